@@ -1,0 +1,192 @@
+"""Examples as the engines take them: spikes sorted by channel, and batches that copy nothing.
+
+Shapes: N examples, B examples of a batch, C channels, T time steps, E spikes in all.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from mlgenn_delays.errors import InputError
+
+
+@dataclass(frozen=True)
+class SpikeBatch:
+    """B examples as spikes.
+
+    Attributes:
+        start: (B, C+1) int64; channel c of example b spikes at ``time[start[b, c]:start[b, c+1]]``.
+        time: (E,) int32 [steps], ascending and without repeats within a channel.
+        labels: (B,) int64 class of each example.
+        index: (B,) int64 index of each example in its data set (keys the random draws).
+        n_steps: T, length of a trial in steps.
+    """
+
+    start: np.ndarray
+    time: np.ndarray
+    labels: np.ndarray
+    index: np.ndarray
+    n_steps: int
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def n_channels(self) -> int:
+        """C, the number of input channels."""
+        return self.start.shape[1] - 1
+
+
+@dataclass(frozen=True)
+class SpikeData:
+    """A split of a data set, as spikes.
+
+    Attributes:
+        start: (N, C+1) int64, see `SpikeBatch`.
+        time: (E,) int32 [steps].
+        labels: (N,) int64 in ``0 .. len(label_names) - 1``.
+        n_steps: T, length of a trial in steps.
+        dt: Length of a step [ms].
+        label_names: Name of each class.
+        names: Name of each example (a file name, say), or empty.
+    """
+
+    start: np.ndarray
+    time: np.ndarray
+    labels: np.ndarray
+    n_steps: int
+    dt: float
+    label_names: tuple[str, ...]
+    names: tuple[str, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        n = len(self.labels)
+        if self.start.ndim != 2 or self.start.shape[0] != n:
+            raise InputError(
+                f"start must have shape (N, C+1) with N = {n} labels, got {self.start.shape}"
+            )
+        if n and (self.labels.min() < 0 or self.labels.max() >= len(self.label_names)):
+            raise InputError(
+                f"labels must be in 0..{len(self.label_names) - 1}, "
+                f"got {self.labels.min()}..{self.labels.max()}"
+            )
+        if len(self.time) and (self.time.min() < 0 or self.time.max() >= self.n_steps):
+            raise InputError(
+                f"spike times must be in 0..{self.n_steps - 1} steps, "
+                f"got {self.time.min()}..{self.time.max()}"
+            )
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def n_channels(self) -> int:
+        """C, the number of input channels."""
+        return self.start.shape[1] - 1
+
+    @property
+    def n_classes(self) -> int:
+        """Number of classes."""
+        return len(self.label_names)
+
+    def batch(self, index: np.ndarray) -> SpikeBatch:
+        """Return the examples of the given indices as a batch, in that order."""
+        index = np.asarray(index, dtype=np.int64)
+        return SpikeBatch(self.start[index], self.time, self.labels[index], index, self.n_steps)
+
+    @staticmethod
+    def from_events(
+        events: list[tuple[np.ndarray, np.ndarray]],
+        labels: np.ndarray,
+        *,
+        n_channels: int,
+        n_steps: int,
+        dt: float,
+        label_names: tuple[str, ...],
+        names: tuple[str, ...] = (),
+    ) -> "SpikeData":
+        """Build a split from one (channels, steps) pair of integer arrays an example.
+
+        Events may come in any order; a channel spikes at most once in a step, so repeats are
+        merged. Events at or after ``n_steps`` are cut.
+
+        Raises:
+            InputError: A channel is outside ``0..n_channels-1`` or a step is negative.
+        """
+        starts = np.zeros((len(events), n_channels + 1), dtype=np.int64)
+        times = []
+        offset = 0
+        for row, (channel, step) in enumerate(events):
+            channel, step = np.asarray(channel, np.int64), np.asarray(step, np.int64)
+            if len(channel) and (channel.min() < 0 or channel.max() >= n_channels):
+                raise InputError(
+                    f"event channels must be in 0..{n_channels - 1}, "
+                    f"got {channel.min()}..{channel.max()} in example {row}"
+                )
+            if len(step) and step.min() < 0:
+                raise InputError(f"event steps must be >= 0, got {step.min()} in example {row}")
+            kept = step < n_steps
+            key = np.unique(channel[kept] * n_steps + step[kept])
+            counts = np.bincount(key // n_steps, minlength=n_channels)
+            starts[row, 0] = offset
+            starts[row, 1:] = offset + np.cumsum(counts)
+            times.append((key % n_steps).astype(np.int32))
+            offset += len(key)
+        time = np.concatenate(times) if times else np.zeros(0, np.int32)
+        return SpikeData(
+            starts, time, np.asarray(labels, np.int64), n_steps, dt, label_names, names
+        )
+
+
+@dataclass(frozen=True)
+class CurrentData:
+    """A split of a data set, as sampled currents.
+
+    Attributes:
+        values: (N, T, C) float32.
+        labels: (N,) int64 in ``0 .. len(label_names) - 1``.
+        dt: Length of a step [ms].
+        label_names: Name of each class.
+        names: Name of each example, or empty.
+    """
+
+    values: np.ndarray
+    labels: np.ndarray
+    dt: float
+    label_names: tuple[str, ...]
+    names: tuple[str, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        n = len(self.labels)
+        if self.values.ndim != 3 or self.values.shape[0] != n:
+            raise InputError(
+                f"values must have shape (N, T, C) with N = {n} labels, got {self.values.shape}"
+            )
+        if self.values.dtype != np.float32:
+            raise InputError(f"values must have type float32, got {self.values.dtype}")
+        if not np.isfinite(self.values).all():
+            bad = np.count_nonzero(~np.isfinite(self.values))
+            raise InputError(f"values must be finite, got {bad} NaN or infinite")
+        if n and (self.labels.min() < 0 or self.labels.max() >= len(self.label_names)):
+            raise InputError(
+                f"labels must be in 0..{len(self.label_names) - 1}, "
+                f"got {self.labels.min()}..{self.labels.max()}"
+            )
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def n_steps(self) -> int:
+        """T, length of a trial in steps."""
+        return self.values.shape[1]
+
+    @property
+    def n_channels(self) -> int:
+        """C, the number of input channels."""
+        return self.values.shape[2]
+
+    @property
+    def n_classes(self) -> int:
+        """Number of classes."""
+        return len(self.label_names)

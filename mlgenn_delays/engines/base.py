@@ -1,0 +1,197 @@
+"""What every engine offers, and the results it hands back.
+
+Shapes: B examples of a batch, N of a data set, K classes, S synapses, T steps.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from mlgenn_delays.data.types import SpikeBatch
+from mlgenn_delays.errors import InputError, nearest
+from mlgenn_delays.learning import EventProp
+from mlgenn_delays.network import Network
+
+
+@dataclass(frozen=True)
+class BatchResult:
+    """One batch of training.
+
+    Attributes:
+        loss: Mean cross-entropy.
+        correct: Examples answered correctly.
+        n: Examples.
+        spikes: Mean spikes a neuron and example, by LIF population.
+    """
+
+    loss: float
+    correct: int
+    n: int
+    spikes: dict[str, float]
+
+
+@dataclass(frozen=True)
+class EpochResult:
+    """One epoch of training, measured while the network changed.
+
+    Attributes:
+        loss: Mean cross-entropy.
+        accuracy: Correct / total.
+        n: Examples.
+        spikes: Mean spikes a neuron and example, by LIF population.
+        silent: Neurons without a spike in the whole epoch, by LIF population.
+    """
+
+    loss: float
+    accuracy: float
+    n: int
+    spikes: dict[str, float]
+    silent: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a network answers on a data set, in the order in which the batches came.
+
+    Attributes:
+        loss: Mean cross-entropy.
+        accuracy: Correct / total.
+        n: N.
+        labels: (N,) int64.
+        predictions: (N,) int64.
+        logits: (N, K) float32.
+        spikes: Mean spikes a neuron and example, by LIF population.
+        silent: Neurons without any spike, by LIF population.
+    """
+
+    loss: float
+    accuracy: float
+    n: int
+    labels: np.ndarray
+    predictions: np.ndarray
+    logits: np.ndarray
+    spikes: dict[str, float]
+    silent: dict[str, int]
+
+    @property
+    def confusion(self) -> np.ndarray:
+        """(K, K) int64: how often the class of the row was answered with that of the column."""
+        k = self.logits.shape[1]
+        return np.bincount(self.labels * k + self.predictions, minlength=k * k).reshape(k, k)
+
+
+@dataclass(frozen=True)
+class Gradients:
+    """Gradients of the mean loss of one batch, before clipping; zero where nothing is learned.
+
+    Attributes:
+        loss: Mean cross-entropy.
+        weight: (S,) float32 by projection, in CSR order.
+        delay: [1/step] float32 by projection, in the shape of its delays.
+    """
+
+    loss: float
+    weight: dict[str, np.ndarray]
+    delay: dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Recording:
+    """Everything that happened in one batch.
+
+    Attributes:
+        start: By LIF population, (B, n+1) int64: neuron j of example b spiked at
+            ``time[population][start[b, j]:start[b, j+1]]``.
+        time: By LIF population, int32 [steps].
+        voltage: (B, K, T) float32, V of the output population after each step.
+        logits: (B, K) float32.
+    """
+
+    start: dict[str, np.ndarray]
+    time: dict[str, np.ndarray]
+    voltage: np.ndarray
+    logits: np.ndarray
+
+
+class CompiledNetwork(Protocol):
+    """A network made ready to run, with the optimiser's state.
+
+    The trial length is that of the batches it is given. Everything learned lives in here until
+    `pull` copies it to the network.
+    """
+
+    network: Network
+
+    def train_epoch(
+        self,
+        batches: Iterable[SpikeBatch],
+        *,
+        epoch: int,
+        on_batch: Callable[[BatchResult], None] | None = None,
+    ) -> EpochResult:
+        """Learn from every batch in turn.
+
+        Raises:
+            DivergedError: Loss or gradients are not finite; the state is no longer of use.
+        """
+
+    def evaluate(self, batches: Iterable[SpikeBatch]) -> Evaluation:
+        """Answer every batch, learning nothing and with no dropout."""
+
+    def gradients(self, batch: SpikeBatch) -> Gradients:
+        """Return the gradients of one batch, learning nothing and with no dropout."""
+
+    def record(self, batch: SpikeBatch) -> Recording:
+        """Return the spikes and output voltages of one batch."""
+
+    def pull(self) -> Network:
+        """Copy weights and delays into `network` and return it."""
+
+    def push(self, network: Network) -> None:
+        """Take weights and delays from a network of the same structure."""
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Return all that training needs to go on bit for bit: parameters, moments, steps."""
+
+    def load_state(self, state: dict[str, np.ndarray]) -> None:
+        """Take up a state.
+
+        Raises:
+            InputError: It is of a network of another structure.
+        """
+
+
+ENGINES = ("cpu",)
+
+
+def compile_network(
+    network: Network,
+    rule: EventProp,
+    *,
+    total_steps: int,
+    seed: int = 0,
+    engine: str = "cpu",
+    threads: int | None = None,
+) -> CompiledNetwork:
+    """Make a network ready to run on an engine.
+
+    Arguments:
+        network: The network; it stays as it is until `CompiledNetwork.pull`.
+        rule: What is learned and how.
+        total_steps: Optimiser steps of the whole training, for the schedules.
+        seed: Seed of dropout.
+        engine: ``"cpu"``.
+        threads: Threads, all cores if None; results do not depend on it.
+
+    Raises:
+        InputError: The engine is unknown or cannot run the network or the rule.
+    """
+    if engine not in ENGINES:
+        raise InputError(
+            f"there is no engine {engine!r}{nearest(engine, ENGINES)}; known: {', '.join(ENGINES)}"
+        )
+    from mlgenn_delays.engines.cpu.compiled import CompiledCPU
+
+    return CompiledCPU(network, rule, total_steps=total_steps, seed=seed, threads=threads)

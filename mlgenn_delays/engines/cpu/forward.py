@@ -1,0 +1,199 @@
+"""The forward pass: the equations of `network.models`, one example at a time.
+
+A population without recurrent synapses runs neuron by neuron, each through the whole trial, for
+all of its arrivals are known. A recurrent one runs step by step.
+"""
+
+import numpy as np
+
+from mlgenn_delays.engines.cpu.flags import kernel
+from mlgenn_delays.engines.cpu.plan import INPUT, READOUT
+from mlgenn_delays.engines.cpu.readout import cross_entropy, read_out
+from mlgenn_delays.engines.cpu.store import LANES
+from mlgenn_delays.engines.cpu.synapses import scatter, source_of, synapses_of
+
+
+@kernel
+def arrive(plan, p, weight, offset, start, time, gain, store, e, low, high, rows):
+    """Add what arrives over every feed-forward projection onto neurons low..high-1 of p."""
+    for q in range(len(plan.target)):
+        if plan.target[q] == p and plan.out_first[q] < 0:
+            source = source_of(plan, q, start, time, gain, store, e)
+            synapses = synapses_of(plan, q, weight, offset)
+            scatter(source, synapses, low, high, rows[plan.group[q]])
+
+
+@kernel
+def filter_currents(plan, p, low, steps, work):
+    """Turn the arrivals of `LANES` neurons into their synaptic currents, bias included."""
+    bias = plan.bias[plan.first[p] + low :]
+    for k in range(LANES):
+        work.current[k, :steps] = bias[k] if k < len(bias) else np.float32(0.0)
+    for g in range(plan.groups[p]):
+        decay, scale = plan.decay[p, g], plan.scale[p, g]
+        rows, inner = work.rows[g], np.zeros(LANES, np.float32)
+        for t in range(np.uint64(steps)):
+            for k in range(LANES):
+                x = decay * inner[k] + rows[k, t]
+                inner[k] = x
+                work.current[k, t] += scale * x
+
+
+@kernel
+def integrate_spiking(plan, p, current, steps, time, slope, release):
+    """Run one LIF neuron through the trial from its current (T,); return its spike count."""
+    hold, alpha, v_thresh = plan.refractory[p], plan.alpha[p], plan.v_thresh[p]
+    beta = np.float32(1.0) - alpha
+    v, count, held = np.float32(0.0), np.uint64(0), 0
+    for t in range(np.uint64(steps)):
+        drive = current[t]
+        if held > 0:
+            held -= 1
+            if held == 0:
+                release[count - np.uint64(1)] = drive
+            continue
+        v = alpha * v + beta * drive
+        if v >= v_thresh:
+            time[count] = t
+            slope[count] = drive - v_thresh
+            release[count] = drive
+            count += np.uint64(1)
+            v = np.float32(0.0)
+            held = hold
+    return count
+
+
+@kernel
+def integrate_readout(plan, p, current, steps, voltage):
+    """Run one leaky integrator through the trial from its current (T,) to its V (T,)."""
+    alpha = plan.alpha[p]
+    beta = np.float32(1.0) - alpha
+    v = np.float32(0.0)
+    for t in range(np.uint64(steps)):
+        v = alpha * v + beta * current[t]
+        voltage[t] = v
+
+
+@kernel
+def feed_back(plan, p, recurrent, gain, i, t, rows):
+    """Add the arrivals that a spike of neuron i in step t causes within its own population."""
+    for q in range(len(plan.target)):
+        if plan.target[q] == p and plan.out_first[q] >= 0:
+            first = plan.out_first[q] + i
+            out = rows[plan.group[q]]
+            for k in range(plan.out[first], plan.out[first + 1]):
+                at = np.uint64(np.uint32(t) + recurrent.offset[k])
+                out[plan.out_post[k], at] += recurrent.weight[k] * gain
+
+
+@kernel
+def integrate_recurrent(plan, p, recurrent, gain, steps, work):
+    """Run a recurrent LIF population through the trial, step by step."""
+    n, hold, alpha, v_thresh = plan.n[p], plan.refractory[p], plan.alpha[p], plan.v_thresh[p]
+    beta = np.float32(1.0) - alpha
+    bias, own_gain = plan.bias[plan.first[p] :], gain[plan.first[p] :]
+    v, inner = np.zeros(n, np.float32), np.zeros((plan.groups[p], n), np.float32)
+    held, total = np.zeros(n, np.int64), np.empty(n, np.float32)
+    work.count[:n] = 0
+    for t in range(np.uint64(steps)):
+        total[:] = bias[:n]
+        for g in range(plan.groups[p]):
+            decay, scale, rows, x = plan.decay[p, g], plan.scale[p, g], work.rows[g], inner[g]
+            for k in range(np.uint64(n)):
+                x[k] = decay * x[k] + rows[k, t]
+                total[k] += scale * x[k]
+        for k in range(np.uint64(n)):
+            if held[k] > 0:
+                held[k] -= 1
+                if held[k] == 0:
+                    work.release[k, work.count[k] - 1] = total[k]
+                continue
+            v[k] = alpha * v[k] + beta * total[k]
+            if v[k] >= v_thresh:
+                c = work.count[k]
+                work.time[k, c] = t
+                work.slope[k, c] = total[k] - v_thresh
+                work.release[k, c] = total[k]
+                work.count[k] = c + 1
+                v[k] = 0.0
+                held[k] = hold
+                feed_back(plan, p, recurrent, own_gain[k], k, t, work.rows)
+
+
+@kernel
+def keep_spikes(work, lanes, entry, limit, at, store, e):
+    """Append the spikes of `lanes` neurons to the store; return where the next ones go.
+
+    Past the limit they are counted, not kept: the caller runs the example again.
+    """
+    for k in range(lanes):
+        count = work.count[k]
+        if at + count <= limit:
+            store.time[at : at + count] = work.time[k, :count]
+            store.slope[at : at + count] = work.slope[k, :count]
+            store.release[at : at + count] = work.release[k, :count]
+        at += count
+        store.start[e, entry + k + 1] = at
+    return at
+
+
+@kernel
+def run_population(
+    plan, p, weight, offset, recurrent, start, time, gain, store, e, at, limit, steps, work
+):  # fmt: skip
+    """Run population p in example e; return where the next spikes go in the store."""
+    n = plan.n[p]
+    block = n if plan.recurrent[p] else LANES
+    spiking = plan.kind[p] != READOUT
+    if spiking:
+        store.start[e, plan.held[p]] = at
+    for low in range(0, n, block):
+        lanes = min(block, n - low)
+        work.rows[: plan.groups[p], :lanes] = 0.0
+        arrive(plan, p, weight, offset, start, time, gain, store, e, low, low + lanes, work.rows)
+        if plan.recurrent[p]:
+            integrate_recurrent(plan, p, recurrent, gain, steps, work)
+        else:
+            filter_currents(plan, p, low, steps, work)
+            for k in range(lanes):
+                current = work.current[k]
+                if spiking:
+                    work.count[k] = integrate_spiking(
+                        plan, p, current, steps, work.time[k], work.slope[k], work.release[k]
+                    )
+                else:
+                    integrate_readout(plan, p, current, steps, store.voltage[e, low + k])
+        if spiking:
+            at = keep_spikes(work, lanes, plan.held[p] + low, limit, at, store, e)
+    return at
+
+
+@kernel
+def run_example(plan, weight, offset, recurrent, start, time, gain, label, store, e, steps, work):
+    """Run one example: its spikes, output voltages, logits and loss go to row e of the store."""
+    capacity = len(store.time) // len(store.needed)
+    at = e * capacity
+    limit = at + capacity
+    for p in range(len(plan.kind)):
+        if plan.kind[p] != INPUT and at <= limit:
+            at = run_population(
+                plan, p, weight, offset, recurrent, start, time, gain, store, e, at, limit,
+                steps, work,
+            )  # fmt: skip
+    store.needed[e] = at - e * capacity
+    if at <= limit:
+        read_out(plan.readout, store.voltage[e], store.logits[e])
+        store.loss[e] = cross_entropy(store.logits[e], label)
+
+
+@kernel
+def run_chunk(
+    plan, weight, offset, recurrent, starts, time, gains, labels, store, low, high, steps, work
+):  # fmt: skip
+    """Run examples low..high-1 of a batch."""
+    for e in range(low, high):
+        gain = gains[e if len(gains) > 1 else 0]
+        run_example(
+            plan, weight, offset, recurrent, starts[e], time, gain, labels[e], store, e, steps,
+            work,
+        )  # fmt: skip

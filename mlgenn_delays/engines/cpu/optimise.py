@@ -1,0 +1,61 @@
+"""Adam and what goes with it, over ranges of parameters so that threads share the work.
+
+Every parameter is updated from its own gradient, summed over the chunks of a batch in their
+order: the result does not depend on how the ranges are cut.
+"""
+
+import numpy as np
+
+from mlgenn_delays.engines.cpu.flags import kernel
+
+
+@kernel
+def sum_chunks(chunks, n, low, high, out):
+    """Write the sum of n chunks' gradients (chunks, S) over range low..high-1 to out (S,)."""
+    for s in range(low, high):
+        out[s] = chunks[0, s]
+    for c in range(1, n):
+        for s in range(low, high):
+            out[s] += chunks[c, s]
+
+
+@kernel
+def norm(gradient):
+    """Return the L2 norm of a gradient (S,), in float64; NaN or infinite if any of it is."""
+    total = 0.0
+    for s in range(len(gradient)):
+        total += np.float64(gradient[s]) * np.float64(gradient[s])
+    return np.sqrt(total)
+
+
+@kernel
+def adam(value, gradient, first, second, scale, rate, beta1, beta2, epsilon, step, low, high):
+    """Update parameters low..high-1; `scale` multiplies the gradient, `step` counts from 1."""
+    fix1 = np.float32(1.0 / (1.0 - beta1**step))
+    fix2 = np.float32(1.0 / (1.0 - beta2**step))
+    b1, b2, eps = np.float32(beta1), np.float32(beta2), np.float32(epsilon)
+    one, by, eta = np.float32(1.0), np.float32(scale), np.float32(rate)
+    for s in range(low, high):
+        g = gradient[s] * by
+        m = b1 * first[s] + (one - b1) * g
+        v = b2 * second[s] + (one - b2) * g * g
+        first[s] = m
+        second[s] = v
+        value[s] -= eta * (m * fix1) / (np.sqrt(v * fix2) + eps)
+
+
+@kernel
+def clamp(value, highest, low, high):
+    """Keep delays low..high-1 in 0..highest [steps]."""
+    for s in range(low, high):
+        value[s] = min(max(value[s], np.float32(0.0)), highest[s])
+
+
+@kernel
+def round_delays(delay, delay_of, highest, steps, low, high, offset):
+    """Write 1 + the whole steps of each synapse's delay, at most the trial, to offset (S,)."""
+    for s in range(low, high):
+        d = delay_of[s]
+        whole = np.int64(np.floor(delay[d] + np.float32(0.5)))
+        largest = np.int64(np.floor(highest[d] + np.float32(0.5)))
+        offset[s] = np.uint32(1 + min(max(whole, 0), largest, steps))

@@ -1,0 +1,112 @@
+"""The learned numbers of a network in plan order, and the optimiser's state beside them."""
+
+import numpy as np
+
+from mlgenn_delays.engines.cpu.plan import Layout
+from mlgenn_delays.errors import InputError
+from mlgenn_delays.network import Network
+
+_FIELDS = ("weight", "weight_first", "weight_second", "delay", "delay_first", "delay_second")
+
+
+class Parameters:
+    """Weights (S,), delays [steps] (D,) and Adam's moments, as float32 in plan order.
+
+    Arguments:
+        network: Where they start.
+        layout: How its arrays map to the plan's.
+
+    Attributes:
+        highest: (D,) largest delay [steps].
+        learnable: (D,) whether a delay may be learned (not those of granularity "fixed").
+        step: Optimiser steps made so far.
+    """
+
+    def __init__(self, network: Network, layout: Layout) -> None:
+        self.layout = layout
+        self.step = 0
+        synapses = sum(network.projections[p].n_synapses for p in layout.projections)
+        delays = sum(network.projections[p].n_delays() for p in layout.projections)
+        self.weight, self.weight_first, self.weight_second = np.zeros((3, synapses), np.float32)
+        self.delay, self.delay_first, self.delay_second = np.zeros((3, delays), np.float32)
+        self.highest = np.zeros(delays, np.float32)
+        self.learnable = np.zeros(delays, bool)
+        self.per_synapse = True
+        for name in layout.projections:
+            projection = network.projections[name]
+            self.highest[layout.delays[name]] = np.floor(projection.max_delay / network.dt + 0.5)
+            self.learnable[layout.delays[name]] = projection.granularity != "fixed"
+            self.per_synapse &= projection.granularity == "synapse"
+        self.read(network)
+
+    def read(self, network: Network) -> None:
+        """Take weights and delays from a network of the same structure.
+
+        Raises:
+            InputError: Its projections have other names or synapses.
+        """
+        for name in self.layout.projections:
+            if name not in network.projections:
+                raise InputError(f"the network must have a projection {name!r}")
+            projection = network.projections[name]
+            own = self.layout.synapses[name]
+            if projection.n_synapses != own.stop - own.start:
+                raise InputError(
+                    f"projection {name!r} must have {own.stop - own.start} synapses, "
+                    f"got {projection.n_synapses}"
+                )
+            self.put("weight", name, projection.weight)
+            self.put("delay", name, projection.delay / network.dt)
+
+    def write(self, network: Network) -> None:
+        """Copy weights and delays into the network."""
+        for name in self.layout.projections:
+            projection = network.projections[name]
+            projection.weight = self.take("weight", name)
+            delay = self.take("delay", name).astype(np.float64) * network.dt
+            projection.delay = np.clip(delay, 0.0, projection.max_delay)
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Return everything, by ``projection/field`` in CSR order, and the step."""
+        arrays = {f"{n}/{f}": self.take(f, n) for n in self.layout.projections for f in _FIELDS}
+        arrays["step"] = np.array([self.step], np.int64)
+        return arrays
+
+    def load_state(self, state: dict[str, np.ndarray]) -> None:
+        """Take up what `state` returned.
+
+        Raises:
+            InputError: An array is missing or has another shape or type.
+        """
+        wanted = self.state()
+        for key, own in wanted.items():
+            got = state.get(key)
+            if got is None or got.shape != own.shape or got.dtype != own.dtype:
+                found = "nothing" if got is None else f"{got.dtype} {got.shape}"
+                raise InputError(
+                    f"the training state must have {key} as {own.dtype} {own.shape}, got {found}; "
+                    "it is of another network"
+                )
+        for name in self.layout.projections:
+            for field in _FIELDS:
+                self.put(field, name, state[f"{name}/{field}"])
+        self.step = int(state["step"][0])
+
+    def take(self, field: str, name: str, source: np.ndarray | None = None) -> np.ndarray:
+        """Return a projection's part of a field (or of an array like it) in CSR order."""
+        array = getattr(self, field) if source is None else source
+        own, order = self._where(field, name)
+        out = np.empty_like(array[own])
+        out[order] = array[own]
+        return out
+
+    def put(self, field: str, name: str, values: np.ndarray) -> None:
+        """Set a projection's part of a field from CSR order."""
+        own, order = self._where(field, name)
+        getattr(self, field)[own] = values[order]
+
+    def _where(self, field: str, name: str) -> tuple[slice, np.ndarray]:
+        """Return a projection's slice of a field, and the CSR index of each of its entries."""
+        if field.startswith("weight"):
+            return self.layout.synapses[name], self.layout.csr[name]
+        return self.layout.delays[name], self.layout.delay_order[name]

@@ -1,0 +1,256 @@
+"""A network flattened into arrays that kernels can walk: populations in topological order,
+synapses in postsynaptic order.
+
+Shapes: P populations, N neurons and S synapses of all of them, Q projections, G synapse groups
+(distinct synapse models onto one population, each with its own inSyn).
+
+Synapses are sorted by postsynaptic neuron because one neuron's arrivals over a whole trial are
+one short row: the kernels add to it or read it in the first-level cache, whatever the delays.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from mlgenn_delays.errors import InputError
+from mlgenn_delays.network import (
+    LIF,
+    Exponential,
+    LeakyIntegrator,
+    Network,
+    Projection,
+    SpikeInput,
+)
+from mlgenn_delays.network.models import READOUTS
+
+INPUT, SPIKING, READOUT = 0, 1, 2
+
+
+class Plan(NamedTuple):
+    """What does not change in training.
+
+    Attributes:
+        kind: (P,) INPUT, SPIKING or READOUT.
+        n: (P,) neurons.
+        first: (P+1,) index of each population's first neuron.
+        held: (P,) index of each spiking population's first entry in a row of `Store.start`.
+        alpha: (P,) exp(-dt/tau_mem).
+        v_thresh: (P,) threshold.
+        refractory: (P,) steps in which V stays after a spike.
+        tau_mem: (P,) [steps].
+        bias: (N,) constant current.
+        groups: (P,) number of synapse groups.
+        decay: (P, G) exp(-dt/tau_syn), 0 for Delta.
+        scale: (P, G) (tau_syn/dt)(1 - exp(-dt/tau_syn)), 1 for Delta.
+        inverse_tau_syn: (P, G) [1/step], 0 for Delta.
+        recurrent: (P,) whether the population projects to itself.
+        source: (Q,) population index.
+        target: (Q,) population index.
+        group: (Q,) synapse group within the target.
+        row_first: (Q,) where the projection's (n_post+1) entries of `row` begin.
+        dense: (Q,) whether every pair has a synapse.
+        row: Synapses of postsynaptic neuron j: ``row[row_first + j]:row[row_first + j + 1]``.
+        pre: (S,) presynaptic neuron within its population.
+        out_first: (Q,) where a recurrent projection's (n_pre+1) entries of `out` begin, or -1.
+        out: Outgoing synapses of neuron i as indices of `out_synapse`.
+        out_synapse: Synapse index of each outgoing synapse of recurrent projections.
+        out_post: Postsynaptic neuron of the same.
+        readout: Index into `READOUTS`.
+    """
+
+    kind: np.ndarray
+    n: np.ndarray
+    first: np.ndarray
+    held: np.ndarray
+    alpha: np.ndarray
+    v_thresh: np.ndarray
+    refractory: np.ndarray
+    tau_mem: np.ndarray
+    bias: np.ndarray
+    groups: np.ndarray
+    decay: np.ndarray
+    scale: np.ndarray
+    inverse_tau_syn: np.ndarray
+    recurrent: np.ndarray
+    source: np.ndarray
+    target: np.ndarray
+    group: np.ndarray
+    row_first: np.ndarray
+    dense: np.ndarray
+    row: np.ndarray
+    pre: np.ndarray
+    out_first: np.ndarray
+    out: np.ndarray
+    out_synapse: np.ndarray
+    out_post: np.ndarray
+    readout: int
+
+
+class Layout(NamedTuple):
+    """How a network's arrays map to the plan's.
+
+    Attributes:
+        names: Population names in plan order.
+        spiking: Names of the spiking populations, in plan order.
+        projections: Projection names in plan order.
+        synapses: Slice of the plan's synapses, by projection.
+        csr: CSR index of each of the plan's synapses within its projection, by projection.
+        delays: Slice of the delay parameters, by projection; with a delay a synapse they are in
+            the order of the synapses.
+        delay_order: Where each delay parameter comes from in the projection's delays, by
+            projection.
+        delay_of: (S,) index of each synapse's delay parameter.
+    """
+
+    names: list[str]
+    spiking: list[str]
+    projections: list[str]
+    synapses: dict[str, slice]
+    csr: dict[str, np.ndarray]
+    delays: dict[str, slice]
+    delay_order: dict[str, np.ndarray]
+    delay_of: np.ndarray
+
+
+def make_plan(network: Network) -> tuple[Plan, Layout]:
+    """Flatten a network.
+
+    Raises:
+        InputError: The engine cannot run it: no single spike input, no single readout, a circle
+            of populations.
+    """
+    if not isinstance(network.input().model, SpikeInput):
+        raise InputError(
+            "the cpu engine must have a SpikeInput for its data, got a CurrentInput; "
+            "encode the values as spikes"
+        )
+    network.output()
+    order = network.order()
+    names = [p.name for p in order]
+    populations = _populations(network, names)
+    projections, layout = _projections(network, names)
+    return Plan(**populations, **projections), layout
+
+
+def synapse_groups(network: Network, name: str) -> list[object]:
+    """Return the distinct synapse models onto a population."""
+    return list(dict.fromkeys(p.synapse for p in network.incoming(name)))
+
+
+def _populations(network: Network, names: list[str]) -> dict[str, object]:
+    """Return the fields of a plan that describe populations."""
+    dt, models = network.dt, [network.populations[name].model for name in names]
+    kinds = [_kind(m) for m in models]
+    n = np.array([m.n for m in models], np.int64)
+    groups = [synapse_groups(network, name) for name in names]
+    shape = (len(names), max(1, max(len(g) for g in groups)))
+    decay, scale = np.zeros(shape, np.float32), np.ones(shape, np.float32)
+    inverse = np.zeros(shape, np.float32)
+    for p, synapses in enumerate(groups):
+        for g, synapse in enumerate(synapses):
+            if isinstance(synapse, Exponential):
+                decay[p, g] = np.exp(-dt / synapse.tau_syn)
+                scale[p, g] = synapse.tau_syn / dt * -np.expm1(-dt / synapse.tau_syn)
+                inverse[p, g] = dt / synapse.tau_syn
+    sizes = np.where(np.array(kinds) == SPIKING, n + 1, 0)
+    tau_mem = np.array([getattr(m, "tau_mem", 1.0) for m in models])
+    refractory = [m.refractory_steps(dt) if isinstance(m, LIF) else 0 for m in models]
+    return {
+        "kind": np.array(kinds, np.int64),
+        "n": n,
+        "first": np.concatenate([[0], np.cumsum(n)]).astype(np.int64),
+        "held": (np.cumsum(sizes) - sizes).astype(np.int64),
+        "alpha": np.exp(-dt / tau_mem).astype(np.float32),
+        "v_thresh": np.array([getattr(m, "v_thresh", np.inf) for m in models], np.float32),
+        "refractory": np.array(refractory, np.int64),
+        "tau_mem": (tau_mem / dt).astype(np.float32),
+        "bias": np.concatenate([network.populations[name].bias for name in names]),
+        "groups": np.array([len(g) for g in groups], np.int64),
+        "decay": decay,
+        "scale": scale,
+        "inverse_tau_syn": inverse,
+        "readout": READOUTS.index(network.output().model.readout),
+    }
+
+
+def _kind(model: object) -> int:
+    """Return what a population is to the kernels."""
+    if isinstance(model, LIF):
+        return SPIKING
+    return READOUT if isinstance(model, LeakyIntegrator) else INPUT
+
+
+def _projections(network: Network, names: list[str]) -> tuple[dict[str, object], Layout]:
+    """Return the fields of a plan that describe projections, and the layout."""
+    ordered = sorted(network.projections.values(), key=lambda p: names.index(p.target))
+    rows, pres, outs, out_synapses, out_posts = [], [], [], [], []
+    row_first, out_first, delay_of = [], [], []
+    synapses, csr, delays, delay_order = {}, {}, {}, {}
+    row_at = out_at = out_synapse_at = synapse_at = delay_at = 0
+    for p in ordered:
+        n_post = network.populations[p.target].n
+        pre, s = p.pre(), p.n_synapses
+        permutation = np.lexsort((pre, p.post))
+        rows.append(synapse_at + np.searchsorted(p.post[permutation], np.arange(n_post + 1)))
+        pres.append(pre[permutation])
+        row_first.append(row_at)
+        row_at += n_post + 1
+        if p.recurrent:
+            position = np.empty(s, np.int64)
+            position[permutation] = np.arange(s)
+            outs.append(out_synapse_at + p.indptr)
+            out_synapses.append(synapse_at + position)
+            out_posts.append(p.post)
+            out_first.append(out_at)
+            out_at += len(p.indptr)
+            out_synapse_at += s
+        else:
+            out_first.append(-1)
+        index = {"synapse": np.arange(s), "axon": pre[permutation], "fixed": np.zeros(s, np.int64)}
+        delay_of.append(delay_at + index[p.granularity])
+        synapses[p.name] = slice(synapse_at, synapse_at + s)
+        delays[p.name] = slice(delay_at, delay_at + p.n_delays())
+        csr[p.name] = permutation
+        own = p.granularity == "synapse"
+        delay_order[p.name] = permutation if own else np.arange(p.n_delays())
+        synapse_at += s
+        delay_at += p.n_delays()
+    fields = {
+        "recurrent": np.array([any(p.recurrent for p in network.incoming(n)) for n in names]),
+        "source": np.array([names.index(p.source) for p in ordered], np.int64),
+        "target": np.array([names.index(p.target) for p in ordered], np.int64),
+        "group": np.array(
+            [synapse_groups(network, p.target).index(p.synapse) for p in ordered], np.int64
+        ),
+        "row_first": np.array(row_first, np.int64),
+        "dense": np.array([_dense(network, p) for p in ordered], bool),
+        "row": _join(rows, np.uint64),
+        "pre": _join(pres, np.uint32),
+        "out_first": np.array(out_first, np.int64),
+        "out": _join(outs, np.uint64),
+        "out_synapse": _join(out_synapses, np.uint64),
+        "out_post": _join(out_posts, np.uint32),
+    }
+    spiking = [n for n in names if isinstance(network.populations[n].model, LIF)]
+    layout = Layout(
+        names=names,
+        spiking=spiking,
+        projections=[p.name for p in ordered],
+        synapses=synapses,
+        csr=csr,
+        delays=delays,
+        delay_order=delay_order,
+        delay_of=_join(delay_of, np.int64),
+    )
+    return fields, layout
+
+
+def _dense(network: Network, projection: Projection) -> bool:
+    """Return whether every pair of neurons has a synapse."""
+    n_pre, n_post = network.populations[projection.source].n, network.populations[projection.target].n
+    return projection.n_synapses == n_pre * n_post
+
+
+def _join(arrays: list[np.ndarray], kind: type) -> np.ndarray:
+    """Return arrays end to end, also when there are none."""
+    return np.concatenate([*arrays, np.zeros(0, kind)]).astype(kind)

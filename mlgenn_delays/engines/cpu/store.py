@@ -1,0 +1,113 @@
+"""What the forward pass of a batch leaves for the backward pass, and a chunk's scratch memory.
+
+Shapes: B examples, H entries (n+1 a spiking population), K output neurons, T steps, G synapse
+groups, L neurons worked on together (all of a recurrent population, else `LANES`).
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+LANES = 8
+
+
+class Store(NamedTuple):
+    """Spikes and outputs of a batch.
+
+    Attributes:
+        start: (B, H) uint64; neuron j of a population spiked at
+            ``time[start[b, held + j]:start[b, held + j + 1]]``.
+        time: (B * capacity,) uint32 [steps].
+        slope: (B * capacity,) I + bias - v_thresh in the step of the spike.
+        release: (B * capacity,) I + bias in the step before V moves again.
+        voltage: (B, K, T) V of the output.
+        logits: (B, K).
+        loss: (B,) cross-entropy.
+        needed: (B,) spikes of the example; above the capacity, the example must be run again.
+    """
+
+    start: np.ndarray
+    time: np.ndarray
+    slope: np.ndarray
+    release: np.ndarray
+    voltage: np.ndarray
+    logits: np.ndarray
+    loss: np.ndarray
+    needed: np.ndarray
+
+    @property
+    def capacity(self) -> int:
+        """Spikes for which there is room, an example."""
+        return len(self.time) // max(1, len(self.needed))
+
+
+def make_store(examples: int, entries: int, capacity: int, classes: int, steps: int) -> Store:
+    """Return an empty store for B examples with room for `capacity` spikes each."""
+    return Store(
+        np.zeros((examples, entries), np.uint64),
+        np.empty(examples * capacity, np.uint32),
+        np.empty(examples * capacity, np.float32),
+        np.empty(examples * capacity, np.float32),
+        np.empty((examples, classes, steps), np.float32),
+        np.empty((examples, classes), np.float32),
+        np.empty(examples, np.float32),
+        np.zeros(examples, np.int64),
+    )
+
+
+class Recurrent(NamedTuple):
+    """Recurrent synapses in the order of `Plan.out_synapse`, renewed whenever they change.
+
+    Attributes:
+        weight: float32.
+        offset: uint32, delay + 1 [steps].
+    """
+
+    weight: np.ndarray
+    offset: np.ndarray
+
+
+class Work(NamedTuple):
+    """Scratch memory of one thread; rows are padded so that no delay reaches past their end.
+
+    Attributes:
+        rows: (G, L, T + reach) arrivals by target neuron and step.
+        current: (`LANES`, T) synaptic currents.
+        adjoint: (G, L, T + reach, 2) adjoint of inSyn, and derivative with respect to the arrival
+            time of unit weight; zero from step T on.
+        time: (L, T) uint32 spikes of the neurons at hand.
+        slope: (L, T).
+        release: (L, T).
+        count: (L,) int64 spikes of the neurons at hand.
+        drive: (K, T) derivative of the loss with respect to V of the output.
+        outgoing: (capacity,) derivative with respect to each spike's time, over its synapses.
+    """
+
+    rows: np.ndarray
+    current: np.ndarray
+    adjoint: np.ndarray
+    time: np.ndarray
+    slope: np.ndarray
+    release: np.ndarray
+    count: np.ndarray
+    drive: np.ndarray
+    outgoing: np.ndarray
+
+
+def make_work(
+    groups: int, lanes: int, steps: int, reach: int, classes: int, capacity: int
+) -> Work:
+    """Return scratch memory; `reach` is the largest delay + 1 [steps]."""
+    # An odd number of cache lines: rows of a power-of-two length would fight for the same sets.
+    length = ((steps + reach + 15) // 16 | 1) * 16
+    return Work(
+        rows=np.zeros((groups, lanes, length), np.float32),
+        current=np.zeros((LANES, length), np.float32),
+        adjoint=np.zeros((groups, lanes, length, 2), np.float32),
+        time=np.empty((lanes, steps), np.uint32),
+        slope=np.empty((lanes, steps), np.float32),
+        release=np.empty((lanes, steps), np.float32),
+        count=np.zeros(lanes, np.int64),
+        drive=np.empty((classes, steps), np.float32),
+        outgoing=np.empty(capacity, np.float32),
+    )

@@ -1,0 +1,184 @@
+"""Synaptic work: spikes into arrivals, and adjoints at the arrivals back into gradients.
+
+One target neuron's arrivals over the whole trial are one row, so that all of this happens in the
+first-level cache: the cost is spikes x fan-out, whatever the delay range or the trial's length.
+Indices are unsigned: for signed ones the compiler has to allow for counting from the end.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from mlgenn_delays.engines.cpu.flags import kernel
+from mlgenn_delays.engines.cpu.plan import INPUT
+
+ABREAST = 4  # rows of a dense projection worked on at once: one loop exit is mispredicted for all
+
+
+class Source(NamedTuple):
+    """Spikes of the presynaptic neurons in one example.
+
+    Attributes:
+        start: (n_pre+1,) uint64; neuron i spikes at ``time[start[i]:start[i+1]]``.
+        time: uint32 [steps].
+        gain: (n_pre,) what each neuron's spikes weigh.
+    """
+
+    start: np.ndarray
+    time: np.ndarray
+    gain: np.ndarray
+
+
+class Synapses(NamedTuple):
+    """One projection in postsynaptic order.
+
+    Attributes:
+        row: (n_post+1,) uint64; the synapses onto neuron j are ``row[j]:row[j+1]``.
+        pre: (S,) uint32.
+        weight: (S,) float32.
+        offset: (S,) uint32, delay + 1 [steps].
+        dense: Whether every pair has a synapse.
+    """
+
+    row: np.ndarray
+    pre: np.ndarray
+    weight: np.ndarray
+    offset: np.ndarray
+    dense: bool
+
+
+@kernel
+def source_of(plan, q, start, time, gain, store, e):
+    """Return the spikes that projection q carries in example e."""
+    p = plan.source[q]
+    own = gain[plan.first[p] : plan.first[p + 1]]
+    if plan.kind[p] == INPUT:
+        return Source(start[0 : plan.n[p] + 1], time, own)
+    kept = store.start[e]
+    return Source(kept[plan.held[p] : plan.held[p] + plan.n[p] + 1], store.time, own)
+
+
+@kernel
+def synapses_of(plan, q, weight, offset):
+    """Return the synapses of projection q."""
+    return Synapses(plan.row[plan.row_first[q] :], plan.pre, weight, offset, plan.dense[q])
+
+
+@kernel
+def scatter(source, synapses, low, high, rows):
+    """Add the arrivals at targets low..high-1 to their rows (L, T + reach)."""
+    begin = low
+    if synapses.dense:
+        while begin + ABREAST <= high:
+            scatter_abreast(source, synapses, begin, rows[begin - low :])
+            begin += ABREAST
+    for j in range(begin, high):
+        out = rows[j - low]
+        for s in range(synapses.row[j], synapses.row[j + 1]):
+            i = synapses.pre[s]
+            first, last = source.start[i], source.start[i + 1]
+            w, shift = synapses.weight[s] * source.gain[i], synapses.offset[s]
+            for k in range(first, last):
+                out[np.uint64(source.time[k] + shift)] += w
+
+
+@kernel
+def scatter_abreast(source, synapses, j, rows):
+    """Do it for the dense rows j..j+3 together."""
+    row0, row1, row2, row3 = rows[0], rows[1], rows[2], rows[3]
+    s0, s1 = synapses.row[j], synapses.row[j + 1]
+    s2, s3 = synapses.row[j + 2], synapses.row[j + 3]
+    weight, offset = synapses.weight, synapses.offset
+    for i in range(np.uint64(len(source.start) - 1)):
+        first, last = source.start[i], source.start[i + np.uint64(1)]
+        if first == last:
+            continue
+        gain = source.gain[i]
+        w0, w1 = weight[s0 + i] * gain, weight[s1 + i] * gain
+        w2, w3 = weight[s2 + i] * gain, weight[s3 + i] * gain
+        shift0, shift1 = offset[s0 + i], offset[s1 + i]
+        shift2, shift3 = offset[s2 + i], offset[s3 + i]
+        for k in range(first, last):
+            t = source.time[k]
+            row0[np.uint64(t + shift0)] += w0
+            row1[np.uint64(t + shift1)] += w1
+            row2[np.uint64(t + shift2)] += w2
+            row3[np.uint64(t + shift3)] += w3
+
+
+@kernel
+def collect(source, synapses, low, high, adjoint, fresh, grad_w, grad_d):
+    """Sum r and D of targets low..high-1 at the arrivals, from `adjoint` (L, T + reach, 2).
+
+    The sums replace what grad_w and grad_d (S,) hold if `fresh`, else are added.
+    """
+    if fresh and low < high:
+        first, last = synapses.row[low], synapses.row[high]
+        grad_w[first:last] = 0.0
+        grad_d[first:last] = 0.0
+    begin = low
+    if synapses.dense:
+        while begin + ABREAST <= high:
+            collect_abreast(source, synapses, begin, adjoint[begin - low :], grad_w, grad_d)
+            begin += ABREAST
+    for j in range(begin, high):
+        both = adjoint[j - low]
+        for s in range(synapses.row[j], synapses.row[j + 1]):
+            i = synapses.pre[s]
+            shift = synapses.offset[s]
+            r, d = np.float32(0.0), np.float32(0.0)
+            for k in range(source.start[i], source.start[i + 1]):
+                at = np.uint64(source.time[k] + shift)
+                r += both[at, 0]
+                d += both[at, 1]
+            grad_w[s] += r * source.gain[i]
+            grad_d[s] += d * source.gain[i]
+
+
+@kernel
+def collect_abreast(source, synapses, j, adjoint, grad_w, grad_d):
+    """Do it for the dense rows j..j+3 together."""
+    row0, row1, row2, row3 = adjoint[0], adjoint[1], adjoint[2], adjoint[3]
+    s0, s1 = synapses.row[j], synapses.row[j + 1]
+    s2, s3 = synapses.row[j + 2], synapses.row[j + 3]
+    offset = synapses.offset
+    for i in range(np.uint64(len(source.start) - 1)):
+        first, last = source.start[i], source.start[i + np.uint64(1)]
+        if first == last:
+            continue
+        shift0, shift1 = offset[s0 + i], offset[s1 + i]
+        shift2, shift3 = offset[s2 + i], offset[s3 + i]
+        r0 = r1 = r2 = r3 = d0 = d1 = d2 = d3 = np.float32(0.0)
+        for k in range(first, last):
+            t = source.time[k]
+            at0, at1 = np.uint64(t + shift0), np.uint64(t + shift1)
+            at2, at3 = np.uint64(t + shift2), np.uint64(t + shift3)
+            r0 += row0[at0, 0]
+            d0 += row0[at0, 1]
+            r1 += row1[at1, 0]
+            d1 += row1[at1, 1]
+            r2 += row2[at2, 0]
+            d2 += row2[at2, 1]
+            r3 += row3[at3, 0]
+            d3 += row3[at3, 1]
+        gain = source.gain[i]
+        grad_w[s0 + i] += r0 * gain
+        grad_d[s0 + i] += d0 * gain
+        grad_w[s1 + i] += r1 * gain
+        grad_d[s1 + i] += d1 * gain
+        grad_w[s2 + i] += r2 * gain
+        grad_d[s2 + i] += d2 * gain
+        grad_w[s3 + i] += r3 * gain
+        grad_d[s3 + i] += d3 * gain
+
+
+@kernel
+def pull_back(source, synapses, low, high, adjoint, base, outgoing):
+    """Add w D at each arrival at targets low..high-1 to its spike's G, ``outgoing[k - base]``."""
+    for j in range(low, high):
+        both = adjoint[j - low]
+        for s in range(synapses.row[j], synapses.row[j + 1]):
+            i = synapses.pre[s]
+            w, shift = synapses.weight[s] * source.gain[i], synapses.offset[s]
+            for k in range(source.start[i], source.start[i + 1]):
+                outgoing[k - base] += w * both[np.uint64(source.time[k] + shift), 1]

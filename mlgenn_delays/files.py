@@ -1,0 +1,51 @@
+"""Files that are either wholly there or not at all."""
+
+import os
+import tempfile
+from pathlib import Path
+
+from mlgenn_delays.errors import WorkError
+
+
+def write_atomic(path: Path | str, content: bytes | str) -> None:
+    """Write a file so that a crash leaves either the old content or the new one.
+
+    The content goes to a temporary file in the same folder, is forced to disk and renamed.
+
+    Raises:
+        WorkError: The folder cannot be written or the disk is full; what was there stays.
+    """
+    path = Path(path)
+    data = content.encode() if isinstance(content, str) else content
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+        temporary = None
+        _sync_folder(path.parent)
+    except OSError as error:
+        raise WorkError(
+            f"cannot write {path}: {error.strerror or error}; free space or choose another "
+            "folder with --out; files written before are untouched"
+        ) from error
+    finally:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Force a rename to disk, where the system lets a folder be opened."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

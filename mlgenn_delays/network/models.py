@@ -1,0 +1,144 @@
+"""Models of populations and synapses: frozen settings that check themselves.
+
+One step of `dt` ms with a = exp(-dt/tau_mem), e = exp(-dt/tau_syn), s = (tau_syn/dt)(1 - e):
+
+    Exponential      inSyn += arrivals;  I = s inSyn;  inSyn *= e
+    Delta            I = arrivals
+    LIF              V = a V + (1 - a)(I + bias) unless refractory;  V >= v_thresh: spike, V = 0
+    LeakyIntegrator  V = a V + (1 - a)(I + bias)
+
+These are mlGeNN's `LeakyIntegrateFire`, `LeakyIntegrate` and `Exponential` with ``scale_i``.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+from mlgenn_delays.errors import InputError
+
+READOUTS = ("mean", "sum", "max", "expweighted", "softmax-sum")
+
+
+def _check(model: object, name: str, low: float, *, open_low: bool) -> None:
+    """Refuse a numeric field that is not finite or below its bound."""
+    value = getattr(model, name)
+    good = isinstance(value, (int, float)) and math.isfinite(value)
+    if not good or value < low or (open_low and value == low):
+        bound = f"{'>' if open_low else '>='} {low:g}"
+        raise InputError(f"{type(model).__name__} must have {name} {bound}, got {value!r}")
+
+
+def _check_size(model: object) -> None:
+    """Refuse a population size that is not a positive whole number."""
+    n = getattr(model, "n")  # noqa: B009 - every population model has n
+    if isinstance(n, bool) or not isinstance(n, int) or n < 1:
+        raise InputError(f"{type(model).__name__} must have a whole n >= 1, got {n!r}")
+
+
+@dataclass(frozen=True)
+class SpikeInput:
+    """n channels whose spikes are the data.
+
+    Arguments:
+        n: Number of channels.
+    """
+
+    n: int
+    spiking: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        _check_size(self)
+
+
+@dataclass(frozen=True)
+class CurrentInput:
+    """n channels whose real values, a sample a step, are the data.
+
+    Arguments:
+        n: Number of channels.
+    """
+
+    n: int
+    spiking: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        _check_size(self)
+
+
+@dataclass(frozen=True)
+class LIF:
+    """n leaky integrate-and-fire neurons, reset to 0.
+
+    Arguments:
+        n: Number of neurons.
+        tau_mem: Membrane time constant [ms].
+        v_thresh: Firing threshold.
+        tau_refrac: Refractory period [ms], in which V stays at 0 and inSyn goes on decaying.
+    """
+
+    n: int
+    tau_mem: float = 20.0
+    v_thresh: float = 1.0
+    tau_refrac: float = 0.0
+    spiking: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        _check_size(self)
+        _check(self, "tau_mem", 0.0, open_low=True)
+        _check(self, "v_thresh", 0.0, open_low=True)
+        _check(self, "tau_refrac", 0.0, open_low=False)
+
+    def refractory_steps(self, dt: float) -> int:
+        """Return the number of steps in which V stays, for a step of dt [ms]."""
+        return math.ceil(self.tau_refrac / dt - 1e-6)
+
+
+@dataclass(frozen=True)
+class LeakyIntegrator:
+    """n leaky integrators without threshold, read out as the answer of the network.
+
+    Arguments:
+        n: Number of neurons: one a class.
+        tau_mem: Membrane time constant [ms].
+        readout: What of V over the trial is the logit: ``"mean"``, ``"sum"``, ``"max"``,
+            ``"expweighted"`` (mean of exp(-t/T) V) or ``"softmax-sum"`` (sum of softmax(V[t])).
+    """
+
+    n: int
+    tau_mem: float = 20.0
+    readout: str = "mean"
+    spiking: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        _check_size(self)
+        _check(self, "tau_mem", 0.0, open_low=True)
+        if self.readout not in READOUTS:
+            raise InputError(
+                f"LeakyIntegrator must have readout one of {', '.join(READOUTS)}, "
+                f"got {self.readout!r}"
+            )
+
+
+@dataclass(frozen=True)
+class Exponential:
+    """A synapse whose current decays exponentially.
+
+    Arguments:
+        tau_syn: Synaptic time constant [ms].
+    """
+
+    tau_syn: float = 5.0
+
+    def __post_init__(self) -> None:
+        _check(self, "tau_syn", 0.0, open_low=True)
+
+
+@dataclass(frozen=True)
+class Delta:
+    """A synapse whose current lasts one step."""
+
+
+PopulationModel = SpikeInput | CurrentInput | LIF | LeakyIntegrator
+SynapseModel = Exponential | Delta
+POPULATION_MODELS = {m.__name__: m for m in (SpikeInput, CurrentInput, LIF, LeakyIntegrator)}
+SYNAPSE_MODELS = {m.__name__: m for m in (Exponential, Delta)}

@@ -1,0 +1,237 @@
+"""A network: named populations and the projections between them."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mlgenn_delays.errors import InputError, nearest
+from mlgenn_delays.network import initialise
+from mlgenn_delays.network.initialise import Initial
+from mlgenn_delays.network.models import LeakyIntegrator, PopulationModel, SynapseModel
+from mlgenn_delays.network.projection import Projection
+from mlgenn_delays.rng import generator
+
+
+@dataclass
+class Population:
+    """n neurons of one model.
+
+    Attributes:
+        name: Unique in its network.
+        model: `SpikeInput`, `CurrentInput`, `LIF` or `LeakyIntegrator`.
+        bias: (n,) float32, a constant current added to the synaptic current of every step.
+    """
+
+    name: str
+    model: PopulationModel
+    bias: np.ndarray
+
+    @property
+    def n(self) -> int:
+        """Number of neurons."""
+        return self.model.n
+
+
+class Network:
+    """Populations and projections as plain data, the same for every engine.
+
+    Arguments:
+        dt: Length of a time step [ms].
+        seed: Seed of connectivity and starting values.
+
+    Attributes:
+        populations: By name, in the order in which they were added.
+        projections: By name, in the order in which they were added.
+
+    Raises:
+        InputError: ``dt`` is not positive.
+    """
+
+    def __init__(self, dt: float = 1.0, seed: int = 0) -> None:
+        if not (np.isfinite(dt) and dt > 0):
+            raise InputError(f"Network must have dt > 0 ms, got {dt!r}")
+        self.dt = float(dt)
+        self.seed = int(seed)
+        self.populations: dict[str, Population] = {}
+        self.projections: dict[str, Projection] = {}
+
+    def add(self, name: str, model: PopulationModel, bias: Initial = 0.0) -> Population:
+        """Add a population.
+
+        Arguments:
+            name: Its name, unique, without ``/``.
+            model: Its model, with its size.
+            bias: Constant current: a number, an array (n,) or a distribution.
+
+        Raises:
+            InputError: The name is taken or unusable, or the bias has another shape.
+        """
+        if not name or "/" in name:
+            raise InputError(f"a population must have a name without '/', got {name!r}")
+        if name in self.populations:
+            raise InputError(f"a population must have a new name, got {name!r} again")
+        rng = generator(self.seed, "bias", name)
+        array = initialise.values(f"bias of {name!r}", bias, rng, model.n).astype(np.float32)
+        self.populations[name] = Population(name, model, array)
+        return self.populations[name]
+
+    def connect(
+        self,
+        source: str,
+        target: str,
+        synapse: SynapseModel,
+        *,
+        weight: Initial,
+        delay: Initial = 0.0,
+        max_delay: float | None = None,
+        density: float = 1.0,
+        granularity: str = "synapse",
+        name: str | None = None,
+    ) -> Projection:
+        """Connect two populations, or one with itself.
+
+        Arguments:
+            source: Name of the presynaptic population, which must spike or be an input.
+            target: Name of the postsynaptic population.
+            synapse: `Exponential` or `Delta`.
+            weight: Number, array (S,) or distribution.
+            delay: Number, array or distribution [ms]; draws are clipped to 0..max_delay.
+            max_delay: Largest delay that learning may reach [ms]; the largest given, if None.
+            density: Share of all pairs that have a synapse, in (0, 1].
+            granularity: ``"synapse"``, ``"axon"`` or ``"fixed"``.
+            name: ``"source->target"`` if None.
+
+        Raises:
+            InputError: A population is unknown or cannot take that role, or a value is off.
+        """
+        pre, post_population = self._population(source), self._population(target)
+        if isinstance(pre.model, LeakyIntegrator):
+            raise InputError(f"a projection must have a source that spikes, got {source!r}")
+        if "Input" in type(post_population.model).__name__:
+            raise InputError(f"a projection must have a neuron target, got the input {target!r}")
+        name = name or f"{source}->{target}"
+        if name in self.projections or "/" in name:
+            raise InputError(f"a projection must have a new name without '/', got {name!r}")
+        count = initialise.synapse_count(density, pre.n, post_population.n)
+        rng = generator(self.seed, "connectivity", name)
+        indptr, post = initialise.connectivity(count, pre.n, post_population.n, rng)
+        projection = Projection(
+            name, source, target, synapse, indptr, post,
+            weight=np.zeros(count, np.float32), delay=np.zeros(0), max_delay=np.inf,
+            granularity=granularity,
+        )  # fmt: skip
+        rng = generator(self.seed, "weight", name)
+        drawn = initialise.values(f"weight of {name!r}", weight, rng, count)
+        projection.weight = drawn.astype(np.float32)
+        self._set_delays(projection, delay, max_delay)
+        projection.check(pre.n, post_population.n)
+        self.projections[name] = projection
+        return projection
+
+    def _set_delays(self, projection: Projection, delay: Initial, max_delay: float | None) -> None:
+        """Draw the starting delays of a projection and set its largest delay."""
+        if projection.granularity not in ("synapse", "axon", "fixed"):
+            projection.max_delay = 0.0
+            projection.delay = np.zeros(0)
+            return  # check() refuses it with the known names
+        rng = generator(self.seed, "delay", projection.name)
+        what = f"delay of {projection.name!r}"
+        drawn = initialise.values(what, delay, rng, projection.n_delays())
+        if not isinstance(delay, (int, float, np.ndarray)):
+            drawn = np.clip(drawn, 0.0, np.inf if max_delay is None else max_delay)
+        projection.delay = drawn
+        projection.max_delay = float(drawn.max(initial=0.0) if max_delay is None else max_delay)
+
+    def _population(self, name: str) -> Population:
+        """Return a population by name."""
+        if name not in self.populations:
+            known = list(self.populations)
+            raise InputError(
+                f"there is no population {name!r}{nearest(name, known)}; known: {', '.join(known)}"
+            )
+        return self.populations[name]
+
+    def incoming(self, name: str) -> list[Projection]:
+        """Return the projections onto a population."""
+        return [p for p in self.projections.values() if p.target == name]
+
+    def order(self) -> list[Population]:
+        """Return the populations so that each comes after all that project to it.
+
+        Raises:
+            InputError: Populations project to each other in a circle (a population may project
+                to itself).
+        """
+        waiting = dict(self.populations)
+        ordered: list[Population] = []
+        while waiting:
+            free = [
+                population
+                for name, population in waiting.items()
+                if not any(p.source in waiting and not p.recurrent for p in self.incoming(name))
+            ]
+            if not free:
+                raise InputError(
+                    f"the populations {', '.join(waiting)} must not project to each other in a "
+                    "circle; merge them into one population with a recurrent projection"
+                )
+            ordered += free
+            for population in free:
+                del waiting[population.name]
+        return ordered
+
+    def output(self) -> Population:
+        """Return the population that is read out.
+
+        Raises:
+            InputError: There is not exactly one `LeakyIntegrator`.
+        """
+        found = [p for p in self.populations.values() if isinstance(p.model, LeakyIntegrator)]
+        if len(found) != 1:
+            raise InputError(f"a network must have one LeakyIntegrator, got {len(found)}")
+        return found[0]
+
+    def input(self) -> Population:
+        """Return the population that the data drives.
+
+        Raises:
+            InputError: There is not exactly one input population.
+        """
+        found = [p for p in self.populations.values() if "Input" in type(p.model).__name__]
+        if len(found) != 1:
+            raise InputError(f"a network must have one input population, got {len(found)}")
+        return found[0]
+
+    def n_synapses(self) -> int:
+        """Return the number of synapses of all projections."""
+        return sum(p.n_synapses for p in self.projections.values())
+
+    def copy(self) -> "Network":
+        """Return an independent copy."""
+        from copy import deepcopy
+
+        return deepcopy(self)
+
+    def save(self, path: Path | str) -> None:
+        """Write the network to one safetensors file; see `storage`."""
+        from mlgenn_delays.network.storage import save
+
+        save(self, path)
+
+    @staticmethod
+    def load(path: Path | str) -> "Network":
+        """Read a network from a safetensors file; see `storage`."""
+        from mlgenn_delays.network.storage import load
+
+        return load(path)
+
+    def __repr__(self) -> str:
+        lines: Iterable[str] = [f"Network(dt={self.dt:g} ms)"]
+        lines = [*lines, *(f"  {p.name}: {p.model}" for p in self.populations.values())]
+        lines = [*lines, *(
+            f"  {p.name}: {p.n_synapses} synapses, {p.synapse}, delays 0..{p.max_delay:g} ms"
+            f" a {p.granularity}" for p in self.projections.values()
+        )]  # fmt: skip
+        return "\n".join(lines)

@@ -1,0 +1,155 @@
+"""Networks on disk: one safetensors file with JSON metadata; no pickle, loading runs no code."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mlgenn_delays.errors import InputError
+from mlgenn_delays.files import write_atomic
+from mlgenn_delays.network.models import POPULATION_MODELS, SYNAPSE_MODELS
+from mlgenn_delays.network.network import Network, Population
+from mlgenn_delays.network.projection import Projection
+
+FORMAT = "delaysnn-network"
+VERSION = 1
+_ARRAYS = {
+    "indptr": np.int64,
+    "post": np.int32,
+    "weight": np.float32,
+    "delay": np.float64,
+    "sign": np.int8,
+}
+
+
+def to_bytes(network: Network) -> bytes:
+    """Return the network as the content of a safetensors file."""
+    from safetensors.numpy import save as pack
+
+    tensors: dict[str, np.ndarray] = {}
+    for population in network.populations.values():
+        tensors[f"population/{population.name}/bias"] = population.bias
+    for projection in network.projections.values():
+        for key, kind in _ARRAYS.items():
+            array = getattr(projection, key)
+            if array is not None:
+                stored = np.ascontiguousarray(array, dtype=kind)
+                tensors[f"projection/{projection.name}/{key}"] = stored
+    metadata = {
+        "format": FORMAT,
+        "version": str(VERSION),
+        "network": json.dumps(_describe(network), sort_keys=True),
+    }
+    return pack(tensors, metadata=metadata)
+
+
+def save(network: Network, path: Path | str) -> None:
+    """Write a network to a file, atomically.
+
+    Raises:
+        WorkError: The file cannot be written.
+    """
+    write_atomic(path, to_bytes(network))
+
+
+def load(path: Path | str) -> Network:
+    """Read a network from a file written by `save`.
+
+    Raises:
+        InputError: The file is missing, damaged, no network, or from a newer version.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"there is no network file {path}; give a path to a .safetensors file")
+    tensors, metadata = _read(path)
+    if metadata.get("format") != FORMAT:
+        raise InputError(f"{path} must be a delaysnn network, got another safetensors file")
+    version = metadata.get("version", "")
+    if not version.isdigit() or int(version) > VERSION:
+        raise InputError(
+            f"{path} must have format version <= {VERSION}, got {version!r}; "
+            "it was written by a newer delaysnn: upgrade to read it"
+        )
+    try:
+        return _rebuild(json.loads(metadata["network"]), tensors)
+    except InputError as error:
+        raise InputError(f"{path} is damaged: {error}") from error
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        raise InputError(
+            f"{path} is damaged: {type(error).__name__} {error}; take another copy or checkpoint"
+        ) from error
+
+
+def _read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """Return tensors and metadata of a safetensors file."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+            return tensors, file.metadata() or {}
+    except (SafetensorError, OSError, ValueError, TypeError) as error:
+        raise InputError(
+            f"{path} is damaged: {error}; take another copy or checkpoint of the network"
+        ) from error
+
+
+def _describe(network: Network) -> dict[str, Any]:
+    """Return what is not an array, ready for JSON."""
+    return {
+        "dt": network.dt,
+        "seed": network.seed,
+        "populations": [
+            {"name": p.name, "model": type(p.model).__name__, **asdict(p.model)}
+            for p in network.populations.values()
+        ],
+        "projections": [
+            {
+                "name": p.name,
+                "source": p.source,
+                "target": p.target,
+                "synapse": {"model": type(p.synapse).__name__, **asdict(p.synapse)},
+                "max_delay": p.max_delay,
+                "granularity": p.granularity,
+            }
+            for p in network.projections.values()
+        ],
+    }
+
+
+def _rebuild(text: dict[str, Any], tensors: dict[str, np.ndarray]) -> Network:
+    """Return the network that `_describe` and the tensors tell of, checked."""
+    network = Network(dt=text["dt"], seed=text["seed"])
+    for entry in text["populations"]:
+        settings = {k: v for k, v in entry.items() if k not in ("name", "model")}
+        model = POPULATION_MODELS[entry["model"]](**settings)
+        bias = _array(tensors, f"population/{entry['name']}/bias", np.float32)
+        if bias.shape != (model.n,):
+            raise InputError(f"bias of {entry['name']!r} must have shape ({model.n},)")
+        network.populations[entry["name"]] = Population(entry["name"], model, bias)
+    for entry in text["projections"]:
+        settings = dict(entry["synapse"])
+        synapse = SYNAPSE_MODELS[settings.pop("model")](**settings)
+        base = f"projection/{entry['name']}"
+        arrays = {
+            key: _array(tensors, f"{base}/{key}", kind)
+            for key, kind in _ARRAYS.items()
+            if key != "sign" or f"{base}/sign" in tensors
+        }
+        common = {k: v for k, v in entry.items() if k != "synapse"}
+        projection = Projection(synapse=synapse, **common, **arrays)
+        sizes = [network.populations[name].n for name in (projection.source, projection.target)]
+        projection.check(*sizes)
+        network.projections[projection.name] = projection
+    return network
+
+
+def _array(tensors: dict[str, np.ndarray], key: str, kind: type) -> np.ndarray:
+    """Return a tensor that must be there with the given type."""
+    if key not in tensors:
+        raise InputError(f"tensor {key} is missing")
+    if tensors[key].dtype != kind:
+        raise InputError(f"tensor {key} must be {np.dtype(kind)}, got {tensors[key].dtype}")
+    return tensors[key]
