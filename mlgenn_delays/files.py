@@ -1,4 +1,4 @@
-"""Files that are either wholly there or not at all."""
+"""Files that are either wholly there or not at all, and where those go that can be made anew."""
 
 import os
 import tempfile
@@ -49,3 +49,12 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def cache_folder() -> Path:
+    """Return ``DELAYSNN_CACHE``, or ``delaysnn`` in ``XDG_CACHE_HOME`` or ``~/.cache``."""
+    own = os.environ.get("DELAYSNN_CACHE")
+    if own:
+        return Path(own)
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path(os.path.expanduser("~")) / ".cache") / "delaysnn"

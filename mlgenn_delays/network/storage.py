@@ -12,6 +12,7 @@ from mlgenn_delays.files import write_atomic
 from mlgenn_delays.network.models import POPULATION_MODELS, SYNAPSE_MODELS
 from mlgenn_delays.network.network import Network, Population
 from mlgenn_delays.network.projection import Projection
+from mlgenn_delays.tensors import pack
 
 FORMAT = "delaysnn-network"
 VERSION = 1
@@ -25,9 +26,7 @@ _ARRAYS = {
 
 
 def to_bytes(network: Network) -> bytes:
-    """Return the network as the content of a safetensors file."""
-    from safetensors.numpy import save as pack
-
+    """Return the network as the content of a safetensors file; equal networks give equal bytes."""
     tensors: dict[str, np.ndarray] = {}
     for population in network.populations.values():
         tensors[f"population/{population.name}/bias"] = population.bias
@@ -35,14 +34,13 @@ def to_bytes(network: Network) -> bytes:
         for key, kind in _ARRAYS.items():
             array = getattr(projection, key)
             if array is not None:
-                stored = np.ascontiguousarray(array, dtype=kind)
-                tensors[f"projection/{projection.name}/{key}"] = stored
+                tensors[f"projection/{projection.name}/{key}"] = array.astype(kind)
     metadata = {
         "format": FORMAT,
         "version": str(VERSION),
         "network": json.dumps(_describe(network), sort_keys=True),
     }
-    return pack(tensors, metadata=metadata)
+    return pack(tensors, metadata)
 
 
 def save(network: Network, path: Path | str) -> None:

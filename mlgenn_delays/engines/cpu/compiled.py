@@ -113,7 +113,7 @@ class CompiledCPU:
         """Give every thread its scratch memory."""
         plan = self.plan
         wide = [int(n) for n, r in zip(plan.n, plan.recurrent, strict=True) if r]
-        reach = min(int(self.parameters.highest.max(initial=0)), self._steps) + 1
+        reach = min(int(np.ceil(self.parameters.highest.max(initial=0))), self._steps) + 1
         groups = int(plan.groups.max())
         self._work = SimpleQueue()
         for _ in range(self._workers.threads):
@@ -262,7 +262,8 @@ class CompiledCPU:
             if on_batch is not None:
                 spikes = self._mean_spikes(batch_counts, size)
                 on_batch(BatchResult(batch_loss / size, hits, size, spikes))
-        self._revive(counts)
+        if total:
+            self._revive(counts)
         silent = {n: int((c == 0).sum()) for n, c in self._by_population(counts).items()}
         n = max(1, total)
         return EpochResult(loss / n, correct / n, total, self._mean_spikes(counts, n), silent)
@@ -366,8 +367,8 @@ class CompiledCPU:
         """Return the gradients of one batch; see `engines.base.CompiledNetwork`."""
         store = self._forward(batch, self._quiet)
         self._backward(batch, self._quiet, store)
-        mean = self._sum[0] / np.float32(len(batch))
-        delay = self._delay_gradient() / np.float32(len(batch))
+        mean = self._sum[0] / np.float32(len(batch) if self.rule.weights else np.inf)
+        delay = self._delay_gradient() / np.float32(len(batch) if self.rule.delays else np.inf)
         names, take = self.layout.projections, self.parameters.take
         return Gradients(
             loss=float(store.loss[: len(batch)].mean()),

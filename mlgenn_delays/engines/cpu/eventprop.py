@@ -7,12 +7,14 @@ e = exp(-dt/tau_syn), s = (tau_syn/dt)(1 - e):
     p = P (+ dL/dV[t] at the output)
     at a spike      p = (P I_release - (tau_mem/dt) G) / (I - v_thresh) + regularisation
     r[t] = (1 - a) s p + e r[t+1]                    adjoint of inSyn, after arrivals
-    D[t] = (dt/tau_syn) r[t] - (dt/tau_mem) a p      dL/d(arrival time) of unit weight, per step
+    D[t] = r[t+1] - r[t]                             dL/d(arrival time) of unit weight, per step
     P = a p
 
 I is the current of the step (with the bias), G the sum over the spike's outgoing synapses of
-w D[t + d + 1] at their targets. In refractory steps V does not move: p counts as 0 in r and D,
-and P is kept. Then dL/dw = sum r[t + d + 1], dL/dd = w sum D[t + d + 1] over a synapse's spikes.
+w D[t + d + 1] at their targets. D is the papers' (dt/tau_syn) r - (dt/tau_mem) p as a difference
+over the step after the arrival: it is zero where they cancel, exact at a readout, and closest to
+the continuous-time gradient of all forms tried (tests/reference/variants.py). In refractory steps
+V does not move: p counts as 0 in r, and P is kept. Then dL/dw = sum r[t + d + 1], dL/dd = w sum D[t + d + 1] over a synapse's spikes.
 Nothing is left over of tau_mem: this is the gradient of the loss itself.
 """
 
@@ -27,10 +29,9 @@ from mlgenn_delays.engines.cpu.synapses import collect, pull_back, source_of, sy
 
 @kernel
 def constants(plan, p, g):
-    """Return what the adjoints of population p need: a, e, (1-a)s, dt/tau_syn, a dt/tau_mem."""
+    """Return what the adjoints of population p need: a, e, (1-a)s."""
     a = plan.alpha[p]
-    into_r = (np.float32(1.0) - a) * plan.scale[p, g]
-    return a, plan.decay[p, g], into_r, plan.inverse_tau_syn[p, g], a / plan.tau_mem[p]
+    return a, plan.decay[p, g], (np.float32(1.0) - a) * plan.scale[p, g]
 
 
 @kernel
@@ -39,12 +40,13 @@ def back_quiet(c, r, pulled, high, low, both):
 
     Writes r and D to `both` (T, 2); returns r and P.
     """
-    a, decay, into_r, into_d, from_p = c
+    a, decay, into_r = c
     for back in range(np.uint64(high - low)):
         t = np.uint64(high - 1) - back
-        r = decay * r + into_r * pulled
-        both[t, 0] = r
-        both[t, 1] = into_d * r - from_p * pulled
+        before = decay * r + into_r * pulled
+        both[t, 0] = before
+        both[t, 1] = r - before
+        r = before
         pulled = a * pulled
     return r, pulled
 
@@ -54,24 +56,21 @@ def back_refractory(c, r, high, low, both):
     """Do the same while V stays: returns r."""
     for back in range(np.uint64(high - low)):
         t = np.uint64(high - 1) - back
-        r = c[1] * r
-        both[t, 0] = r
-        both[t, 1] = c[3] * r
+        before = c[1] * r
+        both[t, 0] = before
+        both[t, 1] = r - before
+        r = before
     return r
 
 
 @kernel
 def back_readout(plan, p, g, drive, steps, both):
     """Run the adjoints of one leaky integrator back from dL/dV (T,)."""
-    a, decay, into_r, into_d, from_p = constants(plan, p, g)
+    c = constants(plan, p, g)
     r, pulled = np.float32(0.0), np.float32(0.0)
-    for back in range(np.uint64(steps)):
-        t = np.uint64(steps - 1) - back
-        pulled += drive[t]
-        r = decay * r + into_r * pulled
-        both[t, 0] = r
-        both[t, 1] = into_d * r - from_p * pulled
-        pulled = a * pulled
+    for back in range(steps):
+        t = steps - 1 - back
+        r, pulled = back_quiet(c, r, pulled + drive[t], t + 1, t, both)
 
 
 @kernel
@@ -141,11 +140,12 @@ def back_recurrent(plan, p, recurrent, gain, pull, outgoing, base, store, e, ste
             if not 0 < since <= hold:
                 pulled[k] = plan.alpha[p] * now[k]
         for g in range(plan.groups[p]):
-            _, decay, into_r, into_d, from_p = constants(plan, p, g)
-            for k in range(n):
-                r[g, k] = decay * r[g, k] + into_r * now[k]
-                adjoint[g, k, t, 0] = r[g, k]
-                adjoint[g, k, t, 1] = into_d * r[g, k] - from_p * now[k]
+            _, decay, into_r = constants(plan, p, g)
+            for k in range(np.uint64(n)):
+                before = decay * r[g, k] + into_r * now[k]
+                adjoint[g, k, t, 0] = before
+                adjoint[g, k, t, 1] = r[g, k] - before
+                r[g, k] = before
 
 
 @kernel

@@ -34,7 +34,7 @@ class Parameters:
         self.per_synapse = True
         for name in layout.projections:
             projection = network.projections[name]
-            self.highest[layout.delays[name]] = np.floor(projection.max_delay / network.dt + 0.5)
+            self.highest[layout.delays[name]] = projection.max_delay / network.dt
             self.learnable[layout.delays[name]] = projection.granularity != "fixed"
             self.per_synapse &= projection.granularity == "synapse"
         self.read(network)

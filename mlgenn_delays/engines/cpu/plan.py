@@ -42,7 +42,6 @@ class Plan(NamedTuple):
         groups: (P,) number of synapse groups.
         decay: (P, G) exp(-dt/tau_syn), 0 for Delta.
         scale: (P, G) (tau_syn/dt)(1 - exp(-dt/tau_syn)), 1 for Delta.
-        inverse_tau_syn: (P, G) [1/step], 0 for Delta.
         recurrent: (P,) whether the population projects to itself.
         source: (Q,) population index.
         target: (Q,) population index.
@@ -70,7 +69,6 @@ class Plan(NamedTuple):
     groups: np.ndarray
     decay: np.ndarray
     scale: np.ndarray
-    inverse_tau_syn: np.ndarray
     recurrent: np.ndarray
     source: np.ndarray
     target: np.ndarray
@@ -145,13 +143,11 @@ def _populations(network: Network, names: list[str]) -> dict[str, object]:
     groups = [synapse_groups(network, name) for name in names]
     shape = (len(names), max(1, max(len(g) for g in groups)))
     decay, scale = np.zeros(shape, np.float32), np.ones(shape, np.float32)
-    inverse = np.zeros(shape, np.float32)
     for p, synapses in enumerate(groups):
         for g, synapse in enumerate(synapses):
             if isinstance(synapse, Exponential):
                 decay[p, g] = np.exp(-dt / synapse.tau_syn)
                 scale[p, g] = synapse.tau_syn / dt * -np.expm1(-dt / synapse.tau_syn)
-                inverse[p, g] = dt / synapse.tau_syn
     sizes = np.where(np.array(kinds) == SPIKING, n + 1, 0)
     tau_mem = np.array([getattr(m, "tau_mem", 1.0) for m in models])
     refractory = [m.refractory_steps(dt) if isinstance(m, LIF) else 0 for m in models]
@@ -168,7 +164,6 @@ def _populations(network: Network, names: list[str]) -> dict[str, object]:
         "groups": np.array([len(g) for g in groups], np.int64),
         "decay": decay,
         "scale": scale,
-        "inverse_tau_syn": inverse,
         "readout": READOUTS.index(network.output().model.readout),
     }
 

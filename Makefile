@@ -1,0 +1,39 @@
+# Everything a developer needs: `make test` on a fresh clone is enough to start.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: help setup test train clean
+
+help:
+	@echo "make setup   create .venv with the package (editable) and its test tools"
+	@echo "make test    lint, format, types and tests: what CI runs"
+	@echo "make train   train the recipe 'digits' (other arguments: make train ARGS='fsdd --data DIR')"
+	@echo "make clean   remove .venv, caches and built packages"
+
+setup: $(READY)
+
+$(READY): pyproject.toml setup.py
+	@echo "== setup: .venv with delaysnn[test]"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and \
+	    "delaysnn needs Python 3.11 or later, got %s; make setup PYTHON=python3.11" % sys.version.split()[0])'
+	$(PYTHON) -m venv --system-site-packages .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[test]"
+	@touch $(READY)
+
+test: setup
+	@echo "== lint"
+	$(BIN)/python -m ruff check .
+	@echo "== format"
+	$(BIN)/python -m ruff format --check .
+	@echo "== types"
+	$(BIN)/python -m mypy
+	@echo "== tests"
+	$(BIN)/python -m pytest -q
+
+train: setup
+	$(BIN)/delaysnn train $(ARGS)
+
+clean:
+	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,69 @@
+"""The command line: `delaysnn`. Commands are imported when they are called."""
+
+from functools import partial
+from typing import Any
+
+import click
+
+from mlgenn_delays import __version__
+from mlgenn_delays.errors import nearest
+
+from .errors import leave_with_one_line
+
+# Command -> what --help says of it; each is the function of that name in the module of that name.
+COMMANDS = {
+    "train": "Train a recipe, or go on with a run.",
+    "evaluate": "Measure a trained run on a split of the data.",
+    "recipes": "List the recipes, or show one.",
+    "doctor": "Say what works on this machine and what is missing.",
+}
+
+
+# Click shall hand on what it caught instead of printing it.
+RETURNING = {"standalone_mode": False}
+
+
+class Commands(click.Group):
+    """Commands that are imported late, and errors that end in one line."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of the commands, in the order of their use."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command."""
+        if cmd_name not in COMMANDS:
+            return None
+        from importlib import import_module
+
+        command: click.Command = getattr(import_module(f".{cmd_name}", __name__), cmd_name)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that the arguments begin with."""
+        if args[0] not in COMMANDS and not args[0].startswith("-"):
+            ctx.fail(
+                f"there is no command {args[0]!r} (known: {', '.join(COMMANDS)})"
+                f"{nearest(args[0], list(COMMANDS))}"
+            )
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run a command and leave with its exit code."""
+        return leave_with_one_line(partial(super().main, *args, **kwargs | RETURNING))
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="delaysnn", message="%(prog)s %(version)s")
+def main() -> None:
+    """Train spiking neural networks whose synaptic delays are learned.
+
+    Begin with `delaysnn train`: handwritten digits, nothing to download.
+    """

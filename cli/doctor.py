@@ -1,0 +1,155 @@
+"""delaysnn doctor."""
+
+import os
+import platform
+import shutil
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import click
+
+from .options import JSON
+
+PACKAGES = ("numpy", "numba", "pydantic", "safetensors", "h5py", "librosa", "scikit-learn")
+GENN = "https://genn-team.github.io"
+_GENN_HINT = f"only for GeNN; it is on no package registry: install it as {GENN} says"
+_DRIVER_HINT = "only for GPUs: install the NVIDIA driver"
+_CUDA_HINT = "only for GPUs: install the CUDA toolkit and put its bin folder on PATH"
+# What is not needed on the CPU engine, and what to do to have it.
+TOOLS = {"nvidia-smi": _DRIVER_HINT, "nvcc": _CUDA_HINT}
+MODULES = {
+    "pygenn": _GENN_HINT,
+    "ml_genn": _GENN_HINT,
+    "tonic": "only for data sets that are downloaded: pip install 'delaysnn[datasets]'",
+}
+
+
+@click.command()
+@JSON
+def doctor(as_json: bool) -> None:
+    """Say what works on this machine, and for each thing missing what to do.
+
+    Exits with 0 if training on the CPU engine works.
+    """
+    found = examine()
+    if as_json:
+        import json
+
+        click.echo(json.dumps(found))
+    else:
+        _show(found)
+    if not found["works"]:
+        raise click.exceptions.Exit(1)
+
+
+def examine() -> dict[str, Any]:
+    """Return all findings.
+
+    Returns:
+        ``works`` (whether the CPU engine can train), ``versions``, ``cpu`` (cores, Numba),
+        ``optional`` (by name: where it was found, or None) and ``hints`` (what to do).
+    """
+    from mlgenn_delays import __version__
+
+    versions: dict[str, str | None] = {"delaysnn": __version__, "python": platform.python_version()}
+    versions |= {name: _version(name) for name in PACKAGES}
+    hints = {
+        name: "pip install --upgrade delaysnn installs it"
+        for name, text in versions.items()
+        if text is None
+    }
+    cpu, problems = _examine_cpu()
+    hints |= problems
+    optional = {name: shutil.which(name) for name in TOOLS}
+    optional |= {name: _module(name) for name in MODULES}
+    hints |= {name: (TOOLS | MODULES)[name] for name, place in optional.items() if place is None}
+    works = cpu["compiles"] and cpu["engine"] and None not in versions.values()
+    return {"works": works, "versions": versions, "cpu": cpu, "optional": optional, "hints": hints}
+
+
+def _version(name: str) -> str | None:
+    """Return the version of a package, None if it is not installed."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _module(name: str) -> str | None:
+    """Return where a module is, without running it; None if it is not installed."""
+    try:
+        found = find_spec(name)
+    except (ImportError, ValueError):
+        return None
+    return found.origin if found else None
+
+
+def _examine_cpu() -> tuple[dict[str, Any], dict[str, str]]:
+    """Return what the CPU engine has to work with, and what to do where it lacks something."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    cpu: dict[str, Any] = {"cores": cores, "compiles": False, "engine": False, "cache": None}
+    hints = {}
+    try:
+        cpu["compiles"] = _compiles()
+    except Exception as error:  # whatever Numba or LLVM raise is the finding
+        hints["numba"] = f"cannot compile ({type(error).__name__}: {error}); reinstall numba"
+    try:
+        import mlgenn_delays.engines.cpu.compiled as engine
+
+        cpu["engine"] = True
+        cpu["cache"] = _cache_folder(Path(engine.__file__).parent)
+    except Exception as error:  # the same
+        hints["engine"] = (
+            f"cannot be imported ({type(error).__name__}: {error}); reinstall delaysnn"
+        )
+    if os.environ.get("NUMBA_DISABLE_JIT") == "1":
+        hints["jit"] = "NUMBA_DISABLE_JIT=1 makes training thousands of times slower: unset it"
+    if cpu["engine"] and cpu["cache"] is None:
+        hints["cache"] = (
+            "no folder to keep compiled kernels in, so each start compiles them anew: "
+            "set NUMBA_CACHE_DIR to a folder that can be written"
+        )
+    return cpu, hints
+
+
+def _compiles() -> bool:
+    """Return whether Numba compiles a kernel that then computes the right thing."""
+    import numba
+    import numpy as np
+
+    def add_up(values: np.ndarray) -> float:
+        total = 0.0
+        for value in values:
+            total += value
+        return total
+
+    return bool(numba.njit(add_up)(np.arange(5.0)) == 10.0)
+
+
+def _cache_folder(sources: Path) -> str | None:
+    """Return where Numba keeps compiled kernels, None if it can write nowhere."""
+    chosen = os.environ.get("NUMBA_CACHE_DIR")
+    folders = [Path(chosen)] if chosen else [sources / "__pycache__", Path.home() / ".cache"]
+    for folder in folders:
+        there = next((each for each in (folder, *folder.parents) if each.exists()), folder)
+        if there.is_dir() and os.access(there, os.W_OK):
+            return str(folder)
+    return None
+
+
+def _show(found: dict[str, Any]) -> None:
+    """Print the findings."""
+    for name, text in found["versions"].items():
+        click.echo(f"{name:14} {text or 'missing'}")
+    cpu = found["cpu"]
+    click.echo(f"{'cores':14} {cpu['cores']}")
+    click.echo(f"{'Numba':14} {'compiles' if cpu['compiles'] else 'does not compile'}")
+    click.echo(f"{'kernel cache':14} {cpu['cache'] or 'none'}")
+    for name, place in found["optional"].items():
+        click.echo(f"{name:14} {place or 'not found'}")
+    for name, hint in found["hints"].items():
+        click.echo(f"  {name}: {hint}")
+    verdict = "works" if found["works"] else "does not work"
+    click.echo(f"training on the CPU engine {verdict}")

@@ -1,0 +1,76 @@
+"""How the command line fails: one line on stderr and an exit code, a traceback only if asked for.
+
+Exit codes: 0 done, 1 the work failed, 2 bad input, 130 interrupted.
+"""
+
+import errno
+import os
+import sys
+import warnings
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+import click
+
+from mlgenn_delays.errors import DelaysnnError
+
+DEBUG = "DELAYSNN_DEBUG"
+INTERRUPTED = 130
+
+
+class Interrupted(DelaysnnError):
+    """The user interrupted; the text says how to go on."""
+
+    exit_code = INTERRUPTED
+
+
+def leave_with_one_line(command: Callable[[], Any]) -> NoReturn:
+    """Run a command and exit; whatever it raises becomes one line and an exit code."""
+    try:
+        with warnings.catch_warnings():
+            warnings.showwarning = _warn  # type: ignore[assignment]
+            result = command()
+    except Exception as error:
+        if os.environ.get(DEBUG) == "1" and not isinstance(error, click.exceptions.Exit):
+            raise
+        sys.exit(_report(error))
+    sys.exit(result if isinstance(result, int) else 0)
+
+
+def _warn(message: Warning | str, *_: Any) -> None:
+    """Print a warning as one line, without the place in the code."""
+    click.echo(f"warning: {message}", err=True)
+
+
+def _report(error: Exception) -> int:
+    """Print what happened and return the exit code."""
+    if isinstance(error, click.exceptions.Exit):
+        return error.exit_code
+    if isinstance(error, click.ClickException):
+        error.show()
+        return error.exit_code
+    if isinstance(error, Interrupted):
+        click.echo(str(error), err=True)
+        return error.exit_code
+    if isinstance(error, click.Abort):
+        click.echo("interrupted", err=True)
+        return INTERRUPTED
+    code = error.exit_code if isinstance(error, DelaysnnError) else 1
+    click.echo(f"error: {_text(error)}", err=True)
+    return code
+
+
+def _text(error: Exception) -> str:
+    """Return what to say of an error."""
+    if isinstance(error, DelaysnnError):
+        return str(error)
+    if isinstance(error, MemoryError):
+        return "out of memory; a smaller learning.batch_size or network needs less"
+    if isinstance(error, OSError):
+        where = f" {error.filename}" if error.filename else ""
+        hint = "; free space and go on with --resume" if error.errno == errno.ENOSPC else ""
+        return f"the system refused{where}: {error.strerror or error}{hint}"
+    return (
+        f"unexpected {type(error).__name__}: {error}; this is a fault of delaysnn: "
+        f"run it again with {DEBUG}=1 for the traceback, and report that"
+    )

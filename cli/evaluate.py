@@ -1,0 +1,117 @@
+"""delaysnn evaluate."""
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .options import DATA, ENGINE, JSON, THREADS
+
+if TYPE_CHECKING:
+    from mlgenn_delays.data import SpikeData
+    from mlgenn_delays.engines.base import Evaluation
+
+    from .runs import Run
+
+SPLITS = ("train", "validation", "test")
+
+
+@click.command()
+@click.argument("run")
+@DATA
+@click.option(
+    "--split",
+    type=click.Choice([*SPLITS, "all"]),
+    default="test",
+    show_default=True,
+    help="What to measure on; all: every example of every split.",
+)
+@click.option(
+    "--checkpoint",
+    type=click.Choice(["best", "last"]),
+    default="best",
+    show_default=True,
+    help="Which network: of the best or of the last epoch.",
+)
+@ENGINE
+@THREADS
+@JSON
+def evaluate(
+    run: str,
+    data: str | None,
+    split: str,
+    checkpoint: str,
+    engine: str,
+    threads: int | None,
+    as_json: bool,
+) -> None:
+    """Measure RUN, a run directory: accuracy, loss and confusion matrix.
+
+    The folder of the data is that of the training, unless --data gives another; it needs to have
+    the split that is asked for only.
+    """
+    from mlgenn_delays.network import Network
+    from mlgenn_delays.recipe import load_data
+
+    from .runs import Run, only_spikes
+
+    found = Run(run)
+    network = Network.load(found.directory.network_path(checkpoint))
+    splits = load_data(found.recipe, found.folder(data))
+    if split == "all":
+        chosen = {name: part for name, part in splits.items() if len(part)}
+    else:
+        chosen = {split: only_spikes(splits, split)}
+    measured = _measure(network, found, chosen, engine, threads)
+    result = _pooled(measured) | {"split": split, "checkpoint": checkpoint}
+    if as_json:
+        import json
+
+        click.echo(json.dumps(result))
+        return
+    from .tables import show_evaluation
+
+    names = next(iter(chosen.values())).label_names
+    show_evaluation(result, names, found.directory.path)
+
+
+def _measure(
+    network: Any,
+    run: "Run",
+    chosen: dict[str, "SpikeData"],
+    engine: str,
+    threads: int | None,
+) -> dict[str, "Evaluation"]:
+    """Return what the network answers, by split."""
+    from mlgenn_delays.errors import InputError
+    from mlgenn_delays.recipe import build_rule
+    from mlgenn_delays.training import Trainer
+
+    if not chosen:
+        raise InputError("the data must have examples, got none")
+    trainer = Trainer(
+        network,
+        build_rule(run.recipe),
+        batch_size=run.recipe.learning.batch_size,
+        seed=run.recipe.seed,
+        threads=threads,
+        engine=engine,
+        progress="none",
+    )
+    return {name: trainer.evaluate(part) for name, part in chosen.items()}
+
+
+def _pooled(measured: dict[str, "Evaluation"]) -> dict[str, Any]:
+    """Return accuracy, loss and confusion matrix over the examples of all given splits."""
+    parts = list(measured.values())
+    n = sum(part.n for part in parts)
+    confusion = sum(part.confusion for part in parts)
+    return {
+        "accuracy": sum(int((part.labels == part.predictions).sum()) for part in parts) / n,
+        "loss": sum(part.loss * part.n for part in parts) / n,
+        "n": n,
+        "confusion": confusion.tolist(),  # type: ignore[union-attr]
+        "splits": {
+            name: {"accuracy": part.accuracy, "loss": part.loss, "n": part.n}
+            for name, part in measured.items()
+        },
+    }

@@ -1,0 +1,67 @@
+"""delaysnn recipes."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from mlgenn_delays.recipe import Recipe
+
+
+@click.command()
+@click.argument("name", required=False)
+def recipes(name: str | None) -> None:
+    """List the recipes; with NAME (or a TOML file) show all its settings."""
+    from mlgenn_delays.recipe import load_recipe, recipe_names
+
+    from .tables import show_recipes
+
+    if name is not None:
+        _show(load_recipe(name))
+        return
+    rows = []
+    for each in recipe_names():
+        recipe = load_recipe(each)
+        rows.append((each, recipe.summary, *_expected(recipe)))
+    show_recipes(rows)
+    click.echo("train one:   delaysnn train RECIPE")
+    click.echo("look at one: delaysnn recipes RECIPE")
+
+
+def _expected(recipe: "Recipe") -> tuple[str, str]:
+    """Return the expected accuracy and minutes, as text."""
+    expected = recipe.expected
+    accuracy = "-" if expected.accuracy is None else f"{100 * expected.accuracy:.2f} %"
+    minutes = "-" if expected.minutes is None else f"{expected.minutes:g}"
+    return accuracy, minutes
+
+
+def _show(recipe: "Recipe") -> None:
+    """Print a recipe: settings, parameter counts, expected result."""
+    from mlgenn_delays.recipe import build_network, data_shape, dump
+
+    from .tables import show_synapses
+
+    click.echo(dump(recipe))
+    channels, classes = data_shape(recipe)
+    network = build_network(recipe, channels, classes, recipe.seed)
+    learned = recipe.delays.learn
+    show_synapses(
+        [
+            (name, p.n_synapses, p.n_delays() if learned and p.granularity != "fixed" else 0)
+            for name, p in network.projections.items()
+        ]
+    )
+    click.echo(f"{channels} input channels, {classes} classes; delays counts those learned")
+    expected = recipe.expected
+    if expected.accuracy is None:
+        click.echo("expected: not measured yet")
+        return
+    parts = [f"expected: {expected.metric} {100 * expected.accuracy:.2f} %"]
+    if expected.seeds is not None:
+        parts.append(f"mean of {expected.seeds} seeds" if expected.seeds > 1 else "one seed")
+    if expected.minutes is not None:
+        parts.append(f"{expected.minutes:g} min")
+    if expected.machine is not None:
+        parts.append(f"on {expected.machine}")
+    click.echo(", ".join(parts))

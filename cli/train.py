@@ -1,0 +1,43 @@
+"""delaysnn train."""
+
+from typing import Any
+
+import click
+
+from .options import DATA, ENGINE, JSON, THREADS
+
+
+@click.command()
+@click.argument("recipe", required=False)
+@DATA
+@ENGINE
+@click.option(
+    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a setting of the recipe."
+)
+@click.option("--epochs", type=click.IntRange(min=1), help="Short for --set learning.epochs=N.")
+@click.option("--seed", type=click.IntRange(min=0), help="Short for --set seed=N.")
+@THREADS
+@click.option(
+    "--out", metavar="RUN", help="Run directory, new or empty; runs/RECIPE-TIME by default."
+)
+@click.option("--resume", is_flag=True, help="Go on with the run of --out.")
+@click.option("--init", metavar="NETWORK", help="Network file (.safetensors) to start from.")
+@JSON
+def train(**options: Any) -> None:
+    """Train RECIPE: a name that `delaysnn recipes` lists, or a TOML file; `digits` by default.
+
+    Checkpoints are kept every epoch in the run directory, and `--resume --out RUN` goes on after
+    the last. The best epoch is chosen by the validation split; the test split chooses nothing.
+    """
+    from .training import Asked, run_training
+
+    as_json = options.pop("as_json")
+    result = run_training(Asked(**options))
+    if as_json:
+        import json
+
+        click.echo(json.dumps(result))
+        return
+    from .tables import show_training
+
+    show_training(result)

@@ -1,0 +1,293 @@
+"""What `delaysnn train` does: check everything, train, measure."""
+
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from time import strftime
+from typing import TYPE_CHECKING, Any
+from zlib import crc32
+
+from mlgenn_delays.errors import InputError
+
+from .errors import Interrupted
+from .runs import Run, environment, only_spikes
+
+if TYPE_CHECKING:
+    from mlgenn_delays.data import SpikeData
+    from mlgenn_delays.network import Network
+    from mlgenn_delays.recipe import Recipe
+    from mlgenn_delays.training import RunDirectory, Trainer
+
+DEFAULT_RECIPE = "digits"
+# In a run directory: the network that was given with --init.
+INIT = "init.safetensors"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The options of `delaysnn train`, as they were given."""
+
+    recipe: str | None
+    data: str | None
+    engine: str
+    overrides: tuple[str, ...]
+    epochs: int | None
+    seed: int | None
+    threads: int | None
+    out: str | None
+    resume: bool
+    init: str | None
+
+    def settings(self) -> list[str]:
+        """Return all changes to the recipe, as --set takes them."""
+        changes = list(self.overrides)
+        if self.epochs is not None:
+            changes.append(f"learning.epochs={self.epochs}")
+        if self.seed is not None:
+            changes.append(f"seed={self.seed}")
+        return changes
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A checked training: what is left is work.
+
+    Attributes:
+        recipe: What to train.
+        splits: The data.
+        network: Where it starts.
+        folder: Folder of the data, if any.
+        run: Gives the run directory, making it where it is new.
+    """
+
+    recipe: "Recipe"
+    splits: "dict[str, SpikeData]"
+    network: "Network"
+    folder: str | None
+    run: "Callable[[], RunDirectory]"
+
+
+def run_training(asked: Asked) -> dict[str, Any]:
+    """Train as asked.
+
+    Returns:
+        What --json prints: run, recipe, epochs, best_epoch, and by split accuracy, loss and n.
+
+    Raises:
+        InputError: Something asked for cannot be; nothing was written.
+        WorkError: The work failed.
+        Interrupted: The user interrupted; the run can be resumed.
+    """
+    plan = plan_resume(asked) if asked.resume else plan_new(asked)
+    trainer = _trainer(plan, asked)
+    trainer.run = plan.run()
+    try:
+        history = trainer.fit(
+            plan.splits["train"], plan.splits.get("validation"), resume=asked.resume
+        )
+        measured = _measure(trainer, plan.splits)
+    except KeyboardInterrupt as error:
+        raise Interrupted(_how_to_go_on(asked, trainer.run.path)) from error
+    return {
+        "run": str(trainer.run.path),
+        "recipe": plan.recipe.name,
+        "epochs": len(history.rows),
+        "best_epoch": history.best_epoch,
+        "splits": measured,
+    }
+
+
+def plan_new(asked: Asked) -> Plan:
+    """Check a new training."""
+    from mlgenn_delays.recipe import dump, load_recipe
+
+    recipe = load_recipe(asked.recipe or DEFAULT_RECIPE, asked.settings())
+    path = Path(asked.out) if asked.out else _new_path(recipe.name)
+    _check_free(path)
+    start, network = _read_init(asked.init)
+    splits = _load(recipe, asked.data)
+    fresh = _build(recipe, splits)
+    if network is not None:
+        _check_fits(network, fresh, str(asked.init))
+    notes = environment(recipe, asked.data, start)
+    return Plan(
+        recipe,
+        splits,
+        fresh if network is None else network,
+        asked.data,
+        lambda: _make_run(path, dump(recipe), notes, asked.init),
+    )
+
+
+def plan_resume(asked: Asked) -> Plan:
+    """Check that a run can go on as asked."""
+    if not asked.out:
+        raise InputError("--resume must have the run directory to go on with: give --out RUN")
+    run = Run(asked.out)
+    _check_same(asked, run)
+    folder = run.folder(asked.data)
+    network = _resumed_start(asked, run)
+    splits = _load(run.recipe, folder)
+    fresh = _build(run.recipe, splits)
+    return Plan(
+        run.recipe,
+        splits,
+        fresh if network is None else network,
+        folder,
+        lambda: run.directory,
+    )
+
+
+def _resumed_start(asked: Asked, run: Run) -> "Network | None":
+    """Return the network of --init that a run started from, None if it started without."""
+    noted = run.noted("init")
+    if asked.init is None and noted is None:
+        return None
+    kept = run.directory.path / INIT
+    path = asked.init or (str(kept) if kept.exists() else noted["path"])
+    start, network = _read_init(path)
+    if noted is None or start is None or start["crc32"] != noted["crc32"]:
+        raise InputError(
+            f"resuming must have the --init that the run {asked.out} was started with, "
+            f"{noted['path'] if noted else 'none'}, got {path}, which holds something else"
+        )
+    return network
+
+
+def _make_run(
+    path: Path, recipe_text: str, notes: dict[str, Any], init: str | None
+) -> "RunDirectory":
+    """Make the run directory, with a copy of the network that it starts from."""
+    from mlgenn_delays.files import write_atomic
+    from mlgenn_delays.training import RunDirectory
+
+    run = RunDirectory.create(path, recipe_text, notes)
+    if init is not None:
+        write_atomic(run.path / INIT, Path(init).read_bytes())
+    return run
+
+
+def _check_same(asked: Asked, run: Run) -> None:
+    """Refuse settings that differ from the run's."""
+    from mlgenn_delays.recipe import differences, dump, load_recipe, parse_recipe
+
+    if asked.recipe is not None:
+        wanted = load_recipe(asked.recipe, asked.settings())
+    else:
+        wanted = parse_recipe(dump(run.recipe), run.source, asked.settings())
+    changed = differences(run.recipe, wanted)
+    if changed:
+        raise InputError(
+            f"resuming must have the settings of the run {run.directory.path}; these differ "
+            f"(key: run, asked): {'; '.join(changed)}; leave them out, or start a new run"
+        )
+
+
+def _new_path(name: str) -> Path:
+    """Return a run directory that is not there yet."""
+    base = Path("runs") / f"{name}-{strftime('%Y%m%d-%H%M%S')}"
+    number = 2
+    path = base
+    while path.exists():
+        path = base.with_name(f"{base.name}-{number}")
+        number += 1
+    return path
+
+
+def _check_free(path: Path) -> None:
+    """Refuse a run directory that cannot be made, before any work is done."""
+    for above in (path, *path.parents):
+        if above.exists() and not above.is_dir():
+            raise InputError(f"--out must be a folder, got {path}, where {above} is a file")
+    if path.is_dir() and any(path.iterdir()):
+        what = "holds a run" if (path / "recipe.toml").exists() else "has files in it"
+        raise InputError(
+            f"--out must be a new or empty folder, got {path}, which {what}; "
+            "go on with that run with --resume, or choose another folder"
+        )
+
+
+def _read_init(path: str | None) -> tuple[dict[str, Any] | None, "Network | None"]:
+    """Return what to note of a network file, and the network."""
+    if path is None:
+        return None, None
+    from mlgenn_delays.network import Network
+
+    network = Network.load(path)
+    note = {"path": str(Path(path).resolve()), "crc32": crc32(Path(path).read_bytes())}
+    return note, network
+
+
+def _load(recipe: "Recipe", folder: str | None) -> dict[str, "SpikeData"]:
+    """Return the data, with examples to train on."""
+    from mlgenn_delays.recipe import load_data
+
+    splits = load_data(recipe, folder)
+    only_spikes(splits, "train")
+    return {name: data for name, data in splits.items() if len(data)}
+
+
+def _build(recipe: "Recipe", splits: dict[str, "SpikeData"]) -> "Network":
+    """Return the starting network of a recipe for its data."""
+    from mlgenn_delays.recipe import build_network
+
+    train = splits["train"]
+    return build_network(recipe, train.n_channels, train.n_classes, recipe.seed)
+
+
+def _check_fits(network: "Network", wanted: "Network", path: str) -> None:
+    """Refuse a network of other populations or projections than the recipe's."""
+
+    def described(each: "Network") -> dict[str, str]:
+        parts = {"dt": f"{each.dt:g} ms"}
+        parts |= {name: str(p.model) for name, p in each.populations.items()}
+        parts |= {
+            name: f"{p.synapse}, delays 0..{p.max_delay:g} ms a {p.granularity}"
+            for name, p in each.projections.items()
+        }
+        return parts
+
+    got, expected = described(network), described(wanted)
+    for name in [*expected, *(name for name in got if name not in expected)]:
+        if got.get(name) != expected.get(name):
+            raise InputError(
+                f"--init must be a network that fits the recipe and the data: {path} has for "
+                f"{name} {got.get(name, 'nothing')}, the recipe {expected.get(name, 'nothing')}"
+            )
+
+
+def _trainer(plan: Plan, asked: Asked) -> "Trainer":
+    """Return the trainer of a plan, with no run yet."""
+    from mlgenn_delays.recipe import build_augment, build_rule
+    from mlgenn_delays.training import Trainer
+
+    learning = plan.recipe.learning
+    return Trainer(
+        plan.network,
+        build_rule(plan.recipe),
+        epochs=learning.epochs,
+        batch_size=learning.batch_size,
+        seed=plan.recipe.seed,
+        threads=asked.threads,
+        engine=asked.engine,
+        augment=build_augment(plan.recipe),
+        patience=learning.patience or None,
+    )
+
+
+def _measure(trainer: "Trainer", splits: dict[str, "SpikeData"]) -> dict[str, dict[str, Any]]:
+    """Return accuracy, loss and size of the splits that training did not learn from."""
+    measured: dict[str, dict[str, Any]] = {}
+    for name in ("validation", "test"):
+        if name in splits:
+            found = trainer.evaluate(splits[name])
+            measured[name] = {"accuracy": found.accuracy, "loss": found.loss, "n": found.n}
+    return measured
+
+
+def _how_to_go_on(asked: Asked, path: Path) -> str:
+    """Return the line for an interrupted training."""
+    data = f" --data {shlex.quote(asked.data)}" if asked.data else ""
+    again = f"delaysnn train{data} --resume --out {shlex.quote(str(path))}"
+    return f"interrupted; continue with: {again}"

@@ -1,0 +1,40 @@
+"""Data sets, encoders, augmentation and batching; every name is loaded when first used."""
+
+from importlib import import_module
+from typing import Any
+
+_HOME = {
+    "Augment": "augment",
+    "CurrentData": "types",
+    "DATASETS": "registry",
+    "ENCODERS": "encode",
+    "LevelEncoder": "encode_level",
+    "MelSettings": "mel",
+    "RateEncoder": "encode_rate",
+    "SpikeBatch": "types",
+    "SpikeData": "types",
+    "encode_frames": "encode",
+    "encode_wavs": "fsdd",
+    "epoch_batches": "batching",
+    "epoch_order": "batching",
+    "load": "registry",
+    "load_digits_data": "digits",
+    "load_fsdd": "fsdd",
+    "load_fsdd_frames": "fsdd",
+    "mel_frames": "mel",
+    "options_table": "registry",
+    "parse_options": "registry",
+    "read_wav": "wav",
+}
+
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

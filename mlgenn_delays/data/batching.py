@@ -1,0 +1,69 @@
+"""Batches of an epoch, in an order that depends only on the seed and the epoch."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from mlgenn_delays.data.augment import Augment
+from mlgenn_delays.data.augment import augment as augment_batch
+from mlgenn_delays.data.checks import check_number
+from mlgenn_delays.data.types import SpikeBatch, SpikeData
+from mlgenn_delays.rng import generator
+
+
+def epoch_order(n: int, *, seed: int, epoch: int, shuffle: bool = True) -> np.ndarray:
+    """Return the order of the examples in an epoch.
+
+    Arguments:
+        n: Number of examples.
+        seed: Seed of the run.
+        epoch: Number of the epoch.
+        shuffle: Whether to shuffle; else 0, 1, 2 ...
+
+    Returns:
+        (n,) int64, a permutation.
+    """
+    if not shuffle:
+        return np.arange(n)
+    return generator(seed, "shuffle", epoch).permutation(n)
+
+
+def epoch_batches(
+    data: SpikeData,
+    batch_size: int,
+    *,
+    seed: int,
+    epoch: int,
+    shuffle: bool = True,
+    augment: Augment | None = None,
+) -> Iterator[SpikeBatch]:
+    """Return the batches of an epoch: every example once, the last batch maybe smaller.
+
+    Arguments:
+        data: The split.
+        batch_size: Examples per batch, at least 1.
+        seed: Seed of the run.
+        epoch: Number of the epoch.
+        shuffle: Whether to shuffle.
+        augment: Random changes to the spikes, if any.
+
+    Raises:
+        InputError: The batch size is no whole number of 1 or more.
+    """
+    check_number("batch_size", batch_size, 1, integer=True)
+    order = epoch_order(len(data), seed=seed, epoch=epoch, shuffle=shuffle)
+    return _batches(data, order, batch_size, augment, seed, epoch)
+
+
+def _batches(
+    data: SpikeData,
+    order: np.ndarray,
+    size: int,
+    settings: Augment | None,
+    seed: int,
+    epoch: int,
+) -> Iterator[SpikeBatch]:
+    """Yield the batches; apart from `epoch_batches`, so that its checks come at once."""
+    for first in range(0, len(order), size):
+        batch = data.batch(order[first : first + size])
+        yield augment_batch(batch, settings, data.dt, seed, epoch) if settings else batch

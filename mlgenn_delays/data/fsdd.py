@@ -1,0 +1,284 @@
+"""Free Spoken Digit Dataset: a folder of WAVs named ``{digit}_{speaker}_{take}.wav``.
+
+Takes 0-4 are the test split, 5-9 validation, the rest training.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from mlgenn_delays.data.cache import cache_key, files_hash, load_arrays, store_arrays
+from mlgenn_delays.data.checks import count_steps
+from mlgenn_delays.data.encode import ENCODER_VERSION, Encoder, encode_frames, pad_frames
+from mlgenn_delays.data.encode_rate import RateEncoder
+from mlgenn_delays.data.mel import MelSettings, mel_transform
+from mlgenn_delays.data.traces import interpolate_frames
+from mlgenn_delays.data.types import CurrentData, SpikeBatch, SpikeData
+from mlgenn_delays.data.wav import decode_wav, read_bytes, read_wav
+from mlgenn_delays.errors import InputError
+
+LABEL_NAMES = tuple("0123456789")
+SPLITS = ("train", "validation", "test")
+
+_PATTERN = re.compile(r"(\d+)_([^_]+)_(\d+)\.wav", re.IGNORECASE | re.ASCII)
+
+
+class Recording(NamedTuple):
+    """A WAV of the set, in the order in which examples are sorted."""
+
+    digit: int
+    speaker: str
+    take: int
+    path: Path
+
+    @property
+    def split(self) -> str:
+        """Return the split that the take belongs to."""
+        return "test" if self.take < 5 else "validation" if self.take < 10 else "train"
+
+
+def load_fsdd(
+    folder: Path | str,
+    *,
+    encoder: Encoder | None = None,
+    mel: MelSettings | None = None,
+    duration: float = 1000.0,
+    dt: float = 1.0,
+    cache: bool = True,
+) -> dict[str, SpikeData]:
+    """Load the recordings of a folder as spikes.
+
+    Arguments:
+        folder: Folder of WAVs; other files in it are ignored.
+        encoder: How frames become spikes; `RateEncoder` by default.
+        mel: How recordings become frames.
+        duration: Length of a trial [ms]; recordings are cut, or padded with silence.
+        dt: Length of a step [ms].
+        cache: Keep the result in the user's cache folder, and take it from there.
+
+    Returns:
+        The splits that have recordings, of "train", "validation" and "test", each sorted by
+        digit, speaker and take; ``names`` are file names.
+
+    Raises:
+        InputError: The folder or a file in it cannot be used.
+    """
+    encoder, mel = encoder or RateEncoder(), mel or MelSettings()
+    n_steps = count_steps(duration, dt)
+    splits, contents = _read_folder(folder)
+    names = [f"{split}.{part}" for split in splits for part in ("start", "time")]
+    key = cache_key(
+        "fsdd-spikes",
+        files=_hash(splits, contents),
+        encoder=[encoder.kind, asdict(encoder)],  # type: ignore[call-overload]
+        mel=asdict(mel),
+        n_steps=n_steps,
+        dt=dt,
+        version=ENCODER_VERSION,
+    )
+
+    def compute() -> dict[str, np.ndarray]:
+        arrays = {}
+        for split, frames in _frames(splits, contents, mel, cache).items():
+            start, time = encode_frames(frames, encoder, hop=mel.hop, duration=duration, dt=dt)
+            arrays[f"{split}.start"], arrays[f"{split}.time"] = start, time
+        return arrays
+
+    arrays = _cached(key, names, compute, cache)
+    return {
+        split: SpikeData(
+            arrays[f"{split}.start"],
+            arrays[f"{split}.time"],
+            _labels(recordings),
+            n_steps,
+            dt,
+            LABEL_NAMES,
+            tuple(recording.path.name for recording in recordings),
+        )
+        for split, recordings in splits.items()
+    }
+
+
+def load_fsdd_frames(
+    folder: Path | str,
+    *,
+    mel: MelSettings | None = None,
+    duration: float = 1000.0,
+    dt: float | None = None,
+    cache: bool = True,
+) -> dict[str, CurrentData]:
+    """Load the recordings of a folder as mel frames, to be fed as currents.
+
+    Arguments:
+        folder: See `load_fsdd`.
+        mel: How recordings become frames.
+        duration: Length of a trial [ms].
+        dt: Length of a step [ms]; the frames' hop by default, else frames are interpolated.
+        cache: See `load_fsdd`.
+
+    Returns:
+        The splits that have recordings, with values (N, T, n_bands) float32 in 0..1.
+
+    Raises:
+        InputError: As `load_fsdd`.
+    """
+    mel = mel or MelSettings()
+    dt = mel.hop if dt is None else dt
+    n_steps = count_steps(duration, dt)
+    splits, contents = _read_folder(folder)
+    data = {}
+    for split, frames in _frames(splits, contents, mel, cache).items():
+        padded = pad_frames(frames, hop=mel.hop, span=n_steps * dt)
+        whole = dt == mel.hop
+        values = padded[:, :n_steps] if whole else interpolate_frames(padded, mel.hop, dt, n_steps)
+        names = tuple(recording.path.name for recording in splits[split])
+        data[split] = CurrentData(values, _labels(splits[split]), dt, LABEL_NAMES, names)
+    return data
+
+
+def encode_wavs(
+    paths: Sequence[Path | str],
+    *,
+    encoder: Encoder | None = None,
+    mel: MelSettings | None = None,
+    duration: float = 1000.0,
+    dt: float = 1.0,
+) -> SpikeBatch:
+    """Encode any WAVs as `load_fsdd` encodes those of the set, for inference.
+
+    Arguments:
+        paths: The WAVs, of whatever names.
+        encoder: See `load_fsdd`.
+        mel: See `load_fsdd`.
+        duration: See `load_fsdd`.
+        dt: See `load_fsdd`.
+
+    Returns:
+        One example a WAV, with -1 as its label.
+
+    Raises:
+        InputError: A file cannot be used.
+    """
+    encoder, mel = encoder or RateEncoder(), mel or MelSettings()
+    n_steps = count_steps(duration, dt)
+    frames = [mel_transform(mel)(read_wav(path, mel.sample_rate)) for path in paths]
+    start, time = encode_frames(frames, encoder, hop=mel.hop, duration=duration, dt=dt)
+    index = np.arange(len(paths))
+    return SpikeBatch(start, time, np.full(len(paths), -1, np.int64), index, n_steps)
+
+
+def list_fsdd(folder: Path | str) -> list[Recording]:
+    """Return the recordings of a folder, sorted by digit, speaker and take.
+
+    Arguments:
+        folder: Folder of WAVs; other files and hidden ones are ignored.
+
+    Raises:
+        InputError: No such folder, no WAV in it, or names that do not fit.
+    """
+    folder = Path(folder)
+    if not folder.exists():
+        raise InputError(f"folder {folder} does not exist; give the folder of the FSDD WAVs")
+    if not folder.is_dir():
+        raise InputError(f"{folder} must be a folder of FSDD WAVs, got a file")
+    try:
+        paths = sorted(_wavs(folder))
+    except OSError as error:
+        raise InputError(f"cannot list {folder}: {error.strerror}; check permissions") from error
+    if not paths:
+        inner = folder / "recordings"
+        hint = f"; there are some in {inner}, give that" if any(_wavs(inner)) else ""
+        raise InputError(
+            f"{folder} must have WAVs named {{digit}}_{{speaker}}_{{take}}.wav, got none{hint}"
+        )
+    matches = [(path, _PATTERN.fullmatch(path.name)) for path in paths]
+    _refuse(
+        [path for path, match in matches if match is None],
+        "must be named {digit}_{speaker}_{take}.wav (such as 7_jackson_12.wav)",
+    )
+    found = [Recording(int(m[1]), m[2], int(m[3]), path) for path, m in matches if m]
+    _refuse([each.path for each in found if each.digit > 9], "must have a digit 0-9 in front")
+    return sorted(found)
+
+
+def _wavs(folder: Path) -> list[Path]:
+    """Return the WAVs directly in a folder; names with a dot in front are no recordings."""
+    if not folder.is_dir():
+        return []
+    return [
+        path
+        for path in folder.iterdir()
+        if path.name.lower().endswith(".wav") and path.name[0] != "." and not path.is_dir()
+    ]
+
+
+def _refuse(offenders: list[Path], demand: str) -> None:
+    """Raise for the offending files, naming at most three."""
+    if offenders:
+        names = ", ".join(path.name for path in offenders[:3])
+        more = f" and {len(offenders) - 3} more" if len(offenders) > 3 else ""
+        raise InputError(
+            f"WAVs in {offenders[0].parent} {demand}, got {names}{more}; rename or remove them"
+        )
+
+
+def _read_folder(folder: Path | str) -> tuple[dict[str, list[Recording]], dict[Path, bytes]]:
+    """Return the recordings by split, splits without any left out, and what the files hold."""
+    recordings = list_fsdd(folder)
+    splits = {split: [each for each in recordings if each.split == split] for split in SPLITS}
+    contents = {each.path: read_bytes(each.path) for each in recordings}
+    return {split: some for split, some in splits.items() if some}, contents
+
+
+def _frames(
+    splits: dict[str, list[Recording]], contents: dict[Path, bytes], mel: MelSettings, cache: bool
+) -> dict[str, list[np.ndarray]]:
+    """Return the mel frames of every recording, by split."""
+    names = [f"{split}.{part}" for split in splits for part in ("frames", "lengths")]
+    files = _hash(splits, contents)
+    key = cache_key("fsdd-frames", files=files, mel=asdict(mel), version=ENCODER_VERSION)
+
+    def compute() -> dict[str, np.ndarray]:
+        arrays = {}
+        transform = mel_transform(mel)
+        for split, recordings in splits.items():
+            frames = [
+                transform(decode_wav(contents[each.path], each.path, mel.sample_rate))
+                for each in recordings
+            ]
+            arrays[f"{split}.frames"] = np.concatenate(frames)
+            arrays[f"{split}.lengths"] = np.array([len(each) for each in frames], np.int64)
+        return arrays
+
+    arrays = _cached(key, names, compute, cache)
+    return {
+        split: np.split(arrays[f"{split}.frames"], np.cumsum(arrays[f"{split}.lengths"])[:-1])
+        for split in splits
+    }
+
+
+def _hash(splits: dict[str, list[Recording]], contents: dict[Path, bytes]) -> str:
+    """Return the hash of all files, in the order of the examples."""
+    paths = [each.path for recordings in splits.values() for each in recordings]
+    return files_hash((path.name, contents[path]) for path in paths)
+
+
+def _cached(
+    key: str, names: list[str], compute: Callable[[], dict[str, np.ndarray]], cache: bool
+) -> dict[str, np.ndarray]:
+    """Return the arrays from the cache, or computed and then stored."""
+    arrays = load_arrays(key, names) if cache else None
+    if arrays is None:
+        arrays = compute()
+        if cache:
+            store_arrays(key, arrays)
+    return arrays
+
+
+def _labels(recordings: list[Recording]) -> np.ndarray:
+    """Return the digits as (N,) int64."""
+    return np.array([recording.digit for recording in recordings], np.int64)

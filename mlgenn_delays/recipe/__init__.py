@@ -1,0 +1,26 @@
+"""Recipes: one TOML file says a network, its task and its training; read, checked and built."""
+
+from mlgenn_delays.recipe.build import (
+    build_augment,
+    build_network,
+    build_rule,
+    data_shape,
+    load_data,
+)
+from mlgenn_delays.recipe.load import load_recipe, parse_recipe, recipe_names
+from mlgenn_delays.recipe.schema import Recipe
+from mlgenn_delays.recipe.text import differences, dump
+
+__all__ = [
+    "Recipe",
+    "build_augment",
+    "build_network",
+    "build_rule",
+    "data_shape",
+    "differences",
+    "dump",
+    "load_data",
+    "load_recipe",
+    "parse_recipe",
+    "recipe_names",
+]

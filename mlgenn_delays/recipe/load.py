@@ -1,0 +1,128 @@
+"""Finding, reading and overriding recipes."""
+
+import tomllib
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from mlgenn_delays.errors import InputError, nearest
+from mlgenn_delays.recipe.problems import as_input_error, unknown_key
+from mlgenn_delays.recipe.schema import Recipe
+
+MODELS = "mlgenn_delays.models"
+
+
+def recipe_names() -> list[str]:
+    """Return the names of the recipes that come with the package."""
+    files = resources.files(MODELS).iterdir()
+    return sorted(file.name.removesuffix(".toml") for file in files if file.name.endswith(".toml"))
+
+
+def load_recipe(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
+    """Read a recipe, apply overrides and check it.
+
+    Arguments:
+        name_or_path: A name of `recipe_names`, or the path of a TOML file.
+        overrides: Each ``"dotted.key=value"``; the value is TOML, or else text.
+
+    Raises:
+        InputError: There is no such recipe, or it says what it may not; the text lists all
+            problems with key, value and range.
+    """
+    text = str(name_or_path)
+    if text in recipe_names():
+        content = resources.files(MODELS).joinpath(f"{text}.toml").read_text(encoding="utf-8")
+        return parse_recipe(content, f"recipe {text!r}", overrides)
+    path = Path(name_or_path)
+    if path.is_file():
+        return parse_recipe(_read(path), str(path), overrides)
+    if path.suffix == ".toml" or len(path.parts) > 1 or path.exists():
+        what = "is a folder" if path.is_dir() else "does not exist"
+        raise InputError(f"recipe file {path} {what}; give a .toml file or a recipe's name")
+    names = recipe_names()
+    raise InputError(
+        f"there is no recipe {text!r} (known: {', '.join(names)}; or the path of a .toml file)"
+        f"{nearest(text, names)}"
+    )
+
+
+def _read(path: Path) -> str:
+    """Return the text of a recipe file."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise InputError(f"cannot read recipe {path}: {reason}") from error
+
+
+def parse_recipe(content: str, source: str, overrides: Sequence[str] = ()) -> Recipe:
+    """Check the text of a recipe.
+
+    Arguments:
+        content: TOML.
+        source: Where it is from, for error messages.
+        overrides: As of `load_recipe`.
+
+    Raises:
+        InputError: It is no TOML, or says what it may not.
+    """
+    try:
+        raw: dict[str, Any] = tomllib.loads(content)
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"{source} must be TOML: {error}") from error
+    given = {}
+    for override in overrides:
+        key, equals, value = override.partition("=")
+        key = key.strip()
+        if not equals or not key:
+            raise InputError(
+                f"--set must be key=value, such as learning.epochs=5, got {override!r}"
+            )
+        _put(raw, key, _value(value.strip()), override)
+        given[key] = f"--set {override}"
+    try:
+        return Recipe.model_validate(raw)
+    except ValidationError as error:
+        raise as_input_error(error, source, given) from error
+
+
+def _value(text: str) -> Any:
+    """Return a value written as TOML, or the text itself where it is none."""
+    try:
+        parsed = tomllib.loads(f"value = {text}")
+    except tomllib.TOMLDecodeError:
+        return text
+    return parsed["value"] if len(parsed) == 1 else text
+
+
+def _put(raw: dict[str, Any], key: str, value: Any, override: str) -> None:
+    """Set a dotted key of a recipe not yet checked; whole numbers index lists."""
+    place: Any = raw
+    parts = key.split(".")
+    for number, part in enumerate(parts):
+        last = number == len(parts) - 1
+        if isinstance(place, list):
+            if not part.isdecimal() or int(part) >= len(place):
+                where = ".".join(parts[:number])
+                raise InputError(
+                    f"--set {override}: {where} has the entries 0..{len(place) - 1}, got {part!r}"
+                )
+            index: Any = int(part)
+        elif isinstance(place, dict):
+            index = part
+        else:
+            raise InputError(f"--set {override}: {unknown_key(_loc(parts[: number + 1]))}")
+        if last:
+            place[index] = value
+        elif isinstance(place, list):
+            place = place[index]
+        else:
+            place = place.setdefault(index, {})
+
+
+def _loc(parts: list[str]) -> tuple[int | str, ...]:
+    """Return a dotted key as a place, with whole numbers as such."""
+    return tuple(int(part) if part.isdecimal() else part for part in parts)

@@ -1,0 +1,75 @@
+"""Recipes as TOML text, and how two of them differ."""
+
+import json
+from typing import Any
+
+from mlgenn_delays.recipe.schema import Recipe
+
+# What says something about a recipe and changes nothing that is computed.
+_NOTES = ("summary", "expected")
+
+
+def dump(recipe: Recipe) -> str:
+    """Return a recipe as TOML with every setting in it; reading that gives the same recipe."""
+    return _table(recipe.model_dump(exclude_none=True), "").lstrip("\n")
+
+
+def _value(value: Any) -> str:
+    """Return a value as TOML."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        # JSON's escapes are TOML's, except that TOML wants DEL escaped as well.
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(_value(item) for item in value)}]"
+    return repr(value)
+
+
+def _table(table: dict[str, Any], path: str) -> str:
+    """Return a table: plain values first, for they must precede tables within it."""
+    lines, inner = [], []
+    for key, value in table.items():
+        name = f"{path}.{key}" if path else key
+        if isinstance(value, dict) and not value:
+            continue  # an empty table says what its absence says
+        if isinstance(value, dict):
+            inner.append(f"\n[{name}]\n{_table(value, name)}")
+        elif isinstance(value, (list, tuple)) and value and isinstance(value[0], dict):
+            inner += [f"\n[[{name}]]\n{_table(item, name)}" for item in value]
+        else:
+            lines.append(f"{key} = {_value(value)}\n")
+    return "".join([*lines, *inner])
+
+
+def _flat(value: Any, key: str = "") -> dict[str, Any]:
+    """Return nested tables as one, by dotted key."""
+    if isinstance(value, dict) and value:
+        items = [(str(k), v) for k, v in value.items()]
+    elif isinstance(value, (list, tuple)) and value and isinstance(value[0], dict):
+        items = [(str(k), v) for k, v in enumerate(value)]
+    else:
+        return {key: value}
+    found: dict[str, Any] = {}
+    for name, inner in items:
+        found |= _flat(inner, f"{key}.{name}" if key else name)
+    return found
+
+
+def differences(a: Recipe, b: Recipe) -> list[str]:
+    """Return what differs between two recipes, each as ``"key: value of a, value of b"``.
+
+    The summary and the expected result are no settings and left out.
+    """
+    first, second = (_flat(recipe.model_dump(exclude=set(_NOTES))) for recipe in (a, b))
+    keys = [*first, *(key for key in second if key not in first)]
+    missing = object()
+
+    def shown(flat: dict[str, Any], key: str) -> str:
+        return _value(flat[key]) if key in flat else "absent"
+
+    return [
+        f"{key}: {shown(first, key)}, {shown(second, key)}"
+        for key in keys
+        if first.get(key, missing) != second.get(key, missing)
+    ]

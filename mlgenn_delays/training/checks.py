@@ -1,0 +1,81 @@
+"""Whether data fit a network, and a training the run that it resumes."""
+
+from mlgenn_delays.data.types import SpikeData
+from mlgenn_delays.errors import InputError
+from mlgenn_delays.network import Network
+from mlgenn_delays.training.checkpoint import Setting
+
+
+def check_data(network: Network, what: str, data: SpikeData) -> None:
+    """Refuse a split that a network cannot take.
+
+    Arguments:
+        network: The network.
+        what: What the split is called in the message.
+        data: The split.
+
+    Raises:
+        InputError: It is empty, or channels, classes or step length do not fit.
+    """
+    if not isinstance(data, SpikeData):
+        raise InputError(f"{what} must be SpikeData, got {type(data).__name__}")
+    if not len(data):
+        raise InputError(f"{what} must have at least one example, got an empty split")
+    source, output = network.input(), network.output()
+    if data.n_channels != source.n:
+        raise InputError(
+            f"{what} must have {source.n} channels, as many as the input {source.name!r} has "
+            f"neurons, got {data.n_channels}"
+        )
+    if data.n_classes > output.n:
+        raise InputError(
+            f"{what} must have at most {output.n} classes, as many as the output {output.name!r} "
+            f"has neurons, got {data.n_classes}"
+        )
+    if data.dt != network.dt:
+        raise InputError(
+            f"{what} must have the time step of the network, {network.dt:g} ms, got {data.dt:g} ms"
+        )
+    if data.n_steps < 1:
+        raise InputError(f"{what} must have trials of at least one step, got {data.n_steps}")
+
+
+def check_splits(network: Network, train: SpikeData, validation: SpikeData | None) -> None:
+    """Refuse splits that a network cannot take, or whose classes are not the same.
+
+    Raises:
+        InputError: As said.
+    """
+    check_data(network, "training data", train)
+    if validation is None:
+        return
+    check_data(network, "validation data", validation)
+    if validation.label_names != train.label_names:
+        raise InputError(
+            "validation data must have the classes of the training data, "
+            f"{', '.join(train.label_names)}, got {', '.join(validation.label_names)}"
+        )
+
+
+def check_settings(recorded: dict[str, Setting], received: dict[str, Setting]) -> None:
+    """Refuse to resume a training with other settings.
+
+    Raises:
+        InputError: A setting differs; the text names it and both values.
+    """
+    for key in received:
+        old, new = recorded.get(key), received[key]
+        if old != new:
+            raise InputError(
+                f"resuming must have {key} as the run was started with: {_differing(old, new)}; "
+                "leave it, or start a new run"
+            )
+
+
+def _differing(old: Setting, new: Setting) -> str:
+    """Return both values, of texts of several lines the first lines that differ."""
+    if isinstance(old, str) and isinstance(new, str):
+        rows = list(zip(old.splitlines() + [""], new.splitlines() + [""], strict=False))
+        old, new = next(((a, b) for a, b in rows if a != b), (old, new))
+        return f"recorded {old.strip()}, got {new.strip()}"
+    return f"recorded {old!r}, got {new!r}"

@@ -1,0 +1,113 @@
+"""The course of a training: one row of metrics an epoch, and which epoch was best."""
+
+import csv
+import io
+from collections.abc import Iterable, Iterator
+
+from mlgenn_delays.engines.base import EpochResult, Evaluation
+
+Row = dict[str, int | float | None]
+
+
+def make_row(epoch: int, train: EpochResult, validation: Evaluation | None, seconds: float) -> Row:
+    """Return the metrics of one epoch.
+
+    Arguments:
+        epoch: Its number, from 1.
+        train: What training measured while the network changed.
+        validation: What the network answered after it, or None without validation data.
+        seconds: Duration of the epoch, validation included.
+    """
+    row: Row = {
+        "epoch": epoch,
+        "train_loss": float(train.loss),
+        "train_accuracy": float(train.accuracy),
+        "validation_loss": None if validation is None else float(validation.loss),
+        "validation_accuracy": None if validation is None else float(validation.accuracy),
+    }
+    row |= {f"spikes_{name}": float(count) for name, count in train.spikes.items()}
+    row |= {f"silent_{name}": int(count) for name, count in train.silent.items()}
+    return row | {"seconds": float(seconds)}
+
+
+class History:
+    """The rows of metrics of a training.
+
+    The best epoch has the highest validation accuracy; of equals, the lowest validation loss; of
+    equals again, it is the first. Without validation data it is the last.
+
+    Arguments:
+        rows: Rows to begin with, as `make_row` gives them, the first of epoch 1.
+
+    Attributes:
+        rows: One an epoch: ``epoch``, ``train_loss``, ``train_accuracy``, ``validation_loss``,
+            ``validation_accuracy`` (None without validation data), ``spikes_<population>`` (mean
+            spikes a neuron and example in training), ``silent_<population>`` (neurons without a
+            spike in the epoch), ``seconds``.
+        best_epoch: Number of the best epoch, 0 before the first.
+        stopped_early: Whether training ended because no better epoch came for too long.
+    """
+
+    def __init__(self, rows: Iterable[Row] = ()) -> None:
+        self.rows: list[Row] = []
+        self.best_epoch = 0
+        self.stopped_early = False
+        for row in rows:
+            self.add(row)
+
+    def add(self, row: Row) -> bool:
+        """Append the row of the next epoch and return whether it is the best so far."""
+        self.rows.append(row)
+        better = self.best_epoch == 0 or _rank(row) > _rank(self.best)
+        if better or row["validation_accuracy"] is None:
+            self.best_epoch = len(self.rows)
+        return self.best_epoch == len(self.rows)
+
+    @property
+    def best(self) -> Row:
+        """The row of the best epoch; IndexError before the first."""
+        if not self.rows:
+            raise IndexError("a history without epochs has no best row")
+        return self.rows[self.best_epoch - 1]
+
+    @property
+    def epochs_without_better(self) -> int:
+        """How many epochs came after the best."""
+        return len(self.rows) - self.best_epoch
+
+    def column(self, name: str) -> list[int | float | None]:
+        """Return one metric over the epochs."""
+        return [row[name] for row in self.rows]
+
+    def to_csv(self) -> str:
+        """Return the rows as CSV; numbers read back exactly, what was not measured is empty."""
+        text = io.StringIO()
+        if self.rows:
+            writer = csv.DictWriter(text, list(self.rows[0]), lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(self.rows)
+        return text.getvalue()
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __iter__(self) -> Iterator[Row]:
+        return iter(self.rows)
+
+    def __repr__(self) -> str:
+        if not self.rows:
+            return "History(no epoch)"
+        measured = {k: v for k, v in self.best.items() if k in _SHOWN and v is not None}
+        shown = ", ".join(f"{key} {value:.4g}" for key, value in measured.items())
+        return f"History({len(self.rows)} epochs, best {self.best_epoch}: {shown})"
+
+
+_SHOWN = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
+
+
+def _rank(row: Row) -> tuple[float, float]:
+    """Return what tells the better of two epochs: the larger is better."""
+    accuracy, loss = row["validation_accuracy"], row["validation_loss"]
+    if accuracy is None or loss is None:
+        return (0.0, 0.0)
+    return (accuracy, -loss)

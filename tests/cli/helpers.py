@@ -1,0 +1,63 @@
+"""A command line in this process or another, and folders of spoken digits."""
+
+import json
+import subprocess
+import sys
+import wave
+from pathlib import Path
+
+import numpy as np
+from click.testing import CliRunner
+
+from mlgenn_delays.cli import main
+
+# A network and a training that take next to no time.
+SMALL = ["--set", "network.layers.0.size=4", "--set", "learning.batch_size=256"]
+
+
+def call(*arguments: object):
+    """Run a command; what an error of ours prints is on stderr, a traceback fails the test."""
+    result = CliRunner().invoke(main, [str(each) for each in arguments])
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exc_info
+    assert "Traceback" not in result.output
+    return result
+
+
+def refused(*arguments: object) -> str:
+    """Run a command that must refuse its input, and return what it says."""
+    result = call(*arguments)
+    assert result.exit_code == 2, result.output
+    assert result.stdout == ""
+    assert result.stderr.startswith("error: ")
+    return result.stderr
+
+
+def start(*arguments: object, **options):
+    """Start a command in a process of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "mlgenn_delays.cli", *(str(each) for each in arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **options,
+    )
+
+
+def parsed(result) -> dict:
+    """Return the one JSON object that stdout must be."""
+    assert result.exit_code == 0, result.output
+    assert result.stdout.count("\n") == 1
+    return json.loads(result.stdout)
+
+
+def write_words(folder: Path, takes: list[int]) -> Path:
+    """Write two digits, tones of their own, as WAVs of the given takes."""
+    folder.mkdir()
+    time = np.arange(1600) / 8000
+    for digit, pitch in enumerate((300, 1500)):
+        for take in takes:
+            sound = np.sin(2 * np.pi * (pitch + 20 * take) * time)
+            with wave.open(str(folder / f"{digit}_ann_{take}.wav"), "wb") as file:
+                file.setparams((1, 2, 8000, 0, "NONE", ""))
+                file.writeframes((sound * 20000).astype("<i2").tobytes())
+    return folder

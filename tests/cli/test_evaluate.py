@@ -1,0 +1,77 @@
+"""delaysnn evaluate."""
+
+import shutil
+
+import numpy as np
+import pytest
+
+from tests.cli.helpers import SMALL, call, parsed, refused, write_words
+
+
+@pytest.mark.parametrize(("split", "n"), [("train", 1257), ("validation", 180), ("test", 360)])
+def test_one_split(trained, split, n):
+    found = parsed(call("evaluate", trained, "--split", split, "--json"))
+    assert {"accuracy", "loss", "n", "confusion", "split", "checkpoint"} <= set(found)
+    assert (found["split"], found["checkpoint"], found["n"]) == (split, "best", n)
+    confusion = np.array(found["confusion"])
+    assert confusion.shape == (10, 10)
+    assert confusion.sum() == n
+    assert found["accuracy"] == pytest.approx(np.trace(confusion) / n)
+
+
+def test_all_splits_are_pooled(trained):
+    found = parsed(call("evaluate", trained, "--split", "all", "--json"))
+    parts = found["splits"]
+    assert set(parts) == {"train", "validation", "test"}
+    assert found["n"] == 1797 == sum(part["n"] for part in parts.values())
+    right = sum(part["accuracy"] * part["n"] for part in parts.values())
+    assert found["accuracy"] == pytest.approx(right / 1797)
+    loss = sum(part["loss"] * part["n"] for part in parts.values())
+    assert found["loss"] == pytest.approx(loss / 1797)
+
+
+def test_it_measures_what_training_measured(trained):
+    last = parsed(
+        call("evaluate", trained, "--split", "validation", "--checkpoint", "last", "--json")
+    )
+    header, *rows = (trained / "metrics.csv").read_text().splitlines()
+    row = dict(zip(header.split(","), rows[-1].split(","), strict=True))
+    assert last["accuracy"] == float(row["validation_accuracy"])
+    assert last["loss"] == float(row["validation_loss"])
+
+
+def test_tables(trained):
+    result = call("evaluate", trained)
+    assert result.exit_code == 0
+    rows = [line.split() for line in result.stdout.splitlines()]
+    assert any(row[:1] == ["test"] and row[-1] == "360" for row in rows)
+    assert ["is", "\\", "answered", *"0123456789"] in rows
+    assert sum(row[:1] == [digit] for row in rows for digit in "0123456789") == 10
+
+
+def test_no_run(tmp_path):
+    assert "there is no run" in refused("evaluate", tmp_path / "no")
+    assert "must be a run directory" in refused("evaluate", tmp_path)
+
+
+def test_damaged_network(trained, tmp_path):
+    run = shutil.copytree(trained, tmp_path / "run")
+    file = run / "checkpoints" / "best" / "network.safetensors"
+    file.write_bytes(file.read_bytes()[:100])
+    assert "damaged" in refused("evaluate", run)
+    file.unlink()
+    assert "no best checkpoint" in refused("evaluate", run)
+
+
+def test_only_the_asked_split_must_be_there(tmp_path):
+    everything = write_words(tmp_path / "words", [0, 5, 10, 11])
+    small = [*SMALL, "--set", "data.duration=200", "--set", "data.mel.n_bands=8"]
+    run = tmp_path / "r"
+    command = ["train", "fsdd", *small, "--data", everything, "--epochs", 1, "--out", run]
+    assert call(*command).exit_code == 0
+    only_test = write_words(tmp_path / "test", [0, 1])
+    assert parsed(call("evaluate", run, "--data", only_test, "--json"))["n"] == 4
+    text = refused("evaluate", run, "--data", only_test, "--split", "validation")
+    assert "'validation'" in text
+    assert "got test" in text
+    assert parsed(call("evaluate", run, "--data", only_test, "--split", "all", "--json"))["n"] == 4

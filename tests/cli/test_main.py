@@ -1,0 +1,134 @@
+"""The command line as a whole: help, version, speed, and how it fails."""
+
+import errno
+import os
+import subprocess
+import sys
+import time
+import warnings
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from mlgenn_delays import __version__
+from mlgenn_delays.cli import COMMANDS, main
+from mlgenn_delays.cli.errors import Interrupted, leave_with_one_line
+from mlgenn_delays.errors import InputError, WorkError
+from tests.cli.helpers import call, start
+
+HEAVY = ("numba", "librosa", "matplotlib", "sklearn", "pydantic", "rich", "numpy", "h5py")
+
+
+def test_help_lists_every_command():
+    text = call("--help").stdout
+    for name, summary in COMMANDS.items():
+        assert name in text
+        assert summary in text
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help(name):
+    result = call(name, "--help")
+    assert result.exit_code == 0
+    assert name in result.stdout.splitlines()[0]
+    assert len(result.stdout.splitlines()) > 4
+
+
+def test_version():
+    assert call("--version").stdout == f"delaysnn {__version__}\n"
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"]])
+def test_help_is_quick(arguments):
+    took = []
+    for _ in range(5):
+        began = time.perf_counter()
+        process = start(*arguments)
+        process.communicate(timeout=60)
+        took.append(time.perf_counter() - began)
+        assert process.returncode == 0
+    assert min(took) < 0.4
+
+
+@pytest.mark.parametrize("arguments", [["--help"], *([name, "--help"] for name in COMMANDS)])
+def test_help_imports_nothing_heavy(arguments):
+    code = (
+        "import sys, mlgenn_delays.cli as c\n"
+        f"try: c.main({arguments!r})\n"
+        f"finally: print([m for m in {HEAVY!r} if m in sys.modules], file=sys.stderr)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0
+    assert done.stderr.strip() == "[]"
+
+
+def test_unknown_command_names_the_nearest():
+    result = call("trian")
+    assert result.exit_code == 2
+    assert "did you mean 'train'?" in result.stderr
+
+
+@pytest.mark.parametrize("arguments", [["--nothing"], ["train", "--nothing"], ["evaluate"]])
+def test_usage_errors_exit_with_2(arguments):
+    result = call(*arguments)
+    assert result.exit_code == 2
+    assert result.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "line"),
+    [
+        (InputError("no such thing"), 2, "error: no such thing"),
+        (WorkError("it failed"), 1, "error: it failed"),
+        (OSError(errno.ENOSPC, "No space left on device", "x"), 1, "error: the system refused x: "),
+        (MemoryError(), 1, "error: out of memory"),
+        (ZeroDivisionError("oh"), 1, "error: unexpected ZeroDivisionError: oh; this is a fault"),
+        (Interrupted("interrupted; go on"), 130, "interrupted; go on"),
+        (click.Abort(), 130, "interrupted"),
+        (click.UsageError("not so"), 2, "Error: not so"),
+        (click.exceptions.Exit(7), 7, ""),
+    ],
+)
+def test_every_error_is_one_line_and_a_code(error, code, line, capsys, monkeypatch):
+    monkeypatch.delenv("DELAYSNN_DEBUG", raising=False)
+
+    def fail():
+        raise error
+
+    with pytest.raises(SystemExit) as left:
+        leave_with_one_line(fail)
+    assert left.value.code == code
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith(line)
+    assert said.err.count("\n") == bool(line)
+
+
+def test_traceback_only_when_asked_for(monkeypatch):
+    monkeypatch.setenv("DELAYSNN_DEBUG", "1")
+    result = CliRunner().invoke(main, ["train", "nothing"])
+    assert isinstance(result.exception, InputError)
+
+
+def test_warnings_are_one_line(capsys):
+    def warn():
+        warnings.warn("beware", stacklevel=1)
+
+    with pytest.raises(SystemExit):
+        leave_with_one_line(warn)
+    assert capsys.readouterr().err == "warning: beware\n"
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full on this system")
+def test_full_disk_for_results():
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "mlgenn_delays.cli", "recipes"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    assert done.returncode == 1
+    assert "No space left on device" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,38 @@
+"""delaysnn recipes."""
+
+from mlgenn_delays.recipe import load_recipe, recipe_names
+from tests.cli.helpers import call, refused
+
+
+def test_list_shows_every_recipe():
+    result = call("recipes")
+    assert result.exit_code == 0
+    for name in recipe_names():
+        assert name in result.stdout
+        assert load_recipe(name).summary in result.stdout
+
+
+def test_one_shows_settings_and_counts():
+    size = load_recipe("digits").network.layers[0].size
+    result = call("recipes", "digits")
+    assert result.exit_code == 0
+    assert "beta2 = 0.999" in result.stdout
+    rows = [line.split() for line in result.stdout.splitlines()]
+    assert ["input->hidden1", str(64 * size), str(64 * size)] in rows
+    assert ["all", str(74 * size), str(74 * size)] in rows
+
+
+def test_a_file_with_its_expected_result(tmp_path):
+    file = tmp_path / "mine.toml"
+    file.write_text(
+        'name = "mine"\n[data]\ndataset = "digits"\n[network]\n[[network.layers]]\nsize = 3\n'
+        "[delays]\nmax = 5\nlearn = false\n[learning]\nepochs = 2\n"
+        '[expected]\naccuracy = 0.9\nseeds = 3\nminutes = 1.5\nmachine = "a laptop"\n'
+    )
+    result = call("recipes", file)
+    assert "expected: test accuracy 90.00 %, mean of 3 seeds, 1.5 min, on a laptop" in result.stdout
+    assert ["input->hidden1", "192", "0"] in [line.split() for line in result.stdout.splitlines()]
+
+
+def test_unknown():
+    assert "did you mean 'fsdd'?" in refused("recipes", "fsd")

@@ -1,0 +1,189 @@
+"""delaysnn train --resume: after SIGINT and SIGKILL, and what may not change."""
+
+import json
+import shlex
+import shutil
+import signal
+import sys
+import time
+
+import pytest
+
+from mlgenn_delays.recipe import load_recipe
+from tests.cli.helpers import SMALL, call, parsed, refused, start, write_words
+
+EPOCHS = 25
+ENOUGH = 120  # seconds, for a start that compiles kernels
+
+
+def epochs_done(run) -> int:
+    """Return how many epochs a run has committed."""
+    committed = (run / "checkpoints" / "last" / "state.safetensors").exists()
+    return len((run / "metrics.csv").read_text().splitlines()) - 1 if committed else 0
+
+
+def stop_early(run, number):
+    """Train in a process and send it a signal after an epoch or more; return what it left."""
+    process = start("train", *SMALL, "--epochs", EPOCHS, "--out", run)
+    deadline = time.monotonic() + ENOUGH
+    while epochs_done(run) < 2 and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.005)
+    process.send_signal(number)
+    output = process.communicate(timeout=ENOUGH)
+    assert 2 <= epochs_done(run) < EPOCHS, output
+    return process.returncode, *output
+
+
+def without_seconds(run) -> list[list[str]]:
+    """Return the metrics but for the last column, which is the time taken."""
+    lines = (run / "metrics.csv").read_text().splitlines()
+    assert lines[0].endswith(",seconds")
+    return [line.split(",")[:-1] for line in lines]
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    path = tmp_path_factory.mktemp("whole") / "run"
+    assert call("train", *SMALL, "--epochs", EPOCHS, "--out", path).exit_code == 0
+    return path
+
+
+def assert_same(run, other):
+    assert without_seconds(run) == without_seconds(other)
+    for name in ("network.safetensors", "checkpoints/last/network.safetensors"):
+        assert (run / name).read_bytes() == (other / name).read_bytes()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+def test_interrupted_and_resumed_as_it_says(tmp_path, uninterrupted):
+    run = tmp_path / "a run"
+    code, out, err = stop_early(run, signal.SIGINT)
+    assert code == 130
+    assert out == ""
+    assert "Traceback" not in err
+    said, _, command = err.splitlines()[-1].partition(": ")
+    assert said == "interrupted; continue with"
+    assert shlex.split(command)[0] == "delaysnn"
+    result = call(*shlex.split(command)[1:])
+    assert result.exit_code == 0, result.output
+    assert_same(run, uninterrupted)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+def test_killed_and_resumed(tmp_path, uninterrupted):
+    run = tmp_path / "run"
+    code, _, _ = stop_early(run, signal.SIGKILL)
+    assert code == -signal.SIGKILL
+    result = call("train", "--resume", "--threads", 1, "--out", run)
+    assert result.exit_code == 0, result.output
+    assert_same(run, uninterrupted)
+
+
+def test_a_finished_run_says_so(trained):
+    result = call("train", "--resume", "--out", trained, "--json")
+    assert parsed(result)["epochs"] == 2
+    assert "nothing to do" in result.stderr
+
+
+def test_the_same_command_with_resume(trained):
+    result = call("train", "digits", *SMALL, "--epochs", 2, "--resume", "--out", trained)
+    assert result.exit_code == 0
+
+
+def test_resume_needs_a_run(tmp_path):
+    assert "--out RUN" in refused("train", "--resume")
+    assert "there is no run" in refused("train", "--resume", "--out", tmp_path / "no")
+    assert "must be a run directory" in refused("train", "--resume", "--out", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "key"),
+    [
+        (["--epochs", 3], "learning.epochs: 2, 3"),
+        (["--seed", 5], "seed: 0, 5"),
+        (["--set", "delays.max=7"], "delays.max: 30.0, 7.0"),
+        (["--set", "data.window=7"], "data.window: 30.0, 7"),
+        (["digits"], "learning.epochs"),
+    ],
+)
+def test_settings_that_differ_are_named(trained, change, key):
+    if change == ["--set", "delays.max=7"]:
+        change = ["--set", "delays.initial_max=0", *change]
+        key = key.replace("30.0", repr(load_recipe("digits").delays.max))
+    text = refused("train", *change, "--resume", "--out", trained)
+    assert key in text
+
+
+def test_another_recipe_is_refused(trained):
+    assert 'name: "digits", "fsdd"' in refused("train", "fsdd", "--resume", "--out", trained)
+
+
+def test_damaged_recipe_of_the_run(trained, tmp_path):
+    run = shutil.copytree(trained, tmp_path / "run")
+    (run / "recipe.toml").write_text("name = ")
+    assert str(run / "recipe.toml") in refused("train", "--resume", "--out", run)
+
+
+def test_recipe_of_a_newer_version(trained, tmp_path):
+    run = shutil.copytree(trained, tmp_path / "run")
+    recipe = (run / "recipe.toml").read_text()
+    (run / "recipe.toml").write_text("wonder = 1\n" + recipe)
+    assert "there is no key 'wonder'" in refused("train", "--resume", "--out", run)
+
+
+def test_init_stays_the_same(trained, tmp_path):
+    init = tmp_path / "init.safetensors"
+    shutil.copy(trained / "network.safetensors", init)
+    run = tmp_path / "run"
+    command = ["train", *SMALL, "--epochs", 1, "--out", run]
+    assert call(*command, "--init", init).exit_code == 0
+    assert call("train", "--resume", "--out", run).exit_code == 0
+    assert call("train", "--resume", "--init", init, "--out", run).exit_code == 0
+    other = trained / "checkpoints" / "last" / "network.safetensors"
+    if other.read_bytes() == init.read_bytes():
+        other = run / "network.safetensors"
+    assert "--init" in refused("train", "--resume", "--init", other, "--out", run)
+    assert "--init" in refused("train", "--resume", "--init", other, "--out", trained)
+    init.unlink()  # the run has a copy
+    assert call("train", "--resume", "--out", run).exit_code == 0
+    shutil.copy(other, run / "init.safetensors")
+    assert "holds something else" in refused("train", "--resume", "--out", run)
+
+
+def test_init_of_a_run_killed_before_its_first_epoch(trained, tmp_path):
+    init = tmp_path / "init.safetensors"
+    shutil.copy(trained / "network.safetensors", init)
+    run = tmp_path / "run"
+    command = ["train", *SMALL, "--epochs", 1, "--out", run]
+    assert call(*command, "--init", init).exit_code == 0
+    first = (run / "network.safetensors").read_bytes()
+    for copy in (True, False):
+        shutil.rmtree(run / "checkpoints")
+        (run / "network.safetensors").unlink()
+        if not copy:
+            (run / "init.safetensors").unlink()
+        assert call("train", "--resume", "--out", run).exit_code == 0
+        assert (run / "network.safetensors").read_bytes() == first
+    init.unlink()
+    assert "there is no network file" in refused("train", "--resume", "--out", run)
+
+
+def test_damaged_environment(trained, tmp_path):
+    run = shutil.copytree(trained, tmp_path / "run")
+    (run / "environment.json").write_text("{")
+    assert "environment.json is damaged" in refused("train", "--resume", "--out", run)
+    (run / "environment.json").unlink()
+    assert call("train", "--resume", "--out", run).exit_code == 0
+
+
+def test_data_path_is_remembered_and_may_change(tmp_path):
+    folder = write_words(tmp_path / "words", [0, 5, 10, 11])
+    run = tmp_path / "r"
+    small = [*SMALL, "--set", "data.duration=200", "--set", "data.mel.n_bands=8"]
+    command = ["train", "fsdd", *small, "--data", folder, "--epochs", 1, "--out", run]
+    assert call(*command).exit_code == 0
+    assert call("evaluate", run).exit_code == 0
+    moved = folder.rename(tmp_path / "moved")
+    assert str(folder) in refused("train", "--resume", "--out", run)
+    assert call("train", "--resume", "--data", moved, "--out", run).exit_code == 0
+    assert json.loads((run / "environment.json").read_text())["data"] == str(folder.resolve())

@@ -1,0 +1,165 @@
+"""delaysnn train: what it leaves and says, and what it refuses."""
+
+import json
+import re
+
+import pytest
+
+from mlgenn_delays.network import Network
+from mlgenn_delays.recipe import load_recipe, parse_recipe
+from tests.cli.helpers import SMALL, call, parsed, refused, write_words
+
+
+def test_a_run_is_complete(trained):
+    recipe = parse_recipe((trained / "recipe.toml").read_text(), "run")
+    assert recipe.learning.epochs == 2
+    assert recipe.network.layers[0].size == 4
+    assert len((trained / "metrics.csv").read_text().splitlines()) == 3
+    assert Network.load(trained / "network.safetensors").populations["hidden1"].n == 4
+    noted = json.loads((trained / "environment.json").read_text())
+    assert noted["seed"] == recipe.seed
+    assert not {"data", "init"} & set(noted)
+
+
+def test_results_on_stdout_progress_on_stderr(tmp_path):
+    result = call("train", *SMALL, "--epochs", 1, "--out", tmp_path / "r")
+    assert result.exit_code == 0
+    for word in ("validation", "test", "%", f"run:  {tmp_path / 'r'}", "delaysnn evaluate"):
+        assert word in result.stdout
+    assert "epoch 1/1" in result.stderr
+    assert "epoch 1/1" not in result.stdout
+
+
+def test_json_is_one_object(tmp_path):
+    found = parsed(call("train", *SMALL, "--epochs", 1, "--out", tmp_path / "r", "--json"))
+    assert set(found) == {"run", "recipe", "epochs", "best_epoch", "splits"}
+    assert {name: part["n"] for name, part in found["splits"].items()} == {
+        "validation": 180,
+        "test": 360,
+    }
+
+
+def test_default_run_directory(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    found = parsed(call("train", *SMALL, "--epochs", 1, "--json"))
+    assert re.fullmatch(r"runs/digits-\d{8}-\d{6}", found["run"])
+    assert (tmp_path / found["run"] / "recipe.toml").is_file()
+
+
+def test_seed_and_threads(tmp_path):
+    networks = {}
+    for name, seed, threads in (("a", 1, 1), ("b", 1, 2), ("c", 2, 1)):
+        out = tmp_path / name
+        options = ["--seed", seed, "--threads", threads, "--out", out]
+        assert call("train", *SMALL, "--epochs", 1, *options).exit_code == 0
+        networks[name] = (out / "network.safetensors").read_bytes()
+    assert networks["a"] == networks["b"]
+    assert networks["a"] != networks["c"]
+
+
+def test_unknown_recipe():
+    assert "did you mean 'digits'?" in refused("train", "digit")
+
+
+def test_unknown_key_and_value_out_of_range(tmp_path):
+    out = tmp_path / "r"
+    assert "did you mean 'epochs'?" in refused("train", "--set", "learning.epoch=1", "--out", out)
+    assert "must be >= 1, got 0" in refused("train", "--set", "learning.epochs=0", "--out", out)
+    assert "not there yet" in refused("train", "--set", "rewiring.rule=rigl", "--out", out)
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("option", ["--epochs", "--threads"])
+def test_numbers_below_one(option):
+    result = call("train", option, 0)
+    assert result.exit_code == 2
+    assert option in result.stderr
+
+
+def test_data_that_are_not_there(tmp_path):
+    out = tmp_path / "r"
+    assert "--data" in refused("train", "fsdd", "--out", out)
+    missing = tmp_path / "nothing"
+    assert str(missing) in refused("train", "fsdd", "--data", missing, "--out", out)
+    missing.mkdir()
+    assert str(missing) in refused("train", "fsdd", "--data", missing, "--out", out)
+    assert not out.exists()
+
+
+def test_data_without_training_examples(tmp_path):
+    folder = write_words(tmp_path / "words", [0, 5])
+    text = refused("train", "fsdd", "--data", folder, "--out", tmp_path / "r")
+    assert "'train'" in text
+    assert "validation, test" in text
+
+
+def test_spoken_digits_and_no_test_split(tmp_path):
+    folder = write_words(tmp_path / "words", [5, 10, 11])
+    small = [*SMALL, "--set", "data.duration=200", "--set", "data.mel.n_bands=8"]
+    command = ["train", "fsdd", "--data", folder, *small, "--epochs", 1, "--out", tmp_path / "r"]
+    result = call(*command)
+    assert result.exit_code == 0, result.output
+    assert "--split validation" in result.stdout
+    noted = json.loads((tmp_path / "r" / "environment.json").read_text())
+    assert noted["data"] == str(folder.resolve())
+
+
+def test_out_holds_a_run(trained):
+    before = (trained / "metrics.csv").read_bytes()
+    text = refused("train", "--out", trained)
+    assert "holds a run" in text
+    assert "--resume" in text
+    assert (trained / "metrics.csv").read_bytes() == before
+
+
+def test_out_holds_files(tmp_path):
+    (tmp_path / "letter.txt").write_text("dear")
+    assert "another folder" in refused("train", "--out", tmp_path)
+
+
+def test_out_cannot_be_made(tmp_path):
+    (tmp_path / "file").write_text("")
+    for out in (tmp_path / "file", tmp_path / "file" / "run"):
+        assert f"{tmp_path / 'file'} is a file" in refused("train", "--out", out)
+
+
+def test_init_starts_from_a_network(trained, tmp_path):
+    init = trained / "network.safetensors"
+    out = tmp_path / "r"
+    options = ["--epochs", 1, "--set", "learning.learning_rate=0", "--set", "delays.learn=false"]
+    assert call("train", *SMALL, *options, "--init", init, "--out", out).exit_code == 0
+    start, end = Network.load(init), Network.load(out / "network.safetensors")
+    for name, projection in start.projections.items():
+        assert projection.weight.tolist() == end.projections[name].weight.tolist()
+        assert projection.delay.tolist() == pytest.approx(end.projections[name].delay.tolist())
+    assert json.loads((out / "environment.json").read_text())["init"]["path"] == str(init)
+
+
+def test_init_that_cannot_be_used(trained, tmp_path):
+    def init(path):
+        return refused("train", *SMALL, "--init", path, "--out", tmp_path / "r")
+
+    good = (trained / "network.safetensors").read_bytes()
+    file = tmp_path / "n.safetensors"
+    assert "there is no network file" in init(file)
+    file.write_bytes(good[:200])
+    assert "damaged" in init(file)
+    newer = good.replace(b'"version":"1"', b'"version":"9"')
+    assert newer != good
+    file.write_bytes(newer)
+    assert "newer delaysnn" in init(file)
+    file.write_bytes(good)
+    text = refused("train", "--init", file, "--out", tmp_path / "r")
+    size = load_recipe("digits").network.layers[0].size
+    assert "hidden1" in text
+    assert "n=4" in text
+    assert f"n={size}" in text
+    assert not (tmp_path / "r").exists()
+
+
+def test_divergence_exits_with_1(tmp_path):
+    options = ["--set", "learning.learning_rate=1e30", "--epochs", 3, "--out", tmp_path / "r"]
+    result = call("train", *SMALL, *options)
+    assert result.exit_code == 1
+    assert "diverged" in result.stderr
+    assert result.stderr.splitlines()[-1].startswith("error: ")

@@ -1,0 +1,176 @@
+"""Laws of augmentation."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mlgenn_delays.data.augment import Augment, augment
+from mlgenn_delays.data.types import SpikeBatch, SpikeData
+from mlgenn_delays.errors import InputError
+
+CHANNELS, STEPS = 12, 30
+QUICK = settings(max_examples=40, deadline=None)
+SETTINGS = st.builds(
+    Augment,
+    shift=st.integers(0, 5),
+    jitter=st.sampled_from([0.0, 0.5, 20.0]),
+    drop=st.sampled_from([0.0, 0.3, 1.0]),
+    time_shift=st.sampled_from([0.0, 4.0, 100.0]),
+    group=st.sampled_from([0, 4, 6, 12]),
+)
+
+
+def make_data(seed: int = 0, n: int = 6) -> SpikeData:
+    """Return random spikes, with one example silent."""
+    random = np.random.default_rng(seed)
+    sizes = random.integers(0, 80, n) * (np.arange(n) != 2)
+    events = [(random.integers(0, CHANNELS, s), random.integers(0, STEPS, s)) for s in sizes]
+    return SpikeData.from_events(
+        events,
+        np.arange(n),
+        n_channels=CHANNELS,
+        n_steps=STEPS,
+        dt=1.0,
+        label_names=tuple("abcdef"),
+    )
+
+
+def events(batch: SpikeBatch, row: int) -> list[tuple[int, int]]:
+    """Return the (channel, step) of an example as they lie."""
+    start = batch.start[row]
+    return [(c, int(t)) for c in range(CHANNELS) for t in batch.time[start[c] : start[c + 1]]]
+
+
+@QUICK
+@given(settings=SETTINGS, seed=st.integers(0, 5), epoch=st.integers(0, 3))
+def test_sorted_in_range_without_repeats(settings: Augment, seed: int, epoch: int) -> None:
+    batch = make_data(seed).batch(np.arange(6))
+    result = augment(batch, settings, 1.0, seed, epoch)
+    assert result.n_steps == STEPS and result.start.shape == batch.start.shape
+    assert (np.diff(result.start, axis=1) >= 0).all()
+    assert not len(result.time) or (result.time.min() >= 0 and result.time.max() < STEPS)
+    for row in range(6):
+        found = events(result, row)
+        assert found == sorted(set(found))
+        assert len(found) <= len(events(batch, row))
+    np.testing.assert_array_equal(result.labels, batch.labels)
+    np.testing.assert_array_equal(result.index, batch.index)
+
+
+@QUICK
+@given(settings=SETTINGS, order=st.permutations(range(6)), cut=st.integers(1, 5))
+def test_independent_of_batch_layout(settings: Augment, order: list[int], cut: int) -> None:
+    data = make_data()
+    whole = augment(data.batch(np.arange(6)), settings, 1.0, 3, 1)
+    for part in (order[:cut], order[cut:]):
+        result = augment(data.batch(np.array(part)), settings, 1.0, 3, 1)
+        for row, index in enumerate(part):
+            assert events(result, row) == events(whole, index)
+
+
+def test_identity_settings_give_the_same_batch() -> None:
+    batch = make_data().batch(np.arange(6))
+    assert augment(batch, Augment(group=4), 1.0, 0, 0) is batch
+
+
+@QUICK
+@given(seed=st.integers(0, 20), group=st.sampled_from([0, 4]))
+def test_shift_moves_all_alike_and_within_groups(seed: int, group: int) -> None:
+    batch = make_data(seed).batch(np.arange(6))
+    result = augment(batch, Augment(shift=3, group=group), 1.0, seed, 0)
+    size = group or CHANNELS
+    for row in range(6):
+        before = events(batch, row)
+        shifted = [
+            [(c + by, t) for c, t in before if c // size == (c + by) // size] for by in range(-3, 4)
+        ]
+        assert events(result, row) in shifted
+
+
+@QUICK
+@given(seed=st.integers(0, 20))
+def test_time_shift_moves_all_alike(seed: int) -> None:
+    batch = make_data(seed).batch(np.arange(6))
+    result = augment(batch, Augment(time_shift=2.0), 0.5, seed, 0)
+    for row in range(6):
+        before = events(batch, row)
+        shifted = [[(c, t + by) for c, t in before if 0 <= t + by < STEPS] for by in range(-4, 5)]
+        assert events(result, row) in shifted
+
+
+def test_draws_differ_by_seed_epoch_and_example() -> None:
+    batch = make_data().batch(np.array([0, 0, 1]))
+    settings = Augment(jitter=3.0)
+    results = [
+        augment(batch, settings, 1.0, seed, epoch) for seed, epoch in ((0, 0), (1, 0), (0, 1))
+    ]
+    assert events(results[0], 0) == events(results[0], 1)
+    assert events(results[0], 0) != events(results[1], 0)
+    assert events(results[0], 0) != events(results[2], 0)
+
+
+def dense(n: int = 200) -> SpikeBatch:
+    """Return n examples of one spike a channel, in the middle of the trial."""
+    pair = (np.arange(CHANNELS), np.full(CHANNELS, STEPS // 2))
+    data = SpikeData.from_events(
+        [pair] * n,
+        np.zeros(n, np.int64),
+        n_channels=CHANNELS,
+        n_steps=STEPS,
+        dt=1.0,
+        label_names=("a",),
+    )
+    return data.batch(np.arange(n))
+
+
+def test_drop_and_jitter_have_the_given_size() -> None:
+    batch = dense()
+    kept = len(augment(batch, Augment(drop=0.3), 1.0, 0, 0).time) / len(batch) / CHANNELS
+    assert kept == pytest.approx(0.7, abs=0.03)
+    jittered = augment(batch, Augment(jitter=1.0), 0.5, 0, 0).time - STEPS // 2
+    assert jittered.std() == pytest.approx(2.0, abs=0.1)
+    assert jittered.mean() == pytest.approx(0.0, abs=0.1)
+    assert not len(augment(batch, Augment(drop=1.0), 1.0, 0, 0).time)
+
+
+def test_spikes_on_one_step_merge() -> None:
+    many = 200
+    data = SpikeData.from_events(
+        [(np.zeros(many, np.int64), np.arange(many))],
+        np.zeros(1),
+        n_channels=1,
+        n_steps=many,
+        dt=1.0,
+        label_names=("a",),
+    )
+    time = augment(data.batch(np.arange(1)), Augment(jitter=3.0), 1.0, 0, 0).time
+    assert 0 < len(time) < many and (np.diff(time) > 0).all()
+
+
+def test_empty_batch() -> None:
+    batch = make_data().batch(np.zeros(0, np.int64))
+    assert len(augment(batch, Augment(jitter=1.0, drop=0.5), 1.0, 0, 0)) == 0
+
+
+@pytest.mark.parametrize(
+    "make, message",
+    [
+        (lambda: Augment(shift=-1), "shift must have a whole number >= 0"),
+        (lambda: Augment(shift=1.5), "shift must have a whole number"),
+        (lambda: Augment(jitter=-1.0), "jitter must have a number >= 0"),
+        (lambda: Augment(jitter=float("nan")), "jitter must have a number"),
+        (lambda: Augment(drop=1.1), "drop must have a number >= 0 and <= 1, got 1.1"),
+        (lambda: Augment(time_shift="1"), "time_shift must have a number"),
+        (lambda: Augment(group=-1), "group must have a whole number"),
+        (
+            lambda: augment(dense(1), Augment(shift=1, group=5), 1.0, 0, 0),
+            "group must have a divisor of the 12 channels, got 5",
+        ),
+    ],
+)
+def test_bad_settings(make: Callable[[], object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        make()

@@ -1,0 +1,75 @@
+"""The digits: splits, coding, and what is refused."""
+
+import numpy as np
+import pytest
+
+from mlgenn_delays.data.digits import latency_steps, load_digits_data
+from mlgenn_delays.data.split import stratified
+from mlgenn_delays.errors import InputError
+
+PINNED = {
+    "validation": ("5", "43", "47", "56", "59"),
+    "test": ("21", "24", "28", "34", "35"),
+}
+
+
+def test_splits_are_stratified_disjoint_and_fixed() -> None:
+    data = load_digits_data()
+    assert {name: len(split) for name, split in data.items()} == {
+        "train": 1257,
+        "validation": 180,
+        "test": 360,
+    }
+    names = [name for split in data.values() for name in split.names]
+    assert sorted(map(int, names)) == list(range(1797))
+    share = np.bincount(np.concatenate([split.labels for split in data.values()])) / 1797
+    for split in data.values():
+        assert np.abs(np.bincount(split.labels) - share * len(split)).max() < 1.5
+    # Pinned: another split would make published accuracies incomparable.
+    assert data["test"].names[:5] == PINNED["test"]
+    assert data["validation"].names[:5] == PINNED["validation"]
+
+
+def test_brighter_is_earlier_and_black_is_silent() -> None:
+    steps = latency_steps(np.array([[0, 1, 8, 15, 16]]), 31)
+    assert steps.tolist() == [[-1, 30, 16, 2, 0]]
+
+
+@pytest.mark.parametrize("both", [False, True])
+def test_spikes_code_the_images(both: bool) -> None:
+    from sklearn.datasets import load_digits
+
+    images = load_digits().data
+    data = load_digits_data(duration=40.0, dt=0.5, window=20.0, both=both)["validation"]
+    assert data.n_channels == (128 if both else 64) and data.n_steps == 80 and data.dt == 0.5
+    assert data.time.max() == 39
+    for row in (0, 7):
+        image = images[int(data.names[row])]
+        expected = latency_steps(np.concatenate([image, 16 - image])[: data.n_channels], 40)
+        for channel, step in enumerate(expected):
+            first, last = data.start[row, channel : channel + 2]
+            assert data.time[first:last].tolist() == ([] if step < 0 else [step])
+
+
+def test_window_of_one_step() -> None:
+    assert load_digits_data(duration=5.0, window=1.0)["test"].time.max() == 0
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"duration": -1.0}, "duration must have"),
+        ({"dt": 0.0}, "dt must have"),
+        ({"window": 0.0}, "window must have"),
+        ({"window": 60.0}, "window must have at most duration = 50 ms, got 60 ms"),
+        ({"both": "yes"}, "both must have true or false"),
+    ],
+)
+def test_bad_options(options: dict, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        load_digits_data(**options)
+
+
+def test_too_few_examples_to_split() -> None:
+    with pytest.raises(InputError, match="cannot split 1 of 3 examples"):
+        stratified(np.array([0, 1, 2]), 1)

@@ -1,0 +1,121 @@
+"""FSDD: splits, order, coding, and folders that cannot be used."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from mlgenn_delays.data.encode_level import LevelEncoder
+from mlgenn_delays.data.fsdd import encode_wavs, load_fsdd, load_fsdd_frames
+from mlgenn_delays.errors import InputError
+
+MakeWavs = Callable[..., Path]
+SHORT = {"duration": 150.0, "encoder": LevelEncoder(levels=(0.4, 0.7))}
+NAMES = ("1_bo_10.wav", "1_al_49.wav", "0_al_9.wav", "0_al_5.wav", "2_al_0.wav", "2_al_4.wav")
+
+
+def test_splits_by_take_in_fixed_order(make_wavs: MakeWavs) -> None:
+    folder = make_wavs(*NAMES, "1_al_100.wav")
+    (folder / "README.md").write_text("no recording")
+    (folder / "._1_al_7.wav").write_text("what macOS leaves behind")
+    data = load_fsdd(folder, **SHORT)
+    assert {split: each.names for split, each in data.items()} == {
+        "train": ("1_al_49.wav", "1_al_100.wav", "1_bo_10.wav"),
+        "validation": ("0_al_5.wav", "0_al_9.wav"),
+        "test": ("2_al_0.wav", "2_al_4.wav"),
+    }
+    assert data["train"].labels.tolist() == [1, 1, 1]
+    assert data["test"].label_names == tuple("0123456789")
+    for split in data.values():
+        assert split.n_steps == 150 and split.dt == 1.0 and split.n_channels == 160
+        assert (split.start[:, -1] > split.start[:, 0]).all()
+
+
+def test_only_the_splits_there_are(make_wavs: MakeWavs) -> None:
+    assert list(load_fsdd(make_wavs("2_al_0.wav"), **SHORT)) == ["test"]
+
+
+def test_a_recording_does_not_depend_on_the_others(make_wavs: MakeWavs) -> None:
+    folder = make_wavs(*NAMES)
+    test = load_fsdd(folder, **SHORT)["test"]
+    batch = encode_wavs([folder / name for name in test.names], **SHORT)
+    np.testing.assert_array_equal(batch.start, test.start)
+    np.testing.assert_array_equal(batch.time, test.time)
+    assert batch.labels.tolist() == [-1, -1] and batch.n_steps == 150
+
+
+def test_cut_and_padded(make_wavs: MakeWavs) -> None:
+    folder = make_wavs("2_al_0.wav")
+    short, whole = (
+        load_fsdd(folder, duration=d, encoder=SHORT["encoder"])["test"] for d in (60.0, 400.0)
+    )
+    assert short.n_steps == 60 and short.time.max() < 60
+    assert whole.n_steps == 400 and whole.time.max() < 200
+    assert 0 < len(short.time) == np.count_nonzero(whole.time < 60)
+
+
+def test_frames(make_wavs: MakeWavs) -> None:
+    data = load_fsdd_frames(make_wavs(*NAMES), duration=300.0)
+    train = data["train"]
+    assert train.values.shape == (2, 30, 40) and train.values.dtype == np.float32
+    assert train.dt == 10.0 and train.n_steps == 30 and train.n_channels == 40
+    assert train.values.max() == 1.0 and not train.values[:, 14:].any()
+    finer = load_fsdd_frames(make_wavs(), duration=300.0, dt=5.0)["train"]
+    assert finer.n_steps == 60
+    np.testing.assert_allclose(finer.values[:, ::2], train.values, atol=1e-6)
+
+
+def test_missing_folder_and_file(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="nowhere does not exist; give"):
+        load_fsdd(tmp_path / "nowhere")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="file must be a folder .* got a file"):
+        load_fsdd(tmp_path / "file")
+
+
+def test_no_wavs(tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("")
+    with pytest.raises(InputError, match=r"must have WAVs named \{digit\}.*, got none$"):
+        load_fsdd(tmp_path)
+    (tmp_path / "recordings").mkdir()
+    soundfile.write(tmp_path / "recordings" / "1_al_1.wav", np.zeros(9), 8000)
+    with pytest.raises(InputError, match="got none; there are some in .*recordings, give that"):
+        load_fsdd(tmp_path)
+
+
+def test_names_that_do_not_fit(make_wavs: MakeWavs) -> None:
+    folder = make_wavs("1_al_1.wav", "1_al.wav", "2_b.wav", "3.wav", "4_al_x.wav")
+    message = (
+        r"must be named \{digit\}_\{speaker\}_\{take\}\.wav .* "
+        r"got 1_al\.wav, 2_b\.wav, 3\.wav and 1 more; rename"
+    )
+    with pytest.raises(InputError, match=message):
+        load_fsdd(folder)
+
+
+def test_label_out_of_range(make_wavs: MakeWavs) -> None:
+    folder = make_wavs("1_al_1.wav", "10_al_1.wav")
+    with pytest.raises(InputError, match=r"must have a digit 0-9 in front, got 10_al_1\.wav"):
+        load_fsdd(folder)
+
+
+def test_bad_recording_is_named(make_wavs: MakeWavs) -> None:
+    folder = make_wavs(*NAMES)
+    path = folder / NAMES[2]
+    path.write_bytes(path.read_bytes()[:300])
+    for load in (load_fsdd, load_fsdd_frames):
+        with pytest.raises(InputError, match=r"0_al_9\.wav is truncated"):
+            load(folder)
+    path.unlink()
+    path.symlink_to("nothing")
+    with pytest.raises(InputError, match=r"cannot read .*0_al_9\.wav"):
+        load_fsdd(folder)
+
+
+@pytest.mark.parametrize("key", ["duration", "dt"])
+@pytest.mark.parametrize("value", [0.0, -1.0, float("nan"), "1"])
+def test_bad_times(make_wavs: MakeWavs, key: str, value: object) -> None:
+    with pytest.raises(InputError, match=f"{key} must have a number"):
+        load_fsdd(make_wavs("1_al_1.wav"), **{key: value})

@@ -1,0 +1,120 @@
+"""The registry: options from tables, and everything that is refused."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mlgenn_delays import data as package
+from mlgenn_delays.data.encode_level import LevelEncoder
+from mlgenn_delays.data.encode_rate import RateEncoder
+from mlgenn_delays.data.registry import DATASETS, dataset, load, options_table, parse_options
+from mlgenn_delays.data.types import CurrentData, SpikeData
+from mlgenn_delays.errors import InputError
+
+
+@pytest.mark.parametrize("name", sorted(DATASETS))
+def test_defaults_make_a_round_trip(name: str) -> None:
+    options = parse_options(name)
+    assert options == DATASETS[name].options()
+    assert parse_options(name, options_table(options)) == options
+    assert options_table(DATASETS[name].options) == options_table(options)
+    assert options.group > 0 and DATASETS[name].summary
+
+
+def test_nested_options() -> None:
+    table = {"encoder": {"kind": "level", "levels": [0.2, 0.4]}, "mel": {"n_bands": 20}}
+    options = parse_options("fsdd", table)
+    assert options.encoder == LevelEncoder(levels=(0.2, 0.4)) and options.group == 20
+    assert parse_options("fsdd", {"encoder": {"gain": 2.0}}).encoder == RateEncoder(gain=2.0)
+    assert options_table(options)["encoder"] == {
+        "kind": "level",
+        "levels": [0.2, 0.4],
+        "down": True,
+    }
+
+
+def test_load_digits_ignores_the_folder() -> None:
+    data = load("digits", options={"duration": 40.0, "both": True}, dt=2.0)
+    assert data["train"].n_steps == 20 and data["train"].n_channels == 128
+    assert len(load("digits", "nowhere")) == 3
+
+
+def test_load_fsdd(make_wavs: Callable[..., Path]) -> None:
+    folder = make_wavs("1_al_0.wav")
+    table = {"duration": 150.0, "encoder": {"kind": "level"}}
+    spikes = load("fsdd", folder, table, dt=0.5)["test"]
+    assert isinstance(spikes, SpikeData) and spikes.n_steps == 300
+    assert spikes.n_channels == LevelEncoder().n_channels(40)
+    currents = load("fsdd", str(folder), {**table, "encoding": "currents"}, dt=5.0)["test"]
+    assert isinstance(currents, CurrentData) and currents.values.shape == (1, 30, 40)
+    again = load("fsdd", folder, parse_options("fsdd", table), dt=0.5)["test"]
+    np.testing.assert_array_equal(again.time, spikes.time)
+
+
+@pytest.mark.parametrize(
+    "name, options, message",
+    [
+        ("fsd", {}, r"one of digits, fsdd, got 'fsd'; did you mean 'fsdd'\?"),
+        ("fsdd", {"duratoin": 1}, r"\[data\] key must have .* did you mean 'duration'\?"),
+        ("fsdd", {"encoder": {"kind": "levl"}}, r"\[data.encoder\] kind .* mean 'level'\?"),
+        ("fsdd", {"encoder": {"levels": [0.5]}}, r"\[data.encoder\] key must have one of thr"),
+        ("fsdd", {"encoder": "level"}, "encoder must have one of RateEncoder, LevelEncoder"),
+        ("fsdd", {"encoder": {"kind": ["level"]}}, "kind must have one of rate, level"),
+        ("fsdd", {"mel": {"hops": 1}}, r"\[data.mel\] key .* did you mean 'hop'\?"),
+        ("fsdd", {"mel": {"hop": 0}}, "hop must have a number > 0"),
+        ("fsdd", {"encoding": "spike"}, "encoding must have one of spikes, currents"),
+        ("fsdd", {"duration": "long"}, "duration must have a number .* got 'long'"),
+        ("digits", {"both": 1}, "both must have true or false"),
+        ("digits", {"window": 99.0}, "window must have a number > 0 and <= 50 ms, got 99.0"),
+        ("digits", [1], r"data must have a table of options"),
+    ],
+)
+def test_bad_options(name: str, options: dict, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        parse_options(name, options)
+
+
+def test_missing_folder() -> None:
+    with pytest.raises(InputError, match="'fsdd' needs a folder of data, got none; give --data"):
+        load("fsdd")
+    with pytest.raises(InputError, match="got 'digit'; did you mean 'digits'"):
+        dataset("digit")
+
+
+def test_bad_currents() -> None:
+    labels, names = np.zeros(2, np.int64), ("a",)
+    good = np.zeros((2, 3, 4), np.float32)
+    assert len(CurrentData(good, labels, 1.0, names)) == 2
+    bad = good.copy()
+    bad[0, 0, 0] = np.nan
+    for values, message in (
+        (good[:1], "shape"),
+        (good[0], "shape"),
+        (good.astype(np.float64), "float32, got float64"),
+        (bad, "finite, got 1"),
+    ):
+        with pytest.raises(InputError, match=message):
+            CurrentData(values, labels, 1.0, names)
+    with pytest.raises(InputError, match="labels must be in 0..0"):
+        CurrentData(good, labels + 1, 1.0, names)
+
+
+def test_public_names_load_lazily() -> None:
+    for name in package.__all__:
+        assert getattr(package, name) is not None
+    with pytest.raises(AttributeError, match="nothing"):
+        _ = package.nothing
+    code = (
+        "import sys, mlgenn_delays.data as d; d.DATASETS, d.load_fsdd, d.Augment, d.read_wav, "
+        "d.load_digits_data, d.epoch_batches; "
+        "print({'numba', 'librosa', 'sklearn', 'soundfile', 'scipy'} & set(sys.modules))"
+    )
+    root = Path(package.__file__).parents[2]
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=root, check=True
+    )
+    assert done.stdout.strip() == "set()"

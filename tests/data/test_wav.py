@@ -1,0 +1,104 @@
+"""Reading WAVs: what is accepted, and that everything else says what is wrong."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from mlgenn_delays.data.wav import read_wav
+from mlgenn_delays.errors import InputError
+
+SAMPLES = np.linspace(-0.5, 0.5, 800, dtype=np.float32)
+
+
+@pytest.mark.parametrize("subtype", ["PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE"])
+def test_formats(tmp_path: Path, subtype: str) -> None:
+    path = tmp_path / "a.wav"
+    soundfile.write(path, SAMPLES, 8000, subtype=subtype)
+    samples = read_wav(path, 8000)
+    assert samples.dtype == np.float32 and samples.shape == SAMPLES.shape
+    np.testing.assert_allclose(samples, SAMPLES, atol=0.01)
+
+
+def test_stereo_is_averaged(tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    soundfile.write(path, np.stack([SAMPLES, 0 * SAMPLES], 1), 8000, subtype="FLOAT")
+    np.testing.assert_allclose(read_wav(path, 8000), SAMPLES / 2)
+
+
+@pytest.mark.parametrize("rate", [4000, 16000, 44100])
+def test_other_rates_are_resampled(tmp_path: Path, rate: int) -> None:
+    path = tmp_path / "a.wav"
+    time = np.arange(rate) / rate
+    soundfile.write(path, np.sin(2 * np.pi * 440 * time), rate, subtype="FLOAT")
+    samples = read_wav(path, 8000)
+    expected = np.sin(2 * np.pi * 440 * np.arange(8000) / 8000)
+    assert len(samples) == 8000
+    np.testing.assert_allclose(samples[500:-500], expected[500:-500], atol=0.01)
+
+
+def test_one_sample_resampled_is_not_empty(tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    soundfile.write(path, SAMPLES[:1], 48000)
+    assert len(read_wav(path, 8000)) >= 1
+
+
+@pytest.mark.parametrize("kept", [20, 43, 44, 45, 500, 1643])
+def test_truncated(tmp_path: Path, kept: int) -> None:
+    path = tmp_path / "a.wav"
+    soundfile.write(path, SAMPLES, 8000, subtype="PCM_16")
+    content = path.read_bytes()
+    assert len(content) == 1644
+    path.write_bytes(content[:kept])
+    with pytest.raises(InputError, match=r"a\.wav is truncated.*(copy|remove)"):
+        read_wav(path, 8000)
+
+
+def test_unknown_length_in_the_header_is_accepted(tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    soundfile.write(path, SAMPLES, 8000, subtype="PCM_16")
+    content = bytearray(path.read_bytes())
+    content[40:44] = content[4:8] = b"\xff\xff\xff\xff"
+    path.write_bytes(content)
+    assert len(read_wav(path, 8000)) == 800
+
+
+def test_chunks_before_the_samples(tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    soundfile.write(path, SAMPLES, 8000, subtype="PCM_16")
+    content = path.read_bytes()
+    path.write_bytes(content[:36] + b"note\x03\x00\x00\x00abc\x00" + content[36:])
+    assert len(read_wav(path, 8000)) == 800
+
+
+def test_bad_files(tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    with pytest.raises(InputError, match=r"cannot read .*a\.wav: No such file.*check"):
+        read_wav(path, 8000)
+    with pytest.raises(InputError, match="cannot read .*directory"):
+        read_wav(tmp_path, 8000)
+    path.write_bytes(b"")
+    with pytest.raises(InputError, match=r"a\.wav is empty \(0 bytes\); replace"):
+        read_wav(path, 8000)
+    path.write_bytes(b"this is no sound at all" * 10)
+    with pytest.raises(InputError, match=r"a\.wav is no readable WAV \(230 bytes.*convert"):
+        read_wav(path, 8000)
+    soundfile.write(path, SAMPLES[:0], 8000)
+    with pytest.raises(InputError, match=r"a\.wav has a WAV header but 0 samples; replace"):
+        read_wav(path, 8000)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_not_finite(tmp_path: Path, bad: float) -> None:
+    samples = SAMPLES.copy()
+    samples[5] = bad
+    soundfile.write(tmp_path / "a.wav", samples, 8000, subtype="FLOAT")
+    with pytest.raises(InputError, match=r"a\.wav must have finite samples, got 1 NaN"):
+        read_wav(tmp_path / "a.wav", 8000)
+
+
+@pytest.mark.parametrize("rate", [0, -1, 8000.5, "8000", True])
+def test_bad_rate(tmp_path: Path, rate: object) -> None:
+    with pytest.raises(InputError, match="sample_rate must have a whole number"):
+        read_wav(tmp_path / "a.wav", rate)  # type: ignore[arg-type]

@@ -1,0 +1,218 @@
+"""Networks refuse what cannot be, and say what must hold and what they got."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mlgenn_delays.errors import InputError
+from mlgenn_delays.network import (
+    LIF,
+    CurrentInput,
+    Delta,
+    Exponential,
+    LeakyIntegrator,
+    Network,
+    Normal,
+    SpikeInput,
+    Uniform,
+)
+
+
+def base() -> Network:
+    """Return three populations without projections."""
+    network = Network(dt=0.5, seed=3)
+    network.add("input", SpikeInput(4))
+    network.add("hidden", LIF(5))
+    network.add("output", LeakyIntegrator(2))
+    return network
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda: SpikeInput(0), "n >= 1, got 0"),
+        (lambda: CurrentInput(2.5), "n >= 1, got 2.5"),
+        (lambda: LIF(True), "n >= 1, got True"),
+        (lambda: LIF(3, tau_mem=0.0), "tau_mem > 0, got 0.0"),
+        (lambda: LIF(3, v_thresh=-1.0), "v_thresh > 0, got -1.0"),
+        (lambda: LIF(3, tau_refrac=-1.0), "tau_refrac >= 0, got -1.0"),
+        (lambda: LIF(3, tau_mem=float("nan")), "tau_mem > 0, got nan"),
+        (lambda: LeakyIntegrator(2, tau_mem=float("inf")), "tau_mem > 0, got inf"),
+        (lambda: LeakyIntegrator(2, readout="man"), "readout one of mean, .*got 'man'"),
+        (lambda: Exponential(-5.0), "tau_syn > 0, got -5.0"),
+        (lambda: Exponential("5"), "tau_syn > 0, got '5'"),
+        (lambda: Uniform(2.0, 1.0), "low <= high, got 2.0, 1.0"),
+        (lambda: Normal(0.0, -1.0), "sd >= 0, got 0.0, -1.0"),
+        (lambda: Network(dt=0.0), "dt > 0 ms, got 0.0"),
+    ],
+)
+def test_models_check_themselves(make: object, says: str) -> None:
+    with pytest.raises(InputError, match=says):
+        make()
+
+
+@pytest.mark.parametrize(
+    ("name", "model", "bias", "says"),
+    [
+        ("hidden", LIF(2), 0.0, "new name, got 'hidden'"),
+        ("", LIF(2), 0.0, "name without '/', got ''"),
+        ("a/b", LIF(2), 0.0, "name without '/', got 'a/b'"),
+        ("more", LIF(2), np.zeros(3), r"shape \(2,\), got \(3,\)"),
+        ("more", LIF(2), np.array([0.0, np.nan]), "finite"),
+    ],
+)
+def test_populations_are_checked(name: str, model: object, bias: object, says: str) -> None:
+    with pytest.raises(InputError, match=says):
+        base().add(name, model, bias)
+
+
+@pytest.mark.parametrize(
+    ("ends", "settings_", "says"),
+    [
+        (("inptu", "hidden"), {}, "no population 'inptu'; did you mean 'input'"),
+        (("input", "nowhere"), {}, "no population 'nowhere'"),
+        (("output", "hidden"), {}, "source that spikes, got 'output'"),
+        (("hidden", "input"), {}, "neuron target, got the input 'input'"),
+        (("input", "hidden"), {"density": 0.0}, r"density must be in \(0, 1\], got 0.0"),
+        (("input", "hidden"), {"density": 1.5}, r"density must be in \(0, 1\], got 1.5"),
+        (("input", "hidden"), {"density": 0.01}, "at least one of 4 x 5 synapses, got 0.01"),
+        (("input", "hidden"), {"granularity": "dendrite"}, "granularity one of .*'dendrite'"),
+        (("input", "hidden"), {"delay": -1.0}, r"delays in 0\.\.0 ms, got -1"),
+        (("input", "hidden"), {"delay": -1.0, "max_delay": 5.0}, r"delays in 0\.\.5 ms, got -1"),
+        (("input", "hidden"), {"delay": 9.0, "max_delay": 5.0}, r"delays in 0\.\.5 ms, got 9"),
+        (("input", "hidden"), {"delay": np.zeros(3)}, r"shape \(20,\), got \(3,\)"),
+        (("input", "hidden"), {"weight": np.ones(3)}, r"shape \(20,\), got \(3,\)"),
+        (("input", "hidden"), {"weight": np.inf}, "finite"),
+        (("input", "hidden"), {"max_delay": np.inf}, "max_delay >= 0 ms, got inf"),
+        (("input", "hidden"), {"max_delay": -1.0}, "max_delay >= 0 ms, got -1.0"),
+        (("input", "hidden"), {"name": "a/b"}, "without '/', got 'a/b'"),
+    ],
+)
+def test_projections_are_checked(ends: tuple, settings_: dict, says: str) -> None:
+    network = base()
+    with pytest.raises(InputError, match=says):
+        network.connect(*ends, Exponential(), **{"weight": 1.0, **settings_})
+    assert not network.projections
+
+
+def test_a_second_projection_needs_a_name_of_its_own() -> None:
+    network = base()
+    network.connect("input", "hidden", Exponential(), weight=1.0)
+    with pytest.raises(InputError, match="new name"):
+        network.connect("input", "hidden", Delta(), weight=1.0)
+    network.connect("input", "hidden", Delta(), weight=1.0, name="fast")
+    assert [p.name for p in network.incoming("hidden")] == ["input->hidden", "fast"]
+    assert network.n_synapses() == 40
+
+
+@given(
+    density=st.floats(0.05, 1.0),
+    n_pre=st.integers(3, 20),
+    n_post=st.integers(7, 20),
+    seed=st.integers(0, 99),
+)
+@settings(max_examples=30, deadline=None)
+def test_density_counts(density: float, n_pre: int, n_post: int, seed: int) -> None:
+    network = Network(seed=seed)
+    network.add("input", SpikeInput(n_pre))
+    network.add("hidden", LIF(n_post))
+    p = network.connect("input", "hidden", Exponential(), weight=1.0, density=density)
+    assert p.n_synapses == int(np.floor(density * n_pre * n_post + 1e-9))
+    assert len(set(zip(p.pre(), p.post, strict=True))) == p.n_synapses
+    p.check(n_pre, n_post)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"post": [1, 0]}, "ascending in each row"),
+        ({"post": [0, 0]}, "without repeats"),
+        ({"post": [0, 9]}, r"post in 0\.\.4, got 0\.\.9"),
+        ({"post": [-1, 0]}, r"post in 0\.\.4"),
+        ({"indptr": [0, 2, 1, 2, 2]}, "ascending indptr"),
+        ({"indptr": [0, 1, 1, 1, 1]}, "indptr from 0 to the 2"),
+        ({"indptr": [0, 2, 2]}, r"indptr of shape \(5,\), got \(3,\)"),
+        ({"weight": [1.0]}, r"weight of shape \(2,\), got \(1,\)"),
+        ({"weight": [1.0, np.nan]}, "finite weights"),
+        ({"delay": [0.0, 1.0, 2.0]}, r"delay of shape \(2,\), got \(3,\)"),
+        ({"sign": [1, 0]}, "signs of -1 or 1"),
+    ],
+)
+def test_damaged_structure_is_refused(change: dict, says: str) -> None:
+    network = base()
+    p = network.connect("input", "hidden", Exponential(), weight=1.0, density=0.1, max_delay=9.0)
+    p.indptr, p.post = np.array([0, 2, 2, 2, 2]), np.array([0, 3], np.int32)
+    p.check(4, 5)
+    for key, value in change.items():
+        setattr(p, key, np.array(value))
+    with pytest.raises(InputError, match=says):
+        p.check(4, 5)
+
+
+def test_granularity_gives_the_number_of_delays() -> None:
+    for granularity, n in (("synapse", 20), ("axon", 4), ("fixed", 1)):
+        p = base().connect(
+            "input", "hidden", Exponential(), weight=1.0, delay=Uniform(0.0, 8.0), max_delay=6.0,
+            granularity=granularity,
+        )  # fmt: skip
+        assert p.delay.shape == (n,)
+        assert p.delay.max() <= 6.0
+        each = p.delay_per_synapse()
+        assert each.shape == (20,)
+        if granularity == "axon":
+            np.testing.assert_array_equal(each, p.delay[p.pre()])
+
+
+def test_order_is_topological_and_refuses_circles() -> None:
+    network = Network()
+    for name, model in (("out", LeakyIntegrator(2)), ("b", LIF(3)), ("a", LIF(3))):
+        network.add(name, model)
+    network.add("in", SpikeInput(2))
+    for source, target in (("in", "a"), ("a", "a"), ("a", "b"), ("b", "out"), ("in", "out")):
+        network.connect(source, target, Exponential(), weight=1.0)
+    assert [p.name for p in network.order()] == ["in", "a", "b", "out"]
+    network.connect("b", "a", Exponential(), weight=1.0)
+    with pytest.raises(InputError, match="circle"):
+        network.order()
+
+
+def test_one_input_and_one_output() -> None:
+    network = base()
+    assert network.input().name == "input"
+    assert network.output().name == "output"
+    network.add("second", SpikeInput(2))
+    network.add("answer", LeakyIntegrator(2))
+    with pytest.raises(InputError, match="one input population, got 2"):
+        network.input()
+    with pytest.raises(InputError, match="one LeakyIntegrator, got 2"):
+        network.output()
+
+
+def test_seed_and_name_decide_the_values() -> None:
+    def weights(seed: int, name: str) -> np.ndarray:
+        network = Network(seed=seed)
+        network.add("input", SpikeInput(4))
+        network.add("hidden", LIF(5))
+        return network.connect(
+            "input", "hidden", Exponential(), weight=Normal(0.0, 1.0), name=name
+        ).weight
+
+    np.testing.assert_array_equal(weights(1, "a"), weights(1, "a"))
+    assert not np.array_equal(weights(1, "a"), weights(2, "a"))
+    assert not np.array_equal(weights(1, "a"), weights(1, "b"))
+
+
+def test_copies_are_independent() -> None:
+    network = base()
+    network.connect("input", "hidden", Exponential(), weight=1.0)
+    copy = network.copy()
+    copy.projections["input->hidden"].weight[:] = 7.0
+    assert (network.projections["input->hidden"].weight == 1.0).all()
+
+
+@pytest.mark.parametrize(
+    ("tau_refrac", "dt", "steps"), [(0.0, 1.0, 0), (1.0, 1.0, 1), (0.3, 0.1, 3), (2.1, 1.0, 3)]
+)
+def test_refractory_steps(tau_refrac: float, dt: float, steps: int) -> None:
+    assert LIF(1, tau_refrac=tau_refrac).refractory_steps(dt) == steps

@@ -1,0 +1,152 @@
+"""The house: what is packaged, what depends on what, what is declared."""
+
+import ast
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from mlgenn_delays import __version__
+
+ROOT = Path(__file__).parent.parent
+# Folder -> the package it is imported as.
+FOLDERS = {
+    "mlgenn_delays": "mlgenn_delays",
+    "cli": "mlgenn_delays/cli",
+    "models": "mlgenn_delays/models",
+}
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+# Distribution -> module, where they differ.
+MODULES = {"scikit-learn": "sklearn"}
+# Part -> the parts it may import; besides itself and the single files of the package.
+BELOW = {
+    "network": set(),
+    "learning": {"network"},
+    "data": set(),
+    "engines": {"network", "learning", "data"},
+    "recipe": {"network", "learning", "data"},
+    "training": {"network", "learning", "data", "engines"},
+}
+
+
+def sources() -> list[Path]:
+    """Return every Python file that is packaged."""
+    found = [file for folder in FOLDERS for file in (ROOT / folder).rglob("*.py")]
+    assert len(found) > 20
+    return sorted(found)
+
+
+def imports(file: Path) -> set[str]:
+    """Return the modules that a file imports by their full names."""
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return found
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory) -> zipfile.ZipFile:
+    """Return the wheel, built from a copy so that the tree stays clean."""
+    folder = tmp_path_factory.mktemp("wheel")
+    copy = folder / "source"
+    copy.mkdir()
+    for name in FOLDERS:
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / name, copy / name, ignore=ignored)
+    for name in ("pyproject.toml", "setup.py", "LICENSE", "README.md"):
+        if (ROOT / name).exists():
+            shutil.copy(ROOT / name, copy)
+    command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation"]
+    command += ["--no-index", "--quiet", "--wheel-dir", str(folder), str(copy)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    (file,) = folder.glob("*.whl")
+    return zipfile.ZipFile(file)
+
+
+def test_the_wheel_has_every_source_and_recipe(wheel):
+    expected = {
+        f"{package}/{file.relative_to(ROOT / folder).as_posix()}"
+        for folder, package in FOLDERS.items()
+        for kind in ("*.py", "*.toml", "py.typed")
+        for file in (ROOT / folder).rglob(kind)
+    }
+    packed = {name for name in wheel.namelist() if ".dist-info/" not in name}
+    assert "mlgenn_delays/models/digits.toml" in packed
+    assert "mlgenn_delays/py.typed" in packed
+    assert packed == expected
+
+
+def test_the_wheel_has_one_top_level_package(wheel):
+    tops = {name.split("/")[0] for name in wheel.namelist()}
+    assert tops == {"mlgenn_delays", f"delaysnn-{__version__}.dist-info"}
+
+
+def test_the_wheel_has_the_script_and_the_licence(wheel):
+    folder = f"delaysnn-{__version__}.dist-info"
+    assert "delaysnn = mlgenn_delays.cli:main" in wheel.read(f"{folder}/entry_points.txt").decode()
+    assert "License-Expression: MIT" in wheel.read(f"{folder}/METADATA").decode()
+    assert f"{folder}/licenses/LICENSE" in wheel.namelist()
+
+
+def test_the_wheel_works_away_from_the_tree(wheel, tmp_path):
+    wheel.extractall(tmp_path / "site")
+    code = "import mlgenn_delays.cli as c; print(c.__file__); c.main(['recipes'])"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(tmp_path / "site")},
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(str(tmp_path / "site"))
+    assert "digits" in done.stdout
+
+
+def test_every_import_is_declared():
+    requirements = PROJECT["dependencies"] + sum(PROJECT["optional-dependencies"].values(), [])
+    names = {re.match(r"[A-Za-z0-9_-]+", each)[0] for each in requirements}
+    declared = {MODULES.get(name, name.replace("-", "_")) for name in names}
+    allowed = declared | set(sys.stdlib_module_names) | {"mlgenn_delays"}
+    for file in sources():
+        tops = {name.split(".")[0] for name in imports(file)}
+        assert tops <= allowed, f"{file} imports {tops - allowed}"
+
+
+def test_arrows_go_downwards():
+    for part, below in BELOW.items():
+        files = list((ROOT / "mlgenn_delays" / part).rglob("*.py"))
+        assert files, part
+        for file in files:
+            parts = {
+                name.split(".")[1] for name in imports(file) if name.startswith("mlgenn_delays.")
+            }
+            wrong = (parts & {*BELOW, "cli", "models"}) - below - {part}
+            assert not wrong, f"{file} imports {wrong}"
+
+
+def test_no_pickle():
+    for file in sources():
+        tops = {name.split(".")[0] for name in imports(file)}
+        assert not tops & {"pickle", "dill", "joblib", "shelve", "marshal"}, file
+
+
+def test_versions_agree():
+    citation = (ROOT / "CITATION.cff").read_text()
+    assert re.search(r"^version: (.+)$", citation, re.MULTILINE)[1] == __version__
+
+
+def test_ci_runs_what_developers_run():
+    script = ROOT / ".ci" / "run"
+    assert os.access(script, os.X_OK)
+    assert script.read_text().rstrip().endswith("exec make test")

@@ -1,0 +1,163 @@
+"""A tiny engine, whose results follow from its state, and what the tests here share."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mlgenn_delays.data.types import SpikeData
+from mlgenn_delays.engines.base import BatchResult, EpochResult, Evaluation
+from mlgenn_delays.errors import DivergedError, InputError
+from mlgenn_delays.learning import EventProp
+from mlgenn_delays.network import LIF, Exponential, LeakyIntegrator, Network, SpikeInput
+from mlgenn_delays.training.run import RunDirectory
+from mlgenn_delays.training.trainer import Trainer
+
+
+class FakeCompiled:
+    """Every number follows from weights, a moment, a counter and the batches, as in an engine.
+
+    `script` sets, by epoch, the training loss, validation accuracy and validation loss.
+    """
+
+    script: dict[str, dict[int, float]] = {}
+    silent = 1
+    after_batch = None  # called with (epoch, batches so far)
+    made: list["FakeCompiled"] = []
+
+    def __init__(self, network, rule, *, total_steps, seed, engine, threads):
+        self.network, self.total_steps, self.seed = network, total_steps, seed
+        self.weight = {k: p.weight.copy() for k, p in network.projections.items()}
+        self.moment = np.zeros(3)
+        self.step = 0
+        self.epoch = 0
+        self.train_orders: list[list[int]] = []
+        self.evaluated: list[list[int]] = []
+        FakeCompiled.made.append(self)
+
+    def train_epoch(self, batches, *, epoch, on_batch=None):
+        order, n = [], 0
+        for number, batch in enumerate(batches):
+            self.step += 1
+            self.moment = 0.9 * self.moment + np.sin(batch.index[:1] + self.moment)
+            for weight in self.weight.values():
+                weight += np.float32(self.moment[0] * epoch / self.total_steps)
+            order += batch.index.tolist()
+            n += len(batch)
+            if on_batch is not None:
+                on_batch(BatchResult(1.0 / self.step, len(batch) // 2, len(batch), {"hidden": 2.0}))
+            if FakeCompiled.after_batch is not None:
+                FakeCompiled.after_batch(epoch, number)
+        self.epoch = epoch
+        self.train_orders.append(order)
+        loss = self.script.get("loss", {}).get(epoch, float(np.abs(self.moment[0]) + 0.1))
+        if not np.isfinite(loss):
+            raise DivergedError("the gradients of hidden->output are not finite")
+        return EpochResult(loss, 0.5, n, {"hidden": 2.0}, {"hidden": FakeCompiled.silent})
+
+    def evaluate(self, batches):
+        batches = list(batches)
+        index = np.concatenate([b.index for b in batches])
+        labels = np.concatenate([b.labels for b in batches])
+        self.evaluated.append(index.tolist())
+        score = float(np.abs(np.sin(sum(w.sum() for w in self.weight.values()))))
+        accuracy = self.script.get("accuracy", {}).get(self.epoch, score)
+        loss = self.script.get("validation_loss", {}).get(self.epoch, 1.0 - score)
+        logits = np.zeros((len(labels), 2), np.float32)
+        return Evaluation(
+            loss, accuracy, len(labels), labels, labels, logits, {"hidden": 1.0}, {"hidden": 0}
+        )
+
+    def pull(self):
+        for name, projection in self.network.projections.items():
+            projection.weight = self.weight[name].copy()
+        return self.network
+
+    def push(self, network):
+        self.weight = {k: p.weight.copy() for k, p in network.projections.items()}
+
+    def state(self):
+        arrays = {f"weight/{k}": v.copy() for k, v in self.weight.items()}
+        return arrays | {"moment": self.moment, "step": np.array(self.step)}
+
+    def load_state(self, state):
+        if set(state) != set(self.state()):
+            raise InputError("the state is of another network")
+        assert state["step"].shape == ()
+        self.weight = {k: state[f"weight/{k}"].copy() for k in self.weight}
+        self.moment, self.step = state["moment"].copy(), int(state["step"])
+
+
+@pytest.fixture
+def fake(monkeypatch):
+    """The tiny engine in the place of all engines."""
+    monkeypatch.setattr("mlgenn_delays.training.trainer.compile_network", FakeCompiled)
+    for name, value in (("script", {}), ("after_batch", None), ("made", []), ("silent", 1)):
+        monkeypatch.setattr(FakeCompiled, name, value)
+    return FakeCompiled
+
+
+def small_network(*, channels=3, hidden=4, classes=2, dt=1.0, seed=1):
+    network = Network(dt=dt, seed=seed)
+    network.add("input", SpikeInput(channels))
+    network.add("hidden", LIF(hidden))
+    network.add("output", LeakyIntegrator(classes))
+    for source, target in (("input", "hidden"), ("hidden", "output")):
+        network.connect(source, target, Exponential(5.0), weight=0.5, delay=2.0, max_delay=9.0)
+    return network
+
+
+def small_data(n=10, *, channels=3, classes=2, dt=1.0, n_steps=12, seed=0):
+    rng = np.random.default_rng(seed)
+    events = [(rng.integers(0, channels, 6), rng.integers(0, n_steps, 6)) for _ in range(n)]
+    return SpikeData.from_events(
+        events,
+        np.arange(n) % classes,
+        n_channels=channels,
+        n_steps=n_steps,
+        dt=dt,
+        label_names=tuple("abcdefgh"[:classes]),
+    )
+
+
+def small_trainer(run=None, **arguments):
+    defaults = {"epochs": 4, "batch_size": 4, "seed": 3, "progress": "none"}
+    return Trainer(small_network(), EventProp(), run=run, **(defaults | arguments))
+
+
+def final_files(path: Path) -> dict[str, object]:
+    """What a run left, without what may differ: the seconds, and the lock."""
+    from mlgenn_delays.training.checkpoint import Checkpoint
+
+    found: dict[str, object] = {}
+    for file in sorted(p for p in path.rglob("*") if p.is_file() and p.name != ".lock"):
+        name = str(file.relative_to(path))
+        if file.name == "metrics.csv":
+            with file.open(newline="") as text:
+                found[name] = [{**row, "seconds": ""} for row in csv.DictReader(text)]
+        elif file.name == "state.safetensors":
+            checkpoint = Checkpoint.load(file)
+            rows = [{**row, "seconds": 0.0} for row in checkpoint.history]
+            arrays = {k: (v.dtype.str, v.shape, v.tobytes()) for k, v in checkpoint.state.items()}
+            found[name] = (rows, checkpoint.settings, arrays, checkpoint.best_network)
+        else:
+            found[name] = file.read_bytes()
+    return found
+
+
+@pytest.fixture
+def make():
+    """The makers above, for tests that cannot import them."""
+
+    class Makers:
+        network = staticmethod(small_network)
+        data = staticmethod(small_data)
+        trainer = staticmethod(small_trainer)
+        final_files = staticmethod(final_files)
+
+        @staticmethod
+        def run(path):
+            return RunDirectory.create(path, 'name = "x"\n', {"python": "3"})
+
+    return Makers

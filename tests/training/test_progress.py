@@ -1,0 +1,116 @@
+import os
+import pty
+import subprocess
+import sys
+
+import pytest
+
+from mlgenn_delays.engines.base import BatchResult
+from mlgenn_delays.training.progress import (
+    BarProgress,
+    PlainProgress,
+    Progress,
+    Running,
+    epoch_line,
+    make_progress,
+    mean_spikes,
+)
+
+ROW = {
+    "epoch": 2, "train_loss": 0.5, "train_accuracy": 0.875, "validation_loss": 0.25,
+    "validation_accuracy": 0.9, "spikes_a": 1.0, "spikes_b": 4.0, "silent_a": 0, "silent_b": 0,
+    "seconds": 1.25,
+}  # fmt: skip
+SIZES = {"a": 1, "b": 2}
+
+
+def test_a_line_tells_the_epoch():
+    line = epoch_line(ROW, 5, SIZES, True)
+    assert line == (
+        "epoch 2/5  train loss 0.5000 accuracy 87.50 %  validation loss 0.2500 accuracy 90.00 %"
+        "  spikes 3.00  1.2 s  best"
+    )
+    row = ROW | {"validation_loss": None, "validation_accuracy": None, "silent_b": 2}
+    assert epoch_line(row, 5, SIZES, False) == (
+        "epoch 2/5  train loss 0.5000 accuracy 87.50 %  spikes 3.00  silent 2  1.2 s"
+    )
+
+
+def test_means_weigh_examples_and_neurons():
+    running = Running(SIZES)
+    assert "loss 0.0000" in running.text()
+    running.add(BatchResult(1.0, 3, 3, {"a": 3.0, "b": 0.0}))
+    running.add(BatchResult(2.0, 0, 1, {"a": 3.0, "b": 6.0}))
+    assert running.text() == "loss 1.2500  accuracy 75.00 %  spikes 2.00"
+    assert mean_spikes({}, {}) == 0.0
+
+
+def test_kinds(monkeypatch):
+    assert type(make_progress("none", 1, 1, {})) is Progress
+    assert type(make_progress("plain", 1, 1, {})) is PlainProgress
+    assert type(make_progress("bar", 1, 1, {})) is BarProgress
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    assert type(make_progress("auto", 1, 1, {})) is BarProgress
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: False, raising=False)
+    assert type(make_progress("auto", 1, 1, {})) is PlainProgress
+
+
+def test_plain_is_one_line_an_epoch_on_stderr(fake, make, capsys):
+    make.trainer(epochs=3, progress="plain").fit(make.data(), make.data(4))
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    lines = captured.err.splitlines()
+    assert [line.split("  ")[0] for line in lines] == ["epoch 1/3", "epoch 2/3", "epoch 3/3"]
+
+
+@pytest.mark.parametrize("kind", ["none", "plain", "bar"])
+def test_no_kind_writes_to_stdout(fake, make, capsys, kind):
+    make.trainer(epochs=1, progress=kind).fit(make.data())
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert bool(captured.err) == (kind != "none")
+
+
+SHOW = """
+import sys, time
+from mlgenn_delays.engines.base import BatchResult
+from mlgenn_delays.training.progress import make_progress
+row = {"train_loss": 0.5, "train_accuracy": 0.5, "validation_loss": None,
+       "validation_accuracy": None, "spikes_h": 2.0, "silent_h": 0, "seconds": 1.0}
+with make_progress("auto", 3, 4, {"h": 2}) as progress:
+    for epoch in (2, 3):
+        progress.begin_epoch(epoch)
+        for _ in range(4):
+            progress.batch(BatchResult(0.75, 1, 2, {"h": 2.0}))
+            time.sleep(0.15)
+        progress.end_epoch({"epoch": epoch, **row}, epoch == 2)
+    progress.message("[done]")
+"""
+
+
+def test_a_terminal_gets_bars():
+    """In a pseudo terminal: running means, both bars with the epochs before, a line an epoch."""
+    parent, child = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-c", SHOW], stderr=child, env={**os.environ, "COLUMNS": "150",
+        "TERM": "xterm"},
+    )  # fmt: skip
+    os.close(child)
+    shown = b""
+    while True:
+        try:
+            part = os.read(parent, 4096)
+        except OSError:  # the other side has closed
+            break
+        if not part:
+            break
+        shown += part
+    os.close(parent)
+    assert process.wait() == 0
+    text = shown.decode()
+    for wanted in (
+        "epoch 2/3", "epoch 3/3", "training", "/12", "/4", "loss 0.7500", "accuracy 50.00 %",
+        "spikes 2.00", "epoch 2/3  train loss 0.5000", "[done]", "0:00:0",
+    ):  # fmt: skip
+        assert wanted in text, wanted
+    assert "12/12" in text and " 0/12" not in text

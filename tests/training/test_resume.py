@@ -1,0 +1,342 @@
+"""Runs that are killed, at any moment, and resumed."""
+
+import json
+import os
+
+import pytest
+
+from mlgenn_delays.errors import DelaysnnError, InputError, WorkError
+from mlgenn_delays.learning import Adam, EventProp
+from mlgenn_delays.training import run as run_module
+from mlgenn_delays.training.run import RunDirectory
+from mlgenn_delays.training.trainer import Trainer
+
+# The best epoch is neither first nor last, and one that a kill may take back.
+ACCURACY = {1: 0.2, 2: 0.5, 3: 0.9, 4: 0.4}
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL: no handler of the package runs on it."""
+
+
+@pytest.fixture
+def whole(fake, make, tmp_path):
+    """The files of an uninterrupted run, with and without validation."""
+
+    def train(validation):
+        fake.script = {"accuracy": ACCURACY}
+        run = make.run(tmp_path / "whole")
+        make.trainer(run).fit(make.data(), make.data(4) if validation else None)
+        return make.final_files(run.path)
+
+    return train
+
+
+def killed_run(fake, make, path, monkeypatch, at, when, validation):
+    """Train until write number `at`, killed before, in the middle of, or after it."""
+    real, count = run_module.write_atomic, 0
+
+    def write(file, content):
+        nonlocal count
+        count += 1
+        if count == at:
+            if when == "middle":
+                (file.parent).mkdir(parents=True, exist_ok=True)
+                (file.parent / f".{file.name}.abcd1234").write_bytes(b"half")
+            if when == "after":
+                real(file, content)
+            raise Killed
+        real(file, content)
+
+    run = make.run(path)
+    with monkeypatch.context() as patch:
+        patch.setattr(run_module, "write_atomic", write)
+        try:
+            make.trainer(run).fit(make.data(), make.data(4) if validation else None)
+        except Killed:
+            return run, True
+    return run, False
+
+
+@pytest.mark.parametrize("validation", [True, False])
+@pytest.mark.parametrize("when", ["before", "middle", "after"])
+def test_a_kill_at_any_write_changes_nothing(
+    fake, make, tmp_path, monkeypatch, whole, when, validation
+):
+    expected = whole(validation)
+    at, killed = 0, True
+    while killed:
+        at += 1
+        run, killed = killed_run(
+            fake, make, tmp_path / f"run{at}", monkeypatch, at, when, validation
+        )
+        trainer = make.trainer(RunDirectory.open(run.path), threads=1 + at % 2)
+        history = trainer.fit(make.data(), make.data(4) if validation else None, resume=True)
+        assert make.final_files(run.path) == expected, f"killed {when} write {at}"
+        assert len(history) == 4
+        assert history.best_epoch == (3 if validation else 4)
+    assert at > 4 * 3  # so many writes there are at least
+
+
+def test_a_crash_before_the_commit_loses_one_epoch_and_no_more(fake, make, tmp_path, monkeypatch):
+    fake.script = {"accuracy": ACCURACY}
+    for at in range(1, 22):
+        run, _ = killed_run(fake, make, tmp_path / f"{at}", monkeypatch, at, "before", True)
+        found = run.load_checkpoint()
+        before = 0 if found is None else found.epoch
+        trained = []
+        fake.after_batch = staticmethod(lambda epoch, batch, t=trained: t.append(epoch))
+        make.trainer(run).fit(make.data(), make.data(4), resume=True)
+        assert sorted(set(trained)) == list(range(before + 1, 5))
+        fake.after_batch = None
+
+
+def test_best_is_taken_back_to_the_commit(fake, make, tmp_path, monkeypatch):
+    """Epoch 3 wrote the best network and was killed; on resuming it answers worse.
+
+    (An engine that is not deterministic can do that: the best network must be one of the history.)
+    """
+    fake.script = {"accuracy": ACCURACY}
+    writes = 6 + 6 + 3  # of two epochs, and of the best of the third
+    run, killed = killed_run(fake, make, tmp_path / "run", monkeypatch, writes, "after", True)
+    committed = run.load_checkpoint()
+    assert killed and committed.epoch == committed.history.best_epoch == 2
+    assert run.network_path("best").read_bytes() != committed.best_network
+    fake.script = {"accuracy": ACCURACY | {3: 0.1, 4: 0.1}}
+    trainer = make.trainer(run)
+    history = trainer.fit(make.data(), make.data(4), resume=True)
+    assert history.best_epoch == 2
+    best = run.load_checkpoint().best_network
+    assert run.network_path("best").read_bytes() == best
+    assert (run.path / "network.safetensors").read_bytes() == best
+
+
+def test_resuming_mends_the_files_before_it_trains(fake, make, tmp_path, monkeypatch):
+    run, _ = killed_run(fake, make, tmp_path / "run", monkeypatch, 6 + 5, "after", False)
+
+    def interrupt(epoch, batch):
+        raise KeyboardInterrupt
+
+    assert run.load_checkpoint().epoch == 1
+    assert (run.path / "metrics.csv").read_text().count("\n") == 3
+    fake.after_batch = staticmethod(interrupt)
+    trainer = make.trainer(run)
+    with pytest.raises(KeyboardInterrupt):
+        trainer.fit(make.data(), resume=True)
+    assert (run.path / "metrics.csv").read_text().count("\n") == 2
+    best = run.load_checkpoint().best_network
+    for path in (run.network_path("best"), run.network_path("last")):
+        assert path.read_bytes() == best
+    assert (run.path / "network.safetensors").read_bytes() == best
+
+
+def test_the_best_before_a_resume_stays_the_best(fake, make, tmp_path, monkeypatch):
+    def interrupt(epoch, batch):
+        if epoch == 3:
+            raise KeyboardInterrupt
+
+    fake.script = {"accuracy": {1: 0.9, 2: 0.5, 3: 0.5, 4: 0.5}}
+    fake.after_batch = staticmethod(interrupt)
+    run = make.run(tmp_path / "run")
+    first = make.trainer(run)
+    with pytest.raises(KeyboardInterrupt):
+        first.fit(make.data(), make.data(4))
+    fake.after_batch = None
+    second = make.trainer(run)
+    second.fit(make.data(), make.data(4), resume=True)
+    for name, projection in first.network.projections.items():
+        found = second.network.projections[name].weight
+        assert found.tobytes() == projection.weight.tobytes()
+    assert run.network_path("best").read_bytes() != run.network_path("last").read_bytes()
+
+
+def test_the_layout(fake, make, tmp_path):
+    fake.script = {"accuracy": ACCURACY}
+    run = make.run(tmp_path / "run")
+    trainer = make.trainer(run)
+    trainer.fit(make.data(), make.data(4))
+    names = {str(p.relative_to(run.path)) for p in run.path.rglob("*") if p.is_file()}
+    assert names == {
+        ".lock", "recipe.toml", "environment.json", "metrics.csv", "network.safetensors",
+        "checkpoints/last/network.safetensors", "checkpoints/last/state.safetensors",
+        "checkpoints/best/network.safetensors", "checkpoints/best/state.safetensors",
+    }  # fmt: skip
+    from mlgenn_delays.network import Network
+    from mlgenn_delays.training.checkpoint import Checkpoint
+
+    best = Network.load(run.path / "network.safetensors")
+    for name, projection in trainer.network.projections.items():
+        assert best.projections[name].weight.tobytes() == projection.weight.tobytes()
+    assert run.network_path("best").read_bytes() != run.network_path("last").read_bytes()
+    assert Checkpoint.load(run.checkpoint_path("best") / "state.safetensors").epoch == 3
+    text = (run.path / "metrics.csv").read_text().splitlines()
+    assert len(text) == 5
+    row = trainer.history.rows[1]
+    assert text[2] == ",".join(repr(value) for value in row.values())
+
+
+def test_metrics_without_validation_have_empty_cells(fake, make, tmp_path):
+    run = make.run(tmp_path / "run")
+    make.trainer(run, epochs=1).fit(make.data())
+    header, row = (run.path / "metrics.csv").read_text().splitlines()
+    cells = dict(zip(header.split(","), row.split(","), strict=True))
+    assert cells["validation_loss"] == cells["validation_accuracy"] == ""
+    assert float(cells["train_loss"]) > 0
+
+
+def test_a_finished_training_is_left_alone(fake, make, tmp_path, capsys):
+    run = make.run(tmp_path / "run")
+    make.trainer(run).fit(make.data())
+    times = {p: p.stat().st_mtime_ns for p in run.path.rglob("*")}
+    trainer = make.trainer(run, progress="plain")
+    history = trainer.fit(make.data(), resume=True)
+    assert "nothing to do: the training finished after 4 epochs" in capsys.readouterr().err
+    assert {p: p.stat().st_mtime_ns for p in run.path.rglob("*")} == times
+    assert len(history) == 4 and not history.stopped_early
+    assert fake.made[-1].train_orders == []
+    last = fake.made[0].network.projections["hidden->output"].weight
+    assert trainer.network.projections["hidden->output"].weight.tobytes() == last.tobytes()
+
+
+def test_an_early_stop_is_final(fake, make, tmp_path, capsys):
+    fake.script = {"accuracy": {1: 0.9, 2: 0.5}}
+    run = make.run(tmp_path / "run")
+    trainer = make.trainer(run, patience=1)
+    assert trainer.fit(make.data(), make.data(4)).stopped_early
+    again = make.trainer(run, patience=1, progress="plain")
+    history = again.fit(make.data(), make.data(4), resume=True)
+    assert len(history) == 2 and history.stopped_early
+    assert "stopped early after 2 epochs" in capsys.readouterr().err
+
+
+def test_patience_counts_over_a_resume(fake, make, tmp_path, monkeypatch):
+    fake.script = {"accuracy": {1: 0.9, 2: 0.5, 3: 0.5, 4: 0.5}}
+
+    def interrupt(epoch, batch):
+        if epoch == 3:
+            raise KeyboardInterrupt
+
+    fake.after_batch = staticmethod(interrupt)
+    run = make.run(tmp_path / "run")
+    with pytest.raises(KeyboardInterrupt):
+        make.trainer(run, patience=2).fit(make.data(), make.data(4))
+    fake.after_batch = None
+    history = make.trainer(run, patience=2).fit(make.data(), make.data(4), resume=True)
+    assert len(history) == 3 and history.stopped_early
+
+
+def interrupted(fake, make, path):
+    """A run of two finished epochs of four."""
+
+    def interrupt(epoch, batch):
+        if epoch == 3:
+            raise KeyboardInterrupt
+
+    run = make.run(path)
+    fake.after_batch = staticmethod(interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        make.trainer(run).fit(make.data(), make.data(4))
+    fake.after_batch = None
+    return run
+
+
+@pytest.mark.parametrize(
+    ("changed", "text"),
+    [
+        ({"epochs": 6}, "epochs .*recorded 4, got 6"),
+        ({"batch_size": 5}, "batch_size .*recorded 4, got 5"),
+        ({"seed": 4}, "seed .*recorded 3, got 4"),
+        ({"patience": 2}, "patience .*recorded None, got 2"),
+    ],
+)
+def test_another_setting_is_refused_by_name(fake, make, tmp_path, changed, text):
+    run = interrupted(fake, make, tmp_path / "run")
+    before = make.final_files(run.path)
+    with pytest.raises(InputError, match=text):
+        make.trainer(run, **changed).fit(make.data(), make.data(4), resume=True)
+    assert make.final_files(run.path) == before
+
+
+def test_other_data_rules_and_networks_are_refused(fake, make, tmp_path):
+    run = interrupted(fake, make, tmp_path / "run")
+    common = {"epochs": 4, "batch_size": 4, "seed": 3, "progress": "none", "run": run}
+    for trainer, train, validation, text in (
+        (make.trainer(run), make.data(11), make.data(4), "training examples.* 10, got 11"),
+        (make.trainer(run), make.data(), make.data(5), "validation examples.* 4, got 5"),
+        (make.trainer(run), make.data(), None, "validation examples.* 4, got 0"),
+        (make.trainer(run), make.data(n_steps=9), make.data(4), "steps of a trial.* 12, got 9"),
+        (
+            Trainer(make.network(), EventProp(weights=Adam(0.5)), **common),
+            make.data(), make.data(4), "rule .*learning_rate=0.5",
+        ),
+        (
+            Trainer(make.network(hidden=5), EventProp(), **common),
+            make.data(), make.data(4), "network .*recorded hidden: LIF.n=4.*, got hidden: LIF.n=5",
+        ),
+    ):  # fmt: skip
+        with pytest.raises(InputError, match=text):
+            trainer.fit(train, validation, resume=True)
+
+
+def test_other_starting_values_are_refused(fake, make, tmp_path):
+    run = interrupted(fake, make, tmp_path / "run")
+    network = make.network()
+    network.populations["hidden"].bias[0] = 0.25
+    trainer = Trainer(
+        network, EventProp(), epochs=4, batch_size=4, seed=3, progress="none", run=run
+    )
+    with pytest.raises(InputError, match="starting values"):
+        trainer.fit(make.data(), make.data(4), resume=True)
+
+
+def test_a_trained_run_is_not_trained_over(fake, make, tmp_path):
+    run = interrupted(fake, make, tmp_path / "run")
+    before = make.final_files(run.path)
+    with pytest.raises(InputError, match="--resume"):
+        make.trainer(run).fit(make.data(), make.data(4))
+    assert make.final_files(run.path) == before
+
+
+def test_a_full_disk_leaves_the_last_commit_whole(fake, make, tmp_path, monkeypatch):
+    real, count = os.fsync, 0
+
+    def full(descriptor):
+        nonlocal count
+        count += 1
+        if count > 30:
+            raise OSError(28, "No space left on device")
+        real(descriptor)
+
+    fake.script = {"accuracy": ACCURACY}
+    run = make.run(tmp_path / "run")
+    with monkeypatch.context() as patch:
+        patch.setattr("mlgenn_delays.files.os.fsync", full)
+        with pytest.raises(WorkError, match="No space left"):
+            make.trainer(run).fit(make.data(), make.data(4))
+    assert run.load_checkpoint().epoch >= 1
+    make.trainer(run).fit(make.data(), make.data(4), resume=True)
+    other = make.run(tmp_path / "other")
+    make.trainer(other).fit(make.data(), make.data(4))
+    assert make.final_files(run.path) == make.final_files(other.path)
+
+
+def test_a_damaged_commit_is_refused(fake, make, tmp_path):
+    run = interrupted(fake, make, tmp_path / "run")
+    path = run.checkpoint_path("last") / "state.safetensors"
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(InputError, match="damaged"):
+        make.trainer(run).fit(make.data(), make.data(4), resume=True)
+
+
+def test_resuming_a_run_without_commit_starts_it(fake, make, tmp_path):
+    run = make.run(tmp_path / "run")
+    assert len(make.trainer(run).fit(make.data(), resume=True)) == 4
+
+
+def test_errors_are_for_users(fake, make, tmp_path):
+    """Everything that refuses to resume is an error of the package."""
+    run = interrupted(fake, make, tmp_path / "run")
+    assert json.loads((run.path / "environment.json").read_text()) == {"python": "3"}
+    with pytest.raises(DelaysnnError) as caught:
+        make.trainer(run, epochs=9).fit(make.data(), make.data(4), resume=True)
+    assert caught.value.exit_code == 2

@@ -1,0 +1,196 @@
+import json
+import os
+import subprocess
+import sys
+from contextlib import contextmanager
+
+import pytest
+
+from mlgenn_delays.errors import InputError, WorkError
+from mlgenn_delays.training import describe_environment
+from mlgenn_delays.training.run import RunDirectory
+
+TAKE = """
+import sys, time
+from mlgenn_delays.training.run import RunDirectory
+with RunDirectory.open(sys.argv[1]).lock():
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_create_and_open(tmp_path):
+    path = tmp_path / "runs" / "a"
+    run = RunDirectory.create(path, 'name = "ä"\n', {"python": "3.11"})
+    assert run.path == path
+    again = RunDirectory.open(str(path))
+    assert again.recipe_text() == 'name = "ä"\n'
+    assert json.loads((path / "environment.json").read_text()) == {"python": "3.11"}
+
+
+def test_an_empty_folder_will_do(tmp_path):
+    RunDirectory.create(tmp_path, "")
+    assert json.loads((tmp_path / "environment.json").read_text()) == describe_environment()
+
+
+def test_a_folder_with_files_is_refused_and_left_alone(tmp_path):
+    (tmp_path / "thesis.tex").write_text("x")
+    with pytest.raises(InputError, match="--resume.*another folder"):
+        RunDirectory.create(tmp_path, "", {})
+    assert os.listdir(tmp_path) == ["thesis.tex"]
+
+
+def test_a_run_is_not_created_twice(tmp_path):
+    RunDirectory.create(tmp_path / "run", "first", {})
+    with pytest.raises(InputError, match="--resume"):
+        RunDirectory.create(tmp_path / "run", "second", {})
+    assert RunDirectory.open(tmp_path / "run").recipe_text() == "first"
+
+
+@pytest.mark.parametrize("inner", ["", "deeper/run"])
+def test_a_file_in_the_way_is_named(tmp_path, inner):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(InputError, match="a file stands in its way"):
+        RunDirectory.create(tmp_path / "file" / inner, "", {})
+    assert (tmp_path / "file").read_text() == "x"
+
+
+def test_a_folder_that_cannot_be_made_is_work_that_failed():
+    with pytest.raises(WorkError, match="cannot make the folder"):
+        RunDirectory.create("/proc/nowhere/run", "", {})
+
+
+def test_what_is_no_run_is_not_opened(tmp_path):
+    with pytest.raises(InputError, match="there is no run"):
+        RunDirectory.open(tmp_path / "nowhere")
+    with pytest.raises(InputError, match="got a folder without recipe.toml"):
+        RunDirectory.open(tmp_path)
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(InputError, match="got a file without"):
+        RunDirectory.open(tmp_path / "file")
+
+
+def test_a_recipe_that_is_no_text_is_refused(tmp_path):
+    run = RunDirectory.create(tmp_path, "", {})
+    (tmp_path / "recipe.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(InputError, match="cannot read"):
+        run.recipe_text()
+
+
+def test_checkpoints_have_two_names(tmp_path):
+    run = RunDirectory.create(tmp_path, "", {})
+    with pytest.raises(InputError, match="one of last, best, got 'bets'; did you mean 'best'"):
+        run.network_path("bets")
+    with pytest.raises(InputError, match="no epoch was finished"):
+        run.network_path("best")
+    assert run.load_checkpoint() is None
+
+
+def test_one_training_at_a_time(fake, make, tmp_path):
+    run = make.run(tmp_path / "run")
+    with run.lock(), pytest.raises(InputError, match="another training"):
+        make.trainer(RunDirectory.open(run.path)).fit(make.data())
+    make.trainer(run).fit(make.data())
+
+
+def test_training_holds_the_lock_throughout(fake, make, tmp_path):
+    run = make.run(tmp_path / "run")
+    refused = []
+
+    def attempt(epoch, batch):
+        with pytest.raises(InputError, match="another training"), run.lock():
+            pass
+        refused.append(epoch)
+
+    fake.after_batch = staticmethod(attempt)
+    make.trainer(run, epochs=2).fit(make.data(8))
+    assert refused == [1, 1, 2, 2]
+    with run.lock():
+        pass
+
+
+def test_create_waits_for_no_lock(tmp_path):
+    """A process that is making the run keeps a second one from writing its recipe."""
+    (tmp_path / "run").mkdir()
+    first = RunDirectory(tmp_path / "run")
+    with first.lock(), pytest.raises(InputError, match="another training"):
+        RunDirectory.create(first.path, "second", {})
+    assert os.listdir(first.path) == [".lock"]
+
+
+def test_create_looks_again_under_the_lock(tmp_path, monkeypatch):
+    """Between the first look and the lock another process may have made the run."""
+
+    @contextmanager
+    def slow(folder):
+        (folder / "recipe.toml").write_text("first")
+        yield
+
+    monkeypatch.setattr("mlgenn_delays.training.run.locked", slow)
+    with pytest.raises(InputError, match="--resume"):
+        RunDirectory.create(tmp_path / "run", "second", {})
+    assert RunDirectory.open(tmp_path / "run").recipe_text() == "first"
+
+
+def test_a_killed_process_releases_the_lock(tmp_path):
+    run = RunDirectory.create(tmp_path / "run", "", {})
+    process = subprocess.Popen([sys.executable, "-c", TAKE, run.path], stdout=subprocess.PIPE)
+    try:
+        assert process.stdout.readline() == b"held\n"
+        with pytest.raises(InputError, match="another training"), run.lock():
+            pass
+        process.kill()
+        process.wait()
+        with run.lock():
+            pass
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+def test_a_run_that_cannot_be_written_is_work_that_failed(tmp_path):
+    run = RunDirectory.create(tmp_path / "run", "", {})
+    (run.path / ".lock").unlink()
+    (run.path / ".lock").mkdir()
+    with pytest.raises(WorkError, match="cannot write"), run.lock():
+        pass
+
+
+def test_only_leftovers_of_writes_are_removed(tmp_path):
+    run = RunDirectory.create(tmp_path / "run", "", {})
+    last = run.checkpoint_path("last")
+    last.mkdir(parents=True)
+    ours = [run.path / ".metrics.csv.abcd_123", last / ".state.safetensors.abcd_123"]
+    others = [run.path / ".notes.abcd_123", run.path / "metrics.csv.abcd_123", last / "figure.png"]
+    for path in ours + others:
+        path.write_text("x")
+    run.remove_leftovers()
+    assert not any(path.exists() for path in ours)
+    assert all(path.exists() for path in others)
+
+
+def test_the_environment_names_no_machine_and_no_folder():
+    import platform
+
+    found = describe_environment()
+    assert {"mlgenn_delays", "python", "numpy", "numba", "platform", "cpu_count"} <= set(found)
+    text = json.dumps(found)
+    assert os.getcwd() not in text and sys.prefix not in text
+    assert (platform.node() or "no name") not in text
+    assert found["numpy"].count(".") >= 1 and found["cpu_count"] >= 1
+
+
+def test_importing_the_package_loads_nothing_heavy():
+    code = (
+        "import sys, mlgenn_delays.training as t; dir(t);"
+        "heavy = {'numpy', 'numba', 'rich', 'safetensors'} & set(sys.modules);"
+        "assert not heavy, heavy;"
+        "t.Trainer, t.RunDirectory, t.History, t.describe_environment;"
+        "assert 'rich' not in sys.modules and 'numba' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+    import mlgenn_delays.training
+
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = mlgenn_delays.training.nothing

@@ -1,0 +1,303 @@
+from contextlib import suppress
+
+import numpy as np
+import pytest
+
+from mlgenn_delays.data.augment import Augment
+from mlgenn_delays.errors import DivergedError, InputError
+from mlgenn_delays.learning import EventProp
+from mlgenn_delays.network.storage import to_bytes
+from mlgenn_delays.tensors import canonical
+from mlgenn_delays.training.trainer import Trainer
+
+
+def weights(network):
+    return {name: p.weight.tobytes() for name, p in network.projections.items()}
+
+
+def after_epochs(fake, make, count, **arguments):
+    """Return the weights after so many epochs of a longer training."""
+
+    def stop(epoch, batch):
+        if epoch == count + 1:
+            raise KeyboardInterrupt
+
+    fake.script, fake.after_batch = {}, staticmethod(stop)
+    trainer = make.trainer(**arguments)
+    with suppress(KeyboardInterrupt):
+        trainer.fit(make.data())
+    fake.after_batch = None
+    assert len(trainer.history) == count
+    return weights(trainer.network)
+
+
+def test_rows_hold_the_metrics_of_every_epoch(fake, make):
+    history = make.trainer(epochs=3).fit(make.data(), make.data(4, seed=9))
+    assert history.column("epoch") == [1, 2, 3]
+    assert list(history.rows[0]) == [
+        "epoch", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy",
+        "spikes_hidden", "silent_hidden", "seconds",
+    ]  # fmt: skip
+    assert history.column("spikes_hidden") == [2.0] * 3
+    assert history.column("silent_hidden") == [1] * 3
+    assert all(s > 0 for s in history.column("seconds"))
+
+
+def test_seconds_are_those_of_the_epoch(fake, make, monkeypatch):
+    import time
+
+    fake.after_batch = staticmethod(lambda epoch, batch: time.sleep(0.02))
+    history = make.trainer(epochs=2).fit(make.data(8))  # two batches an epoch
+    assert all(0.04 <= s < 0.2 for s in history.column("seconds"))
+
+
+def test_total_steps_counts_the_last_small_batch(fake, make):
+    make.trainer(epochs=3, batch_size=4).fit(make.data(10))
+    assert fake.made[0].total_steps == 9
+
+
+def test_every_epoch_sees_every_example_in_another_order(fake, make):
+    make.trainer(epochs=2).fit(make.data(10), make.data(5))
+    orders = fake.made[0].train_orders
+    assert [sorted(order) for order in orders] == [list(range(10))] * 2
+    assert orders[0] != orders[1]
+    assert fake.made[0].evaluated == [list(range(5))] * 2
+
+
+def test_augmentation_touches_training_only(fake, make, monkeypatch):
+    seen = []
+    from mlgenn_delays.training import trainer as module
+
+    real = module.epoch_batches
+
+    def spy(data, batch_size, **settings):
+        seen.append((len(data), settings.get("augment"), settings.get("shuffle", True)))
+        return real(data, batch_size, **settings)
+
+    monkeypatch.setattr(module, "epoch_batches", spy)
+    settings = Augment(jitter=1.0)
+    trainer = make.trainer(epochs=1, augment=settings)
+    trainer.fit(make.data(10), make.data(5))
+    trainer.evaluate(make.data(3))
+    assert seen == [(10, settings, True), (5, None, False), (3, None, False)]
+
+
+def test_equal_arguments_give_equal_networks_and_seeds_matter(fake, make):
+    networks = []
+    for seed in (3, 3, 4):
+        trainer = make.trainer(seed=seed)
+        trainer.fit(make.data())
+        networks.append(weights(trainer.network))
+    assert networks[0] == networks[1] != networks[2]
+
+
+def test_fit_leaves_the_given_network_and_starts_anew(fake, make):
+    network = make.network()
+    before = weights(network)
+    trainer = Trainer(network, EventProp(), epochs=2, progress="none")
+    trainer.fit(make.data())
+    first = weights(trainer.network)
+    assert weights(network) == before != first
+    history = trainer.fit(make.data())
+    assert weights(trainer.network) == first
+    assert len(history) == 2
+
+
+def test_what_happens_to_the_given_network_later_does_not_matter(fake, make):
+    network = make.network()
+    trainer = Trainer(network, EventProp(), epochs=4, batch_size=4, seed=3, progress="none")
+    network.projections["hidden->output"].weight[:] = 7.0
+    trainer.fit(make.data())
+    assert weights(trainer.network) == after_epochs(fake, make, 4)
+
+
+def test_a_silent_population_is_told_once(fake, make, capsys):
+    fake.silent = 4
+    make.trainer(epochs=3, progress="plain").fit(make.data())
+    assert capsys.readouterr().err.count("no neuron of 'hidden' spiked") == 1
+    fake.silent = 3
+    make.trainer(epochs=3, progress="plain").fit(make.data())
+    assert "no neuron" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "loss", "best"),
+    [
+        ({1: 0.5, 2: 0.9, 3: 0.7}, {}, 2),
+        ({1: 0.5, 2: 0.9, 3: 0.9}, {1: 0.0, 2: 0.5, 3: 0.4}, 3),
+        ({1: 0.5, 2: 0.9, 3: 0.9}, {1: 0.0, 2: 0.4, 3: 0.4}, 2),
+        ({1: 0.5, 2: 0.9, 3: 0.9}, {1: 0.0, 2: 0.4, 3: 0.5}, 2),
+    ],
+)
+def test_best_is_by_validation_accuracy_then_loss_then_first(fake, make, accuracy, loss, best):
+    fake.script = {"accuracy": accuracy, "validation_loss": loss}
+    trainer = make.trainer(epochs=3)
+    history = trainer.fit(make.data(), make.data(4))
+    assert history.best_epoch == best
+
+    assert weights(trainer.network) == after_epochs(fake, make, best, epochs=3)
+
+
+def test_without_validation_the_last_epoch_is_best(fake, make):
+    trainer = make.trainer(epochs=3)
+    history = trainer.fit(make.data())
+    assert history.best_epoch == 3
+    assert weights(trainer.network) == weights(fake.made[0].network)
+    assert history.column("validation_accuracy") == [None] * 3
+
+
+def test_evaluate_uses_the_best_network(fake, make):
+    fake.script = {"accuracy": {1: 0.9, 2: 0.1, 3: 0.2}}
+    trainer = make.trainer(epochs=3)
+    trainer.fit(make.data(), make.data(4))
+    fake.script = {}
+    trainer.evaluate(make.data(4))
+    pushed = {k: w.tobytes() for k, w in fake.made[0].weight.items()}
+    assert pushed == weights(trainer.network)
+
+
+def test_evaluate_before_fit_uses_the_starting_network(fake, make):
+    trainer = make.trainer()
+    assert trainer.evaluate(make.data(5)).n == 5
+    assert weights(trainer.network) == weights(make.network())
+
+
+@pytest.mark.parametrize(("patience", "epochs"), [(1, 3), (2, 4), (3, 8), (9, 8)])
+def test_patience_stops_after_so_many_epochs_without_better(fake, make, patience, epochs):
+    accuracy = {1: 0.1, 2: 0.5, 3: 0.4, 4: 0.3, 5: 0.6, 6: 0.2, 7: 0.2, 8: 0.2}
+    fake.script = {"accuracy": accuracy}
+    trainer = make.trainer(epochs=8, patience=patience)
+    history = trainer.fit(make.data(), make.data(4))
+    assert len(history) == epochs
+    assert history.stopped_early == (epochs < 8)
+
+
+@pytest.mark.parametrize(
+    "script",
+    [{"loss": {3: np.nan}}, {"loss": {3: 100.1 * np.log(2)}}, {"validation_loss": {3: np.nan}}],
+)
+@pytest.mark.parametrize("kept", ["memory", "run"])
+def test_divergence_keeps_the_last_good_network(fake, make, tmp_path, script, kept):
+    fake.script = {"accuracy": {1: 0.9, 2: 0.1, 3: 0.1}, **script}
+    run = make.run(tmp_path / "run") if kept == "run" else None
+    trainer = make.trainer(run=run)
+    with pytest.raises(DivergedError) as caught:
+        trainer.fit(make.data(), make.data(4))
+    text = str(caught.value)
+    assert "epoch 3" in text and "epoch 2" in text
+    assert "learning.learning_rate" in text and "learning.clip" in text
+    assert caught.value.exit_code == 1
+    assert len(trainer.history) == 2
+    assert weights(trainer.network) == after_epochs(fake, make, 2)
+    if run is not None:
+        assert str(tmp_path / "run" / "checkpoints" / "last") in text
+        stored = run.network_path("last").read_bytes()
+        assert stored == canonical(to_bytes(trainer.network))
+        assert run.load_checkpoint().epoch == 2
+        assert run.network_path("best").read_bytes() != stored
+    assert trainer.evaluate(make.data(4)).n == 4
+
+
+def test_a_large_loss_that_has_not_exploded_goes_on(fake, make):
+    fake.script = {"loss": {2: 99.9 * np.log(2)}}
+    assert len(make.trainer().fit(make.data())) == 4
+
+
+def test_divergence_in_the_first_epoch_says_that_nothing_was_finished(fake, make, tmp_path):
+    fake.script = {"loss": {1: np.inf}}
+    trainer = make.trainer(run=make.run(tmp_path / "run"))
+    with pytest.raises(DivergedError, match="no epoch was finished"):
+        trainer.fit(make.data())
+    assert weights(trainer.network) == weights(make.network())
+
+
+def test_an_interrupt_comes_through_and_keeps_the_best_so_far(fake, make):
+    def interrupt(epoch, batch):
+        if epoch == 3:
+            raise KeyboardInterrupt
+
+    fake.after_batch = staticmethod(interrupt)
+    trainer = make.trainer()
+    with pytest.raises(KeyboardInterrupt):
+        trainer.fit(make.data())
+    assert len(trainer.history) == 2
+    assert weights(trainer.network) == after_epochs(fake, make, 2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ({"epochs": 0}, "epochs must have .* got 0"),
+        ({"epochs": 2.5}, "epochs must have .* got 2.5"),
+        ({"epochs": True}, "epochs must have .* got True"),
+        ({"batch_size": 0}, "batch_size must have .* got 0"),
+        ({"seed": -1}, "seed must have .* got -1"),
+        ({"threads": 0}, "threads must have .* got 0"),
+        ({"patience": 0}, "patience must have .* got 0"),
+        ({"engine": "cpo"}, "engine one of cpu, got 'cpo'; did you mean 'cpu'"),
+        ({"progress": "bars"}, "progress must be .* got 'bars'; did you mean 'bar'"),
+        ({"augment": "jitter"}, "augment of type .*Augment.* got 'jitter'"),
+        ({"run": "runs/x"}, "run of type .*RunDirectory.* got 'runs/x'"),
+    ],
+)
+def test_arguments_check_themselves(make, arguments, text):
+    with pytest.raises(InputError, match=text):
+        make.trainer(**arguments)
+
+
+def test_network_and_rule_are_checked(make):
+    from mlgenn_delays.network import LIF, Network, SpikeInput
+
+    with pytest.raises(InputError, match="network of type Network, got 'net'"):
+        Trainer("net", EventProp())
+    with pytest.raises(InputError, match="rule of type EventProp, got 'eventprop'"):
+        Trainer(make.network(), "eventprop")
+    network = Network()
+    network.add("input", SpikeInput(2))
+    network.add("hidden", LIF(2))
+    with pytest.raises(InputError, match="one LeakyIntegrator"):
+        Trainer(network, EventProp())
+
+
+@pytest.mark.parametrize(
+    ("settings", "text"),
+    [
+        ({"channels": 4}, "must have 3 channels.* got 4"),
+        ({"classes": 3}, "at most 2 classes.* got 3"),
+        ({"dt": 0.5}, "1 ms, got 0.5 ms"),
+        ({"n": 0}, "at least one example"),
+    ],
+)
+def test_data_that_do_not_fit_are_refused_before_any_work(fake, make, settings, text):
+    with pytest.raises(InputError, match=f"training data .*{text}"):
+        make.trainer().fit(make.data(**settings))
+    with pytest.raises(InputError, match=f"validation data .*{text}"):
+        make.trainer().fit(make.data(), make.data(**settings))
+    with pytest.raises(InputError, match=text):
+        make.trainer().evaluate(make.data(**settings))
+    assert not fake.made
+
+
+def test_fewer_classes_than_outputs_are_fine(fake, make):
+    trainer = Trainer(make.network(classes=5), EventProp(), epochs=1, progress="none")
+    assert len(trainer.fit(make.data())) == 1
+
+
+def test_splits_with_other_classes_are_refused(fake, make):
+    from dataclasses import replace
+
+    other = replace(make.data(), label_names=("b", "a"))
+    with pytest.raises(InputError, match="classes of the training data, a, b, got b, a"):
+        make.trainer().fit(make.data(), other)
+
+
+def test_what_is_no_data_is_refused(fake, make):
+    with pytest.raises(InputError, match="must be SpikeData, got dict"):
+        make.trainer().fit({"train": make.data()})
+
+
+def test_patience_needs_validation_and_resume_needs_a_run(fake, make):
+    with pytest.raises(InputError, match="patience must have validation data"):
+        make.trainer(patience=2).fit(make.data())
+    with pytest.raises(InputError, match="resume must have a run"):
+        make.trainer().fit(make.data(), resume=True)
