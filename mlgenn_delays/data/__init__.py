@@ -17,7 +17,7 @@ _HOME = {
     "encode_wavs": "fsdd",
     "epoch_batches": "batching",
     "epoch_order": "batching",
-    "load": "registry",
+    "load_dataset": "registry",
     "load_digits_data": "digits",
     "load_fsdd": "fsdd",
     "load_fsdd_frames": "fsdd",

@@ -10,7 +10,6 @@ import os
 import warnings
 import zlib
 from collections.abc import Iterable
-from pathlib import Path
 
 import numpy as np
 

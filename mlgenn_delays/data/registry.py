@@ -160,7 +160,7 @@ def options_table(options: Any) -> dict[str, Any]:
     return table
 
 
-def load(
+def load_dataset(
     name: str,
     folder: Path | str | None = None,
     options: Any = None,

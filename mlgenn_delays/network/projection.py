@@ -110,7 +110,9 @@ class Projection:
         where = f"projection {self.name!r}"
         indptr, post = self.indptr, self.post
         if indptr.shape != (n_pre + 1,):
-            raise InputError(f"{where} must have indptr of shape ({n_pre + 1},), got {indptr.shape}")
+            raise InputError(
+                f"{where} must have indptr of shape ({n_pre + 1},), got {indptr.shape}"
+            )
         if post.ndim != 1 or indptr[0] != 0 or indptr[-1] != len(post):
             raise InputError(f"{where} must have indptr from 0 to the {post.size} synapses of post")
         if (np.diff(indptr) < 0).any():

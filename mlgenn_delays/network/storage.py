@@ -131,12 +131,12 @@ def _rebuild(text: dict[str, Any], tensors: dict[str, np.ndarray]) -> Network:
         settings = dict(entry["synapse"])
         synapse = SYNAPSE_MODELS[settings.pop("model")](**settings)
         base = f"projection/{entry['name']}"
-        arrays = {
+        arrays: dict[str, Any] = {
             key: _array(tensors, f"{base}/{key}", kind)
             for key, kind in _ARRAYS.items()
             if key != "sign" or f"{base}/sign" in tensors
         }
-        common = {k: v for k, v in entry.items() if k != "synapse"}
+        common: dict[str, Any] = {k: v for k, v in entry.items() if k != "synapse"}
         projection = Projection(synapse=synapse, **common, **arrays)
         sizes = [network.populations[name].n for name in (projection.source, projection.target)]
         projection.check(*sizes)

@@ -132,9 +132,9 @@ def load_data(recipe: Recipe, folder: Path | str | None = None) -> dict[str, "Sp
     Raises:
         InputError: The folder is missing or cannot be used.
     """
-    from mlgenn_delays.data import load
+    from mlgenn_delays.data import load_dataset
 
-    return load(recipe.data.dataset, folder, recipe.data.options, dt=recipe.network.dt)
+    return load_dataset(recipe.data.dataset, folder, recipe.data.options, dt=recipe.network.dt)
 
 
 def data_shape(recipe: Recipe) -> tuple[int, int]:

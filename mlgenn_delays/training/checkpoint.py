@@ -15,8 +15,8 @@ import numpy as np
 
 from mlgenn_delays import __version__
 from mlgenn_delays.errors import InputError
-from mlgenn_delays.training.history import History
 from mlgenn_delays.tensors import pack
+from mlgenn_delays.training.history import History
 
 FORMAT = "delaysnn-checkpoint"
 VERSION = 1

@@ -5,6 +5,7 @@ import shutil
 import numpy as np
 import pytest
 
+from mlgenn_delays.network import Network
 from tests.cli.helpers import SMALL, call, parsed, refused, write_words
 
 
@@ -38,6 +39,21 @@ def test_it_measures_what_training_measured(trained):
     row = dict(zip(header.split(","), rows[-1].split(","), strict=True))
     assert last["accuracy"] == float(row["validation_accuracy"])
     assert last["loss"] == float(row["validation_loss"])
+
+
+def test_the_asked_checkpoint(trained, tmp_path):
+    run = shutil.copytree(trained, tmp_path / "run")
+    file = run / "checkpoints" / "last" / "network.safetensors"
+    network = Network.load(file)
+    for projection in network.projections.values():
+        projection.weight[:] = 0
+    network.save(file)
+    loss = {
+        name: parsed(call("evaluate", run, *options, "--json"))["loss"]
+        for name, options in (("best", []), ("last", ["--checkpoint", "last"]))
+    }
+    assert loss["last"] == pytest.approx(np.log(10))  # it knows nothing
+    assert loss["best"] < loss["last"] - 1e-3
 
 
 def test_tables(trained):

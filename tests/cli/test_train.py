@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from mlgenn_delays.engines import base
 from mlgenn_delays.network import Network
 from mlgenn_delays.recipe import load_recipe, parse_recipe
 from tests.cli.helpers import SMALL, call, parsed, refused, write_words
@@ -55,6 +56,19 @@ def test_seed_and_threads(tmp_path):
         networks[name] = (out / "network.safetensors").read_bytes()
     assert networks["a"] == networks["b"]
     assert networks["a"] != networks["c"]
+
+
+def test_threads_and_engine_reach_the_engine(tmp_path, monkeypatch):
+    asked = []
+
+    def compile_network(*arguments, **options):
+        asked.append((options["threads"], options["engine"]))
+        return base.compile_network(*arguments, **options)
+
+    monkeypatch.setattr("mlgenn_delays.training.trainer.compile_network", compile_network)
+    options = ["--threads", 3, "--engine", "cpu", "--epochs", 1]
+    assert call("train", *SMALL, *options, "--out", tmp_path / "r").exit_code == 0
+    assert set(asked) == {(3, "cpu")}
 
 
 def test_unknown_recipe():

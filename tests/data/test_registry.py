@@ -11,7 +11,13 @@ import pytest
 from mlgenn_delays import data as package
 from mlgenn_delays.data.encode_level import LevelEncoder
 from mlgenn_delays.data.encode_rate import RateEncoder
-from mlgenn_delays.data.registry import DATASETS, dataset, load, options_table, parse_options
+from mlgenn_delays.data.registry import (
+    DATASETS,
+    dataset,
+    load_dataset,
+    options_table,
+    parse_options,
+)
 from mlgenn_delays.data.types import CurrentData, SpikeData
 from mlgenn_delays.errors import InputError
 
@@ -38,20 +44,20 @@ def test_nested_options() -> None:
 
 
 def test_load_digits_ignores_the_folder() -> None:
-    data = load("digits", options={"duration": 40.0, "both": True}, dt=2.0)
+    data = load_dataset("digits", options={"duration": 40.0, "both": True}, dt=2.0)
     assert data["train"].n_steps == 20 and data["train"].n_channels == 128
-    assert len(load("digits", "nowhere")) == 3
+    assert len(load_dataset("digits", "nowhere")) == 3
 
 
 def test_load_fsdd(make_wavs: Callable[..., Path]) -> None:
     folder = make_wavs("1_al_0.wav")
     table = {"duration": 150.0, "encoder": {"kind": "level"}}
-    spikes = load("fsdd", folder, table, dt=0.5)["test"]
+    spikes = load_dataset("fsdd", folder, table, dt=0.5)["test"]
     assert isinstance(spikes, SpikeData) and spikes.n_steps == 300
     assert spikes.n_channels == LevelEncoder().n_channels(40)
-    currents = load("fsdd", str(folder), {**table, "encoding": "currents"}, dt=5.0)["test"]
+    currents = load_dataset("fsdd", str(folder), {**table, "encoding": "currents"}, dt=5.0)["test"]
     assert isinstance(currents, CurrentData) and currents.values.shape == (1, 30, 40)
-    again = load("fsdd", folder, parse_options("fsdd", table), dt=0.5)["test"]
+    again = load_dataset("fsdd", folder, parse_options("fsdd", table), dt=0.5)["test"]
     np.testing.assert_array_equal(again.time, spikes.time)
 
 
@@ -80,7 +86,7 @@ def test_bad_options(name: str, options: dict, message: str) -> None:
 
 def test_missing_folder() -> None:
     with pytest.raises(InputError, match="'fsdd' needs a folder of data, got none; give --data"):
-        load("fsdd")
+        load_dataset("fsdd")
     with pytest.raises(InputError, match="got 'digit'; did you mean 'digits'"):
         dataset("digit")
 

@@ -3,7 +3,7 @@
 import tomllib
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mlgenn_delays.recipe import differences, dump, load_recipe, parse_recipe, recipe_names
@@ -15,6 +15,7 @@ def test_dump_reads_back(name):
     assert parse_recipe(dump(recipe), "text") == recipe
 
 
+@example('\x7f\x00"\\\n\u2028', 0.0, 0.0, 0, False)
 @given(
     summary=st.text(st.characters(exclude_categories=["Cs"])),
     rate=st.floats(0, 1e300),

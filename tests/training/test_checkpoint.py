@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from mlgenn_delays.errors import InputError
+from mlgenn_delays.tensors import canonical, pack
 from mlgenn_delays.training.checkpoint import Checkpoint
 from mlgenn_delays.training.history import History
-from mlgenn_delays.tensors import canonical, pack
 
 
 def row(epoch, accuracy=0.5, loss=1.0):

@@ -190,13 +190,12 @@ class CompiledCPU:
             )  # fmt: skip
 
         n = self._over_chunks(len(batch), task)
-        for kind in range(2):
-            self._spread(
-                self._sum.shape[1],
-                lambda low, high, kind=kind: optimise.sum_chunks(
-                    self._grads[:, kind], n, low, high, self._sum[kind]
-                ),
-            )
+
+        def add_up(low: int, high: int) -> None:
+            for kind in range(2):
+                optimise.sum_chunks(self._grads[:, kind], n, low, high, self._sum[kind])
+
+        self._spread(self._sum.shape[1], add_up)
         self._sum[1] *= self.parameters.weight
 
     def _pull(self, store: Store, size: int) -> np.ndarray:

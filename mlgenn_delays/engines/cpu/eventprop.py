@@ -14,13 +14,14 @@ I is the current of the step (with the bias), G the sum over the spike's outgoin
 w D[t + d + 1] at their targets. D is the papers' (dt/tau_syn) r - (dt/tau_mem) p as a difference
 over the step after the arrival: it is zero where they cancel, exact at a readout, and closest to
 the continuous-time gradient of all forms tried (tests/reference/variants.py). In refractory steps
-V does not move: p counts as 0 in r, and P is kept. Then dL/dw = sum r[t + d + 1], dL/dd = w sum D[t + d + 1] over a synapse's spikes.
-Nothing is left over of tau_mem: this is the gradient of the loss itself.
+V does not move: p counts as 0 in r, and P is kept. Then dL/dw = sum r[t + d + 1] and
+dL/dd = w sum D[t + d + 1], over a synapse's spikes. Nothing is left over of tau_mem: this is the
+gradient of the loss itself.
 """
 
 import numpy as np
 
-from mlgenn_delays.engines.cpu.flags import kernel
+from mlgenn_delays.engines.cpu.flags import SETTLE, kernel, settle, settle_all
 from mlgenn_delays.engines.cpu.plan import INPUT, READOUT
 from mlgenn_delays.engines.cpu.readout import loss_drive
 from mlgenn_delays.engines.cpu.store import LANES
@@ -41,13 +42,16 @@ def back_quiet(c, r, pulled, high, low, both):
     Writes r and D to `both` (T, 2); returns r and P.
     """
     a, decay, into_r = c
-    for back in range(np.uint64(high - low)):
-        t = np.uint64(high - 1) - back
-        before = decay * r + into_r * pulled
-        both[t, 0] = before
-        both[t, 1] = r - before
-        r = before
-        pulled = a * pulled
+    while high > low:
+        end = max(low, high - SETTLE)
+        for back in range(np.uint64(high - end)):
+            t = np.uint64(high - 1) - back
+            before = decay * r + into_r * pulled
+            both[t, 0] = before
+            both[t, 1] = r - before
+            r = before
+            pulled = a * pulled
+        r, pulled, high = settle(r), settle(pulled), end
     return r, pulled
 
 
@@ -124,6 +128,10 @@ def back_recurrent(plan, p, recurrent, gain, pull, outgoing, base, store, e, ste
             last[k] = np.int64(store.time[left[k] - np.uint64(1)])
     for back in range(steps):
         t = steps - 1 - back
+        if t % SETTLE == 0:
+            settle_all(pulled)
+            for g in range(plan.groups[p]):
+                settle_all(r[g])
         for k in range(n):
             since = t - last[k]
             now[k] = pulled[k]
@@ -188,9 +196,7 @@ def back_example(
         own = pull[plan.first[p] : plan.first[p + 1]]
         for low in range(0, n, block):
             high = min(low + block, n)
-            back_block(
-                plan, p, recurrent, gain, own, low, high - low, store, e, base, steps, work
-            )
+            back_block(plan, p, recurrent, gain, own, low, high - low, store, e, base, steps, work)
             for q in range(len(plan.target)):
                 if plan.target[q] != p:
                     continue

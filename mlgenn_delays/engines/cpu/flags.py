@@ -15,9 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import numba
+import numpy as np
 
 from mlgenn_delays.files import cache_folder
 from mlgenn_delays.network import models
+
+_CONFIG: Any = numba.config
 
 FAST = {"reassoc", "contract", "nsz", "arcp", "afn"}
 
@@ -27,7 +30,7 @@ def kernel_cache() -> Path | None:
     """Return the folder of compiled kernels, or None where none can be written."""
     files = [*sorted(Path(__file__).parent.glob("*.py")), Path(models.__file__)]
     digest = sha256(b"".join(f.read_bytes() for f in files)).hexdigest()[:16]
-    base = Path(numba.config.CACHE_DIR) if numba.config.CACHE_DIR else cache_folder() / "kernels"
+    base = Path(_CONFIG.CACHE_DIR) if _CONFIG.CACHE_DIR else cache_folder() / "kernels"
     folder = base / digest
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -42,12 +45,29 @@ def kernel_cache() -> Path | None:
 def kernel(function: Callable[..., Any]) -> Any:
     """Compile a kernel: cached between runs, and outside the GIL so that threads run it."""
     folder = kernel_cache()
-    before = numba.config.CACHE_DIR
-    numba.config.CACHE_DIR = str(folder) if folder else before
+    before = _CONFIG.CACHE_DIR
+    _CONFIG.CACHE_DIR = str(folder) if folder else before
     try:
-        make = numba.njit(
-            cache=folder is not None, nogil=True, fastmath=FAST, error_model="numpy"
-        )
+        make = numba.njit(cache=folder is not None, nogil=True, fastmath=FAST, error_model="numpy")
         return make(function)
     finally:
-        numba.config.CACHE_DIR = before
+        _CONFIG.CACHE_DIR = before
+
+
+# Decaying values below NOTHING count as 0: arithmetic on subnormal numbers is tens of times
+# slower, and a silent stretch is enough to get there. Looking every SETTLE steps costs nothing.
+NOTHING = np.float32(1e-30)
+SETTLE = 64
+
+
+@kernel
+def settle(x: Any) -> Any:
+    """Return x, or 0 once it has decayed to nothing."""
+    return x if abs(x) > NOTHING else np.float32(0.0)
+
+
+@kernel
+def settle_all(values: Any) -> None:
+    """Do that for an array (n,)."""
+    for k in range(len(values)):
+        values[k] = settle(values[k])

@@ -6,7 +6,7 @@ all of its arrivals are known. A recurrent one runs step by step.
 
 import numpy as np
 
-from mlgenn_delays.engines.cpu.flags import kernel
+from mlgenn_delays.engines.cpu.flags import SETTLE, kernel, settle, settle_all
 from mlgenn_delays.engines.cpu.plan import INPUT, READOUT
 from mlgenn_delays.engines.cpu.readout import cross_entropy, read_out
 from mlgenn_delays.engines.cpu.store import LANES
@@ -32,11 +32,14 @@ def filter_currents(plan, p, low, steps, work):
     for g in range(plan.groups[p]):
         decay, scale = plan.decay[p, g], plan.scale[p, g]
         rows, inner = work.rows[g], np.zeros(LANES, np.float32)
-        for t in range(np.uint64(steps)):
+        for begin in range(0, steps, SETTLE):
+            for t in range(np.uint64(begin), np.uint64(min(begin + SETTLE, steps))):
+                for k in range(LANES):
+                    x = decay * inner[k] + rows[k, t]
+                    inner[k] = x
+                    work.current[k, t] += scale * x
             for k in range(LANES):
-                x = decay * inner[k] + rows[k, t]
-                inner[k] = x
-                work.current[k, t] += scale * x
+                inner[k] = settle(inner[k])
 
 
 @kernel
@@ -45,21 +48,23 @@ def integrate_spiking(plan, p, current, steps, time, slope, release):
     hold, alpha, v_thresh = plan.refractory[p], plan.alpha[p], plan.v_thresh[p]
     beta = np.float32(1.0) - alpha
     v, count, held = np.float32(0.0), np.uint64(0), 0
-    for t in range(np.uint64(steps)):
-        drive = current[t]
-        if held > 0:
-            held -= 1
-            if held == 0:
-                release[count - np.uint64(1)] = drive
-            continue
-        v = alpha * v + beta * drive
-        if v >= v_thresh:
-            time[count] = t
-            slope[count] = drive - v_thresh
-            release[count] = drive
-            count += np.uint64(1)
-            v = np.float32(0.0)
-            held = hold
+    for begin in range(0, steps, SETTLE):
+        for t in range(np.uint64(begin), np.uint64(min(begin + SETTLE, steps))):
+            drive = current[t]
+            if held > 0:
+                held -= 1
+                if held == 0:
+                    release[count - np.uint64(1)] = drive
+                continue
+            v = alpha * v + beta * drive
+            if v >= v_thresh:
+                time[count] = t
+                slope[count] = drive - v_thresh
+                release[count] = drive
+                count += np.uint64(1)
+                v = np.float32(0.0)
+                held = hold
+        v = settle(v)
     return count
 
 
@@ -69,9 +74,11 @@ def integrate_readout(plan, p, current, steps, voltage):
     alpha = plan.alpha[p]
     beta = np.float32(1.0) - alpha
     v = np.float32(0.0)
-    for t in range(np.uint64(steps)):
-        v = alpha * v + beta * current[t]
-        voltage[t] = v
+    for begin in range(0, steps, SETTLE):
+        for t in range(np.uint64(begin), np.uint64(min(begin + SETTLE, steps))):
+            v = alpha * v + beta * current[t]
+            voltage[t] = v
+        v = settle(v)
 
 
 @kernel
@@ -94,8 +101,12 @@ def integrate_recurrent(plan, p, recurrent, gain, steps, work):
     bias, own_gain = plan.bias[plan.first[p] :], gain[plan.first[p] :]
     v, inner = np.zeros(n, np.float32), np.zeros((plan.groups[p], n), np.float32)
     held, total = np.zeros(n, np.int64), np.empty(n, np.float32)
-    work.count[:n] = 0
+    work.counts[:n] = 0
     for t in range(np.uint64(steps)):
+        if t % np.uint64(SETTLE) == 0:
+            settle_all(v)
+            for g in range(plan.groups[p]):
+                settle_all(inner[g])
         total[:] = bias[:n]
         for g in range(plan.groups[p]):
             decay, scale, rows, x = plan.decay[p, g], plan.scale[p, g], work.rows[g], inner[g]
@@ -106,15 +117,15 @@ def integrate_recurrent(plan, p, recurrent, gain, steps, work):
             if held[k] > 0:
                 held[k] -= 1
                 if held[k] == 0:
-                    work.release[k, work.count[k] - 1] = total[k]
+                    work.release[k, work.counts[k] - 1] = total[k]
                 continue
             v[k] = alpha * v[k] + beta * total[k]
             if v[k] >= v_thresh:
-                c = work.count[k]
+                c = work.counts[k]
                 work.time[k, c] = t
                 work.slope[k, c] = total[k] - v_thresh
                 work.release[k, c] = total[k]
-                work.count[k] = c + 1
+                work.counts[k] = c + 1
                 v[k] = 0.0
                 held[k] = hold
                 feed_back(plan, p, recurrent, own_gain[k], k, t, work.rows)
@@ -127,7 +138,7 @@ def keep_spikes(work, lanes, entry, limit, at, store, e):
     Past the limit they are counted, not kept: the caller runs the example again.
     """
     for k in range(lanes):
-        count = work.count[k]
+        count = work.counts[k]
         if at + count <= limit:
             store.time[at : at + count] = work.time[k, :count]
             store.slope[at : at + count] = work.slope[k, :count]
@@ -158,7 +169,7 @@ def run_population(
             for k in range(lanes):
                 current = work.current[k]
                 if spiking:
-                    work.count[k] = integrate_spiking(
+                    work.counts[k] = integrate_spiking(
                         plan, p, current, steps, work.time[k], work.slope[k], work.release[k]
                     )
                 else:

@@ -8,7 +8,7 @@ Synapses are sorted by postsynaptic neuron because one neuron's arrivals over a 
 one short row: the kernels add to it or read it in the first-level cache, whatever the delays.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -122,7 +122,6 @@ def make_plan(network: Network) -> tuple[Plan, Layout]:
             "the cpu engine must have a SpikeInput for its data, got a CurrentInput; "
             "encode the values as spikes"
         )
-    network.output()
     order = network.order()
     names = [p.name for p in order]
     populations = _populations(network, names)
@@ -135,8 +134,10 @@ def synapse_groups(network: Network, name: str) -> list[object]:
     return list(dict.fromkeys(p.synapse for p in network.incoming(name)))
 
 
-def _populations(network: Network, names: list[str]) -> dict[str, object]:
+def _populations(network: Network, names: list[str]) -> dict[str, Any]:
     """Return the fields of a plan that describe populations."""
+    readout = network.output().model
+    assert isinstance(readout, LeakyIntegrator)
     dt, models = network.dt, [network.populations[name].model for name in names]
     kinds = [_kind(m) for m in models]
     n = np.array([m.n for m in models], np.int64)
@@ -164,7 +165,7 @@ def _populations(network: Network, names: list[str]) -> dict[str, object]:
         "groups": np.array([len(g) for g in groups], np.int64),
         "decay": decay,
         "scale": scale,
-        "readout": READOUTS.index(network.output().model.readout),
+        "readout": READOUTS.index(readout.readout),
     }
 
 
@@ -175,7 +176,7 @@ def _kind(model: object) -> int:
     return READOUT if isinstance(model, LeakyIntegrator) else INPUT
 
 
-def _projections(network: Network, names: list[str]) -> tuple[dict[str, object], Layout]:
+def _projections(network: Network, names: list[str]) -> tuple[dict[str, Any], Layout]:
     """Return the fields of a plan that describe projections, and the layout."""
     ordered = sorted(network.projections.values(), key=lambda p: names.index(p.target))
     rows, pres, outs, out_synapses, out_posts = [], [], [], [], []
@@ -242,7 +243,10 @@ def _projections(network: Network, names: list[str]) -> tuple[dict[str, object],
 
 def _dense(network: Network, projection: Projection) -> bool:
     """Return whether every pair of neurons has a synapse."""
-    n_pre, n_post = network.populations[projection.source].n, network.populations[projection.target].n
+    n_pre, n_post = (
+        network.populations[projection.source].n,
+        network.populations[projection.target].n,
+    )
     return projection.n_synapses == n_pre * n_post
 
 

@@ -1,11 +1,11 @@
 """Readouts and loss: logits from V (K, T) of the output, and dL/dV of the cross-entropy.
 
-    mean          y_k = 1/T sum_t V_k[t]
-    sum           y_k = sum_t V_k[t]
-    max           y_k = max_t V_k[t]
-    expweighted   y_k = 1/T sum_t exp(-t/T) V_k[t]
-    softmax-sum   y_k = sum_t softmax(V[t])_k
-    L = -log softmax(y)_label
+mean          y_k = 1/T sum_t V_k[t]
+sum           y_k = sum_t V_k[t]
+max           y_k = max_t V_k[t]
+expweighted   y_k = 1/T sum_t exp(-t/T) V_k[t]
+softmax-sum   y_k = sum_t softmax(V[t])_k
+L = -log softmax(y)_label
 """
 
 import numpy as np

@@ -78,7 +78,7 @@ class Work(NamedTuple):
         time: (L, T) uint32 spikes of the neurons at hand.
         slope: (L, T).
         release: (L, T).
-        count: (L,) int64 spikes of the neurons at hand.
+        counts: (L,) int64 spikes of the neurons at hand.
         drive: (K, T) derivative of the loss with respect to V of the output.
         outgoing: (capacity,) derivative with respect to each spike's time, over its synapses.
     """
@@ -89,14 +89,12 @@ class Work(NamedTuple):
     time: np.ndarray
     slope: np.ndarray
     release: np.ndarray
-    count: np.ndarray
+    counts: np.ndarray
     drive: np.ndarray
     outgoing: np.ndarray
 
 
-def make_work(
-    groups: int, lanes: int, steps: int, reach: int, classes: int, capacity: int
-) -> Work:
+def make_work(groups: int, lanes: int, steps: int, reach: int, classes: int, capacity: int) -> Work:
     """Return scratch memory; `reach` is the largest delay + 1 [steps]."""
     # An odd number of cache lines: rows of a power-of-two length would fight for the same sets.
     length = ((steps + reach + 15) // 16 | 1) * 16
@@ -107,7 +105,7 @@ def make_work(
         time=np.empty((lanes, steps), np.uint32),
         slope=np.empty((lanes, steps), np.float32),
         release=np.empty((lanes, steps), np.float32),
-        count=np.zeros(lanes, np.int64),
+        counts=np.zeros(lanes, np.int64),
         drive=np.empty((classes, steps), np.float32),
         outgoing=np.empty(capacity, np.float32),
     )
