@@ -5,7 +5,6 @@ import platform
 import shutil
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import click
@@ -96,10 +95,12 @@ def _examine_cpu() -> tuple[dict[str, Any], dict[str, str]]:
     except Exception as error:  # whatever Numba or LLVM raise is the finding
         hints["numba"] = f"cannot compile ({type(error).__name__}: {error}); reinstall numba"
     try:
-        import mlgenn_delays.engines.cpu.compiled as engine
+        import mlgenn_delays.engines.cpu.compiled  # noqa: F401
+        from mlgenn_delays.engines.cpu.flags import kernel_cache
 
+        folder = kernel_cache()
         cpu["engine"] = True
-        cpu["cache"] = _cache_folder(Path(engine.__file__).parent)
+        cpu["cache"] = str(folder.parent) if folder else None
     except Exception as error:  # the same
         hints["engine"] = (
             f"cannot be imported ({type(error).__name__}: {error}); reinstall delaysnn"
@@ -109,7 +110,7 @@ def _examine_cpu() -> tuple[dict[str, Any], dict[str, str]]:
     if cpu["engine"] and cpu["cache"] is None:
         hints["cache"] = (
             "no folder to keep compiled kernels in, so each start compiles them anew: "
-            "set NUMBA_CACHE_DIR to a folder that can be written"
+            "set NUMBA_CACHE_DIR or DELAYSNN_CACHE to a folder that can be written"
         )
     return cpu, hints
 
@@ -126,17 +127,6 @@ def _compiles() -> bool:
         return total
 
     return bool(numba.njit(add_up)(np.arange(5.0)) == 10.0)
-
-
-def _cache_folder(sources: Path) -> str | None:
-    """Return where Numba keeps compiled kernels, None if it can write nowhere."""
-    chosen = os.environ.get("NUMBA_CACHE_DIR")
-    folders = [Path(chosen)] if chosen else [sources / "__pycache__", Path.home() / ".cache"]
-    for folder in folders:
-        there = next((each for each in (folder, *folder.parents) if each.exists()), folder)
-        if there.is_dir() and os.access(there, os.W_OK):
-            return str(folder)
-    return None
 
 
 def _show(found: dict[str, Any]) -> None:

@@ -8,8 +8,8 @@ Numba's cache knows when a kernel's own file changes, not when that of a kernel 
 the engine's kernels are cached in a folder named after the content of all of its files.
 """
 
+import os
 from collections.abc import Callable
-from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -25,12 +25,15 @@ _CONFIG: Any = numba.config
 FAST = {"reassoc", "contract", "nsz", "arcp", "afn"}
 
 
-@cache
 def kernel_cache() -> Path | None:
-    """Return the folder of compiled kernels, or None where none can be written."""
+    """Return the folder of compiled kernels, or None where none can be written.
+
+    It lies in NUMBA_CACHE_DIR, or else in the package's cache folder.
+    """
     files = [*sorted(Path(__file__).parent.glob("*.py")), Path(models.__file__)]
     digest = sha256(b"".join(f.read_bytes() for f in files)).hexdigest()[:16]
-    base = Path(_CONFIG.CACHE_DIR) if _CONFIG.CACHE_DIR else cache_folder() / "kernels"
+    chosen = os.environ.get("NUMBA_CACHE_DIR")
+    base = Path(chosen) if chosen else cache_folder() / "kernels"
     folder = base / digest
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -42,13 +45,15 @@ def kernel_cache() -> Path | None:
     return folder
 
 
+_FOLDER = kernel_cache()
+
+
 def kernel(function: Callable[..., Any]) -> Any:
     """Compile a kernel: cached between runs, and outside the GIL so that threads run it."""
-    folder = kernel_cache()
     before = _CONFIG.CACHE_DIR
-    _CONFIG.CACHE_DIR = str(folder) if folder else before
+    _CONFIG.CACHE_DIR = str(_FOLDER) if _FOLDER else before
     try:
-        make = numba.njit(cache=folder is not None, nogil=True, fastmath=FAST, error_model="numpy")
+        make = numba.njit(cache=_FOLDER is not None, nogil=True, fastmath=FAST, error_model="numpy")
         return make(function)
     finally:
         _CONFIG.CACHE_DIR = before
