@@ -87,16 +87,20 @@ def _module(name: str) -> str | None:
 
 def _examine_cpu() -> tuple[dict[str, Any], dict[str, str]]:
     """Return what the CPU engine has to work with, and what to do where it lacks something."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    cpu: dict[str, Any] = {"cores": cores, "compiles": False, "engine": False, "cache": None}
+    from mlgenn_delays.engines.cpu.workers import available_cores
+
+    cpu: dict[str, Any] = {"cores": available_cores(), "compiles": False}
+    cpu |= {"engine": False, "cache": None}
     hints = {}
     try:
         cpu["compiles"] = _compiles()
     except Exception as error:  # whatever Numba or LLVM raise is the finding
         hints["numba"] = f"cannot compile ({type(error).__name__}: {error}); reinstall numba"
     try:
+        import mlgenn_delays.data.augment_kernel
+        import mlgenn_delays.data.encode_kernel
         import mlgenn_delays.engines.cpu.compiled  # noqa: F401
-        from mlgenn_delays.engines.cpu.flags import kernel_cache
+        from mlgenn_delays.kernels import kernel_cache
 
         folder = kernel_cache()
         cpu["engine"] = True

@@ -16,6 +16,8 @@ from mlgenn_delays.errors import DelaysnnError
 
 DEBUG = "DELAYSNN_DEBUG"
 INTERRUPTED = 130
+# What click raises where it shows the help unasked; version 8.1 raises nothing there.
+_HELP: Any = getattr(click.exceptions, "NoArgsIsHelpError", ())
 
 
 class Interrupted(DelaysnnError):
@@ -46,8 +48,8 @@ def _report(error: Exception) -> int:
     """Print what happened and return the exit code."""
     if isinstance(error, click.exceptions.Exit):
         return error.exit_code
-    if isinstance(error, click.ClickException):
-        error.show()
+    if isinstance(error, click.ClickException) and isinstance(error, _HELP):
+        error.show()  # the help itself
         return error.exit_code
     if isinstance(error, Interrupted):
         click.echo(str(error), err=True)
@@ -55,15 +57,20 @@ def _report(error: Exception) -> int:
     if isinstance(error, click.Abort):
         click.echo("interrupted", err=True)
         return INTERRUPTED
-    code = error.exit_code if isinstance(error, DelaysnnError) else 1
-    click.echo(f"error: {_text(error)}", err=True)
-    return code
+    ours = isinstance(error, (DelaysnnError, click.ClickException))
+    line = " ".join(part.strip() for part in _text(error).splitlines())
+    click.echo(f"error: {line}", err=True)
+    return error.exit_code if ours else 1  # type: ignore[attr-defined]
 
 
 def _text(error: Exception) -> str:
     """Return what to say of an error."""
     if isinstance(error, DelaysnnError):
         return str(error)
+    if isinstance(error, click.UsageError) and error.ctx is not None:
+        return f"{error.format_message().rstrip('.')}; see {error.ctx.command_path} --help"
+    if isinstance(error, click.ClickException):
+        return error.format_message()
     if isinstance(error, MemoryError):
         return "out of memory; a smaller learning.batch_size or network needs less"
     if isinstance(error, OSError):

@@ -60,7 +60,8 @@ def evaluate(
     if split == "all":
         chosen = {name: part for name, part in splits.items() if len(part)}
     else:
-        chosen = {split: only_spikes(splits, split)}
+        remedy = "choose one with --split or other data with --data"
+        chosen = {split: only_spikes(splits, split, remedy)}
     measured = _measure(network, found, chosen, engine, threads)
     result = _pooled(measured) | {"split": split, "checkpoint": checkpoint}
     if as_json:

@@ -73,8 +73,13 @@ def environment(recipe: "Recipe", data: str | None, start: dict[str, Any] | None
     )
 
 
-def only_spikes(splits: dict[str, "SpikeData"], wanted: str) -> "SpikeData":
+def only_spikes(splits: dict[str, "SpikeData"], wanted: str, remedy: str) -> "SpikeData":
     """Return a split that must have examples.
+
+    Arguments:
+        splits: The data.
+        wanted: Name of the split.
+        remedy: What to do if it has none.
 
     Raises:
         InputError: It has none; the text says which splits have some.
@@ -83,7 +88,6 @@ def only_spikes(splits: dict[str, "SpikeData"], wanted: str) -> "SpikeData":
     if wanted not in found:
         raise InputError(
             f"the data must have examples of the split {wanted!r}, "
-            f"got {', '.join(found) or 'none at all'}; choose one with --split or other data "
-            "with --data"
+            f"got {', '.join(found) or 'none at all'}; {remedy}"
         )
     return splits[wanted]

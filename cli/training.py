@@ -81,11 +81,11 @@ def run_training(asked: Asked) -> dict[str, Any]:
     """
     plan = plan_resume(asked) if asked.resume else plan_new(asked)
     trainer = _trainer(plan, asked)
+    train, validation = plan.splits["train"], plan.splits.get("validation")
+    trainer.check(train, validation)
     trainer.run = plan.run()
     try:
-        history = trainer.fit(
-            plan.splits["train"], plan.splits.get("validation"), resume=asked.resume
-        )
+        history = trainer.fit(train, validation, resume=asked.resume)
         measured = _measure(trainer, plan.splits)
     except KeyboardInterrupt as error:
         raise Interrupted(_how_to_go_on(asked, trainer.run.path)) from error
@@ -101,10 +101,11 @@ def run_training(asked: Asked) -> dict[str, Any]:
 def plan_new(asked: Asked) -> Plan:
     """Check a new training."""
     from mlgenn_delays.recipe import dump, load_recipe
+    from mlgenn_delays.training.run import check_free
 
     recipe = load_recipe(asked.recipe or DEFAULT_RECIPE, asked.settings())
     path = Path(asked.out) if asked.out else _new_path(recipe.name)
-    _check_free(path)
+    check_free(path)
     start, network = _read_init(asked.init)
     splits = _load(recipe, asked.data)
     fresh = _build(recipe, splits)
@@ -141,10 +142,12 @@ def plan_resume(asked: Asked) -> Plan:
 
 def _resumed_start(asked: Asked, run: Run) -> "Network | None":
     """Return the network of --init that a run started from, None if it started without."""
+    kept = run.directory.path / INIT
     noted = run.noted("init")
+    if noted is None and kept.exists():  # environment.json is gone
+        noted, _ = _read_init(str(kept))
     if asked.init is None and noted is None:
         return None
-    kept = run.directory.path / INIT
     path = asked.init or (str(kept) if kept.exists() else noted["path"])
     start, network = _read_init(path)
     if noted is None or start is None or start["crc32"] != noted["crc32"]:
@@ -177,6 +180,8 @@ def _check_same(asked: Asked, run: Run) -> None:
     else:
         wanted = parse_recipe(dump(run.recipe), run.source, asked.settings())
     changed = differences(run.recipe, wanted)
+    if wanted.name != run.recipe.name:  # of another recipe, nothing else is worth saying
+        changed = [each for each in changed if each.startswith("name: ")]
     if changed:
         raise InputError(
             f"resuming must have the settings of the run {run.directory.path}; these differ "
@@ -195,19 +200,6 @@ def _new_path(name: str) -> Path:
     return path
 
 
-def _check_free(path: Path) -> None:
-    """Refuse a run directory that cannot be made, before any work is done."""
-    for above in (path, *path.parents):
-        if above.exists() and not above.is_dir():
-            raise InputError(f"--out must be a folder, got {path}, where {above} is a file")
-    if path.is_dir() and any(path.iterdir()):
-        what = "holds a run" if (path / "recipe.toml").exists() else "has files in it"
-        raise InputError(
-            f"--out must be a new or empty folder, got {path}, which {what}; "
-            "go on with that run with --resume, or choose another folder"
-        )
-
-
 def _read_init(path: str | None) -> tuple[dict[str, Any] | None, "Network | None"]:
     """Return what to note of a network file, and the network."""
     if path is None:
@@ -224,7 +216,10 @@ def _load(recipe: "Recipe", folder: str | None) -> dict[str, "SpikeData"]:
     from mlgenn_delays.recipe import load_data
 
     splits = load_data(recipe, folder)
-    only_spikes(splits, "train")
+    remedy = "give other data with --data"
+    if recipe.data.dataset == "fsdd":
+        remedy += "; takes from 10 on are the training split"
+    only_spikes(splits, "train", remedy)
     return {name: data for name, data in splits.items() if len(data)}
 
 

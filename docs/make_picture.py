@@ -1,10 +1,11 @@
 """Draw the picture of the README from finished runs of the recipe `fsdd`.
 
-    python docs/make_picture.py DATA LEARNED FIXED OUT.png
+    python docs/make_picture.py DATA LEARNED FIXED NONE OUT.png
 
-DATA is the folder of recordings; LEARNED and FIXED are run directories trained with and without
-``--set delays.learn=false``. Left: the spikes of one recording. Middle: what one hidden neuron
-listens to, as weights over channel and delay. Right: validation accuracy by epoch of both runs.
+DATA is the folder of recordings; the others are run directories: LEARNED of the recipe as it is,
+FIXED with ``--set delays.learn=false``, NONE with ``--set delays.initial=zero`` as well. Left: the
+spikes of one recording. Middle: what one hidden neuron listens to, as weights over channel and
+delay. Right: validation accuracy by epoch of the three runs.
 """
 
 import csv
@@ -35,7 +36,7 @@ def draw_spikes(axes: plt.Axes, data: object, index: int) -> None:
     for channel in range(data.n_channels):
         times = data.time[start[channel] : start[channel + 1]]
         y = np.full(len(times), channel % BANDS + channel // BANDS / 6)
-        axes.plot(times, y, ",", color=PLAIN, marker=".", markersize=1.2)
+        axes.plot(times, y, ".", color=PLAIN, markersize=1.2)
     axes.set(xlabel="time (ms)", ylabel="mel band", xlim=(0, 600), ylim=(0, BANDS))
     axes.set_title(f"input: spikes of {data.names[index]}")
 
@@ -57,9 +58,10 @@ def draw_field(axes: plt.Axes, network: Network) -> None:
     axes.legend(loc="upper right", fontsize=8, framealpha=0.9)
 
 
-def draw_curves(axes: plt.Axes, learned: Path, fixed: Path) -> None:
+def draw_curves(axes: plt.Axes, runs: list[Path]) -> None:
     """Draw validation accuracy by epoch."""
-    for run, color, name in ((learned, LOUD, "delays learned"), (fixed, QUIET, "delays fixed")):
+    names = ("delays learned", "delays fixed at random", "no delays")
+    for run, color, name in zip(runs, (LOUD, QUIET, PLAIN), names, strict=True):
         accuracy = 100 * np.array(column(run, "validation_accuracy"))
         axes.plot(np.arange(1, len(accuracy) + 1), accuracy, color=color, lw=2, label=name)
     axes.set(xlabel="epoch", ylabel="validation accuracy (%)", ylim=(70, 100))
@@ -68,7 +70,7 @@ def draw_curves(axes: plt.Axes, learned: Path, fixed: Path) -> None:
     axes.legend(loc="lower right", fontsize=9)
 
 
-def main(folder: str, learned: str, fixed: str, out: str) -> None:
+def main(folder: str, learned: str, fixed: str, none: str, out: str) -> None:
     """Draw the three panels."""
     data = load_dataset("fsdd", folder)["validation"]
     network = Network.load(Path(learned) / "network.safetensors")
@@ -77,7 +79,7 @@ def main(folder: str, learned: str, fixed: str, out: str) -> None:
     seven = next(i for i, name in enumerate(data.names) if name.startswith("7_"))
     draw_spikes(axes[0], data, seven)
     draw_field(axes[1], network)
-    draw_curves(axes[2], Path(learned), Path(fixed))
+    draw_curves(axes[2], [Path(learned), Path(fixed), Path(none)])
     figure.savefig(out, dpi=110)
 
 

@@ -3,13 +3,14 @@
 import math
 
 import numpy as np
-from numba import njit
+
+from mlgenn_delays.kernels import exact_kernel
 
 # Channels with up to this many spikes are sorted by insertion: jitter leaves them almost sorted.
 _FEW = 48
 
 
-@njit(cache=True, nogil=True)
+@exact_kernel
 def rearrange(
     spikes: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray],
     move: tuple[int, float, int, int],
@@ -56,7 +57,7 @@ def rearrange(
     return used
 
 
-@njit(cache=True, nogil=True)
+@exact_kernel
 def _tidy(time: np.ndarray, first: int, end: int) -> int:
     """Sort ``time[first:end]``, remove repeats, and return where it ends now."""
     if end - first > _FEW:

@@ -8,15 +8,13 @@ import hashlib
 import json
 import os
 import warnings
-import zlib
 from collections.abc import Iterable
 
 import numpy as np
 
 from mlgenn_delays.errors import WorkError
 from mlgenn_delays.files import cache_folder, write_atomic
-
-_CHECKSUM = "checksum"
+from mlgenn_delays.tensors import pack, read, verify
 
 
 def files_hash(files: Iterable[tuple[str, bytes]]) -> str:
@@ -53,23 +51,19 @@ def load_arrays(key: str, names: Iterable[str]) -> dict[str, np.ndarray] | None:
         key: See `cache_key`.
         names: The arrays that must be there, no more and no fewer.
     """
-    from safetensors import SafetensorError
-    from safetensors.numpy import load
-
     path = cache_folder() / key
     try:
-        arrays = load(path.read_bytes())
+        arrays, metadata = read(path)
+        verify(arrays, metadata)
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (OSError, SafetensorError, ValueError, KeyError) as error:
+    except (OSError, ValueError) as error:
         warnings.warn(f"cache file {path} is unusable ({error}); recomputing", stacklevel=2)
         return None
-    checksum = arrays.pop(_CHECKSUM, None)
-    if set(arrays) != set(names) or checksum is None or _checksum(arrays) != int(checksum[0]):
+    if set(arrays) != set(names):
         warnings.warn(f"cache file {path} is damaged; recomputing", stacklevel=2)
         return None
-    # Copies, because those given are read-only and may be misaligned, which Numba cares about.
-    return {name: np.array(array) for name, array in arrays.items()}
+    return arrays
 
 
 def store_arrays(key: str, arrays: dict[str, np.ndarray]) -> None:
@@ -79,13 +73,9 @@ def store_arrays(key: str, arrays: dict[str, np.ndarray]) -> None:
         key: See `cache_key`.
         arrays: Arrays by name.
     """
-    from safetensors.numpy import save
-
-    whole = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-    whole[_CHECKSUM] = np.array([_checksum(arrays)], np.int64)
     path = cache_folder() / key
     try:
-        write_atomic(path, save(whole))
+        write_atomic(path, pack(arrays, {}))
     except (WorkError, OSError) as error:
         reason = error.__cause__ or error
         warnings.warn(
@@ -93,13 +83,3 @@ def store_arrays(key: str, arrays: dict[str, np.ndarray]) -> None:
             "Set DELAYSNN_CACHE to a folder that can be written",
             stacklevel=2,
         )
-
-
-def _checksum(arrays: dict[str, np.ndarray]) -> int:
-    """Return a checksum over names, types, shapes and contents."""
-    total = 0
-    for name in sorted(arrays):
-        array = np.ascontiguousarray(arrays[name])
-        total = zlib.crc32(f"{name}{array.dtype}{array.shape}".encode(), total)
-        total = zlib.crc32(array.tobytes(), total)
-    return total

@@ -1,10 +1,11 @@
 """Compiled loop of the rate encoder; the only module of the encoders that imports Numba."""
 
 import numpy as np
-from numba import njit
+
+from mlgenn_delays.kernels import exact_kernel
 
 
-@njit(cache=True, nogil=True)
+@exact_kernel
 def lif_raster(
     drive: np.ndarray,
     thresholds: np.ndarray,

@@ -6,6 +6,7 @@ Takes 0-4 are the test split, 5-9 validation, the rest training.
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -178,7 +179,7 @@ def list_fsdd(folder: Path | str) -> list[Recording]:
         folder: Folder of WAVs; other files and hidden ones are ignored.
 
     Raises:
-        InputError: No such folder, no WAV in it, or names that do not fit.
+        InputError: No such folder, no WAV in it, names that do not fit, or two of one recording.
     """
     folder = Path(folder)
     if not folder.exists():
@@ -202,7 +203,13 @@ def list_fsdd(folder: Path | str) -> list[Recording]:
     )
     found = [Recording(int(m[1]), m[2], int(m[3]), path) for path, m in matches if m]
     _refuse([each.path for each in found if each.digit > 9], "must have a digit 0-9 in front")
-    return sorted(found)
+    found.sort()
+    for one, other in pairwise(found):
+        _refuse(
+            [one.path, other.path] if one[:3] == other[:3] else [],
+            "must have a digit, speaker and take of their own",
+        )
+    return found
 
 
 def _wavs(folder: Path) -> list[Path]:

@@ -92,9 +92,14 @@ class Dataset:
 
 
 def _load_digits(folder: Path | None, options: DigitsOptions, dt: float, cache: bool) -> Splits:
-    """Load the digits; they come with scikit-learn, so folder and cache do not matter."""
+    """Load the digits, which take no folder, and no time that a cache could save."""
     from mlgenn_delays.data.digits import load_digits_data
 
+    if folder is not None:
+        raise InputError(
+            f"dataset 'digits' must have no folder of data, got {str(folder)!r}; "
+            "it comes with scikit-learn: leave --data out"
+        )
     return load_digits_data(**asdict(options), dt=dt)
 
 

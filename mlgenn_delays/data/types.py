@@ -49,6 +49,9 @@ class SpikeData:
         dt: Length of a step [ms].
         label_names: Name of each class.
         names: Name of each example (a file name, say), or empty.
+
+    Raises:
+        InputError: An array does not describe spikes; whole numbers of other types are converted.
     """
 
     start: np.ndarray
@@ -60,8 +63,14 @@ class SpikeData:
     names: tuple[str, ...] = field(default=())
 
     def __post_init__(self) -> None:
-        n = len(self.labels)
-        if self.start.ndim != 2 or self.start.shape[0] != n:
+        for name, dtype in (("start", np.int64), ("time", np.int32), ("labels", np.int64)):
+            array = _integers(name, getattr(self, name), dtype)
+            object.__setattr__(self, name, array)
+        n = self.labels.size
+        for name, array in (("time", self.time), ("labels", self.labels)):
+            if array.ndim != 1:
+                raise InputError(f"{name} must have one dimension, got shape {array.shape}")
+        if self.start.ndim != 2 or self.start.shape[0] != n or not self.start.shape[1]:
             raise InputError(
                 f"start must have shape (N, C+1) with N = {n} labels, got {self.start.shape}"
             )
@@ -75,6 +84,8 @@ class SpikeData:
                 f"spike times must be in 0..{self.n_steps - 1} steps, "
                 f"got {self.time.min()}..{self.time.max()}"
             )
+        _check_start(self.start, len(self.time))
+        _check_ascending(self.start, self.time)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -135,6 +146,58 @@ class SpikeData:
         time = np.concatenate(times) if times else np.zeros(0, np.int32)
         return SpikeData(
             starts, time, np.asarray(labels, np.int64), n_steps, dt, label_names, names
+        )
+
+
+def _integers(name: str, value: object, dtype: type[np.signedinteger]) -> np.ndarray:
+    """Return an array of whole numbers as C-contiguous and of the given type."""
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise InputError(f"{name} must have whole numbers in an array, got {error}") from error
+    if array.dtype.kind not in "iu":
+        raise InputError(
+            f"{name} must have whole numbers ({np.dtype(dtype)}), got type {array.dtype}"
+        )
+    limits = np.iinfo(dtype)
+    if not np.can_cast(array.dtype, dtype) and array.size:
+        low, high = int(array.min()), int(array.max())
+        if low < limits.min or high > limits.max:
+            raise InputError(f"{name} must have numbers that fit {limits.dtype}, got {low}..{high}")
+    return np.asarray(array, dtype, order="C")
+
+
+def _check_start(start: np.ndarray, n_spikes: int) -> None:
+    """Refuse rows of ``start`` that are no ascending places in ``time``."""
+    if not start.size:
+        return
+    low, high = start.min(), start.max()
+    if low < 0 or high > n_spikes:
+        raise InputError(f"start must have places in 0..{n_spikes} spikes, got {low}..{high}")
+    falls = start[:, 1:] < start[:, :-1]
+    if falls.any():
+        row, channel = np.argwhere(falls)[0]
+        raise InputError(
+            f"start must have ascending rows, got {start[row, channel]} before "
+            f"{start[row, channel + 1]} in example {row}, channel {channel}"
+        )
+
+
+def _check_ascending(start: np.ndarray, time: np.ndarray) -> None:
+    """Refuse spikes of a channel that do not ascend, where examples do not overlap."""
+    fine = np.ones(len(time) + 1, np.bool_)
+    np.greater(time[1:], time[:-1], out=fine[1:-1])
+    fine[start] = True
+    wrong = np.flatnonzero(~fine)
+    # Spikes of no example may lie as they like: a part of a data set keeps all of its `time`.
+    first, end = np.sort(start[:, 0]), np.sort(start[:, -1])
+    n_around = np.searchsorted(first, wrong, "right") - np.searchsorted(end, wrong, "right")
+    wrong = wrong[n_around > 0]
+    if len(wrong):
+        place = wrong[0]
+        raise InputError(
+            "spike times must have ascending steps without repeats within a channel, got "
+            f"{time[place]} after {time[place - 1]} at place {place}"
         )
 
 

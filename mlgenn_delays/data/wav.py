@@ -62,8 +62,10 @@ def decode_wav(content: bytes, path: Path | str, sample_rate: int) -> np.ndarray
     try:
         samples, rate = soundfile.read(io.BytesIO(content), dtype="float32", always_2d=True)
     except (soundfile.SoundFileError, RuntimeError, TypeError) as error:
+        # The whole text begins with the object read from, which says nothing to a reader.
+        reason = str(getattr(error, "error_string", error)).rstrip(".")
         raise InputError(
-            f"{path} is no readable WAV ({len(content)} bytes: {error}); "
+            f"{path} is no readable WAV ({len(content)} bytes: {reason}); "
             "convert it to PCM WAV or remove it"
         ) from error
     if not len(samples):

@@ -144,7 +144,7 @@ class CompiledNetwork(Protocol):
         """Return the gradients of one batch, learning nothing and with no dropout."""
 
     def record(self, batch: SpikeBatch) -> Recording:
-        """Return the spikes and output voltages of one batch."""
+        """Return the spikes and output voltages of one batch, whatever its labels."""
 
     def pull(self) -> Network:
         """Copy weights and delays into `network` and return it."""

@@ -1,6 +1,7 @@
 """Optimiser settings."""
 
 from dataclasses import dataclass, field
+from math import inf
 
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.learning.schedules import Constant, Schedule
@@ -28,7 +29,7 @@ class Adam:
 
     def __post_init__(self) -> None:
         for name, good, rule in (
-            ("learning_rate", self.learning_rate >= 0, ">= 0"),
+            ("learning_rate", 0 <= self.learning_rate < inf, ">= 0"),
             ("beta1", 0 <= self.beta1 < 1, "in [0, 1)"),
             ("beta2", 0 <= self.beta2 < 1, "in [0, 1)"),
             ("epsilon", self.epsilon > 0, "> 0"),

@@ -10,8 +10,8 @@ from mlgenn_delays.learning.regularisers import SpikeCount
 
 @dataclass(frozen=True)
 class EventProp:
-    """Event-based exact gradients of weights and delays (Wunderlich and Pehle 2021; Mészáros,
-    Knight and Nowotny 2025), needing `Exponential` synapses.
+    """Event-based gradients of weights and delays, exact in continuous time (Wunderlich and
+    Pehle 2021; Mészáros, Knight and Nowotny 2025), needing `Exponential` synapses.
 
     Arguments:
         weights: Optimiser of the weights, or None to keep them.

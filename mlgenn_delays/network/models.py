@@ -11,21 +11,34 @@ These are mlGeNN's `LeakyIntegrateFire`, `LeakyIntegrate` and `Exponential` with
 """
 
 import math
+import sys
 from dataclasses import dataclass
 from typing import ClassVar
 
 from mlgenn_delays.errors import InputError
 
 READOUTS = ("mean", "sum", "max", "expweighted", "softmax-sum")
+# The longest time of a model or delay [ms], eleven days: steps of any dt in use fit an int64.
+LONGEST = 1e9
 
 
 def _check(model: object, name: str, low: float, *, open_low: bool) -> None:
     """Refuse a numeric field that is not finite or below its bound."""
     value = getattr(model, name)
-    good = isinstance(value, (int, float)) and math.isfinite(value)
-    if not good or value < low or (open_low and value == low):
+    good = isinstance(value, (int, float)) and low <= value <= sys.float_info.max
+    if not good or (open_low and value == low):
         bound = f"{'>' if open_low else '>='} {low:g}"
         raise InputError(f"{type(model).__name__} must have {name} {bound}, got {value!r}")
+
+
+def _check_time(model: object, name: str, *, open_low: bool) -> None:
+    """Refuse a time [ms] that is negative or beyond all sense."""
+    _check(model, name, 0.0, open_low=open_low)
+    value = getattr(model, name)
+    if value > LONGEST:
+        raise InputError(
+            f"{type(model).__name__} must have {name} <= {LONGEST:g} ms, got {value!r}"
+        )
 
 
 def _check_size(model: object) -> None:
@@ -84,9 +97,9 @@ class LIF:
 
     def __post_init__(self) -> None:
         _check_size(self)
-        _check(self, "tau_mem", 0.0, open_low=True)
+        _check_time(self, "tau_mem", open_low=True)
         _check(self, "v_thresh", 0.0, open_low=True)
-        _check(self, "tau_refrac", 0.0, open_low=False)
+        _check_time(self, "tau_refrac", open_low=False)
 
     def refractory_steps(self, dt: float) -> int:
         """Return the number of steps in which V stays, for a step of dt [ms]."""
@@ -111,7 +124,7 @@ class LeakyIntegrator:
 
     def __post_init__(self) -> None:
         _check_size(self)
-        _check(self, "tau_mem", 0.0, open_low=True)
+        _check_time(self, "tau_mem", open_low=True)
         if self.readout not in READOUTS:
             raise InputError(
                 f"LeakyIntegrator must have readout one of {', '.join(READOUTS)}, "
@@ -130,7 +143,7 @@ class Exponential:
     tau_syn: float = 5.0
 
     def __post_init__(self) -> None:
-        _check(self, "tau_syn", 0.0, open_low=True)
+        _check_time(self, "tau_syn", open_low=True)
 
 
 @dataclass(frozen=True)

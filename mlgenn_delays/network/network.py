@@ -34,6 +34,18 @@ class Population:
         return self.model.n
 
 
+def check_roles(source: Population, target: Population) -> None:
+    """Refuse a projection between populations that cannot take these roles.
+
+    Raises:
+        InputError: The source is read out, or the target is an input.
+    """
+    if isinstance(source.model, LeakyIntegrator):
+        raise InputError(f"a projection must have a source that spikes, got {source.name!r}")
+    if "Input" in type(target.model).__name__:
+        raise InputError(f"a projection must have a neuron target, got the input {target.name!r}")
+
+
 class Network:
     """Populations and projections as plain data, the same for every engine.
 
@@ -107,10 +119,7 @@ class Network:
             InputError: A population is unknown or cannot take that role, or a value is off.
         """
         pre, post_population = self._population(source), self._population(target)
-        if isinstance(pre.model, LeakyIntegrator):
-            raise InputError(f"a projection must have a source that spikes, got {source!r}")
-        if "Input" in type(post_population.model).__name__:
-            raise InputError(f"a projection must have a neuron target, got the input {target!r}")
+        check_roles(pre, post_population)
         name = name or f"{source}->{target}"
         if name in self.projections or "/" in name:
             raise InputError(f"a projection must have a new name without '/', got {name!r}")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mlgenn_delays.errors import InputError
-from mlgenn_delays.network.models import SynapseModel
+from mlgenn_delays.network.models import LONGEST, SynapseModel
 
 GRANULARITIES = ("synapse", "axon", "fixed")
 
@@ -87,6 +87,10 @@ class Projection:
             )
         if not (np.isfinite(self.max_delay) and self.max_delay >= 0):
             raise InputError(f"{where} must have max_delay >= 0 ms, got {self.max_delay!r}")
+        if self.max_delay > LONGEST:
+            raise InputError(
+                f"{where} must have max_delay <= {LONGEST:g} ms, got {self.max_delay!r}"
+            )
         for what, array, size in (
             ("weight", self.weight, self.n_synapses),
             ("delay", self.delay, self.n_delays()),
@@ -96,9 +100,11 @@ class Projection:
             if not np.isfinite(array).all():
                 raise InputError(f"{where} must have finite {what}s, got NaN or infinity")
         if len(self.delay) and (self.delay.min() < 0 or self.delay.max() > self.max_delay):
+            early = self.delay.min() < 0
             raise InputError(
                 f"{where} must have delays in 0..{self.max_delay:g} ms, got "
-                f"{self.delay.min():g}..{self.delay.max():g}; raise max_delay or draw fewer"
+                f"{self.delay.min():g}..{self.delay.max():g}; "
+                + ("no spike arrives before it is sent" if early else "raise max_delay")
             )
         if self.sign is not None and (
             self.sign.shape != self.post.shape or not np.isin(self.sign, (-1, 1)).all()

@@ -10,9 +10,9 @@ import numpy as np
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.files import write_atomic
 from mlgenn_delays.network.models import POPULATION_MODELS, SYNAPSE_MODELS
-from mlgenn_delays.network.network import Network, Population
+from mlgenn_delays.network.network import Network, Population, check_roles
 from mlgenn_delays.network.projection import Projection
-from mlgenn_delays.tensors import pack
+from mlgenn_delays.tensors import pack, read, verify
 
 FORMAT = "delaysnn-network"
 VERSION = 1
@@ -61,7 +61,10 @@ def load(path: Path | str) -> Network:
     path = Path(path)
     if not path.is_file():
         raise InputError(f"there is no network file {path}; give a path to a .safetensors file")
-    tensors, metadata = _read(path)
+    try:
+        tensors, metadata = read(path)
+    except (OSError, ValueError) as error:
+        raise _damaged(path, str(error)) from error
     if metadata.get("format") != FORMAT:
         raise InputError(f"{path} must be a delaysnn network, got another safetensors file")
     version = metadata.get("version", "")
@@ -71,27 +74,17 @@ def load(path: Path | str) -> Network:
             "it was written by a newer delaysnn: upgrade to read it"
         )
     try:
+        verify(tensors, metadata)
         return _rebuild(json.loads(metadata["network"]), tensors)
     except InputError as error:
-        raise InputError(f"{path} is damaged: {error}") from error
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
-        raise InputError(
-            f"{path} is damaged: {type(error).__name__} {error}; take another copy or checkpoint"
-        ) from error
+        raise _damaged(path, str(error)) from error
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError) as error:
+        raise _damaged(path, f"{type(error).__name__} {error}") from error
 
 
-def _read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    """Return tensors and metadata of a safetensors file."""
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="numpy") as file:
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-            return tensors, file.metadata() or {}
-    except (SafetensorError, OSError, ValueError, TypeError) as error:
-        raise InputError(
-            f"{path} is damaged: {error}; take another copy or checkpoint of the network"
-        ) from error
+def _damaged(path: Path, why: str) -> InputError:
+    """Return the error for a file that cannot be used."""
+    return InputError(f"{path} is damaged: {why}; take another copy or checkpoint of the network")
 
 
 def _describe(network: Network) -> dict[str, Any]:
@@ -138,8 +131,9 @@ def _rebuild(text: dict[str, Any], tensors: dict[str, np.ndarray]) -> Network:
         }
         common: dict[str, Any] = {k: v for k, v in entry.items() if k != "synapse"}
         projection = Projection(synapse=synapse, **common, **arrays)
-        sizes = [network.populations[name].n for name in (projection.source, projection.target)]
-        projection.check(*sizes)
+        source, target = (network.populations[p] for p in (projection.source, projection.target))
+        check_roles(source, target)
+        projection.check(source.n, target.n)
         network.projections[projection.name] = projection
     return network
 

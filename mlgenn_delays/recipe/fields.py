@@ -78,9 +78,13 @@ TAGS = ("list", "number", "word")
 
 # Whole numbers must fit the integers of the engines and files; no message speaks of that bound.
 LARGEST = 2**31 - 1
+# The longest time [ms], as that of a trial: what is longer overflows when counted in steps.
+LONGEST = 1e9
 
 Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
+Time = Annotated[float, Field(ge=0, le=LONGEST)]
+PositiveTime = Annotated[float, Field(gt=0, le=LONGEST)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 Count = Annotated[int, Field(ge=1, le=LARGEST)]
 Whole = Annotated[int, Field(ge=0, le=LARGEST)]

@@ -154,7 +154,7 @@ def as_input_error(error: ValidationError, source: str, given: dict[str, str]) -
         lines.append(text + (f" (from {origin})" if origin else ""))
     if len(lines) == 1:
         return InputError(f"{source}: {lines[0]}")
-    return InputError("\n  ".join([f"{source} has {len(lines)} problems:", *lines]))
+    return InputError(f"{source} has {len(lines)} problems: {'; '.join(lines)}")
 
 
 def _origin(key: str, text: str, given: dict[str, str]) -> str:

@@ -15,8 +15,10 @@ from mlgenn_delays.recipe.fields import (
     Count,
     NonNegative,
     Positive,
+    PositiveTime,
     Section,
     Share,
+    Time,
     Whole,
     either,
     one_of,
@@ -107,13 +109,13 @@ class Layer(Section):
     model: Annotated[str, today("LIF", planned=("SeedLIF",))] = Field(
         "LIF", description="Neuron model."
     )
-    tau_mem: Positive = Field(20.0, description="Membrane time constant [ms].")
+    tau_mem: PositiveTime = Field(20.0, description="Membrane time constant [ms].")
     v_thresh: Positive = Field(1.0, description="Firing threshold.")
-    tau_refrac: NonNegative = Field(0.0, description="Refractory period [ms].")
+    tau_refrac: Time = Field(0.0, description="Refractory period [ms].")
     synapse: Annotated[str, today("Exponential", planned=("Delta",))] = Field(
         "Exponential", description="Model of the synapses onto the layer."
     )
-    tau_syn: Positive = Field(5.0, description="Synaptic time constant [ms].")
+    tau_syn: PositiveTime = Field(5.0, description="Synaptic time constant [ms].")
     weight_mean: float = Field(
         0.03, description="Mean of the starting weights from the layer before (Normal)."
     )
@@ -141,8 +143,8 @@ class Readout(Section):
     kind: Annotated[str, one_of(lambda: READOUTS)] = Field(
         "mean", description="What of the voltage over the trial is the answer."
     )
-    tau_mem: Positive = Field(20.0, description="Membrane time constant [ms].")
-    tau_syn: Positive = Field(5.0, description="Synaptic time constant [ms].")
+    tau_mem: PositiveTime = Field(20.0, description="Membrane time constant [ms].")
+    tau_syn: PositiveTime = Field(5.0, description="Synaptic time constant [ms].")
     weight_mean: float = Field(0.0, description="Mean of the starting weights (Normal).")
     weight_sd: NonNegative = Field(0.03, description="Standard deviation of the starting weights.")
 
@@ -150,7 +152,7 @@ class Readout(Section):
 class NetworkSection(Section):
     """[network]: populations and projections."""
 
-    dt: Positive = Field(1.0, description="Length of a time step [ms].")
+    dt: PositiveTime = Field(1.0, description="Length of a time step [ms].")
     sparsity: Shares = Field(
         0.0,
         description="Share of absent synapses, in [0, 1): of each projection, or one a projection.",
@@ -197,11 +199,11 @@ class Delays(Section):
     kernel: Annotated[str, today("dirac", planned=("gaussian",))] = Field(
         "dirac", description="How a delay acts: at one step."
     )
-    max: NonNegative = Field(description="Largest delay that learning may reach [ms].")
+    max: Time = Field(description="Largest delay that learning may reach [ms].")
     initial: Literal["uniform", "zero", "constant"] = Field(
         "uniform", description="Start: uniform over 0..initial_max, zero, or all initial_max."
     )
-    initial_max: NonNegative = Field(0.0, description="Largest delay at the start [ms].")
+    initial_max: Time = Field(0.0, description="Largest delay at the start [ms].")
     learning_rate: NonNegative = Field(0.1, description="Learning rate of the delays [steps].")
     schedule: ScheduleName = Field("constant", description="Schedule of that learning rate.")
     schedule_options: dict[str, float] = Field({}, description="Settings of the schedule.")
@@ -278,9 +280,9 @@ class Augmentation(Section):
     """[augmentation]: random changes of training examples, drawn anew each epoch."""
 
     shift: Whole = Field(0, description="Largest shift along the channels.")
-    jitter: NonNegative = Field(0.0, description="Standard deviation of spike times [ms].")
+    jitter: Time = Field(0.0, description="Standard deviation of spike times [ms].")
     drop: Share = Field(0.0, description="Probability that a spike is left out.")
-    time_shift: NonNegative = Field(0.0, description="Largest shift of a whole example [ms].")
+    time_shift: Time = Field(0.0, description="Largest shift of a whole example [ms].")
     group: Whole = Field(
         0, description="Channels a group, within which a shift moves; 0 for the data set's own."
     )

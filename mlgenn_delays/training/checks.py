@@ -1,5 +1,6 @@
 """Whether data fit a network, and a training the run that it resumes."""
 
+from mlgenn_delays.data.augment import Augment
 from mlgenn_delays.data.types import SpikeData
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.network import Network
@@ -54,6 +55,21 @@ def check_splits(network: Network, train: SpikeData, validation: SpikeData | Non
         raise InputError(
             "validation data must have the classes of the training data, "
             f"{', '.join(train.label_names)}, got {', '.join(validation.label_names)}"
+        )
+
+
+def check_augment(augment: Augment | None, train: SpikeData) -> None:
+    """Refuse an augmentation whose groups do not divide the channels.
+
+    Raises:
+        InputError: As said.
+    """
+    if augment is None or augment.is_identity or not augment.group:
+        return
+    if train.n_channels % augment.group:
+        raise InputError(
+            f"augmentation.group must be a divisor of the {train.n_channels} channels of the "
+            f"training data, or 0, got {augment.group}"
         )
 
 

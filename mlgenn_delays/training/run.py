@@ -11,13 +11,17 @@ The commit of an epoch is checkpoints/last/state.safetensors, written last. All 
 again from it, and is, when a training resumes.
 """
 
+import errno
 import json
+import os
 import re
+import shlex
+import tempfile
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from mlgenn_delays.errors import InputError, WorkError, nearest
+from mlgenn_delays.errors import DelaysnnError, InputError, WorkError, nearest
 from mlgenn_delays.files import write_atomic
 from mlgenn_delays.training.checkpoint import Checkpoint
 from mlgenn_delays.training.lock import LOCK, locked
@@ -30,6 +34,9 @@ NETWORK = "network.safetensors"
 STATE = "state.safetensors"
 # The temporary files of write_atomic that a kill may leave behind.
 _NAMES = "|".join(map(re.escape, (RECIPE, ENVIRONMENT, METRICS, NETWORK, STATE)))
+# How the folder is called that `check_free` makes and removes at once.
+_PROBE = ".delaysnn-"
+_FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
 _LEFTOVER = re.compile(rf"\.({_NAMES})\..{{8}}")
 
 
@@ -55,18 +62,18 @@ class RunDirectory:
             environment: What the run is made with; `describe_environment` if None.
 
         Raises:
-            InputError: The folder is not empty, or a file stands in the way.
-            WorkError: The folder cannot be written.
+            InputError: As `check_free`.
+            WorkError: The disk is full, or a file cannot be written.
         """
         if environment is None:
             from mlgenn_delays.training.environment import describe_environment
 
             environment = describe_environment()
         run = RunDirectory(path)
+        check_free(run.path)
         _make_folder(run.path)
-        run._refuse_content()
         with run.lock():
-            run._refuse_content()  # another process may have been quicker
+            check_free(run.path)  # another process may have been quicker
             text = json.dumps(environment, indent=2, ensure_ascii=False) + "\n"
             write_atomic(run.path / ENVIRONMENT, text)
             write_atomic(run.path / RECIPE, recipe_text)
@@ -117,9 +124,12 @@ class RunDirectory:
         """Return the network file of the ``"last"`` or the ``"best"`` checkpoint.
 
         Raises:
-            InputError: The name is neither, or no epoch has been finished.
+            InputError: The name is neither, no epoch has been finished, or the file is gone.
         """
         path = self.checkpoint_path(checkpoint) / NETWORK
+        if not path.is_file() and self.has_checkpoint:
+            again = f"delaysnn train --resume --out {shlex.quote(str(self.path))}"
+            raise InputError(f"the {checkpoint} network {path} is missing; {again} makes it again")
         if not path.is_file():
             raise InputError(
                 f"the run {self.path} has no {checkpoint} checkpoint, for no epoch was finished; "
@@ -189,31 +199,59 @@ class RunDirectory:
             if _LEFTOVER.fullmatch(path.name):
                 path.unlink(missing_ok=True)
 
-    def _refuse_content(self) -> None:
-        """Refuse a folder that holds anything but a lock."""
-        try:
-            names = {entry.name for entry in self.path.iterdir()}
-        except OSError as error:
-            raise WorkError(f"cannot read {self.path}: {error.strerror or error}") from error
-        if names - {LOCK}:
+
+def check_free(path: Path | str) -> None:
+    """Refuse a folder in which no run can be made; nothing is left behind.
+
+    Arguments:
+        path: The folder; it must be new or empty, but for a lock, and writable.
+
+    Raises:
+        InputError: It holds files, a file stands in its way, or the system refuses to write there.
+        WorkError: The disk is full.
+    """
+    path = Path(path)
+    try:
+        above = next(each for each in (path, *path.parents) if each.exists())
+        if not above.is_dir():
             raise InputError(
-                f"{self.path} must be a new or empty folder, got one with files in it; "
-                "go on with --resume (resume=True), or choose another folder with --out"
+                f"a run must be made in a folder, got {path}, where {above} is a file; "
+                "choose another folder with --out"
             )
+        if above == path:
+            _refuse_content(path)
+        # Permissions do not tell all: the system may refuse even the superuser.
+        os.rmdir(tempfile.mkdtemp(prefix=_PROBE, dir=above))
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
+def _refuse_content(path: Path) -> None:
+    """Refuse a folder that holds anything but a lock or a check of the same moment."""
+    names = {entry.name for entry in path.iterdir()}
+    if any(name != LOCK and not name.startswith(_PROBE) for name in names):
+        what = "one that holds a run" if RECIPE in names else "one with files in it"
+        raise InputError(
+            f"{path} must be a new or empty folder, got {what}; "
+            "go on with --resume (resume=True), or choose another folder with --out"
+        )
 
 
 def _make_folder(path: Path) -> None:
     """Make a folder and those above it."""
     try:
         path.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError) as error:
-        raise InputError(
-            f"cannot make the folder {path}, for a file stands in its way; choose another folder"
-        ) from error
     except OSError as error:
-        raise WorkError(
-            f"cannot make the folder {path}: {error.strerror or error}; choose another folder"
-        ) from error
+        raise _unwritable(path, error) from error
+
+
+def _unwritable(path: Path, error: OSError) -> DelaysnnError:
+    """Return the error for a folder that cannot be made or written: a full disk is no bad input."""
+    kind = WorkError if error.errno in _FULL else InputError
+    return kind(
+        f"cannot write to the folder {path}: {error.strerror or error}; "
+        "choose another folder with --out"
+    )
 
 
 def _content(path: Path) -> bytes | None:

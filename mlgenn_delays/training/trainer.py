@@ -21,7 +21,12 @@ from mlgenn_delays.learning import EventProp
 from mlgenn_delays.network import LIF, Network
 from mlgenn_delays.network.storage import to_bytes
 from mlgenn_delays.training.checkpoint import Checkpoint, Setting
-from mlgenn_delays.training.checks import check_data, check_settings, check_splits
+from mlgenn_delays.training.checks import (
+    check_augment,
+    check_data,
+    check_settings,
+    check_splits,
+)
 from mlgenn_delays.training.history import History, Row, make_row
 from mlgenn_delays.training.progress import Progress, check_kind, make_progress
 from mlgenn_delays.training.run import RunDirectory
@@ -103,6 +108,20 @@ class Trainer:
         """
         return self._network
 
+    def check(self, train: SpikeData, validation: SpikeData | None = None) -> None:
+        """Refuse what `fit` would refuse of these data, before anything is written.
+
+        Arguments:
+            train: As of `fit`.
+            validation: As of `fit`.
+
+        Raises:
+            InputError: Data, augmentation or patience do not fit, or the engine cannot run the
+                network or the rule.
+        """
+        self._check_data(train, validation)
+        self._compile(self.epochs * self._batches(train))
+
     def fit(
         self, train: SpikeData, validation: SpikeData | None = None, *, resume: bool = False
     ) -> History:
@@ -123,14 +142,12 @@ class Trainer:
             DivergedError: The loss exploded or was not finite. The last good network is kept.
             WorkError: A file cannot be written; the last finished epoch is kept.
         """
-        check_splits(self._start, train, validation)
-        if self.patience is not None and validation is None:
-            raise InputError(f"patience must have validation data, got patience {self.patience}")
+        self._check_data(train, validation)
         if resume and self.run is None:
             raise InputError("resume must have a run directory, got a trainer with run=None")
         settings = self._settings(train, validation)
         sizes = {p.name: p.n for p in self._start.populations.values() if isinstance(p.model, LIF)}
-        batches = math.ceil(len(train) / self.batch_size)
+        batches = self._batches(train)
         with ExitStack() as stack:
             checkpoint = None
             if self.run is not None:
@@ -160,6 +177,17 @@ class Trainer:
             self._compiled = self._compile(1)
         self._compiled.push(self._network)
         return self._answer(self._compiled, data)
+
+    def _check_data(self, train: SpikeData, validation: SpikeData | None) -> None:
+        """Refuse data that do not fit the network and the settings."""
+        check_splits(self._start, train, validation)
+        check_augment(self.augment, train)
+        if self.patience is not None and validation is None:
+            raise InputError(f"patience must have validation data, got patience {self.patience}")
+
+    def _batches(self, train: SpikeData) -> int:
+        """Return the number of batches of an epoch."""
+        return math.ceil(len(train) / self.batch_size)
 
     def _compile(self, total_steps: int) -> CompiledNetwork:
         """Return the starting network, compiled."""

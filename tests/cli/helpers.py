@@ -29,6 +29,7 @@ def refused(*arguments: object) -> str:
     assert result.exit_code == 2, result.output
     assert result.stdout == ""
     assert result.stderr.startswith("error: ")
+    assert result.stderr.count("\n") == 1
     return result.stderr
 
 

@@ -1,5 +1,7 @@
 """delaysnn doctor."""
 
+import sys
+
 import pytest
 
 from mlgenn_delays import __version__
@@ -45,6 +47,23 @@ def test_numba_that_does_not_compile(nothing_there, monkeypatch):
     assert result.exit_code == 1
     assert "cannot compile (RuntimeError: no LLVM)" in result.stdout
     assert result.stdout.splitlines()[-1] == "training on the CPU engine does not work"
+
+
+@pytest.mark.parametrize("name", ["augment_kernel", "encode_kernel"])
+def test_kernels_of_the_data_belong_to_the_engine(monkeypatch, name):
+    monkeypatch.setitem(sys.modules, f"mlgenn_delays.data.{name}", None)
+    monkeypatch.delattr(f"mlgenn_delays.data.{name}", raising=False)
+    result = call("doctor")
+    assert result.exit_code == 1
+    assert (
+        f"engine: cannot be imported (ModuleNotFoundError: import of mlgenn_delays.data.{name}"
+        in (result.stdout)
+    )
+
+
+def test_cores_are_those_of_the_engine(monkeypatch):
+    monkeypatch.setattr("mlgenn_delays.engines.cpu.workers.available_cores", lambda: 77)
+    assert parsed(call("doctor", "--json"))["cpu"]["cores"] == 77
 
 
 def test_no_folder_for_compiled_kernels(monkeypatch, tmp_path):

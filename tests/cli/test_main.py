@@ -11,11 +11,12 @@ import click
 import pytest
 from click.testing import CliRunner
 
+import mlgenn_delays
 from mlgenn_delays import __version__
 from mlgenn_delays.cli import COMMANDS, main
 from mlgenn_delays.cli.errors import Interrupted, leave_with_one_line
 from mlgenn_delays.errors import InputError, WorkError
-from tests.cli.helpers import call, start
+from tests.cli.helpers import call, refused, start
 
 HEAVY = ("numba", "librosa", "matplotlib", "sklearn", "pydantic", "rich", "numpy", "h5py")
 
@@ -69,11 +70,34 @@ def test_unknown_command_names_the_nearest():
     assert "did you mean 'train'?" in result.stderr
 
 
-@pytest.mark.parametrize("arguments", [["--nothing"], ["train", "--nothing"], ["evaluate"]])
-def test_usage_errors_exit_with_2(arguments):
-    result = call(*arguments)
-    assert result.exit_code == 2
-    assert result.stdout == ""
+@pytest.mark.parametrize(
+    ("arguments", "problem", "command"),
+    [
+        (["--nothing"], "--nothing", "main"),
+        (["train", "--nothing"], "--nothing", "main train"),
+        (["train", "--engine", "gpu"], "'gpu'", "main train"),
+        (["evaluate"], "'RUN'", "main evaluate"),
+        (["trian"], "'trian'", "main"),
+    ],
+)
+def test_usage_errors_are_one_line(arguments, problem, command):
+    text = refused(*arguments)
+    assert problem in text
+    assert text.endswith(f"; see {command} --help\n")
+
+
+def test_nothing_asked_for_shows_the_help():
+    text = call().output
+    assert text.startswith("Usage:")
+    assert "Commands:" in text
+
+
+def test_public_names():
+    names = ("Augment", "RunDirectory", "Constant", "Cosine", "OneCycle", "EaseIn", "Projection")
+    for name in names:
+        assert name in mlgenn_delays.__all__
+    for name in mlgenn_delays.__all__:
+        assert getattr(mlgenn_delays, name) is not None
 
 
 @pytest.mark.parametrize(
@@ -86,7 +110,9 @@ def test_usage_errors_exit_with_2(arguments):
         (ZeroDivisionError("oh"), 1, "error: unexpected ZeroDivisionError: oh; this is a fault"),
         (Interrupted("interrupted; go on"), 130, "interrupted; go on"),
         (click.Abort(), 130, "interrupted"),
-        (click.UsageError("not so"), 2, "Error: not so"),
+        (InputError("one\n  two"), 2, "error: one two"),
+        (click.UsageError("not so"), 2, "error: not so"),
+        (click.FileError("x", "no\nway"), 1, "error: Could not open file 'x': no way"),
         (click.exceptions.Exit(7), 7, ""),
     ],
 )

@@ -1,6 +1,6 @@
 """delaysnn recipes."""
 
-from mlgenn_delays.recipe import load_recipe, recipe_names
+from mlgenn_delays.recipe import data_shape, load_recipe, recipe_names
 from tests.cli.helpers import call, refused
 
 
@@ -13,13 +13,14 @@ def test_list_shows_every_recipe():
 
 
 def test_one_shows_settings_and_counts():
-    size = load_recipe("digits").network.layers[0].size
+    recipe = load_recipe("digits")
+    inputs, size = data_shape(recipe)[0], recipe.network.layers[0].size
     result = call("recipes", "digits")
     assert result.exit_code == 0
     assert "beta2 = 0.999" in result.stdout
     rows = [line.split() for line in result.stdout.splitlines()]
-    assert ["input->hidden1", str(64 * size), str(64 * size)] in rows
-    assert ["all", str(74 * size), str(74 * size)] in rows
+    assert ["input->hidden1", *[str(inputs * size)] * 2] in rows
+    assert ["all", *[str((inputs + 10) * size)] * 2] in rows
 
 
 def test_a_file_with_its_expected_result(tmp_path):

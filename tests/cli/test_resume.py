@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from mlgenn_delays.network import Network
 from mlgenn_delays.recipe import load_recipe
 from tests.cli.helpers import SMALL, call, parsed, refused, start, write_words
 
@@ -115,7 +116,8 @@ def test_settings_that_differ_are_named(trained, change, key):
 
 
 def test_another_recipe_is_refused(trained):
-    assert 'name: "digits", "fsdd"' in refused("train", "fsdd", "--resume", "--out", trained)
+    text = refused("train", "fsdd", "--resume", "--out", trained)
+    assert '(key: run, asked): name: "digits", "fsdd"; leave them out' in text
 
 
 def test_damaged_recipe_of_the_run(trained, tmp_path):
@@ -148,6 +150,20 @@ def test_init_stays_the_same(trained, tmp_path):
     assert call("train", "--resume", "--out", run).exit_code == 0
     shutil.copy(other, run / "init.safetensors")
     assert "holds something else" in refused("train", "--resume", "--out", run)
+
+
+def test_init_of_a_run_without_its_environment(trained, tmp_path):
+    init, other = trained / "network.safetensors", tmp_path / "other.safetensors"
+    network = Network.load(init)
+    network.projections["input->hidden1"].weight[:] += 1
+    network.save(other)
+    run = tmp_path / "run"
+    assert call("train", *SMALL, "--epochs", 1, "--out", run, "--init", init).exit_code == 0
+    (run / "environment.json").unlink()
+    assert call("train", "--resume", "--out", run).exit_code == 0
+    assert call("train", "--resume", "--init", init, "--out", run).exit_code == 0
+    text = refused("train", "--resume", "--init", other, "--out", run)
+    assert f"{run / 'init.safetensors'}, got {other}, which holds something else" in text
 
 
 def test_init_of_a_run_killed_before_its_first_epoch(trained, tmp_path):

@@ -1,11 +1,13 @@
 """delaysnn train: what it leaves and says, and what it refuses."""
 
 import json
+import os
 import re
 
 import pytest
 
 from mlgenn_delays.engines import base
+from mlgenn_delays.errors import InputError
 from mlgenn_delays.network import Network
 from mlgenn_delays.recipe import load_recipe, parse_recipe
 from tests.cli.helpers import SMALL, call, parsed, refused, write_words
@@ -105,6 +107,41 @@ def test_data_without_training_examples(tmp_path):
     text = refused("train", "fsdd", "--data", folder, "--out", tmp_path / "r")
     assert "'train'" in text
     assert "validation, test" in text
+    assert "--data; takes from 10 on are the training split" in text
+    assert "--split" not in text
+    assert not (tmp_path / "r").exists()
+
+
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        (["learning.patience=2"], "patience must have validation data"),
+        (["augmentation.group=3"], "augmentation.group must be a divisor of the 40 channels"),
+    ],
+)
+def test_refused_late_and_nothing_written(tmp_path, settings, problem):
+    folder = write_words(tmp_path / "words", [0, 10, 11])  # no validation
+    small = [*SMALL, "--set", "data.duration=200", "--set", "data.mel.n_bands=8"]
+    sets = [word for each in settings for word in ("--set", each)]
+    out = tmp_path / "runs" / "r"
+    assert problem in refused("train", "fsdd", "--data", folder, *small, *sets, "--out", out)
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["words"]
+
+
+def test_engine_that_cannot_writes_nothing(tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise InputError("this engine cannot")
+
+    monkeypatch.setattr("mlgenn_delays.training.trainer.compile_network", refuse)
+    assert "this engine cannot" in refused("train", *SMALL, "--out", tmp_path / "r")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="no /proc on this system")
+def test_out_that_cannot_be_written_is_found_before_the_data(tmp_path):
+    text = refused("train", "fsdd", "--data", tmp_path / "nothing", "--out", "/proc/no/run")
+    assert "cannot write to the folder /proc/no/run" in text
+    assert "choose another folder with --out" in text
 
 
 def test_spoken_digits_and_no_test_split(tmp_path):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import save
 
 from mlgenn_delays.data import fsdd
 from mlgenn_delays.data.cache import cache_folder, cache_key, files_hash, load_arrays, store_arrays
@@ -125,6 +126,14 @@ def test_unexpected_arrays_are_damage() -> None:
     np.testing.assert_array_equal(load_arrays(key, ["a"])["a"], np.arange(3))
     with pytest.warns(UserWarning, match="damaged"):
         assert load_arrays(key, ["a", "b"]) is None
+
+
+def test_files_of_others_are_damage(cache_dir: Path) -> None:
+    key = cache_key("x", a=1)
+    cache_dir.mkdir()
+    (cache_dir / key).write_bytes(save({"a": np.arange(3)}))
+    with pytest.warns(UserWarning, match="unusable .*checksum"):
+        assert load_arrays(key, ["a"]) is None
 
 
 def test_hash_tells_names_from_contents() -> None:

@@ -1,5 +1,6 @@
 """FSDD: splits, order, coding, and folders that cannot be used."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -99,6 +100,16 @@ def test_label_out_of_range(make_wavs: MakeWavs) -> None:
     folder = make_wavs("1_al_1.wav", "10_al_1.wav")
     with pytest.raises(InputError, match=r"must have a digit 0-9 in front, got 10_al_1\.wav"):
         load_fsdd(folder)
+
+
+@pytest.mark.parametrize("other", ["00_bob_1.wav", "0_bob_01.wav", "0_bob_1.WAV"])
+def test_one_recording_twice(make_wavs: MakeWavs, other: str) -> None:
+    folder = make_wavs("0_al_1.wav", "0_bob_1.wav", "0_bob_2.wav", "1_bob_1.wav")
+    assert len(load_fsdd(folder, **SHORT)["test"]) == 4
+    shutil.copy(folder / "0_bob_1.wav", folder / other)
+    with pytest.raises(InputError, match="a digit, speaker and take of their own, got") as caught:
+        load_fsdd(folder, **SHORT)
+    assert "0_bob_1.wav" in str(caught.value).replace(other, "") and other in str(caught.value)
 
 
 def test_bad_recording_is_named(make_wavs: MakeWavs) -> None:

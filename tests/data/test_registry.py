@@ -43,10 +43,11 @@ def test_nested_options() -> None:
     }
 
 
-def test_load_digits_ignores_the_folder() -> None:
+def test_load_digits() -> None:
     data = load_dataset("digits", options={"duration": 40.0, "both": True}, dt=2.0)
     assert data["train"].n_steps == 20 and data["train"].n_channels == 128
-    assert len(load_dataset("digits", "nowhere")) == 3
+    with pytest.raises(InputError, match="got 'words'; it comes with scikit-learn: leave --data"):
+        load_dataset("digits", "words")
 
 
 def test_load_fsdd(make_wavs: Callable[..., Path]) -> None:

@@ -84,6 +84,8 @@ def test_bad_files(tmp_path: Path) -> None:
     path.write_bytes(b"this is no sound at all" * 10)
     with pytest.raises(InputError, match=r"a\.wav is no readable WAV \(230 bytes.*convert"):
         read_wav(path, 8000)
+    with pytest.raises(InputError, match=r"230 bytes: Format not recognised\); convert"):
+        read_wav(path, 8000)
     soundfile.write(path, SAMPLES[:0], 8000)
     with pytest.raises(InputError, match=r"a\.wav has a WAV header but 0 samples; replace"):
         read_wav(path, 8000)

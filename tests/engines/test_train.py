@@ -6,10 +6,17 @@ import numpy as np
 import pytest
 
 from mlgenn_delays.data.types import SpikeBatch
-from mlgenn_delays.engines.base import CompiledNetwork
+from mlgenn_delays.engines.base import CompiledNetwork, compile_network
 from mlgenn_delays.errors import DivergedError, InputError
 from mlgenn_delays.learning import Adam, EaseIn, EventProp
-from mlgenn_delays.network import Network
+from mlgenn_delays.network import (
+    LIF,
+    Exponential,
+    LeakyIntegrator,
+    Network,
+    Normal,
+    SpikeInput,
+)
 from tests.engines.helpers import compiled, raster
 from tests.reference import forward, nets
 from tests.reference.nets import Recipe
@@ -239,3 +246,53 @@ def test_training_lowers_the_loss() -> None:
     for epoch in range(60):
         engine.train_epoch([batch], epoch=epoch)
     assert engine.evaluate([batch]).loss < 0.8 * before
+
+
+def one_neuron(model: LIF, bias: float = 0.0) -> Network:
+    """Return a net of one input, one LIF neuron and two outputs."""
+    net = Network(seed=0)
+    net.add("input", SpikeInput(1))
+    net.add("hidden", model, bias=bias)
+    net.add("output", LeakyIntegrator(2, readout="expweighted"))
+    net.connect("input", "hidden", Exponential(5.0), weight=0.1, delay=2.0)
+    net.connect("hidden", "output", Exponential(5.0), weight=Normal(0, 1), delay=2.0)
+    return net
+
+
+def one_example(label: int = 0, steps: int = 40) -> SpikeBatch:
+    """Return a batch of one example with one spike."""
+    start = np.array([[0, 1]], np.int64)
+    return SpikeBatch(start, np.array([3], np.int32), np.array([label]), np.array([0]), steps)
+
+
+def test_a_flat_crossing_has_a_finite_gradient() -> None:
+    """A bias at the threshold brings V there, after rounding, with a slope of 0."""
+    engine = compile_network(one_neuron(LIF(1, tau_mem=1.0), 1.0), EventProp(), total_steps=1)
+    batch = one_example()
+    assert engine.evaluate([batch]).spikes["hidden"] > 0
+    gradients = engine.gradients(batch)
+    assert all(np.isfinite(g).all() for g in gradients.weight.values())
+    assert all(np.isfinite(g).all() for g in gradients.delay.values())
+
+
+@pytest.mark.parametrize("label", [2, -1])
+def test_labels_that_the_network_cannot_answer_are_refused(label: int) -> None:
+    engine = compile_network(one_neuron(LIF(1)), EventProp(), total_steps=1)
+    with pytest.raises(InputError, match=r"labels must be in 0\.\.1"):
+        engine.gradients(one_example(label))
+    assert engine.record(one_example(label)).logits.shape == (1, 2)
+
+
+def test_weights_that_are_no_numbers_stop_the_epoch() -> None:
+    rule = EventProp(weights=Adam(1e300))
+    engine = compile_network(one_neuron(LIF(1), 2.0), rule, total_steps=1)
+    with pytest.raises(DivergedError, match="not finite"):
+        engine.train_epoch([one_example()], epoch=1)
+
+
+def test_delays_of_any_length_past_the_trial_do_nothing() -> None:
+    net = one_neuron(LIF(1), 2.0)
+    net.projections["hidden->output"].max_delay = 1e9
+    net.projections["hidden->output"].delay[:] = 1e9
+    engine = compile_network(net, EventProp(), total_steps=1)
+    assert not engine.record(one_example()).voltage.any()

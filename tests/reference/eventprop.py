@@ -194,7 +194,7 @@ def _lif_adjoint(
     p = carried.copy()
     for j in np.flatnonzero(trace.spikes[name][t]):
         bias = float(population.bias[j])
-        slope = current[t, j] + bias - model.v_thresh
+        slope = max(current[t, j] + bias - model.v_thresh, 1e-6 * model.v_thresh)
         restart = current[t + rest, j] + bias if t + rest < len(current) else 0.0
         sent = _by_spike_time(network, name, j, t, adjoints)
         p[j] = (carried[j] * restart - (model.tau_mem / dt) * sent) / slope

@@ -8,7 +8,7 @@ import pytest
 
 from mlgenn_delays.errors import InputError, WorkError
 from mlgenn_delays.training import describe_environment
-from mlgenn_delays.training.run import RunDirectory
+from mlgenn_delays.training.run import RunDirectory, check_free
 
 TAKE = """
 import sys, time
@@ -50,14 +50,73 @@ def test_a_run_is_not_created_twice(tmp_path):
 @pytest.mark.parametrize("inner", ["", "deeper/run"])
 def test_a_file_in_the_way_is_named(tmp_path, inner):
     (tmp_path / "file").write_text("x")
-    with pytest.raises(InputError, match="a file stands in its way"):
+    with pytest.raises(InputError, match=f"{tmp_path / 'file'} is a file"):
         RunDirectory.create(tmp_path / "file" / inner, "", {})
     assert (tmp_path / "file").read_text() == "x"
 
 
-def test_a_folder_that_cannot_be_made_is_work_that_failed():
-    with pytest.raises(WorkError, match="cannot make the folder"):
-        RunDirectory.create("/proc/nowhere/run", "", {})
+@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="no /proc on this system")
+@pytest.mark.parametrize("make", [check_free, RunDirectory.create])
+def test_a_folder_that_cannot_be_made_is_bad_input(make):
+    with pytest.raises(InputError, match="cannot write to the folder /proc/no/run: .*--out"):
+        make("/proc/no/run")
+
+
+def test_a_folder_that_cannot_be_made_after_all_is_bad_input(tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("mlgenn_delays.training.run.Path.mkdir", refuse)
+    with pytest.raises(InputError, match=f"folder {tmp_path / 'run'}: Permission denied"):
+        RunDirectory.create(tmp_path / "run", "", {})
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write")
+def test_a_folder_without_permission_is_bad_input(tmp_path):
+    tmp_path.chmod(0o500)
+    for path in (tmp_path, tmp_path / "run"):
+        with pytest.raises(InputError, match="Permission denied"):
+            check_free(path)
+
+
+def test_a_name_that_is_too_long_is_bad_input(tmp_path):
+    with pytest.raises(InputError, match="too long; choose another folder"):
+        check_free(tmp_path / ("x" * 300) / "run")
+
+
+def test_a_full_disk_is_work_that_failed(tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("mlgenn_delays.training.run.tempfile.mkdtemp", full)
+    with pytest.raises(WorkError, match="No space left on device"):
+        check_free(tmp_path)
+
+
+def test_the_check_leaves_nothing_behind(tmp_path):
+    check_free(tmp_path)
+    check_free(tmp_path / "runs" / "a")
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_run_in_the_way_is_called_one(tmp_path):
+    RunDirectory.create(tmp_path, "", {})
+    with pytest.raises(InputError, match="holds a run; go on with --resume"):
+        check_free(tmp_path)
+
+
+def test_a_missing_network_is_made_again(fake, make, tmp_path):
+    run = make.run(tmp_path / "a run")
+    make.trainer(run).fit(make.data(), make.data(4))
+    content = {}
+    for name in ("best", "last"):
+        content[name] = run.network_path(name).read_bytes()
+        run.network_path(name).unlink()
+        again = f"is missing; delaysnn train --resume --out '{run.path}' makes it again"
+        with pytest.raises(InputError, match=again):
+            run.network_path(name)
+    make.trainer(run).fit(make.data(), make.data(4), resume=True)
+    assert {name: run.network_path(name).read_bytes() for name in content} == content
 
 
 def test_what_is_no_run_is_not_opened(tmp_path):

@@ -301,3 +301,41 @@ def test_patience_needs_validation_and_resume_needs_a_run(fake, make):
         make.trainer(patience=2).fit(make.data())
     with pytest.raises(InputError, match="resume must have a run"):
         make.trainer().fit(make.data(), resume=True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ({"patience": 2}, "patience must have validation data"),
+        (
+            {"augment": Augment(shift=1, group=2)},
+            "augmentation.group must be a divisor of the 3 channels .*, or 0, got 2",
+        ),
+    ],
+)
+def test_check_refuses_what_fit_refuses(fake, make, arguments, text):
+    trainer = make.trainer(**arguments)
+    for method in (trainer.check, trainer.fit):
+        with pytest.raises(InputError, match=text):
+            method(make.data())
+    assert fake.made == []
+
+
+def test_check_refuses_other_data(fake, make):
+    with pytest.raises(InputError, match="must have 3 channels"):
+        make.trainer().check(make.data(channels=2))
+
+
+def test_check_asks_the_engine(make):
+    trainer = Trainer(make.network(), EventProp(dropout={"nothing": 0.5}))
+    with pytest.raises(InputError, match="dropout must name LIF populations"):
+        trainer.check(make.data())
+
+
+def test_check_changes_nothing(fake, make):
+    trainer = make.trainer(augment=Augment(shift=1, group=3))
+    trainer.check(make.data(), make.data(4))
+    trainer.fit(make.data(), make.data(4))
+    other = make.trainer(augment=Augment(shift=1, group=3))
+    other.fit(make.data(), make.data(4))
+    assert weights(trainer.network) == weights(other.network)

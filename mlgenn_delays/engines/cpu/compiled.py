@@ -5,6 +5,7 @@ gradients summed in order, then the chunks' in order: so no result depends on th
 """
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from queue import SimpleQueue
 from typing import Any
 
@@ -98,6 +99,9 @@ class CompiledCPU:
             raise InputError(
                 f"the data must have {self.network.input().n} channels, got {batch.n_channels}"
             )
+        if not len(batch) or batch.labels.min() < 0 or batch.labels.max() >= self._classes:
+            got = f"{batch.labels.min()}..{batch.labels.max()}" if len(batch) else "no example"
+            raise InputError(f"labels must be in 0..{self._classes - 1}, got {got}")
         if batch.n_steps != self._steps:
             self._steps = batch.n_steps
             self._store = None
@@ -263,6 +267,9 @@ class CompiledCPU:
                 on_batch(BatchResult(batch_loss / size, hits, size, spikes))
         if total:
             self._revive(counts)
+        p = self.parameters
+        if not (np.isfinite(p.weight).all() and np.isfinite(p.delay).all()):
+            raise DivergedError("weights or delays are not finite")
         silent = {n: int((c == 0).sum()) for n, c in self._by_population(counts).items()}
         n = max(1, total)
         return EpochResult(loss / n, correct / n, total, self._mean_spikes(counts, n), silent)
@@ -366,8 +373,10 @@ class CompiledCPU:
         """Return the gradients of one batch; see `engines.base.CompiledNetwork`."""
         store = self._forward(batch, self._quiet)
         self._backward(batch, self._quiet, store)
-        mean = self._sum[0] / np.float32(len(batch) if self.rule.weights else np.inf)
-        delay = self._delay_gradient() / np.float32(len(batch) if self.rule.delays else np.inf)
+        mean = self._sum[0] / np.float32(len(batch))
+        delay = self._delay_gradient() / np.float32(len(batch))
+        mean *= self.rule.weights is not None
+        delay *= self.rule.delays is not None
         names, take = self.layout.projections, self.parameters.take
         return Gradients(
             loss=float(store.loss[: len(batch)].mean()),
@@ -377,7 +386,8 @@ class CompiledCPU:
 
     def record(self, batch: SpikeBatch) -> Recording:
         """Return all spikes and output voltages; see `engines.base.CompiledNetwork`."""
-        store, size = self._forward(batch, self._quiet), len(batch)
+        unlabelled = replace(batch, labels=np.zeros(len(batch), np.int64))
+        store, size = self._forward(unlabelled, self._quiet), len(batch)
         start, time = {}, {}
         for name in self.layout.spiking:
             p = self.layout.names.index(name)

@@ -9,7 +9,7 @@ import numpy as np
 from mlgenn_delays.engines.cpu.flags import SETTLE, kernel, settle, settle_all
 from mlgenn_delays.engines.cpu.plan import INPUT, READOUT
 from mlgenn_delays.engines.cpu.readout import cross_entropy, read_out
-from mlgenn_delays.engines.cpu.store import LANES
+from mlgenn_delays.engines.cpu.store import FLATTEST, LANES
 from mlgenn_delays.engines.cpu.synapses import scatter, source_of, synapses_of
 
 
@@ -46,7 +46,7 @@ def filter_currents(plan, p, low, steps, work):
 def integrate_spiking(plan, p, current, steps, time, slope, release):
     """Run one LIF neuron through the trial from its current (T,); return its spike count."""
     hold, alpha, v_thresh = plan.refractory[p], plan.alpha[p], plan.v_thresh[p]
-    beta = np.float32(1.0) - alpha
+    beta, flattest = np.float32(1.0) - alpha, FLATTEST * v_thresh
     v, count, held = np.float32(0.0), np.uint64(0), 0
     for begin in range(0, steps, SETTLE):
         for t in range(np.uint64(begin), np.uint64(min(begin + SETTLE, steps))):
@@ -59,7 +59,7 @@ def integrate_spiking(plan, p, current, steps, time, slope, release):
             v = alpha * v + beta * drive
             if v >= v_thresh:
                 time[count] = t
-                slope[count] = drive - v_thresh
+                slope[count] = max(drive - v_thresh, flattest)
                 release[count] = drive
                 count += np.uint64(1)
                 v = np.float32(0.0)
@@ -97,7 +97,7 @@ def feed_back(plan, p, recurrent, gain, i, t, rows):
 def integrate_recurrent(plan, p, recurrent, gain, steps, work):
     """Run a recurrent LIF population through the trial, step by step."""
     n, hold, alpha, v_thresh = plan.n[p], plan.refractory[p], plan.alpha[p], plan.v_thresh[p]
-    beta = np.float32(1.0) - alpha
+    beta, flattest = np.float32(1.0) - alpha, FLATTEST * v_thresh
     bias, own_gain = plan.bias[plan.first[p] :], gain[plan.first[p] :]
     v, inner = np.zeros(n, np.float32), np.zeros((plan.groups[p], n), np.float32)
     held, total = np.zeros(n, np.int64), np.empty(n, np.float32)
@@ -123,7 +123,7 @@ def integrate_recurrent(plan, p, recurrent, gain, steps, work):
             if v[k] >= v_thresh:
                 c = work.counts[k]
                 work.time[k, c] = t
-                work.slope[k, c] = total[k] - v_thresh
+                work.slope[k, c] = max(total[k] - v_thresh, flattest)
                 work.release[k, c] = total[k]
                 work.counts[k] = c + 1
                 v[k] = 0.0

@@ -56,6 +56,6 @@ def round_delays(delay, delay_of, highest, steps, low, high, offset):
     """Write 1 + the whole steps of each synapse's delay, at most the trial, to offset (S,)."""
     for s in range(low, high):
         d = delay_of[s]
-        whole = np.int64(np.floor(delay[d] + np.float32(0.5)))
-        largest = np.int64(np.floor(highest[d] + np.float32(0.5)))
-        offset[s] = np.uint32(1 + min(max(whole, 0), largest, steps))
+        bound = min(highest[d], np.float32(steps))
+        whole = np.floor(min(max(delay[d], np.float32(0.0)), bound) + np.float32(0.5))
+        offset[s] = np.uint32(1 + np.int64(whole))

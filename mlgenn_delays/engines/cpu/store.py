@@ -9,6 +9,9 @@ from typing import NamedTuple
 import numpy as np
 
 LANES = 8
+# A spike's slope counts as at least this share of the threshold: rounding can bring a voltage
+# that creeps up to its threshold there with a slope of 0.
+FLATTEST = np.float32(1e-6)
 
 
 class Store(NamedTuple):
@@ -18,7 +21,7 @@ class Store(NamedTuple):
         start: (B, H) uint64; neuron j of a population spiked at
             ``time[start[b, held + j]:start[b, held + j + 1]]``.
         time: (B * capacity,) uint32 [steps].
-        slope: (B * capacity,) I + bias - v_thresh in the step of the spike.
+        slope: (B * capacity,) I + bias - v_thresh in the step of the spike, above 0.
         release: (B * capacity,) I + bias in the step before V moves again.
         voltage: (B, K, T) V of the output.
         logits: (B, K).

@@ -1,0 +1,173 @@
+"""The home of compiled kernels: their cache, where there is none, and twins in plain loops."""
+
+import math
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mlgenn_delays import kernels
+from mlgenn_delays.data.augment_kernel import rearrange
+
+PACKAGE = Path(kernels.__file__).parent
+DAY = 24 * 3600
+
+
+@pytest.fixture
+def base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the folder that the kernel cache lies in."""
+    folder = tmp_path / "compiled"
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(folder))
+    return folder
+
+
+def test_every_file_with_kernels_counts() -> None:
+    counted = {file for pattern in kernels._FILES for file in PACKAGE.glob(pattern)}
+    for file in PACKAGE.rglob("*.py"):
+        text = file.read_text()
+        assert file in counted or not ("@kernel" in text or "@exact_kernel" in text), file
+        assert file.name == "kernels.py" or "njit" not in text, file
+
+
+def test_folder_is_of_the_content(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = tmp_path / "package"
+    shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(kernels, "_PACKAGE", copy)
+    folders = [kernels.kernel_cache(), kernels.kernel_cache()]
+    names = "data/augment_kernel.py", "engines/cpu/flags.py", "network/models.py", "kernels.py"
+    for name in names:
+        (copy / name).write_text((copy / name).read_text() + "# changed\n")
+        folders.append(kernels.kernel_cache())
+    assert folders[0] == folders[1] and len(set(folders)) == 5
+    assert {folder.parent for folder in folders if folder} == {base}
+
+
+def test_folders_of_other_versions_go_when_unused(base: Path) -> None:
+    ages = {"delaysnn-old": 31, "delaysnn-new": 29, "foreign": 99}
+    for name, days in ages.items():
+        (base / name).mkdir(parents=True)
+        (base / name / "x.nbc").touch()
+        os.utime(base / name, (0, time.time() - days * DAY))
+    mine = kernels.kernel_cache()
+    assert mine and {each.name for each in base.iterdir()} == {
+        "delaysnn-new",
+        "foreign",
+        mine.name,
+    }
+    os.utime(mine, (0, time.time() - 31 * DAY))
+    (base / "delaysnn-new").rename(base / "delaysnn-other")
+    assert kernels.kernel_cache() == mine
+    assert time.time() - mine.stat().st_mtime < DAY
+
+
+def test_removing_never_fails(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    base.mkdir()
+    (base / "delaysnn-file").touch()
+    os.utime(base / "delaysnn-file", (0, 0))
+    (base / "delaysnn-link").symlink_to("nowhere")
+    assert kernels.kernel_cache()
+
+
+def test_no_folder_that_can_be_written(base: Path) -> None:
+    base.write_text("a file where the folder should be")
+    assert kernels.kernel_cache() is None
+
+
+def test_kernels_load_where_nothing_can_be_written(tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    shutil.copytree(PACKAGE, site / "mlgenn_delays", ignore=shutil.ignore_patterns("__pycache__"))
+    # A file in place of a folder stops root, too, whom permissions do not.
+    for folder in (site / "mlgenn_delays").rglob("*"):
+        if folder.is_dir():
+            (folder / "__pycache__").write_text("")
+    unset = {"NUMBA_CACHE_DIR", "DELAYSNN_CACHE", "XDG_CACHE_HOME"}
+    env = {key: value for key, value in os.environ.items() if key not in unset}
+    code = (
+        "import mlgenn_delays.data.augment_kernel as a, mlgenn_delays.data.encode_kernel;"
+        "import mlgenn_delays.kernels as k; print(a.__file__, k._FOLDER)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=env | {"PYTHONPATH": str(site), "HOME": "/dev/null"},
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == [
+        str(site / "mlgenn_delays" / "data" / "augment_kernel.py"),
+        "None",
+    ]
+
+
+def test_settling_keeps_nan() -> None:
+    from mlgenn_delays.engines.cpu.flags import NOTHING, settle_all
+
+    values = np.array([np.nan, np.inf, -1.0, 2 * NOTHING, NOTHING, -NOTHING, 0.0], np.float32)
+    expected = values.copy()
+    expected[4:] = 0.0
+    settle_all(values)
+    np.testing.assert_array_equal(values, expected)
+
+
+def rearranged(
+    channels: list[list[int]],
+    noise: list[float] | None,
+    kept: list[bool] | None,
+    move: tuple[int, float, int, int],
+) -> list[list[int]]:
+    """Return the steps of each channel as the documentation of `rearrange` has them."""
+    shift, steps, group, n_steps = move
+    result: list[list[int]] = [[] for _ in channels]
+    place = 0
+    for source, spikes in enumerate(channels):
+        target = source + shift
+        stays = 0 <= target < len(channels) and target // group == source // group
+        for step in spikes:
+            moved = step + steps + (noise[place] if noise is not None else 0.0)
+            rounded = math.floor(moved + 0.5)
+            if stays and (kept is None or kept[place]) and 0 <= rounded < n_steps:
+                result[target].append(rounded)
+            place += 1
+    return [sorted(set(spikes)) for spikes in result]
+
+
+@settings(max_examples=200)
+@given(data=st.data(), n_steps=st.integers(1, 200), n_channels=st.sampled_from([1, 4, 12]))
+def test_rearrange_does_as_documented(data: st.DataObject, n_steps: int, n_channels: int) -> None:
+    # Up to 200 spikes in a channel: both ways of sorting.
+    rows = st.sets(st.integers(0, n_steps - 1)) | st.just(set(range(n_steps)))
+    channels = [sorted(data.draw(rows)) for _ in range(n_channels)]
+    size = sum(map(len, channels))
+    random = np.random.default_rng(data.draw(st.integers(0, 99)))
+    spread = data.draw(st.sampled_from([0.0, 0.5, 3.0, 300.0]))
+    noise = random.normal(0.0, spread, size).astype(np.float32) if spread else np.empty(0, "f4")
+    dropping = data.draw(st.booleans())
+    kept = random.random(size) < 0.7 if dropping else np.empty(0, np.bool_)
+    group = data.draw(st.sampled_from([g for g in (1, 2, 4, 12) if n_channels % g == 0]))
+    steps = data.draw(st.floats(-n_steps, n_steps) | st.sampled_from([-0.5, 0.0, 0.5]))
+    move = (data.draw(st.integers(-n_channels, n_channels)), steps, group, n_steps)
+    before, used = data.draw(st.integers(0, 3)), data.draw(st.integers(0, 3))
+
+    # The example lies behind others in its batch, and is written behind others.
+    old_start = before + np.cumsum([0, *map(len, channels)])
+    old_time = np.array([7] * before + sum(channels, []), np.int32)
+    start, time_ = np.full(n_channels + 1, -1, np.int64), np.full(used + size, -1, np.int32)
+    end = rearrange((old_start, old_time, noise, kept), move, start, time_, used)
+
+    expected = rearranged(
+        channels, noise.tolist() if spread else None, kept.tolist() if dropping else None, move
+    )
+    assert start[0] == used and start[-1] == end
+    found = [time_[a:b].tolist() for a, b in zip(start[:-1], start[1:], strict=True)]
+    assert found == expected
+    assert (time_[:used] == -1).all()

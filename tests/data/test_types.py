@@ -1,0 +1,93 @@
+"""Spikes as plain arrays: what is converted and what is refused."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from mlgenn_delays.data.types import SpikeData
+from mlgenn_delays.errors import InputError
+
+# Example 0 spikes in channel 0 at 3 and 5 and in channel 1 at 1, example 1 in channel 1 at 4.
+START, TIME, LABELS = [[0, 2, 3], [3, 3, 4]], [3, 5, 1, 4], [1, 0]
+
+
+def make(start: object = START, time: object = TIME, labels: object = LABELS) -> SpikeData:
+    """Return the data from arrays or lists."""
+    return SpikeData(start, time, labels, 9, 1.0, ("a", "b"))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "convert",
+    [
+        list,
+        lambda x: np.array(x, np.int64),
+        lambda x: np.array(x, np.int16),
+        lambda x: np.array(x, np.uint64),
+        lambda x: np.array(x, ">i4"),
+        lambda x: np.asfortranarray(x, np.int64),
+        lambda x: np.repeat(x, 2, axis=-1)[..., ::2],
+    ],
+)
+def test_whole_numbers_of_any_type_are_converted(convert: Callable) -> None:
+    data = make(convert(START), convert(TIME), convert(LABELS))
+    for array, dtype, expected in (
+        (data.start, np.int64, START),
+        (data.time, np.int32, TIME),
+        (data.labels, np.int64, LABELS),
+    ):
+        assert array.dtype == np.dtype(dtype) and array.dtype.isnative
+        assert array.flags.c_contiguous and array.tolist() == expected
+
+
+def test_arrays_that_fit_are_kept() -> None:
+    data = make()
+    again = replace(data, dt=2.0)
+    assert again.start is data.start and again.time is data.time and again.labels is data.labels
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"start": np.array(START, float)}, r"start must have whole numbers \(int64\), got .*fl"),
+        ({"time": np.array(TIME, np.float32)}, r"time must have whole numbers \(int32\), got .*32"),
+        ({"labels": np.array(LABELS, bool)}, "labels must have whole numbers .*bool"),
+        ({"labels": ["a", "b"]}, "labels must have whole numbers .*<U1"),
+        ({"time": [[1], [2, 3]]}, "time must have whole numbers in an array"),
+        ({"time": [3, 5, 1, 2**40]}, "time must have numbers that fit int32, got 1..1099511627776"),
+        ({"time": [[3, 5, 1, 4]]}, r"time must have one dimension, got shape \(1, 4\)"),
+        ({"labels": [[1], [0]]}, r"labels must have one dimension, got shape \(2, 1\)"),
+        ({"labels": 1}, r"labels must have one dimension, got shape \(\)"),
+        ({"labels": [1, 2]}, r"labels must be in 0\.\.1, got 1\.\.2"),
+        ({"labels": [1]}, r"start must have shape \(N, C\+1\) with N = 1"),
+        ({"start": [0, 2]}, r"start must have shape \(N, C\+1\)"),
+        ({"start": np.zeros((2, 0), int)}, r"start must have shape \(N, C\+1\)"),
+        ({"start": [[0, 2, 3], [3, 3, 5]]}, r"start must have places in 0\.\.4 spikes, got 0\.\.5"),
+        ({"start": [[-1, 2, 3], [3, 3, 4]]}, r"places in 0\.\.4 spikes, got -1\.\.4"),
+        (
+            {"start": [[0, 2, 3], [3, 4, 3]]},
+            "ascending rows, got 4 before 3 in example 1, chan.* 1",
+        ),
+        ({"time": [3, 5, 1, 9]}, r"spike times must be in 0\.\.8 steps, got 1\.\.9"),
+        ({"time": [5, 3, 1, 4]}, "without repeats within a channel, got 3 after 5 at place 1"),
+        ({"time": [3, 3, 1, 4]}, "without repeats within a channel, got 3 after 3 at place 1"),
+    ],
+)
+def test_other_arrays_are_refused(arrays: dict, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        make(**arrays)
+
+
+def test_spikes_of_no_example_do_not_matter() -> None:
+    time = [8, 7, 3, 5, 1, 6, 6, 2, 4, 0]
+    assert len(make([[2, 4, 5], [7, 7, 9]], time)) == 2
+    assert len(make([[7, 7, 9], [2, 4, 5]], time)) == 2
+    with pytest.raises(InputError, match="got 6 after 6 at place 6"):
+        make([[2, 4, 5], [5, 5, 9]], time)
+
+
+def test_empty_data() -> None:
+    none = np.zeros(0, np.int64)
+    assert len(make(np.zeros((0, 3), np.int64), none, none)) == 0
+    assert make(np.zeros((2, 3), np.int64), none).time.dtype == np.int32
