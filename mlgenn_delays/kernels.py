@@ -1,9 +1,8 @@
 """The one home of compiler flags and of the kernel cache: every kernel is made here.
 
-`kernel` is for arithmetic that may be reordered and fused. Plain ``fastmath=True`` would also let
-the compiler assume that no NaN or infinity occurs, so that checks for them vanish. A compiled sum
-is still the same sum in every call, whichever thread makes it. `exact_kernel` is for data, which
-have to be the same on every machine.
+There is no fast-math. A kernel is compiled once on its own and once within each kernel that calls
+it; if operations may be reordered or fused, those copies round differently, and which of them runs
+depends on whether it came from the cache: a resumed run would differ from an uninterrupted one.
 
 Numba's cache knows when a kernel's own file changes, not when that of a kernel it calls does. So
 kernels are cached in a folder named after the content of all files that matter to any of them.
@@ -23,8 +22,6 @@ import numba
 from mlgenn_delays.files import cache_folder
 
 _CONFIG: Any = numba.config
-
-FAST = {"reassoc", "contract", "nsz", "arcp", "afn"}
 
 _PACKAGE = Path(__file__).parent
 _FILES = ("kernels.py", "network/models.py", "data/*_kernel.py", "engines/cpu/*.py")
@@ -73,21 +70,10 @@ _FOLDER = kernel_cache()
 
 def kernel(function: Callable[..., Any]) -> Any:
     """Compile a kernel: cached between runs, and outside the GIL so that threads run it."""
-    return _compile(function, FAST)
-
-
-def exact_kernel(function: Callable[..., Any]) -> Any:
-    """Do that without reordering or fusing operations, so that results are those of NumPy."""
-    return _compile(function, False)
-
-
-def _compile(function: Callable[..., Any], fastmath: set[str] | bool) -> Any:
-    """Compile a kernel into the folder, or without a cache where there is none."""
     before = _CONFIG.CACHE_DIR
     _CONFIG.CACHE_DIR = str(_FOLDER) if _FOLDER else before
     try:
-        cached = _FOLDER is not None
-        make = numba.njit(cache=cached, nogil=True, fastmath=fastmath, error_model="numpy")
+        make = numba.njit(cache=_FOLDER is not None, nogil=True, error_model="numpy")
         return make(function)
     finally:
         _CONFIG.CACHE_DIR = before

@@ -4,13 +4,13 @@ import math
 
 import numpy as np
 
-from mlgenn_delays.kernels import exact_kernel
+from mlgenn_delays.kernels import kernel
 
 # Channels with up to this many spikes are sorted by insertion: jitter leaves them almost sorted.
 _FEW = 48
 
 
-@exact_kernel
+@kernel
 def rearrange(
     spikes: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray],
     move: tuple[int, float, int, int],
@@ -57,7 +57,7 @@ def rearrange(
     return used
 
 
-@exact_kernel
+@kernel
 def _tidy(time: np.ndarray, first: int, end: int) -> int:
     """Sort ``time[first:end]``, remove repeats, and return where it ends now."""
     if end - first > _FEW:

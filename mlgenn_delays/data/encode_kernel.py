@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from mlgenn_delays.kernels import exact_kernel
+from mlgenn_delays.kernels import kernel
 
 
-@exact_kernel
+@kernel
 def lif_raster(
     drive: np.ndarray,
     thresholds: np.ndarray,

@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from mlgenn_delays.kernels import FAST, kernel, kernel_cache
+from mlgenn_delays.kernels import kernel
 
-__all__ = ["FAST", "NOTHING", "SETTLE", "kernel", "kernel_cache", "settle", "settle_all"]
+__all__ = ["NOTHING", "SETTLE", "kernel", "settle", "settle_all"]
 
 # Decaying values below NOTHING count as 0: arithmetic on subnormal numbers is tens of times
 # slower, and a silent stretch is enough to get there. Looking every SETTLE steps costs nothing.
