@@ -1,11 +1,11 @@
 """Draw the picture of the README from finished runs of the recipe `fsdd`.
 
-    python docs/make_picture.py DATA LEARNED FIXED NONE OUT.png
+    python docs/make_picture.py DATA OUT.png LEARNED FIXED [NONE]
 
 DATA is the folder of recordings; the others are run directories: LEARNED of the recipe as it is,
 FIXED with ``--set delays.learn=false``, NONE with ``--set delays.initial=zero`` as well. Left: the
 spikes of one recording. Middle: what one hidden neuron listens to, as weights over channel and
-delay. Right: validation accuracy by epoch of the three runs.
+delay. Right: validation accuracy by epoch of these runs.
 """
 
 import csv
@@ -61,7 +61,7 @@ def draw_field(axes: plt.Axes, network: Network) -> None:
 def draw_curves(axes: plt.Axes, runs: list[Path]) -> None:
     """Draw validation accuracy by epoch."""
     names = ("delays learned", "delays fixed at random", "no delays")
-    for run, color, name in zip(runs, (LOUD, QUIET, PLAIN), names, strict=True):
+    for run, color, name in zip(runs, (LOUD, QUIET, PLAIN), names, strict=False):
         accuracy = 100 * np.array(column(run, "validation_accuracy"))
         axes.plot(np.arange(1, len(accuracy) + 1), accuracy, color=color, lw=2, label=name)
     axes.set(xlabel="epoch", ylabel="validation accuracy (%)", ylim=(70, 100))
@@ -70,16 +70,16 @@ def draw_curves(axes: plt.Axes, runs: list[Path]) -> None:
     axes.legend(loc="lower right", fontsize=9)
 
 
-def main(folder: str, learned: str, fixed: str, none: str, out: str) -> None:
+def main(folder: str, out: str, *runs: str) -> None:
     """Draw the three panels."""
     data = load_dataset("fsdd", folder)["validation"]
-    network = Network.load(Path(learned) / "network.safetensors")
+    network = Network.load(Path(runs[0]) / "network.safetensors")
     plt.rcParams.update({"font.size": 10, "axes.spines.top": False, "axes.spines.right": False})
     figure, axes = plt.subplots(1, 3, figsize=(13, 3.9), constrained_layout=True)
     seven = next(i for i, name in enumerate(data.names) if name.startswith("7_"))
     draw_spikes(axes[0], data, seven)
     draw_field(axes[1], network)
-    draw_curves(axes[2], [Path(learned), Path(fixed), Path(none)])
+    draw_curves(axes[2], [Path(run) for run in runs])
     figure.savefig(out, dpi=110)
 
 
