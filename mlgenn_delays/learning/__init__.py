@@ -1,8 +1,25 @@
 """What is learned and how: rules, optimisers, schedules, regularisers; settings, no kernels."""
 
+from mlgenn_delays.learning.delay_kernels import Dirac, Gaussian
 from mlgenn_delays.learning.optimisers import Adam
 from mlgenn_delays.learning.regularisers import SpikeCount
-from mlgenn_delays.learning.rules import EventProp
+from mlgenn_delays.learning.rules import EventProp, Rule, SurrogateBPTT
 from mlgenn_delays.learning.schedules import Constant, Cosine, EaseIn, OneCycle
+from mlgenn_delays.learning.surrogates import Atan, Boxcar, Triangle
 
-__all__ = ["Adam", "Constant", "Cosine", "EaseIn", "EventProp", "OneCycle", "SpikeCount"]
+__all__ = [
+    "Adam",
+    "Atan",
+    "Boxcar",
+    "Constant",
+    "Cosine",
+    "Dirac",
+    "EaseIn",
+    "EventProp",
+    "Gaussian",
+    "OneCycle",
+    "Rule",
+    "SpikeCount",
+    "SurrogateBPTT",
+    "Triangle",
+]

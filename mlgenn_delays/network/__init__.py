@@ -7,9 +7,12 @@ from mlgenn_delays.network.models import (
     Delta,
     Exponential,
     LeakyIntegrator,
+    SeedLI,
+    SeedLIF,
     SpikeInput,
 )
 from mlgenn_delays.network.network import Network, Population
+from mlgenn_delays.network.normalisation import Normalisation
 from mlgenn_delays.network.projection import Projection
 
 __all__ = [
@@ -20,8 +23,11 @@ __all__ = [
     "LeakyIntegrator",
     "Network",
     "Normal",
+    "Normalisation",
     "Population",
     "Projection",
+    "SeedLI",
+    "SeedLIF",
     "SpikeInput",
     "Uniform",
 ]

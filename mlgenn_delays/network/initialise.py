@@ -1,10 +1,12 @@
 """Where weights and delays start: distributions to draw from, and random connectivity."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from mlgenn_delays.errors import InputError
+from mlgenn_delays.rng import generator
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,16 @@ class Uniform:
         return rng.uniform(self.low, self.high, n)
 
 
+def kaiming(fan_in: float) -> Uniform:
+    """Return Kaiming's uniform distribution for rectifiers (He et al. 2015, eq. 10).
+
+    Arguments:
+        fan_in: Synapses onto a neuron.
+    """
+    bound = math.sqrt(6.0 / fan_in)
+    return Uniform(-bound, bound)
+
+
 @dataclass(frozen=True)
 class Normal:
     """Normal with a mean and a standard deviation.
@@ -49,6 +61,7 @@ class Normal:
         return rng.normal(self.mean, self.sd, n)
 
 
+SIGNS = ("free", "synapse", "dale")
 Initial = float | np.ndarray | Uniform | Normal
 
 
@@ -70,12 +83,17 @@ def values(what: str, initial: Initial, rng: np.random.Generator, n: int) -> np.
     return array.copy()
 
 
-def synapse_count(density: float, n_pre: int, n_post: int) -> int:
-    """Return how many synapses a projection of a given density has.
+def synapse_count(density: float, n_pre: int, n_post: int, synapses: int | None = None) -> int:
+    """Return how many synapses a projection of a given density has, or of a given number.
 
     Raises:
-        InputError: The density is outside (0, 1] or leaves no synapse.
+        InputError: The density is outside (0, 1] or leaves no synapse, or the number is outside
+            1..n_pre * n_post.
     """
+    if synapses is not None:
+        if not 1 <= synapses <= n_pre * n_post:
+            raise InputError(f"synapses must be in 1..{n_pre * n_post}, got {synapses!r}")
+        return int(synapses)
     if not 0.0 < density <= 1.0:
         raise InputError(f"density must be in (0, 1], got {density!r}")
     count = int(np.floor(density * n_pre * n_post + 1e-9))
@@ -84,6 +102,31 @@ def synapse_count(density: float, n_pre: int, n_post: int) -> int:
             f"density must leave at least one of {n_pre} x {n_post} synapses, got {density!r}"
         )
     return count
+
+
+def pair_signs(kind: str, seed: int, name: str, n_pre: int, n_post: int) -> np.ndarray | None:
+    """Return the sign that a synapse of each pair has, (n_pre, n_post) int8, or None if free.
+
+    Arguments:
+        kind: ``"free"``, ``"synapse"`` (a sign a pair) or ``"dale"`` (a sign a presynaptic neuron).
+        seed: Seed of the network.
+        name: Name of the projection; with Dale's law, projections of one source share its signs.
+        n_pre: Presynaptic neurons.
+        n_post: Postsynaptic neurons.
+
+    Raises:
+        InputError: The kind is unknown.
+    """
+    if kind not in SIGNS:
+        raise InputError(f"signs must be one of {', '.join(SIGNS)}, got {kind!r}")
+    if kind == "free":
+        return None
+    if kind == "synapse":
+        drawn = generator(seed, "sign", name).random((n_pre, n_post))
+    else:
+        source = name.partition("->")[0]
+        drawn = np.repeat(generator(seed, "sign", source).random((n_pre, 1)), n_post, axis=1)
+    return np.where(drawn < 0.5, -1, 1).astype(np.int8)
 
 
 def connectivity(

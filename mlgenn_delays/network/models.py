@@ -6,8 +6,12 @@ One step of `dt` ms with a = exp(-dt/tau_mem), e = exp(-dt/tau_syn), s = (tau_sy
     Delta            I = arrivals
     LIF              V = a V + (1 - a)(I + bias) unless refractory;  V >= v_thresh: spike, V = 0
     LeakyIntegrator  V = a V + (1 - a)(I + bias)
+    SeedLIF          V > v_thresh: spike, V = 0;  else V = (1 - dt/tau_mem) V + I + bias
+    SeedLI           V = (1 - dt/tau_mem) V + I + bias
 
-These are mlGeNN's `LeakyIntegrateFire`, `LeakyIntegrate` and `Exponential` with ``scale_i``.
+`LIF`, `LeakyIntegrator` and `Exponential` are mlGeNN's `LeakyIntegrateFire`, `LeakyIntegrate` and
+`Exponential` with ``scale_i``; `SeedLIF` and `SeedLI` are the neurons of Mészáros, Knight and
+Nowotny (2024), whose synapses are `Delta`.
 """
 
 import math
@@ -46,6 +50,17 @@ def _check_size(model: object) -> None:
     n = getattr(model, "n")  # noqa: B009 - every population model has n
     if isinstance(n, bool) or not isinstance(n, int) or n < 1:
         raise InputError(f"{type(model).__name__} must have a whole n >= 1, got {n!r}")
+
+
+def _check_readout(model: "LeakyIntegrator | SeedLI") -> None:
+    """Refuse settings that a population which is read out cannot have."""
+    _check_size(model)
+    _check_time(model, "tau_mem", open_low=True)
+    if model.readout not in READOUTS:
+        raise InputError(
+            f"{type(model).__name__} must have readout one of {', '.join(READOUTS)}, "
+            f"got {model.readout!r}"
+        )
 
 
 @dataclass(frozen=True)
@@ -107,6 +122,30 @@ class LIF:
 
 
 @dataclass(frozen=True)
+class SeedLIF:
+    """n leaky integrate-and-fire neurons in the discrete form of Mészáros et al. (2024).
+
+    A step tests V first; what arrives in the step of a spike is discarded. Synapses onto it must
+    be `Delta`.
+
+    Arguments:
+        n: Number of neurons.
+        tau_mem: Membrane time constant [ms], at least dt.
+        v_thresh: Firing threshold.
+    """
+
+    n: int
+    tau_mem: float = 100.5
+    v_thresh: float = 1.0
+    spiking: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        _check_size(self)
+        _check_time(self, "tau_mem", open_low=True)
+        _check(self, "v_thresh", 0.0, open_low=True)
+
+
+@dataclass(frozen=True)
 class LeakyIntegrator:
     """n leaky integrators without threshold, read out as the answer of the network.
 
@@ -123,13 +162,26 @@ class LeakyIntegrator:
     spiking: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        _check_size(self)
-        _check_time(self, "tau_mem", open_low=True)
-        if self.readout not in READOUTS:
-            raise InputError(
-                f"LeakyIntegrator must have readout one of {', '.join(READOUTS)}, "
-                f"got {self.readout!r}"
-            )
+        _check_readout(self)
+
+
+@dataclass(frozen=True)
+class SeedLI:
+    """n leaky integrators without threshold, integrating as `SeedLIF`; read out as the answer.
+
+    Arguments:
+        n: Number of neurons: one a class.
+        tau_mem: Membrane time constant [ms], at least dt.
+        readout: See `LeakyIntegrator`.
+    """
+
+    n: int
+    tau_mem: float = 100.5
+    readout: str = "softmax-sum"
+    spiking: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        _check_readout(self)
 
 
 @dataclass(frozen=True)
@@ -151,7 +203,12 @@ class Delta:
     """A synapse whose current lasts one step."""
 
 
-PopulationModel = SpikeInput | CurrentInput | LIF | LeakyIntegrator
+InputModel = SpikeInput | CurrentInput
+SpikingModel = LIF | SeedLIF
+OutputModel = LeakyIntegrator | SeedLI
+PopulationModel = InputModel | SpikingModel | OutputModel
 SynapseModel = Exponential | Delta
-POPULATION_MODELS = {m.__name__: m for m in (SpikeInput, CurrentInput, LIF, LeakyIntegrator)}
+POPULATION_MODELS: dict[str, type[PopulationModel]] = {
+    m.__name__: m for m in (SpikeInput, CurrentInput, LIF, SeedLIF, LeakyIntegrator, SeedLI)
+}
 SYNAPSE_MODELS = {m.__name__: m for m in (Exponential, Delta)}

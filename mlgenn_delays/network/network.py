@@ -9,7 +9,17 @@ import numpy as np
 from mlgenn_delays.errors import InputError, nearest
 from mlgenn_delays.network import initialise
 from mlgenn_delays.network.initialise import Initial
-from mlgenn_delays.network.models import LeakyIntegrator, PopulationModel, SynapseModel
+from mlgenn_delays.network.models import (
+    Delta,
+    InputModel,
+    OutputModel,
+    PopulationModel,
+    SeedLI,
+    SeedLIF,
+    SpikingModel,
+    SynapseModel,
+)
+from mlgenn_delays.network.normalisation import Normalisation
 from mlgenn_delays.network.projection import Projection
 from mlgenn_delays.rng import generator
 
@@ -20,13 +30,15 @@ class Population:
 
     Attributes:
         name: Unique in its network.
-        model: `SpikeInput`, `CurrentInput`, `LIF` or `LeakyIntegrator`.
+        model: `SpikeInput`, `CurrentInput`, `LIF`, `SeedLIF`, `LeakyIntegrator` or `SeedLI`.
         bias: (n,) float32, a constant current added to the synaptic current of every step.
+        normalisation: Of the synaptic current, before the bias is added, or None.
     """
 
     name: str
     model: PopulationModel
     bias: np.ndarray
+    normalisation: Normalisation | None = None
 
     @property
     def n(self) -> int:
@@ -40,10 +52,28 @@ def check_roles(source: Population, target: Population) -> None:
     Raises:
         InputError: The source is read out, or the target is an input.
     """
-    if isinstance(source.model, LeakyIntegrator):
+    if isinstance(source.model, OutputModel):
         raise InputError(f"a projection must have a source that spikes, got {source.name!r}")
-    if "Input" in type(target.model).__name__:
+    if isinstance(target.model, InputModel):
         raise InputError(f"a projection must have a neuron target, got the input {target.name!r}")
+    if source.name == target.name and target.normalisation is not None:
+        raise InputError(
+            f"a recurrent projection must have a population without normalisation, got "
+            f"{target.name!r}: its current is not known before its spikes"
+        )
+
+
+def check_synapse(synapse: SynapseModel, target: Population) -> None:
+    """Refuse a synapse model that a target cannot have.
+
+    Raises:
+        InputError: The target is a `SeedLIF` or `SeedLI` and the synapse not `Delta`.
+    """
+    if isinstance(target.model, SeedLIF | SeedLI) and not isinstance(synapse, Delta):
+        raise InputError(
+            f"synapses onto the {type(target.model).__name__} {target.name!r} must be Delta, "
+            f"got {synapse}; give Delta(), or make it a LIF"
+        )
 
 
 class Network:
@@ -69,16 +99,20 @@ class Network:
         self.populations: dict[str, Population] = {}
         self.projections: dict[str, Projection] = {}
 
-    def add(self, name: str, model: PopulationModel, bias: Initial = 0.0) -> Population:
+    def add(
+        self, name: str, model: PopulationModel, bias: Initial = 0.0, *, normalise: bool = False
+    ) -> Population:
         """Add a population.
 
         Arguments:
             name: Its name, unique, without ``/``.
             model: Its model, with its size.
             bias: Constant current: a number, an array (n,) or a distribution.
+            normalise: Whether its synaptic current is normalised; see `normalisation`.
 
         Raises:
-            InputError: The name is taken or unusable, or the bias has another shape.
+            InputError: The name is taken or unusable, the bias has another shape, or the model
+                cannot be stepped by this dt or normalised.
         """
         if not name or "/" in name:
             raise InputError(f"a population must have a name without '/', got {name!r}")
@@ -86,8 +120,20 @@ class Network:
             raise InputError(f"a population must have a new name, got {name!r} again")
         rng = generator(self.seed, "bias", name)
         array = initialise.values(f"bias of {name!r}", bias, rng, model.n).astype(np.float32)
-        self.populations[name] = Population(name, model, array)
+        self._check_model(name, model, normalise)
+        normalisation = Normalisation.start(model.n) if normalise else None
+        self.populations[name] = Population(name, model, array, normalisation)
         return self.populations[name]
+
+    def _check_model(self, name: str, model: PopulationModel, normalise: bool) -> None:
+        """Refuse a model that cannot be stepped by dt, and an input that is normalised."""
+        if isinstance(model, SeedLIF | SeedLI) and model.tau_mem < self.dt:
+            raise InputError(
+                f"{type(model).__name__} {name!r} must have tau_mem >= dt ({self.dt:g} ms), "
+                f"got {model.tau_mem:g}"
+            )
+        if normalise and isinstance(model, InputModel):
+            raise InputError(f"normalise must be of a population of neurons, got input {name!r}")
 
     def connect(
         self,
@@ -99,7 +145,9 @@ class Network:
         delay: Initial = 0.0,
         max_delay: float | None = None,
         density: float = 1.0,
+        synapses: int | None = None,
         granularity: str = "synapse",
+        signs: str = "free",
         name: str | None = None,
     ) -> Projection:
         """Connect two populations, or one with itself.
@@ -112,7 +160,10 @@ class Network:
             delay: Number, array or distribution [ms]; draws are clipped to 0..max_delay.
             max_delay: Largest delay that learning may reach [ms]; the largest given, if None.
             density: Share of all pairs that have a synapse, in (0, 1].
+            synapses: Their number, instead of a density.
             granularity: ``"synapse"``, ``"axon"`` or ``"fixed"``.
+            signs: ``"free"``, or fixed at random for structure learning: ``"synapse"`` (a sign a
+                synapse) or ``"dale"`` (a sign a presynaptic neuron). Weights then take that sign.
             name: ``"source->target"`` if None.
 
         Raises:
@@ -123,7 +174,8 @@ class Network:
         name = name or f"{source}->{target}"
         if name in self.projections or "/" in name:
             raise InputError(f"a projection must have a new name without '/', got {name!r}")
-        count = initialise.synapse_count(density, pre.n, post_population.n)
+        check_synapse(synapse, post_population)
+        count = initialise.synapse_count(density, pre.n, post_population.n, synapses)
         rng = generator(self.seed, "connectivity", name)
         indptr, post = initialise.connectivity(count, pre.n, post_population.n, rng)
         projection = Projection(
@@ -134,6 +186,10 @@ class Network:
         rng = generator(self.seed, "weight", name)
         drawn = initialise.values(f"weight of {name!r}", weight, rng, count)
         projection.weight = drawn.astype(np.float32)
+        sign = initialise.pair_signs(signs, self.seed, name, pre.n, post_population.n)
+        if sign is not None:
+            projection.sign = sign[projection.pre(), post]
+            projection.weight = np.abs(projection.weight) * projection.sign
         self._set_delays(projection, delay, max_delay)
         projection.check(pre.n, post_population.n)
         self.projections[name] = projection
@@ -195,11 +251,11 @@ class Network:
         """Return the population that is read out.
 
         Raises:
-            InputError: There is not exactly one `LeakyIntegrator`.
+            InputError: There is not exactly one `LeakyIntegrator` or `SeedLI`.
         """
-        found = [p for p in self.populations.values() if isinstance(p.model, LeakyIntegrator)]
+        found = [p for p in self.populations.values() if isinstance(p.model, OutputModel)]
         if len(found) != 1:
-            raise InputError(f"a network must have one LeakyIntegrator, got {len(found)}")
+            raise InputError(f"a network must have one LeakyIntegrator or SeedLI, got {len(found)}")
         return found[0]
 
     def input(self) -> Population:
@@ -208,7 +264,7 @@ class Network:
         Raises:
             InputError: There is not exactly one input population.
         """
-        found = [p for p in self.populations.values() if "Input" in type(p.model).__name__]
+        found = [p for p in self.populations.values() if isinstance(p.model, InputModel)]
         if len(found) != 1:
             raise InputError(f"a network must have one input population, got {len(found)}")
         return found[0]
@@ -216,6 +272,27 @@ class Network:
     def n_synapses(self) -> int:
         """Return the number of synapses of all projections."""
         return sum(p.n_synapses for p in self.projections.values())
+
+    def spiking(self) -> list[Population]:
+        """Return the populations of neurons that spike, in the order in which they were added."""
+        return [p for p in self.populations.values() if isinstance(p.model, SpikingModel)]
+
+    def folded(self) -> "Network":
+        """Return the network for inference: normalisation folded into weights and bias.
+
+        It computes the same: each incoming weight of a normalised neuron is multiplied by its
+        gain / sqrt(variance), and the rest is a constant current.
+        """
+        network = self.copy()
+        for population in network.populations.values():
+            if population.normalisation is None:
+                continue
+            factor = population.normalisation.factor()
+            for projection in network.incoming(population.name):
+                projection.weight = projection.weight * factor[projection.post]
+            population.bias = population.bias + population.normalisation.shift()
+            population.normalisation = None
+        return network
 
     def copy(self) -> "Network":
         """Return an independent copy."""

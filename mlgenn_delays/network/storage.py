@@ -10,12 +10,14 @@ import numpy as np
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.files import write_atomic
 from mlgenn_delays.network.models import POPULATION_MODELS, SYNAPSE_MODELS
-from mlgenn_delays.network.network import Network, Population, check_roles
+from mlgenn_delays.network.network import Network, Population, check_roles, check_synapse
+from mlgenn_delays.network.normalisation import FIELDS, Normalisation
 from mlgenn_delays.network.projection import Projection
 from mlgenn_delays.tensors import pack, read, verify
 
 FORMAT = "delaysnn-network"
-VERSION = 1
+# 2: normalisation of a population, SeedLIF and SeedLI.
+VERSION = 2
 _ARRAYS = {
     "indptr": np.int64,
     "post": np.int32,
@@ -30,6 +32,11 @@ def to_bytes(network: Network) -> bytes:
     tensors: dict[str, np.ndarray] = {}
     for population in network.populations.values():
         tensors[f"population/{population.name}/bias"] = population.bias
+        if population.normalisation is not None:
+            for key in FIELDS:
+                tensors[f"population/{population.name}/{key}"] = getattr(
+                    population.normalisation, key
+                )
     for projection in network.projections.values():
         for key, kind in _ARRAYS.items():
             array = getattr(projection, key)
@@ -119,7 +126,9 @@ def _rebuild(text: dict[str, Any], tensors: dict[str, np.ndarray]) -> Network:
         bias = _array(tensors, f"population/{entry['name']}/bias", np.float32)
         if bias.shape != (model.n,):
             raise InputError(f"bias of {entry['name']!r} must have shape ({model.n},)")
-        network.populations[entry["name"]] = Population(entry["name"], model, bias)
+        network.populations[entry["name"]] = Population(
+            entry["name"], model, bias, _normalisation(tensors, entry["name"], model.n)
+        )
     for entry in text["projections"]:
         settings = dict(entry["synapse"])
         synapse = SYNAPSE_MODELS[settings.pop("model")](**settings)
@@ -133,9 +142,22 @@ def _rebuild(text: dict[str, Any], tensors: dict[str, np.ndarray]) -> Network:
         projection = Projection(synapse=synapse, **common, **arrays)
         source, target = (network.populations[p] for p in (projection.source, projection.target))
         check_roles(source, target)
+        check_synapse(synapse, target)
         projection.check(source.n, target.n)
         network.projections[projection.name] = projection
     return network
+
+
+def _normalisation(
+    tensors: dict[str, np.ndarray], population: str, n: int
+) -> Normalisation | None:
+    """Return the normalisation of a population, if the file has one for it."""
+    base = f"population/{population}"
+    if not any(f"{base}/{key}" in tensors for key in FIELDS):
+        return None
+    found = Normalisation(**{key: _array(tensors, f"{base}/{key}", np.float32) for key in FIELDS})
+    found.check(repr(population), n)
+    return found
 
 
 def _array(tensors: dict[str, np.ndarray], key: str, kind: type) -> np.ndarray:
