@@ -1,0 +1,38 @@
+"""Structure learning: which synapses go and which grow, as pure functions on synapse arrays.
+
+A pass removes synapses of one projection and grows as many at absent pairs. A rule says which:
+
+    deep_r  magnitude reached zero goes      uniform growth       Bellec et al. 2018
+    rigl    signed: magnitude reached zero   growth by gradient   Mészáros, Knight, Nowotny 2024
+            magnitude: the smallest go       growth by gradient   Evci et al. 2020
+    set     the smallest go                  uniform growth       Mocanu et al. 2018
+"""
+
+from mlgenn_delays.rewiring.base import Pairs, Rewired, Rewiring, Synapses
+from mlgenn_delays.rewiring.deep_r import DeepR
+from mlgenn_delays.rewiring.densities import synapse_counts
+from mlgenn_delays.rewiring.evolution import SET
+from mlgenn_delays.rewiring.pairs import make_pairs, redraw
+from mlgenn_delays.rewiring.passes import rewire
+from mlgenn_delays.rewiring.rigl import RigL
+from mlgenn_delays.rewiring.signs import clamp_signs, growth_score, with_signs
+
+RULES: dict[str, type[Rewiring]] = {"deep_r": DeepR, "rigl": RigL, "set": SET}
+
+__all__ = [
+    "RULES",
+    "SET",
+    "DeepR",
+    "Pairs",
+    "Rewired",
+    "Rewiring",
+    "RigL",
+    "Synapses",
+    "clamp_signs",
+    "growth_score",
+    "make_pairs",
+    "redraw",
+    "rewire",
+    "synapse_counts",
+    "with_signs",
+]

@@ -1,0 +1,189 @@
+"""What every rule shares: the arrays of a projection and the settings' base.
+
+Shapes: S synapses, n_pre presynaptic and n_post postsynaptic neurons. A pair is (pre, post); its
+flat index is pre * n_post + post. A pair with a synapse is present, any other is absent.
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from math import inf
+from typing import ClassVar
+
+import numpy as np
+
+from mlgenn_delays.errors import InputError
+from mlgenn_delays.rewiring.choice import largest, uniform
+
+
+@dataclass(frozen=True, eq=False)
+class Synapses:
+    """The synapses of one projection, by pre, then post; at most one a pair.
+
+    Arguments:
+        n_pre: Number of presynaptic neurons.
+        n_post: Number of postsynaptic neurons.
+        pre: (S,) int32.
+        post: (S,) int32.
+        weight: (S,) float32.
+        delay: (S,) float32 [steps].
+        sign: (S,) int8 of -1 and 1, or None where weights may take any sign.
+        moments: The optimiser's state, each (S,) float32, by name.
+    """
+
+    n_pre: int
+    n_post: int
+    pre: np.ndarray
+    post: np.ndarray
+    weight: np.ndarray
+    delay: np.ndarray
+    sign: np.ndarray | None
+    moments: dict[str, np.ndarray]
+
+    def __len__(self) -> int:
+        """S, the number of synapses."""
+        return len(self.pre)
+
+    @property
+    def n_absent(self) -> int:
+        """How many pairs have no synapse."""
+        return self.n_pre * self.n_post - len(self)
+
+    @property
+    def flat(self) -> np.ndarray:
+        """The flat index of each synapse's pair, (S,) int64, ascending."""
+        return self.pre.astype(np.int64) * self.n_post + self.post
+
+    @property
+    def magnitude(self) -> np.ndarray:
+        """The size of each weight, (S,); 0 where a weight is on the wrong side of zero."""
+        if self.sign is None:
+            return np.abs(self.weight)
+        return np.maximum(self.sign * self.weight, 0)
+
+
+@dataclass(frozen=True, eq=False)
+class Pairs:
+    """What a synapse grown at a pair would get.
+
+    Arguments:
+        sign: (n_pre, n_post) int8 of -1 and 1, or None where weights may take any sign.
+        delay: (n_pre, n_post) float32 [steps].
+    """
+
+    sign: np.ndarray | None
+    delay: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Rewired:
+    """What a pass returns.
+
+    Arguments:
+        synapses: As many synapses as before.
+        pairs: The pairs, with the delays of removed synapses.
+        origin: (S,) int64: the index each synapse had before, or -1 where it is new.
+    """
+
+    synapses: Synapses
+    pairs: Pairs
+    origin: np.ndarray
+
+    @property
+    def moved(self) -> int:
+        """The number of new synapses."""
+        return int(np.count_nonzero(self.origin < 0))
+
+
+def is_number(value: object) -> bool:
+    """Return whether a setting is a number; True and False are none."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rewiring(ABC):
+    """Settings of a rule, which check themselves.
+
+    Arguments:
+        every: Optimiser steps between passes; 0 for one pass at the end of every epoch.
+        signs: ``"free"`` (a weight may take any sign), ``"synapse"`` (a random sign a pair) or
+            ``"dale"`` (a random sign a presynaptic neuron).
+        grow_delay: Delay of a grown synapse: ``"kept"`` (what the pair had last), ``"random"``
+            or ``"gradient"`` (where the candidate gradient is best).
+        longest: Largest delay drawn for a pair that has no synapse yet [ms]; None for the
+            projection's own.
+
+    Raises:
+        InputError: A setting makes no sense, or the rule cannot keep it.
+    """
+
+    SIGNS: ClassVar[tuple[str, ...]] = ("free", "synapse", "dale")
+    GROW_DELAYS: ClassVar[tuple[str, ...]] = ("kept", "random")
+
+    every: int = 1
+    signs: str = "synapse"
+    grow_delay: str = "kept"
+    longest: float | None = None
+
+    def __post_init__(self) -> None:
+        whole = is_number(self.every) and isinstance(self.every, int)
+        rule = "every a whole number >= 0 (0: once an epoch)"
+        self._need(whole and self.every >= 0, rule, self.every)
+        good = self.longest is None or (is_number(self.longest) and 0 <= self.longest < inf)
+        self._need(good, "longest >= 0 ms or None", self.longest)
+        self._one_of("signs", self.SIGNS)
+        self._one_of("grow_delay", self.GROW_DELAYS, "; only rigl grows by gradient")
+
+    @property
+    def needs_gradient(self) -> bool:
+        """Whether growth reads candidate gradients of absent synapses."""
+        return False
+
+    @property
+    def averaging(self) -> float:
+        """Decay of the exponential average of candidate gradients over batches; 0 for none."""
+        return 0.0
+
+    @property
+    def until(self) -> float:
+        """Share of all optimiser steps after which passes stop."""
+        return 1.0
+
+    def due(self, step: int, total_steps: int, last_of_epoch: bool) -> bool:
+        """Return whether a pass follows an optimiser step.
+
+        Arguments:
+            step: The optimiser step just taken, counted from 1.
+            total_steps: Optimiser steps of the whole training.
+            last_of_epoch: Whether it was the epoch's last.
+        """
+        return last_of_epoch if self.every == 0 else step % self.every == 0
+
+    @abstractmethod
+    def drop(
+        self, synapses: Synapses, step: int, total_steps: int, rng: np.random.Generator
+    ) -> np.ndarray:
+        """Return the indices of the synapses that go, ascending int64."""
+
+    def grow(
+        self, score: np.ndarray | None, n: int, m: int, rng: np.random.Generator
+    ) -> np.ndarray:
+        """Return which m of n absent pairs get a synapse, as indices in no particular order.
+
+        Arguments:
+            score: (n,) score of each, larger grows first; None without `needs_gradient`.
+            n: Number of absent pairs.
+            m: Number of synapses to grow, at most n.
+            rng: Breaks ties, or draws uniformly without scores.
+        """
+        return uniform(n, m, rng) if score is None else largest(score, m, rng)
+
+    def _need(self, condition: bool, rule: str, got: object, remedy: str = "") -> None:
+        """Refuse settings that break a rule."""
+        if not condition:
+            raise InputError(f"{type(self).__name__} must have {rule}, got {got!r}{remedy}")
+
+    def _one_of(self, name: str, known: tuple[str, ...], remedy: str = "") -> None:
+        """Refuse a setting that is none of the known words."""
+        got = getattr(self, name)
+        rule = f"{name} one of {', '.join(known)}"
+        self._need(got in known, rule, got, remedy if got == "gradient" else "")

@@ -1,0 +1,33 @@
+"""DEEP R: synapses go where their magnitude reached zero, others grow uniformly at random.
+
+Reference: Bellec, Kappel, Maass, Legenstein, "Deep rewiring: training very sparse deep networks",
+ICLR 2018. The pull towards zero is the L1 term of the loss, which the optimiser applies.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mlgenn_delays.rewiring.base import Rewiring, Synapses
+from mlgenn_delays.rewiring.vanishing import SIGNS, WHY, vanished
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeepR(Rewiring):
+    """Settings of DEEP R.
+
+    Arguments:
+        every: As in `Rewiring`.
+        signs: ``"synapse"`` or ``"dale"``.
+        grow_delay: ``"kept"`` or ``"random"``.
+    """
+
+    def __post_init__(self) -> None:
+        self._need(self.signs != "free", f"signs {' or '.join(SIGNS)}", self.signs, WHY)
+        super().__post_init__()
+
+    def drop(
+        self, synapses: Synapses, step: int, total_steps: int, rng: np.random.Generator
+    ) -> np.ndarray:
+        """Return the indices of the synapses whose magnitude reached zero, ascending."""
+        return vanished(synapses)

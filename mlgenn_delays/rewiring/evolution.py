@@ -1,0 +1,18 @@
+"""SET, sparse evolutionary training: the weakest go, others grow uniformly at random.
+
+Reference: Mocanu et al., "Scalable training of artificial neural networks with adaptive sparse
+connectivity inspired by network science", Nat. Commun. 9, 2018.
+"""
+
+from dataclasses import dataclass
+
+from mlgenn_delays.rewiring.dropping import Dropping
+
+
+@dataclass(frozen=True, kw_only=True)
+class SET(Dropping):
+    """Settings of SET; the arguments are those of `Dropping`.
+
+    Mocanu et al. have ``decay="constant"``, ``until=1.0``, ``signs="free"`` and a pass an epoch
+    (``every=0``).
+    """

@@ -1,0 +1,79 @@
+"""RigL: synapses grow where the gradient would make them grow fastest.
+
+With a sign s, growth is where the gradient with respect to the magnitude, s dL/dw, is most
+negative; without, where abs(dL/dw) is largest.
+
+References: Evci et al., "Rigging the lottery: making all tickets winners", ICML 2020 (magnitude);
+Mészáros, Knight, Nowotny, "Learning delays through gradients and structure: emergence of
+spatiotemporal patterns in spiking neural networks", 2024 (signed).
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from mlgenn_delays.rewiring.base import Rewiring, Synapses, is_number
+from mlgenn_delays.rewiring.dropping import Dropping
+from mlgenn_delays.rewiring.vanishing import SIGNS, WHY, vanished
+
+
+@dataclass(frozen=True, kw_only=True)
+class RigL(Dropping):
+    """Settings of RigL.
+
+    Arguments:
+        form: ``"signed"`` (a synapse goes where its magnitude reached zero) or ``"magnitude"``
+            (a share of the weakest goes).
+        every: As in `Rewiring`; None for the form's own, 1 (signed) or 20 (magnitude).
+        signs: As in `Rewiring`; not ``"free"`` in the signed form.
+        grow_delay: As in `Rewiring`.
+        drop_fraction: As in `Dropping`; the signed form does not use it.
+        decay: As in `Dropping`; the signed form does not use it.
+        until: As in `Dropping`; the signed form never stops, so there it becomes 1.
+        averaging: Decay of the exponential average of candidate gradients over batches, in
+            [0, 1); 0 takes one batch alone.
+    """
+
+    FORMS: ClassVar[tuple[str, ...]] = ("signed", "magnitude")
+    GROW_DELAYS: ClassVar[tuple[str, ...]] = ("kept", "random", "gradient")
+
+    form: str = "signed"
+    every: int = None  # type: ignore[assignment]  # made a number at construction
+    averaging: float = 0.9
+
+    def __post_init__(self) -> None:
+        self._one_of("form", self.FORMS)
+        if self.every is None:
+            object.__setattr__(self, "every", 1 if self.signed else 20)
+        free = self.signed and self.signs == "free"
+        self._need(not free, f"signs {' or '.join(SIGNS)} in its signed form", self.signs, WHY)
+        super().__post_init__()
+        averaging = is_number(self.averaging) and 0 <= self.averaging < 1
+        self._need(averaging, "averaging in [0, 1)", self.averaging)
+        if self.signed:
+            object.__setattr__(self, "until", 1.0)
+
+    @property
+    def signed(self) -> bool:
+        """Whether the form is the signed one."""
+        return self.form == "signed"
+
+    @property
+    def needs_gradient(self) -> bool:
+        """True: growth reads candidate gradients."""
+        return True
+
+    def due(self, step: int, total_steps: int, last_of_epoch: bool) -> bool:
+        """Return whether a pass follows an optimiser step."""
+        if self.signed:
+            return Rewiring.due(self, step, total_steps, last_of_epoch)
+        return super().due(step, total_steps, last_of_epoch)
+
+    def drop(
+        self, synapses: Synapses, step: int, total_steps: int, rng: np.random.Generator
+    ) -> np.ndarray:
+        """Return the indices of the synapses that go, ascending."""
+        if self.signed:
+            return vanished(synapses)
+        return super().drop(synapses, step, total_steps, rng)
