@@ -1,13 +1,14 @@
 """Batches of an epoch, in an order that depends only on the seed and the epoch."""
 
 from collections.abc import Iterator
+from typing import overload
 
 import numpy as np
 
-from mlgenn_delays.data.augment import Augment
+from mlgenn_delays.data.augment import Augment, check_kind
 from mlgenn_delays.data.augment import augment as augment_batch
 from mlgenn_delays.data.checks import check_number
-from mlgenn_delays.data.types import SpikeBatch, SpikeData
+from mlgenn_delays.data.types import Batch, CurrentBatch, CurrentData, Data, SpikeBatch, SpikeData
 from mlgenn_delays.rng import generator
 
 
@@ -28,41 +29,68 @@ def epoch_order(n: int, *, seed: int, epoch: int, shuffle: bool = True) -> np.nd
     return generator(seed, "shuffle", epoch).permutation(n)
 
 
+@overload
 def epoch_batches(
     data: SpikeData,
     batch_size: int,
     *,
     seed: int,
     epoch: int,
+    shuffle: bool = ...,
+    augment: Augment | None = ...,
+) -> Iterator[SpikeBatch]: ...
+
+
+@overload
+def epoch_batches(
+    data: CurrentData,
+    batch_size: int,
+    *,
+    seed: int,
+    epoch: int,
+    shuffle: bool = ...,
+    augment: Augment | None = ...,
+) -> Iterator[CurrentBatch]: ...
+
+
+def epoch_batches(
+    data: Data,
+    batch_size: int,
+    *,
+    seed: int,
+    epoch: int,
     shuffle: bool = True,
     augment: Augment | None = None,
-) -> Iterator[SpikeBatch]:
+) -> Iterator[Batch]:
     """Return the batches of an epoch: every example once, the last batch maybe smaller.
 
     Arguments:
-        data: The split.
+        data: The split, of spikes or of currents; the order is the same for both.
         batch_size: Examples per batch, at least 1.
         seed: Seed of the run.
         epoch: Number of the epoch.
         shuffle: Whether to shuffle.
-        augment: Random changes to the spikes, if any.
+        augment: Random changes to the examples, if any.
 
     Raises:
-        InputError: The batch size is no whole number of 1 or more.
+        InputError: The batch size is no whole number of 1 or more, or the augmentation is none
+            for this kind of data.
     """
+    if augment is not None:
+        check_kind(augment, data)
     check_number("batch_size", batch_size, 1, integer=True)
     order = epoch_order(len(data), seed=seed, epoch=epoch, shuffle=shuffle)
     return _batches(data, order, batch_size, augment, seed, epoch)
 
 
 def _batches(
-    data: SpikeData,
+    data: Data,
     order: np.ndarray,
     size: int,
     settings: Augment | None,
     seed: int,
     epoch: int,
-) -> Iterator[SpikeBatch]:
+) -> Iterator[Batch]:
     """Yield the batches; apart from `epoch_batches`, so that its checks come at once."""
     for first in range(0, len(order), size):
         batch = data.batch(order[first : first + size])

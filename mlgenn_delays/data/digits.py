@@ -16,6 +16,7 @@ from mlgenn_delays.errors import InputError
 
 LABEL_NAMES = tuple("0123456789")
 WHITE = 16
+N_PIXELS = 64
 
 _TEST, _VALIDATION = 0.2, 0.1
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mlgenn_delays.data.cache import cache_key, files_hash, load_arrays, store_arrays
-from mlgenn_delays.data.checks import count_steps
+from mlgenn_delays.data.checks import check_number, count_steps
 from mlgenn_delays.data.encode import ENCODER_VERSION, Encoder, encode_frames, pad_frames
 from mlgenn_delays.data.encode_rate import RateEncoder
 from mlgenn_delays.data.mel import MelSettings, mel_transform
@@ -110,23 +110,30 @@ def load_fsdd_frames(
     mel: MelSettings | None = None,
     duration: float = 1000.0,
     dt: float | None = None,
+    scale: float = 1.0,
     cache: bool = True,
 ) -> dict[str, CurrentData]:
     """Load the recordings of a folder as mel frames, to be fed as currents.
+
+    Between frames the values are interpolated linearly, whatever the step: with the default hop
+    of 10 ms, ``dt = 1.0`` gives ten steps a frame. A value stays what it is however fine the
+    steps, so with instantaneous synapses (`Delta`) finer steps mean more input in all.
 
     Arguments:
         folder: See `load_fsdd`.
         mel: How recordings become frames.
         duration: Length of a trial [ms].
         dt: Length of a step [ms]; the frames' hop by default, else frames are interpolated.
+        scale: What the values 0..1 are multiplied by.
         cache: See `load_fsdd`.
 
     Returns:
-        The splits that have recordings, with values (N, T, n_bands) float32 in 0..1.
+        The splits that have recordings, with values (N, T, n_bands) float32 in ``0..scale``.
 
     Raises:
         InputError: As `load_fsdd`.
     """
+    check_number("scale", scale, 0.0, 1e6, open_low=True)
     mel = mel or MelSettings()
     dt = mel.hop if dt is None else dt
     n_steps = count_steps(duration, dt)
@@ -136,6 +143,8 @@ def load_fsdd_frames(
         padded = pad_frames(frames, hop=mel.hop, span=n_steps * dt)
         whole = dt == mel.hop
         values = padded[:, :n_steps] if whole else interpolate_frames(padded, mel.hop, dt, n_steps)
+        if scale != 1:
+            values = values * np.float32(scale)
         names = tuple(recording.path.name for recording in splits[split])
         data[split] = CurrentData(values, _labels(splits[split]), dt, LABEL_NAMES, names)
     return data

@@ -6,7 +6,7 @@ classes themselves, and one of several kinds is chosen by ``kind``.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,6 @@ from mlgenn_delays.errors import InputError, nearest
 
 Splits = dict[str, SpikeData] | dict[str, CurrentData]
 
-_ENCODINGS = ("spikes", "currents")
 # Nested tables: the settings class of each kind, and the kind meant if none is given.
 _TABLES: dict[str, tuple[Mapping[str, type], str]] = {
     "encoder": (ENCODERS, RateEncoder.kind),
@@ -34,8 +33,10 @@ class DigitsOptions:
     duration: float = 50.0
     window: float = 30.0
     both: bool = False
+    encoding: str = "spikes"
 
     def __post_init__(self) -> None:
+        _check_encoding(self.encoding, "spikes")
         check_number("duration", self.duration, 0.0, 1e9, unit="ms", open_low=True)
         check_number("window", self.window, 0.0, self.duration, unit="ms", open_low=True)
         check_flag("both", self.both)
@@ -48,19 +49,26 @@ class DigitsOptions:
 
 @dataclass(frozen=True)
 class FsddOptions:
-    """Options of FSDD, see `load_fsdd`; ``encoding`` is "spikes" or "currents"."""
+    """Options of FSDD, see `load_fsdd` and `load_fsdd_frames`.
+
+    ``encoding`` is "spikes", made by ``encoder``, or "currents", multiplied by ``scale``.
+    """
 
     encoding: str = "spikes"
     duration: float = 1000.0
     encoder: Encoder = RateEncoder()
     mel: MelSettings = MelSettings()
+    scale: float = 1.0
 
     def __post_init__(self) -> None:
-        if self.encoding not in _ENCODINGS:
-            raise InputError(
-                f"encoding must have one of {', '.join(_ENCODINGS)}, got {self.encoding!r}"
-            )
+        _check_encoding(self.encoding, "spikes", "currents")
         check_number("duration", self.duration, 0.0, 1e9, unit="ms", open_low=True)
+        check_number("scale", self.scale, 0.0, 1e6, open_low=True)
+        if self.encoding == "spikes" and self.scale != 1:
+            raise InputError(
+                f"scale must have 1 with encoding 'spikes', got {self.scale!r}; it multiplies "
+                "currents: set encoding to 'currents', or the gain of the encoder"
+            )
         for name, kinds in (("encoder", tuple(ENCODERS.values())), ("mel", (MelSettings,))):
             if not isinstance(getattr(self, name), kinds):
                 raise InputError(
@@ -75,20 +83,45 @@ class FsddOptions:
 
 
 @dataclass(frozen=True)
+class RawhdOptions:
+    """Options of RawHD, see `load_rawhd`."""
+
+    encoding: str = "currents"
+    scale: float = 20.0
+    validation: float = 0.1
+    duration: float = 0.0
+
+    def __post_init__(self) -> None:
+        _check_encoding(self.encoding, "currents")
+        check_number("scale", self.scale, 0.0, 1e6, open_low=True)
+        check_number("validation", self.validation, 0.0, 0.9)
+        check_number("duration", self.duration, 0.0, 1e9, unit="ms")
+
+    @property
+    def group(self) -> int:
+        """Channels within which a shift makes sense: all there are."""
+        return 0
+
+
+@dataclass(frozen=True)
 class Dataset:
     """An entry of the registry.
 
     Attributes:
         summary: One line for listings.
-        options: Class of the options, whose defaults are the data set's.
+        options: Class of the options, whose defaults are the data set's; its ``encoding`` says
+            what kind of data there will be, its ``group`` what `Augment` takes as a group.
         needs_folder: Whether data must be given (``--data DIR``).
         load: Function of (folder or None, options, dt [ms], cache) that gives the splits.
+        shape: Function of the options that gives the numbers of channels and classes, or None
+            where only the files know.
     """
 
     summary: str
     options: type
     needs_folder: bool
     load: Callable[[Path | None, Any, float, bool], Splits]
+    shape: Callable[[Any], tuple[int, int] | None]
 
 
 def _load_digits(folder: Path | None, options: DigitsOptions, dt: float, cache: bool) -> Splits:
@@ -100,7 +133,16 @@ def _load_digits(folder: Path | None, options: DigitsOptions, dt: float, cache: 
             f"dataset 'digits' must have no folder of data, got {str(folder)!r}; "
             "it comes with scikit-learn: leave --data out"
         )
-    return load_digits_data(**asdict(options), dt=dt)
+    return load_digits_data(
+        duration=options.duration, dt=dt, window=options.window, both=options.both
+    )
+
+
+def _digits_shape(options: DigitsOptions) -> tuple[int, int]:
+    """Return the pixels, of the inverted image as well where asked for, and the digits."""
+    from mlgenn_delays.data.digits import LABEL_NAMES, N_PIXELS
+
+    return N_PIXELS * (2 if options.both else 1), len(LABEL_NAMES)
 
 
 def _load_fsdd(folder: Path | None, options: FsddOptions, dt: float, cache: bool) -> Splits:
@@ -110,15 +152,58 @@ def _load_fsdd(folder: Path | None, options: FsddOptions, dt: float, cache: bool
     assert folder is not None
     common: dict[str, Any] = {"mel": options.mel, "duration": options.duration, "cache": cache}
     if options.encoding == "currents":
-        return load_fsdd_frames(folder, dt=dt, **common)
+        return load_fsdd_frames(folder, dt=dt, scale=options.scale, **common)
     return load_fsdd(folder, encoder=options.encoder, dt=dt, **common)
+
+
+def _fsdd_shape(options: FsddOptions) -> tuple[int, int]:
+    """Return the mel bands, or what the encoder makes of them, and the digits."""
+    from mlgenn_delays.data.fsdd import LABEL_NAMES
+
+    n_bands = options.mel.n_bands
+    spikes = options.encoding == "spikes"
+    return options.encoder.n_channels(n_bands) if spikes else n_bands, len(LABEL_NAMES)
+
+
+def _load_rawhd(folder: Path | None, options: RawhdOptions, dt: float, cache: bool) -> Splits:
+    """Load RawHD from its folder; there is nothing to compute that a cache could keep."""
+    from mlgenn_delays.data.rawhd import load_rawhd
+
+    assert folder is not None
+    return load_rawhd(
+        folder,
+        scale=options.scale,
+        validation=options.validation,
+        duration=options.duration,
+        dt=dt,
+    )
+
+
+def _rawhd_shape(options: RawhdOptions) -> tuple[int, int]:
+    """Return the channels as published, which files may have others of, and the words."""
+    from mlgenn_delays.data.rawhd import LABEL_NAMES, N_CHANNELS
+
+    return N_CHANNELS, len(LABEL_NAMES)
 
 
 DATASETS: dict[str, Dataset] = {
     "digits": Dataset(
-        "Handwritten digits of scikit-learn, by latency", DigitsOptions, False, _load_digits
+        "Handwritten digits of scikit-learn, by latency",
+        DigitsOptions,
+        False,
+        _load_digits,
+        _digits_shape,
     ),
-    "fsdd": Dataset("Free Spoken Digit Dataset, a folder of WAVs", FsddOptions, True, _load_fsdd),
+    "fsdd": Dataset(
+        "Free Spoken Digit Dataset, a folder of WAVs", FsddOptions, True, _load_fsdd, _fsdd_shape
+    ),
+    "rawhd": Dataset(
+        "Raw Heidelberg Digits as currents, a folder of four .npy files",
+        RawhdOptions,
+        True,
+        _load_rawhd,
+        _rawhd_shape,
+    ),
 }
 
 
@@ -146,6 +231,36 @@ def parse_options(name: str, options: Mapping[str, Any] | None = None) -> Any:
         InputError: An unknown key or kind (the nearest is named), or a value out of range.
     """
     return _build(dataset(name).options, options or {}, "data")
+
+
+def dataset_shape(name: str, options: Any = None) -> tuple[int, int] | None:
+    """Return how many channels and classes a data set has, without loading it.
+
+    Arguments:
+        name: Name in `DATASETS`.
+        options: A table for `parse_options`, or what it returned.
+
+    Returns:
+        The numbers of channels and classes, or None where only the files know. The files of
+        "rawhd" may have other channels than the 40 published: loaded data go before this.
+
+    Raises:
+        InputError: Unknown data set or bad options.
+    """
+    return dataset(name).shape(_parsed(name, options))
+
+
+def dataset_encoding(name: str, options: Any = None) -> str:
+    """Return whether a data set comes as "spikes" or as "currents", without loading it.
+
+    Arguments:
+        name: Name in `DATASETS`.
+        options: A table for `parse_options`, or what it returned.
+
+    Raises:
+        InputError: Unknown data set or bad options.
+    """
+    return _parsed(name, options).encoding
 
 
 def options_table(options: Any) -> dict[str, Any]:
@@ -191,9 +306,13 @@ def load_dataset(
     entry = dataset(name)
     if entry.needs_folder and folder is None:
         raise InputError(f"dataset {name!r} needs a folder of data, got none; give --data DIR")
-    if not isinstance(options, entry.options):
-        options = parse_options(name, options)
-    return entry.load(Path(folder) if folder is not None else None, options, dt, cache)
+    folder = Path(folder) if folder is not None else None
+    return entry.load(folder, _parsed(name, options), dt, cache)
+
+
+def _parsed(name: str, options: Any) -> Any:
+    """Return the options of a data set from a table, or those given."""
+    return options if isinstance(options, dataset(name).options) else parse_options(name, options)
 
 
 def _build(settings: type, table: object, where: str) -> Any:
@@ -216,6 +335,12 @@ def _build_kind(name: str, table: Mapping[str, Any], where: str) -> Any:
     kind = rest.pop("kind", default) if len(kinds) > 1 else default
     _check_key(f"[{where}] kind", kind, list(kinds))
     return _build(kinds[kind], rest, where)
+
+
+def _check_encoding(value: object, *known: str) -> None:
+    """Require an encoding that the data set has."""
+    if value not in known:
+        raise InputError(f"encoding must have one of {', '.join(known)}, got {value!r}")
 
 
 def _check_key(what: str, key: object, known: list[str]) -> None:

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from mlgenn_delays.data.types import rows_at_once
+
 
 def interpolate_frames(frames: np.ndarray, hop: float, dt: float, n_steps: int) -> np.ndarray:
     """Return the linear trace through the frames at the beginning of every step.
@@ -18,7 +20,14 @@ def interpolate_frames(frames: np.ndarray, hop: float, dt: float, n_steps: int) 
     place = np.arange(n_steps) * (dt / hop)
     low = np.floor(place).astype(np.int64)
     part = (place - low).astype(np.float32)[:, None]
-    last = frames.shape[1]
+    n, last, n_bands = frames.shape
     ended = np.concatenate([frames, np.zeros_like(frames[:, :1])], axis=1).astype(np.float32)
-    before, after = ended[:, np.minimum(low, last)], ended[:, np.minimum(low + 1, last)]
-    return before + part * (after - before)
+    low, high = np.minimum(low, last), np.minimum(low + 1, last)
+    trace = np.empty((n, n_steps, n_bands), np.float32)
+    # At fine steps the trace is many times the frames: what is in between is made bit by bit.
+    chunk = rows_at_once(trace.shape)
+    for first in range(0, n, chunk):
+        some = ended[first : first + chunk]
+        before = some[:, low]
+        trace[first : first + chunk] = before + part * (some[:, high] - before)
+    return trace

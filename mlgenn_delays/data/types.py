@@ -1,8 +1,9 @@
-"""Examples as the engines take them: spikes sorted by channel, and batches that copy nothing.
+"""Examples as the engines take them: spikes sorted by channel, or currents sampled every step.
 
 Shapes: N examples, B examples of a batch, C channels, T time steps, E spikes in all.
 """
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -74,11 +75,7 @@ class SpikeData:
             raise InputError(
                 f"start must have shape (N, C+1) with N = {n} labels, got {self.start.shape}"
             )
-        if n and (self.labels.min() < 0 or self.labels.max() >= len(self.label_names)):
-            raise InputError(
-                f"labels must be in 0..{len(self.label_names) - 1}, "
-                f"got {self.labels.min()}..{self.labels.max()}"
-            )
+        _check_labels(self.labels, len(self.label_names))
         if len(self.time) and (self.time.min() < 0 or self.time.max() >= self.n_steps):
             raise InputError(
                 f"spike times must be in 0..{self.n_steps - 1} steps, "
@@ -167,6 +164,14 @@ def _integers(name: str, value: object, dtype: type[np.signedinteger]) -> np.nda
     return np.asarray(array, dtype, order="C")
 
 
+def _check_labels(labels: np.ndarray, n_classes: int) -> None:
+    """Refuse labels that are no class."""
+    if len(labels) and (labels.min() < 0 or labels.max() >= n_classes):
+        raise InputError(
+            f"labels must be in 0..{n_classes - 1}, got {labels.min()}..{labels.max()}"
+        )
+
+
 def _check_start(start: np.ndarray, n_spikes: int) -> None:
     """Refuse rows of ``start`` that are no ascending places in ``time``."""
     if not start.size:
@@ -202,15 +207,46 @@ def _check_ascending(start: np.ndarray, time: np.ndarray) -> None:
 
 
 @dataclass(frozen=True)
+class CurrentBatch:
+    """B examples as sampled currents.
+
+    Attributes:
+        values: (B, T, C) float32, C-contiguous; what flows into each channel in each step.
+        labels: (B,) int64 class of each example.
+        index: (B,) int64 index of each example in its data set (keys the random draws).
+    """
+
+    values: np.ndarray
+    labels: np.ndarray
+    index: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def n_steps(self) -> int:
+        """T, length of a trial in steps."""
+        return self.values.shape[1]
+
+    @property
+    def n_channels(self) -> int:
+        """C, the number of input channels."""
+        return self.values.shape[2]
+
+
+@dataclass(frozen=True)
 class CurrentData:
     """A split of a data set, as sampled currents.
 
     Attributes:
-        values: (N, T, C) float32.
+        values: (N, T, C) float32, C-contiguous, at least one step and one channel.
         labels: (N,) int64 in ``0 .. len(label_names) - 1``.
         dt: Length of a step [ms].
         label_names: Name of each class.
         names: Name of each example, or empty.
+
+    Raises:
+        InputError: An array does not describe currents; other types of real numbers are converted.
     """
 
     values: np.ndarray
@@ -220,20 +256,15 @@ class CurrentData:
     names: tuple[str, ...] = field(default=())
 
     def __post_init__(self) -> None:
-        n = len(self.labels)
-        if self.values.ndim != 3 or self.values.shape[0] != n:
+        object.__setattr__(self, "labels", _integers("labels", self.labels, np.int64))
+        if self.labels.ndim != 1:
+            raise InputError(f"labels must have one dimension, got shape {self.labels.shape}")
+        object.__setattr__(self, "values", _currents(self.values, len(self.labels)))
+        _check_labels(self.labels, len(self.label_names))
+        if self.names and len(self.names) != len(self.labels):
             raise InputError(
-                f"values must have shape (N, T, C) with N = {n} labels, got {self.values.shape}"
-            )
-        if self.values.dtype != np.float32:
-            raise InputError(f"values must have type float32, got {self.values.dtype}")
-        if not np.isfinite(self.values).all():
-            bad = np.count_nonzero(~np.isfinite(self.values))
-            raise InputError(f"values must be finite, got {bad} NaN or infinite")
-        if n and (self.labels.min() < 0 or self.labels.max() >= len(self.label_names)):
-            raise InputError(
-                f"labels must be in 0..{len(self.label_names) - 1}, "
-                f"got {self.labels.min()}..{self.labels.max()}"
+                f"names must have one for each of {len(self.labels)} examples, or none at all, "
+                f"got {len(self.names)}"
             )
 
     def __len__(self) -> int:
@@ -253,3 +284,45 @@ class CurrentData:
     def n_classes(self) -> int:
         """Number of classes."""
         return len(self.label_names)
+
+    def batch(self, index: np.ndarray) -> CurrentBatch:
+        """Return the examples of the given indices as a batch, in that order; values are copied."""
+        index = np.asarray(index, dtype=np.int64)
+        return CurrentBatch(self.values[index], self.labels[index], index)
+
+
+Batch = SpikeBatch | CurrentBatch
+Data = SpikeData | CurrentData
+
+
+def rows_at_once(shape: tuple[int, ...]) -> int:
+    """Return how many examples of an array (N, ...) to look at in one go, so as to take 4 MiB."""
+    return max(1, 2**20 // max(1, math.prod(shape[1:])))
+
+
+def _currents(value: object, n: int) -> np.ndarray:
+    """Return N examples of currents as C-contiguous float32."""
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise InputError(f"values must have numbers in an array, got {error}") from error
+    if array.dtype.kind not in "iuf":
+        raise InputError(f"values must have real numbers (float32), got type {array.dtype}")
+    if array.ndim != 3 or len(array) != n or not array.shape[1] or not array.shape[2]:
+        raise InputError(
+            f"values must have shape (N, T, C) with N = {n} labels and at least one step and "
+            f"channel, got {array.shape}"
+        )
+    with np.errstate(over="ignore"):
+        converted = np.asarray(array, np.float32, order="C")
+    step = rows_at_once(array.shape)
+    for first in range(0, n, step):
+        finite = np.isfinite(converted[first : first + step])
+        if not finite.all():
+            row, time, channel = np.argwhere(~finite)[0]
+            raise InputError(
+                "values must have finite numbers that fit float32, got "
+                f"{array[first + row, time, channel]} in example {first + row} "
+                f"(step {time}, channel {channel})"
+            )
+    return converted

@@ -1,5 +1,6 @@
 """Laws of augmentation."""
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from mlgenn_delays.data.augment import Augment, augment
 from mlgenn_delays.data.types import SpikeBatch, SpikeData
 from mlgenn_delays.errors import InputError
+from mlgenn_delays.rng import generator
 
 CHANNELS, STEPS = 12, 30
 QUICK = settings(max_examples=40, deadline=None)
@@ -20,6 +22,8 @@ SETTINGS = st.builds(
     drop=st.sampled_from([0.0, 0.3, 1.0]),
     time_shift=st.sampled_from([0.0, 4.0, 100.0]),
     group=st.sampled_from([0, 4, 6, 12]),
+    mask_time=st.sampled_from([0.0, 5.0, 100.0]),
+    mask_channels=st.sampled_from([0, 3, 50]),
 )
 
 
@@ -150,6 +154,74 @@ def test_spikes_on_one_step_merge() -> None:
     assert 0 < len(time) < many and (np.diff(time) > 0).all()
 
 
+def test_draws_are_in_the_order_they_always_were() -> None:
+    # Shift, shift over time, noise, drops: another order, or draws in between, change every run.
+    batch = make_data().batch(np.array([4, 1]))
+    settings = Augment(shift=3, jitter=2.0, drop=0.3, time_shift=4.0, group=6)
+    result = augment(batch, settings, 0.5, 11, 7)
+    for row, index in enumerate((4, 1)):
+        before = events(batch, row)
+        random = generator(11, "augment", 7, index)
+        shift = int(random.integers(-3, 3, endpoint=True))
+        late = random.uniform(-1.0, 1.0) * 4.0 / 0.5
+        noise = random.standard_normal(len(before), dtype=np.float32) * np.float32(2.0 / 0.5)
+        words = np.frombuffer(random.bytes(4 * len(before)), "<u4")
+        expected = set()
+        for (c, t), more, word in zip(before, noise, words, strict=True):
+            step = math.floor(t + late + more + 0.5)
+            if word >= 0.3 * 2**32 and (c + shift) // 6 == c // 6 and 0 <= step < STEPS:
+                expected.add((c + shift, step))
+        assert events(result, row) == sorted(expected)
+
+
+@QUICK
+@given(
+    seed=st.integers(0, 20),
+    group=st.sampled_from([0, 4]),
+    steps=st.sampled_from([0, 6, STEPS, 99]),
+    channels=st.sampled_from([0, 1, 3, 99]),
+)
+def test_masks_drop_one_run_and_nothing_else(
+    seed: int, group: int, steps: int, channels: int
+) -> None:
+    batch = full(20)
+    settings = Augment(mask_time=steps * 0.5, mask_channels=channels, group=group)
+    result = augment(batch, settings, 0.5, seed, 0)
+    size = group or CHANNELS
+    whole = set(events(batch, 0))
+    for row in range(20):
+        gone = whole - set(events(result, row))
+        times = sorted({t for t in range(STEPS) if all((c, t) in gone for c in range(CHANNELS))})
+        bands = sorted({c for c in range(size) if all((c, t) in gone for t in range(STEPS))})
+        for run, most in ((times, steps), (bands, channels)):
+            assert run == list(range(run[0], run[-1] + 1)) if run else True
+            # What is gone entirely says nothing of how it went.
+            assert len(run) <= most or gone == whole
+        assert gone == {(c, t) for c, t in whole if t in times or c % size in bands}
+
+
+def test_masks_are_of_all_widths_and_places() -> None:
+    batch = full(300)
+    result = augment(batch, Augment(mask_time=3.0), 1.0, 0, 0)
+    gone = [set(range(STEPS)) - {t for _, t in events(result, row)} for row in range(300)]
+    assert {len(run) for run in gone} == {0, 1, 2, 3}
+    assert set().union(*gone) == set(range(STEPS))
+
+
+def full(n: int) -> SpikeBatch:
+    """Return n examples in which every channel spikes in every step."""
+    grid = np.divmod(np.arange(CHANNELS * STEPS), STEPS)
+    data = SpikeData.from_events(
+        [grid] * n,
+        np.zeros(n, np.int64),
+        n_channels=CHANNELS,
+        n_steps=STEPS,
+        dt=1.0,
+        label_names=("a",),
+    )
+    return data.batch(np.arange(n))
+
+
 def test_empty_batch() -> None:
     batch = make_data().batch(np.zeros(0, np.int64))
     assert len(augment(batch, Augment(jitter=1.0, drop=0.5), 1.0, 0, 0)) == 0
@@ -164,6 +236,10 @@ def test_empty_batch() -> None:
         (lambda: Augment(jitter=float("nan")), "jitter must have a number"),
         (lambda: Augment(drop=1.1), "drop must have a number >= 0 and <= 1, got 1.1"),
         (lambda: Augment(time_shift="1"), "time_shift must have a number"),
+        (lambda: Augment(noise=-1.0), "noise must have a number >= 0"),
+        (lambda: Augment(scale=1.5), "scale must have a number >= 0 and <= 1, got 1.5"),
+        (lambda: Augment(mask_time=float("inf")), "mask_time must have a number"),
+        (lambda: Augment(mask_channels=0.5), "mask_channels must have a whole number"),
         (lambda: Augment(group=-1), "group must have a whole number"),
         (
             lambda: augment(dense(1), Augment(shift=1, group=5), 1.0, 0, 0),

@@ -5,7 +5,7 @@ import pytest
 
 from mlgenn_delays.data.augment import Augment
 from mlgenn_delays.data.batching import epoch_batches, epoch_order
-from mlgenn_delays.data.types import SpikeData
+from mlgenn_delays.data.types import CurrentBatch, CurrentData, SpikeData
 from mlgenn_delays.errors import InputError
 
 
@@ -47,6 +47,48 @@ def test_augmented_reproducibly(data: SpikeData) -> None:
     plain = next(iter(epoch_batches(data, 4, seed=1, epoch=0)))
     assert plain.index.tolist() == runs[0][0].index.tolist()
     assert plain.time is data.time
+
+
+@pytest.fixture
+def currents() -> CurrentData:
+    values = np.random.default_rng(1).random((10, 9, 5), dtype=np.float32)
+    return CurrentData(values, np.arange(10) % 3, 1.0, tuple("abc"))
+
+
+@pytest.mark.parametrize("shuffle", [True, False])
+@pytest.mark.parametrize("size", [1, 3, 99])
+def test_currents_come_in_the_order_of_spikes(
+    data: SpikeData, currents: CurrentData, size: int, shuffle: bool
+) -> None:
+    keys = {"seed": 1, "epoch": 2, "shuffle": shuffle}
+    batches = list(epoch_batches(currents, size, **keys))
+    for batch, spikes in zip(batches, epoch_batches(data, size, **keys), strict=True):
+        assert isinstance(batch, CurrentBatch)
+        np.testing.assert_array_equal(batch.index, spikes.index)
+        np.testing.assert_array_equal(batch.labels, currents.labels[batch.index])
+        np.testing.assert_array_equal(batch.values, currents.values[batch.index])
+
+
+def test_augmented_currents_do_not_depend_on_the_batch_size(currents: CurrentData) -> None:
+    settings = Augment(shift=1, time_shift=2.0, noise=0.1, scale=0.2, mask_time=3.0)
+
+    def run(size: int) -> np.ndarray:
+        batches = list(epoch_batches(currents, size, seed=1, epoch=4, augment=settings))
+        order = np.argsort(np.concatenate([batch.index for batch in batches]))
+        return np.concatenate([batch.values for batch in batches])[order]
+
+    np.testing.assert_array_equal(run(1), run(10))
+    np.testing.assert_array_equal(run(3), run(10))
+    assert not np.array_equal(run(10), currents.values)
+
+
+def test_augmentation_of_another_kind_is_refused_at_once(
+    data: SpikeData, currents: CurrentData
+) -> None:
+    with pytest.raises(InputError, match="augmentation.noise must have 0 for spikes"):
+        epoch_batches(data, 4, seed=0, epoch=0, augment=Augment(noise=1.0))
+    with pytest.raises(InputError, match="augmentation.jitter must have 0 for currents"):
+        epoch_batches(currents, 4, seed=0, epoch=0, augment=Augment(jitter=1.0))
 
 
 @pytest.mark.parametrize("size", [0, -1, 2.5, None])

@@ -68,6 +68,39 @@ def test_frames(make_wavs: MakeWavs) -> None:
     np.testing.assert_allclose(finer.values[:, ::2], train.values, atol=1e-6)
 
 
+@pytest.mark.parametrize("dt", [1.0, 2.5, 10.0, 20.0])
+def test_frames_at_any_step_lie_on_lines_between_frames(make_wavs: MakeWavs, dt: float) -> None:
+    folder = make_wavs("1_bo_10.wav", "0_al_5.wav")
+    frames = load_fsdd_frames(folder, duration=220.0)["train"].values[0]
+    data = load_fsdd_frames(folder, duration=200.0, dt=dt)["train"]
+    assert data.n_steps == round(200 / dt) and data.dt == dt and data.values.flags.c_contiguous
+    at = np.arange(data.n_steps) * dt
+    for band in range(40):
+        expected = np.interp(at, np.arange(22) * 10.0, frames[:, band])
+        np.testing.assert_allclose(data.values[0, :, band], expected, atol=1e-6)
+
+
+def test_many_recordings_at_fine_steps_are_as_one_by_one(make_wavs: MakeWavs) -> None:
+    # Over 4 MiB of values, so more than one go.
+    folder = make_wavs(*(f"{digit}_al_{take}.wav" for digit in range(4) for take in range(10, 20)))
+    data = load_fsdd_frames(folder, duration=200.0, dt=0.1)["train"]
+    coarse = load_fsdd_frames(folder, duration=200.0)["train"]
+    assert data.values.shape == (40, 2000, 40)
+    np.testing.assert_allclose(data.values[:, ::100], coarse.values, atol=1e-6)
+    halfway = (coarse.values[:, 1:] + coarse.values[:, :-1]) / 2
+    np.testing.assert_allclose(data.values[:, 50:1950:100], halfway, atol=1e-6)
+
+
+def test_frames_times_scale(make_wavs: MakeWavs) -> None:
+    folder = make_wavs("1_bo_10.wav")
+    plain, scaled = (load_fsdd_frames(folder, duration=99.0, dt=3.0, scale=s) for s in (1.0, 20.0))
+    np.testing.assert_array_equal(scaled["train"].values, plain["train"].values * np.float32(20.0))
+    assert scaled["train"].values.dtype == np.float32
+    for bad in (0.0, -1.0, float("inf"), "2"):
+        with pytest.raises(InputError, match="scale must have a number > 0"):
+            load_fsdd_frames(folder, scale=bad)  # type: ignore[arg-type]
+
+
 def test_missing_folder_and_file(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="nowhere does not exist; give"):
         load_fsdd(tmp_path / "nowhere")

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlgenn_delays import kernels
-from mlgenn_delays.data.augment_kernel import rearrange
+from mlgenn_delays.data.augment_kernel import change_currents, rearrange
 
 PACKAGE = Path(kernels.__file__).parent
 DAY = 24 * 3600
@@ -124,6 +124,7 @@ def rearranged(
     noise: list[float] | None,
     kept: list[bool] | None,
     move: tuple[int, float, int, int],
+    mask: tuple[int, int, int, int],
 ) -> list[list[int]]:
     """Return the steps of each channel as the documentation of `rearrange` has them."""
     shift, steps, group, n_steps = move
@@ -135,10 +136,19 @@ def rearranged(
         for step in spikes:
             moved = step + steps + (noise[place] if noise is not None else 0.0)
             rounded = math.floor(moved + 0.5)
-            if stays and (kept is None or kept[place]) and 0 <= rounded < n_steps:
+            if rounded in range(*mask[:2]) or target % group in range(*mask[2:]):
+                pass
+            elif stays and (kept is None or kept[place]) and 0 <= rounded < n_steps:
                 result[target].append(rounded)
             place += 1
     return [sorted(set(spikes)) for spikes in result]
+
+
+def masks(n_steps: int, group: int) -> st.SearchStrategy:
+    """Return runs of steps and of channels in a group, which may be empty."""
+    runs = [st.lists(st.integers(0, size), min_size=2, max_size=2) for size in (n_steps, group)]
+    none = st.just((0, 0, 0, 0))
+    return none | st.tuples(*runs).map(lambda pair: (*sorted(pair[0]), *sorted(pair[1])))
 
 
 @settings(max_examples=200)
@@ -156,18 +166,63 @@ def test_rearrange_does_as_documented(data: st.DataObject, n_steps: int, n_chann
     group = data.draw(st.sampled_from([g for g in (1, 2, 4, 12) if n_channels % g == 0]))
     steps = data.draw(st.floats(-n_steps, n_steps) | st.sampled_from([-0.5, 0.0, 0.5]))
     move = (data.draw(st.integers(-n_channels, n_channels)), steps, group, n_steps)
+    mask = data.draw(masks(n_steps, group))
     before, used = data.draw(st.integers(0, 3)), data.draw(st.integers(0, 3))
 
     # The example lies behind others in its batch, and is written behind others.
     old_start = before + np.cumsum([0, *map(len, channels)])
     old_time = np.array([7] * before + sum(channels, []), np.int32)
     start, time_ = np.full(n_channels + 1, -1, np.int64), np.full(used + size, -1, np.int32)
-    end = rearrange((old_start, old_time, noise, kept), move, start, time_, used)
+    end = rearrange((old_start, old_time, noise, kept), move, mask, start, time_, used)
 
     expected = rearranged(
-        channels, noise.tolist() if spread else None, kept.tolist() if dropping else None, move
+        channels,
+        noise.tolist() if spread else None,
+        kept.tolist() if dropping else None,
+        move,
+        mask,
     )
     assert start[0] == used and start[-1] == end
     found = [time_[a:b].tolist() for a, b in zip(start[:-1], start[1:], strict=True)]
     assert found == expected
     assert (time_[:used] == -1).all()
+
+
+@settings(max_examples=100, deadline=None)
+@given(data=st.data(), n=st.integers(0, 3), n_steps=st.integers(1, 12))
+def test_currents_change_as_documented(data: st.DataObject, n: int, n_steps: int) -> None:
+    n_channels = data.draw(st.sampled_from([1, 4, 12]))
+    group = data.draw(st.sampled_from([g for g in (1, 2, 4, 12) if n_channels % g == 0]))
+    random = np.random.default_rng(data.draw(st.integers(0, 99)))
+    values = random.normal(size=(n, n_steps, n_channels)).astype(np.float32)
+    moves = np.array(
+        [
+            [random.integers(-n_channels, n_channels + 1), random.integers(-n_steps, n_steps + 1)]
+            for _ in range(n)
+        ],
+        np.int64,
+    ).reshape(n, 2)
+    some = [data.draw(masks(n_steps, group)) for _ in range(n)]
+    factors = random.uniform(0.5, 1.5, n).astype(np.float32)
+    noisy = data.draw(st.booleans())
+    table = random.normal(size=2**16).astype(np.float32) if noisy else np.empty(0, np.float32)
+    words = random.integers(0, 2**64, (n, math.ceil(n_steps * n_channels / 4)), np.uint64)
+    out = np.full_like(values, np.nan)
+    draws = (moves, np.array(some, np.int64).reshape(n, 4), factors, words)
+    change_currents(values, draws, table, group, out)
+    for b in range(n):
+        shift, late = moves[b].tolist()
+        for t in range(n_steps):
+            for c in range(n_channels):
+                value = np.float32(0.0)
+                source, before = c - shift, t - late
+                if before in range(n_steps) and source in range(n_channels):
+                    if source // group == c // group:
+                        value = values[b, before, source] * factors[b]
+                if noisy:
+                    number = t * n_channels + c
+                    bits = int(words[b, number // 4]) >> 16 * (number % 4)
+                    value += table[bits % 2**16]
+                if t in range(*some[b][:2]) or c % group in range(*some[b][2:]):
+                    value = np.float32(0.0)
+                assert out[b, t, c] == value

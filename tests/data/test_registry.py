@@ -14,12 +14,16 @@ from mlgenn_delays.data.encode_rate import RateEncoder
 from mlgenn_delays.data.registry import (
     DATASETS,
     dataset,
+    dataset_encoding,
+    dataset_shape,
     load_dataset,
     options_table,
     parse_options,
 )
 from mlgenn_delays.data.types import CurrentData, SpikeData
 from mlgenn_delays.errors import InputError
+
+CURRENTS = {"encoding": "currents"}
 
 
 @pytest.mark.parametrize("name", sorted(DATASETS))
@@ -28,7 +32,7 @@ def test_defaults_make_a_round_trip(name: str) -> None:
     assert options == DATASETS[name].options()
     assert parse_options(name, options_table(options)) == options
     assert options_table(DATASETS[name].options) == options_table(options)
-    assert options.group > 0 and DATASETS[name].summary
+    assert options.group >= 0 and DATASETS[name].summary
 
 
 def test_nested_options() -> None:
@@ -58,6 +62,8 @@ def test_load_fsdd(make_wavs: Callable[..., Path]) -> None:
     assert spikes.n_channels == LevelEncoder().n_channels(40)
     currents = load_dataset("fsdd", str(folder), {**table, "encoding": "currents"}, dt=5.0)["test"]
     assert isinstance(currents, CurrentData) and currents.values.shape == (1, 30, 40)
+    scaled = load_dataset("fsdd", folder, {**CURRENTS, "duration": 150.0, "scale": 20.0}, dt=5.0)
+    np.testing.assert_array_equal(scaled["test"].values, currents.values * np.float32(20.0))
     again = load_dataset("fsdd", folder, parse_options("fsdd", table), dt=0.5)["test"]
     np.testing.assert_array_equal(again.time, spikes.time)
 
@@ -65,7 +71,7 @@ def test_load_fsdd(make_wavs: Callable[..., Path]) -> None:
 @pytest.mark.parametrize(
     "name, options, message",
     [
-        ("fsd", {}, r"one of digits, fsdd, got 'fsd'; did you mean 'fsdd'\?"),
+        ("fsd", {}, r"one of digits, fsdd, rawhd, got 'fsd'; did you mean 'fsdd'\?"),
         ("fsdd", {"duratoin": 1}, r"\[data\] key must have .* did you mean 'duration'\?"),
         ("fsdd", {"encoder": {"kind": "levl"}}, r"\[data.encoder\] kind .* mean 'level'\?"),
         ("fsdd", {"encoder": {"levels": [0.5]}}, r"\[data.encoder\] key must have one of thr"),
@@ -75,6 +81,15 @@ def test_load_fsdd(make_wavs: Callable[..., Path]) -> None:
         ("fsdd", {"mel": {"hop": 0}}, "hop must have a number > 0"),
         ("fsdd", {"encoding": "spike"}, "encoding must have one of spikes, currents"),
         ("fsdd", {"duration": "long"}, "duration must have a number .* got 'long'"),
+        ("fsdd", {"scale": 20.0}, "scale must have 1 with encoding 'spikes', got 20.0; it mult"),
+        ("fsdd", {**CURRENTS, "scale": 0.0}, "scale must have a number > 0"),
+        ("fsdd", {**CURRENTS, "scale": "1"}, "scale must have a number > 0"),
+        ("rawhd", {"encoding": "spikes"}, "encoding must have one of currents, got 'spikes'"),
+        ("rawhd", {"scale": -1.0}, "scale must have a number > 0"),
+        ("rawhd", {"validation": 1.0}, "validation must have a number >= 0 and <= 0.9, got 1.0"),
+        ("rawhd", {"duration": -1.0}, "duration must have a number >= 0"),
+        ("rawhd", {"scal": 1.0}, "did you mean 'scale'"),
+        ("digits", {"encoding": "currents"}, "encoding must have one of spikes, got 'currents'"),
         ("digits", {"both": 1}, "both must have true or false"),
         ("digits", {"window": 99.0}, "window must have a number > 0 and <= 50 ms, got 99.0"),
         ("digits", [1], r"data must have a table of options"),
@@ -85,29 +100,53 @@ def test_bad_options(name: str, options: dict, message: str) -> None:
         parse_options(name, options)
 
 
+LEVELS = {"encoder": {"kind": "level", "levels": [0.2, 0.4, 0.6], "down": False}}
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "shape"),
+    [
+        ("digits", None, (64, 10)),
+        ("digits", {"both": True}, (128, 10)),
+        ("fsdd", None, (RateEncoder().n_channels(40), 10)),
+        ("fsdd", LEVELS, (120, 10)),
+        ("fsdd", CURRENTS, (40, 10)),
+        ("fsdd", {**LEVELS, **CURRENTS, "mel": {"n_bands": 13}}, (13, 10)),
+        ("rawhd", None, (40, 20)),
+    ],
+)
+def test_shape_and_encoding_without_loading(name: str, options: dict, shape: tuple) -> None:
+    assert dataset_shape(name, options) == shape
+    assert dataset_shape(name, parse_options(name, options)) == shape
+    currents = name == "rawhd" or CURRENTS.items() <= (options or {}).items()
+    assert dataset_encoding(name, options) == ("currents" if currents else "spikes")
+
+
+@pytest.mark.parametrize("options", [{}, {"both": True}])
+def test_shape_is_that_of_the_digits(options: dict) -> None:
+    data = load_dataset("digits", options=options)["test"]
+    assert dataset_shape("digits", options) == (data.n_channels, data.n_classes)
+
+
+@pytest.mark.parametrize("options", [{}, LEVELS, CURRENTS, {**CURRENTS, "mel": {"n_bands": 13}}])
+def test_shape_is_that_of_the_recordings(make_wavs: Callable[..., Path], options: dict) -> None:
+    data = load_dataset("fsdd", make_wavs("1_al_0.wav"), {**options, "duration": 50.0})["test"]
+    assert dataset_shape("fsdd", options) == (data.n_channels, data.n_classes)
+    assert isinstance(data, CurrentData) == (dataset_encoding("fsdd", options) == "currents")
+
+
+def test_shape_of_what_is_not_there() -> None:
+    with pytest.raises(InputError, match="did you mean 'fsdd'"):
+        dataset_shape("fsd")
+    with pytest.raises(InputError, match="did you mean 'mel'"):
+        dataset_encoding("fsdd", {"mell": {}})
+
+
 def test_missing_folder() -> None:
     with pytest.raises(InputError, match="'fsdd' needs a folder of data, got none; give --data"):
         load_dataset("fsdd")
     with pytest.raises(InputError, match="got 'digit'; did you mean 'digits'"):
         dataset("digit")
-
-
-def test_bad_currents() -> None:
-    labels, names = np.zeros(2, np.int64), ("a",)
-    good = np.zeros((2, 3, 4), np.float32)
-    assert len(CurrentData(good, labels, 1.0, names)) == 2
-    bad = good.copy()
-    bad[0, 0, 0] = np.nan
-    for values, message in (
-        (good[:1], "shape"),
-        (good[0], "shape"),
-        (good.astype(np.float64), "float32, got float64"),
-        (bad, "finite, got 1"),
-    ):
-        with pytest.raises(InputError, match=message):
-            CurrentData(values, labels, 1.0, names)
-    with pytest.raises(InputError, match="labels must be in 0..0"):
-        CurrentData(good, labels + 1, 1.0, names)
 
 
 def test_public_names_load_lazily() -> None:
@@ -117,7 +156,8 @@ def test_public_names_load_lazily() -> None:
         _ = package.nothing
     code = (
         "import sys, mlgenn_delays.data as d; d.DATASETS, d.load_fsdd, d.Augment, d.read_wav, "
-        "d.load_digits_data, d.epoch_batches; "
+        "d.load_digits_data, d.epoch_batches, d.load_rawhd, d.CurrentBatch, d.check_kind; "
+        "[d.dataset_shape(name) for name in d.DATASETS]; "
         "print({'numba', 'librosa', 'sklearn', 'soundfile', 'scipy'} & set(sys.modules))"
     )
     root = Path(package.__file__).parents[2]

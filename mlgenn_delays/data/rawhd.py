@@ -1,0 +1,195 @@
+"""Raw Heidelberg Digits: spoken digits, English and German, as mel-band energies over time.
+
+A folder of four files of ``numpy.save``: ``training_x_data.npy`` and ``testing_x_data.npy``
+(N, T, C), and the classes 0..19 in ``training_y_data.npy`` and ``testing_y_data.npy`` (N,). A
+frame is a step, whatever its length. A fixed part of the training examples is validation.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from mlgenn_delays.data.checks import check_number, count_steps
+from mlgenn_delays.data.split import stratified
+from mlgenn_delays.data.types import CurrentData, rows_at_once
+from mlgenn_delays.errors import InputError
+
+ENGLISH = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+GERMAN = ("null", "eins", "zwei", "drei", "vier", "fünf", "sechs", "sieben", "acht", "neun")
+LABEL_NAMES = ENGLISH + GERMAN
+# As published; files of other numbers are taken as well.
+N_CHANNELS = 40
+FILES = tuple(f"{part}_{kind}_data.npy" for part in ("training", "testing") for kind in "xy")
+
+
+def load_rawhd(
+    folder: Path | str,
+    *,
+    scale: float = 20.0,
+    validation: float = 0.1,
+    duration: float = 0.0,
+    dt: float = 1.0,
+) -> dict[str, CurrentData]:
+    """Load the four files of a folder as currents.
+
+    Arguments:
+        folder: Folder of the files; others in it are ignored.
+        scale: What the values are multiplied by.
+        validation: Share of the training examples kept for validation, stratified by class and
+            always the same; 0 for none.
+        duration: Length of a trial [ms], to which examples are cut or padded with zeros; 0 for
+            the length of the data.
+        dt: Length of a step, and so of a frame [ms].
+
+    Returns:
+        "train", "validation" (unless its share is 0) and "test"; ``names`` are the examples'
+        numbers in their file.
+
+    Raises:
+        InputError: A file is missing or does not hold what it must, or a setting is out of range.
+    """
+    check_number("scale", scale, 0.0, 1e6, open_low=True)
+    check_number("validation", validation, 0.0, 0.9)
+    check_number("dt", dt, 0.0, unit="ms", open_low=True)
+    n_steps = count_steps(duration, dt) if duration != 0 else None
+    x_train, y_train, x_test, y_test = _find(Path(folder))
+    train, test = _open_values(x_train), _open_values(x_test)
+    if train.shape[1:] != test.shape[1:]:
+        raise InputError(
+            f"{x_test} must have the steps and channels of {x_train.name}, "
+            f"{_size(train.shape)}, got {_size(test.shape)}; make both in the same way"
+        )
+    labels = {"train": _read_labels(y_train, x_train.name, len(train))}
+    labels["test"] = _read_labels(y_test, x_test.name, len(test))
+    for path, values in ((x_train, train), (x_test, test)):
+        _check_values(path, values, scale)
+    parts = _split(y_train, labels["train"], validation)
+    parts["test"] = np.arange(len(test))
+    data = {}
+    for split, rows in parts.items():
+        array, label = (test, labels["test"]) if split == "test" else (train, labels["train"])
+        values = _take(array, rows, scale, n_steps or array.shape[1])
+        names = tuple(str(row) for row in rows)
+        data[split] = CurrentData(values, label[rows], dt, LABEL_NAMES, names)
+    return data
+
+
+def _find(folder: Path) -> list[Path]:
+    """Return the paths of `FILES`."""
+    if not folder.exists():
+        raise InputError(f"folder {folder} does not exist; give the folder of the RawHD files")
+    if not folder.is_dir():
+        raise InputError(f"{folder} must be the folder of the RawHD files, got a file")
+    missing = [name for name in FILES if not (folder / name).exists()]
+    if missing:
+        raise InputError(
+            f"{folder} must have {', '.join(FILES)}, got none named {', '.join(missing)}; "
+            "give the folder that holds all of them"
+        )
+    return [folder / name for name in FILES]
+
+
+def _open(path: Path) -> np.ndarray:
+    """Return the array of a file, mapped into memory; objects are never loaded."""
+    try:
+        return np.lib.format.open_memmap(path, mode="r")
+    except OSError as error:
+        raise InputError(
+            f"cannot read {path}: {error.strerror or error}; check the path and its permissions"
+        ) from error
+    except Exception as error:  # NumPy raises many kinds on a damaged header: that is the finding
+        reason = str(error).rstrip(".") or type(error).__name__
+        raise InputError(
+            f"{path} must have one whole array of numbers in NumPy's .npy format, got what "
+            f"cannot be read ({reason}); save it with numpy.save, or copy it again"
+        ) from error
+
+
+def _open_values(path: Path) -> np.ndarray:
+    """Return the examples of a file, (N, T, C) of a real type, mapped into memory."""
+    values = _open(path)
+    if values.dtype.kind not in "iuf":
+        raise InputError(
+            f"{path} must have floating-point (or whole) numbers, got type {values.dtype}; "
+            "save it with .astype('float32')"
+        )
+    if values.ndim != 3 or 0 in values.shape:
+        raise InputError(
+            f"{path} must have shape (examples, steps, channels) with at least one of each, "
+            f"got {values.shape}; save the frames of each example as rows"
+        )
+    return values
+
+
+def _read_labels(path: Path, examples: str, n: int) -> np.ndarray:
+    """Return the classes of n examples as (n,) int64."""
+    labels = _open(path)
+    if labels.dtype.kind not in "iu":
+        raise InputError(
+            f"{path} must have whole numbers, got type {labels.dtype}; "
+            "save it with .astype('int64')"
+        )
+    if labels.shape != (n,):
+        raise InputError(
+            f"{path} must have one label for each example of {examples}, shape {(n,)}, "
+            f"got {labels.shape}; both must come from the same examples in the same order"
+        )
+    wrong = np.flatnonzero((labels < 0) | (labels >= len(LABEL_NAMES)))
+    if len(wrong):
+        raise InputError(
+            f"{path} must have labels in 0..{len(LABEL_NAMES) - 1}, got {labels[wrong[0]]} for "
+            f"example {wrong[0]}; English digits are 0..9, German ones 10..19"
+        )
+    return np.array(labels, np.int64)
+
+
+def _check_values(path: Path, values: np.ndarray, scale: float) -> None:
+    """Refuse values that are not finite, as they are or scaled."""
+    step = rows_at_once(values.shape)
+    for first in range(0, len(values), step):
+        finite = np.isfinite(_scaled(values[first : first + step], scale))
+        if not finite.all():
+            row, time, channel = np.argwhere(~finite)[0]
+            value = values[first + row, time, channel]
+            what = f" that fit float32 times {scale:g}" if np.isfinite(value) else ""
+            raise InputError(
+                f"{path} must have finite values{what}, got {value} in example {first + row} "
+                f"(step {time}, channel {channel}); remove or replace it"
+            )
+
+
+def _split(path: Path, labels: np.ndarray, share: float) -> dict[str, np.ndarray]:
+    """Return the indices of the training and the validation examples."""
+    if not share:
+        return {"train": np.arange(len(labels))}
+    try:
+        train, validation = stratified(labels, max(1, round(share * len(labels))))
+    except InputError as error:
+        raise InputError(
+            f"{path}: {error}, or set data.validation to another share or 0"
+        ) from error
+    return {"train": train, "validation": validation}
+
+
+def _take(values: np.ndarray, rows: np.ndarray, scale: float, n_steps: int) -> np.ndarray:
+    """Return some examples as (N, T, C) float32, scaled, and cut or padded to ``n_steps``."""
+    kept = min(n_steps, values.shape[1])
+    taken = np.zeros((len(rows), n_steps, values.shape[2]), np.float32)
+    step = rows_at_once(values.shape)
+    for first in range(0, len(rows), step):
+        some = rows[first : first + step]
+        taken[first : first + step, :kept] = _scaled(values[some, :kept], scale)
+    return taken
+
+
+def _scaled(values: np.ndarray, scale: float) -> np.ndarray:
+    """Return values times ``scale`` as float32, computed in their own type if that is wider."""
+    wide = np.result_type(values.dtype, np.float32)
+    with np.errstate(over="ignore"):
+        return (values.astype(wide) * wide.type(scale)).astype(np.float32)
+
+
+def _size(shape: Sequence[int]) -> str:
+    """Return the steps and channels of examples in words."""
+    return f"{shape[1]} steps of {shape[2]} channels"
