@@ -28,10 +28,11 @@ MODULES = {"scikit-learn": "sklearn"}
 BELOW = {
     "network": set(),
     "learning": {"network"},
+    "rewiring": set(),
     "data": set(),
-    "engines": {"network", "learning", "data"},
-    "recipe": {"network", "learning", "data"},
-    "training": {"network", "learning", "data", "engines"},
+    "engines": {"network", "learning", "rewiring", "data"},
+    "recipe": {"network", "learning", "rewiring", "data"},
+    "training": {"network", "learning", "rewiring", "data", "engines"},
 }
 
 

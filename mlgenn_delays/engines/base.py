@@ -4,15 +4,16 @@ Shapes: B examples of a batch, N of a data set, K classes, S synapses, T steps.
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 
-from mlgenn_delays.data.types import SpikeBatch
+from mlgenn_delays.data.types import Batch
 from mlgenn_delays.errors import InputError, nearest
-from mlgenn_delays.learning import EventProp
+from mlgenn_delays.learning import Rule
 from mlgenn_delays.network import Network
+from mlgenn_delays.rewiring import Rewiring
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ class EpochResult:
         n: Examples.
         spikes: Mean spikes a neuron and example, by LIF population.
         silent: Neurons without a spike in the whole epoch, by LIF population.
+        grown: Synapses that rewiring grew in the epoch, None without rewiring.
     """
 
     loss: float
@@ -49,6 +51,7 @@ class EpochResult:
     n: int
     spikes: dict[str, float]
     silent: dict[str, int]
+    grown: int | None = None
 
 
 @dataclass(frozen=True)
@@ -90,11 +93,15 @@ class Gradients:
         loss: Mean cross-entropy.
         weight: (S,) float32 by projection, in CSR order.
         delay: [1/step] float32 by projection, in the shape of its delays.
+        gain: (n,) float32 of the normalisation, by population.
+        offset: (n,) float32 of the normalisation, by population.
     """
 
     loss: float
     weight: dict[str, np.ndarray]
     delay: dict[str, np.ndarray]
+    gain: dict[str, np.ndarray] = field(default_factory=dict)
+    offset: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -126,7 +133,7 @@ class CompiledNetwork(Protocol):
 
     def train_epoch(
         self,
-        batches: Iterable[SpikeBatch],
+        batches: Iterable[Batch],
         *,
         epoch: int,
         on_batch: Callable[[BatchResult], None] | None = None,
@@ -137,13 +144,34 @@ class CompiledNetwork(Protocol):
             DivergedError: Loss or gradients are not finite; the state is no longer of use.
         """
 
-    def evaluate(self, batches: Iterable[SpikeBatch]) -> Evaluation:
+    def evaluate(self, batches: Iterable[Batch]) -> Evaluation:
         """Answer every batch, learning nothing and with no dropout."""
 
-    def gradients(self, batch: SpikeBatch) -> Gradients:
-        """Return the gradients of one batch, learning nothing and with no dropout."""
+    def gradients(self, batch: Batch, *, epoch: int | None = None) -> Gradients:
+        """Return the gradients of one batch, learning nothing and with no dropout.
 
-    def record(self, batch: SpikeBatch) -> Recording:
+        Arguments:
+            batch: The batch; normalisation takes its statistics.
+            epoch: Delay kernels are as wide as in this epoch; None for after their annealing.
+        """
+
+    def candidates(
+        self, batch: Batch, projection: str, delay: np.ndarray | None = None,
+        *, epoch: int | None = None,
+    ) -> np.ndarray:  # fmt: skip
+        """Return candidate gradients: dL/dw that a synapse of weight 0 would have at each pair.
+
+        Arguments:
+            batch: As of `gradients`.
+            projection: Its name.
+            delay: (n_pre, n_post) delay of each pair [ms], or None for every whole step.
+            epoch: As of `gradients`.
+
+        Returns:
+            (n_pre, n_post) float32, or with None (n_pre, n_post, D) for delays of 0..D-1 steps.
+        """
+
+    def record(self, batch: Batch) -> Recording:
         """Return the spikes and output voltages of one batch, whatever its labels."""
 
     def pull(self) -> Network:
@@ -168,8 +196,9 @@ ENGINES = ("cpu",)
 
 def compile_network(
     network: Network,
-    rule: EventProp,
+    rule: Rule,
     *,
+    rewiring: Rewiring | None = None,
     total_steps: int,
     seed: int = 0,
     engine: str = "cpu",
@@ -180,8 +209,9 @@ def compile_network(
     Arguments:
         network: The network; it stays as it is until `CompiledNetwork.pull`.
         rule: What is learned and how.
+        rewiring: How structure is learned, or None to keep it.
         total_steps: Optimiser steps of the whole training, for the schedules.
-        seed: Seed of dropout.
+        seed: Seed of dropout and rewiring.
         engine: ``"cpu"``.
         threads: Threads, all cores if None; results do not depend on it.
 
@@ -194,4 +224,6 @@ def compile_network(
         )
     from mlgenn_delays.engines.cpu.compiled import CompiledCPU
 
-    return CompiledCPU(network, rule, total_steps=total_steps, seed=seed, threads=threads)
+    return CompiledCPU(
+        network, rule, rewiring=rewiring, total_steps=total_steps, seed=seed, threads=threads
+    )

@@ -4,14 +4,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mlgenn_delays.data.types import SpikeBatch, SpikeData
+from mlgenn_delays.data.types import CurrentData, SpikeBatch, SpikeData
 from mlgenn_delays.network import (
     LIF,
+    CurrentInput,
     Delta,
     Exponential,
     LeakyIntegrator,
     Network,
     Normal,
+    SeedLI,
+    SeedLIF,
     SpikeInput,
     Uniform,
 )
@@ -141,3 +144,115 @@ def as_batch(given: np.ndarray, label: int = 0) -> SpikeBatch:
         dt=1.0, label_names=("a", "b", "c", "d", "e"),
     )  # fmt: skip
     return whole.batch(np.arange(1))
+
+
+@dataclass(frozen=True)
+class StepRecipe:
+    """What a random network of any model looks like.
+
+    Attributes:
+        seed: Seed of everything.
+        sizes: Neurons of input, hidden layers and output.
+        steps: T.
+        seed_models: Whether neurons are `SeedLIF` and `SeedLI`, with `Delta` synapses.
+        delta: Whether the synapses of hidden layers are `Delta`.
+        tau_refrac: Of `LIF` [ms].
+        current: Whether the input is sampled currents.
+        recurrent: Whether hidden layers project to themselves.
+        normalised: ``""``, ``"hidden"`` (hidden layers are) or ``"all"`` (the output too).
+        density: Of every projection.
+        granularity: Of every projection's delays.
+        signs: Of every projection.
+        max_delay: Delays are uniform over 0..max_delay [ms].
+        readout: Kind of readout.
+        bias: Standard deviation of the bias.
+        dt: [ms].
+    """
+
+    seed: int = 0
+    sizes: tuple[int, ...] = (9, 8, 3)
+    steps: int = 50
+    seed_models: bool = False
+    delta: bool = False
+    tau_refrac: float = 0.0
+    current: bool = False
+    recurrent: bool = False
+    normalised: str = ""
+    density: float = 1.0
+    granularity: str = "synapse"
+    signs: str = "free"
+    max_delay: float = 8.0
+    readout: str = "mean"
+    bias: float = 0.1
+    dt: float = 1.0
+
+
+def step_network(recipe: StepRecipe) -> Network:
+    """Return a random network of any model whose hidden layers spike."""
+    r = recipe
+    net = Network(dt=r.dt, seed=r.seed)
+    net.add("input", CurrentInput(r.sizes[0]) if r.current else SpikeInput(r.sizes[0]))
+    delays = Uniform(0.0, r.max_delay)
+    names = ["input", *(f"hidden{k}" for k in range(len(r.sizes) - 2)), "output"]
+    for k, (name, n) in enumerate(zip(names[1:], r.sizes[1:], strict=True)):
+        last = name == "output"
+        if r.seed_models:
+            model = SeedLI(n, 12.0, r.readout) if last else SeedLIF(n, tau_mem=10.0)
+        elif last:
+            model = LeakyIntegrator(n, tau_mem=20.0, readout=r.readout)
+        else:
+            model = LIF(n, tau_mem=15.0, tau_refrac=r.tau_refrac)
+        normalise = r.normalised == "all" or (r.normalised == "hidden" and not last)
+        # Signs drawn at random sum to little: with them, a current of its own drives a neuron.
+        steady = 0.0 if r.signs == "free" or last else 1.2
+        bias = Normal(steady * _leak(r), r.bias * _leak(r))
+        net.add(name, model, bias=bias, normalise=normalise)
+        delta = r.seed_models or (r.delta and not last)
+        # A steady current of about 1.6 thresholds, at the mean value of what is below.
+        value = (1.0 if r.current else RATE) if k == 0 else 0.06
+        reach = 1.0 if delta else 5.0 / r.dt
+        mean = 1.6 * _leak(r) / (r.sizes[k] * r.density * reach * value)
+        common = {"max_delay": r.max_delay, "granularity": r.granularity, "signs": r.signs}
+        net.connect(
+            names[k], name, Delta() if delta else Exponential(5.0), delay=delays,
+            weight=Normal(0.0 if last else mean, 0.7 * mean), density=r.density, **common,
+        )  # fmt: skip
+        if r.recurrent and not last:
+            spread = 0.5 * _leak(r) / (n * r.density * reach * 0.06)
+            net.connect(
+                name, name, Delta() if delta else Exponential(3.0), delay=delays,
+                weight=Normal(0.0, spread), density=min(1.0, 2 * r.density), **common,
+            )  # fmt: skip
+    _spread_normalisation(net, r)
+    return net
+
+
+def _leak(recipe: StepRecipe) -> float:
+    """Return the current that holds a hidden neuron's V at 1."""
+    return recipe.dt / 10.0 if recipe.seed_models else 1.0
+
+
+def _spread_normalisation(net: Network, recipe: StepRecipe) -> None:
+    """Give every normalised population a gain, offset and running statistics of its own."""
+    rng = np.random.default_rng((recipe.seed, 98))
+    for population in net.populations.values():
+        kept, n = population.normalisation, population.n
+        if kept is not None:
+            # Standard currents reach the threshold often enough at these.
+            scale = 0.3 if recipe.seed_models else 1.5
+            kept.gain[:] = scale * rng.uniform(0.7, 1.3, n)
+            kept.offset[:] = rng.uniform(0.05, 0.1, n) if recipe.seed_models else 0.8
+            kept.mean[:], kept.variance[:] = rng.uniform(0, 0.3, n), rng.uniform(0.2, 1, n)
+
+
+def step_data(recipe: StepRecipe, n: int = 4) -> SpikeData | CurrentData:
+    """Return n random examples for `step_network`."""
+    if not recipe.current:
+        sizes = (recipe.sizes[0], recipe.sizes[-1])
+        return data(Recipe(recipe.seed, sizes=sizes, steps=recipe.steps, dt=recipe.dt), n)
+    rng = np.random.default_rng((recipe.seed, 97))
+    shape = (n, recipe.steps, recipe.sizes[0])
+    values = rng.normal(1.0, 1.0, shape).astype(np.float32)
+    labels = rng.integers(0, recipe.sizes[-1], n)
+    names = tuple(f"class{k}" for k in range(recipe.sizes[-1]))
+    return CurrentData(values, labels, recipe.dt, names)

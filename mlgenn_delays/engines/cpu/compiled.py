@@ -1,4 +1,4 @@
-"""The CPU engine's driver: allocates, cuts batches into chunks and has threads run the kernels.
+"""The CPU engine's driver: batches, dropout, optimiser steps, rewiring, and the answers.
 
 A batch is cut into chunks by its size alone. Each chunk's examples are run in order and its
 gradients summed in order, then the chunks' in order: so no result depends on the threads.
@@ -6,32 +6,26 @@ gradients summed in order, then the chunks' in order: so no result depends on th
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
 
-from mlgenn_delays.data.types import SpikeBatch
+from mlgenn_delays.data.types import Batch
 from mlgenn_delays.engines.base import BatchResult, EpochResult, Evaluation, Gradients, Recording
-from mlgenn_delays.engines.cpu import eventprop, forward, optimise
+from mlgenn_delays.engines.cpu import optimise
+from mlgenn_delays.engines.cpu.checks import check_batch, check_rule
 from mlgenn_delays.engines.cpu.parameters import Parameters
-from mlgenn_delays.engines.cpu.plan import SPIKING, make_plan
-from mlgenn_delays.engines.cpu.store import (
-    LANES,
-    Recurrent,
-    Store,
-    Work,
-    make_store,
-    make_work,
-)
-from mlgenn_delays.engines.cpu.workers import Workers, chunks
+from mlgenn_delays.engines.cpu.passes import Core, Outcome, Passes
+from mlgenn_delays.engines.cpu.plan import make_plan
+from mlgenn_delays.engines.cpu.structure import Structure, candidate_gradients
+from mlgenn_delays.engines.cpu.workers import Workers
 from mlgenn_delays.errors import DivergedError, InputError
-from mlgenn_delays.learning import Adam, EventProp
-from mlgenn_delays.network import Delta, Network
+from mlgenn_delays.learning import Adam, EventProp, Rule, SurrogateBPTT
+from mlgenn_delays.network import Network
+from mlgenn_delays.rewiring import Rewiring
 from mlgenn_delays.rng import generator
 
-CHUNKS = 16  # of a batch: enough for 16 cores, few enough that their gradients fit in memory
-FIRST_CAPACITY = 1024  # spikes an example; grows as needed
+_STRUCTURE = ("indptr", "post", "sign")
 
 
 class CompiledCPU:
@@ -40,8 +34,9 @@ class CompiledCPU:
     Arguments:
         network: The network.
         rule: What is learned and how.
+        rewiring: How structure is learned, or None.
         total_steps: Optimiser steps of the whole training, for the schedules.
-        seed: Seed of dropout.
+        seed: Seed of dropout and rewiring.
         threads: Threads, all cores if None.
 
     Raises:
@@ -51,8 +46,9 @@ class CompiledCPU:
     def __init__(
         self,
         network: Network,
-        rule: EventProp,
+        rule: Rule,
         *,
+        rewiring: Rewiring | None = None,
         total_steps: int,
         seed: int = 0,
         threads: int | None = None,
@@ -61,169 +57,51 @@ class CompiledCPU:
         self.rule = rule
         self.total_steps = total_steps
         self.seed = seed
-        self.plan, self.layout = make_plan(network)
-        self.parameters = Parameters(network, self.layout)
-        self._check_rule()
-        self._workers = Workers(threads)
-        self._offset = np.zeros(len(self.plan.pre), np.uint32)
-        self._recurrent = Recurrent(np.zeros(0, np.float32), np.zeros(0, np.uint32))
-        self._classes = network.output().n
-        self._capacity = FIRST_CAPACITY
-        self._store: Store | None = None
-        self._work: SimpleQueue[Work] = SimpleQueue()
-        self._grads = np.zeros((0, 2, len(self.plan.pre)), np.float32)
-        self._sum = np.zeros((2, len(self.plan.pre)), np.float32)
-        self._steps = 0
-        self._quiet = np.ones((1, int(self.plan.first[-1])), np.float32)
-
-    def _check_rule(self) -> None:
-        """Refuse what EventProp cannot learn."""
-        for projection in self.network.projections.values():
-            if isinstance(projection.synapse, Delta) and (self.rule.weights or self.rule.delays):
-                raise InputError(
-                    f"EventProp must have Exponential synapses, got Delta on {projection.name!r}; "
-                    "give it Exponential(tau_syn)"
-                )
-        for name in self.rule.dropout:
-            if name not in self.layout.spiking:
-                raise InputError(
-                    f"dropout must name LIF populations ({', '.join(self.layout.spiking)}), "
-                    f"got {name!r}"
-                )
-
-    # Memory
-
-    def _fit(self, batch: SpikeBatch) -> Store:
-        """Return memory that fits a batch; what depends on the trial's length is made anew."""
-        if batch.n_channels != self.network.input().n:
-            raise InputError(
-                f"the data must have {self.network.input().n} channels, got {batch.n_channels}"
-            )
-        if not len(batch) or batch.labels.min() < 0 or batch.labels.max() >= self._classes:
-            got = f"{batch.labels.min()}..{batch.labels.max()}" if len(batch) else "no example"
-            raise InputError(f"labels must be in 0..{self._classes - 1}, got {got}")
-        if batch.n_steps != self._steps:
-            self._steps = batch.n_steps
-            self._store = None
-            self._round_delays()
-        size = len(batch)
-        if self._store is None or len(self._store.needed) < size:
-            held = int(np.sum(np.where(self.plan.kind == SPIKING, self.plan.n + 1, 0)))
-            self._store = make_store(size, held, self._capacity, self._classes, self._steps)
-            self._make_work()
-        return self._store
-
-    def _make_work(self) -> None:
-        """Give every thread its scratch memory."""
-        plan = self.plan
-        wide = [int(n) for n, r in zip(plan.n, plan.recurrent, strict=True) if r]
-        reach = min(int(np.ceil(self.parameters.highest.max(initial=0))), self._steps) + 1
-        groups = int(plan.groups.max())
-        self._work = SimpleQueue()
-        for _ in range(self._workers.threads):
-            self._work.put(
-                make_work(
-                    groups, max([LANES, *wide]), self._steps, reach, self._classes, self._capacity
-                )
-            )
-
-    def _round_delays(self) -> None:
-        """Round the delays to whole steps for the kernels."""
-        p = self.parameters
-        self._spread(
-            len(self._offset),
-            lambda low, high: optimise.round_delays(
-                p.delay, self.layout.delay_of, p.highest, self._steps, low, high, self._offset
-            ),
+        plan, layout = make_plan(network)
+        workers = Workers(threads)
+        self._core = Core(network, rule, workers, plan, layout, Parameters(network, layout))
+        check_rule(network, rule)
+        self._structure = (
+            Structure(self._core, rewiring, total_steps, seed) if rewiring is not None else None
         )
-        order = self.plan.out_synapse
-        self._recurrent = Recurrent(p.weight[order], self._offset[order])
+        self._passes: Passes = self._make_passes()
+        self._classes = network.output().n
+        self._quiet = np.ones((1, int(plan.first[-1])), np.float32)
 
-    # Running
+    @property
+    def parameters(self) -> Parameters:
+        """Weights, delays and moments in plan order."""
+        return self._core.parameters
 
-    def _spread(self, n: int, task: Callable[[int, int], None]) -> None:
-        """Run task(low, high) over parts of range(n), whose cut does not matter."""
-        parts = chunks(n, self._workers.threads)
-        self._workers.run(lambda k: task(*parts[k]), len(parts))
+    def _make_passes(self) -> Passes:
+        """Return the way through a batch that the rule needs."""
+        if isinstance(self.rule, EventProp):
+            from mlgenn_delays.engines.cpu.event_passes import EventPasses
 
-    def _over_chunks(self, size: int, task: Callable[[int, int, int, Work], None]) -> int:
-        """Run task(chunk, low, high, scratch) over the chunks of a batch; return their number."""
-        parts = chunks(size, min(CHUNKS, (size + 1) // 2))
+            growing = self._structure is not None and self._structure.rule.needs_gradient
+            return EventPasses(self._core, keeps=growing)
+        from mlgenn_delays.engines.cpu.series_passes import SeriesPasses
 
-        def one(k: int) -> None:
-            work = self._work.get()
-            try:
-                task(k, *parts[k], work)
-            finally:
-                self._work.put(work)
+        return SeriesPasses(self._core)
 
-        self._workers.run(one, len(parts))
-        return len(parts)
+    def _width(self, epoch: int | None) -> float:
+        """Return the width of the delay kernel in an epoch, or after its annealing [steps]."""
+        if not isinstance(self.rule, SurrogateBPTT):
+            return 0.0
+        return self.rule.kernel.width(2**31 if epoch is None else epoch)
 
-    def _forward(self, batch: SpikeBatch, gains: np.ndarray) -> Store:
-        """Run a batch, with more memory if its spikes need it; no spike is ever left out."""
-        starts, times = batch.start.view(np.uint64), batch.time.view(np.uint32)
-        while True:
-            store = self._fit(batch)
-
-            def task(k: int, low: int, high: int, work: Work, store: Store = store) -> None:
-                forward.run_chunk(
-                    self.plan, self.parameters.weight, self._offset, self._recurrent, starts, times,
-                    gains, batch.labels, store, low, high, self._steps, work,
-                )  # fmt: skip
-
-            self._over_chunks(len(batch), task)
-            needed = int(store.needed[: len(batch)].max())
-            if needed <= self._capacity:
-                return store
-            self._capacity = max(2 * self._capacity, needed + needed // 4)
-            self._store = None
-
-    def _backward(self, batch: SpikeBatch, gains: np.ndarray, store: Store) -> None:
-        """Write the gradients summed over a batch to `_sum` (2, S)."""
-        most = min(CHUNKS, (len(batch) + 1) // 2)
-        if len(self._grads) < most:
-            self._grads = np.empty((most, *self._sum.shape), np.float32)
-        pull = self._pull(store, len(batch))
-        starts, times = batch.start.view(np.uint64), batch.time.view(np.uint32)
-
-        def task(k: int, low: int, high: int, work: Work) -> None:
-            eventprop.back_chunk(
-                self.plan, self.parameters.weight, self._offset, self._recurrent, starts, times,
-                gains, batch.labels, pull, store, low, high, self._steps, self._grads[k], work,
-            )  # fmt: skip
-
-        n = self._over_chunks(len(batch), task)
-
-        def add_up(low: int, high: int) -> None:
-            for kind in range(2):
-                optimise.sum_chunks(self._grads[:, kind], n, low, high, self._sum[kind])
-
-        self._spread(self._sum.shape[1], add_up)
-        self._sum[1] *= self.parameters.weight
-
-    def _pull(self, store: Store, size: int) -> np.ndarray:
-        """Return what the spike-count regularisation adds at each spike, (N,)."""
-        settings = self.rule.spike_count
-        mean = self._counts(store, size).sum(0) / size
-        pull = settings.strength * (mean - settings.target)
-        return pull.astype(np.float32)
-
-    def _counts(self, store: Store, size: int) -> np.ndarray:
-        """Return the spikes of every neuron, (size, N) int64; 0 for those that do not spike."""
-        counts = np.zeros((size, int(self.plan.first[-1])), np.int64)
-        for p in np.flatnonzero(self.plan.kind == SPIKING):
-            start = store.start[:size, self.plan.held[p] : self.plan.held[p] + self.plan.n[p] + 1]
-            counts[:, self.plan.first[p] : self.plan.first[p + 1]] = np.diff(start.astype(np.int64))
-        return counts
+    def _run(self, batch: Batch, gains: np.ndarray, width: float | None) -> Outcome:
+        """Run a batch that fits the network."""
+        check_batch(self.network, batch)
+        return self._passes.forward(batch, gains, width=width)
 
     def _by_population(self, per_neuron: np.ndarray) -> dict[str, np.ndarray]:
-        """Return the parts of an array (N,) that belong to LIF populations."""
-        index = {name: self.layout.names.index(name) for name in self.layout.spiking}
-        first = self.plan.first
+        """Return the parts of an array (N,) that belong to populations that spike."""
+        layout, first = self._core.layout, self._core.plan.first
+        index = {name: layout.names.index(name) for name in layout.spiking}
         return {name: per_neuron[first[p] : first[p + 1]] for name, p in index.items()}
 
-    def _gains(self, batch: SpikeBatch, epoch: int) -> np.ndarray:
+    def _gains(self, batch: Batch, epoch: int) -> np.ndarray:
         """Return what the spikes of each neuron weigh: 1, or a dropout mask an example."""
         dropout = {name: p for name, p in self.rule.dropout.items() if p > 0}
         if not dropout:
@@ -241,67 +119,106 @@ class CompiledCPU:
 
     def train_epoch(
         self,
-        batches: Iterable[SpikeBatch],
+        batches: Iterable[Batch],
         *,
         epoch: int,
         on_batch: Callable[[BatchResult], None] | None = None,
     ) -> EpochResult:
         """Learn from every batch in turn; see `engines.base.CompiledNetwork`."""
         total, correct, loss = 0, 0, 0.0
-        counts = np.zeros(int(self.plan.first[-1]), np.int64)
+        counts = np.zeros(int(self._core.plan.first[-1]), np.int64)
+        grown = self._structure.grown if self._structure else 0
         for batch in batches:
-            gains = self._gains(batch, epoch)
-            store = self._forward(batch, gains)
-            size = len(batch)
-            batch_loss = float(store.loss[:size].sum(dtype=np.float64))
-            hits = int((store.logits[:size].argmax(1) == batch.labels).sum())
-            batch_counts = self._counts(store, size).sum(0)
-            if not np.isfinite(batch_loss):
-                raise DivergedError("the loss is not finite")
-            self._backward(batch, gains, store)
-            self._update(size)
+            outcome, size = self._learn(batch, epoch), len(batch)
+            hits = int((outcome.logits.argmax(1) == batch.labels).sum())
+            batch_loss = float(outcome.loss.sum(dtype=np.float64))
+            batch_counts = outcome.counts.sum(0)
             total, correct, loss = total + size, correct + hits, loss + batch_loss
             counts += batch_counts
             if on_batch is not None:
                 spikes = self._mean_spikes(batch_counts, size)
                 on_batch(BatchResult(batch_loss / size, hits, size, spikes))
         if total:
-            self._revive(counts)
+            self._end_epoch(counts)
         p = self.parameters
         if not (np.isfinite(p.weight).all() and np.isfinite(p.delay).all()):
             raise DivergedError("weights or delays are not finite")
         silent = {n: int((c == 0).sum()) for n, c in self._by_population(counts).items()}
         n = max(1, total)
-        return EpochResult(loss / n, correct / n, total, self._mean_spikes(counts, n), silent)
+        return EpochResult(
+            loss / n, correct / n, total, self._mean_spikes(counts, n), silent,
+            self._structure.grown - grown if self._structure else None,
+        )  # fmt: skip
+
+    def _learn(self, batch: Batch, epoch: int) -> Outcome:
+        """Run a batch, make an optimiser step and a rewiring pass if one is due."""
+        gains, width = self._gains(batch, epoch), self._width(epoch)
+        outcome = self._run(batch, gains, width)
+        if not np.isfinite(outcome.loss).all():
+            raise DivergedError("the loss is not finite")
+        by_weight, by_delay = self._passes.backward(batch, gains)
+        structure, step = self._structure, self.parameters.step
+        if structure is not None and structure.wants(step):
+            structure.observe(self._passes, batch, gains, width)
+        self._passes.keep_statistics(len(batch))
+        self._update(by_weight, by_delay, len(batch))
+        if structure is not None:
+            structure.after_step(self._passes, step + 1)
+        return outcome
+
+    def _end_epoch(self, counts: np.ndarray) -> None:
+        """Do what is due once an epoch."""
+        self._revive(counts)
+        if self._structure is not None:
+            self._structure.after_epoch(self._passes, self.parameters.step)
 
     def _mean_spikes(self, counts: np.ndarray, examples: int) -> dict[str, float]:
-        """Return mean spikes a neuron and example, by LIF population."""
+        """Return mean spikes a neuron and example, by population that spikes."""
         return {
             name: float(own.mean()) / examples for name, own in self._by_population(counts).items()
         }
 
-    def _update(self, size: int) -> None:
-        """Make one optimiser step from the gradients in `_sum`."""
-        p = self.parameters
+    def _update(self, by_weight: np.ndarray, by_delay: np.ndarray, size: int) -> None:
+        """Make one optimiser step from gradients summed over a batch."""
+        p, spread = self.parameters, self._core.spread
         if self.rule.weights is not None:
+            strength = np.float32(self.rule.l1 * size)
+            if strength:
+                spread(
+                    len(p.weight),
+                    lambda low, high: optimise.add_l1(
+                        by_weight, p.weight, p.sign, strength, low, high
+                    ),
+                )
             self._adam(
-                self.rule.weights, p.weight, self._sum[0], p.weight_first, p.weight_second, size
+                self.rule.weights, p.weight, by_weight, p.weight_first, p.weight_second, size
             )
+            spread(
+                len(p.weight), lambda low, high: optimise.keep_signs(p.weight, p.sign, low, high)
+            )
+            self._update_norms(self.rule.weights, size)
         if self.rule.delays is not None and p.learnable.any():
-            gradient = self._delay_gradient()
+            gradient = self._delay_gradient(by_delay)
             self._adam(self.rule.delays, p.delay, gradient, p.delay_first, p.delay_second, size)
-            self._spread(
-                len(p.delay), lambda low, high: optimise.clamp(p.delay, p.highest, low, high)
-            )
+            spread(len(p.delay), lambda low, high: optimise.clamp(p.delay, p.highest, low, high))
         p.step += 1
-        self._round_delays()
+        self._passes.refresh()
 
-    def _delay_gradient(self) -> np.ndarray:
+    def _update_norms(self, settings: Adam, size: int) -> None:
+        """Make one optimiser step of the normalisations' gains and offsets."""
+        for norm in self.parameters.norms.values():
+            for key in ("gain", "offset"):
+                value, gradient = getattr(norm, key), getattr(norm, f"by_{key}")
+                first, second = getattr(norm, f"{key}_first"), getattr(norm, f"{key}_second")
+                self._adam(replace(settings, clip=None), value, gradient, first, second, size)
+            np.maximum(norm.gain, 0, out=norm.gain)
+
+    def _delay_gradient(self, by_delay: np.ndarray) -> np.ndarray:
         """Return the gradient of the delay parameters, (D,) float32, from that of synapses."""
         p = self.parameters
         if p.per_synapse:
-            return self._sum[1]
-        gradient = np.bincount(self.layout.delay_of, self._sum[1], len(p.delay))
+            return by_delay
+        gradient = np.bincount(self._core.layout.delay_of, by_delay, len(p.delay))
         return (gradient * p.learnable).astype(np.float32)
 
     def _adam(
@@ -322,7 +239,7 @@ class CompiledCPU:
             scale *= settings.clip / norm
         step = self.parameters.step
         rate = settings.learning_rate * settings.schedule.factor(step, self.total_steps)
-        self._spread(
+        self._core.spread(
             len(value),
             lambda low, high: optimise.adam(
                 value, gradient, first, second, scale, rate, settings.beta1, settings.beta2,
@@ -334,26 +251,27 @@ class CompiledCPU:
         """Raise the feed-forward input weights of neurons that were silent all epoch."""
         if self.rule.revive == 0 or self.rule.weights is None:
             return
-        silent = self._by_population(counts == 0)
+        p, silent = self.parameters, self._by_population(counts == 0)
         for name, projection in self.network.projections.items():
             if projection.target in silent and not projection.recurrent:
-                weight = self.parameters.take("weight", name)
+                weight = p.take("weight", name)
                 weight[silent[projection.target][projection.post]] += np.float32(self.rule.revive)
-                self.parameters.put("weight", name, weight)
+                p.put("weight", name, weight)
+        optimise.keep_signs(p.weight, p.sign, 0, len(p.weight))
+        self._passes.refresh()
 
     # Asking
 
-    def evaluate(self, batches: Iterable[SpikeBatch]) -> Evaluation:
+    def evaluate(self, batches: Iterable[Batch]) -> Evaluation:
         """Answer every batch; see `engines.base.CompiledNetwork`."""
-        counts = np.zeros(int(self.plan.first[-1]), np.int64)
+        counts = np.zeros(int(self._core.plan.first[-1]), np.int64)
         logits, labels, loss = [], [], 0.0
         for batch in batches:
-            store = self._forward(batch, self._quiet)
-            size = len(batch)
-            loss += float(store.loss[:size].sum(dtype=np.float64))
-            logits.append(store.logits[:size].copy())
+            outcome = self._run(batch, self._quiet, None)
+            loss += float(outcome.loss.sum(dtype=np.float64))
+            logits.append(outcome.logits.copy())
             labels.append(batch.labels)
-            counts += self._counts(store, size).sum(0)
+            counts += outcome.counts.sum(0)
         if not labels:
             raise InputError("there is no example to evaluate")
         answers, truth = np.concatenate(logits), np.concatenate(labels)
@@ -369,54 +287,108 @@ class CompiledCPU:
             silent={k: int((c == 0).sum()) for k, c in self._by_population(counts).items()},
         )
 
-    def gradients(self, batch: SpikeBatch) -> Gradients:
+    def gradients(self, batch: Batch, *, epoch: int | None = None) -> Gradients:
         """Return the gradients of one batch; see `engines.base.CompiledNetwork`."""
-        store = self._forward(batch, self._quiet)
-        self._backward(batch, self._quiet, store)
-        mean = self._sum[0] / np.float32(len(batch))
-        delay = self._delay_gradient() / np.float32(len(batch))
-        mean *= self.rule.weights is not None
-        delay *= self.rule.delays is not None
-        names, take = self.layout.projections, self.parameters.take
+        outcome = self._run(batch, self._quiet, self._width(epoch))
+        by_weight, by_delay = self._passes.backward(batch, self._quiet)
+        size = np.float32(len(batch))
+        mean = by_weight / size * (self.rule.weights is not None)
+        delay = self._delay_gradient(by_delay) / size * (self.rule.delays is not None)
+        names, take = self._core.layout.projections, self.parameters.take
+        norms = self.parameters.norms.items()
         return Gradients(
-            loss=float(store.loss[: len(batch)].mean()),
+            loss=float(outcome.loss.mean()),
             weight={name: take("weight", name, mean) for name in names},
             delay={name: take("delay", name, delay) for name in names},
+            gain={name: norm.by_gain / size for name, norm in norms},
+            offset={name: norm.by_offset / size for name, norm in norms},
         )
 
-    def record(self, batch: SpikeBatch) -> Recording:
+    def candidates(
+        self, batch: Batch, projection: str, delay: np.ndarray | None = None,
+        *, epoch: int | None = None,
+    ) -> np.ndarray:  # fmt: skip
+        """Return candidate gradients of one batch; see `engines.base.CompiledNetwork`."""
+        if projection not in self.network.projections:
+            known = ", ".join(self.network.projections)
+            raise InputError(f"there is no projection {projection!r}; known: {known}")
+        width = self._width(epoch)
+        self._run(batch, self._quiet, width)
+        self._passes.backward(batch, self._quiet)
+        summed = candidate_gradients(
+            self._core, self._passes, batch, self._quiet, projection, width,
+            None if delay is None else np.asarray(delay) / self.network.dt,
+        )  # fmt: skip
+        return summed / np.float32(len(batch))
+
+    def record(self, batch: Batch) -> Recording:
         """Return all spikes and output voltages; see `engines.base.CompiledNetwork`."""
         unlabelled = replace(batch, labels=np.zeros(len(batch), np.int64))
-        store, size = self._forward(unlabelled, self._quiet), len(batch)
-        start, time = {}, {}
-        for name in self.layout.spiking:
-            p = self.layout.names.index(name)
-            entries = slice(self.plan.held[p], self.plan.held[p] + self.plan.n[p] + 1)
-            own = store.start[:size, entries].astype(np.int64)
-            kept = [store.time[s[0] : s[-1]] for s in own]
-            time[name] = np.concatenate(kept).astype(np.int32)
-            sizes = own[:, -1] - own[:, 0]
-            base = np.cumsum(sizes) - sizes
-            start[name] = own - own[:, :1] + base[:, None]
-        return Recording(start, time, store.voltage[:size].copy(), store.logits[:size].copy())
+        self._run(unlabelled, self._quiet, None)
+        return self._passes.recording(unlabelled)
 
     # State
 
     def pull(self) -> Network:
-        """Copy weights and delays into `network` and return it."""
+        """Copy what was learned into `network` and return it."""
         self.parameters.write(self.network)
         return self.network
 
     def push(self, network: Network) -> None:
-        """Take weights and delays from a network of the same structure."""
+        """Take what was learned from a network of the same populations and projections."""
+        for name, own in self.network.projections.items():
+            if name not in network.projections:
+                raise InputError(f"the network must have a projection {name!r}")
+            other = network.projections[name]
+            if other.n_synapses != own.n_synapses:
+                raise InputError(
+                    f"projection {name!r} must have {own.n_synapses} synapses, "
+                    f"got {other.n_synapses}"
+                )
+        self._take_structure(
+            {
+                f"{name}/{key}": getattr(p, key)
+                for name, p in network.projections.items()
+                for key in _STRUCTURE
+                if getattr(p, key) is not None
+            }
+        )
         self.parameters.read(network)
-        self._steps = 0
+        self._passes.refresh()
+
+    def _take_structure(self, arrays: dict[str, np.ndarray]) -> None:
+        """Take up which synapses there are, by ``projection/key``."""
+        changed = False
+        for name, projection in self.network.projections.items():
+            for key in _STRUCTURE:
+                own, new = getattr(projection, key), arrays.get(f"{name}/{key}")
+                if own is None or new is None or np.array_equal(own, new):
+                    continue
+                setattr(projection, key, new.astype(own.dtype))
+                changed = True
+        if changed:
+            core, populations = self._core, self.network.populations
+            for projection in self.network.projections.values():
+                projection.check(populations[projection.source].n, populations[projection.target].n)
+            core.plan, core.layout = make_plan(self.network)
+            core.parameters = Parameters(self.network, core.layout)
 
     def state(self) -> dict[str, Any]:
         """Return parameters, moments and step; see `engines.base.CompiledNetwork`."""
-        return self.parameters.state()
+        arrays = self.parameters.state()
+        if self._structure is not None:
+            for name, projection in self.network.projections.items():
+                for key in _STRUCTURE:
+                    if getattr(projection, key) is not None:
+                        arrays[f"{name}/{key}"] = getattr(projection, key).copy()
+            arrays |= self._structure.state()
+        return arrays
 
     def load_state(self, state: dict[str, np.ndarray]) -> None:
         """Take up a state; see `engines.base.CompiledNetwork`."""
+        if self._structure is not None:
+            self._take_structure(state)
         self.parameters.load_state(state)
-        self._steps = 0
+        if self._structure is not None:
+            self._structure.load_state(state)
+        self._passes.refresh()

@@ -105,7 +105,7 @@ def fed_back(plan, p, recurrent, gain, i, t, adjoint):
     """Return G of a spike of neuron i in step t over the synapses of its own population."""
     total = np.float32(0.0)
     for q in range(len(plan.target)):
-        if plan.target[q] == p and plan.out_first[q] >= 0:
+        if plan.target[q] == p and plan.feeds_back[q]:
             first = plan.out_first[q] + i
             both = adjoint[plan.group[q]]
             for k in range(plan.out[first], plan.out[first + 1]):
@@ -180,9 +180,21 @@ def back_block(
 
 
 @kernel
+def keep_adjoint(plan, frame, p, low, lanes, e, steps, work, kept):
+    """Copy r of neurons low..low+lanes-1 of population p to `Series.adjoint`, if it has room."""
+    if kept.shape[1] == 0:
+        return
+    for g in range(plan.groups[p]):
+        for k in range(lanes):
+            at = (e * frame.neurons + frame.neuron_row[p] + low + k) * frame.length
+            for t in range(steps):
+                kept[g, at + t] = work.adjoint[g, k, t, 0]
+
+
+@kernel
 def back_example(
-    plan, weight, offset, recurrent, start, time, gain, label, pull, store, e, steps, fresh,
-    grads, work,
+    plan, frame, weight, offset, recurrent, start, time, gain, label, pull, store, e, steps, fresh,
+    grads, work, kept,
 ):  # fmt: skip
     """Add the gradients of one example to grads (2, S): weights, and delays before times w."""
     base = np.uint64(e * (len(store.time) // len(store.needed)))
@@ -197,6 +209,7 @@ def back_example(
         for low in range(0, n, block):
             high = min(low + block, n)
             back_block(plan, p, recurrent, gain, own, low, high - low, store, e, base, steps, work)
+            keep_adjoint(plan, frame, p, low, high - low, e, steps, work, kept)
             for q in range(len(plan.target)):
                 if plan.target[q] != p:
                     continue
@@ -205,19 +218,22 @@ def back_example(
                 adjoint = work.adjoint[plan.group[q]]
                 collect(source, synapses, low, high, adjoint, fresh, grads[0], grads[1])
                 # A recurrent spike's share is taken while its adjoints run (`fed_back`).
-                if plan.kind[plan.source[q]] != INPUT and plan.out_first[q] < 0:
+                if plan.kind[plan.source[q]] != INPUT and not plan.feeds_back[q]:
                     pull_back(source, synapses, low, high, adjoint, base, work.outgoing)
 
 
 @kernel
 def back_chunk(
-    plan, weight, offset, recurrent, starts, time, gains, labels, pull, store, low, high, steps,
-    grads, work,
+    plan, frame, weight, offset, recurrent, starts, time, gains, labels, pull, store, low, high,
+    steps, grads, work, kept,
 ):  # fmt: skip
-    """Write the summed gradients of examples low..high-1 to grads (2, S)."""
+    """Write the summed gradients of examples low..high-1 to grads (2, S).
+
+    Adjoints of inSyn go to ``kept``, `Series.adjoint`, unless it has no room.
+    """
     for e in range(low, high):
         gain = gains[e if len(gains) > 1 else 0]
         back_example(
-            plan, weight, offset, recurrent, starts[e], time, gain, labels[e], pull, store, e,
-            steps, e == low, grads, work,
+            plan, frame, weight, offset, recurrent, starts[e], time, gain, labels[e], pull, store,
+            e, steps, e == low, grads, work, kept,
         )  # fmt: skip

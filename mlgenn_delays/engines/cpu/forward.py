@@ -17,18 +17,31 @@ from mlgenn_delays.engines.cpu.synapses import scatter, source_of, synapses_of
 def arrive(plan, p, weight, offset, start, time, gain, store, e, low, high, rows):
     """Add what arrives over every feed-forward projection onto neurons low..high-1 of p."""
     for q in range(len(plan.target)):
-        if plan.target[q] == p and plan.out_first[q] < 0:
+        if plan.target[q] == p and not plan.feeds_back[q]:
             source = source_of(plan, q, start, time, gain, store, e)
             synapses = synapses_of(plan, q, weight, offset)
             scatter(source, synapses, low, high, rows[plan.group[q]])
 
 
 @kernel
-def filter_currents(plan, p, low, steps, work):
+def driven(frame, current, p, e, k, steps):
+    """Return the current (T,) that a `CurrentInput` brings to neuron k of p, empty if none does."""
+    if len(current) == 0:
+        return current
+    at = (e * frame.neurons + frame.neuron_row[p] + k) * frame.length
+    return current[at : at + steps]
+
+
+@kernel
+def filter_currents(plan, frame, p, low, current, e, steps, work):
     """Turn the arrivals of `LANES` neurons into their synaptic currents, bias included."""
     bias = plan.bias[plan.first[p] + low :]
     for k in range(LANES):
         work.current[k, :steps] = bias[k] if k < len(bias) else np.float32(0.0)
+        if low + k < plan.n[p]:
+            own = driven(frame, current, p, e, low + k, steps)
+            for t in range(len(own)):
+                work.current[k, t] += own[t]
     for g in range(plan.groups[p]):
         decay, scale = plan.decay[p, g], plan.scale[p, g]
         rows, inner = work.rows[g], np.zeros(LANES, np.float32)
@@ -85,7 +98,7 @@ def integrate_readout(plan, p, current, steps, voltage):
 def feed_back(plan, p, recurrent, gain, i, t, rows):
     """Add the arrivals that a spike of neuron i in step t causes within its own population."""
     for q in range(len(plan.target)):
-        if plan.target[q] == p and plan.out_first[q] >= 0:
+        if plan.target[q] == p and plan.feeds_back[q]:
             first = plan.out_first[q] + i
             out = rows[plan.group[q]]
             for k in range(plan.out[first], plan.out[first + 1]):
@@ -94,7 +107,7 @@ def feed_back(plan, p, recurrent, gain, i, t, rows):
 
 
 @kernel
-def integrate_recurrent(plan, p, recurrent, gain, steps, work):
+def integrate_recurrent(plan, frame, p, recurrent, gain, current, e, steps, work):
     """Run a recurrent LIF population through the trial, step by step."""
     n, hold, alpha, v_thresh = plan.n[p], plan.refractory[p], plan.alpha[p], plan.v_thresh[p]
     beta, flattest = np.float32(1.0) - alpha, FLATTEST * v_thresh
@@ -108,6 +121,11 @@ def integrate_recurrent(plan, p, recurrent, gain, steps, work):
             for g in range(plan.groups[p]):
                 settle_all(inner[g])
         total[:] = bias[:n]
+        if len(current) > 0:
+            for k in range(n):
+                total[k] += current[
+                    (e * frame.neurons + frame.neuron_row[p] + k) * frame.length + t
+                ]
         for g in range(plan.groups[p]):
             decay, scale, rows, x = plan.decay[p, g], plan.scale[p, g], work.rows[g], inner[g]
             for k in range(np.uint64(n)):
@@ -150,7 +168,8 @@ def keep_spikes(work, lanes, entry, limit, at, store, e):
 
 @kernel
 def run_population(
-    plan, p, weight, offset, recurrent, start, time, gain, store, e, at, limit, steps, work
+    plan, frame, p, weight, offset, recurrent, start, time, gain, current, store, e, at, limit,
+    steps, work,
 ):  # fmt: skip
     """Run population p in example e; return where the next spikes go in the store."""
     n = plan.n[p]
@@ -163,24 +182,26 @@ def run_population(
         work.rows[: plan.groups[p], :lanes] = 0.0
         arrive(plan, p, weight, offset, start, time, gain, store, e, low, low + lanes, work.rows)
         if plan.recurrent[p]:
-            integrate_recurrent(plan, p, recurrent, gain, steps, work)
+            integrate_recurrent(plan, frame, p, recurrent, gain, current, e, steps, work)
         else:
-            filter_currents(plan, p, low, steps, work)
+            filter_currents(plan, frame, p, low, current, e, steps, work)
             for k in range(lanes):
-                current = work.current[k]
+                own = work.current[k]
                 if spiking:
                     work.counts[k] = integrate_spiking(
-                        plan, p, current, steps, work.time[k], work.slope[k], work.release[k]
+                        plan, p, own, steps, work.time[k], work.slope[k], work.release[k]
                     )
                 else:
-                    integrate_readout(plan, p, current, steps, store.voltage[e, low + k])
+                    integrate_readout(plan, p, own, steps, store.voltage[e, low + k])
         if spiking:
             at = keep_spikes(work, lanes, plan.held[p] + low, limit, at, store, e)
     return at
 
 
 @kernel
-def run_example(plan, weight, offset, recurrent, start, time, gain, label, store, e, steps, work):
+def run_example(
+    plan, frame, weight, offset, recurrent, start, time, gain, label, current, store, e, steps, work
+):  # fmt: skip
     """Run one example: its spikes, output voltages, logits and loss go to row e of the store."""
     capacity = len(store.time) // len(store.needed)
     at = e * capacity
@@ -188,8 +209,8 @@ def run_example(plan, weight, offset, recurrent, start, time, gain, label, store
     for p in range(len(plan.kind)):
         if plan.kind[p] != INPUT and at <= limit:
             at = run_population(
-                plan, p, weight, offset, recurrent, start, time, gain, store, e, at, limit,
-                steps, work,
+                plan, frame, p, weight, offset, recurrent, start, time, gain, current, store, e, at,
+                limit, steps, work,
             )  # fmt: skip
     store.needed[e] = at - e * capacity
     if at <= limit:
@@ -199,12 +220,13 @@ def run_example(plan, weight, offset, recurrent, start, time, gain, label, store
 
 @kernel
 def run_chunk(
-    plan, weight, offset, recurrent, starts, time, gains, labels, store, low, high, steps, work
+    plan, frame, weight, offset, recurrent, starts, time, gains, labels, current, store, low, high,
+    steps, work,
 ):  # fmt: skip
-    """Run examples low..high-1 of a batch."""
+    """Run examples low..high-1 of a batch; ``current`` is `Series.current`, or empty."""
     for e in range(low, high):
         gain = gains[e if len(gains) > 1 else 0]
         run_example(
-            plan, weight, offset, recurrent, starts[e], time, gain, labels[e], store, e, steps,
-            work,
+            plan, frame, weight, offset, recurrent, starts[e], time, gain, labels[e], current,
+            store, e, steps, work,
         )  # fmt: skip

@@ -59,3 +59,22 @@ def round_delays(delay, delay_of, highest, steps, low, high, offset):
         bound = min(highest[d], np.float32(steps))
         whole = np.floor(min(max(delay[d], np.float32(0.0)), bound) + np.float32(0.5))
         offset[s] = np.uint32(1 + np.int64(whole))
+
+
+@kernel
+def keep_signs(weight, sign, low, high):
+    """Make 0 of weights low..high-1 that crossed to the wrong side of their sign, if they have one.
+
+    A weight never acts with the sign it may not have.
+    """
+    for s in range(low, high):
+        if weight[s] * sign[s] < 0.0:
+            weight[s] = 0.0
+
+
+@kernel
+def add_l1(gradient, weight, sign, strength, low, high):
+    """Add the gradient of strength times the sum of magnitudes to a gradient (S,)."""
+    for s in range(low, high):
+        towards = np.float32(sign[s]) if sign[s] != 0 else np.sign(weight[s])
+        gradient[s] += strength * towards

@@ -6,7 +6,33 @@ from mlgenn_delays.engines.cpu.plan import Layout
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.network import Network
 
-_FIELDS = ("weight", "weight_first", "weight_second", "delay", "delay_first", "delay_second")
+FIELDS = ("weight", "weight_first", "weight_second", "delay", "delay_first", "delay_second")
+_MOMENTS = ("gain_first", "gain_second", "offset_first", "offset_second")
+_NORM_FIELDS = ("mean", "variance", "gain", "offset", *_MOMENTS)
+
+
+class Norm:
+    """A population's normalisation while it is learned, arrays (n,) float32.
+
+    Attributes:
+        mean: Running mean.
+        variance: Running variance.
+        gain: See `network.normalisation`; Adam's moments are ``gain_first``, ``gain_second``.
+        offset: Likewise.
+        by_gain: Gradient of the last batch, summed over it.
+        by_offset: Likewise.
+    """
+
+    mean: np.ndarray
+    variance: np.ndarray
+    gain: np.ndarray
+    offset: np.ndarray
+    by_gain: np.ndarray
+    by_offset: np.ndarray
+
+    def __init__(self, n: int) -> None:
+        for key in (*_NORM_FIELDS, "by_gain", "by_offset"):
+            setattr(self, key, np.zeros(n, np.float32))
 
 
 class Parameters:
@@ -19,6 +45,8 @@ class Parameters:
     Attributes:
         highest: (D,) largest delay [steps].
         learnable: (D,) whether a delay may be learned (not those of granularity "fixed").
+        sign: (S,) int8 -1 or 1 where a weight must keep its sign, else 0.
+        norms: Normalisation by population.
         step: Optimiser steps made so far.
     """
 
@@ -29,6 +57,10 @@ class Parameters:
         delays = sum(network.projections[p].n_delays() for p in layout.projections)
         self.weight, self.weight_first, self.weight_second = np.zeros((3, synapses), np.float32)
         self.delay, self.delay_first, self.delay_second = np.zeros((3, delays), np.float32)
+        self.sign = np.zeros(synapses, np.int8)
+        self.norms = {
+            p.name: Norm(p.n) for p in network.populations.values() if p.normalisation is not None
+        }
         self.highest = np.zeros(delays, np.float32)
         self.learnable = np.zeros(delays, bool)
         self.per_synapse = True
@@ -57,6 +89,14 @@ class Parameters:
                 )
             self.put("weight", name, projection.weight)
             self.put("delay", name, projection.delay / network.dt)
+            signs = projection.sign
+            self.sign[own] = 0 if signs is None else signs[self.layout.csr[name]]
+        for name, norm in self.norms.items():
+            source = network.populations[name].normalisation
+            if source is None:
+                raise InputError(f"population {name!r} must have a normalisation, got none")
+            for key in ("mean", "variance", "gain", "offset"):
+                getattr(norm, key)[:] = getattr(source, key)
 
     def write(self, network: Network) -> None:
         """Copy weights and delays into the network."""
@@ -65,10 +105,17 @@ class Parameters:
             projection.weight = self.take("weight", name)
             delay = self.take("delay", name).astype(np.float64) * network.dt
             projection.delay = np.clip(delay, 0.0, projection.max_delay)
+        for name, norm in self.norms.items():
+            target = network.populations[name].normalisation
+            assert target is not None
+            for key in ("mean", "variance", "gain", "offset"):
+                setattr(target, key, getattr(norm, key).copy())
 
     def state(self) -> dict[str, np.ndarray]:
         """Return everything, by ``projection/field`` in CSR order, and the step."""
-        arrays = {f"{n}/{f}": self.take(f, n) for n in self.layout.projections for f in _FIELDS}
+        arrays = {f"{n}/{f}": self.take(f, n) for n in self.layout.projections for f in FIELDS}
+        for name, norm in self.norms.items():
+            arrays |= {f"{name}/normalisation/{f}": getattr(norm, f).copy() for f in _NORM_FIELDS}
         arrays["step"] = np.array([self.step], np.int64)
         return arrays
 
@@ -88,8 +135,11 @@ class Parameters:
                     "it is of another network"
                 )
         for name in self.layout.projections:
-            for field in _FIELDS:
+            for field in FIELDS:
                 self.put(field, name, state[f"{name}/{field}"])
+        for name, norm in self.norms.items():
+            for field in _NORM_FIELDS:
+                getattr(norm, field)[:] = state[f"{name}/normalisation/{field}"]
         self.step = int(state["step"][0])
 
     def take(self, field: str, name: str, source: np.ndarray | None = None) -> np.ndarray:

@@ -12,16 +12,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mlgenn_delays.errors import InputError
-from mlgenn_delays.network import (
-    LIF,
-    Exponential,
-    LeakyIntegrator,
-    Network,
-    Projection,
-    SpikeInput,
-)
-from mlgenn_delays.network.models import READOUTS
+from mlgenn_delays.network import LIF, Exponential, Network, Projection, SeedLI, SeedLIF
+from mlgenn_delays.network.models import READOUTS, OutputModel, SpikingModel
 
 INPUT, SPIKING, READOUT = 0, 1, 2
 
@@ -34,7 +26,9 @@ class Plan(NamedTuple):
         n: (P,) neurons.
         first: (P+1,) index of each population's first neuron.
         held: (P,) index of each spiking population's first entry in a row of `Store.start`.
-        alpha: (P,) exp(-dt/tau_mem).
+        alpha: (P,) what of V is left after a step: exp(-dt/tau_mem), or 1 - dt/tau_mem.
+        beta: (P,) what of the current goes into V: 1 - alpha, or 1.
+        seed: (P,) whether V is tested before it moves (`SeedLIF`).
         v_thresh: (P,) threshold.
         refractory: (P,) steps in which V stays after a spike.
         tau_mem: (P,) [steps].
@@ -50,9 +44,10 @@ class Plan(NamedTuple):
         dense: (Q,) whether every pair has a synapse.
         row: Synapses of postsynaptic neuron j: ``row[row_first + j]:row[row_first + j + 1]``.
         pre: (S,) presynaptic neuron within its population.
-        out_first: (Q,) where a recurrent projection's (n_pre+1) entries of `out` begin, or -1.
+        feeds_back: (Q,) whether the projection is recurrent.
+        out_first: (Q,) where the (n_pre+1) entries of `out` begin, for a source that spikes.
         out: Outgoing synapses of neuron i as indices of `out_synapse`.
-        out_synapse: Synapse index of each outgoing synapse of recurrent projections.
+        out_synapse: Synapse index of each outgoing synapse of the populations that spike.
         out_post: Postsynaptic neuron of the same.
         readout: Index into `READOUTS`.
     """
@@ -62,6 +57,8 @@ class Plan(NamedTuple):
     first: np.ndarray
     held: np.ndarray
     alpha: np.ndarray
+    beta: np.ndarray
+    seed: np.ndarray
     v_thresh: np.ndarray
     refractory: np.ndarray
     tau_mem: np.ndarray
@@ -77,6 +74,7 @@ class Plan(NamedTuple):
     dense: np.ndarray
     row: np.ndarray
     pre: np.ndarray
+    feeds_back: np.ndarray
     out_first: np.ndarray
     out: np.ndarray
     out_synapse: np.ndarray
@@ -114,14 +112,10 @@ def make_plan(network: Network) -> tuple[Plan, Layout]:
     """Flatten a network.
 
     Raises:
-        InputError: The engine cannot run it: no single spike input, no single readout, a circle
-            of populations.
+        InputError: The engine cannot run it: no single input, no single readout, a circle of
+            populations.
     """
-    if not isinstance(network.input().model, SpikeInput):
-        raise InputError(
-            "the cpu engine must have a SpikeInput for its data, got a CurrentInput; "
-            "encode the values as spikes"
-        )
+    network.input()
     order = network.order()
     names = [p.name for p in order]
     populations = _populations(network, names)
@@ -137,7 +131,7 @@ def synapse_groups(network: Network, name: str) -> list[object]:
 def _populations(network: Network, names: list[str]) -> dict[str, Any]:
     """Return the fields of a plan that describe populations."""
     readout = network.output().model
-    assert isinstance(readout, LeakyIntegrator)
+    assert isinstance(readout, OutputModel)
     dt, models = network.dt, [network.populations[name].model for name in names]
     kinds = [_kind(m) for m in models]
     n = np.array([m.n for m in models], np.int64)
@@ -150,14 +144,18 @@ def _populations(network: Network, names: list[str]) -> dict[str, Any]:
                 decay[p, g] = np.exp(-dt / synapse.tau_syn)
                 scale[p, g] = synapse.tau_syn / dt * -np.expm1(-dt / synapse.tau_syn)
     sizes = np.where(np.array(kinds) == SPIKING, n + 1, 0)
-    tau_mem = np.array([getattr(m, "tau_mem", 1.0) for m in models])
+    tau_mem = np.array([getattr(m, "tau_mem", dt) for m in models])
+    euler = np.array([isinstance(m, SeedLIF | SeedLI) for m in models])
+    alpha = np.where(euler, 1.0 - dt / tau_mem, np.exp(-dt / tau_mem)).astype(np.float32)
     refractory = [m.refractory_steps(dt) if isinstance(m, LIF) else 0 for m in models]
     return {
         "kind": np.array(kinds, np.int64),
         "n": n,
         "first": np.concatenate([[0], np.cumsum(n)]).astype(np.int64),
         "held": (np.cumsum(sizes) - sizes).astype(np.int64),
-        "alpha": np.exp(-dt / tau_mem).astype(np.float32),
+        "alpha": alpha,
+        "beta": np.where(euler, np.float32(1.0), np.float32(1.0) - alpha).astype(np.float32),
+        "seed": np.array([isinstance(m, SeedLIF) for m in models]),
         "v_thresh": np.array([getattr(m, "v_thresh", np.inf) for m in models], np.float32),
         "refractory": np.array(refractory, np.int64),
         "tau_mem": (tau_mem / dt).astype(np.float32),
@@ -171,9 +169,9 @@ def _populations(network: Network, names: list[str]) -> dict[str, Any]:
 
 def _kind(model: object) -> int:
     """Return what a population is to the kernels."""
-    if isinstance(model, LIF):
+    if isinstance(model, SpikingModel):
         return SPIKING
-    return READOUT if isinstance(model, LeakyIntegrator) else INPUT
+    return READOUT if isinstance(model, OutputModel) else INPUT
 
 
 def _projections(network: Network, names: list[str]) -> tuple[dict[str, Any], Layout]:
@@ -191,7 +189,7 @@ def _projections(network: Network, names: list[str]) -> tuple[dict[str, Any], La
         pres.append(pre[permutation])
         row_first.append(row_at)
         row_at += n_post + 1
-        if p.recurrent:
+        if isinstance(network.populations[p.source].model, SpikingModel):
             position = np.empty(s, np.int64)
             position[permutation] = np.arange(s)
             outs.append(out_synapse_at + p.indptr)
@@ -222,12 +220,13 @@ def _projections(network: Network, names: list[str]) -> tuple[dict[str, Any], La
         "dense": np.array([_dense(network, p) for p in ordered], bool),
         "row": _join(rows, np.uint64),
         "pre": _join(pres, np.uint32),
+        "feeds_back": np.array([p.recurrent for p in ordered], bool),
         "out_first": np.array(out_first, np.int64),
         "out": _join(outs, np.uint64),
         "out_synapse": _join(out_synapses, np.uint64),
         "out_post": _join(out_posts, np.uint32),
     }
-    spiking = [n for n in names if isinstance(network.populations[n].model, LIF)]
+    spiking = [n for n in names if isinstance(network.populations[n].model, SpikingModel)]
     layout = Layout(
         names=names,
         spiking=spiking,

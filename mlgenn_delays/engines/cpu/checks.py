@@ -1,0 +1,66 @@
+"""What the engine refuses, with the reason and what works instead."""
+
+from mlgenn_delays.data.types import Batch, CurrentBatch
+from mlgenn_delays.errors import InputError
+from mlgenn_delays.learning import EventProp, Rule
+from mlgenn_delays.network import CurrentInput, Delta, Network
+
+
+def check_rule(network: Network, rule: Rule) -> None:
+    """Refuse what a rule cannot learn.
+
+    Raises:
+        InputError: As said.
+    """
+    if isinstance(rule, EventProp):
+        _check_eventprop(network, rule)
+    names = [p.name for p in network.spiking()]
+    for name in rule.dropout:
+        if name not in names:
+            raise InputError(
+                f"dropout must name populations that spike ({', '.join(names)}), got {name!r}"
+            )
+
+
+def _check_eventprop(network: Network, rule: EventProp) -> None:
+    """Refuse a network that EventProp cannot run."""
+    instead = "take SurrogateBPTT"
+    for projection in network.projections.values():
+        if isinstance(projection.synapse, Delta) and (rule.weights or rule.delays):
+            raise InputError(
+                f"EventProp must have Exponential synapses, got Delta on {projection.name!r}; "
+                f"give it Exponential(tau_syn), or {instead}"
+            )
+    for population in network.populations.values():
+        kind = type(population.model).__name__
+        if kind in ("SeedLIF", "SeedLI"):
+            raise InputError(
+                f"EventProp must have LIF and LeakyIntegrator populations, got {kind} for "
+                f"{population.name!r}; {instead}"
+            )
+        if population.normalisation is not None:
+            raise InputError(
+                f"EventProp must have populations without normalisation, got {population.name!r}; "
+                f"{instead}"
+            )
+
+
+def check_batch(network: Network, batch: Batch) -> None:
+    """Refuse a batch that does not fit a network.
+
+    Raises:
+        InputError: As said.
+    """
+    source, classes = network.input(), network.output().n
+    currents = isinstance(batch, CurrentBatch)
+    if currents != isinstance(source.model, CurrentInput):
+        wanted, got = ("currents", "spikes") if not currents else ("spikes", "currents")
+        raise InputError(
+            f"the data must be {wanted} for the {type(source.model).__name__} {source.name!r}, "
+            f"got {got}"
+        )
+    if batch.n_channels != source.n:
+        raise InputError(f"the data must have {source.n} channels, got {batch.n_channels}")
+    if not len(batch) or batch.labels.min() < 0 or batch.labels.max() >= classes:
+        got = f"{batch.labels.min()}..{batch.labels.max()}" if len(batch) else "no example"
+        raise InputError(f"labels must be in 0..{classes - 1}, got {got}")

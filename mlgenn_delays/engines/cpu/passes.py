@@ -1,0 +1,113 @@
+"""What the two ways through a batch have in common: `event_passes` and `series_passes`."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from queue import SimpleQueue
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from mlgenn_delays.data.types import Batch
+from mlgenn_delays.engines.base import Recording
+from mlgenn_delays.engines.cpu.parameters import Parameters
+from mlgenn_delays.engines.cpu.plan import Layout, Plan
+from mlgenn_delays.engines.cpu.workers import Workers, chunks
+from mlgenn_delays.learning import Rule
+from mlgenn_delays.network import Network
+
+CHUNKS = 16  # of a batch: enough for 16 cores, few enough that their gradients fit in memory
+CHUNK_BYTES = 2**28  # for the gradients of all chunks together
+
+
+class Outcome(NamedTuple):
+    """What a batch of B examples answered.
+
+    Attributes:
+        logits: (B, K) float32.
+        loss: (B,) float32 cross-entropy.
+        counts: (B, N) int64 spikes of every neuron, 0 for those that do not spike.
+    """
+
+    logits: np.ndarray
+    loss: np.ndarray
+    counts: np.ndarray
+
+
+@dataclass
+class Core:
+    """What the passes work on; everything but rule and workers is renewed with the structure."""
+
+    network: Network
+    rule: Rule
+    workers: Workers
+    plan: Plan
+    layout: Layout
+    parameters: Parameters
+
+    def spread(self, n: int, task: Callable[[int, int], None]) -> None:
+        """Run task(low, high) over parts of range(n), whose cut does not matter."""
+        parts = chunks(n, self.workers.threads)
+        self.workers.run(lambda k: task(*parts[k]), len(parts))
+
+    def over_chunks(
+        self, size: int, most: int, pool: "SimpleQueue[Any]", task: Callable[..., None]
+    ) -> int:
+        """Run task(chunk, low, high, scratch) over the chunks of a batch; return their number."""
+        parts = chunks(size, min(most, (size + 1) // 2))
+
+        def one(k: int) -> None:
+            scratch = pool.get()
+            try:
+                task(k, *parts[k], scratch)
+            finally:
+                pool.put(scratch)
+
+        self.workers.run(one, len(parts))
+        return len(parts)
+
+    def pull(self, counts: np.ndarray) -> np.ndarray:
+        """Return what the spike-count regularisation adds at each spike, (N,) float32."""
+        settings = self.rule.spike_count
+        mean = counts.sum(0) / len(counts)
+        return (settings.strength * (mean - settings.target)).astype(np.float32)
+
+
+class Passes(Protocol):
+    """A way through a batch, forwards and back."""
+
+    def refresh(self) -> None:
+        """Take note of changed weights and delays, and of a changed structure."""
+
+    def forward(self, batch: Batch, gains: np.ndarray, *, width: float | None) -> Outcome:
+        """Run a batch.
+
+        Arguments:
+            batch: The batch.
+            gains: (B, N) or (1, N) float32, what a spike weighs.
+            width: Width of the delay kernel in training [steps]; None to answer as in evaluation.
+        """
+
+    def backward(self, batch: Batch, gains: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return dL/dw and dL/dd [1/step], each (S,), summed over the batch just run."""
+
+    def keep_statistics(self, size: int) -> None:
+        """Let the statistics of the batch just run, of `size` examples, into the running ones."""
+
+    def correlate(
+        self, batch: Batch, gains: np.ndarray, q: int, first: np.ndarray, size: int
+    ) -> np.ndarray:
+        """Return what each pair's adjoint sums to, by step of delay, in the batch just gone back.
+
+        Arguments:
+            batch: That batch.
+            gains: Its gains.
+            q: Index of the projection.
+            first: (n_pre, n_post) int64 first delay of each pair [steps].
+            size: Delays of a pair.
+
+        Returns:
+            (n_pre, n_post, size) float32: dL/dw of a synapse of weight 0 and delay first + k.
+        """
+
+    def recording(self, batch: Batch) -> Recording:
+        """Return spikes and voltages of the batch just run."""

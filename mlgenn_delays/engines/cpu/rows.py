@@ -1,0 +1,70 @@
+"""What both ways through a batch do with rows of values (`series`)."""
+
+import numpy as np
+
+from mlgenn_delays.data.types import Batch, CurrentBatch
+from mlgenn_delays.engines.cpu import candidates
+from mlgenn_delays.engines.cpu.parameters import Parameters
+from mlgenn_delays.engines.cpu.passes import Core
+from mlgenn_delays.engines.cpu.plan import INPUT, Plan
+from mlgenn_delays.engines.cpu.series import Frame, Series
+from mlgenn_delays.engines.cpu.taps import Taps, place_taps
+from mlgenn_delays.engines.cpu.vector import LANES
+
+
+def longest_steps(parameters: Parameters, steps: int) -> np.ndarray:
+    """Return each delay's largest value in whole steps, at most the trial's, (D,) int64."""
+    whole = np.floor(parameters.highest.astype(np.float64) + 0.5)
+    return np.minimum(whole, steps).astype(np.int64)
+
+
+def events_of(batch: Batch) -> tuple[np.ndarray, np.ndarray]:
+    """Return the spikes of a batch as kernels take them: none if it holds currents."""
+    if isinstance(batch, CurrentBatch):
+        return np.zeros((len(batch), batch.n_channels + 1), np.uint64), np.zeros(0, np.uint32)
+    return batch.start.view(np.uint64), batch.time.view(np.uint32)
+
+
+def show_input(plan: Plan, frame: Frame, batch: Batch, series: Series) -> None:
+    """Write what the input sends to its rows, if it is read there."""
+    p = int(np.flatnonzero(plan.kind == INPUT)[0])
+    if frame.by_events[p]:
+        return
+    size, n = len(batch), int(plan.n[p])
+    end = (1 + size * frame.sources) * frame.length
+    rows = series.sources[frame.length : end].reshape(size, frame.sources, frame.length)
+    own = rows[:, frame.source_row[p] : frame.source_row[p] + n]
+    if isinstance(batch, CurrentBatch):
+        own[:, :, : frame.steps] = batch.values.transpose(0, 2, 1)
+        return
+    own[:, :, : frame.steps] = 0.0
+    for row, start in zip(own, batch.start, strict=True):
+        row[np.repeat(np.arange(n), np.diff(start)), batch.time[start[0] : start[-1]]] = 1.0
+
+
+def placed(
+    plan: Plan, frame: Frame, taps: Taps, weight: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return what each tap adds to its target and where it reads, (S W,) each."""
+    n = len(weight) * taps.size
+    coef, address = np.empty(n, np.float32), np.empty(n, np.int64)
+    place_taps(plan, frame, taps, weight, coef, address)
+    return coef, address
+
+
+def correlate(
+    core: Core, frame: Frame, series: Series, batch: Batch, gains: np.ndarray, q: int,
+    first: np.ndarray, size: int,
+) -> np.ndarray:  # fmt: skip
+    """Return the adjoints of all pairs of a projection; see `passes.Passes.correlate`."""
+    n_pre, n_post = first.shape
+    table = np.zeros((n_post, n_pre, -(-size // LANES) * LANES), np.float32)
+    starts, times = events_of(batch)
+    by_post = np.ascontiguousarray(first.T)
+    core.spread(
+        n_post,
+        lambda low, high: candidates.correlate(
+            core.plan, frame, q, by_post, starts, times, gains, len(batch), series, low, high, table
+        ),
+    )
+    return table[:, :, :size].transpose(1, 0, 2)

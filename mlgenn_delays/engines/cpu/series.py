@@ -1,0 +1,132 @@
+"""Rows of values along time, one a neuron, that the passes of `SurrogateBPTT` work on.
+
+A row of T steps takes `length` places; those behind its last step hold zeros for the longest
+delay, so that a shifted read past either end of a row meets zeros.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from mlgenn_delays.engines.cpu.plan import INPUT, READOUT, SPIKING, Plan
+from mlgenn_delays.engines.cpu.store import Store
+from mlgenn_delays.engines.cpu.vector import LANES
+
+
+class Frame(NamedTuple):
+    """The layout of rows.
+
+    Attributes:
+        steps: T.
+        span: T rounded up to whole vectors.
+        length: Places of a row.
+        source_row: (P,) first row of a population's output among those of an example's sources.
+        neuron_row: (P,) first row of a population among those of an example's neurons.
+        sources: Rows of sources an example.
+        neurons: Rows of neurons an example.
+        by_events: (P,) whether a population's spikes are walked one by one: its row of values is
+            not needed.
+    """
+
+    steps: int
+    span: int
+    length: int
+    source_row: np.ndarray
+    neuron_row: np.ndarray
+    sources: int
+    neurons: int
+    by_events: np.ndarray
+
+
+class Series(NamedTuple):
+    """The rows of a batch of B examples, end to end.
+
+    Attributes:
+        sources: What each source sends, 0 or its gain for spikes; a row of zeros, then B examples.
+        current: Synaptic currents before normalisation; what is behind a row is not defined.
+        voltage: V as the threshold sees it; in the backward pass, dL/dI takes its place.
+        adjoint: (G,) rows of dL/d(arrivals) of each synapse group; a row of zeros at the end.
+        time: (B, neurons, T) uint32 steps of the spikes.
+        counts: (B, neurons) int64 their number.
+        voltage_out: (B, K, T) V of the output.
+        logits: (B, K).
+        loss: (B,) cross-entropy.
+    """
+
+    sources: np.ndarray
+    current: np.ndarray
+    voltage: np.ndarray
+    adjoint: np.ndarray
+    time: np.ndarray
+    counts: np.ndarray
+    voltage_out: np.ndarray
+    logits: np.ndarray
+    loss: np.ndarray
+
+
+class Scratch(NamedTuple):
+    """Memory of one thread.
+
+    Attributes:
+        row: (length,) arrivals of one neuron.
+        rows: (G, n, length) arrivals of a recurrent population.
+        pulled: (n, length) dL/d(spike) of a population.
+        drive: (K, T) dL/dV of the output.
+    """
+
+    row: np.ndarray
+    rows: np.ndarray
+    pulled: np.ndarray
+    drive: np.ndarray
+
+
+def make_frame(plan: Plan, steps: int, reach: int, by_events: np.ndarray) -> Frame:
+    """Return the layout of trials of so many steps; `reach` is the largest shift [steps]."""
+    span = -(-steps // LANES) * LANES
+    length = -(-max(span, steps + reach) // LANES) * LANES
+    wanted = np.where((plan.kind == READOUT) | by_events, 0, plan.n)
+    own = np.where(plan.kind == INPUT, 0, plan.n)
+    return Frame(
+        steps, span, length, np.cumsum(wanted) - wanted, np.cumsum(own) - own,
+        int(wanted.sum()), int(own.sum()), by_events,
+    )  # fmt: skip
+
+
+def make_series(plan: Plan, frame: Frame, examples: int, classes: int) -> Series:
+    """Return the rows of B examples."""
+    places = examples * frame.neurons * frame.length
+    return Series(
+        sources=np.zeros((1 + examples * frame.sources) * frame.length + LANES, np.float32),
+        current=np.zeros(places, np.float32),
+        voltage=np.zeros(places, np.float32),
+        adjoint=np.zeros((int(plan.groups.max()), places + frame.length), np.float32),
+        time=np.empty((examples, frame.neurons, frame.steps), np.uint32),
+        counts=np.zeros((examples, frame.neurons), np.int64),
+        voltage_out=np.empty((examples, classes, frame.steps), np.float32),
+        logits=np.empty((examples, classes), np.float32),
+        loss=np.empty(examples, np.float32),
+    )
+
+
+def make_scratch(plan: Plan, frame: Frame, classes: int) -> Scratch:
+    """Return the memory of one thread."""
+    spiking = plan.n[plan.kind == SPIKING]
+    wide = int(plan.n[plan.recurrent].max(initial=0))
+    return Scratch(
+        row=np.zeros(frame.length, np.float32),
+        rows=np.zeros((int(plan.groups.max()), wide, frame.length), np.float32),
+        pulled=np.zeros((int(spiking.max(initial=1)), frame.length), np.float32),
+        drive=np.empty((classes, frame.steps), np.float32),
+    )
+
+
+def keep_spikes(plan: Plan, frame: Frame, store: Store, size: int, series: Series) -> None:
+    """Copy the spikes of a batch's store to its series."""
+    for p in np.flatnonzero(plan.kind == SPIKING):
+        rows = slice(frame.neuron_row[p], frame.neuron_row[p] + plan.n[p])
+        start = store.start[:size, plan.held[p] : plan.held[p] + plan.n[p] + 1].astype(np.int64)
+        count = np.diff(start)
+        series.counts[:size, rows] = count
+        held = np.arange(frame.steps) < count[:, :, None]
+        spikes = [store.time[own[0] : own[-1]] for own in start]
+        series.time[:size, rows][held] = np.concatenate(spikes)

@@ -1,0 +1,338 @@
+"""Rewiring while the engine runs: candidate gradients, passes, and the arrays put back in place."""
+
+import numpy as np
+
+from mlgenn_delays.data.types import Batch
+from mlgenn_delays.engines.cpu.parameters import FIELDS, Parameters
+from mlgenn_delays.engines.cpu.passes import Core, Passes
+from mlgenn_delays.engines.cpu.plan import make_plan
+from mlgenn_delays.engines.cpu.taps import make_taps
+from mlgenn_delays.errors import InputError
+from mlgenn_delays.network import Projection
+from mlgenn_delays.network.initialise import pair_signs
+from mlgenn_delays.rewiring import Pairs, Rewiring, Synapses, growth_score, redraw, rewire
+from mlgenn_delays.rng import generator
+
+# Candidate gradients of a projection over all delays take at most so much memory; beyond it,
+# neighbouring delays share an entry. So much again is used while a batch is added.
+TABLE_BYTES = 2**27
+_MOMENTS = ("weight_first", "weight_second", "delay_first", "delay_second")
+
+
+class Structure:
+    """Learns the structure of every projection that has absent pairs.
+
+    Arguments:
+        core: What the engine runs; its plan, layout and parameters are renewed by passes.
+        rule: What goes and what grows.
+        total_steps: Optimiser steps of the whole training.
+        seed: Seed of the draws.
+
+    Raises:
+        InputError: The rule cannot keep this network.
+    """
+
+    def __init__(self, core: Core, rule: Rewiring, total_steps: int, seed: int) -> None:
+        self.core = core
+        self.rule = rule
+        self.total_steps = total_steps
+        self.seed = seed
+        self.grown = 0  # synapses since the start
+        self.pairs: dict[str, Pairs] = {}
+        self.average: dict[str, np.ndarray] = {}
+        for name, projection in core.network.projections.items():
+            n_pre, n_post = self._sizes(name)
+            if projection.n_synapses < n_pre * n_post:
+                self._check(projection)
+                self.pairs[name] = self._make_pairs(projection)
+
+    # Set-up
+
+    def _sizes(self, name: str) -> tuple[int, int]:
+        """Return the numbers of pre- and postsynaptic neurons of a projection."""
+        network = self.core.network
+        projection = network.projections[name]
+        return (
+            network.populations[projection.source].n,
+            network.populations[projection.target].n,
+        )
+
+    def _check(self, projection: Projection) -> None:
+        """Refuse a projection that the rule cannot rewire as it says."""
+        where, kind = f"projection {projection.name!r}", type(self.rule).__name__
+        if self.rule.grow_delay == "gradient" and projection.granularity != "synapse":
+            raise InputError(
+                f"grow_delay 'gradient' must have a delay a synapse, got granularity "
+                f"{projection.granularity!r} for {where}; take grow_delay 'kept'"
+            )
+        if (self.rule.signs == "free") != (projection.sign is None):
+            has = "no signs" if projection.sign is None else "signs"
+            raise InputError(
+                f"{kind} with signs {self.rule.signs!r} must have projections made with "
+                f"signs={self.rule.signs!r}, got {has} for {where}"
+            )
+        if self.rule.signs == "dale" and projection.sign is not None:
+            total = np.zeros(len(projection.indptr) - 1)
+            np.add.at(total, projection.pre(), projection.sign)
+            if (np.abs(total) != np.diff(projection.indptr)).any():
+                raise InputError(
+                    f"Dale's law must have one sign a presynaptic neuron, got both for {where}; "
+                    "make the projection with signs='dale'"
+                )
+
+    def _make_pairs(self, projection: Projection) -> Pairs:
+        """Return what synapses grown at a projection's pairs get; present ones keep theirs."""
+        name, network = projection.name, self.core.network
+        n_pre, n_post = self._sizes(name)
+        sign = pair_signs(self.rule.signs, network.seed, name, n_pre, n_post)
+        delay = self._draw(name, n_pre * n_post, generator(self.seed, "pair delay", name))
+        delay = delay.reshape(n_pre, n_post)
+        pre, post = projection.pre(), projection.post
+        delay[pre, post] = projection.delay_per_synapse() / network.dt
+        if sign is not None and projection.sign is not None:
+            if self.rule.signs == "dale":
+                sign[pre] = projection.sign[:, None]
+            sign[pre, post] = projection.sign
+        return Pairs(sign, delay)
+
+    def _draw(self, name: str, n: int, rng: np.random.Generator) -> np.ndarray:
+        """Return n delays for synapses that may grow [steps], (n,) float32."""
+        network = self.core.network
+        longest = network.projections[name].max_delay
+        if self.rule.longest is not None:
+            longest = min(longest, self.rule.longest)
+        return (rng.random(n) * (longest / network.dt)).astype(np.float32)
+
+    # Candidate gradients
+
+    def wants(self, step: int) -> bool:
+        """Return whether the batch after so many optimiser steps counts for a pass to come."""
+        if not self.rule.needs_gradient or not self.pairs:
+            return False
+        if self.rule.every == 0:
+            return self.rule.due(step + 1, self.total_steps, True)
+        window = max(1, round(1.0 / (1.0 - self.rule.averaging)))
+        ahead = range(step + 1, min(step + window, self.total_steps) + 1)
+        return any(self.rule.due(k, self.total_steps, False) for k in ahead)
+
+    def observe(self, passes: Passes, batch: Batch, gains: np.ndarray, width: float) -> None:
+        """Let the batch just gone back into the average of candidate gradients."""
+        keep = np.float32(self.rule.averaging)
+        for name in self.pairs:
+            seen = candidate_gradients(
+                self.core, passes, batch, gains, name, width,
+                None if self.rule.grow_delay == "gradient" else self.pairs[name].delay,
+            )  # fmt: skip
+            seen /= np.float32(len(batch))
+            if name in self.average:
+                self.average[name] *= keep
+                self.average[name] += (np.float32(1.0) - keep) * seen
+            else:
+                self.average[name] = seen
+
+    # Passes
+
+    def after_step(self, passes: Passes, step: int) -> None:
+        """Make a pass if one is due after so many optimiser steps."""
+        if self.rule.every and self.rule.due(step, self.total_steps, False):
+            self._make_pass(passes, step)
+
+    def after_epoch(self, passes: Passes, step: int) -> None:
+        """Make a pass if one is due after each epoch."""
+        if not self.rule.every and self.rule.due(step, self.total_steps, True):
+            self._make_pass(passes, step)
+
+    def _make_pass(self, passes: Passes, step: int) -> None:
+        """Rewire every projection that has absent pairs."""
+        held = {name: self._hold(name) for name in self.core.layout.projections}
+        moved = 0
+        for name in list(self.pairs):
+            moved += self._pass(name, step, held)
+        self.grown += moved
+        if moved:
+            self._put_back(held)
+            passes.refresh()
+
+    def _hold(self, name: str) -> dict[str, np.ndarray]:
+        """Return all learned arrays of a projection in CSR order."""
+        return {field: self.core.parameters.take(field, name) for field in FIELDS}
+
+    def _pass(self, name: str, step: int, held: dict[str, dict[str, np.ndarray]]) -> int:
+        """Rewire one projection; return how many synapses are new."""
+        projection, own = self.core.network.projections[name], held[name]
+        n_pre, n_post = self._sizes(name)
+        free = projection.granularity == "synapse"
+        pre = projection.pre()
+        delay = own["delay"] if free else projection.delay_per_synapse().astype(np.float32)
+        moments = {key: own[key] for key in _MOMENTS if free or key.startswith("weight")}
+        synapses = Synapses(
+            n_pre, n_post, pre, projection.post, own["weight"], delay, projection.sign, moments
+        )
+        gradient, best_delay = self._scored(name)
+        rng = generator(self.seed, "rewiring", name, step)
+        done = rewire(
+            self.rule, synapses, self.pairs[name], gradient=gradient, best_delay=best_delay,
+            step=step, total_steps=self.total_steps, rng=rng,
+        )  # fmt: skip
+        self.pairs[name] = done.pairs
+        if self.rule.grow_delay == "random":
+            self.pairs[name] = redraw(done.pairs, rng, lambda rng, n: self._draw(name, n, rng))
+        if not done.moved:
+            return 0
+        new = done.synapses
+        own |= {"weight": new.weight, **new.moments}
+        if free:
+            own["delay"] = new.delay
+        projection.indptr = np.searchsorted(new.pre, np.arange(n_pre + 1)).astype(np.int64)
+        projection.post = new.post
+        projection.weight = new.weight
+        projection.sign = new.sign
+        if free:
+            delay = new.delay.astype(np.float64) * self.core.network.dt
+            projection.delay = np.clip(delay, 0.0, projection.max_delay)
+        return done.moved
+
+    def _scored(self, name: str) -> tuple[np.ndarray | None, np.ndarray | None]:
+        """Return the candidate gradient of each pair, and its delay where that is chosen."""
+        if not self.rule.needs_gradient:
+            return None, None
+        table = self.average[name]
+        if table.ndim == 2:
+            return table, None
+        sign = self.pairs[name].sign
+        score = growth_score(table, None if sign is None else sign[:, :, None])
+        best = score.argmax(2)
+        stride = delay_stride(self.core, name, self._delays(name))
+        delay = best * stride + (stride - 1) / 2.0
+        gradient = np.take_along_axis(table, best[:, :, None], 2)[:, :, 0]
+        return gradient, np.minimum(delay, self._delays(name) - 1).astype(np.float32)
+
+    def _delays(self, name: str) -> int:
+        """Return how many whole steps of delay a projection has."""
+        network = self.core.network
+        return int(network.projections[name].max_delay / network.dt + 0.5) + 1
+
+    def _put_back(self, held: dict[str, dict[str, np.ndarray]]) -> None:
+        """Renew plan, layout and parameters after the structure changed."""
+        core, before = self.core, self.core.parameters
+        core.plan, core.layout = make_plan(core.network)
+        core.parameters = Parameters(core.network, core.layout)
+        core.parameters.norms, core.parameters.step = before.norms, before.step
+        for name, arrays in held.items():
+            for field, values in arrays.items():
+                core.parameters.put(field, name, values)
+
+    # State
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Return what a resumed training needs besides parameters and synapses."""
+        arrays = {f"{name}/pairs/delay": pairs.delay for name, pairs in self.pairs.items()}
+        arrays |= {f"{name}/pairs/average": table for name, table in self.average.items()}
+        arrays["rewiring/grown"] = np.array([self.grown], np.int64)
+        return arrays
+
+    def load_state(self, state: dict[str, np.ndarray]) -> None:
+        """Take up what `state` returned.
+
+        Raises:
+            InputError: It is of another network or rule.
+        """
+        for name, pairs in self.pairs.items():
+            got = state.get(f"{name}/pairs/delay")
+            if got is None or got.shape != pairs.delay.shape:
+                raise InputError(f"the training state must have the pairs of {name!r}")
+            sign = pairs.sign
+            projection = self.core.network.projections[name]
+            if sign is not None and projection.sign is not None:
+                sign[projection.pre(), projection.post] = projection.sign
+            self.pairs[name] = Pairs(sign, got.astype(np.float32))
+            average = state.get(f"{name}/pairs/average")
+            if average is not None:
+                self.average[name] = average.astype(np.float32)
+        self.grown = int(state["rewiring/grown"][0])
+
+
+def delay_stride(core: Core, name: str, delays: int) -> int:
+    """Return how many neighbouring delays share an entry of a table over all pairs and delays."""
+    projection = core.network.projections[name]
+    n_pre = core.network.populations[projection.source].n
+    n_post = core.network.populations[projection.target].n
+    return max(1, -(-4 * n_pre * n_post * delays // TABLE_BYTES))
+
+
+def candidate_gradients(
+    core: Core, passes: Passes, batch: Batch, gains: np.ndarray, name: str, width: float,
+    delay: np.ndarray | None,
+) -> np.ndarray:  # fmt: skip
+    """Return dL/dw of a synapse of weight 0 at every pair, summed over the batch just gone back.
+
+    Arguments:
+        core: What the engine runs.
+        passes: What went back.
+        batch: The batch.
+        gains: Its gains.
+        name: The projection.
+        width: Of the delay kernel [steps], 0 for Dirac.
+        delay: (n_pre, n_post) float32 delay of each pair [steps], or None for all whole ones.
+
+    Returns:
+        (n_pre, n_post) float32, or (n_pre, n_post, entries) with one entry a delay, or one for
+        `delay_stride` neighbouring ones (their mean; the kernel's width is then left out).
+    """
+    q, projection = core.layout.projections.index(name), core.network.projections[name]
+    n_pre = core.network.populations[projection.source].n
+    n_post = core.network.populations[projection.target].n
+    most = int(min(projection.max_delay / core.network.dt + 0.5, batch.n_steps))
+    if delay is not None:
+        flat = np.ascontiguousarray(delay, np.float32).ravel()
+        longest = np.full(len(flat), most, np.int64)
+        taps = make_taps(flat, np.arange(len(flat)), longest, width, learning=False)
+        table = passes.correlate(batch, gains, q, taps.first.reshape(n_pre, n_post), taps.size)
+        acting = taps.acting.reshape(n_pre, n_post, taps.size)
+        return np.einsum("ijk,ijk->ij", table, acting).astype(np.float32)
+    whole = int(projection.max_delay / core.network.dt + 0.5) + 1
+    stride = delay_stride(core, name, whole)
+    if stride == 1:
+        zero = np.zeros((n_pre, n_post), np.int64)
+        table = passes.correlate(batch, gains, q, zero, min(whole, batch.n_steps + 1))
+        if width > 0:
+            table = table @ _smoothing(table.shape[2], width)
+        return _widened(table, whole)
+    return _binned(passes, batch, gains, q, (n_pre, n_post), whole, stride)
+
+
+def _smoothing(delays: int, width: float) -> np.ndarray:
+    """Return what each delay's kernel takes of each step's correlation, (step, delay) float32."""
+    own = np.arange(delays)
+    longest = np.full(delays, delays - 1, np.int64)
+    taps = make_taps(own.astype(np.float32), own, longest, width, learning=False)
+    out = np.zeros((delays, delays), np.float32)
+    for d in own:
+        out[taps.first[d] : taps.first[d] + taps.size, d] = taps.acting[d]
+    return out
+
+
+def _widened(table: np.ndarray, delays: int) -> np.ndarray:
+    """Return a table with zeros for the delays that no trial of this length can show."""
+    missing = delays - table.shape[2]
+    return np.pad(table, ((0, 0), (0, 0), (0, missing))) if missing > 0 else table
+
+
+def _binned(
+    passes: Passes, batch: Batch, gains: np.ndarray, q: int, shape: tuple[int, int], delays: int,
+    stride: int,
+) -> np.ndarray:  # fmt: skip
+    """Return the mean over every `stride` delays, working on as many at once as memory allows."""
+    entries = -(-delays // stride)
+    out = np.zeros((*shape, entries), np.float32)
+    at_once = max(1, TABLE_BYTES // (4 * shape[0] * shape[1]) // stride)
+    for low in range(0, entries, at_once):
+        high = min(entries, low + at_once)
+        begin = low * stride
+        if begin > batch.n_steps:
+            break
+        size = min((high - low) * stride, delays - begin, batch.n_steps + 1 - begin)
+        part = passes.correlate(batch, gains, q, np.full(shape, begin, np.int64), size)
+        part = _widened(part, (high - low) * stride)
+        out[:, :, low:high] = part.reshape(*shape, high - low, stride).mean(3)
+    return out

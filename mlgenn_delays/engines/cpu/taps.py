@@ -1,0 +1,144 @@
+"""Delays as taps: the steps over which a synapse acts while its delay is learned, and how much.
+
+A synapse of delay d acts over steps k = first .. first + W - 1 with weights K[k]:
+
+    Dirac      K = 1 at d rounded; for its gradient, dK/dd = -1 there and 1 a step later
+    Gaussian   K[k] = g[k] / sum g,  g[k] = exp(-((k - d) / width)^2 / 2),
+               dK/dd = K (h - sum K h),  h[k] = (k - d) / width^2
+
+Only steps where g can exceed `LEAST` are held: beyond it a tap is lost in rounding.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from mlgenn_delays.engines.cpu.flags import kernel
+
+LEAST = 1e-7
+# g falls below LEAST so many widths away from the delay.
+_FAR = float(np.sqrt(-2.0 * np.log(LEAST)))
+
+
+class Taps(NamedTuple):
+    """Taps of every synapse.
+
+    Attributes:
+        size: W, held for every synapse.
+        first: (S,) int64 first step held.
+        acting: (S, W) float32 K.
+        moving: (S, W) float32 dK/dd.
+    """
+
+    size: int
+    first: np.ndarray
+    acting: np.ndarray
+    moving: np.ndarray
+
+
+def gaussian_size(width: float, longest: int) -> int:
+    """Return W for kernels of a width [steps], of delays of at most `longest` steps."""
+    return min(longest + 1, int(np.floor(2.0 * _FAR * width)) + 1)
+
+
+def make_taps(
+    delay: np.ndarray, delay_of: np.ndarray, longest: np.ndarray, width: float, learning: bool
+) -> Taps:
+    """Return the taps of every synapse.
+
+    Arguments:
+        delay: (D,) float32 [steps].
+        delay_of: (S,) index of each synapse's delay.
+        longest: (D,) int64 largest delay in whole steps.
+        width: Of the Gaussian [steps], 0 for Dirac.
+        learning: Whether Dirac taps must hold the step after, which their gradient needs.
+    """
+    size = gaussian_size(width, int(longest.max(initial=0))) if width > 0 else 1 + learning
+    n = len(delay_of)
+    first = np.empty(n, np.int64)
+    acting, moving = np.zeros((2, n, size), np.float32)
+    if width > 0:
+        fill_gaussian(delay, delay_of, longest, width, _FAR * width, first, acting, moving)
+    else:
+        fill_dirac(delay, delay_of, longest, first, acting, moving)
+    return Taps(size, first, acting, moving)
+
+
+@kernel
+def fill_dirac(delay, delay_of, longest, first, acting, moving):
+    """Write Dirac taps, of one step or of two."""
+    for s in range(len(delay_of)):
+        d = delay_of[s]
+        whole = np.int64(np.floor(delay[d] + np.float32(0.5)))
+        first[s] = min(max(whole, 0), longest[d])
+        acting[s, 0] = 1.0
+        if acting.shape[1] > 1:
+            moving[s, 0] = -1.0
+            moving[s, 1] = 1.0
+
+
+@kernel
+def fill_gaussian(delay, delay_of, longest, width, far, first, acting, moving):
+    """Write Gaussian taps, normalised over the steps 0..longest."""
+    size = acting.shape[1]
+    for s in range(len(delay_of)):
+        centre, most = np.float64(delay[delay_of[s]]), longest[delay_of[s]]
+        begin = min(np.int64(np.ceil(centre - far)), most + 1 - size)
+        begin = max(begin, 0)
+        first[s] = begin
+        total, mean = 0.0, 0.0
+        for m in range(min(size, most + 1 - begin)):
+            away = (begin + m - centre) / width
+            g = np.exp(-0.5 * away * away)
+            acting[s, m] = g
+            total += g
+            mean += g * away / width
+        mean /= total
+        for m in range(min(size, most + 1 - begin)):
+            share = acting[s, m] / total
+            acting[s, m] = share
+            moving[s, m] = share * ((begin + m - centre) / (width * width) - mean)
+
+
+@kernel
+def place_taps(plan, frame, taps, weight, coef, address):
+    """Write what each tap adds to its target (S W,), and where it reads in an example's sources."""
+    size = taps.size
+    for q in range(len(plan.target)):
+        source, n = frame.source_row[plan.source[q]], plan.n[plan.target[q]]
+        rows = plan.row[plan.row_first[q] : plan.row_first[q] + n + 1]
+        for s in range(rows[0], rows[n]):
+            here = (source + np.int64(plan.pre[s])) * frame.length - taps.first[s] - 1
+            for m in range(size):
+                coef[s * size + m] = weight[s] * taps.acting[s, m]
+                address[s * size + m] = here - m
+
+
+@kernel
+def place_outgoing(plan, frame, taps, weight, coef, address):
+    """Write the same in the order of `plan.out_synapse`: where it reads in its target's adjoint."""
+    size = taps.size
+    for q in range(len(plan.target)):
+        if plan.out_first[q] < 0:
+            continue
+        target, n = frame.neuron_row[plan.target[q]], plan.n[plan.source[q]]
+        first = plan.out_first[q]
+        for k in range(plan.out[first], plan.out[first + n]):
+            s = plan.out_synapse[k]
+            here = (target + np.int64(plan.out_post[k])) * frame.length + taps.first[s] + 1
+            for m in range(size):
+                coef[k * size + m] = weight[s] * taps.acting[s, m]
+                address[k * size + m] = here + m
+
+
+@kernel
+def gather_gradient(taps, weight, sums, grad_weight, grad_delay):
+    """Write dL/dw and dL/dd (S,) from the correlations at each tap (S W,)."""
+    size = taps.size
+    for s in range(len(weight)):
+        by_weight, by_delay = np.float32(0.0), np.float32(0.0)
+        for m in range(size):
+            by_weight += taps.acting[s, m] * sums[s * size + m]
+            by_delay += taps.moving[s, m] * sums[s * size + m]
+        grad_weight[s] = by_weight
+        grad_delay[s] = by_delay * weight[s]

@@ -1,0 +1,171 @@
+"""Shifted multiply-adds along contiguous time, written as vector code.
+
+    weave   out[u] += sum_k coef[k] x[address[k] + u]          many shifted rows into one
+    dots    out[k] += sum_u row[u] x[address[k] + u]           one row against many shifted ones
+
+The compiler may not reorder sums of floats by itself (`mlgenn_delays.kernels` says why that must
+stay so), so the order is fixed here, in lanes of 16 with fused multiply-adds: a kernel rounds the
+same wherever it is inlined, and on machines with narrower vectors.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic as numba_intrinsic
+
+intrinsic: Any = numba_intrinsic
+LANES = 16
+_VECTOR = ir.VectorType(ir.FloatType(), LANES)
+_INDEX = ir.IntType(64)
+_ABREAST = 4  # vectors worked on at once, so that each one's latency is hidden
+
+
+def _word(value: int) -> Any:
+    return ir.Constant(_INDEX, value)
+
+
+class _Writer:
+    """Writes the code of one intrinsic."""
+
+    def __init__(self, context: Any, builder: Any) -> None:
+        self.context = context
+        self.builder = builder
+        kind = ir.FunctionType(_VECTOR, [_VECTOR] * 3)
+        self._fma = cgutils.get_or_insert_function(builder.module, kind, "llvm.fma.v16f32")
+
+    def data(self, kind: Any, value: Any) -> Any:
+        """Return the pointer to an array's elements."""
+        return self.context.make_array(kind)(self.context, self.builder, value).data
+
+    def at(self, pointer: Any, index: Any) -> Any:
+        """Return an element."""
+        return self.builder.load(self.builder.gep(pointer, [index]))
+
+    def load(self, pointer: Any, index: Any) -> Any:
+        """Return 16 elements from an index on."""
+        place = self.builder.bitcast(self.builder.gep(pointer, [index]), _VECTOR.as_pointer())
+        return self.builder.load(place, align=4)
+
+    def store(self, value: Any, pointer: Any, index: Any) -> None:
+        """Set 16 elements from an index on."""
+        place = self.builder.bitcast(self.builder.gep(pointer, [index]), _VECTOR.as_pointer())
+        self.builder.store(value, place, align=4)
+
+    def add(self, one: Any, other: Any) -> Any:
+        """Return the sum of two indices."""
+        return self.builder.add(one, other)
+
+    def splat(self, value: Any) -> Any:
+        """Return a value in all lanes."""
+        none = ir.Constant(_VECTOR, ir.Undefined)
+        single = self.builder.insert_element(none, value, ir.Constant(ir.IntType(32), 0))
+        mask = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
+        return self.builder.shuffle_vector(single, none, mask)
+
+    def variable(self, value: Any) -> Any:
+        """Return a vector that may change, with its first value."""
+        place = cgutils.alloca_once(self.builder, _VECTOR)
+        self.builder.store(value, place)
+        return place
+
+    def multiply_add(self, one: Any, other: Any, place: Any) -> None:
+        """Add a product to a variable."""
+        total = self.builder.call(self._fma, [one, other, self.builder.load(place)])
+        self.builder.store(total, place)
+
+    def total(self, vector: Any) -> Any:
+        """Return the sum of all lanes, halves first."""
+        number = ir.IntType(32)
+        parts = [self.builder.extract_element(vector, number(k)) for k in range(LANES)]
+        while len(parts) > 1:
+            half = len(parts) // 2
+            parts = [self.builder.fadd(parts[k], parts[k + half]) for k in range(half)]
+        return parts[0]
+
+    def loop(self, low: Any, high: Any, step: int, body: Callable[[Any], None]) -> None:
+        """Write ``for i in range(low, high, step): body(i)``."""
+        with cgutils.for_range_slice(self.builder, low, high, _word(step)) as (index, _):
+            body(index)
+
+    def blocks(self, low: Any, high: Any, unit: int, body: Callable[[Any, int], None]) -> None:
+        """Write a loop over units, four at a time (``body(i, 4)``) and then one by one."""
+        many = _word(_ABREAST * unit)
+        count = self.builder.sdiv(self.builder.sub(high, low), many)
+        whole = self.add(low, self.builder.mul(count, many))
+        self.loop(low, whole, _ABREAST * unit, lambda index: body(index, _ABREAST))
+        self.loop(whole, high, unit, lambda index: body(index, 1))
+
+
+@intrinsic
+def weave(typing: Any, out: Any, at: Any, n: Any, x: Any, base: Any, address: Any, coef: Any,
+          first: Any, last: Any) -> Any:  # fmt: skip
+    """Add sum over k in first..last-1 of coef[k] x[base + address[k] + u] to out[at + u], u < n.
+
+    Arrays are contiguous; n is a multiple of `LANES`; `address` is int64, the rest float32.
+    """
+    word = types.int64
+    signature = types.void(out, word, word, x, word, address, coef, word, word)
+
+    def code(context: Any, builder: Any, signature: Any, given: Any) -> Any:
+        w, kinds = _Writer(context, builder), signature.args
+        out, x, address, coef = (w.data(kinds[i], given[i]) for i in (0, 3, 5, 6))
+        at, n, base, first, last = (given[i] for i in (1, 2, 4, 7, 8))
+
+        def block(u: Any, many: int) -> None:
+            own = [w.add(w.add(at, u), _word(m * LANES)) for m in range(many)]
+            sums = [w.variable(w.load(out, place)) for place in own]
+
+            def tap(k: Any) -> None:
+                scale = w.splat(w.at(coef, k))
+                here = w.add(w.add(base, w.at(address, k)), u)
+                for m in range(many):
+                    w.multiply_add(scale, w.load(x, w.add(here, _word(m * LANES))), sums[m])
+
+            w.loop(first, last, 1, tap)
+            for place, total in zip(own, sums, strict=True):
+                w.store(builder.load(total), out, place)
+
+        w.blocks(_word(0), n, LANES, block)
+        return context.get_dummy_value()
+
+    return signature, code
+
+
+@intrinsic
+def dots(typing: Any, out: Any, row: Any, at: Any, n: Any, x: Any, base: Any, address: Any,
+         first: Any, last: Any) -> Any:  # fmt: skip
+    """Add sum over u < n of row[at + u] x[base + address[k] + u] to out[k], k in first..last-1.
+
+    Arrays are contiguous; n is a multiple of `LANES`; `address` is int64, the rest float32.
+    """
+    word = types.int64
+    signature = types.void(out, row, word, word, x, word, address, word, word)
+
+    def code(context: Any, builder: Any, signature: Any, given: Any) -> Any:
+        w, kinds = _Writer(context, builder), signature.args
+        out, row, x, address = (w.data(kinds[i], given[i]) for i in (0, 1, 4, 6))
+        at, n, base, first, last = (given[i] for i in (2, 3, 5, 7, 8))
+        zero = ir.Constant(_VECTOR, [0.0] * LANES)
+
+        def block(k: Any, many: int) -> None:
+            own = [w.add(k, _word(m)) for m in range(many)]
+            places = [w.add(base, w.at(address, each)) for each in own]
+            sums = [w.variable(zero) for _ in own]
+
+            def step(u: Any) -> None:
+                value = w.load(row, w.add(at, u))
+                for place, total in zip(places, sums, strict=True):
+                    w.multiply_add(value, w.load(x, w.add(place, u)), total)
+
+            w.loop(_word(0), n, LANES, step)
+            for each, total in zip(own, sums, strict=True):
+                grown = builder.fadd(w.at(out, each), w.total(builder.load(total)))
+                builder.store(grown, builder.gep(out, [each]))
+
+        w.blocks(first, last, 1, block)
+        return context.get_dummy_value()
+
+    return signature, code
