@@ -10,28 +10,25 @@ contiguous stretch of R, so the cost is events x pairs x delays / 16.
 
 import numpy as np
 
-from mlgenn_delays.engines.cpu.currents import events_of
+from mlgenn_delays.engines.cpu.currents import places, spikes
 from mlgenn_delays.engines.cpu.flags import kernel
 from mlgenn_delays.engines.cpu.vector import weave
 
 
 @kernel
-def impulses(plan, frame, p, start, time, gain, series, e, i, place, value):
-    """Write the steps at which neuron i of p sends something, and what; return their number."""
-    weight = gain[plan.first[p] + i]
+def impulses(by_events, weight, events, when, sources, at, steps, place, value):
+    """Write the steps in which a neuron sends something, and what; return their number."""
     if weight == 0.0:
         return 0
     n = 0
-    if frame.by_events[p]:
-        low, high, when = events_of(plan, frame, p, start, time, series, e, i)
-        for k in range(low, high):
+    if by_events:
+        for k in range(events[0], events[1]):
             place[n] = np.int64(when[k]) + 1
             value[n] = weight
             n += 1
         return n
-    at = (1 + e * frame.sources + frame.source_row[p] + i) * frame.length
-    for t in range(frame.steps):
-        x = series.sources[at + t]
+    for t in range(steps):
+        x = sources[at + t]
         if x != 0.0:
             place[n] = t + 1
             value[n] = x
@@ -53,8 +50,16 @@ def correlate(plan, frame, q, first, starts, time, gains, size, series, low, hig
     for e in range(size):
         gain = gains[e if len(gains) > 1 else 0]
         start = starts[e if len(starts) > 1 else 0]
+        events, when = (
+            places(plan, frame, source, start, series, e),
+            spikes(plan, source, time, series),
+        )
+        first_row = (1 + e * frame.sources + frame.source_row[source]) * frame.length
         for i in range(table.shape[1]):
-            n = impulses(plan, frame, source, start, time, gain, series, e, i, place, value)
+            n = impulses(
+                frame.by_events[source], gain[plan.first[source] + i], events[i], when,
+                series.sources, first_row + i * frame.length, frame.steps, place, value,
+            )  # fmt: skip
             if n == 0:
                 continue
             for j in range(low, high):

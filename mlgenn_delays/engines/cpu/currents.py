@@ -12,93 +12,107 @@ from mlgenn_delays.engines.cpu.vector import dots, weave
 
 
 @kernel
-def events_of(plan, frame, p, start, time, series, e, i):
-    """Return the spikes of neuron i of population p in example e: first and last place, array."""
-    if plan.kind[p] == INPUT:
-        return np.int64(start[i]), np.int64(start[i + 1]), time
-    row = frame.neuron_row[p] + i
-    return 0, series.counts[e, row], series.time[e, row]
+def add_events(first, last, pre, size, coef, steps, when, events, own, out):
+    """Add to a row (length,) what spikes bring over synapses first..last-1.
 
-
-@kernel
-def add_events(plan, frame, q, first, last, size, coef, steps, start, time, gain, series, e, out):
-    """Add to a row (length,) what the spikes of a projection's source bring over synapses."""
-    p = plan.source[q]
-    own = gain[plan.first[p] : plan.first[p + 1]]
-    for s in range(first, last):
-        i = np.int64(plan.pre[s])
-        low, high, when = events_of(plan, frame, p, start, time, series, e, i)
-        if own[i] == 0.0:
-            continue
-        for k in range(low, high):
-            at = np.int64(when[k]) + steps[s] + 1
-            if at + size <= len(out):
-                for m in range(size):
-                    out[at + m] += coef[s * size + m] * own[i]
-            else:
-                for m in range(len(out) - at):
-                    out[at + m] += coef[s * size + m] * own[i]
-
-
-@kernel
-def arrive(plan, frame, p, g, j, size, steps, coef, address, start, time, gain, series, e, out, at):
-    """Add to `out`, from place `at` on, all that arrives at neuron j of p in synapse group g.
-
-    Of feed-forward projections only. `out` from `at` on has `frame.length` places.
+    Spikes of presynaptic neuron i are ``when[events[i, 0]:events[i, 1]]``, or those of row i of
+    ``when``, and weigh ``own[i]``.
     """
-    base = (1 + e * frame.sources) * frame.length
-    for q in range(len(plan.target)):
-        if plan.target[q] != p or plan.group[q] != g or plan.feeds_back[q]:
+    for s in range(first, last):
+        i = np.int64(pre[s])
+        weight = own[i]
+        if weight == 0.0:
             continue
-        first = np.int64(plan.row[plan.row_first[q] + j])
-        last = np.int64(plan.row[plan.row_first[q] + j + 1])
-        if frame.by_events[plan.source[q]]:
-            row = out[at : at + frame.length]
-            add_events(
-                plan, frame, q, first, last, size, coef, steps, start, time, gain, series, e, row
-            )
-        else:
-            weave(
-                out, at, frame.span, series.sources, base, address, coef, first * size, last * size
-            )
+        for k in range(events[i, 0], events[i, 1]):
+            at = np.int64(when[k]) + steps[s] + 1
+            for m in range(min(size, len(out) - at)):
+                out[at + m] += coef[s * size + m] * weight
 
 
 @kernel
-def pass_filter(decay, scale, row, steps, current):
-    """Add the current of an `Exponential` synapse, from its arrivals (T,), to a current (T,)."""
-    x = np.float32(0.0)
-    for t in range(steps):
-        x = decay * x + row[t]
-        if abs(x) <= NOTHING:
-            x = np.float32(0.0)
-        current[t] += scale * x
+def places(plan, frame, p, start, series, e):
+    """Return where the spikes of each neuron of p lie in `spikes`, (n, 2) int64."""
+    n = plan.n[p]
+    out = np.empty((n, 2), np.int64)
+    for i in range(n):
+        if plan.kind[p] == INPUT:
+            out[i, 0], out[i, 1] = start[i], start[i + 1]
+        else:
+            row = e * frame.neurons + frame.neuron_row[p] + i
+            out[i, 0] = row * frame.steps
+            out[i, 1] = row * frame.steps + series.counts[e, frame.neuron_row[p] + i]
+    return out
+
+
+@kernel
+def spikes(plan, p, time, series):
+    """Return the array that `places` points into."""
+    if plan.kind[p] == INPUT:
+        return time
+    return series.time.reshape(-1)
+
+
+@kernel
+def arrive(plan, frame, q, size, steps, coef, address, start, time, gain, series, e, out, at):
+    """Add all that arrives over projection q to rows of `out`, which begin at place `at`."""
+    n, p = plan.n[plan.target[q]], plan.source[q]
+    rows, length = plan.row[plan.row_first[q] : plan.row_first[q] + n + 1], frame.length
+    if frame.by_events[p]:
+        events, when = places(plan, frame, p, start, series, e), spikes(plan, p, time, series)
+        own, pre = gain[plan.first[p] : plan.first[p + 1]], plan.pre
+        for j in range(n):
+            row = out[at + j * length : at + (j + 1) * length]
+            first, last = np.int64(rows[j]), np.int64(rows[j + 1])
+            add_events(first, last, pre, size, coef, steps, when, events, own, row)
+        return
+    base, sources, span = (1 + e * frame.sources) * length, series.sources, frame.span
+    for j in range(n):
+        first, last = np.int64(rows[j]) * size, np.int64(rows[j + 1]) * size
+        weave(out, at + j * length, span, sources, base, address, coef, first, last)
+
+
+@kernel
+def pass_filter(decay, scale, rows, at, n, length, steps, current, to):
+    """Add the currents of `Exponential` synapses to those of n neurons, from their arrivals."""
+    for j in range(n):
+        x = np.float32(0.0)
+        for t in range(j * length, j * length + steps):
+            x = decay * x + rows[at + t]
+            if abs(x) <= NOTHING:
+                x = np.float32(0.0)
+            current[to + t] += scale * x
 
 
 @kernel
 def run_currents(
     plan, frame, p, size, first_step, coef, address, starts, time, gains, series, low, high, scratch
 ):  # fmt: skip
-    """Write the synaptic currents of population p in examples low..high-1."""
+    """Write the synaptic currents of population p in examples low..high-1; 0 behind the trial."""
+    n, length = plan.n[p], frame.length
     for e in range(low, high):
         gain = gains[e if len(gains) > 1 else 0]
         start = starts[e if len(starts) > 1 else 0]
-        for j in range(plan.n[p]):
-            at = (e * frame.neurons + frame.neuron_row[p] + j) * frame.length
-            series.current[at : at + frame.length] = 0.0
-            for g in range(plan.groups[p]):
-                if plan.decay[p, g] == 0.0 and plan.scale[p, g] == 1.0:
+        at = (e * frame.neurons + frame.neuron_row[p]) * length
+        series.current[at : at + n * length] = 0.0
+        for g in range(plan.groups[p]):
+            direct = plan.decay[p, g] == 0.0
+            out = series.current if direct else scratch.arrivals
+            to = at if direct else 0
+            if not direct:
+                out[: n * length] = 0.0
+            for q in range(len(plan.target)):
+                if plan.target[q] == p and plan.group[q] == g and not plan.feeds_back[q]:
                     arrive(
-                        plan, frame, p, g, j, size, first_step, coef, address, start, time, gain,
-                        series, e, series.current, at,
+                        plan, frame, q, size, first_step, coef, address, start, time, gain, series,
+                        e, out, to,
                     )  # fmt: skip
-                    continue
-                scratch.row[:] = 0.0
-                arrive(
-                    plan, frame, p, g, j, size, first_step, coef, address, start, time, gain,
-                    series, e, scratch.row, 0,
+            if not direct:
+                pass_filter(
+                    plan.decay[p, g], plan.scale[p, g], out, 0, n, length, frame.steps,
+                    series.current, at,
                 )  # fmt: skip
-                current = series.current[at : at + frame.steps]
-                pass_filter(plan.decay[p, g], plan.scale[p, g], scratch.row, frame.steps, current)
+        for j in range(n):
+            series.current[at + j * length + frame.steps : at + (j + 1) * length] = 0.0
 
 
 @kernel
@@ -107,42 +121,37 @@ def collect(plan, frame, p, size, first_step, address, start, time, gain, series
 
     Recurrent projections as well.
     """
-    base = (1 + e * frame.sources) * frame.length
+    n, length, span = plan.n[p], frame.length, frame.span
+    base, sources = (1 + e * frame.sources) * length, series.sources
+    at = (e * frame.neurons + frame.neuron_row[p]) * length
     for q in range(len(plan.target)):
         if plan.target[q] != p:
             continue
-        adjoint = series.adjoint[plan.group[q]]
-        events = frame.by_events[plan.source[q]]
-        for j in range(plan.n[p]):
-            at = (e * frame.neurons + frame.neuron_row[p] + j) * frame.length
-            first = np.int64(plan.row[plan.row_first[q] + j])
-            last = np.int64(plan.row[plan.row_first[q] + j + 1])
-            if events:
-                row = adjoint[at : at + frame.length]
-                collect_events(
-                    plan, frame, q, first, last, size, first_step, start, time, gain, series, e,
-                    row, sums,
-                )  # fmt: skip
-            else:
-                dots(
-                    sums, adjoint, at, frame.span, series.sources, base, address,
-                    first * size, last * size,
-                )  # fmt: skip
+        adjoint, source = series.adjoint[plan.group[q]], plan.source[q]
+        rows = plan.row[plan.row_first[q] : plan.row_first[q] + n + 1]
+        if not frame.by_events[source]:
+            for j in range(n):
+                first, last = np.int64(rows[j]) * size, np.int64(rows[j + 1]) * size
+                dots(sums, adjoint, at + j * length, span, sources, base, address, first, last)
+            continue
+        events = places(plan, frame, source, start, series, e)
+        when, pre = spikes(plan, source, time, series), plan.pre
+        own = gain[plan.first[source] : plan.first[source + 1]]
+        for j in range(n):
+            row = adjoint[at + j * length : at + (j + 1) * length]
+            first, last = np.int64(rows[j]), np.int64(rows[j + 1])
+            collect_events(first, last, pre, size, first_step, when, events, own, row, sums)
 
 
 @kernel
-def collect_events(
-    plan, frame, q, first, last, size, first_step, start, time, gain, series, e, row, sums
-):  # fmt: skip
+def collect_events(first, last, pre, size, steps, when, events, own, row, sums):
     """Add the adjoint (length,) at the arrivals over synapses first..last-1 to sums (S W,)."""
-    p = plan.source[q]
-    own = gain[plan.first[p] : plan.first[p + 1]]
     for s in range(first, last):
-        i = np.int64(plan.pre[s])
-        low, high, when = events_of(plan, frame, p, start, time, series, e, i)
-        if own[i] == 0.0:
+        i = np.int64(pre[s])
+        weight = own[i]
+        if weight == 0.0:
             continue
-        for k in range(low, high):
-            at = np.int64(when[k]) + first_step[s] + 1
+        for k in range(events[i, 0], events[i, 1]):
+            at = np.int64(when[k]) + steps[s] + 1
             for m in range(min(size, len(row) - at)):
-                sums[s * size + m] += row[at + m] * own[i]
+                sums[s * size + m] += row[at + m] * weight

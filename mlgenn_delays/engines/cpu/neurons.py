@@ -12,61 +12,83 @@ from mlgenn_delays.engines.cpu.readout import cross_entropy, read_out
 
 # V of a refractory step: so far from any threshold that no surrogate derivative is left.
 RESTING = np.float32(-1e30)
+LANES = 8  # neurons worked on at once: each one's steps have to wait for one another
 
 
 @kernel
-def spike_lif(plan, p, factor, shift, current, steps, voltage, time):
-    """Run one `LIF` neuron through the trial; return its spike count."""
+def step_lif(plan, p, length, steps, factor, shift, current, voltage):
+    """Run `LANES` neighbouring `LIF` neurons through the trial, rows of `length` places."""
     hold, alpha, beta, threshold = plan.refractory[p], plan.alpha[p], plan.beta[p], plan.v_thresh[p]
-    v, count, held = np.float32(0.0), 0, 0
+    v, held = np.zeros(LANES, np.float32), np.zeros(LANES, np.int32)
     for t in range(steps):
-        if held > 0:
-            held -= 1
-            voltage[t] = RESTING
-            continue
-        v = alpha * v + beta * (factor * current[t] + shift)
-        if abs(v) <= NOTHING:
-            v = np.float32(0.0)
-        voltage[t] = v
-        if v >= threshold:
-            time[count] = t
-            count += 1
-            v = np.float32(0.0)
-            held = hold
-    return count
+        for k in range(LANES):
+            here = k * length + t
+            x = alpha * v[k] + beta * (factor[k] * current[here] + shift[k])
+            rests = held[k] > 0
+            x = np.float32(0.0) if rests or abs(x) <= NOTHING else x
+            spike = x >= threshold
+            voltage[here] = RESTING if rests else x
+            v[k] = np.float32(0.0) if spike else x
+            held[k] = held[k] - 1 if rests else (hold if spike else 0)
 
 
 @kernel
-def spike_seed(plan, p, factor, shift, current, steps, voltage, time):
-    """Run one `SeedLIF` neuron through the trial; return its spike count."""
+def step_seed(plan, p, length, steps, factor, shift, current, voltage):
+    """Run `LANES` neighbouring `SeedLIF` neurons through the trial, rows of `length` places."""
     alpha, beta, threshold = plan.alpha[p], plan.beta[p], plan.v_thresh[p]
-    v, count = np.float32(0.0), 0
+    v = np.zeros(LANES, np.float32)
     for t in range(steps):
-        voltage[t] = v
-        spike = v > threshold
+        for k in range(LANES):
+            here = k * length + t
+            x = v[k]
+            voltage[here] = x
+            y = alpha * x + beta * (factor[k] * current[here] + shift[k])
+            v[k] = np.float32(0.0) if x > threshold or abs(y) <= NOTHING else y
+
+
+@kernel
+def note_spikes(threshold, seed, at, steps, voltage, time):
+    """Write the steps at which one neuron spikes from its V, a row; return their number."""
+    count = 0
+    for t in range(steps):
+        v = voltage[at + t]
+        # Written in any case: without a branch, and at most where the next step writes again.
         time[count] = t
-        count += spike
-        v = alpha * v + beta * (factor * current[t] + shift)
-        if spike or abs(v) <= NOTHING:
-            v = np.float32(0.0)
+        count += v > threshold or (v == threshold and not seed)
     return count
 
 
 @kernel
-def run_spiking(plan, frame, p, factor, shift, series, e):
+def run_spiking(plan, frame, p, factor, shift, series, e, scratch):
     """Run population p, without recurrent synapses, in example e."""
-    first = plan.first[p]
-    for j in range(plan.n[p]):
-        row = frame.neuron_row[p] + j
-        at = (e * frame.neurons + row) * frame.length
-        current = series.current[at : at + frame.steps]
-        voltage = series.voltage[at : at + frame.steps]
-        time, f, h = series.time[e, row], factor[first + j], shift[first + j]
+    n, length, steps = plan.n[p], frame.length, frame.steps
+    row, f, h = frame.neuron_row[p], factor[plan.first[p] :], shift[plan.first[p] :]
+    at = (e * frame.neurons + row) * length
+    for low in range(0, n, LANES):
+        here, many = at + low * length, min(LANES, n - low)
+        end = here + many * length
+        if many == LANES:
+            current, voltage = series.current[here:end], series.voltage[here:end]
+            own_f, own_h = f[low:], h[low:]
+        else:  # the last few: rows of their own, so that no neighbour's are touched
+            current, voltage = scratch.spare[0], scratch.spare[1]
+            current[: many * length] = series.current[here:end]
+            own_f, own_h = np.zeros(LANES, np.float32), np.zeros(LANES, np.float32)
+            own_f[:many], own_h[:many] = f[low : low + many], h[low : low + many]
         if plan.seed[p]:
-            count = spike_seed(plan, p, f, h, current, frame.steps, voltage, time)
+            step_seed(plan, p, length, steps, own_f, own_h, current, voltage)
         else:
-            count = spike_lif(plan, p, f, h, current, frame.steps, voltage, time)
-        series.counts[e, row] = count
+            step_lif(plan, p, length, steps, own_f, own_h, current, voltage)
+        if many < LANES:
+            for k in range(many):
+                to = here + k * length
+                series.voltage[to : to + steps] = voltage[k * length : k * length + steps]
+    threshold, seed, voltage = plan.v_thresh[p], plan.seed[p], series.voltage
+    for j in range(n):
+        time = series.time[e, row + j]
+        series.counts[e, row + j] = note_spikes(
+            threshold, seed, at + j * length, steps, voltage, time
+        )
 
 
 @kernel
@@ -170,5 +192,5 @@ def run_neurons(
                 scratch.rows,
             )  # fmt: skip
         else:
-            run_spiking(plan, frame, p, factor, shift, series, e)
+            run_spiking(plan, frame, p, factor, shift, series, e, scratch)
         show_spikes(plan, frame, p, gain, series, e)

@@ -6,44 +6,37 @@ D = dL/dI' and X = (I - mean) / sqrt(variance + EPSILON):
     dL/dI = f (D - mean(D) - X mean(D X));   dL/dgain = sum D X;   dL/doffset = sum D
 """
 
+import numpy as np
+
 from mlgenn_delays.engines.cpu.flags import kernel
+from mlgenn_delays.engines.cpu.vector import dots
 
 
 @kernel
-def add_up(frame, row, n, series, low, high, sums):
-    """Write the sums of I and of I^2 over the trial, by example and neuron, to sums (2, B, n)."""
+def add_up(frame, row, n, one, other, low, high, sums):
+    """Write the sums of a row of `one` and of its product with `other` to sums (2, B, n).
+
+    By example and neuron; both are rows of neurons as in `Series`, with 0 behind the trial.
+    """
+    ones, here = np.ones(frame.span, np.float32), np.zeros(1, np.int64)
+    total = np.zeros(1, np.float32)
     for e in range(low, high):
         for j in range(n):
             at = (e * frame.neurons + row + j) * frame.length
-            one, two = 0.0, 0.0
-            for t in range(at, at + frame.steps):
-                value = float(series.current[t])
-                one += value
-                two += value * value
-            sums[0, e, j], sums[1, e, j] = one, two
+            total[0] = 0.0
+            dots(total, one, at, frame.span, ones, 0, here, 0, 1)
+            sums[0, e, j] = total[0]
+            total[0] = 0.0
+            dots(total, one, at, frame.span, other, at, here, 0, 1)
+            sums[1, e, j] = total[0]
 
 
 @kernel
-def add_up_back(frame, row, n, mean, root, series, low, high, sums):
-    """Write the sums of D and of D X, by example and neuron, to sums (2, B, n)."""
+def combine(frame, row, n, by_current, by_adjoint, rest, series, low, high):
+    """Turn D, in the place of V, into by_adjoint D + by_current I + rest, (n,) float32 each."""
     for e in range(low, high):
         for j in range(n):
             at = (e * frame.neurons + row + j) * frame.length
-            one, two = 0.0, 0.0
+            a, b, c = by_adjoint[j], by_current[j], rest[j]
             for t in range(at, at + frame.steps):
-                d = float(series.voltage[t])
-                one += d
-                two += d * (float(series.current[t]) - mean[j])
-            sums[0, e, j], sums[1, e, j] = one, two / root[j]
-
-
-@kernel
-def back_normalise(frame, row, n, mean, root, gain, mean_d, mean_dx, series, low, high):
-    """Turn D into dL/dI where it is."""
-    for e in range(low, high):
-        for j in range(n):
-            at = (e * frame.neurons + row + j) * frame.length
-            for t in range(at, at + frame.steps):
-                x = (float(series.current[t]) - mean[j]) / root[j]
-                d = float(series.voltage[t]) - mean_d[j] - x * mean_dx[j]
-                series.voltage[t] = gain[j] / root[j] * d
+                series.voltage[t] = a * series.voltage[t] + b * series.current[t] + c

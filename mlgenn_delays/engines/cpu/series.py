@@ -43,7 +43,7 @@ class Series(NamedTuple):
 
     Attributes:
         sources: What each source sends, 0 or its gain for spikes; a row of zeros, then B examples.
-        current: Synaptic currents before normalisation; what is behind a row is not defined.
+        current: Synaptic currents before normalisation.
         voltage: V as the threshold sees it; in the backward pass, dL/dI takes its place.
         adjoint: (G,) rows of dL/d(arrivals) of each synapse group; a row of zeros at the end.
         time: (B, neurons, T) uint32 steps of the spikes.
@@ -68,16 +68,18 @@ class Scratch(NamedTuple):
     """Memory of one thread.
 
     Attributes:
-        row: (length,) arrivals of one neuron.
+        arrivals: (n length,) arrivals of a population.
         rows: (G, n, length) arrivals of a recurrent population.
         pulled: (n, length) dL/d(spike) of a population.
         drive: (K, T) dL/dV of the output.
+        spare: (3, 8 length) rows of a few neurons.
     """
 
-    row: np.ndarray
+    arrivals: np.ndarray
     rows: np.ndarray
     pulled: np.ndarray
     drive: np.ndarray
+    spare: np.ndarray
 
 
 def make_frame(plan: Plan, steps: int, reach: int, by_events: np.ndarray) -> Frame:
@@ -113,10 +115,11 @@ def make_scratch(plan: Plan, frame: Frame, classes: int) -> Scratch:
     spiking = plan.n[plan.kind == SPIKING]
     wide = int(plan.n[plan.recurrent].max(initial=0))
     return Scratch(
-        row=np.zeros(frame.length, np.float32),
+        arrivals=np.zeros(int(plan.n[plan.kind != INPUT].max()) * frame.length, np.float32),
         rows=np.zeros((int(plan.groups.max()), wide, frame.length), np.float32),
         pulled=np.zeros((int(spiking.max(initial=1)), frame.length), np.float32),
         drive=np.empty((classes, frame.steps), np.float32),
+        spare=np.zeros((3, 8 * frame.length), np.float32),
     )
 
 

@@ -154,10 +154,11 @@ class SeriesPasses:
         """Return mean and variance of the currents over batch and time, (n,) float64 each."""
         frame, n = self._frame, int(self._plan.n[p])
         sums, series = np.empty((2, size, n)), self._series
+        assert series is not None
         self._over_chunks(
             size,
             lambda k, low, high, scratch: normalise.add_up(
-                frame, frame.neuron_row[p], n, series, low, high, sums
+                frame, frame.neuron_row[p], n, series.current, series.current, low, high, sums
             ),
         )
         count = size * self._steps
@@ -241,25 +242,28 @@ class SeriesPasses:
             return
         norm, series, frame = self.core.parameters.norms[name], self._series, self._frame
         mean, variance = self._batch_stats[name]
+        assert series is not None
         root, n, row = np.sqrt(variance + EPSILON), int(self._plan.n[p]), frame.neuron_row[p]
         sums = np.empty((2, size, n))
         self._over_chunks(
             size,
-            lambda k, low, high, scratch: normalise.add_up_back(
-                frame, row, n, mean, root, series, low, high, sums
+            lambda k, low, high, scratch: normalise.add_up(
+                frame, row, n, series.voltage, series.current, low, high, sums
             ),
         )
-        by_offset, by_gain = sums.sum(1)
+        by_offset, by_product = sums.sum(1)
+        by_gain = (by_product - mean * by_offset) / root
         norm.by_gain, norm.by_offset = by_gain.astype(np.float32), by_offset.astype(np.float32)
-        count = size * self._steps
-        gain = norm.gain.astype(np.float64)
+        count, factor = size * self._steps, norm.gain / root
+        by_current = -factor / root * (by_gain / count)
+        rest = -factor * (by_offset / count) - by_current * mean
+        linear = [a.astype(np.float32) for a in (by_current, factor, rest)]
         self._over_chunks(
             size,
-            lambda k, low, high, scratch: normalise.back_normalise(
-                frame, row, n, mean, root, gain, by_offset / count, by_gain / count, series, low,
-                high,
+            lambda k, low, high, scratch: normalise.combine(
+                frame, row, n, *linear, series, low, high
             ),
-        )  # fmt: skip
+        )
 
     def correlate(
         self, batch: Batch, gains: np.ndarray, q: int, first: np.ndarray, size: int

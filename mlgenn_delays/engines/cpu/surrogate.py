@@ -17,7 +17,7 @@ import numpy as np
 
 from mlgenn_delays.engines.cpu.currents import collect
 from mlgenn_delays.engines.cpu.flags import NOTHING, kernel, settle_all
-from mlgenn_delays.engines.cpu.neurons import RESTING
+from mlgenn_delays.engines.cpu.neurons import LANES, RESTING
 from mlgenn_delays.engines.cpu.plan import READOUT
 from mlgenn_delays.engines.cpu.readout import loss_drive
 from mlgenn_delays.engines.cpu.vector import weave
@@ -68,7 +68,7 @@ def pull_at(plan, q, i, t, size, out_coef, out_address, base, adjoint):
 
 @kernel
 def weigh(plan, frame, p, shape, size, out_coef, out_address, gain, pull, series, e, pulled):
-    """Turn dL/d(spike) into psi G in every step, `pulled` (n, length), and mark V of no surrogate.
+    """Turn dL/d(spike) into psi G in every step, `pulled` (n, length).
 
     With a compact surrogate, dL/d(spike) is summed here, where psi is not 0.
     """
@@ -77,49 +77,77 @@ def weigh(plan, frame, p, shape, size, out_coef, out_address, gain, pull, series
     for i in range(plan.n[p]):
         at = base + (frame.neuron_row[p] + i) * frame.length
         weight, extra = gain[plan.first[p] + i], pull[plan.first[p] + i]
+        row, voltage = pulled[i, : frame.steps], series.voltage[at : at + frame.steps]
+        if kind == ATAN:
+            for t in range(frame.steps):
+                x = np.float32(np.pi / 2) * one * (voltage[t] - threshold)
+                psi = np.float32(0.5) * one / (np.float32(1.0) + x * x)
+                row[t] = psi * (weight * row[t] + extra)
+            continue
         for t in range(frame.steps):
-            psi = derivative(kind, one, other, series.voltage[at + t] - threshold)
-            if not compact:
-                pulled[i, t] = psi * (weight * pulled[i, t] + extra)
-                continue
-            pulled[i, t] = 0.0
-            if psi != 0.0 and series.voltage[at + t] != RESTING:
+            psi = derivative(kind, one, other, voltage[t] - threshold)
+            row[t] = 0.0
+            if psi != 0.0 and voltage[t] != RESTING:
                 total = np.float32(0.0)
                 for q in range(len(plan.source)):
                     if plan.source[q] == p and not plan.feeds_back[q]:
                         adjoint = series.adjoint[plan.group[q]]
                         total += pull_at(plan, q, i, t, size, out_coef, out_address, base, adjoint)
-                pulled[i, t] = psi * (weight * total + extra)
+                row[t] = psi * (weight * total + extra)
 
 
 @kernel
-def back_lif(alpha, beta, threshold, kick, steps, voltage):
-    """Run the adjoint of one `LIF` neuron back; V (T,) becomes dL/dI."""
-    carried = np.float32(0.0)
+def back_lif(alpha, beta, threshold, length, steps, kick, voltage):
+    """Run the adjoints of `LANES` `LIF` neurons back; V, in rows, becomes dL/dI."""
+    carried = np.zeros(LANES, np.float32)
     for back in range(steps):
-        t = steps - 1 - back
-        v = voltage[t]
-        if v == RESTING:
-            voltage[t] = 0.0
-            continue
-        p = kick[t] if v >= threshold else kick[t] + carried
-        if abs(p) <= NOTHING:
-            p = np.float32(0.0)
-        voltage[t] = beta * p
-        carried = alpha * p
+        for k in range(LANES):
+            here = k * length + steps - 1 - back
+            v, old = voltage[here], carried[k]
+            p = kick[here] if v >= threshold else kick[here] + old
+            rests = v == RESTING
+            p = np.float32(0.0) if rests or abs(p) <= NOTHING else p
+            voltage[here] = beta * p
+            carried[k] = old if rests else alpha * p
 
 
 @kernel
-def back_seed(alpha, beta, threshold, kick, steps, voltage):
-    """Run the adjoint of one `SeedLIF` neuron back; V (T,) becomes dL/dI."""
-    carried = np.float32(0.0)
+def back_seed(alpha, beta, threshold, length, steps, kick, voltage):
+    """Run the adjoints of `LANES` `SeedLIF` neurons back; V, in rows, becomes dL/dI."""
+    carried = np.zeros(LANES, np.float32)
     for back in range(steps):
-        t = steps - 1 - back
-        kept = np.float32(0.0) if voltage[t] > threshold else carried
-        if abs(kept) <= NOTHING:
-            kept = np.float32(0.0)
-        voltage[t] = beta * kept
-        carried = kick[t] + alpha * kept
+        for k in range(LANES):
+            here = k * length + steps - 1 - back
+            old = carried[k]
+            kept = np.float32(0.0) if voltage[here] > threshold or abs(old) <= NOTHING else old
+            voltage[here] = beta * kept
+            carried[k] = kick[here] + alpha * kept
+
+
+@kernel
+def back_rows(plan, frame, p, series, e, pulled, spare):
+    """Run the adjoints of a population without recurrent synapses back."""
+    n, length, steps = plan.n[p], frame.length, frame.steps
+    alpha, beta, threshold = plan.alpha[p], plan.beta[p], plan.v_thresh[p]
+    at, kicks = (e * frame.neurons + frame.neuron_row[p]) * length, pulled.reshape(-1)
+    for low in range(0, n, LANES):
+        here, many = at + low * length, min(LANES, n - low)
+        end = here + many * length
+        if many == LANES:
+            kick = kicks[low * length : (low + LANES) * length]
+            voltage = series.voltage[here:end]
+        else:
+            kick, voltage = spare[0], spare[1]
+            kick[: many * length] = kicks[low * length : (low + many) * length]
+            voltage[: many * length] = series.voltage[here:end]
+        if plan.seed[p]:
+            back_seed(alpha, beta, threshold, length, steps, kick, voltage)
+        else:
+            back_lif(alpha, beta, threshold, length, steps, kick, voltage)
+        if many < LANES:
+            for k in range(many):
+                to = here + k * length
+                series.voltage[to : to + steps] = voltage[k * length : k * length + steps]
 
 
 @kernel
@@ -188,7 +216,7 @@ def back_recurrent(
 
 @kernel
 def back_spiking(
-    plan, frame, p, shape, size, out_coef, out_address, gain, pull, series, e, pulled
+    plan, frame, p, shape, size, out_coef, out_address, gain, pull, series, e, pulled, spare
 ):  # fmt: skip
     """Turn V of population p in example e into dL/dI."""
     compact, n = shape[3], plan.n[p]
@@ -203,14 +231,7 @@ def back_spiking(
         back_recurrent(plan, frame, p, shape, size, out_coef, out_address, gain, series, e, pulled)
         return
     weigh(plan, frame, p, shape, size, out_coef, out_address, gain, pull, series, e, pulled)
-    for i in range(n):
-        at = (e * frame.neurons + frame.neuron_row[p] + i) * frame.length
-        voltage = series.voltage[at : at + frame.steps]
-        alpha, beta, threshold = plan.alpha[p], plan.beta[p], plan.v_thresh[p]
-        if plan.seed[p]:
-            back_seed(alpha, beta, threshold, pulled[i], frame.steps, voltage)
-        else:
-            back_lif(alpha, beta, threshold, pulled[i], frame.steps, voltage)
+    back_rows(plan, frame, p, series, e, pulled, spare)
 
 
 @kernel
@@ -224,7 +245,7 @@ def back_neurons(
         if plan.kind[p] != READOUT:
             back_spiking(
                 plan, frame, p, shape, size, out_coef, out_address, gain, pull, series, e,
-                scratch.pulled,
+                scratch.pulled, scratch.spare,
             )  # fmt: skip
             continue
         loss_drive(plan.readout, series.voltage_out[e], series.logits[e], labels[e], scratch.drive)
@@ -237,11 +258,15 @@ def back_neurons(
 @kernel
 def back_synapses(plan, frame, p, series, e):
     """Write the adjoints at the arrivals of population p from dL/dI."""
-    for j in range(plan.n[p]):
-        at = (e * frame.neurons + frame.neuron_row[p] + j) * frame.length
-        for g in range(plan.groups[p]):
-            decay, scale = plan.decay[p, g], plan.scale[p, g]
-            out, inner = series.adjoint[g], np.float32(0.0)
+    for g in range(plan.groups[p]):
+        decay, scale, out = plan.decay[p, g], plan.scale[p, g], series.adjoint[g]
+        for j in range(plan.n[p]):
+            at = (e * frame.neurons + frame.neuron_row[p] + j) * frame.length
+            if decay == 0.0:
+                for t in range(at, at + frame.steps):
+                    out[t] = scale * series.voltage[t]
+                continue
+            inner = np.float32(0.0)
             for back in range(frame.steps):
                 t = at + frame.steps - 1 - back
                 inner = scale * series.voltage[t] + decay * inner

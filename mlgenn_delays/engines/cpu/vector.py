@@ -78,12 +78,19 @@ class _Writer:
 
     def total(self, vector: Any) -> Any:
         """Return the sum of all lanes, halves first."""
-        number = ir.IntType(32)
-        parts = [self.builder.extract_element(vector, number(k)) for k in range(LANES)]
-        while len(parts) > 1:
-            half = len(parts) // 2
-            parts = [self.builder.fadd(parts[k], parts[k + half]) for k in range(half)]
-        return parts[0]
+        lanes = LANES
+        while lanes > 1:
+            lanes //= 2
+            low, high = (
+                ir.Constant(ir.VectorType(ir.IntType(32), lanes), [k + first for k in range(lanes)])
+                for first in (0, lanes)
+            )
+            none = ir.Constant(vector.type, ir.Undefined)
+            vector = self.builder.fadd(
+                self.builder.shuffle_vector(vector, none, low),
+                self.builder.shuffle_vector(vector, none, high),
+            )
+        return self.builder.extract_element(vector, ir.Constant(ir.IntType(32), 0))
 
     def loop(self, low: Any, high: Any, step: int, body: Callable[[Any], None]) -> None:
         """Write ``for i in range(low, high, step): body(i)``."""
@@ -91,12 +98,16 @@ class _Writer:
             body(index)
 
     def blocks(self, low: Any, high: Any, unit: int, body: Callable[[Any, int], None]) -> None:
-        """Write a loop over units, four at a time (``body(i, 4)``) and then one by one."""
+        """Write a loop over units, `_ABREAST` at a time (``body(i, many)``), the rest at once."""
+        builder = self.builder
         many = _word(_ABREAST * unit)
-        count = self.builder.sdiv(self.builder.sub(high, low), many)
-        whole = self.add(low, self.builder.mul(count, many))
+        count = builder.sdiv(builder.sub(high, low), many)
+        whole = self.add(low, builder.mul(count, many))
         self.loop(low, whole, _ABREAST * unit, lambda index: body(index, _ABREAST))
-        self.loop(whole, high, unit, lambda index: body(index, 1))
+        left = builder.sub(high, whole)
+        for rest in range(1, _ABREAST):
+            with builder.if_then(builder.icmp_signed("==", left, _word(rest * unit))):
+                body(whole, rest)
 
 
 @intrinsic
