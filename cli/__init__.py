@@ -13,6 +13,7 @@ from .errors import leave_with_one_line
 # Command -> what --help says of it; each is the function of that name in the module of that name.
 COMMANDS = {
     "train": "Train a recipe, or go on with a run.",
+    "sweep": "Train a recipe over a grid of settings and seeds.",
     "evaluate": "Measure a trained run on a split of the data.",
     "recipes": "List the recipes, or show one.",
     "doctor": "Say what works on this machine and what is missing.",

@@ -33,6 +33,7 @@ BELOW = {
     "engines": {"network", "learning", "rewiring", "data"},
     "recipe": {"network", "learning", "rewiring", "data"},
     "training": {"network", "learning", "rewiring", "data", "engines"},
+    "sweep": {"data", "engines", "recipe", "training"},
 }
 
 

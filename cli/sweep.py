@@ -1,0 +1,168 @@
+"""delaysnn sweep."""
+
+import shlex
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .options import DATA, JSON
+
+if TYPE_CHECKING:
+    from mlgenn_delays.sweep import Sweep
+
+
+@click.command()
+@click.argument("recipe")
+@click.option("--out", metavar="DIR", required=True, help="Folder of the sweep, old or new.")
+@DATA
+@click.option(
+    "--grid", multiple=True, metavar="KEY=A,B,C", help="An axis: a setting and its values."
+)
+@click.option(
+    "--variant",
+    multiple=True,
+    metavar="'NAME: KEY=A KEY=B'",
+    help="Settings that belong together; the names are one axis, `variant`.",
+)
+@click.option(
+    "--exclude",
+    multiple=True,
+    metavar="KEY=A,KEY=B",
+    help="Leave out the points that have all of these values.",
+)
+@click.option(
+    "--seeds",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Train every combination with the seeds 0..N-1.",
+)
+@click.option(
+    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a setting of all points."
+)
+@click.option("--epochs", type=click.IntRange(min=1), help="Short for --set learning.epochs=N.")
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    help="Trainings at once, one thread each; as many as cores and memory fit by default.",
+)
+@click.option("--scheduler", metavar="ADDRESS", help="Dask scheduler, whose workers train instead.")
+@JSON
+def sweep(as_json: bool, **options: Any) -> None:
+    """Train RECIPE for every combination of a grid and for several seeds.
+
+    The same command goes on after an interruption: finished points are not trained again. Results
+    are in DIR/results.csv, the runs in DIR/points. Exits with 1 if a point failed.
+    """
+    from mlgenn_delays.errors import WorkError
+
+    from .errors import Interrupted
+
+    made = _make(options)
+    again = _command(options)
+    try:
+        rows = made.run(workers=options["workers"], scheduler=options["scheduler"], command=again)
+    except KeyboardInterrupt as error:
+        raise Interrupted(f"interrupted; continue with: {again}") from error
+    if as_json:
+        import json
+
+        click.echo(json.dumps(_result(made, rows)))
+    else:
+        _show(made, rows)
+    failed = [row for row in rows if row["status"] == "failed"]
+    if failed:
+        first = failed[0]
+        raise WorkError(
+            f"{len(failed)} of {len(rows)} points failed, the first is {first['point']}: "
+            f"{first['reason']}"
+        )
+
+
+def _make(options: dict[str, Any]) -> "Sweep":
+    """Return the checked sweep of the options."""
+    from mlgenn_delays.sweep import Sweep
+    from mlgenn_delays.sweep.grid import parse_excluded, parse_grid, parse_variants
+
+    return Sweep(
+        options["recipe"],
+        options["out"],
+        grid=parse_grid(options["grid"]),
+        variants=parse_variants(options["variant"]),
+        exclude=parse_excluded(options["exclude"]),
+        seeds=options["seeds"],
+        overrides=options["overrides"],
+        epochs=options["epochs"],
+        data=options["data"],
+    )
+
+
+def _command(options: dict[str, Any]) -> str:
+    """Return the command that goes on."""
+    words = ["delaysnn", "sweep", options["recipe"], "--out", options["out"]]
+    for name in ("data", "epochs", "seeds", "workers", "scheduler"):
+        if options[name] is not None:
+            words += [f"--{name}", str(options[name])]
+    for name in ("overrides", "grid", "variant", "exclude"):
+        for value in options[name]:
+            words += ["--set" if name == "overrides" else f"--{name}", value]
+    return shlex.join(words)
+
+
+def _result(made: "Sweep", rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return what --json prints."""
+    from mlgenn_delays.sweep import summarise
+
+    states = [row["status"] for row in rows]
+    return {
+        "sweep": str(made.folder.path),
+        "recipe": made.points[0].recipe.name,
+        "axes": [axis.key for axis in made.axes],
+        "points": len(rows),
+        "done": states.count("done"),
+        "failed": states.count("failed"),
+        "results": str(made.folder.results),
+        "means": summarise(rows),
+        "rows": rows,
+    }
+
+
+def _show(made: "Sweep", rows: list[dict[str, Any]]) -> None:
+    """Print the means over the seeds, and what failed."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    from mlgenn_delays.sweep import summarise
+    from mlgenn_delays.sweep.results import SPLITS
+    from mlgenn_delays.sweep.values import shown
+
+    from .tables import console
+
+    out = console()
+    axes = [axis.key for axis in made.axes]
+    means = summarise(rows)
+    splits = [
+        name for name in SPLITS if any(row[f"{name}_accuracy_mean"] is not None for row in means)
+    ]
+    table = Table(box=SIMPLE_HEAD)
+    for name in [*axes, *splits, "n", "failed"]:
+        table.add_column(name, justify="left" if name in axes else "right", no_wrap=True)
+    for row in means:
+        cells = [shown(row[axis]) for axis in axes]
+        cells += [
+            _accuracy(row[f"{name}_accuracy_mean"], row[f"{name}_accuracy_sd"]) for name in splits
+        ]
+        table.add_row(*cells, str(row["n"]), str(row["failed"] or ""))
+    out.out(f"{made.points[0].recipe.name}: accuracy, mean ± standard deviation over n seeds")
+    out.print(table)
+    for row in rows:
+        if row["status"] == "failed":
+            out.out(f"failed: {row['point']}: {row['reason']}")
+    out.out(f"results: {made.folder.results}")
+
+
+def _accuracy(mean: float | None, sd: float | None) -> str:
+    """Return an accuracy as text."""
+    if mean is None:
+        return "-"
+    return f"{100 * mean:.2f} %" + (f" ± {100 * sd:.2f}" if sd is not None else "")

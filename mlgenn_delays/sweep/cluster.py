@@ -1,0 +1,233 @@
+"""Points on a Dask cluster: each is a task that trains in a process of its own on a worker.
+
+What a worker makes is small and comes back as bytes, so client and workers share no folder. A
+worker that is lost loses only its points, which Dask gives to another.
+"""
+
+import re
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+from uuid import uuid4
+
+from mlgenn_delays.errors import InputError, WorkError
+from mlgenn_delays.files import write_atomic
+from mlgenn_delays.recipe import dump
+from mlgenn_delays.sweep.child import Child, Task
+from mlgenn_delays.sweep.folder import SweepFolder
+from mlgenn_delays.sweep.local import RETRIES, OnEnd
+from mlgenn_delays.sweep.plan import Planned
+from mlgenn_delays.sweep.record import Record, make_record
+
+_ADDRESS = re.compile(r"([a-z]+://)?\S+:\d+")
+_TIMEOUT = 10  # seconds to connect
+_POLL = 0.1
+# What comes back of a run, the network twice: `delaysnn evaluate` reads that of the checkpoint.
+_FILES = ("recipe.toml", "environment.json", "metrics.csv", "network.safetensors")
+_BEST = Path("checkpoints") / "best" / "network.safetensors"
+
+
+class Died(Exception):
+    """A training died on a worker, which may try it again."""
+
+
+@contextmanager
+def connected(address: str) -> Iterator[Any]:
+    """Give a client of a Dask scheduler.
+
+    Raises:
+        InputError: distributed is not installed, or no scheduler answers.
+    """
+    try:
+        from dask.distributed import Client
+    except ImportError as error:
+        raise InputError(
+            'a cluster needs dask.distributed, which is missing: pip install "delaysnn[cluster]"'
+        ) from error
+    if not _ADDRESS.fullmatch(address):
+        raise InputError(
+            f"the scheduler must be HOST:PORT, such as tcp://192.168.1.5:8786, got {address!r}"
+        )
+    try:
+        client = Client(address, timeout=_TIMEOUT, set_as_default=False)
+    except (OSError, ValueError, TypeError, ImportError) as error:
+        raise InputError(
+            f"the scheduler must answer within {_TIMEOUT} s, got nothing from {address!r} "
+            f"({' '.join(str(error).split()) or type(error).__name__}); start one with "
+            "'dask scheduler' and give its address, such as tcp://192.168.1.5:8786"
+        ) from error
+    try:
+        yield client
+    finally:
+        client.close(timeout=_TIMEOUT)
+
+
+class ClusterRunner:
+    """Runs points on the workers of a cluster.
+
+    Arguments:
+        client: A connected client.
+        folder: The sweep.
+        data: Folder of the data on the workers, if any.
+        ended: Called with each point that ended.
+        say: Called with what the user should know.
+    """
+
+    def __init__(
+        self,
+        client: Any,
+        folder: SweepFolder,
+        data: str | None,
+        ended: OnEnd,
+        say: Callable[[str], None],
+    ) -> None:
+        self.client = client
+        self.folder = folder
+        self.data = data
+        self.ended = ended
+        self.say = say
+
+    def run(self, points: Sequence[Planned]) -> None:
+        """Train points, and end when all have.
+
+        Raises:
+            KeyboardInterrupt: The user interrupted; points that run are given up.
+            WorkError: The scheduler is gone, a worker cannot train at all, or a file cannot be
+                written.
+        """
+        from dask.distributed import as_completed
+
+        if points and not self.client.scheduler_info()["workers"]:
+            self.say("the cluster has no workers yet: waiting (dask worker ADDRESS --nthreads N)")
+        call = uuid4().hex[:8]
+        tasks = {
+            self.client.submit(
+                train_on_worker,
+                each.point.name,
+                dump(each.recipe),
+                self.data,
+                key=f"{each.point.name}-{call}",
+                pure=False,
+                retries=RETRIES,
+            ): each
+            for each in points
+        }
+        try:
+            for future in as_completed(tasks, loop=self.client.loop):
+                self._collect(tasks.pop(future), future)
+                future.release()
+        finally:
+            if self.client.status == "running":
+                self.client.cancel(list(tasks))
+
+    def _collect(self, planned: Planned, future: Any) -> None:
+        """Write what came back of a point."""
+        try:
+            brought = future.result() if future.status == "finished" else None
+            fault = future.exception() if future.status == "error" else None
+        except Exception as error:  # whatever Dask raises where it cannot hand over a result
+            raise self._gone(error) from error
+        if brought is None and fault is None:
+            raise self._gone(None)
+        self._write(planned, brought or self._failed(fault))
+
+    @staticmethod
+    def _failed(fault: Any) -> dict[str, Any]:
+        """Return what to write of a point that no worker could train.
+
+        Raises:
+            WorkError: It is no fault of the point.
+        """
+        kind = type(fault).__name__
+        if not isinstance(fault, Died) and kind != "KilledWorker":
+            raise WorkError(
+                f"a worker cannot train: {kind}: {' '.join(str(fault).split())}; every worker "
+                "must have the same delaysnn and Python installed; the same command goes on"
+            )
+        reason = "its workers died, one after the other"
+        if isinstance(fault, Died):
+            reason = f"{fault} ({RETRIES + 1} times)"
+        return {"answer": None, "reason": reason, "peak": None, "files": {}}
+
+    @staticmethod
+    def _gone(error: Exception | None) -> WorkError:
+        """Return the error for a cluster that is lost."""
+        why = f" ({type(error).__name__})" if error is not None else ""
+        return WorkError(f"the scheduler is gone{why}; start it again: the same command goes on")
+
+    def _write(self, planned: Planned, brought: dict[str, Any]) -> None:
+        """Write the files of a point, its result last."""
+        name = planned.point.name
+        folder = self.folder.point(name)
+        if self.folder.prepare(name, planned.recipe):
+            shutil.rmtree(folder)  # a part of what has now been trained as a whole
+        for file, content in brought["files"].items():
+            write_atomic(folder / file, content)
+        if "log" in brought:
+            write_atomic(self.folder.log(name), brought["log"])
+        recipe = dump(planned.recipe)
+        record: Record = make_record(
+            recipe, folder, brought["answer"], brought["reason"], brought["peak"]
+        )
+        record.write(folder)
+        self.ended(planned, record)
+
+
+def train_on_worker(name: str, recipe: str, data: str | None) -> dict[str, Any]:
+    """Train a point on the machine of a worker, and return what it left.
+
+    Arguments:
+        name: The point.
+        recipe: Content of its recipe.
+        data: Folder of the data there, if any.
+
+    Returns:
+        ``answer``, ``reason`` and ``peak`` as of `Ending`, ``files`` by path, and ``log``.
+
+    Raises:
+        Died: The process died without a result.
+    """
+    with TemporaryDirectory(prefix="delaysnn-") as base:
+        folder = Path(base)
+        task = Task(folder / "run" / name, recipe, data, False, folder, folder / "log")
+        child = Child(task)
+        try:
+            while child.poll() is None:
+                if not _still_wanted():
+                    raise Died("given up")
+                time.sleep(_POLL)
+        finally:
+            child.kill()
+        ending = child.ending
+        assert ending is not None
+        if ending.died:
+            raise Died(ending.reason)
+        found = {file: task.out / file for file in _FILES}
+        files = {file: path.read_bytes() for file, path in found.items() if path.is_file()}
+        if _FILES[-1] in files:
+            files[str(_BEST)] = files[_FILES[-1]]
+        return {
+            "answer": ending.answer,
+            "reason": ending.reason,
+            "peak": ending.peak,
+            "files": files,
+            "log": task.log.read_bytes(),
+        }
+
+
+def _still_wanted() -> bool:
+    """Return whether somebody waits for the task that this thread does.
+
+    Dask does not stop a thread whose task was cancelled or whose client is gone.
+    """
+    from dask.distributed import get_worker
+
+    try:
+        worker = get_worker()
+        return bool(worker.state.tasks[worker.get_current_task()].state != "cancelled")
+    except (AttributeError, KeyError, ValueError):  # no worker, or one of another version
+        return True

@@ -1,0 +1,275 @@
+"""The folder of a sweep, and what is there of its points.
+
+    sweep.json            what was asked for
+    results.csv           one row a point
+    points/NAME/          the run directory of a point, with result.json once it ended
+    logs/NAME.log         what its process said
+    aside/NAME-1/         what stood in its place and could not be used
+
+A point is finished when its result.json is there, which is written last and at once. All else is
+found out from the folders, so a sweep may be killed at any moment.
+"""
+
+import json
+import re
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mlgenn_delays.errors import InputError
+from mlgenn_delays.files import write_atomic
+from mlgenn_delays.sweep.record import RESULT, Record
+from mlgenn_delays.training.lock import LOCK, locked
+
+if TYPE_CHECKING:
+    from mlgenn_delays.recipe import Recipe
+
+NOTES = "sweep.json"
+RESULTS = "results.csv"
+# Of one call, removed at its end.
+WORK = ".work"
+# What the folder of a point holds; anything else is the user's and never removed.
+_FILES = {
+    LOCK,
+    RESULT,
+    "recipe.toml",
+    "environment.json",
+    "metrics.csv",
+    "network.safetensors",
+    "checkpoints",
+}
+_LEFTOVER = re.compile(rf"\.({re.escape(NOTES)}|{re.escape(RESULTS)})\..{{8}}")
+# How long a training may take to notice that the sweep that started it is gone [s].
+_GONE = 15.0
+
+
+class Stand(Enum):
+    """What is there of a point, and so what to do."""
+
+    NEW = "start it"
+    FINISHED = "nothing"
+    RESUME = "go on with it"
+    CLEAR = "remove what was begun, and start it"
+    DAMAGED = "set it aside, and start it"
+
+
+class SweepFolder:
+    """The folder of a sweep, there or not.
+
+    Arguments:
+        path: The folder.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+
+    @property
+    def results(self) -> Path:
+        """The table of all points."""
+        return self.path / RESULTS
+
+    @property
+    def work(self) -> Path:
+        """Folder for the files of running processes."""
+        return self.path / WORK
+
+    def point(self, name: str) -> Path:
+        """Return the folder of a point."""
+        return self.path / "points" / name
+
+    def log(self, name: str) -> Path:
+        """Return where the process of a point says what it does."""
+        return self.path / "logs" / f"{name}.log"
+
+    def others(self, names: set[str]) -> list[str]:
+        """Return the points that are there besides the given ones."""
+        folder = self.path / "points"
+        return (
+            sorted(p.name for p in folder.iterdir() if p.name not in names)
+            if folder.is_dir()
+            else []
+        )
+
+    def check(self) -> None:
+        """Refuse a folder in which no sweep can be made or gone on with; nothing is written.
+
+        Raises:
+            InputError: It holds other files, or cannot be written.
+            WorkError: The disk is full.
+        """
+        from mlgenn_delays.training.run import check_free
+
+        if (self.path / NOTES).is_file():
+            return
+        if self.path.is_dir():
+            names = [
+                p.name
+                for p in self.path.iterdir()
+                if p.name != LOCK and not _LEFTOVER.fullmatch(p.name)
+            ]
+            if names:
+                raise InputError(
+                    f"{self.path} must be a new or empty folder or that of a sweep, got one with "
+                    f"{min(names)} and without {NOTES}; choose another folder with --out"
+                )
+            return
+        check_free(self.path)
+
+    def notes(self) -> dict[str, Any]:
+        """Return what the last sweep here was asked for, empty if that cannot be read."""
+        try:
+            found = json.loads((self.path / NOTES).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return found if isinstance(found, dict) else {}
+
+    @contextmanager
+    def opened(self, notes: dict[str, Any]) -> Iterator[None]:
+        """Hold the folder for one sweep, with no leftovers of a killed one.
+
+        Arguments:
+            notes: Content of sweep.json.
+
+        Raises:
+            InputError: Another sweep holds it.
+            WorkError: It cannot be written.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"cannot make {self.path}: {error.strerror or error}") from error
+        lock = locked(self.path)
+        try:
+            lock.__enter__()
+        except InputError as error:
+            raise InputError(
+                f"another sweep is running in {self.path}; wait for it, or choose another folder"
+            ) from error
+        try:
+            self._clean()
+            text = json.dumps(notes, indent=2, ensure_ascii=False) + "\n"
+            write_atomic(self.path / NOTES, text)
+            yield
+        finally:
+            shutil.rmtree(self.work, ignore_errors=True)
+            lock.__exit__(None, None, None)
+
+    def _clean(self) -> None:
+        """Remove what a killed sweep left of its own files."""
+        shutil.rmtree(self.work, ignore_errors=True)
+        for path in self.path.iterdir():
+            if _LEFTOVER.fullmatch(path.name):
+                path.unlink(missing_ok=True)
+
+    def stand(self, name: str, recipe: "Recipe") -> tuple[Stand, Record | None]:
+        """Return what is there of a point, and its record if it has one.
+
+        Arguments:
+            name: The point.
+            recipe: What it is to be trained with.
+
+        Raises:
+            InputError: What is there was trained with other settings.
+        """
+        folder = self.point(name)
+        if not folder.is_dir():
+            return (Stand.DAMAGED if folder.exists() else Stand.NEW), None
+        record = Record.read(folder)
+        if record is not None and _is_of(record.recipe, recipe, folder) and record.final:
+            return Stand.FINISHED, record
+        return _begun(folder, recipe), record
+
+    def prepare(self, name: str, recipe: "Recipe") -> bool:
+        """Make the folder of a point ready for its training, and return whether that resumes.
+
+        Arguments:
+            name: The point, which is not finished.
+            recipe: What it is to be trained with.
+
+        Raises:
+            InputError: Another training holds the folder, or it is one with other settings.
+            WorkError: It cannot be written.
+        """
+        folder = self.point(name)
+        if folder.is_dir():
+            _wait_until_free(folder)
+        stand, _ = self.stand(name, recipe)
+        if stand is Stand.CLEAR:
+            shutil.rmtree(folder)
+        elif stand is Stand.DAMAGED:
+            self._set_aside(name)
+        else:
+            (folder / RESULT).unlink(missing_ok=True)
+        return stand is Stand.RESUME
+
+    def _set_aside(self, name: str) -> None:
+        """Move what stands in the place of a point out of its way."""
+        aside, number = self.path / "aside", 1
+        aside.mkdir(exist_ok=True)
+        while (aside / f"{name}-{number}").exists():
+            number += 1
+        self.point(name).rename(aside / f"{name}-{number}")
+
+
+def _begun(folder: Path, recipe: "Recipe") -> Stand:
+    """Return what to do with the folder of a point that is not finished."""
+    from mlgenn_delays.training import RunDirectory
+
+    run = RunDirectory(folder)
+    if not run.has_checkpoint:
+        ours = all(_of_a_run(path.name) for path in folder.iterdir())
+        return Stand.CLEAR if ours else Stand.DAMAGED
+    try:
+        text = run.recipe_text()
+        run.load_checkpoint()
+    except InputError:
+        return Stand.DAMAGED
+    return Stand.RESUME if _is_of(text, recipe, folder) else Stand.DAMAGED
+
+
+def _of_a_run(name: str) -> bool:
+    """Return whether a run, even one that was killed, has a file of that name."""
+    return name in _FILES or any(name.startswith(f".{file}.") for file in _FILES)
+
+
+def _is_of(text: str, recipe: "Recipe", folder: Path) -> bool:
+    """Return whether a text is the given recipe: false if it is damaged.
+
+    Raises:
+        InputError: It is another one.
+    """
+    from mlgenn_delays.recipe import differences, parse_recipe
+
+    try:
+        found = parse_recipe(text, str(folder))
+    except InputError:
+        return False
+    changed = differences(found, recipe)
+    if changed:
+        raise InputError(
+            f"a point that is there must have the settings of the sweep: {folder} differs "
+            f"(key: there, asked): {'; '.join(changed)}; choose another folder with --out, or "
+            "remove that of the point"
+        )
+    return True
+
+
+def _wait_until_free(folder: Path) -> None:
+    """Wait for a training that a killed sweep left behind, which ends on its own.
+
+    Raises:
+        InputError: The folder stays held.
+    """
+    deadline = time.monotonic() + _GONE
+    while True:
+        try:
+            with locked(folder):
+                return
+        except InputError:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(0.05)

@@ -1,0 +1,196 @@
+"""A sweep: what `delaysnn sweep` does, for the command line and for notebooks."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from mlgenn_delays.errors import InputError
+from mlgenn_delays.files import write_atomic
+from mlgenn_delays.sweep.folder import Stand, SweepFolder
+from mlgenn_delays.sweep.grid import Excluded, Grid, Variants, check_excluded, make_axes
+from mlgenn_delays.sweep.plan import Planned, check_data, check_overrides, resolve
+from mlgenn_delays.sweep.points import make_points
+from mlgenn_delays.sweep.progress import Progress, check_kind, make_progress
+from mlgenn_delays.sweep.record import Record
+from mlgenn_delays.sweep.results import Row, make_row, to_csv
+
+
+class Sweep:
+    """A recipe over a grid of settings and seeds: points, each one training.
+
+    Making one checks everything and writes nothing.
+
+    Arguments:
+        recipe: A name or the path of a TOML file.
+        out: The folder of the sweep: new or empty, or one to go on with.
+        grid: Dotted key of the recipe -> its values.
+        variants: Name -> settings that belong together; the names are one more axis, "variant".
+        exclude: Each axis -> value; a point that has all of them is left out.
+        seeds: Number of seeds, 0..seeds-1.
+        overrides: What all points change, each ``"key=value"``.
+        epochs: Short for learning.epochs, or None for the recipe's.
+        data: Folder of the data, where the data set needs one.
+
+    Attributes:
+        axes: What varies.
+        points: All points with their recipes, in the order of the results.
+        folder: The folder of the sweep.
+
+    Raises:
+        InputError: Something asked for cannot be; the text says which point.
+    """
+
+    def __init__(
+        self,
+        recipe: str | Path,
+        out: str | Path,
+        *,
+        grid: Grid | None = None,
+        variants: Variants | None = None,
+        exclude: Sequence[Excluded] = (),
+        seeds: int = 1,
+        overrides: Sequence[str] = (),
+        epochs: int | None = None,
+        data: str | Path | None = None,
+    ) -> None:
+        if isinstance(seeds, bool) or not isinstance(seeds, int) or seeds < 1:
+            raise InputError(f"seeds must be a whole number >= 1, got {seeds!r}")
+        self.recipe = str(recipe)
+        self.folder = SweepFolder(out)
+        # Absolute: a resumed training and workers elsewhere may have another current folder.
+        self.data = None if data is None else str(Path(data).absolute())
+        self.axes = make_axes(grid or {}, variants or {})
+        check_excluded(self.axes, exclude)
+        changes = list(overrides)
+        if epochs is not None:
+            changes.append(f"learning.epochs={epochs}")
+        check_overrides(changes, self.axes)
+        points = make_points(self.axes, exclude, seeds)
+        if not points:
+            raise InputError("a sweep must have a point, got none: everything is excluded")
+        self.points = resolve(self.recipe, changes, points)
+        self._notes: dict[str, Any] = {
+            "recipe": self.recipe,
+            "grid": {key: list(values) for key, values in (grid or {}).items()},
+            "variants": {name: dict(settings) for name, settings in (variants or {}).items()},
+            "exclude": [dict(pairs) for pairs in exclude],
+            "seeds": seeds,
+            "overrides": changes,
+            "data": self.data,
+        }
+        self._records: dict[str, Record] = {}
+
+    @property
+    def rows(self) -> list[Row]:
+        """The results so far, one row a point, as `read_results` gives them."""
+        return [make_row(each.point, self._records.get(each.point.name)) for each in self.points]
+
+    def run(
+        self,
+        *,
+        workers: int | None = None,
+        scheduler: str | None = None,
+        progress: str = "auto",
+        command: str = "",
+    ) -> list[Row]:
+        """Train every point that is not finished.
+
+        Arguments:
+            workers: Trainings at once; as many as cores and memory fit if None. On a cluster, the
+                workers there decide.
+            scheduler: Address of a Dask scheduler, whose workers train; None for this machine.
+            progress: ``"bar"``, ``"plain"``, ``"none"``, or ``"auto"``: a bar on a terminal.
+            command: What was typed, for the notes.
+
+        Returns:
+            The results, one row a point; those with the status "failed" say why.
+
+        Raises:
+            InputError: The folder holds something else or points with other settings, another
+                sweep runs in it, the data or the scheduler are not there; nothing was started.
+            WorkError: The folder cannot be written, or the cluster is gone.
+            KeyboardInterrupt: The user interrupted; the same call goes on.
+        """
+        check_kind(progress)
+        if workers is not None and (isinstance(workers, bool) or workers < 1):
+            raise InputError(f"workers must be a whole number >= 1, got {workers!r}")
+        if workers is not None and scheduler is not None:
+            raise InputError(
+                "workers must be left out with a scheduler: each of its workers has its own number"
+            )
+        check_data(self.points, self.data, here=scheduler is None)
+        self.folder.check()
+        self._look()
+        if scheduler is None:
+            return self._run(workers, None, progress, command)
+        from mlgenn_delays.sweep.cluster import connected
+
+        with connected(scheduler) as client:
+            return self._run(None, client, progress, command)
+
+    def _look(self) -> list[Planned]:
+        """Find out what is finished, and return what is not."""
+        left = []
+        self._records = {}
+        for each in self.points:
+            stand, record = self.folder.stand(each.point.name, each.recipe)
+            if stand is Stand.FINISHED and record is not None:
+                self._records[each.point.name] = record
+            else:
+                left.append(each)
+        return left
+
+    def _run(self, workers: int | None, client: Any, progress: str, command: str) -> list[Row]:
+        """Do what is left, with the folder held."""
+        before = self.folder.notes()
+        with self.folder.opened({"command": command} | self._notes):
+            left = self._look()  # another sweep may have ended since
+            self._write()
+            total = len(self.points)
+            with make_progress(progress, total, total - len(left)) as shows:
+                self._say_what_is_there(shows, before, len(left))
+                self._train(left, workers, client, shows)
+        return self.rows
+
+    def _train(
+        self, left: list[Planned], workers: int | None, client: Any, shows: Progress
+    ) -> None:
+        """Train points here or on a cluster."""
+
+        def ended(planned: Planned, record: Record) -> None:
+            self._records[planned.point.name] = record
+            self._write()
+            shows.ended(planned.point, record)
+
+        if client is not None:
+            from mlgenn_delays.sweep.cluster import ClusterRunner
+
+            ClusterRunner(client, self.folder, self.data, ended, shows.message).run(left)
+            return
+        from mlgenn_delays.sweep.local import LocalRunner
+        from mlgenn_delays.sweep.memory import Room
+
+        peaks = [record.peak or 0 for record in self._records.values()]
+        room = Room(workers, peaks)
+        LocalRunner(self.folder, self.data, room, ended, shows.message).run(left)
+
+    def _say_what_is_there(self, shows: Progress, before: dict[str, Any], left: int) -> None:
+        """Say what is reused, and what is there and not part of it."""
+        there = len(self.points) - left
+        if there:
+            shows.message(f"{there} of {len(self.points)} points are finished, {left} to train")
+        others = self.folder.others({each.point.name for each in self.points})
+        if others:
+            shows.message(
+                f"{len(others)} points in {self.folder.path} are not in this grid: they are kept, "
+                "and not in the results"
+            )
+        if there and before.get("data") != self.data:
+            shows.message(
+                f"warning: the finished points had --data {before.get('data')}, now {self.data}"
+            )
+
+    def _write(self) -> None:
+        """Write the results so far."""
+        text = to_csv([axis.key for axis in self.axes], self.rows)
+        write_atomic(self.folder.results, text)

@@ -1,0 +1,313 @@
+"""Sweeps of small trainings: killed, interrupted, and with points that die or fail."""
+
+import json
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from mlgenn_delays.errors import InputError
+from mlgenn_delays.network import Network
+from mlgenn_delays.sweep import Sweep, local, read_results
+from mlgenn_delays.sweep.child import Child
+from mlgenn_delays.training.lock import locked
+from tests.cli.helpers import call, start
+from tests.sweep.helpers import SET, SMALL, epochs, trained_epochs, wait_for
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+LONG = 30  # epochs; a training that can be caught at work
+
+
+def make(out, **options):
+    """Return a small sweep."""
+    return Sweep("digits", out, **({"overrides": SMALL, "epochs": 1} | options))
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory):
+    """Return a finished sweep of one point; not to be changed."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        from tests.sweep.helpers import share_kernels
+
+        share_kernels(monkeypatch)
+        out = tmp_path_factory.mktemp("swept") / "dir"
+        (row,) = make(out, grid={"delays.learn": [False]}).run(progress="none")
+    assert row["status"] == "done"
+    return out
+
+
+def copied(swept, tmp_path):
+    """Return a copy of the finished sweep, and the folder of its point."""
+    out = shutil.copytree(swept, tmp_path / "dir")
+    (point,) = (out / "points").iterdir()
+    return out, point
+
+
+def test_a_point_is_a_run(swept):
+    (row,) = read_results(swept)
+    assert row["delays.learn"] is False
+    assert row["best_epoch"] == row["epochs"] == 1
+    assert 0 <= row["validation_accuracy"] <= 1
+    assert row["seconds"] > 0
+    assert row["peak_memory_mb"] > 50
+    assert Network.load(swept / row["point"] / "network.safetensors").populations["hidden1"].n == 4
+    assert call("evaluate", swept / row["point"]).exit_code == 0
+    assert json.loads((swept / "sweep.json").read_text())["grid"] == {"delays.learn": [False]}
+    assert not (swept / ".work").exists()
+
+
+def test_a_finished_point_is_not_run_again(swept, tmp_path, monkeypatch):
+    out, point = copied(swept, tmp_path)
+    before = {path: path.stat().st_mtime_ns for path in point.rglob("*")}
+    monkeypatch.setattr(local, "Child", None)  # nothing can be started
+    (row,) = make(out, grid={"delays.learn": [False]}).run(progress="none")
+    assert row["status"] == "done"
+    assert {path: path.stat().st_mtime_ns for path in point.rglob("*")} == before
+
+
+def test_more_points_are_added(swept, tmp_path):
+    out, point = copied(swept, tmp_path)
+    before = (point / "result.json").stat().st_mtime_ns
+    rows = make(out, grid={"delays.learn": [True, False]}).run(progress="none")
+    assert [row["status"] for row in rows] == ["done", "done"]
+    assert (point / "result.json").stat().st_mtime_ns == before
+    assert rows[0]["validation_loss"] != rows[1]["validation_loss"]
+
+
+def test_other_settings_are_refused(swept, tmp_path):
+    out, point = copied(swept, tmp_path)
+    table = (out / "results.csv").read_bytes()
+    with pytest.raises(InputError, match="learning.epochs: 1, 2"):
+        make(out, grid={"delays.learn": [False]}, epochs=2).run(progress="none")
+    (point / "result.json").unlink()  # begun, with a checkpoint
+    with pytest.raises(InputError, match="learning.epochs: 1, 2"):
+        make(out, grid={"delays.learn": [False]}, epochs=2).run(progress="none")
+    assert (out / "results.csv").read_bytes() == table
+
+
+def test_points_of_another_grid_are_kept(swept, tmp_path, capsys, monkeypatch):
+    out, point = copied(swept, tmp_path)
+    monkeypatch.setattr(local, "Child", always_killed([]))
+    make(out, grid={"delays.max": [30.0]}).run(progress="plain")
+    assert (point / "result.json").exists()
+    assert "1 points" in capsys.readouterr().err
+    assert [row["delays.max"] for row in read_results(out)] == [30]
+
+
+def test_damaged_and_begun_folders(swept, tmp_path):
+    out, point = copied(swept, tmp_path)
+    sweep = make(out, grid={"delays.learn": [False]})
+    (each,) = sweep.points
+    name = each.point.name
+
+    def stand():
+        return sweep.folder.stand(name, each.recipe)[0].name
+
+    assert stand() == "FINISHED"
+    (point / "result.json").write_text("{")
+    assert stand() == "RESUME"
+    (point / "notes.txt").write_text("mine")
+    assert stand() == "RESUME"
+    state = point / "checkpoints" / "last" / "state.safetensors"
+    whole = state.read_bytes()
+    state.write_bytes(whole[:100])
+    assert stand() == "DAMAGED"
+    state.write_bytes(whole)
+    (point / "recipe.toml").write_text("name = ")
+    assert stand() == "DAMAGED"
+    state.unlink()
+    assert stand() == "DAMAGED"  # for there is a file that is no run's
+    assert not sweep.folder.prepare(name, each.recipe)
+    assert not point.exists()
+    assert (out / "aside" / f"{name}-1" / "notes.txt").read_text() == "mine"
+    point.mkdir()
+    (point / ".recipe.toml.abcdefgh").touch()
+    (point / "environment.json").touch()
+    assert stand() == "CLEAR"
+    assert not sweep.folder.prepare(name, each.recipe)
+    assert not point.exists()
+    point.write_text("a file")
+    assert stand() == "DAMAGED"
+    assert not sweep.folder.prepare(name, each.recipe)
+    assert (out / "aside" / f"{name}-2").read_text() == "a file"
+    assert stand() == "NEW"
+
+
+def test_a_damaged_result_is_made_again_from_the_run(swept, tmp_path):
+    out, point = copied(swept, tmp_path)
+    whole = json.loads((point / "result.json").read_text())
+    (point / "result.json").write_text("{")
+    make(out, grid={"delays.learn": [False]}).run(progress="none")
+    again = json.loads((point / "result.json").read_text())
+    assert again | {"peak": 0} == whole | {"peak": 0}
+
+
+def test_one_sweep_at_a_time(swept, tmp_path):
+    out, _ = copied(swept, tmp_path)
+    with locked(out), pytest.raises(InputError, match="another sweep is running"):
+        make(out, grid={"delays.learn": [False]}).run(progress="none")
+
+
+def test_killed_and_gone_on_with(tmp_path):
+    out = tmp_path / "dir"
+    command = ["sweep", "digits", *SET, "--epochs", LONG, "--seeds", 2, "--out", out]
+    process = start(*command, "--workers", 1)
+    names = [each.point.name for each in make(out, epochs=LONG, seeds=2).points]
+    runs = [out / "points" / name for name in names]
+    wait_for(lambda: epochs(runs[1]) >= 2, process)
+    process.kill()
+    process.communicate()
+    wait_for(lambda: free(runs[1]))  # the training ends on its own
+    left = epochs(runs[1])
+    assert 2 <= left < LONG
+    assert [row["status"] for row in read_results(out)] == ["done", "waiting"]
+    before = (runs[0] / "result.json").stat().st_mtime_ns
+    (out / ".results.csv.abcdefgh").touch()
+    time.sleep(0.2)
+    assert epochs(runs[1]) == left
+    result = call(*command)
+    assert result.exit_code == 0, result.output
+    assert "1 of 2 points are finished, 1 to train" in result.stderr
+    assert "[2/2] seed=1: validation" in result.stderr
+    assert (runs[0] / "result.json").stat().st_mtime_ns == before
+    assert not (out / ".results.csv.abcdefgh").exists()
+    assert [row["epochs"] for row in read_results(out)] == [LONG, LONG]
+    done = trained_epochs(out / "logs" / f"{names[1]}.log")
+    assert done == list(range(1, LONG + 1)) or done[left:] == list(range(left + 1, LONG + 1))
+    assert done.count(1) == 1  # gone on with, not begun anew
+
+
+def free(run) -> bool:
+    """Return whether no training holds a run."""
+    try:
+        with locked(run):
+            return True
+    except InputError:
+        return False
+
+
+def test_a_training_ends_with_what_started_it(tmp_path):
+    words = [sys.executable, "-m", "mlgenn_delays.sweep.watched", "train", *SET]
+    words += ["--epochs", "100000", "--out", str(tmp_path / "run")]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    process = subprocess.Popen(words, stdin=subprocess.PIPE, **quiet)
+    wait_for(lambda: epochs(tmp_path / "run") >= 1, process)
+    assert process.poll() is None
+    process.stdin.close()
+    try:
+        assert process.wait(timeout=30) == 1
+    finally:
+        process.kill()
+
+
+def test_interrupted_and_gone_on_with_as_it_says(tmp_path):
+    out = tmp_path / "a dir"
+    process = start(
+        "sweep",
+        "digits",
+        *SET,
+        "--epochs",
+        LONG,
+        "--variant",
+        "a: delays.learn=false",
+        "--out",
+        out,
+    )
+    wait_for(lambda: any(epochs(run) >= 2 for run in out.glob("points/*")), process)
+    process.send_signal(signal.SIGINT)
+    stdout, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130, stderr
+    assert stdout == ""
+    assert "Traceback" not in stderr
+    (run,) = (out / "points").iterdir()
+    assert free(run)
+    left = epochs(run)
+    assert 2 <= left < LONG
+    said, _, command = stderr.splitlines()[-1].partition(": ")
+    assert said == "interrupted; continue with"
+    assert shlex.split(command)[0] == "delaysnn"
+    result = call(*shlex.split(command)[1:])
+    assert result.exit_code == 0, result.output
+    assert trained_epochs(out / "logs" / f"{run.name}.log").count(1) == 1
+    assert [row["variant"] for row in read_results(out)] == ["a"]
+
+
+def always_killed(started: list):
+    """Return a kind of child that is killed as soon as it runs."""
+
+    class Killed(Child):
+        def __init__(self, task):
+            super().__init__(task)
+            started.append(task.resume)
+            os.kill(self.pid, signal.SIGKILL)
+
+    return Killed
+
+
+def test_a_child_that_is_killed_is_gone_on_with(tmp_path, monkeypatch, capsys):
+    resumed = []
+
+    class KilledOnce(Child):
+        def __init__(self, task):
+            super().__init__(task)
+            resumed.append(task.resume)
+
+        def poll(self):
+            if len(resumed) == 1 and epochs(self.task.out) >= 2 and self.ending is None:
+                os.kill(self.pid, signal.SIGKILL)
+            return super().poll()
+
+    monkeypatch.setattr(local, "Child", KilledOnce)
+    (row,) = make(tmp_path / "dir", epochs=LONG).run(progress="plain")
+    assert resumed == [False, True]
+    assert (row["status"], row["epochs"]) == ("done", LONG)
+    said = capsys.readouterr().err
+    assert "ended by SIGKILL; out of memory?; going on with it (try 2 of 3)" in said
+    (log,) = (tmp_path / "dir" / "logs").iterdir()
+    assert trained_epochs(log).count(1) == 1
+
+
+def test_a_child_that_always_dies_is_recorded_and_tried_by_the_next_call(tmp_path, monkeypatch):
+    started = []
+    monkeypatch.setattr(local, "Child", always_killed(started))
+    rows = make(tmp_path, seeds=2).run(progress="none", workers=1)
+    assert started == [False] * 6
+    assert [row["status"] for row in rows] == ["failed", "failed"]
+    assert "ended by SIGKILL" in rows[0]["reason"]
+    assert "(3 times)" in rows[0]["reason"]
+    monkeypatch.setattr(local, "Child", Child)
+    (row,) = make(tmp_path, seeds=1).run(progress="none")
+    assert row["status"] == "done"
+
+
+def test_a_point_that_diverges_fails_alone_and_for_good(tmp_path, monkeypatch):
+    out = tmp_path / "dir"
+    command = ["sweep", "digits", *SET, "--epochs", 1, "--out", out]
+    command += ["--grid", "learning.learning_rate=1e30,5e-3"]
+    result = call(*command)
+    assert result.exit_code == 1
+    assert "1 of 2 points failed" in result.stderr.splitlines()[-1]
+    assert "training diverged" in result.stderr.splitlines()[-1]
+    failed, done = read_results(out)
+    assert (failed["status"], done["status"]) == ("failed", "done")
+    assert failed["reason"].startswith("training diverged in epoch 1")
+    assert f"failed: {failed['point']}: training diverged" in result.stdout
+    monkeypatch.setattr(local, "Child", None)
+    assert call(*command).stderr.splitlines()[-1] == result.stderr.splitlines()[-1]
+
+
+def test_bad_data_fail_and_are_tried_again(tmp_path):
+    data = tmp_path / "data"
+    data.mkdir()
+    sweep = Sweep("fsdd", tmp_path / "dir", data=data, epochs=1)
+    for _ in range(2):
+        (row,) = sweep.run(progress="none")
+        assert row["status"] == "failed"
+        assert str(data) in row["reason"]
+    (log,) = (tmp_path / "dir" / "logs").iterdir()
+    assert log.read_text().count("error: ") == 2

@@ -1,0 +1,85 @@
+"""How many trainings fit."""
+
+import os
+
+import pytest
+
+from mlgenn_delays.engines.cpu.workers import available_cores
+from mlgenn_delays.sweep import memory
+from mlgenn_delays.sweep.memory import FIRST_GUESS, Room, available_memory, resident
+
+GIB = 1 << 30
+
+
+@pytest.fixture
+def machine(tmp_path, monkeypatch):
+    """Return a function that sets free memory and what processes have."""
+    monkeypatch.setattr(memory, "_PROC", tmp_path / "proc")
+    monkeypatch.setattr(memory, "_CGROUPS", tmp_path / "cgroups")
+
+    def write(path, text):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+    def set_up(free=None, processes=None, groups=None):
+        if free is not None:
+            write(tmp_path / "proc/meminfo", f"MemTotal: 1 kB\nMemAvailable: {free // 1024} kB\n")
+        for pid, size in (processes or {}).items():
+            write(tmp_path / f"proc/{pid}/statm", f"1 {size // os.sysconf('SC_PAGE_SIZE')} 3\n")
+        if groups:
+            write(tmp_path / "proc/self/cgroup", "0::/a/b\n")
+        for name, (limit, used) in (groups or {}).items():
+            write(tmp_path / "cgroups" / name / "memory.max", f"{limit}\n")
+            write(tmp_path / "cgroups" / name / "memory.current", f"{used}\n")
+
+    return set_up
+
+
+def test_this_machine():
+    assert available_memory() > 1 << 20
+    assert resident(os.getpid()) > 1 << 20
+    assert Room().most == available_cores()
+
+
+def test_free_memory_and_limits_of_groups(machine):
+    machine(free=8 * GIB)
+    assert available_memory() == 8 * GIB
+    machine(groups={"a/b": ("max", GIB), "a": (6 * GIB, GIB)})
+    assert available_memory() == 5 * GIB
+    machine(groups={"a/b": (3 * GIB, GIB)})
+    assert available_memory() == 2 * GIB
+    machine(groups={"a/b": (3 * GIB, 4 * GIB)})
+    assert available_memory() == 0
+
+
+def test_one_always_runs(machine):
+    machine(free=0)
+    assert Room().for_one_more([])
+    assert not Room(8).for_one_more(list(range(1, 9)))
+
+
+def test_a_first_guess_then_what_was_measured(machine):
+    room = Room()
+    room.most = 64
+    machine(free=2 * GIB, processes={7: FIRST_GUESS})
+    assert room.for_one_more([7])  # 1.8 GiB for 1.5
+    machine(free=2 * GIB, processes={7: 0})
+    assert not room.for_one_more([7])  # it will still grow
+    room.measure(GIB // 2)
+    room.measure(GIB // 4)  # the most counts
+    room.measure(None)
+    assert GIB // 2 < room.need < GIB
+    assert room.for_one_more([7])
+    assert not room.for_one_more([7, 8, 9])
+    room.measure(2 * GIB)
+    assert not room.for_one_more([7])
+    assert Room(measured=[1, 2 * GIB]).need > 2 * GIB
+
+
+def test_cores_and_a_given_number(machine):
+    machine(free=1000 * GIB)
+    room = Room()
+    assert not room.for_one_more(list(range(1, room.most + 1)))
+    machine(free=0)
+    assert Room(2).for_one_more([1])  # the user knows
+    assert not Room(2).for_one_more([1, 2])
