@@ -1,5 +1,6 @@
 """delaysnn evaluate."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -7,7 +8,7 @@ import click
 from .options import DATA, ENGINE, JSON, THREADS
 
 if TYPE_CHECKING:
-    from mlgenn_delays.data import SpikeData
+    from mlgenn_delays.data import Data
     from mlgenn_delays.engines.base import Evaluation
 
     from .runs import Run
@@ -52,16 +53,16 @@ def evaluate(
     from mlgenn_delays.network import Network
     from mlgenn_delays.recipe import load_data
 
-    from .runs import Run, only_spikes
+    from .runs import Run, needed_split
 
     found = Run(run)
     network = Network.load(found.directory.network_path(checkpoint))
     splits = load_data(found.recipe, found.folder(data))
     if split == "all":
-        chosen = {name: part for name, part in splits.items() if len(part)}
+        chosen: Mapping[str, Data] = {name: part for name, part in splits.items() if len(part)}
     else:
         remedy = "choose one with --split or other data with --data"
-        chosen = {split: only_spikes(splits, split, remedy)}
+        chosen = {split: needed_split(splits, split, remedy)}
     measured = _measure(network, found, chosen, engine, threads)
     result = _pooled(measured) | {"split": split, "checkpoint": checkpoint}
     if as_json:
@@ -78,7 +79,7 @@ def evaluate(
 def _measure(
     network: Any,
     run: "Run",
-    chosen: dict[str, "SpikeData"],
+    chosen: Mapping[str, "Data"],
     engine: str,
     threads: int | None,
 ) -> dict[str, "Evaluation"]:

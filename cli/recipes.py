@@ -53,6 +53,10 @@ def _show(recipe: "Recipe") -> None:
         ]
     )
     click.echo(f"{channels} input channels, {classes} classes; delays counts those learned")
+    normalised = [p for p in network.populations.values() if p.normalisation is not None]
+    if normalised:
+        names = ", ".join(f"{p.n} neurons of {p.name}" for p in normalised)
+        click.echo(f"normalised, with a gain and an offset each: {names}")
     expected = recipe.expected
     if expected.accuracy is None:
         click.echo("expected: not measured yet")

@@ -1,13 +1,14 @@
 """What the commands know of a run: its recipe, what its environment.json adds, its data."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlgenn_delays.errors import InputError
 
 if TYPE_CHECKING:
-    from mlgenn_delays.data import SpikeData
+    from mlgenn_delays.data import Data
     from mlgenn_delays.recipe import Recipe
 
 
@@ -73,7 +74,7 @@ def environment(recipe: "Recipe", data: str | None, start: dict[str, Any] | None
     )
 
 
-def only_spikes(splits: dict[str, "SpikeData"], wanted: str, remedy: str) -> "SpikeData":
+def needed_split(splits: Mapping[str, "Data"], wanted: str, remedy: str) -> "Data":
     """Return a split that must have examples.
 
     Arguments:

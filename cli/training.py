@@ -1,7 +1,7 @@
 """What `delaysnn train` does: check everything, train, measure."""
 
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from time import strftime
@@ -11,10 +11,10 @@ from zlib import crc32
 from mlgenn_delays.errors import InputError
 
 from .errors import Interrupted
-from .runs import Run, environment, only_spikes
+from .runs import Run, environment, needed_split
 
 if TYPE_CHECKING:
-    from mlgenn_delays.data import SpikeData
+    from mlgenn_delays.data import Data
     from mlgenn_delays.network import Network
     from mlgenn_delays.recipe import Recipe
     from mlgenn_delays.training import RunDirectory, Trainer
@@ -62,7 +62,7 @@ class Plan:
     """
 
     recipe: "Recipe"
-    splits: "dict[str, SpikeData]"
+    splits: "Mapping[str, Data]"
     network: "Network"
     folder: str | None
     run: "Callable[[], RunDirectory]"
@@ -211,7 +211,7 @@ def _read_init(path: str | None) -> tuple[dict[str, Any] | None, "Network | None
     return note, network
 
 
-def _load(recipe: "Recipe", folder: str | None) -> dict[str, "SpikeData"]:
+def _load(recipe: "Recipe", folder: str | None) -> Mapping[str, "Data"]:
     """Return the data, with examples to train on."""
     from mlgenn_delays.recipe import load_data
 
@@ -219,11 +219,11 @@ def _load(recipe: "Recipe", folder: str | None) -> dict[str, "SpikeData"]:
     remedy = "give other data with --data"
     if recipe.data.dataset == "fsdd":
         remedy += "; takes from 10 on are the training split"
-    only_spikes(splits, "train", remedy)
+    needed_split(splits, "train", remedy)
     return {name: data for name, data in splits.items() if len(data)}
 
 
-def _build(recipe: "Recipe", splits: dict[str, "SpikeData"]) -> "Network":
+def _build(recipe: "Recipe", splits: Mapping[str, "Data"]) -> "Network":
     """Return the starting network of a recipe for its data."""
     from mlgenn_delays.recipe import build_network
 
@@ -236,11 +236,12 @@ def _check_fits(network: "Network", wanted: "Network", path: str) -> None:
 
     def described(each: "Network") -> dict[str, str]:
         parts = {"dt": f"{each.dt:g} ms"}
-        parts |= {name: str(p.model) for name, p in each.populations.items()}
-        parts |= {
-            name: f"{p.synapse}, delays 0..{p.max_delay:g} ms a {p.granularity}"
-            for name, p in each.projections.items()
-        }
+        for name, p in each.populations.items():
+            parts[name] = str(p.model) + (", normalised" if p.normalisation is not None else "")
+        for name, q in each.projections.items():
+            signs = ", with signs" if q.sign is not None else ""
+            delays = f"delays 0..{q.max_delay:g} ms a {q.granularity}"
+            parts[name] = f"{q.synapse}, {delays}{signs}"
         return parts
 
     got, expected = described(network), described(wanted)
@@ -254,13 +255,14 @@ def _check_fits(network: "Network", wanted: "Network", path: str) -> None:
 
 def _trainer(plan: Plan, asked: Asked) -> "Trainer":
     """Return the trainer of a plan, with no run yet."""
-    from mlgenn_delays.recipe import build_augment, build_rule
+    from mlgenn_delays.recipe import build_augment, build_rewiring, build_rule
     from mlgenn_delays.training import Trainer
 
     learning = plan.recipe.learning
     return Trainer(
         plan.network,
         build_rule(plan.recipe),
+        rewiring=build_rewiring(plan.recipe),
         epochs=learning.epochs,
         batch_size=learning.batch_size,
         seed=plan.recipe.seed,
@@ -271,7 +273,7 @@ def _trainer(plan: Plan, asked: Asked) -> "Trainer":
     )
 
 
-def _measure(trainer: "Trainer", splits: dict[str, "SpikeData"]) -> dict[str, dict[str, Any]]:
+def _measure(trainer: "Trainer", splits: Mapping[str, "Data"]) -> dict[str, dict[str, Any]]:
     """Return accuracy, loss and size of the splits that training did not learn from."""
     measured: dict[str, dict[str, Any]] = {}
     for name in ("validation", "test"):

@@ -3,6 +3,7 @@
 from mlgenn_delays.recipe.build import (
     build_augment,
     build_network,
+    build_rewiring,
     build_rule,
     data_shape,
     load_data,
@@ -15,6 +16,7 @@ __all__ = [
     "Recipe",
     "build_augment",
     "build_network",
+    "build_rewiring",
     "build_rule",
     "data_shape",
     "differences",

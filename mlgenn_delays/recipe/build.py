@@ -1,16 +1,42 @@
-"""From a recipe to a network, a learning rule and the augmentation."""
+"""From a recipe to a network, a learning rule, rewiring and the augmentation."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from mlgenn_delays.learning import Adam, EventProp, SpikeCount
+from mlgenn_delays.learning import (
+    Adam,
+    Dirac,
+    EventProp,
+    Gaussian,
+    Rule,
+    SpikeCount,
+    SurrogateBPTT,
+)
+from mlgenn_delays.learning.delay_kernels import DelayKernel
 from mlgenn_delays.learning.schedules import SCHEDULES
-from mlgenn_delays.network import LIF, Exponential, LeakyIntegrator, Network, Normal, SpikeInput
-from mlgenn_delays.network.initialise import Initial, Uniform
-from mlgenn_delays.recipe.schema import Delays, Layer, Learning, Recipe
+from mlgenn_delays.learning.surrogates import SURROGATES
+from mlgenn_delays.network import (
+    LIF,
+    CurrentInput,
+    Delta,
+    Exponential,
+    LeakyIntegrator,
+    Network,
+    Normal,
+    SeedLI,
+    SeedLIF,
+    SpikeInput,
+)
+from mlgenn_delays.network.initialise import Initial, Uniform, kaiming
+from mlgenn_delays.network.models import OutputModel, SpikingModel, SynapseModel
+from mlgenn_delays.recipe.network_section import Layer, Readout
+from mlgenn_delays.recipe.schema import Recipe
+from mlgenn_delays.recipe.sections import Delays, Learning
+from mlgenn_delays.rewiring import RULES, Rewiring
 
 if TYPE_CHECKING:
-    from mlgenn_delays.data import Augment, SpikeData
+    from mlgenn_delays.data import Augment
+    from mlgenn_delays.data.registry import Splits
 
 
 def build_network(recipe: Recipe, n_inputs: int, n_classes: int, seed: int) -> Network:
@@ -20,47 +46,69 @@ def build_network(recipe: Recipe, n_inputs: int, n_classes: int, seed: int) -> N
         recipe: The recipe.
         n_inputs: Channels of the data.
         n_classes: Classes of the data.
-        seed: Seed of connectivity, weights and delays.
+        seed: Seed of connectivity, signs, weights and delays.
 
     Raises:
         InputError: The sparsity leaves a projection without synapses.
     """
     section = recipe.network
+    counts = section.counts(n_inputs, n_classes)
     network = Network(dt=section.dt, seed=seed)
-    before = network.add("input", SpikeInput(n_inputs)).name
+    kind = CurrentInput if recipe.data.encoding == "currents" else SpikeInput
+    before = network.add("input", kind(n_inputs))
     for number, layer in enumerate(section.layers, 1):
-        name = network.add(f"hidden{number}", _lif(layer)).name
-        synapse = Exponential(layer.tau_syn)
-        _connect(network, recipe, before, name, synapse, Normal(layer.weight_mean, layer.weight_sd))
+        added = network.add(f"hidden{number}", _neurons(layer), normalise=layer.normalise)
+        weight = _weight(layer, before.n)
+        _connect(network, recipe, counts, before.name, added.name, _synapse(layer), weight)
         if layer.recurrent:
             weight = Normal(layer.recurrent_weight_mean, layer.recurrent_weight_sd)
-            _connect(network, recipe, name, name, synapse, weight)
-        before = name
+            _connect(network, recipe, counts, added.name, added.name, _synapse(layer), weight)
+        before = added
     readout = section.readout
-    network.add("output", LeakyIntegrator(n_classes, readout.tau_mem, readout.kind))
-    weight = Normal(readout.weight_mean, readout.weight_sd)
-    _connect(network, recipe, before, "output", Exponential(readout.tau_syn), weight)
+    network.add("output", _output(readout, n_classes), normalise=readout.normalise)
+    weight = _weight(readout, before.n)
+    _connect(network, recipe, counts, before.name, "output", _synapse(readout), weight)
     return network
 
 
-def _lif(layer: Layer) -> LIF:
+def _neurons(layer: Layer) -> SpikingModel:
     """Return the neuron model of a layer."""
+    if layer.model == "SeedLIF":
+        return SeedLIF(layer.size, layer.tau_mem, layer.v_thresh)
     return LIF(layer.size, layer.tau_mem, layer.v_thresh, layer.tau_refrac)
+
+
+def _output(readout: Readout, n_classes: int) -> OutputModel:
+    """Return the neuron model of the output."""
+    model = SeedLI if readout.model == "SeedLI" else LeakyIntegrator
+    return model(n_classes, readout.tau_mem, readout.kind)
+
+
+def _synapse(table: Layer | Readout) -> SynapseModel:
+    """Return the model of the synapses onto a population."""
+    return Delta() if table.synapse == "Delta" else Exponential(table.tau_syn)
+
+
+def _weight(table: Layer | Readout, n_pre: int) -> Uniform | Normal:
+    """Return where the weights from the n_pre neurons of the layer before start."""
+    scale = table.weight_scale
+    if table.weight_init == "kaiming":
+        found = kaiming(n_pre)
+        return Uniform(found.low * scale, found.high * scale)
+    return Normal(table.weight_mean * scale, table.weight_sd * scale)
 
 
 def _connect(
     network: Network,
     recipe: Recipe,
+    counts: dict[str, int],
     source: str,
     target: str,
-    synapse: Exponential,
-    weight: Normal,
+    synapse: SynapseModel,
+    weight: Uniform | Normal,
 ) -> None:
-    """Add a projection with the sparsity and the delays that the recipe gives it."""
+    """Add a projection with the synapses and the delays that the recipe gives it."""
     name = f"{source}->{target}"
-    sparsity = recipe.network.sparsity
-    if isinstance(sparsity, tuple):
-        sparsity = sparsity[recipe.network.projections().index(name)]
     delays = recipe.delays
     with_delays = recipe.has_delays(name)
     network.connect(
@@ -70,8 +118,9 @@ def _connect(
         weight=weight,
         delay=_initial(delays) if with_delays else 0.0,
         max_delay=delays.max if with_delays else 0.0,
-        density=1.0 - sparsity,
+        synapses=counts[name],
         granularity=delays.granularity if with_delays else "fixed",
+        signs=recipe.signs(),
     )
 
 
@@ -95,17 +144,55 @@ def _adam(section: Learning | Delays) -> Adam:
     )
 
 
-def build_rule(recipe: Recipe) -> EventProp:
+def build_rule(recipe: Recipe) -> Rule:
     """Return the learning rule of a recipe."""
     learning, regularisation = recipe.learning, recipe.regularisation
     layers = enumerate(recipe.network.layers, 1)
-    return EventProp(
-        weights=_adam(learning) if learning.learning_rate > 0 else None,
-        delays=_adam(recipe.delays) if recipe.delays.learn else None,
-        spike_count=SpikeCount(regularisation.spikes_target, regularisation.spikes_strength),
-        revive=regularisation.revive,
-        dropout={f"hidden{k}": layer.dropout for k, layer in layers if layer.dropout > 0},
-    )
+    common: dict[str, Any] = {
+        "weights": _adam(learning) if learning.learning_rate > 0 else None,
+        "delays": _adam(recipe.delays) if recipe.delays.learn else None,
+        "spike_count": SpikeCount(regularisation.spikes_target, regularisation.spikes_strength),
+        "revive": regularisation.revive,
+        "dropout": {f"hidden{k}": layer.dropout for k, layer in layers if layer.dropout > 0},
+        "l1": regularisation.l1,
+    }
+    if learning.rule == "eventprop":
+        return EventProp(**common)
+    surrogate = SURROGATES[learning.surrogate](**learning.surrogate_options)
+    return SurrogateBPTT(surrogate=surrogate, kernel=_kernel(recipe), **common)
+
+
+def _kernel(recipe: Recipe) -> DelayKernel:
+    """Return how delays act while they are learned."""
+    delays = recipe.delays
+    if delays.kernel == "dirac":
+        return Dirac()
+    taps = int(delays.max / recipe.network.dt + 0.5) + 1
+    start = delays.sigma_start or max(float(taps // 2), delays.sigma_end)
+    return Gaussian(start, delays.sigma_end, delays.sigma_epochs or recipe.learning.epochs / 4)
+
+
+def build_rewiring(recipe: Recipe) -> Rewiring | None:
+    """Return how the structure is learned, or None if it is not."""
+    section, delays = recipe.rewiring, recipe.delays
+    if section.rule == "none":
+        return None
+    settings: dict[str, Any] = {
+        "signs": recipe.signs(),
+        "grow_delay": section.grow_delay,
+        "longest": 0.0 if delays.initial == "zero" else delays.initial_max,
+    }
+    if section.every >= 0:
+        settings["every"] = section.every
+    if section.rule != "deep_r":
+        settings |= {
+            "drop_fraction": section.drop_fraction,
+            "decay": section.decay,
+            "until": section.until,
+        }
+    if section.rule == "rigl":
+        settings |= {"form": section.form, "averaging": section.gradient_averaging}
+    return RULES[section.rule](**settings)
 
 
 def build_augment(recipe: Recipe) -> "Augment | None":
@@ -119,7 +206,7 @@ def build_augment(recipe: Recipe) -> "Augment | None":
     return None if augment.is_identity else augment
 
 
-def load_data(recipe: Recipe, folder: Path | str | None = None) -> dict[str, "SpikeData"]:
+def load_data(recipe: Recipe, folder: Path | str | None = None) -> "Splits":
     """Load the data that a recipe is about.
 
     Arguments:
@@ -138,15 +225,15 @@ def load_data(recipe: Recipe, folder: Path | str | None = None) -> dict[str, "Sp
 
 
 def data_shape(recipe: Recipe) -> tuple[int, int]:
-    """Return how many channels and classes the data of a recipe have, without its folder."""
-    from importlib import import_module
+    """Return how many channels and classes the data of a recipe have, without its folder.
 
-    from mlgenn_delays.data import DATASETS, parse_options
+    Raises:
+        InputError: Only the files of the data set know.
+    """
+    from mlgenn_delays.data import dataset_shape
 
-    name = recipe.data.dataset
-    options = parse_options(name, recipe.data.options)
-    if DATASETS[name].needs_folder:
-        classes = import_module(f"mlgenn_delays.data.{name}").LABEL_NAMES
-        return options.encoder.n_channels(options.mel.n_bands), len(classes)
-    train = load_data(recipe)["train"]
-    return train.n_channels, train.n_classes
+    found = dataset_shape(recipe.data.dataset, recipe.data.options)
+    if found is None:
+        train = load_data(recipe)["train"]
+        return train.n_channels, train.n_classes
+    return found

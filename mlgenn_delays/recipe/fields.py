@@ -1,4 +1,4 @@
-"""Kinds of values in a recipe, and refusals of what is planned but not there."""
+"""Kinds of values in a recipe."""
 
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -6,7 +6,6 @@ from typing import Annotated, Any
 from pydantic import (
     AfterValidator,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Discriminator,
     Field,
@@ -22,32 +21,6 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
-def _said(value: object) -> str:
-    """Return a value as a recipe writes it."""
-    return str(value).lower() if isinstance(value, bool) else repr(value)
-
-
-def today(*works: object, planned: tuple[object, ...] = ()) -> BeforeValidator:
-    """Return a check that takes what works today and says so of what does not.
-
-    Arguments:
-        works: Values that are accepted.
-        planned: Values that the format knows and that are not there yet.
-    """
-    known = " or ".join(_said(value) for value in works)
-
-    def check(value: Any) -> Any:
-        if type(value) in {type(v) for v in works} and value in works:
-            return value
-        if type(value) in {type(v) for v in planned} and value in planned:
-            raise ValueError(f"{_said(value)} is not there yet; what works today: {known}")
-        words = [w for w in works if isinstance(w, str)]
-        hint = nearest(value, words) if isinstance(value, str) else ""
-        raise ValueError(f"must be {known}, got {_said(value)}{hint}")
-
-    return BeforeValidator(check)
-
-
 def one_of(choices: Callable[[], tuple[str, ...]]) -> AfterValidator:
     """Return a check that a word is among the choices, asked for when it is needed."""
 
@@ -59,6 +32,11 @@ def one_of(choices: Callable[[], tuple[str, ...]]) -> AfterValidator:
         return value
 
     return AfterValidator(check)
+
+
+def one_word(*choices: str) -> AfterValidator:
+    """Return a check that a word is one of the given."""
+    return one_of(lambda: choices)
 
 
 def either(first: Any, first_tag: str, values: Any) -> Any:
@@ -86,5 +64,6 @@ NonNegative = Annotated[float, Field(ge=0)]
 Time = Annotated[float, Field(ge=0, le=LONGEST)]
 PositiveTime = Annotated[float, Field(gt=0, le=LONGEST)]
 Share = Annotated[float, Field(ge=0, lt=1)]
+OpenShare = Annotated[float, Field(gt=0, lt=1)]
 Count = Annotated[int, Field(ge=1, le=LARGEST)]
 Whole = Annotated[int, Field(ge=0, le=LARGEST)]

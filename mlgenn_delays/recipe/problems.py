@@ -157,8 +157,13 @@ def as_input_error(error: ValidationError, source: str, given: dict[str, str]) -
     return InputError(f"{source} has {len(lines)} problems: {'; '.join(lines)}")
 
 
+def _names(text: str, key: str) -> bool:
+    """Return whether a text speaks of a key."""
+    return f"{key} " in f"{text} " or f"{key!r}" in text
+
+
 def _origin(key: str, text: str, given: dict[str, str]) -> str:
     """Return what on the command line set a key, or one that the text speaks of, or nothing."""
-    near = (k for k in given if k == key or key.startswith(f"{k}.") or f"{k} " in f"{text} ")
+    near = (k for k in given if k == key or key.startswith(f"{k}.") or _names(text, k))
     within = (k for k in given if f"{key!r}" in text and k.startswith(f"{key}."))
     return given.get(next(near, next(within, "")), "")

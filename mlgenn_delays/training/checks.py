@@ -1,13 +1,13 @@
 """Whether data fit a network, and a training the run that it resumes."""
 
-from mlgenn_delays.data.augment import Augment
-from mlgenn_delays.data.types import SpikeData
+from mlgenn_delays.data.augment import Augment, check_kind
+from mlgenn_delays.data.types import CurrentData, Data
 from mlgenn_delays.errors import InputError
-from mlgenn_delays.network import Network
+from mlgenn_delays.network import CurrentInput, Network
 from mlgenn_delays.training.checkpoint import Setting
 
 
-def check_data(network: Network, what: str, data: SpikeData) -> None:
+def check_data(network: Network, what: str, data: Data) -> None:
     """Refuse a split that a network cannot take.
 
     Arguments:
@@ -16,10 +16,9 @@ def check_data(network: Network, what: str, data: SpikeData) -> None:
         data: The split.
 
     Raises:
-        InputError: It is empty, or channels, classes or step length do not fit.
+        InputError: It is empty, or kind, channels, classes or step length do not fit.
     """
-    if not isinstance(data, SpikeData):
-        raise InputError(f"{what} must be SpikeData, got {type(data).__name__}")
+    _check_kind(network, what, data)
     if not len(data):
         raise InputError(f"{what} must have at least one example, got an empty split")
     source, output = network.input(), network.output()
@@ -41,7 +40,22 @@ def check_data(network: Network, what: str, data: SpikeData) -> None:
         raise InputError(f"{what} must have trials of at least one step, got {data.n_steps}")
 
 
-def check_splits(network: Network, train: SpikeData, validation: SpikeData | None) -> None:
+def _check_kind(network: Network, what: str, data: object) -> None:
+    """Refuse what is no data, and spikes or currents where the input takes the other."""
+    if not isinstance(data, Data):
+        raise InputError(f"{what} must be SpikeData or CurrentData, got {type(data).__name__}")
+    source = network.input()
+    currents = isinstance(source.model, CurrentInput)
+    if currents != isinstance(data, CurrentData):
+        wanted, other = ("CurrentData", "SpikeInput") if currents else ("SpikeData", "CurrentInput")
+        raise InputError(
+            f"{what} must be {wanted}, which the {type(source.model).__name__} {source.name!r} "
+            f"takes, got {type(data).__name__}; encode the data otherwise, or make the input a "
+            f"{other}"
+        )
+
+
+def check_splits(network: Network, train: Data, validation: Data | None) -> None:
     """Refuse splits that a network cannot take, or whose classes are not the same.
 
     Raises:
@@ -58,15 +72,16 @@ def check_splits(network: Network, train: SpikeData, validation: SpikeData | Non
         )
 
 
-def check_augment(augment: Augment | None, train: SpikeData) -> None:
-    """Refuse an augmentation whose groups do not divide the channels.
+def check_augment(augment: Augment | None, train: Data) -> None:
+    """Refuse an augmentation of another kind of data, or whose groups do not divide the channels.
 
     Raises:
         InputError: As said.
     """
-    if augment is None or augment.is_identity or not augment.group:
+    if augment is None or augment.is_identity:
         return
-    if train.n_channels % augment.group:
+    check_kind(augment, train)
+    if augment.group and train.n_channels % augment.group:
         raise InputError(
             f"augmentation.group must be a divisor of the {train.n_channels} channels of the "
             f"training data, or 0, got {augment.group}"

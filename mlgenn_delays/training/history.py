@@ -27,6 +27,8 @@ def make_row(epoch: int, train: EpochResult, validation: Evaluation | None, seco
     }
     row |= {f"spikes_{name}": float(count) for name, count in train.spikes.items()}
     row |= {f"silent_{name}": int(count) for name, count in train.silent.items()}
+    if train.grown is not None:
+        row["grown"] = int(train.grown)
     return row | {"seconds": float(seconds)}
 
 
@@ -43,7 +45,8 @@ class History:
         rows: One an epoch: ``epoch``, ``train_loss``, ``train_accuracy``, ``validation_loss``,
             ``validation_accuracy`` (None without validation data), ``spikes_<population>`` (mean
             spikes a neuron and example in training), ``silent_<population>`` (neurons without a
-            spike in the epoch), ``seconds``.
+            spike in the epoch), ``grown`` (synapses that rewiring grew, absent without),
+            ``seconds``.
         best_epoch: Number of the best epoch, 0 before the first.
         stopped_early: Whether training ended because no better epoch came for too long.
     """

@@ -31,7 +31,7 @@ def make_progress(kind: str, epochs: int, batches: int, sizes: dict[str, int]) -
             stderr is a terminal, else plain.
         epochs: Epochs of the whole training.
         batches: Batches of an epoch.
-        sizes: Neurons by LIF population.
+        sizes: Neurons by population that spikes.
 
     Raises:
         InputError: The kind is unknown.
@@ -49,7 +49,7 @@ class Progress:
     Arguments:
         epochs: Epochs of the whole training.
         batches: Batches of an epoch.
-        sizes: Neurons by LIF population.
+        sizes: Neurons by population that spikes.
     """
 
     def __init__(self, epochs: int, batches: int, sizes: dict[str, int]) -> None:
@@ -156,7 +156,7 @@ class Running:
     """Means over the batches of an epoch so far.
 
     Arguments:
-        sizes: Neurons by LIF population.
+        sizes: Neurons by population that spikes.
     """
 
     def __init__(self, sizes: dict[str, int]) -> None:
@@ -200,5 +200,7 @@ def epoch_line(row: Row, epochs: int, sizes: dict[str, int], better: bool) -> st
     silent = sum(int(row[f"silent_{name}"] or 0) for name in sizes)
     if silent:
         parts.append(f"silent {silent}")
+    if row.get("grown") is not None:
+        parts.append(f"grown {row['grown']}")
     parts.append(f"{row['seconds']:.1f} s")
     return "  ".join(parts + ["best"] * better)

@@ -4,11 +4,13 @@ import math
 import zlib
 from contextlib import ExitStack
 from time import perf_counter
+from types import NoneType
+from typing import get_args
 
 from mlgenn_delays.data.augment import Augment
 from mlgenn_delays.data.batching import epoch_batches
 from mlgenn_delays.data.checks import check_number
-from mlgenn_delays.data.types import SpikeData
+from mlgenn_delays.data.types import Data
 from mlgenn_delays.engines.base import (
     ENGINES,
     CompiledNetwork,
@@ -17,9 +19,10 @@ from mlgenn_delays.engines.base import (
     compile_network,
 )
 from mlgenn_delays.errors import DivergedError, InputError, nearest
-from mlgenn_delays.learning import EventProp
-from mlgenn_delays.network import LIF, Network
+from mlgenn_delays.learning import Rule
+from mlgenn_delays.network import Network
 from mlgenn_delays.network.storage import to_bytes
+from mlgenn_delays.rewiring import Rewiring
 from mlgenn_delays.training.checkpoint import Checkpoint, Setting
 from mlgenn_delays.training.checks import (
     check_augment,
@@ -44,12 +47,13 @@ class Trainer:
     Arguments:
         network: The network to start from.
         rule: What is learned and how.
+        rewiring: How structure is learned, or None to keep it.
         epochs: Epochs, at least 1.
         batch_size: Examples a batch, at least 1.
-        seed: Seed of shuffling, augmentation and dropout, at least 0.
+        seed: Seed of shuffling, augmentation, dropout and rewiring, at least 0.
         threads: Threads, all cores if None; results do not depend on it.
         engine: Name of an engine.
-        augment: Random changes to the training spikes, or None.
+        augment: Random changes to the training examples, or None.
         patience: Stop after so many epochs without a better best one, or None for never.
         run: Where to keep metrics and checkpoints, or None to keep all in memory.
         progress: ``"bar"``, ``"plain"``, ``"none"``, or ``"auto"``: a bar on a terminal.
@@ -64,8 +68,9 @@ class Trainer:
     def __init__(
         self,
         network: Network,
-        rule: EventProp,
+        rule: Rule,
         *,
+        rewiring: Rewiring | None = None,
         epochs: int = 20,
         batch_size: int = 32,
         seed: int = 0,
@@ -76,7 +81,7 @@ class Trainer:
         run: RunDirectory | None = None,
         progress: str = "auto",
     ) -> None:
-        _check_types(network, rule, engine, augment, run)
+        _check_types(network, rule, rewiring, engine, augment, run)
         check_number("epochs", epochs, 1, integer=True)
         check_number("batch_size", batch_size, 1, integer=True)
         check_number("seed", seed, 0, integer=True)
@@ -85,6 +90,7 @@ class Trainer:
                 check_number(name, value, 1, integer=True)
         check_kind(progress)
         self.rule = rule
+        self.rewiring = rewiring
         self.epochs = int(epochs)
         self.batch_size = int(batch_size)
         self.seed = int(seed)
@@ -108,7 +114,7 @@ class Trainer:
         """
         return self._network
 
-    def check(self, train: SpikeData, validation: SpikeData | None = None) -> None:
+    def check(self, train: Data, validation: Data | None = None) -> None:
         """Refuse what `fit` would refuse of these data, before anything is written.
 
         Arguments:
@@ -117,14 +123,12 @@ class Trainer:
 
         Raises:
             InputError: Data, augmentation or patience do not fit, or the engine cannot run the
-                network or the rule.
+                network, the rule or the rewiring.
         """
         self._check_data(train, validation)
         self._compile(self.epochs * self._batches(train))
 
-    def fit(
-        self, train: SpikeData, validation: SpikeData | None = None, *, resume: bool = False
-    ) -> History:
+    def fit(self, train: Data, validation: Data | None = None, *, resume: bool = False) -> History:
         """Train from the start, or go on with a run.
 
         Arguments:
@@ -146,7 +150,7 @@ class Trainer:
         if resume and self.run is None:
             raise InputError("resume must have a run directory, got a trainer with run=None")
         settings = self._settings(train, validation)
-        sizes = {p.name: p.n for p in self._start.populations.values() if isinstance(p.model, LIF)}
+        sizes = {population.name: population.n for population in self._start.spiking()}
         batches = self._batches(train)
         with ExitStack() as stack:
             checkpoint = None
@@ -164,7 +168,7 @@ class Trainer:
                 self._epoch(train, validation, settings, progress)
         return self.history
 
-    def evaluate(self, data: SpikeData) -> Evaluation:
+    def evaluate(self, data: Data) -> Evaluation:
         """Answer every example of a split with `network`, in the order of the split.
 
         After `fit` with validation data this is the network of the best epoch.
@@ -178,14 +182,14 @@ class Trainer:
         self._compiled.push(self._network)
         return self._answer(self._compiled, data)
 
-    def _check_data(self, train: SpikeData, validation: SpikeData | None) -> None:
+    def _check_data(self, train: Data, validation: Data | None) -> None:
         """Refuse data that do not fit the network and the settings."""
         check_splits(self._start, train, validation)
         check_augment(self.augment, train)
         if self.patience is not None and validation is None:
             raise InputError(f"patience must have validation data, got patience {self.patience}")
 
-    def _batches(self, train: SpikeData) -> int:
+    def _batches(self, train: Data) -> int:
         """Return the number of batches of an epoch."""
         return math.ceil(len(train) / self.batch_size)
 
@@ -194,13 +198,14 @@ class Trainer:
         return compile_network(
             self._start.copy(),
             self.rule,
+            rewiring=self.rewiring,
             total_steps=total_steps,
             seed=self.seed,
             engine=self.engine,
             threads=self.threads,
         )
 
-    def _settings(self, train: SpikeData, validation: SpikeData | None) -> dict[str, Setting]:
+    def _settings(self, train: Data, validation: Data | None) -> dict[str, Setting]:
         """Return all that a resumed training must have in common with its first part."""
         return {
             "epochs": self.epochs,
@@ -209,6 +214,7 @@ class Trainer:
             "patience": self.patience,
             "engine": self.engine,
             "rule": repr(self.rule),
+            "rewiring": None if self.rewiring is None else repr(self.rewiring),
             "augment": None if self.augment is None else repr(self.augment),
             "network": repr(self._start),
             "starting values": zlib.crc32(to_bytes(self._start)),
@@ -242,8 +248,8 @@ class Trainer:
 
     def _epoch(
         self,
-        train: SpikeData,
-        validation: SpikeData | None,
+        train: Data,
+        validation: Data | None,
         settings: dict[str, Setting],
         progress: Progress,
     ) -> None:
@@ -266,8 +272,8 @@ class Trainer:
         self,
         compiled: CompiledNetwork,
         epoch: int,
-        train: SpikeData,
-        validation: SpikeData | None,
+        train: Data,
+        validation: Data | None,
         progress: Progress,
     ) -> tuple[EpochResult, Evaluation | None]:
         """Train an epoch and answer the validation data, refusing losses that make no sense."""
@@ -308,14 +314,15 @@ class Trainer:
 
     def _tell_silent(self, row: Row, progress: Progress) -> None:
         """Say that a population without spikes, which has no gradient, will not learn."""
-        for name, population in self._start.populations.items():
+        for population in self._start.spiking():
+            name = population.name
             if row.get(f"silent_{name}") == population.n:
                 progress.message(
                     f"no neuron of {name!r} spiked in epoch 1, so nothing is learned through it; "
                     "raise the weights onto it, or set regularisation.revive"
                 )
 
-    def _answer(self, compiled: CompiledNetwork, data: SpikeData) -> Evaluation:
+    def _answer(self, compiled: CompiledNetwork, data: Data) -> Evaluation:
         """Answer a split in its own order."""
         return compiled.evaluate(
             epoch_batches(data, self.batch_size, seed=self.seed, epoch=0, shuffle=False)
@@ -359,17 +366,19 @@ def _open_checkpoint(run: RunDirectory, resume: bool) -> Checkpoint | None:
 
 
 def _check_types(
-    network: object, rule: object, engine: object, augment: object, run: object
+    network: object, rule: object, rewiring: object, engine: object, augment: object, run: object
 ) -> None:
     """Refuse arguments of another kind, and networks without one input and one output."""
     for name, value, kind in (
         ("network", network, Network),
-        ("rule", rule, EventProp),
+        ("rule", rule, Rule),
+        ("rewiring", rewiring, Rewiring | None),
         ("augment", augment, Augment | None),
         ("run", run, RunDirectory | None),
     ):
         if not isinstance(value, kind):
-            wanted = getattr(kind, "__name__", str(kind).replace("mlgenn_delays.", ""))
+            kinds = get_args(kind) or (kind,)
+            wanted = " or ".join("None" if k is NoneType else k.__name__ for k in kinds)
             raise InputError(f"Trainer must have {name} of type {wanted}, got {value!r}")
     assert isinstance(network, Network)
     network.input()

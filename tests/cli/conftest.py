@@ -4,7 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.helpers import SMALL, call
+from mlgenn_delays.kernels import kernel_cache
+from tests.cli.helpers import REWIRED, SMALL, call, write_rawhd
+
+# The kernels that this process uses, before a test says where caches are.
+KERNELS = kernel_cache()
 
 
 @pytest.fixture(scope="session")
@@ -16,7 +20,25 @@ def trained(tmp_path_factory) -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def rawhd(tmp_path_factory) -> Path:
+    """Return a small folder of RawHD's files; not to be changed."""
+    return write_rawhd(tmp_path_factory.mktemp("rawhd") / "data")
+
+
+@pytest.fixture(scope="session")
+def rewired(tmp_path_factory, rawhd) -> Path:
+    """Return a run of three epochs on currents with rewiring; not to be changed."""
+    path = tmp_path_factory.mktemp("rewired") / "run"
+    options = [*REWIRED, "--data", rawhd, "--epochs", 3, "--out", path]
+    result = call("train", "rawhd", *options)
+    assert result.exit_code == 0, result.output
+    return path
+
+
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path_factory, monkeypatch):
-    """Keep the user's cache of data out of the tests."""
+    """Keep the user's cache of data out of the tests; processes use the kernels of this one."""
     monkeypatch.setenv("DELAYSNN_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+    if KERNELS is not None:
+        monkeypatch.setenv("NUMBA_CACHE_DIR", str(KERNELS.parent))

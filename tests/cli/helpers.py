@@ -1,5 +1,6 @@
 """A command line in this process or another, and folders of spoken digits."""
 
+import csv
 import json
 import subprocess
 import sys
@@ -62,3 +63,41 @@ def write_words(folder: Path, takes: list[int]) -> Path:
                 file.setparams((1, 2, 8000, 0, "NONE", ""))
                 file.writeframes((sound * 20000).astype("<i2").tobytes())
     return folder
+
+
+# Structure learned as in the paper, in a tiny network; validation has an example of each class.
+REWIRED = [
+    word
+    for setting in (
+        "data.validation=0.25",
+        "network.layers.0.size=24",
+        "learning.batch_size=16",
+        "rewiring.rule=rigl",
+        "network.sparsity=0.75",
+        "network.dale=true",
+        "regularisation.l1=0.02",
+        "learning.learning_rate=0.02",
+    )
+    for word in ("--set", setting)
+]
+
+
+def write_rawhd(folder: Path, n_train: int = 80, n_test: int = 40) -> Path:
+    """Write the four files of RawHD: a class is where and when two bumps of energy are."""
+    folder.mkdir()
+    rng = np.random.default_rng(1)
+    for part, n in (("training", n_train), ("testing", n_test)):
+        labels = np.arange(n) % 20
+        values = 0.01 * rng.random((n, 20, 8))
+        for row, label in enumerate(labels):
+            values[row, 2 + label % 5 : 6 + label % 5, label // 5] += 0.1
+            values[row, 12:14, 4 + label % 4] += 0.1
+        np.save(folder / f"{part}_x_data.npy", values)
+        np.save(folder / f"{part}_y_data.npy", labels)
+    return folder
+
+
+def metrics(run: Path) -> list[dict[str, str]]:
+    """Return the rows of a run's metrics."""
+    with (run / "metrics.csv").open(newline="") as file:
+        return list(csv.DictReader(file))

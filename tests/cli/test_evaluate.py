@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mlgenn_delays.network import Network
-from tests.cli.helpers import SMALL, call, parsed, refused, write_words
+from tests.cli.helpers import SMALL, call, metrics, parsed, refused, write_words
 
 
 @pytest.mark.parametrize(("split", "n"), [("train", 1257), ("validation", 180), ("test", 360)])
@@ -79,6 +79,31 @@ def test_damaged_network(trained, tmp_path):
     assert f"{file} is missing; delaysnn train --resume --out {run}" in refused("evaluate", run)
     assert call("train", "--resume", "--out", run).exit_code == 0
     assert call("evaluate", run).exit_code == 0
+
+
+def test_a_rewired_network_measures_what_training_measured(rewired):
+    for checkpoint in ("best", "last"):
+        found = parsed(
+            call("evaluate", rewired, "--split", "validation", "--checkpoint", checkpoint, "--json")
+        )
+        rows = metrics(rewired)
+        if checkpoint == "best":
+            row = max(rows, key=lambda row: (float(row["validation_accuracy"]),
+                                             -float(row["validation_loss"])))  # fmt: skip
+        else:
+            row = rows[-1]
+        assert found["accuracy"] == float(row["validation_accuracy"])
+        assert found["loss"] == float(row["validation_loss"])
+
+
+def test_all_of_the_currents(rewired):
+    found = parsed(call("evaluate", rewired, "--split", "all", "--json"))
+    assert {name: part["n"] for name, part in found["splits"].items()} == {
+        "train": 60,
+        "validation": 20,
+        "test": 40,
+    }
+    assert call("evaluate", rewired).exit_code == 0
 
 
 def test_only_the_asked_split_must_be_there(tmp_path):

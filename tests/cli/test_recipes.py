@@ -1,6 +1,6 @@
 """delaysnn recipes."""
 
-from mlgenn_delays.recipe import data_shape, load_recipe, recipe_names
+from mlgenn_delays.recipe import data_shape, dump, load_recipe, recipe_names
 from tests.cli.helpers import call, refused
 
 
@@ -21,6 +21,28 @@ def test_one_shows_settings_and_counts():
     rows = [line.split() for line in result.stdout.splitlines()]
     assert ["input->hidden1", *[str(inputs * size)] * 2] in rows
     assert ["all", *[str((inputs + 10) * size)] * 2] in rows
+
+
+def test_settings_of_currents_and_structure():
+    result = call("recipes", "fsdd-currents")
+    assert result.exit_code == 0
+    for line in (
+        'encoding = "currents"', 'model = "SeedLIF"', 'kernel = "gaussian"', "[rewiring]",
+        'rule = "none"', "every = -1", 'signs = "auto"', "synapses = []",
+    ):  # fmt: skip
+        assert line in result.stdout
+    assert "40 input channels, 10 classes" in result.stdout
+    assert "gain and an offset each: 256 neurons of hidden1" in result.stdout
+    assert "expected: not measured yet" in result.stdout
+
+
+def test_counts_are_those_of_the_sparse_network(tmp_path):
+    file = tmp_path / "sparse.toml"
+    recipe = load_recipe("rawhd", ["network.sparsity=0.984375", "rewiring.rule=rigl"])
+    file.write_text(dump(recipe))
+    rows = [line.split() for line in call("recipes", file).stdout.splitlines()]
+    assert ["input->hidden1", "160", "160"] in rows
+    assert ["hidden1->output", "80", "80"] in rows
 
 
 def test_a_file_with_its_expected_result(tmp_path):

@@ -11,7 +11,7 @@ import pytest
 
 from mlgenn_delays.network import Network
 from mlgenn_delays.recipe import load_recipe
-from tests.cli.helpers import SMALL, call, parsed, refused, start, write_words
+from tests.cli.helpers import REWIRED, SMALL, call, parsed, refused, start, write_words
 
 EPOCHS = 25
 ENOUGH = 120  # seconds, for a start that compiles kernels
@@ -23,9 +23,9 @@ def epochs_done(run) -> int:
     return len((run / "metrics.csv").read_text().splitlines()) - 1 if committed else 0
 
 
-def stop_early(run, number):
+def stop_early(run, number, *options):
     """Train in a process and send it a signal after an epoch or more; return what it left."""
-    process = start("train", *SMALL, "--epochs", EPOCHS, "--out", run)
+    process = start("train", *(options or SMALL), "--epochs", EPOCHS, "--out", run)
     deadline = time.monotonic() + ENOUGH
     while epochs_done(run) < 2 and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.005)
@@ -78,6 +78,20 @@ def test_killed_and_resumed(tmp_path, uninterrupted):
     result = call("train", "--resume", "--threads", 1, "--out", run)
     assert result.exit_code == 0, result.output
     assert_same(run, uninterrupted)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+def test_structure_learning_killed_and_resumed(tmp_path, rawhd):
+    options = ["rawhd", *REWIRED, "--data", rawhd]
+    assert call("train", *options, "--epochs", EPOCHS, "--out", tmp_path / "whole").exit_code == 0
+    run = tmp_path / "run"
+    code, _, _ = stop_early(run, signal.SIGKILL, *options)
+    assert code == -signal.SIGKILL
+    text = refused("train", "--resume", "--set", "rewiring.every=3", "--out", run)
+    assert "rewiring.every: -1, 3" in text
+    result = call("train", "--resume", "--threads", 1, "--out", run)
+    assert result.exit_code == 0, result.output
+    assert_same(run, tmp_path / "whole")
 
 
 def test_a_finished_run_says_so(trained):

@@ -10,7 +10,16 @@ from mlgenn_delays.engines import base
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.network import Network
 from mlgenn_delays.recipe import load_recipe, parse_recipe
-from tests.cli.helpers import SMALL, call, parsed, refused, write_words
+from tests.cli.helpers import (
+    REWIRED,
+    SMALL,
+    call,
+    metrics,
+    parsed,
+    refused,
+    write_rawhd,
+    write_words,
+)
 
 
 def test_a_run_is_complete(trained):
@@ -81,7 +90,8 @@ def test_unknown_key_and_value_out_of_range(tmp_path):
     out = tmp_path / "r"
     assert "did you mean 'epochs'?" in refused("train", "--set", "learning.epoch=1", "--out", out)
     assert "must be >= 1, got 0" in refused("train", "--set", "learning.epochs=0", "--out", out)
-    assert "not there yet" in refused("train", "--set", "rewiring.rule=rigl", "--out", out)
+    text = refused("train", "--set", "rewiring.rule=rig", "--out", out)
+    assert "did you mean 'rigl'?" in text
     assert not out.exists()
 
 
@@ -195,7 +205,7 @@ def test_init_that_cannot_be_used(trained, tmp_path):
     assert "there is no network file" in init(file)
     file.write_bytes(good[:200])
     assert "damaged" in init(file)
-    newer = good.replace(b'"version":"1"', b'"version":"9"')
+    newer = re.sub(rb'"version":"\d"', b'"version":"9"', good)
     assert newer != good
     file.write_bytes(newer)
     assert "newer delaysnn" in init(file)
@@ -206,6 +216,85 @@ def test_init_that_cannot_be_used(trained, tmp_path):
     assert "n=4" in text
     assert f"n={size}" in text
     assert not (tmp_path / "r").exists()
+
+
+def test_structure_learned_on_currents(rewired, rawhd):
+    start = load_recipe("rawhd", [each for each in REWIRED if each != "--set"])
+    network = Network.load(rewired / "network.safetensors")
+    assert type(network.input().model).__name__ == "CurrentInput"
+    assert network.populations["hidden1"].normalisation is not None
+    counts = start.network.counts(8, 20)
+    assert counts == {"input->hidden1": 48, "hidden1->output": 120}
+    for name, projection in network.projections.items():
+        assert projection.n_synapses == counts[name]
+        assert (projection.weight * projection.sign >= 0).all()
+        for neuron in set(projection.pre()):  # Dale's law
+            assert len(set(projection.sign[projection.pre() == neuron])) == 1
+    rows = metrics(rewired)
+    assert list(rows[0])[-2:] == ["grown", "seconds"]
+    assert sum(int(row["grown"]) for row in rows) > 0
+
+
+def test_currents_of_spoken_digits(tmp_path):
+    folder = write_words(tmp_path / "words", [0, 5, 10, 11])
+    small = ["--set", "network.layers.0.size=8", "--set", "data.duration=200"]
+    small += ["--set", "data.mel.n_bands=8", "--set", "augmentation.noise=0.1"]
+    run = tmp_path / "r"
+    command = ["train", "fsdd-currents", "--data", folder, *small, "--epochs", 2, "--out", run]
+    found = parsed(call(*command, "--json"))
+    assert {name: part["n"] for name, part in found["splits"].items()} == {
+        "validation": 2,
+        "test": 2,
+    }
+    assert "grown" not in metrics(run)[0]
+    measured = parsed(call("evaluate", run, "--split", "test", "--json"))
+    assert measured["loss"] == found["splits"]["test"]["loss"]
+
+
+@pytest.mark.parametrize("rule", ["eventprop", "surrogate"])
+def test_spikes_and_exponential_synapses_with_either_rule(tmp_path, rule):
+    out = tmp_path / "r"
+    options = ["--set", f"learning.rule={rule}", "--epochs", 1, "--out", out]
+    options += ["--set", "network.sparsity=0.9", "--set", "rewiring.rule=set"]
+    assert call("train", *SMALL, *options, "--set", "rewiring.every=1").exit_code == 0
+    assert int(metrics(out)[0]["grown"]) > 0
+
+
+@pytest.mark.parametrize(
+    ("overrides", "problem"),
+    [
+        (["network.sparsity=[0.999, 0]"], "'input->hidden1' must have at least one synapse"),
+        (["network.synapses=[321, 9]"], "network.synapses must be in 1..320 for input->hidden1"),
+        (["augmentation.group=3"], "augmentation.group must be a divisor of the 8 channels"),
+    ],
+)
+def test_what_only_the_data_show_is_refused_and_nothing_written(
+    tmp_path, rawhd, overrides, problem
+):
+    sets = [word for each in overrides for word in ("--set", each)]
+    sets += ["--set", "network.layers.0.size=40"]
+    sets += ["--set", "augmentation.shift=1", "--set", "data.validation=0.25"]
+    assert problem in refused("train", "rawhd", "--data", rawhd, *sets, "--out", tmp_path / "r")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_files_that_are_no_rawhd(tmp_path):
+    folder = write_rawhd(tmp_path / "data")
+    (folder / "testing_y_data.npy").unlink()
+    text = refused("train", "rawhd", "--data", folder, "--out", tmp_path / "r")
+    assert "testing_y_data.npy" in text
+    assert not (tmp_path / "r").exists()
+
+
+def test_init_with_and_without_signs_and_normalisation(rewired, rawhd, tmp_path):
+    init = rewired / "network.safetensors"
+    common = ["train", "rawhd", *REWIRED, "--data", rawhd, "--epochs", 1, "--init", init]
+    assert call(*common, "--out", tmp_path / "r").exit_code == 0
+    out = ["--out", tmp_path / "s"]
+    text = refused(*common, "--set", "network.layers.0.normalise=false", *out)
+    assert "hidden1 SeedLIF" in text and ", normalised, the recipe" in text
+    text = refused(*common, "--set", "network.dale=false", "--set", "rewiring.rule=none", *out)
+    assert "with signs, the recipe" in text
 
 
 def test_divergence_exits_with_1(tmp_path):

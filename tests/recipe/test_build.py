@@ -4,22 +4,50 @@ import numpy as np
 import pytest
 
 from mlgenn_delays.errors import InputError
-from mlgenn_delays.learning import Adam, Cosine, EaseIn
+from mlgenn_delays.learning import (
+    Adam,
+    Atan,
+    Boxcar,
+    Cosine,
+    Dirac,
+    EaseIn,
+    EventProp,
+    Gaussian,
+    OneCycle,
+    SpikeCount,
+    SurrogateBPTT,
+    Triangle,
+)
+from mlgenn_delays.network import CurrentInput, Delta, Exponential, SeedLI, SeedLIF, SpikeInput
 from mlgenn_delays.recipe import (
     build_augment,
     build_network,
+    build_rewiring,
     build_rule,
     data_shape,
     load_data,
     load_recipe,
     recipe_names,
 )
+from mlgenn_delays.rewiring import SET, DeepR, RigL
 
 RECURRENT = ("network.layers.0.recurrent=true", "network.layers.0.size=20")
 
 
 def network(*overrides: str, seed: int = 0):
     return build_network(load_recipe("digits", overrides), 64, 10, seed)
+
+
+def currents(*overrides: str, seed: int = 0):
+    return build_network(load_recipe("fsdd-currents", overrides), 40, 10, seed)
+
+
+def rule_of(*overrides: str):
+    return build_rule(load_recipe("fsdd-currents", overrides))
+
+
+def rewiring_of(*overrides: str):
+    return build_rewiring(load_recipe("fsdd-currents", overrides))
 
 
 @pytest.mark.parametrize("name", recipe_names())
@@ -33,6 +61,7 @@ def test_every_recipe_builds(name):
     assert built.output().n == classes
     build_rule(recipe)
     build_augment(recipe)
+    assert build_rewiring(recipe) is None
 
 
 def test_digits_data_have_the_shape_that_is_said():
@@ -154,3 +183,196 @@ def test_augmentation():
         load_recipe("digits", ["augmentation.drop=0.5", "augmentation.group=4"])
     )
     assert (augment.drop, augment.group) == (0.5, 4)
+    augment = build_augment(load_recipe("fsdd-currents", ["augmentation.noise=0.1"]))
+    assert (augment.noise, augment.group) == (0.1, 40)
+
+
+def test_the_seeds_network():
+    built = currents()
+    assert built.dt == 10
+    assert built.input().model == CurrentInput(40)
+    assert built.populations["hidden1"].model == SeedLIF(256, 100.5)
+    assert built.populations["hidden1"].normalisation is not None
+    assert built.output().model == SeedLI(10, 100.5, "softmax-sum")
+    assert built.output().normalisation is None
+    for projection, n_pre in zip(built.projections.values(), (40, 256), strict=True):
+        assert projection.synapse == Delta()
+        assert projection.sign is None
+        assert projection.max_delay == 240
+        bound = (6 / n_pre) ** 0.5
+        size = np.abs(projection.weight).max()
+        assert 0.99 * bound < size <= bound
+        assert projection.delay.min() < 1 and projection.delay.max() > 239
+
+
+def test_the_input_is_what_the_encoding_says():
+    assert isinstance(currents("data.encoding=spikes").input().model, SpikeInput)
+
+
+def test_weights_are_scaled_of_either_kind():
+    scaled = "network.layers.0.weight_scale=0.5"
+    weights = [currents(*each).projections["input->hidden1"].weight for each in ((), (scaled,))]
+    assert weights[1] == pytest.approx(0.5 * weights[0])
+    weights = [network(*each).projections["input->hidden1"].weight for each in ((), (scaled,))]
+    assert weights[1] == pytest.approx(0.5 * weights[0])
+    weights = [
+        currents(*each).projections["hidden1->output"].weight
+        for each in ((), ("network.readout.weight_scale=3",))
+    ]
+    assert weights[1] == pytest.approx(3 * weights[0])
+
+
+def test_models_and_synapses_may_be_mixed():
+    built = currents(
+        "network.layers.0.model=LIF", "network.layers.0.synapse=Delta", "network.readout.kind=mean",
+        "network.readout.model=LeakyIntegrator", "network.readout.synapse=Exponential",
+        "network.readout.tau_syn=30", "network.readout.normalise=true",
+    )  # fmt: skip
+    assert built.projections["input->hidden1"].synapse == Delta()
+    assert built.projections["hidden1->output"].synapse == Exponential(30.0)
+    assert built.output().normalisation is not None
+
+
+@pytest.mark.parametrize(
+    ("overrides", "counts"),
+    [
+        (["network.sparsity=0.984375"], [160, 40]),
+        (["network.sparsity=[0.5, 0.75]"], [5120, 640]),
+        (["network.synapses=[200, 7]"], [200, 7]),
+        # 1280 in all, in proportion to 296 and 266
+        (["network.sparsity=0.9", "network.allocation=erdos-renyi"], [674, 606]),
+    ],
+)
+def test_counts(overrides, counts):
+    assert [p.n_synapses for p in currents(*overrides).projections.values()] == counts
+
+
+def test_counts_that_only_the_data_show_to_be_wrong():
+    with pytest.raises(InputError, match="'input->hidden1' must have at least one synapse, got"):
+        currents("network.sparsity=[0.99999, 0]")
+    with pytest.raises(InputError, match="network.synapses must be in 1..10240 for input->hidden1"):
+        currents("network.synapses=[10241, 1]")
+    with pytest.raises(InputError, match="every projection .* must have at least one synapse"):
+        currents("network.sparsity=0.99999", "network.allocation=erdos-renyi")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "signs"),
+    [
+        ([], "free"),
+        (["rewiring.rule=set"], "free"),
+        (["rewiring.rule=rigl", "rewiring.form=magnitude"], "free"),
+        (["rewiring.rule=rigl"], "synapse"),
+        (["rewiring.rule=deep_r"], "synapse"),
+        (["network.signs=synapse"], "synapse"),
+        (["rewiring.rule=set", "network.signs=synapse"], "synapse"),
+        (["network.dale=true"], "dale"),
+        (["rewiring.rule=set", "network.dale=true"], "dale"),
+        (["rewiring.rule=rigl", "network.dale=true"], "dale"),
+    ],
+)
+def test_signs(overrides, signs):
+    built = currents(*overrides, "network.sparsity=0.5")
+    rewiring = rewiring_of(*overrides)
+    assert rewiring is None or rewiring.signs == signs
+    for projection in built.projections.values():
+        if signs == "free":
+            assert projection.sign is None
+            continue
+        assert (projection.weight * projection.sign >= 0).all()
+        assert {-1, 1} == set(projection.sign.tolist())
+        of_neurons = [len(set(projection.sign[projection.pre() == i])) for i in range(40)]
+        assert (max(of_neurons) == 1) == (signs == "dale")
+
+
+def test_the_surrogate_rule():
+    rule = rule_of("learning.clip=2", "regularisation.l1=0.5", "regularisation.revive=0.25")
+    assert rule == SurrogateBPTT(
+        weights=Adam(1e-3, schedule=OneCycle(), clip=2.0),
+        delays=Adam(0.1, schedule=Cosine()),
+        surrogate=Atan(5.0),
+        kernel=Gaussian(12.0, 0.23, 7.5),
+        spike_count=SpikeCount(14.0, 0.0),
+        revive=0.25,
+        dropout={"hidden1": 0.1},
+        l1=0.5,
+    )
+    assert rule_of("delays.learn=false").delays is None
+    assert rule_of("learning.learning_rate=0").weights is None
+    assert isinstance(build_rule(load_recipe("digits")), EventProp)
+    assert build_rule(load_recipe("digits", ["regularisation.l1=0.5"])).l1 == 0.5
+
+
+@pytest.mark.parametrize(
+    ("overrides", "surrogate"),
+    [
+        (["learning.surrogate_options.slope=2"], Atan(2.0)),
+        (["learning.surrogate=triangle"], Triangle()),
+        (["learning.surrogate=boxcar", "learning.surrogate_options.width=3"], Boxcar(3.0)),
+    ],
+)
+def test_surrogates(overrides, surrogate):
+    assert rule_of(*overrides).surrogate == surrogate
+
+
+@pytest.mark.parametrize(
+    ("overrides", "kernel"),
+    [
+        (["delays.kernel=dirac"], Dirac()),
+        (["learning.epochs=150"], Gaussian(12.0, 0.23, 37.5)),
+        (["delays.max=640"], Gaussian(32.0, 0.23, 7.5)),  # 65 taps
+        (["delays.max=0", "delays.initial_max=0"], Gaussian(0.23, 0.23, 7.5)),
+        (
+            ["delays.sigma_start=5", "delays.sigma_end=0.5", "delays.sigma_epochs=3"],
+            Gaussian(5.0, 0.5, 3.0),
+        ),
+    ],
+)
+def test_kernels(overrides, kernel):
+    assert rule_of(*overrides).kernel == kernel
+
+
+SHARE = {"drop_fraction": 0.3, "decay": "cosine", "until": 0.75}
+
+
+@pytest.mark.parametrize(
+    ("overrides", "rewiring"),
+    [
+        ([], None),
+        (["rewiring.rule=deep_r"], DeepR(every=1, signs="synapse", longest=240.0)),
+        (["rewiring.rule=deep_r", "rewiring.every=0"], DeepR(every=0, longest=240.0)),
+        (["rewiring.rule=rigl"], RigL(form="signed", every=1, averaging=0.9, longest=240.0)),
+        (
+            ["rewiring.rule=rigl", "rewiring.gradient_averaging=0", "rewiring.grow_delay=gradient"],
+            RigL(averaging=0.0, grow_delay="gradient", longest=240.0),
+        ),
+        (
+            ["rewiring.rule=rigl", "rewiring.form=magnitude"],
+            RigL(form="magnitude", every=20, signs="free", longest=240.0, **SHARE),
+        ),
+        (
+            [
+                "rewiring.rule=rigl", "rewiring.form=magnitude", "rewiring.every=7",
+                "rewiring.drop_fraction=0.1", "rewiring.decay=constant", "rewiring.until=1",
+            ],
+            RigL(
+                form="magnitude", every=7, signs="free", longest=240.0, drop_fraction=0.1,
+                decay="constant", until=1.0,
+            ),
+        ),
+        (
+            ["rewiring.rule=set", "rewiring.grow_delay=random"],
+            SET(every=20, signs="free", grow_delay="random", longest=240.0, **SHARE),
+        ),
+        (["rewiring.rule=deep_r", "delays.initial=zero"], DeepR(longest=0.0)),
+        (["rewiring.rule=deep_r", "delays.initial_max=50"], DeepR(longest=50.0)),
+    ],
+)  # fmt: skip
+def test_rewiring(overrides, rewiring):
+    assert rewiring_of(*overrides) == rewiring
+
+
+def test_projections_without_delays_of_their_own_stay_so():
+    overrides = ["rewiring.rule=rigl", "network.sparsity=0.5", "delays.layers=['hidden1']"]
+    assert currents(*overrides).projections["hidden1->output"].granularity == "fixed"
+    assert rewiring_of(*overrides).grow_delay == "kept"

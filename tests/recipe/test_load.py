@@ -1,5 +1,7 @@
 """Finding recipes, overriding settings, and what is said of what is wrong."""
 
+import re
+
 import pytest
 
 from mlgenn_delays.errors import InputError
@@ -14,7 +16,7 @@ def refused(*overrides: str, recipe: str = "digits") -> str:
 
 
 def test_built_in_names():
-    assert {"digits", "fsdd"} <= set(recipe_names())
+    assert {"digits", "fsdd", "fsdd-currents", "rawhd"} <= set(recipe_names())
 
 
 def test_a_file(tmp_path):
@@ -137,6 +139,44 @@ def test_later_overrides_win():
         ("data.dataset=digit", "did you mean 'digits'?"),
         ("data.window=-3", "window must have a number > 0"),
         ("data.windw=3", "did you mean 'window'?"),
+        ("data.encoding=3", "data.encoding must have one of spikes, got 3"),
+        ("data.encoding=currents", "data.encoding must have one of spikes, got 'currents'"),
+        ("network.layers.0.model=LIFF", "must be one of LIF, SeedLIF, got 'LIFF'; did you mean"),
+        ("network.layers.0.synapse=delta", "must be one of Exponential, Delta, got 'delta'; did"),
+        ("network.layers.0.normalise=1", "normalise must be true or false, got 1"),
+        ("network.layers.0.weight_init=he", "weight_init must be one of normal, kaiming"),
+        ("network.layers.0.weight_scale=0", "weight_scale must be > 0, got 0"),
+        ("network.readout.model=LI", "must be one of LeakyIntegrator, SeedLI, got 'LI'"),
+        ("network.readout.synapse=3", "network.readout.synapse must be text in quotes, got 3"),
+        ("network.dale=yes", "network.dale must be true or false, got 'yes'"),
+        ("network.signs=dale", "network.signs must be one of auto, free, synapse, got 'dale'"),
+        ("network.allocation=er", "network.allocation must be one of uniform, erdos-renyi"),
+        ("network.synapses=5", "network.synapses must be a list, got 5"),
+        ("network.synapses=[5]", "one number for each of input->hidden1, hidden1->output, got 1"),
+        ("network.synapses=[5, 0]", "must be >= 1, got 0"),
+        ("network.synapses=[5, 2561]", "network.synapses must be in 1..2560 for hidden1->output"),
+        ("network.sparsity=0.9999", "projection 'hidden1->output' must have at least one synapse"),
+        ("network.sparsity=[0, 0.9999]", "got sparsity 0.9999 of 256 x 10 pairs; lower it"),
+        ("delays.kernel=gauss", "delays.kernel must be one of dirac, gaussian, got 'gauss'"),
+        ("delays.sigma_end=0", "delays.sigma_end must be > 0, got 0"),
+        ("delays.sigma_start=0.1", "delays.sigma_end must be <= delays.sigma_start (0.1 steps)"),
+        ("delays.sigma_epochs=-1", "delays.sigma_epochs must be >= 0, got -1"),
+        ("learning.rule=bptt", "learning.rule must be one of eventprop, surrogate, got 'bptt'"),
+        ("learning.surrogate=relu", "must be one of atan, triangle, boxcar, got 'relu'"),
+        ("learning.surrogate_options.slop=1", "(surrogate 'atan' has slope); did you mean 'slope'"),
+        ("learning.surrogate_options.slope=0", "Atan must have slope > 0, got 0"),
+        ("regularisation.l1=-1", "regularisation.l1 must be >= 0, got -1"),
+        ("augmentation.scale=2", "augmentation.scale must be in [0, 1], got 2"),
+        ("augmentation.noise=1", "augmentation.noise must have 0 for spikes"),
+        ("augmentation.jitter=1e8", "augmentation.jitter must have a number >= 0 and <= 1e+06 ms"),
+        ("rewiring.rule=rig", "must be one of none, deep_r, rigl, set, got 'rig'; did you mean"),
+        ("rewiring.form=sign", "rewiring.form must be one of signed, magnitude, got 'sign'"),
+        ("rewiring.every=-2", "rewiring.every must be >= -1, got -2"),
+        ("rewiring.drop_fraction=0", "rewiring.drop_fraction must be in (0, 1), got 0"),
+        ("rewiring.decay=linear", "rewiring.decay must be one of cosine, constant"),
+        ("rewiring.until=1.5", "rewiring.until must be in (0, 1], got 1.5"),
+        ("rewiring.gradient_averaging=1", "must be in [0, 1), got 1"),
+        ("rewiring.grow_delay=best", "must be one of kept, random, gradient, got 'best'"),
     ],
 )
 def test_bad_value_names_key_value_and_range(override, wanted):
@@ -145,26 +185,165 @@ def test_bad_value_names_key_value_and_range(override, wanted):
     assert text.startswith("recipe 'digits'")
 
 
+LAYER = "network.layers.0"
+SURROGATE = "; or set learning.rule = 'surrogate'"
+
+
 @pytest.mark.parametrize(
-    ("override", "works"),
+    ("recipe", "overrides", "wanted"),
     [
-        ("learning.rule=surrogate", "'eventprop'"),
-        ("delays.kernel=gaussian", "'dirac'"),
-        ("data.encoding=currents", "'spikes'"),
-        ("network.dale=true", "false"),
-        ("network.layers.0.normalise=true", "false"),
-        ("network.layers.0.synapse=Delta", "'Exponential'"),
-        ("network.layers.0.model=SeedLIF", "'LIF'"),
-        ("regularisation.l1=0.1", "0"),
-        *((f"rewiring.rule={rule}", "'none'") for rule in ("deep_r", "rigl", "set")),
+        ("digits", [f"{LAYER}.model=SeedLIF"], f"{LAYER}.model must be 'LIF' .*'SeedLIF'"),
+        ("digits", [f"{LAYER}.synapse=Delta"], f"{LAYER}.synapse must be 'Exponential' .*'Delta'"),
+        ("digits", [f"{LAYER}.normalise=true"], f"{LAYER}.normalise must be false .*got true"),
+        ("digits", ["network.readout.model=SeedLI"], "readout.model must be 'LeakyIntegrator'"),
+        ("digits", ["network.readout.synapse=Delta"], "readout.synapse must be 'Exponential'"),
+        ("digits", ["network.readout.normalise=true"], "readout.normalise must be false"),
+        ("digits", ["delays.kernel=gaussian"], "delays.kernel must be 'dirac' .*got 'gaussian'"),
+        ("fsdd-currents", ["learning.rule=eventprop"], "model must be 'LIF' .*'SeedLIF'"),
     ],
 )
-def test_what_is_planned_is_refused_by_name(override, works):
-    value = override.partition("=")[2]
-    text = refused(override)
-    assert value in text
-    assert f"is not there yet; what works today: {works}" in text
-    assert f"(from --set {override})" in text
+def test_what_eventprop_cannot_learn(recipe, overrides, wanted):
+    text = refused(*overrides, recipe=recipe)
+    assert re.search(wanted, text)
+    assert f"{SURROGATE} (from --set {overrides[0]})" in text
+    assert "with learning.rule = 'eventprop'" in text
+
+
+@pytest.mark.parametrize(
+    ("overrides", "wanted", "remedy"),
+    [
+        (
+            [f"{LAYER}.synapse=Exponential"],
+            f"{LAYER}.synapse must be 'Delta' with {LAYER}.model = 'SeedLIF', got 'Exponential'",
+            "or set the model to 'LIF'",
+        ),
+        (
+            ["network.readout.synapse=Exponential"],
+            "network.readout.synapse must be 'Delta' with network.readout.model = 'SeedLI'",
+            "or set the model to 'LeakyIntegrator'",
+        ),
+        (
+            [f"{LAYER}.tau_mem=9"],
+            f"{LAYER}.tau_mem must be >= network.dt (10 ms) with {LAYER}.model = 'SeedLIF', got 9",
+            "",
+        ),
+        (
+            [f"{LAYER}.tau_refrac=20"],
+            f"{LAYER}.tau_refrac must be 0 with {LAYER}.model = 'SeedLIF', got 20",
+            "or set the model to 'LIF'",
+        ),
+        (
+            [f"{LAYER}.recurrent=true"],
+            f"{LAYER}.normalise must be false with {LAYER}.recurrent = true, got true",
+            "leave one of them out",
+        ),
+        (
+            ["rewiring.rule=deep_r", "network.signs=free"],
+            "network.signs must be 'auto' or 'synapse' with rewiring.rule = 'deep_r', got 'free'",
+            "leave network.signs out",
+        ),
+        (
+            ["rewiring.rule=rigl", "network.signs=free"],
+            "with rewiring.rule = 'rigl' in its signed form, got 'free'",
+            "or set rewiring.form = 'magnitude'",
+        ),
+        (
+            ["network.dale=true", "network.signs=synapse"],
+            "network.signs must be 'auto' with network.dale = true, got 'synapse'",
+            "leave it out",
+        ),
+        (
+            ["rewiring.rule=set", "rewiring.grow_delay=gradient"],
+            "rewiring.grow_delay must be 'kept' or 'random' with rewiring.rule = 'set'",
+            "only 'rigl' grows by gradient",
+        ),
+        (
+            ["rewiring.rule=rigl", "rewiring.grow_delay=gradient", "delays.granularity=axon"],
+            "delays.granularity must be 'synapse' with rewiring.grow_delay = 'gradient', got 'axon",
+            "or set rewiring.grow_delay to 'kept'",
+        ),
+        (
+            [
+                "rewiring.rule=rigl", "rewiring.grow_delay=gradient", "network.sparsity=[0, 0.5]",
+                "delays.layers=['hidden1']",
+            ],
+            "delays.layers must have hidden1->output with rewiring.grow_delay = 'gradient'",
+            "or set rewiring.grow_delay to 'kept'",
+        ),
+        (
+            ["network.synapses=[160, 40]", "network.sparsity=0.5"],
+            "network.sparsity must be 0 where network.synapses is given, got 0.5",
+            "leave one of them out",
+        ),
+        (
+            ["network.sparsity=[0.5, 0.5]", "network.allocation=erdos-renyi"],
+            "network.allocation must be 'uniform' where network.sparsity is a list",
+            "give one network.sparsity for all",
+        ),
+        (
+            ["network.synapses=[160, 40]", "network.allocation=erdos-renyi"],
+            "network.allocation must be 'uniform' where network.synapses is a list",
+            "or leave it out",
+        ),
+        (
+            ["augmentation.drop=0.5"],
+            "augmentation.drop must have 0 for currents",
+            "use augmentation.mask_time",
+        ),
+        (["data.encoding=level"], "data.encoding must have one of spikes, currents", ""),
+    ],
+)  # fmt: skip
+def test_settings_that_do_not_go_together(overrides, wanted, remedy):
+    text = refused(*overrides, recipe="fsdd-currents")
+    assert wanted in text
+    assert remedy in text
+    assert "(from --set " in text
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        # The seed's structure learning, as the task's command has it.
+        ["rewiring.rule=rigl", "network.sparsity=0.984375", "network.dale=true"],
+        ["rewiring.rule=deep_r", "network.signs=synapse", "regularisation.l1=0.01"],
+        ["rewiring.rule=rigl", "rewiring.form=magnitude", "network.signs=free"],
+        ["rewiring.rule=rigl", "rewiring.grow_delay=gradient", "network.sparsity=0.5"],
+        ["rewiring.rule=set", "rewiring.every=0", "rewiring.decay=constant", "rewiring.until=1"],
+        ["rewiring.rule=rigl", "network.sparsity=0"],  # nothing to do, nothing to say
+        ["rewiring.grow_delay=gradient", "rewiring.form=magnitude", "rewiring.every=7"],  # unused
+        ["network.allocation=erdos-renyi", "network.sparsity=0.9"],
+        ["network.synapses=[160, 40]"],
+        ["network.synapses=[]", "network.sparsity=[0.9, 0.5]"],
+        ["learning.surrogate=triangle", "learning.surrogate_options={width=0.5, height=2}"],
+        [f"{LAYER}.model=LIF", f"{LAYER}.synapse=Exponential", f"{LAYER}.tau_refrac=20"],
+        [f"{LAYER}.normalise=false", f"{LAYER}.recurrent=true"],
+        ["network.readout.normalise=true", "network.layers.0.weight_init=normal"],
+        ["delays.kernel=dirac", "delays.granularity=axon"],
+        ["delays.sigma_start=3", "delays.sigma_end=3", "delays.sigma_epochs=0.5"],
+        ["data.encoding=spikes"],
+        ["augmentation.noise=0.1", "augmentation.scale=0.2", "augmentation.mask_time=50"],
+    ],
+)
+def test_what_goes_together(overrides):
+    load_recipe("fsdd-currents", overrides)
+
+
+def test_the_papers_settings():
+    for name in ("fsdd-currents", "rawhd"):
+        recipe = load_recipe(name)
+        layer, delays, learning = recipe.network.layers[0], recipe.delays, recipe.learning
+        assert (layer.size, layer.model, layer.synapse, layer.normalise) == (
+            256, "SeedLIF", "Delta", True,
+        )  # fmt: skip
+        assert layer.tau_mem / recipe.network.dt == pytest.approx(10.05)
+        assert delays.max / recipe.network.dt + 1 == 25  # taps
+        assert (delays.kernel, delays.learning_rate, delays.schedule) == ("gaussian", 0.1, "cosine")
+        assert (learning.rule, learning.surrogate) == ("surrogate", "atan")
+        assert (learning.learning_rate, learning.schedule) == (1e-3, "one-cycle")
+        assert recipe.data.encoding == "currents"
+    assert (learning.epochs, learning.batch_size, layer.dropout) == (150, 256, 0.4)
+    assert recipe.data.options["scale"] == 20
+    assert recipe.regularisation.l1 == 0.01
 
 
 @pytest.mark.parametrize(
@@ -188,7 +367,7 @@ def test_unknown_key_names_the_nearest(override, hint):
 
 def test_unknown_key_lists_those_of_its_section():
     text = refused("rewiring.foo=3")
-    assert "keys of [rewiring]: rule" in text
+    assert "keys of [rewiring]: rule, form, every" in text
 
 
 @pytest.mark.parametrize("override", ["epochs", "=3", ""])

@@ -6,11 +6,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mlgenn_delays.data.types import SpikeData
+from mlgenn_delays.data.types import CurrentData, SpikeData
 from mlgenn_delays.engines.base import BatchResult, EpochResult, Evaluation
 from mlgenn_delays.errors import DivergedError, InputError
 from mlgenn_delays.learning import EventProp
-from mlgenn_delays.network import LIF, Exponential, LeakyIntegrator, Network, SpikeInput
+from mlgenn_delays.network import (
+    LIF,
+    CurrentInput,
+    Delta,
+    Exponential,
+    LeakyIntegrator,
+    Network,
+    SeedLI,
+    SeedLIF,
+    SpikeInput,
+)
 from mlgenn_delays.training.run import RunDirectory
 from mlgenn_delays.training.trainer import Trainer
 
@@ -23,11 +33,13 @@ class FakeCompiled:
 
     script: dict[str, dict[int, float]] = {}
     silent = 1
+    grown = None
     after_batch = None  # called with (epoch, batches so far)
     made: list["FakeCompiled"] = []
 
-    def __init__(self, network, rule, *, total_steps, seed, engine, threads):
+    def __init__(self, network, rule, *, rewiring, total_steps, seed, engine, threads):
         self.network, self.total_steps, self.seed = network, total_steps, seed
+        self.rewiring = rewiring
         self.weight = {k: p.weight.copy() for k, p in network.projections.items()}
         self.moment = np.zeros(3)
         self.step = 0
@@ -54,7 +66,8 @@ class FakeCompiled:
         loss = self.script.get("loss", {}).get(epoch, float(np.abs(self.moment[0]) + 0.1))
         if not np.isfinite(loss):
             raise DivergedError("the gradients of hidden->output are not finite")
-        return EpochResult(loss, 0.5, n, {"hidden": 2.0}, {"hidden": FakeCompiled.silent})
+        silent = {"hidden": FakeCompiled.silent}
+        return EpochResult(loss, 0.5, n, {"hidden": 2.0}, silent, FakeCompiled.grown)
 
     def evaluate(self, batches):
         batches = list(batches)
@@ -93,7 +106,9 @@ class FakeCompiled:
 def fake(monkeypatch):
     """The tiny engine in the place of all engines."""
     monkeypatch.setattr("mlgenn_delays.training.trainer.compile_network", FakeCompiled)
-    for name, value in (("script", {}), ("after_batch", None), ("made", []), ("silent", 1)):
+    for name, value in (
+        ("script", {}), ("after_batch", None), ("made", []), ("silent", 1), ("grown", None),
+    ):  # fmt: skip
         monkeypatch.setattr(FakeCompiled, name, value)
     return FakeCompiled
 
@@ -119,6 +134,21 @@ def small_data(n=10, *, channels=3, classes=2, dt=1.0, n_steps=12, seed=0):
         dt=dt,
         label_names=tuple("abcdefgh"[:classes]),
     )
+
+
+def small_current_network(*, channels=3, hidden=4, classes=2, dt=1.0, seed=1):
+    network = Network(dt=dt, seed=seed)
+    network.add("input", CurrentInput(channels))
+    network.add("hidden", SeedLIF(hidden), normalise=True)
+    network.add("output", SeedLI(classes))
+    for source, target in (("input", "hidden"), ("hidden", "output")):
+        network.connect(source, target, Delta(), weight=0.5, delay=2.0, max_delay=9.0)
+    return network
+
+
+def small_currents(n=10, *, channels=3, classes=2, dt=1.0, n_steps=12, seed=0):
+    values = np.random.default_rng(seed).random((n, n_steps, channels))
+    return CurrentData(values, np.arange(n) % classes, dt, tuple("abcdefgh"[:classes]))
 
 
 def small_trainer(run=None, **arguments):
@@ -153,6 +183,8 @@ def make():
     class Makers:
         network = staticmethod(small_network)
         data = staticmethod(small_data)
+        current_network = staticmethod(small_current_network)
+        currents = staticmethod(small_currents)
         trainer = staticmethod(small_trainer)
         final_files = staticmethod(final_files)
 

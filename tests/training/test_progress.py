@@ -34,6 +34,7 @@ def test_a_line_tells_the_epoch():
     assert epoch_line(row, 5, SIZES, False) == (
         "epoch 2/5  train loss 0.5000 accuracy 87.50 %  spikes 3.00  silent 2  1.2 s"
     )
+    assert "spikes 3.00  grown 0  1.2 s" in epoch_line(ROW | {"grown": 0}, 5, SIZES, False)
 
 
 def test_means_weigh_examples_and_neurons():

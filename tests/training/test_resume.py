@@ -7,6 +7,7 @@ import pytest
 
 from mlgenn_delays.errors import DelaysnnError, InputError, WorkError
 from mlgenn_delays.learning import Adam, EventProp
+from mlgenn_delays.rewiring import RigL
 from mlgenn_delays.training import run as run_module
 from mlgenn_delays.training.run import RunDirectory
 from mlgenn_delays.training.trainer import Trainer
@@ -247,6 +248,7 @@ def interrupted(fake, make, path):
         ({"batch_size": 5}, "batch_size .*recorded 4, got 5"),
         ({"seed": 4}, "seed .*recorded 3, got 4"),
         ({"patience": 2}, "patience .*recorded None, got 2"),
+        ({"rewiring": RigL(signs="dale")}, "rewiring .*recorded None, got .RigL.*dale"),
     ],
 )
 def test_another_setting_is_refused_by_name(fake, make, tmp_path, changed, text):
@@ -276,6 +278,14 @@ def test_other_data_rules_and_networks_are_refused(fake, make, tmp_path):
     ):  # fmt: skip
         with pytest.raises(InputError, match=text):
             trainer.fit(train, validation, resume=True)
+
+
+def test_another_rewiring_is_refused_by_its_settings(fake, make, tmp_path):
+    run = make.run(tmp_path / "run")
+    make.trainer(run, epochs=4, rewiring=RigL(averaging=0.5)).fit(make.data())
+    with pytest.raises(InputError, match="rewiring .*averaging=0.5.*, got .*averaging=0.9"):
+        make.trainer(run, rewiring=RigL()).fit(make.data(), resume=True)
+    make.trainer(run, rewiring=RigL(averaging=0.5)).fit(make.data(), resume=True)
 
 
 def test_other_starting_values_are_refused(fake, make, tmp_path):

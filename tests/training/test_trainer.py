@@ -5,8 +5,10 @@ import pytest
 
 from mlgenn_delays.data.augment import Augment
 from mlgenn_delays.errors import DivergedError, InputError
-from mlgenn_delays.learning import EventProp
+from mlgenn_delays.learning import EventProp, SurrogateBPTT
+from mlgenn_delays.network import Exponential
 from mlgenn_delays.network.storage import to_bytes
+from mlgenn_delays.rewiring import RigL
 from mlgenn_delays.tensors import canonical
 from mlgenn_delays.training.trainer import Trainer
 
@@ -238,6 +240,7 @@ def test_an_interrupt_comes_through_and_keeps_the_best_so_far(fake, make):
         ({"progress": "bars"}, "progress must be .* got 'bars'; did you mean 'bar'"),
         ({"augment": "jitter"}, "augment of type .*Augment.* got 'jitter'"),
         ({"run": "runs/x"}, "run of type .*RunDirectory.* got 'runs/x'"),
+        ({"rewiring": "rigl"}, "rewiring of type Rewiring or None, got 'rigl'"),
     ],
 )
 def test_arguments_check_themselves(make, arguments, text):
@@ -250,7 +253,9 @@ def test_network_and_rule_are_checked(make):
 
     with pytest.raises(InputError, match="network of type Network, got 'net'"):
         Trainer("net", EventProp())
-    with pytest.raises(InputError, match="rule of type EventProp, got 'eventprop'"):
+    with pytest.raises(
+        InputError, match="rule of type EventProp or SurrogateBPTT, got 'eventprop'"
+    ):
         Trainer(make.network(), "eventprop")
     network = Network()
     network.add("input", SpikeInput(2))
@@ -291,8 +296,87 @@ def test_splits_with_other_classes_are_refused(fake, make):
         make.trainer().fit(make.data(), other)
 
 
+def test_spikes_and_currents_are_not_taken_for_each_other(fake, make):
+    spikes, currents = make.data(), make.currents()
+    takes_spikes = make.trainer()
+    takes_currents = Trainer(make.current_network(), SurrogateBPTT(), progress="none")
+    text = "data must be SpikeData, which the SpikeInput 'input' takes, got CurrentData; .*Current"
+    for method in (takes_spikes.check, takes_spikes.fit, takes_spikes.evaluate):
+        with pytest.raises(InputError, match=text):
+            method(currents)
+    with pytest.raises(InputError, match=f"validation {text}"):
+        takes_spikes.fit(spikes, currents)
+    text = "data must be CurrentData, which the CurrentInput 'input' takes, got SpikeData; .*Spike"
+    for method in (takes_currents.check, takes_currents.fit, takes_currents.evaluate):
+        with pytest.raises(InputError, match=text):
+            method(spikes)
+    assert not fake.made
+
+
+@pytest.mark.parametrize(
+    ("settings", "text"),
+    [
+        ({"channels": 4}, "must have 3 channels.* got 4"),
+        ({"classes": 3}, "at most 2 classes.* got 3"),
+        ({"dt": 0.5}, "1 ms, got 0.5 ms"),
+    ],
+)
+def test_currents_that_do_not_fit(fake, make, settings, text):
+    trainer = Trainer(make.current_network(), SurrogateBPTT(), progress="none")
+    with pytest.raises(InputError, match=f"training data .*{text}"):
+        trainer.fit(make.currents(**settings))
+    assert not fake.made
+
+
+@pytest.mark.parametrize(("key", "of_currents"), [("jitter", True), ("noise", False)])
+def test_augmentation_of_another_kind_of_data(fake, make, key, of_currents):
+    augment = Augment(**{key: 0.5})
+    network = make.current_network() if of_currents else make.network()
+    trainer = Trainer(network, SurrogateBPTT(), augment=augment, progress="none")
+    for method in (trainer.check, trainer.fit):
+        with pytest.raises(InputError, match=f"augmentation.{key} must have 0 for"):
+            method(make.currents() if of_currents else make.data())
+    assert not fake.made
+
+
+def test_rewiring_reaches_the_engine_and_the_rows(fake, make):
+    fake.grown = 7
+    rewiring = RigL(signs="dale")
+    history = make.trainer(epochs=2, rewiring=rewiring).fit(make.data())
+    assert fake.made[0].rewiring == rewiring
+    assert history.column("grown") == [7, 7]
+    assert list(history.rows[0])[-2:] == ["grown", "seconds"]
+    assert history.to_csv().splitlines()[0].endswith("silent_hidden,grown,seconds")
+    make.trainer(epochs=1).fit(make.data())
+    assert fake.made[1].rewiring is None
+
+
+def test_without_rewiring_no_row_speaks_of_it(fake, make):
+    assert "grown" not in make.trainer(epochs=1).fit(make.data()).rows[0]
+
+
+def test_neurons_of_any_model_are_told_of_when_silent(fake, make, capsys):
+    fake.silent = 4
+    trainer = Trainer(make.current_network(), SurrogateBPTT(), epochs=1, progress="plain")
+    trainer.fit(make.currents())
+    said = capsys.readouterr().err
+    assert "no neuron of 'hidden' spiked in epoch 1" in said
+    assert "spikes 2.00  silent 4" in said
+
+
+def test_check_asks_the_engine_about_rewiring(make):
+    trainer = make.trainer(rewiring=RigL(signs="dale"))
+    trainer.check(make.data())  # dense: nothing to rewire
+    network = make.network()
+    network.connect(
+        "input", "output", Exponential(), weight=1.0, synapses=2, granularity="fixed", name="short"
+    )
+    with pytest.raises(InputError, match="signs='dale'"):
+        Trainer(network, EventProp(), rewiring=RigL(signs="dale")).check(make.data())
+
+
 def test_what_is_no_data_is_refused(fake, make):
-    with pytest.raises(InputError, match="must be SpikeData, got dict"):
+    with pytest.raises(InputError, match="must be SpikeData or CurrentData, got dict"):
         make.trainer().fit({"train": make.data()})
 
 
@@ -328,7 +412,7 @@ def test_check_refuses_other_data(fake, make):
 
 def test_check_asks_the_engine(make):
     trainer = Trainer(make.network(), EventProp(dropout={"nothing": 0.5}))
-    with pytest.raises(InputError, match="dropout must name LIF populations"):
+    with pytest.raises(InputError, match="dropout must name populations that spike"):
         trainer.check(make.data())
 
 

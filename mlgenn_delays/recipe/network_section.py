@@ -1,0 +1,222 @@
+"""[network]: layers, readout and synapse counts."""
+
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field, model_validator
+
+from mlgenn_delays.errors import InputError
+from mlgenn_delays.network.models import READOUTS
+from mlgenn_delays.recipe.fields import (
+    Count,
+    NonNegative,
+    Positive,
+    PositiveTime,
+    Section,
+    Share,
+    Time,
+    either,
+    one_of,
+    one_word,
+)
+from mlgenn_delays.rewiring import synapse_counts
+from mlgenn_delays.rewiring.densities import ALLOCATIONS
+
+if TYPE_CHECKING:
+    Shares = float | tuple[float, ...]
+else:
+    Shares = either(Share, "number", Annotated[tuple[Share, ...], Field(strict=False)])
+
+Synapse = Annotated[str, one_word("Exponential", "Delta")]
+WeightInit = Annotated[str, one_word("normal", "kaiming")]
+# Sizes of the populations that a projection connects; None where only the data know.
+Shape = tuple[int | None, int | None]
+
+_WEIGHT_INIT = (
+    "Distribution of the starting weights from the layer before: normal, or kaiming (uniform up to "
+    "sqrt(6 / neurons of that layer))."
+)
+_WEIGHT_SCALE = "What the starting weights from the layer before are multiplied by."
+
+
+class Layer(Section):
+    """[[network.layers]]: a hidden layer and the projections onto it."""
+
+    size: Count = Field(description="Number of neurons.")
+    model: Annotated[str, one_word("LIF", "SeedLIF")] = Field("LIF", description="Neuron model.")
+    tau_mem: PositiveTime = Field(20.0, description="Membrane time constant [ms].")
+    v_thresh: Positive = Field(1.0, description="Firing threshold.")
+    tau_refrac: Time = Field(0.0, description="Refractory period [ms]; LIF only.")
+    synapse: Synapse = Field("Exponential", description="Model of the synapses onto the layer.")
+    tau_syn: PositiveTime = Field(5.0, description="Time constant of Exponential synapses [ms].")
+    weight_init: WeightInit = Field("normal", description=_WEIGHT_INIT)
+    weight_mean: float = Field(
+        0.03, description="Mean of the starting weights from the layer before (normal)."
+    )
+    weight_sd: NonNegative = Field(
+        0.01, description="Standard deviation of the starting weights from the layer before."
+    )
+    weight_scale: Positive = Field(1.0, description=_WEIGHT_SCALE)
+    recurrent: bool = Field(False, description="Whether the layer projects to itself as well.")
+    recurrent_weight_mean: float = Field(
+        0.0, description="Mean of the starting recurrent weights (normal)."
+    )
+    recurrent_weight_sd: NonNegative = Field(
+        0.02, description="Standard deviation of the starting recurrent weights."
+    )
+    normalise: bool = Field(
+        False, description="Whether the synaptic current is normalised over batch and time."
+    )
+    dropout: Share = Field(
+        0.0, description="Probability that a neuron is silent to its targets for a trial."
+    )
+
+
+class Readout(Section):
+    """[network.readout]: leaky integrators, one a class, and how they are read."""
+
+    kind: Annotated[str, one_of(lambda: READOUTS)] = Field(
+        "mean", description="What of the voltage over the trial is the answer."
+    )
+    model: Annotated[str, one_word("LeakyIntegrator", "SeedLI")] = Field(
+        "LeakyIntegrator", description="Neuron model."
+    )
+    tau_mem: PositiveTime = Field(20.0, description="Membrane time constant [ms].")
+    synapse: Synapse = Field("Exponential", description="Model of the synapses onto the output.")
+    tau_syn: PositiveTime = Field(5.0, description="Time constant of Exponential synapses [ms].")
+    weight_init: WeightInit = Field("normal", description=_WEIGHT_INIT)
+    weight_mean: float = Field(0.0, description="Mean of the starting weights (normal).")
+    weight_sd: NonNegative = Field(0.03, description="Standard deviation of the starting weights.")
+    weight_scale: Positive = Field(1.0, description=_WEIGHT_SCALE)
+    normalise: bool = Field(
+        False, description="Whether the synaptic current is normalised over batch and time."
+    )
+
+
+class NetworkSection(Section):
+    """[network]: populations and projections."""
+
+    dt: PositiveTime = Field(1.0, description="Length of a time step [ms].")
+    sparsity: Shares = Field(
+        0.0,
+        description="Share of absent synapses, in [0, 1): of each projection, or one a projection.",
+    )
+    allocation: Annotated[str, one_of(lambda: ALLOCATIONS)] = Field(
+        "uniform",
+        description="How a sparsity is spread over the projections: the same everywhere, or small "
+        "projections denser (erdos-renyi).",
+    )
+    synapses: Annotated[tuple[Count, ...], Field(strict=False)] = Field(
+        (), description="Number of synapses of each projection; [] for what the sparsity leaves."
+    )
+    dale: bool = Field(
+        False, description="Whether all synapses of a neuron have one sign, drawn at random."
+    )
+    signs: Annotated[str, one_word("auto", "free", "synapse")] = Field(
+        "auto",
+        description="Signs of weights: free, one a synapse that stays, or what dale and the "
+        "rewiring rule need (auto).",
+    )
+    layers: Annotated[tuple[Layer, ...], Field(strict=False)] = Field(
+        description="Hidden layers, from the input on."
+    )
+    readout: Readout = Field(Readout(), description="The output.")
+
+    def projections(self) -> list[str]:
+        """Return the names of the projections, in order."""
+        names, before = [], "input"
+        for number, layer in enumerate(self.layers, 1):
+            names.append(f"{before}->hidden{number}")
+            before = f"hidden{number}"
+            if layer.recurrent:
+                names.append(f"{before}->{before}")
+        return [*names, f"{before}->output"]
+
+    def shapes(self, n_inputs: int | None, n_classes: int | None) -> dict[str, Shape]:
+        """Return the sizes of the two populations of every projection, by name.
+
+        Arguments:
+            n_inputs: Channels of the data, None where they are not known.
+            n_classes: Classes of the data, None where they are not known.
+        """
+        sizes = {f"hidden{number}": layer.size for number, layer in enumerate(self.layers, 1)}
+        known: dict[str, int | None] = {"input": n_inputs, **sizes, "output": n_classes}
+        ends = (name.split("->") for name in self.projections())
+        return {f"{pre}->{post}": (known[pre], known[post]) for pre, post in ends}
+
+    def counts(self, n_inputs: int | None, n_classes: int | None) -> dict[str, int]:
+        """Return the number of synapses of every projection whose sizes are known, by name.
+
+        Arguments:
+            n_inputs: As of `shapes`.
+            n_classes: As of `shapes`.
+
+        Raises:
+            InputError: A projection has no synapse, or more than pairs.
+        """
+        shapes = self.shapes(n_inputs, n_classes)
+        known = {name: (a, b) for name, (a, b) in shapes.items() if a is not None and b is not None}
+        if self.synapses:
+            wanted = dict(zip(shapes, self.synapses, strict=True))
+            for name, (pre, post) in known.items():
+                if wanted[name] > pre * post:
+                    raise InputError(
+                        f"network.synapses must be in 1..{pre * post} for {name}, which has "
+                        f"{pre} x {post} pairs, got {wanted[name]}"
+                    )
+            return {name: wanted[name] for name in known}
+        sparsity: float | list[float]
+        if isinstance(self.sparsity, tuple):
+            given = dict(zip(shapes, self.sparsity, strict=True))
+            sparsity = [given[name] for name in known]
+        elif self.allocation == "erdos-renyi" and len(known) < len(shapes):
+            return {}  # each count depends on all sizes
+        else:
+            sparsity = self.sparsity
+        try:
+            found = synapse_counts(sparsity, list(known.values()), self.allocation, list(known))
+        except InputError as error:
+            raise InputError(
+                f"network.sparsity must leave every projection a synapse: {error}, or give more "
+                "neurons, or the numbers themselves as network.synapses"
+            ) from error
+        return dict(zip(known, found, strict=True))
+
+    def surely_sparse(self, projection: str) -> bool:
+        """Return whether a projection has absent pairs whatever the data: its sparsity is not 0."""
+        if isinstance(self.sparsity, tuple):
+            return self.sparsity[self.projections().index(projection)] > 0
+        return self.sparsity > 0
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "NetworkSection":
+        if not self.layers:
+            raise ValueError("network.layers must be a list with at least one entry, got []")
+        names = self.projections()
+        listed = isinstance(self.sparsity, tuple)
+        if isinstance(self.sparsity, tuple) and len(self.sparsity) != len(names):
+            raise ValueError(
+                f"network.sparsity must be one number, or {len(names)} for {', '.join(names)}; "
+                f"got {len(self.sparsity)}"
+            )
+        if self.synapses and len(self.synapses) != len(names):
+            raise ValueError(
+                f"network.synapses must have one number for each of {', '.join(names)}, "
+                f"got {len(self.synapses)}"
+            )
+        if self.synapses and self.sparsity != 0:
+            raise ValueError(
+                f"network.sparsity must be 0 where network.synapses is given, got "
+                f"{self.sparsity!r}; leave one of them out"
+            )
+        if self.allocation != "uniform" and (listed or self.synapses):
+            key = "network.sparsity" if listed else "network.synapses"
+            raise ValueError(
+                f"network.allocation must be 'uniform' where {key} is a list, got "
+                f"{self.allocation!r}; give one network.sparsity for all, or leave it out"
+            )
+        if self.dale and self.signs != "auto":
+            raise ValueError(
+                f"network.signs must be 'auto' with network.dale = true, got {self.signs!r}; "
+                "leave it out: each neuron then has one sign"
+            )
+        return self

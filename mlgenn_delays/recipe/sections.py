@@ -1,0 +1,286 @@
+"""The tables of a recipe besides [network]."""
+
+from dataclasses import fields
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
+
+from mlgenn_delays.errors import InputError, nearest
+from mlgenn_delays.learning.schedules import SCHEDULES
+from mlgenn_delays.learning.surrogates import SURROGATES
+from mlgenn_delays.recipe.fields import (
+    LARGEST,
+    Count,
+    NonNegative,
+    OpenShare,
+    Positive,
+    Section,
+    Share,
+    Time,
+    Whole,
+    either,
+    one_of,
+    one_word,
+)
+from mlgenn_delays.rewiring import RULES, RigL
+
+ScheduleName = Annotated[str, one_of(lambda: tuple(SCHEDULES))]
+Text = Annotated[str, Field(min_length=1)]
+if TYPE_CHECKING:
+    Names = str | tuple[str, ...]
+else:
+    Names = either(
+        Annotated[str, AfterValidator(lambda word: _all(word))],
+        "word",
+        Annotated[tuple[Text, ...], Field(strict=False)],
+    )
+
+
+def _all(word: str) -> str:
+    """Refuse any word but ``all``."""
+    if word != "all":
+        raise ValueError(f"must be 'all' or a list, such as ['hidden1'], got {word!r}")
+    return word
+
+
+def _check_options(kind: type, what: str, options: dict[str, float], where: str) -> None:
+    """Refuse options that a schedule or a surrogate does not have or take."""
+    known = [field.name for field in fields(kind)]
+    for key in options:
+        if key not in known:
+            having = ", ".join(known) or "no options"
+            raise ValueError(
+                f"there is no key '{where}.{key}' ({what} has {having}){nearest(key, known)}"
+            )
+    try:
+        kind(**options)
+    except Exception as error:
+        raise ValueError(f"{where}: {error}") from error
+
+
+def _check_schedule(name: str, options: dict[str, float], where: str) -> None:
+    """Refuse options that the schedule does not have or take."""
+    _check_options(SCHEDULES[name], f"schedule {name!r}", options, where)
+
+
+class Data(Section):
+    """[data]: what is learned from; further keys are the options of the data set."""
+
+    model_config = ConfigDict(extra="allow")
+
+    dataset: str = Field(description="Name of the data set.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _resolve(cls, table: Any) -> Any:
+        """Check the options of the data set and write out their defaults."""
+        if not isinstance(table, dict) or not isinstance(table.get("dataset"), str):
+            return table
+        from mlgenn_delays.data.registry import options_table, parse_options
+
+        given = {key: value for key, value in table.items() if key != "dataset"}
+        try:
+            resolved = options_table(parse_options(table["dataset"], given))
+        except InputError as error:
+            named = str(error).split(" ")[0] in given
+            raise ValueError(f"data{'.' if named else ': '}{error}") from error
+        return {"dataset": table["dataset"]} | resolved
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The options of the data set, as `mlgenn_delays.data.parse_options` takes them."""
+        return dict(self.model_extra or {})
+
+    @property
+    def encoding(self) -> str:
+        """How examples drive the input, an option of the data set: as "spikes" or "currents"."""
+        return str(self.options["encoding"])
+
+
+class Delays(Section):
+    """[delays]: of all projections, or of some."""
+
+    learn: bool = Field(True, description="Whether delays are learned.")
+    granularity: Literal["synapse", "axon", "fixed"] = Field(
+        "synapse",
+        description="A delay each synapse, each presynaptic neuron (axon), or one a projection.",
+    )
+    kernel: Annotated[str, one_word("dirac", "gaussian")] = Field(
+        "dirac",
+        description="How a delay acts while it is learned: at one step, or over steps around it.",
+    )
+    sigma_start: NonNegative = Field(
+        0.0, description="Sigma of the gaussian at the start [steps]; 0 for half the steps of max."
+    )
+    sigma_end: Positive = Field(0.23, description="Sigma of the gaussian at last [steps].")
+    sigma_epochs: NonNegative = Field(
+        0.0, description="Epochs in which sigma falls; 0 for a quarter of all."
+    )
+    max: Time = Field(description="Largest delay that learning may reach [ms].")
+    initial: Literal["uniform", "zero", "constant"] = Field(
+        "uniform", description="Start: uniform over 0..initial_max, zero, or all initial_max."
+    )
+    initial_max: Time = Field(0.0, description="Largest delay at the start [ms].")
+    learning_rate: NonNegative = Field(0.1, description="Learning rate of the delays [steps].")
+    schedule: ScheduleName = Field("constant", description="Schedule of that learning rate.")
+    schedule_options: dict[str, float] = Field({}, description="Settings of the schedule.")
+    clip: NonNegative = Field(
+        0.0, description="Largest L2 norm of the delays' gradient; 0 for no bound."
+    )
+    layers: Names = Field(
+        "all",
+        description="Which projections have delays: all, or a list of layers (every projection "
+        "onto them) and projections, such as ['hidden1', 'hidden1->output']; the others act at "
+        "once.",
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Delays":
+        if self.initial_max > self.max:
+            raise ValueError(
+                f"delays.initial_max must be <= delays.max ({self.max:g} ms), "
+                f"got {self.initial_max:g}"
+            )
+        if self.learn and self.granularity == "fixed":
+            raise ValueError(
+                "delays.granularity 'fixed' is never learned: give delays.learn = false as well, "
+                "or granularity 'synapse' or 'axon'"
+            )
+        if self.sigma_start and self.sigma_end > self.sigma_start:
+            raise ValueError(
+                f"delays.sigma_end must be <= delays.sigma_start ({self.sigma_start:g} steps), "
+                f"got {self.sigma_end:g}"
+            )
+        _check_schedule(self.schedule, self.schedule_options, "delays.schedule_options")
+        return self
+
+
+class Learning(Section):
+    """[learning]: the rule, and the optimiser of the weights (Adam)."""
+
+    rule: Annotated[str, one_word("eventprop", "surrogate")] = Field(
+        "eventprop",
+        description="Learning rule: EventProp, or backpropagation through time with a surrogate "
+        "derivative of the spike.",
+    )
+    surrogate: Annotated[str, one_of(lambda: tuple(SURROGATES))] = Field(
+        "atan", description="Surrogate derivative of rule surrogate."
+    )
+    surrogate_options: dict[str, float] = Field(
+        {}, description="Its settings: slope of atan; width and height of triangle and boxcar."
+    )
+    epochs: Count = Field(description="Passes over the training examples.")
+    batch_size: Count = Field(32, description="Examples a batch.")
+    learning_rate: NonNegative = Field(
+        1e-3, description="Learning rate of the weights; 0 keeps them as they start."
+    )
+    schedule: ScheduleName = Field("constant", description="Schedule of that learning rate.")
+    schedule_options: dict[str, float] = Field({}, description="Settings of the schedule.")
+    beta1: Share = Field(0.9, description="Adam's decay of the first moment.")
+    beta2: Share = Field(0.999, description="Adam's decay of the second moment.")
+    clip: NonNegative = Field(
+        0.0, description="Largest L2 norm of the weights' gradient; 0 for no bound."
+    )
+    patience: Whole = Field(
+        0, description="Stop after so many epochs without a better validation; 0 never stops."
+    )
+
+    @model_validator(mode="after")
+    def _options_fit(self) -> "Learning":
+        _check_schedule(self.schedule, self.schedule_options, "learning.schedule_options")
+        _check_options(
+            SURROGATES[self.surrogate],
+            f"surrogate {self.surrogate!r}",
+            self.surrogate_options,
+            "learning.surrogate_options",
+        )
+        return self
+
+
+class Regularisation(Section):
+    """[regularisation]."""
+
+    spikes_target: NonNegative = Field(14.0, description="Wanted spikes a neuron and trial.")
+    spikes_strength: NonNegative = Field(
+        0.0, description="Pull towards them; see `mlgenn_delays.SpikeCount`."
+    )
+    revive: NonNegative = Field(
+        0.0, description="Added after an epoch to the input weights of silent neurons."
+    )
+    l1: NonNegative = Field(
+        0.0, description="Strength of the sum of the weights' magnitudes in the loss."
+    )
+
+
+class Augmentation(Section):
+    """[augmentation]: random changes of training examples, drawn anew each epoch."""
+
+    shift: Whole = Field(0, description="Largest shift along the channels.")
+    jitter: Time = Field(0.0, description="Standard deviation of spike times [ms]; spikes only.")
+    drop: Share = Field(0.0, description="Probability that a spike is left out; spikes only.")
+    time_shift: Time = Field(0.0, description="Largest shift of a whole example [ms].")
+    group: Whole = Field(
+        0, description="Channels a group, within which a shift moves; 0 for the data set's own."
+    )
+    noise: NonNegative = Field(
+        0.0, description="Standard deviation of noise on each value; currents only."
+    )
+    scale: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.0, description="An example is multiplied by 1-scale..1+scale; currents only."
+    )
+    mask_time: Time = Field(
+        0.0, description="Longest run of steps of an example that is silenced [ms]."
+    )
+    mask_channels: Whole = Field(
+        0, description="Longest run of channels of an example that is silenced."
+    )
+
+
+class RewiringSection(Section):
+    """[rewiring]: structure learning; settings that a rule does not have are not used."""
+
+    rule: Annotated[str, one_of(lambda: ("none", *RULES))] = Field(
+        "none", description="What learns the structure: none keeps it as it starts."
+    )
+    form: Annotated[str, one_of(lambda: RigL.FORMS)] = Field(
+        "signed",
+        description="Of rigl: signed (a synapse goes where its magnitude reached zero) or "
+        "magnitude (a share of the weakest goes).",
+    )
+    every: Annotated[int, Field(ge=-1, le=LARGEST)] = Field(
+        -1, description="Batches between passes; 0 for once an epoch, -1 for the rule's own."
+    )
+    drop_fraction: OpenShare = Field(
+        0.3, description="Share of the synapses that goes at a pass (set, rigl by magnitude)."
+    )
+    decay: Annotated[str, one_of(lambda: RigL.DECAYS)] = Field(
+        "cosine", description="How that share falls (set, rigl by magnitude)."
+    )
+    until: Annotated[float, Field(gt=0, le=1)] = Field(
+        0.75, description="Share of the training after which it stops (set, rigl by magnitude)."
+    )
+    gradient_averaging: Share = Field(
+        0.9, description="Decay of the average of candidate gradients over batches (rigl)."
+    )
+    grow_delay: Annotated[str, one_of(lambda: RigL.GROW_DELAYS)] = Field(
+        "kept",
+        description="Delay of a grown synapse: what its pair had (kept), random, or by gradient "
+        "(rigl).",
+    )
+
+    @property
+    def needs_signs(self) -> bool:
+        """Whether the rule works on magnitudes of weights that keep their sign."""
+        return self.rule == "deep_r" or (self.rule == "rigl" and self.form == "signed")
+
+
+class Expected(Section):
+    """[expected]: what was measured with this recipe."""
+
+    metric: Text = Field("test accuracy", description="What is measured.")
+    accuracy: Annotated[float, Field(ge=0, le=1)] | None = Field(
+        None, description="Mean over the seeds, of 1."
+    )
+    seeds: Count | None = Field(None, description="Number of seeds measured.")
+    minutes: Positive | None = Field(None, description="Wall-clock time of one training [min].")
+    machine: Text | None = Field(None, description="Class of the machine measured on.")
