@@ -15,6 +15,8 @@ of unit weight, per step; a = exp(-dt/tau_mem), e = exp(-dt/tau_syn), s = (tau_s
     r[t] = (1 - a) s p + e r[t+1];  D[t] = r[t+1] - r[t];  P = a p
 
     dL/dw = sum of r_target[t + d + 1],  dL/dd = w sum of D_target[t + d + 1],  over spikes t
+
+A current counts in these sums as a spike of its value in every step.
 """
 
 import math
@@ -22,7 +24,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from mlgenn_delays.data.types import SpikeBatch
+from mlgenn_delays.data.types import Batch
 from mlgenn_delays.network import LIF, Exponential, LeakyIntegrator, Network, Projection
 from tests.reference import forward
 from tests.reference.forward import Trace
@@ -223,21 +225,22 @@ def _by_spike_time(
 def _gather(
     network: Network, trace: Trace, adjoints: dict[str, Adjoint]
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Return gradients by weight and delay from spikes and adjoints."""
+    """Return gradients by weight and delay from spikes, or currents, and adjoints."""
     weight, delay = {}, {}
     source_name = network.input().name
     for q in network.projections.values():
-        fired = trace.stimulus > 0 if q.source == source_name else trace.spikes[q.source]
+        sent = trace.stimulus if q.source == source_name else trace.spikes[q.source].astype(float)
         adjoint, steps = adjoints[q.name], len(trace.stimulus)
         by_weight, by_delay = np.zeros(q.n_synapses), np.zeros(q.n_synapses)
         pre = q.pre()
         for s in range(q.n_synapses):
-            for t in np.flatnonzero(fired[:, pre[s]]):
+            for t in np.flatnonzero(sent[:, pre[s]]):
                 when = t + adjoint.lag[s] + 1
                 if when < steps:
-                    by_weight[s] += adjoint.r[when, q.post[s]]
+                    x = sent[t, pre[s]]
+                    by_weight[s] += x * adjoint.r[when, q.post[s]]
                     slope = arrival_derivative(adjoint, when, q.post[s])
-                    by_delay[s] += float(q.weight[s]) * slope
+                    by_delay[s] += float(q.weight[s]) * x * slope
         weight[q.name] = by_weight
         delay[q.name] = share_delays(q, by_delay)
     return weight, delay
@@ -266,7 +269,7 @@ class Result:
 
 def gradients(
     network: Network,
-    batch: SpikeBatch,
+    batch: Batch,
     strength: float = 0.0,
     target: float = 0.0,
     form: str = FORM,

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mlgenn_delays.data.types import SpikeBatch
+from mlgenn_delays.data.types import Batch, CurrentBatch
 from mlgenn_delays.network import LIF, Delta, Exponential, LeakyIntegrator, Network, Projection
 
 TIE = 1e-5
@@ -48,8 +48,10 @@ class Trace:
     tie: int
 
 
-def stimulus(batch: SpikeBatch, example: int) -> np.ndarray:
-    """Return the input spikes of one example, (T, C) of 0 and 1."""
+def stimulus(batch: Batch, example: int) -> np.ndarray:
+    """Return the input of one example, (T, C): spikes as 0 and 1, or currents."""
+    if isinstance(batch, CurrentBatch):
+        return batch.values[example].astype(np.float64)
     out = np.zeros((batch.n_steps, batch.n_channels))
     for channel in range(batch.n_channels):
         first, last = batch.start[example, channel], batch.start[example, channel + 1]

@@ -1,5 +1,7 @@
 """What the engine refuses, with the reason and what works instead."""
 
+import numpy as np
+
 from mlgenn_delays.data.types import Batch, CurrentBatch
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.learning import EventProp, Rule
@@ -64,3 +66,19 @@ def check_batch(network: Network, batch: Batch) -> None:
     if not len(batch) or batch.labels.min() < 0 or batch.labels.max() >= classes:
         got = f"{batch.labels.min()}..{batch.labels.max()}" if len(batch) else "no example"
         raise InputError(f"labels must be in 0..{classes - 1}, got {got}")
+
+
+def check_delays(network: Network, name: str, delay: np.ndarray | None) -> None:
+    """Refuse delays of all pairs of a projection [ms] that it cannot have; None is any.
+
+    Raises:
+        InputError: As said.
+    """
+    if delay is None:
+        return
+    projection, delay = network.projections[name], np.asarray(delay)
+    shape = network.populations[projection.source].n, network.populations[projection.target].n
+    if delay.shape != shape:
+        raise InputError(f"delay must have shape {shape} for {name!r}, got {delay.shape}")
+    if not ((delay >= 0) & (delay <= projection.max_delay)).all():
+        raise InputError(f"delay must be in 0..{projection.max_delay:g} ms for {name!r}")

@@ -13,10 +13,11 @@ import numpy as np
 from mlgenn_delays.data.types import Batch
 from mlgenn_delays.engines.base import BatchResult, EpochResult, Evaluation, Gradients, Recording
 from mlgenn_delays.engines.cpu import optimise
-from mlgenn_delays.engines.cpu.checks import check_batch, check_rule
+from mlgenn_delays.engines.cpu.checks import check_batch, check_delays, check_rule
 from mlgenn_delays.engines.cpu.parameters import Parameters
 from mlgenn_delays.engines.cpu.passes import Core, Outcome, Passes
 from mlgenn_delays.engines.cpu.plan import make_plan
+from mlgenn_delays.engines.cpu.rebuild import copy_structure, structure_of, take_structure
 from mlgenn_delays.engines.cpu.structure import Structure, candidate_gradients
 from mlgenn_delays.engines.cpu.workers import Workers
 from mlgenn_delays.errors import DivergedError, InputError
@@ -24,8 +25,6 @@ from mlgenn_delays.learning import Adam, EventProp, Rule, SurrogateBPTT
 from mlgenn_delays.network import Network
 from mlgenn_delays.rewiring import Rewiring
 from mlgenn_delays.rng import generator
-
-_STRUCTURE = ("indptr", "post", "sign")
 
 
 class CompiledCPU:
@@ -57,9 +56,9 @@ class CompiledCPU:
         self.rule = rule
         self.total_steps = total_steps
         self.seed = seed
-        plan, layout = make_plan(network)
-        workers = Workers(threads)
-        self._core = Core(network, rule, workers, plan, layout, Parameters(network, layout))
+        own, workers = network.copy(), Workers(threads)  # rewiring changes its structure
+        plan, layout = make_plan(own)
+        self._core = Core(own, rule, workers, plan, layout, Parameters(own, layout))
         check_rule(network, rule)
         self._structure = (
             Structure(self._core, rewiring, total_steps, seed) if rewiring is not None else None
@@ -252,7 +251,7 @@ class CompiledCPU:
         if self.rule.revive == 0 or self.rule.weights is None:
             return
         p, silent = self.parameters, self._by_population(counts == 0)
-        for name, projection in self.network.projections.items():
+        for name, projection in self._core.network.projections.items():
             if projection.target in silent and not projection.recurrent:
                 weight = p.take("weight", name)
                 weight[silent[projection.target][projection.post]] += np.float32(self.rule.revive)
@@ -312,6 +311,7 @@ class CompiledCPU:
         if projection not in self.network.projections:
             known = ", ".join(self.network.projections)
             raise InputError(f"there is no projection {projection!r}; known: {known}")
+        check_delays(self.network, projection, delay)
         width = self._width(epoch)
         self._run(batch, self._quiet, width)
         self._passes.backward(batch, self._quiet)
@@ -331,12 +331,13 @@ class CompiledCPU:
 
     def pull(self) -> Network:
         """Copy what was learned into `network` and return it."""
+        copy_structure(self._core.network, self.network)
         self.parameters.write(self.network)
         return self.network
 
     def push(self, network: Network) -> None:
         """Take what was learned from a network of the same populations and projections."""
-        for name, own in self.network.projections.items():
+        for name, own in self._core.network.projections.items():
             if name not in network.projections:
                 raise InputError(f"the network must have a projection {name!r}")
             other = network.projections[name]
@@ -345,49 +346,22 @@ class CompiledCPU:
                     f"projection {name!r} must have {own.n_synapses} synapses, "
                     f"got {other.n_synapses}"
                 )
-        self._take_structure(
-            {
-                f"{name}/{key}": getattr(p, key)
-                for name, p in network.projections.items()
-                for key in _STRUCTURE
-                if getattr(p, key) is not None
-            }
-        )
+        take_structure(self._core, structure_of(network))
         self.parameters.read(network)
+        if self._structure is not None:
+            self._structure.take_signs()
         self._passes.refresh()
-
-    def _take_structure(self, arrays: dict[str, np.ndarray]) -> None:
-        """Take up which synapses there are, by ``projection/key``."""
-        changed = False
-        for name, projection in self.network.projections.items():
-            for key in _STRUCTURE:
-                own, new = getattr(projection, key), arrays.get(f"{name}/{key}")
-                if own is None or new is None or np.array_equal(own, new):
-                    continue
-                setattr(projection, key, new.astype(own.dtype))
-                changed = True
-        if changed:
-            core, populations = self._core, self.network.populations
-            for projection in self.network.projections.values():
-                projection.check(populations[projection.source].n, populations[projection.target].n)
-            core.plan, core.layout = make_plan(self.network)
-            core.parameters = Parameters(self.network, core.layout)
 
     def state(self) -> dict[str, Any]:
         """Return parameters, moments and step; see `engines.base.CompiledNetwork`."""
         arrays = self.parameters.state()
         if self._structure is not None:
-            for name, projection in self.network.projections.items():
-                for key in _STRUCTURE:
-                    if getattr(projection, key) is not None:
-                        arrays[f"{name}/{key}"] = getattr(projection, key).copy()
-            arrays |= self._structure.state()
+            arrays |= structure_of(self._core.network) | self._structure.state()
         return arrays
 
     def load_state(self, state: dict[str, np.ndarray]) -> None:
         """Take up a state; see `engines.base.CompiledNetwork`."""
-        if self._structure is not None:
-            self._take_structure(state)
+        take_structure(self._core, state)
         self.parameters.load_state(state)
         if self._structure is not None:
             self._structure.load_state(state)

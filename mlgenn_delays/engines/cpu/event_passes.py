@@ -14,6 +14,7 @@ from mlgenn_delays.engines.cpu.rows import (
     events_of,
     longest_steps,
     placed,
+    reach_of,
     show_input,
 )
 from mlgenn_delays.engines.cpu.series import (
@@ -105,7 +106,7 @@ class EventPasses:
         """Make rows for a `CurrentInput` and for adjoints that are kept; empty ones otherwise."""
         plan = self.core.plan
         by_events = (plan.kind != INPUT) | (not self._currents)
-        reach = int(longest_steps(self.core.parameters, self._steps).max(initial=0)) + 2
+        reach = reach_of(self.core.parameters, self._steps)
         self._frame = make_frame(plan, self._steps, reach, by_events)
         self._series = make_series(plan, self._frame, size if self._keeps else 0, classes)
         if not self._keeps:
@@ -190,9 +191,9 @@ class EventPasses:
         core, series, frame = self.core, self._series, self._frame
         show_input(core.plan, frame, batch, series)
         plan, p_ = self._of_currents(), core.parameters
-        longest = longest_steps(p_, self._steps)
-        self._taps = make_taps(p_.delay, core.layout.delay_of, longest, 0.0, learning=True)
-        coef, self._address = placed(plan, frame, self._taps, p_.weight)
+        longest, order = longest_steps(p_), core.layout.delay_of
+        self._taps = make_taps(p_.delay, order, longest, self._steps, 0.0, learning=True)
+        coef, self._address = placed(core.plan, frame, self._taps, p_.weight)
         taps, address, (starts, times) = self._taps, self._address, events_of(batch)
         for p in range(len(plan.kind)):
             if plan.kind[p] == INPUT:

@@ -12,10 +12,14 @@ from mlgenn_delays.engines.cpu.taps import Taps, place_taps
 from mlgenn_delays.engines.cpu.vector import LANES
 
 
-def longest_steps(parameters: Parameters, steps: int) -> np.ndarray:
-    """Return each delay's largest value in whole steps, at most the trial's, (D,) int64."""
-    whole = np.floor(parameters.highest.astype(np.float64) + 0.5)
-    return np.minimum(whole, steps).astype(np.int64)
+def longest_steps(parameters: Parameters) -> np.ndarray:
+    """Return each delay's largest value in whole steps, (D,) int64."""
+    return np.floor(parameters.highest.astype(np.float64) + 0.5).astype(np.int64)
+
+
+def reach_of(parameters: Parameters, steps: int) -> int:
+    """Return the largest shift of a row in trials of so many steps [steps]."""
+    return min(int(longest_steps(parameters).max(initial=0)), steps) + 2
 
 
 def events_of(batch: Batch) -> tuple[np.ndarray, np.ndarray]:

@@ -18,6 +18,7 @@ from mlgenn_delays.engines.cpu.rows import (
     events_of,
     longest_steps,
     placed,
+    reach_of,
     show_input,
 )
 from mlgenn_delays.engines.cpu.series import (
@@ -74,7 +75,7 @@ class SeriesPasses:
         if self._series is None or len(self._series.loss) < size:
             compact = self._surrogate.compact
             walked = (plan.kind == SPIKING) | ((plan.kind == INPUT) & (not self._current_input))
-            reach = int(longest_steps(self.core.parameters, self._steps).max(initial=0)) + 2
+            reach = reach_of(self.core.parameters, self._steps)
             self._frame = make_frame(plan, self._steps, reach, walked & compact)
             classes = self.core.network.output().n
             self._series = make_series(plan, self._frame, size, classes)
@@ -89,8 +90,9 @@ class SeriesPasses:
             self._taps.clear()
             p, layout = self.core.parameters, self.core.layout
             learning = width is not None and self.core.rule.delays is not None
-            longest = longest_steps(p, self._steps)
-            taps = make_taps(p.delay, layout.delay_of, longest, width or 0.0, learning)
+            taps = make_taps(
+                p.delay, layout.delay_of, longest_steps(p), self._steps, width or 0.0, learning
+            )
             self._taps[width] = taps, *placed(self._plan, self._frame, taps, p.weight)
         return self._taps[width]
 

@@ -3,9 +3,9 @@
 import numpy as np
 
 from mlgenn_delays.data.types import Batch
-from mlgenn_delays.engines.cpu.parameters import FIELDS, Parameters
+from mlgenn_delays.engines.cpu.parameters import FIELDS
 from mlgenn_delays.engines.cpu.passes import Core, Passes
-from mlgenn_delays.engines.cpu.plan import make_plan
+from mlgenn_delays.engines.cpu.rebuild import rebuild
 from mlgenn_delays.engines.cpu.taps import make_taps
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.network import Projection
@@ -89,11 +89,28 @@ class Structure:
         delay = delay.reshape(n_pre, n_post)
         pre, post = projection.pre(), projection.post
         delay[pre, post] = projection.delay_per_synapse() / network.dt
-        if sign is not None and projection.sign is not None:
-            if self.rule.signs == "dale":
-                sign[pre] = projection.sign[:, None]
-            sign[pre, post] = projection.sign
+        self._put_signs(projection, sign)
         return Pairs(sign, delay)
+
+    def _put_signs(self, projection: Projection, sign: np.ndarray | None) -> None:
+        """Give the pairs of a projection's synapses their signs."""
+        if sign is None or projection.sign is None:
+            return
+        pre = projection.pre()
+        if self.rule.signs == "dale":
+            sign[pre] = projection.sign[:, None]
+        sign[pre, projection.post] = projection.sign
+
+    def take_signs(self) -> None:
+        """Take note of synapses that came from elsewhere.
+
+        Raises:
+            InputError: The rule cannot keep their signs.
+        """
+        for name, pairs in self.pairs.items():
+            projection = self.core.network.projections[name]
+            self._check(projection)
+            self._put_signs(projection, pairs.sign)
 
     def _draw(self, name: str, n: int, rng: np.random.Generator) -> np.ndarray:
         """Return n delays for synapses that may grow [steps], (n,) float32."""
@@ -121,7 +138,7 @@ class Structure:
         for name in self.pairs:
             seen = candidate_gradients(
                 self.core, passes, batch, gains, name, width,
-                None if self.rule.grow_delay == "gradient" else self.pairs[name].delay,
+                None if self.rule.grow_delay == "gradient" else self._pair_delay(name),
             )  # fmt: skip
             seen /= np.float32(len(batch))
             if name in self.average:
@@ -129,6 +146,14 @@ class Structure:
                 self.average[name] += (np.float32(1.0) - keep) * seen
             else:
                 self.average[name] = seen
+
+    def _pair_delay(self, name: str) -> np.ndarray:
+        """Return the delay that a synapse grown at each pair would have [steps]."""
+        projection = self.core.network.projections[name]
+        if projection.granularity == "synapse":
+            return self.pairs[name].delay
+        own = self.core.parameters.take("delay", name)
+        return np.broadcast_to(own[:, None], self._sizes(name))
 
     # Passes
 
@@ -163,7 +188,7 @@ class Structure:
         n_pre, n_post = self._sizes(name)
         free = projection.granularity == "synapse"
         pre = projection.pre()
-        delay = own["delay"] if free else projection.delay_per_synapse().astype(np.float32)
+        delay = own["delay"] if free else self._pair_delay(name)[pre, projection.post]
         moments = {key: own[key] for key in _MOMENTS if free or key.startswith("weight")}
         synapses = Synapses(
             n_pre, n_post, pre, projection.post, own["weight"], delay, projection.sign, moments
@@ -205,7 +230,9 @@ class Structure:
         stride = delay_stride(self.core, name, self._delays(name))
         delay = best * stride + (stride - 1) / 2.0
         gradient = np.take_along_axis(table, best[:, :, None], 2)[:, :, 0]
-        return gradient, np.minimum(delay, self._delays(name) - 1).astype(np.float32)
+        network = self.core.network
+        longest = network.projections[name].max_delay / network.dt
+        return gradient, np.minimum(delay, longest).astype(np.float32)
 
     def _delays(self, name: str) -> int:
         """Return how many whole steps of delay a projection has."""
@@ -214,20 +241,17 @@ class Structure:
 
     def _put_back(self, held: dict[str, dict[str, np.ndarray]]) -> None:
         """Renew plan, layout and parameters after the structure changed."""
-        core, before = self.core, self.core.parameters
-        core.plan, core.layout = make_plan(core.network)
-        core.parameters = Parameters(core.network, core.layout)
-        core.parameters.norms, core.parameters.step = before.norms, before.step
+        rebuild(self.core)
         for name, arrays in held.items():
             for field, values in arrays.items():
-                core.parameters.put(field, name, values)
+                self.core.parameters.put(field, name, values)
 
     # State
 
     def state(self) -> dict[str, np.ndarray]:
         """Return what a resumed training needs besides parameters and synapses."""
-        arrays = {f"{name}/pairs/delay": pairs.delay for name, pairs in self.pairs.items()}
-        arrays |= {f"{name}/pairs/average": table for name, table in self.average.items()}
+        arrays = {f"{name}/pairs/delay": p.delay.copy() for name, p in self.pairs.items()}
+        arrays |= {f"{name}/pairs/average": table.copy() for name, table in self.average.items()}
         arrays["rewiring/grown"] = np.array([self.grown], np.int64)
         return arrays
 
@@ -237,19 +261,21 @@ class Structure:
         Raises:
             InputError: It is of another network or rule.
         """
+        grown = state.get("rewiring/grown")
+        if grown is None:
+            raise InputError("the training state must be of a training with rewiring")
+        self.take_signs()
         for name, pairs in self.pairs.items():
             got = state.get(f"{name}/pairs/delay")
             if got is None or got.shape != pairs.delay.shape:
                 raise InputError(f"the training state must have the pairs of {name!r}")
-            sign = pairs.sign
-            projection = self.core.network.projections[name]
-            if sign is not None and projection.sign is not None:
-                sign[projection.pre(), projection.post] = projection.sign
-            self.pairs[name] = Pairs(sign, got.astype(np.float32))
-            average = state.get(f"{name}/pairs/average")
-            if average is not None:
-                self.average[name] = average.astype(np.float32)
-        self.grown = int(state["rewiring/grown"][0])
+            self.pairs[name] = Pairs(pairs.sign, got.astype(np.float32))
+        self.average = {
+            name: state[f"{name}/pairs/average"].astype(np.float32)
+            for name in self.pairs
+            if f"{name}/pairs/average" in state
+        }
+        self.grown = int(grown[0])
 
 
 def delay_stride(core: Core, name: str, delays: int) -> int:
@@ -282,30 +308,29 @@ def candidate_gradients(
     q, projection = core.layout.projections.index(name), core.network.projections[name]
     n_pre = core.network.populations[projection.source].n
     n_post = core.network.populations[projection.target].n
-    most = int(min(projection.max_delay / core.network.dt + 0.5, batch.n_steps))
+    whole = int(projection.max_delay / core.network.dt + 0.5) + 1
     if delay is not None:
         flat = np.ascontiguousarray(delay, np.float32).ravel()
-        longest = np.full(len(flat), most, np.int64)
-        taps = make_taps(flat, np.arange(len(flat)), longest, width, learning=False)
+        longest = np.full(len(flat), whole - 1, np.int64)
+        taps = make_taps(flat, np.arange(len(flat)), longest, batch.n_steps, width, learning=False)
         table = passes.correlate(batch, gains, q, taps.first.reshape(n_pre, n_post), taps.size)
         acting = taps.acting.reshape(n_pre, n_post, taps.size)
         return np.einsum("ijk,ijk->ij", table, acting).astype(np.float32)
-    whole = int(projection.max_delay / core.network.dt + 0.5) + 1
     stride = delay_stride(core, name, whole)
     if stride == 1:
         zero = np.zeros((n_pre, n_post), np.int64)
         table = passes.correlate(batch, gains, q, zero, min(whole, batch.n_steps + 1))
         if width > 0:
-            table = table @ _smoothing(table.shape[2], width)
+            table = table @ _smoothing(table.shape[2], whole, width)
         return _widened(table, whole)
     return _binned(passes, batch, gains, q, (n_pre, n_post), whole, stride)
 
 
-def _smoothing(delays: int, width: float) -> np.ndarray:
+def _smoothing(delays: int, whole: int, width: float) -> np.ndarray:
     """Return what each delay's kernel takes of each step's correlation, (step, delay) float32."""
     own = np.arange(delays)
-    longest = np.full(delays, delays - 1, np.int64)
-    taps = make_taps(own.astype(np.float32), own, longest, width, learning=False)
+    longest = np.full(delays, whole - 1, np.int64)
+    taps = make_taps(own.astype(np.float32), own, longest, delays - 1, width, learning=False)
     out = np.zeros((delays, delays), np.float32)
     for d in own:
         out[taps.first[d] : taps.first[d] + taps.size, d] = taps.acting[d]
@@ -333,6 +358,7 @@ def _binned(
             break
         size = min((high - low) * stride, delays - begin, batch.n_steps + 1 - begin)
         part = passes.correlate(batch, gains, q, np.full(shape, begin, np.int64), size)
-        part = _widened(part, (high - low) * stride)
-        out[:, :, low:high] = part.reshape(*shape, high - low, stride).mean(3)
+        part = _widened(part, (high - low) * stride).reshape(*shape, high - low, stride)
+        held = np.minimum(stride, delays - stride * np.arange(low, high))  # fewer in the last
+        out[:, :, low:high] = part.sum(3) / held.astype(np.float32)
     return out

@@ -9,7 +9,7 @@ A synapse of delay d acts over steps k = first .. first + W - 1 with weights K[k
 Only steps where g can exceed `LEAST` are held: beyond it a tap is lost in rounding.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -42,7 +42,12 @@ def gaussian_size(width: float, longest: int) -> int:
 
 
 def make_taps(
-    delay: np.ndarray, delay_of: np.ndarray, longest: np.ndarray, width: float, learning: bool
+    delay: np.ndarray,
+    delay_of: np.ndarray,
+    longest: np.ndarray,
+    steps: int,
+    width: float,
+    learning: bool,
 ) -> Taps:
     """Return the taps of every synapse.
 
@@ -50,27 +55,28 @@ def make_taps(
         delay: (D,) float32 [steps].
         delay_of: (S,) index of each synapse's delay.
         longest: (D,) int64 largest delay in whole steps.
+        steps: T; taps beyond it, which bring nothing, are not held.
         width: Of the Gaussian [steps], 0 for Dirac.
         learning: Whether Dirac taps must hold the step after, which their gradient needs.
     """
-    size = gaussian_size(width, int(longest.max(initial=0))) if width > 0 else 1 + learning
-    n = len(delay_of)
+    n, last = len(delay_of), np.minimum(longest, steps)
+    size = gaussian_size(width, int(last.max(initial=0))) if width > 0 else 1 + learning
     first = np.empty(n, np.int64)
     acting, moving = np.zeros((2, n, size), np.float32)
     if width > 0:
-        fill_gaussian(delay, delay_of, longest, width, _FAR * width, first, acting, moving)
+        fill_gaussian(delay, delay_of, longest, last, width, first, acting, moving)
     else:
-        fill_dirac(delay, delay_of, longest, first, acting, moving)
+        fill_dirac(delay, delay_of, last, first, acting, moving)
     return Taps(size, first, acting, moving)
 
 
 @kernel
-def fill_dirac(delay, delay_of, longest, first, acting, moving):
+def fill_dirac(delay, delay_of, last, first, acting, moving):
     """Write Dirac taps, of one step or of two."""
     for s in range(len(delay_of)):
         d = delay_of[s]
         whole = np.int64(np.floor(delay[d] + np.float32(0.5)))
-        first[s] = min(max(whole, 0), longest[d])
+        first[s] = min(max(whole, 0), last[d])
         acting[s, 0] = 1.0
         if acting.shape[1] > 1:
             moving[s, 0] = -1.0
@@ -78,26 +84,32 @@ def fill_dirac(delay, delay_of, longest, first, acting, moving):
 
 
 @kernel
-def fill_gaussian(delay, delay_of, longest, width, far, first, acting, moving):
-    """Write Gaussian taps, normalised over the steps 0..longest."""
-    size = acting.shape[1]
+def fill_gaussian(delay, delay_of, longest, last, width, first, acting, moving):
+    """Write Gaussian taps, normalised over the steps 0..longest, of which 0..last are held."""
+    size, far = acting.shape[1], _FAR * width
     for s in range(len(delay_of)):
-        centre, most = np.float64(delay[delay_of[s]]), longest[delay_of[s]]
-        begin = min(np.int64(np.ceil(centre - far)), most + 1 - size)
-        begin = max(begin, 0)
-        first[s] = begin
+        d = delay_of[s]
+        centre = max(np.float64(delay[d]), 0.0)
+        low: Any = max(np.int64(np.ceil(centre - far)), 0)
+        high: Any = min(np.int64(np.floor(centre + far)), longest[d])
+        if high < low:  # so narrow that it ends before the next step
+            low = high = min(np.int64(np.floor(centre + 0.5)), longest[d])
         total, mean = 0.0, 0.0
-        for m in range(min(size, most + 1 - begin)):
-            away = (begin + m - centre) / width
+        for k in range(low, high + 1):
+            away = (k - centre) / width
             g = np.exp(-0.5 * away * away)
-            acting[s, m] = g
             total += g
             mean += g * away / width
         mean /= total
-        for m in range(min(size, most + 1 - begin)):
-            share = acting[s, m] / total
-            acting[s, m] = share
-            moving[s, m] = share * ((begin + m - centre) / (width * width) - mean)
+        begin = max(min(low, last[d] + 1 - size), 0)
+        first[s] = begin
+        for m in range(size):
+            k = begin + m
+            if low <= k <= min(high, last[d]):
+                away = (k - centre) / width
+                share = np.exp(-0.5 * away * away) / total
+                acting[s, m] = share
+                moving[s, m] = share * (away / width - mean)
 
 
 @kernel
