@@ -124,20 +124,34 @@ def weave(typing: Any, out: Any, at: Any, n: Any, x: Any, base: Any, address: An
         w, kinds = _Writer(context, builder), signature.args
         out, x, address, coef = (w.data(kinds[i], given[i]) for i in (0, 3, 5, 6))
         at, n, base, first, last = (given[i] for i in (1, 2, 4, 7, 8))
+        zero = ir.Constant(_VECTOR, [0.0] * LANES)
 
         def block(u: Any, many: int) -> None:
             own = [w.add(w.add(at, u), _word(m * LANES)) for m in range(many)]
-            sums = [w.variable(w.load(out, place)) for place in own]
+            # Few sums would wait for one another: every second or fourth tap gets its own.
+            ways = max(1, _ABREAST // many)
+            sums = [[w.variable(w.load(out, place)) for place in own]]
+            sums += [[w.variable(zero) for _ in own] for _ in range(ways - 1)]
 
-            def tap(k: Any) -> None:
+            def tap(k: Any, way: int) -> None:
                 scale = w.splat(w.at(coef, k))
                 here = w.add(w.add(base, w.at(address, k)), u)
                 for m in range(many):
-                    w.multiply_add(scale, w.load(x, w.add(here, _word(m * LANES))), sums[m])
+                    w.multiply_add(scale, w.load(x, w.add(here, _word(m * LANES))), sums[way][m])
 
-            w.loop(first, last, 1, tap)
-            for place, total in zip(own, sums, strict=True):
-                w.store(builder.load(total), out, place)
+            def taps(k: Any) -> None:
+                for way in range(ways):
+                    tap(w.add(k, _word(way)), way)
+
+            count = builder.sdiv(builder.sub(last, first), _word(ways))
+            whole = w.add(first, builder.mul(count, _word(ways)))
+            w.loop(first, whole, ways, taps)
+            w.loop(whole, last, 1, lambda k: tap(k, 0))
+            for m, place in enumerate(own):
+                total = builder.load(sums[0][m])
+                for way in range(1, ways):
+                    total = builder.fadd(total, builder.load(sums[way][m]))
+                w.store(total, out, place)
 
         w.blocks(_word(0), n, LANES, block)
         return context.get_dummy_value()
