@@ -29,6 +29,8 @@ def means(folder: str) -> dict[Key, tuple[float, float, int]]:
     """Return mean, standard deviation and number of seeds by (rule, delays learned, sparsity)."""
     found = {}
     for row in summarise(read_results(folder)):
+        if not row["n"]:
+            continue
         key = (str(row["variant"]), bool(row["delays.learn"]), float(row["network.sparsity"]))
         mean, sd = row["validation_accuracy_mean"], row["validation_accuracy_sd"]
         found[key] = (100 * float(mean), 100 * float(sd), int(row["n"]))

@@ -175,10 +175,10 @@ class CompiledNetwork(Protocol):
         """Return the spikes and output voltages of one batch, whatever its labels."""
 
     def pull(self) -> Network:
-        """Copy weights and delays into `network` and return it."""
+        """Copy what was learned, structure included, into `network` and return it."""
 
     def push(self, network: Network) -> None:
-        """Take weights and delays from a network of the same structure."""
+        """Take what was learned from a network of the same populations and synapse counts."""
 
     def state(self) -> dict[str, np.ndarray]:
         """Return all that training needs to go on bit for bit: parameters, moments, steps."""

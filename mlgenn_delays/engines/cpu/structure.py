@@ -321,7 +321,9 @@ def candidate_gradients(
         zero = np.zeros((n_pre, n_post), np.int64)
         table = passes.correlate(batch, gains, q, zero, min(whole, batch.n_steps + 1))
         if width > 0:
-            table = table @ _smoothing(table.shape[2], whole, width)
+            # Not a matrix product: its rounding may depend on the threads of a library.
+            smoothing = _smoothing(table.shape[2], whole, width)
+            table = np.einsum("ijk,kd->ijd", table, smoothing, optimize=False)
         return _widened(table, whole)
     return _binned(passes, batch, gains, q, (n_pre, n_post), whole, stride)
 

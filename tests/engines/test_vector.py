@@ -1,0 +1,89 @@
+"""`weave` and `dots` against plain loops, on whole numbers: there every order of sums is exact."""
+
+import numba
+import numpy as np
+import pytest
+
+from mlgenn_delays.engines.cpu import vector
+
+SPANS = (16, 32, 48, 64, 80, 112, 128, 144, 160)
+
+
+@numba.njit
+def weave(out, at, n, x, base, address, coef, first, last):
+    vector.weave(out, at, n, x, base, address, coef, first, last)
+
+
+@numba.njit
+def dots(out, row, at, n, x, base, address, first, last):
+    vector.dots(out, row, at, n, x, base, address, first, last)
+
+
+def whole(rng: np.random.Generator, n: int) -> np.ndarray:
+    """Return n whole numbers as float32."""
+    return rng.integers(-9, 10, n).astype(np.float32)
+
+
+@pytest.mark.parametrize("span", SPANS)
+@pytest.mark.parametrize("taps", range(10))
+def test_weave_equals_loops(taps: int, span: int) -> None:
+    rng = np.random.default_rng((taps, span))
+    x, coef = whole(rng, 900), whole(rng, taps + 5)
+    address = rng.integers(-100, 300, taps + 5)
+    first, base, at = int(rng.integers(0, 6)), int(rng.integers(100, 400)), int(rng.integers(0, 40))
+    out = whole(rng, at + span + 20)
+    wanted = out.copy()
+    for u in range(span):
+        for k in range(first, first + taps):
+            wanted[at + u] += coef[k] * x[base + address[k] + u]
+    weave(out, at, span, x, base, address, coef, first, first + taps)
+    np.testing.assert_array_equal(out, wanted)
+
+
+@pytest.mark.parametrize("span", SPANS)
+@pytest.mark.parametrize("taps", range(10))
+def test_dots_equal_loops(taps: int, span: int) -> None:
+    rng = np.random.default_rng((taps, span, 1))
+    x, address = whole(rng, 900), rng.integers(-100, 300, taps + 5)
+    first, base, at = int(rng.integers(0, 6)), int(rng.integers(100, 400)), int(rng.integers(0, 40))
+    row, out = whole(rng, at + span + 20), whole(rng, taps + 5)
+    wanted = out.copy()
+    for k in range(first, first + taps):
+        for u in range(span):
+            wanted[k] += row[at + u] * x[base + address[k] + u]
+    dots(out, row, at, span, x, base, address, first, first + taps)
+    np.testing.assert_array_equal(out, wanted)
+
+
+def test_nothing_is_done_without_steps_or_taps() -> None:
+    rng = np.random.default_rng(0)
+    out, x, address, coef = whole(rng, 32), whole(rng, 64), np.zeros(4, np.int64), whole(rng, 4)
+    before = out.copy()
+    weave(out, 0, 0, x, 0, address, coef, 0, 4)
+    weave(out, 0, 16, x, 0, address, coef, 3, 2)
+    dots(out, x, 0, 16, x, 0, address, 3, 1)
+    dots(out, x, 0, 0, x, 0, address, 0, 4)
+    np.testing.assert_array_equal(out, before)
+
+
+def test_sums_are_fused_and_in_a_fixed_order() -> None:
+    rng = np.random.default_rng(1)
+    x, coef = rng.normal(size=400).astype(np.float32), rng.normal(size=7).astype(np.float32)
+    address, out = rng.integers(0, 300, 7), np.zeros(64, np.float32)
+    weave(out, 0, 64, x, 0, address, coef, 0, 7)
+    wanted = np.zeros(64, np.float32)
+    for k in range(7):
+        # A product of float32 is exact in float64, so this rounds once, as a fused one does.
+        exact = coef[k].astype(np.float64) * x[address[k] : address[k] + 64]
+        wanted = (exact + wanted).astype(np.float32)
+    np.testing.assert_array_equal(out, wanted)
+    total = np.zeros(7, np.float32)
+    dots(total, x, 0, 64, x, 0, address, 0, 7)
+    for k in range(7):
+        lanes = np.zeros(16, np.float32)
+        for u in range(0, 64, 16):
+            exact = x[u : u + 16].astype(np.float64) * x[address[k] + u : address[k] + u + 16]
+            lanes = (exact + lanes).astype(np.float32)
+        while len(lanes) > 1:
+            lanes = lanes[: len(lanes) // 2] + lanes[len(lanes) // 2 :]
+        assert total[k] == lanes[0]
