@@ -148,9 +148,7 @@ def _rebuild(text: dict[str, Any], tensors: dict[str, np.ndarray]) -> Network:
     return network
 
 
-def _normalisation(
-    tensors: dict[str, np.ndarray], population: str, n: int
-) -> Normalisation | None:
+def _normalisation(tensors: dict[str, np.ndarray], population: str, n: int) -> Normalisation | None:
     """Return the normalisation of a population, if the file has one for it."""
     base = f"population/{population}"
     if not any(f"{base}/{key}" in tensors for key in FIELDS):
