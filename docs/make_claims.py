@@ -19,8 +19,9 @@ from mlgenn_delays.sweep import read_results, summarise
 RULES = {
     "fixed": ("structure fixed", "#555555", "o"),
     "deep_r": ("DEEP R", "#E69F00", "s"),
-    "rigl": ("RigL", "#0072B2", "^"),
-    "rigl-delay": ("RigL, delay by gradient", "#CC3377", "D"),
+    "rigl-signed": ("RigL (signed)", "#0072B2", "^"),
+    "rigl-signed-delay": ("RigL (signed), delay by gradient", "#CC3377", "D"),
+    "rigl": ("RigL (magnitude)", "#009E73", "v"),
 }
 Key = tuple[str, bool, float]
 
@@ -33,7 +34,7 @@ def means(folder: str) -> dict[Key, tuple[float, float, int]]:
             continue
         key = (str(row["variant"]), bool(row["delays.learn"]), float(row["network.sparsity"]))
         mean, sd = row["validation_accuracy_mean"], row["validation_accuracy_sd"]
-        found[key] = (100 * float(mean), 100 * float(sd), int(row["n"]))
+        found[key] = (100 * float(mean), 100 * float(sd or 0.0), int(row["n"]))
     return found
 
 
@@ -52,7 +53,7 @@ def table(values: dict[Key, tuple[float, float, int]], learned: bool) -> str:
 
 
 def draw(values: dict[Key, tuple[float, float, int]], path: Path) -> None:
-    """Draw accuracy over the share of synapses, one panel with learned and one with fixed delays."""
+    """Draw accuracy over the share of synapses, with learned and with fixed delays."""
     figure, panels = plt.subplots(1, 2, figsize=(9.5, 4.0), sharey=True)
     levels = sorted({sparsity for _, _, sparsity in values})
     for panel, learned in zip(panels, (True, False), strict=True):
