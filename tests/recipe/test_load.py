@@ -186,6 +186,13 @@ def test_bad_value_names_key_value_and_range(override, wanted):
 
 
 LAYER = "network.layers.0"
+# fsdd-currents without augmentation, and with the paper's form of rigl.
+PLAIN = (
+    "augmentation.noise=0",
+    "augmentation.shift=0",
+    "augmentation.time_shift=0",
+    "rewiring.form=signed",
+)
 SURROGATE = "; or set learning.rule = 'surrogate'"
 
 
@@ -294,7 +301,7 @@ def test_what_eventprop_cannot_learn(recipe, overrides, wanted):
     ],
 )  # fmt: skip
 def test_settings_that_do_not_go_together(overrides, wanted, remedy):
-    text = refused(*overrides, recipe="fsdd-currents")
+    text = refused(*PLAIN, *overrides, recipe="fsdd-currents")
     assert wanted in text
     assert remedy in text
     assert "(from --set " in text
@@ -325,7 +332,7 @@ def test_settings_that_do_not_go_together(overrides, wanted, remedy):
     ],
 )
 def test_what_goes_together(overrides):
-    load_recipe("fsdd-currents", overrides)
+    load_recipe("fsdd-currents", [*PLAIN, *overrides])
 
 
 def test_the_papers_settings():

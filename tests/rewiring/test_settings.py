@@ -43,7 +43,7 @@ def test_bad_settings_are_refused(make: object, says: str) -> None:
 def test_settings_are_frozen_and_say_what_they_are() -> None:
     with pytest.raises(FrozenInstanceError):
         DeepR().every = 3  # type: ignore[misc]
-    assert repr(DeepR()) == "DeepR(every=1, signs='synapse', grow_delay='kept')"
+    assert repr(DeepR()) == "DeepR(every=1, signs='synapse', grow_delay='kept', longest=None)"
     for made in (DeepR(every=3), RigL(averaging=0.5), RigL(form="magnitude"), SET(every=0)):
         assert eval(repr(made)) == made
 
@@ -88,3 +88,10 @@ def test_drop_fraction() -> None:
     assert values[5:] == [0.0, 0.0]
     constant = SET(drop_fraction=0.4, decay="constant")
     assert [constant.fraction(step, 100) for step in (1, 74, 75)] == [0.4, 0.4, 0.0]
+
+
+@pytest.mark.parametrize("longest", [-1.0, float("nan"), float("inf"), "10", True])
+def test_the_longest_delay_is_a_time(longest: object) -> None:
+    with pytest.raises(InputError, match="longest >= 0 ms or None"):
+        DeepR(longest=longest)  # type: ignore[arg-type]
+    assert DeepR(longest=0.0).longest == 0.0

@@ -178,8 +178,9 @@ def test_killed_and_gone_on_with(tmp_path):
     assert not (out / ".results.csv.abcdefgh").exists()
     assert [row["epochs"] for row in read_results(out)] == [LONG, LONG]
     done = trained_epochs(out / "logs" / f"{names[1]}.log")
-    assert done == list(range(1, LONG + 1)) or done[left:] == list(range(left + 1, LONG + 1))
-    assert done.count(1) == 1  # gone on with, not begun anew
+    # Gone on with, not begun anew; the end may have come before the last epoch's line was written.
+    assert done == sorted(set(done))
+    assert set(range(left + 1, LONG + 1)) <= set(done)
 
 
 def free(run) -> bool:
