@@ -33,7 +33,8 @@ def test_settings_of_currents_and_structure():
         assert line in result.stdout
     assert "40 input channels, 10 classes" in result.stdout
     assert "gain and an offset each: 256 neurons of hidden1" in result.stdout
-    assert "expected: not measured yet" in result.stdout
+    assert "expected: validation accuracy 98" in result.stdout
+    assert "expected: not measured yet" in call("recipes", "rawhd").stdout
 
 
 def test_counts_are_those_of_the_sparse_network(tmp_path):
