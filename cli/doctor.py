@@ -99,7 +99,7 @@ def _examine_cpu() -> tuple[dict[str, Any], dict[str, str]]:
     try:
         import mlgenn_delays.data.augment_kernel
         import mlgenn_delays.data.encode_kernel
-        import mlgenn_delays.engines.cpu.compiled  # noqa: F401
+        import mlgenn_delays.engines.compiled  # noqa: F401
         from mlgenn_delays.kernels import kernel_cache
 
         folder = kernel_cache()

@@ -1,10 +1,15 @@
 """Files that are either wholly there or not at all, and where those go that can be made anew."""
 
 import os
+import shutil
 import tempfile
+import time
+from contextlib import suppress
 from pathlib import Path
 
 from mlgenn_delays.errors import WorkError
+
+_KEPT = 30 * 24 * 3600.0  # for how long what can be made anew is kept unused
 
 
 def write_atomic(path: Path | str, content: bytes | str) -> None:
@@ -58,3 +63,13 @@ def cache_folder() -> Path:
         return Path(own)
     base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base) if base else Path(os.path.expanduser("~")) / ".cache") / "delaysnn"
+
+
+def remove_unused(base: Path, prefix: str) -> None:
+    """Remove the folders of a cache that were not used for 30 days, as far as one may."""
+    limit = time.time() - _KEPT
+    with suppress(OSError):
+        for folder in list(base.glob(f"{prefix}*")):
+            with suppress(OSError):
+                if folder.stat().st_mtime < limit:
+                    shutil.rmtree(folder, ignore_errors=True)

@@ -9,17 +9,14 @@ kernels are cached in a folder named after the content of all files that matter 
 """
 
 import os
-import shutil
-import time
 from collections.abc import Callable
-from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import numba
 
-from mlgenn_delays.files import cache_folder
+from mlgenn_delays.files import cache_folder, remove_unused
 
 _CONFIG: Any = numba.config
 
@@ -27,7 +24,6 @@ _PACKAGE = Path(__file__).parent
 _FILES = ("kernels.py", "network/models.py", "data/*_kernel.py", "engines/cpu/*.py")
 # NUMBA_CACHE_DIR may be shared with other packages, whose folders are not ours to remove.
 _PREFIX = "delaysnn-"
-_KEPT = 30 * 24 * 3600.0
 
 
 def kernel_cache() -> Path | None:
@@ -51,18 +47,8 @@ def kernel_cache() -> Path | None:
     except OSError:
         return None
     if new:
-        _remove_unused(base)
+        remove_unused(base, _PREFIX)
     return folder
-
-
-def _remove_unused(base: Path) -> None:
-    """Remove the folders of other versions that were not used for long, as far as one may."""
-    limit = time.time() - _KEPT
-    with suppress(OSError):
-        for folder in list(base.glob(f"{_PREFIX}*")):
-            with suppress(OSError):
-                if folder.stat().st_mtime < limit:
-                    shutil.rmtree(folder, ignore_errors=True)
 
 
 _FOLDER = kernel_cache()

@@ -5,7 +5,7 @@ Shapes: B examples of a batch, N of a data set, K classes, S synapses, T steps.
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -191,7 +191,7 @@ class CompiledNetwork(Protocol):
         """
 
 
-ENGINES = ("cpu",)
+ENGINES = ("cpu", "genn")
 
 
 def compile_network(
@@ -203,6 +203,9 @@ def compile_network(
     seed: int = 0,
     engine: str = "cpu",
     threads: int | None = None,
+    backend: str = "single_threaded_cpu",
+    batch_size: int = 1,
+    learns: bool = True,
 ) -> CompiledNetwork:
     """Make a network ready to run on an engine.
 
@@ -212,18 +215,29 @@ def compile_network(
         rewiring: How structure is learned, or None to keep it.
         total_steps: Optimiser steps of the whole training, for the schedules.
         seed: Seed of dropout and rewiring.
-        engine: ``"cpu"``.
-        threads: Threads, all cores if None; results do not depend on it.
+        engine: ``"cpu"`` or ``"genn"``.
+        threads: Threads, all cores if None; results do not depend on it. GeNN's CPU backend runs
+            on one whatever this is.
+        backend: Of GeNN, ``"single_threaded_cpu"`` or ``"cuda"``.
+        batch_size: Examples that run side by side on CUDA, where a batch has more of them in turn.
+        learns: Whether it will learn; False lets GeNN run a network with normalisation, folded.
 
     Raises:
-        InputError: The engine is unknown or cannot run the network or the rule.
+        InputError: The engine is unknown, not installed, or cannot run the network or the rule.
     """
     if engine not in ENGINES:
         raise InputError(
             f"there is no engine {engine!r}{nearest(engine, ENGINES)}; known: {', '.join(ENGINES)}"
         )
-    from mlgenn_delays.engines.cpu.compiled import CompiledCPU
+    from mlgenn_delays.engines.compiled import Compiled
+    from mlgenn_delays.engines.cpu.passes import cpu_passes
 
-    return CompiledCPU(
-        network, rule, rewiring=rewiring, total_steps=total_steps, seed=seed, threads=threads
+    make: Callable[..., Any] = cpu_passes
+    if engine == "genn":
+        from mlgenn_delays.engines.genn import genn_passes
+
+        make = genn_passes(backend, batch_size)
+        network = network if learns else network.folded()
+    return Compiled(
+        network, rule, make, rewiring=rewiring, total_steps=total_steps, seed=seed, threads=threads
     )

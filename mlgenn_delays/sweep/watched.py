@@ -7,6 +7,7 @@ training behind that would go on writing to its point.
 
 import os
 import runpy
+import signal
 import threading
 
 
@@ -18,5 +19,7 @@ def _leave_when_closed() -> None:
 
 
 if __name__ == "__main__":
+    # Under nohup, say, the sweep ignores interrupts, and so would this: yet it is stopped by one.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     threading.Thread(target=_leave_when_closed, daemon=True).start()
     runpy.run_module("mlgenn_delays.cli", run_name="__main__", alter_sys=True)

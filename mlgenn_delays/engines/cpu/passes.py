@@ -1,4 +1,8 @@
-"""What the two ways through a batch have in common: `event_passes` and `series_passes`."""
+"""What the ways through a batch have in common: `event_passes`, `series_passes`, and GeNN's.
+
+On the CPU a batch is cut into chunks by its size alone. Each chunk's examples are run in order and
+its gradients summed in order, then the chunks' in order: so no result depends on the threads.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,7 +16,7 @@ from mlgenn_delays.engines.base import Recording
 from mlgenn_delays.engines.cpu.parameters import Parameters
 from mlgenn_delays.engines.cpu.plan import Layout, Plan
 from mlgenn_delays.engines.cpu.workers import Workers, chunks
-from mlgenn_delays.learning import Rule
+from mlgenn_delays.learning import EventProp, Rule
 from mlgenn_delays.network import Network
 
 CHUNKS = 16  # of a batch: enough for 16 cores, few enough that their gradients fit in memory
@@ -111,3 +115,20 @@ class Passes(Protocol):
 
     def recording(self, batch: Batch) -> Recording:
         """Return spikes and voltages of the batch just run."""
+
+
+def cpu_passes(core: Core, keeps: bool, rewired: bool) -> Passes:
+    """Return the CPU engine's way through a batch that the rule needs.
+
+    Arguments:
+        core: What it works on.
+        keeps: Whether adjoints are kept, for `Passes.correlate`.
+        rewired: Whether the structure will change, which needs no preparation here.
+    """
+    if isinstance(core.rule, EventProp):
+        from mlgenn_delays.engines.cpu.event_passes import EventPasses
+
+        return EventPasses(core, keeps=keeps)
+    from mlgenn_delays.engines.cpu.series_passes import SeriesPasses
+
+    return SeriesPasses(core)

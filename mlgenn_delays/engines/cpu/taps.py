@@ -17,7 +17,7 @@ from mlgenn_delays.engines.cpu.flags import kernel
 
 LEAST = 1e-7
 # g falls below LEAST so many widths away from the delay.
-_FAR = float(np.sqrt(-2.0 * np.log(LEAST)))
+FAR = float(np.sqrt(-2.0 * np.log(LEAST)))
 
 
 class Taps(NamedTuple):
@@ -38,7 +38,7 @@ class Taps(NamedTuple):
 
 def gaussian_size(width: float, longest: int) -> int:
     """Return W for kernels of a width [steps], of delays of at most `longest` steps."""
-    return min(longest + 1, int(np.floor(2.0 * _FAR * width)) + 1)
+    return min(longest + 1, int(np.floor(2.0 * FAR * width)) + 1)
 
 
 def make_taps(
@@ -86,7 +86,7 @@ def fill_dirac(delay, delay_of, last, first, acting, moving):
 @kernel
 def fill_gaussian(delay, delay_of, longest, last, width, first, acting, moving):
     """Write Gaussian taps, normalised over the steps 0..longest, of which 0..last are held."""
-    size, far = acting.shape[1], _FAR * width
+    size, far = acting.shape[1], FAR * width
     for s in range(len(delay_of)):
         d = delay_of[s]
         centre = max(np.float64(delay[d]), 0.0)

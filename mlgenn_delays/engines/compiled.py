@@ -1,7 +1,6 @@
-"""The CPU engine's driver: batches, dropout, optimiser steps, rewiring, and the answers.
+"""What all engines share: batches, dropout, optimiser steps, rewiring, and the answers.
 
-A batch is cut into chunks by its size alone. Each chunk's examples are run in order and its
-gradients summed in order, then the chunks' in order: so no result depends on the threads.
+An engine is a way through a batch (`Passes`), forwards and back; learning happens here.
 """
 
 from collections.abc import Callable, Iterable
@@ -21,18 +20,20 @@ from mlgenn_delays.engines.cpu.rebuild import copy_structure, structure_of, take
 from mlgenn_delays.engines.cpu.structure import Structure, candidate_gradients
 from mlgenn_delays.engines.cpu.workers import Workers
 from mlgenn_delays.errors import DivergedError, InputError
-from mlgenn_delays.learning import Adam, EventProp, Rule, SurrogateBPTT
+from mlgenn_delays.learning import Adam, Rule, SurrogateBPTT
 from mlgenn_delays.network import Network
 from mlgenn_delays.rewiring import Rewiring
 from mlgenn_delays.rng import generator
 
 
-class CompiledCPU:
-    """A network made ready for the CPU; see `engines.base.CompiledNetwork`.
+class Compiled:
+    """A network made ready to run; see `engines.base.CompiledNetwork`.
 
     Arguments:
         network: The network.
         rule: What is learned and how.
+        make_passes: Returns the engine's way through a batch, of a core, of whether adjoints must
+            be kept for candidate gradients and of whether the structure will change.
         rewiring: How structure is learned, or None.
         total_steps: Optimiser steps of the whole training, for the schedules.
         seed: Seed of dropout and rewiring.
@@ -46,6 +47,7 @@ class CompiledCPU:
         self,
         network: Network,
         rule: Rule,
+        make_passes: Callable[[Core, bool, bool], Passes],
         *,
         rewiring: Rewiring | None = None,
         total_steps: int,
@@ -63,7 +65,8 @@ class CompiledCPU:
         self._structure = (
             Structure(self._core, rewiring, total_steps, seed) if rewiring is not None else None
         )
-        self._passes: Passes = self._make_passes()
+        growing = self._structure is not None and self._structure.rule.needs_gradient
+        self._passes = make_passes(self._core, growing, self._structure is not None)
         self._classes = network.output().n
         self._quiet = np.ones((1, int(plan.first[-1])), np.float32)
 
@@ -71,17 +74,6 @@ class CompiledCPU:
     def parameters(self) -> Parameters:
         """Weights, delays and moments in plan order."""
         return self._core.parameters
-
-    def _make_passes(self) -> Passes:
-        """Return the way through a batch that the rule needs."""
-        if isinstance(self.rule, EventProp):
-            from mlgenn_delays.engines.cpu.event_passes import EventPasses
-
-            growing = self._structure is not None and self._structure.rule.needs_gradient
-            return EventPasses(self._core, keeps=growing)
-        from mlgenn_delays.engines.cpu.series_passes import SeriesPasses
-
-        return SeriesPasses(self._core)
 
     def _width(self, epoch: int | None) -> float:
         """Return the width of the delay kernel in an epoch, or after its annealing [steps]."""

@@ -1,0 +1,79 @@
+"""What GeNN cannot run, refused with the reason and the nearest thing that works."""
+
+from typing import Any
+
+from mlgenn_delays.engines.genn.build import check_compilers
+from mlgenn_delays.engines.genn.synapse_code import delay_steps
+from mlgenn_delays.errors import InputError, nearest
+from mlgenn_delays.learning import Rule, SurrogateBPTT
+from mlgenn_delays.network import Network
+
+INSTALL = "https://genn-team.github.io"
+LONGEST = 65535  # steps: what a delay's 16 bits hold
+BACKENDS = ("single_threaded_cpu", "cuda")
+
+
+def check_backend(backend: str) -> None:
+    """Refuse a backend that cannot run here.
+
+    Raises:
+        InputError: It is unknown, pygenn lacks it, or pygenn or ml_genn is not installed.
+    """
+    if backend not in BACKENDS:
+        raise InputError(
+            f"backend must be one of {', '.join(BACKENDS)}, got {backend!r}"
+            f"{nearest(backend, BACKENDS)}"
+        )
+    here = available_backends()
+    if backend not in here:
+        raise InputError(
+            f"backend {backend!r} must be one that pygenn was built with, got pygenn with "
+            f"{', '.join(here) or 'none'}; build pygenn where CUDA is installed and CUDA_PATH is "
+            f"set ({INSTALL}), or take --backend single_threaded_cpu"
+        )
+
+
+def available_backends() -> list[str]:
+    """Return the backends of the installed pygenn.
+
+    Raises:
+        InputError: pygenn or ml_genn is not installed.
+    """
+    try:
+        import ml_genn  # noqa: F401
+        from pygenn.genn_model import backend_modules
+    except ImportError as error:
+        raise InputError(
+            f"the engine 'genn' must have pygenn 5.4 and ml_genn 2.3.1 or later, got "
+            f"{type(error).__name__}: {error}; they are on no package registry: install them as "
+            f"{INSTALL} says, or run with --engine cpu"
+        ) from error
+    return [name for name in backend_modules if name in BACKENDS]
+
+
+def check_network(network: Network, rule: Rule, target: Any) -> None:
+    """Refuse a network or a rule that GeNN cannot run.
+
+    Raises:
+        InputError: As said.
+    """
+    check_backend(target.backend)
+    for p in network.projections.values():
+        steps = delay_steps(p, network.dt)
+        if steps > LONGEST:
+            raise InputError(
+                f"GeNN must have delays of at most {LONGEST} steps, got {steps} for projection "
+                f"{p.name!r}; lower its max_delay or raise dt"
+            )
+    for population in network.populations.values():
+        if population.normalisation is not None:
+            raise InputError(
+                f"GeNN must have populations without normalisation to learn, got "
+                f"{population.name!r}; train it with --engine cpu, then evaluate it with GeNN"
+            )
+    if isinstance(rule, SurrogateBPTT) and not rule.surrogate.compact:
+        raise InputError(
+            f"GeNN must have a surrogate of compact support, got {type(rule.surrogate).__name__}; "
+            'take Triangle (surrogate = "triangle") or Boxcar, or run with --engine cpu'
+        )
+    check_compilers(target.backend)

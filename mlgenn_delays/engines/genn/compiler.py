@@ -1,0 +1,203 @@
+"""mlGeNN compilers of networks with learned delays: EventProp and surrogate-gradient BPTT.
+
+Both are mlGeNN's `EventPropCompiler` with models of their own (`neuron_code`, `synapse_code`).
+What differs from upstream, and is tested beside it: trials do not leak into one another, spikes of
+the last step keep their gradients, nothing can overflow, the gradient has its true scale and that
+of delays is per step, and forwards and back are separate ways through a trial, so that the last
+batch is learned and any batch size runs on any backend.
+
+The host makes the loss of the recorded output voltages and the optimiser step of the summed
+gradients, so mlGeNN's losses, readouts and optimisers have no part in it.
+"""
+
+from typing import Any
+
+import numpy as np
+from ml_genn import Connection, Population
+from ml_genn import Network as GeNNNetwork
+from ml_genn.compilers import CompiledNetwork, EventPropCompiler
+from ml_genn.compilers.compiler import create_reset_custom_update
+from ml_genn.utils.model import CustomUpdateModel, NeuronModel, WeightUpdateModel
+from ml_genn.utils.snippet import ConnectivitySnippet
+from pygenn import CustomUpdateVarAccess, VarAccess, create_var_ref, create_wu_var_ref
+
+from mlgenn_delays.engines.cpu.plan import synapse_groups
+from mlgenn_delays.engines.genn.neuron_code import NeuronCode, neuron_code
+from mlgenn_delays.engines.genn.synapse_code import SynapseCode, delay_steps, synapse_code
+from mlgenn_delays.engines.genn.translate import identifiers
+from mlgenn_delays.learning import EventProp, Rule
+from mlgenn_delays.network import Network
+
+FEEDBACK = "RevISyn"
+# What the host sets between trials: whether to go forwards and back, T, and where on the tape.
+DYNAMIC = ("Forward", "Backward", "Steps", "Slot")
+REDUCE = {
+    "vars": [("Sum", "scalar", CustomUpdateVarAccess.REDUCE_BATCH_SUM)],
+    "var_refs": [("Part", "scalar")],
+    "update_code": "Sum = Part; Part = 0;",
+}
+
+
+class CompileState:
+    """What compiling one network needs, by identifier; see `Compiler.pre_compile` of mlGeNN."""
+
+    def __init__(self, network: Network, rule: Rule, keeps: bool) -> None:
+        own = identifiers(network)
+        self.neurons: dict[str, NeuronCode] = {
+            own[name]: neuron_code(network, p, rule, keeps)
+            for name, p in network.populations.items()
+        }
+        self.longest = {
+            own[name]: delay_steps(p, network.dt) for name, p in network.projections.items()
+        }
+        self.adjoint = {
+            own[name]: f"LambdaI{synapse_groups(network, p.target).index(p.synapse)}"
+            for name, p in network.projections.items()
+        }
+        self.synapses: dict[str, SynapseCode] = {
+            own[name]: synapse_code(network, p, rule) for name, p in network.projections.items()
+        }
+
+
+class DelayCompiler(EventPropCompiler):
+    """Compiles networks whose gradients `engines.genn.passes` runs.
+
+    Arguments:
+        network: The network, whose translation `compile` is given.
+        rule: What is learned and how.
+        keeps: Whether the adjoints of all steps are kept, for candidate gradients.
+        batch_size: Examples that run side by side; 1 on GeNN's CPU backend.
+        genn_kwargs: Of `pygenn.GeNNModel`, the backend's preferences among them.
+    """
+
+    def __init__(
+        self, network: Network, rule: Rule, *, keeps: bool, batch_size: int = 1, **genn_kwargs: Any
+    ) -> None:
+        super().__init__(
+            example_timesteps=1, losses="sparse_categorical_crossentropy", dt=network.dt,
+            batch_size=batch_size, **genn_kwargs,
+        )  # fmt: skip
+        self.state = CompileState(network, rule, keeps)
+
+    def pre_compile(self, network: GeNNNetwork, genn_model: Any, **kwargs: Any) -> CompileState:
+        """Return the code of every population and projection."""
+        return self.state
+
+    def build_neuron_model(
+        self, pop: Population, model: NeuronModel, compile_state: CompileState
+    ) -> NeuronModel:
+        """Return the model of a population."""
+        code = compile_state.neurons[pop.name]
+        types = code.types
+        own = NeuronModel(
+            {
+                "params": [(n, types.get(n, "scalar")) for n in code.params]
+                + [(n, "int") for n in DYNAMIC],
+                "vars": [
+                    (n, types.get(n, "scalar"))
+                    + ((VarAccess.READ_ONLY,) if isinstance(v, np.ndarray) else ())
+                    for n, v in code.variables.items()
+                ],
+                "extra_global_params": list(code.arrays.items()),
+                "sim_code": code.sim(),
+                "threshold_condition_code": "Send" if code.sends else "",
+            },
+            None,
+            code.params | dict.fromkeys(DYNAMIC, 0),
+            dict(code.variables),
+            {},
+        )
+        for name in DYNAMIC:
+            own.set_param_dynamic(name)
+        if code.receives:
+            own.add_additional_input_var(FEEDBACK, "scalar", 0.0)
+        return own
+
+    def build_weight_update_model(
+        self, conn: Connection, connect_snippet: ConnectivitySnippet, compile_state: CompileState
+    ) -> WeightUpdateModel:
+        """Return the model of a projection's synapses."""
+        code = compile_state.synapses[conn.name]
+        values = [("Gain_pre", "scalar"), ("GainBack_pre", "scalar")] if code.values else []
+        model = WeightUpdateModel(
+            {
+                "params": [("KernelWidth", "scalar")] if code.taps else [],
+                "vars": [(n, kind, VarAccess.READ_ONLY) for n, kind in code.variables.items()]
+                + [(n, "scalar") for n in code.sums],
+                "pre_neuron_var_refs": [("BackSpike_pre", "uint8_t"), *values],
+                "post_neuron_var_refs": [("LambdaI_post", "scalar")],
+                "pre_spike_syn_code": code.forwards,
+                "pre_event_threshold_condition_code": "BackSpike_pre",
+                "pre_event_syn_code": code.backwards,
+            },
+            {"KernelWidth": 0.0} if code.taps else {},
+            dict.fromkeys([*code.variables, *code.sums], 0.0),
+            pre_neuron_var_refs={n: n.removesuffix("_pre") for n, _ in values}
+            | {"BackSpike_pre": "BackSpike"},
+            post_neuron_var_refs={"LambdaI_post": compile_state.adjoint[conn.name]},
+        )
+        if code.taps:
+            model.set_param_dynamic("KernelWidth")
+        return model
+
+    def build_synapse_model(self, conn: Connection, model: Any, compile_state: CompileState) -> Any:
+        """Return the model of a projection's currents as mlGeNN has it."""
+        return model
+
+    def apply_delay(
+        self, genn_pop: Any, conn: Connection, delay: Any, compile_state: CompileState
+    ) -> None:
+        """Give a projection room for its delays and for the step after, which gradients read."""
+        genn_pop.max_dendritic_delay_timesteps = compile_state.longest[conn.name] + 2
+
+    def create_compiled_network(
+        self, genn_model: Any, neuron_populations: dict[Any, Any],
+        connection_populations: dict[Any, Any], compile_state: CompileState,
+    ) -> CompiledNetwork:  # fmt: skip
+        """Add what sets a trial back and what sums gradients over a batch."""
+        for conn, group in connection_populations.items():
+            if compile_state.neurons[conn.source().name].receives:
+                group.pre_target_var = FEEDBACK
+            self.add_out_post_zero_custom_update(
+                genn_model, group, "ResetForward", f"ZeroArrivals{conn.name}"
+            )
+            if self.batch_size > 1:
+                for name in compile_state.synapses[conn.name].sums:
+                    model = CustomUpdateModel(
+                        REDUCE, {}, {"Sum": 0.0}, {"Part": create_wu_var_ref(group, name)}
+                    )
+                    self.add_custom_update(genn_model, model, "Reduce", f"Reduce{name}{conn.name}")
+        for pop, group in neuron_populations.items():
+            code = compile_state.neurons[pop.name]
+            for way in ("forward", "backward"):
+                names = getattr(code, f"reset_{way}")
+                if names:
+                    reset = create_reset_custom_update(
+                        [(n, code.types.get(n, "scalar"), 0) for n in names],
+                        lambda name, group=group: create_var_ref(group, name),
+                    )
+                    self.add_custom_update(
+                        genn_model, reset, f"Reset{way.title()}", f"Reset{way.title()}{pop.name}"
+                    )
+        return CompiledNetwork(
+            genn_model, neuron_populations, connection_populations, self.communicator
+        )
+
+
+class EventPropDelayCompiler(DelayCompiler):
+    """EventProp with delays; see `learning.EventProp`."""
+
+
+class SurrogateBPTTCompiler(DelayCompiler):
+    """Surrogate-gradient BPTT, event by event, for surrogates of compact support; see
+    `learning.SurrogateBPTT`.
+    """
+
+
+def compiler_of(network: Network, rule: Rule, keeps: bool, target: Any) -> DelayCompiler:
+    """Return the compiler for a rule, for a `running.Target`."""
+    kind = EventPropDelayCompiler if isinstance(rule, EventProp) else SurrogateBPTTCompiler
+    return kind(
+        network, rule, keeps=keeps, batch_size=target.batch_size, backend=target.backend,
+        optimize_code=True,
+    )  # fmt: skip

@@ -1,0 +1,32 @@
+"""What GeNN's code needs of Gaussian delay kernels; their taps it makes itself."""
+
+import numpy as np
+
+from mlgenn_delays.engines.cpu.taps import FAR
+
+
+def norm_and_mean(delay: np.ndarray, longest: int, width: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return 1 / sum g and the mean of (k - d) / width^2 of every delay (see `engines.cpu.taps`).
+
+    Arguments:
+        delay: (S,) [steps].
+        longest: Largest delay in whole steps; the kernel ends there.
+        width: Of the Gaussian [steps]; 0 gives ones and zeros.
+
+    Returns:
+        (S,) float32 each.
+    """
+    total, mean = np.ones(len(delay)), np.zeros(len(delay))
+    if width > 0:
+        centre = np.maximum(delay.astype(np.float64), 0.0)
+        low = np.maximum(np.ceil(centre - FAR * width), 0.0)
+        high = np.minimum(np.floor(centre + FAR * width), longest)
+        total[high >= low] = 0.0
+        for k in range(int((high - low).max(initial=0.0)) + 1):
+            tap = low + k
+            away = (tap - centre) / width
+            g = np.where(tap <= high, np.exp(-0.5 * away * away), 0.0)
+            total += g
+            mean += g * away / width
+        mean /= total
+    return (1.0 / total).astype(np.float32), mean.astype(np.float32)

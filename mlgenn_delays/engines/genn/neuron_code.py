@@ -1,0 +1,356 @@
+"""GeNN code of populations: what a neuron does in one step, forwards and on the way back.
+
+A trial of T steps is run forwards, then back. Step u of the way back goes through what happened
+in step t = T - 1 - u, which the way forwards left on a tape with one entry a neuron and step:
+
+    LIF, EventProp           I + bias - v_thresh > 0 where it spiked, else 0; REST in a refractory
+                             step, LAST_REST in the last of them, whose current is on a second tape
+    spiking, SurrogateBPTT   V - v_thresh as the threshold saw it; RESTING in a refractory step
+
+With P the adjoint of V carried back and R that of the arrivals of each group of synapses (LambdaI
+in the code), the equations are those of the CPU engine: R[t] = ToSyn p[t] + Beta R[t+1],
+P = Alpha p[t] and
+
+    LIF, EventProp, spike    p = (P I_end - (tau_mem/dt) G) / slope + pull
+    LIF, SurrogateBPTT       p = psi (G + pull) + (0 if it spiked, else P)
+
+where G is what comes back from the targets. Synapses carry it between two steps, so a neuron
+raises its event for step t one step earlier on the way back, in u = T - 2 - t. Nothing is sent in
+the last step of either way: it would arrive in the trial that follows.
+
+A tape with an entry a step can neither overflow nor lose its end.
+"""
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from mlgenn_delays.engines.cpu.plan import synapse_groups
+from mlgenn_delays.engines.cpu.store import FLATTEST
+from mlgenn_delays.learning import Atan, Boxcar, EventProp, Rule
+from mlgenn_delays.learning.surrogates import Surrogate
+from mlgenn_delays.network import (
+    LIF,
+    CurrentInput,
+    Exponential,
+    Network,
+    Population,
+    SeedLI,
+    SeedLIF,
+    SpikeInput,
+)
+from mlgenn_delays.network.models import SpikingModel
+
+REST, LAST_REST, RESTING = -1.0, -2.0, -1e30
+
+# Where what belongs to a step lies: one row of neurons a step, so that neighbours lie together.
+_AT = "((((Slot + (int)batch) * Steps + {step}) * num_neurons) + id)"
+HERE = _AT.format(step="step")
+THEN = _AT.format(step="(Steps - 1 - step)")
+NEXT = _AT.format(step="(Steps - 2 - step)")
+# Spikes of the last step would arrive in the trial that follows.
+IN_TIME = "(step + 1 < Steps)"
+
+
+@dataclass
+class NeuronCode:
+    """What a GeNN neuron model is made of.
+
+    Attributes:
+        forwards: Code of one step forwards.
+        backwards: Code of one step on the way back.
+        params: Constants by name.
+        variables: Initial values by name; an array has one value a neuron.
+        types: Types of variables that are no "scalar".
+        arrays: Element types of arrays that the host allocates, by name.
+        reset_forward: Variables that are 0 at the start of a trial.
+        reset_backward: Variables that are 0 at the start of the way back.
+        sends: Whether it has targets.
+        receives: Whether its targets send something back.
+    """
+
+    forwards: str
+    backwards: str
+    params: dict[str, float] = field(default_factory=dict)
+    variables: dict[str, Any] = field(default_factory=dict)
+    types: dict[str, str] = field(default_factory=dict)
+    arrays: dict[str, str] = field(default_factory=dict)
+    reset_forward: list[str] = field(default_factory=list)
+    reset_backward: list[str] = field(default_factory=list)
+    sends: bool = True
+    receives: bool = False
+
+    def sim(self) -> str:
+        """Return the code of one step."""
+        quiet = "Send = 0; BackSpike = 0;" if self.sends else ""
+        return f"""
+        const int step = (int)round(t / dt);
+        {quiet}
+        if (Backward) {{{self.backwards}
+        }}
+        if (Forward) {{{self.forwards}
+        }}
+        """
+
+
+def neuron_code(network: Network, population: Population, rule: Rule, keeps: bool) -> NeuronCode:
+    """Return the code of a population.
+
+    Arguments:
+        network: Its network.
+        population: The population.
+        rule: What is learned and how.
+        keeps: Whether the adjoints of all steps are kept, for candidate gradients.
+    """
+    model = population.model
+    if isinstance(model, SpikeInput):
+        return _spike_input()
+    if isinstance(model, CurrentInput):
+        return _current_input()
+    if population is network.output():
+        code = _output()
+    elif isinstance(rule, EventProp):
+        assert isinstance(model, LIF)
+        code = _eventprop(model, network.dt)
+    else:
+        assert isinstance(model, SpikingModel)
+        code = _surrogate(model, network.dt, rule.surrogate)
+    groups = synapse_groups(network, population.name)
+    _add_membrane(code, network, population, groups)
+    if code.receives and rule.dropout.get(population.name):
+        code.variables |= {"Gain": 1.0, "GainBack": 1.0}
+        code.backwards = code.backwards.replace("RevISyn", "(GainBack * RevISyn)")
+    if keeps:
+        for g in range(len(groups)):
+            code.arrays[f"Adjoint{g}"] = "scalar*"
+            code.backwards += f"\n            Adjoint{g}[{THEN}] = LambdaI{g};"
+    return code
+
+
+def _add_membrane(
+    code: NeuronCode, network: Network, population: Population, groups: list[Any]
+) -> None:
+    """Add what all populations with a membrane have: leak, bias, and the adjoint of each group of
+    synapses, which takes the place of ``RECEIVE(p)``.
+    """
+    model: Any = population.model
+    dt = network.dt
+    alpha = float(np.exp(-dt / model.tau_mem))
+    into = 1.0 - alpha
+    if isinstance(model, SeedLIF | SeedLI):
+        alpha, into = 1.0 - dt / model.tau_mem, 1.0
+    code.params |= {"Alpha": alpha, "In": into}
+    code.variables |= {"V": 0.0, "P": 0.0}
+    code.reset_forward.append("V")
+    code.reset_backward.append("P")
+    receive = ""
+    for g, synapse in enumerate(groups):
+        decay, scale = 0.0, 1.0
+        if isinstance(synapse, Exponential):
+            decay = float(np.exp(-dt / synapse.tau_syn))
+            scale = synapse.tau_syn / dt * (1.0 - decay)
+        code.params |= {f"Beta{g}": decay, f"ToSyn{g}": scale * into}
+        code.variables[f"LambdaI{g}"] = 0.0
+        code.reset_backward.append(f"LambdaI{g}")
+        receive += f"LambdaI{g} = (Beta{g} * LambdaI{g}) + (ToSyn{g} * ARGUMENT); "
+    code.backwards = re.sub(
+        r"RECEIVE\((\w+)\);", lambda m: receive.replace("ARGUMENT", m[1]), code.backwards
+    )
+    whole = "Isyn"
+    if population.bias.any():
+        code.variables["Bias"] = population.bias.astype(np.float32)
+        whole = "(Isyn + Bias)"
+    code.forwards = code.forwards.replace("CURRENT", whole)
+
+
+def _spike_input() -> NeuronCode:
+    """Return the code of a `SpikeInput`: spikes Time[Next..Last), gone back from Last to First."""
+    return NeuronCode(
+        forwards=f"""
+            if (Next < Last && Time[Next] == step) {{
+                Send = {IN_TIME};
+                Next++;
+            }}""",
+        backwards="""
+            while (Last > Next && Time[Last - 1] > Steps - 2 - step) {
+                Last--;
+            }
+            if (Last > Next && Time[Last - 1] == Steps - 2 - step) {
+                BackSpike = 1;
+            }""",
+        variables={"Next": 0, "Last": 0, "Send": 0, "BackSpike": 0},
+        types={"Next": "int", "Last": "int", "Send": "uint8_t", "BackSpike": "uint8_t"},
+        arrays={"Time": "int*"},
+    )
+
+
+def _current_input() -> NeuronCode:
+    """Return the code of a `CurrentInput`: a spike of the current's value where it is not 0."""
+    return NeuronCode(
+        forwards=f"""
+            Gain = Value[{HERE}];
+            Send = (Gain != 0) && {IN_TIME};""",
+        backwards=f"""
+            if ({IN_TIME}) {{
+                GainBack = Value[{NEXT}];
+                BackSpike = (GainBack != 0);
+            }}""",
+        variables={"Gain": 0.0, "GainBack": 0.0, "Send": 0, "BackSpike": 0},
+        types={"Send": "uint8_t", "BackSpike": "uint8_t"},
+        arrays={"Value": "scalar*"},
+    )
+
+
+def _output() -> NeuronCode:
+    """Return the code of the population that is read out: the host makes Drive of Voltage."""
+    return NeuronCode(
+        forwards=f"""
+            V = (Alpha * V) + (In * CURRENT);
+            Voltage[{HERE}] = V;""",
+        backwards=f"""
+            P += Drive[{THEN}];
+            RECEIVE(P);
+            P *= Alpha;""",
+        arrays={"Voltage": "scalar*", "Drive": "scalar*"},
+        sends=False,
+    )
+
+
+def _spiking(model: LIF | SeedLIF) -> NeuronCode:
+    """Return what all populations that spike have."""
+    return NeuronCode(
+        "",
+        "",
+        params={"Vthresh": model.v_thresh},
+        variables={"Count": 0, "Send": 0, "BackSpike": 0, "Pull": np.zeros(model.n, np.float32)},
+        types={"Count": "int", "Send": "uint8_t", "BackSpike": "uint8_t"},
+        arrays={"Tape": "scalar*"},
+        reset_forward=["Count"],
+        receives=True,
+    )
+
+
+def _eventprop(model: LIF, dt: float) -> NeuronCode:
+    """Return the code of a `LIF` under EventProp."""
+    code, rest = _spiking(model), model.refractory_steps(dt)
+    code.params |= {"TauMem": model.tau_mem / dt, "Flattest": float(FLATTEST) * model.v_thresh}
+    move = """
+            V = (Alpha * V) + (In * CURRENT);
+            if (V >= Vthresh) {
+                mark = fmax(CURRENT - Vthresh, Flattest);
+                V = 0;
+                Count++;
+                Send = IN_TIME;
+                SPIKED
+            }""".replace("IN_TIME", IN_TIME)
+    restart = "(mark + Vthresh)"
+    first, last = "", ""
+    if rest:
+        code.variables |= {"Wait": 0, "Restart": 0.0}
+        code.types["Wait"] = "int"
+        code.params["Refractory"] = rest
+        code.types["Refractory"] = "int"
+        code.arrays["Release"] = "scalar*"
+        code.reset_forward.append("Wait")
+        code.reset_backward.append("Restart")
+        move = f"""
+            if (Wait > 0) {{
+                Wait--;
+                mark = (Wait == 0) ? {LAST_REST} : {REST};
+                Release[{HERE}] = CURRENT;
+            }}
+            else {{{move.replace("SPIKED", "Wait = Refractory;")}
+            }}"""
+        restart, last = "Restart", "Restart = 0;"
+        first = f"""
+            if (mark == {LAST_REST}) {{
+                Restart = Release[{THEN}];
+            }}"""
+    code.forwards = f"""
+            scalar mark = 0;{move.replace("SPIKED", "")}
+            Tape[{HERE}] = mark;"""
+    code.backwards = f"""
+            const scalar mark = Tape[{THEN}];{first}
+            scalar p = 0;
+            if (mark > 0) {{
+                P = ((P * {restart}) - (TauMem * RevISyn)) / mark + Pull;
+                {last}
+            }}
+            if (mark >= 0) {{
+                p = P;
+                P *= Alpha;
+            }}
+            RECEIVE(p);
+            BackSpike = {IN_TIME} && (Tape[{NEXT}] > 0);"""
+    return code
+
+
+def _surrogate(model: LIF | SeedLIF, dt: float, surrogate: Surrogate) -> NeuronCode:
+    """Return the code of a population under SurrogateBPTT; BackSpike is 2 where it spiked."""
+    assert not isinstance(surrogate, Atan)
+    code = _spiking(model)
+    code.params |= {"Width": surrogate.width, "Height": surrogate.height}
+    psi = "Height" if isinstance(surrogate, Boxcar) else "(Height * (1 - fabs(away) / Width))"
+    spiked = "(away > 0)" if isinstance(model, SeedLIF) else "(away >= 0)"
+    if isinstance(model, SeedLIF):
+        code.forwards = f"""
+            const scalar away = V - Vthresh;
+            V = (Alpha * V) + (In * CURRENT);
+            if {spiked} {{
+                V = 0;
+                Count++;
+                Send = {IN_TIME};
+            }}
+            Tape[{HERE}] = away;"""
+        code.backwards = f"""
+            const scalar away = Tape[{THEN}];
+            const scalar kept = {spiked} ? 0 : P;
+            RECEIVE(kept);
+            P = Alpha * kept;
+            if (fabs(away) < Width) {{
+                P += {psi} * (RevISyn + Pull);
+            }}"""
+    else:
+        rest = model.refractory_steps(dt)
+        move = f"""
+            V = (Alpha * V) + (In * CURRENT);
+            away = V - Vthresh;
+            if (V >= Vthresh) {{
+                V = 0;
+                Count++;
+                Send = {IN_TIME};
+                SPIKED
+            }}"""
+        if rest:
+            code.variables["Wait"] = 0
+            code.types |= {"Wait": "int", "Refractory": "int"}
+            code.params["Refractory"] = rest
+            code.reset_forward.append("Wait")
+            move = f"""
+            if (Wait > 0) {{
+                Wait--;
+            }}
+            else {{{move.replace("SPIKED", "Wait = Refractory;")}
+            }}"""
+        code.forwards = f"""
+            scalar away = {RESTING};{move.replace("SPIKED", "")}
+            Tape[{HERE}] = away;"""
+        code.backwards = f"""
+            const scalar away = Tape[{THEN}];
+            scalar p = 0;
+            if (away > {RESTING / 2}) {{
+                p = {spiked} ? 0 : P;
+                if (fabs(away) < Width) {{
+                    p += {psi} * (RevISyn + Pull);
+                }}
+                P = Alpha * p;
+            }}
+            RECEIVE(p);"""
+    code.backwards += f"""
+            if ({IN_TIME}) {{
+                const scalar next = Tape[{NEXT}];
+                BackSpike = {spiked.replace("away", "next")} ? 2 : ((fabs(next) < Width) ? 1 : 0);
+            }}"""
+    return code

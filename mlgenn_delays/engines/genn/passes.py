@@ -1,0 +1,267 @@
+"""A batch through a network in GeNN, forwards and back; see `engines.cpu.passes.Passes`.
+
+Examples run one after another, or side by side where the backend can, and all of them forwards
+before the first goes back: the loss and the spike-count regularisation are those of the batch. The
+readouts, the loss and the optimiser step are the CPU engine's.
+"""
+
+import numpy as np
+
+from mlgenn_delays.data.types import Batch, CurrentBatch
+from mlgenn_delays.engines.base import Recording
+from mlgenn_delays.engines.cpu.passes import Core, Outcome
+from mlgenn_delays.engines.cpu.plan import INPUT
+from mlgenn_delays.engines.cpu.readout import cross_entropy, loss_drive, read_out
+from mlgenn_delays.engines.cpu.rows import correlate, reach_of, show_input
+from mlgenn_delays.engines.cpu.series import Frame, Series, make_frame, make_series
+from mlgenn_delays.engines.genn.checks import check_network
+from mlgenn_delays.engines.genn.running import Running, Target
+from mlgenn_delays.learning import EventProp
+from mlgenn_delays.network import CurrentInput, SeedLIF
+
+
+class GeNNPasses:
+    """See `engines.cpu.passes.Passes`.
+
+    Arguments:
+        core: What it works on.
+        keeps: Whether adjoints are kept, for `correlate`.
+        rewired: Whether the structure will change.
+        target: Where it runs.
+
+    Raises:
+        InputError: GeNN cannot run this network.
+    """
+
+    def __init__(self, core: Core, *, keeps: bool, rewired: bool, target: Target) -> None:
+        check_network(core.network, core.rule, target)
+        self.core = core
+        self.target = target
+        self._keeps, self._rewired = keeps, rewired
+        self._running: Running | None = None
+        self._stale, self._width = True, 0.0
+        self._logits = self._loss = np.zeros(0, np.float32)
+        self._counts = np.zeros((0, 0), np.int64)
+        self._frame: Frame
+        self._series: Series
+        self._input = core.network.input().name
+        self._output = core.network.output().name
+        self._currents = isinstance(core.network.input().model, CurrentInput)
+
+    def refresh(self) -> None:
+        """Take note of changed weights, delays and structure."""
+        self._stale = True
+
+    # What runs
+
+    def _fit(self, batch: Batch) -> Running:
+        """Return the network in GeNN, with room for a batch."""
+        core = self.core
+        if self._running is None or not self._running.fits(core.network):
+            self._running = None  # frees its memory first
+            self._running = Running(
+                core.network, core.rule, keeps=self._keeps, rewired=self._rewired,
+                target=self.target,
+            )  # fmt: skip
+            self._stale = True
+        running = self._running
+        running.steps = batch.n_steps
+        for name, population in core.network.populations.items():
+            for array in running.arrays(name):
+                if array != "Time":
+                    running.room(name, array, self._slots(batch) * batch.n_steps * population.n)
+        return running
+
+    def _slots(self, batch: Batch) -> int:
+        """Return for how many examples there is room."""
+        return -(-len(batch) // self.target.batch_size) * self.target.batch_size
+
+    def _rows(self, batch: Batch, name: str, array: str) -> np.ndarray:
+        """Return the host's view of an array of a population, (slots, T, n)."""
+        assert self._running is not None
+        shape = self._slots(batch), batch.n_steps, self.core.network.populations[name].n
+        return self._running.room(name, array, int(np.prod(shape))).reshape(shape)
+
+    def _renew(self, running: Running, width: float) -> None:
+        """Bring weights, delays and structure up to date."""
+        if self._stale or width != self._width:
+            running.put_structure(self.core.network)
+            running.put_parameters(self.core.network, self.core.parameters, width)
+            self._stale, self._width = False, width
+
+    def _show(self, running: Running, batch: Batch) -> None:
+        """Bring the input of a batch."""
+        if isinstance(batch, CurrentBatch):
+            rows = self._rows(batch, self._input, "Value")
+            rows[: len(batch)] = batch.values
+            rows[len(batch) :] = 0.0
+            running.push_array(self._input, "Value")
+            return
+        room = running.room(self._input, "Time", max(1, len(batch.time)))
+        room[: len(batch.time)] = batch.time
+        running.push_array(self._input, "Time")
+
+    def _begin(self, running: Running, batch: Batch, gains: np.ndarray, low: int) -> None:
+        """Say which examples run next, from `low` on."""
+        side = self.target.batch_size
+        here = slice(low, min(low + side, len(batch)))
+        many = here.stop - low
+        if not isinstance(batch, CurrentBatch):
+            for variable, bounds in (
+                ("Next", batch.start[here, :-1]), ("Last", batch.start[here, 1:]),
+            ):  # fmt: skip
+                view = running.variable(self._input, variable).reshape(side, -1)
+                view[:many], view[many:] = bounds, 0
+            running.push(self._input, "Next", "Last")
+        for name in self.core.layout.spiking:
+            if not running.has(name, "Gain"):
+                continue
+            own = self._own(name)
+            for variable in ("Gain", "GainBack"):
+                view = running.variable(name, variable).reshape(side, -1)
+                view[:] = 1.0
+                view[:many] = gains[here if len(gains) > 1 else slice(0, 1), own]
+            running.push(name, "Gain", "GainBack")
+
+    def _own(self, name: str) -> slice:
+        """Return a population's part of an array over all neurons."""
+        first = self.core.plan.first
+        p = self.core.layout.names.index(name)
+        return slice(first[p], first[p + 1])
+
+    # Forwards
+
+    def forward(self, batch: Batch, gains: np.ndarray, *, width: float | None) -> Outcome:
+        """Run a batch; see `engines.cpu.passes.Passes`."""
+        running, size = self._fit(batch), len(batch)
+        self._renew(running, width or 0.0)
+        self._show(running, batch)
+        self._counts = np.zeros((size, int(self.core.plan.first[-1])), np.int64)
+        for low in range(0, size, self.target.batch_size):
+            self._begin(running, batch, gains, low)
+            running.go(forward=True, slot=low)
+            for name in self.core.layout.spiking:
+                many = min(self.target.batch_size, size - low)
+                self._counts[low : low + many, self._own(name)] = running.pull(name, "Count")[:many]
+        running.pull_array(self._output, "Voltage")
+        voltage = self._rows(batch, self._output, "Voltage")
+        classes = voltage.shape[2]
+        self._logits = np.empty((size, classes), np.float32)
+        self._loss = np.empty(size, np.float32)
+
+        def answer(low: int, high: int) -> None:
+            for b in range(low, high):
+                own = np.ascontiguousarray(voltage[b].T)
+                read_out(self.core.plan.readout, own, self._logits[b])
+                self._loss[b] = cross_entropy(self._logits[b], batch.labels[b])
+
+        self.core.spread(size, answer)
+        return Outcome(self._logits, self._loss, self._counts)
+
+    # Back
+
+    def backward(self, batch: Batch, gains: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the gradients of the batch just run; see `engines.cpu.passes.Passes`."""
+        running, core = self._running, self.core
+        assert running is not None
+        self._bring_drive(running, batch)
+        pull = core.pull(self._counts)
+        for name in core.layout.spiking:
+            running.variable(name, "Pull")[:] = pull[self._own(name)]
+            running.push(name, "Pull")
+        running.clear_gradients(core.network)
+        for low in range(0, len(batch), self.target.batch_size):
+            self._begin(running, batch, gains, low)
+            running.go(forward=False, slot=low)
+        running.reduce()
+        by_weight = np.zeros(len(core.parameters.weight), np.float32)
+        by_delay = np.zeros_like(by_weight)
+        for name in core.layout.projections:
+            own, order = core.layout.synapses[name], core.layout.csr[name]
+            weight, delay = running.gradients(name)
+            by_weight[own] = weight[order]
+            if delay is not None:
+                by_delay[own] = delay[order]
+        by_delay *= core.parameters.weight
+        if self._keeps:
+            self._keep(running, batch)
+        return by_weight, by_delay
+
+    def _bring_drive(self, running: Running, batch: Batch) -> None:
+        """Bring dL/dV of the output."""
+        voltage = self._rows(batch, self._output, "Voltage")
+        drive = self._rows(batch, self._output, "Drive")
+        drive[len(batch) :] = 0.0
+
+        def task(low: int, high: int) -> None:
+            for b in range(low, high):
+                own = np.ascontiguousarray(voltage[b].T)
+                by_voltage = np.empty_like(own)
+                read = self.core.plan.readout
+                loss_drive(read, own, self._logits[b], batch.labels[b], by_voltage)
+                drive[b] = by_voltage.T
+
+        self.core.spread(len(batch), task)
+        running.push_array(self._output, "Drive")
+
+    def keep_statistics(self, size: int) -> None:
+        """Do nothing: there is no normalisation."""
+
+    # What is kept
+
+    def _fired(self, batch: Batch, name: str) -> np.ndarray:
+        """Return where a population spiked, (B, T, n) bool."""
+        assert self._running is not None
+        self._running.pull_array(name, "Tape")
+        tape = self._rows(batch, name, "Tape")[: len(batch)]
+        model = self.core.network.populations[name].model
+        open_at_0 = isinstance(self.core.rule, EventProp) or isinstance(model, SeedLIF)
+        return tape > 0 if open_at_0 else tape >= 0
+
+    def _keep(self, running: Running, batch: Batch) -> None:
+        """Put spikes, input and adjoints where `correlate` takes them."""
+        core, size, steps = self.core, len(batch), batch.n_steps
+        plan, classes = core.plan, core.network.output().n
+        by_events = (plan.kind != INPUT) | (not self._currents)
+        self._frame = frame = make_frame(plan, steps, reach_of(core.parameters, steps), by_events)
+        self._series = series = make_series(plan, frame, size, classes)
+        show_input(plan, frame, batch, series)
+        for name in core.layout.names:
+            p = core.layout.names.index(name)
+            if plan.kind[p] == INPUT:
+                continue
+            rows = slice(frame.neuron_row[p], frame.neuron_row[p] + plan.n[p])
+            for g in range(plan.groups[p]):
+                running.pull_array(name, f"Adjoint{g}")
+                own = self._rows(batch, name, f"Adjoint{g}")[:size]
+                places = series.adjoint[g][: size * frame.neurons * frame.length]
+                kept = places.reshape(size, frame.neurons, frame.length)
+                kept[:, rows, :steps] = own.transpose(0, 2, 1)
+            if name in core.layout.spiking:
+                fired = self._fired(batch, name).transpose(0, 2, 1)
+                count = fired.sum(2)
+                series.counts[:size, rows] = count
+                held = np.arange(steps) < count[:, :, None]
+                series.time[:size, rows][held] = np.nonzero(fired)[2]
+
+    def correlate(
+        self, batch: Batch, gains: np.ndarray, q: int, first: np.ndarray, size: int
+    ) -> np.ndarray:
+        """Return the adjoints of all pairs of a projection; see `engines.cpu.passes.Passes`."""
+        if not self._keeps:
+            self._keeps, self._running = True, None
+            self.forward(batch, gains, width=self._width)
+            self.backward(batch, gains)
+        return correlate(self.core, self._frame, self._series, batch, gains, q, first, size)
+
+    def recording(self, batch: Batch) -> Recording:
+        """Return spikes and voltages of the batch just run."""
+        start, time = {}, {}
+        for name in self.core.layout.spiking:
+            fired = self._fired(batch, name).transpose(0, 2, 1)
+            ends = np.cumsum(fired.sum(2).ravel()).reshape(fired.shape[:2])
+            begins = ends[:, :1] - fired[:, :1].sum(2)
+            start[name] = np.concatenate([begins, ends], axis=1)
+            time[name] = np.nonzero(fired)[2].astype(np.int32)
+        voltage = self._rows(batch, self._output, "Voltage")[: len(batch)]
+        return Recording(start, time, voltage.transpose(0, 2, 1).copy(), self._logits.copy())

@@ -1,0 +1,266 @@
+"""A network while it runs in GeNN: arrays put there and taken back, and ways through a trial."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mlgenn_delays.engines.cpu.parameters import Parameters
+from mlgenn_delays.engines.genn.build import build, code_folder
+from mlgenn_delays.engines.genn.compiler import DYNAMIC, CompileState, compiler_of
+from mlgenn_delays.engines.genn.gaussian import norm_and_mean
+from mlgenn_delays.engines.genn.translate import identifiers, is_dense, translate
+from mlgenn_delays.errors import InputError
+from mlgenn_delays.learning import Rule
+from mlgenn_delays.network import Network, Projection
+
+# Rows of sparse synapses are as long as the target population, for rewiring to move them freely,
+# unless a projection would take more places than this; then twice as long as they are.
+_PLACES = 2**22
+_LARGEST = 2**31 - 1  # index into an array, an int in GeNN's code
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where GeNN runs.
+
+    Attributes:
+        backend: ``"single_threaded_cpu"`` or ``"cuda"``.
+        batch_size: Examples side by side.
+    """
+
+    backend: str
+    batch_size: int
+
+
+class Running:
+    """A network that runs in GeNN.
+
+    Arguments:
+        network: The network.
+        rule: What is learned and how.
+        keeps: Whether the adjoints of all steps are kept.
+        rewired: Whether its structure will change.
+        target: Where it runs.
+
+    Attributes:
+        stride: Places of a row of synapses, by projection that is sparse.
+    """
+
+    def __init__(
+        self, network: Network, rule: Rule, *, keeps: bool, rewired: bool, target: Target
+    ) -> None:
+        self.names = identifiers(network)
+        self.target = target
+        self.stride = {
+            name: _room(network, p, rewired)
+            for name, p in network.projections.items()
+            if not is_dense(network, p)
+        }
+        compiler = compiler_of(network, rule, keeps, target)
+        model = compiler.compile(translate(network), "delaysnn").genn_model
+        self._model, own = model, self.names
+        self._populations = {n: model.neuron_populations[own[n]] for n in network.populations}
+        self._projections = {n: model.synapse_populations[own[n]] for n in network.projections}
+        for name, stride in self.stride.items():
+            self._projections[name].max_connections = stride
+        self._state = compiler.state
+        build(model, code_folder(self._description(network, rule)), target.backend)
+        model.load()
+        self._dense = {name: name not in self.stride for name in network.projections}
+        self._places: dict[str, np.ndarray] = {}
+        self._room: dict[tuple[str, str], int] = {}
+        self.steps = 0
+        self.put_structure(network)
+
+    def _description(self, network: Network, rule: Rule) -> object:
+        """Return all that the generated code depends on."""
+        import pygenn
+
+        state: CompileState = self._state
+        parts = [
+            (n, c.sim(), c.params, c.arrays, network.populations[n].n)
+            for n, c in zip(network.populations, state.neurons.values(), strict=True)
+        ]
+        joined = [
+            (p.source, p.target, c, state.longest[self.names[n]], self.stride.get(n))
+            for (n, p), c in zip(network.projections.items(), state.synapses.values(), strict=True)
+        ]
+        return pygenn.__version__, self.target, network.dt, type(rule).__name__, parts, joined
+
+    # Synapses
+
+    def fits(self, network: Network) -> bool:
+        """Return whether the synapses of a network have room."""
+        return all(
+            int(np.diff(network.projections[name].indptr).max(initial=0)) <= stride
+            for name, stride in self.stride.items()
+        )
+
+    def put_structure(self, network: Network) -> None:
+        """Take up which synapses there are, as far as they are sparse."""
+        for name, stride in self.stride.items():
+            projection, group = network.projections[name], self._projections[name]
+            lengths = np.diff(projection.indptr)
+            first = np.arange(len(lengths)) * stride - projection.indptr[:-1]
+            places = np.repeat(first, lengths) + np.arange(projection.n_synapses)
+            group._row_lengths.view[:] = lengths
+            group._ind.view[places] = projection.post
+            group.push_connectivity_to_device()
+            # What pygenn remembers of them would be stale.
+            group.row_lengths = lengths.astype(np.uint32)
+            group.ind = projection.post.copy()
+            group.synapse_order = np.arange(projection.n_synapses)
+            self._places[name] = places
+
+    def _put(self, name: str, variable: str, values: np.ndarray) -> None:
+        """Write a variable of a projection's synapses, (S,) in CSR order."""
+        own = self._projections[name].vars[variable]
+        if self._dense[name]:
+            own._view[:] = values
+        else:
+            own._view[self._places[name]] = values
+        own.push_to_device()
+
+    def put_parameters(self, network: Network, parameters: Parameters, width: float) -> None:
+        """Write weights and delays.
+
+        Arguments:
+            network: The network.
+            parameters: Where they are.
+            width: Of the delay kernel [steps].
+        """
+        for name, p in network.projections.items():
+            code = self._state.synapses[self.names[name]]
+            self._put(name, "g", parameters.take("weight", name))
+            if "d" not in code.variables:
+                continue
+            longest = self._state.longest[self.names[name]]
+            delay = parameters.take("delay", name)
+            if p.granularity == "axon":
+                delay = delay[p.pre()]
+            elif p.granularity == "fixed":
+                delay = np.repeat(delay, p.n_synapses)
+            if code.taps:
+                norm, mean = norm_and_mean(delay, longest, width)
+                self._put(name, "Norm", norm)
+                self._put(name, "Mean", mean)
+                self._projections[name].set_dynamic_param_value("KernelWidth", width)
+            else:
+                delay = np.clip(np.floor(delay + np.float32(0.5)), 0, longest)
+            self._put(name, "d", delay)
+
+    def clear_gradients(self, network: Network) -> None:
+        """Set the sums of the way back to 0."""
+        for name in network.projections:
+            for key in self._state.synapses[self.names[name]].sums:
+                own = self._projections[name].vars[key]
+                own._view[:] = 0
+                own.push_to_device()
+
+    def gradients(self, name: str) -> tuple[np.ndarray, np.ndarray | None]:
+        """Return the sums of the way back of a projection in CSR order, (S,) each.
+
+        Returns:
+            Of dL/dw, and of dL/dd without the factor w; None where delays are not learned.
+        """
+        found: list[Any] = []
+        for key in ("Gradient", "DelayGradient"):
+            if key not in self._state.synapses[self.names[name]].sums:
+                found.append(None)
+                continue
+            if self.target.batch_size > 1:
+                update = self._model.custom_updates[f"Reduce{key}{self.names[name]}"]
+                own = update.vars["Sum"]
+            else:
+                own = self._projections[name].vars[key]
+            own.pull_from_device()
+            view = own._view.reshape(-1)
+            found.append(view.copy() if self._dense[name] else view[self._places[name]])
+        return found[0], found[1]
+
+    def reduce(self) -> None:
+        """Add the gradients of the examples side by side to those of the batch."""
+        if self.target.batch_size > 1:
+            self._model.custom_update("Reduce")
+
+    # Neurons
+
+    def has(self, name: str, variable: str) -> bool:
+        """Return whether a population has a variable."""
+        return variable in self._populations[name].vars
+
+    def variable(self, name: str, variable: str) -> np.ndarray:
+        """Return the host's view of a population's variable, (batch, n) or (n,)."""
+        view: np.ndarray = self._populations[name].vars[variable].view
+        return view
+
+    def push(self, name: str, *variables: str) -> None:
+        """Send variables of a population to the device."""
+        for variable in variables:
+            self._populations[name].vars[variable].push_to_device()
+
+    def pull(self, name: str, variable: str) -> np.ndarray:
+        """Return a population's variable, (batch, n)."""
+        own = self._populations[name].vars[variable]
+        own.pull_from_device()
+        return own.view.reshape(self.target.batch_size, -1)
+
+    def arrays(self, name: str) -> dict[str, str]:
+        """Return the arrays of a population and their element types."""
+        return self._state.neurons[self.names[name]].arrays
+
+    def room(self, name: str, array: str, size: int) -> np.ndarray:
+        """Return the host's view of the first `size` places of a population's array."""
+        group = self._populations[name]
+        own = group.extra_global_params[array]
+        if self._room.get((name, array), 0) < size:
+            if size > _LARGEST:
+                raise InputError(
+                    f"GeNN must have at most {_LARGEST} values in an array, got {size} for "
+                    f"{array} of population {name!r}; take a smaller batch size"
+                )
+            runtime = self._model._runtime
+            runtime.allocate_array(group, array, size)
+            own.set_array(runtime.get_array(group, array))
+            self._room[name, array] = size
+        return own.view[:size]
+
+    def push_array(self, name: str, array: str) -> None:
+        """Send an array of a population to the device."""
+        self._populations[name].extra_global_params[array].push_to_device()
+
+    def pull_array(self, name: str, array: str) -> None:
+        """Fetch an array of a population from the device."""
+        self._populations[name].extra_global_params[array].pull_from_device()
+
+    # Running
+
+    def go(self, *, forward: bool, slot: int) -> None:
+        """Run a trial of every example side by side, one way.
+
+        Arguments:
+            forward: Whether forwards, or back.
+            slot: Where on the tapes the first example lies.
+        """
+        values = dict(zip(DYNAMIC, (forward, not forward, self.steps, slot), strict=True))
+        for group in self._populations.values():
+            for key, value in values.items():
+                group.set_dynamic_param_value(key, int(value))
+        self._model.custom_update("ResetForward" if forward else "ResetBackward")
+        self._model.timestep = 0
+        step = self._model._runtime.step_time
+        for _ in range(self.steps):
+            step()
+
+
+def _room(network: Network, projection: Projection, rewired: bool) -> int:
+    """Return the places of a row of synapses."""
+    longest = max(1, int(np.diff(projection.indptr).max(initial=0)))
+    n_pre, n_post = (
+        network.populations[projection.source].n,
+        network.populations[projection.target].n,
+    )
+    if not rewired:
+        return longest
+    return n_post if n_pre * n_post <= _PLACES else min(n_post, 2 * longest)

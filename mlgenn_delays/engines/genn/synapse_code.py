@@ -1,0 +1,137 @@
+"""GeNN code of projections: what a synapse does when its source sends, forwards and back.
+
+A spike of step t over d steps acts in step t + d + 1. On the way back its event comes one step
+before that of t, so LambdaI_post[d] is R[t + d + 1] of the target, and LambdaI_post[d + 1] one
+step later. With r these:
+
+    feedback of a spike   w (r[d+1] - r[d]) under EventProp,  w sum_k K[k] r[k] under SurrogateBPTT
+    Gradient              sum_k K[k] r[k]
+    DelayGradient         r[d+1] - r[d] (Dirac),  sum_k dK[k]/dd r[k] (Gaussian)
+
+the host multiplies the last by w. An index that is a sum stands in parentheses of its own, for
+GeNN subtracts it as it is written. K is that of
+`engines.cpu.taps`; the host gives 1 / sum g (Norm) and the mean of (k - d)/width (Mean).
+"""
+
+from dataclasses import dataclass, field
+
+from mlgenn_delays.engines.cpu.taps import FAR
+from mlgenn_delays.learning import EventProp, Gaussian, Rule
+from mlgenn_delays.network import CurrentInput, Network, Projection
+
+
+@dataclass
+class SynapseCode:
+    """What a GeNN weight update model is made of.
+
+    Attributes:
+        forwards: Code of a spike.
+        backwards: Code of an event on the way back.
+        variables: Types of what each synapse has, by name, which the host writes.
+        sums: Names of what the way back sums up, for the host to read.
+        values: Whether spikes have values, Gain and GainBack of the source.
+        taps: Whether delays act through a kernel of a width that the host sets.
+    """
+
+    forwards: str
+    backwards: str
+    variables: dict[str, str] = field(default_factory=dict)
+    sums: list[str] = field(default_factory=list)
+    values: bool = False
+    taps: bool = False
+
+
+def synapse_code(network: Network, projection: Projection, rule: Rule) -> SynapseCode:
+    """Return the code of a projection.
+
+    Arguments:
+        network: Its network.
+        projection: The projection.
+        rule: What is learned and how.
+    """
+    source = network.populations[projection.source]
+    values = isinstance(source.model, CurrentInput) or bool(rule.dropout.get(source.name))
+    feedback = source is not network.input()
+    learns_delay = rule.delays is not None and projection.granularity != "fixed"
+    eventprop = isinstance(rule, EventProp)
+    taps = not isinstance(rule, EventProp) and isinstance(rule.kernel, Gaussian)
+    code = SynapseCode("", "", {"g": "scalar"}, ["Gradient"], values, taps)
+    longest = delay_steps(projection, network.dt)
+    if taps:
+        code.variables["d"] = "scalar"
+        code.variables |= {"Norm": "scalar", "Mean": "scalar"}
+    elif longest:
+        code.variables["d"] = "uint8_t" if longest < 256 else "uint16_t"
+    if learns_delay:
+        code.sums.append("DelayGradient")
+    sent = "(g * Gain_pre)" if values else "g"
+    code.forwards = _tapped_forwards(sent, longest) if taps else _forwards(sent, longest)
+    code.backwards = _read_taps(longest) if taps else _read(longest, eventprop or learns_delay)
+    if feedback:
+        code.backwards += f"\n        addToPre(g * {'slope' if eventprop else 'reached'});"
+    share = " * GainBack_pre" if values else ""
+    learn = f"\n        Gradient += reached{share};"
+    if learns_delay:
+        learn += f"\n        DelayGradient += slope{share};"
+    spiked = "BackSpike_pre == 2" if feedback and not eventprop else None
+    code.backwards += f"\n        if ({spiked}) {{{learn}\n        }}" if spiked else learn
+    return code
+
+
+def delay_steps(projection: Projection, dt: float) -> int:
+    """Return the longest delay of a projection in whole steps."""
+    return int(projection.max_delay / dt + 0.5)
+
+
+def _forwards(sent: str, longest: int) -> str:
+    """Return what a spike does over a whole delay."""
+    return f"addToPostDelay({sent}, {'d' if longest else '0'});"
+
+
+def _read(longest: int, slope: bool) -> str:
+    """Return what the way back reads at a whole delay."""
+    at, after = ("d", "(d + 1)") if longest else ("0", "1")
+    code = f"\n        const scalar reached = LambdaI_post[{at}];"
+    return code + (f"\n        const scalar slope = LambdaI_post[{after}] - reached;" * slope)
+
+
+def _bounds(longest: int) -> str:
+    """Return the steps over which a Gaussian kernel acts, from low to high."""
+    return f"""
+        const scalar centre = fmax(d, 0.0);
+        const int whole = min((int)floor(centre + 0.5), {longest});
+        const int low = max((int)ceil(centre - {FAR} * KernelWidth), 0);
+        const int high = min((int)floor(centre + {FAR} * KernelWidth), {longest});"""
+
+
+def _tapped_forwards(sent: str, longest: int) -> str:
+    """Return what a spike does over the steps of a Gaussian kernel."""
+    return f"""{_bounds(longest)}
+        if (KernelWidth == 0 || high < low) {{
+            addToPostDelay({sent}, whole);
+        }}
+        else {{
+            for (int k = low; k <= high; k++) {{
+                const scalar away = (k - centre) / KernelWidth;
+                addToPostDelay({sent} * Norm * exp(-0.5 * away * away), k);
+            }}
+        }}"""
+
+
+def _read_taps(longest: int) -> str:
+    """Return what the way back reads over the steps of a Gaussian kernel."""
+    return f"""{_bounds(longest)}
+        scalar reached = 0;
+        scalar slope = 0;
+        if (KernelWidth == 0 || high < low) {{
+            reached = LambdaI_post[whole];
+            slope = (KernelWidth == 0) ? LambdaI_post[(whole + 1)] - reached : 0;
+        }}
+        else {{
+            for (int k = low; k <= high; k++) {{
+                const scalar away = (k - centre) / KernelWidth;
+                const scalar share = Norm * exp(-0.5 * away * away) * LambdaI_post[k];
+                reached += share;
+                slope += share * ((away / KernelWidth) - Mean);
+            }}
+        }}"""
