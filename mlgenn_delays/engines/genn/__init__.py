@@ -20,8 +20,8 @@ def genn_passes(backend: str, batch_size: int) -> Callable[[Core, bool, bool], P
     check_backend(backend)
 
     def make(core: Core, keeps: bool, rewired: bool) -> Passes:
+        from mlgenn_delays.engines.genn.compiler import Target
         from mlgenn_delays.engines.genn.passes import GeNNPasses
-        from mlgenn_delays.engines.genn.running import Target
 
         side = batch_size if backend == "cuda" else 1
         return GeNNPasses(core, keeps=keeps, rewired=rewired, target=Target(backend, side))

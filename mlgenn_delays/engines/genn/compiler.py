@@ -3,13 +3,13 @@
 Both are mlGeNN's `EventPropCompiler` with models of their own (`neuron_code`, `synapse_code`).
 What differs from upstream, and is tested beside it: trials do not leak into one another, spikes of
 the last step keep their gradients, nothing can overflow, the gradient has its true scale and that
-of delays is per step, and forwards and back are separate ways through a trial, so that the last
-batch is learned and any batch size runs on any backend.
+of delays is per step, the last batch is learned, and any batch size runs on any backend.
 
 The host makes the loss of the recorded output voltages and the optimiser step of the summed
 gradients, so mlGeNN's losses, readouts and optimisers have no part in it.
 """
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,20 +22,33 @@ from ml_genn.utils.snippet import ConnectivitySnippet
 from pygenn import CustomUpdateVarAccess, VarAccess, create_var_ref, create_wu_var_ref
 
 from mlgenn_delays.engines.cpu.plan import synapse_groups
-from mlgenn_delays.engines.genn.neuron_code import NeuronCode, neuron_code
+from mlgenn_delays.engines.genn.neuron_code import EVENT, SPIKE, NeuronCode, neuron_code
 from mlgenn_delays.engines.genn.synapse_code import SynapseCode, delay_steps, synapse_code
 from mlgenn_delays.engines.genn.translate import identifiers
 from mlgenn_delays.learning import EventProp, Rule
 from mlgenn_delays.network import Network
 
 FEEDBACK = "RevISyn"
-# What the host sets between trials: whether to go forwards and back, T, and where on the tape.
-DYNAMIC = ("Forward", "Backward", "Steps", "Slot")
+# What the host sets between trials: which ways to go, T, and where on the tapes each way works.
+DYNAMIC = ("Forward", "Backward", "Steps", "Slot", "BackSlot")
 REDUCE = {
     "vars": [("Sum", "scalar", CustomUpdateVarAccess.REDUCE_BATCH_SUM)],
     "var_refs": [("Part", "scalar")],
     "update_code": "Sum = Part; Part = 0;",
 }
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where GeNN runs.
+
+    Attributes:
+        backend: ``"single_threaded_cpu"`` or ``"cuda"``.
+        batch_size: Examples side by side.
+    """
+
+    backend: str
+    batch_size: int
 
 
 class CompileState:
@@ -100,7 +113,7 @@ class DelayCompiler(EventPropCompiler):
                 ],
                 "extra_global_params": list(code.arrays.items()),
                 "sim_code": code.sim(),
-                "threshold_condition_code": "Send" if code.sends else "",
+                "threshold_condition_code": f"Flag & {SPIKE}" if code.sends else "",
             },
             None,
             code.params | dict.fromkeys(DYNAMIC, 0),
@@ -124,16 +137,16 @@ class DelayCompiler(EventPropCompiler):
                 "params": [("KernelWidth", "scalar")] if code.taps else [],
                 "vars": [(n, kind, VarAccess.READ_ONLY) for n, kind in code.variables.items()]
                 + [(n, "scalar") for n in code.sums],
-                "pre_neuron_var_refs": [("BackSpike_pre", "uint8_t"), *values],
+                "pre_neuron_var_refs": [("Flag_pre", "uint8_t"), *values],
                 "post_neuron_var_refs": [("LambdaI_post", "scalar")],
                 "pre_spike_syn_code": code.forwards,
-                "pre_event_threshold_condition_code": "BackSpike_pre",
+                "pre_event_threshold_condition_code": f"Flag_pre & {EVENT}",
                 "pre_event_syn_code": code.backwards,
             },
             {"KernelWidth": 0.0} if code.taps else {},
             dict.fromkeys([*code.variables, *code.sums], 0.0),
             pre_neuron_var_refs={n: n.removesuffix("_pre") for n, _ in values}
-            | {"BackSpike_pre": "BackSpike"},
+            | {"Flag_pre": "Flag"},
             post_neuron_var_refs={"LambdaI_post": compile_state.adjoint[conn.name]},
         )
         if code.taps:
@@ -194,10 +207,20 @@ class SurrogateBPTTCompiler(DelayCompiler):
     """
 
 
-def compiler_of(network: Network, rule: Rule, keeps: bool, target: Any) -> DelayCompiler:
-    """Return the compiler for a rule, for a `running.Target`."""
+def compiler_of(
+    network: Network, rule: Rule, keeps: bool, target: Target, **preferences: Any
+) -> DelayCompiler:
+    """Return the compiler for a rule.
+
+    Arguments:
+        network: The network.
+        rule: What is learned and how.
+        keeps: Whether the adjoints of all steps are kept.
+        target: Where it will run.
+        preferences: Of GeNN's backend.
+    """
     kind = EventPropDelayCompiler if isinstance(rule, EventProp) else SurrogateBPTTCompiler
     return kind(
         network, rule, keeps=keeps, batch_size=target.batch_size, backend=target.backend,
-        optimize_code=True,
+        optimize_code=True, **preferences,
     )  # fmt: skip

@@ -1,7 +1,8 @@
 """GeNN code of populations: what a neuron does in one step, forwards and on the way back.
 
-A trial of T steps is run forwards, then back. Step u of the way back goes through what happened
-in step t = T - 1 - u, which the way forwards left on a tape with one entry a neuron and step:
+A trial of T steps is run forwards, then back, which another trial's way forwards may accompany.
+Step u of the way back goes through what happened in step t = T - 1 - u, which the way forwards
+left on a tape with one entry a neuron and step:
 
     LIF, EventProp           I + bias - v_thresh > 0 where it spiked, else 0; REST in a refractory
                              step, LAST_REST in the last of them, whose current is on a second tape
@@ -16,7 +17,8 @@ P = Alpha p[t] and
 
 where G is what comes back from the targets. Synapses carry it between two steps, so a neuron
 raises its event for step t one step earlier on the way back, in u = T - 2 - t. Nothing is sent in
-the last step of either way: it would arrive in the trial that follows.
+the last step of either way: it would arrive in the trial that follows. What a neuron sends is in
+its Flag: SPIKE forwards, EVENT on the way back, and LEARNS beside it where it had spiked.
 
 A tape with an entry a step can neither overflow nor lose its end.
 """
@@ -44,14 +46,17 @@ from mlgenn_delays.network import (
 from mlgenn_delays.network.models import SpikingModel
 
 REST, LAST_REST, RESTING = -1.0, -2.0, -1e30
+SPIKE, EVENT, LEARNS = 1, 2, 4
+NO_SPIKE = -2  # stands before and after each channel's spikes; no step has this number
 
 # Where what belongs to a step lies: one row of neurons a step, so that neighbours lie together.
-_AT = "((((Slot + (int)batch) * Steps + {step}) * num_neurons) + id)"
-HERE = _AT.format(step="step")
-THEN = _AT.format(step="(Steps - 1 - step)")
-NEXT = _AT.format(step="(Steps - 2 - step)")
+_AT = "(((({slot} + (int)batch) * Steps + {step}) * num_neurons) + id)"
+HERE = _AT.format(slot="Slot", step="step")
+THEN = _AT.format(slot="BackSlot", step="(Steps - 1 - step)")
+NEXT = _AT.format(slot="BackSlot", step="(Steps - 2 - step)")
 # Spikes of the last step would arrive in the trial that follows.
 IN_TIME = "(step + 1 < Steps)"
+SENT = f"({IN_TIME} ? {SPIKE} : 0)"
 
 
 @dataclass
@@ -84,14 +89,15 @@ class NeuronCode:
 
     def sim(self) -> str:
         """Return the code of one step."""
-        quiet = "Send = 0; BackSpike = 0;" if self.sends else ""
+        begin, end = ("int flag = 0;", "Flag = flag;") if self.sends else ("", "")
         return f"""
         const int step = (int)round(t / dt);
-        {quiet}
+        {begin}
         if (Backward) {{{self.backwards}
         }}
         if (Forward) {{{self.forwards}
         }}
+        {end}
         """
 
 
@@ -166,22 +172,20 @@ def _add_membrane(
 
 
 def _spike_input() -> NeuronCode:
-    """Return the code of a `SpikeInput`: spikes Time[Next..Last), gone back from Last to First."""
+    """Return the code of a `SpikeInput`: its spikes from Time[Next] on, back from Time[Prev]."""
     return NeuronCode(
         forwards=f"""
-            if (Next < Last && Time[Next] == step) {{
-                Send = {IN_TIME};
+            if (Time[Next] == step) {{
                 Next++;
+                flag += {SENT};
             }}""",
-        backwards="""
-            while (Last > Next && Time[Last - 1] > Steps - 2 - step) {
-                Last--;
-            }
-            if (Last > Next && Time[Last - 1] == Steps - 2 - step) {
-                BackSpike = 1;
-            }""",
-        variables={"Next": 0, "Last": 0, "Send": 0, "BackSpike": 0},
-        types={"Next": "int", "Last": "int", "Send": "uint8_t", "BackSpike": "uint8_t"},
+        backwards=f"""
+            if (Time[Prev] == Steps - 2 - step) {{
+                Prev--;
+                flag = {EVENT};
+            }}""",
+        variables={"Next": 0, "Prev": 0, "Flag": 0},
+        types={"Next": "int", "Prev": "int", "Flag": "uint8_t"},
         arrays={"Time": "int*"},
     )
 
@@ -191,14 +195,16 @@ def _current_input() -> NeuronCode:
     return NeuronCode(
         forwards=f"""
             Gain = Value[{HERE}];
-            Send = (Gain != 0) && {IN_TIME};""",
+            flag += (Gain != 0) ? {SENT} : 0;""",
         backwards=f"""
             if ({IN_TIME}) {{
                 GainBack = Value[{NEXT}];
-                BackSpike = (GainBack != 0);
+                if (GainBack != 0) {{
+                    flag = {EVENT};
+                }}
             }}""",
-        variables={"Gain": 0.0, "GainBack": 0.0, "Send": 0, "BackSpike": 0},
-        types={"Send": "uint8_t", "BackSpike": "uint8_t"},
+        variables={"Gain": 0.0, "GainBack": 0.0, "Flag": 0},
+        types={"Flag": "uint8_t"},
         arrays={"Value": "scalar*"},
     )
 
@@ -224,8 +230,8 @@ def _spiking(model: LIF | SeedLIF) -> NeuronCode:
         "",
         "",
         params={"Vthresh": model.v_thresh},
-        variables={"Count": 0, "Send": 0, "BackSpike": 0, "Pull": np.zeros(model.n, np.float32)},
-        types={"Count": "int", "Send": "uint8_t", "BackSpike": "uint8_t"},
+        variables={"Count": 0, "Flag": 0, "Pull": np.zeros(model.n, np.float32)},
+        types={"Count": "int", "Flag": "uint8_t"},
         arrays={"Tape": "scalar*"},
         reset_forward=["Count"],
         receives=True,
@@ -242,9 +248,9 @@ def _eventprop(model: LIF, dt: float) -> NeuronCode:
                 mark = fmax(CURRENT - Vthresh, Flattest);
                 V = 0;
                 Count++;
-                Send = IN_TIME;
+                flag += SENT;
                 SPIKED
-            }""".replace("IN_TIME", IN_TIME)
+            }""".replace("SENT", SENT)
     restart = "(mark + Vthresh)"
     first, last = "", ""
     if rest:
@@ -283,12 +289,14 @@ def _eventprop(model: LIF, dt: float) -> NeuronCode:
                 P *= Alpha;
             }}
             RECEIVE(p);
-            BackSpike = {IN_TIME} && (Tape[{NEXT}] > 0);"""
+            if ({IN_TIME} && Tape[{NEXT}] > 0) {{
+                flag = {EVENT};
+            }}"""
     return code
 
 
 def _surrogate(model: LIF | SeedLIF, dt: float, surrogate: Surrogate) -> NeuronCode:
-    """Return the code of a population under SurrogateBPTT; BackSpike is 2 where it spiked."""
+    """Return the code of a population under SurrogateBPTT."""
     assert not isinstance(surrogate, Atan)
     code = _spiking(model)
     code.params |= {"Width": surrogate.width, "Height": surrogate.height}
@@ -301,7 +309,7 @@ def _surrogate(model: LIF | SeedLIF, dt: float, surrogate: Surrogate) -> NeuronC
             if {spiked} {{
                 V = 0;
                 Count++;
-                Send = {IN_TIME};
+                flag += {SENT};
             }}
             Tape[{HERE}] = away;"""
         code.backwards = f"""
@@ -320,7 +328,7 @@ def _surrogate(model: LIF | SeedLIF, dt: float, surrogate: Surrogate) -> NeuronC
             if (V >= Vthresh) {{
                 V = 0;
                 Count++;
-                Send = {IN_TIME};
+                flag += {SENT};
                 SPIKED
             }}"""
         if rest:
@@ -351,6 +359,11 @@ def _surrogate(model: LIF | SeedLIF, dt: float, surrogate: Surrogate) -> NeuronC
     code.backwards += f"""
             if ({IN_TIME}) {{
                 const scalar next = Tape[{NEXT}];
-                BackSpike = {spiked.replace("away", "next")} ? 2 : ((fabs(next) < Width) ? 1 : 0);
+                if ({spiked.replace("away", "next")}) {{
+                    flag = {EVENT + LEARNS};
+                }}
+                else if (fabs(next) < Width) {{
+                    flag = {EVENT};
+                }}
             }}"""
     return code

@@ -1,8 +1,8 @@
 """A batch through a network in GeNN, forwards and back; see `engines.cpu.passes.Passes`.
 
-Examples run one after another, or side by side where the backend can, and all of them forwards
-before the first goes back: the loss and the spike-count regularisation are those of the batch. The
-readouts, the loss and the optimiser step are the CPU engine's.
+Examples run one after another, or side by side where the backend can; while one goes forwards the
+one before goes back, all with the same weights, so that a batch has the gradient it has on the
+CPU engine. The readouts, the loss and the optimiser step are the CPU engine's.
 """
 
 import numpy as np
@@ -15,7 +15,9 @@ from mlgenn_delays.engines.cpu.readout import cross_entropy, loss_drive, read_ou
 from mlgenn_delays.engines.cpu.rows import correlate, reach_of, show_input
 from mlgenn_delays.engines.cpu.series import Frame, Series, make_frame, make_series
 from mlgenn_delays.engines.genn.checks import check_network
-from mlgenn_delays.engines.genn.running import Running, Target
+from mlgenn_delays.engines.genn.compiler import Target
+from mlgenn_delays.engines.genn.neuron_code import NO_SPIKE
+from mlgenn_delays.engines.genn.running import Running
 from mlgenn_delays.learning import EventProp
 from mlgenn_delays.network import CurrentInput, SeedLIF
 
@@ -42,6 +44,9 @@ class GeNNPasses:
         self._stale, self._width = True, 0.0
         self._logits = self._loss = np.zeros(0, np.float32)
         self._counts = np.zeros((0, 0), np.int64)
+        self._went_back = False
+        self._first = self._final = np.zeros((0, 0), np.int64)
+        self._empty = 0
         self._frame: Frame
         self._series: Series
         self._input = core.network.input().name
@@ -97,31 +102,46 @@ class GeNNPasses:
             rows[len(batch) :] = 0.0
             running.push_array(self._input, "Value")
             return
-        room = running.room(self._input, "Time", max(1, len(batch.time)))
-        room[: len(batch.time)] = batch.time
+        counts = np.diff(batch.start, axis=1)
+        total, lists = int(counts.sum()), counts.size
+        # Every channel's spikes stand between two NO_SPIKE; the last list, an empty one, is for
+        # examples that only fill up those side by side.
+        room = running.room(self._input, "Time", total + lists + 2)
+        room[: total + lists + 2] = NO_SPIKE
+        place = np.arange(total) + np.repeat(np.arange(lists), counts.ravel()) + 1
+        spikes = [batch.time[own[0] : own[-1]] for own in batch.start]
+        room[place] = np.concatenate(spikes)
         running.push_array(self._input, "Time")
+        ends = np.cumsum(counts.ravel()) + np.arange(lists) + 1
+        late = (room[ends - 1] == batch.n_steps - 1).astype(np.int64)
+        self._first = (ends - counts.ravel()).reshape(counts.shape)
+        self._final = (ends - 1 - late).reshape(counts.shape)
+        self._empty = total + lists + 1
 
-    def _begin(self, running: Running, batch: Batch, gains: np.ndarray, low: int) -> None:
-        """Say which examples run next, from `low` on."""
-        side = self.target.batch_size
-        here = slice(low, min(low + side, len(batch)))
+    def _side(self, batch: Batch, low: int) -> slice:
+        """Return the examples that run side by side from `low` on."""
+        return slice(low, min(low + self.target.batch_size, len(batch)))
+
+    def _point(
+        self, running: Running, batch: Batch, gains: np.ndarray, low: int | None, *, back: bool
+    ) -> None:
+        """Say which examples go forwards, or back, next: those from `low` on."""
+        if low is None:
+            return
+        side, here = self.target.batch_size, self._side(batch, low)
         many = here.stop - low
         if not isinstance(batch, CurrentBatch):
-            for variable, bounds in (
-                ("Next", batch.start[here, :-1]), ("Last", batch.start[here, 1:]),
-            ):  # fmt: skip
-                view = running.variable(self._input, variable).reshape(side, -1)
-                view[:many], view[many:] = bounds, 0
-            running.push(self._input, "Next", "Last")
+            variable, places = ("Prev", self._final) if back else ("Next", self._first)
+            view = running.variable(self._input, variable).reshape(side, -1)
+            view[:many], view[many:] = places[here], self._empty
+            running.push(self._input, variable)
+        variable = "GainBack" if back else "Gain"
         for name in self.core.layout.spiking:
-            if not running.has(name, "Gain"):
-                continue
-            own = self._own(name)
-            for variable in ("Gain", "GainBack"):
+            if running.has(name, variable):
                 view = running.variable(name, variable).reshape(side, -1)
                 view[:] = 1.0
-                view[:many] = gains[here if len(gains) > 1 else slice(0, 1), own]
-            running.push(name, "Gain", "GainBack")
+                view[:many] = gains[here if len(gains) > 1 else slice(0, 1), self._own(name)]
+                running.push(name, variable)
 
     def _own(self, name: str) -> slice:
         """Return a population's part of an array over all neurons."""
@@ -129,7 +149,7 @@ class GeNNPasses:
         p = self.core.layout.names.index(name)
         return slice(first[p], first[p + 1])
 
-    # Forwards
+    # Forwards and back
 
     def forward(self, batch: Batch, gains: np.ndarray, *, width: float | None) -> Outcome:
         """Run a batch; see `engines.cpu.passes.Passes`."""
@@ -137,42 +157,70 @@ class GeNNPasses:
         self._renew(running, width or 0.0)
         self._show(running, batch)
         self._counts = np.zeros((size, int(self.core.plan.first[-1])), np.int64)
-        for low in range(0, size, self.target.batch_size):
-            self._begin(running, batch, gains, low)
-            running.go(forward=True, slot=low)
-            for name in self.core.layout.spiking:
-                many = min(self.target.batch_size, size - low)
-                self._counts[low : low + many, self._own(name)] = running.pull(name, "Count")[:many]
-        running.pull_array(self._output, "Voltage")
-        voltage = self._rows(batch, self._output, "Voltage")
-        classes = voltage.shape[2]
-        self._logits = np.empty((size, classes), np.float32)
+        self._logits = np.empty((size, self.core.network.output().n), np.float32)
         self._loss = np.empty(size, np.float32)
-
-        def answer(low: int, high: int) -> None:
-            for b in range(low, high):
-                own = np.ascontiguousarray(voltage[b].T)
-                read_out(self.core.plan.readout, own, self._logits[b])
-                self._loss[b] = cross_entropy(self._logits[b], batch.labels[b])
-
-        self.core.spread(size, answer)
+        # What the spike counts of the whole batch pull at must be known before any way back.
+        self._went_back = width is not None and self.core.rule.spike_count.strength == 0
+        if self._went_back:
+            running.clear_gradients(self.core.network)
+            self._put_pull(running, np.zeros(self._counts.shape[1], np.float32))
+        before = None
+        for low in range(0, size, self.target.batch_size):
+            self._go(running, batch, gains, low, before)
+            self._answer(running, batch, self._side(batch, low))
+            before = low if self._went_back else None
+        if self._went_back:
+            self._go(running, batch, gains, None, before)
         return Outcome(self._logits, self._loss, self._counts)
 
-    # Back
+    def _go(
+        self, running: Running, batch: Batch, gains: np.ndarray, low: int | None, back: int | None
+    ) -> None:
+        """Let the examples from `low` on go forwards and those from `back` on go back."""
+        self._point(running, batch, gains, low, back=False)
+        self._point(running, batch, gains, back, back=True)
+        running.go(low, back)
+        if low is not None:
+            here = self._side(batch, low)
+            for name in self.core.layout.spiking:
+                counts = running.pull(name, "Count")[: here.stop - low]
+                self._counts[here, self._own(name)] = counts
+
+    def _answer(self, running: Running, batch: Batch, here: slice) -> None:
+        """Read out the examples that went forwards, and bring dL/dV for their way back."""
+        running.pull_array(self._output, "Voltage")
+        voltage = self._rows(batch, self._output, "Voltage")
+        drive = self._rows(batch, self._output, "Drive")
+        drive[here.stop : here.start + self.target.batch_size] = 0.0
+        readout = self.core.plan.readout
+
+        def task(low: int, high: int) -> None:
+            for b in range(here.start + low, here.start + high):
+                own = np.ascontiguousarray(voltage[b].T)
+                by_voltage = np.empty_like(own)
+                read_out(readout, own, self._logits[b])
+                self._loss[b] = cross_entropy(self._logits[b], batch.labels[b])
+                loss_drive(readout, own, self._logits[b], batch.labels[b], by_voltage)
+                drive[b] = by_voltage.T
+
+        self.core.spread(here.stop - here.start, task)
+        running.push_array(self._output, "Drive")
+
+    def _put_pull(self, running: Running, pull: np.ndarray) -> None:
+        """Bring what the spike-count regularisation adds at each spike, (N,)."""
+        for name in self.core.layout.spiking:
+            running.variable(name, "Pull")[:] = pull[self._own(name)]
+            running.push(name, "Pull")
 
     def backward(self, batch: Batch, gains: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the gradients of the batch just run; see `engines.cpu.passes.Passes`."""
         running, core = self._running, self.core
         assert running is not None
-        self._bring_drive(running, batch)
-        pull = core.pull(self._counts)
-        for name in core.layout.spiking:
-            running.variable(name, "Pull")[:] = pull[self._own(name)]
-            running.push(name, "Pull")
-        running.clear_gradients(core.network)
-        for low in range(0, len(batch), self.target.batch_size):
-            self._begin(running, batch, gains, low)
-            running.go(forward=False, slot=low)
+        if not self._went_back:
+            running.clear_gradients(core.network)
+            self._put_pull(running, core.pull(self._counts))
+            for low in range(0, len(batch), self.target.batch_size):
+                self._go(running, batch, gains, None, low)
         running.reduce()
         by_weight = np.zeros(len(core.parameters.weight), np.float32)
         by_delay = np.zeros_like(by_weight)
@@ -186,23 +234,6 @@ class GeNNPasses:
         if self._keeps:
             self._keep(running, batch)
         return by_weight, by_delay
-
-    def _bring_drive(self, running: Running, batch: Batch) -> None:
-        """Bring dL/dV of the output."""
-        voltage = self._rows(batch, self._output, "Voltage")
-        drive = self._rows(batch, self._output, "Drive")
-        drive[len(batch) :] = 0.0
-
-        def task(low: int, high: int) -> None:
-            for b in range(low, high):
-                own = np.ascontiguousarray(voltage[b].T)
-                by_voltage = np.empty_like(own)
-                read = self.core.plan.readout
-                loss_drive(read, own, self._logits[b], batch.labels[b], by_voltage)
-                drive[b] = by_voltage.T
-
-        self.core.spread(len(batch), task)
-        running.push_array(self._output, "Drive")
 
     def keep_statistics(self, size: int) -> None:
         """Do nothing: there is no normalisation."""

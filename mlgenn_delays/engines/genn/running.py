@@ -1,13 +1,12 @@
 """A network while it runs in GeNN: arrays put there and taken back, and ways through a trial."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from mlgenn_delays.engines.cpu.parameters import Parameters
 from mlgenn_delays.engines.genn.build import build, code_folder
-from mlgenn_delays.engines.genn.compiler import DYNAMIC, CompileState, compiler_of
+from mlgenn_delays.engines.genn.compiler import DYNAMIC, CompileState, Target, compiler_of
 from mlgenn_delays.engines.genn.gaussian import norm_and_mean
 from mlgenn_delays.engines.genn.translate import identifiers, is_dense, translate
 from mlgenn_delays.errors import InputError
@@ -18,19 +17,6 @@ from mlgenn_delays.network import Network, Projection
 # unless a projection would take more places than this; then twice as long as they are.
 _PLACES = 2**22
 _LARGEST = 2**31 - 1  # index into an array, an int in GeNN's code
-
-
-@dataclass(frozen=True)
-class Target:
-    """Where GeNN runs.
-
-    Attributes:
-        backend: ``"single_threaded_cpu"`` or ``"cuda"``.
-        batch_size: Examples side by side.
-    """
-
-    backend: str
-    batch_size: int
 
 
 class Running:
@@ -70,6 +56,7 @@ class Running:
         self._dense = {name: name not in self.stride for name in network.projections}
         self._places: dict[str, np.ndarray] = {}
         self._room: dict[tuple[str, str], int] = {}
+        self._set: dict[str, int] = {}
         self.steps = 0
         self.put_structure(network)
 
@@ -236,18 +223,23 @@ class Running:
 
     # Running
 
-    def go(self, *, forward: bool, slot: int) -> None:
-        """Run a trial of every example side by side, one way.
+    def go(self, forward: int | None, back: int | None) -> None:
+        """Run trials of the examples side by side, one way or both at once.
 
         Arguments:
-            forward: Whether forwards, or back.
-            slot: Where on the tapes the first example lies.
+            forward: Where on the tapes the first example that goes forwards lies; None for none.
+            back: Likewise of those that go back.
         """
-        values = dict(zip(DYNAMIC, (forward, not forward, self.steps, slot), strict=True))
-        for group in self._populations.values():
-            for key, value in values.items():
-                group.set_dynamic_param_value(key, int(value))
-        self._model.custom_update("ResetForward" if forward else "ResetBackward")
+        ways = forward is not None, back is not None
+        values = dict(zip(DYNAMIC, (*ways, self.steps, forward or 0, back or 0), strict=True))
+        for key, value in values.items():
+            if self._set.get(key) != value:
+                self._set[key] = value
+                for group in self._populations.values():
+                    group.set_dynamic_param_value(key, int(value))
+        for way, update in zip(ways, ("ResetForward", "ResetBackward"), strict=True):
+            if way:
+                self._model.custom_update(update)
         self._model.timestep = 0
         step = self._model._runtime.step_time
         for _ in range(self.steps):

@@ -16,6 +16,7 @@ GeNN subtracts it as it is written. K is that of
 from dataclasses import dataclass, field
 
 from mlgenn_delays.engines.cpu.taps import FAR
+from mlgenn_delays.engines.genn.neuron_code import LEARNS
 from mlgenn_delays.learning import EventProp, Gaussian, Rule
 from mlgenn_delays.network import CurrentInput, Network, Projection
 
@@ -73,7 +74,7 @@ def synapse_code(network: Network, projection: Projection, rule: Rule) -> Synaps
     learn = f"\n        Gradient += reached{share};"
     if learns_delay:
         learn += f"\n        DelayGradient += slope{share};"
-    spiked = "BackSpike_pre == 2" if feedback and not eventprop else None
+    spiked = f"Flag_pre & {LEARNS}" if feedback and not eventprop else None
     code.backwards += f"\n        if ({spiked}) {{{learn}\n        }}" if spiked else learn
     return code
 

@@ -1,0 +1,193 @@
+"""Cost of the engine `genn` over plain mlGeNN on GeNN's single-threaded CPU backend.
+
+    python benchmarks/genn_cost.py batch        ms an example: mlGeNN, ours, by density
+    python benchmarks/genn_cost.py rewiring     share of an epoch that rewiring takes
+
+The network is 700-256-20, trials are 1,000 steps of 1 ms with 8,000 input spikes, delays of up to
+64 steps are learned by EventProp in batches of 32. mlGeNN runs one example a batch there, with
+an optimiser step each, and needs ``optimize_code=True`` to be compared at all.
+"""
+
+import argparse
+import contextlib
+import os
+import tempfile
+import time
+
+import numpy as np
+
+from mlgenn_delays.data.types import SpikeData
+from mlgenn_delays.engines.base import compile_network
+from mlgenn_delays.learning import Adam, EventProp
+from mlgenn_delays.network import LIF, Exponential, LeakyIntegrator, Network, Normal, Uniform
+from mlgenn_delays.network import SpikeInput as Channels
+from mlgenn_delays.rewiring import RigL
+
+SIZES, STEPS, SPIKES, LONGEST, BATCH = (700, 256, 20), 1000, 8000, 64.0, 32
+RULE = EventProp(weights=Adam(1e-3), delays=Adam(0.1))
+
+
+def network(density: float) -> Network:
+    """Return the network."""
+    net = Network(seed=0)
+    net.add("input", Channels(SIZES[0]))
+    net.add("hidden", LIF(SIZES[1]))
+    net.add("output", LeakyIntegrator(SIZES[2], readout="expweighted"))
+    for source, target, mean, sd in (("input", "hidden", 0.03, 0.01), ("hidden", "output", 0, 0.1)):
+        share = density if source == "input" else 1.0
+        net.connect(
+            source, target, Exponential(5.0), weight=Normal(mean / share, sd / share**0.5),
+            delay=Uniform(0.0, LONGEST), max_delay=LONGEST, density=share,
+        )  # fmt: skip
+    return net
+
+
+def examples(n: int) -> SpikeData:
+    """Return n random examples."""
+    rng = np.random.default_rng(0)
+    events = []
+    for _ in range(n):
+        raster = np.unique(rng.integers(0, SIZES[0] * STEPS, SPIKES))
+        events.append((raster % SIZES[0], raster // SIZES[0]))
+    labels = rng.integers(0, SIZES[2], n)
+    return SpikeData.from_events(
+        events, labels, n_channels=SIZES[0], n_steps=STEPS, dt=1.0,
+        label_names=tuple(str(k) for k in range(SIZES[2])),
+    )  # fmt: skip
+
+
+def ours(net: Network, data: SpikeData, rounds: int) -> tuple[float, float]:
+    """Return seconds an example (the least of some rounds) and mean spikes a hidden neuron."""
+    compiled = compile_network(net, RULE, total_steps=100, engine="genn")
+    batch = data.batch(np.arange(BATCH))
+    compiled.train_epoch([batch], epoch=0)
+    seconds = []
+    for _ in range(rounds):
+        began = time.perf_counter()
+        result = compiled.train_epoch([batch], epoch=0)
+        seconds.append((time.perf_counter() - began) / BATCH)
+    return min(seconds), result.spikes["hidden"]
+
+
+def plain(net: Network, data: SpikeData, rounds: int) -> float:
+    """Return seconds an example of mlGeNN's own compiler, at the least of some rounds."""
+    from ml_genn import Connection, Population
+    from ml_genn import Network as GeNNNetwork
+    from ml_genn.compilers import EventPropCompiler
+    from ml_genn.compilers.event_prop_compiler import default_params
+    from ml_genn.connectivity import Dense
+    from ml_genn.neurons import LeakyIntegrate, LeakyIntegrateFire, SpikeInput
+    from ml_genn.optimisers import Adam as GeNNAdam
+    from ml_genn.synapses import Exponential as GeNNExponential
+    from ml_genn.utils.data import preprocess_spikes
+
+    from mlgenn_delays.engines.genn.translate import GivenSparse
+
+    out = GeNNNetwork(default_params)
+    with out:
+        populations = {
+            "input": Population(SpikeInput(max_spikes=SPIKES), SIZES[0], name="input"),
+            "hidden": Population(LeakyIntegrateFire(tau_mem=20.0), SIZES[1], name="hidden"),
+            "output": Population(
+                LeakyIntegrate(tau_mem=20.0, readout="avg_var_exp_weight"), SIZES[2], name="output"
+            ),
+        }
+        connections = []
+        for k, p in enumerate(net.projections.values()):
+            delay, shape = np.floor(p.delay + 0.5), (len(p.indptr) - 1, populations[p.target].shape)
+            dense = p.n_synapses == shape[0] * shape[1][0]
+            size = (shape[0], shape[1][0])
+            connectivity = (
+                Dense(p.weight.reshape(size), delay.reshape(size))
+                if dense
+                else GivenSparse(p.pre(), p.post, p.weight, delay)
+            )
+            connections.append(
+                Connection(
+                    populations[p.source], populations[p.target], connectivity,
+                    GeNNExponential(5.0), name=f"c{k}", max_delay_steps=int(LONGEST),
+                )
+            )  # fmt: skip
+    compiler = EventPropCompiler(
+        example_timesteps=STEPS, losses="sparse_categorical_crossentropy",
+        optimiser=GeNNAdam(1e-3), delay_optimiser=GeNNAdam(0.1), delay_learn_conns=connections,
+        max_spikes=256, batch_size=1, backend="single_threaded_cpu", optimize_code=True,
+    )  # fmt: skip
+    batch = data.batch(np.arange(BATCH))
+    spikes = []
+    for b in range(BATCH):
+        start = batch.start[b]
+        channels = np.repeat(np.arange(SIZES[0]), np.diff(start))
+        times = batch.time[start[0] : start[-1]].astype(float)
+        spikes.append(preprocess_spikes(times, channels, SIZES[0]))
+    labels = list(batch.labels)
+    x, y = {populations["input"]: spikes}, {populations["output"]: labels}
+    seconds = []
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder), _quiet():
+        compiled = compiler.compile(out, "plain")
+        with compiled:
+            compiled.train(x, y, num_epochs=1, shuffle=False, callbacks=[])
+            for _ in range(rounds):
+                began = time.perf_counter()
+                compiled.train(x, y, num_epochs=1, shuffle=False, callbacks=[])
+                seconds.append((time.perf_counter() - began) / BATCH)
+    return min(seconds)
+
+
+@contextlib.contextmanager
+def _quiet():
+    """Keep what GeNN prints away."""
+    kept = os.dup(1)
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 1)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(null)
+        os.close(kept)
+
+
+def cost_of_batch(rounds: int) -> None:
+    """Print ms an example of both, dense and sparse."""
+    data = examples(BATCH)
+    print("density  mlGeNN [ms]  genn [ms]  ratio  hidden spikes")
+    for density in (1.0, 0.1):
+        net = network(density)
+        upstream = plain(net, data, rounds)
+        own, spikes = ours(net, data, rounds)
+        print(
+            f"{density:7.2f}  {1e3 * upstream:11.1f}  {1e3 * own:9.1f}  {own / upstream:5.2f}  "
+            f"{spikes:.1f}"
+        )
+
+
+def cost_of_rewiring(rounds: int) -> None:
+    """Print the share of an epoch of 256 examples that rewiring after it takes, density 0.1."""
+    data = examples(256)
+    parts = [data.batch(np.arange(k, k + BATCH)) for k in range(0, 256, BATCH)]
+    seconds = {}
+    for name, rewiring in (("none", None), ("RigL", RigL(every=0)), ("SET", None)):
+        if name == "SET":
+            from mlgenn_delays.rewiring import SET
+
+            rewiring = SET(every=0)
+        compiled = compile_network(
+            network(0.1), RULE, rewiring=rewiring, total_steps=1000, engine="genn"
+        )
+        compiled.train_epoch(parts[:1], epoch=0)
+        found = []
+        for k in range(rounds):
+            began = time.perf_counter()
+            compiled.train_epoch(parts, epoch=k)
+            found.append(time.perf_counter() - began)
+        seconds[name] = min(found)
+        print(f"{name:5} {seconds[name]:.2f} s an epoch, {seconds[name] / seconds['none']:.3f}")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("what", choices=["batch", "rewiring"])
+    parser.add_argument("--rounds", type=int, default=3)
+    asked = parser.parse_args()
+    {"batch": cost_of_batch, "rewiring": cost_of_rewiring}[asked.what](asked.rounds)
