@@ -205,6 +205,7 @@ def compile_network(
     threads: int | None = None,
     backend: str = "single_threaded_cpu",
     batch_size: int = 1,
+    communicator: str | None = None,
     learns: bool = True,
 ) -> CompiledNetwork:
     """Make a network ready to run on an engine.
@@ -219,7 +220,8 @@ def compile_network(
         threads: Threads, all cores if None; results do not depend on it. GeNN's CPU backend runs
             on one whatever this is.
         backend: Of GeNN, ``"single_threaded_cpu"`` or ``"cuda"``.
-        batch_size: Examples that run side by side on CUDA, where a batch has more of them in turn.
+        batch_size: Examples that CUDA runs side by side; those of a larger batch run in turn.
+        communicator: Of GeNN, ``"mpi"`` to share every batch among the ranks of an MPI program.
         learns: Whether it will learn; False lets GeNN run a network with normalisation, folded.
 
     Raises:
@@ -233,10 +235,15 @@ def compile_network(
     from mlgenn_delays.engines.cpu.passes import cpu_passes
 
     make: Callable[..., Any] = cpu_passes
+    if communicator is not None and engine != "genn":
+        raise InputError(
+            f"a communicator must be with the engine 'genn', got {communicator!r} with "
+            f"{engine!r}; the CPU engine takes threads"
+        )
     if engine == "genn":
         from mlgenn_delays.engines.genn import genn_passes
 
-        make = genn_passes(backend, batch_size)
+        make = genn_passes(backend, batch_size, communicator)
         network = network if learns else network.folded()
     return Compiled(
         network, rule, make, rewiring=rewiring, total_steps=total_steps, seed=seed, threads=threads

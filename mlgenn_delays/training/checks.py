@@ -1,10 +1,62 @@
 """Whether data fit a network, and a training the run that it resumes."""
 
+from types import NoneType
+from typing import get_args
+
 from mlgenn_delays.data.augment import Augment, check_kind
 from mlgenn_delays.data.types import CurrentData, Data
-from mlgenn_delays.errors import InputError
+from mlgenn_delays.engines.base import ENGINES
+from mlgenn_delays.errors import InputError, nearest
+from mlgenn_delays.learning import Rule
 from mlgenn_delays.network import CurrentInput, Network
+from mlgenn_delays.rewiring import Rewiring
 from mlgenn_delays.training.checkpoint import Setting
+from mlgenn_delays.training.run import RunDirectory
+
+BACKEND = "single_threaded_cpu"  # of GeNN, where none is asked for
+
+
+def check_arguments(
+    network: object, rule: object, rewiring: object, augment: object, run: object
+) -> None:
+    """Refuse arguments of another kind, and networks without one input and one output.
+
+    Raises:
+        InputError: As said.
+    """
+    for name, value, kind in (
+        ("network", network, Network),
+        ("rule", rule, Rule),
+        ("rewiring", rewiring, Rewiring | None),
+        ("augment", augment, Augment | None),
+        ("run", run, RunDirectory | None),
+    ):
+        if not isinstance(value, kind):
+            kinds = get_args(kind) or (kind,)
+            wanted = " or ".join("None" if k is NoneType else k.__name__ for k in kinds)
+            raise InputError(f"Trainer must have {name} of type {wanted}, got {value!r}")
+    assert isinstance(network, Network)
+    network.input()
+    network.output()
+
+
+def check_engine(engine: object, backend: object, communicator: object) -> None:
+    """Refuse an engine that is not there, and what only GeNN has with another one.
+
+    Raises:
+        InputError: As said.
+    """
+    if engine not in ENGINES:
+        hint = nearest(engine, ENGINES) if isinstance(engine, str) else ""
+        raise InputError(
+            f"Trainer must have engine one of {', '.join(ENGINES)}, got {engine!r}{hint}"
+        )
+    for name, value, usual in (("backend", backend, BACKEND), ("communicator", communicator, None)):
+        if value != usual and engine != "genn":
+            raise InputError(
+                f"Trainer must have engine 'genn' with {name} {value!r}, got {engine!r}; "
+                f"set engine='genn', or leave {name} out"
+            )
 
 
 def check_data(network: Network, what: str, data: Data) -> None:

@@ -105,6 +105,15 @@ class History:
         return f"History({len(self.rows)} epochs, best {self.best_epoch}: {shown})"
 
 
+def nothing_left(history: History) -> str:
+    """Return the words for a training that is resumed after its end."""
+    why = "stopped early" if history.stopped_early else "finished"
+    return (
+        f"nothing to do: the training {why} after {len(history)} epochs, "
+        f"the best of them epoch {history.best_epoch}"
+    )
+
+
 _SHOWN = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
 
 

@@ -3,35 +3,33 @@
 import math
 import zlib
 from contextlib import ExitStack
+from dataclasses import replace
 from time import perf_counter
-from types import NoneType
-from typing import get_args
+from typing import Any
 
 from mlgenn_delays.data.augment import Augment
 from mlgenn_delays.data.batching import epoch_batches
 from mlgenn_delays.data.checks import check_number
 from mlgenn_delays.data.types import Data
-from mlgenn_delays.engines.base import (
-    ENGINES,
-    CompiledNetwork,
-    EpochResult,
-    Evaluation,
-    compile_network,
-)
-from mlgenn_delays.errors import DivergedError, InputError, nearest
-from mlgenn_delays.learning import Rule
+from mlgenn_delays.engines.base import CompiledNetwork, EpochResult, Evaluation, compile_network
+from mlgenn_delays.errors import DivergedError, InputError
+from mlgenn_delays.learning import Rule, SurrogateBPTT, Triangle
 from mlgenn_delays.network import Network
 from mlgenn_delays.network.storage import to_bytes
 from mlgenn_delays.rewiring import Rewiring
 from mlgenn_delays.training.checkpoint import Checkpoint, Setting
 from mlgenn_delays.training.checks import (
+    BACKEND,
+    check_arguments,
     check_augment,
     check_data,
+    check_engine,
     check_settings,
     check_splits,
 )
-from mlgenn_delays.training.history import History, Row, make_row
+from mlgenn_delays.training.history import History, Row, make_row, nothing_left
 from mlgenn_delays.training.progress import Progress, check_kind, make_progress
+from mlgenn_delays.training.ranks import Ranks
 from mlgenn_delays.training.run import RunDirectory
 
 # A mean loss so many times that of guessing (the logarithm of the number of classes) has exploded.
@@ -52,7 +50,10 @@ class Trainer:
         batch_size: Examples a batch, at least 1.
         seed: Seed of shuffling, augmentation, dropout and rewiring, at least 0.
         threads: Threads, all cores if None; results do not depend on it.
-        engine: Name of an engine.
+        engine: ``"cpu"`` or ``"genn"``.
+        backend: Of GeNN, ``"single_threaded_cpu"`` or ``"cuda"``.
+        communicator: ``"mpi"`` where GeNN trains in several processes, each of which makes the
+            same trainer and calls the same methods; None for one.
         augment: Random changes to the training examples, or None.
         patience: Stop after so many epochs without a better best one, or None for never.
         run: Where to keep metrics and checkpoints, or None to keep all in memory.
@@ -60,6 +61,7 @@ class Trainer:
 
     Attributes:
         history: The `History` of the last `fit`, also after one that failed.
+        leads: Whether this process writes the run and shows progress: rank 0, or the only one.
 
     Raises:
         InputError: An argument is off; the text names it.
@@ -76,12 +78,15 @@ class Trainer:
         seed: int = 0,
         threads: int | None = None,
         engine: str = "cpu",
+        backend: str = BACKEND,
+        communicator: str | None = None,
         augment: Augment | None = None,
         patience: int | None = None,
         run: RunDirectory | None = None,
         progress: str = "auto",
     ) -> None:
-        _check_types(network, rule, rewiring, engine, augment, run)
+        check_arguments(network, rule, rewiring, augment, run)
+        check_engine(engine, backend, communicator)
         check_number("epochs", epochs, 1, integer=True)
         check_number("batch_size", batch_size, 1, integer=True)
         check_number("seed", seed, 0, integer=True)
@@ -96,15 +101,20 @@ class Trainer:
         self.seed = int(seed)
         self.threads = threads
         self.engine = engine
+        self.backend = backend
+        self.communicator = communicator
         self.augment = augment
         self.patience = None if patience is None else int(patience)
         self.run = run
         self.progress = progress
         self.history = History()
+        self._ranks = Ranks(communicator)
+        self.leads = self._ranks.leads
         self._start = network.copy()
         self._last = self._start
         self._network = self._start
-        self._compiled: CompiledNetwork | None = None
+        self._compiled: CompiledNetwork | None = None  # what learns
+        self._answering: CompiledNetwork | None = None  # what only answers
 
     @property
     def network(self) -> Network:
@@ -117,6 +127,8 @@ class Trainer:
     def check(self, train: Data, validation: Data | None = None) -> None:
         """Refuse what `fit` would refuse of these data, before anything is written.
 
+        Of several processes none returns before all have checked.
+
         Arguments:
             train: As of `fit`.
             validation: As of `fit`.
@@ -127,6 +139,7 @@ class Trainer:
         """
         self._check_data(train, validation)
         self._compile(self.epochs * self._batches(train))
+        self._ranks.wait()
 
     def fit(self, train: Data, validation: Data | None = None, *, resume: bool = False) -> History:
         """Train from the start, or go on with a run.
@@ -135,7 +148,7 @@ class Trainer:
             train: What is learned.
             validation: What chooses the best epoch and stops early; None if nothing shall.
             resume: Go on after the last finished epoch of the run, if it has any. All that
-                matters must be as it was; threads and progress may differ.
+                matters must be as it was; engine, backend, threads and progress may differ.
 
         Returns:
             The metrics of all epochs, those before resuming included.
@@ -155,15 +168,17 @@ class Trainer:
         with ExitStack() as stack:
             checkpoint = None
             if self.run is not None:
-                stack.enter_context(self.run.lock())
-                checkpoint = _open_checkpoint(self.run, resume)
-            progress = make_progress(self.progress, self.epochs, batches, sizes)
+                if self.leads:
+                    stack.enter_context(self.run.lock())
+                checkpoint = _open_checkpoint(self.run, resume, self.leads)
+            kind = self.progress if self.leads else "none"
+            progress = make_progress(kind, self.epochs, batches, sizes)
             stack.enter_context(progress)
             if checkpoint is not None:
                 check_settings(checkpoint.settings, settings)
             self._begin(checkpoint, self.epochs * batches)
             if self._finished():
-                progress.message(_nothing_left(self.history))
+                progress.message(nothing_left(self.history))
             while not self._finished():
                 self._epoch(train, validation, settings, progress)
         return self.history
@@ -177,10 +192,11 @@ class Trainer:
             InputError: The data do not fit the network.
         """
         check_data(self._start, "data", data)
-        if self._compiled is None:
-            self._compiled = self._compile(1)
-        self._compiled.push(self._network)
-        return self._answer(self._compiled, data)
+        compiled = self._compiled or self._answering
+        if compiled is None:
+            compiled = self._answering = self._compile(1, learns=False)
+        compiled.push(_as_taken(compiled, self._network))
+        return self._answer(compiled, data)
 
     def _check_data(self, train: Data, validation: Data | None) -> None:
         """Refuse data that do not fit the network and the settings."""
@@ -193,16 +209,24 @@ class Trainer:
         """Return the number of batches of an epoch."""
         return math.ceil(len(train) / self.batch_size)
 
-    def _compile(self, total_steps: int) -> CompiledNetwork:
+    def _compile(self, total_steps: int, *, learns: bool = True) -> CompiledNetwork:
         """Return the starting network, compiled."""
+        rule = self.rule if learns or self.engine == "cpu" else _without_atan(self.rule)
+        ranks: dict[str, Any] = {}
+        if self.communicator is not None:
+            ranks["communicator"] = self.communicator
         return compile_network(
             self._start.copy(),
-            self.rule,
-            rewiring=self.rewiring,
+            rule,
+            rewiring=self.rewiring if learns else None,
             total_steps=total_steps,
             seed=self.seed,
             engine=self.engine,
             threads=self.threads,
+            backend=self.backend,
+            batch_size=self.batch_size,
+            learns=learns,
+            **ranks,
         )
 
     def _settings(self, train: Data, validation: Data | None) -> dict[str, Setting]:
@@ -212,7 +236,6 @@ class Trainer:
             "batch_size": self.batch_size,
             "seed": self.seed,
             "patience": self.patience,
-            "engine": self.engine,
             "rule": repr(self.rule),
             "rewiring": None if self.rewiring is None else repr(self.rewiring),
             "augment": None if self.augment is None else repr(self.augment),
@@ -233,11 +256,14 @@ class Trainer:
             assert self.run is not None
             compiled.load_state(checkpoint.state)
             last = compiled.pull().copy()
-            self.run.write_derived(checkpoint, to_bytes(last))
+            if self.leads:
+                self.run.write_derived(checkpoint, to_bytes(last))
+            self._ranks.wait()  # for the file of the best network
             self.history = checkpoint.history
             self._last = last
             self._network = Network.load(self.run.network_path("best"))
-        self._compiled = compiled
+        self._compiled, self._answering = compiled, None
+        self._ranks.wait()  # no epoch is committed before all have read the last
 
     def _finished(self) -> bool:
         """Return whether no epoch is left, noting an early stop."""
@@ -304,7 +330,7 @@ class Trainer:
         self._last = last
         if better:
             self._network = last
-        if self.run is not None:
+        if self.run is not None and self.leads:
             best = to_bytes(self._network)
             checkpoint = Checkpoint(settings, self.history, compiled.state(), best)
             self.run.commit(checkpoint, best if better else to_bytes(last))
@@ -345,46 +371,28 @@ class Trainer:
         )
 
 
-def _nothing_left(history: History) -> str:
-    """Return the words for a training that is resumed after its end."""
-    why = "stopped early" if history.stopped_early else "finished"
-    return (
-        f"nothing to do: the training {why} after {len(history)} epochs, "
-        f"the best of them epoch {history.best_epoch}"
-    )
-
-
-def _open_checkpoint(run: RunDirectory, resume: bool) -> Checkpoint | None:
-    """Return the checkpoint to go on from, under the lock of the run."""
+def _open_checkpoint(run: RunDirectory, resume: bool, leads: bool) -> Checkpoint | None:
+    """Return the checkpoint to go on from, where the process leads under the lock of the run."""
     if not resume and run.has_checkpoint:
         raise InputError(
             f"the run {run.path} must have no finished epoch to train from the start; "
             "go on with --resume (resume=True), or choose another folder with --out"
         )
-    run.remove_leftovers()
+    if leads:
+        run.remove_leftovers()
     return run.load_checkpoint()
 
 
-def _check_types(
-    network: object, rule: object, rewiring: object, engine: object, augment: object, run: object
-) -> None:
-    """Refuse arguments of another kind, and networks without one input and one output."""
-    for name, value, kind in (
-        ("network", network, Network),
-        ("rule", rule, Rule),
-        ("rewiring", rewiring, Rewiring | None),
-        ("augment", augment, Augment | None),
-        ("run", run, RunDirectory | None),
-    ):
-        if not isinstance(value, kind):
-            kinds = get_args(kind) or (kind,)
-            wanted = " or ".join("None" if k is NoneType else k.__name__ for k in kinds)
-            raise InputError(f"Trainer must have {name} of type {wanted}, got {value!r}")
-    assert isinstance(network, Network)
-    network.input()
-    network.output()
-    if engine not in ENGINES:
-        hint = nearest(engine, ENGINES) if isinstance(engine, str) else ""
-        raise InputError(
-            f"Trainer must have engine one of {', '.join(ENGINES)}, got {engine!r}{hint}"
-        )
+def _without_atan(rule: Rule) -> Rule:
+    """Return a rule with which a network answers the same, and which GeNN runs."""
+    if isinstance(rule, SurrogateBPTT) and not rule.surrogate.compact:
+        return replace(rule, surrogate=Triangle())
+    return rule
+
+
+def _as_taken(compiled: CompiledNetwork, network: Network) -> Network:
+    """Return a network as a compiled one takes it: with its normalisation folded where that is."""
+    normalised = any(
+        population.normalisation is not None for population in compiled.network.populations.values()
+    )
+    return network if normalised else network.folded()

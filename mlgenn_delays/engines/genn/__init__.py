@@ -5,25 +5,38 @@ from collections.abc import Callable
 from mlgenn_delays.engines.cpu.passes import Core, Passes
 
 
-def genn_passes(backend: str, batch_size: int) -> Callable[[Core, bool, bool], Passes]:
+def genn_passes(
+    backend: str, batch_size: int, communicator: str | None
+) -> Callable[[Core, bool, bool], Passes]:
     """Return what makes GeNN's way through a batch.
 
     Arguments:
         backend: ``"single_threaded_cpu"`` or ``"cuda"``.
-        batch_size: Examples side by side; the CPU backend runs them one by one whatever it is.
+        batch_size: Examples of a batch, which CUDA runs side by side; the CPU backend runs them
+            one by one.
+        communicator: ``"mpi"`` to share every batch among its ranks, or None.
 
     Raises:
-        InputError: GeNN is not installed, or lacks the backend.
+        InputError: GeNN is not installed, or lacks the backend or what the communicator needs.
     """
     from mlgenn_delays.engines.genn.checks import check_backend
 
     check_backend(backend)
+    ranks, device = None, None
+    if communicator is not None:
+        from mlgenn_delays.engines.genn import ranks as shared
+
+        ranks = shared.communicator(communicator)
+        batch_size = -(-batch_size // ranks.num_ranks)
+        device = shared.local_rank(ranks)
 
     def make(core: Core, keeps: bool, rewired: bool) -> Passes:
         from mlgenn_delays.engines.genn.compiler import Target
         from mlgenn_delays.engines.genn.passes import GeNNPasses
 
-        side = batch_size if backend == "cuda" else 1
-        return GeNNPasses(core, keeps=keeps, rewired=rewired, target=Target(backend, side))
+        cuda = backend == "cuda"
+        target = Target(backend, batch_size if cuda else 1, device if cuda else None)
+        passes = GeNNPasses(core, keeps=keeps, rewired=rewired, target=target)
+        return passes if ranks is None else shared.RankedPasses(core, passes, ranks)
 
     return make

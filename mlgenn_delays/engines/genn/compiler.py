@@ -45,10 +45,12 @@ class Target:
     Attributes:
         backend: ``"single_threaded_cpu"`` or ``"cuda"``.
         batch_size: Examples side by side.
+        device: Number of the GPU; None for GeNN's choice.
     """
 
     backend: str
     batch_size: int
+    device: int | None = None
 
 
 class CompileState:
@@ -219,6 +221,12 @@ def compiler_of(
         target: Where it will run.
         preferences: Of GeNN's backend.
     """
+    if target.device is not None:
+        from pygenn.cuda_backend import DeviceSelect
+
+        preferences |= {
+            "device_select_method": DeviceSelect.MANUAL, "manual_device_id": target.device
+        }  # fmt: skip
     kind = EventPropDelayCompiler if isinstance(rule, EventProp) else SurrogateBPTTCompiler
     return kind(
         network, rule, keeps=keeps, batch_size=target.batch_size, backend=target.backend,

@@ -31,6 +31,10 @@ class GeNNPasses:
         rewired: Whether the structure will change.
         target: Where it runs.
 
+    Attributes:
+        counts: (B, N) int64 spikes of the batch just run, for the spike-count regularisation;
+            of the whole batch where others ran a part of it.
+
     Raises:
         InputError: GeNN cannot run this network.
     """
@@ -43,7 +47,7 @@ class GeNNPasses:
         self._running: Running | None = None
         self._stale, self._width = True, 0.0
         self._logits = self._loss = np.zeros(0, np.float32)
-        self._counts = np.zeros((0, 0), np.int64)
+        self.counts = np.zeros((0, 0), np.int64)
         self._went_back = False
         self._first = self._final = np.zeros((0, 0), np.int64)
         self._empty = 0
@@ -128,19 +132,19 @@ class GeNNPasses:
         """Say which examples go forwards, or back, next: those from `low` on."""
         if low is None:
             return
-        side, here = self.target.batch_size, self._side(batch, low)
+        here = self._side(batch, low)
         many = here.stop - low
         if not isinstance(batch, CurrentBatch):
             variable, places = ("Prev", self._final) if back else ("Next", self._first)
-            view = running.variable(self._input, variable).reshape(side, -1)
-            view[:many], view[many:] = places[here], self._empty
+            view = running.variable(self._input, variable)
+            view[:many], view[many:] = places[here, None], self._empty
             running.push(self._input, variable)
         variable = "GainBack" if back else "Gain"
         for name in self.core.layout.spiking:
             if running.has(name, variable):
-                view = running.variable(name, variable).reshape(side, -1)
-                view[:] = 1.0
-                view[:many] = gains[here if len(gains) > 1 else slice(0, 1), self._own(name)]
+                own = gains[here if len(gains) > 1 else slice(0, 1), self._own(name)]
+                view = running.variable(name, variable)
+                view[:many], view[many:] = own[:, None], 1.0
                 running.push(name, variable)
 
     def _own(self, name: str) -> slice:
@@ -156,14 +160,14 @@ class GeNNPasses:
         running, size = self._fit(batch), len(batch)
         self._renew(running, width or 0.0)
         self._show(running, batch)
-        self._counts = np.zeros((size, int(self.core.plan.first[-1])), np.int64)
+        self.counts = np.zeros((size, int(self.core.plan.first[-1])), np.int64)
         self._logits = np.empty((size, self.core.network.output().n), np.float32)
         self._loss = np.empty(size, np.float32)
         # What the spike counts of the whole batch pull at must be known before any way back.
         self._went_back = width is not None and self.core.rule.spike_count.strength == 0
         if self._went_back:
             running.clear_gradients(self.core.network)
-            self._put_pull(running, np.zeros(self._counts.shape[1], np.float32))
+            self._put_pull(running, np.zeros(self.counts.shape[1], np.float32))
         before = None
         for low in range(0, size, self.target.batch_size):
             self._go(running, batch, gains, low, before)
@@ -171,7 +175,7 @@ class GeNNPasses:
             before = low if self._went_back else None
         if self._went_back:
             self._go(running, batch, gains, None, before)
-        return Outcome(self._logits, self._loss, self._counts)
+        return Outcome(self._logits, self._loss, self.counts)
 
     def _go(
         self, running: Running, batch: Batch, gains: np.ndarray, low: int | None, back: int | None
@@ -184,7 +188,7 @@ class GeNNPasses:
             here = self._side(batch, low)
             for name in self.core.layout.spiking:
                 counts = running.pull(name, "Count")[: here.stop - low]
-                self._counts[here, self._own(name)] = counts
+                self.counts[here, self._own(name)] = counts
 
     def _answer(self, running: Running, batch: Batch, here: slice) -> None:
         """Read out the examples that went forwards, and bring dL/dV for their way back."""
@@ -218,7 +222,7 @@ class GeNNPasses:
         assert running is not None
         if not self._went_back:
             running.clear_gradients(core.network)
-            self._put_pull(running, core.pull(self._counts))
+            self._put_pull(running, core.pull(self.counts))
             for low in range(0, len(batch), self.target.batch_size):
                 self._go(running, batch, gains, None, low)
         running.reduce()

@@ -178,9 +178,14 @@ class Running:
         return variable in self._populations[name].vars
 
     def variable(self, name: str, variable: str) -> np.ndarray:
-        """Return the host's view of a population's variable, (batch, n) or (n,)."""
+        """Return the host's view of a population's variable, (batch, slots, n).
+
+        What synapses read of a population has a slot for each step of the delays onto it.
+        """
         view: np.ndarray = self._populations[name].vars[variable].view
-        return view
+        if view.ndim == 2 and self.target.batch_size > 1:
+            return view[:, None]
+        return view.reshape((1,) * (3 - view.ndim) + view.shape)
 
     def push(self, name: str, *variables: str) -> None:
         """Send variables of a population to the device."""
@@ -188,10 +193,9 @@ class Running:
             self._populations[name].vars[variable].push_to_device()
 
     def pull(self, name: str, variable: str) -> np.ndarray:
-        """Return a population's variable, (batch, n)."""
-        own = self._populations[name].vars[variable]
-        own.pull_from_device()
-        return own.view.reshape(self.target.batch_size, -1)
+        """Return a population's variable that synapses do not read, (batch, n)."""
+        self._populations[name].vars[variable].pull_from_device()
+        return self.variable(name, variable)[:, 0]
 
     def arrays(self, name: str) -> dict[str, str]:
         """Return the arrays of a population and their element types."""

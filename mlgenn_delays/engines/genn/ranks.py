@@ -1,0 +1,150 @@
+"""One training on several GPUs: each rank runs its part of every batch.
+
+The ranks are those of mlGeNN's communicator. What they found is summed over them after each way
+through a batch, so that all of them have the whole batch's answers and gradients, make the same
+optimiser step and the same rewiring, and stay equal. Sums over ranks are rounded in another order
+than those of one rank alone.
+"""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from mlgenn_delays.data.types import Batch, CurrentBatch
+from mlgenn_delays.engines.base import Recording
+from mlgenn_delays.engines.cpu.passes import Core, Outcome
+from mlgenn_delays.engines.cpu.workers import chunks
+from mlgenn_delays.engines.genn.passes import GeNNPasses
+from mlgenn_delays.errors import InputError, nearest
+
+COMMUNICATORS = ("mpi",)
+
+
+def communicator(name: str) -> Any:
+    """Return mlGeNN's communicator of a name, with ``rank``, ``num_ranks`` and ``reduce_sum``.
+
+    Raises:
+        InputError: There is none of that name, or what it needs is not installed.
+    """
+    if name not in COMMUNICATORS:
+        raise InputError(
+            f"communicator must be one of {', '.join(COMMUNICATORS)}, got {name!r}"
+            f"{nearest(name, COMMUNICATORS)}"
+        )
+    from mlgenn_delays.engines.genn.checks import available_backends
+
+    available_backends()
+    try:
+        from ml_genn.communicators import MPI
+
+        return MPI()
+    except (ImportError, RuntimeError) as error:
+        raise InputError(
+            f"the communicator 'mpi' must have mpi4py and an MPI library, got {error}; "
+            'pip install "delaysnn[mpi]", and start with mpiexec -n RANKS delaysnn train ...'
+        ) from error
+
+
+def local_rank(ranks: Any) -> int:
+    """Return the number of this rank among those of its machine: which GPU it takes."""
+    from mpi4py import MPI
+
+    own: int = ranks.comm.Split_type(MPI.COMM_TYPE_SHARED).Get_rank()
+    return own
+
+
+def split(batch: Batch, low: int, high: int) -> Batch:
+    """Return examples low..high-1 of a batch."""
+    here = slice(low, high)
+    if isinstance(batch, CurrentBatch):
+        return replace(
+            batch, values=batch.values[here], labels=batch.labels[here], index=batch.index[here]
+        )
+    return replace(
+        batch, start=batch.start[here], labels=batch.labels[here], index=batch.index[here]
+    )
+
+
+class RankedPasses:
+    """An engine's way through a batch, shared by several ranks; see `engines.cpu.passes.Passes`.
+
+    Arguments:
+        core: What it works on.
+        passes: The way of one rank.
+        ranks: mlGeNN's communicator.
+    """
+
+    def __init__(self, core: Core, passes: GeNNPasses, ranks: Any) -> None:
+        self.core = core
+        self._passes = passes
+        self._ranks = ranks
+
+    def _own(self, size: int) -> tuple[int, int]:
+        """Return which examples of a batch are this rank's; the ranks behind the last have none."""
+        parts = chunks(size, self._ranks.num_ranks)
+        return parts[self._ranks.rank] if self._ranks.rank < len(parts) else (size, size)
+
+    def _gathered(self, own: np.ndarray | None, size: int, shape: tuple[int, ...]) -> np.ndarray:
+        """Return rows of all ranks, (size, *shape), of this rank's."""
+        low, high = self._own(size)
+        whole = np.zeros((size, *shape), np.float64)
+        if own is not None:
+            whole[low:high] = own
+        total: np.ndarray = self._ranks.reduce_sum(whole)
+        return total
+
+    @staticmethod
+    def _gains(gains: np.ndarray, low: int, high: int) -> np.ndarray:
+        """Return the gains of some examples."""
+        return gains[low:high] if len(gains) > 1 else gains
+
+    def refresh(self) -> None:
+        """Take note of changed weights, delays and structure."""
+        self._passes.refresh()
+
+    def forward(self, batch: Batch, gains: np.ndarray, *, width: float | None) -> Outcome:
+        """Run a batch; see `engines.cpu.passes.Passes`."""
+        size, (low, high) = len(batch), self._own(len(batch))
+        found = None
+        if low < high:
+            part = split(batch, low, high)
+            found = self._passes.forward(part, self._gains(gains, low, high), width=width)
+        classes, neurons = self.core.network.output().n, int(self.core.plan.first[-1])
+        logits = self._gathered(found.logits if found else None, size, (classes,))
+        loss = self._gathered(found.loss if found else None, size, ())
+        counts = self._gathered(found.counts if found else None, size, (neurons,))
+        self._passes.counts = counts.astype(np.int64)
+        return Outcome(logits.astype(np.float32), loss.astype(np.float32), self._passes.counts)
+
+    def backward(self, batch: Batch, gains: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the gradients of the batch just run; see `engines.cpu.passes.Passes`."""
+        low, high = self._own(len(batch))
+        both = np.zeros((2, len(self.core.parameters.weight)), np.float32)
+        if low < high:
+            part = split(batch, low, high)
+            both[:] = self._passes.backward(part, self._gains(gains, low, high))
+        by_weight, by_delay = self._ranks.reduce_sum(both)
+        return by_weight, by_delay
+
+    def keep_statistics(self, size: int) -> None:
+        """Do nothing: GeNN learns no normalisation."""
+
+    def correlate(
+        self, batch: Batch, gains: np.ndarray, q: int, first: np.ndarray, size: int
+    ) -> np.ndarray:
+        """Return the adjoints of all pairs of a projection; see `engines.cpu.passes.Passes`."""
+        low, high = self._own(len(batch))
+        table = np.zeros((*first.shape, size), np.float32)
+        if low < high:
+            part = split(batch, low, high)
+            own = self._gains(gains, low, high)
+            table[:] = self._passes.correlate(part, own, q, first, size)
+        total: np.ndarray = self._ranks.reduce_sum(table)
+        return total
+
+    def recording(self, batch: Batch) -> Recording:
+        """Return spikes and voltages of the batch just run, which every rank runs whole for it."""
+        quiet = np.ones((1, int(self.core.plan.first[-1])), np.float32)
+        self._passes.forward(batch, quiet, width=None)
+        return self._passes.recording(batch)
