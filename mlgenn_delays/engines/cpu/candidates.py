@@ -5,7 +5,8 @@ A synapse of weight 0 from i to j with delay d would have
     dL/dw = sum over examples and steps of x_i[t] R_j[t + d + 1]
 
 where R is the adjoint at the arrivals. For each value x_i[t] the delays of a pair are one
-contiguous stretch of R, so the cost is events x pairs x delays / 16.
+contiguous stretch of R, so the cost is events x pairs x delays / 16. At one delay a pair, values
+of 1 are gathered one by one instead, in the same order.
 """
 
 import numpy as np
@@ -68,3 +69,35 @@ def correlate(plan, frame, q, first, starts, time, gains, size, series, low, hig
                     flat, (j * table.shape[1] + i) * lanes, lanes, adjoint, base + first[j, i],
                     place, value, 0, n,
                 )  # fmt: skip
+
+
+@kernel
+def gather(plan, frame, q, first, starts, time, size, series, low, high, table):
+    """Add to table (n_post, n_pre) the sums at one delay a pair, ``first`` (n_post, n_pre).
+
+    The source sends spikes of value 1. The sums are those of `correlate`, bit for bit.
+    """
+    source, target = plan.source[q], plan.target[q]
+    adjoint = series.adjoint[plan.group[q]]
+    for e in range(size):
+        start = starts[e if len(starts) > 1 else 0]
+        events, when = (
+            places(plan, frame, source, start, series, e),
+            spikes(plan, source, time, series),
+        )
+        for j in range(low, high):
+            base = (e * frame.neurons + frame.neuron_row[target] + j) * frame.length + 1
+            for i in range(table.shape[1]):
+                at = base + first[j, i]
+                k, end = np.int64(events[i, 0]), np.int64(events[i, 1])
+                one, two, three, four = table[j, i], np.float32(0), np.float32(0), np.float32(0)
+                while k + 4 <= end:
+                    one += adjoint[at + np.int64(when[k])]
+                    two += adjoint[at + np.int64(when[k + 1])]
+                    three += adjoint[at + np.int64(when[k + 2])]
+                    four += adjoint[at + np.int64(when[k + 3])]
+                    k += 4
+                while k < end:
+                    one += adjoint[at + np.int64(when[k])]
+                    k += 1
+                table[j, i] = one + two + three + four

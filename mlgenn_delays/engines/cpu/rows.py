@@ -62,9 +62,20 @@ def correlate(
 ) -> np.ndarray:  # fmt: skip
     """Return the adjoints of all pairs of a projection; see `passes.Passes.correlate`."""
     n_pre, n_post = first.shape
-    table = np.zeros((n_post, n_pre, -(-size // LANES) * LANES), np.float32)
     starts, times = events_of(batch)
     by_post = np.ascontiguousarray(first.T)
+    source = core.plan.source[q]
+    own = gains[:, core.plan.first[source] : core.plan.first[source + 1]]
+    if size == 1 and frame.by_events[source] and (own == 1.0).all():
+        sums = np.zeros((n_post, n_pre), np.float32)
+        core.spread(
+            n_post,
+            lambda low, high: candidates.gather(
+                core.plan, frame, q, by_post, starts, times, len(batch), series, low, high, sums
+            ),
+        )
+        return sums.T[:, :, None]
+    table = np.zeros((n_post, n_pre, -(-size // LANES) * LANES), np.float32)
     core.spread(
         n_post,
         lambda low, high: candidates.correlate(

@@ -176,8 +176,14 @@ class DelayCompiler(EventPropCompiler):
             self.add_out_post_zero_custom_update(
                 genn_model, group, "ResetForward", f"ZeroArrivals{conn.name}"
             )
+            sums = compile_state.synapses[conn.name].sums
+            clear = create_reset_custom_update(
+                [(n, "scalar", 0.0) for n in sums],
+                lambda name, group=group: create_wu_var_ref(group, name),
+            )
+            self.add_custom_update(genn_model, clear, "Clear", f"Clear{conn.name}")
             if self.batch_size > 1:
-                for name in compile_state.synapses[conn.name].sums:
+                for name in sums:
                     model = CustomUpdateModel(
                         REDUCE, {}, {"Sum": 0.0}, {"Part": create_wu_var_ref(group, name)}
                     )

@@ -52,7 +52,8 @@ class GeNNPasses:
         self._first = self._final = np.zeros((0, 0), np.int64)
         self._empty = 0
         self._frame: Frame
-        self._series: Series
+        self._series: Series | None = None
+        self._kept = False
         self._input = core.network.input().name
         self._output = core.network.output().name
         self._currents = isinstance(core.network.input().model, CurrentInput)
@@ -166,7 +167,7 @@ class GeNNPasses:
         # What the spike counts of the whole batch pull at must be known before any way back.
         self._went_back = width is not None and self.core.rule.spike_count.strength == 0
         if self._went_back:
-            running.clear_gradients(self.core.network)
+            running.clear_gradients()
             self._put_pull(running, np.zeros(self.counts.shape[1], np.float32))
         before = None
         for low in range(0, size, self.target.batch_size):
@@ -221,7 +222,7 @@ class GeNNPasses:
         running, core = self._running, self.core
         assert running is not None
         if not self._went_back:
-            running.clear_gradients(core.network)
+            running.clear_gradients()
             self._put_pull(running, core.pull(self.counts))
             for low in range(0, len(batch), self.target.batch_size):
                 self._go(running, batch, gains, None, low)
@@ -235,8 +236,7 @@ class GeNNPasses:
             if delay is not None:
                 by_delay[own] = delay[order]
         by_delay *= core.parameters.weight
-        if self._keeps:
-            self._keep(running, batch)
+        self._kept = False
         return by_weight, by_delay
 
     def keep_statistics(self, size: int) -> None:
@@ -257,9 +257,12 @@ class GeNNPasses:
         """Put spikes, input and adjoints where `correlate` takes them."""
         core, size, steps = self.core, len(batch), batch.n_steps
         plan, classes = core.plan, core.network.output().n
-        by_events = (plan.kind != INPUT) | (not self._currents)
-        self._frame = frame = make_frame(plan, steps, reach_of(core.parameters, steps), by_events)
-        self._series = series = make_series(plan, frame, size, classes)
+        if self._series is None or self._frame.steps != steps or len(self._series.loss) < size:
+            by_events = (plan.kind != INPUT) | (not self._currents)
+            reach = reach_of(core.parameters, steps)
+            self._frame = make_frame(plan, steps, reach, by_events)
+            self._series = make_series(plan, self._frame, size, classes)
+        frame, series = self._frame, self._series
         show_input(plan, frame, batch, series)
         for name in core.layout.names:
             p = core.layout.names.index(name)
@@ -268,16 +271,26 @@ class GeNNPasses:
             rows = slice(frame.neuron_row[p], frame.neuron_row[p] + plan.n[p])
             for g in range(plan.groups[p]):
                 running.pull_array(name, f"Adjoint{g}")
-                own = self._rows(batch, name, f"Adjoint{g}")[:size]
+                own = self._rows(batch, name, f"Adjoint{g}")
                 places = series.adjoint[g][: size * frame.neurons * frame.length]
                 kept = places.reshape(size, frame.neurons, frame.length)
-                kept[:, rows, :steps] = own.transpose(0, 2, 1)
+
+                def task(
+                    low: int, high: int, own: np.ndarray = own, kept: np.ndarray = kept,
+                    rows: slice = rows,
+                ) -> None:  # fmt: skip
+                    kept[low:high, rows, :steps] = own[low:high].transpose(0, 2, 1)
+
+                core.spread(size, task)
             if name in core.layout.spiking:
-                fired = self._fired(batch, name).transpose(0, 2, 1)
-                count = fired.sum(2)
+                example, step, neuron = np.nonzero(self._fired(batch, name))
+                row = example * plan.n[p] + neuron
+                order = np.argsort(row, kind="stable")
+                count = np.bincount(row, minlength=size * plan.n[p]).reshape(size, -1)
                 series.counts[:size, rows] = count
                 held = np.arange(steps) < count[:, :, None]
-                series.time[:size, rows][held] = np.nonzero(fired)[2]
+                series.time[:size, rows][held] = step[order]
+        self._kept = True
 
     def correlate(
         self, batch: Batch, gains: np.ndarray, q: int, first: np.ndarray, size: int
@@ -287,6 +300,10 @@ class GeNNPasses:
             self._keeps, self._running = True, None
             self.forward(batch, gains, width=self._width)
             self.backward(batch, gains)
+        assert self._running is not None
+        if not self._kept:
+            self._keep(self._running, batch)
+        assert self._series is not None
         return correlate(self.core, self._frame, self._series, batch, gains, q, first, size)
 
     def recording(self, batch: Batch) -> Recording:

@@ -137,13 +137,9 @@ class Running:
                 delay = np.clip(np.floor(delay + np.float32(0.5)), 0, longest)
             self._put(name, "d", delay)
 
-    def clear_gradients(self, network: Network) -> None:
+    def clear_gradients(self) -> None:
         """Set the sums of the way back to 0."""
-        for name in network.projections:
-            for key in self._state.synapses[self.names[name]].sums:
-                own = self._projections[name].vars[key]
-                own._view[:] = 0
-                own.push_to_device()
+        self._model.custom_update("Clear")
 
     def gradients(self, name: str) -> tuple[np.ndarray, np.ndarray | None]:
         """Return the sums of the way back of a projection in CSR order, (S,) each.
@@ -257,6 +253,7 @@ def _room(network: Network, projection: Projection, rewired: bool) -> int:
         network.populations[projection.source].n,
         network.populations[projection.target].n,
     )
-    if not rewired:
-        return longest
-    return n_post if n_pre * n_post <= _PLACES else min(n_post, 2 * longest)
+    if rewired:
+        longest = n_post if n_pre * n_post <= _PLACES else min(n_post, 2 * longest)
+    # An odd number of cache lines: rows of a power-of-two length would fight for the same sets.
+    return ((longest + 15) // 16 | 1) * 16
