@@ -1,0 +1,57 @@
+"""One rank of a training of `test_ranks`: prints what it has at the end as JSON.
+
+Run with ``mpiexec -n RANKS python -m tests.genn.ranks_child mpi``, or alone without ``mpi``.
+"""
+
+import json
+import sys
+
+import numpy as np
+
+from mlgenn_delays.engines.base import compile_network
+from mlgenn_delays.learning import Adam, EventProp, SpikeCount
+from mlgenn_delays.rewiring import RigL
+from tests.reference.nets import Recipe, data, network
+
+RECIPE = Recipe(density=0.5, recurrent=True)
+EXAMPLES, BATCH = 11, 5  # the last batch has fewer examples than there are ranks
+
+
+def main(communicator: str | None) -> None:
+    """Train, evaluate and record."""
+    rule = EventProp(
+        weights=Adam(0.01), delays=Adam(0.3), spike_count=SpikeCount(strength=0.01, target=3.0),
+        dropout={"hidden0": 0.2},
+    )  # fmt: skip
+    compiled = compile_network(
+        network(RECIPE), rule, rewiring=RigL(form="magnitude", every=2, signs="free"),
+        total_steps=9, engine="genn", communicator=communicator,
+    )  # fmt: skip
+    examples = data(RECIPE, EXAMPLES)
+    batches = [
+        examples.batch(np.arange(low, min(low + BATCH, EXAMPLES)))
+        for low in range(0, EXAMPLES, BATCH)
+    ]
+    trained = [compiled.train_epoch(batches, epoch=epoch) for epoch in range(3)]
+    found = compiled.evaluate(batches)
+    recorded = compiled.record(batches[0])
+    net = compiled.pull()
+    print(
+        json.dumps(
+            {
+                "train": [each.loss for each in trained],
+                "grown": [each.grown for each in trained],
+                "loss": found.loss,
+                "logits": found.logits.tolist(),
+                "spikes": {name: len(t) for name, t in recorded.time.items()},
+                "post": {name: p.post.tolist() for name, p in net.projections.items()},
+                "weight": {name: p.weight.tolist() for name, p in net.projections.items()},
+                "delay": {name: p.delay.tolist() for name, p in net.projections.items()},
+            }
+        ),
+        flush=True,
+    )
+
+
+if __name__ == "__main__":
+    main(sys.argv[1] if len(sys.argv) > 1 else None)
