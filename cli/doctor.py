@@ -3,17 +3,20 @@
 import os
 import platform
 import shutil
-from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from typing import Any
 
 import click
 
+from .backends import OLDEST, examine_genn, installed_version
 from .options import JSON
 
 PACKAGES = ("numpy", "numba", "pydantic", "safetensors", "h5py", "librosa", "scikit-learn")
 GENN = "https://genn-team.github.io"
-_GENN_HINT = f"only for GeNN; it is on no package registry: install it as {GENN} says"
+_GENN_HINT = (
+    f"only for --engine genn; it is on no package registry: install it as {GENN} says "
+    f"({' and '.join(f'{name} {oldest}' for name, oldest in OLDEST.items())}, or later)"
+)
 _DRIVER_HINT = "only for GPUs: install the NVIDIA driver"
 _CUDA_HINT = "only for GPUs: install the CUDA toolkit and put its bin folder on PATH"
 # What is not needed on the CPU engine, and what to do to have it.
@@ -48,12 +51,13 @@ def examine() -> dict[str, Any]:
 
     Returns:
         ``works`` (whether the CPU engine can train), ``versions``, ``cpu`` (cores, Numba),
-        ``optional`` (by name: where it was found, or None) and ``hints`` (what to do).
+        ``genn`` (see `examine_genn`), ``optional`` (by name: where it was found, or None) and
+        ``hints`` (what to do).
     """
     from mlgenn_delays import __version__
 
     versions: dict[str, str | None] = {"delaysnn": __version__, "python": platform.python_version()}
-    versions |= {name: _version(name) for name in PACKAGES}
+    versions |= {name: installed_version(name) for name in PACKAGES}
     hints = {
         name: "pip install --upgrade delaysnn installs it"
         for name, text in versions.items()
@@ -64,16 +68,13 @@ def examine() -> dict[str, Any]:
     optional = {name: shutil.which(name) for name in TOOLS}
     optional |= {name: _module(name) for name in MODULES}
     hints |= {name: (TOOLS | MODULES)[name] for name, place in optional.items() if place is None}
+    genn, problems = examine_genn(None not in (optional["pygenn"], optional["ml_genn"]))
+    hints |= problems
     works = cpu["compiles"] and cpu["engine"] and None not in versions.values()
-    return {"works": works, "versions": versions, "cpu": cpu, "optional": optional, "hints": hints}
-
-
-def _version(name: str) -> str | None:
-    """Return the version of a package, None if it is not installed."""
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None
+    return {
+        "works": works, "versions": versions, "cpu": cpu, "genn": genn, "optional": optional,
+        "hints": hints,
+    }  # fmt: skip
 
 
 def _module(name: str) -> str | None:
@@ -142,7 +143,14 @@ def _show(found: dict[str, Any]) -> None:
     click.echo(f"{'Numba':14} {'compiles' if cpu['compiles'] else 'does not compile'}")
     click.echo(f"{'kernel cache':14} {cpu['cache'] or 'none'}")
     for name, place in found["optional"].items():
-        click.echo(f"{name:14} {place or 'not found'}")
+        known = found["genn"]["versions"].get(name)
+        click.echo(f"{name:14} {f'{known}  ' if known and place else ''}{place or 'not found'}")
+    for name, backend in found["genn"]["backends"].items():
+        if backend["works"]:
+            text = f"works ({backend['seconds']:.1f} s)"
+        else:
+            text = f"does not work: {backend['reason']}".replace("\n", "\n    ")
+        click.echo(f"{'GeNN ' + name:26} {text}")
     for name, hint in found["hints"].items():
         click.echo(f"  {name}: {hint}")
     verdict = "works" if found["works"] else "does not work"

@@ -35,7 +35,7 @@ def leave_with_one_line(command: Callable[[], Any]) -> NoReturn:
     except Exception as error:
         if os.environ.get(DEBUG) == "1" and not isinstance(error, click.exceptions.Exit):
             raise
-        sys.exit(_report(error))
+        sys.exit(report(error))
     sys.exit(result if isinstance(result, int) else 0)
 
 
@@ -44,7 +44,7 @@ def _warn(message: Warning | str, *_: Any) -> None:
     click.echo(f"warning: {message}", err=True)
 
 
-def _report(error: Exception) -> int:
+def report(error: Exception) -> int:
     """Print what happened and return the exit code."""
     if isinstance(error, click.exceptions.Exit):
         return error.exit_code

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import DATA, ENGINE, JSON, THREADS
+from .options import BACKEND, BACKENDS, DATA, ENGINE, JSON, THREADS, check_engine
 
 if TYPE_CHECKING:
     from mlgenn_delays.data import Data
@@ -34,6 +34,7 @@ SPLITS = ("train", "validation", "test")
     help="Which network: of the best or of the last epoch.",
 )
 @ENGINE
+@BACKEND
 @THREADS
 @JSON
 def evaluate(
@@ -42,19 +43,21 @@ def evaluate(
     split: str,
     checkpoint: str,
     engine: str,
+    backend: str | None,
     threads: int | None,
     as_json: bool,
 ) -> None:
     """Measure RUN, a run directory: accuracy, loss and confusion matrix.
 
     The folder of the data is that of the training, unless --data gives another; it needs to have
-    the split that is asked for only.
+    the split that is asked for only. The engine may be another than that of the training.
     """
     from mlgenn_delays.network import Network
     from mlgenn_delays.recipe import load_data
 
     from .runs import Run, needed_split
 
+    check_engine(engine, backend=backend)
     found = Run(run)
     network = Network.load(found.directory.network_path(checkpoint))
     splits = load_data(found.recipe, found.folder(data))
@@ -63,7 +66,8 @@ def evaluate(
     else:
         remedy = "choose one with --split or other data with --data"
         chosen = {split: needed_split(splits, split, remedy)}
-    measured = _measure(network, found, chosen, engine, threads)
+    how = {"engine": engine, "backend": backend or BACKENDS[0], "threads": threads}
+    measured = _measure(network, found, chosen, how)
     result = _pooled(measured) | {"split": split, "checkpoint": checkpoint}
     if as_json:
         import json
@@ -80,10 +84,9 @@ def _measure(
     network: Any,
     run: "Run",
     chosen: Mapping[str, "Data"],
-    engine: str,
-    threads: int | None,
+    how: dict[str, Any],
 ) -> dict[str, "Evaluation"]:
-    """Return what the network answers, by split."""
+    """Return what the network answers, by split, on the engine that `how` tells of."""
     from mlgenn_delays.errors import InputError
     from mlgenn_delays.recipe import build_rule
     from mlgenn_delays.training import Trainer
@@ -95,9 +98,8 @@ def _measure(
         build_rule(run.recipe),
         batch_size=run.recipe.learning.batch_size,
         seed=run.recipe.seed,
-        threads=threads,
-        engine=engine,
         progress="none",
+        **how,
     )
     return {name: trainer.evaluate(part) for name, part in chosen.items()}
 

@@ -4,13 +4,15 @@ from typing import Any
 
 import click
 
-from .options import DATA, ENGINE, JSON, THREADS
+from .options import BACKEND, COMMUNICATOR, DATA, ENGINE, JSON, THREADS
 
 
 @click.command()
 @click.argument("recipe", required=False)
 @DATA
 @ENGINE
+@BACKEND
+@COMMUNICATOR
 @click.option(
     "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a setting of the recipe."
 )
@@ -27,12 +29,15 @@ def train(**options: Any) -> None:
     """Train RECIPE: a name that `delaysnn recipes` lists, or a TOML file; `digits` by default.
 
     Checkpoints are kept every epoch in the run directory, and `--resume --out RUN` goes on after
-    the last. The best epoch is chosen by the validation split; the test split chooses nothing.
+    the last, on the same engine or another. The best epoch is chosen by the validation split; the
+    test split chooses nothing.
     """
     from .training import Asked, run_training
 
     as_json = options.pop("as_json")
     result = run_training(Asked(**options))
+    if result is None:  # another process says it
+        return
     if as_json:
         import json
 

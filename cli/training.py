@@ -1,16 +1,20 @@
 """What `delaysnn train` does: check everything, train, measure."""
 
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from time import strftime
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
-from mlgenn_delays.errors import InputError
+import click
 
-from .errors import Interrupted
+from mlgenn_delays.errors import DivergedError, InputError
+
+from .errors import INTERRUPTED, Interrupted, report
+from .options import BACKENDS, ENGINES, check_engine
 from .runs import Run, environment, needed_split
 
 if TYPE_CHECKING:
@@ -18,6 +22,7 @@ if TYPE_CHECKING:
     from mlgenn_delays.network import Network
     from mlgenn_delays.recipe import Recipe
     from mlgenn_delays.training import RunDirectory, Trainer
+    from mlgenn_delays.training.ranks import Ranks
 
 DEFAULT_RECIPE = "digits"
 # In a run directory: the network that was given with --init.
@@ -31,6 +36,8 @@ class Asked:
     recipe: str | None
     data: str | None
     engine: str
+    backend: str | None
+    communicator: str | None
     overrides: tuple[str, ...]
     epochs: int | None
     seed: int | None
@@ -59,6 +66,7 @@ class Plan:
         network: Where it starts.
         folder: Folder of the data, if any.
         run: Gives the run directory, making it where it is new.
+        fresh: Whether it is new.
     """
 
     recipe: "Recipe"
@@ -66,26 +74,52 @@ class Plan:
     network: "Network"
     folder: str | None
     run: "Callable[[], RunDirectory]"
+    fresh: bool
 
 
-def run_training(asked: Asked) -> dict[str, Any]:
+def run_training(asked: Asked) -> dict[str, Any] | None:
     """Train as asked.
 
     Returns:
         What --json prints: run, recipe, epochs, best_epoch, and by split accuracy, loss and n.
+        None in a process that leaves it to another to say so.
 
     Raises:
         InputError: Something asked for cannot be; nothing was written.
         WorkError: The work failed.
         Interrupted: The user interrupted; the run can be resumed.
     """
+    check_engine(asked.engine, backend=asked.backend, communicator=asked.communicator)
     plan = plan_resume(asked) if asked.resume else plan_new(asked)
     trainer = _trainer(plan, asked)
-    train, validation = plan.splits["train"], plan.splits.get("validation")
-    trainer.check(train, validation)
+    with _together(trainer.ranks):
+        trainer.check(plan.splits["train"], plan.splits.get("validation"))
+        if trainer.ranks.leads:
+            return _lead(plan, trainer, asked)
+        _follow(plan, trainer)
+    return None
+
+
+@contextmanager
+def _together(ranks: "Ranks") -> Iterator[None]:
+    """End the other processes where this one fails alone."""
+    try:
+        yield
+    except (DivergedError, Interrupted, click.exceptions.Exit):  # which come to all
+        raise
+    except Exception as error:
+        if ranks.several:
+            ranks.end_all(report(error))
+        raise
+
+
+def _lead(plan: Plan, trainer: "Trainer", asked: Asked) -> dict[str, Any]:
+    """Train, and return the result."""
     trainer.run = plan.run()
     try:
-        history = trainer.fit(train, validation, resume=asked.resume)
+        history = trainer.fit(
+            plan.splits["train"], plan.splits.get("validation"), resume=asked.resume
+        )
         measured = _measure(trainer, plan.splits)
     except KeyboardInterrupt as error:
         raise Interrupted(_how_to_go_on(asked, trainer.run.path)) from error
@@ -96,6 +130,18 @@ def run_training(asked: Asked) -> dict[str, Any]:
         "best_epoch": history.best_epoch,
         "splits": measured,
     }
+
+
+def _follow(plan: Plan, trainer: "Trainer") -> None:
+    """Train with the process that leads, which alone writes and says how it went."""
+    trainer.run = None if plan.fresh else plan.run()
+    try:
+        trainer.fit(plan.splits["train"], plan.splits.get("validation"), resume=not plan.fresh)
+        _measure(trainer, plan.splits)
+    except KeyboardInterrupt as error:
+        raise click.exceptions.Exit(INTERRUPTED) from error
+    except DivergedError as error:
+        raise click.exceptions.Exit(error.exit_code) from error
 
 
 def plan_new(asked: Asked) -> Plan:
@@ -118,6 +164,7 @@ def plan_new(asked: Asked) -> Plan:
         fresh if network is None else network,
         asked.data,
         lambda: _make_run(path, dump(recipe), notes, asked.init),
+        fresh=True,
     )
 
 
@@ -137,6 +184,7 @@ def plan_resume(asked: Asked) -> Plan:
         fresh if network is None else network,
         folder,
         lambda: run.directory,
+        fresh=False,
     )
 
 
@@ -268,6 +316,8 @@ def _trainer(plan: Plan, asked: Asked) -> "Trainer":
         seed=plan.recipe.seed,
         threads=asked.threads,
         engine=asked.engine,
+        backend=asked.backend or BACKENDS[0],
+        communicator=asked.communicator,
         augment=build_augment(plan.recipe),
         patience=learning.patience or None,
     )
@@ -285,6 +335,10 @@ def _measure(trainer: "Trainer", splits: Mapping[str, "Data"]) -> dict[str, dict
 
 def _how_to_go_on(asked: Asked, path: Path) -> str:
     """Return the line for an interrupted training."""
-    data = f" --data {shlex.quote(asked.data)}" if asked.data else ""
-    again = f"delaysnn train{data} --resume --out {shlex.quote(str(path))}"
-    return f"interrupted; continue with: {again}"
+    words = ["delaysnn", "train"]
+    words += ["--data", asked.data] if asked.data else []
+    words += ["--engine", asked.engine] if asked.engine != ENGINES[0] else []
+    words += ["--backend", asked.backend] if asked.backend not in (None, BACKENDS[0]) else []
+    words += ["--communicator", asked.communicator] if asked.communicator else []
+    again = shlex.join([*words, "--resume", "--out", str(path)])
+    return f"interrupted; continue {'under MPI ' * bool(asked.communicator)}with: {again}"

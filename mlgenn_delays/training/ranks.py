@@ -1,4 +1,4 @@
-"""Which of several processes that train one network writes, and where they wait for each other."""
+"""Several processes that train one network: which of them writes, where they wait."""
 
 from typing import Any
 
@@ -10,12 +10,15 @@ class Ranks:
         communicator: ``"mpi"``, or None.
 
     Raises:
-        InputError: The communicator is unknown, or what it needs is not installed.
+        InputError: The communicator is unknown, or GeNN or what it needs is not installed.
     """
 
     def __init__(self, communicator: str | None) -> None:
         self._communicator: Any = None
         if communicator is not None:
+            from mlgenn_delays.engines.genn.checks import available_backends
+
+            available_backends()
             from mlgenn_delays.engines.genn import ranks
 
             self._communicator = ranks.communicator(communicator)
@@ -23,9 +26,22 @@ class Ranks:
     @property
     def leads(self) -> bool:
         """Whether this is the process that writes: rank 0, or the only one."""
-        return self._communicator is None or self._communicator.rank == 0
+        return self._communicator is None or bool(self._communicator.rank == 0)
+
+    @property
+    def several(self) -> bool:
+        """Whether there are others."""
+        return self._communicator is not None and bool(self._communicator.num_ranks > 1)
 
     def wait(self) -> None:
         """Return once all processes are here."""
-        if self._communicator is not None and self._communicator.num_ranks > 1:
+        if self.several:
             self._communicator.barrier()
+
+    def end_all(self, code: int) -> None:
+        """End all processes with an exit code, this one too, if there are others.
+
+        Where one fails alone the others would wait for it for ever.
+        """
+        if self.several:
+            self._communicator.comm.Abort(code)

@@ -2,15 +2,16 @@
 
 import math
 import zlib
+from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import replace
+from itertools import islice
 from time import perf_counter
-from typing import Any
 
 from mlgenn_delays.data.augment import Augment
 from mlgenn_delays.data.batching import epoch_batches
 from mlgenn_delays.data.checks import check_number
-from mlgenn_delays.data.types import Data
+from mlgenn_delays.data.types import Batch, Data
 from mlgenn_delays.engines.base import CompiledNetwork, EpochResult, Evaluation, compile_network
 from mlgenn_delays.errors import DivergedError, InputError
 from mlgenn_delays.learning import Rule, SurrogateBPTT, Triangle
@@ -61,7 +62,7 @@ class Trainer:
 
     Attributes:
         history: The `History` of the last `fit`, also after one that failed.
-        leads: Whether this process writes the run and shows progress: rank 0, or the only one.
+        ranks: The processes that train together; the one that leads writes and shows progress.
 
     Raises:
         InputError: An argument is off; the text names it.
@@ -108,8 +109,7 @@ class Trainer:
         self.run = run
         self.progress = progress
         self.history = History()
-        self._ranks = Ranks(communicator)
-        self.leads = self._ranks.leads
+        self.ranks = Ranks(communicator)
         self._start = network.copy()
         self._last = self._start
         self._network = self._start
@@ -138,8 +138,10 @@ class Trainer:
                 network, the rule or the rewiring.
         """
         self._check_data(train, validation)
-        self._compile(self.epochs * self._batches(train))
-        self._ranks.wait()
+        compiled = self._compile(self.epochs * self._batches(train))
+        if self.engine != "cpu":  # whether its code can be built shows when it first runs
+            compiled.evaluate(islice(self._in_order(train, 1), 1))
+        self.ranks.wait()
 
     def fit(self, train: Data, validation: Data | None = None, *, resume: bool = False) -> History:
         """Train from the start, or go on with a run.
@@ -168,10 +170,10 @@ class Trainer:
         with ExitStack() as stack:
             checkpoint = None
             if self.run is not None:
-                if self.leads:
+                if self.ranks.leads:
                     stack.enter_context(self.run.lock())
-                checkpoint = _open_checkpoint(self.run, resume, self.leads)
-            kind = self.progress if self.leads else "none"
+                checkpoint = _open_checkpoint(self.run, resume, self.ranks.leads)
+            kind = self.progress if self.ranks.leads else "none"
             progress = make_progress(kind, self.epochs, batches, sizes)
             stack.enter_context(progress)
             if checkpoint is not None:
@@ -212,9 +214,6 @@ class Trainer:
     def _compile(self, total_steps: int, *, learns: bool = True) -> CompiledNetwork:
         """Return the starting network, compiled."""
         rule = self.rule if learns or self.engine == "cpu" else _without_atan(self.rule)
-        ranks: dict[str, Any] = {}
-        if self.communicator is not None:
-            ranks["communicator"] = self.communicator
         return compile_network(
             self._start.copy(),
             rule,
@@ -225,8 +224,8 @@ class Trainer:
             threads=self.threads,
             backend=self.backend,
             batch_size=self.batch_size,
+            communicator=self.communicator,
             learns=learns,
-            **ranks,
         )
 
     def _settings(self, train: Data, validation: Data | None) -> dict[str, Setting]:
@@ -256,14 +255,14 @@ class Trainer:
             assert self.run is not None
             compiled.load_state(checkpoint.state)
             last = compiled.pull().copy()
-            if self.leads:
+            if self.ranks.leads:
                 self.run.write_derived(checkpoint, to_bytes(last))
-            self._ranks.wait()  # for the file of the best network
+            self.ranks.wait()  # for the file of the best network
             self.history = checkpoint.history
             self._last = last
             self._network = Network.load(self.run.network_path("best"))
         self._compiled, self._answering = compiled, None
-        self._ranks.wait()  # no epoch is committed before all have read the last
+        self.ranks.wait()  # no epoch is committed before all have read the last
 
     def _finished(self) -> bool:
         """Return whether no epoch is left, noting an early stop."""
@@ -330,7 +329,7 @@ class Trainer:
         self._last = last
         if better:
             self._network = last
-        if self.run is not None and self.leads:
+        if self.run is not None and self.ranks.leads:
             best = to_bytes(self._network)
             checkpoint = Checkpoint(settings, self.history, compiled.state(), best)
             self.run.commit(checkpoint, best if better else to_bytes(last))
@@ -350,9 +349,11 @@ class Trainer:
 
     def _answer(self, compiled: CompiledNetwork, data: Data) -> Evaluation:
         """Answer a split in its own order."""
-        return compiled.evaluate(
-            epoch_batches(data, self.batch_size, seed=self.seed, epoch=0, shuffle=False)
-        )
+        return compiled.evaluate(self._in_order(data, self.batch_size))
+
+    def _in_order(self, data: Data, batch_size: int) -> Iterable[Batch]:
+        """Return the batches of a split in its own order."""
+        return epoch_batches(data, batch_size, seed=self.seed, epoch=0, shuffle=False)
 
     def _diverged(self, epoch: int, error: DivergedError) -> DivergedError:
         """Return the error that says what was kept and what to try."""
@@ -392,7 +393,8 @@ def _without_atan(rule: Rule) -> Rule:
 
 def _as_taken(compiled: CompiledNetwork, network: Network) -> Network:
     """Return a network as a compiled one takes it: with its normalisation folded where that is."""
-    normalised = any(
-        population.normalisation is not None for population in compiled.network.populations.values()
-    )
-    return network if normalised else network.folded()
+
+    def normalised(each: Network) -> bool:
+        return any(p.normalisation is not None for p in each.populations.values())
+
+    return network.folded() if normalised(network) > normalised(compiled.network) else network

@@ -1,11 +1,40 @@
 """delaysnn doctor."""
 
 import sys
+import time
 
 import pytest
 
 from mlgenn_delays import __version__
+from mlgenn_delays.cli import backends
+from mlgenn_delays.cli.options import BACKENDS
 from tests.cli.helpers import call, parsed
+
+TRIED = {
+    "single_threaded_cpu": {"works": True, "seconds": 3.14},
+    "cuda": {"works": False, "reason": "it cannot\nno GPU"},
+}
+TRY = backends.try_backends  # the processes themselves; see tests/genn/test_cli.py for GeNN's
+
+
+@pytest.fixture(autouse=True)
+def tried(monkeypatch):
+    """What the processes that try GeNN's backends answer."""
+    monkeypatch.setattr(backends, "try_backends", lambda names: {n: TRIED[n] for n in names})
+
+
+@pytest.fixture
+def genn_there(monkeypatch):
+    """GeNN, whether it is installed or not."""
+    module = __import__("mlgenn_delays.cli.doctor", fromlist=["doctor"])
+    monkeypatch.setattr(module, "_module", lambda name: f"/there/{name}")
+    versions = {"pygenn": "5.4.0", "ml_genn": "2.3.1"}
+    found = backends.installed_version
+    monkeypatch.setattr(
+        backends, "installed_version", lambda name: versions[name] if name in versions
+        else found(name),
+    )  # fmt: skip
+    return versions
 
 
 def test_it_works_here():
@@ -36,6 +65,93 @@ def test_what_is_missing_comes_with_what_to_do(nothing_there):
     for name in ("nvidia-smi", "nvcc", "pygenn", "ml_genn", "tonic"):
         assert f"  {name}: only for" in result.stdout
     assert nothing_there.GENN in result.stdout
+
+
+def test_genn_that_is_not_installed(nothing_there):
+    genn = parsed(call("doctor", "--json"))["genn"]
+    assert genn["installed"] is False
+    for name in BACKENDS:
+        assert genn["backends"][name]["works"] is False
+        assert "not installed" in genn["backends"][name]["reason"]
+    result = call("doctor")
+    assert "GeNN cuda                  does not work: pygenn or ml_genn is not" in result.stdout
+    assert "says (pygenn 5.4 and ml_genn 2.3.1, or later)" in result.stdout
+
+
+def test_backends_of_genn(genn_there):
+    found = parsed(call("doctor", "--json"))
+    assert found["genn"] == {"installed": True, "versions": genn_there, "backends": TRIED}
+    assert not {"pygenn", "ml_genn"} & set(found["hints"])
+    result = call("doctor")
+    assert result.exit_code == 0  # CUDA is not needed on the CPU engine
+    assert "GeNN single_threaded_cpu   works (3.1 s)\n" in result.stdout
+    assert "GeNN cuda                  does not work: it cannot\n    no GPU\n" in result.stdout
+    assert "pygenn         5.4.0  /there/pygenn\n" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "version", "old"),
+    [
+        ("pygenn", "5.3.9", True), ("pygenn", "5.10.0", False), ("pygenn", "5.4.0.dev1", False),
+        ("ml_genn", "2.3", True), ("ml_genn", "2.3.0", True), ("ml_genn", "3", False),
+        ("ml_genn", None, False),
+    ],
+)  # fmt: skip
+def test_versions_of_genn(genn_there, name, version, old):
+    genn_there[name] = version
+    hints = parsed(call("doctor", "--json"))["hints"]
+    assert (name in hints) == old
+    if old:
+        assert f"version {version} is too old: install {backends.OLDEST[name]}" in hints[name]
+
+
+@pytest.fixture
+def script(tmp_path, monkeypatch):
+    """A shell script in the place of Python, and a folder for what the processes leave."""
+    monkeypatch.setattr(backends.tempfile, "tempdir", str(tmp_path / "tmp"))
+    (tmp_path / "tmp").mkdir()
+
+    def write(text):
+        file = tmp_path / "python"
+        file.write_text(f"#!/bin/sh\n{text}\n")
+        file.chmod(0o755)
+        monkeypatch.setattr(backends.sys, "executable", str(file))
+        return tmp_path / "tmp"
+
+    return write
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell script")
+def test_processes_that_answer_or_end(script):
+    folder = script(
+        'if [ $3 = cuda ]; then echo out; seq 9 >&2; exit 3; fi; echo "*"; '
+        """echo '{"works": true, "seconds": 2.5}'"""
+    )
+    found = TRY(BACKENDS)
+    assert found["single_threaded_cpu"] == {"works": True, "seconds": 2.5}
+    reason = "it ended with exit code 3\n5\n6\n7\n8\n9"
+    assert found["cuda"] == {"works": False, "reason": reason}
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell script")
+def test_what_a_reason_speaks_of_stays(script):
+    text = """echo "{\\"works\\": false, \\"reason\\": \\"see $DELAYSNN_CACHE/log\\"}" """
+    folder = script(text)
+    reason = TRY(("cuda",))["cuda"]["reason"]
+    (kept,) = folder.iterdir()
+    assert reason == f"see {kept}/log"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell script")
+def test_processes_that_never_end(script):
+    folder = script("sleep 60 & wait")
+    began = time.monotonic()
+    found = TRY(BACKENDS, 0.5)
+    assert time.monotonic() - began < 20
+    reason = "no answer within 0.5 s"
+    assert found == dict.fromkeys(BACKENDS, {"works": False, "reason": reason})
+    assert list(folder.iterdir()) == []
 
 
 def test_numba_that_does_not_compile(nothing_there, monkeypatch):

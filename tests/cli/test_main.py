@@ -18,7 +18,8 @@ from mlgenn_delays.cli.errors import Interrupted, leave_with_one_line
 from mlgenn_delays.errors import InputError, WorkError
 from tests.cli.helpers import call, refused, start
 
-HEAVY = ("numba", "librosa", "matplotlib", "sklearn", "pydantic", "rich", "numpy", "h5py")
+GENN = ("pygenn", "ml_genn", "mpi4py")
+HEAVY = ("numba", "librosa", "matplotlib", "sklearn", "pydantic", "rich", "numpy", "h5py", *GENN)
 
 
 def test_help_lists_every_command():
@@ -62,6 +63,20 @@ def test_help_imports_nothing_heavy(arguments):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0
     assert done.stderr.strip() == "[]"
+
+
+def test_nothing_on_the_cpu_engine_imports_genn(trained):
+    commands = [["train", "--resume", "--out", str(trained)], ["evaluate", str(trained)]]
+    code = (
+        "import sys, mlgenn_delays.cli as c\n"
+        f"for each in {[*commands, ['recipes'], ['recipes', 'digits']]!r}:\n"
+        "    try: c.main(each)\n"
+        "    except SystemExit as left: assert not left.code\n"
+        f"print([m for m in {GENN!r} if m in sys.modules], file=sys.stderr)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.splitlines()[-1] == "[]"
 
 
 def test_unknown_command_names_the_nearest():

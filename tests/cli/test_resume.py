@@ -6,9 +6,12 @@ import shutil
 import signal
 import sys
 import time
+from dataclasses import fields
+from pathlib import Path
 
 import pytest
 
+from mlgenn_delays.cli.training import Asked, _how_to_go_on
 from mlgenn_delays.network import Network
 from mlgenn_delays.recipe import load_recipe
 from tests.cli.helpers import REWIRED, SMALL, call, parsed, refused, start, write_words
@@ -92,6 +95,26 @@ def test_structure_learning_killed_and_resumed(tmp_path, rawhd):
     result = call("train", "--resume", "--threads", 1, "--out", run)
     assert result.exit_code == 0, result.output
     assert_same(run, tmp_path / "whole")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({}, []),
+        ({"data": "a b"}, ["--data", "a b"]),
+        ({"engine": "genn"}, ["--engine", "genn"]),
+        ({"engine": "genn", "backend": "single_threaded_cpu"}, ["--engine", "genn"]),
+        ({"engine": "genn", "backend": "cuda"}, ["--engine", "genn", "--backend", "cuda"]),
+        ({"engine": "genn", "communicator": "mpi"}, ["--engine", "genn", "--communicator", "mpi"]),
+    ],
+)
+def test_how_to_go_on_repeats_what_is_not_kept(options, words):
+    names = (each.name for each in fields(Asked))
+    asked = Asked(**dict.fromkeys(names) | {"engine": "cpu", "overrides": ()} | options)
+    said, _, command = _how_to_go_on(asked, Path("runs/a b")).partition(": ")
+    under = "under MPI " if "communicator" in options else ""
+    assert said == f"interrupted; continue {under}with"
+    assert shlex.split(command) == ["delaysnn", "train", *words, "--resume", "--out", "runs/a b"]
 
 
 def test_a_finished_run_says_so(trained):

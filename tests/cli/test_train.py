@@ -3,13 +3,17 @@
 import json
 import os
 import re
+import sys
 
 import pytest
 
+from mlgenn_delays.cli import options
 from mlgenn_delays.engines import base
+from mlgenn_delays.engines.genn import checks as genn_checks
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.network import Network
 from mlgenn_delays.recipe import load_recipe, parse_recipe
+from mlgenn_delays.training import checks
 from tests.cli.helpers import (
     REWIRED,
     SMALL,
@@ -80,6 +84,45 @@ def test_threads_and_engine_reach_the_engine(tmp_path, monkeypatch):
     options = ["--threads", 3, "--engine", "cpu", "--epochs", 1]
     assert call("train", *SMALL, *options, "--out", tmp_path / "r").exit_code == 0
     assert set(asked) == {(3, "cpu")}
+
+
+def test_what_only_genn_has(tmp_path):
+    out = tmp_path / "r"
+    text = refused("train", "--backend", "cuda", "--out", out)
+    assert "--backend must come with --engine genn, got --engine cpu; add --engine genn" in text
+    text = refused("train", "--communicator", "mpi", "--engine", "cpu", "--out", out)
+    assert "--communicator must come with --engine genn" in text
+    assert "'metal'" in refused("train", "--engine", "genn", "--backend", "metal")
+    assert not out.exists()
+
+
+def test_names_of_engines_and_backends():
+    assert options.ENGINES == base.ENGINES
+    assert options.BACKENDS == genn_checks.BACKENDS
+    assert options.BACKENDS[0] == checks.BACKEND
+
+
+@pytest.fixture
+def no_genn(monkeypatch):
+    for name in ("pygenn", "ml_genn", "mpi4py"):
+        monkeypatch.setitem(sys.modules, name, None)
+
+
+@pytest.mark.parametrize("more", [[], ["--backend", "cuda"], ["--communicator", "mpi"]])
+def test_genn_that_is_not_installed(tmp_path, no_genn, more):
+    text = refused("train", *SMALL, "--engine", "genn", *more, "--out", tmp_path / "r")
+    assert "the engine 'genn' must have pygenn 5.4 and ml_genn 2.3.1 or later" in text
+    assert "install them as https://genn-team.github.io says, or run with --engine cpu" in text
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_all_else_works_without_genn(trained, tmp_path, no_genn):
+    assert call("train", *SMALL, "--epochs", 1, "--out", tmp_path / "r").exit_code == 0
+    assert call("train", "--resume", "--out", tmp_path / "r").exit_code == 0
+    assert call("evaluate", trained).exit_code == 0
+    assert call("recipes", "digits").exit_code == 0
+    assert "install them as" in refused("evaluate", trained, "--engine", "genn")
+    assert "--backend must come with" in refused("evaluate", trained, "--backend", "cuda")
 
 
 def test_unknown_recipe():

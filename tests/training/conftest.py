@@ -37,9 +37,9 @@ class FakeCompiled:
     after_batch = None  # called with (epoch, batches so far)
     made: list["FakeCompiled"] = []
 
-    def __init__(self, network, rule, *, rewiring, total_steps, seed, engine, threads):
+    def __init__(self, network, rule, *, rewiring, total_steps, seed, **options):
         self.network, self.total_steps, self.seed = network, total_steps, seed
-        self.rewiring = rewiring
+        self.rule, self.rewiring, self.options = rule, rewiring, options
         self.weight = {k: p.weight.copy() for k, p in network.projections.items()}
         self.moment = np.zeros(3)
         self.step = 0

@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import replace
 
 import pytest
 
@@ -257,6 +258,30 @@ def test_another_setting_is_refused_by_name(fake, make, tmp_path, changed, text)
     with pytest.raises(InputError, match=text):
         make.trainer(run, **changed).fit(make.data(), make.data(4), resume=True)
     assert make.final_files(run.path) == before
+
+
+@pytest.mark.parametrize(
+    "changed", [{"engine": "genn"}, {"engine": "genn", "backend": "cuda"}, {"threads": 3}]
+)
+def test_where_it_runs_may_change(fake, make, tmp_path, changed):
+    fake.script = {"accuracy": ACCURACY}
+    run = interrupted(fake, make, tmp_path / "run")
+    make.trainer(run, **changed).fit(make.data(), make.data(4), resume=True)
+    whole = make.run(tmp_path / "whole")
+    make.trainer(whole).fit(make.data(), make.data(4))
+    assert make.final_files(run.path) == make.final_files(whole.path)
+
+
+@pytest.mark.parametrize("engine", ["cpu", "genn"])
+def test_a_checkpoint_that_tells_of_its_engine(fake, make, tmp_path, engine):
+    """Those of 0.1.0 and before do."""
+    run = interrupted(fake, make, tmp_path / "run")
+    checkpoint = run.load_checkpoint()
+    assert "engine" not in checkpoint.settings
+    old = replace(checkpoint, settings={**checkpoint.settings, "engine": "cpu"})
+    (run.checkpoint_path("last") / "state.safetensors").write_bytes(old.to_bytes())
+    trainer = make.trainer(run, engine=engine)
+    assert len(trainer.fit(make.data(), make.data(4), resume=True)) == 4
 
 
 def test_other_data_rules_and_networks_are_refused(fake, make, tmp_path):

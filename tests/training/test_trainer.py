@@ -5,7 +5,7 @@ import pytest
 
 from mlgenn_delays.data.augment import Augment
 from mlgenn_delays.errors import DivergedError, InputError
-from mlgenn_delays.learning import EventProp, SurrogateBPTT
+from mlgenn_delays.learning import Atan, EventProp, SurrogateBPTT, Triangle
 from mlgenn_delays.network import Exponential
 from mlgenn_delays.network.storage import to_bytes
 from mlgenn_delays.rewiring import RigL
@@ -164,6 +164,75 @@ def test_evaluate_before_fit_uses_the_starting_network(fake, make):
     assert weights(trainer.network) == weights(make.network())
 
 
+def test_engine_and_backend_reach_the_engine(fake, make):
+    where = {"engine": "genn", "backend": "cuda"}
+    trainer = make.trainer(epochs=1, threads=2, **where)
+    trainer.check(make.data())
+    trainer.fit(make.data())
+    for made in fake.made:
+        assert made.options == where | {
+            "threads": 2, "communicator": None, "batch_size": 4, "learns": True,
+        }  # fmt: skip
+
+
+@pytest.mark.parametrize(("engine", "evaluated"), [("cpu", []), ("genn", [[0]])])
+def test_check_runs_an_engine_whose_code_may_fail_to_build(fake, make, engine, evaluated):
+    make.trainer(engine=engine).check(make.data(), make.data(4))
+    assert fake.made[0].evaluated == evaluated
+
+
+def test_what_only_answers_is_compiled_so_and_once(fake, make):
+    trainer = make.trainer(rewiring=RigL())
+    trainer.evaluate(make.data(5))
+    trainer.evaluate(make.data(4))
+    (made,) = fake.made
+    assert made.options["learns"] is False
+    assert made.options["batch_size"] == 4
+    assert made.rewiring is None
+    assert made.evaluated == [list(range(5)), list(range(4))]
+    trainer.fit(make.data())
+    trainer.evaluate(make.data(4))
+    assert len(fake.made) == 2
+    assert fake.made[1].options["learns"] is True
+    assert fake.made[1].evaluated == [list(range(4))]
+
+
+@pytest.mark.parametrize(("engine", "replaced"), [("cpu", False), ("genn", True)])
+def test_any_surrogate_may_answer(fake, make, engine, replaced):
+    rule = SurrogateBPTT(surrogate=Atan(), dropout={"hidden": 0.5})
+    trainer = Trainer(make.network(), rule, engine=engine, progress="none")
+    trainer.evaluate(make.data(4))
+    trainer.check(make.data(4))
+    assert isinstance(fake.made[0].rule.surrogate, Triangle if replaced else Atan)
+    assert fake.made[0].rule.dropout == rule.dropout
+    assert fake.made[1].rule is rule
+
+
+@pytest.mark.parametrize("folded", [True, False])
+def test_what_answers_is_given_the_network_as_it_takes_it(fake, make, monkeypatch, folded):
+    network = make.current_network()
+    network.populations["hidden"].normalisation.gain[:] = 3.0
+    before = fake.__init__
+
+    def made(self, network, *arguments, **options):
+        before(self, network.folded() if folded else network, *arguments, **options)
+
+    monkeypatch.setattr(fake, "__init__", made)
+    Trainer(network, SurrogateBPTT(), engine="genn", progress="none").evaluate(make.currents(4))
+    expected = network.folded() if folded else network
+    assert {k: w.tobytes() for k, w in fake.made[0].weight.items()} == weights(expected)
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"backend": "cuda"}, {"communicator": "mpi"}, {"communicator": "mpo"}]
+)
+def test_what_only_genn_has(make, arguments):
+    (name, value), *_ = arguments.items()
+    text = f"engine 'genn' with {name} '{value}', got 'cpu'; set engine='genn', or leave {name} out"
+    with pytest.raises(InputError, match=text):
+        make.trainer(**arguments)
+
+
 @pytest.mark.parametrize(("patience", "epochs"), [(1, 3), (2, 4), (3, 8), (9, 8)])
 def test_patience_stops_after_so_many_epochs_without_better(fake, make, patience, epochs):
     accuracy = {1: 0.1, 2: 0.5, 3: 0.4, 4: 0.3, 5: 0.6, 6: 0.2, 7: 0.2, 8: 0.2}
@@ -236,7 +305,7 @@ def test_an_interrupt_comes_through_and_keeps_the_best_so_far(fake, make):
         ({"seed": -1}, "seed must have .* got -1"),
         ({"threads": 0}, "threads must have .* got 0"),
         ({"patience": 0}, "patience must have .* got 0"),
-        ({"engine": "cpo"}, "engine one of cpu, got 'cpo'; did you mean 'cpu'"),
+        ({"engine": "cpo"}, "engine one of cpu, genn, got 'cpo'; did you mean 'cpu'"),
         ({"progress": "bars"}, "progress must be .* got 'bars'; did you mean 'bar'"),
         ({"augment": "jitter"}, "augment of type .*Augment.* got 'jitter'"),
         ({"run": "runs/x"}, "run of type .*RunDirectory.* got 'runs/x'"),
