@@ -171,6 +171,7 @@ def cost_of_rewiring(rounds: int) -> None:
         "SET": SET(every=0, signs="free"),
         "RigL, magnitude": RigL(form="magnitude", every=0, signs="free"),
     }
+    base = 0.0
     for name, rewiring in rules.items():
         compiled = compile_network(
             network(0.1), RULE, rewiring=rewiring, total_steps=10**6, engine="genn"
