@@ -1,0 +1,122 @@
+"""GeNN on a GPU against the CPU engine; skipped where there is none."""
+
+import ctypes.util
+
+import numpy as np
+import pytest
+
+from mlgenn_delays.engines.base import compile_network
+from mlgenn_delays.learning import (
+    Adam,
+    Boxcar,
+    EventProp,
+    Gaussian,
+    SpikeCount,
+    SurrogateBPTT,
+    Triangle,
+)
+from mlgenn_delays.rewiring import RigL
+from tests.reference.nets import Recipe, StepRecipe, data, network, step_data, step_network
+
+pytest.importorskip("pygenn", reason="GeNN is not installed")
+pytest.importorskip("ml_genn", reason="mlGeNN is not installed")
+TOLERANCE = 1e-4
+EXAMPLES, BATCH = 11, 4  # batches of 4, 4 and 3: side by side, the last one filled up
+
+
+def gpu() -> str:
+    """Return why nothing runs on a GPU here, or an empty text."""
+    from mlgenn_delays.engines.genn.checks import available_backends
+
+    if "cuda" not in available_backends():
+        return "pygenn has no CUDA backend that can be imported"
+    library = ctypes.CDLL(ctypes.util.find_library("cuda") or "libcuda.so.1")
+    count = ctypes.c_int(0)
+    if library.cuInit(0) or library.cuDeviceGetCount(ctypes.byref(count)) or not count.value:
+        return "there is no GPU"
+    return ""
+
+
+pytestmark = pytest.mark.skipif(bool(gpu()), reason=gpu() or "none")
+
+CASES = {
+    "eventprop": (Recipe(recurrent=True), EventProp()),
+    "eventprop-sparse": (
+        Recipe(recurrent=True, density=0.4, tau_refrac=4.0, bias=0.1, seed=1),
+        EventProp(spike_count=SpikeCount(strength=0.01, target=3.0)),
+    ),
+    "bptt": (StepRecipe(recurrent=True), SurrogateBPTT(surrogate=Triangle())),
+    "bptt-sparse": (StepRecipe(recurrent=True, density=0.5), SurrogateBPTT(surrogate=Boxcar())),
+    "bptt-gaussian": (
+        StepRecipe(seed_models=True),
+        SurrogateBPTT(surrogate=Triangle(), kernel=Gaussian(3.0, 0.5, 5)),
+    ),
+    "currents": (StepRecipe(current=True), SurrogateBPTT(surrogate=Triangle())),
+}
+
+
+def case(name):
+    """Return a network, a rule and examples."""
+    recipe, rule = CASES[name]
+    plain = isinstance(recipe, Recipe)
+    net = network(recipe) if plain else step_network(recipe)
+    return net, rule, (data if plain else step_data)(recipe, EXAMPLES)
+
+
+def both(net, rule, **options):
+    """Return the network compiled for the CPU engine and for CUDA."""
+    return [
+        compile_network(
+            net.copy(), rule, total_steps=9, engine=engine, backend="cuda", batch_size=BATCH,
+            **options,
+        )
+        for engine in ("cpu", "genn")
+    ]  # fmt: skip
+
+
+def far(got, wanted):
+    """Return the relative distance of two arrays."""
+    norm = np.linalg.norm(wanted)
+    return np.linalg.norm(got - wanted) / norm if norm else np.linalg.norm(got)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_spikes_voltages_and_gradients(name):
+    net, rule, examples = case(name)
+    cpu, cuda = both(net, rule)
+    for size in (EXAMPLES, 3):
+        batch = examples.batch(np.arange(size))
+        one, other = cpu.record(batch), cuda.record(batch)
+        for population, times in one.time.items():
+            np.testing.assert_array_equal(other.start[population], one.start[population])
+            np.testing.assert_array_equal(other.time[population], times)
+        assert far(other.voltage, one.voltage) < TOLERANCE
+        mine, theirs = cpu.gradients(batch, epoch=0), cuda.gradients(batch, epoch=0)
+        assert theirs.loss == pytest.approx(mine.loss, rel=TOLERANCE)
+        for projection in mine.weight:
+            assert far(theirs.weight[projection], mine.weight[projection]) < TOLERANCE
+            assert far(theirs.delay[projection], mine.delay[projection]) < TOLERANCE
+
+
+def test_candidates():
+    net, rule, examples = case("eventprop-sparse")
+    cpu, cuda = both(net, rule)
+    batch = examples.batch(np.arange(EXAMPLES))
+    for name in net.projections:
+        assert far(cuda.candidates(batch, name), cpu.candidates(batch, name)) < TOLERANCE
+
+
+def test_training_with_rewiring_and_dropout():
+    net, _, examples = case("eventprop-sparse")
+    rule = EventProp(weights=Adam(0.01), delays=Adam(0.3), dropout={"hidden0": 0.2})
+    rewiring = RigL(form="magnitude", every=2, signs="free")
+    batches = [
+        examples.batch(np.arange(low, min(low + BATCH, EXAMPLES)))
+        for low in range(0, EXAMPLES, BATCH)
+    ]
+    found = []
+    for compiled in both(net, rule, rewiring=rewiring):
+        results = [compiled.train_epoch(batches, epoch=epoch) for epoch in range(3)]
+        assert sum(result.grown for result in results) > 0
+        found.append((results[-1].loss, compiled.evaluate(batches).loss))
+    assert found[1] == pytest.approx(found[0], rel=1e-3)
