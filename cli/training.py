@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from time import strftime
+from time import sleep, strftime
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
@@ -13,7 +13,7 @@ import click
 
 from mlgenn_delays.errors import DivergedError, InputError
 
-from .errors import INTERRUPTED, Interrupted, report
+from .errors import Interrupted, report
 from .options import BACKENDS, ENGINES, check_engine
 from .runs import Run, environment, needed_split
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 DEFAULT_RECIPE = "digits"
 # In a run directory: the network that was given with --init.
 INIT = "init.safetensors"
+GRACE = 2.0  # seconds
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ def run_training(asked: Asked) -> dict[str, Any] | None:
         trainer.check(plan.splits["train"], plan.splits.get("validation"))
         if trainer.ranks.leads:
             return _lead(plan, trainer, asked)
-        _follow(plan, trainer)
+        _follow(plan, trainer, asked)
     return None
 
 
@@ -105,11 +106,11 @@ def _together(ranks: "Ranks") -> Iterator[None]:
     """End the other processes where this one fails alone."""
     try:
         yield
-    except (DivergedError, Interrupted, click.exceptions.Exit):  # which come to all
+    except (DivergedError, click.exceptions.Exit):  # which come to all
         raise
-    except Exception as error:
+    except (Exception, KeyboardInterrupt) as error:
         if ranks.several:
-            ranks.end_all(report(error))
+            ranks.end_all(report(error if isinstance(error, Exception) else click.Abort()))
         raise
 
 
@@ -132,14 +133,15 @@ def _lead(plan: Plan, trainer: "Trainer", asked: Asked) -> dict[str, Any]:
     }
 
 
-def _follow(plan: Plan, trainer: "Trainer") -> None:
+def _follow(plan: Plan, trainer: "Trainer", asked: Asked) -> None:
     """Train with the process that leads, which alone writes and says how it went."""
     trainer.run = None if plan.fresh else plan.run()
     try:
         trainer.fit(plan.splits["train"], plan.splits.get("validation"), resume=not plan.fresh)
         _measure(trainer, plan.splits)
     except KeyboardInterrupt as error:
-        raise click.exceptions.Exit(INTERRUPTED) from error
+        sleep(GRACE)  # the process that leads says it and ends this one, unless it waits for it
+        raise Interrupted(_how_to_go_on(asked, Path(asked.out or "RUN"))) from error
     except DivergedError as error:
         raise click.exceptions.Exit(error.exit_code) from error
 

@@ -4,14 +4,14 @@ Shapes: B examples of a batch, N of a data set, K classes, S synapses, T steps.
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
 
 from mlgenn_delays.data.types import Batch
 from mlgenn_delays.errors import InputError, nearest
-from mlgenn_delays.learning import Rule
+from mlgenn_delays.learning import Rule, SurrogateBPTT, Triangle
 from mlgenn_delays.network import Network
 from mlgenn_delays.rewiring import Rewiring
 
@@ -200,6 +200,7 @@ def compile_network(
     *,
     rewiring: Rewiring | None = None,
     total_steps: int,
+    epoch_steps: int | None = None,
     seed: int = 0,
     engine: str = "cpu",
     threads: int | None = None,
@@ -215,6 +216,8 @@ def compile_network(
         rule: What is learned and how.
         rewiring: How structure is learned, or None to keep it.
         total_steps: Optimiser steps of the whole training, for the schedules.
+        epoch_steps: Those of an epoch: rewiring after each then takes the candidate gradients of
+            its last batches only. None if not known, then of all batches.
         seed: Seed of dropout and rewiring.
         engine: ``"cpu"`` or ``"genn"``.
         threads: Threads, all cores if None; results do not depend on it. GeNN's CPU backend runs
@@ -222,7 +225,8 @@ def compile_network(
         backend: Of GeNN, ``"single_threaded_cpu"`` or ``"cuda"``.
         batch_size: Examples that CUDA runs side by side; those of a larger batch run in turn.
         communicator: Of GeNN, ``"mpi"`` to share every batch among the ranks of an MPI program.
-        learns: Whether it will learn; False lets GeNN run a network with normalisation, folded.
+        learns: Whether it will learn; False lets GeNN run a network with normalisation, folded, and
+            whatever the surrogate.
 
     Raises:
         InputError: The engine is unknown, not installed, or cannot run the network or the rule.
@@ -244,7 +248,16 @@ def compile_network(
         from mlgenn_delays.engines.genn import genn_passes
 
         make = genn_passes(backend, batch_size, communicator)
-        network = network if learns else network.folded()
+        if not learns:
+            network, rule = network.folded(), _forwards(rule)
     return Compiled(
-        network, rule, make, rewiring=rewiring, total_steps=total_steps, seed=seed, threads=threads
-    )
+        network, rule, make, rewiring=rewiring, total_steps=total_steps, epoch_steps=epoch_steps,
+        seed=seed, threads=threads,
+    )  # fmt: skip
+
+
+def _forwards(rule: Rule) -> Rule:
+    """Return a rule for evaluation alone: with a surrogate that GeNN can have."""
+    if isinstance(rule, SurrogateBPTT) and not rule.surrogate.compact:
+        return replace(rule, surrogate=Triangle())
+    return rule

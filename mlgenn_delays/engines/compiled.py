@@ -36,6 +36,7 @@ class Compiled:
             be kept for candidate gradients and of whether the structure will change.
         rewiring: How structure is learned, or None.
         total_steps: Optimiser steps of the whole training, for the schedules.
+        epoch_steps: Those of an epoch, None if not known.
         seed: Seed of dropout and rewiring.
         threads: Threads, all cores if None.
 
@@ -51,6 +52,7 @@ class Compiled:
         *,
         rewiring: Rewiring | None = None,
         total_steps: int,
+        epoch_steps: int | None = None,
         seed: int = 0,
         threads: int | None = None,
     ) -> None:
@@ -63,7 +65,9 @@ class Compiled:
         self._core = Core(own, rule, workers, plan, layout, Parameters(own, layout))
         check_rule(network, rule)
         self._structure = (
-            Structure(self._core, rewiring, total_steps, seed) if rewiring is not None else None
+            Structure(self._core, rewiring, total_steps, seed, epoch_steps)
+            if rewiring is not None
+            else None
         )
         growing = self._structure is not None and self._structure.rule.needs_gradient
         self._passes = make_passes(self._core, growing, self._structure is not None)

@@ -4,7 +4,6 @@ import math
 import zlib
 from collections.abc import Iterable
 from contextlib import ExitStack
-from dataclasses import replace
 from itertools import islice
 from time import perf_counter
 
@@ -14,7 +13,7 @@ from mlgenn_delays.data.checks import check_number
 from mlgenn_delays.data.types import Batch, Data
 from mlgenn_delays.engines.base import CompiledNetwork, EpochResult, Evaluation, compile_network
 from mlgenn_delays.errors import DivergedError, InputError
-from mlgenn_delays.learning import Rule, SurrogateBPTT, Triangle
+from mlgenn_delays.learning import Rule
 from mlgenn_delays.network import Network
 from mlgenn_delays.network.storage import to_bytes
 from mlgenn_delays.rewiring import Rewiring
@@ -138,7 +137,7 @@ class Trainer:
                 network, the rule or the rewiring.
         """
         self._check_data(train, validation)
-        compiled = self._compile(self.epochs * self._batches(train))
+        compiled = self._compile(self._batches(train))
         if self.engine != "cpu":  # whether its code can be built shows when it first runs
             compiled.evaluate(islice(self._in_order(train, 1), 1))
         self.ranks.wait()
@@ -178,7 +177,7 @@ class Trainer:
             stack.enter_context(progress)
             if checkpoint is not None:
                 check_settings(checkpoint.settings, settings)
-            self._begin(checkpoint, self.epochs * batches)
+            self._begin(checkpoint, batches)
             if self._finished():
                 progress.message(nothing_left(self.history))
             while not self._finished():
@@ -196,7 +195,7 @@ class Trainer:
         check_data(self._start, "data", data)
         compiled = self._compiled or self._answering
         if compiled is None:
-            compiled = self._answering = self._compile(1, learns=False)
+            compiled = self._answering = self._compile(None)
         compiled.push(_as_taken(compiled, self._network))
         return self._answer(compiled, data)
 
@@ -211,14 +210,17 @@ class Trainer:
         """Return the number of batches of an epoch."""
         return math.ceil(len(train) / self.batch_size)
 
-    def _compile(self, total_steps: int, *, learns: bool = True) -> CompiledNetwork:
-        """Return the starting network, compiled."""
-        rule = self.rule if learns or self.engine == "cpu" else _without_atan(self.rule)
+    def _compile(self, batches: int | None) -> CompiledNetwork:
+        """Return the starting network, compiled to learn from so many batches an epoch, or, with
+        None, to answer alone.
+        """
+        learns = batches is not None
         return compile_network(
             self._start.copy(),
-            rule,
+            self.rule,
             rewiring=self.rewiring if learns else None,
-            total_steps=total_steps,
+            total_steps=self.epochs * (batches or 1),
+            epoch_steps=batches,
             seed=self.seed,
             engine=self.engine,
             threads=self.threads,
@@ -245,9 +247,9 @@ class Trainer:
             "steps of a trial": train.n_steps,
         }
 
-    def _begin(self, checkpoint: Checkpoint | None, total_steps: int) -> None:
+    def _begin(self, checkpoint: Checkpoint | None, batches: int) -> None:
         """Set everything to the start, or to a checkpoint."""
-        compiled = self._compile(total_steps)
+        compiled = self._compile(batches)
         if checkpoint is None:
             self.history = History()
             self._last = self._network = self._start
@@ -382,13 +384,6 @@ def _open_checkpoint(run: RunDirectory, resume: bool, leads: bool) -> Checkpoint
     if leads:
         run.remove_leftovers()
     return run.load_checkpoint()
-
-
-def _without_atan(rule: Rule) -> Rule:
-    """Return a rule with which a network answers the same, and which GeNN runs."""
-    if isinstance(rule, SurrogateBPTT) and not rule.surrogate.compact:
-        return replace(rule, surrogate=Triangle())
-    return rule
 
 
 def _as_taken(compiled: CompiledNetwork, network: Network) -> Network:

@@ -27,16 +27,21 @@ class Structure:
         rule: What goes and what grows.
         total_steps: Optimiser steps of the whole training.
         seed: Seed of the draws.
+        epoch_steps: Optimiser steps of an epoch, None if not known.
 
     Raises:
         InputError: The rule cannot keep this network.
     """
 
-    def __init__(self, core: Core, rule: Rewiring, total_steps: int, seed: int) -> None:
+    def __init__(
+        self, core: Core, rule: Rewiring, total_steps: int, seed: int,
+        epoch_steps: int | None = None,
+    ) -> None:  # fmt: skip
         self.core = core
         self.rule = rule
         self.total_steps = total_steps
         self.seed = seed
+        self.epoch_steps = epoch_steps
         self.grown = 0  # synapses since the start
         self.pairs: dict[str, Pairs] = {}
         self.average: dict[str, np.ndarray] = {}
@@ -126,9 +131,10 @@ class Structure:
         """Return whether the batch after so many optimiser steps counts for a pass to come."""
         if not self.rule.needs_gradient or not self.pairs:
             return False
-        if self.rule.every == 0:
-            return self.rule.due(step + 1, self.total_steps, True)
         window = max(1, round(1.0 / (1.0 - self.rule.averaging)))
+        if self.rule.every == 0:
+            left = 0 if self.epoch_steps is None else -(step + 1) % self.epoch_steps
+            return left < window and self.rule.due(step + 1 + left, self.total_steps, True)
         ahead = range(step + 1, min(step + window, self.total_steps) + 1)
         return any(self.rule.due(k, self.total_steps, False) for k in ahead)
 

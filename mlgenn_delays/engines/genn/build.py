@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from hashlib import sha256
@@ -79,6 +80,22 @@ def build(model: Any, folder: Path, backend: str) -> None:
                 f"that failed:\n{said}\n(all of its output: {log}; the code beside it). "
                 "Mend the compiler's installation, or run with --engine cpu"
             ) from error
+
+
+def load(model: Any, folder: Path) -> None:
+    """Load a model that was built in a folder, with memory of its own.
+
+    The system gives what is loaded from one file one memory, which several networks of the same
+    code would share; so each loads a copy, which need not stay.
+    """
+    code = f"{model.name}_CODE"
+    with tempfile.TemporaryDirectory() as own:
+        (Path(own) / code).mkdir()
+        for library in (folder / code).glob("*runner.*"):
+            if library.suffix in (".so", ".dylib", ".dll"):
+                shutil.copy(library, Path(own) / code)
+        model._path_to_model = own
+        model.load()
 
 
 @contextmanager

@@ -68,7 +68,7 @@ class GeNNPasses:
         """Return the network in GeNN, with room for a batch."""
         core = self.core
         if self._running is None or not self._running.fits(core.network):
-            self._running = None  # frees its memory first
+            self._close()
             self._running = Running(
                 core.network, core.rule, keeps=self._keeps, rewired=self._rewired,
                 target=self.target,
@@ -81,6 +81,12 @@ class GeNNPasses:
                 if array != "Time":
                     running.room(name, array, self._slots(batch) * batch.n_steps * population.n)
         return running
+
+    def _close(self) -> None:
+        """Free the network in GeNN; it is built anew when it is needed."""
+        if self._running is not None:
+            self._running.close()
+        self._running = None
 
     def _slots(self, batch: Batch) -> int:
         """Return for how many examples there is room."""
@@ -297,7 +303,8 @@ class GeNNPasses:
     ) -> np.ndarray:
         """Return the adjoints of all pairs of a projection; see `engines.cpu.passes.Passes`."""
         if not self._keeps:
-            self._keeps, self._running = True, None
+            self._keeps = True
+            self._close()
             self.forward(batch, gains, width=self._width)
             self.backward(batch, gains)
         assert self._running is not None

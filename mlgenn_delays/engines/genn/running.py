@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from mlgenn_delays.engines.cpu.parameters import Parameters
-from mlgenn_delays.engines.genn.build import build, code_folder
+from mlgenn_delays.engines.genn.build import build, code_folder, load
 from mlgenn_delays.engines.genn.compiler import DYNAMIC, CompileState, Target, compiler_of
 from mlgenn_delays.engines.genn.gaussian import norm_and_mean
 from mlgenn_delays.engines.genn.translate import identifiers, is_dense, translate
@@ -13,8 +13,8 @@ from mlgenn_delays.errors import InputError
 from mlgenn_delays.learning import Rule
 from mlgenn_delays.network import Network, Projection
 
-# Rows of sparse synapses are as long as the target population, for rewiring to move them freely,
-# unless a projection would take more places than this; then twice as long as they are.
+# Where rewiring moves synapses, rows have room for the whole target population, unless the
+# projection would take more places than this; then for twice the synapses there are.
 _PLACES = 2**22
 _LARGEST = 2**31 - 1  # index into an array, an int in GeNN's code
 
@@ -51,8 +51,9 @@ class Running:
         for name, stride in self.stride.items():
             self._projections[name].max_connections = stride
         self._state = compiler.state
-        build(model, code_folder(self._description(network, rule)), target.backend)
-        model.load()
+        folder = code_folder(self._description(network, rule))
+        build(model, folder, target.backend)
+        load(model, folder)
         self._dense = {name: name not in self.stride for name in network.projections}
         self._places: dict[str, np.ndarray] = {}
         self._room: dict[tuple[str, str], int] = {}
@@ -61,7 +62,7 @@ class Running:
         self.put_structure(network)
 
     def _description(self, network: Network, rule: Rule) -> object:
-        """Return all that the generated code depends on."""
+        """Return all that the generated code depends on; other settings show in `sim`."""
         import pygenn
 
         state: CompileState = self._state
@@ -74,6 +75,10 @@ class Running:
             for (n, p), c in zip(network.projections.items(), state.synapses.values(), strict=True)
         ]
         return pygenn.__version__, self.target, network.dt, type(rule).__name__, parts, joined
+
+    def close(self) -> None:
+        """Free what it holds; nothing can be asked of it any more."""
+        self._model.unload()
 
     # Synapses
 

@@ -1,0 +1,262 @@
+"""The command line with --engine genn: training, evaluating, resuming on the other engine."""
+
+import json
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from mlgenn_delays.cli import backends, probe
+from mlgenn_delays.engines.compiled import Compiled
+from mlgenn_delays.errors import WorkError
+from mlgenn_delays.kernels import kernel_cache
+from mlgenn_delays.network import Network
+from mlgenn_delays.recipe import load_recipe, recipe_names
+from mlgenn_delays.training.checkpoint import Checkpoint
+from mlgenn_delays.training.trainer import Trainer
+from tests.cli.helpers import call, metrics, parsed, refused, write_rawhd, write_words
+
+pytest.importorskip("pygenn")
+pytest.importorskip("ml_genn")
+
+GENN = ["--engine", "genn"]
+KERNELS = kernel_cache()
+# Learns within seconds; no dropout, which would be other code.
+SETTINGS = (
+    "network.layers.0.size=24", "network.layers.0.dropout=0", "learning.batch_size=48",
+    "learning.learning_rate=0.02",
+)  # fmt: skip
+SMALL = [word for each in SETTINGS for word in ("--set", each)]
+EPOCHS = 4
+
+
+@pytest.fixture(autouse=True, scope="module")
+def own_cache(tmp_path_factory):
+    """One cache for the tests here, so that the same code is built once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DELAYSNN_CACHE", str(tmp_path_factory.mktemp("cache")))
+        if KERNELS is not None:
+            patch.setenv("NUMBA_CACHE_DIR", str(KERNELS.parent))
+        yield
+
+
+def train(run, *options):
+    return parsed(call("train", "digits", *SMALL, "--epochs", EPOCHS, "--out", run, *options,
+                       "--json"))  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory, own_cache):
+    """The same training on each engine: its run, and what it printed."""
+    folder = tmp_path_factory.mktemp("runs")
+    return {
+        engine: (folder / engine, train(folder / engine, "--engine", engine))
+        for engine in ("cpu", "genn")
+    }
+
+
+def test_both_engines_learn_the_same(runs):
+    splits = {engine: found["splits"] for engine, (_, found) in runs.items()}
+    assert splits["cpu"]["test"]["accuracy"] > 0.8
+    for name in ("validation", "test"):
+        difference = splits["cpu"][name]["accuracy"] - splits["genn"][name]["accuracy"]
+        assert abs(difference) < 0.02
+    for one, other in zip(*(metrics(path) for path, _ in runs.values()), strict=True):
+        assert float(one["train_loss"]) == pytest.approx(float(other["train_loss"]), rel=0.02)
+
+
+@pytest.mark.parametrize("trained", ["cpu", "genn"])
+def test_both_engines_answer_the_same(runs, trained):
+    run, found = runs[trained]
+    one, other = (
+        parsed(call("evaluate", run, "--engine", engine, "--json")) for engine in ("cpu", "genn")
+    )
+    assert abs(one["accuracy"] - other["accuracy"]) <= 1 / 360
+    assert one["loss"] == pytest.approx(other["loss"], abs=1e-4)
+    own = one if trained == "cpu" else other
+    assert found["splits"]["test"]["loss"] == pytest.approx(own["loss"], abs=1e-6)
+
+
+def stopped_after(monkeypatch, epochs, *arguments):
+    """Train, interrupted in an epoch that is never finished."""
+    learn = Trainer._learn
+
+    def stop(self, compiled, epoch, *others):
+        if epoch > epochs:
+            raise KeyboardInterrupt
+        return learn(self, compiled, epoch, *others)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "_learn", stop)
+        result = call("train", "digits", *SMALL, "--epochs", EPOCHS, *arguments)
+    assert result.exit_code == 130
+    return result.stderr.splitlines()[-1]
+
+
+def relative(one, other):
+    """Return how far two arrays are from each other, relative to their size."""
+    return float(np.linalg.norm(one - other) / np.linalg.norm(other))
+
+
+@pytest.mark.parametrize(("first", "second"), [("cpu", "genn"), ("genn", "cpu")])
+def test_a_run_goes_on_with_the_other_engine(runs, tmp_path, monkeypatch, first, second):
+    run = tmp_path / "run"
+    hint = stopped_after(monkeypatch, 2, "--engine", first, "--out", run)
+    assert ("--engine genn" in hint) == (first == "genn")
+    before = Checkpoint.load(run / "checkpoints" / "last" / "state.safetensors")
+    result = call("train", "--resume", "--engine", second, "--out", run, "--json")
+    found, whole = parsed(result), runs[first][1]
+    assert "epoch 2/4" not in result.stderr and "epoch 3/4" in result.stderr
+    state = [run, runs[first][0]]
+    after, expected = (
+        Checkpoint.load(each / "checkpoints" / "last" / "state.safetensors") for each in state
+    )
+    assert {k: (v.shape, v.dtype) for k, v in before.state.items()} == {
+        k: (v.shape, v.dtype) for k, v in after.state.items()
+    }
+    assert after.epoch == EPOCHS
+    assert abs(found["splits"]["test"]["accuracy"] - whole["splits"]["test"]["accuracy"]) < 0.02
+    one, other = (Network.load(each / "checkpoints/last/network.safetensors") for each in state)
+    for name, projection in one.projections.items():
+        expected_too = other.projections[name]
+        assert relative(projection.weight, expected_too.weight) < 1e-2
+        assert relative(projection.delay, expected_too.delay) < 1e-2
+    assert set(after.state) == set(expected.state)
+
+
+def test_stdout_has_json_alone_however_loud_the_build(runs, tmp_path):
+    """In a process of its own: compilers print to the file descriptors."""
+    network = ["--set", "network.layers.0.size=5", *GENN]
+    command = [sys.executable, "-m", "mlgenn_delays.cli", "train", "digits", *SMALL, *network]
+    command += ["--epochs", "1", "--out", str(tmp_path / "r"), "--json"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["splits"]["test"]["n"] == 360
+    assert done.stdout.count("\n") == 1
+    assert [line.split()[:2] for line in done.stderr.splitlines()] == [["epoch", "1/1"]]
+
+
+@pytest.mark.skipif(shutil.which("mpiexec") is None, reason="no mpiexec on PATH")
+def test_two_ranks_train_one_run(runs, tmp_path):
+    pytest.importorskip("mpi4py")
+    command = [sys.executable, "-m", "mlgenn_delays.cli", "train", "digits", *SMALL, *GENN]
+    command += ["--communicator", "mpi", "--epochs", str(EPOCHS), "--out", str(tmp_path / "r")]
+    done = subprocess.run(
+        ["mpiexec", "-n", "2", *command, "--json"], capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    found, alone = json.loads(done.stdout), runs["genn"][1]
+    assert found["run"] == str(tmp_path / "r")
+    assert done.stderr.count("epoch 2/4") == 1
+    difference = found["splits"]["test"]["accuracy"] - alone["splits"]["test"]["accuracy"]
+    assert abs(difference) < 0.02
+    assert call("evaluate", tmp_path / "r").exit_code == 0
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """Small data for each data set that needs a folder."""
+    base = tmp_path_factory.mktemp("data")
+    return {
+        "fsdd": write_words(base / "words", [0, 5, 10, 11]),
+        "rawhd": write_rawhd(base / "rawhd"),
+    }
+
+
+# What GeNN does not train, in the order in which it says so: what the text names, what then works.
+REFUSED = (
+    ("without normalisation", "network.layers.0.normalise=false"),
+    ('surrogate of compact support, got Atan; take Triangle (surrogate = "triangle")',
+     "learning.surrogate=triangle"),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_every_recipe_starts_or_is_refused_with_what_works(folders, tmp_path, monkeypatch, name):
+    def fit(*_, **__):
+        raise WorkError("it started")
+
+    monkeypatch.setattr(Trainer, "fit", fit)
+    monkeypatch.setattr(Compiled, "evaluate", lambda self, batches: None)  # would build its code
+    recipe, out = load_recipe(name), tmp_path / "r"
+    command = ["train", name, *GENN, "--out", out, "--set", "network.layers.0.size=8"]
+    command += ["--set", "data.validation=0.25"] * (recipe.data.dataset == "rawhd")
+    if recipe.data.dataset in folders:
+        command += ["--data", folders[recipe.data.dataset]]
+    if recipe.learning.rule == "surrogate":
+        for reason, remedy in REFUSED:
+            text = refused(*command)
+            assert reason in text and "--engine cpu" in text
+            assert not out.exists()
+            command += ["--set", remedy]
+    result = call(*command)
+    assert (result.exit_code, result.stderr) == (1, "error: it started\n")
+
+
+def test_normalised_networks_are_evaluated_folded(folders, tmp_path):
+    run, data = tmp_path / "run", ["--data", folders["rawhd"]]
+    small = ["--set", "network.layers.0.size=12", "--set", "learning.batch_size=32"]
+    small += ["--set", "data.validation=0.25", "--epochs", 2]
+    assert call("train", "rawhd", *small, *data, "--out", run).exit_code == 0
+    one, other = (
+        parsed(call("evaluate", run, "--split", "all", "--engine", engine, "--json"))
+        for engine in ("cpu", "genn")
+    )
+    assert one["n"] == other["n"] == 120
+    for name, part in one["splits"].items():
+        assert abs(part["accuracy"] - other["splits"][name]["accuracy"]) <= 1 / part["n"]
+        assert part["loss"] == pytest.approx(other["splits"][name]["loss"], rel=1e-3)
+    text = refused("train", "--resume", *GENN, "--out", run)
+    assert "normalisation to learn" in text
+
+
+def test_a_compiler_that_is_not_there(tmp_path, monkeypatch):
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    text = refused("train", "digits", *SMALL, *GENN, "--out", tmp_path / "r")
+    assert "no-such-compiler" in text and "--engine cpu" in text
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_compiler_that_fails(tmp_path, monkeypatch):
+    monkeypatch.setenv("CXX", "false")
+    network = ["--set", "network.layers.0.size=6"]  # whose code is not there yet
+    text = refused("train", "digits", *SMALL, *network, *GENN, "--out", tmp_path / "r")
+    assert "build.log" in text and "--engine cpu" in text
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_doctor():
+    found = parsed(call("doctor", "--json"))["genn"]
+    assert found["installed"] is True
+    assert all(found["versions"].values())
+    works = found["backends"]["single_threaded_cpu"]
+    assert works["works"] is True, works
+    assert 0 < works["seconds"] < 300
+    assert found["backends"]["cuda"]["works"] or found["backends"]["cuda"]["reason"]
+
+
+def test_doctor_of_a_compiler_that_fails(monkeypatch, tmp_path):
+    monkeypatch.setattr(backends.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setenv("CXX", "false")
+    (found,) = backends.try_backends(("single_threaded_cpu",)).values()
+    assert found["works"] is False
+    (kept,) = tmp_path.iterdir()
+    assert f"(all of its output: {kept}/" in found["reason"]
+
+
+def test_doctor_finds_what_is_computed_wrongly(monkeypatch):
+    real = probe._gradients
+
+    def gradients(network, batch, **engine):
+        found = real(network, batch)  # of the CPU engine, in both cases
+        if engine:
+            found["the delays' gradient of hidden->output"][:] *= 1.01
+        return found
+
+    monkeypatch.setattr(probe, "_gradients", gradients)
+    found = probe.probe("cuda")
+    assert found["works"] is False
+    assert "something else: the delays' gradient of hidden->output is off by" in found["reason"]
+    assert all(np.abs(each).max() > 0 for each in real(probe._network(), probe._batch()).values())

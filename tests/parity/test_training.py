@@ -1,0 +1,173 @@
+"""Training in GeNN against the CPU engine, and states that go from one to the other."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("pygenn", reason="GeNN is on no package registry: see genn-team.github.io")
+pytest.importorskip("ml_genn", reason="mlGeNN is on no package registry: see genn-team.github.io")
+
+from mlgenn_delays.data.types import Batch  # noqa: E402
+from mlgenn_delays.engines.base import CompiledNetwork, EpochResult  # noqa: E402
+from mlgenn_delays.learning import Adam, EventProp, Rule, SurrogateBPTT, Triangle  # noqa: E402
+from mlgenn_delays.rewiring import RigL  # noqa: E402
+from tests.engines import rewired  # noqa: E402
+from tests.engines.helpers import relative  # noqa: E402
+from tests.engines.rewired import recipe, same  # noqa: E402
+from tests.parity.helpers import KERNEL, cpu, genn  # noqa: E402
+from tests.reference import nets  # noqa: E402
+from tests.reference.nets import StepRecipe  # noqa: E402
+
+SLOW: dict[str, Any] = {"weights": Adam(2e-3), "delays": Adam(0.02)}
+PLAIN, DROPPING = StepRecipe(1300, recurrent=True), {"dropout": {"hidden0": 0.3}}
+CASES: list[tuple[Rule, StepRecipe]] = [
+    (EventProp(**SLOW), PLAIN),
+    (EventProp(**SLOW, **DROPPING), StepRecipe(1301, density=0.5, recurrent=True)),
+    (
+        SurrogateBPTT(**SLOW, surrogate=Triangle(), kernel=KERNEL),
+        StepRecipe(1302, granularity="axon", recurrent=True),
+    ),
+    (
+        SurrogateBPTT(**SLOW, **DROPPING, surrogate=Triangle()),
+        StepRecipe(1303, current=True, recurrent=True, sizes=(9, 8, 7, 3)),
+    ),
+]
+every_case = pytest.mark.parametrize(
+    ("rule", "of"), CASES, ids=["events", "dropping", "gaussian", "currents"]
+)
+N, SIZE = 12, 4
+
+
+def batches(of: StepRecipe, epoch: int) -> list[Batch]:
+    """Return the examples in batches, each epoch's in another order."""
+    data, order = nets.step_data(of, N), np.random.default_rng((epoch, 8)).permutation(N)
+    return [data.batch(part) for part in order.reshape(-1, SIZE)]
+
+
+def train(engine: CompiledNetwork, of: StepRecipe, epochs: range) -> list[EpochResult]:
+    """Train some epochs."""
+    return [engine.train_epoch(batches(of, epoch), epoch=epoch) for epoch in epochs]
+
+
+def made(kind: Any, rule: Rule, of: StepRecipe, **options: Any) -> CompiledNetwork:
+    """Return a recipe's network on an engine."""
+    return kind(nets.step_network(of), rule, **({"total_steps": 9, "seed": 5} | options))
+
+
+def close(one: CompiledNetwork, other: CompiledNetwork, bound: float = 1e-3) -> None:
+    """Refuse engines whose weights or delays differ."""
+    a, b = one.pull().projections, other.pull().projections
+    for name, p in a.items():
+        assert relative(b[name].weight, p.weight) < bound
+        assert relative(b[name].delay, p.delay) < bound
+
+
+@every_case
+def test_three_epochs_equal_the_cpu_engine(rule: Rule, of: StepRecipe) -> None:
+    one, other = made(cpu, rule, of), made(genn, rule, of)
+    start = nets.step_network(of).projections
+    right, got = (train(engine, of, range(1, 4)) for engine in (one, other))
+    assert got[0].loss == pytest.approx(right[0].loss, rel=1e-3)
+    assert got[0].spikes == right[0].spikes and got[0].silent == right[0].silent
+    assert got[0].n == right[0].n == N and got[0].accuracy == right[0].accuracy
+    for a, b in zip(right, got, strict=True):
+        assert b.loss == pytest.approx(a.loss, rel=1e-2)
+    close(one, other)
+    for name, p in other.pull().projections.items():
+        assert relative(p.weight, start[name].weight) > 3e-3
+
+
+@every_case
+def test_batch_results_equal_the_cpu_engine(rule: Rule, of: StepRecipe) -> None:
+    found: list[list[Any]] = []
+    for kind in (cpu, genn):
+        found.append([])
+        made(kind, rule, of).train_epoch(batches(of, 1), epoch=1, on_batch=found[-1].append)
+    for a, b in zip(*found, strict=True):
+        assert (a.correct, a.n, a.spikes) == (b.correct, b.n, b.spikes)
+        assert b.loss == pytest.approx(a.loss, rel=1e-3)
+
+
+@every_case
+def test_a_state_goes_to_the_other_engine(rule: Rule, of: StepRecipe) -> None:
+    for first, second in ((genn, cpu), (cpu, genn)):
+        begun = made(first, rule, of)
+        train(begun, of, range(1, 3))
+        state = {key: array.copy() for key, array in begun.state().items()}
+        gone = made(second, rule, of)
+        gone.load_state(state)
+        same(gone.state(), state)
+        right, got = (train(engine, of, range(3, 4))[0] for engine in (begun, gone))
+        assert got.loss == pytest.approx(right.loss, rel=1e-3)
+        close(begun, gone)
+
+
+@every_case
+def test_a_state_taken_up_goes_on_bit_for_bit(rule: Rule, of: StepRecipe) -> None:
+    whole, first = made(genn, rule, of), made(genn, rule, of)
+    train(whole, of, range(1, 4))
+    train(first, of, range(1, 3))
+    state = {key: array.copy() for key, array in first.state().items()}
+    second = made(genn, rule, of)
+    second.load_state(state)
+    got = train(second, of, range(3, 4))[0]
+    same(second.state(), whole.state())
+    assert np.isfinite(got.loss)
+    for batch in batches(of, 1):
+        np.testing.assert_array_equal(second.record(batch).voltage, whole.record(batch).voltage)
+
+
+def test_a_rewired_state_taken_up_goes_on_bit_for_bit() -> None:
+    of, rule = recipe(1310), rewired.event(**DROPPING, revive=0.01)
+    options = {"rewiring": RigL(grow_delay="gradient"), "total_steps": 18}
+    whole, first = made(genn, rule, of, **options), made(genn, rule, of, **options)
+    assert sum(r.grown or 0 for r in train(whole, of, range(1, 4))) > 10
+    train(first, of, range(1, 3))
+    second = made(genn, rule, of, **options)
+    second.load_state({key: array.copy() for key, array in first.state().items()})
+    train(second, of, range(3, 4))
+    same(second.state(), whole.state())
+
+
+def test_dropout_falls_on_the_same_neurons() -> None:
+    rule, of = CASES[1]
+    still = EventProp(weights=Adam(0.0), delays=Adam(0.0), **DROPPING)
+    right, got = (train(made(kind, still, of), of, range(1, 3)) for kind in (cpu, genn))
+    for a, b in zip(right, got, strict=True):
+        assert b.loss == pytest.approx(a.loss, rel=1e-5)
+    assert right[0].loss != pytest.approx(right[1].loss, rel=1e-5)
+    # Answers know no dropout.
+    plain, dropping = (made(genn, r, of) for r in (EventProp(**SLOW), rule))
+    batch = batches(of, 1)
+    assert dropping.evaluate(batch).loss == pytest.approx(plain.evaluate(batch).loss, rel=1e-6)
+
+
+def test_silent_neurons_are_revived() -> None:
+    net = nets.step_network(PLAIN)
+    p = net.projections["input->hidden0"]
+    p.weight[p.post < 3] = 0.0
+    net.projections["hidden0->hidden0"].weight[:] *= 0.0
+    net.populations["hidden0"].bias[:] = 0.0
+    before = p.weight.copy()
+    engine = genn(net, EventProp(weights=Adam(0.0), delays=None, revive=2.0))
+    assert train(engine, PLAIN, range(1, 2))[0].silent["hidden0"] >= 3
+    after = engine.pull().projections["input->hidden0"].weight
+    np.testing.assert_allclose((after - before)[p.post < 3], 2.0, atol=1e-6)
+    # What was revived acts in the next batch.
+    assert train(engine, PLAIN, range(2, 3))[0].silent["hidden0"] < 3
+
+
+def test_pushed_values_are_used_at_once() -> None:
+    engine, batch = made(genn, EventProp(**SLOW), PLAIN), batches(PLAIN, 1)[0]
+    other = nets.step_network(PLAIN)
+    for p in other.projections.values():
+        p.weight[:] *= 1.3
+        p.delay[:] = p.delay[::-1].copy()
+    before = engine.record(batch).voltage
+    engine.push(other)
+    got = engine.record(batch).voltage
+    assert relative(got, before) > 0.1
+    assert relative(got, cpu(other, EventProp()).record(batch).voltage) < 1e-4
+    engine.load_state(made(genn, EventProp(**SLOW), PLAIN).state())
+    np.testing.assert_array_equal(engine.record(batch).voltage, before)
