@@ -25,6 +25,8 @@ from mlgenn_delays.rewiring import SET, RigL
 
 SIZES, STEPS, SPIKES, LONGEST, BATCH = (700, 256, 20), 1000, 8000, 64.0, 32
 RULE = EventProp(weights=Adam(1e-3), delays=Adam(0.1))
+# For rewiring: learning that would make one network spike more than another is left out.
+STILL = EventProp(weights=Adam(1e-9), delays=Adam(1e-9))
 
 
 def network(density: float) -> Network:
@@ -163,30 +165,35 @@ def cost_of_batch(rounds: int) -> None:
 
 
 def cost_of_rewiring(rounds: int) -> None:
-    """Print what rewiring adds to an epoch of 256 examples, density 0.1."""
-    data = examples(256)
+    """Print what rewiring adds to an epoch of 8,000 examples, density 0.1."""
+    data, steps = examples(256), 8000 // BATCH
     parts = [data.batch(np.arange(k, k + BATCH)) for k in range(0, 256, BATCH)]
+    epoch = [parts[k % len(parts)] for k in range(steps)]
     rules = {
         "none": None,
         "SET": SET(every=0, signs="free"),
         "RigL, magnitude": RigL(form="magnitude", every=0, signs="free"),
     }
-    base = 0.0
-    for name, rewiring in rules.items():
-        compiled = compile_network(
-            network(0.1), RULE, rewiring=rewiring, total_steps=10**6, engine="genn"
+    compiled = {
+        name: compile_network(
+            network(0.1), STILL, rewiring=rule, total_steps=100 * steps, epoch_steps=steps,
+            engine="genn",
         )
-        compiled.train_epoch(parts[:1], epoch=0)
-        found = []
-        for k in range(rounds):
+        for name, rule in rules.items()
+    }  # fmt: skip
+    seconds: dict[str, list[float]] = {name: [] for name in rules}
+    for k in range(rounds + 1):  # the first round compiles
+        for name, each in compiled.items():
             began = time.perf_counter()
-            result = compiled.train_epoch(parts, epoch=k)
-            found.append(time.perf_counter() - began)
-        base = min(found) if rewiring is None else base
-        print(
-            f"{name:16} {min(found):.2f} s an epoch, +{100 * (min(found) / base - 1):.1f} %, "
-            f"{result.grown or 0} synapses grown"
-        )
+            result = each.train_epoch(epoch, epoch=k)
+            seconds[name] += [time.perf_counter() - began] if k else []
+            if k == rounds:
+                least, base = min(seconds[name]), min(seconds["none"])
+                print(
+                    f"{name:16} {least:.2f} s an epoch, {100 * (least / base - 1):+.1f} %, "
+                    f"{result.grown or 0} synapses grown",
+                    flush=True,
+                )
 
 
 if __name__ == "__main__":

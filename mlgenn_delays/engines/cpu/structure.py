@@ -227,6 +227,11 @@ class Structure:
         """Return the candidate gradient of each pair, and its delay where that is chosen."""
         if not self.rule.needs_gradient:
             return None, None
+        if name not in self.average:
+            raise InputError(
+                f"epoch_steps must be the number of batches of an epoch, got {self.epoch_steps}: "
+                f"no candidate gradients of {name!r} were taken in this one"
+            )
         table = self.average[name]
         if table.ndim == 2:
             return table, None
