@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -10,24 +9,15 @@ import sys
 import tempfile
 import time
 from contextlib import suppress
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from mlgenn_delays.engines.genn import versions as genn_versions
+
 from .options import BACKENDS
 
-# The oldest versions that the engine runs with.
-OLDEST = {"pygenn": "5.4", "ml_genn": "2.3.1"}
 LINES = 5  # of what a process said that are shown
 LIMIT = 300.0  # seconds for all backends; nvcc takes its time
-
-
-def installed_version(name: str) -> str | None:
-    """Return the version of a package, None if it is not installed."""
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None
 
 
 def examine_genn(installed: bool) -> tuple[dict[str, Any], dict[str, str]]:
@@ -40,11 +30,10 @@ def examine_genn(installed: bool) -> tuple[dict[str, Any], dict[str, str]]:
         ``installed``, ``versions`` and ``backends`` (by name ``works``, and ``seconds`` or
         ``reason``); and hints by package.
     """
-    versions = {name: installed_version(name) for name in OLDEST}
+    versions = {name: genn_versions.installed_version(name) for name in genn_versions.OLDEST}
     hints = {
-        name: f"version {versions[name]} is too old: install {oldest} or later"
-        for name, oldest in OLDEST.items()
-        if _numbers(versions[name] or oldest) < _numbers(oldest)
+        name: f"version {found} is too old: install {genn_versions.OLDEST[name]} or later"
+        for name, found in genn_versions.too_old().items()
     }
     if installed:
         backends = try_backends(BACKENDS)
@@ -52,12 +41,6 @@ def examine_genn(installed: bool) -> tuple[dict[str, Any], dict[str, str]]:
         reason = "pygenn or ml_genn is not installed"
         backends = {name: {"works": False, "reason": reason} for name in BACKENDS}
     return {"installed": installed, "versions": versions, "backends": backends}, hints
-
-
-def _numbers(text: str) -> list[int]:
-    """Return the numbers that a version begins with."""
-    found = re.match(r"\d+(\.\d+)*", text)
-    return [int(part) for part in found[0].split(".")] if found else []
 
 
 def try_backends(names: tuple[str, ...], limit: float = LIMIT) -> dict[str, dict[str, Any]]:

@@ -8,14 +8,16 @@ from typing import Any
 
 import click
 
-from .backends import OLDEST, examine_genn, installed_version
+from mlgenn_delays.engines.genn import versions as genn_versions
+
+from .backends import examine_genn
 from .options import JSON
 
 PACKAGES = ("numpy", "numba", "pydantic", "safetensors", "h5py", "librosa", "scikit-learn")
 GENN = "https://genn-team.github.io"
 _GENN_HINT = (
     f"only for --engine genn; it is on no package registry: install it as {GENN} says "
-    f"({' and '.join(f'{name} {oldest}' for name, oldest in OLDEST.items())}, or later)"
+    f"({' and '.join(f'{name} {oldest}' for name, oldest in genn_versions.OLDEST.items())}, or later)"
 )
 _DRIVER_HINT = "only for GPUs: install the NVIDIA driver"
 _CUDA_HINT = "only for GPUs: install the CUDA toolkit and put its bin folder on PATH"
@@ -57,7 +59,7 @@ def examine() -> dict[str, Any]:
     from mlgenn_delays import __version__
 
     versions: dict[str, str | None] = {"delaysnn": __version__, "python": platform.python_version()}
-    versions |= {name: installed_version(name) for name in PACKAGES}
+    versions |= {name: genn_versions.installed_version(name) for name in PACKAGES}
     hints = {
         name: "pip install --upgrade delaysnn installs it"
         for name, text in versions.items()

@@ -55,20 +55,28 @@ class Run:
         return given if given is not None else self.noted("data")
 
 
-def environment(recipe: "Recipe", data: str | None, start: dict[str, Any] | None) -> dict[str, Any]:
+def environment(
+    recipe: "Recipe",
+    data: str | None,
+    start: dict[str, Any] | None,
+    engine: str,
+    backend: str | None,
+) -> dict[str, Any]:
     """Return the content of environment.json.
 
     Arguments:
         recipe: The recipe.
         data: Folder of the data, if any.
         start: Path and checksum of the network given with --init, if any.
+        engine: What computes.
+        backend: Of GeNN.
     """
     from mlgenn_delays.training import describe_environment
 
     folder = str(Path(data).resolve()) if data is not None else None
     given = {"data": folder, "init": start}
     return (
-        describe_environment()
+        describe_environment(engine, backend)
         | {"seed": recipe.seed}
         | {key: value for key, value in given.items() if value is not None}
     )

@@ -159,7 +159,7 @@ def plan_new(asked: Asked) -> Plan:
     fresh = _build(recipe, splits)
     if network is not None:
         _check_fits(network, fresh, str(asked.init))
-    notes = environment(recipe, asked.data, start)
+    notes = environment(recipe, asked.data, start, asked.engine, asked.backend or BACKENDS[0])
     return Plan(
         recipe,
         splits,

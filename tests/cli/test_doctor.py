@@ -8,6 +8,7 @@ import pytest
 from mlgenn_delays import __version__
 from mlgenn_delays.cli import backends
 from mlgenn_delays.cli.options import BACKENDS
+from mlgenn_delays.engines.genn import versions
 from tests.cli.helpers import call, parsed
 
 TRIED = {
@@ -28,13 +29,12 @@ def genn_there(monkeypatch):
     """GeNN, whether it is installed or not."""
     module = __import__("mlgenn_delays.cli.doctor", fromlist=["doctor"])
     monkeypatch.setattr(module, "_module", lambda name: f"/there/{name}")
-    versions = {"pygenn": "5.4.0", "ml_genn": "2.3.1"}
-    found = backends.installed_version
+    here = {"pygenn": "5.4.0", "ml_genn": "2.3.1"}
+    found = versions.installed_version
     monkeypatch.setattr(
-        backends, "installed_version", lambda name: versions[name] if name in versions
-        else found(name),
-    )  # fmt: skip
-    return versions
+        versions, "installed_version", lambda name: here[name] if name in here else found(name)
+    )
+    return here
 
 
 def test_it_works_here():
@@ -102,7 +102,7 @@ def test_versions_of_genn(genn_there, name, version, old):
     hints = parsed(call("doctor", "--json"))["hints"]
     assert (name in hints) == old
     if old:
-        assert f"version {version} is too old: install {backends.OLDEST[name]}" in hints[name]
+        assert f"version {version} is too old: install {versions.OLDEST[name]}" in hints[name]
 
 
 @pytest.fixture

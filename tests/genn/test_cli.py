@@ -67,6 +67,15 @@ def test_both_engines_learn_the_same(runs):
         assert float(one["train_loss"]) == pytest.approx(float(other["train_loss"]), rel=0.02)
 
 
+def test_a_run_says_what_computed_it(runs):
+    for engine, (path, _) in runs.items():
+        said = json.loads((path / "environment.json").read_text())
+        assert said["engine"] == engine
+        assert ("pygenn" in said, "ml_genn" in said, said.get("backend")) == (
+            (True, True, "single_threaded_cpu") if engine == "genn" else (False, False, None)
+        )
+
+
 @pytest.mark.parametrize("trained", ["cpu", "genn"])
 def test_both_engines_answer_the_same(runs, trained):
     run, found = runs[trained]

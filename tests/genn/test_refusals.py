@@ -11,6 +11,7 @@ pytest.importorskip("pygenn", reason="GeNN is on no package registry: see genn-t
 pytest.importorskip("ml_genn", reason="mlGeNN is on no package registry: see genn-team.github.io")
 
 from mlgenn_delays.engines.base import compile_network  # noqa: E402
+from mlgenn_delays.engines.genn import versions  # noqa: E402
 from mlgenn_delays.engines.genn.build import LINES  # noqa: E402
 from mlgenn_delays.engines.genn.checks import available_backends  # noqa: E402
 from mlgenn_delays.errors import InputError  # noqa: E402
@@ -182,3 +183,11 @@ def test_code_is_compiled_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         times.append(library.stat().st_mtime_ns)
     assert times[0] == times[1]
     assert not list(Path.cwd().glob("*_CODE"))  # where GeNN would put it
+
+
+@pytest.mark.parametrize(("name", "found"), [("pygenn", "5.3.0"), ("ml_genn", "2.2.1")])
+def test_a_package_that_is_too_old(name: str, found: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    here = {"pygenn": "5.4.0", "ml_genn": "2.3.1"} | {name: found}
+    monkeypatch.setattr(versions, "installed_version", here.get)
+    with pytest.raises(InputError, match=f"{name} .* or later, got {found}; .* --engine cpu"):
+        genn()

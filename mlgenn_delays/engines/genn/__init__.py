@@ -1,13 +1,15 @@
 """Networks in GeNN, through mlGeNN: on its single-threaded CPU backend and on CUDA."""
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from mlgenn_delays.engines.cpu.passes import Core, Passes
+if TYPE_CHECKING:
+    from mlgenn_delays.engines.cpu.passes import Core, Passes
 
 
 def genn_passes(
     backend: str, batch_size: int, communicator: str | None
-) -> Callable[[Core, bool, bool], Passes]:
+) -> "Callable[[Core, bool, bool], Passes]":
     """Return what makes GeNN's way through a batch.
 
     Arguments:
@@ -30,7 +32,7 @@ def genn_passes(
         batch_size = -(-batch_size // ranks.num_ranks)
         device = shared.local_rank(ranks)
 
-    def make(core: Core, keeps: bool, rewired: bool) -> Passes:
+    def make(core: "Core", keeps: bool, rewired: bool) -> "Passes":
         from mlgenn_delays.engines.genn.compiler import Target
         from mlgenn_delays.engines.genn.passes import GeNNPasses
 

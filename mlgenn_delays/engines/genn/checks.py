@@ -4,6 +4,7 @@ from typing import Any
 
 from mlgenn_delays.engines.genn.build import check_compilers
 from mlgenn_delays.engines.genn.synapse_code import delay_steps
+from mlgenn_delays.engines.genn.versions import OLDEST, too_old
 from mlgenn_delays.errors import InputError, nearest
 from mlgenn_delays.learning import Rule, SurrogateBPTT
 from mlgenn_delays.network import Network
@@ -37,7 +38,7 @@ def available_backends() -> list[str]:
     """Return the backends of the installed pygenn.
 
     Raises:
-        InputError: pygenn or ml_genn is not installed.
+        InputError: pygenn or ml_genn is not installed, or too old.
     """
     try:
         import ml_genn  # noqa: F401
@@ -48,6 +49,11 @@ def available_backends() -> list[str]:
             f"{type(error).__name__}: {error}; they are on no package registry: install them as "
             f"{INSTALL} says, or run with --engine cpu"
         ) from error
+    for name, found in too_old().items():
+        raise InputError(
+            f"the engine 'genn' must have {name} {OLDEST[name]} or later, got {found}; install it "
+            f"as {INSTALL} says, or run with --engine cpu"
+        )
     return [name for name in backend_modules if name in BACKENDS]
 
 
