@@ -15,9 +15,10 @@ from .options import JSON
 
 PACKAGES = ("numpy", "numba", "pydantic", "safetensors", "h5py", "librosa", "scikit-learn")
 GENN = "https://genn-team.github.io"
+_VERSIONS = " and ".join(f"{name} {oldest}" for name, oldest in genn_versions.OLDEST.items())
 _GENN_HINT = (
     f"only for --engine genn; it is on no package registry: install it as {GENN} says "
-    f"({' and '.join(f'{name} {oldest}' for name, oldest in genn_versions.OLDEST.items())}, or later)"
+    f"({_VERSIONS}, or later)"
 )
 _DRIVER_HINT = "only for GPUs: install the NVIDIA driver"
 _CUDA_HINT = "only for GPUs: install the CUDA toolkit and put its bin folder on PATH"
