@@ -13,6 +13,7 @@ from mlgenn_delays.errors import DelaysnnError
 
 if TYPE_CHECKING:
     from mlgenn_delays.data.types import SpikeBatch
+    from mlgenn_delays.learning import Rule
     from mlgenn_delays.network import Network
 
 TOLERANCE = 1e-3  # of the largest gradient
@@ -29,17 +30,22 @@ def probe(backend: str) -> dict[str, Any]:
     """
     import numpy as np
 
-    network, batch = _network(), _batch()
-    expected = _gradients(network, batch)
-    began = time.perf_counter()
-    got = _gradients(network, batch, engine="genn", backend=backend, batch_size=len(batch))
-    seconds = time.perf_counter() - began
-    for name, wanted in expected.items():
-        largest = float(np.abs(wanted).max())
-        error = float(np.abs(got[name] - wanted).max())
-        if not error <= TOLERANCE * largest:
-            reason = f"{name} is off by {error:.3g}, where the largest is {largest:.3g}"
-            return {"works": False, "reason": f"it computes something else: {reason}"}
+    from mlgenn_delays.learning import EventProp, SurrogateBPTT, Triangle
+
+    network, batch, seconds = _network(), _batch(), 0.0
+    for rule in (EventProp(), SurrogateBPTT(surrogate=Triangle())):
+        expected = _gradients(network, rule, batch)
+        began = time.perf_counter()
+        # Two side by side and one left, where a backend has them side by side.
+        got = _gradients(network, rule, batch, engine="genn", backend=backend, batch_size=2)
+        seconds += time.perf_counter() - began
+        for name, wanted in expected.items():
+            largest = float(np.abs(wanted).max())
+            error = float(np.abs(got[name] - wanted).max())
+            if not error <= TOLERANCE * largest:
+                off = f"{name} is off by {error:.3g}, where the largest is {largest:.3g}"
+                reason = f"it computes something else: {type(rule).__name__}, {off}"
+                return {"works": False, "reason": reason}
     return {"works": True, "seconds": seconds}
 
 
@@ -58,31 +64,36 @@ def _network() -> "Network":
         projection.delay[:] = range(projection.n_synapses)
         projection.delay %= 9.0
         projection.weight[::3] *= 0.5
+    network.connect(
+        "hidden", "hidden", Exponential(3.0), weight=0.4, delay=4.0, max_delay=9.0, density=0.5
+    )
     return network
 
 
 def _batch() -> "SpikeBatch":
-    """Return two examples."""
+    """Return three examples."""
     import numpy as np
 
     from mlgenn_delays.data.batching import epoch_batches
     from mlgenn_delays.data.types import SpikeData
 
-    channels, times = np.array([0, 1, 2, 3]), np.array([1, 4, 6, 9])
+    channels = np.tile([0, 1, 2, 3], 3)
+    times = np.array([1, 4, 6, 9, 12, 13, 16, 18, 22, 24, 27, 29])
     data = SpikeData.from_events(
-        [(channels, times), (channels, times[::-1])], np.array([0, 1]), n_channels=4, n_steps=40,
-        dt=1.0, label_names=("a", "b"),
+        [(channels, times), (channels, times[::-1]), (channels, times + 2)], np.array([0, 1, 0]),
+        n_channels=4, n_steps=40, dt=1.0, label_names=("a", "b"),
     )  # fmt: skip
-    (batch,) = epoch_batches(data, 2, seed=0, epoch=0, shuffle=False)
+    (batch,) = epoch_batches(data, 3, seed=0, epoch=0, shuffle=False)
     return batch
 
 
-def _gradients(network: "Network", batch: "SpikeBatch", **engine: Any) -> dict[str, Any]:
+def _gradients(
+    network: "Network", rule: "Rule", batch: "SpikeBatch", **engine: Any
+) -> dict[str, Any]:
     """Return the gradients on an engine, by name."""
     from mlgenn_delays.engines.base import compile_network
-    from mlgenn_delays.learning import EventProp
 
-    found = compile_network(network, EventProp(), total_steps=1, **engine).gradients(batch)
+    found = compile_network(network, rule, total_steps=1, **engine).gradients(batch)
     by_weight = {f"the weights' gradient of {name}": each for name, each in found.weight.items()}
     return by_weight | {f"the delays' gradient of {n}": each for n, each in found.delay.items()}
 

@@ -342,6 +342,12 @@ class Compiled:
                     f"projection {name!r} must have {own.n_synapses} synapses, "
                     f"got {other.n_synapses}"
                 )
+        for name, population in self._core.network.populations.items():
+            if not np.array_equal(population.bias, network.populations[name].bias):
+                raise InputError(
+                    f"the network must have the bias of population {name!r} that was compiled, got "
+                    "another; compile it anew"
+                )
         take_structure(self._core, structure_of(network))
         self.parameters.read(network)
         if self._structure is not None:

@@ -3,6 +3,8 @@
 import os
 from typing import Any
 
+from mlgenn_delays.errors import InputError
+
 
 class Ranks:
     """The processes that train together; without a communicator this one alone.
@@ -33,6 +35,18 @@ class Ranks:
     def several(self) -> bool:
         """Whether there are others."""
         return self._communicator is not None and bool(self._communicator.num_ranks > 1)
+
+    def agree(self, value: int) -> None:
+        """Compare what stands for settings and data with that of the other processes.
+
+        Raises:
+            InputError: They differ, in all processes at once.
+        """
+        if self.several and len(set(self._communicator.comm.allgather(value))) > 1:
+            raise InputError(
+                "all ranks must train the same network with the same settings on the same data, "
+                "got different ones; give every rank the same files, in the same versions"
+            )
 
     def wait(self) -> None:
         """Return once all processes are here."""

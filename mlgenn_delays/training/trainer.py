@@ -139,7 +139,7 @@ class Trainer:
         self._check_data(train, validation)
         compiled = self._compile(self._batches(train))
         if self.engine != "cpu":  # whether its code can be built shows when it first runs
-            compiled.evaluate(islice(self._in_order(train, 1), 1))
+            compiled.evaluate(islice(self._in_order(train, self.batch_size), 1))
         self.ranks.wait()
 
     def fit(self, train: Data, validation: Data | None = None, *, resume: bool = False) -> History:
@@ -164,6 +164,7 @@ class Trainer:
         if resume and self.run is None:
             raise InputError("resume must have a run directory, got a trainer with run=None")
         settings = self._settings(train, validation)
+        self.ranks.agree(zlib.crc32(train.labels.tobytes(), zlib.crc32(repr(settings).encode())))
         sizes = {population.name: population.n for population in self._start.spiking()}
         batches = self._batches(train)
         with ExitStack() as stack:

@@ -5,6 +5,7 @@ import pytest
 
 from mlgenn_delays.data.types import CurrentBatch
 from mlgenn_delays.engines.base import compile_network
+from mlgenn_delays.errors import InputError
 from mlgenn_delays.learning import Adam, Gaussian, SurrogateBPTT
 from mlgenn_delays.network import (
     LIF,
@@ -66,6 +67,15 @@ def test_folded_answers_the_same(seed: int, plain: bool) -> None:
     assert np.array_equal(one.start["hidden"], other.start["hidden"])
     assert np.array_equal(one.time["hidden"], other.time["hidden"])
     assert np.allclose(one.voltage, other.voltage, rtol=1e-4, atol=1e-5)
+
+
+def test_another_bias_is_not_taken() -> None:
+    folded = trained(0, False).folded()
+    compiled = compile_network(folded, SurrogateBPTT(), total_steps=1, threads=1)
+    other = folded.copy()
+    other.populations["hidden"].bias[2] += 1.0
+    with pytest.raises(InputError, match="bias of population 'hidden'.*compile it anew"):
+        compiled.push(other)
 
 
 def test_folding_keeps_signs() -> None:

@@ -6,12 +6,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mlgenn_delays.engines.base import compile_network
+from mlgenn_delays.errors import InputError
 from mlgenn_delays.learning import Adam, EventProp, SurrogateBPTT
 from mlgenn_delays.network import Network
 from mlgenn_delays.network.initialise import pair_signs
 from mlgenn_delays.rewiring import SET, DeepR, Rewiring, RigL, growth_score
 from tests.engines import rewired
-from tests.engines.rewired import Spy, batches, check_state, engine, recipe, same, train
+from tests.engines.rewired import TOTAL, Spy, batches, check_state, engine, recipe, same, train
 from tests.reference import nets
 from tests.reference.nets import StepRecipe
 
@@ -336,3 +338,34 @@ def test_no_weight_is_on_the_wrong_side_between_passes(learning: Any) -> None:
             on_batch=lambda _: held.append(check_crossing(net, built.state())),
         )  # fmt: skip
     assert max(held) > 3
+
+
+def windowed(of: StepRecipe, epoch_steps: int | None) -> Any:
+    """Return a network rewired after each epoch, by its last two batches if they are known."""
+    return compile_network(
+        nets.step_network(of), EVENT, rewiring=RigL(every=0, averaging=0.5), total_steps=TOTAL,
+        epoch_steps=epoch_steps, threads=1,
+    )  # fmt: skip
+
+
+def test_a_pass_after_an_epoch_takes_the_last_batches() -> None:
+    of = recipe(730)
+    built, spy = windowed(of, 3), []
+    structure = built._structure
+    observe = structure.observe
+    structure.observe = lambda *given: (spy.append(built.parameters.step), observe(*given))
+    for epoch in (1, 2):
+        built.train_epoch(batches(of, epoch), epoch=epoch)
+    assert spy == [1, 2, 4, 5]
+    spy.clear()
+    whole = windowed(of, None)
+    whole._structure.observe = lambda *given: spy.append(given[1])
+    with pytest.raises(InputError, match="candidate gradients"):
+        whole.train_epoch(batches(of), epoch=1)
+    assert len(spy) == 3
+
+
+def test_an_epoch_of_other_length_than_was_said() -> None:
+    of = recipe(731)
+    with pytest.raises(InputError, match="epoch_steps must be the number of batches .* got 99"):
+        windowed(of, 99).train_epoch(batches(of), epoch=1)

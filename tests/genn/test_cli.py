@@ -12,6 +12,7 @@ from mlgenn_delays.cli import backends, probe
 from mlgenn_delays.engines.compiled import Compiled
 from mlgenn_delays.errors import WorkError
 from mlgenn_delays.kernels import kernel_cache
+from mlgenn_delays.learning import EventProp, SurrogateBPTT, Triangle
 from mlgenn_delays.network import Network
 from mlgenn_delays.recipe import load_recipe, recipe_names
 from mlgenn_delays.training.checkpoint import Checkpoint
@@ -258,8 +259,8 @@ def test_doctor_of_a_compiler_that_fails(monkeypatch, tmp_path):
 def test_doctor_finds_what_is_computed_wrongly(monkeypatch):
     real = probe._gradients
 
-    def gradients(network, batch, **engine):
-        found = real(network, batch)  # of the CPU engine, in both cases
+    def gradients(network, rule, batch, **engine):
+        found = real(network, rule, batch)  # of the CPU engine, in both cases
         if engine:
             found["the delays' gradient of hidden->output"][:] *= 1.01
         return found
@@ -267,5 +268,10 @@ def test_doctor_finds_what_is_computed_wrongly(monkeypatch):
     monkeypatch.setattr(probe, "_gradients", gradients)
     found = probe.probe("cuda")
     assert found["works"] is False
-    assert "something else: the delays' gradient of hidden->output is off by" in found["reason"]
-    assert all(np.abs(each).max() > 0 for each in real(probe._network(), probe._batch()).values())
+    assert (
+        "something else: EventProp, the delays' gradient of hidden->output is off by"
+        in found["reason"]
+    )
+    for rule in (EventProp(), SurrogateBPTT(surrogate=Triangle())):
+        expected = real(probe._network(), rule, probe._batch())
+        assert all(np.abs(each).max() > 0 for each in expected.values())

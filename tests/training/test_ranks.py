@@ -21,6 +21,7 @@ class FakeCommunicator:
 
     num_ranks = N
     barrier_of_all = threading.Barrier(N)
+    said = {}  # by rank
 
     def __init__(self):
         self.rank = getattr(HERE, "rank", 0)
@@ -29,6 +30,13 @@ class FakeCommunicator:
 
     def barrier(self):
         self.barrier_of_all.wait(TIMEOUT)
+
+    def allgather(self, value):
+        self.said[self.rank] = value
+        self.barrier()
+        found = [self.said[rank] for rank in range(N)]
+        self.barrier()
+        return found
 
     def Abort(self, code):  # noqa: N802
         self.aborted.append(code)
@@ -140,3 +148,20 @@ def test_an_unknown_communicator(make):
     pytest.importorskip("pygenn")
     with pytest.raises(InputError, match="communicator must be one of mpi, got 'mpo'.*'mpi'"):
         make.trainer(engine="genn", communicator="mpo")
+
+
+def test_what_differs_is_refused_by_all(ranks):
+    def agree(rank, value):
+        try:
+            Ranks("mpi").agree(value)
+        except InputError as error:
+            return str(error)
+        return ""
+
+    assert on_all(lambda rank: agree(rank, 7)) == [""] * N
+    for said in on_all(lambda rank: agree(rank, int(rank == 1))):
+        assert "the same data, got different ones" in said
+
+
+def test_one_alone_agrees():
+    Ranks(None).agree(1)

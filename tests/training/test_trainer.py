@@ -176,7 +176,7 @@ def test_engine_and_backend_reach_the_engine(fake, make):
         }  # fmt: skip
 
 
-@pytest.mark.parametrize(("engine", "evaluated"), [("cpu", []), ("genn", [[0]])])
+@pytest.mark.parametrize(("engine", "evaluated"), [("cpu", []), ("genn", [[0, 1, 2, 3]])])
 def test_check_runs_an_engine_whose_code_may_fail_to_build(fake, make, engine, evaluated):
     make.trainer(engine=engine).check(make.data(), make.data(4))
     assert fake.made[0].evaluated == evaluated

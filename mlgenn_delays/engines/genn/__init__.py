@@ -30,14 +30,13 @@ def genn_passes(
 
         ranks = shared.communicator(communicator)
         batch_size = -(-batch_size // ranks.num_ranks)
-        device = shared.local_rank(ranks)
+        device = shared.own_gpu(ranks) if backend == "cuda" else None
 
     def make(core: "Core", keeps: bool, rewired: bool) -> "Passes":
         from mlgenn_delays.engines.genn.compiler import Target
         from mlgenn_delays.engines.genn.passes import GeNNPasses
 
-        cuda = backend == "cuda"
-        target = Target(backend, batch_size if cuda else 1, device if cuda else None)
+        target = Target(backend, batch_size if backend == "cuda" else 1, device)
         passes = GeNNPasses(core, keeps=keeps, rewired=rewired, target=target)
         return passes if ranks is None else shared.RankedPasses(core, passes, ranks)
 

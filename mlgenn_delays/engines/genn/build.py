@@ -11,7 +11,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from mlgenn_delays.errors import InputError
+from mlgenn_delays.errors import InputError, WorkError
 from mlgenn_delays.files import cache_folder, remove_unused
 
 LOG = "build.log"
@@ -73,6 +73,7 @@ def build(model: Any, folder: Path, backend: str) -> None:
             with _output_to(log):
                 model.build(str(folder))
         except (subprocess.CalledProcessError, OSError, RuntimeError) as error:
+            _forget(folder / f"{model.name}_CODE")
             lines = log.read_text(errors="replace").splitlines() if log.exists() else []
             said = "\n".join(lines[-LINES:]) or str(error)
             raise InputError(
@@ -91,11 +92,24 @@ def load(model: Any, folder: Path) -> None:
     code = f"{model.name}_CODE"
     with tempfile.TemporaryDirectory() as own:
         (Path(own) / code).mkdir()
-        for library in (folder / code).glob("*runner.*"):
-            if library.suffix in (".so", ".dylib", ".dll"):
-                shutil.copy(library, Path(own) / code)
+        with _alone(folder):
+            for library in (folder / code).glob("*runner.*"):
+                if library.suffix in (".so", ".dylib", ".dll"):
+                    shutil.copy(library, Path(own) / code)
         model._path_to_model = own
-        model.load()
+        try:
+            model.load()
+        except RuntimeError as error:
+            _forget(folder / code)
+            raise WorkError(
+                f"GeNN's code in {folder} was built, but cannot be loaded: {error}; it is built "
+                "anew the next time. Is the temporary folder (TMPDIR) one to run programs from?"
+            ) from error
+
+
+def _forget(code: Path) -> None:
+    """Let the code of a folder be generated anew the next time: a build may have been cut short."""
+    (code / "model.sha").unlink(missing_ok=True)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from mlgenn_delays.engines.genn import gpus
 from mlgenn_delays.engines.genn.build import check_compilers
 from mlgenn_delays.engines.genn.synapse_code import delay_steps
 from mlgenn_delays.engines.genn.versions import OLDEST, too_old
@@ -31,6 +32,11 @@ def check_backend(backend: str) -> None:
             f"backend {backend!r} must be one that pygenn was built with, got pygenn with "
             f"{', '.join(here) or 'none'}; build pygenn where CUDA is installed and CUDA_PATH is "
             f"set ({INSTALL}), or take --backend single_threaded_cpu"
+        )
+    if backend == "cuda" and gpus.count() == 0:
+        raise InputError(
+            "backend 'cuda' must have a GPU, got none that NVIDIA's driver can use here "
+            "(nvidia-smi, CUDA_VISIBLE_DEVICES); or take --backend single_threaded_cpu"
         )
 
 

@@ -108,11 +108,7 @@ class DelayCompiler(EventPropCompiler):
             {
                 "params": [(n, types.get(n, "scalar")) for n in code.params]
                 + [(n, "int") for n in DYNAMIC],
-                "vars": [
-                    (n, types.get(n, "scalar"))
-                    + ((VarAccess.READ_ONLY,) if isinstance(v, np.ndarray) else ())
-                    for n, v in code.variables.items()
-                ],
+                "vars": [(n, types.get(n, "scalar"), _access(code, n)) for n in code.variables],
                 "extra_global_params": list(code.arrays.items()),
                 "sim_code": code.sim(),
                 "threshold_condition_code": f"Flag & {SPIKE}" if code.sends else "",
@@ -213,6 +209,13 @@ class SurrogateBPTTCompiler(DelayCompiler):
     """Surrogate-gradient BPTT, event by event, for surrogates of compact support; see
     `learning.SurrogateBPTT`.
     """
+
+
+def _access(code: NeuronCode, name: str) -> VarAccess:
+    """Return how a neuron's code uses a variable, and whether each example has its own."""
+    if isinstance(code.variables[name], np.ndarray):
+        return VarAccess.READ_ONLY
+    return VarAccess.READ_ONLY_DUPLICATE if name in code.given else VarAccess.READ_WRITE
 
 
 def compiler_of(

@@ -69,6 +69,7 @@ class NeuronCode:
         params: Constants by name.
         variables: Initial values by name; an array has one value a neuron.
         types: Types of variables that are no "scalar".
+        given: Variables that the host writes for every example and the code only reads.
         arrays: Element types of arrays that the host allocates, by name.
         reset_forward: Variables that are 0 at the start of a trial.
         reset_backward: Variables that are 0 at the start of the way back.
@@ -81,6 +82,7 @@ class NeuronCode:
     params: dict[str, float] = field(default_factory=dict)
     variables: dict[str, Any] = field(default_factory=dict)
     types: dict[str, str] = field(default_factory=dict)
+    given: list[str] = field(default_factory=list)
     arrays: dict[str, str] = field(default_factory=dict)
     reset_forward: list[str] = field(default_factory=list)
     reset_backward: list[str] = field(default_factory=list)
@@ -230,8 +232,9 @@ def _spiking(model: LIF | SeedLIF) -> NeuronCode:
         "",
         "",
         params={"Vthresh": model.v_thresh},
-        variables={"Count": 0, "Flag": 0, "Pull": np.zeros(model.n, np.float32)},
+        variables={"Count": 0, "Flag": 0, "Pull": 0.0},
         types={"Count": "int", "Flag": "uint8_t"},
+        given=["Pull"],
         arrays={"Tape": "scalar*"},
         reset_forward=["Count"],
         receives=True,

@@ -46,7 +46,7 @@ class GeNNPasses:
         self._keeps, self._rewired = keeps, rewired
         self._running: Running | None = None
         self._stale, self._width = True, 0.0
-        self._logits = self._loss = np.zeros(0, np.float32)
+        self._logits = self._loss = self._pull = np.zeros(0, np.float32)
         self.counts = np.zeros((0, 0), np.int64)
         self._went_back = False
         self._first = self._final = np.zeros((0, 0), np.int64)
@@ -76,10 +76,13 @@ class GeNNPasses:
             self._stale = True
         running = self._running
         running.steps = batch.n_steps
-        for name, population in core.network.populations.items():
-            for array in running.arrays(name):
-                if array != "Time":
-                    running.room(name, array, self._slots(batch) * batch.n_steps * population.n)
+        sizes = {
+            (name, array): self._slots(batch) * batch.n_steps * population.n
+            for name, population in core.network.populations.items()
+            for array in running.arrays(name)
+            if array != "Time"
+        }
+        self._stale |= running.make_room(sizes)
         return running
 
     def _close(self) -> None:
@@ -148,11 +151,16 @@ class GeNNPasses:
             running.push(self._input, variable)
         variable = "GainBack" if back else "Gain"
         for name in self.core.layout.spiking:
+            own = self._own(name)
             if running.has(name, variable):
-                own = gains[here if len(gains) > 1 else slice(0, 1), self._own(name)]
                 view = running.variable(name, variable)
-                view[:many], view[many:] = own[:, None], 1.0
+                view[:many] = gains[here if len(gains) > 1 else slice(0, 1), None, own]
+                view[many:] = 1.0
                 running.push(name, variable)
+            if back:  # what only fills up those side by side must bring no gradient
+                view = running.variable(name, "Pull")
+                view[:many], view[many:] = self._pull[own], 0.0
+                running.push(name, "Pull")
 
     def _own(self, name: str) -> slice:
         """Return a population's part of an array over all neurons."""
@@ -174,11 +182,11 @@ class GeNNPasses:
         self._went_back = width is not None and self.core.rule.spike_count.strength == 0
         if self._went_back:
             running.clear_gradients()
-            self._put_pull(running, np.zeros(self.counts.shape[1], np.float32))
+            self._pull = np.zeros(self.counts.shape[1], np.float32)
         before = None
         for low in range(0, size, self.target.batch_size):
             self._go(running, batch, gains, low, before)
-            self._answer(running, batch, self._side(batch, low))
+            self._answer(running, batch, self._side(batch, low), width is not None)
             before = low if self._went_back else None
         if self._went_back:
             self._go(running, batch, gains, None, before)
@@ -197,8 +205,8 @@ class GeNNPasses:
                 counts = running.pull(name, "Count")[: here.stop - low]
                 self.counts[here, self._own(name)] = counts
 
-    def _answer(self, running: Running, batch: Batch, here: slice) -> None:
-        """Read out the examples that went forwards, and bring dL/dV for their way back."""
+    def _answer(self, running: Running, batch: Batch, here: slice, learns: bool) -> None:
+        """Read out the examples that went forwards, and bring dL/dV if they go back."""
         running.pull_array(self._output, "Voltage")
         voltage = self._rows(batch, self._output, "Voltage")
         drive = self._rows(batch, self._output, "Drive")
@@ -211,17 +219,13 @@ class GeNNPasses:
                 by_voltage = np.empty_like(own)
                 read_out(readout, own, self._logits[b])
                 self._loss[b] = cross_entropy(self._logits[b], batch.labels[b])
-                loss_drive(readout, own, self._logits[b], batch.labels[b], by_voltage)
-                drive[b] = by_voltage.T
+                if learns:
+                    loss_drive(readout, own, self._logits[b], batch.labels[b], by_voltage)
+                    drive[b] = by_voltage.T
 
         self.core.spread(here.stop - here.start, task)
-        running.push_array(self._output, "Drive")
-
-    def _put_pull(self, running: Running, pull: np.ndarray) -> None:
-        """Bring what the spike-count regularisation adds at each spike, (N,)."""
-        for name in self.core.layout.spiking:
-            running.variable(name, "Pull")[:] = pull[self._own(name)]
-            running.push(name, "Pull")
+        if learns:
+            running.push_array(self._output, "Drive")
 
     def backward(self, batch: Batch, gains: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the gradients of the batch just run; see `engines.cpu.passes.Passes`."""
@@ -229,7 +233,7 @@ class GeNNPasses:
         assert running is not None
         if not self._went_back:
             running.clear_gradients()
-            self._put_pull(running, core.pull(self.counts))
+            self._pull = core.pull(self.counts)
             for low in range(0, len(batch), self.target.batch_size):
                 self._go(running, batch, gains, None, low)
         running.reduce()
@@ -305,7 +309,9 @@ class GeNNPasses:
         if not self._keeps:
             self._keeps = True
             self._close()
+            counts = self.counts
             self.forward(batch, gains, width=self._width)
+            self.counts = counts  # of the whole batch
             self.backward(batch, gains)
         assert self._running is not None
         if not self._kept:

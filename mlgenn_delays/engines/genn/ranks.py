@@ -15,6 +15,7 @@ from mlgenn_delays.data.types import Batch, CurrentBatch
 from mlgenn_delays.engines.base import Recording
 from mlgenn_delays.engines.cpu.passes import Core, Outcome
 from mlgenn_delays.engines.cpu.workers import chunks
+from mlgenn_delays.engines.genn import gpus
 from mlgenn_delays.engines.genn.passes import GeNNPasses
 from mlgenn_delays.errors import InputError, nearest
 
@@ -46,12 +47,23 @@ def communicator(name: str) -> Any:
         ) from error
 
 
-def local_rank(ranks: Any) -> int:
-    """Return the number of this rank among those of its machine: which GPU it takes."""
+def own_gpu(ranks: Any) -> int:
+    """Return which GPU of its machine this rank takes: that of its number among the ranks there.
+
+    Raises:
+        InputError: There are more ranks than GPUs.
+    """
     from mpi4py import MPI
 
-    own: int = ranks.comm.Split_type(MPI.COMM_TYPE_SHARED).Get_rank()
-    return own
+    here = ranks.comm.Split_type(MPI.COMM_TYPE_SHARED)
+    own, there = here.Get_rank(), here.Get_size()
+    here.Free()
+    if there > gpus.count():
+        raise InputError(
+            f"a communicator with the backend 'cuda' must have a GPU a rank, got {there} ranks on "
+            f"a machine with {gpus.count()}; start fewer with mpiexec -n"
+        )
+    return int(own)
 
 
 def split(batch: Batch, low: int, high: int) -> Batch:

@@ -8,6 +8,7 @@ from mlgenn_delays.engines.cpu.parameters import Parameters
 from mlgenn_delays.engines.genn.build import build, code_folder, load
 from mlgenn_delays.engines.genn.compiler import DYNAMIC, CompileState, Target, compiler_of
 from mlgenn_delays.engines.genn.gaussian import norm_and_mean
+from mlgenn_delays.engines.genn.gpus import device
 from mlgenn_delays.engines.genn.translate import identifiers, is_dense, translate
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.learning import Rule
@@ -16,7 +17,8 @@ from mlgenn_delays.network import Network, Projection
 # Where rewiring moves synapses, rows have room for the whole target population, unless the
 # projection would take more places than this; then for twice the synapses there are.
 _PLACES = 2**22
-_LARGEST = 2**31 - 1  # index into an array, an int in GeNN's code
+_LARGEST = 2**31 - 1  # values of our arrays, whose index is an int
+_REACH = 2**32 - 1  # values of GeNN's own, whose index is an unsigned int
 
 
 class Running:
@@ -51,9 +53,10 @@ class Running:
         for name, stride in self.stride.items():
             self._projections[name].max_connections = stride
         self._state = compiler.state
-        folder = code_folder(self._description(network, rule))
-        build(model, folder, target.backend)
-        load(model, folder)
+        self._check_sizes(network)
+        self._folder = code_folder(self._description(network, rule))
+        build(model, self._folder, target.backend)
+        load(model, self._folder)
         self._dense = {name: name not in self.stride for name in network.projections}
         self._places: dict[str, np.ndarray] = {}
         self._room: dict[tuple[str, str], int] = {}
@@ -61,8 +64,21 @@ class Running:
         self.steps = 0
         self.put_structure(network)
 
+    def _check_sizes(self, network: Network) -> None:
+        """Refuse arrays of all examples side by side that GeNN's indices cannot reach."""
+        side = self.target.batch_size
+        for name, p in network.projections.items():
+            n_pre, n_post = network.populations[p.source].n, network.populations[p.target].n
+            synapses = side * n_pre * self.stride.get(name, n_post)
+            _check_size(synapses, f"the synapses of projection {name!r}", _REACH)
+            delays = side * n_post * (self._state.longest[self.names[name]] + 2)
+            _check_size(delays, f"the delays of projection {name!r}", _REACH)
+
     def _description(self, network: Network, rule: Rule) -> object:
         """Return all that the generated code depends on; other settings show in `sim`."""
+        import os
+        import platform
+
         import pygenn
 
         state: CompileState = self._state
@@ -71,10 +87,13 @@ class Running:
             for n, c in zip(network.populations, state.neurons.values(), strict=True)
         ]
         joined = [
-            (p.source, p.target, c, state.longest[self.names[n]], self.stride.get(n))
+            (n, p.source, p.target, p.synapse, c, state.longest[self.names[n]], self.stride.get(n))
             for (n, p), c in zip(network.projections.items(), state.synapses.values(), strict=True)
         ]
-        return pygenn.__version__, self.target, network.dt, type(rule).__name__, parts, joined
+        here = platform.machine(), os.environ.get("CXX"), os.environ.get("CUDA_PATH"), device(0)
+        return (
+            pygenn.__version__, here, self.target, network.dt, type(rule).__name__, parts, joined
+        )  # fmt: skip
 
     def close(self) -> None:
         """Free what it holds; nothing can be asked of it any more."""
@@ -202,16 +221,27 @@ class Running:
         """Return the arrays of a population and their element types."""
         return self._state.neurons[self.names[name]].arrays
 
+    def make_room(self, sizes: dict[tuple[str, str], int]) -> bool:
+        """Make room in populations' arrays; return whether all that was put in is gone for it.
+
+        GeNN does not free an array that it allocates again, so the network is loaded anew.
+        """
+        anew = any(0 < self._room.get(key, 0) < size for key, size in sizes.items())
+        if anew:
+            self._model.unload()
+            load(self._model, self._folder)
+            self._room.clear()
+            self._set.clear()
+        for (name, array), size in sizes.items():
+            self.room(name, array, size)
+        return anew
+
     def room(self, name: str, array: str, size: int) -> np.ndarray:
         """Return the host's view of the first `size` places of a population's array."""
         group = self._populations[name]
         own = group.extra_global_params[array]
         if self._room.get((name, array), 0) < size:
-            if size > _LARGEST:
-                raise InputError(
-                    f"GeNN must have at most {_LARGEST} values in an array, got {size} for "
-                    f"{array} of population {name!r}; take a smaller batch size"
-                )
+            _check_size(size, f"{array} of population {name!r}", _LARGEST)
             runtime = self._model._runtime
             runtime.allocate_array(group, array, size)
             own.set_array(runtime.get_array(group, array))
@@ -249,6 +279,19 @@ class Running:
         step = self._model._runtime.step_time
         for _ in range(self.steps):
             step()
+
+
+def _check_size(size: int, what: str, largest: int) -> None:
+    """Refuse an array that GeNN's indices cannot reach.
+
+    Raises:
+        InputError: As said.
+    """
+    if size > largest:
+        raise InputError(
+            f"GeNN must have at most {largest} values in an array, got {size} for {what}; "
+            "take a smaller batch size"
+        )
 
 
 def _room(network: Network, projection: Projection, rewired: bool) -> int:

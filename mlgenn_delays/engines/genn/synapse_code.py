@@ -108,7 +108,7 @@ def _bounds(longest: int) -> str:
 def _tapped_forwards(sent: str, longest: int) -> str:
     """Return what a spike does over the steps of a Gaussian kernel."""
     return f"""{_bounds(longest)}
-        if (KernelWidth == 0 || high < low) {{
+        if (KernelWidth == 0 || Norm == 0) {{
             addToPostDelay({sent}, whole);
         }}
         else {{
@@ -124,7 +124,7 @@ def _read_taps(longest: int) -> str:
     return f"""{_bounds(longest)}
         scalar reached = 0;
         scalar slope = 0;
-        if (KernelWidth == 0 || high < low) {{
+        if (KernelWidth == 0 || Norm == 0) {{
             reached = LambdaI_post[whole];
             slope = (KernelWidth == 0) ? LambdaI_post[(whole + 1)] - reached : 0;
         }}

@@ -61,12 +61,10 @@ def identifiers(network: Network) -> dict[str, str]:
     return {name: re.sub(r"\W", "_", f"g{k}_{name}", flags=re.A) for k, name in enumerate(names)}
 
 
-def translate(network: Network, *, sparse: bool = False) -> GeNNNetwork:
+def translate(network: Network) -> GeNNNetwork:
     """Return a network as mlGeNN's, with its weights and with delays in whole steps.
 
-    Arguments:
-        network: The network.
-        sparse: Whether every projection becomes sparse, be it dense or not.
+    Our compilers take its structure alone; weights and delays are put into what runs.
     """
     out, own = GeNNNetwork(), identifiers(network)
     with out:
@@ -77,7 +75,7 @@ def translate(network: Network, *, sparse: bool = False) -> GeNNNetwork:
         for name, p in network.projections.items():
             delay = np.floor(p.delay_per_synapse() / network.dt + 0.5)
             weight = p.weight.astype(np.float32)
-            if is_dense(network, p) and not sparse:
+            if is_dense(network, p):
                 shape = populations[p.source].shape + populations[p.target].shape
                 connectivity: Any = Dense(weight.reshape(shape), delay.reshape(shape))
             else:
