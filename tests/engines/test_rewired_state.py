@@ -207,8 +207,13 @@ def test_states_of_other_networks_are_refused() -> None:
 def test_networks_of_another_kind_are_not_pushed() -> None:
     of = recipe(812)
     built = engine(nets.step_network(of), event(), RigL())
+    unsigned, other = nets.step_network(recipe(813, signs="free")), nets.step_network(recipe(813))
+    for name, population in unsigned.populations.items():
+        population.bias = built.network.populations[name].bias
     with pytest.raises(InputError, match="must have sign"):
-        built.push(nets.step_network(recipe(813, signs="free")))
+        built.push(unsigned)
+    with pytest.raises(InputError, match="bias of population 'hidden0'"):
+        built.push(other)
     with pytest.raises(InputError, match="must have 28 synapses, got 25"):
         built.push(nets.step_network(recipe(812, sizes=(9, 7, 3))))
 
