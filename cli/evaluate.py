@@ -10,8 +10,7 @@ from .options import BACKEND, BACKENDS, DATA, ENGINE, JSON, THREADS, check_engin
 if TYPE_CHECKING:
     from mlgenn_delays.data import Data
     from mlgenn_delays.engines.base import Evaluation
-
-    from .runs import Run
+    from mlgenn_delays.recipe.run import Run
 
 SPLITS = ("train", "validation", "test")
 
@@ -54,8 +53,9 @@ def evaluate(
     """
     from mlgenn_delays.network import Network
     from mlgenn_delays.recipe import load_data
+    from mlgenn_delays.recipe.run import Run
 
-    from .runs import Run, needed_split
+    from .runs import needed_split
 
     check_engine(engine, backend=backend)
     found = Run(run)

@@ -1,6 +1,5 @@
-"""What the commands know of a run: its recipe, what its environment.json adds, its data."""
+"""What the commands note of a run, and what they need of its data."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,55 +11,13 @@ if TYPE_CHECKING:
     from mlgenn_delays.recipe import Recipe
 
 
-class Run:
-    """An existing run.
-
-    Arguments:
-        path: The run directory.
-
-    Attributes:
-        directory: Its files.
-        recipe: The recipe that it was started with.
-
-    Raises:
-        InputError: It is no run, or its recipe cannot be read.
-    """
-
-    def __init__(self, path: str) -> None:
-        from mlgenn_delays.recipe import parse_recipe
-        from mlgenn_delays.training import RunDirectory
-
-        self.directory = RunDirectory.open(path)
-        self.source = str(self.directory.path / "recipe.toml")
-        self.recipe = parse_recipe(self.directory.recipe_text(), self.source)
-
-    def noted(self, key: str) -> Any:
-        """Return what environment.json says under a key, None if nothing.
-
-        Raises:
-            InputError: The file is damaged.
-        """
-        path = self.directory.path / "environment.json"
-        try:
-            return json.loads(path.read_text(encoding="utf-8")).get(key)
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError, AttributeError) as error:
-            raise InputError(
-                f"{path} is damaged: {error}; remove it, and give --data where data are needed"
-            ) from error
-
-    def folder(self, given: str | None) -> str | None:
-        """Return the folder of the data: the given one, or that of the training."""
-        return given if given is not None else self.noted("data")
-
-
 def environment(
     recipe: "Recipe",
     data: str | None,
     start: dict[str, Any] | None,
     engine: str,
     backend: str | None,
+    splits: Mapping[str, "Data"],
 ) -> dict[str, Any]:
     """Return the content of environment.json.
 
@@ -70,6 +27,7 @@ def environment(
         start: Path and checksum of the network given with --init, if any.
         engine: What computes.
         backend: Of GeNN.
+        splits: The data, whose labels and length an export needs without having them.
     """
     from mlgenn_delays.training import describe_environment
 
@@ -77,9 +35,19 @@ def environment(
     given = {"data": folder, "init": start}
     return (
         describe_environment(engine, backend)
-        | {"seed": recipe.seed}
+        | {"seed": recipe.seed, "task": _task(splits)}
         | {key: value for key, value in given.items() if value is not None}
     )
+
+
+def _task(splits: Mapping[str, "Data"]) -> dict[str, Any]:
+    """Return what a network must answer, ready for JSON."""
+    train = splits["train"]
+    return {
+        "labels": list(train.label_names),
+        "n_steps": train.n_steps,
+        "examples": {name: len(data) for name, data in splits.items()},
+    }
 
 
 def needed_split(splits: Mapping[str, "Data"], wanted: str, remedy: str) -> "Data":

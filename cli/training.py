@@ -15,12 +15,13 @@ from mlgenn_delays.errors import DivergedError, InputError
 
 from .errors import Interrupted, report
 from .options import BACKENDS, ENGINES, check_engine
-from .runs import Run, environment, needed_split
+from .runs import environment, needed_split
 
 if TYPE_CHECKING:
     from mlgenn_delays.data import Data
     from mlgenn_delays.network import Network
     from mlgenn_delays.recipe import Recipe
+    from mlgenn_delays.recipe.run import Run
     from mlgenn_delays.training import RunDirectory, Trainer
     from mlgenn_delays.training.ranks import Ranks
 
@@ -159,7 +160,9 @@ def plan_new(asked: Asked) -> Plan:
     fresh = _build(recipe, splits)
     if network is not None:
         _check_fits(network, fresh, str(asked.init))
-    notes = environment(recipe, asked.data, start, asked.engine, asked.backend or BACKENDS[0])
+    notes = environment(
+        recipe, asked.data, start, asked.engine, asked.backend or BACKENDS[0], splits
+    )
     return Plan(
         recipe,
         splits,
@@ -172,6 +175,8 @@ def plan_new(asked: Asked) -> Plan:
 
 def plan_resume(asked: Asked) -> Plan:
     """Check that a run can go on as asked."""
+    from mlgenn_delays.recipe.run import Run
+
     if not asked.out:
         raise InputError("--resume must have the run directory to go on with: give --out RUN")
     run = Run(asked.out)
@@ -190,7 +195,7 @@ def plan_resume(asked: Asked) -> Plan:
     )
 
 
-def _resumed_start(asked: Asked, run: Run) -> "Network | None":
+def _resumed_start(asked: Asked, run: "Run") -> "Network | None":
     """Return the network of --init that a run started from, None if it started without."""
     kept = run.directory.path / INIT
     noted = run.noted("init")
@@ -221,7 +226,7 @@ def _make_run(
     return run
 
 
-def _check_same(asked: Asked, run: Run) -> None:
+def _check_same(asked: Asked, run: "Run") -> None:
     """Refuse settings that differ from the run's."""
     from mlgenn_delays.recipe import differences, dump, load_recipe, parse_recipe
 

@@ -1,6 +1,8 @@
 """Networks on disk: one safetensors file with JSON metadata; no pickle, loading runs no code."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -27,8 +29,8 @@ _ARRAYS = {
 }
 
 
-def to_bytes(network: Network) -> bytes:
-    """Return the network as the content of a safetensors file; equal networks give equal bytes."""
+def tensors_of(network: Network) -> dict[str, np.ndarray]:
+    """Return the arrays of a network by name, for `rebuild`."""
     tensors: dict[str, np.ndarray] = {}
     for population in network.populations.values():
         tensors[f"population/{population.name}/bias"] = population.bias
@@ -42,12 +44,17 @@ def to_bytes(network: Network) -> bytes:
             array = getattr(projection, key)
             if array is not None:
                 tensors[f"projection/{projection.name}/{key}"] = array.astype(kind)
+    return tensors
+
+
+def to_bytes(network: Network) -> bytes:
+    """Return the network as the content of a safetensors file; equal networks give equal bytes."""
     metadata = {
         "format": FORMAT,
         "version": str(VERSION),
-        "network": json.dumps(_describe(network), sort_keys=True),
+        "network": json.dumps(describe(network), sort_keys=True),
     }
-    return pack(tensors, metadata)
+    return pack(tensors_of(network), metadata)
 
 
 def save(network: Network, path: Path | str) -> None:
@@ -71,7 +78,7 @@ def load(path: Path | str) -> Network:
     try:
         tensors, metadata = read(path)
     except (OSError, ValueError) as error:
-        raise _damaged(path, str(error)) from error
+        raise damaged(path, str(error)) from error
     if metadata.get("format") != FORMAT:
         raise InputError(f"{path} must be a delaysnn network, got another safetensors file")
     version = metadata.get("version", "")
@@ -80,21 +87,34 @@ def load(path: Path | str) -> Network:
             f"{path} must have format version <= {VERSION}, got {version!r}; "
             "it was written by a newer delaysnn: upgrade to read it"
         )
-    try:
+    with as_damaged(path):
         verify(tensors, metadata)
-        return _rebuild(json.loads(metadata["network"]), tensors)
-    except InputError as error:
-        raise _damaged(path, str(error)) from error
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError) as error:
-        raise _damaged(path, f"{type(error).__name__} {error}") from error
+        return rebuild(json.loads(metadata["network"]), tensors)
 
 
-def _damaged(path: Path, why: str) -> InputError:
+def damaged(path: Path, why: str) -> InputError:
     """Return the error for a file that cannot be used."""
     return InputError(f"{path} is damaged: {why}; take another copy or checkpoint of the network")
 
 
-def _describe(network: Network) -> dict[str, Any]:
+@contextmanager
+def as_damaged(path: Path) -> Iterator[None]:
+    """Make one error of all that a file may raise which says other things than it must.
+
+    Raises:
+        InputError: As said.
+    """
+    try:
+        yield
+    except InputError as error:
+        raise damaged(path, str(error)) from error
+    except (
+        KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError, OverflowError,
+    ) as error:  # fmt: skip
+        raise damaged(path, f"{type(error).__name__} {error}") from error
+
+
+def describe(network: Network) -> dict[str, Any]:
     """Return what is not an array, ready for JSON."""
     return {
         "dt": network.dt,
@@ -117,8 +137,12 @@ def _describe(network: Network) -> dict[str, Any]:
     }
 
 
-def _rebuild(text: dict[str, Any], tensors: dict[str, np.ndarray]) -> Network:
-    """Return the network that `_describe` and the tensors tell of, checked."""
+def rebuild(text: dict[str, Any], tensors: dict[str, np.ndarray]) -> Network:
+    """Return the network that `describe` and the tensors tell of, checked.
+
+    Raises:
+        InputError: They tell of none. What is not of the right type raises what Python raises.
+    """
     network = Network(dt=text["dt"], seed=text["seed"])
     for entry in text["populations"]:
         settings = {k: v for k, v in entry.items() if k not in ("name", "model")}

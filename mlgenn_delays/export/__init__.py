@@ -1,0 +1,1 @@
+"""Trained networks that run elsewhere: bundle, GeNN, C and NIR."""

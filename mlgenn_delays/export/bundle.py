@@ -1,0 +1,111 @@
+"""A bundle: one safetensors file with a network, ready for inference, and all to use it.
+
+Its metadata are JSON, its arrays of the smallest type that holds them; there is no pickle, and
+reading it runs no code.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mlgenn_delays.errors import InputError
+from mlgenn_delays.export.artifact import About, Artifact
+from mlgenn_delays.export.prepare import delay_steps
+from mlgenn_delays.files import write_atomic
+from mlgenn_delays.network.storage import as_damaged, damaged, describe, rebuild, tensors_of
+from mlgenn_delays.tensors import pack, read, verify
+
+FORMAT = "delaysnn-bundle"
+VERSION = 1
+_TYPES = {"indptr": np.int64, "post": np.int32}
+
+
+def write_bundle(artifact: Artifact, path: Path | str) -> None:
+    """Write a bundle, atomically.
+
+    Raises:
+        WorkError: The file cannot be written.
+    """
+    write_atomic(path, to_bytes(artifact))
+
+
+def to_bytes(artifact: Artifact) -> bytes:
+    """Return the content of a bundle; equal artifacts give equal bytes."""
+    network = artifact.network
+    tensors = tensors_of(network)
+    for name, projection in network.projections.items():
+        base = f"projection/{name}"
+        tensors[f"{base}/delay"] = delay_steps(projection, network.dt)
+        for key in ("indptr", "post", "delay"):
+            tensors[f"{base}/{key}"] = _smallest(tensors[f"{base}/{key}"])
+    for name, index in artifact.kept.items():
+        tensors[f"kept/{name}"] = _smallest(index)
+    metadata = {
+        "format": FORMAT,
+        "version": str(VERSION),
+        "about": artifact.about.model_dump_json(),
+        "network": json.dumps(describe(network), sort_keys=True),
+        "sizes": json.dumps(artifact.sizes, sort_keys=True),
+    }
+    return pack(tensors, metadata)
+
+
+def read_bundle(path: Path | str) -> Artifact:
+    """Read a bundle.
+
+    Raises:
+        InputError: The file is missing, damaged, no bundle, or from a newer version.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"there is no bundle {path}; make one with delaysnn export")
+    try:
+        tensors, metadata = read(path)
+    except (OSError, ValueError) as error:
+        raise damaged(path, str(error)) from error
+    if metadata.get("format") != FORMAT:
+        raise InputError(
+            f"{path} must be a bundle, got another safetensors file; make one of a run with "
+            "delaysnn export RUN --format bundle"
+        )
+    version = metadata.get("version", "")
+    if version != str(VERSION):
+        raise InputError(
+            f"{path} must be a bundle of version {VERSION}, got {version[:20]!r}; upgrade "
+            "delaysnn, or export the run again"
+        )
+    with as_damaged(path):
+        verify(tensors, metadata)
+        return _artifact(tensors, metadata)
+
+
+def _artifact(tensors: dict[str, np.ndarray], metadata: dict[str, str]) -> Artifact:
+    """Return the artifact that a bundle's content tells of."""
+    description = json.loads(metadata["network"])
+    for entry in description["projections"]:
+        base = f"projection/{entry['name']}"
+        for key, kind in _TYPES.items():
+            tensors[f"{base}/{key}"] = _whole(tensors, f"{base}/{key}").astype(kind)
+        steps = _whole(tensors, f"{base}/delay")
+        tensors[f"{base}/delay"] = steps.astype(np.int64) * float(description["dt"])
+    network = rebuild(description, tensors)
+    kept = {
+        population.name: _whole(tensors, f"kept/{population.name}").astype(np.int64)
+        for population in network.spiking()
+    }
+    about = About.of_json(metadata["about"])
+    return Artifact(network, kept, json.loads(metadata["sizes"]), about)
+
+
+def _whole(tensors: dict[str, np.ndarray], key: str) -> np.ndarray:
+    """Return a tensor of unsigned whole numbers that must be there."""
+    if tensors[key].dtype.kind != "u":
+        raise InputError(f"tensor {key} must have unsigned numbers, got {tensors[key].dtype}")
+    return tensors[key]
+
+
+def _smallest(array: np.ndarray) -> Any:
+    """Return whole numbers >= 0 in the smallest unsigned type that holds them."""
+    return array.astype(np.min_scalar_type(int(array.max(initial=0))))
