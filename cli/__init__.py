@@ -15,6 +15,8 @@ COMMANDS = {
     "train": "Train a recipe, or go on with a run.",
     "sweep": "Train a recipe over a grid of settings and seeds.",
     "evaluate": "Measure a trained run on a split of the data.",
+    "export": "Make of a trained run what runs elsewhere: one file, GeNN, C or NIR.",
+    "infer": "Answer recordings, arrays or events with a trained model.",
     "recipes": "List the recipes, or show one.",
     "doctor": "Say what works on this machine and what is missing.",
 }

@@ -10,7 +10,7 @@ from .options import BACKEND, BACKENDS, DATA, ENGINE, JSON, THREADS, check_engin
 if TYPE_CHECKING:
     from mlgenn_delays.data import Data
     from mlgenn_delays.engines.base import Evaluation
-    from mlgenn_delays.recipe.run import Run
+    from mlgenn_delays.runs import Run
 
 SPLITS = ("train", "validation", "test")
 
@@ -53,7 +53,7 @@ def evaluate(
     """
     from mlgenn_delays.network import Network
     from mlgenn_delays.recipe import load_data
-    from mlgenn_delays.recipe.run import Run
+    from mlgenn_delays.runs import Run
 
     from .runs import needed_split
 

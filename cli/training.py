@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mlgenn_delays.data import Data
     from mlgenn_delays.network import Network
     from mlgenn_delays.recipe import Recipe
-    from mlgenn_delays.recipe.run import Run
+    from mlgenn_delays.runs import Run
     from mlgenn_delays.training import RunDirectory, Trainer
     from mlgenn_delays.training.ranks import Ranks
 
@@ -175,7 +175,7 @@ def plan_new(asked: Asked) -> Plan:
 
 def plan_resume(asked: Asked) -> Plan:
     """Check that a run can go on as asked."""
-    from mlgenn_delays.recipe.run import Run
+    from mlgenn_delays.runs import Run
 
     if not asked.out:
         raise InputError("--resume must have the run directory to go on with: give --out RUN")

@@ -40,7 +40,10 @@ _PUBLIC = {
     "SpikeData": "data.types",
     "RunDirectory": "training",
     "Trainer": "training",
+    "Model": "export.model",
+    "Prediction": "export.model",
     "compile_network": "engines.base",
+    "load": "export.model",
     "load_dataset": "data",
 }
 __all__ = ["__version__", *_PUBLIC]

@@ -11,7 +11,7 @@ import numpy as np
 
 from mlgenn_delays.data.checks import check_flag, check_number, count_steps
 from mlgenn_delays.data.split import stratified
-from mlgenn_delays.data.types import SpikeData
+from mlgenn_delays.data.types import SpikeBatch, SpikeData
 from mlgenn_delays.errors import InputError
 
 LABEL_NAMES = tuple("0123456789")
@@ -47,10 +47,7 @@ def load_digits_data(
     if window > duration:
         raise InputError(f"window must have at most duration = {duration:g} ms, got {window:g} ms")
     images, labels = load_digits(return_X_y=True)
-    steps = latency_steps(images, min(count_steps(window, dt), n_steps))
-    if both:
-        inverted = latency_steps(WHITE - images, min(count_steps(window, dt), n_steps))
-        steps = np.concatenate([steps, inverted], axis=1)
+    steps = _steps(images, min(count_steps(window, dt), n_steps), both)
     rest, test = stratified(labels, math.ceil(_TEST * len(labels)))
     train, validation = stratified(labels[rest], round(_VALIDATION * len(labels)))
     parts = {"train": rest[train], "validation": rest[validation], "test": test}
@@ -58,6 +55,26 @@ def load_digits_data(
         split: _spikes(steps[index], labels[index], index, n_steps, dt)
         for split, index in parts.items()
     }
+
+
+def encode_images(
+    images: np.ndarray, *, n_steps: int, dt: float = 1.0, window: float = 30.0, both: bool = False
+) -> SpikeBatch:
+    """Encode images as `load_digits_data` encodes the digits.
+
+    Arguments:
+        images: (N, 64) brightness 0..16, pixels row by row.
+        n_steps: T, length of a trial.
+        dt: See `load_digits_data`.
+        window: See `load_digits_data`.
+        both: See `load_digits_data`.
+
+    Returns:
+        One example an image, with -1 as its label.
+    """
+    n, images = len(images), np.asarray(images, np.float64)
+    start, time = _events(_steps(images, min(count_steps(window, dt), n_steps), both))
+    return SpikeBatch(start, time, np.full(n, -1, np.int64), np.arange(n), n_steps)
 
 
 def latency_steps(images: np.ndarray, window: int) -> np.ndarray:
@@ -76,21 +93,27 @@ def latency_steps(images: np.ndarray, window: int) -> np.ndarray:
     return np.where(brightness > 0, steps, -1)
 
 
+def _steps(images: np.ndarray, window: int, both: bool) -> np.ndarray:
+    """Return the step in which each channel spikes, (N, C) int64, or -1 for a silent one."""
+    steps = latency_steps(images, window)
+    if not both:
+        return steps
+    return np.concatenate([steps, latency_steps(WHITE - images, window)], axis=1)
+
+
+def _events(steps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return one spike a channel that has one, as ``start`` and ``time`` of `SpikeData`."""
+    spiking = steps >= 0
+    n, channels = steps.shape
+    ends = np.concatenate([[0], np.cumsum(spiking.ravel())]).astype(np.int64)
+    start = ends[np.arange(n)[:, None] * channels + np.arange(channels + 1)]
+    return start, steps[spiking].astype(np.int32)
+
+
 def _spikes(
     steps: np.ndarray, labels: np.ndarray, index: np.ndarray, n_steps: int, dt: float
 ) -> SpikeData:
-    """Return one spike a pixel that has one, as `SpikeData`."""
-    spiking = steps >= 0
-    n, channels = steps.shape
-    ends = np.concatenate([[0], np.cumsum(spiking.ravel())])
-    start = ends[np.arange(n)[:, None] * channels + np.arange(channels + 1)]
+    """Return one spike a channel that has one, as `SpikeData`."""
+    start, time = _events(steps)
     names = tuple(str(number) for number in index)
-    return SpikeData(
-        start.astype(np.int64),
-        steps[spiking].astype(np.int32),
-        labels.astype(np.int64),
-        n_steps,
-        dt,
-        LABEL_NAMES,
-        names,
-    )
+    return SpikeData(start, time, labels.astype(np.int64), n_steps, dt, LABEL_NAMES, names)

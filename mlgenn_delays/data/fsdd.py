@@ -18,7 +18,7 @@ from mlgenn_delays.data.encode import ENCODER_VERSION, Encoder, encode_frames, p
 from mlgenn_delays.data.encode_rate import RateEncoder
 from mlgenn_delays.data.mel import MelSettings, mel_transform
 from mlgenn_delays.data.traces import interpolate_frames
-from mlgenn_delays.data.types import CurrentData, SpikeBatch, SpikeData
+from mlgenn_delays.data.types import CurrentBatch, CurrentData, SpikeBatch, SpikeData
 from mlgenn_delays.data.wav import decode_wav, read_bytes, read_wav
 from mlgenn_delays.errors import InputError
 
@@ -140,11 +140,7 @@ def load_fsdd_frames(
     splits, contents = _read_folder(folder)
     data = {}
     for split, frames in _frames(splits, contents, mel, cache).items():
-        padded = pad_frames(frames, hop=mel.hop, span=n_steps * dt)
-        whole = dt == mel.hop
-        values = padded[:, :n_steps] if whole else interpolate_frames(padded, mel.hop, dt, n_steps)
-        if scale != 1:
-            values = values * np.float32(scale)
+        values = _currents(frames, mel, dt, n_steps, scale)
         names = tuple(recording.path.name for recording in splits[split])
         data[split] = CurrentData(values, _labels(splits[split]), dt, LABEL_NAMES, names)
     return data
@@ -173,12 +169,74 @@ def encode_wavs(
     Raises:
         InputError: A file cannot be used.
     """
+    mel = mel or MelSettings()
+    recordings = [read_wav(path, mel.sample_rate) for path in paths]
+    return encode_recordings(recordings, encoder=encoder, mel=mel, duration=duration, dt=dt)
+
+
+def encode_recordings(
+    recordings: Sequence[np.ndarray],
+    *,
+    encoder: Encoder | None = None,
+    mel: MelSettings | None = None,
+    duration: float = 1000.0,
+    dt: float = 1.0,
+) -> SpikeBatch:
+    """Encode samples as `load_fsdd` encodes those of its WAVs.
+
+    Arguments:
+        recordings: (n,) float32 each, at ``mel.sample_rate``.
+        encoder: See `load_fsdd`.
+        mel: See `load_fsdd`.
+        duration: See `load_fsdd`.
+        dt: See `load_fsdd`.
+
+    Returns:
+        One example a recording, with -1 as its label.
+    """
     encoder, mel = encoder or RateEncoder(), mel or MelSettings()
-    n_steps = count_steps(duration, dt)
-    frames = [mel_transform(mel)(read_wav(path, mel.sample_rate)) for path in paths]
+    frames = [mel_transform(mel)(samples) for samples in recordings]
     start, time = encode_frames(frames, encoder, hop=mel.hop, duration=duration, dt=dt)
-    index = np.arange(len(paths))
-    return SpikeBatch(start, time, np.full(len(paths), -1, np.int64), index, n_steps)
+    n = len(recordings)
+    labels = np.full(n, -1, np.int64)
+    return SpikeBatch(start, time, labels, np.arange(n), count_steps(duration, dt))
+
+
+def recordings_as_currents(
+    recordings: Sequence[np.ndarray],
+    *,
+    mel: MelSettings | None = None,
+    duration: float = 1000.0,
+    dt: float = 1.0,
+    scale: float = 1.0,
+) -> CurrentBatch:
+    """Turn samples into currents as `load_fsdd_frames` does with those of its WAVs.
+
+    Arguments:
+        recordings: See `encode_recordings`.
+        mel: See `load_fsdd`.
+        duration: See `load_fsdd`.
+        dt: Length of a step [ms].
+        scale: See `load_fsdd_frames`.
+
+    Returns:
+        One example a recording, with -1 as its label.
+    """
+    mel = mel or MelSettings()
+    frames = [mel_transform(mel)(samples) for samples in recordings]
+    values = _currents(frames, mel, dt, count_steps(duration, dt), scale)
+    n = len(recordings)
+    return CurrentBatch(np.ascontiguousarray(values), np.full(n, -1, np.int64), np.arange(n))
+
+
+def _currents(
+    frames: list[np.ndarray], mel: MelSettings, dt: float, n_steps: int, scale: float
+) -> np.ndarray:
+    """Return the frames of recordings as (N, T, n_bands) float32 in ``0..scale``."""
+    padded = pad_frames(frames, hop=mel.hop, span=n_steps * dt)
+    whole = dt == mel.hop
+    values = padded[:, :n_steps] if whole else interpolate_frames(padded, mel.hop, dt, n_steps)
+    return values if scale == 1 else values * np.float32(scale)
 
 
 def list_fsdd(folder: Path | str) -> list[Recording]:

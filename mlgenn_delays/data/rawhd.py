@@ -12,7 +12,7 @@ import numpy as np
 
 from mlgenn_delays.data.checks import check_number, count_steps
 from mlgenn_delays.data.split import stratified
-from mlgenn_delays.data.types import CurrentData, rows_at_once
+from mlgenn_delays.data.types import CurrentBatch, CurrentData, rows_at_once
 from mlgenn_delays.errors import InputError
 
 ENGLISH = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
@@ -73,6 +73,25 @@ def load_rawhd(
         names = tuple(str(row) for row in rows)
         data[split] = CurrentData(values, label[rows], dt, LABEL_NAMES, names)
     return data
+
+
+def frames_as_currents(
+    examples: Sequence[np.ndarray], *, scale: float, n_steps: int
+) -> CurrentBatch:
+    """Turn frames into currents as `load_rawhd` does with those of its files.
+
+    Arguments:
+        examples: (frames, C) each, of its own length.
+        scale: What the values are multiplied by.
+        n_steps: T, to which examples are cut or padded with zeros.
+
+    Returns:
+        The examples, with -1 as their labels.
+    """
+    first = np.arange(1)
+    values = [_take(each[None], first, scale, n_steps) for each in examples]
+    n = len(examples)
+    return CurrentBatch(np.concatenate(values), np.full(n, -1, np.int64), np.arange(n))
 
 
 def _find(folder: Path) -> list[Path]:

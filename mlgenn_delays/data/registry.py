@@ -5,16 +5,16 @@ A data set is one file, a frozen options class and one line in `DATASETS`. Optio
 classes themselves, and one of several kinds is chosen by ``kind``.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from mlgenn_delays.data.checks import check_flag, check_number
-from mlgenn_delays.data.encode import ENCODERS, Encoder
+from mlgenn_delays.data.encode import ENCODERS
 from mlgenn_delays.data.encode_rate import RateEncoder
 from mlgenn_delays.data.mel import MelSettings
-from mlgenn_delays.data.types import CurrentData, SpikeData
+from mlgenn_delays.data.options import DigitsOptions, FsddOptions, RawhdOptions
+from mlgenn_delays.data.types import Batch, CurrentData, SpikeData
 from mlgenn_delays.errors import InputError, nearest
 
 Splits = dict[str, SpikeData] | dict[str, CurrentData]
@@ -27,80 +27,23 @@ _TABLES: dict[str, tuple[Mapping[str, type], str]] = {
 
 
 @dataclass(frozen=True)
-class DigitsOptions:
-    """Options of the digits, see `load_digits_data`."""
+class Raw:
+    """What an example of a data set is before it is encoded.
 
-    duration: float = 50.0
-    window: float = 30.0
-    both: bool = False
-    encoding: str = "spikes"
-
-    def __post_init__(self) -> None:
-        _check_encoding(self.encoding, "spikes")
-        check_number("duration", self.duration, 0.0, 1e9, unit="ms", open_low=True)
-        check_number("window", self.window, 0.0, self.duration, unit="ms", open_low=True)
-        check_flag("both", self.both)
-
-    @property
-    def group(self) -> int:
-        """Channels within which a shift makes sense: a row of pixels."""
-        return 8
-
-
-@dataclass(frozen=True)
-class FsddOptions:
-    """Options of FSDD, see `load_fsdd` and `load_fsdd_frames`.
-
-    ``encoding`` is "spikes", made by ``encoder``, or "currents", multiplied by ``scale``.
+    Attributes:
+        kind: "recording": (n,) float32 samples at the options' ``sample_rate``, full scale at 1.
+            "image": (pixels,) brightness, row by row. "frames": (F, C), a value of each channel
+            each step, to be multiplied by the options' ``scale``.
+        encode: Function of (options, examples, dt [ms], T) that gives what `Dataset.load` would
+            make of them: cut or padded to T steps, with -1 as their labels.
+        size: Rows and columns of an image.
+        white: Greatest brightness of an image, the least is 0.
     """
 
-    encoding: str = "spikes"
-    duration: float = 1000.0
-    encoder: Encoder = RateEncoder()
-    mel: MelSettings = MelSettings()
-    scale: float = 1.0
-
-    def __post_init__(self) -> None:
-        _check_encoding(self.encoding, "spikes", "currents")
-        check_number("duration", self.duration, 0.0, 1e9, unit="ms", open_low=True)
-        check_number("scale", self.scale, 0.0, 1e6, open_low=True)
-        if self.encoding == "spikes" and self.scale != 1:
-            raise InputError(
-                f"scale must have 1 with encoding 'spikes', got {self.scale!r}; it multiplies "
-                "currents: set encoding to 'currents', or the gain of the encoder"
-            )
-        for name, kinds in (("encoder", tuple(ENCODERS.values())), ("mel", (MelSettings,))):
-            if not isinstance(getattr(self, name), kinds):
-                raise InputError(
-                    f"{name} must have one of {', '.join(kind.__name__ for kind in kinds)}, "
-                    f"got {getattr(self, name)!r}"
-                )
-
-    @property
-    def group(self) -> int:
-        """Channels within which a shift makes sense: the bands of one threshold or level."""
-        return self.mel.n_bands
-
-
-@dataclass(frozen=True)
-class RawhdOptions:
-    """Options of RawHD, see `load_rawhd`."""
-
-    encoding: str = "currents"
-    scale: float = 20.0
-    validation: float = 0.1
-    duration: float = 0.0
-
-    def __post_init__(self) -> None:
-        _check_encoding(self.encoding, "currents")
-        check_number("scale", self.scale, 0.0, 1e6, open_low=True)
-        check_number("validation", self.validation, 0.0, 0.9)
-        check_number("duration", self.duration, 0.0, 1e9, unit="ms")
-
-    @property
-    def group(self) -> int:
-        """Channels within which a shift makes sense: all there are."""
-        return 0
+    kind: Literal["recording", "image", "frames"]
+    encode: Callable[[Any, Sequence[Any], float, int], Batch]
+    size: tuple[int, int] = (0, 0)
+    white: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -115,6 +58,7 @@ class Dataset:
         load: Function of (folder or None, options, dt [ms], cache) that gives the splits.
         shape: Function of the options that gives the numbers of channels and classes, or None
             where only the files know.
+        raw: What an example is before it is encoded; None if it is events already.
     """
 
     summary: str
@@ -122,6 +66,7 @@ class Dataset:
     needs_folder: bool
     load: Callable[[Path | None, Any, float, bool], Splits]
     shape: Callable[[Any], tuple[int, int] | None]
+    raw: Raw | None = None
 
 
 def _load_digits(folder: Path | None, options: DigitsOptions, dt: float, cache: bool) -> Splits:
@@ -135,6 +80,17 @@ def _load_digits(folder: Path | None, options: DigitsOptions, dt: float, cache: 
         )
     return load_digits_data(
         duration=options.duration, dt=dt, window=options.window, both=options.both
+    )
+
+
+def _encode_digits(options: DigitsOptions, images: Sequence[Any], dt: float, n_steps: int) -> Batch:
+    """Encode images as the digits are."""
+    import numpy as np
+
+    from mlgenn_delays.data.digits import encode_images
+
+    return encode_images(
+        np.stack(images), n_steps=n_steps, dt=dt, window=options.window, both=options.both
     )
 
 
@@ -154,6 +110,16 @@ def _load_fsdd(folder: Path | None, options: FsddOptions, dt: float, cache: bool
     if options.encoding == "currents":
         return load_fsdd_frames(folder, dt=dt, scale=options.scale, **common)
     return load_fsdd(folder, encoder=options.encoder, dt=dt, **common)
+
+
+def _encode_fsdd(options: FsddOptions, recordings: Sequence[Any], dt: float, n_steps: int) -> Batch:
+    """Encode samples as those of FSDD are."""
+    from mlgenn_delays.data.fsdd import encode_recordings, recordings_as_currents
+
+    common: dict[str, Any] = {"mel": options.mel, "duration": n_steps * dt, "dt": dt}
+    if options.encoding == "currents":
+        return recordings_as_currents(recordings, scale=options.scale, **common)
+    return encode_recordings(recordings, encoder=options.encoder, **common)
 
 
 def _fsdd_shape(options: FsddOptions) -> tuple[int, int]:
@@ -179,6 +145,13 @@ def _load_rawhd(folder: Path | None, options: RawhdOptions, dt: float, cache: bo
     )
 
 
+def _encode_rawhd(options: RawhdOptions, examples: Sequence[Any], dt: float, n_steps: int) -> Batch:
+    """Turn frames into currents as those of RawHD are."""
+    from mlgenn_delays.data.rawhd import frames_as_currents
+
+    return frames_as_currents(examples, scale=options.scale, n_steps=n_steps)
+
+
 def _rawhd_shape(options: RawhdOptions) -> tuple[int, int]:
     """Return the channels as published, which files may have others of, and the words."""
     from mlgenn_delays.data.rawhd import LABEL_NAMES, N_CHANNELS
@@ -193,9 +166,15 @@ DATASETS: dict[str, Dataset] = {
         False,
         _load_digits,
         _digits_shape,
+        Raw("image", _encode_digits, size=(8, 8), white=16.0),
     ),
     "fsdd": Dataset(
-        "Free Spoken Digit Dataset, a folder of WAVs", FsddOptions, True, _load_fsdd, _fsdd_shape
+        "Free Spoken Digit Dataset, a folder of WAVs",
+        FsddOptions,
+        True,
+        _load_fsdd,
+        _fsdd_shape,
+        Raw("recording", _encode_fsdd),
     ),
     "rawhd": Dataset(
         "Raw Heidelberg Digits as currents, a folder of four .npy files",
@@ -203,6 +182,7 @@ DATASETS: dict[str, Dataset] = {
         True,
         _load_rawhd,
         _rawhd_shape,
+        Raw("frames", _encode_rawhd),
     ),
 }
 
@@ -335,12 +315,6 @@ def _build_kind(name: str, table: Mapping[str, Any], where: str) -> Any:
     kind = rest.pop("kind", default) if len(kinds) > 1 else default
     _check_key(f"[{where}] kind", kind, list(kinds))
     return _build(kinds[kind], rest, where)
-
-
-def _check_encoding(value: object, *known: str) -> None:
-    """Require an encoding that the data set has."""
-    if value not in known:
-        raise InputError(f"encoding must have one of {', '.join(known)}, got {value!r}")
 
 
 def _check_key(what: str, key: object, known: list[str]) -> None:

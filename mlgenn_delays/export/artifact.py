@@ -138,6 +138,10 @@ class Artifact:
 
     def _check_kept(self) -> None:
         """Refuse indices that neurons cannot have had."""
+        if not isinstance(self.sizes, dict) or not all(
+            isinstance(size, int) and 0 < size <= 2**31 for size in self.sizes.values()
+        ):
+            raise InputError("sizes must have a number of neurons for each population")
         for population in self.network.spiking():
             kept, size = self.kept.get(population.name), self.sizes.get(population.name)
             if (

@@ -89,7 +89,8 @@ def _artifact(tensors: dict[str, np.ndarray], metadata: dict[str, str]) -> Artif
         for key, kind in _TYPES.items():
             tensors[f"{base}/{key}"] = _whole(tensors, f"{base}/{key}").astype(kind)
         steps = _whole(tensors, f"{base}/delay")
-        tensors[f"{base}/delay"] = steps.astype(np.int64) * float(description["dt"])
+        with np.errstate(over="ignore"):  # what is not finite is refused
+            tensors[f"{base}/delay"] = steps.astype(np.int64) * float(description["dt"])
     network = rebuild(description, tensors)
     kept = {
         population.name: _whole(tensors, f"kept/{population.name}").astype(np.int64)

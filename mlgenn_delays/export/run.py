@@ -9,7 +9,7 @@ from mlgenn_delays.errors import InputError
 from mlgenn_delays.export.artifact import About, Artifact, Measured
 from mlgenn_delays.network import Network
 from mlgenn_delays.recipe import load_data
-from mlgenn_delays.recipe.run import Run
+from mlgenn_delays.runs import Run
 
 
 def artifact_of_run(

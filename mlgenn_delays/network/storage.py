@@ -20,6 +20,7 @@ from mlgenn_delays.tensors import pack, read, verify
 FORMAT = "delaysnn-network"
 # 2: normalisation of a population, SeedLIF and SeedLI.
 VERSION = 2
+LONGEST_REASON = 300  # characters
 _ARRAYS = {
     "indptr": np.int64,
     "post": np.int32,
@@ -93,7 +94,9 @@ def load(path: Path | str) -> Network:
 
 
 def damaged(path: Path, why: str) -> InputError:
-    """Return the error for a file that cannot be used."""
+    """Return the error for a file that cannot be used; what it holds may make long reasons."""
+    why = " ".join(why.split())
+    why = why if len(why) <= LONGEST_REASON else f"{why[:LONGEST_REASON]} ..."
     return InputError(f"{path} is damaged: {why}; take another copy or checkpoint of the network")
 
 

@@ -22,7 +22,7 @@ class Run:
     """
 
     def __init__(self, path: Path | str) -> None:
-        from mlgenn_delays.recipe.load import parse_recipe
+        from mlgenn_delays.recipe import parse_recipe
         from mlgenn_delays.training.run import RunDirectory
 
         self.directory = RunDirectory.open(path)

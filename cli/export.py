@@ -1,0 +1,104 @@
+"""delaysnn export."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .options import BACKENDS, DATA, JSON
+
+if TYPE_CHECKING:
+    from mlgenn_delays.export.formats import Exported
+
+FORMATS = ("bundle", "genn", "nir", "c")
+
+
+@click.command()
+@click.argument("model", metavar="RUN")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(FORMATS),
+    required=True,
+    help="bundle: one file for delaysnn infer. genn: GeNN's compiled model. nir: for other tools. "
+    "c: C99 source for devices.",
+)
+@click.option("--out", metavar="PATH", required=True, help="File (bundle, nir) or folder to make.")
+@click.option(
+    "--checkpoint",
+    type=click.Choice(["best", "last"]),
+    default="best",
+    show_default=True,
+    help="Which network of the run: of the best or of the last epoch.",
+)
+@click.option(
+    "--backend", type=click.Choice(BACKENDS), show_default=BACKENDS[0], help="Of genn: for what."
+)
+@click.option(
+    "--quantise",
+    type=click.Choice(["int8"]),
+    help="Of c: weights of 8 bits. The accuracy before and after is measured on the validation "
+    "split.",
+)
+@click.option(
+    "--edges",
+    type=click.Choice(["delay", "synapse"]),
+    help="Of nir: a branch of the graph for each distinct delay, or for each synapse.  "
+    "[default: delay]",
+)
+@click.option(
+    "--euler",
+    is_flag=True,
+    help="Of nir: time constants with which tools that step by forward Euler compute the same.",
+)
+@DATA
+@JSON
+def export(
+    model: str,
+    form: str,
+    out: str,
+    checkpoint: str,
+    backend: str | None,
+    quantise: str | None,
+    edges: str | None,
+    euler: bool,
+    data: str | None,
+    as_json: bool,
+) -> None:
+    """Make of RUN what runs without the trainer; RUN may be a bundle or a NIR file as well.
+
+    Normalisation is folded in, delays are whole steps, and neurons that can reach no output are
+    left out.
+    """
+    from mlgenn_delays.export.formats import Wanted, export_model
+
+    wanted = Wanted(
+        form, Path(out), checkpoint, backend=backend, quantise=quantise, edges=edges, euler=euler
+    )
+    result = export_model(Path(model), wanted, data)
+    if as_json:
+        import json
+
+        click.echo(json.dumps(result.as_dict()))
+        return
+    _show(result)
+
+
+def _show(result: "Exported") -> None:
+    """Print what was made, and what to do next."""
+    size = f"{result.bytes:,} bytes"
+    click.echo(f"{result.form}: {result.path} ({size})")
+    neurons = ", ".join(f"{name} {left} of {all_}" for name, left, all_ in result.neurons)
+    click.echo(f"neurons: {neurons or 'none that spike'}; synapses: {result.synapses:,}")
+    for note in result.notes:
+        click.echo(note)
+    for line in (_accuracy(each) for each in result.measured):
+        click.echo(line)
+    if result.next:
+        click.echo(f"next: {result.next}")
+
+
+def _accuracy(measured: dict[str, Any]) -> str:
+    """Return a measured accuracy in words."""
+    n = f" ({measured['n']} examples)" if measured["n"] else ""
+    return f"{measured['split']} accuracy: {100 * measured['accuracy']:.2f} %{n}"

@@ -1,0 +1,203 @@
+"""delaysnn infer."""
+
+import sys
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .options import JSON, THREADS
+
+if TYPE_CHECKING:
+    from mlgenn_delays.export.model import Model, Prediction
+
+FORMS = ("pcm", "steps", "f32")
+
+
+@click.command()
+@click.argument("model")
+@click.argument("inputs", metavar="[INPUT]...", nargs=-1)
+@click.option(
+    "--stream", is_flag=True, help="Read frames from standard input, answer once a window."
+)
+@click.option(
+    "--form",
+    type=click.Choice(FORMS),
+    help="Of --stream: pcm is 16-bit mono sound, steps a line of numbers each step, f32 the same "
+    "as binary float32.  [default: pcm for recordings, else steps]",
+)
+@click.option(
+    "--hop", type=float, metavar="MS", help="Of --stream: time between windows.  [default: a trial]"
+)
+@click.option(
+    "--batch",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Examples run at once: more are answered a second, each one later.",
+)
+@THREADS
+@JSON
+def infer(
+    model: str,
+    inputs: tuple[str, ...],
+    stream: bool,
+    form: str | None,
+    hop: float | None,
+    batch: int,
+    threads: int | None,
+    as_json: bool,
+) -> None:
+    """Answer each INPUT with MODEL: a label and how sure the network is of it.
+
+    MODEL is a bundle, a NIR file, a folder of a GeNN export, or a run. INPUT is a WAV, .npy, .npz
+    or event .h5 file, or a folder of them. With --json --stream each answer is a line of its own.
+    """
+    from mlgenn_delays.errors import InputError
+    from mlgenn_delays.export.model import load
+
+    if stream == bool(inputs):
+        raise InputError("give files to answer, or --stream for standard input; not both, not none")
+    if not stream and (form is not None or hop is not None):
+        raise InputError("--form and --hop must come with --stream; leave them out, or add it")
+    began = perf_counter()
+    found = load(model, threads=threads)
+    watch = _Watch(1000 * (perf_counter() - began))
+    if stream:
+        _stream(found, form, hop, watch, as_json)
+    else:
+        failed = _files(found, inputs, batch, watch, as_json)
+        if failed:
+            raise InputError(f"{failed} of the inputs could not be used, as said above")
+
+
+class _Watch:
+    """Times of what was answered.
+
+    Arguments:
+        load: Time that loading the model took [ms].
+    """
+
+    def __init__(self, load: float) -> None:
+        self.load = load
+        self.read: list[float] = []
+        self.encode: list[float] = []
+        self.network: list[float] = []
+
+    def summary(self) -> dict[str, Any]:
+        """Return medians and the 95th percentile of an example [ms], None without any."""
+        import numpy as np
+
+        if not self.network:
+            return {"load_ms": round(self.load, 1), "examples": 0}
+        whole = np.sum([self.read, self.encode, self.network], axis=0)
+        return {
+            "load_ms": round(self.load, 1),
+            "examples": len(self.network),
+            "median_ms": round(float(np.median(whole)), 3),
+            "p95_ms": round(float(np.percentile(whole, 95)), 3),
+            "read_ms": round(float(np.median(self.read)), 3),
+            "encode_ms": round(float(np.median(self.encode)), 3),
+            "network_ms": round(float(np.median(self.network)), 3),
+        }
+
+    def line(self) -> str:
+        """Return the summary in words."""
+        times = self.summary()
+        if not times["examples"]:
+            return f"nothing was answered; loading took {times['load_ms']:g} ms"
+        return (
+            f"{times['examples']} answered, median {times['median_ms']:g} ms an example "
+            f"(reading {times['read_ms']:g}, encoding {times['encode_ms']:g}, network "
+            f"{times['network_ms']:g}), 95 % within {times['p95_ms']:g} ms; loading took "
+            f"{times['load_ms']:g} ms"
+        )
+
+
+def _files(
+    model: "Model", inputs: tuple[str, ...], at_once: int, watch: _Watch, as_json: bool
+) -> int:
+    """Answer files; return how many could not be used."""
+    from mlgenn_delays.errors import InputError
+
+    paths = model.reader.files(inputs)
+    model.warm_up()
+    answers: list[dict[str, Any]] = []
+    failed = 0
+    waiting: list[Any] = []
+    for path in paths:
+        began = perf_counter()
+        try:
+            items = model.reader.read(path)
+        except InputError as error:
+            failed += 1
+            click.echo(f"error: {error}", err=True)
+            answers.append({"input": str(path), "error": str(error)})
+            continue
+        spent = 1000 * (perf_counter() - began)
+        watch.read += [spent / max(1, len(items))] * len(items)
+        waiting += items
+        while len(waiting) >= at_once:
+            answers += _answer(model, waiting[:at_once], watch, as_json)
+            waiting = waiting[at_once:]
+    if waiting:
+        answers += _answer(model, waiting, watch, as_json)
+    if as_json:
+        import json
+
+        click.echo(json.dumps({"answers": answers, "latency": watch.summary()}))
+    else:
+        click.echo(watch.line(), err=True)
+    return failed
+
+
+def _answer(model: "Model", items: list[Any], watch: _Watch, as_json: bool) -> list[dict[str, Any]]:
+    """Answer some examples at once, and print it unless all is printed at the end."""
+    began = perf_counter()
+    batch = model.reader.as_batch(items)
+    encoded = perf_counter()
+    predictions = model.answers_to([item.name for item in items], batch)
+    watch.encode += [1000 * (encoded - began)] * len(items)
+    watch.network += [1000 * (perf_counter() - encoded)] * len(items)
+    if not as_json:
+        for each in predictions:
+            click.echo(_line(each))
+    return [_described(each) for each in predictions]
+
+
+def _line(answer: "Prediction") -> str:
+    """Return an answer in words."""
+    return f"{answer.name}\t{answer.label}\t{100 * answer.confidence:.1f} %"
+
+
+def _described(answer: "Prediction") -> dict[str, Any]:
+    """Return an answer ready for JSON."""
+    return {
+        "input": answer.name,
+        "label": answer.label,
+        "confidence": round(answer.confidence, 6),
+        "probabilities": [round(float(p), 6) for p in answer.probabilities],
+    }
+
+
+def _stream(
+    model: "Model", form: str | None, hop: float | None, watch: _Watch, as_json: bool
+) -> None:
+    """Answer every window of standard input as soon as it is whole."""
+    import json
+
+    from mlgenn_delays.export.stream import windows
+
+    model.warm_up()
+    try:
+        for item in windows(sys.stdin.buffer, model.reader, form=form, hop_ms=hop):
+            watch.read.append(0.0)
+            (row,) = _answer(model, [item], watch, as_json)
+            if as_json:
+                spent = watch.encode[-1] + watch.network[-1]
+                click.echo(json.dumps(row | {"latency_ms": round(spent, 3)}))
+            sys.stdout.flush()
+    except BrokenPipeError:  # nobody reads on
+        return
+    if not as_json:
+        click.echo(watch.line(), err=True)

@@ -1,0 +1,221 @@
+"""Exporting a run, or another model, in a chosen format."""
+
+import os
+import shlex
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from mlgenn_delays.errors import InputError, WorkError
+from mlgenn_delays.export.artifact import Artifact, Measured
+
+BACKEND = "single_threaded_cpu"
+_OF = {"backend": "genn", "quantise": "c", "edges": "nir", "euler": "nir"}
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What to export.
+
+    Attributes:
+        form: ``"bundle"``, ``"genn"``, ``"nir"`` or ``"c"``.
+        path: File or folder to make; it must be new, or an empty folder.
+        checkpoint: Of a run, ``"best"`` or ``"last"``.
+        backend: Of genn.
+        quantise: Of c, None or ``"int8"``.
+        edges: Of nir, see `write_nir`.
+        euler: Of nir, see `write_nir`.
+
+    Raises:
+        InputError: A setting is of another format, or the path is taken.
+    """
+
+    form: str
+    path: Path
+    checkpoint: str = "best"
+    backend: str | None = None
+    quantise: str | None = None
+    edges: str | None = None
+    euler: bool = False
+
+    def __post_init__(self) -> None:
+        for name, form in _OF.items():
+            if getattr(self, name) and self.form != form:
+                raise InputError(
+                    f"--{name} must come with --format {form}, got --format {self.form}; "
+                    f"leave --{name} out"
+                )
+        taken = self.path.exists()
+        if taken and self.path.is_dir() and self.form in ("genn", "c"):
+            taken = any(self.path.iterdir())
+        if taken:
+            raise InputError(f"--out must be new, got {self.path}, which exists; remove it first")
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was exported.
+
+    Attributes:
+        form: The format.
+        path: Where it is.
+        bytes: Size of the file, or of all files of the folder.
+        neurons: Name, neurons left and neurons before of each population that spikes.
+        synapses: Synapses left.
+        measured: Split, accuracy and n of what was measured.
+        notes: Further lines.
+        next: A command that uses it, or nothing.
+    """
+
+    form: str
+    path: str
+    bytes: int
+    neurons: list[tuple[str, int, int]]
+    synapses: int
+    measured: list[dict[str, Any]]
+    notes: list[str] = field(default_factory=list)
+    next: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it ready for JSON."""
+        return asdict(self)
+
+
+def artifact_of(path: Path, checkpoint: str = "best", data: str | None = None) -> Artifact:
+    """Return the network of a run, a bundle or a NIR file.
+
+    Raises:
+        InputError: It is none of these.
+    """
+    if path.is_file():
+        if path.suffix == ".nir":
+            from mlgenn_delays.export.nir import read_nir
+
+            return read_nir(path)
+        from mlgenn_delays.export.bundle import read_bundle
+
+        return read_bundle(path)
+    from mlgenn_delays.export.run import artifact_of_run
+
+    return artifact_of_run(path, checkpoint=checkpoint, data=data)
+
+
+def export_model(source: Path, wanted: Wanted, data: str | None = None) -> Exported:
+    """Export a run, a bundle or a NIR file.
+
+    Arguments:
+        source: Its path.
+        wanted: What to make of it.
+        data: Folder of the data, where accuracy is to be measured; that of the training if None.
+
+    Raises:
+        InputError: The source cannot be used, or the format cannot be made of it.
+        WorkError: The files cannot be written.
+    """
+    artifact = artifact_of(source, wanted.checkpoint, data)
+    notes: list[str] = []
+    if wanted.form == "bundle":
+        from mlgenn_delays.export.bundle import write_bundle
+
+        write_bundle(artifact, wanted.path)
+    elif wanted.form == "nir":
+        from mlgenn_delays.export.nir import write_nir
+
+        write_nir(artifact, wanted.path, edges=wanted.edges or "delay", euler=wanted.euler)
+    elif wanted.form == "genn":
+        from mlgenn_delays.export.genn import write_genn
+
+        backend = wanted.backend or BACKEND
+        _folder(wanted.path, lambda folder: write_genn(artifact, folder, backend=backend))
+    else:
+        artifact, notes = _write_c(artifact, source, wanted, data)
+    network = artifact.network
+    return Exported(
+        form=wanted.form,
+        path=str(wanted.path),
+        bytes=_size(wanted.path),
+        neurons=[(p.name, p.n, artifact.sizes[p.name]) for p in network.spiking()],
+        synapses=network.n_synapses(),
+        measured=[each.model_dump() for each in artifact.about.measured],
+        notes=notes,
+        next=_next(wanted),
+    )
+
+
+def _write_c(
+    artifact: Artifact, source: Path, wanted: Wanted, data: str | None
+) -> tuple[Artifact, list[str]]:
+    """Write C source; return the artifact as it is in there, and lines to print."""
+    from mlgenn_delays.export.c import quantise, write_c
+
+    quantised, notes = None, []
+    if wanted.quantise:
+        from mlgenn_delays.export.accuracy import validation_accuracy
+
+        network, quantised = quantise(artifact.network)
+        rounded = replace(
+            artifact,
+            network=network,
+            about=artifact.about.model_copy(update={"quantised": "int8", "measured": ()}),
+        )
+        before, why = validation_accuracy(artifact, source, data)
+        after, _ = validation_accuracy(rounded, source, data)
+        artifact = rounded
+        if before is None or after is None:
+            notes.append(f"int8: accuracy not measured, for {why}")
+        else:
+            notes.append(_changed(before, after))
+            about = rounded.about.model_copy(update={"measured": (after,)})
+            artifact = replace(rounded, about=about)
+    made: list[Any] = []
+    _folder(
+        wanted.path,
+        lambda folder: made.append(write_c(artifact, folder, quantised=quantised)),
+    )
+    return artifact, [*notes, *made[0].lines()]
+
+
+def _changed(before: Measured, after: Measured) -> str:
+    """Return what rounding the weights changed, in words."""
+    return (
+        f"int8: {before.split} accuracy {100 * before.accuracy:.2f} % before, "
+        f"{100 * after.accuracy:.2f} % after ({before.n} examples)"
+    )
+
+
+def _folder(path: Path, write: Callable[[Path], object]) -> None:
+    """Make a folder that is either wholly there or not at all."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    except OSError as error:
+        raise InputError(
+            f"cannot write {path}: {error.strerror or error}; choose another place with --out"
+        ) from error
+    try:
+        write(temporary)
+        os.chmod(temporary, 0o755)
+        os.replace(temporary, path)
+    except OSError as error:
+        raise WorkError(f"cannot write {path}: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _size(path: Path) -> int:
+    """Return the bytes of a file, or of all files in a folder."""
+    files = [path] if path.is_file() else [each for each in path.rglob("*") if each.is_file()]
+    return sum(each.stat().st_size for each in files)
+
+
+def _next(wanted: Wanted) -> str:
+    """Return a command to go on with."""
+    path = shlex.quote(str(wanted.path))
+    if wanted.form == "c":
+        return f"make -C {path} test"
+    if wanted.form == "genn" and wanted.backend == "cuda":
+        return f"make -C {path}"
+    return f"delaysnn infer {path} INPUT..."

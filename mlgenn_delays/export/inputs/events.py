@@ -1,0 +1,180 @@
+"""Events, a channel and a time each, as examples.
+
+A step t lasts from ``t dt`` to ``(t + 1) dt``, so an event goes to the step in which it happens,
+``floor(time / dt)``, as crossings do in `LevelEncoder`. A time that lies within a millionth of a
+step before the next step belongs to that: ``0.3 / 0.1`` is a little less than 3 for a computer.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mlgenn_delays.errors import InputError
+from mlgenn_delays.export.inputs.item import Item
+from mlgenn_delays.export.inputs.meaning import check_number_of_examples
+from mlgenn_delays.export.inputs.wants import Wants
+
+_NEAR = 1e-6  # of a step
+_SECOND = 1000.0  # ms
+
+
+def event_item(wants: Wants, where: str, channels: Any, times: Any, unit: float = 1.0) -> Item:
+    """Return one example from its events.
+
+    Arguments:
+        wants: What the network takes.
+        where: What the events are called.
+        channels: (E,) whole numbers in ``0..C-1``.
+        times: (E,) real numbers >= 0, in any order; those after the trial are cut.
+        unit: What a time of 1 is [ms].
+
+    Raises:
+        InputError: The network takes currents, or the events cannot be.
+    """
+    if wants.currents:
+        raise InputError(
+            f"{where} has events, but the model takes currents; give an array of {wants.arrays}"
+        )
+    channel = _column(where, "channels", channels, "iu", "int64")
+    time = _column(where, "times", times, "iuf", "float64")
+    if len(channel) != len(time):
+        raise InputError(
+            f"{where} must have as many times as channels, got {len(time)} times and "
+            f"{len(channel)} channels; give one of each an event"
+        )
+    _check_channels(where, channel, wants.n_inputs)
+    steps = _steps(where, time, unit, wants)
+    kept = steps < wants.n_steps
+    return Item(where, "events", (channel[kept].astype(np.int64), steps[kept].astype(np.int64)))
+
+
+def npz_events(wants: Wants, path: Path, arrays: dict[str, np.ndarray]) -> list[Item]:
+    """Return the examples of events in a .npz.
+
+    Arguments:
+        wants: What the network takes.
+        path: Name of the file for messages.
+        arrays: ``times`` [ms] (E,), ``channels`` (E,) and, for several examples, ``start`` (N+1,):
+            example i has the events ``start[i]:start[i+1]``.
+
+    Raises:
+        InputError: They are not that.
+    """
+    channels, times = arrays["channels"], arrays["times"]
+    if "start" not in arrays:
+        return [event_item(wants, str(path), channels, times)]
+    if times.ndim != 1 or times.shape != channels.shape:
+        raise InputError(
+            f"{path} must have times and channels of one shape (events,), got {times.shape} and "
+            f"{channels.shape}; give one of each an event"
+        )
+    start = _start(str(path), arrays["start"], len(times))
+    check_number_of_examples(str(path), len(start) - 1)
+    return [
+        event_item(wants, f"{path}[{row}]", channels[first:end], times[first:end])
+        for row, (first, end) in enumerate(zip(start[:-1], start[1:], strict=True))
+    ]
+
+
+def hdf5_events(wants: Wants, path: Path) -> list[Item]:
+    """Return the examples of an HDF5 file in the layout of SHD and SSC.
+
+    Arguments:
+        wants: What the network takes.
+        path: File with ``/spikes/times`` [s] and ``/spikes/units``, an array an example each.
+
+    Raises:
+        InputError: It cannot be read or has another layout.
+    """
+    from mlgenn_delays.hdf5 import read_hdf5
+
+    spikes = read_hdf5(path, only=("spikes",)).get("spikes")
+    found = spikes if isinstance(spikes, dict) else {}
+    times, units = (_examples(path, found, name) for name in ("times", "units"))
+    if len(times) != len(units) or not len(times):
+        raise InputError(
+            f"{path} must have times and units of the same examples, at least one, got "
+            f"{len(times)} and {len(units)}; copy it again"
+        )
+    check_number_of_examples(str(path), len(times))
+    return [
+        event_item(wants, f"{path}[{row}]", unit, time, _SECOND)
+        for row, (time, unit) in enumerate(zip(times, units, strict=True))
+    ]
+
+
+def _examples(path: Path, spikes: dict[str, Any], name: str) -> Sequence[np.ndarray]:
+    """Return one array an example from ``/spikes``."""
+    found = spikes.get(name)
+    arrays = list(found) if isinstance(found, (list, tuple, np.ndarray)) else None
+    if arrays is None or not all(isinstance(each, np.ndarray) for each in arrays):
+        got = "none" if found is None else "something else"
+        raise InputError(
+            f"{path} must have /spikes/times and /spikes/units with one array an example, as SHD "
+            f"and SSC have, got {got} at /spikes/{name}; give events as .npz with times [ms] and "
+            "channels"
+        )
+    return arrays
+
+
+def _column(where: str, name: str, values: Any, kinds: str, advised: str) -> np.ndarray:
+    """Return one number an event."""
+    try:
+        array = np.asarray(values)
+    except ValueError as error:
+        raise InputError(f"{where} must have {name} in one array, got {error}") from error
+    if array.ndim != 1:
+        raise InputError(
+            f"{where} must have {name} of one dimension, got shape {array.shape}; "
+            "give one number an event"
+        )
+    if array.size and array.dtype.kind not in kinds:
+        noun = "real" if "f" in kinds else "whole"
+        raise InputError(
+            f"{where} must have {noun} numbers as {name}, got type {array.dtype}; "
+            f"save them with .astype('{advised}')"
+        )
+    return array
+
+
+def _check_channels(where: str, channels: np.ndarray, n: int) -> None:
+    """Refuse channels that the network does not have."""
+    if len(channels) and (channels.min() < 0 or channels.max() >= n):
+        raise InputError(
+            f"{where} must have channels in 0..{n - 1}, got {channels.min()}..{channels.max()}; "
+            "give events of the data that the model was trained on"
+        )
+
+
+def _steps(where: str, times: np.ndarray, unit: float, wants: Wants) -> np.ndarray:
+    """Return the step of each time as float64, those after the trial as T."""
+    # float64 first: times of SHD are float16, whose greatest number is 65504.
+    with np.errstate(over="ignore"):
+        place = times.astype(np.float64) * unit / wants.dt
+    wrong = ~((times >= 0) & np.isfinite(times)) if len(times) else np.zeros(0, bool)
+    if wrong.any():
+        raise InputError(
+            f"{where} must have finite times >= 0, got {times[wrong][0]} at event "
+            f"{int(np.argmax(wrong))}; give times from the beginning of the trial"
+        )
+    return np.minimum(np.floor(place + _NEAR), wants.n_steps)
+
+
+def _start(where: str, start: np.ndarray, n_events: int) -> np.ndarray:
+    """Return where each example of a .npz begins, and where the last ends."""
+    fine = start.ndim == 1 and start.dtype.kind in "iu" and len(start) > 1
+    if not fine or start[0] != 0 or start[-1] != n_events or (start[1:] < start[:-1]).any():
+        raise InputError(
+            f"{where} must have start as ascending whole numbers from 0 to the {n_events} events, "
+            f"one more than examples, got {_short(start)}; example i is start[i]:start[i+1]"
+        )
+    return start
+
+
+def _short(array: np.ndarray) -> str:
+    """Return an array in a few words."""
+    return f"{array.dtype} of shape {array.shape}" + (
+        f" from {array[0]} to {array[-1]}" if array.ndim == 1 and len(array) else ""
+    )

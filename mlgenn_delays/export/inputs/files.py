@@ -1,0 +1,266 @@
+"""Files as they are found: folders, recordings and arrays, none of which may do harm.
+
+What a file says of its size is checked before any memory is taken for it, and nothing in a file
+is ever run: arrays of objects are refused.
+"""
+
+import math
+import os
+import stat
+import zipfile
+from collections.abc import Iterator, Sequence
+from io import BytesIO
+from pathlib import Path
+from typing import IO, Literal, NamedTuple
+
+import numpy as np
+
+from mlgenn_delays.errors import InputError
+from mlgenn_delays.export.inputs.meaning import MOST_SAMPLES
+
+MOST_BYTES = 2**28  # of a recording, or of an array of a .npz
+_CHUNK = 2**20
+_HEADER = 2**14  # bytes of a .npy in which its header must end
+
+
+def expand(paths: Sequence[Path | str], suffixes: Sequence[str]) -> list[Path]:
+    """Return files, and in place of each folder those in it and in its folders, sorted.
+
+    Arguments:
+        paths: Files and folders.
+        suffixes: What the names of files that can be read end with, in lower case. Other files of
+            a folder are left out, and so are hidden files and folders.
+
+    Raises:
+        InputError: A path does not exist or cannot be listed, a file has another suffix, a folder
+            has no file to read, or there are no paths.
+    """
+    if not paths:
+        raise InputError("inputs must have at least one file or folder, got none")
+    found: list[Path] = []
+    for path in map(Path, paths):
+        found += (
+            _folder(path, suffixes) if _mode(path, stat.S_ISDIR) else [check_suffix(path, suffixes)]
+        )
+    return found
+
+
+def check_file(path: Path) -> int:
+    """Return the size of a file in bytes.
+
+    Raises:
+        InputError: There is none, it is something else, or it is empty.
+    """
+    if not _mode(path, stat.S_ISREG):
+        raise InputError(f"{path} must be a file, got a folder or a device; give a file")
+    size = path.stat().st_size
+    if not size:
+        raise InputError(f"{path} is empty (0 bytes); replace or remove it")
+    return size
+
+
+def read_recording(path: Path, sample_rate: int) -> np.ndarray:
+    """Return a WAV as (n,) float32 samples at a rate, see `mlgenn_delays.data.read_wav`.
+
+    Raises:
+        InputError: It cannot be read, or is too long.
+    """
+    from mlgenn_delays.data.wav import read_wav
+
+    size = check_file(path)
+    if size > MOST_BYTES:
+        raise InputError(
+            f"{path} must have at most {MOST_BYTES} bytes, got {size}; "
+            "cut it into shorter recordings"
+        )
+    _check_length(path, sample_rate)
+    return read_wav(path, sample_rate)
+
+
+def map_npy(path: Path) -> np.ndarray:
+    """Return the array of a .npy, mapped into memory.
+
+    Raises:
+        InputError: It is no whole array of numbers.
+    """
+    size = check_file(path)
+    try:
+        with path.open("rb") as file:
+            header = _header(file.read(_HEADER), str(path), size)
+        if not header.n:
+            return np.zeros(header.shape, header.dtype)
+        dtype, shape = header.dtype, header.shape
+        return np.memmap(path, dtype, "r", header.offset, shape, header.order)
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def read_npz(path: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
+    """Return those arrays of a .npz that have one of the given names.
+
+    Raises:
+        InputError: It is no archive as NumPy writes it, or an array is too large or not whole.
+    """
+    check_file(path)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = {info.filename: info for info in archive.infolist()}
+            return {
+                name: _member(archive, members[f"{name}.npy"], f"{path} ({name})")
+                for name in names
+                if f"{name}.npy" in members
+            }
+    except InputError:
+        raise
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    except Exception as error:  # zipfile and zlib raise many kinds on damage: that is the finding
+        raise InputError(
+            f"{path} must have arrays in NumPy's .npz format, got what cannot be read "
+            f"({_reason(error)}); save it with numpy.savez, or copy it again"
+        ) from error
+
+
+class _Header(NamedTuple):
+    """What a .npy says of its array.
+
+    Attributes:
+        shape: Of the array.
+        dtype: Type of its numbers.
+        order: "C" or "F".
+        offset: Where they begin [bytes].
+        n: How many they are.
+    """
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    order: Literal["C", "F"]
+    offset: int
+    n: int
+
+
+def _header(content: bytes, where: str, size: int) -> _Header:
+    """Return the header at the beginning of a .npy of a size [bytes] that must fit its array."""
+    form, file = np.lib.format, BytesIO(content)
+    try:
+        version = form.read_magic(file)
+        read = {(1, 0): form.read_array_header_1_0, (2, 0): form.read_array_header_2_0}[version]
+        shape, fortran, dtype = read(file)
+    except Exception as error:  # NumPy raises many kinds on a damaged header: that is the finding
+        raise InputError(
+            f"{where} must have an array of numbers in NumPy's .npy format, got a header that "
+            f"cannot be read ({_reason(error)}); save it with numpy.save, or copy it again"
+        ) from error
+    if dtype.kind not in "biufc":
+        raise InputError(
+            f"{where} must have numbers, got type {dtype}; save it with .astype('float32')"
+        )
+    count, offset = math.prod(shape), file.tell()
+    if min(shape, default=0) < 0 or len(shape) > 32 or count * dtype.itemsize > size - offset:
+        raise InputError(
+            f"{where} is truncated: its header promises shape {shape} of {dtype}, got "
+            f"{size - offset} bytes; save it again with numpy.save, or copy it again"
+        )
+    return _Header(tuple(map(int, shape)), dtype, "F" if fortran else "C", offset, count)
+
+
+def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, where: str) -> np.ndarray:
+    """Return one array of an archive."""
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise InputError(
+            f"{where} must be stored or deflated, got another compression; "
+            "save it with numpy.savez_compressed"
+        )
+    if info.file_size > MOST_BYTES:
+        raise InputError(
+            f"{where} must have at most {MOST_BYTES} bytes, got {info.file_size}; "
+            "give fewer examples a file, or rows as .npy, which are read bit by bit"
+        )
+    with archive.open(info) as file:
+        # Bit by bit: in one go, all that is packed would be unpacked, whatever its size is said
+        # to be.
+        content = b"".join(_chunks(file))
+    header = _header(content[:_HEADER], where, len(content))
+    numbers = np.frombuffer(content, header.dtype, header.n, header.offset)
+    return numbers.reshape(header.shape, order=header.order)
+
+
+def _chunks(file: IO[bytes]) -> Iterator[bytes]:
+    """Yield what a file holds, 1 MiB at a time."""
+    while chunk := file.read(_CHUNK):
+        yield chunk
+
+
+def _check_length(path: Path, sample_rate: int) -> None:
+    """Refuse recordings whose samples would not fit into memory."""
+    import soundfile
+
+    try:
+        info = soundfile.info(str(path))
+    except (soundfile.SoundFileError, RuntimeError, TypeError):
+        return  # `read_wav` says what is wrong
+    n = info.frames * max(1.0, sample_rate / max(1, info.samplerate))
+    if n > MOST_SAMPLES or info.frames * info.channels > 8 * MOST_SAMPLES:
+        raise InputError(
+            f"{path} must have at most {MOST_SAMPLES} samples at {sample_rate} Hz, got "
+            f"{info.frames} of {info.channels} channels at {info.samplerate} Hz; "
+            "cut it into shorter recordings"
+        )
+
+
+def _mode(path: Path, is_kind: object) -> bool:
+    """Return whether a path is of a kind; it must exist."""
+    try:
+        return is_kind(path.stat().st_mode)  # type: ignore[operator]
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, error) from error
+
+
+def check_suffix(path: Path, suffixes: Sequence[str]) -> Path:
+    """Return a file that was named outright.
+
+    Raises:
+        InputError: Its suffix is not one of those that can be read.
+    """
+    if not path.name.lower().endswith(tuple(suffixes)):
+        raise InputError(
+            f"{path} must end with {', '.join(suffixes)} for this model, got "
+            f"{path.suffix or 'no suffix'!r}; convert it, or give data of the kind that the model "
+            "was trained on"
+        )
+    return path
+
+
+def _folder(folder: Path, suffixes: Sequence[str]) -> list[Path]:
+    """Return the files of a folder that can be read, sorted."""
+
+    def refuse(error: OSError) -> None:
+        raise _unreadable(Path(error.filename or folder), error) from error
+
+    found, others = [], set()
+    for parent, folders, names in os.walk(folder, onerror=refuse):
+        folders[:] = [name for name in folders if name[0] != "."]
+        for name in names:
+            if name[0] != "." and name.lower().endswith(tuple(suffixes)):
+                found.append(Path(parent, name))
+            elif name[0] != ".":
+                others.add(Path(name).suffix or name)
+    if not found:
+        got = f"only {', '.join(sorted(others)[:5])}" if others else "none"
+        raise InputError(
+            f"{folder} must have files ending with {', '.join(suffixes)} for this model, "
+            f"got {got}; give a folder of the kind of data that the model was trained on"
+        )
+    return sorted(found)
+
+
+def _unreadable(path: Path, error: Exception) -> InputError:
+    """Return the error of a file that the system does not give."""
+    reason = getattr(error, "strerror", None) or error
+    return InputError(f"cannot read {path}: {reason}; check the path and its permissions")
+
+
+def _reason(error: Exception) -> str:
+    """Return what an error says in one sentence, without its end."""
+    text = " ".join(str(error).split())[:200]
+    return text.rstrip(".") or type(error).__name__

@@ -1,0 +1,248 @@
+"""From files and Python objects to what a network takes."""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mlgenn_delays.data.types import Batch, CurrentBatch, CurrentData, SpikeBatch, SpikeData
+from mlgenn_delays.errors import InputError
+from mlgenn_delays.export.artifact import Artifact
+from mlgenn_delays.export.inputs.events import event_item, hdf5_events, npz_events
+from mlgenn_delays.export.inputs.files import (
+    check_file,
+    check_suffix,
+    expand,
+    map_npy,
+    read_npz,
+    read_recording,
+)
+from mlgenn_delays.export.inputs.item import (
+    Form,
+    Item,
+    currents_batch,
+    events_batch,
+    joined,
+    raster_events,
+)
+from mlgenn_delays.export.inputs.meaning import array_items, recording_item
+from mlgenn_delays.export.inputs.wants import EVENTS, WAVS, Wants
+from mlgenn_delays.network.models import CurrentInput
+
+_LAYOUTS = ("times", "values", "raster")
+
+
+class Reader(Wants):
+    """What turns inputs into examples for one model.
+
+    Whatever the input, examples longer than a trial are cut, and shorter ones padded with
+    silence. With C the channels of the network, an input may be:
+
+    - a WAV, of any rate and channels, for a model trained on recordings: encoded as in training.
+    - An array, or a ``.npy`` with one:
+
+      - for a model trained on recordings, (n,) samples at the sample rate of its data, floating
+        point with full scale at 1 or integer PCM (int8, uint8, int16, int32);
+      - for a model trained on images, brightness (black at 0) of one image, (8, 8) or (64,), or
+        of several, (N, 8, 8) or (N, 64), for the digits: encoded as in training. An array of such
+        a shape is images, even if it could be spikes;
+      - (steps, C) for one example, or (N, steps, C) for several, a value of each channel each
+        step: for spikes 0 and 1 (bool or numbers); for currents real numbers, which flow in as
+        they are. Only for a model trained on frames (RawHD) they are frames as in the files of
+        its data, and multiplied by the scale that it was trained with.
+
+    - A ``.npz`` with ``values`` or ``raster``, (steps, C) or (N, steps, C): what the network
+      takes, never scaled or encoded; or, for spikes, with events: ``times`` (E,) [ms] and
+      ``channels`` (E,), and with ``start`` (N+1,) several examples, of which example i has the
+      events ``start[i]:start[i+1]``. Other arrays in it are ignored.
+    - An HDF5 file as SHD and SSC come, for spikes: ``/spikes/times`` [s] and ``/spikes/units``.
+    - In Python also `SpikeData`, `SpikeBatch`, `CurrentData` and `CurrentBatch`, taken as they
+      are; a tuple (channels, times [ms]) of events; a list of any of these.
+
+    An event at a time goes to the step ``floor(time / dt)``; several of a channel in one step are
+    one.
+
+    Arguments:
+        about: What is known of the model; its data set says how raw data are encoded.
+        n_inputs: C.
+        dt: Length of a step [ms].
+        currents: Whether the network takes currents, not spikes.
+
+    Raises:
+        InputError: No channel, or no positive step.
+    """
+
+    @staticmethod
+    def for_artifact(artifact: Artifact) -> "Reader":
+        """Return the reader of an exported network."""
+        source = artifact.network.input()
+        currents = isinstance(source.model, CurrentInput)
+        return Reader(artifact.about, source.n, artifact.network.dt, currents)
+
+    def files(self, paths: Sequence[Path | str]) -> list[Path]:
+        """Return the files to read.
+
+        Arguments:
+            paths: Files and folders. Of a folder all files are taken that the model can read,
+                those of folders in it too, sorted by path; hidden ones are not.
+
+        Raises:
+            InputError: A path does not exist, a file is of a kind that the model cannot read, or
+                a folder has none that it can.
+        """
+        return expand(paths, self.suffixes)
+
+    def read(self, path: Path | str) -> list[Item]:
+        """Return the examples of a file, at least one.
+
+        Arguments:
+            path: A file of one of the `suffixes`. A ``.npy`` is mapped into memory, so it must
+                stay as it is while its examples are in use.
+
+        Raises:
+            InputError: The file cannot be read, or does not fit the model; the text names it.
+        """
+        path = Path(path)
+        check_file(path)
+        check_suffix(path, self.suffixes)
+        suffix = path.suffix.lower()
+        if suffix in WAVS:
+            assert self.sample_rate is not None
+            return [recording_item(self, str(path), read_recording(path, self.sample_rate))]
+        if suffix == ".npy":
+            return array_items(self, str(path), map_npy(path))
+        return hdf5_events(self, path) if suffix in EVENTS else self._npz(path)
+
+    def of(self, x: Any) -> list[Item]:
+        """Return the examples that a Python object holds.
+
+        Arguments:
+            x: A path (a folder is read whole), an array, data, events or a list, see `Reader`.
+
+        Raises:
+            InputError: It is none of these, or does not fit the model.
+        """
+        if not isinstance(x, list):
+            return self._of(x, "input")
+        if not x:
+            raise InputError("input must have at least one example, got an empty list")
+        return [item for i, each in enumerate(x) for item in self._of(each, f"input[{i}]")]
+
+    def items(self, inputs: Iterable[Path | str]) -> Iterator[Item]:
+        """Yield the examples of files and folders one after the other, reading as it goes.
+
+        Raises:
+            InputError: As `files` does, before anything is read, and as `read` does.
+        """
+        for path in self.files(list(inputs)):
+            yield from self.read(path)
+
+    def as_batch(self, items: Sequence[Item]) -> Batch:
+        """Return examples as one batch, in their order and with -1 as their labels.
+
+        Arguments:
+            items: Examples of this reader, at least one. Their number bounds the memory: T x C
+                numbers an example.
+
+        Raises:
+            InputError: There is none.
+        """
+        if not items:
+            raise InputError("items must have at least one example, got none")
+        runs = groupby(items, key=lambda item: item.form)
+        return joined([self._encode(form, [each.raw for each in run]) for form, run in runs])
+
+    def _encode(self, form: Form, raws: list[Any]) -> Batch:
+        """Return examples of one form as a batch."""
+        if form == "currents":
+            return currents_batch(raws, self.n_steps)
+        if form in ("raster", "events"):
+            raster = form == "raster"
+            events = [raster_events(each, self.n_steps) for each in raws] if raster else raws
+            return events_batch(events, self.n_inputs, self.n_steps, self.dt)
+        assert self.raw is not None
+        return self.raw.encode(self.options, raws, self.dt, self.n_steps)
+
+    def _npz(self, path: Path) -> list[Item]:
+        """Return the examples of a .npz."""
+        arrays = read_npz(path, [*_LAYOUTS, "channels", "start"])
+        found = [name for name in _LAYOUTS if name in arrays]
+        if len(found) != 1 or ("channels" in arrays) != ("times" in arrays):
+            raise InputError(
+                f"{path} must have either times and channels, or values, or raster, got "
+                f"{', '.join(arrays) or 'none of these'}; save it with numpy.savez under one of "
+                "these names"
+            )
+        if found == ["times"]:
+            return npz_events(self, path, arrays)
+        return array_items(self, str(path), arrays[found[0]], encoded=True)
+
+    def _of(self, x: Any, where: str) -> list[Item]:
+        """Return the examples of anything but a list."""
+        if isinstance(x, (str, os.PathLike)):
+            return list(self.items([os.fspath(x)]))
+        if isinstance(x, (SpikeData, SpikeBatch)):
+            return self._spikes(x, where)
+        if isinstance(x, (CurrentData, CurrentBatch)):
+            return self._currents(x, where)
+        if isinstance(x, tuple) and len(x) == 2:
+            return [event_item(self, where, *x)]
+        if hasattr(x, "__array__"):
+            return array_items(self, where, np.asarray(x))
+        raise InputError(
+            f"{where} must be a path, an array, SpikeData, CurrentData, a batch, events "
+            f"(channels, times) or a list of these, got {type(x).__name__}; "
+            "make numbers an array with numpy.asarray"
+        )
+
+    def _spikes(self, x: SpikeData | SpikeBatch, where: str) -> list[Item]:
+        """Return the examples of data, which are checked if a batch."""
+        data = x if isinstance(x, SpikeData) else _spike_data(x, self.dt)
+        self._check_data(where, data, currents=False)
+        channels = np.arange(data.n_channels)
+        items = []
+        for name, start in zip(_names(x, where), data.start, strict=True):
+            steps = data.time[start[0] : start[-1]].astype(np.int64)
+            items.append(Item(name, "events", (np.repeat(channels, np.diff(start)), steps)))
+        return items
+
+    def _currents(self, x: CurrentData | CurrentBatch, where: str) -> list[Item]:
+        """Return the examples of data, which are checked if a batch."""
+        data = x if isinstance(x, CurrentData) else _current_data(x, self.dt)
+        self._check_data(where, data, currents=True)
+        pairs = zip(_names(x, where), data.values, strict=True)
+        return [Item(name, "currents", values) for name, values in pairs]
+
+    def _check_data(self, where: str, data: SpikeData | CurrentData, *, currents: bool) -> None:
+        """Require data of the kind, channels and step of the network, and an example."""
+        kinds = {True: "currents", False: "spikes"}
+        wanted = f"{kinds[self.currents]} of {self.n_inputs} channels, dt = {self.dt:g} ms"
+        got = f"{kinds[currents]} of {data.n_channels} channels, dt = {data.dt:g} ms"
+        if wanted != got or not len(data):
+            none = "" if len(data) else ", no example"
+            raise InputError(
+                f"{where} must have {wanted}, got {got}{none}; "
+                "give data of the kind that the model was trained on"
+            )
+
+
+def _names(data: Any, where: str) -> list[str]:
+    """Return the names of examples, or their numbers."""
+    names = getattr(data, "names", ())
+    if len(names) == len(data):
+        return list(names)
+    return [f"{where}[{row}]" for row in range(len(data))]
+
+
+def _spike_data(batch: SpikeBatch, dt: float) -> SpikeData:
+    """Return a batch as data, which check themselves."""
+    labels = np.zeros(len(batch), np.int64)
+    return SpikeData(batch.start, batch.time, labels, batch.n_steps, dt, ("",))
+
+
+def _current_data(batch: CurrentBatch, dt: float) -> CurrentData:
+    """Return a batch as data, which check themselves."""
+    return CurrentData(batch.values, np.zeros(len(batch), np.int64), dt, ("",))

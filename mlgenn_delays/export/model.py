@@ -1,0 +1,233 @@
+"""A trained network that answers: `load` it, and `Model.predict`."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from mlgenn_delays.data.types import Batch, CurrentBatch, CurrentData, Data, SpikeBatch, SpikeData
+from mlgenn_delays.engines.base import Recording
+from mlgenn_delays.errors import InputError
+from mlgenn_delays.export.artifact import About, Artifact
+from mlgenn_delays.export.inputs import Item, Reader
+from mlgenn_delays.export.inputs.item import Form
+
+AT_ONCE = 32  # examples
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a network answers to one example.
+
+    Attributes:
+        name: Of the example, a file's name for instance.
+        label: Name of the class.
+        index: Number of the class.
+        confidence: Its probability.
+        probabilities: (K,) float32, softmax of the logits.
+        logits: (K,) float32.
+    """
+
+    name: str
+    label: str
+    index: int
+    confidence: float
+    probabilities: np.ndarray
+    logits: np.ndarray
+
+
+class Runner(Protocol):
+    """What runs a network."""
+
+    about: About
+    n_inputs: int
+    dt: float
+    currents: bool
+
+    def logits(self, batch: Batch) -> np.ndarray:
+        """Return the logits of a batch, (B, K) float32."""
+
+    def run(self, batch: Batch) -> Recording:
+        """Return the spikes and output voltages of a batch."""
+
+
+class CPURunner:
+    """Runs an artifact on the CPU engine.
+
+    Arguments:
+        artifact: The network.
+        threads: Threads, all cores if None.
+    """
+
+    def __init__(self, artifact: Artifact, threads: int | None = None) -> None:
+        from mlgenn_delays.engines.base import compile_network
+        from mlgenn_delays.learning import EventProp, Rule, SurrogateBPTT
+        from mlgenn_delays.network import CurrentInput, SeedLI, SeedLIF
+
+        network = artifact.network
+        self.about, self.dt = artifact.about, network.dt
+        self.n_inputs = network.input().n
+        self.currents = isinstance(network.input().model, CurrentInput)
+        models = [p.model for p in network.populations.values()]
+        seed = any(isinstance(model, SeedLIF | SeedLI) for model in models)
+        rule: Rule = (SurrogateBPTT if seed else EventProp)(weights=None, delays=None)
+        self._compiled = compile_network(
+            network, rule, total_steps=1, threads=threads, learns=False
+        )
+
+    def logits(self, batch: Batch) -> np.ndarray:
+        """Return the logits of a batch, (B, K) float32."""
+        unlabelled = replace(batch, labels=np.zeros(len(batch), np.int64))
+        return self._compiled.evaluate([unlabelled]).logits
+
+    def run(self, batch: Batch) -> Recording:
+        """Return the spikes and output voltages of a batch."""
+        return self._compiled.record(batch)
+
+
+class Model:
+    """A network for inference; see `load`.
+
+    Arguments:
+        runner: What runs it.
+
+    Attributes:
+        about: What it is: labels, length of a trial, how recordings become its input, accuracy.
+    """
+
+    def __init__(self, runner: Runner) -> None:
+        self.about = runner.about
+        self._runner = runner
+        self._reader = Reader(runner.about, runner.n_inputs, runner.dt, runner.currents)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Name of each class."""
+        return self.about.labels
+
+    @property
+    def reader(self) -> Reader:
+        """What turns inputs into examples."""
+        return self._reader
+
+    def warm_up(self) -> None:
+        """Answer silence, so that what is made once is not counted to the first example."""
+        reader = self._reader
+        if reader.sample_rate is not None:
+            silence = Item("silence", "recording", np.zeros(reader.sample_rate, np.float32))
+        else:
+            form: Form = "currents" if reader.currents else "raster"
+            silence = Item("silence", form, np.zeros((1, reader.n_inputs), np.float32))
+        self._runner.logits(reader.as_batch([silence]))
+
+    def predict(self, x: Any) -> Any:
+        """Answer one example or several.
+
+        Arguments:
+            x: A path of a WAV, ``.npy``, ``.npz`` or ``.h5`` file, an array, `SpikeData`,
+                `CurrentData`, or a list of those; see `Reader.of`.
+
+        Returns:
+            A `Prediction`, or a list of them where ``x`` may hold several examples: a list, data,
+            an array of several, or a file of several.
+
+        Raises:
+            InputError: It is no input for this network.
+        """
+        items = self._reader.of(x)
+        answers = list(self.answers(items))
+        return answers[0] if _is_one(x, items) else answers
+
+    def answers(self, items: Sequence[Item], at_once: int = AT_ONCE) -> Iterator[Prediction]:
+        """Answer examples that `reader` gave, some at once, in their order."""
+        for first in range(0, len(items), at_once):
+            some = items[first : first + at_once]
+            yield from self.answers_to([i.name for i in some], self._reader.as_batch(some))
+
+    def answers_to(self, names: Sequence[str], batch: Batch) -> list[Prediction]:
+        """Answer a batch whose examples have these names."""
+        logits = self._runner.logits(batch)
+        return [self._prediction(*pair) for pair in zip(names, logits, strict=True)]
+
+    def logits(self, batch: Batch | Data) -> np.ndarray:
+        """Return the logits of examples that are encoded already, (B, K) float32."""
+        return self._runner.logits(_batch(batch))
+
+    def record(self, batch: Batch | Data) -> Recording:
+        """Return spikes and output voltages of examples that are encoded already.
+
+        Neurons that cannot matter were left out at the export; those of a population are
+        `kept` of the artifact.
+        """
+        return self._runner.run(_batch(batch))
+
+    def _prediction(self, name: str, logits: np.ndarray) -> Prediction:
+        """Return what logits (K,) say."""
+        likely = np.exp(logits - logits.max())
+        likely /= likely.sum()
+        index = int(logits.argmax())
+        label = self.about.labels[index]
+        return Prediction(name, label, index, float(likely[index]), likely, logits)
+
+
+def _is_one(x: Any, items: Sequence[Item]) -> bool:
+    """Return whether an input is one example, not several of which there is one."""
+    several = isinstance(x, list | SpikeData | CurrentData | SpikeBatch | CurrentBatch)
+    folder = isinstance(x, str | Path) and Path(x).is_dir()
+    return not several and not folder and len(items) == 1 and not items[0].name.endswith("]")
+
+
+def _batch(given: Batch | Data) -> Batch:
+    """Return data as one batch."""
+    if isinstance(given, SpikeData | CurrentData):
+        return given.batch(np.arange(len(given)))
+    return given
+
+
+def load(path: Path | str, *, threads: int | None = None) -> Model:
+    """Load a model to answer with.
+
+    Arguments:
+        path: A bundle (``.safetensors``), a NIR file (``.nir``), a folder of a GeNN export, or a
+            run directory.
+        threads: Threads of the CPU engine, all cores if None.
+
+    Raises:
+        InputError: It is none of these, damaged, or from another version.
+    """
+    return Model(_runner(Path(path), threads))
+
+
+def _runner(path: Path, threads: int | None) -> Runner:
+    """Return what runs the model of a path."""
+    if not path.exists():
+        raise InputError(f"there is no model {path}; make one with delaysnn export RUN --out PATH")
+    if path.is_dir():
+        return _of_folder(path, threads)
+    if path.suffix == ".nir":
+        from mlgenn_delays.export.nir import read_nir
+
+        return CPURunner(read_nir(path), threads)
+    from mlgenn_delays.export.bundle import read_bundle
+
+    return CPURunner(read_bundle(path), threads)
+
+
+def _of_folder(path: Path, threads: int | None) -> Runner:
+    """Return what runs the model of a folder."""
+    if (path / "manifest.json").is_file():
+        from mlgenn_delays.export.genn.runtime import GeNNModel
+
+        return GeNNModel.open(path)
+    if (path / "recipe.toml").is_file():
+        from mlgenn_delays.export.run import artifact_of_run
+
+        return CPURunner(artifact_of_run(path), threads)
+    if (path / "test_model.c").is_file():
+        raise InputError(f"{path} must be more than C source to run here; see its README.md")
+    raise InputError(
+        f"{path} must be a GeNN export (with manifest.json) or a run (with recipe.toml), got a "
+        "folder with neither"
+    )

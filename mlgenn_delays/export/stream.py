@@ -1,0 +1,249 @@
+"""A stream of frames, one example per window, as soon as the window is complete.
+
+A window lasts as long as a trial and begins a hop after the one before. Frames at the end that no
+window held yet are one more, which is padded with silence.
+"""
+
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import IO, Any, Literal
+
+import numpy as np
+
+from mlgenn_delays.data.checks import check_number
+from mlgenn_delays.errors import InputError
+from mlgenn_delays.export.inputs import Item, Reader
+from mlgenn_delays.export.inputs.meaning import MOST_SAMPLES, recording_item, row_items
+
+Form = Literal["pcm", "steps", "f32"]
+FORMS: tuple[Form, ...] = ("pcm", "steps", "f32")
+
+_CHUNK = 2**16
+_PAUSE = 0.01  # s, before what had nothing is asked again
+_WIDEST = 64  # bytes of text a number
+
+
+def windows(
+    stream: IO[Any] | None, reader: Reader, *, form: str | None = None, hop_ms: float | None = None
+) -> Iterator[Item]:
+    """Return an iterator over the windows of a stream; their names are their times [ms].
+
+    Arguments:
+        stream: What to read, such as ``sys.stdin`` (None if that is closed). No more is waited
+            for than completes a window.
+        reader: Of the model.
+        form: "pcm": 16-bit samples, little-endian, mono, at the sample rate of the model's data
+            (``arecord -t raw -f S16_LE -r 8000``), for models trained on recordings and there the
+            default; half a sample at the end is left out. "steps", the default elsewhere: text, a
+            line a step with a number for each channel between blanks or commas; empty lines and
+            what follows a ``#`` are left out. "f32": the same numbers as float32, little-endian.
+            What the numbers are says `Reader`: 0 and 1, currents or frames.
+        hop_ms: From the beginning of a window to that of the next [ms], at most a window and
+            rounded to whole frames; a window by default.
+
+    Raises:
+        InputError: At once for an unknown form or a bad hop; from the iterator for a stream that
+            cannot be read, holds no frame, or has a frame that cannot be: the line is named.
+    """
+    chosen = _form(reader, form)
+    if stream is None:
+        raise InputError("the stream cannot be read: it is closed; send it data through a pipe")
+    samples = chosen == "pcm"
+    frame = 1000.0 / (reader.sample_rate or 1) if samples else reader.dt  # ms
+    span = reader.n_steps * reader.dt
+    length = max(1, _whole(span / frame)) if samples else reader.n_steps
+    if samples and length > MOST_SAMPLES:
+        raise InputError(
+            f"a window must have at most {MOST_SAMPLES} samples, got {length}; "
+            "the trials of this model are too long to stream"
+        )
+    hop = length if hop_ms is None else _hop(hop_ms, frame, span)
+    chunks = _chunks(stream)
+    frames = {"pcm": _pcm, "steps": _steps, "f32": _f32}[chosen](chunks, reader)
+    return _items(reader, cut(frames, length, min(hop, length)), samples, frame)
+
+
+def cut(chunks: Iterable[np.ndarray], length: int, hop: int) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield windows of frames, each as soon as it is complete.
+
+    Arguments:
+        chunks: Frames, along the first axis, any number at a time.
+        length: Of a window [frames].
+        hop: From a window to the next [frames], 1..length.
+
+    Returns:
+        The number of the first frame and the window; the last may be shorter, if it has frames
+        that none before it had.
+    """
+    held: np.ndarray | None = None
+    begin = n = seen = 0  # first frame and frames held; how many of them some window had
+    for frames in chunks:
+        while len(frames):
+            if held is None:
+                held = np.empty((length, *frames.shape[1:]), frames.dtype)
+            part, frames = frames[: length - n], frames[length - n :]
+            held[n : n + len(part)] = part
+            n += len(part)
+            if n == length:
+                yield begin, held.copy()
+                begin, n = begin + hop, length - hop
+                held[:n] = held[hop:].copy()
+                seen = n
+    if held is not None and n > seen:
+        yield begin, held[:n].copy()
+
+
+def _form(reader: Reader, form: str | None) -> Form:
+    """Return the form of the stream, or the model's own."""
+    if form is None:
+        return "steps" if reader.sample_rate is None else "pcm"
+    known = FORMS if reader.sample_rate is not None else FORMS[1:]
+    for each in known:
+        if form == each:
+            return each
+    why = " (pcm is for models trained on recordings)" if form == "pcm" else ""
+    raise InputError(f"form must have one of {', '.join(known)}, got {form!r}{why}")
+
+
+def _hop(hop_ms: float, frame: float, span: float) -> int:
+    """Return a hop in whole frames, at least one."""
+    check_number("hop", hop_ms, 0.0, span, unit="ms", open_low=True)
+    return max(1, _whole(hop_ms / frame))
+
+
+def _whole(number: float) -> int:
+    """Return a number >= 0 rounded, the half up."""
+    return int(number + 0.5)
+
+
+def _items(
+    reader: Reader, found: Iterator[tuple[int, np.ndarray]], samples: bool, frame: float
+) -> Iterator[Item]:
+    """Yield windows as examples."""
+    any_found = False
+    for begin, window in found:
+        any_found = True
+        name = f"{begin * frame:.10g}-{(begin + len(window)) * frame:.10g} ms"
+        where = f"the window {name}"
+        item = recording_item if samples else _row_item
+        yield replace(item(reader, where, window), name=name)
+    if not any_found:
+        raise InputError("the stream must have at least one frame, got none; send it data")
+
+
+def _row_item(reader: Reader, where: str, rows: np.ndarray) -> Item:
+    """Return rows (steps, C) as an example."""
+    return row_items(reader, where, rows)[0]
+
+
+def _chunks(stream: IO[Any]) -> Iterator[bytes]:
+    """Yield what a stream has to give, without waiting for more than it has."""
+    binary = getattr(stream, "buffer", stream)
+    read = getattr(binary, "read1", binary.read)
+    while True:
+        try:
+            chunk = read(_CHUNK)
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise InputError(
+                f"the stream cannot be read: {reason}; send it data through a pipe"
+            ) from error
+        if chunk is None:  # it does not block and has nothing yet
+            time.sleep(_PAUSE)
+        elif chunk:
+            yield chunk.encode() if isinstance(chunk, str) else chunk
+        else:
+            return
+
+
+def _pcm(chunks: Iterator[bytes], reader: Reader) -> Iterator[np.ndarray]:
+    """Yield samples (n,) int16."""
+    rest, begun = b"", False
+    for chunk in chunks:
+        rest += chunk
+        # Shorter than a header: nothing of a WAV would be known to be none.
+        if not begun and len(rest) < 12:
+            continue
+        if not begun and rest[:4] == b"RIFF" and rest[8:12] == b"WAVE":
+            raise InputError(
+                "the stream must have bare samples, got a WAV with a header; send raw 16-bit "
+                f"samples (arecord -t raw -f S16_LE -r {reader.sample_rate}), or give the WAV as "
+                "a file"
+            )
+        begun = True
+        samples, rest = _whole_part(rest, 2)
+        yield np.frombuffer(samples, "<i2")
+    yield np.frombuffer(_whole_part(rest, 2)[0], "<i2")
+
+
+def _f32(chunks: Iterator[bytes], reader: Reader) -> Iterator[np.ndarray]:
+    """Yield rows (n, C) float32."""
+    rest, size = b"", 4 * reader.n_inputs
+    for chunk in chunks:
+        rows, rest = _whole_part(rest + chunk, size)
+        yield np.frombuffer(rows, "<f4").reshape(-1, reader.n_inputs)
+    if rest:
+        raise InputError(
+            f"the stream must have whole rows of {reader.n_inputs} float32 ({size} bytes), got "
+            f"{len(rest)} bytes more at its end; send one float32 a channel and step"
+        )
+
+
+def _whole_part(content: bytes, size: int) -> tuple[bytes, bytes]:
+    """Return the part of a content that is whole frames of a size [bytes], and the rest."""
+    end = len(content) // size * size
+    return content[:end], content[end:]
+
+
+def _steps(chunks: Iterator[bytes], reader: Reader) -> Iterator[np.ndarray]:
+    """Yield rows (1, C) float32."""
+    for number, line in enumerate(_lines(chunks, _WIDEST * (reader.n_inputs + 1)), 1):
+        words = line.split(b"#")[0].replace(b",", b" ").split()
+        if words:
+            yield _row(number, words, reader)
+
+
+def _lines(chunks: Iterator[bytes], widest: int) -> Iterator[bytes]:
+    """Yield lines, each as soon as it is complete."""
+    rest, n = b"", 0
+    for chunk in chunks:
+        *lines, rest = (rest + chunk).split(b"\n")
+        yield from lines
+        n += len(lines)
+        if len(rest) > widest:
+            raise InputError(
+                f"line {n + 1} of the stream must have at most {widest} bytes, got more; "
+                "send a line a step"
+            )
+    if rest:
+        yield rest
+
+
+def _row(number: int, words: list[bytes], reader: Reader) -> np.ndarray:
+    """Return the values of a line as (1, C) float32."""
+    where = f"line {number} of the stream"
+    if len(words) != reader.n_inputs:
+        raise InputError(
+            f"{where} must have {reader.n_inputs} numbers, got {len(words)}; "
+            "send one for each channel, between blanks or commas"
+        )
+    try:
+        values = np.array([float(word) for word in words])
+    except ValueError:
+        wrong = next(word for word in words if not _is_number(word))
+        text = wrong[:40].decode("ascii", "backslashreplace")
+        raise InputError(
+            f"{where} must have numbers, got {text!r}; send {reader.rows} between blanks or commas"
+        ) from None
+    row_items(reader, where, values[None])
+    return values.astype(np.float32)[None]
+
+
+def _is_number(word: bytes) -> bool:
+    """Return whether a word can be read as a number."""
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True

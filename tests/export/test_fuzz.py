@@ -1,0 +1,101 @@
+"""Ten thousand mutated files: each is read, or refused with one clear error; nothing crashes.
+
+What is read all the same must be whole: it runs.
+"""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mlgenn_delays.errors import InputError
+from mlgenn_delays.export.artifact import About, Artifact
+from mlgenn_delays.export.bundle import read_bundle, to_bytes
+from mlgenn_delays.export.prepare import delay_steps
+from mlgenn_delays.tensors import pack, read
+from tests.export.fuzzing import blind, hostile
+from tests.reference import nets
+
+ABOUT = About(
+    n_steps=40, labels=("a", "b", "c"), data={"dataset": "fsdd", "duration": 40.0}, recipe="some"
+)
+NET = nets.network(nets.Recipe(seed=1, sizes=(6, 7, 3), steps=40, density=0.5, recurrent=True))
+ARTIFACT = Artifact.of(NET, ABOUT)
+
+
+def survive(path: Path, content: bytes, load: Callable[[Path], Artifact], right: str) -> bool:
+    """Read content; return whether it was refused, and fail where that was not done clearly."""
+    path.write_bytes(content)
+    try:
+        found = load(path)
+    except InputError as error:
+        said = str(error)
+        assert "\n" not in said and len(said) < 2000, said
+        assert right in said, said
+        return True
+    check(found)
+    return False
+
+
+def check(found: Artifact) -> None:
+    """Fail where what was read is not as an artifact must be."""
+    sizes = {name: p.n for name, p in found.network.populations.items()}
+    for p in found.network.projections.values():
+        p.check(sizes[p.source], sizes[p.target])
+        assert (delay_steps(p, found.network.dt) >= 0).all()
+
+
+def test_bundles_with_other_bytes(tmp_path: Path) -> None:
+    rng, content, path = np.random.default_rng(1), to_bytes(ARTIFACT), tmp_path / "a.safetensors"
+    refused = sum(
+        survive(path, blind(content, rng), read_bundle, "a.safetensors") for _ in range(2500)
+    )
+    assert refused >= 2450  # a change may be none, as of zeros by zeros
+
+
+@pytest.mark.parametrize("key", ["about", "network", "sizes"])
+def test_bundles_that_say_other_things(tmp_path: Path, key: str) -> None:
+    rng, path = np.random.default_rng(2), tmp_path / "a.safetensors"
+    path.write_bytes(to_bytes(ARTIFACT))
+    tensors, metadata = read(path)
+    del metadata["checksum"]
+    whole = json.loads(metadata[key])
+    refused = 0
+    for _ in range(1000):
+        text = json.dumps(hostile(whole, rng))
+        refused += survive(path, pack(tensors, metadata | {key: text}), read_bundle, "a.safeten")
+    assert refused > 300
+
+
+def test_bundles_with_other_arrays(tmp_path: Path) -> None:
+    rng, path = np.random.default_rng(3), tmp_path / "a.safetensors"
+    path.write_bytes(to_bytes(ARTIFACT))
+    tensors, metadata = read(path)
+    del metadata["checksum"]
+    refused = 0
+    for _ in range(500):
+        name = list(tensors)[int(rng.integers(len(tensors)))]
+        refused += survive(
+            path, pack(tensors | {name: _other(tensors[name], rng)}, metadata), read_bundle, "a.saf"
+        )
+    assert refused > 200
+
+
+def _other(array: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return an array of another shape, type or content."""
+    kind = int(rng.integers(6))
+    if kind == 0:
+        return array[: int(rng.integers(len(array) + 1))].copy()
+    if kind == 1:
+        return np.repeat(array, 2)
+    if kind == 2:
+        return array.astype(rng.choice(["f8", "i8", "u8", "u1", "f2", "?"]))
+    if kind == 3:
+        return array.reshape(1, -1)
+    changed = array.copy()
+    if len(changed):
+        extreme = np.iinfo(array.dtype).max if array.dtype.kind in "iu" else np.nan
+        changed[int(rng.integers(len(changed)))] = extreme if kind == 4 else 0
+    return changed
