@@ -20,5 +20,9 @@ def packages() -> list[str]:
 setup(
     packages=packages(),
     package_dir=FOLDERS,
-    package_data={"mlgenn_delays": ["py.typed"], "mlgenn_delays.models": ["*.toml"]},
+    package_data={
+        "mlgenn_delays": ["py.typed"],
+        "mlgenn_delays.export.genn": ["templates/*"],
+        "mlgenn_delays.models": ["*.toml"],
+    },
 )

@@ -1,0 +1,195 @@
+"""The network as a model of GeNN: code of its neurons and synapses, for inference alone.
+
+GeNN's own step is 1, so that t is the row of a step in the series. A synapse's current is
+Scale inSyn, and inSyn *= Decay afterwards; for `Delta` Scale is 1 and Decay 0.
+"""
+
+import math
+from typing import Any
+
+import pygenn
+from pygenn import (
+    GeNNModel,
+    VarAccess,
+    create_neuron_model,
+    create_postsynaptic_model,
+    create_weight_update_model,
+    init_postsynaptic,
+    init_weight_update,
+)
+
+from mlgenn_delays.export.genn.layout import Layout, current_of
+from mlgenn_delays.network import (
+    CurrentInput,
+    Population,
+    Projection,
+    SeedLI,
+    SeedLIF,
+    SpikeInput,
+)
+
+BLOCK = 64  # threads that run neurons or synapses side by side on a GPU
+KERNELS = 12  # for which GeNN takes a block size
+
+
+def make_model(layout: Layout, backend: str) -> Any:
+    """Return the `pygenn.GeNNModel` of a network."""
+    preferences: dict[str, Any] = {}
+    if backend == "cuda":
+        from pygenn.cuda_backend import BlockSizeSelect, DeviceSelect
+
+        preferences = {
+            "block_size_select_method": BlockSizeSelect.MANUAL,
+            "manual_block_sizes": [BLOCK] * KERNELS,
+            "device_select_method": DeviceSelect.MANUAL,
+            "manual_device_id": 0,
+        }
+    model = GeNNModel("float", "delaysnn", backend=backend, optimize_code=True, **preferences)
+    model.dt = 1.0
+    model.batch_size = layout.batch_size
+    # GeNN does not keep what it is given.
+    model.kept = []
+    groups = {
+        p.name: _add_population(model, layout, k, p) for k, p in enumerate(layout.populations)
+    }
+    for k, projection in enumerate(layout.projections):
+        _add_projection(model, layout, k, projection, groups)
+    return model
+
+
+def version() -> str:
+    """Return the version of pygenn."""
+    return str(pygenn.__version__)
+
+
+def _add_population(model: Any, layout: Layout, k: int, population: Population) -> Any:
+    """Add a population."""
+    code, threshold, params = _neuron(layout, k, population)
+    own = {a.name: a for a in layout.arrays.values() if a.name.endswith(f"_p{k}")}
+    variables = [
+        (name, a.c_type, VarAccess.READ_ONLY if a.kind == "CONSTANT" else VarAccess.READ_WRITE)
+        for name, a in own.items()
+        if a.kind != "SERIES" and not name.startswith("spk")
+    ]
+    neuron = create_neuron_model(
+        f"Neuron{k}",
+        params=list(params),
+        vars=variables,
+        extra_global_params=[(n, f"{a.c_type}*") for n, a in own.items() if a.kind == "SERIES"],
+        sim_code=code,
+        threshold_condition_code=threshold,
+    )
+    model.kept.append(neuron)
+    initial = {name: 0.0 for name, *_ in variables}
+    return model.add_neuron_population(f"p{k}", population.n, neuron, params, initial)
+
+
+def _neuron(layout: Layout, k: int, population: Population) -> tuple[str, str, dict[str, float]]:
+    """Return the code of a step, when it spikes, and the parameters of a population."""
+    here = f"[((((int)t * {layout.batch_size}) + (int)batch) * num_neurons) + id]"
+    model: Any = population.model
+    if isinstance(model, SpikeInput):
+        return "", f"Input_p{k}{here} != 0", {}
+    if isinstance(model, CurrentInput):
+        return f"Value_p{k} = Input_p{k}{here};", f"Value_p{k} != 0", {}
+    dt = layout.network.dt
+    seed = isinstance(model, SeedLIF | SeedLI)
+    alpha = 1.0 - dt / model.tau_mem if seed else math.exp(-dt / model.tau_mem)
+    params = {"Alpha": alpha, "In": 1.0 if seed else 1.0 - alpha}
+    current = f"(Isyn + Bias_p{k})" if f"Bias_p{k}" in layout.arrays else "Isyn"
+    move = f"V_p{k} = (Alpha * V_p{k}) + (In * {current});"
+    if not model.spiking:
+        return f"{move} Voltage_p{k}{here} = V_p{k};", "", params
+    params["Vthresh"] = model.v_thresh
+    if seed:
+        code = f"""
+        const int spike = (V_p{k} > Vthresh) ? 1 : 0;
+        {move}
+        if (spike) {{
+            V_p{k} = 0;
+        }}"""
+    else:
+        code = _lif(k, move, model.refractory_steps(dt))
+    keep = f"\n        Fired_p{k}{here} = (uint8_t)spike;"
+    sends = f"spk_p{k}" in layout.arrays
+    return code + keep, f"Fired_p{k}{here} != 0" if sends else "", params
+
+
+def _lif(k: int, move: str, rest: int) -> str:
+    """Return the code of a `LIF` that rests for some steps after a spike."""
+    code = f"""
+            {move}
+            if (V_p{k} >= Vthresh) {{
+                V_p{k} = 0;
+                spike = 1;
+                {f"Wait_p{k} = {rest};" if rest else ""}
+            }}"""
+    if rest:
+        code = f"""
+        if (Wait_p{k} > 0) {{
+            Wait_p{k}--;
+        }}
+        else {{{code}
+        }}"""
+    return f"\n        int spike = 0;{code}"
+
+
+def _add_projection(
+    model: Any, layout: Layout, k: int, projection: Projection, groups: dict[str, Any]
+) -> None:
+    """Add a projection."""
+    source = layout.network.populations[projection.source]
+    weights, references = _synapse(layout, k, isinstance(source.model, CurrentInput))
+    names = [f"{name}_q{k}" for name in ("g", "d") if f"{name}_q{k}" in layout.arrays]
+    dense = layout.is_dense(projection)
+    currents, params = _currents(layout, k, projection)
+    group = model.add_synapse_population(
+        f"q{k}",
+        "DENSE" if dense else "SPARSE",
+        groups[projection.source],
+        groups[projection.target],
+        init_weight_update(
+            weights,
+            {},
+            dict.fromkeys(names, 0.0),
+            pre_var_refs=references,
+        ),
+        init_postsynaptic(currents, params),
+    )
+    model.kept += [weights, currents]
+    if not dense:
+        group.max_connections = layout.stride(projection)
+    group.max_dendritic_delay_timesteps = layout.slots
+    # So that the argument of GeNN's code that takes it says whose current it is.
+    group.set_ps_param_dynamic(f"Decay_q{k}")
+
+
+def _synapse(layout: Layout, k: int, currents: bool) -> tuple[Any, dict[str, str]]:
+    """Return the weight update model of a projection, and what it reads of its source."""
+    delayed = f"d_q{k}" in layout.arrays
+    sent, references = f"g_q{k}", {}
+    if currents:
+        p = layout.number(layout.projections[k].source)
+        sent, references = f"(g_q{k} * Sent_q{k})", {f"Sent_q{k}": f"Value_p{p}"}
+    made = create_weight_update_model(
+        f"Synapse{k}",
+        vars=[
+            (name, layout.arrays[name].c_type, VarAccess.READ_ONLY)
+            for name in (f"g_q{k}", f"d_q{k}")
+            if name in layout.arrays
+        ],
+        pre_neuron_var_refs=[(name, "float") for name in references],
+        pre_spike_syn_code=f"addToPostDelay({sent}, {f'd_q{k}' if delayed else '0'});",
+    )
+    return made, references
+
+
+def _currents(layout: Layout, k: int, projection: Projection) -> tuple[Any, dict[str, float]]:
+    """Return the postsynaptic model of a projection and its parameters."""
+    scale, decay = current_of(projection, layout.network.dt)
+    made = create_postsynaptic_model(
+        f"Current{k}",
+        params=["Scale", f"Decay_q{k}"],
+        sim_code=f"injectCurrent(Scale * inSyn); inSyn *= Decay_q{k};",
+    )
+    return made, {"Scale": scale, f"Decay_q{k}": decay}

@@ -1,0 +1,219 @@
+"""Writing a network as GeNN's inference code, in a folder that needs neither GeNN nor Python."""
+
+import os
+import platform
+import shutil
+import struct
+import subprocess
+import sys
+import tempfile
+import zlib
+from hashlib import sha256
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+
+from mlgenn_delays.errors import InputError, WorkError
+from mlgenn_delays.export.artifact import Artifact
+from mlgenn_delays.export.genn.bind import network_source, offsets
+from mlgenn_delays.export.genn.layout import Layout
+from mlgenn_delays.export.genn.manifest import (
+    LIBRARY,
+    MANIFEST,
+    WEIGHTS,
+    Built,
+    Facts,
+    FileFacts,
+    Manifest,
+)
+from mlgenn_delays.export.genn.readme import readme
+from mlgenn_delays.network import CurrentInput
+
+CODE = ("definitions.h", "runner.cc", "neuronUpdate.cc", "synapseUpdate.cc")
+OURS = ("glue.cc", "network.h", "device.h")
+LINES = 12  # of what a program said that are shown
+
+
+def write_genn(
+    artifact: Artifact,
+    folder: Path | str,
+    *,
+    backend: str = "single_threaded_cpu",
+    batch_size: int = 1,
+) -> None:
+    """Write a network as GeNN's inference code.
+
+    Arguments:
+        artifact: The network.
+        folder: Where the files go; made if it is not there, and files of the same names go.
+        backend: ``"single_threaded_cpu"``, whose library is built at once, or ``"cuda"``, whose
+            library ``make`` builds in the folder where nvcc is.
+        batch_size: Examples that run side by side; 1 on the CPU.
+
+    Raises:
+        InputError: pygenn or ml_genn is not installed, lacks the backend or cannot generate code
+            for it here, there is no compiler, or the network does not fit GeNN.
+        WorkError: The files cannot be written.
+    """
+    _check(backend, batch_size)
+    layout, folder = Layout(artifact.network, batch_size), Path(folder)
+    try:
+        for inner in ("src", "genn"):
+            (folder / inner).mkdir(parents=True, exist_ok=True)
+        _generate(artifact, folder / "genn", backend, batch_size)
+        _write_sources(layout, folder, backend, artifact.about.n_steps)
+        (folder / WEIGHTS).write_bytes(weights_of(layout))
+        if backend != "cuda":
+            _make(folder)
+        manifest = _manifest(artifact, layout, folder, backend)
+        (folder / "README.md").write_text(readme(manifest))
+        (folder / MANIFEST).write_text(manifest.model_dump_json(indent=1) + "\n")
+    except OSError as error:
+        raise WorkError(f"cannot write {folder}: {error.strerror or error}") from error
+
+
+def weights_of(layout: Layout) -> bytes:
+    """Return the file of all constant arrays; glue.cc says what its head is."""
+    places = offsets(layout)
+    content = bytearray(places[""])
+    for name, array in layout.arrays.items():
+        if array.content is not None:
+            values = np.ascontiguousarray(array.content).tobytes()
+            content[places[name] : places[name] + len(values)] = values
+    return struct.pack("<8sIIQ", b"DSNNGENN", 1, zlib.crc32(content), len(content)) + content
+
+
+def _check(backend: str, batch_size: int) -> None:
+    """Refuse a backend that is not there, and a batch that it cannot have.
+
+    A GPU need not be there: what is generated for one is compiled elsewhere.
+    """
+    from mlgenn_delays.engines.genn.build import check_compilers
+    from mlgenn_delays.engines.genn.checks import BACKENDS, INSTALL, available_backends
+    from mlgenn_delays.errors import nearest
+
+    if backend not in BACKENDS:
+        raise InputError(
+            f"backend must be one of {', '.join(BACKENDS)}, got {backend!r}"
+            f"{nearest(backend, BACKENDS)}"
+        )
+    here = available_backends()
+    if backend not in here:
+        raise InputError(
+            f"an export for {backend} must have a pygenn with that backend, got one with "
+            f"{', '.join(here) or 'none'}; build pygenn where CUDA is installed and CUDA_PATH is "
+            f"set ({INSTALL}) and export where NVIDIA's driver is, or take --backend "
+            "single_threaded_cpu"
+        )
+    whole = isinstance(batch_size, int) and not isinstance(batch_size, bool)
+    if not whole or not 1 <= batch_size <= (4096 if backend == "cuda" else 1):
+        raise InputError(
+            f"batch_size must be 1 on the CPU and a whole number in 1..4096 on CUDA, got "
+            f"{batch_size!r} for {backend}"
+        )
+    if backend != "cuda":
+        check_compilers(backend)
+
+
+def _run(command: list[str], what: str, remedy: str, **others: object) -> None:
+    """Run a program.
+
+    Raises:
+        InputError: It failed; the text has the end of what it said.
+    """
+    done = subprocess.run(  # type: ignore[call-overload]
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
+        stdin=subprocess.DEVNULL, **others,
+    )  # fmt: skip
+    if done.returncode:
+        said = "\n".join(done.stdout.splitlines()[-LINES:]) or f"exit status {done.returncode}"
+        raise InputError(f"{what}, but that failed:\n{said}\n{remedy}")
+
+
+def _generate(artifact: Artifact, folder: Path, backend: str, batch_size: int) -> None:
+    """Write GeNN's code to a folder."""
+    path = os.pathsep.join(each for each in sys.path if each)
+    with tempfile.TemporaryDirectory() as temporary:
+        network, code = Path(temporary) / "network.safetensors", Path(temporary) / "code"
+        code.mkdir()
+        artifact.network.save(network)
+        command = [sys.executable, "-m", "mlgenn_delays.export.genn.generate"]
+        command += [str(network), str(code), backend, str(batch_size)]
+        remedy = "Take --backend single_threaded_cpu, or another machine"
+        if backend == "cuda":
+            remedy = (
+                "Code for CUDA is generated where NVIDIA's driver and a GPU are; or take "
+                "--backend single_threaded_cpu"
+            )
+        _run(
+            command, f"pygenn must generate code for {backend}", remedy,
+            env=os.environ | {"PYTHONPATH": path},
+        )  # fmt: skip
+        for name in CODE:
+            shutil.copyfile(code / name, folder / name)
+
+
+def _write_sources(layout: Layout, folder: Path, backend: str, n_steps: int) -> None:
+    """Write our sources beside GeNN's."""
+    places = {f"src/{name}": name for name in OURS} | {
+        "src/device.cc": f"device_{backend}.cc",
+        "Makefile": f"Makefile.{backend}",
+        "delaysnn_genn.h": "delaysnn_genn.h",
+        "example.c": "example.c",
+    }
+    for place, name in places.items():
+        template = files("mlgenn_delays.export.genn") / "templates" / name
+        (folder / place).write_bytes(template.read_bytes())
+    definitions = (folder / "genn" / "definitions.h").read_text()
+    source = network_source(layout, definitions, n_steps)
+    (folder / "src" / "network.cc").write_text(source)
+
+
+def _make(folder: Path) -> None:
+    """Compile the library, and remove what is left of that."""
+    own = [f"CXX={os.environ['CXX']}"] if os.environ.get("CXX") else []
+    for goal in ("all", "tidy"):
+        _run(
+            ["make", "-j4", "-C", str(folder), *own, goal],
+            "the export must have a compiler of C++11 for GeNN's code",
+            "Mend the compiler's installation (CXX names another one)",
+        )  # fmt: skip
+
+
+def _facts_of(path: Path) -> FileFacts:
+    """Return size and digest of a file."""
+    content = path.read_bytes()
+    return FileFacts(bytes=len(content), sha256=sha256(content).hexdigest())
+
+
+def _manifest(artifact: Artifact, layout: Layout, folder: Path, backend: str) -> Manifest:
+    """Return the manifest of a folder that is complete but for it."""
+    from mlgenn_delays.engines.genn.versions import installed_version
+
+    network = artifact.network
+    kept = {p.name: artifact.kept[p.name].tolist() for p in network.spiking()}
+    built = None
+    if backend != "cuda":
+        built = Built(
+            system=platform.system(),
+            machine=platform.machine(),
+            library=_facts_of(folder / LIBRARY),
+        )
+    return Manifest(
+        backend=backend,
+        genn=installed_version("pygenn") or "",
+        about=artifact.about,
+        network=Facts(
+            dt=network.dt,
+            inputs=network.input().n,
+            currents=isinstance(network.input().model, CurrentInput),
+            outputs=network.output().n,
+            synapses=network.n_synapses(),
+            longest=max((layout.longest(p) for p in layout.projections), default=0),
+            batch_size=layout.batch_size,
+            kept=kept,
+        ),
+        weights=_facts_of(folder / WEIGHTS),
+        built=built,
+    )
