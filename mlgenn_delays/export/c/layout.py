@@ -1,0 +1,204 @@
+"""The parts of the C program: populations, rings of arrivals, projections, and their memory."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from mlgenn_delays.export.c.arrays import Constant, Field, state_bytes, unsigned
+from mlgenn_delays.export.c.synapses import Table
+
+
+@dataclass(frozen=True)
+class Ring:
+    """Arrivals to come at a population, a slot a step.
+
+    Attributes:
+        name: Of the field in C.
+        kind: ``"float"``, or an integer type for sums of quantised weights.
+        slots: Their number.
+        scale: (n,) what a neuron's integers are worth, or None.
+    """
+
+    name: str
+    kind: str
+    slots: int
+    scale: Constant | None
+
+
+@dataclass(frozen=True)
+class Sender:
+    """A projection whose spikes, or currents, are added to a ring."""
+
+    name: str
+    title: str
+    source: str
+    ring: Ring
+    table: Table
+
+
+@dataclass(frozen=True)
+class Gather:
+    """A projection whose target looks back at the currents of its source."""
+
+    name: str
+    title: str
+    table: Table
+    scale: Constant | None
+
+
+@dataclass
+class Group:
+    """The synapses of one model onto a population.
+
+    Attributes:
+        name: Of the current's field in C, which `Exponential` alone has.
+        decay: exp(-dt/tau_syn), None for `Delta`.
+        scale: (tau_syn/dt)(1 - exp(-dt/tau_syn)).
+        rings: Where arrivals come from.
+        gathers: Projections that look back.
+    """
+
+    name: str
+    decay: np.float32 | None
+    scale: np.float32
+    rings: list[Ring] = field(default_factory=list)
+    gathers: list[Gather] = field(default_factory=list)
+
+
+@dataclass
+class Neurons:
+    """A population that is no input.
+
+    Attributes:
+        name: In C.
+        title: As the network has it.
+        n: Neurons.
+        seed: Whether V is tested before it moves.
+        alpha: What of V is left after a step.
+        beta: What of the current goes into V.
+        v_thresh: Threshold, infinite at the output.
+        refractory: Steps in which V stays.
+        bias: (n,) or None if there is none.
+        groups: By synapse model, only those with synapses.
+        readout: Kind of readout, or None.
+    """
+
+    name: str
+    title: str
+    n: int
+    seed: bool
+    alpha: np.float32
+    beta: np.float32
+    v_thresh: np.float32
+    refractory: int
+    bias: Constant | None
+    groups: list[Group]
+    readout: str | None
+
+
+@dataclass
+class Layout:
+    """The whole program.
+
+    Attributes:
+        input_name: Name of the input in C.
+        inputs: Channels of the input.
+        steps: T.
+        currents: Whether the input is sampled currents.
+        history: Slots of the ring of inputs, 0 if there is none.
+        neurons: All populations but the input, so that each comes after its sources.
+        senders: All projections that add to a ring.
+        synapses: Number of synapses.
+    """
+
+    input_name: str
+    inputs: int
+    steps: int
+    currents: bool
+    history: int = 0
+    neurons: list[Neurons] = field(default_factory=list)
+    senders: list[Sender] = field(default_factory=list)
+    synapses: int = 0
+
+    @property
+    def hidden(self) -> list[Neurons]:
+        """The populations that spike."""
+        return [p for p in self.neurons if p.readout is None]
+
+    @property
+    def output(self) -> Neurons:
+        """The population that is read out."""
+        return next(p for p in self.neurons if p.readout is not None)
+
+    @property
+    def gathers(self) -> list[Gather]:
+        """All projections that look back."""
+        return [each for p in self.neurons for group in p.groups for each in group.gathers]
+
+    @property
+    def rings(self) -> dict[str, tuple[Ring, Neurons]]:
+        """All rings by name, with their targets."""
+        found = [(ring, p) for p in self.neurons for g in p.groups for ring in g.rings]
+        return {ring.name: (ring, p) for ring, p in found}
+
+    def from_source(self, source: str) -> list[Sender]:
+        """Return the projections that send from a population, by its name in C."""
+        return [sender for sender in self.senders if sender.source == source]
+
+    def cursors(self) -> list[int]:
+        """Return the numbers of slots of all rings that need a place."""
+        slots = {ring.slots for ring, _ in self.rings.values()} | {self.history}
+        return sorted(n for n in slots if n > 1)
+
+    def constants(self) -> list[Constant]:
+        """Return all constant arrays."""
+        scales = [ring.scale for ring, _ in self.rings.values()]
+        found = [p.bias for p in self.neurons] + scales + [each.scale for each in self.gathers]
+        for own in [s.table for s in self.senders] + [g.table for g in self.gathers]:
+            found += own.constants()
+        return [array for array in found if array is not None]
+
+    def fields(self) -> list[Field]:
+        """Return the state, widest types first."""
+        found = [Field("steps", "uint32_t", (), "steps since the reset")]
+        if self.history:
+            found.append(Field("inputs", "float", (self.history, self.inputs), "the last inputs"))
+        for ring, p in self.rings.values():
+            extent = (ring.slots, p.n) if ring.slots > 1 else (p.n,)
+            found.append(Field(ring.name, ring.kind, extent, "arrivals to come"))
+        for p in self.neurons:
+            found += _own_fields(p)
+        found += [
+            Field(f"at_{n}", unsigned(n - 1), (), f"slot of this step in rings of {n}")
+            for n in self.cursors()
+        ]
+        wide = {"uint8_t": 1, "int8_t": 1, "uint16_t": 2, "int16_t": 2}
+        return sorted(found, key=lambda each: -wide.get(each.kind, 4))
+
+    @property
+    def state_bytes(self) -> int:
+        """Size of the state."""
+        return state_bytes(self.fields())
+
+    @property
+    def constant_bytes(self) -> int:
+        """Size of the constant arrays."""
+        return sum(array.bytes for array in self.constants())
+
+
+def _own_fields(p: Neurons) -> list[Field]:
+    """Return the state of a population itself."""
+    found = [Field(f"v_{p.name}", "float", (p.n,), "membrane voltage")]
+    for group in p.groups:
+        if group.decay is not None:
+            found.append(Field(group.name, "float", (p.n,), "synaptic current"))
+    if p.readout is not None:
+        return [*found, Field("total", "float", (p.n,), "what is read out")]
+    if p.refractory:
+        kind = unsigned(p.refractory)
+        found.append(Field(f"held_{p.name}", kind, (p.n,), "refractory steps left"))
+    return [
+        *found,
+        Field(f"spiked_{p.name}", unsigned(p.n - 1), (p.n,), "spikes of the last step"),
+        Field(f"count_{p.name}", unsigned(p.n), (), "their number"),
+    ]

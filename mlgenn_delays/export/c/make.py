@@ -1,0 +1,190 @@
+"""The network as arrays of the C program.
+
+Every arrival is at least one step after its cause (t + d + 1). So within a step, populations run
+from the output backwards and send after they have read: a ring of D + 1 slots is enough for
+delays of 0..D steps, and its slot of this step is free for the arrivals of D steps later.
+
+Sampled currents may be kept instead of their arrivals, in a ring of D + 1 inputs: every synapse
+then looks back at its source. Whichever of the two has the smaller state is taken.
+"""
+
+import numpy as np
+
+from mlgenn_delays.engines.cpu.plan import Plan, make_plan, synapse_groups
+from mlgenn_delays.errors import InputError
+from mlgenn_delays.export.artifact import Artifact
+from mlgenn_delays.export.c.arrays import reals, signed
+from mlgenn_delays.export.c.layout import Gather, Group, Layout, Neurons, Ring, Sender
+from mlgenn_delays.export.c.quantise import Quantised
+from mlgenn_delays.export.c.synapses import Synapses, table
+from mlgenn_delays.export.c.text import Names
+from mlgenn_delays.network import Exponential, Network, Population, Projection, SeedLIF
+from mlgenn_delays.network.models import CurrentInput, OutputModel
+
+LARGEST_STATE = 2**31 - 1
+
+
+def make_layout(artifact: Artifact, quantised: Quantised | None) -> Layout:
+    """Return the program with the smaller state.
+
+    Raises:
+        InputError: The integers are of another network, or the network is too large.
+    """
+    network = artifact.network
+    weights = {name: _weight(p, quantised) for name, p in network.projections.items()}
+    choices = [_Maker(artifact, weights, quantised, looks_back=False).layout]
+    if choices[0].currents:
+        choices.append(_Maker(artifact, weights, quantised, looks_back=True).layout)
+    layout = min(choices, key=lambda each: (each.state_bytes, each.constant_bytes))
+    if layout.state_bytes > LARGEST_STATE or layout.inputs > 2**32 - 1:
+        raise InputError(
+            f"the network must fit into {LARGEST_STATE} bytes of state, got {layout.state_bytes}; "
+            "shorten its delays"
+        )
+    return layout
+
+
+def _weight(projection: Projection, quantised: Quantised | None) -> np.ndarray:
+    """Return the weights that go into the source."""
+    if not np.isfinite(projection.weight).all():
+        raise InputError(f"projection {projection.name!r} must have finite weights")
+    if quantised is None:
+        return projection.weight
+    if not np.array_equal(quantised.weights(projection), projection.weight):
+        raise InputError(
+            f"projection {projection.name!r} must have the weights of the network that quantise "
+            "returned, got others; give the artifact of that network"
+        )
+    return quantised.values[projection.name]
+
+
+class _Maker:
+    """Makes a layout, with arrivals of currents kept in rings or looked up in their source."""
+
+    def __init__(
+        self,
+        artifact: Artifact,
+        weights: dict[str, np.ndarray],
+        quantised: Quantised | None,
+        *,
+        looks_back: bool,
+    ) -> None:
+        self.network: Network = artifact.network
+        self.quantised, self.looks_back, self.names = quantised, looks_back, Names()
+        source = self.network.input()
+        self.input = source.name
+        currents = isinstance(source.model, CurrentInput)
+        steps = artifact.about.n_steps
+        self.layout = Layout(self.names.of(source.name), source.n, steps, currents)
+        sizes = {name: p.n for name, p in self.network.populations.items()}
+        self.synapses = {
+            name: Synapses.of(
+                p, weights[name], (sizes[p.source], sizes[p.target]), self.network.dt,
+                self.layout.steps,
+            )
+            for name, p in self.network.projections.items()
+        }  # fmt: skip
+        self.layout.synapses = sum(len(s) for s in self.synapses.values())
+        plan, own = make_plan(self.network)
+        self.c_names = {self.input: self.layout.input_name}
+        self.c_names |= {n: self.names.of(n) for n in own.names if n != self.input}
+        for index, name in enumerate(own.names):
+            if name != self.input:
+                self.layout.neurons.append(self._neurons(plan, index, name))
+
+    def _neurons(self, plan: Plan, index: int, name: str) -> Neurons:
+        """Return a population with its synapses."""
+        population: Population = self.network.populations[name]
+        model, c_name = population.model, self.c_names[name]
+        bias = population.bias
+        held = int(plan.refractory[index])
+        if held > 2**32 - 1:
+            raise InputError(
+                f"population {name!r} must be refractory for less than 2^32 steps, got {held}"
+            )
+        return Neurons(
+            name=c_name,
+            title=name,
+            n=population.n,
+            seed=isinstance(model, SeedLIF),
+            alpha=plan.alpha[index],
+            beta=plan.beta[index],
+            v_thresh=plan.v_thresh[index],
+            refractory=held,
+            bias=reals(f"bias_{c_name}", bias) if bias.any() else None,
+            groups=self._groups(plan, index, name),
+            readout=model.readout if isinstance(model, OutputModel) else None,
+        )
+
+    def _groups(self, plan: Plan, index: int, name: str) -> list[Group]:
+        """Return the synapses onto a population, by model."""
+        found = []
+        for g, synapse in enumerate(synapse_groups(self.network, name)):
+            own = [
+                p
+                for p in self.network.incoming(name)
+                if p.synapse == synapse and len(self.synapses[p.name])
+            ]
+            c_name = f"{self.c_names[name]}_{g}"
+            decay = plan.decay[index, g] if isinstance(synapse, Exponential) else None
+            group = Group(f"current_{c_name}", decay, plan.scale[index, g])
+            self._fill(group, c_name, own)
+            if own:
+                found.append(group)
+        return found
+
+    def _fill(self, group: Group, c_name: str, projections: list[Projection]) -> None:
+        """Add projections to a group, those without integers to one ring."""
+        shared = [p for p in projections if not self._exact(p) and not self._gathered(p)]
+        common = None
+        if shared:
+            slots = 1 + max(self.synapses[p.name].longest for p in shared)
+            common = Ring(f"arrivals_{c_name}", "float", slots, None)
+            if self.quantised is None:
+                group.rings.append(common)
+        for p in projections:
+            self._add(group, p, common)
+
+    def _exact(self, projection: Projection) -> bool:
+        """Return whether the arrivals of a projection are integers."""
+        return self.quantised is not None and not self._from_currents(projection)
+
+    def _from_currents(self, projection: Projection) -> bool:
+        return self.layout.currents and projection.source == self.input
+
+    def _gathered(self, projection: Projection) -> bool:
+        """Return whether the target of a projection looks back."""
+        return self.looks_back and self._from_currents(projection)
+
+    def _add(self, group: Group, p: Projection, common: Ring | None) -> None:
+        """Add a projection to a group."""
+        synapses = self.synapses[p.name]
+        name = self.names.of(f"{self.c_names[p.source]}_{self.c_names[p.target]}")
+        scale = None
+        if self.quantised is not None:
+            scale = reals(f"scale_{name}", self.quantised.scales[p.name])
+        if self._gathered(p):
+            own = table(name, synapses.turned())
+            group.gathers.append(Gather(name, p.name, own, scale))
+            self.layout.history = max(self.layout.history, synapses.longest + 1)
+            return
+        ring = common
+        if scale is not None:
+            kind = signed(_reach(synapses)) if self._exact(p) else "float"
+            ring = Ring(f"arrivals_{name}", kind, synapses.longest + 1, scale)
+            group.rings.append(ring)
+        assert ring is not None
+        sender = Sender(name, p.name, self.c_names[p.source], ring, table(name, synapses))
+        self.layout.senders.append(sender)
+
+
+def _reach(s: Synapses) -> int:
+    """Return the largest sum of integer weights that any neuron may get in a step.
+
+    Every synapse acts at most once in a step, so partial sums lie between the sum of a neuron's
+    negative weights and that of its positive ones.
+    """
+    weight = s.weight.astype(np.int64)
+    up = np.bincount(s.post, np.maximum(weight, 0), s.shape[1])
+    down = np.bincount(s.post, np.maximum(-weight, 0), s.shape[1])
+    return int(max(up.max(), down.max()))

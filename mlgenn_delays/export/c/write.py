@@ -1,0 +1,68 @@
+"""Writing the folder of C source."""
+
+from pathlib import Path
+
+from mlgenn_delays.errors import WorkError
+from mlgenn_delays.export.artifact import Artifact
+from mlgenn_delays.export.c.examples import random_examples
+from mlgenn_delays.export.c.figures import Figures, figures
+from mlgenn_delays.export.c.header import header
+from mlgenn_delays.export.c.make import make_layout
+from mlgenn_delays.export.c.programs import programs
+from mlgenn_delays.export.c.quantise import Quantised
+from mlgenn_delays.export.c.source import source
+from mlgenn_delays.export.c.strings import Strings
+from mlgenn_delays.export.c.text import check_prefix
+
+
+def write_c(
+    artifact: Artifact,
+    folder: Path,
+    *,
+    quantised: Quantised | None = None,
+    prefix: str = "delaysnn",
+    examples: bool = True,
+) -> Figures:
+    """Write a network as C99 source.
+
+    The folder gets ``PREFIX_model.h``, ``PREFIX_model.c``, ``test_model.c``, ``example.c``,
+    ``test_examples.txt``, ``Makefile`` and ``README.md``.
+
+    Arguments:
+        artifact: The network; with ``quantised``, of the network that `quantise` returned.
+        folder: Made if it is not there.
+        quantised: Integer weights from `quantise`; float32 weights if None.
+        prefix: What every C name begins with; two networks in one program need two.
+        examples: Whether to write examples with the answers of the CPU engine, for ``make test``.
+
+    Returns:
+        What the program takes.
+
+    Raises:
+        InputError: The prefix is no C name, the integers are of another network, weights are not
+            finite, or the state would exceed 2 GiB.
+        WorkError: A file cannot be written.
+    """
+    check_prefix(prefix)
+    layout = make_layout(artifact, quantised)
+    strings = Strings(artifact.about.labels, tuple(p.title for p in layout.hidden))
+    made = figures(layout, strings.bytes, quantised is not None)
+    files = programs(artifact, layout, made, prefix)
+    files[f"{prefix}_model.h"] = header(artifact, layout, strings, made, prefix)
+    files[f"{prefix}_model.c"] = source(layout, strings, prefix)
+    given = random_examples(artifact) if examples else []
+    files["test_examples.txt"] = "".join(example.text() for example in given)
+    for name, text in files.items():
+        _write(Path(folder) / name, text)
+    return made
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a file."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="ascii", newline="\n")
+    except OSError as error:
+        raise WorkError(
+            f"cannot write {path}: {error.strerror or error}; free space or choose another folder"
+        ) from error

@@ -1,0 +1,147 @@
+"""The C programs of many networks against the CPU engine."""
+
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mlgenn_delays.export.artifact import About, Artifact
+from mlgenn_delays.export.c import quantise, write_c
+from mlgenn_delays.export.c.examples import examples_of
+from mlgenn_delays.network import Delta, LeakyIntegrator, Network, SpikeInput
+from tests.engines.helpers import raster, relative
+from tests.export.c.building import COMPILERS, Answer, build, need, run
+from tests.export.c.cases import CASES, EXAMPLES, Case, artifact, batch, rounded, wanted
+
+every_case = pytest.mark.parametrize("case", CASES, ids=str)
+
+
+def text(case: Case) -> str:
+    return "".join(example.text() for example in examples_of(batch(case)))
+
+
+def check(case: Case, made: Artifact, answers: list[Answer], int8: bool) -> None:
+    recording, tie = wanted(case, int8)
+    hidden, steps = [p.name for p in made.network.spiking()], case.recipe.steps
+    assert len(answers) == EXAMPLES
+    for b, answer in enumerate(answers):
+        for k, name in enumerate(hidden):
+            right = raster(recording, name, b, steps)
+            np.testing.assert_array_equal(
+                answer.raster(k, *right.shape)[: tie[b]], right[: tie[b]], err_msg=name
+            )
+        if tie[b] == steps:
+            assert relative(answer.logits, recording.logits[b]) < 1e-4
+            assert answer.label == recording.logits[b].argmax()
+
+
+@pytest.mark.parametrize("compiler", COMPILERS)
+@every_case
+def test_equals_the_cpu_engine(case: Case, compiler: str, tmp_path: Path) -> None:
+    write_c(artifact(case), tmp_path, examples=False)
+    answers = run(build(tmp_path, compiler), text(case))
+    check(case, artifact(case), answers, int8=False)
+
+
+@every_case
+def test_int8_equals_the_cpu_engine(case: Case, tmp_path: Path) -> None:
+    made, quantised = rounded(case)
+    write_c(made, tmp_path, quantised=quantised, examples=False)
+    compiler = COMPILERS[case.recipe.seed % 2]
+    check(case, made, run(build(tmp_path, compiler), text(case)), int8=True)
+
+
+def test_the_cases_show_something() -> None:
+    ties, labels = [], set()
+    for case in CASES:
+        for int8 in (False, True):
+            recording, tie = wanted(case, int8)
+            ties += list(tie < case.recipe.steps)
+            hidden = artifact(case).network.spiking()
+            assert bool(hidden) == (case.more != "bare")
+            assert all(len(time) > 5 * EXAMPLES / 2 for time in recording.time.values())
+            labels |= set(recording.logits.argmax(1))
+    assert len(ties) >= 200 and np.mean(ties) < 0.02
+    assert len(labels) > 2
+
+
+@pytest.mark.parametrize("case", [CASES[k] for k in (1, 3, 8, 11, 16, 19)], ids=str)
+@pytest.mark.parametrize("int8", [False, True])
+def test_does_nothing_undefined(case: Case, int8: bool, tmp_path: Path) -> None:
+    made, quantised = rounded(case) if int8 else (artifact(case), None)
+    write_c(made, tmp_path, quantised=quantised, examples=False)
+    flags = ("-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+    check(case, made, run(build(tmp_path, "gcc", *flags), text(case)), int8)
+
+
+@pytest.mark.parametrize("compiler", COMPILERS)
+@pytest.mark.parametrize("case", [CASES[4], CASES[11]], ids=str)
+def test_make_test_passes(case: Case, compiler: str, tmp_path: Path) -> None:
+    made, quantised = rounded(case)
+    write_c(made, tmp_path, quantised=quantised)
+    assert (tmp_path / "test_examples.txt").read_text().count("expect") >= 4
+    flags = "CFLAGS=-O1 -Wall -Wextra -Wpedantic -Werror -Wconversion"
+    done = subprocess.run(
+        [need("make"), "-C", tmp_path, f"CC={need(compiler)}", flags, "all", "test"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "examples as expected" in done.stdout
+    assert subprocess.run([tmp_path / "example"], capture_output=True, check=True).stdout
+
+
+def test_the_largest_sum_of_integers_fits(tmp_path: Path) -> None:
+    net = Network()
+    net.add("input", SpikeInput(258))
+    net.add("output", LeakyIntegrator(2, tau_mem=3.0))
+    net.connect("input", "output", Delta(), weight=np.tile([1.0, -1.0], 258).astype(np.float32))
+    network, quantised = quantise(net)
+    made = Artifact.of(network, About(n_steps=3, labels=("a", "b")))
+    write_c(made, tmp_path, quantised=quantised, examples=False)
+    assert "int16_t arrivals_" in (tmp_path / "delaysnn_model.c").read_text()
+    example = "example 258\n" + "".join(f"0 {k}\n" for k in range(258))
+    logits = run(build(tmp_path, "gcc"), example)[0].logits
+    beta = 1 - np.exp(-1 / 3)
+    assert logits == pytest.approx([258 * beta * (2 - beta) / 3, -258 * beta * (2 - beta) / 3])
+
+
+def test_there_may_be_more_channels_than_16_bits_count(tmp_path: Path) -> None:
+    net = Network()
+    net.add("input", SpikeInput(70_000))
+    net.add("output", LeakyIntegrator(2, readout="sum"))
+    net.connect("input", "output", Delta(), weight=1.0, synapses=2)
+    p = net.projections["input->output"]
+    p.indptr[:], p.indptr[-1], p.post[:] = 0, 2, [0, 1]
+    p.delay = np.array([0.0, 300.0])
+    p.max_delay = 300.0
+    write_c(Artifact.of(net, About(n_steps=900, labels=("a", "b"))), tmp_path, examples=False)
+    program = build(tmp_path, "gcc")
+    right, wrong = run(program, "example 1\n5 69999\nexample 1\n5 4463\n")
+    assert right.logits == pytest.approx([1, 1], rel=1e-5) and not wrong.logits.any()
+
+
+def test_the_test_program_sees_a_wrong_answer(tmp_path: Path) -> None:
+    write_c(artifact(CASES[0]), tmp_path)
+    given = (tmp_path / "test_examples.txt").read_text()
+    program = build(tmp_path, "gcc")
+    run(program, given)
+    lines = given.splitlines()
+    at = next(k for k, line in enumerate(lines) if line.startswith("expect"))
+    words = lines[at].split()
+    words[2] = str(float(words[2]) + 0.01)
+    lines[at] = " ".join(words)
+    run(program, "\n".join(lines), code=1)
+    run(program, "example 2\n5 0\n4 0\n", code=2)
+    run(program, "example 1\n5 99\n", code=2)
+    run(program, "nonsense", code=2)
+
+
+def test_trials_do_not_touch_each_other(tmp_path: Path) -> None:
+    case = CASES[1]
+    write_c(artifact(case), tmp_path, examples=False)
+    program, one = build(tmp_path, "gcc"), examples_of(batch(case))
+    alone = run(program, one[2].text())[0]
+    after = run(program, one[1].text() + one[2].text())[1]
+    np.testing.assert_array_equal(alone.logits, after.logits)
+    assert alone.spikes == after.spikes
