@@ -11,6 +11,7 @@ over its examples, reading them from text included.
 """
 
 import argparse
+import re
 import subprocess
 import sys
 import tempfile
@@ -145,10 +146,14 @@ def latency(model: Any, batch: Batch) -> float:
     return float(np.median(times))
 
 
-def size_of(path: Path) -> int:
-    """Return the bytes of a file or folder."""
+def size_of(path: Path) -> str:
+    """Return the bytes of a file or folder, of C those of constants and state."""
+    header = path / "delaysnn_model.h"
+    if header.exists():
+        macros = dict(re.findall(r"#define DELAYSNN_(\w+)_BYTES (\d+)", header.read_text()))
+        return f"{int(macros['CONSTANT']):,} and {int(macros['STATE']):,} of state"
     files = [path] if path.is_file() else [each for each in path.rglob("*") if each.is_file()]
-    return sum(each.stat().st_size for each in files)
+    return f"{sum(each.stat().st_size for each in files):,}"
 
 
 def measure(source: str, data: str | None, formats: list[str], limit: int | None) -> list[str]:
@@ -193,7 +198,7 @@ def measure(source: str, data: str | None, formats: list[str], limit: int | None
             accuracy = 100 * float((logits.argmax(1) == batch.labels).mean())
             rows.append(
                 f"| | {name} | {labels} of {len(batch)} | {ties} | {wrong} | {accuracy:.2f} % "
-                f"| {size:,} | {1000 * seconds:.2f} |"
+                f"| {size} | {1000 * seconds:.2f} |"
             )
     return rows
 

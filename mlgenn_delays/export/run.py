@@ -51,7 +51,7 @@ def _task(run: Run, data: Path | str | None) -> dict[str, Any]:
         path = run.directory.path / "environment.json"
         raise InputError(f"{path} is damaged: task must have labels and n_steps; remove the file")
     splits = load_data(run.recipe, run.folder(None if data is None else str(data)))
-    part = next(iter(splits.values()))
+    part: Any = next(iter(splits.values()))
     return {
         "labels": part.label_names,
         "n_steps": part.n_steps,

@@ -13,6 +13,8 @@ import pytest
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.export.artifact import About, Artifact
 from mlgenn_delays.export.bundle import read_bundle, to_bytes
+from mlgenn_delays.export.genn.manifest import read_manifest
+from mlgenn_delays.export.nir import read_nir, write_nir
 from mlgenn_delays.export.prepare import delay_steps
 from mlgenn_delays.tensors import pack, read
 from tests.export.fuzzing import blind, hostile
@@ -23,6 +25,21 @@ ABOUT = About(
 )
 NET = nets.network(nets.Recipe(seed=1, sizes=(6, 7, 3), steps=40, density=0.5, recurrent=True))
 ARTIFACT = Artifact.of(NET, ABOUT)
+MANIFEST = {
+    "format": "delaysnn-genn",
+    "version": 1,
+    "backend": "single_threaded_cpu",
+    "genn": "5.4.0",
+    "about": json.loads(ABOUT.model_dump_json()),
+    "network": {
+        "dt": 0.5, "inputs": 9, "currents": False, "outputs": 3, "synapses": 30, "longest": 12,
+        "batch_size": 1, "kept": {"hidden": [0, 2, 5]},
+    },
+    "weights": {"bytes": 10, "sha256": "0" * 64},
+    "built": {
+        "system": "Linux", "machine": "x86_64", "library": {"bytes": 5, "sha256": "1" * 64}
+    },
+}  # fmt: skip
 
 
 def survive(path: Path, content: bytes, load: Callable[[Path], Artifact], right: str) -> bool:
@@ -99,3 +116,40 @@ def _other(array: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         extreme = np.iinfo(array.dtype).max if array.dtype.kind in "iu" else np.nan
         changed[int(rng.integers(len(changed)))] = extreme if kind == 4 else 0
     return changed
+
+
+def test_nir_files_with_other_bytes(tmp_path: Path) -> None:
+    rng, path = np.random.default_rng(4), tmp_path / "a.nir"
+    write_nir(ARTIFACT, path)
+    content = path.read_bytes()
+    refused = sum(survive(path, blind(content, rng), read_nir, "a.nir") for _ in range(2500))
+    assert refused >= 2000  # much of a small HDF5 file is not used
+
+
+def test_manifests_with_other_bytes(tmp_path: Path) -> None:
+    rng, path = np.random.default_rng(5), tmp_path / "manifest.json"
+    content = json.dumps(MANIFEST).encode()
+    path.write_bytes(content)
+    read_manifest(tmp_path)
+    refused = 0
+    for _ in range(500):
+        refused += refuses(path, blind(content, rng))
+    assert refused > 350
+
+
+def test_manifests_that_say_other_things(tmp_path: Path) -> None:
+    rng, path = np.random.default_rng(6), tmp_path / "manifest.json"
+    refused = sum(refuses(path, json.dumps(hostile(MANIFEST, rng)).encode()) for _ in range(1000))
+    assert refused > 500
+
+
+def refuses(path: Path, content: bytes) -> bool:
+    """Return whether a manifest is refused, and fail where that is not done clearly."""
+    path.write_bytes(content)
+    try:
+        read_manifest(path.parent)
+    except InputError as error:
+        assert "\n" not in str(error) and len(str(error)) < 2000, str(error)
+        assert "manifest.json" in str(error)
+        return True
+    return False
