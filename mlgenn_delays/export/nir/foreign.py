@@ -1,0 +1,279 @@
+"""NIR graphs of other tools as networks.
+
+A file's LIF or CubaLIF becomes a `LIF` with v_threshold 1 where neurons have thresholds of their
+own. Weights take up r and w_in, and thresholds: see `nodes` for the equations.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from mlgenn_delays.errors import InputError
+from mlgenn_delays.export.artifact import About, Artifact
+from mlgenn_delays.export.nir.graph import NEURONS, PASS, SPIKING, Graph
+from mlgenn_delays.export.nir.nodes import SECOND
+from mlgenn_delays.export.nir.trace import Branch, Synapses, Tracer
+from mlgenn_delays.network import Network, Projection
+from mlgenn_delays.network.models import (
+    LIF,
+    LONGEST,
+    Delta,
+    Exponential,
+    LeakyIntegrator,
+    SeedLI,
+    SpikeInput,
+    SynapseModel,
+)
+
+_SAME = 1e-6  # relative: time constants that are one
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a file of another tool does not tell; see `read_nir`."""
+
+    dt: float | None
+    n_steps: int | None
+    euler: bool
+    readout: str
+
+    def given(self) -> tuple[float, int]:
+        """Return dt [ms] and the number of steps."""
+        if self.dt is None or self.n_steps is None:
+            raise InputError(
+                "a NIR file of another tool must come with dt [ms] and n_steps; give both to "
+                "read_nir"
+            )
+        if not isinstance(self.n_steps, int) or self.n_steps < 1:
+            raise InputError(f"n_steps must be a whole number >= 1, got {self.n_steps!r}")
+        return self.dt, self.n_steps
+
+
+def foreign(graph: Graph, reading: Reading) -> Artifact:
+    """Return the network of a graph.
+
+    Raises:
+        InputError: See `read_nir`.
+    """
+    dt, n_steps = reading.given()
+    network = Network(dt=dt)
+    tracer = Tracer(graph, _sizes(graph))
+    branches = tracer.run()
+    _check_nodes(graph, tracer)
+    maker = _Maker(graph, reading, network, branches, tracer.sizes)
+    for name, node in graph.nodes.items():
+        if node.kind == "Input":
+            network.add(name, SpikeInput(tracer.sizes[name]))
+        elif node.kind in NEURONS and name not in tracer.filters:
+            maker.neurons(name)
+    for branch in branches:
+        maker.connect(branch)
+    _count_spikes(network, tracer.outputs[0])
+    labels = tuple(str(k) for k in range(network.output().n))
+    return Artifact.of(network, About(n_steps=n_steps, labels=labels))
+
+
+def _check_nodes(graph: Graph, tracer: Tracer) -> None:
+    """Refuse nodes that are not connected, and several inputs or outputs."""
+    for kind in ("Input", "Output"):
+        found = [name for name, node in graph.nodes.items() if node.kind == kind]
+        if len(found) != 1:
+            raise InputError(f"the graph must have one {kind}, got {len(found)}")
+    if len(tracer.outputs) != 1:
+        raise InputError(f"the Output must come after one node, got {len(tracer.outputs)}")
+    for name, node in graph.nodes.items():
+        if name not in tracer.seen and node.kind not in ("Input", *NEURONS):
+            raise InputError(f"{node.kind} {name!r} must come after neurons or the Input")
+        if node.kind in ("LI", "CubaLI") and name not in (*tracer.filters, *tracer.outputs):
+            raise InputError(f"{node.kind} {name!r} must lead to the Output")
+
+
+def _sizes(graph: Graph) -> dict[str, int]:
+    """Return how many neurons each input and each node of neurons has."""
+    before: dict[str, list[str]] = {name: [] for name in graph.nodes}
+    for first, second in graph.edges:
+        before[second].append(first)
+    sizes: dict[str, int] = {}
+    for name, node in graph.nodes.items():
+        if node.kind == "Input":
+            sizes[name] = graph.size(name)
+        elif node.kind in NEURONS:
+            size = graph.size(name)
+            sizes[name] = size if size > 1 else _rows(graph, before, name)
+    return sizes
+
+
+def _rows(graph: Graph, before: dict[str, list[str]], name: str) -> int:
+    """Return how many values a matrix before a node gives it, 1 if there is none."""
+    waiting, seen = [name], {name}
+    while waiting:
+        for each in before[waiting.pop()]:
+            node = graph.nodes[each]
+            if "weight" in node.values:
+                return len(node.values["weight"])
+            if each not in seen and node.kind in (PASS, "Delay"):
+                seen.add(each)
+                waiting.append(each)
+    return 1
+
+
+def _one(name: str, key: str, array: np.ndarray) -> float:
+    """Return the value that all neurons of a node have."""
+    low, high = float(array.min()), float(array.max())
+    if high - low > _SAME * max(abs(low), abs(high)):
+        raise InputError(f"node {name!r} must have one {key} for all neurons, got {low}..{high}")
+    return float(array[0])
+
+
+class _Maker:
+    """Makes populations and projections of nodes and branches."""
+
+    def __init__(
+        self, graph: Graph, reading: Reading, network: Network, branches: list[Branch],
+        sizes: dict[str, int],
+    ) -> None:  # fmt: skip
+        self.graph, self.reading, self.network = graph, reading, network
+        self.branches, self.sizes = branches, sizes
+
+    def tau(self, name: str, key: str) -> float:
+        """Return a time constant of a node [ms]."""
+        tau = _one(name, key, self.graph.nodes[name].values[key]) * SECOND
+        dt = self.network.dt
+        if not self.reading.euler or tau > LONGEST:
+            return tau
+        if tau < dt * (1 - _SAME):
+            raise InputError(f"node {name!r} must have {key} >= dt ({dt:g} ms), got {tau:g} ms")
+        # With tau = dt nothing is left after a step: as with a very short time constant.
+        return -dt / math.log1p(-dt / tau) if tau > dt * (1 + _SAME) else dt / 200
+
+    def neurons(self, name: str) -> None:
+        """Add a node's neurons."""
+        node, n = self.graph.nodes[name], self.sizes[name]
+        values = {key: np.broadcast_to(array, (n,)) for key, array in node.values.items()}
+        tau = self.tau(name, "tau_mem" if node.kind.startswith("Cuba") else "tau")
+        bias = (values["v_leak"] + self._bias(name, n)) / self._threshold(name, n)
+        if node.kind not in SPIKING:
+            self.network.add(name, LeakyIntegrator(n, tau, self.reading.readout), bias=bias)
+            return
+        if values["v_reset"].any():
+            raise InputError(f"node {name!r} must have v_reset 0")
+        threshold = values["v_threshold"]
+        same = float(threshold[0]) if np.ptp(threshold) == 0 else 1.0
+        self.network.add(name, LIF(n, tau, same), bias=bias)
+
+    def _threshold(self, name: str, n: int) -> np.ndarray:
+        """Return what weights are divided by, (n,): thresholds, where they are not all one."""
+        found = self.graph.nodes[name].values.get("v_threshold", np.ones(1))
+        return np.ones(n) if np.ptp(found) == 0 else found
+
+    def _bias(self, name: str, n: int) -> np.ndarray:
+        """Return the constant current that Affine nodes bring to neurons, (n,)."""
+        total = np.zeros(n)
+        for branch in self.branches:
+            if branch.target != name or branch.bias is None or not branch.bias.any():
+                continue
+            if branch.synapse or self.graph.nodes[name].kind.startswith("Cuba"):
+                raise InputError(
+                    f"Affine {branch.name!r} must have no bias, for it would go through the "
+                    f"synapses of {name!r}; set it to 0, or make it v_leak"
+                )
+            self._check_rows(branch)
+            total += self.graph.nodes[name].values["r"] * branch.bias
+        return total
+
+    def _check_rows(self, branch: Branch) -> None:
+        """Refuse a branch of another size than its target."""
+        if branch.n_post != self.sizes[branch.target]:
+            raise InputError(
+                f"node {branch.target!r} must take {self.sizes[branch.target]} values, got "
+                f"{branch.n_post} from {branch.name or branch.source!r}"
+            )
+
+    def connect(self, branch: Branch) -> None:
+        """Add a branch's synapses to a projection that has none of these pairs yet."""
+        self._check_rows(branch)
+        synapse, gain = self._synapse(branch)
+        n_pre, n_post = self.sizes[branch.source], self.sizes[branch.target]
+        found = branch.synapses
+        weight = found.weight * gain[found.post]
+        found = Synapses(found.pre, found.post, weight, found.delay * SECOND)
+        if not len(found.pre):
+            return
+        for old in self.network.projections.values():
+            if (old.source, old.target, old.synapse) == (branch.source, branch.target, synapse):
+                both = _joined(old, found)
+                if _distinct(both, n_post):
+                    self._put(old.name, branch, synapse, both, n_pre, n_post)
+                    return
+        name, k = f"{branch.source}->{branch.target}", 1
+        while name in self.network.projections:
+            name, k = f"{branch.source}->{branch.target} {k}", k + 1
+        if not _distinct(found, n_post):
+            raise InputError(
+                f"Linear {branch.name!r} must be alone between two populations, for two in a row "
+                "make several synapses of a pair"
+            )
+        self._put(name, branch, synapse, found, n_pre, n_post)
+
+    def _put(
+        self, name: str, branch: Branch, synapse: SynapseModel, found: Synapses, n_pre: int,
+        n_post: int,
+    ) -> None:  # fmt: skip
+        """Write a projection."""
+        order = np.lexsort((found.post, found.pre))
+        counts = np.bincount(found.pre, minlength=n_pre)
+        with np.errstate(over="ignore"):
+            weight = found.weight[order].astype(np.float32)
+        projection = Projection(
+            name, branch.source, branch.target, synapse,
+            indptr=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+            post=found.post[order].astype(np.int32), weight=weight,
+            delay=found.delay[order], max_delay=float(found.delay.max(initial=0.0)),
+        )  # fmt: skip
+        projection.check(n_pre, n_post)
+        self.network.projections[name] = projection
+
+    def _synapse(self, branch: Branch) -> tuple[SynapseModel, np.ndarray]:
+        """Return the synapse model of a branch, and what weights are multiplied by, (n_post,)."""
+        name, n = branch.target, self.sizes[branch.target]
+        values = self.graph.nodes[name].values
+        gain = np.broadcast_to(values["r"], (n,)) / self._threshold(name, n)
+        if branch.synapse:
+            own = self.graph.nodes[branch.synapse].values
+            if own["v_leak"].any():
+                raise InputError(f"LI {branch.synapse!r} must have v_leak 0 before neurons")
+            tau = self.tau(branch.synapse, "tau")
+            return Exponential(tau), gain * own["r"] * self.network.dt / tau
+        if "tau_syn" not in values:
+            return Delta(), gain
+        tau = self.tau(name, "tau_syn")
+        return Exponential(tau), gain * values["w_in"] * self.network.dt / tau
+
+
+def _joined(old: Projection, found: Synapses) -> Synapses:
+    """Return the synapses of a projection and further ones."""
+    return Synapses(
+        np.concatenate([old.pre(), found.pre]),
+        np.concatenate([old.post, found.post]),
+        np.concatenate([old.weight, found.weight]),
+        np.concatenate([old.delay, found.delay]),
+    )
+
+
+def _distinct(synapses: Synapses, n_post: int) -> bool:
+    """Return whether each pair has one synapse."""
+    pairs = synapses.pre.astype(np.int64) * n_post + synapses.post
+    return len(np.unique(pairs)) == len(pairs)
+
+
+def _count_spikes(network: Network, last: str) -> None:
+    """Add an output that counts the spikes of the last population, if that spikes."""
+    population = network.populations[last]
+    if not isinstance(population.model, LIF):
+        return
+    name = next(each for each in (f"{last}{'_' * k}count" for k in range(1, 99))
+                if each not in network.populations)  # fmt: skip
+    network.add(name, SeedLI(population.n, network.dt, "sum"))
+    projection = network.connect(last, name, Delta(), weight=0.0)
+    projection.weight = np.eye(population.n, dtype=np.float32).ravel()

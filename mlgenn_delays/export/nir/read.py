@@ -1,0 +1,159 @@
+"""Reading networks from NIR files: those of `write_nir` exactly, others as far as they fit."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mlgenn_delays.errors import InputError
+from mlgenn_delays.export.artifact import About, Artifact
+from mlgenn_delays.export.nir.foreign import Reading, foreign
+from mlgenn_delays.export.nir.graph import SPIKING, Graph, graph_of
+from mlgenn_delays.export.nir.nodes import SECOND
+from mlgenn_delays.export.nir.trace import Branch, Tracer
+from mlgenn_delays.export.nir.write import FORMAT, VERSION
+from mlgenn_delays.hdf5 import read_hdf5
+from mlgenn_delays.network import Network
+from mlgenn_delays.network.storage import as_damaged, rebuild
+
+_KEYS = ("about", "network", "sizes", "kept", "populations", "projections", "checksum")
+
+
+def read_nir(
+    path: Path | str,
+    *,
+    dt: float | None = None,
+    n_steps: int | None = None,
+    euler: bool = False,
+    readout: str = "mean",
+) -> Artifact:
+    """Read a NIR file.
+
+    A file of `write_nir` gives what was written; no other argument is needed, and none is looked
+    at. A file of another tool must be of Input, Linear, Affine, Delay, LIF, CubaLIF, LI, CubaLI
+    and Output, in layers, each perhaps with itself: it becomes a network with the same equations,
+    in which each connection takes a step more. An input or output may be inside a graph of its
+    own, as recurrent layers of snnTorch are. Classes are called 0, 1, ...; if the output spikes,
+    its spikes are counted.
+
+    Arguments:
+        path: The file.
+        dt: Length of a step [ms], for files of other tools.
+        n_steps: Length of a trial, for files of other tools.
+        euler: Whether time constants of other tools are those of Euler's method at dt, as in
+            snnTorch (dt = 0.1 ms) and Norse: the network then computes what those compute.
+        readout: Of the output, for files of other tools; see `LeakyIntegrator`.
+
+    Raises:
+        InputError: The file is missing, damaged, from a newer version or of another kind, or has
+            nodes or parameters that no network here has; the text names them.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"there is no NIR file {path}; make one with delaysnn export")
+    tree = read_hdf5(path, only=("version", "node"))
+    with as_damaged(path):
+        top = tree.get("node")
+        metadata = top.get("metadata", {}) if isinstance(top, dict) else {}
+        own = metadata.get("format") == FORMAT
+    if not own:
+        reading = Reading(dt, n_steps, euler, readout)
+        return _foreign(path, tree, reading)
+    version = metadata.get("version")
+    if version != VERSION:
+        raise InputError(
+            f"{path} must have format version {VERSION}, got {str(version)[:20]!r}; upgrade "
+            "delaysnn, or export the run again"
+        )
+    with as_damaged(path), _quiet():
+        return _own(graph_of(tree))
+
+
+def _quiet() -> np.errstate:
+    """Return what keeps NumPy from warning of numbers too large: they are refused later."""
+    return np.errstate(over="ignore", invalid="ignore", divide="ignore")
+
+
+def _foreign(path: Path, tree: dict[str, Any], reading: Reading) -> Artifact:
+    """Return the artifact of another tool's file."""
+    with as_damaged(path), _quiet():
+        try:
+            return foreign(graph_of(tree), reading)
+        except InputError as error:
+            problem = error
+    raise InputError(f"{path} cannot be read: {problem}") from problem
+
+
+def _own(graph: Graph) -> Artifact:
+    """Return the artifact that was written as this graph."""
+    missing = [key for key in _KEYS if key not in graph.metadata]
+    if missing:
+        raise InputError(f"its metadata must have {', '.join(missing)}")
+    if graph.metadata["checksum"] != graph.checksum():
+        raise InputError("its content differs from its checksum")
+    about = About.of_json(graph.metadata["about"])
+    told = {key: json.loads(graph.metadata[key]) for key in _KEYS[1:-1]}
+    kept = {name: np.array(index, np.int64) for name, index in told["kept"].items()}
+    network = _network(graph, told["network"], told["populations"], told["projections"])
+    return Artifact(network, kept, told["sizes"], about)
+
+
+def _network(
+    graph: Graph, description: dict, nodes: dict[str, str], names: dict[str, list[str]]
+) -> Network:
+    """Return the network, from its description and the graph's arrays."""
+    sizes = {name: graph.size(name) for name in nodes.values()}
+    for entry in description["populations"]:
+        if entry["n"] != sizes[nodes[entry["name"]]]:
+            raise InputError(f"population {entry['name']!r} must have a neuron each of its node")
+    if not all(name in sizes for name, node in graph.nodes.items() if node.kind in SPIKING):
+        raise InputError("its spiking nodes must be populations")
+    branches = {branch.name: branch for branch in Tracer(graph, sizes).run()}
+    tensors: dict[str, np.ndarray] = {}
+    for entry in description["populations"]:
+        tensors[f"population/{entry['name']}/bias"] = _bias(
+            graph, nodes[entry["name"]], entry["n"], branches
+        )
+    for entry in description["projections"]:
+        ends = nodes[entry["source"]], nodes[entry["target"]]
+        own = [branches.pop(name) for name in names[entry["name"]]]
+        arrays = _projection(own, ends, sizes[ends[0]], float(description["dt"]))
+        tensors |= {f"projection/{entry['name']}/{key}": array for key, array in arrays.items()}
+    if any(len(branch.synapses.pre) for branch in branches.values()):
+        raise InputError("each of its synapses must be of a projection")
+    return rebuild(description, tensors)
+
+
+def _bias(graph: Graph, name: str, n: int, branches: dict[str, Branch]) -> np.ndarray:
+    """Return the bias of a population, from v_leak or the one Affine that has it."""
+    values = graph.nodes[name].values
+    biases = [branch.bias for branch in branches.values() if branch.target == name]
+    given = [bias for bias in biases if bias is not None]
+    if "v_leak" in values:
+        given.append(values["v_leak"])
+    found = np.zeros(n, np.float32)
+    for bias in given:
+        if bias.shape != (n,):
+            raise InputError(f"the bias of {name!r} must have shape ({n},)")
+        found = bias.astype(np.float32) if bias.any() else found
+    return found
+
+
+def _projection(
+    branches: list[Branch], ends: tuple[str, str], n_pre: int, dt: float
+) -> dict[str, np.ndarray]:
+    """Return the arrays of a projection from its branches."""
+    if not branches or any((branch.source, branch.target) != ends for branch in branches):
+        raise InputError(f"there must be branches from {ends[0]!r} to {ends[1]!r}")
+    parts = [branch.synapses for branch in branches]
+    pre, post = (np.concatenate([getattr(part, key) for part in parts]) for key in ("pre", "post"))
+    order = np.lexsort((post, pre))
+    delay = np.concatenate([part.delay for part in parts])[order]
+    counts = np.bincount(pre, minlength=n_pre)
+    return {
+        "indptr": np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+        "post": post[order].astype(np.int32),
+        "weight": np.concatenate([part.weight for part in parts])[order].astype(np.float32),
+        "delay": np.rint(delay * SECOND / dt) * dt,
+    }

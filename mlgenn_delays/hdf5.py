@@ -1,0 +1,254 @@
+"""HDF5 files as plain arrays, read where a damaged one can do no harm.
+
+HDF5 is parsed by a C library that may crash, hang or ask for all memory on a file that is damaged
+or made to do so. So a process of its own opens the file, within bounds on time, memory and
+content, and hands over numbers and text. It is started at the first file and kept for the next.
+"""
+
+import atexit
+import json
+import math
+import os
+import select
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mlgenn_delays.errors import InputError, WorkError
+
+MEMORY = 8 * 2**30  # bytes of address space of the process, of which libraries take about one GiB
+_READS = 1000  # files that one process reads at most
+_GRACE = 5.0  # s; starting the process counts as reading too
+_WORKER = Path(__file__).with_name("hdf5_worker.py")
+_KINDS = {f"<{kind}{size}" for kind in "iu" for size in (2, 4, 8)} | {
+    "|i1", "|u1", "|b1", "<f2", "<f4", "<f8",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a file may at most be.
+
+    Attributes:
+        bytes: Of all arrays and texts.
+        nodes: Groups, arrays, texts and rows of variable length.
+        depth: Of groups within groups.
+        seconds: For reading it, and one more for each 4 MiB of the file.
+    """
+
+    bytes: int = 2 * 2**30
+    nodes: int = 2_000_000
+    depth: int = 16
+    seconds: int = 10
+
+    def __post_init__(self) -> None:
+        for name, value in asdict(self).items():
+            if value < 1:
+                raise InputError(f"Limits must have {name} >= 1, got {value!r}")
+
+
+_DEFAULT = Limits()
+
+
+def read_hdf5(
+    path: Path | str, *, limits: Limits = _DEFAULT, only: tuple[str, ...] = ()
+) -> dict[str, Any]:
+    """Read an HDF5 file.
+
+    Arguments:
+        path: The file.
+        limits: What it may at most be.
+        only: Names at the top that are read; all if empty. What others hold is then not looked at.
+
+    Returns:
+        A dict for a group. Numbers are arrays (of shape () for a single one), numbers of variable
+        length a list of one array a row, text ``str`` or lists of it. Attributes are left out.
+
+    Raises:
+        InputError: The file is missing or damaged, is larger than the limits, or has links, parts
+            in other files, filters that are no part of h5py, or other types than those.
+        WorkError: The process that reads files cannot be started.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"there is no HDF5 file {path}; give the path of a file")
+    limits = replace(limits, seconds=limits.seconds + path.stat().st_size // 2**22)
+    request = {"path": os.path.abspath(path), "limits": asdict(limits), "only": list(only)}
+    with _lock:
+        try:
+            header, content = _worker().ask(request, limits)
+        except _Gone as error:
+            _stop()
+            raise _damaged(path, str(error)) from error
+    if "refused" in header:
+        raise InputError(f"{path} cannot be read: {header['refused']}; make it anew")
+    if "damaged" in header:
+        raise _damaged(path, header["damaged"])
+    return _Tree(content).item(header["tree"])
+
+
+def _damaged(path: Path, why: str) -> InputError:
+    """Return the error for a file that HDF5 cannot read."""
+    return InputError(f"{path} is damaged, or no HDF5 file: {why}; take another copy of it")
+
+
+class _Gone(Exception):
+    """The process ended, or had to be ended, before it answered."""
+
+
+class _Worker:
+    """The process that opens files."""
+
+    def __init__(self) -> None:
+        # No more threads than one: each of them takes address space. No filters from elsewhere.
+        settings = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+        settings |= {"HDF5_PLUGIN_PRELOAD": "::", "HDF5_USE_FILE_LOCKING": "FALSE"}
+        try:
+            self.process = subprocess.Popen(
+                [sys.executable, "-P", str(_WORKER), str(MEMORY)], bufsize=0,
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                env={**os.environ, **settings},
+            )  # fmt: skip
+        except OSError as error:
+            raise WorkError(f"cannot start {sys.executable} to read HDF5: {error}") from error
+        self.owner, self.reads = os.getpid(), 0
+
+    @property
+    def usable(self) -> bool:
+        """Whether this process may ask it for one more file."""
+        return self.owner == os.getpid() and self.reads < _READS and self.process.poll() is None
+
+    def ask(self, request: dict[str, Any], limits: Limits) -> tuple[dict[str, Any], memoryview]:
+        """Return the answer to a request: JSON and the bytes of all arrays."""
+        self.reads += 1
+        self.end = time.monotonic() + limits.seconds + _GRACE
+        pipe = self.process.stdin
+        assert pipe is not None
+        try:
+            pipe.write(json.dumps(request).encode() + b"\n")
+        except OSError as error:
+            raise _Gone(self._why()) from error
+        length = int.from_bytes(self._take(8), "little")
+        if length > 64 * 2**20 + 200 * limits.nodes:
+            raise _Gone("reading it went wrong")
+        header = json.loads(bytes(self._take(length)))
+        size = _size(header.get("tree"))
+        if size > limits.bytes:
+            raise _Gone("reading it went wrong")
+        return header, self._take(size)
+
+    def _take(self, n: int) -> memoryview:
+        """Return the next n bytes that the process writes."""
+        taken = memoryview(bytearray(n))
+        pipe, done = self.process.stdout, 0
+        assert pipe is not None
+        while done < n:
+            left = self.end - time.monotonic()
+            if left <= 0 or not select.select([pipe], [], [], left)[0]:
+                raise _Gone("reading it takes too long")
+            got = pipe.readinto(taken[done:])  # type: ignore[attr-defined]
+            if not got:
+                raise _Gone(self._why())
+            done += got
+        return taken
+
+    def _why(self) -> str:
+        """Return why there is no answer."""
+        with suppress(subprocess.TimeoutExpired):
+            code = self.process.wait(1)
+            if code == -getattr(signal, "SIGXCPU", 0):
+                return "reading it takes too long"
+            return f"reading it ended the process that reads files ({code})"
+        return "reading it went wrong"
+
+    def stop(self) -> None:
+        """End the process."""
+        if self.owner == os.getpid():
+            self.process.kill()
+            self.process.wait()
+        for pipe in (self.process.stdin, self.process.stdout):
+            if pipe is not None:
+                pipe.close()
+
+
+_lock = threading.Lock()
+_kept: list[_Worker] = []
+
+
+def _worker() -> _Worker:
+    """Return the process that opens files."""
+    if not (_kept and _kept[0].usable):
+        _stop()
+        _kept.append(_Worker())
+    return _kept[0]
+
+
+def _stop() -> None:
+    """End the process that opens files, if there is one."""
+    while _kept:
+        _kept.pop().stop()
+
+
+def _after_fork() -> None:
+    """Leave the process that opens files, and whoever waits for it, to the parent."""
+    global _lock
+    _lock = threading.Lock()
+
+
+atexit.register(_stop)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+def _shape(entry: dict[str, Any]) -> tuple[np.dtype, tuple[int, ...]]:
+    """Return type and shape of an array."""
+    if entry["array"] not in _KINDS:
+        raise _Gone("reading it went wrong")
+    return np.dtype(entry["array"]), tuple(int(n) for n in entry["shape"])
+
+
+def _size(entry: dict[str, Any] | None) -> int:
+    """Return the bytes of all arrays of a tree."""
+    if entry is None:
+        return 0
+    if "group" in entry:
+        return sum(_size(each) for each in entry["group"].values())
+    if "rows" in entry:
+        return sum(_size(each) for each in entry["rows"])
+    if "array" in entry:
+        kind, shape = _shape(entry)
+        return kind.itemsize * math.prod(shape)
+    return 0
+
+
+class _Tree:
+    """Puts arrays into the tree that tells of them.
+
+    Arguments:
+        content: The bytes of all arrays, one after the other.
+    """
+
+    def __init__(self, content: memoryview) -> None:
+        self.content, self.at = content, 0
+
+    def item(self, entry: dict[str, Any]) -> Any:
+        """Return what an entry tells of."""
+        if "group" in entry:
+            return {name: self.item(each) for name, each in entry["group"].items()}
+        if "rows" in entry:
+            return [self.item(each) for each in entry["rows"]]
+        if "text" in entry:
+            return entry["text"]
+        kind, shape = _shape(entry)
+        end = self.at + kind.itemsize * math.prod(shape)
+        array = np.frombuffer(self.content[self.at : end], kind).reshape(shape).copy()
+        self.at = end
+        return array

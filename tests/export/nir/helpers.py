@@ -1,0 +1,135 @@
+"""Networks for NIR files, and what the CPU engine makes of them."""
+
+from pathlib import Path
+
+import numpy as np
+
+from mlgenn_delays import (
+    LIF,
+    CurrentInput,
+    Delta,
+    Exponential,
+    LeakyIntegrator,
+    Network,
+    Normal,
+    SeedLI,
+    SeedLIF,
+    SpikeInput,
+    Uniform,
+)
+from mlgenn_delays.data.types import CurrentData, SpikeData
+from mlgenn_delays.engines.base import Recording, compile_network
+from mlgenn_delays.export.artifact import About, Artifact
+from mlgenn_delays.export.nir import write_nir
+from mlgenn_delays.learning import SurrogateBPTT
+from tests.engines.helpers import raster
+from tests.reference.nets import StepRecipe, step_data, step_network
+
+STEPS = 50
+LABELS = ("a", "b", "c")
+
+
+def about(steps: int = STEPS) -> About:
+    """Return what is to be known of a network with three classes."""
+    return About(n_steps=steps, labels=LABELS, recipe="some", epoch=3)
+
+
+def mixed(seed: int) -> Network:
+    """Return a network with several kinds of synapses, skips and odd names."""
+    net = Network(dt=0.5, seed=seed)
+    net.add("the input!", SpikeInput(7))
+    net.add("output", LIF(6, tau_mem=9.0), bias=Normal(0.3, 0.1))
+    net.add("b", LIF(5, tau_mem=11.0, v_thresh=0.7), bias=Uniform(0.0, 0.3))
+    net.add("1", LeakyIntegrator(3, tau_mem=13.0, readout="max"), bias=0.1)
+    delays = {"delay": Uniform(0.0, 4.0), "max_delay": 4.0}
+    pairs = [
+        ("the input!", "output", Exponential(5.0)), ("the input!", "output", Exponential(2.0)),
+        ("the input!", "output", Delta()), ("output", "output", Exponential(2.0)),
+        ("output", "b", Exponential(3.0)), ("the input!", "b", Exponential(3.0)),
+        ("b", "b", Exponential(1.5)), ("b", "1", Exponential(3.0)), ("output", "1", Delta()),
+    ]  # fmt: skip
+    for k, (source, target, synapse) in enumerate(pairs):
+        net.connect(
+            source, target, synapse, weight=Normal(0.3, 0.5), density=0.7, name=f"p{k}", **delays
+        )
+    return net
+
+
+def driven(kind: type, seed: int) -> Network:
+    """Return a network in which a population has nothing but a bias, and one only itself."""
+    net = Network(dt=1.0, seed=seed)
+    seeds = kind is SeedLIF
+    synapse = Delta() if seeds else Exponential(4.0)
+    net.add("input", SpikeInput(4))
+    net.add("alone", kind(3, tau_mem=10.0), bias=0.15 if seeds else 1.2)
+    net.add("own", kind(3, tau_mem=12.0), bias=0.2 if seeds else 1.3)
+    net.add("output", SeedLI(3, 10.0) if seeds else LeakyIntegrator(3))
+    common = {"weight": Normal(0.1, 0.4), "delay": Uniform(0.0, 5.0), "max_delay": 5.0}
+    net.connect("own", "own", synapse, **common)
+    net.connect("own", "output", synapse, **common)
+    net.connect("alone", "output", synapse, **common)
+    net.connect("input", "output", synapse, **common)
+    return net
+
+
+RECIPES = [
+    StepRecipe(seed=1), StepRecipe(seed=2, recurrent=True), StepRecipe(seed=3, delta=True),
+    StepRecipe(seed=4, recurrent=True, delta=True, tau_refrac=3.0),
+    StepRecipe(seed=5, seed_models=True), StepRecipe(seed=6, seed_models=True, recurrent=True),
+    StepRecipe(seed=7, seed_models=True, bias=0.0, current=True, readout="softmax-sum"),
+    StepRecipe(seed=8, current=True, tau_refrac=2.0), StepRecipe(seed=9, normalised="all"),
+    StepRecipe(seed=10, normalised="hidden", delta=True, current=True),
+    StepRecipe(seed=11, max_delay=0.0), StepRecipe(seed=12, max_delay=0.0, delta=True, bias=0.0),
+    StepRecipe(seed=13, sizes=(9, 7, 6, 3), density=0.3, recurrent=True),
+    StepRecipe(seed=14, granularity="axon", readout="max"),
+    StepRecipe(seed=15, granularity="fixed", readout="sum"),
+    StepRecipe(seed=16, dt=0.6, recurrent=True, readout="expweighted"),
+    StepRecipe(seed=17, signs="dale", density=0.5), StepRecipe(seed=18, dt=2.0, delta=True),
+]  # fmt: skip
+
+
+def networks() -> list[Network]:
+    """Return networks of all kinds."""
+    own = [mixed(1), mixed(2), driven(LIF, 3), driven(SeedLIF, 4)]
+    return [*(step_network(recipe) for recipe in RECIPES), *own]
+
+
+def artifacts() -> list[Artifact]:
+    """Return them ready for inference."""
+    return [Artifact.of(network, about()) for network in networks()]
+
+
+def examples(artifact: Artifact, n: int = 3) -> SpikeData | CurrentData:
+    """Return random examples that a network can take."""
+    source = artifact.network.input()
+    recipe = StepRecipe(
+        seed=5, sizes=(source.n, 3), steps=artifact.about.n_steps, dt=artifact.network.dt,
+        current=isinstance(source.model, CurrentInput),
+    )  # fmt: skip
+    return step_data(recipe, n)
+
+
+def record(artifact: Artifact, data: SpikeData | CurrentData) -> Recording:
+    """Return what the CPU engine records."""
+    rule = SurrogateBPTT(weights=None, delays=None)
+    compiled = compile_network(artifact.network, rule, total_steps=1, threads=1, learns=False)
+    return compiled.record(data.batch(np.arange(len(data))))
+
+
+def fired(artifact: Artifact, data: SpikeData | CurrentData, example: int) -> dict:
+    """Return the spikes of one example by population, (T, n)."""
+    recording = record(artifact, data)
+    return {
+        p.name: raster(recording, p.name, example, artifact.about.n_steps)
+        for p in artifact.network.spiking()
+    }
+
+
+def write(artifact: Artifact, path: Path, **settings) -> Path:
+    """Write a NIR file without its warnings."""
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        write_nir(artifact, path, **settings)
+    return path
