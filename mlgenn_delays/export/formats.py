@@ -116,6 +116,7 @@ def export_model(source: Path, wanted: Wanted, data: str | None = None) -> Expor
         WorkError: The files cannot be written.
     """
     artifact = artifact_of(source, wanted.checkpoint, data)
+    _check_place(wanted.path)
     notes: list[str] = []
     if wanted.form == "bundle":
         from mlgenn_delays.export.bundle import write_bundle
@@ -186,15 +187,24 @@ def _changed(before: Measured, after: Measured) -> str:
     )
 
 
-def _folder(path: Path, write: Callable[[Path], object]) -> None:
-    """Make a folder that is either wholly there or not at all."""
+def _check_place(path: Path) -> None:
+    """Refuse a place that cannot be written, before there is work to lose.
+
+    Raises:
+        InputError: As said.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+        os.rmdir(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     except OSError as error:
         raise InputError(
             f"cannot write {path}: {error.strerror or error}; choose another place with --out"
         ) from error
+
+
+def _folder(path: Path, write: Callable[[Path], object]) -> None:
+    """Make a folder that is either wholly there or not at all."""
+    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     try:
         write(temporary)
         os.chmod(temporary, 0o755)

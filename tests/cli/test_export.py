@@ -131,6 +131,14 @@ def test_what_is_there_stays(trained: Path, tmp_path: Path) -> None:
     assert (tmp_path / "x").read_text() == "mine"
 
 
+@pytest.mark.parametrize("form", ["bundle", "nir", "c"])
+def test_a_place_that_cannot_be_written(trained: Path, form: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    out = tmp_path / "file" / "x"
+    assert "--out" in refused("export", trained, "--format", form, "--out", out)
+    assert (tmp_path / "file").read_text() == "mine"
+
+
 def test_what_is_no_run(tmp_path: Path) -> None:
     assert "there is no run" in refused(
         "export", tmp_path / "none", "--format", "bundle", "--out", tmp_path / "x"
