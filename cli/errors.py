@@ -58,9 +58,18 @@ def report(error: Exception) -> int:
         click.echo("interrupted", err=True)
         return INTERRUPTED
     ours = isinstance(error, (DelaysnnError, click.ClickException))
-    line = " ".join(part.strip() for part in _text(error).splitlines())
-    click.echo(f"error: {line}", err=True)
+    click.echo(f"error: {one_line(_text(error))}", err=True)
     return error.exit_code if ours else 1  # type: ignore[attr-defined]
+
+
+def one_line(text: str) -> str:
+    """Return a text as one line that a terminal shows as it is."""
+    return printable(" ".join(part.strip() for part in text.splitlines()))
+
+
+def printable(text: str) -> str:
+    """Return a text with escapes for what a terminal would act on, as names of files may have."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def _text(error: Exception) -> str:
@@ -72,10 +81,12 @@ def _text(error: Exception) -> str:
     if isinstance(error, click.ClickException):
         return error.format_message()
     if isinstance(error, MemoryError):
-        return "out of memory; a smaller learning.batch_size or network needs less"
+        return "out of memory; a smaller learning.batch_size, --batch or network needs less"
     if isinstance(error, OSError):
         where = f" {error.filename}" if error.filename else ""
-        hint = "; free space and go on with --resume" if error.errno == errno.ENOSPC else ""
+        hint = (
+            "; free space; a training goes on with --resume" if error.errno == errno.ENOSPC else ""
+        )
         return f"the system refused{where}: {error.strerror or error}{hint}"
     return (
         f"unexpected {type(error).__name__}: {error}; this is a fault of delaysnn: "

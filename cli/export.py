@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import BACKENDS, DATA, JSON
+from .errors import printable
+from .options import BACKENDS, JSON
 
 if TYPE_CHECKING:
     from mlgenn_delays.export.formats import Exported
@@ -27,8 +28,7 @@ FORMATS = ("bundle", "genn", "nir", "c")
 @click.option(
     "--checkpoint",
     type=click.Choice(["best", "last"]),
-    default="best",
-    show_default=True,
+    show_default="best",
     help="Which network of the run: of the best or of the last epoch.",
 )
 @click.option(
@@ -51,13 +51,15 @@ FORMATS = ("bundle", "genn", "nir", "c")
     is_flag=True,
     help="Of nir: time constants with which tools that step by forward Euler compute the same.",
 )
-@DATA
+@click.option(
+    "--data", metavar="DIR", help="Folder of the data to measure int8 on; that of the training."
+)
 @JSON
 def export(
     model: str,
     form: str,
     out: str,
-    checkpoint: str,
+    checkpoint: str | None,
     backend: str | None,
     quantise: str | None,
     edges: str | None,
@@ -87,11 +89,12 @@ def export(
 def _show(result: "Exported") -> None:
     """Print what was made, and what to do next."""
     size = f"{result.bytes:,} bytes"
-    click.echo(f"{result.form}: {result.path} ({size})")
+    click.echo(printable(f"{result.form}: {result.path} ({size})"))
     neurons = ", ".join(f"{name} {left} of {all_}" for name, left, all_ in result.neurons)
-    click.echo(f"neurons: {neurons or 'none that spike'}; synapses: {result.synapses:,}")
+    left = f"neurons: {neurons or 'none that spike'}; synapses: {result.synapses:,}"
+    click.echo(printable(left))
     for note in result.notes:
-        click.echo(note)
+        click.echo(printable(note))
     for line in (_accuracy(each) for each in result.measured):
         click.echo(line)
     if result.next:

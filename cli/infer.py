@@ -1,11 +1,16 @@
 """delaysnn infer."""
 
+import signal
 import sys
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from .errors import one_line, printable
 from .options import JSON, THREADS
 
 if TYPE_CHECKING:
@@ -61,14 +66,29 @@ def infer(
     if not stream and (form is not None or hop is not None):
         raise InputError("--form and --hop must come with --stream; leave them out, or add it")
     began = perf_counter()
-    found = load(model, threads=threads)
-    watch = _Watch(1000 * (perf_counter() - began))
+    with interrupts_later():
+        found = load(model, threads=threads)
+        watch = _Watch(1000 * (perf_counter() - began))
+        found.warm_up()
     if stream:
         _stream(found, form, hop, watch, as_json)
     else:
         failed = _files(found, inputs, batch, watch, as_json)
         if failed:
             raise InputError(f"{failed} of the inputs could not be used, as said above")
+
+
+@contextmanager
+def interrupts_later() -> Iterator[None]:
+    """Wait with an interruption until what is inside is done; compilers swallow some of them."""
+    caught: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: caught.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if caught:
+        raise KeyboardInterrupt
 
 
 class _Watch:
@@ -121,27 +141,29 @@ def _files(
     from mlgenn_delays.errors import InputError
 
     paths = model.reader.files(inputs)
-    model.warm_up()
+    at_once = min(at_once, model.most_at_once)
     answers: list[dict[str, Any]] = []
     failed = 0
-    waiting: list[Any] = []
+    waiting: deque[Any] = deque()
     for path in paths:
         began = perf_counter()
         try:
             items = model.reader.read(path)
         except InputError as error:
+            if len(paths) == 1:
+                raise
             failed += 1
-            click.echo(f"error: {error}", err=True)
+            click.echo(f"error: {one_line(str(error))}", err=True)
             answers.append({"input": str(path), "error": str(error)})
             continue
         spent = 1000 * (perf_counter() - began)
         watch.read += [spent / max(1, len(items))] * len(items)
         waiting += items
         while len(waiting) >= at_once:
-            answers += _answer(model, waiting[:at_once], watch, as_json)
-            waiting = waiting[at_once:]
+            some = [waiting.popleft() for _ in range(at_once)]
+            answers += _answer(model, some, watch, as_json)
     if waiting:
-        answers += _answer(model, waiting, watch, as_json)
+        answers += _answer(model, list(waiting), watch, as_json)
     if as_json:
         import json
 
@@ -162,12 +184,14 @@ def _answer(model: "Model", items: list[Any], watch: _Watch, as_json: bool) -> l
     if not as_json:
         for each in predictions:
             click.echo(_line(each))
+        return []
     return [_described(each) for each in predictions]
 
 
 def _line(answer: "Prediction") -> str:
     """Return an answer in words."""
-    return f"{answer.name}\t{answer.label}\t{100 * answer.confidence:.1f} %"
+    name, label = printable(answer.name), printable(answer.label)
+    return f"{name}\t{label}\t{100 * answer.confidence:.1f} %"
 
 
 def _described(answer: "Prediction") -> dict[str, Any]:
@@ -188,16 +212,13 @@ def _stream(
 
     from mlgenn_delays.export.stream import windows
 
-    model.warm_up()
-    try:
-        for item in windows(sys.stdin.buffer, model.reader, form=form, hop_ms=hop):
-            watch.read.append(0.0)
-            (row,) = _answer(model, [item], watch, as_json)
-            if as_json:
-                spent = watch.encode[-1] + watch.network[-1]
-                click.echo(json.dumps(row | {"latency_ms": round(spent, 3)}))
+    stream = getattr(sys.stdin, "buffer", None)  # there is no stdin if it was closed
+    for item in windows(stream, model.reader, form=form, hop_ms=hop):
+        watch.read.append(0.0)
+        for row in _answer(model, [item], watch, as_json):
+            spent = watch.encode[-1] + watch.network[-1]
+            click.echo(json.dumps(row | {"latency_ms": round(spent, 3)}))
+        if sys.stdout is not None:
             sys.stdout.flush()
-    except BrokenPipeError:  # nobody reads on
-        return
     if not as_json:
         click.echo(watch.line(), err=True)

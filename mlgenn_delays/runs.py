@@ -2,9 +2,27 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mlgenn_delays.errors import InputError
+
+
+class Task(BaseModel):
+    """What a network was trained to answer, as environment.json notes it.
+
+    Attributes:
+        labels: Name of each class.
+        n_steps: T, length of a trial.
+        examples: Number of examples, by split.
+    """
+
+    model_config = ConfigDict(strict=True, frozen=True)
+
+    labels: Annotated[list[Annotated[str, Field(max_length=1000)]], Field(min_length=1)]
+    n_steps: Annotated[int, Field(ge=1, le=2**31 - 1)]
+    examples: dict[str, Annotated[int, Field(ge=0)]] = {}
 
 
 class Run:
@@ -41,10 +59,36 @@ class Run:
         except FileNotFoundError:
             return None
         except (OSError, ValueError, AttributeError) as error:
-            raise InputError(
-                f"{path} is damaged: {error}; remove it, and give --data where data are needed"
-            ) from error
+            raise self._damaged(error) from error
 
     def folder(self, given: str | None) -> str | None:
-        """Return the folder of the data: the given one, or that of the training."""
-        return given if given is not None else self.noted("data")
+        """Return the folder of the data: the given one, or that of the training.
+
+        Raises:
+            InputError: environment.json is damaged.
+        """
+        noted = given if given is not None else self.noted("data")
+        if noted is not None and not isinstance(noted, str):
+            raise self._damaged("data must be the path of a folder")
+        return noted
+
+    def task(self) -> Task | None:
+        """Return what the network must answer; older runs do not say.
+
+        Raises:
+            InputError: environment.json is damaged.
+        """
+        noted = self.noted("task")
+        try:
+            return None if noted is None else Task.model_validate(noted)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in ("task", *first["loc"]))
+            raise self._damaged(f"{where}: {first['msg']}") from error
+
+    def _damaged(self, why: object) -> InputError:
+        """Return the error for an environment.json that cannot be used."""
+        path = self.directory.path / "environment.json"
+        return InputError(
+            f"{path} is damaged: {why}; remove it, and give --data where data are needed"
+        )

@@ -10,8 +10,8 @@ from mlgenn_delays.errors import InputError
 from mlgenn_delays.export.prepare import Kept, prepare
 from mlgenn_delays.network import Network
 
-# Output voltages of a trial, populations x steps: 4 GiB of float32.
-LARGEST_TRACE = 2**30
+# Neurons x steps: 1 GiB of float32.
+LARGEST_TRACE = 2**28
 _Text = Annotated[str, Field(max_length=1000)]
 
 
@@ -42,7 +42,7 @@ class About(BaseModel):
         recipe: Name of the recipe, empty if not known.
         recipe_sha256: SHA-256 of the run's recipe.toml, empty if not known.
         epoch: Epoch of the network, None if not known.
-        measured: Accuracies of the network, as trained.
+        measured: Accuracies of the network; with int8, of the rounded one.
         quantised: "int8" if weights were rounded to 8 bits, else None.
         version: Version of delaysnn that made it.
     """
@@ -115,9 +115,10 @@ class Artifact:
                 f"the network must have one output a label, got {outputs} outputs and {n_labels} "
                 "labels"
             )
-        if outputs * self.about.n_steps > LARGEST_TRACE:
+        neurons = sum(population.n for population in network.populations.values())
+        if neurons * self.about.n_steps > LARGEST_TRACE:
             raise InputError(
-                f"outputs x steps must be at most {LARGEST_TRACE}, got {outputs} x "
+                f"neurons x steps must be at most {LARGEST_TRACE}, got {neurons} x "
                 f"{self.about.n_steps}; shorten the trial"
             )
         network.order()
@@ -133,7 +134,9 @@ class Artifact:
                 )
         for name, p in self.network.projections.items():
             steps = p.delay / self.network.dt
-            if p.granularity != "synapse" or not np.allclose(steps, np.round(steps), atol=1e-6):
+            if p.granularity != "synapse" or not np.allclose(
+                steps, np.round(steps), rtol=0, atol=1e-6
+            ):
                 raise InputError(f"projection {name!r} must have a whole delay [steps] a synapse")
 
     def _check_kept(self) -> None:

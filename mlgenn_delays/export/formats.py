@@ -1,5 +1,6 @@
 """Exporting a run, or another model, in a chosen format."""
 
+import errno
 import os
 import shlex
 import shutil
@@ -11,6 +12,7 @@ from typing import Any
 
 from mlgenn_delays.errors import InputError, WorkError
 from mlgenn_delays.export.artifact import Artifact, Measured
+from mlgenn_delays.export.files import read_artifact
 
 BACKEND = "single_threaded_cpu"
 _OF = {"backend": "genn", "quantise": "c", "edges": "nir", "euler": "nir"}
@@ -23,7 +25,7 @@ class Wanted:
     Attributes:
         form: ``"bundle"``, ``"genn"``, ``"nir"`` or ``"c"``.
         path: File or folder to make; it must be new, or an empty folder.
-        checkpoint: Of a run, ``"best"`` or ``"last"``.
+        checkpoint: Of a run, ``"best"`` (as None) or ``"last"``.
         backend: Of genn.
         quantise: Of c, None or ``"int8"``.
         edges: Of nir, see `write_nir`.
@@ -35,7 +37,7 @@ class Wanted:
 
     form: str
     path: Path
-    checkpoint: str = "best"
+    checkpoint: str | None = None
     backend: str | None = None
     quantise: str | None = None
     edges: str | None = None
@@ -48,7 +50,7 @@ class Wanted:
                     f"--{name} must come with --format {form}, got --format {self.form}; "
                     f"leave --{name} out"
                 )
-        taken = self.path.exists()
+        taken = os.path.lexists(self.path)
         if taken and self.path.is_dir() and self.form in ("genn", "c"):
             taken = any(self.path.iterdir())
         if taken:
@@ -84,23 +86,21 @@ class Exported:
         return asdict(self)
 
 
-def artifact_of(path: Path, checkpoint: str = "best", data: str | None = None) -> Artifact:
+def artifact_of(path: Path, checkpoint: str | None = None, data: str | None = None) -> Artifact:
     """Return the network of a run, a bundle or a NIR file.
 
     Raises:
         InputError: It is none of these.
     """
     if path.is_file():
-        if path.suffix == ".nir":
-            from mlgenn_delays.export.nir import read_nir
-
-            return read_nir(path)
-        from mlgenn_delays.export.bundle import read_bundle
-
-        return read_bundle(path)
+        if checkpoint is not None:
+            raise InputError(
+                f"--checkpoint must come with a run, got the file {path}; leave it out"
+            )
+        return read_artifact(path)
     from mlgenn_delays.export.run import artifact_of_run
 
-    return artifact_of_run(path, checkpoint=checkpoint, data=data)
+    return artifact_of_run(path, checkpoint=checkpoint or "best", data=data)
 
 
 def export_model(source: Path, wanted: Wanted, data: str | None = None) -> Exported:
@@ -210,7 +210,10 @@ def _folder(path: Path, write: Callable[[Path], object]) -> None:
         os.chmod(temporary, 0o755)
         os.replace(temporary, path)
     except OSError as error:
-        raise WorkError(f"cannot write {path}: {error.strerror or error}") from error
+        kind = WorkError if error.errno == errno.ENOSPC else InputError
+        raise kind(
+            f"cannot write {path}: {error.strerror or error}; choose another place with --out"
+        ) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 

@@ -9,8 +9,9 @@ import numpy as np
 
 from mlgenn_delays.data.types import Batch, CurrentBatch, CurrentData, Data, SpikeBatch, SpikeData
 from mlgenn_delays.engines.base import Recording
-from mlgenn_delays.errors import InputError
-from mlgenn_delays.export.artifact import About, Artifact
+from mlgenn_delays.errors import InputError, WorkError
+from mlgenn_delays.export.artifact import LARGEST_TRACE, About, Artifact
+from mlgenn_delays.export.files import read_artifact
 from mlgenn_delays.export.inputs import Item, Reader
 from mlgenn_delays.export.inputs.item import Form
 
@@ -112,6 +113,11 @@ class Model:
         """What turns inputs into examples."""
         return self._reader
 
+    @property
+    def most_at_once(self) -> int:
+        """How many examples can run at once in bounded memory."""
+        return max(1, LARGEST_TRACE // (self._runner.n_inputs * self.about.n_steps))
+
     def warm_up(self) -> None:
         """Answer silence, so that what is made once is not counted to the first example."""
         reader = self._reader
@@ -142,6 +148,7 @@ class Model:
 
     def answers(self, items: Sequence[Item], at_once: int = AT_ONCE) -> Iterator[Prediction]:
         """Answer examples that `reader` gave, some at once, in their order."""
+        at_once = min(at_once, self.most_at_once)
         for first in range(0, len(items), at_once):
             some = items[first : first + at_once]
             yield from self.answers_to([i.name for i in some], self._reader.as_batch(some))
@@ -165,6 +172,11 @@ class Model:
 
     def _prediction(self, name: str, logits: np.ndarray) -> Prediction:
         """Return what logits (K,) say."""
+        if not np.isfinite(logits).all():
+            raise WorkError(
+                f"{name}: the answer of the network must be finite, got {logits.tolist()[:4]}; "
+                "its weights, or the input, are too large"
+            )
         likely = np.exp(logits - logits.max())
         likely /= likely.sum()
         index = int(logits.argmax())
@@ -190,7 +202,7 @@ def load(path: Path | str, *, threads: int | None = None) -> Model:
     """Load a model to answer with.
 
     Arguments:
-        path: A bundle (``.safetensors``), a NIR file (``.nir``), a folder of a GeNN export, or a
+        path: A bundle, a NIR file, a folder of a GeNN export, or a
             run directory.
         threads: Threads of the CPU engine, all cores if None.
 
@@ -206,13 +218,7 @@ def _runner(path: Path, threads: int | None) -> Runner:
         raise InputError(f"there is no model {path}; make one with delaysnn export RUN --out PATH")
     if path.is_dir():
         return _of_folder(path, threads)
-    if path.suffix == ".nir":
-        from mlgenn_delays.export.nir import read_nir
-
-        return CPURunner(read_nir(path), threads)
-    from mlgenn_delays.export.bundle import read_bundle
-
-    return CPURunner(read_bundle(path), threads)
+    return CPURunner(read_artifact(path), threads)
 
 
 def _of_folder(path: Path, threads: int | None) -> Runner:

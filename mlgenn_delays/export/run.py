@@ -5,11 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from mlgenn_delays import __version__
-from mlgenn_delays.errors import InputError
 from mlgenn_delays.export.artifact import About, Artifact, Measured
 from mlgenn_delays.network import Network
 from mlgenn_delays.recipe import load_data
-from mlgenn_delays.runs import Run
+from mlgenn_delays.runs import Run, Task
 
 
 def artifact_of_run(
@@ -30,8 +29,8 @@ def artifact_of_run(
     task = _task(run, data)
     epoch, measured = _measured(run, checkpoint, task)
     about = About(
-        n_steps=task["n_steps"],
-        labels=tuple(task["labels"]),
+        n_steps=task.n_steps,
+        labels=tuple(task.labels),
         data={"dataset": run.recipe.data.dataset, **run.recipe.data.options},
         recipe=run.recipe.name,
         recipe_sha256=sha256(run.directory.recipe_text().encode()).hexdigest(),
@@ -42,26 +41,21 @@ def artifact_of_run(
     return Artifact.of(network, about)
 
 
-def _task(run: Run, data: Path | str | None) -> dict[str, Any]:
-    """Return labels, length and sizes of the data; runs before 0.1.0 must ask the data."""
-    noted = run.noted("task")
+def _task(run: Run, data: Path | str | None) -> Task:
+    """Return labels, length and sizes of the data; a run that does not say must ask its data."""
+    noted = run.task()
     if noted is not None:
-        if isinstance(noted, dict) and {"labels", "n_steps"} <= noted.keys():
-            return noted
-        path = run.directory.path / "environment.json"
-        raise InputError(f"{path} is damaged: task must have labels and n_steps; remove the file")
+        return noted
     splits = load_data(run.recipe, run.folder(None if data is None else str(data)))
     part: Any = next(iter(splits.values()))
-    return {
-        "labels": part.label_names,
-        "n_steps": part.n_steps,
-        "examples": {name: len(each) for name, each in splits.items()},
-    }
+    return Task(
+        labels=list(part.label_names),
+        n_steps=part.n_steps,
+        examples={name: len(each) for name, each in splits.items()},
+    )
 
 
-def _measured(
-    run: Run, checkpoint: str, task: dict[str, Any]
-) -> tuple[int | None, tuple[Measured, ...]]:
+def _measured(run: Run, checkpoint: str, task: Task) -> tuple[int | None, tuple[Measured, ...]]:
     """Return the epoch of a checkpoint and what its training measured."""
     commit = run.directory.load_checkpoint()
     if commit is None:
@@ -71,5 +65,5 @@ def _measured(
     accuracy, epoch = row["validation_accuracy"], int(row["epoch"] or 0)
     if accuracy is None:
         return epoch, ()
-    n = task.get("examples", {}).get("validation")
+    n = task.examples.get("validation") or None
     return epoch, (Measured(split="validation", accuracy=float(accuracy), n=n),)

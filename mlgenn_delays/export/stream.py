@@ -229,7 +229,7 @@ def _row(number: int, words: list[bytes], reader: Reader) -> np.ndarray:
             "send one for each channel, between blanks or commas"
         )
     try:
-        values = np.array([float(word) for word in words])
+        values = np.array([_number(word) for word in words])
     except ValueError:
         wrong = next(word for word in words if not _is_number(word))
         text = wrong[:40].decode("ascii", "backslashreplace")
@@ -243,7 +243,14 @@ def _row(number: int, words: list[bytes], reader: Reader) -> np.ndarray:
 def _is_number(word: bytes) -> bool:
     """Return whether a word can be read as a number."""
     try:
-        float(word)
+        _number(word)
     except ValueError:
         return False
     return True
+
+
+def _number(word: bytes) -> float:
+    """Return a word as a number; Python would take underscores as well."""
+    if b"_" in word:
+        raise ValueError
+    return float(word)

@@ -127,6 +127,9 @@ class RunDirectory:
             InputError: The name is neither, no epoch has been finished, or the file is gone.
         """
         path = self.checkpoint_path(checkpoint) / NETWORK
+        copy = self.path / NETWORK  # as it is where checkpoints were not copied along
+        if checkpoint == "best" and not self.has_checkpoint and copy.is_file():
+            return copy
         if not path.is_file() and self.has_checkpoint:
             again = f"delaysnn train --resume --out {shlex.quote(str(self.path))}"
             raise InputError(f"the {checkpoint} network {path} is missing; {again} makes it again")

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 from mlgenn_delays.data import load_dataset
+from mlgenn_delays.export.bundle import write_bundle
+from mlgenn_delays.export.run import artifact_of_run
 from tests.cli.helpers import SMALL, call, parsed, refused, write_words
 
 
@@ -143,6 +145,64 @@ def test_what_is_no_run(tmp_path: Path) -> None:
     assert "there is no run" in refused(
         "export", tmp_path / "none", "--format", "bundle", "--out", tmp_path / "x"
     )
+
+
+def test_the_checkpoint_of_a_file(bundle: Path, tmp_path: Path) -> None:
+    options = ["--format", "bundle", "--out", tmp_path / "x", "--checkpoint", "last"]
+    assert "--checkpoint" in refused("export", bundle, *options)
+
+
+def test_names_that_a_terminal_would_act_on(bundle: Path, images: Path, tmp_path: Path) -> None:
+    shutil.copy(images, tmp_path / "a\x1b[31m\nb.npy")
+    result = call("infer", bundle, tmp_path, "--batch", 180)
+    assert result.exit_code == 0
+    assert len(result.stdout.splitlines()) == 180
+    assert "\x1b" not in result.stdout and r"a\x1b[31m\nb.npy[0]" in result.stdout
+
+
+def test_answers_that_are_not_finite(trained: Path, images: Path, tmp_path: Path) -> None:
+    artifact = artifact_of_run(trained)
+    for p in artifact.network.projections.values():
+        p.weight[:] = 3e38
+    write_bundle(artifact, tmp_path / "huge")
+    result = call("infer", tmp_path / "huge", images, "--json")
+    assert result.exit_code == 1
+    assert "must be finite" in result.stderr and result.stdout == ""
+
+
+def test_one_bad_file_is_one_line(bundle: Path, tmp_path: Path) -> None:
+    (tmp_path / "bad.npy").write_bytes(b"nothing")
+    assert "bad.npy" in refused("infer", bundle, tmp_path / "bad.npy")
+
+
+def test_the_name_of_a_model_says_nothing(bundle: Path, images: Path, tmp_path: Path) -> None:
+    shutil.copy(bundle, tmp_path / "model.nir")
+    assert call("infer", tmp_path / "model.nir", images).exit_code == 0
+    assert "bundle or a NIR file" in refused("infer", images, images)
+
+
+@pytest.mark.parametrize(
+    ("task", "says"),
+    [
+        (5, "task"),
+        ({"labels": "abc", "n_steps": 60}, "task.labels"),
+        ({"labels": [1], "n_steps": 60}, "task.labels.0"),
+        ({"labels": ["a"], "n_steps": 0}, "task.n_steps"),
+        ({"labels": ["a"], "n_steps": 60, "examples": {"validation": "x"}}, "task.examples"),
+    ],
+)
+def test_damaged_notes(trained: Path, tmp_path: Path, task, says: str) -> None:
+    run = shutil.copytree(trained, tmp_path / "run")
+    notes = json.loads((run / "environment.json").read_text())
+    (run / "environment.json").write_text(json.dumps(notes | {"task": task}))
+    text = refused("export", run, "--format", "bundle", "--out", tmp_path / "x")
+    assert f"damaged: {says}" in text
+
+
+def test_a_run_without_its_checkpoints(trained: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(trained, tmp_path / "run", ignore=shutil.ignore_patterns("checkpoints"))
+    result = call("export", run, "--format", "bundle", "--out", tmp_path / "x")
+    assert result.exit_code == 0 and "validation accuracy" not in result.stdout
 
 
 @pytest.mark.parametrize("options", [[], ["--stream", "x.npy"], ["x.npy", "--hop", "5"]])

@@ -100,7 +100,7 @@ def test_truncated(tmp_path: Path, keep: int) -> None:
     [
         ({"n_steps": 0}, "n_steps"),
         ({"n_steps": 2**40}, "n_steps"),
-        ({"n_steps": 2**30}, "outputs x steps"),
+        ({"n_steps": 2**30}, "neurons x steps"),
         ({"labels": ["a"]}, "one output a label"),
         ({"labels": []}, "labels"),
         ({"data": {"dataset": "../../etc"}}, "dataset"),

@@ -41,8 +41,12 @@ def code_folder(description: object) -> Path:
     return folder
 
 
-def check_compilers(backend: str) -> None:
+def check_compilers(backend: str, instead: str = "run with --engine cpu") -> None:
     """Refuse a backend whose code cannot be compiled here.
+
+    Arguments:
+        backend: The backend.
+        instead: What else the user may do, in words.
 
     Raises:
         InputError: A program is missing.
@@ -56,7 +60,7 @@ def check_compilers(backend: str) -> None:
         if shutil.which(program.split()[0]) is None:
             raise InputError(
                 f"GeNN's {backend} backend must have {what} to compile its code, got none "
-                f"({program!r} is not on PATH); install it, or run with --engine cpu"
+                f"({program!r} is not on PATH); install it, or {instead}"
             )
 
 

@@ -113,7 +113,7 @@ def _check(backend: str, batch_size: int) -> None:
             f"{batch_size!r} for {backend}"
         )
     if backend != "cuda":
-        check_compilers(backend)
+        check_compilers(backend, "take --format bundle")
 
 
 def _run(command: list[str], what: str, remedy: str, **others: object) -> None:

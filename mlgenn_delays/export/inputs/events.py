@@ -1,9 +1,4 @@
-"""Events, a channel and a time each, as examples.
-
-A step t lasts from ``t dt`` to ``(t + 1) dt``, so an event goes to the step in which it happens,
-``floor(time / dt)``, as crossings do in `LevelEncoder`. A time that lies within a millionth of a
-step before the next step belongs to that: ``0.3 / 0.1`` is a little less than 3 for a computer.
-"""
+"""Events, a channel and a time each, as examples; `event_steps` says which step is whose."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from mlgenn_delays.data.events import event_steps
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.export.inputs.item import Item
 from mlgenn_delays.export.inputs.meaning import check_number_of_examples
 from mlgenn_delays.export.inputs.wants import Wants
 
-_NEAR = 1e-6  # of a step
 _SECOND = 1000.0  # ms
 
 
@@ -45,7 +40,7 @@ def event_item(wants: Wants, where: str, channels: Any, times: Any, unit: float 
             f"{len(channel)} channels; give one of each an event"
         )
     _check_channels(where, channel, wants.n_inputs)
-    steps = _steps(where, time, unit, wants)
+    steps = event_steps(where, time, dt=wants.dt, n_steps=wants.n_steps, unit=unit)
     kept = steps < wants.n_steps
     return Item(where, "events", (channel[kept].astype(np.int64), steps[kept].astype(np.int64)))
 
@@ -146,20 +141,6 @@ def _check_channels(where: str, channels: np.ndarray, n: int) -> None:
             f"{where} must have channels in 0..{n - 1}, got {channels.min()}..{channels.max()}; "
             "give events of the data that the model was trained on"
         )
-
-
-def _steps(where: str, times: np.ndarray, unit: float, wants: Wants) -> np.ndarray:
-    """Return the step of each time as float64, those after the trial as T."""
-    # float64 first: times of SHD are float16, whose greatest number is 65504.
-    with np.errstate(over="ignore"):
-        place = times.astype(np.float64) * unit / wants.dt
-    wrong = ~((times >= 0) & np.isfinite(times)) if len(times) else np.zeros(0, bool)
-    if wrong.any():
-        raise InputError(
-            f"{where} must have finite times >= 0, got {times[wrong][0]} at event "
-            f"{int(np.argmax(wrong))}; give times from the beginning of the trial"
-        )
-    return np.minimum(np.floor(place + _NEAR), wants.n_steps)
 
 
 def _start(where: str, start: np.ndarray, n_events: int) -> np.ndarray:

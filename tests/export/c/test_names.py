@@ -128,14 +128,17 @@ def test_refuses_weights_that_are_not_finite(tmp_path: Path) -> None:
         write_c(replace(artifact(CASES[0]), network=network), tmp_path)
 
 
-def test_refuses_delays_that_no_memory_holds_but_not_those_that_never_act(tmp_path: Path) -> None:
+def test_refuses_delays_that_no_memory_holds_but_not_those_that_never_act(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mlgenn_delays.export.c.make.LARGEST_STATE", 2**20)
     network = artifact(CASES[0]).network.copy()
     network.projections["input->hidden0"].delay[:] = 1e9
     network.projections["input->hidden0"].max_delay = 1e9
-    about = About(n_steps=300_000_000, labels=("a", "b", "c"))
+    about = About(n_steps=10_000_000, labels=("a", "b", "c"))
     write_c(Artifact.of(network, about), tmp_path)
     assert (tmp_path / "test_examples.txt").read_text() == ""
-    network.projections["input->hidden0"].delay[:] = 2e8
+    network.projections["input->hidden0"].delay[:] = 2e6
     with pytest.raises(InputError, match="bytes of state"):
         write_c(Artifact.of(network, about), tmp_path)
 
