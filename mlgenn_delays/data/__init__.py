@@ -28,6 +28,8 @@ _HOME = {
     "load_fsdd": "fsdd",
     "load_fsdd_frames": "fsdd",
     "load_rawhd": "rawhd",
+    "load_shd": "shd",
+    "load_ssc": "shd",
     "mel_frames": "mel",
     "options_table": "registry",
     "parse_options": "registry",

@@ -6,6 +6,7 @@ from mlgenn_delays.data.checks import check_flag, check_number
 from mlgenn_delays.data.encode import ENCODERS, Encoder
 from mlgenn_delays.data.encode_rate import RateEncoder
 from mlgenn_delays.data.mel import MelSettings
+from mlgenn_delays.data.shd_files import N_CHANNELS, check_channels
 from mlgenn_delays.errors import InputError
 
 
@@ -89,6 +90,148 @@ class RawhdOptions:
     def group(self) -> int:
         """Channels within which a shift makes sense: all there are."""
         return 0
+
+
+@dataclass(frozen=True)
+class SscOptions:
+    """Options of SSC, see `load_ssc`."""
+
+    encoding: str = "spikes"
+    duration: float = 1000.0
+    channels: int = N_CHANNELS
+
+    def __post_init__(self) -> None:
+        _check_encoding(self.encoding, "spikes")
+        check_number("duration", self.duration, 0.0, 1e9, unit="ms", open_low=True)
+        check_channels(self.channels)
+
+    @property
+    def group(self) -> int:
+        """Channels within which a shift makes sense: all there are."""
+        return 0
+
+
+@dataclass(frozen=True)
+class ShdOptions(SscOptions):
+    """Options of SHD, see `load_shd`."""
+
+    validation: float = 0.1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_number("validation", self.validation, 0.0, 0.9)
+
+
+@dataclass(frozen=True)
+class GeneratedOptions:
+    """Options of every generated data set: numbers of examples, their seed, length of a trial."""
+
+    train: int = 1000
+    validation: int = 500
+    test: int = 500
+    seed: int = 0
+    duration: float = 60.0
+    encoding: str = "spikes"
+
+    def __post_init__(self) -> None:
+        _check_encoding(self.encoding, "spikes")
+        for name in ("train", "validation", "test"):
+            check_number(name, getattr(self, name), 1, 10_000_000, integer=True)
+        check_number("seed", self.seed, 0, 2**53, integer=True)
+        check_number("duration", self.duration, 0.0, 1e9, unit="ms", open_low=True)
+
+
+@dataclass(frozen=True)
+class YinYangOptions(GeneratedOptions):
+    """Options of Yin-Yang, see `mlgenn_delays.data.yin_yang`: times of the values 0 and 1."""
+
+    train: int = 5000
+    validation: int = 1000
+    test: int = 1000
+    early: float = 10.0
+    late: float = 40.0
+    bias: float = 20.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_number("late", self.late, 0.0, self.duration, unit="ms", open_low=True)
+        check_number("early", self.early, 0.0, self.late, unit="ms")
+        check_number("bias", self.bias, 0.0, self.duration, unit="ms")
+        if self.early == self.late:
+            raise InputError(
+                f"early must have a time before late = {self.late:g} ms, got {self.early!r}; "
+                "else all values are alike"
+            )
+
+    @property
+    def group(self) -> int:
+        """Channels within which a shift makes sense: none does."""
+        return 1
+
+
+@dataclass(frozen=True)
+class SequenceOptions(GeneratedOptions):
+    """Options of the sequences, see `mlgenn_delays.data.sequence`.
+
+    The gap is uniform over ``gap_min..gap_max``, a spike up to ``jitter`` earlier or later, and
+    all have come by ``window`` [ms].
+    """
+
+    channels: int = 1
+    gap_min: float = 2.0
+    gap_max: float = 20.0
+    jitter: float = 0.0
+    window: float = 40.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_number("channels", self.channels, 1, 100_000, integer=True)
+        check_number("window", self.window, 0.0, self.duration, unit="ms", open_low=True)
+        check_number("gap_max", self.gap_max, 0.0, self.window, unit="ms", open_low=True)
+        check_number("gap_min", self.gap_min, 0.0, self.gap_max, unit="ms", open_low=True)
+        # Less than half the shortest gap: the order stays. And there must be room for the longest.
+        most = min(self.gap_min, self.window - self.gap_max) / 2
+        check_number("jitter", self.jitter, 0.0, most, unit="ms")
+
+    @property
+    def group(self) -> int:
+        """Channels within which a shift makes sense: one of the two groups."""
+        return self.channels
+
+
+@dataclass(frozen=True)
+class CoincidenceOptions(GeneratedOptions):
+    """Options of the coincidences, see `mlgenn_delays.data.coincidence`.
+
+    Planted delays are uniform over ``0..delay_max``, the base over ``0..base_max``, a spike is up
+    to ``jitter`` earlier or later [ms], and ``noise`` is a rate a channel [Hz].
+    """
+
+    patterns: int = 5
+    channels: int = 10
+    delay_max: float = 20.0
+    base_max: float = 20.0
+    jitter: float = 0.5
+    noise: float = 2.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_number("patterns", self.patterns, 2, 10_000, integer=True)
+        check_number("channels", self.channels, 2, 100_000, integer=True)
+        for name, low in (("delay_max", True), ("base_max", False), ("jitter", False)):
+            check_number(name, getattr(self, name), 0.0, 1e9, unit="ms", open_low=low)
+        check_number("noise", self.noise, 0.0, 1e4, unit="Hz")
+        needed = self.base_max + self.delay_max + 2 * self.jitter
+        if needed > self.duration:
+            raise InputError(
+                f"duration must have at least base_max + delay_max + 2 jitter = {needed:g} ms, "
+                f"got {self.duration:g} ms; lengthen it or shorten these"
+            )
+
+    @property
+    def group(self) -> int:
+        """Channels within which a shift makes sense: none does."""
+        return 1
 
 
 def _check_encoding(value: object, *known: str) -> None:

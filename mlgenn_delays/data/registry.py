@@ -7,13 +7,25 @@ classes themselves, and one of several kinds is chosen by ``kind``.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
 from mlgenn_delays.data.encode import ENCODERS
 from mlgenn_delays.data.encode_rate import RateEncoder
 from mlgenn_delays.data.mel import MelSettings
-from mlgenn_delays.data.options import DigitsOptions, FsddOptions, RawhdOptions
+from mlgenn_delays.data.options import (
+    CoincidenceOptions,
+    DigitsOptions,
+    FsddOptions,
+    RawhdOptions,
+    SequenceOptions,
+    ShdOptions,
+    SscOptions,
+    YinYangOptions,
+)
+from mlgenn_delays.data.shd_files import N_DIGITS, N_WORDS
 from mlgenn_delays.data.types import Batch, CurrentData, SpikeData
 from mlgenn_delays.errors import InputError, nearest
 
@@ -159,6 +171,28 @@ def _rawhd_shape(options: RawhdOptions) -> tuple[int, int]:
     return N_CHANNELS, len(LABEL_NAMES)
 
 
+def _load_shd(folder: Path | None, options: SscOptions, dt: float, cache: bool) -> Splits:
+    """Load SHD or SSC from its files."""
+    from mlgenn_delays.data.shd import load_shd, load_ssc
+
+    assert folder is not None
+    common: dict[str, Any] = {"duration": options.duration, "channels": options.channels}
+    if isinstance(options, ShdOptions):
+        return load_shd(folder, validation=options.validation, dt=dt, cache=cache, **common)
+    return load_ssc(folder, dt=dt, cache=cache, **common)
+
+
+def _load_generated(name: str, folder: Path | None, options: Any, dt: float, cache: bool) -> Splits:
+    """Generate a data set, which takes no folder, in the module that is called as it is."""
+    if folder is not None:
+        raise InputError(
+            f"dataset {name!r} must have no folder of data, got {str(folder)!r}; "
+            "it is generated: leave --data out"
+        )
+    module = import_module(f"mlgenn_delays.data.{name.replace('-', '_')}")
+    return module.load(options, dt=dt)
+
+
 DATASETS: dict[str, Dataset] = {
     "digits": Dataset(
         "Handwritten digits of scikit-learn, by latency",
@@ -183,6 +217,41 @@ DATASETS: dict[str, Dataset] = {
         _load_rawhd,
         _rawhd_shape,
         Raw("frames", _encode_rawhd),
+    ),
+    "shd": Dataset(
+        "Spiking Heidelberg Digits, shd_train.h5 and shd_test.h5",
+        ShdOptions,
+        True,
+        _load_shd,
+        lambda options: (options.channels, N_DIGITS),
+    ),
+    "ssc": Dataset(
+        "Spiking Speech Commands, three .h5 files such as ssc_train.h5",
+        SscOptions,
+        True,
+        _load_shd,
+        lambda options: (options.channels, N_WORDS),
+    ),
+    "yin-yang": Dataset(
+        "Points of the Yin-Yang figure as spike times, generated",
+        YinYangOptions,
+        False,
+        partial(_load_generated, "yin-yang"),
+        lambda options: (5, 3),
+    ),
+    "sequence": Dataset(
+        "Which of two inputs came first, generated",
+        SequenceOptions,
+        False,
+        partial(_load_generated, "sequence"),
+        lambda options: (2 * options.channels, 2),
+    ),
+    "coincidence": Dataset(
+        "Spikes that planted delays bring together, generated",
+        CoincidenceOptions,
+        False,
+        partial(_load_generated, "coincidence"),
+        lambda options: (options.channels, options.patterns),
     ),
 }
 

@@ -71,7 +71,7 @@ def test_load_fsdd(make_wavs: Callable[..., Path]) -> None:
 @pytest.mark.parametrize(
     "name, options, message",
     [
-        ("fsd", {}, r"one of digits, fsdd, rawhd, got 'fsd'; did you mean 'fsdd'\?"),
+        ("fsd", {}, r"one of digits, fsdd, rawhd, .*, got 'fsd'; did you mean 'fsdd'\?"),
         ("fsdd", {"duratoin": 1}, r"\[data\] key must have .* did you mean 'duration'\?"),
         ("fsdd", {"encoder": {"kind": "levl"}}, r"\[data.encoder\] kind .* mean 'level'\?"),
         ("fsdd", {"encoder": {"levels": [0.5]}}, r"\[data.encoder\] key must have one of thr"),

@@ -1,0 +1,240 @@
+"""Spiking Heidelberg Digits and Spiking Speech Commands: speech as spikes of an inner ear.
+
+SHD has digits, English and German, SSC the 35 words of Speech Commands; 700 channels both. They
+come as HDF5 files, see `shd_files`, which are read as they are. SHD has no validation part: a
+fixed part of its training examples is that, stratified by class and speaker.
+
+Reference: Cramer, Stradmann, Schemmel and Zenke (2022), The Heidelberg Spiking Data Sets for the
+Systematic Evaluation of Spiking Neural Networks, IEEE TNNLS 33(7).
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mlgenn_delays.data.cache import cache_key, load_arrays, store_arrays
+from mlgenn_delays.data.checks import check_number, count_steps
+from mlgenn_delays.data.events import event_steps
+from mlgenn_delays.data.shd_files import (
+    N_CHANNELS,
+    N_DIGITS,
+    N_WORDS,
+    EventFile,
+    check_channels,
+    file_facts,
+    find_files,
+)
+from mlgenn_delays.data.split import stratified
+from mlgenn_delays.data.types import SpikeData
+from mlgenn_delays.errors import InputError
+
+SHD_FILES = {"train": "shd_train.h5", "test": "shd_test.h5"}
+SSC_FILES = {"train": "ssc_train.h5", "validation": "ssc_valid.h5", "test": "ssc_test.h5"}
+
+_SECOND = 1000.0  # ms
+_READ = 100  # examples that are read at once
+_BLOCK = 1000  # examples a file of the cache, so that storing takes little memory
+_VERSION = 1  # of what is cached
+
+
+@dataclass(frozen=True)
+class _Encoding:
+    """How events become spikes: C, T and dt [ms]."""
+
+    n_channels: int
+    n_steps: int
+    dt: float
+
+
+def load_shd(
+    folder: Path | str,
+    *,
+    duration: float = 1000.0,
+    channels: int = N_CHANNELS,
+    validation: float = 0.1,
+    dt: float = 1.0,
+    cache: bool = True,
+) -> dict[str, SpikeData]:
+    """Load SHD from ``shd_train.h5`` and ``shd_test.h5``.
+
+    Arguments:
+        folder: Folder of the files, or one that has theirs in it, such as tonic's ``SHD``.
+        duration: Length of a trial [ms]; what comes later is cut.
+        channels: C, a divisor of 700: with 140, each five neighbouring channels become one.
+        validation: Share of the training examples kept for validation, always the same ones,
+            stratified by class and speaker (by class where a speaker says a word too seldom for
+            that, or is not known); 0 for none.
+        dt: Length of a step [ms].
+        cache: Whether to use the user's cache folder.
+
+    Returns:
+        "train", "validation" (unless its share is 0) and "test"; ``names`` are the examples'
+        numbers in their file. Spikes of a channel in the same step are one. "train" and
+        "validation" share their ``time``.
+
+    Raises:
+        InputError: A file is missing or does not hold what it must, or a setting is out of range.
+    """
+    check_number("validation", validation, 0.0, 0.9)
+    encoding = _encoding(duration, channels, dt)
+    data, speakers = _load(Path(folder), SHD_FILES, N_DIGITS, encoding, cache)
+    if not validation:
+        return data
+    train = data["train"]
+    try:
+        rest, part = _split(train.labels, speakers, validation)
+    except InputError as error:
+        raise InputError(
+            f"{SHD_FILES['train']}: {error}, or set data.validation to another share or 0"
+        ) from error
+    return {"train": _part(train, rest), "validation": _part(train, part), "test": data["test"]}
+
+
+def load_ssc(
+    folder: Path | str,
+    *,
+    duration: float = 1000.0,
+    channels: int = N_CHANNELS,
+    dt: float = 1.0,
+    cache: bool = True,
+) -> dict[str, SpikeData]:
+    """Load SSC from ``ssc_train.h5``, ``ssc_valid.h5`` and ``ssc_test.h5``.
+
+    Arguments:
+        folder: See `load_shd`.
+        duration: See `load_shd`.
+        channels: See `load_shd`.
+        dt: See `load_shd`.
+        cache: See `load_shd`.
+
+    Returns:
+        "train", "validation" and "test", a file each, see `load_shd`.
+
+    Raises:
+        InputError: As `load_shd`.
+    """
+    encoding = _encoding(duration, channels, dt)
+    return _load(Path(folder), SSC_FILES, N_WORDS, encoding, cache)[0]
+
+
+def _encoding(duration: float, channels: int, dt: float) -> _Encoding:
+    """Return the encoding of settings."""
+    check_channels(channels)
+    return _Encoding(int(channels), count_steps(duration, dt), dt)
+
+
+def _load(
+    folder: Path, files: dict[str, str], n_classes: int, encoding: _Encoding, cache: bool
+) -> tuple[dict[str, SpikeData], np.ndarray | None]:
+    """Return the data of each file, and who speaks the examples of the first."""
+    paths = dict(zip(files, find_files(folder, tuple(files.values())), strict=True))
+    # All of them before any takes minutes: a damaged last file is then known at once.
+    for path in paths.values():
+        with EventFile(path, n_classes) as file:
+            if path == paths["train"]:
+                known, speakers = file.names(n_classes), file.speakers()
+    names = known or tuple(str(label) for label in range(n_classes))
+    data = {}
+    for split, path in paths.items():
+        with EventFile(path, n_classes) as file:
+            start, time = _spikes(file, encoding, cache)
+            rows = tuple(str(row) for row in range(len(file)))
+            data[split] = SpikeData(
+                start, time, file.labels, encoding.n_steps, encoding.dt, names, rows
+            )
+    return data, speakers
+
+
+def _spikes(file: EventFile, encoding: _Encoding, cache: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Return all examples of a file as ``start`` and ``time`` of `SpikeData`."""
+    facts = file_facts(file.path) if cache else {}
+    start = np.empty((len(file), encoding.n_channels + 1), np.int64)
+    time, n = np.empty(0, np.int32), 0
+    for first in range(0, len(file), _BLOCK):
+        end = min(first + _BLOCK, len(file))
+        some, times = _block(file, first, end, encoding, facts)
+        if n + len(times) > len(time):
+            # In place, and by half of what there is, so that nothing is held twice.
+            time.resize(max(n + len(times), len(time) * 3 // 2), refcheck=False)
+        time[n : n + len(times)] = times
+        np.add(some, n, out=start[first:end])
+        n += len(times)
+    time.resize(n, refcheck=False)
+    return start, time
+
+
+def _block(
+    file: EventFile, first: int, end: int, encoding: _Encoding, facts: dict[str, object]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return some examples as `_encode` does, from the cache unless there are no facts."""
+    if not facts:
+        return _encode(file, first, end, encoding)
+    settings = [encoding.n_channels, encoding.n_steps, encoding.dt]
+    key = cache_key("shd", file=facts, rows=[first, end], settings=settings, version=_VERSION)
+    arrays = load_arrays(key, ("start", "time"))
+    if arrays is None:
+        start, time = _encode(file, first, end, encoding)
+        arrays = {"start": start, "time": time}
+        store_arrays(key, arrays)
+    return arrays["start"], arrays["time"]
+
+
+def _encode(
+    file: EventFile, first: int, end: int, encoding: _Encoding
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return some examples of a file as ``start``, from 0, and ``time``."""
+    start = np.empty((end - first, encoding.n_channels + 1), np.int64)
+    times, n, row = [], 0, first
+    for place in range(first, end, _READ):
+        for units, seconds in file.examples(place, min(place + _READ, end)):
+            bounds, time = _example(file.where(row), units, seconds, encoding)
+            start[row - first] = n + bounds
+            times.append(time)
+            n, row = n + len(time), row + 1
+    return start, np.concatenate(times)
+
+
+def _example(
+    where: str, units: np.ndarray, seconds: np.ndarray, encoding: _Encoding
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the spikes of one example: (C+1,) where each channel's begin, and (S,) int32."""
+    n_steps, ends = encoding.n_steps, np.arange(encoding.n_channels + 1) * encoding.n_steps
+    steps = event_steps(where, seconds, dt=encoding.dt, n_steps=n_steps, unit=_SECOND)
+    kept = steps < n_steps
+    # Half the width sorts in half the time.
+    kind = np.dtype(np.int32 if ends[-1] < 2**31 else np.int64)
+    channels = units[kept].astype(kind) // (N_CHANNELS // encoding.n_channels)
+    keys = channels * n_steps + steps[kept].astype(kind)
+    keys.sort()
+    fresh = np.ones(len(keys), np.bool_)
+    np.not_equal(keys[1:], keys[:-1], out=fresh[1:])
+    keys = keys[fresh]
+    return np.searchsorted(keys, ends.astype(kind)), (keys % n_steps).astype(np.int32)
+
+
+def _split(
+    labels: np.ndarray, speakers: np.ndarray | None, share: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the indices of the training and the validation examples."""
+    size = max(1, round(share * len(labels)))
+    if speakers is None:
+        return stratified(labels, size)
+    both = np.unique(np.stack([labels, speakers], axis=1), axis=0, return_inverse=True)[1].ravel()
+    counts = np.bincount(both)
+    enough = counts.min() > 1 and len(counts) <= min(size, len(labels) - size)
+    return stratified(both if enough else labels, size)
+
+
+def _part(data: SpikeData, rows: np.ndarray) -> SpikeData:
+    """Return some examples, which keep the ``time`` of all."""
+    names = tuple(data.names[row] for row in rows)
+    return SpikeData(
+        data.start[rows],
+        data.time,
+        data.labels[rows],
+        data.n_steps,
+        data.dt,
+        data.label_names,
+        names,
+    )

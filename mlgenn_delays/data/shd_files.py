@@ -1,0 +1,333 @@
+"""The HDF5 files of SHD and SSC: where they lie, and what is in them.
+
+``/spikes/times`` (N,) with the times of each example [s] (float16 or float32), ``/spikes/units``
+(N,) with their channels 0..699, ``/labels`` (N,) and in ``/extra`` the names of the classes
+(``keys``) and, in SHD, who speaks (``speaker``, (N,)).
+"""
+
+import hashlib
+import shlex
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from mlgenn_delays.data.checks import check_number
+from mlgenn_delays.errors import InputError
+
+N_CHANNELS = 700
+N_DIGITS, N_WORDS = 20, 35
+PAGE = "https://zenkelab.org/datasets/"
+
+_DEPTH = 2  # of folders within the given one
+_BLOCKS, _BLOCK = 64, 4096  # how many places of a file are looked at, bytes each
+
+
+def check_channels(channels: object) -> None:
+    """Require a number of channels that all 700 can be shared among evenly.
+
+    Raises:
+        InputError: It is none.
+    """
+    check_number("channels", channels, 1, N_CHANNELS, integer=True)
+    if N_CHANNELS % int(channels):  # type: ignore[call-overload]
+        raise InputError(
+            f"channels must have a divisor of {N_CHANNELS}, got {channels!r}; give {N_CHANNELS}, "
+            "350, 140 or 70, say, so that as many neighbouring channels each become one"
+        )
+
+
+def find_files(folder: Path, files: tuple[str, ...]) -> list[Path]:
+    """Return where files lie: in a folder, or at most two folders further down.
+
+    Arguments:
+        folder: The folder given; ``SHD`` in it, as of tonic, is found, and so is any other.
+        files: Names of the files. Of several folders the one with the most of them comes first.
+
+    Raises:
+        InputError: There is no such folder, or not all files; those still packed are named.
+    """
+    if not folder.exists():
+        raise InputError(f"folder {folder} does not exist; give the folder of {_and(files)}")
+    if not folder.is_dir():
+        raise InputError(f"{folder} must be the folder of {_and(files)}, got a file")
+    folders = _folders(folder, _DEPTH)
+    folders.sort(key=lambda each: -sum((each / name).is_file() for name in files))
+    found = [_first(folders, name) for name in files]
+    missing = [name for name, path in zip(files, found, strict=True) if path is None]
+    if missing:
+        raise _missing(folder, folders, files, missing)
+    return [path for path in found if path is not None]
+
+
+def _folders(folder: Path, depth: int) -> list[Path]:
+    """Return a folder and those in it, itself first; hidden ones are left out."""
+    try:
+        inner = sorted(each for each in folder.iterdir() if each.is_dir() and each.name[0] != ".")
+    except OSError:
+        return [folder]
+    deeper = [found for each in inner for found in _folders(each, depth - 1)] if depth else []
+    return [folder, *deeper]
+
+
+def _first(folders: list[Path], name: str) -> Path | None:
+    """Return the first file of a name."""
+    return next((each / name for each in folders if (each / name).is_file()), None)
+
+
+def _missing(
+    folder: Path, folders: list[Path], files: tuple[str, ...], missing: list[str]
+) -> InputError:
+    """Return the error for files that are not there, with what to do about it."""
+    remedies = [_unpack(folders, name) for name in missing]
+    packed = [remedy for remedy in remedies if remedy]
+    prefix = files[0].split("_")[0].upper()
+    remedy = f"{PAGE} has them, and tonic.datasets.{prefix}({str(folder)!r}) fetches them"
+    if packed:
+        remedy = f"unpack what is there: {'; '.join(packed)}"
+    return InputError(
+        f"{folder} must have {_and(files)}, in it or in folders up to {_DEPTH} further down such "
+        f"as {folder / prefix}, got none named {_and(tuple(missing))}; {remedy}"
+    )
+
+
+def _unpack(folders: list[Path], name: str) -> str:
+    """Return the command that unpacks a file, or an empty text if it is not there packed."""
+    packed, zipped = _first(folders, f"{name}.gz"), _first(folders, f"{name}.zip")
+    if packed is not None:
+        return f"gunzip -k {shlex.quote(str(packed))}"
+    if zipped is not None:
+        return f"unzip {shlex.quote(str(zipped))} -d {shlex.quote(str(zipped.parent))}"
+    return ""
+
+
+def _and(names: tuple[str, ...]) -> str:
+    """Return names in words."""
+    return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else names[0]
+
+
+def file_facts(path: Path) -> dict[str, object]:
+    """Return what tells a file from others without reading all of its hundreds of megabytes.
+
+    Arguments:
+        path: The file.
+
+    Returns:
+        Its name, size, time of change, and the hash of 64 places spread over it.
+
+    Raises:
+        InputError: It cannot be read.
+    """
+    try:
+        state = path.stat()
+        total = hashlib.blake2b(digest_size=20)
+        with open(path, "rb") as file:
+            for place in np.linspace(0, max(0, state.st_size - _BLOCK), _BLOCKS):
+                file.seek(int(place))
+                total.update(file.read(_BLOCK))
+    except OSError as error:
+        raise InputError(
+            f"cannot read {path}: {error.strerror or error}; check the path and its permissions"
+        ) from error
+    return {
+        "name": path.name,
+        "size": state.st_size,
+        "changed": state.st_mtime_ns,
+        "places": total.hexdigest(),
+    }
+
+
+class EventFile:
+    """A file of SHD or SSC, open for reading.
+
+    Arguments:
+        path: The file.
+        n_classes: Number of classes.
+
+    Attributes:
+        labels: (N,) int64 in ``0 .. n_classes - 1``.
+
+    Raises:
+        InputError: It is damaged, or has another layout.
+    """
+
+    def __init__(self, path: Path, n_classes: int) -> None:
+        import h5py
+
+        self.path = path
+        try:
+            self._file = h5py.File(path, "r", locking=False)
+        except Exception as error:  # h5py raises many kinds on a damaged file: that is the finding
+            raise self._damaged(str(error)) from error
+        try:
+            self.labels = self._numbers("labels")
+            self._check_labels(n_classes)
+            self._times = self._rows("spikes/times", "f")
+            self._units = self._rows("spikes/units", "iu")
+        except BaseException:
+            self._file.close()
+            raise
+
+    def __enter__(self) -> "EventFile":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._file.close()
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def names(self, n: int) -> tuple[str, ...] | None:
+        """Return the names of the n classes, None if the file has none.
+
+        Raises:
+            InputError: They are not n texts.
+        """
+        if not self._has("extra/keys"):
+            return None
+        found = self._read(self._dataset("extra/keys"), "/extra/keys", slice(None))
+        texts = found.ravel().tolist() if isinstance(found, np.ndarray) else [found]
+        if len(texts) != n or not all(isinstance(each, (bytes, str)) for each in texts):
+            raise InputError(
+                f"{self.path} must have the names of {n} classes at /extra/keys, got "
+                f"{len(texts)} of {type(texts[0]).__name__ if texts else 'nothing'}; "
+                "take another copy of it"
+            )
+        return tuple(
+            each.decode("utf-8", "replace") if isinstance(each, bytes) else each for each in texts
+        )
+
+    def speakers(self) -> np.ndarray | None:
+        """Return who speaks each example, (N,) int64, None if the file does not say.
+
+        Raises:
+            InputError: It says so for another number of examples, or not in numbers.
+        """
+        if not self._has("extra/speaker"):
+            return None
+        found = self._numbers("extra/speaker")
+        self._check_length("extra/speaker", len(found))
+        return found
+
+    def examples(self, first: int, end: int) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Return the units (E,) and times (E,) [s] of some examples.
+
+        Raises:
+            InputError: They cannot be read, do not fit each other or have a unit out of range.
+        """
+        units = self._read_rows(self._units, "/spikes/units", first, end)
+        times = self._read_rows(self._times, "/spikes/times", first, end)
+        for row, (unit, time) in enumerate(zip(units, times, strict=True), first):
+            if len(unit) != len(time):
+                raise InputError(
+                    f"{self.where(row)} must have as many times as units, got {len(time)} times "
+                    f"and {len(unit)} units; take another copy of the file"
+                )
+            if len(unit) and (unit.min() < 0 or unit.max() >= N_CHANNELS):
+                raise InputError(
+                    f"{self.where(row)} must have units in 0..{N_CHANNELS - 1}, got "
+                    f"{unit.min()}..{unit.max()}; take another copy of the file"
+                )
+        return list(zip(units, times, strict=True))
+
+    def where(self, row: int) -> str:
+        """Return what an example is called."""
+        return f"example {row} of {self.path}"
+
+    def _has(self, name: str) -> bool:
+        """Return whether there is something of a name."""
+        try:
+            return name in self._file
+        except Exception as error:
+            raise self._damaged(f"/{name}: {error}") from error
+
+    def _dataset(self, name: str) -> Any:
+        """Return an array of the file, not read yet."""
+        import h5py
+
+        try:
+            found = self._file[name] if name in self._file else None
+            fine = isinstance(found, h5py.Dataset) and found.dtype is not None
+            have = ", ".join(f"/{each}" for each in list(self._file)[:5]) or "nothing"
+        except Exception as error:
+            raise self._damaged(f"/{name}: {error}") from error
+        if not fine:
+            raise InputError(
+                f"{self.path} must have the arrays /spikes/times, /spikes/units and /labels of SHD "
+                f"and SSC, got no array /{name} (at the top: {have}); take the file from {PAGE}"
+            )
+        return found
+
+    def _rows(self, name: str, kinds: str) -> Any:
+        """Return an array of one array an example."""
+        import h5py
+
+        found = self._dataset(name)
+        inner = h5py.check_vlen_dtype(found.dtype)
+        if not isinstance(inner, np.dtype) or inner.kind not in kinds or found.ndim != 1:
+            noun = "real" if kinds == "f" else "whole"
+            got = f"type {found.dtype}" if inner is None else f"arrays of {inner}"
+            raise InputError(
+                f"{self.path} must have an array of {noun} numbers for each example at /{name}, "
+                f"got {got} of shape {found.shape}; take the file from {PAGE}"
+            )
+        self._check_length(name, len(found))
+        return found
+
+    def _numbers(self, name: str) -> np.ndarray:
+        """Return whole numbers, (n,) int64."""
+        found = self._dataset(name)
+        if found.dtype.kind not in "iu" or found.ndim != 1:
+            raise InputError(
+                f"{self.path} must have one whole number for each example at /{name}, got type "
+                f"{found.dtype} of shape {found.shape}; take the file from {PAGE}"
+            )
+        return np.asarray(self._read(found, f"/{name}", slice(None)), np.int64)
+
+    def _check_length(self, name: str, n: int) -> None:
+        """Refuse an array of another number of examples than there are labels."""
+        if n != len(self.labels):
+            raise InputError(
+                f"{self.path} must have as many examples at /{name} as labels, got {n} and "
+                f"{len(self.labels)}; take another copy of it"
+            )
+
+    def _check_labels(self, n_classes: int) -> None:
+        """Refuse labels that are no class, and a file without examples."""
+        wrong = np.flatnonzero((self.labels < 0) | (self.labels >= n_classes))
+        if len(wrong):
+            raise InputError(
+                f"{self.where(int(wrong[0]))} must have a label in 0..{n_classes - 1}, got "
+                f"{self.labels[wrong[0]]}; take another copy of the file"
+            )
+        if not len(self.labels):
+            raise InputError(f"{self.path} must have examples, got none; take another copy of it")
+
+    def _read_rows(self, dataset: Any, name: str, first: int, end: int) -> list[np.ndarray]:
+        """Return the arrays of some examples."""
+        try:
+            found = dataset[first:end]
+        except Exception:
+            # One by one, to tell which of them is damaged.
+            found = [self._read(dataset, f"{name}[{row}]", row) for row in range(first, end)]
+        return [np.asarray(each) for each in found]
+
+    def _read(self, dataset: Any, name: str, place: slice | int) -> Any:
+        """Return a part of an array."""
+        try:
+            return dataset[place]
+        except Exception as error:
+            raise self._damaged(f"{name} cannot be read ({error})") from error
+
+    def _damaged(self, why: str) -> InputError:
+        """Return the error for a file that HDF5 cannot read."""
+        reason = " ".join(why.split()).rstrip(".")
+        return InputError(
+            f"{self.path} is damaged, or no HDF5 file: {reason}; take another copy of it"
+        )
