@@ -26,6 +26,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from mlgenn_delays.data.types import Batch, CurrentBatch, SpikeBatch
 from mlgenn_delays.engines.base import Recording, compile_network
+from mlgenn_delays.export.c.examples import examples_of
 from mlgenn_delays.export.formats import Wanted, artifact_of, export_model
 from mlgenn_delays.export.model import CPURunner, load
 from mlgenn_delays.network import Network
@@ -50,30 +51,12 @@ def spikes_of(recording: Recording, kept: dict[str, np.ndarray] | None = None) -
     return out
 
 
-def as_text(batch: Batch) -> str:
-    """Return examples as the test program of a C export reads them."""
-    out = []
-    for e in range(len(batch)):
-        if isinstance(batch, CurrentBatch):
-            steps, channels = np.nonzero(batch.values[e])
-            values = batch.values[e][steps, channels]
-            rows = [f"{t} {c} {v:.9g}" for t, c, v in zip(steps, channels, values, strict=True)]
-        else:
-            counts = np.diff(batch.start[e])
-            times = batch.time[batch.start[e, 0] : batch.start[e, -1]]
-            channels = np.repeat(np.arange(batch.n_channels), counts)
-            order = np.argsort(times, kind="stable")
-            rows = [f"{times[k]} {channels[k]}" for k in order]
-        out.append(f"example {len(rows)}\n" + "\n".join(rows) + "\n")
-    return "".join(out)
-
-
 def run_c(folder: Path, batch: Batch, sizes: list[tuple[str, int]]) -> tuple[Any, Spikes, float]:
     """Compile a C export; return logits, spikes and seconds an example."""
     program = folder / "program"
     sources = [str(folder / "test_model.c"), str(folder / "delaysnn_model.c")]
     subprocess.run(["gcc", *FLAGS, *sources, "-lm", "-o", str(program)], check=True)
-    text = as_text(batch)
+    text = "".join(example.text() for example in examples_of(batch))
     began = perf_counter()
     subprocess.run([program], input=text, capture_output=True, text=True, check=True)
     spent = (perf_counter() - began) / len(batch)

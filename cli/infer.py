@@ -16,6 +16,7 @@ from .options import JSON, THREADS
 if TYPE_CHECKING:
     from mlgenn_delays.export.model import Model, Prediction
 
+# Those of export.stream, which takes long to import.
 FORMS = ("pcm", "steps", "f32")
 
 

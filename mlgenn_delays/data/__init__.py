@@ -8,7 +8,7 @@ _HOME = {
     "Batch": "types",
     "CurrentBatch": "types",
     "CurrentData": "types",
-    "DATASETS": "registry",
+    "DATASETS": "datasets",
     "Data": "types",
     "ENCODERS": "encode",
     "LevelEncoder": "encode_level",

@@ -140,6 +140,11 @@ class GeneratedOptions:
         check_number("seed", self.seed, 0, 2**53, integer=True)
         check_number("duration", self.duration, 0.0, 1e9, unit="ms", open_low=True)
 
+    @property
+    def group(self) -> int:
+        """Channels within which a shift makes sense: none does."""
+        return 1
+
 
 @dataclass(frozen=True)
 class YinYangOptions(GeneratedOptions):
@@ -162,11 +167,6 @@ class YinYangOptions(GeneratedOptions):
                 f"early must have a time before late = {self.late:g} ms, got {self.early!r}; "
                 "else all values are alike"
             )
-
-    @property
-    def group(self) -> int:
-        """Channels within which a shift makes sense: none does."""
-        return 1
 
 
 @dataclass(frozen=True)
@@ -227,11 +227,6 @@ class CoincidenceOptions(GeneratedOptions):
                 f"duration must have at least base_max + delay_max + 2 jitter = {needed:g} ms, "
                 f"got {self.duration:g} ms; lengthen it or shorten these"
             )
-
-    @property
-    def group(self) -> int:
-        """Channels within which a shift makes sense: none does."""
-        return 1
 
 
 def _check_encoding(value: object, *known: str) -> None:

@@ -12,10 +12,8 @@ from mlgenn_delays.export.model import AT_ONCE, CPURunner
 SPLIT = "validation"
 
 
-def validation_accuracy(
-    artifact: Artifact, source: Path, data: str | None
-) -> tuple[Measured | None, str]:
-    """Return the accuracy on the validation split, on the CPU engine.
+def validation_split(artifact: Artifact, source: Path, data: str | None) -> tuple[Data | None, str]:
+    """Return the validation split of the data that a network was trained on.
 
     Arguments:
         artifact: The network.
@@ -23,7 +21,7 @@ def validation_accuracy(
         data: Folder of the data; that of the training if None.
 
     Returns:
-        The accuracy, or None and the reason why it cannot be measured.
+        The split, or None and the reason why there is none.
 
     Raises:
         InputError: The folder given cannot be used.
@@ -34,13 +32,16 @@ def validation_accuracy(
         if data is not None:
             raise
         return None, str(error)
-    if split is None:
-        return None, f"the data have no {SPLIT} split"
+    return split, "" if split is not None else f"the data have no {SPLIT} split"
+
+
+def accuracy(artifact: Artifact, split: Data) -> Measured:
+    """Return the accuracy on the validation split, on the CPU engine."""
     runner, hits = CPURunner(artifact), 0
     for first in range(0, len(split), AT_ONCE):
         batch = split.batch(np.arange(first, min(first + AT_ONCE, len(split))))
         hits += int((runner.logits(batch).argmax(1) == batch.labels).sum())
-    return Measured(split=SPLIT, accuracy=hits / len(split), n=len(split)), ""
+    return Measured(split=SPLIT, accuracy=hits / len(split), n=len(split))
 
 
 def _split(artifact: Artifact, source: Path, data: str | None) -> Data | None:

@@ -154,7 +154,7 @@ def _write_c(
 
     quantised, notes = None, []
     if wanted.quantise:
-        from mlgenn_delays.export.accuracy import validation_accuracy
+        from mlgenn_delays.export.accuracy import accuracy, validation_split
 
         network, quantised = quantise(artifact.network)
         rounded = replace(
@@ -162,15 +162,15 @@ def _write_c(
             network=network,
             about=artifact.about.model_copy(update={"quantised": "int8", "measured": ()}),
         )
-        before, why = validation_accuracy(artifact, source, data)
-        after, _ = validation_accuracy(rounded, source, data)
-        artifact = rounded
-        if before is None or after is None:
+        split, why = validation_split(artifact, source, data)
+        if split is None:
             notes.append(f"int8: accuracy not measured, for {why}")
         else:
+            before, after = accuracy(artifact, split), accuracy(rounded, split)
             notes.append(_changed(before, after))
             about = rounded.about.model_copy(update={"measured": (after,)})
-            artifact = replace(rounded, about=about)
+            rounded = replace(rounded, about=about)
+        artifact = rounded
     made: list[Any] = []
     _folder(
         wanted.path,

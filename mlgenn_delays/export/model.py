@@ -202,8 +202,7 @@ def load(path: Path | str, *, threads: int | None = None) -> Model:
     """Load a model to answer with.
 
     Arguments:
-        path: A bundle, a NIR file, a folder of a GeNN export, or a
-            run directory.
+        path: A bundle, a NIR file, a folder of a GeNN export, or a run directory.
         threads: Threads of the CPU engine, all cores if None.
 
     Raises:

@@ -273,6 +273,11 @@ class Network:
         """Return the number of synapses of all projections."""
         return sum(p.n_synapses for p in self.projections.values())
 
+    def is_dense(self, projection: Projection) -> bool:
+        """Return whether every pair of neurons of a projection has a synapse."""
+        pairs = self.populations[projection.source].n * self.populations[projection.target].n
+        return projection.n_synapses == pairs
+
     def spiking(self) -> list[Population]:
         """Return the populations of neurons that spike, in the order in which they were added."""
         return [p for p in self.populations.values() if isinstance(p.model, SpikingModel)]

@@ -86,10 +86,10 @@ def check_data(planned: Sequence[Planned], data: str | None, here: bool) -> None
     Raises:
         InputError: It is so.
     """
-    from mlgenn_delays.data.registry import DATASETS
+    from mlgenn_delays.data.registry import dataset
 
     names = {each.recipe.data.dataset for each in planned}
-    needing = [name for name in sorted(names) if DATASETS[name].needs_folder]
+    needing = [name for name in sorted(names) if dataset(name).needs_folder]
     if needing and data is None:
         raise InputError(
             f"dataset {needing[0]!r} needs a folder of data, got none; give --data DIR"

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mlgenn_delays.network import LIF, Exponential, Network, Projection, SeedLI, SeedLIF
+from mlgenn_delays.network import LIF, Exponential, Network, SeedLI, SeedLIF
 from mlgenn_delays.network.models import READOUTS, OutputModel, SpikingModel
 
 INPUT, SPIKING, READOUT = 0, 1, 2
@@ -217,7 +217,7 @@ def _projections(network: Network, names: list[str]) -> tuple[dict[str, Any], La
             [synapse_groups(network, p.target).index(p.synapse) for p in ordered], np.int64
         ),
         "row_first": np.array(row_first, np.int64),
-        "dense": np.array([_dense(network, p) for p in ordered], bool),
+        "dense": np.array([network.is_dense(p) for p in ordered], bool),
         "row": _join(rows, np.uint64),
         "pre": _join(pres, np.uint32),
         "feeds_back": np.array([p.recurrent for p in ordered], bool),
@@ -238,15 +238,6 @@ def _projections(network: Network, names: list[str]) -> tuple[dict[str, Any], La
         delay_of=_join(delay_of, np.int64),
     )
     return fields, layout
-
-
-def _dense(network: Network, projection: Projection) -> bool:
-    """Return whether every pair of neurons has a synapse."""
-    n_pre, n_post = (
-        network.populations[projection.source].n,
-        network.populations[projection.target].n,
-    )
-    return projection.n_synapses == n_pre * n_post
 
 
 def _join(arrays: list[np.ndarray], kind: type) -> np.ndarray:

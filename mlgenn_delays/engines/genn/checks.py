@@ -21,11 +21,7 @@ def check_backend(backend: str) -> None:
     Raises:
         InputError: It is unknown, pygenn lacks it, or pygenn or ml_genn is not installed.
     """
-    if backend not in BACKENDS:
-        raise InputError(
-            f"backend must be one of {', '.join(BACKENDS)}, got {backend!r}"
-            f"{nearest(backend, BACKENDS)}"
-        )
+    check_name(backend)
     here = available_backends()
     if backend not in here:
         raise InputError(
@@ -37,6 +33,19 @@ def check_backend(backend: str) -> None:
         raise InputError(
             "backend 'cuda' must have a GPU, got none that NVIDIA's driver can use here "
             "(nvidia-smi, CUDA_VISIBLE_DEVICES); or take --backend single_threaded_cpu"
+        )
+
+
+def check_name(backend: str) -> None:
+    """Refuse a backend that GeNN does not have.
+
+    Raises:
+        InputError: As said.
+    """
+    if backend not in BACKENDS:
+        raise InputError(
+            f"backend must be one of {', '.join(BACKENDS)}, got {backend!r}"
+            f"{nearest(backend, BACKENDS)}"
         )
 
 

@@ -9,7 +9,7 @@ from mlgenn_delays.engines.genn.build import build, code_folder, load
 from mlgenn_delays.engines.genn.compiler import DYNAMIC, CompileState, Target, compiler_of
 from mlgenn_delays.engines.genn.gaussian import norm_and_mean
 from mlgenn_delays.engines.genn.gpus import device
-from mlgenn_delays.engines.genn.translate import identifiers, is_dense, translate
+from mlgenn_delays.engines.genn.translate import identifiers, translate
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.learning import Rule
 from mlgenn_delays.network import Network, Projection
@@ -43,7 +43,7 @@ class Running:
         self.stride = {
             name: _room(network, p, rewired)
             for name, p in network.projections.items()
-            if not is_dense(network, p)
+            if not network.is_dense(p)
         }
         compiler = compiler_of(network, rule, keeps, target)
         model = compiler.compile(translate(network), "delaysnn").genn_model

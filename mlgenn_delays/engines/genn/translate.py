@@ -15,7 +15,7 @@ from ml_genn.synapses import Exponential as GeNNExponential
 from ml_genn.utils.snippet import ConnectivitySnippet
 
 from mlgenn_delays.engines.genn.synapse_code import delay_steps
-from mlgenn_delays.network import LIF, Exponential, Network, Projection
+from mlgenn_delays.network import LIF, Exponential, Network
 from mlgenn_delays.network.models import InputModel, OutputModel
 
 
@@ -45,12 +45,6 @@ class GivenSparse(SparseBase):
         return self._get_snippet(supported_matrix_type, None)
 
 
-def is_dense(network: Network, projection: Projection) -> bool:
-    """Return whether every pair of neurons has a synapse."""
-    n_pre = network.populations[projection.source].n
-    return projection.n_synapses == n_pre * network.populations[projection.target].n
-
-
 def identifiers(network: Network) -> dict[str, str]:
     """Return the name that each population and projection has in GeNN.
 
@@ -75,7 +69,7 @@ def translate(network: Network) -> GeNNNetwork:
         for name, p in network.projections.items():
             delay = np.floor(p.delay_per_synapse() / network.dt + 0.5)
             weight = p.weight.astype(np.float32)
-            if is_dense(network, p):
+            if network.is_dense(p):
                 shape = populations[p.source].shape + populations[p.target].shape
                 connectivity: Any = Dense(weight.reshape(shape), delay.reshape(shape))
             else:

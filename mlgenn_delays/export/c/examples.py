@@ -1,14 +1,14 @@
 """Examples for the test program: random inputs, and what the CPU engine answers to them."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from mlgenn_delays.data.types import Batch, CurrentData, SpikeData
-from mlgenn_delays.engines.base import CompiledNetwork, Recording, compile_network
+from mlgenn_delays.engines.base import Recording
 from mlgenn_delays.export.artifact import Artifact
-from mlgenn_delays.learning import EventProp, SurrogateBPTT
-from mlgenn_delays.network import Network, SeedLI, SeedLIF
+from mlgenn_delays.export.model import CPURunner
+from mlgenn_delays.network import Network
 from mlgenn_delays.network.models import CurrentInput
 from mlgenn_delays.rng import generator
 
@@ -79,15 +79,18 @@ def random_examples(artifact: Artifact) -> list[Example]:
     neurons = sum(p.n for p in network.populations.values())
     if neurons * artifact.about.n_steps * EXAMPLES > _PLACES:
         return []
-    engines = [_engine(_nudged(network, by)) for by in (0, _NUDGE, -_NUDGE)]
+    engines = [
+        CPURunner(replace(artifact, network=_nudged(network, by)), threads=1)
+        for by in (0, _NUDGE, -_NUDGE)
+    ]
     hidden = sum(p.n for p in network.spiking())
     currents = isinstance(network.input().model, CurrentInput)
     for strength in _CURRENTS if currents else _SPIKES:
         batch = _batch(artifact, strength, currents)
-        recording = engines[0].record(batch)
+        recording = engines[0].run(batch)
         if sum(len(time) for time in recording.time.values()) >= EXAMPLES * hidden:
             break
-    others = [engine.record(batch) for engine in engines[1:]]
+    others = [engine.run(batch) for engine in engines[1:]]
     found = []
     for e, example in enumerate(examples_of(batch)):
         if all(_same(recording, other, e) for other in others):
@@ -96,14 +99,6 @@ def random_examples(artifact: Artifact) -> list[Example]:
                 Example(example.step, example.channel, example.value, int(logits.argmax()), logits)
             )
     return found
-
-
-def _engine(network: Network) -> CompiledNetwork:
-    """Return a network compiled for the CPU engine."""
-    models = [p.model for p in network.populations.values()]
-    seed = any(isinstance(model, SeedLIF | SeedLI) for model in models)
-    rule = (SurrogateBPTT if seed else EventProp)(weights=None, delays=None)
-    return compile_network(network, rule, total_steps=1, threads=1, learns=False)
 
 
 def _nudged(network: Network, by: float) -> Network:

@@ -115,12 +115,6 @@ class Layout:
             )
         return steps
 
-    def is_dense(self, projection: Projection) -> bool:
-        """Return whether every pair of neurons has a synapse."""
-        populations = self.network.populations
-        pairs = populations[projection.source].n * populations[projection.target].n
-        return projection.n_synapses == pairs
-
     def spiking(self) -> list[int]:
         """Return the k of all populations of neurons that spike, in the network's order."""
         return [self.number(p.name) for p in self.network.spiking()]
@@ -175,7 +169,7 @@ class Layout:
         if longest:
             kind = np.uint8 if longest < 256 else np.uint16
             self._add_synapses(k, projection, f"d_q{k}", delay.astype(kind))
-        if not self.is_dense(projection):
+        if not self.network.is_dense(projection):
             self._add_synapses(k, projection, f"ind_q{k}", projection.post.astype(np.uint32))
             self._constant(f"rowLength_q{k}", np.diff(projection.indptr).astype(np.uint32))
 
@@ -185,7 +179,7 @@ class Layout:
 
     def _add_synapses(self, k: int, projection: Projection, name: str, values: np.ndarray) -> None:
         """Add an array with a row of equal length a presynaptic neuron, from values (S,)."""
-        if self.is_dense(projection):
+        if self.network.is_dense(projection):
             return self._constant(name, values)
         stride = self.stride(projection)
         n_pre = len(projection.indptr) - 1

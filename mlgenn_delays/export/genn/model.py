@@ -141,7 +141,7 @@ def _add_projection(
     source = layout.network.populations[projection.source]
     weights, references = _synapse(layout, k, isinstance(source.model, CurrentInput))
     names = [f"{name}_q{k}" for name in ("g", "d") if f"{name}_q{k}" in layout.arrays]
-    dense = layout.is_dense(projection)
+    dense = layout.network.is_dense(projection)
     currents, params = _currents(layout, k, projection)
     group = model.add_synapse_population(
         f"q{k}",

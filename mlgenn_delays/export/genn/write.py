@@ -90,14 +90,9 @@ def _check(backend: str, batch_size: int) -> None:
     A GPU need not be there: what is generated for one is compiled elsewhere.
     """
     from mlgenn_delays.engines.genn.build import check_compilers
-    from mlgenn_delays.engines.genn.checks import BACKENDS, INSTALL, available_backends
-    from mlgenn_delays.errors import nearest
+    from mlgenn_delays.engines.genn.checks import INSTALL, available_backends, check_name
 
-    if backend not in BACKENDS:
-        raise InputError(
-            f"backend must be one of {', '.join(BACKENDS)}, got {backend!r}"
-            f"{nearest(backend, BACKENDS)}"
-        )
+    check_name(backend)
     here = available_backends()
     if backend not in here:
         raise InputError(

@@ -5,8 +5,8 @@ from functools import cached_property
 from typing import Any
 
 from mlgenn_delays.data.checks import check_number
+from mlgenn_delays.data.entry import Raw
 from mlgenn_delays.data.registry import (
-    Raw,
     dataset,
     dataset_encoding,
     dataset_shape,
