@@ -38,6 +38,7 @@ _PUBLIC = {
     "Augment": "data",
     "CurrentData": "data.types",
     "SpikeData": "data.types",
+    "StreamedSpikes": "data.types",
     "RunDirectory": "training",
     "Trainer": "training",
     "Model": "export.model",

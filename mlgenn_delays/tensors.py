@@ -5,6 +5,8 @@ Their metadata hold a checksum of the tensors and of the other metadata.
 
 import json
 import zlib
+from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +39,60 @@ def read(path: Path | str) -> tuple[dict[str, np.ndarray], dict[str, str]]:
             return tensors, file.metadata() or {}
     except (SafetensorError, TypeError, AttributeError) as error:
         raise ValueError(str(error)) from error
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a tensor lies in a safetensors file.
+
+    Attributes:
+        offset: Its first byte.
+        dtype: Type of its values.
+        shape: Its shape.
+    """
+
+    offset: int
+    dtype: np.dtype
+    shape: tuple[int, ...]
+
+    def part(self, file: FileIO, first: int, n: int) -> np.ndarray:
+        """Return n values from a place on, in C order, of the open file.
+
+        Raises:
+            ValueError: The file ends before.
+        """
+        file.seek(self.offset + first * self.dtype.itemsize)
+        found = np.frombuffer(file.read(n * self.dtype.itemsize), self.dtype)
+        if len(found) != n:
+            raise ValueError(f"it has {len(found)} of {n} values")
+        return found
+
+
+_TYPES = {"U8": "u1", "U16": "<u2", "U32": "<u4", "I32": "<i4", "I64": "<i8", "F32": "<f4"}
+
+
+def places(path: Path) -> dict[str, Place]:
+    """Return where each tensor of a safetensors file lies, so that a part can be read alone.
+
+    Raises:
+        OSError: The file is missing or cannot be read.
+        ValueError: It is no such file, or has a type that is not known here.
+    """
+    with open(path, "rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(min(length, 2**24)))
+    try:
+        return {
+            name: Place(
+                8 + length + entry["data_offsets"][0],
+                np.dtype(_TYPES[entry["dtype"]]),
+                tuple(entry["shape"]),
+            )
+            for name, entry in header.items()
+            if name != "__metadata__"
+        }
+    except (AttributeError, KeyError, TypeError) as error:
+        raise ValueError(f"its header does not tell where its tensors lie: {error!r}") from error
 
 
 def verify(tensors: dict[str, np.ndarray], metadata: dict[str, str]) -> None:

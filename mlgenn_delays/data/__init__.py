@@ -16,6 +16,7 @@ _HOME = {
     "RateEncoder": "encode_rate",
     "SpikeBatch": "types",
     "SpikeData": "types",
+    "StreamedSpikes": "types",
     "check_kind": "augment",
     "dataset_encoding": "registry",
     "dataset_shape": "registry",

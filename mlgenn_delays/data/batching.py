@@ -5,10 +5,19 @@ from typing import overload
 
 import numpy as np
 
+from mlgenn_delays.data.ahead import ahead
 from mlgenn_delays.data.augment import Augment, check_kind
 from mlgenn_delays.data.augment import augment as augment_batch
 from mlgenn_delays.data.checks import check_number
-from mlgenn_delays.data.types import Batch, CurrentBatch, CurrentData, Data, SpikeBatch, SpikeData
+from mlgenn_delays.data.types import (
+    Batch,
+    CurrentBatch,
+    CurrentData,
+    Data,
+    SpikeBatch,
+    SpikeData,
+    StreamedSpikes,
+)
 from mlgenn_delays.rng import generator
 
 
@@ -31,7 +40,7 @@ def epoch_order(n: int, *, seed: int, epoch: int, shuffle: bool = True) -> np.nd
 
 @overload
 def epoch_batches(
-    data: SpikeData,
+    data: SpikeData | StreamedSpikes,
     batch_size: int,
     *,
     seed: int,
@@ -64,6 +73,8 @@ def epoch_batches(
 ) -> Iterator[Batch]:
     """Return the batches of an epoch: every example once, the last batch maybe smaller.
 
+    Batches that must be read or augmented are made ahead, in a thread in the background.
+
     Arguments:
         data: The split, of spikes or of currents; the order is the same for both.
         batch_size: Examples per batch, at least 1.
@@ -80,7 +91,9 @@ def epoch_batches(
         check_kind(augment, data)
     check_number("batch_size", batch_size, 1, integer=True)
     order = epoch_order(len(data), seed=seed, epoch=epoch, shuffle=shuffle)
-    return _batches(data, order, batch_size, augment, seed, epoch)
+    batches = _batches(data, order, batch_size, augment, seed, epoch)
+    works = isinstance(data, StreamedSpikes) or augment is not None
+    return ahead(batches) if works else batches
 
 
 def _batches(

@@ -117,7 +117,11 @@ def _load_shd(folder: Path | None, options: SscOptions, dt: float, cache: bool) 
     from mlgenn_delays.data.shd import load_shd, load_ssc
 
     assert folder is not None
-    common: dict[str, Any] = {"duration": options.duration, "channels": options.channels}
+    common: dict[str, Any] = {
+        "duration": options.duration,
+        "channels": options.channels,
+        "stream": options.stream,
+    }
     if isinstance(options, ShdOptions):
         return load_shd(folder, validation=options.validation, dt=dt, cache=cache, **common)
     return load_ssc(folder, dt=dt, cache=cache, **common)

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from mlgenn_delays.data.types import Batch, CurrentData, SpikeData
+from mlgenn_delays.data.types import Batch, CurrentData, SpikeData, StreamedSpikes
 
-Splits = dict[str, SpikeData] | dict[str, CurrentData]
+Splits = dict[str, SpikeData] | dict[str, SpikeData | StreamedSpikes] | dict[str, CurrentData]
 
 
 @dataclass(frozen=True)

@@ -99,11 +99,13 @@ class SscOptions:
     encoding: str = "spikes"
     duration: float = 1000.0
     channels: int = N_CHANNELS
+    stream: bool = True
 
     def __post_init__(self) -> None:
         _check_encoding(self.encoding, "spikes")
         check_number("duration", self.duration, 0.0, 1e9, unit="ms", open_low=True)
         check_channels(self.channels)
+        check_flag("stream", self.stream)
 
     @property
     def group(self) -> int:
@@ -115,6 +117,7 @@ class SscOptions:
 class ShdOptions(SscOptions):
     """Options of SHD, see `load_shd`."""
 
+    stream: bool = False
     validation: float = 0.1
 
     def __post_init__(self) -> None:

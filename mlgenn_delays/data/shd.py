@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mlgenn_delays.data.cache import cache_key, load_arrays, store_arrays
+from mlgenn_delays.data.blocks import Blocks
 from mlgenn_delays.data.checks import check_number, count_steps
 from mlgenn_delays.data.events import event_steps
 from mlgenn_delays.data.shd_files import (
@@ -26,16 +26,17 @@ from mlgenn_delays.data.shd_files import (
     find_files,
 )
 from mlgenn_delays.data.split import stratified
-from mlgenn_delays.data.types import SpikeData
+from mlgenn_delays.data.types import SpikeData, StreamedSpikes
 from mlgenn_delays.errors import InputError
 
 SHD_FILES = {"train": "shd_train.h5", "test": "shd_test.h5"}
 SSC_FILES = {"train": "ssc_train.h5", "validation": "ssc_valid.h5", "test": "ssc_test.h5"}
 
+Spikes = dict[str, SpikeData | StreamedSpikes]
+
 _SECOND = 1000.0  # ms
 _READ = 100  # examples that are read at once
-_BLOCK = 1000  # examples a file of the cache, so that storing takes little memory
-_VERSION = 1  # of what is cached
+_VERSION = 2  # of what is cached
 
 
 @dataclass(frozen=True)
@@ -53,9 +54,10 @@ def load_shd(
     duration: float = 1000.0,
     channels: int = N_CHANNELS,
     validation: float = 0.1,
+    stream: bool = False,
     dt: float = 1.0,
     cache: bool = True,
-) -> dict[str, SpikeData]:
+) -> Spikes:
     """Load SHD from ``shd_train.h5`` and ``shd_test.h5``.
 
     Arguments:
@@ -65,20 +67,22 @@ def load_shd(
         validation: Share of the training examples kept for validation, always the same ones,
             stratified by class and speaker (by class where a speaker says a word too seldom for
             that, or is not known); 0 for none.
+        stream: Whether examples stay on disk, in the cache, until a batch needs them
+            (`StreamedSpikes`), instead of all in memory (`SpikeData`). Numbers are the same.
         dt: Length of a step [ms].
-        cache: Whether to use the user's cache folder.
+        cache: Whether to use the user's cache folder. Without it, or where it cannot be written,
+            a stream encodes each example whenever it is read.
 
     Returns:
         "train", "validation" (unless its share is 0) and "test"; ``names`` are the examples'
-        numbers in their file. Spikes of a channel in the same step are one. "train" and
-        "validation" share their ``time``.
+        numbers in their file. Spikes of a channel in the same step are one.
 
     Raises:
         InputError: A file is missing or does not hold what it must, or a setting is out of range.
     """
     check_number("validation", validation, 0.0, 0.9)
     encoding = _encoding(duration, channels, dt)
-    data, speakers = _load(Path(folder), SHD_FILES, N_DIGITS, encoding, cache)
+    data, speakers = _load(Path(folder), SHD_FILES, N_DIGITS, encoding, stream, cache)
     if not validation:
         return data
     train = data["train"]
@@ -88,7 +92,7 @@ def load_shd(
         raise InputError(
             f"{SHD_FILES['train']}: {error}, or set data.validation to another share or 0"
         ) from error
-    return {"train": _part(train, rest), "validation": _part(train, part), "test": data["test"]}
+    return {"train": train.take(rest), "validation": train.take(part), "test": data["test"]}
 
 
 def load_ssc(
@@ -96,15 +100,17 @@ def load_ssc(
     *,
     duration: float = 1000.0,
     channels: int = N_CHANNELS,
+    stream: bool = True,
     dt: float = 1.0,
     cache: bool = True,
-) -> dict[str, SpikeData]:
+) -> Spikes:
     """Load SSC from ``ssc_train.h5``, ``ssc_valid.h5`` and ``ssc_test.h5``.
 
     Arguments:
         folder: See `load_shd`.
         duration: See `load_shd`.
         channels: See `load_shd`.
+        stream: See `load_shd`.
         dt: See `load_shd`.
         cache: See `load_shd`.
 
@@ -115,7 +121,7 @@ def load_ssc(
         InputError: As `load_shd`.
     """
     encoding = _encoding(duration, channels, dt)
-    return _load(Path(folder), SSC_FILES, N_WORDS, encoding, cache)[0]
+    return _load(Path(folder), SSC_FILES, N_WORDS, encoding, stream, cache)[0]
 
 
 def _encoding(duration: float, channels: int, dt: float) -> _Encoding:
@@ -125,8 +131,13 @@ def _encoding(duration: float, channels: int, dt: float) -> _Encoding:
 
 
 def _load(
-    folder: Path, files: dict[str, str], n_classes: int, encoding: _Encoding, cache: bool
-) -> tuple[dict[str, SpikeData], np.ndarray | None]:
+    folder: Path,
+    files: dict[str, str],
+    n_classes: int,
+    encoding: _Encoding,
+    stream: bool,
+    cache: bool,
+) -> tuple[Spikes, np.ndarray | None]:
     """Return the data of each file, and who speaks the examples of the first."""
     paths = dict(zip(files, find_files(folder, tuple(files.values())), strict=True))
     # All of them before any takes minutes: a damaged last file is then known at once.
@@ -135,49 +146,33 @@ def _load(
             if path == paths["train"]:
                 known, speakers = file.names(n_classes), file.speakers()
     names = known or tuple(str(label) for label in range(n_classes))
-    data = {}
+    data: Spikes = {}
     for split, path in paths.items():
         with EventFile(path, n_classes) as file:
-            start, time = _spikes(file, encoding, cache)
-            rows = tuple(str(row) for row in range(len(file)))
-            data[split] = SpikeData(
-                start, time, file.labels, encoding.n_steps, encoding.dt, names, rows
-            )
+            labels = file.labels
+        blocks = _blocks(path, n_classes, len(labels), encoding, cache)
+        data[split] = blocks.split(
+            labels,
+            dt=encoding.dt,
+            label_names=names,
+            names=tuple(str(row) for row in range(len(labels))),
+            stream=stream,
+        )
     return data, speakers
 
 
-def _spikes(file: EventFile, encoding: _Encoding, cache: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Return all examples of a file as ``start`` and ``time`` of `SpikeData`."""
-    facts = file_facts(file.path) if cache else {}
-    start = np.empty((len(file), encoding.n_channels + 1), np.int64)
-    time, n = np.empty(0, np.int32), 0
-    for first in range(0, len(file), _BLOCK):
-        end = min(first + _BLOCK, len(file))
-        some, times = _block(file, first, end, encoding, facts)
-        if n + len(times) > len(time):
-            # In place, and by half of what there is, so that nothing is held twice.
-            time.resize(max(n + len(times), len(time) * 3 // 2), refcheck=False)
-        time[n : n + len(times)] = times
-        np.add(some, n, out=start[first:end])
-        n += len(times)
-    time.resize(n, refcheck=False)
-    return start, time
+def _blocks(path: Path, n_classes: int, n: int, encoding: _Encoding, cache: bool) -> Blocks:
+    """Return how the n examples of a file are encoded."""
+    kept: list[EventFile] = []
 
+    def encode(first: int, end: int) -> tuple[np.ndarray, np.ndarray]:
+        # Opened when first needed, and then kept: with a warm cache it is not opened at all.
+        if not kept:
+            kept.append(EventFile(path, n_classes))
+        return _encode(kept[0], first, end, encoding)
 
-def _block(
-    file: EventFile, first: int, end: int, encoding: _Encoding, facts: dict[str, object]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return some examples as `_encode` does, from the cache unless there are no facts."""
-    if not facts:
-        return _encode(file, first, end, encoding)
-    settings = [encoding.n_channels, encoding.n_steps, encoding.dt]
-    key = cache_key("shd", file=facts, rows=[first, end], settings=settings, version=_VERSION)
-    arrays = load_arrays(key, ("start", "time"))
-    if arrays is None:
-        start, time = _encode(file, first, end, encoding)
-        arrays = {"start": start, "time": time}
-        store_arrays(key, arrays)
-    return arrays["start"], arrays["time"]
+    depends = {"file": file_facts(path), "dt": encoding.dt, "version": _VERSION} if cache else None
+    return Blocks(n, encoding.n_channels, encoding.n_steps, encode, "shd", depends)
 
 
 def _encode(
@@ -224,17 +219,3 @@ def _split(
     counts = np.bincount(both)
     enough = counts.min() > 1 and len(counts) <= min(size, len(labels) - size)
     return stratified(both if enough else labels, size)
-
-
-def _part(data: SpikeData, rows: np.ndarray) -> SpikeData:
-    """Return some examples, which keep the ``time`` of all."""
-    names = tuple(data.names[row] for row in rows)
-    return SpikeData(
-        data.start[rows],
-        data.time,
-        data.labels[rows],
-        data.n_steps,
-        data.dt,
-        data.label_names,
-        names,
-    )

@@ -4,7 +4,8 @@ Shapes: N examples, B examples of a batch, C channels, T time steps, E spikes in
 """
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 import numpy as np
 
@@ -102,6 +103,11 @@ class SpikeData:
         index = np.asarray(index, dtype=np.int64)
         return SpikeBatch(self.start[index], self.time, self.labels[index], index, self.n_steps)
 
+    def take(self, index: np.ndarray) -> "SpikeData":
+        """Return the examples of the given indices as a split that keeps the ``time`` of all."""
+        names = tuple(self.names[each] for each in index) if self.names else ()
+        return replace(self, start=self.start[index], labels=self.labels[index], names=names)
+
     @staticmethod
     def from_events(
         events: list[tuple[np.ndarray, np.ndarray]],
@@ -144,6 +150,77 @@ class SpikeData:
         return SpikeData(
             starts, time, np.asarray(labels, np.int64), n_steps, dt, label_names, names
         )
+
+
+class SpikeSource(Protocol):
+    """Examples as spikes that are read when a batch needs them, whatever they are read from."""
+
+    def read(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the examples of the numbers (B,) as ``start`` and ``time`` of `SpikeBatch`."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class StreamedSpikes:
+    """A split of a data set as spikes that stay where they are until a batch needs them.
+
+    Attributes:
+        source: Where they are read from.
+        rows: (N,) int64, number of each example in the source.
+        labels: (N,) int64 in ``0 .. len(label_names) - 1``.
+        n_channels: C, the number of input channels.
+        n_steps: T, length of a trial in steps.
+        dt: Length of a step [ms].
+        label_names: Name of each class.
+        names: Name of each example, or empty.
+
+    Raises:
+        InputError: A label is no class, or there are more or fewer labels than examples.
+    """
+
+    source: SpikeSource
+    rows: np.ndarray
+    labels: np.ndarray
+    n_channels: int
+    n_steps: int
+    dt: float
+    label_names: tuple[str, ...]
+    names: tuple[str, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        for name in ("rows", "labels"):
+            object.__setattr__(self, name, _integers(name, getattr(self, name), np.int64))
+        if self.labels.shape != self.rows.shape:
+            raise InputError(
+                f"labels must have shape {self.rows.shape}, one an example, got {self.labels.shape}"
+            )
+        _check_labels(self.labels, len(self.label_names))
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def n_classes(self) -> int:
+        """Number of classes."""
+        return len(self.label_names)
+
+    def batch(self, index: np.ndarray) -> SpikeBatch:
+        """Return the examples of the given indices as a batch, in that order."""
+        index = np.asarray(index, dtype=np.int64)
+        start, time = self.source.read(self.rows[index])
+        return SpikeBatch(start, time, self.labels[index], index, self.n_steps)
+
+    def load(self) -> SpikeData:
+        """Return the same split in memory."""
+        start, time = self.source.read(self.rows)
+        return SpikeData(
+            start, time, self.labels, self.n_steps, self.dt, self.label_names, self.names
+        )
+
+    def take(self, index: np.ndarray) -> "StreamedSpikes":
+        """Return the examples of the given indices as a split of their own."""
+        names = tuple(self.names[each] for each in index) if self.names else ()
+        return replace(self, rows=self.rows[index], labels=self.labels[index], names=names)
 
 
 def _integers(name: str, value: object, dtype: type[np.signedinteger]) -> np.ndarray:
@@ -292,7 +369,7 @@ class CurrentData:
 
 
 Batch = SpikeBatch | CurrentBatch
-Data = SpikeData | CurrentData
+Data = SpikeData | StreamedSpikes | CurrentData
 
 
 def rows_at_once(shape: tuple[int, ...]) -> int:

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from mlgenn_delays.data.types import Batch, CurrentBatch, CurrentData, Data, SpikeBatch, SpikeData
+from mlgenn_delays.data.types import Batch, Data
 from mlgenn_delays.engines.base import Recording
 from mlgenn_delays.errors import InputError, WorkError
 from mlgenn_delays.export.artifact import LARGEST_TRACE, About, Artifact
@@ -186,16 +186,14 @@ class Model:
 
 def _is_one(x: Any, items: Sequence[Item]) -> bool:
     """Return whether an input is one example, not several of which there is one."""
-    several = isinstance(x, list | SpikeData | CurrentData | SpikeBatch | CurrentBatch)
+    several = isinstance(x, list | Data | Batch)
     folder = isinstance(x, str | Path) and Path(x).is_dir()
     return not several and not folder and len(items) == 1 and not items[0].name.endswith("]")
 
 
 def _batch(given: Batch | Data) -> Batch:
     """Return data as one batch."""
-    if isinstance(given, SpikeData | CurrentData):
-        return given.batch(np.arange(len(given)))
-    return given
+    return given if isinstance(given, Batch) else given.batch(np.arange(len(given)))
 
 
 def load(path: Path | str, *, threads: int | None = None) -> Model:

@@ -8,7 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from mlgenn_delays.data.types import Batch, CurrentBatch, CurrentData, SpikeBatch, SpikeData
+from mlgenn_delays.data.types import (
+    Batch,
+    CurrentBatch,
+    CurrentData,
+    SpikeBatch,
+    SpikeData,
+    StreamedSpikes,
+)
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.export.artifact import Artifact
 from mlgenn_delays.export.inputs.events import event_item, hdf5_events, npz_events
@@ -184,6 +191,8 @@ class Reader(Wants):
         """Return the examples of anything but a list."""
         if isinstance(x, (str, os.PathLike)):
             return list(self.items([os.fspath(x)]))
+        if isinstance(x, StreamedSpikes):
+            x = x.load()
         if isinstance(x, (SpikeData, SpikeBatch)):
             return self._spikes(x, where)
         if isinstance(x, (CurrentData, CurrentBatch)):

@@ -1,0 +1,166 @@
+"""Examples encoded in blocks: all in memory, or left on disk until a batch needs them.
+
+A data set that takes long to encode says how some of its examples are encoded and what they depend
+on. Blocks go to the user's cache as safetensors files, from which single examples are read by
+their places. Where no block can be kept, examples are encoded again each time.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mlgenn_delays.data.cache import cache_key, load_arrays, store_arrays
+from mlgenn_delays.data.types import SpikeData, StreamedSpikes
+from mlgenn_delays.files import cache_folder
+from mlgenn_delays.tensors import Place, places
+
+BLOCK = 1000  # examples a file of the cache
+_NAMES = ("start", "time")
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """N examples as spikes, encoded some at a time.
+
+    Attributes:
+        n: N.
+        n_channels: C.
+        n_steps: T.
+        encode: Function of (first, end) that gives those examples as ``start`` (end - first, C+1),
+            counted from 0, and ``time`` (E,), both of whole numbers; see `SpikeBatch`.
+        name: The beginning of the cache's file names.
+        depends: All that the result depends on, as JSON takes it; None to use no cache.
+    """
+
+    n: int
+    n_channels: int
+    n_steps: int
+    encode: Callable[[int, int], tuple[np.ndarray, np.ndarray]]
+    name: str
+    depends: dict[str, object] | None = None
+
+    def bounds(self) -> list[tuple[int, int]]:
+        """Return first and end of every block."""
+        return [(first, min(first + BLOCK, self.n)) for first in range(0, self.n, BLOCK)]
+
+    def load(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return all examples as ``start`` (N, C+1) int64 and ``time`` (E,) int32."""
+        start = np.empty((self.n, self.n_channels + 1), np.int64)
+        time, n = np.empty(0, np.int32), 0
+        for first, end in self.bounds():
+            some, times = self._block(first, end)
+            if n + len(times) > len(time):
+                # In place, and by half of what there is, so that nothing is held twice.
+                time.resize(max(n + len(times), len(time) * 3 // 2), refcheck=False)
+            time[n : n + len(times)] = times
+            np.add(some, n, out=start[first:end], dtype=np.int64)
+            n += len(times)
+        time.resize(n, refcheck=False)
+        return start, time
+
+    def stream(self) -> "Stream":
+        """Return all examples on disk, each block encoded now unless the cache has it whole."""
+        files = []
+        for first, end in self.bounds():
+            key = self._key(first, end)
+            if key is None:
+                break
+            self._block(first, end)
+            files.append(cache_folder() / key)
+        return Stream(self, tuple(files))
+
+    def split(
+        self,
+        labels: np.ndarray,
+        *,
+        dt: float,
+        label_names: tuple[str, ...],
+        names: tuple[str, ...] = (),
+        stream: bool,
+    ) -> SpikeData | StreamedSpikes:
+        """Return all examples as a split of a data set.
+
+        Arguments:
+            labels: (N,) int64 classes.
+            dt: Length of a step [ms].
+            label_names: Name of each class.
+            names: Name of each example, or empty.
+            stream: Whether they stay on disk until a batch needs them.
+        """
+        if stream:
+            rows = np.arange(self.n)
+            return StreamedSpikes(
+                self.stream(), rows, labels, self.n_channels, self.n_steps, dt, label_names, names
+            )
+        start, time = self.load()
+        return SpikeData(start, time, labels, self.n_steps, dt, label_names, names)
+
+    def _key(self, first: int, end: int) -> str | None:
+        """Return the name of a block in the cache, None without one."""
+        if self.depends is None:
+            return None
+        settings = [self.n_channels, self.n_steps]
+        return cache_key(self.name, rows=[first, end], settings=settings, **self.depends)
+
+    def _block(self, first: int, end: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return a block, from the cache if that has it."""
+        key = self._key(first, end)
+        arrays = load_arrays(key, _NAMES) if key is not None else None
+        if arrays is None:
+            start, time = self.encode(first, end)
+            # The narrowest types: half the disk and half the time to read.
+            narrow = np.uint16 if self.n_steps <= 2**16 else np.int32
+            arrays = {"start": start.astype(np.uint32), "time": time.astype(narrow)}
+            if key is not None:
+                store_arrays(key, arrays)
+        return arrays["start"], arrays["time"]
+
+
+class Stream:
+    """Examples that are read when they are asked for; see `SpikeSource`.
+
+    Arguments:
+        blocks: The examples.
+        files: Files of the blocks in the cache; none if they are encoded each time. One that is
+            lost later is encoded again, too.
+    """
+
+    def __init__(self, blocks: Blocks, files: tuple[Path, ...] = ()) -> None:
+        self.blocks = blocks
+        self._files = files
+        self._places: dict[Path, dict[str, Place]] = {}
+
+    def read(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return some examples as ``start`` (B, C+1) int64 and ``time`` (E,) int32."""
+        start = np.empty((len(rows), self.blocks.n_channels + 1), np.int64)
+        times, n = [], 0
+        for out, row in zip(start, rows.tolist(), strict=True):
+            bounds, time = self._example(row)
+            np.subtract(bounds, np.int64(bounds[0]) - n, out=out, dtype=np.int64)
+            times.append(time)
+            n += len(time)
+        time = np.concatenate(times) if times else np.zeros(0, np.int32)
+        return start, time.astype(np.int32, copy=False)
+
+    def _example(self, row: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the bounds (C+1,) and spikes (S,) of one example."""
+        if self._files:
+            try:
+                return self._from_file(self._files[row // BLOCK], row % BLOCK)
+            except (OSError, ValueError):
+                pass  # the cache was cleared meanwhile
+        start, time = self.blocks.encode(row, row + 1)
+        return start[0], time
+
+    def _from_file(self, path: Path, row: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the same from a block's file, of which no more is read than that."""
+        if path not in self._places:
+            self._places[path] = places(path)
+        start, time = (self._places[path][name] for name in _NAMES)
+        # Unbuffered, and not mapped: mapped pages count as the process's memory.
+        with open(path, "rb", buffering=0) as file:
+            width = start.shape[1]
+            bounds = start.part(file, row * width, width)
+            return bounds, time.part(file, int(bounds[0]), int(bounds[-1]) - int(bounds[0]))
