@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from mlgenn_delays.data import shd, shd_files
+from mlgenn_delays.data import blocks, shd, shd_files
 from mlgenn_delays.data.registry import dataset_shape, load_dataset, parse_options
 from mlgenn_delays.data.shd import load_shd, load_ssc
 from mlgenn_delays.errors import InputError
@@ -46,7 +46,7 @@ def test_files_become_spikes(tmp_path: Path, channels: int, dt: float) -> None:
 
 
 def test_ssc_has_three_files_and_35_words(tmp_path: Path) -> None:
-    data = load_ssc(write_ssc(tmp_path), duration=300.0)
+    data = load_ssc(write_ssc(tmp_path), duration=300.0, stream=False)
     assert {split: len(each) for split, each in data.items()} == {
         "train": 70,
         "validation": 35,
@@ -156,7 +156,7 @@ def test_no_event_is_lost_or_moved(
 
 def test_blocks_and_reads_join(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = load_shd(write_shd(tmp_path), cache=False)
-    monkeypatch.setattr(shd, "_BLOCK", 7)
+    monkeypatch.setattr(blocks, "BLOCK", 7)
     monkeypatch.setattr(shd, "_READ", 3)
     for cache in (True, True, False):
         for split, each in load_shd(tmp_path, cache=cache).items():
