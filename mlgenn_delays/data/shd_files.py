@@ -143,7 +143,7 @@ class EventFile:
 
     Arguments:
         path: The file.
-        n_classes: Number of classes.
+        n_classes: Number of classes; None to take labels whatever they are.
 
     Attributes:
         labels: (N,) int64 in ``0 .. n_classes - 1``.
@@ -152,7 +152,7 @@ class EventFile:
         InputError: It is damaged, or has another layout.
     """
 
-    def __init__(self, path: Path, n_classes: int) -> None:
+    def __init__(self, path: Path, n_classes: int | None) -> None:
         import h5py
 
         self.path = path
@@ -298,14 +298,24 @@ class EventFile:
                 f"{len(self.labels)}; take another copy of it"
             )
 
-    def _check_labels(self, n_classes: int) -> None:
-        """Refuse labels that are no class, and a file without examples."""
-        wrong = np.flatnonzero((self.labels < 0) | (self.labels >= n_classes))
-        if len(wrong):
+    def check_label(self, row: int, n_classes: int) -> None:
+        """Refuse an example whose label is no class.
+
+        Raises:
+            InputError: It is none.
+        """
+        if not 0 <= self.labels[row] < n_classes:
             raise InputError(
-                f"{self.where(int(wrong[0]))} must have a label in 0..{n_classes - 1}, got "
-                f"{self.labels[wrong[0]]}; take another copy of the file"
+                f"{self.where(row)} must have a label in 0..{n_classes - 1}, got "
+                f"{self.labels[row]}; take another copy of the file"
             )
+
+    def _check_labels(self, n_classes: int | None) -> None:
+        """Refuse labels that are no class, and a file without examples."""
+        if n_classes is not None:
+            wrong = np.flatnonzero((self.labels < 0) | (self.labels >= n_classes))
+            if len(wrong):
+                self.check_label(int(wrong[0]), n_classes)
         if not len(self.labels):
             raise InputError(f"{self.path} must have examples, got none; take another copy of it")
 
