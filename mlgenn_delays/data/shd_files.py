@@ -52,13 +52,18 @@ def find_files(folder: Path, files: tuple[str, ...]) -> list[Path]:
         raise InputError(f"folder {folder} does not exist; give the folder of {_and(files)}")
     if not folder.is_dir():
         raise InputError(f"{folder} must be the folder of {_and(files)}, got a file")
-    folders = _folders(folder, _DEPTH)
-    folders.sort(key=lambda each: -sum((each / name).is_file() for name in files))
-    found = [_first(folders, name) for name in files]
+    found = locate(folder, files)
     missing = [name for name, path in zip(files, found, strict=True) if path is None]
     if missing:
-        raise _missing(folder, folders, files, missing)
+        raise _missing(folder, _folders(folder, _DEPTH), files, missing)
     return [path for path in found if path is not None]
+
+
+def locate(folder: Path, files: tuple[str, ...]) -> list[Path | None]:
+    """Do as `find_files`, with None for a file that is not there."""
+    folders = _folders(folder, _DEPTH)
+    folders.sort(key=lambda each: -sum((each / name).is_file() for name in files))
+    return [_first(folders, name) for name in files]
 
 
 def _folders(folder: Path, depth: int) -> list[Path]:
@@ -83,7 +88,8 @@ def _missing(
     remedies = [_unpack(folders, name) for name in missing]
     packed = [remedy for remedy in remedies if remedy]
     prefix = files[0].split("_")[0].upper()
-    remedy = f"{PAGE} has them, and tonic.datasets.{prefix}({str(folder)!r}) fetches them"
+    fetch = f"delaysnn data prepare {prefix.lower()} {shlex.quote(str(folder))}"
+    remedy = f"{PAGE} has them, and {fetch} fetches them"
     if packed:
         remedy = f"unpack what is there: {'; '.join(packed)}"
     return InputError(
