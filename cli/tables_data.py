@@ -112,7 +112,8 @@ def _durations(report: "Report") -> str:
     if not report.durations:
         return f"not known before they are made {report.trial_ms:g} ms long"
     share = report.durations["cut"]
-    cut = f"{100 * share:.2g} % are longer than {report.trial_ms:g} ms and cut"
+    part = f"{100 * share:.1f} %" if share >= 0.001 else "less than 0.1 %"
+    cut = f"{part} are longer than {report.trial_ms:g} ms and cut"
     return f"{_range(report.durations)} ms; {cut if share else 'none is cut'}"
 
 

@@ -40,7 +40,8 @@ class Item:
         name: Name of the example, a file name, say; of a file if all of that is damaged.
         label: Its class, -1 if that is not known.
         label_name: Name of the class.
-        batch: The example alone, as `Dataset.load` makes it of the files; None if it is damaged.
+        batch: The example alone, as `Dataset.load` makes it (its labels do not count); None if it
+            is damaged.
         duration: How long it was before it was cut or padded [ms]; None if that is not known.
         content: What the files hold for it, by which duplicates are told; ``batch`` if empty.
         problem: Why it is damaged, for the user; empty if it is not.

@@ -108,12 +108,16 @@ def rawhd_items(folder: Path | None, options: RawhdOptions, dt: float) -> Iterat
             train = values if train is None else train
             _check_size(x_train, train, x, values)
             labels = _read_labels(y, x.name, len(values))
-            parts = {split: np.arange(len(labels))}
-            if split == "train" and not len(_no_class(labels)):
-                parts = _split(y, labels, options.validation)
         except InputError as error:
             yield Item(split, x.name, problem=str(error))
             continue
+        parts = {split: np.arange(len(labels))}
+        # Where labels are damaged, nothing can be split off.
+        if split == "train" and not len(_no_class(labels)):
+            try:
+                parts = _split(y, labels, options.validation)
+            except InputError as error:
+                yield Item(split, y.name, problem=str(error))
         for part, rows in parts.items():
             for row in rows.tolist():
                 label = int(labels[row])

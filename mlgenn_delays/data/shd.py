@@ -103,12 +103,7 @@ def load_shd(
     if not validation:
         return data
     train = data["train"]
-    try:
-        rest, part = _split(train.labels, speakers, validation)
-    except InputError as error:
-        raise InputError(
-            f"{SHD_FILES['train']}: {error}, or set data.validation to another share or 0"
-        ) from error
+    rest, part = _split_off(train.labels, speakers, validation)
     return {"train": train.take(rest), "validation": train.take(part), "test": data["test"]}
 
 
@@ -249,6 +244,18 @@ def _count(where: str, units: np.ndarray, seconds: np.ndarray, encoding: _Encodi
     return np.bincount(places, minlength=n_steps * n_channels).reshape(n_steps, n_channels)
 
 
+def _split_off(
+    labels: np.ndarray, speakers: np.ndarray | None, share: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Do as `_split`, with what to do about it in the error."""
+    try:
+        return _split(labels, speakers, share)
+    except InputError as error:
+        raise InputError(
+            f"{SHD_FILES['train']}: {error}, or set data.validation to another share or 0"
+        ) from error
+
+
 def _split(
     labels: np.ndarray, speakers: np.ndarray | None, share: float
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -273,20 +280,18 @@ def shd_items(folder: Path | None, options: SscOptions, dt: float) -> Iterator[I
             with EventFile(path, None) as file:
                 if split == "train":
                     names = file.names(n) or names
-                splits = _split_names(file, split, n, getattr(options, "validation", 0.0))
+                splits = [split] * len(file)
+                share = getattr(options, "validation", 0.0) if split == "train" else 0.0
+                # Where labels are damaged, nothing can be split off.
+                if share and ((file.labels >= 0) & (file.labels < n)).all():
+                    try:
+                        for row in _split_off(file.labels, file.speakers(), share)[1]:
+                            splits[row] = "validation"
+                    except InputError as error:
+                        yield Item(split, path.name, problem=str(error))
                 yield from _file_items(file, splits, names, encoding)
         except InputError as error:
             yield Item(split, path.name, problem=str(error))
-
-
-def _split_names(file: EventFile, split: str, n_classes: int, validation: float) -> list[str]:
-    """Return the split of each example; where labels are damaged, nothing is split off."""
-    splits = [split] * len(file)
-    damaged = (file.labels < 0) | (file.labels >= n_classes)
-    if split == "train" and validation and not damaged.any():
-        for row in _split(file.labels, file.speakers(), validation)[1]:
-            splits[row] = "validation"
-    return splits
 
 
 def _file_items(
