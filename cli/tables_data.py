@@ -63,7 +63,7 @@ def _duplicates(report: "Report") -> None:
     if not report.compares:
         return
     if leaks.count:
-        _line("duplicates", f"warning: {leaks.count:,} are in another split as well:")
+        _line("duplicates", f"warning: {leaks.count:,} also in another split:")
         _listed(leaks, "{split} {name} is {same_as[0]} {same_as[1]}")
     if repeats:
         _line("duplicates", f"{repeats:,} within a split")

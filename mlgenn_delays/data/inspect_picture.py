@@ -48,6 +48,7 @@ def draw(report: Report, path: Path) -> None:
         raise InputError("there must be a sound example to draw, got none; leave --out out")
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
     from matplotlib.ticker import MaxNLocator
 
     items = sorted(report.pictured, key=lambda item: item.label)
@@ -56,11 +57,15 @@ def draw(report: Report, path: Path) -> None:
     columns = min(_COLUMNS, len(chosen))
     rows = -(-len(chosen) // columns)
     # Agg directly: pyplot would keep the figure, and ask for a display.
-    figure = Figure(figsize=(1 + 3.6 * columns, 0.9 + 2.7 * rows), dpi=120, layout="constrained")
+    figure = Figure(
+        figsize=(1 + 3.6 * columns, 0.9 + 2.7 * rows),
+        dpi=120,
+        layout=ConstrainedLayoutEngine(wspace=0.04),
+    )
     FigureCanvasAgg(figure)
     grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
     # Few spikes are large dots, many are small ones that let others through.
-    dot = float(np.clip(60 / np.sqrt(max(1, *(_n_spikes(item) for item in chosen))), 0.8, 5.0))
+    dot = float(np.clip(60 / np.sqrt(max(1, *(_n_spikes(item) for item in chosen))), 1.2, 5.0))
     image = None
     for axes, item in zip(grid.ravel(), chosen, strict=False):
         image = _draw_item(axes, item, report, dot)

@@ -142,7 +142,7 @@ def test_duplicates_across_splits_are_a_warning(words) -> None:
     shutil.copy(words / "0_ann_20.wav", words / "1_ann_22.wav")
     result = call("data", "check", "fsdd", words)
     assert result.exit_code == 0
-    assert "duplicates  warning: 1 are in another split as well:" in result.stdout
+    assert "duplicates  warning: 1 also in another split:" in result.stdout
     assert "\n  test 1_ann_2.wav is train 1_ann_20.wav\n" in result.stdout
     assert "duplicates  1 within a split\n" in result.stdout
     found = parsed(call("data", "check", "fsdd", words, "--json"))["duplicates"]
