@@ -309,6 +309,8 @@ def test_download_of_recordings(served, release, tmp_path) -> None:
     served.sized = False  # as that server does
     served.files["/v1.0.10.zip"] = zipped(release)
     folder = tmp_path / "d"
+    folder.mkdir()
+    (folder / f".{ARCHIVE}.x7y").write_bytes(b"left by a call that was killed")
     result = call("data", "prepare", "fsdd", folder)
     assert result.exit_code == 0, result.output
     assert "100 recordings downloaded; all 100 are there, takes 5-49 are the" in result.stdout
