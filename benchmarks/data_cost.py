@@ -5,8 +5,8 @@
     python benchmarks/data_cost.py ssc --spikes 8000      the same with as many spikes as SSC's
 
 Files in the layout of the data sets are written into a temporary folder, with the examples' spikes
-drawn at random; each row is `delaysnn train` of one epoch, in a process of its own, with the
-network of the issue at hand: 700 inputs, 256 hidden neurons, trials of 1000 steps of 1 ms, learned
+drawn at random (from half of those numbers to one and a half); each row is `delaysnn train` of one epoch, in a process of its own, with the
+network of the other benchmarks: 700 inputs, 256 hidden neurons, trials of 1000 steps of 1 ms, learned
 delays up to 64 ms. Seconds are those of the epoch (training and validation); memory is the peak of
 the whole process, loading included.
 """
@@ -58,9 +58,9 @@ def write(path: Path, n: int, spikes: int, classes: int, seed: int) -> None:
         for first in range(0, n, BLOCK):
             rows = range(first, min(first + BLOCK, n))
             made = [np.empty(len(rows), object) for _ in range(2)]
-            for place in range(len(rows)):
-                made[0][place] = np.sort(rng.random(spikes, np.float32)).astype(np.float16)
-                made[1][place] = rng.integers(0, 700, spikes, np.uint16)
+            for place, size in enumerate(rng.integers(spikes // 2, spikes * 3 // 2, len(rows))):
+                made[0][place] = np.sort(rng.random(size, np.float32)).astype(np.float16)
+                made[1][place] = rng.integers(0, 700, size, np.uint16)
             times[first : rows.stop], units[first : rows.stop] = made
         file["labels"] = np.arange(n) % classes
         file["extra/speaker"] = np.arange(n) // classes % 10
