@@ -5,10 +5,10 @@
     python benchmarks/data_cost.py ssc --spikes 8000      the same with as many spikes as SSC's
 
 Files in the layout of the data sets are written into a temporary folder, with the examples' spikes
-drawn at random (from half of those numbers to one and a half); each row is `delaysnn train` of one epoch, in a process of its own, with the
-network of the other benchmarks: 700 inputs, 256 hidden neurons, trials of 1000 steps of 1 ms, learned
-delays up to 64 ms. Seconds are those of the epoch (training and validation); memory is the peak of
-the whole process, loading included.
+drawn at random (from half of those numbers to one and a half). Each row is `delaysnn train` of one
+epoch, in a process of its own, with the network of the other benchmarks: 700 inputs, 256 hidden
+neurons, trials of 1000 steps of 1 ms, learned delays up to 64 ms. Seconds are those of the epoch
+(training and validation); memory is the peak of the whole process, loading included.
 """
 
 import argparse
