@@ -29,18 +29,7 @@ NETWORK = [
     "augmentation.shift=0", "augmentation.blend=0", "network.layers.0.tau_syn=5",
     "regularisation.spikes_strength=0", "delays.layers=all",
 ]  # fmt: skip
-# A mean current just above the threshold in either case: hidden neurons spike, as trained ones do.
-ROWS = {
-    "shd": {
-        "dense": ["network.sparsity=0"],
-        "density 0.1": [
-            "network.sparsity=0.9",
-            "network.layers.0.weight_mean=0.3",
-            "network.layers.0.weight_sd=0.1",
-        ],
-    },
-    "ssc": {"streamed": ["network.layers.1.size=256"]},
-}
+DENSITIES = {"shd": (1.0, 0.1), "ssc": (1.0,)}
 SIZES = {
     "shd": {"shd_train.h5": 8000, "shd_test.h5": 100},
     "ssc": {"ssc_train.h5": 75_000, "ssc_valid.h5": 1000, "ssc_test.h5": 100},
@@ -66,11 +55,24 @@ def write(path: Path, n: int, spikes: int, classes: int, seed: int) -> None:
         file["extra/speaker"] = np.arange(n) // classes % 10
 
 
-def train(recipe: str, data: Path, settings: list[str], out: Path) -> dict[str, float]:
+def settings(recipe: str, density: float, spikes: int) -> list[str]:
+    """Return the settings of a row: whatever it is, neurons spike about as trained ones do."""
+    mean = 240 / (spikes * density)  # a mean current just above the threshold
+    second = ["network.layers.1.size=256"] if recipe == "ssc" else []
+    return [
+        *NETWORK,
+        *second,
+        f"network.sparsity={1 - density:g}",
+        f"network.layers.0.weight_mean={mean:g}",
+        f"network.layers.0.weight_sd={mean / 3:g}",
+    ]
+
+
+def train(recipe: str, data: Path, changes: list[str], out: Path) -> dict[str, float]:
     """Train one epoch and return what it took."""
     command = [sys.executable, "-m", "mlgenn_delays.cli", "train", recipe, "--data", str(data)]
     command += ["--epochs", "1", "--out", str(out)]
-    for each in NETWORK + settings:
+    for each in changes:
         command += ["--set", each]
     begin = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
@@ -104,13 +106,16 @@ def main() -> None:
         size = sum((base / name).stat().st_size for name in SIZES[recipe]) / 2**30
         counts = " + ".join(f"{n}" for n in SIZES[recipe].values())
         print(f"{counts} examples of {spikes} spikes, files of {size:.2f} GiB\n")
-        print("| | cache | epoch, s | whole command, s | peak memory, MiB | hidden spikes |")
+        print(
+            "| density | cache | epoch, s | whole command, s | peak memory, MiB | hidden spikes |"
+        )
         print("|---|---|---|---|---|---|")
         cache = "written"
-        for name, settings in ROWS[recipe].items():
+        for density in DENSITIES[recipe]:
+            changes = settings(recipe, density, spikes)
             for number in range(asked.rounds + (cache == "written")):
-                found = train(recipe, base, settings, base / f"{name}-{number}".replace(" ", "-"))
-                print(f"| {name} | {cache} | {found['epoch']:.1f} | {found['whole']:.1f} "
+                found = train(recipe, base, changes, base / f"{density}-{number}")
+                print(f"| {density:g} | {cache} | {found['epoch']:.1f} | {found['whole']:.1f} "
                       f"| {found['peak']:.0f} | {found['hidden']:.1f} |", flush=True)  # fmt: skip
                 cache = "read"
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
