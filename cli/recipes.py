@@ -58,6 +58,8 @@ def _show(recipe: "Recipe") -> None:
         names = ", ".join(f"{p.n} neurons of {p.name}" for p in normalised)
         click.echo(f"normalised, with a gain and an offset each: {names}")
     expected = recipe.expected
+    if expected.published is not None:
+        click.echo(f"published: {expected.published}")
     if expected.accuracy is None:
         click.echo("expected: not measured yet")
         return

@@ -120,6 +120,7 @@ def _load_shd(folder: Path | None, options: SscOptions, dt: float, cache: bool) 
     common: dict[str, Any] = {
         "duration": options.duration,
         "channels": options.channels,
+        "encoding": options.encoding,
         "stream": options.stream,
     }
     if isinstance(options, ShdOptions):

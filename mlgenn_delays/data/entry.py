@@ -1,13 +1,13 @@
 """What the registry knows of a data set."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from mlgenn_delays.data.types import Batch, CurrentData, SpikeData, StreamedSpikes
 
-Splits = dict[str, SpikeData] | dict[str, SpikeData | StreamedSpikes] | dict[str, CurrentData]
+Splits = Mapping[str, SpikeData | StreamedSpikes | CurrentData]
 
 
 @dataclass(frozen=True)

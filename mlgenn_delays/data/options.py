@@ -102,10 +102,15 @@ class SscOptions:
     stream: bool = True
 
     def __post_init__(self) -> None:
-        _check_encoding(self.encoding, "spikes")
+        _check_encoding(self.encoding, "spikes", "currents")
         check_number("duration", self.duration, 0.0, 1e9, unit="ms", open_low=True)
         check_channels(self.channels)
         check_flag("stream", self.stream)
+        if self.stream and self.encoding == "currents":
+            raise InputError(
+                "stream must have false with encoding 'currents', got true: only spikes are "
+                "streamed; all examples then take 4 bytes a step and channel in memory"
+            )
 
     @property
     def group(self) -> int:

@@ -12,7 +12,8 @@ import numpy as np
 
 from mlgenn_delays.data.checks import check_number, count_steps
 from mlgenn_delays.data.split import stratified
-from mlgenn_delays.data.types import CurrentBatch, CurrentData, rows_at_once
+from mlgenn_delays.data.type_checks import rows_at_once
+from mlgenn_delays.data.types import CurrentBatch, CurrentData
 from mlgenn_delays.errors import InputError
 
 ENGLISH = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")

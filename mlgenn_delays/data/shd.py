@@ -26,13 +26,13 @@ from mlgenn_delays.data.shd_files import (
     find_files,
 )
 from mlgenn_delays.data.split import stratified
-from mlgenn_delays.data.types import SpikeData, StreamedSpikes
+from mlgenn_delays.data.types import CurrentData, SpikeData, StreamedSpikes
 from mlgenn_delays.errors import InputError
 
 SHD_FILES = {"train": "shd_train.h5", "test": "shd_test.h5"}
 SSC_FILES = {"train": "ssc_train.h5", "validation": "ssc_valid.h5", "test": "ssc_test.h5"}
 
-Spikes = dict[str, SpikeData | StreamedSpikes]
+Splits = dict[str, SpikeData | StreamedSpikes | CurrentData]
 
 _SECOND = 1000.0  # ms
 _READ = 100  # examples that are read at once
@@ -41,11 +41,12 @@ _VERSION = 2  # of what is cached
 
 @dataclass(frozen=True)
 class _Encoding:
-    """How events become spikes: C, T and dt [ms]."""
+    """How events become spikes or currents: C, T and dt [ms]."""
 
     n_channels: int
     n_steps: int
     dt: float
+    kind: str
 
 
 def load_shd(
@@ -54,10 +55,11 @@ def load_shd(
     duration: float = 1000.0,
     channels: int = N_CHANNELS,
     validation: float = 0.1,
+    encoding: str = "spikes",
     stream: bool = False,
     dt: float = 1.0,
     cache: bool = True,
-) -> Spikes:
+) -> Splits:
     """Load SHD from ``shd_train.h5`` and ``shd_test.h5``.
 
     Arguments:
@@ -67,6 +69,9 @@ def load_shd(
         validation: Share of the training examples kept for validation, always the same ones,
             stratified by class and speaker (by class where a speaker says a word too seldom for
             that, or is not known); 0 for none.
+        encoding: "spikes", of which a channel has one a step or none, or "currents": how many
+            events fall into each step and channel (Hammouamri, Khalfaoui-Hassani and Masquelier
+            2024). Currents are never streamed, nor cached.
         stream: Whether examples stay on disk, in the cache, until a batch needs them
             (`StreamedSpikes`), instead of all in memory (`SpikeData`). Numbers are the same.
         dt: Length of a step [ms].
@@ -81,8 +86,8 @@ def load_shd(
         InputError: A file is missing or does not hold what it must, or a setting is out of range.
     """
     check_number("validation", validation, 0.0, 0.9)
-    encoding = _encoding(duration, channels, dt)
-    data, speakers = _load(Path(folder), SHD_FILES, N_DIGITS, encoding, stream, cache)
+    how = _encoding(duration, channels, dt, encoding)
+    data, speakers = _load(Path(folder), SHD_FILES, N_DIGITS, how, stream, cache)
     if not validation:
         return data
     train = data["train"]
@@ -100,16 +105,18 @@ def load_ssc(
     *,
     duration: float = 1000.0,
     channels: int = N_CHANNELS,
+    encoding: str = "spikes",
     stream: bool = True,
     dt: float = 1.0,
     cache: bool = True,
-) -> Spikes:
+) -> Splits:
     """Load SSC from ``ssc_train.h5``, ``ssc_valid.h5`` and ``ssc_test.h5``.
 
     Arguments:
         folder: See `load_shd`.
         duration: See `load_shd`.
         channels: See `load_shd`.
+        encoding: See `load_shd`.
         stream: See `load_shd`.
         dt: See `load_shd`.
         cache: See `load_shd`.
@@ -120,14 +127,16 @@ def load_ssc(
     Raises:
         InputError: As `load_shd`.
     """
-    encoding = _encoding(duration, channels, dt)
-    return _load(Path(folder), SSC_FILES, N_WORDS, encoding, stream, cache)[0]
+    how = _encoding(duration, channels, dt, encoding)
+    return _load(Path(folder), SSC_FILES, N_WORDS, how, stream, cache)[0]
 
 
-def _encoding(duration: float, channels: int, dt: float) -> _Encoding:
+def _encoding(duration: float, channels: int, dt: float, kind: str) -> _Encoding:
     """Return the encoding of settings."""
     check_channels(channels)
-    return _Encoding(int(channels), count_steps(duration, dt), dt)
+    if kind not in ("spikes", "currents"):
+        raise InputError(f"encoding must have one of spikes, currents, got {kind!r}")
+    return _Encoding(int(channels), count_steps(duration, dt), dt, kind)
 
 
 def _load(
@@ -137,7 +146,7 @@ def _load(
     encoding: _Encoding,
     stream: bool,
     cache: bool,
-) -> tuple[Spikes, np.ndarray | None]:
+) -> tuple[Splits, np.ndarray | None]:
     """Return the data of each file, and who speaks the examples of the first."""
     paths = dict(zip(files, find_files(folder, tuple(files.values())), strict=True))
     # All of them before any takes minutes: a damaged last file is then known at once.
@@ -146,17 +155,17 @@ def _load(
             if path == paths["train"]:
                 known, speakers = file.names(n_classes), file.speakers()
     names = known or tuple(str(label) for label in range(n_classes))
-    data: Spikes = {}
+    data: Splits = {}
     for split, path in paths.items():
         with EventFile(path, n_classes) as file:
             labels = file.labels
+            rows = tuple(str(row) for row in range(len(labels)))
+            if encoding.kind == "currents":
+                data[split] = CurrentData(_counts(file, encoding), labels, encoding.dt, names, rows)
+                continue
         blocks = _blocks(path, n_classes, len(labels), encoding, cache)
         data[split] = blocks.split(
-            labels,
-            dt=encoding.dt,
-            label_names=names,
-            names=tuple(str(row) for row in range(len(labels))),
-            stream=stream,
+            labels, dt=encoding.dt, label_names=names, names=rows, stream=stream
         )
     return data, speakers
 
@@ -206,6 +215,23 @@ def _example(
     np.not_equal(keys[1:], keys[:-1], out=fresh[1:])
     keys = keys[fresh]
     return np.searchsorted(keys, ends.astype(kind)), (keys % n_steps).astype(np.int32)
+
+
+def _counts(file: EventFile, encoding: _Encoding) -> np.ndarray:
+    """Return how many events of all examples fall into each step and channel, (N, T, C)."""
+    n_steps, n_channels = encoding.n_steps, encoding.n_channels
+    counts = np.zeros((len(file), n_steps, n_channels), np.float32)
+    for first in range(0, len(file), _READ):
+        end = min(first + _READ, len(file))
+        for row, (units, seconds) in enumerate(file.examples(first, end), first):
+            steps = event_steps(
+                file.where(row), seconds, dt=encoding.dt, n_steps=n_steps, unit=_SECOND
+            )
+            kept = steps < n_steps
+            channels = units[kept].astype(np.int64) // (N_CHANNELS // n_channels)
+            places = steps[kept].astype(np.int64) * n_channels + channels
+            counts[row] = np.bincount(places, minlength=counts[row].size).reshape(counts[row].shape)
+    return counts
 
 
 def _split(

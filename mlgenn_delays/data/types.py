@@ -3,12 +3,18 @@
 Shapes: N examples, B examples of a batch, C channels, T time steps, E spikes in all.
 """
 
-import math
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
 
+from mlgenn_delays.data.type_checks import (
+    check_ascending_spikes,
+    check_labels,
+    check_start,
+    real_currents,
+    whole_numbers,
+)
 from mlgenn_delays.errors import InputError
 
 
@@ -66,7 +72,7 @@ class SpikeData:
 
     def __post_init__(self) -> None:
         for name, dtype in (("start", np.int64), ("time", np.int32), ("labels", np.int64)):
-            array = _integers(name, getattr(self, name), dtype)
+            array = whole_numbers(name, getattr(self, name), dtype)
             object.__setattr__(self, name, array)
         n = self.labels.size
         for name, array in (("time", self.time), ("labels", self.labels)):
@@ -76,14 +82,14 @@ class SpikeData:
             raise InputError(
                 f"start must have shape (N, C+1) with N = {n} labels, got {self.start.shape}"
             )
-        _check_labels(self.labels, len(self.label_names))
+        check_labels(self.labels, len(self.label_names))
         if len(self.time) and (self.time.min() < 0 or self.time.max() >= self.n_steps):
             raise InputError(
                 f"spike times must be in 0..{self.n_steps - 1} steps, "
                 f"got {self.time.min()}..{self.time.max()}"
             )
-        _check_start(self.start, len(self.time))
-        _check_ascending(self.start, self.time)
+        check_start(self.start, len(self.time))
+        check_ascending_spikes(self.start, self.time)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -189,12 +195,12 @@ class StreamedSpikes:
 
     def __post_init__(self) -> None:
         for name in ("rows", "labels"):
-            object.__setattr__(self, name, _integers(name, getattr(self, name), np.int64))
+            object.__setattr__(self, name, whole_numbers(name, getattr(self, name), np.int64))
         if self.labels.shape != self.rows.shape:
             raise InputError(
                 f"labels must have shape {self.rows.shape}, one an example, got {self.labels.shape}"
             )
-        _check_labels(self.labels, len(self.label_names))
+        check_labels(self.labels, len(self.label_names))
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -221,66 +227,6 @@ class StreamedSpikes:
         """Return the examples of the given indices as a split of their own."""
         names = tuple(self.names[each] for each in index) if self.names else ()
         return replace(self, rows=self.rows[index], labels=self.labels[index], names=names)
-
-
-def _integers(name: str, value: object, dtype: type[np.signedinteger]) -> np.ndarray:
-    """Return an array of whole numbers as C-contiguous and of the given type."""
-    try:
-        array = np.asarray(value)
-    except ValueError as error:
-        raise InputError(f"{name} must have whole numbers in an array, got {error}") from error
-    if array.dtype.kind not in "iu":
-        raise InputError(
-            f"{name} must have whole numbers ({np.dtype(dtype)}), got type {array.dtype}"
-        )
-    limits = np.iinfo(dtype)
-    if not np.can_cast(array.dtype, dtype) and array.size:
-        low, high = int(array.min()), int(array.max())
-        if low < limits.min or high > limits.max:
-            raise InputError(f"{name} must have numbers that fit {limits.dtype}, got {low}..{high}")
-    return np.asarray(array, dtype, order="C")
-
-
-def _check_labels(labels: np.ndarray, n_classes: int) -> None:
-    """Refuse labels that are no class."""
-    if len(labels) and (labels.min() < 0 or labels.max() >= n_classes):
-        raise InputError(
-            f"labels must be in 0..{n_classes - 1}, got {labels.min()}..{labels.max()}"
-        )
-
-
-def _check_start(start: np.ndarray, n_spikes: int) -> None:
-    """Refuse rows of ``start`` that are no ascending places in ``time``."""
-    if not start.size:
-        return
-    low, high = start.min(), start.max()
-    if low < 0 or high > n_spikes:
-        raise InputError(f"start must have places in 0..{n_spikes} spikes, got {low}..{high}")
-    falls = start[:, 1:] < start[:, :-1]
-    if falls.any():
-        row, channel = np.argwhere(falls)[0]
-        raise InputError(
-            f"start must have ascending rows, got {start[row, channel]} before "
-            f"{start[row, channel + 1]} in example {row}, channel {channel}"
-        )
-
-
-def _check_ascending(start: np.ndarray, time: np.ndarray) -> None:
-    """Refuse spikes of a channel that do not ascend, where examples do not overlap."""
-    fine = np.ones(len(time) + 1, np.bool_)
-    np.greater(time[1:], time[:-1], out=fine[1:-1])
-    fine[start] = True
-    wrong = np.flatnonzero(~fine)
-    # Spikes of no example may lie as they like: a part of a data set keeps all of its `time`.
-    first, end = np.sort(start[:, 0]), np.sort(start[:, -1])
-    n_around = np.searchsorted(first, wrong, "right") - np.searchsorted(end, wrong, "right")
-    wrong = wrong[n_around > 0]
-    if len(wrong):
-        place = wrong[0]
-        raise InputError(
-            "spike times must have ascending steps without repeats within a channel, got "
-            f"{time[place]} after {time[place - 1]} at place {place}"
-        )
 
 
 @dataclass(frozen=True)
@@ -333,11 +279,11 @@ class CurrentData:
     names: tuple[str, ...] = field(default=())
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "labels", _integers("labels", self.labels, np.int64))
+        object.__setattr__(self, "labels", whole_numbers("labels", self.labels, np.int64))
         if self.labels.ndim != 1:
             raise InputError(f"labels must have one dimension, got shape {self.labels.shape}")
-        object.__setattr__(self, "values", _currents(self.values, len(self.labels)))
-        _check_labels(self.labels, len(self.label_names))
+        object.__setattr__(self, "values", real_currents(self.values, len(self.labels)))
+        check_labels(self.labels, len(self.label_names))
         if self.names and len(self.names) != len(self.labels):
             raise InputError(
                 f"names must have one for each of {len(self.labels)} examples, or none at all, "
@@ -367,39 +313,11 @@ class CurrentData:
         index = np.asarray(index, dtype=np.int64)
         return CurrentBatch(self.values[index], self.labels[index], index)
 
+    def take(self, index: np.ndarray) -> "CurrentData":
+        """Return the examples of the given indices as a split of their own; values are copied."""
+        names = tuple(self.names[each] for each in index) if self.names else ()
+        return replace(self, values=self.values[index], labels=self.labels[index], names=names)
+
 
 Batch = SpikeBatch | CurrentBatch
 Data = SpikeData | StreamedSpikes | CurrentData
-
-
-def rows_at_once(shape: tuple[int, ...]) -> int:
-    """Return how many examples of an array (N, ...) to look at in one go, so as to take 4 MiB."""
-    return max(1, 2**20 // max(1, math.prod(shape[1:])))
-
-
-def _currents(value: object, n: int) -> np.ndarray:
-    """Return N examples of currents as C-contiguous float32."""
-    try:
-        array = np.asarray(value)
-    except ValueError as error:
-        raise InputError(f"values must have numbers in an array, got {error}") from error
-    if array.dtype.kind not in "iuf":
-        raise InputError(f"values must have real numbers (float32), got type {array.dtype}")
-    if array.ndim != 3 or len(array) != n or not array.shape[1] or not array.shape[2]:
-        raise InputError(
-            f"values must have shape (N, T, C) with N = {n} labels and at least one step and "
-            f"channel, got {array.shape}"
-        )
-    with np.errstate(over="ignore"):
-        converted = np.asarray(array, np.float32, order="C")
-    step = rows_at_once(array.shape)
-    for first in range(0, n, step):
-        finite = np.isfinite(converted[first : first + step])
-        if not finite.all():
-            row, time, channel = np.argwhere(~finite)[0]
-            raise InputError(
-                "values must have finite numbers that fit float32, got "
-                f"{array[first + row, time, channel]} in example {first + row} "
-                f"(step {time}, channel {channel})"
-            )
-    return converted

@@ -116,7 +116,7 @@ def _connect(
         target,
         synapse,
         weight=weight,
-        delay=_initial(delays) if with_delays else 0.0,
+        delay=_initial(delays, recurrent=source == target) if with_delays else 0.0,
         max_delay=delays.max if with_delays else 0.0,
         synapses=counts[name],
         granularity=delays.granularity if with_delays else "fixed",
@@ -124,8 +124,10 @@ def _connect(
     )
 
 
-def _initial(delays: Delays) -> Initial:
+def _initial(delays: Delays, *, recurrent: bool) -> Initial:
     """Return where delays start [ms]."""
+    if recurrent and delays.recurrent_initial == "zero":
+        return 0.0
     if delays.initial == "uniform":
         return Uniform(0.0, delays.initial_max)
     return delays.initial_max if delays.initial == "constant" else 0.0

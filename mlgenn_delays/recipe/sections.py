@@ -121,6 +121,9 @@ class Delays(Section):
         "uniform", description="Start: uniform over 0..initial_max, zero, or all initial_max."
     )
     initial_max: Time = Field(0.0, description="Largest delay at the start [ms].")
+    recurrent_initial: Literal["same", "zero"] = Field(
+        "same", description="Start of a layer's delays to itself: as the others, or zero."
+    )
     learning_rate: NonNegative = Field(0.1, description="Learning rate of the delays [steps].")
     schedule: ScheduleName = Field("constant", description="Schedule of that learning rate.")
     schedule_options: dict[str, float] = Field({}, description="Settings of the schedule.")
@@ -234,6 +237,9 @@ class Augmentation(Section):
     mask_channels: Whole = Field(
         0, description="Longest run of channels of an example that is silenced."
     )
+    blend: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.0, description="Probability of a blend with another of the class; spikes only."
+    )
 
 
 class RewiringSection(Section):
@@ -277,6 +283,9 @@ class RewiringSection(Section):
 class Expected(Section):
     """[expected]: what was measured with this recipe."""
 
+    published: Text | None = Field(
+        None, description="What others measured with these settings, and where it says so."
+    )
     metric: Text = Field("test accuracy", description="What is measured.")
     accuracy: Annotated[float, Field(ge=0, le=1)] | None = Field(
         None, description="Mean over the seeds, of 1."

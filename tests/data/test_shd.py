@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from mlgenn_delays.data import shd, shd_files
+from mlgenn_delays.data import blocks, shd, shd_files
 from mlgenn_delays.data.registry import dataset_shape, load_dataset, parse_options
 from mlgenn_delays.data.shd import load_shd, load_ssc
 from mlgenn_delays.errors import InputError
@@ -46,7 +46,7 @@ def test_files_become_spikes(tmp_path: Path, channels: int, dt: float) -> None:
 
 
 def test_ssc_has_three_files_and_35_words(tmp_path: Path) -> None:
-    data = load_ssc(write_ssc(tmp_path), duration=300.0)
+    data = load_ssc(write_ssc(tmp_path), duration=300.0, stream=False)
     assert {split: len(each) for split, each in data.items()} == {
         "train": 70,
         "validation": 35,
@@ -81,7 +81,7 @@ def test_by_name_with_options(tmp_path: Path) -> None:
         ("shd", {"channels": 140.0}, "channels must have a whole number"),
         ("shd", {"validation": 0.95}, "validation must have a number >= 0 and <= 0.9, got 0.95"),
         ("shd", {"duration": 0}, "duration must have a number > 0 and <= 1e.09 ms, got 0"),
-        ("shd", {"encoding": "currents"}, "encoding must have one of spikes, got 'currents'"),
+        ("shd", {"encoding": "level"}, "encoding must have one of spikes, currents, got 'level'"),
         ("ssc", {"validation": 0.1}, r"\[data\] key must have one of encoding, duration, channels"),
     ],
 )
@@ -156,7 +156,7 @@ def test_no_event_is_lost_or_moved(
 
 def test_blocks_and_reads_join(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = load_shd(write_shd(tmp_path), cache=False)
-    monkeypatch.setattr(shd, "_BLOCK", 7)
+    monkeypatch.setattr(blocks, "BLOCK", 7)
     monkeypatch.setattr(shd, "_READ", 3)
     for cache in (True, True, False):
         for split, each in load_shd(tmp_path, cache=cache).items():
@@ -238,3 +238,33 @@ def test_another_file_is_encoded_anew(tmp_path: Path, reads: list[int]) -> None:
     assert reads == [0]
     units, times = events(40, seed=1)[5]
     assert spikes(data, 5) == naive(units[::-1], times, dt=1.0, n_steps=1000, channels=700)
+
+
+# Currents
+
+
+@pytest.mark.parametrize(("channels", "dt"), [(140, 10.0), (700, 1.0), (1, 250.0)])
+def test_currents_are_counts(tmp_path: Path, channels: int, dt: float) -> None:
+    folder = write_shd(tmp_path)
+    options = {"channels": channels, "encoding": "currents", "duration": 1100.0}
+    data = load_dataset("shd", folder, options, dt=dt)
+    whole = {split: events(40, seed=1) if split == "test" else events(200) for split in data}
+    for split, each in data.items():
+        assert each.values.shape[1:] == (int(1100 / dt + 0.5), channels)
+        for place, row in enumerate(rows(each)):
+            expected = np.zeros(each.values.shape[1:])
+            for unit, time in zip(*whole[split][row], strict=True):
+                step = int(float(time) * 1000 / dt + 1e-6)
+                if step < each.n_steps:
+                    expected[step, int(unit) * channels // 700] += 1
+            np.testing.assert_array_equal(each.values[place], expected)
+    assert data["train"].values.max() > 1
+    loaded = load_shd(folder)
+    assert data["validation"].names == loaded["validation"].names
+
+
+def test_currents_are_not_streamed(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="stream must have false with encoding 'currents'"):
+        parse_options("ssc", {"encoding": "currents"})
+    options = {"encoding": "currents", "stream": False, "channels": 70}
+    assert load_dataset("ssc", write_ssc(tmp_path), options, dt=10.0)["train"].values.ndim == 3

@@ -194,6 +194,10 @@ def test_augmentation():
     assert (augment.drop, augment.group) == (0.5, 4)
     augment = build_augment(load_recipe("fsdd-currents", [*PLAIN, "augmentation.noise=0.1"]))
     assert (augment.noise, augment.group) == (0.1, 40)
+    augment = build_augment(
+        load_recipe("digits", ["augmentation.drop=0", "augmentation.blend=0.5"])
+    )
+    assert (augment.blend, augment.drop, augment.group) == (0.5, 0, 8)
 
 
 def test_the_seeds_network():

@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-from mlgenn_delays.data.types import rows_at_once
+from mlgenn_delays.data.type_checks import rows_at_once
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.export.inputs.item import Form, Item
 from mlgenn_delays.export.inputs.wants import Wants

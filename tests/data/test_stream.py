@@ -1,0 +1,206 @@
+"""Spikes that stay on disk: the same numbers as in memory, from any state of the cache."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mlgenn_delays.data import Augment, epoch_batches, load_dataset
+from mlgenn_delays.data import blocks as blocks_module
+from mlgenn_delays.data.blocks import Blocks
+from mlgenn_delays.data.shd import load_shd, load_ssc
+from mlgenn_delays.data.types import SpikeData, StreamedSpikes
+from mlgenn_delays.errors import InputError
+from tests.data.shd_helpers import write_shd, write_ssc
+
+
+def plain(batch: Any) -> list[tuple[list[int], list[int]]]:
+    """Return the spikes a channel and the times of every example of a batch."""
+    return [
+        (np.diff(start).tolist(), batch.time[start[0] : start[-1]].tolist())
+        for start in batch.start
+    ]
+
+
+def random_blocks(n: int, channels: int, steps: int, seed: int, **more: Any) -> Blocks:
+    """Return blocks of n random examples, each drawn by its own number."""
+
+    def example(row: int) -> tuple[np.ndarray, np.ndarray]:
+        spiked = np.random.default_rng([seed, row]).random((channels, steps)) < 0.2
+        return np.cumsum([0, *spiked.sum(1)]), spiked.nonzero()[1]
+
+    def encode(first: int, end: int) -> tuple[np.ndarray, np.ndarray]:
+        starts, times = zip(*(example(row) for row in range(first, end)), strict=True)
+        before = np.cumsum([0, *(len(time) for time in times)])[:-1]
+        return np.stack(starts) + before[:, None], np.concatenate(times)
+
+    return Blocks(n, channels, steps, encode, "test", **more)
+
+
+def split(blocks: Blocks, *, stream: bool) -> Any:
+    labels = np.arange(blocks.n) % 3
+    return blocks.split(labels, dt=1.0, label_names=("a", "b", "c"), stream=stream)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    n=st.integers(1, 25),
+    channels=st.integers(1, 6),
+    steps=st.integers(1, 30),
+    cached=st.booleans(),
+    seed=st.integers(0, 2**31),
+)
+def test_streamed_is_loaded(n: int, channels: int, steps: int, cached: bool, seed: int) -> None:
+    whole = blocks_module.BLOCK
+    blocks_module.BLOCK = 4
+    try:
+        depends = {"seed": seed} if cached else None
+        blocks = random_blocks(n, channels, steps, seed, depends=depends)
+        loaded, streamed = split(blocks, stream=False), split(blocks, stream=True)
+        assert isinstance(loaded, SpikeData) and isinstance(streamed, StreamedSpikes)
+        assert streamed.n_channels == loaded.n_channels == channels
+        index = np.random.default_rng(seed).integers(0, n, 7)
+        one, other = loaded.batch(index), streamed.batch(index)
+        assert plain(one) == plain(other)
+        assert other.start.dtype == np.int64 and other.time.dtype == np.int32
+        np.testing.assert_array_equal(one.labels, other.labels)
+        np.testing.assert_array_equal(one.index, other.index)
+        part = streamed.take(index)
+        assert plain(part.batch(np.arange(7))) == plain(other)
+        assert plain(part.load().batch(np.arange(7))) == plain(other)
+    finally:
+        blocks_module.BLOCK = whole
+
+
+def test_long_trials_keep_their_times() -> None:
+    blocks = Blocks(1, 1, 70_000, lambda a, b: (np.array([[0, 2]]), np.array([3, 69_999])), "long")
+    for depends in (None, {"a": 1}):
+        made = Blocks(**{**blocks.__dict__, "depends": depends})
+        assert split(made, stream=True).batch(np.zeros(1, int)).time.tolist() == [3, 69_999]
+
+
+def test_no_example_is_read_for_a_batch_of_none() -> None:
+    batch = split(random_blocks(3, 2, 5, 0), stream=True).batch(np.zeros(0, int))
+    assert batch.start.shape == (0, 3) and len(batch.time) == 0
+
+
+def test_ssc_streams_and_shd_on_request(tmp_path: Path) -> None:
+    streamed, loaded = load_ssc(write_ssc(tmp_path)), load_ssc(tmp_path, stream=False)
+    assert all(isinstance(each, StreamedSpikes) for each in streamed.values())
+    for name, each in loaded.items():
+        index = np.arange(len(each))[::-1]
+        assert plain(each.batch(index)) == plain(streamed[name].batch(index))
+        assert streamed[name].names == each.names
+    folder = write_shd(tmp_path / "shd")
+    options = {"stream": True, "channels": 140}
+    streamed, loaded = load_dataset("shd", folder, options), load_shd(folder, channels=140)
+    for name in ("train", "validation", "test"):
+        index = np.arange(len(loaded[name]))
+        assert plain(loaded[name].batch(index)) == plain(streamed[name].batch(index))
+
+
+@pytest.mark.parametrize("harm", ["lost", "cut", "emptied", "folder"])
+def test_a_block_lost_meanwhile_is_encoded_again(
+    tmp_path: Path, cache_dir: Path, harm: str
+) -> None:
+    data = load_ssc(write_ssc(tmp_path))["train"]
+    before = plain(data.batch(np.arange(20)))
+    files = list(cache_dir.glob("shd-*"))
+    assert len(files) == 3
+    for file in files:
+        if harm == "lost" or harm == "folder":
+            file.unlink()
+        else:
+            file.write_bytes(file.read_bytes()[:100] if harm == "cut" else b"")
+    if harm == "folder":
+        cache_dir.rmdir()
+    assert plain(data.batch(np.arange(20))) == before
+
+
+def test_a_damaged_block_is_made_anew_at_the_start(tmp_path: Path, cache_dir: Path) -> None:
+    data = load_ssc(write_ssc(tmp_path))["train"]
+    before = plain(data.batch(np.arange(70)))
+    for file in cache_dir.glob("shd-*"):
+        content = bytearray(file.read_bytes())
+        content[-5] ^= 1
+        file.write_bytes(bytes(content))
+    with pytest.warns(UserWarning, match="recomputing"):
+        data = load_ssc(tmp_path)["train"]
+    assert plain(data.batch(np.arange(70))) == before
+
+
+def test_without_a_cache_each_example_is_encoded_when_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cache_dir: Path
+) -> None:
+    write_ssc(tmp_path)
+    whole = plain(load_ssc(tmp_path)["test"].batch(np.arange(36)))
+    assert plain(load_ssc(tmp_path, cache=False)["test"].batch(np.arange(36))) == whole
+    blocked = tmp_path / "file"
+    blocked.write_text("no folder")
+    monkeypatch.setenv("DELAYSNN_CACHE", str(blocked))
+    with pytest.warns(UserWarning, match="going on without"):
+        data = load_ssc(tmp_path)["test"]
+    assert plain(data.batch(np.arange(36))) == whole
+
+
+def test_labels_are_checked() -> None:
+    blocks = random_blocks(3, 2, 5, 0)
+    with pytest.raises(InputError, match="labels must have shape"):
+        blocks.split(np.zeros(2, int), dt=1.0, label_names=("a",), stream=True)
+    with pytest.raises(InputError, match="labels must be in"):
+        blocks.split(np.full(3, 4), dt=1.0, label_names=("a",), stream=True)
+
+
+def test_an_epoch_of_a_stream_is_that_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blocks_module, "BLOCK", 8)
+    blocks = random_blocks(40, 5, 30, 3)
+    augment = Augment(shift=1, jitter=2.0, drop=0.1)
+    epochs: list[Any] = []
+    for stream in (False, True):
+        data = split(blocks, stream=stream)
+        batches = list(epoch_batches(data, 7, seed=1, epoch=2, augment=augment))
+        epochs.append([(plain(batch), batch.labels.tolist()) for batch in batches])
+    assert epochs[0] == epochs[1]
+
+
+def test_training_from_a_stream_is_training_from_memory(
+    train: Callable[..., bytes] | None = None,
+) -> None:
+    from mlgenn_delays import (
+        LIF,
+        Adam,
+        EventProp,
+        Exponential,
+        LeakyIntegrator,
+        Network,
+        Normal,
+        SpikeInput,
+        Trainer,
+    )
+    from mlgenn_delays.network.storage import to_bytes
+
+    blocks = random_blocks(30, 5, 30, 7)
+    trained = []
+    for stream in (False, True):
+        data = split(blocks, stream=stream)
+        net = Network(dt=1.0, seed=1)
+        net.add("input", SpikeInput(5))
+        net.add("hidden", LIF(6, tau_mem=10.0))
+        net.add("output", LeakyIntegrator(3, readout="max"))
+        net.connect("input", "hidden", Exponential(5.0), weight=Normal(1, 0.5), max_delay=5)
+        net.connect("hidden", "output", Exponential(5.0), weight=Normal(0, 1), max_delay=5)
+        trainer = Trainer(
+            net,
+            EventProp(weights=Adam(1e-2), delays=Adam(0.1)),
+            epochs=2,
+            batch_size=8,
+            augment=Augment(jitter=1.0),
+            progress="none",
+        )
+        trainer.fit(data, data.take(np.arange(10)))
+        trained.append((to_bytes(trainer.network), trainer.evaluate(data).accuracy))
+    assert trained[0] == trained[1]
