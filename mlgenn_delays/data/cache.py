@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
@@ -83,3 +83,22 @@ def store_arrays(key: str, arrays: dict[str, np.ndarray]) -> None:
             "Set DELAYSNN_CACHE to a folder that can be written",
             stacklevel=2,
         )
+
+
+def cached_arrays(
+    key: str, names: list[str], compute: Callable[[], dict[str, np.ndarray]], *, cache: bool
+) -> dict[str, np.ndarray]:
+    """Return arrays from the cache, or computed and then stored.
+
+    Arguments:
+        key: See `cache_key`.
+        names: The arrays that ``compute`` gives.
+        compute: Gives them.
+        cache: Whether to use the cache at all.
+    """
+    arrays = load_arrays(key, names) if cache else None
+    if arrays is None:
+        arrays = compute()
+        if cache:
+            store_arrays(key, arrays)
+    return arrays

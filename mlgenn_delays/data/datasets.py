@@ -12,6 +12,7 @@ from mlgenn_delays.data.options import (
     DigitsOptions,
     FsddOptions,
     RawhdOptions,
+    RecordingOptions,
     SequenceOptions,
     ShdOptions,
     SscOptions,
@@ -65,9 +66,11 @@ def _load_fsdd(folder: Path | None, options: FsddOptions, dt: float, cache: bool
     return load_fsdd(folder, encoder=options.encoder, dt=dt, **common)
 
 
-def _encode_fsdd(options: FsddOptions, recordings: Sequence[Any], dt: float, n_steps: int) -> Batch:
-    """Encode samples as those of FSDD are."""
-    from mlgenn_delays.data.fsdd import encode_recordings, recordings_as_currents
+def _encode_recordings(
+    options: RecordingOptions, recordings: Sequence[Any], dt: float, n_steps: int
+) -> Batch:
+    """Encode samples as those of the data set are."""
+    from mlgenn_delays.data.recordings import encode_recordings, recordings_as_currents
 
     common: dict[str, Any] = {"mel": options.mel, "duration": n_steps * dt, "dt": dt}
     if options.encoding == "currents":
@@ -79,9 +82,7 @@ def _fsdd_shape(options: FsddOptions) -> tuple[int, int]:
     """Return the mel bands, or what the encoder makes of them, and the digits."""
     from mlgenn_delays.data.fsdd import LABEL_NAMES
 
-    n_bands = options.mel.n_bands
-    spikes = options.encoding == "spikes"
-    return options.encoder.n_channels(n_bands) if spikes else n_bands, len(LABEL_NAMES)
+    return options.n_channels, len(LABEL_NAMES)
 
 
 def _load_rawhd(folder: Path | None, options: RawhdOptions, dt: float, cache: bool) -> Splits:
@@ -154,7 +155,7 @@ DATASETS: dict[str, Dataset] = {
         True,
         _load_fsdd,
         _fsdd_shape,
-        Raw("recording", _encode_fsdd),
+        Raw("recording", _encode_recordings),
     ),
     "rawhd": Dataset(
         "Raw Heidelberg Digits as currents, a folder of four .npy files",
