@@ -1,6 +1,6 @@
 """The table of the data sets: a data set is one file, a class of options and an entry here."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -18,6 +18,7 @@ from mlgenn_delays.data.options import (
     SscOptions,
     YinYangOptions,
 )
+from mlgenn_delays.data.options_own import FolderOptions, NpzOptions, TonicOptions
 from mlgenn_delays.data.shd_files import N_DIGITS, N_WORDS
 from mlgenn_delays.data.types import Batch
 from mlgenn_delays.errors import InputError
@@ -140,6 +141,33 @@ def _load_generated(name: str, folder: Path | None, options: Any, dt: float, cac
     return module.load(options, dt=dt)
 
 
+def _load_own(module: str, folder: Path | None, options: Any, dt: float, cache: bool) -> Splits:
+    """Load what users bring, in the module that is named."""
+    assert folder is not None
+    loading = import_module(f"mlgenn_delays.data.{module}")
+    return loading.load(folder, options, dt=dt, cache=cache)
+
+
+def _tonic(name: str) -> Dataset:
+    """Return the entry of a class of tonic, which is not imported for that."""
+
+    def load(folder: Path | None, options: TonicOptions, dt: float, cache: bool) -> Splits:
+        from mlgenn_delays.data.tonic_events import load as load_tonic
+
+        assert folder is not None
+        return load_tonic(name, folder, options, dt=dt, cache=cache)
+
+    def shape(options: TonicOptions) -> tuple[int, int] | None:
+        from mlgenn_delays.data.tonic_classes import known_shape
+
+        return known_shape(name, options)
+
+    return Dataset(f"{name} as tonic loads it, a folder for tonic", TonicOptions, True, load, shape)
+
+
+# Data sets of one kind, called KIND:NAME, by kind: what gives the entry of a name.
+FAMILIES: dict[str, Callable[[str], Dataset]] = {"tonic": _tonic}
+
 DATASETS: dict[str, Dataset] = {
     "digits": Dataset(
         "Handwritten digits of scikit-learn, by latency",
@@ -199,5 +227,20 @@ DATASETS: dict[str, Dataset] = {
         False,
         partial(_load_generated, "coincidence"),
         lambda options: (options.channels, options.patterns),
+    ),
+    "folder": Dataset(
+        "WAVs of your own, a folder with a folder of them for each class",
+        FolderOptions,
+        True,
+        partial(_load_own, "folder"),
+        lambda options: None,
+        Raw("recording", _encode_recordings),
+    ),
+    "npz": Dataset(
+        "Arrays of your own, events, rasters or currents in .npz files",
+        NpzOptions,
+        True,
+        partial(_load_own, "npz"),
+        lambda options: None,
     ),
 }
