@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -98,3 +98,22 @@ def store_arrays(key: str, arrays: dict[str, np.ndarray]) -> None:
 def _remove_unused(folder: Path) -> None:
     """Remove what was not used for long, once a process; only files named as `cache_key` does."""
     remove_unused(folder, f"*-{'[0-9a-f]' * 2 * _DIGEST}.safetensors")
+
+
+def cached_arrays(
+    key: str, names: list[str], compute: Callable[[], dict[str, np.ndarray]], *, cache: bool
+) -> dict[str, np.ndarray]:
+    """Return arrays from the cache, or computed and then stored.
+
+    Arguments:
+        key: See `cache_key`.
+        names: The arrays that ``compute`` gives.
+        compute: Gives them.
+        cache: Whether to use the cache at all.
+    """
+    arrays = load_arrays(key, names) if cache else None
+    if arrays is None:
+        arrays = compute()
+        if cache:
+            store_arrays(key, arrays)
+    return arrays
