@@ -247,6 +247,7 @@ DATASETS: dict[str, Dataset] = {
         partial(_load_own, "folder"),
         lambda options: None,
         Raw("recording", _encode_recordings),
+        items=partial(_items, "folder", "folder_items"),
     ),
     "npz": Dataset(
         "Arrays of your own, events, rasters or currents in .npz files",
