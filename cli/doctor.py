@@ -102,6 +102,7 @@ def _examine_cpu() -> tuple[dict[str, Any], dict[str, str]]:
         hints["numba"] = f"cannot compile ({type(error).__name__}: {error}); reinstall numba"
     try:
         import mlgenn_delays.data.augment_kernel
+        import mlgenn_delays.data.blend_kernel
         import mlgenn_delays.data.encode_kernel
         import mlgenn_delays.engines.compiled  # noqa: F401
         from mlgenn_delays.kernels import kernel_cache

@@ -53,7 +53,7 @@ def evaluate(
     """
     from mlgenn_delays.network import Network
     from mlgenn_delays.recipe import load_data
-    from mlgenn_delays.runs import Run
+    from mlgenn_delays.runs import Run, check_labels
 
     from .runs import needed_split
 
@@ -66,6 +66,10 @@ def evaluate(
     else:
         remedy = "choose one with --split or other data with --data"
         chosen = {split: needed_split(splits, split, remedy)}
+    task = found.task()
+    if task is not None:
+        for part in chosen.values():
+            check_labels(task.labels, part.label_names)
     how = {"engine": engine, "backend": backend or BACKENDS[0], "threads": threads}
     measured = _measure(network, found, chosen, how)
     result = _pooled(measured) | {"split": split, "checkpoint": checkpoint}

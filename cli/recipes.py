@@ -38,12 +38,33 @@ def _expected(recipe: "Recipe") -> tuple[str, str]:
 
 def _show(recipe: "Recipe") -> None:
     """Print a recipe: settings, parameter counts, expected result."""
-    from mlgenn_delays.recipe import build_network, data_shape, dump
+    from mlgenn_delays.recipe import data_shape, dump
+
+    click.echo(dump(recipe))
+    shape = data_shape(recipe)
+    if shape is None:
+        _show_without_data(recipe)
+    else:
+        _show_counts(recipe, *shape)
+    _show_expected(recipe)
+
+
+def _show_without_data(recipe: "Recipe") -> None:
+    """Print what is known of a network whose input and output only the data know."""
+    click.echo(
+        "synapses depend on the data: their files say how many input channels and classes there are"
+    )
+    known = recipe.network.counts(None, None)
+    if known:
+        click.echo(f"known: {', '.join(f'{name} {n}' for name, n in known.items())}")
+
+
+def _show_counts(recipe: "Recipe", channels: int, classes: int) -> None:
+    """Print synapses, delays and normalised neurons of a network."""
+    from mlgenn_delays.recipe import build_network
 
     from .tables import show_synapses
 
-    click.echo(dump(recipe))
-    channels, classes = data_shape(recipe)
     network = build_network(recipe, channels, classes, recipe.seed)
     learned = recipe.delays.learn
     show_synapses(
@@ -57,6 +78,10 @@ def _show(recipe: "Recipe") -> None:
     if normalised:
         names = ", ".join(f"{p.n} neurons of {p.name}" for p in normalised)
         click.echo(f"normalised, with a gain and an offset each: {names}")
+
+
+def _show_expected(recipe: "Recipe") -> None:
+    """Print what was published, and what was measured."""
     expected = recipe.expected
     if expected.published is not None:
         click.echo(f"published: {expected.published}")

@@ -175,7 +175,7 @@ def plan_new(asked: Asked) -> Plan:
 
 def plan_resume(asked: Asked) -> Plan:
     """Check that a run can go on as asked."""
-    from mlgenn_delays.runs import Run
+    from mlgenn_delays.runs import Run, check_labels
 
     if not asked.out:
         raise InputError("--resume must have the run directory to go on with: give --out RUN")
@@ -184,6 +184,9 @@ def plan_resume(asked: Asked) -> Plan:
     folder = run.folder(asked.data)
     network = _resumed_start(asked, run)
     splits = _load(run.recipe, folder)
+    task = run.task()
+    if task is not None:
+        check_labels(task.labels, splits["train"].label_names)
     fresh = _build(run.recipe, splits)
     return Plan(
         run.recipe,

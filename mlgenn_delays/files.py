@@ -87,11 +87,15 @@ def cache_folder() -> Path:
     return (Path(base) if base else Path(os.path.expanduser("~")) / ".cache") / "delaysnn"
 
 
-def remove_unused(base: Path, prefix: str) -> None:
-    """Remove the folders of a cache that were not used for 30 days, as far as one may."""
+def remove_unused(base: Path, pattern: str) -> None:
+    """Remove what a cache has of a pattern and was not used for 30 days, as far as one may."""
     limit = time.time() - _KEPT
     with suppress(OSError):
-        for folder in list(base.glob(f"{prefix}*")):
+        for path in list(base.glob(pattern)):
             with suppress(OSError):
-                if folder.stat().st_mtime < limit:
-                    shutil.rmtree(folder, ignore_errors=True)
+                if path.stat().st_mtime >= limit:
+                    continue
+                if path.is_dir():
+                    shutil.rmtree(path, ignore_errors=True)
+                else:
+                    path.unlink()

@@ -1,6 +1,7 @@
 """A run directory as its recipe tells of it."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,6 +24,30 @@ class Task(BaseModel):
     labels: Annotated[list[Annotated[str, Field(max_length=1000)]], Field(min_length=1)]
     n_steps: Annotated[int, Field(ge=1, le=2**31 - 1)]
     examples: dict[str, Annotated[int, Field(ge=0)]] = {}
+
+
+def check_labels(trained: Sequence[str], found: Sequence[str]) -> None:
+    """Refuse data of other classes than those that a network was trained on.
+
+    Arguments:
+        trained: Name of each class of the training.
+        found: Name of each class of the data.
+
+    Raises:
+        InputError: They differ, in whatever way.
+    """
+    if list(trained) != list(found):
+        raise InputError(
+            f"the data must have the classes of the training, {_listed(trained)}, got "
+            f"{_listed(found)}; give data of the same classes, or name them in the recipe "
+            "(data.classes of a folder, label_names in .npz)"
+        )
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Return names in words, the first ones if they are many."""
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return ", ".join(names[:5]) + more
 
 
 class Run:

@@ -31,6 +31,7 @@ BELOW = {
     "rewiring": set(),
     "data": set(),
     "engines": {"network", "learning", "rewiring", "data"},
+    "analysis": {"network"},
     "recipe": {"network", "learning", "rewiring", "data"},
     "training": {"network", "learning", "rewiring", "data", "engines"},
     "sweep": {"data", "engines", "recipe", "training"},

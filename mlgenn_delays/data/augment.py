@@ -21,6 +21,7 @@ from mlgenn_delays.rng import generator
 _SPIKES_ONLY = {
     "jitter": ("which have no spikes to move", "augmentation.noise or augmentation.time_shift"),
     "drop": ("which have no spikes to leave out", "augmentation.mask_time"),
+    "blend": ("which have no spikes to take from two", "augmentation.noise or augmentation.shift"),
 }
 _CURRENTS_ONLY = {
     "noise": ("which have no values to add to", "augmentation.jitter or augmentation.drop"),
@@ -46,6 +47,8 @@ class Augment:
         mask_time: One run of steps of an example, of up to this time [ms], is silent.
         mask_channels: One run of up to so many channels of an example is silent; with groups,
             the same run in each.
+        blend: Probability with which an example is blended with another of its class, before all
+            else; spikes only. `epoch_batches` does it, for it takes the whole split.
     """
 
     shift: int = 0
@@ -57,6 +60,7 @@ class Augment:
     scale: float = 0.0
     mask_time: float = 0.0
     mask_channels: int = 0
+    blend: float = 0.0
 
     def __post_init__(self) -> None:
         check_number("shift", self.shift, 0, 2**20, integer=True)
@@ -68,10 +72,16 @@ class Augment:
         check_number("scale", self.scale, 0.0, 1.0)
         check_number("mask_time", self.mask_time, 0.0, 1e6, unit="ms")
         check_number("mask_channels", self.mask_channels, 0, 2**20, integer=True)
+        check_number("blend", self.blend, 0.0, 1.0)
 
     @property
     def is_identity(self) -> bool:
         """Whether nothing changes."""
+        return not self.blend and self.leaves_each
+
+    @property
+    def leaves_each(self) -> bool:
+        """Whether no example changes by itself, but for what it is blended with."""
         shifts = self.shift or self.time_shift
         masks = self.mask_time or self.mask_channels
         return not (shifts or masks or self.jitter or self.drop or self.noise or self.scale)
@@ -85,7 +95,8 @@ def check_kind(settings: Augment, data: Data | Batch) -> None:
         data: A split or a batch.
 
     Raises:
-        InputError: Jitter or dropped spikes are asked of currents, or noise or scale of spikes.
+        InputError: Jitter, dropped spikes or blends are asked of currents, or noise or scale of
+            spikes.
     """
     currents = isinstance(data, CurrentData | CurrentBatch)
     kind, other = ("currents", "spikes") if currents else ("spikes", "currents")
@@ -96,6 +107,22 @@ def check_kind(settings: Augment, data: Data | Batch) -> None:
                 f"augmentation.{name} must have 0 for {kind}, {reason}, got {value:g}; "
                 f"use {instead}, or data as {other}"
             )
+
+
+def group_size(settings: Augment, n_channels: int) -> int:
+    """Return the number of channels per group.
+
+    Arguments:
+        settings: The settings.
+        n_channels: Number of channels of the data.
+
+    Raises:
+        InputError: The channels do not divide into groups of the given size.
+    """
+    group = settings.group or n_channels
+    if n_channels % group:
+        raise InputError(f"group must have a divisor of the {n_channels} channels, got {group}")
+    return group
 
 
 @overload
@@ -116,7 +143,7 @@ def augment(batch: Batch, settings: Augment, dt: float, seed: int, epoch: int) -
     Spikes that leave their group of channels or the trial vanish; spikes of a channel that fall
     into one step become one. Currents move by whole steps, what leaves is lost and zeros come in;
     then they are scaled, noise is added to all, and masks are zero. Masks lie where an example is
-    after it has moved.
+    after it has moved. Blends come before, see `Augment.blend`: none are made here.
 
     Arguments:
         batch: The batch, which stays as it is.
@@ -132,14 +159,10 @@ def augment(batch: Batch, settings: Augment, dt: float, seed: int, epoch: int) -
         InputError: The channels do not divide into groups of the given size, or the settings are
             none for this kind of data.
     """
-    if settings.is_identity:
+    if settings.leaves_each:
         return batch
     check_kind(settings, batch)
-    group = settings.group or batch.n_channels
-    if batch.n_channels % group:
-        raise InputError(
-            f"group must have a divisor of the {batch.n_channels} channels, got {group}"
-        )
+    group = group_size(settings, batch.n_channels)
     if isinstance(batch, CurrentBatch):
         return _augment_currents(batch, settings, dt, seed, epoch, group)
     return _augment_spikes(batch, settings, dt, seed, epoch, group)

@@ -8,6 +8,7 @@ import numpy as np
 from mlgenn_delays.data.ahead import ahead
 from mlgenn_delays.data.augment import Augment, check_kind
 from mlgenn_delays.data.augment import augment as augment_batch
+from mlgenn_delays.data.blend import blending
 from mlgenn_delays.data.checks import check_number
 from mlgenn_delays.data.types import (
     Batch,
@@ -105,6 +106,7 @@ def _batches(
     epoch: int,
 ) -> Iterator[Batch]:
     """Yield the batches; apart from `epoch_batches`, so that its checks come at once."""
+    blend = blending(data, settings, seed, epoch)
     for first in range(0, len(order), size):
-        batch = data.batch(order[first : first + size])
+        batch = blend(data.batch(order[first : first + size]))
         yield augment_batch(batch, settings, data.dt, seed, epoch) if settings else batch

@@ -1,6 +1,7 @@
 """Checks that settings make of themselves, all with the same wording."""
 
 import math
+from collections.abc import Sequence
 from numbers import Integral, Real
 
 from mlgenn_delays.errors import InputError
@@ -53,6 +54,16 @@ def check_flag(name: str, value: object) -> None:
     """
     if not isinstance(value, bool):
         raise InputError(f"{name} must have true or false, got {value!r}")
+
+
+def check_word(name: str, value: object, known: Sequence[str]) -> None:
+    """Require one of some words.
+
+    Raises:
+        InputError: It is none of them.
+    """
+    if value not in known:
+        raise InputError(f"{name} must have one of {', '.join(known)}, got {value!r}")
 
 
 def check_ascending(name: str, value: object, low: float, high: float) -> tuple[float, ...]:

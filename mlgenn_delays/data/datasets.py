@@ -1,6 +1,6 @@
 """The table of the data sets: a data set is one file, a class of options and an entry here."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -12,11 +12,13 @@ from mlgenn_delays.data.options import (
     DigitsOptions,
     FsddOptions,
     RawhdOptions,
+    RecordingOptions,
     SequenceOptions,
     ShdOptions,
     SscOptions,
     YinYangOptions,
 )
+from mlgenn_delays.data.options_own import FolderOptions, NpzOptions, TonicOptions
 from mlgenn_delays.data.shd_files import N_DIGITS, N_WORDS
 from mlgenn_delays.data.types import Batch
 from mlgenn_delays.errors import InputError
@@ -65,9 +67,11 @@ def _load_fsdd(folder: Path | None, options: FsddOptions, dt: float, cache: bool
     return load_fsdd(folder, encoder=options.encoder, dt=dt, **common)
 
 
-def _encode_fsdd(options: FsddOptions, recordings: Sequence[Any], dt: float, n_steps: int) -> Batch:
-    """Encode samples as those of FSDD are."""
-    from mlgenn_delays.data.fsdd import encode_recordings, recordings_as_currents
+def _encode_recordings(
+    options: RecordingOptions, recordings: Sequence[Any], dt: float, n_steps: int
+) -> Batch:
+    """Encode samples as those of the data set are."""
+    from mlgenn_delays.data.recordings import encode_recordings, recordings_as_currents
 
     common: dict[str, Any] = {"mel": options.mel, "duration": n_steps * dt, "dt": dt}
     if options.encoding == "currents":
@@ -79,9 +83,7 @@ def _fsdd_shape(options: FsddOptions) -> tuple[int, int]:
     """Return the mel bands, or what the encoder makes of them, and the digits."""
     from mlgenn_delays.data.fsdd import LABEL_NAMES
 
-    n_bands = options.mel.n_bands
-    spikes = options.encoding == "spikes"
-    return options.encoder.n_channels(n_bands) if spikes else n_bands, len(LABEL_NAMES)
+    return options.n_channels, len(LABEL_NAMES)
 
 
 def _load_rawhd(folder: Path | None, options: RawhdOptions, dt: float, cache: bool) -> Splits:
@@ -147,6 +149,33 @@ def _items(module: str, name: str, folder: Path | None, options: Any, dt: float)
     return found
 
 
+def _load_own(module: str, folder: Path | None, options: Any, dt: float, cache: bool) -> Splits:
+    """Load what users bring, in the module that is named."""
+    assert folder is not None
+    loading = import_module(f"mlgenn_delays.data.{module}")
+    return loading.load(folder, options, dt=dt, cache=cache)
+
+
+def _tonic(name: str) -> Dataset:
+    """Return the entry of a class of tonic, which is not imported for that."""
+
+    def load(folder: Path | None, options: TonicOptions, dt: float, cache: bool) -> Splits:
+        from mlgenn_delays.data.tonic_events import load as load_tonic
+
+        assert folder is not None
+        return load_tonic(name, folder, options, dt=dt, cache=cache)
+
+    def shape(options: TonicOptions) -> tuple[int, int] | None:
+        from mlgenn_delays.data.tonic_classes import known_shape
+
+        return known_shape(name, options)
+
+    return Dataset(f"{name} as tonic loads it, a folder for tonic", TonicOptions, True, load, shape)
+
+
+# Data sets of one kind, called KIND:NAME, by kind: what gives the entry of a name.
+FAMILIES: dict[str, Callable[[str], Dataset]] = {"tonic": _tonic}
+
 DATASETS: dict[str, Dataset] = {
     "digits": Dataset(
         "Handwritten digits of scikit-learn, by latency",
@@ -162,7 +191,7 @@ DATASETS: dict[str, Dataset] = {
         True,
         _load_fsdd,
         _fsdd_shape,
-        Raw("recording", _encode_fsdd),
+        Raw("recording", _encode_recordings),
         items=partial(_items, "fsdd_items", "fsdd_items"),
     ),
     "rawhd": Dataset(
@@ -210,5 +239,21 @@ DATASETS: dict[str, Dataset] = {
         False,
         partial(_load_generated, "coincidence"),
         lambda options: (options.channels, options.patterns),
+    ),
+    "folder": Dataset(
+        "WAVs of your own, a folder with a folder of them for each class",
+        FolderOptions,
+        True,
+        partial(_load_own, "folder"),
+        lambda options: None,
+        Raw("recording", _encode_recordings),
+        items=partial(_items, "folder", "folder_items"),
+    ),
+    "npz": Dataset(
+        "Arrays of your own, events, rasters or currents in .npz files",
+        NpzOptions,
+        True,
+        partial(_load_own, "npz"),
+        lambda options: None,
     ),
 }

@@ -4,7 +4,7 @@ Takes 0-4 are the test split, 5-9 validation, the rest training.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
@@ -12,14 +12,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mlgenn_delays.data.cache import cache_key, files_hash, load_arrays, store_arrays
+from mlgenn_delays.data.cache import cache_key, cached_arrays, files_hash
 from mlgenn_delays.data.checks import check_number, count_steps
-from mlgenn_delays.data.encode import ENCODER_VERSION, Encoder, encode_frames, pad_frames
+from mlgenn_delays.data.encode import ENCODER_VERSION, Encoder, encode_frames
 from mlgenn_delays.data.encode_rate import RateEncoder
-from mlgenn_delays.data.mel import MelSettings, mel_transform
-from mlgenn_delays.data.traces import interpolate_frames
-from mlgenn_delays.data.types import CurrentBatch, CurrentData, SpikeBatch, SpikeData
-from mlgenn_delays.data.wav import decode_wav, read_bytes, read_wav
+from mlgenn_delays.data.mel import MelSettings
+from mlgenn_delays.data.recordings import cached_frames, encode_recordings, frames_as_currents
+from mlgenn_delays.data.types import CurrentData, SpikeBatch, SpikeData
+from mlgenn_delays.data.wav import read_bytes, read_wav
 from mlgenn_delays.errors import InputError
 
 LABEL_NAMES = tuple("0123456789")
@@ -89,7 +89,7 @@ def load_fsdd(
             arrays[f"{split}.start"], arrays[f"{split}.time"] = start, time
         return arrays
 
-    arrays = _cached(key, names, compute, cache)
+    arrays = cached_arrays(key, names, compute, cache=cache)
     return {
         split: SpikeData(
             arrays[f"{split}.start"],
@@ -140,7 +140,7 @@ def load_fsdd_frames(
     splits, contents = _read_folder(folder)
     data = {}
     for split, frames in _frames(splits, contents, mel, cache).items():
-        values = _currents(frames, mel, dt, n_steps, scale)
+        values = frames_as_currents(frames, mel, dt, n_steps, scale)
         names = tuple(recording.path.name for recording in splits[split])
         data[split] = CurrentData(values, _labels(splits[split]), dt, LABEL_NAMES, names)
     return data
@@ -172,71 +172,6 @@ def encode_wavs(
     mel = mel or MelSettings()
     recordings = [read_wav(path, mel.sample_rate) for path in paths]
     return encode_recordings(recordings, encoder=encoder, mel=mel, duration=duration, dt=dt)
-
-
-def encode_recordings(
-    recordings: Sequence[np.ndarray],
-    *,
-    encoder: Encoder | None = None,
-    mel: MelSettings | None = None,
-    duration: float = 1000.0,
-    dt: float = 1.0,
-) -> SpikeBatch:
-    """Encode samples as `load_fsdd` encodes those of its WAVs.
-
-    Arguments:
-        recordings: (n,) float32 each, at ``mel.sample_rate``.
-        encoder: See `load_fsdd`.
-        mel: See `load_fsdd`.
-        duration: See `load_fsdd`.
-        dt: See `load_fsdd`.
-
-    Returns:
-        One example a recording, with -1 as its label.
-    """
-    encoder, mel = encoder or RateEncoder(), mel or MelSettings()
-    frames = [mel_transform(mel)(samples) for samples in recordings]
-    start, time = encode_frames(frames, encoder, hop=mel.hop, duration=duration, dt=dt)
-    n = len(recordings)
-    labels = np.full(n, -1, np.int64)
-    return SpikeBatch(start, time, labels, np.arange(n), count_steps(duration, dt))
-
-
-def recordings_as_currents(
-    recordings: Sequence[np.ndarray],
-    *,
-    mel: MelSettings | None = None,
-    duration: float = 1000.0,
-    dt: float = 1.0,
-    scale: float = 1.0,
-) -> CurrentBatch:
-    """Turn samples into currents as `load_fsdd_frames` does with those of its WAVs.
-
-    Arguments:
-        recordings: See `encode_recordings`.
-        mel: See `load_fsdd`.
-        duration: See `load_fsdd`.
-        dt: Length of a step [ms].
-        scale: See `load_fsdd_frames`.
-
-    Returns:
-        One example a recording, with -1 as its label.
-    """
-    mel = mel or MelSettings()
-    frames = [mel_transform(mel)(samples) for samples in recordings]
-    values = _currents(frames, mel, dt, count_steps(duration, dt), scale)
-    n = len(recordings)
-    return CurrentBatch(np.ascontiguousarray(values), np.full(n, -1, np.int64), np.arange(n))
-
-
-def _currents(
-    frames: list[np.ndarray], mel: MelSettings, dt: float, n_steps: int, scale: float
-) -> np.ndarray:
-    """Return the frames of recordings as (N, T, n_bands) float32 in ``0..scale``."""
-    padded = pad_frames(frames, hop=mel.hop, span=n_steps * dt)
-    whole = dt == mel.hop
-    values = padded[:, :n_steps] if whole else interpolate_frames(padded, mel.hop, dt, n_steps)
-    return values if scale == 1 else values * np.float32(scale)
 
 
 def list_fsdd(folder: Path | str) -> list[Recording]:
@@ -336,45 +271,15 @@ def _frames(
     splits: dict[str, list[Recording]], contents: dict[Path, bytes], mel: MelSettings, cache: bool
 ) -> dict[str, list[np.ndarray]]:
     """Return the mel frames of every recording, by split."""
-    names = [f"{split}.{part}" for split in splits for part in ("frames", "lengths")]
-    files = _hash(splits, contents)
-    key = cache_key("fsdd-frames", files=files, mel=asdict(mel), version=ENCODER_VERSION)
-
-    def compute() -> dict[str, np.ndarray]:
-        arrays = {}
-        transform = mel_transform(mel)
-        for split, recordings in splits.items():
-            frames = [
-                transform(decode_wav(contents[each.path], each.path, mel.sample_rate))
-                for each in recordings
-            ]
-            arrays[f"{split}.frames"] = np.concatenate(frames)
-            arrays[f"{split}.lengths"] = np.array([len(each) for each in frames], np.int64)
-        return arrays
-
-    arrays = _cached(key, names, compute, cache)
-    return {
-        split: np.split(arrays[f"{split}.frames"], np.cumsum(arrays[f"{split}.lengths"])[:-1])
-        for split in splits
-    }
+    paths = {split: [each.path for each in recordings] for split, recordings in splits.items()}
+    files, read = _hash(splits, contents), contents.__getitem__
+    return cached_frames("fsdd-frames", paths, files, mel, cache=cache, read=read)
 
 
 def _hash(splits: dict[str, list[Recording]], contents: dict[Path, bytes]) -> str:
     """Return the hash of all files, in the order of the examples."""
     paths = [each.path for recordings in splits.values() for each in recordings]
     return files_hash((path.name, contents[path]) for path in paths)
-
-
-def _cached(
-    key: str, names: list[str], compute: Callable[[], dict[str, np.ndarray]], cache: bool
-) -> dict[str, np.ndarray]:
-    """Return the arrays from the cache, or computed and then stored."""
-    arrays = load_arrays(key, names) if cache else None
-    if arrays is None:
-        arrays = compute()
-        if cache:
-            store_arrays(key, arrays)
-    return arrays
 
 
 def _labels(recordings: list[Recording]) -> np.ndarray:

@@ -5,15 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mlgenn_delays.data.entry import Example, Item, as_item
-from mlgenn_delays.data.fsdd import (
-    SPLITS,
-    Recording,
-    encode_recordings,
-    list_wavs,
-    parse_name,
-    recordings_as_currents,
-)
+from mlgenn_delays.data.fsdd import SPLITS, Recording, list_wavs, parse_name
 from mlgenn_delays.data.options import FsddOptions
+from mlgenn_delays.data.recordings import encode_recordings, recordings_as_currents
 from mlgenn_delays.data.wav import read_wav
 from mlgenn_delays.errors import InputError
 

@@ -58,8 +58,8 @@ def _loader(name: str, entry: Dataset) -> Callable[[Path | None, Any, float], It
         try:
             splits = entry.load(folder, options, dt, False)
         except InputError as error:
-            if not entry.needs_folder:
-                raise
+            if folder is None or (folder.is_dir() and not any(folder.iterdir())):
+                raise  # there is nothing to look at
             yield Item("", name, problem=str(error))
             return
         for split, data in splits.items():

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from mlgenn_delays.data.checks import check_flag, check_number
+from mlgenn_delays.data.checks import check_flag, check_number, check_word
 from mlgenn_delays.data.encode import ENCODERS, Encoder
 from mlgenn_delays.data.encode_rate import RateEncoder
 from mlgenn_delays.data.mel import MelSettings
@@ -32,8 +32,8 @@ class DigitsOptions:
 
 
 @dataclass(frozen=True)
-class FsddOptions:
-    """Options of FSDD, see `load_fsdd` and `load_fsdd_frames`.
+class RecordingOptions:
+    """Options of a data set of recordings, see `load_fsdd` and `load_fsdd_frames`.
 
     ``encoding`` is "spikes", made by ``encoder``, or "currents", multiplied by ``scale``.
     """
@@ -69,6 +69,17 @@ class FsddOptions:
     def sample_rate(self) -> int:
         """Rate that recordings are brought to [Hz]."""
         return self.mel.sample_rate
+
+    @property
+    def n_channels(self) -> int:
+        """The mel bands, or what the encoder makes of them."""
+        spikes = self.encoding == "spikes"
+        return self.encoder.n_channels(self.mel.n_bands) if spikes else self.mel.n_bands
+
+
+@dataclass(frozen=True)
+class FsddOptions(RecordingOptions):
+    """Options of FSDD."""
 
 
 @dataclass(frozen=True)
@@ -239,5 +250,4 @@ class CoincidenceOptions(GeneratedOptions):
 
 def _check_encoding(value: object, *known: str) -> None:
     """Require an encoding that the data set has."""
-    if value not in known:
-        raise InputError(f"encoding must have one of {', '.join(known)}, got {value!r}")
+    check_word("encoding", value, known)

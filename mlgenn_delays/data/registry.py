@@ -9,7 +9,7 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
-from mlgenn_delays.data.datasets import DATASETS
+from mlgenn_delays.data.datasets import DATASETS, FAMILIES
 from mlgenn_delays.data.encode import ENCODERS
 from mlgenn_delays.data.encode_rate import RateEncoder
 from mlgenn_delays.data.entry import Dataset, Splits
@@ -26,10 +26,17 @@ _TABLES: dict[str, tuple[Mapping[str, type], str]] = {
 def dataset(name: str) -> Dataset:
     """Return the entry of a data set.
 
+    Arguments:
+        name: Name in `DATASETS`, or ``KIND:NAME`` with a kind in `FAMILIES`, such as
+            ``tonic:NMNIST``.
+
     Raises:
         InputError: There is none of that name; the nearest and all known ones are named.
     """
-    _check_key("dataset", name, list(DATASETS))
+    kind, colon, rest = name.partition(":")
+    if kind in FAMILIES and colon and rest:
+        return FAMILIES[kind](rest)
+    _check_key("dataset", name, [*DATASETS, *(f"{each}:NAME" for each in FAMILIES)])
     return DATASETS[name]
 
 
@@ -41,7 +48,7 @@ def parse_options(name: str, options: Mapping[str, Any] | None = None) -> Any:
         options: The ``[data]`` table without ``dataset``.
 
     Returns:
-        An instance of ``DATASETS[name].options``.
+        An instance of ``dataset(name).options``.
 
     Raises:
         InputError: An unknown key or kind (the nearest is named), or a value out of range.
@@ -53,7 +60,7 @@ def dataset_shape(name: str, options: Any = None) -> tuple[int, int] | None:
     """Return how many channels and classes a data set has, without loading it.
 
     Arguments:
-        name: Name in `DATASETS`.
+        name: See `dataset`.
         options: A table for `parse_options`, or what it returned.
 
     Returns:
@@ -70,7 +77,7 @@ def dataset_encoding(name: str, options: Any = None) -> str:
     """Return whether a data set comes as "spikes" or as "currents", without loading it.
 
     Arguments:
-        name: Name in `DATASETS`.
+        name: See `dataset`.
         options: A table for `parse_options`, or what it returned.
 
     Raises:
@@ -107,7 +114,7 @@ def load_dataset(
     """Load a data set.
 
     Arguments:
-        name: Name in `DATASETS`.
+        name: See `dataset`.
         folder: Folder of the data, where the data set needs one.
         options: A table for `parse_options`, or what it returned.
         dt: Length of a step [ms].

@@ -18,7 +18,7 @@ import numpy as np
 from mlgenn_delays.data.blocks import Blocks
 from mlgenn_delays.data.checks import check_number, count_steps
 from mlgenn_delays.data.entry import Example, Item, as_item
-from mlgenn_delays.data.events import event_steps
+from mlgenn_delays.data.events import event_steps, sorted_spikes
 from mlgenn_delays.data.options import ShdOptions, SscOptions
 from mlgenn_delays.data.shd_files import (
     N_CHANNELS,
@@ -210,18 +210,10 @@ def _example(
     where: str, units: np.ndarray, seconds: np.ndarray, encoding: _Encoding
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the spikes of one example: (C+1,) where each channel's begin, and (S,) int32."""
-    n_steps, ends = encoding.n_steps, np.arange(encoding.n_channels + 1) * encoding.n_steps
+    n_steps, n_channels = encoding.n_steps, encoding.n_channels
     steps = event_steps(where, seconds, dt=encoding.dt, n_steps=n_steps, unit=_SECOND)
-    kept = steps < n_steps
-    # Half the width sorts in half the time.
-    kind = np.dtype(np.int32 if ends[-1] < 2**31 else np.int64)
-    channels = units[kept].astype(kind) // (N_CHANNELS // encoding.n_channels)
-    keys = channels * n_steps + steps[kept].astype(kind)
-    keys.sort()
-    fresh = np.ones(len(keys), np.bool_)
-    np.not_equal(keys[1:], keys[:-1], out=fresh[1:])
-    keys = keys[fresh]
-    return np.searchsorted(keys, ends.astype(kind)), (keys % n_steps).astype(np.int32)
+    channels = units.astype(np.int64) // (N_CHANNELS // n_channels)
+    return sorted_spikes(channels, steps, n_channels=n_channels, n_steps=n_steps)
 
 
 def _counts(file: EventFile, encoding: _Encoding) -> np.ndarray:

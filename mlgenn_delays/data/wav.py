@@ -56,9 +56,7 @@ def decode_wav(content: bytes, path: Path | str, sample_rate: int) -> np.ndarray
     """
     import soundfile
 
-    if not content:
-        raise InputError(f"{path} is empty (0 bytes); replace or remove it")
-    _check_complete(content, path)
+    check_complete(content, path)
     try:
         samples, rate = soundfile.read(io.BytesIO(content), dtype="float32", always_2d=True)
     except (soundfile.SoundFileError, RuntimeError, TypeError) as error:
@@ -92,11 +90,20 @@ def _resample(samples: np.ndarray, rate: int, target: int) -> np.ndarray:
     return np.asarray(resampled, dtype=np.float32)
 
 
-def _check_complete(content: bytes, path: Path | str) -> None:
+def check_complete(content: bytes, path: Path | str) -> None:
     """Require that the data chunk holds what its header promises; libsndfile gives less silently.
 
     Other containers (FLAC, RF64 and such) are left to libsndfile.
+
+    Arguments:
+        content: What the file holds.
+        path: Name of the file for messages.
+
+    Raises:
+        InputError: The file is empty or truncated.
     """
+    if not content:
+        raise InputError(f"{path} is empty (0 bytes); replace or remove it")
     order = {b"RIFF": "little", b"RIFX": "big"}.get(content[:4])
     if order is None or content[8:12] != b"WAVE":
         return

@@ -8,6 +8,7 @@ from mlgenn_delays.data.types import Data
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.export.artifact import Artifact, Measured
 from mlgenn_delays.export.model import AT_ONCE, CPURunner
+from mlgenn_delays.runs import check_labels
 
 SPLIT = "validation"
 
@@ -57,4 +58,7 @@ def _split(artifact: Artifact, source: Path, data: str | None) -> Data | None:
         data = Run(source).folder(None)
     name = table.pop("dataset")
     splits = load_dataset(name, data, table, dt=artifact.network.dt)
-    return splits.get(SPLIT)
+    split = splits.get(SPLIT)
+    if split is not None:
+        check_labels(artifact.about.labels, split.label_names)
+    return split

@@ -226,16 +226,8 @@ def load_data(recipe: Recipe, folder: Path | str | None = None) -> "Splits":
     return load_dataset(recipe.data.dataset, folder, recipe.data.options, dt=recipe.network.dt)
 
 
-def data_shape(recipe: Recipe) -> tuple[int, int]:
-    """Return how many channels and classes the data of a recipe have, without its folder.
-
-    Raises:
-        InputError: Only the files of the data set know.
-    """
+def data_shape(recipe: Recipe) -> tuple[int, int] | None:
+    """Return how many channels and classes the data of a recipe have, None if only files know."""
     from mlgenn_delays.data import dataset_shape
 
-    found = dataset_shape(recipe.data.dataset, recipe.data.options)
-    if found is None:
-        train = load_data(recipe)["train"]
-        return train.n_channels, train.n_classes
-    return found
+    return dataset_shape(recipe.data.dataset, recipe.data.options)

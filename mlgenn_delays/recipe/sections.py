@@ -237,6 +237,9 @@ class Augmentation(Section):
     mask_channels: Whole = Field(
         0, description="Longest run of channels of an example that is silenced."
     )
+    blend: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.0, description="Probability of a blend with another of the class; spikes only."
+    )
 
 
 class RewiringSection(Section):

@@ -120,7 +120,10 @@ def check_counts(recipe: "Recipe") -> None:
     """Refuse a projection without a synapse, where the sizes are known without the data."""
     from mlgenn_delays.data.registry import dataset_shape
 
-    shape = dataset_shape(recipe.data.dataset, recipe.data.options)
+    try:
+        shape = dataset_shape(recipe.data.dataset, recipe.data.options)
+    except InputError as error:
+        raise ValueError(f"data.dataset: {error}") from error
     try:
         # Files may have other channels than a data set says, so those of the input are not known.
         recipe.network.counts(None, None if shape is None else shape[1])

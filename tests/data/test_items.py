@@ -13,6 +13,7 @@ from mlgenn_delays.data.registry import DATASETS, load_dataset
 from mlgenn_delays.data.types import CurrentBatch
 from mlgenn_delays.errors import InputError
 from tests.cli.helpers import write_rawhd
+from tests.data.own_helpers import examples, write_events, write_words
 from tests.data.shd_helpers import events, write_file, write_shd, write_ssc
 
 
@@ -24,6 +25,10 @@ def folder_of(name: str, tmp_path: Path, make_wavs: Callable[..., Path]) -> Path
         return write_rawhd(tmp_path / "rawhd")
     if name == "shd":
         return write_shd(tmp_path / "shd")
+    if name == "folder":
+        return write_words(tmp_path / "words")
+    if name == "npz":
+        return write_events(tmp_path / "npz" / "data.npz", *examples(60)).parent
     return write_ssc(tmp_path / "ssc") if name == "ssc" else None
 
 
@@ -33,6 +38,8 @@ CASES = [
     ("fsdd", {"encoding": "currents", "scale": 3.0, "duration": 90.0}),
     ("shd", {"encoding": "currents", "channels": 7, "duration": 90.0}),
     ("shd", {"channels": 70, "validation": 0.0}),
+    ("folder", {"encoding": "currents", "scale": 3.0, "duration": 90.0}),
+    ("folder", {"group_by": "(.+)_", "validation": 0.2, "test": 0.2}),
     ("ssc", {"encoding": "currents", "channels": 7, "stream": False, "duration": 50.0}),
 ]
 
@@ -111,6 +118,15 @@ def test_a_damaged_file_does_not_hide_the_others(tmp_path) -> None:
     assert "is damaged, or no HDF5 file" in found["ssc_train.h5"]
     assert "got no array /spikes/units" in found["ssc_valid.h5"]
     assert sum(item.problem == "" for item in data_items("ssc", folder)) == 36
+
+
+def test_every_damaged_recording_of_a_folder_is_found(tmp_path) -> None:
+    folder = write_words(tmp_path / "words")
+    for name in ("yes/ann_0.wav", "no/bob_1.wav"):
+        (folder / name).write_bytes(b"RIFF")
+    found = problems("folder", folder)
+    assert sorted(found) == ["no/bob_1.wav", "yes/ann_0.wav"]
+    assert sum(item.problem == "" for item in data_items("folder", folder)) == 38
 
 
 @pytest.mark.parametrize("name", ["shd", "rawhd"])

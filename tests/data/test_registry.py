@@ -26,13 +26,13 @@ from mlgenn_delays.errors import InputError
 CURRENTS = {"encoding": "currents"}
 
 
-@pytest.mark.parametrize("name", sorted(DATASETS))
+@pytest.mark.parametrize("name", [*sorted(DATASETS), "tonic:NMNIST"])
 def test_defaults_make_a_round_trip(name: str) -> None:
     options = parse_options(name)
-    assert options == DATASETS[name].options()
+    assert options == dataset(name).options()
     assert parse_options(name, options_table(options)) == options
-    assert options_table(DATASETS[name].options) == options_table(options)
-    assert options.group >= 0 and DATASETS[name].summary
+    assert options_table(dataset(name).options) == options_table(options)
+    assert options.group >= 0 and dataset(name).summary
 
 
 def test_nested_options() -> None:

@@ -50,7 +50,7 @@ def trainer(path, threads, epochs, resume):
     if path:
         run = RunDirectory.open(path) if resume else RunDirectory.create(path, "x = 1", {})
     return Trainer(net, rule, epochs=epochs, batch_size=16, seed=5, threads=threads, run=run,
-                   augment=Augment(jitter=0.5), progress="none")
+                   augment=Augment(jitter=0.5, blend=0.5), progress="none")
 
 if __name__ == "__main__":
     path, threads, epochs, how = sys.argv[1:]

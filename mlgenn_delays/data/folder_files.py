@@ -1,0 +1,252 @@
+"""The WAVs of a folder: which classes, splits and speakers they are of."""
+
+import os
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from mlgenn_delays.data.options_own import FolderOptions
+from mlgenn_delays.data.parts import NAMES, SPLITS, split_of
+from mlgenn_delays.errors import InputError
+
+# Of Speech Commands: what of the recordings is in which split, the rest is for training.
+LISTS = {"validation": "validation_list.txt", "test": "testing_list.txt"}
+
+_FSDD = re.compile(r"\d_[^_]+_\d+\.wav", re.IGNORECASE | re.ASCII)
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A WAV of a folder.
+
+    Attributes:
+        path: Where it is.
+        name: The same within the folder, with "/" between its parts.
+        split: The split that the folder says it is in, "train" where that says nothing.
+        label: Its class.
+        speaker: Whose it is, empty if that is not asked for.
+    """
+
+    path: Path
+    name: str
+    split: str
+    label: str
+    speaker: str = ""
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What a folder holds.
+
+    Attributes:
+        recordings: Sorted by split, class and name.
+        classes: Names of the classes, in the order of the labels.
+        divided: Whether the folder says which recordings are in which split.
+    """
+
+    recordings: tuple[Recording, ...]
+    classes: tuple[str, ...]
+    divided: bool
+
+
+def list_folder(folder: Path, options: FolderOptions) -> Listing:
+    """Return the recordings of a folder; hidden files and folders, and those with _ in front, no.
+
+    Arguments:
+        folder: Folder with a folder of WAVs for each class, or one of such folders for each split.
+        options: Which classes, and how speakers are found in names.
+
+    Raises:
+        InputError: It is no such folder.
+    """
+    inner = _folders(folder, "the folder that has a folder of WAVs for each class")
+    parts = {each: split for each in inner if (split := split_of(each.name)) and _is_split(each)}
+    if parts:
+        _check_parts(folder, inner, parts)
+        found = {split: _folders(each, "a folder of classes") for each, split in parts.items()}
+    else:
+        found = {"train": inner}
+    classes = _classes(folder, found, options.classes)
+    recordings = [
+        recording
+        for split in SPLITS
+        for recording in _of_split(folder, found.get(split, []), split, classes, options.group_by)
+    ]
+    _check_speakers(recordings, options.group_by)
+    divided = bool(parts)
+    if not divided:
+        listed = _read_lists(folder)
+        recordings = [replace(each, split=listed.get(each.name, each.split)) for each in recordings]
+        divided = bool(listed)
+        if listed and all(each.split == "train" for each in recordings):
+            raise InputError(
+                f"{folder} must have recordings that its lists name, got none of "
+                f"{next(iter(listed))} and {len(listed) - 1} more; remove the lists, or put the "
+                "recordings where they say"
+            )
+        recordings.sort(key=lambda each: SPLITS.index(each.split))
+    return Listing(tuple(recordings), classes, divided)
+
+
+def _folders(folder: Path, what: str) -> list[Path]:
+    """Return the folders in a folder that are not left out, sorted by name."""
+    if not folder.exists():
+        raise InputError(f"folder {folder} does not exist; give {what}")
+    if not folder.is_dir():
+        raise InputError(f"{folder} must be {what}, got a file")
+    try:
+        found = [each for each in folder.iterdir() if each.name[0] not in "._" and each.is_dir()]
+    except OSError as error:
+        raise InputError(f"cannot list {folder}: {error.strerror}; check permissions") from error
+    return sorted(found, key=lambda each: each.name)
+
+
+def _is_split(folder: Path) -> bool:
+    """Return whether a folder has folders in it and no WAV: a split, not a class called so."""
+    return bool(_folders(folder, "a folder")) and not _wavs_within(folder, deep=False)
+
+
+def _check_parts(folder: Path, inner: list[Path], parts: dict[Path, str]) -> None:
+    """Refuse classes beside splits, and two folders of one split."""
+    others = [each.name for each in inner if each not in parts]
+    if others:
+        raise InputError(
+            f"{folder} must have folders of splits or of classes, not both, got "
+            f"{_some([each.name for each in parts])} and {_some(others)}; move the classes into "
+            "train, or rename the former"
+        )
+    for split, names in NAMES.items():
+        twice = [each.name for each, found in parts.items() if found == split]
+        if len(twice) > 1:
+            raise InputError(
+                f"{folder} must have one folder for the {split} split, of {', '.join(names)}, got "
+                f"{' and '.join(twice)}; remove one of them"
+            )
+
+
+def _classes(
+    folder: Path, found: dict[str, list[Path]], wanted: tuple[str, ...]
+) -> tuple[str, ...]:
+    """Return the names of the classes; those wanted, or all there are."""
+    names = sorted({each.name for folders in found.values() for each in folders})
+    for name in names:
+        if not name.isprintable():
+            raise InputError(
+                f"{folder} must have classes with names that can be printed, got {ascii(name)}; "
+                "rename the folder"
+            )
+    if wanted:
+        missing = [name for name in wanted if name not in names]
+        if missing:
+            raise InputError(
+                f"{folder} must have a folder for each of data.classes, got none called "
+                f"{_some(missing)}; it has {_some(names) or 'none'}"
+            )
+        return wanted
+    if len(names) < 2:
+        raise InputError(
+            f"{folder} must have a folder of WAVs for each of at least two classes, got "
+            f"{f'only {names[0]}' if names else 'no folder'}{_hint(folder)}"
+        )
+    train = {each.name for each in found.get("train", [])}
+    unknown = [name for name in names if name not in train] if train else []
+    if unknown:
+        raise InputError(
+            f"{folder} must have every class in its train split, got none called "
+            f"{_some(unknown)} there; add recordings, or remove these classes"
+        )
+    return tuple(names)
+
+
+def _hint(folder: Path) -> str:
+    """Return what to do with a folder that has no folders of classes."""
+    wavs = _wavs_within(folder, deep=False)
+    if wavs and all(_FSDD.fullmatch(each.name) for each in wavs):
+        return "; its WAVs are named as those of FSDD: set data.dataset to 'fsdd'"
+    if wavs:
+        return f"; put {wavs[0].name} and the other WAVs into folders named after their classes"
+    return ""
+
+
+def _of_split(
+    folder: Path, folders: list[Path], split: str, classes: tuple[str, ...], group_by: str
+) -> list[Recording]:
+    """Return the recordings of a split, by class and name."""
+    by_name = {each.name: each for each in folders}
+    found = []
+    for label in classes:
+        if label not in by_name:
+            continue
+        wavs = _wavs_within(by_name[label], deep=True)
+        if not wavs:
+            raise InputError(
+                f"{by_name[label]} must have WAVs, got none; remove the folder, or name the "
+                "classes to use in data.classes"
+            )
+        for path in sorted(wavs, key=lambda each: each.as_posix()):
+            speaker = _speaker(group_by, path.relative_to(by_name[label]).as_posix())
+            name = path.relative_to(folder).as_posix()
+            found.append(Recording(path, name, split, label, speaker))
+    return found
+
+
+def _wavs_within(folder: Path, *, deep: bool) -> list[Path]:
+    """Return the WAVs in a folder, and if deep those of the folders in it, in any order."""
+
+    def refuse(error: OSError) -> None:
+        raise InputError(
+            f"cannot list {error.filename or folder}: {error.strerror}; check permissions"
+        ) from error
+
+    found = []
+    for parent, folders, names in os.walk(folder, onerror=refuse):
+        folders[:] = [name for name in folders if deep and name[0] not in "._"]
+        found += [
+            Path(parent, name) for name in names if name.lower().endswith(".wav") and name[0] != "."
+        ]
+    return found
+
+
+def _read_lists(folder: Path) -> dict[str, str]:
+    """Return the split of each recording that the lists of Speech Commands name."""
+    found: dict[str, str] = {}
+    for split, name in LISTS.items():
+        try:
+            text = (folder / name).read_text(encoding="utf-8-sig")
+        except FileNotFoundError:
+            continue
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+            raise InputError(f"cannot read {folder / name}: {reason}; copy it again") from error
+        for line in filter(None, map(str.strip, text.splitlines())):
+            if found.get(line, split) != split:
+                raise InputError(
+                    f"{folder} must have each recording in one of {' and '.join(LISTS.values())}, "
+                    f"got {line} in both; remove it from one"
+                )
+            found[line] = split
+    return found
+
+
+def _speaker(pattern: str, within: str) -> str:
+    """Return whose a recording is by its path in the folder of its class, empty if unknown."""
+    match = re.search(pattern, within) if pattern else None
+    return (match[1] or "") if match else ""
+
+
+def _check_speakers(recordings: list[Recording], pattern: str) -> None:
+    """Refuse recordings that do not say whose they are, if that is asked for."""
+    wrong = [each.name for each in recordings if pattern and not each.speaker]
+    if wrong:
+        raise InputError(
+            "data.group_by must find its group in the name of every recording, got none with "
+            f"{pattern!r} in {_some(wrong)}; change it, or rename them"
+        )
+
+
+def _some(names: Iterable[str]) -> str:
+    """Return at most three names in words."""
+    known = list(names)
+    more = f" and {len(known) - 3} more" if len(known) > 3 else ""
+    return ", ".join(known[:3]) + more

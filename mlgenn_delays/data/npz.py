@@ -1,0 +1,267 @@
+"""Arrays of your own: events, rasters or currents in .npz files, as `delaysnn infer` takes them.
+
+A folder with ``train.npz`` and, if you like, ``validation.npz`` and ``test.npz``; or one file, or
+a folder with ``data.npz``, of which validation and test are split off, always the same. A file has
+``labels`` (N,), whole numbers 0..K-1, and one of
+
+- events: ``times`` (E,) [ms], ``channels`` (E,) and ``start`` (N+1,), where example i has the
+  events ``start[i]:start[i+1]`` in any order;
+- ``raster`` (N, steps, C) of 0 and 1, a step each dt;
+- ``values`` (N, steps, C), what flows into each channel each step;
+
+and optionally ``label_names`` (K,), ``names`` (N,) and ``groups`` (N,), whose each example is.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mlgenn_delays.data.blocks import Blocks
+from mlgenn_delays.data.checks import count_steps
+from mlgenn_delays.data.entry import Splits
+from mlgenn_delays.data.events import event_steps, sorted_spikes
+from mlgenn_delays.data.npz_files import Arrays, find_files, read_arrays
+from mlgenn_delays.data.options_own import NpzOptions
+from mlgenn_delays.data.parts import SPLITS, rows_by_split
+from mlgenn_delays.data.types import CurrentData, SpikeData, StreamedSpikes
+from mlgenn_delays.errors import InputError
+
+# Steps of a trial whose length is taken from events; more are another unit of time.
+_MOST_STEPS = 100_000
+_MOST_CHANNELS = 10_000_000
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What all files have in common: C, T, dt [ms] and the names of the classes."""
+
+    n_channels: int
+    n_steps: int
+    dt: float
+    label_names: tuple[str, ...]
+
+
+def load(path: Path | str, options: NpzOptions, *, dt: float, cache: bool = True) -> Splits:
+    """Load arrays from .npz files.
+
+    Arguments:
+        path: A folder or a file, see above.
+        options: The options.
+        dt: Length of a step [ms].
+        cache: Not used: there is nothing to compute that a cache could keep.
+
+    Returns:
+        The splits that have examples; ``names`` are those of the file, or their numbers in it.
+
+    Raises:
+        InputError: A file is missing or does not hold what it must.
+    """
+    found, divided = find_files(Path(path))
+    files = {split: read_arrays(each, options.encoding) for split, each in found.items()}
+    task = _Task(
+        _n_channels(files, options.channels),
+        _n_steps(files, options.duration, dt),
+        dt,
+        _label_names(files),
+    )
+    _check_units(files, task)
+    data: dict[str, SpikeData | StreamedSpikes] = {}
+    currents: dict[str, CurrentData] = {}
+    for split, arrays in files.items():
+        whole = _currents(arrays, task) if options.encoding == "currents" else None
+        spikes = None if whole is not None else _spikes(arrays, task)
+        for part, rows in _rows(split, arrays, divided, options, "validation" in files).items():
+            if whole is not None:
+                currents[part] = _taken(whole, rows)
+            elif spikes is not None:
+                data[part] = spikes.take(rows)
+    if options.encoding == "currents":
+        return {split: currents[split] for split in SPLITS if split in currents}
+    return {split: data[split] for split in SPLITS if split in data}
+
+
+def _rows(
+    split: str, arrays: Arrays, divided: bool, options: NpzOptions, has_validation: bool
+) -> dict[str, np.ndarray]:
+    """Return which examples of a file are in which split."""
+    n = len(arrays.labels)
+    if split != "train" or has_validation:
+        return {split: np.arange(n)}
+    try:
+        return rows_by_split(
+            np.full(n, "train"),
+            arrays.labels,
+            divided=divided,
+            validation=options.validation,
+            test=options.test,
+            groups=arrays.groups,
+        )
+    except InputError as error:
+        raise InputError(f"{arrays.path}: {error}") from error
+
+
+def _n_channels(files: dict[str, Arrays], wanted: int) -> int:
+    """Return C, which every file must fit."""
+    first = next(iter(files.values()))
+    events = {split: each for split, each in files.items() if each.channels is not None}
+    if not wanted and len(events) < len(files):
+        wanted = next(each.n_channels for each in files.values() if each.channels is None)
+    n = wanted or max(each.n_channels for each in events.values())
+    for each in files.values():
+        if each.channels is None and each.n_channels != n:
+            raise InputError(
+                f"{each.path} must have {n} channels in the last dimension, as "
+                f"{'data.channels says' if wanted else f'{first.path.name} has'}, "
+                f"got {each.n_channels}"
+            )
+        if each.channels is not None and each.n_channels > n:
+            raise InputError(
+                f"{each.path} must have channels in 0..{n - 1}, got {each.n_channels - 1}; "
+                "set data.channels to how many there are, or 0 for what the files have"
+            )
+    if n > _MOST_CHANNELS:
+        path = max(files.values(), key=lambda each: each.n_channels).path
+        raise InputError(
+            f"{path} must have channels below {_MOST_CHANNELS}, got {n - 1}; number those in use "
+            "from 0 on"
+        )
+    if not n:
+        raise InputError(f"{first.path} must have events, got none; set data.channels otherwise")
+    return n
+
+
+def _n_steps(files: dict[str, Arrays], duration: float, dt: float) -> int:
+    """Return T: that of a duration, or of the longest example."""
+    if duration:
+        return count_steps(duration, dt)
+    count_steps(dt, dt)  # refuses a step that is none
+    found = 1
+    for each in files.values():
+        steps = each.n_steps
+        if each.times is not None and each.longest is not None:
+            steps = int(event_steps(each.where("times"), each.longest, dt=dt, n_steps=2**31)[0]) + 1
+            if steps > _MOST_STEPS:
+                raise InputError(
+                    f"{each.path} must have times [ms] of at most {_MOST_STEPS} steps of {dt:g} "
+                    f"ms, got {each.longest[0]:g}; divide microseconds by 1000, or set "
+                    "data.duration"
+                )
+        found = max(found, steps)
+    return found
+
+
+def _check_units(files: dict[str, Arrays], task: _Task) -> None:
+    """Refuse events that are all in the first step, or all after the trial: another unit."""
+    first = [each for each in files.values() if each.longest is not None]
+    if not first or len(first) < len(files):
+        return
+    longest = max(float(each.longest[0]) for each in first if each.longest is not None)
+    shortest = min(float(each.times.min()) for each in first if each.times is not None)
+    span = f"{shortest:g}..{longest:g}"
+    if longest < task.dt and longest > 0:
+        raise InputError(
+            f"{first[0].path} must have times [ms], got all events within the first step of "
+            f"{task.dt:g} ms ({span}); multiply seconds by 1000, or shorten network.dt"
+        )
+    if shortest >= task.n_steps * task.dt:
+        raise InputError(
+            f"{first[0].path} must have times [ms] within the trial of "
+            f"{task.n_steps * task.dt:g} ms, got {span}; divide microseconds by 1000, count from "
+            "the beginning of each example, or set data.duration"
+        )
+
+
+def _label_names(files: dict[str, Arrays]) -> tuple[str, ...]:
+    """Return the names of the classes: those given, or their numbers."""
+    named = [each for each in files.values() if each.label_names is not None]
+    names = named[0].label_names if named else None
+    for each in named:
+        if each.label_names != names:
+            raise InputError(
+                f"{each.path} must have the label_names of {named[0].path.name}, got others; "
+                "save the same in both"
+            )
+    largest = {split: int(each.labels.max()) for split, each in files.items()}
+    if names is None:
+        names = tuple(str(label) for label in range(max(largest.values()) + 1))
+        present = np.zeros(len(names), bool)
+        for each in files.values():
+            present[each.labels] = True
+        if not present.all():
+            missing = int(np.argmin(present))
+            path = next(iter(files.values())).path
+            raise InputError(
+                f"{path} must have labels 0..K-1 with examples of each, got none of {missing} and "
+                f"some of {len(names) - 1}; count from 0, or save label_names for all of them"
+            )
+    for split, each in files.items():
+        if largest[split] >= len(names):
+            row = int(np.argmax(each.labels))
+            raise InputError(
+                f"{each.path} must have labels in 0..{len(names) - 1}, one of {len(names)} "
+                f"label_names, got {largest[split]} in example {row}"
+            )
+    if len(names) < 2:
+        path = next(iter(files.values())).path
+        raise InputError(
+            f"{path} must have labels of at least two classes, got only 0; "
+            "save label_names if there are more"
+        )
+    return names
+
+
+def _spikes(arrays: Arrays, task: _Task) -> SpikeData | StreamedSpikes:
+    """Return the examples of a file as spikes."""
+
+    def example(row: int) -> tuple[np.ndarray, np.ndarray]:
+        if arrays.raster is not None:
+            steps, channels = np.nonzero(arrays.raster[row][: task.n_steps])
+        else:
+            channels, times = arrays.events(row)
+            where = arrays.where(f"times of example {row}")
+            steps = event_steps(where, times, dt=task.dt, n_steps=task.n_steps)
+        return sorted_spikes(channels, steps, n_channels=task.n_channels, n_steps=task.n_steps)
+
+    def encode(first: int, end: int) -> tuple[np.ndarray, np.ndarray]:
+        start = np.empty((end - first, task.n_channels + 1), np.int64)
+        times, n = [], 0
+        for out, row in zip(start, range(first, end), strict=True):
+            bounds, time = example(row)
+            np.add(bounds, n, out=out)
+            times.append(time)
+            n += len(time)
+        return start, np.concatenate(times)
+
+    blocks = Blocks(len(arrays.labels), task.n_channels, task.n_steps, encode, "npz")
+    return blocks.split(
+        arrays.labels,
+        dt=task.dt,
+        label_names=task.label_names,
+        names=arrays.names,
+        stream=False,
+    )
+
+
+def _currents(arrays: Arrays, task: _Task) -> CurrentData:
+    """Return the examples of a file as currents, cut or padded with zeros to T steps."""
+    values = arrays.values
+    assert values is not None
+    if values.shape[1] > task.n_steps:
+        values = values[:, : task.n_steps]
+    elif values.shape[1] < task.n_steps:
+        padded = np.zeros((len(values), task.n_steps, task.n_channels), np.float32)
+        padded[:, : values.shape[1]] = values
+        values = padded
+    try:
+        return CurrentData(values, arrays.labels, task.dt, task.label_names, arrays.names)
+    except InputError as error:
+        raise InputError(f"{arrays.path}: {error}; replace or remove it") from error
+
+
+def _taken(data: CurrentData, rows: np.ndarray) -> CurrentData:
+    """Return some examples as a split of their own; all of them without a copy."""
+    if len(rows) == len(data):
+        return data
+    names = tuple(data.names[row] for row in rows)
+    return CurrentData(data.values[rows], data.labels[rows], data.dt, data.label_names, names)

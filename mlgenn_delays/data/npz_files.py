@@ -1,0 +1,284 @@
+"""The .npz files of a data set of arrays: where they lie, and what is in them."""
+
+import zipfile
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mlgenn_delays.data.parts import NAMES, SPLITS
+from mlgenn_delays.errors import InputError
+
+_LAYOUTS = ("times", "raster", "values")
+_WHOLE = "data.npz"
+_KNOWN = (*_LAYOUTS, "channels", "start", "labels", "label_names", "names", "groups")
+
+
+@dataclass(frozen=True)
+class Arrays:
+    """What a file holds, checked; one of ``times``, ``raster`` and ``values`` is not None.
+
+    Attributes:
+        path: The file.
+        labels: (N,) int64 >= 0.
+        label_names: Names of the classes, None if it does not say.
+        names: Name of each example.
+        groups: (N,) whose each example is, None if it does not say.
+        times: (E,) real numbers, finite and >= 0 [ms].
+        channels: (E,) whole numbers >= 0.
+        start: (N+1,) where each example begins, and where the last ends.
+        raster: (N, steps, C) of 0 and 1.
+        values: (N, steps, C) real numbers.
+    """
+
+    path: Path
+    labels: np.ndarray
+    label_names: tuple[str, ...] | None
+    names: tuple[str, ...]
+    groups: np.ndarray | None
+    times: np.ndarray | None = None
+    channels: np.ndarray | None = None
+    start: np.ndarray | None = None
+    raster: np.ndarray | None = None
+    values: np.ndarray | None = None
+
+    def where(self, what: str) -> str:
+        """Return what a part of the file is called."""
+        return f"{self.path} ({what})"
+
+    def events(self, row: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return channels and times of an example."""
+        assert self.times is not None and self.channels is not None and self.start is not None
+        part = slice(int(self.start[row]), int(self.start[row + 1]))
+        return self.channels[part], self.times[part]
+
+    @cached_property
+    def n_channels(self) -> int:
+        """How many channels the file has; those of events up to the largest that has any."""
+        if self.channels is not None:
+            return int(self.channels.max()) + 1 if len(self.channels) else 0
+        dense = self.raster if self.raster is not None else self.values
+        assert dense is not None
+        return dense.shape[2]
+
+    @property
+    def n_steps(self) -> int:
+        """Steps of its examples, 0 of events."""
+        dense = self.raster if self.raster is not None else self.values
+        return 0 if dense is None else dense.shape[1]
+
+    @cached_property
+    def longest(self) -> np.ndarray | None:
+        """The time of the last event, (1,), None without any."""
+        if self.times is None or not len(self.times):
+            return None
+        return np.asarray([self.times.max()])
+
+
+def find_files(path: Path) -> tuple[dict[str, Path], bool]:
+    """Return the file of each split, and whether there are files of splits at all.
+
+    Arguments:
+        path: A file, or a folder with ``data.npz`` or files called after splits.
+
+    Raises:
+        InputError: There is no such file or folder, or which file is meant is not clear.
+    """
+    if not path.exists():
+        raise InputError(f"{path} does not exist; give a .npz file, or a folder with train.npz")
+    if not path.is_dir():
+        return {"train": path}, False
+    found: dict[str, Path] = {}
+    for split in SPLITS:
+        there = [path / f"{name}.npz" for name in NAMES[split] if (path / f"{name}.npz").is_file()]
+        if len(there) > 1:
+            raise InputError(
+                f"{path} must have one file for the {split} split, got "
+                f"{' and '.join(each.name for each in there)}; remove one of them"
+            )
+        if there:
+            found[split] = there[0]
+    whole = path / _WHOLE
+    if whole.is_file() and found:
+        raise InputError(
+            f"{path} must have {_WHOLE} or files of splits, got both; remove or rename {_WHOLE}"
+        )
+    if not found and not whole.is_file():
+        others = sorted(each.name for each in path.glob("*.npz"))
+        got = ", ".join(others[:3]) + (" and more" if len(others) > 3 else "")
+        raise InputError(
+            f"{path} must have train.npz (and, if you like, validation.npz and test.npz), or "
+            f"{_WHOLE}, got {got or 'no .npz'}; rename it, or give one file"
+        )
+    return found or {"train": whole}, bool(found)
+
+
+def read_arrays(path: Path, encoding: str) -> Arrays:
+    """Return the arrays of a file.
+
+    Arguments:
+        path: The file; nothing in it is ever run, arrays of objects are refused.
+        encoding: "spikes" or "currents", which the file must be for.
+
+    Raises:
+        InputError: It cannot be read, or does not hold what it must.
+    """
+    found = _read(path)
+    layouts = [name for name in _LAYOUTS if name in found]
+    if len(layouts) != 1 or "labels" not in found:
+        raise InputError(
+            f"{path} must have labels and one of times (with channels and start), raster and "
+            f"values, got {', '.join(found) or 'no array'}; save them with numpy.savez"
+        )
+    (layout,) = layouts
+    if (layout == "values") != (encoding == "currents"):
+        kind = "currents" if layout == "values" else "spikes"
+        raise InputError(
+            f"{path} must have {'values' if encoding == 'currents' else 'times or raster'} with "
+            f"data.encoding = {encoding!r}, got {layout}; set data.encoding to {kind!r}"
+        )
+    labels = _labels(path, found["labels"])
+    n = len(labels)
+    names = _texts(path, "names", found.get("names"), n)
+    common: dict[str, Any] = {
+        "path": path,
+        "labels": labels,
+        "label_names": _texts(path, "label_names", found.get("label_names")),
+        "names": names or tuple(str(row) for row in range(n)),
+        "groups": _groups(path, found.get("groups"), n),
+    }
+    if layout == "times":
+        return Arrays(**common | _events(path, found, n))
+    return Arrays(**common | {layout: _dense(path, layout, found[layout], n)})
+
+
+def _read(path: Path) -> dict[str, np.ndarray]:
+    """Return those arrays of a .npz that have a meaning here."""
+    try:
+        if not zipfile.is_zipfile(path):
+            raise ValueError("it is no archive, as numpy.savez writes")
+        with np.load(path, allow_pickle=False) as archive:
+            return {name: archive[name] for name in _KNOWN if name in archive.files}
+    except OSError as error:
+        raise InputError(
+            f"cannot read {path}: {error.strerror or error}; check the path and its permissions"
+        ) from error
+    except MemoryError:
+        raise
+    except Exception as error:  # NumPy and zipfile raise many kinds on damage: that is the finding
+        reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
+        if "pickle" in reason:
+            reason = "an array of Python objects, which would have to be unpickled"
+        raise InputError(
+            f"{path} must have arrays of numbers and texts in NumPy's .npz format, got what "
+            f"cannot be read ({reason}); save them with numpy.savez, or copy it again"
+        ) from error
+
+
+def _refused(path: Path, name: str, expected: str, array: np.ndarray, remedy: str) -> InputError:
+    """Return the error for an array that is not what it must be."""
+    return InputError(
+        f"{path} must have {name} as {expected}, got {array.dtype} of shape {array.shape}; {remedy}"
+    )
+
+
+def _labels(path: Path, labels: np.ndarray) -> np.ndarray:
+    """Return the classes of the examples."""
+    if labels.ndim != 1 or labels.dtype.kind not in "iu" or not len(labels):
+        remedy = "save one whole number for each of at least one example"
+        raise _refused(path, "labels", "whole numbers of shape (examples,)", labels, remedy)
+    if labels.dtype.kind == "i" and labels.min() < 0:
+        row = int(np.argmin(labels))
+        raise InputError(f"{path} must have labels >= 0, got {labels[row]} in example {row}")
+    if labels.max() > 1_000_000:
+        row = int(np.argmax(labels))
+        raise InputError(
+            f"{path} must have labels of 0..K-1 for K classes, got {labels[row]} in example {row}"
+        )
+    return labels.astype(np.int64)
+
+
+def _texts(
+    path: Path, name: str, texts: np.ndarray | None, n: int | None = None
+) -> tuple[str, ...] | None:
+    """Return texts, n of them if that is known; None if there are none."""
+    if texts is None:
+        return None
+    if texts.ndim != 1 or texts.dtype.kind not in "US" or len(texts) != (n or len(texts) or 1):
+        shape = f"({n},)" if n is not None else "(classes,)"
+        remedy = "save them with numpy.array([...], dtype=str)"
+        raise _refused(path, name, f"texts of shape {shape}", texts, remedy)
+    if texts.dtype.kind == "S":
+        return tuple(each.decode("utf-8", "replace") for each in texts.tolist())
+    return tuple(texts.tolist())
+
+
+def _groups(path: Path, groups: np.ndarray | None, n: int) -> np.ndarray | None:
+    """Return whose each example is, in numbers or texts."""
+    if groups is not None and (groups.shape != (n,) or groups.dtype.kind not in "iuUS"):
+        remedy = "save one for each example"
+        raise _refused(path, "groups", f"whole numbers or texts of shape ({n},)", groups, remedy)
+    return groups
+
+
+def _events(path: Path, found: dict[str, np.ndarray], n: int) -> dict[str, np.ndarray]:
+    """Return times, channels and start of n examples."""
+    for name in ("channels", "start"):
+        if name not in found:
+            raise InputError(
+                f"{path} must have channels (events,) and start (examples + 1,) besides times, "
+                f"got no {name}; example i has the events start[i]:start[i+1]"
+            )
+    times, channels, start = (found[name] for name in ("times", "channels", "start"))
+    if times.ndim != 1 or times.dtype.kind not in "iuf":
+        remedy = "save one number an event [ms]"
+        raise _refused(path, "times", "real numbers of shape (events,)", times, remedy)
+    shape = times.shape
+    if channels.shape != shape or (channels.size and channels.dtype.kind not in "iu"):
+        remedy = "save one number an event, counted from 0"
+        raise _refused(path, "channels", f"whole numbers of shape {shape}", channels, remedy)
+    if start.shape != (n + 1,) or start.dtype.kind not in "iu":
+        remedy = f"there are {n} labels, and example i has the events start[i]:start[i+1]"
+        raise _refused(path, "start", f"whole numbers of shape ({n + 1},)", start, remedy)
+    if start[0] != 0 or start[-1] != len(times) or (start[1:] < start[:-1]).any():
+        falls = np.flatnonzero(start[1:] < start[:-1])
+        where = f", falling after example {falls[0]}" if len(falls) else ""
+        raise InputError(
+            f"{path} must have start ascending from 0 to the {len(times)} events, got "
+            f"{start[0]}..{start[-1]}{where}; example i has the events start[i]:start[i+1]"
+        )
+    wrong = np.flatnonzero(~(np.isfinite(times) & (times >= 0)))
+    if len(wrong):
+        row = int(np.searchsorted(start, wrong[0], "right")) - 1
+        raise InputError(
+            f"{path} must have finite times >= 0, got {times[wrong[0]]} at event {wrong[0]} "
+            f"(example {row}); count from the beginning of each example"
+        )
+    if len(channels) and channels.min() < 0:
+        event = int(np.argmin(channels))
+        raise InputError(
+            f"{path} must have channels >= 0, got {channels[event]} at event {event}; count from 0"
+        )
+    return {"times": times, "channels": channels.astype(np.int64), "start": start}
+
+
+def _dense(path: Path, name: str, array: np.ndarray, n: int) -> np.ndarray:
+    """Return the raster or the values of n examples."""
+    kinds = "biuf" if name == "raster" else "iuf"
+    noun = "0 and 1" if name == "raster" else "real numbers"
+    if array.ndim != 3 or len(array) != n or 0 in array.shape or array.dtype.kind not in kinds:
+        remedy = f"there are {n} labels, and a row is a step of network.dt"
+        raise _refused(path, name, f"{noun} of shape ({n}, steps, channels)", array, remedy)
+    if name == "raster":
+        for row, example in enumerate(array):
+            wrong = (example != 0) & (example != 1)
+            if wrong.any():
+                step, channel = np.argwhere(wrong)[0]
+                raise InputError(
+                    f"{path} must have 0 and 1 in raster, got {example[step, channel]} in example "
+                    f"{row} (step {step}, channel {channel}); save currents as values, and set "
+                    "data.encoding to 'currents'"
+                )
+    return array
