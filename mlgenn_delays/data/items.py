@@ -15,13 +15,15 @@ One that offers nothing is loaded, and the first problem in it is the only one f
 """
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mlgenn_delays.data.entry import Dataset, Item
+from mlgenn_delays.data.entry import Dataset, Example, Item, as_item
 from mlgenn_delays.data.registry import dataset, parse_options
+from mlgenn_delays.data.types import Data
 from mlgenn_delays.errors import InputError
 
 
@@ -66,7 +68,13 @@ def _loader(name: str, entry: Dataset) -> Callable[[Path | None, Any, float], It
             for row in range(len(data)):
                 label = int(data.labels[row])
                 called = data.names[row] if data.names else str(row)
-                batch = data.batch(np.array([row]))
-                yield Item(split, called, label, data.label_names[label], batch)
+                # A split that stays on disk is read only here, and may have damaged examples.
+                read = partial(_read, data, row)
+                yield as_item(split, called, label, data.label_names[label], read)
 
     return items
+
+
+def _read(data: Data, row: int) -> Example:
+    """Return an example of what was loaded."""
+    return data.batch(np.array([row])), None, ()

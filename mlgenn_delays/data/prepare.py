@@ -20,6 +20,19 @@ _BY_HAND = {
 }
 
 
+def _by_hand(name: str) -> str:
+    """Return what to do for a data set that this cannot make ready."""
+    if name.startswith("tonic:"):
+        return (
+            f"dataset {name!r} is downloaded by tonic itself when it is first loaded: make a "
+            f"folder DIR, and run delaysnn data check {name} DIR"
+        )
+    return _BY_HAND.get(name) or (
+        f"dataset {name!r} cannot be downloaded, only {', '.join(_HOW)} can; it is read from your "
+        f"own files: delaysnn data check {name} DIR looks at them"
+    )
+
+
 @dataclass(frozen=True)
 class Prepared:
     """A data set that is ready.
@@ -50,12 +63,7 @@ def prepare_data(name: str, folder: Path | None) -> Prepared:
         line = f"{name} needs no preparation and no folder: {entry.summary}"
         return Prepared(None, (line,))
     if name not in _HOW:
-        known = ", ".join(_HOW)
-        raise InputError(
-            _BY_HAND.get(name)
-            or f"dataset {name!r} cannot be downloaded, only {known} can; it is read from your own "
-            f"files: delaysnn data check {name} DIR looks at them"
-        )
+        raise InputError(_by_hand(name))
     if folder is None:
         raise InputError(f"dataset {name!r} needs a folder to go to, got none; give DIR")
     if folder.exists() and not folder.is_dir():

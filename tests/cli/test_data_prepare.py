@@ -427,6 +427,11 @@ def test_data_that_need_no_preparation(name) -> None:
     ("arguments", "message"),
     [
         (["rawhd", "DIR"], "are not freely at hand; ask the authors"),
+        (
+            ["npz", "DIR"],
+            "only shd, ssc, fsdd can; it is read from your own files: delaysnn data ch",
+        ),
+        (["tonic:NMNIST", "DIR"], "is downloaded by tonic itself when it is first loaded"),
         (["sdh", "DIR"], "did you mean 'shd'?"),
         (["shd"], "dataset 'shd' needs a folder to go to, got none; give DIR"),
         (["fsdd", "FILE"], "DIR must be a folder, new or not, got the file"),

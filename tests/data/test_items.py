@@ -188,6 +188,20 @@ def test_without_items_the_first_problem_of_loading_is_found(tmp_path, monkeypat
         next(data_items("rawhd", tmp_path / "nothing"))
 
 
+def test_without_items_a_stream_shows_every_damaged_example(tmp_path, monkeypatch) -> None:
+    from dataclasses import replace
+
+    given = events(200)
+    given[8] = (given[8][0], -given[8][1] - 1)
+    given[9] = (given[9][0] + 700, given[9][1])
+    folder = write_shd(tmp_path)
+    write_file(folder / "shd_train.h5", given)
+    monkeypatch.setitem(DATASETS, "shd", replace(DATASETS["shd"], items=None))
+    found = problems("shd", folder, {"stream": True, "channels": 70})
+    assert sorted(found) == ["8", "9"] and "units in 0..699" in found["9"]
+    assert list(problems("shd", folder, {"channels": 70, "stream": False})) == ["shd"]
+
+
 @pytest.mark.parametrize("name", [name for name, entry in DATASETS.items() if entry.needs_folder])
 def test_nothing_to_look_at_is_bad_input(name, tmp_path) -> None:
     with pytest.raises(InputError, match="needs a folder of data, got none; give DIR"):
