@@ -60,7 +60,9 @@ def _loader(name: str, entry: Dataset) -> Callable[[Path | None, Any, float], It
         try:
             splits = entry.load(folder, options, dt, False)
         except InputError as error:
-            if folder is None or (folder.is_dir() and not any(folder.iterdir())):
+            if folder is None or not entry.needs_folder:
+                raise
+            if folder.is_dir() and not any(folder.iterdir()):
                 raise  # there is nothing to look at
             yield Item("", name, problem=str(error))
             return
