@@ -6,9 +6,8 @@ from typing import Any
 import click
 
 from mlgenn_delays import __version__
-from mlgenn_delays.errors import nearest
 
-from .errors import leave_with_one_line
+from .errors import leave_with_one_line, unknown_command
 
 # Command -> what --help says of it; each is the function of that name in the module of that name.
 COMMANDS = {
@@ -17,6 +16,7 @@ COMMANDS = {
     "evaluate": "Measure a trained run on a split of the data.",
     "export": "Make of a trained run what runs elsewhere: one file, GeNN, C or NIR.",
     "infer": "Answer recordings, arrays or events with a trained model.",
+    "data": "Get data sets, and look at what is in them or damaged.",
     "recipes": "List the recipes, or show one.",
     "doctor": "Say what works on this machine and what is missing.",
 }
@@ -46,11 +46,7 @@ class Commands(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command that the arguments begin with."""
-        if args[0] not in COMMANDS and not args[0].startswith("-"):
-            ctx.fail(
-                f"there is no command {args[0]!r} (known: {', '.join(COMMANDS)})"
-                f"{nearest(args[0], list(COMMANDS))}"
-            )
+        unknown_command(ctx, args[0], list(COMMANDS))
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

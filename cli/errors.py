@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 import click
 
-from mlgenn_delays.errors import DelaysnnError
+from mlgenn_delays.errors import DelaysnnError, nearest
 
 DEBUG = "DELAYSNN_DEBUG"
 INTERRUPTED = 130
@@ -60,6 +60,12 @@ def report(error: Exception) -> int:
     ours = isinstance(error, (DelaysnnError, click.ClickException))
     click.echo(f"error: {one_line(_text(error))}", err=True)
     return error.exit_code if ours else 1  # type: ignore[attr-defined]
+
+
+def unknown_command(ctx: click.Context, name: str, known: list[str]) -> None:
+    """Refuse a word that is no command, and name the nearest."""
+    if name not in known and not name.startswith("-"):
+        ctx.fail(f"there is no command {name!r} (known: {', '.join(known)}){nearest(name, known)}")
 
 
 def one_line(text: str) -> str:

@@ -24,7 +24,7 @@ def console() -> "Console":
     return found
 
 
-def _table(*columns: str) -> "Table":
+def table(*columns: str) -> "Table":
     """Return an empty table; all columns but the first are numbers."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
@@ -37,11 +37,11 @@ def _table(*columns: str) -> "Table":
 
 def _splits(splits: dict[str, dict[str, Any]]) -> "Table":
     """Return accuracy, loss and size by split."""
-    table = _table("split", "accuracy", "loss", "examples")
+    shown = table("split", "accuracy", "loss", "examples")
     for name, row in splits.items():
         accuracy, loss = f"{100 * row['accuracy']:.2f} %", f"{row['loss']:.4f}"
-        table.add_row(name, accuracy, loss, str(row["n"]))
-    return table
+        shown.add_row(name, accuracy, loss, str(row["n"]))
+    return shown
 
 
 def show_training(result: dict[str, Any]) -> None:
@@ -69,25 +69,25 @@ def show_evaluation(result: dict[str, Any], names: tuple[str, ...], run: Path) -
         out.out(f"confusion matrix of {len(result['confusion'])} classes: with --json")
         return
     labels = [names[k] if k < len(names) else str(k) for k in range(len(result["confusion"]))]
-    table = _table("is \\ answered", *labels)
+    shown = table("is \\ answered", *labels)
     for label, counts in zip(labels, result["confusion"], strict=True):
-        table.add_row(label, *(str(count) if count else "." for count in counts))
-    out.print(table)
+        shown.add_row(label, *(str(count) if count else "." for count in counts))
+    out.print(shown)
 
 
 def show_recipes(rows: list[tuple[str, str, str, str]]) -> None:
     """Print the recipes: name, what they are, expected accuracy and minutes."""
-    table = _table("recipe", "expected", "minutes", "summary")
-    table.columns[3].justify, table.columns[3].no_wrap = "left", False
+    shown = table("recipe", "expected", "minutes", "summary")
+    shown.columns[3].justify, shown.columns[3].no_wrap = "left", False
     for name, summary, accuracy, minutes in rows:
-        table.add_row(name, accuracy, minutes, summary)
-    console().print(table)
+        shown.add_row(name, accuracy, minutes, summary)
+    console().print(shown)
 
 
 def show_synapses(rows: list[tuple[str, int, int]]) -> None:
     """Print synapses and delays by projection, and their sums."""
-    table = _table("projection", "synapses", "delays")
+    shown = table("projection", "synapses", "delays")
     for name, synapses, delays in rows:
-        table.add_row(name, f"{synapses}", f"{delays}")
-    table.add_row("all", str(sum(row[1] for row in rows)), str(sum(row[2] for row in rows)))
-    console().print(table)
+        shown.add_row(name, f"{synapses}", f"{delays}")
+    shown.add_row("all", str(sum(row[1] for row in rows)), str(sum(row[2] for row in rows)))
+    console().print(shown)

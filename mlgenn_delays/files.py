@@ -4,8 +4,10 @@ import os
 import shutil
 import tempfile
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 from mlgenn_delays.errors import WorkError
 
@@ -20,24 +22,44 @@ def write_atomic(path: Path | str, content: bytes | str) -> None:
     Raises:
         WorkError: The folder cannot be written or the disk is full; what was there stays.
     """
+    with open_atomic(path) as file:
+        file.write(content.encode() if isinstance(content, str) else content)
+
+
+@contextmanager
+def open_atomic(
+    path: Path | str, *, sync: bool = True, remedy: str = "choose another folder with --out"
+) -> Iterator[IO[bytes]]:
+    """Give a file to write to, which gets its name when the context ends well.
+
+    Arguments:
+        path: The file; folders above it are made.
+        sync: Whether to force it to disk before it is renamed: without, the system may lose the
+            content if the power fails.
+        remedy: What the error says to do, but for freeing space.
+
+    Raises:
+        WorkError: As `write_atomic`. Any `OSError` within the context counts as one of writing.
+    """
     path = Path(path)
-    data = content.encode() if isinstance(content, str) else content
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         with os.fdopen(handle, "wb") as file:
-            file.write(data)
+            yield file
             file.flush()
-            os.fsync(file.fileno())
+            if sync:
+                os.fsync(file.fileno())
         os.chmod(temporary, 0o644)
         os.replace(temporary, path)
         temporary = None
-        _sync_folder(path.parent)
+        if sync:
+            _sync_folder(path.parent)
     except OSError as error:
         raise WorkError(
-            f"cannot write {path}: {error.strerror or error}; free space or choose another "
-            "folder with --out; files written before are untouched"
+            f"cannot write {path}: {error.strerror or error}; free space or {remedy}; "
+            "files written before are untouched"
         ) from error
     finally:
         if temporary is not None:
@@ -65,11 +87,15 @@ def cache_folder() -> Path:
     return (Path(base) if base else Path(os.path.expanduser("~")) / ".cache") / "delaysnn"
 
 
-def remove_unused(base: Path, prefix: str) -> None:
-    """Remove the folders of a cache that were not used for 30 days, as far as one may."""
+def remove_unused(base: Path, pattern: str) -> None:
+    """Remove what a cache has of a pattern and was not used for 30 days, as far as one may."""
     limit = time.time() - _KEPT
     with suppress(OSError):
-        for folder in list(base.glob(f"{prefix}*")):
+        for path in list(base.glob(pattern)):
             with suppress(OSError):
-                if folder.stat().st_mtime < limit:
-                    shutil.rmtree(folder, ignore_errors=True)
+                if path.stat().st_mtime >= limit:
+                    continue
+                if path.is_dir():
+                    shutil.rmtree(path, ignore_errors=True)
+                else:
+                    path.unlink()

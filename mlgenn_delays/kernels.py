@@ -47,7 +47,7 @@ def kernel_cache() -> Path | None:
     except OSError:
         return None
     if new:
-        remove_unused(base, _PREFIX)
+        remove_unused(base, f"{_PREFIX}*")
     return folder
 
 

@@ -31,6 +31,7 @@ BELOW = {
     "rewiring": set(),
     "data": set(),
     "engines": {"network", "learning", "rewiring", "data"},
+    "analysis": {"network"},
     "recipe": {"network", "learning", "rewiring", "data"},
     "training": {"network", "learning", "rewiring", "data", "engines"},
     "sweep": {"data", "engines", "recipe", "training"},
@@ -80,7 +81,7 @@ def test_the_wheel_has_every_source_and_recipe(wheel):
     expected = {
         f"{package}/{file.relative_to(ROOT / folder).as_posix()}"
         for folder, package in FOLDERS.items()
-        for kind in ("*.py", "*.toml", "py.typed", "templates/*")
+        for kind in ("*.py", "*.toml", "*.sha256", "py.typed", "templates/*")
         for file in (ROOT / folder).rglob(kind)
     }
     packed = {name for name in wheel.namelist() if ".dist-info/" not in name}

@@ -4,6 +4,7 @@ import re
 import shlex
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -45,19 +46,24 @@ def test_there_are_commands_to_check() -> None:
 @pytest.mark.parametrize("words", commands(), ids=lambda words: " ".join(words)[:60])
 def test_commands_are_understood(words: list[str]) -> None:
     """Every option on the pages exists: the command itself refuses words it does not know."""
-    result = CliRunner().invoke(main, [words[0], "--help"])
+    grouped = isinstance(main.get_command(click.Context(main), words[0]), click.Group)
+    result = CliRunner().invoke(main, [*words[: 1 + grouped], "--help"])
     assert result.exit_code == 0, result.output
+    assert "COMMAND" not in result.output.splitlines()[0]
     for word in words[1:]:
         if word.startswith("--"):
             assert word in result.output
 
 
 def test_overrides_on_the_pages_are_settings() -> None:
-    from mlgenn_delays.recipe import load_recipe
+    from mlgenn_delays.data.registry import parse_options
+    from mlgenn_delays.recipe.load import load_recipe, options_of
 
     for words in commands():
         changes = [words[k + 1] for k, word in enumerate(words) if word == "--set"]
-        if changes:
+        if changes and words[0] == "data":
+            parse_options(words[2], options_of(changes))
+        elif changes:
             load_recipe(words[1], changes)
 
 

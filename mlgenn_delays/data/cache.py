@@ -1,7 +1,8 @@
 """A cache of computed arrays in the user's cache folder, which can never fail a run.
 
 A file is named by the hash of all it was computed from. A damaged file is recomputed, a folder
-that cannot be written is left alone; both with a warning.
+that cannot be written is left alone; both with a warning. Files not used for 30 days are removed
+when others are stored.
 """
 
 import hashlib
@@ -9,12 +10,17 @@ import json
 import os
 import warnings
 from collections.abc import Callable, Iterable
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
 
 import numpy as np
 
 from mlgenn_delays.errors import WorkError
-from mlgenn_delays.files import cache_folder, write_atomic
+from mlgenn_delays.files import cache_folder, remove_unused, write_atomic
 from mlgenn_delays.tensors import pack, read, verify
+
+_DIGEST = 16  # bytes
 
 
 def files_hash(files: Iterable[tuple[str, bytes]]) -> str:
@@ -40,7 +46,7 @@ def cache_key(name: str, **parts: object) -> str:
         parts: Settings, hashes and versions; anything JSON can hold.
     """
     text = json.dumps(parts, sort_keys=True)
-    digest = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+    digest = hashlib.blake2b(text.encode(), digest_size=_DIGEST).hexdigest()
     return f"{name}-{digest}.safetensors"
 
 
@@ -63,6 +69,8 @@ def load_arrays(key: str, names: Iterable[str]) -> dict[str, np.ndarray] | None:
     if set(arrays) != set(names):
         warnings.warn(f"cache file {path} is damaged; recomputing", stacklevel=2)
         return None
+    with suppress(OSError):
+        os.utime(path)  # used today
     return arrays
 
 
@@ -83,6 +91,13 @@ def store_arrays(key: str, arrays: dict[str, np.ndarray]) -> None:
             "Set DELAYSNN_CACHE to a folder that can be written",
             stacklevel=2,
         )
+    _remove_unused(path.parent)
+
+
+@cache
+def _remove_unused(folder: Path) -> None:
+    """Remove what was not used for long, once a process; only files named as `cache_key` does."""
+    remove_unused(folder, f"*-{'[0-9a-f]' * 2 * _DIGEST}.safetensors")
 
 
 def cached_arrays(

@@ -1,12 +1,12 @@
 """The table of the data sets: a data set is one file, a class of options and an entry here."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from mlgenn_delays.data.entry import Dataset, Raw, Splits
+from mlgenn_delays.data.entry import Dataset, Item, Raw, Splits
 from mlgenn_delays.data.options import (
     CoincidenceOptions,
     DigitsOptions,
@@ -141,6 +141,14 @@ def _load_generated(name: str, folder: Path | None, options: Any, dt: float, cac
     return module.load(options, dt=dt)
 
 
+def _items(module: str, name: str, folder: Path | None, options: Any, dt: float) -> Iterator[Item]:
+    """Return what a function gives whose module is imported when it is called."""
+    found: Iterator[Item] = getattr(import_module(f"mlgenn_delays.data.{module}"), name)(
+        folder, options, dt
+    )
+    return found
+
+
 def _load_own(module: str, folder: Path | None, options: Any, dt: float, cache: bool) -> Splits:
     """Load what users bring, in the module that is named."""
     assert folder is not None
@@ -184,6 +192,7 @@ DATASETS: dict[str, Dataset] = {
         _load_fsdd,
         _fsdd_shape,
         Raw("recording", _encode_recordings),
+        items=partial(_items, "fsdd_items", "fsdd_items"),
     ),
     "rawhd": Dataset(
         "Raw Heidelberg Digits as currents, a folder of four .npy files",
@@ -192,6 +201,7 @@ DATASETS: dict[str, Dataset] = {
         _load_rawhd,
         _rawhd_shape,
         Raw("frames", _encode_rawhd),
+        items=partial(_items, "rawhd", "rawhd_items"),
     ),
     "shd": Dataset(
         "Spiking Heidelberg Digits, shd_train.h5 and shd_test.h5",
@@ -199,6 +209,7 @@ DATASETS: dict[str, Dataset] = {
         True,
         _load_shd,
         lambda options: (options.channels, N_DIGITS),
+        items=partial(_items, "shd", "shd_items"),
     ),
     "ssc": Dataset(
         "Spiking Speech Commands, three .h5 files such as ssc_train.h5",
@@ -206,6 +217,7 @@ DATASETS: dict[str, Dataset] = {
         True,
         _load_shd,
         lambda options: (options.channels, N_WORDS),
+        items=partial(_items, "shd", "shd_items"),
     ),
     "yin-yang": Dataset(
         "Points of the Yin-Yang figure as spike times, generated",
@@ -235,6 +247,7 @@ DATASETS: dict[str, Dataset] = {
         partial(_load_own, "folder"),
         lambda options: None,
         Raw("recording", _encode_recordings),
+        items=partial(_items, "folder", "folder_items"),
     ),
     "npz": Dataset(
         "Arrays of your own, events, rasters or currents in .npz files",

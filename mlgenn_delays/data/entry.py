@@ -1,11 +1,12 @@
 """What the registry knows of a data set."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from mlgenn_delays.data.types import Batch, CurrentData, SpikeData, StreamedSpikes
+from mlgenn_delays.errors import InputError
 
 Splits = Mapping[str, SpikeData | StreamedSpikes | CurrentData]
 
@@ -31,6 +32,55 @@ class Raw:
 
 
 @dataclass(frozen=True)
+class Item:
+    """One example as `delaysnn data check` looks at it, or why it cannot be used.
+
+    Attributes:
+        split: "train", "validation" or "test"; empty where that is not known.
+        name: Name of the example, a file name, say; of a file if all of that is damaged.
+        label: Its class, -1 if that is not known.
+        label_name: Name of the class.
+        batch: The example alone, as `Dataset.load` makes it (its labels do not count); None if it
+            is damaged.
+        duration: How long it was before it was cut or padded [ms]; None if that is not known.
+        content: What the files hold for it, by which duplicates are told; ``batch`` if empty.
+        problem: Why it is damaged, for the user; empty if it is not.
+    """
+
+    split: str
+    name: str
+    label: int = -1
+    label_name: str = ""
+    batch: Batch | None = None
+    duration: float | None = None
+    content: Sequence[Any] = ()
+    problem: str = ""
+
+
+# The batch, the duration [ms] and the content of an `Item`.
+Example = tuple[Batch, float | None, Sequence[Any]]
+
+
+def as_item(
+    split: str, name: str, label: int, label_name: str, read: Callable[[], Example]
+) -> Item:
+    """Return an example, or its problem if reading it raises `InputError`.
+
+    Arguments:
+        split: See `Item`.
+        name: See `Item`.
+        label: See `Item`.
+        label_name: See `Item`.
+        read: Reads and encodes the example: gives its batch, duration [ms] and content.
+    """
+    try:
+        batch, duration, content = read()
+    except InputError as error:
+        return Item(split, name, label, label_name, problem=str(error))
+    return Item(split, name, label, label_name, batch, duration, content)
+
+
+@dataclass(frozen=True)
 class Dataset:
     """An entry of the registry.
 
@@ -43,6 +93,10 @@ class Dataset:
         shape: Function of the options that gives the numbers of channels and classes, or None
             where only the files know.
         raw: What an example is before it is encoded; None if it is events already.
+        items: Function of (folder or None, options, dt [ms]) that gives every example, damaged
+            ones with their problem; it raises InputError only where there is nothing to look at
+            (no such folder, no files). None: `delaysnn data check` loads the data set, and its
+            first problem is the only one found. See `mlgenn_delays.data.items`.
     """
 
     summary: str
@@ -51,3 +105,4 @@ class Dataset:
     load: Callable[[Path | None, Any, float, bool], Splits]
     shape: Callable[[Any], tuple[int, int] | None]
     raw: Raw | None = None
+    items: Callable[[Path | None, Any, float], Iterator[Item]] | None = None

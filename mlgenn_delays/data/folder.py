@@ -7,7 +7,9 @@ same for the same names, see `parts`. Recordings become spikes or currents as th
 
 from collections.abc import Iterator
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,13 +17,18 @@ from mlgenn_delays.data.blocks import Blocks
 from mlgenn_delays.data.cache import files_hash
 from mlgenn_delays.data.checks import count_steps
 from mlgenn_delays.data.encode import ENCODER_VERSION, encode_frames
-from mlgenn_delays.data.entry import Splits
+from mlgenn_delays.data.entry import Example, Item, Splits, as_item
 from mlgenn_delays.data.folder_files import Listing, Recording, list_folder
 from mlgenn_delays.data.mel import mel_transform
 from mlgenn_delays.data.options_own import FolderOptions
 from mlgenn_delays.data.parts import rows_by_split
-from mlgenn_delays.data.recordings import cached_frames, frames_as_currents
-from mlgenn_delays.data.types import CurrentData, SpikeData, StreamedSpikes
+from mlgenn_delays.data.recordings import (
+    cached_frames,
+    encode_recordings,
+    frames_as_currents,
+    recordings_as_currents,
+)
+from mlgenn_delays.data.types import Batch, CurrentData, SpikeData, StreamedSpikes
 from mlgenn_delays.data.wav import check_complete, read_bytes, read_wav
 
 
@@ -43,6 +50,41 @@ def load(folder: Path | str, options: FolderOptions, *, dt: float, cache: bool =
     """
     n_steps = count_steps(options.duration, dt)
     found = list_folder(Path(folder), options)
+    labels, rows = _labels_and_rows(found, options)
+    files = files_hash(_contents(found.recordings)) if cache else ""
+    if options.encoding == "currents":
+        return _currents(found, labels, rows, files, options, dt, n_steps)
+    return _spikes(found, labels, rows, files, options, dt, n_steps)
+
+
+def folder_items(folder: Path | None, options: FolderOptions, dt: float) -> Iterator[Item]:
+    """Return every recording as `load` makes it, see `mlgenn_delays.data.items`."""
+    assert folder is not None
+    found = list_folder(folder, options)
+    labels, rows = _labels_and_rows(found, options)
+    for split, some in rows.items():
+        for row in some:
+            each = found.recordings[row]
+            read = partial(_read, each, options, dt)
+            yield as_item(split, each.name, int(labels[row]), each.label, read)
+
+
+def _read(recording: Recording, options: FolderOptions, dt: float) -> Example:
+    """Read and encode a recording."""
+    samples = read_wav(recording.path, options.mel.sample_rate)
+    common: dict[str, Any] = {"mel": options.mel, "duration": options.duration, "dt": dt}
+    batch: Batch
+    if options.encoding == "currents":
+        batch = recordings_as_currents([samples], scale=options.scale, **common)
+    else:
+        batch = encode_recordings([samples], encoder=options.encoder, **common)
+    return batch, 1000 * len(samples) / options.mel.sample_rate, [samples]
+
+
+def _labels_and_rows(
+    found: Listing, options: FolderOptions
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Return the classes (N,) of all recordings, and which of them are in each split."""
     labels = np.array([found.classes.index(each.label) for each in found.recordings], np.int64)
     rows = rows_by_split(
         np.array([each.split for each in found.recordings]),
@@ -52,10 +94,7 @@ def load(folder: Path | str, options: FolderOptions, *, dt: float, cache: bool =
         test=options.test,
         groups=np.array([each.speaker for each in found.recordings]) if options.group_by else None,
     )
-    files = files_hash(_contents(found.recordings)) if cache else ""
-    if options.encoding == "currents":
-        return _currents(found, labels, rows, files, options, dt, n_steps)
-    return _spikes(found, labels, rows, files, options, dt, n_steps)
+    return labels, rows
 
 
 def _contents(recordings: tuple[Recording, ...]) -> Iterator[tuple[str, bytes]]:

@@ -183,21 +183,7 @@ def list_fsdd(folder: Path | str) -> list[Recording]:
     Raises:
         InputError: No such folder, no WAV in it, names that do not fit, or two of one recording.
     """
-    folder = Path(folder)
-    if not folder.exists():
-        raise InputError(f"folder {folder} does not exist; give the folder of the FSDD WAVs")
-    if not folder.is_dir():
-        raise InputError(f"{folder} must be a folder of FSDD WAVs, got a file")
-    try:
-        paths = sorted(_wavs(folder))
-    except OSError as error:
-        raise InputError(f"cannot list {folder}: {error.strerror}; check permissions") from error
-    if not paths:
-        inner = folder / "recordings"
-        hint = f"; there are some in {inner}, give that" if any(_wavs(inner)) else ""
-        raise InputError(
-            f"{folder} must have WAVs named {{digit}}_{{speaker}}_{{take}}.wav, got none{hint}"
-        )
+    paths = list_wavs(Path(folder))
     matches = [(path, _PATTERN.fullmatch(path.name)) for path in paths]
     _refuse(
         [path for path, match in matches if match is None],
@@ -212,6 +198,44 @@ def list_fsdd(folder: Path | str) -> list[Recording]:
             "must have a digit, speaker and take of their own",
         )
     return found
+
+
+def list_wavs(folder: Path) -> list[Path]:
+    """Return the WAVs of a folder, whatever their names.
+
+    Raises:
+        InputError: No such folder, or no WAV in it.
+    """
+    if not folder.exists():
+        raise InputError(f"folder {folder} does not exist; give the folder of the FSDD WAVs")
+    if not folder.is_dir():
+        raise InputError(f"{folder} must be a folder of FSDD WAVs, got a file")
+    try:
+        paths = sorted(_wavs(folder))
+    except OSError as error:
+        raise InputError(f"cannot list {folder}: {error.strerror}; check permissions") from error
+    if not paths:
+        inner = folder / "recordings"
+        hint = f"; there are some in {inner}, give that" if any(_wavs(inner)) else ""
+        raise InputError(
+            f"{folder} must have WAVs named {{digit}}_{{speaker}}_{{take}}.wav, got none{hint}"
+        )
+    return paths
+
+
+def parse_name(path: Path) -> Recording:
+    """Return what the name of a WAV says.
+
+    Raises:
+        InputError: It is not called ``{digit}_{speaker}_{take}.wav``.
+    """
+    match = _PATTERN.fullmatch(path.name)
+    if match is None or int(match[1]) > 9:
+        raise InputError(
+            f"{path} must be named {{digit}}_{{speaker}}_{{take}}.wav with a digit 0-9 (such as "
+            "7_jackson_12.wav); rename or remove it"
+        )
+    return Recording(int(match[1]), match[2], int(match[3]), path)
 
 
 def _wavs(folder: Path) -> list[Path]:

@@ -5,12 +5,15 @@ A folder of four files of ``numpy.save``: ``training_x_data.npy`` and ``testing_
 frame is a step, whatever its length. A fixed part of the training examples is validation.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from mlgenn_delays.data.checks import check_number, count_steps
+from mlgenn_delays.data.entry import Example, Item, as_item
+from mlgenn_delays.data.options import RawhdOptions
 from mlgenn_delays.data.split import stratified
 from mlgenn_delays.data.type_checks import rows_at_once
 from mlgenn_delays.data.types import CurrentBatch, CurrentData
@@ -56,13 +59,11 @@ def load_rawhd(
     n_steps = count_steps(duration, dt) if duration != 0 else None
     x_train, y_train, x_test, y_test = _find(Path(folder))
     train, test = _open_values(x_train), _open_values(x_test)
-    if train.shape[1:] != test.shape[1:]:
-        raise InputError(
-            f"{x_test} must have the steps and channels of {x_train.name}, "
-            f"{_size(train.shape)}, got {_size(test.shape)}; make both in the same way"
-        )
+    _check_size(x_train, train, x_test, test)
     labels = {"train": _read_labels(y_train, x_train.name, len(train))}
     labels["test"] = _read_labels(y_test, x_test.name, len(test))
+    _check_labels(y_train, labels["train"])
+    _check_labels(y_test, labels["test"])
     for path, values in ((x_train, train), (x_test, test)):
         _check_values(path, values, scale)
     parts = _split(y_train, labels["train"], validation)
@@ -93,6 +94,63 @@ def frames_as_currents(
     values = [_take(each[None], first, scale, n_steps) for each in examples]
     n = len(examples)
     return CurrentBatch(np.concatenate(values), np.full(n, -1, np.int64), np.arange(n))
+
+
+def rawhd_items(folder: Path | None, options: RawhdOptions, dt: float) -> Iterator[Item]:
+    """Return every example as `load_rawhd` makes it, see `mlgenn_delays.data.items`."""
+    assert folder is not None
+    n_steps = count_steps(options.duration, dt) if options.duration else 0
+    x_train, y_train, x_test, y_test = _find(folder)
+    train = None
+    for split, x, y in (("train", x_train, y_train), ("test", x_test, y_test)):
+        try:
+            values = _open_values(x)
+            train = values if train is None else train
+            _check_size(x_train, train, x, values)
+            labels = _read_labels(y, x.name, len(values))
+        except InputError as error:
+            yield Item(split, x.name, problem=str(error))
+            continue
+        parts = {split: np.arange(len(labels))}
+        # Where labels are damaged, nothing can be split off.
+        if split == "train" and not len(_no_class(labels)):
+            try:
+                parts = _split(y, labels, options.validation)
+            except InputError as error:
+                yield Item(split, y.name, problem=str(error))
+        for part, rows in parts.items():
+            for row in rows.tolist():
+                label = int(labels[row])
+                name = LABEL_NAMES[label] if 0 <= label < len(LABEL_NAMES) else str(label)
+                read = partial(_read, (x, y), values, labels, row, options.scale, n_steps, dt)
+                yield as_item(part, str(row), label, name, read)
+
+
+def _read(
+    paths: tuple[Path, Path],
+    values: np.ndarray,
+    labels: np.ndarray,
+    row: int,
+    scale: float,
+    n_steps: int,
+    dt: float,
+) -> Example:
+    """Return an example, in T steps or, where that is 0, as many as there are."""
+    own, label = values[row : row + 1], labels[row : row + 1]
+    _check_labels(paths[1], label, row)
+    _check_values(paths[0], own, scale, row)
+    taken = _take(own, np.arange(1), scale, n_steps or own.shape[1])
+    batch = CurrentBatch(taken, label.astype(np.int64), np.zeros(1, np.int64))
+    return batch, own.shape[1] * dt, [np.ascontiguousarray(own)]
+
+
+def _check_size(x_train: Path, train: np.ndarray, x_test: Path, test: np.ndarray) -> None:
+    """Refuse test examples of another size than the training ones."""
+    if train.shape[1:] != test.shape[1:]:
+        raise InputError(
+            f"{x_test} must have the steps and channels of {x_train.name}, "
+            f"{_size(train.shape)}, got {_size(test.shape)}; make both in the same way"
+        )
 
 
 def _find(folder: Path) -> list[Path]:
@@ -143,7 +201,7 @@ def _open_values(path: Path) -> np.ndarray:
 
 
 def _read_labels(path: Path, examples: str, n: int) -> np.ndarray:
-    """Return the classes of n examples as (n,) int64."""
+    """Return the labels of n examples, (n,), whether they are classes or not."""
     labels = _open(path)
     if labels.dtype.kind not in "iu":
         raise InputError(
@@ -155,26 +213,34 @@ def _read_labels(path: Path, examples: str, n: int) -> np.ndarray:
             f"{path} must have one label for each example of {examples}, shape {(n,)}, "
             f"got {labels.shape}; both must come from the same examples in the same order"
         )
-    wrong = np.flatnonzero((labels < 0) | (labels >= len(LABEL_NAMES)))
-    if len(wrong):
+    return np.array(labels)
+
+
+def _no_class(labels: np.ndarray) -> np.ndarray:
+    """Return the numbers of the examples whose label is no class."""
+    return np.flatnonzero((labels < 0) | (labels >= len(LABEL_NAMES)))
+
+
+def _check_labels(path: Path, labels: np.ndarray, first: int = 0) -> None:
+    """Refuse labels that are no class, of the examples from the first on."""
+    for row in _no_class(labels)[:1]:
         raise InputError(
-            f"{path} must have labels in 0..{len(LABEL_NAMES) - 1}, got {labels[wrong[0]]} for "
-            f"example {wrong[0]}; English digits are 0..9, German ones 10..19"
+            f"{path} must have labels in 0..{len(LABEL_NAMES) - 1}, got {labels[row]} for "
+            f"example {first + row}; English digits are 0..9, German ones 10..19"
         )
-    return np.array(labels, np.int64)
 
 
-def _check_values(path: Path, values: np.ndarray, scale: float) -> None:
-    """Refuse values that are not finite, as they are or scaled."""
+def _check_values(path: Path, values: np.ndarray, scale: float, begin: int = 0) -> None:
+    """Refuse values that are not finite, as they are or scaled, of the examples from ``begin``."""
     step = rows_at_once(values.shape)
     for first in range(0, len(values), step):
         finite = np.isfinite(_scaled(values[first : first + step], scale))
         if not finite.all():
             row, time, channel = np.argwhere(~finite)[0]
-            value = values[first + row, time, channel]
+            value, example = values[first + row, time, channel], begin + first + row
             what = f" that fit float32 times {scale:g}" if np.isfinite(value) else ""
             raise InputError(
-                f"{path} must have finite values{what}, got {value} in example {first + row} "
+                f"{path} must have finite values{what}, got {value} in example {example} "
                 f"(step {time}, channel {channel}); remove or replace it"
             )
 

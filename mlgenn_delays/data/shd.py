@@ -8,14 +8,18 @@ Reference: Cramer, Stradmann, Schemmel and Zenke (2022), The Heidelberg Spiking 
 Systematic Evaluation of Spiking Neural Networks, IEEE TNNLS 33(7).
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from mlgenn_delays.data.blocks import Blocks
 from mlgenn_delays.data.checks import check_number, count_steps
+from mlgenn_delays.data.entry import Example, Item, as_item
 from mlgenn_delays.data.events import event_steps, sorted_spikes
+from mlgenn_delays.data.options import ShdOptions, SscOptions
 from mlgenn_delays.data.shd_files import (
     N_CHANNELS,
     N_DIGITS,
@@ -26,13 +30,21 @@ from mlgenn_delays.data.shd_files import (
     find_files,
 )
 from mlgenn_delays.data.split import stratified
-from mlgenn_delays.data.types import CurrentData, SpikeData, StreamedSpikes
+from mlgenn_delays.data.types import (
+    Batch,
+    CurrentBatch,
+    CurrentData,
+    SpikeBatch,
+    SpikeData,
+    StreamedSpikes,
+)
 from mlgenn_delays.errors import InputError
 
 SHD_FILES = {"train": "shd_train.h5", "test": "shd_test.h5"}
 SSC_FILES = {"train": "ssc_train.h5", "validation": "ssc_valid.h5", "test": "ssc_test.h5"}
 
 Splits = dict[str, SpikeData | StreamedSpikes | CurrentData]
+Events = tuple[np.ndarray, np.ndarray]  # units and times [s]
 
 _SECOND = 1000.0  # ms
 _READ = 100  # examples that are read at once
@@ -91,12 +103,7 @@ def load_shd(
     if not validation:
         return data
     train = data["train"]
-    try:
-        rest, part = _split(train.labels, speakers, validation)
-    except InputError as error:
-        raise InputError(
-            f"{SHD_FILES['train']}: {error}, or set data.validation to another share or 0"
-        ) from error
+    rest, part = _split_off(train.labels, speakers, validation)
     return {"train": train.take(rest), "validation": train.take(part), "test": data["test"]}
 
 
@@ -211,19 +218,34 @@ def _example(
 
 def _counts(file: EventFile, encoding: _Encoding) -> np.ndarray:
     """Return how many events of all examples fall into each step and channel, (N, T, C)."""
-    n_steps, n_channels = encoding.n_steps, encoding.n_channels
-    counts = np.zeros((len(file), n_steps, n_channels), np.float32)
+    counts = np.zeros((len(file), encoding.n_steps, encoding.n_channels), np.float32)
     for first in range(0, len(file), _READ):
         end = min(first + _READ, len(file))
         for row, (units, seconds) in enumerate(file.examples(first, end), first):
-            steps = event_steps(
-                file.where(row), seconds, dt=encoding.dt, n_steps=n_steps, unit=_SECOND
-            )
-            kept = steps < n_steps
-            channels = units[kept].astype(np.int64) // (N_CHANNELS // n_channels)
-            places = steps[kept].astype(np.int64) * n_channels + channels
-            counts[row] = np.bincount(places, minlength=counts[row].size).reshape(counts[row].shape)
+            counts[row] = _count(file.where(row), units, seconds, encoding)
     return counts
+
+
+def _count(where: str, units: np.ndarray, seconds: np.ndarray, encoding: _Encoding) -> np.ndarray:
+    """Return how many events of an example fall into each step and channel, (T, C)."""
+    n_steps, n_channels = encoding.n_steps, encoding.n_channels
+    steps = event_steps(where, seconds, dt=encoding.dt, n_steps=n_steps, unit=_SECOND)
+    kept = steps < n_steps
+    channels = units[kept].astype(np.int64) // (N_CHANNELS // n_channels)
+    places = steps[kept].astype(np.int64) * n_channels + channels
+    return np.bincount(places, minlength=n_steps * n_channels).reshape(n_steps, n_channels)
+
+
+def _split_off(
+    labels: np.ndarray, speakers: np.ndarray | None, share: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Do as `_split`, with what to do about it in the error."""
+    try:
+        return _split(labels, speakers, share)
+    except InputError as error:
+        raise InputError(
+            f"{SHD_FILES['train']}: {error}, or set data.validation to another share or 0"
+        ) from error
 
 
 def _split(
@@ -237,3 +259,63 @@ def _split(
     counts = np.bincount(both)
     enough = counts.min() > 1 and len(counts) <= min(size, len(labels) - size)
     return stratified(both if enough else labels, size)
+
+
+def shd_items(folder: Path | None, options: SscOptions, dt: float) -> Iterator[Item]:
+    """Return every example of SHD or SSC as loading makes it, see `mlgenn_delays.data.items`."""
+    assert folder is not None
+    encoding = _encoding(options.duration, options.channels, dt, options.encoding)
+    files, n = (SHD_FILES, N_DIGITS) if isinstance(options, ShdOptions) else (SSC_FILES, N_WORDS)
+    names = tuple(str(label) for label in range(n))
+    for split, path in zip(files, find_files(folder, tuple(files.values())), strict=True):
+        try:
+            with EventFile(path, None) as file:
+                if split == "train":
+                    names = file.names(n) or names
+                splits = [split] * len(file)
+                share = getattr(options, "validation", 0.0) if split == "train" else 0.0
+                # Where labels are damaged, nothing can be split off.
+                if share and ((file.labels >= 0) & (file.labels < n)).all():
+                    try:
+                        for row in _split_off(file.labels, file.speakers(), share)[1]:
+                            splits[row] = "validation"
+                    except InputError as error:
+                        yield Item(split, path.name, problem=str(error))
+                yield from _file_items(file, splits, names, encoding)
+        except InputError as error:
+            yield Item(split, path.name, problem=str(error))
+
+
+def _file_items(
+    file: EventFile, splits: list[str], names: tuple[str, ...], encoding: _Encoding
+) -> Iterator[Item]:
+    """Return every example of a file; those that cannot be read together are read one by one."""
+    for first in range(0, len(file), _READ):
+        end = min(first + _READ, len(file))
+        try:
+            some: list[Events | None] = [*file.examples(first, end)]
+        except InputError:
+            some = [None] * (end - first)
+        for row, events in enumerate(some, first):
+            label = int(file.labels[row])
+            name = names[label] if 0 <= label < len(names) else str(label)
+            read = partial(_read, file, row, events, len(names), encoding)
+            yield as_item(splits[row], str(row), label, name, read)
+
+
+def _read(
+    file: EventFile, row: int, events: Events | None, n_classes: int, encoding: _Encoding
+) -> Example:
+    """Return an example, of which the events may have been read."""
+    file.check_label(row, n_classes)
+    units, seconds = events or file.examples(row, row + 1)[0]
+    where, label, one = file.where(row), file.labels[row : row + 1], np.zeros(1, np.int64)
+    batch: Batch
+    if encoding.kind == "currents":
+        counts = _count(where, units, seconds, encoding).astype(np.float32)
+        batch = CurrentBatch(counts[None], label, one)
+    else:
+        start, time = _example(where, units, seconds, encoding)
+        batch = SpikeBatch(start[None], time, label, one, encoding.n_steps)
+    last = float(seconds.max()) if len(seconds) else 0.0
+    return batch, _SECOND * last, [units, seconds]

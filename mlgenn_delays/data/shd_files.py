@@ -52,13 +52,18 @@ def find_files(folder: Path, files: tuple[str, ...]) -> list[Path]:
         raise InputError(f"folder {folder} does not exist; give the folder of {_and(files)}")
     if not folder.is_dir():
         raise InputError(f"{folder} must be the folder of {_and(files)}, got a file")
-    folders = _folders(folder, _DEPTH)
-    folders.sort(key=lambda each: -sum((each / name).is_file() for name in files))
-    found = [_first(folders, name) for name in files]
+    found = locate(folder, files)
     missing = [name for name, path in zip(files, found, strict=True) if path is None]
     if missing:
-        raise _missing(folder, folders, files, missing)
+        raise _missing(folder, _folders(folder, _DEPTH), files, missing)
     return [path for path in found if path is not None]
+
+
+def locate(folder: Path, files: tuple[str, ...]) -> list[Path | None]:
+    """Do as `find_files`, with None for a file that is not there."""
+    folders = _folders(folder, _DEPTH)
+    folders.sort(key=lambda each: -sum((each / name).is_file() for name in files))
+    return [_first(folders, name) for name in files]
 
 
 def _folders(folder: Path, depth: int) -> list[Path]:
@@ -83,7 +88,8 @@ def _missing(
     remedies = [_unpack(folders, name) for name in missing]
     packed = [remedy for remedy in remedies if remedy]
     prefix = files[0].split("_")[0].upper()
-    remedy = f"{PAGE} has them, and tonic.datasets.{prefix}({str(folder)!r}) fetches them"
+    fetch = f"delaysnn data prepare {prefix.lower()} {shlex.quote(str(folder))}"
+    remedy = f"{PAGE} has them, and {fetch} fetches them"
     if packed:
         remedy = f"unpack what is there: {'; '.join(packed)}"
     return InputError(
@@ -143,7 +149,7 @@ class EventFile:
 
     Arguments:
         path: The file.
-        n_classes: Number of classes.
+        n_classes: Number of classes; None to take labels whatever they are.
 
     Attributes:
         labels: (N,) int64 in ``0 .. n_classes - 1``.
@@ -152,7 +158,7 @@ class EventFile:
         InputError: It is damaged, or has another layout.
     """
 
-    def __init__(self, path: Path, n_classes: int) -> None:
+    def __init__(self, path: Path, n_classes: int | None) -> None:
         import h5py
 
         self.path = path
@@ -298,14 +304,24 @@ class EventFile:
                 f"{len(self.labels)}; take another copy of it"
             )
 
-    def _check_labels(self, n_classes: int) -> None:
-        """Refuse labels that are no class, and a file without examples."""
-        wrong = np.flatnonzero((self.labels < 0) | (self.labels >= n_classes))
-        if len(wrong):
+    def check_label(self, row: int, n_classes: int) -> None:
+        """Refuse an example whose label is no class.
+
+        Raises:
+            InputError: It is none.
+        """
+        if not 0 <= self.labels[row] < n_classes:
             raise InputError(
-                f"{self.where(int(wrong[0]))} must have a label in 0..{n_classes - 1}, got "
-                f"{self.labels[wrong[0]]}; take another copy of the file"
+                f"{self.where(row)} must have a label in 0..{n_classes - 1}, got "
+                f"{self.labels[row]}; take another copy of the file"
             )
+
+    def _check_labels(self, n_classes: int | None) -> None:
+        """Refuse labels that are no class, and a file without examples."""
+        if n_classes is not None:
+            wrong = np.flatnonzero((self.labels < 0) | (self.labels >= n_classes))
+            if len(wrong):
+                self.check_label(int(wrong[0]), n_classes)
         if not len(self.labels):
             raise InputError(f"{self.path} must have examples, got none; take another copy of it")
 

@@ -75,18 +75,37 @@ def parse_recipe(content: str, source: str, overrides: Sequence[str] = ()) -> Re
         raise InputError(f"{source} must be TOML: {error}") from error
     given = {}
     for override in overrides:
-        key, equals, value = override.partition("=")
-        key = key.strip()
-        if not equals or not key:
-            raise InputError(
-                f"--set must be key=value, such as learning.epochs=5, got {override!r}"
-            )
-        _put(raw, key, _value(value.strip()), override)
+        key, value = _parts(override, "learning.epochs=5")
+        _put(raw, key, value, override)
         given[key] = f"--set {override}"
     try:
         return Recipe.model_validate(raw)
     except ValidationError as error:
         raise as_input_error(error, source, given) from error
+
+
+def options_of(overrides: Sequence[str]) -> dict[str, Any]:
+    """Return options of a data set from overrides, as a ``[data]`` table has them.
+
+    Arguments:
+        overrides: Each ``"dotted.key=value"``, as of `load_recipe`; ``data.`` may be in front.
+
+    Raises:
+        InputError: One of them is no such thing.
+    """
+    options: dict[str, Any] = {}
+    for override in overrides:
+        key, value = _parts(override, "duration=800")
+        _put(options, key.removeprefix("data."), value, override)
+    return options
+
+
+def _parts(override: str, example: str) -> tuple[str, Any]:
+    """Return the key and the value of an override."""
+    key, equals, value = override.partition("=")
+    if not equals or not key.strip():
+        raise InputError(f"--set must be key=value, such as {example}, got {override!r}")
+    return key.strip(), _value(value.strip())
 
 
 def _value(text: str) -> Any:

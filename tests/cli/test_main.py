@@ -19,7 +19,20 @@ from mlgenn_delays.errors import InputError, WorkError
 from tests.cli.helpers import call, refused, start
 
 GENN = ("pygenn", "ml_genn", "mpi4py")
-HEAVY = ("numba", "librosa", "matplotlib", "sklearn", "pydantic", "rich", "numpy", "h5py", *GENN)
+HEAVY = (
+    "tonic",
+    "numba",
+    "librosa",
+    "matplotlib",
+    "sklearn",
+    "pydantic",
+    "rich",
+    "numpy",
+    "h5py",
+    *GENN,
+)
+
+DATA_HELP = [["data", name, "--help"] for name in ("prepare", "check")]
 
 
 def test_help_lists_every_command():
@@ -41,7 +54,7 @@ def test_version():
     assert call("--version").stdout == f"delaysnn {__version__}\n"
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"]])
+@pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], *DATA_HELP])
 def test_help_is_quick(arguments):
     took = []
     for _ in range(5):
@@ -53,7 +66,9 @@ def test_help_is_quick(arguments):
     assert min(took) < 0.4
 
 
-@pytest.mark.parametrize("arguments", [["--help"], *([name, "--help"] for name in COMMANDS)])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], *([name, "--help"] for name in COMMANDS), *DATA_HELP]
+)
 def test_help_imports_nothing_heavy(arguments):
     code = (
         "import sys, mlgenn_delays.cli as c\n"

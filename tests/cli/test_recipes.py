@@ -60,3 +60,9 @@ def test_a_file_with_its_expected_result(tmp_path):
 
 def test_unknown():
     assert "did you mean 'fsdd'?" in refused("recipes", "fsd")
+
+
+def test_what_others_published_is_no_expectation():
+    result = call("recipes", "ssc")
+    assert "published: 76.1 ± 1.0 % (test)" in result.stdout
+    assert "expected: not measured yet" in result.stdout

@@ -61,10 +61,11 @@ def run(one: Example, other: Example, group: int, n_steps: int, used: int = 0) -
 
 
 def examples(n_channels: int, n_steps: int) -> st.SearchStrategy[Channels]:
-    """Return examples, some of them silent."""
+    """Return examples; some are silent and some busy in few channels, so that centres differ."""
     steps = st.sets(st.integers(0, n_steps - 1), max_size=8).map(sorted)
     busy = st.lists(steps, min_size=n_channels, max_size=n_channels)
-    return st.just([[] for _ in range(n_channels)]) | busy
+    few = st.dictionaries(st.integers(0, n_channels - 1), steps, max_size=3)
+    return busy | few.map(lambda found: [found.get(c, []) for c in range(n_channels)])
 
 
 def flags(data: st.DataObject, channels: Channels) -> list[bool]:

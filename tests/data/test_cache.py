@@ -1,5 +1,7 @@
 """The cache: hits, what invalidates, and that it can never fail a run."""
 
+import os
+import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +11,14 @@ import pytest
 from safetensors.numpy import save
 
 from mlgenn_delays.data import fsdd
-from mlgenn_delays.data.cache import cache_folder, cache_key, files_hash, load_arrays, store_arrays
+from mlgenn_delays.data.cache import (
+    _remove_unused,
+    cache_folder,
+    cache_key,
+    files_hash,
+    load_arrays,
+    store_arrays,
+)
 from mlgenn_delays.data.encode_level import LevelEncoder
 from mlgenn_delays.data.types import SpikeData
 
@@ -139,3 +148,19 @@ def test_files_of_others_are_damage(cache_dir: Path) -> None:
 def test_hash_tells_names_from_contents() -> None:
     assert files_hash([("a", b"b")]) != files_hash([("ab", b"")])
     assert files_hash([("a", b""), ("b", b"")]) != files_hash([("b", b""), ("a", b"")])
+
+
+def test_what_was_not_used_for_long_goes(cache_dir: Path) -> None:
+    old = time.time() - 31 * 24 * 3600
+    for name in ("lost", "kept"):
+        store_arrays(cache_key(name), {"a": np.arange(3)})
+        os.utime(cache_dir / cache_key(name), (old, old))
+    for name in ("notes.txt", "own.safetensors"):
+        (cache_dir / name).write_text("not of the cache")
+        os.utime(cache_dir / name, (old, old))
+    assert load_arrays(cache_key("kept"), ["a"]) is not None
+    _remove_unused.cache_clear()
+    store_arrays(cache_key("new"), {"a": np.arange(3)})
+    assert sorted(path.name.split("-")[0] for path in cache_dir.iterdir()) == [
+        "kept", "new", "notes.txt", "own.safetensors",
+    ]  # fmt: skip

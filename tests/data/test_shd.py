@@ -268,3 +268,16 @@ def test_currents_are_not_streamed(tmp_path: Path) -> None:
         parse_options("ssc", {"encoding": "currents"})
     options = {"encoding": "currents", "stream": False, "channels": 70}
     assert load_dataset("ssc", write_ssc(tmp_path), options, dt=10.0)["train"].values.ndim == 3
+
+
+@pytest.mark.parametrize("options", [{}, {"encoding": "currents"}])
+def test_models_read_files_as_they_were_trained_on(tmp_path: Path, options: dict) -> None:
+    from tests.export.readers import reader
+
+    folder, options = write_shd(tmp_path), {"channels": 140, **options}
+    data = load_dataset("shd", folder, options, dt=10.0)["test"]
+    one = reader("shd", steps=data.n_steps, dt=10.0, **options)
+    batch = one.as_batch(list(one.items([folder / "shd_test.h5"])))
+    wanted = data.batch(np.arange(len(data)))
+    for name in ("values",) if options.get("encoding") else ("start", "time"):
+        np.testing.assert_array_equal(getattr(batch, name), getattr(wanted, name))

@@ -70,7 +70,7 @@ def test_missing_files(tmp_path: Path) -> None:
         f"{tmp_path} must have ssc_train.h5, ssc_valid.h5 and ssc_test.h5, in it or in folders up "
         f"to 2 further down such as {tmp_path / 'SSC'}, got none named ssc_train.h5, ssc_valid.h5 "
         "and ssc_test.h5; https://zenkelab.org/datasets/ has them, and "
-        f"tonic.datasets.SSC({str(tmp_path)!r}) fetches them"
+        f"delaysnn data prepare ssc {tmp_path} fetches them"
     )
     with pytest.raises(InputError, match="needs a folder of data, got none; give --data"):
         load_dataset("shd")

@@ -389,3 +389,29 @@ def test_projections_without_delays_of_their_own_stay_so():
     overrides = ["rewiring.rule=rigl", "network.sparsity=0.5", "delays.layers=['hidden1']"]
     assert currents(*overrides).projections["hidden1->output"].granularity == "fixed"
     assert rewiring_of(*overrides).grow_delay == "kept"
+
+
+def test_recurrent_delays_may_start_at_zero():
+    for start in ("same", "zero"):
+        recipe = load_recipe("digits", [*RECURRENT, f"delays.recurrent_initial={start}"])
+        net = build_network(recipe, 64, 10, seed=0)
+        delays = {name: p.delay for name, p in net.projections.items()}
+        assert delays["hidden1->hidden1"].any() == (start == "same")
+        assert delays["input->hidden1"].any() and delays["hidden1->output"].any()
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "recurrent", "longest"),
+    [("shd", 256, False, 100.0), ("shd-recurrent", 512, True, 150.0)],
+)
+def test_shd_has_the_published_settings(name, size, recurrent, longest):
+    recipe = load_recipe(name)
+    net = build_network(recipe, 700, 20, seed=0)
+    (onto,) = (p for p in net.projections.values() if p.source == "input")
+    assert net.populations["hidden1"].n == size
+    assert ("hidden1->hidden1" in net.projections) == recurrent
+    assert onto.max_delay == 1000.0
+    assert longest - 1 < onto.delay.max() <= longest and onto.delay.min() < 1
+    assert onto.weight.mean() == pytest.approx(0.03, abs=1e-3)
+    assert net.projections["hidden1->output"].max_delay == 0.0
+    assert (build_augment(recipe).shift, build_augment(recipe).blend) == (40, 0.5)

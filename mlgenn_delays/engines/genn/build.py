@@ -37,7 +37,7 @@ def code_folder(description: object) -> Path:
             "set DELAYSNN_CACHE to a folder that can be written"
         ) from error
     if new:
-        remove_unused(base, _PREFIX)
+        remove_unused(base, f"{_PREFIX}*")
     return folder
 
 

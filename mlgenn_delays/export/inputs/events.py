@@ -15,7 +15,9 @@ from mlgenn_delays.export.inputs.wants import Wants
 _SECOND = 1000.0  # ms
 
 
-def event_item(wants: Wants, where: str, channels: Any, times: Any, unit: float = 1.0) -> Item:
+def event_item(
+    wants: Wants, where: str, channels: Any, times: Any, unit: float = 1.0, width: int = 1
+) -> Item:
     """Return one example from its events.
 
     Arguments:
@@ -24,15 +26,16 @@ def event_item(wants: Wants, where: str, channels: Any, times: Any, unit: float 
         channels: (E,) whole numbers in ``0..C-1``.
         times: (E,) real numbers >= 0, in any order; those after the trial are cut.
         unit: What a time of 1 is [ms].
+        width: How many neighbouring channels of the events are one of the network.
 
     Raises:
         InputError: The network takes currents, or the events cannot be.
     """
-    if wants.currents:
+    if wants.currents and not wants.counts:
         raise InputError(
             f"{where} has events, but the model takes currents; give an array of {wants.arrays}"
         )
-    channel = _column(where, "channels", channels, "iu", "int64")
+    channel = _column(where, "channels", channels, "iu", "int64").astype(np.int64) // width
     time = _column(where, "times", times, "iuf", "float64")
     if len(channel) != len(time):
         raise InputError(
@@ -42,7 +45,12 @@ def event_item(wants: Wants, where: str, channels: Any, times: Any, unit: float 
     _check_channels(where, channel, wants.n_inputs)
     steps = event_steps(where, time, dt=wants.dt, n_steps=wants.n_steps, unit=unit)
     kept = steps < wants.n_steps
-    return Item(where, "events", (channel[kept].astype(np.int64), steps[kept].astype(np.int64)))
+    channel, step = channel[kept], steps[kept].astype(np.int64)
+    if wants.counts:
+        counts = np.zeros((wants.n_steps, wants.n_inputs), np.float32)
+        np.add.at(counts, (step, channel), 1.0)
+        return Item(where, "currents", counts)
+    return Item(where, "events", (channel, step))
 
 
 def npz_events(wants: Wants, path: Path, arrays: dict[str, np.ndarray]) -> list[Item]:
@@ -78,7 +86,8 @@ def hdf5_events(wants: Wants, path: Path) -> list[Item]:
 
     Arguments:
         wants: What the network takes.
-        path: File with ``/spikes/times`` [s] and ``/spikes/units``, an array an example each.
+        path: File with ``/spikes/times`` [s] and ``/spikes/units``, an array an example each. Units
+            are grouped as they were for training.
 
     Raises:
         InputError: It cannot be read or has another layout.
@@ -95,7 +104,7 @@ def hdf5_events(wants: Wants, path: Path) -> list[Item]:
         )
     check_number_of_examples(str(path), len(times))
     return [
-        event_item(wants, f"{path}[{row}]", unit, time, _SECOND)
+        event_item(wants, f"{path}[{row}]", unit, time, _SECOND, wants.unit_width)
         for row, (time, unit) in enumerate(zip(times, units, strict=True))
     ]
 

@@ -6,12 +6,14 @@ from typing import Any
 
 from mlgenn_delays.data.checks import check_number
 from mlgenn_delays.data.entry import Raw
+from mlgenn_delays.data.options import SscOptions
 from mlgenn_delays.data.registry import (
     dataset,
     dataset_encoding,
     dataset_shape,
     parse_options,
 )
+from mlgenn_delays.data.shd_files import N_CHANNELS
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.export.artifact import About
 
@@ -64,6 +66,16 @@ class Wants:
         return "" if self.raw is None else self.raw.kind
 
     @property
+    def counts(self) -> bool:
+        """Whether events become currents, as their number in each step and channel."""
+        return self.currents and isinstance(self.options, SscOptions)
+
+    @property
+    def unit_width(self) -> int:
+        """How many neighbouring units of a file of SHD or SSC are one channel."""
+        return N_CHANNELS // self.n_inputs if isinstance(self.options, SscOptions) else 1
+
+    @property
     def sample_rate(self) -> int | None:
         """Rate of the recordings that it takes [Hz], None if it takes none."""
         return self.options.sample_rate if self.kind == "recording" else None
@@ -72,7 +84,7 @@ class Wants:
     def suffixes(self) -> tuple[str, ...]:
         """What the names of files that it can read end with."""
         wavs = WAVS if self.kind == "recording" else ()
-        return (*wavs, *ARRAYS, *(() if self.currents else EVENTS))
+        return (*wavs, *ARRAYS, *(() if self.currents and not self.counts else EVENTS))
 
     @property
     def rows(self) -> str:

@@ -1,0 +1,104 @@
+"""delaysnn data."""
+
+from pathlib import Path
+
+import click
+
+from .errors import printable, unknown_command
+from .options import JSON
+
+
+class DataCommands(click.Group):
+    """The commands of data, which name the nearest of them where one is not there."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that the arguments begin with."""
+        unknown_command(ctx, args[0], list(self.commands))
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=DataCommands)
+def data() -> None:
+    """Get data sets and look at what is in them.
+
+    `delaysnn data prepare` downloads or unpacks one, `delaysnn data check` finds damaged examples
+    and says what there is, of your own data as well.
+    """
+
+
+@data.command()
+@click.argument("dataset")
+@click.argument("folder", metavar="DIR", required=False)
+def prepare(dataset: str, folder: str | None) -> None:
+    """Download or unpack DATASET into DIR; what is there already is only checked.
+
+    For shd, ssc and fsdd. Without a network, put the packed files into DIR by hand: they are
+    unpacked, and nothing is downloaded.
+    """
+    from mlgenn_delays.data.prepare import prepare_data
+
+    from .tables_data import next_steps
+
+    done = prepare_data(dataset, None if folder is None else Path(folder))
+    for line in done.lines:
+        click.echo(printable(line))
+    next_steps(dataset, done.folder, check=True)
+
+
+@data.command()
+@click.argument("dataset")
+@click.argument("folder", metavar="DIR", required=False)
+@click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Change an option of the data set, as in [data] of a recipe: duration=800.",
+)
+@click.option(
+    "--dt", type=float, default=1.0, show_default=True, metavar="MS", help="Length of a step."
+)
+@click.option(
+    "--out", metavar="PICTURE", help="Draw examples of different classes into a .png or .svg file."
+)
+@JSON
+def check(
+    dataset: str,
+    folder: str | None,
+    overrides: tuple[str, ...],
+    dt: float,
+    out: str | None,
+    as_json: bool,
+) -> None:
+    """Look at every example of DATASET in DIR: what there is, and what is damaged.
+
+    Exit code 1 if an example or file is damaged; all of them are found, not just the first.
+    """
+    from mlgenn_delays.data.inspect import inspect
+    from mlgenn_delays.data.inspect_picture import check_picture, draw
+    from mlgenn_delays.errors import WorkError
+    from mlgenn_delays.recipe.load import options_of
+
+    from .tables_data import next_steps, show_check
+
+    if out is not None:
+        check_picture(Path(out))
+    report = inspect(dataset, folder, options_of(overrides), dt=dt)
+    drawn = out is not None and bool(report.pictured)
+    if drawn:
+        draw(report, Path(str(out)))
+    if as_json:
+        import json
+
+        click.echo(json.dumps(report.as_dict() | {"picture": out if drawn else None}))
+    else:
+        show_check(report, out if drawn else None)
+    if report.damaged.count:
+        raise WorkError(
+            f"{report.damaged.count:,} damaged in {folder}, as listed; replace or remove them: "
+            "training stops at the first"
+        )
+    if not as_json:
+        next_steps(dataset, folder)

@@ -1,0 +1,449 @@
+"""delaysnn data prepare, with a web server of this machine or none at all."""
+
+import gzip
+import hashlib
+import io
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from mlgenn_delays.data import prepare_fsdd, transfer
+from mlgenn_delays.data.prepare_fsdd import ARCHIVE, group_checksum, published
+from mlgenn_delays.data.shd import SHD_FILES, SSC_FILES
+from tests.cli.helpers import call, refused, write_words
+from tests.data.shd_helpers import write_shd, write_ssc
+from tests.web import Web, web
+
+tonic = pytest.importorskip("tonic.datasets")
+
+
+@pytest.fixture
+def served(monkeypatch) -> Web:
+    """Return a web server that has everything which may be asked for; no other is asked."""
+    with web() as given:
+        monkeypatch.setenv("no_proxy", "*")
+        monkeypatch.setattr(prepare_fsdd, "URL", f"{given.url}/v1.0.10.zip")
+        monkeypatch.setattr(tonic.SHD, "base_url", f"{given.url}/")
+        monkeypatch.setattr(tonic.SSC, "base_url", f"{given.url}/")
+        yield given
+
+
+@pytest.fixture(autouse=True)
+def no_internet(monkeypatch) -> None:
+    """Let no test, however wrong, ask another machine."""
+    connect, resolve = socket.socket.connect, socket.getaddrinfo
+
+    def connected(self, address, *rest):
+        assert address[0] == "127.0.0.1", address
+        return connect(self, address, *rest)
+
+    def resolved(host, *rest, **more):
+        if host != "127.0.0.1":
+            raise socket.gaierror(-2, "Name or service not known")
+        return resolve(host, *rest, **more)
+
+    monkeypatch.setattr(socket.socket, "connect", connected)
+    monkeypatch.setattr(socket, "getaddrinfo", resolved)
+    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def failed(*arguments: object) -> str:
+    """Run a command whose work must fail, and return what it says."""
+    result = call(*arguments)
+    assert result.exit_code == 1, result.output
+    assert result.stdout == ""
+    assert result.stderr.splitlines()[-1].startswith("error: ")
+    return result.stderr
+
+
+def zipped(files: dict[str, bytes]) -> bytes:
+    """Return a .zip file."""
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, each in files.items():
+            archive.writestr(name, each)
+    return content.getvalue()
+
+
+def everything_in(folder: Path) -> list[str]:
+    """Return the names of all files, hidden ones as well."""
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+# SHD and SSC
+
+
+def write_of(kind: str, folder: Path) -> dict[str, Path]:
+    """Write the files of SHD or SSC; return them by what tonic calls their part."""
+    write = write_shd if kind == "shd" else write_ssc
+    files = (SHD_FILES if kind == "shd" else SSC_FILES).values()
+    return {name.removesuffix(".h5").split("_")[1]: write(folder) / name for name in files}
+
+
+def serve(given: Web, kind: str, folder: Path, monkeypatch) -> dict[str, bytes]:
+    """Serve the files of SHD or SSC as tonic expects them; return their content by name."""
+    known, contents = getattr(tonic, kind.upper()), {}
+    for part, path in write_of(kind, folder).items():
+        packed = zipped({path.name: path.read_bytes()})
+        contents[path.name] = path.read_bytes()
+        given.files[f"/{path.name}.zip"] = packed
+        monkeypatch.setattr(known, f"{part}_md5", hashlib.md5(packed).hexdigest())
+    return contents
+
+
+@pytest.mark.parametrize("kind", ["shd", "ssc"])
+@pytest.mark.parametrize("sized", [True, False])
+def test_download(kind, sized, served, tmp_path, monkeypatch) -> None:
+    served.sized = sized
+    contents = serve(served, kind, tmp_path / "source", monkeypatch)
+    folder = tmp_path / "new" / "with space"
+    result = call("data", "prepare", kind, folder)
+    assert result.exit_code == 0, result.output
+    assert everything_in(folder) == sorted(contents)
+    for name, content in contents.items():
+        assert (folder / name).read_bytes() == content
+        assert f"{folder / name}: downloaded, " in result.stdout
+    assert f"next: delaysnn data check {kind} '{folder}'\n" in result.stdout
+    assert call("data", "check", kind, folder).exit_code == 0
+    asked = len(served.asked)
+    again = call("data", "prepare", kind, folder)
+    assert again.exit_code == 0 and again.stdout.count(": was there, ") == len(contents)
+    assert len(served.asked) == asked == len(contents)
+
+
+def test_files_that_are_there_need_neither_network_nor_tonic(tmp_path, monkeypatch) -> None:
+    folder = write_shd(tmp_path / "SHD")
+    monkeypatch.setitem(sys.modules, "tonic", None)
+    result = call("data", "prepare", "shd", tmp_path)
+    assert result.exit_code == 0
+    assert f"{folder / 'shd_train.h5'}: was there, 200 examples, 0.1 MB\n" in result.stdout
+    assert everything_in(tmp_path) == ["SHD/shd_test.h5", "SHD/shd_train.h5"]
+
+
+@pytest.mark.parametrize("end", [".zip", ".gz"])
+def test_packed_files_are_unpacked_without_a_network(end, tmp_path, monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "tonic", None)
+    path = write_ssc(tmp_path / "d" / "SSC") / "ssc_valid.h5"
+    content = path.read_bytes()
+    packed = zipped({f"in/{path.name}": content}) if end == ".zip" else gzip.compress(content)
+    path.unlink()
+    (path.parent / f"ssc_valid.h5{end}").write_bytes(packed)
+    result = call("data", "prepare", "ssc", tmp_path / "d")
+    assert result.exit_code == 0
+    assert path.read_bytes() == content
+    assert f"{path}: unpacked from ssc_valid.h5{end}, 35 examples" in result.stdout
+    assert len(everything_in(tmp_path)) == 4  # the packed one stays
+
+
+@pytest.mark.parametrize("end", [".zip", ".gz"])
+@pytest.mark.parametrize("half", [True, False])
+def test_a_damaged_packed_file(end, half, tmp_path) -> None:
+    path = write_shd(tmp_path) / "shd_test.h5"
+    content = path.read_bytes()
+    packed = zipped({path.name: content}) if end == ".zip" else gzip.compress(content)
+    path.unlink()
+    changed = packed[: len(packed) // 2] if half else packed[:800] + b"?" * 40 + packed[840:]
+    (tmp_path / f"shd_test.h5{end}").write_bytes(changed)
+    text = refused("data", "prepare", "shd", tmp_path)
+    assert f"shd_test.h5{end} is damaged or no {end} file: " in text
+    assert "remove it, and run the same command again" in text
+    assert everything_in(tmp_path) == [f"shd_test.h5{end}", "shd_train.h5"]
+
+
+def test_a_zip_without_the_file(tmp_path) -> None:
+    write_shd(tmp_path)
+    (tmp_path / "shd_test.h5").unlink()
+    (tmp_path / "shd_test.h5.zip").write_bytes(zipped({"readme": b""}))
+    assert "must have shd_test.h5 in it" in refused("data", "prepare", "shd", tmp_path)
+
+
+def test_a_damaged_file_that_is_there(tmp_path) -> None:
+    path = write_shd(tmp_path) / "shd_test.h5"
+    path.write_bytes(path.read_bytes()[:5000])
+    text = refused("data", "prepare", "shd", tmp_path)
+    assert f"{path} is damaged" in text and "run the same command again" in text
+
+
+def test_without_tonic(tmp_path, monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "tonic", None)
+    text = refused("data", "prepare", "ssc", tmp_path / "d")
+    assert 'pip install "delaysnn[datasets]", or fetch https://zenkelab.org/datasets/ssc_tr' in text
+    assert f"ssc_test.h5.zip into {tmp_path / 'd'} by hand and run the same command again" in text
+    assert not (tmp_path / "d").exists()
+
+
+def test_a_tonic_that_does_not_know(tmp_path, monkeypatch) -> None:
+    monkeypatch.delattr(tonic.SHD, "train_md5")
+    assert "tonic must know the address and the checksum of shd_train.h5" in refused(
+        "data", "prepare", "shd", tmp_path
+    )
+
+
+def test_offline(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(tonic.SHD, "base_url", "http://nowhere.invalid/")
+    text = failed("data", "prepare", "shd", tmp_path / "d")
+    assert text == (
+        "error: cannot download http://nowhere.invalid/shd_train.h5.zip: Name or service not "
+        f"known; fetch it by hand into {tmp_path / 'd'} and run the same command again, which "
+        "unpacks it (https://zenkelab.org/datasets/ has all files)\n"
+    )
+    assert not (tmp_path / "d").exists()
+
+
+def test_an_address_without_the_file(served, tmp_path) -> None:
+    assert "shd_train.h5.zip: the server answers 404 " in failed("data", "prepare", "shd", tmp_path)
+
+
+def test_a_wrong_checksum(served, tmp_path, monkeypatch) -> None:
+    serve(served, "shd", tmp_path / "source", monkeypatch)
+    monkeypatch.setattr(tonic.SHD, "train_md5", "0" * 32)
+    text = failed("data", "prepare", "shd", tmp_path / "d")
+    assert f"its checksum must be {'0' * 32}, got " in text
+    assert everything_in(tmp_path / "d") == []
+
+
+@pytest.mark.parametrize("sized", [True, False])
+def test_a_download_that_ends_early(sized, served, tmp_path, monkeypatch) -> None:
+    contents = serve(served, "shd", tmp_path / "source", monkeypatch)
+    served.cut, served.sized = 100, sized
+    text = failed("data", "prepare", "shd", tmp_path / "d")
+    assert ("it ended after" if sized else "its checksum must be") in text
+    assert everything_in(tmp_path / "d") == []
+    served.cut = 0
+    assert call("data", "prepare", "shd", tmp_path / "d").exit_code == 0
+    assert everything_in(tmp_path / "d") == sorted(contents)
+
+
+def test_a_server_that_falls_silent(served, tmp_path, monkeypatch) -> None:
+    serve(served, "shd", tmp_path / "source", monkeypatch)
+    monkeypatch.setattr(transfer, "_PATIENCE", 0.3)
+    served.silent = True
+    assert "timed out" in failed("data", "prepare", "shd", tmp_path / "d")
+    assert everything_in(tmp_path / "d") == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_interrupted(number, served, tmp_path, monkeypatch) -> None:
+    """Nothing has the final name; the next call takes what a killed one left away."""
+    serve(served, "shd", tmp_path / "source", monkeypatch)
+    served.files["/shd_train.h5.zip"] *= 20  # more than is read at once
+    served.silent = True
+    code = (
+        "import sys, tonic.datasets as t, mlgenn_delays.cli as c\n"
+        f"t.SHD.base_url = {tonic.SHD.base_url!r}\n"
+        f"c.main(['data', 'prepare', 'shd', {str(tmp_path / 'd')!r}])\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
+    until = time.monotonic() + 30
+    while not (tmp_path / "d").is_dir() or not everything_in(tmp_path / "d"):
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    process.send_signal(number)
+    said = process.communicate(timeout=30)[1]
+    left = everything_in(tmp_path / "d")
+    if number == signal.SIGINT:
+        assert process.returncode == 130 and said.strip() == "interrupted"
+        assert left == []
+    assert not [name for name in left if not name.startswith(".")]
+    served.silent = False
+    serve(served, "shd", tmp_path / "source", monkeypatch)
+    assert call("data", "prepare", "shd", tmp_path / "d").exit_code == 0
+    assert everything_in(tmp_path / "d") == ["shd_test.h5", "shd_train.h5"]
+
+
+def test_no_space(served, tmp_path, monkeypatch) -> None:
+    serve(served, "shd", tmp_path / "source", monkeypatch)
+
+    class Full:
+        free = 10
+
+    monkeypatch.setattr(transfer.shutil, "disk_usage", lambda path: Full)
+    text = failed("data", "prepare", "shd", tmp_path / "d")
+    assert "cannot write" in text and "free space or give another DIR" in text
+
+
+@pytest.mark.skipif(not Path("/proc/version").exists(), reason="nothing that refuses everybody")
+def test_a_folder_that_cannot_be_written(served, monkeypatch, tmp_path) -> None:
+    serve(served, "shd", tmp_path / "source", monkeypatch)
+    text = failed("data", "prepare", "shd", "/proc/delaysnn")
+    assert "cannot write /proc/delaysnn/shd_train.h5.zip" in text
+    assert "free space or give another DIR" in text
+
+
+def test_progress_as_plain_lines(served, tmp_path, monkeypatch) -> None:
+    from mlgenn_delays.data import meter
+
+    monkeypatch.setattr(meter, "_QUIET", 0.0)
+    serve(served, "shd", tmp_path / "source", monkeypatch)
+    result = call("data", "prepare", "shd", tmp_path / "d")
+    assert "downloading shd_train.h5.zip: 0 of 0 MB (100 %)\n" in result.stderr
+    assert "unpacking shd_train.h5.zip: 0 of 0 MB (100 %)\n" in result.stderr
+    assert "\r" not in result.stderr
+
+
+# FSDD
+
+
+@pytest.fixture
+def release(tmp_path, monkeypatch) -> dict[str, bytes]:
+    """Return a release of two digits and one speaker, of which the checksums are known."""
+    source = write_words(tmp_path / "words", list(range(50)))
+    known = {(digit, "ann"): group_checksum(source, digit, "ann") for digit in (0, 1)}
+    monkeypatch.setattr(prepare_fsdd, "published", lambda: known)
+    files = {
+        f"free-1.0.10/recordings/{path.name}": path.read_bytes() for path in source.glob("*.wav")
+    }
+    return files | {"free-1.0.10/README.md": b"text", "free-1.0.10/recordings/": b""}
+
+
+def test_download_of_recordings(served, release, tmp_path) -> None:
+    served.sized = False  # as that server does
+    served.files["/v1.0.10.zip"] = zipped(release)
+    folder = tmp_path / "d"
+    folder.mkdir()
+    (folder / f".{ARCHIVE}.x7y").write_bytes(b"left by a call that was killed")
+    result = call("data", "prepare", "fsdd", folder)
+    assert result.exit_code == 0, result.output
+    assert "100 recordings downloaded; all 100 are there, takes 5-49 are the" in result.stdout
+    assert f"next: delaysnn data check fsdd {folder / 'recordings'}\n" in result.stdout
+    assert f"next: delaysnn train fsdd --data {folder / 'recordings'}\n" in result.stdout
+    names = everything_in(folder)
+    assert len(names) == 100 and all(name.startswith("recordings/") for name in names)
+    for place in (folder, folder / "recordings"):
+        again = call("data", "prepare", "fsdd", place)
+        assert again.exit_code == 0 and "recordings: was there; all 100" in again.stdout
+    assert len(served.asked) == 1
+
+
+def test_an_archive_fetched_by_hand_needs_no_network(release, tmp_path) -> None:
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / ARCHIVE).write_bytes(zipped(release))
+    result = call("data", "prepare", "fsdd", tmp_path / "d")
+    assert result.exit_code == 0 and f"100 recordings unpacked from {ARCHIVE}" in result.stdout
+    assert (tmp_path / "d" / ARCHIVE).exists()
+
+
+def test_missing_and_damaged_recordings_are_mended(served, release, tmp_path) -> None:
+    served.files["/v1.0.10.zip"] = zipped(release)
+    folder = tmp_path / "d"
+    call("data", "prepare", "fsdd", folder)
+    place = folder / "recordings"
+    (place / "0_ann_7.wav").unlink()
+    whole = (place / "1_ann_30.wav").read_bytes()
+    (place / "1_ann_30.wav").write_bytes(whole[:-2] + b"??")
+    (place / "1_ann_3.wav").write_bytes(whole[:100])
+    (place / ".0_ann_7.wav.x7y").write_bytes(b"left by a call that was killed")
+    result = call("data", "prepare", "fsdd", folder)
+    assert result.exit_code == 0 and "recordings: 3 recordings downloaded" in result.stdout
+    assert f"{place} is not complete: digit 0 of ann: 1 of 50 missing, " in result.stderr
+    assert "digit 1 of ann: a recording of takes 5-49 is damaged or another, " in result.stderr
+    assert "1_ann_3.wav is truncated" in result.stderr
+    assert (place / "1_ann_30.wav").read_bytes() == whole
+    assert len(everything_in(folder)) == 100
+
+
+def test_a_release_of_other_recordings(served, release, tmp_path) -> None:
+    name = "free-1.0.10/recordings/1_ann_49.wav"
+    release[name] = release[name][:-2] + b"??"
+    served.files["/v1.0.10.zip"] = zipped(release)
+    text = failed("data", "prepare", "fsdd", tmp_path / "d")
+    assert "digit 1 of ann: a recording of takes 5-49 is damaged or another" in text
+    assert "digit 0" not in text and "they stay as they are" in text
+    assert len(everything_in(tmp_path / "d")) == 101
+
+
+def test_nothing_leads_out_of_the_folder(served, release, tmp_path) -> None:
+    evil = {
+        "../recordings/1_eve_7.wav": b"a",
+        "free/recordings/../../1_eve_8.wav": b"b",
+        "/recordings/1_eve_9.wav": b"c",
+        "free/recordings/..\\1_eve_10.wav": b"d",
+        "free/recordings/setup.py": b"e",
+        f"{tmp_path}/recordings/1_eve_11.wav": b"f",
+    }
+    served.files["/v1.0.10.zip"] = zipped(release | evil)
+    before = set(everything_in(tmp_path))
+    assert call("data", "prepare", "fsdd", tmp_path / "d").exit_code == 0
+    new = set(everything_in(tmp_path)) - before
+    assert {str(Path(name).parent) for name in new} == {"d/recordings"}
+    assert not [
+        name for name in new if name.endswith((".py", "10.wav", "11.wav")) and "eve" in name
+    ]
+
+
+@pytest.mark.parametrize("content", [b"no archive", zipped({"readme": b""})])
+def test_an_archive_that_is_none(content, release, tmp_path) -> None:
+    (tmp_path / ARCHIVE).write_bytes(content)
+    text = refused("data", "prepare", "fsdd", tmp_path)
+    assert ARCHIVE in text and "remove it, and run the same command again" in text
+
+
+def test_a_monstrous_recording(release, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(prepare_fsdd, "_LARGEST", 3000)
+    (tmp_path / ARCHIVE).write_bytes(zipped(release))
+    assert "must have at most 3000 bytes" in refused("data", "prepare", "fsdd", tmp_path)
+
+
+def test_recordings_offline(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(prepare_fsdd, "URL", "http://nowhere.invalid/v1.0.10.zip")
+    text = failed("data", "prepare", "fsdd", tmp_path / "d")
+    assert "cannot download http://nowhere.invalid/v1.0.10.zip: Name or service not known" in text
+    assert f"fetch it by hand into {tmp_path / 'd'} as {ARCHIVE} and run the same command" in text
+    assert not (tmp_path / "d").exists()
+
+
+def test_checksums_of_the_published_recordings() -> None:
+    known = published()
+    assert len(known) == 60 and {digit for digit, _ in known} == set(range(10))
+    assert len({speaker for _, speaker in known}) == 6
+    assert all(len(each) == 16 and int(each, 16) for each in known.values())
+    folder = Path(__file__).parents[3] / "shared" / "data" / "fsdd"
+    if folder.is_dir():
+        for (digit, speaker), checksum in known.items():
+            assert group_checksum(folder, digit, speaker) == checksum
+
+
+# The others
+
+
+@pytest.mark.parametrize("name", ["digits", "yin-yang", "sequence", "coincidence"])
+def test_data_that_need_no_preparation(name) -> None:
+    result = call("data", "prepare", name)
+    assert result.exit_code == 0
+    assert f"{name} needs no preparation and no folder" in result.stdout
+    assert f"next: delaysnn data check {name}\n" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["rawhd", "DIR"], "are not freely at hand; ask the authors"),
+        (
+            ["npz", "DIR"],
+            "only shd, ssc, fsdd can; it is read from your own files: delaysnn data ch",
+        ),
+        (["tonic:NMNIST", "DIR"], "is downloaded by tonic itself when it is first loaded"),
+        (["sdh", "DIR"], "did you mean 'shd'?"),
+        (["shd"], "dataset 'shd' needs a folder to go to, got none; give DIR"),
+        (["fsdd", "FILE"], "DIR must be a folder, new or not, got the file"),
+    ],
+)
+def test_bad_input(arguments, message, tmp_path) -> None:
+    (tmp_path / "file").touch()
+    places = {"DIR": str(tmp_path), "FILE": str(tmp_path / "file")}
+    assert message in refused("data", "prepare", *(places.get(each, each) for each in arguments))
+
+
+def test_no_test_here_may_ask_the_internet() -> None:
+    with pytest.raises(OSError, match="not known"):
+        urllib.request.urlopen("http://example.org")
+    assert os.environ.get("http_proxy") is None
