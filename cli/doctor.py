@@ -27,7 +27,7 @@ TOOLS = {"nvidia-smi": _DRIVER_HINT, "nvcc": _CUDA_HINT}
 MODULES = {
     "pygenn": _GENN_HINT,
     "ml_genn": _GENN_HINT,
-    "tonic": "only for data sets that are downloaded: pip install 'delaysnn[datasets]'",
+    "tonic": "only for tonic:NAME, and to download SHD and SSC: pip install 'delaysnn[datasets]'",
 }
 
 

@@ -9,7 +9,9 @@ ENGINES = ("cpu", "genn")
 BACKENDS = ("single_threaded_cpu", "cuda")
 
 DATA = click.option(
-    "--data", metavar="DIR", help="Folder of the data, where the data set needs it."
+    "--data",
+    metavar="DIR",
+    help="Folder of the data (or a .npz file), where the data set needs it.",
 )
 ENGINE = click.option(
     "--engine",

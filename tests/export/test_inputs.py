@@ -40,7 +40,8 @@ def same(batch: Any, data: Any) -> None:
 
 def test_every_data_set_is_tested_here() -> None:
     kinds = {name: entry.raw.kind for name, entry in DATASETS.items() if entry.raw is not None}
-    assert kinds == {"digits": "image", "fsdd": "recording", "rawhd": "frames"}
+    recordings = {"fsdd": "recording", "folder": "recording"}
+    assert kinds == {"digits": "image", "rawhd": "frames"} | recordings
     digits_raw = DATASETS["digits"].raw
     assert digits_raw is not None
     assert np.prod(digits_raw.size) == digits.N_PIXELS and digits_raw.white == digits.WHITE
@@ -48,14 +49,20 @@ def test_every_data_set_is_tested_here() -> None:
 
 @pytest.mark.parametrize("options", [LEVEL, {}, CURRENTS, {**CURRENTS, "mel": {"hop": 5.0}}])
 @pytest.mark.parametrize("dt", [1.0, 2.5, 10.0])
-def test_recordings_as_in_training(tmp_path: Path, options: dict, dt: float) -> None:
+@pytest.mark.parametrize(
+    "data, names",
+    [("fsdd", ["0_al_0.wav", "1_al_0.wav"]), ("folder", ["test/a/0.wav", "test/b/0.wav"])],
+)
+def test_recordings_as_in_training(
+    tmp_path: Path, options: dict, dt: float, data: str, names: list[str]
+) -> None:
     folder = tmp_path / "wavs"
-    folder.mkdir()
-    for name, seconds in (("0_al_0.wav", 0.12), ("1_al_0.wav", 0.4)):
+    for name, seconds in zip(names, (0.12, 0.4), strict=True):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         soundfile.write(folder / name, recording(seconds), RATE)
     options = {**options, "duration": T}
-    expected = load_dataset("fsdd", folder, options, dt=dt, cache=False)["test"]
-    one = reader("fsdd", steps=expected.n_steps, dt=dt, **options)
+    expected = load_dataset(data, folder, options, dt=dt, cache=False)["test"]
+    one = reader(data, expected.n_channels, expected.n_steps, dt, **options)
     same(one.as_batch(list(one.items([folder]))), expected)
     for form in (recording(0.4), recording(0.4).astype(np.float64) / 2**15):
         np.save(tmp_path / "samples.npy", form)

@@ -80,8 +80,9 @@ def test_objects_that_do_not_fit(one: Reader, x: Any, message: str) -> None:
         one.of(x)
 
 
-def test_a_model_that_contradicts_itself() -> None:
-    about = reader("fsdd").about
+@pytest.mark.parametrize("data", ["fsdd", "folder"])
+def test_a_model_that_contradicts_itself(data: str) -> None:
+    about = reader(data).about
     for other in (Reader(about, 7, 1.0, False), Reader(about, 200, 1.0, True)):
         with pytest.raises(InputError, match="input cannot be encoded: .* spikes of 200 channels"):
             other.of(np.zeros(100, np.float32))

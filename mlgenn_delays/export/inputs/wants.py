@@ -119,10 +119,11 @@ class Wants:
         name = str(self.about.data["dataset"])
         shape = dataset_shape(name, self.options)
         currents = dataset_encoding(name, self.options) == "currents"
+        # Where only files know the classes, options may know the channels all the same.
+        n = getattr(self.options, "n_channels", self.n_inputs) if shape is None else shape[0]
         # The shape of "frames" is only what was published: files may have other channels.
-        fits = self.kind == "frames" or shape is None or shape[0] == self.n_inputs
+        fits = self.kind == "frames" or n == self.n_inputs
         if currents != self.currents or not fits:
-            n = self.n_inputs if shape is None else shape[0]
             raise InputError(
                 f"{where} cannot be encoded: the model says that its data are "
                 f"{_channels(n, currents)}, got a network that takes "

@@ -1,0 +1,264 @@
+"""What docs/how-to/own-data.md shows, from the data to an answer, and what is refused."""
+
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mlgenn_delays.recipe import load_recipe, parse_recipe
+from tests.cli.helpers import call, parsed, refused
+from tests.data.own_helpers import examples, write_events, write_wav, write_words
+from tests.data.tonic_helpers import no_network, write_nmnist
+from tests.test_readme import ROOT, blocks
+
+PAGE = ROOT / "docs" / "how-to" / "own-data.md"
+RECIPES = {parse_recipe(text, "page").name: text for text in blocks(PAGE, "toml")}
+
+
+@pytest.fixture(autouse=True)
+def network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let nothing be downloaded."""
+    pytest.importorskip("tonic")
+    no_network(monkeypatch)
+
+
+def write_recipe(folder: Path, name: str, size: int = 6) -> Path:
+    """Write a recipe of the page with a smaller layer."""
+    recipe = parse_recipe(RECIPES[name], "page")
+    path = folder / f"{name}.toml"
+    path.write_text(
+        RECIPES[name].replace(f"size = {recipe.network.layers[0].size}", f"size = {size}")
+    )
+    return path
+
+
+def train(recipe: Path, data: Path, run: Path, *more: object) -> dict[str, Any]:
+    """Train two epochs."""
+    return parsed(
+        call("train", recipe, "--data", data, "--out", run, "--epochs", 2, "--json", *more)
+    )
+
+
+def infer(folder: Path, run: Path, file: Path) -> list[dict[str, Any]]:
+    """Answer a file with the bundle of a run."""
+    bundle = folder / "bundle.safetensors"
+    assert call("export", run, "--format", "bundle", "--out", bundle).exit_code == 0
+    return parsed(call("infer", bundle, file, "--json"))["answers"]
+
+
+def test_the_page_has_a_recipe_for_each() -> None:
+    assert set(RECIPES) == {"words", "mine", "braille", "nmnist"}
+    for name, text in RECIPES.items():
+        recipe = parse_recipe(text, name)
+        assert recipe.learning.epochs >= 20
+
+
+def test_words(tmp_path: Path) -> None:
+    data, run = write_words(tmp_path / "data"), tmp_path / "run"
+    recipe = write_recipe(tmp_path, "words")
+    result = train(recipe, data, run)
+    assert {split: each["n"] for split, each in result["splits"].items()} == {
+        "validation": 4,
+        "test": 4,
+    }
+    measured = parsed(call("evaluate", run, "--split", "all", "--json"))
+    assert measured["n"] == 40 and np.sum(measured["confusion"]) == 40
+    new = write_wav(tmp_path / "new.wav", 310)
+    (answer,) = infer(tmp_path, run, new)
+    assert answer["label"] in ("no", "yes") and len(answer["probabilities"]) == 2
+
+
+def test_words_are_learned_and_told_apart(tmp_path: Path) -> None:
+    data, run = write_words(tmp_path / "data"), tmp_path / "run"
+    recipe = write_recipe(tmp_path, "words", 16)
+    settings = ["data.duration=120", "learning.batch_size=4", "learning.learning_rate=0.01"]
+    settings += ["network.layers.0.weight_mean=0.2", "network.layers.0.weight_sd=0.3"]
+    settings += ["delays.initial_max=20"]
+    options = [word for each in settings for word in ("--set", each)]
+    parsed(call("train", recipe, "--data", data, "--out", run, "--epochs", 6, "--json", *options))
+    assert parsed(call("evaluate", run, "--json"))["accuracy"] == 1.0
+    for pitch, word in ((310, "no"), (1215, "yes")):
+        (answer,) = infer(tmp_path, run, write_wav(tmp_path / f"{word}.wav", pitch))
+        assert answer["label"] == word
+        (tmp_path / "bundle.safetensors").unlink()
+
+
+def test_streamed_training_is_the_same(tmp_path: Path) -> None:
+    data, recipe = write_words(tmp_path / "data"), write_recipe(tmp_path, "words")
+    results = []
+    for stream in ("false", "true"):
+        run = tmp_path / stream
+        result = train(recipe, data, run, "--set", f"data.stream={stream}")
+        results.append((result["splits"], (run / "network.safetensors").read_bytes()))
+    assert results[0] == results[1]
+
+
+def test_arrays(tmp_path: Path) -> None:
+    events, labels = examples(60, channels=20)
+    data = write_events(tmp_path / "data.npz", events, labels, label_names=np.array(list("abc")))
+    recipe, run = write_recipe(tmp_path, "mine"), tmp_path / "run"
+    assert train(recipe, data, run)["splits"]["test"]["n"] == 6
+    assert parsed(call("evaluate", run, "--split", "train", "--json"))["n"] == 48
+    answers = infer(tmp_path, run, data)
+    assert len(answers) == 60 and {each["label"] for each in answers} <= set("abc")
+
+
+def test_arrays_of_currents(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    labels = np.arange(40) % 2
+    values = rng.random((40, 30, 5)) * (1 + labels[:, None, None])
+    for name, part in (("train", slice(0, 30)), ("test", slice(30, 40))):
+        np.savez(tmp_path / f"{name}.npz", values=values[part], labels=labels[part])
+    recipe, run = write_recipe(tmp_path, "mine"), tmp_path / "run"
+    settings = ["data.encoding=currents", "data.channels=0", "data.duration=0"]
+    options = [word for each in settings for word in ("--set", each)]
+    result = train(recipe, tmp_path, run, *options)
+    assert {split: each["n"] for split, each in result["splits"].items()} == {
+        "validation": 3,
+        "test": 10,
+    }
+    assert len(infer(tmp_path, run, tmp_path / "test.npz")) == 10
+
+
+def test_braille(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    letters = ["Space", *"ABCDEFGHIJKLMNOPQRSTUVWXYZ"]
+
+    def trial() -> list[list[list[float]]]:
+        return [
+            [sorted(rng.random(int(rng.integers(0, 4))).tolist()) for _ in "ab"] for _ in range(12)
+        ]
+
+    trials = {"events": [trial() for _ in range(270)], "letter": letters * 10}
+    pandas = ModuleType("pandas")
+    pandas.read_pickle = lambda path: trials  # type: ignore[attr-defined]
+    monkeypatch.chdir(tmp_path)
+    (code,) = blocks(PAGE, "python")
+    with monkeypatch.context() as patched:
+        patched.setitem(sys.modules, "pandas", pandas)
+        exec(compile(code, "own-data.md", "exec"), {})
+    with np.load("braille.npz") as found:
+        first = found["channels"][: found["start"][1]]
+        flat = [
+            (12 * k + t, 1000 * s)
+            for t in range(12)
+            for k in (0, 1)
+            for s in trials["events"][0][t][k]
+        ]
+        assert first.tolist() == [channel for channel, _ in flat]
+        assert found["times"][: len(flat)].tolist() == [time for _, time in flat]
+    recipe = write_recipe(tmp_path, "braille")
+    result = train(recipe, tmp_path / "braille.npz", tmp_path / "run")
+    assert {split: each["n"] for split, each in result["splits"].items()} == {
+        "validation": 27,
+        "test": 54,
+    }
+
+
+@pytest.mark.filterwarnings("ignore:tonic takes its")
+def test_nmnist(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    write_nmnist(tmp_path / "data")
+    recipe, run = write_recipe(tmp_path, "nmnist"), tmp_path / "run"
+    result = train(recipe, tmp_path / "data", run)
+    assert {split: each["n"] for split, each in result["splits"].items()} == {
+        "validation": 12,
+        "test": 120,
+    }
+    events = tmp_path / "one.npz"
+    np.savez(events, times=np.array([1.0, 2.5]), channels=np.array([0, 2 * 17 * 17 - 1]))
+    (answer,) = infer(tmp_path, run, events)
+    assert answer["label"].split(" - ")[0].isdecimal()
+
+
+def test_tonic_without_data(tmp_path: Path) -> None:
+    recipe = write_recipe(tmp_path, "nmnist")
+    result = call("train", recipe, "--data", tmp_path, "--out", tmp_path / "run")
+    assert result.exit_code == 2 and result.stdout == "" and not (tmp_path / "run").exists()
+    last = result.stderr.splitlines()[-1]
+    assert last.startswith("error: ") and "import tonic; tonic.datasets.NMNIST(" in last
+
+
+def test_recipes_without_data(tmp_path: Path) -> None:
+    for name in ("words", "mine"):
+        result = call("recipes", write_recipe(tmp_path, name))
+        assert result.exit_code == 0
+        assert (
+            f'name = "{name}"' in result.stdout and "synapses depend on the data" in result.stdout
+        )
+        assert "known:" not in result.stdout and "--data" not in result.output
+    path = tmp_path / "deep.toml"
+    path.write_text(RECIPES["mine"] + "\n[[network.layers]]\nsize = 8\nrecurrent = true\n")
+    path.write_text(RECIPES["mine"].replace("size = 64", "size = 64\n[[network.layers]]\nsize = 8"))
+    assert "known: hidden1->hidden2 512" in call("recipes", path).stdout
+    result = call("recipes", write_recipe(tmp_path, "nmnist"))
+    rows = [line.split() for line in result.stdout.splitlines()]
+    assert ["input->hidden1", *[str(2 * 17 * 17 * 6)] * 2] in rows
+
+
+def test_recipes_are_checked_without_data(tmp_path: Path) -> None:
+    path = tmp_path / "typo.toml"
+    for name, old, new, message in (
+        ("words", "group_by = '^([^_]+)_'", "group_by = '('", "data.group_by must have a regular"),
+        ("mine", '"npz"', '"npy"', "did you mean 'npz'?"),
+        ("nmnist", "tonic:NMNIST", "tonic:NMINST", "did you mean 'NMNIST'?"),
+        ("nmnist", "downsample", "downsampel", "did you mean 'downsample'?"),
+        ("mine", "[network]", "[network]\nsynapses = [9999999, 9999999]", ""),
+        ("mine", "[network]", "[network]\nsparsity = 0.999999\nallocation='erdos-renyi'", ""),
+    ):
+        path.write_text(RECIPES[name].replace(old, new))
+        if message:
+            assert message in refused("recipes", path)
+        else:
+            load_recipe(path)
+
+
+def test_a_sweep_checks_and_trains(tmp_path: Path) -> None:
+    events, labels = examples(60, channels=20)
+    data = write_events(tmp_path / "data.npz", events, labels)
+    recipe = write_recipe(tmp_path, "mine")
+    grid = ["--grid", "delays.learn=true,false", "--epochs", 1]
+    assert "needs a folder of data" in refused("sweep", recipe, "--out", tmp_path / "no", *grid)
+    options = ["--data", data, "--out", tmp_path / "sweep", "--workers", 1, "--json", *grid]
+    assert call("sweep", recipe, *options).exit_code == 0
+    rows = (tmp_path / "sweep" / "results.csv").read_text().splitlines()
+    assert len(rows) == 3 and all(",done," in row for row in rows[1:])
+
+
+def test_data_of_other_classes_are_refused(tmp_path: Path) -> None:
+    data, run = write_words(tmp_path / "data"), tmp_path / "run"
+    recipe = write_recipe(tmp_path, "words")
+    train(recipe, data, run)
+    other = write_words(tmp_path / "other", ("up", "yes"))
+    text = refused("evaluate", run, "--data", other)
+    assert "the classes of the training, no, yes, got up, yes; give data of the same" in text
+    text = refused("train", "--resume", "--out", run, "--data", other)
+    assert "the classes of the training, no, yes, got up, yes" in text
+    same = write_words(tmp_path / "same" / "test", ("no", "yes"), takes=1)
+    assert parsed(call("evaluate", run, "--data", same.parent, "--json"))["n"] == 20
+
+
+def test_a_damaged_recording_ends_in_one_line_before_a_run_is_made(tmp_path: Path) -> None:
+    data = write_words(tmp_path / "data")
+    path = data / "yes" / "ann_0.wav"
+    path.write_bytes(path.read_bytes()[:300])
+    recipe = write_recipe(tmp_path, "words")
+    text = refused("train", recipe, "--data", data, "--out", tmp_path / "run")
+    assert f"{path} is truncated" in text and not (tmp_path / "run").exists()
+
+
+def test_names_of_classes_reach_the_terminal_as_text(tmp_path: Path) -> None:
+    data = write_words(tmp_path / "data")
+    (data / "yes").rename(data / "ja – ゆ")
+    (data / "no").rename(data / "no\x1b[31m")
+    text = refused(
+        "train", write_recipe(tmp_path, "words"), "--data", data, "--out", tmp_path / "r"
+    )
+    assert "classes with names that can be printed" in text and "\x1b" not in text
+    (data / "no\x1b[31m").rename(data / "no")
+    run = tmp_path / "run"
+    train(write_recipe(tmp_path, "words"), data, run)
+    assert "ja – ゆ" in call("evaluate", run).stdout
