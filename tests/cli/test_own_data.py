@@ -159,7 +159,7 @@ def test_braille(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:tonic takes its")
-def test_nmnist(tmp_path: Path) -> None:
+def test_nmnist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "data").mkdir()
     write_nmnist(tmp_path / "data")
     recipe, run = write_recipe(tmp_path, "nmnist"), tmp_path / "run"
@@ -172,6 +172,13 @@ def test_nmnist(tmp_path: Path) -> None:
     np.savez(events, times=np.array([1.0, 2.5]), channels=np.array([0, 2 * 17 * 17 - 1]))
     (answer,) = infer(tmp_path, run, events)
     assert answer["label"].split(" - ")[0].isdecimal()
+    for module in ("tonic", "tonic.datasets"):  # answering and looking need none
+        monkeypatch.setitem(sys.modules, module, None)
+    again = parsed(call("infer", tmp_path / "bundle.safetensors", events, "--json"))["answers"]
+    assert again == [answer]
+    assert parsed(call("infer", run, events, "--json"))["answers"][0]["label"] == answer["label"]
+    assert "synapses depend on the data" in call("recipes", recipe).stdout
+    assert 'pip install "delaysnn[datasets]"' in refused("evaluate", run)
 
 
 def test_tonic_without_data(tmp_path: Path) -> None:
