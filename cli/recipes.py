@@ -29,9 +29,11 @@ def recipes(name: str | None) -> None:
 
 
 def _expected(recipe: "Recipe") -> tuple[str, str]:
-    """Return the expected accuracy and minutes, as text."""
+    """Return the expected accuracy, or what else is measured, and minutes, as text."""
     expected = recipe.expected
     accuracy = "-" if expected.accuracy is None else f"{100 * expected.accuracy:.2f} %"
+    if expected.accuracy is not None and not expected.metric.endswith("accuracy"):
+        accuracy += f" {expected.metric}"
     minutes = "-" if expected.minutes is None else f"{expected.minutes:g}"
     return accuracy, minutes
 

@@ -10,6 +10,7 @@ def test_list_shows_every_recipe():
     for name in recipe_names():
         assert name in result.stdout
         assert load_recipe(name).summary in result.stdout
+    assert "98.67 % planted delays found" in result.stdout
 
 
 def test_one_shows_settings_and_counts():
