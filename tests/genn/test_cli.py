@@ -18,6 +18,7 @@ from mlgenn_delays.recipe import load_recipe, recipe_names
 from mlgenn_delays.training.checkpoint import Checkpoint
 from mlgenn_delays.training.trainer import Trainer
 from tests.cli.helpers import call, metrics, parsed, refused, write_rawhd, write_words
+from tests.data.shd_helpers import write_shd, write_ssc
 
 pytest.importorskip("pygenn")
 pytest.importorskip("ml_genn")
@@ -172,15 +173,21 @@ def folders(tmp_path_factory):
     return {
         "fsdd": write_words(base / "words", [0, 5, 10, 11]),
         "rawhd": write_rawhd(base / "rawhd"),
+        "shd": write_shd(base / "shd"),
+        "ssc": write_ssc(base / "ssc"),
     }
 
 
-# What GeNN does not train, in the order in which it says so: what the text names, what then works.
-REFUSED = (
-    ("without normalisation", "network.layers.0.normalise=false"),
-    ('surrogate of compact support, got Atan; take Triangle (surrogate = "triangle")',
-     "learning.surrogate=triangle"),
-)  # fmt: skip
+def refusals(recipe):
+    """Return what GeNN does not train, in its order: what the text names, what then works."""
+    layers = range(len(recipe.network.layers))
+    normalised = [k for k in layers if recipe.network.layers[k].normalise]
+    if normalised:
+        remedy = [f"network.layers.{k}.normalise=false" for k in normalised]
+        yield "without normalisation", remedy
+    if recipe.learning.rule == "surrogate":
+        reason = 'surrogate of compact support, got Atan; take Triangle (surrogate = "triangle")'
+        yield reason, ["learning.surrogate=triangle", "learning.surrogate_options={}"]
 
 
 @pytest.mark.parametrize("name", recipe_names())
@@ -191,16 +198,18 @@ def test_every_recipe_starts_or_is_refused_with_what_works(folders, tmp_path, mo
     monkeypatch.setattr(Trainer, "fit", fit)
     monkeypatch.setattr(Compiled, "evaluate", lambda self, batches: None)  # would build its code
     recipe, out = load_recipe(name), tmp_path / "r"
-    command = ["train", name, *GENN, "--out", out, "--set", "network.layers.0.size=8"]
+    command = ["train", name, *GENN, "--out", out]
+    for number in range(len(recipe.network.layers)):
+        command += ["--set", f"network.layers.{number}.size=8"]
     command += ["--set", "data.validation=0.25"] * (recipe.data.dataset == "rawhd")
     if recipe.data.dataset in folders:
         command += ["--data", folders[recipe.data.dataset]]
-    if recipe.learning.rule == "surrogate":
-        for reason, remedy in REFUSED:
-            text = refused(*command)
-            assert reason in text and "--engine cpu" in text
-            assert not out.exists()
-            command += ["--set", remedy]
+    for reason, remedy in refusals(recipe):
+        text = refused(*command)
+        assert reason in text and "--engine cpu" in text
+        assert not out.exists()
+        for change in remedy:
+            command += ["--set", change]
     result = call(*command)
     assert (result.exit_code, result.stderr) == (1, "error: it started\n")
 
