@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -17,18 +16,17 @@ from mlgenn_delays.data.blocks import Blocks
 from mlgenn_delays.data.cache import files_hash
 from mlgenn_delays.data.checks import count_steps
 from mlgenn_delays.data.encode import ENCODER_VERSION, encode_frames
-from mlgenn_delays.data.entry import Example, Item, Splits, as_item
+from mlgenn_delays.data.entry import Item, Splits, as_item
 from mlgenn_delays.data.folder_files import Listing, Recording, list_folder
 from mlgenn_delays.data.mel import mel_transform
 from mlgenn_delays.data.options_own import FolderOptions
 from mlgenn_delays.data.parts import rows_by_split
 from mlgenn_delays.data.recordings import (
     cached_frames,
-    encode_recordings,
     frames_as_currents,
-    recordings_as_currents,
+    recording_example,
 )
-from mlgenn_delays.data.types import Batch, CurrentData, SpikeData, StreamedSpikes
+from mlgenn_delays.data.types import CurrentData, SpikeData, StreamedSpikes
 from mlgenn_delays.data.wav import check_complete, read_bytes, read_wav
 
 
@@ -65,20 +63,8 @@ def folder_items(folder: Path | None, options: FolderOptions, dt: float) -> Iter
     for split, some in rows.items():
         for row in some:
             each = found.recordings[row]
-            read = partial(_read, each, options, dt)
+            read = partial(recording_example, each.path, options, dt)
             yield as_item(split, each.name, int(labels[row]), each.label, read)
-
-
-def _read(recording: Recording, options: FolderOptions, dt: float) -> Example:
-    """Read and encode a recording."""
-    samples = read_wav(recording.path, options.mel.sample_rate)
-    common: dict[str, Any] = {"mel": options.mel, "duration": options.duration, "dt": dt}
-    batch: Batch
-    if options.encoding == "currents":
-        batch = recordings_as_currents([samples], scale=options.scale, **common)
-    else:
-        batch = encode_recordings([samples], encoder=options.encoder, **common)
-    return batch, 1000 * len(samples) / options.mel.sample_rate, [samples]
 
 
 def _labels_and_rows(

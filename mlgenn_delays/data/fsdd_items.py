@@ -7,8 +7,7 @@ from pathlib import Path
 from mlgenn_delays.data.entry import Example, Item, as_item
 from mlgenn_delays.data.fsdd import SPLITS, Recording, list_wavs, parse_name
 from mlgenn_delays.data.options import FsddOptions
-from mlgenn_delays.data.recordings import encode_recordings, recordings_as_currents
-from mlgenn_delays.data.wav import read_wav
+from mlgenn_delays.data.recordings import recording_example
 from mlgenn_delays.errors import InputError
 
 
@@ -41,14 +40,4 @@ def _read(recording: Recording, again: bool, options: FsddOptions, dt: float) ->
             f"{recording.path} must have a digit, speaker and take of its own, got those of "
             "another file; rename or remove one of them"
         )
-    rate, mel = options.mel.sample_rate, options.mel
-    samples = read_wav(recording.path, rate)
-    if options.encoding == "currents":
-        batch = recordings_as_currents(
-            [samples], mel=mel, duration=options.duration, dt=dt, scale=options.scale
-        )
-        return batch, 1000 * len(samples) / rate, [samples]
-    spikes = encode_recordings(
-        [samples], encoder=options.encoder, mel=mel, duration=options.duration, dt=dt
-    )
-    return spikes, 1000 * len(samples) / rate, [samples]
+    return recording_example(recording.path, options, dt)

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -11,10 +12,12 @@ from mlgenn_delays.data.cache import cache_key, cached_arrays
 from mlgenn_delays.data.checks import count_steps
 from mlgenn_delays.data.encode import ENCODER_VERSION, Encoder, encode_frames, pad_frames
 from mlgenn_delays.data.encode_rate import RateEncoder
+from mlgenn_delays.data.entry import Example
 from mlgenn_delays.data.mel import MelSettings, mel_transform
+from mlgenn_delays.data.options import RecordingOptions
 from mlgenn_delays.data.traces import interpolate_frames
-from mlgenn_delays.data.types import CurrentBatch, SpikeBatch
-from mlgenn_delays.data.wav import decode_wav, read_bytes
+from mlgenn_delays.data.types import Batch, CurrentBatch, SpikeBatch
+from mlgenn_delays.data.wav import decode_wav, read_bytes, read_wav
 from mlgenn_delays.errors import InputError
 
 
@@ -71,6 +74,28 @@ def recordings_as_currents(
     values = frames_as_currents(frames, mel, dt, count_steps(duration, dt), scale)
     n = len(recordings)
     return CurrentBatch(np.ascontiguousarray(values), np.full(n, -1, np.int64), np.arange(n))
+
+
+def recording_example(path: Path, options: RecordingOptions, dt: float) -> Example:
+    """Return a WAV alone, read and encoded as loading does it, see `mlgenn_delays.data.items`.
+
+    Arguments:
+        path: The WAV.
+        options: How it is encoded.
+        dt: Length of a step [ms].
+
+    Raises:
+        InputError: The WAV cannot be used.
+    """
+    rate = options.mel.sample_rate
+    samples = read_wav(path, rate)
+    common: dict[str, Any] = {"mel": options.mel, "duration": options.duration, "dt": dt}
+    batch: Batch
+    if options.encoding == "currents":
+        batch = recordings_as_currents([samples], scale=options.scale, **common)
+    else:
+        batch = encode_recordings([samples], encoder=options.encoder, **common)
+    return batch, 1000 * len(samples) / rate, [samples]
 
 
 def frames_as_currents(
