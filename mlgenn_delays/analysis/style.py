@@ -24,7 +24,7 @@ SERIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#00
 DIVERGING, SEQUENTIAL = "RdBu", "cividis"  # of signed values (blue is positive), of amounts
 SUFFIXES = (".png", ".svg")
 
-_LOOK = {
+_LOOK: Any = {
     "font.family": ["DejaVu Sans"],
     "font.size": 10,
     "axes.titlesize": 10.5,
