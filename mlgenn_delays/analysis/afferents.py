@@ -152,6 +152,11 @@ def receptive_fields(
     return out, np.arange(bins + 1) * bin_width
 
 
+def pair_keys(projection: Projection) -> np.ndarray:
+    """Return one number a synapse, the same for the same pair of neurons, (S,) int64."""
+    return projection.pre().astype(np.int64) << 32 | projection.post.astype(np.int64)
+
+
 def _strongest(kept: np.ndarray, post: np.ndarray, weight: np.ndarray, share: float) -> np.ndarray:
     """Return those of the synapses, sorted by neuron, with the largest weights of their neuron."""
     out = []
