@@ -13,7 +13,7 @@ from mlgenn_delays.analysis.clusters import Clusters, clusters
 from mlgenn_delays.analysis.grouping import Shuffled, grouping
 from mlgenn_delays.analysis.lifetimes import Lifetimes, lifetimes
 from mlgenn_delays.analysis.neighbours import Reach
-from mlgenn_delays.analysis.survival import Across, across
+from mlgenn_delays.analysis.survival import Across, Staying, across, staying
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.network import Network, Projection
 from mlgenn_delays.runs import Run
@@ -72,19 +72,19 @@ class Emerged:
         moved: What training did to the synapses there before and after, None as `before`.
         course: Grouping by epoch that was kept, the start included, in order.
         lifetimes: How synapses come and go, None if the run did not keep its course or none went.
-        across: By kept epoch before the last, how its synapses agree with those near them after
-            training; empty where no synapse went.
-        replaced: The same of synapses that went and that came alone.
+        across: By kept epoch, how its synapses agree with those near them after training, by kind
+            of pair; empty where no synapse went.
+        staying: By kept epoch, which of its synapses are there after training; as `across`.
     """
 
     places: Places | None
     before: Structure | None
     after: Structure
     moved: Moved | None
-    course: Mapping[int, Shuffled]
+    course: dict[int, Shuffled]
     lifetimes: Lifetimes | None
-    across: Mapping[int, Across]
-    replaced: Mapping[int, Across]
+    across: dict[int, dict[str, Across]]
+    staying: dict[int, Staying]
 
 
 @dataclass(frozen=True)
@@ -211,23 +211,27 @@ def _emerged(
     before = None if start is None else _structure(start, n_post, places, reach, settings)
     lives = lifetimes(past) if len(past) > 1 else None
     rewired = lives if lives is not None and lives.rewired else None
-    course, continued, replaced = {}, {}, {}
-    for epoch in _some(list(past)):
-        then = Afferents.of(past[epoch], n_post, settings.strongest)
-        course[epoch] = grouping(
-            then, places, reach=reach, permutations=COURSE_SHUFFLES, seed=settings.seed,
-            budget=COURSE_BUDGET,
-        )  # fmt: skip
-        if rewired is not None:
-            for only, kept in ((False, continued), (True, replaced)):
-                kept[epoch] = across(
-                    then, after.afferents, places, replaced=only, reach=reach,
-                    permutations=COURSE_SHUFFLES, seed=settings.seed,
-                )  # fmt: skip
-    return Emerged(
-        places, before, after, None if start is None else moved(start, projection), course,
-        rewired, continued, replaced,
+    found = Emerged(
+        places, before, after, None if start is None else moved(start, projection), {}, rewired,
+        {}, {},
     )  # fmt: skip
+    for epoch in _some(list(past)):
+        _add_epoch(found, epoch, Afferents.of(past[epoch], n_post, settings.strongest), settings)
+    return found
+
+
+def _add_epoch(found: Emerged, epoch: int, then: Afferents, settings: Settings) -> None:
+    """Add what can be said of an epoch of the course."""
+    places, now = found.places, found.after
+    reach, seed = now.grouping.reach, settings.seed
+    found.course[epoch] = grouping(
+        then, places, reach=reach, permutations=COURSE_SHUFFLES, seed=seed, budget=COURSE_BUDGET
+    )
+    if found.lifetimes is not None:
+        found.across[epoch] = across(
+            then, now.afferents, places, reach=reach, permutations=COURSE_SHUFFLES, seed=seed
+        )
+        found.staying[epoch] = staying(then, now.afferents, places, reach=reach)
 
 
 def _structure(
