@@ -97,7 +97,7 @@ def _title(analysis: Analysis, name: str, neuron: int) -> str:
     if tuned is None or analysis.activity is None or tuned.preferred[neuron] < 0:
         return f"neuron {neuron}"
     label = analysis.activity.label_names[tuned.preferred[neuron]]
-    return f"neuron {neuron}: {label if len(label) <= 12 else label[:11] + '…'}"
+    return f"neuron {neuron}, class {label if len(label) <= 10 else label[:9] + '…'}"
 
 
 def _largest(own: Afferents, chosen: np.ndarray) -> float:
@@ -112,7 +112,7 @@ def _draw(axis: Any, own: Afferents, neuron: int, places: Places, largest: float
     which = which[np.argsort(-np.abs(own.weight[which]))]
     where = np.ravel_multi_index(tuple(places.position[own.pre[which]].T), places.size)
     color = np.where(own.weight[which] > 0, EXCITATORY, INHIBITORY)
-    size = 3 + 75 * np.abs(own.weight[which]) / largest
+    size = 6 + 75 * np.abs(own.weight[which]) / largest
     axis.scatter(own.delay[which], where, size, color=color, alpha=0.75, linewidth=0)
     n = int(np.prod(places.size))
     axis.set(xlim=(-0.03 * own.max_delay, 1.03 * own.max_delay), ylim=(-0.04 * n, 1.04 * n))

@@ -67,6 +67,7 @@ def course(analysis: Analysis, name: str) -> Picture | None:
         axis.fill_between(epochs, low, high, color=CHANCE, alpha=0.6, linewidth=0, label="shuffled")
         axis.plot(epochs, [t.observed for t in tests], "o-", color=AFTER, ms=4, label="measured")
         axis.set(xlabel="epoch", ylabel=label)
+        axis.xaxis.get_major_locator().set_params(integer=True)
         axis.grid(alpha=0.3)
     if analysis.epoch is not None:
         axes[0, 0].axvline(analysis.epoch, color=BEFORE, lw=1, ls=":", label="analysed epoch")

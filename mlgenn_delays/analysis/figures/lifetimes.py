@@ -37,6 +37,7 @@ def lifetimes(analysis: Analysis, name: str) -> Picture | None:
     _agreement(axes[0, 2], emerged)
     for axis in axes.flat:
         axis.grid(alpha=0.3)
+        axis.xaxis.get_major_locator().set_params(integer=True)
     median = lives.start.median
     half = "more than half live to the end" if median is None else f"half live {median:g} epochs"
     caption = (
@@ -69,4 +70,4 @@ def _agreement(axis: Any, emerged: Emerged) -> None:
         marker = "os^"[k] + "-"
         axis.plot(seen, share, marker, ms=4, color=SERIES[k], label=label)
     axis.set(xlabel="epoch", ylabel="equal signs, epoch and final", ylim=(0, 1.03))
-    axis.legend(loc="lower left", fontsize=8)
+    axis.legend(loc="upper left")

@@ -28,7 +28,6 @@ def values(analysis: Analysis, name: str) -> Picture | None:
         axes[0, 2].hist(shift.delay, 40, color=AFTER)
         axes[0, 2].axvline(0, color=BEFORE, lw=1)
         axes[0, 2].set(xlabel="delay moved by (ms)", ylabel="synapses there\nbefore and after")
-        axes[0, 2].set_yscale("symlog", linthresh=10)
     handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper right", ncols=2)
     caption = "Weights and delays of all synapses before and after training."
@@ -37,7 +36,6 @@ def values(analysis: Analysis, name: str) -> Picture | None:
         caption += (
             f" Of the {shift.n} synapses there before and after, delays moved by "
             f"{far.mean():.1f} ms in the mean, half of them by more than {np.median(far):.1f} ms; "
-            f"{100 * shift.turned:.1f} % of the weights changed sign. (The right axis is "
-            "logarithmic above 10.)"
+            f"{100 * shift.turned:.1f} % of the weights changed sign."
         )
     return Picture(f"values-{plain(name)}", f"Weights and delays, {name}", caption, figure)
