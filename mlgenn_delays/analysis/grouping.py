@@ -174,7 +174,7 @@ class _Labels:
         mean = np.bincount(post, afferents.weight, len(n)) / many
         above = afferents.weight - mean[post]
         sd = np.sqrt(np.bincount(post, above**2, len(n)) / many)
-        self.positive = afferents.weight > 0
+        self.positive = (afferents.weight > 0).astype(np.float64)
         self.value = np.divide(above, sd[post], out=np.zeros_like(above), where=sd[post] > 0)
 
 
@@ -198,11 +198,9 @@ def _shuffle_labels(
     sums = {kind: np.zeros((permutations + 1, own.n_neurons, 3)) for kind in found}
     rng = generator(seed, "analysis", "labels")
     for row, order in enumerate(_orders(own.start, permutations, rng)):
+        positive, value = labels.positive[order], labels.value[order]
         for kind, pairs in found.items():
-            pair_sums(
-                pairs.start, pairs.a, pairs.b, labels.positive, labels.value, order,
-                sums[kind][row],
-            )  # fmt: skip
+            pair_sums(pairs.start, pairs.a, pairs.b, positive, value, sums[kind][row])
     return {kind: _judge(kind, own, found[kind], sums[kind]) for kind in found}
 
 
@@ -236,8 +234,8 @@ def _shuffle_delays(
     rng = generator(seed, "analysis", "delays")
     for row, order in enumerate(_orders(own.start, permutations, rng)):
         timed_sums(
-            pairs.start, pairs.a, pairs.b, labels.positive, labels.value, own.delay,
-            reach.time, order, sums[row],
+            pairs.start, pairs.a, pairs.b, labels.positive, labels.value, own.delay[order],
+            reach.time, sums[row],
         )  # fmt: skip
     n, same, product = np.moveaxis(sums.sum(axis=1), 1, 0)
     with np.errstate(invalid="ignore", divide="ignore"):
