@@ -46,7 +46,7 @@ bibtex_reference_style = "author_year"
 default_role = "py:obj"
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"
-autodoc_default_options = {"members": True, "show-inheritance": False}
+autodoc_default_options = {"members": True}
 napoleon_numpy_docstring = False
 napoleon_use_ivar = True
 
@@ -54,6 +54,7 @@ napoleon_use_ivar = True
 copybutton_prompt_text = r"\$ |>>> "
 copybutton_prompt_is_regexp = True
 
+highlight_language = "none"
 html_theme = "furo"
 html_title = "delaysnn"
 html_static_path = ["_static"]
