@@ -15,6 +15,7 @@ def show_analysis(found: dict[str, Any], figures: int, folder: Path) -> None:
         out.out("")
         out.out(f"{name}: {_synapses(projection)}")
         _show_grouping(projection)
+        _show_clusters(projection)
         _show_lives(projection)
     if found["activity"] is not None:
         out.out("")
@@ -55,6 +56,18 @@ def _show_grouping(projection: dict[str, Any]) -> None:
             )  # fmt: skip
     if shown.row_count:
         console().print(shown)
+
+
+def _show_clusters(projection: dict[str, Any]) -> None:
+    """Print how large the groups are."""
+    found = projection["after"]["clusters"]
+    mean, largest = found["mean_size"], found["largest"]
+    if mean["expected"] is not None:
+        console().out(
+            f"  a synapse is in a cluster of {mean['observed']:.2f} near ones of its sign "
+            f"(by chance {mean['expected']:.2f}, p = {mean['p']:.3g}); the largest has "
+            f"{largest['observed']:.0f}"
+        )
 
 
 def _show_lives(projection: dict[str, Any]) -> None:
