@@ -1,5 +1,6 @@
 """How Sphinx builds the documentation: `make docs`. Nothing here needs a network."""
 
+import os
 import re
 import sys
 from pathlib import Path
@@ -7,6 +8,8 @@ from pathlib import Path
 from mlgenn_delays import __version__
 
 sys.path.insert(0, str(Path(__file__).parent / "_ext"))
+# Cells of notebooks that call the command `delaysnn` mean that of this environment.
+os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
 
 project = "delaysnn"
 author = "the delaysnn authors"
