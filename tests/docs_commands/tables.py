@@ -27,7 +27,9 @@ REPLACED = {
     r"learning\.epochs=30,80": "learning.epochs=1,2",
     r"arecord -t raw -f S16_LE -r 8000": "cat speech.raw",  # there is no microphone
     r"/shared/fsdd": "DIR",
-    r"tcp://192\.168\.1\.5:8786": "tcp://127.0.0.1:PORT",
+    r"tcp://(192\.168\.1\.5|127\.0\.0\.1):8786": "tcp://127.0.0.1:PORT",
+    r"--port 8786": "--port PORT --no-dashboard",
+    r"--permutations 9999": "--permutations 99",
     r"dask scheduler$": "dask scheduler --host 127.0.0.1 --port PORT --no-dashboard",
     r"seeds=3\)": "seeds=1, epochs=1)",
 }
@@ -41,6 +43,16 @@ BACKGROUND = {
 # Commands that answer the same wherever they stand, and so run once.
 ONCE = (r"^delaysnn doctor$",)
 
+# Commands that are there to fail: their exit code, and what they say.
+FAILING = {
+    r"learning\.learning_rate=50$": (1, "diverged"),
+}
+
+# Python that other tests run, by page.
+ELSEWHERE = {
+    "docs/developer/": "tests/docs/test_developer_pages.py runs it and looks at what it does",
+}
+
 # What is not run, and why.
 NOT_RUN = {
     r"benchmarks/(engine|data|genn)_cost\.py": "it takes minutes and has no short form",
@@ -48,6 +60,7 @@ NOT_RUN = {
     r"^make test$": "it runs these tests",
     r"^pip install": "it changes the environment; test_readme.py checks that the extras exist",
     r"net = Network\(dt=1\.0, seed=1\)": "test_readme.py runs it and looks at what it learns",
+    r"Trainer\(net, rule, ": "its names are the reader's; tests/training/test_resume.py does it",
     r"pandas\.read_pickle": "tests/cli/test_own_data.py runs it on data of its own, without pandas",
 }
 
