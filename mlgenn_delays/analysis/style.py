@@ -44,6 +44,7 @@ _LOOK: Any = {
     "lines.linewidth": 1.8,
     "figure.dpi": 110,
     "savefig.facecolor": "white",
+    "text.parse_math": False,  # a class may be called $5
     "svg.fonttype": "path",  # looks the same wherever it is seen
     "svg.hashsalt": "delaysnn",  # the same figure gives the same file
 }
