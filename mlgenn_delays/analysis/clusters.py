@@ -2,9 +2,10 @@
 
 Two synapses of a neuron belong to one cluster if they have the same sign and are near in space and
 time, or are linked by others that are. A synapse on its own is a cluster of one. The mean size is
-that which a synapse sees, sum of size^2 / S, so that many singles do not hide a few large ones. Sizes
-are tested as in `mlgenn_delays.analysis.grouping`: against shuffled signs, or shuffled places of
-the presynaptic neurons where none has both signs.
+that which a synapse sees, sum of size^2 / S, so that many singles do not hide a few large ones.
+
+Sizes are tested as in `mlgenn_delays.analysis.grouping`: against shuffled signs, or shuffled places
+of the presynaptic neurons where none has both signs.
 """
 
 from collections.abc import Iterator
