@@ -96,6 +96,9 @@ class Picture:
         out = io.BytesIO()
         dated: dict[str, Any] = {"metadata": {"Date": None}} if kind == "svg" else {}
         with look():
+            if self.figure.get_layout_engine() is not None:  # every layout would differ a little
+                self.figure.draw_without_rendering()
+                self.figure.set_layout_engine("none")
             self.figure.savefig(out, format=kind, **dated)
         return out.getvalue()
 
