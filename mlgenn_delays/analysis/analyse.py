@@ -20,7 +20,7 @@ from mlgenn_delays.network import Network, Projection
 from mlgenn_delays.runs import Run
 
 # The course of a training is tested at so many epochs, with fewer shuffles and pairs.
-COURSE, COURSE_SHUFFLES, COURSE_BUDGET = 12, 199, 2_000_000
+COURSE, COURSE_SHUFFLES, COURSE_BUDGET = 12, 199, 1_000_000
 
 
 @dataclass(frozen=True)

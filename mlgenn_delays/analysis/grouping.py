@@ -40,7 +40,7 @@ from mlgenn_delays.rng import generator
 
 TIMED = "time given space"
 FEWEST = 8  # synapses of a neuron, for a test of its own
-BUDGET = 10_000_000  # pairs of synapses of one neuron that are looked at, near or not
+BUDGET = 2_000_000  # pairs of synapses of one neuron that are looked at, near or not
 
 
 @dataclass(frozen=True)
