@@ -1,6 +1,7 @@
 """What `delaysnn analyse` found, as tables on stdout."""
 
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from .tables import console, table
@@ -90,7 +91,7 @@ def _show_activity(found: dict[str, Any]) -> None:
     out.out(f"{found['split']}: {100 * found['accuracy']:.2f} % of {found['examples']} examples")
     shown = table("population", "mean rate", "silent", "median selectivity")
     for name, each in found["populations"].items():
-        known = sorted(s for s in each["neurons"]["selectivity"] if s is not None)
-        middle = f"{known[len(known) // 2]:.2f}" if known else "-"
+        known = [s for s in each["neurons"]["selectivity"] if s is not None]
+        middle = f"{median(known):.2f}" if known else "-"
         shown.add_row(name, f"{each['rate_hz']['mean']:.1f} Hz", str(each["silent"]), middle)
     out.print(shown)

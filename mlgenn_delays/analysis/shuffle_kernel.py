@@ -86,3 +86,28 @@ def timed_sums(
         out[j, 0] = near
         out[j, 1] = same
         out[j, 2] = product
+
+
+@kernel
+def place_sums(c: Any, d: Any, sums: Any, position: Any, reach: Any, order: Any, out: Any) -> None:
+    """Add up the pairs of presynaptic neurons that are near in space, when places are shuffled.
+
+    Arguments:
+        c: (P,) int64 presynaptic neuron.
+        d: (P,) int64 presynaptic neuron.
+        sums: (P, K) float64 what each pair adds.
+        position: (n, D) int64 places.
+        reach: (D,) int64 how far near ones are apart at most.
+        order: (n,) int64 whose place each presynaptic neuron has.
+        out: (K,), set.
+    """
+    out[:] = 0.0
+    for p in range(len(c)):
+        near = True
+        for axis in range(len(reach)):
+            far = abs(position[order[c[p]], axis] - position[order[d[p]], axis])
+            if far > reach[axis]:
+                near = False
+        if near:
+            for k in range(len(out)):
+                out[k] += sums[p, k]
