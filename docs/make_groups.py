@@ -20,7 +20,12 @@ from mlgenn_delays.analysis.style import BEFORE, SERIES, Picture, look, panels
 from mlgenn_delays.runs import Run
 from mlgenn_delays.sweep import read_results
 
-NAMES = {"fixed": "structure fixed", "dense": "dense", "deep_r": "DEEP R", "rigl": "RigL (signed)"}
+NAMES = {
+    "fixed": "structure fixed",
+    "deep_r": "DEEP R",
+    "rigl": "RigL (signed)",
+    "rigl-magnitude": "RigL (magnitude)",
+}
 MIDDLE = 10  # the epoch that is compared with the end
 Key = tuple[str, str, float]
 Runs = dict[Key, list[Emerged]]
