@@ -1,5 +1,6 @@
 """How Sphinx builds the documentation: `make docs`. Nothing here needs a network."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -35,6 +36,11 @@ nb_execution_raise_on_error = True
 nb_execution_show_tb = True
 nb_execution_in_temp = True
 nb_merge_streams = True
+
+# What the notebooks inherit: the delaysnn of this Python, one look of figures, width of tables.
+os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+os.environ["MATPLOTLIBRC"] = str(Path(__file__).parent / "delaysnn.mplstyle")
+os.environ["COLUMNS"] = "88"
 
 bibtex_bibfiles = ["references.bib"]
 bibtex_default_style = "plain"
