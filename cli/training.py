@@ -330,6 +330,7 @@ def _trainer(plan: Plan, asked: Asked) -> "Trainer":
         communicator=asked.communicator,
         augment=build_augment(plan.recipe),
         patience=learning.patience or None,
+        snapshots=learning.snapshots,
     )
 
 

@@ -1,6 +1,7 @@
 """How Sphinx builds the documentation: `make docs`. Nothing here needs a network."""
 
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -22,6 +23,7 @@ extensions = [
     "sphinx_copybutton",
     "sphinx_design",
     "sphinxcontrib.bibtex",
+    "recipe_keys",
 ]
 exclude_patterns = ["_build", "**/.ipynb_checkpoints"]
 
@@ -41,24 +43,37 @@ nb_merge_streams = True
 os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
 os.environ["MATPLOTLIBRC"] = str(Path(__file__).parent / "delaysnn.mplstyle")
 os.environ["COLUMNS"] = "88"
+os.environ["PYTHONWARNINGS"] = "ignore:IProgress not found"  # tqdm's, which names a path
 
 bibtex_bibfiles = ["references.bib"]
 bibtex_default_style = "plain"
 bibtex_reference_style = "author_year"
 
+# Docstrings name things of the package in single backquotes.
+default_role = "py:obj"
 autodoc_member_order = "bysource"
-autodoc_typehints = "signature"
-autodoc_typehints_format = "short"
-napoleon_google_docstring = True
+autodoc_typehints = "none"
+autodoc_default_options = {"members": True}
 napoleon_numpy_docstring = False
-napoleon_custom_sections = [("Arguments", "params_style")]
+napoleon_use_ivar = True
 
 # A prompt is not part of the command; the lines below a command that show its output are not code.
 copybutton_prompt_text = r"\$ |>>> "
 copybutton_prompt_is_regexp = True
 
+highlight_language = "none"
 html_theme = "furo"
 html_title = "delaysnn"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_show_sphinx = False
+
+
+def _as_restructured_text(app, what, name, obj, options, lines):
+    """Escape what a docstring means as it stands: |x| is a magnitude."""
+    lines[:] = [re.sub(r"\|(?=\w)", r"\\|", line) for line in lines]
+
+
+def setup(app):
+    """Connect what docstrings need."""
+    app.connect("autodoc-process-docstring", _as_restructured_text)

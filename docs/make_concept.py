@@ -18,8 +18,16 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 
-from mlgenn_delays import LIF, EventProp, Exponential, LeakyIntegrator, Network, SpikeData
-from mlgenn_delays import SpikeInput, compile_network
+from mlgenn_delays import (
+    LIF,
+    EventProp,
+    Exponential,
+    LeakyIntegrator,
+    Network,
+    SpikeData,
+    SpikeInput,
+    compile_network,
+)
 from mlgenn_delays.data.encode_level import LevelEncoder
 from mlgenn_delays.data.mel import MelSettings
 from mlgenn_delays.data.recordings import encode_recordings

@@ -16,7 +16,8 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 def blocks(page: Path, language: str) -> list[str]:
     """Return the code blocks of a page in a language, "" for those that name none."""
-    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), re.M | re.S)
+    found = re.findall(r"^```([^\n`]*)\n(.*?)^```$", page.read_text(), re.M | re.S)
+    return [body for name, body in found if name == language]
 
 
 def commands() -> list[list[str]]:

@@ -187,6 +187,11 @@ class Learning(Section):
     patience: Whole = Field(
         0, description="Stop after so many epochs without a better validation; 0 never stops."
     )
+    snapshots: NonNegative = Field(
+        16.0,
+        description="Space in the run for networks of its course [MB], evenly over the epochs, as "
+        "`delaysnn analyse` takes them; that of the start is always kept.",
+    )
 
     @model_validator(mode="after")
     def _options_fit(self) -> "Learning":

@@ -6,9 +6,10 @@
     network.safetensors           the network of the best epoch
     checkpoints/best/             network.safetensors, state.safetensors of the best epoch
     checkpoints/last/             the same of the last finished epoch
+    snapshots/                    networks of its course, see `mlgenn_delays.training.snapshots`
 
-The commit of an epoch is checkpoints/last/state.safetensors, written last. All else can be made
-again from it, and is, when a training resumes.
+The commit of an epoch is checkpoints/last/state.safetensors, written last. All else but
+snapshots can be made again from it, and is, when a training resumes.
 """
 
 import errno
@@ -25,6 +26,7 @@ from mlgenn_delays.errors import DelaysnnError, InputError, WorkError, nearest
 from mlgenn_delays.files import write_atomic
 from mlgenn_delays.training.checkpoint import Checkpoint
 from mlgenn_delays.training.lock import LOCK, locked
+from mlgenn_delays.training.snapshots import FOLDER as SNAPSHOTS
 
 CHECKPOINTS = ("last", "best")
 RECIPE = "recipe.toml"
@@ -34,6 +36,7 @@ NETWORK = "network.safetensors"
 STATE = "state.safetensors"
 # The temporary files of write_atomic that a kill may leave behind.
 _NAMES = "|".join(map(re.escape, (RECIPE, ENVIRONMENT, METRICS, NETWORK, STATE)))
+_NAMES += r"|epoch-\d{4,}\.safetensors"
 # How the folder is called that `check_free` makes and removes at once.
 _PROBE = ".delaysnn-"
 _FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
@@ -155,6 +158,25 @@ class RunDirectory:
             return None
         return Checkpoint.load(self.checkpoint_path("last") / STATE)
 
+    def begin(self, resume: bool, leads: bool) -> Checkpoint | None:
+        """Return the checkpoint that a training goes on from, None where it starts anew.
+
+        Arguments:
+            resume: Whether it may go on.
+            leads: Whether the process leads, under the lock; it removes what a kill left behind.
+
+        Raises:
+            InputError: It may not and an epoch is finished, or as `load_checkpoint`.
+        """
+        if not resume and self.has_checkpoint:
+            raise InputError(
+                f"the run {self.path} must have no finished epoch to train from the start; "
+                "go on with --resume (resume=True), or choose another folder with --out"
+            )
+        if leads:
+            self.remove_leftovers()
+        return self.load_checkpoint()
+
     def commit(self, checkpoint: Checkpoint, last_network: bytes) -> None:
         """Write all files of a finished epoch, the commit last.
 
@@ -197,7 +219,8 @@ class RunDirectory:
 
     def remove_leftovers(self) -> None:
         """Remove the temporary files of writes that were killed; only under the lock."""
-        folders = [self.path, *(self.checkpoint_path(name) for name in CHECKPOINTS)]
+        checkpoints = [self.checkpoint_path(name) for name in CHECKPOINTS]
+        folders = [self.path, self.path / SNAPSHOTS, *checkpoints]
         for path in [p for folder in folders if folder.is_dir() for p in folder.iterdir()]:
             if _LEFTOVER.fullmatch(path.name):
                 path.unlink(missing_ok=True)

@@ -31,6 +31,7 @@ from mlgenn_delays.training.history import History, Row, make_row, nothing_left
 from mlgenn_delays.training.progress import Progress, check_kind, make_progress
 from mlgenn_delays.training.ranks import Ranks
 from mlgenn_delays.training.run import RunDirectory
+from mlgenn_delays.training.snapshots import SPACE, keep
 
 # A mean loss so many times that of guessing (the logarithm of the number of classes) has exploded.
 EXPLODED = 100.0
@@ -57,6 +58,8 @@ class Trainer:
         augment: Random changes to the training examples, or None.
         patience: Stop after so many epochs without a better best one, or None for never.
         run: Where to keep metrics and checkpoints, or None to keep all in memory.
+        snapshots: Space in the run for networks of its course, beside that of the start [MB]: as
+            many as fit, evenly over the epochs. See `mlgenn_delays.training.snapshots`.
         progress: ``"bar"``, ``"plain"``, ``"none"``, or ``"auto"``: a bar on a terminal.
 
     Attributes:
@@ -83,6 +86,7 @@ class Trainer:
         augment: Augment | None = None,
         patience: int | None = None,
         run: RunDirectory | None = None,
+        snapshots: float = SPACE,
         progress: str = "auto",
     ) -> None:
         check_arguments(network, rule, rewiring, augment, run)
@@ -93,6 +97,7 @@ class Trainer:
         for name, value in (("threads", threads), ("patience", patience)):
             if value is not None:
                 check_number(name, value, 1, integer=True)
+        check_number("snapshots", snapshots, 0)
         check_kind(progress)
         self.rule = rule
         self.rewiring = rewiring
@@ -106,6 +111,7 @@ class Trainer:
         self.augment = augment
         self.patience = None if patience is None else int(patience)
         self.run = run
+        self.snapshots = float(snapshots)
         self.progress = progress
         self.history = History()
         self.ranks = Ranks(communicator)
@@ -172,7 +178,7 @@ class Trainer:
             if self.run is not None:
                 if self.ranks.leads:
                     stack.enter_context(self.run.lock())
-                checkpoint = _open_checkpoint(self.run, resume, self.ranks.leads)
+                checkpoint = self.run.begin(resume, self.ranks.leads)
             kind = self.progress if self.ranks.leads else "none"
             progress = make_progress(kind, self.epochs, batches, sizes)
             stack.enter_context(progress)
@@ -254,6 +260,7 @@ class Trainer:
         if checkpoint is None:
             self.history = History()
             self._last = self._network = self._start
+            self._keep_snapshot(to_bytes(self._start))
         else:
             assert self.run is not None
             compiled.load_state(checkpoint.state)
@@ -334,11 +341,19 @@ class Trainer:
             self._network = last
         if self.run is not None and self.ranks.leads:
             best = to_bytes(self._network)
+            content = best if better else to_bytes(last)
+            self._keep_snapshot(content)
             checkpoint = Checkpoint(settings, self.history, compiled.state(), best)
-            self.run.commit(checkpoint, best if better else to_bytes(last))
+            self.run.commit(checkpoint, content)
         progress.end_epoch(row, better)
         if len(self.history) == 1:
             self._tell_silent(row, progress)
+
+    def _keep_snapshot(self, network: bytes) -> None:
+        """Keep the network of the last finished epoch, or of the start, if it is one to keep."""
+        if self.run is not None and self.ranks.leads:
+            epoch = len(self.history)
+            keep(self.run.path, epoch, network, space=self.snapshots, epochs=self.epochs)
 
     def _tell_silent(self, row: Row, progress: Progress) -> None:
         """Say that a population without spikes, which has no gradient, will not learn."""
@@ -373,18 +388,6 @@ class Trainer:
             f"training diverged in epoch {epoch}: {str(error).rstrip('.')}; {kept}; lower "
             "learning.learning_rate (or delays.learning_rate), or set learning.clip, in a new run"
         )
-
-
-def _open_checkpoint(run: RunDirectory, resume: bool, leads: bool) -> Checkpoint | None:
-    """Return the checkpoint to go on from, where the process leads under the lock of the run."""
-    if not resume and run.has_checkpoint:
-        raise InputError(
-            f"the run {run.path} must have no finished epoch to train from the start; "
-            "go on with --resume (resume=True), or choose another folder with --out"
-        )
-    if leads:
-        run.remove_leftovers()
-    return run.load_checkpoint()
 
 
 def _as_taken(compiled: CompiledNetwork, network: Network) -> Network:

@@ -162,6 +162,7 @@ def test_the_layout(fake, make, tmp_path):
         ".lock", "recipe.toml", "environment.json", "metrics.csv", "network.safetensors",
         "checkpoints/last/network.safetensors", "checkpoints/last/state.safetensors",
         "checkpoints/best/network.safetensors", "checkpoints/best/state.safetensors",
+        *(f"snapshots/epoch-000{epoch}.safetensors" for epoch in range(5)),
     }  # fmt: skip
     from mlgenn_delays.network import Network
     from mlgenn_delays.training.checkpoint import Checkpoint

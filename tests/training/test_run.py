@@ -220,7 +220,9 @@ def test_only_leftovers_of_writes_are_removed(tmp_path):
     run = RunDirectory.create(tmp_path / "run", "", {})
     last = run.checkpoint_path("last")
     last.mkdir(parents=True)
+    (run.path / "snapshots").mkdir()
     ours = [run.path / ".metrics.csv.abcd_123", last / ".state.safetensors.abcd_123"]
+    ours.append(run.path / "snapshots" / ".epoch-0003.safetensors.abcd_123")
     others = [run.path / ".notes.abcd_123", run.path / "metrics.csv.abcd_123", last / "figure.png"]
     for path in ours + others:
         path.write_text("x")
