@@ -72,9 +72,11 @@ def spread(values: Iterable[float], form: str = ".1f") -> str:
 
 def percent(runs: list[Emerged], of: Callable[[Emerged], Test]) -> str:
     """Return an observed share with that by chance."""
-    tests = [of(run) for run in runs]
+    tests = [test for test in map(of, runs) if np.isfinite(test.observed)]
+    if not tests:
+        return "-"
     observed = spread(100 * test.observed for test in tests)
-    return f"{observed} ({np.nanmean([100 * test.expected for test in tests]):.0f})"
+    return f"{observed} ({np.mean([100 * test.expected for test in tests]):.0f})"
 
 
 def both(stage: Any) -> Any:
@@ -240,7 +242,7 @@ def _across(axis: Any, own: dict[tuple[str, float], list[Emerged]]) -> None:
             if all(e in run.across and run.across[e][kind].pairs >= FEWEST_PAIRS for run in runs)
         ]
         points = [_excess(run.across[e][kind].same for run in runs) for e in epochs]
-        mean, sd = np.array(points).T
+        mean, sd = np.array(points).reshape(-1, 2).T
         axis.errorbar(epochs, mean, sd, fmt="os^"[k] + "-", ms=4, lw=1.5, capsize=2,
                       color=SERIES[k], label=label)  # fmt: skip
     axis.set(xlabel="epoch that is compared with the end", ylim=(-34, None))
