@@ -31,11 +31,12 @@ BELOW = {
     "rewiring": set(),
     "data": set(),
     "engines": {"network", "learning", "rewiring", "data"},
-    "analysis": {"network"},
+    "analysis": {"network", "learning", "data", "engines", "recipe", "training"},
     "recipe": {"network", "learning", "rewiring", "data"},
     "training": {"network", "learning", "rewiring", "data", "engines"},
     "sweep": {"data", "engines", "recipe", "training"},
     "export": {"network", "learning", "data", "engines", "recipe", "training"},
+    "report": {"network", "learning", "data", "engines", "recipe", "training", "analysis"},
 }
 
 
