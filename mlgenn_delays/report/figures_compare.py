@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 MOST_GROUPS = 2 * len(SERIES)  # that are told apart by colour and line
 _BINS = 40
+_NAMED, _LONGEST = 4, 34  # groups, and characters, that a legend has room for
 
 
 def line_of(number: int) -> tuple[str, str]:
@@ -59,31 +60,42 @@ def _curves(
         axes = grid[0, 0]
         for number, group in enumerate(groups):
             rows = [values(histories[k], f"{split}_{kind}") for k in group.members]
-            _band(axes, [[scale * v for v in row] for row in rows], number, group)
+            _band(axes, [[scale * v for v in row] for row in rows], number, _named(group, groups))
         axes.set_ylabel(f"{label}\n{'validation' if validated else 'training'}")
         axes.set_ylim(bottom=0) if kind == "loss" else axes.set_ylim(top=101)
         by_epoch(axes, max(len(histories[k]) for group in groups for k in group.members))
-        axes.legend(loc="best", ncols=max(1, len(groups) // 4))
+        _legend(axes, groups)
     return Picture(
         f"compared-{kind}",
         kind.capitalize(),
         f"{kind.capitalize()} on {'validation' if validated else 'training'} examples after each "
-        f"epoch. {_how_seeds(groups)}",
+        "epoch.",
         figure,
     )
 
 
-def _how_seeds(groups: Sequence[Group]) -> str:
+def how_seeds(groups: Sequence[Group]) -> str:
     """Return in words how runs of several seeds are drawn."""
     if all(len(group.members) == 1 for group in groups):
-        return "A line is one run."
+        return "In the curves, a line is one run."
     return (
-        "A line is the mean over runs that differ in nothing but the seed; the band around it goes "
-        "from the lowest to the highest of them."
+        "In the curves, a line is the mean over runs that differ in nothing but the seed; the band "
+        "around it goes from the lowest to the highest of them."
     )
 
 
-def _band(axes: "Axes", rows: list[list[float]], number: int, group: Group) -> None:
+def _named(group: Group, groups: Sequence[Group]) -> str:
+    """Return what the legend calls a group: its letter, with its title where there is room."""
+    room = len(groups) <= _NAMED and all(len(each.label) <= _LONGEST for each in groups)
+    return group.label if room else group.letter
+
+
+def _legend(axes: "Axes", groups: Sequence[Group]) -> None:
+    """Name the groups."""
+    axes.legend(loc="best", ncols=max(1, len(groups) // 4) if len(groups) > _NAMED else 1)
+
+
+def _band(axes: "Axes", rows: list[list[float]], number: int, label: str) -> None:
     """Draw the mean of rows of any lengths and the range of them."""
     longest = max(map(len, rows))
     table = np.full((len(rows), longest), np.nan)
@@ -94,7 +106,7 @@ def _band(axes: "Axes", rows: list[list[float]], number: int, group: Group) -> N
     epochs, table = epochs[known], table[:, known]
     colour, style = line_of(number)
     marker = "o" if longest < 4 else None
-    axes.plot(epochs, np.nanmean(table, 0), color=colour, ls=style, label=group.letter,
+    axes.plot(epochs, np.nanmean(table, 0), color=colour, ls=style, label=label,
               marker=marker, ms=4)  # fmt: skip
     if len(rows) > 1:
         axes.fill_between(epochs, np.nanmin(table, 0), np.nanmax(table, 0), color=colour,
@@ -107,7 +119,7 @@ def _results(groups: Sequence[Group], histories: Sequence[History]) -> Picture |
     if any(value is None for value in best):
         return None
     with look():
-        figure, grid = panels(width=WIDTH, height=max(1.6, 0.7 + 0.3 * len(groups)))
+        figure, grid = panels(width=WIDTH, height=max(HEIGHT, 0.7 + 0.3 * len(groups)))
         axes = grid[0, 0]
         for number, group in enumerate(groups):
             colour, _ = line_of(number)
@@ -139,15 +151,15 @@ def _spikes(groups: Sequence[Group], histories: Sequence[History]) -> Picture:
                 names = populations(histories[k], "spikes_")
                 columns = [values(histories[k], f"spikes_{name}") for name in names]
                 rows.append(np.mean(columns, 0).tolist() if columns else [])
-            _band(axes, rows, number, group)
+            _band(axes, rows, number, _named(group, groups))
         axes.set_ylabel("spikes a neuron\nand example")
         axes.set_ylim(bottom=0)
         by_epoch(axes, max(len(histories[k]) for group in groups for k in group.members))
-        axes.legend(loc="best", ncols=max(1, len(groups) // 4))
+        _legend(axes, groups)
     return Picture(
         "compared-spikes",
         "Spikes",
-        f"Mean number of spikes of a hidden neuron in a training example. {_how_seeds(groups)}",
+        "Mean number of spikes of a hidden neuron in a training example.",
         figure,
     )
 
@@ -201,11 +213,11 @@ def _distribution(
             colour, style = line_of(number)
             share = np.histogram(np.clip(own, low, high), edges)[0] / max(1, len(own))
             axes.stairs(100 * share, edges, color=colour, ls=style, lw=1.6,
-                        label=group.letter)  # fmt: skip
+                        label=_named(group, groups))  # fmt: skip
         axes.set_xlabel(label)
         axes.set_ylabel("synapses (%)")
         axes.set_ylim(bottom=0)
-        axes.legend(loc="best", ncols=max(1, len(groups) // 4))
+        _legend(axes, groups)
     counts = ", ".join(f"{group.letter} {len(own):,}" for group, own in zip(groups, pooled,
                        strict=True))  # fmt: skip
     ends = "" if kind == "delay" else " What is beyond the axis is in the bins at its ends."

@@ -9,6 +9,7 @@ from mlgenn_delays.analysis.style import Picture, look
 PIXELS = 96  # of a page, an inch
 SHARPNESS = 2  # pixels of a PNG for one of the page
 SMALL = 120_000  # bytes of an SVG that is always taken
+COLOURS = 255  # of a PNG
 _WIDE = 5.6  # inches from which a figure has the width of the page
 
 
@@ -65,8 +66,12 @@ def embed(picture: Picture, of: str, mark: str = "") -> Image:
 
 
 def _png(picture: Picture) -> bytes:
-    """Return a figure as a PNG that is sharp on fine screens."""
-    out = io.BytesIO()
+    """Return a figure as a PNG that is sharp on fine screens, of few colours to save space."""
+    from PIL import Image as Pixels
+
+    raw, out = io.BytesIO(), io.BytesIO()
     with look():
-        picture.figure.savefig(out, format="png", dpi=SHARPNESS * PIXELS)
+        picture.figure.savefig(raw, format="png", dpi=SHARPNESS * PIXELS)
+    with Pixels.open(raw) as image:
+        image.convert("RGB").quantize(COLOURS).save(out, format="png", optimize=True)
     return out.getvalue()

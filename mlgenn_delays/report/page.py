@@ -15,7 +15,7 @@ from mlgenn_delays.report.figures_answers import (
     confusion_picture,
     example_pictures,
 )
-from mlgenn_delays.report.figures_compare import MOST_GROUPS, comparison_pictures
+from mlgenn_delays.report.figures_compare import MOST_GROUPS, comparison_pictures, how_seeds
 from mlgenn_delays.report.figures_course import course_pictures
 from mlgenn_delays.report.gather import RunContent
 from mlgenn_delays.report.images import Image, embed
@@ -122,7 +122,6 @@ def _comparison(
         notes.append(
             f"Figures show the first {MOST_GROUPS} of {len(groups)} groups; tables show all."
         )
-    grouped = len(groups) < len(runs)
     return {
         "groups": groups,
         "notes": notes,
@@ -130,7 +129,7 @@ def _comparison(
         "groups_table": groups_table(groups, runs, MOST_GROUPS),
         "runs_table": runs_table(groups, runs, anchors),
         "settings_table": settings_table(groups),
-        "grouped": grouped,
+        "how_seeds": how_seeds(groups),
     }
 
 
