@@ -21,7 +21,13 @@ from mlgenn_delays.files import cache_folder, remove_unused
 _CONFIG: Any = numba.config
 
 _PACKAGE = Path(__file__).parent
-_FILES = ("kernels.py", "network/models.py", "data/*_kernel.py", "engines/cpu/*.py")
+_FILES = (
+    "kernels.py",
+    "network/models.py",
+    "analysis/*_kernel.py",
+    "data/*_kernel.py",
+    "engines/cpu/*.py",
+)
 # NUMBA_CACHE_DIR may be shared with other packages, whose folders are not ours to remove.
 _PREFIX = "delaysnn-"
 

@@ -3,11 +3,14 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mlgenn_delays.errors import InputError
+
+if TYPE_CHECKING:
+    from mlgenn_delays.data.entry import Space
 
 
 class Task(BaseModel):
@@ -118,6 +121,24 @@ class Run:
             first = error.errors()[0]
             where = ".".join(str(part) for part in ("task", *first["loc"]))
             raise self._damaged(f"{where}: {first['msg']}") from error
+
+    def snapshots(self) -> dict[int, Path]:
+        """Return the network files that the run kept of its course, by epoch, in order.
+
+        Raises:
+            InputError: Their folder cannot be read.
+        """
+        from mlgenn_delays.training.snapshots import kept
+
+        return kept(self.directory.path)
+
+    def space(self) -> "Space":
+        """Return how the input channels lie to each other, see `mlgenn_delays.data.entry`."""
+        from mlgenn_delays.data.registry import parse_options
+
+        data = self.recipe.data
+        space: Space = parse_options(data.dataset, data.options).space
+        return space
 
     def _damaged(self, why: object) -> InputError:
         """Return the error for an environment.json that cannot be used."""

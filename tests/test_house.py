@@ -31,7 +31,7 @@ BELOW = {
     "rewiring": set(),
     "data": set(),
     "engines": {"network", "learning", "rewiring", "data"},
-    "analysis": {"network", "learning", "data", "engines", "recipe", "training"},
+    "analysis": {"network", "data", "engines", "recipe", "training"},
     "recipe": {"network", "learning", "rewiring", "data"},
     "training": {"network", "learning", "rewiring", "data", "engines"},
     "sweep": {"data", "engines", "recipe", "training"},

@@ -8,6 +8,9 @@ from typing import Any, Literal
 from mlgenn_delays.data.types import Batch, CurrentData, SpikeData, StreamedSpikes
 from mlgenn_delays.errors import InputError
 
+# How channels lie to each other: name and size of each axis, the last running fastest; a size of 0
+# is what is there. What more channels there are (levels, polarities) lie at the same places.
+Space = tuple[tuple[str, int], ...]
 Splits = Mapping[str, SpikeData | StreamedSpikes | CurrentData]
 
 
@@ -87,7 +90,8 @@ class Dataset:
     Attributes:
         summary: One line for listings.
         options: Class of the options, whose defaults are the data set's; its ``encoding`` says
-            what kind of data there will be, its ``group`` what `Augment` takes as a group.
+            what kind of data there will be, its ``group`` what `Augment` takes as a group, its
+            ``space`` how channels lie to each other, empty where they have no order.
         needs_folder: Whether data must be given (``--data DIR``).
         load: Function of (folder or None, options, dt [ms], cache) that gives the splits.
         shape: Function of the options that gives the numbers of channels and classes, or None

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from mlgenn_delays.data.checks import check_flag, check_number, check_word
 from mlgenn_delays.data.encode import ENCODERS, Encoder
 from mlgenn_delays.data.encode_rate import RateEncoder
+from mlgenn_delays.data.entry import Space
 from mlgenn_delays.data.mel import MelSettings
 from mlgenn_delays.data.shd_files import N_CHANNELS, check_channels
 from mlgenn_delays.errors import InputError
@@ -29,6 +30,11 @@ class DigitsOptions:
     def group(self) -> int:
         """Channels within which a shift makes sense: a row of pixels."""
         return 8
+
+    @property
+    def space(self) -> Space:
+        """How channels lie to each other: as pixels."""
+        return (("row", 8), ("column", 8))
 
 
 @dataclass(frozen=True)
@@ -64,6 +70,11 @@ class RecordingOptions:
     def group(self) -> int:
         """Channels within which a shift makes sense: the bands of one threshold or level."""
         return self.mel.n_bands
+
+    @property
+    def space(self) -> Space:
+        """How channels lie to each other: as bands, whatever their threshold or level."""
+        return (("mel band", self.mel.n_bands),)
 
     @property
     def sample_rate(self) -> int:
@@ -102,6 +113,11 @@ class RawhdOptions:
         """Channels within which a shift makes sense: all there are."""
         return 0
 
+    @property
+    def space(self) -> Space:
+        """How channels lie to each other: as bands."""
+        return (("mel band", 0),)
+
 
 @dataclass(frozen=True)
 class SscOptions:
@@ -127,6 +143,11 @@ class SscOptions:
     def group(self) -> int:
         """Channels within which a shift makes sense: all there are."""
         return 0
+
+    @property
+    def space(self) -> Space:
+        """How channels lie to each other: along the cochlea."""
+        return (("channel", 0),)
 
 
 @dataclass(frozen=True)
@@ -163,6 +184,11 @@ class GeneratedOptions:
     def group(self) -> int:
         """Channels within which a shift makes sense: none does."""
         return 1
+
+    @property
+    def space(self) -> Space:
+        """How channels lie to each other: not at all."""
+        return ()
 
 
 @dataclass(frozen=True)

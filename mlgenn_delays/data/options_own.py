@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mlgenn_delays.data.checks import check_flag, check_number, check_word
+from mlgenn_delays.data.entry import Space
 from mlgenn_delays.data.options import RecordingOptions
 from mlgenn_delays.errors import InputError
 
@@ -70,6 +71,11 @@ class NpzOptions:
     def group(self) -> int:
         """Channels within which a shift makes sense: all there are."""
         return 0
+
+    @property
+    def space(self) -> Space:
+        """How channels lie to each other: one after the other."""
+        return (("channel", 0),)
 
 
 @dataclass(frozen=True)
@@ -141,6 +147,14 @@ class TonicOptions:
     def group(self) -> int:
         """Channels within which a shift makes sense: a row of pixels, where it is given."""
         return -(-self.sensor_size[0] // self.downsample) if self.sensor_size else 0
+
+    @property
+    def space(self) -> Space:
+        """How channels lie to each other: as pixels where the sensor's size is given."""
+        if not self.sensor_size:
+            return (("channel", 0),)
+        columns, rows = (-(-size // self.downsample) for size in self.sensor_size[:2])
+        return (("row", rows), ("column", columns))
 
 
 def check_shares(validation: object, test: object) -> None:

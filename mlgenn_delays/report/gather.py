@@ -72,17 +72,19 @@ class DataOnce:
         self._key: tuple[Any, ...] | None = None
         self._splits: Splits | None = None
 
+    def folder(self, run: Run, given: str | None) -> str | None:
+        """Return the folder of the data of a run, None for data that need none."""
+        from mlgenn_delays.data.registry import dataset
+
+        return run.folder(given) if dataset(run.recipe.data.dataset).needs_folder else None
+
     def load(self, run: Run, given: str | None) -> Splits:
         """Return the data of a run; one that needs no folder gets none.
 
         Raises:
             InputError: They cannot be loaded; the text says how to do without.
         """
-        from mlgenn_delays.data.registry import dataset
-
-        section = run.recipe.data
-        takes = dataset(section.dataset).needs_folder
-        folder = run.folder(given) if takes else None
+        section, folder = run.recipe.data, self.folder(run, given)
         key = (section.dataset, repr(section.options), run.recipe.network.dt, folder)
         if key != self._key or self._splits is None:
             self._splits = None  # before the next take their place in memory
@@ -156,7 +158,9 @@ def gather(
     pictures: Sequence[Picture] = ()
     if wanted.whole:
         tell(f"{name}: what emerged")
-        pictures = emerged(run, wanted, answers)
+        split_or_none = None if answers is None else answers.split
+        folder = data.folder(run, wanted.data) if answers is not None else None
+        pictures = emerged(run, folder, split_or_none, wanted.threads)
     return RunContent(
         name,
         run.directory.path,

@@ -1,0 +1,83 @@
+"""What `delaysnn analyse` found, as tables on stdout."""
+
+from pathlib import Path
+from typing import Any
+
+from .tables import console, table
+
+
+def show_analysis(found: dict[str, Any], figures: int, folder: Path) -> None:
+    """Print the main findings, and where the others are."""
+    out = console()
+    epoch = "" if found["epoch"] is None else f", epoch {found['epoch']}"
+    out.out(f"{found['run']}, {found['checkpoint']} checkpoint{epoch}")
+    for name, projection in found["projections"].items():
+        out.out("")
+        out.out(f"{name}: {_synapses(projection)}")
+        _show_grouping(projection)
+        _show_lives(projection)
+    if found["activity"] is not None:
+        out.out("")
+        _show_activity(found["activity"])
+    out.out(f"{figures} figures, their captions and all numbers: {folder}")
+
+
+def _synapses(projection: dict[str, Any]) -> str:
+    """Return how many synapses there are, and how they moved."""
+    after, moved = projection["after"], projection["moved"]
+    text = f"{after['synapses']} synapses"
+    if moved is not None and moved["synapses"]:
+        far = moved["distance_ms"]["mean"]
+        text += (
+            f", {moved['synapses']} of them there from the start; their delays moved by "
+            f"{far:.1f} ms in the mean, {100 * moved['turned_sign']:.1f} % changed sign"
+        )
+    return text
+
+
+def _show_grouping(projection: dict[str, Any]) -> None:
+    """Print the share of near pairs of equal sign before and after, and Moran's I."""
+    shown = table(
+        "synapses near in", "", "pairs", "equal signs", "by chance", "z", "p", "Moran's I"
+    )
+    for stage in ("before", "after"):
+        found = projection[stage]
+        for kind, each in (found["grouping"] if found else {}).items():
+            if not isinstance(each, dict) or not each["pairs"]:
+                continue
+            same, moran = each["same_sign"], each["moran"]
+            if same["observed"] is None or same["expected"] is None:
+                continue
+            shown.add_row(
+                kind, stage, str(each["pairs"]), f"{100 * same['observed']:.1f} %",
+                f"{100 * same['expected']:.1f} %", f"{same['z']:.1f}", f"{same['p']:.3g}",
+                f"{moran['observed']:.3f}",
+            )  # fmt: skip
+    if shown.row_count:
+        console().print(shown)
+
+
+def _show_lives(projection: dict[str, Any]) -> None:
+    """Print how synapses come and go."""
+    lives = projection["lifetimes"]
+    if lives is None:
+        return
+    median = lives["start"]["median_epochs"]
+    half = "more than half live to the end" if median is None else f"half live {median:g} epochs"
+    left = 100 * lives["shared_with_start"][-1]
+    console().out(
+        f"  of the start's synapses {half} and {left:.0f} % are there at the end; "
+        f"{lives['grown']} grown"
+    )
+
+
+def _show_activity(found: dict[str, Any]) -> None:
+    """Print what neurons do."""
+    out = console()
+    out.out(f"{found['split']}: {100 * found['accuracy']:.2f} % of {found['examples']} examples")
+    shown = table("population", "mean rate", "silent", "median selectivity")
+    for name, each in found["populations"].items():
+        known = sorted(s for s in each["neurons"]["selectivity"] if s is not None)
+        middle = f"{known[len(known) // 2]:.2f}" if known else "-"
+        shown.add_row(name, f"{each['rate_hz']['mean']:.1f} Hz", str(each["silent"]), middle)
+    out.print(shown)

@@ -1,0 +1,114 @@
+"""What hidden neurons do: how often they spike, and for which classes.
+
+Shapes: N examples, n neurons of a population, K classes.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from mlgenn_delays.data.batching import epoch_batches
+from mlgenn_delays.data.types import Data
+from mlgenn_delays.engines.base import CompiledNetwork
+
+
+@dataclass(frozen=True)
+class Activity:
+    """The spikes of populations over a split of the data.
+
+    Attributes:
+        labels: (N,) int64 class of each example.
+        predictions: (N,) int64 answers.
+        label_names: Name of each class.
+        duration: Length of a trial [ms].
+        counts: By population, (N, n) int64 spikes of each neuron.
+    """
+
+    labels: np.ndarray
+    predictions: np.ndarray
+    label_names: tuple[str, ...]
+    duration: float
+    counts: dict[str, np.ndarray]
+
+    @property
+    def accuracy(self) -> float:
+        """Correct / total."""
+        return float((self.labels == self.predictions).mean())
+
+    def rate(self, population: str) -> np.ndarray:
+        """Return the mean firing rate of each neuron [Hz], (n,) float64."""
+        return self.counts[population].mean(axis=0) / self.duration * 1000
+
+    def tuning(self, population: str) -> "Tuning":
+        """Return what each neuron answers to."""
+        return tuning(self.counts[population], self.labels, len(self.label_names))
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """What each neuron answers to.
+
+    Attributes:
+        mean: (n, K) float64 mean spikes an example of each class.
+        preferred: (n,) int64 class with most spikes, -1 of silent neurons.
+        selectivity: (n,) float64: 0 if all classes have as many spikes, 1 if one class has them
+            all: (K - sum of mean / max of mean) / (K - 1), NaN of silent neurons.
+        explained: (n,) float64 in 0..1: share of the variance of a neuron's spikes over examples
+            that their class explains (eta squared), NaN where there is no variance.
+    """
+
+    mean: np.ndarray
+    preferred: np.ndarray
+    selectivity: np.ndarray
+    explained: np.ndarray
+
+
+def tuning(counts: np.ndarray, labels: np.ndarray, n_classes: int) -> Tuning:
+    """Return what each neuron answers to.
+
+    Arguments:
+        counts: (N, n) spikes.
+        labels: (N,) class of each example.
+        n_classes: K. A class without examples does not count.
+    """
+    counts = np.asarray(counts, np.float64)
+    members = np.bincount(labels, minlength=n_classes)
+    total = np.zeros((n_classes, counts.shape[1]))
+    np.add.at(total, labels, counts)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = (total / members[:, None]).T
+        top = np.nanmax(mean, axis=1)
+        shares = np.nansum(mean, axis=1) / top
+        with_examples = int((members > 0).sum())
+        selectivity = (with_examples - shares) / (with_examples - 1)
+        overall = counts.mean(axis=0)
+        within = np.nansum(members * (mean - overall[:, None]) ** 2, axis=1)
+        explained = within / ((counts - overall) ** 2).sum(axis=0)
+    preferred = np.where(top > 0, np.nan_to_num(mean, nan=-1.0).argmax(axis=1), -1)
+    return Tuning(mean, preferred, selectivity, explained)
+
+
+def activity(compiled: CompiledNetwork, data: Data, *, batch_size: int = 32) -> Activity:
+    """Let a network answer a split, and count its spikes.
+
+    Arguments:
+        compiled: The network.
+        data: The split.
+        batch_size: Examples that are in memory together.
+    """
+    counts: dict[str, list[np.ndarray]] = {}
+    answers = []
+    for batch in epoch_batches(data, batch_size, seed=0, epoch=0, shuffle=False):
+        found = compiled.record(batch)
+        answers.append(found.logits.argmax(axis=1))
+        for name, start in found.start.items():
+            counts.setdefault(name, []).append(np.diff(start, axis=1))
+    joined: Mapping[str, np.ndarray] = {name: np.concatenate(c) for name, c in counts.items()}
+    return Activity(
+        np.asarray(data.labels),
+        np.concatenate(answers).astype(np.int64),
+        data.label_names,
+        data.n_steps * data.dt,
+        dict(joined),
+    )

@@ -1,0 +1,260 @@
+"""All that can be said of a run: how it began, what emerged, what its neurons do."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mlgenn_delays.analysis.activity import Activity, activity
+from mlgenn_delays.analysis.afferents import Afferents, Places
+from mlgenn_delays.analysis.changes import Balance, Moved, balance, moved
+from mlgenn_delays.analysis.clusters import Clusters, clusters
+from mlgenn_delays.analysis.grouping import Shuffled, grouping
+from mlgenn_delays.analysis.lifetimes import Lifetimes, lifetimes
+from mlgenn_delays.analysis.neighbours import Reach
+from mlgenn_delays.analysis.survival import Across, Staying, across, staying
+from mlgenn_delays.errors import InputError
+from mlgenn_delays.network import Network, Projection
+from mlgenn_delays.runs import Run
+
+# The course of a training is tested at so many epochs, with fewer shuffles and pairs.
+COURSE, COURSE_SHUFFLES, COURSE_BUDGET = 12, 199, 2_000_000
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a run is analysed.
+
+    Attributes:
+        permutations: Shuffles of each test.
+        seed: Seed of shuffling.
+        reach_space: How far neighbours are apart at most along each axis of space [places]; None
+            for a twentieth of it.
+        reach_time: In delay [ms]; None for a tenth of the range of the delays.
+        strongest: Share of each neuron's synapses that count, those of the largest weights.
+    """
+
+    permutations: int = 999
+    seed: int = 0
+    reach_space: int | None = None
+    reach_time: float | None = None
+    strongest: float = 1.0
+
+
+@dataclass(frozen=True)
+class Structure:
+    """The synapses of a projection at one time.
+
+    Attributes:
+        projection: The projection.
+        afferents: Its synapses by postsynaptic neuron.
+        grouping: Whether excitation and inhibition group.
+        clusters: How large the groups are.
+        balance: Excitation and inhibition onto each neuron.
+    """
+
+    projection: Projection
+    afferents: Afferents
+    grouping: Shuffled
+    clusters: Clusters
+    balance: Balance
+
+
+@dataclass(frozen=True)
+class Emerged:
+    """What emerged in a projection.
+
+    Attributes:
+        places: Where presynaptic neurons lie, None where they have no order.
+        before: Before the first epoch, None if the run did not keep that.
+        after: After training.
+        moved: What training did to the synapses there before and after, None as `before`.
+        course: Grouping by epoch that was kept, the start included, in order.
+        lifetimes: How synapses come and go, None if the run did not keep its course or none went.
+        across: By kept epoch, how its synapses agree with those near them after training, by kind
+            of pair; empty where no synapse went.
+        staying: By kept epoch, which of its synapses are there after training; as `across`.
+    """
+
+    places: Places | None
+    before: Structure | None
+    after: Structure
+    moved: Moved | None
+    course: dict[int, Shuffled]
+    lifetimes: Lifetimes | None
+    across: dict[int, dict[str, Across]]
+    staying: dict[int, Staying]
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """What can be said of a run.
+
+    Attributes:
+        run: The run directory.
+        recipe: Name of the recipe.
+        checkpoint: ``"best"`` or ``"last"``, the network that is looked at.
+        epoch: Its epoch, None if the run does not say.
+        network: The network.
+        settings: How it was analysed.
+        projections: By name, those whose synapses have delays.
+        split: Of `activity`.
+        activity: What neurons do, None without data.
+    """
+
+    run: Path
+    recipe: str
+    checkpoint: str
+    epoch: int | None
+    network: Network
+    settings: Settings
+    projections: dict[str, Emerged]
+    split: str
+    activity: Activity | None
+
+
+def analyse(
+    run: Run,
+    *,
+    folder: str | None = None,
+    split: str = "validation",
+    checkpoint: str = "best",
+    with_data: bool = True,
+    threads: int | None = None,
+    settings: Settings | None = None,
+) -> Analysis:
+    """Analyse a run.
+
+    Arguments:
+        run: The run.
+        folder: Folder of the data; None for that of the training.
+        split: The split whose examples the network answers.
+        checkpoint: ``"best"`` or ``"last"``.
+        with_data: Whether to load the data; without, nothing is said of spikes.
+        threads: Threads, all cores if None; results do not depend on it.
+        settings: How; the defaults if None.
+
+    Raises:
+        InputError: The run has no finished epoch or is damaged, the data cannot be used, or a
+            setting is off.
+    """
+    settings = settings or Settings()
+    network = Network.load(run.directory.network_path(checkpoint))
+    active = _activity(run, network, folder, split, threads) if with_data else None
+    course = {epoch: Network.load(path) for epoch, path in run.snapshots().items()}
+    axes = run.space()
+    found = {}
+    for name, projection in network.projections.items():
+        if projection.max_delay > 0 and projection.granularity != "fixed":
+            source = network.populations[projection.source]
+            of_input = projection.source == network.input().name
+            places = Places.of(axes, source.n) if of_input else None
+            past = {epoch: each.projections[name] for epoch, each in course.items()}
+            n_post = network.populations[projection.target].n
+            found[name] = _emerged(projection, n_post, places, past, settings)
+    epoch = _epoch(run, checkpoint)
+    return Analysis(
+        run.directory.path, run.recipe.name, checkpoint, epoch, network, settings, found, split,
+        active,
+    )  # fmt: skip
+
+
+def _epoch(run: Run, checkpoint: str) -> int | None:
+    """Return the epoch of a checkpoint."""
+    found = run.directory.load_checkpoint()
+    if found is None:
+        return None
+    return found.history.best_epoch if checkpoint == "best" else found.epoch
+
+
+def _activity(
+    run: Run, network: Network, folder: str | None, split: str, threads: int | None
+) -> Activity:
+    """Let the network answer a split of its data."""
+    from mlgenn_delays.engines.base import compile_network
+    from mlgenn_delays.recipe import build_rule, load_data
+    from mlgenn_delays.runs import check_labels
+    from mlgenn_delays.training.checks import check_data
+
+    splits = load_data(run.recipe, run.folder(folder))
+    there = [name for name, each in splits.items() if len(each)]
+    if split not in there:
+        raise InputError(
+            f"the data must have examples of the split {split!r}, got "
+            f"{', '.join(there) or 'none'}; choose one with --split, or leave the data out with "
+            "--without-data"
+        )
+    data, task = splits[split], run.task()
+    if task is not None:
+        check_labels(task.labels, data.label_names)
+    check_data(network, "data", data)
+    compiled = compile_network(
+        network, build_rule(run.recipe), total_steps=1, threads=threads, learns=False
+    )
+    return activity(compiled, data)
+
+
+def _emerged(
+    projection: Projection,
+    n_post: int,
+    places: Places | None,
+    past: Mapping[int, Projection],
+    settings: Settings,
+) -> Emerged:
+    """Return what emerged in a projection."""
+    reach = Reach.of(
+        places, projection.max_delay, settings.reach_space if places else None, settings.reach_time
+    )
+    after = _structure(projection, n_post, places, reach, settings)
+    start = past.get(0)
+    before = None if start is None else _structure(start, n_post, places, reach, settings)
+    lives = lifetimes(past) if len(past) > 1 else None
+    rewired = lives if lives is not None and lives.rewired else None
+    found = Emerged(
+        places, before, after, None if start is None else moved(start, projection), {}, rewired,
+        {}, {},
+    )  # fmt: skip
+    for epoch in _some(list(past)):
+        _add_epoch(found, epoch, Afferents.of(past[epoch], n_post, settings.strongest), settings)
+    return found
+
+
+def _add_epoch(found: Emerged, epoch: int, then: Afferents, settings: Settings) -> None:
+    """Add what can be said of an epoch of the course."""
+    places, now = found.places, found.after
+    reach, seed = now.grouping.reach, settings.seed
+    found.course[epoch] = grouping(
+        then, places, reach=reach, permutations=COURSE_SHUFFLES, seed=seed, budget=COURSE_BUDGET
+    )
+    if found.lifetimes is not None:
+        found.across[epoch] = across(
+            then, now.afferents, places, reach=reach, permutations=COURSE_SHUFFLES, seed=seed
+        )
+        found.staying[epoch] = staying(then, now.afferents, places, reach=reach)
+
+
+def _structure(
+    projection: Projection,
+    n_post: int,
+    places: Places | None,
+    reach: Reach,
+    settings: Settings,
+) -> Structure:
+    """Return the synapses of a projection, tested."""
+    own = Afferents.of(projection, n_post, settings.strongest)
+    shuffles, seed = settings.permutations, settings.seed
+    return Structure(
+        projection,
+        own,
+        grouping(own, places, reach=reach, permutations=shuffles, seed=seed),
+        clusters(own, places, reach=reach, permutations=min(199, shuffles), seed=seed),
+        balance(Afferents.of(projection, n_post)),
+    )
+
+
+def _some(epochs: list[int]) -> list[int]:
+    """Return a few epochs, evenly spread, the first and the last among them."""
+    if len(epochs) <= COURSE:
+        return epochs
+    return [epochs[k] for k in np.linspace(0, len(epochs) - 1, COURSE).round().astype(int)]

@@ -1,0 +1,144 @@
+"""Spatiotemporal receptive fields: where and when a neuron listens, and with which sign."""
+
+from typing import Any
+
+import numpy as np
+
+from mlgenn_delays.analysis.activity import Tuning
+from mlgenn_delays.analysis.afferents import Afferents, Places
+from mlgenn_delays.analysis.analyse import Analysis
+from mlgenn_delays.analysis.style import EXCITATORY, INHIBITORY, Picture, panels
+
+SHOWN, PAIRED, COLUMNS = 12, 4, 4
+
+
+def receptive_fields(analysis: Analysis, name: str) -> Picture | None:
+    """Draw the fields of those neurons whose spikes say most of the class."""
+    emerged = analysis.projections[name]
+    own, places = emerged.after.afferents, emerged.places
+    chosen, why = telling(analysis, name, SHOWN)
+    if places is None or not len(chosen):
+        return None
+    columns = min(COLUMNS, len(chosen))
+    rows = -(-len(chosen) // columns)
+    figure, axes = panels(rows, columns, width=2.5, height=2.2, sharex=True, sharey=True)
+    for k, axis in enumerate(axes.flat):
+        if k < len(chosen):
+            _draw(axis, own, int(chosen[k]), places, _largest(own, chosen))
+            axis.set_title(_title(analysis, name, int(chosen[k])))
+        else:
+            axis.set_visible(False)
+    _label(figure, axes, places, len(chosen))
+    _legend(figure)
+    caption = (
+        f"Each panel is a neuron of {_target(analysis, name)!r}, each dot one of its synapses: the "
+        f"{_place_name(places)} it comes from, its delay, and its weight as the size of the dot. "
+        f"Shown are the {len(chosen)} neurons {why}."
+    )
+    return Picture(f"fields-{plain(name)}", f"Receptive fields, {name}", caption, figure)
+
+
+def before_and_after(analysis: Analysis, name: str) -> Picture | None:
+    """Draw a few fields as they began and as they ended."""
+    emerged = analysis.projections[name]
+    chosen, _ = telling(analysis, name, PAIRED)
+    if emerged.places is None or emerged.before is None or not len(chosen):
+        return None
+    stages = (emerged.before.afferents, emerged.after.afferents)
+    figure, axes = panels(2, len(chosen), width=2.5, height=2.2, sharex=True, sharey=True)
+    for row, own in enumerate(stages):
+        for column, neuron in enumerate(chosen):
+            _draw(axes[row, column], own, int(neuron), emerged.places, _largest(own, chosen))
+            title = _title(analysis, name, int(neuron))
+            axes[row, column].set_title(title if row else f"neuron {neuron}, before training")
+    _label(figure, axes, emerged.places, 2 * len(chosen))
+    _legend(figure)
+    caption = (
+        "Above: synapses as they were before the first epoch, at random. Below: the same neurons "
+        "after training. Sizes of dots are relative to the largest weight of a row."
+    )
+    return Picture(f"before-after-{plain(name)}", f"Before and after, {name}", caption, figure)
+
+
+def telling(analysis: Analysis, name: str, n: int) -> tuple[np.ndarray, str]:
+    """Return up to n neurons worth looking at, and by what they were chosen."""
+    own = analysis.projections[name].after.afferents
+    tuned = _tuned(analysis, name)
+    if tuned is None:
+        score = np.bincount(own.post, own.weight**2, own.n_neurons)
+        why = "with the largest weights"
+    else:
+        score = np.nan_to_num(tuned.explained, nan=0.0)
+        why = "whose number of spikes depends most on the class"
+    score = np.where(np.diff(own.start) >= 2, score, 0.0)
+    best = np.argsort(-score, kind="stable")[:n]
+    return best[score[best] > 0], why
+
+
+def plain(name: str) -> str:
+    """Return the name of a projection or population as part of a file's name."""
+    return "".join(c if c.isalnum() else "-" for c in name.replace("->", "-"))
+
+
+def _target(analysis: Analysis, name: str) -> str:
+    """Return the population that a projection goes to."""
+    return analysis.network.projections[name].target
+
+
+def _tuned(analysis: Analysis, name: str) -> Tuning | None:
+    """Return what the neurons answer to that a projection goes to."""
+    active, target = analysis.activity, _target(analysis, name)
+    return active.tuning(target) if active is not None and target in active.counts else None
+
+
+def _title(analysis: Analysis, name: str, neuron: int) -> str:
+    """Return what a neuron is, and what it answers to."""
+    tuned = _tuned(analysis, name)
+    if tuned is None or analysis.activity is None or tuned.preferred[neuron] < 0:
+        return f"neuron {neuron}"
+    label = analysis.activity.label_names[tuned.preferred[neuron]]
+    return f"neuron {neuron}, class {label if len(label) <= 10 else label[:9] + '…'}"
+
+
+def _largest(own: Afferents, chosen: np.ndarray) -> float:
+    """Return the largest weight of some neurons."""
+    weights = own.take(chosen).weight
+    return float(np.abs(weights).max()) if len(weights) else 1.0
+
+
+def _draw(axis: Any, own: Afferents, neuron: int, places: Places, largest: float) -> None:
+    """Draw the synapses of a neuron, the largest beneath the others."""
+    which = np.arange(own.start[neuron], own.start[neuron + 1])
+    which = which[np.argsort(-np.abs(own.weight[which]))]
+    where = np.ravel_multi_index(tuple(places.position[own.pre[which]].T), places.size)
+    color = np.where(own.weight[which] > 0, EXCITATORY, INHIBITORY)
+    size = 6 + 75 * np.abs(own.weight[which]) / largest
+    axis.scatter(own.delay[which], where, size, color=color, alpha=0.75, linewidth=0)
+    n = int(np.prod(places.size))
+    axis.set(xlim=(-0.03 * own.max_delay, 1.03 * own.max_delay), ylim=(-0.04 * n, 1.04 * n))
+
+
+def _label(figure: Any, axes: Any, places: Places, shown: int) -> None:
+    """Name the axes once for all panels."""
+    figure.supxlabel("delay (ms)", fontsize=10)
+    figure.supylabel(_place_name(places), fontsize=10)
+    rows, columns = axes.shape
+    for column in range(columns):  # above a panel that is not there
+        lowest = (shown - 1 - column) // columns
+        axes[min(lowest, rows - 1), column].tick_params(labelbottom=True)
+
+
+def _place_name(places: Places) -> str:
+    """Return what the places are called."""
+    return places.names[0] if len(places.names) == 1 else f"pixel ({' × '.join(places.names)})"
+
+
+def _legend(figure: Any) -> None:
+    """Say once which colour is which sign."""
+    from matplotlib.lines import Line2D
+
+    dots = [
+        Line2D([], [], marker="o", linestyle="", color=color, label=label)
+        for color, label in ((EXCITATORY, "excitatory"), (INHIBITORY, "inhibitory"))
+    ]
+    figure.legend(handles=dots, loc="outside upper right", ncols=2)

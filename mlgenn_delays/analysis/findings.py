@@ -1,0 +1,200 @@
+"""An analysis as plain data, ready for JSON; what cannot be measured is None."""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from mlgenn_delays import __version__
+from mlgenn_delays.analysis.activity import Activity
+from mlgenn_delays.analysis.analyse import Analysis, Emerged, Structure
+from mlgenn_delays.analysis.changes import spread
+from mlgenn_delays.analysis.clusters import Clusters
+from mlgenn_delays.analysis.grouping import Grouping, Shuffled, Test
+from mlgenn_delays.analysis.lifetimes import Lifetimes, Survival
+
+
+def findings(analysis: Analysis) -> dict[str, Any]:
+    """Return all that was found.
+
+    Arguments:
+        analysis: The analysis.
+
+    Returns:
+        A table of numbers, texts, lists and tables. Times are in ms and rates in Hz, as the keys
+        say; tests have ``observed``, ``expected`` (mean when shuffled), ``interval`` (95 % of the
+        shuffles), ``z`` and ``p`` (two-sided).
+    """
+    settings = analysis.settings
+    return {
+        "version": __version__,
+        "run": str(analysis.run),
+        "recipe": analysis.recipe,
+        "checkpoint": analysis.checkpoint,
+        "epoch": analysis.epoch,
+        "settings": {
+            "permutations": settings.permutations,
+            "seed": settings.seed,
+            "strongest": settings.strongest,
+        },
+        "projections": {name: _emerged(e) for name, e in analysis.projections.items()},
+        "activity": None if analysis.activity is None else _activity(analysis),
+    }
+
+
+def _emerged(found: Emerged) -> dict[str, Any]:
+    """Return what emerged in a projection."""
+    reach = found.after.grouping.reach
+    out: dict[str, Any] = {
+        "space": None
+        if found.places is None
+        else dict(zip(found.places.names, found.places.size, strict=True)),
+        "reach": {"space_places": list(reach.space), "time_ms": reach.time},
+        "before": None if found.before is None else _structure(found.before),
+        "after": _structure(found.after),
+        "moved": None,
+        "course": {str(epoch): _groupings(each) for epoch, each in found.course.items()},
+        "lifetimes": None if found.lifetimes is None else _lifetimes(found.lifetimes),
+        "across": {
+            str(epoch): {k: {"pairs": a.pairs, "same": test(a.same)} for k, a in kinds.items()}
+            for epoch, kinds in found.across.items()
+        },
+        "staying": {
+            str(epoch): {
+                "agree": {"stay": s.agree[0], "go": s.agree[1]},
+                "disagree": {"stay": s.disagree[0], "go": s.disagree[1]},
+                "odds_ratio": number(s.odds),
+                "p": s.p,
+            }
+            for epoch, s in found.staying.items()
+        },
+    }
+    if found.moved is not None:
+        out["moved"] = {
+            "synapses": found.moved.n,
+            "delay_ms": spread(found.moved.delay),
+            "distance_ms": spread(np.abs(found.moved.delay)),
+            "turned_sign": found.moved.turned,
+        }
+    return out
+
+
+def _structure(found: Structure) -> dict[str, Any]:
+    """Return the synapses of a projection."""
+    projection, balance = found.projection, found.balance
+    return {
+        "synapses": projection.n_synapses,
+        "weight": spread(projection.weight),
+        "delay_ms": spread(projection.delay_per_synapse()),
+        "balance": {
+            "excitatory": balance.excitatory.tolist(),
+            "inhibitory": balance.inhibitory.tolist(),
+            "excitation": balance.excitation.tolist(),
+            "inhibition": balance.inhibition.tolist(),
+            "ratio": [number(each) for each in balance.ratio],
+        },
+        "grouping": _groupings(found.grouping),
+        "clusters": _clusters(found.clusters),
+    }
+
+
+def _groupings(found: Shuffled) -> dict[str, Any]:
+    """Return the tests of every kind of neighbourhood."""
+    return {
+        "neurons": len(found.neurons),
+        "of_neurons": found.n_neurons,
+        "synapses": found.synapses,
+        "permutations": found.permutations,
+        **{kind: _grouping(each) for kind, each in found.groupings.items()},
+    }
+
+
+def _grouping(found: Grouping) -> dict[str, Any]:
+    """Return the tests of one kind of neighbourhood."""
+    out: dict[str, Any] = {
+        "pairs": found.pairs,
+        "same_sign": test(found.same),
+        "moran": test(found.moran),
+    }
+    if found.joins:
+        out["joins"] = {name: test(each) for name, each in found.joins.items()}
+        out["neurons_tested"] = found.n_tested
+        out["neurons_grouped"] = found.n_grouped
+    return out
+
+
+def _clusters(found: Clusters) -> dict[str, Any]:
+    """Return how many clusters there are of which size."""
+    size, count = np.unique(found.size, return_counts=True)
+    return {
+        "sizes": {str(s): int(c) for s, c in zip(size, count, strict=True)},
+        "excitatory": int(found.excitatory.sum()),
+        "mean_size": test(found.mean),
+        "largest": test(found.largest),
+    }
+
+
+def _lifetimes(found: Lifetimes) -> dict[str, Any]:
+    """Return how synapses come and go."""
+    return {
+        "epochs": found.epochs.tolist(),
+        "shared_with_start": found.from_start.tolist(),
+        "shared_with_last": found.overlap[:, -1].tolist(),
+        "grown": found.grown,
+        "start": _survival(found.start),
+        "later": None if found.later is None else _survival(found.later),
+    }
+
+
+def _survival(found: Survival) -> dict[str, Any]:
+    """Return the share of synapses that reach an age."""
+    return {
+        "n": found.n,
+        "median_epochs": found.median,
+        "age_epochs": found.age.tolist(),
+        "share": found.share.tolist(),
+    }
+
+
+def _activity(analysis: Analysis) -> dict[str, Any]:
+    """Return what neurons do."""
+    active = analysis.activity
+    assert active is not None
+    return {
+        "split": analysis.split,
+        "examples": len(active.labels),
+        "accuracy": active.accuracy,
+        "classes": list(active.label_names),
+        "populations": {name: _population(active, name) for name in active.counts},
+    }
+
+
+def _population(active: Activity, name: str) -> dict[str, Any]:
+    """Return what the neurons of a population do."""
+    rate, tuned = active.rate(name), active.tuning(name)
+    return {
+        "rate_hz": spread(rate),
+        "silent": int((rate == 0).sum()),
+        "neurons": {
+            "rate_hz": rate.tolist(),
+            "preferred": [None if k < 0 else active.label_names[k] for k in tuned.preferred],
+            "selectivity": [number(each) for each in tuned.selectivity],
+            "explained": [number(each) for each in tuned.explained],
+        },
+    }
+
+
+def test(found: Test) -> dict[str, Any]:
+    """Return a test as a table."""
+    return {
+        "observed": number(found.observed),
+        "expected": number(found.expected),
+        "interval": [number(each) for each in found.interval],
+        "z": number(found.z),
+        "p": found.p,
+    }
+
+
+def number(value: float) -> float | None:
+    """Return a number as JSON has them: None if it is not finite."""
+    return float(value) if math.isfinite(value) else None
