@@ -10,7 +10,8 @@ PIXELS = 96  # of a page, an inch
 SHARPNESS = 2  # pixels of a PNG for one of the page
 SMALL = 120_000  # bytes of an SVG that is always taken
 COLOURS = 255  # of a PNG
-_WIDE = 5.6  # inches from which a figure has the width of the page
+# Inches from which a figure has half of the page to itself, and all of it.
+_MEDIUM, _WIDE = 5.6, 7.6
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Image:
         caption: What is to be seen.
         width: On the page [px].
         height: On the page [px].
-        wide: Whether it takes the whole width of the page.
+        size: How much of the page's width it takes: "narrow", "medium" or "wide".
         mark: Class of style, or empty.
     """
 
@@ -34,7 +35,7 @@ class Image:
     caption: str
     width: int
     height: int
-    wide: bool
+    size: str
     mark: str = ""
 
 
@@ -60,7 +61,7 @@ def embed(picture: Picture, of: str, mark: str = "") -> Image:
         picture.caption,
         round(PIXELS * width),
         round(PIXELS * height),
-        width >= _WIDE,
+        "narrow" if width < _MEDIUM else "medium" if width < _WIDE else "wide",
         mark,
     )
 
