@@ -8,7 +8,9 @@ from mlgenn_delays.analysis.style import Picture, look
 
 PIXELS = 96  # of a page, an inch
 SHARPNESS = 2  # pixels of a PNG for one of the page
-SMALL = 120_000  # bytes of an SVG that is always taken
+# Marks up to which a figure is drawn as SVG, and bytes up to which that is taken: drawing takes
+# time, so none is drawn twice but for a mistaken guess.
+FEW, LARGE = 250, 300_000
 COLOURS = 255  # of a PNG
 # Inches from which a figure has half of the page to itself, and all of it.
 _MEDIUM, _WIDE = 5.6, 7.6
@@ -48,12 +50,11 @@ def embed(picture: Picture, of: str, mark: str = "") -> Image:
         mark: Class of style, or empty.
     """
     width, height = picture.figure.get_size_inches()
-    svg = picture.svg()
-    kind, content = "svg+xml", svg
-    if len(svg) > SMALL:
-        png = _png(picture)
-        if len(png) < len(svg):
-            kind, content = "png", png
+    kind, content = "png", b""
+    if _marks(picture) <= FEW:
+        kind, content = "svg+xml", picture.svg()
+    if not content or len(content) > LARGE:
+        kind, content = "png", _png(picture)
     return Image(
         f"data:image/{kind};base64,{b64encode(content).decode()}",
         f"{picture.title}, {of}",
@@ -64,6 +65,19 @@ def embed(picture: Picture, of: str, mark: str = "") -> Image:
         "narrow" if width < _MEDIUM else "medium" if width < _WIDE else "wide",
         mark,
     )
+
+
+def _marks(picture: Picture) -> int:
+    """Return about how many marks a figure has, for how large it would be as SVG."""
+    import numpy as np
+
+    marks = 0
+    for axes in picture.figure.axes:
+        marks += sum(np.size(line.get_xdata()) // 4 for line in axes.lines)
+        marks += sum(np.size(each.get_offsets()) // 2 for each in axes.collections)
+        marks += len(axes.patches)
+        marks += sum(image.get_size()[0] * image.get_size()[1] // 4 for image in axes.images)
+    return marks
 
 
 def _png(picture: Picture) -> bytes:
