@@ -103,7 +103,7 @@ def _accuracy(history: History, n_classes: int) -> Picture:
         axes = grid[0, 0]
         axes.axhline(100 / n_classes, color=CHANCE, lw=1.2, ls="--", label="chance")
         _lines(axes, history, _splits(history, "accuracy"), 100.0)
-        axes.legend(loc="lower right")
+        axes.legend(loc="lower right", frameon=True, framealpha=0.9, edgecolor="none")
         axes.set_ylabel("correct answers (%)")
         axes.set_ylim(0, 102)
         _mark_best(axes, history)

@@ -144,7 +144,7 @@ def groups_table(groups: Sequence[Group], runs: Sequence[RunContent], colours: i
     rows = []
     for number, group in enumerate(groups):
         own = [all_figures[k] for k in group.members]
-        told = [group.values[key] for key in keys] or ([group.title] if words else [])
+        told = [group.values[key].strip('"') for key in keys] or ([group.title] if words else [])
         rows.append([
             Cell(group.letter, swatch=number % 7 if number < colours else None),
             *(Cell(text) for text in told),
