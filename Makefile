@@ -3,22 +3,23 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help setup test train clean
+.PHONY: help setup test docs train clean
 
 help:
-	@echo "make setup   create .venv with the package (editable) and its test tools"
-	@echo "make test    lint, format, types and tests: what CI runs"
+	@echo "make setup   create .venv with the package (editable) and what tests and docs need"
+	@echo "make test    lint, format, types, tests and the documentation: what CI runs"
+	@echo "make docs    the documentation, its notebooks executed: build/docs/index.html"
 	@echo "make train   train the recipe 'digits' (other arguments: make train ARGS='fsdd --data DIR')"
 	@echo "make clean   remove .venv, caches and built packages"
 
 setup: $(READY)
 
 $(READY): pyproject.toml setup.py
-	@echo "== setup: .venv with delaysnn[test]"
+	@echo "== setup: .venv with delaysnn[test,docs]"
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and \
 	    "delaysnn needs Python 3.11 or later, got %s; make setup PYTHON=python3.11" % sys.version.split()[0])'
 	$(PYTHON) -m venv --system-site-packages .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[test]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[test,docs]"
 	@touch $(READY)
 
 test: setup
@@ -30,6 +31,11 @@ test: setup
 	$(BIN)/python -m mypy
 	@echo "== tests"
 	$(BIN)/python -m pytest -q
+	@$(MAKE) --no-print-directory docs
+
+docs: setup
+	@echo "== docs"
+	$(BIN)/python -m sphinx -q -W --keep-going -b html docs build/docs
 
 train: setup
 	$(BIN)/delaysnn train $(ARGS)

@@ -111,7 +111,7 @@ def analyse(
     text = json.dumps(numbers, indent=1, ensure_ascii=False, allow_nan=False)
     figures = _write(analysis, text, folder)
     if as_json:
-        click.echo(text)
+        click.echo(json.dumps(numbers, allow_nan=False))
         return
     from .tables_analysis import show_analysis
 

@@ -1,6 +1,7 @@
 """What `delaysnn analyse` found, as tables on stdout."""
 
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from .tables import console, table
@@ -15,6 +16,7 @@ def show_analysis(found: dict[str, Any], figures: int, folder: Path) -> None:
         out.out("")
         out.out(f"{name}: {_synapses(projection)}")
         _show_grouping(projection)
+        _show_clusters(projection)
         _show_lives(projection)
     if found["activity"] is not None:
         out.out("")
@@ -57,6 +59,18 @@ def _show_grouping(projection: dict[str, Any]) -> None:
         console().print(shown)
 
 
+def _show_clusters(projection: dict[str, Any]) -> None:
+    """Print how large the groups are."""
+    found = projection["after"]["clusters"]
+    mean, largest = found["mean_size"], found["largest"]
+    if mean["expected"] is not None:
+        console().out(
+            f"  a synapse is in a cluster of {mean['observed']:.2f} near ones of its sign "
+            f"(by chance {mean['expected']:.2f}, p = {mean['p']:.3g}); the largest has "
+            f"{largest['observed']:.0f}"
+        )
+
+
 def _show_lives(projection: dict[str, Any]) -> None:
     """Print how synapses come and go."""
     lives = projection["lifetimes"]
@@ -77,7 +91,7 @@ def _show_activity(found: dict[str, Any]) -> None:
     out.out(f"{found['split']}: {100 * found['accuracy']:.2f} % of {found['examples']} examples")
     shown = table("population", "mean rate", "silent", "median selectivity")
     for name, each in found["populations"].items():
-        known = sorted(s for s in each["neurons"]["selectivity"] if s is not None)
-        middle = f"{known[len(known) // 2]:.2f}" if known else "-"
+        known = [s for s in each["neurons"]["selectivity"] if s is not None]
+        middle = f"{median(known):.2f}" if known else "-"
         shown.add_row(name, f"{each['rate_hz']['mean']:.1f} Hz", str(each["silent"]), middle)
     out.print(shown)

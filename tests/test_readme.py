@@ -1,37 +1,18 @@
-"""What README and docs say is true of this repository."""
+"""What README and docs say is true of this repository; tests/docs_commands runs their commands."""
 
 import re
-import shlex
+import tomllib
 from pathlib import Path
 
-import click
 import pytest
-from click.testing import CliRunner
 
-from mlgenn_delays.cli import main
+from tests.docs_commands.pages import ROOT, blocks, pages
 
-ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
-def blocks(page: Path, language: str) -> list[str]:
-    """Return the code blocks of a page in a language, "" for those that name none."""
-    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), re.M | re.S)
-
-
-def commands() -> list[list[str]]:
-    """Return the words of every delaysnn command on the pages, up to a comment or pipe."""
-    found = []
-    for page in PAGES:
-        for block in blocks(page, ""):
-            for line in block.replace("\\\n", " ").splitlines():
-                if line.startswith("delaysnn "):
-                    found.append(shlex.split(line, comments=True)[1:])
-    return found
-
-
 def test_the_python_example_learns(monkeypatch: pytest.MonkeyPatch) -> None:
-    (example,) = blocks(ROOT / "README.md", "python")
+    ((_, example),) = blocks(ROOT / "README.md", "python")
     assert "epochs=15" in example
     names: dict = {}
     exec(compile(example.replace("epochs=15", "epochs=6"), "README.md", "exec"), names)
@@ -39,32 +20,12 @@ def test_the_python_example_learns(monkeypatch: pytest.MonkeyPatch) -> None:
     assert names["result"].confusion.sum() == names["result"].n == 360
 
 
-def test_there_are_commands_to_check() -> None:
-    assert len(commands()) >= 8
-
-
-@pytest.mark.parametrize("words", commands(), ids=lambda words: " ".join(words)[:60])
-def test_commands_are_understood(words: list[str]) -> None:
-    """Every option on the pages exists: the command itself refuses words it does not know."""
-    grouped = isinstance(main.get_command(click.Context(main), words[0]), click.Group)
-    result = CliRunner().invoke(main, [*words[: 1 + grouped], "--help"])
-    assert result.exit_code == 0, result.output
-    assert "COMMAND" not in result.output.splitlines()[0]
-    for word in words[1:]:
-        if word.startswith("--"):
-            assert word in result.output
-
-
-def test_overrides_on_the_pages_are_settings() -> None:
-    from mlgenn_delays.data.registry import parse_options
-    from mlgenn_delays.recipe.load import load_recipe, options_of
-
-    for words in commands():
-        changes = [words[k + 1] for k, word in enumerate(words) if word == "--set"]
-        if changes and words[0] == "data":
-            parse_options(words[2], options_of(changes))
-        elif changes:
-            load_recipe(words[1], changes)
+def test_the_extras_are_there() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    named = {
+        extra for page in pages() for extra in re.findall(r"delaysnn\[(\w+)\]", page.read_text())
+    }
+    assert {"mpi", "datasets"} <= named <= set(project["optional-dependencies"])
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -1,10 +1,13 @@
 """A web server of this machine alone, with files that a test gives it."""
 
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
 
 
 @dataclass
@@ -65,3 +68,22 @@ def web() -> Iterator[Web]:
         ended.set()
         server.shutdown()
         server.server_close()
+
+
+def only_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let nothing, however wrong, ask another machine."""
+    connect, resolve = socket.socket.connect, socket.getaddrinfo
+
+    def connected(self, address, *rest):
+        assert isinstance(address, str) or address[0] == "127.0.0.1", address
+        return connect(self, address, *rest)
+
+    def resolved(host, *rest, **more):
+        if host != "127.0.0.1":
+            raise socket.gaierror(-2, "Name or service not known")
+        return resolve(host, *rest, **more)
+
+    monkeypatch.setattr(socket.socket, "connect", connected)
+    monkeypatch.setattr(socket, "getaddrinfo", resolved)
+    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
+        monkeypatch.delenv(name, raising=False)

@@ -1,40 +1,43 @@
-"""What emerged in trained networks, as numbers and figures."""
+"""What emerged in trained networks, as numbers and figures.
 
-from importlib import import_module
-from typing import Any
+The names are imported at once, not when first asked for: several are called as the modules that
+they are in, which would take their place as soon as another module imports those. What takes long
+to import (Numba, SciPy, matplotlib) is imported by the functions that need it.
+"""
 
-_PUBLIC = {
-    "Analysis": "analyse",
-    "Settings": "analyse",
-    "analyse": "analyse",
-    "findings": "findings",
-    "pictures": "figures",
-    "Afferents": "afferents",
-    "Places": "afferents",
-    "receptive_fields": "afferents",
-    "Reach": "neighbours",
-    "grouping": "grouping",
-    "clusters": "clusters",
-    "lifetimes": "lifetimes",
-    "across": "survival",
-    "staying": "survival",
-    "activity": "activity",
-    "tuning": "activity",
-    "balance": "changes",
-    "moved": "changes",
-    "Recovery": "planted",
-    "chance": "planted",
-    "recovered": "planted",
-}
-__all__ = sorted(_PUBLIC)
+from mlgenn_delays.analysis.activity import activity, tuning
+from mlgenn_delays.analysis.afferents import Afferents, Places, receptive_fields
+from mlgenn_delays.analysis.analyse import Analysis, Settings, analyse
+from mlgenn_delays.analysis.changes import balance, moved
+from mlgenn_delays.analysis.clusters import clusters
+from mlgenn_delays.analysis.figures import pictures
+from mlgenn_delays.analysis.findings import findings
+from mlgenn_delays.analysis.grouping import grouping
+from mlgenn_delays.analysis.lifetimes import lifetimes
+from mlgenn_delays.analysis.neighbours import Reach
+from mlgenn_delays.analysis.planted import Recovery, chance, recovered
+from mlgenn_delays.analysis.survival import across, staying
 
-
-def __getattr__(name: str) -> Any:
-    """Import a public name when it is first asked for (PEP 562)."""
-    if name not in _PUBLIC:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_PUBLIC[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__all__ = [
+    "Afferents",
+    "Analysis",
+    "Places",
+    "Reach",
+    "Recovery",
+    "Settings",
+    "across",
+    "activity",
+    "analyse",
+    "balance",
+    "chance",
+    "clusters",
+    "findings",
+    "grouping",
+    "lifetimes",
+    "moved",
+    "pictures",
+    "receptive_fields",
+    "recovered",
+    "staying",
+    "tuning",
+]

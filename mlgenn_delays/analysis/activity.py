@@ -78,13 +78,13 @@ def tuning(counts: np.ndarray, labels: np.ndarray, n_classes: int) -> Tuning:
     np.add.at(total, labels, counts)
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = (total / members[:, None]).T
-        top = np.nanmax(mean, axis=1)
+        top = np.fmax.reduce(mean, axis=1, initial=0.0)
         shares = np.nansum(mean, axis=1) / top
         with_examples = int((members > 0).sum())
         selectivity = (with_examples - shares) / (with_examples - 1)
         overall = counts.mean(axis=0)
         within = np.nansum(members * (mean - overall[:, None]) ** 2, axis=1)
-        explained = within / ((counts - overall) ** 2).sum(axis=0)
+        explained = np.minimum(1.0, within / ((counts - overall) ** 2).sum(axis=0))
     preferred = np.where(top > 0, np.nan_to_num(mean, nan=-1.0).argmax(axis=1), -1)
     return Tuning(mean, preferred, selectivity, explained)
 

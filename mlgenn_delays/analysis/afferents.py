@@ -61,6 +61,8 @@ class Afferents:
         weight: (S,) float64.
         delay: (S,) float64 [ms].
         max_delay: Largest delay that learning may reach [ms].
+        there: `pair_keys` of all synapses of the projection, those that are left out among them;
+            None for those above alone.
     """
 
     start: np.ndarray
@@ -68,6 +70,7 @@ class Afferents:
     weight: np.ndarray
     delay: np.ndarray
     max_delay: float
+    there: np.ndarray | None = None
 
     @staticmethod
     def of(projection: Projection, n_post: int, strongest: float = 1.0) -> "Afferents":
@@ -96,6 +99,7 @@ class Afferents:
             weight[kept],
             projection.delay_per_synapse()[kept],
             float(projection.max_delay),
+            pair_keys(projection),
         )
 
     @property
@@ -161,7 +165,7 @@ def _strongest(kept: np.ndarray, post: np.ndarray, weight: np.ndarray, share: fl
     """Return those of the synapses, sorted by neuron, with the largest weights of their neuron."""
     out = []
     for own in np.split(kept, np.flatnonzero(np.diff(post[kept])) + 1):
-        n = math.ceil(share * len(own))
+        n = math.ceil(share * len(own) - 1e-9)  # 0.07 * 100 is above 7 by rounding
         order = np.argsort(-np.abs(weight[own]), kind="stable")[:n]
         out.append(own[np.sort(order)])
     return np.concatenate(out)

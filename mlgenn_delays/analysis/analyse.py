@@ -1,5 +1,6 @@
 """All that can be said of a run: how it began, what emerged, what its neurons do."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from mlgenn_delays.analysis.activity import Activity, activity
 from mlgenn_delays.analysis.afferents import Afferents, Places
 from mlgenn_delays.analysis.changes import Balance, Moved, balance, moved
 from mlgenn_delays.analysis.clusters import Clusters, clusters
-from mlgenn_delays.analysis.grouping import Shuffled, grouping
+from mlgenn_delays.analysis.grouping import Shuffled, check_permutations, grouping
 from mlgenn_delays.analysis.lifetimes import Lifetimes, lifetimes
 from mlgenn_delays.analysis.neighbours import Reach
 from mlgenn_delays.analysis.survival import Across, Staying, across, staying
@@ -19,7 +20,7 @@ from mlgenn_delays.network import Network, Projection
 from mlgenn_delays.runs import Run
 
 # The course of a training is tested at so many epochs, with fewer shuffles and pairs.
-COURSE, COURSE_SHUFFLES, COURSE_BUDGET = 12, 199, 2_000_000
+COURSE, COURSE_SHUFFLES, COURSE_BUDGET = 12, 199, 1_000_000
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,9 @@ class Settings:
             for a twentieth of it.
         reach_time: In delay [ms]; None for a tenth of the range of the delays.
         strongest: Share of each neuron's synapses that count, those of the largest weights.
+
+    Raises:
+        InputError: A setting is off.
     """
 
     permutations: int = 999
@@ -40,6 +44,16 @@ class Settings:
     reach_space: int | None = None
     reach_time: float | None = None
     strongest: float = 1.0
+
+    def __post_init__(self) -> None:
+        check_permutations(self.permutations)
+        if not self.seed >= 0:
+            raise InputError(f"seed must be >= 0, got {self.seed!r}")
+        for name, value in (("space", self.reach_space), ("time", self.reach_time)):
+            if value is not None and not 0 <= value < math.inf:
+                raise InputError(f"reach_{name} must be >= 0 and finite, got {value!r}")
+        if not 0 < self.strongest <= 1:
+            raise InputError(f"strongest must have a share in (0, 1], got {self.strongest!r}")
 
 
 @dataclass(frozen=True)
@@ -72,9 +86,9 @@ class Emerged:
         moved: What training did to the synapses there before and after, None as `before`.
         course: Grouping by epoch that was kept, the start included, in order.
         lifetimes: How synapses come and go, None if the run did not keep its course or none went.
-        across: By kept epoch, how its synapses agree with those near them after training, by kind
-            of pair; empty where no synapse went.
-        staying: By kept epoch, which of its synapses are there after training; as `across`.
+        across: By kept epoch up to the analysed one, how its synapses agree with those near them
+            in the analysed network, by kind of pair; empty where no synapse went.
+        staying: As `across`, which of an epoch's synapses are there in the analysed network.
     """
 
     places: Places | None
@@ -142,7 +156,8 @@ def analyse(
     settings = settings or Settings()
     network = Network.load(run.directory.network_path(checkpoint))
     active = _activity(run, network, folder, split, threads) if with_data else None
-    course = {epoch: Network.load(path) for epoch, path in run.snapshots().items()}
+    course = _course(run, network)
+    epoch = _epoch(run, checkpoint)
     axes = run.space()
     found = {}
     for name, projection in network.projections.items():
@@ -152,12 +167,32 @@ def analyse(
             places = Places.of(axes, source.n) if of_input else None
             past = {epoch: each.projections[name] for epoch, each in course.items()}
             n_post = network.populations[projection.target].n
-            found[name] = _emerged(projection, n_post, places, past, settings)
-    epoch = _epoch(run, checkpoint)
+            found[name] = _emerged(projection, n_post, places, past, epoch, settings)
     return Analysis(
         run.directory.path, run.recipe.name, checkpoint, epoch, network, settings, found, split,
         active,
     )  # fmt: skip
+
+
+def _course(run: Run, network: Network) -> dict[int, Network]:
+    """Return the networks that the run kept of its course, by epoch, in order."""
+    out = {}
+    for epoch, path in run.snapshots().items():
+        then = Network.load(path)
+        shapes = [
+            {
+                name: (len(p.indptr), each.populations[p.target].n)
+                for name, p in each.projections.items()
+            }
+            for each in (network, then)
+        ]
+        if shapes[0] != shapes[1]:
+            raise InputError(
+                f"{path} must have the populations and projections of the run's network, got "
+                "others; remove the file"
+            )
+        out[epoch] = then
+    return out
 
 
 def _epoch(run: Run, checkpoint: str) -> int | None:
@@ -200,6 +235,7 @@ def _emerged(
     n_post: int,
     places: Places | None,
     past: Mapping[int, Projection],
+    analysed: int | None,
     settings: Settings,
 ) -> Emerged:
     """Return what emerged in a projection."""
@@ -216,18 +252,22 @@ def _emerged(
         {}, {},
     )  # fmt: skip
     for epoch in _some(list(past)):
-        _add_epoch(found, epoch, Afferents.of(past[epoch], n_post, settings.strongest), settings)
+        then = Afferents.of(past[epoch], n_post, settings.strongest)
+        _add_epoch(found, epoch, then, analysed, settings)
     return found
 
 
-def _add_epoch(found: Emerged, epoch: int, then: Afferents, settings: Settings) -> None:
+def _add_epoch(
+    found: Emerged, epoch: int, then: Afferents, analysed: int | None, settings: Settings
+) -> None:
     """Add what can be said of an epoch of the course."""
     places, now = found.places, found.after
     reach, seed = now.grouping.reach, settings.seed
     found.course[epoch] = grouping(
         then, places, reach=reach, permutations=COURSE_SHUFFLES, seed=seed, budget=COURSE_BUDGET
     )
-    if found.lifetimes is not None:
+    # Later than the analysed network, what stays and what came would be the wrong way round.
+    if found.lifetimes is not None and (analysed is None or epoch <= analysed):
         found.across[epoch] = across(
             then, now.afferents, places, reach=reach, permutations=COURSE_SHUFFLES, seed=seed
         )

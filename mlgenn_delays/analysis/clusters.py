@@ -3,15 +3,20 @@
 Two synapses of a neuron belong to one cluster if they have the same sign and are near in space and
 time, or are linked by others that are. A synapse on its own is a cluster of one. The mean size is
 that which a synapse sees, sum of size^2 / S, so that many singles do not hide a few large ones.
+
+Sizes are tested as in `mlgenn_delays.analysis.grouping`: against shuffled signs, or shuffled places
+of the presynaptic neurons where none has both signs.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from mlgenn_delays.analysis.afferents import Afferents, Places
-from mlgenn_delays.analysis.grouping import BUDGET, Test, _orders
+from mlgenn_delays.analysis.grouping import BUDGET, Test, _orders, check_permutations
 from mlgenn_delays.analysis.neighbours import Reach, near, sample
+from mlgenn_delays.analysis.shared_signs import are_shared, orders
 from mlgenn_delays.rng import generator
 
 
@@ -43,26 +48,31 @@ def clusters(
     seed: int = 0,
     budget: int = BUDGET,
 ) -> Clusters:
-    """Find the clusters, and test their sizes against signs shuffled within each neuron.
+    """Find the clusters, and test their sizes.
 
     Arguments:
         afferents: The synapses.
         places: Where presynaptic neurons lie; None where they have no order: near is then near in
             time.
         reach: How far neighbours are apart at most; `Reach.of` if None.
-        permutations: Number of shuffles.
+        permutations: Number of shuffles, at least 19.
         seed: Seed of shuffling.
         budget: As of `mlgenn_delays.analysis.grouping.grouping`.
+
+    Raises:
+        InputError: There are fewer than 19 permutations.
     """
+    check_permutations(permutations)
     reach = reach or Reach.of(places, afferents.max_delay)
     own = afferents.take(sample(afferents, budget, seed))
-    pairs = near(own, places, reach, "time" if places is None else "both")
     positive = own.weight > 0
     mean, largest = np.zeros(permutations + 1), np.zeros(permutations + 1)
     label, size = np.zeros(0, np.int64), np.zeros(0, np.int64)
     rng = generator(seed, "analysis", "clusters")
-    for row, order in enumerate(_orders(own.start, permutations, rng)):
-        found = _components(pairs.a, pairs.b, positive[order])
+    shared = places is not None and are_shared(afferents)
+    linked = _by_places if shared else _by_signs
+    for row, (a, b) in enumerate(linked(own, places, reach, permutations, rng)):
+        found = _components(a, b, len(positive))
         counts = np.bincount(found)
         mean[row] = (counts**2).sum() / max(1, counts.sum())
         largest[row] = counts.max(initial=0)
@@ -75,13 +85,47 @@ def clusters(
     )
 
 
-def _components(a: np.ndarray, b: np.ndarray, positive: np.ndarray) -> np.ndarray:
-    """Return the cluster (S,) int64 of each synapse."""
+def _by_signs(
+    own: Afferents,
+    places: Places | None,
+    reach: Reach,
+    permutations: int,
+    rng: np.random.Generator,
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield near pairs of one sign, then those when signs are shuffled within each neuron."""
+    pairs = near(own, places, reach, "time" if places is None else "both")
+    for order in _orders(own.start, permutations, rng):
+        positive = (own.weight > 0)[order]
+        alike = positive[pairs.a] == positive[pairs.b]
+        yield pairs.a[alike], pairs.b[alike]
+
+
+def _by_places(
+    own: Afferents,
+    places: Places | None,
+    reach: Reach,
+    permutations: int,
+    rng: np.random.Generator,
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield near pairs of one sign, then those when presynaptic neurons swap places."""
+    assert places is not None
+    pairs = near(own, places, reach, "time")
+    alike = own.sign[pairs.a] == own.sign[pairs.b]
+    a, b = pairs.a[alike], pairs.b[alike]
+    most = np.array(reach.space)
+    for order in orders(np.unique(own.pre), len(places.position), permutations, rng):
+        place = places.position[order[own.pre]]
+        close = (np.abs(place[a] - place[b]) <= most).all(axis=1)
+        yield a[close], b[close]
+
+
+def _components(a: np.ndarray, b: np.ndarray, n: int) -> np.ndarray:
+    """Return the cluster (n,) int64 of each synapse, where the pairs (a, b) are linked."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    alike = positive[a] == positive[b]
-    n = len(positive)
-    links = (np.ones(int(alike.sum()), np.int8), (a[alike], b[alike]))
+    if not n:
+        return np.zeros(0, np.int64)
+    links = (np.ones(len(a), np.int8), (a, b))
     label = connected_components(coo_array(links, shape=(n, n)), directed=False)[1]
     return np.asarray(label, np.int64)

@@ -105,6 +105,7 @@ def _groupings(found: Shuffled) -> dict[str, Any]:
         "of_neurons": found.n_neurons,
         "synapses": found.synapses,
         "permutations": found.permutations,
+        "signs_shared": found.signs_shared,
         **{kind: _grouping(each) for kind, each in found.groupings.items()},
     }
 

@@ -14,6 +14,12 @@ places and weights stay: do synapses of near places have like signs more where t
 as well? Without it, grouping in both could be grouping in space alone. That is Knox's test of
 space-time interaction, with signs instead of cases.
 
+Shuffling each neuron on its own takes neurons as independent of one another. By Dale's law they are
+not: they share the signs of their presynaptic neurons. Where no presynaptic neuron has both signs,
+the tests in space shuffle the places of the presynaptic neurons instead, see
+`mlgenn_delays.analysis.shared_signs`; ``nearest`` has no test then. Learning may make neurons alike
+as well, which no shuffle knows of: the tests of single neurons (``neuron_p``) do not need it.
+
     p = min(1, 2 min(p_high, p_low)),  p_high = (1 + #{shuffled >= observed}) / (1 + shuffles)
 
 References: Moran (1950), Biometrika 37:17-23. Cliff and Ord (1981), Spatial Processes, chapters 1-2
@@ -22,18 +28,19 @@ Stat. Appl. Genet. Mol. Biol. 9:39 (the 1 + in p). Benjamini and Hochberg (1995)
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from mlgenn_delays.analysis.afferents import Afferents, Places
 from mlgenn_delays.analysis.neighbours import Pairs, Reach, near, sample
+from mlgenn_delays.analysis.shared_signs import PairSums, are_shared
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.rng import generator
 
 TIMED = "time given space"
 FEWEST = 8  # synapses of a neuron, for a test of its own
-BUDGET = 10_000_000  # pairs of synapses of one neuron that are looked at, near or not
+BUDGET = 2_000_000  # pairs of synapses of one neuron that are looked at, near or not
 
 
 @dataclass(frozen=True)
@@ -59,6 +66,10 @@ class Test:
         """Observed less expected, in spreads; 0 where shuffling changes nothing."""
         above = self.observed - self.expected
         return above / self.spread if self.spread > 0 else 0.0
+
+    def untested(self) -> "Test":
+        """Return the same observation without what shuffling gives."""
+        return Test(self.observed, np.nan, np.nan, 1.0, (np.nan, np.nan))
 
     @staticmethod
     def of(observed: float, shuffled: np.ndarray) -> "Test":
@@ -118,6 +129,7 @@ class Shuffled:
         synapses: Number of synapses that were looked at.
         reach: How far neighbours are apart at most.
         permutations: Number of shuffles.
+        signs_shared: Whether no presynaptic neuron has both signs, so that places were shuffled.
     """
 
     groupings: dict[str, Grouping]
@@ -126,6 +138,7 @@ class Shuffled:
     synapses: int
     reach: Reach
     permutations: int
+    signs_shared: bool = False
 
 
 def grouping(
@@ -151,8 +164,7 @@ def grouping(
     Raises:
         InputError: There are fewer than 19 permutations.
     """
-    if permutations < 19:
-        raise InputError(f"permutations must be >= 19, got {permutations!r}")
+    check_permutations(permutations)
     reach = reach or Reach.of(places, afferents.max_delay)
     neurons = sample(afferents, budget, seed)
     own = afferents.take(neurons)
@@ -160,9 +172,24 @@ def grouping(
     found = {kind: near(own, places, reach, kind) for kind in kinds}
     labels = _Labels(own)
     tests = _shuffle_labels(own, labels, found, permutations, seed)
+    shared = places is not None and are_shared(afferents)
     if places is not None:
         tests[TIMED] = _shuffle_delays(own, labels, found["space"], reach, permutations, seed)
-    return Shuffled(tests, neurons, afferents.n_neurons, len(own.pre), reach, int(permutations))
+        if shared:
+            tests |= _shuffle_places(own, places, labels, tests, reach, permutations, seed)
+    return Shuffled(
+        tests, neurons, afferents.n_neurons, len(own.pre), reach, int(permutations), shared
+    )
+
+
+def check_permutations(permutations: int) -> None:
+    """Refuse too few shuffles for a p below 0.1.
+
+    Raises:
+        InputError: There are fewer than 19.
+    """
+    if not permutations >= 19:
+        raise InputError(f"permutations must be >= 19, got {permutations!r}")
 
 
 class _Labels:
@@ -174,7 +201,7 @@ class _Labels:
         mean = np.bincount(post, afferents.weight, len(n)) / many
         above = afferents.weight - mean[post]
         sd = np.sqrt(np.bincount(post, above**2, len(n)) / many)
-        self.positive = afferents.weight > 0
+        self.positive = (afferents.weight > 0).astype(np.float64)
         self.value = np.divide(above, sd[post], out=np.zeros_like(above), where=sd[post] > 0)
 
 
@@ -198,11 +225,9 @@ def _shuffle_labels(
     sums = {kind: np.zeros((permutations + 1, own.n_neurons, 3)) for kind in found}
     rng = generator(seed, "analysis", "labels")
     for row, order in enumerate(_orders(own.start, permutations, rng)):
+        positive, value = labels.positive[order], labels.value[order]
         for kind, pairs in found.items():
-            pair_sums(
-                pairs.start, pairs.a, pairs.b, labels.positive, labels.value, order,
-                sums[kind][row],
-            )  # fmt: skip
+            pair_sums(pairs.start, pairs.a, pairs.b, positive, value, sums[kind][row])
     return {kind: _judge(kind, own, found[kind], sums[kind]) for kind in found}
 
 
@@ -219,9 +244,9 @@ def _judge(kind: str, own: Afferents, pairs: Pairs, sums: np.ndarray) -> Groupin
     return Grouping(
         kind,
         n,
-        _test((ee + ii) / n),
-        _test(product / n),
-        {name: _test(count) for name, count in joins.items()},
+        tested((ee + ii) / n),
+        tested(product / n),
+        {name: tested(count) for name, count in joins.items()},
         np.where(silent, np.nan, p),
     )
 
@@ -236,16 +261,55 @@ def _shuffle_delays(
     rng = generator(seed, "analysis", "delays")
     for row, order in enumerate(_orders(own.start, permutations, rng)):
         timed_sums(
-            pairs.start, pairs.a, pairs.b, labels.positive, labels.value, own.delay,
-            reach.time, order, sums[row],
+            pairs.start, pairs.a, pairs.b, labels.positive, labels.value, own.delay[order],
+            reach.time, sums[row],
         )  # fmt: skip
     n, same, product = np.moveaxis(sums.sum(axis=1), 1, 0)
     with np.errstate(invalid="ignore", divide="ignore"):
-        share, moran = _test(same / n), _test(product / n)
+        share, moran = tested(same / n), tested(product / n)
     return Grouping(TIMED, int(n[0]), share, moran, {}, np.zeros(0))
 
 
-def _test(values: np.ndarray) -> Test:
+def _shuffle_places(
+    own: Afferents,
+    places: Places,
+    labels: _Labels,
+    found: dict[str, Grouping],
+    reach: Reach,
+    permutations: int,
+    seed: int,
+) -> dict[str, Grouping]:
+    """Return the groupings in space as found, tested by shuffled places instead."""
+    anywhere = Reach(tuple(places.size), reach.time)
+    nearest = found["nearest"]
+    out = {
+        "nearest": replace(
+            nearest, same=nearest.same.untested(), moran=nearest.moran.untested(),
+            joins={name: each.untested() for name, each in nearest.joins.items()},
+        )
+    }  # fmt: skip
+    for kind, without_space in (("space", "space"), ("both", "time")):
+        if not found[kind].pairs:
+            continue
+        pairs = near(own, places, anywhere, without_space)
+        first, second = labels.positive[pairs.a], labels.positive[pairs.b]
+        columns = [
+            np.ones(pairs.n), first & second, ~first & ~second,
+            labels.value[pairs.a] * labels.value[pairs.b],
+        ]  # fmt: skip
+        each = PairSums.of(own.pre[pairs.a], own.pre[pairs.b], columns, len(places.position))
+        rng = generator(seed, "analysis", "places")
+        n, ee, ii, product = each.shuffled(places, reach.space, permutations, rng).T
+        joins = {"EE": ee, "II": ii, "EI": n - ee - ii}
+        with np.errstate(invalid="ignore", divide="ignore"):
+            out[kind] = replace(
+                found[kind], same=tested((ee + ii) / n), moran=tested(product / n),
+                joins={name: tested(count) for name, count in joins.items()},
+            )  # fmt: skip
+    return out
+
+
+def tested(values: np.ndarray) -> Test:
     """Return the test of the first of the values against the others that are numbers."""
     shuffled = values[1:][np.isfinite(values[1:])]
     if not len(shuffled):

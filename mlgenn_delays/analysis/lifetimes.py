@@ -33,7 +33,7 @@ class Survival:
     @property
     def median(self) -> float | None:
         """Age that half of the synapses reach [epochs], None if more than half live longer."""
-        gone = np.flatnonzero(self.share <= 0.5)
+        gone = np.flatnonzero(self.share <= 0.5 + 1e-9)  # a product of ratios, so rounded
         return float(self.age[gone[0]]) if len(gone) else None
 
 
@@ -44,7 +44,8 @@ class Lifetimes:
     Attributes:
         epochs: (E,) that were kept, ascending.
         from_start: (E,) share of the start's synapses that is there.
-        overlap: (E, E) share of an epoch's synapses (row) that is there in another (column).
+        overlap: (E, E) share of an epoch's synapses (row) that is there in another (column); 1 of
+            an epoch without synapses, for none of them is missing.
         grown: Synapses that were seen to be grown, one that comes twice twice.
         start: Survival of the start's synapses.
         later: Survival of those grown later, None if there are none.
@@ -59,7 +60,7 @@ class Lifetimes:
 
     @property
     def rewired(self) -> bool:
-        """Whether any synapse went."""
+        """Whether any synapse came or went."""
         return bool((self.overlap < 1).any())
 
 
@@ -74,7 +75,8 @@ def lifetimes(course: Mapping[int, Projection]) -> Lifetimes:
     names = np.unique(np.concatenate(keys))
     there = np.stack([np.isin(names, each, assume_unique=True) for each in keys])
     shared = there.astype(np.float64) @ there.T
-    overlap = shared / np.maximum(1, there.sum(axis=1))[:, None]
+    many = there.sum(axis=1)[:, None]
+    overlap = np.where(many > 0, shared / np.maximum(1, many), 1.0)
     born, age, censored = _spells(there, epochs)
     first = born == epochs[0]
     later = _survival(age[~first], censored[~first]) if (~first).any() else None

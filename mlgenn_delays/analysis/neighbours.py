@@ -62,8 +62,8 @@ class Pairs:
 
     Attributes:
         start: (M+1,) int64; neuron j has the pairs ``start[j]:start[j+1]``.
-        a: (P,) int64 synapse.
-        b: (P,) int64 synapse of the same neuron.
+        a: (P,) int32 synapse.
+        b: (P,) int32 synapse of the same neuron.
     """
 
     start: np.ndarray
@@ -100,8 +100,8 @@ def near(afferents: Afferents, places: Places | None, reach: Reach, kind: str) -
         found.append(pairs + first)
     counts = [pairs.shape[1] for pairs in found]
     start = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-    a, b = np.concatenate([np.zeros((2, 0), np.int64), *found], axis=1)
-    return Pairs(start, np.ascontiguousarray(a), np.ascontiguousarray(b))
+    a, b = np.concatenate([np.zeros((2, 0), np.int64), *found], axis=1).astype(np.int32)
+    return Pairs(start, a, b)
 
 
 def sample(afferents: Afferents, budget: int, seed: int) -> np.ndarray:

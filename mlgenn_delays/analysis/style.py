@@ -44,6 +44,7 @@ _LOOK: Any = {
     "lines.linewidth": 1.8,
     "figure.dpi": 110,
     "savefig.facecolor": "white",
+    "text.parse_math": False,  # a class may be called $5
     "svg.fonttype": "path",  # looks the same wherever it is seen
     "svg.hashsalt": "delaysnn",  # the same figure gives the same file
 }
@@ -95,6 +96,9 @@ class Picture:
         out = io.BytesIO()
         dated: dict[str, Any] = {"metadata": {"Date": None}} if kind == "svg" else {}
         with look():
+            if self.figure.get_layout_engine() is not None:  # every layout would differ a little
+                self.figure.draw_without_rendering()
+                self.figure.set_layout_engine("none")
             self.figure.savefig(out, format=kind, **dated)
         return out.getvalue()
 

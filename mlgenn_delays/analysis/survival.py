@@ -8,18 +8,33 @@ stays is not its own neighbour.
     joined     the one stays, the other came later: does what grows fit in with what is there?
     replaced   the one went, the other came later: does what grows follow what was there?
 
-Chance is the later epoch's signs shuffled within each neuron, as in
-`mlgenn_delays.analysis.grouping`. And which synapses stay: those that agree with the majority of
-their neighbours, or those that do not (`staying`)?
+Chance is the later epoch's signs shuffled within each neuron, those of synapses that came among
+themselves and those of the others among themselves: that most of what came has one sign is no
+agreement. Where no presynaptic neuron has both signs, their places are shuffled instead, see
+`mlgenn_delays.analysis.shared_signs`.
+
+And which synapses stay: those that agree with the majority of their neighbours, or those that do
+not (`staying`)? Synapses are compared within a neuron and a sign, for neurons may differ in both,
+and where most synapses are excitatory, it is those that agree and may be those that stay. With
+a..d the numbers of a neuron's synapses of one sign that agree and stay, agree and go, disagree and
+stay, disagree and go, and n their sum,
+
+    odds = sum a d / n  /  sum b c / n
+    z    = (|sum (a - A)| - 1/2) / sqrt(sum V),  A and V mean and variance of a, margins given
+
+Reference: Mantel and Haenszel (1959), J. Natl. Cancer Inst. 22:719-748.
 """
 
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from mlgenn_delays.analysis.afferents import Afferents, Places
-from mlgenn_delays.analysis.grouping import Test, _orders
-from mlgenn_delays.analysis.neighbours import Reach, near
+from mlgenn_delays.analysis.grouping import Test, _orders, check_permutations, tested
+from mlgenn_delays.analysis.neighbours import Reach, near, sample
+from mlgenn_delays.analysis.shared_signs import PairSums, are_shared
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.rng import generator
 
@@ -44,8 +59,9 @@ class Staying:
     Attributes:
         agree: (2,) how many stay and go of those that agree with most of their near synapses.
         disagree: (2,) the same of those that do not.
-        odds: Odds of staying of those that agree, over those of the others; NaN without any.
-        p: Two-sided, by Fisher's exact test.
+        odds: Odds of staying of those that agree, over those of the others, of one neuron and sign;
+            infinite or NaN where there is nothing to divide by.
+        p: Two-sided, by Mantel and Haenszel's test, for which synapses go independently.
     """
 
     agree: tuple[int, int]
@@ -62,6 +78,7 @@ def across(
     reach: Reach | None = None,
     permutations: int = 199,
     seed: int = 0,
+    budget: int = 1_000_000,
 ) -> dict[str, Across]:
     """Compare the synapses of two epochs.
 
@@ -71,30 +88,70 @@ def across(
         places: Where presynaptic neurons lie; None where they have no order: near is then near in
             time.
         reach: How far neighbours are apart at most; `Reach.of` if None.
-        permutations: Number of shuffles.
+        permutations: Number of shuffles, at least 19.
         seed: Seed of shuffling.
+        budget: As of `mlgenn_delays.analysis.grouping.grouping`.
 
     Returns:
         By kind of pair, see the module.
 
     Raises:
-        InputError: The numbers of neurons differ.
+        InputError: The numbers of neurons differ, or there are fewer than 19 permutations.
     """
+    check_permutations(permutations)
     _check(earlier, later)
     reach = reach or Reach.of(places, later.max_delay)
-    a, b = _near(earlier, later, places, reach)
-    stays, came = kept(earlier, later)[a], ~kept(later, earlier)[b]
-    chosen = {"all": np.ones(len(a), bool), "joined": stays & came, "replaced": ~stays & came}
-    alike: dict[str, list[float]] = {kind: [] for kind in chosen}
-    first, second = earlier.weight[a] > 0, later.weight > 0
-    for order in _orders(later.start, permutations, generator(seed, "analysis", "across")):
-        same = first == second[order[b]]
+    neurons = sample(later, budget, seed)
+    rng = generator(seed, "analysis", "across")
+    if places is not None and are_shared(earlier) and are_shared(later):
+        a, b = _near(earlier, later, None, reach, neurons)
+        chosen = _kinds(earlier, later, a, b)
+        alike = earlier.sign[a] == later.sign[b]
+        columns = [column for which in chosen.values() for column in (which, which & alike)]
+        sums = PairSums.of(earlier.pre[a], later.pre[b], columns, len(places.position))
+        many = sums.shuffled(places, reach.space, permutations, rng).T
+        return {kind: _judge(many[2 * k], many[2 * k + 1]) for k, kind in enumerate(chosen)}
+    a, b = _near(earlier, later, places, reach, neurons)
+    chosen = _kinds(earlier, later, a, b)
+    first = earlier.weight[a] > 0
+    same = {kind: np.zeros(permutations + 1) for kind in chosen}
+    for row, positive in enumerate(_shuffled_signs(earlier, later, permutations, rng)):
+        alike = first == positive[b]
         for kind, which in chosen.items():
-            alike[kind].append(float(same[which].mean()) if which.any() else np.nan)
+            same[kind][row] = (alike & which).sum()
     return {
-        kind: Across(int(which.sum()), Test.of(alike[kind][0], np.array(alike[kind][1:])))
+        kind: _judge(np.full(permutations + 1, which.sum()), same[kind])
         for kind, which in chosen.items()
     }
+
+
+def _kinds(
+    earlier: Afferents, later: Afferents, a: np.ndarray, b: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Return which of the pairs are of a kind, by kind."""
+    stays, came = kept(earlier, later)[a], ~kept(later, earlier)[b]
+    return {"all": np.ones(len(a), bool), "joined": stays & came, "replaced": ~stays & came}
+
+
+def _judge(pairs: np.ndarray, same: np.ndarray) -> Across:
+    """Return the test of pairs (B+1,), of which the first are the observed ones."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return Across(int(pairs[0]), tested(same / pairs))
+
+
+def _shuffled_signs(
+    earlier: Afferents, later: Afferents, permutations: int, rng: np.random.Generator
+) -> Iterator[np.ndarray]:
+    """Yield which of the later synapses are excitatory, (S,) bool, then shuffled."""
+    came = ~kept(later, earlier)
+    group = 2 * later.post + came
+    ranked = np.argsort(group, kind="stable")
+    start = np.concatenate([[0], np.cumsum(np.bincount(group, minlength=2 * later.n_neurons))])
+    positive = (later.weight > 0)[ranked]
+    for order in _orders(start, permutations, rng):
+        out = np.empty(len(group), bool)
+        out[ranked] = positive[order]
+        yield out
 
 
 def staying(
@@ -111,8 +168,6 @@ def staying(
     Raises:
         InputError: The numbers of neurons differ.
     """
-    from scipy.stats import fisher_exact
-
     _check(earlier, later)
     reach = reach or Reach.of(places, later.max_delay)
     pairs = near(earlier, places, reach, "time" if places is None else "both")
@@ -120,20 +175,36 @@ def staying(
     product = (earlier.sign[pairs.a] * earlier.sign[pairs.b]).astype(np.float64)
     vote = np.bincount(ends, np.tile(product, 2), len(earlier.pre))
     stays = kept(earlier, later)
-    table = [[int((stays & s).sum()), int((~stays & s).sum())] for s in (vote > 0, vote < 0)]
-    found = fisher_exact(table)
-    return Staying(
-        (table[0][0], table[0][1]),
-        (table[1][0], table[1][1]),
-        float(found.statistic),
-        float(found.pvalue),
-    )
+    agrees, counts = vote > 0, vote != 0
+    stratum = 2 * earlier.post + (earlier.weight > 0)
+    cells = [
+        np.bincount(stratum[counts & one & two], minlength=2 * earlier.n_neurons)
+        for one in (agrees, ~agrees)
+        for two in (stays, ~stays)
+    ]
+    a, b, c, d = (int(each.sum()) for each in cells)
+    return Staying((a, b), (c, d), *_mantel_haenszel(*cells))
+
+
+def _mantel_haenszel(
+    a: np.ndarray, b: np.ndarray, c: np.ndarray, d: np.ndarray
+) -> tuple[float, float]:
+    """Return odds ratio and two-sided p of 2 x 2 tables, one a stratum; see the module."""
+    n = np.maximum(1, a + b + c + d)
+    up, down = float((a * d / n).sum()), float((b * c / n).sum())
+    odds = up / down if down else (math.inf if up else math.nan)
+    margins = (a + b) * (a + c), (c + d) * (b + d)
+    above = abs(float((a - margins[0] / n).sum()))
+    variance = float((margins[0] * margins[1] / (n**2 * np.maximum(1, n - 1))).sum())
+    if not variance:
+        return odds, 1.0
+    return odds, math.erfc(max(0.0, above - 0.5) / math.sqrt(2 * variance))
 
 
 def kept(one: Afferents, other: Afferents) -> np.ndarray:
     """Return which synapses of the one are in the other as well, (S,) bool."""
-    keys = [each.pre << 32 | each.post for each in (one, other)]
-    return np.isin(keys[0], keys[1])
+    there = other.there if other.there is not None else other.pre << 32 | other.post
+    return np.isin(one.pre << 32 | one.post, there)
 
 
 def _check(earlier: Afferents, later: Afferents) -> None:
@@ -145,11 +216,15 @@ def _check(earlier: Afferents, later: Afferents) -> None:
 
 
 def _near(
-    earlier: Afferents, later: Afferents, places: Places | None, reach: Reach
+    earlier: Afferents,
+    later: Afferents,
+    places: Places | None,
+    reach: Reach,
+    neurons: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the near pairs of synapses onto a neuron: (P,) of the earlier, (P,) of the later."""
     found = [np.zeros((2, 0), np.int64)]
-    for neuron in range(earlier.n_neurons):
+    for neuron in neurons:
         one = np.arange(earlier.start[neuron], earlier.start[neuron + 1])
         two = np.arange(later.start[neuron], later.start[neuron + 1])
         pre = earlier.pre[one][:, None], later.pre[two][None, :]

@@ -54,7 +54,7 @@ def load_fsdd(
     """Load the recordings of a folder as spikes.
 
     Arguments:
-        folder: Folder of WAVs; other files in it are ignored.
+        folder: Folder of WAVs, or one with `recordings` in it; other files are ignored.
         encoder: How frames become spikes; `RateEncoder` by default.
         mel: How recordings become frames.
         duration: Length of a trial [ms]; recordings are cut, or padded with silence.
@@ -178,7 +178,7 @@ def list_fsdd(folder: Path | str) -> list[Recording]:
     """Return the recordings of a folder, sorted by digit, speaker and take.
 
     Arguments:
-        folder: Folder of WAVs; other files and hidden ones are ignored.
+        folder: See `list_wavs`; other files and hidden ones are ignored.
 
     Raises:
         InputError: No such folder, no WAV in it, names that do not fit, or two of one recording.
@@ -203,6 +203,10 @@ def list_fsdd(folder: Path | str) -> list[Recording]:
 def list_wavs(folder: Path) -> list[Path]:
     """Return the WAVs of a folder, whatever their names.
 
+    Arguments:
+        folder: Where they are; or, if none is there, where a folder `recordings` has them, as in
+            the published archive and as `data prepare` leaves it.
+
     Raises:
         InputError: No such folder, or no WAV in it.
     """
@@ -211,14 +215,13 @@ def list_wavs(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise InputError(f"{folder} must be a folder of FSDD WAVs, got a file")
     try:
-        paths = sorted(_wavs(folder))
+        paths = sorted(_wavs(folder) or _wavs(folder / "recordings"))
     except OSError as error:
         raise InputError(f"cannot list {folder}: {error.strerror}; check permissions") from error
     if not paths:
-        inner = folder / "recordings"
-        hint = f"; there are some in {inner}, give that" if any(_wavs(inner)) else ""
         raise InputError(
-            f"{folder} must have WAVs named {{digit}}_{{speaker}}_{{take}}.wav, got none{hint}"
+            f"{folder} must have WAVs named {{digit}}_{{speaker}}_{{take}}.wav, in it or in a "
+            "folder recordings, got none"
         )
     return paths
 

@@ -68,16 +68,16 @@ def test_sums_are_those_of_plain_loops():
         list(zip(pairs.a[i:k], pairs.b[i:k], strict=True))
         for i, k in zip(pairs.start[:-1], pairs.start[1:], strict=True)
     ]
-    given = (pairs.start, pairs.a, pairs.b, labels.positive, labels.value)
+    where = (pairs.start, pairs.a, pairs.b)
     seen = set()
     for order in _orders(own.start, 5, np.random.default_rng(0)):
         seen.add(tuple(order))
         for first, last in zip(own.start[:-1], own.start[1:], strict=True):
             assert sorted(order[first:last]) == list(range(first, last))
         out = np.full((own.n_neurons, 3), np.nan)
-        pair_sums(*given, order, out)
+        pair_sums(*where, labels.positive[order], labels.value[order], out)
         assert np.allclose(out, twin.sums(listed, labels.positive, labels.value, order))
-        timed_sums(*given, own.delay, 24.0, order, out)
+        timed_sums(*where, labels.positive, labels.value, own.delay[order], 24.0, out)
         wanted = twin.timed(listed, labels.positive, labels.value, own.delay, 24.0, order)
         assert np.allclose(out, wanted)
     assert len(seen) == 6 and tuple(range(own.start[-1])) in seen

@@ -1,26 +1,22 @@
 """delaysnn data prepare, with a web server of this machine or none at all."""
 
 import gzip
-import hashlib
-import io
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
 import urllib.request
-import zipfile
 from pathlib import Path
 
 import pytest
 
 from mlgenn_delays.data import prepare_fsdd, transfer
 from mlgenn_delays.data.prepare_fsdd import ARCHIVE, group_checksum, published
-from mlgenn_delays.data.shd import SHD_FILES, SSC_FILES
-from tests.cli.helpers import call, refused, write_words
+from tests.cli.helpers import call, refused
+from tests.cli.published import make_release, point_at, serve, zipped
 from tests.data.shd_helpers import write_shd, write_ssc
-from tests.web import Web, web
+from tests.web import Web, only_this_machine, web
 
 tonic = pytest.importorskip("tonic.datasets")
 
@@ -29,31 +25,14 @@ tonic = pytest.importorskip("tonic.datasets")
 def served(monkeypatch) -> Web:
     """Return a web server that has everything which may be asked for; no other is asked."""
     with web() as given:
-        monkeypatch.setenv("no_proxy", "*")
-        monkeypatch.setattr(prepare_fsdd, "URL", f"{given.url}/v1.0.10.zip")
-        monkeypatch.setattr(tonic.SHD, "base_url", f"{given.url}/")
-        monkeypatch.setattr(tonic.SSC, "base_url", f"{given.url}/")
+        point_at(given, monkeypatch)
         yield given
 
 
 @pytest.fixture(autouse=True)
 def no_internet(monkeypatch) -> None:
     """Let no test, however wrong, ask another machine."""
-    connect, resolve = socket.socket.connect, socket.getaddrinfo
-
-    def connected(self, address, *rest):
-        assert address[0] == "127.0.0.1", address
-        return connect(self, address, *rest)
-
-    def resolved(host, *rest, **more):
-        if host != "127.0.0.1":
-            raise socket.gaierror(-2, "Name or service not known")
-        return resolve(host, *rest, **more)
-
-    monkeypatch.setattr(socket.socket, "connect", connected)
-    monkeypatch.setattr(socket, "getaddrinfo", resolved)
-    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
-        monkeypatch.delenv(name, raising=False)
+    only_this_machine(monkeypatch)
 
 
 def failed(*arguments: object) -> str:
@@ -65,39 +44,12 @@ def failed(*arguments: object) -> str:
     return result.stderr
 
 
-def zipped(files: dict[str, bytes]) -> bytes:
-    """Return a .zip file."""
-    content = io.BytesIO()
-    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, each in files.items():
-            archive.writestr(name, each)
-    return content.getvalue()
-
-
 def everything_in(folder: Path) -> list[str]:
     """Return the names of all files, hidden ones as well."""
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
 
 
 # SHD and SSC
-
-
-def write_of(kind: str, folder: Path) -> dict[str, Path]:
-    """Write the files of SHD or SSC; return them by what tonic calls their part."""
-    write = write_shd if kind == "shd" else write_ssc
-    files = (SHD_FILES if kind == "shd" else SSC_FILES).values()
-    return {name.removesuffix(".h5").split("_")[1]: write(folder) / name for name in files}
-
-
-def serve(given: Web, kind: str, folder: Path, monkeypatch) -> dict[str, bytes]:
-    """Serve the files of SHD or SSC as tonic expects them; return their content by name."""
-    known, contents = getattr(tonic, kind.upper()), {}
-    for part, path in write_of(kind, folder).items():
-        packed = zipped({path.name: path.read_bytes()})
-        contents[path.name] = path.read_bytes()
-        given.files[f"/{path.name}.zip"] = packed
-        monkeypatch.setattr(known, f"{part}_md5", hashlib.md5(packed).hexdigest())
-    return contents
 
 
 @pytest.mark.parametrize("kind", ["shd", "ssc"])
@@ -296,13 +248,7 @@ def test_progress_as_plain_lines(served, tmp_path, monkeypatch) -> None:
 @pytest.fixture
 def release(tmp_path, monkeypatch) -> dict[str, bytes]:
     """Return a release of two digits and one speaker, of which the checksums are known."""
-    source = write_words(tmp_path / "words", list(range(50)))
-    known = {(digit, "ann"): group_checksum(source, digit, "ann") for digit in (0, 1)}
-    monkeypatch.setattr(prepare_fsdd, "published", lambda: known)
-    files = {
-        f"free-1.0.10/recordings/{path.name}": path.read_bytes() for path in source.glob("*.wav")
-    }
-    return files | {"free-1.0.10/README.md": b"text", "free-1.0.10/recordings/": b""}
+    return make_release(tmp_path / "words", monkeypatch)
 
 
 def test_download_of_recordings(served, release, tmp_path) -> None:

@@ -12,10 +12,10 @@ from mlgenn_delays.recipe import load_recipe, parse_recipe
 from tests.cli.helpers import call, parsed, refused
 from tests.data.own_helpers import examples, write_events, write_wav, write_words
 from tests.data.tonic_helpers import no_network, write_nmnist
-from tests.test_readme import ROOT, blocks
+from tests.docs_commands.pages import ROOT, blocks, recipes
 
 PAGE = ROOT / "docs" / "how-to" / "own-data.md"
-RECIPES = {parse_recipe(text, "page").name: text for text in blocks(PAGE, "toml")}
+RECIPES = recipes(PAGE)
 
 
 @pytest.fixture(autouse=True)
@@ -136,7 +136,7 @@ def test_braille(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pandas = ModuleType("pandas")
     pandas.read_pickle = lambda path: trials  # type: ignore[attr-defined]
     monkeypatch.chdir(tmp_path)
-    (code,) = blocks(PAGE, "python")
+    ((_, code),) = blocks(PAGE, "python")
     with monkeypatch.context() as patched:
         patched.setitem(sys.modules, "pandas", pandas)
         exec(compile(code, "own-data.md", "exec"), {})

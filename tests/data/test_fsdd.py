@@ -9,7 +9,7 @@ import pytest
 import soundfile
 
 from mlgenn_delays.data.encode_level import LevelEncoder
-from mlgenn_delays.data.fsdd import encode_wavs, load_fsdd, load_fsdd_frames
+from mlgenn_delays.data.fsdd import encode_wavs, list_fsdd, load_fsdd, load_fsdd_frames
 from mlgenn_delays.errors import InputError
 
 MakeWavs = Callable[..., Path]
@@ -111,12 +111,23 @@ def test_missing_folder_and_file(tmp_path: Path) -> None:
 
 def test_no_wavs(tmp_path: Path) -> None:
     (tmp_path / "README.md").write_text("")
-    with pytest.raises(InputError, match=r"must have WAVs named \{digit\}.*, got none$"):
+    message = r"must have WAVs named \{digit\}.*, in it or in a folder recordings, got none$"
+    with pytest.raises(InputError, match=message):
         load_fsdd(tmp_path)
     (tmp_path / "recordings").mkdir()
-    soundfile.write(tmp_path / "recordings" / "1_al_1.wav", np.zeros(9), 8000)
-    with pytest.raises(InputError, match="got none; there are some in .*recordings, give that"):
+    with pytest.raises(InputError, match=message):
         load_fsdd(tmp_path)
+
+
+def test_wavs_in_the_folder_recordings(tmp_path: Path) -> None:
+    """DIR of `data prepare fsdd DIR` is the DIR of `train fsdd --data DIR`."""
+    inner = tmp_path / "recordings"
+    inner.mkdir()
+    soundfile.write(inner / "1_al_1.wav", np.zeros(900), 8000)
+    assert load_fsdd(tmp_path)["test"].names == ("1_al_1.wav",)
+    assert [each.path for each in list_fsdd(tmp_path)] == [inner / "1_al_1.wav"]
+    soundfile.write(tmp_path / "2_al_1.wav", np.zeros(900), 8000)  # what lies in it comes first
+    assert load_fsdd(tmp_path)["test"].names == ("2_al_1.wav",)
 
 
 def test_names_that_do_not_fit(make_wavs: MakeWavs) -> None:

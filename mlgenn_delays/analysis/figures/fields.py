@@ -33,6 +33,7 @@ def receptive_fields(analysis: Analysis, name: str) -> Picture | None:
     caption = (
         f"Each panel is a neuron of {_target(analysis, name)!r}, each dot one of its synapses: the "
         f"{_place_name(places)} it comes from, its delay, and its weight as the size of the dot. "
+        "The ground has the colour of the summed weights around. "
         f"Shown are the {len(chosen)} neurons {why}."
     )
     return Picture(f"fields-{plain(name)}", f"Receptive fields, {name}", caption, figure)
@@ -113,9 +114,29 @@ def _draw(axis: Any, own: Afferents, neuron: int, places: Places, largest: float
     where = np.ravel_multi_index(tuple(places.position[own.pre[which]].T), places.size)
     color = np.where(own.weight[which] > 0, EXCITATORY, INHIBITORY)
     size = 6 + 75 * np.abs(own.weight[which]) / largest
-    axis.scatter(own.delay[which], where, size, color=color, alpha=0.75, linewidth=0)
     n = int(np.prod(places.size))
-    axis.set(xlim=(-0.03 * own.max_delay, 1.03 * own.max_delay), ylim=(-0.04 * n, 1.04 * n))
+    x, y = (-0.03 * own.max_delay, 1.03 * own.max_delay), (-0.04 * n, 1.04 * n)
+    if len(places.size) == 1 and len(which):
+        _shade(axis, own.delay[which], where, own.weight[which], (x, y))
+    axis.scatter(own.delay[which], where, size, color=color, alpha=0.85, linewidth=0)
+    axis.set(xlim=x, ylim=y)
+
+
+def _shade(axis: Any, delay: np.ndarray, where: np.ndarray, weight: np.ndarray, box: Any) -> None:
+    """Colour the ground by the sum of the weights around, by a Gaussian of a 16th of each axis."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    (left, right), (bottom, top) = box
+    x, y = np.linspace(left, right, 60), np.linspace(bottom, top, 40)
+    across = np.exp(-0.5 * ((x[:, None] - delay) / ((right - left) / 16)) ** 2)
+    along = np.exp(-0.5 * ((y[:, None] - where) / ((top - bottom) / 16)) ** 2)
+    field = (along * weight) @ across.T
+    colors = LinearSegmentedColormap.from_list("signs", [INHIBITORY, "white", EXCITATORY])
+    most = np.abs(field).max()
+    axis.imshow(
+        field, origin="lower", extent=(left, right, bottom, top), aspect="auto", cmap=colors,
+        vmin=-most, vmax=most, alpha=0.4, interpolation="bilinear", zorder=0,
+    )  # fmt: skip
 
 
 def _label(figure: Any, axes: Any, places: Places, shown: int) -> None:

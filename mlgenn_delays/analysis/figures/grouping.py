@@ -40,10 +40,11 @@ def grouping(analysis: Analysis, name: str) -> Picture | None:
     axes[0, 0].set_ylim(len(kinds) - 0.5, -0.6)
     handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper right", ncols=3)
-    reach = emerged.after.grouping.reach
+    reach, shared = emerged.after.grouping.reach, emerged.after.grouping.signs_shared
+    what = "the places of presynaptic neurons" if shared else "each neuron's weights"
     caption = (
         "Dots: measured. Grey bars: where 95 % of "
-        f"{emerged.after.grouping.permutations} shuffles of each neuron's weights lie "
+        f"{emerged.after.grouping.permutations} shuffles of {what} lie "
         f"({_in_words(stages[-1][2]['both'])} after training). Near means at most "
         f"{' × '.join(map(str, reach.space))} places and {reach.time:g} ms apart. In the last row "
         "it is the delays that are shuffled: it asks whether the delay matters beyond the place."

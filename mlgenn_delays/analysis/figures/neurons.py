@@ -30,11 +30,12 @@ def balance(analysis: Analysis, name: str) -> Picture | None:
     axes[0, 0].legend(loc="upper right")
     target = analysis.network.projections[name].target
     after = emerged.after.balance.share
-    middle = float(np.nanmedian(after)) if np.isfinite(after).any() else float("nan")
     caption = (
-        f"Excitation and inhibition onto each neuron of {target!r} by {name}, as sums of weights; "
-        f"after training the median share of excitation is {middle:.2f}."
+        f"Excitation and inhibition onto each neuron of {target!r} by {name}, as sums of weights"
     )
+    if np.isfinite(after).any():
+        caption += f"; after training the median share of excitation is {np.nanmedian(after):.2f}"
+    caption += "."
     return Picture(f"balance-{plain(name)}", f"Balance, {name}", caption, figure)
 
 

@@ -1,0 +1,75 @@
+"""How Sphinx builds the documentation: `make docs`. Nothing here needs a network."""
+
+import os
+import re
+import sys
+from pathlib import Path
+
+from mlgenn_delays import __version__
+
+sys.path.insert(0, str(Path(__file__).parent / "_ext"))
+# Cells of notebooks that call the command `delaysnn` mean that of this environment.
+os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+
+project = "delaysnn"
+author = "the delaysnn authors"
+copyright = author
+version = release = __version__
+
+extensions = [
+    "myst_nb",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx-mathjax-offline",  # MathJax beside the pages instead of from a CDN
+    "sphinx_click",
+    "sphinx_copybutton",
+    "sphinx_design",
+    "sphinxcontrib.bibtex",
+    "recipe_keys",
+]
+exclude_patterns = ["_build", "**/.ipynb_checkpoints"]
+
+# Pages: GitHub shows the same files, so links are plain Markdown links with GitHub's anchors.
+myst_enable_extensions = ["amsmath", "attrs_inline", "colon_fence", "deflist", "dollarmath"]
+myst_heading_anchors = 4
+
+# Notebooks run whenever the pages are built, each in its own folder; an error ends the build.
+nb_execution_mode = "force"
+nb_execution_timeout = 300
+nb_execution_raise_on_error = True
+nb_execution_show_tb = True
+nb_execution_in_temp = True
+nb_merge_streams = True
+
+bibtex_bibfiles = ["references.bib"]
+bibtex_default_style = "plain"
+bibtex_reference_style = "author_year"
+
+# Docstrings name things of the package in single backquotes.
+default_role = "py:obj"
+autodoc_member_order = "bysource"
+autodoc_typehints = "none"
+autodoc_default_options = {"members": True}
+napoleon_numpy_docstring = False
+napoleon_use_ivar = True
+
+# A prompt is not part of the command; the lines below a command that show its output are not code.
+copybutton_prompt_text = r"\$ |>>> "
+copybutton_prompt_is_regexp = True
+
+highlight_language = "none"
+html_theme = "furo"
+html_title = "delaysnn"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_show_sphinx = False
+
+
+def _as_restructured_text(app, what, name, obj, options, lines):
+    """Escape what a docstring means as it stands: |x| is a magnitude."""
+    lines[:] = [re.sub(r"\|(?=\w)", r"\\|", line) for line in lines]
+
+
+def setup(app):
+    """Connect what docstrings need."""
+    app.connect("autodoc-process-docstring", _as_restructured_text)

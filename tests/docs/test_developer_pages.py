@@ -1,0 +1,47 @@
+"""The examples of the developer pages do what the pages say."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from mlgenn_delays.data.datasets import DATASETS
+from mlgenn_delays.rewiring import RULES
+from tests.docs.pages import DOCS, blocks
+
+
+@pytest.fixture(autouse=True)
+def tables_as_before() -> Iterator[None]:
+    """Take out of the tables what an example put in."""
+    before = [(table, dict(table)) for table in (DATASETS, RULES)]
+    yield
+    for table, content in before:
+        table.clear()
+        table.update(content)
+
+
+def run(page: str) -> dict:
+    """Return the names that the blocks of a page define, run in order."""
+    names: dict = {}
+    examples = blocks(DOCS / "developer" / f"{page}.md", "python")
+    assert len(examples) == 2
+    for example in examples:
+        exec(compile(example, f"{page}.md", "exec"), names)
+    return names
+
+
+def test_the_growth_rule_rewires_and_the_network_learns() -> None:
+    names = run("growth-rule")
+    grown = names["history"].column("grown")
+    assert len(grown) == 3 and grown[0] > 100
+    assert names["history"].best["validation_accuracy"] > 0.5
+    projection = names["trainer"].network.projections["input->hidden1"]
+    assert projection.n_synapses == int(0.1 * 128 * 256)
+
+
+def test_the_data_set_loads_and_recipes_know_it() -> None:
+    names = run("dataset")
+    assert names["recipe"].data.options["gap"] == 3.0
+    data = names["data"]["test"]
+    first = data.time[data.start[:, :2].ravel()].reshape(len(data), 2)  # of each channel
+    assert set((first[:, 1] - first[:, 0])[data.labels == 0]) == {3}
+    assert set((first[:, 1] - first[:, 0])[data.labels == 1]) == {-3}

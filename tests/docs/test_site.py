@@ -1,0 +1,116 @@
+"""The documentation is whole: every page is reached, every name and key is in the reference."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import mlgenn_delays
+from mlgenn_delays.data.registry import DATASETS
+from mlgenn_delays.recipe.load import load_recipe, recipe_names
+from mlgenn_delays.recipe.text import dump
+from tests.docs.pages import DOCS, PAGES, ROOT, blocks, toctree
+
+
+def test_every_page_is_in_a_toctree() -> None:
+    reached, waiting = set(), [DOCS / "index.md"]
+    while waiting:
+        page = waiting.pop()
+        if page not in reached:
+            assert page.exists(), page
+            reached.add(page)
+            waiting += toctree(page)
+    assert {str(page.relative_to(DOCS)) for page in PAGES} == {
+        str(page.relative_to(DOCS)) for page in reached
+    }
+
+
+def slug(heading: str) -> str:
+    """Return the anchor that GitHub gives a heading."""
+    plain = re.sub(r"[`*]", "", heading.strip()).lower()
+    return re.sub(r"[^\w\- ]", "", plain).replace(" ", "-")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(DOCS)))
+def test_anchors_lead_to_headings(page: Path) -> None:
+    for target, anchor in re.findall(r"\]\(([^):#\s]*)#([^)\s]+)\)", page.read_text()):
+        other = page.parent / target if target else page
+        headings = re.findall(r"^#+ (.+)$", other.read_text(), re.MULTILINE)
+        assert anchor in {slug(heading) for heading in headings}, f"{target}#{anchor}"
+
+
+def test_every_public_name_is_in_the_api_reference() -> None:
+    text = "\n".join(
+        body
+        for page in (DOCS / "reference").glob("api-*.md")
+        for body in blocks(page, "{eval-rst}")
+    )
+    documented = set(re.findall(r"^\.\. auto\w+:: mlgenn_delays\.(\w+)$", text, re.MULTILINE))
+    assert documented >= set(mlgenn_delays.__all__) - {"__version__"}
+    index = (DOCS / "reference" / "index.md").read_text()
+    assert all(f"`{name}`" in index for name in mlgenn_delays.__all__ if name != "__version__")
+
+
+def recipe_paths(table: dict, path: str = "") -> set[tuple[str, str]]:
+    """Return table and key of every setting in a recipe."""
+    found: set[tuple[str, str]] = set()
+    for key, value in table.items():
+        inner = f"{path}.{key}".lstrip(".")
+        if isinstance(value, dict) and not inner.endswith("_options"):
+            found |= recipe_paths(value, inner)
+        elif isinstance(value, list) and value and isinstance(value[0], dict):
+            for each in value:
+                found |= recipe_paths(each, inner)
+        else:
+            found.add((path, key))
+    return found
+
+
+def test_every_recipe_key_is_in_the_reference() -> None:
+    import recipe_keys
+
+    page = (DOCS / "reference" / "recipe-keys.md").read_text()
+    listed = set(re.findall(r"^```\{recipe-keys\} ?(.*)$", page, re.MULTILINE))
+    assert listed == set(recipe_keys.SECTIONS)
+    known = {
+        (section, key): text
+        for section in recipe_keys.SECTIONS
+        for key, text in recipe_keys.keys_of(section)
+    }
+    options = "\n".join(recipe_keys.options_of_data())
+    for name in recipe_names():
+        for section, key in recipe_paths(tomllib.loads(dump(load_recipe(name)))):
+            if section.split(".")[0] == "data" and key != "dataset":
+                dotted = f"{section}.{key}".removeprefix("data.")
+                assert f"- `{dotted}` = " in options, dotted
+            else:
+                assert (section, key) in known, f"{section}.{key}"
+
+
+def test_keys_say_default_range_and_meaning() -> None:
+    import recipe_keys
+
+    texts = dict(recipe_keys.keys_of("network.readout"))
+    assert texts["kind"].startswith('`kind` (default `"mean"`, one of `mean`, `sum`, `max`, ')
+    texts = dict(recipe_keys.keys_of("network"))
+    assert texts["sparsity"].startswith("`sparsity` (default `0.0`, >= 0, < 1, or a list)\n: Share")
+    texts = dict(recipe_keys.keys_of("delays"))
+    assert texts["max"] == "`max` (required, >= 0)\n: Largest delay that learning may reach [ms]."
+    assert all(
+        ": None" not in text for s in recipe_keys.SECTIONS for _, text in recipe_keys.keys_of(s)
+    )
+    options = recipe_keys.options_of_data()
+    assert all(any(f"**`{name}`**" in line for line in options) for name in DATASETS)
+    assert (
+        "- `duration` = `0.0`: Length of a trial [ms]; 0 for that of the longest example."
+        in options
+    )
+
+
+def test_the_package_does_not_need_sphinx() -> None:
+    for folder in ("mlgenn_delays", "cli", "models"):
+        for file in (ROOT / folder).rglob("*.py"):
+            assert not re.search(
+                r"^\s*(import|from) (sphinx|docutils|myst)", file.read_text(), re.M
+            )

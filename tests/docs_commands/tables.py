@@ -1,0 +1,111 @@
+"""How the commands of the pages are run here: shorter, in another way, or not at all.
+
+A command that none of these tables speaks of runs as it stands. Keys are regular expressions that
+are looked for in the command as the page has it; one that is found nowhere fails the tests.
+"""
+
+import shutil
+import sys
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+
+# Words put behind the command. Of an option given twice the last one counts.
+ADDED = {
+    r"delaysnn train(?!.*--resume)": "--epochs 1",
+    r"delaysnn sweep(?!.*learning\.epochs)": "--epochs 1",
+    r"delaysnn sweep": "--seeds 1",
+}
+
+# Text for text, in commands and in Python.
+REPLACED = {
+    # A new environment takes minutes; what it is made for is run.
+    r"python3 -m venv \.venv && \.venv/bin/pip install -q -e \. && \.venv/bin/delaysnn": "delaysnn",
+    r"network\.layers\.(\d)\.size=256": r"network.layers.\1.size=8",  # ssc
+    r"network\.sparsity=0,0\.75,0\.9375\b": "network.sparsity=0,0.75",
+    r"network\.sparsity=0,0\.75,0\.9375,0\.984375,0\.9921875": "network.sparsity=0,0.75",
+    r"learning\.epochs=30,80": "learning.epochs=1,2",
+    r"arecord -t raw -f S16_LE -r 8000": "cat speech.raw",  # there is no microphone
+    r"/shared/fsdd": "DIR",
+    r"tcp://(192\.168\.1\.5|127\.0\.0\.1):8786": "tcp://127.0.0.1:PORT",
+    r"--port 8786": "--port PORT --no-dashboard",
+    r"--permutations 9999": "--permutations 99",
+    r"dask scheduler$": "dask scheduler --host 127.0.0.1 --port PORT --no-dashboard",
+    r"seeds=3\)": "seeds=1, epochs=1)",
+}
+
+# Commands that go on until they are stopped, and what they say once they are there.
+BACKGROUND = {
+    r"^dask scheduler": "Scheduler at:",
+    r"^dask worker": "Registered to:",
+}
+
+# Commands that answer the same wherever they stand, and so run once.
+ONCE = (r"^delaysnn doctor$",)
+
+# Commands that are there to fail: their exit code, and what they say.
+FAILING = {
+    r"learning\.learning_rate=50$": (1, "diverged"),
+}
+
+# Python that other tests run, by page.
+ELSEWHERE = {
+    "docs/developer/": "tests/docs/test_developer_pages.py runs it and looks at what it does",
+}
+
+# What is not run, and why.
+NOT_RUN = {
+    r"benchmarks/(engine|data|genn)_cost\.py": "it takes minutes and has no short form",
+    r"benchmarks/surrogate_cost\.py (dense|--quick fine)": "it takes minutes, shortened as well",
+    r"^make test$": "it runs these tests",
+    r"^pip install": "it changes the environment; test_readme.py checks that the extras exist",
+    r"net = Network\(dt=1\.0, seed=1\)": "test_readme.py runs it and looks at what it learns",
+    r"Trainer\(net, rule, ": "its names are the reader's; tests/training/test_resume.py does it",
+    r"pandas\.read_pickle": "tests/cli/test_own_data.py runs it on data of its own, without pandas",
+}
+
+
+def _genn() -> str:
+    return "" if find_spec("pygenn") and find_spec("ml_genn") else "GeNN is not installed"
+
+
+def _cuda() -> str:
+    if _genn() or shutil.which("nvidia-smi") is None:
+        return _genn() or "there is no GPU"
+    import pygenn
+
+    return "" if "cuda" in pygenn.genn_model.backend_modules else "GeNN was built without CUDA"
+
+
+def _mpi() -> str:
+    if find_spec("mpi4py") is None:
+        return "mpi4py is not installed"
+    return "" if shutil.which("mpiexec") else "there is no mpiexec"
+
+
+def _module(name: str) -> Callable[[], str]:
+    return lambda: "" if find_spec(name) else f"{name} is not installed"
+
+
+def _program(name: str) -> Callable[[], str]:
+    return lambda: "" if shutil.which(name, path=PATH) else f"there is no {name}"
+
+
+# Where programs are looked for: those of this environment first.
+PATH = ":".join(
+    [str(Path(sys.executable).parent), str(Path(sys.base_prefix) / "bin")]
+    + ["/usr/local/bin", "/usr/bin", "/bin"]
+)
+
+# What a command needs: a function that says what is missing, or "".
+NEEDS: dict[str, Callable[[], str]] = {
+    r"--backend cuda": _cuda,
+    r"^mpiexec": _mpi,
+    r"--engine genn|--format genn|speech-genn": _genn,
+    r"--format nir|read_nir": _module("nir"),
+    r"data prepare (shd|ssc)|tonic:|nmnist": _module("tonic"),
+    r"^dask|--scheduler": _module("distributed"),
+    r"surrogate_cost.py --check": _module("DCLS"),
+    r"^make -C": _program("cc"),
+    r"benchmarks/exports.py": _program("gcc"),
+}
