@@ -75,8 +75,6 @@ def render(runs: Sequence[RunContent], notes: Sequence[str] = ()) -> str:
         runs: What was gathered.
         notes: What a reader should know of the comparison.
     """
-    from markupsafe import Markup
-
     style, script = _template_text(_STYLE), _template_text(_SCRIPT)
     anchors = [f"run-{number}" for number in range(1, len(runs) + 1)]
     told = [run_context(run, anchor) for run, anchor in zip(runs, anchors, strict=True)]
@@ -86,8 +84,8 @@ def render(runs: Sequence[RunContent], notes: Sequence[str] = ()) -> str:
         title=title,
         version=__version__,
         policy=_policy(style, script),
-        style=Markup(style),
-        script=Markup(script),
+        style=style,
+        script=script,
         runs=told,
         comparison=_comparison(runs, anchors, notes) if several else None,
         contents=_contents(told, several),
