@@ -25,5 +25,6 @@ setup(
         "mlgenn_delays.data": ["*.sha256"],
         "mlgenn_delays.export.genn": ["templates/*"],
         "mlgenn_delays.models": ["*.toml"],
+        "mlgenn_delays.report": ["templates/*"],
     },
 )

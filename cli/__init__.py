@@ -15,6 +15,7 @@ COMMANDS = {
     "sweep": "Train a recipe over a grid of settings and seeds.",
     "evaluate": "Measure a trained run on a split of the data.",
     "analyse": "Say what emerged in a run: receptive fields, grouping, lives of synapses.",
+    "report": "Make one page of runs: curves, what emerged, examples, settings.",
     "export": "Make of a trained run what runs elsewhere: one file, GeNN, C or NIR.",
     "infer": "Answer recordings, arrays or events with a trained model.",
     "data": "Get data sets, and look at what is in them or damaged.",

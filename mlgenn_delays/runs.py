@@ -75,19 +75,27 @@ class Run:
         self.source = str(self.directory.path / "recipe.toml")
         self.recipe = parse_recipe(self.directory.recipe_text(), self.source)
 
-    def noted(self, key: str) -> Any:
-        """Return what environment.json says under a key, None if nothing.
+    def environment(self) -> dict[str, Any]:
+        """Return what environment.json says, nothing if it is not there.
 
         Raises:
             InputError: The file is damaged.
         """
         path = self.directory.path / "environment.json"
         try:
-            return json.loads(path.read_text(encoding="utf-8")).get(key)
+            return dict(json.loads(path.read_text(encoding="utf-8")).items())
         except FileNotFoundError:
-            return None
+            return {}
         except (OSError, ValueError, AttributeError) as error:
             raise self._damaged(error) from error
+
+    def noted(self, key: str) -> Any:
+        """Return what environment.json says under a key, None if nothing.
+
+        Raises:
+            InputError: The file is damaged.
+        """
+        return self.environment().get(key)
 
     def folder(self, given: str | None) -> str | None:
         """Return the folder of the data: the given one, or that of the training.

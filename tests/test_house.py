@@ -23,7 +23,7 @@ FOLDERS = {
 }
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 # Distribution -> module, where they differ.
-MODULES = {"scikit-learn": "sklearn"}
+MODULES = {"pillow": "PIL", "scikit-learn": "sklearn"}
 # Part -> the parts it may import; besides itself and the single files of the package.
 BELOW = {
     "network": set(),
@@ -36,6 +36,7 @@ BELOW = {
     "training": {"network", "learning", "rewiring", "data", "engines"},
     "sweep": {"data", "engines", "recipe", "training"},
     "export": {"network", "learning", "data", "engines", "recipe", "training"},
+    "report": {"network", "learning", "data", "engines", "recipe", "training", "analysis"},
 }
 
 

@@ -10,7 +10,7 @@ from mlgenn_delays.recipe.build import (
 )
 from mlgenn_delays.recipe.load import load_recipe, parse_recipe, recipe_names
 from mlgenn_delays.recipe.schema import Recipe
-from mlgenn_delays.recipe.text import differences, dump
+from mlgenn_delays.recipe.text import differences, dump, settings
 
 __all__ = [
     "Recipe",
@@ -25,4 +25,5 @@ __all__ = [
     "load_recipe",
     "parse_recipe",
     "recipe_names",
+    "settings",
 ]

@@ -56,6 +56,15 @@ def _flat(value: Any, key: str = "") -> dict[str, Any]:
     return found
 
 
+def settings(recipe: Recipe) -> dict[str, str]:
+    """Return every setting of a recipe as TOML, by dotted key.
+
+    The summary and the expected result are no settings and left out.
+    """
+    flat = _flat(recipe.model_dump(exclude=set(_NOTES), exclude_none=True))
+    return {key: "{}" if value == {} else _value(value) for key, value in flat.items()}
+
+
 def differences(a: Recipe, b: Recipe) -> list[str]:
     """Return what differs between two recipes, each as ``"key: value of a, value of b"``.
 

@@ -1,0 +1,64 @@
+"""delaysnn report."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from .options import DATA, JSON, THREADS
+
+if TYPE_CHECKING:
+    from mlgenn_delays.report import Reported
+
+
+@click.command()
+@click.argument("runs", metavar="RUN...", nargs=-1, required=True)
+@click.option("--out", metavar="FILE.html", required=True, help="The page to write.")
+@DATA
+@click.option(
+    "--split",
+    type=click.Choice(["validation", "test", "train"]),
+    help="What confusion matrix and examples are of; validation by default, test without that.",
+)
+@click.option("--without-data", is_flag=True, help="Leave out all that needs the data.")
+@THREADS
+@JSON
+def report(
+    runs: tuple[str, ...],
+    out: str,
+    data: str | None,
+    split: str | None,
+    without_data: bool,
+    threads: int | None,
+    as_json: bool,
+) -> None:
+    """Make one page of each RUN, a run directory; several are compared first.
+
+    The page is one file that opens without a network: learning curves, receptive fields and
+    structure, examples answered correctly and wrongly, confusion matrix, settings, environment.
+    """
+    from mlgenn_delays.errors import InputError
+    from mlgenn_delays.report import Wanted, make_report
+
+    given = {"--data": data, "--split": split}
+    for name, value in given.items():
+        if without_data and value is not None:
+            raise InputError(f"{name} must come without --without-data, got both; leave one out")
+    wanted = Wanted(data, split, with_data=not without_data, threads=threads)
+    made = make_report(runs, out, wanted, lambda words: click.echo(words, err=True))
+    if as_json:
+        import json
+
+        click.echo(json.dumps(made.as_dict()))
+        return
+    _show(made)
+
+
+def _show(made: "Reported") -> None:
+    """Print where the page is, and the accuracy of each run."""
+    from .errors import printable
+
+    for run in made.runs:
+        accuracy = ", ".join(f"{split} {100 * v:.2f} %" for split, v in run["accuracy"].items())
+        best = f"best epoch {run['best_epoch']} of {run['epochs']}"
+        click.echo(printable(f"{run['run']}: {best}{', ' if accuracy else ''}{accuracy}"))
+    click.echo(printable(f"report: {made.path} ({made.size:,} bytes)"))

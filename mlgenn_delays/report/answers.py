@@ -1,0 +1,232 @@
+"""What a network answers on a split, and what happens in it on a few examples."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from mlgenn_delays.data.batching import epoch_batches
+from mlgenn_delays.data.types import Batch, CurrentBatch, Data, SpikeBatch
+from mlgenn_delays.engines.base import CompiledNetwork, Evaluation, Recording, compile_network
+from mlgenn_delays.network import Network
+from mlgenn_delays.recipe import Recipe, build_rule
+
+SPLITS = ("validation", "test", "train")
+EACH = 3  # examples of correct and of wrong answers
+
+
+@dataclass(frozen=True)
+class Example:
+    """What happened on one example. Times are in the middle of their steps [ms].
+
+    Attributes:
+        name: What it is called, its number in the split where it has no name.
+        label: Its class.
+        answer: The class that the network answered.
+        length: Of the trial [ms].
+        channels: Channels of the input.
+        inputs: Time and channel of each spike, or the currents (T, C).
+        spikes: Time and neuron of each spike, by population that spikes.
+        voltage: (K, T) of the output.
+        chances: (K, T) how sure the network was of each class, had the trial ended there.
+    """
+
+    name: str
+    label: int
+    answer: int
+    length: float
+    channels: int
+    inputs: tuple[np.ndarray, np.ndarray] | np.ndarray
+    spikes: dict[str, tuple[np.ndarray, np.ndarray]]
+    voltage: np.ndarray
+    chances: np.ndarray
+
+    @property
+    def correct(self) -> bool:
+        """Whether the answer is right."""
+        return self.label == self.answer
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a network answers.
+
+    Attributes:
+        split: On which split.
+        evaluation: All of it.
+        labels: Name of each class.
+        sizes: Number of neurons, by population.
+        correct: A few examples answered correctly, typical ones.
+        wrong: A few answered wrongly, the most certain ones; where there are none, the least
+            certain of the correct ones.
+    """
+
+    split: str
+    evaluation: Evaluation
+    labels: tuple[str, ...]
+    sizes: dict[str, int]
+    correct: tuple[Example, ...]
+    wrong: tuple[Example, ...]
+
+    @property
+    def n_wrong(self) -> int:
+        """How many answers are wrong."""
+        return int((self.evaluation.labels != self.evaluation.predictions).sum())
+
+
+def answers_of(
+    network: Network,
+    recipe: Recipe,
+    splits: Mapping[str, Data],
+    split: str,
+    *,
+    threads: int | None = None,
+    examples: int = EACH,
+) -> tuple[Answers, dict[str, float]]:
+    """Ask a network.
+
+    Arguments:
+        network: The network.
+        recipe: What it was trained by.
+        splits: The data.
+        split: Which of them the answers are about; it must have examples.
+        threads: Threads, all cores if None.
+        examples: How many examples of either kind are looked into.
+
+    Returns:
+        The answers, and the accuracy by split: of that one and of the test split.
+
+    Raises:
+        InputError: The data do not fit the network.
+    """
+    compiled = compile_network(
+        network, build_rule(recipe), total_steps=1, seed=recipe.seed, threads=threads, learns=False
+    )
+    data, size = splits[split], recipe.learning.batch_size
+    evaluation = compiled.evaluate(_in_order(data, size))
+    accuracy = {split: evaluation.accuracy}
+    test = splits.get("test")
+    if split != "test" and test is not None and len(test):
+        accuracy["test"] = compiled.evaluate(_in_order(test, size)).accuracy
+    correct, wrong = choose(evaluation, examples)
+    answers = Answers(
+        split,
+        evaluation,
+        tuple(data.label_names),
+        {population.name: population.n for population in network.populations.values()},
+        _look_into(compiled, data, correct),
+        _look_into(compiled, data, wrong),
+    )
+    return answers, accuracy
+
+
+def _in_order(data: Data, size: int) -> Iterator[Batch]:
+    """Return the batches of a split in its own order."""
+    return epoch_batches(data, size, seed=0, epoch=0, shuffle=False)
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Return probabilities of logits (..., K)."""
+    shifted = np.exp(logits - logits.max(-1, keepdims=True))
+    return shifted / shifted.sum(-1, keepdims=True)
+
+
+def choose(evaluation: Evaluation, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Choose examples to look into, each of another class as far as there are classes.
+
+    Arguments:
+        evaluation: What was answered.
+        n: How many of either kind.
+
+    Returns:
+        Numbers of correctly answered examples, those nearest to the median certainty, and of
+        wrongly answered ones, the most certain first; where no answer is wrong, the least certain.
+    """
+    certainty = softmax(evaluation.logits.astype(np.float64)).max(1)
+    right = evaluation.labels == evaluation.predictions
+    correct, wrong = np.flatnonzero(right), np.flatnonzero(~right)
+    typical = np.abs(certainty[correct] - np.median(certainty[correct])) if len(correct) else []
+    chosen = _spread(correct[np.argsort(typical, kind="stable")], evaluation.labels, n)
+    if len(wrong):
+        order = wrong[np.argsort(-certainty[wrong], kind="stable")]
+    else:
+        rest = correct[~np.isin(correct, chosen)]
+        order = rest[np.argsort(certainty[rest], kind="stable")]
+    return chosen, _spread(order, evaluation.labels, n)
+
+
+def _spread(order: np.ndarray, labels: np.ndarray, n: int) -> np.ndarray:
+    """Return the first n of an order, of a class only one before all classes have one."""
+    _, first = np.unique(labels[order], return_index=True)
+    places = [*sorted(first), *(k for k in range(len(order)) if k not in set(first))]
+    return order[np.array(places[:n], np.int64)]
+
+
+def _look_into(compiled: CompiledNetwork, data: Data, index: np.ndarray) -> tuple[Example, ...]:
+    """Record some examples of a split."""
+    if not len(index):
+        return ()
+    batch, dt = data.batch(index), data.dt
+    recording = compiled.record(batch)
+    readout = compiled.network.output().model.readout  # type: ignore[union-attr]
+    found = []
+    for row, place in enumerate(index):
+        voltage = recording.voltage[row]
+        name = data.names[place] if data.names else f"number {place}"
+        found.append(
+            Example(
+                name,
+                int(data.labels[place]),
+                int(recording.logits[row].argmax()),
+                batch.n_steps * dt,
+                batch.n_channels,
+                _inputs(batch, row, dt),
+                _spikes(recording, row, dt),
+                voltage,
+                softmax(running_logits(readout, voltage).T).T,
+            )
+        )
+    return tuple(found)
+
+
+def _inputs(batch: Batch, row: int, dt: float) -> tuple[np.ndarray, np.ndarray] | np.ndarray:
+    """Return what goes into the network in one example of a batch."""
+    if isinstance(batch, CurrentBatch):
+        return batch.values[row]
+    assert isinstance(batch, SpikeBatch)
+    return _events(batch.start[row], batch.time, dt)
+
+
+def _spikes(recording: Recording, row: int, dt: float) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Return time and neuron of each spike of one example, by population."""
+    return {
+        name: _events(start[row], recording.time[name], dt)
+        for name, start in recording.start.items()
+    }
+
+
+def _events(start: np.ndarray, time: np.ndarray, dt: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return time [ms] and number of each event of one example."""
+    numbers = np.repeat(np.arange(len(start) - 1), np.diff(start))
+    return (time[start[0] : start[-1]] + 0.5) * dt, numbers
+
+
+def running_logits(readout: str, voltage: np.ndarray) -> np.ndarray:
+    """Return the logits (K, T) that a readout had summed up after each step.
+
+    Those of the last step are the answer's.
+
+    Arguments:
+        readout: Kind of the readout.
+        voltage: (K, T).
+    """
+    steps = voltage.shape[1]
+    voltage = voltage.astype(np.float64)
+    if readout == "max":
+        return np.maximum.accumulate(voltage, 1)
+    if readout == "softmax-sum":
+        return softmax(voltage.T).T.cumsum(1)
+    if readout == "expweighted":
+        return (voltage * np.exp(-np.arange(steps) / steps)).cumsum(1) / steps
+    summed = voltage.cumsum(1)
+    return summed if readout == "sum" else summed / steps

@@ -1,0 +1,236 @@
+"""Figures of answers: the confusion matrix, and examples from input to output."""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mlgenn_delays.analysis.style import CHANCE, INK, SEQUENTIAL, SERIES, Picture, look, panels
+from mlgenn_delays.report.answers import Answers, Example, softmax
+from mlgenn_delays.report.figures_course import HEIGHT, WIDTH
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_RIGHT, _WRONG = SERIES[2], SERIES[1]
+_NUMBERED = 20  # classes up to which each cell of the matrix has its number
+_MOST_NAMES = 40  # classes up to which each has its name
+
+
+def confusion_picture(answers: Answers) -> Picture:
+    """Return the confusion matrix."""
+    counts = answers.evaluation.confusion
+    k = len(counts)
+    share = counts / np.maximum(1, counts.sum(1, keepdims=True))
+    side = float(np.clip(1.4 + 0.3 * k, 3.6, 7.0))
+    with look():
+        figure, grid = panels(width=side, height=side * 0.94)
+        axes = grid[0, 0]
+        axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
+        if k <= _NUMBERED:
+            for row, column in zip(*np.nonzero(counts), strict=True):
+                colour = "white" if share[row, column] > 0.5 else INK
+                number = counts[row, column]
+                axes.text(
+                    column, row, number, ha="center", va="center", color=colour,
+                    fontsize=8 if k > 12 or counts.max() > 999 else 9,
+                )  # fmt: skip
+        if k <= _MOST_NAMES:
+            for ticks in (axes.set_xticks, axes.set_yticks):
+                _name_classes(ticks, answers.labels)
+        axes.set_xlabel("answer")
+        axes.set_ylabel("label")
+        axes.tick_params(length=0)
+        axes.spines[["top", "right"]].set_visible(True)
+    n = answers.evaluation.n
+    return Picture(
+        "confusion",
+        "Confusion matrix",
+        f"How often an example of a label (row) got an answer (column), of {n:,} examples of "
+        f"{answers.split}; the darker, the larger its share of the row. {_mistaken(answers)}",
+        figure,
+    )
+
+
+def class_picture(answers: Answers) -> Picture:
+    """Return the share of correct answers by class."""
+    counts = answers.evaluation.confusion
+    share = 100 * np.diag(counts) / np.maximum(1, counts.sum(1))
+    k = len(share)
+    with look():
+        figure, grid = panels(width=WIDTH, height=HEIGHT)
+        axes = grid[0, 0]
+        axes.bar(range(k), share, width=0.75, color=SERIES[0])
+        axes.axhline(100 * answers.evaluation.accuracy, color=INK, lw=1, ls="--", label="all")
+        if k <= _MOST_NAMES:
+            _name_classes(axes.set_xticks, answers.labels)
+        axes.set_xlabel("label")
+        axes.set_ylabel("correct answers (%)")
+        axes.set_ylim(0, 102)
+    there = counts.sum(1) > 0
+    worst = int(np.where(there, share, np.inf).argmin())
+    return Picture(
+        "classes",
+        "Correct answers by class",
+        f"Share of the examples of each label that are answered correctly; dashed, that of all. "
+        f"The lowest is that of {answers.labels[worst]!r}, {share[worst]:.1f} %.",
+        figure,
+    )
+
+
+def certainty_picture(answers: Answers) -> Picture:
+    """Return how sure the network is of its correct and of its wrong answers."""
+    evaluation = answers.evaluation
+    certainty = 100 * softmax(evaluation.logits.astype(np.float64)).max(1)
+    right = evaluation.labels == evaluation.predictions
+    kinds = [("correct", right, _RIGHT), ("wrong", ~right, _WRONG)]
+    there = [(word, certainty[chosen], colour) for word, chosen, colour in kinds if chosen.any()]
+    with look():
+        figure, grid = panels(width=WIDTH, height=HEIGHT)
+        axes = grid[0, 0]
+        for word, own, colour in there:
+            label = f"{word} ({len(own):,})"
+            weights = np.full(len(own), 100 / len(own))
+            axes.hist(own, np.linspace(0, 100, 21), weights=weights, color=colour, alpha=0.2)
+            axes.hist(own, np.linspace(0, 100, 21), weights=weights, color=colour, lw=1.8,
+                      histtype="step", label=label)  # fmt: skip
+        axes.set_xlabel("certainty (%)")
+        axes.set_ylabel("answers of the kind (%)")
+        axes.set_xlim(0, 100)
+        axes.legend(loc="upper left")
+    medians = " and ".join(f"{np.median(own):.1f} % where it is {word}" for word, own, _ in there)
+    return Picture(
+        "certainty",
+        "Certainty",
+        "How sure the network is of its answers: the probability that the softmax of the output "
+        f"gives to the class that is answered. The median is {medians}.",
+        figure,
+    )
+
+
+def _name_classes(set_ticks: Callable[..., object], labels: Sequence[str]) -> None:
+    """Name the classes along an axis, in letters that fit."""
+    size = 9 if len(labels) <= 12 else 7
+    names = [_cut(name, 14) for name in labels]
+    upright = set_ticks.__name__ == "set_xticks" and max(map(len, names)) > 3
+    set_ticks(range(len(names)), names, rotation=90 if upright else 0, fontsize=size)
+
+
+def _mistaken(answers: Answers) -> str:
+    """Return in words what is taken for what most often."""
+    off = answers.evaluation.confusion.copy()
+    np.fill_diagonal(off, 0)
+    if not off.any():
+        return "No answer is wrong."
+    row, column = np.unravel_index(off.argmax(), off.shape)
+    what = f"{answers.labels[row]!r} is answered with {answers.labels[column]!r}"
+    times = "once" if off.max() == 1 else f"{off.max()} times"
+    which = "The most frequent mistake" if (off == off.max()).sum() == 1 else "A frequent mistake"
+    return f"{which}: {what}, {times} of {answers.evaluation.confusion[row].sum()}."
+
+
+def _cut(name: str, n: int) -> str:
+    """Return a name of n characters at most."""
+    return name if len(name) <= n else f"{name[: n - 3]}..."
+
+
+def example_pictures(answers: Answers) -> list[Picture]:
+    """Return a figure of each example, correctly answered ones first."""
+    shown = [*answers.correct, *answers.wrong]
+    return [_example(example, answers, number) for number, example in enumerate(shown, 1)]
+
+
+def _example(example: Example, answers: Answers, number: int) -> Picture:
+    """Return the figure of an example: input, hidden layers, output voltage, certainty."""
+    from matplotlib.ticker import MaxNLocator
+
+    hidden = list(example.spikes)
+    ratios = [1.2, *(1.5 for _ in hidden), 1.0, 1.0]
+    with look():
+        figure, grid = panels(
+            len(ratios), 1, width=WIDTH, height=1.1 * sum(ratios) / len(ratios), sharex=True,
+            height_ratios=ratios,
+        )  # fmt: skip
+        rows = list(grid[:, 0])
+        _draw_input(rows[0], example)
+        for axes, name in zip(rows[1:], hidden, strict=False):
+            _draw_spikes(axes, *example.spikes[name], answers.sizes[name], SERIES[0])
+            axes.set_ylabel(name)
+        _draw_output(rows[-2], example.voltage, example, answers)
+        rows[-2].set_ylabel("output V")
+        rows[-2].legend(
+            loc="lower right",
+            bbox_to_anchor=(1.0, 0.96),
+            ncols=2,
+            fontsize=8.5,
+            handlelength=1.2,
+            borderaxespad=0.0,
+            columnspacing=1.2,
+        )
+        _draw_output(rows[-1], 100 * example.chances, example, answers)
+        rows[-1].set_ylabel("certainty (%)")
+        rows[-1].set_ylim(-3, 103)
+        rows[-1].set_xlabel("time (ms)")
+        for axes in rows:
+            axes.set_xlim(0, example.length)
+            if axes not in rows[-2:]:
+                axes.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=4))
+        figure.align_ylabels(rows)
+    mark = "correct" if example.correct else "wrong"
+    label, answer = answers.labels[example.label], answers.labels[example.answer]
+    told = f"{label!r}, answered {answer!r}" if not example.correct else f"{label!r}"
+    return Picture(f"example-{number}-{mark}", f"{mark.capitalize()}: {told}",
+                   _caption(example, answers), figure)  # fmt: skip
+
+
+def _caption(example: Example, answers: Answers) -> str:
+    """Return what is to be seen of an example."""
+    sure = 100 * example.chances[example.answer, -1]
+    many = ", ".join(f"{len(time):,} spikes in {name}" for name, (time, _) in
+                     example.spikes.items())  # fmt: skip
+    text = f"{example.name}: {many}; in the end {sure:.1f} % sure of its answer"
+    if example.correct:
+        return f"{text}."
+    own = 100 * example.chances[example.label, -1]
+    return f"{text}, and {own:.1f} % of {answers.labels[example.label]!r}."
+
+
+def _draw_input(axes: "Axes", example: Example) -> None:
+    """Draw what goes in: spikes, or currents as an image."""
+    inputs = example.inputs
+    if isinstance(inputs, tuple):
+        _draw_spikes(axes, *inputs, example.channels, INK)
+        axes.set_ylabel("input\nchannel")
+        return
+    limit = float(np.abs(inputs).max()) or 1.0
+    negative = bool(inputs.min() < 0)
+    axes.imshow(
+        inputs.T, aspect="auto", origin="lower", interpolation="nearest",
+        extent=(0, example.length, -0.5, inputs.shape[1] - 0.5),
+        cmap="PuOr" if negative else SEQUENTIAL, vmin=-limit if negative else 0.0, vmax=limit,
+    )  # fmt: skip
+    axes.set_ylabel("input\nchannel")
+
+
+def _draw_spikes(axes: "Axes", time: np.ndarray, number: np.ndarray, n: int, colour: str) -> None:
+    """Draw spikes; few are large dots, many are small ones that let others through."""
+    dot = float(np.clip(60 / np.sqrt(max(1, len(time))), 1.2, 3.5))
+    axes.plot(time, number, "o", ms=dot, mew=0, color=colour, alpha=0.85)
+    axes.set_ylim(-0.02 * n - 0.5, 1.02 * n - 0.5)
+
+
+def _draw_output(axes: "Axes", lines: np.ndarray, example: Example, answers: Answers) -> None:
+    """Draw a line a class: the label's and the answer's stand out, and are named."""
+    steps = lines.shape[1]
+    time = (np.arange(steps) + 1) * example.length / steps
+    special = {example.label: _RIGHT}
+    if not example.correct:
+        special[example.answer] = _WRONG
+    for k, line in enumerate(lines):
+        if k not in special:
+            axes.plot(time, line, color=CHANCE, lw=0.8, zorder=1)
+    for k, colour in special.items():
+        what = "label" if k == example.label else "answer"
+        what = "label and answer" if example.correct else what
+        name = _cut(answers.labels[k], 14)
+        axes.plot(time, lines[k], color=colour, lw=2.0, zorder=2, label=f"{name} ({what})")

@@ -1,0 +1,189 @@
+"""Figures of the course of one training, a small one each, which a narrow page stacks."""
+
+from typing import TYPE_CHECKING
+
+from mlgenn_delays.analysis.style import CHANCE, INK, SERIES, Picture, look, panels
+from mlgenn_delays.training.history import History
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+WIDTH, HEIGHT = 4.2, 2.7  # of a figure [inches], a phone's width at the size of its text
+_SPIKES, _SILENT = "spikes_", "silent_"
+
+
+def course_pictures(history: History, n_classes: int, sizes: dict[str, int]) -> list[Picture]:
+    """Return the learning curves of a run.
+
+    Arguments:
+        history: Its epochs.
+        n_classes: Classes that it tells apart.
+        sizes: Number of neurons, by population.
+
+    Returns:
+        Loss, accuracy, spikes, and silent neurons and grown synapses where there are any.
+    """
+    found = [_loss(history), _accuracy(history, n_classes), _spikes(history)]
+    found += [picture for picture in (_silent(history, sizes), _grown(history)) if picture]
+    return found
+
+
+def values(history: History, name: str) -> list[float]:
+    """Return a column of numbers, NaN where nothing was measured."""
+    return [float("nan") if v is None else float(v) for v in history.column(name)]
+
+
+def populations(history: History, prefix: str) -> list[str]:
+    """Return the populations of which the history has a column with a prefix."""
+    return [key.removeprefix(prefix) for key in history.rows[0] if key.startswith(prefix)]
+
+
+def by_epoch(axes: "Axes", n: int) -> None:
+    """Set up the axis of the epochs."""
+    from matplotlib.ticker import MaxNLocator
+
+    axes.set_xlabel("epoch")
+    axes.set_xlim(*((1, n) if n > 1 else (0.5, 1.5)))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
+
+
+def _mark_best(axes: "Axes", history: History) -> None:
+    """Set up the axis of the epochs and mark the best of them."""
+    by_epoch(axes, len(history))
+    axes.axvline(history.best_epoch, color=INK, lw=0.9, ls=":", zorder=0)
+    axes.annotate(
+        "best", (history.best_epoch, 1), xycoords=("data", "axes fraction"), xytext=(0, 1),
+        textcoords="offset points", ha="center", va="bottom", fontsize=8.5, color=INK,
+    )  # fmt: skip
+
+
+def _lines(axes: "Axes", history: History, columns: dict[str, str], scale: float = 1.0) -> None:
+    """Draw columns over the epochs, each with its name in the legend."""
+    epochs = range(1, len(history) + 1)
+    few = "o" if len(history) < 4 else None
+    for colour, (label, column) in zip(SERIES, columns.items(), strict=False):
+        points = [scale * value for value in values(history, column)]
+        axes.plot(epochs, points, color=colour, label=label, marker=few, ms=4)
+    if len(columns) > 1:
+        axes.legend(loc="best")
+
+
+def _splits(history: History, kind: str) -> dict[str, str]:
+    """Return the columns of training, and of validation where it was measured."""
+    columns = {"training": f"train_{kind}"}
+    if history.rows[0][f"validation_{kind}"] is not None:
+        columns["validation"] = f"validation_{kind}"
+    return columns
+
+
+def _loss(history: History) -> Picture:
+    """Return the figure of the loss."""
+    with look():
+        figure, grid = panels(width=WIDTH, height=HEIGHT)
+        axes = grid[0, 0]
+        _lines(axes, history, _splits(history, "loss"))
+        axes.set_ylabel("cross-entropy")
+        axes.set_ylim(bottom=0)
+        _mark_best(axes, history)
+    best = history.best["validation_loss"] or history.best["train_loss"]
+    return Picture(
+        "loss",
+        "Loss",
+        f"Mean cross-entropy an example, {best:.4g} in the best epoch, {history.best_epoch} "
+        "(dotted). Training is measured while the network changes, with dropout and augmentation "
+        "where the recipe has them; so it may lie above validation.",
+        figure,
+    )
+
+
+def _accuracy(history: History, n_classes: int) -> Picture:
+    """Return the figure of the accuracy."""
+    with look():
+        figure, grid = panels(width=WIDTH, height=HEIGHT)
+        axes = grid[0, 0]
+        axes.axhline(100 / n_classes, color=CHANCE, lw=1.2, ls="--", label="chance")
+        _lines(axes, history, _splits(history, "accuracy"), 100.0)
+        axes.legend(loc="lower right", frameon=True, framealpha=0.9, edgecolor="none")
+        axes.set_ylabel("correct answers (%)")
+        axes.set_ylim(0, 102)
+        _mark_best(axes, history)
+    accuracy = history.best["validation_accuracy"]
+    told = f"{100 * accuracy:.2f} % of validation in the best epoch. " if accuracy else ""
+    return Picture(
+        "accuracy",
+        "Accuracy",
+        f"Share of examples answered correctly: {told}Guessing gives {100 / n_classes:.3g} % "
+        "(dashed).",
+        figure,
+    )
+
+
+def _spikes(history: History) -> Picture:
+    """Return the figure of the spikes."""
+    with look():
+        figure, grid = panels(width=WIDTH, height=HEIGHT)
+        axes = grid[0, 0]
+        names = populations(history, _SPIKES)
+        _lines(axes, history, {name: _SPIKES + name for name in names})
+        axes.set_ylabel("spikes a neuron\nand example")
+        axes.set_ylim(bottom=0)
+        _mark_best(axes, history)
+    ends = ", ".join(
+        f"{name} from {values(history, _SPIKES + name)[0]:.3g} to "
+        f"{values(history, _SPIKES + name)[-1]:.3g}"
+        for name in names
+    )
+    silent = [_SILENT + name for name in names if _SILENT + name in history.rows[0]]
+    busy = silent and not any(any(values(history, column)) for column in silent)
+    more = " No neuron was silent in any epoch." if busy else ""
+    return Picture(
+        "spikes",
+        "Spikes",
+        f"Mean number of spikes of a neuron in a training example: {ends}.{more}",
+        figure,
+    )
+
+
+def _silent(history: History, sizes: dict[str, int]) -> Picture | None:
+    """Return the figure of neurons without spikes."""
+    names = [name for name in populations(history, _SILENT) if sizes.get(name)]
+    if not any(any(values(history, _SILENT + name)) for name in names):
+        return None  # the figure of the spikes says so
+    with look():
+        figure, grid = panels(width=WIDTH, height=HEIGHT)
+        axes = grid[0, 0]
+        _lines(axes, history, {name: _SILENT + name for name in names})
+        axes.set_ylabel("neurons")
+        highest = max(max(values(history, _SILENT + name)) for name in names)
+        axes.set_ylim(0, max(4.0, 1.08 * highest))
+        _mark_best(axes, history)
+    last = ", ".join(
+        f"{int(values(history, _SILENT + name)[-1])} of {sizes[name]} in {name}" for name in names
+    )
+    return Picture(
+        "silent",
+        "Silent neurons",
+        f"Neurons without a single spike in an epoch of training; in the last one {last}. "
+        "A neuron that never spikes passes no gradient on, and does no work.",
+        figure,
+    )
+
+
+def _grown(history: History) -> Picture | None:
+    """Return the figure of what rewiring grew."""
+    if "grown" not in history.rows[0]:
+        return None
+    grown = values(history, "grown")
+    with look():
+        figure, grid = panels(width=WIDTH, height=HEIGHT)
+        axes = grid[0, 0]
+        axes.bar(range(1, len(grown) + 1), grown, width=0.85, color=SERIES[2])
+        axes.set_ylabel("synapses grown")
+        _mark_best(axes, history)
+        axes.set_xlim(0.4, len(grown) + 0.6)
+    return Picture(
+        "grown",
+        "Rewiring",
+        f"Synapses that rewiring grew in each epoch, {sum(grown):,.0f} in all; as many went.",
+        figure,
+    )

@@ -1,0 +1,191 @@
+"""Everything that a report tells of one run."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mlgenn_delays.analysis.style import Picture
+from mlgenn_delays.data.entry import Splits
+from mlgenn_delays.errors import InputError
+from mlgenn_delays.network import Network
+from mlgenn_delays.recipe import Recipe, load_data
+from mlgenn_delays.report.answers import EACH, SPLITS, Answers, answers_of
+from mlgenn_delays.report.course import read_course
+from mlgenn_delays.report.emerged import emerged
+from mlgenn_delays.runs import Run, check_labels
+from mlgenn_delays.training.history import History
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a report shall hold.
+
+    Attributes:
+        data: Folder of the data, None for that of each training.
+        split: Which split the answers are about; None for the first of `SPLITS` that there is.
+        with_data: Whether to hold what needs the data.
+        threads: Threads, all cores if None.
+        whole: Whether to hold examples and what emerged, which take most of the time and space.
+    """
+
+    data: str | None = None
+    split: str | None = None
+    with_data: bool = True
+    threads: int | None = None
+    whole: bool = True
+
+
+@dataclass(frozen=True)
+class RunContent:
+    """What a report tells of a run.
+
+    Attributes:
+        name: What it is called, another than all other runs of the report.
+        path: The run directory.
+        recipe: What it was trained by.
+        history: Its epochs.
+        network: That of the best epoch.
+        environment: What environment.json says.
+        accuracy: Of the best epoch's network, by split.
+        answers: What that answers, None without data.
+        emerged: Figures of what emerged.
+        notes: What a reader should know of this section.
+    """
+
+    name: str
+    path: Path
+    recipe: Recipe
+    history: History
+    network: Network
+    environment: dict[str, Any]
+    accuracy: dict[str, float]
+    answers: Answers | None = None
+    emerged: Sequence[Picture] = ()
+    notes: list[str] = field(default_factory=list)
+
+
+class DataOnce:
+    """Data of several runs, of which those that follow each other may be the same."""
+
+    def __init__(self) -> None:
+        self._key: tuple[Any, ...] | None = None
+        self._splits: Splits | None = None
+
+    def folder(self, run: Run, given: str | None) -> str | None:
+        """Return the folder of the data of a run, None for data that need none."""
+        from mlgenn_delays.data.registry import dataset
+
+        return run.folder(given) if dataset(run.recipe.data.dataset).needs_folder else None
+
+    def load(self, run: Run, given: str | None) -> Splits:
+        """Return the data of a run; one that needs no folder gets none.
+
+        Raises:
+            InputError: They cannot be loaded; the text says how to do without.
+        """
+        section, folder = run.recipe.data, self.folder(run, given)
+        key = (section.dataset, repr(section.options), run.recipe.network.dt, folder)
+        if key != self._key or self._splits is None:
+            self._splits = None  # before the next take their place in memory
+            self._splits = self._loaded(run, folder)
+            self._key = key
+        return self._splits
+
+    def _loaded(self, run: Run, folder: str | None) -> Splits:
+        """Return the data of a run from its folder."""
+        try:
+            return load_data(run.recipe, folder)
+        except InputError as error:
+            raise InputError(
+                f"the data of {run.directory.path}: {error}; give their folder with --data, or "
+                "leave out what needs them with --without-data"
+            ) from error
+
+
+def names_of(paths: Sequence[Path]) -> list[str]:
+    """Return a name for each run: as few last parts of its path as tell it from the others."""
+    parts = [path.resolve().parts for path in paths]
+    for depth in range(1, max(map(len, parts)) + 1):
+        names = ["/".join(each[-depth:]) for each in parts]
+        if len(set(names)) == len(names):
+            return names
+    raise InputError("every run must be given once, got one of them twice")
+
+
+def gather(
+    run: Run, name: str, wanted: Wanted, data: DataOnce, tell: Callable[[str], None]
+) -> RunContent:
+    """Return what a report tells of a run.
+
+    Arguments:
+        run: The run.
+        name: What it is called.
+        wanted: What to gather.
+        data: Where data come from.
+        tell: Called with a few words before what takes long.
+
+    Raises:
+        InputError: No epoch is finished, a file is damaged, or the data cannot be used.
+    """
+    history = read_course(run)
+    network = Network.load(run.directory.network_path("best"))
+    accuracy: dict[str, float] = {}
+    measured = history.best["validation_accuracy"]
+    if measured is not None:
+        accuracy["validation"] = float(measured)
+    notes: list[str] = []
+    answers = None
+    if wanted.with_data:
+        splits = data.load(run, wanted.data)
+        task = run.task()
+        split, note = _split(splits, wanted.split)
+        if task is not None:
+            check_labels(task.labels, splits[split].label_names)
+        notes += [note] if note else []
+        tell(f"{name}: answers")
+        answers, found = answers_of(
+            network,
+            run.recipe,
+            splits,
+            split,
+            threads=wanted.threads,
+            examples=EACH if wanted.whole else 0,
+        )
+        accuracy |= found
+    else:
+        notes.append("Made without the data: no answers, examples or confusion matrix.")
+    pictures: Sequence[Picture] = ()
+    if wanted.whole:
+        tell(f"{name}: what emerged")
+        split_or_none = None if answers is None else answers.split
+        folder = data.folder(run, wanted.data) if answers is not None else None
+        pictures = emerged(run, folder, split_or_none, wanted.threads)
+    return RunContent(
+        name,
+        run.directory.path,
+        run.recipe,
+        history,
+        network,
+        run.environment(),
+        accuracy,
+        answers,
+        pictures,
+        notes,
+    )
+
+
+def _split(splits: Mapping[str, Any], wanted: str | None) -> tuple[str, str]:
+    """Return the split that answers are about, and what a reader should know of it."""
+    there = [name for name in SPLITS if name in splits and len(splits[name])]
+    if wanted is not None and wanted not in there:
+        raise InputError(
+            f"the data must have examples of the split {wanted!r}, got "
+            f"{', '.join(there) or 'none at all'}; choose another with --split, other data with "
+            "--data, or leave out what needs data with --without-data"
+        )
+    if not there:
+        raise InputError("the data must have examples, got none; leave them out: --without-data")
+    if wanted is not None or there[0] == SPLITS[0]:
+        return wanted or there[0], ""
+    return there[0], f"There are no validation data: answers are those to the {there[0]} split."

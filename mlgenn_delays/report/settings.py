@@ -1,0 +1,104 @@
+"""The settings of runs: which differ from the shipped recipe, and which between runs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mlgenn_delays.recipe import Recipe, load_recipe, recipe_names, settings
+
+SEED = "seed"
+# They say how a run is called and what it keeps, not what it computes.
+_ASIDE = ("name", "learning.snapshots")
+ABSENT = "absent"
+_FEW = 3  # settings that a title names
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting of a run.
+
+    Attributes:
+        key: Its dotted key.
+        value: As TOML.
+        shipped: What the shipped recipe of the same name says; None if there is no such recipe.
+    """
+
+    key: str
+    value: str
+    shipped: str | None
+
+    @property
+    def differs(self) -> bool:
+        """Whether the shipped recipe says something else."""
+        return self.shipped is not None and self.shipped != self.value
+
+
+def settings_of(recipe: Recipe) -> list[Setting]:
+    """Return every setting of a run, beside what the shipped recipe of its name says."""
+    own = settings(recipe)
+    if recipe.name not in recipe_names():
+        return [Setting(key, value, None) for key, value in own.items()]
+    shipped = settings(load_recipe(recipe.name))
+    keys = [*own, *(key for key in shipped if key not in own)]
+    return [Setting(key, own.get(key, ABSENT), shipped.get(key, ABSENT)) for key in keys]
+
+
+@dataclass(frozen=True)
+class Group:
+    """Runs that differ in nothing but the seed.
+
+    Attributes:
+        letter: What it is called in figures.
+        title: What tells it from the others, in a few words.
+        members: Their places in the list of runs.
+        values: The settings that differ between the groups, as TOML by key.
+    """
+
+    letter: str
+    title: str
+    members: tuple[int, ...]
+    values: dict[str, str]
+
+    @property
+    def label(self) -> str:
+        """Letter and title."""
+        return f"{self.letter}: {self.title}" if self.title else self.letter
+
+
+def groups_of(recipes: Sequence[Recipe]) -> list[Group]:
+    """Return runs grouped by all of their settings but the seed, in the order of the runs."""
+    tables = []
+    for recipe in recipes:
+        table = settings(recipe)
+        tables.append({k: v for k, v in table.items() if k != SEED and k not in _ASIDE})
+    keys = list(dict.fromkeys(key for table in tables for key in table))
+    differing = [k for k in keys if len({table.get(k, ABSENT) for table in tables}) > 1]
+    found: dict[tuple[str, ...], list[int]] = {}
+    for place, table in enumerate(tables):
+        found.setdefault(tuple(table.get(k, ABSENT) for k in differing), []).append(place)
+    names = [recipes[members[0]].name for members in found.values()]
+    groups = []
+    for number, (values, members) in enumerate(found.items()):
+        own = dict(zip(differing, values, strict=True))
+        title = _title(own, names, number)
+        groups.append(Group(_letter(number), title, tuple(members), own))
+    return groups
+
+
+def _title(values: dict[str, str], names: Sequence[str], number: int) -> str:
+    """Return what tells a group from the others: few settings, or the name of its recipe."""
+    words = [f"{_short(key)} {value.strip(chr(34))}" for key, value in values.items()]
+    if len(words) > _FEW and len(set(names)) == len(names):
+        return names[number]
+    more = ["..."] if len(words) > _FEW else []
+    return ", ".join([*words[:_FEW], *more])
+
+
+def _letter(number: int) -> str:
+    """Return A, B ... Z, AA, AB ... of a group."""
+    letter = chr(ord("A") + number % 26)
+    return letter if number < 26 else _letter(number // 26 - 1) + letter
+
+
+def _short(key: str) -> str:
+    """Return a dotted key without its table, where that is clear."""
+    return key.removeprefix("learning.").removeprefix("network.")

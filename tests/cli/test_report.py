@@ -1,0 +1,131 @@
+"""delaysnn report."""
+
+import re
+import shutil
+from html import unescape
+
+import pytest
+
+from tests.cli.helpers import call, metrics, parsed, refused
+
+
+def report(*arguments):
+    return call("report", *arguments, "--threads", 1)
+
+
+@pytest.fixture(scope="module")
+def page(trained, tmp_path_factory) -> tuple[str, dict]:
+    """Return the page of a run, and what --json says of it."""
+    out = tmp_path_factory.mktemp("page") / "run.html"
+    found = parsed(report(trained, "--out", out, "--json"))
+    return out.read_text(), found
+
+
+def test_json_is_what_was_measured(page, trained):
+    text, found = page
+    assert set(found) == {"report", "bytes", "runs"}
+    assert found["bytes"] == len(text.encode())
+    (run,) = found["runs"]
+    rows = metrics(trained)
+    best = rows[run["best_epoch"] - 1]
+    assert run["recipe"] == "digits"
+    assert run["epochs"] == 2 == len(rows)
+    assert run["accuracy"]["validation"] == float(best["validation_accuracy"])
+    test = parsed(call("evaluate", trained, "--json"))
+    assert run["accuracy"]["test"] == test["accuracy"]
+    assert run["minutes"] == pytest.approx(sum(float(row["seconds"]) for row in rows) / 60)
+    assert run["synapses"] == 128 * 4 + 4 * 10
+
+
+def test_the_page_is_whole_and_alone(page):
+    text, _ = page
+    for title in ("Loss", "Accuracy", "Spikes", "Confusion matrix", "Correct:", "Wrong:",
+                  "Receptive fields", "Settings", "Environment"):  # fmt: skip
+        assert title in text
+    assert not re.search(r"(?:src|href)=\"(?!data:|#)", text)
+    assert "http:" not in text and "https:" not in text
+    assert "learning.epochs" in text  # which differ from the shipped recipe
+    assert re.search(r"epochs</dt><dd><mark>2</mark> <small>shipped: 40", text)
+    assert not re.search(r"beta1</dt><dd><mark>", text)
+
+
+def test_the_same_run_gives_the_same_page(trained, page, tmp_path):
+    report(trained, "--out", tmp_path / "again.html")
+    assert (tmp_path / "again.html").read_text() == page[0]
+
+
+def test_without_data(trained, tmp_path, monkeypatch):
+    def no_data(*_):
+        raise AssertionError("data were loaded")
+
+    monkeypatch.setattr("mlgenn_delays.report.gather.load_data", no_data)
+    monkeypatch.setattr("mlgenn_delays.recipe.load_data", no_data)
+    out = tmp_path / "x.html"
+    found = parsed(report(trained, "--out", out, "--without-data", "--json"))
+    assert list(found["runs"][0]["accuracy"]) == ["validation"]
+    assert "Confusion matrix" not in out.read_text()
+    assert "Receptive fields" in out.read_text()
+
+
+def test_a_run_that_was_copied_without_its_checkpoints(trained, page, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(trained, run, ignore=shutil.ignore_patterns("checkpoints", "snapshots"))
+    found = parsed(report(run, "--out", tmp_path / "x.html", "--without-data", "--json"))
+    assert found["runs"][0]["best_epoch"] == page[1]["runs"][0]["best_epoch"]
+    assert found["runs"][0]["minutes"] == page[1]["runs"][0]["minutes"]
+
+
+def test_names_are_text(trained, tmp_path):
+    run = shutil.copytree(trained, tmp_path / '<b>&"x')
+    out = tmp_path / "x.html"
+    result = report(run, "--out", out, "--without-data")
+    assert result.exit_code == 0, result.output
+    text = out.read_text()
+    assert "<b>" not in text
+    assert "<h1>&lt;b&gt;&amp;&#34;x</h1>" in text
+    assert '<b>&"x' in unescape(text)
+
+
+def test_the_split(trained, tmp_path):
+    out = tmp_path / "x.html"
+    report(trained, "--out", out, "--split", "train")
+    assert "of 1,257 examples of train" in unescape(out.read_text())
+    text = refused("report", trained, "--out", out, "--split", "train", "--without-data")
+    assert "--split must come without --without-data" in text
+
+
+def test_no_run(tmp_path, trained):
+    out = tmp_path / "x.html"
+    assert "there is no run" in refused("report", tmp_path / "no", "--out", out)
+    assert "must be a run directory" in refused("report", tmp_path, "--out", out)
+    assert "given once" in refused("report", trained, trained, "--out", out)
+    assert not out.exists()
+
+
+def test_no_finished_epoch(trained, tmp_path):
+    run = tmp_path / "run"
+    run.mkdir()
+    shutil.copy(trained / "recipe.toml", run)
+    out = tmp_path / "x.html"
+    # It is refused before any work on the run before it.
+    text = refused("report", trained, run, "--out", out)
+    assert "must have a finished epoch, got none; train it with --resume" in text
+
+
+@pytest.mark.parametrize("name", ["x.pdf", "x", "no/x.html", "folder.html"])
+def test_no_page_can_be_there(trained, tmp_path, name):
+    (tmp_path / "folder.html").mkdir()
+    assert "--out must be a" in refused("report", trained, "--out", tmp_path / name)
+
+
+def test_damaged_metrics(trained, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(trained, run, ignore=shutil.ignore_patterns("checkpoints"))
+    (run / "metrics.csv").write_text("epoch,train_loss\n1,x\n")
+    assert "must have the metrics of a run" in refused("report", run, "--out", tmp_path / "x.html")
+
+
+def test_data_that_are_not_there(rewired, tmp_path):
+    options = ("--data", tmp_path / "gone", "--out", tmp_path / "x.html")
+    text = refused("report", rewired, *options)
+    assert "with --data, or leave out what needs them with --without-data" in text
