@@ -8,8 +8,6 @@ from pathlib import Path
 from mlgenn_delays import __version__
 
 sys.path.insert(0, str(Path(__file__).parent / "_ext"))
-# Cells of notebooks that call the command `delaysnn` mean that of this environment.
-os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
 
 project = "delaysnn"
 author = "the delaysnn authors"
@@ -40,6 +38,12 @@ nb_execution_raise_on_error = True
 nb_execution_show_tb = True
 nb_execution_in_temp = True
 nb_merge_streams = True
+
+# What the notebooks inherit: the delaysnn of this Python, one look of figures, width of tables.
+os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+os.environ["MATPLOTLIBRC"] = str(Path(__file__).parent / "delaysnn.mplstyle")
+os.environ["COLUMNS"] = "88"
+os.environ["PYTHONWARNINGS"] = "ignore:IProgress not found"  # tqdm's, which names a path
 
 bibtex_bibfiles = ["references.bib"]
 bibtex_default_style = "plain"
