@@ -292,7 +292,7 @@ def _shuffle_places(
         if not found[kind].pairs:
             continue
         pairs = near(own, places, anywhere, without_space)
-        first, second = labels.positive[pairs.a] > 0, labels.positive[pairs.b] > 0
+        first, second = own.weight[pairs.a] > 0, own.weight[pairs.b] > 0
         columns = [
             np.ones(pairs.n), first & second, ~first & ~second,
             labels.value[pairs.a] * labels.value[pairs.b],

@@ -129,7 +129,7 @@ def test_random_signs_do_not_follow_each_other(kind, without_structure):
 
 
 def test_planted_stripes_of_bands_are_found():
-    sign = np.where(np.arange(planted.BANDS) // 5 % 2, 1.0, -1.0)
+    sign = np.where(np.arange(planted.BANDS) // 8 % 2, 1.0, -1.0)
     own, later = (dale(sign, seed=seed) for seed in (0, 1))
     found = grouping(own, planted.PLACES, reach=REACH).groupings
     for kind in ("space", "both"):

@@ -27,7 +27,7 @@ def test_json_is_one_object_and_that_of_the_file(analysed, trained):
     assert found == json.loads((folder / "analysis.json").read_text())
     assert found["run"] == str(trained) and found["checkpoint"] == "best"
     own = found["projections"]["input->hidden1"]
-    assert own["before"] is not None and own["moved"]["synapses"] == 64 * 4
+    assert own["before"] is not None and own["moved"]["synapses"] == 128 * 4
     assert list(own["course"]) == ["0", "1", "2"] and own["lifetimes"] is None
     assert own["space"] == {"row": 8, "column": 8}
 
@@ -45,7 +45,8 @@ def test_every_figure_is_there_twice_and_has_a_caption(analysed):
     stems = {file.stem for file in folder.glob("*.png")}
     kinds = ("fields", "before-after", "grouping", "course", "values", "balance")
     wanted = {f"{kind}-input-hidden1" for kind in kinds}
-    assert stems - {"tuning-hidden1"} == wanted | {"rates-hidden1"}
+    wanted |= {"values-hidden1-output", "balance-hidden1-output", "rates-hidden1"}
+    assert stems - {"tuning-hidden1"} == wanted
     names = {f"{stem}{suffix}" for stem in stems for suffix in (".png", ".svg")}
     assert {file.name for file in folder.iterdir()} == names | {"analysis.json", "figures.md"}
     text = (folder / "figures.md").read_text()
