@@ -14,7 +14,8 @@ def show_analysis(found: dict[str, Any], figures: int, folder: Path) -> None:
     out.out(f"{found['run']}, {found['checkpoint']} checkpoint{epoch}")
     for name, projection in found["projections"].items():
         out.out("")
-        out.out(f"{name}: {_synapses(projection)}")
+        for line in _synapses(name, projection):
+            out.out(line)
         _show_grouping(projection)
         _show_clusters(projection)
         _show_lives(projection)
@@ -24,24 +25,23 @@ def show_analysis(found: dict[str, Any], figures: int, folder: Path) -> None:
     out.out(f"{figures} figures, their captions and all numbers: {folder}")
 
 
-def _synapses(projection: dict[str, Any]) -> str:
-    """Return how many synapses there are, and how they moved."""
+def _synapses(name: str, projection: dict[str, Any]) -> list[str]:
+    """Return in lines how many synapses there are, and how they moved."""
     after, moved = projection["after"], projection["moved"]
-    text = f"{after['synapses']} synapses"
+    lines = [f"{name}: {after['synapses']} synapses"]
     if moved is not None and moved["synapses"]:
         far = moved["distance_ms"]["mean"]
-        text += (
-            f", {moved['synapses']} of them there from the start; their delays moved by "
-            f"{far:.1f} ms in the mean, {100 * moved['turned_sign']:.1f} % changed sign"
+        lines[0] += f", {moved['synapses']} of them from the start"
+        lines.append(
+            f"  their delays moved by {far:.1f} ms in the mean, "
+            f"{100 * moved['turned_sign']:.1f} % changed sign"
         )
-    return text
+    return lines
 
 
 def _show_grouping(projection: dict[str, Any]) -> None:
     """Print the share of near pairs of equal sign before and after, and Moran's I."""
-    shown = table(
-        "synapses near in", "", "pairs", "equal signs", "by chance", "z", "p", "Moran's I"
-    )
+    shown = table("near in", "", "pairs", "equal signs", "chance", "z", "p", "Moran's I")
     for stage in ("before", "after"):
         found = projection[stage]
         for kind, each in (found["grouping"] if found else {}).items():
@@ -56,6 +56,7 @@ def _show_grouping(projection: dict[str, Any]) -> None:
                 f"{moran['observed']:.3f}",
             )  # fmt: skip
     if shown.row_count:
+        console().out("  near pairs with equal signs, and Moran's I of their weights:")
         console().print(shown)
 
 
@@ -65,9 +66,8 @@ def _show_clusters(projection: dict[str, Any]) -> None:
     mean, largest = found["mean_size"], found["largest"]
     if mean["expected"] is not None:
         console().out(
-            f"  a synapse is in a cluster of {mean['observed']:.2f} near ones of its sign "
-            f"(by chance {mean['expected']:.2f}, p = {mean['p']:.3g}); the largest has "
-            f"{largest['observed']:.0f}"
+            f"  clusters: mean size {mean['observed']:.2f} (chance {mean['expected']:.2f}, "
+            f"p = {mean['p']:.3g}), largest {largest['observed']:.0f}"
         )
 
 
@@ -80,8 +80,7 @@ def _show_lives(projection: dict[str, Any]) -> None:
     half = "more than half live to the end" if median is None else f"half live {median:g} epochs"
     left = 100 * lives["shared_with_start"][-1]
     console().out(
-        f"  of the start's synapses {half} and {left:.0f} % are there at the end; "
-        f"{lives['grown']} grown"
+        f"  of the start's synapses {half}, {left:.0f} % are left; {lives['grown']} grown"
     )
 
 

@@ -105,10 +105,12 @@ class Picture:
 
 @contextmanager
 def look() -> Iterator[None]:
-    """Draw in the one look while the context lasts; see `panels`."""
+    """Draw in the one look while the context lasts, whatever the user's own; see `panels`."""
     import matplotlib
 
-    with matplotlib.rc_context(_LOOK):
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(_LOOK)
         yield
 
 

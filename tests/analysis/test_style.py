@@ -30,6 +30,14 @@ def test_the_same_figure_gives_the_same_bytes():
     assert picture("other").svg() != one.svg()
 
 
+def test_the_look_does_not_depend_on_the_users():
+    import matplotlib
+
+    usual = picture().svg()
+    with matplotlib.rc_context({"axes.grid": True, "font.size": 20, "axes.titleweight": "bold"}):
+        assert picture().svg() == usual
+
+
 def test_dollars_are_no_formula():
     assert picture("$5 or $6_{").svg() != picture("5 or 6").svg()
 
