@@ -14,7 +14,7 @@ COMMANDS = {
     "train": "Train a recipe, or go on with a run.",
     "sweep": "Train a recipe over a grid of settings and seeds.",
     "evaluate": "Measure a trained run on a split of the data.",
-    "analyse": "Say what emerged in a run: receptive fields, grouping, lives of synapses.",
+    "analyse": "Say what emerged in a run: fields, groups, lives of synapses.",
     "report": "Make one page of runs: curves, what emerged, examples, settings.",
     "export": "Make of a trained run what runs elsewhere: one file, GeNN, C or NIR.",
     "infer": "Answer recordings, arrays or events with a trained model.",
