@@ -51,7 +51,7 @@ NUMBERS, CAPTIONS = "analysis.json", "figures.md"
     "--reach-time",
     type=click.FloatRange(min=0),
     metavar="MS",
-    help="And so far in delay; a tenth of the range of delays by default.",
+    help="And so far in delay; a tenth of the range that delays span by default.",
 )
 @click.option(
     "--strongest",

@@ -32,7 +32,7 @@ class Settings:
         seed: Seed of shuffling.
         reach_space: How far neighbours are apart at most along each axis of space [places]; None
             for a twentieth of it.
-        reach_time: In delay [ms]; None for a tenth of the range of the delays.
+        reach_time: In delay [ms]; None for a tenth of the range that the delays span.
         strongest: Share of each neuron's synapses that count, those of the largest weights.
 
     Raises:
@@ -239,9 +239,8 @@ def _emerged(
     settings: Settings,
 ) -> Emerged:
     """Return what emerged in a projection."""
-    reach = Reach.of(
-        places, projection.max_delay, settings.reach_space if places else None, settings.reach_time
-    )
+    delay, space = projection.delay_per_synapse(), settings.reach_space
+    reach = Reach.of(places, delay, space if places else None, settings.reach_time)
     after = _structure(projection, n_post, places, reach, settings)
     start = past.get(0)
     before = None if start is None else _structure(start, n_post, places, reach, settings)

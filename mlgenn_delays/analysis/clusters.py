@@ -63,7 +63,7 @@ def clusters(
         InputError: There are fewer than 19 permutations.
     """
     check_permutations(permutations)
-    reach = reach or Reach.of(places, afferents.max_delay)
+    reach = reach or Reach.of(places, afferents.delay)
     own = afferents.take(sample(afferents, budget, seed))
     positive = own.weight > 0
     mean, largest = np.zeros(permutations + 1), np.zeros(permutations + 1)

@@ -40,7 +40,7 @@ from mlgenn_delays.rng import generator
 
 TIMED = "time given space"
 FEWEST = 8  # synapses of a neuron, for a test of its own
-BUDGET = 2_000_000  # pairs of synapses of one neuron that are looked at, near or not
+BUDGET = 4_000_000  # pairs of synapses of one neuron that are looked at, near or not
 
 
 @dataclass(frozen=True)
@@ -165,7 +165,7 @@ def grouping(
         InputError: There are fewer than 19 permutations.
     """
     check_permutations(permutations)
-    reach = reach or Reach.of(places, afferents.max_delay)
+    reach = reach or Reach.of(places, afferents.delay)
     neurons = sample(afferents, budget, seed)
     own = afferents.take(neurons)
     kinds = ("time",) if places is None else ("space", "time", "both", "nearest")

@@ -33,13 +33,19 @@ class Reach:
 
     @staticmethod
     def of(
-        places: Places | None, max_delay: float, space: int | None = None, time: float | None = None
+        places: Places | None,
+        delay: np.ndarray,
+        space: int | None = None,
+        time: float | None = None,
     ) -> "Reach":
         """Return a twentieth of each axis (at least one place), and a tenth of the delays' range.
 
+        The range is that which the delays span, not that which learning may use: delays of
+        0..150 ms would nearly all be near each other if they could reach 1000 ms.
+
         Arguments:
             places: Where presynaptic neurons lie, None if they have no order.
-            max_delay: Range of the delays [ms].
+            delay: (S,) delays of the synapses [ms].
             space: Another reach along every axis [places], None for that one.
             time: Another reach in delay [ms], None for that one.
 
@@ -50,9 +56,10 @@ class Reach:
             if value is not None and not value >= 0:
                 raise InputError(f"the reach in {name} must be >= 0, got {value!r}")
         size = () if places is None else places.size
+        span = float(np.ptp(delay)) if len(delay) else 0.0
         return Reach(
             tuple(max(1, round(n / 20)) if space is None else space for n in size),
-            max_delay / 10 if time is None else float(time),
+            span / 10 if time is None else float(time),
         )
 
 

@@ -100,7 +100,7 @@ def across(
     """
     check_permutations(permutations)
     _check(earlier, later)
-    reach = reach or Reach.of(places, later.max_delay)
+    reach = reach or Reach.of(places, later.delay)
     neurons = sample(later, budget, seed)
     rng = generator(seed, "analysis", "across")
     if places is not None and are_shared(earlier) and are_shared(later):
@@ -169,7 +169,7 @@ def staying(
         InputError: The numbers of neurons differ.
     """
     _check(earlier, later)
-    reach = reach or Reach.of(places, later.max_delay)
+    reach = reach or Reach.of(places, later.delay)
     pairs = near(earlier, places, reach, "time" if places is None else "both")
     ends = np.concatenate([pairs.a, pairs.b])
     product = (earlier.sign[pairs.a] * earlier.sign[pairs.b]).astype(np.float64)

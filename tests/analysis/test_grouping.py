@@ -235,8 +235,15 @@ def test_nothing_to_test_is_no_error():
     found = grouping(own, planted.PLACES, permutations=19).groupings
     assert all(each.pairs == 0 and each.moran.p == 1 for each in found.values())
     one_sign = Afferents(np.array([0, 3]), np.arange(3), np.ones(3), np.arange(3.0), 240.0)
-    found = grouping(one_sign, planted.PLACES, permutations=19).groupings["both"]
+    found = grouping(one_sign, planted.PLACES, reach=WIDE, permutations=19).groupings["both"]
     assert found.same.observed == 1 and found.same.p == 1 and found.same.z == 0
+
+
+def test_near_in_time_is_a_tenth_of_what_delays_span():
+    delay = np.array([20.0, 170.0, 60.0])
+    assert Reach.of(planted.PLACES, delay) == Reach((2,), 15.0)
+    assert Reach.of(None, delay, time=4) == Reach((), 4.0)
+    assert Reach.of(planted.PLACES, np.zeros(0), space=3) == Reach((3,), 0.0)
 
 
 def test_too_few_shuffles_are_refused():

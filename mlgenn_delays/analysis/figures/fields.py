@@ -24,7 +24,7 @@ def receptive_fields(analysis: Analysis, name: str) -> Picture | None:
     figure, axes = panels(rows, columns, width=2.5, height=2.2, sharex=True, sharey=True)
     for k, axis in enumerate(axes.flat):
         if k < len(chosen):
-            _draw(axis, own, int(chosen[k]), places, _largest(own, chosen))
+            _draw(axis, own, int(chosen[k]), places, _largest(own, chosen), _longest(own))
             axis.set_title(_title(analysis, name, int(chosen[k])))
         else:
             axis.set_visible(False)
@@ -49,7 +49,10 @@ def before_and_after(analysis: Analysis, name: str) -> Picture | None:
     figure, axes = panels(2, len(chosen), width=2.5, height=2.2, sharex=True, sharey=True)
     for row, own in enumerate(stages):
         for column, neuron in enumerate(chosen):
-            _draw(axes[row, column], own, int(neuron), emerged.places, _largest(own, chosen))
+            _draw(
+                axes[row, column], own, int(neuron), emerged.places, _largest(own, chosen),
+                max(map(_longest, stages)),
+            )  # fmt: skip
             title = _title(analysis, name, int(neuron))
             axes[row, column].set_title(title if row else f"neuron {neuron}, before training")
     _label(figure, axes, emerged.places, 2 * len(chosen))
@@ -107,7 +110,14 @@ def _largest(own: Afferents, chosen: np.ndarray) -> float:
     return float(np.abs(weights).max()) if len(weights) else 1.0
 
 
-def _draw(axis: Any, own: Afferents, neuron: int, places: Places, largest: float) -> None:
+def _longest(own: Afferents) -> float:
+    """Return the longest delay [ms], of no use as a limit if 0."""
+    return float(own.delay.max(initial=0.0)) or own.max_delay
+
+
+def _draw(
+    axis: Any, own: Afferents, neuron: int, places: Places, largest: float, longest: float
+) -> None:
     """Draw the synapses of a neuron, the largest beneath the others."""
     which = np.arange(own.start[neuron], own.start[neuron + 1])
     which = which[np.argsort(-np.abs(own.weight[which]))]
@@ -115,7 +125,7 @@ def _draw(axis: Any, own: Afferents, neuron: int, places: Places, largest: float
     color = np.where(own.weight[which] > 0, EXCITATORY, INHIBITORY)
     size = 6 + 75 * np.abs(own.weight[which]) / largest
     n = int(np.prod(places.size))
-    x, y = (-0.03 * own.max_delay, 1.03 * own.max_delay), (-0.04 * n, 1.04 * n)
+    x, y = (-0.03 * longest, 1.03 * longest), (-0.04 * n, 1.04 * n)
     if len(places.size) == 1 and len(which):
         _shade(axis, own.delay[which], where, own.weight[which], (x, y))
     axis.scatter(own.delay[which], where, size, color=color, alpha=0.85, linewidth=0)
