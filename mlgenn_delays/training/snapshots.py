@@ -37,7 +37,8 @@ def keep(run: Path, epoch: int, network: bytes, *, space: float, epochs: int) ->
 
     Arguments:
         run: The run directory.
-        epoch: Number of the epoch, 0 for the start; a start that is there stays.
+        epoch: Number of the epoch, 0 for the start, which takes the place of that of a training
+            that was stopped before it had finished an epoch.
         network: Content of its network file.
         space: As of `interval`.
         epochs: As of `interval`.
@@ -46,12 +47,8 @@ def keep(run: Path, epoch: int, network: bytes, *, space: float, epochs: int) ->
         WorkError: The file cannot be written.
     """
     path = run / FOLDER / f"epoch-{epoch:04}.safetensors"
-    if epoch == 0:
-        due = not path.exists()
-    else:
-        every = interval(space, epochs, len(network))
-        due = every > 0 and (epoch % every == 0 or epoch == epochs)
-    if due:
+    every = interval(space, epochs, len(network))
+    if epoch == 0 or (every > 0 and (epoch % every == 0 or epoch == epochs)):
         write_atomic(path, network)
 
 

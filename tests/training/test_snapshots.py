@@ -30,10 +30,15 @@ def test_as_many_are_kept_as_fit(space, epochs, n_bytes, every, tmp_path):
     assert (len(files) - 1) * n_bytes <= space * 1e6
 
 
-def test_the_start_is_written_once(tmp_path):
-    keep(tmp_path, 0, b"first", space=1, epochs=3)
-    keep(tmp_path, 0, b"second", space=1, epochs=3)
-    assert kept(tmp_path)[0].read_bytes() == b"first"
+def test_the_start_is_that_of_this_training(fake, make, tmp_path):
+    """Not that of one before it that was stopped in its first epoch."""
+    run = make.run(tmp_path / "run")
+    keep(run.path, 0, b"of another", space=1, epochs=4)
+    trainer = make.trainer(run)
+    start = trainer.network.projections["hidden->output"].weight.copy()
+    trainer.fit(make.data())
+    kept_start = Network.load(kept(run.path)[0])
+    assert (kept_start.projections["hidden->output"].weight == start).all()
 
 
 def test_other_files_are_no_snapshots(tmp_path):
