@@ -208,7 +208,7 @@ def test_one_sign_alone_and_none(sign, tmp_path):
     found, drawn = told(of(run_of(tmp_path / "run", net, {0: net})))
     after = found["projections"]["input->hidden1"]["after"]
     same = after["grouping"]["both"]["same_sign"]
-    assert same["p"] == 1 and same["observed"] == (1 if sign else None)
+    assert (same["p"], same["observed"]) == ((1, 1) if sign else (None, None))
     assert after["balance"]["ratio"] == [0 if sign < 0 else None] * 6
     for picture in drawn:
         assert_can_be_read(picture)
