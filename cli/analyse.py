@@ -38,7 +38,7 @@ NUMBERS, CAPTIONS = "analysis.json", "figures.md"
     type=click.IntRange(min=19, max=1_000_000),
     default=999,
     show_default=True,
-    help="Shuffles of each test.",
+    help="Shuffles of each test; of clusters at most 199, over the epochs 199.",
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, help="Seed of the shuffles.")
 @click.option(
@@ -84,6 +84,8 @@ def analyse(
     DIR gets analysis.json, every figure as PNG and SVG, and figures.md with their captions. The
     folder of the data is that of the training, unless --data gives another.
     """
+    import json
+
     from mlgenn_delays.analysis.analyse import Settings
     from mlgenn_delays.analysis.analyse import analyse as analyse_run
     from mlgenn_delays.analysis.findings import findings
@@ -106,8 +108,6 @@ def analyse(
         settings=Settings(permutations, seed, reach_space, reach_time, strongest),
     )
     numbers = findings(analysis)
-    import json
-
     text = json.dumps(numbers, indent=1, ensure_ascii=False, allow_nan=False)
     figures = _write(analysis, text, folder)
     if as_json:

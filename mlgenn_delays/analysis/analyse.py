@@ -19,7 +19,8 @@ from mlgenn_delays.errors import InputError
 from mlgenn_delays.network import Network, Projection
 from mlgenn_delays.runs import Run
 
-# The course of a training is tested at so many epochs, with fewer shuffles and pairs.
+# The course of a training is tested at so many epochs, with fewer shuffles and pairs; so are
+# clusters, which take longest, with fewer shuffles.
 COURSE, COURSE_SHUFFLES, COURSE_BUDGET = 12, 199, 1_000_000
 
 
@@ -28,7 +29,8 @@ class Settings:
     """How a run is analysed.
 
     Attributes:
-        permutations: Shuffles of each test.
+        permutations: Shuffles of each test; clusters are tested with `COURSE_SHUFFLES` at most, the
+            epochs of the course with as many.
         seed: Seed of shuffling.
         reach_space: How far neighbours are apart at most along each axis of space [places]; None
             for a twentieth of it.
@@ -287,7 +289,7 @@ def _structure(
         projection,
         own,
         grouping(own, places, reach=reach, permutations=shuffles, seed=seed),
-        clusters(own, places, reach=reach, permutations=min(199, shuffles), seed=seed),
+        clusters(own, places, reach=reach, permutations=min(COURSE_SHUFFLES, shuffles), seed=seed),
         balance(Afferents.of(projection, n_post)),
     )
 

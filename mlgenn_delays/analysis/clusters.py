@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mlgenn_delays.analysis.afferents import Afferents, Places
-from mlgenn_delays.analysis.grouping import BUDGET, Test, _orders, check_permutations
+from mlgenn_delays.analysis.grouping import BUDGET, Test, check_permutations, orders_within
 from mlgenn_delays.analysis.neighbours import Reach, near, sample
 from mlgenn_delays.analysis.shared_signs import are_shared, orders
 from mlgenn_delays.rng import generator
@@ -94,7 +94,7 @@ def _by_signs(
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield near pairs of one sign, then those when signs are shuffled within each neuron."""
     pairs = near(own, places, reach, "time" if places is None else "both")
-    for order in _orders(own.start, permutations, rng):
+    for order in orders_within(own.start, permutations, rng):
         positive = (own.weight > 0)[order]
         alike = positive[pairs.a] == positive[pairs.b]
         yield pairs.a[alike], pairs.b[alike]

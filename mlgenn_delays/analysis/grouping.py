@@ -205,8 +205,19 @@ class _Labels:
         self.value = np.divide(above, sd[post], out=np.zeros_like(above), where=sd[post] > 0)
 
 
-def _orders(start: np.ndarray, permutations: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
-    """Yield the order as it is, then as often shuffled as asked, in one array (S,)."""
+def orders_within(
+    start: np.ndarray, permutations: int, rng: np.random.Generator
+) -> Iterator[np.ndarray]:
+    """Yield the order of the synapses as it is, then shuffled within each neuron.
+
+    Arguments:
+        start: (M+1,) first synapse of each neuron.
+        permutations: Number of shuffles.
+        rng: Draws them.
+
+    Yields:
+        (S,) int64, the same array every time.
+    """
     from mlgenn_delays.analysis.shuffle_kernel import shuffle_within
 
     order = np.arange(start[-1])
@@ -224,7 +235,7 @@ def _shuffle_labels(
 
     sums = {kind: np.zeros((permutations + 1, own.n_neurons, 3)) for kind in found}
     rng = generator(seed, "analysis", "labels")
-    for row, order in enumerate(_orders(own.start, permutations, rng)):
+    for row, order in enumerate(orders_within(own.start, permutations, rng)):
         positive, value = labels.positive[order], labels.value[order]
         for kind, pairs in found.items():
             pair_sums(pairs.start, pairs.a, pairs.b, positive, value, sums[kind][row])
@@ -259,7 +270,7 @@ def _shuffle_delays(
 
     sums = np.zeros((permutations + 1, own.n_neurons, 3))
     rng = generator(seed, "analysis", "delays")
-    for row, order in enumerate(_orders(own.start, permutations, rng)):
+    for row, order in enumerate(orders_within(own.start, permutations, rng)):
         timed_sums(
             pairs.start, pairs.a, pairs.b, labels.positive, labels.value, own.delay[order],
             reach.time, sums[row],

@@ -32,7 +32,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mlgenn_delays.analysis.afferents import Afferents, Places
-from mlgenn_delays.analysis.grouping import Test, _orders, check_permutations, tested
+from mlgenn_delays.analysis.grouping import Test, check_permutations, orders_within, tested
 from mlgenn_delays.analysis.neighbours import Reach, near, sample
 from mlgenn_delays.analysis.shared_signs import PairSums, are_shared
 from mlgenn_delays.errors import InputError
@@ -148,7 +148,7 @@ def _shuffled_signs(
     ranked = np.argsort(group, kind="stable")
     start = np.concatenate([[0], np.cumsum(np.bincount(group, minlength=2 * later.n_neurons))])
     positive = (later.weight > 0)[ranked]
-    for order in _orders(start, permutations, rng):
+    for order in orders_within(start, permutations, rng):
         out = np.empty(len(group), bool)
         out[ranked] = positive[order]
         yield out

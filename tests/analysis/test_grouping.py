@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import binomtest, kstest
 
 from mlgenn_delays.analysis.afferents import Afferents
-from mlgenn_delays.analysis.grouping import TIMED, _Labels, _orders, grouping, two_sided
+from mlgenn_delays.analysis.grouping import TIMED, _Labels, grouping, orders_within, two_sided
 from mlgenn_delays.analysis.neighbours import Reach, near
 from mlgenn_delays.errors import InputError
 
@@ -70,7 +70,7 @@ def test_sums_are_those_of_plain_loops():
     ]
     where = (pairs.start, pairs.a, pairs.b)
     seen = set()
-    for order in _orders(own.start, 5, np.random.default_rng(0)):
+    for order in orders_within(own.start, 5, np.random.default_rng(0)):
         seen.add(tuple(order))
         for first, last in zip(own.start[:-1], own.start[1:], strict=True):
             assert sorted(order[first:last]) == list(range(first, last))
@@ -85,7 +85,7 @@ def test_sums_are_those_of_plain_loops():
 
 def test_every_order_comes_as_often():
     start, rng = np.array([0, 3]), np.random.default_rng(1)
-    orders = [tuple(order) for order in _orders(start, 6000, rng)][1:]
+    orders = [tuple(order) for order in orders_within(start, 6000, rng)][1:]
     counts = np.unique(orders, axis=0, return_counts=True)[1]
     assert len(counts) == 6 and abs(counts - 1000).max() < 120  # four standard deviations
 
