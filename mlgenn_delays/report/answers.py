@@ -28,7 +28,8 @@ class Example:
         inputs: Time and channel of each spike, or the currents (T, C).
         spikes: Time and neuron of each spike, by population that spikes.
         voltage: (K, T) of the output.
-        chances: (K, T) how sure the network was of each class, had the trial ended there.
+        chances: (K, T) how sure the network is of each class by what the readout has gathered so
+            far, see `running_logits`; in the last step, by its answer.
     """
 
     name: str

@@ -183,7 +183,7 @@ def _answers(run: RunContent) -> dict[str, Any]:
     )
     how += (
         " From top to bottom: the input, the spikes of each hidden population, the voltage of the "
-        "output, and how sure the network would be of each class had the trial ended then."
+        "output, and how sure the network is of each class by what its readout has gathered so far."
     )
     pictures = [make(answers) for make in (confusion_picture, class_picture, certainty_picture)]
     confusion = [embed(picture, run.name) for picture in pictures]
