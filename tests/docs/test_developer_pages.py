@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from mlgenn_delays.data.datasets import DATASETS
+from mlgenn_delays.data.registry import parse_options
 from mlgenn_delays.rewiring import RULES
 from tests.docs.pages import DOCS, blocks
 
@@ -41,6 +42,8 @@ def test_the_growth_rule_rewires_and_the_network_learns() -> None:
 def test_the_data_set_loads_and_recipes_know_it() -> None:
     names = run("dataset")
     assert names["recipe"].data.options["gap"] == 3.0
+    options = parse_options("two", names["recipe"].data.options)
+    assert options.space == () and options.group == 1  # what analysis and augmentation ask for
     data = names["data"]["test"]
     first = data.time[data.start[:, :2].ravel()].reshape(len(data), 2)  # of each channel
     assert set((first[:, 1] - first[:, 0])[data.labels == 0]) == {3}
