@@ -21,8 +21,8 @@ from tests.docs_commands import given, tables
 from tests.docs_commands.pages import DOCS, ROOT, Step, recipes, steps
 
 LIMIT = 300  # seconds for a command, on a busy machine
-# What is resumed where the training itself could not run.
 OK = (0, "")  # exit code, and what is said
+# What is resumed where the training itself could not run.
 DIGITS = ["delaysnn", "train", "digits", "--out"]
 SHELL = {"|", "<", ">", ">>", "&&", ";", "&"}
 
