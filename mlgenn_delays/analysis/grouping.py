@@ -17,8 +17,10 @@ space-time interaction, with signs instead of cases.
 Shuffling each neuron on its own takes neurons as independent of one another. By Dale's law they are
 not: they share the signs of their presynaptic neurons. Where no presynaptic neuron has both signs,
 the tests in space shuffle the places of the presynaptic neurons instead, see
-`mlgenn_delays.analysis.shared_signs`; ``nearest`` has no test then. Learning may make neurons alike
-as well, which no shuffle knows of: the tests of single neurons (``neuron_p``) do not need it.
+`mlgenn_delays.analysis.shared_signs`; ``nearest`` has no test then. With axonal delays neurons
+share delays as well, so ``time`` and ``time given space`` have none either. Learning may make
+neurons alike as well, which no shuffle knows of: the tests of single neurons (``neuron_p``) do not
+need it.
 
     p = min(1, 2 min(p_high, p_low)),  p_high = (1 + #{shuffled >= observed}) / (1 + shuffles)
 
@@ -34,7 +36,7 @@ import numpy as np
 
 from mlgenn_delays.analysis.afferents import Afferents, Places
 from mlgenn_delays.analysis.neighbours import Pairs, Reach, near, sample
-from mlgenn_delays.analysis.shared_signs import PairSums, are_shared
+from mlgenn_delays.analysis.shared_signs import PairSums, are_shared, delays_are_shared
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.rng import generator
 
@@ -103,6 +105,11 @@ class Grouping:
     moran: Test
     joins: dict[str, Test]
     neuron_p: np.ndarray
+
+    def untested(self) -> "Grouping":
+        """Return the same observations without what shuffling gives, but for single neurons."""
+        joins = {name: each.untested() for name, each in self.joins.items()}
+        return replace(self, same=self.same.untested(), moran=self.moran.untested(), joins=joins)
 
     @property
     def n_tested(self) -> int:
@@ -177,6 +184,8 @@ def grouping(
         tests[TIMED] = _shuffle_delays(own, labels, found["space"], reach, permutations, seed)
         if shared:
             tests |= _shuffle_places(own, places, labels, tests, reach, permutations, seed)
+    if are_shared(afferents) and delays_are_shared(afferents):
+        tests |= {kind: tests[kind].untested() for kind in ("time", TIMED) if kind in tests}
     return Shuffled(
         tests, neurons, afferents.n_neurons, len(own.pre), reach, int(permutations), shared
     )
@@ -292,13 +301,7 @@ def _shuffle_places(
 ) -> dict[str, Grouping]:
     """Return the groupings in space as found, tested by shuffled places instead."""
     anywhere = Reach(tuple(places.size), reach.time)
-    nearest = found["nearest"]
-    out = {
-        "nearest": replace(
-            nearest, same=nearest.same.untested(), moran=nearest.moran.untested(),
-            joins={name: each.untested() for name, each in nearest.joins.items()},
-        )
-    }  # fmt: skip
+    out = {"nearest": found["nearest"].untested()}
     for kind, without_space in (("space", "space"), ("both", "time")):
         if not found[kind].pairs:
             continue

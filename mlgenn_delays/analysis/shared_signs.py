@@ -27,6 +27,16 @@ def are_shared(afferents: Afferents) -> bool:
     return bool((np.abs(sums) == total).all() and total.max() > 1)
 
 
+def delays_are_shared(afferents: Afferents) -> bool:
+    """Return whether all synapses of a presynaptic neuron have one delay, and one has several."""
+    pre, delay = afferents.pre, afferents.delay
+    if not len(pre):
+        return False
+    order = np.argsort(pre, kind="stable")
+    same = np.diff(pre[order]) == 0
+    return bool(same.any() and (np.diff(delay[order])[same] == 0).all())
+
+
 @dataclass(frozen=True)
 class PairSums:
     """Sums over pairs of synapses, by pair of presynaptic neurons.

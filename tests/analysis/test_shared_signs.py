@@ -1,11 +1,18 @@
 """By Dale's law neurons share signs: one finding is one, not as many as there are neurons."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 from mlgenn_delays.analysis import Afferents, Reach, across, clusters, grouping
 from mlgenn_delays.analysis.grouping import TIMED
-from mlgenn_delays.analysis.shared_signs import PairSums, are_shared, orders
+from mlgenn_delays.analysis.shared_signs import (
+    PairSums,
+    are_shared,
+    delays_are_shared,
+    orders,
+)
 from mlgenn_delays.analysis.shuffle_kernel import place_sums
 
 from ..reference import shapes as twin
@@ -138,3 +145,22 @@ def test_planted_stripes_of_bands_are_found():
     assert found["time"].moran.p > 0.05
     assert clusters(own, planted.PLACES, reach=REACH).mean.p <= 0.02
     assert across(own, later, planted.PLACES, reach=REACH)["replaced"].same.p <= 0.02
+
+
+@pytest.mark.parametrize("places", [planted.PLACES, None])
+def test_with_axonal_delays_time_has_no_test(places):
+    """Neurons share delays then, too: shuffling each on its own would call chance a finding."""
+    own = dale(random_signs(2))
+    assert not delays_are_shared(own) and not delays_are_shared(own.take(np.zeros(0, np.int64)))
+    axonal = np.random.default_rng(3).uniform(0, planted.LONGEST, planted.BANDS)
+    own = dataclasses.replace(own, delay=axonal[own.pre])
+    assert delays_are_shared(own)
+    found = grouping(own, places, reach=REACH, permutations=19).groupings
+    for kind in ("time", TIMED) if places else ("time",):
+        same = found[kind].same
+        assert 0 < same.observed < 1 and np.isnan(same.expected) and same.p == 1
+    if places:
+        assert np.isfinite(found["both"].same.expected)
+    own.weight[0] *= -1  # free signs: neurons are independent again
+    free = grouping(own, places, reach=REACH, permutations=19).groupings["time"].same
+    assert np.isfinite(free.expected)

@@ -41,7 +41,9 @@ def grouping(analysis: Analysis, name: str) -> Picture | None:
     handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper right", ncols=3)
     reach, shared = emerged.after.grouping.reach, emerged.after.grouping.signs_shared
-    what = "the places of presynaptic neurons" if shared else "each neuron's weights"
+    what = "each neuron's weights"
+    if shared:
+        what = f"the places of presynaptic neurons (near in time: of {what})"
     caption = (
         "Dots: measured. Grey bars: where 95 % of "
         f"{emerged.after.grouping.permutations} shuffles of {what} lie "
