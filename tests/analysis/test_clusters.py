@@ -45,7 +45,8 @@ def test_clusters_are_those_of_flood_fill(places):
 def test_laws_of_sizes(seed, shift, random):
     """Neither the order of neurons, nor a common delay, nor a mirror, nor signs turned matter."""
     own = planted.afferents(planted.clusters, neurons=3, synapses=12, seed=seed)
-    delay = own.delay.round(3)  # so that adding a shift cannot move a pair over the edge
+    # In 64ths, to which a whole number is added exactly: no pair moves over the edge.
+    delay = (own.delay * 64).round() / 64
     base = Afferents(own.start, own.pre, own.weight, delay, own.max_delay)
     wanted = sizes(base)
     order = list(range(3))
