@@ -172,6 +172,9 @@ VARIANTS = {
     "one delay of all": (network(64, 8, granularity="fixed"), {}, set()),
     "Dale's law": (network(64, 8, signs="dale"), {0: network(64, 8, signs="dale", seed=1)},
                    {"input->hidden1"}),
+    "Dale's law and axonal delays": (
+        network(64, 8, signs="dale", granularity="axon"), {}, {"input->hidden1"},
+    ),
     "only the start": (network(64, 8), {0: network(64, 8, seed=1)}, {"input->hidden1"}),
     "a course without its start": (
         network(64, 8), {2: network(64, 8), 3: network(64, 8)}, {"input->hidden1"},
@@ -194,7 +197,7 @@ def test_every_kind_of_run(variant, tmp_path):
         assert own["lifetimes"] is None and own["across"] == {} == own["staying"]
         wanted = GROUPED | (KINDS if own["space"] else {"time"})
         assert set(own["after"]["grouping"]) == wanted
-        assert own["after"]["grouping"]["signs_shared"] == (variant == "Dale's law")
+        assert own["after"]["grouping"]["signs_shared"] == variant.startswith("Dale's law")
     for picture in drawn:
         assert_can_be_read(picture)
     assert bool(drawn) == bool(names)
