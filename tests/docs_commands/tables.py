@@ -10,9 +10,14 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
+SMALL = "--set network.layers.0.size=24"
+
 # Words put behind the command. Of an option given twice the last one counts.
 ADDED = {
     r"delaysnn train(?!.*--resume)": "--epochs 1",
+    # Runs that are then analysed and reported, several times over.
+    r"train digits (--seed 1 |--set delays\.learn=false )?--out RUN\d?$": SMALL,
+    r"train fsdd --data DIR (--out RUN|--init RUN/network\.safetensors)$": SMALL,
     r"delaysnn sweep(?!.*learning\.epochs)": "--epochs 1",
     r"delaysnn sweep": "--seeds 1",
 }
