@@ -43,6 +43,7 @@ nb_merge_streams = True
 os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
 os.environ["MATPLOTLIBRC"] = str(Path(__file__).parent / "delaysnn.mplstyle")
 os.environ["COLUMNS"] = "88"
+os.environ["TTY_COMPATIBLE"] = "0"  # no escape codes in what rich prints, whatever ipykernel sets
 os.environ["PYTHONWARNINGS"] = "ignore:IProgress not found"  # tqdm's, which names a path
 
 bibtex_bibfiles = ["references.bib"]
