@@ -24,6 +24,7 @@ extensions = [
     "sphinx_design",
     "sphinxcontrib.bibtex",
     "recipe_keys",
+    "whole_streams",
 ]
 exclude_patterns = ["_build", "**/.ipynb_checkpoints"]
 
