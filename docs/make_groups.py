@@ -101,6 +101,8 @@ def print_grouping(found: Runs) -> None:
     """Print how signs group before and after training."""
     rows, more = [], []
     for key, runs in found.items():
+        if not _enough(runs):
+            continue
         tests = [both(run.after).same for run in runs]
         rows.append([
             *named(key, runs),
