@@ -16,7 +16,7 @@ import numpy as np
 from mlgenn_delays.analysis.afferents import Afferents, Places
 from mlgenn_delays.analysis.grouping import BUDGET, Test, check_permutations, orders_within
 from mlgenn_delays.analysis.neighbours import Reach, near, sample
-from mlgenn_delays.analysis.shared_signs import are_shared, orders
+from mlgenn_delays.analysis.shared_signs import are_shared, no_test_of_time, orders
 from mlgenn_delays.rng import generator
 
 
@@ -80,9 +80,10 @@ def clusters(
             label, size = found, counts
     excitatory = np.zeros(len(size), bool)
     excitatory[label] = positive
-    return Clusters(
-        label, size, excitatory, Test.of(mean[0], mean[1:]), Test.of(largest[0], largest[1:])
-    )
+    tests = Test.of(mean[0], mean[1:]), Test.of(largest[0], largest[1:])
+    if places is None and no_test_of_time(afferents):
+        tests = tests[0].untested(), tests[1].untested()
+    return Clusters(label, size, excitatory, *tests)
 
 
 def _by_signs(

@@ -36,7 +36,7 @@ import numpy as np
 
 from mlgenn_delays.analysis.afferents import Afferents, Places
 from mlgenn_delays.analysis.neighbours import Pairs, Reach, near, sample
-from mlgenn_delays.analysis.shared_signs import PairSums, are_shared, delays_are_shared
+from mlgenn_delays.analysis.shared_signs import PairSums, are_shared, no_test_of_time
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.rng import generator
 
@@ -184,7 +184,7 @@ def grouping(
         tests[TIMED] = _shuffle_delays(own, labels, found["space"], reach, permutations, seed)
         if shared:
             tests |= _shuffle_places(own, places, labels, tests, reach, permutations, seed)
-    if are_shared(afferents) and delays_are_shared(afferents):
+    if no_test_of_time(afferents):
         tests |= {kind: tests[kind].untested() for kind in ("time", TIMED) if kind in tests}
     return Shuffled(
         tests, neurons, afferents.n_neurons, len(own.pre), reach, int(permutations), shared

@@ -37,6 +37,11 @@ def delays_are_shared(afferents: Afferents) -> bool:
     return bool(same.any() and (np.diff(delay[order])[same] == 0).all())
 
 
+def no_test_of_time(afferents: Afferents) -> bool:
+    """Return whether neurons share signs and delays, so that no shuffle within one tests them."""
+    return are_shared(afferents) and delays_are_shared(afferents)
+
+
 @dataclass(frozen=True)
 class PairSums:
     """Sums over pairs of synapses, by pair of presynaptic neurons.

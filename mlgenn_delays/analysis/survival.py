@@ -27,14 +27,14 @@ Reference: Mantel and Haenszel (1959), J. Natl. Cancer Inst. 22:719-748.
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from mlgenn_delays.analysis.afferents import Afferents, Places
 from mlgenn_delays.analysis.grouping import Test, check_permutations, orders_within, tested
 from mlgenn_delays.analysis.neighbours import Reach, near, sample
-from mlgenn_delays.analysis.shared_signs import PairSums, are_shared
+from mlgenn_delays.analysis.shared_signs import PairSums, are_shared, no_test_of_time
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.rng import generator
 
@@ -119,10 +119,13 @@ def across(
         alike = first == positive[b]
         for kind, which in chosen.items():
             same[kind][row] = (alike & which).sum()
-    return {
+    found = {
         kind: _judge(np.full(permutations + 1, which.sum()), same[kind])
         for kind, which in chosen.items()
     }
+    if places is None and (no_test_of_time(earlier) or no_test_of_time(later)):
+        found = {kind: replace(each, same=each.same.untested()) for kind, each in found.items()}
+    return found
 
 
 def _kinds(

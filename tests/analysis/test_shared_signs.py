@@ -159,6 +159,10 @@ def test_with_axonal_delays_time_has_no_test(places):
     for kind in ("time", TIMED) if places else ("time",):
         same = found[kind].same
         assert 0 < same.observed < 1 and np.isnan(same.expected) and same.p == 1
+    sizes = clusters(own, places, reach=REACH, permutations=19).mean
+    later = across(own, own, places, reach=REACH, permutations=19)["all"].same
+    for each in (sizes, later):  # with places, those are shuffled
+        assert np.isfinite(each.observed) and np.isfinite(each.expected) == bool(places)
     if places:
         assert np.isfinite(found["both"].same.expected)
     own.weight[0] *= -1  # free signs: neurons are independent again
