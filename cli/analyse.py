@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .options import DATA, JSON, THREADS
+from .options import CHECKPOINT, DATA, JSON, THREADS
 
 if TYPE_CHECKING:
     from mlgenn_delays.analysis.analyse import Analysis
@@ -25,13 +25,7 @@ NUMBERS, CAPTIONS = "analysis.json", "figures.md"
     show_default=True,
     help="Examples that the network answers.",
 )
-@click.option(
-    "--checkpoint",
-    type=click.Choice(["best", "last"]),
-    default="best",
-    show_default=True,
-    help="Which network: of the best or of the last epoch.",
-)
+@CHECKPOINT
 @click.option("--without-data", is_flag=True, help="Leave out what needs the data: spikes.")
 @click.option(
     "--permutations",

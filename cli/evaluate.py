@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import BACKEND, BACKENDS, DATA, ENGINE, JSON, THREADS, check_engine
+from .options import BACKEND, BACKENDS, CHECKPOINT, DATA, ENGINE, JSON, THREADS, check_engine
 
 if TYPE_CHECKING:
     from mlgenn_delays.data import Data
@@ -25,13 +25,7 @@ SPLITS = ("train", "validation", "test")
     show_default=True,
     help="What to measure on; all: every example of every split.",
 )
-@click.option(
-    "--checkpoint",
-    type=click.Choice(["best", "last"]),
-    default="best",
-    show_default=True,
-    help="Which network: of the best or of the last epoch.",
-)
+@CHECKPOINT
 @ENGINE
 @BACKEND
 @THREADS

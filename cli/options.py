@@ -36,6 +36,13 @@ THREADS = click.option(
     type=click.IntRange(min=1),
     help="Threads; all cores by default. Results do not depend on it.",
 )
+CHECKPOINT = click.option(
+    "--checkpoint",
+    type=click.Choice(["best", "last"]),
+    default="best",
+    show_default=True,
+    help="Which network: of the best or of the last epoch.",
+)
 JSON = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON object on stdout, nothing else."
 )
