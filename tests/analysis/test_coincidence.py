@@ -1,15 +1,12 @@
 """The recipe coincidence at reduced size: learned delays come to the planted ones, fixed do not."""
 
 import numpy as np
-import pytest
 
 from mlgenn_delays.analysis import recovered
 from mlgenn_delays.data.coincidence import planted_delays
 from mlgenn_delays.data.registry import parse_options
 from mlgenn_delays.recipe import build_augment, build_network, build_rule, load_data, load_recipe
 from mlgenn_delays.training import Trainer
-
-pytest.importorskip("mlgenn_delays.engines.compiled")
 
 SMALL = ["data.train=400", "data.validation=100", "data.test=1"]
 SMALL += ["learning.epochs=30", "delays.sigma_epochs=20", "delays.learning_rate=0.9"]

@@ -10,15 +10,15 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+import tonic.datasets as tonic
 
 from mlgenn_delays.data import prepare_fsdd, transfer
 from mlgenn_delays.data.prepare_fsdd import ARCHIVE, group_checksum, published
 from tests.cli.helpers import call, refused
 from tests.cli.published import make_release, point_at, serve, zipped
 from tests.data.shd_helpers import write_shd, write_ssc
+from tests.needs import needs
 from tests.web import Web, only_this_machine, web
-
-tonic = pytest.importorskip("tonic.datasets")
 
 
 @pytest.fixture
@@ -223,7 +223,7 @@ def test_no_space(served, tmp_path, monkeypatch) -> None:
     assert "cannot write" in text and "free space or give another DIR" in text
 
 
-@pytest.mark.skipif(not Path("/proc/version").exists(), reason="nothing that refuses everybody")
+@needs("/proc")
 def test_a_folder_that_cannot_be_written(served, monkeypatch, tmp_path) -> None:
     serve(served, "shd", tmp_path / "source", monkeypatch)
     text = failed("data", "prepare", "shd", "/proc/delaysnn")

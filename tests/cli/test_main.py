@@ -1,7 +1,6 @@
 """The command line as a whole: help, version, speed, and how it fails."""
 
 import errno
-import os
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ from mlgenn_delays.cli import COMMANDS, main
 from mlgenn_delays.cli.errors import Interrupted, leave_with_one_line
 from mlgenn_delays.errors import InputError, WorkError
 from tests.cli.helpers import call, refused, start
+from tests.needs import needs
 
 GENN = ("pygenn", "ml_genn", "mpi4py")
 HEAVY = (
@@ -176,7 +176,7 @@ def test_warnings_are_one_line(capsys):
     assert capsys.readouterr().err == "warning: beware\n"
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full on this system")
+@needs("/dev/full")
 def test_full_disk_for_results():
     with open("/dev/full", "w") as full:
         done = subprocess.run(

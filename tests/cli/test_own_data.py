@@ -21,7 +21,6 @@ RECIPES = recipes(PAGE)
 @pytest.fixture(autouse=True)
 def network(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let nothing be downloaded."""
-    pytest.importorskip("tonic")
     no_network(monkeypatch)
 
 

@@ -4,7 +4,6 @@ import json
 import shlex
 import shutil
 import signal
-import sys
 import time
 from dataclasses import fields
 from pathlib import Path
@@ -15,6 +14,7 @@ from mlgenn_delays.cli.training import Asked, _how_to_go_on
 from mlgenn_delays.network import Network
 from mlgenn_delays.recipe import load_recipe
 from tests.cli.helpers import REWIRED, SMALL, call, parsed, refused, start, write_words
+from tests.needs import needs
 
 EPOCHS = 25
 ENOUGH = 120  # seconds, for a start that compiles kernels
@@ -58,7 +58,7 @@ def assert_same(run, other):
         assert (run / name).read_bytes() == (other / name).read_bytes()
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+@needs("posix")
 def test_interrupted_and_resumed_as_it_says(tmp_path, uninterrupted):
     run = tmp_path / "a run"
     code, out, err = stop_early(run, signal.SIGINT)
@@ -73,7 +73,7 @@ def test_interrupted_and_resumed_as_it_says(tmp_path, uninterrupted):
     assert_same(run, uninterrupted)
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+@needs("posix")
 def test_killed_and_resumed(tmp_path, uninterrupted):
     run = tmp_path / "run"
     code, _, _ = stop_early(run, signal.SIGKILL)
@@ -83,7 +83,7 @@ def test_killed_and_resumed(tmp_path, uninterrupted):
     assert_same(run, uninterrupted)
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+@needs("posix")
 def test_structure_learning_killed_and_resumed(tmp_path, rawhd):
     options = ["rawhd", *REWIRED, "--data", rawhd]
     assert call("train", *options, "--epochs", EPOCHS, "--out", tmp_path / "whole").exit_code == 0

@@ -16,10 +16,10 @@ from mlgenn_delays.learning import (
     Triangle,
 )
 from mlgenn_delays.rewiring import RigL
+from tests.needs import GENN, need
 from tests.reference.nets import Recipe, StepRecipe, data, network, step_data, step_network
 
-pytest.importorskip("pygenn", reason="GeNN is not installed")
-pytest.importorskip("ml_genn", reason="mlGeNN is not installed")
+need(*GENN)
 TOLERANCE = 1e-4
 EXAMPLES, BATCH = 11, 4  # batches of 4, 4 and 3: side by side, the last one filled up
 

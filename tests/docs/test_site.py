@@ -11,6 +11,7 @@ from mlgenn_delays.data.registry import DATASETS
 from mlgenn_delays.recipe.load import load_recipe, recipe_names
 from mlgenn_delays.recipe.text import dump
 from tests.docs.pages import DOCS, PAGES, ROOT, blocks, toctree
+from tests.needs import need
 
 
 def test_every_page_is_in_a_toctree() -> None:
@@ -68,7 +69,8 @@ def recipe_paths(table: dict, path: str = "") -> set[tuple[str, str]]:
 
 
 def test_every_recipe_key_is_in_the_reference() -> None:
-    recipe_keys = pytest.importorskip("recipe_keys", exc_type=ModuleNotFoundError)  # needs Sphinx
+    need("sphinx")
+    import recipe_keys
 
     page = (DOCS / "reference" / "recipe-keys.md").read_text()
     listed = set(re.findall(r"^```\{recipe-keys\} ?(.*)$", page, re.MULTILINE))
@@ -89,7 +91,8 @@ def test_every_recipe_key_is_in_the_reference() -> None:
 
 
 def test_keys_say_default_range_and_meaning() -> None:
-    recipe_keys = pytest.importorskip("recipe_keys", exc_type=ModuleNotFoundError)  # needs Sphinx
+    need("sphinx")
+    import recipe_keys
 
     texts = dict(recipe_keys.keys_of("network.readout"))
     assert texts["kind"].startswith('`kind` (default `"mean"`, one of `mean`, `sum`, `max`, ')

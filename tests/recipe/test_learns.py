@@ -5,8 +5,6 @@ import pytest
 from mlgenn_delays.recipe import build_network, build_rule, data_shape, load_data, load_recipe
 from mlgenn_delays.training import Trainer
 
-pytest.importorskip("mlgenn_delays.engines.compiled")
-
 YIN_YANG = ["network.dt=0.5", "data.train=2000", "data.validation=500", "learning.epochs=12"]
 SEQUENCE = ["data.train=500", "data.validation=300", "learning.epochs=10"]
 

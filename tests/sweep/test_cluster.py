@@ -6,14 +6,14 @@ import sys
 import threading
 import time
 
+import distributed
 import pytest
 
 from mlgenn_delays.errors import InputError, WorkError
 from mlgenn_delays.sweep import Sweep, read_results
 from tests.cli.helpers import call, refused
+from tests.needs import needs
 from tests.sweep.helpers import SET, SMALL, share_kernels, wait_for
-
-distributed = pytest.importorskip("distributed", reason="dask[distributed] is not installed")
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +77,7 @@ def test_points_are_trained_on_workers(cluster, tmp_path):
     assert (out / done["point"] / "result.json").stat().st_mtime_ns == before
 
 
-@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="needs /proc")
+@needs("/proc")
 def test_a_lost_worker_and_a_dead_training_lose_only_their_point(cluster, tmp_path):
     lost: list[int] = []
 
@@ -101,7 +101,7 @@ def test_a_lost_worker_and_a_dead_training_lose_only_their_point(cluster, tmp_pa
     assert [row["epochs"] for row in rows] == [20] * 3
 
 
-@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="needs /proc")
+@needs("/proc")
 def test_interrupted_trainings_stop_on_the_workers(cluster, tmp_path):
     def interrupt():
         wait_for(lambda: any(children(pid) for pid in pids(cluster)))

@@ -17,9 +17,10 @@ from mlgenn_delays.sweep import Sweep, local, read_results
 from mlgenn_delays.sweep.child import Child
 from mlgenn_delays.training.lock import locked
 from tests.cli.helpers import call, start
+from tests.needs import needs
 from tests.sweep.helpers import SET, SMALL, epochs, trained_epochs, wait_for
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+pytestmark = needs("posix")
 LONG = 30  # epochs; a training that can be caught at work
 
 

@@ -11,8 +11,6 @@ from contextlib import suppress
 import numpy as np
 import pytest
 
-pytest.importorskip("mlgenn_delays.engines.compiled")
-
 # Run with: folder, threads, epochs, "resume" or "start". A task in which the order of two
 # channels' spikes, and nothing else, tells the class: delays must move to solve it.
 SCRIPT = """

@@ -1,0 +1,104 @@
+"""What tests need of the machine, which are the only reasons for which one is skipped.
+
+`@needs("gcc")` marks a test, `need("gcc")` skips from within one, from a fixture or at the head of
+a file. Neither speaks of this package, nor of what its extra `test` brings (nir, tonic,
+dask.distributed and so on): these are imported, and where they are missing, tests fail.
+"""
+
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+# Where commands of the documentation look for programs: in this environment first.
+PATH = os.pathsep.join(
+    dict.fromkeys(
+        [str(Path(sys.executable).parent), str(Path(sys.base_prefix) / "bin")]
+        + os.environ.get("PATH", os.defpath).split(os.pathsep)
+    )
+)
+
+
+def program(name: str) -> Callable[[], str]:
+    """Return what says whether a program is missing."""
+    return lambda: "" if shutil.which(name, path=PATH) else f"there is no program {name}"
+
+
+def modules(what: str, *names: str) -> Callable[[], str]:
+    """Return what says whether modules are missing."""
+    return lambda: "" if all(map(installed, names)) else f"{what} is not installed"
+
+
+def installed(name: str) -> bool:
+    """Return whether a module can be imported, without importing it."""
+    if name in sys.modules:
+        return sys.modules[name] is not None
+    try:
+        return find_spec(name) is not None
+    except ImportError:  # it is within a package that is missing
+        return False
+
+
+def _path(name: str) -> Callable[[], str]:
+    return lambda: "" if os.path.exists(name) else f"there is no {name} on this system"
+
+
+def _posix() -> str:
+    return "this is no POSIX system" if sys.platform == "win32" else ""
+
+
+def _no_root() -> str:
+    bound = hasattr(os, "geteuid") and os.geteuid() != 0
+    return "" if bound else "root may read and write everything"
+
+
+def _cuda() -> str:
+    if shutil.which("nvidia-smi") is None:
+        return "there is no GPU"
+    import pygenn
+
+    return "" if "cuda" in pygenn.genn_model.backend_modules else "GeNN was built without CUDA"
+
+
+# By name: a function that says what is missing, or "". Order counts: the first reason is told.
+NEEDS: dict[str, Callable[[], str]] = {
+    **{name: program(name) for name in ("bash", "cc", "gcc", "clang", "g++", "make", "nm")},
+    **{name: program(name) for name in ("size", "mpiexec")},
+    "genn": modules("GeNN (pygenn and ml_genn: genn-team.github.io)", "pygenn", "ml_genn"),
+    "cuda": _cuda,
+    "mpi4py": modules("mpi4py", "mpi4py"),
+    "torch": modules("PyTorch", "torch"),
+    "snntorch": modules("snnTorch", "torch", "snntorch"),
+    "norse": modules("Norse", "torch", "norse"),
+    "dcls": modules("dcls", "torch", "DCLS"),
+    "sphinx": modules('what the extra "docs" names', "sphinx", "myst_nb"),
+    "posix": _posix,
+    "no root": _no_root,
+    "/proc": _path("/proc/self"),
+    "/dev/full": _path("/dev/full"),
+}
+# What builds and runs GeNN's code on a CPU.
+GENN = ("genn", "g++", "make")
+
+
+def lack(*names: str) -> str:
+    """Return the first thing that is missing, "" if nothing is."""
+    return next(filter(None, (NEEDS[name]() for name in names)), "")
+
+
+def need(*names: str) -> str:
+    """Skip where something is missing; return the first name."""
+    __tracebackhide__ = True  # the place that is told is the test's
+    if reason := lack(*names):
+        pytest.skip(reason, allow_module_level=True)
+    return names[0]
+
+
+def needs(*names: str) -> pytest.MarkDecorator:
+    """Mark a test that is skipped where something is missing."""
+    reason = lack(*names)
+    return pytest.mark.skipif(bool(reason), reason=reason or "nothing is missing")
