@@ -1,7 +1,6 @@
-"""What all tests share: reproducible property tests, interrupts that arrive, a marker for docs."""
+"""What all tests share: quiet, reproducible property tests, and interrupts that arrive."""
 
 import signal
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -16,17 +15,6 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("delaysnn")
-
-TESTS = Path(__file__).parent
-# What runs commands and examples of the documentation carries the marker `docs`.
-DOCS = ("docs", "docs_commands", "test_readme.py", "test_comparison.py")
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests of the documentation."""
-    for item in items:
-        if item.path.relative_to(TESTS).parts[0] in DOCS:
-            item.add_marker("docs")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -30,17 +30,7 @@ def program(name: str) -> Callable[[], str]:
 
 def modules(what: str, *names: str) -> Callable[[], str]:
     """Return what says whether modules are missing."""
-    return lambda: "" if all(map(installed, names)) else f"{what} is not installed"
-
-
-def installed(name: str) -> bool:
-    """Return whether a module can be imported, without importing it."""
-    if name in sys.modules:
-        return sys.modules[name] is not None
-    try:
-        return find_spec(name) is not None
-    except ImportError:  # it is within a package that is missing
-        return False
+    return lambda: "" if all(map(find_spec, names)) else f"{what} is not installed"
 
 
 def _path(name: str) -> Callable[[], str]:

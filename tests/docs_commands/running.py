@@ -19,6 +19,7 @@ from mlgenn_delays.training.trainer import Trainer
 from tests.cli.helpers import call
 from tests.docs_commands import given, tables
 from tests.docs_commands.pages import DOCS, ROOT, Step, recipes, steps
+from tests.needs import PATH, need
 
 LIMIT = 300  # seconds for a command, on a busy machine
 OK = (0, "")  # exit code, and what is said
@@ -124,8 +125,7 @@ class Page:
         for start in filter(step.page.startswith, tables.ELSEWHERE if step.python else ()):
             pytest.skip(f"not run: {tables.ELSEWHERE[start]}")
         for pattern in found_in(tables.NEEDS, step.text):
-            if reason := tables.NEEDS[pattern]():
-                pytest.skip(reason)
+            need(*tables.NEEDS[pattern])
         if found_in(tables.ONCE, step.text):
             if step.text in self.shared.answered:
                 return
@@ -220,6 +220,7 @@ class Page:
 
     def shell(self, text: str) -> None:
         """Run a line in a shell."""
+        need("bash")
         done = subprocess.run(
             ["bash", "-o", "pipefail", "-c", text],
             env=environment(), capture_output=True, text=True, timeout=LIMIT,
@@ -229,6 +230,7 @@ class Page:
 
     def start(self, text: str, ready: str) -> None:
         """Start what goes on until it is stopped, and wait until it says that it is there."""
+        need("bash")
         if text.startswith("dask scheduler"):
             self.stop()  # another one, with workers of its own
         log = self.folder / f"background{time.monotonic_ns()}.log"
@@ -253,7 +255,7 @@ class Page:
 
 def environment() -> dict[str, str]:
     """Return the environment of a reader who has activated this one."""
-    return dict(os.environ) | {"PATH": tables.PATH, "VIRTUAL_ENV": sys.prefix}
+    return dict(os.environ) | {"PATH": PATH, "VIRTUAL_ENV": sys.prefix}
 
 
 def kind_of(word: str) -> str | None:
@@ -271,12 +273,10 @@ def out_of(words: list[str]) -> str:
 
 
 @contextmanager
-def opened(base: Path) -> Iterator[dict[str, Page]]:
-    """Give all pages, by name, and end in the end what they started."""
-    from tests.docs_commands.pages import pages
-
+def opened(base: Path, paths: list[Path]) -> Iterator[dict[str, Page]]:
+    """Give pages by name, and end in the end what they started."""
     shared, made = Shared(base / "shared"), {}
-    for path in pages():
+    for path in paths:
         name = path.relative_to(ROOT).as_posix()
         made[name] = Page(path, base / name.removesuffix(".md"), shared)
     try:
