@@ -5,6 +5,7 @@ a file. Neither speaks of this package, nor of what its extra `test` brings (nir
 dask.distributed and so on): these are imported, and where they are missing, tests fail.
 """
 
+import ctypes.util
 import os
 import shutil
 import sys
@@ -21,6 +22,8 @@ PATH = os.pathsep.join(
         + os.environ.get("PATH", os.defpath).split(os.pathsep)
     )
 )
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
 def program(name: str) -> Callable[[], str]:
@@ -46,12 +49,33 @@ def _no_root() -> str:
     return "" if bound else "root may read and write everything"
 
 
-def _cuda() -> str:
-    if shutil.which("nvidia-smi") is None:
-        return "there is no GPU"
-    import pygenn
+def _compiled() -> str:
+    return "nothing is compiled" if os.environ.get("NUMBA_DISABLE_JIT") == "1" else ""
 
-    return "" if "cuda" in pygenn.genn_model.backend_modules else "GeNN was built without CUDA"
+
+def browser() -> str | None:
+    """Return the path of a browser that can be driven."""
+    return next(filter(None, map(shutil.which, BROWSERS)), None)
+
+
+def _browser() -> str:
+    found = browser() and shutil.which("chromedriver")
+    return "" if found else "there is no chromium with chromedriver"
+
+
+def _cuda() -> str:
+    """Say whether nothing runs on a GPU here; GeNN is installed."""
+    from pygenn.genn_model import backend_modules
+
+    if "cuda" not in backend_modules:
+        return "pygenn has no CUDA backend that can be imported"
+    try:
+        library = ctypes.CDLL(ctypes.util.find_library("cuda") or "libcuda.so.1")
+    except OSError:
+        return "there is no driver of NVIDIA's"
+    count = ctypes.c_int(0)
+    failed = library.cuInit(0) or library.cuDeviceGetCount(ctypes.byref(count))
+    return "" if count.value and not failed else "there is no GPU"
 
 
 # By name: a function that says what is missing, or "". Order counts: the first reason is told.
@@ -70,6 +94,9 @@ NEEDS: dict[str, Callable[[], str]] = {
     "no root": _no_root,
     "/proc": _path("/proc/self"),
     "/dev/full": _path("/dev/full"),
+    "/dev/ptmx": _path("/dev/ptmx"),
+    "chromium": _browser,
+    "compiled kernels": _compiled,
 }
 # What builds and runs GeNN's code on a CPU.
 GENN = ("genn", "g++", "make")

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import urllib.request
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from tests.cli.helpers import call, refused
 from tests.cli.published import make_release, point_at, serve, zipped
 from tests.data.shd_helpers import write_shd, write_ssc
 from tests.needs import needs
+from tests.processes import ENOUGH, wait_for
 from tests.web import Web, only_this_machine, web
 
 
@@ -195,12 +195,9 @@ def test_interrupted(number, served, tmp_path, monkeypatch) -> None:
         f"c.main(['data', 'prepare', 'shd', {str(tmp_path / 'd')!r}])\n"
     )
     process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
-    until = time.monotonic() + 30
-    while not (tmp_path / "d").is_dir() or not everything_in(tmp_path / "d"):
-        assert time.monotonic() < until
-        time.sleep(0.02)
+    wait_for(lambda: (tmp_path / "d").is_dir() and everything_in(tmp_path / "d"), process)
     process.send_signal(number)
-    said = process.communicate(timeout=30)[1]
+    said = process.communicate(timeout=ENOUGH)[1]
     left = everything_in(tmp_path / "d")
     if number == signal.SIGINT:
         assert process.returncode == 130 and said.strip() == "interrupted"

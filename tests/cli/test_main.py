@@ -1,9 +1,9 @@
 """The command line as a whole: help, version, speed, and how it fails."""
 
 import errno
+import os
 import subprocess
 import sys
-import time
 import warnings
 
 import click
@@ -17,6 +17,7 @@ from mlgenn_delays.cli.errors import Interrupted, leave_with_one_line
 from mlgenn_delays.errors import InputError, WorkError
 from tests.cli.helpers import call, refused, start
 from tests.needs import needs
+from tests.processes import ENOUGH
 
 GENN = ("pygenn", "ml_genn", "mpi4py")
 HEAVY = (
@@ -56,12 +57,14 @@ def test_version():
 
 @pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], *DATA_HELP])
 def test_help_is_quick(arguments):
+    """In processor time: what else the machine does is not counted."""
     took = []
     for _ in range(5):
-        began = time.perf_counter()
+        before = os.times()
         process = start(*arguments)
-        process.communicate(timeout=60)
-        took.append(time.perf_counter() - began)
+        process.communicate(timeout=ENOUGH)
+        after = os.times()
+        took.append(sum(after[2:4]) - sum(before[2:4]))  # of children that were waited for
         assert process.returncode == 0
     assert min(took) < 0.4
 

@@ -40,6 +40,18 @@ def found_in(table, text: str) -> list[str]:
     return [pattern for pattern in table if re.search(pattern, text)]
 
 
+def left_out(step: Step) -> list[str]:
+    """Return why a command or a block is not run on any machine, none if it is."""
+    elsewhere = filter(step.page.startswith, tables.ELSEWHERE if step.python else ())
+    reasons = [tables.NOT_RUN[pattern] for pattern in found_in(tables.NOT_RUN, step.text)]
+    return reasons + [tables.ELSEWHERE[start] for start in elsewhere]
+
+
+def run_here(paths: list[Path]) -> list[Step]:
+    """Return what of pages is run."""
+    return [step for path in paths for step in steps(path) if not left_out(step)]
+
+
 def mentions(text: str, name: str) -> bool:
     """Return whether a command speaks of a file or folder of that name."""
     return re.search(rf"(?<![\w./-]){re.escape(name)}(?![\w-]|\.\w)", text) is not None
@@ -119,11 +131,9 @@ class Page:
             raise outcome
 
     def run(self, step: Step) -> None:
-        """Run a command or a block of Python, or skip it."""
-        for pattern in found_in(tables.NOT_RUN, step.text):
-            pytest.skip(f"not run: {tables.NOT_RUN[pattern]}")
-        for start in filter(step.page.startswith, tables.ELSEWHERE if step.python else ()):
-            pytest.skip(f"not run: {tables.ELSEWHERE[start]}")
+        """Run a command or a block of Python, or skip it where the machine lacks what it needs."""
+        if left_out(step):
+            return
         for pattern in found_in(tables.NEEDS, step.text):
             need(*tables.NEEDS[pattern])
         if found_in(tables.ONCE, step.text):

@@ -4,7 +4,6 @@ import os
 import signal
 import sys
 import threading
-import time
 
 import distributed
 import pytest
@@ -13,7 +12,8 @@ from mlgenn_delays.errors import InputError, WorkError
 from mlgenn_delays.sweep import Sweep, read_results
 from tests.cli.helpers import call, refused
 from tests.needs import needs
-from tests.sweep.helpers import SET, SMALL, share_kernels, wait_for
+from tests.processes import wait_for
+from tests.sweep.helpers import SET, SMALL, share_kernels
 
 
 @pytest.fixture(scope="module")
@@ -113,9 +113,7 @@ def test_interrupted_trainings_stop_on_the_workers(cluster, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         sweep.run(scheduler=cluster.scheduler_address, progress="none")
     striking.join()
-    began = time.monotonic()
     wait_for(lambda: not any(children(pid) for pid in pids(cluster)))
-    assert time.monotonic() - began < 30
     assert [row["status"] for row in read_results(tmp_path)] == ["waiting"]
 
 
