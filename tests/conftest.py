@@ -1,5 +1,6 @@
 """What all tests share: quiet, reproducible property tests, and interrupts that arrive."""
 
+import os
 import signal
 
 import pytest
@@ -15,6 +16,16 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("delaysnn")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_disk() -> None:
+    """Let files of this process reach the disk when they may: no test cuts the power.
+
+    A training writes several files an epoch and waits for the disk each time, for longer than a
+    tiny network learns.
+    """
+    os.fsync = os.fstat
 
 
 @pytest.fixture(scope="session", autouse=True)

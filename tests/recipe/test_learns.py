@@ -29,10 +29,3 @@ def accuracy(name: str, overrides: list[str]) -> float:
 )
 def test_a_reduced_training_learns(name: str, overrides: list[str], least: float) -> None:
     assert accuracy(name, overrides) >= least
-
-
-def test_recipes_keep_what_they_promise() -> None:
-    recipe = load_recipe("yin-yang")
-    assert recipe.network.layers[0].size == 30 and recipe.delays.learn
-    assert (recipe.data.options["train"], recipe.data.options["test"]) == (5000, 1000)
-    assert recipe.data.options["seed"] == 0
