@@ -1,6 +1,7 @@
 """The recipe coincidence at reduced size: learned delays come to the planted ones, fixed do not."""
 
 import numpy as np
+import pytest
 
 from mlgenn_delays.analysis import recovered
 from mlgenn_delays.data.coincidence import planted_delays
@@ -26,6 +27,7 @@ def share(*overrides: str) -> float:
     return recovered(trainer.network, planted, np.ones(10)).share
 
 
+@pytest.mark.slow
 def test_learning_finds_planted_delays():
     learned, fixed = share(), share("delays.learn=false")
     assert learned > 0.6 and fixed < 0.35

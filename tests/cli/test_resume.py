@@ -73,6 +73,7 @@ def test_interrupted_and_resumed_as_it_says(tmp_path, uninterrupted):
     assert_same(run, uninterrupted)
 
 
+@pytest.mark.slow
 @needs("posix")
 def test_killed_and_resumed(tmp_path, uninterrupted):
     run, code, _, _ = stop_early(tmp_path, signal.SIGKILL)
@@ -82,6 +83,7 @@ def test_killed_and_resumed(tmp_path, uninterrupted):
     assert_same(run, uninterrupted)
 
 
+@pytest.mark.slow
 @needs("posix")
 def test_structure_learning_killed_and_resumed(tmp_path, rawhd):
     options = ["rawhd", *REWIRED, "--data", rawhd]

@@ -9,6 +9,8 @@ import pytest
 from tests.needs import browser as find_browser
 from tests.needs import need
 
+pytestmark = pytest.mark.slow
+
 PHONE, DESK = 390, 1280
 PAGES = ("one_page", "rewired_page", "comparison_page")
 

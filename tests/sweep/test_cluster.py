@@ -50,6 +50,7 @@ def pids(cluster) -> list[int]:
     return [worker.pid for worker in cluster.workers.values()]
 
 
+@pytest.mark.slow
 def test_points_are_trained_on_workers(cluster, tmp_path):
     out = tmp_path / "dir"
     command = ["sweep", "digits", *SET, "--epochs", 1, "--out", out, "--json"]
@@ -77,6 +78,7 @@ def test_points_are_trained_on_workers(cluster, tmp_path):
     assert (out / done["point"] / "result.json").stat().st_mtime_ns == before
 
 
+@pytest.mark.slow
 @needs("/proc")
 def test_a_lost_worker_and_a_dead_training_lose_only_their_point(cluster, tmp_path):
     lost: list[int] = []
@@ -101,6 +103,7 @@ def test_a_lost_worker_and_a_dead_training_lose_only_their_point(cluster, tmp_pa
     assert [row["epochs"] for row in rows] == [20] * 3
 
 
+@pytest.mark.slow
 @needs("/proc")
 def test_interrupted_trainings_stop_on_the_workers(cluster, tmp_path):
     def interrupt():

@@ -153,6 +153,7 @@ def test_one_sweep_at_a_time(swept, tmp_path):
         make(out, grid={"delays.learn": [False]}).run(progress="none")
 
 
+@pytest.mark.slow
 def test_killed_and_gone_on_with(tmp_path):
     command = ["sweep", "digits", *SET, "--epochs", LONG, "--seeds", 2]
     names = [each.point.name for each in make(tmp_path / "dir", epochs=LONG, seeds=2).points]
@@ -212,6 +213,7 @@ def test_a_training_ends_with_what_started_it(tmp_path):
         process.kill()
 
 
+@pytest.mark.slow
 def test_interrupted_and_gone_on_with_as_it_says(tmp_path):
     command = ["sweep", "digits", *SET, "--epochs", LONG, "--variant", "a: delays.learn=false"]
 
@@ -251,6 +253,7 @@ def always_killed(started: list):
     return Killed
 
 
+@pytest.mark.slow
 def test_a_child_that_is_killed_is_gone_on_with(tmp_path, monkeypatch, capsys):
     resumed = []
 

@@ -129,10 +129,12 @@ def start(script, path, threads, epochs, how, *more):
     )
 
 
+@pytest.mark.slow
 def test_a_killed_run_ends_like_an_uninterrupted_one(script, make, tmp_path):
     kill_and_compare(script, make, tmp_path)
 
 
+@pytest.mark.slow
 def test_a_killed_run_with_rewiring_ends_like_an_uninterrupted_one(rewiring_script, make, tmp_path):
     cut = kill_and_compare(rewiring_script, make, tmp_path, "rigl")
     with (cut / "metrics.csv").open(newline="") as text:
