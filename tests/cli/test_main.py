@@ -2,6 +2,7 @@
 
 import errno
 import os
+import signal
 import subprocess
 import sys
 import warnings
@@ -14,6 +15,7 @@ import mlgenn_delays
 from mlgenn_delays import __version__
 from mlgenn_delays.cli import COMMANDS, main
 from mlgenn_delays.cli.errors import Interrupted, leave_with_one_line
+from mlgenn_delays.cli.infer import interrupts_later
 from mlgenn_delays.errors import InputError, WorkError
 from tests.cli.helpers import call, refused, start
 from tests.needs import needs
@@ -49,6 +51,21 @@ def test_every_command_has_help(name):
     assert result.exit_code == 0
     assert name in result.stdout.splitlines()[0]
     assert len(result.stdout.splitlines()) > 4
+
+
+def test_an_interrupt_comes_later_or_stays_ignored():
+    done = []
+    with pytest.raises(KeyboardInterrupt), interrupts_later():
+        signal.raise_signal(signal.SIGINT)
+        done.append(1)
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with interrupts_later():
+            signal.raise_signal(signal.SIGINT)
+            done.append(2)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert done == [1, 2]
 
 
 def test_version():

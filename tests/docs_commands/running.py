@@ -4,7 +4,6 @@ import os
 import re
 import shlex
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -20,19 +19,13 @@ from tests.cli.helpers import call
 from tests.docs_commands import given, tables
 from tests.docs_commands.pages import DOCS, ROOT, Step, recipes, steps
 from tests.needs import PATH, need
+from tests.processes import wait_for
 
 LIMIT = 300  # seconds for a command, on a busy machine
 OK = (0, "")  # exit code, and what is said
 # What is resumed where the training itself could not run.
 DIGITS = ["delaysnn", "train", "digits", "--out"]
 SHELL = {"|", "<", ">", ">>", "&&", ";", "&"}
-
-
-def free_port() -> int:
-    """Return a port that nobody listens at."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
 
 
 def found_in(table, text: str) -> list[str]:
@@ -106,7 +99,7 @@ class Page:
         self.outcomes: list[BaseException | None] = []
         self.trained: dict[str, list[str]] = {}
         self.kind, self.prepared = "fsdd", ""
-        self.port = str(free_port())
+        self.port = ""  # that of the scheduler
         self.background: list[subprocess.Popen] = []
         folder.mkdir(parents=True)
         for name, text in recipes(path).items():
@@ -170,7 +163,8 @@ class Page:
         text = step.text
         for pattern, new in tables.REPLACED.items():
             text = re.sub(pattern, new, text)
-        text = text.replace("PORT", self.port).replace("RUN...", "RUN")
+        port = "0" if text.startswith("dask scheduler") else self.port  # it takes a free one
+        text = text.replace("PORT", port).replace("RUN...", "RUN")
         if not step.python:
             added = [tables.ADDED[pattern] for pattern in found_in(tables.ADDED, step.text)]
             text = " ".join([text, *added])
@@ -245,17 +239,18 @@ class Page:
             self.stop()  # another one, with workers of its own
         log = self.folder / f"background{time.monotonic_ns()}.log"
         # It ends when the other end of its standard input is closed, however that happens.
-        line = f"{text} & read -r; kill $!; wait"
+        line = f"exec 3<&0; {text} & {{ read -r <&3; kill $!; }} & wait %1"
         with log.open("wb") as file:
             process = subprocess.Popen(
                 ["bash", "-c", line], env=environment(), stdin=subprocess.PIPE, stdout=file,
                 stderr=file,
             )  # fmt: skip
         self.background.append(process)
-        deadline = time.monotonic() + LIMIT
-        while ready not in log.read_text():
-            assert time.monotonic() < deadline, f"{text}\n{log.read_text()}"
-            time.sleep(0.1)
+        wait_for(lambda: ready in log.read_text(), process)
+        said = log.read_text()
+        assert ready in said, f"{text}\n{said}"
+        if address := re.search(r"Scheduler at: +tcp://127\.0\.0\.1:(\d+)", said):
+            self.port = address[1]
 
     def stop(self) -> None:
         """End what was started."""
