@@ -59,7 +59,7 @@ NOT_RUN = {
     r"benchmarks/(engine|data|genn)_cost\.py": "it takes minutes and has no short form",
     r"benchmarks/surrogate_cost\.py (dense|--quick fine)": "it takes minutes, shortened as well",
     r"^make test$": "it runs these tests",
-    r"^make docs$": "make test runs it",
+    r"^make docs$": "make check runs it",
     r"^pip install": "it changes the environment; test_readme.py checks that the extras exist",
     r"net = Network\(dt=1\.0, seed=1\)": "test_readme.py runs it and looks at what it learns",
     r"Trainer\(net, rule, ": "its names are the reader's; tests/training/test_resume.py does it",
