@@ -17,6 +17,10 @@ settings.register_profile(
 )
 settings.load_profile("delaysnn")
 
+# In a container tests run as root, which Open MPI refuses unless told so.
+for name in ("OMPI_ALLOW_RUN_AS_ROOT", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM"):
+    os.environ.setdefault(name, "1")
+
 
 @pytest.fixture(scope="session", autouse=True)
 def quick_disk() -> None:

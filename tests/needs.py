@@ -8,8 +8,10 @@ dask.distributed and so on): these are imported, and where they are missing, tes
 import ctypes.util
 import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -34,6 +36,19 @@ def program(name: str) -> Callable[[], str]:
 def modules(what: str, *names: str) -> Callable[[], str]:
     """Return what says whether modules are missing."""
     return lambda: "" if all(map(find_spec, names)) else f"{what} is not installed"
+
+
+@cache
+def _mpi() -> str:
+    if reason := modules("mpi4py", "mpi4py")() or program("mpiexec")():
+        return reason
+    code = "from mpi4py import MPI; print(MPI.COMM_WORLD.Get_size())"
+    command = ["mpiexec", "-n", "2", sys.executable, "-c", code]
+    done = subprocess.run(
+        command, env=os.environ | {"PATH": PATH}, capture_output=True, text=True, timeout=60
+    )
+    fits = done.stdout.split() in (["2", "2"], ["22"])  # ranks may print on one line
+    return "" if fits else f"mpiexec and mpi4py do not fit together: {done.stderr[-200:]!r}"
 
 
 def _path(name: str) -> Callable[[], str]:
@@ -81,10 +96,10 @@ def _cuda() -> str:
 # By name: a function that says what is missing, or "". Order counts: the first reason is told.
 NEEDS: dict[str, Callable[[], str]] = {
     **{name: program(name) for name in ("bash", "cc", "gcc", "clang", "g++", "make", "nm")},
-    **{name: program(name) for name in ("size", "mpiexec")},
+    "size": program("size"),
+    "mpi": _mpi,
     "genn": modules("GeNN (pygenn and ml_genn: genn-team.github.io)", "pygenn", "ml_genn"),
     "cuda": _cuda,
-    "mpi4py": modules("mpi4py", "mpi4py"),
     "torch": modules("PyTorch", "torch"),
     "snntorch": modules("snnTorch", "torch", "snntorch"),
     "norse": modules("Norse", "torch", "norse"),

@@ -22,8 +22,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.needs import need
+from tests.needs import GENN, need
 
+pytestmark = pytest.mark.slow
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 KINDS = [
@@ -97,7 +98,7 @@ def build_stubs(backend: Path, folder: Path) -> list[Path]:
 
 @pytest.fixture(scope="module")
 def tools(tmp_path_factory: pytest.TempPathFactory) -> Tools:
-    need("genn", "cc")
+    need("cc", *GENN)
     backends = [file for each in places("pygenn") for file in each.glob("cuda_backend*.so")]
     if not backends:
         pytest.skip("pygenn was built without its CUDA backend")

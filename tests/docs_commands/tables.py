@@ -70,7 +70,7 @@ NOT_RUN = {
 # What a command needs of the machine, by the names of tests/needs.py.
 NEEDS: dict[str, tuple[str, ...]] = {
     r"--backend cuda": (*GENN, "cuda"),
-    r"^mpiexec": ("mpi4py", "mpiexec"),
+    r"^mpiexec": ("mpi",),
     r"--engine genn|--format genn|speech-genn": GENN,
     r"surrogate_cost.py --check": ("dcls",),
     r"^make -C": ("make", "cc"),

@@ -18,10 +18,11 @@ from mlgenn_delays.training.checkpoint import Checkpoint
 from mlgenn_delays.training.trainer import Trainer
 from tests.cli.helpers import call, metrics, parsed, refused, write_rawhd, write_words
 from tests.data.shd_helpers import write_shd, write_ssc
-from tests.needs import GENN, need, needs
+from tests.needs import GENN, need
 
 need(*GENN)
 
+pytestmark = pytest.mark.slow
 GENN = ["--engine", "genn"]
 KERNELS = kernel_cache()
 # Learns within seconds; no dropout, which would be other code.
@@ -148,8 +149,8 @@ def test_stdout_has_json_alone_however_loud_the_build(runs, tmp_path):
     assert [line.split()[:2] for line in done.stderr.splitlines()] == [["epoch", "1/1"]]
 
 
-@needs("mpiexec", "mpi4py")
 def test_two_ranks_train_one_run(runs, tmp_path):
+    need("mpi")
     command = [sys.executable, "-m", "mlgenn_delays.cli", "train", "digits", *SMALL, *GENN]
     command += ["--communicator", "mpi", "--epochs", str(EPOCHS), "--out", str(tmp_path / "r")]
     done = subprocess.run(

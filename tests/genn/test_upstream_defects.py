@@ -9,6 +9,7 @@ import pytest
 from tests.needs import GENN, need
 
 need(*GENN)
+pytestmark = pytest.mark.slow
 
 from pygenn.single_threaded_cpu_backend import Preferences  # noqa: E402
 
