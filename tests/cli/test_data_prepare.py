@@ -323,7 +323,7 @@ def test_nothing_leads_out_of_the_folder(served, release, tmp_path) -> None:
     ]
 
 
-@pytest.mark.parametrize("content", [b"no archive", zipped({"readme": b""})])
+@pytest.mark.parametrize("content", [b"no archive", zipped({"readme": b""})], ids=["text", "zip"])
 def test_an_archive_that_is_none(content, release, tmp_path) -> None:
     (tmp_path / ARCHIVE).write_bytes(content)
     text = refused("data", "prepare", "fsdd", tmp_path)
