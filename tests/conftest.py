@@ -21,6 +21,16 @@ settings.load_profile("delaysnn")
 for name in ("OMPI_ALLOW_RUN_AS_ROOT", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM"):
     os.environ.setdefault(name, "1")
 
+LONG = 900  # seconds for a test that is known to take long, on a busy machine
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let tests that are marked slow or docs take longer than the others."""
+    for item in items:
+        long = item.get_closest_marker("slow") or item.get_closest_marker("docs")
+        if long and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(LONG))
+
 
 @pytest.fixture(scope="session", autouse=True)
 def quick_disk() -> None:
