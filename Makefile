@@ -2,12 +2,15 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
+# A worker per core; the tests of a file stay together, for they share what they have trained.
+PYTEST := $(BIN)/python -m pytest -q -n auto --dist loadfile
 
-.PHONY: help setup test docs train clean
+.PHONY: help setup test check docs train clean
 
 help:
 	@echo "make setup   create .venv with the package (editable) and what tests and docs need"
-	@echo "make test    lint, format, types, tests and the documentation: what CI runs"
+	@echo "make test    lint, format and the quick tests, in minutes"
+	@echo "make check   everything: the same, types, all tests and the documentation"
 	@echo "make docs    the documentation, its notebooks executed: build/docs/index.html"
 	@echo "make train   train the recipe 'digits' (other arguments: make train ARGS='fsdd --data DIR')"
 	@echo "make clean   remove .venv, caches and built packages"
@@ -27,10 +30,17 @@ test: setup
 	$(BIN)/python -m ruff check .
 	@echo "== format"
 	$(BIN)/python -m ruff format --check .
+	@echo "== kernels"
+	$(BIN)/python -m tests.warm
+	@echo "== quick tests"
+	$(PYTEST) -m "not slow and not docs"
+
+# With `make test check`, as in CI, the quick tests run once.
+check: test
 	@echo "== types"
 	$(BIN)/python -m mypy
-	@echo "== tests"
-	$(BIN)/python -m pytest -q
+	@echo "== slow tests, and what the documentation shows"
+	$(PYTEST) -m "slow or docs"
 	@$(MAKE) --no-print-directory docs
 
 docs: setup

@@ -2,20 +2,23 @@
 
     python benchmarks/exports.py RUN... [--data DIR]
 
-Each run is exported in every format and answers the validation split; DIR is the data's folder,
-that of the training by default. Equal means: the same label as the CPU engine gives the network
-as it was trained, and the same hidden spikes, step by step. Where spikes differ, the float64 twin
-says whether a voltage had come within 1e-5 of its threshold before: such trials are ties.
+Each run is exported in every format that this machine can run, and answers the validation split;
+DIR is the data's folder, that of the training by default. Equal means: the same label as the CPU
+engine gives the network as it was trained, and the same hidden spikes, step by step. Where spikes
+differ, the float64 twin says whether a voltage had come within 1e-5 of its threshold before: such
+trials are ties.
 Latency is that of one example at a time, encoded already, median of all; for C, a process's time
 over its examples, reading them from text included.
 """
 
 import argparse
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -33,6 +36,7 @@ from mlgenn_delays.network import Network
 from mlgenn_delays.recipe import build_rule, load_data
 from mlgenn_delays.runs import Run
 
+FORMATS = ["bundle", "genn", "nir", "c", "c int8"]
 FLAGS = ["-std=c99", "-O2", "-ffp-contract=off"]
 Spikes = list[dict[str, list[np.ndarray]]]  # by example and population: steps of each neuron
 
@@ -186,21 +190,40 @@ def measure(source: str, data: str | None, formats: list[str], limit: int | None
     return rows
 
 
+def lack(form: str) -> str:
+    """Return what a format needs and this machine does not have, "" if nothing."""
+    if form == "genn" and not (find_spec("pygenn") and find_spec("ml_genn")):
+        return "GeNN is not installed"
+    if form == "nir" and not find_spec("nir"):
+        return "nir is not installed"
+    programs = {"genn": ("make", "g++"), "c": ("gcc",)}.get(form.split()[0], ())
+    return next((f"there is no {each}" for each in programs if not shutil.which(each)), "")
+
+
+def formats_here() -> list[str]:
+    """Return the formats that this machine can run, and say why others are left out."""
+    for form in FORMATS:
+        if reason := lack(form):
+            print(f"{form} is left out: {reason}", file=sys.stderr)
+    return [form for form in FORMATS if not lack(form)]
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("runs", nargs="+")
     parser.add_argument("--data")
     parser.add_argument("--limit", type=int, help="examples; all by default")
-    parser.add_argument("--formats", nargs="*", default=["bundle", "genn", "nir", "c", "c int8"])
+    parser.add_argument("--formats", nargs="*", help=f"all that run here of {', '.join(FORMATS)}")
     asked = parser.parse_args()
+    formats = formats_here() if asked.formats is None else asked.formats
     print(
         "| run | format | other labels | ties | other spikes | accuracy | bytes | ms an example |"
     )
     print("|---|---|---|---|---|---|---|---|")
     for source in asked.runs:
         data = asked.data if Run(source).recipe.data.dataset != "digits" else None
-        for row in measure(source, data, asked.formats, asked.limit):
+        for row in measure(source, data, formats, asked.limit):
             print(row, flush=True)
 
 

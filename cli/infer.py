@@ -81,7 +81,13 @@ def infer(
 
 @contextmanager
 def interrupts_later() -> Iterator[None]:
-    """Wait with an interruption until what is inside is done; compilers swallow some of them."""
+    """Wait with an interruption until what is inside is done; compilers swallow some of them.
+
+    Where interruptions are ignored, as in the background of a shell, they stay so.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        yield
+        return
     caught: list[int] = []
     before = signal.signal(signal.SIGINT, lambda number, _: caught.append(number))
     try:

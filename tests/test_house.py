@@ -155,4 +155,4 @@ def test_versions_agree():
 def test_ci_runs_what_developers_run():
     script = ROOT / ".ci" / "run"
     assert os.access(script, os.X_OK)
-    assert script.read_text().rstrip().endswith("exec make test")
+    assert script.read_text().rstrip().endswith("exec make test check")

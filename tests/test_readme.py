@@ -2,7 +2,6 @@
 
 import re
 import tomllib
-from pathlib import Path
 
 import pytest
 
@@ -11,6 +10,7 @@ from tests.docs_commands.pages import ROOT, blocks, pages
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
+@pytest.mark.docs
 def test_the_python_example_learns(monkeypatch: pytest.MonkeyPatch) -> None:
     ((_, example),) = blocks(ROOT / "README.md", "python")
     assert "epochs=15" in example
@@ -28,13 +28,20 @@ def test_the_extras_are_there() -> None:
     assert {"mpi", "datasets"} <= named <= set(project["optional-dependencies"])
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_links_lead_somewhere(page: Path) -> None:
-    for target in re.findall(r"\]\(([^)#]+)", page.read_text()):
-        if not target.startswith("http"):
-            assert (page.parent / target).exists(), f"{page.name}: {target}"
+def test_links_lead_somewhere() -> None:
+    targets = [
+        (page, target)
+        for page in PAGES
+        for target in re.findall(r"\]\(([^)#]+)", page.read_text())
+        if not target.startswith("http")
+    ]
+    assert len(targets) > 100
+    assert [each for each in targets if not (each[0].parent / each[1]).exists()] == []
 
 
-def test_ci_runs_what_the_readme_says() -> None:
+def test_the_commands_of_the_readme_are_those_of_developers() -> None:
     assert "```\nmake test\n```" in (ROOT / "README.md").read_text()
-    assert (ROOT / ".ci" / "run").read_text().rstrip().endswith("make test")
+    told = (ROOT / "CONTRIBUTING.md").read_text()
+    assert {"make setup", "make test", "make check", "make docs"} <= set(
+        re.findall(r"^make \w+", told, re.M)
+    )

@@ -9,8 +9,6 @@ from mlgenn_delays.data.registry import parse_options
 from mlgenn_delays.recipe import build_augment, build_network, build_rule, load_data, load_recipe
 from mlgenn_delays.training import Trainer
 
-pytest.importorskip("mlgenn_delays.engines.compiled")
-
 SMALL = ["data.train=400", "data.validation=100", "data.test=1"]
 SMALL += ["learning.epochs=30", "delays.sigma_epochs=20", "delays.learning_rate=0.9"]
 
@@ -29,6 +27,7 @@ def share(*overrides: str) -> float:
     return recovered(trainer.network, planted, np.ones(10)).share
 
 
+@pytest.mark.slow
 def test_learning_finds_planted_delays():
     learned, fixed = share(), share("delays.learn=false")
     assert learned > 0.6 and fixed < 0.35

@@ -90,6 +90,7 @@ def test_epochs_after_the_analysed_one_are_not_compared_with_it(tmp_path, monkey
     assert list(own.course) == own.lifetimes.epochs.tolist() == [0, 4, 8]
 
 
+@pytest.mark.slow
 def test_pictures_of_a_rewired_run(rewired, tmp_path):
     found, drawn = told(rewired)
     names = [picture.name for picture in drawn]

@@ -53,6 +53,7 @@ def test_every_figure_is_there_twice_and_has_a_caption(analysed):
     assert all(f"]({stem}.png)" in text for stem in stems)
 
 
+@pytest.mark.slow
 def test_a_rewired_run(rewired, tmp_path):
     run = shutil.copytree(rewired, tmp_path / "run")
     result = call("analyse", run, *QUICK)
@@ -93,6 +94,7 @@ def test_options_reach_the_tests(run):
     assert own["after"]["grouping"]["synapses"] == 120
 
 
+@pytest.mark.slow
 def test_the_asked_split_and_checkpoint(trained, tmp_path):
     run = shutil.copytree(trained, tmp_path / "run")
     file = run / "checkpoints" / "last" / "network.safetensors"
@@ -112,6 +114,7 @@ def test_the_asked_split_and_checkpoint(trained, tmp_path):
     assert table.exit_code == 0 and "0.0 Hz" in table.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("law", "finds"), [("clusters", True), ("at_random", False)])
 def test_planted_structure_is_found_end_to_end(law, finds, tmp_path):
     net = set_signs(network(40, 20, seed=2), getattr(planted, law))

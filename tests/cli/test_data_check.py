@@ -222,6 +222,7 @@ def test_unknown_command_names_the_nearest() -> None:
     assert "there is no command 'chekc' (known: prepare, check); did you mean 'check'?" in text
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_examples(tmp_path) -> None:
     """A file of many times the memory: examples are looked at and let go."""
     n, size = 1500, 6000

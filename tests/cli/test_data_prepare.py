@@ -5,20 +5,20 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import urllib.request
 from pathlib import Path
 
 import pytest
+import tonic.datasets as tonic
 
 from mlgenn_delays.data import prepare_fsdd, transfer
 from mlgenn_delays.data.prepare_fsdd import ARCHIVE, group_checksum, published
 from tests.cli.helpers import call, refused
 from tests.cli.published import make_release, point_at, serve, zipped
 from tests.data.shd_helpers import write_shd, write_ssc
+from tests.needs import needs
+from tests.processes import ENOUGH, wait_for
 from tests.web import Web, only_this_machine, web
-
-tonic = pytest.importorskip("tonic.datasets")
 
 
 @pytest.fixture
@@ -195,12 +195,9 @@ def test_interrupted(number, served, tmp_path, monkeypatch) -> None:
         f"c.main(['data', 'prepare', 'shd', {str(tmp_path / 'd')!r}])\n"
     )
     process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
-    until = time.monotonic() + 30
-    while not (tmp_path / "d").is_dir() or not everything_in(tmp_path / "d"):
-        assert time.monotonic() < until
-        time.sleep(0.02)
+    wait_for(lambda: (tmp_path / "d").is_dir() and everything_in(tmp_path / "d"), process)
     process.send_signal(number)
-    said = process.communicate(timeout=30)[1]
+    said = process.communicate(timeout=ENOUGH)[1]
     left = everything_in(tmp_path / "d")
     if number == signal.SIGINT:
         assert process.returncode == 130 and said.strip() == "interrupted"
@@ -223,7 +220,7 @@ def test_no_space(served, tmp_path, monkeypatch) -> None:
     assert "cannot write" in text and "free space or give another DIR" in text
 
 
-@pytest.mark.skipif(not Path("/proc/version").exists(), reason="nothing that refuses everybody")
+@needs("/proc")
 def test_a_folder_that_cannot_be_written(served, monkeypatch, tmp_path) -> None:
     serve(served, "shd", tmp_path / "source", monkeypatch)
     text = failed("data", "prepare", "shd", "/proc/delaysnn")
@@ -326,7 +323,7 @@ def test_nothing_leads_out_of_the_folder(served, release, tmp_path) -> None:
     ]
 
 
-@pytest.mark.parametrize("content", [b"no archive", zipped({"readme": b""})])
+@pytest.mark.parametrize("content", [b"no archive", zipped({"readme": b""})], ids=["text", "zip"])
 def test_an_archive_that_is_none(content, release, tmp_path) -> None:
     (tmp_path / ARCHIVE).write_bytes(content)
     text = refused("data", "prepare", "fsdd", tmp_path)

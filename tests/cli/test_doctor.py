@@ -10,6 +10,7 @@ from mlgenn_delays.cli import backends
 from mlgenn_delays.cli.options import BACKENDS
 from mlgenn_delays.engines.genn import versions
 from tests.cli.helpers import call, parsed
+from tests.needs import needs
 
 TRIED = {
     "single_threaded_cpu": {"works": True, "seconds": 3.14},
@@ -121,7 +122,7 @@ def script(tmp_path, monkeypatch):
     return write
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="a shell script")
+@needs("posix")
 def test_processes_that_answer_or_end(script):
     folder = script(
         'if [ $3 = cuda ]; then echo out; seq 9 >&2; exit 3; fi; echo "*"; '
@@ -134,7 +135,7 @@ def test_processes_that_answer_or_end(script):
     assert list(folder.iterdir()) == []
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="a shell script")
+@needs("posix")
 def test_what_a_reason_speaks_of_stays(script):
     text = """echo "{\\"works\\": false, \\"reason\\": \\"see $DELAYSNN_CACHE/log\\"}" """
     folder = script(text)
@@ -143,12 +144,12 @@ def test_what_a_reason_speaks_of_stays(script):
     assert reason == f"see {kept}/log"
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="a shell script")
+@needs("posix")
 def test_processes_that_never_end(script):
     folder = script("sleep 60 & wait")
     began = time.monotonic()
     found = TRY(BACKENDS, 0.5)
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 55  # what was started sleeps for 60
     reason = "no answer within 0.5 s"
     assert found == dict.fromkeys(BACKENDS, {"works": False, "reason": reason})
     assert list(folder.iterdir()) == []

@@ -21,7 +21,6 @@ RECIPES = recipes(PAGE)
 @pytest.fixture(autouse=True)
 def network(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let nothing be downloaded."""
-    pytest.importorskip("tonic")
     no_network(monkeypatch)
 
 
@@ -223,6 +222,7 @@ def test_recipes_are_checked_without_data(tmp_path: Path) -> None:
             load_recipe(path)
 
 
+@pytest.mark.slow
 def test_a_sweep_checks_and_trains(tmp_path: Path) -> None:
     events, labels = examples(60, channels=20)
     data = write_events(tmp_path / "data.npz", events, labels)

@@ -49,6 +49,7 @@ def test_the_page_is_whole_and_alone(page):
     assert not re.search(r"beta1</dt><dd><mark>", text)
 
 
+@pytest.mark.slow
 def test_the_same_run_gives_the_same_page(trained, page, tmp_path):
     report(trained, "--out", tmp_path / "again.html")
     assert (tmp_path / "again.html").read_text() == page[0]
@@ -86,6 +87,7 @@ def test_names_are_text(trained, tmp_path):
     assert '<b>&"x' in unescape(text)
 
 
+@pytest.mark.slow
 def test_the_split(trained, tmp_path):
     out = tmp_path / "x.html"
     report(trained, "--out", out, "--split", "train")

@@ -4,8 +4,6 @@ import json
 import shlex
 import shutil
 import signal
-import sys
-import time
 from dataclasses import fields
 from pathlib import Path
 
@@ -15,27 +13,30 @@ from mlgenn_delays.cli.training import Asked, _how_to_go_on
 from mlgenn_delays.network import Network
 from mlgenn_delays.recipe import load_recipe
 from tests.cli.helpers import REWIRED, SMALL, call, parsed, refused, start, write_words
+from tests.needs import needs
+from tests.processes import ENOUGH, caught, epochs, wait_for
 
 EPOCHS = 25
-ENOUGH = 120  # seconds, for a start that compiles kernels
 
 
-def epochs_done(run) -> int:
-    """Return how many epochs a run has committed."""
-    committed = (run / "checkpoints" / "last" / "state.safetensors").exists()
-    return len((run / "metrics.csv").read_text().splitlines()) - 1 if committed else 0
+def stop_early(folder, number, *options):
+    """Train in a process and send it a signal after two epochs or more.
 
+    Returns:
+        The run, the exit code, and what was said.
+    """
 
-def stop_early(run, number, *options):
-    """Train in a process and send it a signal after an epoch or more; return what it left."""
-    process = start("train", *(options or SMALL), "--epochs", EPOCHS, "--out", run)
-    deadline = time.monotonic() + ENOUGH
-    while epochs_done(run) < 2 and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.005)
-    process.send_signal(number)
-    output = process.communicate(timeout=ENOUGH)
-    assert 2 <= epochs_done(run) < EPOCHS, output
-    return process.returncode, *output
+    def attempt(run):
+        process = start("train", *(options or SMALL), "--epochs", EPOCHS, "--out", run)
+        wait_for(lambda: epochs(run) >= 2, process)
+        process.send_signal(number)
+        output = process.communicate(timeout=ENOUGH)
+        if process.returncode == 0:
+            return None
+        assert 2 <= epochs(run) <= EPOCHS, output
+        return run, process.returncode, *output
+
+    return caught(attempt, folder)
 
 
 def without_seconds(run) -> list[list[str]]:
@@ -58,10 +59,9 @@ def assert_same(run, other):
         assert (run / name).read_bytes() == (other / name).read_bytes()
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+@needs("posix")
 def test_interrupted_and_resumed_as_it_says(tmp_path, uninterrupted):
-    run = tmp_path / "a run"
-    code, out, err = stop_early(run, signal.SIGINT)
+    run, code, out, err = stop_early(tmp_path, signal.SIGINT)
     assert code == 130
     assert out == ""
     assert "Traceback" not in err
@@ -73,22 +73,22 @@ def test_interrupted_and_resumed_as_it_says(tmp_path, uninterrupted):
     assert_same(run, uninterrupted)
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+@pytest.mark.slow
+@needs("posix")
 def test_killed_and_resumed(tmp_path, uninterrupted):
-    run = tmp_path / "run"
-    code, _, _ = stop_early(run, signal.SIGKILL)
+    run, code, _, _ = stop_early(tmp_path, signal.SIGKILL)
     assert code == -signal.SIGKILL
     result = call("train", "--resume", "--threads", 1, "--out", run)
     assert result.exit_code == 0, result.output
     assert_same(run, uninterrupted)
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+@pytest.mark.slow
+@needs("posix")
 def test_structure_learning_killed_and_resumed(tmp_path, rawhd):
     options = ["rawhd", *REWIRED, "--data", rawhd]
     assert call("train", *options, "--epochs", EPOCHS, "--out", tmp_path / "whole").exit_code == 0
-    run = tmp_path / "run"
-    code, _, _ = stop_early(run, signal.SIGKILL, *options)
+    run, code, _, _ = stop_early(tmp_path, signal.SIGKILL, *options)
     assert code == -signal.SIGKILL
     text = refused("train", "--resume", "--set", "rewiring.every=3", "--out", run)
     assert "rewiring.every: -1, 3" in text

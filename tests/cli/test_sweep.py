@@ -12,6 +12,7 @@ def quick(own_cache, monkeypatch):
     share_kernels(monkeypatch)
 
 
+@pytest.mark.slow
 def test_results_on_stdout_progress_on_stderr(tmp_path):
     out = tmp_path / "dir"
     command = ["sweep", "digits", *SET, "--epochs", 1, "--out", out, "--seeds", 2]

@@ -1,7 +1,6 @@
 """delaysnn train: what it leaves and says, and what it refuses."""
 
 import json
-import os
 import re
 import sys
 
@@ -24,6 +23,7 @@ from tests.cli.helpers import (
     write_rawhd,
     write_words,
 )
+from tests.needs import needs
 
 
 def test_a_run_is_complete(trained):
@@ -190,7 +190,7 @@ def test_engine_that_cannot_writes_nothing(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="no /proc on this system")
+@needs("/proc")
 def test_out_that_cannot_be_written_is_found_before_the_data(tmp_path):
     text = refused("train", "fsdd", "--data", tmp_path / "nothing", "--out", "/proc/no/run")
     assert "cannot write to the folder /proc/no/run" in text

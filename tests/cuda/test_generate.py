@@ -22,6 +22,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.needs import GENN, need
+
+pytestmark = pytest.mark.slow
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 KINDS = [
@@ -95,8 +98,7 @@ def build_stubs(backend: Path, folder: Path) -> list[Path]:
 
 @pytest.fixture(scope="module")
 def tools(tmp_path_factory: pytest.TempPathFactory) -> Tools:
-    if not (places("pygenn") and places("ml_genn")):
-        pytest.skip("pygenn or ml_genn is not installed")
+    need("cc", *GENN)
     backends = [file for each in places("pygenn") for file in each.glob("cuda_backend*.so")]
     if not backends:
         pytest.skip("pygenn was built without its CUDA backend")
@@ -106,8 +108,6 @@ def tools(tmp_path_factory: pytest.TempPathFactory) -> Tools:
     curand = find_curand(nvcc)
     if curand is None:
         pytest.skip("cuRAND's headers are not on CPATH, in the CUDA toolkit or in nvidia-curand")
-    if shutil.which("cc") is None:
-        pytest.skip("there is no C compiler cc")
     return Tools(nvcc, curand, build_stubs(backends[0], tmp_path_factory.mktemp("stubs")))
 
 

@@ -1,7 +1,5 @@
 """GeNN on a GPU against the CPU engine; skipped where there is none."""
 
-import ctypes.util
-
 import numpy as np
 import pytest
 
@@ -16,28 +14,13 @@ from mlgenn_delays.learning import (
     Triangle,
 )
 from mlgenn_delays.rewiring import RigL
+from tests.needs import GENN, need
 from tests.reference.nets import Recipe, StepRecipe, data, network, step_data, step_network
 
-pytest.importorskip("pygenn", reason="GeNN is not installed")
-pytest.importorskip("ml_genn", reason="mlGeNN is not installed")
+need(*GENN, "cuda")
 TOLERANCE = 1e-4
 EXAMPLES, BATCH = 11, 4  # batches of 4, 4 and 3: side by side, the last one filled up
 
-
-def gpu() -> str:
-    """Return why nothing runs on a GPU here, or an empty text."""
-    from mlgenn_delays.engines.genn.checks import available_backends
-
-    if "cuda" not in available_backends():
-        return "pygenn has no CUDA backend that can be imported"
-    library = ctypes.CDLL(ctypes.util.find_library("cuda") or "libcuda.so.1")
-    count = ctypes.c_int(0)
-    if library.cuInit(0) or library.cuDeviceGetCount(ctypes.byref(count)) or not count.value:
-        return "there is no GPU"
-    return ""
-
-
-pytestmark = pytest.mark.skipif(bool(gpu()), reason=gpu() or "none")
 
 CASES = {
     "eventprop": (Recipe(recurrent=True), EventProp()),

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tonic
 
 from mlgenn_delays.data.options_own import TonicOptions
 from mlgenn_delays.data.registry import dataset, dataset_shape, load_dataset
@@ -23,8 +24,6 @@ from tests.data.tonic_helpers import (
     write_smnist,
     write_tidigits,
 )
-
-tonic = pytest.importorskip("tonic")
 
 pytestmark = pytest.mark.filterwarnings("ignore:tonic takes its", "ignore:data.dataset = 's")
 

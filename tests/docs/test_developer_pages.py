@@ -9,6 +9,8 @@ from mlgenn_delays.data.registry import parse_options
 from mlgenn_delays.rewiring import RULES
 from tests.docs.pages import DOCS, blocks
 
+pytestmark = pytest.mark.docs
+
 
 @pytest.fixture(autouse=True)
 def tables_as_before() -> Iterator[None]:

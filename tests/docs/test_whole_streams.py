@@ -3,13 +3,13 @@
 import importlib.util
 from pathlib import Path
 
-import pytest
+from tests.needs import need
 
 EXTENSION = Path(__file__).parents[2] / "docs" / "_ext" / "whole_streams.py"
 
 
 def test_pieces_are_joined_as_they_came():
-    pytest.importorskip("myst_nb")
+    need("sphinx")
     spec = importlib.util.spec_from_file_location("whole_streams", EXTENSION)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

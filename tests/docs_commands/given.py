@@ -2,7 +2,6 @@
 
 import shutil
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -44,7 +43,7 @@ def publish(web: Web, folder: Path, patch) -> None:
     folder.mkdir()
     point_at(web, patch)
     web.files["/v1.0.10.zip"] = zipped(make_release(folder / "release", patch))
-    for kind in ("shd", "ssc") if find_spec("tonic") else ():
+    for kind in ("shd", "ssc"):
         serve(web, kind, folder / kind, patch)
 
 

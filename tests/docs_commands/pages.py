@@ -33,8 +33,11 @@ class Step:
         return f"{self.page}-{self.number}-{start[:70]}"
 
 
-def pages() -> list[Path]:
-    """Return README and the pages of docs; tutorials are run as notebooks, not here."""
+def pages(*folders: str) -> list[Path]:
+    """Return README and the pages of docs, or those in some folders of docs, "." for all others.
+
+    Tutorials are run as notebooks, not here.
+    """
     found = [
         page
         for page in sorted(DOCS.rglob("*.md"))
@@ -43,7 +46,17 @@ def pages() -> list[Path]:
             for part in page.relative_to(DOCS).parts[:-1]
         )
     ]
-    return [ROOT / "README.md", *found]
+    found = [ROOT / "README.md", *found]
+    return [page for page in found if not folders or folder_of(page) in folders]
+
+
+def folder_of(page: Path) -> str:
+    """Return the folder of docs that a page is in, "." if it is one of those with many commands.
+
+    The commands of each are run by a test file of their own, and so side by side.
+    """
+    name = page.parent.name
+    return name if name in ("how-to", "recipes") else "."
 
 
 def blocks(page: Path, *languages: str) -> list[tuple[str, str]]:

@@ -4,7 +4,6 @@ import os
 import re
 import shlex
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -19,6 +18,8 @@ from mlgenn_delays.training.trainer import Trainer
 from tests.cli.helpers import call
 from tests.docs_commands import given, tables
 from tests.docs_commands.pages import DOCS, ROOT, Step, recipes, steps
+from tests.needs import PATH, need
+from tests.processes import wait_for
 
 LIMIT = 300  # seconds for a command, on a busy machine
 OK = (0, "")  # exit code, and what is said
@@ -27,16 +28,21 @@ DIGITS = ["delaysnn", "train", "digits", "--out"]
 SHELL = {"|", "<", ">", ">>", "&&", ";", "&"}
 
 
-def free_port() -> int:
-    """Return a port that nobody listens at."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
-
-
 def found_in(table, text: str) -> list[str]:
     """Return the entries of a table that speak of a command."""
     return [pattern for pattern in table if re.search(pattern, text)]
+
+
+def left_out(step: Step) -> list[str]:
+    """Return why a command or a block is not run on any machine, none if it is."""
+    elsewhere = filter(step.page.startswith, tables.ELSEWHERE if step.python else ())
+    reasons = [tables.NOT_RUN[pattern] for pattern in found_in(tables.NOT_RUN, step.text)]
+    return reasons + [tables.ELSEWHERE[start] for start in elsewhere]
+
+
+def run_here(paths: list[Path]) -> list[Step]:
+    """Return what of pages is run."""
+    return [step for path in paths for step in steps(path) if not left_out(step)]
 
 
 def mentions(text: str, name: str) -> bool:
@@ -93,7 +99,7 @@ class Page:
         self.outcomes: list[BaseException | None] = []
         self.trained: dict[str, list[str]] = {}
         self.kind, self.prepared = "fsdd", ""
-        self.port = str(free_port())
+        self.port = ""  # that of the scheduler
         self.background: list[subprocess.Popen] = []
         folder.mkdir(parents=True)
         for name, text in recipes(path).items():
@@ -118,14 +124,11 @@ class Page:
             raise outcome
 
     def run(self, step: Step) -> None:
-        """Run a command or a block of Python, or skip it."""
-        for pattern in found_in(tables.NOT_RUN, step.text):
-            pytest.skip(f"not run: {tables.NOT_RUN[pattern]}")
-        for start in filter(step.page.startswith, tables.ELSEWHERE if step.python else ()):
-            pytest.skip(f"not run: {tables.ELSEWHERE[start]}")
+        """Run a command or a block of Python, or skip it where the machine lacks what it needs."""
+        if left_out(step):
+            return
         for pattern in found_in(tables.NEEDS, step.text):
-            if reason := tables.NEEDS[pattern]():
-                pytest.skip(reason)
+            need(*tables.NEEDS[pattern])
         if found_in(tables.ONCE, step.text):
             if step.text in self.shared.answered:
                 return
@@ -160,7 +163,8 @@ class Page:
         text = step.text
         for pattern, new in tables.REPLACED.items():
             text = re.sub(pattern, new, text)
-        text = text.replace("PORT", self.port).replace("RUN...", "RUN")
+        port = "0" if text.startswith("dask scheduler") else self.port  # it takes a free one
+        text = text.replace("PORT", port).replace("RUN...", "RUN")
         if not step.python:
             added = [tables.ADDED[pattern] for pattern in found_in(tables.ADDED, step.text)]
             text = " ".join([text, *added])
@@ -220,6 +224,7 @@ class Page:
 
     def shell(self, text: str) -> None:
         """Run a line in a shell."""
+        need("bash")
         done = subprocess.run(
             ["bash", "-o", "pipefail", "-c", text],
             env=environment(), capture_output=True, text=True, timeout=LIMIT,
@@ -229,21 +234,23 @@ class Page:
 
     def start(self, text: str, ready: str) -> None:
         """Start what goes on until it is stopped, and wait until it says that it is there."""
+        need("bash")
         if text.startswith("dask scheduler"):
             self.stop()  # another one, with workers of its own
         log = self.folder / f"background{time.monotonic_ns()}.log"
         # It ends when the other end of its standard input is closed, however that happens.
-        line = f"{text} & read -r; kill $!; wait"
+        line = f"exec 3<&0; {text} & {{ read -r <&3; kill $!; }} & wait %1"
         with log.open("wb") as file:
             process = subprocess.Popen(
                 ["bash", "-c", line], env=environment(), stdin=subprocess.PIPE, stdout=file,
                 stderr=file,
             )  # fmt: skip
         self.background.append(process)
-        deadline = time.monotonic() + LIMIT
-        while ready not in log.read_text():
-            assert time.monotonic() < deadline, f"{text}\n{log.read_text()}"
-            time.sleep(0.1)
+        wait_for(lambda: ready in log.read_text(), process)
+        said = log.read_text()
+        assert ready in said, f"{text}\n{said}"
+        if address := re.search(r"Scheduler at: +tcp://127\.0\.0\.1:(\d+)", said):
+            self.port = address[1]
 
     def stop(self) -> None:
         """End what was started."""
@@ -253,7 +260,7 @@ class Page:
 
 def environment() -> dict[str, str]:
     """Return the environment of a reader who has activated this one."""
-    return dict(os.environ) | {"PATH": tables.PATH, "VIRTUAL_ENV": sys.prefix}
+    return dict(os.environ) | {"PATH": PATH, "VIRTUAL_ENV": sys.prefix}
 
 
 def kind_of(word: str) -> str | None:
@@ -271,12 +278,10 @@ def out_of(words: list[str]) -> str:
 
 
 @contextmanager
-def opened(base: Path) -> Iterator[dict[str, Page]]:
-    """Give all pages, by name, and end in the end what they started."""
-    from tests.docs_commands.pages import pages
-
+def opened(base: Path, paths: list[Path]) -> Iterator[dict[str, Page]]:
+    """Give pages by name, and end in the end what they started."""
     shared, made = Shared(base / "shared"), {}
-    for path in pages():
+    for path in paths:
         name = path.relative_to(ROOT).as_posix()
         made[name] = Page(path, base / name.removesuffix(".md"), shared)
     try:

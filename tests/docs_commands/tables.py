@@ -4,11 +4,7 @@ A command that none of these tables speaks of runs as it stands. Keys are regula
 are looked for in the command as the page has it; one that is found nowhere fails the tests.
 """
 
-import shutil
-import sys
-from collections.abc import Callable
-from importlib.util import find_spec
-from pathlib import Path
+from tests.needs import GENN
 
 SMALL = "--set network.layers.0.size=24"
 
@@ -63,7 +59,7 @@ NOT_RUN = {
     r"benchmarks/(engine|data|genn)_cost\.py": "it takes minutes and has no short form",
     r"benchmarks/surrogate_cost\.py (dense|--quick fine)": "it takes minutes, shortened as well",
     r"^make test$": "it runs these tests",
-    r"^make docs$": "make test runs it",
+    r"^make docs$": "make check runs it",
     r"^pip install": "it changes the environment; test_readme.py checks that the extras exist",
     r"net = Network\(dt=1\.0, seed=1\)": "test_readme.py runs it and looks at what it learns",
     r"Trainer\(net, rule, ": "its names are the reader's; tests/training/test_resume.py does it",
@@ -71,47 +67,11 @@ NOT_RUN = {
 }
 
 
-def _genn() -> str:
-    return "" if find_spec("pygenn") and find_spec("ml_genn") else "GeNN is not installed"
-
-
-def _cuda() -> str:
-    if _genn() or shutil.which("nvidia-smi") is None:
-        return _genn() or "there is no GPU"
-    import pygenn
-
-    return "" if "cuda" in pygenn.genn_model.backend_modules else "GeNN was built without CUDA"
-
-
-def _mpi() -> str:
-    if find_spec("mpi4py") is None:
-        return "mpi4py is not installed"
-    return "" if shutil.which("mpiexec") else "there is no mpiexec"
-
-
-def _module(name: str) -> Callable[[], str]:
-    return lambda: "" if find_spec(name) else f"{name} is not installed"
-
-
-def _program(name: str) -> Callable[[], str]:
-    return lambda: "" if shutil.which(name, path=PATH) else f"there is no {name}"
-
-
-# Where programs are looked for: those of this environment first.
-PATH = ":".join(
-    [str(Path(sys.executable).parent), str(Path(sys.base_prefix) / "bin")]
-    + ["/usr/local/bin", "/usr/bin", "/bin"]
-)
-
-# What a command needs: a function that says what is missing, or "".
-NEEDS: dict[str, Callable[[], str]] = {
-    r"--backend cuda": _cuda,
-    r"^mpiexec": _mpi,
-    r"--engine genn|--format genn|speech-genn": _genn,
-    r"--format nir|read_nir": _module("nir"),
-    r"data prepare (shd|ssc)|tonic:|nmnist": _module("tonic"),
-    r"^dask|--scheduler": _module("distributed"),
-    r"surrogate_cost.py --check": _module("DCLS"),
-    r"^make -C": _program("cc"),
-    r"benchmarks/exports.py": _program("gcc"),
+# What a command needs of the machine, by the names of tests/needs.py.
+NEEDS: dict[str, tuple[str, ...]] = {
+    r"--backend cuda": (*GENN, "cuda"),
+    r"^mpiexec": ("mpi",),
+    r"--engine genn|--format genn|speech-genn": GENN,
+    r"surrogate_cost.py --check": ("dcls",),
+    r"^make -C": ("make", "cc"),
 }

@@ -9,6 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 
 def trained(out: Path, cache: Path) -> tuple[bytes, list[list[str]]]:
     """Return network and metrics, times aside, of a small training in a process of its own."""
@@ -26,6 +28,7 @@ def trained(out: Path, cache: Path) -> tuple[bytes, list[list[str]]]:
     return (out / "network.safetensors").read_bytes(), rows
 
 
+@pytest.mark.slow
 def test_a_fresh_kernel_and_a_cached_one_round_alike(tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     first = trained(tmp_path / "first", cache)

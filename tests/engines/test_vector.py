@@ -2,11 +2,10 @@
 
 import numba
 import numpy as np
-import pytest
 
 from mlgenn_delays.engines.cpu import vector
 
-SPANS = (16, 32, 48, 64, 80, 112, 128, 144, 160)
+CASES = [(taps, n) for taps in range(10) for n in (16, 32, 48, 64, 80, 112, 128, 144, 160)]
 
 
 @numba.njit
@@ -24,9 +23,13 @@ def whole(rng: np.random.Generator, n: int) -> np.ndarray:
     return rng.integers(-9, 10, n).astype(np.float32)
 
 
-@pytest.mark.parametrize("span", SPANS)
-@pytest.mark.parametrize("taps", range(10))
-def test_weave_equals_loops(taps: int, span: int) -> None:
+def test_weave_equals_loops() -> None:
+    for taps, span in CASES:
+        check_weave(taps, span)
+
+
+def check_weave(taps: int, span: int) -> None:
+    """Compare sums along rows of a length, of so many taps."""
     rng = np.random.default_rng((taps, span))
     x, coef = whole(rng, 900), whole(rng, taps + 5)
     address = rng.integers(-100, 300, taps + 5)
@@ -37,12 +40,16 @@ def test_weave_equals_loops(taps: int, span: int) -> None:
         for k in range(first, first + taps):
             wanted[at + u] += coef[k] * x[base + address[k] + u]
     weave(out, at, span, x, base, address, coef, first, first + taps)
-    np.testing.assert_array_equal(out, wanted)
+    np.testing.assert_array_equal(out, wanted, f"{taps} taps, {span} steps")
 
 
-@pytest.mark.parametrize("span", SPANS)
-@pytest.mark.parametrize("taps", range(10))
-def test_dots_equal_loops(taps: int, span: int) -> None:
+def test_dots_equal_loops() -> None:
+    for taps, span in CASES:
+        check_dots(taps, span)
+
+
+def check_dots(taps: int, span: int) -> None:
+    """Compare products of rows of a length, of so many taps."""
     rng = np.random.default_rng((taps, span, 1))
     x, address = whole(rng, 900), rng.integers(-100, 300, taps + 5)
     first, base, at = int(rng.integers(0, 6)), int(rng.integers(100, 400)), int(rng.integers(0, 40))
@@ -52,7 +59,7 @@ def test_dots_equal_loops(taps: int, span: int) -> None:
         for u in range(span):
             wanted[k] += row[at + u] * x[base + address[k] + u]
     dots(out, row, at, span, x, base, address, first, first + taps)
-    np.testing.assert_array_equal(out, wanted)
+    np.testing.assert_array_equal(out, wanted, f"{taps} taps, {span} steps")
 
 
 def test_nothing_is_done_without_steps_or_taps() -> None:

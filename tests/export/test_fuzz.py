@@ -118,12 +118,13 @@ def _other(array: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return changed
 
 
-def test_nir_files_with_other_bytes(tmp_path: Path) -> None:
+@pytest.mark.parametrize("n", [300, pytest.param(2500, marks=pytest.mark.slow)])
+def test_nir_files_with_other_bytes(tmp_path: Path, n: int) -> None:
     rng, path = np.random.default_rng(4), tmp_path / "a.nir"
     write_nir(ARTIFACT, path)
     content = path.read_bytes()
-    refused = sum(survive(path, blind(content, rng), read_nir, "a.nir") for _ in range(2500))
-    assert refused >= 2000  # much of a small HDF5 file is not used
+    refused = sum(survive(path, blind(content, rng), read_nir, "a.nir") for _ in range(n))
+    assert refused >= 0.8 * n  # much of a small HDF5 file is not used
 
 
 def test_manifests_with_other_bytes(tmp_path: Path) -> None:

@@ -1,7 +1,6 @@
 """The command line with --engine genn: training, evaluating, resuming on the other engine."""
 
 import json
-import shutil
 import subprocess
 import sys
 
@@ -19,10 +18,11 @@ from mlgenn_delays.training.checkpoint import Checkpoint
 from mlgenn_delays.training.trainer import Trainer
 from tests.cli.helpers import call, metrics, parsed, refused, write_rawhd, write_words
 from tests.data.shd_helpers import write_shd, write_ssc
+from tests.needs import GENN, need
 
-pytest.importorskip("pygenn")
-pytest.importorskip("ml_genn")
+need(*GENN)
 
+pytestmark = pytest.mark.slow
 GENN = ["--engine", "genn"]
 KERNELS = kernel_cache()
 # Learns within seconds; no dropout, which would be other code.
@@ -149,9 +149,8 @@ def test_stdout_has_json_alone_however_loud_the_build(runs, tmp_path):
     assert [line.split()[:2] for line in done.stderr.splitlines()] == [["epoch", "1/1"]]
 
 
-@pytest.mark.skipif(shutil.which("mpiexec") is None, reason="no mpiexec on PATH")
 def test_two_ranks_train_one_run(runs, tmp_path):
-    pytest.importorskip("mpi4py")
+    need("mpi")
     command = [sys.executable, "-m", "mlgenn_delays.cli", "train", "digits", *SMALL, *GENN]
     command += ["--communicator", "mpi", "--epochs", str(EPOCHS), "--out", str(tmp_path / "r")]
     done = subprocess.run(

@@ -12,24 +12,19 @@ import pytest
 from mlgenn_delays.engines.base import compile_network
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.learning import EventProp
+from tests.needs import GENN, PATH, need
 from tests.reference.nets import Recipe, network
 
-pytest.importorskip("pygenn", reason="GeNN is not installed")
-pytest.importorskip("ml_genn", reason="mlGeNN is not installed")
+need(*GENN)
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
 
 
 def mpiexec() -> str:
     """Return the MPI launcher of mpi4py's library, or skip."""
-    pytest.importorskip("mpi4py", reason="mpi4py is not installed")
-    beside = Path(sys.base_prefix) / "bin" / "mpiexec", Path(sys.prefix) / "bin" / "mpiexec"
-    found = next((str(p) for p in beside if p.exists()), None) or shutil.which("mpiexec")
-    if found is None:
-        pytest.skip("there is no mpiexec")
-    probe = "from mpi4py import MPI; print(MPI.COMM_WORLD.Get_size())"
-    done = run([found, "-n", "2", sys.executable, "-c", probe])
-    if "".join(done.stdout.split()) != "22":  # ranks may print on one line
-        pytest.skip(f"mpiexec and mpi4py do not fit together: {done.stdout}{done.stderr}")
+    need("mpi")
+    found = shutil.which("mpiexec", path=PATH)
+    assert found is not None
     return found
 
 

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-pytest.importorskip("pygenn", reason="GeNN is on no package registry: see genn-team.github.io")
-pytest.importorskip("ml_genn", reason="mlGeNN is on no package registry: see genn-team.github.io")
+from tests.needs import need
+
+need("genn")
 
 from mlgenn_delays.engines.base import compile_network  # noqa: E402
 from mlgenn_delays.engines.genn import versions  # noqa: E402

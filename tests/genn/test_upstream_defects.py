@@ -6,8 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-pytest.importorskip("pygenn", reason="GeNN is on no package registry: see genn-team.github.io")
-pytest.importorskip("ml_genn", reason="mlGeNN is on no package registry: see genn-team.github.io")
+from tests.needs import GENN, need
+
+need(*GENN)
+pytestmark = pytest.mark.slow
 
 from pygenn.single_threaded_cpu_backend import Preferences  # noqa: E402
 

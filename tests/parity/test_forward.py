@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-pytest.importorskip("pygenn", reason="GeNN is on no package registry: see genn-team.github.io")
-pytest.importorskip("ml_genn", reason="mlGeNN is on no package registry: see genn-team.github.io")
+from tests.needs import GENN, need
+
+need(*GENN)
 
 from mlgenn_delays.data.types import CurrentBatch, SpikeBatch  # noqa: E402
 from mlgenn_delays.learning import EventProp  # noqa: E402

@@ -5,8 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-pytest.importorskip("pygenn", reason="GeNN is on no package registry: see genn-team.github.io")
-pytest.importorskip("ml_genn", reason="mlGeNN is on no package registry: see genn-team.github.io")
+from tests.needs import GENN, need
+
+need(*GENN)
 
 from mlgenn_delays.data.types import Batch  # noqa: E402
 from mlgenn_delays.engines.base import CompiledNetwork, EpochResult  # noqa: E402

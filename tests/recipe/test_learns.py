@@ -5,8 +5,6 @@ import pytest
 from mlgenn_delays.recipe import build_network, build_rule, data_shape, load_data, load_recipe
 from mlgenn_delays.training import Trainer
 
-pytest.importorskip("mlgenn_delays.engines.compiled")
-
 YIN_YANG = ["network.dt=0.5", "data.train=2000", "data.validation=500", "learning.epochs=12"]
 SEQUENCE = ["data.train=500", "data.validation=300", "learning.epochs=10"]
 
@@ -31,10 +29,3 @@ def accuracy(name: str, overrides: list[str]) -> float:
 )
 def test_a_reduced_training_learns(name: str, overrides: list[str], least: float) -> None:
     assert accuracy(name, overrides) >= least
-
-
-def test_recipes_keep_what_they_promise() -> None:
-    recipe = load_recipe("yin-yang")
-    assert recipe.network.layers[0].size == 30 and recipe.delays.learn
-    assert (recipe.data.options["train"], recipe.data.options["test"]) == (5000, 1000)
-    assert recipe.data.options["seed"] == 0

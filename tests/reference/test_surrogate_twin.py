@@ -340,12 +340,12 @@ def test_ties_and_boxcar_edges_are_seen() -> None:
     assert surrogate.gradients(network, batch, Boxcar(0.31)).trace.tie[0] == 4
 
 
-@pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("model", MODELS)
-def test_random_networks_spike(model: str, shape: str) -> None:
-    for seed in range(3):
+def test_random_networks_spike(model: str) -> None:
+    """Those of the tests do, neither never nor always."""
+    for shape in SHAPES:
         for current in (False, True):
-            recipe = StepRecipe(seed, current=current, **{**SHAPES[shape], **MODELS[model]})
+            recipe = StepRecipe(0, current=current, **{**SHAPES[shape], **MODELS[model]})
             network, batch = nets.step_network(recipe), nets.step_data(recipe).batch(np.arange(4))
             spikes = steps.forward(network, batch).spikes
             assert all(0.001 < at.mean() < 0.3 for at in spikes.values())

@@ -6,7 +6,11 @@ import shutil
 
 import pytest
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+from tests.needs import browser as find_browser
+from tests.needs import need
+
+pytestmark = pytest.mark.slow
+
 PHONE, DESK = 390, 1280
 PAGES = ("one_page", "rewired_page", "comparison_page")
 
@@ -14,10 +18,8 @@ PAGES = ("one_page", "rewired_page", "comparison_page")
 @pytest.fixture(scope="module")
 def browser():
     """Return a browser without a window."""
-    binary = next((found for name in BROWSERS if (found := shutil.which(name))), None)
-    driver = shutil.which("chromedriver")
-    if binary is None or driver is None:
-        pytest.skip("there is no chromium with chromedriver on this machine")
+    need("chromium")
+    binary, driver = find_browser(), shutil.which("chromedriver")
     from selenium import webdriver
     from selenium.webdriver.chrome.service import Service
 

@@ -1,6 +1,5 @@
 """Small sweeps, and processes of sweeps to be stopped."""
 
-import time
 from pathlib import Path
 
 from mlgenn_delays.kernels import kernel_cache
@@ -8,7 +7,6 @@ from mlgenn_delays.kernels import kernel_cache
 # A training that takes next to no time.
 SMALL = ("network.layers.0.size=4", "learning.batch_size=256")
 SET = [word for text in SMALL for word in ("--set", text)]
-ENOUGH = 120  # seconds, for a start that compiles kernels
 # The kernels that this process uses: trainings compile none of their own in an empty cache.
 KERNELS = kernel_cache()
 
@@ -17,22 +15,6 @@ def share_kernels(monkeypatch) -> None:
     """Let processes of their own use the kernels of this one."""
     if KERNELS is not None:
         monkeypatch.setenv("NUMBA_CACHE_DIR", str(KERNELS.parent))
-
-
-def wait_for(condition, process=None) -> None:
-    """Wait until something holds, or a process has ended."""
-    deadline = time.monotonic() + ENOUGH
-    while not condition():
-        assert time.monotonic() < deadline, "it took too long"
-        if process is not None and process.poll() is not None:
-            return
-        time.sleep(0.01)
-
-
-def epochs(run: Path) -> int:
-    """Return how many epochs a run has committed."""
-    committed = (run / "checkpoints" / "last" / "state.safetensors").exists()
-    return len((run / "metrics.csv").read_text().splitlines()) - 1 if committed else 0
 
 
 def trained_epochs(log: Path) -> list[int]:

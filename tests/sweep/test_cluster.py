@@ -4,16 +4,16 @@ import os
 import signal
 import sys
 import threading
-import time
 
+import distributed
 import pytest
 
 from mlgenn_delays.errors import InputError, WorkError
 from mlgenn_delays.sweep import Sweep, read_results
 from tests.cli.helpers import call, refused
-from tests.sweep.helpers import SET, SMALL, share_kernels, wait_for
-
-distributed = pytest.importorskip("distributed", reason="dask[distributed] is not installed")
+from tests.needs import needs
+from tests.processes import wait_for
+from tests.sweep.helpers import SET, SMALL, share_kernels
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +50,7 @@ def pids(cluster) -> list[int]:
     return [worker.pid for worker in cluster.workers.values()]
 
 
+@pytest.mark.slow
 def test_points_are_trained_on_workers(cluster, tmp_path):
     out = tmp_path / "dir"
     command = ["sweep", "digits", *SET, "--epochs", 1, "--out", out, "--json"]
@@ -77,7 +78,8 @@ def test_points_are_trained_on_workers(cluster, tmp_path):
     assert (out / done["point"] / "result.json").stat().st_mtime_ns == before
 
 
-@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="needs /proc")
+@pytest.mark.slow
+@needs("/proc")
 def test_a_lost_worker_and_a_dead_training_lose_only_their_point(cluster, tmp_path):
     lost: list[int] = []
 
@@ -101,7 +103,8 @@ def test_a_lost_worker_and_a_dead_training_lose_only_their_point(cluster, tmp_pa
     assert [row["epochs"] for row in rows] == [20] * 3
 
 
-@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="needs /proc")
+@pytest.mark.slow
+@needs("/proc")
 def test_interrupted_trainings_stop_on_the_workers(cluster, tmp_path):
     def interrupt():
         wait_for(lambda: any(children(pid) for pid in pids(cluster)))
@@ -113,9 +116,7 @@ def test_interrupted_trainings_stop_on_the_workers(cluster, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         sweep.run(scheduler=cluster.scheduler_address, progress="none")
     striking.join()
-    began = time.monotonic()
     wait_for(lambda: not any(children(pid) for pid in pids(cluster)))
-    assert time.monotonic() - began < 30
     assert [row["status"] for row in read_results(tmp_path)] == ["waiting"]
 
 

@@ -17,9 +17,11 @@ from mlgenn_delays.sweep import Sweep, local, read_results
 from mlgenn_delays.sweep.child import Child
 from mlgenn_delays.training.lock import locked
 from tests.cli.helpers import call, start
-from tests.sweep.helpers import SET, SMALL, epochs, trained_epochs, wait_for
+from tests.needs import needs
+from tests.processes import ENOUGH, caught, epochs, wait_for
+from tests.sweep.helpers import SET, SMALL, share_kernels, trained_epochs
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+pytestmark = needs("posix")
 LONG = 30  # epochs; a training that can be caught at work
 
 
@@ -32,8 +34,6 @@ def make(out, **options):
 def swept(tmp_path_factory):
     """Return a finished sweep of one point; not to be changed."""
     with pytest.MonkeyPatch.context() as monkeypatch:
-        from tests.sweep.helpers import share_kernels
-
         share_kernels(monkeypatch)
         out = tmp_path_factory.mktemp("swept") / "dir"
         (row,) = make(out, grid={"delays.learn": [False]}).run(progress="none")
@@ -153,18 +153,25 @@ def test_one_sweep_at_a_time(swept, tmp_path):
         make(out, grid={"delays.learn": [False]}).run(progress="none")
 
 
+@pytest.mark.slow
 def test_killed_and_gone_on_with(tmp_path):
-    out = tmp_path / "dir"
-    command = ["sweep", "digits", *SET, "--epochs", LONG, "--seeds", 2, "--out", out]
-    process = start(*command, "--workers", 1)
-    names = [each.point.name for each in make(out, epochs=LONG, seeds=2).points]
+    command = ["sweep", "digits", *SET, "--epochs", LONG, "--seeds", 2]
+    names = [each.point.name for each in make(tmp_path / "dir", epochs=LONG, seeds=2).points]
+
+    def attempt(out):
+        process = start(*command, "--out", out, "--workers", 1)
+        run = out / "points" / names[1]
+        wait_for(lambda: epochs(run) >= 2, process)
+        process.kill()
+        process.communicate()
+        wait_for(lambda: free(run))  # the training ends on its own
+        return out if epochs(run) < LONG else None
+
+    out = caught(attempt, tmp_path)
+    command += ["--out", out]
     runs = [out / "points" / name for name in names]
-    wait_for(lambda: epochs(runs[1]) >= 2, process)
-    process.kill()
-    process.communicate()
-    wait_for(lambda: free(runs[1]))  # the training ends on its own
     left = epochs(runs[1])
-    assert 2 <= left < LONG
+    assert left >= 2
     assert [row["status"] for row in read_results(out)] == ["done", "waiting"]
     before = (runs[0] / "result.json").stat().st_mtime_ns
     (out / ".results.csv.abcdefgh").touch()
@@ -201,34 +208,30 @@ def test_a_training_ends_with_what_started_it(tmp_path):
     assert process.poll() is None
     process.stdin.close()
     try:
-        assert process.wait(timeout=30) == 1
+        assert process.wait(timeout=ENOUGH) == 1
     finally:
         process.kill()
 
 
+@pytest.mark.slow
 def test_interrupted_and_gone_on_with_as_it_says(tmp_path):
-    out = tmp_path / "a dir"
-    process = start(
-        "sweep",
-        "digits",
-        *SET,
-        "--epochs",
-        LONG,
-        "--variant",
-        "a: delays.learn=false",
-        "--out",
-        out,
-    )
-    wait_for(lambda: any(epochs(run) >= 2 for run in out.glob("points/*")), process)
-    process.send_signal(signal.SIGINT)
-    stdout, stderr = process.communicate(timeout=60)
-    assert process.returncode == 130, stderr
+    command = ["sweep", "digits", *SET, "--epochs", LONG, "--variant", "a: delays.learn=false"]
+
+    def attempt(out):
+        process = start(*command, "--out", out)
+        wait_for(lambda: any(epochs(run) >= 2 for run in out.glob("points/*")), process)
+        process.send_signal(signal.SIGINT)
+        said = process.communicate(timeout=ENOUGH)
+        return None if process.returncode == 0 else (out, process.returncode, *said)
+
+    out, code, stdout, stderr = caught(attempt, tmp_path)
+    assert code == 130, stderr
     assert stdout == ""
     assert "Traceback" not in stderr
     (run,) = (out / "points").iterdir()
     assert free(run)
     left = epochs(run)
-    assert 2 <= left < LONG
+    assert 2 <= left <= LONG
     said, _, command = stderr.splitlines()[-1].partition(": ")
     assert said == "interrupted; continue with"
     assert shlex.split(command)[0] == "delaysnn"
@@ -250,6 +253,7 @@ def always_killed(started: list):
     return Killed
 
 
+@pytest.mark.slow
 def test_a_child_that_is_killed_is_gone_on_with(tmp_path, monkeypatch, capsys):
     resumed = []
 
@@ -257,19 +261,22 @@ def test_a_child_that_is_killed_is_gone_on_with(tmp_path, monkeypatch, capsys):
         def __init__(self, task):
             super().__init__(task)
             resumed.append(task.resume)
-
-        def poll(self):
-            if len(resumed) == 1 and epochs(self.task.out) >= 2 and self.ending is None:
+            if len(resumed) == 1:
+                wait_for(lambda: epochs(self.task.out) >= 2, self._process)
                 os.kill(self.pid, signal.SIGKILL)
-            return super().poll()
+
+    def attempt(out):
+        resumed.clear()
+        rows = make(out, epochs=LONG).run(progress="plain")
+        return (out, rows) if len(resumed) > 1 else None
 
     monkeypatch.setattr(local, "Child", KilledOnce)
-    (row,) = make(tmp_path / "dir", epochs=LONG).run(progress="plain")
+    out, (row,) = caught(attempt, tmp_path)
     assert resumed == [False, True]
     assert (row["status"], row["epochs"]) == ("done", LONG)
     said = capsys.readouterr().err
     assert "ended by SIGKILL; out of memory?; going on with it (try 2 of 3)" in said
-    (log,) = (tmp_path / "dir" / "logs").iterdir()
+    (log,) = (out / "logs").iterdir()
     assert trained_epochs(log).count(1) == 1
 
 

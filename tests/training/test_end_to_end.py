@@ -6,12 +6,11 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import suppress
 
 import numpy as np
 import pytest
 
-pytest.importorskip("mlgenn_delays.engines.compiled")
+from tests.processes import ENOUGH, caught, epochs, wait_for
 
 # Run with: folder, threads, epochs, "resume" or "start". A task in which the order of two
 # channels' spikes, and nothing else, tells the class: delays must move to solve it.
@@ -130,57 +129,49 @@ def start(script, path, threads, epochs, how, *more):
     )
 
 
-def committed(path):
-    """Return how many epochs a run has in its metrics."""
-    with suppress(FileNotFoundError):
-        return max(0, (path / "metrics.csv").read_text().count("\n") - 1)
-    return 0
-
-
+@pytest.mark.slow
 def test_a_killed_run_ends_like_an_uninterrupted_one(script, make, tmp_path):
     kill_and_compare(script, make, tmp_path)
 
 
+@pytest.mark.slow
 def test_a_killed_run_with_rewiring_ends_like_an_uninterrupted_one(rewiring_script, make, tmp_path):
-    kill_and_compare(rewiring_script, make, tmp_path, "rigl")
-    with (tmp_path / "cut" / "metrics.csv").open(newline="") as text:
+    cut = kill_and_compare(rewiring_script, make, tmp_path, "rigl")
+    with (cut / "metrics.csv").open(newline="") as text:
         assert sum(int(row["grown"]) for row in csv.DictReader(text)) > 0
 
 
 def kill_and_compare(script, make, tmp_path, *more):
-    """Kill a run twice and resume it; all files must be those of an uninterrupted one."""
-    epochs = 12
-    whole, cut = tmp_path / "whole", tmp_path / "cut"
-    assert start(script, whole, 2, epochs, "start", *more).wait(300) == 0
-    process = start(script, cut, 1, epochs, "start", *more)
-    kills = 0
-    deadline = time.monotonic() + 300
-    while process.poll() is None and time.monotonic() < deadline:
-        if kills < 2 and committed(cut) >= 2 + 3 * kills:
+    """Kill a run twice and resume it; all its files must be those of an uninterrupted one."""
+    n, whole = 12, tmp_path / "whole"
+    assert start(script, whole, 2, n, "start", *more).wait(ENOUGH) == 0
+
+    def attempt(cut):
+        for kills in range(2):
+            process = start(script, cut, 1 + kills, n, "resume" if kills else "start", *more)
+            wait_for(lambda least=2 + 3 * kills: epochs(cut) >= least, process)
             time.sleep(0.01)  # into the next epoch
             process.send_signal(signal.SIGKILL)
-            assert process.wait(60) == -signal.SIGKILL
-            assert committed(cut) < epochs
-            kills += 1
-            process = start(script, cut, 2, epochs, "resume", *more)
-        time.sleep(0.002)
-    assert process.wait(60) == 0
-    assert kills == 2
+            if process.wait(ENOUGH) != -signal.SIGKILL:
+                return None
+        assert start(script, cut, 2, n, "resume", *more).wait(ENOUGH) == 0
+        return cut
+
+    cut = caught(attempt, tmp_path)
     ended, expected = make.final_files(cut), make.final_files(whole)
     assert set(ended) == set(expected)
     for name in expected:
         assert ended[name] == expected[name], name
+    return cut
 
 
 def test_ctrl_c_leaves_a_run_that_resumes(script, tmp_path):
     path = tmp_path / "run"
     process = start(script, path, 1, 500, "start")
-    deadline = time.monotonic() + 300
     # Metrics are written before the commit: with three rows two epochs are safe.
-    while committed(path) < 3 and time.monotonic() < deadline:
-        time.sleep(0.01)
+    wait_for(lambda: epochs(path) >= 3, process)
     process.send_signal(signal.SIGINT)
-    assert process.wait(60) not in (0, None)
+    assert process.wait(ENOUGH) not in (0, None)
     from mlgenn_delays.training import RunDirectory
 
     run = RunDirectory.open(path)

@@ -10,6 +10,7 @@ import pytest
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.network.storage import to_bytes
 from mlgenn_delays.training.ranks import Ranks
+from tests.needs import need
 
 N = 3
 TIMEOUT = 30.0  # seconds; a rank that waits alone fails
@@ -144,8 +145,7 @@ def test_all_resume_from_the_same_checkpoint(fake, make, ranks, tmp_path):
 
 
 def test_an_unknown_communicator(make):
-    pytest.importorskip("ml_genn")
-    pytest.importorskip("pygenn")
+    need("genn")
     with pytest.raises(InputError, match="communicator must be one of mpi, got 'mpo'.*'mpi'"):
         make.trainer(engine="genn", communicator="mpo")
 

@@ -9,6 +9,7 @@ import pytest
 from mlgenn_delays.errors import InputError, WorkError
 from mlgenn_delays.training import describe_environment
 from mlgenn_delays.training.run import RunDirectory, check_free
+from tests.needs import needs
 
 TAKE = """
 import sys, time
@@ -55,7 +56,7 @@ def test_a_file_in_the_way_is_named(tmp_path, inner):
     assert (tmp_path / "file").read_text() == "x"
 
 
-@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="no /proc on this system")
+@needs("/proc")
 @pytest.mark.parametrize("make", [check_free, RunDirectory.create])
 def test_a_folder_that_cannot_be_made_is_bad_input(make):
     with pytest.raises(InputError, match="cannot write to the folder /proc/no/run: .*--out"):
@@ -71,7 +72,7 @@ def test_a_folder_that_cannot_be_made_after_all_is_bad_input(tmp_path, monkeypat
         RunDirectory.create(tmp_path / "run", "", {})
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write")
+@needs("no root")
 def test_a_folder_without_permission_is_bad_input(tmp_path):
     tmp_path.chmod(0o500)
     for path in (tmp_path, tmp_path / "run"):

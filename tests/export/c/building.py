@@ -1,25 +1,19 @@
 """Compiling the C source and running it."""
 
 import re
-import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pytest
+
+from tests.needs import need
 
 COMPILERS = ("gcc", "clang")
 FLAGS = (
     "-std=c99 -Wall -Wextra -Wpedantic -Werror -Wconversion -Wshadow -Wstrict-prototypes "
     "-Wmissing-prototypes -ffp-contract=off"
 ).split()
-
-
-def need(program: str) -> str:
-    if shutil.which(program) is None:
-        pytest.skip(f"{program} is not installed")
-    return program
 
 
 def build(folder: Path, compiler: str, *flags: str, prefix: str = "delaysnn") -> Path:

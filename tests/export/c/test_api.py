@@ -7,8 +7,9 @@ import pytest
 
 from mlgenn_delays.export.c import write_c
 from mlgenn_delays.network.models import READOUTS
-from tests.export.c.building import COMPILERS, FLAGS, need
+from tests.export.c.building import COMPILERS, FLAGS
 from tests.export.c.cases import CASES, Case, artifact, rounded
+from tests.needs import need
 from tests.reference.nets import StepRecipe
 
 HEAD = """

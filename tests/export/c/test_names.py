@@ -12,8 +12,9 @@ from mlgenn_delays.errors import InputError
 from mlgenn_delays.export.artifact import About, Artifact
 from mlgenn_delays.export.c import quantise, write_c
 from mlgenn_delays.network import LIF, Exponential, LeakyIntegrator, Network, SpikeInput
-from tests.export.c.building import COMPILERS, FLAGS, build, need, run
+from tests.export.c.building import COMPILERS, FLAGS, build, run
 from tests.export.c.cases import CASES, artifact, rounded
+from tests.needs import need
 
 HOSTILE = (
     '"; } int main(void) { system("x"); /*',

@@ -23,8 +23,9 @@ from mlgenn_delays.network import (
     SpikeInput,
     Uniform,
 )
-from tests.export.c.building import COMPILERS, FLAGS, macros, need
+from tests.export.c.building import COMPILERS, FLAGS, macros
 from tests.export.c.cases import CASES, Case, artifact, rounded
+from tests.needs import need
 
 
 def compiled(folder: Path, compiler: str) -> Path:

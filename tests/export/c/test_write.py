@@ -11,8 +11,9 @@ from mlgenn_delays.export.c import quantise, write_c
 from mlgenn_delays.export.c.examples import examples_of
 from mlgenn_delays.network import Delta, LeakyIntegrator, Network, SpikeInput
 from tests.engines.helpers import raster, relative
-from tests.export.c.building import COMPILERS, Answer, build, need, run
+from tests.export.c.building import COMPILERS, Answer, build, run
 from tests.export.c.cases import CASES, EXAMPLES, Case, artifact, batch, rounded, wanted
+from tests.needs import need
 
 every_case = pytest.mark.parametrize("case", CASES, ids=str)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.export.genn.cases import artifact
+from tests.needs import GENN, need
 
 Export = Callable[[str], Path]
 
@@ -13,9 +14,7 @@ Export = Callable[[str], Path]
 @pytest.fixture(scope="session")
 def export(tmp_path_factory: pytest.TempPathFactory) -> Export:
     """Return what writes a case's folder, and gives it; nobody may change it."""
-    why = "GeNN is on no package registry: see genn-team.github.io"
-    pytest.importorskip("pygenn", reason=why)
-    pytest.importorskip("ml_genn", reason=why)
+    need(*GENN)
     from mlgenn_delays.export.genn import write_genn
 
     base, made = tmp_path_factory.mktemp("genn"), {}

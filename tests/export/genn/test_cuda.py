@@ -16,6 +16,7 @@ from tests.cuda.test_generate import ARCHITECTURE, ROOT, Tools, tools  # noqa: F
 from tests.engines.helpers import relative
 from tests.export.genn.cases import batch, ties, wanted
 
+pytestmark = pytest.mark.slow
 SIDE = 5  # examples side by side
 WRITE = """
 import sys

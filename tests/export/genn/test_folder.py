@@ -19,6 +19,7 @@ from mlgenn_delays.export.genn.manifest import read_manifest
 from mlgenn_delays.export.genn.runtime import GeNNModel
 from tests.export.genn.cases import artifact, batch, wanted
 from tests.export.genn.conftest import Export
+from tests.needs import needs
 
 ROOT = Path(__file__).parents[3]
 WITHOUT_GENN = """
@@ -113,7 +114,7 @@ def build_example(folder: Path) -> None:
     assert "g++" not in done.stdout  # the library is there
 
 
-@pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler cc")
+@needs("cc")
 def test_the_example_in_c(copy: Path, export: Export, tmp_path: Path) -> None:
     build_example(copy)
     given, right = batch("several"), wanted("several").logits
@@ -132,7 +133,7 @@ def test_the_example_in_c(copy: Path, export: Export, tmp_path: Path) -> None:
     np.testing.assert_allclose(logits, right, rtol=1e-3, atol=1e-5)
 
 
-@pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler cc")
+@needs("cc")
 def test_the_example_refuses_weights_and_input(copy: Path) -> None:
     build_example(copy)
     weights = copy / "weights.bin"

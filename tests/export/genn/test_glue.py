@@ -14,12 +14,13 @@ from mlgenn_delays.engines.base import Recording
 from mlgenn_delays.export.artifact import About
 from mlgenn_delays.export.genn.manifest import Facts, FileFacts, Manifest
 from mlgenn_delays.export.genn.runtime import GeNNModel, _Library
+from tests.needs import needs
 
 HERE = Path(__file__).parent
 SIDE, STEPS, EXAMPLES = 3, 10, 7
 WEIGHTS = struct.pack("<8sIIQ", b"DSNNGENN", 1, 0, 0)
 
-pytestmark = pytest.mark.skipif(shutil.which("g++") is None, reason="there is no compiler g++")
+pytestmark = needs("g++")
 
 
 @pytest.fixture(scope="module")

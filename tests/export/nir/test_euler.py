@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import nir
 import numpy as np
 import pytest
 
@@ -11,8 +12,6 @@ from tests.engines.helpers import raster
 from tests.export.nir import helpers
 from tests.export.nir.euler import Walk, walk
 from tests.reference.forward import stimulus
-
-nir = pytest.importorskip("nir")
 
 
 def plain(artifact: Artifact) -> bool:

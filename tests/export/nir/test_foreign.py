@@ -3,10 +3,9 @@
 import warnings
 from pathlib import Path
 
+import nir
 import numpy as np
 import pytest
-
-nir = pytest.importorskip("nir")
 
 from mlgenn_delays.errors import InputError  # noqa: E402
 from mlgenn_delays.export.artifact import Artifact  # noqa: E402
@@ -14,6 +13,7 @@ from mlgenn_delays.export.nir import read_nir  # noqa: E402
 from mlgenn_delays.network import LIF, CurrentInput, SeedLI, SeedLIF  # noqa: E402
 from tests.export.nir import helpers  # noqa: E402
 from tests.export.nir.torches import as_data  # noqa: E402
+from tests.needs import need
 
 
 def told(artifact: Artifact) -> bool:
@@ -179,8 +179,9 @@ def test_an_output_that_spikes_is_counted(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["Leaky", "Synaptic"])
 def test_what_snntorch_writes(kind: str, tmp_path: Path) -> None:
-    torch = pytest.importorskip("torch")
-    snn = pytest.importorskip("snntorch")
+    need("snntorch")
+    import snntorch as snn
+    import torch
     from snntorch.export_nir import export_to_nir
 
     torch.manual_seed(1)

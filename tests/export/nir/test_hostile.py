@@ -17,7 +17,6 @@ from mlgenn_delays.hdf5 import read_hdf5
 from tests.export.fuzzing import blind, hostile
 from tests.export.nir import helpers
 
-pytest.importorskip("nir")
 TEXTS = ("about", "network", "sizes", "kept", "populations", "projections")
 
 

@@ -10,8 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch")
-pytest.importorskip("nir")
+from tests.needs import need
+
+need("torch")
+
 
 from tests.export.nir import helpers, torches  # noqa: E402
 
@@ -23,7 +25,7 @@ def module_of(tool: str, path: Path):
     """Return a tool's module of a file."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        pytest.importorskip("snntorch" if tool == "snntorch" else "norse.torch")
+        need(tool)
         graph = torches.without_output(path)
         return torches.of_snntorch(graph) if tool == "snntorch" else torches.of_norse(graph)
 

@@ -7,6 +7,7 @@ import warnings
 from dataclasses import replace
 from pathlib import Path
 
+import nir
 import numpy as np
 import pytest
 
@@ -15,7 +16,6 @@ from mlgenn_delays.export.artifact import Artifact
 from mlgenn_delays.export.nir import read_nir, write, write_nir
 from tests.export.nir import helpers
 
-nir = pytest.importorskip("nir")
 EVERY = list(range(len(helpers.networks())))
 
 
