@@ -110,6 +110,7 @@ class _Watch:
         self.read: list[float] = []
         self.encode: list[float] = []
         self.network: list[float] = []
+        self.warned = 0
 
     def summary(self) -> dict[str, Any]:
         """Return medians and the 95th percentile of an example [ms], None without any."""
@@ -133,8 +134,9 @@ class _Watch:
         times = self.summary()
         if not times["examples"]:
             return f"nothing was answered; loading took {times['load_ms']:g} ms"
+        warned = f", {self.warned} with a warning" * bool(self.warned)
         return (
-            f"{times['examples']} answered, median {times['median_ms']:g} ms an example "
+            f"{times['examples']} answered{warned}, median {times['median_ms']:g} ms an example "
             f"(reading {times['read_ms']:g}, encoding {times['encode_ms']:g}, network "
             f"{times['network_ms']:g}), 95 % within {times['p95_ms']:g} ms; loading took "
             f"{times['load_ms']:g} ms"
@@ -185,12 +187,15 @@ def _answer(model: "Model", items: list[Any], watch: _Watch, as_json: bool) -> l
     began = perf_counter()
     batch = model.reader.as_batch(items)
     encoded = perf_counter()
-    predictions = model.answers_to([item.name for item in items], batch)
+    predictions = model.answers_to(items, batch)
     watch.encode += [1000 * (encoded - began)] * len(items)
     watch.network += [1000 * (perf_counter() - encoded)] * len(items)
+    watch.warned += sum(bool(each.warning) for each in predictions)
     if not as_json:
         for each in predictions:
             click.echo(_line(each))
+            if each.warning:
+                click.echo(f"warning: {printable(each.name)}: {each.warning}", err=True)
         return []
     return [_described(each) for each in predictions]
 
@@ -208,6 +213,9 @@ def _described(answer: "Prediction") -> dict[str, Any]:
         "label": answer.label,
         "confidence": round(answer.confidence, 6),
         "probabilities": [round(float(p), 6) for p in answer.probabilities],
+        "cut": round(answer.cut, 6),
+        "events": answer.events,
+        "warning": answer.warning,
     }
 
 
