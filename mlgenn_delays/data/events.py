@@ -91,7 +91,7 @@ def _column(
     if array.dtype.kind in kinds:
         return array
     noun = "real" if "f" in kinds else "whole"
-    wrong = np.flatnonzero(array != np.floor(array)) if array.dtype.kind == "f" else ()
+    wrong = np.flatnonzero(array != np.floor(array) if array.dtype.kind == "f" else [])
     if len(wrong):
         remedy = (
             "give the step in which it is, floor(time / dt)"

@@ -100,10 +100,10 @@ def load_fsdd(
     data = {}
     for split, recordings in splits.items():
         start, time, lengths = (arrays[f"{split}.{part}"] for part in ("start", "time", "lengths"))
-        names = tuple(recording.path.name for recording in recordings)
+        called = tuple(recording.path.name for recording in recordings)
         lost = Losses.of_lengths(lengths, start[:, -1] - start[:, 0])
         labels = _labels(recordings)
-        data[split] = SpikeData(start, time, labels, n_steps, dt, LABEL_NAMES, names, lost)
+        data[split] = SpikeData(start, time, labels, n_steps, dt, LABEL_NAMES, called, lost)
     return data
 
 

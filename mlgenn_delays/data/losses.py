@@ -33,7 +33,7 @@ class Losses:
     table: np.ndarray
 
     @staticmethod
-    def of_lengths(lengths: Sequence[float] | np.ndarray, kept: np.ndarray) -> "Losses":
+    def of_lengths(lengths: Sequence[float] | np.ndarray, kept: Any) -> "Losses":
         """Return those of examples without events.
 
         Arguments:

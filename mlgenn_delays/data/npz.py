@@ -14,6 +14,7 @@ and optionally ``label_names`` (K,), ``names`` (N,) and ``groups`` (N,), whose e
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -226,7 +227,7 @@ def _spikes(arrays: Arrays, task: _Task) -> SpikeData | StreamedSpikes:
     """Return the examples of a file as spikes."""
 
     def example(row: int) -> Spikes:
-        shape = {"n_channels": task.n_channels, "n_steps": task.n_steps}
+        shape: dict[str, Any] = {"n_channels": task.n_channels, "n_steps": task.n_steps}
         if arrays.raster is None:
             where = arrays.where(f"times of example {row}")
             return event_spikes(where, *arrays.events(row), dt=task.dt, unit=task.unit, **shape)

@@ -142,7 +142,7 @@ def check_size(
     values: np.ndarray,
     *,
     scale: float = 1.0,
-    example: Callable[[int], str] = "example {}".format,
+    example: Callable[[int], str] | None = "example {}".format,
     remedy: str = "replace or remove it",
 ) -> None:
     """Refuse numbers that are not finite or too large to be data, as they are or scaled.
@@ -151,7 +151,7 @@ def check_size(
         where: What they are called.
         values: (N, T, C) real numbers.
         scale: What they will be multiplied by.
-        example: What an example is called, by its number.
+        example: What an example is called, by its number; None for one alone.
         remedy: What to do about it.
 
     Raises:
@@ -167,7 +167,10 @@ def check_size(
         if not first:
             row, time, channel = np.argwhere(wrong)[0]
             value = some[row, time, channel]
-            first = f"{value} in {example(begin + int(row))} (step {time}, channel {channel})"
+            first = f"{value} at step {time}, channel {channel}"
+            if example is not None:
+                called = example(begin + int(row))
+                first = f"{value} in {called} (step {time}, channel {channel})"
         others += int(wrong.any(axis=(1, 2)).sum())
     if first:
         most = f"{LARGEST / scale:.3g}" + (

@@ -312,7 +312,7 @@ def test_what_does_not_fit_is_named(home: Path, changes: dict, message: str) -> 
         (
             {"values": np.full((60, 4, 2), np.nan)},
             {"encoding": "currents"},
-            r"values of .* must be finite and below 1e\+15 in size, got nan in example 0 .step 0, chan",
+            r"values of .* must be finite and below 1e\+15 in size, got nan in example 0 .step 0",
         ),
         (
             {"values": np.full((60, 4, 2), 1e39)},

@@ -190,7 +190,7 @@ def test_lines_that_cannot_be(content: str, message: str) -> None:
 
 def test_values_that_cannot_be() -> None:
     for word in ("inf", "1e39", "nan"):
-        with pytest.raises(InputError, match="line 1 of the stream must have finite values"):
+        with pytest.raises(InputError, match="line 1 of the stream must be finite and below"):
             all_of(f"0 0 0 0 0 {word}\n", analogue())
     rows = np.zeros((30, 6), "<f4")
     rows[25, 2] = 0.5

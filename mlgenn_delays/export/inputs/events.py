@@ -57,8 +57,9 @@ def npz_events(wants: Wants, path: Path, arrays: dict[str, np.ndarray]) -> list[
     Arguments:
         wants: What the network takes.
         path: Name of the file for messages.
-        arrays: ``times`` (E,) [ms, or ``data.time_unit`` of the training], ``channels`` (E,) and, for several examples, ``start`` (N+1,):
-            example i has the events ``start[i]:start[i+1]``.
+        arrays: ``times`` (E,) [ms, or ``data.time_unit`` of the training], ``channels`` (E,) and,
+            for several examples, ``start`` (N+1,): example i has the events
+            ``start[i]:start[i+1]``.
 
     Raises:
         InputError: They are not that.

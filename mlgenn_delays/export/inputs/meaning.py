@@ -189,10 +189,8 @@ def _check_currents(where: str, values: np.ndarray, scale: float, several: bool)
         raise InputError(
             f"{where} must have numbers as currents, got type bool; save it with .astype('float32')"
         )
-    one = "it" if not several else ""
-    check_size(
-        f"values of {where}", values, scale=scale, example=lambda row: one or f"example {row}"
-    )
+    example = "example {}".format if several else None
+    check_size(f"values of {where}", values, scale=scale, example=example)
 
 
 def _place(values: np.ndarray, wrong: np.ndarray, first: int | None) -> str:
