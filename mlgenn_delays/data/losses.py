@@ -163,7 +163,7 @@ class Losses:
             f"after the end of the trial of {trial:g} ms" * cut,
             f"{percent(found['merged'])} of the events are merged, for a channel spikes at most "
             f"once per step of {dt:g} ms" * merged,
-            f"all events are within {longest:g} ms of the trial of {trial:g} ms" * crowded,
+            f"all events are within {_number(longest)} ms of the trial of {trial:g} ms" * crowded,
             self._nothing_left(found["empty"]) * empty,
         ]
         if not any(said):
@@ -185,10 +185,10 @@ class Losses:
     def _too_long(self, trial: float, longest: float, trained: bool) -> str:
         """Return how long examples are, and what may be wrong."""
         median = float(np.median(self.lengths))
-        lasts = f"it lasts {longest:,.6g} ms"
+        lasts = f"it lasts {_number(longest)} ms"
         if len(self) > 1:
-            shortest = f"{self.lengths.min():,.6g}"
-            lasts = f"examples last {shortest} to {longest:,.6g} ms, median {median:,.6g}"
+            spread = f"{_number(self.lengths.min())} to {_number(longest)} ms"
+            lasts = f"examples last {spread}, median {_number(median)}"
         if trained:
             unit = " if its times are not ms, convert them" if self._has_events else ""
             return f"{lasts}: cut it into trials" + (f";{unit}" if unit else "")
@@ -206,7 +206,7 @@ class Losses:
 
     def _too_crowded(self, longest: float, trained: bool) -> str:
         """Return how late events are, and what may be wrong."""
-        reach = f"times reach {longest:,.6g} ms"
+        reach = f"times reach {_number(longest)}"
         if longest <= _SECONDS:
             key = "" if trained else ", or set data.time_unit = 1000"
             return f"{reach}: if these are seconds, multiply them by 1000{key}"
@@ -237,6 +237,11 @@ def left_of(batch: Any) -> np.ndarray:
     if hasattr(batch, "values"):
         return batch.values.any(axis=(1, 2))
     return batch.start[:, -1] - batch.start[:, 0]
+
+
+def _number(value: float) -> str:
+    """Return a number of ms in words."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def percent(share: float) -> str:

@@ -1,15 +1,15 @@
 """What data lose on their way to trials is said: by data check, train, evaluate and infer."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import soundfile
+from click.testing import CliRunner, Result
 
+from mlgenn_delays.cli import main
 from tests.cli.helpers import call, parsed, refused
 from tests.data.own_helpers import write_events, write_wav, write_words
 
@@ -61,9 +61,17 @@ def trained(folder: Path, data: Path, *settings: str) -> tuple[str, dict[str, An
     return result.stderr, parsed(result)
 
 
+def streamed(content: bytes, run: Path, *options: object) -> Result:
+    """Answer a stream."""
+    arguments = ["infer", str(run), "--stream", *map(str, options)]
+    result = CliRunner().invoke(main, arguments, input=content)
+    assert result.exit_code == 0, result.output
+    return result
+
+
 def test_seconds(tmp_path: Path) -> None:
     data = write(tmp_path / "data.npz", 1.0)
-    advice = "times reach 1.89"
+    advice = "times reach 1.9: if these"
     words, found = checked("npz", data)
     assert "lost        " in words and "merged (of one channel in one step)" in words
     assert f"warning     {found['warnings'][0]}" in words
@@ -179,10 +187,7 @@ def test_infer_says_what_it_did_not_take(tmp_path: Path) -> None:
     assert answer["cut"] == 0.8 and answer["events"] is None
     assert "80.0 % of the time is cut" in answer["warning"]
     steps = b"\n".join([b" ".join([b"0"] * 20)] * 150)
-    done = subprocess.run(
-        [sys.executable, "-m", "mlgenn_delays.cli", "infer", str(run), "--stream", "--json"],
-        input=steps, capture_output=True, check=True,
-    )  # fmt: skip
+    done = streamed(steps, run, "--json")
     rows = [json.loads(line) for line in done.stdout.splitlines()]
     assert [row["warning"][:22] for row in rows] == ["nothing of it is left:"] * 2
 
@@ -204,13 +209,9 @@ def test_infer_of_sound(tmp_path: Path) -> None:
     assert answers[1]["warning"] == ""
     assert answers[2]["warning"].startswith("nothing of it is left")
     # Half a second is five windows, whatever its rate.
-    done = subprocess.run(
-        [sys.executable, "-m", "mlgenn_delays.cli", "infer", str(tmp_path / "run"), "--stream",
-         "--rate", "16000"],
-        input=np.zeros(8000, "<i2").tobytes(), capture_output=True, check=True,
-    )  # fmt: skip
+    done = streamed(np.zeros(8000, "<i2").tobytes(), tmp_path / "run", "--rate", 16000)
     assert len(done.stdout.splitlines()) == 5
-    assert b"taking bare samples to have 16000 Hz" in done.stderr
+    assert "taking bare samples to have 16000 Hz" in done.stderr
     assert "must come with --stream" in refused("infer", tmp_path / "run", fits, "--rate", 8000)
 
 
