@@ -277,6 +277,7 @@ def test_channels_of_a_wav_are_averaged() -> None:
         (wav(tone(8000), 8000, "FLOAT"), None, "WAV of format 3 with 32 bits; convert it"),
         (b"RIFF\0\0\0\0WAVEfmt " + bytes(1000), None, "within the first 65536 bytes of a WAV"),
     ],
+    ids=["rate", "24 bits", "float", "no samples"],
 )
 def test_a_wav_that_cannot_be_streamed(content: bytes, rate: int | None, message: str) -> None:
     with pytest.raises(InputError, match=message):
