@@ -49,7 +49,7 @@ def evaluate(
     from mlgenn_delays.recipe import load_data
     from mlgenn_delays.runs import Run, check_labels
 
-    from .runs import needed_split
+    from .runs import losses_by_split, needed_split, tell_losses
 
     check_engine(engine, backend=backend)
     found = Run(run)
@@ -60,6 +60,7 @@ def evaluate(
     else:
         remedy = "choose one with --split or other data with --data"
         chosen = {split: needed_split(splits, split, remedy)}
+    tell_losses(chosen)
     task = found.task()
     if task is not None:
         for part in chosen.values():
@@ -67,6 +68,7 @@ def evaluate(
     how = {"engine": engine, "backend": backend or BACKENDS[0], "threads": threads}
     measured = _measure(network, found, chosen, how)
     result = _pooled(measured) | {"split": split, "checkpoint": checkpoint}
+    result["lost"] = losses_by_split(chosen)
     if as_json:
         import json
 

@@ -36,6 +36,13 @@ FORMS = ("pcm", "steps", "f32")
     "--hop", type=float, metavar="MS", help="Of --stream: time between windows.  [default: a trial]"
 )
 @click.option(
+    "--rate",
+    type=int,
+    metavar="HZ",
+    help="Of --stream: rate of bare samples; others than the model's are resampled.  "
+    "[default: that of the training; a WAV says its own]",
+)
+@click.option(
     "--batch",
     type=click.IntRange(min=1),
     default=1,
@@ -50,6 +57,7 @@ def infer(
     stream: bool,
     form: str | None,
     hop: float | None,
+    rate: int | None,
     batch: int,
     threads: int | None,
     as_json: bool,
@@ -64,15 +72,17 @@ def infer(
 
     if stream == bool(inputs):
         raise InputError("give files to answer, or --stream for standard input; not both, not none")
-    if not stream and (form is not None or hop is not None):
-        raise InputError("--form and --hop must come with --stream; leave them out, or add it")
+    if not stream and any(each is not None for each in (form, hop, rate)):
+        raise InputError(
+            "--form, --hop and --rate must come with --stream; leave them out, or add it"
+        )
     began = perf_counter()
     with interrupts_later():
         found = load(model, threads=threads)
         watch = _Watch(1000 * (perf_counter() - began))
         found.warm_up()
     if stream:
-        _stream(found, form, hop, watch, as_json)
+        _stream(found, {"form": form, "hop_ms": hop, "rate": rate}, watch, as_json)
     else:
         failed = _files(found, inputs, batch, watch, as_json)
         if failed:
@@ -110,6 +120,7 @@ class _Watch:
         self.read: list[float] = []
         self.encode: list[float] = []
         self.network: list[float] = []
+        self.warned = 0
 
     def summary(self) -> dict[str, Any]:
         """Return medians and the 95th percentile of an example [ms], None without any."""
@@ -133,8 +144,9 @@ class _Watch:
         times = self.summary()
         if not times["examples"]:
             return f"nothing was answered; loading took {times['load_ms']:g} ms"
+        warned = f", {self.warned} with a warning" * bool(self.warned)
         return (
-            f"{times['examples']} answered, median {times['median_ms']:g} ms an example "
+            f"{times['examples']} answered{warned}, median {times['median_ms']:g} ms an example "
             f"(reading {times['read_ms']:g}, encoding {times['encode_ms']:g}, network "
             f"{times['network_ms']:g}), 95 % within {times['p95_ms']:g} ms; loading took "
             f"{times['load_ms']:g} ms"
@@ -185,12 +197,15 @@ def _answer(model: "Model", items: list[Any], watch: _Watch, as_json: bool) -> l
     began = perf_counter()
     batch = model.reader.as_batch(items)
     encoded = perf_counter()
-    predictions = model.answers_to([item.name for item in items], batch)
+    predictions = model.answers_to(items, batch)
     watch.encode += [1000 * (encoded - began)] * len(items)
     watch.network += [1000 * (perf_counter() - encoded)] * len(items)
+    watch.warned += sum(bool(each.warning) for each in predictions)
     if not as_json:
         for each in predictions:
             click.echo(_line(each))
+            if each.warning:
+                click.echo(f"warning: {printable(each.name)}: {each.warning}", err=True)
         return []
     return [_described(each) for each in predictions]
 
@@ -208,19 +223,25 @@ def _described(answer: "Prediction") -> dict[str, Any]:
         "label": answer.label,
         "confidence": round(answer.confidence, 6),
         "probabilities": [round(float(p), 6) for p in answer.probabilities],
+        "cut": round(answer.cut, 6),
+        "events": answer.events,
+        "warning": answer.warning,
     }
 
 
-def _stream(
-    model: "Model", form: str | None, hop: float | None, watch: _Watch, as_json: bool
-) -> None:
+def _stream(model: "Model", options: dict[str, Any], watch: _Watch, as_json: bool) -> None:
     """Answer every window of standard input as soon as it is whole."""
     import json
 
     from mlgenn_delays.export.stream import windows
 
     stream = getattr(sys.stdin, "buffer", None)  # there is no stdin if it was closed
-    for item in windows(stream, model.reader, form=form, hop_ms=hop):
+    taken = options["rate"] or model.reader.sample_rate
+    if taken and options["form"] in (None, "pcm") and not as_json:
+        click.echo(
+            f"taking bare samples to have {taken} Hz (--rate); a WAV says its own rate", err=True
+        )
+    for item in windows(stream, model.reader, **options):
         watch.read.append(0.0)
         for row in _answer(model, [item], watch, as_json):
             spent = watch.encode[-1] + watch.network[-1]

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import click
+
 from mlgenn_delays.errors import InputError
 
 if TYPE_CHECKING:
@@ -47,6 +49,29 @@ def _task(splits: Mapping[str, "Data"]) -> dict[str, Any]:
         "labels": list(train.label_names),
         "n_steps": train.n_steps,
         "examples": {name: len(data) for name, data in splits.items()},
+    }
+
+
+def tell_losses(splits: Mapping[str, "Data"]) -> None:
+    """Say on stderr what was cut, merged or empty in data that were loaded, if anything was."""
+    from mlgenn_delays.data.losses import Losses
+    from mlgenn_delays.data.registry import known_losses
+
+    lost = known_losses(splits)
+    if lost:
+        data = next(iter(splits.values()))
+        said = Losses.together(lost.values()).sentence(data.n_steps * data.dt)
+        if said:
+            click.echo(f"data: {said}", err=True)
+
+
+def losses_by_split(splits: Mapping[str, "Data"]) -> dict[str, dict[str, Any]]:
+    """Return the same for --json, by split."""
+    from mlgenn_delays.data.registry import known_losses
+
+    return {
+        name: lost.shares(splits[name].n_steps * splits[name].dt)
+        for name, lost in known_losses(splits).items()
     }
 
 

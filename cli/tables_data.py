@@ -28,9 +28,13 @@ def show_check(report: "Report", picture: str | None) -> None:
     if report.examples:
         console().print(_counts(report))
         _line("durations", _durations(report))
+        if report.lost:
+            _line("lost", report.lost)
         show = _spikes if report.encoding == "spikes" else _currents
         for name, text in show(report.activity):
             _line(name, text)
+    for warning in report.warnings:
+        _line("warning", warning)
     for note in report.notes:
         _line("note", note)
     _things("empty", report.empty, "{split} {name}")

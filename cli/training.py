@@ -15,7 +15,7 @@ from mlgenn_delays.errors import DivergedError, InputError
 
 from .errors import Interrupted, report
 from .options import BACKENDS, ENGINES, check_engine
-from .runs import environment, needed_split
+from .runs import environment, losses_by_split, needed_split, tell_losses
 
 if TYPE_CHECKING:
     from mlgenn_delays.data import Data
@@ -83,7 +83,8 @@ def run_training(asked: Asked) -> dict[str, Any] | None:
     """Train as asked.
 
     Returns:
-        What --json prints: run, recipe, epochs, best_epoch, and by split accuracy, loss and n.
+        What --json prints: run, recipe, epochs, best_epoch, by split accuracy, loss and n, and
+        what of the data was lost.
         None in a process that leaves it to another to say so.
 
     Raises:
@@ -117,6 +118,7 @@ def _together(ranks: "Ranks") -> Iterator[None]:
 
 def _lead(plan: Plan, trainer: "Trainer", asked: Asked) -> dict[str, Any]:
     """Train, and return the result."""
+    tell_losses(plan.splits)
     trainer.run = plan.run()
     try:
         history = trainer.fit(
@@ -131,6 +133,7 @@ def _lead(plan: Plan, trainer: "Trainer", asked: Asked) -> dict[str, Any]:
         "epochs": len(history.rows),
         "best_epoch": history.best_epoch,
         "splits": measured,
+        "lost": losses_by_split(plan.splits),
     }
 
 

@@ -69,6 +69,7 @@ class Place:
 
 
 _TYPES = {"U8": "u1", "U16": "<u2", "U32": "<u4", "I32": "<i4", "I64": "<i8", "F32": "<f4"}
+_TYPES |= {"F64": "<f8"}
 
 
 def places(path: Path) -> dict[str, Place]:

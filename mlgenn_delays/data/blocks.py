@@ -12,12 +12,15 @@ from pathlib import Path
 import numpy as np
 
 from mlgenn_delays.data.cache import cache_key, load_arrays, store_arrays
+from mlgenn_delays.data.events import Spikes
+from mlgenn_delays.data.losses import WIDTH, Losses
 from mlgenn_delays.data.types import SpikeData, StreamedSpikes
 from mlgenn_delays.files import cache_folder
 from mlgenn_delays.tensors import Place, places
 
 BLOCK = 1000  # examples a file of the cache
-_NAMES = ("start", "time")
+_NAMES = ("start", "time", "losses")
+_SPIKES = _NAMES[:2]
 
 
 @dataclass(frozen=True)
@@ -28,8 +31,8 @@ class Blocks:
         n: N.
         n_channels: C.
         n_steps: T.
-        encode: Function of (first, end) that gives those examples as ``start`` (end - first, C+1),
-            counted from 0, and ``time`` (E,), both of whole numbers; see `SpikeBatch`.
+        encode: Function of (first, end) that gives those examples: ``start`` (end - first, C+1),
+            counted from 0, and ``time`` (E,), both of whole numbers, and what was lost of each.
         name: The beginning of the cache's file names.
         depends: All that the result depends on, as JSON takes it; None to use no cache.
     """
@@ -37,7 +40,7 @@ class Blocks:
     n: int
     n_channels: int
     n_steps: int
-    encode: Callable[[int, int], tuple[np.ndarray, np.ndarray]]
+    encode: Callable[[int, int], Spikes]
     name: str
     depends: dict[str, object] | None = None
 
@@ -45,12 +48,14 @@ class Blocks:
         """Return first and end of every block."""
         return [(first, min(first + BLOCK, self.n)) for first in range(0, self.n, BLOCK)]
 
-    def load(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return all examples as ``start`` (N, C+1) int64 and ``time`` (E,) int32."""
+    def load(self) -> Spikes:
+        """Return all examples: ``start`` (N, C+1) int64, ``time`` (E,) int32 and their losses."""
         start = np.empty((self.n, self.n_channels + 1), np.int64)
+        table = np.empty((self.n, WIDTH))
         time, n = np.empty(0, np.int32), 0
         for first, end in self.bounds():
-            some, times = self._block(first, end)
+            some, times, losses = self._block(first, end)
+            table[first:end] = losses.table
             if n + len(times) > len(time):
                 # In place, and by half of what there is, so that nothing is held twice.
                 time.resize(max(n + len(times), len(time) * 3 // 2), refcheck=False)
@@ -58,18 +63,22 @@ class Blocks:
             np.add(some, n, out=start[first:end], dtype=np.int64)
             n += len(times)
         time.resize(n, refcheck=False)
-        return start, time
+        return Spikes(start, time, Losses(table))
 
-    def stream(self) -> "Stream":
-        """Return all examples on disk, each block encoded now unless the cache has it whole."""
-        files = []
+    def stream(self) -> tuple["Stream", Losses | None]:
+        """Return all examples on disk, each block encoded now unless the cache has it whole.
+
+        Returns:
+            The examples, and their losses where they were encoded.
+        """
+        files, losses = [], []
         for first, end in self.bounds():
             key = self._key(first, end)
             if key is None:
-                break
-            self._block(first, end)
+                return Stream(self), None
+            losses.append(self._block(first, end).losses)
             files.append(cache_folder() / key)
-        return Stream(self, tuple(files))
+        return Stream(self, tuple(files)), Losses.together(losses)
 
     def split(
         self,
@@ -90,12 +99,11 @@ class Blocks:
             stream: Whether they stay on disk until a batch needs them.
         """
         if stream:
-            rows = np.arange(self.n)
-            return StreamedSpikes(
-                self.stream(), rows, labels, self.n_channels, self.n_steps, dt, label_names, names
-            )
-        start, time = self.load()
-        return SpikeData(start, time, labels, self.n_steps, dt, label_names, names)
+            rows, (source, lost) = np.arange(self.n), self.stream()
+            shape = self.n_channels, self.n_steps
+            return StreamedSpikes(source, rows, labels, *shape, dt, label_names, names, lost)
+        start, time, losses = self.load()
+        return SpikeData(start, time, labels, self.n_steps, dt, label_names, names, losses)
 
     def _key(self, first: int, end: int) -> str | None:
         """Return the name of a block in the cache, None without one."""
@@ -104,18 +112,19 @@ class Blocks:
         settings = [self.n_channels, self.n_steps]
         return cache_key(self.name, rows=[first, end], settings=settings, **self.depends)
 
-    def _block(self, first: int, end: int) -> tuple[np.ndarray, np.ndarray]:
+    def _block(self, first: int, end: int) -> Spikes:
         """Return a block, from the cache if that has it."""
         key = self._key(first, end)
         arrays = load_arrays(key, _NAMES) if key is not None else None
         if arrays is None:
-            start, time = self.encode(first, end)
+            start, time, losses = self.encode(first, end)
             # The narrowest types: half the disk and half the time to read.
             narrow = np.uint16 if self.n_steps <= 2**16 else np.int32
             arrays = {"start": start.astype(np.uint32), "time": time.astype(narrow)}
+            arrays["losses"] = losses.table
             if key is not None:
                 store_arrays(key, arrays)
-        return arrays["start"], arrays["time"]
+        return Spikes(arrays["start"], arrays["time"], Losses(arrays["losses"]))
 
 
 class Stream:
@@ -151,14 +160,14 @@ class Stream:
                 return self._from_file(self._files[row // BLOCK], row % BLOCK)
             except (OSError, ValueError):
                 pass  # the cache was cleared meanwhile
-        start, time = self.blocks.encode(row, row + 1)
+        start, time, _ = self.blocks.encode(row, row + 1)
         return start[0], time
 
     def _from_file(self, path: Path, row: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the same from a block's file, of which no more is read than that."""
         if path not in self._places:
             self._places[path] = places(path)
-        start, time = (self._places[path][name] for name in _NAMES)
+        start, time = (self._places[path][name] for name in _SPIKES)
         # Unbuffered, and not mapped: mapped pages count as the process's memory.
         with open(path, "rb", buffering=0) as file:
             width = start.shape[1]

@@ -10,6 +10,8 @@ d_k[c], up to one constant for all, gets the spikes of class k at once, and thos
 spread over time. All classes have the same spikes a channel, so that only their times tell.
 """
 
+from dataclasses import replace
+
 import numpy as np
 
 from mlgenn_delays.data.checks import count_steps
@@ -41,7 +43,7 @@ def load(options: CoincidenceOptions | None = None, *, dt: float = 1.0) -> dict[
         labels = balanced_labels(rng, n, options.patterns)
         steps = to_steps(_times(rng, delays[labels], options), dt, n_steps)
         events = [_with_noise(rng, each, n_steps, dt, options.noise) for each in steps]
-        return SpikeData.from_events(
+        data = SpikeData.from_events(
             events,
             labels,
             n_channels=options.channels,
@@ -49,6 +51,7 @@ def load(options: CoincidenceOptions | None = None, *, dt: float = 1.0) -> dict[
             dt=dt,
             label_names=label_names,
         )
+        return replace(data, losses=None)  # noise that meets a spike is nothing lost
 
     return generate_splits("coincidence", options, make)
 

@@ -17,7 +17,7 @@ from mlgenn_delays.data.encode_level import LevelEncoder
 from mlgenn_delays.data.encode_rate import RateEncoder
 
 # Of the code that makes frames and spikes: raise it when results change, so caches are left.
-ENCODER_VERSION = 1
+ENCODER_VERSION = 2
 
 _RASTER_BYTES = 2**24
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from mlgenn_delays.data.losses import Losses
 from mlgenn_delays.data.types import Batch, CurrentData, SpikeData, StreamedSpikes
 from mlgenn_delays.errors import InputError
 
@@ -45,7 +46,7 @@ class Item:
         label_name: Name of the class.
         batch: The example alone, as `Dataset.load` makes it (its labels do not count); None if it
             is damaged.
-        duration: How long it was before it was cut or padded [ms]; None if that is not known.
+        losses: How long it was, and what of it was cut or merged; None if that is not known.
         content: What the files hold for it, by which duplicates are told; ``batch`` if empty.
         problem: Why it is damaged, for the user; empty if it is not.
     """
@@ -55,13 +56,13 @@ class Item:
     label: int = -1
     label_name: str = ""
     batch: Batch | None = None
-    duration: float | None = None
+    losses: Losses | None = None
     content: Sequence[Any] = ()
     problem: str = ""
 
 
-# The batch, the duration [ms] and the content of an `Item`.
-Example = tuple[Batch, float | None, Sequence[Any]]
+# The batch, the losses and the content of an `Item`.
+Example = tuple[Batch, Losses | None, Sequence[Any]]
 
 
 def as_item(
@@ -74,13 +75,13 @@ def as_item(
         name: See `Item`.
         label: See `Item`.
         label_name: See `Item`.
-        read: Reads and encodes the example: gives its batch, duration [ms] and content.
+        read: Reads and encodes the example: gives its batch, losses and content.
     """
     try:
-        batch, duration, content = read()
+        batch, losses, content = read()
     except InputError as error:
         return Item(split, name, label, label_name, problem=str(error))
-    return Item(split, name, label, label_name, batch, duration, content)
+    return Item(split, name, label, label_name, batch, losses, content)
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,121 @@ A step t lasts from ``t dt`` to ``(t + 1) dt``, so an event goes to the step in 
 step before the next step belongs to that: ``0.3 / 0.1`` is a little less than 3 for a computer.
 """
 
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
 import numpy as np
 
+from mlgenn_delays.data.losses import Losses
+from mlgenn_delays.data.type_checks import as_array
 from mlgenn_delays.errors import InputError
 
 _NEAR = 1e-6  # of a step
+
+
+class Spikes(NamedTuple):
+    """The spikes of one example, or of several.
+
+    Attributes:
+        start: (C+1,) int64 where the spikes of each channel begin, or (N, C+1).
+        time: (S,) int32 their steps.
+        losses: What of the events is no spike.
+    """
+
+    start: np.ndarray
+    time: np.ndarray
+    losses: Losses
+
+
+def event_columns(
+    where: str,
+    channels: object,
+    times: object,
+    *,
+    n_channels: int | None,
+    noun: str = "times",
+    place: Callable[[int], str] = "event {}".format,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return channels and times of events, which may come from anybody.
+
+    Arguments:
+        where: What the events are called.
+        channels: (E,) whole numbers.
+        times: (E,) real numbers; whole numbers if they are "steps".
+        n_channels: C; None if it is not known yet.
+        noun: "times" or "steps".
+        place: What an event is called, by its number.
+
+    Returns:
+        Channels (E,) int64 and times (E,) of their own type; nothing is rounded.
+
+    Raises:
+        InputError: They are of another type or shape, not as many, negative, not finite, or a
+            channel is not there.
+    """
+    channel = _column(where, "channels", channels, "iu", place)
+    time = _column(where, noun, times, "iu" if noun == "steps" else "iuf", place)
+    if len(channel) != len(time):
+        raise InputError(
+            f"{where} must have as many {noun} as channels, got {len(time)} {noun} and "
+            f"{len(channel)} channels; give one of each per event"
+        )
+    wrong = channel < 0 if n_channels is None else (channel < 0) | (channel >= n_channels)
+    if wrong.any():
+        first = int(np.argmax(wrong))
+        bounds = ">= 0" if n_channels is None else f"in 0..{n_channels - 1}"
+        raise InputError(
+            f"{where} must have channels {bounds}, got {channel[first]} at {place(first)}; "
+            "number them from 0 on, as in the data that the network is trained on"
+        )
+    _check_times(where, noun, time, place)
+    return channel.astype(np.int64), time
+
+
+def _column(
+    where: str, name: str, values: object, kinds: str, place: Callable[[int], str]
+) -> np.ndarray:
+    """Return one number per event."""
+    array = as_array(f"{name} of {where}", values, "numbers")
+    if array.ndim != 1:
+        raise InputError(
+            f"{where} must have {name} of one dimension, got shape {array.shape}; "
+            "give one number per event"
+        )
+    if not array.size:
+        return np.zeros(0, np.int64)
+    if array.dtype.kind in kinds:
+        return array
+    noun = "real" if "f" in kinds else "whole"
+    wrong = np.flatnonzero(array != np.floor(array) if array.dtype.kind == "f" else [])
+    if len(wrong):
+        remedy = (
+            "give the step in which it is, floor(time / dt)"
+            if name == "steps"
+            else ("number the channels from 0 on")
+        )
+        raise InputError(
+            f"{where} must have {noun} numbers as {name}, got {array[wrong[0]]} at "
+            f"{place(int(wrong[0]))}; {remedy}"
+        )
+    kind = "float64" if "f" in kinds else "int64"
+    raise InputError(
+        f"{where} must have {noun} numbers as {name}, got type {array.dtype}; "
+        f"save them with .astype('{kind}')"
+    )
+
+
+def _check_times(
+    where: str, noun: str, times: np.ndarray, place: Callable[[int], str] = "event {}".format
+) -> None:
+    """Refuse times that are negative or not finite."""
+    wrong = ~((times >= 0) & np.isfinite(times)) if len(times) else np.zeros(0, bool)
+    if wrong.any():
+        first = int(np.argmax(wrong))
+        raise InputError(
+            f"{where} must have finite {noun} >= 0, got {times[first]} at {place(first)}; "
+            "count from the beginning of the example"
+        )
 
 
 def event_steps(
@@ -33,12 +143,7 @@ def event_steps(
     # float64 first: times of SHD are float16, whose greatest number is 65504.
     with np.errstate(over="ignore"):
         place = times.astype(np.float64) * unit / dt
-    wrong = ~((times >= 0) & np.isfinite(times)) if len(times) else np.zeros(0, bool)
-    if wrong.any():
-        raise InputError(
-            f"{where} must have finite times >= 0, got {times[wrong][0]} at event "
-            f"{int(np.argmax(wrong))}; give times from the beginning of the trial"
-        )
+    _check_times(where, "times", times)
     return np.minimum(np.floor(place + _NEAR), n_steps)
 
 
@@ -67,3 +172,62 @@ def sorted_spikes(
     np.not_equal(keys[1:], keys[:-1], out=fresh[1:])
     keys = keys[fresh]
     return np.searchsorted(keys, ends.astype(kind)), (keys % n_steps).astype(np.int32)
+
+
+def event_spikes(
+    where: str,
+    channels: np.ndarray,
+    times: np.ndarray,
+    *,
+    n_channels: int,
+    n_steps: int,
+    dt: float,
+    unit: float = 1.0,
+) -> Spikes:
+    """Return events as the spikes of one example, and what was lost on the way.
+
+    Arguments:
+        where: See `event_steps`.
+        channels: See `sorted_spikes`.
+        times: See `event_steps`.
+        n_channels: C.
+        n_steps: T.
+        dt: Length of a step [ms].
+        unit: What a time of 1 is [ms].
+
+    Raises:
+        InputError: A time is negative or not finite.
+    """
+    steps = event_steps(where, times, dt=dt, n_steps=n_steps, unit=unit)
+    start, time = sorted_spikes(channels, steps, n_channels=n_channels, n_steps=n_steps)
+    return Spikes(start, time, event_losses(times, steps, n_steps, unit, len(time)))
+
+
+def event_losses(
+    times: np.ndarray, steps: np.ndarray, n_steps: int, unit: float, n_spikes: int | None = None
+) -> Losses:
+    """Return what events of one example lost.
+
+    Arguments:
+        times: (E,) their times.
+        steps: (E,) the steps of these.
+        n_steps: T; events from there on are cut.
+        unit: What a time of 1 is [ms].
+        n_spikes: How many spikes are left; None where nothing is merged.
+    """
+    cut = int(np.count_nonzero(steps >= n_steps))
+    merged = 0 if n_spikes is None else len(steps) - cut - n_spikes
+    last = float(times.max()) * unit if len(times) else 0.0
+    return Losses.of_events(len(steps), cut, merged, last)
+
+
+def end_to_end(examples: Iterable[Spikes], n_channels: int) -> Spikes:
+    """Return the spikes of several examples, one after the other."""
+    starts, times, losses, n = [np.zeros((0, n_channels + 1), np.int64)], [], [], 0
+    for start, time, lost in examples:
+        starts.append(start[None] + n)
+        times.append(time)
+        losses.append(lost)
+        n += len(time)
+    time = np.concatenate(times) if times else np.zeros(0, np.int32)
+    return Spikes(np.concatenate(starts), time, Losses.together(losses))

@@ -17,12 +17,15 @@ from mlgenn_delays.data.cache import files_hash
 from mlgenn_delays.data.checks import count_steps
 from mlgenn_delays.data.encode import ENCODER_VERSION, encode_frames
 from mlgenn_delays.data.entry import Item, Splits, as_item
+from mlgenn_delays.data.events import Spikes
 from mlgenn_delays.data.folder_files import Listing, Recording, list_folder
+from mlgenn_delays.data.losses import Losses
 from mlgenn_delays.data.mel import mel_transform
 from mlgenn_delays.data.options_own import FolderOptions
 from mlgenn_delays.data.parts import rows_by_split
 from mlgenn_delays.data.recordings import (
     cached_frames,
+    frame_lengths,
     frames_as_currents,
     recording_example,
 )
@@ -103,11 +106,13 @@ def _spikes(
     """Return the recordings as spikes, by split."""
     mel, encoder = options.mel, options.encoder
 
-    def encode(first: int, end: int) -> tuple[np.ndarray, np.ndarray]:
+    def encode(first: int, end: int) -> Spikes:
         transform = mel_transform(mel)
         some = found.recordings[first:end]
         frames = [transform(read_wav(each.path, mel.sample_rate)) for each in some]
-        return encode_frames(frames, encoder, hop=mel.hop, duration=n_steps * dt, dt=dt)
+        start, time = encode_frames(frames, encoder, hop=mel.hop, duration=n_steps * dt, dt=dt)
+        kept = start[:, -1] - start[:, 0]
+        return Spikes(start, time, Losses.of_lengths(frame_lengths(frames, mel), kept))
 
     depends = {
         "files": files,
@@ -145,9 +150,9 @@ def _currents(
     ]
     data = {}
     for split, some in rows.items():
-        values = frames_as_currents(
-            [frames[row] for row in some], options.mel, dt, n_steps, options.scale
-        )
+        own = [frames[row] for row in some]
+        values = frames_as_currents(own, options.mel, dt, n_steps, options.scale)
         names = tuple(found.recordings[row].name for row in some)
-        data[split] = CurrentData(values, labels[some], dt, found.classes, names)
+        lost = Losses.of_lengths(frame_lengths(own, options.mel), values.any(axis=(1, 2)))
+        data[split] = CurrentData(values, labels[some], dt, found.classes, names, lost)
     return data

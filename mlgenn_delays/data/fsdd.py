@@ -16,8 +16,14 @@ from mlgenn_delays.data.cache import cache_key, cached_arrays, files_hash
 from mlgenn_delays.data.checks import check_number, count_steps
 from mlgenn_delays.data.encode import ENCODER_VERSION, Encoder, encode_frames
 from mlgenn_delays.data.encode_rate import RateEncoder
+from mlgenn_delays.data.losses import Losses
 from mlgenn_delays.data.mel import MelSettings
-from mlgenn_delays.data.recordings import cached_frames, encode_recordings, frames_as_currents
+from mlgenn_delays.data.recordings import (
+    cached_frames,
+    encode_recordings,
+    frame_lengths,
+    frames_as_currents,
+)
 from mlgenn_delays.data.types import CurrentData, SpikeBatch, SpikeData
 from mlgenn_delays.data.wav import read_bytes, read_wav
 from mlgenn_delays.errors import InputError
@@ -71,7 +77,7 @@ def load_fsdd(
     encoder, mel = encoder or RateEncoder(), mel or MelSettings()
     n_steps = count_steps(duration, dt)
     splits, contents = _read_folder(folder)
-    names = [f"{split}.{part}" for split in splits for part in ("start", "time")]
+    names = [f"{split}.{part}" for split in splits for part in ("start", "time", "lengths")]
     key = cache_key(
         "fsdd-spikes",
         files=_hash(splits, contents),
@@ -87,21 +93,18 @@ def load_fsdd(
         for split, frames in _frames(splits, contents, mel, cache).items():
             start, time = encode_frames(frames, encoder, hop=mel.hop, duration=duration, dt=dt)
             arrays[f"{split}.start"], arrays[f"{split}.time"] = start, time
+            arrays[f"{split}.lengths"] = frame_lengths(frames, mel)
         return arrays
 
     arrays = cached_arrays(key, names, compute, cache=cache)
-    return {
-        split: SpikeData(
-            arrays[f"{split}.start"],
-            arrays[f"{split}.time"],
-            _labels(recordings),
-            n_steps,
-            dt,
-            LABEL_NAMES,
-            tuple(recording.path.name for recording in recordings),
-        )
-        for split, recordings in splits.items()
-    }
+    data = {}
+    for split, recordings in splits.items():
+        start, time, lengths = (arrays[f"{split}.{part}"] for part in ("start", "time", "lengths"))
+        called = tuple(recording.path.name for recording in recordings)
+        lost = Losses.of_lengths(lengths, start[:, -1] - start[:, 0])
+        labels = _labels(recordings)
+        data[split] = SpikeData(start, time, labels, n_steps, dt, LABEL_NAMES, called, lost)
+    return data
 
 
 def load_fsdd_frames(
@@ -142,7 +145,8 @@ def load_fsdd_frames(
     for split, frames in _frames(splits, contents, mel, cache).items():
         values = frames_as_currents(frames, mel, dt, n_steps, scale)
         names = tuple(recording.path.name for recording in splits[split])
-        data[split] = CurrentData(values, _labels(splits[split]), dt, LABEL_NAMES, names)
+        lost = Losses.of_lengths(frame_lengths(frames, mel), values.any(axis=(1, 2)))
+        data[split] = CurrentData(values, _labels(splits[split]), dt, LABEL_NAMES, names, lost)
     return data
 
 

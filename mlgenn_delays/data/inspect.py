@@ -3,7 +3,6 @@
 What grows with the number of examples is a few numbers and a hash for each.
 """
 
-from array import array
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -16,6 +15,7 @@ import numpy as np
 from mlgenn_delays.data.checks import check_number
 from mlgenn_delays.data.entry import Item
 from mlgenn_delays.data.items import data_items
+from mlgenn_delays.data.losses import Losses, warnings_of
 from mlgenn_delays.data.meter import Meter
 from mlgenn_delays.data.registry import dataset, dataset_shape, options_table, parse_options
 from mlgenn_delays.data.tallies import CurrentTally, SpikeTally, spread
@@ -61,6 +61,9 @@ class Report:
         splits: By split, how many sound examples each class has, by number.
         durations: Before examples are cut or padded [ms]: least, median, greatest, and the share
             that is longer than a trial; empty if the data set does not say.
+        losses: Shares that were cut and merged, and how many examples are empty; see `Losses`.
+        lost: The same in words, empty if nothing was.
+        warnings: What to do where that is much, in words.
         activity: Of spikes or currents, see `mlgenn_delays.data.tallies`.
         damaged: Examples and files that cannot be used: split, name, reason.
         empty: Examples without a spike, or all zero: split, name.
@@ -83,6 +86,9 @@ class Report:
     classes: dict[int, str] = field(default_factory=dict)
     splits: dict[str, dict[int, int]] = field(default_factory=dict)
     durations: dict[str, float] = field(default_factory=dict)
+    losses: dict[str, Any] = field(default_factory=dict)
+    lost: str = ""
+    warnings: list[str] = field(default_factory=list)
     activity: dict[str, Any] = field(default_factory=dict)
     damaged: Found = field(default_factory=Found)
     empty: Found = field(default_factory=Found)
@@ -116,6 +122,8 @@ class Report:
             "examples": self.examples,
             "splits": named,
             "durations_ms": self.durations,
+            "lost": self.losses,
+            "warnings": self.warnings,
             self.encoding: self.activity,
             "damaged": asdict(self.damaged),
             "empty": asdict(self.empty),
@@ -173,7 +181,7 @@ class _Look:
     def __init__(self, report: Report) -> None:
         self.report = report
         self.tally: SpikeTally | CurrentTally | None = None
-        self.durations = array("d")
+        self.losses: dict[str, list[Losses]] = {}
         self.seen: dict[bytes, tuple[str, str]] = {}
         self.shape: tuple[int, int] | None = None
 
@@ -209,8 +217,8 @@ class _Look:
             report.classes[item.label] = item.label_name
             if len(report.pictured) < _PICTURED:
                 report.pictured.append(item)
-        if item.duration is not None:
-            self.durations.append(item.duration)
+        if item.losses is not None:
+            self.losses.setdefault(item.split, []).append(item.losses)
 
     def _compare(self, item: Item) -> None:
         """Compare an example with those before."""
@@ -236,11 +244,15 @@ class _Look:
             return
         report.channels, report.trial_ms = self.shape[1], self.shape[0] * report.dt
         report.activity = self.tally.summary(report.trial_ms)
-        if self.durations:
-            lengths = np.frombuffer(self.durations)
+        if self.losses:
+            splits = {split: Losses.together(some) for split, some in self.losses.items()}
+            losses = Losses.together(splits.values())
             # Half a step: that much of a trial may be rounded away.
-            cut = lengths > report.trial_ms + report.dt / 2
-            report.durations = spread(lengths) | {"cut": float(cut.mean())}
+            cut = losses.lengths > report.trial_ms + report.dt / 2
+            report.durations = spread(losses.lengths) | {"cut": float(cut.mean())}
+            report.losses = losses.shares(report.trial_ms)
+            report.lost = losses.sentence(report.trial_ms)
+            report.warnings = warnings_of(splits, report.trial_ms, report.dt)
         report.notes += _notes(report, n_classes)
 
 

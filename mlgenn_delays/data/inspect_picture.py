@@ -121,8 +121,9 @@ def _draw_item(axes: "Axes", item: Item, report: Report, dot: float) -> Any:
         assert isinstance(batch, SpikeBatch)
         n = _draw_spikes(axes, batch, report, dot)
         about = f", {n:,} spikes"
-        if item.duration is not None and item.duration < end:
-            axes.axvspan(item.duration, end, color=_AFTER, lw=0, zorder=0)
+        length = end if item.losses is None else float(item.losses.lengths[0])
+        if length < end:
+            axes.axvspan(length, end, color=_AFTER, lw=0, zorder=0)
     axes.set_xlim(0, end)
     axes.set_ylim(-0.5, report.channels - 0.5)
     name = item.name if len(item.name) <= 24 else f"{item.name[:10]}...{item.name[-11:]}"

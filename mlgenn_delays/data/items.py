@@ -7,7 +7,8 @@ A data set offers this by `Dataset.items`, mostly in these few lines::
 
             def read() -> Example:  # raises InputError: this one is damaged
                 events = read_events(path)
-                return encode(events, options, dt), events.length, events.arrays
+                start, time, losses = event_spikes(path.name, *events, **shape_of(options, dt))
+                return as_batch(start, time), losses, events
 
             yield as_item("train", path.name, label, LABEL_NAMES[label], read)
 
@@ -79,4 +80,5 @@ def _loader(name: str, entry: Dataset) -> Callable[[Path | None, Any, float], It
 
 def _read(data: Data, row: int) -> Example:
     """Return an example of what was loaded."""
-    return data.batch(np.array([row])), None, ()
+    rows = np.array([row])
+    return data.batch(rows), None if data.losses is None else data.losses.take(rows), ()

@@ -4,8 +4,8 @@ A folder with ``train.npz`` and, if you like, ``validation.npz`` and ``test.npz`
 a folder with ``data.npz``, of which validation and test are split off, always the same. A file has
 ``labels`` (N,), whole numbers 0..K-1, and one of
 
-- events: ``times`` (E,) [ms], ``channels`` (E,) and ``start`` (N+1,), where example i has the
-  events ``start[i]:start[i+1]`` in any order;
+- events: ``times`` (E,) [ms, or ``time_unit``], ``channels`` (E,) and ``start`` (N+1,), where
+  example i has the events ``start[i]:start[i+1]`` in any order;
 - ``raster`` (N, steps, C) of 0 and 1, a step each dt;
 - ``values`` (N, steps, C), what flows into each channel each step;
 
@@ -14,31 +14,38 @@ and optionally ``label_names`` (K,), ``names`` (N,) and ``groups`` (N,), whose e
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from mlgenn_delays.data.blocks import Blocks
 from mlgenn_delays.data.checks import count_steps
 from mlgenn_delays.data.entry import Splits
-from mlgenn_delays.data.events import event_steps, sorted_spikes
+from mlgenn_delays.data.events import Spikes, end_to_end, event_spikes, event_steps, sorted_spikes
+from mlgenn_delays.data.losses import Losses
 from mlgenn_delays.data.npz_files import Arrays, find_files, read_arrays
 from mlgenn_delays.data.options_own import NpzOptions
 from mlgenn_delays.data.parts import SPLITS, rows_by_split
+from mlgenn_delays.data.type_checks import check_size
 from mlgenn_delays.data.types import CurrentData, SpikeData, StreamedSpikes
 from mlgenn_delays.errors import InputError
 
-# Steps of a trial whose length is taken from events; more are another unit of time.
-_MOST_STEPS = 100_000
+# Steps of a trial whose length is taken from events; more are likely another unit of time.
+_MOST_STEPS = 20_000
 _MOST_CHANNELS = 10_000_000
 
 
 @dataclass(frozen=True)
 class _Task:
-    """What all files have in common: C, T, dt [ms] and the names of the classes."""
+    """What all files have in common.
+
+    C, T, dt [ms], what a time of 1 is [ms] and the names of the classes.
+    """
 
     n_channels: int
     n_steps: int
     dt: float
+    unit: float
     label_names: tuple[str, ...]
 
 
@@ -61,8 +68,9 @@ def load(path: Path | str, options: NpzOptions, *, dt: float, cache: bool = True
     files = {split: read_arrays(each, options.encoding) for split, each in found.items()}
     task = _Task(
         _n_channels(files, options.channels),
-        _n_steps(files, options.duration, dt),
+        _n_steps(files, options.duration, dt, options.time_unit),
         dt,
+        options.time_unit,
         _label_names(files),
     )
     _check_units(files, task)
@@ -73,7 +81,8 @@ def load(path: Path | str, options: NpzOptions, *, dt: float, cache: bool = True
         spikes = None if whole is not None else _spikes(arrays, task)
         for part, rows in _rows(split, arrays, divided, options, "validation" in files).items():
             if whole is not None:
-                currents[part] = _taken(whole, rows)
+                # All of them need no copy.
+                currents[part] = whole if len(rows) == len(whole) else whole.take(rows)
             elif spikes is not None:
                 data[part] = spikes.take(rows)
     if options.encoding == "currents":
@@ -131,7 +140,7 @@ def _n_channels(files: dict[str, Arrays], wanted: int) -> int:
     return n
 
 
-def _n_steps(files: dict[str, Arrays], duration: float, dt: float) -> int:
+def _n_steps(files: dict[str, Arrays], duration: float, dt: float, unit: float) -> int:
     """Return T: that of a duration, or of the longest example."""
     if duration:
         return count_steps(duration, dt)
@@ -140,12 +149,14 @@ def _n_steps(files: dict[str, Arrays], duration: float, dt: float) -> int:
     for each in files.values():
         steps = each.n_steps
         if each.times is not None and each.longest is not None:
-            steps = int(event_steps(each.where("times"), each.longest, dt=dt, n_steps=2**31)[0]) + 1
+            where, longest = each.where("times"), float(each.longest[0]) * unit
+            last = event_steps(where, each.longest, dt=dt, n_steps=2**31, unit=unit)
+            steps = int(last[0]) + 1
             if steps > _MOST_STEPS:
                 raise InputError(
-                    f"{each.path} must have times [ms] of at most {_MOST_STEPS} steps of {dt:g} "
-                    f"ms, got {each.longest[0]:g}; divide microseconds by 1000, or set "
-                    "data.duration"
+                    f"{where} must be at most {_MOST_STEPS} steps of {dt:g} ms where data.duration "
+                    f"is 0, got {longest:g} ms; if these are microseconds, set data.time_unit = "
+                    f"0.001, else set data.duration = {np.ceil(longest):g}"
                 )
         found = max(found, steps)
     return found
@@ -156,19 +167,20 @@ def _check_units(files: dict[str, Arrays], task: _Task) -> None:
     first = [each for each in files.values() if each.longest is not None]
     if not first or len(first) < len(files):
         return
-    longest = max(float(each.longest[0]) for each in first if each.longest is not None)
-    shortest = min(float(each.times.min()) for each in first if each.times is not None)
-    span = f"{shortest:g}..{longest:g}"
+    unit = task.unit
+    longest = unit * max(float(each.longest[0]) for each in first if each.longest is not None)
+    shortest = unit * min(float(each.times.min()) for each in first if each.times is not None)
+    span = f"{shortest:g}..{longest:g} ms"
     if longest < task.dt and longest > 0:
         raise InputError(
             f"{first[0].path} must have times [ms], got all events within the first step of "
-            f"{task.dt:g} ms ({span}); multiply seconds by 1000, or shorten network.dt"
+            f"{task.dt:g} ms ({span}); for seconds set data.time_unit = 1000, or shorten network.dt"
         )
     if shortest >= task.n_steps * task.dt:
         raise InputError(
             f"{first[0].path} must have times [ms] within the trial of "
-            f"{task.n_steps * task.dt:g} ms, got {span}; divide microseconds by 1000, count from "
-            "the beginning of each example, or set data.duration"
+            f"{task.n_steps * task.dt:g} ms, got {span}; for microseconds set data.time_unit = "
+            "0.001, count from the beginning of each example, or set data.duration"
         )
 
 
@@ -214,24 +226,18 @@ def _label_names(files: dict[str, Arrays]) -> tuple[str, ...]:
 def _spikes(arrays: Arrays, task: _Task) -> SpikeData | StreamedSpikes:
     """Return the examples of a file as spikes."""
 
-    def example(row: int) -> tuple[np.ndarray, np.ndarray]:
-        if arrays.raster is not None:
-            steps, channels = np.nonzero(arrays.raster[row][: task.n_steps])
-        else:
-            channels, times = arrays.events(row)
+    def example(row: int) -> Spikes:
+        shape: dict[str, Any] = {"n_channels": task.n_channels, "n_steps": task.n_steps}
+        if arrays.raster is None:
             where = arrays.where(f"times of example {row}")
-            steps = event_steps(where, times, dt=task.dt, n_steps=task.n_steps)
-        return sorted_spikes(channels, steps, n_channels=task.n_channels, n_steps=task.n_steps)
+            return event_spikes(where, *arrays.events(row), dt=task.dt, unit=task.unit, **shape)
+        steps, channels = np.nonzero(arrays.raster[row])
+        start, time = sorted_spikes(channels, steps, **shape)
+        losses = Losses.of_events(len(steps), len(steps) - len(time), 0, arrays.n_steps * task.dt)
+        return Spikes(start, time, losses)
 
-    def encode(first: int, end: int) -> tuple[np.ndarray, np.ndarray]:
-        start = np.empty((end - first, task.n_channels + 1), np.int64)
-        times, n = [], 0
-        for out, row in zip(start, range(first, end), strict=True):
-            bounds, time = example(row)
-            np.add(bounds, n, out=out)
-            times.append(time)
-            n += len(time)
-        return start, np.concatenate(times)
+    def encode(first: int, end: int) -> Spikes:
+        return end_to_end(map(example, range(first, end)), task.n_channels)
 
     blocks = Blocks(len(arrays.labels), task.n_channels, task.n_steps, encode, "npz")
     return blocks.split(
@@ -247,21 +253,16 @@ def _currents(arrays: Arrays, task: _Task) -> CurrentData:
     """Return the examples of a file as currents, cut or padded with zeros to T steps."""
     values = arrays.values
     assert values is not None
+    # All of them, not only those within the trial: a fill value says what the others are worth.
+    check_size(
+        f"values of {arrays.path}", values, remedy="it may be a fill value: replace it, by 0 say"
+    )
     if values.shape[1] > task.n_steps:
         values = values[:, : task.n_steps]
     elif values.shape[1] < task.n_steps:
         padded = np.zeros((len(values), task.n_steps, task.n_channels), np.float32)
         padded[:, : values.shape[1]] = values
         values = padded
-    try:
-        return CurrentData(values, arrays.labels, task.dt, task.label_names, arrays.names)
-    except InputError as error:
-        raise InputError(f"{arrays.path}: {error}; replace or remove it") from error
-
-
-def _taken(data: CurrentData, rows: np.ndarray) -> CurrentData:
-    """Return some examples as a split of their own; all of them without a copy."""
-    if len(rows) == len(data):
-        return data
-    names = tuple(data.names[row] for row in rows)
-    return CurrentData(data.values[rows], data.labels[rows], data.dt, data.label_names, names)
+    lengths = np.full(len(values), arrays.n_steps * task.dt)
+    losses = Losses.of_lengths(lengths, values.any(axis=(1, 2)))
+    return CurrentData(values, arrays.labels, task.dt, task.label_names, arrays.names, losses)

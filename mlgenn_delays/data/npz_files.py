@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from mlgenn_delays.data.events import event_columns
 from mlgenn_delays.data.parts import NAMES, SPLITS
 from mlgenn_delays.errors import InputError
 
@@ -26,7 +27,7 @@ class Arrays:
         label_names: Names of the classes, None if it does not say.
         names: Name of each example.
         groups: (N,) whose each example is, None if it does not say.
-        times: (E,) real numbers, finite and >= 0 [ms].
+        times: (E,) real numbers, finite and >= 0, in the unit of the options.
         channels: (E,) whole numbers >= 0.
         start: (N+1,) where each example begins, and where the last ends.
         raster: (N, steps, C) of 0 and 1.
@@ -232,16 +233,14 @@ def _events(path: Path, found: dict[str, np.ndarray], n: int) -> dict[str, np.nd
                 f"got no {name}; example i has the events start[i]:start[i+1]"
             )
     times, channels, start = (found[name] for name in ("times", "channels", "start"))
-    if times.ndim != 1 or times.dtype.kind not in "iuf":
-        remedy = "save one number an event [ms]"
-        raise _refused(path, "times", "real numbers of shape (events,)", times, remedy)
-    shape = times.shape
-    if channels.shape != shape or (channels.size and channels.dtype.kind not in "iu"):
-        remedy = "save one number an event, counted from 0"
-        raise _refused(path, "channels", f"whole numbers of shape {shape}", channels, remedy)
     if start.shape != (n + 1,) or start.dtype.kind not in "iu":
         remedy = f"there are {n} labels, and example i has the events start[i]:start[i+1]"
         raise _refused(path, "start", f"whole numbers of shape ({n + 1},)", start, remedy)
+
+    def place(event: int) -> str:
+        return f"event {event} (example {int(np.searchsorted(start, event, 'right')) - 1})"
+
+    channels, times = event_columns(str(path), channels, times, n_channels=None, place=place)
     if start[0] != 0 or start[-1] != len(times) or (start[1:] < start[:-1]).any():
         falls = np.flatnonzero(start[1:] < start[:-1])
         where = f", falling after example {falls[0]}" if len(falls) else ""
@@ -249,19 +248,7 @@ def _events(path: Path, found: dict[str, np.ndarray], n: int) -> dict[str, np.nd
             f"{path} must have start ascending from 0 to the {len(times)} events, got "
             f"{start[0]}..{start[-1]}{where}; example i has the events start[i]:start[i+1]"
         )
-    wrong = np.flatnonzero(~(np.isfinite(times) & (times >= 0)))
-    if len(wrong):
-        row = int(np.searchsorted(start, wrong[0], "right")) - 1
-        raise InputError(
-            f"{path} must have finite times >= 0, got {times[wrong[0]]} at event {wrong[0]} "
-            f"(example {row}); count from the beginning of each example"
-        )
-    if len(channels) and channels.min() < 0:
-        event = int(np.argmin(channels))
-        raise InputError(
-            f"{path} must have channels >= 0, got {channels[event]} at event {event}; count from 0"
-        )
-    return {"times": times, "channels": channels.astype(np.int64), "start": start}
+    return {"times": times, "channels": channels, "start": start}
 
 
 def _dense(path: Path, name: str, array: np.ndarray, n: int) -> np.ndarray:

@@ -51,6 +51,7 @@ class NpzOptions:
         encoding: "spikes", from events or a raster, or "currents", from values.
         duration: Length of a trial [ms]; 0 for that of the longest example.
         channels: C; 0 for what the files have.
+        time_unit: What a time of 1 is [ms]: 1000 for seconds, 0.001 for microseconds.
         validation: Share of the examples kept for validation where no file holds them.
         test: Share of the examples kept for testing where there is one file.
     """
@@ -58,11 +59,18 @@ class NpzOptions:
     encoding: str = "spikes"
     duration: float = 0.0
     channels: int = 0
+    time_unit: float = 1.0
     validation: float = 0.1
     test: float = 0.1
 
     def __post_init__(self) -> None:
         check_word("encoding", self.encoding, ("spikes", "currents"))
+        check_number("time_unit", self.time_unit, 0.0, 1e6, unit="ms", open_low=True)
+        if self.encoding == "currents" and self.time_unit != 1.0:
+            raise InputError(
+                f"time_unit must be 1 with encoding 'currents', got {self.time_unit:g}: values "
+                "have no times, a row is a step of network.dt"
+            )
         check_number("duration", self.duration, 0.0, 1e9, unit="ms")
         check_number("channels", self.channels, 0, 10_000_000, integer=True)
         check_shares(self.validation, self.test)

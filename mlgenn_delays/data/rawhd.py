@@ -13,9 +13,10 @@ import numpy as np
 
 from mlgenn_delays.data.checks import check_number, count_steps
 from mlgenn_delays.data.entry import Example, Item, as_item
+from mlgenn_delays.data.losses import Losses
 from mlgenn_delays.data.options import RawhdOptions
 from mlgenn_delays.data.split import stratified
-from mlgenn_delays.data.type_checks import rows_at_once
+from mlgenn_delays.data.type_checks import check_size, rows_at_once
 from mlgenn_delays.data.types import CurrentBatch, CurrentData
 from mlgenn_delays.errors import InputError
 
@@ -65,7 +66,7 @@ def load_rawhd(
     _check_labels(y_train, labels["train"])
     _check_labels(y_test, labels["test"])
     for path, values in ((x_train, train), (x_test, test)):
-        _check_values(path, values, scale)
+        check_size(f"values of {path}", values, scale=scale)
     parts = _split(y_train, labels["train"], validation)
     parts["test"] = np.arange(len(test))
     data = {}
@@ -73,7 +74,9 @@ def load_rawhd(
         array, label = (test, labels["test"]) if split == "test" else (train, labels["train"])
         values = _take(array, rows, scale, n_steps or array.shape[1])
         names = tuple(str(row) for row in rows)
-        data[split] = CurrentData(values, label[rows], dt, LABEL_NAMES, names)
+        lengths = np.full(len(rows), array.shape[1] * dt)
+        lost = Losses.of_lengths(lengths, values.any(axis=(1, 2)))
+        data[split] = CurrentData(values, label[rows], dt, LABEL_NAMES, names, lost)
     return data
 
 
@@ -138,10 +141,10 @@ def _read(
     """Return an example, in T steps or, where that is 0, as many as there are."""
     own, label = values[row : row + 1], labels[row : row + 1]
     _check_labels(paths[1], label, row)
-    _check_values(paths[0], own, scale, row)
+    check_size(f"values of {paths[0]}", own, scale=scale, example=lambda _: f"example {row}")
     taken = _take(own, np.arange(1), scale, n_steps or own.shape[1])
     batch = CurrentBatch(taken, label.astype(np.int64), np.zeros(1, np.int64))
-    return batch, own.shape[1] * dt, [np.ascontiguousarray(own)]
+    return batch, Losses.of_batch([own.shape[1] * dt], batch), [np.ascontiguousarray(own)]
 
 
 def _check_size(x_train: Path, train: np.ndarray, x_test: Path, test: np.ndarray) -> None:
@@ -228,21 +231,6 @@ def _check_labels(path: Path, labels: np.ndarray, first: int = 0) -> None:
             f"{path} must have labels in 0..{len(LABEL_NAMES) - 1}, got {labels[row]} for "
             f"example {first + row}; English digits are 0..9, German ones 10..19"
         )
-
-
-def _check_values(path: Path, values: np.ndarray, scale: float, begin: int = 0) -> None:
-    """Refuse values that are not finite, as they are or scaled, of the examples from ``begin``."""
-    step = rows_at_once(values.shape)
-    for first in range(0, len(values), step):
-        finite = np.isfinite(_scaled(values[first : first + step], scale))
-        if not finite.all():
-            row, time, channel = np.argwhere(~finite)[0]
-            value, example = values[first + row, time, channel], begin + first + row
-            what = f" that fit float32 times {scale:g}" if np.isfinite(value) else ""
-            raise InputError(
-                f"{path} must have finite values{what}, got {value} in example {example} "
-                f"(step {time}, channel {channel}); remove or replace it"
-            )
 
 
 def _split(path: Path, labels: np.ndarray, share: float) -> dict[str, np.ndarray]:

@@ -13,6 +13,7 @@ from mlgenn_delays.data.checks import count_steps
 from mlgenn_delays.data.encode import ENCODER_VERSION, Encoder, encode_frames, pad_frames
 from mlgenn_delays.data.encode_rate import RateEncoder
 from mlgenn_delays.data.entry import Example
+from mlgenn_delays.data.losses import Losses
 from mlgenn_delays.data.mel import MelSettings, mel_transform
 from mlgenn_delays.data.options import RecordingOptions
 from mlgenn_delays.data.traces import interpolate_frames
@@ -95,7 +96,7 @@ def recording_example(path: Path, options: RecordingOptions, dt: float) -> Examp
         batch = recordings_as_currents([samples], scale=options.scale, **common)
     else:
         batch = encode_recordings([samples], encoder=options.encoder, **common)
-    return batch, 1000 * len(samples) / rate, [samples]
+    return batch, Losses.of_batch([1000 * len(samples) / rate], batch), [samples]
 
 
 def frames_as_currents(
@@ -121,6 +122,11 @@ def frames_as_currents(
     whole = dt == mel.hop
     values = padded[:, :n_steps] if whole else interpolate_frames(padded, mel.hop, dt, n_steps)
     return values if scale == 1 else values * np.float32(scale)
+
+
+def frame_lengths(frames: Sequence[np.ndarray], mel: MelSettings) -> np.ndarray:
+    """Return how long recordings are [ms], of which only frames are left: to less than a hop."""
+    return np.array([(len(each) - 1) * mel.hop for each in frames], np.float64)
 
 
 def cached_frames(

@@ -4,6 +4,7 @@ Options come from the ``[data]`` table of a recipe; settings that nest (``[data.
 ``[data.mel]``) are settings classes themselves, and one of several kinds is chosen by ``kind``.
 """
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from mlgenn_delays.data.datasets import DATASETS, FAMILIES
 from mlgenn_delays.data.encode import ENCODERS
 from mlgenn_delays.data.encode_rate import RateEncoder
 from mlgenn_delays.data.entry import Dataset, Splits
+from mlgenn_delays.data.losses import Losses, warnings_of
 from mlgenn_delays.data.mel import MelSettings
 from mlgenn_delays.errors import InputError, nearest
 
@@ -125,12 +127,27 @@ def load_dataset(
 
     Raises:
         InputError: Unknown data set, missing folder, bad options or unusable data.
+
+    Warns:
+        UserWarning: More than a fifth of the events was cut or merged, or of the examples is
+            empty; the text says what may be the reason.
     """
     entry = dataset(name)
     if entry.needs_folder and folder is None:
         raise InputError(f"dataset {name!r} needs a folder of data, got none; give --data DIR")
     folder = Path(folder) if folder is not None else None
-    return entry.load(folder, _parsed(name, options), dt, cache)
+    splits = entry.load(folder, _parsed(name, options), dt, cache)
+    lost = known_losses(splits)
+    if lost:
+        trial = next(iter(splits.values())).n_steps * dt
+        for text in warnings_of(lost, trial, dt):
+            warnings.warn(text, stacklevel=2)
+    return splits
+
+
+def known_losses(splits: Splits) -> dict[str, Losses]:
+    """Return what was lost of each split where that is known."""
+    return {name: data.losses for name, data in splits.items() if data.losses is not None}
 
 
 def _parsed(name: str, options: Any) -> Any:

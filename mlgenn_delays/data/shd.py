@@ -18,7 +18,8 @@ import numpy as np
 from mlgenn_delays.data.blocks import Blocks
 from mlgenn_delays.data.checks import check_number, count_steps
 from mlgenn_delays.data.entry import Example, Item, as_item
-from mlgenn_delays.data.events import event_steps, sorted_spikes
+from mlgenn_delays.data.events import Spikes, end_to_end, event_losses, event_spikes, event_steps
+from mlgenn_delays.data.losses import Losses
 from mlgenn_delays.data.options import ShdOptions, SscOptions
 from mlgenn_delays.data.shd_files import (
     N_CHANNELS,
@@ -48,7 +49,7 @@ Events = tuple[np.ndarray, np.ndarray]  # units and times [s]
 
 _SECOND = 1000.0  # ms
 _READ = 100  # examples that are read at once
-_VERSION = 2  # of what is cached
+_VERSION = 3  # of what is cached
 
 
 @dataclass(frozen=True)
@@ -168,7 +169,8 @@ def _load(
             labels = file.labels
             rows = tuple(str(row) for row in range(len(labels)))
             if encoding.kind == "currents":
-                data[split] = CurrentData(_counts(file, encoding), labels, encoding.dt, names, rows)
+                counts, lost = _counts(file, encoding)
+                data[split] = CurrentData(counts, labels, encoding.dt, names, rows, lost)
                 continue
         blocks = _blocks(path, n_classes, len(labels), encoding, cache)
         data[split] = blocks.split(
@@ -181,7 +183,7 @@ def _blocks(path: Path, n_classes: int, n: int, encoding: _Encoding, cache: bool
     """Return how the n examples of a file are encoded."""
     kept: list[EventFile] = []
 
-    def encode(first: int, end: int) -> tuple[np.ndarray, np.ndarray]:
+    def encode(first: int, end: int) -> Spikes:
         # Opened when first needed, and then kept: with a warm cache it is not opened at all.
         if not kept:
             kept.append(EventFile(path, n_classes))
@@ -191,49 +193,53 @@ def _blocks(path: Path, n_classes: int, n: int, encoding: _Encoding, cache: bool
     return Blocks(n, encoding.n_channels, encoding.n_steps, encode, "shd", depends)
 
 
-def _encode(
-    file: EventFile, first: int, end: int, encoding: _Encoding
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return some examples of a file as ``start``, from 0, and ``time``."""
-    start = np.empty((end - first, encoding.n_channels + 1), np.int64)
-    times, n, row = [], 0, first
-    for place in range(first, end, _READ):
-        for units, seconds in file.examples(place, min(place + _READ, end)):
-            bounds, time = _example(file.where(row), units, seconds, encoding)
-            start[row - first] = n + bounds
-            times.append(time)
-            n, row = n + len(time), row + 1
-    return start, np.concatenate(times)
+def _encode(file: EventFile, first: int, end: int, encoding: _Encoding) -> Spikes:
+    """Return the spikes of some examples of a file."""
+    examples = (
+        _example(file.where(row), units, seconds, encoding)
+        for place in range(first, end, _READ)
+        for row, (units, seconds) in enumerate(file.examples(place, min(place + _READ, end)), place)
+    )
+    return end_to_end(examples, encoding.n_channels)
 
 
-def _example(
-    where: str, units: np.ndarray, seconds: np.ndarray, encoding: _Encoding
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the spikes of one example: (C+1,) where each channel's begin, and (S,) int32."""
-    n_steps, n_channels = encoding.n_steps, encoding.n_channels
-    steps = event_steps(where, seconds, dt=encoding.dt, n_steps=n_steps, unit=_SECOND)
-    channels = units.astype(np.int64) // (N_CHANNELS // n_channels)
-    return sorted_spikes(channels, steps, n_channels=n_channels, n_steps=n_steps)
+def _example(where: str, units: np.ndarray, seconds: np.ndarray, encoding: _Encoding) -> Spikes:
+    """Return the spikes of one example."""
+    channels = units.astype(np.int64) // (N_CHANNELS // encoding.n_channels)
+    return event_spikes(
+        where,
+        channels,
+        seconds,
+        n_channels=encoding.n_channels,
+        n_steps=encoding.n_steps,
+        dt=encoding.dt,
+        unit=_SECOND,
+    )
 
 
-def _counts(file: EventFile, encoding: _Encoding) -> np.ndarray:
+def _counts(file: EventFile, encoding: _Encoding) -> tuple[np.ndarray, Losses]:
     """Return how many events of all examples fall into each step and channel, (N, T, C)."""
     counts = np.zeros((len(file), encoding.n_steps, encoding.n_channels), np.float32)
+    losses = []
     for first in range(0, len(file), _READ):
         end = min(first + _READ, len(file))
         for row, (units, seconds) in enumerate(file.examples(first, end), first):
-            counts[row] = _count(file.where(row), units, seconds, encoding)
-    return counts
+            counts[row], lost = _count(file.where(row), units, seconds, encoding)
+            losses.append(lost)
+    return counts, Losses.together(losses)
 
 
-def _count(where: str, units: np.ndarray, seconds: np.ndarray, encoding: _Encoding) -> np.ndarray:
+def _count(
+    where: str, units: np.ndarray, seconds: np.ndarray, encoding: _Encoding
+) -> tuple[np.ndarray, Losses]:
     """Return how many events of an example fall into each step and channel, (T, C)."""
     n_steps, n_channels = encoding.n_steps, encoding.n_channels
     steps = event_steps(where, seconds, dt=encoding.dt, n_steps=n_steps, unit=_SECOND)
     kept = steps < n_steps
     channels = units[kept].astype(np.int64) // (N_CHANNELS // n_channels)
     places = steps[kept].astype(np.int64) * n_channels + channels
-    return np.bincount(places, minlength=n_steps * n_channels).reshape(n_steps, n_channels)
+    counts = np.bincount(places, minlength=n_steps * n_channels).reshape(n_steps, n_channels)
+    return counts, event_losses(seconds, steps, n_steps, _SECOND)
 
 
 def _split_off(
@@ -312,10 +318,9 @@ def _read(
     where, label, one = file.where(row), file.labels[row : row + 1], np.zeros(1, np.int64)
     batch: Batch
     if encoding.kind == "currents":
-        counts = _count(where, units, seconds, encoding).astype(np.float32)
-        batch = CurrentBatch(counts[None], label, one)
+        counts, losses = _count(where, units, seconds, encoding)
+        batch = CurrentBatch(counts[None].astype(np.float32), label, one)
     else:
-        start, time = _example(where, units, seconds, encoding)
+        start, time, losses = _example(where, units, seconds, encoding)
         batch = SpikeBatch(start[None], time, label, one, encoding.n_steps)
-    last = float(seconds.max()) if len(seconds) else 0.0
-    return batch, _SECOND * last, [units, seconds]
+    return batch, losses, [units, seconds]

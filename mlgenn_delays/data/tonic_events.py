@@ -21,6 +21,7 @@ from mlgenn_delays.data.blocks import Blocks
 from mlgenn_delays.data.cache import cache_key, cached_arrays
 from mlgenn_delays.data.checks import count_steps
 from mlgenn_delays.data.entry import Splits
+from mlgenn_delays.data.events import Spikes, end_to_end
 from mlgenn_delays.data.options_own import TonicOptions
 from mlgenn_delays.data.parts import SPLITS, rows_by_split
 from mlgenn_delays.data.tonic_classes import (
@@ -39,7 +40,7 @@ from mlgenn_delays.errors import InputError
 
 # Data sets that are read faster, and split by speaker, without tonic.
 _OWN = {"SHD": "shd", "SSC": "ssc"}
-_VERSION = 1  # of what is cached
+_VERSION = 2  # of what is cached
 
 
 @dataclass(frozen=True)
@@ -203,30 +204,27 @@ def _depends(name: str, arguments: dict[str, Any], files: str) -> dict[str, obje
 def _blocks(part: _Part, sensor: Sensor, options: TonicOptions, dt: float, n_steps: int) -> Blocks:
     """Return how the examples of a split are encoded."""
 
-    def encode(first: int, end: int) -> tuple[np.ndarray, np.ndarray]:
-        start = np.empty((end - first, sensor.n_channels + 1), np.int64)
-        times: list[np.ndarray] = []
-        n = n_cut = 0
-        for out, row in zip(start, range(first, end), strict=True):
-            bounds, time, cut = example_spikes(
-                part.where(row),
-                part[row][0],
-                sensor,
-                n_steps=n_steps,
-                dt=dt,
-                unit=options.time_unit,
-                align=options.align,
-            )
-            np.add(bounds, n, out=out)
-            times.append(time)
-            n, n_cut = n + len(time), n_cut + cut
-        if n_cut == end - first > 1:
+    def example(row: int) -> Spikes:
+        return example_spikes(
+            part.where(row),
+            part[row][0],
+            sensor,
+            n_steps=n_steps,
+            dt=dt,
+            unit=options.time_unit,
+            align=options.align,
+        )
+
+    def encode(first: int, end: int) -> Spikes:
+        found = end_to_end(map(example, range(first, end)), sensor.n_channels)
+        lost = found.losses
+        if end - first > 1 and lost.empty.all() and lost.lengths.all():
             raise InputError(
                 f"tonic:{part.name} must have events within the trial of {options.duration:g} ms, "
                 f"got none in examples {first}..{end - 1} ({part.split}); set data.align to true "
                 "if their clock does not start with them, or data.duration or data.time_unit"
             )
-        return start, np.concatenate(times)
+        return found
 
     settings = {
         "sensor": [sensor.width, sensor.height, sensor.polarities],

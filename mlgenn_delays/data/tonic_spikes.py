@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from mlgenn_delays.data.events import event_steps, sorted_spikes
+from mlgenn_delays.data.events import Spikes, event_spikes
 from mlgenn_delays.data.options_own import TonicOptions
 from mlgenn_delays.errors import InputError
 
@@ -63,7 +63,7 @@ class Sensor:
         # Two polarities may be 0 and 1, false and true, or -1 and 1.
         p = events["p"] > 0 if self.polarities == 2 else events["p"]
         if self.polarity == "both":
-            polarity = p.astype(np.int64)
+            polarity = _whole(where, "p", p)
             _check_range(where, "p", polarity, self.polarities)
             return kept, polarity * rows * columns + place
         if self.polarity == "on":
@@ -80,7 +80,7 @@ def example_spikes(
     dt: float,
     unit: float,
     align: bool,
-) -> tuple[np.ndarray, np.ndarray, bool]:
+) -> Spikes:
     """Return the spikes of one recording.
 
     Arguments:
@@ -91,9 +91,6 @@ def example_spikes(
         dt: Length of a step [ms].
         unit: What a time of 1 is [ms].
         align: Whether the first event is time 0.
-
-    Returns:
-        As `sorted_spikes`, and whether all of its events were cut.
 
     Raises:
         InputError: They are no such events, or one cannot be.
@@ -110,18 +107,28 @@ def example_spikes(
         times = times - times.min()
     kept, channels = sensor.channels(where, events)
     times = times[kept]
-    steps = event_steps(where, times, dt=dt, n_steps=n_steps, unit=unit)
-    bounds, time = sorted_spikes(channels, steps, n_channels=sensor.n_channels, n_steps=n_steps)
-    return bounds, time, bool(len(times)) and not len(time)
+    shape = {"n_channels": sensor.n_channels, "n_steps": n_steps}
+    return event_spikes(where, channels, times, dt=dt, unit=unit, **shape)
 
 
 def _coordinate(where: str, events: np.ndarray, name: str, size: int) -> np.ndarray:
     """Return columns or rows, 0 if events have none."""
     if name not in (events.dtype.names or ()):
         return np.zeros(len(events), np.int64)
-    found = events[name].astype(np.int64)
+    found = _whole(where, name, events[name])
     _check_range(where, name, found, size)
     return found
+
+
+def _whole(where: str, name: str, values: np.ndarray) -> np.ndarray:
+    """Return numbers of a sensor as int64; parts of a pixel are nothing to be cut off."""
+    if values.dtype.kind == "f" and (values != np.floor(values)).any():
+        wrong = int(np.argmax(values != np.floor(values)))
+        raise InputError(
+            f"{where} must have whole numbers as {name}, got {values[wrong]} at event {wrong}; "
+            "round them in the data set's own transform"
+        )
+    return values.astype(np.int64)
 
 
 def _check_range(where: str, name: str, found: np.ndarray, size: int) -> None:

@@ -1,36 +1,101 @@
-"""What the arrays of examples must be; see `types`."""
+"""What the arrays of examples must be; see `types`. Nothing is cast that would change a value."""
 
 import math
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from mlgenn_delays.errors import InputError
 
+# Currents from here on are fill values, not data (1e15, 1e20, 9.97e36 and such): squares of
+# weighted sums of them, which normalisation takes, leave the range of float32 (3e38).
+LARGEST = 1e15
 
-def whole_numbers(name: str, value: object, dtype: type[np.signedinteger]) -> np.ndarray:
-    """Return an array of whole numbers as C-contiguous and of the given type."""
-    try:
-        array = np.asarray(value)
-    except ValueError as error:
-        raise InputError(f"{name} must have whole numbers in an array, got {error}") from error
-    if array.dtype.kind not in "iu":
+
+def whole_numbers(
+    name: str, value: object, dtype: type[np.signedinteger], unit: str = "place"
+) -> np.ndarray:
+    """Return an array of whole numbers as C-contiguous and of the given type.
+
+    Arguments:
+        name: What the numbers are called in the message.
+        value: The numbers, in anything that NumPy makes an array of.
+        dtype: The type wanted.
+        unit: What a place of the array is called: "example", say.
+
+    Raises:
+        InputError: They are of another type, or do not fit the one wanted.
+    """
+    array = as_array(name, value, "whole numbers")
+    if array.dtype.kind not in "iu" and array.size:
         raise InputError(
-            f"{name} must have whole numbers ({np.dtype(dtype)}), got type {array.dtype}"
+            f"{name} must be whole numbers ({np.dtype(dtype)}), got {_not_whole(array, unit)}"
         )
     limits = np.iinfo(dtype)
     if not np.can_cast(array.dtype, dtype) and array.size:
-        low, high = int(array.min()), int(array.max())
+        low, high = array.min(), array.max()
         if low < limits.min or high > limits.max:
-            raise InputError(f"{name} must have numbers that fit {limits.dtype}, got {low}..{high}")
+            raise InputError(f"{name} must be numbers that fit {limits.dtype}, got {low}..{high}")
     return np.asarray(array, dtype, order="C")
+
+
+def as_array(name: str, value: object, noun: str) -> np.ndarray:
+    """Return what NumPy makes of something.
+
+    Raises:
+        InputError: It can make no array of it.
+    """
+    try:
+        return np.asarray(value)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InputError(f"{name} must be {noun} in an array, got {error}") from error
+
+
+def _not_whole(array: np.ndarray, unit: str) -> str:
+    """Return what an array has in place of whole numbers, and the remedy."""
+    if array.dtype.kind == "f":
+        wrong = np.argwhere(array != np.floor(array))
+        if len(wrong):
+            place = tuple(wrong[0])
+            where = ", ".join(map(str, place))
+            return (
+                f"{array[place]} at {unit} {where}; round the numbers as you mean it, and then "
+                "convert them with .astype('int64')"
+            )
+    return f"type {array.dtype}; convert them with .astype('int64')"
 
 
 def check_labels(labels: np.ndarray, n_classes: int) -> None:
     """Refuse labels that are no class."""
-    if len(labels) and (labels.min() < 0 or labels.max() >= n_classes):
+    wrong = np.flatnonzero((labels < 0) | (labels >= n_classes))
+    if len(wrong):
         raise InputError(
-            f"labels must be in 0..{n_classes - 1}, got {labels.min()}..{labels.max()}"
+            f"labels must be in 0..{n_classes - 1}, one of {n_classes} label_names, got "
+            f"{labels[wrong[0]]} in example {wrong[0]}"
         )
+
+
+def check_names(names: Sequence[str], n: int) -> None:
+    """Refuse names of another number than that of the examples."""
+    if len(names) not in (0, n):
+        raise InputError(
+            f"names must be one for each of {n} examples, or none at all, got {len(names)}"
+        )
+
+
+def check_rows(index: object, n: int) -> np.ndarray:
+    """Return numbers of examples as (B,) int64.
+
+    Raises:
+        InputError: They are no numbers of n examples.
+    """
+    rows = whole_numbers("index", index, np.int64)
+    if rows.ndim != 1 or (rows.size and (rows.min() < 0 or rows.max() >= n)):
+        got = f"{rows.min()}..{rows.max()}" if rows.ndim == 1 else f"shape {rows.shape}"
+        raise InputError(
+            f"index must be numbers of examples in 0..{n - 1} in one dimension, got {got}"
+        )
+    return rows
 
 
 def check_start(start: np.ndarray, n_spikes: int) -> None:
@@ -72,29 +137,64 @@ def rows_at_once(shape: tuple[int, ...]) -> int:
     return max(1, 2**20 // max(1, math.prod(shape[1:])))
 
 
+def check_size(
+    where: str,
+    values: np.ndarray,
+    *,
+    scale: float = 1.0,
+    example: Callable[[int], str] | None = "example {}".format,
+    remedy: str = "replace or remove it",
+) -> None:
+    """Refuse numbers that are not finite or too large to be data, as they are or scaled.
+
+    Arguments:
+        where: What they are called.
+        values: (N, T, C) real numbers.
+        scale: What they will be multiplied by.
+        example: What an example is called, by its number; None for one alone.
+        remedy: What to do about it.
+
+    Raises:
+        InputError: One is; the text says which, and in how many more examples there are others.
+    """
+    step, first, others = rows_at_once(values.shape), "", 0
+    for begin in range(0, len(values), step):
+        some = values[begin : begin + step]
+        # Twice negated, for nothing is less than NaN.
+        wrong = ~(np.abs(some) < LARGEST / scale)
+        if not wrong.any():
+            continue
+        if not first:
+            row, time, channel = np.argwhere(wrong)[0]
+            value = some[row, time, channel]
+            first = f"{value} at step {time}, channel {channel}"
+            if example is not None:
+                called = example(begin + int(row))
+                first = f"{value} in {called} (step {time}, channel {channel})"
+        others += int(wrong.any(axis=(1, 2)).sum())
+    if first:
+        most = f"{LARGEST / scale:.3g}" + (
+            f" ({LARGEST:g} over the scale {scale:g})" * (scale != 1)
+        )
+        more = f", and others in {others - 1} more" if others > 1 else ""
+        raise InputError(
+            f"{where} must be finite and below {most} in size, got {first}{more}; {remedy}"
+        )
+
+
 def real_currents(value: object, n: int) -> np.ndarray:
     """Return N examples of currents as C-contiguous float32."""
-    try:
-        array = np.asarray(value)
-    except ValueError as error:
-        raise InputError(f"values must have numbers in an array, got {error}") from error
+    array = as_array("values", value, "numbers")
     if array.dtype.kind not in "iuf":
-        raise InputError(f"values must have real numbers (float32), got type {array.dtype}")
+        raise InputError(f"values must be real numbers (float32), got type {array.dtype}")
     if array.ndim != 3 or len(array) != n or not array.shape[1] or not array.shape[2]:
         raise InputError(
             f"values must have shape (N, T, C) with N = {n} labels and at least one step and "
             f"channel, got {array.shape}"
         )
-    with np.errstate(over="ignore"):
-        converted = np.asarray(array, np.float32, order="C")
-    step = rows_at_once(array.shape)
-    for first in range(0, n, step):
-        finite = np.isfinite(converted[first : first + step])
-        if not finite.all():
-            row, time, channel = np.argwhere(~finite)[0]
-            raise InputError(
-                "values must have finite numbers that fit float32, got "
-                f"{array[first + row, time, channel]} in example {first + row} "
-                f"(step {time}, channel {channel})"
-            )
-    return converted
+    check_size(
+        "values",
+        array,
+        remedy="it may be a fill value: replace it, by 0 say, or leave the example out",
+    )
+    return np.asarray(array, np.float32, order="C")

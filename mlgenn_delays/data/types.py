@@ -4,13 +4,18 @@ Shapes: N examples, B examples of a batch, C channels, T time steps, E spikes in
 """
 
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
+from mlgenn_delays.data.checks import check_number
+from mlgenn_delays.data.events import Spikes, end_to_end, event_columns, event_losses, sorted_spikes
+from mlgenn_delays.data.losses import Losses
 from mlgenn_delays.data.type_checks import (
     check_ascending_spikes,
     check_labels,
+    check_names,
+    check_rows,
     check_start,
     real_currents,
     whole_numbers,
@@ -57,6 +62,7 @@ class SpikeData:
         dt: Length of a step [ms].
         label_names: Name of each class.
         names: Name of each example (a file name, say), or empty.
+        losses: What was lost of each example on the way here, None if that is not known.
 
     Raises:
         InputError: An array does not describe spikes; whole numbers of other types are converted.
@@ -69,11 +75,15 @@ class SpikeData:
     dt: float
     label_names: tuple[str, ...]
     names: tuple[str, ...] = field(default=())
+    losses: Losses | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         for name, dtype in (("start", np.int64), ("time", np.int32), ("labels", np.int64)):
-            array = whole_numbers(name, getattr(self, name), dtype)
+            unit = "example" if name == "labels" else "place"
+            array = whole_numbers(name, getattr(self, name), dtype, unit)
             object.__setattr__(self, name, array)
+        check_number("dt", self.dt, 0.0, unit="ms", open_low=True)
+        check_number("n_steps", self.n_steps, 0, 2**31 - 1, integer=True)
         n = self.labels.size
         for name, array in (("time", self.time), ("labels", self.labels)):
             if array.ndim != 1:
@@ -90,6 +100,7 @@ class SpikeData:
             )
         check_start(self.start, len(self.time))
         check_ascending_spikes(self.start, self.time)
+        check_names(self.names, n)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -106,13 +117,13 @@ class SpikeData:
 
     def batch(self, index: np.ndarray) -> SpikeBatch:
         """Return the examples of the given indices as a batch, in that order."""
-        index = np.asarray(index, dtype=np.int64)
+        index = check_rows(index, len(self))
         return SpikeBatch(self.start[index], self.time, self.labels[index], index, self.n_steps)
 
     def take(self, index: np.ndarray) -> "SpikeData":
         """Return the examples of the given indices as a split that keeps the ``time`` of all."""
-        names = tuple(self.names[each] for each in index) if self.names else ()
-        return replace(self, start=self.start[index], labels=self.labels[index], names=names)
+        index = check_rows(index, len(self))
+        return replace(self, start=self.start[index], **_taken(self, index))
 
     @staticmethod
     def from_events(
@@ -125,37 +136,54 @@ class SpikeData:
         label_names: tuple[str, ...],
         names: tuple[str, ...] = (),
     ) -> "SpikeData":
-        """Build a split from one (channels, steps) pair of integer arrays an example.
+        """Build a split from one (channels, steps) pair of integer arrays per example.
 
         Events may come in any order; a channel spikes at most once in a step, so repeats are
-        merged. Events at or after ``n_steps`` are cut.
+        merged. Events at or after ``n_steps`` are cut. `losses` says how many were.
+
+        Arguments:
+            events: N pairs of channels (E,) and steps (E,), both of whole numbers.
+            labels: (N,) whole numbers in ``0 .. len(label_names) - 1``.
+            n_channels: C.
+            n_steps: T, length of a trial in steps.
+            dt: Length of a step [ms].
+            label_names: Name of each class.
+            names: Name of each example, or empty.
 
         Raises:
-            InputError: A channel is outside ``0..n_channels-1`` or a step is negative.
+            InputError: An example or a label is something else: nothing is rounded.
         """
-        starts = np.zeros((len(events), n_channels + 1), dtype=np.int64)
-        times = []
-        offset = 0
-        for row, (channel, step) in enumerate(events):
-            channel, step = np.asarray(channel, np.int64), np.asarray(step, np.int64)
-            if len(channel) and (channel.min() < 0 or channel.max() >= n_channels):
-                raise InputError(
-                    f"event channels must be in 0..{n_channels - 1}, "
-                    f"got {channel.min()}..{channel.max()} in example {row}"
-                )
-            if len(step) and step.min() < 0:
-                raise InputError(f"event steps must be >= 0, got {step.min()} in example {row}")
-            kept = step < n_steps
-            key = np.unique(channel[kept] * n_steps + step[kept])
-            counts = np.bincount(key // n_steps, minlength=n_channels)
-            starts[row, 0] = offset
-            starts[row, 1:] = offset + np.cumsum(counts)
-            times.append((key % n_steps).astype(np.int32))
-            offset += len(key)
-        time = np.concatenate(times) if times else np.zeros(0, np.int32)
-        return SpikeData(
-            starts, time, np.asarray(labels, np.int64), n_steps, dt, label_names, names
-        )
+        check_number("n_channels", n_channels, 1, integer=True)
+        check_number("n_steps", n_steps, 1, 2**31 - 1, integer=True)
+        check_number("dt", dt, 0.0, unit="ms", open_low=True)
+        classes = whole_numbers("labels", labels, np.int64, "example")
+        if classes.shape != (len(events),):
+            raise InputError(
+                f"labels must be one for each of {len(events)} examples of events, got shape "
+                f"{classes.shape}"
+            )
+        spikes = [_example(row, each, n_channels, n_steps, dt) for row, each in enumerate(events)]
+        start, time, losses = end_to_end(spikes, n_channels)
+        return SpikeData(start, time, classes, n_steps, dt, label_names, names, losses)
+
+
+def _example(row: int, pair: object, n_channels: int, n_steps: int, dt: float) -> Spikes:
+    """Return one example of `SpikeData.from_events`."""
+    where = f"events of example {row}"
+    if not isinstance(pair, (tuple, list)) or len(pair) != 2:
+        raise InputError(f"{where} must be a pair of channels and steps, got {type(pair).__name__}")
+    channels, steps = event_columns(where, *pair, n_channels=n_channels, noun="steps")
+    start, time = sorted_spikes(channels, steps, n_channels=n_channels, n_steps=n_steps)
+    return Spikes(start, time, event_losses(steps, steps, n_steps, dt, len(time)))
+
+
+def _taken(data: Any, index: np.ndarray) -> dict[str, Any]:
+    """Return what all splits have of some examples."""
+    return {
+        "labels": data.labels[index],
+        "names": tuple(data.names[each] for each in index) if data.names else (),
+        "losses": None if data.losses is None else data.losses.take(index),
+    }
 
 
 class SpikeSource(Protocol):
@@ -179,6 +207,7 @@ class StreamedSpikes:
         dt: Length of a step [ms].
         label_names: Name of each class.
         names: Name of each example, or empty.
+        losses: See `SpikeData`.
 
     Raises:
         InputError: A label is no class, or there are more or fewer labels than examples.
@@ -192,15 +221,18 @@ class StreamedSpikes:
     dt: float
     label_names: tuple[str, ...]
     names: tuple[str, ...] = field(default=())
+    losses: Losses | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         for name in ("rows", "labels"):
-            object.__setattr__(self, name, whole_numbers(name, getattr(self, name), np.int64))
+            array = whole_numbers(name, getattr(self, name), np.int64, "example")
+            object.__setattr__(self, name, array)
         if self.labels.shape != self.rows.shape:
             raise InputError(
                 f"labels must have shape {self.rows.shape}, one an example, got {self.labels.shape}"
             )
         check_labels(self.labels, len(self.label_names))
+        check_names(self.names, len(self.labels))
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -212,7 +244,7 @@ class StreamedSpikes:
 
     def batch(self, index: np.ndarray) -> SpikeBatch:
         """Return the examples of the given indices as a batch, in that order."""
-        index = np.asarray(index, dtype=np.int64)
+        index = check_rows(index, len(self))
         start, time = self.source.read(self.rows[index])
         return SpikeBatch(start, time, self.labels[index], index, self.n_steps)
 
@@ -220,13 +252,20 @@ class StreamedSpikes:
         """Return the same split in memory."""
         start, time = self.source.read(self.rows)
         return SpikeData(
-            start, time, self.labels, self.n_steps, self.dt, self.label_names, self.names
+            start,
+            time,
+            self.labels,
+            self.n_steps,
+            self.dt,
+            self.label_names,
+            self.names,
+            self.losses,
         )
 
     def take(self, index: np.ndarray) -> "StreamedSpikes":
         """Return the examples of the given indices as a split of their own."""
-        names = tuple(self.names[each] for each in index) if self.names else ()
-        return replace(self, rows=self.rows[index], labels=self.labels[index], names=names)
+        index = check_rows(index, len(self))
+        return replace(self, rows=self.rows[index], **_taken(self, index))
 
 
 @dataclass(frozen=True)
@@ -267,6 +306,7 @@ class CurrentData:
         dt: Length of a step [ms].
         label_names: Name of each class.
         names: Name of each example, or empty.
+        losses: See `SpikeData`.
 
     Raises:
         InputError: An array does not describe currents; other types of real numbers are converted.
@@ -277,18 +317,17 @@ class CurrentData:
     dt: float
     label_names: tuple[str, ...]
     names: tuple[str, ...] = field(default=())
+    losses: Losses | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "labels", whole_numbers("labels", self.labels, np.int64))
+        labels = whole_numbers("labels", self.labels, np.int64, "example")
+        object.__setattr__(self, "labels", labels)
         if self.labels.ndim != 1:
             raise InputError(f"labels must have one dimension, got shape {self.labels.shape}")
         object.__setattr__(self, "values", real_currents(self.values, len(self.labels)))
         check_labels(self.labels, len(self.label_names))
-        if self.names and len(self.names) != len(self.labels):
-            raise InputError(
-                f"names must have one for each of {len(self.labels)} examples, or none at all, "
-                f"got {len(self.names)}"
-            )
+        check_names(self.names, len(self.labels))
+        check_number("dt", self.dt, 0.0, unit="ms", open_low=True)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -310,14 +349,30 @@ class CurrentData:
 
     def batch(self, index: np.ndarray) -> CurrentBatch:
         """Return the examples of the given indices as a batch, in that order; values are copied."""
-        index = np.asarray(index, dtype=np.int64)
+        index = check_rows(index, len(self))
         return CurrentBatch(self.values[index], self.labels[index], index)
 
     def take(self, index: np.ndarray) -> "CurrentData":
         """Return the examples of the given indices as a split of their own; values are copied."""
-        names = tuple(self.names[each] for each in index) if self.names else ()
-        return replace(self, values=self.values[index], labels=self.labels[index], names=names)
+        index = check_rows(index, len(self))
+        return replace(self, values=self.values[index], **_taken(self, index))
 
 
 Batch = SpikeBatch | CurrentBatch
 Data = SpikeData | StreamedSpikes | CurrentData
+
+
+def checked(batch: Batch) -> Batch:
+    """Return a batch that may come from anybody, with its arrays checked and converted.
+
+    Arguments:
+        batch: A batch, whose labels and index may be anything.
+
+    Raises:
+        InputError: Its arrays do not describe spikes or currents.
+    """
+    labels = np.zeros(len(batch.start if isinstance(batch, SpikeBatch) else batch.values), np.int64)
+    if isinstance(batch, SpikeBatch):
+        data = SpikeData(batch.start, batch.time, labels, batch.n_steps, 1.0, ("",))
+        return replace(batch, start=data.start, time=data.time)
+    return replace(batch, values=CurrentData(batch.values, labels, 1.0, ("",)).values)

@@ -7,7 +7,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from mlgenn_delays.data.types import Batch, Data
+from mlgenn_delays.data.losses import Losses, left_of
+from mlgenn_delays.data.types import Batch, Data, checked
 from mlgenn_delays.engines.base import Recording
 from mlgenn_delays.errors import InputError, WorkError
 from mlgenn_delays.export.artifact import LARGEST_TRACE, About, Artifact
@@ -29,6 +30,10 @@ class Prediction:
         confidence: Its probability.
         probabilities: (K,) float32, softmax of the logits.
         logits: (K,) float32.
+        cut: Share of its events (of its length, if it has none) after the end of the trial, which
+            the network does not get.
+        events: How many events it had, None if it had other data.
+        warning: What to know of the answer, such as that it is one to nothing; mostly empty.
     """
 
     name: str
@@ -37,6 +42,9 @@ class Prediction:
     confidence: float
     probabilities: np.ndarray
     logits: np.ndarray
+    cut: float = 0.0
+    events: int | None = None
+    warning: str = ""
 
 
 class Runner(Protocol):
@@ -151,12 +159,12 @@ class Model:
         at_once = min(at_once, self.most_at_once)
         for first in range(0, len(items), at_once):
             some = items[first : first + at_once]
-            yield from self.answers_to([i.name for i in some], self._reader.as_batch(some))
+            yield from self.answers_to(some, self._reader.as_batch(some))
 
-    def answers_to(self, names: Sequence[str], batch: Batch) -> list[Prediction]:
-        """Answer a batch whose examples have these names."""
-        logits = self._runner.logits(batch)
-        return [self._prediction(*pair) for pair in zip(names, logits, strict=True)]
+    def answers_to(self, items: Sequence[Item], batch: Batch) -> list[Prediction]:
+        """Answer a batch that was made of these examples."""
+        logits, left = self._runner.logits(batch), left_of(batch)
+        return [self._prediction(*row) for row in zip(items, logits, left, strict=True)]
 
     def logits(self, batch: Batch | Data) -> np.ndarray:
         """Return the logits of examples that are encoded already, (B, K) float32."""
@@ -170,8 +178,9 @@ class Model:
         """
         return self._runner.run(_batch(batch))
 
-    def _prediction(self, name: str, logits: np.ndarray) -> Prediction:
-        """Return what logits (K,) say."""
+    def _prediction(self, item: Item, logits: np.ndarray, left: float) -> Prediction:
+        """Return what logits (K,) say of an example of which so much is left."""
+        name = item.name
         if not np.isfinite(logits).all():
             raise WorkError(
                 f"{name}: the answer of the network must be finite, got {logits.tolist()[:4]}; "
@@ -181,7 +190,11 @@ class Model:
         likely /= likely.sum()
         index = int(logits.argmax())
         label = self.about.labels[index]
-        return Prediction(name, label, index, float(likely[index]), likely, logits)
+        trial, given = self._reader.trial, item.losses or Losses.of_lengths([0.0], np.ones(1))
+        losses = given.leaving(np.array([left]))
+        lost, warning = losses.shares(trial), losses.warning(trial, self._reader.dt, trained=True)
+        told = lost["cut"], lost["events"], warning
+        return Prediction(name, label, index, float(likely[index]), likely, logits, *told)
 
 
 def _is_one(x: Any, items: Sequence[Item]) -> bool:
@@ -192,8 +205,8 @@ def _is_one(x: Any, items: Sequence[Item]) -> bool:
 
 
 def _batch(given: Batch | Data) -> Batch:
-    """Return data as one batch."""
-    return given if isinstance(given, Batch) else given.batch(np.arange(len(given)))
+    """Return data as one batch, whose arrays are checked."""
+    return checked(given) if isinstance(given, Batch) else given.batch(np.arange(len(given)))
 
 
 def load(path: Path | str, *, threads: int | None = None) -> Model:

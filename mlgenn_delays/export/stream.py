@@ -15,6 +15,7 @@ from mlgenn_delays.data.checks import check_number
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.export.inputs import Item, Reader
 from mlgenn_delays.export.inputs.meaning import MOST_SAMPLES, recording_item, row_items
+from mlgenn_delays.export.sound import sound
 
 Form = Literal["pcm", "steps", "f32"]
 FORMS: tuple[Form, ...] = ("pcm", "steps", "f32")
@@ -25,7 +26,12 @@ _WIDEST = 64  # bytes of text a number
 
 
 def windows(
-    stream: IO[Any] | None, reader: Reader, *, form: str | None = None, hop_ms: float | None = None
+    stream: IO[Any] | None,
+    reader: Reader,
+    *,
+    form: str | None = None,
+    hop_ms: float | None = None,
+    rate: int | None = None,
 ) -> Iterator[Item]:
     """Return an iterator over the windows of a stream; their names are their times [ms].
 
@@ -33,23 +39,29 @@ def windows(
         stream: What to read, such as ``sys.stdin`` (None if that is closed). No more is waited
             for than completes a window.
         reader: Of the model.
-        form: "pcm": 16-bit samples, little-endian, mono, at the sample rate of the model's data
-            (``arecord -t raw -f S16_LE -r 8000``), for models trained on recordings and there the
-            default; half a sample at the end is left out. "steps", the default elsewhere: text, a
+        form: "pcm": 16-bit samples, little-endian, mono (``arecord -t raw -f S16_LE -r 8000``), or
+            a WAV of 16-bit samples, for models trained on recordings and there the default; half
+            a sample at the end is left out. "steps", the default elsewhere: text, a
             line a step with a number for each channel between blanks or commas; empty lines and
             what follows a ``#`` are left out. "f32": the same numbers as float32, little-endian.
             What the numbers are says `Reader`: 0 and 1, currents or frames.
         hop_ms: From the beginning of a window to that of the next [ms], at most a window and
             rounded to whole frames; a window by default.
+        rate: Rate of bare samples [Hz]; that of the model's data by default. A WAV says its own.
+            Other rates than that of the model's data are resampled.
 
     Raises:
-        InputError: At once for an unknown form or a bad hop; from the iterator for a stream that
-            cannot be read, holds no frame, or has a frame that cannot be: the line is named.
+        InputError: At once for an unknown form, a bad hop or rate; from the iterator for a stream
+            that cannot be read, holds no frame, or has a frame that cannot be: the line is named.
     """
     chosen = _form(reader, form)
     if stream is None:
         raise InputError("the stream cannot be read: it is closed; send it data through a pipe")
     samples = chosen == "pcm"
+    if rate is not None:
+        check_number("rate", rate, 1, 1e6, integer=True, unit="Hz")
+        if not samples:
+            raise InputError(f"rate must come with form 'pcm', got form {chosen!r}; leave it out")
     frame = 1000.0 / (reader.sample_rate or 1) if samples else reader.dt  # ms
     span = reader.n_steps * reader.dt
     length = max(1, _whole(span / frame)) if samples else reader.n_steps
@@ -60,7 +72,11 @@ def windows(
         )
     hop = length if hop_ms is None else _hop(hop_ms, frame, span)
     chunks = _chunks(stream)
-    frames = {"pcm": _pcm, "steps": _steps, "f32": _f32}[chosen](chunks, reader)
+    frames: Iterator[np.ndarray]
+    if samples:
+        frames = sound(chunks, rate, reader.sample_rate or 1)
+    else:
+        frames = {"steps": _steps, "f32": _f32}[chosen](chunks, reader)
     return _items(reader, cut(frames, length, min(hop, length)), samples, frame)
 
 
@@ -155,26 +171,6 @@ def _chunks(stream: IO[Any]) -> Iterator[bytes]:
             yield chunk.encode() if isinstance(chunk, str) else chunk
         else:
             return
-
-
-def _pcm(chunks: Iterator[bytes], reader: Reader) -> Iterator[np.ndarray]:
-    """Yield samples (n,) int16."""
-    rest, begun = b"", False
-    for chunk in chunks:
-        rest += chunk
-        # Shorter than a header: nothing of a WAV would be known to be none.
-        if not begun and len(rest) < 12:
-            continue
-        if not begun and rest[:4] == b"RIFF" and rest[8:12] == b"WAVE":
-            raise InputError(
-                "the stream must have bare samples, got a WAV with a header; send raw 16-bit "
-                f"samples (arecord -t raw -f S16_LE -r {reader.sample_rate}), or give the WAV as "
-                "a file"
-            )
-        begun = True
-        samples, rest = _whole_part(rest, 2)
-        yield np.frombuffer(samples, "<i2")
-    yield np.frombuffer(_whole_part(rest, 2)[0], "<i2")
 
 
 def _f32(chunks: Iterator[bytes], reader: Reader) -> Iterator[np.ndarray]:

@@ -144,7 +144,7 @@ def test_spikes_on_one_step_merge() -> None:
     many = 200
     data = SpikeData.from_events(
         [(np.zeros(many, np.int64), np.arange(many))],
-        np.zeros(1),
+        np.zeros(1, np.int64),
         n_channels=1,
         n_steps=many,
         dt=1.0,

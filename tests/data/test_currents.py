@@ -63,11 +63,11 @@ def changed(value: float, dtype: type = np.float32) -> np.ndarray:
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ({"values": VALUES > 0}, r"values must have real numbers \(float32\), got type bool"),
+        ({"values": VALUES > 0}, r"values must be real numbers \(float32\), got type bool"),
         ({"values": VALUES.astype(complex)}, "real numbers .* got type complex128"),
         ({"values": VALUES.astype(object)}, "real numbers .* got type object"),
         ({"values": VALUES.astype(str)}, "real numbers .* got type <U"),
-        ({"values": [[[1.0], [2.0, 3.0]]]}, "values must have numbers in an array"),
+        ({"values": [[[1.0], [2.0, 3.0]]]}, "values must be numbers in an array"),
         ({"values": None}, "real numbers .* got type object"),
         ({"values": VALUES[0]}, r"shape \(N, T, C\) with N = 2 labels .* got \(3, 4\)"),
         ({"values": VALUES[:1]}, r"with N = 2 labels .* got \(1, 3, 4\)"),
@@ -75,14 +75,17 @@ def changed(value: float, dtype: type = np.float32) -> np.ndarray:
         ({"values": VALUES[..., :0]}, r"at least one step and channel, got \(2, 3, 0\)"),
         ({"values": changed(np.nan)}, r"finite .* got nan in example 1 \(step 2, channel 3\)"),
         ({"values": changed(-np.inf)}, "got -inf in example 1"),
-        ({"values": changed(1e39, np.float64)}, r"that fit float32, got 1e\+39 in example 1"),
-        ({"labels": np.array(LABELS, float)}, "labels must have whole numbers .*float64"),
-        ({"labels": np.array(LABELS, bool)}, "labels must have whole numbers .*bool"),
+        ({"values": changed(1e39, np.float64)}, r"below 1e\+15 in size, got 1e\+39 in example 1"),
+        ({"labels": np.array(LABELS, float)}, "labels must be whole numbers .*float64"),
+        ({"labels": np.array(LABELS, bool)}, "labels must be whole numbers .*bool"),
         ({"labels": [[1], [0]]}, r"labels must have one dimension, got shape \(2, 1\)"),
         ({"labels": 1}, "labels must have one dimension"),
-        ({"labels": [1, 2]}, r"labels must be in 0\.\.1, got 1\.\.2"),
-        ({"labels": [-1, 0]}, r"labels must be in 0\.\.1, got -1\.\.0"),
-        ({"names": ("x",)}, "names must have one for each of 2 examples, or none at all, got 1"),
+        ({"labels": [1, 2]}, r"labels must be in 0\.\.1, one of 2 label_names, got 2 in example 1"),
+        (
+            {"labels": [-1, 0]},
+            r"labels must be in 0\.\.1, one of 2 label_names, got -1 in example 0",
+        ),
+        ({"names": ("x",)}, "names must be one for each of 2 examples, or none at all, got 1"),
     ],
 )
 def test_other_arrays_are_refused(arrays: dict, message: str) -> None:

@@ -74,15 +74,15 @@ def test_items_are_what_loading_gives(name, options, tmp_path, make_wavs) -> Non
 def test_durations_are_those_before_the_cut(tmp_path, make_wavs) -> None:
     wavs = make_wavs("1_al_20.wav")
     (item,) = data_items("fsdd", wavs, {"duration": 50.0})
-    assert item.duration == 120.0 and item.batch.n_steps == 50
+    assert item.losses.lengths[0] == 120.0 and item.batch.n_steps == 50
     folder = write_shd(tmp_path / "shd")
     given = events(200)
     items = [item for item in data_items("shd", folder) if item.split != "test"]
     for item in items[:5]:
         times = given[int(item.name)][1]
-        assert item.duration == (1000 * float(times.max()) if len(times) else 0.0)
+        assert item.losses.lengths[0] == (1000 * float(times.max()) if len(times) else 0.0)
     rawhd = write_rawhd(tmp_path / "r")
-    assert next(data_items("rawhd", rawhd, {"validation": 0.0}, dt=3.0)).duration == 60.0
+    assert next(data_items("rawhd", rawhd, {"validation": 0.0}, dt=3.0)).losses.lengths[0] == 60.0
 
 
 def problems(*arguments, **options) -> dict[str, str]:

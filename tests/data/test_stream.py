@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from mlgenn_delays.data import Augment, epoch_batches, load_dataset
 from mlgenn_delays.data import blocks as blocks_module
 from mlgenn_delays.data.blocks import Blocks
+from mlgenn_delays.data.events import Spikes
+from mlgenn_delays.data.losses import Losses
 from mlgenn_delays.data.shd import load_shd, load_ssc
 from mlgenn_delays.data.types import SpikeData, StreamedSpikes
 from mlgenn_delays.errors import InputError
@@ -32,10 +34,12 @@ def random_blocks(n: int, channels: int, steps: int, seed: int, **more: Any) -> 
         spiked = np.random.default_rng([seed, row]).random((channels, steps)) < 0.2
         return np.cumsum([0, *spiked.sum(1)]), spiked.nonzero()[1]
 
-    def encode(first: int, end: int) -> tuple[np.ndarray, np.ndarray]:
+    def encode(first: int, end: int) -> Spikes:
         starts, times = zip(*(example(row) for row in range(first, end)), strict=True)
         before = np.cumsum([0, *(len(time) for time in times)])[:-1]
-        return np.stack(starts) + before[:, None], np.concatenate(times)
+        start = np.stack(starts) + before[:, None]
+        lost = Losses.of_lengths(np.full(end - first, float(steps)), np.diff(start)[:, 0])
+        return Spikes(start, np.concatenate(times), lost)
 
     return Blocks(n, channels, steps, encode, "test", **more)
 
@@ -76,7 +80,9 @@ def test_streamed_is_loaded(n: int, channels: int, steps: int, cached: bool, see
 
 
 def test_long_trials_keep_their_times() -> None:
-    blocks = Blocks(1, 1, 70_000, lambda a, b: (np.array([[0, 2]]), np.array([3, 69_999])), "long")
+    lost = Losses.of_events(2, 0, 0, 69_999.0)
+    spikes = Spikes(np.array([[0, 2]]), np.array([3, 69_999]), lost)
+    blocks = Blocks(1, 1, 70_000, lambda a, b: spikes, "long")
     for depends in (None, {"a": 1}):
         made = Blocks(**{**blocks.__dict__, "depends": depends})
         assert split(made, stream=True).batch(np.zeros(1, int)).time.tolist() == [3, 69_999]

@@ -228,7 +228,7 @@ def test_channels(down: int, polarity: str, kind: Any) -> None:
     events = recording(200, x=rng.integers(0, 11, 200), y=rng.integers(0, 7, 200), p=p)
     options = TonicOptions(downsample=down, polarity=polarity)
     sensor = Sensor.of((11, 7, 2), options)
-    bounds, time, cut = example_spikes(
+    bounds, time, losses = example_spikes(
         "it", events, sensor, n_steps=90, dt=1.0, unit=0.001, align=False
     )
     found = {
@@ -236,7 +236,9 @@ def test_channels(down: int, polarity: str, kind: Any) -> None:
         for channel in range(sensor.n_channels)
         for step in time[bounds[channel] : bounds[channel + 1]]
     }
-    assert found == naive(events, 11, 7, down, polarity) and not cut
+    assert found == naive(events, 11, 7, down, polarity)
+    given = 200 if polarity != "on" else int((events["p"] > 0).sum())
+    assert losses.table.tolist() == [[given, 0, given - len(time), losses.lengths[0], len(time)]]
     assert len(bounds) == sensor.n_channels + 1 and len(found) == len(time)
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mlgenn_delays.data.types import SpikeData
+from mlgenn_delays.data.types import CurrentBatch, SpikeData, checked
 from mlgenn_delays.errors import InputError
 
 # Example 0 spikes in channel 0 at 3 and 5 and in channel 1 at 1, example 1 in channel 1 at 4.
@@ -50,16 +50,16 @@ def test_arrays_that_fit_are_kept() -> None:
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ({"start": np.array(START, float)}, r"start must have whole numbers \(int64\), got .*fl"),
-        ({"time": np.array(TIME, np.float32)}, r"time must have whole numbers \(int32\), got .*32"),
-        ({"labels": np.array(LABELS, bool)}, "labels must have whole numbers .*bool"),
-        ({"labels": ["a", "b"]}, "labels must have whole numbers .*<U1"),
-        ({"time": [[1], [2, 3]]}, "time must have whole numbers in an array"),
-        ({"time": [3, 5, 1, 2**40]}, "time must have numbers that fit int32, got 1..1099511627776"),
+        ({"start": np.array(START, float)}, r"start must be whole numbers \(int64\), got .*fl"),
+        ({"time": np.array(TIME, np.float32)}, r"time must be whole numbers \(int32\), got .*32"),
+        ({"labels": np.array(LABELS, bool)}, "labels must be whole numbers .*bool"),
+        ({"labels": ["a", "b"]}, "labels must be whole numbers .*<U1"),
+        ({"time": [[1], [2, 3]]}, "time must be whole numbers in an array"),
+        ({"time": [3, 5, 1, 2**40]}, "time must be numbers that fit int32, got 1..1099511627776"),
         ({"time": [[3, 5, 1, 4]]}, r"time must have one dimension, got shape \(1, 4\)"),
         ({"labels": [[1], [0]]}, r"labels must have one dimension, got shape \(2, 1\)"),
         ({"labels": 1}, r"labels must have one dimension, got shape \(\)"),
-        ({"labels": [1, 2]}, r"labels must be in 0\.\.1, got 1\.\.2"),
+        ({"labels": [1, 2]}, r"labels must be in 0\.\.1, one of 2 label_names, got 2 in example 1"),
         ({"labels": [1]}, r"start must have shape \(N, C\+1\) with N = 1"),
         ({"start": [0, 2]}, r"start must have shape \(N, C\+1\)"),
         ({"start": np.zeros((2, 0), int)}, r"start must have shape \(N, C\+1\)"),
@@ -91,3 +91,101 @@ def test_empty_data() -> None:
     none = np.zeros(0, np.int64)
     assert len(make(np.zeros((0, 3), np.int64), none, none)) == 0
     assert make(np.zeros((2, 3), np.int64), none).time.dtype == np.int32
+
+
+def from_events(
+    events: object = (([0, 1], [3, 4]), ([1], [2])), labels: object = LABELS, **more: object
+) -> SpikeData:
+    """Return the data from events."""
+    settings = {"n_channels": 2, "n_steps": 9, "dt": 1.0, "label_names": ("a", "b")} | more
+    return SpikeData.from_events(events, labels, **settings)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("events", "message"),
+    [
+        (([0], [1.5]), "have whole numbers as steps, got 1.5 at event 0; give the step .* floor"),
+        (([0, 1.7], [1, 1]), "have whole numbers as channels, got 1.7 at event 1; number the"),
+        (([0, 1], np.array([1, np.nan])), "whole numbers as steps, got nan at event 1"),
+        (([0], np.array([1.0])), r"as steps, got type float64; save them with .astype\('int64'\)"),
+        (([0], ["a"]), "have whole numbers as steps, got type <U1; save"),
+        (([True], [1]), "have whole numbers as channels, got type bool; save"),
+        (([0, 1], [1]), "have as many steps as channels, got 1 steps and 2 channels; give one"),
+        (([[0]], [[1]]), r"have channels of one dimension, got shape \(1, 1\); give one number"),
+        (([0, [1]], [1, 1]), "must be numbers in an array"),
+        (([0, 2], [1, 1]), r"have channels in 0\.\.1, got 2 at event 1"),
+        (([-1], [1]), r"have channels in 0\.\.1, got -1 at event 0"),
+        (([0], [-1]), "have finite steps >= 0, got -1 at event 0; count from"),
+        (([0], [1], [2]), "must be a pair of channels and steps, got tuple"),
+        (3, "must be a pair of channels and steps, got int"),
+    ],
+)
+def test_events_are_not_rounded(events: object, message: str) -> None:
+    with pytest.raises(InputError, match=message) as caught:
+        from_events([([0], [1]), events])
+    assert "events of example 1" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ([0, 0.1], "labels must be whole numbers .*, got 0.1 at example 1; round"),
+        ([0, np.nan], "labels must be whole numbers .*, got nan at example 1"),
+        (["a", "b"], "labels must be whole numbers .*, got type <U1"),
+        ([0], r"labels must be one for each of 2 examples of events, got shape \(1,\)"),
+        ([0, 5], "labels must be in 0..1, one of 2 label_names, got 5 in example 1"),
+    ],
+)
+def test_labels_of_events_are_not_rounded(labels: object, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        from_events(labels=labels)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"n_steps": 2.5}, "n_steps must have a whole number"),
+        ({"n_steps": 0}, "n_steps must have a whole number >= 1"),
+        ({"n_channels": 1.5}, "n_channels must have a whole number"),
+        ({"dt": float("nan")}, "dt must have a number > 0"),
+        ({"names": ("one",)}, "names must be one for each of 2 examples, or none at all, got 1"),
+    ],
+)
+def test_settings_of_events(settings: dict, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        from_events(**settings)
+
+
+def test_events_are_counted() -> None:
+    data = from_events([([0, 1, 1, 0], [3, 4, 4, 9]), ([], [])])
+    assert data.losses is not None
+    assert data.losses.table.tolist() == [[4, 1, 1, 9.0, 2], [0, 0, 0, 0, 0]]
+    assert data.take(np.array([1])).losses.table.tolist() == [[0, 0, 0, 0, 0]]
+
+
+@pytest.mark.parametrize(
+    ("index", "message"),
+    [
+        ([0.7], "index must be whole numbers .*, got 0.7 at place 0"),
+        ([True, False], "index must be whole numbers .*bool"),
+        ([2], r"index must be numbers of examples in 0\.\.1 in one dimension, got 2\.\.2"),
+        ([-1], r"got -1\.\.-1"),
+        (0, r"got shape \(\)"),
+    ],
+)
+def test_numbers_of_examples(index: object, message: str) -> None:
+    for act in (make().batch, make().take):
+        with pytest.raises(InputError, match=message):
+            act(index)  # type: ignore[arg-type]
+
+
+def test_a_batch_of_a_user_is_checked() -> None:
+    batch = make().batch(np.array([0, 1]))
+    assert checked(replace(batch, time=batch.time.astype(np.int64))).time.dtype == np.int32
+    with pytest.raises(InputError, match="time must be whole numbers .* got 1.5 at place 0"):
+        checked(replace(batch, time=batch.time + 0.5 - 2))
+    with pytest.raises(InputError, match="spike times must be in"):
+        checked(replace(batch, n_steps=4))
+    values = np.full((1, 2, 3), 1e20)
+    with pytest.raises(InputError, match="values must be finite and below 1e.15 in size, got 1e"):
+        checked(CurrentBatch(values, np.zeros(1), np.zeros(1)))

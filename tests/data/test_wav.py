@@ -55,13 +55,68 @@ def test_truncated(tmp_path: Path, kept: int) -> None:
         read_wav(path, 8000)
 
 
-def test_unknown_length_in_the_header_is_accepted(tmp_path: Path) -> None:
-    path = tmp_path / "a.wav"
+def with_sizes(path: Path, riff: int, data: int, more: bytes = b"") -> Path:
+    """Write 800 samples, 1644 bytes, with other lengths in the headers."""
     soundfile.write(path, SAMPLES, 8000, subtype="PCM_16")
-    content = bytearray(path.read_bytes())
-    content[40:44] = content[4:8] = b"\xff\xff\xff\xff"
+    content = bytearray(path.read_bytes() + more)
+    content[4:8], content[40:44] = riff.to_bytes(4, "little"), data.to_bytes(4, "little")
     path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("riff", "data"),
+    [
+        (0xFFFFFFFF, 0xFFFFFFFF),
+        (0x7FFFF024, 0x7FFFF000),  # espeak-ng, whose lengths go together
+        (0x80000024, 0x80000000),
+        (2_000_000_036, 2_000_000_000),
+        (0x7FFFFFFF, 0x7FFFFFDB),
+        (36, 0),
+        (0, 0),
+        (0xFFFFFFFF, 0),
+        (1636, 0x40000000),  # a whole file, as RIFF says
+        (0, 4000),
+        (1636, 4000),
+        (1680, 1644),  # the length of the file for that of the samples
+        (1636, 1644),
+        (1672, 1636),
+        (1644, 1600),  # the length of the file for what RIFF counts
+    ],
+)
+def test_lengths_in_the_header_that_nobody_knew(tmp_path: Path, riff: int, data: int) -> None:
+    path = with_sizes(tmp_path / "a.wav", riff, data)
+    samples = read_wav(path, 8000)
+    np.testing.assert_allclose(samples, SAMPLES, atol=1e-4)
+    assert len(samples) == 800
+
+
+@pytest.mark.parametrize("promised", [1602, 2000, 100_000, 2**30 - 100])
+def test_lengths_that_go_together_and_promise_more(tmp_path: Path, promised: int) -> None:
+    path = with_sizes(tmp_path / "a.wav", promised + 36, promised)
+    with pytest.raises(InputError, match=f"truncated: .* {promised} bytes of samples, got 1600"):
+        read_wav(path, 8000)
+
+
+def test_chunks_after_no_samples_are_no_samples(tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    soundfile.write(path, SAMPLES[:0], 8000, subtype="PCM_16")
+    content = bytearray(path.read_bytes()) + b"LIST\x04\x00\x00\x00INFO"
+    content[4:8] = (len(content) - 8).to_bytes(4, "little")
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="has a WAV header but 0 samples"):
+        read_wav(path, 8000)
+
+
+def test_chunks_after_samples_of_a_known_length(tmp_path: Path) -> None:
+    path = with_sizes(tmp_path / "a.wav", 1648, 1600, b"LIST\x04\x00\x00\x00INFO")
     assert len(read_wav(path, 8000)) == 800
+
+
+def test_samples_that_are_no_sound(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", SAMPLES * 1e30, 8000, subtype="FLOAT")
+    with pytest.raises(InputError, match=r"a\.wav must have finite samples below 1e\+15 in size"):
+        read_wav(tmp_path / "a.wav", 8000)
 
 
 def test_chunks_before_the_samples(tmp_path: Path) -> None:

@@ -26,7 +26,8 @@ REPLACED = {
     r"network\.sparsity=0,0\.75,0\.9375\b": "network.sparsity=0,0.75",
     r"network\.sparsity=0,0\.75,0\.9375,0\.984375,0\.9921875": "network.sparsity=0,0.75",
     r"learning\.epochs=30,80": "learning.epochs=1,2",
-    r"arecord -t raw -f S16_LE -r 8000": "cat speech.raw",  # there is no microphone
+    r"arecord -t raw -f S16_LE -r \d+": "cat speech.raw",  # there is no microphone
+    r"arecord -t wav -f S16_LE -r \d+": "cat speech.wav",
     r"/shared/fsdd": "DIR",
     r"tcp://(192\.168\.1\.5|127\.0\.0\.1):8786": "tcp://127.0.0.1:PORT",
     r"--port 8786": "--port PORT --no-dashboard",

@@ -5,13 +5,16 @@ import os
 import threading
 import time
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mlgenn_delays.data.wav import read_wav
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.export.inputs import Item, Reader
 from mlgenn_delays.export.stream import cut, windows
@@ -190,7 +193,7 @@ def test_lines_that_cannot_be(content: str, message: str) -> None:
 
 def test_values_that_cannot_be() -> None:
     for word in ("inf", "1e39", "nan"):
-        with pytest.raises(InputError, match="line 1 of the stream must have finite values"):
+        with pytest.raises(InputError, match="line 1 of the stream must be finite and below"):
             all_of(f"0 0 0 0 0 {word}\n", analogue())
     rows = np.zeros((30, 6), "<f4")
     rows[25, 2] = 0.5
@@ -218,11 +221,84 @@ def test_settings_that_cannot_be(one: Reader, options: dict, message: str) -> No
         windows(io.BytesIO(b""), one, **options)
 
 
-def test_a_wav_is_no_bare_samples() -> None:
-    wav = b"RIFF\x00\x00\x00\x00WAVEfmt " + bytes(1000)
-    with pytest.raises(InputError, match="got a WAV with a header; send raw 16-bit .* -r 8000"):
-        list(windows(Dripping(wav, [5]), voices()))
+def wav(samples: np.ndarray, rate: int, subtype: str = "PCM_16") -> bytes:
+    """Return samples as a WAV."""
+    file = io.BytesIO()
+    soundfile.write(file, samples, rate, subtype=subtype, format="WAV")
+    return file.getvalue()
+
+
+def tone(rate: int, seconds: float = 0.5) -> np.ndarray:
+    """Return a tone as int16."""
+    return (9000 * np.sin(2 * np.pi * 700 * np.arange(int(rate * seconds)) / rate)).astype("<i2")
+
+
+@pytest.mark.parametrize("rate", [16000, 44100, 4000])
+@pytest.mark.parametrize("headed", [False, True])
+def test_sound_of_another_rate_is_heard_as_a_file_is(
+    tmp_path: Path, rate: int, headed: bool
+) -> None:
+    samples = tone(rate)
+    (tmp_path / "a.wav").write_bytes(wav(samples, rate))
+    expected = read_wav(tmp_path / "a.wav", 8000)
+    content = wav(samples, rate) if headed else samples.tobytes()
+    stream = Dripping(content, [7, 300, 1, 5000])
+    found = list(windows(stream, voices(), rate=None if headed else rate))
+    np.testing.assert_array_equal(np.concatenate([item.raw for item in found]), expected)
+
+
+def test_a_wav_of_the_rate_of_the_model() -> None:
+    samples = tone(8000)
+    plain = all_of(samples.tobytes(), voices())
+    for content in (wav(samples, 8000), wav(samples, 8000) + b"LIST\x04\x00\x00\x00INFO"):
+        for sizes in ([3], [100_000]):
+            found = list(windows(Dripping(content, sizes), voices()))
+            assert [item.name for item in found] == [item.name for item in plain]
+            for one, other in zip(found, plain, strict=True):
+                np.testing.assert_array_equal(one.raw, other.raw)
+    # A length that nobody knew: all there is.
+    content = bytearray(wav(samples, 8000))
+    content[4:8], content[40:44] = b"\x24\xf0\xff\x7f", b"\x00\xf0\xff\x7f"
+    assert len(list(windows(Dripping(bytes(content), [999]), voices()))) == len(plain)
+
+
+def test_channels_of_a_wav_are_averaged() -> None:
+    samples = tone(8000)
+    both = np.stack([samples, np.zeros_like(samples)], axis=1)
+    found = np.concatenate([item.raw for item in all_of(wav(both, 8000), voices())])
+    np.testing.assert_allclose(found, samples / np.float32(2**16))
+
+
+@pytest.mark.parametrize(
+    ("content", "rate", "message"),
+    [
+        (wav(tone(16000), 16000), 8000, "rate must be that of the stream, a WAV of 16000 Hz, got"),
+        (wav(tone(8000), 8000, "PCM_24"), None, "WAV of format 1 with 24 bits; convert it"),
+        (wav(tone(8000), 8000, "FLOAT"), None, "WAV of format 3 with 32 bits; convert it"),
+        (b"RIFF\0\0\0\0WAVEfmt " + bytes(1000), None, "within the first 65536 bytes of a WAV"),
+    ],
+    ids=["rate", "24 bits", "float", "no samples"],
+)
+def test_a_wav_that_cannot_be_streamed(content: bytes, rate: int | None, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        list(windows(Dripping(content, [5]), voices(), rate=rate))
+
+
+def test_what_begins_as_a_wav_and_is_none() -> None:
     assert all_of(b"RIFF" + bytes(1000), voices())
+
+
+@pytest.mark.parametrize(
+    ("one", "rate", "message"),
+    [
+        (voices(), 0, "rate must have a whole number >= 1"),
+        (voices(), 8000.5, "rate must have a whole number"),
+        (reader(), 8000, "rate must come with form 'pcm', got form 'steps'"),
+    ],
+)
+def test_rates_that_cannot_be(one: Reader, rate: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        windows(io.BytesIO(b""), one, rate=rate)
 
 
 def test_a_stream_that_cannot_be_read() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from mlgenn_delays.data.types import Batch, CurrentBatch, SpikeBatch
+from mlgenn_delays.data.types import Batch, CurrentBatch, SpikeBatch, checked
 from mlgenn_delays.engines.base import Recording
 from mlgenn_delays.errors import InputError, WorkError
 from mlgenn_delays.export.genn.manifest import (
@@ -123,7 +123,7 @@ class GeNNModel:
         Returns:
             Logits (b, K), and where it records, voltages (b, K, T) and spikes (b, N, T) uint8.
         """
-        self._check_batch(batch)
+        batch = self._checked(batch)
         steps, neurons = batch.n_steps, sum(len(own) for own in self.kept.values())
         for first in range(0, len(batch), self._side):
             rows = slice(first, min(first + self._side, len(batch)))
@@ -134,8 +134,8 @@ class GeNNModel:
             self._library.run(batch, rows, (logits, voltage, spikes))
             yield logits, voltage, spikes
 
-    def _check_batch(self, batch: Batch) -> None:
-        """Refuse a batch that is no input of this network."""
+    def _checked(self, batch: Batch) -> Batch:
+        """Return a batch, unless it is no input of this network."""
         if isinstance(batch, CurrentBatch) != self.currents:
             kind = "currents" if self.currents else "spikes"
             raise InputError(
@@ -147,12 +147,7 @@ class GeNNModel:
             )
         if not 1 <= batch.n_steps <= 2**31 - 1:
             raise InputError(f"a trial must have 1..{2**31 - 1} steps, got {batch.n_steps}")
-        if isinstance(batch, SpikeBatch) and batch.start.size:
-            low, high = int(batch.start.min()), int(batch.start.max())
-            if low < 0 or high > len(batch.time):
-                raise InputError(
-                    f"start must have places in 0..{len(batch.time)}, got {low}..{high}"
-                )
+        return checked(batch)
 
 
 def _starts(counts: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from mlgenn_delays.data.events import event_steps
+from mlgenn_delays.data.events import event_columns, event_losses, event_spikes, event_steps
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.export.inputs.item import Item
 from mlgenn_delays.export.inputs.meaning import check_number_of_examples
@@ -35,22 +35,20 @@ def event_item(
         raise InputError(
             f"{where} has events, but the model takes currents; give an array of {wants.arrays}"
         )
-    channel = _column(where, "channels", channels, "iu", "int64").astype(np.int64) // width
-    time = _column(where, "times", times, "iuf", "float64")
-    if len(channel) != len(time):
-        raise InputError(
-            f"{where} must have as many times as channels, got {len(time)} times and "
-            f"{len(channel)} channels; give one of each an event"
-        )
-    _check_channels(where, channel, wants.n_inputs)
-    steps = event_steps(where, time, dt=wants.dt, n_steps=wants.n_steps, unit=unit)
-    kept = steps < wants.n_steps
-    channel, step = channel[kept], steps[kept].astype(np.int64)
+    # Of files with more channels than the network, neighbours are one.
+    channel, time = event_columns(where, channels, times, n_channels=wants.n_inputs * width)
+    channel = channel // width
+    shape = {"n_channels": wants.n_inputs, "n_steps": wants.n_steps}
     if wants.counts:
+        steps = event_steps(where, time, dt=wants.dt, n_steps=wants.n_steps, unit=unit)
+        kept = steps < wants.n_steps
         counts = np.zeros((wants.n_steps, wants.n_inputs), np.float32)
-        np.add.at(counts, (step, channel), 1.0)
-        return Item(where, "currents", counts)
-    return Item(where, "events", (channel, step))
+        np.add.at(counts, (steps[kept].astype(np.int64), channel[kept]), 1.0)
+        losses = event_losses(time, steps, wants.n_steps, unit)
+        return Item(where, "currents", counts, losses)
+    start, step, losses = event_spikes(where, channel, time, dt=wants.dt, unit=unit, **shape)
+    channel = np.repeat(np.arange(wants.n_inputs), np.diff(start))
+    return Item(where, "events", (channel, step.astype(np.int64)), losses)
 
 
 def npz_events(wants: Wants, path: Path, arrays: dict[str, np.ndarray]) -> list[Item]:
@@ -59,15 +57,16 @@ def npz_events(wants: Wants, path: Path, arrays: dict[str, np.ndarray]) -> list[
     Arguments:
         wants: What the network takes.
         path: Name of the file for messages.
-        arrays: ``times`` [ms] (E,), ``channels`` (E,) and, for several examples, ``start`` (N+1,):
-            example i has the events ``start[i]:start[i+1]``.
+        arrays: ``times`` (E,) [ms, or ``data.time_unit`` of the training], ``channels`` (E,) and,
+            for several examples, ``start`` (N+1,): example i has the events
+            ``start[i]:start[i+1]``.
 
     Raises:
         InputError: They are not that.
     """
     channels, times = arrays["channels"], arrays["times"]
     if "start" not in arrays:
-        return [event_item(wants, str(path), channels, times)]
+        return [event_item(wants, str(path), channels, times, wants.time_unit)]
     if times.ndim != 1 or times.shape != channels.shape:
         raise InputError(
             f"{path} must have times and channels of one shape (events,), got {times.shape} and "
@@ -76,7 +75,7 @@ def npz_events(wants: Wants, path: Path, arrays: dict[str, np.ndarray]) -> list[
     start = _start(str(path), arrays["start"], len(times))
     check_number_of_examples(str(path), len(start) - 1)
     return [
-        event_item(wants, f"{path}[{row}]", channels[first:end], times[first:end])
+        event_item(wants, f"{path}[{row}]", channels[first:end], times[first:end], wants.time_unit)
         for row, (first, end) in enumerate(zip(start[:-1], start[1:], strict=True))
     ]
 
@@ -121,35 +120,6 @@ def _examples(path: Path, spikes: dict[str, Any], name: str) -> Sequence[np.ndar
             "channels"
         )
     return arrays
-
-
-def _column(where: str, name: str, values: Any, kinds: str, advised: str) -> np.ndarray:
-    """Return one number an event."""
-    try:
-        array = np.asarray(values)
-    except ValueError as error:
-        raise InputError(f"{where} must have {name} in one array, got {error}") from error
-    if array.ndim != 1:
-        raise InputError(
-            f"{where} must have {name} of one dimension, got shape {array.shape}; "
-            "give one number an event"
-        )
-    if array.size and array.dtype.kind not in kinds:
-        noun = "real" if "f" in kinds else "whole"
-        raise InputError(
-            f"{where} must have {noun} numbers as {name}, got type {array.dtype}; "
-            f"save them with .astype('{advised}')"
-        )
-    return array
-
-
-def _check_channels(where: str, channels: np.ndarray, n: int) -> None:
-    """Refuse channels that the network does not have."""
-    if len(channels) and (channels.min() < 0 or channels.max() >= n):
-        raise InputError(
-            f"{where} must have channels in 0..{n - 1}, got {channels.min()}..{channels.max()}; "
-            "give events of the data that the model was trained on"
-        )
 
 
 def _start(where: str, start: np.ndarray, n_events: int) -> np.ndarray:

@@ -65,7 +65,7 @@ def read_recording(path: Path, sample_rate: int) -> np.ndarray:
     Raises:
         InputError: It cannot be read, or is too long.
     """
-    from mlgenn_delays.data.wav import read_wav
+    from mlgenn_delays.data.wav import decode_wav, read_bytes, with_lengths
 
     size = check_file(path)
     if size > MOST_BYTES:
@@ -73,8 +73,9 @@ def read_recording(path: Path, sample_rate: int) -> np.ndarray:
             f"{path} must have at most {MOST_BYTES} bytes, got {size}; "
             "cut it into shorter recordings"
         )
-    _check_length(path, sample_rate)
-    return read_wav(path, sample_rate)
+    content = with_lengths(read_bytes(path), path)
+    _check_length(content, path, sample_rate)
+    return decode_wav(content, path, sample_rate)
 
 
 def map_npy(path: Path) -> np.ndarray:
@@ -191,14 +192,14 @@ def _chunks(file: IO[bytes]) -> Iterator[bytes]:
         yield chunk
 
 
-def _check_length(path: Path, sample_rate: int) -> None:
+def _check_length(content: bytes, path: Path, sample_rate: int) -> None:
     """Refuse recordings whose samples would not fit into memory."""
     import soundfile
 
     try:
-        info = soundfile.info(str(path))
+        info = soundfile.info(BytesIO(content))
     except (soundfile.SoundFileError, RuntimeError, TypeError):
-        return  # `read_wav` says what is wrong
+        return  # `decode_wav` says what is wrong
     n = info.frames * max(1.0, sample_rate / max(1, info.samplerate))
     if n > MOST_SAMPLES or info.frames * info.channels > 8 * MOST_SAMPLES:
         raise InputError(

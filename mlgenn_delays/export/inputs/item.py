@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from mlgenn_delays.data.losses import Losses
 from mlgenn_delays.data.types import Batch, CurrentBatch, SpikeBatch, SpikeData
 
 Form = Literal["recording", "image", "frames", "currents", "raster", "events"]
@@ -24,11 +25,14 @@ class Item:
         raw: "recording", "image" and "frames": see `mlgenn_delays.data.registry.Raw`.
             "currents": (steps, C) as the network takes them. "raster": (steps, C) of 0 and 1.
             "events": the channels and the steps of its spikes, two arrays of int64.
+        losses: How long it was and what of it is cut or merged; None if nothing can be. What is
+            left of it is known once it is encoded.
     """
 
     name: str
     form: Form
     raw: Any
+    losses: Losses | None = None
 
 
 def currents_batch(examples: Sequence[np.ndarray], n_steps: int) -> CurrentBatch:

@@ -7,7 +7,9 @@ import math
 
 import numpy as np
 
-from mlgenn_delays.data.type_checks import rows_at_once
+from mlgenn_delays.data.losses import Losses
+from mlgenn_delays.data.type_checks import check_size, rows_at_once
+from mlgenn_delays.data.wav import check_samples
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.export.inputs.item import Form, Item
 from mlgenn_delays.export.inputs.wants import Wants
@@ -70,23 +72,21 @@ def recording_item(wants: Wants, where: str, samples: np.ndarray) -> Item:
             "cut it into shorter recordings"
         )
     if samples.dtype.kind == "f":
-        with np.errstate(over="ignore"):
-            converted = np.array(samples, np.float32)
-        finite = np.isfinite(converted)
-        if not finite.all():
-            place = int(np.argmin(finite))
-            raise InputError(
-                f"{where} must have finite samples, got {samples[place]} at sample {place}; "
-                "replace or remove it"
-            )
-        return Item(where, "recording", converted)
+        check_samples(where, samples)
+        return Item(where, "recording", samples.astype(np.float32), _lasting(wants, samples))
     if samples.dtype.name not in _PCM:
         raise InputError(
             f"{where} must have samples of type float32 (full scale at 1) or PCM of type "
             f"{', '.join(_PCM)}, got {samples.dtype}; save them with .astype"
         )
     middle, scale = _PCM[samples.dtype.name]
-    return Item(where, "recording", (samples.astype(np.float32) - middle) / np.float32(scale))
+    scaled = (samples.astype(np.float32) - middle) / np.float32(scale)
+    return Item(where, "recording", scaled, _lasting(wants, samples))
+
+
+def _lasting(wants: Wants, samples: np.ndarray) -> Losses:
+    """Return how long samples at the rate of a network's data are."""
+    return Losses.of_lengths([1000.0 * len(samples) / (wants.sample_rate or 1)], np.ones(1))
 
 
 def row_items(wants: Wants, where: str, array: np.ndarray, *, encoded: bool = False) -> list[Item]:
@@ -116,7 +116,8 @@ def row_items(wants: Wants, where: str, array: np.ndarray, *, encoded: bool = Fa
     else:
         scale = wants.options.scale if frames else 1.0
         _check_currents(where, examples[:, : wants.n_steps], scale, array.ndim == 3)
-    return _numbered(where, form, examples, array.ndim == 3)
+    length = examples.shape[1] * wants.dt
+    return _numbered(where, form, examples, array.ndim == 3, length)
 
 
 def _image_items(wants: Wants, where: str, images: np.ndarray, *, several: bool) -> list[Item]:
@@ -142,11 +143,14 @@ def _image_items(wants: Wants, where: str, images: np.ndarray, *, several: bool)
     return _numbered(where, "image", images, several)
 
 
-def _numbered(where: str, form: Form, examples: np.ndarray, several: bool) -> list[Item]:
-    """Return examples under the name of their array, with their number where it may have more."""
+def _numbered(
+    where: str, form: Form, examples: np.ndarray, several: bool, length: float = 0.0
+) -> list[Item]:
+    """Return examples of a length [ms] under the name of their array, numbered if several."""
     check_number_of_examples(where, len(examples))
+    losses = Losses.of_lengths([length], np.ones(1))
     return [
-        Item(f"{where}[{row}]" if several else where, form, each)
+        Item(f"{where}[{row}]" if several else where, form, each, losses)
         for row, each in enumerate(examples)
     ]
 
@@ -185,18 +189,8 @@ def _check_currents(where: str, values: np.ndarray, scale: float, several: bool)
         raise InputError(
             f"{where} must have numbers as currents, got type bool; save it with .astype('float32')"
         )
-    step = rows_at_once(values.shape)
-    for first in range(0, len(values), step):
-        some = values[first : first + step]
-        wide = np.result_type(some.dtype, np.float32)
-        with np.errstate(over="ignore", invalid="ignore"):
-            wrong = ~np.isfinite((some.astype(wide) * wide.type(scale)).astype(np.float32))
-        if wrong.any():
-            place = _place(some, wrong, first if several else None)
-            raise InputError(
-                f"{where} must have finite values that fit float32, got {place}; "
-                "replace or remove it"
-            )
+    example = "example {}".format if several else None
+    check_size(f"values of {where}", values, scale=scale, example=example)
 
 
 def _place(values: np.ndarray, wrong: np.ndarray, first: int | None) -> str:

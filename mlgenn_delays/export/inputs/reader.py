@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from mlgenn_delays.data.losses import Losses
 from mlgenn_delays.data.types import (
     Batch,
     CurrentBatch,
@@ -62,9 +63,10 @@ class Reader(Wants):
         its data, and multiplied by the scale that it was trained with.
 
     - A ``.npz`` with ``values`` or ``raster``, (steps, C) or (N, steps, C): what the network
-      takes, never scaled or encoded; or, for spikes, with events: ``times`` (E,) [ms] and
-      ``channels`` (E,), and with ``start`` (N+1,) several examples, of which example i has the
-      events ``start[i]:start[i+1]``. Other arrays in it are ignored.
+      takes, never scaled or encoded; or, for spikes, with events: ``times`` (E,) [ms, or
+      ``data.time_unit`` of the training] and ``channels`` (E,), and with ``start`` (N+1,) several
+      examples, of which example i has the events ``start[i]:start[i+1]``. Other arrays in it are
+      ignored.
     - An HDF5 file as SHD and SSC come, for spikes: ``/spikes/times`` [s] and ``/spikes/units``.
     - In Python also `SpikeData`, `SpikeBatch`, `CurrentData` and `CurrentBatch`, taken as they
       are; a tuple (channels, times [ms]) of events; a list of any of these.
@@ -215,15 +217,18 @@ class Reader(Wants):
         items = []
         for name, start in zip(_names(x, where), data.start, strict=True):
             steps = data.time[start[0] : start[-1]].astype(np.int64)
-            items.append(Item(name, "events", (np.repeat(channels, np.diff(start)), steps)))
+            last = (int(steps.max()) + 1) * self.dt if len(steps) else 0.0
+            lost = Losses.of_events(len(steps), int((steps >= self.n_steps).sum()), 0, last)
+            items.append(Item(name, "events", (np.repeat(channels, np.diff(start)), steps), lost))
         return items
 
     def _currents(self, x: CurrentData | CurrentBatch, where: str) -> list[Item]:
         """Return the examples of data, which are checked if a batch."""
         data = x if isinstance(x, CurrentData) else _current_data(x, self.dt)
         self._check_data(where, data, currents=True)
+        losses = Losses.of_lengths([data.n_steps * self.dt], np.ones(1))
         pairs = zip(_names(x, where), data.values, strict=True)
-        return [Item(name, "currents", values) for name, values in pairs]
+        return [Item(name, "currents", values, losses) for name, values in pairs]
 
     def _check_data(self, where: str, data: SpikeData | CurrentData, *, currents: bool) -> None:
         """Require data of the kind, channels and step of the network, and an example."""

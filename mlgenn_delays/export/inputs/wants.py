@@ -7,6 +7,7 @@ from typing import Any
 from mlgenn_delays.data.checks import check_number
 from mlgenn_delays.data.entry import Raw
 from mlgenn_delays.data.options import SscOptions
+from mlgenn_delays.data.options_own import NpzOptions
 from mlgenn_delays.data.registry import (
     dataset,
     dataset_encoding,
@@ -74,6 +75,16 @@ class Wants:
     def unit_width(self) -> int:
         """How many neighbouring units of a file of SHD or SSC are one channel."""
         return N_CHANNELS // self.n_inputs if isinstance(self.options, SscOptions) else 1
+
+    @property
+    def time_unit(self) -> float:
+        """What a time of 1 in a .npz is [ms], as in those that the network was trained on."""
+        return self.options.time_unit if isinstance(self.options, NpzOptions) else 1.0
+
+    @property
+    def trial(self) -> float:
+        """Length of a trial [ms]."""
+        return self.n_steps * self.dt
 
     @property
     def sample_rate(self) -> int | None:

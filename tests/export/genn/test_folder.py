@@ -183,8 +183,10 @@ def test_a_batch_must_fit(export: Export) -> None:
         model.run(SpikeBatch(given.start[:, 1:], given.time, given.labels, given.index, 50))
     for start, time, why in (
         (given.start + 10**6, given.time, "start must have places"),
-        (given.start, given.time + 40, "before the trial ends"),
-        (given.start, given.time - 40, "ascend"),
+        (given.start, given.time + 40, r"spike times must be in 0\.\.49 steps"),
+        (given.start, given.time - 40, r"spike times must be in 0\.\.49 steps"),
+        (given.start, given.time[::-1], "ascending steps without repeats"),
+        (given.start, given.time + 0.5, "time must be whole numbers .* got .*5 at place 0"),
     ):
         with pytest.raises(InputError, match=why):
             model.logits(SpikeBatch(start, time, given.labels, given.index, 50))
