@@ -11,12 +11,13 @@ from mlgenn_delays.errors import InputError
 if TYPE_CHECKING:
     from mlgenn_delays.data import Data
     from mlgenn_delays.recipe import Recipe
+    from mlgenn_delays.runs import Start
 
 
 def environment(
     recipe: "Recipe",
     data: str | None,
-    start: dict[str, Any] | None,
+    start: "Start | None",
     engine: str,
     backend: str | None,
     splits: Mapping[str, "Data"],
@@ -34,7 +35,7 @@ def environment(
     from mlgenn_delays.training import describe_environment
 
     folder = str(Path(data).resolve()) if data is not None else None
-    given = {"data": folder, "init": start}
+    given = {"data": folder, "init": None if start is None else start.model_dump()}
     return (
         describe_environment(engine, backend)
         | {"seed": recipe.seed, "task": _task(splits)}

@@ -129,7 +129,7 @@ def describe(record: Record) -> str:
     """Return how a point ended in words."""
     if record.status != DONE:
         return f"failed: {record.reason}"
-    parts = [f"{split} {100 * got['accuracy']:.2f} %" for split, got in record.splits.items()]
+    parts = [f"{split} {100 * got.accuracy:.2f} %" for split, got in record.splits.items()]
     if record.seconds is not None:
         parts.append(f"({duration(record.seconds)})")
     return " ".join(parts) or "done"
