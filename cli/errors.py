@@ -12,7 +12,9 @@ from typing import Any, NoReturn
 
 import click
 
-from mlgenn_delays.errors import DelaysnnError, nearest
+from mlgenn_delays.errors import LONGEST_MESSAGE, DelaysnnError, nearest, one_line, shorten
+
+from .output import make_streams_safe, say
 
 DEBUG = "DELAYSNN_DEBUG"
 INTERRUPTED = 130
@@ -21,13 +23,17 @@ _HELP: Any = getattr(click.exceptions, "NoArgsIsHelpError", ())
 
 
 class Interrupted(DelaysnnError):
-    """The user interrupted; the text says how to go on."""
+    """The user interrupted; the text says how to go on, with a command that is never cut."""
 
     exit_code = INTERRUPTED
+
+    def __init__(self, message: str) -> None:
+        Exception.__init__(self, message)
 
 
 def leave_with_one_line(command: Callable[[], Any]) -> NoReturn:
     """Run a command and exit; whatever it raises becomes one line and an exit code."""
+    make_streams_safe()
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _warn  # type: ignore[assignment]
@@ -41,7 +47,7 @@ def leave_with_one_line(command: Callable[[], Any]) -> NoReturn:
 
 def _warn(message: Warning | str, *_: Any) -> None:
     """Print a warning as one line, without the place in the code."""
-    click.echo(f"warning: {message}", err=True)
+    say(f"warning: {_brief(str(message))}", err=True)
 
 
 def report(error: Exception) -> int:
@@ -52,30 +58,25 @@ def report(error: Exception) -> int:
         error.show()  # the help itself
         return error.exit_code
     if isinstance(error, Interrupted):
-        click.echo(str(error), err=True)
+        say(str(error), err=True)
         return error.exit_code
     if isinstance(error, click.Abort):
-        click.echo("interrupted", err=True)
+        say("interrupted", err=True)
         return INTERRUPTED
     ours = isinstance(error, (DelaysnnError, click.ClickException))
-    click.echo(f"error: {one_line(_text(error))}", err=True)
+    say(f"error: {_brief(_text(error))}", err=True)
     return error.exit_code if ours else 1  # type: ignore[attr-defined]
+
+
+def _brief(text: str) -> str:
+    """Return a text as one line, not too long: it may repeat something from outside."""
+    return one_line(shorten(text, LONGEST_MESSAGE))
 
 
 def unknown_command(ctx: click.Context, name: str, known: list[str]) -> None:
     """Refuse a word that is no command, and name the nearest."""
     if name not in known and not name.startswith("-"):
         ctx.fail(f"there is no command {name!r} (known: {', '.join(known)}){nearest(name, known)}")
-
-
-def one_line(text: str) -> str:
-    """Return a text as one line that a terminal shows as it is."""
-    return printable(" ".join(part.strip() for part in text.splitlines()))
-
-
-def printable(text: str) -> str:
-    """Return a text with escapes for what a terminal would act on, as names of files may have."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def _text(error: Exception) -> str:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .options import BACKEND, BACKENDS, CHECKPOINT, DATA, ENGINE, JSON, THREADS, check_engine
+from .output import say_json
 
 if TYPE_CHECKING:
     from mlgenn_delays.data import Data
@@ -70,9 +71,7 @@ def evaluate(
     result = _pooled(measured) | {"split": split, "checkpoint": checkpoint}
     result["lost"] = losses_by_split(chosen)
     if as_json:
-        import json
-
-        click.echo(json.dumps(result))
+        say_json(result)
         return
     from .tables import show_evaluation
 

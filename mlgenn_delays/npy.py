@@ -99,6 +99,8 @@ def read_npz(
         InputError: It is no archive as NumPy writes it, or an array is too large or not whole.
     """
     try:
+        if not zipfile.is_zipfile(path):
+            raise ValueError("it is no archive, as numpy.savez writes")
         with zipfile.ZipFile(path) as archive:
             members = {info.filename: info for info in archive.infolist()}
             return {
@@ -141,7 +143,7 @@ def _member(
         header = read_header(begin, where, info.file_size, kinds)
         flat = np.empty(header.n, header.dtype)
         _fill(flat, begin[header.offset :], file)
-    if header.dtype.kind == "U":
+    if header.dtype.kind == "U" and header.dtype.itemsize:
         _check_characters(flat, where)
     return flat.reshape(header.shape, order=header.order)
 
