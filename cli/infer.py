@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .errors import one_line
+from mlgenn_delays.errors import one_line
+
 from .options import JSON, THREADS
 from .output import say, say_json
 

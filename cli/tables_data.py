@@ -4,7 +4,6 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .errors import printable
 from .output import say
 from .tables import console, table
 
@@ -96,7 +95,7 @@ def _counts(report: "Report") -> Any:
     labels = sorted(report.classes)
     for label in labels if len(labels) <= MOST_CLASSES else []:
         row = [report.splits[name].get(label, 0) for name in names]
-        counted.add_row(printable(report.classes[label]), *map(str, [*row, sum(row)]))
+        counted.add_row(report.classes[label], *map(str, [*row, sum(row)]))
     if len(labels) > MOST_CLASSES:
         counted.add_row(f"{len(labels)} classes: see --json", *[""] * (len(names) + 1))
     sums = [sum(report.splits[name].values()) for name in names]

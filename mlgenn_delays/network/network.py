@@ -22,6 +22,9 @@ from mlgenn_delays.network.models import (
 from mlgenn_delays.network.normalisation import Normalisation
 from mlgenn_delays.network.projection import Projection
 from mlgenn_delays.rng import generator
+from mlgenn_delays.untrusted import shown
+
+LONGEST_NAME = 200  # characters
 
 
 @dataclass
@@ -44,6 +47,20 @@ class Population:
     def n(self) -> int:
         """Number of neurons."""
         return self.model.n
+
+
+def check_name(what: str, name: str) -> None:
+    """Refuse a name of a population or projection that files and figures cannot hold.
+
+    Raises:
+        InputError: It is empty, longer than 200 characters, or has ``/`` or a control character.
+    """
+    good = isinstance(name, str) and 0 < len(name) <= LONGEST_NAME
+    if not good or "/" in name or not name.isprintable():
+        raise InputError(
+            f"a {what} must have a printable name without '/' of at most {LONGEST_NAME} "
+            f"characters, got {shown(name)}"
+        )
 
 
 def check_roles(source: Population, target: Population) -> None:
@@ -114,8 +131,7 @@ class Network:
             InputError: The name is taken or unusable, the bias has another shape, or the model
                 cannot be stepped by this dt or normalised.
         """
-        if not name or "/" in name:
-            raise InputError(f"a population must have a name without '/', got {name!r}")
+        check_name("population", name)
         if name in self.populations:
             raise InputError(f"a population must have a new name, got {name!r} again")
         rng = generator(self.seed, "bias", name)
@@ -172,8 +188,9 @@ class Network:
         pre, post_population = self._population(source), self._population(target)
         check_roles(pre, post_population)
         name = name or f"{source}->{target}"
-        if name in self.projections or "/" in name:
-            raise InputError(f"a projection must have a new name without '/', got {name!r}")
+        check_name("projection", name)
+        if name in self.projections:
+            raise InputError(f"a projection must have a new name, got {name!r} again")
         check_synapse(synapse, post_population)
         count = initialise.synapse_count(density, pre.n, post_population.n, synapses)
         rng = generator(self.seed, "connectivity", name)

@@ -10,7 +10,13 @@ import numpy as np
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.files import write_atomic
 from mlgenn_delays.network.models import POPULATION_MODELS, SYNAPSE_MODELS
-from mlgenn_delays.network.network import Network, Population, check_roles, check_synapse
+from mlgenn_delays.network.network import (
+    Network,
+    Population,
+    check_name,
+    check_roles,
+    check_synapse,
+)
 from mlgenn_delays.network.normalisation import FIELDS, Normalisation
 from mlgenn_delays.network.projection import Projection
 from mlgenn_delays.tensors import Kind, pack
@@ -115,6 +121,7 @@ def rebuild(text: dict[str, Any], tensors: dict[str, np.ndarray]) -> Network:
         bias = _array(tensors, f"population/{entry['name']}/bias", np.float32)
         if bias.shape != (model.n,):
             raise InputError(f"bias of {entry['name']!r} must have shape ({model.n},)")
+        check_name("population", entry["name"])
         network.populations[entry["name"]] = Population(
             entry["name"], model, bias, _normalisation(tensors, entry["name"], model.n)
         )
@@ -133,6 +140,7 @@ def rebuild(text: dict[str, Any], tensors: dict[str, np.ndarray]) -> Network:
         check_roles(source, target)
         check_synapse(synapse, target)
         projection.check(source.n, target.n)
+        check_name("projection", projection.name)
         network.projections[projection.name] = projection
     return network
 

@@ -32,7 +32,7 @@ class Measured(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     accuracy: Annotated[float, Field(ge=0, le=1)]
-    loss: Annotated[float, Field(ge=0)]
+    loss: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     n: Annotated[int, Field(ge=1, le=2**63 - 1)]
 
 
