@@ -58,8 +58,8 @@ def check_name(what: str, name: str) -> None:
     good = isinstance(name, str) and 0 < len(name) <= LONGEST_NAME
     if not good or "/" in name or not name.isprintable():
         raise InputError(
-            f"a {what} must have a printable name without '/' of at most {LONGEST_NAME} "
-            f"characters, got {shown(name)}"
+            f"a {what} must have a printable name of at most {LONGEST_NAME} characters without "
+            f"'/', got {shown(name)}"
         )
 
 
