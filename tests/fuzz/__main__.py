@@ -6,6 +6,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import mlgenn_delays.kernels  # noqa: F401 - before the cases say where caches are
 from tests.fuzz.base import make_base
 from tests.fuzz.engine import Outcome, attempt, plan, run, summary, warm
 from tests.fuzz.targets import targets

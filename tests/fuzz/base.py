@@ -10,6 +10,7 @@ from unittest.mock import patch
 import numpy as np
 
 from tests.cli.helpers import SMALL, call, write_rawhd
+from tests.data.shd_helpers import events, write_file, write_shd
 
 SPOKEN = ["--set", 'data={dataset="folder"}', "--set", "learning.batch_size=8"]
 OWN = ["--set", 'data={dataset="npz", duration=20.0}', "--set", "learning.batch_size=4"]
@@ -41,6 +42,8 @@ def make_base(folder: Path) -> Path:
     for form, name in (("bundle", "net.safetensors"), ("nir", "net.nir")):
         _done("export", folder / "own", "--format", form, "--out", folder / name)
     np.save(folder / "raster.npy", np.eye(8, 12, dtype=np.uint8)[None].repeat(2, 0))
+    (folder / "genn").mkdir()
+    (folder / "genn" / "manifest.json").write_bytes(manifest())
     _done("sweep", "digits", *SMALL, "--epochs", 1, "--workers", 1, "--out", folder / "sweep",
           "--grid", "delays.learn=true,false")  # fmt: skip
     return folder
@@ -105,10 +108,10 @@ def _npz(path: Path) -> None:
 
 
 def _hdf5(folder: Path) -> None:
-    """Write a small file of each split of SHD."""
-    from tests.data.shd_helpers import write_shd
-
-    write_shd(folder, 40, 20)
+    """Write a small file of each split of SHD, and one of the channels of the events."""
+    write_shd(folder)
+    few = [(units % 12, times) for units, times in events(5)]
+    write_file(folder.parent / "few.h5", few)
 
 
 def manifest() -> bytes:

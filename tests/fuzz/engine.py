@@ -25,7 +25,8 @@ import numpy as np
 
 from tests.fuzz.targets import Target
 
-SECONDS = 10.0
+SECONDS = 10.0  # of the processor: others may use the machine as well
+PATIENCE = 60  # seconds after which a case hangs
 MEMORY = 2**30  # bytes
 ADDRESSES = 6 * 2**30  # bytes beyond those of the parent: what is asked for and not used is none
 LONGEST = 2100  # characters of an error
@@ -127,7 +128,7 @@ class _Child:
         found = [Outcome(**json.loads(line)) for line in lines]
         if found:
             self._since, self.left = time.monotonic(), self.left[len(found) :]
-        hangs = time.monotonic() - self._since > 3 * SECONDS
+        hangs = time.monotonic() - self._since > 2 * PATIENCE
         if chunk == b"" or hangs:
             with suppress(ProcessLookupError):
                 os.killpg(self.pid, signal.SIGKILL)
@@ -162,16 +163,24 @@ def _work(
     shutil.rmtree(work, ignore_errors=True)
 
 
-def attempt(target: Target, name: str, case: int, base: Path, work: Path, seed: int) -> Outcome:
+def attempt(
+    target: Target,
+    name: str,
+    case: int,
+    base: Path,
+    work: Path,
+    seed: int,
+    patience: int = PATIENCE,
+) -> Outcome:
     """Run one case in this process."""
     rng = np.random.default_rng([seed, crc32(name.encode()), case])
     words = target.prepare(base, work, rng)
     before = _memory("VmRSS")
     with suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
-    began = time.monotonic()
+    began = time.process_time()
     signal.signal(signal.SIGALRM, _alarm)
-    signal.alarm(int(2 * SECONDS))
+    signal.alarm(patience)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -180,7 +189,8 @@ def attempt(target: Target, name: str, case: int, base: Path, work: Path, seed: 
         kind, said = "hangs", " ".join(words)
     finally:
         signal.alarm(0)
-    took, memory = time.monotonic() - began, max(0, _memory("VmHWM") - before) + _helpers()
+    took = time.process_time() - began
+    memory = max(0, _memory("VmHWM") - before) + _helpers()
     if took > SECONDS and kind in ("read", "refused", "failed"):
         kind = "takes too long"
     if memory > MEMORY:
@@ -292,9 +302,9 @@ def warm(targets: dict[str, Target], base: Path, work: Path) -> None:
             os.environ["DELAYSNN_CACHE"] = str(folder / "cache")
             alone = Target(target.file, (command,), (lambda content, rng: content,), target.copied,
                            target.removed, 0, target.function)  # fmt: skip
-            outcome = attempt(alone, name, 0, base, folder, 0)
+            outcome = attempt(alone, name, 0, base, folder, 0, patience=1000)
             print(f"{name}: {outcome.kind} in {outcome.seconds:.2f} s", file=sys.stderr, flush=True)
-            assert outcome.kind == "read", outcome
+            assert outcome.kind in ("read", "failed", "takes too long", "takes too much memory"), outcome
     shutil.rmtree(work / "warm")
     from mlgenn_delays import hdf5
 

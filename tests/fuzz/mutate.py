@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import re
 import zipfile
 from collections.abc import Callable, Iterator
@@ -177,8 +178,9 @@ def tensors(path: Path) -> Mutation:
     """
 
     def change(content: bytes, rng: Rng) -> bytes:
-        path.write_bytes(content)
-        arrays, metadata = read(path)
+        own = path.with_name(f"{path.name}-{os.getpid()}")  # other processes have theirs
+        own.write_bytes(content)
+        arrays, metadata = read(own)
         metadata.pop("checksum", None)
         if metadata and rng.random() < 0.5:
             key = str(rng.choice(sorted(metadata)))

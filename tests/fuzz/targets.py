@@ -58,13 +58,17 @@ class Target:
 
 
 def _override(folder: Path) -> None:
-    """Read a recipe with a line of a recipe as --set."""
+    """Read a recipe with all lines of a recipe as --set."""
     from mlgenn_delays.recipe import load_recipe
 
-    lines = (folder / "run" / "recipe.toml").read_bytes().decode("utf-8", "replace").split("\n")
-    for line in lines:
-        if "=" in line and not line.startswith("["):
-            load_recipe("digits", ["learning." + line.strip()])
+    content = (folder / "run" / "recipe.toml").read_bytes()
+    section, overrides = "", []
+    for line in content.decode("utf-8", "replace").split("\n"):
+        if line.startswith("["):
+            section = line.strip("[] ") + (".0." if line.startswith("[[") else ".")
+        elif "=" in line:
+            overrides.append(section + line.strip())
+    load_recipe("digits", overrides)
 
 
 def _course(folder: Path) -> None:
@@ -241,7 +245,7 @@ def targets(scratch: Path) -> dict[str, Target]:
             (mutate.npy,),
             ("net.safetensors", "raster.npy"),
         ),
-        "frames": Target("rawhd/*.npy", ("data check rawhd {}/rawhd",), (mutate.npy,), ("rawhd",)),
+        "frames": Target("rawhd/*.npy", ("data check rawhd {}/rawhd --set validation=0.25",), (mutate.npy,), ("rawhd",)),
         "recording": Target(
             "words/*/*.wav",
             (look, "infer {}/spoken {}/words"),
@@ -251,13 +255,13 @@ def targets(scratch: Path) -> dict[str, Target]:
         ),
         "lists": Target("words/*.txt", (look,), (text, blind), ("words",), share=20),
         "events": Target(
-            "shd/*.h5", ("data check shd {}/shd",), (blind, mutate.hdf5), ("shd",), share=20
+            "shd/*.h5", ("data check shd {}/shd --set validation=0.25",), (blind, mutate.hdf5), ("shd",), share=20
         ),
         "inferred events": Target(
-            "shd/shd_test.h5",
-            ("infer {}/net.safetensors {}/shd/shd_test.h5",),
+            "few.h5",
+            ("infer {}/net.safetensors {}/few.h5",),
             (blind, mutate.hdf5),
-            ("shd", "net.safetensors"),
+            ("few.h5", "net.safetensors"),
             share=20,
         ),
         "cached data": Target(
