@@ -304,7 +304,9 @@ def warm(targets: dict[str, Target], base: Path, work: Path) -> None:
                            target.removed, 0, target.function)  # fmt: skip
             outcome = attempt(alone, name, 0, base, folder, 0, patience=1000)
             print(f"{name}: {outcome.kind} in {outcome.seconds:.2f} s", file=sys.stderr, flush=True)
-            assert outcome.kind in ("read", "failed", "takes too long", "takes too much memory"), outcome
+            assert outcome.kind in ("read", "failed", "takes too long", "takes too much memory"), (
+                outcome
+            )
     shutil.rmtree(work / "warm")
     from mlgenn_delays import hdf5
 

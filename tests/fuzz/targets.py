@@ -245,7 +245,12 @@ def targets(scratch: Path) -> dict[str, Target]:
             (mutate.npy,),
             ("net.safetensors", "raster.npy"),
         ),
-        "frames": Target("rawhd/*.npy", ("data check rawhd {}/rawhd --set validation=0.25",), (mutate.npy,), ("rawhd",)),
+        "frames": Target(
+            "rawhd/*.npy",
+            ("data check rawhd {}/rawhd --set validation=0.25",),
+            (mutate.npy,),
+            ("rawhd",),
+        ),
         "recording": Target(
             "words/*/*.wav",
             (look, "infer {}/spoken {}/words"),
@@ -255,7 +260,11 @@ def targets(scratch: Path) -> dict[str, Target]:
         ),
         "lists": Target("words/*.txt", (look,), (text, blind), ("words",), share=20),
         "events": Target(
-            "shd/*.h5", ("data check shd {}/shd --set validation=0.25",), (blind, mutate.hdf5), ("shd",), share=20
+            "shd/*.h5",
+            ("data check shd {}/shd --set validation=0.25",),
+            (blind, mutate.hdf5),
+            ("shd",),
+            share=20,
         ),
         "inferred events": Target(
             "few.h5",
