@@ -26,7 +26,8 @@ import numpy as np
 from tests.fuzz.targets import Target
 
 SECONDS = 10.0  # of the processor: others may use the machine as well
-PATIENCE = 60  # seconds after which a case hangs
+PATIENCE = 2 * SECONDS  # of the processor, after which a case is ended
+WAITING = 300  # seconds after which a case hangs that does nothing
 MEMORY = 2**30  # bytes
 ADDRESSES = 6 * 2**30  # bytes beyond those of the parent: what is asked for and not used is none
 LONGEST = 2100  # characters of an error
@@ -128,7 +129,7 @@ class _Child:
         found = [Outcome(**json.loads(line)) for line in lines]
         if found:
             self._since, self.left = time.monotonic(), self.left[len(found) :]
-        hangs = time.monotonic() - self._since > 2 * PATIENCE
+        hangs = time.monotonic() - self._since > 2 * WAITING
         if chunk == b"" or hangs:
             with suppress(ProcessLookupError):
                 os.killpg(self.pid, signal.SIGKILL)
@@ -170,7 +171,7 @@ def attempt(
     base: Path,
     work: Path,
     seed: int,
-    patience: int = PATIENCE,
+    patience: float = PATIENCE,
 ) -> Outcome:
     """Run one case in this process."""
     rng = np.random.default_rng([seed, crc32(name.encode()), case])
@@ -179,8 +180,12 @@ def attempt(
     with suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
     began = time.process_time()
-    signal.signal(signal.SIGALRM, _alarm)
-    signal.alarm(patience)
+    for number, timer, limit in (
+        (signal.SIGPROF, signal.ITIMER_PROF, patience),
+        (signal.SIGALRM, signal.ITIMER_REAL, WAITING),
+    ):
+        signal.signal(number, _alarm)
+        signal.setitimer(timer, limit)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -188,7 +193,8 @@ def attempt(
     except _TooLongError:
         kind, said = "hangs", " ".join(words)
     finally:
-        signal.alarm(0)
+        for timer in (signal.ITIMER_PROF, signal.ITIMER_REAL):
+            signal.setitimer(timer, 0)
     took = time.process_time() - began
     memory = max(0, _memory("VmHWM") - before) + _helpers()
     if took > SECONDS and kind in ("read", "refused", "failed"):

@@ -167,7 +167,7 @@ def targets(scratch: Path) -> dict[str, Target]:
             (text,),
             run,
             ("run/checkpoints",),
-            6,
+            2,
         ),
         "network": Target(
             best,
@@ -206,7 +206,7 @@ def targets(scratch: Path) -> dict[str, Target]:
             sealed,
             run,
             (),
-            6,
+            2,
         ),
         "bundle": Target(
             "net.safetensors",
