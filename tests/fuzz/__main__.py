@@ -19,6 +19,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--targets", nargs="*", help="only these")
+    parser.add_argument("--without", nargs="*", default=[], help="all but these")
     parser.add_argument("--one", type=int, help="only this case of the target, in this process")
     parser.add_argument("--base", type=Path, help="whole files, kept for the next time")
     chosen = parser.parse_args()
@@ -28,7 +29,8 @@ def main() -> int:
         if not (base / "sweep" / "results.csv").exists():
             make_base(base)
         known = targets(work / "scratch")
-        known = {name: known[name] for name in chosen.targets or known}
+        names = chosen.targets or [name for name in known if known[name].share]
+        known = {name: known[name] for name in names if name not in chosen.without}
         if chosen.one is not None:
             (name,) = known
             (work / "one").mkdir()

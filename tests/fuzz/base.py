@@ -9,6 +9,7 @@ from unittest.mock import patch
 
 import numpy as np
 
+from mlgenn_delays.kernels import kernel_cache
 from tests.cli.helpers import SMALL, call, write_rawhd
 from tests.data.shd_helpers import events, write_file, write_shd
 
@@ -42,6 +43,7 @@ def make_base(folder: Path) -> Path:
     for form, name in (("bundle", "net.safetensors"), ("nir", "net.nir")):
         _done("export", folder / "own", "--format", form, "--out", folder / name)
     np.save(folder / "raster.npy", np.eye(8, 12, dtype=np.uint8)[None].repeat(2, 0))
+    _kernels(folder)
     (folder / "genn").mkdir()
     (folder / "genn" / "manifest.json").write_bytes(manifest())
     _done("sweep", "digits", *SMALL, "--epochs", 1, "--workers", 1, "--out", folder / "sweep",
@@ -112,6 +114,13 @@ def _hdf5(folder: Path) -> None:
     write_shd(folder)
     few = [(units % 12, times) for units, times in events(5)]
     write_file(folder.parent / "few.h5", few)
+
+
+def _kernels(folder: Path) -> None:
+    """Copy the kernels of this process."""
+    kept = kernel_cache()
+    if kept is not None:
+        shutil.copytree(kept, folder / "kernels" / kept.name)
 
 
 def manifest() -> bytes:

@@ -63,12 +63,13 @@ class Outcome:
 
 
 def plan(targets: dict[str, Target], cases: int) -> list[tuple[str, int]]:
-    """Return target and number of each of so many cases, by the shares of the targets."""
-    whole = sum(target.share for target in targets.values())
+    """Return target and number of each of about so many cases, by the shares of the targets."""
+    whole = sum(target.share for target in targets.values()) or len(targets)
     found = []
     for name, target in targets.items():
-        found += [(name, case) for case in range(max(1, round(cases * target.share / whole)))]
-    return found[:cases] if len(found) > cases else found
+        share = (target.share or whole / len(targets)) / whole
+        found += [(name, case) for case in range(max(1, round(cases * share)))]
+    return found
 
 
 def run(

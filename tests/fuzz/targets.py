@@ -1,6 +1,9 @@
 """What is mutated, how, and by what it is read."""
 
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -129,6 +132,19 @@ def _manifest(folder: Path) -> None:
 def _lists(folder: Path) -> None:
     """Read a list of recordings."""
     read_text(folder / "words" / "validation_list.txt")
+
+
+def _kernels(folder: Path) -> None:
+    """Answer with a damaged cache of kernels, in a process of its own: it must not matter."""
+    command = [sys.executable, "-m", "mlgenn_delays.cli", "infer", "--threads", "1"]
+    done = subprocess.run(
+        [*command, str(folder / "net.safetensors"), str(folder / "events.npz")],
+        env=os.environ | {"NUMBA_CACHE_DIR": str(folder / "kernels")},
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode:
+        raise AssertionError(f"{done.returncode} {done.stderr[-300:]}")
 
 
 def targets(scratch: Path) -> dict[str, Target]:
@@ -279,6 +295,13 @@ def targets(scratch: Path) -> dict[str, Target]:
             (blind, tensors),
             words,
             share=40,
+        ),
+        # Each takes a process of its own: only if asked for with --targets.
+        "kernels": Target(
+            "kernels/*/*/*.nb?",
+            copied=("kernels", "net.safetensors", "events.npz"),
+            share=0,
+            function=_kernels,
         ),
         "sweep results": Target("sweep/results.csv", (), (text, blind), ("sweep",), (), 30, _sweep),
         "sweep record": Target(
