@@ -7,6 +7,7 @@ is ever run: arrays of objects are refused.
 import os
 import stat
 from collections.abc import Sequence
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
