@@ -95,7 +95,7 @@ def test_records(tmp_path):
         "{}",
         '{"recipe": "", "status": "odd"}',
         '{"recipe": 1, "status": "done"}',
-        whole.replace('"epochs": 2', '"epochs": 1'),
+        whole.replace('"best_epoch": 1', '"best_epoch": 3'),
         whole.replace('"accuracy": 0.5', '"accuracy": 7.5'),
         whole.replace('"accuracy": 0.5', '"accuracy": "much"'),
         whole.replace('"loss": 1.0', '"loss": NaN'),
