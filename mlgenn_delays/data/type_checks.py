@@ -97,6 +97,8 @@ def check_rows(index: object, n: int) -> np.ndarray:
             f"index must be numbers of examples in 0..{n - 1} in one dimension, got {got}"
         )
     return rows
+
+
 def check_class_names(names: Sequence[str]) -> None:
     """Refuse names of classes that files for other tools could not hold."""
     wrong = next((name for name in names if not _is_text(name)), None)

@@ -12,7 +12,6 @@ from mlgenn_delays.untrusted import first_problem, read_csv, read_json
 
 RESULT = "result.json"
 DONE, FAILED, WAITING = "done", "failed", "waiting"
-_VERSION = 1
 # How the reason of a failure begins that would come again.
 _DIVERGED = "training diverged"
 
@@ -61,7 +60,7 @@ class Record(BaseModel):
     splits: dict[Literal["validation", "test"], Measured] = {}
     seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
     peak: Annotated[int, Field(ge=0, le=2**63 - 1)] | None = None
-    version: Literal[1] = _VERSION
+    version: Literal[1] = 1
 
     @model_validator(mode="after")
     def _possible(self) -> "Record":
@@ -112,10 +111,11 @@ def make_record(
     if answer is not None:
         told = {key: answer.get(key) for key in ("epochs", "best_epoch", "splits")}
         try:
-            return Record(status=DONE, **told, **common)
+            return Record.model_validate(common | told | {"status": DONE})
         except ValidationError as error:
             reason = f"its process gave a result that cannot be: {first_problem(error)}"
-    return Record(status=FAILED, reason=reason, epochs=epochs, **common)
+    failed = {"status": FAILED, "reason": reason, "epochs": epochs}
+    return Record.model_validate(common | failed)
 
 
 def _metrics(path: Path) -> tuple[int | None, float | None]:

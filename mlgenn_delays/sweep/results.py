@@ -37,9 +37,10 @@ def make_row(point: Point, record: Record | None) -> Row:
     row |= {SEED: point.seed, "status": WAITING, "point": f"points/{point.name}", "reason": ""}
     if record is None:
         return row
+    splits: dict[str, Any] = dict(record.splits)
     for split in SPLITS:
         for kind in ("accuracy", "loss"):
-            row[f"{split}_{kind}"] = getattr(record.splits.get(split), kind, None)
+            row[f"{split}_{kind}"] = getattr(splits.get(split), kind, None)
     return row | {
         "status": record.status,
         "best_epoch": record.best_epoch,
