@@ -37,7 +37,7 @@ def make_row(point: Point, record: Record | None) -> Row:
     row |= {SEED: point.seed, "status": WAITING, "point": f"points/{point.name}", "reason": ""}
     if record is None:
         return row
-    splits: dict[str, Any] = dict(record.splits)
+    splits = {str(split): measured for split, measured in record.splits.items()}
     for split in SPLITS:
         for kind in ("accuracy", "loss"):
             row[f"{split}_{kind}"] = getattr(splits.get(split), kind, None)
