@@ -16,12 +16,13 @@ from pydantic import BaseModel, ConfigDict
 from mlgenn_delays import __version__
 from mlgenn_delays.tensors import Kind, pack
 from mlgenn_delays.training.history import History, Row, check_rows
-from mlgenn_delays.untrusted import parse_json
+from mlgenn_delays.untrusted import parse_json, shown
 
 FORMAT = "delaysnn-checkpoint"
 VERSION = 1
 REMEDY = "take another copy of the run, or start a new run from one of its networks"
 KIND = Kind(FORMAT, VERSION, "delaysnn checkpoint", "", REMEDY)
+MOST = 2**53  # of indices, signs and counts in a state
 _PREFIX = "state/"
 _BEST = "best_network"
 
@@ -115,6 +116,8 @@ def _rebuild(told: Any, tensors: dict[str, np.ndarray]) -> Checkpoint:
     state = {k.removeprefix(_PREFIX): v for k, v in tensors.items() if k.startswith(_PREFIX)}
     for name, array in state.items():
         if not np.isfinite(array).all():
-            raise ValueError(f"{name} of its state must be finite")
+            raise ValueError(f"{shown(name)} of its state must be finite")
+        if array.dtype.kind in "iu" and array.size and not -1 <= array.min() <= array.max() <= MOST:
+            raise ValueError(f"{shown(name)} of its state must be in -1..{MOST}")
     best = tensors[_BEST].astype(np.uint8, casting="equiv").tobytes()
     return Checkpoint(training.settings, history, state, best, training.library_version)
