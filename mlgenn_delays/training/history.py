@@ -78,6 +78,18 @@ def check_rows(rows: Sequence[Row]) -> None:
             raise ValueError(f"row {number} has one of validation_loss and validation_accuracy")
 
 
+def check_columns(history: "History", populations: Sequence[str]) -> None:
+    """Refuse a history of other populations than those of a network that spike.
+
+    Raises:
+        ValueError: As said.
+    """
+    wanted = {f"{kind}_{name}" for kind in ("spikes", "silent") for name in populations}
+    found = {key for key in history.rows[0] if key.startswith(("spikes_", "silent_"))}
+    if found != wanted:
+        raise ValueError(f"its history must be of the populations {', '.join(populations)}")
+
+
 class History:
     """The rows of metrics of a training.
 
