@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from .errors import one_line
 from .options import BACKEND, BACKENDS, CHECKPOINT, DATA, ENGINE, JSON, THREADS, check_engine
 
 if TYPE_CHECKING:
@@ -43,10 +44,12 @@ def evaluate(
     """Measure RUN, a run directory: accuracy, loss and confusion matrix.
 
     The folder of the data is that of the training, unless --data gives another; it needs to have
-    the split that is asked for only. The engine may be another than that of the training.
+    the split that is asked for only; with --split all it may have too few examples to be split.
+    Examples that the run was trained on are reported. The engine may be another than that of the
+    training.
     """
     from mlgenn_delays.network import Network
-    from mlgenn_delays.recipe import load_data
+    from mlgenn_delays.recipe import load_data, load_whole
     from mlgenn_delays.runs import Run, check_labels
 
     from .runs import needed_split
@@ -54,10 +57,11 @@ def evaluate(
     check_engine(engine, backend=backend)
     found = Run(run)
     network = Network.load(found.directory.network_path(checkpoint))
-    splits = load_data(found.recipe, found.folder(data))
     if split == "all":
+        splits = load_whole(found.recipe, found.folder(data))
         chosen: Mapping[str, Data] = {name: part for name, part in splits.items() if len(part)}
     else:
+        splits = load_data(found.recipe, found.folder(data))
         remedy = "choose one with --split or other data with --data"
         chosen = {split: needed_split(splits, split, remedy)}
     task = found.task()
@@ -66,7 +70,8 @@ def evaluate(
             check_labels(task.labels, part.label_names)
     how = {"engine": engine, "backend": backend or BACKENDS[0], "threads": threads}
     measured = _measure(network, found, chosen, how)
-    result = _pooled(measured) | {"split": split, "checkpoint": checkpoint}
+    seen = _seen(found, chosen)
+    result = _pooled(measured) | {"split": split, "checkpoint": checkpoint, "data": seen}
     if as_json:
         import json
 
@@ -100,6 +105,20 @@ def _measure(
         **how,
     )
     return {name: trainer.evaluate(part) for name, part in chosen.items()}
+
+
+def _seen(run: "Run", chosen: Mapping[str, "Data"]) -> dict[str, dict[str, int]] | None:
+    """Say what of the data the run has seen; return it in numbers, None if the run does not say."""
+    found = {}
+    for split, data in chosen.items():
+        seen = run.seen(split, data)
+        if seen is None:
+            return None
+        for word, text in (("warning", seen.warning(split)), ("note", seen.note(split))):
+            if text:
+                click.echo(one_line(f"{word}: {text}"), err=True)
+        found[split] = seen.counts()
+    return found
 
 
 def _pooled(measured: dict[str, "Evaluation"]) -> dict[str, Any]:

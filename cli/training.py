@@ -15,7 +15,7 @@ from mlgenn_delays.errors import DivergedError, InputError
 
 from .errors import Interrupted, report
 from .options import BACKENDS, ENGINES, check_engine
-from .runs import environment, needed_split
+from .runs import environment, keep_test, needed_split
 
 if TYPE_CHECKING:
     from mlgenn_delays.data import Data
@@ -118,10 +118,14 @@ def _together(ranks: "Ranks") -> Iterator[None]:
 def _lead(plan: Plan, trainer: "Trainer", asked: Asked) -> dict[str, Any]:
     """Train, and return the result."""
     trainer.run = plan.run()
+    if plan.fresh:
+        keep_test(trainer.run, plan.splits)
     try:
         history = trainer.fit(
             plan.splits["train"], plan.splits.get("validation"), resume=asked.resume
         )
+        if not plan.fresh:
+            keep_test(trainer.run, plan.splits)
         measured = _measure(trainer, plan.splits)
     except KeyboardInterrupt as error:
         raise Interrupted(_how_to_go_on(asked, trainer.run.path)) from error

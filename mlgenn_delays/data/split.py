@@ -91,7 +91,7 @@ def split_off(
             what = ("example" if groups is None else "group") + "s" * (len(each) != 1)
             raise InputError(
                 f"cannot split {len(each)} {what} of class {called} so that each of "
-                f"{', '.join(every)} has some; give more of them, or set "
+                f"{', '.join(['train', *parts])} has some; give more of them, or set "
                 f"{' or '.join(f'data.{name}' for name in parts)} to 0"
             )
     return {name: np.flatnonzero(part[code] == number) for number, name in enumerate(every)}
