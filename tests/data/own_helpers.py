@@ -105,10 +105,10 @@ def sizes(
     return {each: found[each] for each in ("train", "validation", "test") if found[each]}
 
 
-def word_sizes(folder: Path, **shares: float) -> dict[str, int]:
-    """Return the same of a folder of words."""
+def word_sizes(folder: Path, *, speakers: bool = False) -> dict[str, int]:
+    """Return the same of a folder of words, with all of a speaker in one split if so asked."""
     paths = sorted(folder.glob("*/*.wav"))
-    labels = [
-        sorted({path.parent.name for path in paths}).index(path.parent.name) for path in paths
-    ]
-    return sizes([path.relative_to(folder).as_posix() for path in paths], labels, **shares)
+    words = sorted({path.parent.name for path in paths})
+    labels = [words.index(path.parent.name) for path in paths]
+    groups = [path.name.split("_")[0] for path in paths] if speakers else None
+    return sizes([f"{path.parent.name}/{path.name}" for path in paths], labels, groups=groups)
