@@ -62,7 +62,7 @@ class Seen:
 
     Attributes:
         n: Number of examples of the split.
-        trained_on: Names of the examples with the content of one that the run was trained on.
+        trained_on: Names of the examples that the run was trained on, by their content.
         changes: How it differs from the split of that name when the run was started; None if the
             run had none, or does not say.
     """
@@ -187,9 +187,11 @@ class Run:
             return None
         found = fingerprint(data)
         before = joined(list(record.values())) if split == "all" else record.get(split)
+        rows: list[int] = []
         # Of few channels or steps, generated examples are equal by chance.
-        tells = dataset(self.recipe.data.dataset).needs_folder and "train" in record
-        rows = found.within(record["train"]).tolist() if tells else []
+        if "train" in record and dataset(self.recipe.data.dataset).needs_folder:
+            others = [each for name, each in record.items() if name != "train"]
+            rows = found.trained_on(record["train"], others).tolist()
         names = tuple(found.names[row] for row in rows)
         return Seen(len(found), names, None if before is None else compare(before, found))
 

@@ -38,9 +38,24 @@ class Fingerprint:
             total.update(array.tobytes())
         return total.hexdigest()
 
-    def within(self, other: "Fingerprint") -> np.ndarray:
-        """Return which examples (n,) have the content of one of another split; empty ones never."""
-        return np.flatnonzero(np.isin(self.content, other.content) & (self.content != 0))
+    def trained_on(self, train: "Fingerprint", others: Sequence["Fingerprint"]) -> np.ndarray:
+        """Return which examples (n,) were trained on: those with the content of a training one.
+
+        Examples without spikes or currents are none of them, nor are those that the other splits
+        had already: data may hold the same twice.
+
+        Arguments:
+            train: The training split as it was.
+            others: The other splits as they were.
+        """
+        held_out = {
+            key for each in others for key in zip(each.names, each.content.tolist(), strict=True)
+        }
+        equal = np.flatnonzero(np.isin(self.content, train.content) & (self.content != 0))
+        return np.array(
+            [row for row in equal if (self.names[row], int(self.content[row])) not in held_out],
+            np.int64,
+        )
 
 
 @dataclass(frozen=True)
