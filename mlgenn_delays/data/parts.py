@@ -62,8 +62,8 @@ def rows_by_split(
         parts = split_off(
             labels[train],
             shares,
-            [names[row] for row in train],
-            None if groups is None else [groups[row] for row in train],
+            [names[row] for row in train.tolist()],
+            None if groups is None else [groups[row] for row in train.tolist()],
             label_names,
         )
         found |= {split: train[rows] for split, rows in parts.items()}
