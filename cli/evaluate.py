@@ -110,6 +110,8 @@ def _measure(
 def _seen(run: "Run", chosen: Mapping[str, "Data"]) -> dict[str, dict[str, int]] | None:
     """Say what of the data the run has seen; return it in numbers, None if the run does not say."""
     found = {}
+    if untold := run.untold():
+        click.echo(one_line(f"warning: {untold}"), err=True)
     for split, data in chosen.items():
         seen = run.seen(split, data)
         if seen is None:

@@ -1,6 +1,7 @@
 """What `delaysnn train` does: check everything, train, measure."""
 
 import shlex
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -191,6 +192,8 @@ def plan_resume(asked: Asked) -> Plan:
     task = run.task()
     if task is not None:
         check_labels(task.labels, splits["train"].label_names)
+    if run.directory.has_checkpoint and (untold := run.untold()):
+        warnings.warn(untold, stacklevel=2)
     fresh = _build(run.recipe, splits)
     return Plan(
         run.recipe,

@@ -168,6 +168,23 @@ class Run:
             where = ".".join(str(part) for part in ("task", *first["loc"]))
             raise self._damaged(f"{where}: {first['msg']}") from error
 
+    def untold(self) -> str:
+        """Return what to warn of where the run does not say what it was trained on, or nothing.
+
+        That concerns data that are split by names: until version 0.1.0 they were split otherwise.
+        """
+        from mlgenn_delays.data.registry import splits_by_name
+        from mlgenn_delays.training.run import RECORD
+
+        path = self.directory.path / RECORD
+        if path.exists() or not splits_by_name(self.recipe.data.dataset):
+            return ""
+        return (
+            f"{self.directory.path} does not say which examples it was trained on ({path.name} is "
+            "missing): a run of version 0.1.0 or older split its data otherwise, so that other "
+            "splits may hold examples it was trained on; train it again to be sure"
+        )
+
     def seen(self, split: str, data: "Data") -> Seen | None:
         """Return what of a split the run has seen; None if the run does not say, as older ones.
 

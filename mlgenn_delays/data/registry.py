@@ -101,6 +101,17 @@ def unsplit_options(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
     return {**options, **dict.fromkeys(shares, 0.0)}
 
 
+def splits_by_name(name: str) -> bool:
+    """Return whether a data set is one of your own, which is split by names where it says nothing.
+
+    Arguments:
+        name: Name of the data set.
+    """
+    return {"validation", "test"} <= {
+        field.name for field in fields(dataset(name).options) if isinstance(field.default, float)
+    }
+
+
 def options_table(options: Any) -> dict[str, Any]:
     """Return options as a table that `parse_options` takes, with every default written out.
 
