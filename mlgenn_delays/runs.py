@@ -171,7 +171,7 @@ class Run:
     def untold(self) -> str:
         """Return what to warn of where the run does not say what it was trained on, or nothing.
 
-        That concerns data that are split by names: until version 0.1.0 they were split otherwise.
+        That concerns data that are split by names: runs that keep no record split them otherwise.
         """
         from mlgenn_delays.data.registry import splits_by_name
         from mlgenn_delays.training.run import RECORD
@@ -181,8 +181,8 @@ class Run:
             return ""
         return (
             f"{self.directory.path} does not say which examples it was trained on ({path.name} is "
-            "missing): a run of version 0.1.0 or older split its data otherwise, so that other "
-            "splits may hold examples it was trained on; train it again to be sure"
+            "missing); older runs split such data otherwise, so that its test split may now hold "
+            "examples it was trained on: train it again to be sure"
         )
 
     def seen(self, split: str, data: "Data") -> Seen | None:
