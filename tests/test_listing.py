@@ -1,7 +1,6 @@
 """Folders are listed sorted, through links, and never in a circle."""
 
 import ast
-import os
 from pathlib import Path
 
 import pytest
@@ -9,6 +8,7 @@ import pytest
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.listing import list_each, list_files, list_folders
 from tests.data.backwards import backwards
+from tests.needs import needs
 from tests.test_house import ROOT, sources
 
 
@@ -78,7 +78,7 @@ def test_linked_folders_that_are_listed_together(tmp_path: Path) -> None:
     assert each == {home / "y": [home / "y/2"], home / "x": [home / "x/1"]}
 
 
-@pytest.mark.skipif(os.getuid() == 0, reason="root may list every folder")
+@needs("no root")
 def test_a_folder_that_cannot_be_listed(tmp_path: Path) -> None:
     make(tmp_path, "a/1")
     (tmp_path / "a").chmod(0)

@@ -167,7 +167,6 @@ def test_events_of_tonic_on_another_file_system(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A copy with equal times finds the cache of the first, whatever order its folders have."""
-    pytest.importorskip("tonic")
     no_network(monkeypatch)
     home, run = tmp_path / "home", tmp_path / "run"
     home.mkdir()
@@ -195,7 +194,6 @@ def test_events_of_tonic_on_another_file_system(
 def test_a_folder_that_is_called_as_its_set(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pytest.importorskip("tonic")
     asked = no_network(monkeypatch)
     write_nmnist(tmp_path, 3)
     folder = (tmp_path / "NMNIST").rename(tmp_path / "nmnist")

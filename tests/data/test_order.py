@@ -53,8 +53,6 @@ def same(one: dict[str, Fingerprint], other: dict[str, Fingerprint]) -> bool:
 @pytest.mark.parametrize("kind", WRITERS)
 def test_another_file_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     name, write, options = WRITERS[kind]
-    if name.startswith("tonic"):
-        pytest.importorskip("tonic")
     home = tmp_path / "home"
     home.mkdir()
     write(home)
@@ -71,7 +69,6 @@ def test_rows_labels_and_groups_of_tonic_stay_together(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """tonic has them in the order of the file system; here they are sorted by path."""
-    pytest.importorskip("tonic")
     (tmp_path / "home").mkdir()
     write_gestures(tmp_path / "home")
     with backwards(monkeypatch), pytest.warns(UserWarning, match="tonic takes its"):
@@ -104,7 +101,6 @@ def test_recordings_in_folders_that_are_links(tmp_path: Path) -> None:
 
 @pytest.mark.filterwarnings("ignore:tonic takes its")
 def test_what_tonic_leaves_out_is_said(tmp_path: Path) -> None:
-    pytest.importorskip("tonic")
     home = tmp_path / "home"
     home.mkdir()
     write_nmnist(home, 4)
@@ -120,7 +116,6 @@ def test_what_tonic_leaves_out_is_said(tmp_path: Path) -> None:
 def test_the_folder_of_a_set_of_tonic_whatever_it_is_called(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, called: str
 ) -> None:
-    pytest.importorskip("tonic")
     from tests.data.tonic_helpers import no_network
 
     asked = no_network(monkeypatch)
@@ -140,7 +135,8 @@ def test_the_folder_of_a_set_of_tonic_whatever_it_is_called(
 def test_downloads_go_into_the_folder_that_was_given(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tonic = pytest.importorskip("tonic")
+    import tonic
+
     asked = []
 
     def download(self: Any) -> None:
@@ -160,7 +156,6 @@ def test_downloads_go_into_the_folder_that_was_given(
 def test_a_set_without_files_keeps_its_order(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pytest.importorskip("tonic")
     from tests.data.tonic_helpers import recording
 
     samples = [(recording(seed=i), i % 3) for i in range(30)]

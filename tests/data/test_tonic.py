@@ -13,12 +13,13 @@ from mlgenn_delays.data.registry import dataset, dataset_shape, load_dataset
 from mlgenn_delays.data.tonic_spikes import Sensor, example_spikes
 from mlgenn_delays.data.types import SpikeData, StreamedSpikes
 from mlgenn_delays.errors import InputError
-from tests.data.own_helpers import sizes as by_rule
 from tests.data.own_helpers import spikes
 from tests.data.tonic_helpers import (
     fake,
+    nmnist_sizes,
     no_network,
     recording,
+    row_sizes,
     write_gestures,
     write_nmnist,
     write_shd,
@@ -51,17 +52,6 @@ def load(name: str, folder: Path, dt: float = 1.0, **options: Any) -> dict[str, 
 def sizes(data: dict[str, Any]) -> dict[str, int]:
     """Return the number of examples by split."""
     return {split: len(each) for split, each in data.items()}
-
-
-def nmnist_sizes() -> dict[str, int]:
-    """Return the sizes of what `write_nmnist` writes."""
-    names = [f"Train/{digit}/{number:05d}.bin" for digit in range(10) for number in range(12)]
-    return by_rule(names, np.repeat(range(10), 12), test=0.0) | {"test": 120}
-
-
-def row_sizes(labels: Any, test: float = 0.0, **groups: Any) -> dict[str, int]:
-    """Return the sizes of splits of examples that have numbers for names."""
-    return by_rule(list(map(str, range(len(labels)))), labels, test, **groups)
 
 
 def test_nmnist(home: Path, asked: list[str]) -> None:
