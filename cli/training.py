@@ -1,6 +1,7 @@
 """What `delaysnn train` does: check everything, train, measure."""
 
 import shlex
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from mlgenn_delays.errors import DivergedError, InputError
 
 from .errors import Interrupted, report
 from .options import BACKENDS, ENGINES, check_engine
-from .runs import environment, losses_by_split, needed_split, tell_losses
+from .runs import environment, keep_test, losses_by_split, needed_split, tell_losses
 
 if TYPE_CHECKING:
     from mlgenn_delays.data import Data
@@ -120,10 +121,14 @@ def _lead(plan: Plan, trainer: "Trainer", asked: Asked) -> dict[str, Any]:
     """Train, and return the result."""
     tell_losses(plan.splits)
     trainer.run = plan.run()
+    if plan.fresh:
+        keep_test(trainer.run, plan.splits)
     try:
         history = trainer.fit(
             plan.splits["train"], plan.splits.get("validation"), resume=asked.resume
         )
+        if not plan.fresh:
+            keep_test(trainer.run, plan.splits)
         measured = _measure(trainer, plan.splits)
     except KeyboardInterrupt as error:
         raise Interrupted(_how_to_go_on(asked, trainer.run.path)) from error
@@ -190,6 +195,8 @@ def plan_resume(asked: Asked) -> Plan:
     task = run.task()
     if task is not None:
         check_labels(task.labels, splits["train"].label_names)
+    if run.directory.has_checkpoint and (untold := run.untold()):
+        warnings.warn(untold, stacklevel=2)
     fresh = _build(run.recipe, splits)
     return Plan(
         run.recipe,

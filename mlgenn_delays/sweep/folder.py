@@ -38,6 +38,7 @@ _FILES = {
     RESULT,
     "recipe.toml",
     "environment.json",
+    "data.safetensors",
     "metrics.csv",
     "network.safetensors",
     "checkpoints",

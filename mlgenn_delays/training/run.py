@@ -2,6 +2,7 @@
 
     recipe.toml                   what was asked for; a folder with it is a run
     environment.json              what it was made with
+    data.safetensors              which examples it is trained on, see `record`
     metrics.csv                   one row an epoch
     network.safetensors           the network of the best epoch
     checkpoints/best/             network.safetensors, state.safetensors of the best epoch
@@ -31,11 +32,12 @@ from mlgenn_delays.training.snapshots import FOLDER as SNAPSHOTS
 CHECKPOINTS = ("last", "best")
 RECIPE = "recipe.toml"
 ENVIRONMENT = "environment.json"
+RECORD = "data.safetensors"
 METRICS = "metrics.csv"
 NETWORK = "network.safetensors"
 STATE = "state.safetensors"
 # The temporary files of write_atomic that a kill may leave behind.
-_NAMES = "|".join(map(re.escape, (RECIPE, ENVIRONMENT, METRICS, NETWORK, STATE)))
+_NAMES = "|".join(map(re.escape, (RECIPE, ENVIRONMENT, RECORD, METRICS, NETWORK, STATE)))
 _NAMES += r"|epoch-\d{4,}\.safetensors"
 # How the folder is called that `check_free` makes and removes at once.
 _PROBE = ".delaysnn-"

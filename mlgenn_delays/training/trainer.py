@@ -24,12 +24,12 @@ from mlgenn_delays.training.checks import (
     check_augment,
     check_data,
     check_engine,
-    check_settings,
     check_splits,
 )
-from mlgenn_delays.training.history import History, Row, make_row, nothing_left
+from mlgenn_delays.training.history import History, Row, make_row, nothing_left, silent_note
 from mlgenn_delays.training.progress import Progress, check_kind, make_progress
 from mlgenn_delays.training.ranks import Ranks
+from mlgenn_delays.training.record import check_resumed, fingerprints, keep_record, with_data
 from mlgenn_delays.training.run import RunDirectory
 from mlgenn_delays.training.snapshots import SPACE, keep
 
@@ -170,7 +170,9 @@ class Trainer:
         if resume and self.run is None:
             raise InputError("resume must have a run directory, got a trainer with run=None")
         settings = self._settings(train, validation)
-        self.ranks.agree(zlib.crc32(train.labels.tobytes(), zlib.crc32(repr(settings).encode())))
+        splits = fingerprints(train, validation) if self.run or self.ranks.several else {}
+        noted = with_data(settings, splits)
+        self.ranks.agree(zlib.crc32(repr(noted).encode()))
         sizes = {population.name: population.n for population in self._start.spiking()}
         batches = self._batches(train)
         with ExitStack() as stack:
@@ -179,16 +181,18 @@ class Trainer:
                 if self.ranks.leads:
                     stack.enter_context(self.run.lock())
                 checkpoint = self.run.begin(resume, self.ranks.leads)
+                if checkpoint is not None:
+                    check_resumed(self.run.path, checkpoint, settings, splits)
+                elif self.ranks.leads:
+                    keep_record(self.run.path, splits)
             kind = self.progress if self.ranks.leads else "none"
             progress = make_progress(kind, self.epochs, batches, sizes)
             stack.enter_context(progress)
-            if checkpoint is not None:
-                check_settings(checkpoint.settings, settings)
             self._begin(checkpoint, batches)
             if self._finished():
                 progress.message(nothing_left(self.history))
             while not self._finished():
-                self._epoch(train, validation, settings, progress)
+                self._epoch(train, validation, noted, progress)
         return self.history
 
     def evaluate(self, data: Data) -> Evaluation:
@@ -360,10 +364,7 @@ class Trainer:
         for population in self._start.spiking():
             name = population.name
             if row.get(f"silent_{name}") == population.n:
-                progress.message(
-                    f"no neuron of {name!r} spiked in epoch 1, so nothing is learned through it; "
-                    "raise the weights onto it, or set regularisation.revive"
-                )
+                progress.message(silent_note(name))
 
     def _answer(self, compiled: CompiledNetwork, data: Data) -> Evaluation:
         """Answer a split in its own order."""
