@@ -15,6 +15,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -33,6 +34,18 @@ _KINDS = {f"<{kind}{size}" for kind in "iu" for size in (2, 4, 8)} | {
 }  # fmt: skip
 
 
+class UnreadableError(InputError):
+    """A file is damaged, or holds what is not read.
+
+    Attributes:
+        why: The reason alone.
+    """
+
+    def __init__(self, text: str, why: str) -> None:
+        super().__init__(text)
+        self.why = why
+
+
 @dataclass(frozen=True)
 class Limits:
     """What a file may at most be.
@@ -41,7 +54,7 @@ class Limits:
         bytes: Of all arrays and texts.
         nodes: Groups, arrays, texts and rows of variable length.
         depth: Of groups within groups.
-        seconds: For reading it, and one more for each 4 MiB of the file.
+        seconds: For reading it, and one more for each 4 MiB of what is read.
     """
 
     bytes: int = 2 * 2**30
@@ -77,11 +90,59 @@ def read_hdf5(
             in other files, filters that are no part of h5py, or other types than those.
         WorkError: The process that reads files cannot be started.
     """
-    path = Path(path)
+    header, content = _ask(Path(path), limits, {"only": list(only)})
+    return _Tree(content).item(header["tree"])
+
+
+def look_into_hdf5(path: Path, names: Sequence[str]) -> tuple[list[str], dict[str, Any]]:
+    """Return what is in an HDF5 file without reading it.
+
+    Arguments:
+        path: The file.
+        names: Places to look at, such as ``"spikes/times"``.
+
+    Returns:
+        Up to five names at the top; and of each place that has an array ``type``, ``rows`` (the
+        type of its rows if they are arrays of variable length, or None) and ``shape``.
+
+    Raises:
+        InputError: As `read_hdf5`.
+        WorkError: As `read_hdf5`.
+    """
+    look = _ask(path, _DEFAULT, {"look": list(names)})[0]["look"]
+    return look["top"], look["found"]
+
+
+def read_hdf5_parts(
+    path: Path, parts: Mapping[str, tuple[int, int] | None], *, limits: Limits = _DEFAULT
+) -> dict[str, Any]:
+    """Read some arrays of an HDF5 file, or some of their rows.
+
+    Arguments:
+        path: The file.
+        parts: Places, see `look_into_hdf5`, and first and end of the rows to read: of arrays of
+            variable length only. None reads all.
+        limits: What those parts may at most be.
+
+    Returns:
+        Each as `read_hdf5` returns it.
+
+    Raises:
+        InputError: As `read_hdf5`, or there is no such array.
+        WorkError: As `read_hdf5`.
+    """
+    header, content = _ask(path, limits, {"parts": dict(parts)})
+    found: dict[str, Any] = _Tree(content).item(header["tree"])
+    return found
+
+
+def _ask(path: Path, limits: Limits, what: dict[str, Any]) -> tuple[dict[str, Any], memoryview]:
+    """Return the answer to a request about a file, as `_Worker.ask` has it."""
     if not path.is_file():
         raise InputError(f"there is no HDF5 file {path}; give the path of a file")
-    limits = replace(limits, seconds=limits.seconds + path.stat().st_size // 2**22)
-    request = {"path": os.path.abspath(path), "limits": asdict(limits), "only": list(only)}
+    most = min(path.stat().st_size, limits.bytes)
+    limits = replace(limits, seconds=limits.seconds + most // 2**22)
+    request = {"path": os.path.abspath(path), "limits": asdict(limits), **what}
     with _lock:
         try:
             header, content = _worker().ask(request, limits)
@@ -89,15 +150,17 @@ def read_hdf5(
             _stop()
             raise _damaged(path, str(error)) from error
     if "refused" in header:
-        raise InputError(f"{path} cannot be read: {header['refused']}; make it anew")
+        why = header["refused"]
+        raise UnreadableError(f"{path} cannot be read: {why}; make it anew", why)
     if "damaged" in header:
         raise _damaged(path, header["damaged"])
-    return _Tree(content).item(header["tree"])
+    return header, content
 
 
-def _damaged(path: Path, why: str) -> InputError:
+def _damaged(path: Path, why: str) -> UnreadableError:
     """Return the error for a file that HDF5 cannot read."""
-    return InputError(f"{path} is damaged, or no HDF5 file: {why}; take another copy of it")
+    text = f"{path} is damaged, or no HDF5 file: {why}; take another copy of it"
+    return UnreadableError(text, why)
 
 
 class _Gone(Exception):

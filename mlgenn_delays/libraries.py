@@ -32,7 +32,7 @@ def import_librosa() -> Any:
 
 
 def prepare_matplotlib() -> None:
-    """Give matplotlib a folder for its list of fonts unless it has one; call before importing it."""
+    """Give matplotlib a folder for its list of fonts if it has none; call before importing it."""
     if os.environ.get("MPLCONFIGDIR"):
         return
     home = Path(os.path.expanduser("~"))
