@@ -22,7 +22,7 @@ from mlgenn_delays.kernel_store import make_store, store_folders, stored_in
 _PACKAGE = Path(__file__).parent
 _MARK = b"@kernel"
 # Part -> where its kernels are, and the other files that these take functions and constants from.
-_PARTS: dict[str, tuple[str, tuple[str, ...]]] = {
+PARTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "analysis": ("analysis/*_kernel.py", ()),
     "data": ("data/*_kernel.py", ()),
     "engines": (
@@ -43,7 +43,7 @@ def kernel_files(part: str) -> list[Path]:
     Arguments:
         part: A folder of the package that has kernels.
     """
-    pattern, others = _PARTS[part]
+    pattern, others = PARTS[part]
     found = [file for file in _PACKAGE.glob(pattern) if _MARK in file.read_bytes()]
     return sorted({_PACKAGE / "kernels.py", *found, *(_PACKAGE / name for name in others)})
 

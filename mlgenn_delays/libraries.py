@@ -19,16 +19,22 @@ _LIBROSA = ("core.audio", "core.spectrum", "filters", "util.utils")
 
 def import_librosa() -> Any:
     """Return librosa, whose compiled functions are cached as those of the package are."""
-    from mlgenn_delays.kernel_store import store_folders, stored_in
+    from mlgenn_delays.kernel_store import stored_in
 
-    try:
-        name = f"librosa-{version('librosa')}"
-    except PackageNotFoundError:
-        name = "librosa"
-    with stored_in(store_folders(name)):
+    with stored_in(librosa_folders()):
         for module in _LIBROSA:
             import_module(f"librosa.{module}")
     return import_module("librosa")
+
+
+def librosa_folders() -> tuple[Path, ...]:
+    """Return the folders that are searched for librosa's compiled functions, best first."""
+    from mlgenn_delays.kernel_store import store_folders
+
+    try:
+        return store_folders(f"librosa-{version('librosa')}")
+    except PackageNotFoundError:
+        return store_folders("librosa")
 
 
 def prepare_matplotlib() -> None:
