@@ -18,7 +18,7 @@ from typing import IO
 from mlgenn_delays.errors import WorkError
 
 _KEPT = 30 * 24 * 3600.0  # for how long what can be made anew is kept unused [s]
-_PART = ".delaysnn-part"  # the end of names of unfinished files and folders
+PART = ".delaysnn-part"  # the end of names of unfinished files and folders
 _LOCK = ".lock"  # the file that is locked in an unfinished folder
 _STALE = 6 * 3600.0  # age from which what nobody locks is removed [s]
 # The same where the system has no locks, so that nobody knows who still writes.
@@ -57,7 +57,7 @@ def open_atomic(
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         remove_unfinished(path.parent)
-        handle, temporary = tempfile.mkstemp(_PART, f".{path.name}.", path.parent)
+        handle, temporary = tempfile.mkstemp(PART, f".{path.name}.", path.parent)
         with os.fdopen(handle, "wb") as file:
             _lock(file.fileno())
             yield file
@@ -119,7 +119,7 @@ def check_writable(folder: Path) -> None:
 def _unfinished_folder(prefix: str, base: Path, path: Path | None = None) -> Iterator[Path]:
     """Give a new folder, in the end renamed to a path if that is given, or else removed."""
     remove_unfinished(base)
-    folder = Path(tempfile.mkdtemp(_PART, prefix, base))
+    folder = Path(tempfile.mkdtemp(PART, prefix, base))
     try:
         with open(folder / _LOCK, "wb") as lock:
             _lock(lock.fileno())
@@ -139,7 +139,7 @@ def remove_unfinished(folder: Path) -> None:
     Only what is the user's own, older than six hours and not locked; nothing here can fail.
     """
     with suppress(OSError):
-        for path in list(folder.glob(f"*{_PART}")):
+        for path in list(folder.glob(f"*{PART}")):
             with suppress(OSError):
                 if not _is_abandoned(path):
                     continue

@@ -80,10 +80,10 @@ def test_files_of_the_user_stay(tmp_path: Path) -> None:
 
 def test_links_and_other_peoples_files_stay(tmp_path: Path) -> None:
     (tmp_path / "kept").write_text("x")
-    link = tmp_path / f".x.1{files._PART}"
+    link = tmp_path / f".x.1{files.PART}"
     link.symlink_to(tmp_path / "kept")
     os.utime(link, (0, 0), follow_symlinks=False)
-    other = tmp_path / f".x.2{files._PART}"
+    other = tmp_path / f".x.2{files.PART}"
     other.write_text("x")
     aged(other, 1000)
     if hasattr(os, "geteuid") and os.geteuid() == 0:
@@ -97,7 +97,7 @@ def test_links_and_other_peoples_files_stay(tmp_path: Path) -> None:
 
 def test_temporary_folders_of_killed_processes_go(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    old = tmp_path / f"delaysnn-old{files._PART}"
+    old = tmp_path / f"delaysnn-old{files.PART}"
     (old / "deep").mkdir(parents=True)
     aged(old, 7)
     (tmp_path / "delaysnn-0").mkdir()
