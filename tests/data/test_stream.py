@@ -198,7 +198,7 @@ def test_changed_bits_of_a_block_change_no_number(tmp_path: Path, cache_dir: Pat
             assert plain(opened.batch(np.arange(40))) == before, number
         made_anew += file.read_bytes() == whole
         file.write_bytes(whole)
-    assert made_anew > 100  # the rest are in what nobody reads
+    assert made_anew > 50  # the rest are in what nobody reads
 
 
 @pytest.mark.parametrize(

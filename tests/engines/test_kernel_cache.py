@@ -42,6 +42,7 @@ def test_a_fresh_kernel_and_a_cached_one_round_alike(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # compiles everything twice
 def test_a_training_with_damaged_kernels_is_the_same(tmp_path: Path) -> None:
     """Emptied, cut and changed files end nothing: they are compiled and written anew."""
     cache, random = tmp_path / "cache", np.random.default_rng(5)
