@@ -203,6 +203,8 @@ def test_no_folder_for_compiled_kernels(monkeypatch, tmp_path):
 
 def test_the_state_of_compiled_kernels(monkeypatch, tmp_path):
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    monkeypatch.setenv("DELAYSNN_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     folder = kernel_cache()
     for name in ("a", "b", "c"):
         (folder / f"{name}.nbc").write_bytes(pack_kernel(f"{name}.nbc", b"x"))
