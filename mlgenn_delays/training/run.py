@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from mlgenn_delays.errors import DelaysnnError, InputError, WorkError, nearest
-from mlgenn_delays.files import write_atomic
+from mlgenn_delays.files import PART, write_atomic
 from mlgenn_delays.training.checkpoint import Checkpoint
 from mlgenn_delays.training.lock import LOCK, locked
 from mlgenn_delays.training.snapshots import FOLDER as SNAPSHOTS
@@ -42,7 +42,7 @@ _NAMES += r"|epoch-\d{4,}\.safetensors"
 # How the folder is called that `check_free` makes and removes at once.
 _PROBE = ".delaysnn-"
 _FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
-_LEFTOVER = re.compile(rf"\.({_NAMES})\..{{8}}")
+_LEFTOVER = re.compile(rf"\.({_NAMES})\..{{8}}({re.escape(PART)})?")
 
 
 class RunDirectory:
