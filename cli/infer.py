@@ -76,6 +76,11 @@ def infer(
         raise InputError(
             "--form, --hop and --rate must come with --stream; leave them out, or add it"
         )
+    if stream and batch != 1:
+        raise InputError(
+            f"--batch has no effect with --stream, got {batch}: each window is classified as soon "
+            "as it is complete; leave --batch out"
+        )
     began = perf_counter()
     with interrupts_later():
         found = load(model, threads=threads)

@@ -118,6 +118,11 @@ def _place(entry: dict[str, Any], begin: int, size: int) -> Place:
     return Place(begin + first, dtype, tuple(shape))
 
 
+def not_finite(tensors: dict[str, np.ndarray]) -> str | None:
+    """Return the name of the first tensor that holds NaN or infinity, None if none does."""
+    return next((name for name, array in tensors.items() if not np.isfinite(array).all()), None)
+
+
 def verify(tensors: dict[str, np.ndarray], metadata: dict[str, str]) -> None:
     """Refuse what `read` gave if it is not what `pack` was given.
 

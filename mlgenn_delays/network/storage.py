@@ -15,7 +15,7 @@ from mlgenn_delays.network.models import POPULATION_MODELS, SYNAPSE_MODELS
 from mlgenn_delays.network.network import Network, Population, check_roles, check_synapse
 from mlgenn_delays.network.normalisation import FIELDS, Normalisation
 from mlgenn_delays.network.projection import Projection
-from mlgenn_delays.tensors import pack, read, verify
+from mlgenn_delays.tensors import not_finite, pack, read, verify
 
 FORMAT = "delaysnn-network"
 # 2: normalisation of a population, SeedLIF and SeedLI.
@@ -49,19 +49,21 @@ def tensors_of(network: Network) -> dict[str, np.ndarray]:
 
 
 def to_bytes(network: Network) -> bytes:
-    """Return the network as the content of a safetensors file; equal networks give equal bytes."""
-    metadata = {
-        "format": FORMAT,
-        "version": str(VERSION),
-        "network": json.dumps(describe(network), sort_keys=True),
-    }
-    return pack(tensors_of(network), metadata)
+    """Return the network as the content of a safetensors file; equal networks give equal bytes.
+
+    Raises:
+        InputError: `load` would refuse it, because a value is not finite or out of range.
+    """
+    text, tensors = json.dumps(describe(network), sort_keys=True), tensors_of(network)
+    rebuild(json.loads(text), tensors)
+    return pack(tensors, {"format": FORMAT, "version": str(VERSION), "network": text})
 
 
 def save(network: Network, path: Path | str) -> None:
     """Write a network to a file, atomically.
 
     Raises:
+        InputError: As `to_bytes`; nothing is written.
         WorkError: The file cannot be written.
     """
     write_atomic(path, to_bytes(network))
@@ -172,7 +174,17 @@ def rebuild(text: dict[str, Any], tensors: dict[str, np.ndarray]) -> Network:
         check_synapse(synapse, target)
         projection.check(source.n, target.n)
         network.projections[projection.name] = projection
+    _check_folded(network)
     return network
+
+
+def _check_folded(network: Network) -> None:
+    """Refuse normalisation that leaves weights or biases which are not finite."""
+    if not any(p.normalisation is not None for p in network.populations.values()):
+        return
+    broken = not_finite(tensors_of(network.folded()))
+    if broken is not None:
+        raise InputError(f"{broken} must be finite with the normalisation folded into it")
 
 
 def _normalisation(tensors: dict[str, np.ndarray], population: str, n: int) -> Normalisation | None:

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from mlgenn_delays import __version__
-from mlgenn_delays.errors import InputError
-from mlgenn_delays.tensors import pack, read, verify
+from mlgenn_delays.errors import DivergedError, InputError
+from mlgenn_delays.tensors import not_finite, pack, read, verify
 from mlgenn_delays.training.history import History
 
 FORMAT = "delaysnn-checkpoint"
@@ -49,7 +49,15 @@ class Checkpoint:
         return len(self.history)
 
     def to_bytes(self) -> bytes:
-        """Return the checkpoint as the content of a safetensors file."""
+        """Return the checkpoint as the content of a safetensors file that `load` takes.
+
+        Raises:
+            DivergedError: The state holds NaN or infinity.
+        """
+        try:
+            _check_state(self.state)
+        except ValueError as error:
+            raise DivergedError(str(error)) from error
         tensors = {_PREFIX + name: np.asarray(array) for name, array in self.state.items()}
         tensors[_BEST] = np.frombuffer(self.best_network, np.uint8)
         training = {
@@ -119,10 +127,18 @@ def _rebuild(training: dict[str, Any], tensors: dict[str, np.ndarray]) -> Checkp
     if recorded != summary:
         raise ValueError(f"it records {recorded}, its history says {summary}")
     state = {k.removeprefix(_PREFIX): v for k, v in tensors.items() if k.startswith(_PREFIX)}
+    _check_state(state)
     best = tensors[_BEST].astype(np.uint8, casting="equiv").tobytes()
     return Checkpoint(
         dict(training["settings"]), history, state, best, str(training["library_version"])
     )
+
+
+def _check_state(state: dict[str, np.ndarray]) -> None:
+    """Refuse a state that no training can go on from."""
+    broken = not_finite(state)
+    if broken is not None:
+        raise ValueError(f"{broken} of the training state is not finite")
 
 
 def _check_row(row: dict[str, Any], number: int) -> None:
