@@ -48,7 +48,7 @@ def test_results_on_stdout_progress_on_stderr(tmp_path):
 
 def test_json_is_one_object(tmp_path):
     found = parsed(call("train", *SMALL, "--epochs", 1, "--out", tmp_path / "r", "--json"))
-    assert set(found) == {"run", "recipe", "epochs", "best_epoch", "splits"}
+    assert set(found) == {"run", "recipe", "epochs", "best_epoch", "splits", "lost"}
     assert {name: part["n"] for name, part in found["splits"].items()} == {
         "validation": 180,
         "test": 360,
