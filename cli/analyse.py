@@ -93,6 +93,10 @@ def analyse(
         raise InputError(f"--out must be a folder, got {folder}, where a file is in the way")
     if without_data and data is not None:
         raise InputError("--without-data must be without --data, got both; leave one out")
+    if without_data and split != "validation":
+        raise InputError(
+            f"--split has no effect with --without-data, got {split!r}; leave one of them out"
+        )
     analysis = analyse_run(
         found,
         folder=data,

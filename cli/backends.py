@@ -92,7 +92,9 @@ class _Try:
             found: dict[str, Any] = json.loads(self._said("out")[-1])
             self._kept = str(self._folder) in found.get("reason", "")
             return found
-        logs = [path.read_text(errors="replace") for path in self._folder.rglob("build.log")]
+        logs = [
+            path.read_text(errors="replace") for path in sorted(self._folder.rglob("build.log"))
+        ]
         lines = self._said("out") + self._said("err") + "\n".join(logs).splitlines()
         said = "\n".join(lines[-LINES:])
         return {"works": False, "reason": f"it ended with exit code {code}\n{said}".rstrip()}

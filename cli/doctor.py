@@ -72,7 +72,8 @@ def examine() -> dict[str, Any]:
     hints |= {name: (TOOLS | MODULES)[name] for name, place in optional.items() if place is None}
     genn, problems = examine_genn(None not in (optional["pygenn"], optional["ml_genn"]))
     hints |= problems
-    works = cpu["compiles"] and cpu["engine"] and None not in versions.values()
+    works = cpu["compiles"] and cpu["engine"] and cpu["sound"]
+    works = works and None not in versions.values()
     return {
         "works": works, "versions": versions, "cpu": cpu, "genn": genn, "optional": optional,
         "hints": hints,
@@ -93,8 +94,8 @@ def _examine_cpu() -> tuple[dict[str, Any], dict[str, str]]:
     from mlgenn_delays.engines.cpu.workers import available_cores
 
     cpu: dict[str, Any] = {"cores": available_cores(), "compiles": False}
-    cpu |= {"engine": False, "cache": None}
-    hints = {}
+    cpu |= {"engine": False, "cache": None, "kernels": {}, "sound": False}
+    hints: dict[str, str] = {}
     try:
         cpu["compiles"] = _compiles()
     except Exception as error:  # whatever Numba or LLVM raise is the finding
@@ -104,23 +105,81 @@ def _examine_cpu() -> tuple[dict[str, Any], dict[str, str]]:
         import mlgenn_delays.data.blend_kernel
         import mlgenn_delays.data.encode_kernel
         import mlgenn_delays.engines.compiled  # noqa: F401
-        from mlgenn_delays.kernels import kernel_cache
 
-        folder = kernel_cache()
         cpu["engine"] = True
-        cpu["cache"] = str(folder.parent) if folder else None
     except Exception as error:  # the same
         hints["engine"] = (
             f"cannot be imported ({type(error).__name__}: {error}); reinstall delaysnn"
         )
     if os.environ.get("NUMBA_DISABLE_JIT") == "1":
         hints["jit"] = "NUMBA_DISABLE_JIT=1 makes training thousands of times slower: unset it"
-    if cpu["engine"] and cpu["cache"] is None:
-        hints["cache"] = (
-            "no folder to keep compiled kernels in, so each start compiles them anew: "
-            "set NUMBA_CACHE_DIR or DELAYSNN_CACHE to a folder that can be written"
+    if cpu["engine"]:
+        found, problems = _examine_kernels()
+        cpu, hints = cpu | found, hints | problems
+    try:
+        cpu["sound"] = _encodes()
+    except Exception as error:  # whatever librosa, Numba or libsndfile raise is the finding
+        hints["sound"] = (
+            f"recordings cannot be encoded ({type(error).__name__}: {error}); "
+            "pip install --upgrade delaysnn installs librosa and soundfile anew"
         )
     return cpu, hints
+
+
+def _examine_kernels() -> tuple[dict[str, Any], dict[str, str]]:
+    """Return the state of the kernel cache, and what to do where it lacks something."""
+    from mlgenn_delays.files import cache_folders
+    from mlgenn_delays.kernel_store import count_kernels
+    from mlgenn_delays.kernels import PARTS, kernel_cache, kernel_folders
+    from mlgenn_delays.libraries import librosa_folders
+
+    writable = kernel_cache()
+    searched = [*(kernel_folders(part) for part in PARTS), librosa_folders()]
+    folders = [folder for some in searched for folder in some if folder.is_dir()]
+    counts = {"whole": 0, "damaged": 0, "ignored": 0}
+    for folder in folders:
+        for state, n in count_kernels(folder).items():
+            counts[state] += n
+    hints = {}
+    if writable is None:
+        hints["cache"] = (
+            "no folder to keep compiled kernels in, so what is not compiled yet is compiled at "
+            "each start: set NUMBA_CACHE_DIR or DELAYSNN_CACHE to a folder that can be written"
+        )
+    elif writable.parents[1] in cache_folders()[1:]:
+        hints["cache"] = (
+            f"compiled kernels are kept in the temporary folder {writable.parent}: "
+            "set DELAYSNN_CACHE to a folder that stays and can be written"
+        )
+    if counts["damaged"]:
+        hints["kernels"] = f"{counts['damaged']} are damaged and will be compiled anew when needed"
+    if counts["ignored"]:
+        hints["owner"] = (
+            f"{counts['ignored']} compiled kernels are ignored, because others may write them or "
+            "their folder, or they cannot be read: remove them"
+        )
+    return {"cache": str(writable.parent) if writable else None, "kernels": counts}, hints
+
+
+def _encodes() -> bool:
+    """Return whether a recording of a tone becomes spikes."""
+    import io
+
+    import numpy as np
+    import soundfile
+
+    from mlgenn_delays.data.encode import encode_frames
+    from mlgenn_delays.data.encode_rate import RateEncoder
+    from mlgenn_delays.data.mel import MelSettings, mel_frames
+    from mlgenn_delays.data.wav import decode_wav
+
+    settings, out = MelSettings(), io.BytesIO()
+    rate = 2 * settings.sample_rate  # so that it is resampled, too
+    tone = 0.5 * np.sin(2 * np.pi * 440 * np.arange(rate // 5) / rate)
+    soundfile.write(out, tone, rate, format="WAV")
+    frames = mel_frames(decode_wav(out.getvalue(), "a tone", settings.sample_rate), settings)
+    _, time = encode_frames([frames], RateEncoder(), hop=settings.hop, duration=200.0, dt=1.0)
+    return len(time) > 0
 
 
 def _compiles() -> bool:
@@ -144,7 +203,9 @@ def _show(found: dict[str, Any]) -> None:
     cpu = found["cpu"]
     say(f"{'cores':14} {cpu['cores']}")
     say(f"{'Numba':14} {'compiles' if cpu['compiles'] else 'does not compile'}")
-    say(f"{'kernel cache':14} {cpu['cache'] or 'none'}")
+    states = ", ".join(f"{n} {state}" for state, n in cpu["kernels"].items() if n) or "empty"
+    say(f"{'kernel cache':14} {cpu['cache'] or 'none that can be written'} ({states})")
+    say(f"{'recordings':14} {'are encoded' if cpu['sound'] else 'cannot be encoded'}")
     for name, place in found["optional"].items():
         known = found["genn"]["versions"].get(name)
         say(f"{name:14} {f'{known}  ' if known and place else ''}{place or 'not found'}")

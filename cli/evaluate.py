@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from mlgenn_delays.errors import one_line
+
 from .options import BACKEND, BACKENDS, CHECKPOINT, DATA, ENGINE, JSON, THREADS, check_engine
-from .output import say_json
+from .output import say, say_json
 
 if TYPE_CHECKING:
     from mlgenn_delays.data import Data
@@ -44,10 +46,12 @@ def evaluate(
     """Measure RUN, a run directory: accuracy, loss and confusion matrix.
 
     The folder of the data is that of the training, unless --data gives another; it needs to have
-    the split that is asked for only. The engine may be another than that of the training.
+    the split that is asked for only; with --split all it may have too few examples to be split.
+    Examples that the run was trained on are reported. The engine may be another than that of the
+    training.
     """
     from mlgenn_delays.network import Network
-    from mlgenn_delays.recipe import load_data
+    from mlgenn_delays.recipe import load_data, load_whole
     from mlgenn_delays.runs import Run, check_labels
 
     from .runs import losses_by_split, needed_split, tell_losses
@@ -55,10 +59,11 @@ def evaluate(
     check_engine(engine, backend=backend)
     found = Run(run)
     network = Network.load(found.directory.network_path(checkpoint))
-    splits = load_data(found.recipe, found.folder(data))
     if split == "all":
+        splits = load_whole(found.recipe, found.folder(data))
         chosen: Mapping[str, Data] = {name: part for name, part in splits.items() if len(part)}
     else:
+        splits = load_data(found.recipe, found.folder(data))
         remedy = "choose one with --split or other data with --data"
         chosen = {split: needed_split(splits, split, remedy)}
     tell_losses(chosen)
@@ -69,7 +74,7 @@ def evaluate(
     how = {"engine": engine, "backend": backend or BACKENDS[0], "threads": threads}
     measured = _measure(network, found, chosen, how)
     result = _pooled(measured) | {"split": split, "checkpoint": checkpoint}
-    result["lost"] = losses_by_split(chosen)
+    result |= {"lost": losses_by_split(chosen), "data": _seen(found, chosen)}
     if as_json:
         say_json(result)
         return
@@ -101,6 +106,22 @@ def _measure(
         **how,
     )
     return {name: trainer.evaluate(part) for name, part in chosen.items()}
+
+
+def _seen(run: "Run", chosen: Mapping[str, "Data"]) -> dict[str, dict[str, int]] | None:
+    """Say what of the data the run has seen; return it in numbers, None if the run does not say."""
+    found = {}
+    if untold := run.untold():
+        say(one_line(f"warning: {untold}"), err=True)
+    for split, data in chosen.items():
+        seen = run.seen(split, data)
+        if seen is None:
+            return None
+        for word, text in (("warning", seen.warning(split)), ("note", seen.note(split))):
+            if text:
+                say(one_line(f"{word}: {text}"), err=True)
+        found[split] = seen.counts()
+    return found
 
 
 def _pooled(measured: dict[str, "Evaluation"]) -> dict[str, Any]:

@@ -72,8 +72,14 @@ def export(
     Normalisation is folded in, delays are whole steps, and neurons that can reach no output are
     left out.
     """
+    from mlgenn_delays.errors import InputError
     from mlgenn_delays.export.formats import Wanted, export_model
 
+    if data is not None and quantise is None:
+        raise InputError(
+            f"--data must come with --quantise int8, which it is measured on, got {data}; leave "
+            "--data out"
+        )
     wanted = Wanted(
         form, Path(out), checkpoint, backend=backend, quantise=quantise, edges=edges, euler=euler
     )

@@ -78,6 +78,11 @@ def infer(
         raise InputError(
             "--form, --hop and --rate must come with --stream; leave them out, or add it"
         )
+    if stream and batch != 1:
+        raise InputError(
+            f"--batch has no effect with --stream, got {batch}: each window is classified as soon "
+            "as it is complete; leave --batch out"
+        )
     began = perf_counter()
     with interrupts_later():
         found = load(model, threads=threads)
@@ -230,9 +235,7 @@ def _stream(model: "Model", options: dict[str, Any], watch: _Watch, as_json: boo
     stream = getattr(sys.stdin, "buffer", None)  # there is no stdin if it was closed
     taken = options["rate"] or model.reader.sample_rate
     if taken and options["form"] in (None, "pcm") and not as_json:
-        click.echo(
-            f"taking bare samples to have {taken} Hz (--rate); a WAV says its own rate", err=True
-        )
+        say(f"taking bare samples to have {taken} Hz (--rate); a WAV says its own rate", err=True)
     for item in windows(stream, model.reader, **options):
         watch.read.append(0.0)
         for row in _answer(model, [item], watch, as_json):

@@ -1,17 +1,19 @@
 """What the commands note of a run, and what they need of its data."""
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
-
 from mlgenn_delays.errors import InputError
+
+from .output import say
 
 if TYPE_CHECKING:
     from mlgenn_delays.data import Data
     from mlgenn_delays.recipe import Recipe
     from mlgenn_delays.runs import Start
+    from mlgenn_delays.training import RunDirectory
 
 
 def environment(
@@ -63,7 +65,7 @@ def tell_losses(splits: Mapping[str, "Data"]) -> None:
         data = next(iter(splits.values()))
         said = Losses.together(lost.values()).sentence(data.n_steps * data.dt)
         if said:
-            click.echo(f"data: {said}", err=True)
+            say(f"data: {said}", err=True)
 
 
 def losses_by_split(splits: Mapping[str, "Data"]) -> dict[str, dict[str, Any]]:
@@ -74,6 +76,33 @@ def losses_by_split(splits: Mapping[str, "Data"]) -> dict[str, dict[str, Any]]:
         name: lost.shares(splits[name].n_steps * splits[name].dt)
         for name, lost in known_losses(splits).items()
     }
+
+
+def keep_test(run: "RunDirectory", splits: Mapping[str, "Data"]) -> None:
+    """Keep in a run which test examples it has, or warn that they are not those it had.
+
+    Arguments:
+        run: The run directory.
+        splits: The data.
+
+    Raises:
+        InputError: What the run keeps of its data is damaged.
+        WorkError: The file cannot be written.
+    """
+    from mlgenn_delays.data.fingerprint import compare, fingerprint
+    from mlgenn_delays.training.record import keep_record, read_record
+
+    if "test" not in splits:
+        return
+    found, before = fingerprint(splits["test"]), read_record(run.path).get("test")
+    if before is None:
+        keep_record(run.path, {"test": found})
+    elif found.digest != before.digest:
+        warnings.warn(
+            f"since the training was started, the split 'test' has changed: "
+            f"{compare(before, found)}",
+            stacklevel=2,
+        )
 
 
 def needed_split(splits: Mapping[str, "Data"], wanted: str, remedy: str) -> "Data":

@@ -1,6 +1,7 @@
 """What `delaysnn train` does: check everything, train, measure."""
 
 import shlex
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,8 +15,9 @@ import click
 from mlgenn_delays.errors import DivergedError, InputError
 
 from .errors import Interrupted, report
+from .init import check_fits, check_overrides
 from .options import BACKENDS, ENGINES, check_engine
-from .runs import environment, losses_by_split, needed_split, tell_losses
+from .runs import environment, keep_test, losses_by_split, needed_split, tell_losses
 
 if TYPE_CHECKING:
     from mlgenn_delays.data import Data
@@ -120,10 +122,14 @@ def _lead(plan: Plan, trainer: "Trainer", asked: Asked) -> dict[str, Any]:
     """Train, and return the result."""
     tell_losses(plan.splits)
     trainer.run = plan.run()
+    if plan.fresh:
+        keep_test(trainer.run, plan.splits)
     try:
         history = trainer.fit(
             plan.splits["train"], plan.splits.get("validation"), resume=asked.resume
         )
+        if not plan.fresh:
+            keep_test(trainer.run, plan.splits)
         measured = _measure(trainer, plan.splits)
     except KeyboardInterrupt as error:
         raise Interrupted(_how_to_go_on(asked, trainer.run.path)) from error
@@ -159,10 +165,12 @@ def plan_new(asked: Asked) -> Plan:
     path = Path(asked.out) if asked.out else _new_path(recipe.name)
     check_free(path)
     start, network = _read_init(asked.init)
+    if network is not None:
+        check_overrides(asked.settings(), rewired=recipe.rewiring.rule != "none")
     splits = _load(recipe, asked.data)
     fresh = _build(recipe, splits)
     if network is not None:
-        _check_fits(network, fresh, str(asked.init))
+        check_fits(network, fresh, str(asked.init), dale=recipe.signs() == "dale")
     notes = environment(
         recipe, asked.data, start, asked.engine, asked.backend or BACKENDS[0], splits
     )
@@ -190,6 +198,8 @@ def plan_resume(asked: Asked) -> Plan:
     task = run.task()
     if task is not None:
         check_labels(task.labels, splits["train"].label_names)
+    if run.directory.has_checkpoint and (untold := run.untold()):
+        warnings.warn(untold, stacklevel=2)
     fresh = _build(run.recipe, splits)
     return Plan(
         run.recipe,
@@ -291,28 +301,6 @@ def _build(recipe: "Recipe", splits: Mapping[str, "Data"]) -> "Network":
 
     train = splits["train"]
     return build_network(recipe, train.n_channels, train.n_classes, recipe.seed)
-
-
-def _check_fits(network: "Network", wanted: "Network", path: str) -> None:
-    """Refuse a network of other populations or projections than the recipe's."""
-
-    def described(each: "Network") -> dict[str, str]:
-        parts = {"dt": f"{each.dt:g} ms"}
-        for name, p in each.populations.items():
-            parts[name] = str(p.model) + (", normalised" if p.normalisation is not None else "")
-        for name, q in each.projections.items():
-            signs = ", with signs" if q.sign is not None else ""
-            delays = f"delays 0..{q.max_delay:g} ms a {q.granularity}"
-            parts[name] = f"{q.synapse}, {delays}{signs}"
-        return parts
-
-    got, expected = described(network), described(wanted)
-    for name in [*expected, *(name for name in got if name not in expected)]:
-        if got.get(name) != expected.get(name):
-            raise InputError(
-                f"--init must be a network that fits the recipe and the data: {path} has for "
-                f"{name} {got.get(name, 'nothing')}, the recipe {expected.get(name, 'nothing')}"
-            )
 
 
 def _trainer(plan: Plan, asked: Asked) -> "Trainer":

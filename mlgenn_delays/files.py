@@ -1,17 +1,28 @@
-"""Files that are either wholly there or not at all, and where those go that can be made anew."""
+"""Files that are either wholly there or not at all, and where those go that can be made anew.
+
+What is not finished has a name that ends in ``.delaysnn-part`` and is locked while its process
+lives. What a killed process left is removed by the next one that writes to the same folder.
+"""
 
 import os
 import shutil
+import stat
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import IO
 
 from mlgenn_delays.errors import WorkError
 
-_KEPT = 30 * 24 * 3600.0  # for how long what can be made anew is kept unused
+_KEPT = 30 * 24 * 3600.0  # for how long what can be made anew is kept unused [s]
+PART = ".delaysnn-part"  # the end of names of unfinished files and folders
+_LOCK = ".lock"  # the file that is locked in an unfinished folder
+_STALE = 6 * 3600.0  # age from which what nobody locks is removed [s]
+# The same where the system has no locks, so that nobody knows who still writes.
+_STALE_UNKNOWN = 7 * 24 * 3600.0
 
 
 def write_atomic(path: Path | str, content: bytes | str) -> None:
@@ -53,8 +64,10 @@ def open_atomic(
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        remove_unfinished(path.parent)
+        handle, temporary = tempfile.mkstemp(PART, f".{path.name}.", path.parent)
         with os.fdopen(handle, "wb") as file:
+            _lock(file.fileno())
             yield file
             file.flush()
             if sync:
@@ -72,6 +85,104 @@ def open_atomic(
     finally:
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)
+
+
+@contextmanager
+def open_folder_atomic(path: Path) -> Iterator[Path]:
+    """Give a folder to fill, which gets its name when the context ends well.
+
+    Arguments:
+        path: What it is called then: nothing, or an empty folder, may be there.
+
+    Raises:
+        OSError: It cannot be made or renamed.
+    """
+    with _unfinished_folder(f".{path.name}.", path.parent, path) as folder:
+        yield folder
+
+
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """Give a folder among the system's temporary ones, removed when the context ends.
+
+    Raises:
+        OSError: It cannot be made.
+    """
+    with _unfinished_folder("delaysnn-", Path(tempfile.gettempdir())) as folder:
+        yield folder
+
+
+def check_writable(folder: Path) -> None:
+    """Require that files can be made in a folder; those above it are made.
+
+    Raises:
+        OSError: They cannot.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with _unfinished_folder(".", folder):
+        pass
+
+
+@contextmanager
+def _unfinished_folder(prefix: str, base: Path, path: Path | None = None) -> Iterator[Path]:
+    """Give a new folder, in the end renamed to a path if that is given, or else removed."""
+    remove_unfinished(base)
+    folder = Path(tempfile.mkdtemp(PART, prefix, base))
+    try:
+        with open(folder / _LOCK, "wb") as lock:
+            _lock(lock.fileno())
+            yield folder
+        if path is not None:
+            (folder / _LOCK).unlink(missing_ok=True)
+            os.chmod(folder, 0o755)
+            os.replace(folder, path)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@cache
+def remove_unfinished(folder: Path) -> None:
+    """Remove what killed processes left unfinished in a folder, once per process and folder.
+
+    Only what is the user's own, older than six hours and not locked; nothing here can fail.
+    """
+    with suppress(OSError):
+        for path in list(folder.glob(f"*{PART}")):
+            with suppress(OSError):
+                if not _is_abandoned(path):
+                    continue
+                if path.is_dir():
+                    shutil.rmtree(path, ignore_errors=True)
+                else:
+                    path.unlink()
+
+
+def _is_abandoned(path: Path) -> bool:
+    """Return whether an unfinished file or folder is old, one's own and of no living process."""
+    status = path.lstat()
+    age = time.time() - status.st_mtime
+    if stat.S_ISLNK(status.st_mode) or age < _STALE or not _is_own(status):
+        return False
+    locked = path / _LOCK if stat.S_ISDIR(status.st_mode) else path
+    try:
+        with open(locked, "r+b") as file:
+            free = _lock(file.fileno())
+    except FileNotFoundError:  # its process ended between making the folder and its lock
+        free = True
+    return age >= _STALE_UNKNOWN if free is None else free
+
+
+def _lock(descriptor: int) -> bool | None:
+    """Lock an open file until it is closed; return whether that worked, None without locks."""
+    try:
+        import fcntl
+
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except (ImportError, OSError):
+        return None
+    return True
 
 
 def _sync_folder(folder: Path) -> None:
@@ -107,3 +218,53 @@ def remove_unused(base: Path, pattern: str) -> None:
                     shutil.rmtree(path, ignore_errors=True)
                 else:
                     path.unlink()
+
+
+def cache_folders() -> tuple[Path, ...]:
+    """Return where to keep what can be made anew, best first: `cache_folder`, then a temporary one.
+
+    The second, ``delaysnn-UID`` among the system's temporary folders, is for machines on which the
+    first cannot be written, such as containers and cluster nodes.
+    """
+    own = f"delaysnn-{os.geteuid()}" if hasattr(os, "geteuid") else "delaysnn"
+    with suppress(OSError):
+        return cache_folder(), Path(tempfile.gettempdir()) / own
+    return (cache_folder(),)
+
+
+def make_private(folder: Path) -> None:
+    """Make a folder that nobody else may write, and those above it.
+
+    Raises:
+        OSError: It cannot be made, or is there and others may write it.
+    """
+    if not folder.is_dir():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileExistsError):
+            folder.mkdir(mode=0o755)
+    if not is_trusted(folder):
+        raise PermissionError(f"others may write {folder}")
+
+
+def is_trusted(path: Path) -> bool:
+    """Return whether only the user or the superuser may change a file or folder.
+
+    Code is loaded from no other. A link does not count as what it leads to.
+    """
+    try:
+        status = path.lstat()
+    except OSError:
+        return False
+    return not stat.S_ISLNK(status.st_mode) and may_trust(status)
+
+
+def may_trust(status: os.stat_result) -> bool:
+    """Return the same for what the system says of a file."""
+    if not hasattr(os, "geteuid"):  # not a POSIX system
+        return True
+    return status.st_uid in (0, os.geteuid()) and not status.st_mode & 0o022
+
+
+def _is_own(status: os.stat_result) -> bool:
+    """Return whether the user owns a file."""
+    return not hasattr(os, "geteuid") or status.st_uid == os.geteuid()

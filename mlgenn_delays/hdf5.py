@@ -15,6 +15,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -27,10 +28,23 @@ from mlgenn_delays.errors import InputError, WorkError
 MEMORY = 8 * 2**30  # bytes of address space of the process, of which libraries take about one GiB
 _READS = 1000  # files that one process reads at most
 _GRACE = 5.0  # s; starting the process counts as reading too
+_BUSY = 3  # times as long as it may work that an answer may take
 _WORKER = Path(__file__).with_name("hdf5_worker.py")
 _KINDS = {f"<{kind}{size}" for kind in "iu" for size in (2, 4, 8)} | {
     "|i1", "|u1", "|b1", "<f2", "<f4", "<f8",
 }  # fmt: skip
+
+
+class UnreadableError(InputError):
+    """A file is damaged, or holds what is not read.
+
+    Attributes:
+        why: The reason alone.
+    """
+
+    def __init__(self, text: str, why: str) -> None:
+        super().__init__(text)
+        self.why = why
 
 
 @dataclass(frozen=True)
@@ -41,7 +55,7 @@ class Limits:
         bytes: Of all arrays and texts.
         nodes: Groups, arrays, texts and rows of variable length.
         depth: Of groups within groups.
-        seconds: For reading it, and one more for each 4 MiB of the file.
+        seconds: For reading it, and one more for each 4 MiB of what is read.
     """
 
     bytes: int = 2 * 2**30
@@ -77,11 +91,59 @@ def read_hdf5(
             in other files, filters that are no part of h5py, or other types than those.
         WorkError: The process that reads files cannot be started.
     """
-    path = Path(path)
+    header, content = _ask(Path(path), limits, {"only": list(only)})
+    return _Tree(content).item(header["tree"])
+
+
+def look_into_hdf5(path: Path, names: Sequence[str]) -> tuple[list[str], dict[str, Any]]:
+    """Return what is in an HDF5 file without reading it.
+
+    Arguments:
+        path: The file.
+        names: Places to look at, such as ``"spikes/times"``.
+
+    Returns:
+        Up to five names at the top; and of each place that has an array ``type``, ``rows`` (the
+        type of its rows if they are arrays of variable length, or None) and ``shape``.
+
+    Raises:
+        InputError: As `read_hdf5`.
+        WorkError: As `read_hdf5`.
+    """
+    look = _ask(path, _DEFAULT, {"look": list(names)})[0]["look"]
+    return look["top"], look["found"]
+
+
+def read_hdf5_parts(
+    path: Path, parts: Mapping[str, tuple[int, int] | None], *, limits: Limits = _DEFAULT
+) -> dict[str, Any]:
+    """Read some arrays of an HDF5 file, or some of their rows.
+
+    Arguments:
+        path: The file.
+        parts: Places, see `look_into_hdf5`, and first and end of the rows to read: of arrays of
+            variable length only. None reads all.
+        limits: What those parts may at most be.
+
+    Returns:
+        Each as `read_hdf5` returns it.
+
+    Raises:
+        InputError: As `read_hdf5`, or there is no such array.
+        WorkError: As `read_hdf5`.
+    """
+    header, content = _ask(path, limits, {"parts": dict(parts)})
+    found: dict[str, Any] = _Tree(content).item(header["tree"])
+    return found
+
+
+def _ask(path: Path, limits: Limits, what: dict[str, Any]) -> tuple[dict[str, Any], memoryview]:
+    """Return the answer to a request about a file, as `_Worker.ask` has it."""
     if not path.is_file():
         raise InputError(f"there is no HDF5 file {path}; give the path of a file")
-    limits = replace(limits, seconds=limits.seconds + path.stat().st_size // 2**22)
-    request = {"path": os.path.abspath(path), "limits": asdict(limits), "only": list(only)}
+    most = min(path.stat().st_size, limits.bytes)
+    limits = replace(limits, seconds=limits.seconds + most // 2**22)
+    request = {"path": os.path.abspath(path), "limits": asdict(limits), **what}
     with _lock:
         try:
             header, content = _worker().ask(request, limits)
@@ -89,15 +151,17 @@ def read_hdf5(
             _stop()
             raise _damaged(path, str(error)) from error
     if "refused" in header:
-        raise InputError(f"{path} cannot be read: {header['refused']}; make it anew")
+        why = header["refused"]
+        raise UnreadableError(f"{path} cannot be read: {why}; make it anew", why)
     if "damaged" in header:
         raise _damaged(path, header["damaged"])
-    return _Tree(content).item(header["tree"])
+    return header, content
 
 
-def _damaged(path: Path, why: str) -> InputError:
+def _damaged(path: Path, why: str) -> UnreadableError:
     """Return the error for a file that HDF5 cannot read."""
-    return InputError(f"{path} is damaged, or no HDF5 file: {why}; take another copy of it")
+    text = f"{path} is damaged, or no HDF5 file: {why}; take another copy of it"
+    return UnreadableError(text, why)
 
 
 class _Gone(Exception):
@@ -129,7 +193,8 @@ class _Worker:
     def ask(self, request: dict[str, Any], limits: Limits) -> tuple[dict[str, Any], memoryview]:
         """Return the answer to a request: JSON and the bytes of all arrays."""
         self.reads += 1
-        self.end = time.monotonic() + limits.seconds + _GRACE
+        # The system bounds the time that it works; on a busy machine it waits for a while, too.
+        self.end = time.monotonic() + _BUSY * limits.seconds + _GRACE
         pipe = self.process.stdin
         assert pipe is not None
         try:

@@ -9,6 +9,7 @@ import json
 import math
 import os
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 
 import h5py
@@ -18,6 +19,7 @@ _FILTERS = (h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FL
 _GREATEST_RATIO = 1100  # deflate reaches 1032
 _SMALL = 2**16  # bytes that an array may have without any in the file
 _ROWS = 64  # arrays of variable length that are read at once
+_MEMORY = 2**28  # bytes that the library may take besides the content
 
 
 class Refused(Exception):
@@ -32,7 +34,7 @@ class Walk:
         only: Names at the top that are read, all if empty.
     """
 
-    def __init__(self, limits: dict[str, int], only: list[str]) -> None:
+    def __init__(self, limits: dict[str, int], only: Sequence[str] = ()) -> None:
         self.limits, self.only = limits, set(only)
         self.arrays: list[np.ndarray] = []
         self.nodes, self.bytes = 0, 0
@@ -50,6 +52,38 @@ class Walk:
                 raise Refused(f"{name[:100]!r} is a link to another place")
             found[name] = self.item(name, group[name], depth)
         return {"group": found}
+
+    def look(self, file: h5py.File, names: list[str]) -> dict[str, object]:
+        """Return what is at some places of a file, without reading it, and at its top."""
+        found: dict[str, object] = {}
+        for name in names:
+            item = self.at(file, name)
+            if isinstance(item, h5py.Dataset) and item.shape is not None:
+                inner = h5py.check_vlen_dtype(item.dtype)
+                found[name] = {
+                    "type": str(item.dtype)[:100],
+                    "rows": str(np.dtype(inner)) if isinstance(inner, np.dtype) else None,
+                    "shape": list(item.shape),
+                }
+        return {"top": [name[:100] for name in file][:5], "found": found}
+
+    def part(self, file: h5py.File, name: str, rows: list[int] | None) -> dict[str, object]:
+        """Return an array, or some rows of it."""
+        item = self.at(file, name)
+        if not isinstance(item, h5py.Dataset):
+            raise Refused(f"it has no array {name!r}")
+        return self.dataset(name, item, rows)
+
+    def at(self, file: h5py.File, name: str) -> object:
+        """Return what is at a place, None if there is nothing."""
+        item: object = file
+        for each in name.split("/"):
+            if not isinstance(item, h5py.Group) or each not in item:
+                return None
+            if item.get(each, getlink=True).__class__ is not h5py.HardLink:
+                raise Refused(f"{name!r} is a link to another place")
+            item = item[each]
+        return item
 
     def item(self, name: str, item: object, depth: int) -> dict[str, object]:
         """Return a member of a group."""
@@ -71,8 +105,10 @@ class Walk:
         if self.bytes > self.limits["bytes"]:
             raise Refused(f"it has more than {self.limits['bytes'] >> 20} MiB of numbers")
 
-    def dataset(self, name: str, data: h5py.Dataset) -> dict[str, object]:
-        """Return an array or text."""
+    def dataset(
+        self, name: str, data: h5py.Dataset, rows: list[int] | None = None
+    ) -> dict[str, object]:
+        """Return an array or text; of one of variable length some rows, if given."""
         properties, kind = data.id.get_create_plist(), data.dtype
         virtual = properties.get_layout() == h5py.h5d.VIRTUAL
         if data.shape is None or virtual or properties.get_external_count():
@@ -85,7 +121,7 @@ class Walk:
             return self.text(name, data)
         varying = h5py.check_vlen_dtype(kind)
         if varying is not None:
-            return self.varying(name, data, np.dtype(varying))
+            return self.varying(name, data, np.dtype(varying), rows)
         self.grow(size)
         return self.keep(name, np.asarray(data[()]))
 
@@ -125,14 +161,17 @@ class Walk:
         except UnicodeDecodeError as error:
             raise Refused(f"{name!r} must have text of UTF-8") from error
 
-    def varying(self, name: str, data: h5py.Dataset, kind: np.dtype) -> dict[str, object]:
-        """Return a list of arrays of numbers."""
+    def varying(
+        self, name: str, data: h5py.Dataset, kind: np.dtype, asked: list[int] | None
+    ) -> dict[str, object]:
+        """Return a list of arrays of numbers, the asked rows of all."""
         if data.ndim != 1:
             raise Refused(f"{name!r} must have one array a row, got shape {data.shape}")
-        self.count(len(data))
+        begin, end = asked or (0, len(data))
+        self.count(end - begin)
         rows: list[dict[str, object]] = []
-        for first in range(0, len(data), _ROWS):
-            for each in data[first : first + _ROWS]:
+        for first in range(begin, end, _ROWS):
+            for each in data[first : min(first + _ROWS, end)]:
                 array = np.asarray(each, kind)
                 self.grow(array.nbytes)
                 rows.append(self.keep(name, array))
@@ -147,6 +186,21 @@ def _bound(memory: int) -> None:
             import resource
 
             resource.setrlimit(getattr(resource, name), (limit, limit))
+
+
+def _bound_memory(limits: dict[str, int], size: int) -> None:
+    """Let the process take no more memory from now on than a file of a size can be read with.
+
+    Lengths within the file may be damaged, and the library asks for what they say.
+    """
+    with suppress(ImportError, AttributeError, ValueError, OSError):
+        import resource
+
+        with open("/proc/self/statm") as file:
+            taken = int(file.read().split()[0]) * resource.getpagesize()
+        content = min(limits["bytes"], _SMALL + _GREATEST_RATIO * size)
+        hard = resource.getrlimit(resource.RLIMIT_AS)[1]
+        resource.setrlimit(resource.RLIMIT_AS, (min(taken + _MEMORY + 2 * content, hard), hard))
 
 
 def _bound_time(seconds: int) -> None:
@@ -164,9 +218,16 @@ def answer(request: dict[str, object]) -> tuple[dict[str, object], list[np.ndarr
     """Return what a request is answered with."""
     limits: dict[str, int] = request["limits"]  # type: ignore[assignment]
     _bound_time(limits["seconds"])
-    walk = Walk(limits, request["only"])  # type: ignore[arg-type]
+    walk = Walk(limits, request.get("only", ()))  # type: ignore[arg-type]
     try:
+        _bound_memory(limits, os.path.getsize(request["path"]))  # type: ignore[arg-type]
         with h5py.File(request["path"], "r", locking=False) as file:
+            if "look" in request:
+                return {"look": walk.look(file, request["look"])}, []  # type: ignore[arg-type]
+            if "parts" in request:
+                parts: dict[str, list[int] | None] = request["parts"]  # type: ignore[assignment]
+                tree = {name: walk.part(file, name, rows) for name, rows in parts.items()}
+                return {"tree": {"group": tree}}, walk.arrays
             return {"tree": walk.group(file, 0)}, walk.arrays
     except Refused as error:
         return {"refused": str(error)}, []

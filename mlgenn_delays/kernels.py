@@ -1,71 +1,90 @@
-"""The one home of compiler flags and of the kernel cache: every kernel is made here.
+"""The one home of compiler flags: every kernel is made here.
 
 There is no fast-math. A kernel is compiled once on its own and once within each kernel that calls
 it; if operations may be reordered or fused, those copies round differently, and which of them runs
 depends on whether it came from the cache: a resumed run would differ from an uninterrupted one.
 
-Numba's cache knows when a kernel's own file changes, not when that of a kernel it calls does. So
-kernels are cached in a folder named after the content of all files that matter to any of them.
+Numba's cache knows when a kernel's own file changes, not when that of a kernel it calls does, or
+of a constant it uses. So the kernels of a part of the package are cached (`kernel_store`) in a
+folder named after the content of all files that matter to any of them.
 """
 
-import os
 from collections.abc import Callable
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import numba
 
-from mlgenn_delays.files import cache_folder, remove_unused
-
-_CONFIG: Any = numba.config
+from mlgenn_delays.kernel_store import make_store, store_folders, stored_in
 
 _PACKAGE = Path(__file__).parent
-_FILES = (
-    "kernels.py",
-    "network/models.py",
-    "analysis/*_kernel.py",
-    "data/*_kernel.py",
-    "engines/cpu/*.py",
-)
-# NUMBA_CACHE_DIR may be shared with other packages, whose folders are not ours to remove.
-_PREFIX = "delaysnn-"
+_MARK = b"@kernel"
+# Part -> where its kernels are, and the other files that these take functions and constants from.
+PARTS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "analysis": ("analysis/*_kernel.py", ()),
+    "data": ("data/*_kernel.py", ()),
+    "engines": (
+        "engines/cpu/*.py",
+        (
+            "engines/cpu/plan.py",
+            "engines/cpu/store.py",
+            "engines/cpu/vector.py",
+            "network/models.py",
+        ),
+    ),
+}
 
 
-def kernel_cache() -> Path | None:
-    """Return the folder of compiled kernels, or None where none can be written.
+def kernel_files(part: str) -> list[Path]:
+    """Return the files that the kernels of a part depend on, in a fixed order.
 
-    It lies in NUMBA_CACHE_DIR, or else in the package's cache folder. Those of other versions go
-    once they were not used for 30 days.
+    Arguments:
+        part: A folder of the package that has kernels.
     """
-    files = [file for pattern in _FILES for file in sorted(_PACKAGE.glob(pattern))]
-    digest = sha256(b"".join(f.read_bytes() for f in files)).hexdigest()[:16]
-    chosen = os.environ.get("NUMBA_CACHE_DIR")
-    base = Path(chosen) if chosen else cache_folder() / "kernels"
-    folder = base / f"{_PREFIX}{digest}"
-    try:
-        new = not folder.is_dir()
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".writable"
-        # This also renews the folder's time, which says when it was last used.
-        probe.touch()
-        probe.unlink(missing_ok=True)
-    except OSError:
-        return None
-    if new:
-        remove_unused(base, f"{_PREFIX}*")
-    return folder
+    pattern, others = PARTS[part]
+    found = [file for file in _PACKAGE.glob(pattern) if _MARK in file.read_bytes()]
+    return sorted({_PACKAGE / "kernels.py", *found, *(_PACKAGE / name for name in others)})
 
 
-_FOLDER = kernel_cache()
+def kernel_folders(part: str = "engines") -> tuple[Path, ...]:
+    """Return the folders that are searched for a part's compiled kernels, best first.
+
+    Arguments:
+        part: See `kernel_files`.
+    """
+    digest = sha256()
+    for file in kernel_files(part):
+        content = file.read_bytes()
+        digest.update(f"{file.relative_to(_PACKAGE).as_posix()} {len(content)}\n".encode())
+        digest.update(content)
+    return store_folders(f"{part}-{digest.hexdigest()[:16]}")
+
+
+def kernel_cache(part: str = "engines") -> Path | None:
+    """Return the folder in which a part's compiled kernels are stored, None if there is none.
+
+    Arguments:
+        part: See `kernel_files`.
+    """
+    for folder in kernel_folders(part):
+        try:
+            make_store(folder)
+            probe = folder / ".writable"
+            probe.touch()
+            probe.unlink(missing_ok=True)
+            return folder
+        except OSError:
+            continue
+    return None
+
+
+_folders = cache(kernel_folders)
 
 
 def kernel(function: Callable[..., Any]) -> Any:
     """Compile a kernel: cached between runs, and outside the GIL so that threads run it."""
-    before = _CONFIG.CACHE_DIR
-    _CONFIG.CACHE_DIR = str(_FOLDER) if _FOLDER else before
-    try:
-        make = numba.njit(cache=_FOLDER is not None, nogil=True, error_model="numpy")
-        return make(function)
-    finally:
-        _CONFIG.CACHE_DIR = before
+    part = function.__module__.split(".")[1]
+    with stored_in(_folders(part)) as stored:
+        return numba.njit(cache=stored, nogil=True, error_model="numpy")(function)

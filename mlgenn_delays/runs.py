@@ -1,6 +1,7 @@
 """A run directory as its recipe tells of it."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,6 +19,8 @@ from mlgenn_delays.untrusted import first_problem, read_json, reason
 
 if TYPE_CHECKING:
     from mlgenn_delays.data.entry import Space
+    from mlgenn_delays.data.fingerprint import Changes
+    from mlgenn_delays.data.types import Data
 
 LONGEST_NAME = 4096  # characters, as of a path
 
@@ -85,6 +88,49 @@ def _listed(names: Sequence[str]) -> str:
     """Return names in words, the first ones if they are many."""
     more = f" and {len(names) - 5} more" if len(names) > 5 else ""
     return ", ".join(names[:5]) + more
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What of a split a run has seen.
+
+    Attributes:
+        n: Number of examples of the split.
+        trained_on: Names of the examples that the run was trained on, by their content.
+        changes: How it differs from the split of that name when the run was started; None if the
+            run had none, or does not say.
+    """
+
+    n: int
+    trained_on: tuple[str, ...]
+    changes: "Changes | None"
+
+    def warning(self, split: str) -> str:
+        """Return what to warn of, empty if nothing."""
+        from mlgenn_delays.data.fingerprint import some
+
+        if split == "train" or not self.trained_on:
+            return ""
+        return (
+            f"{len(self.trained_on)} of {self.n} examples of the split {split!r} were trained on "
+            f"({some(self.trained_on)}): what is measured on them says nothing of new data"
+        )
+
+    def note(self, split: str) -> str:
+        """Return how the split differs from that of the training, empty if it does not."""
+        if not self.changes:
+            return ""
+        if len(self.changes.new) == self.n:
+            return f"none of the {self.n} examples of the split {split!r} was in it at the training"
+        return f"since the training, the split {split!r} has changed: {self.changes}"
+
+    def counts(self) -> dict[str, int]:
+        """Return how many examples were trained on, and are new, gone or changed, for JSON."""
+        kinds = ("new", "gone", "changed")
+        changes = {
+            kind: len(getattr(self.changes, kind)) for kind in kinds if self.changes is not None
+        }
+        return {"trained_on": len(self.trained_on), **changes}
 
 
 class Run:
@@ -168,6 +214,50 @@ class Run:
             return None if noted is None else Start.model_validate(noted)
         except ValidationError as error:
             raise self._damaged(f"init: {first_problem(error)}") from error
+
+    def untold(self) -> str:
+        """Return what to warn of where the run does not say what it was trained on, or nothing.
+
+        That concerns data that are split by names: runs that keep no record split them otherwise.
+        """
+        from mlgenn_delays.data.registry import splits_by_name
+        from mlgenn_delays.training.run import RECORD
+
+        path = self.directory.path / RECORD
+        if path.exists() or not splits_by_name(self.recipe.data.dataset):
+            return ""
+        return (
+            f"{self.directory.path} does not say which examples it was trained on ({path.name} is "
+            "missing); older runs split such data otherwise, so that its test split may now hold "
+            "examples it was trained on: train it again to be sure"
+        )
+
+    def seen(self, split: str, data: "Data") -> Seen | None:
+        """Return what of a split the run has seen; None if the run does not say, as older ones.
+
+        Arguments:
+            split: Its name; "all" for what is in no split.
+            data: Its examples.
+
+        Raises:
+            InputError: The run's record of its data is damaged.
+        """
+        from mlgenn_delays.data.fingerprint import compare, fingerprint, joined
+        from mlgenn_delays.data.registry import dataset
+        from mlgenn_delays.training.record import read_record
+
+        record = read_record(self.directory.path)
+        if not record:
+            return None
+        found = fingerprint(data)
+        before = joined(list(record.values())) if split == "all" else record.get(split)
+        rows: list[int] = []
+        # Of few channels or steps, generated examples are equal by chance.
+        if "train" in record and dataset(self.recipe.data.dataset).needs_folder:
+            others = [each for name, each in record.items() if name != "train"]
+            rows = found.trained_on(record["train"], others).tolist()
+        names = tuple(found.names[row] for row in rows)
+        return Seen(len(found), names, None if before is None else compare(before, found))
 
     def snapshots(self) -> dict[int, Path]:
         """Return the network files that the run kept of its course, by epoch, in order.

@@ -4,11 +4,14 @@ Their metadata hold a checksum of the tensors and of the other metadata.
 """
 
 import json
+import math
+import os
 import zlib
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -114,8 +117,10 @@ class Place:
         """Return n values from a place on, in C order, of the open file.
 
         Raises:
-            ValueError: The file ends before.
+            ValueError: The tensor or the file ends before.
         """
+        if first < 0 or n < 0 or first + n > math.prod(self.shape):
+            raise ValueError(f"it has no values {first}..{first + n}")
         file.seek(self.offset + first * self.dtype.itemsize)
         found = np.frombuffer(file.read(n * self.dtype.itemsize), self.dtype)
         if len(found) != n:
@@ -135,20 +140,42 @@ def places(path: Path) -> dict[str, Place]:
         ValueError: It is no such file, or has a type that is not known here.
     """
     with open(path, "rb") as file:
+        size = os.fstat(file.fileno()).st_size
         length = int.from_bytes(file.read(8), "little")
-        header = parse_json(file.read(min(length, 2**24)))
+        text = file.read(min(length, 2**24))
     try:
         return {
-            name: Place(
-                8 + length + entry["data_offsets"][0],
-                np.dtype(_TYPES[entry["dtype"]]),
-                tuple(entry["shape"]),
-            )
-            for name, entry in header.items()
+            name: _place(entry, 8 + length, size)
+            for name, entry in parse_json(text).items()
             if name != "__metadata__"
         }
     except (AttributeError, KeyError, TypeError) as error:
         raise ValueError(f"its header does not tell where its tensors lie: {error!r}") from error
+
+
+def _place(entry: dict[str, Any], begin: int, size: int) -> Place:
+    """Return the place that a header's entry tells, which must be within the file.
+
+    Arguments:
+        entry: Of the header.
+        begin: Byte at which tensors begin.
+        size: Bytes of the file.
+    """
+    (first, end), dtype, shape = (
+        entry["data_offsets"],
+        np.dtype(_TYPES[entry["dtype"]]),
+        entry["shape"],
+    )
+    if not all(type(each) is int and each >= 0 for each in (first, end, *shape)):
+        raise ValueError("its header has a place that is no whole number")
+    if end - first != math.prod(shape) * dtype.itemsize or begin + end > size:
+        raise ValueError("its header tells of more or less than there is")
+    return Place(begin + first, dtype, tuple(shape))
+
+
+def not_finite(tensors: dict[str, np.ndarray]) -> str | None:
+    """Return the name of the first tensor that holds NaN or infinity, None if none does."""
+    return next((name for name, array in tensors.items() if not np.isfinite(array).all()), None)
 
 
 def verify(tensors: dict[str, np.ndarray], metadata: dict[str, str]) -> None:

@@ -1,10 +1,15 @@
-"""What all tests share: quiet, reproducible property tests, and interrupts that arrive."""
+"""What all tests share: compiled kernels, reproducible property tests, interrupts that arrive."""
 
 import os
 import signal
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from mlgenn_delays.files import cache_folder
+
+# Tests have caches of their own, but the kernels of the user, and so do processes they start.
+os.environ.setdefault("NUMBA_CACHE_DIR", str(cache_folder() / "kernels"))
 
 # Kernels compile inside the first example of a test, so no deadlines; the same examples in every
 # run, so that a red test is red for a reason in the change.

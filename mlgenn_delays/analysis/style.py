@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlgenn_delays.files import write_atomic
+from mlgenn_delays.libraries import prepare_matplotlib
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -106,6 +107,7 @@ class Picture:
 @contextmanager
 def look() -> Iterator[None]:
     """Draw in the one look while the context lasts, whatever the user's own; see `panels`."""
+    prepare_matplotlib()
     import matplotlib
 
     with matplotlib.rc_context():

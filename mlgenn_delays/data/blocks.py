@@ -2,10 +2,14 @@
 
 A data set that takes long to encode says how some of its examples are encoded and what they depend
 on. Blocks go to the user's cache as safetensors files, from which single examples are read by
-their places. Where no block can be kept, examples are encoded again each time.
+their places, each checked against its checksum. Where no block can be kept, examples are encoded
+again each time.
 """
 
+import warnings
+import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,10 +79,11 @@ class Blocks:
         for first, end in self.bounds():
             key = self._key(first, end)
             if key is None:
-                return Stream(self), None
-            losses.append(self._block(first, end).losses)
-            files.append(cache_folder() / key)
-        return Stream(self, tuple(files)), Losses.together(losses)
+                return Stream(self, []), None
+            block = self._block(first, end)
+            losses.append(block.losses)
+            files.append(_BlockFile(cache_folder() / key, block.start, block.time))
+        return Stream(self, files), Losses.together(losses)
 
     def split(
         self,
@@ -105,6 +110,16 @@ class Blocks:
         start, time, losses = self.load()
         return SpikeData(start, time, labels, self.n_steps, dt, label_names, names, losses)
 
+    def restored(self, number: int, path: Path) -> "_BlockFile | None":
+        """Make a block's file anew; return it, or None if it cannot be stored.
+
+        Arguments:
+            number: Of the block.
+            path: Its file.
+        """
+        block = self._block(*self.bounds()[number])
+        return _BlockFile(path, block.start, block.time) if path.is_file() else None
+
     def _key(self, first: int, end: int) -> str | None:
         """Return the name of a block in the cache, None without one."""
         if self.depends is None:
@@ -113,9 +128,12 @@ class Blocks:
         return cache_key(self.name, rows=[first, end], settings=settings, **self.depends)
 
     def _block(self, first: int, end: int) -> Spikes:
-        """Return a block, from the cache if that has it."""
+        """Return a block, from the cache if that has it whole."""
         key = self._key(first, end)
         arrays = load_arrays(key, _NAMES) if key is not None else None
+        if arrays is not None and not self._fits(end - first, **arrays):
+            warnings.warn(f"cache file {key} is damaged; recomputing", stacklevel=2)
+            arrays = None
         if arrays is None:
             start, time, losses = self.encode(first, end)
             # The narrowest types: half the disk and half the time to read.
@@ -126,6 +144,60 @@ class Blocks:
                 store_arrays(key, arrays)
         return Spikes(arrays["start"], arrays["time"], Losses(arrays["losses"]))
 
+    def _fits(self, n: int, start: np.ndarray, time: np.ndarray, losses: np.ndarray) -> bool:
+        """Return whether arrays are n examples as spikes, so that no kernel leaves them."""
+        if start.dtype.kind not in "iu" or time.dtype.kind not in "iu" or time.ndim != 1:
+            return False
+        if start.shape != (n, self.n_channels + 1) or losses.shape != (n, WIDTH):
+            return False
+        places = start.ravel()
+        ascend = places[0] == 0 and places[-1] == len(time) and (places[1:] >= places[:-1]).all()
+        within = not len(time) or (time.min() >= 0 and time.max() < self.n_steps)
+        return bool(ascend and within)
+
+
+class _BlockFile:
+    """A block's file, from which single examples are read and checked.
+
+    Arguments:
+        path: The file, which need not be there.
+        start: Its content, whose checksums by example are kept; see `Blocks.encode`.
+        time: The same.
+    """
+
+    def __init__(self, path: Path, start: np.ndarray, time: np.ndarray) -> None:
+        self.path = path
+        rows = np.ascontiguousarray(start)
+        self._checksums = np.array([_checksum(row, time[row[0] : row[-1]]) for row in rows])
+        self._places: dict[str, Place] | None = None
+
+    def example(self, row: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the bounds (C+1,) and spikes (S,) of one example, and read no more than that.
+
+        Raises:
+            OSError: The file is missing or cannot be read.
+            ValueError: It has changed.
+        """
+        if self._places is None:
+            self._places = places(self.path)
+        try:
+            start, time = (self._places[name] for name in _SPIKES)
+            width = start.shape[1]
+        except (KeyError, IndexError) as error:
+            raise ValueError("it holds no block") from error
+        # Unbuffered, and not mapped: mapped pages count as the process's memory.
+        with open(self.path, "rb", buffering=0) as file:
+            bounds = start.part(file, row * width, width)
+            spikes = time.part(file, int(bounds[0]), int(bounds[-1]) - int(bounds[0]))
+        if _checksum(bounds, spikes) != self._checksums[row]:
+            raise ValueError("its content differs from its checksum")
+        return bounds, spikes
+
+
+def _checksum(bounds: np.ndarray, spikes: np.ndarray) -> int:
+    """Return the CRC-32 of an example."""
+    return zlib.crc32(spikes.data, zlib.crc32(bounds.data))
+
 
 class Stream:
     """Examples that are read when they are asked for; see `SpikeSource`.
@@ -133,13 +205,13 @@ class Stream:
     Arguments:
         blocks: The examples.
         files: Files of the blocks in the cache; none if they are encoded each time. One that is
-            lost later is encoded again, too.
+            lost or damaged later is made anew, or if that fails each of its examples is encoded
+            when it is read.
     """
 
-    def __init__(self, blocks: Blocks, files: tuple[Path, ...] = ()) -> None:
+    def __init__(self, blocks: Blocks, files: list[_BlockFile]) -> None:
         self.blocks = blocks
-        self._files = files
-        self._places: dict[Path, dict[str, Place]] = {}
+        self._files: list[_BlockFile | None] = [*files]
 
     def read(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return some examples as ``start`` (B, C+1) int64 and ``time`` (E,) int32."""
@@ -155,21 +227,17 @@ class Stream:
 
     def _example(self, row: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the bounds (C+1,) and spikes (S,) of one example."""
-        if self._files:
+        number = row // BLOCK
+        file = self._files[number] if self._files else None
+        if file is not None:
             try:
-                return self._from_file(self._files[row // BLOCK], row % BLOCK)
+                return file.example(row % BLOCK)
             except (OSError, ValueError):
-                pass  # the cache was cleared meanwhile
+                # Damaged, or the cache was cleared meanwhile.
+                file = self._files[number] = self.blocks.restored(number, file.path)
+        if file is not None:
+            with suppress(OSError, ValueError):
+                return file.example(row % BLOCK)
+            self._files[number] = None
         start, time, _ = self.blocks.encode(row, row + 1)
         return start[0], time
-
-    def _from_file(self, path: Path, row: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return the same from a block's file, of which no more is read than that."""
-        if path not in self._places:
-            self._places[path] = places(path)
-        start, time = (self._places[path][name] for name in _SPIKES)
-        # Unbuffered, and not mapped: mapped pages count as the process's memory.
-        with open(path, "rb", buffering=0) as file:
-            width = start.shape[1]
-            bounds = start.part(file, row * width, width)
-            return bounds, time.part(file, int(bounds[0]), int(bounds[-1]) - int(bounds[0]))

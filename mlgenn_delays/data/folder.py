@@ -1,8 +1,8 @@
 """Recordings of your own: a folder with a folder of WAVs for each class.
 
 ``DIR/yes/a.wav``, ``DIR/no/b.wav`` and so on, or the same in ``DIR/train``, ``DIR/validation`` and
-``DIR/test``; see `folder_files`. Splits that the folder does not give are split off, always the
-same for the same names, see `parts`. Recordings become spikes or currents as those of FSDD do.
+``DIR/test``; see `folder_files`. Splits that the folder does not give are split off by the names
+alone, see `parts`. Recordings become spikes or currents as those of FSDD do.
 """
 
 from collections.abc import Iterator
@@ -78,10 +78,12 @@ def _labels_and_rows(
     rows = rows_by_split(
         np.array([each.split for each in found.recordings]),
         labels,
+        names=[each.name for each in found.recordings],
         divided=found.divided,
         validation=options.validation,
         test=options.test,
-        groups=np.array([each.speaker for each in found.recordings]) if options.group_by else None,
+        groups=[each.speaker for each in found.recordings] if options.group_by else None,
+        label_names=found.classes,
     )
     return labels, rows
 

@@ -1,14 +1,16 @@
 """The WAVs of a folder: which classes, splits and speakers they are of."""
 
-import os
 import re
+import unicodedata
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from mlgenn_delays.data.options_own import FolderOptions
 from mlgenn_delays.data.parts import NAMES, SPLITS, split_of
 from mlgenn_delays.errors import InputError
+from mlgenn_delays.listing import list_each, list_files, list_folders
 from mlgenn_delays.untrusted import read_text, reason
 
 # Of Speech Commands: what of the recordings is in which split, the rest is for training.
@@ -54,6 +56,8 @@ class Listing:
 def list_folder(folder: Path, options: FolderOptions) -> Listing:
     """Return the recordings of a folder; hidden files and folders, and those with _ in front, no.
 
+    Links to files and folders are followed, see `mlgenn_delays.listing`.
+
     Arguments:
         folder: Folder with a folder of WAVs for each class, or one of such folders for each split.
         options: Which classes, and how speakers are found in names.
@@ -69,25 +73,14 @@ def list_folder(folder: Path, options: FolderOptions) -> Listing:
     else:
         found = {"train": inner}
     classes = _classes(folder, found, options.classes)
-    recordings = [
-        recording
-        for split in SPLITS
-        for recording in _of_split(folder, found.get(split, []), split, classes, options.group_by)
-    ]
+    recordings = _recordings(folder, found, classes, options.group_by)
     _check_speakers(recordings, options.group_by)
-    divided = bool(parts)
-    if not divided:
-        listed = _read_lists(folder)
-        recordings = [replace(each, split=listed.get(each.name, each.split)) for each in recordings]
-        divided = bool(listed)
-        if listed and all(each.split == "train" for each in recordings):
-            raise InputError(
-                f"{folder} must have recordings that its lists name, got none of "
-                f"{next(iter(listed))} and {len(listed) - 1} more; remove the lists, or put the "
-                "recordings where they say"
-            )
+    listed = {} if parts else _read_lists(folder)
+    if listed:
+        _check_listed(folder, listed, recordings, classes)
+        recordings = [replace(r, split=listed.get(_plain(r.name), r.split)) for r in recordings]
         recordings.sort(key=lambda each: SPLITS.index(each.split))
-    return Listing(tuple(recordings), classes, divided)
+    return Listing(tuple(recordings), classes, bool(parts or listed))
 
 
 def _folders(folder: Path, what: str) -> list[Path]:
@@ -96,16 +89,12 @@ def _folders(folder: Path, what: str) -> list[Path]:
         raise InputError(f"folder {folder} does not exist; give {what}")
     if not folder.is_dir():
         raise InputError(f"{folder} must be {what}, got a file")
-    try:
-        found = [each for each in folder.iterdir() if each.name[0] not in "._" and each.is_dir()]
-    except OSError as error:
-        raise InputError(f"cannot list {folder}: {error.strerror}; check permissions") from error
-    return sorted(found, key=lambda each: each.name)
+    return list_folders(folder, hidden="._")
 
 
 def _is_split(folder: Path) -> bool:
     """Return whether a folder has folders in it and no WAV: a split, not a class called so."""
-    return bool(_folders(folder, "a folder")) and not _wavs_within(folder, deep=False)
+    return bool(_folders(folder, "a folder")) and not list_files(folder, _is_wav, deep=False)
 
 
 def _check_parts(folder: Path, inner: list[Path], parts: dict[Path, str]) -> None:
@@ -162,7 +151,7 @@ def _classes(
 
 def _hint(folder: Path) -> str:
     """Return what to do with a folder that has no folders of classes."""
-    wavs = _wavs_within(folder, deep=False)
+    wavs = list_files(folder, _is_wav, deep=False)
     if wavs and all(_FSDD.fullmatch(each.name) for each in wavs):
         return "; its WAVs are named as those of FSDD: set data.dataset to 'fsdd'"
     if wavs:
@@ -170,47 +159,39 @@ def _hint(folder: Path) -> str:
     return ""
 
 
-def _of_split(
-    folder: Path, folders: list[Path], split: str, classes: tuple[str, ...], group_by: str
+def _recordings(
+    folder: Path, found: dict[str, list[Path]], classes: tuple[str, ...], group_by: str
 ) -> list[Recording]:
-    """Return the recordings of a split, by class and name."""
-    by_name = {each.name: each for each in folders}
-    found = []
-    for label in classes:
-        if label not in by_name:
-            continue
-        wavs = _wavs_within(by_name[label], deep=True)
-        if not wavs:
+    """Return the recordings of the classes, by split, class and name."""
+    by_split = {split: {each.name: each for each in found.get(split, [])} for split in SPLITS}
+    places = [
+        (split, label, by_name[label])
+        for split, by_name in by_split.items()
+        for label in classes
+        if label in by_name
+    ]
+    wavs = list_each([place for _, _, place in places], _is_wav, hidden="._")
+    recordings = []
+    for split, label, place in places:
+        if not wavs[place]:
             raise InputError(
-                f"{by_name[label]} must have WAVs, got none; remove the folder, or name the "
-                "classes to use in data.classes"
+                f"{place} must have WAVs, got none; remove the folder, or name the classes to use "
+                "in data.classes"
             )
-        for path in sorted(wavs, key=lambda each: each.as_posix()):
-            speaker = _speaker(group_by, path.relative_to(by_name[label]).as_posix())
+        for path in wavs[place]:
+            speaker = _speaker(group_by, path.relative_to(place).as_posix())
             name = path.relative_to(folder).as_posix()
-            found.append(Recording(path, name, split, label, speaker))
-    return found
+            recordings.append(Recording(path, name, split, label, speaker))
+    return recordings
 
 
-def _wavs_within(folder: Path, *, deep: bool) -> list[Path]:
-    """Return the WAVs in a folder, and if deep those of the folders in it, in any order."""
-
-    def refuse(error: OSError) -> None:
-        raise InputError(
-            f"cannot list {error.filename or folder}: {error.strerror}; check permissions"
-        ) from error
-
-    found = []
-    for parent, folders, names in os.walk(folder, onerror=refuse):
-        folders[:] = [name for name in folders if deep and name[0] not in "._"]
-        found += [
-            Path(parent, name) for name in names if name.lower().endswith(".wav") and name[0] != "."
-        ]
-    return found
+def _is_wav(name: str) -> bool:
+    """Return whether a file is a WAV by its name."""
+    return name.lower().endswith(".wav")
 
 
 def _read_lists(folder: Path) -> dict[str, str]:
-    """Return the split of each recording that the lists of Speech Commands name."""
+    """Return the split of each recording that the lists of Speech Commands name, see `_plain`."""
     found: dict[str, str] = {}
     for split, name in LISTS.items():
         try:
@@ -220,7 +201,7 @@ def _read_lists(folder: Path) -> dict[str, str]:
         except (OSError, ValueError) as error:
             why = getattr(error, "strerror", None) or reason(error)
             raise InputError(f"cannot read {folder / name}: {why}; copy it again") from error
-        for line in filter(None, map(str.strip, text.splitlines())):
+        for line in map(_plain, filter(None, map(str.strip, text.splitlines()))):
             if found.get(line, split) != split:
                 raise InputError(
                     f"{folder} must have each recording in one of {' and '.join(LISTS.values())}, "
@@ -228,6 +209,40 @@ def _read_lists(folder: Path) -> dict[str, str]:
                 )
             found[line] = split
     return found
+
+
+def _plain(name: str) -> str:
+    """Return a name within the folder, however it is composed; "./a/b" is "a/b"."""
+    return PurePosixPath(unicodedata.normalize("NFC", name)).as_posix()
+
+
+def _check_listed(
+    folder: Path, listed: dict[str, str], recordings: list[Recording], classes: tuple[str, ...]
+) -> None:
+    """Refuse lists that name recordings which are not there: those meant would be trained on."""
+    known = {_plain(each.name) for each in recordings}
+    if not known & listed.keys():
+        raise InputError(
+            f"{folder} must have recordings that its lists name, got none of {_some(listed)}; "
+            "remove the lists, or put the recordings where they say"
+        )
+    ours = {_plain(label) for label in classes}
+    missing = {name: name.split("/")[0] for name in listed if name not in known}
+    wrong = [name for name, label in missing.items() if label in ours]
+    if wrong:
+        files = " or ".join(dict.fromkeys(LISTS[listed[name]] for name in wrong))
+        raise InputError(
+            f"{folder} must have every recording that {files} names, got none called "
+            f"{_some(wrong)}; correct the names or remove them from the list: recordings that no "
+            "list names are trained on"
+        )
+    gone = [name for name, label in missing.items() if not (folder / label).is_dir()]
+    if gone:
+        warnings.warn(
+            f"the lists in {folder} name {len(gone)} recordings of classes that have no folder "
+            f"there, such as {gone[0]}",
+            stacklevel=2,
+        )
 
 
 def _speaker(pattern: str, within: str) -> str:

@@ -27,6 +27,7 @@ from mlgenn_delays.data.recordings import (
 from mlgenn_delays.data.types import CurrentData, SpikeBatch, SpikeData
 from mlgenn_delays.data.wav import read_bytes, read_wav
 from mlgenn_delays.errors import InputError
+from mlgenn_delays.listing import list_files
 
 LABEL_NAMES = tuple("0123456789")
 SPLITS = ("train", "validation", "test")
@@ -218,10 +219,7 @@ def list_wavs(folder: Path) -> list[Path]:
         raise InputError(f"folder {folder} does not exist; give the folder of the FSDD WAVs")
     if not folder.is_dir():
         raise InputError(f"{folder} must be a folder of FSDD WAVs, got a file")
-    try:
-        paths = sorted(_wavs(folder) or _wavs(folder / "recordings"))
-    except OSError as error:
-        raise InputError(f"cannot list {folder}: {error.strerror}; check permissions") from error
+    paths = _wavs(folder) or _wavs(folder / "recordings")
     if not paths:
         raise InputError(
             f"{folder} must have WAVs named {{digit}}_{{speaker}}_{{take}}.wav, in it or in a "
@@ -249,11 +247,7 @@ def _wavs(folder: Path) -> list[Path]:
     """Return the WAVs directly in a folder; names with a dot in front are no recordings."""
     if not folder.is_dir():
         return []
-    return [
-        path
-        for path in folder.iterdir()
-        if path.name.lower().endswith(".wav") and path.name[0] != "." and not path.is_dir()
-    ]
+    return list_files(folder, lambda name: name.lower().endswith(".wav"), deep=False)
 
 
 def _refuse(offenders: list[Path], demand: str) -> None:

@@ -11,6 +11,7 @@ from mlgenn_delays.data.inspect import Report
 from mlgenn_delays.data.types import CurrentBatch, SpikeBatch
 from mlgenn_delays.errors import InputError, printable
 from mlgenn_delays.files import write_atomic
+from mlgenn_delays.libraries import prepare_matplotlib
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -46,6 +47,7 @@ def draw(report: Report, path: Path) -> None:
     """
     if not report.pictured:
         raise InputError("there must be a sound example to draw, got none; leave --out out")
+    prepare_matplotlib()
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine

@@ -13,6 +13,7 @@ import numpy as np
 
 from mlgenn_delays.data.checks import check_number
 from mlgenn_delays.errors import InputError
+from mlgenn_delays.libraries import import_librosa
 
 _SILENCE = 1e-20
 
@@ -84,10 +85,8 @@ def mel_transform(settings: MelSettings) -> Callable[[np.ndarray], np.ndarray]:
         A function of (n,) samples that gives (frames, n_bands) float32 in 0..1, where frame i is
         centred on ``i * hop`` ms and there are ``1 + n // hop_length`` of them.
     """
-    import librosa
-    from librosa.filters import mel
-
-    filters = mel(
+    librosa = import_librosa()
+    filters = librosa.filters.mel(
         sr=settings.sample_rate,
         n_fft=settings.n_fft,
         n_mels=settings.n_bands,

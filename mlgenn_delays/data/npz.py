@@ -1,7 +1,8 @@
 """Arrays of your own: events, rasters or currents in .npz files, as `delaysnn infer` takes them.
 
 A folder with ``train.npz`` and, if you like, ``validation.npz`` and ``test.npz``; or one file, or
-a folder with ``data.npz``, of which validation and test are split off, always the same. A file has
+a folder with ``data.npz``, of which validation and test are split off by ``names`` or ``groups``,
+or else by the examples' numbers (see `parts`). A file has
 ``labels`` (N,), whole numbers 0..K-1, and one of
 
 - events: ``times`` (E,) [ms, or ``time_unit``], ``channels`` (E,) and ``start`` (N+1,), where
@@ -79,7 +80,8 @@ def load(path: Path | str, options: NpzOptions, *, dt: float, cache: bool = True
     for split, arrays in files.items():
         whole = _currents(arrays, task) if options.encoding == "currents" else None
         spikes = None if whole is not None else _spikes(arrays, task)
-        for part, rows in _rows(split, arrays, divided, options, "validation" in files).items():
+        parts = _rows(split, arrays, divided, options, "validation" in files, task.label_names)
+        for part, rows in parts.items():
             if whole is not None:
                 # All of them need no copy.
                 currents[part] = whole if len(rows) == len(whole) else whole.take(rows)
@@ -91,7 +93,12 @@ def load(path: Path | str, options: NpzOptions, *, dt: float, cache: bool = True
 
 
 def _rows(
-    split: str, arrays: Arrays, divided: bool, options: NpzOptions, has_validation: bool
+    split: str,
+    arrays: Arrays,
+    divided: bool,
+    options: NpzOptions,
+    has_validation: bool,
+    label_names: tuple[str, ...],
 ) -> dict[str, np.ndarray]:
     """Return which examples of a file are in which split."""
     n = len(arrays.labels)
@@ -101,10 +108,12 @@ def _rows(
         return rows_by_split(
             np.full(n, "train"),
             arrays.labels,
+            names=arrays.names,
             divided=divided,
             validation=options.validation,
             test=options.test,
             groups=arrays.groups,
+            label_names=label_names,
         )
     except InputError as error:
         raise InputError(f"{arrays.path}: {error}") from error

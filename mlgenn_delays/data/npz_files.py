@@ -26,7 +26,7 @@ class Arrays:
         labels: (N,) int64 >= 0.
         label_names: Names of the classes, None if it does not say.
         names: Name of each example.
-        groups: (N,) whose each example is, None if it does not say.
+        groups: Whose each example is, None if it does not say.
         times: (E,) real numbers, finite and >= 0, in the unit of the options.
         channels: (E,) whole numbers >= 0.
         start: (N+1,) where each example begins, and where the last ends.
@@ -38,7 +38,7 @@ class Arrays:
     labels: np.ndarray
     label_names: tuple[str, ...] | None
     names: tuple[str, ...]
-    groups: np.ndarray | None
+    groups: tuple[str, ...] | None
     times: np.ndarray | None = None
     channels: np.ndarray | None = None
     start: np.ndarray | None = None
@@ -193,12 +193,16 @@ def _texts(
     return tuple(texts.tolist())
 
 
-def _groups(path: Path, groups: np.ndarray | None, n: int) -> np.ndarray | None:
-    """Return whose each example is, in numbers or texts."""
-    if groups is not None and (groups.shape != (n,) or groups.dtype.kind not in "iuUS"):
+def _groups(path: Path, groups: np.ndarray | None, n: int) -> tuple[str, ...] | None:
+    """Return whose each example is, as texts."""
+    if groups is None:
+        return None
+    if groups.shape != (n,) or groups.dtype.kind not in "iuUS":
         remedy = "save one for each example"
         raise _refused(path, "groups", f"whole numbers or texts of shape ({n},)", groups, remedy)
-    return groups
+    if groups.dtype.kind == "S":
+        return tuple(each.decode("utf-8", "replace") for each in groups.tolist())
+    return tuple(map(str, groups.tolist()))
 
 
 def _events(path: Path, found: dict[str, np.ndarray], n: int) -> dict[str, np.ndarray]:

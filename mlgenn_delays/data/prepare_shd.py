@@ -56,9 +56,8 @@ def _fetch(url: str, md5: str, path: Path) -> None:
 def _checked(path: Path, how: str, n_classes: int) -> str:
     """Return what to say of a file, which must be one of its kind."""
     try:
-        with EventFile(path, n_classes) as file:
-            size = path.stat().st_size / 1e6
-            return f"{path}: {how}, {len(file):,} examples, {size:,.1f} MB"
+        n, size = len(EventFile(path, n_classes)), path.stat().st_size / 1e6
+        return f"{path}: {how}, {n:,} examples, {size:,.1f} MB"
     except InputError as error:
         raise InputError(f"{error}: remove it, and run the same command again") from error
 

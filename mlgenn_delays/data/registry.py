@@ -88,6 +88,32 @@ def dataset_encoding(name: str, options: Any = None) -> str:
     return _parsed(name, options).encoding
 
 
+def unsplit_options(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a table of options with which nothing is split off from the training examples.
+
+    Arguments:
+        name: Name of the data set.
+        options: A table for `parse_options`.
+    """
+    shares = [
+        field.name
+        for field in fields(dataset(name).options)
+        if field.name in ("validation", "test") and isinstance(field.default, float)
+    ]
+    return {**options, **dict.fromkeys(shares, 0.0)}
+
+
+def splits_by_name(name: str) -> bool:
+    """Return whether a data set is one of your own, which is split by names where it says nothing.
+
+    Arguments:
+        name: Name of the data set.
+    """
+    return {"validation", "test"} <= {
+        field.name for field in fields(dataset(name).options) if isinstance(field.default, float)
+    }
+
+
 def options_table(options: Any) -> dict[str, Any]:
     """Return options as a table that `parse_options` takes, with every default written out.
 

@@ -159,19 +159,19 @@ def _load(
     paths = dict(zip(files, find_files(folder, tuple(files.values())), strict=True))
     # All of them before any takes minutes: a damaged last file is then known at once.
     for path in paths.values():
-        with EventFile(path, n_classes) as file:
-            if path == paths["train"]:
-                known, speakers = file.names(n_classes), file.speakers()
+        file = EventFile(path, n_classes)
+        if path == paths["train"]:
+            known, speakers = file.names(n_classes), file.speakers()
     names = known or tuple(str(label) for label in range(n_classes))
     data: Splits = {}
     for split, path in paths.items():
-        with EventFile(path, n_classes) as file:
-            labels = file.labels
-            rows = tuple(str(row) for row in range(len(labels)))
-            if encoding.kind == "currents":
-                counts, lost = _counts(file, encoding)
-                data[split] = CurrentData(counts, labels, encoding.dt, names, rows, lost)
-                continue
+        file = EventFile(path, n_classes)
+        labels = file.labels
+        rows = tuple(str(row) for row in range(len(labels)))
+        if encoding.kind == "currents":
+            counts, lost = _counts(file, encoding)
+            data[split] = CurrentData(counts, labels, encoding.dt, names, rows, lost)
+            continue
         blocks = _blocks(path, n_classes, len(labels), encoding, cache)
         data[split] = blocks.split(
             labels, dt=encoding.dt, label_names=names, names=rows, stream=stream
@@ -275,19 +275,19 @@ def shd_items(folder: Path | None, options: SscOptions, dt: float) -> Iterator[I
     names = tuple(str(label) for label in range(n))
     for split, path in zip(files, find_files(folder, tuple(files.values())), strict=True):
         try:
-            with EventFile(path, None) as file:
-                if split == "train":
-                    names = file.names(n) or names
-                splits = [split] * len(file)
-                share = getattr(options, "validation", 0.0) if split == "train" else 0.0
-                # Where labels are damaged, nothing can be split off.
-                if share and ((file.labels >= 0) & (file.labels < n)).all():
-                    try:
-                        for row in _split_off(file.labels, file.speakers(), share)[1]:
-                            splits[row] = "validation"
-                    except InputError as error:
-                        yield Item(split, path.name, problem=str(error))
-                yield from _file_items(file, splits, names, encoding)
+            file = EventFile(path, None)
+            if split == "train":
+                names = file.names(n) or names
+            splits = [split] * len(file)
+            share = getattr(options, "validation", 0.0) if split == "train" else 0.0
+            # Where labels are damaged, nothing can be split off.
+            if share and ((file.labels >= 0) & (file.labels < n)).all():
+                try:
+                    for row in _split_off(file.labels, file.speakers(), share)[1]:
+                        splits[row] = "validation"
+                except InputError as error:
+                    yield Item(split, path.name, problem=str(error))
+            yield from _file_items(file, splits, names, encoding)
         except InputError as error:
             yield Item(split, path.name, problem=str(error))
 

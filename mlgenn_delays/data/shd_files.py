@@ -7,19 +7,24 @@
 
 import hashlib
 import shlex
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
 
 from mlgenn_delays.data.checks import check_number
 from mlgenn_delays.errors import InputError
+from mlgenn_delays.hdf5 import Limits, UnreadableError, look_into_hdf5, read_hdf5_parts
 
 N_CHANNELS = 700
 N_DIGITS, N_WORDS = 20, 35
 PAGE = "https://zenkelab.org/datasets/"
 
+_EVENTS = {"spikes/times": "f", "spikes/units": "iu"}  # and the kinds of their numbers
+_KEYS, _SPEAKER = "extra/keys", "extra/speaker"
+_LIMITS = Limits(bytes=2**27)  # of what is read at once, of which a hundred examples take 6 MB
 _DEPTH = 2  # of folders within the given one
 _BLOCKS, _BLOCK = 64, 4096  # how many places of a file are looked at, bytes each
 
@@ -145,7 +150,7 @@ def file_facts(path: Path) -> dict[str, object]:
 
 
 class EventFile:
-    """A file of SHD or SSC, open for reading.
+    """A file of SHD or SSC, which is read in a process of its own: see `mlgenn_delays.hdf5`.
 
     Arguments:
         path: The file.
@@ -159,32 +164,13 @@ class EventFile:
     """
 
     def __init__(self, path: Path, n_classes: int | None) -> None:
-        import h5py
-
         self.path = path
-        try:
-            self._file = h5py.File(path, "r", locking=False)
-        except Exception as error:  # h5py raises many kinds on a damaged file: that is the finding
-            raise self._damaged(str(error)) from error
-        try:
-            self.labels = self._numbers("labels")
-            self._check_labels(n_classes)
-            self._times = self._rows("spikes/times", "f")
-            self._units = self._rows("spikes/units", "iu")
-        except BaseException:
-            self._file.close()
-            raise
-
-    def __enter__(self) -> "EventFile":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._file.close()
+        with self._guarded():
+            self._top, self._found = look_into_hdf5(path, (*_EVENTS, "labels", _KEYS, _SPEAKER))
+        self.labels = self._numbers("labels")
+        self._check_labels(n_classes)
+        for name, kinds in _EVENTS.items():
+            self._check_rows(name, kinds)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -195,19 +181,17 @@ class EventFile:
         Raises:
             InputError: They are not n texts.
         """
-        if not self._has("extra/keys"):
+        if _KEYS not in self._found:
             return None
-        found = self._read(self._dataset("extra/keys"), "/extra/keys", slice(None))
-        texts = found.ravel().tolist() if isinstance(found, np.ndarray) else [found]
-        if len(texts) != n or not all(isinstance(each, (bytes, str)) for each in texts):
+        found = self._read({_KEYS: None})[_KEYS]
+        texts = found if isinstance(found, list) else np.ravel(found).tolist()
+        if len(texts) != n or not all(isinstance(each, str) for each in texts):
             raise InputError(
-                f"{self.path} must have the names of {n} classes at /extra/keys, got "
+                f"{self.path} must have the names of {n} classes at /{_KEYS}, got "
                 f"{len(texts)} of {type(texts[0]).__name__ if texts else 'nothing'}; "
                 "take another copy of it"
             )
-        return tuple(
-            each.decode("utf-8", "replace") if isinstance(each, bytes) else each for each in texts
-        )
+        return tuple(texts)
 
     def speakers(self) -> np.ndarray | None:
         """Return who speaks each example, (N,) int64, None if the file does not say.
@@ -215,10 +199,10 @@ class EventFile:
         Raises:
             InputError: It says so for another number of examples, or not in numbers.
         """
-        if not self._has("extra/speaker"):
+        if _SPEAKER not in self._found:
             return None
-        found = self._numbers("extra/speaker")
-        self._check_length("extra/speaker", len(found))
+        found = self._numbers(_SPEAKER)
+        self._check_length(_SPEAKER, len(found))
         return found
 
     def examples(self, first: int, end: int) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -227,9 +211,13 @@ class EventFile:
         Raises:
             InputError: They cannot be read, do not fit each other or have a unit out of range.
         """
-        units = self._read_rows(self._units, "/spikes/units", first, end)
-        times = self._read_rows(self._times, "/spikes/times", first, end)
-        for row, (unit, time) in enumerate(zip(units, times, strict=True), first):
+        try:
+            found = read_hdf5_parts(self.path, dict.fromkeys(_EVENTS, (first, end)), limits=_LIMITS)
+        except UnreadableError:
+            # One by one, to tell which of them is damaged.
+            found = {name: [self._row(name, row) for row in range(first, end)] for name in _EVENTS}
+        pairs = list(zip(found["spikes/units"], found["spikes/times"], strict=True))
+        for row, (unit, time) in enumerate(pairs, first):
             if len(unit) != len(time):
                 raise InputError(
                     f"{self.where(row)} must have as many times as units, got {len(time)} times "
@@ -240,61 +228,70 @@ class EventFile:
                     f"{self.where(row)} must have units in 0..{N_CHANNELS - 1}, got "
                     f"{unit.min()}..{unit.max()}; take another copy of the file"
                 )
-        return list(zip(units, times, strict=True))
+        return pairs
 
     def where(self, row: int) -> str:
         """Return what an example is called."""
         return f"example {row} of {self.path}"
 
-    def _has(self, name: str) -> bool:
-        """Return whether there is something of a name."""
-        try:
-            return name in self._file
-        except Exception as error:
-            raise self._damaged(f"/{name}: {error}") from error
+    def _read(self, parts: Mapping[str, tuple[int, int] | None]) -> dict[str, Any]:
+        """Return parts of the file."""
+        with self._guarded():
+            return read_hdf5_parts(self.path, parts, limits=_LIMITS)
 
-    def _dataset(self, name: str) -> Any:
-        """Return an array of the file, not read yet."""
-        import h5py
+    def _row(self, name: str, row: int) -> np.ndarray:
+        """Return one row of an array."""
+        with self._guarded(f"/{name}[{row}] cannot be read"):
+            found: np.ndarray = read_hdf5_parts(self.path, {name: (row, row + 1)}, limits=_LIMITS)[
+                name
+            ][0]
+        return found
 
+    @contextmanager
+    def _guarded(self, what: str = "") -> Iterator[None]:
+        """Say what could not be read, and why."""
         try:
-            found = self._file[name] if name in self._file else None
-            fine = isinstance(found, h5py.Dataset) and found.dtype is not None
-            have = ", ".join(f"/{each}" for each in list(self._file)[:5]) or "nothing"
-        except Exception as error:
-            raise self._damaged(f"/{name}: {error}") from error
-        if not fine:
+            yield
+        except UnreadableError as error:
+            why = " ".join(error.why.split()).rstrip(".")
+            reason = f"{what} ({why})" if what else why
+            raise InputError(
+                f"{self.path} is damaged, or no HDF5 file: {reason}; take another copy of it"
+            ) from error
+
+    def _array(self, name: str) -> dict[str, Any]:
+        """Return what is known of an array."""
+        if name not in self._found:
+            have = ", ".join(f"/{each}" for each in self._top) or "nothing"
             raise InputError(
                 f"{self.path} must have the arrays /spikes/times, /spikes/units and /labels of SHD "
                 f"and SSC, got no array /{name} (at the top: {have}); take the file from {PAGE}"
             )
+        found: dict[str, Any] = self._found[name]
         return found
 
-    def _rows(self, name: str, kinds: str) -> Any:
-        """Return an array of one array an example."""
-        import h5py
-
-        found = self._dataset(name)
-        inner = h5py.check_vlen_dtype(found.dtype)
-        if not isinstance(inner, np.dtype) or inner.kind not in kinds or found.ndim != 1:
+    def _check_rows(self, name: str, kinds: str) -> None:
+        """Require an array of one array per example."""
+        found = self._array(name)
+        rows, shape = found["rows"], tuple(found["shape"])
+        if rows is None or np.dtype(rows).kind not in kinds or len(shape) != 1:
             noun = "real" if kinds == "f" else "whole"
-            got = f"type {found.dtype}" if inner is None else f"arrays of {inner}"
+            got = f"type {found['type']}" if rows is None else f"arrays of {rows}"
             raise InputError(
                 f"{self.path} must have an array of {noun} numbers for each example at /{name}, "
-                f"got {got} of shape {found.shape}; take the file from {PAGE}"
+                f"got {got} of shape {shape}; take the file from {PAGE}"
             )
-        self._check_length(name, len(found))
-        return found
+        self._check_length(name, shape[0])
 
     def _numbers(self, name: str) -> np.ndarray:
         """Return whole numbers, (n,) int64."""
-        found = self._dataset(name)
-        if found.dtype.kind not in "iu" or found.ndim != 1:
+        kind, shape = self._array(name)["type"], tuple(self._array(name)["shape"])
+        if not kind.lstrip("<>|").startswith(("int", "uint", "i", "u")) or len(shape) != 1:
             raise InputError(
                 f"{self.path} must have one whole number for each example at /{name}, got type "
-                f"{found.dtype} of shape {found.shape}; take the file from {PAGE}"
+                f"{kind} of shape {shape}; take the file from {PAGE}"
             )
-        return np.asarray(self._read(found, f"/{name}", slice(None)), np.int64)
+        return np.asarray(self._read({name: None})[name], np.int64)
 
     def _check_length(self, name: str, n: int) -> None:
         """Refuse an array of another number of examples than there are labels."""
@@ -324,26 +321,3 @@ class EventFile:
                 self.check_label(int(wrong[0]), n_classes)
         if not len(self.labels):
             raise InputError(f"{self.path} must have examples, got none; take another copy of it")
-
-    def _read_rows(self, dataset: Any, name: str, first: int, end: int) -> list[np.ndarray]:
-        """Return the arrays of some examples."""
-        try:
-            found = dataset[first:end]
-        except Exception:
-            # One by one, to tell which of them is damaged.
-            found = [self._read(dataset, f"{name}[{row}]", row) for row in range(first, end)]
-        return [np.asarray(each) for each in found]
-
-    def _read(self, dataset: Any, name: str, place: slice | int) -> Any:
-        """Return a part of an array."""
-        try:
-            return dataset[place]
-        except Exception as error:
-            raise self._damaged(f"{name} cannot be read ({error})") from error
-
-    def _damaged(self, why: str) -> InputError:
-        """Return the error for a file that HDF5 cannot read."""
-        reason = " ".join(why.split()).rstrip(".")
-        return InputError(
-            f"{self.path} is damaged, or no HDF5 file: {reason}; take another copy of it"
-        )

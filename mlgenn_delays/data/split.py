@@ -1,8 +1,12 @@
-"""Splits by label and group, fixed for a data set whatever the seed of the run."""
+"""Splits that are fixed for a data set, whatever the seed of the run.
 
-import warnings
-from collections.abc import Mapping
-from fractions import Fraction
+Published sets are split by numbers (`stratified`): the same files give the same parts. Data of
+your own grow, so their examples are assigned one by one (`split_off`).
+"""
+
+import unicodedata
+from collections.abc import Mapping, Sequence
+from hashlib import blake2b
 
 import numpy as np
 
@@ -10,7 +14,6 @@ from mlgenn_delays.errors import InputError
 
 # The seed of every split: changing it makes results incomparable with earlier ones.
 _SPLIT_SEED = 0
-_MOST_FOLDS = 20
 
 
 def stratified(labels: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
@@ -41,72 +44,82 @@ def stratified(labels: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def split_off(
-    labels: np.ndarray, shares: Mapping[str, float], groups: np.ndarray | None = None
+    labels: np.ndarray,
+    shares: Mapping[str, float],
+    names: Sequence[str],
+    groups: Sequence[str] | None = None,
+    label_names: Sequence[str] = (),
 ) -> dict[str, np.ndarray]:
-    """Split examples into training and other parts, always in the same way.
+    """Assign each example to training or another part by a hash of its name or group.
+
+    The hash is a number from 0 to 1; the parts take intervals of it as long as their shares, in
+    their order, and training takes the rest, as in Speech Commands (Warden 2018,
+    https://arxiv.org/abs/1804.03209). So an example stays where it is when others are added.
+    Where a class has no example in a part, its example with the smallest hash that is left goes
+    there; when examples are added it may go back to training, but none that was trained on comes
+    to a part by that. Only a class without any example to train on takes one back from a part.
 
     Arguments:
-        labels: (N,) classes; each has its share in every part.
-        shares: Share of the N examples for each part, in the order in which they are split off;
-            0 for no such part.
-        groups: (N,) whose each example is, by any numbers or texts. All of one are in one part,
-            so that shares are met as nearly as that allows; None for no groups.
+        labels: (N,) classes.
+        shares: About which share of the examples each part gets; 0 for no such part.
+        names: N texts, what each example is called.
+        groups: N texts, whose each example is: all of one are in one part. None for no groups.
+        label_names: Name of each class, for messages.
 
     Returns:
         By part, and as "train" what is left: indices, ascending, int64.
 
     Raises:
-        InputError: There are too few examples or groups for every class to be in every part.
+        InputError: A class has too few examples or groups to be in every part.
     """
-    rest, parts = np.arange(len(labels)), {}
-    for name, share in shares.items():
-        if not share:
-            continue
-        size = max(1, round(share * len(labels)))
-        try:
-            if groups is None:
-                kept, part = stratified(labels[rest], size)
-            else:
-                kept, part = _grouped(labels[rest], groups[rest], size)
-        except InputError as error:
+    parts = [name for name, share in shares.items() if share]
+    if not parts:
+        return {"train": np.arange(len(labels))}
+    known, code = np.unique(np.array(names if groups is None else groups), return_inverse=True)
+    place = np.array([_place(str(each)) for each in known])
+    bounds = np.cumsum([shares[name] for name in parts])
+    part = np.searchsorted(bounds, place, side="right")
+    classes = [np.unique(code[labels == label]) for label in np.unique(labels)]
+    members = [each[np.lexsort((each, place[each]))] for each in classes]
+    for number in range(len(parts) + 1):
+        for each in members:
+            _fill(part, each, number, last=len(parts))
+    every = [*parts, "train"]
+    for label, each in zip(np.unique(labels), members, strict=True):
+        if len(np.unique(part[each])) < len(every):
+            called = repr(label_names[label]) if label_names else label
+            what = ("example" if groups is None else "group") + "s" * (len(each) != 1)
             raise InputError(
-                f"{name}: {error}, or set data.{name} to another share or 0"
-            ) from error
-        parts[name], rest = rest[part], rest[kept]
-    return {"train": rest, **parts}
+                f"cannot split {len(each)} {what} of class {called} so that each of "
+                f"{', '.join(['train', *parts])} has some; give more of them, or set "
+                f"{' or '.join(f'data.{name}' for name in parts)} to 0"
+            )
+    return {name: np.flatnonzero(part[code] == number) for number, name in enumerate(every)}
 
 
-def _grouped(labels: np.ndarray, groups: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Split off about as many examples as said, whole groups of them."""
-    from sklearn.model_selection import StratifiedGroupKFold
-
-    codes = np.unique(groups, return_inverse=True)[1].ravel()
-    n_groups = int(codes.max()) + 1
-    most = min(n_groups, _MOST_FOLDS, int(np.unique(labels, return_counts=True)[1].max()))
-    if most < 2:
-        raise InputError(f"cannot split examples of {n_groups} group; give examples of others")
-    share = Fraction(size, len(labels)).limit_denominator(most)
-    n_folds = share.denominator if 0 < share < 1 else most
-    n_part = min(max(share.numerator, 1), n_folds - 1)
-    folds = StratifiedGroupKFold(n_folds, shuffle=True, random_state=_SPLIT_SEED)
-    with warnings.catch_warnings():
-        # Classes of few examples: whether they are on both sides is seen below.
-        warnings.simplefilter("ignore", UserWarning)
-        found = [part for _, part in folds.split(labels, labels, codes)]
-    # Folds differ in size and in classes: of all neighbours, those that suit best.
-    choices = [np.concatenate((found * 2)[first : first + n_part]) for first in range(n_folds)]
-    fitting = [part for part in choices if _has_every_class(labels, part)]
-    if not fitting:
-        raise InputError(
-            f"cannot split about {size} of {len(labels)} examples off so that none of {n_groups} "
-            "groups is on both sides and every class is; give more examples of more groups"
-        )
-    part = np.sort(min(fitting, key=lambda each: abs(len(each) - size)))
-    return np.setdiff1d(np.arange(len(labels)), part), part
+def _place(name: str) -> float:
+    """Return a number from 0 to 1 that a name alone decides, however it is composed."""
+    text = f"{_SPLIT_SEED} {unicodedata.normalize('NFC', name)}"
+    digest = blake2b(text.encode("utf-8", "surrogateescape"), digest_size=8).digest()
+    return int.from_bytes(digest, "big") / 2**64
 
 
-def _has_every_class(labels: np.ndarray, part: np.ndarray) -> bool:
-    """Return whether every class is both in a part and outside of it."""
-    inside = np.bincount(labels[part], minlength=labels.max() + 1)
-    every = np.bincount(labels)
-    return bool(((inside > 0) & (inside < every) | (every == 0)).all())
+def _fill(part: np.ndarray, members: np.ndarray, number: int, *, last: int) -> None:
+    """Give a part one of a class's examples or groups if it has none of them.
+
+    Arguments:
+        part: (M,) the part of each example or group, changed in place.
+        members: Those of the class, by ascending hash.
+        number: The part.
+        last: The number of training.
+    """
+    own = part[members]
+    if (own == number).any():
+        return
+    later = members[own > number]
+    # A part gives up its last example of a class to none.
+    earlier = [n for n in range(number) if (own == n).sum() > 1]
+    if len(later):
+        part[later[0]] = number
+    elif earlier:
+        part[members[own == earlier[-1]][-1]] = number

@@ -5,10 +5,12 @@ before: it is an extra, ``pip install "delaysnn[datasets]"``.
 """
 
 import inspect
+import os
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -145,21 +147,46 @@ def _parameters(found: Any) -> list[str]:
     return list(inspect.signature(found.__init__).parameters)
 
 
-def open_split(found: Any, name: str, folder: Path, arguments: dict[str, Any]) -> Any:
-    """Return a split of a data set of tonic, downloaded by it if it is not there.
+def open_splits(
+    found: Any, name: str, folder: Path, ways: dict[str, dict[str, Any]]
+) -> dict[str, Any]:
+    """Return the splits of a data set of tonic, downloaded by it if they are not there.
 
     Arguments:
         found: The class.
         name: Its name.
-        folder: Where tonic keeps its data.
-        arguments: What it is made with, besides the folder.
+        folder: Where tonic keeps its data, or the folder of this data set itself, whatever it is
+            called. Downloads go into it and never beside it.
+        ways: What the class is made with for each split, besides the folder.
 
     Raises:
         InputError: The data are neither there nor can be downloaded, or are damaged.
     """
-    # First without a download: tonic starts one even if only the archive, already unpacked, is
-    # gone.
-    there = _made(_without_download(found), folder, arguments)
+    folder = Path(os.path.abspath(folder))
+    tries = []
+    # An instance calls its folder after its class.
+    for called, place in ((found.__name__, folder), (folder.name, folder.parent)):
+        # First without a download: tonic starts one even if only the archive, already unpacked,
+        # is gone.
+        quiet = type(called, (found,), {"download": lambda self: None})
+        opened = {split: _made(quiet, place, folder, way) for split, way in ways.items()}
+        tries.append((called, place, opened))
+        if not all(isinstance(each, BaseException) for each in opened.values()):
+            break
+    else:
+        del tries[1:]
+    called, place, opened = tries[-1]
+    loud = type(called, (found,), {})
+    return {
+        split: _checked(there, partial(_made, loud, place, folder), name, folder, ways[split])
+        for split, there in opened.items()
+    }
+
+
+def _checked(
+    there: Any, again: Callable[..., Any], name: str, folder: Path, arguments: dict[str, Any]
+) -> Any:
+    """Return an instance that has its examples, made again with a download if it has none."""
     if not isinstance(there, BaseException):
         if _thinks_incomplete(there):
             warnings.warn(
@@ -172,7 +199,7 @@ def open_split(found: Any, name: str, folder: Path, arguments: dict[str, Any]) -
         f"tonic cannot read {name} data in {folder} ({_reason(there)}): it tries to download them",
         stacklevel=2,
     )
-    made = _made(found, folder, arguments)
+    made = again(arguments)
     if not isinstance(made, BaseException):
         return made
     call = ", ".join([repr(str(folder)), *(f"{k}={v!r}" for k, v in arguments.items())])
@@ -183,21 +210,19 @@ def open_split(found: Any, name: str, folder: Path, arguments: dict[str, Any]) -
     ) from made
 
 
-def _made(found: Any, folder: Path, arguments: dict[str, Any]) -> Any:
-    """Return an instance with examples, or why there is none."""
+def _made(found: Any, place: Path, folder: Path, arguments: dict[str, Any]) -> Any:
+    """Return an instance with examples, all within a folder, or why there is none."""
     try:
         # What tonic prints of its downloads is no result of ours.
         with redirect_stdout(sys.stderr):
-            made = found(save_to=str(folder), **arguments)
+            made = found(save_to=str(place), **arguments)
             n = len(made)
     except (Exception, SystemExit) as error:  # one class of tonic leaves Python if data are missing
         return error
-    return made if n else InputError("there is no example")
-
-
-def _without_download(found: Any) -> Any:
-    """Return a class that downloads nothing, of the same name, which tonic's folder is called."""
-    return type(found.__name__, (found,), {"download": lambda self: None})
+    where = Path(getattr(made, "location_on_system", folder))
+    if not n or not where.is_relative_to(folder):
+        return InputError("there is no example")
+    return made
 
 
 def _thinks_incomplete(made: Any) -> bool:

@@ -3,12 +3,10 @@
 tonic reads its files, recording by recording; what becomes of them is kept in the user's cache, so
 that this is done once. Channels are (p, y, x) of the sensor, x running fastest. A class of tonic
 whose splits are an argument (``train`` or ``split``) has these; what is missing of validation, and
-of test where it has no splits, is split off, always the same.
+of test where it has no splits, is split off by names or groups, see `parts`.
 """
 
-import hashlib
 import json
-import os
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,10 +28,11 @@ from mlgenn_delays.data.tonic_classes import (
     class_names,
     find_class,
     numbered,
-    open_split,
+    open_splits,
     splits_of,
     version,
 )
+from mlgenn_delays.data.tonic_files import Rows, rows_of, tell_left_out
 from mlgenn_delays.data.tonic_spikes import Sensor, example_spikes
 from mlgenn_delays.data.types import SpikeData, StreamedSpikes
 from mlgenn_delays.errors import InputError
@@ -51,17 +50,22 @@ class _Part:
         name: Of the data set.
         split: "train", "validation" or "test".
         examples: tonic's object.
+        rows: Its examples in our order.
         depends: What it depends on, as JSON takes it; None to use no cache.
     """
 
     name: str
     split: str
     examples: Any
+    rows: Rows
     depends: dict[str, object] | None
+
+    def __len__(self) -> int:
+        return len(self.rows.order)
 
     def where(self, row: int) -> str:
         """Return what an example is called."""
-        return f"example {row} of tonic:{self.name} ({self.split})"
+        return f"example {self.rows.names[row]} of tonic:{self.name} ({self.split})"
 
     def __getitem__(self, row: int) -> tuple[Any, Any]:
         """Return events and target of an example.
@@ -70,7 +74,7 @@ class _Part:
             InputError: tonic cannot read it, or it is something else.
         """
         try:
-            found = self.examples[row]
+            found = self.examples[int(self.rows.order[row])]
         except Exception as error:  # whatever tonic raises on a damaged file: that is the finding
             reason = " ".join(str(error).split())[:200].rstrip(".") or "no reason given"
             raise InputError(
@@ -86,10 +90,10 @@ class _Part:
 
     def labels(self) -> list[int | str]:
         """Return the label of every example, from the cache if that has them."""
-        n = len(self.examples)
+        n = len(self)
         targets = getattr(self.examples, "targets", None)
         if isinstance(targets, (list, tuple, np.ndarray)) and len(targets) == n:
-            return [as_label(each, self.name) for each in targets]
+            return [as_label(targets[row], self.name) for row in self.rows.order]
 
         def compute() -> dict[str, np.ndarray]:
             # Elsewhere labels come with the events alone.
@@ -108,13 +112,15 @@ def load(
 
     Arguments:
         name: Name of its class in ``tonic.datasets``.
-        folder: Where tonic keeps its data: it has, or will have, a folder of that name.
+        folder: Where tonic keeps its data: it has, or will have, a folder of that name; or that
+            folder itself, whatever it is called.
         options: The options.
         dt: Length of a step [ms].
         cache: Whether to use the user's cache folder.
 
     Returns:
-        The splits; ``names`` are the examples' numbers in tonic's split.
+        The splits, sorted by path; ``names`` are paths in the folder of the data set, or numbers
+        where a file has several examples.
 
     Raises:
         InputError: tonic, the data set or its files are not there or cannot be used.
@@ -123,24 +129,22 @@ def load(
     found = find_class(name)
     arguments = arguments_of(found, name, options.arguments)
     ways = splits_of(found, name)
-    home = _home(name, Path(folder))
+    _check_folder(name, Path(folder))
     if name in _OWN:
         warnings.warn(
             f"data.dataset = {_OWN[name]!r} reads the files of {name} itself, and faster",
             stacklevel=2,
         )
-    opened = {split: open_split(found, name, home, arguments | way) for split, way in ways.items()}
+    ways = {split: arguments | way for split, way in ways.items()}
+    opened = open_splits(found, name, Path(folder), ways)
+    tell_left_out(opened.values())
     size = options.sensor_size or getattr(opened["train"], "sensor_size", None)
     if size is None:
         raise InputError(
             f"data set 'tonic:{name}' has recordings of several sizes; set data.sensor_size to "
             "columns, rows and polarities that all fit, such as [240, 180, 2]"
         )
-    files = _files_hash(opened["train"], home) if cache else ""
-    parts = {
-        split: _Part(name, split, each, _depends(name, ways[split] | arguments, files))
-        for split, each in opened.items()
-    }
+    parts = {split: _part(name, split, each, ways[split], cache) for split, each in opened.items()}
     known = class_names(opened["train"])
     labels, names = numbered({s: part.labels() for s, part in parts.items()}, known, name)
     data: dict[str, SpikeData | StreamedSpikes] = {}
@@ -150,55 +154,35 @@ def load(
             labels[split],
             dt=dt,
             label_names=names,
-            names=tuple(str(row) for row in range(blocks.n)),
+            names=part.rows.names,
             stream=options.stream,
         )
-        for each, rows in _rows(part, labels[split], options, list(ways)).items():
+        for each, rows in _rows(part, labels[split], names, options, list(ways)).items():
             data[each] = whole.take(rows)
     return {split: data[split] for split in SPLITS if split in data}
 
 
-def _home(name: str, folder: Path) -> Path:
-    """Return the folder that tonic shall be given.
-
-    Raises:
-        InputError: There is none.
-    """
+def _check_folder(name: str, folder: Path) -> None:
+    """Refuse what is no folder."""
     if not folder.is_dir():
         what = "is a file" if folder.exists() else "does not exist"
         raise InputError(
             f"folder {folder} {what}; give the folder in which tonic keeps {name}, or make it for "
             "tonic to download to"
         )
-    inside = folder.name.lower() == name.lower() and not (folder / folder.name).is_dir()
-    return folder.parent if inside else folder
 
 
-def _files_hash(examples: Any, home: Path) -> str:
-    """Return a hash of the names, sizes and times of change of all files of a data set."""
-    place = getattr(examples, "location_on_system", None) or home
-    total = hashlib.blake2b(digest_size=20)
-    for parent, folders, names in os.walk(place):
-        folders.sort()
-        for name in sorted(names):
-            path = os.path.join(parent, name)
-            state = os.stat(path)
-            about = [os.path.relpath(path, place), state.st_size, state.st_mtime_ns]
-            total.update(ascii(about).encode())
-    return total.hexdigest()
-
-
-def _depends(name: str, arguments: dict[str, Any], files: str) -> dict[str, object] | None:
-    """Return what a split depends on, None without a cache."""
-    if not files:
-        return None
-    return {
+def _part(name: str, split: str, examples: Any, arguments: dict[str, Any], cache: bool) -> _Part:
+    """Return a split in our order, and what it depends on."""
+    rows = rows_of(examples)
+    depends = {
         "class": name,
         "arguments": arguments,
-        "files": files,
+        "examples": rows.facts,
         "tonic": version(),
         "version": _VERSION,
     }
+    return _Part(name, split, examples, rows, depends if cache else None)
 
 
 def _blocks(part: _Part, sensor: Sensor, options: TonicOptions, dt: float, n_steps: int) -> Blocks:
@@ -235,12 +219,15 @@ def _blocks(part: _Part, sensor: Sensor, options: TonicOptions, dt: float, n_ste
         "dt": dt,
     }
     depends = None if part.depends is None else part.depends | settings
-    n = len(part.examples)
-    return Blocks(n, sensor.n_channels, n_steps, encode, "tonic", depends)
+    return Blocks(len(part), sensor.n_channels, n_steps, encode, "tonic", depends)
 
 
 def _rows(
-    part: _Part, labels: np.ndarray, options: TonicOptions, splits: Sequence[str]
+    part: _Part,
+    labels: np.ndarray,
+    label_names: tuple[str, ...],
+    options: TonicOptions,
+    splits: Sequence[str],
 ) -> dict[str, np.ndarray]:
     """Return which examples of a split of tonic's are in which of ours."""
     n = len(labels)
@@ -250,17 +237,19 @@ def _rows(
         return rows_by_split(
             np.full(n, "train"),
             labels,
+            names=part.rows.names,
             divided=len(splits) > 1,
             validation=options.validation,
             test=options.test,
             groups=_groups(part, options.group_by),
+            label_names=label_names,
         )
     except InputError as error:
         raise InputError(f"tonic:{part.name}: {error}") from error
 
 
-def _groups(part: _Part, attribute: str) -> np.ndarray | None:
-    """Return whose each example is, None if that is not asked for."""
+def _groups(part: _Part, attribute: str) -> list[str] | None:
+    """Return whose each example is, as texts, None if that is not asked for."""
     if not attribute:
         return None
     found = getattr(part.examples, attribute, None)
@@ -268,9 +257,12 @@ def _groups(part: _Part, attribute: str) -> np.ndarray | None:
         groups = np.asarray(found)
     except ValueError:
         groups = np.zeros(0)
-    if groups.shape != (len(part.examples),) or groups.dtype.kind not in "iuUS":
+    if groups.shape != (len(part),) or groups.dtype.kind not in "iuUS":
         raise InputError(
             f"data.group_by must have the name of an attribute of tonic.datasets.{part.name} with "
             f"a number or text for each example, got {attribute!r}"
         )
-    return groups
+    texts = groups[part.rows.order].tolist()
+    return [
+        each.decode("utf-8", "replace") if isinstance(each, bytes) else str(each) for each in texts
+    ]

@@ -9,6 +9,7 @@ import numpy as np
 from mlgenn_delays.data.checks import check_number
 from mlgenn_delays.data.type_checks import LARGEST
 from mlgenn_delays.errors import InputError
+from mlgenn_delays.libraries import import_librosa
 
 # From here on a length of data [bytes] is no length: writers to a pipe, which cannot go back to
 # the header, put a number there that no recording reaches, and each its own. Recordings that
@@ -102,8 +103,7 @@ def _resample(samples: np.ndarray, rate: int, target: int) -> np.ndarray:
     """Return the samples at the target rate [Hz], at least one of them."""
     if rate == target:
         return samples
-    import librosa
-
+    librosa = import_librosa()
     resampled = librosa.resample(samples, orig_sr=rate, target_sr=target, res_type="soxr_hq")
     if not len(resampled):
         return np.zeros(1, np.float32)

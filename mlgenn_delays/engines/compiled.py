@@ -24,6 +24,9 @@ from mlgenn_delays.learning import Adam, Rule, SurrogateBPTT
 from mlgenn_delays.network import Network
 from mlgenn_delays.rewiring import Rewiring
 from mlgenn_delays.rng import generator
+from mlgenn_delays.tensors import not_finite
+
+FIRST_CORRECTIONS = 1024  # of Adam's moments that are worked out at once
 
 
 class Compiled:
@@ -71,7 +74,7 @@ class Compiled:
         )
         growing = self._structure is not None and self._structure.rule.needs_gradient
         self._passes = make_passes(self._core, growing, self._structure is not None)
-        self._classes = network.output().n
+        self._fixes: dict[float, np.ndarray] = {}
         self._quiet = np.ones((1, int(plan.first[-1])), np.float32)
 
     @property
@@ -135,9 +138,9 @@ class Compiled:
                 on_batch(BatchResult(batch_loss / size, hits, size, spikes))
         if total:
             self._end_epoch(counts)
-        p = self.parameters
-        if not (np.isfinite(p.weight).all() and np.isfinite(p.delay).all()):
-            raise DivergedError("weights or delays are not finite")
+        broken = not_finite(self.state())
+        if broken is not None:
+            raise DivergedError(f"{broken} is not finite")
         silent = {n: int((c == 0).sum()) for n, c in self._by_population(counts).items()}
         n = max(1, total)
         return EpochResult(
@@ -186,15 +189,19 @@ class Compiled:
                     ),
                 )
             self._adam(
-                self.rule.weights, p.weight, by_weight, p.weight_first, p.weight_second, size
-            )
+                self.rule.weights, p.weight, by_weight, p.weight_first, p.weight_second,
+                p.weight_steps, size,
+            )  # fmt: skip
             spread(
                 len(p.weight), lambda low, high: optimise.keep_signs(p.weight, p.sign, low, high)
             )
             self._update_norms(self.rule.weights, size)
         if self.rule.delays is not None and p.learnable.any():
             gradient = self._delay_gradient(by_delay)
-            self._adam(self.rule.delays, p.delay, gradient, p.delay_first, p.delay_second, size)
+            self._adam(
+                self.rule.delays, p.delay, gradient, p.delay_first, p.delay_second, p.delay_steps,
+                size,
+            )  # fmt: skip
             spread(len(p.delay), lambda low, high: optimise.clamp(p.delay, p.highest, low, high))
         p.step += 1
         self._passes.refresh()
@@ -205,7 +212,10 @@ class Compiled:
             for key in ("gain", "offset"):
                 value, gradient = getattr(norm, key), getattr(norm, f"by_{key}")
                 first, second = getattr(norm, f"{key}_first"), getattr(norm, f"{key}_second")
-                self._adam(replace(settings, clip=None), value, gradient, first, second, size)
+                steps = np.full(len(value), self.parameters.step, np.int32)
+                self._adam(
+                    replace(settings, clip=None), value, gradient, first, second, steps, size
+                )
             np.maximum(norm.gain, 0, out=norm.gain)
 
     def _delay_gradient(self, by_delay: np.ndarray) -> np.ndarray:
@@ -223,6 +233,7 @@ class Compiled:
         gradient: np.ndarray,
         first: np.ndarray,
         second: np.ndarray,
+        steps: np.ndarray,
         size: int,
     ) -> None:
         """Update one kind of parameter from its gradient summed over `size` examples."""
@@ -234,13 +245,24 @@ class Compiled:
             scale *= settings.clip / norm
         step = self.parameters.step
         rate = settings.learning_rate * settings.schedule.factor(step, self.total_steps)
+        fix1, fix2 = (self._corrections(b, step + 1) for b in (settings.beta1, settings.beta2))
         self._core.spread(
             len(value),
             lambda low, high: optimise.adam(
-                value, gradient, first, second, scale, rate, settings.beta1, settings.beta2,
-                settings.epsilon, step + 1, low, high,
+                value, gradient, first, second, steps, scale, rate, settings.beta1, settings.beta2,
+                settings.epsilon, fix1, fix2, low, high,
             ),
         )  # fmt: skip
+
+    def _corrections(self, beta: float, n: int) -> np.ndarray:
+        """Return 1 / (1 - beta^k) of k = 1, 2, ..., at least n of them unless the rest are 1."""
+        held = self._fixes.get(beta, np.zeros(0, np.float32))
+        if len(held) < n and not (len(held) and held[-1] == 1.0):
+            more = np.empty(max(n, 2 * len(held), FIRST_CORRECTIONS), np.float32)
+            more[: len(held)] = held
+            optimise.corrections(beta, len(held), len(more), more)
+            self._fixes[beta] = held = more
+        return held
 
     def _revive(self, counts: np.ndarray) -> None:
         """Raise the feed-forward input weights of neurons that were silent all epoch."""
@@ -270,6 +292,8 @@ class Compiled:
         if not labels:
             raise InputError("there is no example to evaluate")
         answers, truth = np.concatenate(logits), np.concatenate(labels)
+        if not np.isfinite(answers).all():
+            raise DivergedError("the logits are not finite: weights, or the input, are too large")
         predictions, n = answers.argmax(1), len(truth)
         return Evaluation(
             loss=loss / n,
@@ -292,7 +316,7 @@ class Compiled:
         names, take = self._core.layout.projections, self.parameters.take
         norms = self.parameters.norms.items()
         return Gradients(
-            loss=float(outcome.loss.mean()),
+            loss=float(outcome.loss.mean(dtype=np.float64)),
             weight={name: take("weight", name, mean) for name in names},
             delay={name: take("delay", name, delay) for name in names},
             gain={name: norm.by_gain / size for name, norm in norms},

@@ -9,7 +9,7 @@ takes the delay rounded to a step.
 
 from dataclasses import dataclass
 
-from mlgenn_delays.errors import InputError
+from mlgenn_delays.checks import check_number, refuse
 
 LEAST_WIDTH = 0.27  # [steps]; added to sigma, so that a kernel never collapses between two steps
 
@@ -39,13 +39,11 @@ class Gaussian:
     epochs: float = 0.0
 
     def __post_init__(self) -> None:
-        for name, good, rule in (
-            ("sigma_start", 0 < self.sigma_start < float("inf"), "> 0 steps"),
-            ("sigma_end", 0 < self.sigma_end <= self.sigma_start, "in (0, sigma_start] steps"),
-            ("epochs", 0 <= self.epochs < float("inf"), ">= 0"),
-        ):
-            if not good:
-                raise InputError(f"Gaussian must have {name} {rule}, got {getattr(self, name)!r}")
+        check_number(self, "sigma_start", 0, open_low=True, unit="steps")
+        check_number(self, "sigma_end", 0, open_low=True, unit="steps")
+        check_number(self, "epochs", 0)
+        if self.sigma_end > self.sigma_start:
+            refuse(self, "sigma_end", f"<= sigma_start ({self.sigma_start:g} steps)")
 
     def sigma(self, epoch: int) -> float:
         """Return sigma in an epoch, which count from 1 [steps]."""

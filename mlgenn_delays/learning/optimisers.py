@@ -1,10 +1,9 @@
 """Optimiser settings."""
 
 from dataclasses import dataclass, field
-from math import inf
 
-from mlgenn_delays.errors import InputError
-from mlgenn_delays.learning.schedules import Constant, Schedule
+from mlgenn_delays.checks import check_kind, check_number
+from mlgenn_delays.learning.schedules import SCHEDULES, Constant, Schedule
 
 
 @dataclass(frozen=True)
@@ -28,12 +27,9 @@ class Adam:
     clip: float | None = None
 
     def __post_init__(self) -> None:
-        for name, good, rule in (
-            ("learning_rate", 0 <= self.learning_rate < inf, ">= 0"),
-            ("beta1", 0 <= self.beta1 < 1, "in [0, 1)"),
-            ("beta2", 0 <= self.beta2 < 1, "in [0, 1)"),
-            ("epsilon", self.epsilon > 0, "> 0"),
-            ("clip", self.clip is None or self.clip > 0, "> 0 or None"),
-        ):
-            if not good:
-                raise InputError(f"Adam must have {name} {rule}, got {getattr(self, name)!r}")
+        check_number(self, "learning_rate", 0)
+        check_number(self, "beta1", 0, 1, open_high=True)
+        check_number(self, "beta2", 0, 1, open_high=True)
+        check_number(self, "epsilon", 0, open_low=True)
+        check_kind(self, "schedule", *SCHEDULES.values())
+        check_number(self, "clip", 0, open_low=True, none=True)

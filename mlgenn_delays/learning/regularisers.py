@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from mlgenn_delays.errors import InputError
+from mlgenn_delays.checks import check_number
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,5 @@ class SpikeCount:
     strength: float = 0.0
 
     def __post_init__(self) -> None:
-        if not self.target >= 0:
-            raise InputError(f"SpikeCount must have target >= 0, got {self.target!r}")
-        if not self.strength >= 0:
-            raise InputError(f"SpikeCount must have strength >= 0, got {self.strength!r}")
+        check_number(self, "target", 0)
+        check_number(self, "strength", 0)

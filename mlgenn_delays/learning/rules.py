@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from mlgenn_delays.errors import InputError
-from mlgenn_delays.learning.delay_kernels import DelayKernel, Dirac
+from mlgenn_delays.checks import check_kind, check_number, is_number, refuse
+from mlgenn_delays.learning.delay_kernels import DelayKernel, Dirac, Gaussian
 from mlgenn_delays.learning.optimisers import Adam
 from mlgenn_delays.learning.regularisers import SpikeCount
-from mlgenn_delays.learning.surrogates import Atan, Surrogate
+from mlgenn_delays.learning.surrogates import SURROGATES, Atan, Surrogate
 
 
 @dataclass(frozen=True)
@@ -65,17 +65,22 @@ class SurrogateBPTT:
 
     def __post_init__(self) -> None:
         _check(self)
+        check_kind(self, "surrogate", *SURROGATES.values())
+        check_kind(self, "kernel", Dirac, Gaussian)
 
 
 def _check(rule: EventProp | SurrogateBPTT) -> None:
     """Refuse settings that both rules have and that make no sense."""
-    name = type(rule).__name__
-    for key in ("revive", "l1"):
-        if not 0 <= getattr(rule, key) < float("inf"):
-            raise InputError(f"{name} must have {key} >= 0, got {getattr(rule, key)!r}")
+    for key in ("weights", "delays"):
+        rate = getattr(rule, key)
+        check_kind(rule, key, Adam, None, remedy=f"give Adam({rate!r})" * is_number(rate))
+    check_kind(rule, "spike_count", SpikeCount)
+    check_number(rule, "revive", 0)
+    check_number(rule, "l1", 0)
+    check_kind(rule, "dropout", Mapping, remedy='give one by population, such as {"hidden": 0.1}')
     for population, p in rule.dropout.items():
-        if not 0 <= p < 1:
-            raise InputError(f"{name} must have dropout in [0, 1), got {p!r} for {population!r}")
+        if not (isinstance(population, str) and is_number(p) and 0 <= p < 1):
+            refuse(rule, "dropout", "a number in [0, 1) by name of population")
 
 
 Rule = EventProp | SurrogateBPTT

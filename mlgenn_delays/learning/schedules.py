@@ -11,18 +11,12 @@ Step k of n steps, k = 0 .. n-1:
 import math
 from dataclasses import dataclass
 
-from mlgenn_delays.errors import InputError
+from mlgenn_delays.checks import check_number
 
 
 def _half_cosine(start: float, end: float, share: float) -> float:
     """Return the value a share (0..1) along half a cosine from start to end."""
     return end + (start - end) * (1.0 + math.cos(math.pi * share)) / 2.0
-
-
-def _need(schedule: object, condition: bool, rule: str, got: object) -> None:
-    """Refuse settings that break a rule."""
-    if not condition:
-        raise InputError(f"{type(schedule).__name__} must have {rule}, got {got!r}")
 
 
 @dataclass(frozen=True)
@@ -47,8 +41,8 @@ class EaseIn:
     growth: float = 1.05
 
     def __post_init__(self) -> None:
-        _need(self, 0 < self.start <= 1, "start in (0, 1]", self.start)
-        _need(self, self.growth > 1, "growth > 1", self.growth)
+        check_number(self, "start", 0, 1, open_low=True)
+        check_number(self, "growth", 1, open_low=True)
 
     def factor(self, step: int, total: int) -> float:
         """Return the factor of a step."""
@@ -67,7 +61,7 @@ class Cosine:
     last: float = 0.0
 
     def __post_init__(self) -> None:
-        _need(self, 0 <= self.last <= 1, "last in [0, 1]", self.last)
+        check_number(self, "last", 0, 1)
 
     def factor(self, step: int, total: int) -> float:
         """Return the factor of a step."""
@@ -91,10 +85,10 @@ class OneCycle:
     rise: float = 0.3
 
     def __post_init__(self) -> None:
-        _need(self, self.peak > 0, "peak > 0", self.peak)
-        _need(self, 0 <= self.first <= self.peak, "first in [0, peak]", self.first)
-        _need(self, 0 <= self.last <= self.peak, "last in [0, peak]", self.last)
-        _need(self, 0 < self.rise < 1, "rise in (0, 1)", self.rise)
+        check_number(self, "peak", 0, open_low=True)
+        check_number(self, "first", 0, self.peak)
+        check_number(self, "last", 0, self.peak)
+        check_number(self, "rise", 0, 1, open_low=True, open_high=True)
 
     def factor(self, step: int, total: int) -> float:
         """Return the factor of a step."""

@@ -11,15 +11,7 @@ so the backward pass only visits the events at which it is not (`compact`).
 from dataclasses import dataclass
 from typing import ClassVar
 
-from mlgenn_delays.errors import InputError
-
-
-def _need_positive(surrogate: object, *names: str) -> None:
-    """Refuse settings that are not positive numbers."""
-    for name in names:
-        value = getattr(surrogate, name)
-        if not 0 < value < float("inf"):
-            raise InputError(f"{type(surrogate).__name__} must have {name} > 0, got {value!r}")
+from mlgenn_delays.checks import check_number
 
 
 @dataclass(frozen=True)
@@ -34,7 +26,7 @@ class Atan:
     compact: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        _need_positive(self, "slope")
+        check_number(self, "slope", 0, open_low=True)
 
 
 @dataclass(frozen=True)
@@ -51,7 +43,8 @@ class Triangle:
     compact: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        _need_positive(self, "width", "height")
+        check_number(self, "width", 0, open_low=True)
+        check_number(self, "height", 0, open_low=True)
 
 
 @dataclass(frozen=True)
@@ -68,7 +61,8 @@ class Boxcar:
     compact: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        _need_positive(self, "width", "height")
+        check_number(self, "width", 0, open_low=True)
+        check_number(self, "height", 0, open_low=True)
 
 
 Surrogate = Atan | Triangle | Boxcar

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mlgenn_delays.checks import check_number, is_number
 from mlgenn_delays.errors import InputError
+from mlgenn_delays.memory import check_memory
 from mlgenn_delays.rng import generator
 
 
@@ -22,8 +24,8 @@ class Uniform:
     high: float
 
     def __post_init__(self) -> None:
-        if not (np.isfinite(self.low) and np.isfinite(self.high) and self.low <= self.high):
-            raise InputError(f"Uniform must have low <= high, got {self.low!r}, {self.high!r}")
+        check_number(self, "high")
+        check_number(self, "low", high=self.high)
 
     def draw(self, rng: np.random.Generator, n: int) -> np.ndarray:
         """Return n draws, float64 (n,)."""
@@ -53,8 +55,8 @@ class Normal:
     sd: float
 
     def __post_init__(self) -> None:
-        if not (np.isfinite(self.mean) and np.isfinite(self.sd) and self.sd >= 0):
-            raise InputError(f"Normal must have sd >= 0, got {self.mean!r}, {self.sd!r}")
+        check_number(self, "mean")
+        check_number(self, "sd", 0)
 
     def draw(self, rng: np.random.Generator, n: int) -> np.ndarray:
         """Return n draws, float64 (n,)."""
@@ -73,7 +75,12 @@ def values(what: str, initial: Initial, rng: np.random.Generator, n: int) -> np.
     """
     if isinstance(initial, (Uniform, Normal)):
         return initial.draw(rng, n)
-    array = np.asarray(initial, dtype=np.float64)
+    try:
+        array = np.asarray(initial, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"{what} must be a number, an array or a distribution, got {initial!r}"
+        ) from error
     if array.ndim == 0:
         array = np.full(n, float(array))
     if array.shape != (n,):
@@ -91,10 +98,10 @@ def synapse_count(density: float, n_pre: int, n_post: int, synapses: int | None 
             1..n_pre * n_post.
     """
     if synapses is not None:
-        if not 1 <= synapses <= n_pre * n_post:
+        if not (is_number(synapses, whole=True) and 1 <= synapses <= n_pre * n_post):
             raise InputError(f"synapses must be in 1..{n_pre * n_post}, got {synapses!r}")
         return int(synapses)
-    if not 0.0 < density <= 1.0:
+    if not (is_number(density) and 0.0 < density <= 1.0):
         raise InputError(f"density must be in (0, 1], got {density!r}")
     count = int(np.floor(density * n_pre * n_post + 1e-9))
     if count < 1:
@@ -102,6 +109,22 @@ def synapse_count(density: float, n_pre: int, n_post: int, synapses: int | None 
             f"density must leave at least one of {n_pre} x {n_post} synapses, got {density!r}"
         )
     return count
+
+
+def check_pairs(name: str, n_pre: int, n_post: int, count: int, signs: str) -> None:
+    """Refuse a projection that this machine's memory cannot hold.
+
+    Raises:
+        InputError: As said; the text has the estimate.
+    """
+    pairs = n_pre * n_post
+    # Connectivity is drawn among all pairs, and so are signs.
+    check_memory(
+        f"projection {name!r}",
+        f"{n_pre} x {n_post} pairs of neurons, which need",
+        60 * count + 8 * pairs * (count < pairs) + 10 * pairs * (signs != "free"),
+        "make its populations smaller (network.layers.0.size for the first layer)",
+    )
 
 
 def pair_signs(kind: str, seed: int, name: str, n_pre: int, n_post: int) -> np.ndarray | None:

@@ -15,52 +15,32 @@ Nowotny (2024), whose synapses are `Delta`.
 """
 
 import math
-import sys
 from dataclasses import dataclass
 from typing import ClassVar
 
-from mlgenn_delays.errors import InputError
+from mlgenn_delays.checks import check_number, check_word
 
 READOUTS = ("mean", "sum", "max", "expweighted", "softmax-sum")
 # The longest time of a model or delay [ms], eleven days: steps of any dt in use fit an int64.
 LONGEST = 1e9
-
-
-def _check(model: object, name: str, low: float, *, open_low: bool) -> None:
-    """Refuse a numeric field that is not finite or below its bound."""
-    value = getattr(model, name)
-    good = isinstance(value, (int, float)) and low <= value <= sys.float_info.max
-    if not good or (open_low and value == low):
-        bound = f"{'>' if open_low else '>='} {low:g}"
-        raise InputError(f"{type(model).__name__} must have {name} {bound}, got {value!r}")
+MOST_NEURONS = 2**31 - 1  # of a population: their numbers are int32
 
 
 def _check_time(model: object, name: str, *, open_low: bool) -> None:
-    """Refuse a time [ms] that is negative or beyond all sense."""
-    _check(model, name, 0.0, open_low=open_low)
-    value = getattr(model, name)
-    if value > LONGEST:
-        raise InputError(
-            f"{type(model).__name__} must have {name} <= {LONGEST:g} ms, got {value!r}"
-        )
-
-
-def _check_size(model: object) -> None:
-    """Refuse a population size that is not a positive whole number."""
-    n = getattr(model, "n")  # noqa: B009 - every population model has n
-    if isinstance(n, bool) or not isinstance(n, int) or n < 1:
-        raise InputError(f"{type(model).__name__} must have a whole n >= 1, got {n!r}")
+    """Refuse what is no time [ms], or one beyond all sense."""
+    check_number(model, name, 0, LONGEST, open_low=open_low, unit="ms")
 
 
 def _check_readout(model: "LeakyIntegrator | SeedLI") -> None:
     """Refuse settings that a population which is read out cannot have."""
     _check_size(model)
     _check_time(model, "tau_mem", open_low=True)
-    if model.readout not in READOUTS:
-        raise InputError(
-            f"{type(model).__name__} must have readout one of {', '.join(READOUTS)}, "
-            f"got {model.readout!r}"
-        )
+    check_word(model, "readout", READOUTS)
+
+
+def _check_size(model: object) -> None:
+    """Refuse a population size that is no positive whole number, or that no file can hold."""
+    check_number(model, "n", 1, MOST_NEURONS, whole=True)
 
 
 @dataclass(frozen=True)
@@ -113,7 +93,7 @@ class LIF:
     def __post_init__(self) -> None:
         _check_size(self)
         _check_time(self, "tau_mem", open_low=True)
-        _check(self, "v_thresh", 0.0, open_low=True)
+        check_number(self, "v_thresh", 0, open_low=True)
         _check_time(self, "tau_refrac", open_low=False)
 
     def refractory_steps(self, dt: float) -> int:
@@ -142,7 +122,7 @@ class SeedLIF:
     def __post_init__(self) -> None:
         _check_size(self)
         _check_time(self, "tau_mem", open_low=True)
-        _check(self, "v_thresh", 0.0, open_low=True)
+        check_number(self, "v_thresh", 0, open_low=True)
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,15 @@ from pathlib import Path
 
 import numpy as np
 
+from mlgenn_delays.checks import check_number, is_number
 from mlgenn_delays.errors import InputError, nearest
+from mlgenn_delays.memory import check_memory
 from mlgenn_delays.network import initialise
 from mlgenn_delays.network.initialise import Initial
 from mlgenn_delays.network.models import (
+    LONGEST,
+    POPULATION_MODELS,
+    SYNAPSE_MODELS,
     Delta,
     InputModel,
     OutputModel,
@@ -105,14 +110,14 @@ class Network:
         projections: By name, in the order in which they were added.
 
     Raises:
-        InputError: ``dt`` is not positive.
+        InputError: ``dt`` is no positive number, or ``seed`` no whole one.
     """
 
     def __init__(self, dt: float = 1.0, seed: int = 0) -> None:
-        if not (np.isfinite(dt) and dt > 0):
-            raise InputError(f"Network must have dt > 0 ms, got {dt!r}")
-        self.dt = float(dt)
-        self.seed = int(seed)
+        self.dt, self.seed = dt, seed
+        check_number(self, "dt", 0, LONGEST, open_low=True, unit="ms")
+        check_number(self, "seed", 0, whole=True)
+        self.dt, self.seed = float(dt), int(seed)
         self.populations: dict[str, Population] = {}
         self.projections: dict[str, Projection] = {}
 
@@ -132,8 +137,18 @@ class Network:
                 cannot be stepped by this dt or normalised.
         """
         check_name("population", name)
+        if not isinstance(model, PopulationModel):
+            raise InputError(
+                f"model of {name!r} must be one of {', '.join(POPULATION_MODELS)}, got {model!r}"
+            )
         if name in self.populations:
             raise InputError(f"a population must have a new name, got {name!r} again")
+        check_memory(
+            f"population {name!r}",
+            f"{model.n} neurons, which need",
+            30 * model.n,
+            "make it smaller (network.layers.0.size for the first layer)",
+        )
         rng = generator(self.seed, "bias", name)
         array = initialise.values(f"bias of {name!r}", bias, rng, model.n).astype(np.float32)
         self._check_model(name, model, normalise)
@@ -188,11 +203,16 @@ class Network:
         pre, post_population = self._population(source), self._population(target)
         check_roles(pre, post_population)
         name = name or f"{source}->{target}"
+        if not isinstance(synapse, SynapseModel):
+            raise InputError(
+                f"synapse of {name!r} must be one of {', '.join(SYNAPSE_MODELS)}, got {synapse!r}"
+            )
         check_name("projection", name)
         if name in self.projections:
             raise InputError(f"a projection must have a new name, got {name!r} again")
         check_synapse(synapse, post_population)
         count = initialise.synapse_count(density, pre.n, post_population.n, synapses)
+        initialise.check_pairs(name, pre.n, post_population.n, count, signs)
         rng = generator(self.seed, "connectivity", name)
         indptr, post = initialise.connectivity(count, pre.n, post_population.n, rng)
         projection = Projection(
@@ -218,6 +238,11 @@ class Network:
             projection.max_delay = 0.0
             projection.delay = np.zeros(0)
             return  # check() refuses it with the known names
+        if not (max_delay is None or is_number(max_delay)):
+            raise InputError(
+                f"max_delay of projection {projection.name!r} must be a number or None, got "
+                f"{max_delay!r}"
+            )
         rng = generator(self.seed, "delay", projection.name)
         what = f"delay of {projection.name!r}"
         drawn = initialise.values(what, delay, rng, projection.n_delays())
@@ -323,7 +348,7 @@ class Network:
         return deepcopy(self)
 
     def save(self, path: Path | str) -> None:
-        """Write the network to one safetensors file; see `storage`."""
+        """Write the network to one safetensors file; see `storage.save`."""
         from mlgenn_delays.network.storage import save
 
         save(self, path)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mlgenn_delays.checks import is_number
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.network.models import LONGEST, SynapseModel
 
@@ -85,11 +86,10 @@ class Projection:
                 f"{where} must have granularity one of {', '.join(GRANULARITIES)}, "
                 f"got {self.granularity!r}"
             )
-        if not (np.isfinite(self.max_delay) and self.max_delay >= 0):
-            raise InputError(f"{where} must have max_delay >= 0 ms, got {self.max_delay!r}")
-        if self.max_delay > LONGEST:
+        if not (is_number(self.max_delay) and 0 <= self.max_delay <= LONGEST):
             raise InputError(
-                f"{where} must have max_delay <= {LONGEST:g} ms, got {self.max_delay!r}"
+                f"max_delay of {where} must be a number in [0, {LONGEST:g}] ms, got "
+                f"{self.max_delay!r}"
             )
         for what, array, size in (
             ("weight", self.weight, self.n_synapses),

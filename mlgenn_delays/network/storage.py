@@ -19,7 +19,7 @@ from mlgenn_delays.network.network import (
 )
 from mlgenn_delays.network.normalisation import FIELDS, Normalisation
 from mlgenn_delays.network.projection import Projection
-from mlgenn_delays.tensors import Kind, pack
+from mlgenn_delays.tensors import Kind, not_finite, pack
 from mlgenn_delays.untrusted import parse_json
 
 FORMAT = "delaysnn-network"
@@ -55,19 +55,21 @@ def tensors_of(network: Network) -> dict[str, np.ndarray]:
 
 
 def to_bytes(network: Network) -> bytes:
-    """Return the network as the content of a safetensors file; equal networks give equal bytes."""
-    metadata = {
-        "format": FORMAT,
-        "version": str(VERSION),
-        "network": json.dumps(describe(network), sort_keys=True),
-    }
-    return pack(tensors_of(network), metadata)
+    """Return the network as the content of a safetensors file; equal networks give equal bytes.
+
+    Raises:
+        InputError: `load` would refuse it, because a value is not finite or out of range.
+    """
+    text, tensors = json.dumps(describe(network), sort_keys=True), tensors_of(network)
+    rebuild(json.loads(text), tensors)
+    return pack(tensors, {"format": FORMAT, "version": str(VERSION), "network": text})
 
 
 def save(network: Network, path: Path | str) -> None:
     """Write a network to a file, atomically.
 
     Raises:
+        InputError: As `to_bytes`; nothing is written.
         WorkError: The file cannot be written.
     """
     write_atomic(path, to_bytes(network))
@@ -142,7 +144,17 @@ def rebuild(text: dict[str, Any], tensors: dict[str, np.ndarray]) -> Network:
         projection.check(source.n, target.n)
         check_name("projection", projection.name)
         network.projections[projection.name] = projection
+    _check_folded(network)
     return network
+
+
+def _check_folded(network: Network) -> None:
+    """Refuse normalisation that leaves weights or biases which are not finite."""
+    if not any(p.normalisation is not None for p in network.populations.values()):
+        return
+    broken = not_finite(tensors_of(network.folded()))
+    if broken is not None:
+        raise InputError(f"{broken} must be finite with the normalisation folded into it")
 
 
 def _normalisation(tensors: dict[str, np.ndarray], population: str, n: int) -> Normalisation | None:

@@ -7,6 +7,7 @@ from mlgenn_delays.recipe.build import (
     build_rule,
     data_shape,
     load_data,
+    load_whole,
 )
 from mlgenn_delays.recipe.load import load_recipe, parse_recipe, recipe_names
 from mlgenn_delays.recipe.schema import Recipe
@@ -23,6 +24,7 @@ __all__ = [
     "dump",
     "load_data",
     "load_recipe",
+    "load_whole",
     "parse_recipe",
     "recipe_names",
     "settings",

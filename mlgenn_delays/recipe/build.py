@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mlgenn_delays.errors import InputError
 from mlgenn_delays.learning import (
     Adam,
     Dirac,
@@ -224,6 +225,37 @@ def load_data(recipe: Recipe, folder: Path | str | None = None) -> "Splits":
     from mlgenn_delays.data import load_dataset
 
     return load_dataset(recipe.data.dataset, folder, recipe.data.options, dt=recipe.network.dt)
+
+
+def load_whole(recipe: Recipe, folder: Path | str | None = None) -> "Splits":
+    """Load all examples of the data that a recipe is about, in splits if they can be split.
+
+    Arguments:
+        recipe: The recipe.
+        folder: Folder of the data, where the data set needs one.
+
+    Returns:
+        What `load_data` returns; where examples are too few to be split off, those of the splits
+        that the data give, called "all" if they give none.
+
+    Raises:
+        InputError: As `load_data`.
+    """
+    from mlgenn_delays.data import load_dataset
+    from mlgenn_delays.data.registry import unsplit_options
+
+    try:
+        return load_data(recipe, folder)
+    except InputError as error:
+        name = recipe.data.dataset
+        options = unsplit_options(name, recipe.data.options)
+        if options == recipe.data.options:
+            raise
+        try:
+            splits = load_dataset(name, folder, options, dt=recipe.network.dt)
+        except InputError:
+            raise error from None
+    return {"all": splits["train"]} if list(splits) == ["train"] else splits
 
 
 def data_shape(recipe: Recipe) -> tuple[int, int] | None:

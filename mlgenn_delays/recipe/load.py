@@ -1,6 +1,7 @@
 """Finding, reading and overriding recipes."""
 
 from collections.abc import Sequence
+from copy import deepcopy
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -8,8 +9,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from mlgenn_delays.errors import InputError, nearest, one_line, shorten
+from mlgenn_delays.recipe.effects import effect_of, without_effect
 from mlgenn_delays.recipe.problems import as_input_error, unknown_key
 from mlgenn_delays.recipe.schema import Recipe
+from mlgenn_delays.recipe.text import settings
 from mlgenn_delays.untrusted import (
     DEEPEST,
     MOST_TOML,
@@ -76,24 +79,56 @@ def parse_recipe(content: str, source: str, overrides: Sequence[str] = ()) -> Re
         overrides: As of `load_recipe`.
 
     Raises:
-        InputError: It is no TOML, or says what it may not.
+        InputError: It is no TOML, says what it may not, or an override would have no effect.
     """
     try:
         raw = parse_toml(content)
     except ValueError as error:
         raise InputError(f"{source} must be TOML: {error}") from error
-    given = {}
+    before, given = deepcopy(raw), {}
     for override in overrides:
         key, value = _parts(override, "learning.epochs=5")
         _put(raw, key, value, override)
         given[key] = f"--set {shown_pair(override)}"
     try:
         check_plain(raw)
-        return Recipe.model_validate(raw)
+        recipe = Recipe.model_validate(raw)
     except ValidationError as error:
         raise as_input_error(error, source, given) from error
     except ValueError as error:  # what --set put in
         raise InputError(f"{source}: {error}") from error
+    _check_effects(recipe, before, given)
+    return recipe
+
+
+def _check_effects(recipe: Recipe, before: dict[str, Any], given: dict[str, str]) -> None:
+    """Refuse overrides whose effect another setting takes away.
+
+    Arguments:
+        recipe: The recipe with them.
+        before: What it was made of, without them.
+        given: How each of them was given, by dotted key.
+    """
+    ineffective = without_effect(recipe)
+    reasons = {key: effect_of(key, ineffective) for key in given}
+    if not any(reasons.values()):
+        return
+    try:
+        old = settings(Recipe.model_validate(before))
+    except ValidationError:  # it is no recipe without them
+        old = {}
+    new = settings(recipe)
+    for key, why in reasons.items():
+        if why is not None and _under(key, new) != _under(key, old):
+            raise InputError(
+                f"{key} has no effect with {why}, got {given[key]}; leave it out, or change that "
+                "setting as well"
+            )
+
+
+def _under(key: str, flat: dict[str, str]) -> dict[str, str]:
+    """Return the settings of a key, or of the table that it names."""
+    return {k: value for k, value in flat.items() if k == key or k.startswith(f"{key}.")}
 
 
 def options_of(overrides: Sequence[str]) -> dict[str, Any]:

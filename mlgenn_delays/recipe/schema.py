@@ -50,6 +50,12 @@ class Recipe(Section):
         chosen = self.delays.layers
         return chosen == "all" or projection in chosen or projection.split("->")[1] in chosen
 
+    def is_dense(self) -> bool:
+        """Return whether every pair of connected neurons has a synapse, whatever the data."""
+        shares = self.network.sparsity
+        listed = shares if isinstance(shares, tuple) else (shares,)
+        return not self.network.synapses and not any(listed)
+
     def signs(self) -> str:
         """Return what signs weights have: "free", "synapse" or "dale", as `Network.connect`."""
         if self.network.dale:

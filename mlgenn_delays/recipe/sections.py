@@ -248,7 +248,7 @@ class Augmentation(Section):
 
 
 class RewiringSection(Section):
-    """[rewiring]: structure learning; settings that a rule does not have are not used."""
+    """[rewiring]: structure learning; to set what a rule does not have is refused."""
 
     rule: Annotated[str, one_of(lambda: ("none", *RULES))] = Field(
         "none", description="What learns the structure: none keeps it as it starts."

@@ -143,6 +143,7 @@ def gather(
         if task is not None:
             check_labels(task.labels, splits[split].label_names)
         notes += [note] if note else []
+        notes += _trained_on(run, splits)
         tell(f"{name}: answers")
         answers, found = answers_of(
             network,
@@ -173,6 +174,12 @@ def gather(
         pictures,
         notes,
     )
+
+
+def _trained_on(run: Run, splits: Splits) -> list[str]:
+    """Return what a reader should know of splits that the run has trained on."""
+    seen = {name: run.seen(name, data) for name, data in splits.items() if name != "train"}
+    return [f"{text}." for name, each in seen.items() if each and (text := each.warning(name))]
 
 
 def _split(splits: Mapping[str, Any], wanted: str | None) -> tuple[str, str]:

@@ -6,12 +6,11 @@ flat index is pre * n_post + post. A pair with a synapse is present, any other i
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from math import inf
 from typing import ClassVar
 
 import numpy as np
 
-from mlgenn_delays.errors import InputError
+from mlgenn_delays.checks import check_number, check_word
 from mlgenn_delays.rewiring.choice import largest, uniform
 
 
@@ -27,7 +26,8 @@ class Synapses:
         weight: (S,) float32.
         delay: (S,) float32 [steps].
         sign: (S,) int8 of -1 and 1, or None where weights may take any sign.
-        moments: The optimiser's state, each (S,) float32, by name.
+        moments: The optimiser's state, each (S,), by name: float32 moments, and int32 counts of
+            the updates that they hold. A synapse that grows starts with 0 of each.
     """
 
     n_pre: int
@@ -94,11 +94,6 @@ class Rewired:
         return int(np.count_nonzero(self.origin < 0))
 
 
-def is_number(value: object) -> bool:
-    """Return whether a setting is a number; True and False are none."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
 @dataclass(frozen=True, kw_only=True)
 class Rewiring(ABC):
     """Settings of a rule, which check themselves.
@@ -125,13 +120,11 @@ class Rewiring(ABC):
     longest: float | None = None
 
     def __post_init__(self) -> None:
-        whole = is_number(self.every) and isinstance(self.every, int)
-        rule = "every a whole number >= 0 (0: once an epoch)"
-        self._need(whole and self.every >= 0, rule, self.every)
-        good = self.longest is None or (is_number(self.longest) and 0 <= self.longest < inf)
-        self._need(good, "longest >= 0 ms or None", self.longest)
-        self._one_of("signs", self.SIGNS)
-        self._one_of("grow_delay", self.GROW_DELAYS, "; only rigl grows by gradient")
+        check_number(self, "every", 0, whole=True, remedy="0 is one pass per epoch")
+        check_number(self, "longest", 0, none=True, unit="ms")
+        check_word(self, "signs", self.SIGNS)
+        by_gradient = "only RigL grows by gradient" * (self.grow_delay == "gradient")
+        check_word(self, "grow_delay", self.GROW_DELAYS, by_gradient)
 
     @property
     def needs_gradient(self) -> bool:
@@ -176,14 +169,3 @@ class Rewiring(ABC):
             rng: Breaks ties, or draws uniformly without scores.
         """
         return uniform(n, m, rng) if score is None else largest(score, m, rng)
-
-    def _need(self, condition: bool, rule: str, got: object, remedy: str = "") -> None:
-        """Refuse settings that break a rule."""
-        if not condition:
-            raise InputError(f"{type(self).__name__} must have {rule}, got {got!r}{remedy}")
-
-    def _one_of(self, name: str, known: tuple[str, ...], remedy: str = "") -> None:
-        """Refuse a setting that is none of the known words."""
-        got = getattr(self, name)
-        rule = f"{name} one of {', '.join(known)}"
-        self._need(got in known, rule, got, remedy if got == "gradient" else "")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mlgenn_delays.rewiring.base import Rewiring, Synapses
-from mlgenn_delays.rewiring.vanishing import SIGNS, WHY, vanished
+from mlgenn_delays.rewiring.vanishing import check_signs, vanished
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +23,7 @@ class DeepR(Rewiring):
     """
 
     def __post_init__(self) -> None:
-        self._need(self.signs != "free", f"signs {' or '.join(SIGNS)}", self.signs, WHY)
+        check_signs(self)
         super().__post_init__()
 
     def drop(

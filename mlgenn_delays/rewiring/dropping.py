@@ -14,7 +14,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from mlgenn_delays.rewiring.base import Rewiring, Synapses, is_number
+from mlgenn_delays.checks import check_number, check_word
+from mlgenn_delays.rewiring.base import Rewiring, Synapses
 from mlgenn_delays.rewiring.choice import largest
 
 
@@ -38,10 +39,9 @@ class Dropping(Rewiring):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        fraction = is_number(self.drop_fraction) and 0 < self.drop_fraction < 1
-        self._need(fraction, "drop_fraction in (0, 1)", self.drop_fraction)
-        self._one_of("decay", self.DECAYS)
-        self._need(is_number(self.until) and 0 < self.until <= 1, "until in (0, 1]", self.until)
+        check_number(self, "drop_fraction", 0, 1, open_low=True, open_high=True)
+        check_word(self, "decay", self.DECAYS)
+        check_number(self, "until", 0, 1, open_low=True)
 
     def due(self, step: int, total_steps: int, last_of_epoch: bool) -> bool:
         """Return whether a pass follows an optimiser step; none does from until * total on."""

@@ -13,9 +13,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from mlgenn_delays.rewiring.base import Rewiring, Synapses, is_number
+from mlgenn_delays.checks import check_number, check_word
+from mlgenn_delays.rewiring.base import Rewiring, Synapses
 from mlgenn_delays.rewiring.dropping import Dropping
-from mlgenn_delays.rewiring.vanishing import SIGNS, WHY, vanished
+from mlgenn_delays.rewiring.vanishing import check_signs, vanished
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,14 +44,13 @@ class RigL(Dropping):
     averaging: float = 0.9
 
     def __post_init__(self) -> None:
-        self._one_of("form", self.FORMS)
+        check_word(self, "form", self.FORMS)
         if self.every is None:
             object.__setattr__(self, "every", 1 if self.signed else 20)
-        free = self.signed and self.signs == "free"
-        self._need(not free, f"signs {' or '.join(SIGNS)} in its signed form", self.signs, WHY)
+        if self.signed:
+            check_signs(self, '; or set form="magnitude"')
         super().__post_init__()
-        averaging = is_number(self.averaging) and 0 <= self.averaging < 1
-        self._need(averaging, "averaging in [0, 1)", self.averaging)
+        check_number(self, "averaging", 0, 1, open_high=True)
         if self.signed:
             object.__setattr__(self, "until", 1.0)
 

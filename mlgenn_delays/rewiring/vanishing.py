@@ -2,10 +2,25 @@
 
 import numpy as np
 
-from mlgenn_delays.rewiring.base import Synapses
+from mlgenn_delays.checks import refuse
+from mlgenn_delays.rewiring.base import Rewiring, Synapses
 
 SIGNS = ("synapse", "dale")
-WHY = "; a synapse goes where its magnitude reaches zero, which needs a sign"
+
+
+def check_signs(rule: Rewiring, other: str = "") -> None:
+    """Refuse a rule that removes synapses so, but gives weights no signs.
+
+    Arguments:
+        rule: The rule.
+        other: What else may be set, in words.
+
+    Raises:
+        InputError: As said.
+    """
+    if rule.signs == "free":
+        why = "a synapse is removed where its magnitude reaches zero, which needs a sign"
+        refuse(rule, "signs", " or ".join(SIGNS), why + other)
 
 
 def vanished(synapses: Synapses) -> np.ndarray:

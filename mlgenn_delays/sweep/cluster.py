@@ -10,12 +10,11 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 from uuid import uuid4
 
 from mlgenn_delays.errors import InputError, WorkError
-from mlgenn_delays.files import write_atomic
+from mlgenn_delays.files import temporary_folder, write_atomic
 from mlgenn_delays.recipe import dump
 from mlgenn_delays.sweep.child import Child, Task
 from mlgenn_delays.sweep.folder import SweepFolder
@@ -191,8 +190,7 @@ def train_on_worker(name: str, recipe: str, data: str | None) -> dict[str, Any]:
     Raises:
         Died: The process died without a result.
     """
-    with TemporaryDirectory(prefix="delaysnn-") as base:
-        folder = Path(base)
+    with temporary_folder() as folder:
         task = Task(folder / "run" / name, recipe, data, False, folder, folder / "log")
         child = Child(task)
         try:

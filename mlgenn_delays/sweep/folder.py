@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlgenn_delays.errors import InputError
-from mlgenn_delays.files import write_atomic
+from mlgenn_delays.files import PART, write_atomic
 from mlgenn_delays.sweep.record import RESULT, Record
 from mlgenn_delays.training.lock import LOCK, locked
 from mlgenn_delays.untrusted import read_json
@@ -39,11 +39,12 @@ _FILES = {
     RESULT,
     "recipe.toml",
     "environment.json",
+    "data.safetensors",
     "metrics.csv",
     "network.safetensors",
     "checkpoints",
 }
-_LEFTOVER = re.compile(rf"\.({re.escape(NOTES)}|{re.escape(RESULTS)})\..{{8}}")
+_LEFTOVER = re.compile(rf"\.({re.escape(NOTES)}|{re.escape(RESULTS)})\..{{8}}({re.escape(PART)})?")
 # How long a training may take to notice that the sweep that started it is gone [s].
 _GONE = 15.0
 

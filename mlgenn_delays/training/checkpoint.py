@@ -14,7 +14,8 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from mlgenn_delays import __version__
-from mlgenn_delays.tensors import Kind, pack
+from mlgenn_delays.errors import DivergedError
+from mlgenn_delays.tensors import Kind, not_finite, pack
 from mlgenn_delays.training.history import History, Row, check_rows
 from mlgenn_delays.untrusted import parse_json, shown
 
@@ -53,7 +54,15 @@ class Checkpoint:
         return len(self.history)
 
     def to_bytes(self) -> bytes:
-        """Return the checkpoint as the content of a safetensors file."""
+        """Return the checkpoint as the content of a safetensors file that `load` takes.
+
+        Raises:
+            DivergedError: The state holds NaN or infinity.
+        """
+        try:
+            _check_state(self.state)
+        except ValueError as error:
+            raise DivergedError(str(error)) from error
         tensors = {_PREFIX + name: np.asarray(array) for name, array in self.state.items()}
         tensors[_BEST] = np.frombuffer(self.best_network, np.uint8)
         training = {
@@ -114,10 +123,16 @@ def _rebuild(told: Any, tensors: dict[str, np.ndarray]) -> Checkpoint:
     if recorded != summary:
         raise ValueError(f"it records {recorded}, its history says {summary}")
     state = {k.removeprefix(_PREFIX): v for k, v in tensors.items() if k.startswith(_PREFIX)}
-    for name, array in state.items():
-        if not np.isfinite(array).all():
-            raise ValueError(f"{shown(name)} of its state must be finite")
-        if array.dtype.kind in "iu" and array.size and not -1 <= array.min() <= array.max() <= MOST:
-            raise ValueError(f"{shown(name)} of its state must be in -1..{MOST}")
+    _check_state(state)
     best = tensors[_BEST].astype(np.uint8, casting="equiv").tobytes()
     return Checkpoint(training.settings, history, state, best, training.library_version)
+
+
+def _check_state(state: dict[str, np.ndarray]) -> None:
+    """Refuse a state that no training can go on from."""
+    broken = not_finite(state)
+    if broken is not None:
+        raise ValueError(f"{shown(broken)} of the training state is not finite")
+    for name, array in state.items():
+        if array.dtype.kind in "iu" and array.size and not -1 <= array.min() <= array.max() <= MOST:
+            raise ValueError(f"{shown(name)} of the training state must be in -1..{MOST}")

@@ -1,5 +1,6 @@
 """Whether data fit a network, and a training the run that it resumes."""
 
+from collections.abc import Mapping
 from types import NoneType
 from typing import get_args
 
@@ -140,7 +141,7 @@ def check_augment(augment: Augment | None, train: Data) -> None:
         )
 
 
-def check_settings(recorded: dict[str, Setting], received: dict[str, Setting]) -> None:
+def check_settings(recorded: Mapping[str, Setting], received: Mapping[str, Setting]) -> None:
     """Refuse to resume a training with other settings.
 
     Raises:

@@ -181,3 +181,11 @@ def _rank(row: Row) -> tuple[float, float]:
     if accuracy is None or loss is None:
         return (0.0, 0.0)
     return (accuracy, -loss)
+
+
+def silent_note(name: str) -> str:
+    """Return what to say of a population without a spike in the first epoch."""
+    return (
+        f"no neuron of {name!r} spiked in epoch 1, so nothing is learned through it; raise the "
+        "weights onto it, or set regularisation.revive"
+    )

@@ -2,6 +2,7 @@
 
     recipe.toml                   what was asked for; a folder with it is a run
     environment.json              what it was made with
+    data.safetensors              which examples it is trained on, see `record`
     metrics.csv                   one row an epoch
     network.safetensors           the network of the best epoch
     checkpoints/best/             network.safetensors, state.safetensors of the best epoch
@@ -23,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from mlgenn_delays.errors import DelaysnnError, InputError, WorkError, nearest
-from mlgenn_delays.files import write_atomic
+from mlgenn_delays.files import PART, write_atomic
 from mlgenn_delays.training.checkpoint import Checkpoint
 from mlgenn_delays.training.lock import LOCK, locked
 from mlgenn_delays.training.snapshots import FOLDER as SNAPSHOTS
@@ -32,16 +33,17 @@ from mlgenn_delays.untrusted import MOST_TOML, read_text, reason
 CHECKPOINTS = ("last", "best")
 RECIPE = "recipe.toml"
 ENVIRONMENT = "environment.json"
+RECORD = "data.safetensors"
 METRICS = "metrics.csv"
 NETWORK = "network.safetensors"
 STATE = "state.safetensors"
 # The temporary files of write_atomic that a kill may leave behind.
-_NAMES = "|".join(map(re.escape, (RECIPE, ENVIRONMENT, METRICS, NETWORK, STATE)))
+_NAMES = "|".join(map(re.escape, (RECIPE, ENVIRONMENT, RECORD, METRICS, NETWORK, STATE)))
 _NAMES += r"|epoch-\d{4,}\.safetensors"
 # How the folder is called that `check_free` makes and removes at once.
 _PROBE = ".delaysnn-"
 _FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
-_LEFTOVER = re.compile(rf"\.({_NAMES})\..{{8}}")
+_LEFTOVER = re.compile(rf"\.({_NAMES})\..{{8}}({re.escape(PART)})?")
 
 
 class RunDirectory:

@@ -12,6 +12,7 @@ from mlgenn_delays.data.batching import epoch_batches
 from mlgenn_delays.data.checks import check_number
 from mlgenn_delays.data.types import Batch, Data
 from mlgenn_delays.engines.base import CompiledNetwork, EpochResult, Evaluation, compile_network
+from mlgenn_delays.engines.sizes import Trials, check_sizes
 from mlgenn_delays.errors import DivergedError, InputError
 from mlgenn_delays.learning import Rule
 from mlgenn_delays.network import Network
@@ -24,18 +25,23 @@ from mlgenn_delays.training.checks import (
     check_augment,
     check_data,
     check_engine,
-    check_settings,
     check_splits,
 )
-from mlgenn_delays.training.history import History, Row, check_columns, make_row, nothing_left
+from mlgenn_delays.training.divergence import checked, diverged, loss_bound
+from mlgenn_delays.training.history import (
+    History,
+    Row,
+    check_columns,
+    make_row,
+    nothing_left,
+    silent_note,
+)
 from mlgenn_delays.training.progress import Progress, check_kind, make_progress
 from mlgenn_delays.training.ranks import Ranks
+from mlgenn_delays.training.record import check_resumed, fingerprints, keep_record, with_data
 from mlgenn_delays.training.run import STATE, RunDirectory
 from mlgenn_delays.training.snapshots import SPACE, keep
 from mlgenn_delays.untrusted import as_damaged
-
-# A mean loss so many times that of guessing (the logarithm of the number of classes) has exploded.
-EXPLODED = 100.0
 
 
 class Trainer:
@@ -119,6 +125,7 @@ class Trainer:
         self._start = network.copy()
         self._last = self._start
         self._network = self._start
+        self._bound = math.inf  # of the mean loss
         self._compiled: CompiledNetwork | None = None  # what learns
         self._answering: CompiledNetwork | None = None  # what only answers
 
@@ -171,7 +178,9 @@ class Trainer:
         if resume and self.run is None:
             raise InputError("resume must have a run directory, got a trainer with run=None")
         settings = self._settings(train, validation)
-        self.ranks.agree(zlib.crc32(train.labels.tobytes(), zlib.crc32(repr(settings).encode())))
+        splits = fingerprints(train, validation) if self.run or self.ranks.several else {}
+        noted = with_data(settings, splits)
+        self.ranks.agree(zlib.crc32(repr(noted).encode()))
         sizes = {population.name: population.n for population in self._start.spiking()}
         batches = self._batches(train)
         with ExitStack() as stack:
@@ -180,16 +189,18 @@ class Trainer:
                 if self.ranks.leads:
                     stack.enter_context(self.run.lock())
                 checkpoint = self.run.begin(resume, self.ranks.leads)
+                if checkpoint is not None:
+                    check_resumed(self.run.path, checkpoint, settings, splits)
+                elif self.ranks.leads:
+                    keep_record(self.run.path, splits)
             kind = self.progress if self.ranks.leads else "none"
             progress = make_progress(kind, self.epochs, batches, sizes)
             stack.enter_context(progress)
-            if checkpoint is not None:
-                check_settings(checkpoint.settings, settings)
-            self._begin(checkpoint, batches)
+            self._begin(checkpoint, train)
             if self._finished():
                 progress.message(nothing_left(self.history))
             while not self._finished():
-                self._epoch(train, validation, settings, progress)
+                self._epoch(train, validation, noted, progress)
         return self.history
 
     def evaluate(self, data: Data) -> Evaluation:
@@ -210,6 +221,10 @@ class Trainer:
     def _check_data(self, train: Data, validation: Data | None) -> None:
         """Refuse data that do not fit the network and the settings."""
         check_splits(self._start, train, validation)
+        side = 0 if self.engine == "cpu" else self.batch_size if self.backend == "cuda" else 1
+        examples = max(len(train), 0 if validation is None else len(validation))
+        trials = Trials(min(self.batch_size, examples), train.n_steps, self.threads, side)
+        check_sizes(self._start, self.rule, self.rewiring, trials)
         check_augment(self.augment, train)
         if self.patience is not None and validation is None:
             raise InputError(f"patience must have validation data, got patience {self.patience}")
@@ -255,9 +270,11 @@ class Trainer:
             "steps of a trial": train.n_steps,
         }
 
-    def _begin(self, checkpoint: Checkpoint | None, batches: int) -> None:
+    def _begin(self, checkpoint: Checkpoint | None, train: Data) -> None:
         """Set everything to the start, or to a checkpoint."""
-        compiled = self._compile(batches)
+        compiled = self._compile(self._batches(train))
+        first = islice(self._in_order(train, self.batch_size), 1)
+        self._bound = loss_bound(compiled, first)
         if checkpoint is None:
             self.history = History()
             self._last = self._network = self._start
@@ -299,12 +316,13 @@ class Trainer:
         progress.begin_epoch(epoch)
         try:
             result, answer = self._learn(compiled, epoch, train, validation, progress)
+            last = compiled.pull().copy()
+            content = checked(last)
         except DivergedError as error:
             self._network, self._compiled = self._last, None
-            raise self._diverged(epoch, error) from error
-        last = compiled.pull().copy()
+            raise diverged(epoch, error, self.run) from error
         row = make_row(epoch, result, answer, perf_counter() - began)
-        self._keep(compiled, last, row, settings, progress)
+        self._keep(compiled, last, content, row, settings, progress)
 
     def _learn(
         self,
@@ -319,9 +337,8 @@ class Trainer:
             train, self.batch_size, seed=self.seed, epoch=epoch, augment=self.augment
         )
         result = compiled.train_epoch(batches, epoch=epoch, on_batch=progress.batch)
-        bound = EXPLODED * math.log(max(2, self._start.output().n))
-        if not result.loss <= bound:
-            raise DivergedError(f"the mean loss was {result.loss:.4g}, above {bound:.4g}")
+        if not result.loss <= self._bound:
+            raise DivergedError(f"the mean loss was {result.loss:.4g}, above {self._bound:.4g}")
         if validation is None:
             return result, None
         answer = self._answer(compiled, validation)
@@ -333,18 +350,18 @@ class Trainer:
         self,
         compiled: CompiledNetwork,
         last: Network,
+        content: bytes,
         row: Row,
         settings: dict[str, Setting],
         progress: Progress,
     ) -> None:
-        """Take a finished epoch into history, network and run directory."""
+        """Take a finished epoch into history, network and run directory, with its network file."""
         better = self.history.add(row)
         self._last = last
         if better:
             self._network = last
         if self.run is not None and self.ranks.leads:
-            best = to_bytes(self._network)
-            content = best if better else to_bytes(last)
+            best = content if better else to_bytes(self._network)
             self._keep_snapshot(content)
             checkpoint = Checkpoint(settings, self.history, compiled.state(), best)
             self.run.commit(checkpoint, content)
@@ -363,10 +380,7 @@ class Trainer:
         for population in self._start.spiking():
             name = population.name
             if row.get(f"silent_{name}") == population.n:
-                progress.message(
-                    f"no neuron of {name!r} spiked in epoch 1, so nothing is learned through it; "
-                    "raise the weights onto it, or set regularisation.revive"
-                )
+                progress.message(silent_note(name))
 
     def _answer(self, compiled: CompiledNetwork, data: Data) -> Evaluation:
         """Answer a split in its own order."""
@@ -375,22 +389,6 @@ class Trainer:
     def _in_order(self, data: Data, batch_size: int) -> Iterable[Batch]:
         """Return the batches of a split in its own order."""
         return epoch_batches(data, batch_size, seed=self.seed, epoch=0, shuffle=False)
-
-    def _diverged(self, epoch: int, error: DivergedError) -> DivergedError:
-        """Return the error that says what was kept and what to try."""
-        if self.run is not None and self.history.rows:
-            kept = (
-                f"the last good checkpoint, of epoch {epoch - 1}, is kept in "
-                f"{self.run.checkpoint_path('last')}"
-            )
-        elif self.history.rows:
-            kept = f"the trainer keeps the last good network, of epoch {epoch - 1}"
-        else:
-            kept = "no epoch was finished; the trainer keeps the network as it was at the start"
-        return DivergedError(
-            f"training diverged in epoch {epoch}: {str(error).rstrip('.')}; {kept}; lower "
-            "learning.learning_rate (or delays.learning_rate), or set learning.clip, in a new run"
-        )
 
 
 def _as_taken(compiled: CompiledNetwork, network: Network) -> Network:

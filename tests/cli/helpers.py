@@ -25,13 +25,17 @@ def call(*arguments: object):
 
 
 def refused(*arguments: object) -> str:
-    """Run a command that must refuse its input, and return what it says."""
+    """Run a command that must refuse its input, and return the one line that says why.
+
+    What it read of the data it may have reported before.
+    """
     result = call(*arguments)
     assert result.exit_code == 2, result.output
     assert result.stdout == ""
-    assert result.stderr.startswith("error: ")
-    assert result.stderr.count("\n") == 1
-    return result.stderr
+    *before, error = result.stderr.splitlines(keepends=True)
+    assert error.startswith("error: ")
+    assert all(line.startswith(("data: ", "warning: ")) for line in before), result.stderr
+    return error
 
 
 def start(*arguments: object, **options):

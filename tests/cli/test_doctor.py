@@ -8,7 +8,10 @@ import pytest
 from mlgenn_delays import __version__
 from mlgenn_delays.cli import backends
 from mlgenn_delays.cli.options import BACKENDS
+from mlgenn_delays.data.mel import mel_transform
 from mlgenn_delays.engines.genn import versions
+from mlgenn_delays.kernel_store import pack_kernel
+from mlgenn_delays.kernels import kernel_cache
 from tests.cli.helpers import call, parsed
 from tests.needs import needs
 
@@ -185,7 +188,46 @@ def test_cores_are_those_of_the_engine(monkeypatch):
 
 def test_no_folder_for_compiled_kernels(monkeypatch, tmp_path):
     (tmp_path / "file").write_text("")
-    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "file" / "cache"))
+    for name in ("NUMBA_CACHE_DIR", "DELAYSNN_CACHE"):
+        monkeypatch.setenv(name, str(tmp_path / "file" / "cache"))
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
+    found = parsed(call("doctor", "--json"))
+    assert found["cpu"]["cache"].startswith(str(tmp_path / "tmp"))
+    assert "kept in the temporary folder" in found["hints"]["cache"]
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "file"))
     found = parsed(call("doctor", "--json"))
     assert found["cpu"]["cache"] is None
     assert "NUMBA_CACHE_DIR" in found["hints"]["cache"]
+
+
+def test_the_state_of_compiled_kernels(monkeypatch, tmp_path):
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    monkeypatch.setenv("DELAYSNN_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    folder = kernel_cache()
+    for name in ("a", "b", "c"):
+        (folder / f"{name}.nbc").write_bytes(pack_kernel(f"{name}.nbc", b"x"))
+    (folder / "b.nbc").write_bytes(b"")
+    (folder / "c.nbc").chmod(0o666)
+    found = parsed(call("doctor", "--json"))
+    assert found["cpu"]["kernels"] == {"whole": 1, "damaged": 1, "ignored": 1}
+    assert found["hints"]["kernels"].startswith("1 are damaged")
+    assert "others may write" in found["hints"]["owner"]
+    result = call("doctor")
+    assert f"kernel cache   {tmp_path} (1 whole, 1 damaged, 1 ignored)\n" in result.stdout
+
+
+def test_recordings_are_tried(monkeypatch):
+    assert parsed(call("doctor", "--json"))["cpu"]["sound"] is True
+
+    def fail():
+        raise RuntimeError("cannot cache function '__o_fold'")
+
+    monkeypatch.setattr("mlgenn_delays.data.mel.import_librosa", fail)
+    mel_transform.cache_clear()
+    result = call("doctor")
+    assert result.exit_code == 1
+    assert "recordings     cannot be encoded\n" in result.stdout
+    assert "sound: recordings cannot be encoded (RuntimeError: cannot cache func" in result.stdout
+    mel_transform.cache_clear()

@@ -10,7 +10,14 @@ import pytest
 
 from mlgenn_delays.recipe import load_recipe, parse_recipe
 from tests.cli.helpers import call, parsed, refused
-from tests.data.own_helpers import examples, write_events, write_wav, write_words
+from tests.data.own_helpers import (
+    examples,
+    sizes,
+    word_sizes,
+    write_events,
+    write_wav,
+    write_words,
+)
 from tests.data.tonic_helpers import no_network, write_nmnist
 from tests.docs_commands.pages import ROOT, blocks, recipes
 
@@ -41,6 +48,16 @@ def train(recipe: Path, data: Path, run: Path, *more: object) -> dict[str, Any]:
     )
 
 
+def measured_sizes(result: dict[str, Any]) -> dict[str, int]:
+    """Return how many examples a training measured, by split."""
+    return {split: each["n"] for split, each in result["splits"].items()}
+
+
+def held_out(counts: dict[str, int]) -> dict[str, int]:
+    """Return the sizes of the splits that are not trained on."""
+    return {split: n for split, n in counts.items() if split != "train"}
+
+
 def infer(folder: Path, run: Path, file: Path) -> list[dict[str, Any]]:
     """Answer a file with the bundle of a run."""
     bundle = folder / "bundle.safetensors"
@@ -59,10 +76,7 @@ def test_words(tmp_path: Path) -> None:
     data, run = write_words(tmp_path / "data"), tmp_path / "run"
     recipe = write_recipe(tmp_path, "words")
     result = train(recipe, data, run)
-    assert {split: each["n"] for split, each in result["splits"].items()} == {
-        "validation": 4,
-        "test": 4,
-    }
+    assert measured_sizes(result) == held_out(word_sizes(data, speakers=True))
     measured = parsed(call("evaluate", run, "--split", "all", "--json"))
     assert measured["n"] == 40 and np.sum(measured["confusion"]) == 40
     new = write_wav(tmp_path / "new.wav", 310)
@@ -99,8 +113,10 @@ def test_arrays(tmp_path: Path) -> None:
     events, labels = examples(60, channels=20)
     data = write_events(tmp_path / "data.npz", events, labels, label_names=np.array(list("abc")))
     recipe, run = write_recipe(tmp_path, "mine"), tmp_path / "run"
-    assert train(recipe, data, run)["splits"]["test"]["n"] == 6
-    assert parsed(call("evaluate", run, "--split", "train", "--json"))["n"] == 48
+    expected = sizes(list(map(str, range(60))), labels)
+    assert measured_sizes(train(recipe, data, run)) == held_out(expected)
+    found = parsed(call("evaluate", run, "--split", "train", "--json"))
+    assert found["n"] == expected["train"] == found["data"]["train"]["trained_on"]
     answers = infer(tmp_path, run, data)
     assert len(answers) == 60 and {each["label"] for each in answers} <= set("abc")
 
@@ -115,10 +131,8 @@ def test_arrays_of_currents(tmp_path: Path) -> None:
     settings = ["data.encoding=currents", "data.channels=0", "data.duration=0"]
     options = [word for each in settings for word in ("--set", each)]
     result = train(recipe, tmp_path, run, *options)
-    assert {split: each["n"] for split, each in result["splits"].items()} == {
-        "validation": 3,
-        "test": 10,
-    }
+    expected = sizes(list(map(str, range(30))), labels[:30], test=0.0) | {"test": 10}
+    assert measured_sizes(result) == held_out(expected)
     assert len(infer(tmp_path, run, tmp_path / "test.npz")) == 10
 
 
@@ -151,10 +165,9 @@ def test_braille(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert found["times"][: len(flat)].tolist() == [time for _, time in flat]
     recipe = write_recipe(tmp_path, "braille")
     result = train(recipe, tmp_path / "braille.npz", tmp_path / "run")
-    assert {split: each["n"] for split, each in result["splits"].items()} == {
-        "validation": 27,
-        "test": 54,
-    }
+    labels = [number % 27 for number in range(270)]
+    expected = sizes(list(map(str, range(270))), labels, test=0.2)
+    assert measured_sizes(result) == held_out(expected)
 
 
 @pytest.mark.filterwarnings("ignore:tonic takes its")
@@ -163,10 +176,9 @@ def test_nmnist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_nmnist(tmp_path / "data")
     recipe, run = write_recipe(tmp_path, "nmnist"), tmp_path / "run"
     result = train(recipe, tmp_path / "data", run)
-    assert {split: each["n"] for split, each in result["splits"].items()} == {
-        "validation": 12,
-        "test": 120,
-    }
+    names = [f"Train/{digit}/{number:05d}.bin" for digit in range(10) for number in range(12)]
+    expected = sizes(names, [int(name[6]) for name in names], test=0.0) | {"test": 120}
+    assert measured_sizes(result) == held_out(expected)
     events = tmp_path / "one.npz"
     np.savez(events, times=np.array([1.0, 2.5]), channels=np.array([0, 2 * 17 * 17 - 1]))
     (answer,) = infer(tmp_path, run, events)

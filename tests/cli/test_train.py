@@ -48,7 +48,7 @@ def test_results_on_stdout_progress_on_stderr(tmp_path):
 
 def test_json_is_one_object(tmp_path):
     found = parsed(call("train", *SMALL, "--epochs", 1, "--out", tmp_path / "r", "--json"))
-    assert set(found) == {"run", "recipe", "epochs", "best_epoch", "splits"}
+    assert set(found) == {"run", "recipe", "epochs", "best_epoch", "splits", "lost"}
     assert {name: part["n"] for name, part in found["splits"].items()} == {
         "validation": 180,
         "test": 360,
@@ -338,6 +338,34 @@ def test_init_with_and_without_signs_and_normalisation(rewired, rawhd, tmp_path)
     assert "hidden1 SeedLIF" in text and ", normalised, the recipe" in text
     text = refused(*common, "--set", "network.dale=false", "--set", "rewiring.rule=none", *out)
     assert "with signs, the recipe" in text
+
+
+def test_init_with_other_synapses_or_settings_of_its_own(trained, tmp_path):
+    """What the recipe says of synapses and starting values would have no effect."""
+    common = ["train", *SMALL, "--init", trained / "network.safetensors", "--out", tmp_path / "r"]
+    text = refused(*common, "--set", "network.sparsity=0.5")
+    assert "has for input->hidden1 " in text and "synapses" in text
+    assert "; give network.sparsity as it was trained with, or --set network.sparsity=0" in text
+    for key in (
+        "network.layers.0.weight_mean=2", "network.layers.0.weight_scale=2",
+        "network.readout.weight_sd=2", "delays.initial=zero", "delays.initial_max=2",
+    ):  # fmt: skip
+        text = refused(*common, "--set", key)
+        assert f"{key.partition('=')[0]} has no effect with --init, got --set {key}" in text
+    text = refused(*common, "--set", "network.dale=true")
+    assert "the recipe" in text and "with signs" in text
+    assert not (tmp_path / "r").exists()
+
+
+def test_options_without_effect_are_refused(trained, tmp_path):
+    out = ["--out", tmp_path / "made"]
+    assert "--quantise int8" in refused(
+        "export", trained, "--format", "c", "--data", tmp_path, *out
+    )
+    assert "--batch has no effect" in refused("infer", trained, "--stream", "--batch", 2)
+    text = refused("analyse", trained, "--without-data", "--split", "test", *out)
+    assert "--split has no effect" in text
+    assert not (tmp_path / "made").exists()
 
 
 def test_divergence_exits_with_1(tmp_path):

@@ -1,11 +1,14 @@
 """Small data as users bring them: WAVs in folders of classes, arrays in .npz."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import soundfile
+
+from tests.reference.split import split
 
 RATE = 8000
 PITCH = {"no": 300, "yes": 1200, "up": 2400}
@@ -87,3 +90,25 @@ def spikes(data: Any, row: int) -> set[tuple[int, int]]:
     ]
     assert len(found) == len(set(found))
     return set(found)
+
+
+def sizes(
+    names: Sequence[str],
+    labels: Sequence[int],
+    test: float = 0.1,
+    validation: float = 0.1,
+    groups: Sequence[str] | None = None,
+) -> dict[str, int]:
+    """Return how many examples each split gets by the rule, in the order of the splits."""
+    shares = {"test": test, "validation": validation}
+    found = Counter(split([int(label) for label in labels], shares, names, groups))
+    return {each: found[each] for each in ("train", "validation", "test") if found[each]}
+
+
+def word_sizes(folder: Path, *, speakers: bool = False) -> dict[str, int]:
+    """Return the same of a folder of words, with all of a speaker in one split if so asked."""
+    paths = sorted(folder.glob("*/*.wav"))
+    words = sorted({path.parent.name for path in paths})
+    labels = [words.index(path.parent.name) for path in paths]
+    groups = [path.name.split("_")[0] for path in paths] if speakers else None
+    return sizes([f"{path.parent.name}/{path.name}" for path in paths], labels, groups=groups)

@@ -1,5 +1,6 @@
 """The home of compiled kernels: their cache, where there is none, and twins in plain loops."""
 
+import ast
 import math
 import os
 import shutil
@@ -29,26 +30,80 @@ def base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_every_file_with_kernels_counts() -> None:
-    counted = {file for pattern in kernels._FILES for file in PACKAGE.glob(pattern)}
+    counted = {file for part in kernels.PARTS for file in kernels.kernel_files(part)}
     for file in PACKAGE.rglob("*.py"):
         text = file.read_text()
         assert file in counted or "@kernel" not in text, file
         assert file.name == "kernels.py" or "njit" not in text, file
 
 
+def needed(file: Path) -> set[Path]:
+    """Return the files that a file's kernels take kernels and constants from, itself first."""
+    tree = ast.parse(file.read_text())
+    used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    compiled = [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef)
+        and any(isinstance(mark, ast.Name) and mark.id == "kernel" for mark in node.decorator_list)
+    ]
+    if compiled:
+        names = {
+            node.id for each in compiled for node in ast.walk(each) if isinstance(node, ast.Name)
+        }
+        # Constants that are made of imported ones.
+        tops = [node for node in tree.body if isinstance(node, ast.Assign)]
+        for node in tops:
+            if names & {target.id for target in node.targets if isinstance(target, ast.Name)}:
+                names |= {each.id for each in ast.walk(node.value) if isinstance(each, ast.Name)}
+        used &= names
+    found = {file}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("mlgenn_delays."):
+            if {alias.asname or alias.name for alias in node.names} & (used - {"kernel"}):
+                path = PACKAGE.parent / (node.module or "").replace(".", "/")
+                found |= {path.with_suffix(".py")}
+    return found
+
+
+@pytest.mark.parametrize("part", kernels.PARTS)
+def test_a_part_counts_what_its_kernels_take_from_elsewhere(part: str) -> None:
+    """An edit of any file that a kernel's result depends on leads to a new folder."""
+    counted = set(kernels.kernel_files(part))
+    marked = {file for file in counted if "@kernel" in file.read_text()} - {PACKAGE / "kernels.py"}
+    assert marked
+    for file in marked:
+        assert needed(file) <= counted, file
+    if part == "engines":
+        assert {file.name for file in needed(PACKAGE / "engines/cpu/forward.py")} >= {
+            "plan.py", "store.py", "readout.py", "synapses.py",
+        }  # fmt: skip
+
+
 def test_folder_is_of_the_content(
     base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """An edit compiles the kernels of its part anew, and no others."""
     copy = tmp_path / "package"
     shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
     monkeypatch.setattr(kernels, "_PACKAGE", copy)
-    folders = [kernels.kernel_cache(), kernels.kernel_cache()]
-    names = "data/augment_kernel.py", "engines/cpu/flags.py", "network/models.py", "kernels.py"
-    for name in names:
+
+    def folders() -> dict[str, Path | None]:
+        return {part: kernels.kernel_cache(part) for part in kernels.PARTS}
+
+    before = folders()
+    assert folders() == before and len(set(before.values())) == 3
+    for name, changed in {
+        "data/augment_kernel.py": {"data"}, "analysis/shuffle_kernel.py": {"analysis"},
+        "engines/cpu/flags.py": {"engines"}, "network/models.py": {"engines"},
+        "engines/cpu/vector.py": {"engines"}, "engines/cpu/event_passes.py": set(),
+        "kernels.py": {"data", "analysis", "engines"},
+    }.items():  # fmt: skip
         (copy / name).write_text((copy / name).read_text() + "# changed\n")
-        folders.append(kernels.kernel_cache())
-    assert folders[0] == folders[1] and len(set(folders)) == 5
-    assert {folder.parent for folder in folders if folder} == {base}
+        after = folders()
+        assert {part for part in after if after[part] != before[part]} == changed, name
+        before = after
+    assert {folder.parent for folder in before.values() if folder} == {base}
 
 
 def test_folders_of_other_versions_go_when_unused(base: Path) -> None:
@@ -77,8 +132,20 @@ def test_removing_never_fails(base: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert kernels.kernel_cache()
 
 
-def test_no_folder_that_can_be_written(base: Path) -> None:
+def test_no_folder_that_can_be_written(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next one does instead, the last of which is a temporary one."""
     base.write_text("a file where the folder should be")
+    found = kernels.kernel_cache()
+    assert found and found.parent == tmp_path / "cache" / "kernels"
+    monkeypatch.setenv("DELAYSNN_CACHE", str(base))
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
+    found = kernels.kernel_cache()
+    assert found and found.parents[2] == tmp_path / "tmp"
+    assert found.stat().st_mode & 0o022 == 0
+    monkeypatch.setattr("tempfile.tempdir", str(base))
     assert kernels.kernel_cache() is None
 
 
@@ -89,24 +156,24 @@ def test_kernels_load_where_nothing_can_be_written(tmp_path: Path) -> None:
     for folder in (site / "mlgenn_delays").rglob("*"):
         if folder.is_dir():
             (folder / "__pycache__").write_text("")
+    (tmp_path / "tmp").mkdir()
     unset = {"NUMBA_CACHE_DIR", "DELAYSNN_CACHE", "XDG_CACHE_HOME"}
     env = {key: value for key, value in os.environ.items() if key not in unset}
     code = (
         "import mlgenn_delays.data.augment_kernel as a, mlgenn_delays.data.encode_kernel;"
-        "import mlgenn_delays.kernels as k; print(a.__file__, k._FOLDER)"
+        "import mlgenn_delays.kernels as k; print(a.__file__, k.kernel_cache())"
     )
     done = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,
         text=True,
         cwd=tmp_path,
-        env=env | {"PYTHONPATH": str(site), "HOME": "/dev/null"},
+        env=env | {"PYTHONPATH": str(site), "HOME": "/dev/null", "TMPDIR": str(tmp_path / "tmp")},
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == [
-        str(site / "mlgenn_delays" / "data" / "augment_kernel.py"),
-        "None",
-    ]
+    file, folder = done.stdout.split()
+    assert file == str(site / "mlgenn_delays" / "data" / "augment_kernel.py")
+    assert Path(folder).is_relative_to(tmp_path / "tmp")
 
 
 def test_settling_keeps_nan() -> None:

@@ -14,7 +14,7 @@ from mlgenn_delays.data.types import CurrentData, SpikeData
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.export.artifact import About
 from mlgenn_delays.export.inputs import Reader
-from tests.data.own_helpers import examples, spikes, write_events
+from tests.data.own_helpers import examples, sizes, spikes, write_events
 
 EVENTS, LABELS = examples(60)
 
@@ -45,11 +45,8 @@ def same(a: SpikeData, b: SpikeData) -> bool:
 
 def test_events(home: Path) -> None:
     data = load(write_events(home / "data.npz", EVENTS, LABELS), dt=0.5)
-    assert {split: len(each) for split, each in data.items()} == {
-        "train": 48,
-        "validation": 6,
-        "test": 6,
-    }
+    rows = list(map(str, range(60)))
+    assert {split: len(each) for split, each in data.items()} == sizes(rows, LABELS)
     last = max(each[1].max() for each in EVENTS)
     for each in data.values():
         assert isinstance(each, SpikeData) and each.label_names == ("0", "1", "2")
@@ -106,11 +103,8 @@ def test_files_of_splits(home: Path) -> None:
     assert data["train"].names == tuple(str(row) for row in range(30))
     assert len({each.n_steps for each in data.values()}) == 1
     (home / "val.npz").unlink()
-    assert [(split, len(each)) for split, each in load(home).items()] == [
-        ("train", 27),
-        ("validation", 3),
-        ("test", 15),
-    ]
+    expected = sizes(list(map(str, range(30))), LABELS[:30], test=0.0) | {"test": 15}
+    assert {split: len(each) for split, each in load(home).items()} == expected
     (home / "test.npz").unlink()
     assert list(load(home)) == ["train", "validation"]
     assert list(load(home, validation=0.0)) == ["train"]

@@ -2,10 +2,13 @@
 
 import os
 import shutil
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 
@@ -137,7 +140,7 @@ def changed(place: int, value: Any) -> Events:
             "examples at /extra/speaker as labels, got 4 ",
         ),
         (events(40), {"speakers": ["al"] * 40}, "whole number for each example at /extra/speaker"),
-        (events(40), {"keys": [b"one"]}, "names of 20 classes at /extra/keys, got 1 of bytes"),
+        (events(40), {"keys": [b"one"]}, "names of 20 classes at /extra/keys, got 1 of str"),
         (events(40), {"keys": np.arange(20)}, "names of 20 classes at /extra/keys, got 20 of int"),
         ([], {}, "shd_train.h5 must have examples, got none"),
     ],
@@ -190,3 +193,39 @@ def test_content_counts_besides_the_time_of_change(tmp_path: Path) -> None:
     os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
     assert shd_files.file_facts(path) != facts
     assert {**shd_files.file_facts(path), "places": ""} == {**facts, "places": ""}
+
+
+LENGTHS = """
+import resource, sys
+from mlgenn_delays.data.shd import load_shd
+from mlgenn_delays.errors import InputError
+try:
+    load_shd(sys.argv[1], cache=False)
+except InputError as error:
+    print(error)
+from mlgenn_delays import hdf5
+hdf5._stop()
+used = [resource.getrusage(who) for who in (resource.RUSAGE_CHILDREN, resource.RUSAGE_SELF)]
+most = max(each.ru_maxrss for each in used) // 1024
+print(most, sum(each.ru_utime + each.ru_stime for each in used))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the system bounds no memory")
+@pytest.mark.parametrize("name", ["times", "units"])
+def test_a_wrong_length_takes_neither_memory_nor_time(tmp_path: Path, name: str) -> None:
+    """HDF5 asks for as much memory as the length of an example says: 4 and 8 GiB here."""
+    folder = write_shd(tmp_path)
+    path = folder / "shd_train.h5"
+    with h5py.File(path) as file:
+        place = file[f"spikes/{name}"].id.get_offset() + 16 * 150
+    with open(path, "r+b") as raw:
+        raw.seek(place)
+        raw.write((2**31 if name == "times" else 2**32 - 9).to_bytes(4, "little"))
+    done = subprocess.run(
+        [sys.executable, "-c", LENGTHS, str(folder)], capture_output=True, text=True, check=True
+    )
+    said, figures = done.stdout.splitlines()
+    assert f"shd_train.h5 is damaged, or no HDF5 file: /spikes/{name}[150] cannot be read" in said
+    memory, seconds = map(float, figures.split())
+    assert memory < 1000 and seconds < 20, figures

@@ -1,5 +1,6 @@
 """Spikes that stay on disk: the same numbers as in memory, from any state of the cache."""
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,13 @@ from hypothesis import strategies as st
 from mlgenn_delays.data import Augment, epoch_batches, load_dataset
 from mlgenn_delays.data import blocks as blocks_module
 from mlgenn_delays.data.blocks import Blocks
+from mlgenn_delays.data.cache import load_arrays, store_arrays
 from mlgenn_delays.data.events import Spikes
 from mlgenn_delays.data.losses import Losses
 from mlgenn_delays.data.shd import load_shd, load_ssc
 from mlgenn_delays.data.types import SpikeData, StreamedSpikes
 from mlgenn_delays.errors import InputError
+from mlgenn_delays.tensors import pack, places
 from tests.data.shd_helpers import write_shd, write_ssc
 
 
@@ -170,3 +173,88 @@ def test_an_epoch_of_a_stream_is_that_of_memory(monkeypatch: pytest.MonkeyPatch)
         batches = list(epoch_batches(data, 7, seed=1, epoch=2, augment=augment))
         epochs.append([(plain(batch), batch.labels.tolist()) for batch in batches])
     assert epochs[0] == epochs[1]
+
+
+def test_changed_bits_of_a_block_change_no_number(tmp_path: Path, cache_dir: Path) -> None:
+    """Damage while a training runs: each of 120 is noticed when the examples are read."""
+    blocks = random_blocks(40, 6, 30, 7, depends={"a": 1})
+    data = split(blocks, stream=True)
+    before = plain(data.batch(np.arange(40)))
+    (file,) = cache_dir.iterdir()
+    whole, random = file.read_bytes(), np.random.default_rng(3)
+    header, made_anew = 8 + int.from_bytes(whole[:8], "little"), 0
+    for number in range(120):
+        # Half of them where the header and the bounds of channels are.
+        end = (header + 40 * 7 * 4) if number % 2 else len(whole)
+        damaged = bytearray(whole)
+        for place in random.integers(0, end, 1 + number % 3):
+            damaged[place] ^= 1 << int(random.integers(8))
+        opened = split(blocks, stream=True)
+        if number % 4 == 0:
+            opened.batch(np.arange(2))  # the header has been read before
+        file.write_bytes(damaged)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            assert plain(opened.batch(np.arange(40))) == before, number
+        made_anew += file.read_bytes() == whole
+        file.write_bytes(whole)
+    assert made_anew > 50  # the rest are in what nobody reads
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("time", 30), ("time", -1), ("start", 2**31), ("start", 0), ("shape", 0), ("type", 0)],
+)
+def test_a_block_that_holds_no_spikes_is_encoded_again(name: str, value: int) -> None:
+    """A right checksum does not make spikes of what are none."""
+    blocks = random_blocks(40, 6, 30, 7, depends={"a": 1})
+    key = blocks._key(0, 40)
+    assert key is not None
+    before = plain(split(blocks, stream=True).batch(np.arange(40)))
+    arrays = load_arrays(key, ("start", "time", "losses"))
+    assert arrays is not None
+    arrays["time"] = arrays["time"].astype(np.int32)
+    if name == "shape":
+        arrays["start"] = arrays["start"][:, :-1]
+    elif name == "type":
+        arrays["start"] = arrays["start"].astype(np.float32)
+    else:
+        arrays[name].flat[50] = value
+    store_arrays(key, arrays)
+    for stream in (True, False):
+        store_arrays(key, arrays)
+        with pytest.warns(UserWarning, match="damaged; recomputing"):
+            data = split(blocks, stream=stream)
+        assert plain(data.batch(np.arange(40))) == before
+
+
+def test_a_block_that_cannot_be_stored_again_is_encoded_by_example(
+    cache_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blocks = random_blocks(40, 6, 30, 7, depends={"a": 1})
+    data = split(blocks, stream=True)
+    before = plain(data.batch(np.arange(40)))
+    for file in cache_dir.iterdir():
+        file.unlink()
+    monkeypatch.setattr(blocks_module, "store_arrays", lambda key, arrays: None)
+    assert plain(data.batch(np.arange(40))) == before
+
+
+def test_places_of_a_damaged_header(tmp_path: Path) -> None:
+    path = tmp_path / "some"
+    whole = pack({"a": np.arange(6, dtype=np.uint16).reshape(2, 3)}, {})
+    for old, new in [
+        (b"[0,12]", b"[0,99]"), (b"[2,3]", b"[2,9]"), (b"[2,3]", b"[1e1]"), (b'"U16"', b'"U32"'),
+        (b"[0,12]", b'["0","1"]'), (b'"a":{', b'"a":[['), (b"[0,12]", b"[-9,3]"), (b"{", b"["),
+    ]:  # fmt: skip
+        changed = whole.replace(old, new, 1)
+        length = int.from_bytes(whole[:8], "little") + len(changed) - len(whole)
+        path.write_bytes(length.to_bytes(8, "little") + changed[8:])
+        with pytest.raises(ValueError):
+            places(path)
+    path.write_bytes((2**20).to_bytes(8, "little") + b"[" * 2**20)
+    with pytest.raises(ValueError):
+        places(path)
+    path.write_bytes(whole)
+    with open(path, "rb", buffering=0) as file, pytest.raises(ValueError, match="no values"):
+        places(path)["a"].part(file, 4, -2)

@@ -10,6 +10,7 @@ import h5py
 import numpy as np
 import pytest
 
+from tests.data.own_helpers import sizes
 from tests.data.shd_helpers import events, write_file
 
 
@@ -128,3 +129,14 @@ def recording(size: int = 20, seed: int = 0, most: int = 90_000, **fields: Any) 
     for name, column in columns.items():
         found[name] = column
     return found
+
+
+def nmnist_sizes() -> dict[str, int]:
+    """Return the sizes of what `write_nmnist` writes."""
+    names = [f"Train/{digit}/{number:05d}.bin" for digit in range(10) for number in range(12)]
+    return sizes(names, np.repeat(range(10), 12), test=0.0) | {"test": 120}
+
+
+def row_sizes(labels: Any, test: float = 0.0, **groups: Any) -> dict[str, int]:
+    """Return the sizes of splits of examples that have numbers for names."""
+    return sizes(list(map(str, range(len(labels)))), labels, test, **groups)

@@ -9,7 +9,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from mlgenn_delays.kernel_store import count_kernels
 
 
 def trained(out: Path, cache: Path) -> tuple[bytes, list[list[str]]]:
@@ -18,7 +21,7 @@ def trained(out: Path, cache: Path) -> tuple[bytes, list[list[str]]]:
     environment = {k: v for k, v in os.environ.items() if k != "NUMBA_CACHE_DIR"}
     done = subprocess.run(
         [sys.executable, "-m", "mlgenn_delays.cli", *words, "--set", "network.layers.0.size=24"],
-        env=environment | {"DELAYSNN_CACHE": str(cache)},
+        env=environment | {"DELAYSNN_CACHE": str(cache), "TMPDIR": str(out.parent)},
         capture_output=True,
         text=True,
         check=False,
@@ -36,3 +39,21 @@ def test_a_fresh_kernel_and_a_cached_one_round_alike(tmp_path: Path) -> None:
     assert files
     assert trained(tmp_path / "second", cache) == first
     assert set(cache.rglob("*.nbc")) == files
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)  # compiles everything twice
+def test_a_training_with_damaged_kernels_is_the_same(tmp_path: Path) -> None:
+    """Emptied, cut and changed files end nothing: they are compiled and written anew."""
+    cache, random = tmp_path / "cache", np.random.default_rng(5)
+    first = trained(tmp_path / "first", cache)
+    files = sorted(cache.rglob("*.nbc"))
+    for number, path in enumerate(files):
+        content = bytearray(path.read_bytes())
+        if number % 3 == 0:
+            content[int(random.integers(len(content)))] ^= 1 << int(random.integers(8))
+        path.write_bytes([bytes(content), content[: len(content) // 2], b""][number % 3])
+    assert trained(tmp_path / "second", cache) == first
+    for folder in {path.parent for path in files}:
+        counts = count_kernels(folder)
+        assert counts["whole"] and not counts["damaged"]

@@ -19,6 +19,7 @@ from mlgenn_delays.network import (
 )
 from tests.engines.helpers import compiled, raster
 from tests.reference import forward, nets
+from tests.reference.adam import Parameter
 from tests.reference.nets import Recipe
 
 
@@ -36,16 +37,17 @@ def gradients(engine: CompiledNetwork, batch: SpikeBatch) -> dict[str, np.ndarra
 
 
 def adam(settings: Adam, value: np.ndarray, given: list[np.ndarray], most: float) -> np.ndarray:
-    """Return a parameter after Adam's steps over the given gradients (Kingma and Ba 2015)."""
-    m = v = np.zeros_like(value)
-    for k, g in enumerate(given):
-        m = settings.beta1 * m + (1 - settings.beta1) * g
-        v = settings.beta2 * v + (1 - settings.beta2) * g**2
-        unbiased = m / (1 - settings.beta1 ** (k + 1)), v / (1 - settings.beta2 ** (k + 1))
-        rate = settings.learning_rate * settings.schedule.factor(k, 10)
-        step = rate * unbiased[0] / (np.sqrt(unbiased[1]) + settings.epsilon)
-        value = np.clip(value - step, 0.0, most) if np.isfinite(most) else value - step
-    return value
+    """Return parameters after the twin's steps over the given gradients, kept in 0..most."""
+    out = []
+    for start, own in zip(value, np.transpose(given), strict=True):
+        parameter = Parameter(start)
+        for k, g in enumerate(own):
+            rate = settings.learning_rate * settings.schedule.factor(k, 10)
+            parameter.update(g, rate, settings.beta1, settings.beta2, settings.epsilon)
+            if np.isfinite(most):
+                parameter.value = min(max(parameter.value, 0.0), most)
+        out.append(parameter.value)
+    return np.array(out)
 
 
 @pytest.mark.parametrize("granularity", ["synapse", "axon", "fixed"])

@@ -201,6 +201,12 @@ def targets(scratch: Path) -> dict[str, Target]:
             sealed,
             run,
         ),
+        "record": Target(
+            "run/data.safetensors",
+            ("evaluate {}/run --threads 1", "train --resume --out {}/run --threads 1"),
+            sealed,
+            run,
+        ),
         "checkpoint": Target(
             "begun/checkpoints/last/state.safetensors",
             ("train --resume --out {}/begun --threads 1",),

@@ -171,6 +171,12 @@ def test_a_compiler_that_fails(
 def test_a_cache_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("DELAYSNN_CACHE", str(tmp_path / "file"))
+    # A temporary folder does instead.
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
+    assert genn().evaluate([nets.batch(RECIPE)]).n == 3
+    assert list((tmp_path / "tmp").glob("delaysnn-*/genn/genn-*/built.json"))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "file"))
     with pytest.raises(InputError, match="cannot write GeNN's code .* set DELAYSNN_CACHE"):
         genn().evaluate([nets.batch(RECIPE)])
 

@@ -6,6 +6,7 @@ import pytest
 from tests.needs import GENN, need
 
 need(*GENN)
+pytestmark = pytest.mark.slow
 
 from mlgenn_delays.data.types import CurrentBatch, SpikeBatch  # noqa: E402
 from mlgenn_delays.learning import EventProp  # noqa: E402

@@ -9,6 +9,7 @@ import pytest
 from tests.needs import GENN, need
 
 need(*GENN)
+pytestmark = pytest.mark.slow
 
 from mlgenn_delays.data.types import SpikeBatch, SpikeData  # noqa: E402
 from mlgenn_delays.engines.base import CompiledNetwork  # noqa: E402

@@ -8,6 +8,7 @@ import pytest
 from tests.needs import GENN, need
 
 need(*GENN)
+pytestmark = pytest.mark.slow
 
 from mlgenn_delays.data.types import Batch  # noqa: E402
 from mlgenn_delays.engines.base import CompiledNetwork, EpochResult  # noqa: E402

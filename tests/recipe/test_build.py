@@ -30,16 +30,9 @@ from mlgenn_delays.recipe import (
     recipe_names,
 )
 from mlgenn_delays.rewiring import SET, DeepR, RigL
+from tests.recipe.plain import plain
 
 # fsdd-currents without what tells it from the paper's network.
-PLAIN = (
-    "augmentation.noise=0",
-    "augmentation.shift=0",
-    "augmentation.time_shift=0",
-    "network.layers.0.dropout=0.1",
-    "network.readout.weight_scale=1",
-    "rewiring.form=signed",
-)
 RECURRENT = ("network.layers.0.recurrent=true", "network.layers.0.size=20")
 
 
@@ -48,15 +41,16 @@ def network(*overrides: str, seed: int = 0):
 
 
 def currents(*overrides: str, seed: int = 0):
-    return build_network(load_recipe("fsdd-currents", [*PLAIN, *overrides]), 40, 10, seed)
+    return build_network(plain(*overrides), 40, 10, seed)
 
 
 def rule_of(*overrides: str):
-    return build_rule(load_recipe("fsdd-currents", [*PLAIN, *overrides]))
+    return build_rule(plain(*overrides))
 
 
 def rewiring_of(*overrides: str):
-    return build_rewiring(load_recipe("fsdd-currents", [*PLAIN, *overrides]))
+    sparse = () if any("sparsity" in each for each in overrides) else ("network.sparsity=0.5",)
+    return build_rewiring(plain(*sparse, *overrides))
 
 
 @pytest.mark.parametrize("name", recipe_names())
@@ -119,7 +113,8 @@ def test_chosen_projections_have_delays_and_the_others_none(layers, with_delays)
 
 @pytest.mark.parametrize(("initial", "start"), [("zero", 0.0), ("constant", 4.0)])
 def test_delays_that_start_alike(initial, start):
-    built = network(f"delays.initial={initial}", "delays.initial_max=4")
+    most = ("delays.initial_max=4",) * (initial == "constant")
+    built = network(f"delays.initial={initial}", *most)
     assert set(built.projections["input->hidden1"].delay) == {start}
 
 
@@ -188,11 +183,9 @@ def test_augmentation():
     assert build_augment(load_recipe("digits", ["augmentation.drop=0"])) is None
     augment = build_augment(load_recipe("digits", ["augmentation.shift=2"]))
     assert (augment.shift, augment.group) == (2, 8)  # within rows of pixels
-    augment = build_augment(
-        load_recipe("digits", ["augmentation.drop=0.5", "augmentation.group=4"])
-    )
-    assert (augment.drop, augment.group) == (0.5, 4)
-    augment = build_augment(load_recipe("fsdd-currents", [*PLAIN, "augmentation.noise=0.1"]))
+    augment = build_augment(load_recipe("digits", ["augmentation.shift=1", "augmentation.group=4"]))
+    assert (augment.shift, augment.group) == (1, 4)
+    augment = build_augment(plain("augmentation.noise=0.1"))
     assert (augment.noise, augment.group) == (0.1, 40)
     augment = build_augment(
         load_recipe("digits", ["augmentation.drop=0", "augmentation.blend=0.5"])

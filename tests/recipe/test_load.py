@@ -5,7 +5,8 @@ import re
 import pytest
 
 from mlgenn_delays.errors import InputError
-from mlgenn_delays.recipe import load_recipe, parse_recipe, recipe_names
+from mlgenn_delays.recipe import dump, load_recipe, parse_recipe, recipe_names
+from tests.recipe.plain import plain
 
 
 def refused(*overrides: str, recipe: str = "digits") -> str:
@@ -142,7 +143,7 @@ def test_later_overrides_win():
         ("learning.schedule=onecycle", "did you mean 'one-cycle'?"),
         ("learning.schedule_options.last=0.1x", "learning.schedule_options.last"),
         ("learning.schedule_options.lost=0.1", "did you mean 'last'?"),
-        ("learning.schedule_options.last=7", "Cosine must have last in [0, 1], got 7"),
+        ("learning.schedule_options.last=7", "Cosine.last must be a number in [0, 1], got 7"),
         ("augmentation.drop=1", "augmentation.drop must be in [0, 1), got 1"),
         ("expected.accuracy=97", "expected.accuracy must be in [0, 1], got 97"),
         ("name=a/b", "name must be letters"),
@@ -175,7 +176,7 @@ def test_later_overrides_win():
         ("learning.rule=bptt", "learning.rule must be one of eventprop, surrogate, got 'bptt'"),
         ("learning.surrogate=relu", "must be one of atan, triangle, boxcar, got 'relu'"),
         ("learning.surrogate_options.slop=1", "(surrogate 'atan' has slope); did you mean 'slope'"),
-        ("learning.surrogate_options.slope=0", "Atan must have slope > 0, got 0"),
+        ("learning.surrogate_options.slope=0", "Atan.slope must be a number > 0, got 0"),
         ("regularisation.l1=-1", "regularisation.l1 must be >= 0, got -1"),
         ("augmentation.scale=2", "augmentation.scale must be in [0, 1], got 2"),
         ("augmentation.blend=1.5", "augmentation.blend must be in [0, 1], got 1.5"),
@@ -199,13 +200,6 @@ def test_bad_value_names_key_value_and_range(override, wanted):
 
 
 LAYER = "network.layers.0"
-# fsdd-currents without augmentation, and with the paper's form of rigl.
-PLAIN = (
-    "augmentation.noise=0",
-    "augmentation.shift=0",
-    "augmentation.time_shift=0",
-    "rewiring.form=signed",
-)
 SURROGATE = "; or set learning.rule = 'surrogate'"
 
 
@@ -319,7 +313,9 @@ def test_what_eventprop_cannot_learn(recipe, overrides, wanted):
     ],
 )  # fmt: skip
 def test_settings_that_do_not_go_together(overrides, wanted, remedy):
-    text = refused(*PLAIN, *overrides, recipe="fsdd-currents")
+    with pytest.raises(InputError) as error:
+        plain(*overrides)
+    text = str(error.value)
     assert [part for part in essential(wanted) + essential(remedy) if part not in text] == []
     assert "(from --set " in text
 
@@ -329,12 +325,19 @@ def test_settings_that_do_not_go_together(overrides, wanted, remedy):
     [
         # The seed's structure learning, as the task's command has it.
         ["rewiring.rule=rigl", "network.sparsity=0.984375", "network.dale=true"],
-        ["rewiring.rule=deep_r", "network.signs=synapse", "regularisation.l1=0.01"],
-        ["rewiring.rule=rigl", "rewiring.form=magnitude", "network.signs=free"],
+        [
+            "rewiring.rule=deep_r", "network.signs=synapse", "regularisation.l1=0.01",
+            "network.sparsity=0.5",
+        ],
+        [
+            "rewiring.rule=rigl", "rewiring.form=magnitude", "network.signs=free",
+            "network.synapses=[160, 40]",
+        ],
         ["rewiring.rule=rigl", "rewiring.grow_delay=gradient", "network.sparsity=0.5"],
-        ["rewiring.rule=set", "rewiring.every=0", "rewiring.decay=constant", "rewiring.until=1"],
-        ["rewiring.rule=rigl", "network.sparsity=0"],  # nothing to do, nothing to say
-        ["rewiring.grow_delay=gradient", "rewiring.form=magnitude", "rewiring.every=7"],  # unused
+        [
+            "rewiring.rule=set", "rewiring.every=0", "rewiring.decay=constant", "rewiring.until=1",
+            "network.sparsity=0.9",
+        ],
         ["network.allocation=erdos-renyi", "network.sparsity=0.9"],
         ["network.synapses=[160, 40]"],
         ["network.synapses=[]", "network.sparsity=[0.9, 0.5]"],
@@ -347,9 +350,56 @@ def test_settings_that_do_not_go_together(overrides, wanted, remedy):
         ["data.encoding=spikes"],
         ["augmentation.noise=0.1", "augmentation.scale=0.2", "augmentation.mask_time=50"],
     ],
-)
+)  # fmt: skip
 def test_what_goes_together(overrides):
-    load_recipe("fsdd-currents", [*PLAIN, *overrides])
+    plain(*overrides)
+
+
+# With a recipe, changes without effect in it, and what takes the effect away.
+WITHOUT_EFFECT = [
+    ("digits", "rewiring.until=0.5", "rewiring.rule = 'none'"),
+    ("digits", "rewiring.every=5", "rewiring.rule = 'none'"),
+    ("digits", "rewiring.rule=set", "network.sparsity = 0"),
+    ("digits", "network.allocation=erdos-renyi", "network.sparsity = 0"),
+    ("digits", "learning.surrogate=boxcar", "learning.rule = 'eventprop'"),
+    ("digits", "learning.surrogate_options.slope=3", "learning.rule = 'eventprop'"),
+    ("digits", "regularisation.spikes_target=3", "regularisation.spikes_strength = 0"),
+    ("digits", "delays.sigma_end=0.5", "delays.kernel = 'dirac'"),
+    ("digits", "delays.recurrent_initial=zero", "no recurrent layer"),
+    ("digits", "network.layers.0.recurrent_weight_sd=1", "network.layers.0.recurrent = false"),
+    ("digits", "augmentation.group=4", "augmentation.shift = 0"),
+    ("fsdd-currents", "network.layers.0.tau_syn=3", "network.layers.0.synapse = 'Delta'"),
+    ("fsdd-currents", "network.readout.weight_sd=3", "network.readout.weight_init = 'kaiming'"),
+    ("fsdd-currents", "data.encoder.gain=3", "data.encoding = 'currents'"),
+    ("fsdd-currents-sparse", "rewiring.form=signed rewiring.until=0.5", "rewiring.form = 'signed'"),
+    ("digits", "network.sparsity=0.5 rewiring.rule=deep_r rewiring.until=0.5", "'deep_r'"),
+    ("digits", "network.sparsity=0.5 rewiring.rule=set rewiring.gradient_averaging=0", "'set'"),
+    ("digits", "delays.learn=false delays.learning_rate=3", "delays.learn = false"),
+    ("digits", "delays.initial=zero delays.initial_max=3", "delays.initial = 'zero'"),
+    ("digits", "delays.max=0 delays.initial_max=0 delays.clip=2", "delays.max = 0"),
+    ("digits", "delays.layers=[] delays.max=40", "delays.layers = []"),
+    ("digits", "learning.learning_rate=0 learning.beta1=0.5", "learning.learning_rate = 0"),
+    ("digits", "learning.learning_rate=0 regularisation.l1=0.5", "learning.learning_rate = 0"),
+]
+
+
+@pytest.mark.parametrize(("name", "overrides", "why"), WITHOUT_EFFECT)
+def test_an_override_without_effect_is_refused(name, overrides, why):
+    *others, last = overrides.split()
+    load_recipe(name, others)
+    with pytest.raises(InputError) as error:
+        load_recipe(name, [*others, last])
+    text = str(error.value)
+    assert text.startswith(f"{last.partition('=')[0]} has no effect with ")
+    assert why in text and f"got --set {last}" in text
+
+
+def test_what_a_recipe_holds_for_other_settings_may_stay():
+    """The form of rigl waits in it for a rule, and a run can be read again whatever it holds."""
+    recipe = load_recipe("fsdd-currents")
+    assert (recipe.rewiring.rule, recipe.rewiring.form) == ("none", "magnitude")
+    changed = load_recipe("fsdd-currents", ["delays.kernel=dirac", "rewiring.form=magnitude"])
+    assert parse_recipe(dump(changed), "a run") == changed
 
 
 def test_the_papers_settings():

@@ -4,9 +4,10 @@ import os
 
 import pytest
 
+from mlgenn_delays import memory
 from mlgenn_delays.engines.cpu.workers import available_cores
-from mlgenn_delays.sweep import memory
-from mlgenn_delays.sweep.memory import FIRST_GUESS, Room, available_memory, resident
+from mlgenn_delays.memory import available_memory, resident, total_memory
+from mlgenn_delays.sweep.memory import FIRST_GUESS, Room
 
 GIB = 1 << 30
 
@@ -38,6 +39,7 @@ def machine(tmp_path, monkeypatch):
 def test_this_machine():
     assert available_memory() > 1 << 20
     assert resident(os.getpid()) > 1 << 20
+    assert total_memory() >= available_memory()
     assert Room().most == available_cores()
 
 
@@ -46,6 +48,7 @@ def test_free_memory_and_limits_of_groups(machine):
     assert available_memory() == 8 * GIB
     machine(groups={"a/b": ("max", GIB), "a": (6 * GIB, GIB)})
     assert available_memory() == 5 * GIB
+    assert total_memory() == min(6 * GIB, memory._physical())
     machine(groups={"a/b": (3 * GIB, GIB)})
     assert available_memory() == 2 * GIB
     machine(groups={"a/b": (3 * GIB, 4 * GIB)})

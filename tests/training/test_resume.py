@@ -159,7 +159,8 @@ def test_the_layout(fake, make, tmp_path):
     trainer.fit(make.data(), make.data(4))
     names = {str(p.relative_to(run.path)) for p in run.path.rglob("*") if p.is_file()}
     assert names == {
-        ".lock", "recipe.toml", "environment.json", "metrics.csv", "network.safetensors",
+        ".lock", "recipe.toml", "environment.json", "data.safetensors", "metrics.csv",
+        "network.safetensors",
         "checkpoints/last/network.safetensors", "checkpoints/last/state.safetensors",
         "checkpoints/best/network.safetensors", "checkpoints/best/state.safetensors",
         *(f"snapshots/epoch-000{epoch}.safetensors" for epoch in range(5)),
@@ -289,8 +290,8 @@ def test_other_data_rules_and_networks_are_refused(fake, make, tmp_path):
     run = interrupted(fake, make, tmp_path / "run")
     common = {"epochs": 4, "batch_size": 4, "seed": 3, "progress": "none", "run": run}
     for trainer, train, validation, text in (
-        (make.trainer(run), make.data(11), make.data(4), "training examples.* 10, got 11"),
-        (make.trainer(run), make.data(), make.data(5), "validation examples.* 4, got 5"),
+        (make.trainer(run), make.data(11), make.data(4), "the training data .* got 1 new .10.;"),
+        (make.trainer(run), make.data(), make.data(5), "the validation data .* got 1 new .4.;"),
         (make.trainer(run), make.data(), None, "validation examples.* 4, got 0"),
         (make.trainer(run), make.data(n_steps=9), make.data(4), "steps of a trial.* 12, got 9"),
         (

@@ -67,7 +67,9 @@ def test_every_epoch_sees_every_example_in_another_order(fake, make):
     orders = fake.made[0].train_orders
     assert [sorted(order) for order in orders] == [list(range(10))] * 2
     assert orders[0] != orders[1]
-    assert fake.made[0].evaluated == [list(range(5))] * 2
+    start, *answered = fake.made[0].evaluated
+    assert start == list(range(4))  # the loss at the start, of the first batch
+    assert answered == [list(range(5))] * 2
 
 
 def test_augmentation_touches_training_only(fake, make, monkeypatch):
@@ -85,7 +87,8 @@ def test_augmentation_touches_training_only(fake, make, monkeypatch):
     trainer = make.trainer(epochs=1, augment=settings)
     trainer.fit(make.data(10), make.data(5))
     trainer.evaluate(make.data(3))
-    assert seen == [(10, settings, True), (5, None, False), (3, None, False)]
+    start = (10, None, False)  # the loss at the start
+    assert seen == [start, (10, settings, True), (5, None, False), (3, None, False)]
 
 
 def test_equal_arguments_give_equal_networks_and_seeds_matter(fake, make):
@@ -199,7 +202,7 @@ def test_what_only_answers_is_compiled_so_and_once(fake, make):
     trainer.evaluate(make.data(4))
     assert len(fake.made) == 2
     assert fake.made[1].options["learns"] is True
-    assert fake.made[1].evaluated == [list(range(4))]
+    assert fake.made[1].evaluated == [list(range(4))] * 2  # the first is of the start
 
 
 @pytest.mark.parametrize("folded", [True, False])
@@ -429,7 +432,8 @@ def test_neurons_of_any_model_are_told_of_when_silent(fake, make, capsys):
 
 def test_check_asks_the_engine_about_rewiring(make):
     trainer = make.trainer(rewiring=RigL(signs="dale"))
-    trainer.check(make.data())  # dense: nothing to rewire
+    with pytest.raises(InputError, match="projection with absent synapses, got dense ones alone"):
+        trainer.check(make.data())
     network = make.network()
     network.connect(
         "input", "output", Exponential(), weight=1.0, synapses=2, granularity="fixed", name="short"

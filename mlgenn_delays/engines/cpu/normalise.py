@@ -4,31 +4,36 @@ Forwards, I' = f (I - mean) + offset with f = gain / sqrt(variance + EPSILON). B
 D = dL/dI' and X = (I - mean) / sqrt(variance + EPSILON):
 
     dL/dI = f (D - mean(D) - X mean(D X));   dL/dgain = sum D X;   dL/doffset = sum D
+
+Sums are in float64: the variance is a difference of two of them, which may be close to equal.
 """
 
 import numpy as np
 
 from mlgenn_delays.engines.cpu.flags import kernel
-from mlgenn_delays.engines.cpu.vector import dots
+
+ABREAST = 4  # sums at once: one alone would wait for itself
 
 
 @kernel
 def add_up(frame, row, n, one, other, low, high, sums):
-    """Write the sums of a row of `one` and of its product with `other` to sums (2, B, n).
+    """Write the sums of a row of `one` and of its product with `other` to sums (2, B, n) float64.
 
     By example and neuron; both are rows of neurons as in `Series`, with 0 behind the trial.
     """
-    ones, here = np.ones(frame.span, np.float32), np.zeros(1, np.int64)
-    total = np.zeros(1, np.float32)
+    plain, product = np.zeros(ABREAST), np.zeros(ABREAST)
     for e in range(low, high):
         for j in range(n):
             at = (e * frame.neurons + row + j) * frame.length
-            total[0] = 0.0
-            dots(total, one, at, frame.span, ones, 0, here, 0, 1)
-            sums[0, e, j] = total[0]
-            total[0] = 0.0
-            dots(total, one, at, frame.span, other, at, here, 0, 1)
-            sums[1, e, j] = total[0]
+            plain[:] = 0.0
+            product[:] = 0.0
+            for t in range(at, at + frame.span, ABREAST):
+                for k in range(ABREAST):
+                    x = np.float64(one[t + k])
+                    plain[k] += x
+                    product[k] += x * np.float64(other[t + k])
+            sums[0, e, j] = plain.sum()
+            sums[1, e, j] = product.sum()
 
 
 @kernel

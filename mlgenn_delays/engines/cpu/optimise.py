@@ -1,5 +1,12 @@
 """Adam and what goes with it, over ranges of parameters so that threads share the work.
 
+A parameter's n-th update, with the gradient g and both moments 0 before the first:
+
+    m = beta1 m + (1 - beta1) g;   v = beta2 v + (1 - beta2) g^2
+    value -= rate (m / (1 - beta1^n)) / (sqrt(v / (1 - beta2^n)) + epsilon)
+
+n counts the updates of that parameter, which is younger than the training where a synapse grew.
+
 Every parameter is updated from its own gradient, summed over the chunks of a batch in their
 order: the result does not depend on how the ranges are cut.
 """
@@ -29,19 +36,34 @@ def norm(gradient):
 
 
 @kernel
-def adam(value, gradient, first, second, scale, rate, beta1, beta2, epsilon, step, low, high):
-    """Update parameters low..high-1; `scale` multiplies the gradient, `step` counts from 1."""
-    fix1 = np.float32(1.0 / (1.0 - beta1**step))
-    fix2 = np.float32(1.0 / (1.0 - beta2**step))
+def corrections(beta, low, high, out):
+    """Write 1 / (1 - beta^n) of steps n = low + 1 .. high to out[low:high], float32."""
+    for n in range(low, high):
+        out[n] = 1.0 / (1.0 - beta ** (n + 1))
+
+
+@kernel
+def adam(
+    value, gradient, first, second, steps, scale, rate, beta1, beta2, epsilon, fix1, fix2, low, high
+):  # fmt: skip
+    """Update parameters low..high-1; `scale` multiplies the gradient.
+
+    ``steps`` counts the updates of each parameter: what was grown later has had fewer, and its
+    moments are corrected for those alone. ``fix1`` and ``fix2`` are the `corrections`, their last
+    entry that of all steps from there on.
+    """
     b1, b2, eps = np.float32(beta1), np.float32(beta2), np.float32(epsilon)
     one, by, eta = np.float32(1.0), np.float32(scale), np.float32(rate)
+    last1, last2 = len(fix1) - 1, len(fix2) - 1
     for s in range(low, high):
+        n = steps[s]
         g = gradient[s] * by
         m = b1 * first[s] + (one - b1) * g
         v = b2 * second[s] + (one - b2) * g * g
         first[s] = m
         second[s] = v
-        value[s] -= eta * (m * fix1) / (np.sqrt(v * fix2) + eps)
+        steps[s] = n + 1
+        value[s] -= eta * (m * fix1[min(n, last1)]) / (np.sqrt(v * fix2[min(n, last2)]) + eps)
 
 
 @kernel

@@ -6,9 +6,14 @@ from mlgenn_delays.engines.cpu.plan import Layout
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.network import Network
 
-FIELDS = ("weight", "weight_first", "weight_second", "delay", "delay_first", "delay_second")
-_MOMENTS = ("gain_first", "gain_second", "offset_first", "offset_second")
-_NORM_FIELDS = ("mean", "variance", "gain", "offset", *_MOMENTS)
+# Adam's state beside each learned number; what grows starts with 0 of each.
+MOMENTS = (
+    "weight_first", "weight_second", "weight_steps", "delay_first", "delay_second", "delay_steps",
+)  # fmt: skip
+FIELDS = ("weight", "delay", *MOMENTS)
+_STEPS = ("weight_steps", "delay_steps")
+_NORM_MOMENTS = ("gain_first", "gain_second", "offset_first", "offset_second")
+_NORM_FIELDS = ("mean", "variance", "gain", "offset", *_NORM_MOMENTS)
 
 
 class Norm:
@@ -38,6 +43,9 @@ class Norm:
 class Parameters:
     """Weights (S,), delays [steps] (D,) and Adam's moments, as float32 in plan order.
 
+    Beside the moments, ``weight_steps`` (S,) and ``delay_steps`` (D,) int32 count the updates that
+    each parameter has had: those of the whole training, fewer where a synapse grew.
+
     Arguments:
         network: Where they start.
         layout: How its arrays map to the plan's.
@@ -57,6 +65,8 @@ class Parameters:
         delays = sum(network.projections[p].n_delays() for p in layout.projections)
         self.weight, self.weight_first, self.weight_second = np.zeros((3, synapses), np.float32)
         self.delay, self.delay_first, self.delay_second = np.zeros((3, delays), np.float32)
+        self.weight_steps = np.zeros(synapses, np.int32)
+        self.delay_steps = np.zeros(delays, np.int32)
         self.sign = np.zeros(synapses, np.int8)
         self.norms = {
             p.name: Norm(p.n) for p in network.populations.values() if p.normalisation is not None
@@ -112,8 +122,14 @@ class Parameters:
                 setattr(target, key, getattr(norm, key).copy())
 
     def state(self) -> dict[str, np.ndarray]:
-        """Return everything, by ``projection/field`` in CSR order, and the step."""
+        """Return everything, by ``projection/field`` in CSR order, and the step.
+
+        Counts of updates are left out where all are the step.
+        """
         arrays = {f"{n}/{f}": self.take(f, n) for n in self.layout.projections for f in FIELDS}
+        for key in [key for key in arrays if key.endswith(_STEPS)]:
+            if (arrays[key] == self.step).all():
+                del arrays[key]
         for name, norm in self.norms.items():
             arrays |= {f"{name}/normalisation/{f}": getattr(norm, f).copy() for f in _NORM_FIELDS}
         arrays["step"] = np.array([self.step], np.int64)
@@ -125,22 +141,17 @@ class Parameters:
         Raises:
             InputError: An array is missing or has another shape or type.
         """
-        wanted = self.state()
-        for key, own in wanted.items():
-            got = state.get(key)
-            if got is None or got.shape != own.shape or got.dtype != own.dtype:
-                found = "nothing" if got is None else f"{got.dtype} {got.shape}"
-                raise InputError(
-                    f"the training state must have {key} as {own.dtype} {own.shape}, got {found}; "
-                    "it is of another network"
-                )
+        step = int(_expect(state, "step", np.zeros(1, np.int64))[0])
         for name in self.layout.projections:
             for field in FIELDS:
-                self.put(field, name, state[f"{name}/{field}"])
+                own, key = self.take(field, name), f"{name}/{field}"
+                uniform = field in _STEPS and key not in state
+                self.put(field, name, own * 0 + step if uniform else _expect(state, key, own))
         for name, norm in self.norms.items():
             for field in _NORM_FIELDS:
-                getattr(norm, field)[:] = state[f"{name}/normalisation/{field}"]
-        self.step = int(state["step"][0])
+                own = getattr(norm, field)
+                own[:] = _expect(state, f"{name}/normalisation/{field}", own)
+        self.step = step
 
     def take(self, field: str, name: str, source: np.ndarray | None = None) -> np.ndarray:
         """Return a projection's part of a field (or of an array like it) in CSR order."""
@@ -160,3 +171,15 @@ class Parameters:
         if field.startswith("weight"):
             return self.layout.synapses[name], self.layout.csr[name]
         return self.layout.delays[name], self.layout.delay_order[name]
+
+
+def _expect(state: dict[str, np.ndarray], key: str, like: np.ndarray) -> np.ndarray:
+    """Return an array of a state, refusing one of another shape or type than `like`."""
+    got = state.get(key)
+    if got is None or got.shape != like.shape or got.dtype != like.dtype:
+        found = "nothing" if got is None else f"{got.dtype} {got.shape}"
+        raise InputError(
+            f"the training state must have {key} as {like.dtype} {like.shape}, got {found}; "
+            "it is of another network"
+        )
+    return got

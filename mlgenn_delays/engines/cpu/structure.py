@@ -3,7 +3,7 @@
 import numpy as np
 
 from mlgenn_delays.data.types import Batch
-from mlgenn_delays.engines.cpu.parameters import FIELDS
+from mlgenn_delays.engines.cpu.parameters import FIELDS, MOMENTS
 from mlgenn_delays.engines.cpu.passes import Core, Passes
 from mlgenn_delays.engines.cpu.rebuild import rebuild
 from mlgenn_delays.engines.cpu.taps import make_taps
@@ -16,7 +16,6 @@ from mlgenn_delays.rng import generator
 # Candidate gradients of a projection over all delays take at most so much memory; beyond it,
 # neighbouring delays share an entry. So much again is used while a batch is added.
 TABLE_BYTES = 2**27
-_MOMENTS = ("weight_first", "weight_second", "delay_first", "delay_second")
 
 
 class Structure:
@@ -50,6 +49,11 @@ class Structure:
             if projection.n_synapses < n_pre * n_post:
                 self._check(projection)
                 self.pairs[name] = self._make_pairs(projection)
+        if not self.pairs:
+            raise InputError(
+                f"{type(rule).__name__} must have a projection with absent synapses, got dense "
+                "ones alone; give a density below 1 (network.sparsity), or leave rewiring out"
+            )
 
     # Set-up
 
@@ -195,7 +199,7 @@ class Structure:
         free = projection.granularity == "synapse"
         pre = projection.pre()
         delay = own["delay"] if free else self._pair_delay(name)[pre, projection.post]
-        moments = {key: own[key] for key in _MOMENTS if free or key.startswith("weight")}
+        moments = {key: own[key] for key in MOMENTS if free or key.startswith("weight")}
         synapses = Synapses(
             n_pre, n_post, pre, projection.post, own["weight"], delay, projection.sign, moments
         )

@@ -1,5 +1,10 @@
-"""GeNN's generated code: where it is kept, how it is compiled, what is said when that fails."""
+"""GeNN's generated code: where it is kept, how it is compiled, what is said when that fails.
 
+A library that was cut or changed ends the process that loads it. So what was built is recorded
+last, with checksums, and code without a record that fits is built anew.
+"""
+
+import json
 import os
 import shutil
 import subprocess
@@ -12,33 +17,64 @@ from pathlib import Path
 from typing import Any
 
 from mlgenn_delays.errors import InputError, WorkError
-from mlgenn_delays.files import cache_folder, remove_unused
+from mlgenn_delays.files import (
+    cache_folders,
+    make_private,
+    may_trust,
+    remove_unused,
+    temporary_folder,
+    write_atomic,
+)
 
 LOG = "build.log"
 LINES = 12  # of a compiler's output that are shown
+RECORD = "built.json"
 _PREFIX = "genn-"
+_LIBRARIES = (".so", ".dylib", ".dll")
+_ROOM = 4 * 2**20  # bytes that code may need
 
 
 def code_folder(description: object) -> Path:
-    """Return the folder for the code of what is described, which its text alone decides.
+    """Return the build folder, named by a hash of the description.
 
-    It lies in the package's cache folder; those of others go once they were not used for 30 days.
+    It lies in the package's cache folder, or a temporary one if nothing can be written there;
+    those of others go once they were not used for 30 days.
+
+    Raises:
+        InputError: Nothing can be written anywhere.
     """
     digest = sha256(repr(description).encode()).hexdigest()[:16]
-    base = cache_folder() / "genn"
-    folder = base / f"{_PREFIX}{digest}"
-    new = not folder.is_dir()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        folder.touch()
-    except OSError as error:
-        raise InputError(
-            f"cannot write GeNN's code to {folder}: {error.strerror or error}; "
-            "set DELAYSNN_CACHE to a folder that can be written"
-        ) from error
-    if new:
-        remove_unused(base, f"{_PREFIX}*")
-    return folder
+    reasons = []
+    for base in (folder / "genn" for folder in cache_folders()):
+        folder = base / f"{_PREFIX}{digest}"
+        new = not folder.is_dir()
+        try:
+            make_private(folder)
+            folder.touch()
+            if not (folder / RECORD).exists():
+                _check_room(folder)
+        except OSError as error:
+            reasons.append(f"{folder}: {error.strerror or error}")
+            continue
+        if new:
+            remove_unused(base, f"{_PREFIX}*")
+        return folder
+    raise InputError(
+        f"cannot write GeNN's code to {'; '.join(reasons)}; "
+        "set DELAYSNN_CACHE to a folder that can be written"
+    )
+
+
+def _check_room(folder: Path) -> None:
+    """Require that the disk has room for code.
+
+    Raises:
+        OSError: It has not.
+    """
+    with tempfile.TemporaryFile(dir=folder) as file:
+        file.write(bytes(_ROOM))
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def check_compilers(backend: str, instead: str = "run with --engine cpu") -> None:
@@ -64,20 +100,28 @@ def check_compilers(backend: str, instead: str = "run with --engine cpu") -> Non
             )
 
 
-def build(model: Any, folder: Path, backend: str) -> None:
+def build(model: Any, folder: Path, backend: str) -> dict[str, bytes]:
     """Generate and compile the code of a `pygenn.GeNNModel`, as far as it is not there yet.
+
+    Returns:
+        The libraries that were built, by file name; see `load`.
 
     Raises:
         InputError: The compiler failed; the text has the end of what it said.
     """
-    log = folder / LOG
+    log, code = folder / LOG, folder / f"{model.name}_CODE"
     with _alone(folder):
         log.unlink(missing_ok=True)
+        recorded = _recorded(folder)
+        if recorded is None or _content(code)[0] != recorded:
+            # Not a part of it alone: make would go by the files' times.
+            shutil.rmtree(code, ignore_errors=True)
         try:
             with _output_to(log):
                 model.build(str(folder))
+            found, libraries = _content(code)
         except (subprocess.CalledProcessError, OSError, RuntimeError) as error:
-            _forget(folder / f"{model.name}_CODE")
+            (folder / RECORD).unlink(missing_ok=True)
             lines = log.read_text(errors="replace").splitlines() if log.exists() else []
             said = "\n".join(lines[-LINES:]) or str(error)
             raise InputError(
@@ -85,35 +129,59 @@ def build(model: Any, folder: Path, backend: str) -> None:
                 f"that failed:\n{said}\n(all of its output: {log}; the code beside it). "
                 "Mend the compiler's installation, or run with --engine cpu"
             ) from error
+        if found != recorded:
+            with suppress(WorkError):  # a full disk: it is built anew the next time
+                write_atomic(folder / RECORD, json.dumps(found))
+        return libraries
 
 
-def load(model: Any, folder: Path) -> None:
-    """Load a model that was built in a folder, with memory of its own.
+def _recorded(folder: Path) -> object:
+    """Return what `_content` found after the build, None if there is no record of one's own."""
+    try:
+        with open(folder / RECORD, "rb") as file:
+            return json.load(file) if may_trust(os.fstat(file.fileno())) else None
+    except (OSError, ValueError, RecursionError):
+        return None
+
+
+def _content(code: Path) -> tuple[dict[str, str], dict[str, bytes]]:
+    """Return the hashes of all files of a folder, and the content of the libraries, by name."""
+    hashes, libraries = {}, {}
+    for path in sorted(path for path in code.rglob("*") if path.is_file()):
+        content = path.read_bytes()
+        hashes[path.name] = sha256(content).hexdigest()
+        if path.suffix in _LIBRARIES:
+            libraries[path.name] = content
+    return hashes, libraries
+
+
+def load(model: Any, libraries: dict[str, bytes], folder: Path) -> None:
+    """Load a model that was built, with memory of its own.
 
     The system gives what is loaded from one file one memory, which several networks of the same
     code would share; so each loads a copy, which need not stay.
+
+    Arguments:
+        model: A `pygenn.GeNNModel`.
+        libraries: See `build`.
+        folder: Where it was built.
+
+    Raises:
+        WorkError: It cannot be loaded.
     """
-    code = f"{model.name}_CODE"
-    with tempfile.TemporaryDirectory() as own:
-        (Path(own) / code).mkdir()
-        with _alone(folder):
-            for library in (folder / code).glob("*runner.*"):
-                if library.suffix in (".so", ".dylib", ".dll"):
-                    shutil.copy(library, Path(own) / code)
-        model._path_to_model = own
-        try:
+    try:
+        with temporary_folder() as own:
+            code = own / f"{model.name}_CODE"
+            code.mkdir()
+            for name, content in libraries.items():
+                (code / name).write_bytes(content)
+            model._path_to_model = str(own)
             model.load()
-        except RuntimeError as error:
-            _forget(folder / code)
-            raise WorkError(
-                f"GeNN's code in {folder} was built, but cannot be loaded: {error}; it is built "
-                "anew the next time. Is the temporary folder (TMPDIR) one to run programs from?"
-            ) from error
-
-
-def _forget(code: Path) -> None:
-    """Let the code of a folder be generated anew the next time: a build may have been cut short."""
-    (code / "model.sha").unlink(missing_ok=True)
+    except (RuntimeError, OSError) as error:
+        raise WorkError(
+            f"GeNN's code in {folder} was built, but cannot be loaded: {error}. "
+            "Is the temporary folder (TMPDIR) one to run programs from, with space left?"
+        ) from error
 
 
 @contextmanager

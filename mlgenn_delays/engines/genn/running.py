@@ -55,8 +55,8 @@ class Running:
         self._state = compiler.state
         self._check_sizes(network)
         self._folder = code_folder(self._description(network, rule))
-        build(model, self._folder, target.backend)
-        load(model, self._folder)
+        self._libraries = build(model, self._folder, target.backend)
+        load(model, self._libraries, self._folder)
         self._dense = {name: name not in self.stride for name in network.projections}
         self._places: dict[str, np.ndarray] = {}
         self._room: dict[tuple[str, str], int] = {}
@@ -229,7 +229,7 @@ class Running:
         anew = any(0 < self._room.get(key, 0) < size for key, size in sizes.items())
         if anew:
             self._model.unload()
-            load(self._model, self._folder)
+            load(self._model, self._libraries, self._folder)
             self._room.clear()
             self._set.clear()
         for (name, array), size in sizes.items():

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from mlgenn_delays.export.c.layout import Gather, Group, Layout, Neurons, Sender
 
-_READING = {"mean": 1, "sum": 1, "max": 1, "expweighted": 2, "softmax-sum": 6}
+# With what `neurons.ADD` takes.
+_READING = {"mean": 4, "sum": 4, "max": 1, "expweighted": 5, "softmax-sum": 9}
 
 
 @dataclass(frozen=True)

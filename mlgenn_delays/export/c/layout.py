@@ -193,7 +193,10 @@ def _own_fields(p: Neurons) -> list[Field]:
         if group.decay is not None:
             found.append(Field(group.name, "float", (p.n,), "synaptic current"))
     if p.readout is not None:
-        return [*found, Field("total", "float", (p.n,), "what is read out")]
+        found.append(Field("total", "float", (p.n,), "what is read out"))
+        if p.readout != "max":
+            found.append(Field("lost", "float", (p.n,), "what rounding took from it"))
+        return found
     if p.refractory:
         kind = unsigned(p.refractory)
         found.append(Field(f"held_{p.name}", kind, (p.n,), "refractory steps left"))

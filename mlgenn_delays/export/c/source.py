@@ -1,7 +1,7 @@
 """The C file: constants, state, and the functions of the header."""
 
 from mlgenn_delays.export.c.layout import Layout, Sender
-from mlgenn_delays.export.c.neurons import block, function, indent, run
+from mlgenn_delays.export.c.neurons import ADD, block, function, indent, run
 from mlgenn_delays.export.c.strings import Strings
 from mlgenn_delays.export.c.text import comment, real
 
@@ -29,6 +29,7 @@ def source(layout: Layout, strings: Strings, prefix: str) -> str:
         *(array.source() for array in layout.constants()),
         _state(layout, prefix),
         *(_send(layout, sender) for sender in layout.senders),
+        *([] if layout.output.readout == "max" else [ADD]),
         *(run(layout, p) for p in layout.neurons),
         _SETTLE,
         _populations(layout),

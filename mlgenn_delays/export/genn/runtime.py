@@ -1,7 +1,6 @@
 """Runs a folder with GeNN's code: NumPy and the folder's own library are all it needs."""
 
 import ctypes
-import tempfile
 import threading
 import weakref
 from collections.abc import Iterator
@@ -22,6 +21,7 @@ from mlgenn_delays.export.genn.manifest import (
     read_made,
     read_manifest,
 )
+from mlgenn_delays.files import temporary_folder
 
 _SIZES = ("inputs", "currents", "outputs", "neurons", "populations", "steps", "batch")
 
@@ -189,8 +189,8 @@ class _Library:
     """
 
     def __init__(self, content: bytes, folder: Path) -> None:
-        with tempfile.TemporaryDirectory(prefix="delaysnn-") as own:
-            path = Path(own) / LIBRARY
+        with temporary_folder() as own:
+            path = own / LIBRARY
             path.write_bytes(content)
             try:
                 handle = ctypes.CDLL(str(path))

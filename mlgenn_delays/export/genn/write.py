@@ -6,7 +6,6 @@ import shutil
 import struct
 import subprocess
 import sys
-import tempfile
 import zlib
 from hashlib import sha256
 from importlib.resources import files
@@ -28,7 +27,7 @@ from mlgenn_delays.export.genn.manifest import (
     Manifest,
 )
 from mlgenn_delays.export.genn.readme import readme
-from mlgenn_delays.files import encoded
+from mlgenn_delays.files import encoded, temporary_folder
 from mlgenn_delays.network import CurrentInput
 
 CODE = ("definitions.h", "runner.cc", "neuronUpdate.cc", "synapseUpdate.cc")
@@ -130,8 +129,8 @@ def _run(command: list[str], what: str, remedy: str, **others: object) -> None:
 def _generate(artifact: Artifact, folder: Path, backend: str, batch_size: int) -> None:
     """Write GeNN's code to a folder."""
     path = os.pathsep.join(each for each in sys.path if each)
-    with tempfile.TemporaryDirectory() as temporary:
-        network, code = Path(temporary) / "network.safetensors", Path(temporary) / "code"
+    with temporary_folder() as temporary:
+        network, code = temporary / "network.safetensors", temporary / "code"
         code.mkdir()
         artifact.network.save(network)
         command = [sys.executable, "-m", "mlgenn_delays.export.genn.generate"]

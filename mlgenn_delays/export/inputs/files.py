@@ -4,7 +4,6 @@ What a file says of its size is checked before any memory is taken for it, and n
 is ever run: arrays of objects are refused.
 """
 
-import os
 import stat
 from collections.abc import Sequence
 from io import BytesIO
@@ -15,6 +14,7 @@ import numpy as np
 from mlgenn_delays import npy
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.export.inputs.meaning import MOST_SAMPLES
+from mlgenn_delays.listing import list_files
 
 MOST_BYTES = 2**28  # of a recording, or of an array of a .npz
 
@@ -144,25 +144,16 @@ def check_suffix(path: Path, suffixes: Sequence[str]) -> Path:
 
 def _folder(folder: Path, suffixes: Sequence[str]) -> list[Path]:
     """Return the files of a folder that can be read, sorted."""
-
-    def refuse(error: OSError) -> None:
-        raise _unreadable(Path(error.filename or folder), error) from error
-
-    found, others = [], set()
-    for parent, folders, names in os.walk(folder, onerror=refuse):
-        folders[:] = [name for name in folders if name[0] != "."]
-        for name in names:
-            if name[0] != "." and name.lower().endswith(tuple(suffixes)):
-                found.append(Path(parent, name))
-            elif name[0] != ".":
-                others.add(Path(name).suffix or name)
+    there = list_files(folder)
+    found = [each for each in there if each.name.lower().endswith(tuple(suffixes))]
     if not found:
-        got = f"only {', '.join(sorted(others)[:5])}" if others else "none"
+        others = sorted({each.suffix or each.name for each in there})
+        got = f"only {', '.join(others[:5])}" if others else "none"
         raise InputError(
             f"{folder} must have files ending with {', '.join(suffixes)} for this model, "
             f"got {got}; give a folder of the kind of data that the model was trained on"
         )
-    return sorted(found)
+    return found
 
 
 def _unreadable(path: Path, error: Exception) -> InputError:

@@ -3,9 +3,12 @@
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from mlgenn_delays.export.artifact import About, Artifact
 from mlgenn_delays.export.c import write_c
+from mlgenn_delays.network import Exponential, LeakyIntegrator, Network, SpikeInput
 from mlgenn_delays.network.models import READOUTS
 from tests.export.c.building import COMPILERS, FLAGS
 from tests.export.c.cases import CASES, Case, artifact, rounded
@@ -104,3 +107,41 @@ def test_a_trial_can_be_read_before_its_end(readout: str, tmp_path: Path) -> Non
 }}
 """
     check(tmp_path, "gcc", finite)
+
+
+LONG = """
+    double sums[2] = {{0.0, 0.0}};
+    for (long t = 0; t < {steps}; t++) {{
+        delaysnn_step_spikes(NULL, 0);
+        const double v[2] = {{(double)state.v_output[0], (double)state.v_output[1]}};
+        const double all = exp(v[0]) + exp(v[1]);
+        (void)all;
+        for (int k = 0; k < 2; k++) {{
+            sums[k] += {what};
+        }}
+    }}
+    delaysnn_read(first);
+    for (int k = 0; k < 2; k++) {{
+        const double wanted = sums[k] {then};
+        CHECK(fabs((double)first[k] - wanted) < 1e-6 * wanted);
+    }}
+    return 0;
+}}
+"""
+READ_OUT = {
+    "sum": ("v[k]", ""),
+    "mean": ("v[k]", "/ 400000.0"),
+    "expweighted": ("v[k] * exp(-(double)t / 400000.0)", "/ 400000.0"),
+    "softmax-sum": ("exp(v[k]) / all", ""),
+}
+
+
+@pytest.mark.parametrize("readout", READ_OUT)
+def test_long_trials_are_summed_exactly(readout: str, tmp_path: Path) -> None:
+    net = Network()
+    net.add("input", SpikeInput(2))
+    net.add("output", LeakyIntegrator(2, readout=readout), bias=np.array([0.1, 0.3]))
+    net.connect("input", "output", Exponential(), weight=1.0)
+    write_c(Artifact.of(net, About(n_steps=400_000, labels=("a", "b"))), tmp_path, examples=False)
+    what, then = READ_OUT[readout]
+    check(tmp_path, "gcc", LONG.format(steps=400_000, what=what, then=then))

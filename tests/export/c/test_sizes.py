@@ -187,11 +187,11 @@ def test_synapses_that_act_after_the_end_are_left_out() -> None:
 def test_operations_are_those_of_the_network(tmp_path: Path) -> None:
     made = dense_net(20, 3)
     figures = write_c(made, tmp_path, examples=False)
-    # An addition for the arrivals, 3 to integrate, 1 to read out.
-    assert figures.silent == 3 * 5
+    # An addition for the arrivals, 3 to integrate, 4 to read out.
+    assert figures.silent == 3 * 8
     assert (figures.input_spike.mean, figures.input_spike.most) == (3.0, 3)
-    assert figures.worst == 15 + 60
-    assert any("15 a silent step" in line for line in figures.lines())
+    assert figures.worst == 24 + 60
+    assert any("24 a silent step" in line for line in figures.lines())
 
 
 def test_the_header_says_what_the_network_is(tmp_path: Path) -> None:

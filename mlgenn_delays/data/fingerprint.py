@@ -1,0 +1,155 @@
+"""What a split holds, in a few bytes per example: to tell later what is new, gone or changed."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+
+import numpy as np
+
+from mlgenn_delays.data.types import Batch, CurrentBatch, Data
+
+_AT_ONCE = 64  # examples read at once
+_NAMED = 3
+
+
+@dataclass(frozen=True, eq=False)
+class Fingerprint:
+    """What a split holds.
+
+    Attributes:
+        names: Name of each of N examples, or its number where it has none.
+        labels: (N,) int64, its class.
+        content: (N,) uint64, a hash of its spikes or currents; 0 if it has none.
+    """
+
+    names: tuple[str, ...]
+    labels: np.ndarray
+    content: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @property
+    def digest(self) -> str:
+        """A hash of contents and labels in their order, which is what training depends on."""
+        total = blake2b(digest_size=16)
+        for array in (self.content.astype("<u8"), self.labels.astype("<i8")):
+            total.update(array.tobytes())
+        return total.hexdigest()
+
+    def trained_on(self, train: "Fingerprint", others: Sequence["Fingerprint"]) -> np.ndarray:
+        """Return which examples (n,) were trained on: those with the content of a training one.
+
+        Examples without spikes or currents are none of them, nor are those that the other splits
+        had already: data may hold the same twice.
+
+        Arguments:
+            train: The training split as it was.
+            others: The other splits as they were.
+        """
+        held_out = {
+            key for each in others for key in zip(each.names, each.content.tolist(), strict=True)
+        }
+        equal = np.flatnonzero(np.isin(self.content, train.content) & (self.content != 0))
+        return np.array(
+            [row for row in equal if (self.names[row], int(self.content[row])) not in held_out],
+            np.int64,
+        )
+
+
+@dataclass(frozen=True)
+class Changes:
+    """How a split differs from what it was.
+
+    Attributes:
+        new: Names of the examples that it had not.
+        gone: Names of those that it had and has no more.
+        changed: Names of those with another content or label.
+        reordered: Whether the same examples come in another order.
+    """
+
+    new: tuple[str, ...] = ()
+    gone: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+    reordered: bool = False
+
+    def __bool__(self) -> bool:
+        return bool(self.new or self.gone or self.changed or self.reordered)
+
+    def __str__(self) -> str:
+        parts = [
+            f"{len(names)} {what} ({some(names)})"
+            for what in ("new", "gone", "changed")
+            if (names := getattr(self, what))
+        ]
+        return ", ".join(parts) or ("another order" if self.reordered else "no change")
+
+
+def fingerprint(data: Data) -> Fingerprint:
+    """Return the fingerprint of a split; spikes on disk give that of the same ones in memory."""
+    n = len(data)
+    content = np.zeros(n, np.uint64)
+    for first in range(0, n, _AT_ONCE):
+        rows = np.arange(first, min(first + _AT_ONCE, n))
+        content[rows] = _hashes(data.batch(rows))
+    names = tuple(data.names) if data.names else tuple(map(str, range(n)))
+    return Fingerprint(names, np.asarray(data.labels, np.int64), content)
+
+
+def joined(parts: Sequence[Fingerprint]) -> Fingerprint:
+    """Return the fingerprint of several splits as one; at least one."""
+    return Fingerprint(
+        tuple(name for part in parts for name in part.names),
+        np.concatenate([part.labels for part in parts]),
+        np.concatenate([part.content for part in parts]),
+    )
+
+
+def compare(old: Fingerprint, new: Fingerprint) -> Changes:
+    """Return how a split differs from what it was; examples are told apart by name."""
+    before, now = _by_name(old), _by_name(new)
+    return Changes(
+        tuple(name for name, number in now if (name, number) not in before),
+        tuple(name for name, number in before if (name, number) not in now),
+        tuple(key[0] for key, held in now.items() if before.get(key, held) != held),
+        reordered=old.digest != new.digest,
+    )
+
+
+def some(names: Sequence[str]) -> str:
+    """Return at most three names in words."""
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more
+
+
+def _by_name(found: Fingerprint) -> dict[tuple[str, int], tuple[int, int]]:
+    """Return content and label by name, and by number where several are called the same."""
+    seen: Counter[str] = Counter()
+    by_name = {}
+    for name, content, label in zip(
+        found.names, found.content.tolist(), found.labels.tolist(), strict=True
+    ):
+        by_name[name, seen[name]] = content, label
+        seen[name] += 1
+    return by_name
+
+
+def _hashes(batch: Batch) -> list[int]:
+    """Return a hash of each example of a batch, 0 for one without spikes or currents."""
+    if isinstance(batch, CurrentBatch):
+        return [_hash([str(v.shape).encode(), v.tobytes()]) if v.any() else 0 for v in batch.values]
+    found = []
+    for start in batch.start:
+        time = batch.time[start[0] : start[-1]].astype("<i4")
+        counts = np.diff(start).astype("<i4")
+        found.append(_hash([counts.tobytes(), time.tobytes()]) if len(time) else 0)
+    return found
+
+
+def _hash(parts: Sequence[bytes]) -> int:
+    """Return a hash of some bytes, never 0."""
+    total = blake2b(digest_size=8)
+    for part in parts:
+        total.update(part)
+    return int.from_bytes(total.digest(), "little") or 1

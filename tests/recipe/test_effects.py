@@ -1,0 +1,165 @@
+"""Every setting changes something, or is refused: whatever stands beside it."""
+
+import zlib
+from functools import cache
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mlgenn_delays.data.batching import epoch_batches
+from mlgenn_delays.engines.base import compile_network
+from mlgenn_delays.errors import InputError
+from mlgenn_delays.network.storage import to_bytes
+from mlgenn_delays.recipe import (
+    Recipe,
+    build_augment,
+    build_network,
+    build_rewiring,
+    build_rule,
+    load_data,
+    parse_recipe,
+)
+from mlgenn_delays.recipe.text import settings
+
+SMALL = """
+name = "small"
+data = { dataset = "sequence", train = 24, validation = 2, test = 2, window = 22.0, channels = 4 }
+delays = { max = 6.0, initial = "uniform", initial_max = 5.0 }
+learning = { epochs = 2, batch_size = 4, learning_rate = 0.05 }
+[network]
+layers = [{ size = 12, weight_mean = 1.0, weight_sd = 1.0 }]
+"""
+SURROGATE = ("learning.rule=surrogate", "learning.learning_rate=0.05")
+SPARSE = ("network.sparsity=0.6",)
+SIGNED = (*SPARSE, "regularisation.l1=0.02", "network.layers.0.weight_mean=6")
+# What else there may be in a recipe: several of each kind of thing.
+BESIDE: dict[str, tuple[str, ...]] = {
+    "as it is": (),
+    "recurrent": ("network.layers.0.recurrent=true",),
+    "surrogate": SURROGATE,
+    "gaussian": (*SURROGATE, "delays.kernel=gaussian", "network.layers.0.normalise=true"),
+    "euler": (
+        *SURROGATE, "network.layers.0.model=SeedLIF", "network.layers.0.synapse=Delta",
+        "network.readout.model=SeedLI", "network.readout.synapse=Delta",
+    ),
+    "kaiming": ("network.layers.0.weight_init=kaiming", "network.layers.0.weight_scale=9"),
+    "weights kept": ("learning.learning_rate=0",),
+    "delays kept": ("delays.learn=false",),
+    "no delays": ("delays.initial_max=0", "delays.max=0"),
+    "sparse": SPARSE,
+    "set": (*SPARSE, "rewiring.rule=set", "rewiring.every=1"),
+    "deep_r": (*SIGNED, "rewiring.rule=deep_r"),
+    "rigl": (*SIGNED, "rewiring.rule=rigl"),
+    "magnitude": (*SPARSE, "rewiring.rule=rigl", "rewiring.form=magnitude", "rewiring.every=1",
+        "network.layers.0.weight_mean=6", "learning.epochs=4",
+    ),
+    "shifted": ("augmentation.shift=2",),
+}  # fmt: skip
+# Another value of each key, one that the check of its range lets pass.
+OTHER: dict[str, Any] = {
+    "network.layers.0.size": 9, "network.layers.0.model": "SeedLIF",
+    "network.layers.0.synapse": "Delta", "network.readout.model": "SeedLI",
+    "network.readout.synapse": "Delta", "network.readout.kind": "max", "network.sparsity": 0.5,
+    "network.allocation": "erdos-renyi", "network.synapses": "[20, 20]", "network.signs": "synapse",
+    "network.layers.0.weight_init": "kaiming", "network.readout.weight_init": "kaiming",
+    "delays.granularity": "axon", "delays.kernel": "gaussian", "delays.initial": "constant",
+    "delays.recurrent_initial": "zero", "delays.schedule": "cosine", "delays.layers": "['output']",
+    "delays.initial_max": 3.0, "delays.sigma_epochs": 1.5, "delays.clip": 1e-9,
+    "learning.rule": "surrogate",
+    "learning.surrogate": "boxcar", "learning.surrogate_options": "{slope=9}",
+    "learning.schedule": "cosine", "learning.schedule_options": "{}",
+    "delays.schedule_options": "{}", "learning.clip": 1e-9, "regularisation.l1": 0.5,
+    "augmentation.group": 2, "augmentation.time_shift": 5.0, "augmentation.mask_time": 8.0,
+    "augmentation.mask_channels": 4,
+    "augmentation.shift": 3, "augmentation.noise": 0, "augmentation.scale": 0,
+    "rewiring.rule": "deep_r", "rewiring.gradient_averaging": 0.0,
+    "rewiring.form": "magnitude", "rewiring.decay": "constant",
+    "rewiring.every": 3, "rewiring.grow_delay": "random", "data.encoding": "spikes",
+    "data.gap_min": 3.0, "data.gap_max": 15.0, "data.jitter": 0.5, "data.window": 21.0,
+    "data.channels": 3, "data.duration": 30.0, "data.train": 20, "data.seed": 4, "seed": 5,
+}  # fmt: skip
+# What is about the course of a training, the other splits or the text, not about its steps; and
+# what waits for neurons that are silent all epoch.
+ELSEWHERE = (
+    "name", "data.dataset", "data.validation", "data.test", "learning.epochs", "learning.patience",
+    "learning.snapshots", "regularisation.revive",
+)  # fmt: skip
+
+
+@cache
+def outcome(overrides: tuple[str, ...]) -> int:
+    """Return a checksum of a network after two epochs of three steps, and of its data."""
+    recipe = parse_recipe(SMALL, "small", overrides)
+    data = load_data(recipe)["train"]
+    network = build_network(recipe, data.n_channels, data.n_classes, recipe.seed)
+    engine = compile_network(
+        network, build_rule(recipe), rewiring=build_rewiring(recipe), seed=recipe.seed,
+        total_steps=8, epoch_steps=3, threads=1,
+    )  # fmt: skip
+    size, augment = recipe.learning.batch_size, build_augment(recipe)
+    for epoch in (1, 2):
+        batches = epoch_batches(data, size, seed=recipe.seed, epoch=epoch, augment=augment)
+        engine.train_epoch(list(islice(batches, 3)), epoch=epoch)
+    seen = zlib.crc32(np.ascontiguousarray(data.labels).tobytes(), len(data) + data.n_steps)
+    return zlib.crc32(to_bytes(engine.pull()), seen)
+
+
+def changed(key: str, now: str) -> str:
+    """Return an override with another value of a key."""
+    if key in OTHER:
+        return f"{key}={OTHER[key]}"
+    if now in ("true", "false"):
+        return f"{key}={'false' if now == 'true' else 'true'}"
+    number = float(now)
+    return f"{key}={number / 2 if number else 0.5}"
+
+
+def whole(override: str) -> str:
+    """Return an override whose number is written as a whole one, where a key takes only those."""
+    key, value = override.split("=", 1)
+    return f"{key}={int(float(value))}" if value.replace(".", "").isdecimal() else override
+
+
+def means_the_same(key: str, recipe: Recipe, others: tuple[str, ...]) -> bool:
+    """Return whether a change says in other words what was so before."""
+    before = parse_recipe(SMALL, "small", others)
+    return (key == "network.signs" and recipe.signs() == before.signs()) or (
+        key in ("delays.learn", "delays.granularity") and recipe.delays.max == 0
+    )
+
+
+QUICK = ("as it is", "gaussian", "magnitude")
+CASES = [pytest.param(name, marks=[] if name in QUICK else pytest.mark.slow) for name in BESIDE]
+
+
+@pytest.mark.parametrize("beside", CASES)
+def test_every_setting_has_an_effect_or_is_refused(beside: str) -> None:
+    others = BESIDE[beside]
+    base, start = settings(parse_recipe(SMALL, "small", others)), outcome(others)
+    idle = []
+    for key, now in base.items():
+        if key.startswith(("expected.", *ELSEWHERE)):
+            continue
+        override = changed(key, now)
+        try:
+            recipe = parse_recipe(SMALL, "small", [*others, override])
+        except InputError as error:
+            if "must be a whole number" not in str(error):
+                assert key.rsplit(".", 1)[-1] in str(error), f"{override}: {error}"
+                continue
+            override = whole(override).replace("=0", "=3")
+            try:
+                recipe = parse_recipe(SMALL, "small", [*others, override])
+            except InputError as again:
+                assert key.rsplit(".", 1)[-1] in str(again), f"{override}: {again}"
+                continue
+        if settings(recipe).get(key) == now or means_the_same(key, recipe, others):
+            continue
+        try:
+            if outcome((*others, override)) == start:
+                idle.append(override)
+        except InputError:
+            continue  # the data, the network or the engine refuses it
+    assert not idle

@@ -1,0 +1,104 @@
+"""What no machine can hold, or no trial can show, is refused before any work."""
+
+import numpy as np
+import pytest
+
+from mlgenn_delays import memory
+from mlgenn_delays.data.types import SpikeData
+from mlgenn_delays.engines.sizes import Trials, check_sizes
+from mlgenn_delays.errors import InputError
+from mlgenn_delays.learning import EventProp, Gaussian, SurrogateBPTT, Triangle
+from mlgenn_delays.network import LIF, Exponential, LeakyIntegrator, Network, Normal, SpikeInput
+from mlgenn_delays.rewiring import RigL
+from mlgenn_delays.training import Trainer
+
+GAUSSIAN = SurrogateBPTT(surrogate=Triangle(), kernel=Gaussian(5.0, 0.23, 2))
+
+
+def network(hidden: int = 8, max_delay: float = 20.0, **more: object) -> Network:
+    """Return a small network with delays."""
+    net = Network()
+    net.add("input", SpikeInput(5))
+    net.add("hidden", LIF(hidden))
+    net.add("output", LeakyIntegrator(2))
+    delays = {"delay": 1.0, "max_delay": max_delay}
+    net.connect("input", "hidden", Exponential(), weight=1.0, **delays, **more)
+    net.connect("hidden", "output", Exponential(), weight=Normal(0.0, 1.0), **delays)
+    return net
+
+
+def data(steps: int = 100) -> SpikeData:
+    """Return 4 examples of one spike each."""
+    start = np.arange(4)[:, None] + np.array([0, 1, 1, 1, 1, 1])
+    return SpikeData(start, np.full(4, 3, np.int32), np.arange(4) % 2, steps, 1.0, ("a", "b"))
+
+
+def test_a_gaussian_kernel_over_days() -> None:
+    """It took 40 s a step, without a word, to normalise what no spike can reach."""
+    wide = SurrogateBPTT(surrogate=Triangle(), kernel=Gaussian(5e8, 0.23, 2))
+    with pytest.raises(
+        InputError, match=r"^delays.max \(max_delay of 'input->hidden'\) must be at "
+    ):
+        Trainer(network(max_delay=1e9), wide, epochs=1).check(data())
+    with pytest.raises(InputError, match="got 1e\\+09 ms; .* beyond the 100 ms of a trial acts"):
+        Trainer(network(max_delay=1e9), wide, epochs=1).check(data())
+    Trainer(network(max_delay=150.0), wide, epochs=1).check(data())
+    Trainer(network(max_delay=1e9), EventProp(), epochs=1).check(data())
+
+
+SIZES = [
+    (EventProp(), {}, Trials(256, 2_000_000, 2), "values along time", "network.dt"),
+    (SurrogateBPTT(), {}, Trials(256, 2_000_000, 2), "values along time", "learning.batch_size"),
+    (GAUSSIAN, {"max_delay": 1e6}, Trials(2, 1_000_000, 1), "taps of delay kernels", "delays.max"),
+    (EventProp(), {}, Trials(2, 10**9, 1, 1), "values along time", "data.duration"),
+]
+
+
+@pytest.mark.parametrize(("rule", "settings", "trials", "what", "lower"), SIZES)
+def test_what_needs_most_and_what_to_lower_are_named(
+    rule: object, settings: dict, trials: Trials, what: str, lower: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    if what.startswith("taps"):
+        rule = SurrogateBPTT(surrogate=Triangle(), kernel=Gaussian(2e5, 0.23, 2))
+    monkeypatch.setattr(memory, "total_memory", lambda: 10**9)
+    with pytest.raises(InputError, match="memory of 1 GB, got one with .* in all about") as error:
+        check_sizes(network(**settings), rule, None, trials)
+    assert what in str(error.value) and lower in str(error.value)
+    check_sizes(network(), rule, None, Trials(256, 1000, 2))
+
+
+def test_populations_and_projections_are_refused_before_they_are_made(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with pytest.raises(InputError, match="population 'hidden' must fit into the memory of"):
+        network(hidden=2**31 - 1)
+    monkeypatch.setattr(memory, "total_memory", lambda: 10**6)
+    with pytest.raises(InputError, match="projection 'input->hidden' .* got 5 x 20000 pairs of"):
+        network(hidden=20_000)
+    network(hidden=100)
+
+
+def test_a_system_that_does_not_say_what_memory_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "total_memory", lambda: None)
+    check_sizes(network(), EventProp(), RigL(form="magnitude"), Trials(10**9, 10**9))
+
+
+@pytest.mark.parametrize("rule", [EventProp(), GAUSSIAN, SurrogateBPTT()])
+def test_the_estimate_is_near_what_is_taken(rule: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Within a factor of 3 of the arrays that a step allocates; an estimate, not an account."""
+    import tracemalloc
+
+    net, examples = network(hidden=64, max_delay=50.0), data(2000)
+    trainer = Trainer(net, rule, epochs=1, batch_size=4, threads=1, progress="none")
+    trainer.fit(examples)  # kernels are compiled
+    tracemalloc.start()
+    trainer.fit(examples)
+    taken = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    found = []
+    monkeypatch.setattr(
+        "mlgenn_delays.engines.sizes.check_memory", lambda *given: found.append(given[2])
+    )
+    check_sizes(net, rule, None, Trials(4, 2000, 1))
+    assert taken / 3 < found[0] < 3 * taken
