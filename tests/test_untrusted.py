@@ -219,3 +219,13 @@ def test_safetensors_of_types_that_numpy_lacks(tmp_path: Path) -> None:
     with pytest.raises(ValueError) as caught:
         read(path)
     assert len(str(caught.value)) < 400
+
+
+def test_a_step_too_short_to_count_times_in() -> None:
+    from mlgenn_delays.data.checks import count_steps
+
+    for dt in (1e-320, 1e-12):
+        with pytest.raises(InputError, match="at most 2147483647 steps"):
+            count_steps(100.0, dt)
+    with pytest.raises(InputError, match="network.dt must be in "):
+        load_recipe("digits", ["network.dt=1e-320"])
