@@ -18,7 +18,8 @@ def check_counts(state: dict[str, np.ndarray], total_steps: int) -> None:
         InputError: As said.
     """
     step = int(np.max(state["step"], initial=0)) if "step" in state else 0
-    for key, counts in state.items():
+    for key in sorted(state, key=lambda key: key != "step"):  # it bounds the others
+        counts = state[key]
         most = total_steps if key == "step" else step
         if key == "step" or key.endswith(("/weight_steps", "/delay_steps")):
             if counts.size and not 0 <= counts.min() <= counts.max() <= most:
