@@ -55,7 +55,7 @@ def open_atomic(
         os.replace(temporary, path)
         temporary = None
         if sync:
-            _sync_folder(path.parent)
+            sync_folder(path.parent)
     except OSError as error:
         raise WorkError(
             f"cannot write {path}: {error.strerror or error}; free space or {remedy}; "
@@ -66,7 +66,7 @@ def open_atomic(
             Path(temporary).unlink(missing_ok=True)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Force a rename to disk, where the system lets a folder be opened."""
     try:
         descriptor = os.open(folder, os.O_RDONLY)

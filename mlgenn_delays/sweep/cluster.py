@@ -5,7 +5,6 @@ worker that is lost loses only its points, which Dask gives to another.
 """
 
 import re
-import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,7 +17,7 @@ from mlgenn_delays.errors import InputError, WorkError
 from mlgenn_delays.files import write_atomic
 from mlgenn_delays.recipe import dump
 from mlgenn_delays.sweep.child import Child, Task
-from mlgenn_delays.sweep.folder import SweepFolder
+from mlgenn_delays.sweep.folder import SweepFolder, uncommit
 from mlgenn_delays.sweep.local import RETRIES, OnEnd
 from mlgenn_delays.sweep.plan import Planned
 from mlgenn_delays.sweep.record import Record, make_record
@@ -164,7 +163,7 @@ class ClusterRunner:
         name = planned.point.name
         folder = self.folder.point(name)
         if self.folder.prepare(name, planned.recipe):
-            shutil.rmtree(folder)  # a part of what has now been trained as a whole
+            uncommit(folder)  # a part of what has now been trained as a whole
         for file, content in brought["files"].items():
             write_atomic(folder / file, content)
         if "log" in brought:
