@@ -3,8 +3,6 @@
 import errno
 import os
 import shlex
-import shutil
-import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -13,6 +11,7 @@ from typing import Any
 from mlgenn_delays.errors import InputError, WorkError
 from mlgenn_delays.export.artifact import Artifact, Measured
 from mlgenn_delays.export.files import read_artifact
+from mlgenn_delays.folders import new_folder, probe
 
 BACKEND = "single_threaded_cpu"
 _OF = {"backend": "genn", "quantise": "c", "edges": "nir", "euler": "nir"}
@@ -195,7 +194,7 @@ def _check_place(path: Path) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        os.rmdir(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+        probe(path.parent)
     except OSError as error:
         raise InputError(
             f"cannot write {path}: {error.strerror or error}; choose another place with --out"
@@ -204,18 +203,14 @@ def _check_place(path: Path) -> None:
 
 def _folder(path: Path, write: Callable[[Path], object]) -> None:
     """Make a folder that is either wholly there or not at all."""
-    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     try:
-        write(temporary)
-        os.chmod(temporary, 0o755)
-        os.replace(temporary, path)
+        with new_folder(path) as folder:
+            write(folder)
     except OSError as error:
         kind = WorkError if error.errno == errno.ENOSPC else InputError
         raise kind(
             f"cannot write {path}: {error.strerror or error}; choose another place with --out"
         ) from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _size(path: Path) -> int:
