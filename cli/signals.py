@@ -4,10 +4,12 @@ All three become a KeyboardInterrupt, so that whatever cleans up after Ctrl-C do
 One that is ignored when the command starts, as under nohup, stays ignored.
 """
 
+import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 _NAMES = ("SIGINT", "SIGTERM", "SIGHUP")  # some systems do not have them all
@@ -35,6 +37,20 @@ def exit_code(error: BaseException | None) -> int:
     return 128 + signal.SIGINT
 
 
+def leave(end: SystemExit) -> None:
+    """End this process at once if a signal asked for it and threads would be waited for.
+
+    They may compile for a minute; whatever they do, nothing of it is a file.
+    """
+    here = threading.current_thread()
+    working = any(not each.daemon and each is not here for each in threading.enumerate())
+    if working and isinstance(end.code, int) and end.code > 128:
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError):
+                stream.flush()
+        os._exit(end.code)
+
+
 @contextmanager
 def as_interruptions() -> Iterator[None]:
     """Raise `Signalled` where a signal asks to end, while the context lasts."""
@@ -42,7 +58,7 @@ def as_interruptions() -> Iterator[None]:
 
     def ended(number: int, _: Any) -> None:
         # Compilers and callbacks swallow exceptions, so a signal is sent again until it is heard.
-        timer = threading.Timer(AGAIN, signal.raise_signal, [number])
+        timer = threading.Timer(AGAIN, _send, [number])
         timer.daemon = True
         timers.append(timer)
         timer.start()
@@ -68,6 +84,14 @@ def later() -> Iterator[None]:
         _restore(before)
     if caught:
         raise Signalled(caught[0])
+
+
+def _send(number: int) -> None:
+    """Send a signal to the main thread, waking it where it waits."""
+    if hasattr(signal, "pthread_kill"):
+        signal.pthread_kill(threading.main_thread().ident or 0, number)
+    else:
+        signal.raise_signal(number)
 
 
 def _replace(handler: Any, only: tuple[Any, ...]) -> dict[int, Any]:

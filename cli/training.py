@@ -158,9 +158,9 @@ def _follow(plan: Plan, trainer: "Trainer", asked: Asked) -> None:
     try:
         trainer.fit(plan.splits["train"], plan.splits.get("validation"), resume=not plan.fresh)
         _measure(trainer, plan.splits)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         sleep(GRACE)  # the process that leads says it and ends this one, unless it waits for it
-        raise
+        raise Interrupted(_how_to_go_on(asked, Path(asked.out or "RUN"))) from error
     except DivergedError as error:
         raise click.exceptions.Exit(error.exit_code) from error
 

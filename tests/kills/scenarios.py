@@ -95,7 +95,11 @@ SCENARIOS = (
     ),
     Scenario("sweep", _SWEEP, _nothing),
     Scenario("sweep-point", _SWEEP, _nothing, alone=True),
-    Scenario("bundle", ("export", "BASE/run", "--out", "BASE/new/a.safetensors"), _copies("run")),
+    Scenario(
+        "bundle",
+        ("export", "BASE/run", "--format", "bundle", "--out", "BASE/new/a"),
+        _copies("run"),
+    ),
     Scenario("c", ("export", "BASE/run", "--format", "c", "--out", "BASE/c"), _copies("run")),
     Scenario("report", ("report", "BASE/run", "--out", "BASE/a.html"), _copies("run")),
     Scenario("prepare-shd", ("data", "prepare", "shd", "BASE/shd"), _copies("shd")),
