@@ -1,6 +1,7 @@
 """Files from elsewhere: downloads and packed files, under their final name only when whole."""
 
 import hashlib
+import re
 import shutil
 import zipfile
 import zlib
@@ -18,6 +19,8 @@ from mlgenn_delays.errors import InputError, WorkError
 from mlgenn_delays.files import open_atomic
 
 PACKED = (".zip", ".gz")
+# How the names of unfinished files end, see `mlgenn_delays.files`.
+HALF = r"\.[a-z0-9_]{8}(\.delaysnn-part)?"
 _CHUNK = 2**18
 _PATIENCE = 60.0  # seconds without a byte
 _ELSEWHERE = "give another DIR"
@@ -189,9 +192,10 @@ def _damaged(packed: Path, error: Exception) -> InputError:
 
 def remove_halves(path: Path) -> None:
     """Remove what earlier tries to write a file left when they were killed."""
+    half = re.compile(rf"\.{re.escape(path.name)}{HALF}")
     if path.parent.is_dir():
-        for half in path.parent.glob(f".{path.name}.*"):
-            half.unlink(missing_ok=True)
+        for each in [each for each in path.parent.iterdir() if half.fullmatch(each.name)]:
+            each.unlink(missing_ok=True)
 
 
 def check_space(path: Path, size: int) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from mlgenn_delays.errors import InputError, WorkError
 from mlgenn_delays.export.artifact import Artifact, Measured
 from mlgenn_delays.export.files import read_artifact
-from mlgenn_delays.folders import new_folder, probe
+from mlgenn_delays.files import check_writable, open_folder_atomic
 
 BACKEND = "single_threaded_cpu"
 _OF = {"backend": "genn", "quantise": "c", "edges": "nir", "euler": "nir"}
@@ -193,8 +193,7 @@ def _check_place(path: Path) -> None:
         InputError: As said.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        probe(path.parent)
+        check_writable(path.parent)
     except OSError as error:
         raise InputError(
             f"cannot write {path}: {error.strerror or error}; choose another place with --out"
@@ -204,8 +203,8 @@ def _check_place(path: Path) -> None:
 def _folder(path: Path, write: Callable[[Path], object]) -> None:
     """Make a folder that is either wholly there or not at all."""
     try:
-        with new_folder(path) as folder:
-            write(folder)
+        with open_folder_atomic(path) as temporary:
+            write(temporary)
     except OSError as error:
         kind = WorkError if error.errno == errno.ENOSPC else InputError
         raise kind(

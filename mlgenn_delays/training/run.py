@@ -25,8 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from mlgenn_delays.errors import InputError, nearest
-from mlgenn_delays.files import write_atomic
-from mlgenn_delays.folders import new_folder
+from mlgenn_delays.files import open_folder_atomic, write_atomic
 from mlgenn_delays.training.checkpoint import Checkpoint
 from mlgenn_delays.training.lock import locked
 from mlgenn_delays.training.run_files import (
@@ -95,7 +94,7 @@ class RunDirectory:
     def _make(self, files: dict[str, str | bytes]) -> None:
         """Write the files with which a run begins, the recipe last."""
         if not self.path.exists():
-            with new_folder(self.path) as folder:
+            with open_folder_atomic(self.path) as folder:
                 for name, content in files.items():
                     write_atomic(folder / name, content)
             return

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 from mlgenn_delays.errors import DelaysnnError, InputError, WorkError
-from mlgenn_delays.folders import is_probe, probe
+from mlgenn_delays.files import check_writable
 from mlgenn_delays.training.lock import LOCK
 
 CHECKPOINTS = ("last", "best")
@@ -28,7 +28,9 @@ _TOP = _any_of(RECIPE, ENVIRONMENT, INIT, RECORD, METRICS, NETWORK)
 _KEPT = _any_of(NETWORK, STATE)
 _SNAPSHOT = r"epoch-\d{4,}\.safetensors"
 # The temporary files of write_atomic that a kill may leave behind, by name.
-LEFTOVER = re.compile(rf"\.({_TOP}|{_KEPT}|{_SNAPSHOT})\..{{8}}")
+LEFTOVER = re.compile(rf"\.({_TOP}|{_KEPT}|{_SNAPSHOT})\..{{8}}(\.delaysnn-part)?")
+# Folders of `check_writable`, of the same moment or of a process that was killed in it.
+_CHECK = re.compile(r"\.delaysnn-.*|\..*\.delaysnn-part")
 # All files of a run and what `delaysnn analyse` adds, by path within it.
 _FILES = re.compile(
     rf"{_TOP}|{re.escape(LOCK)}|checkpoints/{_any_of(*CHECKPOINTS)}/{_KEPT}"
@@ -58,7 +60,7 @@ def begun(path: Path) -> bool:
 
     That is its lock and, only beside it, what is written before recipe.toml.
     """
-    names = {entry.name for entry in path.iterdir() if not is_probe(entry.name)}
+    names = {entry.name for entry in path.iterdir() if not _CHECK.fullmatch(entry.name)}
     if LOCK not in names:
         return bool(names)
     left = names - {LOCK, ENVIRONMENT, INIT}
@@ -89,7 +91,7 @@ def check_free(path: Path | str) -> None:
                 f"{path} must be a new or empty folder, got {what}; "
                 "go on with --resume (resume=True), or choose another folder with --out"
             )
-        probe(above)
+        check_writable(above)
     except OSError as error:
         raise unwritable(path, error) from error
 

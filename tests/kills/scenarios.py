@@ -22,7 +22,7 @@ _SMALL = (*_settings("network.layers.0.size=4", "learning.batch_size=20"), "--ep
 _FEW = _settings("data.train=20", "data.validation=10", "data.test=10")
 _WORDS = _settings("data.duration=200", "data.mel.n_bands=8")
 # A temporary file beside its place, which a later write of the same file may remove.
-_LEFTOVER = re.compile(r"\..+\.[a-z0-9_]{8}")
+_LEFTOVER = re.compile(r"\..+\.[a-z0-9_]{8}|\..+\.delaysnn-part")
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import pytest
 
 from mlgenn_delays.errors import InputError, WorkError
-from mlgenn_delays.folders import new_folder
+from mlgenn_delays.files import open_folder_atomic
 from mlgenn_delays.training import describe_environment
 from mlgenn_delays.training import run as run_module
 from mlgenn_delays.training.run import RunDirectory
@@ -92,7 +92,7 @@ def test_a_full_disk_is_work_that_failed(tmp_path, monkeypatch):
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("mlgenn_delays.folders.tempfile.mkdtemp", full)
+    monkeypatch.setattr("mlgenn_delays.files.tempfile.mkdtemp", full)
     with pytest.raises(WorkError, match="No space left on device"):
         check_free(tmp_path)
 
@@ -249,9 +249,9 @@ def test_folders_that_killed_processes_left_are_removed_and_no_others(tmp_path):
     for folder in (left, mine):
         folder.mkdir()
         (folder / "environment.json").write_text("{}")
-    with new_folder(tmp_path / "run") as held:
+    with open_folder_atomic(tmp_path / "run") as held:
         assert not left.exists()
-        with new_folder(tmp_path / "run"):
+        with open_folder_atomic(tmp_path / "run"):
             assert held.is_dir()  # somebody fills it
         (tmp_path / "run").rmdir()
     assert sorted(os.listdir(tmp_path)) == [".run.20261129", "run"]
