@@ -18,7 +18,8 @@ def _settings(*texts: str) -> tuple[str, ...]:
 
 
 # A training that takes next to no time.
-_SMALL = (*_settings("network.layers.0.size=4", "learning.batch_size=20"), "--epochs", "2")
+_SMALL = _settings("network.layers.0.size=4", "learning.batch_size=20")
+_TWO = ("--epochs", "2")
 _FEW = _settings("data.train=20", "data.validation=10", "data.test=10")
 _WORDS = _settings("data.duration=200", "data.mel.n_bands=8")
 # A temporary file beside its place, which a later write of the same file may remove.
@@ -34,12 +35,14 @@ class Scenario:
         command: Its arguments; ``BASE`` is the folder.
         begin: Puts what it needs, from a folder of inputs, into the folder.
         alone: Of a command with several processes: whether a kill ends one of them, not all.
+        cost: Of a sample it has so many times fewer cases than others.
     """
 
     name: str
     command: tuple[str, ...]
     begin: Callable[[Path, Path], None]
     alone: bool = False
+    cost: float = 1.0
 
     def words(self, base: Path) -> list[str]:
         """Return the arguments for a folder."""
@@ -69,9 +72,9 @@ def _init_and_folder(inputs: Path, base: Path) -> None:
     (base / "run").mkdir()
 
 
-_SWEEP = ("sweep", "yin-yang", *_SMALL, *_FEW, "--seeds", "2", "--workers", "1")
+_SWEEP = ("sweep", "yin-yang", *_SMALL, *_FEW, "--epochs", "1", "--seeds", "2", "--workers", "1")
 _SWEEP += ("--out", "BASE/dir")
-_TRAIN = ("train", "yin-yang", *_SMALL, *_FEW, "--threads", "1", "--out", "BASE/run")
+_TRAIN = ("train", "yin-yang", *_SMALL, *_TWO, *_FEW, "--threads", "1", "--out", "BASE/run")
 _INIT = ("--init", "BASE/init.safetensors")
 SCENARIOS = (
     Scenario("train", _TRAIN, _nothing),
@@ -83,6 +86,7 @@ SCENARIOS = (
             "train",
             "fsdd",
             *_SMALL,
+            *_TWO,
             *_WORDS,
             "--threads",
             "1",
@@ -93,8 +97,8 @@ SCENARIOS = (
         ),
         _copies("words"),
     ),
-    Scenario("sweep", _SWEEP, _nothing),
-    Scenario("sweep-point", _SWEEP, _nothing, alone=True),
+    Scenario("sweep", _SWEEP, _nothing, cost=8.0),
+    Scenario("sweep-point", _SWEEP, _nothing, alone=True, cost=8.0),
     Scenario(
         "bundle",
         ("export", "BASE/run", "--format", "bundle", "--out", "BASE/new/a"),
@@ -136,6 +140,11 @@ def make_inputs(folder: Path, call: Callable[..., int]) -> None:
     (folder / "fsdd" / prepare_fsdd.ARCHIVE).write_bytes(zipped(files))
 
 
+def is_unfinished(path: Path) -> bool:
+    """Return whether a path is that of a file or folder that a process had not finished."""
+    return bool(_LEFTOVER.fullmatch(path.name)) or path.name.startswith(".delaysnn-")
+
+
 def contents(base: Path) -> tuple[dict[str, object], list[str]]:
     """Return what is in a folder, by path, and the temporary files that a kill left.
 
@@ -145,7 +154,7 @@ def contents(base: Path) -> tuple[dict[str, object], list[str]]:
     left = []
     for path in sorted(base.rglob("*")):
         name = path.relative_to(base).as_posix()
-        if _LEFTOVER.fullmatch(path.name):
+        if is_unfinished(path):
             left.append(name)
         elif path.is_dir():
             found[name] = None

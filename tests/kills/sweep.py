@@ -22,8 +22,10 @@ import signal
 import sys
 import tempfile
 import time
+from bisect import bisect
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from itertools import accumulate
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -31,7 +33,13 @@ ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
 from tests.kills.operations import COUNT, FULL, HALF, KILL, Counter, Operations  # noqa: E402
-from tests.kills.scenarios import SCENARIOS, Scenario, contents, make_inputs  # noqa: E402
+from tests.kills.scenarios import (  # noqa: E402
+    SCENARIOS,
+    Scenario,
+    contents,
+    is_unfinished,
+    make_inputs,
+)
 
 MODES = (KILL, HALF, FULL)
 LONGEST = 60.0  # seconds
@@ -105,6 +113,7 @@ class Bench:
     def __init__(self, folder: Path) -> None:
         self.folder, self.base, self.inputs = folder, folder / "base", folder / "inputs"
         self.log = folder / "log"
+        self.totals: dict[str, int] = {}
 
     def warm(self, scenarios: list[Scenario]) -> None:
         """Make the inputs, and do everything once in this process, for its forks to have."""
@@ -190,11 +199,16 @@ class Bench:
         # A training of a sweep that is killed alone is begun again by the sweep.
         return "" if code == -signal.SIGKILL or (scenario.alone and code == 0) else f"{code} {text}"
 
+    def _a_day_later(self) -> None:
+        """Let what the disturbed command left unfinished be old: what is new is left alone."""
+        for path in self.base.rglob("*"):
+            if is_unfinished(path):
+                os.utime(path, (0, 0))
+
     def _again(self, scenario: Scenario) -> str:
         """Run the same command again, as it says; return what is wrong."""
         self.log.unlink(missing_ok=True)
-        for probe in self.base.rglob(".delaysnn-*"):  # removed when it is older than a minute
-            os.utime(probe, (0, 0))
+        self._a_day_later()
         words = scenario.words(self.base)
         code = call(*words, log=self.log)
         text = self.log.read_text(errors="replace")
@@ -218,9 +232,17 @@ def cases(bench: Bench, chosen: list[Scenario], modes: list[str]) -> Iterator[tu
     """Give scenario, mode, number of the change, and what must be left, of every case."""
     for scenario in chosen:
         changes, expected = bench.reference(scenario)
+        bench.totals[scenario.name] = changes
         for mode in modes:
             for at in range(1, changes + 1):
                 yield scenario, mode, at, expected
+
+
+def sample(found: list[tuple], n: int) -> list[tuple]:
+    """Return n cases, spread evenly, fewer of those that cost more."""
+    places = list(accumulate(1 / scenario.cost for scenario, *_ in found))
+    wanted = [(k + 0.5) * places[-1] / n for k in range(n)]
+    return [found[bisect(places, place)] for place in wanted]
 
 
 @contextmanager
@@ -242,12 +264,14 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--only", action="append", choices=[each.name for each in SCENARIOS])
+    parser.add_argument("--without", action="append", default=[])
     parser.add_argument("--mode", action="append", choices=MODES)
     parser.add_argument("--at", type=int, help="this change alone")
     parser.add_argument("--sample", type=int, help="so many cases, spread evenly over all")
     parser.add_argument("--list", action="store_true", help="print the changes, and end")
     asked = parser.parse_args()
-    chosen = [each for each in SCENARIOS if not asked.only or each.name in asked.only]
+    chosen = [each for each in SCENARIOS if each.name in (asked.only or [each.name])]
+    chosen = [each for each in chosen if each.name not in asked.without]
     began, failed, counts, left = time.monotonic(), [], {}, 0
     with temporary() as folder:
         bench = Bench(folder)
@@ -263,11 +287,11 @@ def main() -> int:
             if asked.at in (None, each[2])
         ]
         if asked.sample:
-            found = [
-                found[(2 * n + 1) * len(found) // (2 * asked.sample)] for n in range(asked.sample)
-            ]
+            found = sample(found, asked.sample)
         for scenario, mode, at, expected in found:
             name = f"{scenario.name} {mode}"
+            if name not in counts:
+                print(f"{time.monotonic() - began:6.1f} s  {name}", file=sys.stderr, flush=True)
             counts[name] = counts.get(name, 0) + 1
             wrong = bench.case(scenario, mode, at, expected)
             left += bool(not wrong and bench.left)
@@ -280,6 +304,7 @@ def main() -> int:
         "with_leftovers": left,
         "seconds": round(time.monotonic() - began, 1),
         "by": counts,
+        "changes": bench.totals,
     }
     print(json.dumps(summary, indent=1))
     return 1 if failed else 0
