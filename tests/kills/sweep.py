@@ -55,6 +55,7 @@ class ForkedTraining:
         if self.pid == 0:
             os.dup2(stdout.fileno(), 1)
             os.dup2(stderr.fileno(), 2)
+            os.closerange(3, 1024)  # the lock of the sweep among them
             _run_and_leave(command[3:])
 
     def send_signal(self, number: int) -> None:

@@ -263,18 +263,19 @@ def test_a_training_ends_with_what_started_it(tmp_path):
 
 
 @pytest.mark.slow
-def test_interrupted_and_gone_on_with_as_it_says(tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_and_gone_on_with_as_it_says(tmp_path, number):
     command = ["sweep", "digits", *SET, "--epochs", LONG, "--variant", "a: delays.learn=false"]
 
     def attempt(out):
         process = start(*command, "--out", out)
         wait_for(lambda: any(epochs(run) >= 2 for run in out.glob("points/*")), process)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         said = process.communicate(timeout=ENOUGH)
         return None if process.returncode == 0 else (out, process.returncode, *said)
 
     out, code, stdout, stderr = caught(attempt, tmp_path)
-    assert code == 130, stderr
+    assert code == 128 + number, stderr
     assert stdout == ""
     assert "Traceback" not in stderr
     (run,) = (out / "points").iterdir()
