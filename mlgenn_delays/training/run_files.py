@@ -16,7 +16,8 @@ RECORD = "data.safetensors"
 METRICS = "metrics.csv"
 NETWORK = "network.safetensors"
 STATE = "state.safetensors"
-_FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
+# What the system says where a disk or a quota is full.
+FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
 
 
 def _any_of(*names: str) -> str:
@@ -98,7 +99,7 @@ def check_free(path: Path | str) -> None:
 
 def unwritable(path: Path, error: OSError) -> DelaysnnError:
     """Return the error for a folder that cannot be made or written: a full disk is no bad input."""
-    kind = WorkError if error.errno in _FULL else InputError
+    kind = WorkError if error.errno in FULL else InputError
     return kind(
         f"cannot write to the folder {path}: {error.strerror or error}; "
         "choose another folder with --out"
