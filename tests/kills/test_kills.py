@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.needs import needs
+
 SCRIPT = Path(__file__).with_name("sweep.py")
-pytestmark = pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs /proc and fork")
+pytestmark = needs("/proc", "compiled kernels")
 
 
 def swept(*arguments: str) -> dict:
