@@ -6,7 +6,7 @@ from pathlib import Path
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.runs import Run
 from mlgenn_delays.training.history import History, Row
-from mlgenn_delays.training.run import METRICS
+from mlgenn_delays.training.run_files import METRICS
 
 _NEEDED = ("train_loss", "train_accuracy", "seconds")
 _WHOLE = ("epoch", "grown")
