@@ -135,12 +135,16 @@ def test_damaged_and_begun_folders(swept, tmp_path):
     "left",
     [
         [],
-        [".result.json.abcdefgh"],
+        [".result.json.abcdefgh.delaysnn-part"],
         ["result.json"],
-        [".recipe.toml.abcdefgh", "environment.json", ".lock"],
+        [".recipe.toml.abcdefgh.delaysnn-part", "environment.json", ".lock"],
         ["recipe.toml", "environment.json", "snapshots/epoch-0000.safetensors"],
-        ["recipe.toml", "snapshots/.epoch-0000.safetensors.abcdefgh"],
-        ["recipe.toml", "environment.json", "checkpoints/best/.state.safetensors.abcdefgh"],
+        ["recipe.toml", "snapshots/.epoch-0000.safetensors.abcdefgh.delaysnn-part"],
+        [
+            "recipe.toml",
+            "environment.json",
+            "checkpoints/best/.state.safetensors.abcdefgh.delaysnn-part",
+        ],
     ],
 )
 def test_what_a_kill_in_the_first_epoch_leaves_is_begun_again(swept, tmp_path, left):
@@ -223,7 +227,7 @@ def test_killed_and_gone_on_with(tmp_path):
     assert left >= 2
     assert [row["status"] for row in read_results(out)] == ["done", "waiting"]
     before = (runs[0] / "result.json").stat().st_mtime_ns
-    (out / ".results.csv.abcdefgh").touch()
+    (out / ".results.csv.abcdefgh.delaysnn-part").touch()
     time.sleep(0.2)
     assert epochs(runs[1]) == left
     result = call(*command)
@@ -231,7 +235,7 @@ def test_killed_and_gone_on_with(tmp_path):
     assert "1 of 2 points are finished, 1 to train" in result.stderr
     assert "[2/2] seed=1: validation" in result.stderr
     assert (runs[0] / "result.json").stat().st_mtime_ns == before
-    assert not (out / ".results.csv.abcdefgh").exists()
+    assert not (out / ".results.csv.abcdefgh.delaysnn-part").exists()
     assert [row["epochs"] for row in read_results(out)] == [LONG, LONG]
     done = trained_epochs(out / "logs" / f"{names[1]}.log")
     # Gone on with, not begun anew; the end may have come before the last epoch's line was written.

@@ -44,7 +44,7 @@ def killed_run(fake, make, path, monkeypatch, at, when, validation):
         if count == at:
             if when == "middle":
                 (file.parent).mkdir(parents=True, exist_ok=True)
-                (file.parent / f".{file.name}.abcd1234").write_bytes(b"half")
+                (file.parent / f".{file.name}.abcd1234.delaysnn-part").write_bytes(b"half")
             if when == "after":
                 real(file, content)
             raise Killed

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 import pytest
 
 from mlgenn_delays.errors import InputError, WorkError
+from mlgenn_delays.files import PART
 from mlgenn_delays.training import describe_environment
 from mlgenn_delays.training import run as run_module
 from mlgenn_delays.training.run import RunDirectory
@@ -222,7 +223,7 @@ def test_a_run_has_all_it_begins_with_or_can_be_made_again(tmp_path, monkeypatch
         nonlocal left
         left -= 1
         if not left:
-            (file.parent / f".{file.name}.abcd1234").write_bytes(b"half")
+            (file.parent / f".{file.name}.abcd1234.delaysnn-part").write_bytes(b"half")
             raise Killed
         real(file, content)
 
@@ -279,9 +280,17 @@ def test_only_leftovers_of_writes_are_removed(tmp_path):
     last = run.checkpoint_path("last")
     last.mkdir(parents=True)
     (run.path / "snapshots").mkdir()
-    ours = [run.path / ".metrics.csv.abcd_123", last / ".state.safetensors.abcd_123"]
-    ours.append(run.path / "snapshots" / ".epoch-0003.safetensors.abcd_123")
-    others = [run.path / ".notes.abcd_123", run.path / "metrics.csv.abcd_123", last / "figure.png"]
+    ours = [
+        run.path / f".metrics.csv.abcd_123{PART}",
+        last / f".state.safetensors.abcd_123{PART}",
+        run.path / "snapshots" / f".epoch-0003.safetensors.abcd_123{PART}",
+    ]
+    others = [
+        run.path / f".notes.abcd_123{PART}",
+        run.path / ".metrics.csv.abcd_123",
+        run.path / "metrics.csv.abcd_123",
+        last / "figure.png",
+    ]
     for path in ours + others:
         path.write_text("x")
     run.remove_leftovers()
