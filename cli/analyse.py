@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from .options import CHECKPOINT, DATA, JSON, THREADS
+from .output import say_json
 
 if TYPE_CHECKING:
     from mlgenn_delays.analysis.analyse import Analysis
@@ -109,7 +110,7 @@ def analyse(
     text = json.dumps(numbers, indent=1, ensure_ascii=False, allow_nan=False)
     figures = _write(analysis, text, folder)
     if as_json:
-        click.echo(json.dumps(numbers, allow_nan=False))
+        say_json(numbers)
         return
     from .tables_analysis import show_analysis
 

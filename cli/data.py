@@ -4,8 +4,9 @@ from pathlib import Path
 
 import click
 
-from .errors import printable, unknown_command
+from .errors import unknown_command
 from .options import JSON
+from .output import say, say_json
 
 
 class DataCommands(click.Group):
@@ -43,7 +44,7 @@ def prepare(dataset: str, folder: str | None) -> None:
 
     done = prepare_data(dataset, None if folder is None else Path(folder))
     for line in done.lines:
-        click.echo(printable(line))
+        say(line)
     next_steps(dataset, done.folder, check=True)
 
 
@@ -90,9 +91,7 @@ def check(
     if drawn:
         draw(report, Path(str(out)))
     if as_json:
-        import json
-
-        click.echo(json.dumps(report.as_dict() | {"picture": out if drawn else None}))
+        say_json(report.as_dict() | {"picture": out if drawn else None})
     else:
         show_check(report, out if drawn else None)
     if report.damaged.count:

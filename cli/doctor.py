@@ -12,6 +12,7 @@ from mlgenn_delays.engines.genn import versions as genn_versions
 
 from .backends import examine_genn
 from .options import JSON
+from .output import say, say_json
 
 PACKAGES = ("numpy", "numba", "pydantic", "safetensors", "h5py", "librosa", "scikit-learn")
 GENN = "https://genn-team.github.io"
@@ -40,9 +41,7 @@ def doctor(as_json: bool) -> None:
     """
     found = examine()
     if as_json:
-        import json
-
-        click.echo(json.dumps(found))
+        say_json(found)
     else:
         _show(found)
     if not found["works"]:
@@ -200,23 +199,26 @@ def _compiles() -> bool:
 def _show(found: dict[str, Any]) -> None:
     """Print the findings."""
     for name, text in found["versions"].items():
-        click.echo(f"{name:14} {text or 'missing'}")
+        say(f"{name:14} {text or 'missing'}")
     cpu = found["cpu"]
-    click.echo(f"{'cores':14} {cpu['cores']}")
-    click.echo(f"{'Numba':14} {'compiles' if cpu['compiles'] else 'does not compile'}")
+    say(f"{'cores':14} {cpu['cores']}")
+    say(f"{'Numba':14} {'compiles' if cpu['compiles'] else 'does not compile'}")
     states = ", ".join(f"{n} {state}" for state, n in cpu["kernels"].items() if n) or "empty"
-    click.echo(f"{'kernel cache':14} {cpu['cache'] or 'none that can be written'} ({states})")
-    click.echo(f"{'recordings':14} {'are encoded' if cpu['sound'] else 'cannot be encoded'}")
+    say(f"{'kernel cache':14} {cpu['cache'] or 'none that can be written'} ({states})")
+    say(f"{'recordings':14} {'are encoded' if cpu['sound'] else 'cannot be encoded'}")
     for name, place in found["optional"].items():
         known = found["genn"]["versions"].get(name)
-        click.echo(f"{name:14} {f'{known}  ' if known and place else ''}{place or 'not found'}")
+        say(f"{name:14} {f'{known}  ' if known and place else ''}{place or 'not found'}")
     for name, backend in found["genn"]["backends"].items():
         if backend["works"]:
             text = f"works ({backend['seconds']:.1f} s)"
         else:
-            text = f"does not work: {backend['reason']}".replace("\n", "\n    ")
-        click.echo(f"{'GeNN ' + name:26} {text}")
+            text = f"does not work: {backend['reason']}"
+        first, *rest = text.split("\n")
+        say(f"{'GeNN ' + name:26} {first}")
+        for line in rest:
+            say(f"    {line}")
     for name, hint in found["hints"].items():
-        click.echo(f"  {name}: {hint}")
+        say(f"  {name}: {hint}")
     verdict = "works" if found["works"] else "does not work"
-    click.echo(f"training on the CPU engine {verdict}")
+    say(f"training on the CPU engine {verdict}")

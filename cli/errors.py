@@ -14,8 +14,9 @@ from typing import Any, NoReturn
 
 import click
 
-from mlgenn_delays.errors import DelaysnnError, nearest
+from mlgenn_delays.errors import LONGEST_MESSAGE, DelaysnnError, nearest, one_line, shorten
 
+from .output import make_streams_safe, say
 from .signals import as_interruptions, exit_code
 
 DEBUG = "DELAYSNN_DEBUG"
@@ -25,11 +26,17 @@ _HELP: Any = getattr(click.exceptions, "NoArgsIsHelpError", ())
 
 
 class Interrupted(DelaysnnError):
-    """A signal asked to end; the text says how to go on. To be raised from it."""
+    """A signal asked to end; the text says how to go on, with a command that is never cut. To be
+    raised from it.
+    """
+
+    def __init__(self, message: str) -> None:
+        Exception.__init__(self, message)
 
 
 def leave_with_one_line(command: Callable[[], Any]) -> NoReturn:
     """Run a command and exit; whatever it raises becomes one line and an exit code."""
+    make_streams_safe()
     try:
         with as_interruptions(), warnings.catch_warnings():
             warnings.showwarning = _warn  # type: ignore[assignment]
@@ -43,7 +50,7 @@ def leave_with_one_line(command: Callable[[], Any]) -> NoReturn:
 
 def _warn(message: Warning | str, *_: Any) -> None:
     """Print a warning as one line, without the place in the code."""
-    click.echo(f"warning: {message}", err=True)
+    say(f"warning: {_brief(str(message))}", err=True)
 
 
 def report(error: BaseException) -> int:
@@ -58,28 +65,23 @@ def report(error: BaseException) -> int:
         if isinstance(error, click.ClickException) and isinstance(error, _HELP):
             error.show()  # the help itself
         elif asked:
-            click.echo(error if isinstance(error, Interrupted) else AGAIN, err=True)
+            say(str(error) if isinstance(error, Interrupted) else AGAIN, err=True)
         else:
-            click.echo(f"error: {one_line(_text(error))}", err=True)
+            say(f"error: {_brief(_text(error))}", err=True)
     if asked:
         return exit_code(error)
     return error.exit_code if ours else 1  # type: ignore[attr-defined]
+
+
+def _brief(text: str) -> str:
+    """Return a text as one line, not too long: it may repeat something from outside."""
+    return one_line(shorten(text, LONGEST_MESSAGE))
 
 
 def unknown_command(ctx: click.Context, name: str, known: list[str]) -> None:
     """Refuse a word that is no command, and name the nearest."""
     if name not in known and not name.startswith("-"):
         ctx.fail(f"there is no command {name!r} (known: {', '.join(known)}){nearest(name, known)}")
-
-
-def one_line(text: str) -> str:
-    """Return a text as one line that a terminal shows as it is."""
-    return printable(" ".join(part.strip() for part in text.splitlines()))
-
-
-def printable(text: str) -> str:
-    """Return a text with escapes for what a terminal would act on, as names of files may have."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def _text(error: BaseException) -> str:

@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .errors import one_line
+from mlgenn_delays.errors import one_line
+
 from .options import BACKEND, BACKENDS, CHECKPOINT, DATA, ENGINE, JSON, THREADS, check_engine
+from .output import say, say_json
 
 if TYPE_CHECKING:
     from mlgenn_delays.data import Data
@@ -74,9 +76,7 @@ def evaluate(
     result = _pooled(measured) | {"split": split, "checkpoint": checkpoint}
     result |= {"lost": losses_by_split(chosen), "data": _seen(found, chosen)}
     if as_json:
-        import json
-
-        click.echo(json.dumps(result))
+        say_json(result)
         return
     from .tables import show_evaluation
 
@@ -112,14 +112,14 @@ def _seen(run: "Run", chosen: Mapping[str, "Data"]) -> dict[str, dict[str, int]]
     """Say what of the data the run has seen; return it in numbers, None if the run does not say."""
     found = {}
     if untold := run.untold():
-        click.echo(one_line(f"warning: {untold}"), err=True)
+        say(one_line(f"warning: {untold}"), err=True)
     for split, data in chosen.items():
         seen = run.seen(split, data)
         if seen is None:
             return None
         for word, text in (("warning", seen.warning(split)), ("note", seen.note(split))):
             if text:
-                click.echo(one_line(f"{word}: {text}"), err=True)
+                say(one_line(f"{word}: {text}"), err=True)
         found[split] = seen.counts()
     return found
 

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .errors import printable
 from .options import BACKENDS, JSON
+from .output import say, say_json
 
 if TYPE_CHECKING:
     from mlgenn_delays.export.formats import Exported
@@ -85,9 +85,7 @@ def export(
     )
     result = export_model(Path(model), wanted, data)
     if as_json:
-        import json
-
-        click.echo(json.dumps(result.as_dict()))
+        say_json(result.as_dict())
         return
     _show(result)
 
@@ -95,16 +93,16 @@ def export(
 def _show(result: "Exported") -> None:
     """Print what was made, and what to do next."""
     size = f"{result.bytes:,} bytes"
-    click.echo(printable(f"{result.form}: {result.path} ({size})"))
+    say(f"{result.form}: {result.path} ({size})")
     neurons = ", ".join(f"{name} {left} of {all_}" for name, left, all_ in result.neurons)
     left = f"neurons: {neurons or 'none that spike'}; synapses: {result.synapses:,}"
-    click.echo(printable(left))
+    say(left)
     for note in result.notes:
-        click.echo(printable(note))
+        say(note)
     for line in (_accuracy(each) for each in result.measured):
-        click.echo(line)
+        say(line)
     if result.next:
-        click.echo(f"next: {result.next}")
+        say(f"next: {result.next}")
 
 
 def _accuracy(measured: dict[str, Any]) -> str:

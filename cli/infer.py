@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .errors import one_line, printable
+from mlgenn_delays.errors import one_line
+
 from .options import JSON, THREADS
+from .output import say, say_json
 from .signals import later
 
 if TYPE_CHECKING:
@@ -156,7 +158,7 @@ def _files(
             if len(paths) == 1:
                 raise
             failed += 1
-            click.echo(f"error: {one_line(str(error))}", err=True)
+            say(f"error: {one_line(str(error))}", err=True)
             answers.append({"input": str(path), "error": str(error)})
             continue
         spent = 1000 * (perf_counter() - began)
@@ -168,11 +170,9 @@ def _files(
     if waiting:
         answers += _answer(model, list(waiting), watch, as_json)
     if as_json:
-        import json
-
-        click.echo(json.dumps({"answers": answers, "latency": watch.summary()}))
+        say_json({"answers": answers, "latency": watch.summary()})
     else:
-        click.echo(watch.line(), err=True)
+        say(watch.line(), err=True)
     return failed
 
 
@@ -187,17 +187,11 @@ def _answer(model: "Model", items: list[Any], watch: _Watch, as_json: bool) -> l
     watch.warned += sum(bool(each.warning) for each in predictions)
     if not as_json:
         for each in predictions:
-            click.echo(_line(each))
+            say(each.name, each.label, f"{100 * each.confidence:.1f} %")
             if each.warning:
-                click.echo(f"warning: {printable(each.name)}: {each.warning}", err=True)
+                say(f"warning: {each.name}: {each.warning}", err=True)
         return []
     return [_described(each) for each in predictions]
-
-
-def _line(answer: "Prediction") -> str:
-    """Return an answer in words."""
-    name, label = printable(answer.name), printable(answer.label)
-    return f"{name}\t{label}\t{100 * answer.confidence:.1f} %"
 
 
 def _described(answer: "Prediction") -> dict[str, Any]:
@@ -215,22 +209,18 @@ def _described(answer: "Prediction") -> dict[str, Any]:
 
 def _stream(model: "Model", options: dict[str, Any], watch: _Watch, as_json: bool) -> None:
     """Answer every window of standard input as soon as it is whole."""
-    import json
-
     from mlgenn_delays.export.stream import windows
 
     stream = getattr(sys.stdin, "buffer", None)  # there is no stdin if it was closed
     taken = options["rate"] or model.reader.sample_rate
     if taken and options["form"] in (None, "pcm") and not as_json:
-        click.echo(
-            f"taking bare samples to have {taken} Hz (--rate); a WAV says its own rate", err=True
-        )
+        say(f"taking bare samples to have {taken} Hz (--rate); a WAV says its own rate", err=True)
     for item in windows(stream, model.reader, **options):
         watch.read.append(0.0)
         for row in _answer(model, [item], watch, as_json):
             spent = watch.encode[-1] + watch.network[-1]
-            click.echo(json.dumps(row | {"latency_ms": round(spent, 3)}))
+            say_json(row | {"latency_ms": round(spent, 3)})
         if sys.stdout is not None:
             sys.stdout.flush()
     if not as_json:
-        click.echo(watch.line(), err=True)
+        say(watch.line(), err=True)

@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from .output import say
+
 if TYPE_CHECKING:
     from mlgenn_delays.recipe import Recipe
 
@@ -24,8 +26,8 @@ def recipes(name: str | None) -> None:
         recipe = load_recipe(each)
         rows.append((each, recipe.summary, *_expected(recipe)))
     show_recipes(rows)
-    click.echo("train one:   delaysnn train RECIPE")
-    click.echo("look at one: delaysnn recipes RECIPE")
+    say("train one:   delaysnn train RECIPE")
+    say("look at one: delaysnn recipes RECIPE")
 
 
 def _expected(recipe: "Recipe") -> tuple[str, str]:
@@ -42,7 +44,8 @@ def _show(recipe: "Recipe") -> None:
     """Print a recipe: settings, parameter counts, expected result."""
     from mlgenn_delays.recipe import data_shape, dump
 
-    click.echo(dump(recipe))
+    for line in dump(recipe).split("\n"):
+        say(line)
     shape = data_shape(recipe)
     if shape is None:
         _show_without_data(recipe)
@@ -53,12 +56,12 @@ def _show(recipe: "Recipe") -> None:
 
 def _show_without_data(recipe: "Recipe") -> None:
     """Print what is known of a network whose input and output only the data know."""
-    click.echo(
+    say(
         "synapses depend on the data: their files say how many input channels and classes there are"
     )
     known = recipe.network.counts(None, None)
     if known:
-        click.echo(f"known: {', '.join(f'{name} {n}' for name, n in known.items())}")
+        say(f"known: {', '.join(f'{name} {n}' for name, n in known.items())}")
 
 
 def _show_counts(recipe: "Recipe", channels: int, classes: int) -> None:
@@ -75,20 +78,20 @@ def _show_counts(recipe: "Recipe", channels: int, classes: int) -> None:
             for name, p in network.projections.items()
         ]
     )
-    click.echo(f"{channels} input channels, {classes} classes; delays counts those learned")
+    say(f"{channels} input channels, {classes} classes; delays counts those learned")
     normalised = [p for p in network.populations.values() if p.normalisation is not None]
     if normalised:
         names = ", ".join(f"{p.n} neurons of {p.name}" for p in normalised)
-        click.echo(f"normalised, with a gain and an offset each: {names}")
+        say(f"normalised, with a gain and an offset each: {names}")
 
 
 def _show_expected(recipe: "Recipe") -> None:
     """Print what was published, and what was measured."""
     expected = recipe.expected
     if expected.published is not None:
-        click.echo(f"published: {expected.published}")
+        say(f"published: {expected.published}")
     if expected.accuracy is None:
-        click.echo("expected: not measured yet")
+        say("expected: not measured yet")
         return
     parts = [f"expected: {expected.metric} {100 * expected.accuracy:.2f} %"]
     if expected.seeds is not None:
@@ -97,4 +100,4 @@ def _show_expected(recipe: "Recipe") -> None:
         parts.append(f"{expected.minutes:g} min")
     if expected.machine is not None:
         parts.append(f"on {expected.machine}")
-    click.echo(", ".join(parts))
+    say(", ".join(parts))

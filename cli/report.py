@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import click
 
 from .options import DATA, JSON, THREADS
+from .output import say, say_json
 
 if TYPE_CHECKING:
     from mlgenn_delays.report import Reported
@@ -44,21 +45,17 @@ def report(
         if without_data and value is not None:
             raise InputError(f"{name} must come without --without-data, got both; leave one out")
     wanted = Wanted(data, split, with_data=not without_data, threads=threads)
-    made = make_report(runs, out, wanted, lambda words: click.echo(words, err=True))
+    made = make_report(runs, out, wanted, lambda words: say(words, err=True))
     if as_json:
-        import json
-
-        click.echo(json.dumps(made.as_dict()))
+        say_json(made.as_dict())
         return
     _show(made)
 
 
 def _show(made: "Reported") -> None:
     """Print where the page is, and the accuracy of each run."""
-    from .errors import printable
-
     for run in made.runs:
         accuracy = ", ".join(f"{split} {100 * v:.2f} %" for split, v in run["accuracy"].items())
         best = f"best epoch {run['best_epoch']} of {run['epochs']}"
-        click.echo(printable(f"{run['run']}: {best}{', ' if accuracy else ''}{accuracy}"))
-    click.echo(printable(f"report: {made.path} ({made.size:,} bytes)"))
+        say(f"{run['run']}: {best}{', ' if accuracy else ''}{accuracy}")
+    say(f"report: {made.path} ({made.size:,} bytes)")

@@ -5,20 +5,21 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
-
 from mlgenn_delays.errors import InputError
+
+from .output import say
 
 if TYPE_CHECKING:
     from mlgenn_delays.data import Data
     from mlgenn_delays.recipe import Recipe
+    from mlgenn_delays.runs import Start
     from mlgenn_delays.training import RunDirectory
 
 
 def environment(
     recipe: "Recipe",
     data: str | None,
-    start: dict[str, Any] | None,
+    start: "Start | None",
     engine: str,
     backend: str | None,
     splits: Mapping[str, "Data"],
@@ -36,7 +37,7 @@ def environment(
     from mlgenn_delays.training import describe_environment
 
     folder = str(Path(data).resolve()) if data is not None else None
-    given = {"data": folder, "init": start}
+    given = {"data": folder, "init": None if start is None else start.model_dump()}
     return (
         describe_environment(engine, backend)
         | {"seed": recipe.seed, "task": _task(splits)}
@@ -64,7 +65,7 @@ def tell_losses(splits: Mapping[str, "Data"]) -> None:
         data = next(iter(splits.values()))
         said = Losses.together(lost.values()).sentence(data.n_steps * data.dt)
         if said:
-            click.echo(f"data: {said}", err=True)
+            say(f"data: {said}", err=True)
 
 
 def losses_by_split(splits: Mapping[str, "Data"]) -> dict[str, dict[str, Any]]:

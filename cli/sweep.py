@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .options import DATA, JSON
+from .output import say, say_json
 
 if TYPE_CHECKING:
     from mlgenn_delays.sweep import Sweep
@@ -65,9 +66,7 @@ def sweep(as_json: bool, **options: Any) -> None:
     except KeyboardInterrupt as error:
         raise Interrupted(f"interrupted; continue with: {again}") from error
     if as_json:
-        import json
-
-        click.echo(json.dumps(_result(made, rows)))
+        say_json(_result(made, rows))
     else:
         _show(made, rows)
     failed = [row for row in rows if row["status"] == "failed"]
@@ -129,36 +128,30 @@ def _result(made: "Sweep", rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 def _show(made: "Sweep", rows: list[dict[str, Any]]) -> None:
     """Print the means over the seeds, and what failed."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
     from mlgenn_delays.sweep import summarise
     from mlgenn_delays.sweep.results import SPLITS
     from mlgenn_delays.sweep.values import shown
 
-    from .tables import console
+    from .tables import console, table
 
-    out = console()
     axes = [axis.key for axis in made.axes]
     means = summarise(rows)
     splits = [
         name for name in SPLITS if any(row[f"{name}_accuracy_mean"] is not None for row in means)
     ]
-    table = Table(box=SIMPLE_HEAD)
-    for name in [*axes, *splits, "n", "failed"]:
-        table.add_column(name, justify="left" if name in axes else "right", no_wrap=True)
+    made_of = table(*axes, *splits, "n", "failed", left=len(axes))
     for row in means:
         cells = [shown(row[axis]) for axis in axes]
         cells += [
             _accuracy(row[f"{name}_accuracy_mean"], row[f"{name}_accuracy_sd"]) for name in splits
         ]
-        table.add_row(*cells, str(row["n"]), str(row["failed"] or ""))
-    out.out(f"{made.points[0].recipe.name}: accuracy, mean ± standard deviation over n seeds")
-    out.print(table)
+        made_of.add_row(*cells, str(row["n"]), str(row["failed"] or ""))
+    say(f"{made.points[0].recipe.name}: accuracy, mean ± standard deviation over n seeds")
+    console().print(made_of)
     for row in rows:
         if row["status"] == "failed":
-            out.out(f"failed: {row['point']}: {row['reason']}")
-    out.out(f"results: {made.folder.results}")
+            say(f"failed: {row['point']}: {row['reason']}")
+    say(f"results: {made.folder.results}")
 
 
 def _accuracy(mean: float | None, sd: float | None) -> str:

@@ -4,6 +4,10 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mlgenn_delays.errors import printable
+
+from .output import say
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
@@ -24,14 +28,22 @@ def console() -> "Console":
     return found
 
 
-def table(*columns: str) -> "Table":
-    """Return an empty table; all columns but the first are numbers."""
+def table(*columns: str, left: int = 1) -> "Table":
+    """Return an empty table; all but so many columns on the left are numbers."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    table = Table(box=SIMPLE_HEAD)
+    class Printable(Table):
+        """A table that shows escapes for what a terminal would act on."""
+
+        def add_row(self, *cells: Any, **options: Any) -> None:
+            """Add a row of texts."""
+            super().add_row(*(printable(str(cell)) for cell in cells), **options)
+
+    table = Printable(box=SIMPLE_HEAD)
     for number, name in enumerate(columns):
-        table.add_column(name, justify="right" if number else "left", no_wrap=True)
+        justify: Any = "left" if number < left else "right"
+        table.add_column(printable(name), justify=justify, no_wrap=True)
     return table
 
 
@@ -48,25 +60,25 @@ def show_training(result: dict[str, Any]) -> None:
     """Print what a training reached, where it is, and what to do next."""
     out = console()
     best = result["best_epoch"]
-    out.out(f"{result['recipe']}: best epoch {best} of {result['epochs']}")
+    say(f"{result['recipe']}: best epoch {best} of {result['epochs']}")
     if result["splits"]:
         out.print(_splits(result["splits"]))
-    out.out(f"run:  {result['run']}")
+    say(f"run:  {result['run']}")
     split = next((f" --split {name}" for name in result["splits"]), " --split train")
     option = "" if "test" in result["splits"] else split
-    out.out(f"next: delaysnn evaluate {shlex.quote(result['run'])}{option}")
+    say(f"next: delaysnn evaluate {shlex.quote(result['run'])}{option}")
 
 
 def show_evaluation(result: dict[str, Any], names: tuple[str, ...], run: Path) -> None:
     """Print what a network reached and which classes it takes for which."""
     out = console()
-    out.out(f"{run}, {result['checkpoint']} checkpoint")
+    say(f"{run}, {result['checkpoint']} checkpoint")
     rows = dict(result["splits"])
     if result["split"] == "all":
         rows["all"] = result
     out.print(_splits(rows))
     if len(result["confusion"]) > MOST_CLASSES:
-        out.out(f"confusion matrix of {len(result['confusion'])} classes: with --json")
+        say(f"confusion matrix of {len(result['confusion'])} classes: with --json")
         return
     labels = [names[k] if k < len(names) else str(k) for k in range(len(result["confusion"]))]
     shown = table("is \\ answered", *labels)

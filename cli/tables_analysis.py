@@ -4,25 +4,25 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from .output import say
 from .tables import console, table
 
 
 def show_analysis(found: dict[str, Any], figures: int, folder: Path) -> None:
     """Print the main findings, and where the others are."""
-    out = console()
     epoch = "" if found["epoch"] is None else f", epoch {found['epoch']}"
-    out.out(f"{found['run']}, {found['checkpoint']} checkpoint{epoch}")
+    say(f"{found['run']}, {found['checkpoint']} checkpoint{epoch}")
     for name, projection in found["projections"].items():
-        out.out("")
+        say("")
         for line in _synapses(name, projection):
-            out.out(line)
+            say(line)
         _show_grouping(projection)
         _show_clusters(projection)
         _show_lives(projection)
     if found["activity"] is not None:
-        out.out("")
+        say("")
         _show_activity(found["activity"])
-    out.out(f"{figures} figures, their captions and all numbers: {folder}")
+    say(f"{figures} figures, their captions and all numbers: {folder}")
 
 
 def _synapses(name: str, projection: dict[str, Any]) -> list[str]:
@@ -56,7 +56,7 @@ def _show_grouping(projection: dict[str, Any]) -> None:
                 f"{moran['observed']:.3f}",
             )  # fmt: skip
     if shown.row_count:
-        console().out("  near pairs with equal signs, and Moran's I of their weights:")
+        say("  near pairs with equal signs, and Moran's I of their weights:")
         console().print(shown)
 
 
@@ -65,7 +65,7 @@ def _show_clusters(projection: dict[str, Any]) -> None:
     found = projection["after"]["clusters"]
     mean, largest = found["mean_size"], found["largest"]
     if mean["expected"] is not None:
-        console().out(
+        say(
             f"  clusters: mean size {mean['observed']:.2f} (chance {mean['expected']:.2f}, "
             f"p = {mean['p']:.3g}), largest {largest['observed']:.0f}"
         )
@@ -79,18 +79,15 @@ def _show_lives(projection: dict[str, Any]) -> None:
     median = lives["start"]["median_epochs"]
     half = "more than half live to the end" if median is None else f"half live {median:g} epochs"
     left = 100 * lives["shared_with_start"][-1]
-    console().out(
-        f"  of the start's synapses {half}, {left:.0f} % are left; {lives['grown']} grown"
-    )
+    say(f"  of the start's synapses {half}, {left:.0f} % are left; {lives['grown']} grown")
 
 
 def _show_activity(found: dict[str, Any]) -> None:
     """Print what neurons do."""
-    out = console()
-    out.out(f"{found['split']}: {100 * found['accuracy']:.2f} % of {found['examples']} examples")
+    say(f"{found['split']}: {100 * found['accuracy']:.2f} % of {found['examples']} examples")
     shown = table("population", "mean rate", "silent", "median selectivity")
     for name, each in found["populations"].items():
         known = [s for s in each["neurons"]["selectivity"] if s is not None]
         middle = f"{median(known):.2f}" if known else "-"
         shown.add_row(name, f"{each['rate_hz']['mean']:.1f} Hz", str(each["silent"]), middle)
-    out.print(shown)
+    console().print(shown)

@@ -4,9 +4,7 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
-
-from .errors import printable
+from .output import say
 from .tables import console, table
 
 if TYPE_CHECKING:
@@ -53,12 +51,12 @@ def next_steps(dataset: str, folder: Path | str | None, *, check: bool = False) 
     if dataset in recipe_names():
         commands.append(f"delaysnn train {dataset}{where and ' --data' + where}")
     for command in commands:
-        click.echo(printable(f"next: {command}"))
+        say(f"next: {command}")
 
 
 def _line(name: str, text: str) -> None:
     """Print a line that begins with what it is about."""
-    click.echo(printable(f"{name:<11} {text}" if name else text))
+    say(f"{name:<11} {text}" if name else text)
 
 
 def _duplicates(report: "Report") -> None:
@@ -84,10 +82,10 @@ def _things(name: str, found: "Found", form: str) -> None:
 def _listed(found: "Found", form: str) -> None:
     """Print the first of some things, a line each."""
     for each in found.listed:
-        click.echo(printable("  " + " ".join(form.format(**each).split())))
+        say("  " + " ".join(form.format(**each).split()))
     more = found.count - len(found.listed)
     if more:
-        click.echo(f"  and {more:,} more")
+        say(f"  and {more:,} more")
 
 
 def _counts(report: "Report") -> Any:
@@ -97,7 +95,7 @@ def _counts(report: "Report") -> Any:
     labels = sorted(report.classes)
     for label in labels if len(labels) <= MOST_CLASSES else []:
         row = [report.splits[name].get(label, 0) for name in names]
-        counted.add_row(printable(report.classes[label]), *map(str, [*row, sum(row)]))
+        counted.add_row(report.classes[label], *map(str, [*row, sum(row)]))
     if len(labels) > MOST_CLASSES:
         counted.add_row(f"{len(labels)} classes: see --json", *[""] * (len(names) + 1))
     sums = [sum(report.splits[name].values()) for name in names]

@@ -5,6 +5,7 @@ from typing import Any
 import click
 
 from .options import BACKEND, COMMUNICATOR, DATA, ENGINE, JSON, THREADS
+from .output import say_json
 
 
 @click.command()
@@ -39,9 +40,7 @@ def train(**options: Any) -> None:
     if result is None:  # another process says it
         return
     if as_json:
-        import json
-
-        click.echo(json.dumps(result))
+        say_json(result)
         return
     from .tables import show_training
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from mlgenn_delays.data import Data
     from mlgenn_delays.network import Network
     from mlgenn_delays.recipe import Recipe
-    from mlgenn_delays.runs import Run
+    from mlgenn_delays.runs import Run, Start
     from mlgenn_delays.training import RunDirectory, Trainer
     from mlgenn_delays.training.ranks import Ranks
 
@@ -230,17 +230,17 @@ def _resumed_start(asked: Asked, run: "Run") -> "Network | None":
     from mlgenn_delays.training.run_files import INIT
 
     kept = run.directory.path / INIT
-    noted = run.noted("init")
+    noted = run.start()
     if noted is None and kept.exists():  # environment.json is gone
         noted, _ = _read_init(str(kept))
     if asked.init is None and noted is None:
         return None
-    path = asked.init or (str(kept) if kept.exists() else noted["path"])
+    path = asked.init or (str(kept) if kept.exists() or noted is None else noted.path)
     start, network = _read_init(path)
-    if noted is None or start is None or start["crc32"] != noted["crc32"]:
+    if noted is None or start is None or start.crc32 != noted.crc32:
         raise InputError(
             f"resuming must have the --init that the run {asked.out} was started with, "
-            f"{noted['path'] if noted else 'none'}, got {path}, which holds something else"
+            f"{noted.path if noted else 'none'}, got {path}, which holds something else"
         )
     return network
 
@@ -274,14 +274,15 @@ def _new_path(name: str) -> Path:
     return path
 
 
-def _read_init(path: str | None) -> tuple[dict[str, Any] | None, "Network | None"]:
+def _read_init(path: str | None) -> tuple["Start | None", "Network | None"]:
     """Return what to note of a network file, and the network."""
     if path is None:
         return None, None
     from mlgenn_delays.network import Network
+    from mlgenn_delays.runs import Start
 
     network = Network.load(path)
-    note = {"path": str(Path(path).resolve()), "crc32": crc32(Path(path).read_bytes())}
+    note = Start(path=str(Path(path).resolve()), crc32=crc32(Path(path).read_bytes()))
     return note, network
 
 

@@ -44,7 +44,15 @@ def write_atomic(path: Path | str, content: bytes | str) -> None:
         WorkError: The folder cannot be written or the disk is full; what was there stays.
     """
     with open_atomic(path) as file:
-        file.write(content.encode() if isinstance(content, str) else content)
+        file.write(encoded(content) if isinstance(content, str) else content)
+
+
+def encoded(text: str) -> bytes:
+    """Return text as UTF-8, with escapes for bytes of file names that are none.
+
+    In JSON the escapes give the name back.
+    """
+    return text.encode("utf-8", "backslashreplace")
 
 
 @contextmanager

@@ -1,19 +1,53 @@
 """A run directory as its recipe tells of it."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    InstanceOf,
+    ValidationError,
+)
 
 from mlgenn_delays.errors import InputError
+from mlgenn_delays.untrusted import first_problem, read_json, reason
 
 if TYPE_CHECKING:
     from mlgenn_delays.data.entry import Space
     from mlgenn_delays.data.fingerprint import Changes
     from mlgenn_delays.data.types import Data
+
+LONGEST_NAME = 4096  # characters, as of a path
+
+
+def _not_too_long(name: str) -> str:
+    """Refuse a name that no file has."""
+    if len(name) > LONGEST_NAME:
+        raise ValueError(f"must have at most {LONGEST_NAME} characters")
+    return name
+
+
+# Names of files and classes may have bytes that are no UTF-8, which text for JSON has not.
+Name = Annotated[InstanceOf[str], AfterValidator(_not_too_long)]
+
+
+class Start(BaseModel):
+    """The network of --init, as environment.json notes it.
+
+    Attributes:
+        path: Its file.
+        crc32: Checksum of its content.
+    """
+
+    model_config = ConfigDict(strict=True, frozen=True)
+
+    path: Name
+    crc32: Annotated[int, Field(ge=0, le=2**32 - 1)]
 
 
 class Task(BaseModel):
@@ -27,9 +61,9 @@ class Task(BaseModel):
 
     model_config = ConfigDict(strict=True, frozen=True)
 
-    labels: Annotated[list[Annotated[str, Field(max_length=1000)]], Field(min_length=1)]
+    labels: Annotated[list[Name], Field(min_length=1)]
     n_steps: Annotated[int, Field(ge=1, le=2**31 - 1)]
-    examples: dict[str, Annotated[int, Field(ge=0)]] = {}
+    examples: dict[str, Annotated[int, Field(ge=0, le=2**63 - 1)]] = {}
 
 
 def check_labels(trained: Sequence[str], found: Sequence[str]) -> None:
@@ -129,11 +163,14 @@ class Run:
         """
         path = self.directory.path / "environment.json"
         try:
-            return dict(json.loads(path.read_text(encoding="utf-8")).items())
+            found = read_json(path)
         except FileNotFoundError:
             return {}
-        except (OSError, ValueError, AttributeError) as error:
-            raise self._damaged(error) from error
+        except (OSError, ValueError) as error:
+            raise self._damaged(reason(error)) from error
+        if not isinstance(found, dict):
+            raise self._damaged("it must be an object")
+        return found
 
     def noted(self, key: str) -> Any:
         """Return what environment.json says under a key, None if nothing.
@@ -150,7 +187,7 @@ class Run:
             InputError: environment.json is damaged.
         """
         noted = given if given is not None else self.noted("data")
-        if noted is not None and not isinstance(noted, str):
+        if noted is not None and (not isinstance(noted, str) or len(noted) > LONGEST_NAME):
             raise self._damaged("data must be the path of a folder")
         return noted
 
@@ -164,9 +201,19 @@ class Run:
         try:
             return None if noted is None else Task.model_validate(noted)
         except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in ("task", *first["loc"]))
-            raise self._damaged(f"{where}: {first['msg']}") from error
+            raise self._damaged(f"task: {first_problem(error)}") from error
+
+    def start(self) -> "Start | None":
+        """Return the network that the run was started from with --init, None without.
+
+        Raises:
+            InputError: environment.json is damaged.
+        """
+        noted = self.noted("init")
+        try:
+            return None if noted is None else Start.model_validate(noted)
+        except ValidationError as error:
+            raise self._damaged(f"init: {first_problem(error)}") from error
 
     def untold(self) -> str:
         """Return what to warn of where the run does not say what it was trained on, or nothing.

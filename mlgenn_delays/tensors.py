@@ -7,12 +7,16 @@ import json
 import math
 import os
 import zlib
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from mlgenn_delays.errors import InputError
+from mlgenn_delays.untrusted import as_damaged, parse_json, reason, shown
 
 _CHECKSUM = "checksum"
 
@@ -34,14 +38,65 @@ def read(path: Path | str) -> tuple[dict[str, np.ndarray], dict[str, str]]:
         OSError: The file is missing or cannot be read.
         ValueError: It is no whole safetensors file.
     """
-    from safetensors import SafetensorError, safe_open
+    from safetensors import safe_open
 
     try:
         with safe_open(path, framework="numpy") as file:
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
             return tensors, file.metadata() or {}
-    except (SafetensorError, TypeError, AttributeError) as error:
-        raise ValueError(str(error)) from error
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:  # of types that NumPy does not have, of damage: that is the finding
+        raise ValueError(reason(error)) from error
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of safetensors file: what its metadata must say, and what to do if it is damaged.
+
+    Attributes:
+        format: What ``format`` must be.
+        version: The newest version; older ones can be read.
+        noun: What such a file is called.
+        missing: What to do if there is none.
+        remedy: What to do if it is damaged.
+        foreign: What to do if it is another one.
+    """
+
+    format: str
+    version: int
+    noun: str
+    missing: str
+    remedy: str
+    foreign: str = ""
+
+    def read(self, path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+        """Return tensors and metadata of a file of this kind that is as it was written.
+
+        Raises:
+            InputError: It is missing, damaged, of another kind or of a newer version.
+        """
+        if not path.is_file():
+            raise InputError(f"there is no {self.noun} file {path}{self.missing}")
+        with self.checked(path):
+            tensors, metadata = read(path)
+        if metadata.get("format") != self.format:
+            raise InputError(
+                f"{path} must be a {self.noun}, got another safetensors file{self.foreign}"
+            )
+        version = metadata.get("version", "")
+        if version not in map(str, range(1, self.version + 1)):
+            raise InputError(
+                f"{path} must have format version <= {self.version}, got {shown(version)}; it was "
+                "written by a newer delaysnn: upgrade delaysnn, or make the file again"
+            )
+        with self.checked(path):
+            verify(tensors, metadata)
+        return tensors, metadata
+
+    def checked(self, path: Path) -> AbstractContextManager[None]:
+        """Return a context in which whatever goes wrong means that the file is damaged."""
+        return as_damaged(path, self.remedy)
 
 
 @dataclass(frozen=True)
@@ -91,10 +146,10 @@ def places(path: Path) -> dict[str, Place]:
     try:
         return {
             name: _place(entry, 8 + length, size)
-            for name, entry in json.loads(text).items()
+            for name, entry in parse_json(text).items()
             if name != "__metadata__"
         }
-    except (AttributeError, KeyError, TypeError, RecursionError) as error:
+    except (AttributeError, KeyError, TypeError) as error:
         raise ValueError(f"its header does not tell where its tensors lie: {error!r}") from error
 
 

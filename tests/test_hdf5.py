@@ -12,7 +12,7 @@ import pytest
 from mlgenn_delays import hdf5
 from mlgenn_delays.errors import InputError, WorkError
 from mlgenn_delays.hdf5 import Limits, read_hdf5
-from tests.export.fuzzing import blind
+from tests.fuzz.mutate import blind
 
 
 @pytest.fixture

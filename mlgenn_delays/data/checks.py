@@ -97,7 +97,7 @@ def count_steps(duration: float, dt: float) -> int:
     """
     check_number("dt", dt, 0.0, unit="ms", open_low=True)
     check_number("duration", duration, 0.0, 1e9, unit="ms", open_low=True)
-    steps = math.floor(duration / dt + 0.5)
+    steps = math.floor(min(duration / dt + 0.5, 2.0**31))  # infinitely many where dt is tiny
     if steps < 1:
         raise InputError(
             f"duration must have at least one step of dt = {dt:g} ms, got {duration:g} ms"

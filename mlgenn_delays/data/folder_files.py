@@ -11,6 +11,7 @@ from mlgenn_delays.data.options_own import FolderOptions
 from mlgenn_delays.data.parts import NAMES, SPLITS, split_of
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.listing import list_each, list_files, list_folders
+from mlgenn_delays.untrusted import read_text, reason
 
 # Of Speech Commands: what of the recordings is in which split, the rest is for training.
 LISTS = {"validation": "validation_list.txt", "test": "testing_list.txt"}
@@ -194,12 +195,12 @@ def _read_lists(folder: Path) -> dict[str, str]:
     found: dict[str, str] = {}
     for split, name in LISTS.items():
         try:
-            text = (folder / name).read_text(encoding="utf-8-sig")
+            text = read_text(folder / name)
         except FileNotFoundError:
             continue
-        except (OSError, UnicodeDecodeError) as error:
-            reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
-            raise InputError(f"cannot read {folder / name}: {reason}; copy it again") from error
+        except (OSError, ValueError) as error:
+            why = getattr(error, "strerror", None) or reason(error)
+            raise InputError(f"cannot read {folder / name}: {why}; copy it again") from error
         for line in map(_plain, filter(None, map(str.strip, text.splitlines()))):
             if found.get(line, split) != split:
                 raise InputError(

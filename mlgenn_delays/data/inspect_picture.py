@@ -9,7 +9,7 @@ import numpy as np
 from mlgenn_delays.data.entry import Item
 from mlgenn_delays.data.inspect import Report
 from mlgenn_delays.data.types import CurrentBatch, SpikeBatch
-from mlgenn_delays.errors import InputError
+from mlgenn_delays.errors import InputError, printable
 from mlgenn_delays.files import write_atomic
 from mlgenn_delays.libraries import prepare_matplotlib
 
@@ -129,7 +129,8 @@ def _draw_item(axes: "Axes", item: Item, report: Report, dot: float) -> Any:
     axes.set_xlim(0, end)
     axes.set_ylim(-0.5, report.channels - 0.5)
     name = item.name if len(item.name) <= 24 else f"{item.name[:10]}...{item.name[-11:]}"
-    axes.set_title(f"{item.label_name}   ({item.split} {name}{about})", fontsize=9)
+    title = printable(f"{item.label_name}   ({item.split} {name}{about})")
+    axes.set_title(title, fontsize=9, parse_math=False)
     axes.spines[["top", "right"]].set_visible(False)
     return image
 

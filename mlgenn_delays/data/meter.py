@@ -5,6 +5,8 @@ import time
 from types import TracebackType
 from typing import Any
 
+from mlgenn_delays.errors import printable
+
 _QUIET = 5.0  # seconds between two plain lines, and before the first
 _REFRESH = 0.1  # seconds between two states of the bar
 
@@ -65,7 +67,7 @@ class Meter:
 def note(text: str) -> None:
     """Say something on stderr."""
     if sys.stderr is not None:
-        print(text, file=sys.stderr, flush=True)
+        print(printable(text), file=sys.stderr, flush=True)
 
 
 def _bar() -> Any:

@@ -1,6 +1,5 @@
 """The .npz files of a data set of arrays: where they lie, and what is in them."""
 
-import zipfile
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,6 +10,7 @@ import numpy as np
 from mlgenn_delays.data.events import event_columns
 from mlgenn_delays.data.parts import NAMES, SPLITS
 from mlgenn_delays.errors import InputError
+from mlgenn_delays.npy import NUMBERS, TEXTS, read_npz
 
 _LAYOUTS = ("times", "raster", "values")
 _WHOLE = "data.npz"
@@ -126,7 +126,7 @@ def read_arrays(path: Path, encoding: str) -> Arrays:
     Raises:
         InputError: It cannot be read, or does not hold what it must.
     """
-    found = _read(path)
+    found = read_npz(path, _KNOWN, kinds=NUMBERS + TEXTS)
     layouts = [name for name in _LAYOUTS if name in found]
     if len(layouts) != 1 or "labels" not in found:
         raise InputError(
@@ -153,29 +153,6 @@ def read_arrays(path: Path, encoding: str) -> Arrays:
     if layout == "times":
         return Arrays(**common | _events(path, found, n))
     return Arrays(**common | {layout: _dense(path, layout, found[layout], n)})
-
-
-def _read(path: Path) -> dict[str, np.ndarray]:
-    """Return those arrays of a .npz that have a meaning here."""
-    try:
-        if not zipfile.is_zipfile(path):
-            raise ValueError("it is no archive, as numpy.savez writes")
-        with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in _KNOWN if name in archive.files}
-    except OSError as error:
-        raise InputError(
-            f"cannot read {path}: {error.strerror or error}; check the path and its permissions"
-        ) from error
-    except MemoryError:
-        raise
-    except Exception as error:  # NumPy and zipfile raise many kinds on damage: that is the finding
-        reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
-        if "pickle" in reason:
-            reason = "an array of Python objects, which would have to be unpickled"
-        raise InputError(
-            f"{path} must have arrays of numbers and texts in NumPy's .npz format, got what "
-            f"cannot be read ({reason}); save them with numpy.savez, or copy it again"
-        ) from error
 
 
 def _refused(path: Path, name: str, expected: str, array: np.ndarray, remedy: str) -> InputError:

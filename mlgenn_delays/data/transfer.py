@@ -40,7 +40,7 @@ def download(url: str, path: Path, *, remedy: str, md5: str | None = None) -> No
     remove_halves(path)
     with _opened(url, remedy) as answer:
         length = answer.headers.get("Content-Length")
-        total = int(length) if length is not None and length.isdigit() else None
+        total = int(length) if length and length.isascii() and length.isdecimal() else None
         check_space(path, total or 0)
         digest = hashlib.md5(usedforsecurity=False)
         with (

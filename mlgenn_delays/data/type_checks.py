@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from mlgenn_delays.errors import InputError
+from mlgenn_delays.untrusted import shown
 
 # Currents from here on are fill values, not data (1e15, 1e20, 9.97e36 and such): squares of
 # weighted sums of them, which normalisation takes, leave the range of float32 (3e38).
@@ -96,6 +97,18 @@ def check_rows(index: object, n: int) -> np.ndarray:
             f"index must be numbers of examples in 0..{n - 1} in one dimension, got {got}"
         )
     return rows
+
+
+def check_class_names(names: Sequence[str]) -> None:
+    """Refuse names of classes that files for other tools could not hold."""
+    wrong = next((name for name in names if not _is_text(name)), None)
+    if wrong is not None:
+        raise InputError(f"label_names must be UTF-8 text, got {shown(wrong)}; rename the class")
+
+
+def _is_text(name: object) -> bool:
+    """Return whether a name is text; bytes that are no UTF-8 are half characters in it."""
+    return isinstance(name, str) and not any("\ud800" <= c <= "\udfff" for c in name)
 
 
 def check_start(start: np.ndarray, n_spikes: int) -> None:

@@ -13,6 +13,7 @@ from mlgenn_delays.data.events import Spikes, end_to_end, event_columns, event_l
 from mlgenn_delays.data.losses import Losses
 from mlgenn_delays.data.type_checks import (
     check_ascending_spikes,
+    check_class_names,
     check_labels,
     check_names,
     check_rows,
@@ -92,6 +93,7 @@ class SpikeData:
             raise InputError(
                 f"start must have shape (N, C+1) with N = {n} labels, got {self.start.shape}"
             )
+        check_class_names(self.label_names)
         check_labels(self.labels, len(self.label_names))
         if len(self.time) and (self.time.min() < 0 or self.time.max() >= self.n_steps):
             raise InputError(
@@ -231,6 +233,7 @@ class StreamedSpikes:
             raise InputError(
                 f"labels must have shape {self.rows.shape}, one an example, got {self.labels.shape}"
             )
+        check_class_names(self.label_names)
         check_labels(self.labels, len(self.label_names))
         check_names(self.names, len(self.labels))
 
@@ -325,6 +328,7 @@ class CurrentData:
         if self.labels.ndim != 1:
             raise InputError(f"labels must have one dimension, got shape {self.labels.shape}")
         object.__setattr__(self, "values", real_currents(self.values, len(self.labels)))
+        check_class_names(self.label_names)
         check_labels(self.labels, len(self.label_names))
         check_names(self.names, len(self.labels))
         check_number("dt", self.dt, 0.0, unit="ms", open_low=True)

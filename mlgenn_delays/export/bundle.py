@@ -14,11 +14,14 @@ from mlgenn_delays.errors import InputError
 from mlgenn_delays.export.artifact import About, Artifact
 from mlgenn_delays.export.prepare import delay_steps
 from mlgenn_delays.files import write_atomic
-from mlgenn_delays.network.storage import as_damaged, damaged, describe, rebuild, tensors_of
-from mlgenn_delays.tensors import pack, read, verify
+from mlgenn_delays.network.storage import REMEDY, describe, rebuild, tensors_of
+from mlgenn_delays.tensors import Kind, pack
+from mlgenn_delays.untrusted import parse_json
 
 FORMAT = "delaysnn-bundle"
 VERSION = 1
+_MAKE = "; make one of a run with delaysnn export RUN --format bundle"
+KIND = Kind(FORMAT, VERSION, "bundle", _MAKE, REMEDY, foreign=_MAKE)
 _TYPES = {"indptr": np.int64, "post": np.int32}
 
 
@@ -59,31 +62,14 @@ def read_bundle(path: Path | str) -> Artifact:
         InputError: The file is missing, damaged, no bundle, or from a newer version.
     """
     path = Path(path)
-    if not path.is_file():
-        raise InputError(f"there is no bundle {path}; make one with delaysnn export")
-    try:
-        tensors, metadata = read(path)
-    except (OSError, ValueError) as error:
-        raise damaged(path, str(error)) from error
-    if metadata.get("format") != FORMAT:
-        raise InputError(
-            f"{path} must be a bundle, got another safetensors file; make one of a run with "
-            "delaysnn export RUN --format bundle"
-        )
-    version = metadata.get("version", "")
-    if version != str(VERSION):
-        raise InputError(
-            f"{path} must be a bundle of version {VERSION}, got {version[:20]!r}; upgrade "
-            "delaysnn, or export the run again"
-        )
-    with as_damaged(path):
-        verify(tensors, metadata)
+    tensors, metadata = KIND.read(path)
+    with KIND.checked(path):
         return _artifact(tensors, metadata)
 
 
 def _artifact(tensors: dict[str, np.ndarray], metadata: dict[str, str]) -> Artifact:
     """Return the artifact that a bundle's content tells of."""
-    description = json.loads(metadata["network"])
+    description = parse_json(metadata["network"])
     for entry in description["projections"]:
         base = f"projection/{entry['name']}"
         for key, kind in _TYPES.items():
@@ -97,7 +83,7 @@ def _artifact(tensors: dict[str, np.ndarray], metadata: dict[str, str]) -> Artif
         for population in network.spiking()
     }
     about = About.of_json(metadata["about"])
-    return Artifact(network, kept, json.loads(metadata["sizes"]), about)
+    return Artifact(network, kept, parse_json(metadata["sizes"]), about)
 
 
 def _whole(tensors: dict[str, np.ndarray], key: str) -> np.ndarray:

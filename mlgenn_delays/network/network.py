@@ -27,6 +27,9 @@ from mlgenn_delays.network.models import (
 from mlgenn_delays.network.normalisation import Normalisation
 from mlgenn_delays.network.projection import Projection
 from mlgenn_delays.rng import generator
+from mlgenn_delays.untrusted import shown
+
+LONGEST_NAME = 200  # characters
 
 
 @dataclass
@@ -49,6 +52,20 @@ class Population:
     def n(self) -> int:
         """Number of neurons."""
         return self.model.n
+
+
+def check_name(what: str, name: str) -> None:
+    """Refuse a name of a population or projection that files and figures cannot hold.
+
+    Raises:
+        InputError: It is empty, longer than 200 characters, or has ``/`` or a control character.
+    """
+    good = isinstance(name, str) and 0 < len(name) <= LONGEST_NAME
+    if not good or "/" in name or not name.isprintable():
+        raise InputError(
+            f"a {what} must have a printable name of at most {LONGEST_NAME} characters without "
+            f"'/', got {shown(name)}"
+        )
 
 
 def check_roles(source: Population, target: Population) -> None:
@@ -119,8 +136,7 @@ class Network:
             InputError: The name is taken or unusable, the bias has another shape, or the model
                 cannot be stepped by this dt or normalised.
         """
-        if not isinstance(name, str) or not name or "/" in name:
-            raise InputError(f"the name of a population must be text without '/', got {name!r}")
+        check_name("population", name)
         if not isinstance(model, PopulationModel):
             raise InputError(
                 f"model of {name!r} must be one of {', '.join(POPULATION_MODELS)}, got {model!r}"
@@ -191,8 +207,9 @@ class Network:
             raise InputError(
                 f"synapse of {name!r} must be one of {', '.join(SYNAPSE_MODELS)}, got {synapse!r}"
             )
-        if name in self.projections or "/" in name:
-            raise InputError(f"a projection must have a new name without '/', got {name!r}")
+        check_name("projection", name)
+        if name in self.projections:
+            raise InputError(f"a projection must have a new name, got {name!r} again")
         check_synapse(synapse, post_population)
         count = initialise.synapse_count(density, pre.n, post_population.n, synapses)
         initialise.check_pairs(name, pre.n, post_population.n, count, signs)

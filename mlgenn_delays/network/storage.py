@@ -1,8 +1,6 @@
 """Networks on disk: one safetensors file with JSON metadata; no pickle, loading runs no code."""
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,15 +10,23 @@ import numpy as np
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.files import write_atomic
 from mlgenn_delays.network.models import POPULATION_MODELS, SYNAPSE_MODELS
-from mlgenn_delays.network.network import Network, Population, check_roles, check_synapse
+from mlgenn_delays.network.network import (
+    Network,
+    Population,
+    check_name,
+    check_roles,
+    check_synapse,
+)
 from mlgenn_delays.network.normalisation import FIELDS, Normalisation
 from mlgenn_delays.network.projection import Projection
-from mlgenn_delays.tensors import not_finite, pack, read, verify
+from mlgenn_delays.tensors import Kind, not_finite, pack
+from mlgenn_delays.untrusted import parse_json
 
 FORMAT = "delaysnn-network"
 # 2: normalisation of a population, SeedLIF and SeedLI.
 VERSION = 2
-LONGEST_REASON = 300  # characters
+REMEDY = "take another copy or checkpoint of the network"
+KIND = Kind(FORMAT, VERSION, "delaysnn network", "; give a path to a .safetensors file", REMEDY)
 _ARRAYS = {
     "indptr": np.int64,
     "post": np.int32,
@@ -76,47 +82,9 @@ def load(path: Path | str) -> Network:
         InputError: The file is missing, damaged, no network, or from a newer version.
     """
     path = Path(path)
-    if not path.is_file():
-        raise InputError(f"there is no network file {path}; give a path to a .safetensors file")
-    try:
-        tensors, metadata = read(path)
-    except (OSError, ValueError) as error:
-        raise damaged(path, str(error)) from error
-    if metadata.get("format") != FORMAT:
-        raise InputError(f"{path} must be a delaysnn network, got another safetensors file")
-    version = metadata.get("version", "")
-    if not version.isdigit() or int(version) > VERSION:
-        raise InputError(
-            f"{path} must have format version <= {VERSION}, got {version!r}; "
-            "it was written by a newer delaysnn: upgrade to read it"
-        )
-    with as_damaged(path):
-        verify(tensors, metadata)
-        return rebuild(json.loads(metadata["network"]), tensors)
-
-
-def damaged(path: Path, why: str) -> InputError:
-    """Return the error for a file that cannot be used; what it holds may make long reasons."""
-    why = " ".join(why.split())
-    why = why if len(why) <= LONGEST_REASON else f"{why[:LONGEST_REASON]} ..."
-    return InputError(f"{path} is damaged: {why}; take another copy or checkpoint of the network")
-
-
-@contextmanager
-def as_damaged(path: Path) -> Iterator[None]:
-    """Make one error of all that a file may raise which says other things than it must.
-
-    Raises:
-        InputError: As said.
-    """
-    try:
-        yield
-    except InputError as error:
-        raise damaged(path, str(error)) from error
-    except (
-        KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError, OverflowError,
-    ) as error:  # fmt: skip
-        raise damaged(path, f"{type(error).__name__} {error}") from error
+    tensors, metadata = KIND.read(path)
+    with KIND.checked(path):
+        return rebuild(parse_json(metadata["network"]), tensors)
 
 
 def describe(network: Network) -> dict[str, Any]:
@@ -155,6 +123,7 @@ def rebuild(text: dict[str, Any], tensors: dict[str, np.ndarray]) -> Network:
         bias = _array(tensors, f"population/{entry['name']}/bias", np.float32)
         if bias.shape != (model.n,):
             raise InputError(f"bias of {entry['name']!r} must have shape ({model.n},)")
+        check_name("population", entry["name"])
         network.populations[entry["name"]] = Population(
             entry["name"], model, bias, _normalisation(tensors, entry["name"], model.n)
         )
@@ -173,6 +142,7 @@ def rebuild(text: dict[str, Any], tensors: dict[str, np.ndarray]) -> Network:
         check_roles(source, target)
         check_synapse(synapse, target)
         projection.check(source.n, target.n)
+        check_name("projection", projection.name)
         network.projections[projection.name] = projection
     _check_folded(network)
     return network

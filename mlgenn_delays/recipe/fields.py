@@ -63,6 +63,8 @@ Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
 Time = Annotated[float, Field(ge=0, le=LONGEST)]
 PositiveTime = Annotated[float, Field(gt=0, le=LONGEST)]
+# Of 1 ns at least: any time counted in it fits 64 bits.
+TimeStep = Annotated[float, Field(ge=1e-6, le=LONGEST)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 OpenShare = Annotated[float, Field(gt=0, lt=1)]
 Count = Annotated[int, Field(ge=1, le=LARGEST)]

@@ -1,6 +1,5 @@
 """Finding, reading and overriding recipes."""
 
-import tomllib
 from collections.abc import Sequence
 from copy import deepcopy
 from importlib import resources
@@ -9,11 +8,21 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from mlgenn_delays.errors import InputError, nearest
+from mlgenn_delays.errors import InputError, nearest, one_line, shorten
 from mlgenn_delays.recipe.effects import effect_of, without_effect
 from mlgenn_delays.recipe.problems import as_input_error, unknown_key
 from mlgenn_delays.recipe.schema import Recipe
 from mlgenn_delays.recipe.text import settings
+from mlgenn_delays.untrusted import (
+    DEEPEST,
+    MOST_TOML,
+    check_plain,
+    parse_toml,
+    parse_value,
+    read_text,
+    reason,
+    shown,
+)
 
 MODELS = "mlgenn_delays.models"
 
@@ -47,7 +56,7 @@ def load_recipe(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Reci
         raise InputError(f"recipe file {path} {what}; give a .toml file or a recipe's name")
     names = recipe_names()
     raise InputError(
-        f"there is no recipe {text!r} (known: {', '.join(names)}; or the path of a .toml file)"
+        f"there is no recipe {shown(text)} (known: {', '.join(names)}; or the path of a .toml file)"
         f"{nearest(text, names)}"
     )
 
@@ -55,10 +64,10 @@ def load_recipe(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Reci
 def _read(path: Path) -> str:
     """Return the text of a recipe file."""
     try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
-        raise InputError(f"cannot read recipe {path}: {reason}") from error
+        return read_text(path, MOST_TOML)
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or reason(error)
+        raise InputError(f"cannot read recipe {path}: {why}") from error
 
 
 def parse_recipe(content: str, source: str, overrides: Sequence[str] = ()) -> Recipe:
@@ -73,18 +82,21 @@ def parse_recipe(content: str, source: str, overrides: Sequence[str] = ()) -> Re
         InputError: It is no TOML, says what it may not, or an override would have no effect.
     """
     try:
-        raw: dict[str, Any] = tomllib.loads(content)
-    except tomllib.TOMLDecodeError as error:
+        raw = parse_toml(content)
+    except ValueError as error:
         raise InputError(f"{source} must be TOML: {error}") from error
     before, given = deepcopy(raw), {}
     for override in overrides:
         key, value = _parts(override, "learning.epochs=5")
         _put(raw, key, value, override)
-        given[key] = f"--set {override}"
+        given[key] = f"--set {shown_pair(override)}"
     try:
+        check_plain(raw)
         recipe = Recipe.model_validate(raw)
     except ValidationError as error:
         raise as_input_error(error, source, given) from error
+    except ValueError as error:  # what --set put in
+        raise InputError(f"{source}: {error}") from error
     _check_effects(recipe, before, given)
     return recipe
 
@@ -139,17 +151,15 @@ def _parts(override: str, example: str) -> tuple[str, Any]:
     """Return the key and the value of an override."""
     key, equals, value = override.partition("=")
     if not equals or not key.strip():
-        raise InputError(f"--set must be key=value, such as {example}, got {override!r}")
-    return key.strip(), _value(value.strip())
+        raise InputError(f"--set must be key=value, such as {example}, got {shown(override)}")
+    if key.count(".") >= DEEPEST:
+        raise InputError(f"--set must have a key of a recipe, got {shown(key)}")
+    return key.strip(), parse_value(value.strip(), f"--set {shown_pair(key)}")
 
 
-def _value(text: str) -> Any:
-    """Return a value written as TOML, or the text itself where it is none."""
-    try:
-        parsed = tomllib.loads(f"value = {text}")
-    except tomllib.TOMLDecodeError:
-        return text
-    return parsed["value"] if len(parsed) == 1 else text
+def shown_pair(override: str) -> str:
+    """Return an override for a message: without quotes, cut, and printable."""
+    return shorten(one_line(override[:200]), 80)
 
 
 def _put(raw: dict[str, Any], key: str, value: Any, override: str) -> None:
@@ -159,16 +169,19 @@ def _put(raw: dict[str, Any], key: str, value: Any, override: str) -> None:
     for number, part in enumerate(parts):
         last = number == len(parts) - 1
         if isinstance(place, list):
-            if not part.isdecimal() or int(part) >= len(place):
+            if not _is_index(part) or int(part) >= len(place):
                 where = ".".join(parts[:number])
                 raise InputError(
-                    f"--set {override}: {where} has the entries 0..{len(place) - 1}, got {part!r}"
+                    f"--set {shown_pair(override)}: {shown_pair(where)} has the entries "
+                    f"0..{len(place) - 1}, got {shown(part)}"
                 )
             index: Any = int(part)
         elif isinstance(place, dict):
             index = part
         else:
-            raise InputError(f"--set {override}: {unknown_key(_loc(parts[: number + 1]))}")
+            raise InputError(
+                f"--set {shown_pair(override)}: {unknown_key(_loc(parts[: number + 1]))}"
+            )
         if last:
             place[index] = value
         elif isinstance(place, list):
@@ -179,4 +192,9 @@ def _put(raw: dict[str, Any], key: str, value: Any, override: str) -> None:
 
 def _loc(parts: list[str]) -> tuple[int | str, ...]:
     """Return a dotted key as a place, with whole numbers as such."""
-    return tuple(int(part) if part.isdecimal() else part for part in parts)
+    return tuple(int(part) if _is_index(part) else part for part in parts)
+
+
+def _is_index(part: str) -> bool:
+    """Return whether a part of a key counts the entries of a list."""
+    return part.isascii() and part.isdecimal() and len(part) < 10

@@ -14,6 +14,7 @@ from mlgenn_delays.recipe.fields import (
     Section,
     Share,
     Time,
+    TimeStep,
     either,
     one_of,
     one_word,
@@ -95,7 +96,7 @@ class Readout(Section):
 class NetworkSection(Section):
     """[network]: populations and projections."""
 
-    dt: PositiveTime = Field(1.0, description="Length of a time step [ms].")
+    dt: TimeStep = Field(1.0, description="Length of a time step [ms].")
     sparsity: Shares = Field(
         0.0,
         description="Share of absent synapses, in [0, 1): of each projection, or one a projection.",

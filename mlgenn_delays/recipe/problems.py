@@ -4,10 +4,12 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from mlgenn_delays.errors import InputError, nearest
+from mlgenn_delays.errors import InputError, nearest, one_line, shorten
 from mlgenn_delays.recipe.fields import LARGEST, TAGS
 from mlgenn_delays.recipe.schema import Recipe
+from mlgenn_delays.untrusted import shown
 
+MOST = 12  # problems that are listed
 _KINDS = {
     "int_type": "a whole number",
     "int_from_float": "a whole number",
@@ -70,14 +72,13 @@ def unknown_key(loc: tuple[int | str, ...]) -> str:
 
 
 def _dotted(loc: tuple[int | str, ...]) -> str:
-    """Return a place as a dotted key."""
-    return ".".join(str(part) for part in loc if part not in TAGS)
+    """Return a place as a dotted key; keys of a file may be of any length and content."""
+    return shorten(one_line(".".join(str(part) for part in loc if part not in TAGS)), 100)
 
 
 def _received(value: object) -> str:
     """Return a value for a message, shortened."""
-    text = str(value).lower() if isinstance(value, bool) else repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
+    return str(value).lower() if isinstance(value, bool) else shown(value, 60)
 
 
 def _limits(kind: Any) -> dict[str, float]:
@@ -121,7 +122,7 @@ def _one(error: Any) -> str:
     if kind == "missing":
         return f"{key} must be given"
     if kind == "value_error":
-        text = str(error["ctx"]["error"])
+        text = shorten(one_line(str(error["ctx"]["error"])), 600)
         # A check of several keys names them itself.
         return text if not key or isinstance(value, (dict, BaseModel)) else f"{key} {text}"
     if kind in _BOUNDS:
@@ -154,7 +155,8 @@ def as_input_error(error: ValidationError, source: str, given: dict[str, str]) -
         lines.append(text + (f" (from {origin})" if origin else ""))
     if len(lines) == 1:
         return InputError(f"{source}: {lines[0]}")
-    return InputError(f"{source} has {len(lines)} problems: {'; '.join(lines)}")
+    more = f"; and {len(lines) - MOST} more" if len(lines) > MOST else ""
+    return InputError(f"{source} has {len(lines)} problems: {'; '.join(lines[:MOST])}{more}")
 
 
 def _names(text: str, key: str) -> bool:

@@ -8,6 +8,7 @@ import numpy as np
 from mlgenn_delays.data.batching import epoch_batches
 from mlgenn_delays.data.types import Batch, CurrentBatch, Data, SpikeBatch
 from mlgenn_delays.engines.base import CompiledNetwork, Evaluation, Recording, compile_network
+from mlgenn_delays.errors import printable
 from mlgenn_delays.network import Network
 from mlgenn_delays.recipe import Recipe, build_rule
 
@@ -113,7 +114,7 @@ def answers_of(
     answers = Answers(
         split,
         evaluation,
-        tuple(data.label_names),
+        tuple(map(printable, data.label_names)),
         {population.name: population.n for population in network.populations.values()},
         _look_into(compiled, data, correct),
         _look_into(compiled, data, wrong),
@@ -173,7 +174,7 @@ def _look_into(compiled: CompiledNetwork, data: Data, index: np.ndarray) -> tupl
     found = []
     for row, place in enumerate(index):
         voltage = recording.voltage[row]
-        name = data.names[place] if data.names else f"number {place}"
+        name = printable(data.names[place]) if data.names else f"number {place}"
         found.append(
             Example(
                 name,

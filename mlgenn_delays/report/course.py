@@ -1,14 +1,14 @@
 """The course of a run's training, as its checkpoint or its metrics tell of it."""
 
-import csv
 from pathlib import Path
 
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.runs import Run
-from mlgenn_delays.training.history import History, Row
+from mlgenn_delays.training.history import History, Row, check_rows
 from mlgenn_delays.training.run_files import METRICS
+from mlgenn_delays.untrusted import read_csv, reason
 
-_NEEDED = ("train_loss", "train_accuracy", "seconds")
+_MEASURED = ("validation_loss", "validation_accuracy")
 _WHOLE = ("epoch", "grown")
 
 
@@ -37,23 +37,19 @@ def read_course(run: Run) -> History:
 def _rows(path: Path) -> list[Row]:
     """Return the rows of a file of metrics."""
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = [_row(line, number) for number, line in enumerate(csv.DictReader(file), 1)]
-    except (OSError, ValueError, TypeError, KeyError) as error:
+        header, lines = read_csv(path)
+        rows: list[Row] = [
+            dict.fromkeys(_MEASURED)
+            | {key: _number(key, text) for key, text in zip(header, line, strict=True)}
+            for line in lines
+        ]
+        if rows:
+            check_rows(rows)
+    except (OSError, ValueError) as error:
         raise InputError(
-            f"{path} must have the metrics of a run: {error}; take another copy of the run"
+            f"{path} must have the metrics of a run: {reason(error)}; take another copy of the run"
         ) from error
     return rows
-
-
-def _row(line: dict[str, str], number: int) -> Row:
-    """Return a row of metrics as numbers."""
-    row: Row = {key: _number(key, text) for key, text in line.items()}
-    if row["epoch"] != number or any(not isinstance(row[key], float) for key in _NEEDED):
-        raise ValueError(f"row {number} is not that of epoch {number}")
-    row.setdefault("validation_loss", None)
-    row.setdefault("validation_accuracy", None)
-    return row
 
 
 def _number(key: str, text: str) -> int | float | None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from mlgenn_delays.analysis.style import Picture
 from mlgenn_delays.data.entry import Splits
-from mlgenn_delays.errors import InputError
+from mlgenn_delays.errors import InputError, printable
 from mlgenn_delays.network import Network
 from mlgenn_delays.recipe import Recipe, load_data
 from mlgenn_delays.report.answers import EACH, SPLITS, Answers, answers_of
@@ -107,7 +107,7 @@ def names_of(paths: Sequence[Path]) -> list[str]:
     """Return a name for each run: as few last parts of its path as tell it from the others."""
     parts = [path.resolve().parts for path in paths]
     for depth in range(1, max(map(len, parts)) + 1):
-        names = ["/".join(each[-depth:]) for each in parts]
+        names = [printable("/".join(each[-depth:])) for each in parts]
         if len(set(names)) == len(names):
             return names
     raise InputError("every run must be given once, got one of them twice")

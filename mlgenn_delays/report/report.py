@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mlgenn_delays.errors import InputError
-from mlgenn_delays.files import write_atomic
+from mlgenn_delays.files import encoded, write_atomic
 from mlgenn_delays.report.course import read_course
 from mlgenn_delays.report.gather import DataOnce, Wanted, gather, names_of
 from mlgenn_delays.report.page import render
@@ -88,6 +88,6 @@ def make_report(
         gather(run, name, wanted, data, tell) for run, name in zip(runs, names, strict=True)
     ]
     tell("page")
-    content = render(gathered, notes).encode()
+    content = encoded(render(gathered, notes))
     write_atomic(out, content)
     return Reported(out, len(content), [figures_of(run) for run in gathered])

@@ -1,6 +1,5 @@
 """One point's training in a process of its own, on this machine."""
 
-import json
 import os
 import signal
 import subprocess
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mlgenn_delays.files import write_atomic
+from mlgenn_delays.untrusted import read_json
 
 # A training has one thread: as many run at once as there are cores.
 _THREADS = ("OMP", "OPENBLAS", "MKL", "NUMBA")
@@ -154,7 +154,7 @@ class Child:
 def _answer(path: Path) -> dict[str, Any] | None:
     """Return the result that a process wrote, None if it is none."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = read_json(path)
         return found if isinstance(found["splits"], dict) else None
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -27,6 +27,7 @@ from mlgenn_delays.files import unfinished, write_atomic
 from mlgenn_delays.sweep.record import RESULT, Record
 from mlgenn_delays.training.lock import LOCK, locked
 from mlgenn_delays.training.run_files import CHECKPOINTS, RECIPE, STATE, foreign, unwritable
+from mlgenn_delays.untrusted import read_json
 
 if TYPE_CHECKING:
     from mlgenn_delays.recipe import Recipe
@@ -117,7 +118,7 @@ class SweepFolder:
     def notes(self) -> dict[str, Any]:
         """Return what the last sweep here was asked for, empty if that cannot be read."""
         try:
-            found = json.loads((self.path / NOTES).read_text(encoding="utf-8"))
+            found = read_json(self.path / NOTES)
         except (OSError, ValueError):
             return {}
         return found if isinstance(found, dict) else {}

@@ -5,7 +5,7 @@ import time
 from types import TracebackType
 from typing import Any, Self
 
-from mlgenn_delays.errors import InputError, nearest
+from mlgenn_delays.errors import InputError, nearest, printable
 from mlgenn_delays.sweep.points import Point
 from mlgenn_delays.sweep.record import DONE, Record
 
@@ -61,7 +61,7 @@ class PlainProgress(Progress):
 
     def message(self, text: str) -> None:
         """Print a line."""
-        print(text, file=sys.stderr, flush=True)
+        print(printable(text), file=sys.stderr, flush=True)
 
 
 class BarProgress(Progress):
@@ -91,7 +91,7 @@ class BarProgress(Progress):
 
     def message(self, text: str) -> None:
         """Print a line above the bar."""
-        self._bar.console.print(text, soft_wrap=True)
+        self._bar.console.print(printable(text), soft_wrap=True)
 
     def close(self) -> None:
         """Take the bar away."""
@@ -129,7 +129,7 @@ def describe(record: Record) -> str:
     """Return how a point ended in words."""
     if record.status != DONE:
         return f"failed: {record.reason}"
-    parts = [f"{split} {100 * got['accuracy']:.2f} %" for split, got in record.splits.items()]
+    parts = [f"{split} {100 * got.accuracy:.2f} %" for split, got in record.splits.items()]
     if record.seconds is not None:
         parts.append(f"({duration(record.seconds)})")
     return " ".join(parts) or "done"

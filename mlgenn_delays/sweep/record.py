@@ -1,22 +1,41 @@
 """The result of a point, as it is kept in result.json beside its run."""
 
-import csv
 import json
-from dataclasses import asdict, dataclass, field
+from math import inf
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from mlgenn_delays.files import write_atomic
+from mlgenn_delays.untrusted import first_problem, read_csv, read_json
 
 RESULT = "result.json"
 DONE, FAILED, WAITING = "done", "failed", "waiting"
-_VERSION = 1
 # How the reason of a failure begins that would come again.
 _DIVERGED = "training diverged"
 
 
-@dataclass(frozen=True)
-class Record:
+_Epochs = Annotated[int, Field(ge=1, le=2**31 - 1)]
+
+
+class Measured(BaseModel):
+    """What the network of a point reached on a split.
+
+    Attributes:
+        accuracy: Correct / total.
+        loss: Mean loss.
+        n: Number of examples.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    accuracy: Annotated[float, Field(ge=0, le=1)]
+    loss: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    n: Annotated[int, Field(ge=1, le=2**63 - 1)]
+
+
+class Record(BaseModel):
     """How a point ended.
 
     Attributes:
@@ -31,15 +50,27 @@ class Record:
         version: Version of the format.
     """
 
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
     recipe: str
-    status: str
+    status: Literal["done", "failed"]
     reason: str = ""
-    epochs: int | None = None
-    best_epoch: int | None = None
-    splits: dict[str, dict[str, Any]] = field(default_factory=dict)
-    seconds: float | None = None
-    peak: int | None = None
-    version: int = _VERSION
+    epochs: _Epochs | None = None
+    best_epoch: _Epochs | None = None
+    splits: dict[Literal["validation", "test"], Measured] = {}
+    seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    peak: Annotated[int, Field(ge=0, le=2**63 - 1)] | None = None
+    version: Literal[1] = 1
+
+    @model_validator(mode="after")
+    def _possible(self) -> "Record":
+        """Refuse an end that no training can have."""
+        done = self.status == DONE
+        if done and (self.epochs is None or self.best_epoch is None):
+            raise ValueError("a finished point must have epochs and best_epoch")
+        if self.best_epoch is not None and self.best_epoch > (self.epochs or 0):
+            raise ValueError("best_epoch must be one of the epochs")
+        return self
 
     @property
     def final(self) -> bool:
@@ -52,17 +83,15 @@ class Record:
         Raises:
             WorkError: The folder cannot be written.
         """
-        write_atomic(folder / RESULT, json.dumps(asdict(self), indent=2) + "\n")
+        write_atomic(folder / RESULT, json.dumps(self.model_dump(), indent=2) + "\n")
 
     @staticmethod
     def read(folder: Path) -> "Record | None":
         """Return the record of a point, None if there is none or it is damaged."""
         try:
-            found = Record(**json.loads((folder / RESULT).read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError):
+            return Record.model_validate(read_json(folder / RESULT))
+        except (OSError, ValueError):
             return None
-        known = found.version == _VERSION and found.status in (DONE, FAILED)
-        return found if known and isinstance(found.recipe, str) else None
 
 
 def make_record(
@@ -77,20 +106,24 @@ def make_record(
         reason: Why it failed.
         peak: The most memory it had [bytes].
     """
-    rows = _metrics(folder / "metrics.csv")
-    seconds = sum(float(row["seconds"]) for row in rows) if rows else None
-    if answer is None:
-        return Record(recipe, FAILED, reason, len(rows) or None, seconds=seconds, peak=peak)
-    return Record(
-        recipe, DONE, "", answer["epochs"], answer["best_epoch"], answer["splits"], seconds, peak
-    )
+    epochs, seconds = _metrics(folder / "metrics.csv")
+    common: dict[str, Any] = {"recipe": recipe, "seconds": seconds, "peak": peak}
+    if answer is not None:
+        told = {key: answer.get(key) for key in ("epochs", "best_epoch", "splits")}
+        try:
+            return Record.model_validate(common | told | {"status": DONE})
+        except ValidationError as error:
+            reason = f"its process gave a result that cannot be: {first_problem(error)}"
+    failed = {"status": FAILED, "reason": reason, "epochs": epochs}
+    return Record.model_validate(common | failed)
 
 
-def _metrics(path: Path) -> list[dict[str, str]]:
-    """Return the rows of a run's metrics, none if they cannot be read."""
+def _metrics(path: Path) -> tuple[int | None, float | None]:
+    """Return epochs and seconds of a run's metrics, None if they cannot be read."""
     try:
-        with open(path, newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-        return rows if all(float(row["seconds"]) >= 0 for row in rows) else []
-    except (OSError, ValueError, KeyError, TypeError):
-        return []
+        header, lines = read_csv(path)
+        place = header.index("seconds")
+        seconds = sum(float(line[place]) for line in lines)
+        return (len(lines), seconds) if lines and 0 <= seconds < inf else (None, None)
+    except (OSError, ValueError):
+        return None, None

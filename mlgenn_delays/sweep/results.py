@@ -14,6 +14,7 @@ from mlgenn_delays.sweep.grid import SEED, VARIANT
 from mlgenn_delays.sweep.points import Point
 from mlgenn_delays.sweep.record import DONE, FAILED, WAITING, Record
 from mlgenn_delays.sweep.values import parse_value, shown
+from mlgenn_delays.untrusted import read_csv, reason
 
 Row = dict[str, Any]
 SPLITS = ("validation", "test")
@@ -36,9 +37,10 @@ def make_row(point: Point, record: Record | None) -> Row:
     row |= {SEED: point.seed, "status": WAITING, "point": f"points/{point.name}", "reason": ""}
     if record is None:
         return row
+    splits = {str(split): measured for split, measured in record.splits.items()}
     for split in SPLITS:
         for kind in ("accuracy", "loss"):
-            row[f"{split}_{kind}"] = record.splits.get(split, {}).get(kind)
+            row[f"{split}_{kind}"] = getattr(splits.get(split), kind, None)
     return row | {
         "status": record.status,
         "best_epoch": record.best_epoch,
@@ -77,9 +79,7 @@ def read_results(folder: Path | str) -> list[Row]:
     """
     path = Path(folder) / RESULTS
     try:
-        with open(path, newline="", encoding="utf-8") as file:
-            table = list(csv.reader(file))
-        header, *lines = table
+        header, lines = read_csv(path)
         if tuple(header[-len(COLUMNS) :]) != COLUMNS:
             raise ValueError("it has other columns")
         return [
@@ -88,19 +88,27 @@ def read_results(folder: Path | str) -> list[Row]:
         ]
     except FileNotFoundError as error:
         raise InputError(f"there are no results {path}; give the folder of a sweep") from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, InputError) as error:
         raise InputError(
-            f"{path} must be the results of a sweep: {error}; the sweep's command makes it again"
+            f"{path} must be the results of a sweep: {reason(error)}; the sweep's command makes "
+            "it again"
         ) from error
 
 
 def _read(key: str, text: str) -> Any:
     """Return the value of a field of the CSV."""
-    if key in _WHOLE:
-        return int(text) if text else None
-    if key in _NUMBERS:
-        return float(text) if text else None
+    if key in (*_WHOLE, *_NUMBERS):
+        return _number(key, text) if text else None
     return text if key in (*_TEXTS, VARIANT) else parse_value(text)
+
+
+def _number(key: str, text: str) -> int | float:
+    """Return a number that a point can have."""
+    number = int(text) if key in _WHOLE else float(text)
+    highest = 1.0 if key.endswith("accuracy") else math.inf
+    if not 0 <= number <= highest:
+        raise ValueError(f"{key} must be a number that a training can have, got {text[:40]!r}")
+    return number
 
 
 def summarise(rows: Sequence[Mapping[str, Any]]) -> list[Row]:

@@ -1,9 +1,9 @@
 """Values of settings as text: how the command line gives them, and how they are shown and named."""
 
 import json
-import tomllib
 from typing import Any
 
+from mlgenn_delays import untrusted
 from mlgenn_delays.errors import InputError
 
 _OPENING, _CLOSING = "[{", "]}"
@@ -41,17 +41,17 @@ def split_top(text: str, separators: str, what: str) -> list[str]:
         if depth < 0:
             break
     if depth or quote:
-        raise InputError(f"{what} must close every bracket and quote, got {text!r}")
+        raise InputError(f"{what} must close every bracket and quote, got {untrusted.shown(text)}")
     return [*parts, text[start:].strip()]
 
 
 def parse_value(text: str) -> Any:
-    """Return a value written as TOML, or the text itself where it is none."""
-    try:
-        parsed = tomllib.loads(f"value = {text}")
-    except tomllib.TOMLDecodeError:
-        return text
-    return parsed["value"] if len(parsed) == 1 else text
+    """Return a value written as TOML, or the text itself where it is none.
+
+    Raises:
+        InputError: It nests deeper than any setting, or has a larger number.
+    """
+    return untrusted.parse_value(text, "a value")
 
 
 def toml(value: Any) -> str:

@@ -11,14 +11,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import BaseModel, ConfigDict
 
 from mlgenn_delays import __version__
-from mlgenn_delays.errors import DivergedError, InputError
-from mlgenn_delays.tensors import not_finite, pack, read, verify
-from mlgenn_delays.training.history import History
+from mlgenn_delays.errors import DivergedError
+from mlgenn_delays.tensors import Kind, not_finite, pack
+from mlgenn_delays.training.history import History, Row, check_rows
+from mlgenn_delays.untrusted import parse_json, shown
 
 FORMAT = "delaysnn-checkpoint"
 VERSION = 1
+REMEDY = "take another copy of the run, or start a new run from one of its networks"
+KIND = Kind(FORMAT, VERSION, "delaysnn checkpoint", "", REMEDY)
+MOST = 2**53  # of indices, signs and counts in a state
 _PREFIX = "state/"
 _BEST = "best_network"
 
@@ -81,25 +86,19 @@ class Checkpoint:
             InputError: The file is missing, damaged, no checkpoint, or from a newer version.
         """
         path = Path(path)
-        if not path.is_file():
-            raise InputError(f"there is no checkpoint file {path}")
-        try:
-            tensors, metadata = read(path)
-        except (OSError, ValueError) as error:
-            raise _damaged(path, str(error)) from error
-        if metadata.get("format") != FORMAT:
-            raise InputError(f"{path} must be a delaysnn checkpoint, got another safetensors file")
-        version = metadata.get("version", "")
-        if version != str(VERSION):
-            raise InputError(
-                f"{path} must have format version <= {VERSION}, got {version!r}; "
-                "it was written by a newer delaysnn: upgrade to resume it"
-            )
-        try:
-            verify(tensors, metadata)
-            return _rebuild(json.loads(metadata["training"]), tensors)
-        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
-            raise _damaged(path, f"{type(error).__name__} {error}") from error
+        tensors, metadata = KIND.read(path)
+        with KIND.checked(path):
+            return _rebuild(parse_json(metadata["training"]), tensors)
+
+
+class _Training(BaseModel):
+    """What the metadata tell of a training; `_summary` besides."""
+
+    model_config = ConfigDict(extra="allow", strict=True, frozen=True)
+
+    history: list[Row]
+    settings: dict[str, Setting]
+    library_version: str
 
 
 def _summary(history: History) -> dict[str, Any]:
@@ -114,50 +113,26 @@ def _summary(history: History) -> dict[str, Any]:
     }
 
 
-def _rebuild(training: dict[str, Any], tensors: dict[str, np.ndarray]) -> Checkpoint:
+def _rebuild(told: Any, tensors: dict[str, np.ndarray]) -> Checkpoint:
     """Return the checkpoint that the metadata and the tensors tell of, checked."""
-    rows = training["history"]
-    if not rows:
-        raise ValueError("it has no epoch")
-    for number, row in enumerate(rows, 1):
-        _check_row(row, number)
-    history = History(rows)
+    training = _Training.model_validate(told)
+    check_rows(training.history)
+    history = History(training.history)
     summary = _summary(history)
-    recorded = {key: training[key] for key in summary}
+    recorded = {key: told[key] for key in summary}
     if recorded != summary:
         raise ValueError(f"it records {recorded}, its history says {summary}")
     state = {k.removeprefix(_PREFIX): v for k, v in tensors.items() if k.startswith(_PREFIX)}
     _check_state(state)
     best = tensors[_BEST].astype(np.uint8, casting="equiv").tobytes()
-    return Checkpoint(
-        dict(training["settings"]), history, state, best, str(training["library_version"])
-    )
+    return Checkpoint(training.settings, history, state, best, training.library_version)
 
 
 def _check_state(state: dict[str, np.ndarray]) -> None:
     """Refuse a state that no training can go on from."""
     broken = not_finite(state)
     if broken is not None:
-        raise ValueError(f"{broken} of the training state is not finite")
-
-
-def _check_row(row: dict[str, Any], number: int) -> None:
-    """Refuse a row of metrics that `make_row` would not have made."""
-    if row["epoch"] != number:
-        raise ValueError(f"row {number} is of epoch {row['epoch']!r}")
-    for key in ("train_loss", "train_accuracy", "seconds"):
-        if not isinstance(row[key], float):
-            raise ValueError(f"row {number} has {key} {row[key]!r}")
-    pair = (row["validation_loss"], row["validation_accuracy"])
-    if pair != (None, None) and not all(isinstance(value, float) for value in pair):
-        raise ValueError(f"row {number} has validation_loss and validation_accuracy {pair!r}")
-    if not all(value is None or isinstance(value, (int, float)) for value in row.values()):
-        raise ValueError(f"row {number} holds something that is no number")
-
-
-def _damaged(path: Path, why: str) -> InputError:
-    """Return the error for a file that cannot be used."""
-    return InputError(
-        f"{path} is damaged: {why}; take another copy of the run, or start a new run from one of "
-        "its networks"
-    )
+        raise ValueError(f"{shown(broken)} of the training state is not finite")
+    for name, array in state.items():
+        if array.dtype.kind in "iu" and array.size and not -1 <= array.min() <= array.max() <= MOST:
+            raise ValueError(f"{shown(name)} of the training state must be in -1..{MOST}")

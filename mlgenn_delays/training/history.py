@@ -2,9 +2,13 @@
 
 import csv
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
 
 from mlgenn_delays.engines.base import EpochResult, Evaluation
+from mlgenn_delays.untrusted import first_problem
 
 Row = dict[str, int | float | None]
 
@@ -30,6 +34,60 @@ def make_row(epoch: int, train: EpochResult, validation: Evaluation | None, seco
     if train.grown is not None:
         row["grown"] = int(train.grown)
     return row | {"seconds": float(seconds)}
+
+
+_Share = Annotated[float, Field(ge=0, le=1)]
+_Loss = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+_Count = Annotated[int, Field(ge=0, le=2**63 - 1)]
+
+
+class _Row(BaseModel):
+    """A row as `make_row` makes it."""
+
+    model_config = ConfigDict(extra="allow", strict=True, frozen=True)
+
+    epoch: Annotated[int, Field(ge=1)]
+    train_loss: _Loss
+    train_accuracy: _Share
+    validation_loss: _Loss | None
+    validation_accuracy: _Share | None
+    grown: _Count = 0
+    seconds: _Loss
+
+    __pydantic_extra__: dict[Annotated[str, Field(pattern="^(spikes|silent)_.")], _Count | _Loss]
+
+
+def check_rows(rows: Sequence[Row]) -> None:
+    """Refuse rows that `make_row` would not have made.
+
+    Raises:
+        ValueError: There are none, or one of them is no such row; the text says which.
+    """
+    if not rows:
+        raise ValueError("it has no epoch")
+    for number, row in enumerate(rows, 1):
+        try:
+            found = _Row.model_validate(row)
+        except ValueError as error:
+            raise ValueError(f"row {number}: {first_problem(error)}") from error
+        if found.epoch != number:
+            raise ValueError(f"row {number} is of epoch {found.epoch}")
+        if row.keys() != rows[0].keys():
+            raise ValueError(f"row {number} has other columns than the first")
+        if (found.validation_loss is None) != (found.validation_accuracy is None):
+            raise ValueError(f"row {number} has one of validation_loss and validation_accuracy")
+
+
+def check_columns(history: "History", populations: Sequence[str]) -> None:
+    """Refuse a history of other populations than those of a network that spike.
+
+    Raises:
+        ValueError: As said.
+    """
+    wanted = {f"{kind}_{name}" for kind in ("spikes", "silent") for name in populations}
+    found = {key for key in history.rows[0] if key.startswith(("spikes_", "silent_"))}
+    if found != wanted:
+        raise ValueError(f"its history must be of the populations {', '.join(populations)}")
 
 
 class History:

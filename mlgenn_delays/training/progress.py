@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from mlgenn_delays.engines.base import BatchResult
-from mlgenn_delays.errors import InputError, nearest
+from mlgenn_delays.errors import InputError, nearest, printable
 from mlgenn_delays.training.history import Row
 
 KINDS = ("auto", "bar", "plain", "none")
@@ -93,7 +93,7 @@ class PlainProgress(Progress):
 
     def message(self, text: str) -> None:
         """Print a line."""
-        print(text, file=sys.stderr, flush=True)
+        print(printable(text), file=sys.stderr, flush=True)
 
 
 class BarProgress(PlainProgress):
@@ -145,7 +145,7 @@ class BarProgress(PlainProgress):
 
     def message(self, text: str) -> None:
         """Print a line above the bars."""
-        self._bar.console.print(text, soft_wrap=True)
+        self._bar.console.print(printable(text), soft_wrap=True)
 
     def close(self) -> None:
         """Take the bars away."""

@@ -18,8 +18,10 @@ from mlgenn_delays.tensors import pack, read, verify
 from mlgenn_delays.training.checkpoint import Checkpoint, Setting
 from mlgenn_delays.training.checks import check_settings
 from mlgenn_delays.training.run_files import RECORD
+from mlgenn_delays.untrusted import as_damaged, parse_json
 
 _FORMAT = "delaysnn-data"
+_REMEDY = "remove it: the run then does not say which examples it was trained on"
 _PARTS = ("content", "labels", "names")
 _NAMES = {"train": "training", "validation": "validation"}
 
@@ -34,20 +36,15 @@ def read_record(run: Path) -> dict[str, Fingerprint]:
         InputError: The file is damaged.
     """
     path = run / RECORD
-    try:
+    if not path.exists():
+        return {}
+    with as_damaged(path, _REMEDY):
         tensors, metadata = read(path)
         verify(tensors, metadata)
         if metadata.get("format") != _FORMAT:
             raise ValueError("it is another safetensors file")
         splits = dict.fromkeys(name.rpartition("/")[0] for name in tensors)
         return {split: _rebuilt(split, tensors) for split in splits}
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
-        raise InputError(
-            f"{path} is damaged: {error}; remove it: the run then does not say which examples it "
-            "was trained on"
-        ) from error
 
 
 def keep_record(run: Path, splits: Mapping[str, Fingerprint]) -> None:
@@ -124,7 +121,7 @@ def _key(split: str) -> str:
 def _rebuilt(split: str, tensors: Mapping[str, np.ndarray]) -> Fingerprint:
     """Return the fingerprint of a split, checked."""
     content, labels, names = (tensors[f"{split}/{part}"] for part in _PARTS)
-    listed = json.loads(names.astype(np.uint8, casting="equiv").tobytes())
+    listed = parse_json(names.astype(np.uint8, casting="equiv").tobytes())
     shape = (len(listed),)
     fine = isinstance(listed, list) and all(isinstance(each, str) for each in listed)
     kinds = content.dtype == np.uint64 and labels.dtype == np.int64

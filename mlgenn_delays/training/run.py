@@ -42,6 +42,7 @@ from mlgenn_delays.training.run_files import (
     unwritable,
 )
 from mlgenn_delays.training.snapshots import FOLDER as SNAPSHOTS
+from mlgenn_delays.untrusted import MOST_TOML, read_text, reason
 
 
 class RunDirectory:
@@ -132,9 +133,9 @@ class RunDirectory:
         """
         path = self.path / RECIPE
         try:
-            return path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"cannot read {path}: {error}") from error
+            return read_text(path, MOST_TOML)
+        except (OSError, ValueError) as error:
+            raise InputError(f"cannot read {path}: {reason(error)}") from error
 
     def checkpoint_path(self, checkpoint: str) -> Path:
         """Return the folder of the ``"last"`` or the ``"best"`` checkpoint, there or not.

@@ -18,7 +18,7 @@ from mlgenn_delays.learning import Rule
 from mlgenn_delays.network import Network
 from mlgenn_delays.network.storage import to_bytes
 from mlgenn_delays.rewiring import Rewiring
-from mlgenn_delays.training.checkpoint import Checkpoint, Setting
+from mlgenn_delays.training.checkpoint import REMEDY, Checkpoint, Setting
 from mlgenn_delays.training.checks import (
     BACKEND,
     check_arguments,
@@ -28,12 +28,20 @@ from mlgenn_delays.training.checks import (
     check_splits,
 )
 from mlgenn_delays.training.divergence import checked, diverged, loss_bound
-from mlgenn_delays.training.history import History, Row, make_row, nothing_left, silent_note
+from mlgenn_delays.training.history import (
+    History,
+    Row,
+    check_columns,
+    make_row,
+    nothing_left,
+    silent_note,
+)
 from mlgenn_delays.training.progress import Progress, check_kind, make_progress
 from mlgenn_delays.training.ranks import Ranks
 from mlgenn_delays.training.record import check_resumed, fingerprints, keep_record, with_data
-from mlgenn_delays.training.run import RunDirectory
+from mlgenn_delays.training.run import STATE, RunDirectory
 from mlgenn_delays.training.snapshots import SPACE, keep
+from mlgenn_delays.untrusted import as_damaged
 
 
 class Trainer:
@@ -273,7 +281,9 @@ class Trainer:
             self._keep_snapshot(to_bytes(self._start))
         else:
             assert self.run is not None
-            compiled.load_state(checkpoint.state)
+            with as_damaged(self.run.checkpoint_path("last") / STATE, REMEDY):
+                check_columns(checkpoint.history, [p.name for p in self._start.spiking()])
+                compiled.load_state(checkpoint.state)
             last = compiled.pull().copy()
             if self.ranks.leads:
                 self.run.write_derived(checkpoint, to_bytes(last))

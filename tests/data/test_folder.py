@@ -215,7 +215,10 @@ def test_lists_that_do_not_fit(home: Path) -> None:
     (home / "validation_list.txt").write_text("no/ann_0.wav\n")
     with pytest.raises(InputError, match="got no/ann_0.wav in both"):
         load(home)
-    (home / "validation_list.txt").write_bytes(b"\xff\xfe\x00no")
+    (home / "validation_list.txt").write_text("no/ann_0.wav\n", encoding="utf-16")
+    with pytest.raises(InputError, match="validation_list.txt: it is UTF-16 text; save it as"):
+        load(home)
+    (home / "validation_list.txt").write_bytes(b"no/\xff.wav")
     with pytest.raises(InputError, match="cannot read .*validation_list.txt: it is not UTF-8"):
         load(home)
 

@@ -17,7 +17,7 @@ from mlgenn_delays.export.genn.manifest import read_manifest
 from mlgenn_delays.export.nir import read_nir, write_nir
 from mlgenn_delays.export.prepare import delay_steps
 from mlgenn_delays.tensors import pack, read
-from tests.export.fuzzing import blind, hostile
+from tests.fuzz.mutate import blind, hostile, other_array
 from tests.reference import nets
 
 ABOUT = About(
@@ -95,27 +95,12 @@ def test_bundles_with_other_arrays(tmp_path: Path) -> None:
     for _ in range(500):
         name = list(tensors)[int(rng.integers(len(tensors)))]
         refused += survive(
-            path, pack(tensors | {name: _other(tensors[name], rng)}, metadata), read_bundle, "a.saf"
+            path,
+            pack(tensors | {name: other_array(tensors[name], rng)}, metadata),
+            read_bundle,
+            "a.saf",
         )
     assert refused > 200
-
-
-def _other(array: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return an array of another shape, type or content."""
-    kind = int(rng.integers(6))
-    if kind == 0:
-        return array[: int(rng.integers(len(array) + 1))].copy()
-    if kind == 1:
-        return np.repeat(array, 2)
-    if kind == 2:
-        return array.astype(rng.choice(["f8", "i8", "u8", "u1", "f2", "?"]))
-    if kind == 3:
-        return array.reshape(1, -1)
-    changed = array.copy()
-    if len(changed):
-        extreme = np.iinfo(array.dtype).max if array.dtype.kind in "iu" else np.nan
-        changed[int(rng.integers(len(changed)))] = extreme if kind == 4 else 0
-    return changed
 
 
 @pytest.mark.parametrize("n", [300, pytest.param(2500, marks=pytest.mark.slow)])

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.export.inputs import files, meaning
-from tests.export.fuzzing import blind
 from tests.export.readers import RATE, analogue, events_of, reader, recording
+from tests.fuzz.mutate import blind
 
 # Files and folders
 

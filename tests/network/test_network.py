@@ -79,8 +79,8 @@ def test_models_check_themselves(make: object, says: str) -> None:
     ("name", "model", "bias", "says"),
     [
         ("hidden", LIF(2), 0.0, "new name, got 'hidden'"),
-        ("", LIF(2), 0.0, "text without '/', got ''"),
-        ("a/b", LIF(2), 0.0, "text without '/', got 'a/b'"),
+        ("", LIF(2), 0.0, "without '/', got ''"),
+        ("a/b", LIF(2), 0.0, "without '/', got 'a/b'"),
         ("more", LIF(2), np.zeros(3), r"shape \(2,\), got \(3,\)"),
         ("more", LIF(2), np.array([0.0, np.nan]), "finite"),
     ],

@@ -89,9 +89,9 @@ def metadata(whole: bytes) -> dict[str, str]:
 
 
 def test_a_missing_file(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no network file"):
+    with pytest.raises(InputError, match="no delaysnn network file"):
         Network.load(tmp_path / "none.safetensors")
-    with pytest.raises(InputError, match="no network file"):
+    with pytest.raises(InputError, match="no delaysnn network file"):
         Network.load(tmp_path)
 
 

@@ -110,8 +110,8 @@ def test_later_overrides_win():
         ("learning.learning_rate=-1", "learning.learning_rate must be >= 0, got -1"),
         ("learning.learning_rate=inf", "must be a finite number, got inf"),
         ("network.dt=nan", "network.dt must be a finite number, got nan"),
-        ("network.dt=0", "network.dt must be in (0, 1e+09], got 0"),
-        ("network.dt=2e9", "network.dt must be in (0, 1e+09], got 2000000000.0"),
+        ("network.dt=0", "network.dt must be in [1e-06, 1e+09], got 0"),
+        ("network.dt=2e9", "network.dt must be in [1e-06, 1e+09], got 2000000000.0"),
         *(
             (f"{key}=1e300", f"{key} must be in {low}0, 1e+09], got 1e+300")
             for key, low in (

@@ -14,13 +14,18 @@ from mlgenn_delays.sweep.results import COLUMNS, make_row, to_csv
 GRID = {"a.b": ["none", "tr,ue", True, 1, 0.5, [1, 0.5]], "c": ["1"]}
 POINTS = make_points(make_axes(GRID, {"v12": {}, "rigl": {"d": 1}}), [], 2)
 SHARE = st.floats(0, 1)
+FAILED = Record(recipe="", status="failed", reason="x")
+
+
+def made(epochs: tuple[int, int], **told) -> Record:
+    return Record(recipe="", best_epoch=epochs[0], epochs=sum(epochs), **told)
+
+
 RECORDS = st.builds(
-    Record,
-    recipe=st.just(""),
+    made,
+    epochs=st.tuples(st.integers(1, 99), st.integers(0, 99)),
     status=st.sampled_from(["done", "failed"]),
     reason=st.sampled_from(["", 'it "said", so', "a; b"]),
-    epochs=st.none() | st.integers(0, 99),
-    best_epoch=st.none() | st.integers(0, 99),
     splits=st.dictionaries(
         st.sampled_from(["validation", "test"]),
         st.fixed_dictionaries({"accuracy": SHARE, "loss": st.floats(0, 1e9), "n": st.just(5)}),
@@ -44,12 +49,12 @@ def test_the_csv_gives_the_rows_back(tmp_path_factory, records):
 
 def done(accuracy):
     split = {"accuracy": accuracy, "loss": 1.0, "n": 10}
-    return Record("", "done", epochs=2, best_epoch=1, splits={"validation": split})
+    return Record(recipe="", status="done", epochs=2, best_epoch=1, splits={"validation": split})
 
 
 def test_means_over_seeds():
     points = make_points(make_axes({"a": [1, 2, 3, 4]}, {}), [], 3)
-    records = [done(0.9722), done(0.975), done(0.975), done(0.5), None, Record("", "failed", "x")]
+    records = [done(0.9722), done(0.975), done(0.975), done(0.5), None, FAILED]
     records += [None] * 6
     rows = [make_row(point, record) for point, record in zip(points, records, strict=True)]
     first, second, third, _ = summarise(rows)
@@ -78,9 +83,11 @@ def test_records(tmp_path):
     record = done(0.5)
     record.write(tmp_path)
     assert Record.read(tmp_path) == record
+    whole = (tmp_path / "result.json").read_text()
     assert record.final
-    assert not Record("", "failed", "no data").final
-    assert Record("", "failed", "training diverged in epoch 1: so").final
+    assert not Record(recipe="", status="failed", reason="no data").final
+    diverged = "training diverged in epoch 1: so"
+    assert Record(recipe="", status="failed", reason=diverged).final
     for text in (
         "",
         "{",
@@ -88,11 +95,20 @@ def test_records(tmp_path):
         "{}",
         '{"recipe": "", "status": "odd"}',
         '{"recipe": 1, "status": "done"}',
+        whole.replace('"best_epoch": 1', '"best_epoch": 3'),
+        whole.replace('"accuracy": 0.5', '"accuracy": 7.5'),
+        whole.replace('"accuracy": 0.5', '"accuracy": "much"'),
+        whole.replace('"loss": 1.0', '"loss": NaN'),
+        whole.replace('"n": 10', '"n": -10'),
+        whole.replace('"peak": null', f'"peak": {"9" * 5000}'),
     ):
+        assert text != whole
         (tmp_path / "result.json").write_text(text)
         assert Record.read(tmp_path) is None
     (tmp_path / "metrics.csv").write_text("epoch,seconds\n1,0.5\n2,0.25\n")
     answer = {"epochs": 2, "best_epoch": 1, "splits": {}}
     assert make_record("r", tmp_path, answer, "", 5).seconds == 0.75
+    wrong = make_record("r", tmp_path, answer | {"best_epoch": 3}, "", 5)
+    assert wrong.status == "failed" and "a result that cannot be" in wrong.reason
     failed = make_record("r", tmp_path, None, "why", None)
     assert (failed.status, failed.reason, failed.epochs) == ("failed", "why", 2)

@@ -129,7 +129,7 @@ def test_another_safetensors_file_is_refused(path):
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(InputError, match="no checkpoint file .*nowhere"):
+    with pytest.raises(InputError, match="no delaysnn checkpoint file .*nowhere"):
         Checkpoint.load(tmp_path / "nowhere")
 
 
@@ -217,3 +217,30 @@ def test_csv_numbers_read_back_exactly():
     assert float(cells["train_loss"]) == 0.1 + 0.2
     assert float(cells["train_accuracy"]) == 1 / 3
     assert cells["silent_hidden"] == "1"
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 2**63 - 1, -(2**63)])
+def test_numbers_that_no_state_has_are_refused(path, value):
+    tensors, metadata = read(path)
+    if isinstance(value, int):
+        tensors["state/step"] = np.array(value)
+    else:
+        tensors["state/weight"][0, 0] = value
+    path.write_bytes(pack(tensors, metadata))
+    with pytest.raises(InputError, match="is damaged: '(step|weight)' of the training state"):
+        Checkpoint.load(path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"epoch": 10**30}, {"train_loss": "0.1"}, {"train_accuracy": 7.5}, {"seconds": -1.0},
+        {"validation_accuracy": None}, {"spikes_hidden": "many"}, {"odd": 1}, {"train_loss": []},
+        {"grown": 0.5}, {"silent_hidden": 10**40},
+    ],
+)  # fmt: skip
+def test_rows_that_no_training_makes_are_refused(path, change):
+    edit_training(path, lambda t: t["history"][1].update(change))
+    with pytest.raises(InputError, match="is damaged: ") as caught:
+        Checkpoint.load(path)
+    assert len(str(caught.value)) < 800

@@ -5,6 +5,7 @@ import numpy as np
 from mlgenn_delays.analysis.analyse import Analysis
 from mlgenn_delays.analysis.figures.fields import plain
 from mlgenn_delays.analysis.style import AFTER, BEFORE, SEQUENTIAL, Picture, panels
+from mlgenn_delays.errors import printable
 
 
 def balance(analysis: Analysis, name: str) -> Picture | None:
@@ -75,7 +76,7 @@ def tuning(analysis: Analysis, population: str) -> Picture | None:
         return None
     order = order[np.lexsort((-tuned.selectivity[order], tuned.preferred[order]))]
     share = tuned.mean[order] / np.nanmax(tuned.mean[order], axis=1, keepdims=True)
-    names = active.label_names
+    names = [printable(name) for name in active.label_names]
     figure, axes = panels(1, 1, width=7.4, height=0.24 * len(names) + 1.6)
     axis = axes[0, 0]
     image = axis.imshow(share.T, aspect="auto", cmap=SEQUENTIAL, vmin=0, vmax=1, origin="lower")

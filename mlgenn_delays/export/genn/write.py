@@ -27,7 +27,7 @@ from mlgenn_delays.export.genn.manifest import (
     Manifest,
 )
 from mlgenn_delays.export.genn.readme import readme
-from mlgenn_delays.files import temporary_folder
+from mlgenn_delays.files import encoded, temporary_folder
 from mlgenn_delays.network import CurrentInput
 
 CODE = ("definitions.h", "runner.cc", "neuronUpdate.cc", "synapseUpdate.cc")
@@ -67,8 +67,8 @@ def write_genn(
         if backend != "cuda":
             _make(folder)
         manifest = _manifest(artifact, layout, folder, backend)
-        (folder / "README.md").write_text(readme(manifest))
-        (folder / MANIFEST).write_text(manifest.model_dump_json(indent=1) + "\n")
+        (folder / "README.md").write_bytes(encoded(readme(manifest)))
+        (folder / MANIFEST).write_bytes(encoded(manifest.model_dump_json(indent=1) + "\n"))
     except OSError as error:
         raise WorkError(f"cannot write {folder}: {error.strerror or error}") from error
 
@@ -160,9 +160,9 @@ def _write_sources(layout: Layout, folder: Path, backend: str, n_steps: int) -> 
     for place, name in places.items():
         template = files("mlgenn_delays.export.genn") / "templates" / name
         (folder / place).write_bytes(template.read_bytes())
-    definitions = (folder / "genn" / "definitions.h").read_text()
+    definitions = (folder / "genn" / "definitions.h").read_text(encoding="utf-8")
     source = network_source(layout, definitions, n_steps)
-    (folder / "src" / "network.cc").write_text(source)
+    (folder / "src" / "network.cc").write_bytes(encoded(source))
 
 
 def _make(folder: Path) -> None:

@@ -4,23 +4,19 @@ What a file says of its size is checked before any memory is taken for it, and n
 is ever run: arrays of objects are refused.
 """
 
-import math
 import stat
-import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
-from typing import IO, Literal, NamedTuple
 
 import numpy as np
 
+from mlgenn_delays import npy
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.export.inputs.meaning import MOST_SAMPLES
 from mlgenn_delays.listing import list_files
 
 MOST_BYTES = 2**28  # of a recording, or of an array of a .npz
-_CHUNK = 2**20
-_HEADER = 2**14  # bytes of a .npy in which its header must end
 
 
 def expand(paths: Sequence[Path | str], suffixes: Sequence[str]) -> list[Path]:
@@ -87,7 +83,7 @@ def map_npy(path: Path) -> np.ndarray:
     size = check_file(path)
     try:
         with path.open("rb") as file:
-            header = _header(file.read(_HEADER), str(path), size)
+            header = npy.read_header(file.read(npy.HEADER), str(path), size)
         if not header.n:
             return np.zeros(header.shape, header.dtype)
         dtype, shape = header.dtype, header.shape
@@ -103,93 +99,7 @@ def read_npz(path: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
         InputError: It is no archive as NumPy writes it, or an array is too large or not whole.
     """
     check_file(path)
-    try:
-        with zipfile.ZipFile(path) as archive:
-            members = {info.filename: info for info in archive.infolist()}
-            return {
-                name: _member(archive, members[f"{name}.npy"], f"{path} ({name})")
-                for name in names
-                if f"{name}.npy" in members
-            }
-    except InputError:
-        raise
-    except OSError as error:
-        raise _unreadable(path, error) from error
-    except Exception as error:  # zipfile and zlib raise many kinds on damage: that is the finding
-        raise InputError(
-            f"{path} must have arrays in NumPy's .npz format, got what cannot be read "
-            f"({_reason(error)}); save it with numpy.savez, or copy it again"
-        ) from error
-
-
-class _Header(NamedTuple):
-    """What a .npy says of its array.
-
-    Attributes:
-        shape: Of the array.
-        dtype: Type of its numbers.
-        order: "C" or "F".
-        offset: Where they begin [bytes].
-        n: How many they are.
-    """
-
-    shape: tuple[int, ...]
-    dtype: np.dtype
-    order: Literal["C", "F"]
-    offset: int
-    n: int
-
-
-def _header(content: bytes, where: str, size: int) -> _Header:
-    """Return the header at the beginning of a .npy of a size [bytes] that must fit its array."""
-    form, file = np.lib.format, BytesIO(content)
-    try:
-        version = form.read_magic(file)
-        read = {(1, 0): form.read_array_header_1_0, (2, 0): form.read_array_header_2_0}[version]
-        shape, fortran, dtype = read(file)
-    except Exception as error:  # NumPy raises many kinds on a damaged header: that is the finding
-        raise InputError(
-            f"{where} must have an array of numbers in NumPy's .npy format, got a header that "
-            f"cannot be read ({_reason(error)}); save it with numpy.save, or copy it again"
-        ) from error
-    if dtype.kind not in "biufc":
-        raise InputError(
-            f"{where} must have numbers, got type {dtype}; save it with .astype('float32')"
-        )
-    count, offset = math.prod(shape), file.tell()
-    if min(shape, default=0) < 0 or len(shape) > 32 or count * dtype.itemsize > size - offset:
-        raise InputError(
-            f"{where} is truncated: its header promises shape {shape} of {dtype}, got "
-            f"{size - offset} bytes; save it again with numpy.save, or copy it again"
-        )
-    return _Header(tuple(map(int, shape)), dtype, "F" if fortran else "C", offset, count)
-
-
-def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, where: str) -> np.ndarray:
-    """Return one array of an archive."""
-    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise InputError(
-            f"{where} must be stored or deflated, got another compression; "
-            "save it with numpy.savez_compressed"
-        )
-    if info.file_size > MOST_BYTES:
-        raise InputError(
-            f"{where} must have at most {MOST_BYTES} bytes, got {info.file_size}; "
-            "give fewer examples a file, or rows as .npy, which are read bit by bit"
-        )
-    with archive.open(info) as file:
-        # Bit by bit: in one go, all that is packed would be unpacked, whatever its size is said
-        # to be.
-        content = b"".join(_chunks(file))
-    header = _header(content[:_HEADER], where, len(content))
-    numbers = np.frombuffer(content, header.dtype, header.n, header.offset)
-    return numbers.reshape(header.shape, order=header.order)
-
-
-def _chunks(file: IO[bytes]) -> Iterator[bytes]:
-    """Yield what a file holds, 1 MiB at a time."""
-    while chunk := file.read(_CHUNK):
-        yield chunk
+    return npy.read_npz(path, names, most=MOST_BYTES)
 
 
 def _check_length(content: bytes, path: Path, sample_rate: int) -> None:
@@ -250,9 +160,3 @@ def _unreadable(path: Path, error: Exception) -> InputError:
     """Return the error of a file that the system does not give."""
     reason = getattr(error, "strerror", None) or error
     return InputError(f"cannot read {path}: {reason}; check the path and its permissions")
-
-
-def _reason(error: Exception) -> str:
-    """Return what an error says in one sentence, without its end."""
-    text = " ".join(str(error).split())[:200]
-    return text.rstrip(".") or type(error).__name__

@@ -1,6 +1,5 @@
 """Reading networks from NIR files: those of `write_nir` exactly, others as far as they fit."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,8 @@ from mlgenn_delays.export.nir.trace import Branch, Tracer
 from mlgenn_delays.export.nir.write import FORMAT, VERSION
 from mlgenn_delays.hdf5 import read_hdf5
 from mlgenn_delays.network import Network
-from mlgenn_delays.network.storage import as_damaged, rebuild
+from mlgenn_delays.network.storage import REMEDY, rebuild
+from mlgenn_delays.untrusted import as_damaged, parse_json, shown
 
 _KEYS = ("about", "network", "sizes", "kept", "populations", "projections", "checksum")
 
@@ -53,7 +53,7 @@ def read_nir(
     if not path.is_file():
         raise InputError(f"there is no NIR file {path}; make one with delaysnn export")
     tree = read_hdf5(path, only=("version", "node"))
-    with as_damaged(path):
+    with as_damaged(path, REMEDY):
         top = tree.get("node")
         metadata = top.get("metadata", {}) if isinstance(top, dict) else {}
         own = metadata.get("format") == FORMAT
@@ -63,10 +63,10 @@ def read_nir(
     version = metadata.get("version")
     if version != VERSION:
         raise InputError(
-            f"{path} must have format version {VERSION}, got {str(version)[:20]!r}; upgrade "
+            f"{path} must have format version {VERSION}, got {shown(version, 20)}; upgrade "
             "delaysnn, or export the run again"
         )
-    with as_damaged(path), _quiet():
+    with as_damaged(path, REMEDY), _quiet():
         return _own(graph_of(tree))
 
 
@@ -77,7 +77,7 @@ def _quiet() -> np.errstate:
 
 def _foreign(path: Path, tree: dict[str, Any], reading: Reading) -> Artifact:
     """Return the artifact of another tool's file."""
-    with as_damaged(path), _quiet():
+    with as_damaged(path, REMEDY), _quiet():
         try:
             return foreign(graph_of(tree), reading)
         except InputError as error:
@@ -93,7 +93,7 @@ def _own(graph: Graph) -> Artifact:
     if graph.metadata["checksum"] != graph.checksum():
         raise InputError("its content differs from its checksum")
     about = About.of_json(graph.metadata["about"])
-    told = {key: json.loads(graph.metadata[key]) for key in _KEYS[1:-1]}
+    told = {key: parse_json(graph.metadata[key]) for key in _KEYS[1:-1]}
     kept = {name: np.array(index, np.int64) for name, index in told["kept"].items()}
     network = _network(graph, told["network"], told["populations"], told["projections"])
     return Artifact(network, kept, told["sizes"], about)

@@ -29,7 +29,7 @@ from mlgenn_delays.export.genn.manifest import (
 )
 from mlgenn_delays.export.genn.runtime import GeNNModel
 from mlgenn_delays.export.model import load
-from tests.export.fuzzing import blind, hostile
+from tests.fuzz.mutate import blind, hostile
 
 
 def facts(content: bytes) -> FileFacts:

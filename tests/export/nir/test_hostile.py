@@ -14,8 +14,8 @@ from mlgenn_delays.export.artifact import Artifact
 from mlgenn_delays.export.nir import read, read_nir
 from mlgenn_delays.export.nir.graph import graph_of
 from mlgenn_delays.hdf5 import read_hdf5
-from tests.export.fuzzing import blind, hostile
 from tests.export.nir import helpers
+from tests.fuzz.mutate import blind, hostile
 
 TEXTS = ("about", "network", "sizes", "kept", "populations", "projections")
 

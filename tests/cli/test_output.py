@@ -1,0 +1,95 @@
+"""Output on every terminal: encodings that hold little, names that are no text or hold controls."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import wave
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mlgenn_delays.runs import Start, Task
+from tests.cli.helpers import SMALL
+
+ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+ODD = os.fsdecode(b"x\xff\x1b[31m")
+# A file system may refuse such names.
+no_such_names = pytest.mark.skipif(
+    sys.platform in ("darwin", "win32"), reason="names must be UTF-8 here"
+)
+
+
+def run(*arguments: object, **environment: str) -> subprocess.CompletedProcess:
+    """Run a command in a process of its own that must end well; return it, output as bytes."""
+    command = [sys.executable, "-m", "mlgenn_delays.cli", *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, env=os.environ | environment)
+    assert done.returncode == 0, done.stderr
+    assert b"\x1b" not in done.stdout + done.stderr
+    return done
+
+
+@pytest.mark.parametrize("environment", [{"PYTHONIOENCODING": "ascii"}, ASCII])
+def test_tables_in_ascii(environment: dict[str, str]) -> None:
+    done = run("recipes", **environment)
+    assert done.stdout.isascii() and b"digits" in done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+def test_a_run_with_an_odd_name(trained: Path, tmp_path: Path, encoding: str) -> None:
+    odd = tmp_path / (ODD if sys.platform == "linux" else "x\u202e")
+    shutil.copytree(trained, odd)
+    done = run("evaluate", odd, "--threads", 1, PYTHONIOENCODING=encoding)
+    assert b"\\x1b[31m, best checkpoint" in done.stdout
+    out = tmp_path / f"page{odd.name}.html"
+    done = run("report", odd, "--without-data", "--out", out, PYTHONIOENCODING=encoding)
+    assert b"report: " in done.stdout
+    page = out.read_bytes().decode()
+    assert "\\udcff\\x1b[31m</h1>" in page or "\\udcff\\x1b[31m" in page
+    done = run("evaluate", odd, "--threads", 1, "--json", PYTHONIOENCODING=encoding)
+    assert json.loads(done.stdout)["split"] == "test"
+
+
+@pytest.mark.slow
+@no_such_names
+def test_a_sweep_with_an_odd_name(tmp_path: Path) -> None:
+    out = tmp_path / ODD
+    done = run("sweep", "digits", *SMALL, "--epochs", 1, "--workers", 1, "--out", out, **ASCII)
+    assert done.stdout.isascii() and b"mean \\xb1 standard deviation" in done.stdout
+    assert "\\udcff" in done.stdout.decode()
+    assert (out / "results.csv").exists()
+
+
+@pytest.mark.slow
+@no_such_names
+def test_recordings_with_odd_names(tmp_path: Path) -> None:
+    time = np.arange(800) / 8000
+    words = tmp_path / os.fsdecode(b"words\xff")
+    for label, pitch in (("down", 300), ("up", 1500)):
+        (words / label).mkdir(parents=True)
+        for take in range(10):
+            sound = 20000 * np.sin(2 * np.pi * (pitch + 20 * take) * time)
+            with wave.open(str(words / label / f"{ODD}{take}.wav"), "wb") as file:
+                file.setparams((1, 2, 8000, 0, "NONE", ""))
+                file.writeframes(sound.astype("<i2").tobytes())
+    picture = tmp_path / os.fsdecode(b"p\xff.svg")
+    done = run("data", "check", "folder", words, "--out", picture, **ASCII)
+    assert b"picture" in done.stdout and picture.stat().st_size > 1000
+    settings = ["--set", 'data={dataset="folder"}', "--set", "network.layers.0.size=4"]
+    path = tmp_path / "run"
+    run("train", "fsdd", *settings, "--data", words, "--epochs", 1, "--out", path, **ASCII)
+    run("evaluate", path, **ASCII)
+    done = run("infer", path, words, **ASCII)
+    assert done.stdout.count(b"\t") == 40 and done.stdout.isascii()
+    answers = json.loads(run("infer", path, words, "--json", **ASCII).stdout)["answers"]
+    assert answers[0]["input"] == str(words / "down" / f"{ODD}0.wav")
+    run("report", path, "--out", tmp_path / "page.html", **ASCII)
+
+
+def test_names_that_are_no_utf8_are_read_back() -> None:
+    noted = json.loads(json.dumps({"path": ODD, "crc32": 3}))
+    assert Start.model_validate(noted).path == ODD
+    assert Task.model_validate({"labels": [ODD], "n_steps": 3}).labels == [ODD]
