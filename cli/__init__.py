@@ -8,6 +8,7 @@ import click
 from mlgenn_delays import __version__
 
 from .errors import leave_with_one_line, unknown_command
+from .signals import leave
 
 # Command -> what --help says of it; each is the function of that name in the module of that name.
 COMMANDS = {
@@ -59,6 +60,14 @@ class Commands(click.Group):
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """Run a command and leave with its exit code."""
         return leave_with_one_line(partial(super().main, *args, **kwargs | RETURNING))
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Be the program."""
+        try:
+            return self.main(*args, **kwargs)
+        except SystemExit as end:
+            leave(end)
+            raise
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})

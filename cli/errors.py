@@ -1,6 +1,7 @@
 """How the command line fails: one line on stderr and an exit code, a traceback only if asked for.
 
-Exit codes: 0 done, 1 the work failed, 2 bad input, 130 interrupted.
+Exit codes: 0 done, 1 the work failed, 2 bad input; 128 + the number of a signal that asked to end:
+130 Ctrl-C, 143 SIGTERM, 129 SIGHUP.
 """
 
 import errno
@@ -8,6 +9,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, NoReturn
 
 import click
@@ -15,17 +17,18 @@ import click
 from mlgenn_delays.errors import LONGEST_MESSAGE, DelaysnnError, nearest, one_line, shorten
 
 from .output import make_streams_safe, say
+from .signals import as_interruptions, exit_code
 
 DEBUG = "DELAYSNN_DEBUG"
-INTERRUPTED = 130
+AGAIN = "interrupted; run the same command again"
 # What click raises where it shows the help unasked; version 8.1 raises nothing there.
 _HELP: Any = getattr(click.exceptions, "NoArgsIsHelpError", ())
 
 
 class Interrupted(DelaysnnError):
-    """The user interrupted; the text says how to go on, with a command that is never cut."""
-
-    exit_code = INTERRUPTED
+    """A signal asked to end; the text says how to go on, with a command that is never cut. To be
+    raised from it.
+    """
 
     def __init__(self, message: str) -> None:
         Exception.__init__(self, message)
@@ -35,10 +38,10 @@ def leave_with_one_line(command: Callable[[], Any]) -> NoReturn:
     """Run a command and exit; whatever it raises becomes one line and an exit code."""
     make_streams_safe()
     try:
-        with warnings.catch_warnings():
+        with as_interruptions(), warnings.catch_warnings():
             warnings.showwarning = _warn  # type: ignore[assignment]
             result = command()
-    except Exception as error:
+    except (Exception, KeyboardInterrupt) as error:
         if os.environ.get(DEBUG) == "1" and not isinstance(error, click.exceptions.Exit):
             raise
         sys.exit(report(error))
@@ -50,21 +53,23 @@ def _warn(message: Warning | str, *_: Any) -> None:
     say(f"warning: {_brief(str(message))}", err=True)
 
 
-def report(error: Exception) -> int:
+def report(error: BaseException) -> int:
     """Print what happened and return the exit code."""
+    if isinstance(error, click.Abort) and isinstance(error.__cause__, EOFError):
+        error = error.__cause__  # which click takes for an interruption
     if isinstance(error, click.exceptions.Exit):
         return error.exit_code
-    if isinstance(error, click.ClickException) and isinstance(error, _HELP):
-        error.show()  # the help itself
-        return error.exit_code
-    if isinstance(error, Interrupted):
-        say(str(error), err=True)
-        return error.exit_code
-    if isinstance(error, click.Abort):
-        say("interrupted", err=True)
-        return INTERRUPTED
+    asked = isinstance(error, (Interrupted, click.Abort, KeyboardInterrupt))
     ours = isinstance(error, (DelaysnnError, click.ClickException))
-    say(f"error: {_brief(_text(error))}", err=True)
+    with suppress(OSError):  # the terminal may be gone
+        if isinstance(error, click.ClickException) and isinstance(error, _HELP):
+            error.show()  # the help itself
+        elif asked:
+            say(str(error) if isinstance(error, Interrupted) else AGAIN, err=True)
+        else:
+            say(f"error: {_brief(_text(error))}", err=True)
+    if asked:
+        return exit_code(error)
     return error.exit_code if ours else 1  # type: ignore[attr-defined]
 
 
@@ -79,7 +84,7 @@ def unknown_command(ctx: click.Context, name: str, known: list[str]) -> None:
         ctx.fail(f"there is no command {name!r} (known: {', '.join(known)}){nearest(name, known)}")
 
 
-def _text(error: Exception) -> str:
+def _text(error: BaseException) -> str:
     """Return what to say of an error."""
     if isinstance(error, DelaysnnError):
         return str(error)

@@ -1,10 +1,7 @@
 """delaysnn infer."""
 
-import signal
 import sys
 from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +11,7 @@ from mlgenn_delays.errors import one_line
 
 from .options import JSON, THREADS
 from .output import say, say_json
+from .signals import later
 
 if TYPE_CHECKING:
     from mlgenn_delays.export.model import Model, Prediction
@@ -84,7 +82,7 @@ def infer(
             "as it is complete; leave --batch out"
         )
     began = perf_counter()
-    with interrupts_later():
+    with later():
         found = load(model, threads=threads)
         watch = _Watch(1000 * (perf_counter() - began))
         found.warm_up()
@@ -94,25 +92,6 @@ def infer(
         failed = _files(found, inputs, batch, watch, as_json)
         if failed:
             raise InputError(f"{failed} of the inputs could not be used, as said above")
-
-
-@contextmanager
-def interrupts_later() -> Iterator[None]:
-    """Wait with an interruption until what is inside is done; compilers swallow some of them.
-
-    Where interruptions are ignored, as in the background of a shell, they stay so.
-    """
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        yield
-        return
-    caught: list[int] = []
-    before = signal.signal(signal.SIGINT, lambda number, _: caught.append(number))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-    if caught:
-        raise KeyboardInterrupt
 
 
 class _Watch:

@@ -28,9 +28,8 @@ if TYPE_CHECKING:
     from mlgenn_delays.training.ranks import Ranks
 
 DEFAULT_RECIPE = "digits"
-# In a run directory: the network that was given with --init.
-INIT = "init.safetensors"
 GRACE = 2.0  # seconds
+NOTHING_YET = "interrupted before a run directory was made; run the same command again"
 
 
 @dataclass(frozen=True)
@@ -69,6 +68,7 @@ class Plan:
         splits: The data.
         network: Where it starts.
         folder: Folder of the data, if any.
+        path: The run directory, there or not.
         run: Gives the run directory, making it where it is new.
         fresh: Whether it is new.
     """
@@ -77,6 +77,7 @@ class Plan:
     splits: "Mapping[str, Data]"
     network: "Network"
     folder: str | None
+    path: Path
     run: "Callable[[], RunDirectory]"
     fresh: bool
 
@@ -95,14 +96,28 @@ def run_training(asked: Asked) -> dict[str, Any] | None:
         Interrupted: The user interrupted; the run can be resumed.
     """
     check_engine(asked.engine, backend=asked.backend, communicator=asked.communicator)
-    plan = plan_resume(asked) if asked.resume else plan_new(asked)
-    trainer = _trainer(plan, asked)
-    with _together(trainer.ranks):
+    with _saying_how_to_go_on(asked, Path(asked.out) if asked.resume and asked.out else None):
+        plan = plan_resume(asked) if asked.resume else plan_new(asked)
+        trainer = _trainer(plan, asked)
+    with _together(trainer.ranks), _saying_how_to_go_on(asked, plan.path):
         trainer.check(plan.splits["train"], plan.splits.get("validation"))
         if trainer.ranks.leads:
             return _lead(plan, trainer, asked)
         _follow(plan, trainer, asked)
     return None
+
+
+@contextmanager
+def _saying_how_to_go_on(asked: Asked, path: Path | None) -> Iterator[None]:
+    """Say of an interruption what was kept: the run directory of a path, or nothing."""
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        from mlgenn_delays.training.run_files import RECIPE
+
+        if path is None or not (path / RECIPE).is_file():
+            raise Interrupted(NOTHING_YET) from error
+        raise Interrupted(_how_to_go_on(asked, path)) from error
 
 
 @contextmanager
@@ -124,15 +139,10 @@ def _lead(plan: Plan, trainer: "Trainer", asked: Asked) -> dict[str, Any]:
     trainer.run = plan.run()
     if plan.fresh:
         keep_test(trainer.run, plan.splits)
-    try:
-        history = trainer.fit(
-            plan.splits["train"], plan.splits.get("validation"), resume=asked.resume
-        )
-        if not plan.fresh:
-            keep_test(trainer.run, plan.splits)
-        measured = _measure(trainer, plan.splits)
-    except KeyboardInterrupt as error:
-        raise Interrupted(_how_to_go_on(asked, trainer.run.path)) from error
+    history = trainer.fit(plan.splits["train"], plan.splits.get("validation"), resume=asked.resume)
+    if not plan.fresh:
+        keep_test(trainer.run, plan.splits)
+    measured = _measure(trainer, plan.splits)
     return {
         "run": str(trainer.run.path),
         "recipe": plan.recipe.name,
@@ -159,7 +169,8 @@ def _follow(plan: Plan, trainer: "Trainer", asked: Asked) -> None:
 def plan_new(asked: Asked) -> Plan:
     """Check a new training."""
     from mlgenn_delays.recipe import dump, load_recipe
-    from mlgenn_delays.training.run import check_free
+    from mlgenn_delays.training.run import RunDirectory
+    from mlgenn_delays.training.run_files import check_free
 
     recipe = load_recipe(asked.recipe or DEFAULT_RECIPE, asked.settings())
     path = Path(asked.out) if asked.out else _new_path(recipe.name)
@@ -167,6 +178,7 @@ def plan_new(asked: Asked) -> Plan:
     start, network = _read_init(asked.init)
     if network is not None:
         check_overrides(asked.settings(), rewired=recipe.rewiring.rule != "none")
+    init = None if asked.init is None else Path(asked.init).read_bytes()
     splits = _load(recipe, asked.data)
     fresh = _build(recipe, splits)
     if network is not None:
@@ -179,7 +191,8 @@ def plan_new(asked: Asked) -> Plan:
         splits,
         fresh if network is None else network,
         asked.data,
-        lambda: _make_run(path, dump(recipe), notes, asked.init),
+        path,
+        lambda: RunDirectory.create(path, dump(recipe), notes, init),
         fresh=True,
     )
 
@@ -206,6 +219,7 @@ def plan_resume(asked: Asked) -> Plan:
         splits,
         fresh if network is None else network,
         folder,
+        run.directory.path,
         lambda: run.directory,
         fresh=False,
     )
@@ -213,6 +227,8 @@ def plan_resume(asked: Asked) -> Plan:
 
 def _resumed_start(asked: Asked, run: "Run") -> "Network | None":
     """Return the network of --init that a run started from, None if it started without."""
+    from mlgenn_delays.training.run_files import INIT
+
     kept = run.directory.path / INIT
     noted = run.start()
     if noted is None and kept.exists():  # environment.json is gone
@@ -227,19 +243,6 @@ def _resumed_start(asked: Asked, run: "Run") -> "Network | None":
             f"{noted.path if noted else 'none'}, got {path}, which holds something else"
         )
     return network
-
-
-def _make_run(
-    path: Path, recipe_text: str, notes: dict[str, Any], init: str | None
-) -> "RunDirectory":
-    """Make the run directory, with a copy of the network that it starts from."""
-    from mlgenn_delays.files import write_atomic
-    from mlgenn_delays.training import RunDirectory
-
-    run = RunDirectory.create(path, recipe_text, notes)
-    if init is not None:
-        write_atomic(run.path / INIT, Path(init).read_bytes())
-    return run
 
 
 def _check_same(asked: Asked, run: "Run") -> None:

@@ -5,6 +5,7 @@ lives. What a killed process left is removed by the next one that writes to the 
 """
 
 import os
+import re
 import shutil
 import stat
 import tempfile
@@ -23,6 +24,15 @@ _LOCK = ".lock"  # the file that is locked in an unfinished folder
 _STALE = 6 * 3600.0  # age from which what nobody locks is removed [s]
 # The same where the system has no locks, so that nobody knows who still writes.
 _STALE_UNKNOWN = 7 * 24 * 3600.0
+
+
+def unfinished(names: str) -> re.Pattern[str]:
+    """Return the pattern of what `write_atomic` calls files that it has not finished.
+
+    Arguments:
+        names: Pattern of the names that the files get.
+    """
+    return re.compile(rf"\.({names})\..{{8}}{re.escape(PART)}")
 
 
 def write_atomic(path: Path | str, content: bytes | str) -> None:
@@ -92,11 +102,13 @@ def open_folder_atomic(path: Path) -> Iterator[Path]:
     """Give a folder to fill, which gets its name when the context ends well.
 
     Arguments:
-        path: What it is called then: nothing, or an empty folder, may be there.
+        path: What it is called then: nothing, or an empty folder, may be there. Folders above it
+            are made.
 
     Raises:
         OSError: It cannot be made or renamed.
     """
+    path.parent.mkdir(parents=True, exist_ok=True)
     with _unfinished_folder(f".{path.name}.", path.parent, path) as folder:
         yield folder
 
@@ -134,8 +146,10 @@ def _unfinished_folder(prefix: str, base: Path, path: Path | None = None) -> Ite
             yield folder
         if path is not None:
             (folder / _LOCK).unlink(missing_ok=True)
+            _sync(folder)
             os.chmod(folder, 0o755)
             os.replace(folder, path)
+            _sync_folder(path.parent)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -183,6 +197,18 @@ def _lock(descriptor: int) -> bool | None:
     except (ImportError, OSError):
         return None
     return True
+
+
+def _sync(folder: Path) -> None:
+    """Force everything in a folder to disk."""
+    for place, _, files in os.walk(folder):
+        for name in files:
+            descriptor = os.open(os.path.join(place, name), os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+        _sync_folder(Path(place))
 
 
 def _sync_folder(folder: Path) -> None:

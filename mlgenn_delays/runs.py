@@ -221,7 +221,7 @@ class Run:
         That concerns data that are split by names: runs that keep no record split them otherwise.
         """
         from mlgenn_delays.data.registry import splits_by_name
-        from mlgenn_delays.training.run import RECORD
+        from mlgenn_delays.training.run_files import RECORD
 
         path = self.directory.path / RECORD
         if path.exists() or not splits_by_name(self.recipe.data.dataset):

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -64,6 +65,27 @@ def _no_root() -> str:
     return "" if bound else "root may read and write everything"
 
 
+def _linux() -> str:
+    return "" if sys.platform == "linux" else "this is not Linux"
+
+
+def _root() -> str:
+    return "" if not _posix() and os.geteuid() == 0 else "this is not the superuser"
+
+
+@cache
+def _tmpfs() -> str:
+    with TemporaryDirectory() as folder:
+        try:
+            subprocess.run(
+                ["mount", "-t", "tmpfs", "tmpfs", folder], check=True, capture_output=True
+            )
+        except (OSError, subprocess.CalledProcessError):
+            return "no file system can be mounted"
+        subprocess.run(["umount", "-l", folder], check=True)
+    return ""
+
+
 def _compiled() -> str:
     return "nothing is compiled" if os.environ.get("NUMBA_DISABLE_JIT") == "1" else ""
 
@@ -106,7 +128,10 @@ NEEDS: dict[str, Callable[[], str]] = {
     "dcls": modules("dcls", "torch", "DCLS"),
     "sphinx": modules('what the extra "docs" names', "sphinx", "myst_nb"),
     "posix": _posix,
+    "linux": _linux,
+    "root": _root,
     "no root": _no_root,
+    "tmpfs": _tmpfs,
     "/proc": _path("/proc/self"),
     "/dev/full": _path("/dev/full"),
     "/dev/ptmx": _path("/dev/ptmx"),

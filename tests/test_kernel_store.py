@@ -16,6 +16,7 @@ import pytest
 
 from mlgenn_delays import kernel_store, kernels
 from mlgenn_delays.kernel_store import count_kernels, pack_kernel, read_kernel, stored_in
+from tests.needs import need, needs
 
 EXPECTED = 10.0
 
@@ -122,7 +123,7 @@ def test_a_whole_file_that_cannot_be_unpickled_is_compiled_anew(store: Path) -> 
     assert not compiles(fresh(store))
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="permissions of POSIX")
+@needs("posix")
 def test_what_others_may_write_is_not_loaded(store: Path, tmp_path: Path) -> None:
     path = kernel_file(store)
     changes: list[tuple[Callable[[], object], Callable[[], object]]] = [
@@ -155,9 +156,8 @@ def test_a_link_is_not_followed(store: Path, tmp_path: Path) -> None:
     assert not path.is_symlink()
 
 
+@needs("root")
 def test_kernels_of_the_superuser_are_used(store: Path) -> None:
-    if not hasattr(os, "geteuid") or os.geteuid() != 0:
-        pytest.skip("needs root")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("os.geteuid", lambda: 1000)
         assert not compiles(fresh(store))
@@ -181,12 +181,11 @@ def test_a_cache_that_cannot_be_written_is_used(store: Path, monkeypatch) -> Non
 @pytest.fixture
 def full_disk(tmp_path: Path) -> Iterator[Path]:
     """Return a folder on a disk without any space."""
+    need("tmpfs")
     folder = tmp_path / "disk"
     folder.mkdir()
     command = ["mount", "-t", "tmpfs", "-o", "size=1m,mode=755", "tmpfs", str(folder)]
-    mount = shutil.which("mount")
-    if not mount or subprocess.run(command, capture_output=True, check=False).returncode:
-        pytest.skip("a small disk cannot be mounted here")
+    subprocess.run(command, check=True)
     try:
         with open(folder / "rest", "wb", buffering=0) as file, suppress(OSError):
             while True:

@@ -14,7 +14,7 @@ from mlgenn_delays.data.prepare import Prepared
 from mlgenn_delays.data.transfer import download, open_zip, read_member
 from mlgenn_delays.data.wav import read_wav
 from mlgenn_delays.errors import InputError, WorkError
-from mlgenn_delays.files import open_atomic
+from mlgenn_delays.files import open_atomic, unfinished
 
 URL = "https://github.com/Jakobovski/free-spoken-digit-dataset/archive/refs/tags/v1.0.10.zip"
 # As browsers call that file.
@@ -22,6 +22,7 @@ ARCHIVE = "free-spoken-digit-dataset-1.0.10.zip"
 TEST, CHECKED = range(5), range(5, 50)
 
 _RECORDING = re.compile(r"(?:[^/]+/)?recordings/([0-9]_[A-Za-z0-9-]+_[0-9]+\.wav)", re.ASCII)
+_HALF = unfinished(r"[0-9]_[A-Za-z0-9-]+_[0-9]+\.wav")
 _LARGEST = 2**23  # bytes of a recording; the longest of the published ones has 40,000
 _RATE = 8000
 
@@ -155,7 +156,8 @@ def _unpack(archive: Path, place: Path) -> int:
     """
     written = 0
     for half in place.glob(".*.wav.*"):  # what a call that was killed left
-        half.unlink(missing_ok=True)
+        if _HALF.fullmatch(half.name):
+            half.unlink(missing_ok=True)
     with open_zip(archive) as packed:
         members = [(each, _RECORDING.fullmatch(each.filename)) for each in packed.infolist()]
         found = [(each, match[1]) for each, match in members if match]

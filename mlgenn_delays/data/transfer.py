@@ -1,6 +1,7 @@
 """Files from elsewhere: downloads and packed files, under their final name only when whole."""
 
 import hashlib
+import re
 import shutil
 import zipfile
 import zlib
@@ -15,7 +16,7 @@ from urllib.request import Request, urlopen
 from mlgenn_delays import __version__
 from mlgenn_delays.data.meter import Meter
 from mlgenn_delays.errors import InputError, WorkError
-from mlgenn_delays.files import open_atomic
+from mlgenn_delays.files import open_atomic, unfinished
 
 PACKED = (".zip", ".gz")
 _CHUNK = 2**18
@@ -189,9 +190,10 @@ def _damaged(packed: Path, error: Exception) -> InputError:
 
 def remove_halves(path: Path) -> None:
     """Remove what earlier tries to write a file left when they were killed."""
+    half = unfinished(re.escape(path.name))
     if path.parent.is_dir():
-        for half in path.parent.glob(f".{path.name}.*"):
-            half.unlink(missing_ok=True)
+        for each in [each for each in path.parent.iterdir() if half.fullmatch(each.name)]:
+            each.unlink(missing_ok=True)
 
 
 def check_space(path: Path, size: int) -> None:

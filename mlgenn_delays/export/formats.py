@@ -1,6 +1,5 @@
 """Exporting a run, or another model, in a chosen format."""
 
-import errno
 import os
 import shlex
 from collections.abc import Callable
@@ -8,10 +7,11 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from mlgenn_delays.errors import InputError, WorkError
+from mlgenn_delays.errors import DelaysnnError, InputError, WorkError
 from mlgenn_delays.export.artifact import Artifact, Measured
 from mlgenn_delays.export.files import read_artifact
 from mlgenn_delays.files import check_writable, open_folder_atomic
+from mlgenn_delays.training.run_files import FULL
 
 BACKEND = "single_threaded_cpu"
 _OF = {"backend": "genn", "quantise": "c", "edges": "nir", "euler": "nir"}
@@ -191,13 +191,18 @@ def _check_place(path: Path) -> None:
 
     Raises:
         InputError: As said.
+        WorkError: The disk is full.
     """
     try:
         check_writable(path.parent)
     except OSError as error:
-        raise InputError(
-            f"cannot write {path}: {error.strerror or error}; choose another place with --out"
-        ) from error
+        raise _unwritable(path, error) from error
+
+
+def _unwritable(path: Path, error: OSError) -> DelaysnnError:
+    """Return the error for a place that cannot be written: a full disk is no bad input."""
+    kind = WorkError if error.errno in FULL else InputError
+    return kind(f"cannot write {path}: {error.strerror or error}; choose another place with --out")
 
 
 def _folder(path: Path, write: Callable[[Path], object]) -> None:
@@ -206,10 +211,7 @@ def _folder(path: Path, write: Callable[[Path], object]) -> None:
         with open_folder_atomic(path) as temporary:
             write(temporary)
     except OSError as error:
-        kind = WorkError if error.errno == errno.ENOSPC else InputError
-        raise kind(
-            f"cannot write {path}: {error.strerror or error}; choose another place with --out"
-        ) from error
+        raise _unwritable(path, error) from error
 
 
 def _size(path: Path) -> int:

@@ -167,11 +167,12 @@ def _reason(log: Path, code: int) -> str:
         errors = [line for line in lines if line.startswith("error: ")]
         if errors:
             return errors[-1].removeprefix("error: ")
-    if code < 0:
+    number = -code if code < 0 else code - 128  # a training that was asked to end says it so
+    if number > 0:
         try:
-            name = signal.Signals(-code).name
+            name = signal.Signals(number).name
         except ValueError:
-            name = f"signal {-code}"
+            name = f"signal {number}"
         hint = "; out of memory?" if name == "SIGKILL" else ""
         return f"its process was ended by {name}{hint}"
     return f"its process ended with exit code {code} and no result"

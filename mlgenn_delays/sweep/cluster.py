@@ -4,8 +4,8 @@ What a worker makes is small and comes back as bytes, so client and workers shar
 worker that is lost loses only its points, which Dask gives to another.
 """
 
+import logging
 import re
-import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,7 +17,7 @@ from mlgenn_delays.errors import InputError, WorkError
 from mlgenn_delays.files import temporary_folder, write_atomic
 from mlgenn_delays.recipe import dump
 from mlgenn_delays.sweep.child import Child, Task
-from mlgenn_delays.sweep.folder import SweepFolder
+from mlgenn_delays.sweep.folder import SweepFolder, uncommit
 from mlgenn_delays.sweep.local import RETRIES, OnEnd
 from mlgenn_delays.sweep.plan import Planned
 from mlgenn_delays.sweep.record import Record, make_record
@@ -25,6 +25,7 @@ from mlgenn_delays.sweep.record import Record, make_record
 _ADDRESS = re.compile(r"([a-z]+://)?\S+:\d+")
 _TIMEOUT = 10  # seconds to connect
 _POLL = 0.1
+_LOGGERS = ("distributed", "tornado", "asyncio")
 # What comes back of a run, the network twice: `delaysnn evaluate` reads that of the checkpoint.
 _FILES = ("recipe.toml", "environment.json", "metrics.csv", "network.safetensors")
 _BEST = Path("checkpoints") / "best" / "network.safetensors"
@@ -51,18 +52,41 @@ def connected(address: str) -> Iterator[Any]:
         raise InputError(
             f"the scheduler must be HOST:PORT, such as tcp://192.168.1.5:8786, got {address!r}"
         )
+    with _quiet():
+        try:
+            client = Client(address, timeout=_TIMEOUT, set_as_default=False)
+        except (OSError, ValueError, TypeError, ImportError) as error:
+            raise InputError(
+                f"the scheduler must answer within {_TIMEOUT} s, got nothing from {address!r} "
+                f"({' '.join(str(error).split()) or type(error).__name__}); start one with "
+                "'dask scheduler' and give its address, such as tcp://192.168.1.5:8786"
+            ) from error
+        try:
+            yield client
+        finally:
+            client.close(timeout=_TIMEOUT)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep Dask's own log, tracebacks of a lost scheduler among it, off the user's terminal.
+
+    What matters of it comes as an exception as well.
+    """
+
+    def nothing(_: logging.LogRecord) -> bool:
+        return False
+
+    names = [name for name in logging.root.manager.loggerDict if name.startswith(_LOGGERS)]
+    filtered: list[logging.Filterer] = [*map(logging.getLogger, names)]
+    filtered += [handler for name in names for handler in logging.getLogger(name).handlers]
+    for each in filtered:
+        each.addFilter(nothing)
     try:
-        client = Client(address, timeout=_TIMEOUT, set_as_default=False)
-    except (OSError, ValueError, TypeError, ImportError) as error:
-        raise InputError(
-            f"the scheduler must answer within {_TIMEOUT} s, got nothing from {address!r} "
-            f"({' '.join(str(error).split()) or type(error).__name__}); start one with "
-            "'dask scheduler' and give its address, such as tcp://192.168.1.5:8786"
-        ) from error
-    try:
-        yield client
+        yield
     finally:
-        client.close(timeout=_TIMEOUT)
+        for each in filtered:
+            each.removeFilter(nothing)
 
 
 class ClusterRunner:
@@ -163,7 +187,7 @@ class ClusterRunner:
         name = planned.point.name
         folder = self.folder.point(name)
         if self.folder.prepare(name, planned.recipe):
-            shutil.rmtree(folder)  # a part of what has now been trained as a whole
+            uncommit(folder)  # a part of what has now been trained as a whole
         for file, content in brought["files"].items():
             write_atomic(folder / file, content)
         if "log" in brought:

@@ -4,13 +4,15 @@
     results.csv           one row a point
     points/NAME/          the run directory of a point, with result.json once it ended
     logs/NAME.log         what its process said
-    aside/NAME-1/         what stood in its place and could not be used
+    aside/NAME-1/         a run of it that was damaged
 
 A point is finished when its result.json is there, which is written last and at once. All else is
-found out from the folders, so a sweep may be killed at any moment.
+found out from the folders, so a sweep may be killed at any moment. What neither a sweep nor a
+training made is never moved or removed.
 """
 
 import json
+import os
 import re
 import shutil
 import time
@@ -21,9 +23,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlgenn_delays.errors import InputError
-from mlgenn_delays.files import PART, write_atomic
+from mlgenn_delays.files import unfinished, write_atomic
 from mlgenn_delays.sweep.record import RESULT, Record
 from mlgenn_delays.training.lock import LOCK, locked
+from mlgenn_delays.training.run_files import CHECKPOINTS, RECIPE, STATE, foreign, unwritable
 from mlgenn_delays.untrusted import read_json
 
 if TYPE_CHECKING:
@@ -33,18 +36,9 @@ NOTES = "sweep.json"
 RESULTS = "results.csv"
 # Of one call, removed at its end.
 WORK = ".work"
-# What the folder of a point holds; anything else is the user's and never removed.
-_FILES = {
-    LOCK,
-    RESULT,
-    "recipe.toml",
-    "environment.json",
-    "data.safetensors",
-    "metrics.csv",
-    "network.safetensors",
-    "checkpoints",
-}
-_LEFTOVER = re.compile(rf"\.({re.escape(NOTES)}|{re.escape(RESULTS)})\..{{8}}({re.escape(PART)})?")
+ASIDE = "aside"
+_LEFTOVER = unfinished(f"{re.escape(NOTES)}|{re.escape(RESULTS)}")
+_RESULT_LEFTOVER = unfinished(re.escape(RESULT))
 # How long a training may take to notice that the sweep that started it is gone [s].
 _GONE = 15.0
 
@@ -55,7 +49,7 @@ class Stand(Enum):
     NEW = "start it"
     FINISHED = "nothing"
     RESUME = "go on with it"
-    CLEAR = "remove what was begun, and start it"
+    CLEAR = "remove what was begun, for no epoch was finished, and start it"
     DAMAGED = "set it aside, and start it"
 
 
@@ -103,7 +97,7 @@ class SweepFolder:
             InputError: It holds other files, or cannot be written.
             WorkError: The disk is full.
         """
-        from mlgenn_delays.training.run import check_free
+        from mlgenn_delays.training.run_files import check_free
 
         if (self.path / NOTES).is_file():
             return
@@ -143,7 +137,7 @@ class SweepFolder:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise InputError(f"cannot make {self.path}: {error.strerror or error}") from error
+            raise unwritable(self.path, error) from error
         lock = locked(self.path)
         try:
             lock.__enter__()
@@ -175,11 +169,14 @@ class SweepFolder:
             recipe: What it is to be trained with.
 
         Raises:
-            InputError: What is there was trained with other settings.
+            InputError: What is there was trained with other settings, or is no run and not of the
+                sweep's making.
         """
         folder = self.point(name)
         if not folder.is_dir():
-            return (Stand.DAMAGED if folder.exists() else Stand.NEW), None
+            if os.path.lexists(folder):
+                raise _in_the_way(folder)
+            return Stand.NEW, None
         record = Record.read(folder)
         if record is not None and _is_of(record.recipe, recipe, folder) and record.final:
             return Stand.FINISHED, record
@@ -200,19 +197,24 @@ class SweepFolder:
         if folder.is_dir():
             _wait_until_free(folder)
         stand, _ = self.stand(name, recipe)
-        if stand is Stand.CLEAR:
-            shutil.rmtree(folder)
+        if stand is Stand.CLEAR:  # nothing but what a training made
+            for path in sorted(folder.iterdir(), key=lambda each: each.name == LOCK):
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
         elif stand is Stand.DAMAGED:
             self._set_aside(name)
-        else:
-            (folder / RESULT).unlink(missing_ok=True)
+        elif folder.is_dir():
+            for path in folder.iterdir():
+                if path.name == RESULT or _RESULT_LEFTOVER.fullmatch(path.name):
+                    path.unlink()
         return stand is Stand.RESUME
 
     def _set_aside(self, name: str) -> None:
-        """Move what stands in the place of a point out of its way."""
-        aside, number = self.path / "aside", 1
+        """Move the damaged run of a point to aside/."""
+        aside, number = self.path / ASIDE, 1
+        if os.path.lexists(aside) and not aside.is_dir():
+            raise _in_the_way(aside)
         aside.mkdir(exist_ok=True)
-        while (aside / f"{name}-{number}").exists():
+        while os.path.lexists(aside / f"{name}-{number}"):
             number += 1
         self.point(name).rename(aside / f"{name}-{number}")
 
@@ -222,20 +224,43 @@ def _begun(folder: Path, recipe: "Recipe") -> Stand:
     from mlgenn_delays.training import RunDirectory
 
     run = RunDirectory(folder)
-    if not run.has_checkpoint:
-        ours = all(_of_a_run(path.name) for path in folder.iterdir())
-        return Stand.CLEAR if ours else Stand.DAMAGED
+    others = [name for name in foreign(folder, (RESULT,)) if not _RESULT_LEFTOVER.fullmatch(name)]
+    states = (run.checkpoint_path(name) / STATE for name in CHECKPOINTS)
+    trained = any(state.exists() for state in states)
+    if not others and not trained:
+        return Stand.CLEAR
     try:
         text = run.recipe_text()
-        run.load_checkpoint()
+        run.resumable()
     except InputError:
-        return Stand.DAMAGED
-    return Stand.RESUME if _is_of(text, recipe, folder) else Stand.DAMAGED
+        text = ""
+    if text and _is_of(text, recipe, folder):
+        return Stand.RESUME
+    if others and (trained or (folder / RECIPE).exists()):
+        raise InputError(
+            f"the run {folder} is damaged, and holds {others[0]}, which is not of its making; move "
+            "that to another place, and run the same command again"
+        )
+    if others:
+        raise _in_the_way(folder)
+    return Stand.DAMAGED
 
 
-def _of_a_run(name: str) -> bool:
-    """Return whether a run, even one that was killed, has a file of that name."""
-    return name in _FILES or any(name.startswith(f".{file}.") for file in _FILES)
+def _in_the_way(path: Path) -> InputError:
+    """Return the error for something that no sweep made, in the place of what one makes."""
+    return InputError(
+        f"{path} must be left to the sweep, got something that it did not make; move it to "
+        "another place, and run the same command again"
+    )
+
+
+def uncommit(folder: Path) -> None:
+    """Remove the checkpoints and snapshots of a run: another training of it takes its place."""
+    from mlgenn_delays.training.snapshots import kept
+
+    states = [folder / "checkpoints" / name / STATE for name in CHECKPOINTS]
+    for path in (*states, *kept(folder).values()):
+        path.unlink(missing_ok=True)
 
 
 def _is_of(text: str, recipe: "Recipe", folder: Path) -> bool:

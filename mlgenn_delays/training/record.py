@@ -17,7 +17,7 @@ from mlgenn_delays.files import write_atomic
 from mlgenn_delays.tensors import pack, read, verify
 from mlgenn_delays.training.checkpoint import Checkpoint, Setting
 from mlgenn_delays.training.checks import check_settings
-from mlgenn_delays.training.run import RECORD
+from mlgenn_delays.training.run_files import RECORD
 from mlgenn_delays.untrusted import as_damaged, parse_json
 
 _FORMAT = "delaysnn-data"

@@ -2,6 +2,7 @@
 
     recipe.toml                   what was asked for; a folder with it is a run
     environment.json              what it was made with
+    init.safetensors              the network that it starts from, where one was given
     data.safetensors              which examples it is trained on, see `record`
     metrics.csv                   one row an epoch
     network.safetensors           the network of the best epoch
@@ -9,41 +10,39 @@
     checkpoints/last/             the same of the last finished epoch
     snapshots/                    networks of its course, see `mlgenn_delays.training.snapshots`
 
-The commit of an epoch is checkpoints/last/state.safetensors, written last. All else but
-snapshots can be made again from it, and is, when a training resumes.
+A new folder has its first three files from the moment it is there; in a folder that was there,
+recipe.toml is written last. The commit of an epoch is checkpoints/last/state.safetensors, written
+last. All else but snapshots can be made again from it, and is, when a training resumes; where it
+is damaged itself, training resumes from checkpoints/best/state.safetensors.
 """
 
 import errno
 import json
-import os
-import re
 import shlex
-import tempfile
+import warnings
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from mlgenn_delays.errors import DelaysnnError, InputError, WorkError, nearest
-from mlgenn_delays.files import PART, write_atomic
+from mlgenn_delays.errors import InputError, nearest
+from mlgenn_delays.files import open_folder_atomic, write_atomic
 from mlgenn_delays.training.checkpoint import Checkpoint
-from mlgenn_delays.training.lock import LOCK, locked
+from mlgenn_delays.training.lock import locked
+from mlgenn_delays.training.run_files import (
+    CHECKPOINTS,
+    ENVIRONMENT,
+    INIT,
+    LEFTOVER,
+    METRICS,
+    NETWORK,
+    RECIPE,
+    STATE,
+    begun,
+    check_free,
+    unwritable,
+)
 from mlgenn_delays.training.snapshots import FOLDER as SNAPSHOTS
 from mlgenn_delays.untrusted import MOST_TOML, read_text, reason
-
-CHECKPOINTS = ("last", "best")
-RECIPE = "recipe.toml"
-ENVIRONMENT = "environment.json"
-RECORD = "data.safetensors"
-METRICS = "metrics.csv"
-NETWORK = "network.safetensors"
-STATE = "state.safetensors"
-# The temporary files of write_atomic that a kill may leave behind.
-_NAMES = "|".join(map(re.escape, (RECIPE, ENVIRONMENT, RECORD, METRICS, NETWORK, STATE)))
-_NAMES += r"|epoch-\d{4,}\.safetensors"
-# How the folder is called that `check_free` makes and removes at once.
-_PROBE = ".delaysnn-"
-_FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
-_LEFTOVER = re.compile(rf"\.({_NAMES})\..{{8}}({re.escape(PART)})?")
 
 
 class RunDirectory:
@@ -58,7 +57,10 @@ class RunDirectory:
 
     @staticmethod
     def create(
-        path: Path | str, recipe_text: str = "", environment: dict[str, Any] | None = None
+        path: Path | str,
+        recipe_text: str = "",
+        environment: dict[str, Any] | None = None,
+        init: bytes | None = None,
     ) -> "RunDirectory":
         """Make a run directory.
 
@@ -66,6 +68,7 @@ class RunDirectory:
             path: The folder; it must be new or empty.
             recipe_text: Content of recipe.toml.
             environment: What the run is made with; `describe_environment` if None.
+            init: Content of the network file that it starts from, if one was given.
 
         Raises:
             InputError: As `check_free`.
@@ -77,13 +80,31 @@ class RunDirectory:
             environment = describe_environment()
         run = RunDirectory(path)
         check_free(run.path)
-        _make_folder(run.path)
-        with run.lock():
-            check_free(run.path)  # another process may have been quicker
-            text = json.dumps(environment, indent=2, ensure_ascii=False) + "\n"
-            write_atomic(run.path / ENVIRONMENT, text)
-            write_atomic(run.path / RECIPE, recipe_text)
+        text = json.dumps(environment, indent=2, ensure_ascii=False) + "\n"
+        files: dict[str, str | bytes] = {ENVIRONMENT: text, RECIPE: recipe_text}
+        if init is not None:
+            files = {INIT: init, **files}
+        try:
+            run._make(files)
+        except OSError as error:
+            if error.errno in (errno.ENOTEMPTY, errno.EEXIST):  # another process was quicker
+                check_free(run.path)
+            raise unwritable(run.path, error) from error
         return run
+
+    def _make(self, files: dict[str, str | bytes]) -> None:
+        """Write the files with which a run begins, the recipe last."""
+        if not self.path.exists():
+            with open_folder_atomic(self.path) as folder:
+                for name, content in files.items():
+                    write_atomic(folder / name, content)
+            return
+        with self.lock():  # a folder that is there may be one that cannot be replaced
+            check_free(self.path)  # another process may have been quicker
+            self.remove_leftovers()
+            (self.path / INIT).unlink(missing_ok=True)
+            for name, content in files.items():
+                write_atomic(self.path / name, content)
 
     @staticmethod
     def open(path: Path | str) -> "RunDirectory":
@@ -96,8 +117,11 @@ class RunDirectory:
         if not run.path.exists():
             raise InputError(f"there is no run {run.path}; train one with --out {run.path}")
         if not (run.path / RECIPE).is_file():
+            empty = run.path.is_dir() and not begun(run.path)
+            remedy = "; train without --resume: nothing was begun in it" if empty else ""
             raise InputError(
                 f"{run.path} must be a run directory, got {_what(run.path)} without {RECIPE}"
+                f"{remedy}"
             )
         return run
 
@@ -137,8 +161,10 @@ class RunDirectory:
         if checkpoint == "best" and not self.has_checkpoint and copy.is_file():
             return copy
         if not path.is_file() and self.has_checkpoint:
-            again = f"delaysnn train --resume --out {shlex.quote(str(self.path))}"
-            raise InputError(f"the {checkpoint} network {path} is missing; {again} makes it again")
+            raise InputError(
+                f"the {checkpoint} network {path} is missing; {self._resume_command()} makes it "
+                "again"
+            )
         if not path.is_file():
             raise InputError(
                 f"the run {self.path} has no {checkpoint} checkpoint, for no epoch was finished; "
@@ -157,19 +183,51 @@ class RunDirectory:
         Raises:
             InputError: The file is damaged, foreign or from a newer version.
         """
-        if not self.has_checkpoint:
-            return None
-        return Checkpoint.load(self.checkpoint_path("last") / STATE)
+        checkpoint, fault = self.resumable()
+        if fault and checkpoint is not None:
+            again = self._resume_command()
+            raise InputError(f"{fault}; {again} resumes from the best epoch, {checkpoint.epoch}")
+        return checkpoint
+
+    def resumable(self) -> tuple[Checkpoint | None, str]:
+        """Return the checkpoint that a training can resume from, None if there is none.
+
+        That is the last commit; where its file is damaged or gone, the state of the best epoch.
+
+        Returns:
+            The checkpoint, and what is wrong with the last commit, in words.
+
+        Raises:
+            InputError: The last commit is damaged, foreign or from a newer version, and there is
+                no whole state of the best epoch.
+        """
+        fault: InputError | None = None
+        path = self.checkpoint_path("last") / STATE
+        if self.has_checkpoint:
+            try:
+                return Checkpoint.load(path), ""
+            except InputError as error:
+                fault = error
+        try:
+            best = Checkpoint.load(self.checkpoint_path("best") / STATE)
+        except InputError:
+            if fault is not None:
+                raise fault from None
+            return None, ""
+        if fault is None and best.epoch == 1:  # killed within the first commit
+            return None, ""
+        return best, str(fault).partition("; ")[0] if fault else f"{path} is missing"
 
     def begin(self, resume: bool, leads: bool) -> Checkpoint | None:
         """Return the checkpoint that a training goes on from, None where it starts anew.
 
         Arguments:
             resume: Whether it may go on.
-            leads: Whether the process leads, under the lock; it removes what a kill left behind.
+            leads: Whether the process leads, under the lock; it removes what a kill left behind,
+                and puts what a training can go on from in the place of a damaged commit.
 
         Raises:
-            InputError: It may not and an epoch is finished, or as `load_checkpoint`.
+            InputError: It may not and an epoch is finished, or as `resumable`.
         """
         if not resume and self.has_checkpoint:
             raise InputError(
@@ -178,7 +236,15 @@ class RunDirectory:
             )
         if leads:
             self.remove_leftovers()
-        return self.load_checkpoint()
+        if not resume:
+            return None
+        checkpoint, fault = self.resumable()
+        if fault and checkpoint is not None and leads:
+            text = f"{fault}; resuming from the best epoch, {checkpoint.epoch}"
+            warnings.warn(text, stacklevel=2)
+            content = (self.checkpoint_path("best") / STATE).read_bytes()
+            write_atomic(self.checkpoint_path("last") / STATE, content)
+        return checkpoint
 
     def commit(self, checkpoint: Checkpoint, last_network: bytes) -> None:
         """Write all files of a finished epoch, the commit last.
@@ -220,67 +286,17 @@ class RunDirectory:
         """
         return locked(self.path)
 
+    def _resume_command(self) -> str:
+        """Return the command that resumes the run, which knows where its data are."""
+        return f"delaysnn train --resume --out {shlex.quote(str(self.path))}"
+
     def remove_leftovers(self) -> None:
         """Remove the temporary files of writes that were killed; only under the lock."""
         checkpoints = [self.checkpoint_path(name) for name in CHECKPOINTS]
         folders = [self.path, self.path / SNAPSHOTS, *checkpoints]
         for path in [p for folder in folders if folder.is_dir() for p in folder.iterdir()]:
-            if _LEFTOVER.fullmatch(path.name):
+            if LEFTOVER.fullmatch(path.name):
                 path.unlink(missing_ok=True)
-
-
-def check_free(path: Path | str) -> None:
-    """Refuse a folder in which no run can be made; nothing is left behind.
-
-    Arguments:
-        path: The folder; it must be new or empty, but for a lock, and writable.
-
-    Raises:
-        InputError: It holds files, a file stands in its way, or the system refuses to write there.
-        WorkError: The disk is full.
-    """
-    path = Path(path)
-    try:
-        above = next(each for each in (path, *path.parents) if each.exists())
-        if not above.is_dir():
-            raise InputError(
-                f"a run must be made in a folder, got {path}, where {above} is a file; "
-                "choose another folder with --out"
-            )
-        if above == path:
-            _refuse_content(path)
-        # Permissions do not tell all: the system may refuse even the superuser.
-        os.rmdir(tempfile.mkdtemp(prefix=_PROBE, dir=above))
-    except OSError as error:
-        raise _unwritable(path, error) from error
-
-
-def _refuse_content(path: Path) -> None:
-    """Refuse a folder that holds anything but a lock or a check of the same moment."""
-    names = {entry.name for entry in path.iterdir()}
-    if any(name != LOCK and not name.startswith(_PROBE) for name in names):
-        what = "one that holds a run" if RECIPE in names else "one with files in it"
-        raise InputError(
-            f"{path} must be a new or empty folder, got {what}; "
-            "go on with --resume (resume=True), or choose another folder with --out"
-        )
-
-
-def _make_folder(path: Path) -> None:
-    """Make a folder and those above it."""
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise _unwritable(path, error) from error
-
-
-def _unwritable(path: Path, error: OSError) -> DelaysnnError:
-    """Return the error for a folder that cannot be made or written: a full disk is no bad input."""
-    kind = WorkError if error.errno in _FULL else InputError
-    return kind(
-        f"cannot write to the folder {path}: {error.strerror or error}; "
-        "choose another folder with --out"
-    )
 
 
 def _content(path: Path) -> bytes | None:

@@ -183,7 +183,7 @@ def test_a_server_that_falls_silent(served, tmp_path, monkeypatch) -> None:
     assert everything_in(tmp_path / "d") == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_interrupted(number, served, tmp_path, monkeypatch) -> None:
     """Nothing has the final name; the next call takes what a killed one left away."""
     serve(served, "shd", tmp_path / "source", monkeypatch)
@@ -199,8 +199,9 @@ def test_interrupted(number, served, tmp_path, monkeypatch) -> None:
     process.send_signal(number)
     said = process.communicate(timeout=ENOUGH)[1]
     left = everything_in(tmp_path / "d")
-    if number == signal.SIGINT:
-        assert process.returncode == 130 and said.strip() == "interrupted"
+    if number != signal.SIGKILL:
+        assert process.returncode == 128 + number
+        assert said.strip() == "interrupted; run the same command again"
         assert left == []
     assert not [name for name in left if not name.startswith(".")]
     served.silent = False
@@ -253,7 +254,7 @@ def test_download_of_recordings(served, release, tmp_path) -> None:
     served.files["/v1.0.10.zip"] = zipped(release)
     folder = tmp_path / "d"
     folder.mkdir()
-    (folder / f".{ARCHIVE}.x7y").write_bytes(b"left by a call that was killed")
+    (folder / f".{ARCHIVE}.x7y_abcd.delaysnn-part").write_bytes(b"left by a call that was killed")
     result = call("data", "prepare", "fsdd", folder)
     assert result.exit_code == 0, result.output
     assert "100 recordings downloaded; all 100 are there, takes 5-49 are the" in result.stdout
@@ -284,7 +285,7 @@ def test_missing_and_damaged_recordings_are_mended(served, release, tmp_path) ->
     whole = (place / "1_ann_30.wav").read_bytes()
     (place / "1_ann_30.wav").write_bytes(whole[:-2] + b"??")
     (place / "1_ann_3.wav").write_bytes(whole[:100])
-    (place / ".0_ann_7.wav.x7y").write_bytes(b"left by a call that was killed")
+    (place / ".0_ann_7.wav.x7y_abcd.delaysnn-part").write_bytes(b"left by a call that was killed")
     result = call("data", "prepare", "fsdd", folder)
     assert result.exit_code == 0 and "recordings: 3 recordings downloaded" in result.stdout
     assert f"{place} is not complete: digit 0 of ann: 1 of 50 missing, " in result.stderr
@@ -390,3 +391,16 @@ def test_no_test_here_may_ask_the_internet() -> None:
     with pytest.raises(OSError, match="not known"):
         urllib.request.urlopen("http://example.org")
     assert os.environ.get("http_proxy") is None
+
+
+def test_files_of_others_are_no_halves(tmp_path, monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "tonic", None)
+    path = write_shd(tmp_path) / "shd_test.h5"
+    path.with_name("shd_test.h5.gz").write_bytes(gzip.compress(path.read_bytes()))
+    path.unlink()
+    mine = [tmp_path / ".shd_test.h5.backup", tmp_path / ".shd_test.h5.md5"]
+    half = tmp_path / ".shd_test.h5.abcd1234.delaysnn-part"
+    for each in (*mine, half):
+        each.write_bytes(b"x")
+    assert call("data", "prepare", "shd", tmp_path).exit_code == 0
+    assert all(each.exists() for each in mine) and not half.exists()

@@ -167,7 +167,7 @@ def test_answers_that_are_not_finite(trained: Path, images: Path, tmp_path: Path
     write_bundle(artifact, tmp_path / "huge")
     result = call("infer", tmp_path / "huge", images, "--json")
     assert result.exit_code == 1
-    assert "must be finite" in result.stderr and result.stdout == ""
+    assert "logits are not finite" in result.stderr and result.stdout == ""
 
 
 def test_one_bad_file_is_one_line(bundle: Path, tmp_path: Path) -> None:

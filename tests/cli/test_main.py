@@ -15,7 +15,7 @@ import mlgenn_delays
 from mlgenn_delays import __version__
 from mlgenn_delays.cli import COMMANDS, main
 from mlgenn_delays.cli.errors import Interrupted, leave_with_one_line
-from mlgenn_delays.cli.infer import interrupts_later
+from mlgenn_delays.cli.signals import later
 from mlgenn_delays.errors import InputError, WorkError
 from tests.cli.helpers import call, refused, start
 from tests.needs import needs
@@ -55,12 +55,12 @@ def test_every_command_has_help(name):
 
 def test_an_interrupt_comes_later_or_stays_ignored():
     done = []
-    with pytest.raises(KeyboardInterrupt), interrupts_later():
+    with pytest.raises(KeyboardInterrupt), later():
         signal.raise_signal(signal.SIGINT)
         done.append(1)
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        with interrupts_later():
+        with later():
             signal.raise_signal(signal.SIGINT)
             done.append(2)
     finally:

@@ -60,9 +60,10 @@ def assert_same(run, other):
 
 
 @needs("posix")
-def test_interrupted_and_resumed_as_it_says(tmp_path, uninterrupted):
-    run, code, out, err = stop_early(tmp_path, signal.SIGINT)
-    assert code == 130
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_and_resumed_as_it_says(tmp_path, uninterrupted, number):
+    run, code, out, err = stop_early(tmp_path, number)
+    assert code == 128 + number
     assert out == ""
     assert "Traceback" not in err
     said, _, command = err.splitlines()[-1].partition(": ")

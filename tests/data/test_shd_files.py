@@ -17,6 +17,7 @@ from mlgenn_delays.data.registry import load_dataset
 from mlgenn_delays.data.shd import load_shd, load_ssc
 from mlgenn_delays.errors import InputError
 from tests.data.shd_helpers import Events, events, write_file, write_shd, write_ssc
+from tests.needs import needs
 
 MEBI = 2**20
 
@@ -211,7 +212,7 @@ print(most, sum(each.ru_utime + each.ru_stime for each in used))
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="the system bounds no memory")
+@needs("linux")
 @pytest.mark.parametrize("name", ["times", "units"])
 def test_a_wrong_length_takes_neither_memory_nor_time(tmp_path: Path, name: str) -> None:
     """HDF5 asks for as much memory as the length of an example says: 4 and 8 GiB here."""

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-pytest.importorskip("pygenn", reason="GeNN is on no package registry: see genn-team.github.io")
-pytest.importorskip("ml_genn", reason="mlGeNN is on no package registry: see genn-team.github.io")
+from tests.needs import GENN, need
+
+need(*GENN)
 
 from mlgenn_delays.engines.genn import build  # noqa: E402
 from tests.genn.helpers import batch_of, compiled, ours, pairs  # noqa: E402

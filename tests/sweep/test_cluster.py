@@ -1,7 +1,10 @@
 """Points on the workers of a Dask cluster, and workers that are lost."""
 
+import logging
 import os
+import re
 import signal
+import subprocess
 import sys
 import threading
 
@@ -10,7 +13,7 @@ import pytest
 
 from mlgenn_delays.errors import InputError, WorkError
 from mlgenn_delays.sweep import Sweep, read_results
-from tests.cli.helpers import call, refused
+from tests.cli.helpers import call, refused, start
 from tests.needs import needs
 from tests.processes import wait_for
 from tests.sweep.helpers import SET, SMALL, share_kernels
@@ -118,6 +121,38 @@ def test_interrupted_trainings_stop_on_the_workers(cluster, tmp_path):
     striking.join()
     wait_for(lambda: not any(children(pid) for pid in pids(cluster)))
     assert [row["status"] for row in read_results(tmp_path)] == ["waiting"]
+
+
+def test_dasks_own_log_stays_off_the_terminal(capfd):
+    """Its tracebacks of a lost scheduler, 35 lines, came before the one line of ours."""
+    from mlgenn_delays.sweep.cluster import _quiet
+
+    loggers = [logging.getLogger(name) for name in ("distributed.client", "tornado.application")]
+    with _quiet():
+        for logger in loggers:
+            logger.error("lost")
+    assert capfd.readouterr().err == ""
+    assert not any(each.filters for each in loggers)
+    assert not any(handler.filters for each in loggers for handler in each.handlers)
+
+
+@pytest.mark.slow
+def test_a_lost_scheduler_is_one_line(tmp_path):
+    words = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--port", "0"]
+    words += ["--host", "127.0.0.1", "--no-dashboard"]
+    scheduler = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
+    try:
+        said = iter(scheduler.stderr.readline, "")
+        address = next(re.search(r"tcp://\S+:\d+", line)[0] for line in said if "tcp://" in line)
+        process = start("sweep", "digits", *SET, "--out", tmp_path / "dir", "--scheduler", address)
+        first = process.stderr.readline()
+        assert "no workers yet" in first
+    finally:
+        scheduler.kill()
+        scheduler.communicate()
+    rest = process.communicate(timeout=60)[1]
+    assert process.returncode == 1
+    assert rest.startswith("error: the scheduler is gone") and rest.count("\n") == 1
 
 
 def test_no_scheduler(tmp_path, monkeypatch):

@@ -113,29 +113,82 @@ def test_damaged_and_begun_folders(swept, tmp_path):
     assert stand() == "RESUME"
     (point / "notes.txt").write_text("mine")
     assert stand() == "RESUME"
-    state = point / "checkpoints" / "last" / "state.safetensors"
-    whole = state.read_bytes()
-    state.write_bytes(whole[:100])
+    states = [point / "checkpoints" / which / "state.safetensors" for which in ("last", "best")]
+    whole = states[0].read_bytes()
+    states[0].write_bytes(whole[:100])
+    assert stand() == "RESUME"  # from the best epoch
+    states[1].write_bytes(whole[:100])
+    with pytest.raises(InputError, match=f"{point} is damaged, and holds notes.txt, .*; move that"):
+        stand()
+    (point / "notes.txt").unlink()
     assert stand() == "DAMAGED"
-    state.write_bytes(whole)
+    states[0].write_bytes(whole)
     (point / "recipe.toml").write_text("name = ")
     assert stand() == "DAMAGED"
-    state.unlink()
-    assert stand() == "DAMAGED"  # for there is a file that is no run's
     assert not sweep.folder.prepare(name, each.recipe)
     assert not point.exists()
-    assert (out / "aside" / f"{name}-1" / "notes.txt").read_text() == "mine"
-    point.mkdir()
-    (point / ".recipe.toml.abcdefgh").touch()
-    (point / "environment.json").touch()
-    assert stand() == "CLEAR"
-    assert not sweep.folder.prepare(name, each.recipe)
-    assert not point.exists()
-    point.write_text("a file")
-    assert stand() == "DAMAGED"
-    assert not sweep.folder.prepare(name, each.recipe)
-    assert (out / "aside" / f"{name}-2").read_text() == "a file"
+    assert (out / "aside" / f"{name}-1" / "recipe.toml").read_text() == "name = "
     assert stand() == "NEW"
+
+
+@pytest.mark.parametrize(
+    "left",
+    [
+        [],
+        [".result.json.abcdefgh.delaysnn-part"],
+        ["result.json"],
+        [".recipe.toml.abcdefgh.delaysnn-part", "environment.json", ".lock"],
+        ["recipe.toml", "environment.json", "snapshots/epoch-0000.safetensors"],
+        ["recipe.toml", "snapshots/.epoch-0000.safetensors.abcdefgh.delaysnn-part"],
+        [
+            "recipe.toml",
+            "environment.json",
+            "checkpoints/best/.state.safetensors.abcdefgh.delaysnn-part",
+        ],
+    ],
+)
+def test_what_a_kill_in_the_first_epoch_leaves_is_begun_again(swept, tmp_path, left):
+    out, point = copied(swept, tmp_path)
+    kept = point.rename(tmp_path / "kept")
+    point.mkdir()
+    for name in left:
+        (point / name).parent.mkdir(parents=True, exist_ok=True)
+        whole = kept / name
+        (point / name).write_bytes(whole.read_bytes() if whole.exists() else b"half")
+    if left == ["result.json"]:
+        (point / "result.json").write_text("{")
+    (row,) = make(out, grid={"delays.learn": [False]}).run(progress="none")
+    assert row["status"] == "done"
+    assert not (out / "aside").exists()
+    whole = {path.relative_to(kept) for path in kept.rglob("*")}
+    assert {path.relative_to(point) for path in point.rglob("*")} == whole
+
+
+@pytest.mark.parametrize("name", ["", "notes.txt", "checkpoints/figure.png", "link"])
+def test_a_users_file_in_the_place_of_a_point_stays_there(swept, tmp_path, name, monkeypatch):
+    out, point = copied(swept, tmp_path)
+    shutil.rmtree(point)
+    place = point / name if name else point
+    place.parent.mkdir(parents=True, exist_ok=True)
+    if name == "link":
+        place.symlink_to(tmp_path)
+    else:
+        place.write_text("mine")
+    monkeypatch.setattr(local, "Child", None)  # nothing can be started
+    with pytest.raises(InputError, match="must be left to the sweep.*; move it to another place"):
+        make(out, grid={"delays.learn": [False]}).run(progress="none")
+    assert place.is_symlink() or place.read_text() == "mine"
+    assert not (out / "aside").exists()
+
+
+def test_a_point_with_a_users_file_goes_on_beside_it(swept, tmp_path):
+    out, point = copied(swept, tmp_path)
+    (point / "result.json").unlink()
+    (point / "notes.txt").write_text("mine")
+    shutil.rmtree(point / "checkpoints")
+    (row,) = make(out, grid={"delays.learn": [False]}).run(progress="none")
+    assert row["status"] == "done"
+    assert (point / "notes.txt").read_text() == "mine"
 
 
 def test_a_damaged_result_is_made_again_from_the_run(swept, tmp_path):
@@ -174,7 +227,7 @@ def test_killed_and_gone_on_with(tmp_path):
     assert left >= 2
     assert [row["status"] for row in read_results(out)] == ["done", "waiting"]
     before = (runs[0] / "result.json").stat().st_mtime_ns
-    (out / ".results.csv.abcdefgh").touch()
+    (out / ".results.csv.abcdefgh.delaysnn-part").touch()
     time.sleep(0.2)
     assert epochs(runs[1]) == left
     result = call(*command)
@@ -182,7 +235,7 @@ def test_killed_and_gone_on_with(tmp_path):
     assert "1 of 2 points are finished, 1 to train" in result.stderr
     assert "[2/2] seed=1: validation" in result.stderr
     assert (runs[0] / "result.json").stat().st_mtime_ns == before
-    assert not (out / ".results.csv.abcdefgh").exists()
+    assert not (out / ".results.csv.abcdefgh.delaysnn-part").exists()
     assert [row["epochs"] for row in read_results(out)] == [LONG, LONG]
     done = trained_epochs(out / "logs" / f"{names[1]}.log")
     # Gone on with, not begun anew; the end may have come before the last epoch's line was written.
@@ -214,18 +267,19 @@ def test_a_training_ends_with_what_started_it(tmp_path):
 
 
 @pytest.mark.slow
-def test_interrupted_and_gone_on_with_as_it_says(tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_and_gone_on_with_as_it_says(tmp_path, number):
     command = ["sweep", "digits", *SET, "--epochs", LONG, "--variant", "a: delays.learn=false"]
 
     def attempt(out):
         process = start(*command, "--out", out)
         wait_for(lambda: any(epochs(run) >= 2 for run in out.glob("points/*")), process)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         said = process.communicate(timeout=ENOUGH)
         return None if process.returncode == 0 else (out, process.returncode, *said)
 
     out, code, stdout, stderr = caught(attempt, tmp_path)
-    assert code == 130, stderr
+    assert code == 128 + number, stderr
     assert stdout == ""
     assert "Traceback" not in stderr
     (run,) = (out / "points").iterdir()

@@ -44,7 +44,7 @@ def killed_run(fake, make, path, monkeypatch, at, when, validation):
         if count == at:
             if when == "middle":
                 (file.parent).mkdir(parents=True, exist_ok=True)
-                (file.parent / f".{file.name}.abcd1234").write_bytes(b"half")
+                (file.parent / f".{file.name}.abcd1234.delaysnn-part").write_bytes(b"half")
             if when == "after":
                 real(file, content)
             raise Killed
@@ -357,12 +357,38 @@ def test_a_full_disk_leaves_the_last_commit_whole(fake, make, tmp_path, monkeypa
     assert make.final_files(run.path) == make.final_files(other.path)
 
 
-def test_a_damaged_commit_is_refused(fake, make, tmp_path):
+@pytest.mark.parametrize("gone", [True, False])
+@pytest.mark.parametrize("accuracy", [ACCURACY, {1: 0.2, 2: 0.5, 3: 0.6, 4: 0.9}])
+def test_a_damaged_commit_is_made_good_from_the_best(fake, make, tmp_path, gone, accuracy):
+    """Also where all epochs are done, and the best is the last or another."""
+    fake.script = {"accuracy": accuracy}
+    run = make.run(tmp_path / "run")
+    make.trainer(run).fit(make.data(), make.data(4))
+    expected = make.final_files(run.path)
+    path = run.checkpoint_path("last") / "state.safetensors"
+    if gone:
+        path.unlink()
+    else:
+        path.write_bytes(path.read_bytes()[:-9])
+    best = max(accuracy, key=accuracy.get)
+    again = f"delaysnn train --resume --out {run.path} resumes from the best epoch, {best}"
+    with pytest.raises(InputError, match=again):
+        run.load_checkpoint()
+    what = "is missing" if gone else "is damaged: .*"
+    with pytest.warns(UserWarning, match=f"{what}; resuming from the best epoch, {best}$"):
+        make.trainer(run).fit(make.data(), make.data(4), resume=True)
+    assert make.final_files(run.path) == expected
+
+
+def test_a_damaged_commit_without_a_best_is_refused(fake, make, tmp_path):
     run = interrupted(fake, make, tmp_path / "run")
     path = run.checkpoint_path("last") / "state.safetensors"
-    path.write_bytes(path.read_bytes()[:-9])
-    with pytest.raises(InputError, match="damaged"):
+    half = path.read_bytes()[:-9]
+    path.write_bytes(half)
+    (run.checkpoint_path("best") / "state.safetensors").write_bytes(half)
+    with pytest.raises(InputError, match="last.* is damaged"):
         make.trainer(run).fit(make.data(), make.data(4), resume=True)
+    assert path.read_bytes() == half
 
 
 def test_resuming_a_run_without_commit_starts_it(fake, make, tmp_path):

@@ -7,8 +7,11 @@ from contextlib import contextmanager
 import pytest
 
 from mlgenn_delays.errors import InputError, WorkError
+from mlgenn_delays.files import PART
 from mlgenn_delays.training import describe_environment
-from mlgenn_delays.training.run import RunDirectory, check_free
+from mlgenn_delays.training import run as run_module
+from mlgenn_delays.training.run import RunDirectory
+from mlgenn_delays.training.run_files import check_free
 from tests.needs import needs
 
 TAKE = """
@@ -89,7 +92,7 @@ def test_a_full_disk_is_work_that_failed(tmp_path, monkeypatch):
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("mlgenn_delays.training.run.tempfile.mkdtemp", full)
+    monkeypatch.setattr("mlgenn_delays.files.tempfile.mkdtemp", full)
     with pytest.raises(WorkError, match="No space left on device"):
         check_free(tmp_path)
 
@@ -187,9 +190,65 @@ def test_create_looks_again_under_the_lock(tmp_path, monkeypatch):
         yield
 
     monkeypatch.setattr("mlgenn_delays.training.run.locked", slow)
+    (tmp_path / "run").mkdir()
     with pytest.raises(InputError, match="--resume"):
         RunDirectory.create(tmp_path / "run", "second", {})
     assert RunDirectory.open(tmp_path / "run").recipe_text() == "first"
+
+
+def test_a_run_that_another_process_makes_meanwhile_is_left_alone(tmp_path, monkeypatch):
+    real, path = run_module.write_atomic, tmp_path / "run"
+
+    def write(file, content):
+        real(file, content)
+        path.mkdir(exist_ok=True)
+        (path / "recipe.toml").write_text("first")
+
+    monkeypatch.setattr(run_module, "write_atomic", write)
+    with pytest.raises(InputError, match="one that holds a run; go on with --resume"):
+        RunDirectory.create(path, "second", {})
+    assert RunDirectory.open(path).recipe_text() == "first"
+    assert os.listdir(tmp_path) == ["run"]
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_run_has_all_it_begins_with_or_can_be_made_again(tmp_path, monkeypatch, there):
+    """A kill between the first files and the last, in a folder that was there and in a new one."""
+    real, path, left = run_module.write_atomic, tmp_path / "run", 0
+
+    class Killed(BaseException):
+        pass
+
+    def write(file, content):
+        nonlocal left
+        left -= 1
+        if not left:
+            (file.parent / f".{file.name}.abcd1234.delaysnn-part").write_bytes(b"half")
+            raise Killed
+        real(file, content)
+
+    for at in (1, 2, 3):
+        left = at
+        if there and not path.exists():
+            path.mkdir()
+        with monkeypatch.context() as patch, pytest.raises(Killed):
+            patch.setattr(run_module, "write_atomic", write)
+            RunDirectory.create(path, "recipe", {}, b"network")
+        assert path.exists() == there
+        if there:
+            with pytest.raises(InputError, match="train without --resume: nothing was begun"):
+                RunDirectory.open(path)
+    RunDirectory.create(path, "recipe", {}, b"network")
+    names = set(os.listdir(path)) - {".lock"}
+    assert names == {"recipe.toml", "environment.json", "init.safetensors"}
+    assert os.listdir(tmp_path) == ["run"]
+
+
+def test_files_that_are_no_runs_are_not_taken_for_leftovers(tmp_path):
+    (tmp_path / "environment.json").write_text("mine")
+    with pytest.raises(InputError, match="one with files in it"):
+        RunDirectory.create(tmp_path, "", {})
+    assert (tmp_path / "environment.json").read_text() == "mine"
 
 
 def test_a_killed_process_releases_the_lock(tmp_path):
@@ -211,7 +270,6 @@ def test_a_killed_process_releases_the_lock(tmp_path):
 
 def test_a_run_that_cannot_be_written_is_work_that_failed(tmp_path):
     run = RunDirectory.create(tmp_path / "run", "", {})
-    (run.path / ".lock").unlink()
     (run.path / ".lock").mkdir()
     with pytest.raises(WorkError, match="cannot write"), run.lock():
         pass
@@ -222,9 +280,17 @@ def test_only_leftovers_of_writes_are_removed(tmp_path):
     last = run.checkpoint_path("last")
     last.mkdir(parents=True)
     (run.path / "snapshots").mkdir()
-    ours = [run.path / ".metrics.csv.abcd_123", last / ".state.safetensors.abcd_123"]
-    ours.append(run.path / "snapshots" / ".epoch-0003.safetensors.abcd_123")
-    others = [run.path / ".notes.abcd_123", run.path / "metrics.csv.abcd_123", last / "figure.png"]
+    ours = [
+        run.path / f".metrics.csv.abcd_123{PART}",
+        last / f".state.safetensors.abcd_123{PART}",
+        run.path / "snapshots" / f".epoch-0003.safetensors.abcd_123{PART}",
+    ]
+    others = [
+        run.path / f".notes.abcd_123{PART}",
+        run.path / ".metrics.csv.abcd_123",
+        run.path / "metrics.csv.abcd_123",
+        last / "figure.png",
+    ]
     for path in ours + others:
         path.write_text("x")
     run.remove_leftovers()

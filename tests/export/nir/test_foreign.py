@@ -64,8 +64,8 @@ def test_settings_that_cannot_be(tmp_path: Path) -> None:
     path = stranger(helpers.write(CASES[0], tmp_path / "net.nir"))
     for given, words in (
         ({"n_steps": 0}, "n_steps must be a whole number >= 1, got 0"),
-        ({"dt": -1.0}, "must have dt > 0 ms"),
-        ({"readout": "best"}, "must have readout one of"),
+        ({"dt": -1.0}, "Network.dt must be a number"),
+        ({"readout": "best"}, "LeakyIntegrator.readout must be one of"),
     ):
         with pytest.raises(InputError, match=f"net.nir cannot be read: .*{words}"):
             read_nir(path, **{"dt": 1.0, "n_steps": 10, **given})
