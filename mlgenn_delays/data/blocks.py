@@ -24,6 +24,7 @@ from mlgenn_delays.tensors import Place, places
 
 BLOCK = 1000  # examples a file of the cache
 _NAMES = ("start", "time", "losses")
+_MOST = 2.0**53  # of counts and lengths [ms]
 _SPIKES = _NAMES[:2]
 
 
@@ -149,6 +150,8 @@ class Blocks:
         if start.dtype.kind not in "iu" or time.dtype.kind not in "iu" or time.ndim != 1:
             return False
         if start.shape != (n, self.n_channels + 1) or losses.shape != (n, WIDTH):
+            return False
+        if losses.dtype != np.float64 or not ((losses >= 0) & (losses <= _MOST)).all():
             return False
         places = start.ravel()
         ascend = places[0] == 0 and places[-1] == len(time) and (places[1:] >= places[:-1]).all()

@@ -18,7 +18,7 @@ import numpy as np
 
 from mlgenn_delays.errors import WorkError
 from mlgenn_delays.files import cache_folder, remove_unused, write_atomic
-from mlgenn_delays.tensors import pack, read, verify
+from mlgenn_delays.tensors import not_finite, pack, read, verify
 
 _DIGEST = 16  # bytes
 
@@ -66,7 +66,7 @@ def load_arrays(key: str, names: Iterable[str]) -> dict[str, np.ndarray] | None:
     except (OSError, ValueError) as error:
         warnings.warn(f"cache file {path} is unusable ({error}); recomputing", stacklevel=2)
         return None
-    if set(arrays) != set(names):
+    if set(arrays) != set(names) or not_finite(arrays) is not None:
         warnings.warn(f"cache file {path} is damaged; recomputing", stacklevel=2)
         return None
     with suppress(OSError):

@@ -164,3 +164,10 @@ def test_what_was_not_used_for_long_goes(cache_dir: Path) -> None:
     assert sorted(path.name.split("-")[0] for path in cache_dir.iterdir()) == [
         "kept", "new", "notes.txt", "own.safetensors",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_numbers_that_nothing_computes_are_computed_anew(value: float) -> None:
+    store_arrays("own.safetensors", {"a": np.array([1.0, value])})
+    with pytest.warns(UserWarning, match="is damaged; recomputing"):
+        assert load_arrays("own.safetensors", ["a"]) is None
