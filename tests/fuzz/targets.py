@@ -304,7 +304,7 @@ def targets(scratch: Path) -> dict[str, Target]:
         ),
         # Each takes a process of its own: only if asked for with --targets.
         "kernels": Target(
-            "kernels/*/*/*.nb?",
+            "kernels/**/*.nb?",
             copied=("kernels", "net.safetensors", "events.npz"),
             share=0,
             function=_kernels,
