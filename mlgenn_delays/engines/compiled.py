@@ -17,8 +17,9 @@ from mlgenn_delays.engines.cpu.parameters import Parameters
 from mlgenn_delays.engines.cpu.passes import Core, Outcome, Passes
 from mlgenn_delays.engines.cpu.plan import make_plan
 from mlgenn_delays.engines.cpu.rebuild import copy_structure, structure_of, take_structure
-from mlgenn_delays.engines.cpu.structure import Structure, candidate_gradients, delay_stride
+from mlgenn_delays.engines.cpu.structure import Structure, candidate_gradients
 from mlgenn_delays.engines.cpu.workers import Workers
+from mlgenn_delays.engines.state_checks import check_averages, check_counts
 from mlgenn_delays.errors import DivergedError, InputError
 from mlgenn_delays.learning import Adam, Rule, SurrogateBPTT
 from mlgenn_delays.network import Network
@@ -387,23 +388,10 @@ class Compiled:
 
     def load_state(self, state: dict[str, np.ndarray]) -> None:
         """Take up a state; see `engines.base.CompiledNetwork`."""
+        check_counts(state, self.total_steps)
         take_structure(self._core, state)
         self.parameters.load_state(state)
         if self._structure is not None:
             self._structure.load_state(state)
-            _check_averages(self._core, self._structure)
+            check_averages(self._core, self._structure)
         self._passes.refresh()
-
-
-def _check_averages(core: Core, structure: Structure) -> None:
-    """Refuse averages of candidate gradients that are not of the pairs of this network."""
-    for name, average in structure.average.items():
-        projection, wanted = core.network.projections[name], structure.pairs[name].delay.shape
-        if structure.rule.grow_delay == "gradient":
-            delays = int(projection.max_delay / core.network.dt + 0.5) + 1
-            wanted = (*wanted, -(-delays // delay_stride(core, name, delays)))
-        if average.shape != wanted:
-            raise InputError(
-                f"the training state must have averages of {name!r} of shape {wanted}, got "
-                f"{average.shape}; it is of another network"
-            )
