@@ -65,6 +65,11 @@ def _no_root() -> str:
     return "" if bound else "root may read and write everything"
 
 
+def _any_bytes() -> str:
+    utf8 = sys.platform in ("darwin", "win32")
+    return "names of files must be UTF-8 on this system" if utf8 else ""
+
+
 def _linux() -> str:
     return "" if sys.platform == "linux" else "this is not Linux"
 
@@ -129,6 +134,7 @@ NEEDS: dict[str, Callable[[], str]] = {
     "sphinx": modules('what the extra "docs" names', "sphinx", "myst_nb"),
     "posix": _posix,
     "linux": _linux,
+    "names of any bytes": _any_bytes,
     "root": _root,
     "no root": _no_root,
     "tmpfs": _tmpfs,

@@ -22,6 +22,7 @@ from mlgenn_delays.untrusted import (
     read_text,
     shown,
 )
+from tests.needs import needs
 
 DIGITS = "9" * 5000
 DEEP = "[" * 5000
@@ -114,7 +115,7 @@ def test_csv_that_is_none(tmp_path: Path, content: bytes) -> None:
     assert str(caught.value).isprintable()
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
+@needs("posix")
 def test_what_is_no_file_does_not_stop_the_program(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(ValueError, match="no regular file"):

@@ -185,10 +185,10 @@ def test_the_name_of_a_model_says_nothing(bundle: Path, images: Path, tmp_path: 
     ("task", "says"),
     [
         (5, "task"),
-        ({"labels": "abc", "n_steps": 60}, "task.labels"),
-        ({"labels": [1], "n_steps": 60}, "task.labels.0"),
-        ({"labels": ["a"], "n_steps": 0}, "task.n_steps"),
-        ({"labels": ["a"], "n_steps": 60, "examples": {"validation": "x"}}, "task.examples"),
+        ({"labels": "abc", "n_steps": 60}, "task: labels"),
+        ({"labels": [1], "n_steps": 60}, "task: labels.0"),
+        ({"labels": ["a"], "n_steps": 0}, "task: n_steps"),
+        ({"labels": ["a"], "n_steps": 60, "examples": {"validation": "x"}}, "task: examples"),
     ],
 )
 def test_damaged_notes(trained: Path, tmp_path: Path, task, says: str) -> None:

@@ -13,13 +13,11 @@ import pytest
 
 from mlgenn_delays.runs import Start, Task
 from tests.cli.helpers import SMALL
+from tests.needs import needs
 
 ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 ODD = os.fsdecode(b"x\xff\x1b[31m")
-# A file system may refuse such names.
-no_such_names = pytest.mark.skipif(
-    sys.platform in ("darwin", "win32"), reason="names must be UTF-8 here"
-)
+no_such_names = needs("names of any bytes")
 
 
 def run(*arguments: object, **environment: str) -> subprocess.CompletedProcess:

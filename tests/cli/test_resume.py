@@ -219,7 +219,7 @@ def test_init_of_a_run_killed_before_its_first_epoch(trained, tmp_path):
         assert call("train", "--resume", "--out", run).exit_code == 0
         assert (run / "network.safetensors").read_bytes() == first
     init.unlink()
-    assert "there is no network file" in refused("train", "--resume", "--out", run)
+    assert "there is no delaysnn network file" in refused("train", "--resume", "--out", run)
 
 
 def test_damaged_environment(trained, tmp_path):

@@ -128,7 +128,7 @@ def test_a_state_is_checked_as_it_is_read(tmp_path: Path) -> None:
     checkpoint = RunDirectory(tmp_path / "run").load_checkpoint()
     assert checkpoint is not None
     checkpoint.state["hidden->output/weight_second"][2] = np.inf
-    with pytest.raises(DivergedError, match="hidden->output/weight_second of the training state"):
+    with pytest.raises(DivergedError, match="'hidden->output/weight_second' of the training state"):
         checkpoint.to_bytes()
     assert isinstance(checkpoint, Checkpoint)
 

@@ -31,12 +31,16 @@ HOSTILE = (
 )
 
 
+def population(name: str) -> str:
+    """Return a text as far as it can be the name of a population."""
+    return "".join(c if c.isprintable() and c != "/" else "?" for c in name)[:190]
+
+
 def hostile() -> Artifact:
     net = Network(seed=1)
-    source = HOSTILE[0].replace("/", "|")
+    source = population(HOSTILE[0])
     net.add(source, SpikeInput(6))
-    for k, name in enumerate(HOSTILE[1:7] + HOSTILE[8:]):
-        name = name.replace("/", "?")
+    for k, name in enumerate(map(population, HOSTILE[1:7] + HOSTILE[8:])):
         net.add(name, LIF(4, tau_refrac=2.0), bias=0.2)
         net.connect(source, name, Exponential(), weight=3.0, delay=float(k), name=f"{k} {name}")
         source = name
