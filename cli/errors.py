@@ -16,7 +16,7 @@ import click
 
 from mlgenn_delays.errors import LONGEST_MESSAGE, DelaysnnError, nearest, one_line, shorten
 
-from .output import make_streams_safe, say
+from .output import drop_unwritten, make_streams_safe, say
 from .signals import as_interruptions, exit_code
 
 DEBUG = "DELAYSNN_DEBUG"
@@ -41,10 +41,13 @@ def leave_with_one_line(command: Callable[[], Any]) -> NoReturn:
         with as_interruptions(), warnings.catch_warnings():
             warnings.showwarning = _warn  # type: ignore[assignment]
             result = command()
+            sys.stdout.flush()
     except (Exception, KeyboardInterrupt) as error:
         if os.environ.get(DEBUG) == "1" and not isinstance(error, click.exceptions.Exit):
             raise
-        sys.exit(report(error))
+        code = report(error)
+        drop_unwritten()
+        sys.exit(code)
     sys.exit(result if isinstance(result, int) else 0)
 
 

@@ -1,6 +1,8 @@
 """What commands print: whole on every terminal, whatever names of files and classes hold."""
 
+import os
 import sys
+from contextlib import suppress
 from typing import Any
 
 import click
@@ -16,6 +18,15 @@ def make_streams_safe() -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
+
+
+def drop_unwritten() -> None:
+    """Drop what stdout does not take: Python would try again at its end, and exit with 120."""
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        with suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def say(*parts: str, err: bool = False) -> None:

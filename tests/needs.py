@@ -70,6 +70,15 @@ def _any_bytes() -> str:
     return "names of files must be UTF-8 on this system" if utf8 else ""
 
 
+def _terminals() -> str:
+    try:
+        for descriptor in os.openpty():
+            os.close(descriptor)
+    except (AttributeError, OSError) as error:
+        return f"no terminal can be opened: {error}"
+    return ""
+
+
 def _linux() -> str:
     return "" if sys.platform == "linux" else "this is not Linux"
 
@@ -140,7 +149,7 @@ NEEDS: dict[str, Callable[[], str]] = {
     "tmpfs": _tmpfs,
     "/proc": _path("/proc/self"),
     "/dev/full": _path("/dev/full"),
-    "/dev/ptmx": _path("/dev/ptmx"),
+    "terminals": _terminals,
     "chromium": _browser,
     "compiled kernels": _compiled,
 }

@@ -161,7 +161,7 @@ def test_a_field_is_drawn_as_it_is(rewired):
     (dots,) = axis.collections
     which = slice(*own.start[neuron : neuron + 2])
     wanted = sorted(zip(own.delay[which], own.pre[which], strict=True))
-    assert sorted(map(tuple, np.asarray(dots.get_offsets()))) == pytest.approx(wanted)
+    np.testing.assert_allclose(sorted(map(tuple, np.asarray(dots.get_offsets()))), wanted)
 
 
 VARIANTS = {

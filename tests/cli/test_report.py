@@ -55,6 +55,7 @@ def test_the_same_run_gives_the_same_page(trained, page, tmp_path):
     assert (tmp_path / "again.html").read_text() == page[0]
 
 
+@pytest.mark.slow
 def test_without_data(trained, tmp_path, monkeypatch):
     def no_data(*_):
         raise AssertionError("data were loaded")
@@ -68,6 +69,7 @@ def test_without_data(trained, tmp_path, monkeypatch):
     assert "Receptive fields" in out.read_text()
 
 
+@pytest.mark.slow
 def test_a_run_that_was_copied_without_its_checkpoints(trained, page, tmp_path):
     run = tmp_path / "run"
     shutil.copytree(trained, run, ignore=shutil.ignore_patterns("checkpoints", "snapshots"))
@@ -76,6 +78,7 @@ def test_a_run_that_was_copied_without_its_checkpoints(trained, page, tmp_path):
     assert found["runs"][0]["minutes"] == page[1]["runs"][0]["minutes"]
 
 
+@pytest.mark.slow
 def test_names_are_text(trained, tmp_path):
     run = shutil.copytree(trained, tmp_path / '<b>&"x')
     out = tmp_path / "x.html"

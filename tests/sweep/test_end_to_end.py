@@ -12,6 +12,7 @@ import time
 import pytest
 
 from mlgenn_delays.errors import InputError
+from mlgenn_delays.files import PART
 from mlgenn_delays.network import Network
 from mlgenn_delays.sweep import Sweep, local, read_results
 from mlgenn_delays.sweep.child import Child
@@ -135,16 +136,21 @@ def test_damaged_and_begun_folders(swept, tmp_path):
     "left",
     [
         [],
-        [".result.json.abcdefgh.delaysnn-part"],
-        ["result.json"],
-        [".recipe.toml.abcdefgh.delaysnn-part", "environment.json", ".lock"],
-        ["recipe.toml", "environment.json", "snapshots/epoch-0000.safetensors"],
-        ["recipe.toml", "snapshots/.epoch-0000.safetensors.abcdefgh.delaysnn-part"],
-        [
-            "recipe.toml",
-            "environment.json",
-            "checkpoints/best/.state.safetensors.abcdefgh.delaysnn-part",
-        ],
+        [f".recipe.toml.abcdefgh{PART}", "environment.json", ".lock"],
+        ["recipe.toml", f"snapshots/.epoch-0000.safetensors.abcdefgh{PART}"],
+        *(
+            pytest.param(left, marks=pytest.mark.slow)
+            for left in (
+                [f".result.json.abcdefgh{PART}"],
+                ["result.json"],
+                ["recipe.toml", "environment.json", "snapshots/epoch-0000.safetensors"],
+                [
+                    "recipe.toml",
+                    "environment.json",
+                    f"checkpoints/best/.state.safetensors.abcdefgh{PART}",
+                ],
+            )
+        ),
     ],
 )
 def test_what_a_kill_in_the_first_epoch_leaves_is_begun_again(swept, tmp_path, left):
@@ -227,7 +233,7 @@ def test_killed_and_gone_on_with(tmp_path):
     assert left >= 2
     assert [row["status"] for row in read_results(out)] == ["done", "waiting"]
     before = (runs[0] / "result.json").stat().st_mtime_ns
-    (out / ".results.csv.abcdefgh.delaysnn-part").touch()
+    (out / f".results.csv.abcdefgh{PART}").touch()
     time.sleep(0.2)
     assert epochs(runs[1]) == left
     result = call(*command)
@@ -235,7 +241,7 @@ def test_killed_and_gone_on_with(tmp_path):
     assert "1 of 2 points are finished, 1 to train" in result.stderr
     assert "[2/2] seed=1: validation" in result.stderr
     assert (runs[0] / "result.json").stat().st_mtime_ns == before
-    assert not (out / ".results.csv.abcdefgh.delaysnn-part").exists()
+    assert not (out / f".results.csv.abcdefgh{PART}").exists()
     assert [row["epochs"] for row in read_results(out)] == [LONG, LONG]
     done = trained_epochs(out / "logs" / f"{names[1]}.log")
     # Gone on with, not begun anew; the end may have come before the last epoch's line was written.

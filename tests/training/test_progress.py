@@ -90,7 +90,7 @@ with make_progress("auto", 3, 4, {"h": 2}) as progress:
 """
 
 
-@needs("/dev/ptmx")
+@needs("terminals")
 def test_a_terminal_gets_bars():
     """In a pseudo terminal: running means, both bars with the epochs before, a line an epoch."""
     parent, child = pty.openpty()

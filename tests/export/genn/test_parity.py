@@ -11,6 +11,8 @@ from tests.export.genn.conftest import Export
 
 NAMES = [case.name for case in CASES]
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("name", NAMES)
 def test_equals_the_cpu_engine(name: str, export: Export) -> None:
