@@ -40,11 +40,13 @@ class UnreadableError(InputError):
 
     Attributes:
         why: The reason alone.
+        ended: Whether the process that read it had to be ended, or ended by itself.
     """
 
-    def __init__(self, text: str, why: str) -> None:
+    def __init__(self, text: str, why: str, *, ended: bool = False) -> None:
         super().__init__(text)
         self.why = why
+        self.ended = ended
 
 
 @dataclass(frozen=True)
@@ -149,7 +151,7 @@ def _ask(path: Path, limits: Limits, what: dict[str, Any]) -> tuple[dict[str, An
             header, content = _worker().ask(request, limits)
         except _Gone as error:
             _stop()
-            raise _damaged(path, str(error)) from error
+            raise _damaged(path, str(error), ended=True) from error
     if "refused" in header:
         why = header["refused"]
         raise UnreadableError(f"{path} cannot be read: {why}; make it anew", why)
@@ -158,10 +160,10 @@ def _ask(path: Path, limits: Limits, what: dict[str, Any]) -> tuple[dict[str, An
     return header, content
 
 
-def _damaged(path: Path, why: str) -> UnreadableError:
+def _damaged(path: Path, why: str, *, ended: bool = False) -> UnreadableError:
     """Return the error for a file that HDF5 cannot read."""
     text = f"{path} is damaged, or no HDF5 file: {why}; take another copy of it"
-    return UnreadableError(text, why)
+    return UnreadableError(text, why, ended=ended)
 
 
 class _Gone(Exception):

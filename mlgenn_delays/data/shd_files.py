@@ -24,7 +24,9 @@ PAGE = "https://zenkelab.org/datasets/"
 
 _EVENTS = {"spikes/times": "f", "spikes/units": "iu"}  # and the kinds of their numbers
 _KEYS, _SPEAKER = "extra/keys", "extra/speaker"
-_LIMITS = Limits(bytes=2**27)  # of what is read at once, of which a hundred examples take 6 MB
+# Of what is read at once: a hundred examples take 6 MB.
+_LIMITS = Limits(bytes=2**27, seconds=2)
+_MOST_ENDS = 3  # of the process that reads a file, after which the file is not read any more
 _DEPTH = 2  # of folders within the given one
 _BLOCKS, _BLOCK = 64, 4096  # how many places of a file are looked at, bytes each
 
@@ -165,6 +167,7 @@ class EventFile:
 
     def __init__(self, path: Path, n_classes: int | None) -> None:
         self.path = path
+        self._ends = 0
         with self._guarded():
             self._top, self._found = look_into_hdf5(path, (*_EVENTS, "labels", _KEYS, _SPEAKER))
         self.labels = self._numbers("labels")
@@ -212,7 +215,7 @@ class EventFile:
             InputError: They cannot be read, do not fit each other or have a unit out of range.
         """
         try:
-            found = read_hdf5_parts(self.path, dict.fromkeys(_EVENTS, (first, end)), limits=_LIMITS)
+            found = self._parts(dict.fromkeys(_EVENTS, (first, end)))
         except UnreadableError:
             # One by one, to tell which of them is damaged.
             found = {name: [self._row(name, row) for row in range(first, end)] for name in _EVENTS}
@@ -237,14 +240,23 @@ class EventFile:
     def _read(self, parts: Mapping[str, tuple[int, int] | None]) -> dict[str, Any]:
         """Return parts of the file."""
         with self._guarded():
+            return self._parts(parts)
+
+    def _parts(self, parts: Mapping[str, tuple[int, int] | None]) -> dict[str, Any]:
+        """Return parts of the file, or refuse it where too many processes ended over it."""
+        if self._ends >= _MOST_ENDS:
+            why = f"{self._ends} processes ended while they read it"
+            raise UnreadableError(f"{self.path} is damaged: {why}", why)
+        try:
             return read_hdf5_parts(self.path, parts, limits=_LIMITS)
+        except UnreadableError as error:
+            self._ends += error.ended
+            raise
 
     def _row(self, name: str, row: int) -> np.ndarray:
         """Return one row of an array."""
         with self._guarded(f"/{name}[{row}] cannot be read"):
-            found: np.ndarray = read_hdf5_parts(self.path, {name: (row, row + 1)}, limits=_LIMITS)[
-                name
-            ][0]
+            found: np.ndarray = self._parts({name: (row, row + 1)})[name][0]
         return found
 
     @contextmanager

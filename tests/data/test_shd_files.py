@@ -16,6 +16,7 @@ from mlgenn_delays.data import shd_files
 from mlgenn_delays.data.registry import load_dataset
 from mlgenn_delays.data.shd import load_shd, load_ssc
 from mlgenn_delays.errors import InputError
+from mlgenn_delays.hdf5 import UnreadableError
 from tests.data.shd_helpers import Events, events, write_file, write_shd, write_ssc
 from tests.needs import needs
 
@@ -230,3 +231,19 @@ def test_a_wrong_length_takes_neither_memory_nor_time(tmp_path: Path, name: str)
     assert f"shd_train.h5 is damaged, or no HDF5 file: /spikes/{name}[150] cannot be read" in said
     memory, seconds = map(float, figures.split())
     assert memory < 1000 and seconds < 20, figures
+
+
+def test_a_file_that_ends_each_process_is_not_asked_for_every_example(tmp_path, monkeypatch):
+    """Each end costs a process and seconds, so that a file of thousands would take hours."""
+    path = write_shd(tmp_path) / "shd_train.h5"
+    file, asked = shd_files.EventFile(path, None), []
+
+    def end(path: Path, parts: object, **_: object) -> None:
+        asked.append(parts)
+        raise UnreadableError(f"{path} is damaged", "the process ended", ended=True)
+
+    monkeypatch.setattr(shd_files, "read_hdf5_parts", end)
+    for row in range(len(file)):
+        with pytest.raises(InputError, match="is damaged, or no HDF5 file"):
+            file.examples(row, row + 1)
+    assert len(file) > 3 and len(asked) == 3
