@@ -139,8 +139,8 @@ def make_inputs(folder: Path, call: Callable[..., int]) -> None:
 
 
 def is_unfinished(path: Path) -> bool:
-    """Return whether a path is that of a file or folder that a process had not finished."""
-    return path.name.endswith(PART)
+    """Return whether a path is of a file or folder that a process had not finished, or within."""
+    return any(part.endswith(PART) for part in path.parts)
 
 
 def contents(base: Path) -> tuple[dict[str, object], list[str]]:
