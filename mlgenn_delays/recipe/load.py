@@ -33,24 +33,27 @@ def recipe_names() -> list[str]:
     return sorted(file.name.removesuffix(".toml") for file in files if file.name.endswith(".toml"))
 
 
-def load_recipe(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
+def load_recipe(
+    name_or_path: str | Path, overrides: Sequence[str] = (), shared: Sequence[str] = ()
+) -> Recipe:
     """Read a recipe, apply overrides and check it.
 
     Arguments:
         name_or_path: A name of `recipe_names`, or the path of a TOML file.
         overrides: Each ``"dotted.key=value"``; the value is TOML, or else text.
+        shared: Overrides of several recipes, applied before: they may be without effect in one.
 
     Raises:
         InputError: There is no such recipe, or it says what it may not; the text lists all
-            problems with key, value and range.
+            problems with key, value and range. Or one of the overrides would have no effect.
     """
     text = str(name_or_path)
     if text in recipe_names():
         content = resources.files(MODELS).joinpath(f"{text}.toml").read_text(encoding="utf-8")
-        return parse_recipe(content, f"recipe {text!r}", overrides)
+        return parse_recipe(content, f"recipe {text!r}", overrides, shared)
     path = Path(name_or_path)
     if path.is_file():
-        return parse_recipe(_read(path), str(path), overrides)
+        return parse_recipe(_read(path), str(path), overrides, shared)
     if path.suffix == ".toml" or len(path.parts) > 1 or path.exists():
         what = "is a folder" if path.is_dir() else "does not exist"
         raise InputError(f"recipe file {path} {what}; give a .toml file or a recipe's name")
@@ -70,13 +73,16 @@ def _read(path: Path) -> str:
         raise InputError(f"cannot read recipe {path}: {why}") from error
 
 
-def parse_recipe(content: str, source: str, overrides: Sequence[str] = ()) -> Recipe:
+def parse_recipe(
+    content: str, source: str, overrides: Sequence[str] = (), shared: Sequence[str] = ()
+) -> Recipe:
     """Check the text of a recipe.
 
     Arguments:
         content: TOML.
         source: Where it is from, for error messages.
         overrides: As of `load_recipe`.
+        shared: As of `load_recipe`.
 
     Raises:
         InputError: It is no TOML, says what it may not, or an override would have no effect.
@@ -86,7 +92,7 @@ def parse_recipe(content: str, source: str, overrides: Sequence[str] = ()) -> Re
     except ValueError as error:
         raise InputError(f"{source} must be TOML: {error}") from error
     before, given = deepcopy(raw), {}
-    for override in overrides:
+    for override in [*shared, *overrides]:
         key, value = _parts(override, "learning.epochs=5")
         _put(raw, key, value, override)
         given[key] = f"--set {shown_pair(override)}"
@@ -97,7 +103,8 @@ def parse_recipe(content: str, source: str, overrides: Sequence[str] = ()) -> Re
         raise as_input_error(error, source, given) from error
     except ValueError as error:  # what --set put in
         raise InputError(f"{source}: {error}") from error
-    _check_effects(recipe, before, given)
+    own = {_parts(override, "")[0] for override in overrides}
+    _check_effects(recipe, before, {key: text for key, text in given.items() if key in own})
     return recipe
 
 

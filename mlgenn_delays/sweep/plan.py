@@ -30,14 +30,16 @@ def resolve(recipe: str, overrides: Sequence[str], points: Sequence[Point]) -> l
         points: The points.
 
     Raises:
-        InputError: A recipe says what it may not (the point is named), or two points are the same.
+        InputError: A recipe says what it may not (the point is named), two points are the same, or
+            what all points change has an effect in none.
     """
     from mlgenn_delays.recipe import dump, load_recipe
+    from mlgenn_delays.recipe.effects import effect_of, without_effect
 
     planned, seen = [], dict[str, Point]()
     for point in points:
         try:
-            found = load_recipe(recipe, [*overrides, *point.overrides])
+            found = load_recipe(recipe, point.overrides, shared=overrides)
         except InputError as error:
             raise InputError(
                 str(error) if not point.values else f"{error} (at {point.text})"
@@ -50,6 +52,14 @@ def resolve(recipe: str, overrides: Sequence[str], points: Sequence[Point]) -> l
             )
         seen[text] = point
         planned.append(Planned(point, found))
+    for override in overrides:
+        key = override.partition("=")[0].strip()
+        reasons = [effect_of(key, without_effect(each.recipe)) for each in planned]
+        if planned and all(reasons):
+            raise InputError(
+                f"{key} has no effect in any point with {reasons[0]}, got --set {override}; leave "
+                "it out, or change that setting as well"
+            )
     return planned
 
 

@@ -3,10 +3,13 @@
 import re
 from math import prod
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mlgenn_delays.errors import InputError
 from mlgenn_delays.sweep.grid import make_axes
+from mlgenn_delays.sweep.plan import resolve
 from mlgenn_delays.sweep.points import make_points
 
 KEYS = ("variant", "delays.learning_rate", "learning.learning_rate", "network.sparsity")
@@ -104,3 +107,12 @@ def test_no_grid_is_the_recipe_itself():
     (point,) = make_points([], [], 1)
     assert point.overrides == ("seed=0",)
     assert point.text == "seed=0"
+
+
+def test_what_all_points_change_needs_an_effect_in_one():
+    grid = {"delays.learn": [True, False]}
+    points = make_points(make_axes(grid, {}), [], 1)
+    change = ["delays.learning_rate=0.2"]
+    assert len(resolve("digits", change, points)) == 2
+    with pytest.raises(InputError, match="delays.learning_rate has no effect in any point"):
+        resolve("digits", change, points[1:])
