@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from mlgenn_delays.data.types import Data
 
 LONGEST_NAME = 4096  # characters, as of a path
+_Noted = TypeVar("_Noted", bound=BaseModel)
 
 
 def _not_too_long(name: str) -> str:
@@ -197,11 +198,7 @@ class Run:
         Raises:
             InputError: environment.json is damaged.
         """
-        noted = self.noted("task")
-        try:
-            return None if noted is None else Task.model_validate(noted)
-        except ValidationError as error:
-            raise self._damaged(f"task: {first_problem(error)}") from error
+        return self._validated("task", Task)
 
     def start(self) -> "Start | None":
         """Return the network that the run was started from with --init, None without.
@@ -209,11 +206,15 @@ class Run:
         Raises:
             InputError: environment.json is damaged.
         """
-        noted = self.noted("init")
+        return self._validated("init", Start)
+
+    def _validated(self, key: str, kind: type[_Noted]) -> _Noted | None:
+        """Return what environment.json notes under a key, None if nothing."""
+        noted = self.noted(key)
         try:
-            return None if noted is None else Start.model_validate(noted)
+            return None if noted is None else kind.model_validate(noted)
         except ValidationError as error:
-            raise self._damaged(f"init: {first_problem(error)}") from error
+            raise self._damaged(f"{key}: {first_problem(error)}") from error
 
     def untold(self) -> str:
         """Return what to warn of where the run does not say what it was trained on, or nothing.
