@@ -1,6 +1,7 @@
 """What cannot be exported, and why; and the file of weights."""
 
 import struct
+import sys
 import zlib
 from dataclasses import replace
 from pathlib import Path
@@ -31,14 +32,15 @@ def small(delay: float) -> Artifact:
 
 @pytest.fixture
 def backends(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Return the backends that pygenn is taken to have."""
+    """Return the backends that pygenn is taken to have, and a compiler, which nothing runs."""
+    monkeypatch.setenv("CXX", sys.executable)
     found = ["single_threaded_cpu"]
     monkeypatch.setattr(checks, "available_backends", lambda: found)
     return found
 
 
 def test_pygenn_that_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "ml_genn", None)
+    monkeypatch.setitem(sys.modules, "ml_genn", None)
     with pytest.raises(InputError, match="must have pygenn 5.4 and ml_genn"):
         write_genn(small(1.0), tmp_path / "out")
     assert not (tmp_path / "out").exists()
