@@ -78,16 +78,25 @@ def check_rows(rows: Sequence[Row]) -> None:
             raise ValueError(f"row {number} has one of validation_loss and validation_accuracy")
 
 
-def check_columns(history: "History", populations: Sequence[str]) -> None:
-    """Refuse a history of other populations than those of a network that spike.
+def check_columns(history: "History", populations: Sequence[str], *, rewired: bool) -> None:
+    """Refuse a history of another training than that of a network.
+
+    Arguments:
+        history: The history, of one row or more.
+        populations: Names of the network's populations that spike.
+        rewired: Whether the training rewires it.
 
     Raises:
-        ValueError: As said.
+        ValueError: Its columns are others; the text says which.
     """
     wanted = {f"{kind}_{name}" for kind in ("spikes", "silent") for name in populations}
     found = {key for key in history.rows[0] if key.startswith(("spikes_", "silent_"))}
     if found != wanted:
         raise ValueError(f"its history must be of the populations {', '.join(populations)}")
+    if ("grown" in history.rows[0]) != rewired:
+        raise ValueError(
+            f"its history must be of a training {'with' if rewired else 'without'} rewiring"
+        )
 
 
 class History:

@@ -282,7 +282,8 @@ class Trainer:
         else:
             assert self.run is not None
             with as_damaged(self.run.checkpoint_path("last") / STATE, REMEDY):
-                check_columns(checkpoint.history, [p.name for p in self._start.spiking()])
+                names = [p.name for p in self._start.spiking()]
+                check_columns(checkpoint.history, names, rewired=self.rewiring is not None)
                 compiled.load_state(checkpoint.state)
             last = compiled.pull().copy()
             if self.ranks.leads:

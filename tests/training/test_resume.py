@@ -10,7 +10,9 @@ from mlgenn_delays.errors import DelaysnnError, InputError, WorkError
 from mlgenn_delays.learning import Adam, EventProp
 from mlgenn_delays.rewiring import RigL
 from mlgenn_delays.training import run as run_module
+from mlgenn_delays.training.checkpoint import Checkpoint
 from mlgenn_delays.training.run import RunDirectory
+from mlgenn_delays.training.run_files import STATE
 from mlgenn_delays.training.trainer import Trainer
 
 # The best epoch is neither first nor last, and one that a kill may take back.
@@ -313,6 +315,18 @@ def test_another_rewiring_is_refused_by_its_settings(fake, make, tmp_path):
     with pytest.raises(InputError, match="rewiring .*averaging=0.5.*, got .*averaging=0.9"):
         make.trainer(run, rewiring=RigL()).fit(make.data(), resume=True)
     make.trainer(run, rewiring=RigL(averaging=0.5)).fit(make.data(), resume=True)
+
+
+def test_a_history_of_another_training_is_refused(fake, make, tmp_path):
+    run = interrupted(fake, make, tmp_path / "run")
+    for which in ("last", "best"):
+        path = run.checkpoint_path(which) / STATE
+        checkpoint = Checkpoint.load(path)
+        for row in checkpoint.history.rows:
+            row["grown"] = 3
+        path.write_bytes(checkpoint.to_bytes())
+    with pytest.raises(InputError, match="its history must be of a training without rewiring"):
+        make.trainer(run).fit(make.data(), make.data(4), resume=True)
 
 
 def test_other_starting_values_are_refused(fake, make, tmp_path):
