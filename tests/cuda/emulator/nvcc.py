@@ -1,0 +1,86 @@
+"""Stands in for nvcc: writes generated CUDA as C++ for `include/device.h`, and has g++ compile it.
+
+It takes the four calls that GeNN makes: ``-M``, ``-dc``, ``--shared`` and ``-cubin``. Set by the
+environment: ``EMULATOR_FLAGS``, further flags of the compiler.
+"""
+
+import math
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+COMPILER = [os.environ.get("CXX", "g++"), "-std=c++17", "-fPIC", "-w"]
+REGISTERS = 40  # that each kernel is said to need
+
+KERNEL = re.compile(r"__global__ void (\w+)\(")
+SHARED = re.compile(r"__shared__ ([\w ]+?) (\w+)((?:\[\d+\])*);")
+LAUNCH = re.compile(r"(\w+)<<<(\w+), (\w+)>>>\(([^;]*)\);")
+WIDEST = 8  # bytes of a value in shared memory
+SHARED_BYTES = 16 << 10  # a kernel is given, when only launched: none of GeNN's needs more
+
+
+def translate(text: str) -> tuple[str, dict[str, int]]:
+    """Return C++ for the CUDA of a file, and the bytes of shared memory of each of its kernels."""
+    starts = [(found.start(), found[1]) for found in KERNEL.finditer(text)]
+    sizes = {name: 0 for _, name in starts}
+
+    def place(found: re.Match[str]) -> str:
+        kernel = [name for start, name in starts if start < found.start()][-1]
+        kind, name, shape = found.groups()
+        first = sizes[kernel]
+        sizes[kernel] = first + WIDEST * math.prod(map(int, re.findall(r"\d+", shape)))
+        memory = f"emulator::emulator_self()->shared + {first}"
+        return f"auto &{name} = *reinterpret_cast<{kind} (*){shape}>({memory});"
+
+    text = SHARED.sub(place, text)
+
+    def launch(found: re.Match[str]) -> str:
+        kernel, grid, block, arguments = found.groups()
+        shared = sizes.get(kernel, SHARED_BYTES)
+        call = f"[&] {{ {kernel}({arguments}); }}"
+        return f'emulator::launch("{kernel}", {shared}, {grid}, {block}, {call});'
+
+    return LAUNCH.sub(launch, text), sizes
+
+
+def compile_object(source: Path, out: Path) -> int:
+    """Compile the kernels of a file."""
+    text, _ = translate(source.read_text())
+    flags = shlex.split(os.environ.get("EMULATOR_FLAGS", "-O2"))
+    command = [*COMPILER, *flags, "-include", str(HERE / "include" / "device.h")]
+    command += [f"-I{HERE / 'include'}", f"-I{source.parent}", "-x", "c++", "-c", "-o", str(out), "-"]
+    return subprocess.run(command, input=f'#line 1 "{source.name}"\n{text}', text=True).returncode
+
+
+def link(arguments: list[str], toolkit: Path) -> int:
+    """Make a library of objects."""
+    out = arguments[arguments.index("-o") + 1]
+    objects = [each for each in arguments if each.endswith(".o")]
+    flags = shlex.split(os.environ.get("EMULATOR_FLAGS", "-O2"))
+    library = f"-L{toolkit / 'lib'}"
+    command = [*COMPILER, *flags, "-shared", "-o", out, *objects, library, "-lcudart", "-lcuda"]
+    return subprocess.run(command).returncode
+
+
+def main(toolkit: str, *arguments: str) -> int:
+    """Do what nvcc is asked for, and return an exit code."""
+    if "--shared" in arguments or "-shared" in arguments:
+        return link(list(arguments), Path(toolkit))
+    source = next(Path(each) for each in arguments if each.endswith(".cc"))
+    if "-M" in arguments:
+        print(f"{source.with_suffix('.o').name}: {source} definitions.h")
+        return 0
+    if "-cubin" in arguments:
+        _, sizes = translate(source.read_text())
+        out = Path(arguments[arguments.index("-o") + 1])
+        out.write_text("".join(f"{name} {size} {REGISTERS}\n" for name, size in sizes.items()))
+        return 0
+    return compile_object(source, source.with_suffix(".o"))
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
