@@ -1,4 +1,4 @@
-"""GeNN on a GPU against the CPU engine; skipped where there is none."""
+"""GeNN's CUDA code against the CPU engine."""
 
 import numpy as np
 import pytest
@@ -14,10 +14,9 @@ from mlgenn_delays.learning import (
     Triangle,
 )
 from mlgenn_delays.rewiring import RigL
-from tests.needs import GENN, need
 from tests.reference.nets import Recipe, StepRecipe, data, network, step_data, step_network
 
-need(*GENN, "cuda")
+pytestmark = pytest.mark.device
 TOLERANCE = 1e-4
 EXAMPLES, BATCH = 11, 4  # batches of 4, 4 and 3: side by side, the last one filled up
 

@@ -30,7 +30,7 @@ def build(folder: Path, version: int = RUNTIME) -> dict[str, str]:
     runtime = [f"-DRUNTIME={version}", f"-L{libraries}", "-lcuda", "-pthread"]
     _library(libraries, "cudart", str(version), ["runtime.cpp", "schedule.cpp"], runtime)
     nvcc = programs / "nvcc"
-    nvcc.write_text(f"#!/bin/sh\nexec {sys.executable} {HERE / 'nvcc.py'} {folder} \"$@\"\n")
+    nvcc.write_text(f'#!/bin/sh\nexec {sys.executable} {HERE / "nvcc.py"} {folder} "$@"\n')
     nvcc.chmod(0o755)
     path = os.pathsep.join([str(libraries), *filter(None, [os.environ.get("LD_LIBRARY_PATH")])])
     return {"CUDA_PATH": str(folder), "LD_LIBRARY_PATH": path}

@@ -52,7 +52,16 @@ def compile_object(source: Path, out: Path) -> int:
     text, _ = translate(source.read_text())
     flags = shlex.split(os.environ.get("EMULATOR_FLAGS", "-O2"))
     command = [*COMPILER, *flags, "-include", str(HERE / "include" / "device.h")]
-    command += [f"-I{HERE / 'include'}", f"-I{source.parent}", "-x", "c++", "-c", "-o", str(out), "-"]
+    command += [
+        f"-I{HERE / 'include'}",
+        f"-I{source.parent}",
+        "-x",
+        "c++",
+        "-c",
+        "-o",
+        str(out),
+        "-",
+    ]
     return subprocess.run(command, input=f'#line 1 "{source.name}"\n{text}', text=True).returncode
 
 
