@@ -10,8 +10,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.cuda.emulator.nvcc import COMPILER, FLAGS
+
 HERE = Path(__file__).resolve().parent
 RUNTIME = 13  # major version of libcudart where pygenn does not tell
+FAST = "-O2"
+CHECKED = "-O1 -g1 -fsanitize=thread --param tsan-instrument-func-entry-exit=0"
+SANITIZED = "-O1 -g1 -fsanitize=address,undefined -fno-sanitize-recover=all"
 
 
 def runtime_version(backend: Path) -> int:
@@ -20,20 +25,40 @@ def runtime_version(backend: Path) -> int:
     return int(found[1]) if found else RUNTIME
 
 
-def build(folder: Path, version: int = RUNTIME) -> dict[str, str]:
-    """Make what looks like CUDA's folder, and return the environment to run a process with it."""
-    libraries, programs = folder / "lib", folder / "bin"
-    libraries.mkdir(parents=True)
-    programs.mkdir()
+def build(folder: Path, version: int = RUNTIME, flags: str = FAST) -> dict[str, str]:
+    """Make what looks like CUDA's folder, and return the environment to run a process with it.
+
+    Arguments:
+        folder: Which is made.
+        version: Of libcudart, that pygenn looks for.
+        flags: With which kernels are compiled.
+    """
+    libraries, programs, headers = folder / "lib", folder / "bin", folder / "include"
+    for each in (libraries, programs, headers):
+        each.mkdir(parents=True)
     (folder / "lib64").symlink_to("lib")
+    (folder / FLAGS).write_text(flags)
     _library(libraries, "cuda", "1", ["driver.cpp", "memory.cpp"], [])
     runtime = [f"-DRUNTIME={version}", f"-L{libraries}", "-lcuda", "-pthread"]
-    _library(libraries, "cudart", str(version), ["runtime.cpp", "schedule.cpp"], runtime)
+    sources = ["runtime.cpp", "schedule.cpp", "checks.cpp"]
+    _library(libraries, "cudart", str(version), sources, runtime)
+    # Of the time that a source takes to compile, most went into the header that all include first.
+    header = HERE / "include" / "device.h"
+    (headers / "device.h").symlink_to(header)
+    into = ["-x", "c++-header", str(header), "-o", str(headers / "device.h.gch")]
+    _compile([*COMPILER, *flags.split(), *into])
     nvcc = programs / "nvcc"
-    nvcc.write_text(f'#!/bin/sh\nexec {sys.executable} {HERE / "nvcc.py"} {folder} "$@"\n')
+    nvcc.write_text(f'#!/bin/sh\nexec {sys.executable} -I -S {HERE / "nvcc.py"} {folder} "$@"\n')
     nvcc.chmod(0o755)
     path = os.pathsep.join([str(libraries), *filter(None, [os.environ.get("LD_LIBRARY_PATH")])])
-    return {"CUDA_PATH": str(folder), "LD_LIBRARY_PATH": path}
+    environment = {"CUDA_PATH": str(folder), "LD_LIBRARY_PATH": path}
+    if flags == CHECKED:
+        environment["EMULATOR_CHECKED"] = "1"
+    elif flags == SANITIZED:
+        command = ["g++", "-print-file-name=libasan.so"]
+        environment["LD_PRELOAD"] = subprocess.check_output(command, text=True).strip()
+        environment["ASAN_OPTIONS"] = "detect_leaks=0:detect_stack_use_after_return=0"
+    return environment
 
 
 def _library(folder: Path, name: str, version: str, sources: list[str], flags: list[str]) -> None:
@@ -41,7 +66,11 @@ def _library(folder: Path, name: str, version: str, sources: list[str], flags: l
     whole = f"lib{name}.so.{version}"
     command = ["g++", "-std=c++17", "-O2", "-fPIC", "-shared", "-Wall", "-Werror"]
     command += [f"-Wl,-soname,{whole}", "-o", str(folder / whole)]
-    command += [str(HERE / each) for each in sources]
-    done = subprocess.run([*command, *flags], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    _compile([*command, *(str(HERE / each) for each in sources), *flags])
     (folder / f"lib{name}.so").symlink_to(whole)
+
+
+def _compile(command: list[str]) -> None:
+    """Run a compiler."""
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

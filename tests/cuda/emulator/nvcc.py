@@ -1,19 +1,21 @@
 """Stands in for nvcc: writes generated CUDA as C++ for `include/device.h`, and has g++ compile it.
 
 It takes the four calls that GeNN makes: ``-M``, ``-dc``, ``--shared`` and ``-cubin``. Set by the
-environment: ``EMULATOR_FLAGS``, further flags of the compiler.
+environment: ``EMULATOR_MUTATION``, a line with a regular expression and one with what takes the
+place of all it finds, to see whether tests notice; sources that it changed are listed in a file
+``mutated`` beside them.
 """
 
 import math
 import os
 import re
-import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 COMPILER = [os.environ.get("CXX", "g++"), "-std=c++17", "-fPIC", "-w"]
+FLAGS = "flags"  # file of the toolkit: with which options kernels are compiled
 REGISTERS = 40  # that each kernel is said to need
 
 KERNEL = re.compile(r"__global__ void (\w+)\(")
@@ -47,31 +49,40 @@ def translate(text: str) -> tuple[str, dict[str, int]]:
     return LAUNCH.sub(launch, text), sizes
 
 
-def compile_object(source: Path, out: Path) -> int:
+def flags(toolkit: Path) -> list[str]:
+    """Return the options with which kernels are compiled."""
+    return (toolkit / FLAGS).read_text().split()
+
+
+def mutate(source: Path) -> str:
+    """Return the text of a source, changed as the environment says."""
+    text = source.read_text()
+    if "EMULATOR_MUTATION" not in os.environ:
+        return text
+    pattern, _, instead = os.environ["EMULATOR_MUTATION"].partition("\n")
+    changed, count = re.subn(pattern, instead, text)
+    if count:
+        with (source.parent / "mutated").open("a") as file:
+            print(source.name, count, file=file)
+    return changed
+
+
+def compile_object(source: Path, out: Path, toolkit: Path) -> int:
     """Compile the kernels of a file."""
-    text, _ = translate(source.read_text())
-    flags = shlex.split(os.environ.get("EMULATOR_FLAGS", "-O2"))
-    command = [*COMPILER, *flags, "-include", str(HERE / "include" / "device.h")]
-    command += [
-        f"-I{HERE / 'include'}",
-        f"-I{source.parent}",
-        "-x",
-        "c++",
-        "-c",
-        "-o",
-        str(out),
-        "-",
-    ]
-    return subprocess.run(command, input=f'#line 1 "{source.name}"\n{text}', text=True).returncode
+    text, _ = translate(mutate(source))
+    command = [*COMPILER, *flags(toolkit), f"-I{toolkit / 'include'}", "-include", "device.h"]
+    command += [f"-I{HERE / 'include'}", f"-I{source.parent}", "-x", "c++", "-c", "-o", str(out)]
+    text = f'#line 1 "{source.name}"\n{text}'
+    return subprocess.run([*command, "-"], input=text, text=True).returncode
 
 
 def link(arguments: list[str], toolkit: Path) -> int:
     """Make a library of objects."""
     out = arguments[arguments.index("-o") + 1]
     objects = [each for each in arguments if each.endswith(".o")]
-    flags = shlex.split(os.environ.get("EMULATOR_FLAGS", "-O2"))
     library = f"-L{toolkit / 'lib'}"
-    command = [*COMPILER, *flags, "-shared", "-o", out, *objects, library, "-lcudart", "-lcuda"]
+    checked = [each for each in flags(toolkit) if each != "-fsanitize=thread"]
+    command = [*COMPILER, *checked, "-shared", "-o", out, *objects, library, "-lcudart", "-lcuda"]
     return subprocess.run(command).returncode
 
 
@@ -88,7 +99,7 @@ def main(toolkit: str, *arguments: str) -> int:
         out = Path(arguments[arguments.index("-o") + 1])
         out.write_text("".join(f"{name} {size} {REGISTERS}\n" for name, size in sizes.items()))
         return 0
-    return compile_object(source, source.with_suffix(".o"))
+    return compile_object(source, source.with_suffix(".o"), Path(toolkit))
 
 
 if __name__ == "__main__":

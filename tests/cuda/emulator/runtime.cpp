@@ -13,6 +13,7 @@
 #include <mutex>
 #include <thread>
 
+#include "checks.hpp"
 #include "memory.hpp"
 #include "schedule.hpp"
 
@@ -20,7 +21,8 @@ using namespace emulator;
 
 namespace {
 
-enum { DONE = 0, OUT_OF_MEMORY = 2, INVALID_VALUE = 11, INVALID_POINTER = 17, NO_DEVICE = 101 };
+enum { DONE = 0, OUT_OF_MEMORY = 2, INVALID_VALUE = 11, INVALID_POINTER = 17, NO_DEVICE = 101,
+       LAUNCH_FAILURE = 719 };
 
 // What a run cost, to be read by who tests.
 struct Counts {
@@ -34,6 +36,10 @@ struct Counts {
     std::map<std::string, std::uint64_t> launches;
     Copies to_device, to_host, to_symbol;
 
+    Counts() {
+        if (std::getenv("EMULATOR_COUNTS")) count_traffic();
+    }
+
     ~Counts() {
         const char *path = std::getenv("EMULATOR_COUNTS");
         FILE *file = path ? std::fopen(path, "w") : nullptr;
@@ -41,7 +47,13 @@ struct Counts {
         std::fprintf(file, "{\"launches\": {");
         const char *comma = "";
         for (const auto &[kernel, n] : launches) {
-            std::fprintf(file, "%s\"%s\": %llu", comma, kernel.c_str(), (unsigned long long)n);
+            const Traffic &own = traffic(kernel.c_str());
+            const auto one = [](std::uint64_t n) { return static_cast<unsigned long long>(n); };
+            std::fprintf(file,
+                         "%s\"%s\": {\"n\": %llu, \"loads\": %llu, \"stores\": %llu, "
+                         "\"atomics\": %llu, \"sectors\": %llu}",
+                         comma, kernel.c_str(), one(n), one(own.loads), one(own.stores),
+                         one(own.atomics), one(own.sectors));
             comma = ", ";
         }
         std::fprintf(file, "}");
@@ -149,6 +161,7 @@ Pool &pool() {
 }
 
 int last_error = DONE;
+std::uint64_t launched = 0;
 
 // The head of cudaDeviceProp; what comes after is left alone.
 struct Properties {
@@ -227,6 +240,7 @@ int cudaPeekAtLastError() { return last_error; }
 
 int cudaMalloc(void **place, std::size_t size) {
     *place = memory().allocate(size);
+    if (*place && is_checked()) unset(*place, size);
     return *place ? DONE : OUT_OF_MEMORY;
 }
 
@@ -252,6 +266,7 @@ int cudaMemcpy(void *target, const void *source, std::size_t size, int kind) {
     const void *device = kind == cudaMemcpyHostToDevice ? target : source;
     if (!memory().holds(device, size)) return INVALID_VALUE;
     (kind == cudaMemcpyHostToDevice ? counts().to_device : counts().to_host).add(size);
+    if (kind == cudaMemcpyHostToDevice && is_checked()) set(target, size);
     std::memcpy(target, source, size);
     return DONE;
 }
@@ -259,6 +274,7 @@ int cudaMemcpy(void *target, const void *source, std::size_t size, int kind) {
 int cudaMemset(void *target, int value, std::size_t size) {
     if (!memory().holds(target, size)) return INVALID_VALUE;
     std::memset(target, value, size);
+    if (is_checked()) set(target, size);
     return DONE;
 }
 
@@ -278,6 +294,7 @@ void emulator_launch(const char *kernel, std::size_t shared, dim3 grid, dim3 blo
         last_error = INVALID_VALUE;
         return;
     }
-    pool().run({kernel, shared, grid, block, body, data});
+    pool().run({kernel, shared, grid, block, body, data, launched++});
+    if (faults()) last_error = LAUNCH_FAILURE;
 }
 }

@@ -75,6 +75,7 @@ Worker::~Worker() = default;
 
 void Worker::run(const Launch &launch, uint3 block, std::uint64_t seed) {
     launch_ = &launch;
+    number = launch.number;
     epoch = 0;
     const dim3 size = launch.block;
     const unsigned n = size.x * size.y * size.z;
@@ -100,6 +101,17 @@ void Worker::run(const Launch &launch, uint3 block, std::uint64_t seed) {
         }
     } while (release());
     current = nullptr;
+}
+
+bool Worker::is_own(const void *place) const {
+    const char *stack = running_->stack, *at = static_cast<const char *>(place);
+    const char *self = reinterpret_cast<const char *>(current);
+    return (stack <= at && at < stack + STACK) || (self <= at && at < self + sizeof *current);
+}
+
+bool Worker::is_shared(const void *place) const {
+    const char *at = static_cast<const char *>(place);
+    return shared_.data() <= at && at < shared_.data() + launch_->shared;
 }
 
 void Worker::enter() {

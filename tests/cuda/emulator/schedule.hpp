@@ -35,6 +35,7 @@ struct Launch {
     dim3 grid, block;
     void (*body)(void *);
     void *data;
+    std::uint64_t number;  // of launches before it
 };
 
 // Runs the blocks that it is given, one after the other. One to each thread of the system.
@@ -48,7 +49,11 @@ public:
     void run(const Launch &launch, uint3 block, std::uint64_t seed);
 
     Thread *current = nullptr;
-    unsigned epoch = 0;  // barriers passed in this block
+    unsigned epoch = 0;        // barriers passed in this block
+    std::uint64_t number = 0;  // of the launch
+    const char *kernel() const { return launch_->kernel; }
+    bool is_own(const void *place) const;     // of the thread that runs: its stack, or its Self
+    bool is_shared(const void *place) const;  // memory of the block
 
     void wait(State state, const char *place);
 
