@@ -62,8 +62,8 @@ def far(got, wanted):
     return np.linalg.norm(got - wanted) / norm if norm else np.linalg.norm(got)
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_spikes_voltages_and_gradients(name):
+def agree(name):
+    """Refuse a difference between the engines in trials or gradients of a case."""
     net, rule, examples = case(name)
     cpu, cuda = both(net, rule)
     for size in (EXAMPLES, 3):
@@ -80,6 +80,11 @@ def test_spikes_voltages_and_gradients(name):
             assert far(theirs.delay[projection], mine.delay[projection]) < TOLERANCE
 
 
+@pytest.mark.parametrize("name", CASES)
+def test_spikes_voltages_and_gradients(name):
+    agree(name)
+
+
 def test_candidates():
     net, rule, examples = case("eventprop-sparse")
     cpu, cuda = both(net, rule)
@@ -88,7 +93,8 @@ def test_candidates():
         assert far(cuda.candidates(batch, name), cpu.candidates(batch, name)) < TOLERANCE
 
 
-def test_training_with_rewiring_and_dropout():
+def train():
+    """Refuse a difference between the engines in a training with dropout and rewiring."""
     net, _, examples = case("eventprop-sparse")
     rule = EventProp(weights=Adam(0.01), delays=Adam(0.3), dropout={"hidden0": 0.2})
     rewiring = RigL(form="magnitude", every=2, signs="free")
@@ -102,3 +108,7 @@ def test_training_with_rewiring_and_dropout():
         assert sum(result.grown for result in results) > 0
         found.append((results[-1].loss, compiled.evaluate(batches).loss))
     assert found[1] == pytest.approx(found[0], rel=1e-3)
+
+
+def test_training_with_rewiring_and_dropout():
+    train()

@@ -15,7 +15,7 @@ from tests.cuda.emulator.nvcc import COMPILER, FLAGS
 HERE = Path(__file__).resolve().parent
 RUNTIME = 13  # major version of libcudart where pygenn does not tell
 FAST = "-O2"
-CHECKED = "-O1 -g1 -fsanitize=thread --param tsan-instrument-func-entry-exit=0"
+CHECKED = "-O1 -g1 -DEMULATOR_CHECKED -fsanitize=thread --param tsan-instrument-func-entry-exit=0"
 SANITIZED = "-O1 -g1 -fsanitize=address,undefined -fno-sanitize-recover=all"
 
 
@@ -48,15 +48,15 @@ def build(folder: Path, version: int = RUNTIME, flags: str = FAST) -> dict[str, 
     into = ["-x", "c++-header", str(header), "-o", str(headers / "device.h.gch")]
     _compile([*COMPILER, *flags.split(), *into])
     nvcc = programs / "nvcc"
-    nvcc.write_text(f'#!/bin/sh\nexec {sys.executable} -I -S {HERE / "nvcc.py"} {folder} "$@"\n')
+    nvcc.write_text(f'#!/bin/sh\nunset LD_PRELOAD\nexec {sys.executable} -I -S {HERE / "nvcc.py"} {folder} "$@"\n')
     nvcc.chmod(0o755)
     path = os.pathsep.join([str(libraries), *filter(None, [os.environ.get("LD_LIBRARY_PATH")])])
     environment = {"CUDA_PATH": str(folder), "LD_LIBRARY_PATH": path}
     if flags == CHECKED:
         environment["EMULATOR_CHECKED"] = "1"
     elif flags == SANITIZED:
-        command = ["g++", "-print-file-name=libasan.so"]
-        environment["LD_PRELOAD"] = subprocess.check_output(command, text=True).strip()
+        # The sanitizer's library comes first, and must find there whom it stands in for.
+        environment["LD_PRELOAD"] = f"{_found('libasan.so')}:{_found('libstdc++.so')}"
         environment["ASAN_OPTIONS"] = "detect_leaks=0:detect_stack_use_after_return=0"
     return environment
 
@@ -68,6 +68,12 @@ def _library(folder: Path, name: str, version: str, sources: list[str], flags: l
     command += [f"-Wl,-soname,{whole}", "-o", str(folder / whole)]
     _compile([*command, *(str(HERE / each) for each in sources), *flags])
     (folder / f"lib{name}.so").symlink_to(whole)
+
+
+def _found(library: str) -> str:
+    """Return the path of a library of the compiler's."""
+    command = ["g++", f"-print-file-name={library}"]
+    return subprocess.check_output(command, text=True).strip()
 
 
 def _compile(command: list[str]) -> None:

@@ -180,8 +180,14 @@ struct Properties {
 #if RUNTIME < 13
     int device_overlap;
 #endif
-    int multiprocessors;
+    int multiprocessors, features[RUNTIME < 13 ? 4 : 2], textures[RUNTIME < 13 ? 26 : 25], surfaces[14];
+    std::size_t surface_alignment;
+    int more_features[RUNTIME < 13 ? 9 : 8], bus_width, cache_size, lasting_cache_size;
+    int threads_per_multiprocessor, cached[3];
+    std::size_t shared_memory_per_multiprocessor;
+    int registers_per_multiprocessor;
 };
+static_assert(RUNTIME < 13 || offsetof(Properties, threads_per_multiprocessor) == 604);
 
 }  // namespace
 
@@ -209,6 +215,9 @@ int cudaGetDeviceProperties(Properties *device, int number) {
     device->constant_memory = 64 << 10;
     device->major = 9;
     device->multiprocessors = 132;
+    device->threads_per_multiprocessor = 2048;
+    device->shared_memory_per_multiprocessor = 228 << 10;
+    device->registers_per_multiprocessor = 64 << 10;
     return DONE;
 }
 

@@ -1,7 +1,8 @@
-"""Rewiring while CUDA trains: the tests of tests/parity once more."""
+"""Training and rewiring on CUDA: tests of tests/parity once more."""
 
 import pytest
 
 from tests.parity.test_structure import *  # noqa: F403
+from tests.parity.test_training import *  # noqa: F403
 
 pytestmark = [pytest.mark.device, pytest.mark.slow]

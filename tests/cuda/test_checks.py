@@ -1,0 +1,36 @@
+"""What a GPU would not tell: that no order is relied on, and nothing touched that must not be."""
+
+import pytest
+
+from tests.cuda import emulator
+from tests.cuda.test_run import CASES, agree, train
+
+every_case = pytest.mark.parametrize("name", CASES)
+
+
+@pytest.mark.device(order=7, workers=2)
+@every_case
+def test_any_order_of_blocks_and_threads(name: str) -> None:
+    agree(name)
+
+
+@pytest.mark.device(order=8, workers=2)
+def test_training_in_any_order() -> None:
+    train()
+
+
+@pytest.mark.device(flags=emulator.CHECKED)
+@every_case
+def test_no_races_and_no_place_that_is_not_ones_own(name: str) -> None:
+    agree(name)
+
+
+@pytest.mark.device(flags=emulator.CHECKED)
+def test_training_without_races() -> None:
+    train()
+
+
+@pytest.mark.device(flags=emulator.SANITIZED)
+@every_case
+def test_sanitizers_are_content(name: str) -> None:
+    agree(name)
