@@ -10,10 +10,12 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import IO, Any
 
 import pytest
 
+_SHOWN = 10_000  # bytes
 _REPORTS = "DELAYSNN_TEST_REPORTS"  # the child's: number of the open file that reports go to
 
 
@@ -33,10 +35,11 @@ class Child:
         self.config = config
         own, theirs = os.pipe()
         command = [sys.executable, "-m", "pytest", "-q", "-p", "tests.cuda.relay", *names]
-        command += ["-p", "no:xdist", "-p", "no:cacheprovider"]
+        command += ["-p", "no:xdist", "-p", "no:cacheprovider", "--capture=sys"]
+        self.said = TemporaryFile()  # by what is not Python
         self.process = subprocess.Popen(
             command, cwd=root, env=os.environ | environment | {_REPORTS: str(theirs)},
-            pass_fds=[theirs], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            pass_fds=[theirs], stdout=self.said, stderr=subprocess.STDOUT,
         )  # fmt: skip
         os.close(theirs)
         self.file: IO[str] = os.fdopen(own)
@@ -46,22 +49,29 @@ class Child:
         for line in self.file:
             data = json.loads(line)
             report = self.config.hook.pytest_report_from_serializable(config=self.config, data=data)
+            if report.failed:
+                report.sections.append(("What the process said", self._heard()))
             yield report
             if report.nodeid == name and report.when == "teardown":
                 return
-        assert self.process.stdout is not None
-        said = self.process.stdout.read().decode(errors="replace")
+        said = self._heard()
         yield pytest.TestReport(
             nodeid=name, location=(name, None, name), keywords={}, outcome="failed",
             longrepr=f"the process of this test ended early ({self.process.wait()}):\n{said}",
             when="call",
         )  # fmt: skip
 
+    def _heard(self) -> str:
+        """Return the end of what the process has said."""
+        self.said.seek(max(0, self.said.seek(0, os.SEEK_END) - _SHOWN))
+        return self.said.read().decode(errors="replace")
+
     def end(self) -> None:
         """End the process."""
         self.process.kill()
         self.process.wait()
         self.file.close()
+        self.said.close()
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -1,5 +1,6 @@
 #include "memory.hpp"
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 
@@ -12,7 +13,8 @@ std::uint64_t setting(const char *name, std::uint64_t otherwise) {
 
 void *Memory::allocate(std::size_t size) {
     void *place = nullptr;
-    if (size > limit_ - used_ || posix_memalign(&place, 256, size ? size : 1)) return nullptr;
+    if (size > limit_ - used_ || posix_memalign(&place, 256, std::max<std::size_t>(1, size + guard_)))
+        return nullptr;
     std::memset(place, UNSET, size);
     pieces_[static_cast<char *>(place)] = size;
     used_ += size;

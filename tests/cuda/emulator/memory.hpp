@@ -23,6 +23,8 @@ public:
 
 private:
     const std::size_t limit_ = setting("EMULATOR_MEMORY", std::uint64_t(8) << 30);
+    // What is found to write past the end of a piece shall not end the process before it is told.
+    const std::size_t guard_ = setting("EMULATOR_CHECKED", 0) ? 4096 : 0;
     std::size_t used_ = 0;
     std::map<char *, std::size_t> pieces_;  // where each begins, and how long it is
 };
