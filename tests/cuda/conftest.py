@@ -20,7 +20,7 @@ def _child(item: pytest.Item, mark: pytest.Mark) -> Child:
 
     key = str(item.path), repr(mark.kwargs)
     if key not in _children:
-        environment, settings = {machine.BACKEND: "cuda"}, dict(mark.kwargs)
+        environment, settings = machine.ON_CUDA, dict(mark.kwargs)
         if settings or not machine.has_gpu():
             environment = machine.emulated(settings.pop("flags", emulator.FAST))
         own = [each.nodeid for each in item.session.items if alike(each)]

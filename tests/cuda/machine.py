@@ -8,10 +8,11 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 from mlgenn_delays.files import cache_folder
+from tests.backend import VARIABLE
 from tests.cuda import emulator
 from tests.needs import GENN, lack
 
-BACKEND = "DELAYSNN_TEST_BACKEND"  # the backend that tests/parity runs; set in processes of tests
+ON_CUDA = {VARIABLE: "cuda"}  # in the environment of processes that tests run in
 _folders: list[Path] = []
 
 
@@ -33,7 +34,7 @@ def lacks() -> str:
 
 def in_child() -> bool:
     """Return whether this process is one that tests of CUDA code run in."""
-    return BACKEND in os.environ
+    return VARIABLE in os.environ
 
 
 def has_gpu() -> bool:
@@ -52,7 +53,7 @@ def emulated(flags: str = emulator.FAST) -> dict[str, str]:
     # Code that this compiler built is nobody else's; Numba's kernels are the same for all.
     kernels = os.environ.get("NUMBA_CACHE_DIR", str(cache_folder() / "kernels"))
     environment |= {"DELAYSNN_CACHE": str(_folders[-1] / "cache"), "NUMBA_CACHE_DIR": kernels}
-    return environment | {BACKEND: "cuda"}
+    return environment | ON_CUDA
 
 
 def remove() -> None:

@@ -16,6 +16,7 @@ from mlgenn_delays.network import Network
 from mlgenn_delays.recipe import load_recipe, recipe_names
 from mlgenn_delays.training.checkpoint import Checkpoint
 from mlgenn_delays.training.trainer import Trainer
+from tests.backend import BACKEND
 from tests.cli.helpers import call, metrics, parsed, refused, write_rawhd, write_words
 from tests.data.shd_helpers import write_shd, write_ssc
 from tests.needs import GENN, need
@@ -23,7 +24,8 @@ from tests.needs import GENN, need
 need(*GENN)
 
 pytestmark = pytest.mark.slow
-GENN = ["--engine", "genn"]
+GENN = ["--engine", "genn", "--backend", BACKEND]
+ENGINES = {"cpu": ["--engine", "cpu"], "genn": GENN}
 KERNELS = kernel_cache()
 # Learns within seconds; no dropout, which would be other code.
 SETTINGS = (
@@ -54,8 +56,7 @@ def runs(tmp_path_factory, own_cache):
     """The same training on each engine: its run, and what it printed."""
     folder = tmp_path_factory.mktemp("runs")
     return {
-        engine: (folder / engine, train(folder / engine, "--engine", engine))
-        for engine in ("cpu", "genn")
+        name: (folder / name, train(folder / name, *engine)) for name, engine in ENGINES.items()
     }
 
 
@@ -74,7 +75,7 @@ def test_a_run_says_what_computed_it(runs):
         said = json.loads((path / "environment.json").read_text())
         assert said["engine"] == engine
         assert ("pygenn" in said, "ml_genn" in said, said.get("backend")) == (
-            (True, True, "single_threaded_cpu") if engine == "genn" else (False, False, None)
+            (True, True, BACKEND) if engine == "genn" else (False, False, None)
         )
 
 
@@ -82,7 +83,7 @@ def test_a_run_says_what_computed_it(runs):
 def test_both_engines_answer_the_same(runs, trained):
     run, found = runs[trained]
     one, other = (
-        parsed(call("evaluate", run, "--engine", engine, "--json")) for engine in ("cpu", "genn")
+        parsed(call("evaluate", run, *engine, "--json")) for engine in ENGINES.values()
     )
     assert abs(one["accuracy"] - other["accuracy"]) <= 1 / 360
     assert one["loss"] == pytest.approx(other["loss"], abs=1e-4)
@@ -114,10 +115,10 @@ def relative(one, other):
 @pytest.mark.parametrize(("first", "second"), [("cpu", "genn"), ("genn", "cpu")])
 def test_a_run_goes_on_with_the_other_engine(runs, tmp_path, monkeypatch, first, second):
     run = tmp_path / "run"
-    hint = stopped_after(monkeypatch, 2, "--engine", first, "--out", run)
+    hint = stopped_after(monkeypatch, 2, *ENGINES[first], "--out", run)
     assert ("--engine genn" in hint) == (first == "genn")
     before = Checkpoint.load(run / "checkpoints" / "last" / "state.safetensors")
-    result = call("train", "--resume", "--engine", second, "--out", run, "--json")
+    result = call("train", "--resume", *ENGINES[second], "--out", run, "--json")
     found, whole = parsed(result), runs[first][1]
     assert "epoch 2/4" not in result.stderr and "epoch 3/4" in result.stderr
     state = [run, runs[first][0]]
@@ -221,8 +222,8 @@ def test_normalised_networks_are_evaluated_folded(folders, tmp_path):
     small += ["--set", "data.validation=0.25", "--epochs", 2]
     assert call("train", "rawhd", *small, *data, "--out", run).exit_code == 0
     one, other = (
-        parsed(call("evaluate", run, "--split", "all", "--engine", engine, "--json"))
-        for engine in ("cpu", "genn")
+        parsed(call("evaluate", run, "--split", "all", *engine, "--json"))
+        for engine in ENGINES.values()
     )
     assert one["n"] == other["n"] == 120
     for name, part in one["splits"].items():

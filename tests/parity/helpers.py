@@ -1,6 +1,5 @@
 """What the parity tests share: networks, rules, and both engines by case, each built once."""
 
-import os
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -21,6 +20,7 @@ from mlgenn_delays.learning import (
     Triangle,
 )
 from mlgenn_delays.network import Exponential, Network, Normal, Uniform
+from tests.backend import BACKEND
 from tests.engines.helpers import relative
 from tests.reference import eventprop, nets, steps
 from tests.reference import surrogate as surrogate_twin
@@ -28,7 +28,6 @@ from tests.reference.nets import StepRecipe
 
 CLOSE = 1e-4
 EXAMPLES = 6
-BACKEND = os.environ.get("DELAYSNN_TEST_BACKEND", "single_threaded_cpu")
 # Examples side by side where the backend can: alone, the last three of six, and 26 that fill up.
 SIDES = (1, 3, 32) if BACKEND == "cuda" else (1,)
 KERNEL = Gaussian(3.0, 0.23, epochs=4)

@@ -43,9 +43,9 @@ def build(folder: Path, version: int = RUNTIME, flags: str = FAST) -> dict[str, 
     sources = ["runtime.cpp", "schedule.cpp", "checks.cpp"]
     _library(libraries, "cudart", str(version), sources, runtime)
     # Of the time that a source takes to compile, most went into the header that all include first.
-    header = HERE / "include" / "device.h"
-    (headers / "device.h").symlink_to(header)
-    into = ["-x", "c++-header", str(header), "-o", str(headers / "device.h.gch")]
+    header = HERE / "include" / "emulated_cuda.h"
+    (headers / "emulated_cuda.h").symlink_to(header)
+    into = ["-x", "c++-header", str(header), "-o", str(headers / "emulated_cuda.h.gch")]
     _compile([*COMPILER, *flags.split(), *into])
     nvcc = programs / "nvcc"
     nvcc.write_text(f'#!/bin/sh\nunset LD_PRELOAD\nexec {sys.executable} -I -S {HERE / "nvcc.py"} {folder} "$@"\n')

@@ -6,7 +6,7 @@
 #include <random>
 #include <vector>
 
-#include "include/device.h"
+#include "include/emulated_cuda.h"
 
 namespace emulator {
 

@@ -1,6 +1,6 @@
 // cuRAND's names over a generator of our own (splitmix64): GeNN's code includes it, our models draw nothing on the device.
 #pragma once
-#include "device.h"
+#include "emulated_cuda.h"
 
 struct curandState {
     unsigned d;

@@ -14,6 +14,7 @@
 #include <stdexcept>
 #include <string>
 
+#define __CUDACC__ 13
 #define __global__
 #define __device__
 #define __host__

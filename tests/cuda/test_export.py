@@ -1,0 +1,9 @@
+"""Exports for CUDA, compiled and run: tests of tests/export/genn once more."""
+
+import pytest
+
+from tests.export.genn.conftest import export  # noqa: F401
+from tests.export.genn.test_folder import copy, test_the_example_in_c  # noqa: F401
+from tests.export.genn.test_parity import *  # noqa: F403
+
+pytestmark = [pytest.mark.device, pytest.mark.slow]
