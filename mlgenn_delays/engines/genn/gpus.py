@@ -28,6 +28,25 @@ def count() -> int:
     return found.value
 
 
+def free_memory(number: int | None = None) -> int | None:
+    """Return the free memory of a GPU, or the most that one has if None [bytes]; None if unknown."""
+    driver, found = _driver(), []
+    for each in range(count()) if number is None else [number]:
+        handle, context = ctypes.c_int(0), ctypes.c_void_p()
+        free, total = ctypes.c_size_t(0), ctypes.c_size_t(0)
+        if driver is None or driver.cuDeviceGet(ctypes.byref(handle), each):
+            continue
+        # The context that GeNN's code will use as well.
+        if driver.cuDevicePrimaryCtxRetain(ctypes.byref(context), handle):
+            continue
+        driver.cuCtxPushCurrent_v2(context)
+        if not driver.cuMemGetInfo_v2(ctypes.byref(free), ctypes.byref(total)):
+            found.append(free.value)
+        driver.cuCtxPopCurrent_v2(ctypes.byref(context))
+        driver.cuDevicePrimaryCtxRelease_v2(handle)
+    return max(found, default=None)
+
+
 def device(number: int) -> tuple[int, int] | None:
     """Return the compute capability of a GPU, None if there is none of this number."""
     driver = _driver()

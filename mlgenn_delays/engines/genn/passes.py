@@ -82,6 +82,11 @@ class GeNNPasses:
             for array in running.arrays(name)
             if array != "Time"
         }
+        if not isinstance(batch, CurrentBatch):
+            # Every channel's spikes stand between two NO_SPIKE; the last list, an empty one, is for
+            # examples that only fill up those side by side.
+            places = len(batch.time) + batch.start.size + 2
+            sizes[self._input, "Time"] = running.with_reserve(self._input, "Time", places)
         self._stale |= running.make_room(sizes)
         return running
 
@@ -118,8 +123,6 @@ class GeNNPasses:
             return
         counts = np.diff(batch.start, axis=1)
         total, lists = int(counts.sum()), counts.size
-        # Every channel's spikes stand between two NO_SPIKE; the last list, an empty one, is for
-        # examples that only fill up those side by side.
         room = running.room(self._input, "Time", total + lists + 2)
         room[: total + lists + 2] = NO_SPIKE
         place = np.arange(total) + np.repeat(np.arange(lists), counts.ravel()) + 1

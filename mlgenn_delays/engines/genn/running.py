@@ -9,6 +9,7 @@ from mlgenn_delays.engines.genn.build import build, code_folder, load
 from mlgenn_delays.engines.genn.compiler import DYNAMIC, CompileState, Target, compiler_of
 from mlgenn_delays.engines.genn.gaussian import norm_and_mean
 from mlgenn_delays.engines.genn.gpus import device
+from mlgenn_delays.engines.genn.room import check_room, network_bytes
 from mlgenn_delays.engines.genn.translate import identifiers, translate
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.learning import Rule
@@ -54,6 +55,8 @@ class Running:
             self._projections[name].max_connections = stride
         self._state = compiler.state
         self._check_sizes(network)
+        self._bytes = network_bytes(network, self._state, self.stride, target.batch_size)
+        check_room(self._bytes, target)
         self._folder = code_folder(self._description(network, rule))
         self._libraries = build(model, self._folder, target.backend)
         load(model, self._libraries, self._folder)
@@ -232,9 +235,19 @@ class Running:
             load(self._model, self._libraries, self._folder)
             self._room.clear()
             self._set.clear()
+        new = {
+            f"{array} of population {name!r}, over all steps": 4 * size
+            for (name, array), size in sizes.items()
+            if self._room.get((name, array), 0) < size
+        }
+        check_room(new, self.target)
         for (name, array), size in sizes.items():
             self.room(name, array, size)
         return anew
+
+    def with_reserve(self, name: str, array: str, size: int) -> int:
+        """Return the places to ask for where every batch wants others, so that few ask for more."""
+        return size if size <= self._room.get((name, array), 0) else size * 5 // 4
 
     def room(self, name: str, array: str, size: int) -> np.ndarray:
         """Return the host's view of the first `size` places of a population's array."""

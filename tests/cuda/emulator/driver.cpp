@@ -87,6 +87,14 @@ int cuCtxCreate_v2(void **context, unsigned, int) {
 }
 
 int cuCtxDestroy_v2(void *) { return DONE; }
+int cuDevicePrimaryCtxRetain(void **context, int) {
+    *context = context;
+    return DONE;
+}
+
+int cuDevicePrimaryCtxRelease_v2(int) { return DONE; }
+int cuCtxPushCurrent_v2(void *) { return DONE; }
+int cuCtxPopCurrent_v2(void **) { return DONE; }
 int cuCtxSetCurrent(void *) { return DONE; }
 
 int cuModuleLoad(Module **module, const char *path) {
