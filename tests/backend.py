@@ -1,4 +1,4 @@
-"""The backend of GeNN that tests run. Those of tests/cuda run some again, in processes with another."""
+"""The backend of GeNN that tests run; tests/cuda runs some again, in processes with another."""
 
 import os
 

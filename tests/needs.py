@@ -45,9 +45,12 @@ def _mpi() -> str:
         return reason
     code = "from mpi4py import MPI; print(MPI.COMM_WORLD.Get_size())"
     command = ["mpiexec", "-n", "2", sys.executable, "-c", code]
-    done = subprocess.run(
-        command, env=os.environ | {"PATH": PATH}, capture_output=True, text=True, timeout=60
-    )
+    try:
+        done = subprocess.run(
+            command, env=os.environ | {"PATH": PATH}, capture_output=True, text=True, timeout=60
+        )
+    except subprocess.TimeoutExpired:
+        return "mpiexec does not end on this machine"
     fits = done.stdout.split() in (["2", "2"], ["22"])  # ranks may print on one line
     return "" if fits else f"mpiexec and mpi4py do not fit together: {done.stderr[-200:]!r}"
 
@@ -114,6 +117,19 @@ def _browser() -> str:
     return "" if found else "there is no chromium with chromedriver"
 
 
+def cuda_backend() -> Path | None:
+    """Return the file of pygenn's CUDA backend, which is not imported."""
+    found = find_spec("pygenn")
+    folders = found.submodule_search_locations if found else None
+    return next(
+        (file for each in folders or () for file in Path(each).glob("cuda_backend*.so")), None
+    )
+
+
+def _cuda_code() -> str:
+    return "" if cuda_backend() else "pygenn was built without its CUDA backend"
+
+
 def _cuda() -> str:
     """Say whether nothing runs on a GPU here; GeNN is installed."""
     from pygenn.genn_model import backend_modules
@@ -135,6 +151,7 @@ NEEDS: dict[str, Callable[[], str]] = {
     "size": program("size"),
     "mpi": _mpi,
     "genn": modules("GeNN (pygenn and ml_genn: genn-team.github.io)", "pygenn", "ml_genn"),
+    "cuda code": _cuda_code,
     "cuda": _cuda,
     "torch": modules("PyTorch", "torch"),
     "snntorch": modules("snnTorch", "torch", "snntorch"),
@@ -155,6 +172,8 @@ NEEDS: dict[str, Callable[[], str]] = {
 }
 # What builds and runs GeNN's code on a CPU.
 GENN = ("genn", "g++", "make")
+# What generates CUDA code and runs it, on a GPU or on the emulator of tests/cuda.
+CUDA_CODE = (*GENN, "cuda code")
 
 
 def lack(*names: str) -> str:

@@ -8,6 +8,7 @@ import pytest
 
 from tests.cuda import emulator, machine
 from tests.cuda.relay import Child
+from tests.needs import CUDA_CODE, lack, needs
 
 _children: dict[tuple[str, str], Child] = {}
 
@@ -35,8 +36,8 @@ def pytest_runtest_protocol(item: pytest.Item) -> bool | None:
     mark = item.get_closest_marker("device")
     if mark is None or machine.in_child():
         return None
-    if reason := machine.lacks():
-        item.add_marker(pytest.mark.skip(reason=reason))
+    if lack(*CUDA_CODE):
+        item.add_marker(needs(*CUDA_CODE))
         return None
     item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
     for report in _child(item, mark).reports(item.nodeid):

@@ -1,9 +1,8 @@
-"""Generate CUDA code for a model, on a machine that need not have a GPU: ``KIND FOLDER STUB...``.
+"""Generate CUDA code for a model, on a machine that need not have a GPU: ``KIND FOLDER``.
 
 GeNN ends the process on errors, so this is run in one of its own.
 """
 
-import ctypes
 import sys
 from pathlib import Path
 from typing import Any
@@ -58,9 +57,7 @@ def generate(model: Any, folder: Path) -> None:
     generate_code(model, model._backend, out, True, False)
 
 
-def main(kind: str, folder: str, *stubs: str) -> None:
-    for stub in stubs:
-        ctypes.CDLL(stub, mode=ctypes.RTLD_GLOBAL)
+def main(kind: str, folder: str) -> None:
     from pygenn.genn_model import backend_modules
 
     assert "cuda" in backend_modules, "pygenn's CUDA backend cannot be imported"

@@ -1,6 +1,5 @@
-"""Where tests run CUDA code: what this machine lacks for it, and emulators, built once a session."""
+"""Where tests run CUDA code: emulators, built once a session."""
 
-import importlib.util
 import os
 import shutil
 from functools import cache
@@ -10,26 +9,10 @@ from tempfile import mkdtemp
 from mlgenn_delays.files import cache_folder
 from tests.backend import VARIABLE
 from tests.cuda import emulator
-from tests.needs import GENN, lack
+from tests.needs import cuda_backend, lack
 
 ON_CUDA = {VARIABLE: "cuda"}  # in the environment of processes that tests run in
 _folders: list[Path] = []
-
-
-def _backend() -> Path | None:
-    """Return the file of pygenn's CUDA backend."""
-    found = importlib.util.find_spec("pygenn")
-    folders = found.submodule_search_locations if found else None
-    return next(
-        (file for each in folders or () for file in Path(each).glob("cuda_backend*.so")), None
-    )
-
-
-def lacks() -> str:
-    """Return what this machine lacks to run CUDA code in any way, or an empty text."""
-    if reason := lack(*GENN):
-        return reason
-    return "" if _backend() else "pygenn was built without its CUDA backend"
 
 
 def in_child() -> bool:
@@ -44,8 +27,12 @@ def has_gpu() -> bool:
 
 @cache
 def emulated(flags: str = emulator.FAST) -> dict[str, str]:
-    """Return the environment of processes that run on an emulator whose kernels have these flags."""
-    backend = _backend()
+    """Return the environment of processes that run on an emulator.
+
+    Arguments:
+        flags: With which it compiles kernels.
+    """
+    backend = cuda_backend()
     assert backend is not None
     _folders.append(Path(mkdtemp(prefix="emulator-")))
     version = emulator.runtime_version(backend)

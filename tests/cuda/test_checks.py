@@ -5,6 +5,7 @@ import pytest
 from tests.cuda import emulator
 from tests.cuda.test_run import CASES, agree, train
 
+pytestmark = pytest.mark.slow
 every_case = pytest.mark.parametrize("name", CASES)
 
 

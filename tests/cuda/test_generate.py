@@ -1,8 +1,8 @@
 """The CUDA code that GeNN makes of our models compiles and spills no registers, without a GPU.
 
-`generate.py` generates it in a process of its own, with `stub.c` in place of libcuda and libcudart:
-pygenn must have been built with its CUDA backend, but no driver need be there. nvcc then compiles
-every kernel for the device that the stub claims to be, and what ptxas says of it is read.
+`generate.py` generates it in a process of its own, with the emulator's libraries in place of
+libcuda and libcudart. nvcc itself then compiles every kernel for the device that the emulator claims
+to be, and what ptxas says of it is read.
 
 GeNN includes cuRAND's headers, which toolkits may lack: they are looked for on CPATH, beside the
 toolkit's own, and in the wheel `nvidia-curand`. Every test is skipped, with its reason, where
@@ -22,7 +22,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.needs import GENN, need
+from tests.cuda import machine
+from tests.needs import CUDA_CODE, need
 
 pytestmark = pytest.mark.slow
 HERE = Path(__file__).parent
@@ -32,7 +33,7 @@ KINDS = [
     "currents-dense",
 ]  # fmt: skip
 EXPECTED = {"updateNeuronsKernel", "updatePresynapticKernel"}
-ARCHITECTURE = "sm_90"  # that of the device in stub.c
+ARCHITECTURE = "sm_90"  # that of the emulator
 KERNEL = re.compile(
     r"Compiling entry function '(?P<name>\w+)'(?:(?!Compiling).)*?"
     r"(?P<stores>\d+) bytes spill stores, (?P<loads>\d+) bytes spill loads",
@@ -47,12 +48,10 @@ class Tools:
     Attributes:
         nvcc: The compiler.
         curand: Folder of cuRAND's headers.
-        stubs: Libraries to load before pygenn is imported.
     """
 
     nvcc: str
     curand: Path
-    stubs: list[Path]
 
 
 def places(module: str) -> list[Path]:
@@ -80,35 +79,16 @@ def find_curand(nvcc: str) -> Path | None:
     return next((each for each in folders if (each / "curand_kernel.h").is_file()), None)
 
 
-def build_stubs(backend: Path, folder: Path) -> list[Path]:
-    """Build the libraries of `stub.c` under the names that the backend may ask for."""
-    runtime = re.search(rb"libcudart\.so\.\d+", backend.read_bytes())
-    stubs = []
-    for name, flags in (
-        ("libcuda.so.1", []),
-        (runtime[0].decode() if runtime else "libcudart.so", ["-DRUNTIME"]),
-    ):
-        command = ["cc", "-shared", "-fPIC", *flags, f"-Wl,-soname,{name}"]
-        command += [str(HERE / "stub.c"), "-o", str(folder / name)]
-        done = subprocess.run(command, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-        stubs.append(folder / name)
-    return stubs
-
-
 @pytest.fixture(scope="module")
-def tools(tmp_path_factory: pytest.TempPathFactory) -> Tools:
-    need("cc", *GENN)
-    backends = [file for each in places("pygenn") for file in each.glob("cuda_backend*.so")]
-    if not backends:
-        pytest.skip("pygenn was built without its CUDA backend")
+def tools() -> Tools:
+    need(*CUDA_CODE)
     nvcc = find_nvcc()
     if nvcc is None:
         pytest.skip("nvcc is not on PATH or in CUDA_PATH")
     curand = find_curand(nvcc)
     if curand is None:
         pytest.skip("cuRAND's headers are not on CPATH, in the CUDA toolkit or in nvidia-curand")
-    return Tools(nvcc, curand, build_stubs(backends[0], tmp_path_factory.mktemp("stubs")))
+    return Tools(nvcc, curand)
 
 
 def compile_kernels(tools: Tools, source: Path) -> dict[str, int]:
@@ -131,12 +111,12 @@ def compile_kernels(tools: Tools, source: Path) -> dict[str, int]:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_kernels_compile_without_spills(kind: str, tools: Tools, tmp_path: Path) -> None:
-    stubs = [str(each) for each in tools.stubs]
     done = subprocess.run(
-        [sys.executable, "-m", "tests.cuda.generate", kind, str(tmp_path), *stubs],
+        [sys.executable, "-m", "tests.cuda.generate", kind, str(tmp_path)],
         capture_output=True,
         text=True,
         cwd=ROOT,
+        env=os.environ | machine.emulated(),
     )
     assert done.returncode == 0, done.stdout + done.stderr
     sources = [each for each in tmp_path.glob("*.cc") if "__global__" in each.read_text()]

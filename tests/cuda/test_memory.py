@@ -13,6 +13,7 @@ from tests.cli.helpers import call, metrics, refused
 from tests.cuda.test_run import CASES, case
 from tests.genn.test_cli import SMALL, stopped_after
 
+pytestmark = pytest.mark.slow
 MB = 2**20
 SMALL_DEVICE = 4 * MB
 
@@ -42,7 +43,9 @@ def test_a_training_that_does_not_fit(tmp_path: Path) -> None:
     out = tmp_path / "run"
     command = ["train", "digits", *SMALL, "--engine", "genn", "--backend", "cuda", "--out", out]
     text = refused(*command, "--set", "learning.batch_size=512")
-    assert re.search(r"the GPU must have [\d.]+ MB free, [\d.]+ MB of it for .*, got [\d.]+ MB", text)
+    assert re.search(
+        r"the GPU must have [\d.]+ MB free, [\d.]+ MB of it for .*, got [\d.]+ MB", text
+    )
     assert "lower learning.batch_size" in text
     assert not out.exists()
 

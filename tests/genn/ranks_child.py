@@ -11,6 +11,7 @@ import numpy as np
 from mlgenn_delays.engines.base import compile_network
 from mlgenn_delays.learning import Adam, EventProp, SpikeCount
 from mlgenn_delays.rewiring import RigL
+from tests.backend import BACKEND
 from tests.reference.nets import Recipe, data, network
 
 RECIPE = Recipe(density=0.5, recurrent=True)
@@ -25,7 +26,7 @@ def main(communicator: str | None) -> None:
     )  # fmt: skip
     compiled = compile_network(
         network(RECIPE), rule, rewiring=RigL(form="magnitude", every=2, signs="free"),
-        total_steps=9, engine="genn", communicator=communicator,
+        total_steps=9, engine="genn", backend=BACKEND, batch_size=BATCH, communicator=communicator,
     )  # fmt: skip
     examples = data(RECIPE, EXAMPLES)
     batches = [

@@ -19,6 +19,7 @@ from mlgenn_delays.training.trainer import Trainer
 from tests.backend import BACKEND
 from tests.cli.helpers import call, metrics, parsed, refused, write_rawhd, write_words
 from tests.data.shd_helpers import write_shd, write_ssc
+from tests.genn.test_ranks import mpiexec
 from tests.needs import GENN, need
 
 need(*GENN)
@@ -82,9 +83,7 @@ def test_a_run_says_what_computed_it(runs):
 @pytest.mark.parametrize("trained", ["cpu", "genn"])
 def test_both_engines_answer_the_same(runs, trained):
     run, found = runs[trained]
-    one, other = (
-        parsed(call("evaluate", run, *engine, "--json")) for engine in ENGINES.values()
-    )
+    one, other = (parsed(call("evaluate", run, *engine, "--json")) for engine in ENGINES.values())
     assert abs(one["accuracy"] - other["accuracy"]) <= 1 / 360
     assert one["loss"] == pytest.approx(other["loss"], abs=1e-4)
     own = one if trained == "cpu" else other
@@ -151,11 +150,10 @@ def test_stdout_has_json_alone_however_loud_the_build(runs, tmp_path):
 
 
 def test_two_ranks_train_one_run(runs, tmp_path):
-    need("mpi")
     command = [sys.executable, "-m", "mlgenn_delays.cli", "train", "digits", *SMALL, *GENN]
     command += ["--communicator", "mpi", "--epochs", str(EPOCHS), "--out", str(tmp_path / "r")]
     done = subprocess.run(
-        ["mpiexec", "-n", "2", *command, "--json"], capture_output=True, text=True, timeout=120
+        [mpiexec(), "-n", "2", *command, "--json"], capture_output=True, text=True, timeout=120
     )
     assert done.returncode == 0, done.stderr
     found, alone = json.loads(done.stdout), runs["genn"][1]

@@ -47,8 +47,8 @@ def answers(command: list[str]) -> list[dict]:
     return found
 
 
-@pytest.mark.parametrize("ranks", [2, 3])
-def test_ranks_train_as_one(ranks):
+def agree(ranks: int) -> None:
+    """Refuse a training by several ranks that is not that of one."""
     (alone,) = answers([])
     assert sum(alone["grown"]) > 0
     together = answers([mpiexec(), "-n", str(ranks)])
@@ -63,6 +63,11 @@ def test_ranks_train_as_one(ranks):
             for name, values in each[key].items():
                 np.testing.assert_allclose(values, alone[key][name], atol=2e-4)
         assert each["train"] == pytest.approx(alone["train"], rel=1e-4)
+
+
+@pytest.mark.parametrize("ranks", [2, 3])
+def test_ranks_train_as_one(ranks: int) -> None:
+    agree(ranks)
 
 
 def test_a_communicator_needs_genn_and_a_known_name():

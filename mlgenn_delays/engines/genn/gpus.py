@@ -29,7 +29,7 @@ def count() -> int:
 
 
 def free_memory(number: int | None = None) -> int | None:
-    """Return the free memory of a GPU, or the most that one has if None [bytes]; None if unknown."""
+    """Return the free memory of a GPU, or the most that any has [bytes]; None if unknown."""
     driver, found = _driver(), []
     for each in range(count()) if number is None else [number]:
         handle, context = ctypes.c_int(0), ctypes.c_void_p()

@@ -67,6 +67,7 @@ def check_room(parts: dict[str, int], target: Target) -> None:
     if free is not None and needed > free:
         what = max(parts, key=lambda part: parts[part])
         raise InputError(
-            f"the GPU must have {as_text(needed)} free, {as_text(parts[what])} of it for {what}, got "
-            f"{as_text(free)}; lower learning.batch_size, data.duration or the sizes of the layers"
+            f"the GPU must have {as_text(needed)} free, {as_text(parts[what])} of it for {what}, "
+            f"got {as_text(free)}; lower learning.batch_size, data.duration or the sizes of the "
+            "layers"
         )

@@ -48,7 +48,10 @@ def build(folder: Path, version: int = RUNTIME, flags: str = FAST) -> dict[str, 
     into = ["-x", "c++-header", str(header), "-o", str(headers / "emulated_cuda.h.gch")]
     _compile([*COMPILER, *flags.split(), *into])
     nvcc = programs / "nvcc"
-    nvcc.write_text(f'#!/bin/sh\nunset LD_PRELOAD\nexec {sys.executable} -I -S {HERE / "nvcc.py"} {folder} "$@"\n')
+    nvcc.write_text(
+        "#!/bin/sh\nunset LD_PRELOAD\n"
+        f'exec {sys.executable} -I -S {HERE / "nvcc.py"} {folder} "$@"\n'
+    )
     nvcc.chmod(0o755)
     path = os.pathsep.join([str(libraries), *filter(None, [os.environ.get("LD_LIBRARY_PATH")])])
     environment = {"CUDA_PATH": str(folder), "LD_LIBRARY_PATH": path}

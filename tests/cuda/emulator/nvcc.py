@@ -1,7 +1,7 @@
-"""Stands in for nvcc: writes generated CUDA as C++ for `include/emulated_cuda.h`, and has g++ compile it.
+"""Stands in for nvcc: writes CUDA as C++ for `include/emulated_cuda.h`, and has g++ compile it.
 
-It takes the calls that GeNN and exports make: ``-M``, ``-dc`` or ``-c``, ``--shared`` and ``-cubin``. Set by the
-environment: ``EMULATOR_MUTATION``, a line with a regular expression and one with what takes the
+It takes the calls that GeNN and exports make: ``-M``, ``-dc`` or ``-c``, ``--shared`` and
+``-cubin``. Set by the environment: ``EMULATOR_MUTATION``, a line with a regular expression and one with what takes the
 place of all it finds, to see whether tests notice; sources that it changed are listed in a file
 ``mutated`` beside them.
 """
@@ -70,7 +70,13 @@ def mutate(source: Path) -> str:
 def compile_object(source: Path, out: Path, toolkit: Path) -> int:
     """Compile the kernels of a file."""
     text, _ = translate(mutate(source))
-    command = [*COMPILER, *flags(toolkit), f"-I{toolkit / 'include'}", "-include", "emulated_cuda.h"]
+    command = [
+        *COMPILER,
+        *flags(toolkit),
+        f"-I{toolkit / 'include'}",
+        "-include",
+        "emulated_cuda.h",
+    ]
     command += [f"-I{HERE / 'include'}", f"-I{source.parent}", "-x", "c++", "-c", "-o", str(out)]
     text = f'#line 1 "{source.name}"\n{text}'
     return subprocess.run([*command, "-"], input=text, text=True).returncode

@@ -12,9 +12,11 @@ from mlgenn_delays.engines.genn import gpus
 from mlgenn_delays.errors import InputError, WorkError
 from mlgenn_delays.export.genn.manifest import read_manifest
 from mlgenn_delays.export.genn.runtime import GeNNModel
+from tests.cuda import machine
 from tests.cuda.test_generate import ARCHITECTURE, ROOT, Tools, tools  # noqa: F401
 from tests.engines.helpers import relative
 from tests.export.genn.cases import batch, ties, wanted
+from tests.needs import CUDA_CODE, needs
 
 pytestmark = pytest.mark.slow
 SIDE = 5  # examples side by side
@@ -26,14 +28,14 @@ write_genn(artifact(sys.argv[1]), sys.argv[2], backend="cuda", batch_size=int(sy
 """
 
 
-def export(name: str, folder: Path, stubs: list[Path]) -> None:
-    """Write a case for CUDA, in a process that takes the stubs for NVIDIA's libraries."""
+def export(name: str, folder: Path, **settings: str) -> None:
+    """Write a case for CUDA, in a process that takes the emulator for NVIDIA's libraries."""
     done = subprocess.run(
         [sys.executable, "-c", WRITE, name, str(folder), str(SIDE)],
         capture_output=True,
         text=True,
         cwd=ROOT,
-        env=os.environ | {"LD_PRELOAD": " ".join(map(str, stubs)), "PYTHONPATH": str(ROOT)},
+        env=os.environ | machine.emulated() | settings | {"PYTHONPATH": str(ROOT)},
     )
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -41,7 +43,7 @@ def export(name: str, folder: Path, stubs: list[Path]) -> None:
 @pytest.mark.parametrize("name", ["several", "currents"])
 def test_is_written_and_compiles(name: str, tools: Tools, tmp_path: Path) -> None:  # noqa: F811
     folder = tmp_path / "model"
-    export(name, folder, tools.stubs)
+    export(name, folder)
     manifest = read_manifest(folder)
     assert (manifest.backend, manifest.built, manifest.network.batch_size) == ("cuda", None, SIDE)
     with pytest.raises(InputError, match="run make"):
@@ -71,16 +73,9 @@ def test_is_written_and_compiles(name: str, tools: Tools, tmp_path: Path) -> Non
             )
 
 
-NO_DEVICE = """
-int cudaGetDeviceProperties(void *properties, int number) { return properties && number ? 1 : 100; }
-"""
-
-
-def test_a_machine_without_a_gpu(tools: Tools, tmp_path: Path) -> None:  # noqa: F811
+@needs(*CUDA_CODE)
+def test_a_machine_without_a_gpu(tmp_path: Path) -> None:
     # GeNN ends its process there.
-    source, library = tmp_path / "none.c", tmp_path / "none.so"
-    source.write_text(NO_DEVICE)
-    subprocess.run(["cc", "-shared", "-fPIC", str(source), "-o", str(library)], check=True)
     with pytest.raises(AssertionError, match="InputError: pygenn must generate code for cuda"):
-        export("several", tmp_path / "model", [library, *tools.stubs])
+        export("several", tmp_path / "model", EMULATOR_DEVICES="0")
     assert not (tmp_path / "model" / "manifest.json").exists()
