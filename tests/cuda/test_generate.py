@@ -1,8 +1,8 @@
 """The CUDA code that GeNN makes of our models compiles and spills no registers, without a GPU.
 
 `generate.py` generates it in a process of its own, with the emulator's libraries in place of
-libcuda and libcudart. nvcc itself then compiles every kernel for the device that the emulator claims
-to be, and what ptxas says of it is read.
+libcuda and libcudart. nvcc itself then compiles every kernel for the device that the emulator
+claims to be, and what ptxas says of it is read.
 
 GeNN includes cuRAND's headers, which toolkits may lack: they are looked for on CPATH, beside the
 toolkit's own, and in the wheel `nvidia-curand`. Every test is skipped, with its reason, where

@@ -1,9 +1,9 @@
 """Stands in for nvcc: writes CUDA as C++ for `include/emulated_cuda.h`, and has g++ compile it.
 
 It takes the calls that GeNN and exports make: ``-M``, ``-dc`` or ``-c``, ``--shared`` and
-``-cubin``. Set by the environment: ``EMULATOR_MUTATION``, a line with a regular expression and one with what takes the
-place of all it finds, to see whether tests notice; sources that it changed are listed in a file
-``mutated`` beside them.
+``-cubin``. Set by the environment: ``EMULATOR_MUTATION``, a line with a regular expression and one
+with what takes the place of all it finds, to see whether tests notice; sources that it changed are
+listed in a file ``mutated`` beside them.
 """
 
 import math
