@@ -12,7 +12,6 @@ from tests.cuda import emulator
 from tests.needs import cuda_backend, lack
 
 ON_CUDA = {VARIABLE: "cuda"}  # in the environment of processes that tests run in
-_folders: list[Path] = []
 
 
 def in_child() -> bool:
@@ -26,24 +25,31 @@ def has_gpu() -> bool:
 
 
 @cache
+def _folder() -> Path:
+    """Return a folder that is there until `remove`, with the emulator's libraries."""
+    backend = cuda_backend()
+    assert backend is not None
+    folder = Path(mkdtemp(prefix="emulator-"))
+    emulator.build_libraries(folder / "lib", emulator.runtime_version(backend))
+    return folder
+
+
+@cache
 def emulated(flags: str = emulator.FAST) -> dict[str, str]:
     """Return the environment of processes that run on an emulator.
 
     Arguments:
         flags: With which it compiles kernels.
     """
-    backend = cuda_backend()
-    assert backend is not None
-    _folders.append(Path(mkdtemp(prefix="emulator-")))
-    version = emulator.runtime_version(backend)
-    environment = emulator.build(_folders[-1] / "cuda", version, flags)
+    toolkit = Path(mkdtemp(prefix="toolkit-", dir=_folder()))
+    environment = emulator.build(toolkit / "cuda", _folder() / "lib", flags)
     # Code that this compiler built is nobody else's; Numba's kernels are the same for all.
     kernels = os.environ.get("NUMBA_CACHE_DIR", str(cache_folder() / "kernels"))
-    environment |= {"DELAYSNN_CACHE": str(_folders[-1] / "cache"), "NUMBA_CACHE_DIR": kernels}
+    environment |= {"DELAYSNN_CACHE": str(toolkit / "cache"), "NUMBA_CACHE_DIR": kernels}
     return environment | ON_CUDA
 
 
 def remove() -> None:
     """Remove the emulators."""
-    for folder in _folders:
-        shutil.rmtree(folder, ignore_errors=True)
+    if _folder.cache_info().currsize:
+        shutil.rmtree(_folder(), ignore_errors=True)

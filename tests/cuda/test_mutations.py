@@ -45,8 +45,7 @@ class Mutation:
 
 
 MUTATIONS = [
-    Mutation("no barriers", r"__syncthreads\(\);", ""),
-    Mutation("no barriers, as a race", r"__syncthreads\(\);", "", RACES, "without a barrier"),
+    Mutation("no barriers", r"__syncthreads\(\);", "", RACES, "without a barrier"),
     Mutation(
         "an atomic addition made plain",
         r"atomicAdd\(&(group->denDelay\[[^;]*\]), (group->g\[synAddress\])\);", r"\1 += \2;",
@@ -67,8 +66,6 @@ MUTATIONS = [
         "adjoints are read a step late", r"(- group->d\[synAddress\])\)", r"\1 + 1)"
     ),
     Mutation("the adjoint is not reset", r"group->P\[batchOffset \+ bid\] = _lP;", ""),
-    Mutation("the voltage is not reset", r"group->V\[batchOffset \+ bid\] = _lV;", ""),
-    Mutation("what arrived stays", r"\*denDelayFront = 0\.0+e\+00f;", ""),
     Mutation("a sum over a warp leaves lanes out", r"lOutPre, 8\)", "lOutPre, 4)"),
     Mutation("a sum over examples keeps the last", r"_lrSum \+= _lSum", "_lrSum = _lSum"),
     Mutation(
@@ -76,17 +73,8 @@ MUTATIONS = [
         BOUNDS, "AddressSanitizer",
     ),
     Mutation(
-        "a neuron past the end, as a race", r"if\(lid < \((\d+)u\)\) ?\{", r"if(lid <= (\1u)) {",
-        RACES, "emulator: ",
-    ),
-    Mutation(
         "two examples share a tape",
         r"\(group->Slot \+ \(int32_t\)batch\)", r"(group->Slot + (int32_t)batch / 2)",
-    ),
-    Mutation(
-        "two examples share a tape, as a race",
-        r"\(group->Slot \+ \(int32_t\)batch\)", r"(group->Slot + (int32_t)batch / 2)",
-        RACES, "other blocks|of block",
     ),
     Mutation(
         "spikes of the last step reach the next trial",

@@ -31,10 +31,10 @@ KERNELS = kernel_cache()
 # Learns within seconds; no dropout, which would be other code.
 SETTINGS = (
     "network.layers.0.size=24", "network.layers.0.dropout=0", "learning.batch_size=48",
-    "learning.learning_rate=0.02",
+    "learning.learning_rate=0.02", "network.dt=2",
 )  # fmt: skip
 SMALL = [word for each in SETTINGS for word in ("--set", each)]
-EPOCHS = 4
+EPOCHS = 3
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -69,6 +69,18 @@ def test_both_engines_learn_the_same(runs):
         assert abs(difference) < 0.02
     for one, other in zip(*(metrics(path) for path, _ in runs.values()), strict=True):
         assert float(one["train_loss"]) == pytest.approx(float(other["train_loss"]), rel=0.02)
+
+
+def test_an_epoch_leaves_the_same_weights(tmp_path):
+    nets = []
+    for name, engine in ENGINES.items():
+        small = [*SMALL, "--set", "learning.learning_rate=0.002"]
+        command = ["train", "digits", *small, "--epochs", 1, "--out", tmp_path / name]
+        assert call(*command, *engine).exit_code == 0
+        nets.append(Network.load(tmp_path / name / "checkpoints/last/network.safetensors"))
+    for one, other in zip(*(net.projections.values() for net in nets), strict=True):
+        np.testing.assert_allclose(other.weight, one.weight, rtol=0, atol=1e-5)
+        np.testing.assert_allclose(other.delay, one.delay, rtol=0, atol=1e-2)
 
 
 def test_a_run_says_what_computed_it(runs):
@@ -119,7 +131,7 @@ def test_a_run_goes_on_with_the_other_engine(runs, tmp_path, monkeypatch, first,
     before = Checkpoint.load(run / "checkpoints" / "last" / "state.safetensors")
     result = call("train", "--resume", *ENGINES[second], "--out", run, "--json")
     found, whole = parsed(result), runs[first][1]
-    assert "epoch 2/4" not in result.stderr and "epoch 3/4" in result.stderr
+    assert "epoch 2/3" not in result.stderr and "epoch 3/3" in result.stderr
     state = [run, runs[first][0]]
     after, expected = (
         Checkpoint.load(each / "checkpoints" / "last" / "state.safetensors") for each in state
@@ -158,7 +170,7 @@ def test_two_ranks_train_one_run(runs, tmp_path):
     assert done.returncode == 0, done.stderr
     found, alone = json.loads(done.stdout), runs["genn"][1]
     assert found["run"] == str(tmp_path / "r")
-    assert done.stderr.count("epoch 2/4") == 1
+    assert done.stderr.count("epoch 2/3") == 1
     difference = found["splits"]["test"]["accuracy"] - alone["splits"]["test"]["accuracy"]
     assert abs(difference) < 0.02
     assert call("evaluate", tmp_path / "r").exit_code == 0
@@ -229,6 +241,21 @@ def test_normalised_networks_are_evaluated_folded(folders, tmp_path):
         assert part["loss"] == pytest.approx(other["splits"][name]["loss"], rel=1e-3)
     text = refused("train", "--resume", *GENN, "--out", run)
     assert "normalisation to learn" in text
+
+
+def test_currents_learn_the_same_with_a_compact_surrogate(folders, tmp_path):
+    options = ["--data", folders["fsdd"], "--epochs", 2, "--json"]
+    for change in (
+        "network.layers.0.size=16", "network.layers.0.normalise=false", "network.dt=20",
+        "learning.surrogate=triangle", "learning.surrogate_options={}", "learning.batch_size=8",
+    ):  # fmt: skip
+        options += ["--set", change]
+    for name, engine in ENGINES.items():
+        parsed(call("train", "fsdd-currents", *options, "--out", tmp_path / name, *engine))
+    rows = [metrics(tmp_path / name) for name in ENGINES]
+    for one, other in zip(*rows, strict=True):
+        assert float(one["train_loss"]) == pytest.approx(float(other["train_loss"]), rel=1e-3)
+        assert float(one["spikes_hidden1"]) > 0.1
 
 
 def test_a_compiler_that_is_not_there(tmp_path, monkeypatch):

@@ -25,27 +25,33 @@ def runtime_version(backend: Path) -> int:
     return int(found[1]) if found else RUNTIME
 
 
-def build(folder: Path, version: int = RUNTIME, flags: str = FAST) -> dict[str, str]:
+def build_libraries(folder: Path, version: int = RUNTIME) -> None:
+    """Build what stands in for libcuda and for libcudart of a version, in a new folder."""
+    folder.mkdir(parents=True)
+    _library(folder, "cuda", "1", ["driver.cpp", "memory.cpp"], [])
+    runtime = [f"-DRUNTIME={version}", f"-L{folder}", "-lcuda", "-pthread"]
+    sources = ["runtime.cpp", "schedule.cpp", "checks.cpp"]
+    _library(folder, "cudart", str(version), sources, runtime)
+
+
+def build(folder: Path, libraries: Path, flags: str = FAST) -> dict[str, str]:
     """Make what looks like CUDA's folder, and return the environment to run a process with it.
 
     Arguments:
         folder: Which is made.
-        version: Of libcudart, that pygenn looks for.
+        libraries: See `build_libraries`.
         flags: With which kernels are compiled.
     """
-    libraries, programs, headers = folder / "lib", folder / "bin", folder / "include"
-    for each in (libraries, programs, headers):
+    programs, headers = folder / "bin", folder / "include"
+    for each in (programs, headers):
         each.mkdir(parents=True)
-    (folder / "lib64").symlink_to("lib")
+    for name in ("lib", "lib64"):
+        (folder / name).symlink_to(libraries)
     (folder / FLAGS).write_text(flags)
-    _library(libraries, "cuda", "1", ["driver.cpp", "memory.cpp"], [])
-    runtime = [f"-DRUNTIME={version}", f"-L{libraries}", "-lcuda", "-pthread"]
-    sources = ["runtime.cpp", "schedule.cpp", "checks.cpp"]
-    _library(libraries, "cudart", str(version), sources, runtime)
     # Of the time that a source takes to compile, most went into the header that all include first.
     header = HERE / "include" / "emulated_cuda.h"
-    (headers / "emulated_cuda.h").symlink_to(header)
-    into = ["-x", "c++-header", str(header), "-o", str(headers / "emulated_cuda.h.gch")]
+    (headers / header.name).symlink_to(header)
+    into = ["-x", "c++-header", str(header), "-o", str(headers / f"{header.name}.gch")]
     _compile([*COMPILER, *flags.split(), *into])
     nvcc = programs / "nvcc"
     nvcc.write_text(

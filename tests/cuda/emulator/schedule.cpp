@@ -64,9 +64,16 @@ emulator_switch:
 
 namespace emulator {
 
+namespace {
+// Found without a call, for every thread asks for it again and again.
+__attribute__((tls_model("initial-exec"))) thread_local Worker *found = nullptr;
+}  // namespace
+
 Worker &worker() {
-    static thread_local Worker own;
-    return own;
+    if (found) return *found;
+    // By pointer, for there is little room for what is found like that.
+    static thread_local const auto own = std::make_unique<Worker>();
+    return *(found = own.get());
 }
 
 Worker::Worker() : shared_(SHARED) {}
@@ -92,8 +99,8 @@ void Worker::run(const Launch &launch, uint3 block, std::uint64_t seed) {
         threads_[i] = {{id, block, size, launch.grid, shared_.data()}, i, State::READY, nullptr, "", 0, 0};
     }
     do {
-        for (unsigned i : order_) {
-            Thread &thread = threads_[i];
+        for (next_ = 0; next_ < n;) {
+            Thread &thread = threads_[order_[next_++]];
             if (thread.state != State::READY) continue;
             current = &thread;
             running_ = thread.fiber ? thread.fiber : idle();
@@ -120,6 +127,15 @@ void Worker::enter() {
         current->fiber = running_;
         launch_->body(launch_->data);
         current->state = State::DONE;
+        // Threads that have not begun go on here, as long as none of them waits.
+        if (next_ < order_.size()) {
+            Thread &thread = threads_[order_[next_]];
+            if (thread.state == State::READY && !thread.fiber) {
+                next_++;
+                current = &thread;
+                continue;
+            }
+        }
         Fiber *own = running_;
         idle_.push_back(own);
         emulator_switch(&own->pointer, scheduler_);

@@ -67,6 +67,7 @@ private:
 
     std::vector<Thread> threads_;
     std::vector<unsigned> order_;
+    unsigned next_ = 0;  // place in the order of who comes next
     const Launch *launch_ = nullptr;
     std::vector<std::unique_ptr<Fiber>> fibers_;
     std::vector<Fiber *> idle_;
