@@ -39,9 +39,9 @@ def network_bytes(
         slots = state.longest[own[name]] + 2
         found[f"what is under way over projection {name!r}"] = 4 * side * n_post * (slots + 1)
     for name, population in network.populations.items():
-        code = state.neurons[own[name]]
-        values = 4 * len(code.variables) + 8 * code.sends + 4 * code.receives
-        for synapse in synapse_groups(network, name) if population.n else ():
+        neuron = state.neurons[own[name]]
+        values = 4 * len(neuron.variables) + 8 * neuron.sends + 4 * neuron.receives
+        for synapse in synapse_groups(network, name):
             reach = [
                 state.longest[own[p.name]] for p in network.incoming(name) if p.synapse == synapse
             ]
