@@ -1,23 +1,27 @@
-"""Training on one GPU with the engine `genn`, beside PyTorch with the `dcls` package.
+"""Training on one GPU with the engine `genn`, beside PyTorch with the `dcls` package, as JSON.
 
-    python benchmarks/genn_cuda.py shd
+    python benchmarks/genn_cuda.py > gpu.json       in at most six minutes
     python benchmarks/genn_cuda.py fsdd --data DIR
-    python benchmarks/genn_cuda.py shd --backend single_threaded_cpu --examples 64   to try it out
+    python benchmarks/genn_cuda.py digits --backend single_threaded_cpu --examples 64
 
-`shd` is a generated set of the size of the Spiking Heidelberg Digits: 8,000 examples of 20 classes,
-700 channels, about 8,000 spikes, 1,000 steps of 1 ms, each class with rates of its own. The network
-has 256 hidden neurons and delays of up to 64 steps, all learned. Rows:
+`shd` is a generated set of the size of the Spiking Heidelberg Digits: examples of 20 classes, 700
+channels, about 8,000 spikes, 1,000 steps of 1 ms, each class with rates of its own. The network has
+256 hidden neurons and delays of up to 64 steps, all learned. Rows:
 
-    EventProp        LIF, Exponential synapses, delays of whole steps
-    SurrogateBPTT    SeedLIF, Delta synapses, Triangle surrogate, delays of whole steps or Gaussian
+    eventprop        LIF, Exponential synapses, delays of whole steps
+    bptt-dirac       SurrogateBPTT: SeedLIF, Delta synapses, Triangle surrogate, whole steps
+    bptt-gaussian    the same with Gaussian delay kernels
     dcls             the last in PyTorch, but for an arctangent surrogate (`seed_torch`)
 
-Each row is a process of its own: seconds of the last epoch, the most device memory in use as the
-driver counts it, and accuracy on examples that were not learned.
+Each row is a process of its own. One JSON object is printed: device, driver, CUDA, versions, and of
+every row the seconds of each epoch and of all, compiling included, examples a second in the last
+epoch, the most device memory in use as the driver counts it, and accuracy on examples that were not
+learned; or the error that ended it. How it goes is on stderr.
 """
 
 import argparse
 import json
+import platform
 import subprocess
 import sys
 import threading
@@ -52,12 +56,14 @@ def generated(n: int, seed: int):
 def load(asked):
     """Return training and validation data."""
     if asked.set == "shd":
-        n = asked.examples or 8000
-        return generated(n, 1), generated(n // 10, 2)
+        return generated(asked.examples, 1), generated(max(1, asked.examples // 5), 2)
     from mlgenn_delays.recipe import load_data, load_recipe
 
-    splits = load_data(load_recipe("fsdd"), asked.data)
-    return splits["train"], splits["validation"]
+    splits = load_data(load_recipe(asked.set), asked.data)
+    return tuple(
+        splits[name].take(np.arange(min(asked.examples, len(splits[name]))))
+        for name in ("train", "validation")
+    )
 
 
 def make_network(data, eventprop: bool):
@@ -135,8 +141,11 @@ def ours(asked, train, validation) -> dict:
         make_network(train, asked.row == "eventprop"), rule, epochs=asked.epochs,
         batch_size=asked.batch, engine="genn", backend=asked.backend, progress="none",
     )  # fmt: skip
-    last = trainer.fit(train, validation).rows[-1]
-    return {"seconds": last["seconds"], "accuracy": last["validation_accuracy"]}
+    rows = trainer.fit(train, validation).rows
+    return {
+        "epoch_seconds": [row["seconds"] for row in rows],
+        "accuracy": rows[-1]["validation_accuracy"],
+    }
 
 
 def theirs(asked, train, validation) -> dict:
@@ -147,21 +156,21 @@ def theirs(asked, train, validation) -> dict:
     device = "cuda" if asked.backend == "cuda" else "cpu"
     training = Training(make_network(train, False), sigma=SIGMA, dropout=0.0)
     training.model.to(device)
-    order, seconds = np.random.default_rng(0), 0.0
+    order, seconds = np.random.default_rng(0), []
     for _ in range(asked.epochs):
         began = time.perf_counter()
         for rows in np.array_split(order.permutation(len(train)), -(-len(train) // asked.batch)):
             training.learn(*tensors(train, rows, device))
         if device == "cuda":
             torch.cuda.synchronize()
-        seconds = time.perf_counter() - began
+        seconds.append(time.perf_counter() - began)
     right = 0
     with torch.no_grad():
         for low in range(0, len(validation), asked.batch):
             rows = np.arange(low, min(low + asked.batch, len(validation)))
             values, labels = tensors(validation, rows, device)
             right += int((training.model(values).argmax(1) == labels).sum())
-    return {"seconds": seconds, "accuracy": right / len(validation)}
+    return {"epoch_seconds": seconds, "accuracy": right / len(validation)}
 
 
 def tensors(data, rows: np.ndarray, device: str):
@@ -178,39 +187,77 @@ def tensors(data, rows: np.ndarray, device: str):
 
 def measure(asked) -> None:
     """Measure one row and print it as JSON."""
-    memory = Memory()
+    began, memory = time.monotonic(), Memory()
     train, validation = load(asked)
     memory.start()
     found = (theirs if asked.row == "dcls" else ours)(asked, train, validation)
-    print(json.dumps(found | {"memory": memory.most}))
+    found["examples_per_second"] = len(train) / found["epoch_seconds"][-1]
+    found |= {"seconds": time.monotonic() - began, "memory_mib": memory.most}
+    print(json.dumps(found))
+
+
+def machine(backend: str) -> dict:
+    """Return what the figures are of."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    import mlgenn_delays
+    from mlgenn_delays.engines.genn.versions import installed_version
+
+    def said(*command: str) -> str | None:
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, check=True)
+            return done.stdout.strip().splitlines()[-1]
+        except (OSError, subprocess.CalledProcessError, IndexError):
+            return None
+
+    def of(package: str) -> str | None:
+        try:
+            return version(package)
+        except PackageNotFoundError:
+            return None
+
+    query = "nvidia-smi", "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader"
+    return {
+        "backend": backend,
+        "device": said(*query),
+        "cuda": said("nvcc", "--version"),
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "versions": {"delaysnn": mlgenn_delays.__version__}
+        | {name: installed_version(name) for name in ("pygenn", "ml_genn")}
+        | {name: of(name) for name in ("numpy", "torch", "dcls")},
+    }
 
 
 def compare(asked) -> None:
-    """Measure every row in a process of its own and print the table."""
-    print(f"{'':14}  epoch [s]  memory [MiB]  accuracy [%]", flush=True)
+    """Measure every row in a process of its own, and print all."""
+    began, rows = time.monotonic(), {}
     for row in asked.rows.split(","):
-        done = subprocess.run(
-            [sys.executable, __file__, *sys.argv[1:], "--row", row], capture_output=True, text=True
-        )
-        if done.returncode:
-            print(f"{row:14}  {done.stderr.strip().splitlines()[-1]}", flush=True)
-            continue
-        found = json.loads(done.stdout.splitlines()[-1])
-        print(
-            f"{row:14}  {found['seconds']:9.2f}  {found['memory'] or '-':>12}  "
-            f"{100 * found['accuracy']:12.2f}",
-            flush=True,
-        )
+        left = 60.0 * asked.minutes - (time.monotonic() - began)
+        print(f"{row} ...", end=" ", file=sys.stderr, flush=True)
+        try:
+            done = subprocess.run(
+                [sys.executable, __file__, *sys.argv[1:], "--row", row],
+                capture_output=True, text=True, timeout=max(1.0, left),
+            )  # fmt: skip
+            lines = done.stderr.strip().splitlines() or [f"it ended with {done.returncode}"]
+            rows[row] = {"error": lines[-1]} if done.returncode else json.loads(done.stdout)
+        except subprocess.TimeoutExpired:
+            rows[row] = {"error": f"not done within {asked.minutes:g} minutes for all rows"}
+        print(rows[row], file=sys.stderr, flush=True)
+    settings = {key: getattr(asked, key) for key in ("set", "batch", "epochs", "examples")}
+    print(json.dumps(machine(asked.backend) | {"settings": settings, "rows": rows}, indent=1))
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("set", choices=["shd", "fsdd"])
+    parser.add_argument("set", choices=["shd", "fsdd", "digits"], nargs="?", default="shd")
     parser.add_argument("--data", help="folder of fsdd")
     parser.add_argument("--backend", default="cuda", choices=["cuda", "single_threaded_cpu"])
-    parser.add_argument("--epochs", type=int, default=5)
+    parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--batch", type=int, default=128)
-    parser.add_argument("--examples", type=int, help="of shd, instead of 8000")
+    parser.add_argument("--examples", type=int, default=2048, help="that are learned, at most")
+    parser.add_argument("--minutes", type=float, default=6.0, help="for all rows")
     parser.add_argument("--rows", default=",".join(ROWS))
     parser.add_argument("--row", choices=ROWS, help=argparse.SUPPRESS)
     chosen = parser.parse_args()

@@ -103,7 +103,7 @@ class Reader(Callback):
 
 
 class Upstream:
-    """A network compiled by mlGeNN's `EventPropCompiler` for GeNN's CPU backend.
+    """A network compiled by mlGeNN's `EventPropCompiler`.
 
     Arguments:
         network: The network, of which delays are learned too.
@@ -111,11 +111,13 @@ class Upstream:
         folder: Where the generated code goes.
         max_spikes: As of `EventPropCompiler`.
         batch_size: As of `EventPropCompiler`.
+        backend: Of GeNN.
+        reads: Whether gradients are read, so that `raw` and `each` can be asked.
     """
 
     def __init__(
         self, network: Network, steps: int, folder: Path, *, max_spikes: int = 500,
-        batch_size: int = 1,
+        batch_size: int = 1, backend: str = "single_threaded_cpu", reads: bool = True,
     ) -> None:  # fmt: skip
         self.network, self.steps = network, steps
         translated = translate(network)
@@ -127,11 +129,12 @@ class Upstream:
             example_timesteps=steps, losses="sparse_categorical_crossentropy",
             optimiser=Adam(), delay_learn_conns=translated.connections,
             max_spikes=max_spikes, dt=network.dt, batch_size=batch_size,
-            backend="single_threaded_cpu",
+            backend=backend,
         ).compile(translated, NAME)  # fmt: skip
         self._compiled.genn_model.build(str(folder))
         self._reader = Reader(network)
-        self._compiled.base_train_callbacks.insert(0, self._reader)
+        if reads:
+            self._compiled.base_train_callbacks.insert(0, self._reader)
 
     def _examples(self, batch: SpikeBatch) -> list[PreprocessedSpikes]:
         """Return the input of a batch; spikes half a step early, so that rounding moves none."""
