@@ -4,15 +4,16 @@
     python -m tests.cuda.cost --only "256, delays to 64"
 
 Kernels are compiled so that every load and store is counted (`checks.cpp`). A few examples and
-steps are counted, in four sizes: what is asked of a GPU is a + b B + c T + d B T for B examples side
-by side and T steps, for spikes come at the same rate in all of them. Each count is that of the last
-of some batches, so nothing of the start is in it.
+steps are counted, in four sizes: what is asked of a GPU is a + b B + c T + d B T for B examples
+side by side and T steps, for spikes come at the same rate in all. Each count is that of the last of
+some batches, so nothing of the start is in it.
 
-The model adds up what is counted; nothing overlaps, and nothing is found in a cache:
+The model adds up what is counted; nothing overlaps, and nothing is found in a cache beyond what a
+warp reads again by one instruction between two barriers:
 
-    launch       3 us         launches in a row, as NVIDIA's blog "Getting Started with CUDA Graphs" has it
-    copy         10 us + bytes / 50 GB/s   PCI Express 5.0 x16, of which pinned memory gets about that
-    memory       3.3 TB/s of a device's 4.8 TB/s (H200), in sectors of 32 bytes; an atomic takes two
+    launch       3 us, one after another
+    copy         10 us + bytes / 50 GB/s (PCI Express 5.0 x16)
+    memory       3.3 TB/s (H100; an H200 has 4.8), in sectors of 32 bytes; an atomic takes two
 """
 
 import argparse

@@ -151,7 +151,8 @@ void touch(const void *place, std::size_t size, Access access, const void *code)
     const std::uint32_t block =
         self.block.x + self.grid_size.x * (self.block.y + self.grid_size.y * self.block.z);
     const std::uint32_t launch = static_cast<std::uint32_t>(worker.number) + FIRST;
-    if (counts && !shared) {
+    if (counts) {
+        if (shared) return;
         if (counted != worker.kernel()) {
             counted = worker.kernel();
             own_traffic = &kernels[counted];
@@ -167,6 +168,7 @@ void touch(const void *place, std::size_t size, Access access, const void *code)
         std::uint64_t key = (at / SECTOR) * 0x9E3779B97F4A7C15ull ^
                             reinterpret_cast<std::uintptr_t>(code) * 0xBF58476D1CE4E5B9ull ^ warp << 58;
         own_traffic->sectors += sectors.insert(key).second;
+        return;  // what is counted is not checked
     }
     const Touch now{launch, block, static_cast<std::uint16_t>(worker.current->number),
                     static_cast<std::uint16_t>(worker.epoch), access == ATOMIC};
