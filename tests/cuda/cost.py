@@ -31,7 +31,7 @@ import numpy as np
 ROOT = Path(__file__).parents[2]
 LAUNCH, COPY = 3e-6, 10e-6  # seconds
 LINK, MEMORY, SECTOR = 50e9, 3.3e12, 32  # bytes a second, bytes a second, bytes
-COUNTED = ((2, 40), (2, 60), (4, 40), (4, 60))  # examples side by side, steps
+COUNTED = ((2, 60), (2, 80), (4, 60), (4, 80))  # examples side by side, steps
 STEPS, SPIKES = 1000, 8000  # of a trial; spikes of its input
 INPUTS, CLASSES = 700, 20
 BATCHES = 3
@@ -48,7 +48,7 @@ Counts = dict[str, np.ndarray]  # by what is counted: (launches, sectors), or (c
 
 
 def network(hidden: int, recurrent: bool, longest: int) -> Any:
-    """Return a network whose hidden neurons spike 20 times a second, soon after the start."""
+    """Return a network whose hidden neurons spike some 20 times a second, soon after the start."""
     from mlgenn_delays import (
         LIF,
         Exponential,
@@ -64,7 +64,7 @@ def network(hidden: int, recurrent: bool, longest: int) -> Any:
     net.add("hidden", LIF(hidden, tau_mem=20.0))
     net.add("output", LeakyIntegrator(CLASSES, tau_mem=20.0))
     into = 1.35 / (5.0 * SPIKES / STEPS)
-    common = {"delay": Uniform(0.0, 10.0), "max_delay": float(longest)}
+    common = {"delay": Uniform(0.0, 30.0), "max_delay": float(longest)}
     net.connect("input", "hidden", Exponential(5.0), weight=Normal(into, 0.3 * into), **common)
     if recurrent:
         spread = Normal(0.0, 0.01)

@@ -47,13 +47,16 @@ from mlgenn_delays.network.models import SpikingModel
 
 REST, LAST_REST, RESTING = -1.0, -2.0, -1e30
 SPIKE, EVENT, LEARNS = 1, 2, 4
-NO_SPIKE = -2  # stands before and after each channel's spikes; no step has this number
+WORD = 32  # channels whose spikes of a step share a value of Raster
 
 # Where what belongs to a step lies: one row of neurons a step, so that neighbours lie together.
-_AT = "(((({slot} + (int)batch) * Steps + {step}) * num_neurons) + id)"
-HERE = _AT.format(slot="Slot", step="step")
+_ROW = "(({slot} + (int)batch) * Steps + {step})"
+_AT = f"(({_ROW} * num_neurons) + id)"
+# GeNN 5.4 does not take >>.
+_BIT = f"((Raster[({_ROW} * Words) + (id / {WORD})] & (1 << (id % {WORD}))) != 0)"
+HERE, HERE_BIT = (at.format(slot="Slot", step="step") for at in (_AT, _BIT))
 THEN = _AT.format(slot="BackSlot", step="(Steps - 1 - step)")
-NEXT = _AT.format(slot="BackSlot", step="(Steps - 2 - step)")
+NEXT, NEXT_BIT = (at.format(slot="BackSlot", step="(Steps - 2 - step)") for at in (_AT, _BIT))
 # Spikes of the last step would arrive in the trial that follows.
 IN_TIME = "(step + 1 < Steps)"
 SENT = f"({IN_TIME} ? {SPIKE} : 0)"
@@ -114,7 +117,7 @@ def neuron_code(network: Network, population: Population, rule: Rule, keeps: boo
     """
     model = population.model
     if isinstance(model, SpikeInput):
-        return _spike_input()
+        return _spike_input(population.n)
     if isinstance(model, CurrentInput):
         return _current_input()
     if population is network.output():
@@ -173,22 +176,26 @@ def _add_membrane(
     code.forwards = code.forwards.replace("CURRENT", whole)
 
 
-def _spike_input() -> NeuronCode:
-    """Return the code of a `SpikeInput`: its spikes from Time[Next] on, back from Time[Prev]."""
+def words(n: int) -> int:
+    """Return the values of Raster that the spikes of n channels in a step take."""
+    return -(-n // WORD)
+
+
+def _spike_input(n: int) -> NeuronCode:
+    """Return the code of a `SpikeInput` of n channels: a bit of Raster a channel and step."""
     return NeuronCode(
         forwards=f"""
-            if (Time[Next] == step) {{
-                Next++;
+            if ({HERE_BIT}) {{
                 flag += {SENT};
             }}""",
         backwards=f"""
-            if (Time[Prev] == Steps - 2 - step) {{
-                Prev--;
+            if ({IN_TIME} && {NEXT_BIT}) {{
                 flag = {EVENT};
             }}""",
-        variables={"Next": 0, "Prev": 0, "Flag": 0},
-        types={"Next": "int", "Prev": "int", "Flag": "uint8_t"},
-        arrays={"Time": "int*"},
+        params={"Words": words(n)},
+        variables={"Flag": 0},
+        types={"Words": "int", "Flag": "uint8_t"},
+        arrays={"Raster": "uint32_t*"},
     )
 
 

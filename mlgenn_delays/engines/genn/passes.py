@@ -7,7 +7,7 @@ CPU engine. The readouts, the loss and the optimiser step are the CPU engine's.
 
 import numpy as np
 
-from mlgenn_delays.data.types import Batch, CurrentBatch
+from mlgenn_delays.data.types import Batch, CurrentBatch, SpikeBatch
 from mlgenn_delays.engines.base import Recording
 from mlgenn_delays.engines.cpu.passes import Core, Outcome
 from mlgenn_delays.engines.cpu.plan import INPUT
@@ -16,7 +16,7 @@ from mlgenn_delays.engines.cpu.rows import correlate, reach_of, show_input
 from mlgenn_delays.engines.cpu.series import Frame, Series, make_frame, make_series
 from mlgenn_delays.engines.genn.checks import check_network
 from mlgenn_delays.engines.genn.compiler import Target
-from mlgenn_delays.engines.genn.neuron_code import NO_SPIKE
+from mlgenn_delays.engines.genn.neuron_code import WORD, words
 from mlgenn_delays.engines.genn.running import Running
 from mlgenn_delays.learning import EventProp
 from mlgenn_delays.network import CurrentInput, SeedLIF
@@ -49,8 +49,6 @@ class GeNNPasses:
         self._logits = self._loss = self._pull = np.zeros(0, np.float32)
         self.counts = np.zeros((0, 0), np.int64)
         self._went_back = False
-        self._first = self._final = np.zeros((0, 0), np.int64)
-        self._empty = 0
         self._frame: Frame
         self._series: Series | None = None
         self._kept = False
@@ -77,16 +75,10 @@ class GeNNPasses:
         running = self._running
         running.steps = batch.n_steps
         sizes = {
-            (name, array): self._slots(batch) * batch.n_steps * population.n
-            for name, population in core.network.populations.items()
+            (name, array): int(np.prod(self._shape(batch, name, array)))
+            for name in core.network.populations
             for array in running.arrays(name)
-            if array != "Time"
         }
-        if not isinstance(batch, CurrentBatch):
-            # Every channel's spikes stand between two NO_SPIKE; the last list, an empty one, is for
-            # examples that only fill up those side by side.
-            places = len(batch.time) + batch.start.size + 2
-            sizes[self._input, "Time"] = running.with_reserve(self._input, "Time", places)
         self._stale |= running.make_room(sizes)
         return running
 
@@ -100,10 +92,15 @@ class GeNNPasses:
         """Return for how many examples there is room."""
         return -(-len(batch) // self.target.batch_size) * self.target.batch_size
 
+    def _shape(self, batch: Batch, name: str, array: str) -> tuple[int, int, int]:
+        """Return the shape of an array of a population, (slots, T, values of a step)."""
+        n = self.core.network.populations[name].n
+        return self._slots(batch), batch.n_steps, words(n) if array == "Raster" else n
+
     def _rows(self, batch: Batch, name: str, array: str) -> np.ndarray:
-        """Return the host's view of an array of a population, (slots, T, n)."""
+        """Return the host's view of an array of a population; see `_shape`."""
         assert self._running is not None
-        shape = self._slots(batch), batch.n_steps, self.core.network.populations[name].n
+        shape = self._shape(batch, name, array)
         return self._running.room(name, array, int(np.prod(shape))).reshape(shape)
 
     def _renew(self, running: Running, width: float) -> None:
@@ -115,25 +112,28 @@ class GeNNPasses:
 
     def _show(self, running: Running, batch: Batch) -> None:
         """Bring the input of a batch."""
+        array = "Value" if isinstance(batch, CurrentBatch) else "Raster"
+        rows = self._rows(batch, self._input, array)
+        rows[len(batch) :] = 0
         if isinstance(batch, CurrentBatch):
-            rows = self._rows(batch, self._input, "Value")
             rows[: len(batch)] = batch.values
-            rows[len(batch) :] = 0.0
-            running.push_array(self._input, "Value")
-            return
-        counts = np.diff(batch.start, axis=1)
-        total, lists = int(counts.sum()), counts.size
-        room = running.room(self._input, "Time", total + lists + 2)
-        room[: total + lists + 2] = NO_SPIKE
-        place = np.arange(total) + np.repeat(np.arange(lists), counts.ravel()) + 1
-        spikes = [batch.time[own[0] : own[-1]] for own in batch.start]
-        room[place] = np.concatenate(spikes)
-        running.push_array(self._input, "Time")
-        ends = np.cumsum(counts.ravel()) + np.arange(lists) + 1
-        late = (room[ends - 1] == batch.n_steps - 1).astype(np.int64)
-        self._first = (ends - counts.ravel()).reshape(counts.shape)
-        self._final = (ends - 1 - late).reshape(counts.shape)
-        self._empty = total + lists + 1
+        else:
+            self._draw(batch, rows)
+        running.push_array(self._input, array)
+
+    def _draw(self, batch: SpikeBatch, rows: np.ndarray) -> None:
+        """Set the bits of a batch's spikes, of which a channel has at most one in a step."""
+        channels = np.arange(batch.n_channels)
+
+        def task(low: int, high: int) -> None:
+            for b in range(low, high):
+                start = batch.start[b]
+                channel = np.repeat(channels, np.diff(start))
+                place = batch.time[start[0] : start[-1]] * rows.shape[2] + channel // WORD
+                drawn = np.bincount(place, 2.0 ** (channel % WORD), rows[b].size)
+                rows[b] = drawn.reshape(rows[b].shape)
+
+        self.core.spread(len(batch), task)
 
     def _side(self, batch: Batch, low: int) -> slice:
         """Return the examples that run side by side from `low` on."""
@@ -147,11 +147,6 @@ class GeNNPasses:
             return
         here = self._side(batch, low)
         many = here.stop - low
-        if not isinstance(batch, CurrentBatch):
-            variable, places = ("Prev", self._final) if back else ("Next", self._first)
-            view = running.variable(self._input, variable)
-            view[:many], view[many:] = places[here, None], self._empty
-            running.push(self._input, variable)
         variable = "GainBack" if back else "Gain"
         for name in self.core.layout.spiking:
             own = self._own(name)

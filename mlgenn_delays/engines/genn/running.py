@@ -245,10 +245,6 @@ class Running:
             self.room(name, array, size)
         return anew
 
-    def with_reserve(self, name: str, array: str, size: int) -> int:
-        """Return the places to ask for where every batch wants others, so that few ask for more."""
-        return size if size <= self._room.get((name, array), 0) else size * 5 // 4
-
     def room(self, name: str, array: str, size: int) -> np.ndarray:
         """Return the host's view of the first `size` places of a population's array."""
         group = self._populations[name]
