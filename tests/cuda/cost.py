@@ -137,7 +137,8 @@ def count(kind: str, name: str, side: int, steps: int) -> tuple[Counts, float]:
             rate = float(done.stdout.split()[-1])
             totals.append(read(json.loads(counts.read_text())))
     before, after = totals
-    return {key: after[key] - before.get(key, 0) for key in after}, rate
+    found = {key: after[key] - before.get(key, 0) for key in after}
+    return {key: each for key, each in found.items() if each.any()}, rate
 
 
 def read(told: dict[str, Any]) -> Counts:
