@@ -31,7 +31,7 @@ def _child(item: pytest.Item, mark: pytest.Mark) -> Child:
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_runtest_protocol(item: pytest.Item) -> bool | None:
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
     """Have a test for a device run where it can."""
     mark = item.get_closest_marker("device")
     if mark is None or machine.in_child():
@@ -43,6 +43,8 @@ def pytest_runtest_protocol(item: pytest.Item) -> bool | None:
     for report in _child(item, mark).reports(item.nodeid):
         item.ihook.pytest_runtest_logreport(report=report)
     item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+    # What the test before had set up for this one, such as its folder, is for none of the next.
+    item.session._setupstate.teardown_exact(nextitem)
     return True
 
 
