@@ -56,18 +56,10 @@ MUTATIONS = [
         r"(\(uint32_t\)preBatchOffset \* \(\d+u\))", r"\1 - (batch > 0)",
     ),
     Mutation(
-        "input of an example in the place of the one before",
-        r"preBatchOffset = \((\d+)u\) \* batch", r"preBatchOffset = (\1u) * (batch - (batch > 0))",
-    ),
-    Mutation(
         "spikes arrive a step late", r"(denDelayPtr \+ group->d\[synAddress\])\)", r"\1 + 1)"
-    ),
-    Mutation(
-        "adjoints are read a step late", r"(- group->d\[synAddress\])\)", r"\1 + 1)"
     ),
     Mutation("the adjoint is not reset", r"group->P\[batchOffset \+ bid\] = _lP;", ""),
     Mutation("a sum over a warp leaves lanes out", r"lOutPre, 8\)", "lOutPre, 4)"),
-    Mutation("a sum over examples keeps the last", r"_lrSum \+= _lSum", "_lrSum = _lSum"),
     Mutation(
         "a neuron past the end", r"if\(lid < \((\d+)u\)\) ?\{", r"if(lid <= (\1u)) {",
         BOUNDS, "AddressSanitizer",
