@@ -21,12 +21,12 @@ def _child(item: pytest.Item, mark: pytest.Mark) -> Child:
 
     key = str(item.path), repr(mark.kwargs)
     if key not in _children:
-        environment, settings = machine.ON_CUDA, dict(mark.kwargs)
+        environment, settings = dict(machine.ON_CUDA), dict(mark.kwargs)
         if settings or not machine.has_gpu():
-            environment = machine.emulated(settings.pop("flags", emulator.FAST))
+            environment = dict(machine.emulated(settings.pop("flags", emulator.FAST)))
         own = [each.nodeid for each in item.session.items if alike(each)]
-        environment |= {f"EMULATOR_{name.upper()}": str(v) for name, v in settings.items()}
-        _children[key] = Child(item.config, item.config.rootpath, own, environment)
+        own_settings = {f"EMULATOR_{name.upper()}": str(v) for name, v in settings.items()}
+        _children[key] = Child(item.config, item.config.rootpath, own, environment | own_settings)
     return _children[key]
 
 

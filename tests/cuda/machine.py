@@ -2,16 +2,18 @@
 
 import os
 import shutil
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
+from types import MappingProxyType
 
 from mlgenn_delays.files import cache_folder
 from tests.backend import VARIABLE
 from tests.cuda import emulator
 from tests.needs import cuda_backend, lack
 
-ON_CUDA = {VARIABLE: "cuda"}  # in the environment of processes that tests run in
+ON_CUDA = MappingProxyType({VARIABLE: "cuda"})  # in the environment of processes that tests run in
 
 
 def in_child() -> bool:
@@ -35,7 +37,7 @@ def _folder() -> Path:
 
 
 @cache
-def emulated(flags: str = emulator.FAST) -> dict[str, str]:
+def emulated(flags: str = emulator.FAST) -> Mapping[str, str]:
     """Return the environment of processes that run on an emulator.
 
     Arguments:
@@ -46,7 +48,7 @@ def emulated(flags: str = emulator.FAST) -> dict[str, str]:
     # Code that this compiler built is nobody else's; Numba's kernels are the same for all.
     kernels = os.environ.get("NUMBA_CACHE_DIR", str(cache_folder() / "kernels"))
     environment |= {"DELAYSNN_CACHE": str(toolkit / "cache"), "NUMBA_CACHE_DIR": kernels}
-    return environment | ON_CUDA
+    return MappingProxyType(environment | ON_CUDA)  # shared, so nobody may change it
 
 
 def remove() -> None:

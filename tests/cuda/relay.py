@@ -8,7 +8,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Any
@@ -30,7 +30,7 @@ class Child:
     """
 
     def __init__(
-        self, config: pytest.Config, root: Path, names: list[str], environment: dict[str, str]
+        self, config: pytest.Config, root: Path, names: list[str], environment: Mapping[str, str]
     ) -> None:
         self.config = config
         own, theirs = os.pipe()

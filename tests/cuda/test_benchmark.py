@@ -22,6 +22,7 @@ def test_one_json_object() -> None:
     assert found["backend"] == "cuda" and found["versions"]["pygenn"]
     assert found["settings"] == {"set": "digits", "batch": 8, "epochs": 1, "examples": 16}
     own = found["rows"]["eventprop"]
+    assert "error" not in own, own
     assert own["examples_per_second"] == pytest.approx(16 / own["epoch_seconds"][0])
     assert own["seconds"] > own["epoch_seconds"][0] > 0 and 0 <= own["accuracy"] <= 1
     assert "accuracy" in found["rows"]["dcls"] or "error" in found["rows"]["dcls"]
