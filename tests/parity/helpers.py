@@ -124,9 +124,6 @@ COUNTED = [
         count=(0.05, 3.0),
     ),
 ]  # fmt: skip
-# Those whose code is like that of none of the others, where compiling takes longest.
-EVERY = [CASES[k] for k in (1, 2, 3, 4, 5, 6, 8, 11, 12, 13, 14, 16, 19)]
-EVERY = EVERY if BACKEND == "cuda" else CASES
 
 
 @lru_cache(maxsize=64)

@@ -14,7 +14,6 @@ from mlgenn_delays.network import LIF  # noqa: E402
 from tests.engines.helpers import raster, relative  # noqa: E402
 from tests.parity.helpers import (  # noqa: E402
     CASES,
-    EVERY,
     EXAMPLES,
     Case,
     both,
@@ -26,7 +25,7 @@ from tests.parity.helpers import (  # noqa: E402
 from tests.reference import nets  # noqa: E402
 from tests.reference.nets import Recipe  # noqa: E402
 
-every_case = pytest.mark.parametrize("case", EVERY, ids=str)
+every_case = pytest.mark.parametrize("case", CASES, ids=str)
 
 
 @every_case
