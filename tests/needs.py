@@ -117,13 +117,16 @@ def _browser() -> str:
     return "" if found else "there is no chromium with chromedriver"
 
 
+def places(module: str) -> list[Path]:
+    """Return the folders of a package, none if it is not installed; it is not imported."""
+    spec = find_spec(module)
+    return [Path(each) for each in spec.submodule_search_locations or ()] if spec else []
+
+
 def cuda_backend() -> Path | None:
     """Return the file of pygenn's CUDA backend, which is not imported."""
-    found = find_spec("pygenn")
-    folders = found.submodule_search_locations if found else None
-    return next(
-        (file for each in folders or () for file in Path(each).glob("cuda_backend*.so")), None
-    )
+    found = (file for each in places("pygenn") for file in each.glob("cuda_backend*.so"))
+    return next(found, None)
 
 
 def _cuda_code() -> str:

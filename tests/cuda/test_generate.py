@@ -9,7 +9,6 @@ toolkit's own, and in the wheel `nvidia-curand`. Every test is skipped, with its
 something is missing. A compiled kernel is all that is checked: nothing runs.
 """
 
-import importlib.util
 import os
 import re
 import shlex
@@ -23,7 +22,7 @@ from pathlib import Path
 import pytest
 
 from tests.cuda import machine
-from tests.needs import CUDA_CODE, need
+from tests.needs import CUDA_CODE, need, places
 
 pytestmark = pytest.mark.slow
 HERE = Path(__file__).parent
@@ -52,12 +51,6 @@ class Tools:
 
     nvcc: str
     curand: Path
-
-
-def places(module: str) -> list[Path]:
-    """Return the folders of a package, none if it is not installed; it is not imported."""
-    spec = importlib.util.find_spec(module)
-    return [Path(each) for each in spec.submodule_search_locations or ()] if spec else []
 
 
 def find_nvcc() -> str | None:

@@ -55,8 +55,7 @@ class Running:
             self._projections[name].max_connections = stride
         self._state = compiler.state
         self._check_sizes(network)
-        self._bytes = network_bytes(network, self._state, self.stride, target.batch_size)
-        check_room(self._bytes, target)
+        check_room(network_bytes(network, self._state, self.stride, target.batch_size), target)
         self._folder = code_folder(self._description(network, rule))
         self._libraries = build(model, self._folder, target.backend)
         load(model, self._libraries, self._folder)

@@ -141,8 +141,6 @@ T atomicOr(T *address, U value) {
 }
 
 inline int __clz(unsigned x) { return x ? __builtin_clz(x) : 32; }
-inline int __popc(unsigned x) { return __builtin_popcount(x); }
-inline int __ffs(int x) { return __builtin_ffs(x); }
 
 inline unsigned min(unsigned a, unsigned b) { return std::min(a, b); }
 inline int min(int a, int b) { return std::min(a, b); }
