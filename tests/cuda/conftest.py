@@ -23,7 +23,7 @@ def _child(item: pytest.Item, mark: pytest.Mark) -> Child:
     if key not in _children:
         environment, settings = dict(machine.ON_CUDA), dict(mark.kwargs)
         if settings or not machine.has_gpu():
-            environment = dict(machine.emulated(settings.pop("flags", emulator.FAST)))
+            environment = dict(machine.emulated(settings.pop("flags", emulator.QUICK)))
         own = [each.nodeid for each in item.session.items if alike(each)]
         own_settings = {f"EMULATOR_{name.upper()}": str(v) for name, v in settings.items()}
         _children[key] = Child(item.config, item.config.rootpath, own, environment | own_settings)

@@ -37,7 +37,7 @@ def _folder() -> Path:
 
 
 @cache
-def emulated(flags: str = emulator.FAST) -> Mapping[str, str]:
+def emulated(flags: str = emulator.QUICK) -> Mapping[str, str]:
     """Return the environment of processes that run on an emulator.
 
     Arguments:

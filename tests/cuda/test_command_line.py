@@ -3,6 +3,7 @@
 import pytest
 
 from tests.cli.helpers import call, parsed
+from tests.cuda import emulator
 from tests.genn.test_cli import (  # noqa: F401
     folders,
     own_cache,
@@ -16,7 +17,7 @@ from tests.genn.test_cli import (  # noqa: F401
     test_normalised_networks_are_evaluated_folded,
 )
 
-pytestmark = [pytest.mark.device, pytest.mark.slow]
+pytestmark = [pytest.mark.device(flags=emulator.FAST), pytest.mark.slow]
 
 
 def test_doctor() -> None:

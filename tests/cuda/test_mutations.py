@@ -22,7 +22,7 @@ RACES = (
     "tests/cuda/test_checks.py::test_no_races_and_no_place_that_is_not_ones_own[eventprop-sparse]"
 )
 BOUNDS = "tests/cuda/test_checks.py::test_sanitizers_are_content[eventprop-sparse]"
-FLAGS = {AGREE: emulator.FAST, RACES: emulator.CHECKED, BOUNDS: emulator.SANITIZED}
+FLAGS = {AGREE: emulator.QUICK, RACES: emulator.CHECKED, BOUNDS: emulator.SANITIZED}
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ fibers with real barriers and shuffles. See docs/developer/emulator.md.
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from tests.cuda.emulator.nvcc import COMPILER, FLAGS
 
 HERE = Path(__file__).resolve().parent
 RUNTIME = 13  # major version of libcudart where pygenn does not tell
+QUICK = "-O0"  # to compile: most tests run a network for moments
 FAST = "-O2"
 CHECKED = "-O1 -g1 -DEMULATOR_CHECKED -fsanitize=thread --param tsan-instrument-func-entry-exit=0"
 SANITIZED = "-O1 -g1 -fsanitize=address,undefined -fno-sanitize-recover=all"
@@ -34,7 +36,7 @@ def build_libraries(folder: Path, version: int = RUNTIME) -> None:
     _library(folder, "cudart", str(version), sources, runtime)
 
 
-def build(folder: Path, libraries: Path, flags: str = FAST) -> dict[str, str]:
+def build(folder: Path, libraries: Path, flags: str = QUICK) -> dict[str, str]:
     """Make what looks like CUDA's folder, and return the environment to run a process with it.
 
     Arguments:
@@ -54,10 +56,11 @@ def build(folder: Path, libraries: Path, flags: str = FAST) -> dict[str, str]:
     into = ["-x", "c++-header", str(header), "-o", str(headers / f"{header.name}.gch")]
     _compile([*COMPILER, *flags.split(), *into])
     nvcc = programs / "nvcc"
-    nvcc.write_text(
-        "#!/bin/sh\nunset LD_PRELOAD\n"
-        f'exec {sys.executable} -I -S {HERE / "nvcc.py"} {folder} "$@"\n'
-    )
+    script = (HERE / "nvcc.sh").read_text()
+    words = {"PYTHON": sys.executable, "NVCC": HERE / "nvcc.py", "TOOLKIT": folder}
+    for word, what in words.items():
+        script = script.replace(word, shlex.quote(str(what)))
+    nvcc.write_text(script)
     nvcc.chmod(0o755)
     path = os.pathsep.join([str(libraries), *filter(None, [os.environ.get("LD_LIBRARY_PATH")])])
     environment = {"CUDA_PATH": str(folder), "LD_LIBRARY_PATH": path}

@@ -1,7 +1,7 @@
 // Stands in for libcuda: what GeNN's search for block sizes and `delaysnn doctor` ask of a driver.
 //
-// The modules that it loads are lists of kernels, which is what `nvcc -cubin` writes here; each has
-// so many registers and so much shared memory as is said there.
+// The modules that it loads are CUDA, which is what `nvcc -cubin` writes here; each of their kernels is
+// said to need the same registers and shared memory.
 //
 // Set by the environment:
 //   EMULATOR_MEMORY   bytes of device memory (8 GiB)
@@ -10,7 +10,7 @@
 #include <cstddef>
 #include <cstring>
 #include <fstream>
-#include <map>
+#include <iterator>
 #include <string>
 
 #include "memory.hpp"
@@ -23,10 +23,7 @@ enum { DONE = 0, NO_DEVICE = 100, NOT_FOUND = 500, FILE_NOT_FOUND = 301 };
 enum { SHARED_BYTES = 1, REGISTERS = 4 };                     // of a function
 enum { MULTIPROCESSORS = 16, MAJOR = 75, MINOR = 76 };        // of a device
 
-struct Kernel {
-    int shared, registers;
-};
-using Module = std::map<std::string, Kernel>;
+enum { SHARED = 4 << 10, REGISTER = 40 };  // bytes, number: of every kernel
 
 }  // namespace
 
@@ -97,32 +94,27 @@ int cuCtxPushCurrent_v2(void *) { return DONE; }
 int cuCtxPopCurrent_v2(void **) { return DONE; }
 int cuCtxSetCurrent(void *) { return DONE; }
 
-int cuModuleLoad(Module **module, const char *path) {
+int cuModuleLoad(std::string **module, const char *path) {
     std::ifstream file(path);
     if (!file) return FILE_NOT_FOUND;
-    *module = new Module;
-    std::string name;
-    for (Kernel kernel; file >> name >> kernel.shared >> kernel.registers;)
-        (**module)[name] = kernel;
+    *module = new std::string(std::istreambuf_iterator<char>(file), {});
     return DONE;
 }
 
-int cuModuleUnload(Module *module) {
+int cuModuleUnload(std::string *module) {
     delete module;
     return DONE;
 }
 
-int cuModuleGetFunction(const Kernel **function, Module *module, const char *name) {
-    const auto found = module->find(name);
-    if (found == module->end()) return NOT_FOUND;
-    *function = &found->second;
+int cuModuleGetFunction(void **function, std::string *module, const char *name) {
+    const auto kernel = "__global__ void " + std::string(name) + "(";
+    if (module->find(kernel) == std::string::npos) return NOT_FOUND;
+    *function = module;
     return DONE;
 }
 
-int cuFuncGetAttribute(int *value, int attribute, const Kernel *function) {
-    *value = attribute == SHARED_BYTES ? function->shared
-             : attribute == REGISTERS  ? function->registers
-                                       : 0;
+int cuFuncGetAttribute(int *value, int attribute, void *) {
+    *value = attribute == SHARED_BYTES ? SHARED : attribute == REGISTERS ? REGISTER : 0;
     return DONE;
 }
 }

@@ -1,9 +1,9 @@
 """Stands in for nvcc: writes CUDA as C++ for `include/emulated_cuda.h`, and has g++ compile it.
 
-It takes the calls that GeNN and exports make: ``-M``, ``-dc`` or ``-c``, ``--shared`` and
-``-cubin``. Set by the environment: ``EMULATOR_MUTATION``, a line with a regular expression and one
-with what takes the place of all it finds, to see whether tests notice; sources that it changed are
-listed in a file ``mutated`` beside them.
+It compiles and links as GeNN and exports ask for; what else GeNN asks, ``nvcc.sh`` answers without
+a start of Python. Set by the environment: ``EMULATOR_MUTATION``, a line with a regular expression
+and one with what takes the place of all it finds, to see whether tests notice; sources that it
+changed are listed in a file ``mutated`` beside them.
 """
 
 import math
@@ -16,7 +16,6 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 COMPILER = [os.environ.get("CXX", "g++"), "-std=c++17", "-fPIC", "-w"]
 FLAGS = "flags"  # file of the toolkit: with which options kernels are compiled
-REGISTERS = 40  # that each kernel is said to need
 
 KERNEL = re.compile(r"__global__ void (\w+)\(")
 SHARED = re.compile(r"__shared__ ([\w ]+?) (\w+)((?:\[\d+\])*);")
@@ -97,14 +96,6 @@ def main(toolkit: str, *arguments: str) -> int:
     if "--shared" in arguments or "-shared" in arguments:
         return link(list(arguments), Path(toolkit))
     source = next(Path(each) for each in arguments if each.endswith(".cc"))
-    if "-M" in arguments:
-        print(f"{source.with_suffix('.o').name}: {source} definitions.h")
-        return 0
-    if "-cubin" in arguments:
-        _, sizes = translate(source.read_text())
-        out = Path(arguments[arguments.index("-o") + 1])
-        out.write_text("".join(f"{name} {size} {REGISTERS}\n" for name, size in sizes.items()))
-        return 0
     out = Path(arguments[arguments.index("-o") + 1]) if "-o" in arguments else source
     return compile_object(source, out.with_suffix(".o"), Path(toolkit))
 
