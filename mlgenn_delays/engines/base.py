@@ -257,7 +257,7 @@ def compile_network(
 
 
 def _forwards(rule: Rule) -> Rule:
-    """Return a rule for evaluation alone: with a surrogate that GeNN can have."""
+    """Return a rule for evaluation alone: with one batch at a time and a surrogate of GeNN's."""
     if isinstance(rule, SurrogateBPTT) and not rule.surrogate.compact:
-        return replace(rule, surrogate=Triangle())
-    return rule
+        rule = replace(rule, surrogate=Triangle())
+    return replace(rule, pipelined=False)

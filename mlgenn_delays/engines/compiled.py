@@ -5,7 +5,7 @@ An engine is a way through a batch (`Passes`), forwards and back; learning happe
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -28,6 +28,14 @@ from mlgenn_delays.rng import generator
 from mlgenn_delays.tensors import not_finite
 
 FIRST_CORRECTIONS = 1024  # of Adam's moments that are worked out at once
+
+
+class _Late(NamedTuple):
+    """A batch that has run, and with what."""
+
+    batch: Batch
+    gains: np.ndarray
+    width: float
 
 
 class Compiled:
@@ -75,6 +83,7 @@ class Compiled:
         )
         growing = self._structure is not None and self._structure.rule.needs_gradient
         self._passes = make_passes(self._core, growing, self._structure is not None)
+        self._late: _Late | None = None
         self._fixes: dict[float, np.ndarray] = {}
         self._quiet = np.ones((1, int(plan.first[-1])), np.float32)
 
@@ -89,10 +98,12 @@ class Compiled:
             return 0.0
         return self.rule.kernel.width(2**31 if epoch is None else epoch)
 
-    def _run(self, batch: Batch, gains: np.ndarray, width: float | None) -> Outcome:
+    def _run(
+        self, batch: Batch, gains: np.ndarray, width: float | None, late: bool = False
+    ) -> Outcome:
         """Run a batch that fits the network."""
         check_batch(self.network, batch)
-        return self._passes.forward(batch, gains, width=width)
+        return self._passes.forward(batch, gains, width=width, late=late)
 
     def _by_population(self, per_neuron: np.ndarray) -> dict[str, np.ndarray]:
         """Return the parts of an array (N,) that belong to populations that spike."""
@@ -127,6 +138,7 @@ class Compiled:
         total, correct, loss = 0, 0, 0.0
         counts = np.zeros(int(self._core.plan.first[-1]), np.int64)
         grown = self._structure.grown if self._structure else 0
+        self._late = None
         for batch in batches:
             outcome, size = self._learn(batch, epoch), len(batch)
             hits = int((outcome.logits.argmax(1) == batch.labels).sum())
@@ -137,6 +149,7 @@ class Compiled:
             if on_batch is not None:
                 spikes = self._mean_spikes(batch_counts, size)
                 on_batch(BatchResult(batch_loss / size, hits, size, spikes))
+        self._catch_up()
         if total:
             self._end_epoch(counts)
         broken = not_finite(self.state())
@@ -150,11 +163,23 @@ class Compiled:
         )  # fmt: skip
 
     def _learn(self, batch: Batch, epoch: int) -> Outcome:
-        """Run a batch, make an optimiser step and a rewiring pass if one is due."""
+        """Run a batch and learn from it, or from the one before where the rule is pipelined."""
         gains, width = self._gains(batch, epoch), self._width(epoch)
-        outcome = self._run(batch, gains, width)
+        outcome = self._run(batch, gains, width, late=self._late is not None)
         if not np.isfinite(outcome.loss).all():
             raise DivergedError("the loss is not finite")
+        self._catch_up()
+        self._late = _Late(batch, gains, width)
+        structure = self._structure
+        if not self.rule.pipelined or (structure and structure.needs(self.parameters.step)):
+            self._catch_up()
+        return outcome
+
+    def _catch_up(self) -> None:
+        """Learn from the batch that has run and was not learned from, if there is one."""
+        if self._late is None:
+            return
+        (batch, gains, width), self._late = self._late, None
         by_weight, by_delay = self._passes.backward(batch, gains)
         structure, step = self._structure, self.parameters.step
         if structure is not None and structure.wants(step):
@@ -163,7 +188,6 @@ class Compiled:
         self._update(by_weight, by_delay, len(batch))
         if structure is not None:
             structure.after_step(self._passes, step + 1)
-        return outcome
 
     def _end_epoch(self, counts: np.ndarray) -> None:
         """Do what is due once an epoch."""

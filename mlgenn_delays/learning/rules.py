@@ -24,6 +24,11 @@ class EventProp:
         dropout: Probability that a neuron is silent to its targets for a trial, by population.
             Spikes of the others weigh 1 / (1 - p).
         l1: Strength of the sum of the weights' magnitudes in the loss.
+        pipelined: Whether the gradient of a batch is applied a batch late, after the next one has
+            run. It is the exact gradient at the weights and delays with which its batch ran. GeNN
+            goes back through a batch while it goes forwards through the next one, which takes one
+            way through the trial a batch where exact training takes two. The gradients of the last
+            batch of an epoch, and of one after which a rewiring pass is due, are not late.
     """
 
     weights: Adam | None = field(default_factory=lambda: Adam(1e-3))
@@ -32,6 +37,7 @@ class EventProp:
     revive: float = 0.0
     dropout: Mapping[str, float] = field(default_factory=dict)
     l1: float = 0.0
+    pipelined: bool = False
 
     def __post_init__(self) -> None:
         _check(self)
@@ -52,6 +58,7 @@ class SurrogateBPTT:
         revive: As of `EventProp`.
         dropout: As of `EventProp`.
         l1: As of `EventProp`.
+        pipelined: As of `EventProp`.
     """
 
     weights: Adam | None = field(default_factory=lambda: Adam(1e-3))
@@ -62,6 +69,7 @@ class SurrogateBPTT:
     revive: float = 0.0
     dropout: Mapping[str, float] = field(default_factory=dict)
     l1: float = 0.0
+    pipelined: bool = False
 
     def __post_init__(self) -> None:
         _check(self)
@@ -77,6 +85,7 @@ def _check(rule: EventProp | SurrogateBPTT) -> None:
     check_kind(rule, "spike_count", SpikeCount)
     check_number(rule, "revive", 0)
     check_number(rule, "l1", 0)
+    check_kind(rule, "pipelined", bool)
     check_kind(rule, "dropout", Mapping, remedy='give one by population, such as {"hidden": 0.1}')
     for population, p in rule.dropout.items():
         if not (isinstance(population, str) and is_number(p) and 0 <= p < 1):

@@ -158,6 +158,7 @@ def build_rule(recipe: Recipe) -> Rule:
         "revive": regularisation.revive,
         "dropout": {f"hidden{k}": layer.dropout for k, layer in layers if layer.dropout > 0},
         "l1": regularisation.l1,
+        "pipelined": learning.pipelined,
     }
     if learning.rule == "eventprop":
         return EventProp(**common)

@@ -184,6 +184,11 @@ class Learning(Section):
     clip: NonNegative = Field(
         0.0, description="Largest L2 norm of the weights' gradient; 0 for no bound."
     )
+    pipelined: bool = Field(
+        False,
+        description="Whether gradients are applied a batch late, so that GeNN goes back through a "
+        "batch while it goes forwards through the next; faster on a GPU, not on a CPU.",
+    )
     patience: Whole = Field(
         0, description="Stop after so many epochs without a better validation; 0 never stops."
     )

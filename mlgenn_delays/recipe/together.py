@@ -53,6 +53,11 @@ def check_neurons(recipe: "Recipe") -> None:
                 f"{key}.tau_refrac must be 0 with {key}.model = 'SeedLIF', got "
                 f"{table.tau_refrac:g}; or set the model to 'LIF'"
             )
+        if isinstance(table, Layer) and table.normalise and recipe.learning.pipelined:
+            raise ValueError(
+                f"{key}.normalise must be false with learning.pipelined = true, got true; leave "
+                "one of them out"
+            )
         if isinstance(table, Layer) and table.normalise and table.recurrent:
             raise ValueError(
                 f"{key}.normalise must be false with {key}.recurrent = true, got true: a "

@@ -36,7 +36,8 @@ STEPS, SPIKES = 1000, 8000  # of a trial; spikes of its input
 INPUTS, CLASSES = 700, 20
 BATCHES = 3
 
-KINDS = ("mlGeNN", "delaysnn")
+PIPELINED = "delaysnn, pipelined"
+KINDS = ("mlGeNN", "delaysnn", PIPELINED)
 NETWORKS = {
     f"{hidden}{' recurrent' if recurrent else ''}, delays to {longest}": (
         hidden, recurrent, longest,
@@ -109,7 +110,7 @@ def learn(kind: str, name: str, side: int, steps: int, batches: int) -> float:
     from mlgenn_delays import Adam, EventProp
     from mlgenn_delays.engines.base import compile_network
 
-    rule = EventProp(weights=Adam(1e-9), delays=Adam(1e-9))
+    rule = EventProp(weights=Adam(1e-9), delays=Adam(1e-9), pipelined=kind == PIPELINED)
     compiled = compile_network(
         net, rule, total_steps=batches, engine="genn", backend="cuda", batch_size=side
     )

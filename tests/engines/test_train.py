@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from mlgenn_delays.data.types import SpikeBatch
-from mlgenn_delays.engines.base import CompiledNetwork, compile_network
+from mlgenn_delays.engines.base import BatchResult, CompiledNetwork, compile_network
 from mlgenn_delays.errors import DivergedError, InputError
-from mlgenn_delays.learning import Adam, EaseIn, EventProp
+from mlgenn_delays.learning import Adam, EaseIn, EventProp, SurrogateBPTT
 from mlgenn_delays.network import (
     LIF,
     Exponential,
@@ -17,10 +17,10 @@ from mlgenn_delays.network import (
     Normal,
     SpikeInput,
 )
-from tests.engines.helpers import compiled, raster
+from tests.engines.helpers import compiled, raster, relative
 from tests.reference import forward, nets
 from tests.reference.adam import Parameter
-from tests.reference.nets import Recipe
+from tests.reference.nets import Recipe, StepRecipe
 
 
 def values(network: Network) -> dict[str, np.ndarray]:
@@ -69,6 +69,56 @@ def test_steps_are_adams(granularity: str) -> None:
         if kind == "delay" and granularity == "fixed":
             wanted = before
         np.testing.assert_allclose(end[key], wanted, rtol=1e-4, atol=1e-5, err_msg=key)
+
+
+def test_gradients_of_a_pipelined_rule_come_a_batch_late() -> None:
+    recipe = Recipe(86, dt=0.5, recurrent=True)
+    rule = EventProp(weights=Adam(0.01), delays=Adam(0.3))
+    data, start = nets.data(recipe, 12), values(nets.network(recipe))
+    first, second, third = (data.batch(part) for part in np.array_split(np.arange(12), 3))
+    exact = compiled(nets.network(recipe), rule)
+    given = [gradients(exact, first), gradients(exact, second)]
+    exact.train_epoch([first], epoch=0)
+    given.append(gradients(exact, third))
+    late = compiled(nets.network(recipe), dataclasses.replace(rule, pipelined=True))
+    late.train_epoch([first, second, third], epoch=0)
+    end = values(late.pull())
+    for key, before in start.items():
+        kind = key.split()[0]
+        settings = rule.weights if kind == "weight" else rule.delays
+        most = np.inf if kind == "weight" else recipe.max_delay / recipe.dt
+        wanted = adam(settings, before, [g[key] for g in given], most)
+        np.testing.assert_allclose(end[key], wanted, rtol=1e-4, atol=1e-5, err_msg=key)
+    exact.train_epoch([second, third], epoch=0)
+    others = values(exact.pull())
+    assert all(relative(end[key] - start[key], others[key] - start[key]) > 0.01 for key in start)
+
+
+def test_what_a_pipelined_rule_did_not_learn_is_forgotten() -> None:
+    recipe, rule = Recipe(87), EventProp(pipelined=True)
+    engine, data = compiled(nets.network(recipe), rule), nets.data(recipe, 8)
+    first, second = data.batch(np.arange(4)), data.batch(np.arange(4, 8))
+
+    def stop(_: BatchResult) -> None:
+        raise KeyboardInterrupt
+
+    wanted = gradients(engine, second)
+    with pytest.raises(KeyboardInterrupt):
+        engine.train_epoch([first, second], epoch=0, on_batch=stop)
+    got = gradients(engine, second)
+    for key, gradient in wanted.items():
+        np.testing.assert_array_equal(got[key], gradient)
+    engine.train_epoch([second], epoch=0)
+    fresh = compiled(nets.network(recipe), rule)
+    fresh.train_epoch([second], epoch=0)
+    for key, value in values(fresh.pull()).items():
+        np.testing.assert_array_equal(values(engine.pull())[key], value)
+
+
+def test_a_pipelined_rule_with_normalisation_is_refused() -> None:
+    net = nets.step_network(StepRecipe(88, normalised="hidden"))
+    with pytest.raises(InputError, match="pipelined rule must have populations without"):
+        compiled(net, SurrogateBPTT(pipelined=True))
 
 
 def test_clipping_bounds_the_norm_over_all_projections() -> None:

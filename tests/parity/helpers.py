@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mlgenn_delays.data.types import Batch, CurrentBatch, SpikeBatch
 from mlgenn_delays.engines.base import CompiledNetwork, Gradients, compile_network
 from mlgenn_delays.engines.genn import running
 from mlgenn_delays.learning import (
@@ -146,6 +147,25 @@ def network(case: Case) -> Network:
 def pick(case: Case, index: Any) -> Any:
     """Return some of the case's examples as a batch."""
     return nets.step_data(case.recipe, EXAMPLES).batch(np.array(index, dtype=np.int64))
+
+
+def with_steps(batch: Batch, steps: int) -> Batch:
+    """Return a batch with trials of another length, cut or with a silent tail."""
+    if isinstance(batch, CurrentBatch):
+        more = max(0, steps - batch.n_steps)
+        values = np.pad(batch.values, ((0, 0), (0, more), (0, 0)))[:, :steps]
+        return CurrentBatch(np.ascontiguousarray(values), batch.labels, batch.index)
+    start, time = np.zeros_like(batch.start), []
+    at = 0
+    for b in range(len(batch)):
+        for c in range(batch.n_channels):
+            own = batch.time[batch.start[b, c] : batch.start[b, c + 1]]
+            time.append(own[own < steps])
+            start[b, c], at = at, at + len(time[-1])
+        start[b, batch.n_channels] = at
+    return SpikeBatch(
+        start, np.concatenate(time).astype(np.int32), batch.labels, batch.index, steps
+    )
 
 
 def cpu(net: Network, rule: Rule, **options: Any) -> CompiledNetwork:

@@ -8,7 +8,6 @@ from tests.needs import GENN, need
 need(*GENN)
 pytestmark = pytest.mark.slow
 
-from mlgenn_delays.data.types import CurrentBatch, SpikeBatch  # noqa: E402
 from mlgenn_delays.learning import EventProp  # noqa: E402
 from mlgenn_delays.network import LIF  # noqa: E402
 from tests.engines.helpers import raster, relative  # noqa: E402
@@ -21,6 +20,7 @@ from tests.parity.helpers import (  # noqa: E402
     network,
     pick,
     trace,
+    with_steps,
 )
 from tests.reference import nets  # noqa: E402
 from tests.reference.nets import Recipe  # noqa: E402
@@ -76,19 +76,11 @@ def test_evaluations_agree(case: Case) -> None:
     np.testing.assert_array_equal(got.predictions, wanted.predictions)
 
 
-def lengthened(case: Case, more: int) -> SpikeBatch | CurrentBatch:
-    """Return the case's examples with a silent tail."""
-    batch = pick(case, range(EXAMPLES))
-    if isinstance(batch, CurrentBatch):
-        values = np.pad(batch.values, ((0, 0), (0, more), (0, 0)))
-        return CurrentBatch(values, batch.labels, batch.index)
-    return SpikeBatch(batch.start, batch.time, batch.labels, batch.index, batch.n_steps + more)
-
-
 @pytest.mark.parametrize("case", [CASES[k] for k in (1, 3, 5, 14, 16)], ids=str)
 def test_a_longer_silent_tail_changes_no_earlier_spike(case: Case) -> None:
     engine, steps = both(case)[1], case.recipe.steps
-    before, after = engine.record(pick(case, range(EXAMPLES))), engine.record(lengthened(case, 37))
+    batch = pick(case, range(EXAMPLES))
+    before, after = engine.record(batch), engine.record(with_steps(batch, steps + 37))
     np.testing.assert_array_equal(after.voltage[:, :, :steps], before.voltage)
     for name in before.start:
         for b in range(EXAMPLES):

@@ -10,7 +10,6 @@ from tests.needs import GENN, need
 
 need(*GENN)
 
-from mlgenn_delays.data.types import Batch, CurrentBatch, SpikeBatch  # noqa: E402
 from mlgenn_delays.engines.base import CompiledNetwork  # noqa: E402
 from mlgenn_delays.engines.cpu import structure  # noqa: E402
 from mlgenn_delays.learning import EventProp  # noqa: E402
@@ -32,6 +31,7 @@ from tests.parity.helpers import (  # noqa: E402
     pick,
     same,
     wanted,
+    with_steps,
 )
 from tests.reference import nets  # noqa: E402
 
@@ -77,25 +77,6 @@ def test_spike_counts_pull(case: Case) -> None:
 
 
 # Nothing passes from one batch to another
-
-
-def with_steps(batch: Batch, steps: int) -> Batch:
-    """Return a batch with trials of another length, cut or with a silent tail."""
-    if isinstance(batch, CurrentBatch):
-        more = max(0, steps - batch.n_steps)
-        values = np.pad(batch.values, ((0, 0), (0, more), (0, 0)))[:, :steps]
-        return CurrentBatch(np.ascontiguousarray(values), batch.labels, batch.index)
-    start, time = np.zeros_like(batch.start), []
-    at = 0
-    for b in range(len(batch)):
-        for c in range(batch.n_channels):
-            own = batch.time[batch.start[b, c] : batch.start[b, c + 1]]
-            time.append(own[own < steps])
-            start[b, c], at = at, at + len(time[-1])
-        start[b, batch.n_channels] = at
-    return SpikeBatch(
-        start, np.concatenate(time).astype(np.int32), batch.labels, batch.index, steps
-    )
 
 
 @few_cases

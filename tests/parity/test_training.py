@@ -1,5 +1,6 @@
 """Training in GeNN against the CPU engine, and states that go from one to the other."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,12 +13,19 @@ pytestmark = pytest.mark.slow
 
 from mlgenn_delays.data.types import Batch  # noqa: E402
 from mlgenn_delays.engines.base import CompiledNetwork, EpochResult  # noqa: E402
-from mlgenn_delays.learning import Adam, EventProp, Rule, SurrogateBPTT, Triangle  # noqa: E402
+from mlgenn_delays.learning import (  # noqa: E402
+    Adam,
+    EventProp,
+    Rule,
+    SpikeCount,
+    SurrogateBPTT,
+    Triangle,
+)
 from mlgenn_delays.rewiring import RigL  # noqa: E402
 from tests.engines import rewired  # noqa: E402
 from tests.engines.helpers import relative  # noqa: E402
 from tests.engines.rewired import recipe, same  # noqa: E402
-from tests.parity.helpers import KERNEL, cpu, genn  # noqa: E402
+from tests.parity.helpers import KERNEL, cpu, genn, with_steps  # noqa: E402
 from tests.reference import nets  # noqa: E402
 from tests.reference.nets import StepRecipe  # noqa: E402
 
@@ -78,6 +86,21 @@ def test_three_epochs_equal_the_cpu_engine(rule: Rule, of: StepRecipe) -> None:
     close(one, other)
     for name, p in other.pull().projections.items():
         assert relative(p.weight, start[name].weight) > 3e-3
+
+
+@every_case
+def test_pipelined_training_equals_the_cpu_engine(rule: Rule, of: StepRecipe) -> None:
+    late = replace(rule, pipelined=True, spike_count=SpikeCount(strength=0.01, target=3.0))
+    exact = replace(late, pipelined=False)
+    engines = [made(cpu, late, of), made(genn, late, of), made(cpu, exact, of)]
+    # One batch has longer trials, and the last is smaller.
+    parts = [*batches(of, 1), nets.step_data(of, N).batch(np.arange(3))]
+    parts[2] = with_steps(parts[2], of.steps + 7)
+    right, got, _ = (engine.train_epoch(parts, epoch=1) for engine in engines)
+    assert got.loss == pytest.approx(right.loss, rel=1e-4)
+    close(engines[0], engines[1], 1e-4)
+    with pytest.raises(AssertionError):
+        close(engines[0], engines[2])
 
 
 @every_case

@@ -16,6 +16,12 @@ def check_rule(network: Network, rule: Rule) -> None:
     """
     if isinstance(rule, EventProp):
         _check_eventprop(network, rule)
+    for population in network.populations.values() if rule.pipelined else ():
+        if population.normalisation is not None:
+            raise InputError(
+                "a pipelined rule must have populations without normalisation, got "
+                f"{population.name!r}; leave one of them out"
+            )
     names = [p.name for p in network.spiking()]
     for name in rule.dropout:
         if name not in names:

@@ -125,7 +125,9 @@ class EventPasses:
 
     # Running
 
-    def forward(self, batch: Batch, gains: np.ndarray, *, width: float | None) -> Outcome:
+    def forward(
+        self, batch: Batch, gains: np.ndarray, *, width: float | None, late: bool = False
+    ) -> Outcome:
         """Run a batch, with more memory if its spikes need it; no spike is ever left out."""
         starts, times = events_of(batch)
         core = self.core

@@ -82,17 +82,23 @@ class Passes(Protocol):
     def refresh(self) -> None:
         """Take note of changed weights and delays, and of a changed structure."""
 
-    def forward(self, batch: Batch, gains: np.ndarray, *, width: float | None) -> Outcome:
+    def forward(
+        self, batch: Batch, gains: np.ndarray, *, width: float | None, late: bool = False
+    ) -> Outcome:
         """Run a batch.
 
         Arguments:
             batch: The batch.
             gains: (B, N) or (1, N) float32, what a spike weighs.
             width: Width of the delay kernel in training [steps]; None to answer as in evaluation.
+            late: Whether the gradients of the batch before are still to be asked for, which a
+                pipelined rule allows.
         """
 
     def backward(self, batch: Batch, gains: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return dL/dw and dL/dd [1/step], each (S,), summed over the batch just run."""
+        """Return dL/dw and dL/dd [1/step], each (S,), summed over a batch: the first of those run
+        that was not asked for.
+        """
 
     def keep_statistics(self, size: int) -> None:
         """Let the statistics of the batch just run, of `size` examples, into the running ones."""
@@ -117,6 +123,31 @@ class Passes(Protocol):
         """Return spikes and voltages of the batch just run."""
 
 
+class LatePasses:
+    """Passes that keep the gradients of a batch while the next one runs, for pipelined rules."""
+
+    def __init__(self, passes: Passes) -> None:
+        self._passes = passes
+        self._kept: list[tuple[np.ndarray, np.ndarray]] = []
+        self.refresh, self.keep_statistics = passes.refresh, passes.keep_statistics
+        self.correlate, self.recording = passes.correlate, passes.recording
+
+    def forward(
+        self, batch: Batch, gains: np.ndarray, *, width: float | None, late: bool = False
+    ) -> Outcome:
+        """Run a batch, and back where it is learned; see `Passes`."""
+        outcome = self._passes.forward(batch, gains, width=width)
+        self._kept = self._kept if late else []
+        if width is not None:
+            by_weight, by_delay = self._passes.backward(batch, gains)
+            self._kept.append((by_weight.copy(), by_delay.copy()))
+        return outcome
+
+    def backward(self, batch: Batch, gains: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the gradients that were kept first; see `Passes`."""
+        return self._kept.pop(0)
+
+
 def cpu_passes(core: Core, keeps: bool, rewired: bool) -> Passes:
     """Return the CPU engine's way through a batch that the rule needs.
 
@@ -128,7 +159,9 @@ def cpu_passes(core: Core, keeps: bool, rewired: bool) -> Passes:
     if isinstance(core.rule, EventProp):
         from mlgenn_delays.engines.cpu.event_passes import EventPasses
 
-        return EventPasses(core, keeps=keeps)
-    from mlgenn_delays.engines.cpu.series_passes import SeriesPasses
+        passes: Passes = EventPasses(core, keeps=keeps)
+    else:
+        from mlgenn_delays.engines.cpu.series_passes import SeriesPasses
 
-    return SeriesPasses(core)
+        passes = SeriesPasses(core)
+    return LatePasses(passes) if core.rule.pipelined else passes

@@ -98,7 +98,9 @@ class SeriesPasses:
 
     # Forwards
 
-    def forward(self, batch: Batch, gains: np.ndarray, *, width: float | None) -> Outcome:
+    def forward(
+        self, batch: Batch, gains: np.ndarray, *, width: float | None, late: bool = False
+    ) -> Outcome:
         """Run a batch; see `passes.Passes`."""
         series, plan, size = self._fit(batch), self._plan, len(batch)
         self._width = width

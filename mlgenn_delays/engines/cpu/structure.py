@@ -142,6 +142,16 @@ class Structure:
         ahead = range(step + 1, min(step + window, self.total_steps) + 1)
         return any(self.rule.due(k, self.total_steps, False) for k in ahead)
 
+    def needs(self, step: int) -> bool:
+        """Return whether the batch after so many optimiser steps must be learned before the next
+        one runs: `observe` takes it, or a pass follows.
+        """
+        return self.wants(step) or self._is_due(step + 1)
+
+    def _is_due(self, step: int) -> bool:
+        """Return whether a pass follows an optimiser step."""
+        return bool(self.rule.every) and self.rule.due(step, self.total_steps, False)
+
     def observe(self, passes: Passes, batch: Batch, gains: np.ndarray, width: float) -> None:
         """Let the batch just gone back into the average of candidate gradients."""
         keep = np.float32(self.rule.averaging)
@@ -169,7 +179,7 @@ class Structure:
 
     def after_step(self, passes: Passes, step: int) -> None:
         """Make a pass if one is due after so many optimiser steps."""
-        if self.rule.every and self.rule.due(step, self.total_steps, False):
+        if self._is_due(step):
             self._make_pass(passes, step)
 
     def after_epoch(self, passes: Passes, step: int) -> None:

@@ -133,7 +133,7 @@ class DelayCompiler(EventPropCompiler):
         model = WeightUpdateModel(
             {
                 "params": [("KernelWidth", "scalar")] if code.taps else [],
-                "vars": [(n, kind, VarAccess.READ_ONLY) for n, kind in code.variables.items()]
+                "vars": [(n, kind, VarAccess.READ_ONLY) for n, kind in code.types.items()]
                 + [(n, "scalar") for n in code.sums],
                 "pre_neuron_var_refs": [("Flag_pre", "uint8_t"), *values],
                 "post_neuron_var_refs": [("LambdaI_post", "scalar")],
@@ -142,7 +142,7 @@ class DelayCompiler(EventPropCompiler):
                 "pre_event_syn_code": code.backwards,
             },
             {"KernelWidth": 0.0} if code.taps else {},
-            dict.fromkeys([*code.variables, *code.sums], 0.0),
+            dict.fromkeys([*code.types, *code.sums], 0.0),
             pre_neuron_var_refs={n: n.removesuffix("_pre") for n, _ in values}
             | {"Flag_pre": "Flag"},
             post_neuron_var_refs={"LambdaI_post": compile_state.adjoint[conn.name]},
@@ -172,12 +172,20 @@ class DelayCompiler(EventPropCompiler):
             self.add_out_post_zero_custom_update(
                 genn_model, group, "ResetForward", f"ZeroArrivals{conn.name}"
             )
-            sums = compile_state.synapses[conn.name].sums
+            code = compile_state.synapses[conn.name]
+            sums = code.sums
             clear = create_reset_custom_update(
                 [(n, "scalar", 0.0) for n in sums],
                 lambda name, group=group: create_wu_var_ref(group, name),
             )
             self.add_custom_update(genn_model, clear, "Clear", f"Clear{conn.name}")
+            if code.late:
+                copies = " ".join(f"{late} = {name};" for name, late in code.late.items())
+                keep = CustomUpdateModel(
+                    {"var_refs": [*code.types.items()], "update_code": copies},
+                    {}, {}, {name: create_wu_var_ref(group, name) for name in code.types},
+                )  # fmt: skip
+                self.add_custom_update(genn_model, keep, "KeepLate", f"KeepLate{conn.name}")
             if self.batch_size > 1:
                 for name in sums:
                     model = CustomUpdateModel(
@@ -185,12 +193,12 @@ class DelayCompiler(EventPropCompiler):
                     )
                     self.add_custom_update(genn_model, model, "Reduce", f"Reduce{name}{conn.name}")
         for pop, group in neuron_populations.items():
-            code = compile_state.neurons[pop.name]
+            neuron = compile_state.neurons[pop.name]
             for way in ("forward", "backward"):
-                names = getattr(code, f"reset_{way}")
+                names = getattr(neuron, f"reset_{way}")
                 if names:
                     reset = create_reset_custom_update(
-                        [(n, code.types.get(n, "scalar"), 0) for n in names],
+                        [(n, neuron.types.get(n, "scalar"), 0) for n in names],
                         lambda name, group=group: create_var_ref(group, name),
                     )
                     self.add_custom_update(

@@ -1,9 +1,13 @@
 """A batch through a network in GeNN, forwards and back; see `engines.cpu.passes.Passes`.
 
 Examples run one after another, or side by side where the backend can; while one goes forwards the
-one before goes back, all with the same weights, so that a batch has the gradient it has on the
-CPU engine. The readouts, the loss and the optimiser step are the CPU engine's.
+one before goes back. That is one of the same batch, so that a batch has the gradient it has on the
+CPU engine; under a pipelined rule, one of the batch before, with the weights that it had. The
+readouts, the loss and the optimiser step are the CPU engine's.
 """
+
+from dataclasses import dataclass
+from itertools import zip_longest
 
 import numpy as np
 
@@ -20,6 +24,25 @@ from mlgenn_delays.engines.genn.neuron_code import WORD, words
 from mlgenn_delays.engines.genn.running import Running
 from mlgenn_delays.learning import EventProp
 from mlgenn_delays.network import CurrentInput, SeedLIF
+
+
+@dataclass
+class _Trial:
+    """A batch that is on the tapes.
+
+    Attributes:
+        batch: The batch.
+        gains: Its gains.
+        first: Where on the tapes its first example lies.
+        weight: Of the synapses that it ran with.
+        lows: Where its examples that run side by side start.
+    """
+
+    batch: Batch
+    gains: np.ndarray
+    first: int
+    weight: np.ndarray
+    lows: range
 
 
 class GeNNPasses:
@@ -45,10 +68,14 @@ class GeNNPasses:
         self.target = target
         self._keeps, self._rewired = keeps, rewired
         self._running: Running | None = None
+        self._pipelined = core.rule.pipelined
         self._stale, self._width = True, 0.0
         self._logits = self._loss = self._pull = np.zeros(0, np.float32)
         self.counts = np.zeros((0, 0), np.int64)
-        self._went_back = False
+        self._now: _Trial  # the batch just run
+        self._waits: _Trial | None = None  # what ran to be learned and has not gone back
+        self._back: _Trial | None = None  # what has gone back and was not asked for
+        self._early: tuple[np.ndarray, np.ndarray] | None = None  # its gradients, if taken before
         self._frame: Frame
         self._series: Series | None = None
         self._kept = False
@@ -92,16 +119,29 @@ class GeNNPasses:
         """Return for how many examples there is room."""
         return -(-len(batch) // self.target.batch_size) * self.target.batch_size
 
+    def _extent(self, batch: Batch) -> tuple[int, int]:
+        """Return what batches must share of which one goes forwards and one back."""
+        return self._slots(batch), batch.n_steps
+
     def _shape(self, batch: Batch, name: str, array: str) -> tuple[int, int, int]:
-        """Return the shape of an array of a population, (slots, T, values of a step)."""
+        """Return the shape of an array of a population, (slots, T, values of a step).
+
+        Under a pipelined rule two batches are on the tapes. Output voltages and dL/dV of one are
+        read before those of the next come.
+        """
         n = self.core.network.populations[name].n
-        return self._slots(batch), batch.n_steps, words(n) if array == "Raster" else n
+        two = self._pipelined and name != self._output
+        slots = self._slots(batch) * (2 if two else 1)
+        return slots, batch.n_steps, words(n) if array == "Raster" else n
 
     def _rows(self, batch: Batch, name: str, array: str) -> np.ndarray:
-        """Return the host's view of an array of a population; see `_shape`."""
+        """Return the host's view of an array of a population, from where the batch just run lies
+        on; see `_shape`.
+        """
         assert self._running is not None
         shape = self._shape(batch, name, array)
-        return self._running.room(name, array, int(np.prod(shape))).reshape(shape)
+        whole = self._running.room(name, array, int(np.prod(shape))).reshape(shape)
+        return whole if name == self._output else whole[self._now.first :][: self._slots(batch)]
 
     def _renew(self, running: Running, width: float) -> None:
         """Bring weights, delays and structure up to date."""
@@ -140,12 +180,16 @@ class GeNNPasses:
         return slice(low, min(low + self.target.batch_size, len(batch)))
 
     def _point(
-        self, running: Running, batch: Batch, gains: np.ndarray, low: int | None, *, back: bool
-    ) -> None:
-        """Say which examples go forwards, or back, next: those from `low` on."""
-        if low is None:
-            return
-        here = self._side(batch, low)
+        self, running: Running, trial: _Trial | None, low: int | None, *, back: bool
+    ) -> tuple[int, int] | None:
+        """Say which examples of a batch go forwards, or back, next: those from `low` on.
+
+        Returns:
+            Where on the tapes the batch lies, and `low`; see `Running.go`.
+        """
+        if trial is None or low is None:
+            return None
+        here, gains = self._side(trial.batch, low), trial.gains
         many = here.stop - low
         variable = "GainBack" if back else "Gain"
         for name in self.core.layout.spiking:
@@ -159,6 +203,7 @@ class GeNNPasses:
                 view = running.variable(name, "Pull")
                 view[:many], view[many:] = self._pull[own], 0.0
                 running.push(name, "Pull")
+        return trial.first, low
 
     def _own(self, name: str) -> slice:
         """Return a population's part of an array over all neurons."""
@@ -168,37 +213,69 @@ class GeNNPasses:
 
     # Forwards and back
 
-    def forward(self, batch: Batch, gains: np.ndarray, *, width: float | None) -> Outcome:
+    def forward(
+        self, batch: Batch, gains: np.ndarray, *, width: float | None, late: bool = False
+    ) -> Outcome:
         """Run a batch; see `engines.cpu.passes.Passes`."""
-        running, size = self._fit(batch), len(batch)
+        if not late:
+            self._waits = self._back = self._early = None
+        before = self._waits
+        if before is not None and self._extent(before.batch) != self._extent(batch):
+            # Room for longer trials may cost all that is on the device.
+            self._early, before = self.backward(before.batch, before.gains), None
+        running, size, learns = self._fit(batch), len(batch), width is not None
+        if before is not None:
+            running.keep_late()
         self._renew(running, width or 0.0)
+        first = self._slots(batch) if before is not None and before.first == 0 else 0
+        weight = self.core.parameters.weight
+        weight = weight.copy() if self._pipelined else weight
+        now = self._now = _Trial(
+            batch, gains, first, weight, range(0, size, self.target.batch_size)
+        )
         self._show(running, batch)
+        if before is not None:
+            self._begin(running, before)
         self.counts = np.zeros((size, int(self.core.plan.first[-1])), np.int64)
         self._logits = np.empty((size, self.core.network.output().n), np.float32)
         self._loss = np.empty(size, np.float32)
+        back, returning = before, [*before.lows] if before is not None else []
         # What the spike counts of the whole batch pull at must be known before any way back.
-        self._went_back = width is not None and self.core.rule.spike_count.strength == 0
-        if self._went_back:
-            running.clear_gradients()
-            self._pull = np.zeros(self.counts.shape[1], np.float32)
-        before = None
-        for low in range(0, size, self.target.batch_size):
-            self._go(running, batch, gains, low, before)
-            self._answer(running, batch, self._side(batch, low), width is not None)
-            before = low if self._went_back else None
-        if self._went_back:
-            self._go(running, batch, gains, None, before)
+        if learns and not self._pipelined and self.core.rule.spike_count.strength == 0:
+            self._begin(running, now)
+            back, returning = now, [None, *now.lows]
+        for low, other in zip_longest(now.lows, returning):
+            self._go(running, now, low, back, other)
+            if low is not None:
+                self._answer(running, batch, self._side(batch, low), learns)
+        self._waits = now if learns and back is not now else None
         return Outcome(self._logits, self._loss, self.counts)
 
+    def _return(self, trial: _Trial) -> None:
+        """Go back through a batch that has run, alone."""
+        running = self._running
+        assert running is not None
+        if self._pipelined:
+            running.keep_late()
+        self._begin(running, trial)
+        for low in trial.lows:
+            self._go(running, None, None, trial, low)
+        self._waits = None
+
+    def _begin(self, running: Running, trial: _Trial) -> None:
+        """Prepare the way back through a batch."""
+        running.clear_gradients()
+        self._pull, self._back = self.core.pull(self.counts), trial
+
     def _go(
-        self, running: Running, batch: Batch, gains: np.ndarray, low: int | None, back: int | None
-    ) -> None:
-        """Let the examples from `low` on go forwards and those from `back` on go back."""
-        self._point(running, batch, gains, low, back=False)
-        self._point(running, batch, gains, back, back=True)
-        running.go(low, back)
-        if low is not None:
-            here = self._side(batch, low)
+        self, running: Running, now: _Trial | None, low: int | None, before: _Trial | None,
+        back: int | None,
+    ) -> None:  # fmt: skip
+        """Let examples of a batch from `low` on go forwards, and of another from `back` on back."""
+        forward = self._point(running, now, low, back=False)
+        running.go(forward, self._point(running, before, back, back=True))
+        if now is not None and low is not None:
+            here = self._side(now.batch, low)
             for name in self.core.layout.spiking:
                 counts = running.pull(name, "Count")[: here.stop - low]
                 self.counts[here, self._own(name)] = counts
@@ -226,14 +303,15 @@ class GeNNPasses:
             running.push_array(self._output, "Drive")
 
     def backward(self, batch: Batch, gains: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the gradients of the batch just run; see `engines.cpu.passes.Passes`."""
+        """Return the gradients of a batch; see `engines.cpu.passes.Passes`."""
+        if self._early is not None:
+            early, self._early = self._early, None
+            return early
         running, core = self._running, self.core
-        assert running is not None
-        if not self._went_back:
-            running.clear_gradients()
-            self._pull = core.pull(self.counts)
-            for low in range(0, len(batch), self.target.batch_size):
-                self._go(running, batch, gains, None, low)
+        if self._back is None and self._waits is not None:
+            self._return(self._waits)
+        trial, self._back = self._back, None
+        assert running is not None and trial is not None
         running.reduce()
         by_weight = np.zeros(len(core.parameters.weight), np.float32)
         by_delay = np.zeros_like(by_weight)
@@ -243,7 +321,7 @@ class GeNNPasses:
             by_weight[own] = weight[order]
             if delay is not None:
                 by_delay[own] = delay[order]
-        by_delay *= core.parameters.weight
+        by_delay *= trial.weight
         self._kept = False
         return by_weight, by_delay
 

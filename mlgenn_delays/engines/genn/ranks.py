@@ -115,19 +115,24 @@ class RankedPasses:
         """Take note of changed weights, delays and structure."""
         self._passes.refresh()
 
-    def forward(self, batch: Batch, gains: np.ndarray, *, width: float | None) -> Outcome:
+    def forward(
+        self, batch: Batch, gains: np.ndarray, *, width: float | None, late: bool = False
+    ) -> Outcome:
         """Run a batch; see `engines.cpu.passes.Passes`."""
         size, (low, high) = len(batch), self._own(len(batch))
         found = None
         if low < high:
             part = split(batch, low, high)
-            found = self._passes.forward(part, self._gains(gains, low, high), width=width)
+            own = self._gains(gains, low, high)
+            found = self._passes.forward(part, own, width=width, late=late)
         classes, neurons = self.core.network.output().n, int(self.core.plan.first[-1])
         logits = self._gathered(found.logits if found else None, size, (classes,))
         loss = self._gathered(found.loss if found else None, size, ())
         counts = self._gathered(found.counts if found else None, size, (neurons,))
-        self._passes.counts = counts.astype(np.int64)
-        return Outcome(logits.astype(np.float32), loss.astype(np.float32), self._passes.counts)
+        whole = counts.astype(np.int64)
+        if low < high:
+            self._passes.counts = whole
+        return Outcome(logits.astype(np.float32), loss.astype(np.float32), whole)
 
     def backward(self, batch: Batch, gains: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the gradients of the batch just run; see `engines.cpu.passes.Passes`."""

@@ -33,7 +33,7 @@ def network_bytes(
     for name, p in network.projections.items():
         code, n_post = state.synapses[own[name]], network.populations[p.target].n
         places = network.populations[p.source].n * stride.get(name, n_post)
-        each = sum(_BYTES[kind] for kind in code.variables.values())
+        each = sum(_BYTES[kind] for kind in code.types.values())
         each += 4 * (name in stride) + 4 * len(code.sums) * (side + (side > 1))
         found[f"the synapses of projection {name!r}"] = places * each
         slots = state.longest[own[name]] + 2

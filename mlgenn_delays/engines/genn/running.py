@@ -53,7 +53,7 @@ class Running:
         self._projections = {n: model.synapse_populations[own[n]] for n in network.projections}
         for name, stride in self.stride.items():
             self._projections[name].max_connections = stride
-        self._state = compiler.state
+        self._state, self._output = compiler.state, network.output().name
         self._check_sizes(network)
         check_room(network_bytes(network, self._state, self.stride, target.batch_size), target)
         self._folder = code_folder(self._description(network, rule))
@@ -62,7 +62,7 @@ class Running:
         self._dense = {name: name not in self.stride for name in network.projections}
         self._places: dict[str, np.ndarray] = {}
         self._room: dict[tuple[str, str], int] = {}
-        self._set: dict[str, int] = {}
+        self._set: dict[tuple[str, str], int] = {}
         self.steps = 0
         self.put_structure(network)
 
@@ -162,6 +162,10 @@ class Running:
             else:
                 delay = np.clip(np.floor(delay + np.float32(0.5)), 0, longest)
             self._put(name, "d", delay)
+
+    def keep_late(self) -> None:
+        """Let the way back have the weights and delays that are there now, of a pipelined rule."""
+        self._model.custom_update("KeepLate")
 
     def clear_gradients(self) -> None:
         """Set the sums of the way back to 0."""
@@ -266,20 +270,24 @@ class Running:
 
     # Running
 
-    def go(self, forward: int | None, back: int | None) -> None:
+    def go(self, forward: tuple[int, int] | None, back: tuple[int, int] | None) -> None:
         """Run trials of the examples side by side, one way or both at once.
 
         Arguments:
-            forward: Where on the tapes the first example that goes forwards lies; None for none.
+            forward: Of those that go forwards, where on the tapes their batch lies and which of it
+                is the first; None for none. The output's arrays are of one batch alone.
             back: Likewise of those that go back.
         """
         ways = forward is not None, back is not None
-        values = dict(zip(DYNAMIC, (*ways, self.steps, forward or 0, back or 0), strict=True))
-        for key, value in values.items():
-            if self._set.get(key) != value:
-                self._set[key] = value
-                for group in self._populations.values():
-                    group.set_dynamic_param_value(key, int(value))
+        for name, population in self._populations.items():
+            places = [
+                low + (first if name != self._output else 0)
+                for first, low in (forward or (0, 0), back or (0, 0))
+            ]
+            for key, value in zip(DYNAMIC, (*ways, self.steps, *places), strict=True):
+                if self._set.get((name, key)) != value:
+                    self._set[name, key] = value
+                    population.set_dynamic_param_value(key, int(value))
         for way, update in zip(ways, ("ResetForward", "ResetBackward"), strict=True):
             if way:
                 self._model.custom_update(update)

@@ -11,8 +11,12 @@ step later. With r these:
 the host multiplies the last by w. An index that is a sum stands in parentheses of its own, for
 GeNN subtracts it as it is written. K is that of
 `engines.cpu.taps`; the host gives 1 / sum g (Norm) and the mean of (k - d)/width (Mean).
+
+Under a pipelined rule the way back has the weights and delays of the batch that goes back, which
+is the one before that which goes forwards: copies named LateG and so on of those variables.
 """
 
+import re
 from dataclasses import dataclass, field
 
 from mlgenn_delays.engines.cpu.taps import FAR
@@ -30,6 +34,7 @@ class SynapseCode:
         backwards: Code of an event on the way back.
         variables: Types of what each synapse has, by name, which the host writes.
         sums: Names of what the way back sums up, for the host to read.
+        late: Names by variable of those that the way back has its own copies of.
         values: Whether spikes have values, Gain and GainBack of the source.
         taps: Whether delays act through a kernel of a width that the host sets.
     """
@@ -38,8 +43,14 @@ class SynapseCode:
     backwards: str
     variables: dict[str, str] = field(default_factory=dict)
     sums: list[str] = field(default_factory=list)
+    late: dict[str, str] = field(default_factory=dict)
     values: bool = False
     taps: bool = False
+
+    @property
+    def types(self) -> dict[str, str]:
+        """Types of all that the host writes, and of the way back's copies."""
+        return self.variables | {own: self.variables[name] for name, own in self.late.items()}
 
 
 def synapse_code(network: Network, projection: Projection, rule: Rule) -> SynapseCode:
@@ -56,7 +67,7 @@ def synapse_code(network: Network, projection: Projection, rule: Rule) -> Synaps
     learns_delay = rule.delays is not None and projection.granularity != "fixed"
     eventprop = isinstance(rule, EventProp)
     taps = not isinstance(rule, EventProp) and isinstance(rule.kernel, Gaussian)
-    code = SynapseCode("", "", {"g": "scalar"}, ["Gradient"], values, taps)
+    code = SynapseCode("", "", {"g": "scalar"}, ["Gradient"], values=values, taps=taps)
     longest = delay_steps(projection, network.dt)
     if taps:
         code.variables["d"] = "scalar"
@@ -76,6 +87,9 @@ def synapse_code(network: Network, projection: Projection, rule: Rule) -> Synaps
         learn += f"\n        DelayGradient += slope{share};"
     spiked = f"Flag_pre & {LEARNS}" if feedback and not eventprop else None
     code.backwards += f"\n        if ({spiked}) {{{learn}\n        }}" if spiked else learn
+    if rule.pipelined:
+        code.late = {name: f"Late{name.title()}" for name in code.variables}
+        code.backwards = re.sub(r"\w+", lambda m: code.late.get(m[0], m[0]), code.backwards)
     return code
 
 
