@@ -45,7 +45,7 @@ check: test
 
 docs: setup
 	@echo "== docs"
-	$(BIN)/python -m sphinx -q -W --keep-going -b html docs build/docs
+	$(BIN)/python -m sphinx -q -j auto -W --keep-going -b html docs build/docs
 
 train: setup
 	$(BIN)/delaysnn train $(ARGS)

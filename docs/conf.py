@@ -76,6 +76,14 @@ def _as_restructured_text(app, what, name, obj, options, lines):
     lines[:] = [re.sub(r"\|(?=\w)", r"\\|", line) for line in lines]
 
 
+def _spread(app, env, docnames):
+    """Let pages of a folder, such as the tutorials, not wait for one another."""
+    docnames[:] = [name for k in range(8) for name in docnames[k::8]]
+
+
 def setup(app):
-    """Connect what docstrings need."""
+    """Connect what docstrings need, and let notebooks run side by side."""
+    for extension in ("sphinx-mathjax-offline", "sphinx_click"):  # which do not say that they may
+        app.extensions[extension].parallel_read_safe = True
     app.connect("autodoc-process-docstring", _as_restructured_text)
+    app.connect("env-before-read-docs", _spread)
