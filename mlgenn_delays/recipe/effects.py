@@ -122,6 +122,8 @@ def _rewiring(recipe: "Recipe") -> Found:
     if rewiring.rule != "rigl":
         for key in ("form", "gradient_averaging"):
             yield f"rewiring.{key}", f"rewiring.rule = {rewiring.rule!r}"
+    if rewiring.needs_signs and rewiring.every in (-1, 1):
+        yield "learning.pipelined", "rewiring after every batch (rewiring.every = 1)"
     if rewiring.needs_signs:
         form = "" if rewiring.rule == "deep_r" else " and rewiring.form = 'signed'"
         for key in shares:

@@ -5,6 +5,7 @@ Run with ``mpiexec -n RANKS python -m tests.genn.ranks_child mpi``, or alone wit
 
 import json
 import sys
+from typing import Any
 
 import numpy as np
 
@@ -18,11 +19,11 @@ RECIPE = Recipe(density=0.5, recurrent=True)
 EXAMPLES, BATCH = 11, 5  # the last batch has fewer examples than there are ranks
 
 
-def main(communicator: str | None) -> None:
+def found(communicator: str | None, pipelined: bool) -> dict[str, Any]:
     """Train, evaluate and record."""
     rule = EventProp(
         weights=Adam(0.01), delays=Adam(0.3), spike_count=SpikeCount(strength=0.01, target=3.0),
-        dropout={"hidden0": 0.2},
+        dropout={"hidden0": 0.2}, pipelined=pipelined,
     )  # fmt: skip
     compiled = compile_network(
         network(RECIPE), rule, rewiring=RigL(form="magnitude", every=2, signs="free"),
@@ -34,24 +35,24 @@ def main(communicator: str | None) -> None:
         for low in range(0, EXAMPLES, BATCH)
     ]
     trained = [compiled.train_epoch(batches, epoch=epoch) for epoch in range(3)]
-    found = compiled.evaluate(batches)
+    evaluation = compiled.evaluate(batches)
     recorded = compiled.record(batches[0])
     net = compiled.pull()
-    print(
-        json.dumps(
-            {
-                "train": [each.loss for each in trained],
-                "grown": [each.grown for each in trained],
-                "loss": found.loss,
-                "logits": found.logits.tolist(),
-                "spikes": {name: len(t) for name, t in recorded.time.items()},
-                "post": {name: p.post.tolist() for name, p in net.projections.items()},
-                "weight": {name: p.weight.tolist() for name, p in net.projections.items()},
-                "delay": {name: p.delay.tolist() for name, p in net.projections.items()},
-            }
-        ),
-        flush=True,
-    )
+    return {
+        "train": [each.loss for each in trained],
+        "grown": [each.grown for each in trained],
+        "loss": evaluation.loss,
+        "logits": evaluation.logits.tolist(),
+        "spikes": {name: len(t) for name, t in recorded.time.items()},
+        "post": {name: p.post.tolist() for name, p in net.projections.items()},
+        "weight": {name: p.weight.tolist() for name, p in net.projections.items()},
+        "delay": {name: p.delay.tolist() for name, p in net.projections.items()},
+    }
+
+
+def main(communicator: str | None) -> None:
+    """Print what an exact and a pipelined training end with."""
+    print(json.dumps([found(communicator, pipelined) for pipelined in (False, True)]), flush=True)
 
 
 if __name__ == "__main__":

@@ -33,8 +33,8 @@ def run(command: list[str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
 
 
-def answers(command: list[str]) -> list[dict]:
-    """Return what each rank printed."""
+def answers(command: list[str]) -> list[list[dict]]:
+    """Return what each rank printed: how an exact and how a pipelined training ended."""
     done = run(
         [*command, sys.executable, "-m", "tests.genn.ranks_child", *(["mpi"] * bool(command))]
     )
@@ -49,12 +49,14 @@ def answers(command: list[str]) -> list[dict]:
 
 def agree(ranks: int) -> None:
     """Refuse a training by several ranks that is not that of one."""
-    (alone,) = answers([])
-    assert sum(alone["grown"]) > 0
+    (wanted,) = answers([])
+    assert all(sum(alone["grown"]) > 0 for alone in wanted)
+    assert wanted[0]["weight"] != wanted[1]["weight"]
     together = answers([mpiexec(), "-n", str(ranks)])
     assert len(together) == ranks
     for each in together:
         assert each == together[0], "all ranks hold the same network"
+    for each, alone in zip(together[0], wanted, strict=True):
         assert each["grown"] == alone["grown"]
         assert each["post"] == alone["post"]
         assert each["spikes"] == alone["spikes"]

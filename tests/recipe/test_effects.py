@@ -49,11 +49,11 @@ BESIDE: dict[str, tuple[str, ...]] = {
     "delays kept": ("delays.learn=false",),
     "no delays": ("delays.initial_max=0", "delays.max=0"),
     "sparse": SPARSE,
-    "set": (*SPARSE, "rewiring.rule=set", "rewiring.every=1"),
+    "set": (*SPARSE, "rewiring.rule=set", "rewiring.every=1", "rewiring.until=0.5"),
     "deep_r": (*SIGNED, "rewiring.rule=deep_r"),
     "rigl": (*SIGNED, "rewiring.rule=rigl"),
     "magnitude": (*SPARSE, "rewiring.rule=rigl", "rewiring.form=magnitude", "rewiring.every=1",
-        "network.layers.0.weight_mean=6", "learning.epochs=4",
+        "network.layers.0.weight_mean=6", "learning.epochs=4", "rewiring.until=0.5",
     ),
     "shifted": ("augmentation.shift=2",),
 }  # fmt: skip
