@@ -9,6 +9,7 @@ channels, about 8,000 spikes, 1,000 steps of 1 ms, each class with rates of its 
 256 hidden neurons and delays of up to 64 steps, all learned. Rows:
 
     eventprop        LIF, Exponential synapses, delays of whole steps
+    pipelined        the same, gradients a batch late
     bptt-dirac       SurrogateBPTT: SeedLIF, Delta synapses, Triangle surrogate, whole steps
     bptt-gaussian    the same with Gaussian delay kernels
     dcls             the last in PyTorch, but for an arctangent surrogate (`seed_torch`)
@@ -29,7 +30,8 @@ import time
 
 import numpy as np
 
-ROWS = ("eventprop", "bptt-dirac", "bptt-gaussian", "dcls")
+ROWS = ("eventprop", "pipelined", "bptt-dirac", "bptt-gaussian", "dcls")
+EVENTPROP = ("eventprop", "pipelined")
 HIDDEN, LONGEST, SIGMA = 256, 64.0, 4.0
 
 
@@ -132,13 +134,13 @@ def ours(asked, train, validation) -> dict:
     from mlgenn_delays.training import Trainer
 
     settings = {"weights": Adam(1e-3), "delays": Adam(0.1)}
-    if asked.row == "eventprop":
-        rule = EventProp(**settings)
+    if asked.row in EVENTPROP:
+        rule = EventProp(**settings, pipelined=asked.row == "pipelined")
     else:
         kernel = Gaussian(SIGMA, SIGMA, 1) if asked.row == "bptt-gaussian" else Dirac()
         rule = SurrogateBPTT(surrogate=Triangle(), kernel=kernel, **settings)
     trainer = Trainer(
-        make_network(train, asked.row == "eventprop"), rule, epochs=asked.epochs,
+        make_network(train, asked.row in EVENTPROP), rule, epochs=asked.epochs,
         batch_size=asked.batch, engine="genn", backend=asked.backend, progress="none",
     )  # fmt: skip
     rows = trainer.fit(train, validation).rows

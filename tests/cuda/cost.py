@@ -1,6 +1,6 @@
 """What a batch asks of a GPU, counted on the emulator, and how long it would take by a small model.
 
-    python -m tests.cuda.cost                 the table of docs/developer/cost.md, in minutes
+    python -m tests.cuda.cost                 the tables of docs/developer/cost.md, in minutes
     python -m tests.cuda.cost --only "256, delays to 64"
 
 Kernels are compiled so that every load and store is counted (`checks.cpp`). A few examples and
@@ -45,6 +45,15 @@ NETWORKS = {
     for hidden, recurrent in ((256, False), (512, True))
     for longest in (64, 512)
 }  # fmt: skip
+SIDES = (32, 256)  # examples of a batch
+# How the names of kernels and copies start, by what they do.
+PARTS = {
+    "synapses, forwards and back": ("updatePresynaptic",),
+    "neurons": ("updateNeurons",),
+    "pointers of queues": ("neuronSpikeQueueUpdate", "synapseDendriticDelayUpdate"),
+    "resets, sums over the batch": ("customUpdate",),
+    "copies": ("to_device", "to_host"),
+}
 Counts = dict[str, np.ndarray]  # by what is counted: (launches, sectors), or (copies, bytes)
 
 
@@ -161,28 +170,27 @@ def seconds(name: str, counts: np.ndarray) -> float:
     return float(n * LAUNCH + size * SECTOR / MEMORY)
 
 
-def predict(kind: str, name: str, sides: tuple[int, ...]) -> list[tuple[Counts, float]]:
-    """Return what batches of some sizes and of whole trials ask for, and the hidden rate."""
+def predict(kind: str, name: str) -> tuple[list[Counts], float]:
+    """Return what batches of each of SIDES and of whole trials ask for, and the hidden rate."""
     found = [count(kind, name, *each) for each in COUNTED]
     left = np.array([[1, b, t, b * t] for b, t in COUNTED], float)
     out = []
-    for side in sides:
+    for side in SIDES:
         whole = np.array([1, side, STEPS, side * STEPS], float)
         keys = sorted({key for counts, _ in found for key in counts})
         right = [np.array([counts.get(key, np.zeros(2)) for counts, _ in found]) for key in keys]
-        out.append(
-            ({k: whole @ np.linalg.solve(left, r) for k, r in zip(keys, right, strict=True)},
-             found[-1][1])
-        )  # fmt: skip
-    return out
+        out.append({k: whole @ np.linalg.solve(left, r) for k, r in zip(keys, right, strict=True)})
+    return out, found[-1][1]
 
 
-def table(names: list[str], sides: tuple[int, ...] = (32, 256)) -> None:
-    """Print the table."""
+def table(names: list[str]) -> None:
+    """Print the tables: of all networks, and of where the time of the last one's batches goes."""
     print("| network | batch | | launches | copies | MB copied | GB of memory | ms |")
     print("|---|---|---|---|---|---|---|---|")
+    parts: dict[str, Counts] = {}
     for name, kind in itertools.product(names, KINDS):
-        for side, (counts, rate) in zip(sides, predict(kind, name, sides), strict=True):
+        found, rate = predict(kind, name)
+        for side, counts in zip(SIDES, found, strict=True):
             copies = counts["to_device"] + counts["to_host"]
             kernels = {k: v for k, v in counts.items() if k not in ("to_device", "to_host")}
             total = sum(kernels.values())
@@ -191,13 +199,17 @@ def table(names: list[str], sides: tuple[int, ...] = (32, 256)) -> None:
                 f"| {name} | {side} | {kind} | {total[0]:,.0f} | {copies[0]:,.0f} | "
                 f"{copies[1] / 1e6:.1f} | {total[1] * SECTOR / 1e9:.2f} | {ms:.1f} |", flush=True,
             )  # fmt: skip
-            for kernel, each in sorted(counts.items(), key=lambda i: -seconds(*i))[:6]:
-                print(
-                    f"    {kernel:36} {each[0]:8,.0f} {each[1]:16,.0f} "
-                    f"{1e3 * seconds(kernel, each):8.2f} ms", file=sys.stderr, flush=True,
-                )  # fmt: skip
-            if rate:
-                print(f"    {rate:.1f} spikes a hidden neuron and second", file=sys.stderr)
+            parts[kind] = counts
+        if rate:
+            print(f"{name}: {rate:.1f} spikes a hidden neuron and second", file=sys.stderr)
+    print(f"\n| ms of a batch of {side}, {name} |", " | ".join(KINDS), "|")
+    print("|---" * (1 + len(KINDS)) + "|")
+    for what, start in PARTS.items():
+        spent = [
+            sum(seconds(*item) for item in parts[kind].items() if item[0].startswith(start))
+            for kind in KINDS
+        ]
+        print(f"| {what} |", " | ".join(f"{1e3 * each:.1f}" for each in spent), "|")
 
 
 def main() -> None:

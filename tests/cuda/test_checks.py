@@ -18,7 +18,7 @@ def test_any_order_of_blocks_and_threads(name: str) -> None:
 
 @pytest.mark.device(order=8, workers=2)
 def test_training_in_any_order() -> None:
-    train()
+    train(pipelined=True)
 
 
 @pytest.mark.device(flags=emulator.CHECKED)
@@ -29,7 +29,7 @@ def test_no_races_and_no_place_that_is_not_ones_own(name: str) -> None:
 
 @pytest.mark.device(flags=emulator.CHECKED)
 def test_training_without_races() -> None:
-    train()
+    train(pipelined=True)
 
 
 @pytest.mark.device(flags=emulator.SANITIZED)

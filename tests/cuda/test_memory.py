@@ -1,6 +1,7 @@
 """What does not fit on a GPU is refused before GeNN asks for it, which would end the process."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,9 +20,15 @@ SMALL_DEVICE = 4 * MB
 
 
 @pytest.mark.device(memory=8192 * MB)
-@pytest.mark.parametrize("name", ["eventprop-sparse", "bptt", "currents"])
-def test_what_is_expected_is_what_is_taken(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("name", "pipelined"),
+    [("eventprop-sparse", False), ("bptt", False), ("currents", False), ("currents", True)],
+)
+def test_what_is_expected_is_what_is_taken(
+    name: str, pipelined: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     net, rule, examples = case(name)
+    rule = replace(rule, pipelined=pipelined)
     expected: list[float] = []
     monkeypatch.setattr(
         room, "check_room", lambda parts, _: expected.append(room._MORE * sum(parts.values()))

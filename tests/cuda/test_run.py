@@ -93,10 +93,11 @@ def test_candidates():
         assert far(cuda.candidates(batch, name), cpu.candidates(batch, name)) < TOLERANCE
 
 
-def train():
+def train(pipelined=False):
     """Refuse a difference between the engines in a training with dropout and rewiring."""
     net, _, examples = case("eventprop-sparse")
-    rule = EventProp(weights=Adam(0.01), delays=Adam(0.3), dropout={"hidden0": 0.2})
+    settings = {"weights": Adam(0.01), "delays": Adam(0.3), "dropout": {"hidden0": 0.2}}
+    rule = EventProp(**settings, pipelined=pipelined)
     rewiring = RigL(form="magnitude", every=2, signs="free")
     batches = [
         examples.batch(np.arange(low, min(low + BATCH, EXAMPLES)))

@@ -90,12 +90,14 @@ def test_three_epochs_equal_the_cpu_engine(rule: Rule, of: StepRecipe) -> None:
 
 @every_case
 def test_pipelined_training_equals_the_cpu_engine(rule: Rule, of: StepRecipe) -> None:
-    late = replace(rule, pipelined=True, spike_count=SpikeCount(strength=0.01, target=3.0))
+    # Steps so large that it shows with which weights a batch goes back.
+    large = {"weights": Adam(0.03), "delays": Adam(0.3), "pipelined": True}
+    late = replace(rule, **large, spike_count=SpikeCount(strength=0.01, target=3.0))
     exact = replace(late, pipelined=False)
     engines = [made(cpu, late, of), made(genn, late, of), made(cpu, exact, of)]
     # One batch has longer trials, and the last is smaller.
-    parts = [*batches(of, 1), nets.step_data(of, N).batch(np.arange(3))]
-    parts[2] = with_steps(parts[2], of.steps + 7)
+    parts = batches(of, 1)
+    parts += [with_steps(parts[0], of.steps + 7), nets.step_data(of, N).batch(np.arange(3))]
     right, got, _ = (engine.train_epoch(parts, epoch=1) for engine in engines)
     assert got.loss == pytest.approx(right.loss, rel=1e-4)
     close(engines[0], engines[1], 1e-4)
