@@ -8,12 +8,15 @@ steps are counted, in four sizes: what is asked of a GPU is a + b B + c T + d B 
 side by side and T steps, for spikes come at the same rate in all. Each count is that of the last of
 some batches, so nothing of the start is in it.
 
-The model adds up what is counted; nothing overlaps, and nothing is found in a cache beyond what a
-warp reads again by one instruction between two barriers:
+The model adds up what is counted, and nothing overlaps:
 
     launch       3 us, one after another
     copy         10 us + bytes / 50 GB/s (PCI Express 5.0 x16)
     memory       3.3 TB/s (H100; an H200 has 4.8), in sectors of 32 bytes; an atomic takes two
+
+The threads of a warp ask for a sector together. What they ask for again in a later pass through a
+loop, for another spike, comes from memory again; or, in the other reckoning, from a cache until the
+next barrier. A GPU lies between.
 """
 
 import argparse
@@ -31,10 +34,11 @@ import numpy as np
 ROOT = Path(__file__).parents[2]
 LAUNCH, COPY = 3e-6, 10e-6  # seconds
 LINK, MEMORY, SECTOR = 50e9, 3.3e12, 32  # bytes a second, bytes a second, bytes
-COUNTED = ((2, 60), (2, 80), (4, 60), (4, 80))  # examples side by side, steps
+# Examples side by side, and steps: so many that neurons no longer spike together as at first.
+COUNTED = ((2, 150), (2, 250), (3, 150), (3, 250))
 STEPS, SPIKES = 1000, 8000  # of a trial; spikes of its input
 INPUTS, CLASSES = 700, 20
-BATCHES = 3
+BATCHES = 2
 
 PIPELINED = "delaysnn, pipelined"
 KINDS = ("mlGeNN", "delaysnn", PIPELINED)
@@ -54,7 +58,10 @@ PARTS = {
     "resets, sums over the batch": ("customUpdate",),
     "copies": ("to_device", "to_host"),
 }
-Counts = dict[str, np.ndarray]  # by what is counted: (launches, sectors), or (copies, bytes)
+# By what is counted: launches, sectors, and those of them that are other ones between two barriers;
+# or copies, and twice their bytes.
+Counts = dict[str, np.ndarray]
+ANEW, AGAIN = 1, 2  # which of them come from memory
 
 
 def network(hidden: int, recurrent: bool, longest: int) -> Any:
@@ -154,17 +161,17 @@ def count(kind: str, name: str, side: int, steps: int) -> tuple[Counts, float]:
 def read(told: dict[str, Any]) -> Counts:
     """Return counts as the emulator writes them."""
     found = {
-        name: np.array([each["n"], each["sectors"] + each["atomics"]], float)
+        name: np.array([each["n"], *(each[k] + each["atomics"] for k in ("sectors", "distinct"))])
         for name, each in told["launches"].items()
     }
     for name in ("to_device", "to_host"):
-        found[name] = np.array([told[name]["n"], told[name]["bytes"]], float)
+        found[name] = np.array([told[name]["n"], *[told[name]["bytes"]] * 2])
     return found
 
 
-def seconds(name: str, counts: np.ndarray) -> float:
+def seconds(name: str, counts: np.ndarray, memory: int = ANEW) -> float:
     """Return how long some launches of a kernel, or some copies, would take."""
-    n, size = counts
+    n, size = counts[0], counts[memory]
     if name in ("to_device", "to_host"):
         return float(n * COPY + size / LINK)
     return float(n * LAUNCH + size * SECTOR / MEMORY)
@@ -178,15 +185,15 @@ def predict(kind: str, name: str) -> tuple[list[Counts], float]:
     for side in SIDES:
         whole = np.array([1, side, STEPS, side * STEPS], float)
         keys = sorted({key for counts, _ in found for key in counts})
-        right = [np.array([counts.get(key, np.zeros(2)) for counts, _ in found]) for key in keys]
+        right = [np.array([counts.get(key, np.zeros(3)) for counts, _ in found]) for key in keys]
         out.append({k: whole @ np.linalg.solve(left, r) for k, r in zip(keys, right, strict=True)})
     return out, found[-1][1]
 
 
 def table(names: list[str]) -> None:
     """Print the tables: of all networks, and of where the time of the last one's batches goes."""
-    print("| network | batch | | launches | copies | MB copied | GB of memory | ms |")
-    print("|---|---|---|---|---|---|---|---|")
+    print("| network | batch | | launches | copies | MB copied | GB of memory | ms | ms, cached |")
+    print("|---|---|---|---|---|---|---|---|---|")
     parts: dict[str, Counts] = {}
     for name, kind in itertools.product(names, KINDS):
         found, rate = predict(kind, name)
@@ -194,10 +201,11 @@ def table(names: list[str]) -> None:
             copies = counts["to_device"] + counts["to_host"]
             kernels = {k: v for k, v in counts.items() if k not in ("to_device", "to_host")}
             total = sum(kernels.values())
-            ms = 1e3 * sum(seconds(*item) for item in counts.items())
+            ms = [1e3 * sum(seconds(*i, how) for i in counts.items()) for how in (ANEW, AGAIN)]
+            gb = total[1] * SECTOR / 1e9
             print(
                 f"| {name} | {side} | {kind} | {total[0]:,.0f} | {copies[0]:,.0f} | "
-                f"{copies[1] / 1e6:.1f} | {total[1] * SECTOR / 1e9:.2f} | {ms:.1f} |", flush=True,
+                f"{copies[1] / 1e6:.1f} | {gb:.2f} | {ms[0]:.1f} | {ms[1]:.1f} |", flush=True,
             )  # fmt: skip
             parts[kind] = counts
         if rate:

@@ -60,8 +60,11 @@ bool counts = false;
 std::map<std::string, Traffic> kernels;
 const char *counted = nullptr;
 Traffic *own_traffic = nullptr;
-std::unordered_set<std::uint64_t> sectors;  // of this block since its last barrier
-std::uint64_t stretch = 0;                  // of which launch, block and barrier these are
+// Of this block since its last barrier: which sectors a warp has touched, at all and at which time a
+// thread came to the place in the code. What the threads of a warp do for the same time they do together.
+std::unordered_set<std::uint64_t> sectors;
+std::unordered_map<std::uint64_t, unsigned> times;
+std::uint64_t stretch = 0;  // of which launch, block and barrier these are
 
 // Where code may read and write what is no memory of the device: its own data, and the arguments of
 // a kernel, on the stack of who launched it.
@@ -162,12 +165,15 @@ void touch(const void *place, std::size_t size, Access access, const void *code)
         const std::uint64_t here = (std::uint64_t(launch) << 40) ^ (std::uint64_t(block) << 16) ^ worker.epoch;
         if (here != stretch) {
             sectors.clear();
+            times.clear();
             stretch = here;
         }
-        const std::uint64_t warp = worker.current->number / WARP;
-        std::uint64_t key = (at / SECTOR) * 0x9E3779B97F4A7C15ull ^
-                            reinterpret_cast<std::uintptr_t>(code) * 0xBF58476D1CE4E5B9ull ^ warp << 58;
-        own_traffic->sectors += sectors.insert(key).second;
+        const std::uint64_t thread = worker.current->number;
+        const unsigned time = times[reinterpret_cast<std::uintptr_t>(code) ^ thread << 48]++;
+        const std::uint64_t way = thread / WARP << 2 | access;
+        const std::uint64_t key = (at / SECTOR) * 0x9E3779B97F4A7C15ull ^ way * 0x94D049BB133111EBull;
+        own_traffic->distinct += sectors.insert(key).second;
+        own_traffic->sectors += sectors.insert(key ^ (time + 1) * 0xBF58476D1CE4E5B9ull).second;
         return;  // what is counted is not checked
     }
     const Touch now{launch, block, static_cast<std::uint16_t>(worker.current->number),

@@ -10,8 +10,9 @@ namespace emulator {
 // What a kernel asked of the device's memory.
 struct Traffic {
     std::uint64_t loads = 0, stores = 0, atomics = 0;
-    // Pieces of 32 bytes that a warp touches by one instruction between two barriers.
-    std::uint64_t sectors = 0;
+    // Pieces of 32 bytes that a warp loads, stores or adds to: in one pass through a loop, where its
+    // threads work together; and between two barriers, each counted once.
+    std::uint64_t sectors = 0, distinct = 0;
 };
 
 const Traffic &traffic(const char *kernel);

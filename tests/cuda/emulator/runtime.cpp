@@ -51,9 +51,9 @@ struct Counts {
             const auto one = [](std::uint64_t n) { return static_cast<unsigned long long>(n); };
             std::fprintf(file,
                          "%s\"%s\": {\"n\": %llu, \"loads\": %llu, \"stores\": %llu, "
-                         "\"atomics\": %llu, \"sectors\": %llu}",
+                         "\"atomics\": %llu, \"sectors\": %llu, \"distinct\": %llu}",
                          comma, kernel.c_str(), one(n), one(own.loads), one(own.stores),
-                         one(own.atomics), one(own.sectors));
+                         one(own.atomics), one(own.sectors), one(own.distinct));
             comma = ", ";
         }
         std::fprintf(file, "}");
