@@ -72,10 +72,12 @@ def test_both_engines_learn_the_same(runs):
         assert float(one["train_loss"]) == pytest.approx(float(other["train_loss"]), rel=0.02)
 
 
-def test_an_epoch_leaves_the_same_weights(tmp_path):
+@pytest.mark.parametrize("pipelined", ["false", "true"])
+def test_an_epoch_leaves_the_same_weights(tmp_path, pipelined):
     nets = []
     for name, engine in ENGINES.items():
         small = [*SMALL, "--set", "learning.learning_rate=0.002"]
+        small += ["--set", f"learning.pipelined={pipelined}"]
         command = ["train", "digits", *small, "--epochs", 1, "--out", tmp_path / name]
         assert call(*command, *engine).exit_code == 0
         nets.append(Network.load(tmp_path / name / "checkpoints/last/network.safetensors"))
