@@ -42,13 +42,13 @@ def test_a_run_with_an_odd_name(trained: Path, tmp_path: Path, encoding: str) ->
     shutil.copytree(trained, odd)
     done = run("evaluate", odd, "--threads", 1, PYTHONIOENCODING=encoding)
     assert b"\\x1b[31m, best checkpoint" in done.stdout
-    out = tmp_path / f"page{odd.name}.html"
-    done = run("report", odd, "--without-data", "--out", out, PYTHONIOENCODING=encoding)
-    assert b"report: " in done.stdout
-    page = out.read_bytes().decode()
-    assert "\\udcff\\x1b[31m</h1>" in page or "\\udcff\\x1b[31m" in page
     done = run("evaluate", odd, "--threads", 1, "--json", PYTHONIOENCODING=encoding)
     assert json.loads(done.stdout)["split"] == "test"
+    if encoding == "ascii":
+        out = tmp_path / f"page{odd.name}.html"
+        done = run("report", odd, "--without-data", "--out", out, PYTHONIOENCODING=encoding)
+        assert b"report: " in done.stdout
+        assert "\\udcff\\x1b[31m" in out.read_bytes().decode()
 
 
 @pytest.mark.slow
