@@ -5,8 +5,8 @@
 
 Kernels are compiled so that every load and store is counted (`checks.cpp`). A few examples and
 steps are counted, in four sizes: what is asked of a GPU is a + b B + c T + d B T for B examples
-side by side and T steps, for spikes come at the same rate in all. Each count is that of the last of
-some batches, so nothing of the start is in it.
+side by side and T steps. All have the same spikes, so that chance does not make the differences.
+Each count is that of the last of some batches, so nothing of the start is in it.
 
 The model adds up what is counted, and nothing overlaps:
 
@@ -90,16 +90,13 @@ def network(hidden: int, recurrent: bool, longest: int) -> Any:
 
 
 def examples(n: int, steps: int) -> Any:
-    """Return n examples."""
+    """Return n examples, all alike, of which shorter ones are the beginning of longer ones."""
     from mlgenn_delays import SpikeData
 
-    rng, events = np.random.default_rng(1), []
-    for _ in range(n):
-        raster = rng.random((steps, INPUTS)) < SPIKES / STEPS / INPUTS
-        step, channel = np.nonzero(raster)
-        events.append((channel, step))
+    raster = np.random.default_rng(1).random((steps, INPUTS)) < SPIKES / STEPS / INPUTS
+    step, channel = np.nonzero(raster)
     return SpikeData.from_events(
-        events, np.arange(n) % CLASSES, n_channels=INPUTS, n_steps=steps, dt=1.0,
+        [(channel, step)] * n, np.arange(n) % CLASSES, n_channels=INPUTS, n_steps=steps, dt=1.0,
         label_names=tuple(str(k) for k in range(CLASSES)),
     )  # fmt: skip
 
