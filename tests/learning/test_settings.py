@@ -81,6 +81,8 @@ def test_every_field_refuses_other_types(made: object) -> None:
         for wrong in WRONG:
             if wrong is None and field.name in MAY_BE_NONE:
                 continue
+            if isinstance(wrong, bool) and field.type in (bool, "bool"):
+                continue
             name = f"{type(made).__name__}.{field.name}"
             with pytest.raises(InputError, match=f"^{name} must be .*, got "):
                 replace(made, **{field.name: wrong})  # type: ignore[type-var]
