@@ -28,7 +28,8 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from mlgenn_delays.data.types import Batch, CurrentBatch, SpikeBatch
-from mlgenn_delays.engines.base import Recording, compile_network
+from mlgenn_delays.engines.compile import compile_network
+from mlgenn_delays.engines.results import Recording
 from mlgenn_delays.export.c.examples import examples_of
 from mlgenn_delays.export.formats import Wanted, artifact_of, export_model
 from mlgenn_delays.export.model import CPURunner, load

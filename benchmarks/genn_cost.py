@@ -17,7 +17,7 @@ import time
 import numpy as np
 
 from mlgenn_delays.data.types import SpikeData
-from mlgenn_delays.engines.base import compile_network
+from mlgenn_delays.engines.compile import compile_network
 from mlgenn_delays.learning import Adam, EventProp
 from mlgenn_delays.network import LIF, Exponential, LeakyIntegrator, Network, Normal, Uniform
 from mlgenn_delays.network import SpikeInput as Channels

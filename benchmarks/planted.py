@@ -20,7 +20,7 @@ from mlgenn_delays.analysis import Recovery, chance, recovered
 from mlgenn_delays.data.coincidence import planted_delays
 from mlgenn_delays.data.options import CoincidenceOptions
 from mlgenn_delays.data.types import SpikeData
-from mlgenn_delays.engines.base import compile_network
+from mlgenn_delays.engines.compile import compile_network
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.network import Network
 from mlgenn_delays.recipe import Recipe, build_network, build_rule, load_data

@@ -91,7 +91,7 @@ def _module(name: str) -> str | None:
 
 def _examine_cpu() -> tuple[dict[str, Any], dict[str, str]]:
     """Return what the CPU engine has to work with, and what to do where it lacks something."""
-    from mlgenn_delays.engines.cpu.workers import available_cores
+    from mlgenn_delays.engines.shared.threads import available_cores
 
     cpu: dict[str, Any] = {"cores": available_cores(), "compiles": False}
     cpu |= {"engine": False, "cache": None, "kernels": {}, "sound": False}
@@ -104,7 +104,7 @@ def _examine_cpu() -> tuple[dict[str, Any], dict[str, str]]:
         import mlgenn_delays.data.augment_kernel
         import mlgenn_delays.data.blend_kernel
         import mlgenn_delays.data.encode_kernel
-        import mlgenn_delays.engines.compiled  # noqa: F401
+        import mlgenn_delays.engines.learner  # noqa: F401
 
         cpu["engine"] = True
     except Exception as error:  # the same

@@ -12,7 +12,7 @@ from .output import say, say_json
 
 if TYPE_CHECKING:
     from mlgenn_delays.data import Data
-    from mlgenn_delays.engines.base import Evaluation
+    from mlgenn_delays.engines.results import Evaluation
     from mlgenn_delays.runs import Run
 
 SPLITS = ("train", "validation", "test")

@@ -91,7 +91,7 @@ def _gradients(
     network: "Network", rule: "Rule", batch: "SpikeBatch", **engine: Any
 ) -> dict[str, Any]:
     """Return the gradients on an engine, by name."""
-    from mlgenn_delays.engines.base import compile_network
+    from mlgenn_delays.engines.compile import compile_network
 
     found = compile_network(network, rule, total_steps=1, **engine).gradients(batch)
     by_weight = {f"the weights' gradient of {name}": each for name, each in found.weight.items()}

@@ -43,7 +43,7 @@ _PUBLIC = {
     "Trainer": "training",
     "Model": "export.model",
     "Prediction": "export.model",
-    "compile_network": "engines.base",
+    "compile_network": "engines.compile",
     "load": "export.model",
     "load_dataset": "data",
 }

@@ -26,11 +26,11 @@ PARTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "analysis": ("analysis/*_kernel.py", ()),
     "data": ("data/*_kernel.py", ()),
     "engines": (
-        "engines/cpu/*.py",
+        "engines/*/*.py",
         (
-            "engines/cpu/plan.py",
+            "engines/shared/plan.py",
             "engines/cpu/store.py",
-            "engines/cpu/vector.py",
+            "engines/shared/vector.py",
             "network/models.py",
         ),
     ),

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tomllib
 import zipfile
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -139,6 +140,35 @@ def test_arrows_go_downwards():
             }
             wrong = (parts & {*BELOW, "cli", "models"}) - below - {part}
             assert not wrong, f"{file} imports {wrong}"
+
+
+def needed(file: Path, modules: dict[str, Path]) -> set[str]:
+    """Return the modules of the package that a file imports when it runs, anywhere in it."""
+    tree, found = ast.parse(file.read_text()), set()
+    types = [
+        node
+        for block in ast.walk(tree)
+        if isinstance(block, ast.If) and ast.unparse(block.test) == "TYPE_CHECKING"
+        for node in ast.walk(block)
+    ]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node not in types:
+            names = (f"{node.module}.{alias.name}" for alias in node.names)
+            found |= {name if name in modules else node.module for name in names}
+    return found & set(modules)
+
+
+def test_nothing_goes_in_circles():
+    modules = {}
+    for file in sources():
+        folder = file.relative_to(ROOT).parts[0]
+        path = Path(FOLDERS[folder]) / file.relative_to(ROOT / folder).with_suffix("")
+        modules[".".join(path.parts).removesuffix(".__init__")] = file
+    graph = {name: needed(file, modules) - {name} for name, file in modules.items()}
+    assert sum(map(len, graph.values())) > 1000
+    TopologicalSorter(graph).prepare()  # raises an error that shows a circle
 
 
 def test_no_pickle():

@@ -209,7 +209,7 @@ def _activity(
     run: Run, network: Network, folder: str | None, split: str, threads: int | None
 ) -> Activity:
     """Let the network answer a split of its data."""
-    from mlgenn_delays.engines.base import compile_network
+    from mlgenn_delays.engines.compile import compile_network
     from mlgenn_delays.recipe import build_rule, load_data
     from mlgenn_delays.runs import check_labels
     from mlgenn_delays.training.checks import check_data

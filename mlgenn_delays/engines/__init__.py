@@ -1,1 +1,1 @@
-"""Engines: ways to run a network. `base` is the protocol that the rest of the package knows."""
+"""Engines: ways to run a network. `base` is their protocol, `compile` chooses one."""

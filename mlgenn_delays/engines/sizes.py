@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from mlgenn_delays.engines.cpu.workers import available_cores
+from mlgenn_delays.engines.shared.threads import available_cores
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.learning import EventProp, Gaussian, Rule, SurrogateBPTT
 from mlgenn_delays.memory import as_text, check_memory
@@ -63,7 +63,7 @@ def check_sizes(network: Network, rule: Rule, rewiring: Rewiring | None, trials:
 
 def _check_kernel(network: Network, kernel: Gaussian, steps: int) -> None:
     """Refuse Gaussian kernels whose taps alone would take minutes in every optimiser step."""
-    from mlgenn_delays.engines.cpu.taps import gaussian_size
+    from mlgenn_delays.engines.shared.taps import gaussian_size
 
     width = kernel.width(1)
     taps = {
@@ -128,8 +128,8 @@ def _of_taps(network: Network, rule: Rule, trials: Trials) -> int:
     """Return the memory for the taps of all synapses and their gradients [bytes]."""
     if trials.side or isinstance(rule, EventProp):
         return 0
-    from mlgenn_delays.engines.cpu.passes import CHUNK_BYTES, CHUNKS
-    from mlgenn_delays.engines.cpu.taps import gaussian_size
+    from mlgenn_delays.engines.shared.taps import gaussian_size
+    from mlgenn_delays.engines.shared.threads import CHUNK_BYTES, CHUNKS
 
     width, longest = rule.kernel.width(1), _longest(network, trials.steps)
     taps = (gaussian_size(width, longest) if width > 0 else 2) * network.n_synapses()
@@ -140,7 +140,7 @@ def _of_taps(network: Network, rule: Rule, trials: Trials) -> int:
 
 def _of_synapses(network: Network, rewiring: Rewiring | None, trials: Trials) -> int:
     """Return the memory for weights, delays, moments and what rewiring keeps [bytes]."""
-    from mlgenn_delays.engines.cpu.passes import CHUNKS
+    from mlgenn_delays.engines.shared.threads import CHUNKS
 
     total = network.n_synapses() * (100 + 8 * min(CHUNKS, (trials.size + 1) // 2))
     for p in network.projections.values():
@@ -151,7 +151,7 @@ def _of_synapses(network: Network, rewiring: Rewiring | None, trials: Trials) ->
 
 def _of_pairs(network: Network, projection: Projection, rewiring: Rewiring) -> int:
     """Return the memory for the pairs of a projection that is rewired [bytes]."""
-    from mlgenn_delays.engines.cpu.structure import TABLE_BYTES
+    from mlgenn_delays.engines.shared.candidate_gradients import TABLE_BYTES
 
     pairs = network.populations[projection.source].n * network.populations[projection.target].n
     entries = projection.max_delay / network.dt + 1 if rewiring.grow_delay == "gradient" else 1

@@ -14,6 +14,7 @@ from mlgenn_delays.errors import InputError
 from mlgenn_delays.export.artifact import About, Artifact
 from mlgenn_delays.export.prepare import delay_steps
 from mlgenn_delays.files import write_atomic
+from mlgenn_delays.network import Network
 from mlgenn_delays.network.storage import REMEDY, describe, rebuild, tensors_of
 from mlgenn_delays.tensors import Kind, pack
 from mlgenn_delays.untrusted import parse_json
@@ -77,7 +78,7 @@ def _artifact(tensors: dict[str, np.ndarray], metadata: dict[str, str]) -> Artif
         steps = _whole(tensors, f"{base}/delay")
         with np.errstate(over="ignore"):  # what is not finite is refused
             tensors[f"{base}/delay"] = steps.astype(np.int64) * float(description["dt"])
-    network = rebuild(description, tensors)
+    network = rebuild(Network, description, tensors)
     kept = {
         population.name: _whole(tensors, f"kept/{population.name}").astype(np.int64)
         for population in network.spiking()

@@ -9,7 +9,7 @@ import numpy as np
 
 from mlgenn_delays.data.losses import Losses, left_of
 from mlgenn_delays.data.types import Batch, Data, checked
-from mlgenn_delays.engines.base import Recording
+from mlgenn_delays.engines.results import Recording
 from mlgenn_delays.errors import InputError, WorkError
 from mlgenn_delays.export.artifact import LARGEST_TRACE, About, Artifact
 from mlgenn_delays.export.files import read_artifact
@@ -71,7 +71,7 @@ class CPURunner:
     """
 
     def __init__(self, artifact: Artifact, threads: int | None = None) -> None:
-        from mlgenn_delays.engines.base import compile_network
+        from mlgenn_delays.engines.compile import compile_network
         from mlgenn_delays.learning import EventProp, Rule, SurrogateBPTT
         from mlgenn_delays.network import CurrentInput, SeedLI, SeedLIF
 

@@ -11,8 +11,9 @@ from mlgenn_delays.network.models import (
     SeedLIF,
     SpikeInput,
 )
-from mlgenn_delays.network.network import Network, Population
+from mlgenn_delays.network.network import Network
 from mlgenn_delays.network.normalisation import Normalisation
+from mlgenn_delays.network.population import Population
 from mlgenn_delays.network.projection import Projection
 
 __all__ = [

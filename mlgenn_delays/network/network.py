@@ -1,7 +1,6 @@
 """A network: named populations and the projections between them."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -9,13 +8,12 @@ import numpy as np
 from mlgenn_delays.checks import check_number, is_number
 from mlgenn_delays.errors import InputError, nearest
 from mlgenn_delays.memory import check_memory
-from mlgenn_delays.network import initialise
+from mlgenn_delays.network import initialise, storage
 from mlgenn_delays.network.initialise import Initial
 from mlgenn_delays.network.models import (
     LONGEST,
     POPULATION_MODELS,
     SYNAPSE_MODELS,
-    Delta,
     InputModel,
     OutputModel,
     PopulationModel,
@@ -25,77 +23,9 @@ from mlgenn_delays.network.models import (
     SynapseModel,
 )
 from mlgenn_delays.network.normalisation import Normalisation
+from mlgenn_delays.network.population import Population, check_name, check_roles, check_synapse
 from mlgenn_delays.network.projection import Projection
 from mlgenn_delays.rng import generator
-from mlgenn_delays.untrusted import shown
-
-LONGEST_NAME = 200  # characters
-
-
-@dataclass
-class Population:
-    """n neurons of one model.
-
-    Attributes:
-        name: Unique in its network.
-        model: `SpikeInput`, `CurrentInput`, `LIF`, `SeedLIF`, `LeakyIntegrator` or `SeedLI`.
-        bias: (n,) float32, a constant current added to the synaptic current of every step.
-        normalisation: Of the synaptic current, before the bias is added, or None.
-    """
-
-    name: str
-    model: PopulationModel
-    bias: np.ndarray
-    normalisation: Normalisation | None = None
-
-    @property
-    def n(self) -> int:
-        """Number of neurons."""
-        return self.model.n
-
-
-def check_name(what: str, name: str) -> None:
-    """Refuse a name of a population or projection that files and figures cannot hold.
-
-    Raises:
-        InputError: It is empty, longer than 200 characters, or has ``/`` or a control character.
-    """
-    good = isinstance(name, str) and 0 < len(name) <= LONGEST_NAME
-    if not good or "/" in name or not name.isprintable():
-        raise InputError(
-            f"a {what} must have a printable name of at most {LONGEST_NAME} characters without "
-            f"'/', got {shown(name)}"
-        )
-
-
-def check_roles(source: Population, target: Population) -> None:
-    """Refuse a projection between populations that cannot take these roles.
-
-    Raises:
-        InputError: The source is read out, or the target is an input.
-    """
-    if isinstance(source.model, OutputModel):
-        raise InputError(f"a projection must have a source that spikes, got {source.name!r}")
-    if isinstance(target.model, InputModel):
-        raise InputError(f"a projection must have a neuron target, got the input {target.name!r}")
-    if source.name == target.name and target.normalisation is not None:
-        raise InputError(
-            f"a recurrent projection must have a population without normalisation, got "
-            f"{target.name!r}: its current is not known before its spikes"
-        )
-
-
-def check_synapse(synapse: SynapseModel, target: Population) -> None:
-    """Refuse a synapse model that a target cannot have.
-
-    Raises:
-        InputError: The target is a `SeedLIF` or `SeedLI` and the synapse not `Delta`.
-    """
-    if isinstance(target.model, SeedLIF | SeedLI) and not isinstance(synapse, Delta):
-        raise InputError(
-            f"synapses onto the {type(target.model).__name__} {target.name!r} must be Delta, "
-            f"got {synapse}; give Delta(), or make it a LIF"
-        )
 
 
 class Network:
@@ -349,16 +279,12 @@ class Network:
 
     def save(self, path: Path | str) -> None:
         """Write the network to one safetensors file; see `storage.save`."""
-        from mlgenn_delays.network.storage import save
-
-        save(self, path)
+        storage.save(self, path)
 
     @staticmethod
     def load(path: Path | str) -> "Network":
         """Read a network from a safetensors file; see `storage`."""
-        from mlgenn_delays.network.storage import load
-
-        return load(path)
+        return storage.load(Network, path)
 
     def __repr__(self) -> str:
         lines: Iterable[str] = [f"Network(dt={self.dt:g} ms)"]

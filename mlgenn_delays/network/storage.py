@@ -3,24 +3,21 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.files import write_atomic
 from mlgenn_delays.network.models import POPULATION_MODELS, SYNAPSE_MODELS
-from mlgenn_delays.network.network import (
-    Network,
-    Population,
-    check_name,
-    check_roles,
-    check_synapse,
-)
 from mlgenn_delays.network.normalisation import FIELDS, Normalisation
+from mlgenn_delays.network.population import Population, check_name, check_roles, check_synapse
 from mlgenn_delays.network.projection import Projection
 from mlgenn_delays.tensors import Kind, not_finite, pack
 from mlgenn_delays.untrusted import parse_json
+
+if TYPE_CHECKING:
+    from mlgenn_delays.network.network import Network
 
 FORMAT = "delaysnn-network"
 # 2: normalisation of a population, SeedLIF and SeedLI.
@@ -36,7 +33,7 @@ _ARRAYS = {
 }
 
 
-def tensors_of(network: Network) -> dict[str, np.ndarray]:
+def tensors_of(network: "Network") -> dict[str, np.ndarray]:
     """Return the arrays of a network by name, for `rebuild`."""
     tensors: dict[str, np.ndarray] = {}
     for population in network.populations.values():
@@ -54,18 +51,18 @@ def tensors_of(network: Network) -> dict[str, np.ndarray]:
     return tensors
 
 
-def to_bytes(network: Network) -> bytes:
+def to_bytes(network: "Network") -> bytes:
     """Return the network as the content of a safetensors file; equal networks give equal bytes.
 
     Raises:
         InputError: `load` would refuse it, because a value is not finite or out of range.
     """
     text, tensors = json.dumps(describe(network), sort_keys=True), tensors_of(network)
-    rebuild(json.loads(text), tensors)
+    rebuild(type(network), json.loads(text), tensors)
     return pack(tensors, {"format": FORMAT, "version": str(VERSION), "network": text})
 
 
-def save(network: Network, path: Path | str) -> None:
+def save(network: "Network", path: Path | str) -> None:
     """Write a network to a file, atomically.
 
     Raises:
@@ -75,8 +72,12 @@ def save(network: Network, path: Path | str) -> None:
     write_atomic(path, to_bytes(network))
 
 
-def load(path: Path | str) -> Network:
+def load(make: "type[Network]", path: Path | str) -> "Network":
     """Read a network from a file written by `save`.
+
+    Arguments:
+        make: The class.
+        path: The file.
 
     Raises:
         InputError: The file is missing, damaged, no network, or from a newer version.
@@ -84,10 +85,10 @@ def load(path: Path | str) -> Network:
     path = Path(path)
     tensors, metadata = KIND.read(path)
     with KIND.checked(path):
-        return rebuild(parse_json(metadata["network"]), tensors)
+        return rebuild(make, parse_json(metadata["network"]), tensors)
 
 
-def describe(network: Network) -> dict[str, Any]:
+def describe(network: "Network") -> dict[str, Any]:
     """Return what is not an array, ready for JSON."""
     return {
         "dt": network.dt,
@@ -110,13 +111,20 @@ def describe(network: Network) -> dict[str, Any]:
     }
 
 
-def rebuild(text: dict[str, Any], tensors: dict[str, np.ndarray]) -> Network:
+def rebuild(
+    make: "type[Network]", text: dict[str, Any], tensors: dict[str, np.ndarray]
+) -> "Network":
     """Return the network that `describe` and the tensors tell of, checked.
+
+    Arguments:
+        make: The class.
+        text: What `describe` returned.
+        tensors: What `tensors_of` returned.
 
     Raises:
         InputError: They tell of none. What is not of the right type raises what Python raises.
     """
-    network = Network(dt=text["dt"], seed=text["seed"])
+    network = make(dt=text["dt"], seed=text["seed"])
     for entry in text["populations"]:
         settings = {k: v for k, v in entry.items() if k not in ("name", "model")}
         model = POPULATION_MODELS[entry["model"]](**settings)
@@ -148,7 +156,7 @@ def rebuild(text: dict[str, Any], tensors: dict[str, np.ndarray]) -> Network:
     return network
 
 
-def _check_folded(network: Network) -> None:
+def _check_folded(network: "Network") -> None:
     """Refuse normalisation that leaves weights or biases which are not finite."""
     if not any(p.normalisation is not None for p in network.populations.values()):
         return

@@ -7,7 +7,9 @@ import numpy as np
 
 from mlgenn_delays.data.batching import epoch_batches
 from mlgenn_delays.data.types import Batch, CurrentBatch, Data, SpikeBatch
-from mlgenn_delays.engines.base import CompiledNetwork, Evaluation, Recording, compile_network
+from mlgenn_delays.engines.base import CompiledNetwork
+from mlgenn_delays.engines.compile import compile_network
+from mlgenn_delays.engines.results import Evaluation, Recording
 from mlgenn_delays.errors import printable
 from mlgenn_delays.network import Network
 from mlgenn_delays.recipe import Recipe, build_rule

@@ -19,7 +19,7 @@ class Room:
     """
 
     def __init__(self, workers: int | None = None, measured: Iterable[int] = ()) -> None:
-        from mlgenn_delays.engines.cpu.workers import available_cores
+        from mlgenn_delays.engines.shared.threads import available_cores
 
         self._given = workers is not None
         self.most = workers if workers is not None else available_cores()

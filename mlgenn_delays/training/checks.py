@@ -6,7 +6,7 @@ from typing import get_args
 
 from mlgenn_delays.data.augment import Augment, check_kind
 from mlgenn_delays.data.types import CurrentData, Data
-from mlgenn_delays.engines.base import ENGINES
+from mlgenn_delays.engines.compile import ENGINES
 from mlgenn_delays.errors import InputError, nearest
 from mlgenn_delays.learning import Rule
 from mlgenn_delays.network import CurrentInput, Network

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from mlgenn_delays.engines.base import EpochResult, Evaluation
+from mlgenn_delays.engines.results import EpochResult, Evaluation
 from mlgenn_delays.untrusted import first_problem
 
 Row = dict[str, int | float | None]

@@ -5,7 +5,7 @@ import time
 from types import TracebackType
 from typing import Any, Self
 
-from mlgenn_delays.engines.base import BatchResult
+from mlgenn_delays.engines.results import BatchResult
 from mlgenn_delays.errors import InputError, nearest, printable
 from mlgenn_delays.training.history import Row
 

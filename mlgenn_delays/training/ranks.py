@@ -22,9 +22,9 @@ class Ranks:
             from mlgenn_delays.engines.genn.checks import available_backends
 
             available_backends()
-            from mlgenn_delays.engines.genn import ranks
+            from mlgenn_delays.engines.genn import mpi
 
-            self._communicator = ranks.communicator(communicator)
+            self._communicator = mpi.communicator(communicator)
 
     @property
     def leads(self) -> bool:

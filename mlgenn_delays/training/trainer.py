@@ -11,7 +11,9 @@ from mlgenn_delays.data.augment import Augment
 from mlgenn_delays.data.batching import epoch_batches
 from mlgenn_delays.data.checks import check_number
 from mlgenn_delays.data.types import Batch, Data
-from mlgenn_delays.engines.base import CompiledNetwork, EpochResult, Evaluation, compile_network
+from mlgenn_delays.engines.base import CompiledNetwork
+from mlgenn_delays.engines.compile import compile_network
+from mlgenn_delays.engines.results import EpochResult, Evaluation
 from mlgenn_delays.engines.sizes import Trials, check_sizes
 from mlgenn_delays.errors import DivergedError, InputError
 from mlgenn_delays.learning import Rule

@@ -182,7 +182,7 @@ def test_kernels_of_the_data_belong_to_the_engine(monkeypatch, name):
 
 
 def test_cores_are_those_of_the_engine(monkeypatch):
-    monkeypatch.setattr("mlgenn_delays.engines.cpu.workers.available_cores", lambda: 77)
+    monkeypatch.setattr("mlgenn_delays.engines.shared.threads.available_cores", lambda: 77)
     assert parsed(call("doctor", "--json"))["cpu"]["cores"] == 77
 
 

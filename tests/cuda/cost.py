@@ -120,7 +120,7 @@ def learn(kind: str, name: str, side: int, steps: int, batches: int) -> float:
             upstream.trained(data.batch(np.arange(len(data))))
         return 0.0
     from mlgenn_delays import Adam, EventProp
-    from mlgenn_delays.engines.base import compile_network
+    from mlgenn_delays.engines.compile import compile_network
 
     rule = EventProp(weights=Adam(1e-9), delays=Adam(1e-9), pipelined=kind == PIPELINED)
     compiled = compile_network(

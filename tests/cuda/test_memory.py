@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mlgenn_delays.engines.base import compile_network
+from mlgenn_delays.engines.compile import compile_network
 from mlgenn_delays.engines.genn import gpus, room
 from mlgenn_delays.errors import InputError
 from tests.cli.helpers import call, metrics, refused

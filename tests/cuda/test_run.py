@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mlgenn_delays.engines.base import compile_network
+from mlgenn_delays.engines.compile import compile_network
 from mlgenn_delays.learning import (
     Adam,
     Boxcar,

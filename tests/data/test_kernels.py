@@ -75,7 +75,7 @@ def test_a_part_counts_what_its_kernels_take_from_elsewhere(part: str) -> None:
     for file in marked:
         assert needed(file) <= counted, file
     if part == "engines":
-        assert {file.name for file in needed(PACKAGE / "engines/cpu/forward.py")} >= {
+        assert {file.name for file in needed(PACKAGE / "engines/cpu/eventprop_forward.py")} >= {
             "plan.py", "store.py", "readout.py", "synapses.py",
         }  # fmt: skip
 
@@ -95,8 +95,8 @@ def test_folder_is_of_the_content(
     assert folders() == before and len(set(before.values())) == 3
     for name, changed in {
         "data/augment_kernel.py": {"data"}, "analysis/shuffle_kernel.py": {"analysis"},
-        "engines/cpu/flags.py": {"engines"}, "network/models.py": {"engines"},
-        "engines/cpu/vector.py": {"engines"}, "engines/cpu/event_passes.py": set(),
+        "engines/shared/numerics.py": {"engines"}, "network/models.py": {"engines"},
+        "engines/shared/vector.py": {"engines"}, "engines/cpu/event_simulation.py": set(),
         "kernels.py": {"data", "analysis", "engines"},
     }.items():  # fmt: skip
         (copy / name).write_text((copy / name).read_text() + "# changed\n")
@@ -177,7 +177,7 @@ def test_kernels_load_where_nothing_can_be_written(tmp_path: Path) -> None:
 
 
 def test_settling_keeps_nan() -> None:
-    from mlgenn_delays.engines.cpu.flags import NOTHING, settle_all
+    from mlgenn_delays.engines.shared.numerics import NOTHING, settle_all
 
     values = np.array([np.nan, np.inf, -1.0, 2 * NOTHING, NOTHING, -NOTHING, 0.0], np.float32)
     expected = values.copy()

@@ -4,7 +4,9 @@ from functools import lru_cache
 
 import numpy as np
 
-from mlgenn_delays.engines.base import CompiledNetwork, Gradients, Recording, compile_network
+from mlgenn_delays.engines.base import CompiledNetwork
+from mlgenn_delays.engines.compile import compile_network
+from mlgenn_delays.engines.results import Gradients, Recording
 from mlgenn_delays.learning import EventProp
 from mlgenn_delays.network import Network
 from tests.reference import forward, nets

@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mlgenn_delays.engines.base import CompiledNetwork, compile_network
-from mlgenn_delays.engines.cpu import structure
+from mlgenn_delays.engines.base import CompiledNetwork
+from mlgenn_delays.engines.compile import compile_network
+from mlgenn_delays.engines.shared import rewiring as structure
 from mlgenn_delays.learning import Adam, EventProp, Gaussian, SurrogateBPTT, Triangle
 from mlgenn_delays.network import Network
 from mlgenn_delays.rewiring import Pairs, Rewired, Rewiring, Synapses

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mlgenn_delays.engines.cpu import structure
+from mlgenn_delays.engines.shared import candidate_gradients
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.learning import Atan, Boxcar, Dirac, EventProp, Gaussian, SurrogateBPTT, Triangle
 from mlgenn_delays.network import Network
@@ -202,7 +202,7 @@ def test_bounded_memory_shares_entries(
         n_pre, n_post, delays = whole.shape
         with monkeypatch.context() as patch:
             # Room for so many entries; less than a vector's lanes of delays are added at once.
-            patch.setattr(structure, "TABLE_BYTES", 4 * n_pre * n_post * entries)
+            patch.setattr(candidate_gradients, "TABLE_BYTES", 4 * n_pre * n_post * entries)
             got = compiled(net, case.rule).candidates(data, name)
         stride = -(-delays // entries)
         assert 1 < got.shape[2] == -(-delays // stride) <= entries

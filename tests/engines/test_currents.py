@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from mlgenn_delays.data.types import CurrentBatch, SpikeBatch
-from mlgenn_delays.engines.base import Gradients, compile_network
+from mlgenn_delays.engines.compile import compile_network
+from mlgenn_delays.engines.results import Gradients
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.learning import Atan, EventProp, Gaussian, SpikeCount, SurrogateBPTT, Triangle
 from mlgenn_delays.network import (

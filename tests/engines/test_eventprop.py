@@ -149,7 +149,7 @@ def test_fixed_delays_have_no_gradient() -> None:
 
 
 def test_gradients_of_what_is_not_learned_are_zero() -> None:
-    # engines.base.Gradients: "zero where nothing is learned".
+    # engines.results.Gradients: "zero where nothing is learned".
     recipe = Recipe(66)
     network, batch = nets.network(recipe), nets.batch(recipe)
     got = compiled(network, EventProp(delays=None)).gradients(batch)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mlgenn_delays.data.types import CurrentBatch
-from mlgenn_delays.engines.base import compile_network
+from mlgenn_delays.engines.compile import compile_network
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.learning import Adam, Gaussian, SurrogateBPTT
 from mlgenn_delays.network import (

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from mlgenn_delays.data.types import CurrentBatch, SpikeBatch
-from mlgenn_delays.engines.base import compile_network
-from mlgenn_delays.engines.cpu.readout import read_out
+from mlgenn_delays.engines.compile import compile_network
+from mlgenn_delays.engines.shared.readout import read_out
 from mlgenn_delays.learning import EventProp, SurrogateBPTT
 from mlgenn_delays.network import (
     CurrentInput,

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mlgenn_delays.engines.base import compile_network
+from mlgenn_delays.engines.compile import compile_network
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.learning import Adam, EventProp, SurrogateBPTT
 from mlgenn_delays.network import Network

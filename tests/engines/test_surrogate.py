@@ -11,7 +11,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from mlgenn_delays.engines.base import Gradients
+from mlgenn_delays.engines.results import Gradients
 from mlgenn_delays.learning import (
     Atan,
     Boxcar,

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlgenn_delays.engines.cpu.taps import gather_gradient, gaussian_size, make_taps
+from mlgenn_delays.engines.shared.taps import gather_gradient, gaussian_size, make_taps
 from mlgenn_delays.learning import Dirac, Gaussian, SurrogateBPTT
 from tests.engines.helpers import compiled, relative
 from tests.reference import nets, steps, surrogate

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from mlgenn_delays.data.types import SpikeBatch
-from mlgenn_delays.engines.base import BatchResult, CompiledNetwork, compile_network
+from mlgenn_delays.engines.base import CompiledNetwork
+from mlgenn_delays.engines.compile import compile_network
+from mlgenn_delays.engines.results import BatchResult
 from mlgenn_delays.errors import DivergedError, InputError
 from mlgenn_delays.learning import Adam, EaseIn, EventProp, SurrogateBPTT
 from mlgenn_delays.network import (

@@ -3,7 +3,7 @@
 import numba
 import numpy as np
 
-from mlgenn_delays.engines.cpu import vector
+from mlgenn_delays.engines.shared import vector
 
 CASES = [(taps, n) for taps in range(10) for n in (16, 32, 48, 64, 80, 112, 128, 144, 160)]
 

@@ -261,7 +261,7 @@ def test_examples_of_several_forms_keep_their_order(tmp_path: Path) -> None:
 
 
 def test_an_engine_takes_it() -> None:
-    from mlgenn_delays.engines.base import compile_network
+    from mlgenn_delays.engines.compile import compile_network
     from mlgenn_delays.learning import EventProp
 
     net = network(Recipe(steps=20))

@@ -12,7 +12,7 @@ from mlgenn_delays import (
     Network,
     SpikeInput,
 )
-from mlgenn_delays.engines.base import compile_network
+from mlgenn_delays.engines.compile import compile_network
 from mlgenn_delays.export.prepare import delay_steps, prepare
 from mlgenn_delays.learning import EventProp, SurrogateBPTT
 from tests.reference import nets

@@ -5,7 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from mlgenn_delays.data.types import Batch, SpikeBatch, SpikeData
-from mlgenn_delays.engines.base import CompiledNetwork, Gradients, compile_network
+from mlgenn_delays.engines.base import CompiledNetwork
+from mlgenn_delays.engines.compile import compile_network
+from mlgenn_delays.engines.results import Gradients
 from mlgenn_delays.learning import EventProp
 from mlgenn_delays.network import LIF, Exponential, LeakyIntegrator, Network, SpikeInput
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from mlgenn_delays.engines.base import compile_network
+from mlgenn_delays.engines.compile import compile_network
 from mlgenn_delays.learning import Adam, EventProp, SpikeCount
 from mlgenn_delays.rewiring import RigL
 from tests.backend import BACKEND

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mlgenn_delays.cli import backends, probe
-from mlgenn_delays.engines.compiled import Compiled
+from mlgenn_delays.engines.learner import Compiled
 from mlgenn_delays.errors import WorkError
 from mlgenn_delays.kernels import kernel_cache
 from mlgenn_delays.learning import EventProp, SurrogateBPTT, Triangle

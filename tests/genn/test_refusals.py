@@ -11,7 +11,7 @@ from tests.needs import need
 
 need("genn")
 
-from mlgenn_delays.engines.base import compile_network  # noqa: E402
+from mlgenn_delays.engines.compile import compile_network  # noqa: E402
 from mlgenn_delays.engines.genn import versions  # noqa: E402
 from mlgenn_delays.engines.genn.build import LINES  # noqa: E402
 from mlgenn_delays.engines.genn.checks import available_backends  # noqa: E402

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.slow
 from pygenn.single_threaded_cpu_backend import Preferences  # noqa: E402
 
 from mlgenn_delays.data.types import SpikeBatch  # noqa: E402
-from mlgenn_delays.engines.base import Gradients  # noqa: E402
+from mlgenn_delays.engines.results import Gradients  # noqa: E402
 from mlgenn_delays.network import (  # noqa: E402
     LIF,
     Exponential,

@@ -22,7 +22,7 @@ from ml_genn.synapses import Exponential as GeNNExponential
 from ml_genn.utils.data import PreprocessedSpikes, preprocess_spikes
 
 from mlgenn_delays.data.types import SpikeBatch
-from mlgenn_delays.engines.base import Gradients
+from mlgenn_delays.engines.results import Gradients
 from mlgenn_delays.network import LIF, Exponential, LeakyIntegrator, Network
 from tests.reference import forward
 

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from mlgenn_delays.data.types import Batch, CurrentBatch, SpikeBatch
-from mlgenn_delays.engines.base import CompiledNetwork, Gradients, compile_network
+from mlgenn_delays.engines.base import CompiledNetwork
+from mlgenn_delays.engines.compile import compile_network
 from mlgenn_delays.engines.genn import running
+from mlgenn_delays.engines.results import Gradients
 from mlgenn_delays.learning import (
     Boxcar,
     Dirac,

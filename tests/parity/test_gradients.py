@@ -11,7 +11,7 @@ from tests.needs import GENN, need
 need(*GENN)
 
 from mlgenn_delays.engines.base import CompiledNetwork  # noqa: E402
-from mlgenn_delays.engines.cpu import structure  # noqa: E402
+from mlgenn_delays.engines.shared import candidate_gradients  # noqa: E402
 from mlgenn_delays.learning import EventProp  # noqa: E402
 from mlgenn_delays.network import Network  # noqa: E402
 from tests.engines.helpers import relative  # noqa: E402
@@ -226,7 +226,7 @@ def test_candidates_over_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> None
     case, name = WITH_ABSENT[0], "input->hidden0"
     batch, engines = pick(case, free(case)), asked(case)
     n_pre, n_post = sizes(network(case), name)
-    monkeypatch.setattr(structure, "TABLE_BYTES", 4 * n_pre * n_post * 3)
+    monkeypatch.setattr(candidate_gradients, "TABLE_BYTES", 4 * n_pre * n_post * 3)
     right, got = (engine.candidates(batch, name) for engine in engines)
     assert got.shape == (n_pre, n_post, 3)
     assert relative(got, right) < CLOSE

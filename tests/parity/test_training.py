@@ -12,7 +12,8 @@ need(*GENN)
 pytestmark = pytest.mark.slow
 
 from mlgenn_delays.data.types import Batch  # noqa: E402
-from mlgenn_delays.engines.base import CompiledNetwork, EpochResult  # noqa: E402
+from mlgenn_delays.engines.base import CompiledNetwork  # noqa: E402
+from mlgenn_delays.engines.results import EpochResult  # noqa: E402
 from mlgenn_delays.learning import (  # noqa: E402
     Adam,
     EventProp,

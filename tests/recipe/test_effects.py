@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mlgenn_delays.data.batching import epoch_batches
-from mlgenn_delays.engines.base import compile_network
+from mlgenn_delays.engines.compile import compile_network
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.network.storage import to_bytes
 from mlgenn_delays.recipe import (

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mlgenn_delays.engines.base import Evaluation
+from mlgenn_delays.engines.results import Evaluation
 from mlgenn_delays.network import Network
 from mlgenn_delays.network.models import READOUTS
 from mlgenn_delays.recipe import load_data

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from mlgenn_delays import memory
-from mlgenn_delays.engines.cpu.workers import available_cores
+from mlgenn_delays.engines.shared.threads import available_cores
 from mlgenn_delays.memory import available_memory, resident, total_memory
 from mlgenn_delays.sweep.memory import FIRST_GUESS, Room
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mlgenn_delays.data.types import CurrentData, SpikeData
-from mlgenn_delays.engines.base import BatchResult, EpochResult, Evaluation
+from mlgenn_delays.engines.results import BatchResult, EpochResult, Evaluation
 from mlgenn_delays.errors import DivergedError, InputError
 from mlgenn_delays.learning import EventProp
 from mlgenn_delays.network import (

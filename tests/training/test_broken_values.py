@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mlgenn_delays.data.types import CurrentData, SpikeData
-from mlgenn_delays.engines.base import compile_network
+from mlgenn_delays.engines.compile import compile_network
 from mlgenn_delays.errors import DivergedError, InputError
 from mlgenn_delays.learning import Adam, EventProp, SurrogateBPTT, Triangle
 from mlgenn_delays.network import (

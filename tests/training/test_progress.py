@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from mlgenn_delays.engines.base import BatchResult
+from mlgenn_delays.engines.results import BatchResult
 from mlgenn_delays.training.progress import (
     BarProgress,
     PlainProgress,

@@ -46,10 +46,10 @@ class FakeCommunicator:
 @pytest.fixture
 def ranks(monkeypatch):
     """mlGeNN's communicator in the place of MPI's, whether GeNN is installed or not."""
-    module = ModuleType("mlgenn_delays.engines.genn.ranks")
+    module = ModuleType("mlgenn_delays.engines.genn.mpi")
     module.communicator = lambda name: FakeCommunicator()
     monkeypatch.setitem(sys.modules, module.__name__, module)
-    monkeypatch.setattr("mlgenn_delays.engines.genn.ranks", module, raising=False)
+    monkeypatch.setattr("mlgenn_delays.engines.genn.mpi", module, raising=False)
     monkeypatch.setattr("mlgenn_delays.engines.genn.checks.available_backends", list)
     monkeypatch.setattr(FakeCommunicator, "barrier_of_all", threading.Barrier(N))
 

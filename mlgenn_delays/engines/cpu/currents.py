@@ -6,9 +6,9 @@ together along time; sources that are walked by events add each spike's taps.
 
 import numpy as np
 
-from mlgenn_delays.engines.cpu.flags import NOTHING, kernel
-from mlgenn_delays.engines.cpu.plan import INPUT
-from mlgenn_delays.engines.cpu.vector import dots, weave
+from mlgenn_delays.engines.shared.numerics import NOTHING, kernel
+from mlgenn_delays.engines.shared.traces import places, spikes
+from mlgenn_delays.engines.shared.vector import dots, weave
 
 
 @kernel
@@ -27,29 +27,6 @@ def add_events(first, last, pre, size, coef, steps, when, events, own, out):
             at = np.int64(when[k]) + steps[s] + 1
             for m in range(min(size, len(out) - at)):
                 out[at + m] += coef[s * size + m] * weight
-
-
-@kernel
-def places(plan, frame, p, start, series, e):
-    """Return where the spikes of each neuron of p lie in `spikes`, (n, 2) int64."""
-    n = plan.n[p]
-    out = np.empty((n, 2), np.int64)
-    for i in range(n):
-        if plan.kind[p] == INPUT:
-            out[i, 0], out[i, 1] = start[i], start[i + 1]
-        else:
-            row = e * frame.neurons + frame.neuron_row[p] + i
-            out[i, 0] = row * frame.steps
-            out[i, 1] = row * frame.steps + series.counts[e, frame.neuron_row[p] + i]
-    return out
-
-
-@kernel
-def spikes(plan, p, time, series):
-    """Return the array that `places` points into."""
-    if plan.kind[p] == INPUT:
-        return time
-    return series.time.reshape(-1)
 
 
 @kernel

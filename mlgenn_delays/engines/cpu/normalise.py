@@ -10,7 +10,7 @@ Sums are in float64: the variance is a difference of two of them, which may be c
 
 import numpy as np
 
-from mlgenn_delays.engines.cpu.flags import kernel
+from mlgenn_delays.engines.shared.numerics import kernel
 
 ABREAST = 4  # sums at once: one alone would wait for itself
 

@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mlgenn_delays.engines.shared.plan import SPIKING, Plan
+from mlgenn_delays.engines.shared.traces import Frame, Series
+
 LANES = 8
-# A spike's slope counts as at least this share of the threshold: rounding can bring a voltage
-# that creeps up to its threshold there with a slope of 0.
-FLATTEST = np.float32(1e-6)
 
 
 class Store(NamedTuple):
@@ -112,3 +112,15 @@ def make_work(groups: int, lanes: int, steps: int, reach: int, classes: int, cap
         drive=np.empty((classes, steps), np.float32),
         outgoing=np.empty(capacity, np.float32),
     )
+
+
+def keep_spikes(plan: Plan, frame: Frame, store: Store, size: int, series: Series) -> None:
+    """Copy the spikes of a batch's store to its series."""
+    for p in np.flatnonzero(plan.kind == SPIKING):
+        rows = slice(frame.neuron_row[p], frame.neuron_row[p] + plan.n[p])
+        start = store.start[:size, plan.held[p] : plan.held[p] + plan.n[p] + 1].astype(np.int64)
+        count = np.diff(start)
+        series.counts[:size, rows] = count
+        held = np.arange(frame.steps) < count[:, :, None]
+        spikes = [store.time[own[0] : own[-1]] for own in start]
+        series.time[:size, rows][held] = np.concatenate(spikes)

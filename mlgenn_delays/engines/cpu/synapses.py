@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mlgenn_delays.engines.cpu.flags import kernel
-from mlgenn_delays.engines.cpu.plan import INPUT
+from mlgenn_delays.engines.shared.numerics import kernel
+from mlgenn_delays.engines.shared.plan import INPUT
 
 ABREAST = 4  # rows of a dense projection worked on at once: one loop exit is mispredicted for all
 

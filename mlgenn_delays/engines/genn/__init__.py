@@ -4,7 +4,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from mlgenn_delays.engines.cpu.passes import Core, Passes
+    from mlgenn_delays.engines.shared.context import Core
+    from mlgenn_delays.engines.shared.simulation import Passes
 
 
 def genn_passes(
@@ -26,7 +27,7 @@ def genn_passes(
     check_backend(backend)
     ranks, device = None, None
     if communicator is not None:
-        from mlgenn_delays.engines.genn import ranks as shared
+        from mlgenn_delays.engines.genn import mpi as shared
 
         ranks = shared.communicator(communicator)
         batch_size = -(-batch_size // ranks.num_ranks)
@@ -34,7 +35,7 @@ def genn_passes(
 
     def make(core: "Core", keeps: bool, rewired: bool) -> "Passes":
         from mlgenn_delays.engines.genn.compiler import Target
-        from mlgenn_delays.engines.genn.passes import GeNNPasses
+        from mlgenn_delays.engines.genn.simulation import GeNNPasses
 
         target = Target(backend, batch_size if backend == "cuda" else 1, device)
         passes = GeNNPasses(core, keeps=keeps, rewired=rewired, target=target)

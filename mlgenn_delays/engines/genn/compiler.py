@@ -21,10 +21,10 @@ from ml_genn.utils.model import CustomUpdateModel, NeuronModel, WeightUpdateMode
 from ml_genn.utils.snippet import ConnectivitySnippet
 from pygenn import CustomUpdateVarAccess, VarAccess, create_var_ref, create_wu_var_ref
 
-from mlgenn_delays.engines.cpu.plan import synapse_groups
 from mlgenn_delays.engines.genn.neuron_code import EVENT, SPIKE, NeuronCode, neuron_code
 from mlgenn_delays.engines.genn.synapse_code import SynapseCode, delay_steps, synapse_code
 from mlgenn_delays.engines.genn.translate import identifiers
+from mlgenn_delays.engines.shared.plan import synapse_groups
 from mlgenn_delays.learning import EventProp, Rule
 from mlgenn_delays.network import Network
 
@@ -75,7 +75,7 @@ class CompileState:
 
 
 class DelayCompiler(EventPropCompiler):
-    """Compiles networks whose gradients `engines.genn.passes` runs.
+    """Compiles networks whose gradients `engines.genn.simulation` runs.
 
     Arguments:
         network: The network, whose translation `compile` is given.

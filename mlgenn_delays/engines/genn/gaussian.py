@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from mlgenn_delays.engines.cpu.taps import FAR
+from mlgenn_delays.engines.shared.taps import FAR
 
 
 def norm_and_mean(delay: np.ndarray, longest: int, width: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return 1 / sum g and the mean of (k - d) / width^2 of every delay (see `engines.cpu.taps`).
+    """Return 1 / sum g and the mean of (k - d) / width^2 of every delay; see `engines.shared.taps`.
 
     Arguments:
         delay: (S,) [steps].

@@ -29,8 +29,8 @@ from typing import Any
 
 import numpy as np
 
-from mlgenn_delays.engines.cpu.plan import synapse_groups
-from mlgenn_delays.engines.cpu.store import FLATTEST
+from mlgenn_delays.engines.shared.numerics import FLATTEST
+from mlgenn_delays.engines.shared.plan import synapse_groups
 from mlgenn_delays.learning import Atan, Boxcar, EventProp, Rule
 from mlgenn_delays.learning.surrogates import Surrogate
 from mlgenn_delays.network import (

@@ -4,13 +4,13 @@ from typing import Any
 
 import numpy as np
 
-from mlgenn_delays.engines.cpu.parameters import Parameters
 from mlgenn_delays.engines.genn.build import build, code_folder, load
 from mlgenn_delays.engines.genn.compiler import DYNAMIC, CompileState, Target, compiler_of
 from mlgenn_delays.engines.genn.gaussian import norm_and_mean
 from mlgenn_delays.engines.genn.gpus import device
 from mlgenn_delays.engines.genn.room import check_room, network_bytes
 from mlgenn_delays.engines.genn.translate import identifiers, translate
+from mlgenn_delays.engines.shared.parameters import Parameters
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.learning import Rule
 from mlgenn_delays.network import Network, Projection

@@ -10,7 +10,7 @@ step later. With r these:
 
 the host multiplies the last by w. An index that is a sum stands in parentheses of its own, for
 GeNN subtracts it as it is written. K is that of
-`engines.cpu.taps`; the host gives 1 / sum g (Norm) and the mean of (k - d)/width (Mean).
+`engines.shared.taps`; the host gives 1 / sum g (Norm) and the mean of (k - d)/width (Mean).
 
 Under a pipelined rule the way back has the weights and delays of the batch that goes back, which
 is the one before that which goes forwards: copies named LateG and so on of those variables.
@@ -19,8 +19,8 @@ is the one before that which goes forwards: copies named LateG and so on of thos
 import re
 from dataclasses import dataclass, field
 
-from mlgenn_delays.engines.cpu.taps import FAR
 from mlgenn_delays.engines.genn.neuron_code import LEARNS
+from mlgenn_delays.engines.shared.taps import FAR
 from mlgenn_delays.learning import EventProp, Gaussian, Rule
 from mlgenn_delays.network import CurrentInput, Network, Projection
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from mlgenn_delays.data.types import Batch, CurrentData, SpikeData
-from mlgenn_delays.engines.base import Recording
+from mlgenn_delays.engines.results import Recording
 from mlgenn_delays.export.artifact import Artifact
 from mlgenn_delays.export.model import CPURunner
 from mlgenn_delays.network import Network

@@ -10,7 +10,7 @@ then looks back at its source. Whichever of the two has the smaller state is tak
 
 import numpy as np
 
-from mlgenn_delays.engines.cpu.plan import Plan, make_plan, synapse_groups
+from mlgenn_delays.engines.shared.plan import Plan, make_plan, synapse_groups
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.export.artifact import Artifact
 from mlgenn_delays.export.c.arrays import reals, signed

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from mlgenn_delays.data.types import Batch, CurrentBatch, SpikeBatch, checked
-from mlgenn_delays.engines.base import Recording
+from mlgenn_delays.engines.results import Recording
 from mlgenn_delays.errors import InputError, WorkError
 from mlgenn_delays.export.genn.manifest import (
     LIBRARY,

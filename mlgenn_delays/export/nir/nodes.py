@@ -29,7 +29,7 @@ from mlgenn_delays.network.models import (
     SeedLIF,
     SynapseModel,
 )
-from mlgenn_delays.network.network import Population
+from mlgenn_delays.network.population import Population
 
 SECOND = 1000.0  # ms
 LARGEST = 2**28  # numbers of all matrices: 1 GiB of float32

@@ -122,7 +122,7 @@ def _network(
         tensors |= {f"projection/{entry['name']}/{key}": array for key, array in arrays.items()}
     if any(len(branch.synapses.pre) for branch in branches.values()):
         raise InputError("each of its synapses must be of a projection")
-    return rebuild(description, tensors)
+    return rebuild(Network, description, tensors)
 
 
 def _bias(graph: Graph, name: str, n: int, branches: dict[str, Branch]) -> np.ndarray:

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from mlgenn_delays.data.types import Batch
-from mlgenn_delays.engines.base import Recording, compile_network
+from mlgenn_delays.engines.compile import compile_network
+from mlgenn_delays.engines.results import Recording
 from mlgenn_delays.export.artifact import About, Artifact
 from mlgenn_delays.export.c import Quantised, quantise
 from mlgenn_delays.learning import EventProp, SurrogateBPTT

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from mlgenn_delays.data.types import SpikeData
-from mlgenn_delays.engines.base import Recording
+from mlgenn_delays.engines.results import Recording
 from mlgenn_delays.export.artifact import About, Artifact
 from mlgenn_delays.export.model import CPURunner
 from mlgenn_delays.network import (

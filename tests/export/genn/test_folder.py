@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from mlgenn_delays.data.types import SpikeBatch
-from mlgenn_delays.engines.base import Recording
+from mlgenn_delays.engines.results import Recording
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.export.genn import write_genn
 from mlgenn_delays.export.genn.manifest import read_manifest

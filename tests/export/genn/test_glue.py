@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from mlgenn_delays.data.types import SpikeBatch, SpikeData
-from mlgenn_delays.engines.base import Recording
+from mlgenn_delays.engines.results import Recording
 from mlgenn_delays.export.artifact import About
 from mlgenn_delays.export.genn.manifest import Facts, FileFacts, Manifest
 from mlgenn_delays.export.genn.runtime import GeNNModel, _Library

@@ -18,7 +18,8 @@ from mlgenn_delays import (
     Uniform,
 )
 from mlgenn_delays.data.types import CurrentData, SpikeData
-from mlgenn_delays.engines.base import Recording, compile_network
+from mlgenn_delays.engines.compile import compile_network
+from mlgenn_delays.engines.results import Recording
 from mlgenn_delays.export.artifact import About, Artifact
 from mlgenn_delays.export.nir import write_nir
 from mlgenn_delays.learning import SurrogateBPTT

@@ -16,11 +16,11 @@ surrogate of compact support, G is needed only at the steps where psi is not 0.
 import numpy as np
 
 from mlgenn_delays.engines.cpu.currents import collect
-from mlgenn_delays.engines.cpu.flags import NOTHING, kernel, settle_all
-from mlgenn_delays.engines.cpu.neurons import LANES, RESTING
-from mlgenn_delays.engines.cpu.plan import READOUT
-from mlgenn_delays.engines.cpu.readout import loss_drive
-from mlgenn_delays.engines.cpu.vector import weave
+from mlgenn_delays.engines.cpu.surrogate_forward import LANES, RESTING
+from mlgenn_delays.engines.shared.numerics import NOTHING, kernel, settle_all
+from mlgenn_delays.engines.shared.plan import READOUT
+from mlgenn_delays.engines.shared.readout import loss_drive
+from mlgenn_delays.engines.shared.vector import weave
 
 ATAN, TRIANGLE, BOXCAR = 0, 1, 2
 

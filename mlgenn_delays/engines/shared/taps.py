@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mlgenn_delays.engines.cpu.flags import kernel
+from mlgenn_delays.engines.shared.numerics import kernel
 
 LEAST = 1e-7
 # g falls below LEAST so many widths away from the delay.

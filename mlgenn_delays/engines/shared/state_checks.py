@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from mlgenn_delays.engines.cpu.passes import Core
-from mlgenn_delays.engines.cpu.structure import Structure, delay_stride
+from mlgenn_delays.engines.shared.candidate_gradients import delay_stride
+from mlgenn_delays.engines.shared.context import Core
+from mlgenn_delays.engines.shared.rewiring import Structure
 from mlgenn_delays.errors import InputError
 
 

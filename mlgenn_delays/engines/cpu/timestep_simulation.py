@@ -9,11 +9,11 @@ from queue import SimpleQueue
 import numpy as np
 
 from mlgenn_delays.data.types import Batch
-from mlgenn_delays.engines.base import Recording
-from mlgenn_delays.engines.cpu import currents, neurons, normalise, optimise, surrogate
-from mlgenn_delays.engines.cpu.passes import CHUNK_BYTES, CHUNKS, Core, Outcome
-from mlgenn_delays.engines.cpu.plan import INPUT, SPIKING
-from mlgenn_delays.engines.cpu.rows import (
+from mlgenn_delays.engines.cpu import currents, normalise, surrogate_backward, surrogate_forward
+from mlgenn_delays.engines.results import Recording
+from mlgenn_delays.engines.shared import adam
+from mlgenn_delays.engines.shared.context import Core
+from mlgenn_delays.engines.shared.correlate import (
     correlate,
     events_of,
     longest_steps,
@@ -21,7 +21,11 @@ from mlgenn_delays.engines.cpu.rows import (
     reach_of,
     show_input,
 )
-from mlgenn_delays.engines.cpu.series import (
+from mlgenn_delays.engines.shared.plan import INPUT, SPIKING
+from mlgenn_delays.engines.shared.simulation import Outcome
+from mlgenn_delays.engines.shared.taps import Taps, gather_gradient, make_taps, place_outgoing
+from mlgenn_delays.engines.shared.threads import CHUNK_BYTES, CHUNKS
+from mlgenn_delays.engines.shared.traces import (
     Frame,
     Scratch,
     Series,
@@ -29,7 +33,6 @@ from mlgenn_delays.engines.cpu.series import (
     make_scratch,
     make_series,
 )
-from mlgenn_delays.engines.cpu.taps import Taps, gather_gradient, make_taps, place_outgoing
 from mlgenn_delays.learning import Atan, SurrogateBPTT, Triangle
 from mlgenn_delays.network import CurrentInput
 from mlgenn_delays.network.normalisation import EPSILON
@@ -124,7 +127,7 @@ class SeriesPasses:
                 k: int, low: int, high: int, scratch: Scratch, p: int = p,
                 factor: np.ndarray = factor, shift: np.ndarray = shift,
             ) -> None:  # fmt: skip
-                neurons.run_neurons(
+                surrogate_forward.run_neurons(
                     plan, self._frame, p, factor, shift, taps.size, taps.first, coef, gains,
                     batch.labels, series, low, high, scratch,
                 )  # fmt: skip
@@ -195,8 +198,8 @@ class SeriesPasses:
         """Return the surrogate as the kernels take it."""
         s = self._surrogate
         if isinstance(s, Atan):
-            return surrogate.ATAN, np.float32(s.slope), np.float32(0.0), False
-        kind = surrogate.TRIANGLE if isinstance(s, Triangle) else surrogate.BOXCAR
+            return surrogate_backward.ATAN, np.float32(s.slope), np.float32(0.0), False
+        kind = surrogate_backward.TRIANGLE if isinstance(s, Triangle) else surrogate_backward.BOXCAR
         return kind, np.float32(s.width), np.float32(s.height), True
 
     def backward(self, batch: Batch, gains: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -216,7 +219,7 @@ class SeriesPasses:
                 continue
 
             def neurons_back(k: int, low: int, high: int, scratch: Scratch, p: int = p) -> None:
-                surrogate.back_neurons(
+                surrogate_backward.back_neurons(
                     plan, self._frame, p, shape, taps.size, out_coef, out_address, gains,
                     batch.labels, pull, series, low, high, scratch,
                 )  # fmt: skip
@@ -225,7 +228,7 @@ class SeriesPasses:
             self._normalise_back(p, size)
 
             def arrivals_back(k: int, low: int, high: int, scratch: Scratch, p: int = p) -> None:
-                surrogate.back_arrivals(
+                surrogate_backward.back_arrivals(
                     plan, self._frame, p, taps.size, taps.first, address, starts, times, gains,
                     series, low, high, sums[k],
                 )  # fmt: skip
@@ -233,7 +236,7 @@ class SeriesPasses:
             self._over_chunks(size, arrivals_back, len(sums))
         total = np.empty(len(address), np.float32)
         self.core.spread(
-            len(total), lambda low, high: optimise.sum_chunks(sums, len(sums), low, high, total)
+            len(total), lambda low, high: adam.sum_chunks(sums, len(sums), low, high, total)
         )
         by_weight, by_delay = np.empty((2, len(p_.weight)), np.float32)
         gather_gradient(taps, p_.weight, total, by_weight, by_delay)

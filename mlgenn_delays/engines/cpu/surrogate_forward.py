@@ -6,9 +6,9 @@ and shift the normalisation if there is one.
 
 import numpy as np
 
-from mlgenn_delays.engines.cpu.flags import NOTHING, kernel, settle_all
-from mlgenn_delays.engines.cpu.plan import READOUT
-from mlgenn_delays.engines.cpu.readout import cross_entropy, read_out
+from mlgenn_delays.engines.shared.numerics import NOTHING, kernel, settle_all
+from mlgenn_delays.engines.shared.plan import READOUT
+from mlgenn_delays.engines.shared.readout import cross_entropy, read_out
 
 # V of a refractory step: so far from any threshold that no surrogate derivative is left.
 RESTING = np.float32(-1e30)

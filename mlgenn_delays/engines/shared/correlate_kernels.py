@@ -11,9 +11,9 @@ of 1 are gathered one by one instead, in the same order.
 
 import numpy as np
 
-from mlgenn_delays.engines.cpu.currents import places, spikes
-from mlgenn_delays.engines.cpu.flags import kernel
-from mlgenn_delays.engines.cpu.vector import weave
+from mlgenn_delays.engines.shared.numerics import kernel
+from mlgenn_delays.engines.shared.traces import places, spikes
+from mlgenn_delays.engines.shared.vector import weave
 
 
 @kernel

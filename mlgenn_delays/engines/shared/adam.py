@@ -13,7 +13,7 @@ order: the result does not depend on how the ranges are cut.
 
 import numpy as np
 
-from mlgenn_delays.engines.cpu.flags import kernel
+from mlgenn_delays.engines.shared.numerics import kernel
 
 
 @kernel

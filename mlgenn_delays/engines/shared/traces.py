@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mlgenn_delays.engines.cpu.plan import INPUT, READOUT, SPIKING, Plan
-from mlgenn_delays.engines.cpu.store import Store
-from mlgenn_delays.engines.cpu.vector import LANES
+from mlgenn_delays.engines.shared.numerics import kernel
+from mlgenn_delays.engines.shared.plan import INPUT, READOUT, SPIKING, Plan
+from mlgenn_delays.engines.shared.vector import LANES
 
 
 class Frame(NamedTuple):
@@ -123,13 +123,24 @@ def make_scratch(plan: Plan, frame: Frame, classes: int) -> Scratch:
     )
 
 
-def keep_spikes(plan: Plan, frame: Frame, store: Store, size: int, series: Series) -> None:
-    """Copy the spikes of a batch's store to its series."""
-    for p in np.flatnonzero(plan.kind == SPIKING):
-        rows = slice(frame.neuron_row[p], frame.neuron_row[p] + plan.n[p])
-        start = store.start[:size, plan.held[p] : plan.held[p] + plan.n[p] + 1].astype(np.int64)
-        count = np.diff(start)
-        series.counts[:size, rows] = count
-        held = np.arange(frame.steps) < count[:, :, None]
-        spikes = [store.time[own[0] : own[-1]] for own in start]
-        series.time[:size, rows][held] = np.concatenate(spikes)
+@kernel
+def places(plan, frame, p, start, series, e):
+    """Return where the spikes of each neuron of p lie in `spikes`, (n, 2) int64."""
+    n = plan.n[p]
+    out = np.empty((n, 2), np.int64)
+    for i in range(n):
+        if plan.kind[p] == INPUT:
+            out[i, 0], out[i, 1] = start[i], start[i + 1]
+        else:
+            row = e * frame.neurons + frame.neuron_row[p] + i
+            out[i, 0] = row * frame.steps
+            out[i, 1] = row * frame.steps + series.counts[e, frame.neuron_row[p] + i]
+    return out
+
+
+@kernel
+def spikes(plan, p, time, series):
+    """Return the array that `places` points into."""
+    if plan.kind[p] == INPUT:
+        return time
+    return series.time.reshape(-1)

@@ -1,4 +1,4 @@
-"""A batch through a network in GeNN, forwards and back; see `engines.cpu.passes.Passes`.
+"""A batch through a network in GeNN, forwards and back; see `engines.shared.simulation.Passes`.
 
 Examples run one after another, or side by side where the backend can; while one goes forwards the
 one before goes back. That is one of the same batch, so that a batch has the gradient it has on the
@@ -12,16 +12,17 @@ from itertools import zip_longest
 import numpy as np
 
 from mlgenn_delays.data.types import Batch, CurrentBatch, SpikeBatch
-from mlgenn_delays.engines.base import Recording
-from mlgenn_delays.engines.cpu.passes import Core, Outcome
-from mlgenn_delays.engines.cpu.plan import INPUT
-from mlgenn_delays.engines.cpu.readout import cross_entropy, loss_drive, read_out
-from mlgenn_delays.engines.cpu.rows import correlate, reach_of, show_input
-from mlgenn_delays.engines.cpu.series import Frame, Series, make_frame, make_series
 from mlgenn_delays.engines.genn.checks import check_network
 from mlgenn_delays.engines.genn.compiler import Target
 from mlgenn_delays.engines.genn.neuron_code import WORD, words
 from mlgenn_delays.engines.genn.running import Running
+from mlgenn_delays.engines.results import Recording
+from mlgenn_delays.engines.shared.context import Core
+from mlgenn_delays.engines.shared.correlate import correlate, reach_of, show_input
+from mlgenn_delays.engines.shared.plan import INPUT
+from mlgenn_delays.engines.shared.readout import cross_entropy, loss_drive, read_out
+from mlgenn_delays.engines.shared.simulation import Outcome
+from mlgenn_delays.engines.shared.traces import Frame, Series, make_frame, make_series
 from mlgenn_delays.learning import EventProp
 from mlgenn_delays.network import CurrentInput, SeedLIF
 
@@ -46,7 +47,7 @@ class _Trial:
 
 
 class GeNNPasses:
-    """See `engines.cpu.passes.Passes`.
+    """See `engines.shared.simulation.Passes`.
 
     Arguments:
         core: What it works on.
@@ -216,7 +217,7 @@ class GeNNPasses:
     def forward(
         self, batch: Batch, gains: np.ndarray, *, width: float | None, late: bool = False
     ) -> Outcome:
-        """Run a batch; see `engines.cpu.passes.Passes`."""
+        """Run a batch; see `engines.shared.simulation.Passes`."""
         if not late:
             self._waits = self._back = self._early = None
         before = self._waits
@@ -303,7 +304,7 @@ class GeNNPasses:
             running.push_array(self._output, "Drive")
 
     def backward(self, batch: Batch, gains: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the gradients of a batch; see `engines.cpu.passes.Passes`."""
+        """Return the gradients of a batch; see `engines.shared.simulation.Passes`."""
         if self._early is not None:
             early, self._early = self._early, None
             return early
@@ -381,7 +382,7 @@ class GeNNPasses:
     def correlate(
         self, batch: Batch, gains: np.ndarray, q: int, first: np.ndarray, size: int
     ) -> np.ndarray:
-        """Return the adjoints of all pairs of a projection; see `engines.cpu.passes.Passes`."""
+        """Return the adjoints of a projection's pairs; see `engines.shared.simulation.Passes`."""
         if not self._keeps:
             self._keeps = True
             self._close()

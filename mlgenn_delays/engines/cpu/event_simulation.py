@@ -5,11 +5,20 @@ from queue import SimpleQueue
 import numpy as np
 
 from mlgenn_delays.data.types import Batch
-from mlgenn_delays.engines.base import Recording
-from mlgenn_delays.engines.cpu import currents, eventprop, forward, optimise
-from mlgenn_delays.engines.cpu.passes import CHUNKS, Core, Outcome
-from mlgenn_delays.engines.cpu.plan import INPUT, SPIKING, Plan
-from mlgenn_delays.engines.cpu.rows import (
+from mlgenn_delays.engines.cpu import currents, eventprop_backward, eventprop_forward
+from mlgenn_delays.engines.cpu.store import (
+    LANES,
+    Recurrent,
+    Store,
+    Work,
+    keep_spikes,
+    make_store,
+    make_work,
+)
+from mlgenn_delays.engines.results import Recording
+from mlgenn_delays.engines.shared import adam
+from mlgenn_delays.engines.shared.context import Core
+from mlgenn_delays.engines.shared.correlate import (
     correlate,
     events_of,
     longest_steps,
@@ -17,24 +26,11 @@ from mlgenn_delays.engines.cpu.rows import (
     reach_of,
     show_input,
 )
-from mlgenn_delays.engines.cpu.series import (
-    Frame,
-    Series,
-    keep_spikes,
-    make_frame,
-    make_scratch,
-    make_series,
-)
-from mlgenn_delays.engines.cpu.store import (
-    LANES,
-    Recurrent,
-    Store,
-    Work,
-    make_store,
-    make_work,
-)
-from mlgenn_delays.engines.cpu.taps import Taps, gather_gradient, make_taps
-from mlgenn_delays.engines.cpu.workers import chunks
+from mlgenn_delays.engines.shared.plan import INPUT, SPIKING, Plan
+from mlgenn_delays.engines.shared.simulation import Outcome
+from mlgenn_delays.engines.shared.taps import Taps, gather_gradient, make_taps
+from mlgenn_delays.engines.shared.threads import CHUNKS, chunks
+from mlgenn_delays.engines.shared.traces import Frame, Series, make_frame, make_scratch, make_series
 from mlgenn_delays.network import CurrentInput
 
 FIRST_CAPACITY = 1024  # spikes an example; grows as needed
@@ -78,7 +74,7 @@ class EventPasses:
         p, steps = self.core.parameters, self._steps
         self.core.spread(
             len(self._offset),
-            lambda low, high: optimise.round_delays(
+            lambda low, high: adam.round_delays(
                 p.delay, self.core.layout.delay_of, p.highest, steps, low, high, self._offset
             ),
         )
@@ -137,7 +133,7 @@ class EventPasses:
             self._bring_currents(batch, gains)
 
             def task(k: int, low: int, high: int, work: Work, store: Store = store) -> None:
-                forward.run_chunk(
+                eventprop_forward.run_chunk(
                     core.plan, self._frame, core.parameters.weight, self._offset, self._recurrent,
                     starts, times, gains, batch.labels, self._current, store, low, high,
                     self._steps, work,
@@ -163,7 +159,7 @@ class EventPasses:
         starts, times = events_of(batch)
 
         def task(k: int, low: int, high: int, work: Work) -> None:
-            eventprop.back_chunk(
+            eventprop_backward.back_chunk(
                 core.plan, self._frame, core.parameters.weight, self._offset, self._recurrent,
                 starts, times, gains, batch.labels, pull, store, low, high, self._steps,
                 self._grads[k], work, self._series.adjoint,
@@ -173,7 +169,7 @@ class EventPasses:
 
         def add_up(low: int, high: int) -> None:
             for kind in range(2):
-                optimise.sum_chunks(self._grads[:, kind], n, low, high, self._sum[kind])
+                adam.sum_chunks(self._grads[:, kind], n, low, high, self._sum[kind])
 
         core.spread(self._sum.shape[1], add_up)
         self._sum[1] *= core.parameters.weight

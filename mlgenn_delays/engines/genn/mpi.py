@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 
 from mlgenn_delays.data.types import Batch, CurrentBatch
-from mlgenn_delays.engines.base import Recording
-from mlgenn_delays.engines.cpu.passes import Core, Outcome
-from mlgenn_delays.engines.cpu.workers import chunks
 from mlgenn_delays.engines.genn import gpus
-from mlgenn_delays.engines.genn.passes import GeNNPasses
+from mlgenn_delays.engines.genn.simulation import GeNNPasses
+from mlgenn_delays.engines.results import Recording
+from mlgenn_delays.engines.shared.context import Core
+from mlgenn_delays.engines.shared.simulation import Outcome
+from mlgenn_delays.engines.shared.threads import chunks
 from mlgenn_delays.errors import InputError, nearest
 
 COMMUNICATORS = ("mpi",)
@@ -79,7 +80,8 @@ def split(batch: Batch, low: int, high: int) -> Batch:
 
 
 class RankedPasses:
-    """An engine's way through a batch, shared by several ranks; see `engines.cpu.passes.Passes`.
+    """An engine's way through a batch, shared by several ranks; see
+    `engines.shared.simulation.Passes`.
 
     Arguments:
         core: What it works on.
@@ -118,7 +120,7 @@ class RankedPasses:
     def forward(
         self, batch: Batch, gains: np.ndarray, *, width: float | None, late: bool = False
     ) -> Outcome:
-        """Run a batch; see `engines.cpu.passes.Passes`."""
+        """Run a batch; see `engines.shared.simulation.Passes`."""
         size, (low, high) = len(batch), self._own(len(batch))
         found = None
         if low < high:
@@ -135,7 +137,7 @@ class RankedPasses:
         return Outcome(logits.astype(np.float32), loss.astype(np.float32), whole)
 
     def backward(self, batch: Batch, gains: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the gradients of the batch just run; see `engines.cpu.passes.Passes`."""
+        """Return the gradients of the batch just run; see `engines.shared.simulation.Passes`."""
         low, high = self._own(len(batch))
         both = np.zeros((2, len(self.core.parameters.weight)), np.float32)
         if low < high:
@@ -150,7 +152,7 @@ class RankedPasses:
     def correlate(
         self, batch: Batch, gains: np.ndarray, q: int, first: np.ndarray, size: int
     ) -> np.ndarray:
-        """Return the adjoints of all pairs of a projection; see `engines.cpu.passes.Passes`."""
+        """Return the adjoints of a projection's pairs; see `engines.shared.simulation.Passes`."""
         low, high = self._own(len(batch))
         table = np.zeros((*first.shape, size), np.float32)
         if low < high:

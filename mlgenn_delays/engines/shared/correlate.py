@@ -3,13 +3,13 @@
 import numpy as np
 
 from mlgenn_delays.data.types import Batch, CurrentBatch
-from mlgenn_delays.engines.cpu import candidates
-from mlgenn_delays.engines.cpu.parameters import Parameters
-from mlgenn_delays.engines.cpu.passes import Core
-from mlgenn_delays.engines.cpu.plan import INPUT, Plan
-from mlgenn_delays.engines.cpu.series import Frame, Series
-from mlgenn_delays.engines.cpu.taps import Taps, place_taps
-from mlgenn_delays.engines.cpu.vector import LANES
+from mlgenn_delays.engines.shared import correlate_kernels
+from mlgenn_delays.engines.shared.context import Core
+from mlgenn_delays.engines.shared.parameters import Parameters
+from mlgenn_delays.engines.shared.plan import INPUT, Plan
+from mlgenn_delays.engines.shared.taps import Taps, place_taps
+from mlgenn_delays.engines.shared.traces import Frame, Series
+from mlgenn_delays.engines.shared.vector import LANES
 
 
 def longest_steps(parameters: Parameters) -> np.ndarray:
@@ -70,7 +70,7 @@ def correlate(
         sums = np.zeros((n_post, n_pre), np.float32)
         core.spread(
             n_post,
-            lambda low, high: candidates.gather(
+            lambda low, high: correlate_kernels.gather(
                 core.plan, frame, q, by_post, starts, times, len(batch), series, low, high, sums
             ),
         )
@@ -78,7 +78,7 @@ def correlate(
     table = np.zeros((n_post, n_pre, -(-size // LANES) * LANES), np.float32)
     core.spread(
         n_post,
-        lambda low, high: candidates.correlate(
+        lambda low, high: correlate_kernels.correlate(
             core.plan, frame, q, by_post, starts, times, gains, len(batch), series, low, high, table
         ),
     )

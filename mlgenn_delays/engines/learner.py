@@ -10,16 +10,18 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mlgenn_delays.data.types import Batch
-from mlgenn_delays.engines.base import BatchResult, EpochResult, Evaluation, Gradients, Recording
-from mlgenn_delays.engines.cpu import optimise
-from mlgenn_delays.engines.cpu.checks import check_batch, check_delays, check_rule
-from mlgenn_delays.engines.cpu.parameters import Parameters
-from mlgenn_delays.engines.cpu.passes import Core, Outcome, Passes
-from mlgenn_delays.engines.cpu.plan import make_plan
-from mlgenn_delays.engines.cpu.rebuild import copy_structure, structure_of, take_structure
-from mlgenn_delays.engines.cpu.structure import Structure, candidate_gradients
-from mlgenn_delays.engines.cpu.workers import Workers
-from mlgenn_delays.engines.state_checks import check_averages, check_counts
+from mlgenn_delays.engines.results import BatchResult, EpochResult, Evaluation, Gradients, Recording
+from mlgenn_delays.engines.shared import adam
+from mlgenn_delays.engines.shared.candidate_gradients import candidate_gradients
+from mlgenn_delays.engines.shared.checks import check_batch, check_delays, check_rule
+from mlgenn_delays.engines.shared.connectivity import copy_structure, structure_of, take_structure
+from mlgenn_delays.engines.shared.context import Core
+from mlgenn_delays.engines.shared.parameters import Parameters
+from mlgenn_delays.engines.shared.plan import make_plan
+from mlgenn_delays.engines.shared.rewiring import Structure
+from mlgenn_delays.engines.shared.simulation import Outcome, Passes
+from mlgenn_delays.engines.shared.state_checks import check_averages, check_counts
+from mlgenn_delays.engines.shared.threads import Workers
 from mlgenn_delays.errors import DivergedError, InputError
 from mlgenn_delays.learning import Adam, Rule, SurrogateBPTT
 from mlgenn_delays.network import Network
@@ -209,17 +211,13 @@ class Compiled:
             if strength:
                 spread(
                     len(p.weight),
-                    lambda low, high: optimise.add_l1(
-                        by_weight, p.weight, p.sign, strength, low, high
-                    ),
+                    lambda low, high: adam.add_l1(by_weight, p.weight, p.sign, strength, low, high),
                 )
             self._adam(
                 self.rule.weights, p.weight, by_weight, p.weight_first, p.weight_second,
                 p.weight_steps, size,
             )  # fmt: skip
-            spread(
-                len(p.weight), lambda low, high: optimise.keep_signs(p.weight, p.sign, low, high)
-            )
+            spread(len(p.weight), lambda low, high: adam.keep_signs(p.weight, p.sign, low, high))
             self._update_norms(self.rule.weights, size)
         if self.rule.delays is not None and p.learnable.any():
             gradient = self._delay_gradient(by_delay)
@@ -227,7 +225,7 @@ class Compiled:
                 self.rule.delays, p.delay, gradient, p.delay_first, p.delay_second, p.delay_steps,
                 size,
             )  # fmt: skip
-            spread(len(p.delay), lambda low, high: optimise.clamp(p.delay, p.highest, low, high))
+            spread(len(p.delay), lambda low, high: adam.clamp(p.delay, p.highest, low, high))
         p.step += 1
         self._passes.refresh()
 
@@ -262,7 +260,7 @@ class Compiled:
         size: int,
     ) -> None:
         """Update one kind of parameter from its gradient summed over `size` examples."""
-        norm = optimise.norm(gradient) / size
+        norm = adam.norm(gradient) / size
         if not np.isfinite(norm):
             raise DivergedError("the gradient is not finite")
         scale = 1.0 / size
@@ -273,7 +271,7 @@ class Compiled:
         fix1, fix2 = (self._corrections(b, step + 1) for b in (settings.beta1, settings.beta2))
         self._core.spread(
             len(value),
-            lambda low, high: optimise.adam(
+            lambda low, high: adam.adam(
                 value, gradient, first, second, steps, scale, rate, settings.beta1, settings.beta2,
                 settings.epsilon, fix1, fix2, low, high,
             ),
@@ -285,7 +283,7 @@ class Compiled:
         if len(held) < n and not (len(held) and held[-1] == 1.0):
             more = np.empty(max(n, 2 * len(held), FIRST_CORRECTIONS), np.float32)
             more[: len(held)] = held
-            optimise.corrections(beta, len(held), len(more), more)
+            adam.corrections(beta, len(held), len(more), more)
             self._fixes[beta] = held = more
         return held
 
@@ -299,7 +297,7 @@ class Compiled:
                 weight = p.take("weight", name)
                 weight[silent[projection.target][projection.post]] += np.float32(self.rule.revive)
                 p.put("weight", name, weight)
-        optimise.keep_signs(p.weight, p.sign, 0, len(p.weight))
+        adam.keep_signs(p.weight, p.sign, 0, len(p.weight))
         self._passes.refresh()
 
     # Asking

@@ -21,11 +21,11 @@ gradient of the loss itself.
 
 import numpy as np
 
-from mlgenn_delays.engines.cpu.flags import SETTLE, kernel, settle, settle_all
-from mlgenn_delays.engines.cpu.plan import INPUT, READOUT
-from mlgenn_delays.engines.cpu.readout import loss_drive
 from mlgenn_delays.engines.cpu.store import LANES
 from mlgenn_delays.engines.cpu.synapses import collect, pull_back, source_of, synapses_of
+from mlgenn_delays.engines.shared.numerics import SETTLE, kernel, settle, settle_all
+from mlgenn_delays.engines.shared.plan import INPUT, READOUT
+from mlgenn_delays.engines.shared.readout import loss_drive
 
 
 @kernel

@@ -45,3 +45,9 @@ class Workers:
             return
         for future in [self._pool.submit(task, k) for k in range(n)]:
             future.result()
+
+
+CHUNKS = 16  # of a batch: enough for 16 cores, few enough that their gradients fit in memory
+
+
+CHUNK_BYTES = 2**28  # for the gradients of all chunks together

@@ -6,11 +6,11 @@ all of its arrivals are known. A recurrent one runs step by step.
 
 import numpy as np
 
-from mlgenn_delays.engines.cpu.flags import SETTLE, kernel, settle, settle_all
-from mlgenn_delays.engines.cpu.plan import INPUT, READOUT
-from mlgenn_delays.engines.cpu.readout import cross_entropy, read_out
-from mlgenn_delays.engines.cpu.store import FLATTEST, LANES
+from mlgenn_delays.engines.cpu.store import LANES
 from mlgenn_delays.engines.cpu.synapses import scatter, source_of, synapses_of
+from mlgenn_delays.engines.shared.numerics import FLATTEST, SETTLE, kernel, settle, settle_all
+from mlgenn_delays.engines.shared.plan import INPUT, READOUT
+from mlgenn_delays.engines.shared.readout import cross_entropy, read_out
 
 
 @kernel

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from mlgenn_delays.engines.cpu.parameters import Parameters
-from mlgenn_delays.engines.cpu.passes import Core
-from mlgenn_delays.engines.cpu.plan import make_plan
+from mlgenn_delays.engines.shared.context import Core
+from mlgenn_delays.engines.shared.parameters import Parameters
+from mlgenn_delays.engines.shared.plan import make_plan
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.network import Network, Projection
 

@@ -25,3 +25,8 @@ def settle_all(values: Any) -> None:
     """Do that for an array (n,)."""
     for k in range(len(values)):
         values[k] = settle(values[k])
+
+
+# A spike's slope counts as at least this share of the threshold: rounding can bring a voltage
+# that creeps up to its threshold there with a slope of 0.
+FLATTEST = np.float32(1e-6)

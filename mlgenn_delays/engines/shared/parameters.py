@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mlgenn_delays.engines.cpu.plan import Layout
+from mlgenn_delays.engines.shared.plan import Layout
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.network import Network
 

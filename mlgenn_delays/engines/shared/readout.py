@@ -12,7 +12,7 @@ Sums are in float64: in float32, a million steps one after the other would be 1 
 
 import numpy as np
 
-from mlgenn_delays.engines.cpu.flags import kernel
+from mlgenn_delays.engines.shared.numerics import kernel
 from mlgenn_delays.network.models import READOUTS
 
 MEAN = READOUTS.index("mean")

@@ -1,0 +1,82 @@
+"""Networks made ready to run: the only place that knows every engine."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from mlgenn_delays.engines.base import CompiledNetwork
+from mlgenn_delays.errors import InputError, nearest
+from mlgenn_delays.learning import Rule, SurrogateBPTT, Triangle
+from mlgenn_delays.network import Network
+from mlgenn_delays.rewiring import Rewiring
+
+ENGINES = ("cpu", "genn")
+
+
+def compile_network(
+    network: Network,
+    rule: Rule,
+    *,
+    rewiring: Rewiring | None = None,
+    total_steps: int,
+    epoch_steps: int | None = None,
+    seed: int = 0,
+    engine: str = "cpu",
+    threads: int | None = None,
+    backend: str = "single_threaded_cpu",
+    batch_size: int = 1,
+    communicator: str | None = None,
+    learns: bool = True,
+) -> CompiledNetwork:
+    """Make a network ready to run on an engine.
+
+    Arguments:
+        network: The network; it stays as it is until `CompiledNetwork.pull`.
+        rule: What is learned and how.
+        rewiring: How structure is learned, or None to keep it.
+        total_steps: Optimiser steps of the whole training, for the schedules.
+        epoch_steps: Those of an epoch: rewiring after each then takes the candidate gradients of
+            its last batches only. None if not known, then of all batches.
+        seed: Seed of dropout and rewiring.
+        engine: ``"cpu"`` or ``"genn"``.
+        threads: Threads, all cores if None; results do not depend on it. GeNN's CPU backend runs
+            on one whatever this is.
+        backend: Of GeNN, ``"single_threaded_cpu"`` or ``"cuda"``.
+        batch_size: Examples that CUDA runs side by side; those of a larger batch run in turn.
+        communicator: Of GeNN, ``"mpi"`` to share every batch among the ranks of an MPI program.
+        learns: Whether it will learn; False lets GeNN run a network with normalisation, folded, and
+            whatever the surrogate.
+
+    Raises:
+        InputError: The engine is unknown, not installed, or cannot run the network or the rule.
+    """
+    if engine not in ENGINES:
+        raise InputError(
+            f"there is no engine {engine!r}{nearest(engine, ENGINES)}; known: {', '.join(ENGINES)}"
+        )
+    from mlgenn_delays.engines.cpu.simulations import cpu_passes
+    from mlgenn_delays.engines.learner import Compiled
+
+    make: Callable[..., Any] = cpu_passes
+    if communicator is not None and engine != "genn":
+        raise InputError(
+            f"a communicator must be with the engine 'genn', got {communicator!r} with "
+            f"{engine!r}; the CPU engine takes threads"
+        )
+    if engine == "genn":
+        from mlgenn_delays.engines.genn import genn_passes
+
+        make = genn_passes(backend, batch_size, communicator)
+        if not learns:
+            network, rule = network.folded(), _forwards(rule)
+    return Compiled(
+        network, rule, make, rewiring=rewiring, total_steps=total_steps, epoch_steps=epoch_steps,
+        seed=seed, threads=threads,
+    )  # fmt: skip
+
+
+def _forwards(rule: Rule) -> Rule:
+    """Return a rule for evaluation alone: with one batch at a time and a surrogate of GeNN's."""
+    if isinstance(rule, SurrogateBPTT) and not rule.surrogate.compact:
+        rule = replace(rule, surrogate=Triangle())
+    return replace(rule, pipelined=False)

@@ -1,0 +1,1 @@
+"""What the engines share: context, parameters, optimiser, rewiring, readouts."""
