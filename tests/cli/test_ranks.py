@@ -3,7 +3,7 @@
 import pytest
 
 from mlgenn_delays.cli import training
-from mlgenn_delays.engines import base
+from mlgenn_delays.engines import compile as engines
 from mlgenn_delays.errors import DivergedError, WorkError
 from mlgenn_delays.training.trainer import Trainer
 from tests.cli.helpers import SMALL, call, parsed
@@ -38,7 +38,7 @@ def ranks(monkeypatch):
     def compile_network(*arguments, **options):
         for name, asked in (("engine", "genn"), ("communicator", "mpi")):
             assert options.pop(name) == asked
-        return base.compile_network(*arguments, **options)
+        return engines.compile_network(*arguments, **options)
 
     monkeypatch.setattr("mlgenn_delays.training.trainer.compile_network", compile_network)
     monkeypatch.setattr("mlgenn_delays.training.trainer.Ranks", FakeRanks)

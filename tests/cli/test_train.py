@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from mlgenn_delays.cli import options
-from mlgenn_delays.engines import base
+from mlgenn_delays.engines import compile as engines
 from mlgenn_delays.engines.genn import checks as genn_checks
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.network import Network
@@ -78,7 +78,7 @@ def test_threads_and_engine_reach_the_engine(tmp_path, monkeypatch):
 
     def compile_network(*arguments, **options):
         asked.append((options["threads"], options["engine"]))
-        return base.compile_network(*arguments, **options)
+        return engines.compile_network(*arguments, **options)
 
     monkeypatch.setattr("mlgenn_delays.training.trainer.compile_network", compile_network)
     options = ["--threads", 3, "--engine", "cpu", "--epochs", 1]
@@ -97,7 +97,7 @@ def test_what_only_genn_has(tmp_path):
 
 
 def test_names_of_engines_and_backends():
-    assert options.ENGINES == base.ENGINES
+    assert options.ENGINES == engines.ENGINES
     assert options.BACKENDS == genn_checks.BACKENDS
     assert options.BACKENDS[0] == checks.BACKEND
 
