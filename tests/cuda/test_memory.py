@@ -7,12 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mlgenn_delays.engines.compile import compile_network
-from mlgenn_delays.engines.genn import gpus, room
-from mlgenn_delays.errors import InputError
-from tests.cli.helpers import call, metrics, refused
-from tests.cuda.test_run import case
-from tests.genn.test_cli import SMALL, stopped_after
+from tests.needs import GENN, need
+
+need(*GENN)
+
+from mlgenn_delays.engines.compile import compile_network  # noqa: E402
+from mlgenn_delays.engines.genn import gpus, room  # noqa: E402
+from mlgenn_delays.errors import InputError  # noqa: E402
+from tests.cli.helpers import call, metrics, refused  # noqa: E402
+from tests.cuda.test_run import case  # noqa: E402
+from tests.genn.test_cli import SMALL, stopped_after  # noqa: E402
 
 pytestmark = pytest.mark.slow
 MB = 2**20
