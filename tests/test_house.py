@@ -188,3 +188,13 @@ def test_ci_runs_what_developers_run():
     script = ROOT / ".ci" / "run"
     assert os.access(script, os.X_OK)
     assert script.read_text().rstrip().endswith("exec make test check")
+
+
+@pytest.mark.slow
+def test_without_genn_all_tests_are_found():
+    # Where GeNN is, nothing else shows that a file imports it before it asks whether it is there.
+    options = ["-q", "--collect-only", "-m", "slow or not slow", "-p", "no:cacheprovider", "tests"]
+    code = "import sys; sys.modules.update(pygenn=None, ml_genn=None); import pytest; "
+    code += f"sys.exit(pytest.main({options}))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-5000:]
