@@ -1,8 +1,4 @@
-"""What the ways through a batch have in common: `event_passes`, `series_passes`, and GeNN's.
-
-On the CPU a batch is cut into chunks by its size alone. Each chunk's examples are run in order and
-its gradients summed in order, then the chunks' in order: so no result depends on the threads.
-"""
+"""What a simulation is: a way through a batch, forwards and back, all that differs by engine."""
 
 from typing import NamedTuple, Protocol
 

@@ -1,4 +1,8 @@
-"""Threads that run kernels; the kernels release the GIL."""
+"""Threads that run kernels; the kernels release the GIL.
+
+On the CPU a batch is cut into chunks by its size alone. Each chunk's examples are run in order and
+its gradients summed in order, then the chunks' in order: so no result depends on the threads.
+"""
 
 import os
 from collections.abc import Callable

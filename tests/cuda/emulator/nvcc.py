@@ -24,10 +24,10 @@ WIDEST = 8  # bytes of a value in shared memory
 SHARED_BYTES = 16 << 10  # a kernel is given, when only launched: none of GeNN's needs more
 
 
-def translate(text: str) -> tuple[str, dict[str, int]]:
-    """Return C++ for the CUDA of a file, and the bytes of shared memory of each of its kernels."""
+def translate(text: str) -> str:
+    """Return C++ for the CUDA of a file."""
     starts = [(found.start(), found[1]) for found in KERNEL.finditer(text)]
-    sizes = {name: 0 for _, name in starts}
+    sizes = {name: 0 for _, name in starts}  # bytes of shared memory, by kernel
 
     def place(found: re.Match[str]) -> str:
         kernel = [name for start, name in starts if start < found.start()][-1]
@@ -45,7 +45,7 @@ def translate(text: str) -> tuple[str, dict[str, int]]:
         call = f"[&] {{ {kernel}({arguments}); }}"
         return f'emulator::launch("{kernel}", {shared}, {grid}, {block}, {call});'
 
-    return LAUNCH.sub(launch, text), sizes
+    return LAUNCH.sub(launch, text)
 
 
 def flags(toolkit: Path) -> list[str]:
@@ -68,7 +68,7 @@ def mutate(source: Path) -> str:
 
 def compile_object(source: Path, out: Path, toolkit: Path) -> int:
     """Compile the kernels of a file."""
-    text, _ = translate(mutate(source))
+    text = translate(mutate(source))
     command = [
         *COMPILER,
         *flags(toolkit),
