@@ -4,9 +4,13 @@ A mark's arguments are settings of the emulator (docs/developer/emulator.md); te
 run on it. All of a file with equal settings run in one process of their own.
 """
 
+from collections.abc import Iterator
+from functools import partial
+
 import pytest
 
 from tests.cuda import emulator, machine
+from tests.cuda.generate import block_sizes
 from tests.cuda.relay import Child
 from tests.needs import CUDA_CODE, lack, needs
 
@@ -46,6 +50,16 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
     # What the test before had set up for this one, such as its folder, is for none of the next.
     item.session._setupstate.teardown_exact(nextitem)
     return True
+
+
+@pytest.fixture(scope="session")
+def given_blocks() -> Iterator[None]:
+    """Give GeNN its block sizes: to find them, it generates the code of a network twice more."""
+    from mlgenn_delays.engines.genn import running
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(running, "compiler_of", partial(running.compiler_of, **block_sizes()))
+        yield
 
 
 def pytest_sessionfinish() -> None:

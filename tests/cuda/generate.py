@@ -13,10 +13,17 @@ BATCH_SIZE = 32
 N_KERNELS = 12  # for which GeNN takes a block size
 
 
-def make_model(kind: str) -> Any:
-    """Return the `pygenn.GeNNModel` of a kind: a recurrent network with learned delays."""
+def block_sizes() -> dict[str, Any]:
+    """Return the preferences of GeNN's backend with which it need not look for block sizes."""
     from pygenn.cuda_backend import BlockSizeSelect
 
+    return {
+        "block_size_select_method": BlockSizeSelect.MANUAL, "manual_block_sizes": [64] * N_KERNELS
+    }  # fmt: skip
+
+
+def make_model(kind: str) -> Any:
+    """Return the `pygenn.GeNNModel` of a kind: a recurrent network with learned delays."""
     from mlgenn_delays.engines.genn.compiler import Target, compiler_of
     from mlgenn_delays.engines.genn.translate import translate
     from mlgenn_delays.learning import EventProp, Gaussian, SurrogateBPTT, Triangle
@@ -35,10 +42,7 @@ def make_model(kind: str) -> Any:
             max_delay=MAX_DELAY, tau_refrac=2.0, current=name == "currents",
         )
     )  # fmt: skip
-    made = compiler_of(
-        net, rule, True, Target("cuda", BATCH_SIZE),
-        block_size_select_method=BlockSizeSelect.MANUAL, manual_block_sizes=[64] * N_KERNELS,
-    )  # fmt: skip
+    made = compiler_of(net, rule, True, Target("cuda", BATCH_SIZE), **block_sizes())
     return made.compile(translate(net), name).genn_model
 
 

@@ -5,7 +5,7 @@ import pytest
 from tests.cuda import emulator
 from tests.cuda.test_run import CASES, agree, train
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("given_blocks")]
 every_case = pytest.mark.parametrize("name", CASES)
 some_cases = pytest.mark.parametrize("name", ["eventprop-sparse", "bptt-gaussian", "currents"])
 

@@ -16,7 +16,7 @@ from mlgenn_delays.learning import (
 from mlgenn_delays.rewiring import RigL
 from tests.reference.nets import Recipe, StepRecipe, data, network, step_data, step_network
 
-pytestmark = pytest.mark.device
+pytestmark = [pytest.mark.device, pytest.mark.usefixtures("given_blocks")]
 TOLERANCE = 1e-4
 EXAMPLES, BATCH = 11, 4  # batches of 4, 4 and 3: side by side, the last one filled up
 

@@ -77,6 +77,7 @@ def _library(folder: Path, name: str, version: str, sources: list[str], flags: l
     """Compile a library, under the name that its users ask for."""
     whole = f"lib{name}.so.{version}"
     command = ["g++", "-std=c++17", "-O2", "-fPIC", "-shared", "-Wall", "-Werror"]
+    command += ["-fno-semantic-interposition", "-Wl,-Bsymbolic"]  # calls within it may be inlined
     command += [f"-Wl,-soname,{whole}", "-o", str(folder / whole)]
     _compile([*command, *(str(HERE / each) for each in sources), *flags])
     (folder / f"lib{name}.so").symlink_to(whole)

@@ -60,6 +60,7 @@ public:
 private:
     friend struct Fiber;
     void enter();        // what a fiber does: threads that have not begun, while there are any
+    void go_on(void **left);  // leave a stack for the next thread that is ready, or for the scheduler
     bool release();      // make ready who need not wait any more
     void exchange(unsigned first, unsigned end);
     [[noreturn]] void stuck() const;
