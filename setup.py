@@ -22,7 +22,7 @@ setup(
     package_dir=FOLDERS,
     package_data={
         "mlgenn_delays": ["py.typed"],
-        "mlgenn_delays.data": ["*.sha256"],
+        "mlgenn_delays.data.download": ["*.sha256"],
         "mlgenn_delays.export.genn": ["templates/*"],
         "mlgenn_delays.models": ["*.toml"],
         "mlgenn_delays.report": ["templates/*"],

@@ -35,7 +35,7 @@ from mlgenn_delays.export.formats import Wanted, artifact_of, export_model
 from mlgenn_delays.export.model import CPURunner, load
 from mlgenn_delays.network import Network
 from mlgenn_delays.recipe import build_rule, load_data
-from mlgenn_delays.runs import Run
+from mlgenn_delays.runs.run import Run
 
 FORMATS = ["bundle", "genn", "nir", "c", "c int8"]
 FLAGS = ["-std=c99", "-O2", "-ffp-contract=off"]

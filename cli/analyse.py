@@ -85,7 +85,7 @@ def analyse(
     from mlgenn_delays.analysis.analyse import analyse as analyse_run
     from mlgenn_delays.analysis.findings import findings
     from mlgenn_delays.errors import InputError
-    from mlgenn_delays.runs import Run
+    from mlgenn_delays.runs.run import Run
 
     found = Run(run)
     folder = Path(out) if out is not None else found.directory.path / FOLDER

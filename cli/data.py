@@ -38,7 +38,7 @@ def prepare(dataset: str, folder: str | None) -> None:
     For shd, ssc and fsdd. Without a network, put the packed files into DIR by hand: they are
     unpacked, and nothing is downloaded.
     """
-    from mlgenn_delays.data.prepare import prepare_data
+    from mlgenn_delays.data.download.prepare import prepare_data
 
     from .tables_data import next_steps
 
@@ -77,8 +77,8 @@ def check(
 
     Exit code 1 if an example or file is damaged; all of them are found, not just the first.
     """
-    from mlgenn_delays.data.inspect import inspect
-    from mlgenn_delays.data.inspect_picture import check_picture, draw
+    from mlgenn_delays.data.inspect.picture import check_picture, draw
+    from mlgenn_delays.data.inspect.report import inspect
     from mlgenn_delays.errors import WorkError
     from mlgenn_delays.recipe.load import options_of
 

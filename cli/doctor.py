@@ -101,9 +101,9 @@ def _examine_cpu() -> tuple[dict[str, Any], dict[str, str]]:
     except Exception as error:  # whatever Numba or LLVM raise is the finding
         hints["numba"] = f"cannot compile ({type(error).__name__}: {error}); reinstall numba"
     try:
-        import mlgenn_delays.data.augment_kernel
-        import mlgenn_delays.data.blend_kernel
-        import mlgenn_delays.data.encode_kernel
+        import mlgenn_delays.data.augment.augment_kernel
+        import mlgenn_delays.data.augment.blend_kernel
+        import mlgenn_delays.data.encode.rate_kernel
         import mlgenn_delays.engines.learner  # noqa: F401
 
         cpu["engine"] = True
@@ -168,10 +168,10 @@ def _encodes() -> bool:
     import numpy as np
     import soundfile
 
-    from mlgenn_delays.data.encode import encode_frames
-    from mlgenn_delays.data.encode_rate import RateEncoder
-    from mlgenn_delays.data.mel import MelSettings, mel_frames
-    from mlgenn_delays.data.wav import decode_wav
+    from mlgenn_delays.data.encode.base import encode_frames
+    from mlgenn_delays.data.encode.mel import MelSettings, mel_frames
+    from mlgenn_delays.data.encode.rate import RateEncoder
+    from mlgenn_delays.data.encode.wav import decode_wav
 
     settings, out = MelSettings(), io.BytesIO()
     rate = 2 * settings.sample_rate  # so that it is resampled, too

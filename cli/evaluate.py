@@ -13,7 +13,7 @@ from .output import say, say_json
 if TYPE_CHECKING:
     from mlgenn_delays.data import Data
     from mlgenn_delays.engines.results import Evaluation
-    from mlgenn_delays.runs import Run
+    from mlgenn_delays.runs.run import Run
 
 SPLITS = ("train", "validation", "test")
 
@@ -52,7 +52,7 @@ def evaluate(
     """
     from mlgenn_delays.network import Network
     from mlgenn_delays.recipe import load_data, load_whole
-    from mlgenn_delays.runs import Run, check_labels
+    from mlgenn_delays.runs.run import Run, check_labels
 
     from .runs import losses_by_split, needed_split, tell_losses
 

@@ -12,7 +12,7 @@ from .output import say
 if TYPE_CHECKING:
     from mlgenn_delays.data import Data
     from mlgenn_delays.recipe import Recipe
-    from mlgenn_delays.runs import Start
+    from mlgenn_delays.runs.run import Start
     from mlgenn_delays.training import RunDirectory
 
 

@@ -8,7 +8,7 @@ from .output import say
 from .tables import console, table
 
 if TYPE_CHECKING:
-    from mlgenn_delays.data.inspect import Found, Report
+    from mlgenn_delays.data.inspect.report import Found, Report
 
 # More classes are in --json only.
 MOST_CLASSES = 40

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from mlgenn_delays.data import Data
     from mlgenn_delays.network import Network
     from mlgenn_delays.recipe import Recipe
-    from mlgenn_delays.runs import Run, Start
+    from mlgenn_delays.runs.run import Run, Start
     from mlgenn_delays.training import RunDirectory, Trainer
     from mlgenn_delays.training.ranks import Ranks
 
@@ -113,7 +113,7 @@ def _saying_how_to_go_on(asked: Asked, path: Path | None) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt as error:
-        from mlgenn_delays.training.run_files import RECIPE
+        from mlgenn_delays.runs.files import RECIPE
 
         if path is None or not (path / RECIPE).is_file():
             raise Interrupted(NOTHING_YET) from error
@@ -169,8 +169,8 @@ def _follow(plan: Plan, trainer: "Trainer", asked: Asked) -> None:
 def plan_new(asked: Asked) -> Plan:
     """Check a new training."""
     from mlgenn_delays.recipe import dump, load_recipe
-    from mlgenn_delays.training.run import RunDirectory
-    from mlgenn_delays.training.run_files import check_free
+    from mlgenn_delays.runs.directory import RunDirectory
+    from mlgenn_delays.runs.files import check_free
 
     recipe = load_recipe(asked.recipe or DEFAULT_RECIPE, asked.settings())
     path = Path(asked.out) if asked.out else _new_path(recipe.name)
@@ -199,7 +199,7 @@ def plan_new(asked: Asked) -> Plan:
 
 def plan_resume(asked: Asked) -> Plan:
     """Check that a run can go on as asked."""
-    from mlgenn_delays.runs import Run, check_labels
+    from mlgenn_delays.runs.run import Run, check_labels
 
     if not asked.out:
         raise InputError("--resume must have the run directory to go on with: give --out RUN")
@@ -227,7 +227,7 @@ def plan_resume(asked: Asked) -> Plan:
 
 def _resumed_start(asked: Asked, run: "Run") -> "Network | None":
     """Return the network of --init that a run started from, None if it started without."""
-    from mlgenn_delays.training.run_files import INIT
+    from mlgenn_delays.runs.files import INIT
 
     kept = run.directory.path / INIT
     noted = run.start()
@@ -279,7 +279,7 @@ def _read_init(path: str | None) -> tuple["Start | None", "Network | None"]:
     if path is None:
         return None, None
     from mlgenn_delays.network import Network
-    from mlgenn_delays.runs import Start
+    from mlgenn_delays.runs.run import Start
 
     network = Network.load(path)
     note = Start(path=str(Path(path).resolve()), crc32=crc32(Path(path).read_bytes()))

@@ -28,10 +28,10 @@ from mlgenn_delays import (
     SpikeInput,
     compile_network,
 )
-from mlgenn_delays.data.encode_level import LevelEncoder
-from mlgenn_delays.data.mel import MelSettings
-from mlgenn_delays.data.recordings import encode_recordings
-from mlgenn_delays.data.wav import read_wav
+from mlgenn_delays.data.encode.level import LevelEncoder
+from mlgenn_delays.data.encode.mel import MelSettings
+from mlgenn_delays.data.encode.recordings import encode_recordings
+from mlgenn_delays.data.encode.wav import read_wav
 
 STEPS = 400  # of 1 ms
 TAU_MEM, TAU_SYN = 20.0, 5.0

@@ -18,7 +18,7 @@ from mlgenn_delays.analysis.analyse import Analysis, Emerged, analyse
 from mlgenn_delays.analysis.figures import pictures
 from mlgenn_delays.analysis.grouping import TIMED, Test
 from mlgenn_delays.analysis.style import BEFORE, SERIES, Picture, look, panels
-from mlgenn_delays.runs import Run
+from mlgenn_delays.runs.run import Run
 from mlgenn_delays.sweep import read_results
 
 NAMES = {

@@ -24,7 +24,7 @@ _MARK = b"@kernel"
 # Part -> where its kernels are, and the other files that these take functions and constants from.
 PARTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "analysis": ("analysis/*_kernel.py", ()),
-    "data": ("data/*_kernel.py", ()),
+    "data": ("data/*/*_kernel.py", ()),
     "engines": (
         "engines/*/*.py",
         (

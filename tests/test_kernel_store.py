@@ -235,7 +235,7 @@ def test_numba_is_left_as_it_was(tmp_path: Path) -> None:
 SOUND = """
 import sys
 import numpy as np
-from mlgenn_delays.data.mel import mel_frames
+from mlgenn_delays.data.encode.mel import mel_frames
 from mlgenn_delays.libraries import import_librosa, prepare_matplotlib
 tone = np.sin(np.arange(8000) / 7).astype(np.float32)
 print(mel_frames(tone).sum(), import_librosa().util.utils.__file__)

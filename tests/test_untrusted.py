@@ -201,7 +201,7 @@ def test_arrays_come_back_as_they_were(tmp_path: Path) -> None:
 def test_versions_that_are_none(tmp_path: Path, version: str) -> None:
     from mlgenn_delays.export.bundle import read_bundle
     from mlgenn_delays.network import Network
-    from mlgenn_delays.training.checkpoint import Checkpoint
+    from mlgenn_delays.runs.checkpoint import Checkpoint
 
     path = tmp_path / "a.safetensors"
     for name, load in (
@@ -223,7 +223,7 @@ def test_safetensors_of_types_that_numpy_lacks(tmp_path: Path) -> None:
 
 
 def test_a_step_too_short_to_count_times_in() -> None:
-    from mlgenn_delays.data.checks import count_steps
+    from mlgenn_delays.data.option_checks import count_steps
 
     for dt in (1e-320, 1e-12):
         with pytest.raises(InputError, match="at most 2147483647 steps"):

@@ -21,7 +21,7 @@ from mlgenn_delays.recipe import sections
 from mlgenn_delays.recipe.fields import LARGEST, LONGEST
 from mlgenn_delays.recipe.network_section import Layer, NetworkSection, Readout
 from mlgenn_delays.recipe.schema import Recipe
-from mlgenn_delays.recipe.text import _value as as_toml
+from mlgenn_delays.recipe.toml import _value as as_toml
 
 # Table of a recipe -> the model that reads it; "" is the top.
 SECTIONS: dict[str, type[BaseModel]] = {

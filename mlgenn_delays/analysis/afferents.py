@@ -33,7 +33,7 @@ class Places:
 
         Arguments:
             axes: Name and size of each axis, the last running fastest, as of the ``space`` of a
-                data set's options (`mlgenn_delays.data.entry.Dataset`). A size of 0 is what is
+                data set's options (`mlgenn_delays.data.dataset.Dataset`). A size of 0 is what is
                 left. More channels than places (several levels of a band) share them.
             n: Number of channels.
 

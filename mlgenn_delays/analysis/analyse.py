@@ -17,7 +17,7 @@ from mlgenn_delays.analysis.neighbours import Reach
 from mlgenn_delays.analysis.survival import Across, Staying, across, staying
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.network import Network, Projection
-from mlgenn_delays.runs import Run
+from mlgenn_delays.runs.run import Run
 
 # The course of a training is tested at so many epochs, with fewer shuffles and pairs; so are
 # clusters, which take longest, with fewer shuffles.
@@ -211,7 +211,7 @@ def _activity(
     """Let the network answer a split of its data."""
     from mlgenn_delays.engines.compile import compile_network
     from mlgenn_delays.recipe import build_rule, load_data
-    from mlgenn_delays.runs import check_labels
+    from mlgenn_delays.runs.run import check_labels
     from mlgenn_delays.training.checks import check_data
 
     splits = load_data(run.recipe, run.folder(folder))

@@ -83,7 +83,7 @@ def recovered(
     Arguments:
         network: The network, with one projection from its input onto the population.
         planted: (K, C) delays that bring the spikes of each pattern together [ms], as of
-            `mlgenn_delays.data.coincidence.planted_delays`.
+            `mlgenn_delays.data.sets.coincidence.planted_delays`.
         spikes: (n,) spikes of each hidden neuron over all examples.
         hidden: The population.
         tolerance: Largest |error| of a delay that is found [ms].

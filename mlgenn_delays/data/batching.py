@@ -5,11 +5,11 @@ from typing import overload
 
 import numpy as np
 
-from mlgenn_delays.data.ahead import ahead
-from mlgenn_delays.data.augment import Augment, check_kind
-from mlgenn_delays.data.augment import augment as augment_batch
-from mlgenn_delays.data.blend import blending
-from mlgenn_delays.data.checks import check_number
+from mlgenn_delays.data.augment.augment import Augment, check_kind
+from mlgenn_delays.data.augment.augment import augment as augment_batch
+from mlgenn_delays.data.augment.blend import blending
+from mlgenn_delays.data.option_checks import check_number
+from mlgenn_delays.data.prefetch import ahead
 from mlgenn_delays.data.types import (
     Batch,
     CurrentBatch,

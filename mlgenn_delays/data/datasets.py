@@ -6,7 +6,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from mlgenn_delays.data.entry import Dataset, Item, Raw, Splits
+from mlgenn_delays.data.dataset import Dataset, Item, Raw, Splits
 from mlgenn_delays.data.options import (
     CoincidenceOptions,
     DigitsOptions,
@@ -19,14 +19,14 @@ from mlgenn_delays.data.options import (
     YinYangOptions,
 )
 from mlgenn_delays.data.options_own import FolderOptions, NpzOptions, TonicOptions
-from mlgenn_delays.data.shd_files import N_DIGITS, N_WORDS
+from mlgenn_delays.data.sets.shd_files import N_DIGITS, N_WORDS
 from mlgenn_delays.data.types import Batch
 from mlgenn_delays.errors import InputError
 
 
 def _load_digits(folder: Path | None, options: DigitsOptions, dt: float, cache: bool) -> Splits:
     """Load the digits, which take no folder, and no time that a cache could save."""
-    from mlgenn_delays.data.digits import load_digits_data
+    from mlgenn_delays.data.sets.digits import load_digits_data
 
     if folder is not None:
         raise InputError(
@@ -42,7 +42,7 @@ def _encode_digits(options: DigitsOptions, images: Sequence[Any], dt: float, n_s
     """Encode images as the digits are."""
     import numpy as np
 
-    from mlgenn_delays.data.digits import encode_images
+    from mlgenn_delays.data.sets.digits import encode_images
 
     return encode_images(
         np.stack(images), n_steps=n_steps, dt=dt, window=options.window, both=options.both
@@ -51,14 +51,14 @@ def _encode_digits(options: DigitsOptions, images: Sequence[Any], dt: float, n_s
 
 def _digits_shape(options: DigitsOptions) -> tuple[int, int]:
     """Return the pixels, of the inverted image as well where asked for, and the digits."""
-    from mlgenn_delays.data.digits import LABEL_NAMES, N_PIXELS
+    from mlgenn_delays.data.sets.digits import LABEL_NAMES, N_PIXELS
 
     return N_PIXELS * (2 if options.both else 1), len(LABEL_NAMES)
 
 
 def _load_fsdd(folder: Path | None, options: FsddOptions, dt: float, cache: bool) -> Splits:
     """Load FSDD from its folder."""
-    from mlgenn_delays.data.fsdd import load_fsdd, load_fsdd_frames
+    from mlgenn_delays.data.sets.fsdd import load_fsdd, load_fsdd_frames
 
     assert folder is not None
     common: dict[str, Any] = {"mel": options.mel, "duration": options.duration, "cache": cache}
@@ -71,7 +71,7 @@ def _encode_recordings(
     options: RecordingOptions, recordings: Sequence[Any], dt: float, n_steps: int
 ) -> Batch:
     """Encode samples as those of the data set are."""
-    from mlgenn_delays.data.recordings import encode_recordings, recordings_as_currents
+    from mlgenn_delays.data.encode.recordings import encode_recordings, recordings_as_currents
 
     common: dict[str, Any] = {"mel": options.mel, "duration": n_steps * dt, "dt": dt}
     if options.encoding == "currents":
@@ -81,14 +81,14 @@ def _encode_recordings(
 
 def _fsdd_shape(options: FsddOptions) -> tuple[int, int]:
     """Return the mel bands, or what the encoder makes of them, and the digits."""
-    from mlgenn_delays.data.fsdd import LABEL_NAMES
+    from mlgenn_delays.data.sets.fsdd import LABEL_NAMES
 
     return options.n_channels, len(LABEL_NAMES)
 
 
 def _load_rawhd(folder: Path | None, options: RawhdOptions, dt: float, cache: bool) -> Splits:
     """Load RawHD from its folder; there is nothing to compute that a cache could keep."""
-    from mlgenn_delays.data.rawhd import load_rawhd
+    from mlgenn_delays.data.sets.rawhd import load_rawhd
 
     assert folder is not None
     return load_rawhd(
@@ -102,21 +102,21 @@ def _load_rawhd(folder: Path | None, options: RawhdOptions, dt: float, cache: bo
 
 def _encode_rawhd(options: RawhdOptions, examples: Sequence[Any], dt: float, n_steps: int) -> Batch:
     """Turn frames into currents as those of RawHD are."""
-    from mlgenn_delays.data.rawhd import frames_as_currents
+    from mlgenn_delays.data.sets.rawhd import frames_as_currents
 
     return frames_as_currents(examples, scale=options.scale, n_steps=n_steps)
 
 
 def _rawhd_shape(options: RawhdOptions) -> tuple[int, int]:
     """Return the channels as published, which files may have others of, and the words."""
-    from mlgenn_delays.data.rawhd import LABEL_NAMES, N_CHANNELS
+    from mlgenn_delays.data.sets.rawhd import LABEL_NAMES, N_CHANNELS
 
     return N_CHANNELS, len(LABEL_NAMES)
 
 
 def _load_shd(folder: Path | None, options: SscOptions, dt: float, cache: bool) -> Splits:
     """Load SHD or SSC from its files."""
-    from mlgenn_delays.data.shd import load_shd, load_ssc
+    from mlgenn_delays.data.sets.shd import load_shd, load_ssc
 
     assert folder is not None
     common: dict[str, Any] = {
@@ -137,13 +137,13 @@ def _load_generated(name: str, folder: Path | None, options: Any, dt: float, cac
             f"dataset {name!r} must have no folder of data, got {str(folder)!r}; "
             "it is generated: leave --data out"
         )
-    module = import_module(f"mlgenn_delays.data.{name.replace('-', '_')}")
+    module = import_module(f"mlgenn_delays.data.sets.{name.replace('-', '_')}")
     return module.load(options, dt=dt)
 
 
 def _items(module: str, name: str, folder: Path | None, options: Any, dt: float) -> Iterator[Item]:
     """Return what a function gives whose module is imported when it is called."""
-    found: Iterator[Item] = getattr(import_module(f"mlgenn_delays.data.{module}"), name)(
+    found: Iterator[Item] = getattr(import_module(f"mlgenn_delays.data.sets.{module}"), name)(
         folder, options, dt
     )
     return found
@@ -152,7 +152,7 @@ def _items(module: str, name: str, folder: Path | None, options: Any, dt: float)
 def _load_own(module: str, folder: Path | None, options: Any, dt: float, cache: bool) -> Splits:
     """Load what users bring, in the module that is named."""
     assert folder is not None
-    loading = import_module(f"mlgenn_delays.data.{module}")
+    loading = import_module(f"mlgenn_delays.data.sets.{module}")
     return loading.load(folder, options, dt=dt, cache=cache)
 
 
@@ -160,13 +160,13 @@ def _tonic(name: str) -> Dataset:
     """Return the entry of a class of tonic, which is not imported for that."""
 
     def load(folder: Path | None, options: TonicOptions, dt: float, cache: bool) -> Splits:
-        from mlgenn_delays.data.tonic_events import load as load_tonic
+        from mlgenn_delays.data.sets.tonic import load as load_tonic
 
         assert folder is not None
         return load_tonic(name, folder, options, dt=dt, cache=cache)
 
     def shape(options: TonicOptions) -> tuple[int, int] | None:
-        from mlgenn_delays.data.tonic_classes import known_shape
+        from mlgenn_delays.data.sets.tonic_classes import known_shape
 
         return known_shape(name, options)
 

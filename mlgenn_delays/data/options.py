@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 
-from mlgenn_delays.data.checks import check_flag, check_number, check_word
-from mlgenn_delays.data.encode import ENCODERS, Encoder
-from mlgenn_delays.data.encode_rate import RateEncoder
-from mlgenn_delays.data.entry import Space
-from mlgenn_delays.data.mel import MelSettings
-from mlgenn_delays.data.shd_files import N_CHANNELS, check_channels
+from mlgenn_delays.data.dataset import Space
+from mlgenn_delays.data.encode.base import ENCODERS, Encoder
+from mlgenn_delays.data.encode.mel import MelSettings
+from mlgenn_delays.data.encode.rate import RateEncoder
+from mlgenn_delays.data.option_checks import check_flag, check_number, check_word
+from mlgenn_delays.data.sets.shd_files import N_CHANNELS, check_channels
 from mlgenn_delays.errors import InputError
 
 
@@ -193,7 +193,7 @@ class GeneratedOptions:
 
 @dataclass(frozen=True)
 class YinYangOptions(GeneratedOptions):
-    """Options of Yin-Yang, see `mlgenn_delays.data.yin_yang`: times of the values 0 and 1."""
+    """Options of Yin-Yang, see `mlgenn_delays.data.sets.yin_yang`: times of the values 0 and 1."""
 
     train: int = 5000
     validation: int = 1000
@@ -216,7 +216,7 @@ class YinYangOptions(GeneratedOptions):
 
 @dataclass(frozen=True)
 class SequenceOptions(GeneratedOptions):
-    """Options of the sequences, see `mlgenn_delays.data.sequence`.
+    """Options of the sequences, see `mlgenn_delays.data.sets.sequence`.
 
     The gap is uniform over ``gap_min..gap_max``, a spike up to ``jitter`` earlier or later, and
     all have come by ``window`` [ms].
@@ -246,7 +246,7 @@ class SequenceOptions(GeneratedOptions):
 
 @dataclass(frozen=True)
 class CoincidenceOptions(GeneratedOptions):
-    """Options of the coincidences, see `mlgenn_delays.data.coincidence`.
+    """Options of the coincidences, see `mlgenn_delays.data.sets.coincidence`.
 
     Planted delays are uniform over ``0..delay_max``, the base over ``0..base_max``, a spike is up
     to ``jitter`` earlier or later [ms], and ``noise`` is a rate a channel [Hz].

@@ -4,15 +4,15 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from mlgenn_delays.data.checks import check_flag, check_number, check_word
-from mlgenn_delays.data.entry import Space
+from mlgenn_delays.data.dataset import Space
+from mlgenn_delays.data.option_checks import check_flag, check_number, check_word
 from mlgenn_delays.data.options import RecordingOptions
 from mlgenn_delays.errors import InputError
 
 
 @dataclass(frozen=True)
 class FolderOptions(RecordingOptions):
-    """Options of a folder of recordings, see `mlgenn_delays.data.folder`.
+    """Options of a folder of recordings, see `mlgenn_delays.data.sets.folder`.
 
     Attributes:
         validation: Share of the recordings kept for validation where no files say which.
@@ -45,7 +45,7 @@ class FolderOptions(RecordingOptions):
 
 @dataclass(frozen=True)
 class NpzOptions:
-    """Options of arrays in .npz files, see `mlgenn_delays.data.npz`.
+    """Options of arrays in .npz files, see `mlgenn_delays.data.sets.npz`.
 
     Attributes:
         encoding: "spikes", from events or a raster, or "currents", from values.
@@ -88,7 +88,7 @@ class NpzOptions:
 
 @dataclass(frozen=True)
 class TonicOptions:
-    """Options of a data set of tonic, see `mlgenn_delays.data.tonic_events`.
+    """Options of a data set of tonic, see `mlgenn_delays.data.sets.tonic`.
 
     Attributes:
         encoding: "spikes".

@@ -10,12 +10,12 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
+from mlgenn_delays.data.dataset import Dataset, Splits
 from mlgenn_delays.data.datasets import DATASETS, FAMILIES
-from mlgenn_delays.data.encode import ENCODERS
-from mlgenn_delays.data.encode_rate import RateEncoder
-from mlgenn_delays.data.entry import Dataset, Splits
+from mlgenn_delays.data.encode.base import ENCODERS
+from mlgenn_delays.data.encode.mel import MelSettings
+from mlgenn_delays.data.encode.rate import RateEncoder
 from mlgenn_delays.data.losses import Losses, warnings_of
-from mlgenn_delays.data.mel import MelSettings
 from mlgenn_delays.errors import InputError, nearest
 
 # Nested tables: the settings class of each kind, and the kind meant if none is given.

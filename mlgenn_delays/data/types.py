@@ -8,9 +8,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from mlgenn_delays.data.checks import check_number
 from mlgenn_delays.data.events import Spikes, end_to_end, event_columns, event_losses, sorted_spikes
 from mlgenn_delays.data.losses import Losses
+from mlgenn_delays.data.option_checks import check_number
 from mlgenn_delays.data.type_checks import (
     check_ascending_spikes,
     check_class_names,

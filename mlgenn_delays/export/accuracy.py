@@ -8,7 +8,7 @@ from mlgenn_delays.data.types import Data
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.export.artifact import Artifact, Measured
 from mlgenn_delays.export.model import AT_ONCE, CPURunner
-from mlgenn_delays.runs import check_labels
+from mlgenn_delays.runs.run import check_labels
 
 SPLIT = "validation"
 
@@ -53,7 +53,7 @@ def _split(artifact: Artifact, source: Path, data: str | None) -> Data | None:
     if not table:
         raise InputError("the model does not say on what data it was trained")
     if data is None and source.is_dir():
-        from mlgenn_delays.runs import Run
+        from mlgenn_delays.runs.run import Run
 
         data = Run(source).folder(None)
     name = table.pop("dataset")

@@ -11,7 +11,7 @@ from mlgenn_delays.errors import DelaysnnError, InputError, WorkError
 from mlgenn_delays.export.artifact import Artifact, Measured
 from mlgenn_delays.export.files import read_artifact
 from mlgenn_delays.files import check_writable, open_folder_atomic
-from mlgenn_delays.training.run_files import FULL
+from mlgenn_delays.runs.files import FULL
 
 BACKEND = "single_threaded_cpu"
 _OF = {"backend": "genn", "quantise": "c", "edges": "nir", "euler": "nir"}

@@ -8,7 +8,7 @@ from mlgenn_delays import __version__
 from mlgenn_delays.export.artifact import About, Artifact, Measured
 from mlgenn_delays.network import Network
 from mlgenn_delays.recipe import load_data
-from mlgenn_delays.runs import Run, Task
+from mlgenn_delays.runs.run import Run, Task
 
 
 def artifact_of_run(

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from mlgenn_delays.data.wav import NO_LENGTH, find_data, is_wave
+from mlgenn_delays.data.encode.wav import NO_LENGTH, find_data, is_wave
 from mlgenn_delays.errors import InputError
 
 _HEADER = 2**16  # bytes in which the samples of a WAV must begin

@@ -11,10 +11,10 @@ from typing import IO, Any, Literal
 
 import numpy as np
 
-from mlgenn_delays.data.checks import check_number
+from mlgenn_delays.data.option_checks import check_number
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.export.inputs import Item, Reader
-from mlgenn_delays.export.inputs.meaning import MOST_SAMPLES, recording_item, row_items
+from mlgenn_delays.export.inputs.arrays import MOST_SAMPLES, recording_item, row_items
 from mlgenn_delays.export.sound import sound
 
 Form = Literal["pcm", "steps", "f32"]

@@ -11,7 +11,7 @@ from mlgenn_delays.recipe.build import (
 )
 from mlgenn_delays.recipe.load import load_recipe, parse_recipe, recipe_names
 from mlgenn_delays.recipe.schema import Recipe
-from mlgenn_delays.recipe.text import differences, dump, settings
+from mlgenn_delays.recipe.toml import differences, dump, settings
 
 __all__ = [
     "Recipe",

@@ -10,9 +10,9 @@ from pydantic import ValidationError
 
 from mlgenn_delays.errors import InputError, nearest, one_line, shorten
 from mlgenn_delays.recipe.effects import effect_of, without_effect
-from mlgenn_delays.recipe.problems import as_input_error, unknown_key
+from mlgenn_delays.recipe.messages import as_input_error, unknown_key
 from mlgenn_delays.recipe.schema import Recipe
-from mlgenn_delays.recipe.text import settings
+from mlgenn_delays.recipe.toml import settings
 from mlgenn_delays.untrusted import (
     DEEPEST,
     MOST_TOML,

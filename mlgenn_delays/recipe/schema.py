@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from mlgenn_delays.recipe import together
+from mlgenn_delays.recipe import cross_checks
 from mlgenn_delays.recipe.fields import Section, Whole
 from mlgenn_delays.recipe.network_section import NetworkSection
 from mlgenn_delays.recipe.sections import (
@@ -41,7 +41,7 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def _fit_together(self) -> "Recipe":
-        for check in together.CHECKS:
+        for check in cross_checks.CHECKS:
             check(self)
         return self
 

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from mlgenn_delays.errors import InputError
-from mlgenn_delays.runs import Run
-from mlgenn_delays.training.history import History, Row, check_rows
-from mlgenn_delays.training.run_files import METRICS
+from mlgenn_delays.runs.files import METRICS
+from mlgenn_delays.runs.history import History, Row, check_rows
+from mlgenn_delays.runs.run import Run
 from mlgenn_delays.untrusted import read_csv, reason
 
 _MEASURED = ("validation_loss", "validation_accuracy")

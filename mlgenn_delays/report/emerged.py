@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from mlgenn_delays.analysis.analyse import analyse
 from mlgenn_delays.analysis.figures import pictures
 from mlgenn_delays.analysis.style import Picture
-from mlgenn_delays.runs import Run
+from mlgenn_delays.runs.run import Run
 
 
 def emerged(

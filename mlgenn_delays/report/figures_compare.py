@@ -9,7 +9,7 @@ from mlgenn_delays.analysis.style import CHANCE, SERIES, Picture, look, panels
 from mlgenn_delays.network import Network, Projection
 from mlgenn_delays.report.figures_course import HEIGHT, WIDTH, by_epoch, populations, values
 from mlgenn_delays.report.settings import Group
-from mlgenn_delays.training.history import History
+from mlgenn_delays.runs.history import History
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from mlgenn_delays.analysis.style import CHANCE, INK, SERIES, Picture, look, panels
-from mlgenn_delays.training.history import History
+from mlgenn_delays.runs.history import History
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -6,15 +6,15 @@ from pathlib import Path
 from typing import Any
 
 from mlgenn_delays.analysis.style import Picture
-from mlgenn_delays.data.entry import Splits
+from mlgenn_delays.data.dataset import Splits
 from mlgenn_delays.errors import InputError, printable
 from mlgenn_delays.network import Network
 from mlgenn_delays.recipe import Recipe, load_data
 from mlgenn_delays.report.answers import EACH, SPLITS, Answers, answers_of
 from mlgenn_delays.report.course import read_course
 from mlgenn_delays.report.emerged import emerged
-from mlgenn_delays.runs import Run, check_labels
-from mlgenn_delays.training.history import History
+from mlgenn_delays.runs.history import History
+from mlgenn_delays.runs.run import Run, check_labels
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from mlgenn_delays.report.course import read_course
 from mlgenn_delays.report.gather import DataOnce, Wanted, gather, names_of
 from mlgenn_delays.report.page import render
 from mlgenn_delays.report.tables import figures_of
-from mlgenn_delays.runs import Run
+from mlgenn_delays.runs.run import Run
 
 SUFFIX = ".html"
 MOST_WHOLE = 4  # runs that are told with examples and what emerged

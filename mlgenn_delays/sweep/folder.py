@@ -24,9 +24,9 @@ from typing import TYPE_CHECKING, Any
 
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.files import unfinished, write_atomic
+from mlgenn_delays.runs.files import CHECKPOINTS, RECIPE, STATE, foreign, unwritable
+from mlgenn_delays.runs.lock import LOCK, locked
 from mlgenn_delays.sweep.record import RESULT, Record
-from mlgenn_delays.training.lock import LOCK, locked
-from mlgenn_delays.training.run_files import CHECKPOINTS, RECIPE, STATE, foreign, unwritable
 from mlgenn_delays.untrusted import read_json
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ class SweepFolder:
             InputError: It holds other files, or cannot be written.
             WorkError: The disk is full.
         """
-        from mlgenn_delays.training.run_files import check_free
+        from mlgenn_delays.runs.files import check_free
 
         if (self.path / NOTES).is_file():
             return
@@ -256,7 +256,7 @@ def _in_the_way(path: Path) -> InputError:
 
 def uncommit(folder: Path) -> None:
     """Remove the checkpoints and snapshots of a run: another training of it takes its place."""
-    from mlgenn_delays.training.snapshots import kept
+    from mlgenn_delays.runs.snapshots import kept
 
     states = [folder / "checkpoints" / name / STATE for name in CHECKPOINTS]
     for path in (*states, *kept(folder).values()):

@@ -4,10 +4,10 @@ from importlib import import_module
 from typing import Any
 
 _PUBLIC = {
-    "History": "history",
-    "RunDirectory": "run",
-    "Trainer": "trainer",
-    "describe_environment": "environment",
+    "History": "mlgenn_delays.runs.history",
+    "RunDirectory": "mlgenn_delays.runs.directory",
+    "Trainer": "mlgenn_delays.training.trainer",
+    "describe_environment": "mlgenn_delays.runs.environment",
 }
 __all__ = ["History", "RunDirectory", "Trainer", "describe_environment"]
 
@@ -16,7 +16,7 @@ def __getattr__(name: str) -> Any:
     """Import a public name when it is first asked for (PEP 562)."""
     if name not in _PUBLIC:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_PUBLIC[name]}"), name)
+    return getattr(import_module(_PUBLIC[name]), name)
 
 
 def __dir__() -> list[str]:

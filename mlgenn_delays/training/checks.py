@@ -4,15 +4,15 @@ from collections.abc import Mapping
 from types import NoneType
 from typing import get_args
 
-from mlgenn_delays.data.augment import Augment, check_kind
+from mlgenn_delays.data.augment.augment import Augment, check_kind
 from mlgenn_delays.data.types import CurrentData, Data
 from mlgenn_delays.engines.compile import ENGINES
 from mlgenn_delays.errors import InputError, nearest
 from mlgenn_delays.learning import Rule
 from mlgenn_delays.network import CurrentInput, Network
 from mlgenn_delays.rewiring import Rewiring
-from mlgenn_delays.training.checkpoint import Setting
-from mlgenn_delays.training.run import RunDirectory
+from mlgenn_delays.runs.checkpoint import Setting
+from mlgenn_delays.runs.directory import RunDirectory
 
 BACKEND = "single_threaded_cpu"  # of GeNN, where none is asked for
 

@@ -8,7 +8,7 @@ from mlgenn_delays.engines.base import CompiledNetwork
 from mlgenn_delays.errors import DivergedError, InputError
 from mlgenn_delays.network import Network
 from mlgenn_delays.network.storage import to_bytes
-from mlgenn_delays.training.run import RunDirectory
+from mlgenn_delays.runs.directory import RunDirectory
 
 # A mean loss so many times that of the start has exploded.
 EXPLODED = 100.0

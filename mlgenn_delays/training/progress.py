@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from mlgenn_delays.engines.results import BatchResult
 from mlgenn_delays.errors import InputError, nearest, printable
-from mlgenn_delays.training.history import Row
+from mlgenn_delays.runs.history import Row
 
 KINDS = ("auto", "bar", "plain", "none")
 

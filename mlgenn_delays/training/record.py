@@ -14,10 +14,10 @@ from mlgenn_delays.data.fingerprint import Fingerprint, compare, fingerprint
 from mlgenn_delays.data.types import Data
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.files import write_atomic
+from mlgenn_delays.runs.checkpoint import Checkpoint, Setting
+from mlgenn_delays.runs.files import RECORD
 from mlgenn_delays.tensors import pack, read, verify
-from mlgenn_delays.training.checkpoint import Checkpoint, Setting
 from mlgenn_delays.training.checks import check_settings
-from mlgenn_delays.training.run_files import RECORD
 from mlgenn_delays.untrusted import as_damaged, parse_json
 
 _FORMAT = "delaysnn-data"

@@ -7,9 +7,9 @@ from contextlib import ExitStack
 from itertools import islice
 from time import perf_counter
 
-from mlgenn_delays.data.augment import Augment
+from mlgenn_delays.data.augment.augment import Augment
 from mlgenn_delays.data.batching import epoch_batches
-from mlgenn_delays.data.checks import check_number
+from mlgenn_delays.data.option_checks import check_number
 from mlgenn_delays.data.types import Batch, Data
 from mlgenn_delays.engines.base import CompiledNetwork
 from mlgenn_delays.engines.compile import compile_network
@@ -20,7 +20,17 @@ from mlgenn_delays.learning import Rule
 from mlgenn_delays.network import Network
 from mlgenn_delays.network.storage import to_bytes
 from mlgenn_delays.rewiring import Rewiring
-from mlgenn_delays.training.checkpoint import REMEDY, Checkpoint, Setting
+from mlgenn_delays.runs.checkpoint import REMEDY, Checkpoint, Setting
+from mlgenn_delays.runs.directory import STATE, RunDirectory
+from mlgenn_delays.runs.history import (
+    History,
+    Row,
+    check_columns,
+    make_row,
+    nothing_left,
+    silent_note,
+)
+from mlgenn_delays.runs.snapshots import SPACE, keep
 from mlgenn_delays.training.checks import (
     BACKEND,
     check_arguments,
@@ -30,19 +40,9 @@ from mlgenn_delays.training.checks import (
     check_splits,
 )
 from mlgenn_delays.training.divergence import checked, diverged, loss_bound
-from mlgenn_delays.training.history import (
-    History,
-    Row,
-    check_columns,
-    make_row,
-    nothing_left,
-    silent_note,
-)
 from mlgenn_delays.training.progress import Progress, check_kind, make_progress
 from mlgenn_delays.training.ranks import Ranks
 from mlgenn_delays.training.record import check_resumed, fingerprints, keep_record, with_data
-from mlgenn_delays.training.run import STATE, RunDirectory
-from mlgenn_delays.training.snapshots import SPACE, keep
 from mlgenn_delays.untrusted import as_damaged
 
 
@@ -68,7 +68,7 @@ class Trainer:
         patience: Stop after so many epochs without a better best one, or None for never.
         run: Where to keep metrics and checkpoints, or None to keep all in memory.
         snapshots: Space in the run for networks of its course, beside that of the start [MB]: as
-            many as fit, evenly over the epochs. See `mlgenn_delays.training.snapshots`.
+            many as fit, evenly over the epochs. See `mlgenn_delays.runs.snapshots`.
         progress: ``"bar"``, ``"plain"``, ``"none"``, or ``"auto"``: a bar on a terminal.
 
     Attributes:

@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as arrays
 
 from mlgenn_delays.analysis import Afferents, activity, balance, moved, tuning
 from mlgenn_delays.analysis.changes import spread
-from mlgenn_delays.data.digits import load_digits_data
+from mlgenn_delays.data.sets.digits import load_digits_data
 from mlgenn_delays.engines.compile import compile_network
 from mlgenn_delays.learning import EventProp
 

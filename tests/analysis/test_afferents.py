@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mlgenn_delays.analysis import Afferents, Places, receptive_fields
-from mlgenn_delays.data.encode_level import LevelEncoder
+from mlgenn_delays.data.encode.level import LevelEncoder
 from mlgenn_delays.errors import InputError
 
 from .networks import network

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from mlgenn_delays.analysis import recovered
-from mlgenn_delays.data.coincidence import planted_delays
 from mlgenn_delays.data.registry import parse_options
+from mlgenn_delays.data.sets.coincidence import planted_delays
 from mlgenn_delays.recipe import build_augment, build_network, build_rule, load_data, load_recipe
 from mlgenn_delays.training import Trainer
 

@@ -10,7 +10,7 @@ from mlgenn_delays.analysis import Settings, analyse, findings, pictures
 from mlgenn_delays.analysis.figures import captions
 from mlgenn_delays.analysis.style import AFTER, BEFORE, EXCITATORY, INHIBITORY
 from mlgenn_delays.errors import InputError
-from mlgenn_delays.runs import Run
+from mlgenn_delays.runs.run import Run
 
 from .networks import network, run_of
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mlgenn_delays.analysis import chance, recovered
-from mlgenn_delays.data.coincidence import planted_delays
+from mlgenn_delays.data.sets.coincidence import planted_delays
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.network import LIF, Exponential, LeakyIntegrator, Network, SpikeInput
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from mlgenn_delays.data import prepare_fsdd
-from mlgenn_delays.data.prepare_fsdd import group_checksum
-from mlgenn_delays.data.shd import SHD_FILES, SSC_FILES
+from mlgenn_delays.data.download import fsdd
+from mlgenn_delays.data.download.fsdd import group_checksum
+from mlgenn_delays.data.sets.shd import SHD_FILES, SSC_FILES
 from tests.cli.helpers import write_words
 from tests.data.shd_helpers import write_shd, write_ssc
 from tests.web import Web
@@ -19,7 +19,7 @@ from tests.web import Web
 def point_at(given: Web, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let everything be downloaded from a server of this machine."""
     monkeypatch.setenv("no_proxy", "*")
-    monkeypatch.setattr(prepare_fsdd, "URL", f"{given.url}/v1.0.10.zip")
+    monkeypatch.setattr(fsdd, "URL", f"{given.url}/v1.0.10.zip")
     if find_spec("tonic"):
         import tonic.datasets as tonic
 
@@ -60,7 +60,7 @@ def make_release(folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, byt
     """Return a release of two digits and one speaker, whose checksums are known."""
     source = write_words(folder, list(range(50)))
     known = {(digit, "ann"): group_checksum(source, digit, "ann") for digit in (0, 1)}
-    monkeypatch.setattr(prepare_fsdd, "published", lambda: known)
+    monkeypatch.setattr(fsdd, "published", lambda: known)
     files = {
         f"free-1.0.10/recordings/{path.name}": path.read_bytes() for path in source.glob("*.wav")
     }

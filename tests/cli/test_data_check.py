@@ -11,8 +11,8 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-from mlgenn_delays.data import inspect as inspecting
-from mlgenn_delays.data.inspect import LISTED, inspect
+from mlgenn_delays.data.inspect import report as inspecting
+from mlgenn_delays.data.inspect.report import LISTED, inspect
 from mlgenn_delays.data.registry import load_dataset
 from tests.cli.helpers import call, parsed, refused, write_rawhd, write_words
 from tests.data.shd_helpers import events, write_file, write_shd, write_ssc
@@ -256,7 +256,7 @@ def test_progress_is_on_stderr(words, monkeypatch) -> None:
 
 
 def test_examples_of_another_size_are_damaged(monkeypatch) -> None:
-    from mlgenn_delays.data.items import data_items
+    from mlgenn_delays.data.inspect.items import data_items
 
     def two(name, folder, options, *, dt):
         yield next(data_items("digits"))

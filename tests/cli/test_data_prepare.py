@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import tonic.datasets as tonic
 
-from mlgenn_delays.data import prepare_fsdd, transfer
-from mlgenn_delays.data.prepare_fsdd import ARCHIVE, group_checksum, published
+from mlgenn_delays.data.download import fetch, fsdd
+from mlgenn_delays.data.download.fsdd import ARCHIVE, group_checksum, published
 from tests.cli.helpers import call, refused
 from tests.cli.published import make_release, point_at, serve, zipped
 from tests.data.shd_helpers import write_shd, write_ssc
@@ -177,7 +177,7 @@ def test_a_download_that_ends_early(sized, served, tmp_path, monkeypatch) -> Non
 
 def test_a_server_that_falls_silent(served, tmp_path, monkeypatch) -> None:
     serve(served, "shd", tmp_path / "source", monkeypatch)
-    monkeypatch.setattr(transfer, "_PATIENCE", 0.3)
+    monkeypatch.setattr(fetch, "_PATIENCE", 0.3)
     served.silent = True
     assert "timed out" in failed("data", "prepare", "shd", tmp_path / "d")
     assert everything_in(tmp_path / "d") == []
@@ -216,7 +216,7 @@ def test_no_space(served, tmp_path, monkeypatch) -> None:
     class Full:
         free = 10
 
-    monkeypatch.setattr(transfer.shutil, "disk_usage", lambda path: Full)
+    monkeypatch.setattr(fetch.shutil, "disk_usage", lambda path: Full)
     text = failed("data", "prepare", "shd", tmp_path / "d")
     assert "cannot write" in text and "free space or give another DIR" in text
 
@@ -332,13 +332,13 @@ def test_an_archive_that_is_none(content, release, tmp_path) -> None:
 
 
 def test_a_monstrous_recording(release, tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(prepare_fsdd, "_LARGEST", 3000)
+    monkeypatch.setattr(fsdd, "_LARGEST", 3000)
     (tmp_path / ARCHIVE).write_bytes(zipped(release))
     assert "must have at most 3000 bytes" in refused("data", "prepare", "fsdd", tmp_path)
 
 
 def test_recordings_offline(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(prepare_fsdd, "URL", "http://nowhere.invalid/v1.0.10.zip")
+    monkeypatch.setattr(fsdd, "URL", "http://nowhere.invalid/v1.0.10.zip")
     text = failed("data", "prepare", "fsdd", tmp_path / "d")
     assert "cannot download http://nowhere.invalid/v1.0.10.zip: Name or service not known" in text
     assert f"fetch it by hand into {tmp_path / 'd'} as {ARCHIVE} and run the same command" in text

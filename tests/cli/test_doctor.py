@@ -8,7 +8,7 @@ import pytest
 from mlgenn_delays import __version__
 from mlgenn_delays.cli import backends
 from mlgenn_delays.cli.options import BACKENDS
-from mlgenn_delays.data.mel import mel_transform
+from mlgenn_delays.data.encode.mel import mel_transform
 from mlgenn_delays.engines.genn import versions
 from mlgenn_delays.kernel_store import pack_kernel
 from mlgenn_delays.kernels import kernel_cache
@@ -169,7 +169,7 @@ def test_numba_that_does_not_compile(nothing_there, monkeypatch):
     assert result.stdout.splitlines()[-1] == "training on the CPU engine does not work"
 
 
-@pytest.mark.parametrize("name", ["augment_kernel", "blend_kernel", "encode_kernel"])
+@pytest.mark.parametrize("name", ["augment.augment_kernel", "augment.blend_kernel", "encode.rate_kernel"])
 def test_kernels_of_the_data_belong_to_the_engine(monkeypatch, name):
     monkeypatch.setitem(sys.modules, f"mlgenn_delays.data.{name}", None)
     monkeypatch.delattr(f"mlgenn_delays.data.{name}", raising=False)
@@ -224,7 +224,7 @@ def test_recordings_are_tried(monkeypatch):
     def fail():
         raise RuntimeError("cannot cache function '__o_fold'")
 
-    monkeypatch.setattr("mlgenn_delays.data.mel.import_librosa", fail)
+    monkeypatch.setattr("mlgenn_delays.data.encode.mel.import_librosa", fail)
     mel_transform.cache_clear()
     result = call("doctor")
     assert result.exit_code == 1

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mlgenn_delays.runs import Start, Task
+from mlgenn_delays.runs.run import Start, Task
 from tests.cli.helpers import SMALL
 from tests.needs import needs
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlgenn_delays.data.augment import Augment, augment
+from mlgenn_delays.data.augment.augment import Augment, augment
 from mlgenn_delays.data.types import SpikeBatch, SpikeData
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.rng import generator

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlgenn_delays.data.augment import Augment, augment, check_kind
+from mlgenn_delays.data.augment.augment import Augment, augment, check_kind
 from mlgenn_delays.data.types import CurrentBatch, CurrentData, SpikeData
 from mlgenn_delays.errors import InputError
 from tests.needs import needs

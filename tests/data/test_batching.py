@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mlgenn_delays.data.augment import Augment
+from mlgenn_delays.data.augment.augment import Augment
 from mlgenn_delays.data.batching import epoch_batches, epoch_order
 from mlgenn_delays.data.types import CurrentBatch, CurrentData, SpikeData
 from mlgenn_delays.errors import InputError

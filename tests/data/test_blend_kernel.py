@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlgenn_delays.data.blend_kernel import blend_pair
+from mlgenn_delays.data.augment.blend_kernel import blend_pair
 
 Channels = list[list[int]]
 Example = tuple[np.ndarray, np.ndarray, np.ndarray]

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from safetensors.numpy import save
 
-from mlgenn_delays.data import fsdd
 from mlgenn_delays.data.cache import (
     _remove_unused,
     cache_folder,
@@ -19,7 +18,8 @@ from mlgenn_delays.data.cache import (
     load_arrays,
     store_arrays,
 )
-from mlgenn_delays.data.encode_level import LevelEncoder
+from mlgenn_delays.data.encode.level import LevelEncoder
+from mlgenn_delays.data.sets import fsdd
 from mlgenn_delays.data.types import SpikeData
 
 MakeWavs = Callable[..., Path]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mlgenn_delays.data.digits import latency_steps, load_digits_data
+from mlgenn_delays.data.sets.digits import latency_steps, load_digits_data
 from mlgenn_delays.data.split import stratified
 from mlgenn_delays.errors import InputError
 

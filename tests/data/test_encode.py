@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from mlgenn_delays.data.encode import ENCODERS, Encoder, encode_frames
-from mlgenn_delays.data.encode_level import LevelEncoder
-from mlgenn_delays.data.encode_rate import RateEncoder
-from mlgenn_delays.data.traces import interpolate_frames
+from mlgenn_delays.data.encode.base import ENCODERS, Encoder, encode_frames
+from mlgenn_delays.data.encode.interpolate import interpolate_frames
+from mlgenn_delays.data.encode.level import LevelEncoder
+from mlgenn_delays.data.encode.rate import RateEncoder
 from mlgenn_delays.data.types import SpikeData
 from mlgenn_delays.errors import InputError
 

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mlgenn_delays.data import folder as module
-from mlgenn_delays.data.encode_level import LevelEncoder
-from mlgenn_delays.data.fsdd import encode_wavs
-from mlgenn_delays.data.recordings import frames_as_currents
+from mlgenn_delays.data.encode.level import LevelEncoder
+from mlgenn_delays.data.encode.recordings import frames_as_currents
 from mlgenn_delays.data.registry import load_dataset
+from mlgenn_delays.data.sets import folder as module
+from mlgenn_delays.data.sets.fsdd import encode_wavs
 from mlgenn_delays.data.types import CurrentData, SpikeData, StreamedSpikes
 from mlgenn_delays.errors import InputError
 from tests.data.own_helpers import word_sizes, write_wav, write_words
@@ -136,7 +136,7 @@ def test_currents(home: Path) -> None:
 
 
 def test_currents_beyond_memory_are_refused() -> None:
-    from mlgenn_delays.data.mel import MelSettings
+    from mlgenn_delays.data.encode.mel import MelSettings
 
     frames = [np.zeros((1, 40), np.float32)] * 1000
     with pytest.raises(

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from mlgenn_delays.data.encode_level import LevelEncoder
-from mlgenn_delays.data.fsdd import encode_wavs, list_fsdd, load_fsdd, load_fsdd_frames
+from mlgenn_delays.data.encode.level import LevelEncoder
+from mlgenn_delays.data.sets.fsdd import encode_wavs, list_fsdd, load_fsdd, load_fsdd_frames
 from mlgenn_delays.errors import InputError
 
 MakeWavs = Callable[..., Path]

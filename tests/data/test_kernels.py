@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlgenn_delays import kernels
-from mlgenn_delays.data.augment_kernel import change_currents, rearrange
+from mlgenn_delays.data.augment.augment_kernel import change_currents, rearrange
 
 PACKAGE = Path(kernels.__file__).parent
 DAY = 24 * 3600
@@ -94,7 +94,7 @@ def test_folder_is_of_the_content(
     before = folders()
     assert folders() == before and len(set(before.values())) == 3
     for name, changed in {
-        "data/augment_kernel.py": {"data"}, "analysis/shuffle_kernel.py": {"analysis"},
+        "data/augment/augment_kernel.py": {"data"}, "analysis/shuffle_kernel.py": {"analysis"},
         "engines/shared/numerics.py": {"engines"}, "network/models.py": {"engines"},
         "engines/shared/vector.py": {"engines"}, "engines/cpu/event_simulation.py": set(),
         "kernels.py": {"data", "analysis", "engines"},
@@ -160,7 +160,8 @@ def test_kernels_load_where_nothing_can_be_written(tmp_path: Path) -> None:
     unset = {"NUMBA_CACHE_DIR", "DELAYSNN_CACHE", "XDG_CACHE_HOME"}
     env = {key: value for key, value in os.environ.items() if key not in unset}
     code = (
-        "import mlgenn_delays.data.augment_kernel as a, mlgenn_delays.data.encode_kernel;"
+        "import mlgenn_delays.data.augment.augment_kernel as a;"
+        "import mlgenn_delays.data.encode.rate_kernel;"
         "import mlgenn_delays.kernels as k; print(a.__file__, k.kernel_cache())"
     )
     done = subprocess.run(
@@ -172,7 +173,7 @@ def test_kernels_load_where_nothing_can_be_written(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     file, folder = done.stdout.split()
-    assert file == str(site / "mlgenn_delays" / "data" / "augment_kernel.py")
+    assert file == str(site / "mlgenn_delays" / "data" / "augment" / "augment_kernel.py")
     assert Path(folder).is_relative_to(tmp_path / "tmp")
 
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mlgenn_delays.data.rawhd import FILES, LABEL_NAMES, load_rawhd
 from mlgenn_delays.data.registry import load_dataset
+from mlgenn_delays.data.sets.rawhd import FILES, LABEL_NAMES, load_rawhd
 from mlgenn_delays.data.types import CurrentData
 from mlgenn_delays.errors import InputError
 

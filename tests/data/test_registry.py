@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from mlgenn_delays import data as package
-from mlgenn_delays.data.encode_level import LevelEncoder
-from mlgenn_delays.data.encode_rate import RateEncoder
+from mlgenn_delays.data.encode.level import LevelEncoder
+from mlgenn_delays.data.encode.rate import RateEncoder
 from mlgenn_delays.data.registry import (
     DATASETS,
     dataset,

@@ -12,9 +12,9 @@ import h5py
 import numpy as np
 import pytest
 
-from mlgenn_delays.data import shd_files
 from mlgenn_delays.data.registry import load_dataset
-from mlgenn_delays.data.shd import load_shd, load_ssc
+from mlgenn_delays.data.sets import shd_files
+from mlgenn_delays.data.sets.shd import load_shd, load_ssc
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.hdf5 import UnreadableError
 from tests.data.shd_helpers import Events, events, write_file, write_shd, write_ssc
@@ -199,7 +199,7 @@ def test_content_counts_besides_the_time_of_change(tmp_path: Path) -> None:
 
 LENGTHS = """
 import resource, sys
-from mlgenn_delays.data.shd import load_shd
+from mlgenn_delays.data.sets.shd import load_shd
 from mlgenn_delays.errors import InputError
 try:
     load_shd(sys.argv[1], cache=False)

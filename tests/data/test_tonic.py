@@ -10,7 +10,7 @@ import tonic
 
 from mlgenn_delays.data.options_own import TonicOptions
 from mlgenn_delays.data.registry import dataset, dataset_shape, load_dataset
-from mlgenn_delays.data.tonic_spikes import Sensor, example_spikes
+from mlgenn_delays.data.sets.tonic_spikes import Sensor, example_spikes
 from mlgenn_delays.data.types import SpikeData, StreamedSpikes
 from mlgenn_delays.errors import InputError
 from tests.data.own_helpers import spikes

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from mlgenn_delays.data.wav import read_wav
+from mlgenn_delays.data.encode.wav import read_wav
 from mlgenn_delays.errors import InputError
 
 SAMPLES = np.linspace(-0.5, 0.5, 800, dtype=np.float32)

@@ -9,8 +9,9 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlgenn_delays.data import digits, load_dataset
+from mlgenn_delays.data import load_dataset
 from mlgenn_delays.data.registry import DATASETS
+from mlgenn_delays.data.sets import digits
 from mlgenn_delays.data.types import CurrentData, SpikeData
 from mlgenn_delays.export.artifact import About, Artifact
 from mlgenn_delays.export.inputs import Reader

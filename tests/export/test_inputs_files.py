@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mlgenn_delays.errors import InputError
-from mlgenn_delays.export.inputs import files, meaning
+from mlgenn_delays.export.inputs import arrays, files
 from tests.export.readers import RATE, analogue, events_of, reader, recording
 from tests.fuzz.mutate import blind
 
@@ -228,7 +228,7 @@ def test_what_is_packed_is_unpacked_only_as_far_as_it_says(tmp_path: Path) -> No
 
 
 def test_too_many_examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(meaning, "MOST_EXAMPLES", 3)
+    monkeypatch.setattr(arrays, "MOST_EXAMPLES", 3)
     np.savez(tmp_path / "x.npz", times=[1.0], channels=[1], start=[0, 0, 0, 0, 1])
     for x in (np.zeros((4, 2, 6)), tmp_path / "x.npz"):
         with pytest.raises(InputError, match="at most 3 examples, got 4; split"):

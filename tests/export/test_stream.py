@@ -14,7 +14,7 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlgenn_delays.data.wav import read_wav
+from mlgenn_delays.data.encode.wav import read_wav
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.export.inputs import Item, Reader
 from mlgenn_delays.export.stream import cut, windows

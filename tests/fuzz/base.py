@@ -64,7 +64,7 @@ def _train(path: Path, *arguments: object) -> None:
 
 def _begun(whole: Path | None, path: Path, *arguments: object) -> None:
     """Make a run of two epochs as it was after the first."""
-    from mlgenn_delays.training.run import RunDirectory
+    from mlgenn_delays.runs.directory import RunDirectory
 
     commit = RunDirectory.commit
     made = path.with_name(f"{path.name}-whole")

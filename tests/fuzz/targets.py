@@ -77,7 +77,7 @@ def _override(folder: Path) -> None:
 def _course(folder: Path) -> None:
     """Read the metrics of a run."""
     from mlgenn_delays.report.course import read_course
-    from mlgenn_delays.runs import Run
+    from mlgenn_delays.runs.run import Run
 
     read_course(Run(folder / "run")).to_csv()
 
@@ -86,7 +86,7 @@ def _analysis(folder: Path) -> None:
     """Analyse a run, without its figures."""
     from mlgenn_delays.analysis.analyse import Settings, analyse
     from mlgenn_delays.analysis.findings import findings
-    from mlgenn_delays.runs import Run
+    from mlgenn_delays.runs.run import Run
 
     found = analyse(Run(folder / "run"), with_data=False, settings=Settings(19), threads=1)
     import json

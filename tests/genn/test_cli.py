@@ -14,7 +14,7 @@ from mlgenn_delays.kernels import kernel_cache
 from mlgenn_delays.learning import EventProp, SurrogateBPTT, Triangle
 from mlgenn_delays.network import Network
 from mlgenn_delays.recipe import load_recipe, recipe_names
-from mlgenn_delays.training.checkpoint import Checkpoint
+from mlgenn_delays.runs.checkpoint import Checkpoint
 from mlgenn_delays.training.trainer import Trainer
 from tests.backend import BACKEND
 from tests.cli.helpers import call, metrics, parsed, refused, write_rawhd, write_words

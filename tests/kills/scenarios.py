@@ -118,7 +118,7 @@ def make_inputs(folder: Path, call: Callable[..., int]) -> None:
     """
     import gzip
 
-    from mlgenn_delays.data import prepare_fsdd
+    from mlgenn_delays.data.download import fsdd
     from tests.cli.published import zipped
     from tests.data.shd_helpers import write_shd
 
@@ -129,13 +129,13 @@ def make_inputs(folder: Path, call: Callable[..., int]) -> None:
     path = write_shd(folder / "shd") / "shd_train.h5"
     (path.parent / "shd_train.h5.gz").write_bytes(gzip.compress(path.read_bytes(), mtime=0))
     path.unlink()
-    prepare_fsdd.TEST, prepare_fsdd.CHECKED = range(1), range(5, 8)
+    fsdd.TEST, fsdd.CHECKED = range(1), range(5, 8)
     source = write_words(folder / "source", [0, 5, 6, 7])
-    known = {(digit, "ann"): prepare_fsdd.group_checksum(source, digit, "ann") for digit in (0, 1)}
-    prepare_fsdd.published = lambda: known
+    known = {(digit, "ann"): fsdd.group_checksum(source, digit, "ann") for digit in (0, 1)}
+    fsdd.published = lambda: known
     files = {f"free/recordings/{path.name}": path.read_bytes() for path in source.glob("*.wav")}
     (folder / "fsdd").mkdir()
-    (folder / "fsdd" / prepare_fsdd.ARCHIVE).write_bytes(zipped(files))
+    (folder / "fsdd" / fsdd.ARCHIVE).write_bytes(zipped(files))
 
 
 def is_unfinished(path: Path) -> bool:
@@ -170,7 +170,7 @@ def _content(path: Path) -> object:
     if path.name == "result.json":
         return {**json.loads(raw), "seconds": 0, "peak": 0}
     if path.name == "state.safetensors":
-        from mlgenn_delays.training.checkpoint import Checkpoint
+        from mlgenn_delays.runs.checkpoint import Checkpoint
 
         each = Checkpoint.load(path)
         rows = [{**row, "seconds": 0.0} for row in each.history]

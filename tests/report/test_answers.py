@@ -8,7 +8,7 @@ from mlgenn_delays.network import Network
 from mlgenn_delays.network.models import READOUTS
 from mlgenn_delays.recipe import load_data
 from mlgenn_delays.report.answers import answers_of, choose, running_logits, softmax
-from mlgenn_delays.runs import Run
+from mlgenn_delays.runs.run import Run
 
 
 def evaluation(labels, logits):

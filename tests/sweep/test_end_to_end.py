@@ -14,9 +14,9 @@ import pytest
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.files import PART
 from mlgenn_delays.network import Network
+from mlgenn_delays.runs.lock import locked
 from mlgenn_delays.sweep import Sweep, local, read_results
 from mlgenn_delays.sweep.child import Child
-from mlgenn_delays.training.lock import locked
 from tests.cli.helpers import call, start
 from tests.needs import needs
 from tests.processes import ENOUGH, caught, epochs, wait_for

@@ -21,7 +21,7 @@ from mlgenn_delays.network import (
     SeedLIF,
     SpikeInput,
 )
-from mlgenn_delays.training.run import RunDirectory
+from mlgenn_delays.runs.directory import RunDirectory
 from mlgenn_delays.training.trainer import Trainer
 
 
@@ -159,7 +159,7 @@ def small_trainer(run=None, **arguments):
 
 def final_files(path: Path) -> dict[str, object]:
     """What a run left, without what may differ: the seconds, and the lock."""
-    from mlgenn_delays.training.checkpoint import Checkpoint
+    from mlgenn_delays.runs.checkpoint import Checkpoint
 
     found: dict[str, object] = {}
     for file in sorted(p for p in path.rglob("*") if p.is_file() and p.name != ".lock"):

@@ -21,8 +21,8 @@ from mlgenn_delays.network import (
     SpikeInput,
 )
 from mlgenn_delays.network.storage import to_bytes
+from mlgenn_delays.runs.checkpoint import Checkpoint
 from mlgenn_delays.training import RunDirectory, Trainer
-from mlgenn_delays.training.checkpoint import Checkpoint
 
 RULE = SurrogateBPTT(weights=Adam(1e-3), delays=None, surrogate=Triangle())
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from mlgenn_delays.errors import InputError
+from mlgenn_delays.runs.checkpoint import Checkpoint
+from mlgenn_delays.runs.history import History
 from mlgenn_delays.tensors import canonical, checksum, pack, read
-from mlgenn_delays.training.checkpoint import Checkpoint
-from mlgenn_delays.training.history import History
 
 
 def row(epoch, accuracy=0.5, loss=1.0):
@@ -53,7 +53,7 @@ def test_a_checkpoint_reads_back_exactly(path):
 
 def test_equal_checkpoints_have_equal_bytes_in_every_process(path):
     code = (
-        "import sys; from mlgenn_delays.training.checkpoint import Checkpoint;"
+        "import sys; from mlgenn_delays.runs.checkpoint import Checkpoint;"
         "sys.stdout.buffer.write(Checkpoint.load(sys.argv[1]).to_bytes())"
     )
     for _ in range(3):

@@ -19,7 +19,7 @@ import sys
 import numpy as np
 from mlgenn_delays import LIF, Adam, EventProp, Exponential, LeakyIntegrator, Network, Normal
 from mlgenn_delays import SpikeData, SpikeInput, Trainer, Uniform
-from mlgenn_delays.data.augment import Augment
+from mlgenn_delays.data.augment.augment import Augment
 from mlgenn_delays.training import RunDirectory
 
 def data(n, seed):
@@ -64,7 +64,7 @@ import sys
 import numpy as np
 from mlgenn_delays import Adam, Cosine, CurrentData, CurrentInput, DeepR, Delta, Gaussian, Network
 from mlgenn_delays import Normal, RigL, SeedLI, SeedLIF, SET, SurrogateBPTT, Trainer, Uniform
-from mlgenn_delays.data.augment import Augment
+from mlgenn_delays.data.augment.augment import Augment
 from mlgenn_delays.training import RunDirectory
 
 RULES = {

@@ -9,10 +9,10 @@ import pytest
 from mlgenn_delays.errors import DelaysnnError, InputError, WorkError
 from mlgenn_delays.learning import Adam, EventProp
 from mlgenn_delays.rewiring import RigL
-from mlgenn_delays.training import run as run_module
-from mlgenn_delays.training.checkpoint import Checkpoint
-from mlgenn_delays.training.run import RunDirectory
-from mlgenn_delays.training.run_files import STATE
+from mlgenn_delays.runs import directory as run_module
+from mlgenn_delays.runs.checkpoint import Checkpoint
+from mlgenn_delays.runs.directory import RunDirectory
+from mlgenn_delays.runs.files import STATE
 from mlgenn_delays.training.trainer import Trainer
 
 # The best epoch is neither first nor last, and one that a kill may take back.
@@ -168,7 +168,7 @@ def test_the_layout(fake, make, tmp_path):
         *(f"snapshots/epoch-000{epoch}.safetensors" for epoch in range(5)),
     }  # fmt: skip
     from mlgenn_delays.network import Network
-    from mlgenn_delays.training.checkpoint import Checkpoint
+    from mlgenn_delays.runs.checkpoint import Checkpoint
 
     best = Network.load(run.path / "network.safetensors")
     for name, projection in trainer.network.projections.items():

@@ -8,15 +8,15 @@ import pytest
 
 from mlgenn_delays.errors import InputError, WorkError
 from mlgenn_delays.files import PART
+from mlgenn_delays.runs import directory as run_module
+from mlgenn_delays.runs.directory import RunDirectory
+from mlgenn_delays.runs.files import check_free
 from mlgenn_delays.training import describe_environment
-from mlgenn_delays.training import run as run_module
-from mlgenn_delays.training.run import RunDirectory
-from mlgenn_delays.training.run_files import check_free
 from tests.needs import needs
 
 TAKE = """
 import sys, time
-from mlgenn_delays.training.run import RunDirectory
+from mlgenn_delays.runs.directory import RunDirectory
 with RunDirectory.open(sys.argv[1]).lock():
     print("held", flush=True)
     time.sleep(60)
@@ -70,7 +70,7 @@ def test_a_folder_that_cannot_be_made_after_all_is_bad_input(tmp_path, monkeypat
     def refuse(*_, **__):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("mlgenn_delays.training.run.Path.mkdir", refuse)
+    monkeypatch.setattr("mlgenn_delays.runs.directory.Path.mkdir", refuse)
     with pytest.raises(InputError, match=f"folder {tmp_path / 'run'}: Permission denied"):
         RunDirectory.create(tmp_path / "run", "", {})
 
@@ -189,7 +189,7 @@ def test_create_looks_again_under_the_lock(tmp_path, monkeypatch):
         (folder / "recipe.toml").write_text("first")
         yield
 
-    monkeypatch.setattr("mlgenn_delays.training.run.locked", slow)
+    monkeypatch.setattr("mlgenn_delays.runs.directory.locked", slow)
     (tmp_path / "run").mkdir()
     with pytest.raises(InputError, match="--resume"):
         RunDirectory.create(tmp_path / "run", "second", {})

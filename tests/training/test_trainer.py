@@ -3,7 +3,7 @@ from contextlib import suppress
 import numpy as np
 import pytest
 
-from mlgenn_delays.data.augment import Augment
+from mlgenn_delays.data.augment.augment import Augment
 from mlgenn_delays.errors import DivergedError, InputError
 from mlgenn_delays.learning import EventProp, SurrogateBPTT
 from mlgenn_delays.network import Exponential

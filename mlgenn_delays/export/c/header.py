@@ -1,7 +1,7 @@
 """The C header: how the program is used, and what it takes."""
 
 from mlgenn_delays.export.artifact import Artifact
-from mlgenn_delays.export.c.figures import Figures, PerSpike
+from mlgenn_delays.export.c.cost import Figures, PerSpike
 from mlgenn_delays.export.c.layout import Layout
 from mlgenn_delays.export.c.strings import Strings
 from mlgenn_delays.export.c.text import comment, string

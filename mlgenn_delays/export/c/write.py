@@ -4,8 +4,8 @@ from pathlib import Path
 
 from mlgenn_delays.errors import WorkError
 from mlgenn_delays.export.artifact import Artifact
+from mlgenn_delays.export.c.cost import Figures, figures
 from mlgenn_delays.export.c.examples import random_examples
-from mlgenn_delays.export.c.figures import Figures, figures
 from mlgenn_delays.export.c.header import header
 from mlgenn_delays.export.c.make import make_layout
 from mlgenn_delays.export.c.programs import programs

@@ -8,9 +8,9 @@ import numpy as np
 
 from mlgenn_delays.data.events import event_columns, event_losses, event_spikes, event_steps
 from mlgenn_delays.errors import InputError
+from mlgenn_delays.export.inputs.arrays import check_number_of_examples
 from mlgenn_delays.export.inputs.item import Item
-from mlgenn_delays.export.inputs.meaning import check_number_of_examples
-from mlgenn_delays.export.inputs.wants import Wants
+from mlgenn_delays.export.inputs.spec import Wants
 
 _SECOND = 1000.0  # ms
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from mlgenn_delays import npy
 from mlgenn_delays.errors import InputError
-from mlgenn_delays.export.inputs.meaning import MOST_SAMPLES
+from mlgenn_delays.export.inputs.arrays import MOST_SAMPLES
 from mlgenn_delays.listing import list_files
 
 MOST_BYTES = 2**28  # of a recording, or of an array of a .npz
@@ -61,7 +61,7 @@ def read_recording(path: Path, sample_rate: int) -> np.ndarray:
     Raises:
         InputError: It cannot be read, or is too long.
     """
-    from mlgenn_delays.data.wav import decode_wav, read_bytes, with_lengths
+    from mlgenn_delays.data.encode.wav import decode_wav, read_bytes, with_lengths
 
     size = check_file(path)
     if size > MOST_BYTES:

@@ -19,6 +19,7 @@ from mlgenn_delays.data.types import (
 )
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.export.artifact import Artifact
+from mlgenn_delays.export.inputs.arrays import array_items, recording_item
 from mlgenn_delays.export.inputs.events import event_item, hdf5_events, npz_events
 from mlgenn_delays.export.inputs.files import (
     check_file,
@@ -36,8 +37,7 @@ from mlgenn_delays.export.inputs.item import (
     joined,
     raster_events,
 )
-from mlgenn_delays.export.inputs.meaning import array_items, recording_item
-from mlgenn_delays.export.inputs.wants import EVENTS, WAVS, Wants
+from mlgenn_delays.export.inputs.spec import EVENTS, WAVS, Wants
 from mlgenn_delays.network.models import CurrentInput
 
 _LAYOUTS = ("times", "values", "raster")

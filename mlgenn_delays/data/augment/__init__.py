@@ -1,0 +1,1 @@
+"""Random changes of training examples, drawn anew each epoch."""

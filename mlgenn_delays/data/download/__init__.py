@@ -1,0 +1,1 @@
+"""Public data sets downloaded and checked, for `delaysnn data prepare`."""

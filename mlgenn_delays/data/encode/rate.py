@@ -1,0 +1,62 @@
+"""Rate encoder: each band drives LIF neurons of different thresholds, which spike the faster the
+louder the band.
+
+In step t, with x the linear trace through the frames: ``V = a V + (1 - a) gain x(t)``,
+``a = exp(-dt / tau)``; ``V >= threshold`` is a spike and sets V to 0, where it stays for the
+refractory time. Channels lie as (threshold, band).
+"""
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from mlgenn_delays.data.encode.interpolate import interpolate_frames
+from mlgenn_delays.data.option_checks import check_ascending, check_number
+
+
+@dataclass(frozen=True)
+class RateEncoder:
+    """Settings of the rate encoder.
+
+    Attributes:
+        thresholds: Thresholds, ascending; each band has one neuron for each.
+        gain: Factor on the band's value (0..1) before the neuron.
+        tau: Membrane time constant [ms].
+        refractory: Time after a spike in which the neuron stays at rest [ms].
+    """
+
+    kind: ClassVar[str] = "rate"
+
+    thresholds: tuple[float, ...] = (0.3, 0.45, 0.6, 0.75, 0.9)
+    gain: float = 1.0
+    tau: float = 10.0
+    refractory: float = 5.0
+
+    def __post_init__(self) -> None:
+        thresholds = check_ascending("thresholds", self.thresholds, 0.0, math.inf)
+        object.__setattr__(self, "thresholds", thresholds)
+        check_number("gain", self.gain, 0.0, open_low=True)
+        check_number("tau", self.tau, 0.0, open_low=True, unit="ms")
+        check_number("refractory", self.refractory, 0.0, unit="ms")
+
+    def n_channels(self, n_bands: int) -> int:
+        """Return C = thresholds x bands."""
+        return len(self.thresholds) * n_bands
+
+    def raster(self, frames: np.ndarray, hop: float, dt: float, n_steps: int) -> np.ndarray:
+        """Return (N, C, T) bool, see `mlgenn_delays.data.encode.base.Encoder`."""
+        from mlgenn_delays.data.encode.rate_kernel import lif_raster
+
+        trace = interpolate_frames(frames, hop, dt, n_steps)
+        drive = np.ascontiguousarray(trace.transpose(0, 2, 1)) * np.float32(self.gain)
+        raster = np.zeros((len(frames), self.n_channels(frames.shape[2]), n_steps), np.bool_)
+        lif_raster(
+            drive,
+            np.array(self.thresholds, np.float32),
+            np.float32(math.exp(-dt / self.tau)),
+            min(math.floor(self.refractory / dt + 0.5), n_steps),
+            raster,
+        )
+        return raster

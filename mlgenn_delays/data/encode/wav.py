@@ -1,0 +1,220 @@
+"""Reading a WAV as mono float32 at a given sample rate, or saying plainly why not."""
+
+import io
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from mlgenn_delays.data.option_checks import check_number
+from mlgenn_delays.data.type_checks import LARGEST
+from mlgenn_delays.errors import InputError
+from mlgenn_delays.libraries import import_librosa
+
+# From here on a length of data [bytes] is no length: writers to a pipe, which cannot go back to
+# the header, put a number there that no recording reaches, and each its own. Recordings that
+# long, 90 minutes of stereo sound at 48 kHz and more, are no examples.
+NO_LENGTH = 2**30
+
+
+def read_wav(path: Path | str, sample_rate: int) -> np.ndarray:
+    """Return a recording as mono samples.
+
+    Arguments:
+        path: A WAV of integer or floating-point PCM; channels are averaged.
+        sample_rate: Rate of the result [Hz]; other rates are resampled.
+
+    Returns:
+        (n,) float32 samples, full scale at 1.
+
+    Raises:
+        InputError: The file is missing, unreadable, truncated, empty or not finite.
+    """
+    check_number("sample_rate", sample_rate, 1, integer=True, unit="Hz")
+    return decode_wav(read_bytes(path), path, sample_rate)
+
+
+def read_bytes(path: Path | str) -> bytes:
+    """Return the content of a file.
+
+    Raises:
+        InputError: It is missing or cannot be read.
+    """
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise InputError(
+            f"cannot read {path}: {error.strerror or error}; check the path and its permissions"
+        ) from error
+
+
+def decode_wav(content: bytes, path: Path | str, sample_rate: int) -> np.ndarray:
+    """Do as `read_wav` with the content of a file already read.
+
+    Arguments:
+        content: What the file holds.
+        path: Name of the file for messages.
+        sample_rate: Rate of the result [Hz].
+
+    Raises:
+        InputError: As `read_wav`.
+    """
+    import soundfile
+
+    content = with_lengths(content, path)
+    try:
+        samples, rate = soundfile.read(io.BytesIO(content), dtype="float32", always_2d=True)
+    except (soundfile.SoundFileError, RuntimeError, TypeError) as error:
+        # The whole text begins with the object read from, which says nothing to a reader.
+        reason = str(getattr(error, "error_string", error)).rstrip(".")
+        raise InputError(
+            f"{path} is no readable WAV ({len(content)} bytes: {reason}); "
+            "convert it to PCM WAV or remove it"
+        ) from error
+    if not len(samples):
+        raise InputError(f"{path} has a WAV header but 0 samples; replace or remove it")
+    bad = np.count_nonzero(~np.isfinite(samples))
+    if bad:
+        raise InputError(
+            f"{path} must have finite samples, got {bad} NaN or infinite of {samples.size}; "
+            "replace or remove it"
+        )
+    mono = samples.mean(axis=1, dtype=np.float32) if samples.shape[1] > 1 else samples[:, 0]
+    check_samples(str(path), mono)
+    return _resample(np.ascontiguousarray(mono), rate, sample_rate)
+
+
+def check_samples(where: str, samples: np.ndarray) -> None:
+    """Refuse samples (n,) that are not finite, or so large that their energy would not be.
+
+    Raises:
+        InputError: One is.
+    """
+    wrong = ~(np.abs(samples) < LARGEST)
+    if wrong.any():
+        place = int(np.argmax(wrong))
+        raise InputError(
+            f"{where} must have finite samples below {LARGEST:g} in size (full scale is 1), got "
+            f"{samples[place]} at sample {place}; replace or remove it"
+        )
+
+
+def _resample(samples: np.ndarray, rate: int, target: int) -> np.ndarray:
+    """Return the samples at the target rate [Hz], at least one of them."""
+    if rate == target:
+        return samples
+    librosa = import_librosa()
+    resampled = librosa.resample(samples, orig_sr=rate, target_sr=target, res_type="soxr_hq")
+    if not len(resampled):
+        return np.zeros(1, np.float32)
+    return np.asarray(resampled, dtype=np.float32)
+
+
+class Chunk(NamedTuple):
+    """The data chunk of a WAV.
+
+    Attributes:
+        order: Byte order of the file.
+        begin: Where its samples begin [bytes].
+        size: How many bytes of samples its header promises.
+        riff: Where the file ends, as its first header says [bytes].
+    """
+
+    order: Literal["little", "big"]
+    begin: int
+    size: int
+    riff: int
+
+
+def find_data(content: bytes) -> Chunk | None:
+    """Return the data chunk of a WAV, None if the content ends before one.
+
+    Arguments:
+        content: The beginning of a file, RIFF or RIFX; see `is_wave`.
+    """
+    order: Literal["little", "big"] = "big" if content[:4] == b"RIFX" else "little"
+    riff, position = 8 + int.from_bytes(content[4:8], order), 12
+    while position + 8 <= len(content):
+        size = int.from_bytes(content[position + 4 : position + 8], order)
+        if content[position : position + 4] == b"data":
+            return Chunk(order, position + 8, size, riff)
+        position += 8 + size + size % 2
+    return None
+
+
+def is_wave(content: bytes) -> bool:
+    """Return whether a content begins as a WAV does; FLAC, RF64 and such do not."""
+    return content[:4] in (b"RIFF", b"RIFX") and content[8:12] == b"WAVE"
+
+
+def check_complete(content: bytes, path: Path | str) -> None:
+    """Require that the data chunk holds what its header promises; libsndfile gives less silently.
+
+    A file is truncated if both of its lengths, that of the samples and that of the whole file,
+    are lengths at all (see `NO_LENGTH`), go together, and promise more than there is. Everything
+    else comes from writers that did not know: the samples are all there is. So they are where
+    the length of the samples is in truth that of this file, with its headers counted in. Other
+    containers are left to libsndfile.
+
+    Arguments:
+        content: What the file holds.
+        path: Name of the file for messages.
+
+    Raises:
+        InputError: The file is empty or truncated.
+    """
+    if not content:
+        raise InputError(f"{path} is empty (0 bytes); replace or remove it")
+    if not is_wave(content):
+        return
+    chunk = find_data(content)
+    if chunk is None:
+        raise InputError(
+            f"{path} is truncated: it ends after {len(content)} bytes, before any samples; "
+            "copy the file again or remove it"
+        )
+    found = len(content) - chunk.begin
+    together = chunk.begin + chunk.size <= chunk.riff < NO_LENGTH
+    # The second is how RIFF itself counts: without its first 8 bytes.
+    of_file = chunk.size in (len(content), len(content) - 8)
+    if together and not of_file and chunk.size > found:
+        raise InputError(
+            f"{path} is truncated: its header promises {chunk.size} bytes of samples, "
+            f"got {found}; copy the file again or remove it"
+        )
+
+
+def with_lengths(content: bytes, path: Path | str) -> bytes:
+    """Return the content of a WAV with the lengths in its headers made those that it has.
+
+    Arguments:
+        content: What the file holds.
+        path: Name of the file for messages.
+
+    Raises:
+        InputError: As `check_complete`.
+    """
+    check_complete(content, path)
+    chunk = find_data(content) if is_wave(content) else None
+    if chunk is None:
+        return content
+    found = len(content) - chunk.begin
+    fits = 0 < chunk.size <= found or (not chunk.size and _are_chunks(content, chunk))
+    if fits or len(content) >= 2**32:  # which the lengths of a WAV cannot say
+        return content
+    mended = bytearray(content)
+    mended[4:8] = (len(content) - 8).to_bytes(4, chunk.order)
+    mended[chunk.begin - 4 : chunk.begin] = found.to_bytes(4, chunk.order)
+    return bytes(mended)
+
+
+def _are_chunks(content: bytes, chunk: Chunk) -> bool:
+    """Return whether only chunks follow the data chunk, not samples: names and fitting lengths."""
+    position = chunk.begin
+    while position + 8 <= len(content):
+        name = content[position : position + 4]
+        if not (name.isascii() and name.decode("ascii").isprintable()):
+            return False
+        size = int.from_bytes(content[position + 4 : position + 8], chunk.order)
+        position += 8 + size + size % 2
+    return position in (len(content), len(content) + 1)

@@ -1,0 +1,1 @@
+"""What `delaysnn data check` says of a data set."""

@@ -1,0 +1,288 @@
+"""What is in a data set, and what is wrong with it: every example is looked at once, none is kept.
+
+What grows with the number of examples is a few numbers and a hash for each.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from mlgenn_delays.data.dataset import Item
+from mlgenn_delays.data.inspect.items import data_items
+from mlgenn_delays.data.inspect.statistics import CurrentTally, SpikeTally, spread
+from mlgenn_delays.data.losses import Losses, warnings_of
+from mlgenn_delays.data.meter import Meter
+from mlgenn_delays.data.option_checks import check_number
+from mlgenn_delays.data.registry import dataset, dataset_shape, options_table, parse_options
+from mlgenn_delays.data.types import CurrentBatch
+
+LISTED = 20  # of the things of one kind that are named
+SPLITS = ("train", "validation", "test")
+_PICTURED = 64  # classes of which an example is kept for a picture
+
+
+@dataclass
+class Found:
+    """Things of one kind: how many, and the first of them.
+
+    Attributes:
+        count: How many.
+        listed: The first `LISTED` of them.
+    """
+
+    count: int = 0
+    listed: list[dict[str, Any]] = field(default_factory=list)
+
+    def add(self, **what: Any) -> None:
+        """Note one more."""
+        self.count += 1
+        if len(self.listed) < LISTED:
+            self.listed.append(what)
+
+
+@dataclass
+class Report:
+    """What a data set has.
+
+    Attributes:
+        dataset: Name of the data set.
+        folder: Folder of the data, None if it has none.
+        options: Its options, with every default.
+        dt: Length of a step [ms].
+        encoding: "spikes" or "currents".
+        channels: C; 0 if no example could be read.
+        trial_ms: Length of a trial [ms]; 0 if no example could be read.
+        classes: Names of the classes by their number, those that were seen.
+        splits: By split, how many sound examples each class has, by number.
+        durations: Before examples are cut or padded [ms]: least, median, greatest, and the share
+            that is longer than a trial; empty if the data set does not say.
+        losses: Shares that were cut and merged, and how many examples are empty; see `Losses`.
+        lost: The same in words, empty if nothing was.
+        warnings: What to do where that is much, in words.
+        activity: Of spikes or currents, see `mlgenn_delays.data.inspect.statistics`.
+        damaged: Examples and files that cannot be used: split, name, reason.
+        empty: Examples without a spike, or all zero: split, name.
+        compares: Whether examples of the same content were looked for: not in data that need no
+            folder, for where they are generated, few examples may be possible.
+        leaks: Examples of the same content as one of another split: split, name, same_as.
+        repeats: How many have the same content as another of their own split.
+        notes: What else a user should know.
+        pictured: An example of each class, the first.
+    """
+
+    dataset: str
+    folder: str | None
+    options: dict[str, Any]
+    dt: float
+    encoding: Literal["spikes", "currents"]
+    compares: bool
+    channels: int = 0
+    trial_ms: float = 0.0
+    classes: dict[int, str] = field(default_factory=dict)
+    splits: dict[str, dict[int, int]] = field(default_factory=dict)
+    durations: dict[str, float] = field(default_factory=dict)
+    losses: dict[str, Any] = field(default_factory=dict)
+    lost: str = ""
+    warnings: list[str] = field(default_factory=list)
+    activity: dict[str, Any] = field(default_factory=dict)
+    damaged: Found = field(default_factory=Found)
+    empty: Found = field(default_factory=Found)
+    leaks: Found = field(default_factory=Found)
+    repeats: int = 0
+    notes: list[str] = field(default_factory=list)
+    pictured: list[Item] = field(default_factory=list)
+
+    @property
+    def examples(self) -> int:
+        """How many examples are sound."""
+        return sum(sum(counts.values()) for counts in self.splits.values())
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the report as JSON can hold it."""
+        named = {
+            split: {
+                "examples": sum(counts.values()),
+                "classes": {self.classes[label]: n for label, n in sorted(counts.items())},
+            }
+            for split, counts in self.splits.items()
+        }
+        return {
+            "dataset": self.dataset,
+            "folder": self.folder,
+            "options": self.options,
+            "dt_ms": self.dt,
+            "trial_ms": self.trial_ms,
+            "encoding": self.encoding,
+            "channels": self.channels,
+            "examples": self.examples,
+            "splits": named,
+            "durations_ms": self.durations,
+            "lost": self.losses,
+            "warnings": self.warnings,
+            self.encoding: self.activity,
+            "damaged": asdict(self.damaged),
+            "empty": asdict(self.empty),
+            "duplicates": self._duplicates(),
+            "notes": self.notes,
+        }
+
+    def _duplicates(self) -> dict[str, Any] | None:
+        """Return what was found of duplicates, None if nobody looked."""
+        if not self.compares:
+            return None
+        return {"across_splits": asdict(self.leaks), "within_a_split": self.repeats}
+
+
+def inspect(
+    name: str,
+    folder: Path | str | None = None,
+    options: Mapping[str, Any] | None = None,
+    *,
+    dt: float = 1.0,
+) -> Report:
+    """Look at every example of a data set.
+
+    Arguments:
+        name: Name of the data set.
+        folder: Folder of the data, where the data set needs one.
+        options: Options of the data set, as in the ``[data]`` table of a recipe.
+        dt: Length of a step [ms].
+
+    Raises:
+        InputError: Unknown data set, bad options, or there is nothing to look at.
+    """
+    check_number("dt", dt, 0.0, unit="ms", open_low=True)
+    parsed = parse_options(name, options)
+    where = None if folder is None else str(folder)
+    compares = dataset(name).needs_folder
+    report = Report(name, where, options_table(parsed), dt, parsed.encoding, compares)
+    look = _Look(report)
+    with Meter(f"checking {name}", unit="examples") as meter:
+        for item in data_items(name, folder, parsed, dt=dt):
+            look.at(item)
+            meter.advance()
+    shape = dataset_shape(name, parsed)
+    look.end(shape[1] if shape else None)
+    return report
+
+
+class _Look:
+    """Looks at examples one after the other, and fills a report.
+
+    Arguments:
+        report: The report.
+    """
+
+    def __init__(self, report: Report) -> None:
+        self.report = report
+        self.tally: SpikeTally | CurrentTally | None = None
+        self.losses: dict[str, list[Losses]] = {}
+        self.seen: dict[bytes, tuple[str, str]] = {}
+        self.shape: tuple[int, int] | None = None
+
+    def at(self, item: Item) -> None:
+        """Look at an example."""
+        report, batch = self.report, item.batch
+        if item.problem or batch is None:
+            report.damaged.add(split=item.split, name=item.name, reason=item.problem)
+            return
+        shape = batch.n_steps, batch.n_channels
+        self.shape = self.shape or shape
+        if shape != self.shape:
+            reason = (
+                f"it has {shape[0]} steps of {shape[1]} channels, those before have {{}} of {{}}"
+            )
+            report.damaged.add(split=item.split, name=item.name, reason=reason.format(*self.shape))
+            return
+        self._count(item)
+        if self.tally is None:
+            kind = CurrentTally if isinstance(batch, CurrentBatch) else SpikeTally
+            self.tally = kind(batch.n_channels)
+        if not self.tally.add(batch):  # type: ignore[arg-type]
+            report.empty.add(split=item.split, name=item.name)
+        elif report.compares:
+            self._compare(item)
+
+    def _count(self, item: Item) -> None:
+        """Count an example in its class and split, and note how long it is."""
+        report = self.report
+        counts = report.splits.setdefault(item.split, Counter())
+        counts[item.label] += 1
+        if item.label not in report.classes:
+            report.classes[item.label] = item.label_name
+            if len(report.pictured) < _PICTURED:
+                report.pictured.append(item)
+        if item.losses is not None:
+            self.losses.setdefault(item.split, []).append(item.losses)
+
+    def _compare(self, item: Item) -> None:
+        """Compare an example with those before."""
+        report, own = self.report, (item.split, item.name)
+        other = self.seen.setdefault(_content_hash(item), own)
+        if other[0] != own[0]:
+            report.leaks.add(split=own[0], name=own[1], same_as=list(other))
+        elif other is not own:
+            report.repeats += 1
+
+    def end(self, n_classes: int | None) -> None:
+        """Sum up.
+
+        Arguments:
+            n_classes: How many classes there should be, None if only the files know.
+        """
+        report = self.report
+        report.splits = {
+            split: dict(report.splits[split])
+            for split in sorted(report.splits, key=lambda s: (*SPLITS, s).index(s))
+        }
+        if self.shape is None or self.tally is None:
+            return
+        report.channels, report.trial_ms = self.shape[1], self.shape[0] * report.dt
+        report.activity = self.tally.summary(report.trial_ms)
+        if self.losses:
+            splits = {split: Losses.together(some) for split, some in self.losses.items()}
+            losses = Losses.together(splits.values())
+            # Half a step: that much of a trial may be rounded away.
+            cut = losses.lengths > report.trial_ms + report.dt / 2
+            report.durations = spread(losses.lengths) | {"cut": float(cut.mean())}
+            report.losses = losses.shares(report.trial_ms)
+            report.lost = losses.sentence(report.trial_ms)
+            report.warnings = warnings_of(splits, report.trial_ms, report.dt)
+        report.notes += _notes(report, n_classes)
+
+
+def _content_hash(item: Item) -> bytes:
+    """Return a hash of what the files hold for an example."""
+    total = blake2b(digest_size=16)
+    batch = item.batch
+    parts: Iterable[Any] = item.content
+    if not len(item.content):
+        if isinstance(batch, CurrentBatch):
+            parts = [batch.values]
+        elif batch is not None:
+            first = batch.start[0, 0]
+            parts = [batch.start[0] - first, batch.time[first : batch.start[0, -1]]]
+    for part in parts:
+        data = part if isinstance(part, bytes) else np.ascontiguousarray(part)
+        # Where one ends and the other begins counts as well.
+        total.update(f"{len(data)}:".encode())
+        total.update(data if isinstance(data, bytes) else data.view(np.uint8).data)
+    return total.digest()
+
+
+def _notes(report: Report, n_classes: int | None) -> list[str]:
+    """Return what is missing."""
+    notes = [f"there is no {split} example" for split in SPLITS if split not in report.splits]
+    labels = set(report.classes) | set(range(n_classes or 0))
+    for split, counts in report.splits.items():
+        missing = sorted(labels - set(counts))
+        if missing:
+            names = ", ".join(report.classes.get(label, str(label)) for label in missing[:5])
+            more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
+            notes.append(f"{split} has no example of class {names}{more}")
+    return notes

@@ -1,0 +1,88 @@
+"""Delayed coincidence with planted delays: do learned delays find what is known to be there?
+
+Class k has a planted delay d_k[c] for every channel c. In an example of class k channel c spikes
+once, at
+
+    base + max_c' d_k[c'] - d_k[c] + jitter
+
+with a random base, and at random times as well (noise). A neuron whose synapses have the delays
+d_k[c], up to one constant for all, gets the spikes of class k at once, and those of other classes
+spread over time. All classes have the same spikes a channel, so that only their times tell.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+
+from mlgenn_delays.data.option_checks import count_steps
+from mlgenn_delays.data.options import CoincidenceOptions
+from mlgenn_delays.data.sets.generated import balanced_labels, generate_splits, to_steps
+from mlgenn_delays.data.types import SpikeData
+from mlgenn_delays.rng import generator
+
+
+def load(options: CoincidenceOptions | None = None, *, dt: float = 1.0) -> dict[str, SpikeData]:
+    """Generate the data set as spikes.
+
+    Arguments:
+        options: Sizes, seed, numbers of patterns and channels, times and noise.
+        dt: Length of a step [ms].
+
+    Returns:
+        "train", "validation" and "test", with as many examples of every class (or one more).
+
+    Raises:
+        InputError: The step is out of range.
+    """
+    options = options or CoincidenceOptions()
+    n_steps = count_steps(options.duration, dt)
+    delays = planted_delays(options)
+    label_names = tuple(str(pattern) for pattern in range(options.patterns))
+
+    def make(rng: np.random.Generator, n: int) -> SpikeData:
+        labels = balanced_labels(rng, n, options.patterns)
+        steps = to_steps(_times(rng, delays[labels], options), dt, n_steps)
+        events = [_with_noise(rng, each, n_steps, dt, options.noise) for each in steps]
+        data = SpikeData.from_events(
+            events,
+            labels,
+            n_channels=options.channels,
+            n_steps=n_steps,
+            dt=dt,
+            label_names=label_names,
+        )
+        return replace(data, losses=None)  # noise that meets a spike is nothing lost
+
+    return generate_splits("coincidence", options, make)
+
+
+def planted_delays(options: CoincidenceOptions | None = None) -> np.ndarray:
+    """Return the delays that bring the spikes of a class together.
+
+    Arguments:
+        options: Their ``patterns`` K, ``channels`` C, ``delay_max`` and ``seed``.
+
+    Returns:
+        (K, C) float64 [ms], uniform over 0..delay_max. What can be learned of a row is the
+        differences of its entries.
+    """
+    options = options or CoincidenceOptions()
+    rng = generator(options.seed, "coincidence", "planted")
+    return rng.uniform(0, options.delay_max, (options.patterns, options.channels))
+
+
+def _times(rng: np.random.Generator, delays: np.ndarray, options: CoincidenceOptions) -> np.ndarray:
+    """Return when the channels spike, (N, C) [ms], for delays (N, C) of each example."""
+    base = options.jitter + rng.random((len(delays), 1)) * options.base_max
+    jitter = rng.uniform(-1, 1, delays.shape) * options.jitter
+    return base + delays.max(axis=1, keepdims=True) - delays + jitter
+
+
+def _with_noise(
+    rng: np.random.Generator, steps: np.ndarray, n_steps: int, dt: float, rate: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return channels and steps of the spikes of an example (C,) and of Poisson noise [Hz]."""
+    counts = rng.poisson(rate * n_steps * dt / 1000, len(steps))
+    channels = np.arange(len(steps))
+    noise = rng.integers(n_steps, size=int(counts.sum()))
+    return np.concatenate([channels, np.repeat(channels, counts)]), np.concatenate([steps, noise])

@@ -1,0 +1,160 @@
+"""Recordings of your own: a folder with a folder of WAVs for each class.
+
+``DIR/yes/a.wav``, ``DIR/no/b.wav`` and so on, or the same in ``DIR/train``, ``DIR/validation`` and
+``DIR/test``; see `folder_files`. Splits that the folder does not give are split off by the names
+alone, see `parts`. Recordings become spikes or currents as those of FSDD do.
+"""
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from mlgenn_delays.data.blocks import Blocks
+from mlgenn_delays.data.cache import files_hash
+from mlgenn_delays.data.dataset import Item, Splits, as_item
+from mlgenn_delays.data.encode.base import ENCODER_VERSION, encode_frames
+from mlgenn_delays.data.encode.mel import mel_transform
+from mlgenn_delays.data.encode.recordings import (
+    cached_frames,
+    frame_lengths,
+    frames_as_currents,
+    recording_example,
+)
+from mlgenn_delays.data.encode.wav import check_complete, read_bytes, read_wav
+from mlgenn_delays.data.events import Spikes
+from mlgenn_delays.data.losses import Losses
+from mlgenn_delays.data.option_checks import count_steps
+from mlgenn_delays.data.options_own import FolderOptions
+from mlgenn_delays.data.parts import rows_by_split
+from mlgenn_delays.data.sets.folder_files import Listing, Recording, list_folder
+from mlgenn_delays.data.types import CurrentData, SpikeData, StreamedSpikes
+
+
+def load(folder: Path | str, options: FolderOptions, *, dt: float, cache: bool = True) -> Splits:
+    """Load the recordings of a folder.
+
+    Arguments:
+        folder: See `folder_files.list_folder`.
+        options: The options.
+        dt: Length of a step [ms].
+        cache: Whether to use the user's cache folder.
+
+    Returns:
+        The splits that have recordings, sorted by class and name; ``names`` are paths within the
+        folder.
+
+    Raises:
+        InputError: The folder or a file in it cannot be used.
+    """
+    n_steps = count_steps(options.duration, dt)
+    found = list_folder(Path(folder), options)
+    labels, rows = _labels_and_rows(found, options)
+    files = files_hash(_contents(found.recordings)) if cache else ""
+    if options.encoding == "currents":
+        return _currents(found, labels, rows, files, options, dt, n_steps)
+    return _spikes(found, labels, rows, files, options, dt, n_steps)
+
+
+def folder_items(folder: Path | None, options: FolderOptions, dt: float) -> Iterator[Item]:
+    """Return every recording as `load` makes it, see `mlgenn_delays.data.inspect.items`."""
+    assert folder is not None
+    found = list_folder(folder, options)
+    labels, rows = _labels_and_rows(found, options)
+    for split, some in rows.items():
+        for row in some:
+            each = found.recordings[row]
+            read = partial(recording_example, each.path, options, dt)
+            yield as_item(split, each.name, int(labels[row]), each.label, read)
+
+
+def _labels_and_rows(
+    found: Listing, options: FolderOptions
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Return the classes (N,) of all recordings, and which of them are in each split."""
+    labels = np.array([found.classes.index(each.label) for each in found.recordings], np.int64)
+    rows = rows_by_split(
+        np.array([each.split for each in found.recordings]),
+        labels,
+        names=[each.name for each in found.recordings],
+        divided=found.divided,
+        validation=options.validation,
+        test=options.test,
+        groups=[each.speaker for each in found.recordings] if options.group_by else None,
+        label_names=found.classes,
+    )
+    return labels, rows
+
+
+def _contents(recordings: tuple[Recording, ...]) -> Iterator[tuple[str, bytes]]:
+    """Yield names and contents one by one, so that truncated files are known before any work."""
+    for each in recordings:
+        content = read_bytes(each.path)
+        check_complete(content, each.path)
+        yield each.name, content
+
+
+def _spikes(
+    found: Listing,
+    labels: np.ndarray,
+    rows: dict[str, np.ndarray],
+    files: str,
+    options: FolderOptions,
+    dt: float,
+    n_steps: int,
+) -> Splits:
+    """Return the recordings as spikes, by split."""
+    mel, encoder = options.mel, options.encoder
+
+    def encode(first: int, end: int) -> Spikes:
+        transform = mel_transform(mel)
+        some = found.recordings[first:end]
+        frames = [transform(read_wav(each.path, mel.sample_rate)) for each in some]
+        start, time = encode_frames(frames, encoder, hop=mel.hop, duration=n_steps * dt, dt=dt)
+        kept = start[:, -1] - start[:, 0]
+        return Spikes(start, time, Losses.of_lengths(frame_lengths(frames, mel), kept))
+
+    depends = {
+        "files": files,
+        "encoder": [encoder.kind, asdict(encoder)],  # type: ignore[call-overload]
+        "mel": asdict(mel),
+        "dt": dt,
+        "version": ENCODER_VERSION,
+    }
+    blocks = Blocks(
+        len(labels), options.n_channels, n_steps, encode, "folder", depends if files else None
+    )
+    names = tuple(each.name for each in found.recordings)
+    whole = blocks.split(
+        labels, dt=dt, label_names=found.classes, names=names, stream=options.stream
+    )
+    data: dict[str, SpikeData | StreamedSpikes] = {}
+    for split, some in rows.items():
+        data[split] = whole.take(some)
+    return data
+
+
+def _currents(
+    found: Listing,
+    labels: np.ndarray,
+    rows: dict[str, np.ndarray],
+    files: str,
+    options: FolderOptions,
+    dt: float,
+    n_steps: int,
+) -> Splits:
+    """Return the recordings as currents, by split."""
+    paths = [each.path for each in found.recordings]
+    frames = cached_frames("folder-frames", {"all": paths}, files, options.mel, cache=bool(files))[
+        "all"
+    ]
+    data = {}
+    for split, some in rows.items():
+        own = [frames[row] for row in some]
+        values = frames_as_currents(own, options.mel, dt, n_steps, options.scale)
+        names = tuple(found.recordings[row].name for row in some)
+        lost = Losses.of_lengths(frame_lengths(own, options.mel), values.any(axis=(1, 2)))
+        data[split] = CurrentData(values, labels[some], dt, found.classes, names, lost)
+    return data

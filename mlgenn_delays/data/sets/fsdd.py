@@ -1,0 +1,288 @@
+"""Free Spoken Digit Dataset: a folder of WAVs named ``{digit}_{speaker}_{take}.wav``.
+
+Takes 0-4 are the test split, 5-9 validation, the rest training.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import asdict
+from itertools import pairwise
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from mlgenn_delays.data.cache import cache_key, cached_arrays, files_hash
+from mlgenn_delays.data.encode.base import ENCODER_VERSION, Encoder, encode_frames
+from mlgenn_delays.data.encode.mel import MelSettings
+from mlgenn_delays.data.encode.rate import RateEncoder
+from mlgenn_delays.data.encode.recordings import (
+    cached_frames,
+    encode_recordings,
+    frame_lengths,
+    frames_as_currents,
+)
+from mlgenn_delays.data.encode.wav import read_bytes, read_wav
+from mlgenn_delays.data.losses import Losses
+from mlgenn_delays.data.option_checks import check_number, count_steps
+from mlgenn_delays.data.types import CurrentData, SpikeBatch, SpikeData
+from mlgenn_delays.errors import InputError
+from mlgenn_delays.listing import list_files
+
+LABEL_NAMES = tuple("0123456789")
+SPLITS = ("train", "validation", "test")
+
+_PATTERN = re.compile(r"(\d+)_([^_]+)_(\d+)\.wav", re.IGNORECASE | re.ASCII)
+
+
+class Recording(NamedTuple):
+    """A WAV of the set, in the order in which examples are sorted."""
+
+    digit: int
+    speaker: str
+    take: int
+    path: Path
+
+    @property
+    def split(self) -> str:
+        """Return the split that the take belongs to."""
+        return "test" if self.take < 5 else "validation" if self.take < 10 else "train"
+
+
+def load_fsdd(
+    folder: Path | str,
+    *,
+    encoder: Encoder | None = None,
+    mel: MelSettings | None = None,
+    duration: float = 1000.0,
+    dt: float = 1.0,
+    cache: bool = True,
+) -> dict[str, SpikeData]:
+    """Load the recordings of a folder as spikes.
+
+    Arguments:
+        folder: Folder of WAVs, or one with `recordings` in it; other files are ignored.
+        encoder: How frames become spikes; `RateEncoder` by default.
+        mel: How recordings become frames.
+        duration: Length of a trial [ms]; recordings are cut, or padded with silence.
+        dt: Length of a step [ms].
+        cache: Keep the result in the user's cache folder, and take it from there.
+
+    Returns:
+        The splits that have recordings, of "train", "validation" and "test", each sorted by
+        digit, speaker and take; ``names`` are file names.
+
+    Raises:
+        InputError: The folder or a file in it cannot be used.
+    """
+    encoder, mel = encoder or RateEncoder(), mel or MelSettings()
+    n_steps = count_steps(duration, dt)
+    splits, contents = _read_folder(folder)
+    names = [f"{split}.{part}" for split in splits for part in ("start", "time", "lengths")]
+    key = cache_key(
+        "fsdd-spikes",
+        files=_hash(splits, contents),
+        encoder=[encoder.kind, asdict(encoder)],  # type: ignore[call-overload]
+        mel=asdict(mel),
+        n_steps=n_steps,
+        dt=dt,
+        version=ENCODER_VERSION,
+    )
+
+    def compute() -> dict[str, np.ndarray]:
+        arrays = {}
+        for split, frames in _frames(splits, contents, mel, cache).items():
+            start, time = encode_frames(frames, encoder, hop=mel.hop, duration=duration, dt=dt)
+            arrays[f"{split}.start"], arrays[f"{split}.time"] = start, time
+            arrays[f"{split}.lengths"] = frame_lengths(frames, mel)
+        return arrays
+
+    arrays = cached_arrays(key, names, compute, cache=cache)
+    data = {}
+    for split, recordings in splits.items():
+        start, time, lengths = (arrays[f"{split}.{part}"] for part in ("start", "time", "lengths"))
+        called = tuple(recording.path.name for recording in recordings)
+        lost = Losses.of_lengths(lengths, start[:, -1] - start[:, 0])
+        labels = _labels(recordings)
+        data[split] = SpikeData(start, time, labels, n_steps, dt, LABEL_NAMES, called, lost)
+    return data
+
+
+def load_fsdd_frames(
+    folder: Path | str,
+    *,
+    mel: MelSettings | None = None,
+    duration: float = 1000.0,
+    dt: float | None = None,
+    scale: float = 1.0,
+    cache: bool = True,
+) -> dict[str, CurrentData]:
+    """Load the recordings of a folder as mel frames, to be fed as currents.
+
+    Between frames the values are interpolated linearly, whatever the step: with the default hop
+    of 10 ms, ``dt = 1.0`` gives ten steps a frame. A value stays what it is however fine the
+    steps, so with instantaneous synapses (`Delta`) finer steps mean more input in all.
+
+    Arguments:
+        folder: See `load_fsdd`.
+        mel: How recordings become frames.
+        duration: Length of a trial [ms].
+        dt: Length of a step [ms]; the frames' hop by default, else frames are interpolated.
+        scale: What the values 0..1 are multiplied by.
+        cache: See `load_fsdd`.
+
+    Returns:
+        The splits that have recordings, with values (N, T, n_bands) float32 in ``0..scale``.
+
+    Raises:
+        InputError: As `load_fsdd`.
+    """
+    check_number("scale", scale, 0.0, 1e6, open_low=True)
+    mel = mel or MelSettings()
+    dt = mel.hop if dt is None else dt
+    n_steps = count_steps(duration, dt)
+    splits, contents = _read_folder(folder)
+    data = {}
+    for split, frames in _frames(splits, contents, mel, cache).items():
+        values = frames_as_currents(frames, mel, dt, n_steps, scale)
+        names = tuple(recording.path.name for recording in splits[split])
+        lost = Losses.of_lengths(frame_lengths(frames, mel), values.any(axis=(1, 2)))
+        data[split] = CurrentData(values, _labels(splits[split]), dt, LABEL_NAMES, names, lost)
+    return data
+
+
+def encode_wavs(
+    paths: Sequence[Path | str],
+    *,
+    encoder: Encoder | None = None,
+    mel: MelSettings | None = None,
+    duration: float = 1000.0,
+    dt: float = 1.0,
+) -> SpikeBatch:
+    """Encode any WAVs as `load_fsdd` encodes those of the set, for inference.
+
+    Arguments:
+        paths: The WAVs, of whatever names.
+        encoder: See `load_fsdd`.
+        mel: See `load_fsdd`.
+        duration: See `load_fsdd`.
+        dt: See `load_fsdd`.
+
+    Returns:
+        One example a WAV, with -1 as its label.
+
+    Raises:
+        InputError: A file cannot be used.
+    """
+    mel = mel or MelSettings()
+    recordings = [read_wav(path, mel.sample_rate) for path in paths]
+    return encode_recordings(recordings, encoder=encoder, mel=mel, duration=duration, dt=dt)
+
+
+def list_fsdd(folder: Path | str) -> list[Recording]:
+    """Return the recordings of a folder, sorted by digit, speaker and take.
+
+    Arguments:
+        folder: See `list_wavs`; other files and hidden ones are ignored.
+
+    Raises:
+        InputError: No such folder, no WAV in it, names that do not fit, or two of one recording.
+    """
+    paths = list_wavs(Path(folder))
+    matches = [(path, _PATTERN.fullmatch(path.name)) for path in paths]
+    _refuse(
+        [path for path, match in matches if match is None],
+        "must be named {digit}_{speaker}_{take}.wav (such as 7_jackson_12.wav)",
+    )
+    found = [Recording(int(m[1]), m[2], int(m[3]), path) for path, m in matches if m]
+    _refuse([each.path for each in found if each.digit > 9], "must have a digit 0-9 in front")
+    found.sort()
+    for one, other in pairwise(found):
+        _refuse(
+            [one.path, other.path] if one[:3] == other[:3] else [],
+            "must have a digit, speaker and take of their own",
+        )
+    return found
+
+
+def list_wavs(folder: Path) -> list[Path]:
+    """Return the WAVs of a folder, whatever their names.
+
+    Arguments:
+        folder: Where they are; or, if none is there, where a folder `recordings` has them, as in
+            the published archive and as `data prepare` leaves it.
+
+    Raises:
+        InputError: No such folder, or no WAV in it.
+    """
+    if not folder.exists():
+        raise InputError(f"folder {folder} does not exist; give the folder of the FSDD WAVs")
+    if not folder.is_dir():
+        raise InputError(f"{folder} must be a folder of FSDD WAVs, got a file")
+    paths = _wavs(folder) or _wavs(folder / "recordings")
+    if not paths:
+        raise InputError(
+            f"{folder} must have WAVs named {{digit}}_{{speaker}}_{{take}}.wav, in it or in a "
+            "folder recordings, got none"
+        )
+    return paths
+
+
+def parse_name(path: Path) -> Recording:
+    """Return what the name of a WAV says.
+
+    Raises:
+        InputError: It is not called ``{digit}_{speaker}_{take}.wav``.
+    """
+    match = _PATTERN.fullmatch(path.name)
+    if match is None or int(match[1]) > 9:
+        raise InputError(
+            f"{path} must be named {{digit}}_{{speaker}}_{{take}}.wav with a digit 0-9 (such as "
+            "7_jackson_12.wav); rename or remove it"
+        )
+    return Recording(int(match[1]), match[2], int(match[3]), path)
+
+
+def _wavs(folder: Path) -> list[Path]:
+    """Return the WAVs directly in a folder; names with a dot in front are no recordings."""
+    if not folder.is_dir():
+        return []
+    return list_files(folder, lambda name: name.lower().endswith(".wav"), deep=False)
+
+
+def _refuse(offenders: list[Path], demand: str) -> None:
+    """Raise for the offending files, naming at most three."""
+    if offenders:
+        names = ", ".join(path.name for path in offenders[:3])
+        more = f" and {len(offenders) - 3} more" if len(offenders) > 3 else ""
+        raise InputError(
+            f"WAVs in {offenders[0].parent} {demand}, got {names}{more}; rename or remove them"
+        )
+
+
+def _read_folder(folder: Path | str) -> tuple[dict[str, list[Recording]], dict[Path, bytes]]:
+    """Return the recordings by split, splits without any left out, and what the files hold."""
+    recordings = list_fsdd(folder)
+    splits = {split: [each for each in recordings if each.split == split] for split in SPLITS}
+    contents = {each.path: read_bytes(each.path) for each in recordings}
+    return {split: some for split, some in splits.items() if some}, contents
+
+
+def _frames(
+    splits: dict[str, list[Recording]], contents: dict[Path, bytes], mel: MelSettings, cache: bool
+) -> dict[str, list[np.ndarray]]:
+    """Return the mel frames of every recording, by split."""
+    paths = {split: [each.path for each in recordings] for split, recordings in splits.items()}
+    files, read = _hash(splits, contents), contents.__getitem__
+    return cached_frames("fsdd-frames", paths, files, mel, cache=cache, read=read)
+
+
+def _hash(splits: dict[str, list[Recording]], contents: dict[Path, bytes]) -> str:
+    """Return the hash of all files, in the order of the examples."""
+    paths = [each.path for recordings in splits.values() for each in recordings]
+    return files_hash((path.name, contents[path]) for path in paths)
+
+
+def _labels(recordings: list[Recording]) -> np.ndarray:
+    """Return the digits as (N,) int64."""
+    return np.array([recording.digit for recording in recordings], np.int64)

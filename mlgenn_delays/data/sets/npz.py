@@ -1,0 +1,277 @@
+"""Arrays of your own: events, rasters or currents in .npz files, as `delaysnn infer` takes them.
+
+A folder with ``train.npz`` and, if you like, ``validation.npz`` and ``test.npz``; or one file, or
+a folder with ``data.npz``, of which validation and test are split off by ``names`` or ``groups``,
+or else by the examples' numbers (see `parts`). A file has
+``labels`` (N,), whole numbers 0..K-1, and one of
+
+- events: ``times`` (E,) [ms, or ``time_unit``], ``channels`` (E,) and ``start`` (N+1,), where
+  example i has the events ``start[i]:start[i+1]`` in any order;
+- ``raster`` (N, steps, C) of 0 and 1, a step each dt;
+- ``values`` (N, steps, C), what flows into each channel each step;
+
+and optionally ``label_names`` (K,), ``names`` (N,) and ``groups`` (N,), whose each example is.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mlgenn_delays.data.blocks import Blocks
+from mlgenn_delays.data.dataset import Splits
+from mlgenn_delays.data.events import Spikes, end_to_end, event_spikes, event_steps, sorted_spikes
+from mlgenn_delays.data.losses import Losses
+from mlgenn_delays.data.option_checks import count_steps
+from mlgenn_delays.data.options_own import NpzOptions
+from mlgenn_delays.data.parts import SPLITS, rows_by_split
+from mlgenn_delays.data.sets.npz_files import Arrays, find_files, read_arrays
+from mlgenn_delays.data.type_checks import check_size
+from mlgenn_delays.data.types import CurrentData, SpikeData, StreamedSpikes
+from mlgenn_delays.errors import InputError
+
+# Steps of a trial whose length is taken from events; more are likely another unit of time.
+_MOST_STEPS = 20_000
+_MOST_CHANNELS = 10_000_000
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What all files have in common.
+
+    C, T, dt [ms], what a time of 1 is [ms] and the names of the classes.
+    """
+
+    n_channels: int
+    n_steps: int
+    dt: float
+    unit: float
+    label_names: tuple[str, ...]
+
+
+def load(path: Path | str, options: NpzOptions, *, dt: float, cache: bool = True) -> Splits:
+    """Load arrays from .npz files.
+
+    Arguments:
+        path: A folder or a file, see above.
+        options: The options.
+        dt: Length of a step [ms].
+        cache: Not used: there is nothing to compute that a cache could keep.
+
+    Returns:
+        The splits that have examples; ``names`` are those of the file, or their numbers in it.
+
+    Raises:
+        InputError: A file is missing or does not hold what it must.
+    """
+    found, divided = find_files(Path(path))
+    files = {split: read_arrays(each, options.encoding) for split, each in found.items()}
+    task = _Task(
+        _n_channels(files, options.channels),
+        _n_steps(files, options.duration, dt, options.time_unit),
+        dt,
+        options.time_unit,
+        _label_names(files),
+    )
+    _check_units(files, task)
+    data: dict[str, SpikeData | StreamedSpikes] = {}
+    currents: dict[str, CurrentData] = {}
+    for split, arrays in files.items():
+        whole = _currents(arrays, task) if options.encoding == "currents" else None
+        spikes = None if whole is not None else _spikes(arrays, task)
+        parts = _rows(split, arrays, divided, options, "validation" in files, task.label_names)
+        for part, rows in parts.items():
+            if whole is not None:
+                # All of them need no copy.
+                currents[part] = whole if len(rows) == len(whole) else whole.take(rows)
+            elif spikes is not None:
+                data[part] = spikes.take(rows)
+    if options.encoding == "currents":
+        return {split: currents[split] for split in SPLITS if split in currents}
+    return {split: data[split] for split in SPLITS if split in data}
+
+
+def _rows(
+    split: str,
+    arrays: Arrays,
+    divided: bool,
+    options: NpzOptions,
+    has_validation: bool,
+    label_names: tuple[str, ...],
+) -> dict[str, np.ndarray]:
+    """Return which examples of a file are in which split."""
+    n = len(arrays.labels)
+    if split != "train" or has_validation:
+        return {split: np.arange(n)}
+    try:
+        return rows_by_split(
+            np.full(n, "train"),
+            arrays.labels,
+            names=arrays.names,
+            divided=divided,
+            validation=options.validation,
+            test=options.test,
+            groups=arrays.groups,
+            label_names=label_names,
+        )
+    except InputError as error:
+        raise InputError(f"{arrays.path}: {error}") from error
+
+
+def _n_channels(files: dict[str, Arrays], wanted: int) -> int:
+    """Return C, which every file must fit."""
+    first = next(iter(files.values()))
+    events = {split: each for split, each in files.items() if each.channels is not None}
+    if not wanted and len(events) < len(files):
+        wanted = next(each.n_channels for each in files.values() if each.channels is None)
+    n = wanted or max(each.n_channels for each in events.values())
+    for each in files.values():
+        if each.channels is None and each.n_channels != n:
+            raise InputError(
+                f"{each.path} must have {n} channels in the last dimension, as "
+                f"{'data.channels says' if wanted else f'{first.path.name} has'}, "
+                f"got {each.n_channels}"
+            )
+        if each.channels is not None and each.n_channels > n:
+            raise InputError(
+                f"{each.path} must have channels in 0..{n - 1}, got {each.n_channels - 1}; "
+                "set data.channels to how many there are, or 0 for what the files have"
+            )
+    if n > _MOST_CHANNELS:
+        path = max(files.values(), key=lambda each: each.n_channels).path
+        raise InputError(
+            f"{path} must have channels below {_MOST_CHANNELS}, got {n - 1}; number those in use "
+            "from 0 on"
+        )
+    if not n:
+        raise InputError(f"{first.path} must have events, got none; set data.channels otherwise")
+    return n
+
+
+def _n_steps(files: dict[str, Arrays], duration: float, dt: float, unit: float) -> int:
+    """Return T: that of a duration, or of the longest example."""
+    if duration:
+        return count_steps(duration, dt)
+    count_steps(dt, dt)  # refuses a step that is none
+    found = 1
+    for each in files.values():
+        steps = each.n_steps
+        if each.times is not None and each.longest is not None:
+            where, longest = each.where("times"), float(each.longest[0]) * unit
+            last = event_steps(where, each.longest, dt=dt, n_steps=2**31, unit=unit)
+            steps = int(last[0]) + 1
+            if steps > _MOST_STEPS:
+                raise InputError(
+                    f"{where} must be at most {_MOST_STEPS} steps of {dt:g} ms where data.duration "
+                    f"is 0, got {longest:g} ms; if these are microseconds, set data.time_unit = "
+                    f"0.001, else set data.duration = {np.ceil(longest):g}"
+                )
+        found = max(found, steps)
+    return found
+
+
+def _check_units(files: dict[str, Arrays], task: _Task) -> None:
+    """Refuse events that are all in the first step, or all after the trial: another unit."""
+    first = [each for each in files.values() if each.longest is not None]
+    if not first or len(first) < len(files):
+        return
+    unit = task.unit
+    longest = unit * max(float(each.longest[0]) for each in first if each.longest is not None)
+    shortest = unit * min(float(each.times.min()) for each in first if each.times is not None)
+    span = f"{shortest:g}..{longest:g} ms"
+    if longest < task.dt and longest > 0:
+        raise InputError(
+            f"{first[0].path} must have times [ms], got all events within the first step of "
+            f"{task.dt:g} ms ({span}); for seconds set data.time_unit = 1000, or shorten network.dt"
+        )
+    if shortest >= task.n_steps * task.dt:
+        raise InputError(
+            f"{first[0].path} must have times [ms] within the trial of "
+            f"{task.n_steps * task.dt:g} ms, got {span}; for microseconds set data.time_unit = "
+            "0.001, count from the beginning of each example, or set data.duration"
+        )
+
+
+def _label_names(files: dict[str, Arrays]) -> tuple[str, ...]:
+    """Return the names of the classes: those given, or their numbers."""
+    named = [each for each in files.values() if each.label_names is not None]
+    names = named[0].label_names if named else None
+    for each in named:
+        if each.label_names != names:
+            raise InputError(
+                f"{each.path} must have the label_names of {named[0].path.name}, got others; "
+                "save the same in both"
+            )
+    largest = {split: int(each.labels.max()) for split, each in files.items()}
+    if names is None:
+        names = tuple(str(label) for label in range(max(largest.values()) + 1))
+        present = np.zeros(len(names), bool)
+        for each in files.values():
+            present[each.labels] = True
+        if not present.all():
+            missing = int(np.argmin(present))
+            path = next(iter(files.values())).path
+            raise InputError(
+                f"{path} must have labels 0..K-1 with examples of each, got none of {missing} and "
+                f"some of {len(names) - 1}; count from 0, or save label_names for all of them"
+            )
+    for split, each in files.items():
+        if largest[split] >= len(names):
+            row = int(np.argmax(each.labels))
+            raise InputError(
+                f"{each.path} must have labels in 0..{len(names) - 1}, one of {len(names)} "
+                f"label_names, got {largest[split]} in example {row}"
+            )
+    if len(names) < 2:
+        path = next(iter(files.values())).path
+        raise InputError(
+            f"{path} must have labels of at least two classes, got only 0; "
+            "save label_names if there are more"
+        )
+    return names
+
+
+def _spikes(arrays: Arrays, task: _Task) -> SpikeData | StreamedSpikes:
+    """Return the examples of a file as spikes."""
+
+    def example(row: int) -> Spikes:
+        shape: dict[str, Any] = {"n_channels": task.n_channels, "n_steps": task.n_steps}
+        if arrays.raster is None:
+            where = arrays.where(f"times of example {row}")
+            return event_spikes(where, *arrays.events(row), dt=task.dt, unit=task.unit, **shape)
+        steps, channels = np.nonzero(arrays.raster[row])
+        start, time = sorted_spikes(channels, steps, **shape)
+        losses = Losses.of_events(len(steps), len(steps) - len(time), 0, arrays.n_steps * task.dt)
+        return Spikes(start, time, losses)
+
+    def encode(first: int, end: int) -> Spikes:
+        return end_to_end(map(example, range(first, end)), task.n_channels)
+
+    blocks = Blocks(len(arrays.labels), task.n_channels, task.n_steps, encode, "npz")
+    return blocks.split(
+        arrays.labels,
+        dt=task.dt,
+        label_names=task.label_names,
+        names=arrays.names,
+        stream=False,
+    )
+
+
+def _currents(arrays: Arrays, task: _Task) -> CurrentData:
+    """Return the examples of a file as currents, cut or padded with zeros to T steps."""
+    values = arrays.values
+    assert values is not None
+    # All of them, not only those within the trial: a fill value says what the others are worth.
+    check_size(
+        f"values of {arrays.path}", values, remedy="it may be a fill value: replace it, by 0 say"
+    )
+    if values.shape[1] > task.n_steps:
+        values = values[:, : task.n_steps]
+    elif values.shape[1] < task.n_steps:
+        padded = np.zeros((len(values), task.n_steps, task.n_channels), np.float32)
+        padded[:, : values.shape[1]] = values
+        values = padded
+    lengths = np.full(len(values), arrays.n_steps * task.dt)
+    losses = Losses.of_lengths(lengths, values.any(axis=(1, 2)))
+    return CurrentData(values, arrays.labels, task.dt, task.label_names, arrays.names, losses)

@@ -1,0 +1,61 @@
+"""Which of two inputs came first: a task that delays solve without anything else.
+
+Each of two groups of channels spikes once, one group a random gap after the other. Class 0 is
+group 0 first, class 1 group 1 first. The number of spikes does not tell them apart, nor
+surely does any one time, and a neuron with equal weights and no delays sees both classes alike.
+
+Delays make it a matter of coincidence. The neuron of class 0 delays group 0 by the mean of the
+shortest gap a and the longest b: its inputs then come at most (b - a) / 2 apart in class 0, and at
+least (3 a + b) / 2 apart in class 1 (9 and 13 ms by default). The neuron of class 1 delays
+group 1 in the same way.
+"""
+
+import numpy as np
+
+from mlgenn_delays.data.option_checks import count_steps
+from mlgenn_delays.data.options import SequenceOptions
+from mlgenn_delays.data.sets.generated import balanced_labels, generate_splits, one_spike_each
+from mlgenn_delays.data.types import SpikeData
+from mlgenn_delays.errors import InputError
+
+LABEL_NAMES = ("first", "second")
+
+
+def load(options: SequenceOptions | None = None, *, dt: float = 1.0) -> dict[str, SpikeData]:
+    """Generate the data set as spikes.
+
+    Arguments:
+        options: Sizes, seed, channels a group and times.
+        dt: Length of a step [ms].
+
+    Returns:
+        "train", "validation" and "test", with as many examples of either class (or one more);
+        channels are those of group 0, then those of group 1.
+
+    Raises:
+        InputError: The step is out of range, or so long that the order could be lost in it.
+    """
+    options = options or SequenceOptions()
+    n_steps = count_steps(options.duration, dt)
+    least = options.gap_min - 2 * options.jitter
+    if least < dt:
+        raise InputError(
+            f"dt must be <= {least:g} ms, gap_min less twice the jitter, got {dt:g} ms; shorten it "
+            "or lengthen data.gap_min"
+        )
+
+    def make(rng: np.random.Generator, n: int) -> SpikeData:
+        labels = balanced_labels(rng, n, 2)
+        return one_spike_each(_times(rng, labels, options), labels, n_steps, dt, LABEL_NAMES)
+
+    return generate_splits("sequence", options, make)
+
+
+def _times(rng: np.random.Generator, labels: np.ndarray, options: SequenceOptions) -> np.ndarray:
+    """Return when the channels spike, (N, 2 * channels) [ms]."""
+    gap = rng.uniform(options.gap_min, options.gap_max, len(labels))
+    latest = options.window - options.jitter - gap
+    first = options.jitter + rng.random(len(labels)) * (latest - options.jitter)
+    groups = np.stack([first + gap * (labels == 1), first + gap * (labels == 0)], axis=1)
+    times = np.repeat(groups, options.channels, axis=1)
+    return times + rng.uniform(-1, 1, times.shape) * options.jitter

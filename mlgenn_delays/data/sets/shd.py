@@ -1,0 +1,326 @@
+"""Spiking Heidelberg Digits and Spiking Speech Commands: speech as spikes of an inner ear.
+
+SHD has digits, English and German, SSC the 35 words of Speech Commands; 700 channels both. They
+come as HDF5 files, see `shd_files`, which are read as they are. SHD has no validation part: a
+fixed part of its training examples is that, stratified by class and speaker.
+
+Reference: Cramer, Stradmann, Schemmel and Zenke (2022), The Heidelberg Spiking Data Sets for the
+Systematic Evaluation of Spiking Neural Networks, IEEE TNNLS 33(7).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from mlgenn_delays.data.blocks import Blocks
+from mlgenn_delays.data.dataset import Example, Item, as_item
+from mlgenn_delays.data.events import Spikes, end_to_end, event_losses, event_spikes, event_steps
+from mlgenn_delays.data.losses import Losses
+from mlgenn_delays.data.option_checks import check_number, count_steps
+from mlgenn_delays.data.options import ShdOptions, SscOptions
+from mlgenn_delays.data.sets.shd_files import (
+    N_CHANNELS,
+    N_DIGITS,
+    N_WORDS,
+    EventFile,
+    check_channels,
+    file_facts,
+    find_files,
+)
+from mlgenn_delays.data.split import stratified
+from mlgenn_delays.data.types import (
+    Batch,
+    CurrentBatch,
+    CurrentData,
+    SpikeBatch,
+    SpikeData,
+    StreamedSpikes,
+)
+from mlgenn_delays.errors import InputError
+
+SHD_FILES = {"train": "shd_train.h5", "test": "shd_test.h5"}
+SSC_FILES = {"train": "ssc_train.h5", "validation": "ssc_valid.h5", "test": "ssc_test.h5"}
+
+Splits = dict[str, SpikeData | StreamedSpikes | CurrentData]
+Events = tuple[np.ndarray, np.ndarray]  # units and times [s]
+
+_SECOND = 1000.0  # ms
+_READ = 100  # examples that are read at once
+_VERSION = 3  # of what is cached
+
+
+@dataclass(frozen=True)
+class _Encoding:
+    """How events become spikes or currents: C, T and dt [ms]."""
+
+    n_channels: int
+    n_steps: int
+    dt: float
+    kind: str
+
+
+def load_shd(
+    folder: Path | str,
+    *,
+    duration: float = 1000.0,
+    channels: int = N_CHANNELS,
+    validation: float = 0.1,
+    encoding: str = "spikes",
+    stream: bool = False,
+    dt: float = 1.0,
+    cache: bool = True,
+) -> Splits:
+    """Load SHD from ``shd_train.h5`` and ``shd_test.h5``.
+
+    Arguments:
+        folder: Folder of the files, or one that has theirs in it, such as tonic's ``SHD``.
+        duration: Length of a trial [ms]; what comes later is cut.
+        channels: C, a divisor of 700: with 140, each five neighbouring channels become one.
+        validation: Share of the training examples kept for validation, always the same ones,
+            stratified by class and speaker (by class where a speaker says a word too seldom for
+            that, or is not known); 0 for none.
+        encoding: "spikes", of which a channel has one a step or none, or "currents": how many
+            events fall into each step and channel (Hammouamri, Khalfaoui-Hassani and Masquelier
+            2024). Currents are never streamed, nor cached.
+        stream: Whether examples stay on disk, in the cache, until a batch needs them
+            (`StreamedSpikes`), instead of all in memory (`SpikeData`). Numbers are the same.
+        dt: Length of a step [ms].
+        cache: Whether to use the user's cache folder. Without it, or where it cannot be written,
+            a stream encodes each example whenever it is read.
+
+    Returns:
+        "train", "validation" (unless its share is 0) and "test"; ``names`` are the examples'
+        numbers in their file. Spikes of a channel in the same step are one.
+
+    Raises:
+        InputError: A file is missing or does not hold what it must, or a setting is out of range.
+    """
+    check_number("validation", validation, 0.0, 0.9)
+    how = _encoding(duration, channels, dt, encoding)
+    data, speakers = _load(Path(folder), SHD_FILES, N_DIGITS, how, stream, cache)
+    if not validation:
+        return data
+    train = data["train"]
+    rest, part = _split_off(train.labels, speakers, validation)
+    return {"train": train.take(rest), "validation": train.take(part), "test": data["test"]}
+
+
+def load_ssc(
+    folder: Path | str,
+    *,
+    duration: float = 1000.0,
+    channels: int = N_CHANNELS,
+    encoding: str = "spikes",
+    stream: bool = True,
+    dt: float = 1.0,
+    cache: bool = True,
+) -> Splits:
+    """Load SSC from ``ssc_train.h5``, ``ssc_valid.h5`` and ``ssc_test.h5``.
+
+    Arguments:
+        folder: See `load_shd`.
+        duration: See `load_shd`.
+        channels: See `load_shd`.
+        encoding: See `load_shd`.
+        stream: See `load_shd`.
+        dt: See `load_shd`.
+        cache: See `load_shd`.
+
+    Returns:
+        "train", "validation" and "test", a file each, see `load_shd`.
+
+    Raises:
+        InputError: As `load_shd`.
+    """
+    how = _encoding(duration, channels, dt, encoding)
+    return _load(Path(folder), SSC_FILES, N_WORDS, how, stream, cache)[0]
+
+
+def _encoding(duration: float, channels: int, dt: float, kind: str) -> _Encoding:
+    """Return the encoding of settings."""
+    check_channels(channels)
+    if kind not in ("spikes", "currents"):
+        raise InputError(f"encoding must have one of spikes, currents, got {kind!r}")
+    return _Encoding(int(channels), count_steps(duration, dt), dt, kind)
+
+
+def _load(
+    folder: Path,
+    files: dict[str, str],
+    n_classes: int,
+    encoding: _Encoding,
+    stream: bool,
+    cache: bool,
+) -> tuple[Splits, np.ndarray | None]:
+    """Return the data of each file, and who speaks the examples of the first."""
+    paths = dict(zip(files, find_files(folder, tuple(files.values())), strict=True))
+    # All of them before any takes minutes: a damaged last file is then known at once.
+    for path in paths.values():
+        file = EventFile(path, n_classes)
+        if path == paths["train"]:
+            known, speakers = file.names(n_classes), file.speakers()
+    names = known or tuple(str(label) for label in range(n_classes))
+    data: Splits = {}
+    for split, path in paths.items():
+        file = EventFile(path, n_classes)
+        labels = file.labels
+        rows = tuple(str(row) for row in range(len(labels)))
+        if encoding.kind == "currents":
+            counts, lost = _counts(file, encoding)
+            data[split] = CurrentData(counts, labels, encoding.dt, names, rows, lost)
+            continue
+        blocks = _blocks(path, n_classes, len(labels), encoding, cache)
+        data[split] = blocks.split(
+            labels, dt=encoding.dt, label_names=names, names=rows, stream=stream
+        )
+    return data, speakers
+
+
+def _blocks(path: Path, n_classes: int, n: int, encoding: _Encoding, cache: bool) -> Blocks:
+    """Return how the n examples of a file are encoded."""
+    kept: list[EventFile] = []
+
+    def encode(first: int, end: int) -> Spikes:
+        # Opened when first needed, and then kept: with a warm cache it is not opened at all.
+        if not kept:
+            kept.append(EventFile(path, n_classes))
+        return _encode(kept[0], first, end, encoding)
+
+    depends = {"file": file_facts(path), "dt": encoding.dt, "version": _VERSION} if cache else None
+    return Blocks(n, encoding.n_channels, encoding.n_steps, encode, "shd", depends)
+
+
+def _encode(file: EventFile, first: int, end: int, encoding: _Encoding) -> Spikes:
+    """Return the spikes of some examples of a file."""
+    examples = (
+        _example(file.where(row), units, seconds, encoding)
+        for place in range(first, end, _READ)
+        for row, (units, seconds) in enumerate(file.examples(place, min(place + _READ, end)), place)
+    )
+    return end_to_end(examples, encoding.n_channels)
+
+
+def _example(where: str, units: np.ndarray, seconds: np.ndarray, encoding: _Encoding) -> Spikes:
+    """Return the spikes of one example."""
+    channels = units.astype(np.int64) // (N_CHANNELS // encoding.n_channels)
+    return event_spikes(
+        where,
+        channels,
+        seconds,
+        n_channels=encoding.n_channels,
+        n_steps=encoding.n_steps,
+        dt=encoding.dt,
+        unit=_SECOND,
+    )
+
+
+def _counts(file: EventFile, encoding: _Encoding) -> tuple[np.ndarray, Losses]:
+    """Return how many events of all examples fall into each step and channel, (N, T, C)."""
+    counts = np.zeros((len(file), encoding.n_steps, encoding.n_channels), np.float32)
+    losses = []
+    for first in range(0, len(file), _READ):
+        end = min(first + _READ, len(file))
+        for row, (units, seconds) in enumerate(file.examples(first, end), first):
+            counts[row], lost = _count(file.where(row), units, seconds, encoding)
+            losses.append(lost)
+    return counts, Losses.together(losses)
+
+
+def _count(
+    where: str, units: np.ndarray, seconds: np.ndarray, encoding: _Encoding
+) -> tuple[np.ndarray, Losses]:
+    """Return how many events of an example fall into each step and channel, (T, C)."""
+    n_steps, n_channels = encoding.n_steps, encoding.n_channels
+    steps = event_steps(where, seconds, dt=encoding.dt, n_steps=n_steps, unit=_SECOND)
+    kept = steps < n_steps
+    channels = units[kept].astype(np.int64) // (N_CHANNELS // n_channels)
+    places = steps[kept].astype(np.int64) * n_channels + channels
+    counts = np.bincount(places, minlength=n_steps * n_channels).reshape(n_steps, n_channels)
+    return counts, event_losses(seconds, steps, n_steps, _SECOND)
+
+
+def _split_off(
+    labels: np.ndarray, speakers: np.ndarray | None, share: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Do as `_split`, with what to do about it in the error."""
+    try:
+        return _split(labels, speakers, share)
+    except InputError as error:
+        raise InputError(
+            f"{SHD_FILES['train']}: {error}, or set data.validation to another share or 0"
+        ) from error
+
+
+def _split(
+    labels: np.ndarray, speakers: np.ndarray | None, share: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the indices of the training and the validation examples."""
+    size = max(1, round(share * len(labels)))
+    if speakers is None:
+        return stratified(labels, size)
+    both = np.unique(np.stack([labels, speakers], axis=1), axis=0, return_inverse=True)[1].ravel()
+    counts = np.bincount(both)
+    enough = counts.min() > 1 and len(counts) <= min(size, len(labels) - size)
+    return stratified(both if enough else labels, size)
+
+
+def shd_items(folder: Path | None, options: SscOptions, dt: float) -> Iterator[Item]:
+    """Return every example of SHD or SSC as loading makes it, see `data.inspect.items`."""
+    assert folder is not None
+    encoding = _encoding(options.duration, options.channels, dt, options.encoding)
+    files, n = (SHD_FILES, N_DIGITS) if isinstance(options, ShdOptions) else (SSC_FILES, N_WORDS)
+    names = tuple(str(label) for label in range(n))
+    for split, path in zip(files, find_files(folder, tuple(files.values())), strict=True):
+        try:
+            file = EventFile(path, None)
+            if split == "train":
+                names = file.names(n) or names
+            splits = [split] * len(file)
+            share = getattr(options, "validation", 0.0) if split == "train" else 0.0
+            # Where labels are damaged, nothing can be split off.
+            if share and ((file.labels >= 0) & (file.labels < n)).all():
+                try:
+                    for row in _split_off(file.labels, file.speakers(), share)[1]:
+                        splits[row] = "validation"
+                except InputError as error:
+                    yield Item(split, path.name, problem=str(error))
+            yield from _file_items(file, splits, names, encoding)
+        except InputError as error:
+            yield Item(split, path.name, problem=str(error))
+
+
+def _file_items(
+    file: EventFile, splits: list[str], names: tuple[str, ...], encoding: _Encoding
+) -> Iterator[Item]:
+    """Return every example of a file; those that cannot be read together are read one by one."""
+    for first in range(0, len(file), _READ):
+        end = min(first + _READ, len(file))
+        try:
+            some: list[Events | None] = [*file.examples(first, end)]
+        except InputError:
+            some = [None] * (end - first)
+        for row, events in enumerate(some, first):
+            label = int(file.labels[row])
+            name = names[label] if 0 <= label < len(names) else str(label)
+            read = partial(_read, file, row, events, len(names), encoding)
+            yield as_item(splits[row], str(row), label, name, read)
+
+
+def _read(
+    file: EventFile, row: int, events: Events | None, n_classes: int, encoding: _Encoding
+) -> Example:
+    """Return an example, of which the events may have been read."""
+    file.check_label(row, n_classes)
+    units, seconds = events or file.examples(row, row + 1)[0]
+    where, label, one = file.where(row), file.labels[row : row + 1], np.zeros(1, np.int64)
+    batch: Batch
+    if encoding.kind == "currents":
+        counts, losses = _count(where, units, seconds, encoding)
+        batch = CurrentBatch(counts[None].astype(np.float32), label, one)
+    else:
+        start, time, losses = _example(where, units, seconds, encoding)
+        batch = SpikeBatch(start[None], time, label, one, encoding.n_steps)
+    return batch, losses, [units, seconds]

@@ -1,0 +1,268 @@
+"""Data sets of events that tonic loads: ``tonic:NMNIST``, ``tonic:DVSGesture`` and others.
+
+tonic reads its files, recording by recording; what becomes of them is kept in the user's cache, so
+that this is done once. Channels are (p, y, x) of the sensor, x running fastest. A class of tonic
+whose splits are an argument (``train`` or ``split``) has these; what is missing of validation, and
+of test where it has no splits, is split off by names or groups, see `parts`.
+"""
+
+import json
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mlgenn_delays.data.blocks import Blocks
+from mlgenn_delays.data.cache import cache_key, cached_arrays
+from mlgenn_delays.data.dataset import Splits
+from mlgenn_delays.data.events import Spikes, end_to_end
+from mlgenn_delays.data.option_checks import count_steps
+from mlgenn_delays.data.options_own import TonicOptions
+from mlgenn_delays.data.parts import SPLITS, rows_by_split
+from mlgenn_delays.data.sets.tonic_classes import (
+    arguments_of,
+    as_label,
+    class_names,
+    find_class,
+    numbered,
+    open_splits,
+    splits_of,
+    version,
+)
+from mlgenn_delays.data.sets.tonic_files import Rows, rows_of, tell_left_out
+from mlgenn_delays.data.sets.tonic_spikes import Sensor, example_spikes
+from mlgenn_delays.data.types import SpikeData, StreamedSpikes
+from mlgenn_delays.errors import InputError
+
+# Data sets that are read faster, and split by speaker, without tonic.
+_OWN = {"SHD": "shd", "SSC": "ssc"}
+_VERSION = 2  # of what is cached
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A split as tonic has it.
+
+    Attributes:
+        name: Of the data set.
+        split: "train", "validation" or "test".
+        examples: tonic's object.
+        rows: Its examples in our order.
+        depends: What it depends on, as JSON takes it; None to use no cache.
+    """
+
+    name: str
+    split: str
+    examples: Any
+    rows: Rows
+    depends: dict[str, object] | None
+
+    def __len__(self) -> int:
+        return len(self.rows.order)
+
+    def where(self, row: int) -> str:
+        """Return what an example is called."""
+        return f"example {self.rows.names[row]} of tonic:{self.name} ({self.split})"
+
+    def __getitem__(self, row: int) -> tuple[Any, Any]:
+        """Return events and target of an example.
+
+        Raises:
+            InputError: tonic cannot read it, or it is something else.
+        """
+        try:
+            found = self.examples[int(self.rows.order[row])]
+        except Exception as error:  # whatever tonic raises on a damaged file: that is the finding
+            reason = " ".join(str(error).split())[:200].rstrip(".") or "no reason given"
+            raise InputError(
+                f"{self.where(row)} cannot be read ({type(error).__name__}: {reason}); "
+                "take another copy of its file"
+            ) from error
+        if not isinstance(found, tuple) or len(found) != 2:
+            raise InputError(
+                f"{self.where(row)} must have events and a label, got {type(found).__name__}; "
+                "this data set is for another task"
+            )
+        return found
+
+    def labels(self) -> list[int | str]:
+        """Return the label of every example, from the cache if that has them."""
+        n = len(self)
+        targets = getattr(self.examples, "targets", None)
+        if isinstance(targets, (list, tuple, np.ndarray)) and len(targets) == n:
+            return [as_label(targets[row], self.name) for row in self.rows.order]
+
+        def compute() -> dict[str, np.ndarray]:
+            # Elsewhere labels come with the events alone.
+            found = [as_label(self[row][1], self.name) for row in range(n)]
+            return {"json": np.frombuffer(json.dumps(found).encode(), np.uint8)}
+
+        key = cache_key("tonic-labels", **(self.depends or {}))
+        arrays = cached_arrays(key, ["json"], compute, cache=self.depends is not None)
+        return json.loads(arrays["json"].tobytes())
+
+
+def load(
+    name: str, folder: Path | str, options: TonicOptions, *, dt: float, cache: bool = True
+) -> Splits:
+    """Load a data set of tonic.
+
+    Arguments:
+        name: Name of its class in ``tonic.datasets``.
+        folder: Where tonic keeps its data: it has, or will have, a folder of that name; or that
+            folder itself, whatever it is called.
+        options: The options.
+        dt: Length of a step [ms].
+        cache: Whether to use the user's cache folder.
+
+    Returns:
+        The splits, sorted by path; ``names`` are paths in the folder of the data set, or numbers
+        where a file has several examples.
+
+    Raises:
+        InputError: tonic, the data set or its files are not there or cannot be used.
+    """
+    n_steps = count_steps(options.duration, dt)
+    found = find_class(name)
+    arguments = arguments_of(found, name, options.arguments)
+    ways = splits_of(found, name)
+    _check_folder(name, Path(folder))
+    if name in _OWN:
+        warnings.warn(
+            f"data.dataset = {_OWN[name]!r} reads the files of {name} itself, and faster",
+            stacklevel=2,
+        )
+    ways = {split: arguments | way for split, way in ways.items()}
+    opened = open_splits(found, name, Path(folder), ways)
+    tell_left_out(opened.values())
+    size = options.sensor_size or getattr(opened["train"], "sensor_size", None)
+    if size is None:
+        raise InputError(
+            f"data set 'tonic:{name}' has recordings of several sizes; set data.sensor_size to "
+            "columns, rows and polarities that all fit, such as [240, 180, 2]"
+        )
+    parts = {split: _part(name, split, each, ways[split], cache) for split, each in opened.items()}
+    known = class_names(opened["train"])
+    labels, names = numbered({s: part.labels() for s, part in parts.items()}, known, name)
+    data: dict[str, SpikeData | StreamedSpikes] = {}
+    for split, part in parts.items():
+        blocks = _blocks(part, Sensor.of(size, options), options, dt, n_steps)
+        whole = blocks.split(
+            labels[split],
+            dt=dt,
+            label_names=names,
+            names=part.rows.names,
+            stream=options.stream,
+        )
+        for each, rows in _rows(part, labels[split], names, options, list(ways)).items():
+            data[each] = whole.take(rows)
+    return {split: data[split] for split in SPLITS if split in data}
+
+
+def _check_folder(name: str, folder: Path) -> None:
+    """Refuse what is no folder."""
+    if not folder.is_dir():
+        what = "is a file" if folder.exists() else "does not exist"
+        raise InputError(
+            f"folder {folder} {what}; give the folder in which tonic keeps {name}, or make it for "
+            "tonic to download to"
+        )
+
+
+def _part(name: str, split: str, examples: Any, arguments: dict[str, Any], cache: bool) -> _Part:
+    """Return a split in our order, and what it depends on."""
+    rows = rows_of(examples)
+    depends = {
+        "class": name,
+        "arguments": arguments,
+        "examples": rows.facts,
+        "tonic": version(),
+        "version": _VERSION,
+    }
+    return _Part(name, split, examples, rows, depends if cache else None)
+
+
+def _blocks(part: _Part, sensor: Sensor, options: TonicOptions, dt: float, n_steps: int) -> Blocks:
+    """Return how the examples of a split are encoded."""
+
+    def example(row: int) -> Spikes:
+        return example_spikes(
+            part.where(row),
+            part[row][0],
+            sensor,
+            n_steps=n_steps,
+            dt=dt,
+            unit=options.time_unit,
+            align=options.align,
+        )
+
+    def encode(first: int, end: int) -> Spikes:
+        found = end_to_end(map(example, range(first, end)), sensor.n_channels)
+        lost = found.losses
+        if end - first > 1 and lost.empty.all() and lost.lengths.all():
+            raise InputError(
+                f"tonic:{part.name} must have events within the trial of {options.duration:g} ms, "
+                f"got none in examples {first}..{end - 1} ({part.split}); set data.align to true "
+                "if their clock does not start with them, or data.duration or data.time_unit"
+            )
+        return found
+
+    settings = {
+        "sensor": [sensor.width, sensor.height, sensor.polarities],
+        "downsample": sensor.downsample,
+        "polarity": sensor.polarity,
+        "unit": options.time_unit,
+        "align": options.align,
+        "dt": dt,
+    }
+    depends = None if part.depends is None else part.depends | settings
+    return Blocks(len(part), sensor.n_channels, n_steps, encode, "tonic", depends)
+
+
+def _rows(
+    part: _Part,
+    labels: np.ndarray,
+    label_names: tuple[str, ...],
+    options: TonicOptions,
+    splits: Sequence[str],
+) -> dict[str, np.ndarray]:
+    """Return which examples of a split of tonic's are in which of ours."""
+    n = len(labels)
+    if part.split != "train" or "validation" in splits:
+        return {part.split: np.arange(n)}
+    try:
+        return rows_by_split(
+            np.full(n, "train"),
+            labels,
+            names=part.rows.names,
+            divided=len(splits) > 1,
+            validation=options.validation,
+            test=options.test,
+            groups=_groups(part, options.group_by),
+            label_names=label_names,
+        )
+    except InputError as error:
+        raise InputError(f"tonic:{part.name}: {error}") from error
+
+
+def _groups(part: _Part, attribute: str) -> list[str] | None:
+    """Return whose each example is, as texts, None if that is not asked for."""
+    if not attribute:
+        return None
+    found = getattr(part.examples, attribute, None)
+    try:
+        groups = np.asarray(found)
+    except ValueError:
+        groups = np.zeros(0)
+    if groups.shape != (len(part),) or groups.dtype.kind not in "iuUS":
+        raise InputError(
+            f"data.group_by must have the name of an attribute of tonic.datasets.{part.name} with "
+            f"a number or text for each example, got {attribute!r}"
+        )
+    texts = groups[part.rows.order].tolist()
+    return [
+        each.decode("utf-8", "replace") if isinstance(each, bytes) else str(each) for each in texts
+    ]

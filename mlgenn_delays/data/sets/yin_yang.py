@@ -1,0 +1,116 @@
+"""The Yin-Yang data set: points of a disc, each of which lies in yin, in yang or in a dot.
+
+The disc has radius r = 0.5 around (r, r). Circles of radius r / 2 around (r / 2, r) and
+(3 r / 2, r) part it into two congruent halves, and around their centres lie the dots, of radius
+0.1. With L and R the discs within the left and the right circle:
+
+    yang = L, and the upper half without R        dot = closer than 0.1 to a centre
+    yin  = R, and the lower half without L        (dots are neither yin nor yang)
+
+Numbers of classes are those of the published data set: yin 0, yang 1, dot 2.
+
+Reference: Kriener, Göltz and Petrovici 2022, The Yin-Yang dataset. The time code is theirs too:
+five channels, x, y, 1 - x, 1 - y and a bias, spike once each.
+"""
+
+import numpy as np
+
+from mlgenn_delays.data.option_checks import count_steps
+from mlgenn_delays.data.options import YinYangOptions
+from mlgenn_delays.data.sets.generated import generate_splits, one_spike_each
+from mlgenn_delays.data.types import SpikeData
+
+LABEL_NAMES = ("yin", "yang", "dot")
+YIN, YANG, DOT = range(3)
+RADIUS = 0.5
+DOT_RADIUS = 0.1
+
+_BLOCK = 4096
+
+
+def load(options: YinYangOptions | None = None, *, dt: float = 1.0) -> dict[str, SpikeData]:
+    """Generate the data set as spikes.
+
+    Arguments:
+        options: Sizes, seed and times; a value of 0 spikes at ``early``, of 1 at ``late``.
+        dt: Length of a step [ms]; points closer than dt / (late - early) become the same.
+
+    Returns:
+        "train", "validation" and "test"; channels are x, y, 1 - x, 1 - y and the bias.
+
+    Raises:
+        InputError: The step is out of range.
+    """
+    options = options or YinYangOptions()
+    n_steps = count_steps(options.duration, dt)
+
+    def make(rng: np.random.Generator, n: int) -> SpikeData:
+        points, labels = draw_points(rng, n)
+        return one_spike_each(spike_times(points, options), labels, n_steps, dt, LABEL_NAMES)
+
+    return generate_splits("yin-yang", options, make)
+
+
+def classify(points: np.ndarray) -> np.ndarray:
+    """Return the class of points of the disc.
+
+    Arguments:
+        points: (N, 2) x and y.
+
+    Returns:
+        (N,) int64: 0 yin, 1 yang, 2 dot.
+    """
+    left = _distance(points, RADIUS / 2, RADIUS)
+    right = _distance(points, 3 * RADIUS / 2, RADIUS)
+    upper = points[:, 1] > RADIUS
+    yang = (left <= RADIUS / 2) | (upper & (right > RADIUS / 2))
+    dot = np.minimum(left, right) < DOT_RADIUS
+    return np.where(dot, DOT, np.where(yang, YANG, YIN)).astype(np.int64)
+
+
+def draw_points(rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Draw points whose classes are equally likely, uniform within each class.
+
+    Arguments:
+        rng: Where the numbers come from.
+        n: Number of points.
+
+    Returns:
+        (n, 2) x and y in 0..1, and (n,) int64 their classes.
+    """
+    labels = rng.integers(len(LABEL_NAMES), size=n)
+    points = np.empty((n, 2))
+    for label in range(len(LABEL_NAMES)):
+        wanted = labels == label
+        points[wanted] = _draw_class(rng, label, int(wanted.sum()))
+    return points, labels
+
+
+def spike_times(points: np.ndarray, options: YinYangOptions) -> np.ndarray:
+    """Return when the channels spike.
+
+    Arguments:
+        points: (N, 2) x and y in 0..1.
+        options: Their ``early``, ``late`` and ``bias`` [ms].
+
+    Returns:
+        (N, 5) [ms]: x, y, 1 - x, 1 - y and the bias.
+    """
+    values = np.concatenate([points, 1 - points], axis=1)
+    times = options.early + values * (options.late - options.early)
+    return np.concatenate([times, np.full((len(points), 1), options.bias)], axis=1)
+
+
+def _draw_class(rng: np.random.Generator, label: int, n: int) -> np.ndarray:
+    """Return n points of a class, (n, 2), by rejection of all others."""
+    found = np.empty((0, 2))
+    while len(found) < n:
+        points = rng.random((_BLOCK, 2)) * 2 * RADIUS
+        inside = _distance(points, RADIUS, RADIUS) <= RADIUS
+        found = np.concatenate([found, points[inside & (classify(points) == label)]])
+    return found[:n]
+
+
+def _distance(points: np.ndarray, x: float, y: float) -> np.ndarray:
+    """Return the distance of points (N, 2) from one."""
+    return np.hypot(points[:, 0] - x, points[:, 1] - y)

@@ -1,0 +1,138 @@
+"""The state of a training as one safetensors file with JSON metadata; loading runs no code.
+
+Tensors: ``state/<name>`` as the engine gives them, and ``best_network``, the bytes of the network
+file of the best epoch. With them the state alone is enough to go on, whatever a crash did to the
+other files of a run.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from mlgenn_delays import __version__
+from mlgenn_delays.errors import DivergedError
+from mlgenn_delays.tensors import Kind, not_finite, pack
+from mlgenn_delays.runs.history import History, Row, check_rows
+from mlgenn_delays.untrusted import parse_json, shown
+
+FORMAT = "delaysnn-checkpoint"
+VERSION = 1
+REMEDY = "take another copy of the run, or start a new run from one of its networks"
+KIND = Kind(FORMAT, VERSION, "delaysnn checkpoint", "", REMEDY)
+MOST = 2**53  # of indices, signs and counts in a state
+_PREFIX = "state/"
+_BEST = "best_network"
+
+Setting = str | int | float | bool | None
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A training after a finished epoch.
+
+    Attributes:
+        settings: What the training was started with; a resumed one must have the same.
+        history: The epochs so far.
+        state: `CompiledNetwork.state` after the last of them.
+        best_network: Content of the network file of the best epoch.
+        library_version: Version of delaysnn that wrote it.
+    """
+
+    settings: dict[str, Setting]
+    history: History
+    state: dict[str, np.ndarray]
+    best_network: bytes
+    library_version: str = __version__
+
+    @property
+    def epoch(self) -> int:
+        """Number of finished epochs."""
+        return len(self.history)
+
+    def to_bytes(self) -> bytes:
+        """Return the checkpoint as the content of a safetensors file that `load` takes.
+
+        Raises:
+            DivergedError: The state holds NaN or infinity.
+        """
+        try:
+            _check_state(self.state)
+        except ValueError as error:
+            raise DivergedError(str(error)) from error
+        tensors = {_PREFIX + name: np.asarray(array) for name, array in self.state.items()}
+        tensors[_BEST] = np.frombuffer(self.best_network, np.uint8)
+        training = {
+            **_summary(self.history),
+            "history": self.history.rows,
+            "settings": self.settings,
+            "library_version": self.library_version,
+        }
+        metadata = {
+            "format": FORMAT,
+            "version": str(VERSION),
+            "training": json.dumps(training),
+        }
+        return pack(tensors, metadata)
+
+    @staticmethod
+    def load(path: Path | str) -> "Checkpoint":
+        """Read a checkpoint.
+
+        Raises:
+            InputError: The file is missing, damaged, no checkpoint, or from a newer version.
+        """
+        path = Path(path)
+        tensors, metadata = KIND.read(path)
+        with KIND.checked(path):
+            return _rebuild(parse_json(metadata["training"]), tensors)
+
+
+class _Training(BaseModel):
+    """What the metadata tell of a training; `_summary` besides."""
+
+    model_config = ConfigDict(extra="allow", strict=True, frozen=True)
+
+    history: list[Row]
+    settings: dict[str, Setting]
+    library_version: str
+
+
+def _summary(history: History) -> dict[str, Any]:
+    """Return what the rows say as a whole, for those who look into a file."""
+    best = history.best
+    return {
+        "epoch": len(history),
+        "best_epoch": history.best_epoch,
+        "best_validation_accuracy": best["validation_accuracy"],
+        "best_validation_loss": best["validation_loss"],
+        "epochs_without_better": history.epochs_without_better,
+    }
+
+
+def _rebuild(told: Any, tensors: dict[str, np.ndarray]) -> Checkpoint:
+    """Return the checkpoint that the metadata and the tensors tell of, checked."""
+    training = _Training.model_validate(told)
+    check_rows(training.history)
+    history = History(training.history)
+    summary = _summary(history)
+    recorded = {key: told[key] for key in summary}
+    if recorded != summary:
+        raise ValueError(f"it records {recorded}, its history says {summary}")
+    state = {k.removeprefix(_PREFIX): v for k, v in tensors.items() if k.startswith(_PREFIX)}
+    _check_state(state)
+    best = tensors[_BEST].astype(np.uint8, casting="equiv").tobytes()
+    return Checkpoint(training.settings, history, state, best, training.library_version)
+
+
+def _check_state(state: dict[str, np.ndarray]) -> None:
+    """Refuse a state that no training can go on from."""
+    broken = not_finite(state)
+    if broken is not None:
+        raise ValueError(f"{shown(broken)} of the training state is not finite")
+    for name, array in state.items():
+        if array.dtype.kind in "iu" and array.size and not -1 <= array.min() <= array.max() <= MOST:
+            raise ValueError(f"{shown(name)} of the training state must be in -1..{MOST}")

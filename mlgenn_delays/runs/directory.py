@@ -1,0 +1,312 @@
+"""A run directory: everything that one training leaves, whole after any crash.
+
+    recipe.toml                   what was asked for; a folder with it is a run
+    environment.json              what it was made with
+    init.safetensors              the network that it starts from, where one was given
+    data.safetensors              which examples it is trained on, see `record`
+    metrics.csv                   one row an epoch
+    network.safetensors           the network of the best epoch
+    checkpoints/best/             network.safetensors, state.safetensors of the best epoch
+    checkpoints/last/             the same of the last finished epoch
+    snapshots/                    networks of its course, see `mlgenn_delays.runs.snapshots`
+
+A new folder has its first three files from the moment it is there; in a folder that was there,
+recipe.toml is written last. The commit of an epoch is checkpoints/last/state.safetensors, written
+last. All else but snapshots can be made again from it, and is, when a training resumes; where it
+is damaged itself, training resumes from checkpoints/best/state.safetensors.
+"""
+
+import errno
+import json
+import shlex
+import warnings
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+from mlgenn_delays.errors import InputError, nearest
+from mlgenn_delays.files import open_folder_atomic, write_atomic
+from mlgenn_delays.runs.checkpoint import Checkpoint
+from mlgenn_delays.runs.lock import locked
+from mlgenn_delays.runs.files import (
+    CHECKPOINTS,
+    ENVIRONMENT,
+    INIT,
+    LEFTOVER,
+    METRICS,
+    NETWORK,
+    RECIPE,
+    STATE,
+    begun,
+    check_free,
+    unwritable,
+)
+from mlgenn_delays.runs.snapshots import FOLDER as SNAPSHOTS
+from mlgenn_delays.untrusted import MOST_TOML, read_text, reason
+
+
+class RunDirectory:
+    """A run directory; made by `create` or `open`.
+
+    Attributes:
+        path: The folder.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+
+    @staticmethod
+    def create(
+        path: Path | str,
+        recipe_text: str = "",
+        environment: dict[str, Any] | None = None,
+        init: bytes | None = None,
+    ) -> "RunDirectory":
+        """Make a run directory.
+
+        Arguments:
+            path: The folder; it must be new or empty.
+            recipe_text: Content of recipe.toml.
+            environment: What the run is made with; `describe_environment` if None.
+            init: Content of the network file that it starts from, if one was given.
+
+        Raises:
+            InputError: As `check_free`.
+            WorkError: The disk is full, or a file cannot be written.
+        """
+        if environment is None:
+            from mlgenn_delays.runs.environment import describe_environment
+
+            environment = describe_environment()
+        run = RunDirectory(path)
+        check_free(run.path)
+        text = json.dumps(environment, indent=2, ensure_ascii=False) + "\n"
+        files: dict[str, str | bytes] = {ENVIRONMENT: text, RECIPE: recipe_text}
+        if init is not None:
+            files = {INIT: init, **files}
+        try:
+            run._make(files)
+        except OSError as error:
+            if error.errno in (errno.ENOTEMPTY, errno.EEXIST):  # another process was quicker
+                check_free(run.path)
+            raise unwritable(run.path, error) from error
+        return run
+
+    def _make(self, files: dict[str, str | bytes]) -> None:
+        """Write the files with which a run begins, the recipe last."""
+        if not self.path.exists():
+            with open_folder_atomic(self.path) as folder:
+                for name, content in files.items():
+                    write_atomic(folder / name, content)
+            return
+        with self.lock():  # a folder that is there may be one that cannot be replaced
+            check_free(self.path)  # another process may have been quicker
+            self.remove_leftovers()
+            (self.path / INIT).unlink(missing_ok=True)
+            for name, content in files.items():
+                write_atomic(self.path / name, content)
+
+    @staticmethod
+    def open(path: Path | str) -> "RunDirectory":
+        """Return an existing run directory.
+
+        Raises:
+            InputError: It is none.
+        """
+        run = RunDirectory(path)
+        if not run.path.exists():
+            raise InputError(f"there is no run {run.path}; train one with --out {run.path}")
+        if not (run.path / RECIPE).is_file():
+            empty = run.path.is_dir() and not begun(run.path)
+            remedy = "; train without --resume: nothing was begun in it" if empty else ""
+            raise InputError(
+                f"{run.path} must be a run directory, got {_what(run.path)} without {RECIPE}"
+                f"{remedy}"
+            )
+        return run
+
+    def recipe_text(self) -> str:
+        """Return the content of recipe.toml.
+
+        Raises:
+            InputError: It cannot be read.
+        """
+        path = self.path / RECIPE
+        try:
+            return read_text(path, MOST_TOML)
+        except (OSError, ValueError) as error:
+            raise InputError(f"cannot read {path}: {reason(error)}") from error
+
+    def checkpoint_path(self, checkpoint: str) -> Path:
+        """Return the folder of the ``"last"`` or the ``"best"`` checkpoint, there or not.
+
+        Raises:
+            InputError: The name is neither.
+        """
+        if checkpoint not in CHECKPOINTS:
+            raise InputError(
+                f"checkpoint must be one of {', '.join(CHECKPOINTS)}, got {checkpoint!r}"
+                f"{nearest(checkpoint, CHECKPOINTS)}"
+            )
+        return self.path / "checkpoints" / checkpoint
+
+    def network_path(self, checkpoint: str = "best") -> Path:
+        """Return the network file of the ``"last"`` or the ``"best"`` checkpoint.
+
+        Raises:
+            InputError: The name is neither, no epoch has been finished, or the file is gone.
+        """
+        path = self.checkpoint_path(checkpoint) / NETWORK
+        copy = self.path / NETWORK  # as it is where checkpoints were not copied along
+        if checkpoint == "best" and not self.has_checkpoint and copy.is_file():
+            return copy
+        if not path.is_file() and self.has_checkpoint:
+            raise InputError(
+                f"the {checkpoint} network {path} is missing; {self._resume_command()} makes it "
+                "again"
+            )
+        if not path.is_file():
+            raise InputError(
+                f"the run {self.path} has no {checkpoint} checkpoint, for no epoch was finished; "
+                "train it with --resume"
+            )
+        return path
+
+    @property
+    def has_checkpoint(self) -> bool:
+        """Whether an epoch has been committed."""
+        return (self.checkpoint_path("last") / STATE).exists()
+
+    def load_checkpoint(self) -> Checkpoint | None:
+        """Return the last commit, or None if there is none.
+
+        Raises:
+            InputError: The file is damaged, foreign or from a newer version.
+        """
+        checkpoint, fault = self.resumable()
+        if fault and checkpoint is not None:
+            again = self._resume_command()
+            raise InputError(f"{fault}; {again} resumes from the best epoch, {checkpoint.epoch}")
+        return checkpoint
+
+    def resumable(self) -> tuple[Checkpoint | None, str]:
+        """Return the checkpoint that a training can resume from, None if there is none.
+
+        That is the last commit; where its file is damaged or gone, the state of the best epoch.
+
+        Returns:
+            The checkpoint, and what is wrong with the last commit, in words.
+
+        Raises:
+            InputError: The last commit is damaged, foreign or from a newer version, and there is
+                no whole state of the best epoch.
+        """
+        fault: InputError | None = None
+        path = self.checkpoint_path("last") / STATE
+        if self.has_checkpoint:
+            try:
+                return Checkpoint.load(path), ""
+            except InputError as error:
+                fault = error
+        try:
+            best = Checkpoint.load(self.checkpoint_path("best") / STATE)
+        except InputError:
+            if fault is not None:
+                raise fault from None
+            return None, ""
+        if fault is None and best.epoch == 1:  # killed within the first commit
+            return None, ""
+        return best, str(fault).partition("; ")[0] if fault else f"{path} is missing"
+
+    def begin(self, resume: bool, leads: bool) -> Checkpoint | None:
+        """Return the checkpoint that a training goes on from, None where it starts anew.
+
+        Arguments:
+            resume: Whether it may go on.
+            leads: Whether the process leads, under the lock; it removes what a kill left behind,
+                and puts what a training can go on from in the place of a damaged commit.
+
+        Raises:
+            InputError: It may not and an epoch is finished, or as `resumable`.
+        """
+        if not resume and self.has_checkpoint:
+            raise InputError(
+                f"the run {self.path} must have no finished epoch to train from the start; "
+                "go on with --resume (resume=True), or choose another folder with --out"
+            )
+        if leads:
+            self.remove_leftovers()
+        if not resume:
+            return None
+        checkpoint, fault = self.resumable()
+        if fault and checkpoint is not None and leads:
+            text = f"{fault}; resuming from the best epoch, {checkpoint.epoch}"
+            warnings.warn(text, stacklevel=2)
+            content = (self.checkpoint_path("best") / STATE).read_bytes()
+            write_atomic(self.checkpoint_path("last") / STATE, content)
+        return checkpoint
+
+    def commit(self, checkpoint: Checkpoint, last_network: bytes) -> None:
+        """Write all files of a finished epoch, the commit last.
+
+        Arguments:
+            checkpoint: The training after the epoch.
+            last_network: Content of the network file of the epoch.
+
+        Raises:
+            WorkError: A file cannot be written; the last commit is whole.
+        """
+        state = checkpoint.to_bytes()
+        if checkpoint.history.best_epoch == checkpoint.epoch:
+            write_atomic(self.checkpoint_path("best") / STATE, state)
+        self.write_derived(checkpoint, last_network)
+        write_atomic(self.checkpoint_path("last") / STATE, state)
+
+    def write_derived(self, checkpoint: Checkpoint, last_network: bytes) -> None:
+        """Write those files that follow from a checkpoint, where they differ from it.
+
+        Raises:
+            WorkError: A file cannot be written.
+        """
+        for path, content in (
+            (self.checkpoint_path("best") / NETWORK, checkpoint.best_network),
+            (self.path / NETWORK, checkpoint.best_network),
+            (self.checkpoint_path("last") / NETWORK, last_network),
+            (self.path / METRICS, checkpoint.history.to_csv().encode()),
+        ):
+            if _content(path) != content:
+                write_atomic(path, content)
+
+    def lock(self) -> AbstractContextManager[None]:
+        """Return a context in which no other training writes to the run.
+
+        Raises:
+            InputError: On entry, another one does.
+            WorkError: On entry, the folder cannot be written.
+        """
+        return locked(self.path)
+
+    def _resume_command(self) -> str:
+        """Return the command that resumes the run, which knows where its data are."""
+        return f"delaysnn train --resume --out {shlex.quote(str(self.path))}"
+
+    def remove_leftovers(self) -> None:
+        """Remove the temporary files of writes that were killed; only under the lock."""
+        checkpoints = [self.checkpoint_path(name) for name in CHECKPOINTS]
+        folders = [self.path, self.path / SNAPSHOTS, *checkpoints]
+        for path in [p for folder in folders if folder.is_dir() for p in folder.iterdir()]:
+            if LEFTOVER.fullmatch(path.name):
+                path.unlink(missing_ok=True)
+
+
+def _content(path: Path) -> bytes | None:
+    """Return the content of a file, or None if there is none."""
+    try:
+        return path.read_bytes()
+    except OSError:
+        return None
+
+
+def _what(path: Path) -> str:
+    """Return what a path is, in words."""
+    return "a folder" if path.is_dir() else "a file"

@@ -1,0 +1,106 @@
+"""What lies in a run directory, and where one can be made."""
+
+import errno
+import re
+from pathlib import Path
+
+from mlgenn_delays.errors import DelaysnnError, InputError, WorkError
+from mlgenn_delays.files import PART, check_writable, unfinished
+from mlgenn_delays.runs.lock import LOCK
+
+CHECKPOINTS = ("last", "best")
+RECIPE = "recipe.toml"
+ENVIRONMENT = "environment.json"
+INIT = "init.safetensors"
+RECORD = "data.safetensors"
+METRICS = "metrics.csv"
+NETWORK = "network.safetensors"
+STATE = "state.safetensors"
+# What the system says where a disk or a quota is full.
+FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
+
+
+def _any_of(*names: str) -> str:
+    """Return a pattern of names."""
+    return "(" + "|".join(map(re.escape, names)) + ")"
+
+
+_TOP = _any_of(RECIPE, ENVIRONMENT, INIT, RECORD, METRICS, NETWORK)
+_KEPT = _any_of(NETWORK, STATE)
+_SNAPSHOT = r"epoch-\d{4,}\.safetensors"
+# The temporary files of write_atomic that a kill may leave behind, by name.
+LEFTOVER = unfinished(f"{_TOP}|{_KEPT}|{_SNAPSHOT}")
+# Folders of `check_writable`, of the same moment or of a process that was killed in it.
+_CHECK = re.compile(rf"\..*{re.escape(PART)}")
+# All files of a run and what `delaysnn analyse` adds, by path within it.
+_FILES = re.compile(
+    rf"{_TOP}|{re.escape(LOCK)}|checkpoints/{_any_of(*CHECKPOINTS)}/{_KEPT}"
+    rf"|snapshots/{_SNAPSHOT}|analysis/.*"
+)
+
+
+def foreign(run: Path, besides: tuple[str, ...] = ()) -> list[str]:
+    """Return the files in a folder that no run has, by path within it, in order.
+
+    Arguments:
+        run: The folder.
+        besides: Names of files that are as good.
+    """
+    files = [path for path in run.rglob("*") if path.is_symlink() or not path.is_dir()]
+    return sorted(
+        path.relative_to(run).as_posix()
+        for path in files
+        if path.name not in besides
+        and not LEFTOVER.fullmatch(path.name)
+        and not _FILES.fullmatch(path.relative_to(run).as_posix())
+    )
+
+
+def begun(path: Path) -> bool:
+    """Return whether a folder holds more than what a process left that was killed in making a run.
+
+    That is its lock and, only beside it, what is written before recipe.toml.
+    """
+    names = {entry.name for entry in path.iterdir() if not _CHECK.fullmatch(entry.name)}
+    if LOCK not in names:
+        return bool(names)
+    left = names - {LOCK, ENVIRONMENT, INIT}
+    return any(not LEFTOVER.fullmatch(name) for name in left)
+
+
+def check_free(path: Path | str) -> None:
+    """Refuse a folder in which no run can be made; nothing is left behind.
+
+    Arguments:
+        path: The folder; it must be new or empty, but for what a kill left, and writable.
+
+    Raises:
+        InputError: It holds files, a file stands in its way, or the system refuses to write there.
+        WorkError: The disk is full.
+    """
+    path = Path(path)
+    try:
+        above = next(each for each in (path, *path.parents) if each.exists())
+        if not above.is_dir():
+            raise InputError(
+                f"a run must be made in a folder, got {path}, where {above} is a file; "
+                "choose another folder with --out"
+            )
+        if above == path and begun(path):
+            what = "one that holds a run" if (path / RECIPE).exists() else "one with files in it"
+            raise InputError(
+                f"{path} must be a new or empty folder, got {what}; "
+                "go on with --resume (resume=True), or choose another folder with --out"
+            )
+        check_writable(above)
+    except OSError as error:
+        raise unwritable(path, error) from error
+
+
+def unwritable(path: Path, error: OSError) -> DelaysnnError:
+    """Return the error for a folder that cannot be made or written: a full disk is no bad input."""
+    kind = WorkError if error.errno in FULL else InputError
+    return kind(
+        f"cannot write to the folder {path}: {error.strerror or error}; "
+        "choose another folder with --out"
+    )

@@ -1,0 +1,286 @@
+"""A run directory as its recipe tells of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    InstanceOf,
+    ValidationError,
+)
+
+from mlgenn_delays.errors import InputError
+from mlgenn_delays.untrusted import first_problem, read_json, reason
+
+if TYPE_CHECKING:
+    from mlgenn_delays.data.dataset import Space
+    from mlgenn_delays.data.fingerprint import Changes
+    from mlgenn_delays.data.types import Data
+
+LONGEST_NAME = 4096  # characters, as of a path
+_Noted = TypeVar("_Noted", bound=BaseModel)
+
+
+def _not_too_long(name: str) -> str:
+    """Refuse a name that no file has."""
+    if len(name) > LONGEST_NAME:
+        raise ValueError(f"must have at most {LONGEST_NAME} characters")
+    return name
+
+
+# Names of files and classes may have bytes that are no UTF-8, which text for JSON has not.
+Name = Annotated[InstanceOf[str], AfterValidator(_not_too_long)]
+
+
+class Start(BaseModel):
+    """The network of --init, as environment.json notes it.
+
+    Attributes:
+        path: Its file.
+        crc32: Checksum of its content.
+    """
+
+    model_config = ConfigDict(strict=True, frozen=True)
+
+    path: Name
+    crc32: Annotated[int, Field(ge=0, le=2**32 - 1)]
+
+
+class Task(BaseModel):
+    """What a network was trained to answer, as environment.json notes it.
+
+    Attributes:
+        labels: Name of each class.
+        n_steps: T, length of a trial.
+        examples: Number of examples, by split.
+    """
+
+    model_config = ConfigDict(strict=True, frozen=True)
+
+    labels: Annotated[list[Name], Field(min_length=1)]
+    n_steps: Annotated[int, Field(ge=1, le=2**31 - 1)]
+    examples: dict[str, Annotated[int, Field(ge=0, le=2**63 - 1)]] = {}
+
+
+def check_labels(trained: Sequence[str], found: Sequence[str]) -> None:
+    """Refuse data of other classes than those that a network was trained on.
+
+    Arguments:
+        trained: Name of each class of the training.
+        found: Name of each class of the data.
+
+    Raises:
+        InputError: They differ, in whatever way.
+    """
+    if list(trained) != list(found):
+        raise InputError(
+            f"the data must have the classes of the training, {_listed(trained)}, got "
+            f"{_listed(found)}; give data of the same classes, or name them in the recipe "
+            "(data.classes of a folder, label_names in .npz)"
+        )
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Return names in words, the first ones if they are many."""
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return ", ".join(names[:5]) + more
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What of a split a run has seen.
+
+    Attributes:
+        n: Number of examples of the split.
+        trained_on: Names of the examples that the run was trained on, by their content.
+        changes: How it differs from the split of that name when the run was started; None if the
+            run had none, or does not say.
+    """
+
+    n: int
+    trained_on: tuple[str, ...]
+    changes: "Changes | None"
+
+    def warning(self, split: str) -> str:
+        """Return what to warn of, empty if nothing."""
+        from mlgenn_delays.data.fingerprint import some
+
+        if split == "train" or not self.trained_on:
+            return ""
+        return (
+            f"{len(self.trained_on)} of {self.n} examples of the split {split!r} were trained on "
+            f"({some(self.trained_on)}): what is measured on them says nothing of new data"
+        )
+
+    def note(self, split: str) -> str:
+        """Return how the split differs from that of the training, empty if it does not."""
+        if not self.changes:
+            return ""
+        if len(self.changes.new) == self.n:
+            return f"none of the {self.n} examples of the split {split!r} was in it at the training"
+        return f"since the training, the split {split!r} has changed: {self.changes}"
+
+    def counts(self) -> dict[str, int]:
+        """Return how many examples were trained on, and are new, gone or changed, for JSON."""
+        kinds = ("new", "gone", "changed")
+        changes = {
+            kind: len(getattr(self.changes, kind)) for kind in kinds if self.changes is not None
+        }
+        return {"trained_on": len(self.trained_on), **changes}
+
+
+class Run:
+    """An existing run.
+
+    Arguments:
+        path: The run directory.
+
+    Attributes:
+        directory: Its files.
+        recipe: The recipe that it was started with.
+
+    Raises:
+        InputError: It is no run, or its recipe cannot be read.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        from mlgenn_delays.recipe import parse_recipe
+        from mlgenn_delays.runs.directory import RunDirectory
+
+        self.directory = RunDirectory.open(path)
+        self.source = str(self.directory.path / "recipe.toml")
+        self.recipe = parse_recipe(self.directory.recipe_text(), self.source)
+
+    def environment(self) -> dict[str, Any]:
+        """Return what environment.json says, nothing if it is not there.
+
+        Raises:
+            InputError: The file is damaged.
+        """
+        path = self.directory.path / "environment.json"
+        try:
+            found = read_json(path)
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError) as error:
+            raise self._damaged(reason(error)) from error
+        if not isinstance(found, dict):
+            raise self._damaged("it must be an object")
+        return found
+
+    def noted(self, key: str) -> Any:
+        """Return what environment.json says under a key, None if nothing.
+
+        Raises:
+            InputError: The file is damaged.
+        """
+        return self.environment().get(key)
+
+    def folder(self, given: str | None) -> str | None:
+        """Return the folder of the data: the given one, or that of the training.
+
+        Raises:
+            InputError: environment.json is damaged.
+        """
+        noted = given if given is not None else self.noted("data")
+        if noted is not None and (not isinstance(noted, str) or len(noted) > LONGEST_NAME):
+            raise self._damaged("data must be the path of a folder")
+        return noted
+
+    def task(self) -> Task | None:
+        """Return what the network must answer; older runs do not say.
+
+        Raises:
+            InputError: environment.json is damaged.
+        """
+        return self._validated("task", Task)
+
+    def start(self) -> "Start | None":
+        """Return the network that the run was started from with --init, None without.
+
+        Raises:
+            InputError: environment.json is damaged.
+        """
+        return self._validated("init", Start)
+
+    def _validated(self, key: str, kind: type[_Noted]) -> _Noted | None:
+        """Return what environment.json notes under a key, None if nothing."""
+        noted = self.noted(key)
+        try:
+            return None if noted is None else kind.model_validate(noted)
+        except ValidationError as error:
+            raise self._damaged(f"{key}: {first_problem(error)}") from error
+
+    def untold(self) -> str:
+        """Return what to warn of where the run does not say what it was trained on, or nothing.
+
+        That concerns data that are split by names: runs that keep no record split them otherwise.
+        """
+        from mlgenn_delays.data.registry import splits_by_name
+        from mlgenn_delays.runs.files import RECORD
+
+        path = self.directory.path / RECORD
+        if path.exists() or not splits_by_name(self.recipe.data.dataset):
+            return ""
+        return (
+            f"{self.directory.path} does not say which examples it was trained on ({path.name} is "
+            "missing); older runs split such data otherwise, so that its test split may now hold "
+            "examples it was trained on: train it again to be sure"
+        )
+
+    def seen(self, split: str, data: "Data") -> Seen | None:
+        """Return what of a split the run has seen; None if the run does not say, as older ones.
+
+        Arguments:
+            split: Its name; "all" for what is in no split.
+            data: Its examples.
+
+        Raises:
+            InputError: The run's record of its data is damaged.
+        """
+        from mlgenn_delays.data.fingerprint import compare, fingerprint, joined
+        from mlgenn_delays.data.registry import dataset
+        from mlgenn_delays.training.record import read_record
+
+        record = read_record(self.directory.path)
+        if not record:
+            return None
+        found = fingerprint(data)
+        before = joined(list(record.values())) if split == "all" else record.get(split)
+        rows: list[int] = []
+        # Of few channels or steps, generated examples are equal by chance.
+        if "train" in record and dataset(self.recipe.data.dataset).needs_folder:
+            others = [each for name, each in record.items() if name != "train"]
+            rows = found.trained_on(record["train"], others).tolist()
+        names = tuple(found.names[row] for row in rows)
+        return Seen(len(found), names, None if before is None else compare(before, found))
+
+    def snapshots(self) -> dict[int, Path]:
+        """Return the network files that the run kept of its course, by epoch, in order.
+
+        Raises:
+            InputError: Their folder cannot be read.
+        """
+        from mlgenn_delays.runs.snapshots import kept
+
+        return kept(self.directory.path)
+
+    def space(self) -> "Space":
+        """Return how the input channels lie to each other, see `mlgenn_delays.data.dataset`."""
+        from mlgenn_delays.data.registry import parse_options
+
+        data = self.recipe.data
+        space: Space = parse_options(data.dataset, data.options).space
+        return space
+
+    def _damaged(self, why: object) -> InputError:
+        """Return the error for an environment.json that cannot be used."""
+        path = self.directory.path / "environment.json"
+        return InputError(
+            f"{path} is damaged: {why}; remove it, and give --data where data are needed"
+        )
