@@ -13,16 +13,17 @@ from mlgenn_delays.errors import InputError
 # is what is there. What more channels there are (levels, polarities) lie at the same places.
 Space = tuple[tuple[str, int], ...]
 Splits = Mapping[str, SpikeData | StreamedSpikes | CurrentData]
+SPLITS = ("train", "validation", "test")
 
 
 @dataclass(frozen=True)
-class Raw:
-    """What an example of a data set is before it is encoded.
+class RawFormat:
+    """The format of an example of a data set before it is encoded.
 
     Attributes:
         kind: "recording": (n,) float32 samples at the options' ``sample_rate``, full scale at 1.
-            "image": (pixels,) brightness, row by row. "frames": (F, C), a value of each channel
-            each step, to be multiplied by the options' ``scale``.
+            "image": (pixels,) brightness, row by row. "frames": (F, C), a value per channel
+            and step, to be multiplied by the options' ``scale``.
         encode: Function of (options, examples, dt [ms], T) that gives what `Dataset.load` would
             make of them: cut or padded to T steps, with -1 as their labels.
         size: Rows and columns of an image.
@@ -109,5 +110,5 @@ class Dataset:
     needs_folder: bool
     load: Callable[[Path | None, Any, float, bool], Splits]
     shape: Callable[[Any], tuple[int, int] | None]
-    raw: Raw | None = None
+    raw: RawFormat | None = None
     items: Callable[[Path | None, Any, float], Iterator[Item]] | None = None

@@ -231,3 +231,19 @@ def end_to_end(examples: Iterable[Spikes], n_channels: int) -> Spikes:
         n += len(time)
     time = np.concatenate(times) if times else np.zeros(0, np.int32)
     return Spikes(np.concatenate(starts), time, Losses.together(losses))
+
+
+def single_spikes(steps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return examples in which a channel spikes once or never.
+
+    Arguments:
+        steps: (N, C) int64 step of each channel's spike, -1 for a silent one.
+
+    Returns:
+        ``start`` (N, C+1) int64 and ``time`` (E,) int32, as `SpikeData` has them.
+    """
+    spiking = steps >= 0
+    n, channels = steps.shape
+    ends = np.concatenate([[0], np.cumsum(spiking.ravel())]).astype(np.int64)
+    start = ends[np.arange(n)[:, None] * channels + np.arange(channels + 1)]
+    return start, steps[spiking].astype(np.int32)

@@ -5,13 +5,14 @@ Options come from the ``[data]`` table of a recipe; settings that nest (``[data.
 """
 
 import warnings
-from collections.abc import Mapping
+from collections import UserDict
+from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import fields, is_dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from mlgenn_delays.data.dataset import Dataset, Splits
-from mlgenn_delays.data.datasets import DATASETS, FAMILIES
 from mlgenn_delays.data.encode.base import ENCODERS
 from mlgenn_delays.data.encode.mel import MelSettings
 from mlgenn_delays.data.encode.rate import RateEncoder
@@ -25,8 +26,39 @@ _TABLES: dict[str, tuple[Mapping[str, type], str]] = {
 }
 
 
+class _Table(UserDict[str, Any]):
+    """Values by name; one that is a text is a module of `data.sets` and a name in it."""
+
+    def __getitem__(self, name: str) -> Any:
+        value = self.data[name]
+        if isinstance(value, str):
+            module, _, attribute = value.partition(".")
+            found = import_module(f"mlgenn_delays.data.sets.{module}")
+            value = self.data[name] = getattr(found, attribute)
+        return value
+
+
+DATASETS: MutableMapping[str, Dataset] = _Table(
+    {
+        "digits": "digits.DATASET",
+        "fsdd": "fsdd.DATASET",
+        "rawhd": "rawhd.DATASET",
+        "shd": "shd.DATASET",
+        "ssc": "ssc.DATASET",
+        "yin-yang": "yin_yang.DATASET",
+        "sequence": "sequence.DATASET",
+        "coincidence": "coincidence.DATASET",
+        "folder": "folder.DATASET",
+        "npz": "npz.DATASET",
+    }
+)
+
+# Data sets of one kind, called KIND:NAME, by kind: what gives the data set of a name.
+FAMILIES: MutableMapping[str, Callable[[str], Dataset]] = _Table({"tonic": "tonic.family"})
+
+
 def dataset(name: str) -> Dataset:
-    """Return the entry of a data set.
+    """Return a data set.
 
     Arguments:
         name: Name in `DATASETS`, or ``KIND:NAME`` with a kind in `FAMILIES`, such as

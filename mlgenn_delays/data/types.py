@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from mlgenn_delays.data.events import Spikes, end_to_end, event_columns, event_losses, sorted_spikes
+from mlgenn_delays.data.events import Spikes, end_to_end, event_columns, event_spikes
 from mlgenn_delays.data.losses import Losses
 from mlgenn_delays.data.option_checks import check_number
 from mlgenn_delays.data.type_checks import (
@@ -175,8 +175,9 @@ def _example(row: int, pair: object, n_channels: int, n_steps: int, dt: float) -
     if not isinstance(pair, (tuple, list)) or len(pair) != 2:
         raise InputError(f"{where} must be a pair of channels and steps, got {type(pair).__name__}")
     channels, steps = event_columns(where, *pair, n_channels=n_channels, noun="steps")
-    start, time = sorted_spikes(channels, steps, n_channels=n_channels, n_steps=n_steps)
-    return Spikes(start, time, event_losses(steps, steps, n_steps, dt, len(time)))
+    return event_spikes(
+        where, channels, steps, n_channels=n_channels, n_steps=n_steps, dt=dt, unit=dt
+    )
 
 
 def _taken(data: Any, index: np.ndarray) -> dict[str, Any]:

@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 
-from mlgenn_delays.data.options import CoincidenceOptions
 from mlgenn_delays.data.registry import dataset_shape, load_dataset, parse_options
-from mlgenn_delays.data.sets.coincidence import planted_delays
+from mlgenn_delays.data.sets.coincidence import CoincidenceOptions, planted_delays
 from mlgenn_delays.errors import InputError
 
 SMALL = {"train": 200, "validation": 50, "test": 51}

@@ -8,10 +8,14 @@ import numpy as np
 import pytest
 
 from mlgenn_delays.data.encode.level import LevelEncoder
-from mlgenn_delays.data.encode.recordings import frames_as_currents
+from mlgenn_delays.data.encode.recordings import (
+    RecordingOptions,
+    encode_recordings,
+    frames_as_currents,
+)
+from mlgenn_delays.data.encode.wav import read_wav
 from mlgenn_delays.data.registry import load_dataset
 from mlgenn_delays.data.sets import folder as module
-from mlgenn_delays.data.sets.fsdd import encode_wavs
 from mlgenn_delays.data.types import CurrentData, SpikeData, StreamedSpikes
 from mlgenn_delays.errors import InputError
 from tests.data.own_helpers import word_sizes, write_wav, write_words
@@ -76,12 +80,9 @@ def test_recordings_are_encoded_as_those_of_fsdd(home: Path) -> None:
     write_wav(folder / "yes" / "deep" / "long.wav", 900, seconds=0.3)
     data = load(folder)
     for each in data.values():
-        batch = encode_wavs(
-            [folder / name for name in each.names],
-            encoder=LevelEncoder(levels=(0.4, 0.7)),
-            duration=120.0,
-            dt=2.0,
-        )
+        wavs = [read_wav(folder / name, 8000) for name in each.names]
+        options = RecordingOptions(encoder=LevelEncoder(levels=(0.4, 0.7)))
+        batch = encode_recordings(options, wavs, 2.0, 60)
         for row in range(len(each)):
             one, other = each.batch(np.array([row])), each.start[row]
             np.testing.assert_array_equal(

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from mlgenn_delays.data import blocks
 from mlgenn_delays.data.registry import dataset_shape, load_dataset, parse_options
 from mlgenn_delays.data.sets import shd, shd_files
-from mlgenn_delays.data.sets.shd import load_shd, load_ssc
+from mlgenn_delays.data.sets.shd import load_shd
+from mlgenn_delays.data.sets.ssc import load_ssc
 from mlgenn_delays.errors import InputError
 from tests.data.shd_helpers import Events, events, naive, spikes, write_file, write_shd, write_ssc
 

@@ -14,7 +14,8 @@ import pytest
 
 from mlgenn_delays.data.registry import load_dataset
 from mlgenn_delays.data.sets import shd_files
-from mlgenn_delays.data.sets.shd import load_shd, load_ssc
+from mlgenn_delays.data.sets.shd import load_shd
+from mlgenn_delays.data.sets.ssc import load_ssc
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.hdf5 import UnreadableError
 from tests.data.shd_helpers import Events, events, write_file, write_shd, write_ssc

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import tonic
 
-from mlgenn_delays.data.options_own import TonicOptions
 from mlgenn_delays.data.registry import dataset, dataset_shape, load_dataset
 from mlgenn_delays.data.sets.tonic_spikes import Sensor, example_spikes
 from mlgenn_delays.data.types import SpikeData, StreamedSpikes
@@ -229,8 +228,7 @@ def test_channels(down: int, polarity: str, kind: Any) -> None:
     p = rng.integers(0, 2, 200)
     p = 2 * p - 1 if kind == "signed" else p.astype(kind)
     events = recording(200, x=rng.integers(0, 11, 200), y=rng.integers(0, 7, 200), p=p)
-    options = TonicOptions(downsample=down, polarity=polarity)
-    sensor = Sensor.of((11, 7, 2), options)
+    sensor = Sensor.of((11, 7, 2), down, polarity)
     bounds, time, losses = example_spikes(
         "it", events, sensor, n_steps=90, dt=1.0, unit=0.001, align=False
     )
@@ -246,7 +244,7 @@ def test_channels(down: int, polarity: str, kind: Any) -> None:
 
 
 def test_fields_are_read_by_name_and_may_be_missing() -> None:
-    sensor = Sensor.of((8, 1, 1), TonicOptions())
+    sensor = Sensor.of((8, 1, 1), 1, "both")
     how: dict[str, Any] = {"n_steps": 90, "dt": 1.0, "unit": 0.001, "align": False}
     plain = recording()
     full = recording(p=np.ones(20, int), y=np.zeros(20, int))[["p", "y", "x", "t"]]
@@ -259,7 +257,7 @@ def test_fields_are_read_by_name_and_may_be_missing() -> None:
         with pytest.raises(InputError, match="it must have events with the fields t and x"):
             example_spikes("it", wrong, sensor, **how)
     with pytest.raises(InputError, match=r"it must have x in 0..2, got \d..\d; set data.sensor"):
-        example_spikes("it", plain, Sensor.of((3, 1, 1), TonicOptions()), **how)
+        example_spikes("it", plain, Sensor.of((3, 1, 1), 1, "both"), **how)
 
 
 def test_other_units_and_clocks(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

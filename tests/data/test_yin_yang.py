@@ -3,9 +3,16 @@
 import numpy as np
 import pytest
 
-from mlgenn_delays.data.options import YinYangOptions
 from mlgenn_delays.data.registry import dataset_shape, load_dataset, parse_options
-from mlgenn_delays.data.sets.yin_yang import DOT, LABEL_NAMES, YANG, YIN, classify, draw_points
+from mlgenn_delays.data.sets.yin_yang import (
+    DOT,
+    LABEL_NAMES,
+    YANG,
+    YIN,
+    YinYangOptions,
+    classify,
+    draw_points,
+)
 from mlgenn_delays.errors import InputError
 
 SMALL = {"train": 60, "validation": 30, "test": 31}

@@ -4,8 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from mlgenn_delays.data.datasets import DATASETS
-from mlgenn_delays.data.registry import parse_options
+from mlgenn_delays.data.registry import DATASETS, parse_options
 from mlgenn_delays.rewiring import RULES
 from tests.docs.pages import DOCS, blocks
 

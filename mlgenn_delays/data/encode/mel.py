@@ -83,7 +83,8 @@ def mel_transform(settings: MelSettings) -> Callable[[np.ndarray], np.ndarray]:
 
     Returns:
         A function of (n,) samples that gives (frames, n_bands) float32 in 0..1, where frame i is
-        centred on ``i * hop`` ms and there are ``1 + n // hop_length`` of them.
+        centred on ``i * hop`` ms and there are ``1 + n // hop_length`` of them; a silent recording
+        gives zeros.
     """
     librosa = import_librosa()
     filters = librosa.filters.mel(
@@ -106,19 +107,6 @@ def mel_transform(settings: MelSettings) -> Callable[[np.ndarray], np.ndarray]:
         return _scale((filters @ np.abs(spectrum) ** 2).T, settings.range_db)
 
     return transform
-
-
-def mel_frames(samples: np.ndarray, settings: MelSettings | None = None) -> np.ndarray:
-    """Return the mel frames of one recording.
-
-    Arguments:
-        samples: (n,) float32 at ``settings.sample_rate``.
-        settings: See `MelSettings`; the defaults if none.
-
-    Returns:
-        (frames, n_bands) float32 in 0..1; a silent recording gives zeros.
-    """
-    return mel_transform(settings or MelSettings())(samples)
 
 
 def _scale(energy: np.ndarray, range_db: float) -> np.ndarray:

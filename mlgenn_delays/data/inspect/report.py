@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from mlgenn_delays.data.dataset import Item
+from mlgenn_delays.data.dataset import SPLITS, Item
 from mlgenn_delays.data.inspect.items import data_items
 from mlgenn_delays.data.inspect.statistics import CurrentTally, SpikeTally, spread
 from mlgenn_delays.data.losses import Losses, warnings_of
@@ -22,7 +22,6 @@ from mlgenn_delays.data.registry import dataset, dataset_shape, options_table, p
 from mlgenn_delays.data.types import CurrentBatch
 
 LISTED = 20  # of the things of one kind that are named
-SPLITS = ("train", "validation", "test")
 _PICTURED = 64  # classes of which an example is kept for a picture
 
 

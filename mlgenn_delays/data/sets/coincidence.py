@@ -10,15 +10,51 @@ d_k[c], up to one constant for all, gets the spikes of class k at once, and thos
 spread over time. All classes have the same spikes a channel, so that only their times tell.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mlgenn_delays.data.option_checks import count_steps
-from mlgenn_delays.data.options import CoincidenceOptions
-from mlgenn_delays.data.sets.generated import balanced_labels, generate_splits, to_steps
+from mlgenn_delays.data.option_checks import check_number, count_steps
+from mlgenn_delays.data.sets.generated import (
+    GeneratedOptions,
+    balanced_labels,
+    generate_splits,
+    generated,
+    to_steps,
+)
 from mlgenn_delays.data.types import SpikeData
+from mlgenn_delays.errors import InputError
 from mlgenn_delays.rng import generator
+
+
+@dataclass(frozen=True)
+class CoincidenceOptions(GeneratedOptions):
+    """Options of the coincidences, see `mlgenn_delays.data.sets.coincidence`.
+
+    Planted delays are uniform over ``0..delay_max``, the base over ``0..base_max``, a spike is up
+    to ``jitter`` earlier or later [ms], and ``noise`` is a rate a channel [Hz].
+    """
+
+    patterns: int = 5
+    channels: int = 10
+    delay_max: float = 20.0
+    base_max: float = 20.0
+    jitter: float = 0.5
+    noise: float = 2.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_number("patterns", self.patterns, 2, 10_000, integer=True)
+        check_number("channels", self.channels, 2, 100_000, integer=True)
+        for name, low in (("delay_max", True), ("base_max", False), ("jitter", False)):
+            check_number(name, getattr(self, name), 0.0, 1e9, unit="ms", open_low=low)
+        check_number("noise", self.noise, 0.0, 1e4, unit="Hz")
+        needed = self.base_max + self.delay_max + 2 * self.jitter
+        if needed > self.duration:
+            raise InputError(
+                f"duration must have at least base_max + delay_max + 2 jitter = {needed:g} ms, "
+                f"got {self.duration:g} ms; lengthen it or shorten these"
+            )
 
 
 def load(options: CoincidenceOptions | None = None, *, dt: float = 1.0) -> dict[str, SpikeData]:
@@ -86,3 +122,12 @@ def _with_noise(
     channels = np.arange(len(steps))
     noise = rng.integers(n_steps, size=int(counts.sum()))
     return np.concatenate([channels, np.repeat(channels, counts)]), np.concatenate([steps, noise])
+
+
+DATASET = generated(
+    "coincidence",
+    "Spikes that planted delays bring together, generated",
+    CoincidenceOptions,
+    load,
+    lambda options: (options.channels, options.patterns),
+)

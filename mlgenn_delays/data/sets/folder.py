@@ -2,11 +2,12 @@
 
 ``DIR/yes/a.wav``, ``DIR/no/b.wav`` and so on, or the same in ``DIR/train``, ``DIR/validation`` and
 ``DIR/test``; see `folder_files`. Splits that the folder does not give are split off by the names
-alone, see `parts`. Recordings become spikes or currents as those of FSDD do.
+alone, see `rows_by_split`. Recordings become spikes or currents as those of FSDD do.
 """
 
+import re
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
@@ -14,11 +15,13 @@ import numpy as np
 
 from mlgenn_delays.data.blocks import Blocks
 from mlgenn_delays.data.cache import files_hash
-from mlgenn_delays.data.dataset import Item, Splits, as_item
+from mlgenn_delays.data.dataset import Dataset, Item, RawFormat, Splits, as_item
 from mlgenn_delays.data.encode.base import ENCODER_VERSION, encode_frames
 from mlgenn_delays.data.encode.mel import mel_transform
 from mlgenn_delays.data.encode.recordings import (
+    RecordingOptions,
     cached_frames,
+    encode_recordings,
     frame_lengths,
     frames_as_currents,
     recording_example,
@@ -26,31 +29,51 @@ from mlgenn_delays.data.encode.recordings import (
 from mlgenn_delays.data.encode.wav import check_complete, read_bytes, read_wav
 from mlgenn_delays.data.events import Spikes
 from mlgenn_delays.data.losses import Losses
-from mlgenn_delays.data.option_checks import count_steps
-from mlgenn_delays.data.options_own import FolderOptions
-from mlgenn_delays.data.parts import rows_by_split
+from mlgenn_delays.data.option_checks import check_flag, count_steps
 from mlgenn_delays.data.sets.folder_files import Listing, Recording, list_folder
+from mlgenn_delays.data.split import check_shares, rows_by_split
 from mlgenn_delays.data.types import CurrentData, SpikeData, StreamedSpikes
+from mlgenn_delays.errors import InputError
 
 
-def load(folder: Path | str, options: FolderOptions, *, dt: float, cache: bool = True) -> Splits:
-    """Load the recordings of a folder.
+@dataclass(frozen=True)
+class FolderOptions(RecordingOptions):
+    """Options of a folder of recordings.
 
-    Arguments:
-        folder: See `folder_files.list_folder`.
-        options: The options.
-        dt: Length of a step [ms].
-        cache: Whether to use the user's cache folder.
-
-    Returns:
-        The splits that have recordings, sorted by class and name; ``names`` are paths within the
-        folder.
-
-    Raises:
-        InputError: The folder or a file in it cannot be used.
+    Attributes:
+        validation: Share of the recordings kept for validation where no files say which.
+        test: Share of the recordings kept for testing where no files say which.
+        group_by: Regular expression with one group that finds in a file's name whose it is; all
+            recordings of one are in one split. Empty for none.
+        classes: Names of the folders that are classes, in the order of the labels; empty for all,
+            sorted.
+        stream: Whether spikes stay on disk, in the cache, until a batch needs them.
     """
+
+    validation: float = 0.1
+    test: float = 0.1
+    group_by: str = ""
+    classes: tuple[str, ...] = ()
+    stream: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_shares(self.validation, self.test)
+        _check_pattern("group_by", self.group_by)
+        object.__setattr__(self, "classes", _names("classes", self.classes))
+        check_flag("stream", self.stream)
+        if self.stream and self.encoding == "currents":
+            raise InputError(
+                "stream must have false with encoding 'currents', got true: only spikes can stay "
+                "on disk; currents take 4 bytes a step and band of memory"
+            )
+
+
+def _load(folder: Path | None, options: FolderOptions, dt: float, cache: bool) -> Splits:
+    """Load the splits that have recordings, sorted by class and name."""
+    assert folder is not None
     n_steps = count_steps(options.duration, dt)
-    found = list_folder(Path(folder), options)
+    found = list_folder(folder, options.classes, options.group_by)
     labels, rows = _labels_and_rows(found, options)
     files = files_hash(_contents(found.recordings)) if cache else ""
     if options.encoding == "currents":
@@ -58,10 +81,10 @@ def load(folder: Path | str, options: FolderOptions, *, dt: float, cache: bool =
     return _spikes(found, labels, rows, files, options, dt, n_steps)
 
 
-def folder_items(folder: Path | None, options: FolderOptions, dt: float) -> Iterator[Item]:
-    """Return every recording as `load` makes it, see `mlgenn_delays.data.inspect.items`."""
+def _items(folder: Path | None, options: FolderOptions, dt: float) -> Iterator[Item]:
+    """Return every recording, damaged ones with their problem."""
     assert folder is not None
-    found = list_folder(folder, options)
+    found = list_folder(folder, options.classes, options.group_by)
     labels, rows = _labels_and_rows(found, options)
     for split, some in rows.items():
         for row in some:
@@ -158,3 +181,45 @@ def _currents(
         lost = Losses.of_lengths(frame_lengths(own, options.mel), values.any(axis=(1, 2)))
         data[split] = CurrentData(values, labels[some], dt, found.classes, names, lost)
     return data
+
+
+def _check_pattern(name: str, pattern: object) -> None:
+    """Require a regular expression with one group, or an empty text.
+
+    Raises:
+        InputError: It is none.
+    """
+    try:
+        fine = isinstance(pattern, str) and (not pattern or re.compile(pattern).groups == 1)
+    except (re.error, RecursionError, OverflowError) as error:
+        raise InputError(
+            f"{name} must have a regular expression, got {pattern!r} ({error}); "
+            "in TOML put it in single quotes"
+        ) from error
+    if not fine:
+        raise InputError(
+            f"{name} must have a regular expression with one group in parentheses, such as "
+            f"'^([^_]+)_', got {pattern!r}"
+        )
+
+
+def _names(name: str, value: object) -> tuple[str, ...]:
+    """Require a list of at least two different names, or an empty one."""
+    names = list(value) if isinstance(value, (list, tuple)) else [None]
+    words = all(isinstance(each, str) and each for each in names)
+    if not words or len(names) == 1 or len(set(names)) != len(names):
+        raise InputError(
+            f"{name} must have at least two different names in a list, or [] for all, got {value!r}"
+        )
+    return tuple(str(each) for each in names)
+
+
+DATASET = Dataset(
+    "WAVs of your own, a folder with a folder of them for each class",
+    FolderOptions,
+    True,
+    _load,
+    lambda options: None,
+    RawFormat("recording", encode_recordings),
+    _items,
+)

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from mlgenn_delays.data.options_own import FolderOptions
-from mlgenn_delays.data.parts import NAMES, SPLITS, split_of
+from mlgenn_delays.data.dataset import SPLITS
+from mlgenn_delays.data.split import NAMES, split_of
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.listing import list_each, list_files, list_folders
 from mlgenn_delays.untrusted import read_text, reason
@@ -53,14 +53,15 @@ class Listing:
     divided: bool
 
 
-def list_folder(folder: Path, options: FolderOptions) -> Listing:
+def list_folder(folder: Path, classes: tuple[str, ...], group_by: str) -> Listing:
     """Return the recordings of a folder; hidden files and folders, and those with _ in front, no.
 
     Links to files and folders are followed, see `mlgenn_delays.listing`.
 
     Arguments:
         folder: Folder with a folder of WAVs for each class, or one of such folders for each split.
-        options: Which classes, and how speakers are found in names.
+        classes: Names of the classes, empty for all.
+        group_by: Regular expression that finds the speaker in a name, empty for none.
 
     Raises:
         InputError: It is no such folder.
@@ -72,9 +73,9 @@ def list_folder(folder: Path, options: FolderOptions) -> Listing:
         found = {split: _folders(each, "a folder of classes") for each, split in parts.items()}
     else:
         found = {"train": inner}
-    classes = _classes(folder, found, options.classes)
-    recordings = _recordings(folder, found, classes, options.group_by)
-    _check_speakers(recordings, options.group_by)
+    classes = _classes(folder, found, classes)
+    recordings = _recordings(folder, found, classes, group_by)
+    _check_speakers(recordings, group_by)
     listed = {} if parts else _read_lists(folder)
     if listed:
         _check_listed(folder, listed, recordings, classes)

@@ -4,8 +4,9 @@ Takes 0-4 are the test split, 5-9 validation, the rest training.
 """
 
 import re
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -13,26 +14,41 @@ from typing import NamedTuple
 import numpy as np
 
 from mlgenn_delays.data.cache import cache_key, cached_arrays, files_hash
+from mlgenn_delays.data.dataset import (
+    SPLITS,
+    Dataset,
+    Example,
+    Item,
+    RawFormat,
+    Splits,
+    as_item,
+)
 from mlgenn_delays.data.encode.base import ENCODER_VERSION, Encoder, encode_frames
 from mlgenn_delays.data.encode.mel import MelSettings
 from mlgenn_delays.data.encode.rate import RateEncoder
 from mlgenn_delays.data.encode.recordings import (
+    RecordingOptions,
     cached_frames,
     encode_recordings,
     frame_lengths,
     frames_as_currents,
+    recording_example,
 )
-from mlgenn_delays.data.encode.wav import read_bytes, read_wav
+from mlgenn_delays.data.encode.wav import read_bytes
 from mlgenn_delays.data.losses import Losses
 from mlgenn_delays.data.option_checks import check_number, count_steps
-from mlgenn_delays.data.types import CurrentData, SpikeBatch, SpikeData
+from mlgenn_delays.data.types import CurrentData, SpikeData
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.listing import list_files
 
 LABEL_NAMES = tuple("0123456789")
-SPLITS = ("train", "validation", "test")
 
 _PATTERN = re.compile(r"(\d+)_([^_]+)_(\d+)\.wav", re.IGNORECASE | re.ASCII)
+
+
+@dataclass(frozen=True)
+class FsddOptions(RecordingOptions):
+    """Options of FSDD."""
 
 
 class Recording(NamedTuple):
@@ -151,34 +167,6 @@ def load_fsdd_frames(
     return data
 
 
-def encode_wavs(
-    paths: Sequence[Path | str],
-    *,
-    encoder: Encoder | None = None,
-    mel: MelSettings | None = None,
-    duration: float = 1000.0,
-    dt: float = 1.0,
-) -> SpikeBatch:
-    """Encode any WAVs as `load_fsdd` encodes those of the set, for inference.
-
-    Arguments:
-        paths: The WAVs, of whatever names.
-        encoder: See `load_fsdd`.
-        mel: See `load_fsdd`.
-        duration: See `load_fsdd`.
-        dt: See `load_fsdd`.
-
-    Returns:
-        One example a WAV, with -1 as its label.
-
-    Raises:
-        InputError: A file cannot be used.
-    """
-    mel = mel or MelSettings()
-    recordings = [read_wav(path, mel.sample_rate) for path in paths]
-    return encode_recordings(recordings, encoder=encoder, mel=mel, duration=duration, dt=dt)
-
-
 def list_fsdd(folder: Path | str) -> list[Recording]:
     """Return the recordings of a folder, sorted by digit, speaker and take.
 
@@ -286,3 +274,59 @@ def _hash(splits: dict[str, list[Recording]], contents: dict[Path, bytes]) -> st
 def _labels(recordings: list[Recording]) -> np.ndarray:
     """Return the digits as (N,) int64."""
     return np.array([recording.digit for recording in recordings], np.int64)
+
+
+def _load(folder: Path | None, options: FsddOptions, dt: float, cache: bool) -> Splits:
+    """Load the recordings as the options say."""
+    assert folder is not None
+    mel, duration = options.mel, options.duration
+    if options.encoding == "currents":
+        return load_fsdd_frames(
+            folder, mel=mel, duration=duration, dt=dt, scale=options.scale, cache=cache
+        )
+    return load_fsdd(
+        folder, encoder=options.encoder, mel=mel, duration=duration, dt=dt, cache=cache
+    )
+
+
+def _items(folder: Path | None, options: FsddOptions, dt: float) -> Iterator[Item]:
+    """Return every recording, damaged ones with their problem."""
+    assert folder is not None
+    found: list[Recording] = []
+    for path in list_wavs(folder):
+        try:
+            found.append(parse_name(path))
+        except InputError as error:
+            yield Item("", path.name, problem=str(error))
+    found.sort(key=lambda each: (SPLITS.index(each.split), each))
+    counts = Counter(each[:3] for each in found)
+    for each in found:
+        again = counts[each[:3]] > 1
+        yield as_item(
+            each.split,
+            each.path.name,
+            each.digit,
+            str(each.digit),
+            lambda each=each, again=again: _read(each, again, options, dt),  # type: ignore[misc]
+        )
+
+
+def _read(recording: Recording, again: bool, options: FsddOptions, dt: float) -> Example:
+    """Read and encode a recording."""
+    if again:
+        raise InputError(
+            f"{recording.path} must have a digit, speaker and take of its own, got those of "
+            "another file; rename or remove one of them"
+        )
+    return recording_example(recording.path, options, dt)
+
+
+DATASET = Dataset(
+    "Free Spoken Digit Dataset, a folder of WAVs",
+    FsddOptions,
+    True,
+    _load,
+    lambda options: (options.n_channels, len(LABEL_NAMES)),
+    RawFormat("recording", encode_recordings),
+    _items,
+)

@@ -1,14 +1,44 @@
 """What the generated data sets share: a generator a split, and one spike a channel."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 
-from mlgenn_delays.data.options import GeneratedOptions
+from mlgenn_delays.data.dataset import SPLITS, Dataset, Space, Splits
+from mlgenn_delays.data.events import single_spikes
+from mlgenn_delays.data.option_checks import check_number, check_word
 from mlgenn_delays.data.types import SpikeData
+from mlgenn_delays.errors import InputError
 from mlgenn_delays.rng import generator
 
-SPLITS = ("train", "validation", "test")
+
+@dataclass(frozen=True)
+class GeneratedOptions:
+    """Options of every generated data set: numbers of examples, their seed, length of a trial."""
+
+    space: ClassVar[Space] = ()  # channels have no order
+
+    train: int = 1000
+    validation: int = 500
+    test: int = 500
+    seed: int = 0
+    duration: float = 60.0
+    encoding: str = "spikes"
+
+    def __post_init__(self) -> None:
+        check_word("encoding", self.encoding, ("spikes",))
+        for name in ("train", "validation", "test"):
+            check_number(name, getattr(self, name), 1, 10_000_000, integer=True)
+        check_number("seed", self.seed, 0, 2**53, integer=True)
+        check_number("duration", self.duration, 0.0, 1e9, unit="ms", open_low=True)
+
+    @property
+    def group(self) -> int:
+        """Channels within which a shift makes sense: none does."""
+        return 1
 
 
 def generate_splits(
@@ -54,7 +84,33 @@ def one_spike_each(
         dt: Length of a step [ms].
         label_names: Name of each class.
     """
-    n, channels = times.shape
-    start = np.arange(n)[:, None] * channels + np.arange(channels + 1)
-    time = to_steps(times, dt, n_steps).ravel().astype(np.int32)
+    start, time = single_spikes(to_steps(times, dt, n_steps))
     return SpikeData(start, time, labels, n_steps, dt, label_names)
+
+
+def generated(
+    name: str,
+    summary: str,
+    options: type[GeneratedOptions],
+    load: Callable[..., Splits],
+    shape: Callable[[Any], tuple[int, int]],
+) -> Dataset:
+    """Return a data set that takes no folder.
+
+    Arguments:
+        name: Its name in `mlgenn_delays.data.DATASETS`.
+        summary: See `Dataset`.
+        options: See `Dataset`.
+        load: Function of (options, dt=) that gives the splits.
+        shape: See `Dataset`.
+    """
+
+    def without_folder(folder: Path | None, options: Any, dt: float, cache: bool) -> Splits:
+        if folder is not None:
+            raise InputError(
+                f"dataset {name!r} must have no folder of data, got {str(folder)!r}; "
+                "it is generated: leave --data out"
+            )
+        return load(options, dt=dt)
+
+    return Dataset(summary, options, False, without_folder, shape)

@@ -2,7 +2,7 @@
 
 A folder with ``train.npz`` and, if you like, ``validation.npz`` and ``test.npz``; or one file, or
 a folder with ``data.npz``, of which validation and test are split off by ``names`` or ``groups``,
-or else by the examples' numbers (see `parts`). A file has
+or else by the examples' numbers (see `rows_by_split`). A file has
 ``labels`` (N,), whole numbers 0..K-1, and one of
 
 - events: ``times`` (E,) [ms, or ``time_unit``], ``channels`` (E,) and ``start`` (N+1,), where
@@ -15,18 +15,17 @@ and optionally ``label_names`` (K,), ``names`` (N,) and ``groups`` (N,), whose e
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from mlgenn_delays.data.blocks import Blocks
-from mlgenn_delays.data.dataset import Splits
+from mlgenn_delays.data.dataset import SPLITS, Dataset, Space, Splits
 from mlgenn_delays.data.events import Spikes, end_to_end, event_spikes, event_steps, sorted_spikes
 from mlgenn_delays.data.losses import Losses
-from mlgenn_delays.data.option_checks import count_steps
-from mlgenn_delays.data.options_own import NpzOptions
-from mlgenn_delays.data.parts import SPLITS, rows_by_split
+from mlgenn_delays.data.option_checks import check_number, check_word, count_steps
 from mlgenn_delays.data.sets.npz_files import Arrays, find_files, read_arrays
+from mlgenn_delays.data.split import check_shares, rows_by_split
 from mlgenn_delays.data.type_checks import check_size
 from mlgenn_delays.data.types import CurrentData, SpikeData, StreamedSpikes
 from mlgenn_delays.errors import InputError
@@ -34,6 +33,42 @@ from mlgenn_delays.errors import InputError
 # Steps of a trial whose length is taken from events; more are likely another unit of time.
 _MOST_STEPS = 20_000
 _MOST_CHANNELS = 10_000_000
+
+
+@dataclass(frozen=True)
+class NpzOptions:
+    """Options of arrays in .npz files.
+
+    Attributes:
+        encoding: "spikes", from events or a raster, or "currents", from values.
+        duration: Length of a trial [ms]; 0 for that of the longest example.
+        channels: C; 0 for what the files have.
+        time_unit: What a time of 1 is [ms]: 1000 for seconds, 0.001 for microseconds.
+        validation: Share of the examples kept for validation where no file holds them.
+        test: Share of the examples kept for testing where there is one file.
+    """
+
+    group: ClassVar[int] = 0
+    space: ClassVar[Space] = (("channel", 0),)
+
+    encoding: str = "spikes"
+    duration: float = 0.0
+    channels: int = 0
+    time_unit: float = 1.0
+    validation: float = 0.1
+    test: float = 0.1
+
+    def __post_init__(self) -> None:
+        check_word("encoding", self.encoding, ("spikes", "currents"))
+        check_number("time_unit", self.time_unit, 0.0, 1e6, unit="ms", open_low=True)
+        if self.encoding == "currents" and self.time_unit != 1.0:
+            raise InputError(
+                f"time_unit must be 1 with encoding 'currents', got {self.time_unit:g}: values "
+                "have no times, a row is a step of network.dt"
+            )
+        check_number("duration", self.duration, 0.0, 1e9, unit="ms")
+        check_number("channels", self.channels, 0, 10_000_000, integer=True)
+        check_shares(self.validation, self.test)
 
 
 @dataclass(frozen=True)
@@ -50,22 +85,10 @@ class _Task:
     label_names: tuple[str, ...]
 
 
-def load(path: Path | str, options: NpzOptions, *, dt: float, cache: bool = True) -> Splits:
-    """Load arrays from .npz files.
-
-    Arguments:
-        path: A folder or a file, see above.
-        options: The options.
-        dt: Length of a step [ms].
-        cache: Not used: there is nothing to compute that a cache could keep.
-
-    Returns:
-        The splits that have examples; ``names`` are those of the file, or their numbers in it.
-
-    Raises:
-        InputError: A file is missing or does not hold what it must.
-    """
-    found, divided = find_files(Path(path))
+def _load(path: Path | None, options: NpzOptions, dt: float, cache: bool) -> Splits:
+    """Load arrays from a folder or file; there is nothing to compute that a cache could keep."""
+    assert path is not None
+    found, divided = find_files(path)
     files = {split: read_arrays(each, options.encoding) for split, each in found.items()}
     task = _Task(
         _n_channels(files, options.channels),
@@ -275,3 +298,12 @@ def _currents(arrays: Arrays, task: _Task) -> CurrentData:
     lengths = np.full(len(values), arrays.n_steps * task.dt)
     losses = Losses.of_lengths(lengths, values.any(axis=(1, 2)))
     return CurrentData(values, arrays.labels, task.dt, task.label_names, arrays.names, losses)
+
+
+DATASET = Dataset(
+    "Arrays of your own, events, rasters or currents in .npz files",
+    NpzOptions,
+    True,
+    _load,
+    lambda options: None,
+)

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from mlgenn_delays.data.dataset import SPLITS
 from mlgenn_delays.data.events import event_columns
-from mlgenn_delays.data.parts import NAMES, SPLITS
+from mlgenn_delays.data.split import NAMES
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.npy import NUMBERS, TEXTS, read_npz
 

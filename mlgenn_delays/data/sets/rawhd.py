@@ -6,15 +6,16 @@ frame is a step, whatever its length. A fixed part of the training examples is v
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
-from mlgenn_delays.data.dataset import Example, Item, as_item
+from mlgenn_delays.data.dataset import Dataset, Example, Item, RawFormat, Space, Splits, as_item
 from mlgenn_delays.data.losses import Losses
-from mlgenn_delays.data.option_checks import check_number, count_steps
-from mlgenn_delays.data.options import RawhdOptions
+from mlgenn_delays.data.option_checks import check_number, check_word, count_steps
 from mlgenn_delays.data.split import stratified
 from mlgenn_delays.data.type_checks import check_size, rows_at_once
 from mlgenn_delays.data.types import CurrentBatch, CurrentData
@@ -26,6 +27,25 @@ LABEL_NAMES = ENGLISH + GERMAN
 # As published; files of other numbers are taken as well.
 N_CHANNELS = 40
 FILES = tuple(f"{part}_{kind}_data.npy" for part in ("training", "testing") for kind in "xy")
+
+
+@dataclass(frozen=True)
+class RawhdOptions:
+    """Options of RawHD, see `load_rawhd`."""
+
+    group: ClassVar[int] = 0
+    space: ClassVar[Space] = (("mel band", 0),)
+
+    encoding: str = "currents"
+    scale: float = 20.0
+    validation: float = 0.1
+    duration: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_word("encoding", self.encoding, ("currents",))
+        check_number("scale", self.scale, 0.0, 1e6, open_low=True)
+        check_number("validation", self.validation, 0.0, 0.9)
+        check_number("duration", self.duration, 0.0, 1e9, unit="ms")
 
 
 def load_rawhd(
@@ -80,27 +100,30 @@ def load_rawhd(
     return data
 
 
-def frames_as_currents(
-    examples: Sequence[np.ndarray], *, scale: float, n_steps: int
+def _load(folder: Path | None, options: RawhdOptions, dt: float, cache: bool) -> Splits:
+    """Load the files; there is nothing to compute that a cache could keep."""
+    assert folder is not None
+    return load_rawhd(
+        folder,
+        scale=options.scale,
+        validation=options.validation,
+        duration=options.duration,
+        dt=dt,
+    )
+
+
+def _encode(
+    options: RawhdOptions, examples: Sequence[np.ndarray], dt: float, n_steps: int
 ) -> CurrentBatch:
-    """Turn frames into currents as `load_rawhd` does with those of its files.
-
-    Arguments:
-        examples: (frames, C) each, of its own length.
-        scale: What the values are multiplied by.
-        n_steps: T, to which examples are cut or padded with zeros.
-
-    Returns:
-        The examples, with -1 as their labels.
-    """
+    """Turn frames (frames, C), each of its own length, into currents as `load_rawhd` does."""
     first = np.arange(1)
-    values = [_take(each[None], first, scale, n_steps) for each in examples]
+    values = [_take(each[None], first, options.scale, n_steps) for each in examples]
     n = len(examples)
     return CurrentBatch(np.concatenate(values), np.full(n, -1, np.int64), np.arange(n))
 
 
-def rawhd_items(folder: Path | None, options: RawhdOptions, dt: float) -> Iterator[Item]:
-    """Return every example as `load_rawhd` makes it, see `mlgenn_delays.data.inspect.items`."""
+def _items(folder: Path | None, options: RawhdOptions, dt: float) -> Iterator[Item]:
+    """Return every example, damaged ones with their problem."""
     assert folder is not None
     n_steps = count_steps(options.duration, dt) if options.duration else 0
     x_train, y_train, x_test, y_test = _find(folder)
@@ -267,3 +290,14 @@ def _scaled(values: np.ndarray, scale: float) -> np.ndarray:
 def _size(shape: Sequence[int]) -> str:
     """Return the steps and channels of examples in words."""
     return f"{shape[1]} steps of {shape[2]} channels"
+
+
+DATASET = Dataset(
+    "Raw Heidelberg Digits as currents, a folder of four .npy files",
+    RawhdOptions,
+    True,
+    _load,
+    lambda options: (N_CHANNELS, len(LABEL_NAMES)),
+    RawFormat("frames", _encode),
+    _items,
+)

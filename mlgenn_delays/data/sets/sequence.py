@@ -10,15 +10,52 @@ least (3 a + b) / 2 apart in class 1 (9 and 13 ms by default). The neuron of cla
 group 1 in the same way.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 
-from mlgenn_delays.data.option_checks import count_steps
-from mlgenn_delays.data.options import SequenceOptions
-from mlgenn_delays.data.sets.generated import balanced_labels, generate_splits, one_spike_each
+from mlgenn_delays.data.option_checks import check_number, count_steps
+from mlgenn_delays.data.sets.generated import (
+    GeneratedOptions,
+    balanced_labels,
+    generate_splits,
+    generated,
+    one_spike_each,
+)
 from mlgenn_delays.data.types import SpikeData
 from mlgenn_delays.errors import InputError
 
 LABEL_NAMES = ("first", "second")
+
+
+@dataclass(frozen=True)
+class SequenceOptions(GeneratedOptions):
+    """Options of the sequences, see `mlgenn_delays.data.sets.sequence`.
+
+    The gap is uniform over ``gap_min..gap_max``, a spike up to ``jitter`` earlier or later, and
+    all have come by ``window`` [ms].
+    """
+
+    channels: int = 1
+    gap_min: float = 2.0
+    gap_max: float = 20.0
+    jitter: float = 0.0
+    window: float = 40.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_number("channels", self.channels, 1, 100_000, integer=True)
+        check_number("window", self.window, 0.0, self.duration, unit="ms", open_low=True)
+        check_number("gap_max", self.gap_max, 0.0, self.window, unit="ms", open_low=True)
+        check_number("gap_min", self.gap_min, 0.0, self.gap_max, unit="ms", open_low=True)
+        # Less than half the shortest gap: the order stays. And there must be room for the longest.
+        most = min(self.gap_min, self.window - self.gap_max) / 2
+        check_number("jitter", self.jitter, 0.0, most, unit="ms")
+
+    @property
+    def group(self) -> int:
+        """Channels within which a shift makes sense: one of the two groups."""
+        return self.channels
 
 
 def load(options: SequenceOptions | None = None, *, dt: float = 1.0) -> dict[str, SpikeData]:
@@ -59,3 +96,12 @@ def _times(rng: np.random.Generator, labels: np.ndarray, options: SequenceOption
     groups = np.stack([first + gap * (labels == 1), first + gap * (labels == 0)], axis=1)
     times = np.repeat(groups, options.channels, axis=1)
     return times + rng.uniform(-1, 1, times.shape) * options.jitter
+
+
+DATASET = generated(
+    "sequence",
+    "Which of two inputs came first, generated",
+    SequenceOptions,
+    load,
+    lambda options: (2 * options.channels, 2),
+)

@@ -3,13 +3,15 @@
 tonic reads its files, recording by recording; what becomes of them is kept in the user's cache, so
 that this is done once. Channels are (p, y, x) of the sensor, x running fastest. A class of tonic
 whose splits are an argument (``train`` or ``split``) has these; what is missing of validation, and
-of test where it has no splits, is split off by names or groups, see `parts`.
+of test where it has no splits, is split off by names or groups, see
+`rows_by_split`.
 """
 
 import json
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +19,9 @@ import numpy as np
 
 from mlgenn_delays.data.blocks import Blocks
 from mlgenn_delays.data.cache import cache_key, cached_arrays
-from mlgenn_delays.data.dataset import Splits
+from mlgenn_delays.data.dataset import SPLITS, Dataset, Space, Splits
 from mlgenn_delays.data.events import Spikes, end_to_end
-from mlgenn_delays.data.option_checks import count_steps
-from mlgenn_delays.data.options_own import TonicOptions
-from mlgenn_delays.data.parts import SPLITS, rows_by_split
+from mlgenn_delays.data.option_checks import check_flag, check_number, check_word, count_steps
 from mlgenn_delays.data.sets.tonic_classes import (
     arguments_of,
     as_label,
@@ -34,12 +34,92 @@ from mlgenn_delays.data.sets.tonic_classes import (
 )
 from mlgenn_delays.data.sets.tonic_files import Rows, rows_of, tell_left_out
 from mlgenn_delays.data.sets.tonic_spikes import Sensor, example_spikes
+from mlgenn_delays.data.split import check_shares, rows_by_split
 from mlgenn_delays.data.types import SpikeData, StreamedSpikes
 from mlgenn_delays.errors import InputError
 
 # Data sets that are read faster, and split by speaker, without tonic.
 _OWN = {"SHD": "shd", "SSC": "ssc"}
 _VERSION = 2  # of what is cached
+
+
+@dataclass(frozen=True)
+class TonicOptions:
+    """Options of a data set of tonic.
+
+    Attributes:
+        encoding: "spikes".
+        duration: Length of a trial [ms].
+        time_unit: What a time of 1 is [ms]; tonic has microseconds.
+        align: Whether the first event of a recording is time 0, not what its clock says.
+        downsample: Pixels along each axis that become one.
+        polarity: "both" (channels of their own), "merged" (one) or "on" (others are left out).
+        sensor_size: Columns, rows and polarities; empty for what tonic says.
+        validation: Share kept for validation where tonic has no such part.
+        test: Share kept for testing where tonic has no parts at all.
+        group_by: Name of an attribute of tonic's class that says whose each example is, such as
+            "users"; all of one are in one split. Empty for none.
+        stream: Whether examples stay on disk, in the cache, until a batch needs them.
+        arguments: Further arguments of tonic's class.
+    """
+
+    encoding: str = "spikes"
+    duration: float = 1000.0
+    time_unit: float = 0.001
+    align: bool = False
+    downsample: int = 1
+    polarity: str = "both"
+    sensor_size: tuple[int, ...] = ()
+    validation: float = 0.1
+    test: float = 0.1
+    group_by: str = ""
+    stream: bool = True
+    arguments: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_word("encoding", self.encoding, ("spikes",))
+        check_number("duration", self.duration, 0.0, 1e9, unit="ms", open_low=True)
+        check_number("time_unit", self.time_unit, 0.0, 1e6, unit="ms", open_low=True)
+        check_flag("align", self.align)
+        check_number("downsample", self.downsample, 1, 10_000, integer=True)
+        check_word("polarity", self.polarity, ("both", "merged", "on"))
+        self._check_sensor()
+        check_shares(self.validation, self.test)
+        if not isinstance(self.group_by, str):
+            raise InputError(f"group_by must have the name of an attribute, got {self.group_by!r}")
+        check_flag("stream", self.stream)
+        if not isinstance(self.arguments, dict) or not all(
+            isinstance(each, (bool, int, float, str)) for each in self.arguments.values()
+        ):
+            raise InputError(
+                "arguments must have a table of numbers, texts, true and false, "
+                f"got {self.arguments!r}"
+            )
+
+    def _check_sensor(self) -> None:
+        """Require columns, rows and polarities, or nothing."""
+        size = self.sensor_size
+        if not isinstance(size, (list, tuple)) or len(size) not in (0, 3):
+            raise InputError(
+                f"sensor_size must have columns, rows and polarities such as [34, 34, 2], or [] "
+                f"for tonic's own, got {size!r}"
+            )
+        for number in size:
+            check_number("each of sensor_size", number, 1, 1_000_000, integer=True)
+        object.__setattr__(self, "sensor_size", tuple(int(number) for number in size))
+
+    @property
+    def group(self) -> int:
+        """Channels within which a shift makes sense: a row of pixels, where it is given."""
+        return -(-self.sensor_size[0] // self.downsample) if self.sensor_size else 0
+
+    @property
+    def space(self) -> Space:
+        """How channels lie to each other: as pixels where the sensor's size is given."""
+        if not self.sensor_size:
+            return (("channel", 0),)
+        columns, rows = (-(-size // self.downsample) for size in self.sensor_size[:2])
+        return (("row", rows), ("column", columns))
 
 
 @dataclass(frozen=True)
@@ -105,9 +185,7 @@ class _Part:
         return json.loads(arrays["json"].tobytes())
 
 
-def load(
-    name: str, folder: Path | str, options: TonicOptions, *, dt: float, cache: bool = True
-) -> Splits:
+def _load(name: str, folder: Path | None, options: TonicOptions, dt: float, cache: bool) -> Splits:
     """Load a data set of tonic.
 
     Arguments:
@@ -121,22 +199,20 @@ def load(
     Returns:
         The splits, sorted by path; ``names`` are paths in the folder of the data set, or numbers
         where a file has several examples.
-
-    Raises:
-        InputError: tonic, the data set or its files are not there or cannot be used.
     """
+    assert folder is not None
     n_steps = count_steps(options.duration, dt)
     found = find_class(name)
     arguments = arguments_of(found, name, options.arguments)
     ways = splits_of(found, name)
-    _check_folder(name, Path(folder))
+    _check_folder(name, folder)
     if name in _OWN:
         warnings.warn(
             f"data.dataset = {_OWN[name]!r} reads the files of {name} itself, and faster",
             stacklevel=2,
         )
     ways = {split: arguments | way for split, way in ways.items()}
-    opened = open_splits(found, name, Path(folder), ways)
+    opened = open_splits(found, name, folder, ways)
     tell_left_out(opened.values())
     size = options.sensor_size or getattr(opened["train"], "sensor_size", None)
     if size is None:
@@ -144,12 +220,13 @@ def load(
             f"data set 'tonic:{name}' has recordings of several sizes; set data.sensor_size to "
             "columns, rows and polarities that all fit, such as [240, 180, 2]"
         )
+    sensor = Sensor.of(size, options.downsample, options.polarity)
     parts = {split: _part(name, split, each, ways[split], cache) for split, each in opened.items()}
     known = class_names(opened["train"])
     labels, names = numbered({s: part.labels() for s, part in parts.items()}, known, name)
     data: dict[str, SpikeData | StreamedSpikes] = {}
     for split, part in parts.items():
-        blocks = _blocks(part, Sensor.of(size, options), options, dt, n_steps)
+        blocks = _blocks(part, sensor, options, dt, n_steps)
         whole = blocks.split(
             labels[split],
             dt=dt,
@@ -266,3 +343,36 @@ def _groups(part: _Part, attribute: str) -> list[str] | None:
     return [
         each.decode("utf-8", "replace") if isinstance(each, bytes) else str(each) for each in texts
     ]
+
+
+def _shape(name: str, options: TonicOptions) -> tuple[int, int] | None:
+    """Return the numbers of channels and classes, None where only the data know, or tonic does.
+
+    Raises:
+        InputError: tonic is there, and has no such class.
+    """
+    try:
+        import tonic  # noqa: F401
+    except ImportError:
+        return None
+    found = find_class(name)
+    size = options.sensor_size or getattr(found, "sensor_size", None)
+    names = class_names(found)
+    if size is None or names is None:
+        return None
+    return Sensor.of(size, options.downsample, options.polarity).n_channels, len(names)
+
+
+def family(name: str) -> Dataset:
+    """Return a data set of tonic, which is not imported for that.
+
+    Arguments:
+        name: Name of its class in ``tonic.datasets``.
+    """
+    return Dataset(
+        f"{name} as tonic loads it, a folder for tonic",
+        TonicOptions,
+        True,
+        partial(_load, name),
+        partial(_shape, name),
+    )

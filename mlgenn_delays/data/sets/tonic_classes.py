@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 
-from mlgenn_delays.data.options_own import TonicOptions
 from mlgenn_delays.errors import InputError, nearest
 
 # Before that, times of SHD come out wrong under NumPy 2.
@@ -67,26 +66,6 @@ def version() -> str:
     import tonic
 
     return str(tonic.__version__)
-
-
-def known_shape(name: str, options: TonicOptions) -> tuple[int, int] | None:
-    """Return the numbers of channels and classes, None where only the data know, or tonic does.
-
-    Raises:
-        InputError: tonic is there, and has no such class.
-    """
-    from mlgenn_delays.data.sets.tonic_spikes import Sensor
-
-    try:
-        import tonic  # noqa: F401
-    except ImportError:
-        return None
-    found = find_class(name)
-    size = options.sensor_size or getattr(found, "sensor_size", None)
-    names = class_names(found)
-    if size is None or names is None:
-        return None
-    return Sensor.of(size, options).n_channels, len(names)
 
 
 def class_names(found: Any) -> dict[Any, str] | None:

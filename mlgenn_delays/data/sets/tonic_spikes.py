@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from mlgenn_delays.data.events import Spikes, event_spikes
-from mlgenn_delays.data.options_own import TonicOptions
 from mlgenn_delays.errors import InputError
 
 
@@ -30,10 +29,10 @@ class Sensor:
     polarity: str
 
     @staticmethod
-    def of(size: Sequence[Any], options: TonicOptions) -> "Sensor":
-        """Return the sensor of a size and options."""
+    def of(size: Sequence[Any], downsample: int, polarity: str) -> "Sensor":
+        """Return the sensor of columns, rows and polarities."""
         width, height, polarities = (int(number) for number in size)
-        return Sensor(width, height, polarities, options.downsample, options.polarity)
+        return Sensor(width, height, polarities, downsample, polarity)
 
     @property
     def shape(self) -> tuple[int, int, int]:

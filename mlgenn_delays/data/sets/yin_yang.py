@@ -13,12 +13,19 @@ Reference: Kriener, Göltz and Petrovici 2022, The Yin-Yang dataset. The time co
 five channels, x, y, 1 - x, 1 - y and a bias, spike once each.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 
-from mlgenn_delays.data.option_checks import count_steps
-from mlgenn_delays.data.options import YinYangOptions
-from mlgenn_delays.data.sets.generated import generate_splits, one_spike_each
+from mlgenn_delays.data.option_checks import check_number, count_steps
+from mlgenn_delays.data.sets.generated import (
+    GeneratedOptions,
+    generate_splits,
+    generated,
+    one_spike_each,
+)
 from mlgenn_delays.data.types import SpikeData
+from mlgenn_delays.errors import InputError
 
 LABEL_NAMES = ("yin", "yang", "dot")
 YIN, YANG, DOT = range(3)
@@ -26,6 +33,29 @@ RADIUS = 0.5
 DOT_RADIUS = 0.1
 
 _BLOCK = 4096
+
+
+@dataclass(frozen=True)
+class YinYangOptions(GeneratedOptions):
+    """Options of Yin-Yang, see `mlgenn_delays.data.sets.yin_yang`: times of the values 0 and 1."""
+
+    train: int = 5000
+    validation: int = 1000
+    test: int = 1000
+    early: float = 10.0
+    late: float = 40.0
+    bias: float = 20.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_number("late", self.late, 0.0, self.duration, unit="ms", open_low=True)
+        check_number("early", self.early, 0.0, self.late, unit="ms")
+        check_number("bias", self.bias, 0.0, self.duration, unit="ms")
+        if self.early == self.late:
+            raise InputError(
+                f"early must have a time before late = {self.late:g} ms, got {self.early!r}; "
+                "else all values are alike"
+            )
 
 
 def load(options: YinYangOptions | None = None, *, dt: float = 1.0) -> dict[str, SpikeData]:
@@ -114,3 +144,12 @@ def _draw_class(rng: np.random.Generator, label: int, n: int) -> np.ndarray:
 def _distance(points: np.ndarray, x: float, y: float) -> np.ndarray:
     """Return the distance of points (N, 2) from one."""
     return np.hypot(points[:, 0] - x, points[:, 1] - y)
+
+
+DATASET = generated(
+    "yin-yang",
+    "Points of the Yin-Yang figure as spike times, generated",
+    YinYangOptions,
+    load,
+    lambda options: (5, len(LABEL_NAMES)),
+)
