@@ -221,16 +221,37 @@ def event_losses(
     return Losses.of_events(len(steps), cut, merged, last)
 
 
-def end_to_end(examples: Iterable[Spikes], n_channels: int) -> Spikes:
-    """Return the spikes of several examples, one after the other."""
-    starts, times, losses, n = [np.zeros((0, n_channels + 1), np.int64)], [], [], 0
-    for start, time, lost in examples:
-        starts.append(start[None] + n)
+def end_to_end(
+    examples: Iterable[tuple[np.ndarray, np.ndarray]],
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the spikes of several examples, one after the other.
+
+    Arguments:
+        examples: ``start`` (C+1,) and ``time`` (S,) of each.
+
+    Returns:
+        ``start`` (N, C+1) int64 and ``time`` (E,) int32, as `SpikeData` has them.
+    """
+    starts, times, n = [], [], 0
+    for start, time in examples:
+        starts.append(start + (n - start[0]))
         times.append(time)
-        losses.append(lost)
         n += len(time)
-    time = np.concatenate(times) if times else np.zeros(0, np.int32)
-    return Spikes(np.concatenate(starts), time, Losses.together(losses))
+    return np.array(starts, np.int64), np.concatenate(times).astype(np.int32, copy=False)
+
+
+def stack_spikes(examples: Iterable[Spikes], n_channels: int) -> Spikes:
+    """Return the spikes of several examples, or of none, and their losses.
+
+    Arguments:
+        examples: Each of C channels.
+        n_channels: C.
+    """
+    each = list(examples)
+    losses = Losses.together(spikes.losses for spikes in each)
+    if not each:
+        return Spikes(np.zeros((0, n_channels + 1), np.int64), np.zeros(0, np.int32), losses)
+    return Spikes(*end_to_end(spikes[:2] for spikes in each), losses)
 
 
 def single_spikes(steps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -6,13 +6,13 @@ Options come from the ``[data]`` table of a recipe; settings that nest (``[data.
 
 import warnings
 from collections import UserDict
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from dataclasses import fields, is_dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from mlgenn_delays.data.dataset import Dataset, Splits
+from mlgenn_delays.data.dataset import Dataset, Item, Splits
 from mlgenn_delays.data.encode.base import ENCODERS
 from mlgenn_delays.data.encode.mel import MelSettings
 from mlgenn_delays.data.encode.rate import RateEncoder
@@ -26,35 +26,40 @@ _TABLES: dict[str, tuple[Mapping[str, type], str]] = {
 }
 
 
-class _Table(UserDict[str, Any]):
-    """Values by name; one that is a text is a module of `data.sets` and a name in it."""
+class _Modules(UserDict[str, Any]):
+    """Values by name; where a module of `data.sets` is given, its value of one name."""
+
+    def __init__(self, attribute: str, modules: Mapping[str, str]) -> None:
+        self.attribute = attribute
+        super().__init__(modules)
 
     def __getitem__(self, name: str) -> Any:
         value = self.data[name]
         if isinstance(value, str):
-            module, _, attribute = value.partition(".")
-            found = import_module(f"mlgenn_delays.data.sets.{module}")
-            value = self.data[name] = getattr(found, attribute)
+            module = import_module(f"mlgenn_delays.data.sets.{value}")
+            value = self.data[name] = getattr(module, self.attribute)
         return value
 
 
-DATASETS: MutableMapping[str, Dataset] = _Table(
+# Each data set's module, whose `DATASET` is imported when it is first asked for.
+DATASETS: MutableMapping[str, Dataset] = _Modules(
+    "DATASET",
     {
-        "digits": "digits.DATASET",
-        "fsdd": "fsdd.DATASET",
-        "rawhd": "rawhd.DATASET",
-        "shd": "shd.DATASET",
-        "ssc": "ssc.DATASET",
-        "yin-yang": "yin_yang.DATASET",
-        "sequence": "sequence.DATASET",
-        "coincidence": "coincidence.DATASET",
-        "folder": "folder.DATASET",
-        "npz": "npz.DATASET",
-    }
+        "digits": "digits",
+        "fsdd": "fsdd",
+        "rawhd": "rawhd",
+        "shd": "shd",
+        "ssc": "ssc",
+        "yin-yang": "yin_yang",
+        "sequence": "sequence",
+        "coincidence": "coincidence",
+        "folder": "folder",
+        "npz": "npz",
+    },
 )
 
-# Data sets of one kind, called KIND:NAME, by kind: what gives the data set of a name.
-FAMILIES: MutableMapping[str, Callable[[str], Dataset]] = _Table({"tonic": "tonic.family"})
+# Data sets of one kind, called KIND:NAME: the module whose `family` gives the data set of a name.
+FAMILIES: MutableMapping[str, Callable[[str], Dataset]] = _Modules("family", {"tonic": "tonic"})
 
 
 def dataset(name: str) -> Dataset:
@@ -190,17 +195,40 @@ def load_dataset(
         UserWarning: More than a fifth of the events was cut or merged, or of the examples is
             empty; the text says what may be the reason.
     """
-    entry = dataset(name)
-    if entry.needs_folder and folder is None:
-        raise InputError(f"dataset {name!r} needs a folder of data, got none; give --data DIR")
-    folder = Path(folder) if folder is not None else None
-    splits = entry.load(folder, _parsed(name, options), dt, cache)
+    place = _folder(name, folder, "--data DIR")
+    splits = dataset(name).splits(place, _parsed(name, options), dt, cache)
     lost = known_losses(splits)
     if lost:
         trial = next(iter(splits.values())).n_steps * dt
         for text in warnings_of(lost, trial, dt):
             warnings.warn(text, stacklevel=2)
     return splits
+
+
+def data_items(
+    name: str, folder: Path | str | None = None, options: Any = None, *, dt: float = 1.0
+) -> Iterator[Item]:
+    """Return every example of a data set, damaged ones among them.
+
+    Arguments:
+        name: See `dataset`.
+        folder: Folder of the data, where the data set needs one.
+        options: A table for `parse_options`, or what it returned.
+        dt: Length of a step [ms].
+
+    Raises:
+        InputError: Unknown data set, missing folder or bad options; while iterating, there is
+            nothing to look at.
+    """
+    place = _folder(name, folder, "DIR")
+    return dataset(name).examples(name, place, _parsed(name, options), dt)
+
+
+def _folder(name: str, folder: Path | str | None, argument: str) -> Path | None:
+    """Return the folder of the data, which must be given where the data set needs one."""
+    if dataset(name).needs_folder and folder is None:
+        raise InputError(f"dataset {name!r} needs a folder of data, got none; give {argument}")
+    return None if folder is None else Path(folder)
 
 
 def known_losses(splits: Splits) -> dict[str, Losses]:

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from mlgenn_delays.data.events import Spikes, end_to_end, event_columns, event_spikes
+from mlgenn_delays.data.events import Spikes, event_columns, event_spikes, stack_spikes
 from mlgenn_delays.data.losses import Losses
 from mlgenn_delays.data.option_checks import check_number
 from mlgenn_delays.data.type_checks import (
@@ -165,7 +165,7 @@ class SpikeData:
                 f"{classes.shape}"
             )
         spikes = [_example(row, each, n_channels, n_steps, dt) for row, each in enumerate(events)]
-        start, time, losses = end_to_end(spikes, n_channels)
+        start, time, losses = stack_spikes(spikes, n_channels)
         return SpikeData(start, time, classes, n_steps, dt, label_names, names, losses)
 
 

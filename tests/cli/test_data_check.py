@@ -256,7 +256,7 @@ def test_progress_is_on_stderr(words, monkeypatch) -> None:
 
 
 def test_examples_of_another_size_are_damaged(monkeypatch) -> None:
-    from mlgenn_delays.data.inspect.items import data_items
+    from mlgenn_delays.data.registry import data_items
 
     def two(name, folder, options, *, dt):
         yield next(data_items("digits"))

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from mlgenn_delays.data.dataset import Item
-from mlgenn_delays.data.inspect.items import data_items
-from mlgenn_delays.data.registry import DATASETS, load_dataset
+from mlgenn_delays.data.registry import DATASETS, data_items, load_dataset
 from mlgenn_delays.data.types import CurrentBatch
 from mlgenn_delays.errors import InputError
 from tests.cli.helpers import write_rawhd

@@ -13,12 +13,17 @@ from typing import Any, Literal
 import numpy as np
 
 from mlgenn_delays.data.dataset import SPLITS, Item
-from mlgenn_delays.data.inspect.items import data_items
 from mlgenn_delays.data.inspect.statistics import CurrentTally, SpikeTally, spread
 from mlgenn_delays.data.losses import Losses, warnings_of
 from mlgenn_delays.data.meter import Meter
 from mlgenn_delays.data.option_checks import check_number
-from mlgenn_delays.data.registry import dataset, dataset_shape, options_table, parse_options
+from mlgenn_delays.data.registry import (
+    data_items,
+    dataset,
+    dataset_shape,
+    options_table,
+    parse_options,
+)
 from mlgenn_delays.data.types import CurrentBatch
 
 LISTED = 20  # of the things of one kind that are named

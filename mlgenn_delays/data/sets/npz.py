@@ -21,7 +21,7 @@ import numpy as np
 
 from mlgenn_delays.data.blocks import Blocks
 from mlgenn_delays.data.dataset import SPLITS, Dataset, Space, Splits
-from mlgenn_delays.data.events import Spikes, end_to_end, event_spikes, event_steps, sorted_spikes
+from mlgenn_delays.data.events import Spikes, event_spikes, event_steps, sorted_spikes, stack_spikes
 from mlgenn_delays.data.losses import Losses
 from mlgenn_delays.data.option_checks import check_number, check_word, count_steps
 from mlgenn_delays.data.sets.npz_files import Arrays, find_files, read_arrays
@@ -269,7 +269,7 @@ def _spikes(arrays: Arrays, task: _Task) -> SpikeData | StreamedSpikes:
         return Spikes(start, time, losses)
 
     def encode(first: int, end: int) -> Spikes:
-        return end_to_end(map(example, range(first, end)), task.n_channels)
+        return stack_spikes(map(example, range(first, end)), task.n_channels)
 
     blocks = Blocks(len(arrays.labels), task.n_channels, task.n_steps, encode, "npz")
     return blocks.split(

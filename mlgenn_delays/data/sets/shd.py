@@ -17,8 +17,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from mlgenn_delays.data.blocks import Blocks
-from mlgenn_delays.data.dataset import Dataset, Example, Item, Space, as_item
-from mlgenn_delays.data.events import Spikes, end_to_end, event_losses, event_spikes, event_steps
+from mlgenn_delays.data.dataset import Dataset, Example, Item, Space, as_item, spike_example
+from mlgenn_delays.data.events import Spikes, event_losses, event_spikes, event_steps, stack_spikes
 from mlgenn_delays.data.losses import Losses
 from mlgenn_delays.data.option_checks import check_flag, check_number, check_word, count_steps
 from mlgenn_delays.data.sets.shd_files import (
@@ -31,10 +31,8 @@ from mlgenn_delays.data.sets.shd_files import (
 )
 from mlgenn_delays.data.split import stratified
 from mlgenn_delays.data.types import (
-    Batch,
     CurrentBatch,
     CurrentData,
-    SpikeBatch,
     SpikeData,
     StreamedSpikes,
 )
@@ -202,7 +200,7 @@ def _encode(file: EventFile, first: int, end: int, encoding: Encoding) -> Spikes
         for place in range(first, end, _READ)
         for row, (units, seconds) in enumerate(file.examples(place, min(place + _READ, end)), place)
     )
-    return end_to_end(examples, encoding.n_channels)
+    return stack_spikes(examples, encoding.n_channels)
 
 
 def _example(where: str, units: np.ndarray, seconds: np.ndarray, encoding: Encoding) -> Spikes:
@@ -327,14 +325,11 @@ def _read(
     file.check_label(row, n_classes)
     units, seconds = events or file.examples(row, row + 1)[0]
     where, label, one = file.where(row), file.labels[row : row + 1], np.zeros(1, np.int64)
-    batch: Batch
     if encoding.kind == "currents":
         counts, losses = _count(where, units, seconds, encoding)
-        batch = CurrentBatch(counts[None].astype(np.float32), label, one)
-    else:
-        start, time, losses = _example(where, units, seconds, encoding)
-        batch = SpikeBatch(start[None], time, label, one, encoding.n_steps)
-    return batch, losses, [units, seconds]
+        return CurrentBatch(counts[None].astype(np.float32), label, one), losses, [units, seconds]
+    spikes = _example(where, units, seconds, encoding)
+    return spike_example(spikes, encoding.n_steps, [units, seconds])
 
 
 def settings_of(options: CochleaOptions) -> dict[str, Any]:

@@ -20,7 +20,7 @@ import numpy as np
 from mlgenn_delays.data.blocks import Blocks
 from mlgenn_delays.data.cache import cache_key, cached_arrays
 from mlgenn_delays.data.dataset import SPLITS, Dataset, Space, Splits
-from mlgenn_delays.data.events import Spikes, end_to_end
+from mlgenn_delays.data.events import Spikes, stack_spikes
 from mlgenn_delays.data.option_checks import check_flag, check_number, check_word, count_steps
 from mlgenn_delays.data.sets.tonic_classes import (
     arguments_of,
@@ -277,7 +277,7 @@ def _blocks(part: _Part, sensor: Sensor, options: TonicOptions, dt: float, n_ste
         )
 
     def encode(first: int, end: int) -> Spikes:
-        found = end_to_end(map(example, range(first, end)), sensor.n_channels)
+        found = stack_spikes(map(example, range(first, end)), sensor.n_channels)
         lost = found.losses
         if end - first > 1 and lost.empty.all() and lost.lengths.all():
             raise InputError(
