@@ -7,14 +7,14 @@ Gaussian   K[k] ~ exp(-((k - delay) / width)^2 / 2), of sum 1, width = |sigma| +
 takes the delay rounded to a step.
 """
 
-from dataclasses import dataclass
+from typing import Annotated
 
-from mlgenn_delays.checks import check_number, refuse
+from mlgenn_delays.settings import NonNegative, Positive, Unit, refuse, says, settings
 
 LEAST_WIDTH = 0.27  # [steps]; added to sigma, so that a kernel never collapses between two steps
 
 
-@dataclass(frozen=True)
+@settings
 class Dirac:
     """A delay acts in one step."""
 
@@ -23,25 +23,18 @@ class Dirac:
         return 0.0
 
 
-@dataclass(frozen=True)
+@settings
 class Gaussian:
-    """A delay acts over steps around it, ever fewer as sigma falls.
+    """A delay acts over steps around it, ever fewer as sigma falls."""
 
-    Arguments:
-        sigma_start: Sigma in the first epoch [steps].
-        sigma_end: Sigma from epoch ``epochs + 1`` on [steps].
-        epochs: Epochs in which it falls from one to the other, exponentially; a quarter of all in
-            the paper.
-    """
-
-    sigma_start: float = 12.0
-    sigma_end: float = 0.23
-    epochs: float = 0.0
+    sigma_start: Annotated[Positive, Unit("steps"), says("Sigma in the first epoch.")] = 12.0
+    sigma_end: Annotated[Positive, Unit("steps"), says("Sigma at the end.")] = 0.23
+    epochs: Annotated[
+        NonNegative,
+        says("Epochs in which sigma falls exponentially; a quarter of all in the paper."),
+    ] = 0.0
 
     def __post_init__(self) -> None:
-        check_number(self, "sigma_start", 0, open_low=True, unit="steps")
-        check_number(self, "sigma_end", 0, open_low=True, unit="steps")
-        check_number(self, "epochs", 0)
         if self.sigma_end > self.sigma_start:
             refuse(self, "sigma_end", f"<= sigma_start ({self.sigma_start:g} steps)")
 

@@ -1,35 +1,46 @@
 """Optimiser settings."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
+from typing import Annotated
 
-from mlgenn_delays.checks import check_kind, check_number
-from mlgenn_delays.learning.schedules import SCHEDULES, Constant, Schedule
+from pydantic import BeforeValidator
+
+from mlgenn_delays.learning.schedules import Constant, Schedule
+from mlgenn_delays.settings import NonNegative, Positive, Share, is_number, says, settings
+
+Beta1 = Annotated[Share, says("Adam's decay of the first moment.")]
+Beta2 = Annotated[Share, says("Adam's decay of the second moment.")]
 
 
-@dataclass(frozen=True)
+@settings
 class Adam:
     """Adam (Kingma and Ba 2015), with its schedule and gradient clipping.
 
-    Arguments:
-        learning_rate: Base rate: per weight unit, or in steps for delays.
-        beta1: Decay of the first moment, in [0, 1).
-        beta2: Decay of the second moment, in [0, 1).
-        epsilon: Added to the root of the second moment, above 0.
-        schedule: Factor on the rate by step.
-        clip: Largest L2 norm of the gradient over all projections, or None for no bound.
+    Example:
+        >>> from mlgenn_delays import Adam, Cosine
+        >>> Adam(0.01, schedule=Cosine(last=0.1)).beta1
+        0.9
     """
 
-    learning_rate: float = 1e-3
-    beta1: float = 0.9
-    beta2: float = 0.999
-    epsilon: float = 1e-8
-    schedule: Schedule = field(default_factory=Constant)
-    clip: float | None = None
+    learning_rate: Annotated[
+        NonNegative, says("Base rate: per unit of weight, or in steps for delays.")
+    ] = 1e-3
+    beta1: Beta1 = 0.9
+    beta2: Beta2 = 0.999
+    epsilon: Annotated[Positive, says("Added to the root of the second moment.")] = 1e-8
+    schedule: Annotated[Schedule, says("Factor on the rate by step.")] = field(
+        default_factory=Constant
+    )
+    clip: Annotated[
+        Positive | None,
+        says("Largest L2 norm of the gradient over all projections; None for no bound."),
+    ] = None
 
-    def __post_init__(self) -> None:
-        check_number(self, "learning_rate", 0)
-        check_number(self, "beta1", 0, 1, open_high=True)
-        check_number(self, "beta2", 0, 1, open_high=True)
-        check_number(self, "epsilon", 0, open_low=True)
-        check_kind(self, "schedule", *SCHEDULES.values())
-        check_number(self, "clip", 0, open_low=True, none=True)
+
+def _adam(value: object) -> object:
+    """Return Adam with a number as its rate, and anything else as it is."""
+    return Adam(value) if is_number(value) else value  # type: ignore[arg-type]
+
+
+# Of what is learned; None for what is kept. A number is the rate of Adam.
+Optimiser = Annotated[Adam | None, BeforeValidator(_adam)]

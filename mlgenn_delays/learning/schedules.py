@@ -9,9 +9,20 @@ Step k of n steps, k = 0 .. n-1:
 """
 
 import math
-from dataclasses import dataclass
+from typing import Annotated
 
-from mlgenn_delays.checks import check_number
+from pydantic import Field
+
+from mlgenn_delays.settings import (
+    NonNegative,
+    Number,
+    OpenShare,
+    Positive,
+    Probability,
+    refuse,
+    says,
+    settings,
+)
 
 
 def _half_cosine(start: float, end: float, share: float) -> float:
@@ -19,7 +30,7 @@ def _half_cosine(start: float, end: float, share: float) -> float:
     return end + (start - end) * (1.0 + math.cos(math.pi * share)) / 2.0
 
 
-@dataclass(frozen=True)
+@settings
 class Constant:
     """The base rate throughout."""
 
@@ -28,21 +39,12 @@ class Constant:
         return 1.0
 
 
-@dataclass(frozen=True)
+@settings
 class EaseIn:
-    """Exponential growth up to the base rate, then constant (the EventProp papers').
+    """Exponential growth up to the base rate, then constant (the EventProp papers')."""
 
-    Arguments:
-        start: Factor of the first step, in (0, 1].
-        growth: Factor between steps, above 1.
-    """
-
-    start: float = 1e-3
-    growth: float = 1.05
-
-    def __post_init__(self) -> None:
-        check_number(self, "start", 0, 1, open_low=True)
-        check_number(self, "growth", 1, open_low=True)
+    start: Annotated[Number, Field(gt=0, le=1), says("Factor of the first step.")] = 1e-3
+    growth: Annotated[Number, Field(gt=1), says("Factor between steps.")] = 1.05
 
     def factor(self, step: int, total: int) -> float:
         """Return the factor of a step."""
@@ -50,45 +52,30 @@ class EaseIn:
         return min(1.0, self.start * self.growth**exponent)
 
 
-@dataclass(frozen=True)
+@settings
 class Cosine:
-    """Half a cosine from the base rate down.
+    """Half a cosine from the base rate down."""
 
-    Arguments:
-        last: Factor at the end, in [0, 1].
-    """
-
-    last: float = 0.0
-
-    def __post_init__(self) -> None:
-        check_number(self, "last", 0, 1)
+    last: Annotated[Probability, says("Factor at the end.")] = 0.0
 
     def factor(self, step: int, total: int) -> float:
         """Return the factor of a step."""
         return _half_cosine(1.0, self.last, min(1.0, step / max(1, total)))
 
 
-@dataclass(frozen=True)
+@settings
 class OneCycle:
-    """Up to a peak and down to almost nothing (Smith and Topin 2018).
+    """Up to a peak and down to almost nothing (Smith and Topin 2018)."""
 
-    Arguments:
-        peak: Factor at the peak.
-        first: Factor of the first step.
-        last: Factor of the last step.
-        rise: Share of the steps that the way up takes, in (0, 1).
-    """
-
-    peak: float = 5.0
-    first: float = 0.2
-    last: float = 2e-5
-    rise: float = 0.3
+    peak: Annotated[Positive, says("Factor at the peak.")] = 5.0
+    first: Annotated[NonNegative, says("Factor of the first step, at most that at the peak.")] = 0.2
+    last: Annotated[NonNegative, says("Factor of the last step, at most that at the peak.")] = 2e-5
+    rise: Annotated[OpenShare, says("Share of the steps in which the factor rises.")] = 0.3
 
     def __post_init__(self) -> None:
-        check_number(self, "peak", 0, open_low=True)
-        check_number(self, "first", 0, self.peak)
-        check_number(self, "last", 0, self.peak)
-        check_number(self, "rise", 0, 1, open_low=True, open_high=True)
+        for name in ("first", "last"):
+            if getattr(self, name) > self.peak:
+                refuse(self, name, f"a number <= peak ({self.peak:g})")
 
     def factor(self, step: int, total: int) -> float:
         """Return the factor of a step."""

@@ -8,61 +8,35 @@
 so the backward pass only visits the events at which it is not (`compact`).
 """
 
-from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
-from mlgenn_delays.checks import check_number
+from mlgenn_delays.settings import Positive, says, settings
 
 
-@dataclass(frozen=True)
+@settings
 class Atan:
-    """Derivative of an arctangent (Fang et al. 2021; Mészáros et al. 2024 with slope 5).
+    """Derivative of an arctangent (Fang et al. 2021; Mészáros et al. 2024 with slope 5)."""
 
-    Arguments:
-        slope: a above; the derivative at the threshold is slope / 2.
-    """
-
-    slope: float = 5.0
+    slope: Annotated[Positive, says("The derivative at the threshold is slope / 2.")] = 5.0
     compact: ClassVar[bool] = False
 
-    def __post_init__(self) -> None:
-        check_number(self, "slope", 0, open_low=True)
 
-
-@dataclass(frozen=True)
+@settings
 class Triangle:
-    """A triangle around the threshold (Esser et al. 2016).
+    """A triangle around the threshold (Esser et al. 2016)."""
 
-    Arguments:
-        width: Half its base, in units of V.
-        height: Its value at the threshold.
-    """
-
-    width: float = 1.0
-    height: float = 1.0
+    width: Annotated[Positive, says("Half its base, in units of V.")] = 1.0
+    height: Annotated[Positive, says("Its value at the threshold.")] = 1.0
     compact: ClassVar[bool] = True
 
-    def __post_init__(self) -> None:
-        check_number(self, "width", 0, open_low=True)
-        check_number(self, "height", 0, open_low=True)
 
-
-@dataclass(frozen=True)
+@settings
 class Boxcar:
-    """A constant around the threshold (Kaiser, Mostafa and Neftci 2020).
+    """A constant around the threshold (Kaiser, Mostafa and Neftci 2020)."""
 
-    Arguments:
-        width: Half its base, in units of V.
-        height: Its value.
-    """
-
-    width: float = 0.5
-    height: float = 1.0
+    width: Annotated[Positive, says("Half its base, in units of V.")] = 0.5
+    height: Annotated[Positive, says("Its value.")] = 1.0
     compact: ClassVar[bool] = True
-
-    def __post_init__(self) -> None:
-        check_number(self, "width", 0, open_low=True)
-        check_number(self, "height", 0, open_low=True)
 
 
 Surrogate = Atan | Triangle | Boxcar

@@ -1,31 +1,27 @@
 """Where weights and delays start: distributions to draw from, and random connectivity."""
 
 import math
-from dataclasses import dataclass
+from numbers import Integral
+from typing import Annotated
 
 import numpy as np
 
-from mlgenn_delays.checks import check_number, is_number
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.memory import check_memory
 from mlgenn_delays.rng import generator
+from mlgenn_delays.settings import NonNegative, Number, is_number, refuse, says, settings
 
 
-@dataclass(frozen=True)
+@settings
 class Uniform:
-    """Uniform over [low, high).
+    """Uniform over [low, high)."""
 
-    Arguments:
-        low: Lower bound.
-        high: Upper bound, at least ``low``.
-    """
-
-    low: float
-    high: float
+    low: Annotated[Number, says("Lower bound.")]
+    high: Annotated[Number, says("Upper bound, at least the lower one.")]
 
     def __post_init__(self) -> None:
-        check_number(self, "high")
-        check_number(self, "low", high=self.high)
+        if self.low > self.high:
+            refuse(self, "low", f"a number <= high ({self.high:g})")
 
     def draw(self, rng: np.random.Generator, n: int) -> np.ndarray:
         """Return n draws, float64 (n,)."""
@@ -42,21 +38,12 @@ def kaiming(fan_in: float) -> Uniform:
     return Uniform(-bound, bound)
 
 
-@dataclass(frozen=True)
+@settings
 class Normal:
-    """Normal with a mean and a standard deviation.
+    """Normal with a mean and a standard deviation."""
 
-    Arguments:
-        mean: Mean.
-        sd: Standard deviation, at least 0.
-    """
-
-    mean: float
-    sd: float
-
-    def __post_init__(self) -> None:
-        check_number(self, "mean")
-        check_number(self, "sd", 0)
+    mean: Annotated[Number, says("Mean.")]
+    sd: Annotated[NonNegative, says("Standard deviation.")]
 
     def draw(self, rng: np.random.Generator, n: int) -> np.ndarray:
         """Return n draws, float64 (n,)."""
@@ -98,7 +85,11 @@ def synapse_count(density: float, n_pre: int, n_post: int, synapses: int | None 
             1..n_pre * n_post.
     """
     if synapses is not None:
-        if not (is_number(synapses, whole=True) and 1 <= synapses <= n_pre * n_post):
+        if not (
+            is_number(synapses)
+            and isinstance(synapses, Integral)
+            and 1 <= synapses <= n_pre * n_post
+        ):
             raise InputError(f"synapses must be in 1..{n_pre * n_post}, got {synapses!r}")
         return int(synapses)
     if not (is_number(density) and 0.0 < density <= 1.0):

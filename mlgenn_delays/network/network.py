@@ -5,13 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
-from mlgenn_delays.checks import check_number, is_number
 from mlgenn_delays.errors import InputError, nearest
 from mlgenn_delays.memory import check_memory
 from mlgenn_delays.network import initialise, storage
 from mlgenn_delays.network.initialise import Initial
 from mlgenn_delays.network.models import (
-    LONGEST,
     POPULATION_MODELS,
     SYNAPSE_MODELS,
     InputModel,
@@ -26,6 +24,7 @@ from mlgenn_delays.network.normalisation import Normalisation
 from mlgenn_delays.network.population import Population, check_name, check_roles, check_synapse
 from mlgenn_delays.network.projection import Projection
 from mlgenn_delays.rng import generator
+from mlgenn_delays.settings import Seed, TimeStep, check, is_number
 
 
 class Network:
@@ -44,9 +43,8 @@ class Network:
     """
 
     def __init__(self, dt: float = 1.0, seed: int = 0) -> None:
-        self.dt, self.seed = dt, seed
-        check_number(self, "dt", 0, LONGEST, open_low=True, unit="ms")
-        check_number(self, "seed", 0, whole=True)
+        check("Network.dt", dt, TimeStep)
+        check("Network.seed", seed, Seed)
         self.dt, self.seed = float(dt), int(seed)
         self.populations: dict[str, Population] = {}
         self.projections: dict[str, Projection] = {}

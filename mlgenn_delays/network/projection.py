@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mlgenn_delays.checks import is_number
 from mlgenn_delays.errors import InputError
-from mlgenn_delays.network.models import LONGEST, SynapseModel
+from mlgenn_delays.network.models import SynapseModel
+from mlgenn_delays.settings import LONGEST, is_number
 
 GRANULARITIES = ("synapse", "axon", "fixed")
 

@@ -6,12 +6,12 @@ flat index is pre * n_post + post. A pair with a synapse is present, any other i
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 
-from mlgenn_delays.checks import check_number, check_word
 from mlgenn_delays.rewiring.choice import largest, uniform
+from mlgenn_delays.settings import Time, Whole, one_of, refuse, says, settings
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,37 +94,48 @@ class Rewired:
         return int(np.count_nonzero(self.origin < 0))
 
 
-@dataclass(frozen=True, kw_only=True)
+Every = Annotated[
+    Whole, says("Optimiser steps between passes; 0 for one pass at the end of every epoch.")
+]
+Signs = Annotated[
+    str,
+    one_of("free", "synapse", "dale"),
+    says(
+        "Signs of weights: free, synapse (a random sign per pair) or dale (a random sign per "
+        "presynaptic neuron)."
+    ),
+]
+GrowDelay = Annotated[
+    str,
+    one_of("kept", "random", "gradient"),
+    says(
+        "Delay of a grown synapse: what its pair had last (kept), random, or where the candidate "
+        "gradient is best (gradient; rigl)."
+    ),
+]
+
+
+@settings(kw_only=True)
 class Rewiring(ABC):
     """Settings of a rule, which check themselves.
-
-    Arguments:
-        every: Optimiser steps between passes; 0 for one pass at the end of every epoch.
-        signs: ``"free"`` (a weight may take any sign), ``"synapse"`` (a random sign a pair) or
-            ``"dale"`` (a random sign a presynaptic neuron).
-        grow_delay: Delay of a grown synapse: ``"kept"`` (what the pair had last), ``"random"``
-            or ``"gradient"`` (where the candidate gradient is best).
-        longest: Largest delay drawn for a pair that has no synapse yet [ms]; None for the
-            projection's own.
 
     Raises:
         InputError: A setting makes no sense, or the rule cannot keep it.
     """
 
-    SIGNS: ClassVar[tuple[str, ...]] = ("free", "synapse", "dale")
-    GROW_DELAYS: ClassVar[tuple[str, ...]] = ("kept", "random")
+    grows_by_gradient: ClassVar[bool] = False  # whether it may choose delays so
 
-    every: int = 1
-    signs: str = "synapse"
-    grow_delay: str = "kept"
-    longest: float | None = None
+    every: Every = 1
+    signs: Signs = "synapse"
+    grow_delay: GrowDelay = "kept"
+    longest: Annotated[
+        Time | None,
+        says("Largest delay drawn for a pair that has no synapse yet; None for the projection's."),
+    ] = None
 
     def __post_init__(self) -> None:
-        check_number(self, "every", 0, whole=True, remedy="0 is one pass per epoch")
-        check_number(self, "longest", 0, none=True, unit="ms")
-        check_word(self, "signs", self.SIGNS)
-        by_gradient = "only RigL grows by gradient" * (self.grow_delay == "gradient")
-        check_word(self, "grow_delay", self.GROW_DELAYS, by_gradient)
+        if self.grow_delay == "gradient" and not self.grows_by_gradient:
+            refuse(self, "grow_delay", "one of kept, random", "only RigL grows by gradient")
 
     @property
     def needs_gradient(self) -> bool:

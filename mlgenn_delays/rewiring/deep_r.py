@@ -4,23 +4,16 @@ Reference: Bellec, Kappel, Maass, Legenstein, "Deep rewiring: training very spar
 ICLR 2018. The pull towards zero is the L1 term of the loss, which the optimiser applies.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from mlgenn_delays.rewiring.base import Rewiring, Synapses
 from mlgenn_delays.rewiring.vanishing import check_signs, vanished
+from mlgenn_delays.settings import settings
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings(kw_only=True)
 class DeepR(Rewiring):
-    """Settings of DEEP R.
-
-    Arguments:
-        every: As in `Rewiring`.
-        signs: ``"synapse"`` or ``"dale"``.
-        grow_delay: ``"kept"`` or ``"random"``.
-    """
+    """Settings of DEEP R, which needs signs that are not free."""
 
     def __post_init__(self) -> None:
         check_signs(self)

@@ -9,39 +9,42 @@ Reference: Evci et al., "Rigging the lottery: making all tickets winners", ICML 
 """
 
 import math
-from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated
 
 import numpy as np
+from pydantic import Field
 
-from mlgenn_delays.checks import check_number, check_word
-from mlgenn_delays.rewiring.base import Rewiring, Synapses
+from mlgenn_delays.rewiring.base import Every, Rewiring, Synapses
 from mlgenn_delays.rewiring.choice import largest
+from mlgenn_delays.settings import Number, OpenShare, one_of, says, settings
+
+DropFraction = Annotated[
+    OpenShare,
+    says("Share of the synapses removed by a pass, at the start (set, rigl by magnitude)."),
+]
+Decay = Annotated[
+    str,
+    one_of("cosine", "constant"),
+    says("How that share falls: to 0 (cosine), or not at all (set, rigl by magnitude)."),
+]
+Until = Annotated[
+    Number,
+    Field(gt=0, le=1),
+    says("Share of the training after which the structure stays (set, rigl by magnitude)."),
+]
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings(kw_only=True)
 class Dropping(Rewiring):
-    """Settings of rules that drop a share of the weakest synapses.
+    """Settings of rules that remove a share of the weakest synapses.
 
-    Arguments:
-        every: As in `Rewiring`; a grown synapse has this many steps to become strong.
-        drop_fraction: Share of the synapses that goes at a pass, at the start, in (0, 1).
-        decay: ``"cosine"`` (the share falls to 0) or ``"constant"``.
-        until: Share of all optimiser steps after which the structure stays, in (0, 1].
+    A grown synapse has ``every`` steps to become strong.
     """
 
-    DECAYS: ClassVar[tuple[str, ...]] = ("cosine", "constant")
-
-    every: int = 20
-    drop_fraction: float = 0.3
-    decay: str = "cosine"
-    until: float = 0.75
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_number(self, "drop_fraction", 0, 1, open_low=True, open_high=True)
-        check_word(self, "decay", self.DECAYS)
-        check_number(self, "until", 0, 1, open_low=True)
+    every: Every = 20
+    drop_fraction: DropFraction = 0.3
+    decay: Decay = "cosine"
+    until: Until = 0.75
 
     def due(self, step: int, total_steps: int, last_of_epoch: bool) -> bool:
         """Return whether a pass follows an optimiser step; none does from until * total on."""

@@ -4,14 +4,13 @@ Reference: Mocanu et al., "Scalable training of artificial neural networks with 
 connectivity inspired by network science", Nat. Commun. 9, 2018.
 """
 
-from dataclasses import dataclass
-
 from mlgenn_delays.rewiring.dropping import Dropping
+from mlgenn_delays.settings import settings
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings(kw_only=True)
 class SET(Dropping):
-    """Settings of SET; the arguments are those of `Dropping`.
+    """Settings of SET; the arguments of `Dropping`.
 
     Mocanu et al. have ``decay="constant"``, ``until=1.0``, ``signs="free"`` and a pass an epoch
     (``every=0``).

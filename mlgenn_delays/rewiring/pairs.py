@@ -6,7 +6,8 @@ from dataclasses import replace
 import numpy as np
 
 from mlgenn_delays.errors import InputError
-from mlgenn_delays.rewiring.base import Pairs, Rewiring
+from mlgenn_delays.network.initialise import SIGNS
+from mlgenn_delays.rewiring.base import Pairs
 
 Draw = Callable[[np.random.Generator, int], np.ndarray]
 
@@ -26,8 +27,8 @@ def make_pairs(
     Raises:
         InputError: `signs` is unknown, or the delays drawn are no delays.
     """
-    if signs not in Rewiring.SIGNS:
-        known = ", ".join(Rewiring.SIGNS)
+    if signs not in SIGNS:
+        known = ", ".join(SIGNS)
         raise InputError(f"make_pairs must have signs one of {known}, got {signs!r}")
     delay = _delays((n_pre, n_post), rng, draw_delay)
     if signs == "free":

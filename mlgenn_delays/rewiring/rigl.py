@@ -8,49 +8,51 @@ Mészáros, Knight, Nowotny, "Learning delays through gradients and structure: e
 spatiotemporal patterns in spiking neural networks", 2024 (signed).
 """
 
-from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 
-from mlgenn_delays.checks import check_number, check_word
-from mlgenn_delays.rewiring.base import Rewiring, Synapses
+from mlgenn_delays.rewiring.base import Every, Rewiring, Synapses
 from mlgenn_delays.rewiring.dropping import Dropping
 from mlgenn_delays.rewiring.vanishing import check_signs, vanished
+from mlgenn_delays.settings import Share, one_of, says, settings
+
+Form = Annotated[
+    str,
+    one_of("signed", "magnitude"),
+    says(
+        "Of rigl: signed (a synapse is removed where its magnitude reached zero) or magnitude (a "
+        "share of the weakest is removed)."
+    ),
+]
+Averaging = Annotated[
+    Share,
+    says(
+        "Decay of the average of candidate gradients over batches; 0 takes one batch alone (rigl)."
+    ),
+]
 
 
-@dataclass(frozen=True, kw_only=True)
+@settings(kw_only=True)
 class RigL(Dropping):
     """Settings of RigL.
 
-    Arguments:
-        form: ``"signed"`` (a synapse goes where its magnitude reached zero) or ``"magnitude"``
-            (a share of the weakest goes).
-        every: As in `Rewiring`; None for the form's own, 1 (signed) or 20 (magnitude).
-        signs: As in `Rewiring`; not ``"free"`` in the signed form.
-        grow_delay: As in `Rewiring`.
-        drop_fraction: As in `Dropping`; the signed form does not use it.
-        decay: As in `Dropping`; the signed form does not use it.
-        until: As in `Dropping`; the signed form never stops, so there it becomes 1.
-        averaging: Decay of the exponential average of candidate gradients over batches, in
-            [0, 1); 0 takes one batch alone.
+    The signed form needs signs that are not free, uses neither ``drop_fraction`` nor ``decay``, and
+    never stops, so there ``until`` becomes 1. Its own ``every`` is 1, that of the other 20.
     """
 
-    FORMS: ClassVar[tuple[str, ...]] = ("signed", "magnitude")
-    GROW_DELAYS: ClassVar[tuple[str, ...]] = ("kept", "random", "gradient")
+    grows_by_gradient: ClassVar[bool] = True
 
-    form: str = "signed"
-    every: int = None  # type: ignore[assignment]  # made a number at construction
-    averaging: float = 0.9
+    form: Form = "signed"
+    every: Annotated[Every | None, says("As in `Rewiring`; None for the form's own.")] = None  # type: ignore[assignment]
+    averaging: Averaging = 0.9
 
     def __post_init__(self) -> None:
-        check_word(self, "form", self.FORMS)
         if self.every is None:
             object.__setattr__(self, "every", 1 if self.signed else 20)
         if self.signed:
             check_signs(self, '; or set form="magnitude"')
         super().__post_init__()
-        check_number(self, "averaging", 0, 1, open_high=True)
         if self.signed:
             object.__setattr__(self, "until", 1.0)
 

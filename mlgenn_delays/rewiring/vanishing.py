@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from mlgenn_delays.checks import refuse
 from mlgenn_delays.rewiring.base import Rewiring, Synapses
+from mlgenn_delays.settings import refuse
 
 SIGNS = ("synapse", "dale")
 

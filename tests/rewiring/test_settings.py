@@ -104,6 +104,6 @@ def test_drop_fraction() -> None:
 
 @pytest.mark.parametrize("longest", [-1.0, float("nan"), float("inf"), "10", True])
 def test_the_longest_delay_is_a_time(longest: object) -> None:
-    with pytest.raises(InputError, match="longest must be a number >= 0 ms or None"):
+    with pytest.raises(InputError, match="longest must be a number .* ms or None"):
         DeepR(longest=longest)  # type: ignore[arg-type]
     assert DeepR(longest=0.0).longest == 0.0

@@ -17,7 +17,6 @@ from mlgenn_delays.export.nir.trace import Branch, Synapses, Tracer
 from mlgenn_delays.network import Network, Projection
 from mlgenn_delays.network.models import (
     LIF,
-    LONGEST,
     Delta,
     Exponential,
     LeakyIntegrator,
@@ -25,6 +24,7 @@ from mlgenn_delays.network.models import (
     SpikeInput,
     SynapseModel,
 )
+from mlgenn_delays.settings import LONGEST
 
 _SAME = 1e-6  # relative: time constants that are one
 
