@@ -8,7 +8,6 @@ import numpy as np
 from mlgenn_delays.data.augment.augment import Augment, check_kind
 from mlgenn_delays.data.augment.augment import augment as augment_batch
 from mlgenn_delays.data.augment.blend import blending
-from mlgenn_delays.data.option_checks import check_number
 from mlgenn_delays.data.prefetch import ahead
 from mlgenn_delays.data.types import (
     Batch,
@@ -20,6 +19,7 @@ from mlgenn_delays.data.types import (
     StreamedSpikes,
 )
 from mlgenn_delays.rng import generator
+from mlgenn_delays.settings import Count, check
 
 
 def epoch_order(n: int, *, seed: int, epoch: int, shuffle: bool = True) -> np.ndarray:
@@ -90,7 +90,7 @@ def epoch_batches(
     """
     if augment is not None:
         check_kind(augment, data)
-    check_number("batch_size", batch_size, 1, integer=True)
+    check("batch_size", batch_size, Count)
     order = epoch_order(len(data), seed=seed, epoch=epoch, shuffle=shuffle)
     batches = _batches(data, order, batch_size, augment, seed, epoch)
     works = isinstance(data, StreamedSpikes) or augment is not None

@@ -224,7 +224,7 @@ def assemble(items: Iterable[Item], dt: float) -> Splits:
         by_split.setdefault(item.split, []).append(item)
         classes[item.label] = item.label_name
     if not classes:
-        raise InputError("a data set must have at least one example, got none")
+        raise InputError("a data set needs at least one example, got none")
     names = tuple(classes.get(label, str(label)) for label in range(max(classes) + 1))
     return {split: _stacked(by_split[split], names, dt) for split in SPLITS if split in by_split}
 

@@ -244,14 +244,18 @@ def _parsed(name: str, options: Any) -> Any:
 def _build(settings: type, table: object, where: str) -> Any:
     """Return a settings object from a table, and those nested in it."""
     if not isinstance(table, Mapping):
-        raise InputError(f"{where} must have a table of options, got {table!r}")
+        raise InputError(f"{where} must be a table of options, got {table!r}")
     known = [field.name for field in fields(settings)]
     values = {}
     for key, value in table.items():
         _check_key(f"[{where}] key", key, known)
         nested = key in _TABLES and isinstance(value, Mapping)
         values[key] = _build_kind(key, value, f"{where}.{key}") if nested else value
-    return settings(**values)
+    try:
+        return settings(**values)
+    except InputError as error:
+        # The key of the recipe, not the class.
+        raise InputError(str(error).replace(f"{settings.__name__}.", f"{where}.", 1)) from None
 
 
 def _build_kind(name: str, table: Mapping[str, Any], where: str) -> Any:
@@ -267,4 +271,4 @@ def _check_key(what: str, key: object, known: list[str]) -> None:
     """Require a known word."""
     if key not in known:
         hint = nearest(str(key), known)
-        raise InputError(f"{what} must have one of {', '.join(known)}, got {key!r}{hint}")
+        raise InputError(f"{what} must be one of {', '.join(known)}, got {key!r}{hint}")

@@ -11,7 +11,6 @@ from hashlib import blake2b
 import numpy as np
 
 from mlgenn_delays.data.dataset import SPLITS
-from mlgenn_delays.data.option_checks import check_number
 from mlgenn_delays.errors import InputError
 
 # The seed of every split: changing it makes results incomparable with earlier ones.
@@ -186,18 +185,3 @@ def rows_by_split(
         )
         found |= {split: train[rows] for split, rows in parts.items()}
     return {split: found[split] for split in SPLITS if len(found[split])}
-
-
-def check_shares(validation: object, test: object) -> None:
-    """Require shares for validation and testing that leave something to train on.
-
-    Raises:
-        InputError: They are no such shares.
-    """
-    check_number("validation", validation, 0.0, 0.9)
-    check_number("test", test, 0.0, 0.9)
-    if validation + test > 0.9:  # type: ignore[operator]
-        raise InputError(
-            f"validation and test must have at most 0.9 together, got {validation!r} and {test!r}; "
-            "leave some to train on"
-        )

@@ -10,7 +10,6 @@ import numpy as np
 
 from mlgenn_delays.data.events import Spikes, event_columns, event_spikes, stack_spikes
 from mlgenn_delays.data.losses import Losses
-from mlgenn_delays.data.option_checks import check_number
 from mlgenn_delays.data.type_checks import (
     check_ascending_spikes,
     check_class_names,
@@ -22,6 +21,7 @@ from mlgenn_delays.data.type_checks import (
     whole_numbers,
 )
 from mlgenn_delays.errors import InputError
+from mlgenn_delays.settings import Count, PositiveTime, Whole, check
 
 
 @dataclass(frozen=True)
@@ -83,8 +83,8 @@ class SpikeData:
             unit = "example" if name == "labels" else "place"
             array = whole_numbers(name, getattr(self, name), dtype, unit)
             object.__setattr__(self, name, array)
-        check_number("dt", self.dt, 0.0, unit="ms", open_low=True)
-        check_number("n_steps", self.n_steps, 0, 2**31 - 1, integer=True)
+        check("dt", self.dt, PositiveTime)
+        check("n_steps", self.n_steps, Whole)
         n = self.labels.size
         for name, array in (("time", self.time), ("labels", self.labels)):
             if array.ndim != 1:
@@ -155,9 +155,9 @@ class SpikeData:
         Raises:
             InputError: An example or a label is something else: nothing is rounded.
         """
-        check_number("n_channels", n_channels, 1, integer=True)
-        check_number("n_steps", n_steps, 1, 2**31 - 1, integer=True)
-        check_number("dt", dt, 0.0, unit="ms", open_low=True)
+        check("n_channels", n_channels, Count)
+        check("n_steps", n_steps, Count)
+        check("dt", dt, PositiveTime)
         classes = whole_numbers("labels", labels, np.int64, "example")
         if classes.shape != (len(events),):
             raise InputError(
@@ -332,7 +332,7 @@ class CurrentData:
         check_class_names(self.label_names)
         check_labels(self.labels, len(self.label_names))
         check_names(self.names, len(self.labels))
-        check_number("dt", self.dt, 0.0, unit="ms", open_low=True)
+        check("dt", self.dt, PositiveTime)
 
     def __len__(self) -> int:
         return len(self.labels)

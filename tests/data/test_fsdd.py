@@ -100,7 +100,7 @@ def test_frames_times_scale(make_wavs: MakeWavs) -> None:
     np.testing.assert_array_equal(scaled["train"].values, plain["train"].values * np.float32(20.0))
     assert scaled["train"].values.dtype == np.float32
     for bad in (0.0, -1.0, float("inf"), "2"):
-        with pytest.raises(InputError, match="scale must have a number > 0"):
+        with pytest.raises(InputError, match="scale must be"):
             load_fsdd_frames(folder, scale=bad)  # type: ignore[arg-type]
 
 
@@ -175,5 +175,5 @@ def test_bad_recording_is_named(make_wavs: MakeWavs) -> None:
 @pytest.mark.parametrize("key", ["duration", "dt"])
 @pytest.mark.parametrize("value", [0.0, -1.0, float("nan"), "1"])
 def test_bad_times(make_wavs: MakeWavs, key: str, value: object) -> None:
-    with pytest.raises(InputError, match=f"{key} must have a number"):
+    with pytest.raises(InputError, match=f"{key} must be a number"):
         load_fsdd(make_wavs("1_al_1.wav"), **{key: value})

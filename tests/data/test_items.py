@@ -209,5 +209,5 @@ def test_nothing_to_look_at_is_bad_input(name, tmp_path) -> None:
         next(data_items(name, tmp_path / "nothing"))
     with pytest.raises(InputError, match="must have"):
         next(data_items(name, tmp_path))
-    with pytest.raises(InputError, match=r"\[data\] key must have"):
+    with pytest.raises(InputError, match=r"\[data\] key must be"):
         data_items(name, tmp_path, {"duratoin": 1})

@@ -60,5 +60,5 @@ def test_silence_and_short_recordings(n: int) -> None:
     ],
 )
 def test_bad_settings(key: str, value: object) -> None:
-    with pytest.raises(InputError, match=f"{key} must have .* got"):
+    with pytest.raises(InputError, match=f"{key} must be .* got"):
         MelSettings(**{key: value})  # type: ignore[arg-type]

@@ -316,9 +316,7 @@ def test_unknown_classes(home: Path) -> None:
     with pytest.raises(InputError, match="none called NMINST; did you mean 'NMNIST'?"):
         dataset_shape("tonic:NMINST")
     for name in ("tonic", "tonic:", "toinc:NMNIST"):
-        with pytest.raises(
-            InputError, match="dataset must have one of digits, .*, tonic:NAME, got"
-        ):
+        with pytest.raises(InputError, match="dataset must be one of digits, .*, tonic:NAME, got"):
             dataset(name)
 
 
@@ -368,28 +366,28 @@ def test_arguments(home: Path) -> None:
     assert max(step for row in range(9) for _, step in spikes(data["train"], row)) < 100
     with pytest.raises(InputError, match="first_saccade_only, stabilize.*, got 'stabilise'; did"):
         load("NMNIST", home, arguments={"stabilise": True})
-    with pytest.raises(InputError, match="data.arguments must have arguments .*, got 'train'"):
+    with pytest.raises(InputError, match="data.arguments must be.* got 'train'"):
         load("NMNIST", home, arguments={"train": True})
-    with pytest.raises(InputError, match="data.group_by must have the name of an attribute .*'us"):
+    with pytest.raises(InputError, match="data.group_by must be"):
         load("NMNIST", home, group_by="users")
 
 
 @pytest.mark.parametrize(
     "options, message",
     [
-        ({"encoding": "currents"}, "encoding must have one of spikes, got 'currents'"),
-        ({"polarity": "off"}, "polarity must have one of both, merged, on"),
-        ({"downsample": 0}, "downsample must have a whole number >= 1"),
-        ({"sensor_size": [34, 34]}, "sensor_size must have columns, rows and polarities"),
-        ({"sensor_size": [34, 34, 0]}, "each of sensor_size must have a whole number >= 1"),
-        ({"sensor_size": 34}, "sensor_size must have columns"),
-        ({"time_unit": 0.0}, "time_unit must have a number > 0"),
-        ({"align": 1}, "align must have true or false"),
-        ({"arguments": {"a": [1]}}, "arguments must have a table of numbers, texts"),
-        ({"arguments": 3}, "arguments must have a table"),
-        ({"group_by": 3}, "group_by must have the name of an attribute"),
-        ({"duration": 0.0}, "duration must have a number > 0"),
-        ({"samplesize": 3}, r"\[data\] key must have one of encoding, duration"),
+        ({"encoding": "currents"}, "encoding must be.* got 'currents'"),
+        ({"polarity": "off"}, "polarity must be"),
+        ({"downsample": 0}, "downsample must be"),
+        ({"sensor_size": [34, 34]}, "sensor_size must be"),
+        ({"sensor_size": [34, 34, 0]}, "sensor_size must be"),
+        ({"sensor_size": 34}, "sensor_size must be"),
+        ({"time_unit": 0.0}, "time_unit must be"),
+        ({"align": 1}, "align must be"),
+        ({"arguments": {"a": [1]}}, "arguments must be"),
+        ({"arguments": 3}, "arguments must be"),
+        ({"group_by": 3}, "group_by must be"),
+        ({"duration": 0.0}, "duration must be"),
+        ({"samplesize": 3}, r"\[data\] key must be one of encoding, duration"),
     ],
 )
 def test_bad_options(home: Path, options: dict, message: str) -> None:

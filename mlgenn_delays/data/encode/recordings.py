@@ -2,8 +2,9 @@
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
+from typing import Annotated, Any
 
 import numpy as np
 
@@ -12,7 +13,6 @@ from mlgenn_delays.data.dataset import Example, Space
 from mlgenn_delays.data.encode.base import (
     ENCODER_VERSION,
     ENCODERS,
-    Encoder,
     encode_frames,
     pad_frames,
 )
@@ -20,40 +20,37 @@ from mlgenn_delays.data.encode.interpolate import interpolate_frames
 from mlgenn_delays.data.encode.mel import MelSettings, mel_transform
 from mlgenn_delays.data.encode.rate import RateEncoder
 from mlgenn_delays.data.encode.wav import decode_wav, read_bytes, read_wav
+from mlgenn_delays.data.fields import Either, Scale, TrialLength, count_steps
 from mlgenn_delays.data.losses import Losses
-from mlgenn_delays.data.option_checks import check_number, check_word, count_steps
 from mlgenn_delays.data.types import Batch, CurrentBatch, SpikeBatch
 from mlgenn_delays.errors import InputError
+from mlgenn_delays.settings import refuse, says, settings
 
 
-@dataclass(frozen=True)
+@settings
 class RecordingOptions:
     """Options of a data set of recordings, see `load_fsdd` and `load_fsdd_frames`.
 
     ``encoding`` is "spikes", made by ``encoder``, or "currents", multiplied by ``scale``.
     """
 
-    encoding: str = "spikes"
-    duration: float = 1000.0
-    encoder: Encoder = RateEncoder()
-    mel: MelSettings = MelSettings()
-    scale: float = 1.0
+    encoding: Either = "spikes"
+    duration: TrialLength = 1000.0
+    encoder: Annotated[Any, says("How frames become spikes.")] = RateEncoder()
+    mel: Annotated[MelSettings, says("How recordings become frames.")] = MelSettings()
+    scale: Annotated[Scale, says("What currents are multiplied by.")] = 1.0
 
     def __post_init__(self) -> None:
-        check_word("encoding", self.encoding, ("spikes", "currents"))
-        check_number("duration", self.duration, 0.0, 1e9, unit="ms", open_low=True)
-        check_number("scale", self.scale, 0.0, 1e6, open_low=True)
         if self.encoding == "spikes" and self.scale != 1:
-            raise InputError(
-                f"scale must have 1 with encoding 'spikes', got {self.scale!r}; it multiplies "
-                "currents: set encoding to 'currents', or the gain of the encoder"
+            refuse(
+                self,
+                "scale",
+                "1 with encoding 'spikes'",
+                "it multiplies currents: set encoding to 'currents', or the gain of the encoder",
             )
-        for name, kinds in (("encoder", tuple(ENCODERS.values())), ("mel", (MelSettings,))):
-            if not isinstance(getattr(self, name), kinds):
-                raise InputError(
-                    f"{name} must have one of {', '.join(kind.__name__ for kind in kinds)}, "
-                    f"got {getattr(self, name)!r}"
-                )
+        if not isinstance(self.encoder, tuple(ENCODERS.values())):
+            kinds = ", ".join(kind.__name__ for kind in ENCODERS.values())
+            refuse(self, "encoder", f"one of {kinds}")
 
     @property
     def group(self) -> int:

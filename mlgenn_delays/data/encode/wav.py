@@ -2,14 +2,14 @@
 
 import io
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
 
-from mlgenn_delays.data.option_checks import check_number
 from mlgenn_delays.data.type_checks import LARGEST
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.libraries import import_librosa
+from mlgenn_delays.settings import Count, Unit, check
 
 # From here on a length of data [bytes] is no length: writers to a pipe, which cannot go back to
 # the header, put a number there that no recording reaches, and each its own. Recordings that
@@ -30,7 +30,7 @@ def read_wav(path: Path | str, sample_rate: int) -> np.ndarray:
     Raises:
         InputError: The file is missing, unreadable, truncated, empty or not finite.
     """
-    check_number("sample_rate", sample_rate, 1, integer=True, unit="Hz")
+    check("sample_rate", sample_rate, Annotated[Count, Unit("Hz")])
     return decode_wav(read_bytes(path), path, sample_rate)
 
 

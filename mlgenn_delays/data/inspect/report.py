@@ -16,7 +16,6 @@ from mlgenn_delays.data.dataset import SPLITS, Item
 from mlgenn_delays.data.inspect.statistics import CurrentTally, SpikeTally, spread
 from mlgenn_delays.data.losses import Losses, warnings_of
 from mlgenn_delays.data.meter import Meter
-from mlgenn_delays.data.option_checks import check_number
 from mlgenn_delays.data.registry import (
     data_items,
     dataset,
@@ -25,6 +24,7 @@ from mlgenn_delays.data.registry import (
     parse_options,
 )
 from mlgenn_delays.data.types import CurrentBatch
+from mlgenn_delays.settings import PositiveTime, check
 
 LISTED = 20  # of the things of one kind that are named
 _PICTURED = 64  # classes of which an example is kept for a picture
@@ -160,7 +160,7 @@ def inspect(
     Raises:
         InputError: Unknown data set, bad options, or there is nothing to look at.
     """
-    check_number("dt", dt, 0.0, unit="ms", open_low=True)
+    check("dt", dt, PositiveTime)
     parsed = parse_options(name, options)
     where = None if folder is None else str(folder)
     compares = dataset(name).needs_folder

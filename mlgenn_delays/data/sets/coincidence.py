@@ -10,11 +10,13 @@ d_k[c], up to one constant for all, gets the spikes of class k at once, and thos
 spread over time. All classes have the same spikes a channel, so that only their times tell.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import Annotated
 
 import numpy as np
+from pydantic import Field
 
-from mlgenn_delays.data.option_checks import check_number, count_steps
+from mlgenn_delays.data.fields import count_steps
 from mlgenn_delays.data.sets.generated import (
     GeneratedOptions,
     balanced_labels,
@@ -23,38 +25,37 @@ from mlgenn_delays.data.sets.generated import (
     to_steps,
 )
 from mlgenn_delays.data.types import SpikeData
-from mlgenn_delays.errors import InputError
 from mlgenn_delays.rng import generator
+from mlgenn_delays.settings import (
+    Integer,
+    Number,
+    PositiveTime,
+    Time,
+    Unit,
+    refuse,
+    says,
+    settings,
+)
 
 
-@dataclass(frozen=True)
+@settings
 class CoincidenceOptions(GeneratedOptions):
-    """Options of the coincidences, see `mlgenn_delays.data.sets.coincidence`.
+    """Options of the coincidences; planted delays and the base are uniform from 0 on."""
 
-    Planted delays are uniform over ``0..delay_max``, the base over ``0..base_max``, a spike is up
-    to ``jitter`` earlier or later [ms], and ``noise`` is a rate a channel [Hz].
-    """
-
-    patterns: int = 5
-    channels: int = 10
-    delay_max: float = 20.0
-    base_max: float = 20.0
-    jitter: float = 0.5
-    noise: float = 2.0
+    patterns: Annotated[Integer, Field(ge=2, le=10_000), says("Number of classes.")] = 5
+    channels: Annotated[Integer, Field(ge=2, le=100_000), says("Number of channels.")] = 10
+    delay_max: Annotated[PositiveTime, says("Longest planted delay.")] = 20.0
+    base_max: Annotated[Time, says("Longest base.")] = 20.0
+    jitter: Annotated[Time, says("A spike is up to this earlier or later.")] = 0.5
+    noise: Annotated[
+        Number, Field(ge=0, le=1e4), Unit("Hz"), says("Rate of spikes at random times per channel.")
+    ] = 2.0
 
     def __post_init__(self) -> None:
-        super().__post_init__()
-        check_number("patterns", self.patterns, 2, 10_000, integer=True)
-        check_number("channels", self.channels, 2, 100_000, integer=True)
-        for name, low in (("delay_max", True), ("base_max", False), ("jitter", False)):
-            check_number(name, getattr(self, name), 0.0, 1e9, unit="ms", open_low=low)
-        check_number("noise", self.noise, 0.0, 1e4, unit="Hz")
         needed = self.base_max + self.delay_max + 2 * self.jitter
         if needed > self.duration:
-            raise InputError(
-                f"duration must have at least base_max + delay_max + 2 jitter = {needed:g} ms, "
-                f"got {self.duration:g} ms; lengthen it or shorten these"
-            )
+            wanted = f"at least base_max + delay_max + 2 jitter = {needed:g} ms"
+            refuse(self, "duration", wanted, "lengthen it or shorten these")
 
 
 def load(options: CoincidenceOptions | None = None, *, dt: float = 1.0) -> dict[str, SpikeData]:

@@ -7,18 +7,18 @@ channels more carry the inverted image in the same way.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
 from mlgenn_delays.data.dataset import Dataset, RawFormat, Space, Splits
 from mlgenn_delays.data.events import single_spikes
-from mlgenn_delays.data.option_checks import check_flag, check_number, check_word, count_steps
+from mlgenn_delays.data.fields import Spikes, TrialLength, check_at_most, count_steps
 from mlgenn_delays.data.split import stratified
 from mlgenn_delays.data.types import SpikeBatch, SpikeData
 from mlgenn_delays.errors import InputError
+from mlgenn_delays.settings import PositiveTime, says, settings
 
 LABEL_NAMES = tuple("0123456789")
 WHITE = 16
@@ -27,23 +27,24 @@ N_PIXELS = 64
 _TEST, _VALIDATION = 0.2, 0.1
 
 
-@dataclass(frozen=True)
+@settings
 class DigitsOptions:
     """Options of the digits, see `load_digits_data`."""
 
     group: ClassVar[int] = 8
     space: ClassVar[Space] = (("row", 8), ("column", 8))
 
-    duration: float = 50.0
-    window: float = 30.0
-    both: bool = False
-    encoding: str = "spikes"
+    duration: TrialLength = 50.0
+    window: Annotated[
+        PositiveTime, says("Time by which the darkest pixels that spike have spiked.")
+    ] = 30.0
+    both: Annotated[bool, says("Whether the inverted image spikes too, on channels 64..127.")] = (
+        False
+    )
+    encoding: Spikes = "spikes"
 
     def __post_init__(self) -> None:
-        check_word("encoding", self.encoding, ("spikes",))
-        check_number("duration", self.duration, 0.0, 1e9, unit="ms", open_low=True)
-        check_number("window", self.window, 0.0, self.duration, unit="ms", open_low=True)
-        check_flag("both", self.both)
+        check_at_most(self, "window", self.duration, "duration")
 
 
 def load_digits_data(
@@ -66,11 +67,8 @@ def load_digits_data(
     """
     from sklearn.datasets import load_digits
 
+    DigitsOptions(duration=duration, window=window, both=both)
     n_steps = count_steps(duration, dt)
-    check_number("window", window, 0.0, unit="ms", open_low=True)
-    check_flag("both", both)
-    if window > duration:
-        raise InputError(f"window must have at most duration = {duration:g} ms, got {window:g} ms")
     images, labels = load_digits(return_X_y=True)
     steps = _steps(images, min(count_steps(window, dt), n_steps), both)
     rest, test = stratified(labels, math.ceil(_TEST * len(labels)))

@@ -7,9 +7,10 @@ alone, see `rows_by_split`. Recordings become spikes or currents as those of FSD
 
 import re
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 
@@ -28,45 +29,67 @@ from mlgenn_delays.data.encode.recordings import (
 )
 from mlgenn_delays.data.encode.wav import check_complete, read_bytes, read_wav
 from mlgenn_delays.data.events import Spikes
+from mlgenn_delays.data.fields import (
+    AsTuple,
+    HeldOut,
+    Stream,
+    check_shares,
+    check_streams_spikes,
+    count_steps,
+)
 from mlgenn_delays.data.losses import Losses
-from mlgenn_delays.data.option_checks import check_flag, count_steps
 from mlgenn_delays.data.sets.folder_files import Listing, Recording, list_folder
-from mlgenn_delays.data.split import check_shares, rows_by_split
+from mlgenn_delays.data.split import rows_by_split
 from mlgenn_delays.data.types import CurrentData, SpikeData, StreamedSpikes
-from mlgenn_delays.errors import InputError
+from mlgenn_delays.settings import refuse, says, settings
 
 
-@dataclass(frozen=True)
+@settings
 class FolderOptions(RecordingOptions):
-    """Options of a folder of recordings.
+    """Options of a folder of recordings."""
 
-    Attributes:
-        validation: Share of the recordings kept for validation where no files say which.
-        test: Share of the recordings kept for testing where no files say which.
-        group_by: Regular expression with one group that finds in a file's name whose it is; all
-            recordings of one are in one split. Empty for none.
-        classes: Names of the folders that are classes, in the order of the labels; empty for all,
-            sorted.
-        stream: Whether spikes stay on disk, in the cache, until a batch needs them.
-    """
-
-    validation: float = 0.1
-    test: float = 0.1
-    group_by: str = ""
-    classes: tuple[str, ...] = ()
-    stream: bool = False
+    validation: Annotated[
+        HeldOut, says("Share of the recordings kept for validation where no files say which.")
+    ] = 0.1
+    test: Annotated[
+        HeldOut, says("Share of the recordings kept for testing where no files say which.")
+    ] = 0.1
+    group_by: Annotated[
+        str,
+        says(
+            "Regular expression with one group that finds in a file's name whose it is; all "
+            "recordings of one are in one split. Empty for none."
+        ),
+    ] = ""
+    classes: Annotated[
+        tuple[str, ...],
+        AsTuple,
+        says(
+            "Names of the folders that are classes, in the order of the labels; empty for all, "
+            "sorted."
+        ),
+    ] = ()
+    stream: Stream = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_shares(self.validation, self.test)
-        _check_pattern("group_by", self.group_by)
-        object.__setattr__(self, "classes", _names("classes", self.classes))
-        check_flag("stream", self.stream)
-        if self.stream and self.encoding == "currents":
-            raise InputError(
-                "stream must have false with encoding 'currents', got true: only spikes can stay "
-                "on disk; currents take 4 bytes a step and band of memory"
-            )
+        check_shares(self)
+        self._check_pattern()
+        names = self.classes
+        if len(names) == 1 or len(set(names)) != len(names) or not all(names):
+            refuse(self, "classes", "at least two different names in a list, or [] for all")
+        check_streams_spikes(self)
+
+    def _check_pattern(self) -> None:
+        """Require a regular expression with one group, or an empty text."""
+        try:
+            fine = not self.group_by or re.compile(self.group_by).groups == 1
+        except (re.error, RecursionError, OverflowError) as error:
+            wanted = f"a regular expression ({error})"
+            refuse(self, "group_by", wanted, "in TOML put it in single quotes")
+        if not fine:
+            wanted = "a regular expression with one group in parentheses, such as '^([^_]+)_'"
+            refuse(self, "group_by", wanted)
 
 
 def _load(folder: Path | None, options: FolderOptions, dt: float, cache: bool) -> Splits:
@@ -141,7 +164,7 @@ def _spikes(
 
     depends = {
         "files": files,
-        "encoder": [encoder.kind, asdict(encoder)],  # type: ignore[call-overload]
+        "encoder": [encoder.kind, asdict(encoder)],
         "mel": asdict(mel),
         "dt": dt,
         "version": ENCODER_VERSION,
@@ -181,37 +204,6 @@ def _currents(
         lost = Losses.of_lengths(frame_lengths(own, options.mel), values.any(axis=(1, 2)))
         data[split] = CurrentData(values, labels[some], dt, found.classes, names, lost)
     return data
-
-
-def _check_pattern(name: str, pattern: object) -> None:
-    """Require a regular expression with one group, or an empty text.
-
-    Raises:
-        InputError: It is none.
-    """
-    try:
-        fine = isinstance(pattern, str) and (not pattern or re.compile(pattern).groups == 1)
-    except (re.error, RecursionError, OverflowError) as error:
-        raise InputError(
-            f"{name} must have a regular expression, got {pattern!r} ({error}); "
-            "in TOML put it in single quotes"
-        ) from error
-    if not fine:
-        raise InputError(
-            f"{name} must have a regular expression with one group in parentheses, such as "
-            f"'^([^_]+)_', got {pattern!r}"
-        )
-
-
-def _names(name: str, value: object) -> tuple[str, ...]:
-    """Require a list of at least two different names, or an empty one."""
-    names = list(value) if isinstance(value, (list, tuple)) else [None]
-    words = all(isinstance(each, str) and each for each in names)
-    if not words or len(names) == 1 or len(set(names)) != len(names):
-        raise InputError(
-            f"{name} must have at least two different names in a list, or [] for all, got {value!r}"
-        )
-    return tuple(str(each) for each in names)
 
 
 DATASET = Dataset(

@@ -6,7 +6,7 @@ Takes 0-4 are the test split, 5-9 validation, the rest training.
 import re
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -35,18 +35,19 @@ from mlgenn_delays.data.encode.recordings import (
     recording_example,
 )
 from mlgenn_delays.data.encode.wav import read_bytes
+from mlgenn_delays.data.fields import count_steps
 from mlgenn_delays.data.losses import Losses
-from mlgenn_delays.data.option_checks import check_number, count_steps
 from mlgenn_delays.data.types import CurrentData, SpikeData
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.listing import list_files
+from mlgenn_delays.settings import settings
 
 LABEL_NAMES = tuple("0123456789")
 
 _PATTERN = re.compile(r"(\d+)_([^_]+)_(\d+)\.wav", re.IGNORECASE | re.ASCII)
 
 
-@dataclass(frozen=True)
+@settings
 class FsddOptions(RecordingOptions):
     """Options of FSDD."""
 
@@ -153,8 +154,8 @@ def load_fsdd_frames(
     Raises:
         InputError: As `load_fsdd`.
     """
-    check_number("scale", scale, 0.0, 1e6, open_low=True)
     mel = mel or MelSettings()
+    FsddOptions("currents", duration=duration, mel=mel, scale=scale)
     dt = mel.hop if dt is None else dt
     n_steps = count_steps(duration, dt)
     splits, contents = _read_folder(folder)

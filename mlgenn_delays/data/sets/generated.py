@@ -1,39 +1,35 @@
 """What the generated data sets share: a generator a split, and one spike a channel."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
+from pydantic import Field
 
 from mlgenn_delays.data.dataset import SPLITS, Dataset, Space, Splits
 from mlgenn_delays.data.events import single_spikes
-from mlgenn_delays.data.option_checks import check_number, check_word
+from mlgenn_delays.data.fields import Spikes, TrialLength
 from mlgenn_delays.data.types import SpikeData
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.rng import generator
+from mlgenn_delays.settings import Integer, says, settings
+
+Examples = Annotated[Integer, Field(ge=1, le=10_000_000)]
 
 
-@dataclass(frozen=True)
+@settings
 class GeneratedOptions:
-    """Options of every generated data set: numbers of examples, their seed, length of a trial."""
+    """Options of every generated data set."""
 
     space: ClassVar[Space] = ()  # channels have no order
 
-    train: int = 1000
-    validation: int = 500
-    test: int = 500
-    seed: int = 0
-    duration: float = 60.0
-    encoding: str = "spikes"
-
-    def __post_init__(self) -> None:
-        check_word("encoding", self.encoding, ("spikes",))
-        for name in ("train", "validation", "test"):
-            check_number(name, getattr(self, name), 1, 10_000_000, integer=True)
-        check_number("seed", self.seed, 0, 2**53, integer=True)
-        check_number("duration", self.duration, 0.0, 1e9, unit="ms", open_low=True)
+    train: Annotated[Examples, says("Number of training examples.")] = 1000
+    validation: Annotated[Examples, says("Number of validation examples.")] = 500
+    test: Annotated[Examples, says("Number of test examples.")] = 500
+    seed: Annotated[Integer, Field(ge=0, le=2**53), says("Seed of the examples.")] = 0
+    duration: TrialLength = 60.0
+    encoding: Spikes = "spikes"
 
     @property
     def group(self) -> int:

@@ -15,60 +15,63 @@ and optionally ``label_names`` (K,), ``names`` (N,) and ``groups`` (N,), whose e
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
+from pydantic import Field
 
 from mlgenn_delays.data.blocks import Blocks
 from mlgenn_delays.data.dataset import SPLITS, Dataset, Space, Splits
 from mlgenn_delays.data.events import Spikes, event_spikes, event_steps, sorted_spikes, stack_spikes
+from mlgenn_delays.data.fields import HeldOut, TimeUnit, check_shares, count_steps
 from mlgenn_delays.data.losses import Losses
-from mlgenn_delays.data.option_checks import check_number, check_word, count_steps
 from mlgenn_delays.data.sets.npz_files import Arrays, find_files, read_arrays
-from mlgenn_delays.data.split import check_shares, rows_by_split
+from mlgenn_delays.data.split import rows_by_split
 from mlgenn_delays.data.type_checks import check_size
 from mlgenn_delays.data.types import CurrentData, SpikeData, StreamedSpikes
 from mlgenn_delays.errors import InputError
+from mlgenn_delays.settings import Integer, Time, one_of, refuse, says, settings
 
 # Steps of a trial whose length is taken from events; more are likely another unit of time.
 _MOST_STEPS = 20_000
 _MOST_CHANNELS = 10_000_000
 
 
-@dataclass(frozen=True)
+@settings
 class NpzOptions:
-    """Options of arrays in .npz files.
-
-    Attributes:
-        encoding: "spikes", from events or a raster, or "currents", from values.
-        duration: Length of a trial [ms]; 0 for that of the longest example.
-        channels: C; 0 for what the files have.
-        time_unit: What a time of 1 is [ms]: 1000 for seconds, 0.001 for microseconds.
-        validation: Share of the examples kept for validation where no file holds them.
-        test: Share of the examples kept for testing where there is one file.
-    """
+    """Options of arrays in .npz files."""
 
     group: ClassVar[int] = 0
     space: ClassVar[Space] = (("channel", 0),)
 
-    encoding: str = "spikes"
-    duration: float = 0.0
-    channels: int = 0
-    time_unit: float = 1.0
-    validation: float = 0.1
-    test: float = 0.1
+    encoding: Annotated[
+        str,
+        one_of("spikes", "currents"),
+        says("Spikes, from events or a raster, or currents, from values."),
+    ] = "spikes"
+    duration: Annotated[Time, says("Length of a trial; 0 for that of the longest example.")] = 0.0
+    channels: Annotated[
+        Integer, Field(ge=0, le=_MOST_CHANNELS), says("C; 0 for what the files have.")
+    ] = 0
+    time_unit: Annotated[
+        TimeUnit, says("What a time of 1 is: 1000 for seconds, 0.001 for microseconds.")
+    ] = 1.0
+    validation: Annotated[
+        HeldOut, says("Share of the examples kept for validation where no file holds them.")
+    ] = 0.1
+    test: Annotated[
+        HeldOut, says("Share of the examples kept for testing where there is one file.")
+    ] = 0.1
 
     def __post_init__(self) -> None:
-        check_word("encoding", self.encoding, ("spikes", "currents"))
-        check_number("time_unit", self.time_unit, 0.0, 1e6, unit="ms", open_low=True)
         if self.encoding == "currents" and self.time_unit != 1.0:
-            raise InputError(
-                f"time_unit must be 1 with encoding 'currents', got {self.time_unit:g}: values "
-                "have no times, a row is a step of network.dt"
+            refuse(
+                self,
+                "time_unit",
+                "1 with encoding 'currents'",
+                "values have no times, a row is a step of network.dt",
             )
-        check_number("duration", self.duration, 0.0, 1e9, unit="ms")
-        check_number("channels", self.channels, 0, 10_000_000, integer=True)
-        check_shares(self.validation, self.test)
+        check_shares(self)
 
 
 @dataclass(frozen=True)

@@ -6,20 +6,20 @@ frame is a step, whatever its length. A fixed part of the training examples is v
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 
 from mlgenn_delays.data.dataset import Dataset, Example, Item, RawFormat, Space, Splits, as_item
+from mlgenn_delays.data.fields import Currents, Scale, Validation, count_steps
 from mlgenn_delays.data.losses import Losses
-from mlgenn_delays.data.option_checks import check_number, check_word, count_steps
 from mlgenn_delays.data.split import stratified
 from mlgenn_delays.data.type_checks import check_size, rows_at_once
 from mlgenn_delays.data.types import CurrentBatch, CurrentData
 from mlgenn_delays.errors import InputError
+from mlgenn_delays.settings import PositiveTime, Time, check, says, settings
 
 ENGLISH = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 GERMAN = ("null", "eins", "zwei", "drei", "vier", "fünf", "sechs", "sieben", "acht", "neun")
@@ -29,23 +29,17 @@ N_CHANNELS = 40
 FILES = tuple(f"{part}_{kind}_data.npy" for part in ("training", "testing") for kind in "xy")
 
 
-@dataclass(frozen=True)
+@settings
 class RawhdOptions:
     """Options of RawHD, see `load_rawhd`."""
 
     group: ClassVar[int] = 0
     space: ClassVar[Space] = (("mel band", 0),)
 
-    encoding: str = "currents"
-    scale: float = 20.0
-    validation: float = 0.1
-    duration: float = 0.0
-
-    def __post_init__(self) -> None:
-        check_word("encoding", self.encoding, ("currents",))
-        check_number("scale", self.scale, 0.0, 1e6, open_low=True)
-        check_number("validation", self.validation, 0.0, 0.9)
-        check_number("duration", self.duration, 0.0, 1e9, unit="ms")
+    encoding: Currents = "currents"
+    scale: Annotated[Scale, says("What the values are multiplied by.")] = 20.0
+    validation: Validation = 0.1
+    duration: Annotated[Time, says("Length of a trial; 0 for that of the data.")] = 0.0
 
 
 def load_rawhd(
@@ -74,9 +68,8 @@ def load_rawhd(
     Raises:
         InputError: A file is missing or does not hold what it must, or a setting is out of range.
     """
-    check_number("scale", scale, 0.0, 1e6, open_low=True)
-    check_number("validation", validation, 0.0, 0.9)
-    check_number("dt", dt, 0.0, unit="ms", open_low=True)
+    RawhdOptions(scale=scale, validation=validation, duration=duration)
+    check("dt", dt, PositiveTime)
     n_steps = count_steps(duration, dt) if duration != 0 else None
     x_train, y_train, x_test, y_test = _find(Path(folder))
     train, test = _open_values(x_train), _open_values(x_test)

@@ -10,11 +10,12 @@ least (3 a + b) / 2 apart in class 1 (9 and 13 ms by default). The neuron of cla
 group 1 in the same way.
 """
 
-from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
+from pydantic import Field
 
-from mlgenn_delays.data.option_checks import check_number, count_steps
+from mlgenn_delays.data.fields import check_at_most, count_steps
 from mlgenn_delays.data.sets.generated import (
     GeneratedOptions,
     balanced_labels,
@@ -24,33 +25,28 @@ from mlgenn_delays.data.sets.generated import (
 )
 from mlgenn_delays.data.types import SpikeData
 from mlgenn_delays.errors import InputError
+from mlgenn_delays.settings import Integer, PositiveTime, Time, says, settings
 
 LABEL_NAMES = ("first", "second")
 
 
-@dataclass(frozen=True)
+@settings
 class SequenceOptions(GeneratedOptions):
-    """Options of the sequences, see `mlgenn_delays.data.sets.sequence`.
+    """Options of the sequences; the gap between the groups is uniform over its range."""
 
-    The gap is uniform over ``gap_min..gap_max``, a spike up to ``jitter`` earlier or later, and
-    all have come by ``window`` [ms].
-    """
-
-    channels: int = 1
-    gap_min: float = 2.0
-    gap_max: float = 20.0
-    jitter: float = 0.0
-    window: float = 40.0
+    channels: Annotated[Integer, Field(ge=1, le=100_000), says("Channels per group.")] = 1
+    gap_min: Annotated[PositiveTime, says("Shortest gap.")] = 2.0
+    gap_max: Annotated[PositiveTime, says("Longest gap.")] = 20.0
+    jitter: Annotated[Time, says("A spike is up to this earlier or later.")] = 0.0
+    window: Annotated[PositiveTime, says("All spikes have come by then.")] = 40.0
 
     def __post_init__(self) -> None:
-        super().__post_init__()
-        check_number("channels", self.channels, 1, 100_000, integer=True)
-        check_number("window", self.window, 0.0, self.duration, unit="ms", open_low=True)
-        check_number("gap_max", self.gap_max, 0.0, self.window, unit="ms", open_low=True)
-        check_number("gap_min", self.gap_min, 0.0, self.gap_max, unit="ms", open_low=True)
+        check_at_most(self, "window", self.duration, "duration")
+        check_at_most(self, "gap_max", self.window, "window")
+        check_at_most(self, "gap_min", self.gap_max, "gap_max")
         # Less than half the shortest gap: the order stays. And there must be room for the longest.
         most = min(self.gap_min, self.window - self.gap_max) / 2
-        check_number("jitter", self.jitter, 0.0, most, unit="ms")
+        check_at_most(self, "jitter", most, "half of gap_min, and of window - gap_max,")
 
     @property
     def group(self) -> int:

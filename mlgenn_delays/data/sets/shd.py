@@ -12,20 +12,27 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
+from pydantic import Field
 
 from mlgenn_delays.data.blocks import Blocks
 from mlgenn_delays.data.dataset import Dataset, Example, Item, Space, as_item, spike_example
 from mlgenn_delays.data.events import Spikes, event_losses, event_spikes, event_steps, stack_spikes
+from mlgenn_delays.data.fields import (
+    Either,
+    Stream,
+    TrialLength,
+    Validation,
+    check_streams_spikes,
+    count_steps,
+)
 from mlgenn_delays.data.losses import Losses
-from mlgenn_delays.data.option_checks import check_flag, check_number, check_word, count_steps
 from mlgenn_delays.data.sets.shd_files import (
     N_CHANNELS,
     N_DIGITS,
     EventFile,
-    check_channels,
     file_facts,
     find_files,
 )
@@ -37,6 +44,7 @@ from mlgenn_delays.data.types import (
     StreamedSpikes,
 )
 from mlgenn_delays.errors import InputError
+from mlgenn_delays.settings import Integer, refuse, says, settings
 
 SHD_FILES = {"train": "shd_train.h5", "test": "shd_test.h5"}
 
@@ -48,39 +56,39 @@ _READ = 100  # examples that are read at once
 _VERSION = 3  # of what is cached
 
 
-@dataclass(frozen=True)
+@settings
 class CochleaOptions:
     """Options of SHD and of SSC."""
 
     group: ClassVar[int] = 0
     space: ClassVar[Space] = (("channel", 0),)
 
-    encoding: str = "spikes"
-    duration: float = 1000.0
-    channels: int = N_CHANNELS
-    stream: bool = False
+    encoding: Either = "spikes"
+    duration: TrialLength = 1000.0
+    channels: Annotated[
+        Integer,
+        Field(ge=1, le=N_CHANNELS),
+        says("C, a divisor of 700: with 140, each five neighbouring channels become one."),
+    ] = N_CHANNELS
+    stream: Stream = False
 
     def __post_init__(self) -> None:
-        check_word("encoding", self.encoding, ("spikes", "currents"))
-        check_number("duration", self.duration, 0.0, 1e9, unit="ms", open_low=True)
-        check_channels(self.channels)
-        check_flag("stream", self.stream)
-        if self.stream and self.encoding == "currents":
-            raise InputError(
-                "stream must have false with encoding 'currents', got true: only spikes are "
-                "streamed; all examples then take 4 bytes a step and channel in memory"
+        if N_CHANNELS % self.channels:
+            refuse(
+                self,
+                "channels",
+                f"a divisor of {N_CHANNELS}",
+                f"give {N_CHANNELS}, 350, 140 or 70, say, so that as many neighbouring channels "
+                "each become one",
             )
+        check_streams_spikes(self)
 
 
-@dataclass(frozen=True)
+@settings
 class ShdOptions(CochleaOptions):
     """Options of SHD, see `load_shd`."""
 
-    validation: float = 0.1
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_number("validation", self.validation, 0.0, 0.9)
+    validation: Validation = 0.1
 
 
 @dataclass(frozen=True)
@@ -129,7 +137,7 @@ def load_shd(
     Raises:
         InputError: A file is missing or does not hold what it must, or a setting is out of range.
     """
-    check_number("validation", validation, 0.0, 0.9)
+    ShdOptions(validation=validation)
     how = encoding_of(duration, channels, dt, encoding)
     data, speakers = load_files(Path(folder), SHD_FILES, N_DIGITS, how, stream, cache)
     if not validation:
@@ -141,9 +149,7 @@ def load_shd(
 
 def encoding_of(duration: float, channels: int, dt: float, kind: str) -> Encoding:
     """Return the encoding of settings."""
-    check_channels(channels)
-    if kind not in ("spikes", "currents"):
-        raise InputError(f"encoding must have one of spikes, currents, got {kind!r}")
+    CochleaOptions(encoding=kind, duration=duration, channels=channels)
     return Encoding(int(channels), count_steps(duration, dt), dt, kind)
 
 

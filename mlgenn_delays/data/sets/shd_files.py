@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 
-from mlgenn_delays.data.option_checks import check_number
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.hdf5 import Limits, UnreadableError, look_into_hdf5, read_hdf5_parts
 
@@ -29,20 +28,6 @@ _LIMITS = Limits(bytes=2**27, seconds=2)
 _MOST_ENDS = 3  # of the process that reads a file, after which the file is not read any more
 _DEPTH = 2  # of folders within the given one
 _BLOCKS, _BLOCK = 64, 4096  # how many places of a file are looked at, bytes each
-
-
-def check_channels(channels: object) -> None:
-    """Require a number of channels that all 700 can be shared among evenly.
-
-    Raises:
-        InputError: It is none.
-    """
-    check_number("channels", channels, 1, N_CHANNELS, integer=True)
-    if N_CHANNELS % int(channels):  # type: ignore[call-overload]
-        raise InputError(
-            f"channels must have a divisor of {N_CHANNELS}, got {channels!r}; give {N_CHANNELS}, "
-            "350, 140 or 70, say, so that as many neighbouring channels each become one"
-        )
 
 
 def find_files(folder: Path, files: tuple[str, ...]) -> list[Path]:

@@ -1,10 +1,10 @@
 """Spiking Speech Commands: the 35 words of Speech Commands as spikes of an inner ear, see `shd`."""
 
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from mlgenn_delays.data.dataset import Dataset, Splits
+from mlgenn_delays.data.fields import Stream
 from mlgenn_delays.data.sets.shd import (
     CochleaOptions,
     encoding_of,
@@ -13,15 +13,16 @@ from mlgenn_delays.data.sets.shd import (
     settings_of,
 )
 from mlgenn_delays.data.sets.shd_files import N_CHANNELS, N_WORDS
+from mlgenn_delays.settings import settings
 
 SSC_FILES = {"train": "ssc_train.h5", "validation": "ssc_valid.h5", "test": "ssc_test.h5"}
 
 
-@dataclass(frozen=True)
+@settings
 class SscOptions(CochleaOptions):
     """Options of SSC, see `load_ssc`."""
 
-    stream: bool = True
+    stream: Stream = True
 
 
 def load_ssc(
@@ -30,7 +31,7 @@ def load_ssc(
     duration: float = 1000.0,
     channels: int = N_CHANNELS,
     encoding: str = "spikes",
-    stream: bool = True,
+    stream: Stream = True,
     dt: float = 1.0,
     cache: bool = True,
 ) -> Splits:

@@ -13,15 +13,26 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import Field
 
 from mlgenn_delays.data.blocks import Blocks
 from mlgenn_delays.data.cache import cache_key, cached_arrays
 from mlgenn_delays.data.dataset import SPLITS, Dataset, Space, Splits
-from mlgenn_delays.data.events import Spikes, stack_spikes
-from mlgenn_delays.data.option_checks import check_flag, check_number, check_word, count_steps
+from mlgenn_delays.data.events import Spikes as Examples
+from mlgenn_delays.data.events import stack_spikes
+from mlgenn_delays.data.fields import (
+    AsTuple,
+    HeldOut,
+    Spikes,
+    Stream,
+    TimeUnit,
+    TrialLength,
+    check_shares,
+    count_steps,
+)
 from mlgenn_delays.data.sets.tonic_classes import (
     arguments_of,
     as_label,
@@ -34,79 +45,60 @@ from mlgenn_delays.data.sets.tonic_classes import (
 )
 from mlgenn_delays.data.sets.tonic_files import Rows, rows_of, tell_left_out
 from mlgenn_delays.data.sets.tonic_spikes import Sensor, example_spikes
-from mlgenn_delays.data.split import check_shares, rows_by_split
+from mlgenn_delays.data.split import rows_by_split
 from mlgenn_delays.data.types import SpikeData, StreamedSpikes
 from mlgenn_delays.errors import InputError
+from mlgenn_delays.settings import Integer, one_of, refuse, says, settings
 
 # Data sets that are read faster, and split by speaker, without tonic.
 _OWN = {"SHD": "shd", "SSC": "ssc"}
 _VERSION = 2  # of what is cached
 
 
-@dataclass(frozen=True)
+@settings
 class TonicOptions:
-    """Options of a data set of tonic.
+    """Options of a data set of tonic."""
 
-    Attributes:
-        encoding: "spikes".
-        duration: Length of a trial [ms].
-        time_unit: What a time of 1 is [ms]; tonic has microseconds.
-        align: Whether the first event of a recording is time 0, not what its clock says.
-        downsample: Pixels along each axis that become one.
-        polarity: "both" (channels of their own), "merged" (one) or "on" (others are left out).
-        sensor_size: Columns, rows and polarities; empty for what tonic says.
-        validation: Share kept for validation where tonic has no such part.
-        test: Share kept for testing where tonic has no parts at all.
-        group_by: Name of an attribute of tonic's class that says whose each example is, such as
-            "users"; all of one are in one split. Empty for none.
-        stream: Whether examples stay on disk, in the cache, until a batch needs them.
-        arguments: Further arguments of tonic's class.
-    """
-
-    encoding: str = "spikes"
-    duration: float = 1000.0
-    time_unit: float = 0.001
-    align: bool = False
-    downsample: int = 1
-    polarity: str = "both"
-    sensor_size: tuple[int, ...] = ()
-    validation: float = 0.1
-    test: float = 0.1
-    group_by: str = ""
-    stream: bool = True
-    arguments: dict[str, Any] = field(default_factory=dict)
+    encoding: Spikes = "spikes"
+    duration: TrialLength = 1000.0
+    time_unit: Annotated[TimeUnit, says("What a time of 1 is; tonic has microseconds.")] = 0.001
+    align: Annotated[
+        bool, says("Whether the first event of a recording is time 0, not what its clock says.")
+    ] = False
+    downsample: Annotated[
+        Integer, Field(ge=1, le=10_000), says("Pixels along each axis that become one.")
+    ] = 1
+    polarity: Annotated[
+        str,
+        one_of("both", "merged", "on"),
+        says("Both (channels of their own), merged (one) or on (others are left out)."),
+    ] = "both"
+    sensor_size: Annotated[
+        tuple[Annotated[Integer, Field(ge=1, le=1_000_000)], ...],
+        AsTuple,
+        says("Columns, rows and polarities; empty for what tonic says."),
+    ] = ()
+    validation: Annotated[
+        HeldOut, says("Share kept for validation where tonic has no such part.")
+    ] = 0.1
+    test: Annotated[HeldOut, says("Share kept for testing where tonic has no parts at all.")] = 0.1
+    group_by: Annotated[
+        str,
+        says(
+            "Name of an attribute of tonic's class that says whose each example is, such as "
+            "users; all of one are in one split. Empty for none."
+        ),
+    ] = ""
+    stream: Stream = True
+    arguments: Annotated[
+        dict[str, bool | int | float | str], says("Further arguments of tonic's class.")
+    ] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        check_word("encoding", self.encoding, ("spikes",))
-        check_number("duration", self.duration, 0.0, 1e9, unit="ms", open_low=True)
-        check_number("time_unit", self.time_unit, 0.0, 1e6, unit="ms", open_low=True)
-        check_flag("align", self.align)
-        check_number("downsample", self.downsample, 1, 10_000, integer=True)
-        check_word("polarity", self.polarity, ("both", "merged", "on"))
-        self._check_sensor()
-        check_shares(self.validation, self.test)
-        if not isinstance(self.group_by, str):
-            raise InputError(f"group_by must have the name of an attribute, got {self.group_by!r}")
-        check_flag("stream", self.stream)
-        if not isinstance(self.arguments, dict) or not all(
-            isinstance(each, (bool, int, float, str)) for each in self.arguments.values()
-        ):
-            raise InputError(
-                "arguments must have a table of numbers, texts, true and false, "
-                f"got {self.arguments!r}"
-            )
-
-    def _check_sensor(self) -> None:
-        """Require columns, rows and polarities, or nothing."""
-        size = self.sensor_size
-        if not isinstance(size, (list, tuple)) or len(size) not in (0, 3):
-            raise InputError(
-                f"sensor_size must have columns, rows and polarities such as [34, 34, 2], or [] "
-                f"for tonic's own, got {size!r}"
-            )
-        for number in size:
-            check_number("each of sensor_size", number, 1, 1_000_000, integer=True)
-        object.__setattr__(self, "sensor_size", tuple(int(number) for number in size))
+        if len(self.sensor_size) not in (0, 3):
+            wanted = "columns, rows and polarities such as [34, 34, 2], or [] for tonic's own"
+            refuse(self, "sensor_size", wanted)
+        check_shares(self)
 
     @property
     def group(self) -> int:
@@ -265,7 +257,7 @@ def _part(name: str, split: str, examples: Any, arguments: dict[str, Any], cache
 def _blocks(part: _Part, sensor: Sensor, options: TonicOptions, dt: float, n_steps: int) -> Blocks:
     """Return how the examples of a split are encoded."""
 
-    def example(row: int) -> Spikes:
+    def example(row: int) -> Examples:
         return example_spikes(
             part.where(row),
             part[row][0],
@@ -276,7 +268,7 @@ def _blocks(part: _Part, sensor: Sensor, options: TonicOptions, dt: float, n_ste
             align=options.align,
         )
 
-    def encode(first: int, end: int) -> Spikes:
+    def encode(first: int, end: int) -> Examples:
         found = stack_spikes(map(example, range(first, end)), sensor.n_channels)
         lost = found.losses
         if end - first > 1 and lost.empty.all() and lost.lengths.all():
@@ -336,7 +328,7 @@ def _groups(part: _Part, attribute: str) -> list[str] | None:
         groups = np.zeros(0)
     if groups.shape != (len(part),) or groups.dtype.kind not in "iuUS":
         raise InputError(
-            f"data.group_by must have the name of an attribute of tonic.datasets.{part.name} with "
+            f"data.group_by must be the name of an attribute of tonic.datasets.{part.name} with "
             f"a number or text for each example, got {attribute!r}"
         )
     texts = groups[part.rows.order].tolist()

@@ -115,7 +115,7 @@ def arguments_of(found: Any, name: str, given: dict[str, Any]) -> dict[str, Any]
     for key in given:
         if key not in known:
             raise InputError(
-                f"data.arguments must have arguments of tonic.datasets.{name} "
+                f"data.arguments must be arguments of tonic.datasets.{name} "
                 f"({', '.join(known) or 'it has none'}), got {key!r}{nearest(key, known)}"
             )
     return _ARGUMENTS.get(name, {}) | given

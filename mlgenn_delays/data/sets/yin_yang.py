@@ -13,19 +13,20 @@ Reference: Kriener, Göltz and Petrovici 2022, The Yin-Yang dataset. The time co
 five channels, x, y, 1 - x, 1 - y and a bias, spike once each.
 """
 
-from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 
-from mlgenn_delays.data.option_checks import check_number, count_steps
+from mlgenn_delays.data.fields import check_at_most, count_steps
 from mlgenn_delays.data.sets.generated import (
+    Examples,
     GeneratedOptions,
     generate_splits,
     generated,
     one_spike_each,
 )
 from mlgenn_delays.data.types import SpikeData
-from mlgenn_delays.errors import InputError
+from mlgenn_delays.settings import PositiveTime, Time, refuse, says, settings
 
 LABEL_NAMES = ("yin", "yang", "dot")
 YIN, YANG, DOT = range(3)
@@ -35,27 +36,23 @@ DOT_RADIUS = 0.1
 _BLOCK = 4096
 
 
-@dataclass(frozen=True)
+@settings
 class YinYangOptions(GeneratedOptions):
-    """Options of Yin-Yang, see `mlgenn_delays.data.sets.yin_yang`: times of the values 0 and 1."""
+    """Options of Yin-Yang: the value 0 spikes at ``early``, 1 at ``late``."""
 
-    train: int = 5000
-    validation: int = 1000
-    test: int = 1000
-    early: float = 10.0
-    late: float = 40.0
-    bias: float = 20.0
+    train: Annotated[Examples, says("Number of training examples.")] = 5000
+    validation: Annotated[Examples, says("Number of validation examples.")] = 1000
+    test: Annotated[Examples, says("Number of test examples.")] = 1000
+    early: Annotated[Time, says("When the value 0 spikes.")] = 10.0
+    late: Annotated[PositiveTime, says("When the value 1 spikes.")] = 40.0
+    bias: Annotated[Time, says("When the bias spikes.")] = 20.0
 
     def __post_init__(self) -> None:
-        super().__post_init__()
-        check_number("late", self.late, 0.0, self.duration, unit="ms", open_low=True)
-        check_number("early", self.early, 0.0, self.late, unit="ms")
-        check_number("bias", self.bias, 0.0, self.duration, unit="ms")
-        if self.early == self.late:
-            raise InputError(
-                f"early must have a time before late = {self.late:g} ms, got {self.early!r}; "
-                "else all values are alike"
-            )
+        check_at_most(self, "late", self.duration, "duration")
+        check_at_most(self, "bias", self.duration, "duration")
+        if self.early >= self.late:
+            wanted = f"a time before late = {self.late:g} ms"
+            refuse(self, "early", wanted, "else all values are alike")
 
 
 def load(options: YinYangOptions | None = None, *, dt: float = 1.0) -> dict[str, SpikeData]:

@@ -5,7 +5,6 @@ from functools import cached_property
 from typing import Any
 
 from mlgenn_delays.data.dataset import RawFormat
-from mlgenn_delays.data.option_checks import check_number
 from mlgenn_delays.data.registry import (
     dataset,
     dataset_encoding,
@@ -17,6 +16,7 @@ from mlgenn_delays.data.sets.shd import CochleaOptions
 from mlgenn_delays.data.sets.shd_files import N_CHANNELS
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.export.artifact import About
+from mlgenn_delays.settings import Count, PositiveTime, check
 
 ARRAYS, WAVS, EVENTS = (".npy", ".npz"), (".wav",), (".h5", ".hdf5")
 
@@ -41,8 +41,8 @@ class Wants:
     currents: bool
 
     def __post_init__(self) -> None:
-        check_number("n_inputs", self.n_inputs, 1, integer=True)
-        check_number("dt", self.dt, 0.0, unit="ms", open_low=True)
+        check("n_inputs", self.n_inputs, Count)
+        check("dt", self.dt, PositiveTime)
 
     @property
     def n_steps(self) -> int:
