@@ -201,7 +201,6 @@ class Dataset:
 
 
 def _loaded_example(data: Data, row: int) -> Example:
-    """Return an example of a split."""
     rows = np.array([row])
     return data.batch(rows), None if data.losses is None else data.losses.take(rows), ()
 
@@ -230,7 +229,6 @@ def assemble(items: Iterable[Item], dt: float) -> Splits:
 
 
 def _stacked(items: list[Item], label_names: tuple[str, ...], dt: float) -> SpikeData | CurrentData:
-    """Return the examples of a split one after the other."""
     labels = np.array([item.label for item in items], np.int64)
     names = tuple(item.name for item in items)
     known = [item.losses for item in items if item.losses is not None]

@@ -79,7 +79,6 @@ def event_columns(
 def _column(
     where: str, name: str, values: object, kinds: str, place: Callable[[int], str]
 ) -> np.ndarray:
-    """Return one number per event."""
     array = as_array(f"{name} of {where}", values, "numbers")
     if array.ndim != 1:
         raise InputError(
@@ -112,7 +111,7 @@ def _column(
 def _check_times(
     where: str, noun: str, times: np.ndarray, place: Callable[[int], str] = "event {}".format
 ) -> None:
-    """Refuse times that are negative or not finite."""
+    """Reject times that are negative or not finite."""
     wrong = ~((times >= 0) & np.isfinite(times)) if len(times) else np.zeros(0, bool)
     if wrong.any():
         first = int(np.argmax(wrong))

@@ -240,7 +240,6 @@ def left_of(batch: Any) -> np.ndarray:
 
 
 def _number(value: float) -> str:
-    """Return a number of ms in words."""
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 

@@ -237,7 +237,6 @@ def known_losses(splits: Splits) -> dict[str, Losses]:
 
 
 def _parsed(name: str, options: Any) -> Any:
-    """Return the options of a data set from a table, or those given."""
     return options if isinstance(options, dataset(name).options) else parse_options(name, options)
 
 
@@ -268,7 +267,6 @@ def _build_kind(name: str, table: Mapping[str, Any], where: str) -> Any:
 
 
 def _check_key(what: str, key: object, known: list[str]) -> None:
-    """Require a known word."""
     if key not in known:
         hint = nearest(str(key), known)
         raise InputError(f"{what} must be one of {', '.join(known)}, got {key!r}{hint}")

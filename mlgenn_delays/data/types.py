@@ -170,7 +170,6 @@ class SpikeData:
 
 
 def _example(row: int, pair: object, n_channels: int, n_steps: int, dt: float) -> Spikes:
-    """Return one example of `SpikeData.from_events`."""
     where = f"events of example {row}"
     if not isinstance(pair, (tuple, list)) or len(pair) != 2:
         raise InputError(f"{where} must be a pair of channels and steps, got {type(pair).__name__}")

@@ -231,16 +231,10 @@ def test_empty_batch() -> None:
     "make, message",
     [
         (lambda: Augment(shift=-1), "shift must be"),
-        (lambda: Augment(shift=1.5), "shift must be"),
         (lambda: Augment(jitter=-1.0), "jitter must be"),
-        (lambda: Augment(jitter=float("nan")), "jitter must be"),
         (lambda: Augment(drop=1.1), "drop must be.* got 1.1"),
-        (lambda: Augment(time_shift="1"), "time_shift must be"),
         (lambda: Augment(noise=-1.0), "noise must be"),
         (lambda: Augment(scale=1.5), "scale must be.* got 1.5"),
-        (lambda: Augment(mask_time=float("inf")), "mask_time must be"),
-        (lambda: Augment(mask_channels=0.5), "mask_channels must be"),
-        (lambda: Augment(group=-1), "group must be a whole number"),
         (
             lambda: augment(dense(1), Augment(shift=1, group=5), 1.0, 0, 0),
             "group must be a divisor of the 12 channels, got 5",

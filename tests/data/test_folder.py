@@ -362,14 +362,9 @@ def test_a_damaged_wav_is_named(home: Path, damage: str, cache: bool) -> None:
     [
         ({"group_by": "("}, "group_by must be"),
         ({"group_by": "abc"}, "group_by must be"),
-        ({"group_by": 3}, "group_by must be"),
         ({"classes": ["no"]}, "classes must be"),
         ({"classes": ["no", "no"]}, "classes must be"),
-        ({"classes": "no"}, "classes must be"),
-        ({"classes": [["no"], ["yes"]]}, "classes must be"),
         ({"validation": 0.5, "test": 0.5}, "at most 0.9 together"),
-        ({"test": -0.1}, "test must be"),
-        ({"stream": 1}, "stream must be"),
         ({"stream": True, "encoding": "currents"}, "stream must be"),
     ],
 )

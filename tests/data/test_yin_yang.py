@@ -107,8 +107,6 @@ def test_default_sizes() -> None:
     ("options", "message"),
     [
         ({"train": 0}, "train must be"),
-        ({"test": 2.5}, "test must be"),
-        ({"seed": -1}, "seed must be"),
         ({"encoding": "currents"}, "encoding must be.* got 'currents'"),
         ({"late": 61.0}, "late must be.* got 61.0"),
         ({"early": 50.0}, "early must be"),

@@ -98,7 +98,7 @@ class Augment:
 
 
 def check_kind(settings: Augment, data: Data | Batch) -> None:
-    """Refuse settings that make no sense for this kind of data.
+    """Reject settings that make no sense for this kind of data.
 
     Arguments:
         settings: The settings.

@@ -187,7 +187,7 @@ def cached_frames(
 
 
 def _check_memory(n: int, n_steps: int, n_bands: int) -> None:
-    """Refuse currents that are larger than the memory of the machine, where that is known."""
+    """Reject currents that are larger than the memory of the machine, where that is known."""
     try:
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, OSError, ValueError):

@@ -85,7 +85,7 @@ def decode_wav(content: bytes, path: Path | str, sample_rate: int) -> np.ndarray
 
 
 def check_samples(where: str, samples: np.ndarray) -> None:
-    """Refuse samples (n,) that are not finite, or so large that their energy would not be.
+    """Reject samples (n,) that are not finite, or so large that their energy would not be.
 
     Raises:
         InputError: One is.

@@ -225,7 +225,6 @@ class _Look:
             self.losses.setdefault(item.split, []).append(item.losses)
 
     def _compare(self, item: Item) -> None:
-        """Compare an example with those before."""
         report, own = self.report, (item.split, item.name)
         other = self.seen.setdefault(_content_hash(item), own)
         if other[0] != own[0]:
@@ -280,7 +279,6 @@ def _content_hash(item: Item) -> bytes:
 
 
 def _notes(report: Report, n_classes: int | None) -> list[str]:
-    """Return what is missing."""
     notes = [f"there is no {split} example" for split in SPLITS if split not in report.splits]
     labels = set(report.classes) | set(range(n_classes or 0))
     for split, counts in report.splits.items():

@@ -151,7 +151,6 @@ def _spikes(
     dt: float,
     n_steps: int,
 ) -> Splits:
-    """Return the recordings as spikes, by split."""
     mel, encoder = options.mel, options.encoder
 
     def encode(first: int, end: int) -> Spikes:
@@ -191,7 +190,6 @@ def _currents(
     dt: float,
     n_steps: int,
 ) -> Splits:
-    """Return the recordings as currents, by split."""
     paths = [each.path for each in found.recordings]
     frames = cached_frames("folder-frames", {"all": paths}, files, options.mel, cache=bool(files))[
         "all"

@@ -99,7 +99,7 @@ def _is_split(folder: Path) -> bool:
 
 
 def _check_parts(folder: Path, inner: list[Path], parts: dict[Path, str]) -> None:
-    """Refuse classes beside splits, and two folders of one split."""
+    """Reject classes beside splits, and two folders of one split."""
     others = [each.name for each in inner if each not in parts]
     if others:
         raise InputError(
@@ -187,7 +187,6 @@ def _recordings(
 
 
 def _is_wav(name: str) -> bool:
-    """Return whether a file is a WAV by its name."""
     return name.lower().endswith(".wav")
 
 
@@ -220,7 +219,7 @@ def _plain(name: str) -> str:
 def _check_listed(
     folder: Path, listed: dict[str, str], recordings: list[Recording], classes: tuple[str, ...]
 ) -> None:
-    """Refuse lists that name recordings which are not there: those meant would be trained on."""
+    """Reject lists that name recordings which are not there: those meant would be trained on."""
     known = {_plain(each.name) for each in recordings}
     if not known & listed.keys():
         raise InputError(
@@ -253,7 +252,7 @@ def _speaker(pattern: str, within: str) -> str:
 
 
 def _check_speakers(recordings: list[Recording], pattern: str) -> None:
-    """Refuse recordings that do not say whose they are, if that is asked for."""
+    """Reject recordings that do not say whose they are, if that is asked for."""
     wrong = [each.name for each in recordings if pattern and not each.speaker]
     if wrong:
         raise InputError(
@@ -263,7 +262,6 @@ def _check_speakers(recordings: list[Recording], pattern: str) -> None:
 
 
 def _some(names: Iterable[str]) -> str:
-    """Return at most three names in words."""
     known = list(names)
     more = f" and {len(known) - 3} more" if len(known) > 3 else ""
     return ", ".join(known[:3]) + more

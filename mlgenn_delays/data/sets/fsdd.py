@@ -260,25 +260,21 @@ def _read_folder(folder: Path | str) -> tuple[dict[str, list[Recording]], dict[P
 def _frames(
     splits: dict[str, list[Recording]], contents: dict[Path, bytes], mel: MelSettings, cache: bool
 ) -> dict[str, list[np.ndarray]]:
-    """Return the mel frames of every recording, by split."""
     paths = {split: [each.path for each in recordings] for split, recordings in splits.items()}
     files, read = _hash(splits, contents), contents.__getitem__
     return cached_frames("fsdd-frames", paths, files, mel, cache=cache, read=read)
 
 
 def _hash(splits: dict[str, list[Recording]], contents: dict[Path, bytes]) -> str:
-    """Return the hash of all files, in the order of the examples."""
     paths = [each.path for recordings in splits.values() for each in recordings]
     return files_hash((path.name, contents[path]) for path in paths)
 
 
 def _labels(recordings: list[Recording]) -> np.ndarray:
-    """Return the digits as (N,) int64."""
     return np.array([recording.digit for recording in recordings], np.int64)
 
 
 def _load(folder: Path | None, options: FsddOptions, dt: float, cache: bool) -> Splits:
-    """Load the recordings as the options say."""
     assert folder is not None
     mel, duration = options.mel, options.duration
     if options.encoding == "currents":
@@ -313,7 +309,6 @@ def _items(folder: Path | None, options: FsddOptions, dt: float) -> Iterator[Ite
 
 
 def _read(recording: Recording, again: bool, options: FsddOptions, dt: float) -> Example:
-    """Read and encode a recording."""
     if again:
         raise InputError(
             f"{recording.path} must have a digit, speaker and take of its own, got those of "

@@ -198,7 +198,7 @@ def _n_steps(files: dict[str, Arrays], duration: float, dt: float, unit: float) 
 
 
 def _check_units(files: dict[str, Arrays], task: _Task) -> None:
-    """Refuse events that are all in the first step, or all after the trial: another unit."""
+    """Reject events that are all in the first step, or all after the trial: another unit."""
     first = [each for each in files.values() if each.longest is not None]
     if not first or len(first) < len(files):
         return
@@ -259,7 +259,6 @@ def _label_names(files: dict[str, Arrays]) -> tuple[str, ...]:
 
 
 def _spikes(arrays: Arrays, task: _Task) -> SpikeData | StreamedSpikes:
-    """Return the examples of a file as spikes."""
 
     def example(row: int) -> Spikes:
         shape: dict[str, Any] = {"n_channels": task.n_channels, "n_steps": task.n_steps}

@@ -164,7 +164,7 @@ def _read(
 
 
 def _check_size(x_train: Path, train: np.ndarray, x_test: Path, test: np.ndarray) -> None:
-    """Refuse test examples of another size than the training ones."""
+    """Reject test examples of another size than the training ones."""
     if train.shape[1:] != test.shape[1:]:
         raise InputError(
             f"{x_test} must have the steps and channels of {x_train.name}, "
@@ -173,7 +173,6 @@ def _check_size(x_train: Path, train: np.ndarray, x_test: Path, test: np.ndarray
 
 
 def _find(folder: Path) -> list[Path]:
-    """Return the paths of `FILES`."""
     if not folder.exists():
         raise InputError(f"folder {folder} does not exist; give the folder of the RawHD files")
     if not folder.is_dir():
@@ -236,12 +235,11 @@ def _read_labels(path: Path, examples: str, n: int) -> np.ndarray:
 
 
 def _no_class(labels: np.ndarray) -> np.ndarray:
-    """Return the numbers of the examples whose label is no class."""
     return np.flatnonzero((labels < 0) | (labels >= len(LABEL_NAMES)))
 
 
 def _check_labels(path: Path, labels: np.ndarray, first: int = 0) -> None:
-    """Refuse labels that are no class, of the examples from the first on."""
+    """Reject labels that are no class, of the examples from the first on."""
     for row in _no_class(labels)[:1]:
         raise InputError(
             f"{path} must have labels in 0..{len(LABEL_NAMES) - 1}, got {labels[row]} for "
@@ -250,7 +248,6 @@ def _check_labels(path: Path, labels: np.ndarray, first: int = 0) -> None:
 
 
 def _split(path: Path, labels: np.ndarray, share: float) -> dict[str, np.ndarray]:
-    """Return the indices of the training and the validation examples."""
     if not share:
         return {"train": np.arange(len(labels))}
     try:
@@ -281,7 +278,6 @@ def _scaled(values: np.ndarray, scale: float) -> np.ndarray:
 
 
 def _size(shape: Sequence[int]) -> str:
-    """Return the steps and channels of examples in words."""
     return f"{shape[1]} steps of {shape[2]} channels"
 
 

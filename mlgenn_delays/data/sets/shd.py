@@ -200,7 +200,6 @@ def _blocks(path: Path, n_classes: int, n: int, encoding: Encoding, cache: bool)
 
 
 def _encode(file: EventFile, first: int, end: int, encoding: Encoding) -> Spikes:
-    """Return the spikes of some examples of a file."""
     examples = (
         _example(file.where(row), units, seconds, encoding)
         for place in range(first, end, _READ)
@@ -210,7 +209,6 @@ def _encode(file: EventFile, first: int, end: int, encoding: Encoding) -> Spikes
 
 
 def _example(where: str, units: np.ndarray, seconds: np.ndarray, encoding: Encoding) -> Spikes:
-    """Return the spikes of one example."""
     channels = units.astype(np.int64) // (N_CHANNELS // encoding.n_channels)
     return event_spikes(
         where,
@@ -263,7 +261,6 @@ def _split_off(
 def _split(
     labels: np.ndarray, speakers: np.ndarray | None, share: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the indices of the training and the validation examples."""
     size = max(1, round(share * len(labels)))
     if speakers is None:
         return stratified(labels, size)
@@ -345,7 +342,6 @@ def settings_of(options: CochleaOptions) -> dict[str, Any]:
 
 
 def _load(folder: Path | None, options: ShdOptions, dt: float, cache: bool) -> Splits:
-    """Load SHD as the options say."""
     assert folder is not None
     how = settings_of(options)
     return load_shd(folder, validation=options.validation, dt=dt, cache=cache, **how)

@@ -69,7 +69,6 @@ def _folders(folder: Path, depth: int) -> list[Path]:
 
 
 def _first(folders: list[Path], name: str) -> Path | None:
-    """Return the first file of a name."""
     return next((each / name for each in folders if (each / name).is_file()), None)
 
 
@@ -101,7 +100,6 @@ def _unpack(folders: list[Path], name: str) -> str:
 
 
 def _and(names: tuple[str, ...]) -> str:
-    """Return names in words."""
     return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else names[0]
 
 
@@ -223,7 +221,6 @@ class EventFile:
         return f"example {row} of {self.path}"
 
     def _read(self, parts: Mapping[str, tuple[int, int] | None]) -> dict[str, Any]:
-        """Return parts of the file."""
         with self._guarded():
             return self._parts(parts)
 
@@ -239,7 +236,6 @@ class EventFile:
             raise
 
     def _row(self, name: str, row: int) -> np.ndarray:
-        """Return one row of an array."""
         with self._guarded(f"/{name}[{row}] cannot be read"):
             found: np.ndarray = self._parts({name: (row, row + 1)})[name][0]
         return found
@@ -257,7 +253,6 @@ class EventFile:
             ) from error
 
     def _array(self, name: str) -> dict[str, Any]:
-        """Return what is known of an array."""
         if name not in self._found:
             have = ", ".join(f"/{each}" for each in self._top) or "nothing"
             raise InputError(
@@ -281,7 +276,6 @@ class EventFile:
         self._check_length(name, shape[0])
 
     def _numbers(self, name: str) -> np.ndarray:
-        """Return whole numbers, (n,) int64."""
         kind, shape = self._array(name)["type"], tuple(self._array(name)["shape"])
         if not kind.lstrip("<>|").startswith(("int", "uint", "i", "u")) or len(shape) != 1:
             raise InputError(
@@ -291,7 +285,7 @@ class EventFile:
         return np.asarray(self._read({name: None})[name], np.int64)
 
     def _check_length(self, name: str, n: int) -> None:
-        """Refuse an array of another number of examples than there are labels."""
+        """Reject an array of another number of examples than there are labels."""
         if n != len(self.labels):
             raise InputError(
                 f"{self.path} must have as many examples at /{name} as labels, got {n} and "
@@ -299,7 +293,7 @@ class EventFile:
             )
 
     def check_label(self, row: int, n_classes: int) -> None:
-        """Refuse an example whose label is no class.
+        """Reject an example whose label is no class.
 
         Raises:
             InputError: It is none.
@@ -311,7 +305,7 @@ class EventFile:
             )
 
     def _check_labels(self, n_classes: int | None) -> None:
-        """Refuse labels that are no class, and a file without examples."""
+        """Reject labels that are no class, and a file without examples."""
         if n_classes is not None:
             wrong = np.flatnonzero((self.labels < 0) | (self.labels >= n_classes))
             if len(wrong):

@@ -57,7 +57,6 @@ def load_ssc(
 
 
 def _load(folder: Path | None, options: SscOptions, dt: float, cache: bool) -> Splits:
-    """Load SSC as the options say."""
     assert folder is not None
     return load_ssc(folder, dt=dt, cache=cache, **settings_of(options))
 

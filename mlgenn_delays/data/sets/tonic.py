@@ -232,7 +232,6 @@ def _load(name: str, folder: Path | None, options: TonicOptions, dt: float, cach
 
 
 def _check_folder(name: str, folder: Path) -> None:
-    """Refuse what is no folder."""
     if not folder.is_dir():
         what = "is a file" if folder.exists() else "does not exist"
         raise InputError(

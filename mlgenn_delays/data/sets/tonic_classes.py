@@ -85,12 +85,10 @@ def class_names(found: Any) -> dict[Any, str] | None:
 
 
 def _by_label(item: tuple[Any, Any]) -> Any:
-    """Return the label of a name."""
     return item[1]
 
 
 def _text(name: Any) -> str:
-    """Return a name as text."""
     return name.decode("utf-8", "replace") if isinstance(name, bytes) else str(name)
 
 
@@ -214,7 +212,6 @@ def _thinks_incomplete(made: Any) -> bool:
 
 
 def _shown(arguments: dict[str, Any]) -> str:
-    """Return arguments in words."""
     return ", ".join(f"{key}={value!r}" for key, value in arguments.items()) or "all"
 
 

@@ -131,7 +131,7 @@ def _whole(where: str, name: str, values: np.ndarray) -> np.ndarray:
 
 
 def _check_range(where: str, name: str, found: np.ndarray, size: int) -> None:
-    """Refuse what the sensor does not have."""
+    """Reject what the sensor does not have."""
     if len(found) and (found.min() < 0 or found.max() >= size):
         raise InputError(
             f"{where} must have {name} in 0..{size - 1}, got {found.min()}..{found.max()}; set "

@@ -139,7 +139,6 @@ def _draw_class(rng: np.random.Generator, label: int, n: int) -> np.ndarray:
 
 
 def _distance(points: np.ndarray, x: float, y: float) -> np.ndarray:
-    """Return the distance of points (N, 2) from one."""
     return np.hypot(points[:, 0] - x, points[:, 1] - y)
 
 
