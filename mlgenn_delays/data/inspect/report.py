@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 from mlgenn_delays.data.dataset import SPLITS, Item
-from mlgenn_delays.data.inspect.statistics import CurrentTally, SpikeTally, spread
+from mlgenn_delays.data.inspect.statistics import CurrentStatistics, SpikeStatistics, spread
 from mlgenn_delays.data.losses import Losses, warnings_of
 from mlgenn_delays.data.meter import Meter
 from mlgenn_delays.data.registry import (
@@ -184,7 +184,7 @@ class _Look:
 
     def __init__(self, report: Report) -> None:
         self.report = report
-        self.tally: SpikeTally | CurrentTally | None = None
+        self.statistics: SpikeStatistics | CurrentStatistics | None = None
         self.losses: dict[str, list[Losses]] = {}
         self.seen: dict[bytes, tuple[str, str]] = {}
         self.shape: tuple[int, int] | None = None
@@ -204,10 +204,10 @@ class _Look:
             report.damaged.add(split=item.split, name=item.name, reason=reason.format(*self.shape))
             return
         self._count(item)
-        if self.tally is None:
-            kind = CurrentTally if isinstance(batch, CurrentBatch) else SpikeTally
-            self.tally = kind(batch.n_channels)
-        if not self.tally.add(batch):  # type: ignore[arg-type]
+        if self.statistics is None:
+            kind = CurrentStatistics if isinstance(batch, CurrentBatch) else SpikeStatistics
+            self.statistics = kind(batch.n_channels)
+        if not self.statistics.add(batch):  # type: ignore[arg-type]
             report.empty.add(split=item.split, name=item.name)
         elif report.compares:
             self._compare(item)
@@ -243,10 +243,10 @@ class _Look:
             split: dict(report.splits[split])
             for split in sorted(report.splits, key=lambda s: (*SPLITS, s).index(s))
         }
-        if self.shape is None or self.tally is None:
+        if self.shape is None or self.statistics is None:
             return
         report.channels, report.trial_ms = self.shape[1], self.shape[0] * report.dt
-        report.activity = self.tally.summary(report.trial_ms)
+        report.activity = self.statistics.summary(report.trial_ms)
         if self.losses:
             splits = {split: Losses.together(some) for split, some in self.losses.items()}
             losses = Losses.together(splits.values())

@@ -8,7 +8,7 @@ import numpy as np
 from mlgenn_delays.data.types import CurrentBatch, SpikeBatch
 
 
-class SpikeTally:
+class SpikeStatistics:
     """How many spikes examples and channels have.
 
     Arguments:
@@ -47,7 +47,7 @@ class SpikeTally:
         }
 
 
-class CurrentTally:
+class CurrentStatistics:
     """How great currents are, of all and by channel.
 
     Arguments:

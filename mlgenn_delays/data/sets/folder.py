@@ -38,7 +38,7 @@ from mlgenn_delays.data.fields import (
     count_steps,
 )
 from mlgenn_delays.data.losses import Losses
-from mlgenn_delays.data.sets.folder_files import Listing, Recording, list_folder
+from mlgenn_delays.data.sets.folder_files import LabelledWav, Listing, list_folder
 from mlgenn_delays.data.split import rows_by_split
 from mlgenn_delays.data.types import CurrentData, SpikeData, StreamedSpikes
 from mlgenn_delays.settings import refuse, says, settings
@@ -134,7 +134,7 @@ def _labels_and_rows(
     return labels, rows
 
 
-def _contents(recordings: tuple[Recording, ...]) -> Iterator[tuple[str, bytes]]:
+def _contents(recordings: tuple[LabelledWav, ...]) -> Iterator[tuple[str, bytes]]:
     """Yield names and contents one by one, so that truncated files are known before any work."""
     for each in recordings:
         content = read_bytes(each.path)

@@ -20,7 +20,7 @@ _FSDD = re.compile(r"\d_[^_]+_\d+\.wav", re.IGNORECASE | re.ASCII)
 
 
 @dataclass(frozen=True)
-class Recording:
+class LabelledWav:
     """A WAV of a folder.
 
     Attributes:
@@ -48,7 +48,7 @@ class Listing:
         divided: Whether the folder says which recordings are in which split.
     """
 
-    recordings: tuple[Recording, ...]
+    recordings: tuple[LabelledWav, ...]
     classes: tuple[str, ...]
     divided: bool
 
@@ -162,7 +162,7 @@ def _hint(folder: Path) -> str:
 
 def _recordings(
     folder: Path, found: dict[str, list[Path]], classes: tuple[str, ...], group_by: str
-) -> list[Recording]:
+) -> list[LabelledWav]:
     """Return the recordings of the classes, by split, class and name."""
     by_split = {split: {each.name: each for each in found.get(split, [])} for split in SPLITS}
     places = [
@@ -182,7 +182,7 @@ def _recordings(
         for path in wavs[place]:
             speaker = _speaker(group_by, path.relative_to(place).as_posix())
             name = path.relative_to(folder).as_posix()
-            recordings.append(Recording(path, name, split, label, speaker))
+            recordings.append(LabelledWav(path, name, split, label, speaker))
     return recordings
 
 
@@ -217,7 +217,7 @@ def _plain(name: str) -> str:
 
 
 def _check_listed(
-    folder: Path, listed: dict[str, str], recordings: list[Recording], classes: tuple[str, ...]
+    folder: Path, listed: dict[str, str], recordings: list[LabelledWav], classes: tuple[str, ...]
 ) -> None:
     """Reject lists that name recordings which are not there: those meant would be trained on."""
     known = {_plain(each.name) for each in recordings}
@@ -251,7 +251,7 @@ def _speaker(pattern: str, within: str) -> str:
     return (match[1] or "") if match else ""
 
 
-def _check_speakers(recordings: list[Recording], pattern: str) -> None:
+def _check_speakers(recordings: list[LabelledWav], pattern: str) -> None:
     """Reject recordings that do not say whose they are, if that is asked for."""
     wrong = [each.name for each in recordings if pattern and not each.speaker]
     if wrong:
