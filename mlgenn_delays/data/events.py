@@ -205,7 +205,7 @@ def event_spikes(
 def event_losses(
     times: np.ndarray, steps: np.ndarray, n_steps: int, unit: float, n_spikes: int | None = None
 ) -> Losses:
-    """Return what events of one example lost.
+    """Count the events of one example that were cut or merged.
 
     Arguments:
         times: (E,) their times.

@@ -232,7 +232,7 @@ def _folder(name: str, folder: Path | str | None, argument: str) -> Path | None:
 
 
 def known_losses(splits: Splits) -> dict[str, Losses]:
-    """Return what was lost of each split where that is known."""
+    """Return the losses of each split for which they are known."""
     return {name: data.losses for name, data in splits.items() if data.losses is not None}
 
 

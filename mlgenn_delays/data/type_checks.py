@@ -41,7 +41,7 @@ def whole_numbers(
 
 
 def as_array(name: str, value: object, noun: str) -> np.ndarray:
-    """Return what NumPy makes of something.
+    """Convert a value to an array.
 
     Raises:
         InputError: It can make no array of it.
@@ -53,7 +53,7 @@ def as_array(name: str, value: object, noun: str) -> np.ndarray:
 
 
 def _not_whole(array: np.ndarray, unit: str) -> str:
-    """Return what an array has in place of whole numbers, and the remedy."""
+    """Describe an array that does not hold whole numbers, with the remedy."""
     if array.dtype.kind == "f":
         wrong = np.argwhere(array != np.floor(array))
         if len(wrong):

@@ -180,7 +180,7 @@ def _example(row: int, pair: object, n_channels: int, n_steps: int, dt: float) -
 
 
 def _taken(data: Any, index: np.ndarray) -> dict[str, Any]:
-    """Return what all splits have of some examples."""
+    """Return the fields that all kinds of splits share, for some examples."""
     return {
         "labels": data.labels[index],
         "names": tuple(data.names[each] for each in index) if data.names else (),
@@ -231,7 +231,7 @@ class StreamedSpikes:
             object.__setattr__(self, name, array)
         if self.labels.shape != self.rows.shape:
             raise InputError(
-                f"labels must have shape {self.rows.shape}, one an example, got {self.labels.shape}"
+                f"labels must have shape {self.rows.shape}, got {self.labels.shape}"
             )
         check_class_names(self.label_names)
         check_labels(self.labels, len(self.label_names))

@@ -181,7 +181,7 @@ def augment(batch: Batch, settings: Augment, dt: float, seed: int, epoch: int) -
 def _augment_spikes(
     batch: SpikeBatch, settings: Augment, dt: float, seed: int, epoch: int, group: int
 ) -> SpikeBatch:
-    """Do as `augment` with checked settings."""
+    """Augment a batch with settings that are already checked."""
     from mlgenn_delays.data.augment.augment_kernel import rearrange
 
     start = np.empty((len(batch), batch.n_channels + 1), np.int64)
@@ -207,7 +207,7 @@ def _augment_spikes(
 def _augment_currents(
     batch: CurrentBatch, settings: Augment, dt: float, seed: int, epoch: int, group: int
 ) -> CurrentBatch:
-    """Do as `augment` with checked settings."""
+    """Augment a batch with settings that are already checked."""
     from mlgenn_delays.data.augment.augment_kernel import change_currents
 
     n, n_steps, n_channels = batch.values.shape

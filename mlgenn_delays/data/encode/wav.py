@@ -49,7 +49,7 @@ def read_bytes(path: Path | str) -> bytes:
 
 
 def decode_wav(content: bytes, path: Path | str, sample_rate: int) -> np.ndarray:
-    """Do as `read_wav` with the content of a file already read.
+    """Decode the content of a WAV as `read_wav` does.
 
     Arguments:
         content: What the file holds.

@@ -136,7 +136,7 @@ class Report:
         }
 
     def _duplicates(self) -> dict[str, Any] | None:
-        """Return what was found of duplicates, None if nobody looked."""
+        """Return the duplicates found, None if examples were not compared."""
         if not self.compares:
             return None
         return {"across_splits": asdict(self.leaks), "within_a_split": self.repeats}

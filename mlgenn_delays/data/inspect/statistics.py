@@ -28,7 +28,7 @@ class SpikeStatistics:
         return n > 0
 
     def summary(self, trial: float) -> dict[str, Any]:
-        """Return what to say.
+        """Summarise all examples.
 
         Arguments:
             trial: Length of a trial [ms].
@@ -71,7 +71,7 @@ class CurrentStatistics:
         return bool(low.any() or high.any())
 
     def summary(self, trial: float) -> dict[str, Any]:
-        """Return what to say.
+        """Summarise all examples.
 
         Arguments:
             trial: Length of a trial [ms], which changes nothing.

@@ -151,7 +151,7 @@ def _classes(
 
 
 def _hint(folder: Path) -> str:
-    """Return what to do with a folder that has no folders of classes."""
+    """Return the remedy for a folder without folders of classes."""
     wavs = list_files(folder, _is_wav, deep=False)
     if wavs and all(_FSDD.fullmatch(each.name) for each in wavs):
         return "; its WAVs are named as those of FSDD: set data.dataset to 'fsdd'"

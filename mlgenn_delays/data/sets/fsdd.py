@@ -218,7 +218,7 @@ def list_wavs(folder: Path) -> list[Path]:
 
 
 def parse_name(path: Path) -> SpokenDigit:
-    """Return what the name of a WAV says.
+    """Parse the name of a WAV.
 
     Raises:
         InputError: It is not called ``{digit}_{speaker}_{take}.wav``.

@@ -1,4 +1,4 @@
-"""What the generated data sets share: a generator a split, and one spike a channel."""
+"""What the generated data sets share: a generator per split, and one spike per channel."""
 
 from collections.abc import Callable
 from pathlib import Path

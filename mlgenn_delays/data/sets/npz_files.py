@@ -47,7 +47,7 @@ class Arrays:
     values: np.ndarray | None = None
 
     def where(self, what: str) -> str:
-        """Return what a part of the file is called."""
+        """Return the name of a part of the file for messages."""
         return f"{self.path} ({what})"
 
     def events(self, row: int) -> tuple[np.ndarray, np.ndarray]:

@@ -58,7 +58,7 @@ def load(options: SequenceOptions | None = None, *, dt: float = 1.0) -> dict[str
     """Generate the data set as spikes.
 
     Arguments:
-        options: Sizes, seed, channels a group and times.
+        options: Sizes, seed, channels per group and times.
         dt: Length of a step [ms].
 
     Returns:

@@ -121,7 +121,7 @@ def load_shd(
         validation: Share of the training examples kept for validation, always the same ones,
             stratified by class and speaker (by class where a speaker says a word too seldom for
             that, or is not known); 0 for none.
-        encoding: "spikes", of which a channel has one a step or none, or "currents": how many
+        encoding: "spikes", at most one per channel and step, or "currents": how many
             events fall into each step and channel (Hammouamri, Khalfaoui-Hassani and Masquelier
             2024). Currents are never streamed, nor cached.
         stream: Whether examples stay on disk, in the cache, until a batch needs them
@@ -249,7 +249,7 @@ def _count(
 def _split_off(
     labels: np.ndarray, speakers: np.ndarray | None, share: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Do as `_split`, with what to do about it in the error."""
+    """Split as `_split` does, with the remedy in the error."""
     try:
         return _split(labels, speakers, share)
     except InputError as error:

@@ -52,7 +52,7 @@ def find_files(folder: Path, files: tuple[str, ...]) -> list[Path]:
 
 
 def locate(folder: Path, files: tuple[str, ...]) -> list[Path | None]:
-    """Do as `find_files`, with None for a file that is not there."""
+    """Return where files lie as `find_files` does, None for one that is not there."""
     folders = _folders(folder, _DEPTH)
     folders.sort(key=lambda each: -sum((each / name).is_file() for name in files))
     return [_first(folders, name) for name in files]
@@ -104,7 +104,7 @@ def _and(names: tuple[str, ...]) -> str:
 
 
 def file_facts(path: Path) -> dict[str, object]:
-    """Return what tells a file from others without reading all of its hundreds of megabytes.
+    """Identify a file without reading all of its hundreds of megabytes.
 
     Arguments:
         path: The file.
@@ -217,7 +217,7 @@ class EventFile:
         return pairs
 
     def where(self, row: int) -> str:
-        """Return what an example is called."""
+        """Return the name of an example for messages."""
         return f"example {row} of {self.path}"
 
     def _read(self, parts: Mapping[str, tuple[int, int] | None]) -> dict[str, Any]:

@@ -136,7 +136,7 @@ class _Part:
         return len(self.rows.order)
 
     def where(self, row: int) -> str:
-        """Return what an example is called."""
+        """Return the name of an example for messages."""
         return f"example {self.rows.names[row]} of tonic:{self.name} ({self.split})"
 
     def __getitem__(self, row: int) -> tuple[Any, Any]:

@@ -216,7 +216,7 @@ def _shown(arguments: dict[str, Any]) -> str:
 
 
 def _reason(error: BaseException) -> str:
-    """Return what an error says in one short sentence."""
+    """Return the message of an error in one short sentence."""
     text = " ".join(str(error).split())[:200].rstrip(".")
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
