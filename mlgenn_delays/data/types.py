@@ -230,9 +230,7 @@ class StreamedSpikes:
             array = whole_numbers(name, getattr(self, name), np.int64, "example")
             object.__setattr__(self, name, array)
         if self.labels.shape != self.rows.shape:
-            raise InputError(
-                f"labels must have shape {self.rows.shape}, got {self.labels.shape}"
-            )
+            raise InputError(f"labels must have shape {self.rows.shape}, got {self.labels.shape}")
         check_class_names(self.label_names)
         check_labels(self.labels, len(self.label_names))
         check_names(self.names, len(self.labels))
