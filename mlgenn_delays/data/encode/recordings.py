@@ -99,7 +99,7 @@ def encode_recordings(
 
 
 def recording_example(path: Path, options: RecordingOptions, dt: float) -> Example:
-    """Return a WAV alone, read and encoded as loading does it, see `data.inspect.items`.
+    """Return a WAV alone, read and encoded as loading does it.
 
     Arguments:
         path: The WAV.
