@@ -17,8 +17,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from mlgenn_delays.analysis import Recovery, chance, recovered
-from mlgenn_delays.data.options import CoincidenceOptions
-from mlgenn_delays.data.sets.coincidence import planted_delays
+from mlgenn_delays.data.sets.coincidence import CoincidenceOptions, planted_delays
 from mlgenn_delays.data.types import SpikeData
 from mlgenn_delays.engines.compile import compile_network
 from mlgenn_delays.errors import InputError

@@ -29,8 +29,7 @@ from mlgenn_delays import (
     compile_network,
 )
 from mlgenn_delays.data.encode.level import LevelEncoder
-from mlgenn_delays.data.encode.mel import MelSettings
-from mlgenn_delays.data.encode.recordings import encode_recordings
+from mlgenn_delays.data.encode.recordings import RecordingOptions, encode_recordings
 from mlgenn_delays.data.encode.wav import read_wav
 
 STEPS = 400  # of 1 ms
@@ -59,11 +58,8 @@ LOOKS = {
 
 def spikes_of(path: str) -> list[np.ndarray]:
     """Return the spike times of each band of `BANDS` [ms]."""
-    mel = MelSettings()
-    encoder = LevelEncoder(levels=(0.55,), down=False)
-    batch = encode_recordings(
-        [read_wav(path, mel.sample_rate)], encoder=encoder, mel=mel, duration=STEPS, dt=1.0
-    )
+    options = RecordingOptions(encoder=LevelEncoder(levels=(0.55,), down=False))
+    batch = encode_recordings(options, [read_wav(path, options.sample_rate)], 1.0, STEPS)
     start = batch.start[0]
     return [batch.time[start[band] : start[band + 1]] for band in BANDS]
 

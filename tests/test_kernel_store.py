@@ -235,10 +235,10 @@ def test_numba_is_left_as_it_was(tmp_path: Path) -> None:
 SOUND = """
 import sys
 import numpy as np
-from mlgenn_delays.data.encode.mel import mel_frames
+from mlgenn_delays.data.encode.mel import MelSettings, mel_transform
 from mlgenn_delays.libraries import import_librosa, prepare_matplotlib
 tone = np.sin(np.arange(8000) / 7).astype(np.float32)
-print(mel_frames(tone).sum(), import_librosa().util.utils.__file__)
+print(mel_transform(MelSettings())(tone).sum(), import_librosa().util.utils.__file__)
 prepare_matplotlib()
 import matplotlib
 print(matplotlib.get_cachedir())

@@ -223,7 +223,7 @@ def test_safetensors_of_types_that_numpy_lacks(tmp_path: Path) -> None:
 
 
 def test_a_step_too_short_to_count_times_in() -> None:
-    from mlgenn_delays.data.option_checks import count_steps
+    from mlgenn_delays.data.fields import count_steps
 
     for dt in (1e-320, 1e-12):
         with pytest.raises(InputError, match="at most 2147483647 steps"):

@@ -5,7 +5,6 @@
 """
 
 import inspect
-import re
 from dataclasses import MISSING, fields
 from typing import Any
 
@@ -22,6 +21,7 @@ from mlgenn_delays.recipe.fields import LARGEST, LONGEST
 from mlgenn_delays.recipe.network_section import Layer, NetworkSection, Readout
 from mlgenn_delays.recipe.schema import Recipe
 from mlgenn_delays.recipe.toml import _value as as_toml
+from mlgenn_delays.settings import fields_of, is_settings, meaning_of
 
 # Table of a recipe -> the model that reads it; "" is the top.
 SECTIONS: dict[str, type[BaseModel]] = {
@@ -116,20 +116,25 @@ def options_of_data() -> list[str]:
     for name, entry in {**DATASETS, **family}.items():
         folder = "needs `--data DIR`" if entry.needs_folder else "needs no data"
         lines += [f"**`{name}`** -- {entry.summary}; {folder}.", ""]
-        text, attributes = _told(inspect.getdoc(entry.options) or "")
+        text = (inspect.getdoc(entry.options) or "").partition("\n\nArguments:")[0]
         lines += [*text.splitlines(), ""]
+        meanings = _meanings(entry.options)
         for key, default in _flat(entry.options).items():
-            meaning = f": {attributes[key]}" if key in attributes else ""
-            lines.append(f"- `{key}` = {default}{meaning}")
+            lines.append(
+                f"- `{key}` = {default}" + (f": {meanings[key]}" if key in meanings else "")
+            )
         lines.append("")
     return lines
 
 
-def _told(doc: str) -> tuple[str, dict[str, str]]:
-    """Return a docstring without its section "Attributes:", and that section by name."""
-    text, _, section = doc.partition("Attributes:\n")
-    found = re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", section, re.MULTILINE)
-    return text, {name: " ".join(told.split()) for name, told in found}
+def _meanings(options: Any, prefix: str = "") -> dict[str, str]:
+    """Return what each option means, by dotted key."""
+    found = {}
+    for name, info in fields_of(options).items():
+        found[f"{prefix}{name}"] = meaning_of(info)
+        if is_settings(info.default):
+            found |= _meanings(type(info.default), f"{prefix}{name}.")
+    return found
 
 
 def _flat(options: type) -> dict[str, str]:

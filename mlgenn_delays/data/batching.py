@@ -8,8 +8,7 @@ import numpy as np
 from mlgenn_delays.data.augment.augment import Augment, check_kind
 from mlgenn_delays.data.augment.augment import augment as augment_batch
 from mlgenn_delays.data.augment.blend import blending
-from mlgenn_delays.data.option_checks import check_number
-from mlgenn_delays.data.prefetch import ahead
+from mlgenn_delays.data.prefetch import prefetch
 from mlgenn_delays.data.types import (
     Batch,
     CurrentBatch,
@@ -20,6 +19,7 @@ from mlgenn_delays.data.types import (
     StreamedSpikes,
 )
 from mlgenn_delays.rng import generator
+from mlgenn_delays.settings import Count, check
 
 
 def epoch_order(n: int, *, seed: int, epoch: int, shuffle: bool = True) -> np.ndarray:
@@ -74,7 +74,7 @@ def epoch_batches(
 ) -> Iterator[Batch]:
     """Return the batches of an epoch: every example once, the last batch maybe smaller.
 
-    Batches that must be read or augmented are made ahead, in a thread in the background.
+    Batches that must be read or augmented are prefetched, in a thread in the background.
 
     Arguments:
         data: The split, of spikes or of currents; the order is the same for both.
@@ -90,11 +90,11 @@ def epoch_batches(
     """
     if augment is not None:
         check_kind(augment, data)
-    check_number("batch_size", batch_size, 1, integer=True)
+    check("batch_size", batch_size, Count)
     order = epoch_order(len(data), seed=seed, epoch=epoch, shuffle=shuffle)
     batches = _batches(data, order, batch_size, augment, seed, epoch)
     works = isinstance(data, StreamedSpikes) or augment is not None
-    return ahead(batches) if works else batches
+    return prefetch(batches) if works else batches
 
 
 def _batches(

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from mlgenn_delays.data.cache import cache_key, load_arrays, store_arrays
-from mlgenn_delays.data.events import Spikes
+from mlgenn_delays.data.events import Spikes, end_to_end
 from mlgenn_delays.data.losses import WIDTH, Losses
 from mlgenn_delays.data.types import SpikeData, StreamedSpikes
 from mlgenn_delays.files import cache_folder
@@ -198,7 +198,6 @@ class _BlockFile:
 
 
 def _checksum(bounds: np.ndarray, spikes: np.ndarray) -> int:
-    """Return the CRC-32 of an example."""
     return zlib.crc32(spikes.data, zlib.crc32(bounds.data))
 
 
@@ -218,15 +217,9 @@ class Stream:
 
     def read(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return some examples as ``start`` (B, C+1) int64 and ``time`` (E,) int32."""
-        start = np.empty((len(rows), self.blocks.n_channels + 1), np.int64)
-        times, n = [], 0
-        for out, row in zip(start, rows.tolist(), strict=True):
-            bounds, time = self._example(row)
-            np.subtract(bounds, np.int64(bounds[0]) - n, out=out, dtype=np.int64)
-            times.append(time)
-            n += len(time)
-        time = np.concatenate(times) if times else np.zeros(0, np.int32)
-        return start, time.astype(np.int32, copy=False)
+        if not len(rows):
+            return np.zeros((0, self.blocks.n_channels + 1), np.int64), np.zeros(0, np.int32)
+        return end_to_end(map(self._example, rows.tolist()))
 
     def _example(self, row: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the bounds (C+1,) and spikes (S,) of one example."""

@@ -1,28 +1,58 @@
-"""What the registry knows of a data set."""
+"""What the registry knows of a data set, and its examples one by one or put together.
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+A data set yields each example as an `Item`, mostly in these few lines::
+
+    def my_items(folder: Path | None, options: MyOptions, dt: float) -> Iterator[Item]:
+        n_steps = count_steps(options.duration, dt)
+        for path, label in list_my_files(folder):  # raises InputError: there is nothing to look at
+
+            def read() -> Example:  # raises InputError: this one is damaged
+                events = read_events(path)
+                shape = {"n_channels": N_CHANNELS, "n_steps": n_steps, "dt": dt}
+                return spike_example(event_spikes(path.name, *events, **shape), n_steps, events)
+
+            yield as_item("train", path.name, label, LABEL_NAMES[label], read)
+
+Where examples are read faster many at a time, or kept in the cache, a data set also says how it is
+loaded, with the same functions.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
+from mlgenn_delays.data.events import Spikes, end_to_end
 from mlgenn_delays.data.losses import Losses
-from mlgenn_delays.data.types import Batch, CurrentData, SpikeData, StreamedSpikes
+from mlgenn_delays.data.types import (
+    Batch,
+    CurrentBatch,
+    CurrentData,
+    Data,
+    SpikeBatch,
+    SpikeData,
+    StreamedSpikes,
+)
 from mlgenn_delays.errors import InputError
 
 # How channels lie to each other: name and size of each axis, the last running fastest; a size of 0
 # is what is there. What more channels there are (levels, polarities) lie at the same places.
 Space = tuple[tuple[str, int], ...]
 Splits = Mapping[str, SpikeData | StreamedSpikes | CurrentData]
+SPLITS = ("train", "validation", "test")
 
 
 @dataclass(frozen=True)
-class Raw:
-    """What an example of a data set is before it is encoded.
+class RawFormat:
+    """The format of an example of a data set before it is encoded.
 
     Attributes:
         kind: "recording": (n,) float32 samples at the options' ``sample_rate``, full scale at 1.
-            "image": (pixels,) brightness, row by row. "frames": (F, C), a value of each channel
-            each step, to be multiplied by the options' ``scale``.
+            "image": (pixels,) brightness, row by row. "frames": (F, C), a value per channel
+            and step, to be multiplied by the options' ``scale``.
         encode: Function of (options, examples, dt [ms], T) that gives what `Dataset.load` would
             make of them: cut or padded to T steps, with -1 as their labels.
         size: Rows and columns of an image.
@@ -84,9 +114,22 @@ def as_item(
     return Item(split, name, label, label_name, batch, losses, content)
 
 
+def spike_example(spikes: Spikes, n_steps: int, content: Sequence[Any] = ()) -> Example:
+    """Return the spikes of one example as `as_item` takes them.
+
+    Arguments:
+        spikes: See `mlgenn_delays.data.events.event_spikes`.
+        n_steps: T, length of a trial.
+        content: See `Item`.
+    """
+    start, time, losses = spikes
+    unknown = np.full(1, -1, np.int64)
+    return SpikeBatch(start[None], time, unknown, np.zeros(1, np.int64), n_steps), losses, content
+
+
 @dataclass(frozen=True)
 class Dataset:
-    """An entry of the registry.
+    """A data set of the registry, which gives its examples by ``items``, ``load`` or both.
 
     Attributes:
         summary: One line for listings.
@@ -94,20 +137,105 @@ class Dataset:
             what kind of data there will be, its ``group`` what `Augment` takes as a group, its
             ``space`` how channels lie to each other, empty where they have no order.
         needs_folder: Whether data must be given (``--data DIR``).
-        load: Function of (folder or None, options, dt [ms], cache) that gives the splits.
+        load: Function of (folder or None, options, dt [ms], cache) that gives the splits; None
+            where they are the examples of ``items`` put together.
         shape: Function of the options that gives the numbers of channels and classes, or None
             where only the files know.
-        raw: What an example is before it is encoded; None if it is events already.
+        raw: Format of an example before it is encoded; None if it is events already.
         items: Function of (folder or None, options, dt [ms]) that gives every example, damaged
             ones with their problem; it raises InputError only where there is nothing to look at
-            (no such folder, no files). None: `delaysnn data check` loads the data set, and its
-            first problem is the only one found. See `mlgenn_delays.data.inspect.items`.
+            (no such folder, no files). None where they are those of ``load``, whose first problem
+            then hides all others from `delaysnn data check`.
+
+    Raises:
+        InputError: Neither ``load`` nor ``items`` is given.
     """
 
     summary: str
     options: type
     needs_folder: bool
-    load: Callable[[Path | None, Any, float, bool], Splits]
+    load: Callable[[Path | None, Any, float, bool], Splits] | None
     shape: Callable[[Any], tuple[int, int] | None]
-    raw: Raw | None = None
+    raw: RawFormat | None = None
     items: Callable[[Path | None, Any, float], Iterator[Item]] | None = None
+
+    def __post_init__(self) -> None:
+        if self.load is None and self.items is None:
+            raise InputError("a data set must be given load or items, got neither")
+
+    def splits(self, folder: Path | None, options: Any, dt: float, cache: bool) -> Splits:
+        """Return the splits, loaded or put together from the examples; see ``load``."""
+        if self.load is not None:
+            return self.load(folder, options, dt, cache)
+        assert self.items is not None
+        return assemble(self.items(folder, options, dt), dt)
+
+    def examples(self, name: str, folder: Path | None, options: Any, dt: float) -> Iterator[Item]:
+        """Return every example of the data set, which is called so; see ``items``."""
+        if self.items is not None:
+            return self.items(folder, options, dt)
+        return self._loaded_items(name, folder, options, dt)
+
+    def _loaded_items(
+        self, name: str, folder: Path | None, options: Any, dt: float
+    ) -> Iterator[Item]:
+        """Return the examples that loading gives, or the one problem it stops at."""
+        if folder is not None and self.needs_folder and not folder.exists():
+            raise InputError(f"folder {folder} does not exist; give the folder of the data")
+        try:
+            splits = self.splits(folder, options, dt, False)
+        except InputError as error:
+            if folder is None or not self.needs_folder:
+                raise
+            if folder.is_dir() and not any(folder.iterdir()):
+                raise  # there is nothing to look at
+            yield Item("", name, problem=str(error))
+            return
+        for split, data in splits.items():
+            for row in range(len(data)):
+                label = int(data.labels[row])
+                called = data.names[row] if data.names else str(row)
+                # A split that stays on disk is read only here, and may have damaged examples.
+                read = partial(_loaded_example, data, row)
+                yield as_item(split, called, label, data.label_names[label], read)
+
+
+def _loaded_example(data: Data, row: int) -> Example:
+    rows = np.array([row])
+    return data.batch(rows), None if data.losses is None else data.losses.take(rows), ()
+
+
+def assemble(items: Iterable[Item], dt: float) -> Splits:
+    """Return examples put together as splits, in memory.
+
+    Arguments:
+        items: Every example, of one length and kind.
+        dt: Length of a step [ms].
+
+    Raises:
+        InputError: An example is damaged, or there is none.
+    """
+    by_split: dict[str, list[Item]] = {}
+    classes: dict[int, str] = {}
+    for item in items:
+        if item.problem:
+            raise InputError(item.problem)
+        by_split.setdefault(item.split, []).append(item)
+        classes[item.label] = item.label_name
+    if not classes:
+        raise InputError("a data set needs at least one example, got none")
+    names = tuple(classes.get(label, str(label)) for label in range(max(classes) + 1))
+    return {split: _stacked(by_split[split], names, dt) for split in SPLITS if split in by_split}
+
+
+def _stacked(items: list[Item], label_names: tuple[str, ...], dt: float) -> SpikeData | CurrentData:
+    labels = np.array([item.label for item in items], np.int64)
+    names = tuple(item.name for item in items)
+    known = [item.losses for item in items if item.losses is not None]
+    losses = Losses.together(known) if len(known) == len(items) else None
+    spikes = [item.batch for item in items if isinstance(item.batch, SpikeBatch)]
+    if spikes:
+        start, time = end_to_end((each.start[0], each.time) for each in spikes)
+        return SpikeData(start, time, labels, spikes[0].n_steps, dt, label_names, names, losses)
+    values = [item.batch.values for item in items if isinstance(item.batch, CurrentBatch)]
+    return CurrentData(np.concatenate(values), labels, dt, label_names, names, losses)

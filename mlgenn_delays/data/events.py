@@ -79,7 +79,6 @@ def event_columns(
 def _column(
     where: str, name: str, values: object, kinds: str, place: Callable[[int], str]
 ) -> np.ndarray:
-    """Return one number per event."""
     array = as_array(f"{name} of {where}", values, "numbers")
     if array.ndim != 1:
         raise InputError(
@@ -112,7 +111,7 @@ def _column(
 def _check_times(
     where: str, noun: str, times: np.ndarray, place: Callable[[int], str] = "event {}".format
 ) -> None:
-    """Refuse times that are negative or not finite."""
+    """Reject times that are negative or not finite."""
     wrong = ~((times >= 0) & np.isfinite(times)) if len(times) else np.zeros(0, bool)
     if wrong.any():
         first = int(np.argmax(wrong))
@@ -206,7 +205,7 @@ def event_spikes(
 def event_losses(
     times: np.ndarray, steps: np.ndarray, n_steps: int, unit: float, n_spikes: int | None = None
 ) -> Losses:
-    """Return what events of one example lost.
+    """Count the events of one example that were cut or merged.
 
     Arguments:
         times: (E,) their times.
@@ -221,13 +220,50 @@ def event_losses(
     return Losses.of_events(len(steps), cut, merged, last)
 
 
-def end_to_end(examples: Iterable[Spikes], n_channels: int) -> Spikes:
-    """Return the spikes of several examples, one after the other."""
-    starts, times, losses, n = [np.zeros((0, n_channels + 1), np.int64)], [], [], 0
-    for start, time, lost in examples:
-        starts.append(start[None] + n)
+def end_to_end(
+    examples: Iterable[tuple[np.ndarray, np.ndarray]],
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the spikes of several examples, one after the other.
+
+    Arguments:
+        examples: ``start`` (C+1,) and ``time`` (S,) of each.
+
+    Returns:
+        ``start`` (N, C+1) int64 and ``time`` (E,) int32, as `SpikeData` has them.
+    """
+    starts, times, n = [], [], 0
+    for start, time in examples:
+        starts.append(start + (n - start[0]))
         times.append(time)
-        losses.append(lost)
         n += len(time)
-    time = np.concatenate(times) if times else np.zeros(0, np.int32)
-    return Spikes(np.concatenate(starts), time, Losses.together(losses))
+    return np.array(starts, np.int64), np.concatenate(times).astype(np.int32, copy=False)
+
+
+def stack_spikes(examples: Iterable[Spikes], n_channels: int) -> Spikes:
+    """Return the spikes of several examples, or of none, and their losses.
+
+    Arguments:
+        examples: Each of C channels.
+        n_channels: C.
+    """
+    each = list(examples)
+    losses = Losses.together(spikes.losses for spikes in each)
+    if not each:
+        return Spikes(np.zeros((0, n_channels + 1), np.int64), np.zeros(0, np.int32), losses)
+    return Spikes(*end_to_end(spikes[:2] for spikes in each), losses)
+
+
+def single_spikes(steps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return examples in which a channel spikes once or never.
+
+    Arguments:
+        steps: (N, C) int64 step of each channel's spike, -1 for a silent one.
+
+    Returns:
+        ``start`` (N, C+1) int64 and ``time`` (E,) int32, as `SpikeData` has them.
+    """
+    spiking = steps >= 0
+    n, channels = steps.shape
+    ends = np.concatenate([[0], np.cumsum(spiking.ravel())]).astype(np.int64)
+    start = ends[np.arange(n)[:, None] * channels + np.arange(channels + 1)]
+    return start, steps[spiking].astype(np.int32)

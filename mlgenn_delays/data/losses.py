@@ -95,7 +95,7 @@ class Losses:
         return self.table[:, _KEPT] == 0
 
     def shares(self, trial: float) -> dict[str, Any]:
-        """Return what was lost, as JSON can hold it.
+        """Return the losses in a form that JSON can hold.
 
         Arguments:
             trial: Length of a trial [ms].
@@ -122,7 +122,7 @@ class Losses:
         return bool(self.table[:, _EVENTS].any() or not self.lengths.any())
 
     def sentence(self, trial: float) -> str:
-        """Return what was lost in words, an empty text where nothing was.
+        """Describe the losses; an empty text for none.
 
         Arguments:
             trial: Length of a trial [ms].
@@ -142,7 +142,7 @@ class Losses:
         return ", ".join(part for part in parts if part)
 
     def warning(self, trial: float, dt: float, *, trained: bool = False) -> str:
-        """Return what to warn of, with what may be the reason; an empty text for nothing.
+        """Return a warning with its likely reason; an empty text for none.
 
         Arguments:
             trial: Length of a trial [ms].
@@ -214,7 +214,7 @@ class Losses:
 
 
 def warnings_of(splits: Mapping[str, Losses], trial: float, dt: float) -> list[str]:
-    """Return what to warn of in a data set: in one sentence if it is so of all of it.
+    """Return the warnings about a data set: one if it holds for the whole.
 
     Arguments:
         splits: What was lost, by split.
@@ -240,7 +240,6 @@ def left_of(batch: Any) -> np.ndarray:
 
 
 def _number(value: float) -> str:
-    """Return a number of ms in words."""
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 

@@ -10,7 +10,7 @@ T = TypeVar("T")
 _END = object()
 
 
-def ahead(items: Iterator[T], depth: int = 2) -> Iterator[T]:
+def prefetch(items: Iterator[T], depth: int = 2) -> Iterator[T]:
     """Yield items that a thread of its own makes, up to ``depth`` of them before they are wanted.
 
     Items, their order and their errors are those of the iterator. Nothing is made before the first
@@ -22,7 +22,7 @@ def ahead(items: Iterator[T], depth: int = 2) -> Iterator[T]:
             that was handed out.
     """
     waiting: deque[Future[T | object]] = deque()
-    worker = ThreadPoolExecutor(1, "ahead")
+    worker = ThreadPoolExecutor(1, "prefetch")
     try:
         waiting.extend(worker.submit(next, items, _END) for _ in range(depth))
         while (item := waiting.popleft().result()) is not _END:

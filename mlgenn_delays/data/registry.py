@@ -5,13 +5,14 @@ Options come from the ``[data]`` table of a recipe; settings that nest (``[data.
 """
 
 import warnings
-from collections.abc import Mapping
+from collections import UserDict
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from dataclasses import fields, is_dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from mlgenn_delays.data.dataset import Dataset, Splits
-from mlgenn_delays.data.datasets import DATASETS, FAMILIES
+from mlgenn_delays.data.dataset import Dataset, Item, Splits
 from mlgenn_delays.data.encode.base import ENCODERS
 from mlgenn_delays.data.encode.mel import MelSettings
 from mlgenn_delays.data.encode.rate import RateEncoder
@@ -25,8 +26,44 @@ _TABLES: dict[str, tuple[Mapping[str, type], str]] = {
 }
 
 
+class _Modules(UserDict[str, Any]):
+    """Values by name; where a module of `data.sets` is given, its value of one name."""
+
+    def __init__(self, attribute: str, modules: Mapping[str, str]) -> None:
+        self.attribute = attribute
+        super().__init__(modules)
+
+    def __getitem__(self, name: str) -> Any:
+        value = self.data[name]
+        if isinstance(value, str):
+            module = import_module(f"mlgenn_delays.data.sets.{value}")
+            value = self.data[name] = getattr(module, self.attribute)
+        return value
+
+
+# Each data set's module, whose `DATASET` is imported when it is first asked for.
+DATASETS: MutableMapping[str, Dataset] = _Modules(
+    "DATASET",
+    {
+        "digits": "digits",
+        "fsdd": "fsdd",
+        "rawhd": "rawhd",
+        "shd": "shd",
+        "ssc": "ssc",
+        "yin-yang": "yin_yang",
+        "sequence": "sequence",
+        "coincidence": "coincidence",
+        "folder": "folder",
+        "npz": "npz",
+    },
+)
+
+# Data sets of one kind, called KIND:NAME: the module whose `family` gives the data set of a name.
+FAMILIES: MutableMapping[str, Callable[[str], Dataset]] = _Modules("family", {"tonic": "tonic"})
+
+
 def dataset(name: str) -> Dataset:
-    """Return the entry of a data set.
+    """Return a data set.
 
     Arguments:
         name: Name in `DATASETS`, or ``KIND:NAME`` with a kind in `FAMILIES`, such as
@@ -158,11 +195,8 @@ def load_dataset(
         UserWarning: More than a fifth of the events was cut or merged, or of the examples is
             empty; the text says what may be the reason.
     """
-    entry = dataset(name)
-    if entry.needs_folder and folder is None:
-        raise InputError(f"dataset {name!r} needs a folder of data, got none; give --data DIR")
-    folder = Path(folder) if folder is not None else None
-    splits = entry.load(folder, _parsed(name, options), dt, cache)
+    place = _folder(name, folder, "--data DIR")
+    splits = dataset(name).splits(place, _parsed(name, options), dt, cache)
     lost = known_losses(splits)
     if lost:
         trial = next(iter(splits.values())).n_steps * dt
@@ -171,27 +205,56 @@ def load_dataset(
     return splits
 
 
+def data_items(
+    name: str, folder: Path | str | None = None, options: Any = None, *, dt: float = 1.0
+) -> Iterator[Item]:
+    """Return every example of a data set, damaged ones among them.
+
+    Arguments:
+        name: See `dataset`.
+        folder: Folder of the data, where the data set needs one.
+        options: A table for `parse_options`, or what it returned.
+        dt: Length of a step [ms].
+
+    Raises:
+        InputError: Unknown data set, missing folder or bad options; while iterating, there is
+            nothing to look at.
+    """
+    place = _folder(name, folder, "DIR")
+    return dataset(name).examples(name, place, _parsed(name, options), dt)
+
+
+def _folder(name: str, folder: Path | str | None, argument: str) -> Path | None:
+    """Return the folder of the data, which must be given where the data set needs one."""
+    if dataset(name).needs_folder and folder is None:
+        raise InputError(f"dataset {name!r} needs a folder of data, got none; give {argument}")
+    return None if folder is None else Path(folder)
+
+
 def known_losses(splits: Splits) -> dict[str, Losses]:
-    """Return what was lost of each split where that is known."""
+    """Return the losses of each split for which they are known."""
     return {name: data.losses for name, data in splits.items() if data.losses is not None}
 
 
 def _parsed(name: str, options: Any) -> Any:
-    """Return the options of a data set from a table, or those given."""
     return options if isinstance(options, dataset(name).options) else parse_options(name, options)
 
 
 def _build(settings: type, table: object, where: str) -> Any:
     """Return a settings object from a table, and those nested in it."""
     if not isinstance(table, Mapping):
-        raise InputError(f"{where} must have a table of options, got {table!r}")
+        raise InputError(f"{where} must be a table of options, got {table!r}")
     known = [field.name for field in fields(settings)]
     values = {}
     for key, value in table.items():
         _check_key(f"[{where}] key", key, known)
         nested = key in _TABLES and isinstance(value, Mapping)
         values[key] = _build_kind(key, value, f"{where}.{key}") if nested else value
-    return settings(**values)
+    try:
+        return settings(**values)
+    except InputError as error:
+        # The key of the recipe, not the class.
+        raise InputError(str(error).replace(f"{settings.__name__}.", f"{where}.", 1)) from None
 
 
 def _build_kind(name: str, table: Mapping[str, Any], where: str) -> Any:
@@ -204,7 +267,6 @@ def _build_kind(name: str, table: Mapping[str, Any], where: str) -> Any:
 
 
 def _check_key(what: str, key: object, known: list[str]) -> None:
-    """Require a known word."""
     if key not in known:
         hint = nearest(str(key), known)
-        raise InputError(f"{what} must have one of {', '.join(known)}, got {key!r}{hint}")
+        raise InputError(f"{what} must be one of {', '.join(known)}, got {key!r}{hint}")

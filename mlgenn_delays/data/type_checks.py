@@ -41,7 +41,7 @@ def whole_numbers(
 
 
 def as_array(name: str, value: object, noun: str) -> np.ndarray:
-    """Return what NumPy makes of something.
+    """Convert a value to an array.
 
     Raises:
         InputError: It can make no array of it.
@@ -53,7 +53,7 @@ def as_array(name: str, value: object, noun: str) -> np.ndarray:
 
 
 def _not_whole(array: np.ndarray, unit: str) -> str:
-    """Return what an array has in place of whole numbers, and the remedy."""
+    """Describe an array that does not hold whole numbers, with the remedy."""
     if array.dtype.kind == "f":
         wrong = np.argwhere(array != np.floor(array))
         if len(wrong):
@@ -67,7 +67,7 @@ def _not_whole(array: np.ndarray, unit: str) -> str:
 
 
 def check_labels(labels: np.ndarray, n_classes: int) -> None:
-    """Refuse labels that are no class."""
+    """Reject labels that are no class."""
     wrong = np.flatnonzero((labels < 0) | (labels >= n_classes))
     if len(wrong):
         raise InputError(
@@ -77,7 +77,7 @@ def check_labels(labels: np.ndarray, n_classes: int) -> None:
 
 
 def check_names(names: Sequence[str], n: int) -> None:
-    """Refuse names of another number than that of the examples."""
+    """Reject names of another number than that of the examples."""
     if len(names) not in (0, n):
         raise InputError(
             f"names must be one for each of {n} examples, or none at all, got {len(names)}"
@@ -100,7 +100,7 @@ def check_rows(index: object, n: int) -> np.ndarray:
 
 
 def check_class_names(names: Sequence[str]) -> None:
-    """Refuse names of classes that files for other tools could not hold."""
+    """Reject names of classes that files for other tools could not hold."""
     wrong = next((name for name in names if not _is_text(name)), None)
     if wrong is not None:
         raise InputError(f"label_names must be UTF-8 text, got {shown(wrong)}; rename the class")
@@ -112,7 +112,7 @@ def _is_text(name: object) -> bool:
 
 
 def check_start(start: np.ndarray, n_spikes: int) -> None:
-    """Refuse rows of ``start`` that are no ascending places in ``time``."""
+    """Reject rows of ``start`` that are no ascending places in ``time``."""
     if not start.size:
         return
     low, high = start.min(), start.max()
@@ -128,7 +128,7 @@ def check_start(start: np.ndarray, n_spikes: int) -> None:
 
 
 def check_ascending_spikes(start: np.ndarray, time: np.ndarray) -> None:
-    """Refuse spikes of a channel that do not ascend, where examples do not overlap."""
+    """Reject spikes of a channel that do not ascend, where examples do not overlap."""
     fine = np.ones(len(time) + 1, np.bool_)
     np.greater(time[1:], time[:-1], out=fine[1:-1])
     fine[start] = True
@@ -158,7 +158,7 @@ def check_size(
     example: Callable[[int], str] | None = "example {}".format,
     remedy: str = "replace or remove it",
 ) -> None:
-    """Refuse numbers that are not finite or too large to be data, as they are or scaled.
+    """Reject numbers that are not finite or too large to be data, as they are or scaled.
 
     Arguments:
         where: What they are called.

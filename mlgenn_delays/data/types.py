@@ -8,9 +8,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from mlgenn_delays.data.events import Spikes, end_to_end, event_columns, event_losses, sorted_spikes
+from mlgenn_delays.data.events import Spikes, event_columns, event_spikes, stack_spikes
 from mlgenn_delays.data.losses import Losses
-from mlgenn_delays.data.option_checks import check_number
 from mlgenn_delays.data.type_checks import (
     check_ascending_spikes,
     check_class_names,
@@ -22,6 +21,7 @@ from mlgenn_delays.data.type_checks import (
     whole_numbers,
 )
 from mlgenn_delays.errors import InputError
+from mlgenn_delays.settings import Count, PositiveTime, Whole, check
 
 
 @dataclass(frozen=True)
@@ -83,8 +83,8 @@ class SpikeData:
             unit = "example" if name == "labels" else "place"
             array = whole_numbers(name, getattr(self, name), dtype, unit)
             object.__setattr__(self, name, array)
-        check_number("dt", self.dt, 0.0, unit="ms", open_low=True)
-        check_number("n_steps", self.n_steps, 0, 2**31 - 1, integer=True)
+        check("dt", self.dt, PositiveTime)
+        check("n_steps", self.n_steps, Whole)
         n = self.labels.size
         for name, array in (("time", self.time), ("labels", self.labels)):
             if array.ndim != 1:
@@ -155,9 +155,9 @@ class SpikeData:
         Raises:
             InputError: An example or a label is something else: nothing is rounded.
         """
-        check_number("n_channels", n_channels, 1, integer=True)
-        check_number("n_steps", n_steps, 1, 2**31 - 1, integer=True)
-        check_number("dt", dt, 0.0, unit="ms", open_low=True)
+        check("n_channels", n_channels, Count)
+        check("n_steps", n_steps, Count)
+        check("dt", dt, PositiveTime)
         classes = whole_numbers("labels", labels, np.int64, "example")
         if classes.shape != (len(events),):
             raise InputError(
@@ -165,22 +165,22 @@ class SpikeData:
                 f"{classes.shape}"
             )
         spikes = [_example(row, each, n_channels, n_steps, dt) for row, each in enumerate(events)]
-        start, time, losses = end_to_end(spikes, n_channels)
+        start, time, losses = stack_spikes(spikes, n_channels)
         return SpikeData(start, time, classes, n_steps, dt, label_names, names, losses)
 
 
 def _example(row: int, pair: object, n_channels: int, n_steps: int, dt: float) -> Spikes:
-    """Return one example of `SpikeData.from_events`."""
     where = f"events of example {row}"
     if not isinstance(pair, (tuple, list)) or len(pair) != 2:
         raise InputError(f"{where} must be a pair of channels and steps, got {type(pair).__name__}")
     channels, steps = event_columns(where, *pair, n_channels=n_channels, noun="steps")
-    start, time = sorted_spikes(channels, steps, n_channels=n_channels, n_steps=n_steps)
-    return Spikes(start, time, event_losses(steps, steps, n_steps, dt, len(time)))
+    return event_spikes(
+        where, channels, steps, n_channels=n_channels, n_steps=n_steps, dt=dt, unit=dt
+    )
 
 
 def _taken(data: Any, index: np.ndarray) -> dict[str, Any]:
-    """Return what all splits have of some examples."""
+    """Return the fields that all kinds of splits share, for some examples."""
     return {
         "labels": data.labels[index],
         "names": tuple(data.names[each] for each in index) if data.names else (),
@@ -230,9 +230,7 @@ class StreamedSpikes:
             array = whole_numbers(name, getattr(self, name), np.int64, "example")
             object.__setattr__(self, name, array)
         if self.labels.shape != self.rows.shape:
-            raise InputError(
-                f"labels must have shape {self.rows.shape}, one an example, got {self.labels.shape}"
-            )
+            raise InputError(f"labels must have shape {self.rows.shape}, got {self.labels.shape}")
         check_class_names(self.label_names)
         check_labels(self.labels, len(self.label_names))
         check_names(self.names, len(self.labels))
@@ -331,7 +329,7 @@ class CurrentData:
         check_class_names(self.label_names)
         check_labels(self.labels, len(self.label_names))
         check_names(self.names, len(self.labels))
-        check_number("dt", self.dt, 0.0, unit="ms", open_low=True)
+        check("dt", self.dt, PositiveTime)
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -7,15 +7,16 @@ window held yet are one more, which is padded with silence.
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from typing import IO, Any, Literal
+from typing import IO, Annotated, Any, Literal
 
 import numpy as np
+from pydantic import Field
 
-from mlgenn_delays.data.option_checks import check_number
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.export.inputs import Item, Reader
 from mlgenn_delays.export.inputs.arrays import MOST_SAMPLES, recording_item, row_items
 from mlgenn_delays.export.sound import sound
+from mlgenn_delays.settings import Integer, Number, Unit, check
 
 Form = Literal["pcm", "steps", "f32"]
 FORMS: tuple[Form, ...] = ("pcm", "steps", "f32")
@@ -59,7 +60,7 @@ def windows(
         raise InputError("the stream cannot be read: it is closed; send it data through a pipe")
     samples = chosen == "pcm"
     if rate is not None:
-        check_number("rate", rate, 1, 1e6, integer=True, unit="Hz")
+        check("rate", rate, Annotated[Integer, Field(ge=1, le=1_000_000), Unit("Hz")])
         if not samples:
             raise InputError(f"rate must come with form 'pcm', got form {chosen!r}; leave it out")
     frame = 1000.0 / (reader.sample_rate or 1) if samples else reader.dt  # ms
@@ -124,7 +125,7 @@ def _form(reader: Reader, form: str | None) -> Form:
 
 def _hop(hop_ms: float, frame: float, span: float) -> int:
     """Return a hop in whole frames, at least one."""
-    check_number("hop", hop_ms, 0.0, span, unit="ms", open_low=True)
+    check("hop", hop_ms, Annotated[Number, Field(gt=0, le=span), Unit("ms")])
     return max(1, _whole(hop_ms / frame))
 
 

@@ -151,8 +151,9 @@ def check_augmentation(recipe: "Recipe") -> None:
         else:
             check_kind(settings, SpikeBatch(np.zeros((0, 2), np.int64), none, none, none, 1))
     except InputError as error:
-        named = str(error).startswith("augmentation.")
-        raise ValueError(f"{'' if named else 'augmentation.'}{error}") from error
+        text = str(error).replace("Augment.", "augmentation.", 1)
+        named = text.startswith("augmentation.")
+        raise ValueError(f"{'' if named else 'augmentation.'}{text}") from error
 
 
 CHECKS = (

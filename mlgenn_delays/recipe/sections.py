@@ -82,8 +82,8 @@ class Data(Section):
         try:
             resolved = options_table(parse_options(table["dataset"], given))
         except InputError as error:
-            named = str(error).split(" ")[0] in given
-            raise ValueError(f"data{'.' if named else ': '}{error}") from error
+            text = str(error)
+            raise ValueError(text if text.startswith("data.") else f"data: {text}") from error
         return {"dataset": table["dataset"]} | resolved
 
     @property

@@ -9,7 +9,6 @@ from time import perf_counter
 
 from mlgenn_delays.data.augment.augment import Augment
 from mlgenn_delays.data.batching import epoch_batches
-from mlgenn_delays.data.option_checks import check_number
 from mlgenn_delays.data.types import Batch, Data
 from mlgenn_delays.engines.base import CompiledNetwork
 from mlgenn_delays.engines.compile import compile_network
@@ -31,6 +30,7 @@ from mlgenn_delays.runs.history import (
     silent_note,
 )
 from mlgenn_delays.runs.snapshots import SPACE, keep
+from mlgenn_delays.settings import Count, NonNegative, Seed, check
 from mlgenn_delays.training.checks import (
     BACKEND,
     check_arguments,
@@ -100,13 +100,13 @@ class Trainer:
     ) -> None:
         check_arguments(network, rule, rewiring, augment, run)
         check_engine(engine, backend, communicator)
-        check_number("epochs", epochs, 1, integer=True)
-        check_number("batch_size", batch_size, 1, integer=True)
-        check_number("seed", seed, 0, integer=True)
+        check("epochs", epochs, Count)
+        check("batch_size", batch_size, Count)
+        check("seed", seed, Seed)
         for name, value in (("threads", threads), ("patience", patience)):
             if value is not None:
-                check_number(name, value, 1, integer=True)
-        check_number("snapshots", snapshots, 0)
+                check(name, value, Count)
+        check("snapshots", snapshots, NonNegative)
         check_kind(progress)
         self.rule = rule
         self.rewiring = rewiring

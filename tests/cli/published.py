@@ -10,7 +10,8 @@ import pytest
 
 from mlgenn_delays.data.download import fsdd
 from mlgenn_delays.data.download.fsdd import group_checksum
-from mlgenn_delays.data.sets.shd import SHD_FILES, SSC_FILES
+from mlgenn_delays.data.sets.shd import SHD_FILES
+from mlgenn_delays.data.sets.ssc import SSC_FILES
 from tests.cli.helpers import write_words
 from tests.data.shd_helpers import write_shd, write_ssc
 from tests.web import Web

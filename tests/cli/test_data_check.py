@@ -205,9 +205,9 @@ def test_data_that_need_no_folder(name) -> None:
         (["shd", "DIR"], "got none named shd_train.h5 and shd_test.h5"),
         (["digits", "--set", "duratoin=5"], "did you mean 'duration'?"),
         (["digits", "--set", "duration"], "--set must be key=value, such as duration=800"),
-        (["digits", "--set", "duration=-1"], "duration must have a number > 0"),
-        (["digits", "--dt", "0"], "dt must have a number > 0 ms, got 0.0"),
-        (["digits", "--dt", "nan"], "dt must have a number"),
+        (["digits", "--set", "duration=-1"], "duration must be a number > 0"),
+        (["digits", "--dt", "0"], "dt must be a number > 0 ms, got 0.0"),
+        (["digits", "--dt", "nan"], "dt must be a number"),
         (["digits", "--out", "x.jpg"], "--out must be a .png or .svg file, got 'x.jpg'"),
         (["digits", "--out", "no/x.png"], "must be a file in a folder that exists"),
     ],
@@ -256,7 +256,7 @@ def test_progress_is_on_stderr(words, monkeypatch) -> None:
 
 
 def test_examples_of_another_size_are_damaged(monkeypatch) -> None:
-    from mlgenn_delays.data.inspect.items import data_items
+    from mlgenn_delays.data.registry import data_items
 
     def two(name, folder, options, *, dt):
         yield next(data_items("digits"))

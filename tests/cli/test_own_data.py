@@ -220,7 +220,7 @@ def test_recipes_without_data(tmp_path: Path) -> None:
 def test_recipes_are_checked_without_data(tmp_path: Path) -> None:
     path = tmp_path / "typo.toml"
     for name, old, new, message in (
-        ("words", "group_by = '^([^_]+)_'", "group_by = '('", "data.group_by must have a regular"),
+        ("words", "group_by = '^([^_]+)_'", "group_by = '('", "data.group_by must be a regular"),
         ("mine", '"npz"', '"npy"', "did you mean 'npz'?"),
         ("nmnist", "tonic:NMNIST", "tonic:NMINST", "did you mean 'NMNIST'?"),
         ("nmnist", "downsample", "downsampel", "did you mean 'downsample'?"),

@@ -205,7 +205,7 @@ def test_empty_batch() -> None:
 @pytest.mark.parametrize("key", ["jitter", "drop"])
 def test_what_only_spikes_have(key: str) -> None:
     data, settings = make(), Augment(**{key: 0.5, "shift": 1})  # type: ignore[arg-type]
-    message = rf"augmentation\.{key} must have 0 for currents, .* got 0\.5; use .* as spikes"
+    message = rf"augmentation\.{key} must be 0 for currents, .* got 0\.5; use .* as spikes"
     for each in (data, data.batch(np.arange(2))):
         with pytest.raises(InputError, match=message):
             check_kind(settings, each)
@@ -217,7 +217,7 @@ def test_what_only_spikes_have(key: str) -> None:
 def test_what_only_currents_have(key: str) -> None:
     data = SpikeData(np.zeros((2, 3), int), np.zeros(0, int), [0, 0], 9, 1.0, ("a",))
     settings = Augment(**{key: 0.5})  # type: ignore[arg-type]
-    message = rf"augmentation\.{key} must have 0 for spikes, .* got 0\.5; use .* as currents"
+    message = rf"augmentation\.{key} must be 0 for spikes, .* got 0\.5; use .* as currents"
     for each in (data, data.batch(np.arange(2))):
         with pytest.raises(InputError, match=message):
             check_kind(settings, each)
@@ -233,7 +233,7 @@ def test_what_both_have(both: dict[str, Any]) -> None:
 
 
 def test_group_must_divide_the_channels() -> None:
-    with pytest.raises(InputError, match="group must have a divisor of the 12 channels, got 5"):
+    with pytest.raises(InputError, match="group must be a divisor of the 12 channels, got 5"):
         augment(ones(1), Augment(shift=1, group=5), 1.0, 0, 0)
 
 

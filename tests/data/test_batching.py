@@ -85,13 +85,13 @@ def test_augmented_currents_do_not_depend_on_the_batch_size(currents: CurrentDat
 def test_augmentation_of_another_kind_is_refused_at_once(
     data: SpikeData, currents: CurrentData
 ) -> None:
-    with pytest.raises(InputError, match="augmentation.noise must have 0 for spikes"):
+    with pytest.raises(InputError, match="augmentation.noise must be 0 for spikes"):
         epoch_batches(data, 4, seed=0, epoch=0, augment=Augment(noise=1.0))
-    with pytest.raises(InputError, match="augmentation.jitter must have 0 for currents"):
+    with pytest.raises(InputError, match="augmentation.jitter must be 0 for currents"):
         epoch_batches(currents, 4, seed=0, epoch=0, augment=Augment(jitter=1.0))
 
 
 @pytest.mark.parametrize("size", [0, -1, 2.5, None])
 def test_bad_batch_size(data: SpikeData, size: object) -> None:
-    with pytest.raises(InputError, match="batch_size must have a whole number >= 1"):
+    with pytest.raises(InputError, match="batch_size must be"):
         epoch_batches(data, size, seed=0, epoch=0)  # type: ignore[arg-type]

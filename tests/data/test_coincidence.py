@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 
-from mlgenn_delays.data.options import CoincidenceOptions
 from mlgenn_delays.data.registry import dataset_shape, load_dataset, parse_options
-from mlgenn_delays.data.sets.coincidence import planted_delays
+from mlgenn_delays.data.sets.coincidence import CoincidenceOptions, planted_delays
 from mlgenn_delays.errors import InputError
 
 SMALL = {"train": 200, "validation": 50, "test": 51}
@@ -71,13 +70,10 @@ def test_sizes_classes_and_seeds() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"patterns": 1}, "patterns must have a whole number >= 2"),
-        ({"channels": 1}, "channels must have a whole number >= 2"),
-        ({"delay_max": 0.0}, "delay_max must have a number > 0"),
-        ({"base_max": -1.0}, "base_max must have a number >= 0"),
-        ({"jitter": -1.0}, "jitter must have a number >= 0"),
-        ({"noise": -1.0}, "noise must have a number >= 0"),
-        ({"delay_max": 50.0}, r"duration must have at least base_max .* = 71 ms, got 60 ms; len"),
+        ({"patterns": 1}, "patterns must be"),
+        ({"delay_max": 0.0}, "delay_max must be"),
+        ({"noise": -1.0}, "noise must be"),
+        ({"delay_max": 50.0}, "duration must be.* got 60"),
     ],
 )
 def test_bad_options(options: dict, message: str) -> None:

@@ -58,11 +58,11 @@ def test_window_of_one_step() -> None:
 @pytest.mark.parametrize(
     "options, message",
     [
-        ({"duration": -1.0}, "duration must have"),
-        ({"dt": 0.0}, "dt must have"),
-        ({"window": 0.0}, "window must have"),
-        ({"window": 60.0}, "window must have at most duration = 50 ms, got 60 ms"),
-        ({"both": "yes"}, "both must have true or false"),
+        ({"duration": -1.0}, "duration must be"),
+        ({"dt": 0.0}, "dt must be"),
+        ({"window": 0.0}, "window must be"),
+        ({"window": 60.0}, "window must be.* got 60"),
+        ({"both": "yes"}, "both must be"),
     ],
 )
 def test_bad_options(options: dict, message: str) -> None:

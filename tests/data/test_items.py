@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from mlgenn_delays.data.dataset import Item
-from mlgenn_delays.data.inspect.items import data_items
-from mlgenn_delays.data.registry import DATASETS, load_dataset
+from mlgenn_delays.data.registry import DATASETS, data_items, load_dataset
 from mlgenn_delays.data.types import CurrentBatch
 from mlgenn_delays.errors import InputError
 from tests.cli.helpers import write_rawhd
@@ -210,5 +209,5 @@ def test_nothing_to_look_at_is_bad_input(name, tmp_path) -> None:
         next(data_items(name, tmp_path / "nothing"))
     with pytest.raises(InputError, match="must have"):
         next(data_items(name, tmp_path))
-    with pytest.raises(InputError, match=r"\[data\] key must have"):
+    with pytest.raises(InputError, match=r"\[data\] key must be"):
         data_items(name, tmp_path, {"duratoin": 1})

@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 import pytest
 
-from mlgenn_delays.data.encode.mel import MelSettings, mel_frames
+from mlgenn_delays.data.encode.mel import MelSettings, mel_transform
 from mlgenn_delays.errors import InputError
 
 
@@ -14,6 +14,9 @@ def tone(digit: int, seconds: float = 0.12) -> np.ndarray:
     time = np.arange(int(8000 * seconds)) / 8000
     noise = np.random.default_rng(digit).normal(0, 0.01, len(time))
     return (0.5 * np.sin(2 * np.pi * (300 + 250 * digit) * time) + noise).astype(np.float32)
+
+
+mel_frames = mel_transform(MelSettings())
 
 
 def test_range_and_shape() -> None:
@@ -57,5 +60,5 @@ def test_silence_and_short_recordings(n: int) -> None:
     ],
 )
 def test_bad_settings(key: str, value: object) -> None:
-    with pytest.raises(InputError, match=f"{key} must have .* got"):
+    with pytest.raises(InputError, match=f"{key} must be .* got"):
         MelSettings(**{key: value})  # type: ignore[arg-type]

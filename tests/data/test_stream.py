@@ -15,7 +15,8 @@ from mlgenn_delays.data.blocks import Blocks
 from mlgenn_delays.data.cache import load_arrays, store_arrays
 from mlgenn_delays.data.events import Spikes
 from mlgenn_delays.data.losses import Losses
-from mlgenn_delays.data.sets.shd import load_shd, load_ssc
+from mlgenn_delays.data.sets.shd import load_shd
+from mlgenn_delays.data.sets.ssc import load_ssc
 from mlgenn_delays.data.types import SpikeData, StreamedSpikes
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.tensors import pack, places

@@ -144,10 +144,10 @@ def test_labels_of_events_are_not_rounded(labels: object, message: str) -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"n_steps": 2.5}, "n_steps must have a whole number"),
-        ({"n_steps": 0}, "n_steps must have a whole number >= 1"),
-        ({"n_channels": 1.5}, "n_channels must have a whole number"),
-        ({"dt": float("nan")}, "dt must have a number > 0"),
+        ({"n_steps": 2.5}, "n_steps must be"),
+        ({"n_steps": 0}, "n_steps must be"),
+        ({"n_channels": 1.5}, "n_channels must be"),
+        ({"dt": float("nan")}, "dt must be"),
         ({"names": ("one",)}, "names must be one for each of 2 examples, or none at all, got 1"),
     ],
 )

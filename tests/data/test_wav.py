@@ -157,5 +157,5 @@ def test_not_finite(tmp_path: Path, bad: float) -> None:
 
 @pytest.mark.parametrize("rate", [0, -1, 8000.5, "8000", True])
 def test_bad_rate(tmp_path: Path, rate: object) -> None:
-    with pytest.raises(InputError, match="sample_rate must have a whole number"):
+    with pytest.raises(InputError, match="sample_rate must be"):
         read_wav(tmp_path / "a.wav", rate)  # type: ignore[arg-type]

@@ -1,11 +1,21 @@
 """The examples of the developer pages do what the pages say."""
 
+import re
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from mlgenn_delays.data.datasets import DATASETS
-from mlgenn_delays.data.registry import parse_options
+from mlgenn_delays.data import sets
+from mlgenn_delays.data.registry import (
+    DATASETS,
+    data_items,
+    dataset_shape,
+    load_dataset,
+    parse_options,
+)
+from mlgenn_delays.errors import InputError
 from mlgenn_delays.rewiring import RULES
 from tests.docs.pages import DOCS, blocks
 
@@ -50,3 +60,21 @@ def test_the_data_set_loads_and_recipes_know_it() -> None:
     first = data.time[data.start[:, :2].ravel()].reshape(len(data), 2)  # of each channel
     assert set((first[:, 1] - first[:, 0])[data.labels == 0]) == {3}
     assert set((first[:, 1] - first[:, 0])[data.labels == 1]) == {-3}
+
+
+def test_a_data_set_is_one_file_and_one_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = DOCS / "developer" / "dataset.md"
+    changed = re.findall(r"^\| `(mlgenn_delays/\S+)` \|", page.read_text(), re.MULTILINE)
+    assert changed == ["mlgenn_delays/data/sets/two.py", "mlgenn_delays/data/registry.py"]
+    (tmp_path / "two.py").write_text(blocks(page, "python")[0])
+    monkeypatch.setattr(sets, "__path__", [*sets.__path__, str(tmp_path)])
+    monkeypatch.setitem(DATASETS, "two", "two")
+    loaded = load_dataset("two")["train"]
+    assert len(loaded) == 200 and loaded.n_steps == 40 and loaded.losses is not None
+    assert all(not item.problem for item in data_items("two"))
+    assert dataset_shape("two") == (2, 2)
+    with pytest.raises(InputError, match="data.gap must be at most half of duration"):
+        parse_options("two", {"gap": 30.0})
+    sys.modules.pop("mlgenn_delays.data.sets.two")

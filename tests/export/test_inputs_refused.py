@@ -90,7 +90,7 @@ def test_a_model_that_contradicts_itself(data: str) -> None:
     for other in (Reader(about, 7, 1.0, False), Reader(about, 200, 1.0, True)):
         with pytest.raises(InputError, match="input cannot be encoded: .* spikes of 200 channels"):
             other.of(np.zeros(100, np.float32))
-    with pytest.raises(InputError, match="n_inputs must have a whole number >= 1"):
+    with pytest.raises(InputError, match="n_inputs must be a whole number >= 1"):
         Reader(about, 0, 1.0, False)
     with pytest.raises(InputError, match="items must have at least one"):
         reader().as_batch([])

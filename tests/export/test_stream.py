@@ -210,9 +210,9 @@ def test_values_that_cannot_be() -> None:
     [
         (reader(), {"form": "pcm"}, r"one of steps, f32, got 'pcm' \(pcm is for models trained"),
         (voices(), {"form": "wav"}, "one of pcm, steps, f32, got 'wav'"),
-        (reader(), {"hop_ms": 21.0}, "hop must have a number > 0 and <= 20 ms, got 21.0"),
-        (reader(), {"hop_ms": 0.0}, "hop must have a number > 0"),
-        (reader(), {"hop_ms": float("nan")}, "hop must have a number > 0"),
+        (reader(), {"hop_ms": 21.0}, "hop must be .* got 21.0"),
+        (reader(), {"hop_ms": 0.0}, "hop must be"),
+        (reader(), {"hop_ms": float("nan")}, "hop must be"),
         (reader("fsdd", steps=10**8), {}, "window must have at most 16777216 samples, got 8000000"),
     ],
 )
@@ -291,8 +291,8 @@ def test_what_begins_as_a_wav_and_is_none() -> None:
 @pytest.mark.parametrize(
     ("one", "rate", "message"),
     [
-        (voices(), 0, "rate must have a whole number >= 1"),
-        (voices(), 8000.5, "rate must have a whole number"),
+        (voices(), 0, "rate must be a whole number"),
+        (voices(), 8000.5, "rate must be a whole number"),
         (reader(), 8000, "rate must come with form 'pcm', got form 'steps'"),
     ],
 )

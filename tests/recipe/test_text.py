@@ -51,7 +51,7 @@ def test_differences_name_key_and_both_values():
     size = a.network.layers[0].size
     assert differences(a, b) == [
         "seed: 1, 2",
-        "data.window: 30.0, 20",
+        "data.window: 30.0, 20.0",
         f"network.layers.0.size: {size}, 3",
     ]
 

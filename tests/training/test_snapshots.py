@@ -70,5 +70,5 @@ def test_without_space_the_start_alone_is_kept(fake, make, tmp_path):
 
 
 def test_space_is_a_number(make):
-    with pytest.raises(InputError, match="snapshots must have a number"):
+    with pytest.raises(InputError, match="snapshots must be a number"):
         make.trainer(None, snapshots=-1)

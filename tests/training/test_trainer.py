@@ -295,13 +295,13 @@ def test_an_interrupt_comes_through_and_keeps_the_best_so_far(fake, make):
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        ({"epochs": 0}, "epochs must have .* got 0"),
-        ({"epochs": 2.5}, "epochs must have .* got 2.5"),
-        ({"epochs": True}, "epochs must have .* got True"),
-        ({"batch_size": 0}, "batch_size must have .* got 0"),
-        ({"seed": -1}, "seed must have .* got -1"),
-        ({"threads": 0}, "threads must have .* got 0"),
-        ({"patience": 0}, "patience must have .* got 0"),
+        ({"epochs": 0}, "epochs must be .* got 0"),
+        ({"epochs": 2.5}, "epochs must be .* got 2.5"),
+        ({"epochs": True}, "epochs must be .* got True"),
+        ({"batch_size": 0}, "batch_size must be .* got 0"),
+        ({"seed": -1}, "seed must be .* got -1"),
+        ({"threads": 0}, "threads must be .* got 0"),
+        ({"patience": 0}, "patience must be .* got 0"),
         ({"engine": "cpo"}, "engine one of cpu, genn, got 'cpo'; did you mean 'cpu'"),
         ({"progress": "bars"}, "progress must be .* got 'bars'; did you mean 'bar'"),
         ({"augment": "jitter"}, "augment of type .*Augment.* got 'jitter'"),
@@ -400,7 +400,7 @@ def test_augmentation_of_another_kind_of_data(fake, make, key, of_currents):
     network = make.current_network() if of_currents else make.network()
     trainer = Trainer(network, SurrogateBPTT(), augment=augment, progress="none")
     for method in (trainer.check, trainer.fit):
-        with pytest.raises(InputError, match=f"augmentation.{key} must have 0 for"):
+        with pytest.raises(InputError, match=f"augmentation.{key} must be 0 for"):
             method(make.currents() if of_currents else make.data())
     assert not fake.made
 

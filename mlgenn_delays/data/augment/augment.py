@@ -5,17 +5,17 @@ nothing else in the batch. What is drawn for spikes and for currents alike is dr
 """
 
 import math
-from dataclasses import dataclass
 from functools import lru_cache
 from statistics import NormalDist
-from typing import overload
+from typing import Annotated, overload
 
 import numpy as np
+from pydantic import Field
 
-from mlgenn_delays.data.option_checks import check_number
 from mlgenn_delays.data.types import Batch, CurrentBatch, CurrentData, Data, SpikeBatch
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.rng import generator
+from mlgenn_delays.settings import Integer, Number, Probability, Unit, Whole, says, settings
 
 # What only one kind of data takes: why the other does not, and what it takes instead.
 _SPIKES_ONLY = {
@@ -32,47 +32,57 @@ _CURRENTS_ONLY = {
 _NORMALS, _PER_WORD = 2**16, 4
 
 
-@dataclass(frozen=True)
+Displacement = Annotated[Number, Field(ge=0, le=1e6), Unit("ms")]
+Channels = Annotated[Integer, Field(ge=0, le=2**20)]
+
+
+@settings
 class Augment:
-    """Settings of augmentation; the defaults change nothing.
+    """Settings of augmentation; the defaults change nothing."""
 
-    Attributes:
-        shift: All channels of an example move by a whole number in ``-shift..shift``.
-        jitter: Standard deviation of the normal noise on each spike's time [ms]; spikes only.
-        drop: Probability with which a spike is left out; spikes only.
-        time_shift: An example moves by a time in ``-time_shift..time_shift`` [ms].
-        group: Channels per group; a shift moves within groups only. 0 means all in one group.
-        noise: Standard deviation of the normal noise on each value; currents only.
-        scale: An example is multiplied by a factor in ``1-scale..1+scale``; currents only.
-        mask_time: One run of steps of an example, of up to this time [ms], is silent.
-        mask_channels: One run of up to so many channels of an example is silent; with groups,
-            the same run in each.
-        blend: Probability with which an example is blended with another of its class, before all
-            else; spikes only. `epoch_batches` does it, for it takes the whole split.
-    """
-
-    shift: int = 0
-    jitter: float = 0.0
-    drop: float = 0.0
-    time_shift: float = 0.0
-    group: int = 0
-    noise: float = 0.0
-    scale: float = 0.0
-    mask_time: float = 0.0
-    mask_channels: int = 0
-    blend: float = 0.0
-
-    def __post_init__(self) -> None:
-        check_number("shift", self.shift, 0, 2**20, integer=True)
-        check_number("jitter", self.jitter, 0.0, 1e6, unit="ms")
-        check_number("drop", self.drop, 0.0, 1.0)
-        check_number("time_shift", self.time_shift, 0.0, 1e6, unit="ms")
-        check_number("group", self.group, 0, integer=True)
-        check_number("noise", self.noise, 0.0, 1e6)
-        check_number("scale", self.scale, 0.0, 1.0)
-        check_number("mask_time", self.mask_time, 0.0, 1e6, unit="ms")
-        check_number("mask_channels", self.mask_channels, 0, 2**20, integer=True)
-        check_number("blend", self.blend, 0.0, 1.0)
+    shift: Annotated[
+        Channels, says("All channels of an example move by a whole number in -shift..shift.")
+    ] = 0
+    jitter: Annotated[
+        Displacement,
+        says("Standard deviation of the normal noise on each spike's time; spikes only."),
+    ] = 0.0
+    drop: Annotated[
+        Probability, says("Probability with which a spike is left out; spikes only.")
+    ] = 0.0
+    time_shift: Annotated[
+        Displacement, says("An example moves by a time in -time_shift..time_shift.")
+    ] = 0.0
+    group: Annotated[
+        Whole,
+        says("Channels per group; a shift moves within groups only. 0 means all are in one group."),
+    ] = 0
+    noise: Annotated[
+        Number,
+        Field(ge=0, le=1e6),
+        says("Standard deviation of the normal noise on each value; currents only."),
+    ] = 0.0
+    scale: Annotated[
+        Probability,
+        says("An example is multiplied by a factor in 1-scale..1+scale; currents only."),
+    ] = 0.0
+    mask_time: Annotated[
+        Displacement, says("One run of steps of an example, of up to this time, is silent.")
+    ] = 0.0
+    mask_channels: Annotated[
+        Channels,
+        says(
+            "One run of up to so many channels of an example is silent; with groups, the same run "
+            "in each."
+        ),
+    ] = 0
+    blend: Annotated[
+        Probability,
+        says(
+            "Probability with which an example is blended with another of its class, before all "
+            "else; spikes only. `epoch_batches` does it, for it takes the whole split."
+        ),
+    ] = 0.0
 
     @property
     def is_identity(self) -> bool:
@@ -81,14 +91,14 @@ class Augment:
 
     @property
     def leaves_each(self) -> bool:
-        """Whether no example changes by itself, but for what it is blended with."""
+        """Whether only blending, or nothing, is enabled."""
         shifts = self.shift or self.time_shift
         masks = self.mask_time or self.mask_channels
         return not (shifts or masks or self.jitter or self.drop or self.noise or self.scale)
 
 
 def check_kind(settings: Augment, data: Data | Batch) -> None:
-    """Refuse settings that make no sense for this kind of data.
+    """Reject settings that make no sense for this kind of data.
 
     Arguments:
         settings: The settings.
@@ -104,7 +114,7 @@ def check_kind(settings: Augment, data: Data | Batch) -> None:
         value = getattr(settings, name)
         if value:
             raise InputError(
-                f"augmentation.{name} must have 0 for {kind}, {reason}, got {value:g}; "
+                f"augmentation.{name} must be 0 for {kind}, {reason}, got {value:g}; "
                 f"use {instead}, or data as {other}"
             )
 
@@ -121,7 +131,7 @@ def group_size(settings: Augment, n_channels: int) -> int:
     """
     group = settings.group or n_channels
     if n_channels % group:
-        raise InputError(f"group must have a divisor of the {n_channels} channels, got {group}")
+        raise InputError(f"group must be a divisor of the {n_channels} channels, got {group}")
     return group
 
 
@@ -171,7 +181,7 @@ def augment(batch: Batch, settings: Augment, dt: float, seed: int, epoch: int) -
 def _augment_spikes(
     batch: SpikeBatch, settings: Augment, dt: float, seed: int, epoch: int, group: int
 ) -> SpikeBatch:
-    """Do as `augment` with checked settings."""
+    """Augment a batch with settings that are already checked."""
     from mlgenn_delays.data.augment.augment_kernel import rearrange
 
     start = np.empty((len(batch), batch.n_channels + 1), np.int64)
@@ -197,7 +207,7 @@ def _augment_spikes(
 def _augment_currents(
     batch: CurrentBatch, settings: Augment, dt: float, seed: int, epoch: int, group: int
 ) -> CurrentBatch:
-    """Do as `augment` with checked settings."""
+    """Augment a batch with settings that are already checked."""
     from mlgenn_delays.data.augment.augment_kernel import change_currents
 
     n, n_steps, n_channels = batch.values.shape

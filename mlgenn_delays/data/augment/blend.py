@@ -27,7 +27,7 @@ from mlgenn_delays.rng import generator
 def blending(
     data: Data, settings: Augment | None, seed: int, epoch: int
 ) -> Callable[[Batch], Batch]:
-    """Return what blends the examples of an epoch's batches; no call of it depends on another.
+    """Return a function that blends the batches of an epoch; its calls are independent.
 
     Arguments:
         data: The split that the batches are of, and partners come from.

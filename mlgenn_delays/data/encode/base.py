@@ -14,7 +14,7 @@ import numpy as np
 
 from mlgenn_delays.data.encode.level import LevelEncoder
 from mlgenn_delays.data.encode.rate import RateEncoder
-from mlgenn_delays.data.option_checks import count_steps
+from mlgenn_delays.data.fields import count_steps
 
 # Of the code that makes frames and spikes: raise it when results change, so caches are left.
 ENCODER_VERSION = 2

@@ -5,31 +5,30 @@ last; a crossing at time t is a spike of step ``floor(t / dt)``. Channels lie as
 (level, up or down, band).
 """
 
-from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
+from pydantic import Field
 
-from mlgenn_delays.data.option_checks import check_ascending, check_flag
+from mlgenn_delays.data.fields import AsTuple, check_ascending
+from mlgenn_delays.settings import Number, says, settings
 
 
-@dataclass(frozen=True)
+@settings
 class LevelEncoder:
-    """Settings of the level encoder.
-
-    Attributes:
-        levels: Levels in (0, 1], ascending.
-        down: Whether crossings downwards spike too, on channels of their own.
-    """
+    """Settings of the level encoder."""
 
     kind: ClassVar[str] = "level"
 
-    levels: tuple[float, ...] = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
-    down: bool = True
+    levels: Annotated[
+        tuple[Annotated[Number, Field(gt=0, le=1)], ...], AsTuple, says("Levels, ascending.")
+    ] = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+    down: Annotated[
+        bool, says("Whether crossings downwards spike too, on channels of their own.")
+    ] = True
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "levels", check_ascending("levels", self.levels, 0.0, 1.0))
-        check_flag("down", self.down)
+        check_ascending(self, "levels")
 
     def n_channels(self, n_bands: int) -> int:
         """Return C = levels x directions x bands."""

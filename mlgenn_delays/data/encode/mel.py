@@ -6,57 +6,49 @@ recording is 1, and what is ``range_db`` below it, or silent, is 0.
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import Annotated
 
 import numpy as np
+from pydantic import Field
 
-from mlgenn_delays.data.option_checks import check_number
-from mlgenn_delays.errors import InputError
 from mlgenn_delays.libraries import import_librosa
+from mlgenn_delays.settings import Integer, NonNegative, Number, Unit, refuse, says, settings
+
+Short = Annotated[Number, Field(gt=0, le=1e4), Unit("ms")]
 
 _SILENCE = 1e-20
 
 
-@dataclass(frozen=True)
+@settings
 class MelSettings:
-    """How a recording becomes mel frames.
+    """How a recording becomes mel frames."""
 
-    Attributes:
-        n_bands: Number of mel bands.
-        sample_rate: Rate that recordings are brought to [Hz].
-        window: Length of the analysis window [ms].
-        hop: Time between frames [ms].
-        range_db: Range below the recording's peak that is kept [dB].
-        f_min: Lower edge of the lowest band [Hz].
-    """
-
-    n_bands: int = 40
-    sample_rate: int = 8000
-    window: float = 32.0
-    hop: float = 10.0
-    range_db: float = 60.0
-    f_min: float = 0.0
+    n_bands: Annotated[Integer, Field(ge=1, le=512), says("Number of mel bands.")] = 40
+    sample_rate: Annotated[
+        Integer,
+        Field(ge=100, le=1_000_000),
+        Unit("Hz"),
+        says("Rate that recordings are brought to."),
+    ] = 8000
+    window: Annotated[Short, says("Length of the analysis window.")] = 32.0
+    hop: Annotated[Short, says("Time between frames.")] = 10.0
+    range_db: Annotated[
+        Number,
+        Field(gt=0, le=200),
+        Unit("dB"),
+        says("Range below the recording's peak that is kept."),
+    ] = 60.0
+    f_min: Annotated[NonNegative, Unit("Hz"), says("Lower edge of the lowest band.")] = 0.0
 
     def __post_init__(self) -> None:
-        check_number("n_bands", self.n_bands, 1, 512, integer=True)
-        check_number("sample_rate", self.sample_rate, 100, 1e6, integer=True, unit="Hz")
-        check_number("window", self.window, 0.0, 1e4, open_low=True, unit="ms")
-        check_number("hop", self.hop, 0.0, 1e4, open_low=True, unit="ms")
-        check_number("range_db", self.range_db, 0.0, 200.0, open_low=True, unit="dB")
-        check_number("f_min", self.f_min, 0.0, unit="Hz")
         if self.f_min >= self.sample_rate / 2:
-            raise InputError(
-                f"f_min must have less than half of sample_rate ({self.sample_rate / 2:g} Hz), "
-                f"got {self.f_min:g}"
-            )
+            refuse(self, "f_min", f"less than half of sample_rate ({self.sample_rate / 2:g} Hz)")
         for name in ("window", "hop"):
             samples = getattr(self, name) * self.sample_rate / 1000
             if samples < 1 or abs(samples - round(samples)) > 1e-6:
-                raise InputError(
-                    f"{name} must have a whole number of samples at {self.sample_rate} Hz, "
-                    f"got {getattr(self, name):g} ms = {samples:g} samples"
-                )
+                wanted = f"a whole number of samples at {self.sample_rate} Hz"
+                refuse(self, name, wanted, f"it is {samples:g} samples")
 
     @property
     def hop_length(self) -> int:
@@ -83,7 +75,8 @@ def mel_transform(settings: MelSettings) -> Callable[[np.ndarray], np.ndarray]:
 
     Returns:
         A function of (n,) samples that gives (frames, n_bands) float32 in 0..1, where frame i is
-        centred on ``i * hop`` ms and there are ``1 + n // hop_length`` of them.
+        centred on ``i * hop`` ms and there are ``1 + n // hop_length`` of them; a silent recording
+        gives zeros.
     """
     librosa = import_librosa()
     filters = librosa.filters.mel(
@@ -106,19 +99,6 @@ def mel_transform(settings: MelSettings) -> Callable[[np.ndarray], np.ndarray]:
         return _scale((filters @ np.abs(spectrum) ** 2).T, settings.range_db)
 
     return transform
-
-
-def mel_frames(samples: np.ndarray, settings: MelSettings | None = None) -> np.ndarray:
-    """Return the mel frames of one recording.
-
-    Arguments:
-        samples: (n,) float32 at ``settings.sample_rate``.
-        settings: See `MelSettings`; the defaults if none.
-
-    Returns:
-        (frames, n_bands) float32 in 0..1; a silent recording gives zeros.
-    """
-    return mel_transform(settings or MelSettings())(samples)
 
 
 def _scale(energy: np.ndarray, range_db: float) -> np.ndarray:

@@ -7,39 +7,32 @@ refractory time. Channels lie as (threshold, band).
 """
 
 import math
-from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 
 from mlgenn_delays.data.encode.interpolate import interpolate_frames
-from mlgenn_delays.data.option_checks import check_ascending, check_number
+from mlgenn_delays.data.fields import AsTuple, check_ascending
+from mlgenn_delays.settings import Positive, PositiveTime, Time, says, settings
 
 
-@dataclass(frozen=True)
+@settings
 class RateEncoder:
-    """Settings of the rate encoder.
-
-    Attributes:
-        thresholds: Thresholds, ascending; each band has one neuron for each.
-        gain: Factor on the band's value (0..1) before the neuron.
-        tau: Membrane time constant [ms].
-        refractory: Time after a spike in which the neuron stays at rest [ms].
-    """
+    """Settings of the rate encoder."""
 
     kind: ClassVar[str] = "rate"
 
-    thresholds: tuple[float, ...] = (0.3, 0.45, 0.6, 0.75, 0.9)
-    gain: float = 1.0
-    tau: float = 10.0
-    refractory: float = 5.0
+    thresholds: Annotated[
+        tuple[Positive, ...],
+        AsTuple,
+        says("Thresholds, ascending; each band has one neuron for each."),
+    ] = (0.3, 0.45, 0.6, 0.75, 0.9)
+    gain: Annotated[Positive, says("Factor on the band's value (0..1) before the neuron.")] = 1.0
+    tau: Annotated[PositiveTime, says("Membrane time constant.")] = 10.0
+    refractory: Annotated[Time, says("Time after a spike in which the neuron stays at rest.")] = 5.0
 
     def __post_init__(self) -> None:
-        thresholds = check_ascending("thresholds", self.thresholds, 0.0, math.inf)
-        object.__setattr__(self, "thresholds", thresholds)
-        check_number("gain", self.gain, 0.0, open_low=True)
-        check_number("tau", self.tau, 0.0, open_low=True, unit="ms")
-        check_number("refractory", self.refractory, 0.0, unit="ms")
+        check_ascending(self, "thresholds")
 
     def n_channels(self, n_bands: int) -> int:
         """Return C = thresholds x bands."""

@@ -4,81 +4,102 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
 from mlgenn_delays.data.cache import cache_key, cached_arrays
-from mlgenn_delays.data.dataset import Example
-from mlgenn_delays.data.encode.base import ENCODER_VERSION, Encoder, encode_frames, pad_frames
+from mlgenn_delays.data.dataset import Example, Space
+from mlgenn_delays.data.encode.base import (
+    ENCODER_VERSION,
+    ENCODERS,
+    encode_frames,
+    pad_frames,
+)
 from mlgenn_delays.data.encode.interpolate import interpolate_frames
 from mlgenn_delays.data.encode.mel import MelSettings, mel_transform
 from mlgenn_delays.data.encode.rate import RateEncoder
 from mlgenn_delays.data.encode.wav import decode_wav, read_bytes, read_wav
+from mlgenn_delays.data.fields import Either, Scale, TrialLength, count_steps
 from mlgenn_delays.data.losses import Losses
-from mlgenn_delays.data.option_checks import count_steps
-from mlgenn_delays.data.options import RecordingOptions
 from mlgenn_delays.data.types import Batch, CurrentBatch, SpikeBatch
 from mlgenn_delays.errors import InputError
+from mlgenn_delays.settings import refuse, says, settings
+
+
+@settings
+class RecordingOptions:
+    """Options of a data set of recordings, see `load_fsdd` and `load_fsdd_frames`.
+
+    ``encoding`` is "spikes", made by ``encoder``, or "currents", multiplied by ``scale``.
+    """
+
+    encoding: Either = "spikes"
+    duration: TrialLength = 1000.0
+    encoder: Annotated[Any, says("How frames become spikes.")] = RateEncoder()
+    mel: Annotated[MelSettings, says("How recordings become frames.")] = MelSettings()
+    scale: Annotated[Scale, says("What currents are multiplied by.")] = 1.0
+
+    def __post_init__(self) -> None:
+        if self.encoding == "spikes" and self.scale != 1:
+            refuse(
+                self,
+                "scale",
+                "1 with encoding 'spikes'",
+                "it multiplies currents: set encoding to 'currents', or the gain of the encoder",
+            )
+        if not isinstance(self.encoder, tuple(ENCODERS.values())):
+            kinds = ", ".join(kind.__name__ for kind in ENCODERS.values())
+            refuse(self, "encoder", f"one of {kinds}")
+
+    @property
+    def group(self) -> int:
+        """Channels within which a shift makes sense: the bands of one threshold or level."""
+        return self.mel.n_bands
+
+    @property
+    def space(self) -> Space:
+        """How channels lie to each other: as bands, whatever their threshold or level."""
+        return (("mel band", self.mel.n_bands),)
+
+    @property
+    def sample_rate(self) -> int:
+        """Rate that recordings are brought to [Hz]."""
+        return self.mel.sample_rate
+
+    @property
+    def n_channels(self) -> int:
+        """The mel bands, or what the encoder makes of them."""
+        spikes = self.encoding == "spikes"
+        return self.encoder.n_channels(self.mel.n_bands) if spikes else self.mel.n_bands
 
 
 def encode_recordings(
-    recordings: Sequence[np.ndarray],
-    *,
-    encoder: Encoder | None = None,
-    mel: MelSettings | None = None,
-    duration: float = 1000.0,
-    dt: float = 1.0,
-) -> SpikeBatch:
-    """Encode samples as `load_fsdd` encodes those of its WAVs.
+    options: RecordingOptions, recordings: Sequence[np.ndarray], dt: float, n_steps: int
+) -> Batch:
+    """Encode samples as a data set of recordings encodes those of its WAVs.
 
     Arguments:
+        options: The options of the data set; their ``duration`` does not count.
         recordings: (n,) float32 each, at ``mel.sample_rate``.
-        encoder: See `load_fsdd`.
-        mel: See `load_fsdd`.
-        duration: See `load_fsdd`.
-        dt: See `load_fsdd`.
-
-    Returns:
-        One example a recording, with -1 as its label.
-    """
-    encoder, mel = encoder or RateEncoder(), mel or MelSettings()
-    frames = [mel_transform(mel)(samples) for samples in recordings]
-    start, time = encode_frames(frames, encoder, hop=mel.hop, duration=duration, dt=dt)
-    n = len(recordings)
-    labels = np.full(n, -1, np.int64)
-    return SpikeBatch(start, time, labels, np.arange(n), count_steps(duration, dt))
-
-
-def recordings_as_currents(
-    recordings: Sequence[np.ndarray],
-    *,
-    mel: MelSettings | None = None,
-    duration: float = 1000.0,
-    dt: float = 1.0,
-    scale: float = 1.0,
-) -> CurrentBatch:
-    """Turn samples into currents as `load_fsdd_frames` does with those of its WAVs.
-
-    Arguments:
-        recordings: See `encode_recordings`.
-        mel: See `load_fsdd`.
-        duration: See `load_fsdd`.
         dt: Length of a step [ms].
-        scale: See `load_fsdd_frames`.
+        n_steps: T, to which recordings are cut or padded with silence.
 
     Returns:
-        One example a recording, with -1 as its label.
+        One example per recording, with -1 as its label.
     """
-    mel = mel or MelSettings()
+    mel, n = options.mel, len(recordings)
+    labels, index = np.full(n, -1, np.int64), np.arange(n)
     frames = [mel_transform(mel)(samples) for samples in recordings]
-    values = frames_as_currents(frames, mel, dt, count_steps(duration, dt), scale)
-    n = len(recordings)
-    return CurrentBatch(np.ascontiguousarray(values), np.full(n, -1, np.int64), np.arange(n))
+    if options.encoding == "currents":
+        values = frames_as_currents(frames, mel, dt, n_steps, options.scale)
+        return CurrentBatch(np.ascontiguousarray(values), labels, index)
+    start, time = encode_frames(frames, options.encoder, hop=mel.hop, duration=n_steps * dt, dt=dt)
+    return SpikeBatch(start, time, labels, index, n_steps)
 
 
 def recording_example(path: Path, options: RecordingOptions, dt: float) -> Example:
-    """Return a WAV alone, read and encoded as loading does it, see `data.inspect.items`.
+    """Return a WAV alone, read and encoded as loading does it.
 
     Arguments:
         path: The WAV.
@@ -90,12 +111,7 @@ def recording_example(path: Path, options: RecordingOptions, dt: float) -> Examp
     """
     rate = options.mel.sample_rate
     samples = read_wav(path, rate)
-    common: dict[str, Any] = {"mel": options.mel, "duration": options.duration, "dt": dt}
-    batch: Batch
-    if options.encoding == "currents":
-        batch = recordings_as_currents([samples], scale=options.scale, **common)
-    else:
-        batch = encode_recordings([samples], encoder=options.encoder, **common)
+    batch = encode_recordings(options, [samples], dt, count_steps(options.duration, dt))
     return batch, Losses.of_batch([1000 * len(samples) / rate], batch), [samples]
 
 
@@ -171,7 +187,7 @@ def cached_frames(
 
 
 def _check_memory(n: int, n_steps: int, n_bands: int) -> None:
-    """Refuse currents that are larger than the memory of the machine, where that is known."""
+    """Reject currents that are larger than the memory of the machine, where that is known."""
     try:
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, OSError, ValueError):

@@ -2,14 +2,14 @@
 
 import io
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
 
-from mlgenn_delays.data.option_checks import check_number
 from mlgenn_delays.data.type_checks import LARGEST
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.libraries import import_librosa
+from mlgenn_delays.settings import Count, Unit, check
 
 # From here on a length of data [bytes] is no length: writers to a pipe, which cannot go back to
 # the header, put a number there that no recording reaches, and each its own. Recordings that
@@ -30,7 +30,7 @@ def read_wav(path: Path | str, sample_rate: int) -> np.ndarray:
     Raises:
         InputError: The file is missing, unreadable, truncated, empty or not finite.
     """
-    check_number("sample_rate", sample_rate, 1, integer=True, unit="Hz")
+    check("sample_rate", sample_rate, Annotated[Count, Unit("Hz")])
     return decode_wav(read_bytes(path), path, sample_rate)
 
 
@@ -49,7 +49,7 @@ def read_bytes(path: Path | str) -> bytes:
 
 
 def decode_wav(content: bytes, path: Path | str, sample_rate: int) -> np.ndarray:
-    """Do as `read_wav` with the content of a file already read.
+    """Decode the content of a WAV as `read_wav` does.
 
     Arguments:
         content: What the file holds.
@@ -85,7 +85,7 @@ def decode_wav(content: bytes, path: Path | str, sample_rate: int) -> np.ndarray
 
 
 def check_samples(where: str, samples: np.ndarray) -> None:
-    """Refuse samples (n,) that are not finite, or so large that their energy would not be.
+    """Reject samples (n,) that are not finite, or so large that their energy would not be.
 
     Raises:
         InputError: One is.

@@ -23,7 +23,7 @@ _SPIKE, _AFTER = "#0072B2", "#ECECEC"
 
 
 def check_picture(path: Path) -> None:
-    """Refuse a picture that could not be made, before the work.
+    """Reject a picture that could not be made, before the work.
 
     Raises:
         InputError: It has another ending than `SUFFIXES`, or there is no such folder.
@@ -89,7 +89,6 @@ def draw(report: Report, path: Path) -> None:
 
 
 def _title(report: Report) -> str:
-    """Return what the picture is of."""
     about = f"{report.channels} channels, trials of {report.trial_ms:g} ms"
     grey = "; grey: after the end" if report.durations and report.encoding == "spikes" else ""
     return f"{report.dataset}: {about}{grey}"

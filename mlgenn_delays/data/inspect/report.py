@@ -12,17 +12,21 @@ from typing import Any, Literal
 
 import numpy as np
 
-from mlgenn_delays.data.dataset import Item
-from mlgenn_delays.data.inspect.items import data_items
-from mlgenn_delays.data.inspect.statistics import CurrentTally, SpikeTally, spread
+from mlgenn_delays.data.dataset import SPLITS, Item
+from mlgenn_delays.data.inspect.statistics import CurrentStatistics, SpikeStatistics, spread
 from mlgenn_delays.data.losses import Losses, warnings_of
 from mlgenn_delays.data.meter import Meter
-from mlgenn_delays.data.option_checks import check_number
-from mlgenn_delays.data.registry import dataset, dataset_shape, options_table, parse_options
+from mlgenn_delays.data.registry import (
+    data_items,
+    dataset,
+    dataset_shape,
+    options_table,
+    parse_options,
+)
 from mlgenn_delays.data.types import CurrentBatch
+from mlgenn_delays.settings import PositiveTime, check
 
 LISTED = 20  # of the things of one kind that are named
-SPLITS = ("train", "validation", "test")
 _PICTURED = 64  # classes of which an example is kept for a picture
 
 
@@ -132,7 +136,7 @@ class Report:
         }
 
     def _duplicates(self) -> dict[str, Any] | None:
-        """Return what was found of duplicates, None if nobody looked."""
+        """Return the duplicates found, None if examples were not compared."""
         if not self.compares:
             return None
         return {"across_splits": asdict(self.leaks), "within_a_split": self.repeats}
@@ -156,7 +160,7 @@ def inspect(
     Raises:
         InputError: Unknown data set, bad options, or there is nothing to look at.
     """
-    check_number("dt", dt, 0.0, unit="ms", open_low=True)
+    check("dt", dt, PositiveTime)
     parsed = parse_options(name, options)
     where = None if folder is None else str(folder)
     compares = dataset(name).needs_folder
@@ -180,7 +184,7 @@ class _Look:
 
     def __init__(self, report: Report) -> None:
         self.report = report
-        self.tally: SpikeTally | CurrentTally | None = None
+        self.statistics: SpikeStatistics | CurrentStatistics | None = None
         self.losses: dict[str, list[Losses]] = {}
         self.seen: dict[bytes, tuple[str, str]] = {}
         self.shape: tuple[int, int] | None = None
@@ -200,10 +204,10 @@ class _Look:
             report.damaged.add(split=item.split, name=item.name, reason=reason.format(*self.shape))
             return
         self._count(item)
-        if self.tally is None:
-            kind = CurrentTally if isinstance(batch, CurrentBatch) else SpikeTally
-            self.tally = kind(batch.n_channels)
-        if not self.tally.add(batch):  # type: ignore[arg-type]
+        if self.statistics is None:
+            kind = CurrentStatistics if isinstance(batch, CurrentBatch) else SpikeStatistics
+            self.statistics = kind(batch.n_channels)
+        if not self.statistics.add(batch):  # type: ignore[arg-type]
             report.empty.add(split=item.split, name=item.name)
         elif report.compares:
             self._compare(item)
@@ -221,7 +225,6 @@ class _Look:
             self.losses.setdefault(item.split, []).append(item.losses)
 
     def _compare(self, item: Item) -> None:
-        """Compare an example with those before."""
         report, own = self.report, (item.split, item.name)
         other = self.seen.setdefault(_content_hash(item), own)
         if other[0] != own[0]:
@@ -240,10 +243,10 @@ class _Look:
             split: dict(report.splits[split])
             for split in sorted(report.splits, key=lambda s: (*SPLITS, s).index(s))
         }
-        if self.shape is None or self.tally is None:
+        if self.shape is None or self.statistics is None:
             return
         report.channels, report.trial_ms = self.shape[1], self.shape[0] * report.dt
-        report.activity = self.tally.summary(report.trial_ms)
+        report.activity = self.statistics.summary(report.trial_ms)
         if self.losses:
             splits = {split: Losses.together(some) for split, some in self.losses.items()}
             losses = Losses.together(splits.values())
@@ -276,7 +279,6 @@ def _content_hash(item: Item) -> bytes:
 
 
 def _notes(report: Report, n_classes: int | None) -> list[str]:
-    """Return what is missing."""
     notes = [f"there is no {split} example" for split in SPLITS if split not in report.splits]
     labels = set(report.classes) | set(range(n_classes or 0))
     for split, counts in report.splits.items():

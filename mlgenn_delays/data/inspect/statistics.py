@@ -8,7 +8,7 @@ import numpy as np
 from mlgenn_delays.data.types import CurrentBatch, SpikeBatch
 
 
-class SpikeTally:
+class SpikeStatistics:
     """How many spikes examples and channels have.
 
     Arguments:
@@ -28,7 +28,7 @@ class SpikeTally:
         return n > 0
 
     def summary(self, trial: float) -> dict[str, Any]:
-        """Return what to say.
+        """Summarise all examples.
 
         Arguments:
             trial: Length of a trial [ms].
@@ -47,7 +47,7 @@ class SpikeTally:
         }
 
 
-class CurrentTally:
+class CurrentStatistics:
     """How great currents are, of all and by channel.
 
     Arguments:
@@ -71,7 +71,7 @@ class CurrentTally:
         return bool(low.any() or high.any())
 
     def summary(self, trial: float) -> dict[str, Any]:
-        """Return what to say.
+        """Summarise all examples.
 
         Arguments:
             trial: Length of a trial [ms], which changes nothing.

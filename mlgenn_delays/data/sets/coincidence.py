@@ -11,14 +11,51 @@ spread over time. All classes have the same spikes a channel, so that only their
 """
 
 from dataclasses import replace
+from typing import Annotated
 
 import numpy as np
+from pydantic import Field
 
-from mlgenn_delays.data.option_checks import count_steps
-from mlgenn_delays.data.options import CoincidenceOptions
-from mlgenn_delays.data.sets.generated import balanced_labels, generate_splits, to_steps
+from mlgenn_delays.data.fields import count_steps
+from mlgenn_delays.data.sets.generated import (
+    GeneratedOptions,
+    balanced_labels,
+    generate_splits,
+    generated,
+    to_steps,
+)
 from mlgenn_delays.data.types import SpikeData
 from mlgenn_delays.rng import generator
+from mlgenn_delays.settings import (
+    Integer,
+    Number,
+    PositiveTime,
+    Time,
+    Unit,
+    refuse,
+    says,
+    settings,
+)
+
+
+@settings
+class CoincidenceOptions(GeneratedOptions):
+    """Options of the coincidences; planted delays and the base are uniform from 0 on."""
+
+    patterns: Annotated[Integer, Field(ge=2, le=10_000), says("Number of classes.")] = 5
+    channels: Annotated[Integer, Field(ge=2, le=100_000), says("Number of channels.")] = 10
+    delay_max: Annotated[PositiveTime, says("Longest planted delay.")] = 20.0
+    base_max: Annotated[Time, says("Longest base.")] = 20.0
+    jitter: Annotated[Time, says("A spike is up to this earlier or later.")] = 0.5
+    noise: Annotated[
+        Number, Field(ge=0, le=1e4), Unit("Hz"), says("Rate of spikes at random times per channel.")
+    ] = 2.0
+
+    def __post_init__(self) -> None:
+        needed = self.base_max + self.delay_max + 2 * self.jitter
+        if needed > self.duration:
+            wanted = f"at least base_max + delay_max + 2 jitter = {needed:g} ms"
+            refuse(self, "duration", wanted, "lengthen it or shorten these")
 
 
 def load(options: CoincidenceOptions | None = None, *, dt: float = 1.0) -> dict[str, SpikeData]:
@@ -86,3 +123,12 @@ def _with_noise(
     channels = np.arange(len(steps))
     noise = rng.integers(n_steps, size=int(counts.sum()))
     return np.concatenate([channels, np.repeat(channels, counts)]), np.concatenate([steps, noise])
+
+
+DATASET = generated(
+    "coincidence",
+    "Spikes that planted delays bring together, generated",
+    CoincidenceOptions,
+    load,
+    lambda options: (options.channels, options.patterns),
+)

@@ -6,19 +6,45 @@ channels more carry the inverted image in the same way.
 """
 
 import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
-from mlgenn_delays.data.option_checks import check_flag, check_number, count_steps
+from mlgenn_delays.data.dataset import Dataset, RawFormat, Space, Splits
+from mlgenn_delays.data.events import single_spikes
+from mlgenn_delays.data.fields import Spikes, TrialLength, check_at_most, count_steps
 from mlgenn_delays.data.split import stratified
 from mlgenn_delays.data.types import SpikeBatch, SpikeData
 from mlgenn_delays.errors import InputError
+from mlgenn_delays.settings import PositiveTime, says, settings
 
 LABEL_NAMES = tuple("0123456789")
 WHITE = 16
 N_PIXELS = 64
 
 _TEST, _VALIDATION = 0.2, 0.1
+
+
+@settings
+class DigitsOptions:
+    """Options of the digits, see `load_digits_data`."""
+
+    group: ClassVar[int] = 8
+    space: ClassVar[Space] = (("row", 8), ("column", 8))
+
+    duration: TrialLength = 50.0
+    window: Annotated[
+        PositiveTime, says("Time by which the darkest pixels that spike have spiked.")
+    ] = 30.0
+    both: Annotated[bool, says("Whether the inverted image spikes too, on channels 64..127.")] = (
+        False
+    )
+    encoding: Spikes = "spikes"
+
+    def __post_init__(self) -> None:
+        check_at_most(self, "window", self.duration, "duration")
 
 
 def load_digits_data(
@@ -41,40 +67,19 @@ def load_digits_data(
     """
     from sklearn.datasets import load_digits
 
+    DigitsOptions(duration=duration, window=window, both=both)
     n_steps = count_steps(duration, dt)
-    check_number("window", window, 0.0, unit="ms", open_low=True)
-    check_flag("both", both)
-    if window > duration:
-        raise InputError(f"window must have at most duration = {duration:g} ms, got {window:g} ms")
     images, labels = load_digits(return_X_y=True)
     steps = _steps(images, min(count_steps(window, dt), n_steps), both)
     rest, test = stratified(labels, math.ceil(_TEST * len(labels)))
     train, validation = stratified(labels[rest], round(_VALIDATION * len(labels)))
     parts = {"train": rest[train], "validation": rest[validation], "test": test}
-    return {
-        split: _spikes(steps[index], labels[index], index, n_steps, dt)
-        for split, index in parts.items()
-    }
-
-
-def encode_images(
-    images: np.ndarray, *, n_steps: int, dt: float = 1.0, window: float = 30.0, both: bool = False
-) -> SpikeBatch:
-    """Encode images as `load_digits_data` encodes the digits.
-
-    Arguments:
-        images: (N, 64) brightness 0..16, pixels row by row.
-        n_steps: T, length of a trial.
-        dt: See `load_digits_data`.
-        window: See `load_digits_data`.
-        both: See `load_digits_data`.
-
-    Returns:
-        One example an image, with -1 as its label.
-    """
-    n, images = len(images), np.asarray(images, np.float64)
-    start, time = _events(_steps(images, min(count_steps(window, dt), n_steps), both))
-    return SpikeBatch(start, time, np.full(n, -1, np.int64), np.arange(n), n_steps)
+    data = {}
+    for split, index in parts.items():
+        start, time = single_spikes(steps[index])
+        names = tuple(map(str, index))
+        data[split] = SpikeData(start, time, labels[index], n_steps, dt, LABEL_NAMES, names)
+    return data
 
 
 def latency_steps(images: np.ndarray, window: int) -> np.ndarray:
@@ -101,19 +106,31 @@ def _steps(images: np.ndarray, window: int, both: bool) -> np.ndarray:
     return np.concatenate([steps, latency_steps(WHITE - images, window)], axis=1)
 
 
-def _events(steps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return one spike a channel that has one, as ``start`` and ``time`` of `SpikeData`."""
-    spiking = steps >= 0
-    n, channels = steps.shape
-    ends = np.concatenate([[0], np.cumsum(spiking.ravel())]).astype(np.int64)
-    start = ends[np.arange(n)[:, None] * channels + np.arange(channels + 1)]
-    return start, steps[spiking].astype(np.int32)
+def _load(folder: Path | None, options: DigitsOptions, dt: float, cache: bool) -> Splits:
+    """Load the digits, which take no folder, and no time that a cache could save."""
+    if folder is not None:
+        raise InputError(
+            f"dataset 'digits' must have no folder of data, got {str(folder)!r}; "
+            "it comes with scikit-learn: leave --data out"
+        )
+    return load_digits_data(
+        duration=options.duration, dt=dt, window=options.window, both=options.both
+    )
 
 
-def _spikes(
-    steps: np.ndarray, labels: np.ndarray, index: np.ndarray, n_steps: int, dt: float
-) -> SpikeData:
-    """Return one spike a channel that has one, as `SpikeData`."""
-    start, time = _events(steps)
-    names = tuple(str(number) for number in index)
-    return SpikeData(start, time, labels.astype(np.int64), n_steps, dt, LABEL_NAMES, names)
+def _encode(options: DigitsOptions, images: Sequence[Any], dt: float, n_steps: int) -> SpikeBatch:
+    """Encode images (64,) as `load_digits_data` encodes the digits."""
+    n, brightness = len(images), np.stack(images).astype(np.float64)
+    steps = _steps(brightness, min(count_steps(options.window, dt), n_steps), options.both)
+    start, time = single_spikes(steps)
+    return SpikeBatch(start, time, np.full(n, -1, np.int64), np.arange(n), n_steps)
+
+
+DATASET = Dataset(
+    "Handwritten digits of scikit-learn, by latency",
+    DigitsOptions,
+    False,
+    _load,
+    lambda options: (N_PIXELS * (2 if options.both else 1), len(LABEL_NAMES)),
+    RawFormat("image", _encode, size=(8, 8), white=float(WHITE)),
+)

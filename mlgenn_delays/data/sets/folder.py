@@ -2,55 +2,101 @@
 
 ``DIR/yes/a.wav``, ``DIR/no/b.wav`` and so on, or the same in ``DIR/train``, ``DIR/validation`` and
 ``DIR/test``; see `folder_files`. Splits that the folder does not give are split off by the names
-alone, see `parts`. Recordings become spikes or currents as those of FSDD do.
+alone, see `rows_by_split`. Recordings become spikes or currents as those of FSDD do.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 
 from mlgenn_delays.data.blocks import Blocks
 from mlgenn_delays.data.cache import files_hash
-from mlgenn_delays.data.dataset import Item, Splits, as_item
+from mlgenn_delays.data.dataset import Dataset, Item, RawFormat, Splits, as_item
 from mlgenn_delays.data.encode.base import ENCODER_VERSION, encode_frames
 from mlgenn_delays.data.encode.mel import mel_transform
 from mlgenn_delays.data.encode.recordings import (
+    RecordingOptions,
     cached_frames,
+    encode_recordings,
     frame_lengths,
     frames_as_currents,
     recording_example,
 )
 from mlgenn_delays.data.encode.wav import check_complete, read_bytes, read_wav
 from mlgenn_delays.data.events import Spikes
+from mlgenn_delays.data.fields import (
+    AsTuple,
+    HeldOut,
+    Stream,
+    check_shares,
+    check_streams_spikes,
+    count_steps,
+)
 from mlgenn_delays.data.losses import Losses
-from mlgenn_delays.data.option_checks import count_steps
-from mlgenn_delays.data.options_own import FolderOptions
-from mlgenn_delays.data.parts import rows_by_split
-from mlgenn_delays.data.sets.folder_files import Listing, Recording, list_folder
+from mlgenn_delays.data.sets.folder_files import LabelledWav, Listing, list_folder
+from mlgenn_delays.data.split import rows_by_split
 from mlgenn_delays.data.types import CurrentData, SpikeData, StreamedSpikes
+from mlgenn_delays.settings import refuse, says, settings
 
 
-def load(folder: Path | str, options: FolderOptions, *, dt: float, cache: bool = True) -> Splits:
-    """Load the recordings of a folder.
+@settings
+class FolderOptions(RecordingOptions):
+    """Options of a folder of recordings."""
 
-    Arguments:
-        folder: See `folder_files.list_folder`.
-        options: The options.
-        dt: Length of a step [ms].
-        cache: Whether to use the user's cache folder.
+    validation: Annotated[
+        HeldOut, says("Share of the recordings kept for validation where no files say which.")
+    ] = 0.1
+    test: Annotated[
+        HeldOut, says("Share of the recordings kept for testing where no files say which.")
+    ] = 0.1
+    group_by: Annotated[
+        str,
+        says(
+            "Regular expression with one group that finds in a file's name whose it is; all "
+            "recordings of one are in one split. Empty for none."
+        ),
+    ] = ""
+    classes: Annotated[
+        tuple[str, ...],
+        AsTuple,
+        says(
+            "Names of the folders that are classes, in the order of the labels; empty for all, "
+            "sorted."
+        ),
+    ] = ()
+    stream: Stream = False
 
-    Returns:
-        The splits that have recordings, sorted by class and name; ``names`` are paths within the
-        folder.
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_shares(self)
+        self._check_pattern()
+        names = self.classes
+        if len(names) == 1 or len(set(names)) != len(names) or not all(names):
+            refuse(self, "classes", "at least two different names in a list, or [] for all")
+        check_streams_spikes(self)
 
-    Raises:
-        InputError: The folder or a file in it cannot be used.
-    """
+    def _check_pattern(self) -> None:
+        """Require a regular expression with one group, or an empty text."""
+        try:
+            fine = not self.group_by or re.compile(self.group_by).groups == 1
+        except (re.error, RecursionError, OverflowError) as error:
+            wanted = f"a regular expression ({error})"
+            refuse(self, "group_by", wanted, "in TOML put it in single quotes")
+        if not fine:
+            wanted = "a regular expression with one group in parentheses, such as '^([^_]+)_'"
+            refuse(self, "group_by", wanted)
+
+
+def _load(folder: Path | None, options: FolderOptions, dt: float, cache: bool) -> Splits:
+    """Load the splits that have recordings, sorted by class and name."""
+    assert folder is not None
     n_steps = count_steps(options.duration, dt)
-    found = list_folder(Path(folder), options)
+    found = list_folder(folder, options.classes, options.group_by)
     labels, rows = _labels_and_rows(found, options)
     files = files_hash(_contents(found.recordings)) if cache else ""
     if options.encoding == "currents":
@@ -58,10 +104,10 @@ def load(folder: Path | str, options: FolderOptions, *, dt: float, cache: bool =
     return _spikes(found, labels, rows, files, options, dt, n_steps)
 
 
-def folder_items(folder: Path | None, options: FolderOptions, dt: float) -> Iterator[Item]:
-    """Return every recording as `load` makes it, see `mlgenn_delays.data.inspect.items`."""
+def _items(folder: Path | None, options: FolderOptions, dt: float) -> Iterator[Item]:
+    """Return every recording, damaged ones with their problem."""
     assert folder is not None
-    found = list_folder(folder, options)
+    found = list_folder(folder, options.classes, options.group_by)
     labels, rows = _labels_and_rows(found, options)
     for split, some in rows.items():
         for row in some:
@@ -88,7 +134,7 @@ def _labels_and_rows(
     return labels, rows
 
 
-def _contents(recordings: tuple[Recording, ...]) -> Iterator[tuple[str, bytes]]:
+def _contents(recordings: tuple[LabelledWav, ...]) -> Iterator[tuple[str, bytes]]:
     """Yield names and contents one by one, so that truncated files are known before any work."""
     for each in recordings:
         content = read_bytes(each.path)
@@ -105,7 +151,6 @@ def _spikes(
     dt: float,
     n_steps: int,
 ) -> Splits:
-    """Return the recordings as spikes, by split."""
     mel, encoder = options.mel, options.encoder
 
     def encode(first: int, end: int) -> Spikes:
@@ -118,7 +163,7 @@ def _spikes(
 
     depends = {
         "files": files,
-        "encoder": [encoder.kind, asdict(encoder)],  # type: ignore[call-overload]
+        "encoder": [encoder.kind, asdict(encoder)],
         "mel": asdict(mel),
         "dt": dt,
         "version": ENCODER_VERSION,
@@ -145,7 +190,6 @@ def _currents(
     dt: float,
     n_steps: int,
 ) -> Splits:
-    """Return the recordings as currents, by split."""
     paths = [each.path for each in found.recordings]
     frames = cached_frames("folder-frames", {"all": paths}, files, options.mel, cache=bool(files))[
         "all"
@@ -158,3 +202,14 @@ def _currents(
         lost = Losses.of_lengths(frame_lengths(own, options.mel), values.any(axis=(1, 2)))
         data[split] = CurrentData(values, labels[some], dt, found.classes, names, lost)
     return data
+
+
+DATASET = Dataset(
+    "WAVs of your own, a folder with a folder of them for each class",
+    FolderOptions,
+    True,
+    _load,
+    lambda options: None,
+    RawFormat("recording", encode_recordings),
+    _items,
+)

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from mlgenn_delays.data.options_own import FolderOptions
-from mlgenn_delays.data.parts import NAMES, SPLITS, split_of
+from mlgenn_delays.data.dataset import SPLITS
+from mlgenn_delays.data.split import NAMES, split_of
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.listing import list_each, list_files, list_folders
 from mlgenn_delays.untrusted import read_text, reason
@@ -20,7 +20,7 @@ _FSDD = re.compile(r"\d_[^_]+_\d+\.wav", re.IGNORECASE | re.ASCII)
 
 
 @dataclass(frozen=True)
-class Recording:
+class LabelledWav:
     """A WAV of a folder.
 
     Attributes:
@@ -48,19 +48,20 @@ class Listing:
         divided: Whether the folder says which recordings are in which split.
     """
 
-    recordings: tuple[Recording, ...]
+    recordings: tuple[LabelledWav, ...]
     classes: tuple[str, ...]
     divided: bool
 
 
-def list_folder(folder: Path, options: FolderOptions) -> Listing:
+def list_folder(folder: Path, classes: tuple[str, ...], group_by: str) -> Listing:
     """Return the recordings of a folder; hidden files and folders, and those with _ in front, no.
 
     Links to files and folders are followed, see `mlgenn_delays.listing`.
 
     Arguments:
         folder: Folder with a folder of WAVs for each class, or one of such folders for each split.
-        options: Which classes, and how speakers are found in names.
+        classes: Names of the classes, empty for all.
+        group_by: Regular expression that finds the speaker in a name, empty for none.
 
     Raises:
         InputError: It is no such folder.
@@ -72,9 +73,9 @@ def list_folder(folder: Path, options: FolderOptions) -> Listing:
         found = {split: _folders(each, "a folder of classes") for each, split in parts.items()}
     else:
         found = {"train": inner}
-    classes = _classes(folder, found, options.classes)
-    recordings = _recordings(folder, found, classes, options.group_by)
-    _check_speakers(recordings, options.group_by)
+    classes = _classes(folder, found, classes)
+    recordings = _recordings(folder, found, classes, group_by)
+    _check_speakers(recordings, group_by)
     listed = {} if parts else _read_lists(folder)
     if listed:
         _check_listed(folder, listed, recordings, classes)
@@ -98,7 +99,7 @@ def _is_split(folder: Path) -> bool:
 
 
 def _check_parts(folder: Path, inner: list[Path], parts: dict[Path, str]) -> None:
-    """Refuse classes beside splits, and two folders of one split."""
+    """Reject classes beside splits, and two folders of one split."""
     others = [each.name for each in inner if each not in parts]
     if others:
         raise InputError(
@@ -150,7 +151,7 @@ def _classes(
 
 
 def _hint(folder: Path) -> str:
-    """Return what to do with a folder that has no folders of classes."""
+    """Return the remedy for a folder without folders of classes."""
     wavs = list_files(folder, _is_wav, deep=False)
     if wavs and all(_FSDD.fullmatch(each.name) for each in wavs):
         return "; its WAVs are named as those of FSDD: set data.dataset to 'fsdd'"
@@ -161,7 +162,7 @@ def _hint(folder: Path) -> str:
 
 def _recordings(
     folder: Path, found: dict[str, list[Path]], classes: tuple[str, ...], group_by: str
-) -> list[Recording]:
+) -> list[LabelledWav]:
     """Return the recordings of the classes, by split, class and name."""
     by_split = {split: {each.name: each for each in found.get(split, [])} for split in SPLITS}
     places = [
@@ -181,12 +182,11 @@ def _recordings(
         for path in wavs[place]:
             speaker = _speaker(group_by, path.relative_to(place).as_posix())
             name = path.relative_to(folder).as_posix()
-            recordings.append(Recording(path, name, split, label, speaker))
+            recordings.append(LabelledWav(path, name, split, label, speaker))
     return recordings
 
 
 def _is_wav(name: str) -> bool:
-    """Return whether a file is a WAV by its name."""
     return name.lower().endswith(".wav")
 
 
@@ -217,9 +217,9 @@ def _plain(name: str) -> str:
 
 
 def _check_listed(
-    folder: Path, listed: dict[str, str], recordings: list[Recording], classes: tuple[str, ...]
+    folder: Path, listed: dict[str, str], recordings: list[LabelledWav], classes: tuple[str, ...]
 ) -> None:
-    """Refuse lists that name recordings which are not there: those meant would be trained on."""
+    """Reject lists that name recordings which are not there: those meant would be trained on."""
     known = {_plain(each.name) for each in recordings}
     if not known & listed.keys():
         raise InputError(
@@ -251,8 +251,8 @@ def _speaker(pattern: str, within: str) -> str:
     return (match[1] or "") if match else ""
 
 
-def _check_speakers(recordings: list[Recording], pattern: str) -> None:
-    """Refuse recordings that do not say whose they are, if that is asked for."""
+def _check_speakers(recordings: list[LabelledWav], pattern: str) -> None:
+    """Reject recordings that do not say whose they are, if that is asked for."""
     wrong = [each.name for each in recordings if pattern and not each.speaker]
     if wrong:
         raise InputError(
@@ -262,7 +262,6 @@ def _check_speakers(recordings: list[Recording], pattern: str) -> None:
 
 
 def _some(names: Iterable[str]) -> str:
-    """Return at most three names in words."""
     known = list(names)
     more = f" and {len(known) - 3} more" if len(known) > 3 else ""
     return ", ".join(known[:3]) + more

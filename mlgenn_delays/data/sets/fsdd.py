@@ -4,7 +4,8 @@ Takes 0-4 are the test split, 5-9 validation, the rest training.
 """
 
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
@@ -13,29 +14,45 @@ from typing import NamedTuple
 import numpy as np
 
 from mlgenn_delays.data.cache import cache_key, cached_arrays, files_hash
+from mlgenn_delays.data.dataset import (
+    SPLITS,
+    Dataset,
+    Example,
+    Item,
+    RawFormat,
+    Splits,
+    as_item,
+)
 from mlgenn_delays.data.encode.base import ENCODER_VERSION, Encoder, encode_frames
 from mlgenn_delays.data.encode.mel import MelSettings
 from mlgenn_delays.data.encode.rate import RateEncoder
 from mlgenn_delays.data.encode.recordings import (
+    RecordingOptions,
     cached_frames,
     encode_recordings,
     frame_lengths,
     frames_as_currents,
+    recording_example,
 )
-from mlgenn_delays.data.encode.wav import read_bytes, read_wav
+from mlgenn_delays.data.encode.wav import read_bytes
+from mlgenn_delays.data.fields import count_steps
 from mlgenn_delays.data.losses import Losses
-from mlgenn_delays.data.option_checks import check_number, count_steps
-from mlgenn_delays.data.types import CurrentData, SpikeBatch, SpikeData
+from mlgenn_delays.data.types import CurrentData, SpikeData
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.listing import list_files
+from mlgenn_delays.settings import settings
 
 LABEL_NAMES = tuple("0123456789")
-SPLITS = ("train", "validation", "test")
 
 _PATTERN = re.compile(r"(\d+)_([^_]+)_(\d+)\.wav", re.IGNORECASE | re.ASCII)
 
 
-class Recording(NamedTuple):
+@settings
+class FsddOptions(RecordingOptions):
+    """Options of FSDD."""
+
+
+class SpokenDigit(NamedTuple):
     """A WAV of the set, in the order in which examples are sorted."""
 
     digit: int
@@ -137,8 +154,8 @@ def load_fsdd_frames(
     Raises:
         InputError: As `load_fsdd`.
     """
-    check_number("scale", scale, 0.0, 1e6, open_low=True)
     mel = mel or MelSettings()
+    FsddOptions("currents", duration=duration, mel=mel, scale=scale)
     dt = mel.hop if dt is None else dt
     n_steps = count_steps(duration, dt)
     splits, contents = _read_folder(folder)
@@ -151,35 +168,7 @@ def load_fsdd_frames(
     return data
 
 
-def encode_wavs(
-    paths: Sequence[Path | str],
-    *,
-    encoder: Encoder | None = None,
-    mel: MelSettings | None = None,
-    duration: float = 1000.0,
-    dt: float = 1.0,
-) -> SpikeBatch:
-    """Encode any WAVs as `load_fsdd` encodes those of the set, for inference.
-
-    Arguments:
-        paths: The WAVs, of whatever names.
-        encoder: See `load_fsdd`.
-        mel: See `load_fsdd`.
-        duration: See `load_fsdd`.
-        dt: See `load_fsdd`.
-
-    Returns:
-        One example a WAV, with -1 as its label.
-
-    Raises:
-        InputError: A file cannot be used.
-    """
-    mel = mel or MelSettings()
-    recordings = [read_wav(path, mel.sample_rate) for path in paths]
-    return encode_recordings(recordings, encoder=encoder, mel=mel, duration=duration, dt=dt)
-
-
-def list_fsdd(folder: Path | str) -> list[Recording]:
+def list_fsdd(folder: Path | str) -> list[SpokenDigit]:
     """Return the recordings of a folder, sorted by digit, speaker and take.
 
     Arguments:
@@ -194,7 +183,7 @@ def list_fsdd(folder: Path | str) -> list[Recording]:
         [path for path, match in matches if match is None],
         "must be named {digit}_{speaker}_{take}.wav (such as 7_jackson_12.wav)",
     )
-    found = [Recording(int(m[1]), m[2], int(m[3]), path) for path, m in matches if m]
+    found = [SpokenDigit(int(m[1]), m[2], int(m[3]), path) for path, m in matches if m]
     _refuse([each.path for each in found if each.digit > 9], "must have a digit 0-9 in front")
     found.sort()
     for one, other in pairwise(found):
@@ -228,8 +217,8 @@ def list_wavs(folder: Path) -> list[Path]:
     return paths
 
 
-def parse_name(path: Path) -> Recording:
-    """Return what the name of a WAV says.
+def parse_name(path: Path) -> SpokenDigit:
+    """Parse the name of a WAV.
 
     Raises:
         InputError: It is not called ``{digit}_{speaker}_{take}.wav``.
@@ -240,7 +229,7 @@ def parse_name(path: Path) -> Recording:
             f"{path} must be named {{digit}}_{{speaker}}_{{take}}.wav with a digit 0-9 (such as "
             "7_jackson_12.wav); rename or remove it"
         )
-    return Recording(int(match[1]), match[2], int(match[3]), path)
+    return SpokenDigit(int(match[1]), match[2], int(match[3]), path)
 
 
 def _wavs(folder: Path) -> list[Path]:
@@ -260,7 +249,7 @@ def _refuse(offenders: list[Path], demand: str) -> None:
         )
 
 
-def _read_folder(folder: Path | str) -> tuple[dict[str, list[Recording]], dict[Path, bytes]]:
+def _read_folder(folder: Path | str) -> tuple[dict[str, list[SpokenDigit]], dict[Path, bytes]]:
     """Return the recordings by split, splits without any left out, and what the files hold."""
     recordings = list_fsdd(folder)
     splits = {split: [each for each in recordings if each.split == split] for split in SPLITS}
@@ -269,20 +258,71 @@ def _read_folder(folder: Path | str) -> tuple[dict[str, list[Recording]], dict[P
 
 
 def _frames(
-    splits: dict[str, list[Recording]], contents: dict[Path, bytes], mel: MelSettings, cache: bool
+    splits: dict[str, list[SpokenDigit]], contents: dict[Path, bytes], mel: MelSettings, cache: bool
 ) -> dict[str, list[np.ndarray]]:
-    """Return the mel frames of every recording, by split."""
     paths = {split: [each.path for each in recordings] for split, recordings in splits.items()}
     files, read = _hash(splits, contents), contents.__getitem__
     return cached_frames("fsdd-frames", paths, files, mel, cache=cache, read=read)
 
 
-def _hash(splits: dict[str, list[Recording]], contents: dict[Path, bytes]) -> str:
-    """Return the hash of all files, in the order of the examples."""
+def _hash(splits: dict[str, list[SpokenDigit]], contents: dict[Path, bytes]) -> str:
     paths = [each.path for recordings in splits.values() for each in recordings]
     return files_hash((path.name, contents[path]) for path in paths)
 
 
-def _labels(recordings: list[Recording]) -> np.ndarray:
-    """Return the digits as (N,) int64."""
+def _labels(recordings: list[SpokenDigit]) -> np.ndarray:
     return np.array([recording.digit for recording in recordings], np.int64)
+
+
+def _load(folder: Path | None, options: FsddOptions, dt: float, cache: bool) -> Splits:
+    assert folder is not None
+    mel, duration = options.mel, options.duration
+    if options.encoding == "currents":
+        return load_fsdd_frames(
+            folder, mel=mel, duration=duration, dt=dt, scale=options.scale, cache=cache
+        )
+    return load_fsdd(
+        folder, encoder=options.encoder, mel=mel, duration=duration, dt=dt, cache=cache
+    )
+
+
+def _items(folder: Path | None, options: FsddOptions, dt: float) -> Iterator[Item]:
+    """Return every recording, damaged ones with their problem."""
+    assert folder is not None
+    found: list[SpokenDigit] = []
+    for path in list_wavs(folder):
+        try:
+            found.append(parse_name(path))
+        except InputError as error:
+            yield Item("", path.name, problem=str(error))
+    found.sort(key=lambda each: (SPLITS.index(each.split), each))
+    counts = Counter(each[:3] for each in found)
+    for each in found:
+        again = counts[each[:3]] > 1
+        yield as_item(
+            each.split,
+            each.path.name,
+            each.digit,
+            str(each.digit),
+            lambda each=each, again=again: _read(each, again, options, dt),  # type: ignore[misc]
+        )
+
+
+def _read(recording: SpokenDigit, again: bool, options: FsddOptions, dt: float) -> Example:
+    if again:
+        raise InputError(
+            f"{recording.path} must have a digit, speaker and take of its own, got those of "
+            "another file; rename or remove one of them"
+        )
+    return recording_example(recording.path, options, dt)
+
+
+DATASET = Dataset(
+    "Free Spoken Digit Dataset, a folder of WAVs",
+    FsddOptions,
+    True,
+    _load,
+    lambda options: (options.n_channels, len(LABEL_NAMES)),
+    RawFormat("recording", encode_recordings),
+    _items,
+)

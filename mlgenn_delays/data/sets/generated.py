@@ -1,14 +1,40 @@
-"""What the generated data sets share: a generator a split, and one spike a channel."""
+"""What the generated data sets share: a generator per split, and one spike per channel."""
 
 from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
+from pydantic import Field
 
-from mlgenn_delays.data.options import GeneratedOptions
+from mlgenn_delays.data.dataset import SPLITS, Dataset, Space, Splits
+from mlgenn_delays.data.events import single_spikes
+from mlgenn_delays.data.fields import Spikes, TrialLength
 from mlgenn_delays.data.types import SpikeData
+from mlgenn_delays.errors import InputError
 from mlgenn_delays.rng import generator
+from mlgenn_delays.settings import Integer, says, settings
 
-SPLITS = ("train", "validation", "test")
+Examples = Annotated[Integer, Field(ge=1, le=10_000_000)]
+
+
+@settings
+class GeneratedOptions:
+    """Options of every generated data set."""
+
+    space: ClassVar[Space] = ()  # channels have no order
+
+    train: Annotated[Examples, says("Number of training examples.")] = 1000
+    validation: Annotated[Examples, says("Number of validation examples.")] = 500
+    test: Annotated[Examples, says("Number of test examples.")] = 500
+    seed: Annotated[Integer, Field(ge=0, le=2**53), says("Seed of the examples.")] = 0
+    duration: TrialLength = 60.0
+    encoding: Spikes = "spikes"
+
+    @property
+    def group(self) -> int:
+        """Channels within which a shift makes sense: none does."""
+        return 1
 
 
 def generate_splits(
@@ -54,7 +80,33 @@ def one_spike_each(
         dt: Length of a step [ms].
         label_names: Name of each class.
     """
-    n, channels = times.shape
-    start = np.arange(n)[:, None] * channels + np.arange(channels + 1)
-    time = to_steps(times, dt, n_steps).ravel().astype(np.int32)
+    start, time = single_spikes(to_steps(times, dt, n_steps))
     return SpikeData(start, time, labels, n_steps, dt, label_names)
+
+
+def generated(
+    name: str,
+    summary: str,
+    options: type[GeneratedOptions],
+    load: Callable[..., Splits],
+    shape: Callable[[Any], tuple[int, int]],
+) -> Dataset:
+    """Return a data set that takes no folder.
+
+    Arguments:
+        name: Its name in `mlgenn_delays.data.DATASETS`.
+        summary: See `Dataset`.
+        options: See `Dataset`.
+        load: Function of (options, dt=) that gives the splits.
+        shape: See `Dataset`.
+    """
+
+    def without_folder(folder: Path | None, options: Any, dt: float, cache: bool) -> Splits:
+        if folder is not None:
+            raise InputError(
+                f"dataset {name!r} must have no folder of data, got {str(folder)!r}; "
+                "it is generated: leave --data out"
+            )
+        return load(options, dt=dt)
+
+    return Dataset(summary, options, False, without_folder, shape)

@@ -2,7 +2,7 @@
 
 A folder with ``train.npz`` and, if you like, ``validation.npz`` and ``test.npz``; or one file, or
 a folder with ``data.npz``, of which validation and test are split off by ``names`` or ``groups``,
-or else by the examples' numbers (see `parts`). A file has
+or else by the examples' numbers (see `rows_by_split`). A file has
 ``labels`` (N,), whole numbers 0..K-1, and one of
 
 - events: ``times`` (E,) [ms, or ``time_unit``], ``channels`` (E,) and ``start`` (N+1,), where
@@ -15,25 +15,63 @@ and optionally ``label_names`` (K,), ``names`` (N,) and ``groups`` (N,), whose e
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
+from pydantic import Field
 
 from mlgenn_delays.data.blocks import Blocks
-from mlgenn_delays.data.dataset import Splits
-from mlgenn_delays.data.events import Spikes, end_to_end, event_spikes, event_steps, sorted_spikes
+from mlgenn_delays.data.dataset import SPLITS, Dataset, Space, Splits
+from mlgenn_delays.data.events import Spikes, event_spikes, event_steps, sorted_spikes, stack_spikes
+from mlgenn_delays.data.fields import HeldOut, TimeUnit, check_shares, count_steps
 from mlgenn_delays.data.losses import Losses
-from mlgenn_delays.data.option_checks import count_steps
-from mlgenn_delays.data.options_own import NpzOptions
-from mlgenn_delays.data.parts import SPLITS, rows_by_split
 from mlgenn_delays.data.sets.npz_files import Arrays, find_files, read_arrays
+from mlgenn_delays.data.split import rows_by_split
 from mlgenn_delays.data.type_checks import check_size
 from mlgenn_delays.data.types import CurrentData, SpikeData, StreamedSpikes
 from mlgenn_delays.errors import InputError
+from mlgenn_delays.settings import Integer, Time, one_of, refuse, says, settings
 
 # Steps of a trial whose length is taken from events; more are likely another unit of time.
 _MOST_STEPS = 20_000
 _MOST_CHANNELS = 10_000_000
+
+
+@settings
+class NpzOptions:
+    """Options of arrays in .npz files."""
+
+    group: ClassVar[int] = 0
+    space: ClassVar[Space] = (("channel", 0),)
+
+    encoding: Annotated[
+        str,
+        one_of("spikes", "currents"),
+        says("Spikes, from events or a raster, or currents, from values."),
+    ] = "spikes"
+    duration: Annotated[Time, says("Length of a trial; 0 for that of the longest example.")] = 0.0
+    channels: Annotated[
+        Integer, Field(ge=0, le=_MOST_CHANNELS), says("C; 0 for what the files have.")
+    ] = 0
+    time_unit: Annotated[
+        TimeUnit, says("What a time of 1 is: 1000 for seconds, 0.001 for microseconds.")
+    ] = 1.0
+    validation: Annotated[
+        HeldOut, says("Share of the examples kept for validation where no file holds them.")
+    ] = 0.1
+    test: Annotated[
+        HeldOut, says("Share of the examples kept for testing where there is one file.")
+    ] = 0.1
+
+    def __post_init__(self) -> None:
+        if self.encoding == "currents" and self.time_unit != 1.0:
+            refuse(
+                self,
+                "time_unit",
+                "1 with encoding 'currents'",
+                "values have no times, a row is a step of network.dt",
+            )
+        check_shares(self)
 
 
 @dataclass(frozen=True)
@@ -50,22 +88,10 @@ class _Task:
     label_names: tuple[str, ...]
 
 
-def load(path: Path | str, options: NpzOptions, *, dt: float, cache: bool = True) -> Splits:
-    """Load arrays from .npz files.
-
-    Arguments:
-        path: A folder or a file, see above.
-        options: The options.
-        dt: Length of a step [ms].
-        cache: Not used: there is nothing to compute that a cache could keep.
-
-    Returns:
-        The splits that have examples; ``names`` are those of the file, or their numbers in it.
-
-    Raises:
-        InputError: A file is missing or does not hold what it must.
-    """
-    found, divided = find_files(Path(path))
+def _load(path: Path | None, options: NpzOptions, dt: float, cache: bool) -> Splits:
+    """Load arrays from a folder or file; there is nothing to compute that a cache could keep."""
+    assert path is not None
+    found, divided = find_files(path)
     files = {split: read_arrays(each, options.encoding) for split, each in found.items()}
     task = _Task(
         _n_channels(files, options.channels),
@@ -172,7 +198,7 @@ def _n_steps(files: dict[str, Arrays], duration: float, dt: float, unit: float) 
 
 
 def _check_units(files: dict[str, Arrays], task: _Task) -> None:
-    """Refuse events that are all in the first step, or all after the trial: another unit."""
+    """Reject events that are all in the first step, or all after the trial: another unit."""
     first = [each for each in files.values() if each.longest is not None]
     if not first or len(first) < len(files):
         return
@@ -233,7 +259,6 @@ def _label_names(files: dict[str, Arrays]) -> tuple[str, ...]:
 
 
 def _spikes(arrays: Arrays, task: _Task) -> SpikeData | StreamedSpikes:
-    """Return the examples of a file as spikes."""
 
     def example(row: int) -> Spikes:
         shape: dict[str, Any] = {"n_channels": task.n_channels, "n_steps": task.n_steps}
@@ -246,7 +271,7 @@ def _spikes(arrays: Arrays, task: _Task) -> SpikeData | StreamedSpikes:
         return Spikes(start, time, losses)
 
     def encode(first: int, end: int) -> Spikes:
-        return end_to_end(map(example, range(first, end)), task.n_channels)
+        return stack_spikes(map(example, range(first, end)), task.n_channels)
 
     blocks = Blocks(len(arrays.labels), task.n_channels, task.n_steps, encode, "npz")
     return blocks.split(
@@ -275,3 +300,12 @@ def _currents(arrays: Arrays, task: _Task) -> CurrentData:
     lengths = np.full(len(values), arrays.n_steps * task.dt)
     losses = Losses.of_lengths(lengths, values.any(axis=(1, 2)))
     return CurrentData(values, arrays.labels, task.dt, task.label_names, arrays.names, losses)
+
+
+DATASET = Dataset(
+    "Arrays of your own, events, rasters or currents in .npz files",
+    NpzOptions,
+    True,
+    _load,
+    lambda options: None,
+)

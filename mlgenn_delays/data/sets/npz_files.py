@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from mlgenn_delays.data.dataset import SPLITS
 from mlgenn_delays.data.events import event_columns
-from mlgenn_delays.data.parts import NAMES, SPLITS
+from mlgenn_delays.data.split import NAMES
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.npy import NUMBERS, TEXTS, read_npz
 
@@ -46,7 +47,7 @@ class Arrays:
     values: np.ndarray | None = None
 
     def where(self, what: str) -> str:
-        """Return what a part of the file is called."""
+        """Return the name of a part of the file for messages."""
         return f"{self.path} ({what})"
 
     def events(self, row: int) -> tuple[np.ndarray, np.ndarray]:
@@ -163,7 +164,6 @@ def _refused(path: Path, name: str, expected: str, array: np.ndarray, remedy: st
 
 
 def _labels(path: Path, labels: np.ndarray) -> np.ndarray:
-    """Return the classes of the examples."""
     if labels.ndim != 1 or labels.dtype.kind not in "iu" or not len(labels):
         remedy = "save one whole number for each of at least one example"
         raise _refused(path, "labels", "whole numbers of shape (examples,)", labels, remedy)
@@ -206,7 +206,6 @@ def _groups(path: Path, groups: np.ndarray | None, n: int) -> tuple[str, ...] | 
 
 
 def _events(path: Path, found: dict[str, np.ndarray], n: int) -> dict[str, np.ndarray]:
-    """Return times, channels and start of n examples."""
     for name in ("channels", "start"):
         if name not in found:
             raise InputError(
@@ -233,7 +232,6 @@ def _events(path: Path, found: dict[str, np.ndarray], n: int) -> dict[str, np.nd
 
 
 def _dense(path: Path, name: str, array: np.ndarray, n: int) -> np.ndarray:
-    """Return the raster or the values of n examples."""
     kinds = "biuf" if name == "raster" else "iuf"
     noun = "0 and 1" if name == "raster" else "real numbers"
     if array.ndim != 3 or len(array) != n or 0 in array.shape or array.dtype.kind not in kinds:

@@ -8,17 +8,18 @@ frame is a step, whatever its length. A fixed part of the training examples is v
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Annotated, ClassVar
 
 import numpy as np
 
-from mlgenn_delays.data.dataset import Example, Item, as_item
+from mlgenn_delays.data.dataset import Dataset, Example, Item, RawFormat, Space, Splits, as_item
+from mlgenn_delays.data.fields import Currents, Scale, Validation, count_steps
 from mlgenn_delays.data.losses import Losses
-from mlgenn_delays.data.option_checks import check_number, count_steps
-from mlgenn_delays.data.options import RawhdOptions
 from mlgenn_delays.data.split import stratified
 from mlgenn_delays.data.type_checks import check_size, rows_at_once
 from mlgenn_delays.data.types import CurrentBatch, CurrentData
 from mlgenn_delays.errors import InputError
+from mlgenn_delays.settings import PositiveTime, Time, check, says, settings
 
 ENGLISH = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 GERMAN = ("null", "eins", "zwei", "drei", "vier", "fünf", "sechs", "sieben", "acht", "neun")
@@ -26,6 +27,19 @@ LABEL_NAMES = ENGLISH + GERMAN
 # As published; files of other numbers are taken as well.
 N_CHANNELS = 40
 FILES = tuple(f"{part}_{kind}_data.npy" for part in ("training", "testing") for kind in "xy")
+
+
+@settings
+class RawhdOptions:
+    """Options of RawHD, see `load_rawhd`."""
+
+    group: ClassVar[int] = 0
+    space: ClassVar[Space] = (("mel band", 0),)
+
+    encoding: Currents = "currents"
+    scale: Annotated[Scale, says("What the values are multiplied by.")] = 20.0
+    validation: Validation = 0.1
+    duration: Annotated[Time, says("Length of a trial; 0 for that of the data.")] = 0.0
 
 
 def load_rawhd(
@@ -54,9 +68,8 @@ def load_rawhd(
     Raises:
         InputError: A file is missing or does not hold what it must, or a setting is out of range.
     """
-    check_number("scale", scale, 0.0, 1e6, open_low=True)
-    check_number("validation", validation, 0.0, 0.9)
-    check_number("dt", dt, 0.0, unit="ms", open_low=True)
+    RawhdOptions(scale=scale, validation=validation, duration=duration)
+    check("dt", dt, PositiveTime)
     n_steps = count_steps(duration, dt) if duration != 0 else None
     x_train, y_train, x_test, y_test = _find(Path(folder))
     train, test = _open_values(x_train), _open_values(x_test)
@@ -80,27 +93,30 @@ def load_rawhd(
     return data
 
 
-def frames_as_currents(
-    examples: Sequence[np.ndarray], *, scale: float, n_steps: int
+def _load(folder: Path | None, options: RawhdOptions, dt: float, cache: bool) -> Splits:
+    """Load the files; there is nothing to compute that a cache could keep."""
+    assert folder is not None
+    return load_rawhd(
+        folder,
+        scale=options.scale,
+        validation=options.validation,
+        duration=options.duration,
+        dt=dt,
+    )
+
+
+def _encode(
+    options: RawhdOptions, examples: Sequence[np.ndarray], dt: float, n_steps: int
 ) -> CurrentBatch:
-    """Turn frames into currents as `load_rawhd` does with those of its files.
-
-    Arguments:
-        examples: (frames, C) each, of its own length.
-        scale: What the values are multiplied by.
-        n_steps: T, to which examples are cut or padded with zeros.
-
-    Returns:
-        The examples, with -1 as their labels.
-    """
+    """Turn frames (frames, C), each of its own length, into currents as `load_rawhd` does."""
     first = np.arange(1)
-    values = [_take(each[None], first, scale, n_steps) for each in examples]
+    values = [_take(each[None], first, options.scale, n_steps) for each in examples]
     n = len(examples)
     return CurrentBatch(np.concatenate(values), np.full(n, -1, np.int64), np.arange(n))
 
 
-def rawhd_items(folder: Path | None, options: RawhdOptions, dt: float) -> Iterator[Item]:
-    """Return every example as `load_rawhd` makes it, see `mlgenn_delays.data.inspect.items`."""
+def _items(folder: Path | None, options: RawhdOptions, dt: float) -> Iterator[Item]:
+    """Return every example, damaged ones with their problem."""
     assert folder is not None
     n_steps = count_steps(options.duration, dt) if options.duration else 0
     x_train, y_train, x_test, y_test = _find(folder)
@@ -148,7 +164,7 @@ def _read(
 
 
 def _check_size(x_train: Path, train: np.ndarray, x_test: Path, test: np.ndarray) -> None:
-    """Refuse test examples of another size than the training ones."""
+    """Reject test examples of another size than the training ones."""
     if train.shape[1:] != test.shape[1:]:
         raise InputError(
             f"{x_test} must have the steps and channels of {x_train.name}, "
@@ -157,7 +173,6 @@ def _check_size(x_train: Path, train: np.ndarray, x_test: Path, test: np.ndarray
 
 
 def _find(folder: Path) -> list[Path]:
-    """Return the paths of `FILES`."""
     if not folder.exists():
         raise InputError(f"folder {folder} does not exist; give the folder of the RawHD files")
     if not folder.is_dir():
@@ -220,12 +235,11 @@ def _read_labels(path: Path, examples: str, n: int) -> np.ndarray:
 
 
 def _no_class(labels: np.ndarray) -> np.ndarray:
-    """Return the numbers of the examples whose label is no class."""
     return np.flatnonzero((labels < 0) | (labels >= len(LABEL_NAMES)))
 
 
 def _check_labels(path: Path, labels: np.ndarray, first: int = 0) -> None:
-    """Refuse labels that are no class, of the examples from the first on."""
+    """Reject labels that are no class, of the examples from the first on."""
     for row in _no_class(labels)[:1]:
         raise InputError(
             f"{path} must have labels in 0..{len(LABEL_NAMES) - 1}, got {labels[row]} for "
@@ -234,7 +248,6 @@ def _check_labels(path: Path, labels: np.ndarray, first: int = 0) -> None:
 
 
 def _split(path: Path, labels: np.ndarray, share: float) -> dict[str, np.ndarray]:
-    """Return the indices of the training and the validation examples."""
     if not share:
         return {"train": np.arange(len(labels))}
     try:
@@ -265,5 +278,15 @@ def _scaled(values: np.ndarray, scale: float) -> np.ndarray:
 
 
 def _size(shape: Sequence[int]) -> str:
-    """Return the steps and channels of examples in words."""
     return f"{shape[1]} steps of {shape[2]} channels"
+
+
+DATASET = Dataset(
+    "Raw Heidelberg Digits as currents, a folder of four .npy files",
+    RawhdOptions,
+    True,
+    _load,
+    lambda options: (N_CHANNELS, len(LABEL_NAMES)),
+    RawFormat("frames", _encode),
+    _items,
+)

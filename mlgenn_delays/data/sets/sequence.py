@@ -10,22 +10,55 @@ least (3 a + b) / 2 apart in class 1 (9 and 13 ms by default). The neuron of cla
 group 1 in the same way.
 """
 
-import numpy as np
+from typing import Annotated
 
-from mlgenn_delays.data.option_checks import count_steps
-from mlgenn_delays.data.options import SequenceOptions
-from mlgenn_delays.data.sets.generated import balanced_labels, generate_splits, one_spike_each
+import numpy as np
+from pydantic import Field
+
+from mlgenn_delays.data.fields import check_at_most, count_steps
+from mlgenn_delays.data.sets.generated import (
+    GeneratedOptions,
+    balanced_labels,
+    generate_splits,
+    generated,
+    one_spike_each,
+)
 from mlgenn_delays.data.types import SpikeData
 from mlgenn_delays.errors import InputError
+from mlgenn_delays.settings import Integer, PositiveTime, Time, says, settings
 
 LABEL_NAMES = ("first", "second")
+
+
+@settings
+class SequenceOptions(GeneratedOptions):
+    """Options of the sequences; the gap between the groups is uniform over its range."""
+
+    channels: Annotated[Integer, Field(ge=1, le=100_000), says("Channels per group.")] = 1
+    gap_min: Annotated[PositiveTime, says("Shortest gap.")] = 2.0
+    gap_max: Annotated[PositiveTime, says("Longest gap.")] = 20.0
+    jitter: Annotated[Time, says("A spike is up to this earlier or later.")] = 0.0
+    window: Annotated[PositiveTime, says("All spikes have come by then.")] = 40.0
+
+    def __post_init__(self) -> None:
+        check_at_most(self, "window", self.duration, "duration")
+        check_at_most(self, "gap_max", self.window, "window")
+        check_at_most(self, "gap_min", self.gap_max, "gap_max")
+        # Less than half the shortest gap: the order stays. And there must be room for the longest.
+        most = min(self.gap_min, self.window - self.gap_max) / 2
+        check_at_most(self, "jitter", most, "half of gap_min, and of window - gap_max,")
+
+    @property
+    def group(self) -> int:
+        """Channels within which a shift makes sense: one of the two groups."""
+        return self.channels
 
 
 def load(options: SequenceOptions | None = None, *, dt: float = 1.0) -> dict[str, SpikeData]:
     """Generate the data set as spikes.
 
     Arguments:
-        options: Sizes, seed, channels a group and times.
+        options: Sizes, seed, channels per group and times.
         dt: Length of a step [ms].
 
     Returns:
@@ -59,3 +92,12 @@ def _times(rng: np.random.Generator, labels: np.ndarray, options: SequenceOption
     groups = np.stack([first + gap * (labels == 1), first + gap * (labels == 0)], axis=1)
     times = np.repeat(groups, options.channels, axis=1)
     return times + rng.uniform(-1, 1, times.shape) * options.jitter
+
+
+DATASET = generated(
+    "sequence",
+    "Which of two inputs came first, generated",
+    SequenceOptions,
+    load,
+    lambda options: (2 * options.channels, 2),
+)

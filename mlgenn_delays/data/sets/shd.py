@@ -1,4 +1,4 @@
-"""Spiking Heidelberg Digits and Spiking Speech Commands: speech as spikes of an inner ear.
+"""Spiking Heidelberg Digits: speech as spikes of an inner ear; what SSC shares with it.
 
 SHD has digits, English and German, SSC the 35 words of Speech Commands; 700 channels both. They
 come as HDF5 files, see `shd_files`, which are read as they are. SHD has no validation part: a
@@ -12,37 +12,41 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
+from pydantic import Field
 
 from mlgenn_delays.data.blocks import Blocks
-from mlgenn_delays.data.dataset import Example, Item, as_item
-from mlgenn_delays.data.events import Spikes, end_to_end, event_losses, event_spikes, event_steps
+from mlgenn_delays.data.dataset import Dataset, Example, Item, Space, as_item, spike_example
+from mlgenn_delays.data.events import Spikes, event_losses, event_spikes, event_steps, stack_spikes
+from mlgenn_delays.data.fields import (
+    Either,
+    Stream,
+    TrialLength,
+    Validation,
+    check_streams_spikes,
+    count_steps,
+)
 from mlgenn_delays.data.losses import Losses
-from mlgenn_delays.data.option_checks import check_number, count_steps
-from mlgenn_delays.data.options import ShdOptions, SscOptions
 from mlgenn_delays.data.sets.shd_files import (
     N_CHANNELS,
     N_DIGITS,
-    N_WORDS,
     EventFile,
-    check_channels,
     file_facts,
     find_files,
 )
 from mlgenn_delays.data.split import stratified
 from mlgenn_delays.data.types import (
-    Batch,
     CurrentBatch,
     CurrentData,
-    SpikeBatch,
     SpikeData,
     StreamedSpikes,
 )
 from mlgenn_delays.errors import InputError
+from mlgenn_delays.settings import Integer, refuse, says, settings
 
 SHD_FILES = {"train": "shd_train.h5", "test": "shd_test.h5"}
-SSC_FILES = {"train": "ssc_train.h5", "validation": "ssc_valid.h5", "test": "ssc_test.h5"}
 
 Splits = dict[str, SpikeData | StreamedSpikes | CurrentData]
 Events = tuple[np.ndarray, np.ndarray]  # units and times [s]
@@ -52,8 +56,43 @@ _READ = 100  # examples that are read at once
 _VERSION = 3  # of what is cached
 
 
+@settings
+class CochleaOptions:
+    """Options of SHD and of SSC."""
+
+    group: ClassVar[int] = 0
+    space: ClassVar[Space] = (("channel", 0),)
+
+    encoding: Either = "spikes"
+    duration: TrialLength = 1000.0
+    channels: Annotated[
+        Integer,
+        Field(ge=1, le=N_CHANNELS),
+        says("C, a divisor of 700: with 140, each five neighbouring channels become one."),
+    ] = N_CHANNELS
+    stream: Stream = False
+
+    def __post_init__(self) -> None:
+        if N_CHANNELS % self.channels:
+            refuse(
+                self,
+                "channels",
+                f"a divisor of {N_CHANNELS}",
+                f"give {N_CHANNELS}, 350, 140 or 70, say, so that as many neighbouring channels "
+                "each become one",
+            )
+        check_streams_spikes(self)
+
+
+@settings
+class ShdOptions(CochleaOptions):
+    """Options of SHD, see `load_shd`."""
+
+    validation: Validation = 0.1
+
+
 @dataclass(frozen=True)
-class _Encoding:
+class Encoding:
     """How events become spikes or currents: C, T and dt [ms]."""
 
     n_channels: int
@@ -82,7 +121,7 @@ def load_shd(
         validation: Share of the training examples kept for validation, always the same ones,
             stratified by class and speaker (by class where a speaker says a word too seldom for
             that, or is not known); 0 for none.
-        encoding: "spikes", of which a channel has one a step or none, or "currents": how many
+        encoding: "spikes", at most one per channel and step, or "currents": how many
             events fall into each step and channel (Hammouamri, Khalfaoui-Hassani and Masquelier
             2024). Currents are never streamed, nor cached.
         stream: Whether examples stay on disk, in the cache, until a batch needs them
@@ -98,9 +137,9 @@ def load_shd(
     Raises:
         InputError: A file is missing or does not hold what it must, or a setting is out of range.
     """
-    check_number("validation", validation, 0.0, 0.9)
-    how = _encoding(duration, channels, dt, encoding)
-    data, speakers = _load(Path(folder), SHD_FILES, N_DIGITS, how, stream, cache)
+    ShdOptions(validation=validation)
+    how = encoding_of(duration, channels, dt, encoding)
+    data, speakers = load_files(Path(folder), SHD_FILES, N_DIGITS, how, stream, cache)
     if not validation:
         return data
     train = data["train"]
@@ -108,50 +147,17 @@ def load_shd(
     return {"train": train.take(rest), "validation": train.take(part), "test": data["test"]}
 
 
-def load_ssc(
-    folder: Path | str,
-    *,
-    duration: float = 1000.0,
-    channels: int = N_CHANNELS,
-    encoding: str = "spikes",
-    stream: bool = True,
-    dt: float = 1.0,
-    cache: bool = True,
-) -> Splits:
-    """Load SSC from ``ssc_train.h5``, ``ssc_valid.h5`` and ``ssc_test.h5``.
-
-    Arguments:
-        folder: See `load_shd`.
-        duration: See `load_shd`.
-        channels: See `load_shd`.
-        encoding: See `load_shd`.
-        stream: See `load_shd`.
-        dt: See `load_shd`.
-        cache: See `load_shd`.
-
-    Returns:
-        "train", "validation" and "test", a file each, see `load_shd`.
-
-    Raises:
-        InputError: As `load_shd`.
-    """
-    how = _encoding(duration, channels, dt, encoding)
-    return _load(Path(folder), SSC_FILES, N_WORDS, how, stream, cache)[0]
-
-
-def _encoding(duration: float, channels: int, dt: float, kind: str) -> _Encoding:
+def encoding_of(duration: float, channels: int, dt: float, kind: str) -> Encoding:
     """Return the encoding of settings."""
-    check_channels(channels)
-    if kind not in ("spikes", "currents"):
-        raise InputError(f"encoding must have one of spikes, currents, got {kind!r}")
-    return _Encoding(int(channels), count_steps(duration, dt), dt, kind)
+    CochleaOptions(encoding=kind, duration=duration, channels=channels)
+    return Encoding(int(channels), count_steps(duration, dt), dt, kind)
 
 
-def _load(
+def load_files(
     folder: Path,
     files: dict[str, str],
     n_classes: int,
-    encoding: _Encoding,
+    encoding: Encoding,
     stream: bool,
     cache: bool,
 ) -> tuple[Splits, np.ndarray | None]:
@@ -179,7 +185,7 @@ def _load(
     return data, speakers
 
 
-def _blocks(path: Path, n_classes: int, n: int, encoding: _Encoding, cache: bool) -> Blocks:
+def _blocks(path: Path, n_classes: int, n: int, encoding: Encoding, cache: bool) -> Blocks:
     """Return how the n examples of a file are encoded."""
     kept: list[EventFile] = []
 
@@ -193,18 +199,16 @@ def _blocks(path: Path, n_classes: int, n: int, encoding: _Encoding, cache: bool
     return Blocks(n, encoding.n_channels, encoding.n_steps, encode, "shd", depends)
 
 
-def _encode(file: EventFile, first: int, end: int, encoding: _Encoding) -> Spikes:
-    """Return the spikes of some examples of a file."""
+def _encode(file: EventFile, first: int, end: int, encoding: Encoding) -> Spikes:
     examples = (
         _example(file.where(row), units, seconds, encoding)
         for place in range(first, end, _READ)
         for row, (units, seconds) in enumerate(file.examples(place, min(place + _READ, end)), place)
     )
-    return end_to_end(examples, encoding.n_channels)
+    return stack_spikes(examples, encoding.n_channels)
 
 
-def _example(where: str, units: np.ndarray, seconds: np.ndarray, encoding: _Encoding) -> Spikes:
-    """Return the spikes of one example."""
+def _example(where: str, units: np.ndarray, seconds: np.ndarray, encoding: Encoding) -> Spikes:
     channels = units.astype(np.int64) // (N_CHANNELS // encoding.n_channels)
     return event_spikes(
         where,
@@ -217,7 +221,7 @@ def _example(where: str, units: np.ndarray, seconds: np.ndarray, encoding: _Enco
     )
 
 
-def _counts(file: EventFile, encoding: _Encoding) -> tuple[np.ndarray, Losses]:
+def _counts(file: EventFile, encoding: Encoding) -> tuple[np.ndarray, Losses]:
     """Return how many events of all examples fall into each step and channel, (N, T, C)."""
     counts = np.zeros((len(file), encoding.n_steps, encoding.n_channels), np.float32)
     losses = []
@@ -230,7 +234,7 @@ def _counts(file: EventFile, encoding: _Encoding) -> tuple[np.ndarray, Losses]:
 
 
 def _count(
-    where: str, units: np.ndarray, seconds: np.ndarray, encoding: _Encoding
+    where: str, units: np.ndarray, seconds: np.ndarray, encoding: Encoding
 ) -> tuple[np.ndarray, Losses]:
     """Return how many events of an example fall into each step and channel, (T, C)."""
     n_steps, n_channels = encoding.n_steps, encoding.n_channels
@@ -245,7 +249,7 @@ def _count(
 def _split_off(
     labels: np.ndarray, speakers: np.ndarray | None, share: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Do as `_split`, with what to do about it in the error."""
+    """Split as `_split` does, with the remedy in the error."""
     try:
         return _split(labels, speakers, share)
     except InputError as error:
@@ -257,7 +261,6 @@ def _split_off(
 def _split(
     labels: np.ndarray, speakers: np.ndarray | None, share: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the indices of the training and the validation examples."""
     size = max(1, round(share * len(labels)))
     if speakers is None:
         return stratified(labels, size)
@@ -267,11 +270,20 @@ def _split(
     return stratified(both if enough else labels, size)
 
 
-def shd_items(folder: Path | None, options: SscOptions, dt: float) -> Iterator[Item]:
-    """Return every example of SHD or SSC as loading makes it, see `data.inspect.items`."""
+def file_items(
+    files: dict[str, str], n: int, folder: Path | None, options: CochleaOptions, dt: float
+) -> Iterator[Item]:
+    """Return every example of SHD or SSC, damaged ones with their problem.
+
+    Arguments:
+        files: Name of the file of each split.
+        n: Number of classes.
+        folder: See `load_shd`.
+        options: The options.
+        dt: Length of a step [ms].
+    """
     assert folder is not None
-    encoding = _encoding(options.duration, options.channels, dt, options.encoding)
-    files, n = (SHD_FILES, N_DIGITS) if isinstance(options, ShdOptions) else (SSC_FILES, N_WORDS)
+    encoding = encoding_of(options.duration, options.channels, dt, options.encoding)
     names = tuple(str(label) for label in range(n))
     for split, path in zip(files, find_files(folder, tuple(files.values())), strict=True):
         try:
@@ -293,7 +305,7 @@ def shd_items(folder: Path | None, options: SscOptions, dt: float) -> Iterator[I
 
 
 def _file_items(
-    file: EventFile, splits: list[str], names: tuple[str, ...], encoding: _Encoding
+    file: EventFile, splits: list[str], names: tuple[str, ...], encoding: Encoding
 ) -> Iterator[Item]:
     """Return every example of a file; those that cannot be read together are read one by one."""
     for first in range(0, len(file), _READ):
@@ -310,17 +322,36 @@ def _file_items(
 
 
 def _read(
-    file: EventFile, row: int, events: Events | None, n_classes: int, encoding: _Encoding
+    file: EventFile, row: int, events: Events | None, n_classes: int, encoding: Encoding
 ) -> Example:
     """Return an example, of which the events may have been read."""
     file.check_label(row, n_classes)
     units, seconds = events or file.examples(row, row + 1)[0]
     where, label, one = file.where(row), file.labels[row : row + 1], np.zeros(1, np.int64)
-    batch: Batch
     if encoding.kind == "currents":
         counts, losses = _count(where, units, seconds, encoding)
-        batch = CurrentBatch(counts[None].astype(np.float32), label, one)
-    else:
-        start, time, losses = _example(where, units, seconds, encoding)
-        batch = SpikeBatch(start[None], time, label, one, encoding.n_steps)
-    return batch, losses, [units, seconds]
+        return CurrentBatch(counts[None].astype(np.float32), label, one), losses, [units, seconds]
+    spikes = _example(where, units, seconds, encoding)
+    return spike_example(spikes, encoding.n_steps, [units, seconds])
+
+
+def settings_of(options: CochleaOptions) -> dict[str, Any]:
+    """Return the arguments of `load_shd` and `load_ssc` that options give."""
+    names = ("duration", "channels", "encoding", "stream")
+    return {name: getattr(options, name) for name in names}
+
+
+def _load(folder: Path | None, options: ShdOptions, dt: float, cache: bool) -> Splits:
+    assert folder is not None
+    how = settings_of(options)
+    return load_shd(folder, validation=options.validation, dt=dt, cache=cache, **how)
+
+
+DATASET = Dataset(
+    "Spiking Heidelberg Digits, shd_train.h5 and shd_test.h5",
+    ShdOptions,
+    True,
+    _load,
+    lambda options: (options.channels, N_DIGITS),
+    items=partial(file_items, SHD_FILES, N_DIGITS),
+)

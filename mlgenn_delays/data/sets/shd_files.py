@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 
-from mlgenn_delays.data.option_checks import check_number
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.hdf5 import Limits, UnreadableError, look_into_hdf5, read_hdf5_parts
 
@@ -29,20 +28,6 @@ _LIMITS = Limits(bytes=2**27, seconds=2)
 _MOST_ENDS = 3  # of the process that reads a file, after which the file is not read any more
 _DEPTH = 2  # of folders within the given one
 _BLOCKS, _BLOCK = 64, 4096  # how many places of a file are looked at, bytes each
-
-
-def check_channels(channels: object) -> None:
-    """Require a number of channels that all 700 can be shared among evenly.
-
-    Raises:
-        InputError: It is none.
-    """
-    check_number("channels", channels, 1, N_CHANNELS, integer=True)
-    if N_CHANNELS % int(channels):  # type: ignore[call-overload]
-        raise InputError(
-            f"channels must have a divisor of {N_CHANNELS}, got {channels!r}; give {N_CHANNELS}, "
-            "350, 140 or 70, say, so that as many neighbouring channels each become one"
-        )
 
 
 def find_files(folder: Path, files: tuple[str, ...]) -> list[Path]:
@@ -67,7 +52,7 @@ def find_files(folder: Path, files: tuple[str, ...]) -> list[Path]:
 
 
 def locate(folder: Path, files: tuple[str, ...]) -> list[Path | None]:
-    """Do as `find_files`, with None for a file that is not there."""
+    """Return where files lie as `find_files` does, None for one that is not there."""
     folders = _folders(folder, _DEPTH)
     folders.sort(key=lambda each: -sum((each / name).is_file() for name in files))
     return [_first(folders, name) for name in files]
@@ -84,7 +69,6 @@ def _folders(folder: Path, depth: int) -> list[Path]:
 
 
 def _first(folders: list[Path], name: str) -> Path | None:
-    """Return the first file of a name."""
     return next((each / name for each in folders if (each / name).is_file()), None)
 
 
@@ -116,12 +100,11 @@ def _unpack(folders: list[Path], name: str) -> str:
 
 
 def _and(names: tuple[str, ...]) -> str:
-    """Return names in words."""
     return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else names[0]
 
 
 def file_facts(path: Path) -> dict[str, object]:
-    """Return what tells a file from others without reading all of its hundreds of megabytes.
+    """Identify a file without reading all of its hundreds of megabytes.
 
     Arguments:
         path: The file.
@@ -234,11 +217,10 @@ class EventFile:
         return pairs
 
     def where(self, row: int) -> str:
-        """Return what an example is called."""
+        """Return the name of an example for messages."""
         return f"example {row} of {self.path}"
 
     def _read(self, parts: Mapping[str, tuple[int, int] | None]) -> dict[str, Any]:
-        """Return parts of the file."""
         with self._guarded():
             return self._parts(parts)
 
@@ -254,7 +236,6 @@ class EventFile:
             raise
 
     def _row(self, name: str, row: int) -> np.ndarray:
-        """Return one row of an array."""
         with self._guarded(f"/{name}[{row}] cannot be read"):
             found: np.ndarray = self._parts({name: (row, row + 1)})[name][0]
         return found
@@ -272,7 +253,6 @@ class EventFile:
             ) from error
 
     def _array(self, name: str) -> dict[str, Any]:
-        """Return what is known of an array."""
         if name not in self._found:
             have = ", ".join(f"/{each}" for each in self._top) or "nothing"
             raise InputError(
@@ -296,7 +276,6 @@ class EventFile:
         self._check_length(name, shape[0])
 
     def _numbers(self, name: str) -> np.ndarray:
-        """Return whole numbers, (n,) int64."""
         kind, shape = self._array(name)["type"], tuple(self._array(name)["shape"])
         if not kind.lstrip("<>|").startswith(("int", "uint", "i", "u")) or len(shape) != 1:
             raise InputError(
@@ -306,7 +285,7 @@ class EventFile:
         return np.asarray(self._read({name: None})[name], np.int64)
 
     def _check_length(self, name: str, n: int) -> None:
-        """Refuse an array of another number of examples than there are labels."""
+        """Reject an array of another number of examples than there are labels."""
         if n != len(self.labels):
             raise InputError(
                 f"{self.path} must have as many examples at /{name} as labels, got {n} and "
@@ -314,7 +293,7 @@ class EventFile:
             )
 
     def check_label(self, row: int, n_classes: int) -> None:
-        """Refuse an example whose label is no class.
+        """Reject an example whose label is no class.
 
         Raises:
             InputError: It is none.
@@ -326,7 +305,7 @@ class EventFile:
             )
 
     def _check_labels(self, n_classes: int | None) -> None:
-        """Refuse labels that are no class, and a file without examples."""
+        """Reject labels that are no class, and a file without examples."""
         if n_classes is not None:
             wrong = np.flatnonzero((self.labels < 0) | (self.labels >= n_classes))
             if len(wrong):

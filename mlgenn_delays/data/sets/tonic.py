@@ -3,25 +3,36 @@
 tonic reads its files, recording by recording; what becomes of them is kept in the user's cache, so
 that this is done once. Channels are (p, y, x) of the sensor, x running fastest. A class of tonic
 whose splits are an argument (``train`` or ``split``) has these; what is missing of validation, and
-of test where it has no splits, is split off by names or groups, see `parts`.
+of test where it has no splits, is split off by names or groups, see
+`rows_by_split`.
 """
 
 import json
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import Field
 
 from mlgenn_delays.data.blocks import Blocks
 from mlgenn_delays.data.cache import cache_key, cached_arrays
-from mlgenn_delays.data.dataset import Splits
-from mlgenn_delays.data.events import Spikes, end_to_end
-from mlgenn_delays.data.option_checks import count_steps
-from mlgenn_delays.data.options_own import TonicOptions
-from mlgenn_delays.data.parts import SPLITS, rows_by_split
+from mlgenn_delays.data.dataset import SPLITS, Dataset, Space, Splits
+from mlgenn_delays.data.events import Spikes as Examples
+from mlgenn_delays.data.events import stack_spikes
+from mlgenn_delays.data.fields import (
+    AsTuple,
+    HeldOut,
+    Spikes,
+    Stream,
+    TimeUnit,
+    TrialLength,
+    check_shares,
+    count_steps,
+)
 from mlgenn_delays.data.sets.tonic_classes import (
     arguments_of,
     as_label,
@@ -34,12 +45,73 @@ from mlgenn_delays.data.sets.tonic_classes import (
 )
 from mlgenn_delays.data.sets.tonic_files import Rows, rows_of, tell_left_out
 from mlgenn_delays.data.sets.tonic_spikes import Sensor, example_spikes
+from mlgenn_delays.data.split import rows_by_split
 from mlgenn_delays.data.types import SpikeData, StreamedSpikes
 from mlgenn_delays.errors import InputError
+from mlgenn_delays.settings import Integer, one_of, refuse, says, settings
 
 # Data sets that are read faster, and split by speaker, without tonic.
 _OWN = {"SHD": "shd", "SSC": "ssc"}
 _VERSION = 2  # of what is cached
+
+
+@settings
+class TonicOptions:
+    """Options of a data set of tonic."""
+
+    encoding: Spikes = "spikes"
+    duration: TrialLength = 1000.0
+    time_unit: Annotated[TimeUnit, says("What a time of 1 is; tonic has microseconds.")] = 0.001
+    align: Annotated[
+        bool, says("Whether the first event of a recording is time 0, not what its clock says.")
+    ] = False
+    downsample: Annotated[
+        Integer, Field(ge=1, le=10_000), says("Pixels along each axis that become one.")
+    ] = 1
+    polarity: Annotated[
+        str,
+        one_of("both", "merged", "on"),
+        says("Both (channels of their own), merged (one) or on (others are left out)."),
+    ] = "both"
+    sensor_size: Annotated[
+        tuple[Annotated[Integer, Field(ge=1, le=1_000_000)], ...],
+        AsTuple,
+        says("Columns, rows and polarities; empty for what tonic says."),
+    ] = ()
+    validation: Annotated[
+        HeldOut, says("Share kept for validation where tonic has no such part.")
+    ] = 0.1
+    test: Annotated[HeldOut, says("Share kept for testing where tonic has no parts at all.")] = 0.1
+    group_by: Annotated[
+        str,
+        says(
+            "Name of an attribute of tonic's class that says whose each example is, such as "
+            "users; all of one are in one split. Empty for none."
+        ),
+    ] = ""
+    stream: Stream = True
+    arguments: Annotated[
+        dict[str, bool | int | float | str], says("Further arguments of tonic's class.")
+    ] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if len(self.sensor_size) not in (0, 3):
+            wanted = "columns, rows and polarities such as [34, 34, 2], or [] for tonic's own"
+            refuse(self, "sensor_size", wanted)
+        check_shares(self)
+
+    @property
+    def group(self) -> int:
+        """Channels within which a shift makes sense: a row of pixels, where it is given."""
+        return -(-self.sensor_size[0] // self.downsample) if self.sensor_size else 0
+
+    @property
+    def space(self) -> Space:
+        """How channels lie to each other: as pixels where the sensor's size is given."""
+        if not self.sensor_size:
+            return (("channel", 0),)
+        columns, rows = (-(-size // self.downsample) for size in self.sensor_size[:2])
+        return (("row", rows), ("column", columns))
 
 
 @dataclass(frozen=True)
@@ -64,7 +136,7 @@ class _Part:
         return len(self.rows.order)
 
     def where(self, row: int) -> str:
-        """Return what an example is called."""
+        """Return the name of an example for messages."""
         return f"example {self.rows.names[row]} of tonic:{self.name} ({self.split})"
 
     def __getitem__(self, row: int) -> tuple[Any, Any]:
@@ -105,9 +177,7 @@ class _Part:
         return json.loads(arrays["json"].tobytes())
 
 
-def load(
-    name: str, folder: Path | str, options: TonicOptions, *, dt: float, cache: bool = True
-) -> Splits:
+def _load(name: str, folder: Path | None, options: TonicOptions, dt: float, cache: bool) -> Splits:
     """Load a data set of tonic.
 
     Arguments:
@@ -121,22 +191,20 @@ def load(
     Returns:
         The splits, sorted by path; ``names`` are paths in the folder of the data set, or numbers
         where a file has several examples.
-
-    Raises:
-        InputError: tonic, the data set or its files are not there or cannot be used.
     """
+    assert folder is not None
     n_steps = count_steps(options.duration, dt)
     found = find_class(name)
     arguments = arguments_of(found, name, options.arguments)
     ways = splits_of(found, name)
-    _check_folder(name, Path(folder))
+    _check_folder(name, folder)
     if name in _OWN:
         warnings.warn(
             f"data.dataset = {_OWN[name]!r} reads the files of {name} itself, and faster",
             stacklevel=2,
         )
     ways = {split: arguments | way for split, way in ways.items()}
-    opened = open_splits(found, name, Path(folder), ways)
+    opened = open_splits(found, name, folder, ways)
     tell_left_out(opened.values())
     size = options.sensor_size or getattr(opened["train"], "sensor_size", None)
     if size is None:
@@ -144,12 +212,13 @@ def load(
             f"data set 'tonic:{name}' has recordings of several sizes; set data.sensor_size to "
             "columns, rows and polarities that all fit, such as [240, 180, 2]"
         )
+    sensor = Sensor.of(size, options.downsample, options.polarity)
     parts = {split: _part(name, split, each, ways[split], cache) for split, each in opened.items()}
     known = class_names(opened["train"])
     labels, names = numbered({s: part.labels() for s, part in parts.items()}, known, name)
     data: dict[str, SpikeData | StreamedSpikes] = {}
     for split, part in parts.items():
-        blocks = _blocks(part, Sensor.of(size, options), options, dt, n_steps)
+        blocks = _blocks(part, sensor, options, dt, n_steps)
         whole = blocks.split(
             labels[split],
             dt=dt,
@@ -163,7 +232,6 @@ def load(
 
 
 def _check_folder(name: str, folder: Path) -> None:
-    """Refuse what is no folder."""
     if not folder.is_dir():
         what = "is a file" if folder.exists() else "does not exist"
         raise InputError(
@@ -188,7 +256,7 @@ def _part(name: str, split: str, examples: Any, arguments: dict[str, Any], cache
 def _blocks(part: _Part, sensor: Sensor, options: TonicOptions, dt: float, n_steps: int) -> Blocks:
     """Return how the examples of a split are encoded."""
 
-    def example(row: int) -> Spikes:
+    def example(row: int) -> Examples:
         return example_spikes(
             part.where(row),
             part[row][0],
@@ -199,8 +267,8 @@ def _blocks(part: _Part, sensor: Sensor, options: TonicOptions, dt: float, n_ste
             align=options.align,
         )
 
-    def encode(first: int, end: int) -> Spikes:
-        found = end_to_end(map(example, range(first, end)), sensor.n_channels)
+    def encode(first: int, end: int) -> Examples:
+        found = stack_spikes(map(example, range(first, end)), sensor.n_channels)
         lost = found.losses
         if end - first > 1 and lost.empty.all() and lost.lengths.all():
             raise InputError(
@@ -259,10 +327,43 @@ def _groups(part: _Part, attribute: str) -> list[str] | None:
         groups = np.zeros(0)
     if groups.shape != (len(part),) or groups.dtype.kind not in "iuUS":
         raise InputError(
-            f"data.group_by must have the name of an attribute of tonic.datasets.{part.name} with "
+            f"data.group_by must be the name of an attribute of tonic.datasets.{part.name} with "
             f"a number or text for each example, got {attribute!r}"
         )
     texts = groups[part.rows.order].tolist()
     return [
         each.decode("utf-8", "replace") if isinstance(each, bytes) else str(each) for each in texts
     ]
+
+
+def _shape(name: str, options: TonicOptions) -> tuple[int, int] | None:
+    """Return the numbers of channels and classes, None where only the data know, or tonic does.
+
+    Raises:
+        InputError: tonic is there, and has no such class.
+    """
+    try:
+        import tonic  # noqa: F401
+    except ImportError:
+        return None
+    found = find_class(name)
+    size = options.sensor_size or getattr(found, "sensor_size", None)
+    names = class_names(found)
+    if size is None or names is None:
+        return None
+    return Sensor.of(size, options.downsample, options.polarity).n_channels, len(names)
+
+
+def family(name: str) -> Dataset:
+    """Return a data set of tonic, which is not imported for that.
+
+    Arguments:
+        name: Name of its class in ``tonic.datasets``.
+    """
+    return Dataset(
+        f"{name} as tonic loads it, a folder for tonic",
+        TonicOptions,
+        True,
+        partial(_load, name),
+        partial(_shape, name),
+    )

@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 
-from mlgenn_delays.data.options_own import TonicOptions
 from mlgenn_delays.errors import InputError, nearest
 
 # Before that, times of SHD come out wrong under NumPy 2.
@@ -69,26 +68,6 @@ def version() -> str:
     return str(tonic.__version__)
 
 
-def known_shape(name: str, options: TonicOptions) -> tuple[int, int] | None:
-    """Return the numbers of channels and classes, None where only the data know, or tonic does.
-
-    Raises:
-        InputError: tonic is there, and has no such class.
-    """
-    from mlgenn_delays.data.sets.tonic_spikes import Sensor
-
-    try:
-        import tonic  # noqa: F401
-    except ImportError:
-        return None
-    found = find_class(name)
-    size = options.sensor_size or getattr(found, "sensor_size", None)
-    names = class_names(found)
-    if size is None or names is None:
-        return None
-    return Sensor.of(size, options).n_channels, len(names)
-
-
 def class_names(found: Any) -> dict[Any, str] | None:
     """Return the name of each label of a class or an instance, in order; None if it has none.
 
@@ -106,12 +85,10 @@ def class_names(found: Any) -> dict[Any, str] | None:
 
 
 def _by_label(item: tuple[Any, Any]) -> Any:
-    """Return the label of a name."""
     return item[1]
 
 
 def _text(name: Any) -> str:
-    """Return a name as text."""
     return name.decode("utf-8", "replace") if isinstance(name, bytes) else str(name)
 
 
@@ -136,7 +113,7 @@ def arguments_of(found: Any, name: str, given: dict[str, Any]) -> dict[str, Any]
     for key in given:
         if key not in known:
             raise InputError(
-                f"data.arguments must have arguments of tonic.datasets.{name} "
+                f"data.arguments must be arguments of tonic.datasets.{name} "
                 f"({', '.join(known) or 'it has none'}), got {key!r}{nearest(key, known)}"
             )
     return _ARGUMENTS.get(name, {}) | given
@@ -235,12 +212,11 @@ def _thinks_incomplete(made: Any) -> bool:
 
 
 def _shown(arguments: dict[str, Any]) -> str:
-    """Return arguments in words."""
     return ", ".join(f"{key}={value!r}" for key, value in arguments.items()) or "all"
 
 
 def _reason(error: BaseException) -> str:
-    """Return what an error says in one short sentence."""
+    """Return the message of an error in one short sentence."""
     text = " ".join(str(error).split())[:200].rstrip(".")
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 

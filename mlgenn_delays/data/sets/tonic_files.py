@@ -74,7 +74,6 @@ def tell_left_out(splits: Iterable[Any]) -> None:
 
 
 def _folder(examples: Any) -> Path:
-    """Return the folder of a data set."""
     return Path(getattr(examples, "location_on_system", "."))
 
 

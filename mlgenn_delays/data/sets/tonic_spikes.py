@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from mlgenn_delays.data.events import Spikes, event_spikes
-from mlgenn_delays.data.options_own import TonicOptions
 from mlgenn_delays.errors import InputError
 
 
@@ -30,10 +29,10 @@ class Sensor:
     polarity: str
 
     @staticmethod
-    def of(size: Sequence[Any], options: TonicOptions) -> "Sensor":
-        """Return the sensor of a size and options."""
+    def of(size: Sequence[Any], downsample: int, polarity: str) -> "Sensor":
+        """Return the sensor of columns, rows and polarities."""
         width, height, polarities = (int(number) for number in size)
-        return Sensor(width, height, polarities, options.downsample, options.polarity)
+        return Sensor(width, height, polarities, downsample, polarity)
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -132,7 +131,7 @@ def _whole(where: str, name: str, values: np.ndarray) -> np.ndarray:
 
 
 def _check_range(where: str, name: str, found: np.ndarray, size: int) -> None:
-    """Refuse what the sensor does not have."""
+    """Reject what the sensor does not have."""
     if len(found) and (found.min() < 0 or found.max() >= size):
         raise InputError(
             f"{where} must have {name} in 0..{size - 1}, got {found.min()}..{found.max()}; set "

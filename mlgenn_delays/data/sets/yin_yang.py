@@ -13,12 +13,20 @@ Reference: Kriener, Göltz and Petrovici 2022, The Yin-Yang dataset. The time co
 five channels, x, y, 1 - x, 1 - y and a bias, spike once each.
 """
 
+from typing import Annotated
+
 import numpy as np
 
-from mlgenn_delays.data.option_checks import count_steps
-from mlgenn_delays.data.options import YinYangOptions
-from mlgenn_delays.data.sets.generated import generate_splits, one_spike_each
+from mlgenn_delays.data.fields import check_at_most, count_steps
+from mlgenn_delays.data.sets.generated import (
+    Examples,
+    GeneratedOptions,
+    generate_splits,
+    generated,
+    one_spike_each,
+)
 from mlgenn_delays.data.types import SpikeData
+from mlgenn_delays.settings import PositiveTime, Time, refuse, says, settings
 
 LABEL_NAMES = ("yin", "yang", "dot")
 YIN, YANG, DOT = range(3)
@@ -26,6 +34,25 @@ RADIUS = 0.5
 DOT_RADIUS = 0.1
 
 _BLOCK = 4096
+
+
+@settings
+class YinYangOptions(GeneratedOptions):
+    """Options of Yin-Yang: the value 0 spikes at ``early``, 1 at ``late``."""
+
+    train: Annotated[Examples, says("Number of training examples.")] = 5000
+    validation: Annotated[Examples, says("Number of validation examples.")] = 1000
+    test: Annotated[Examples, says("Number of test examples.")] = 1000
+    early: Annotated[Time, says("When the value 0 spikes.")] = 10.0
+    late: Annotated[PositiveTime, says("When the value 1 spikes.")] = 40.0
+    bias: Annotated[Time, says("When the bias spikes.")] = 20.0
+
+    def __post_init__(self) -> None:
+        check_at_most(self, "late", self.duration, "duration")
+        check_at_most(self, "bias", self.duration, "duration")
+        if self.early >= self.late:
+            wanted = f"a time before late = {self.late:g} ms"
+            refuse(self, "early", wanted, "else all values are alike")
 
 
 def load(options: YinYangOptions | None = None, *, dt: float = 1.0) -> dict[str, SpikeData]:
@@ -112,5 +139,13 @@ def _draw_class(rng: np.random.Generator, label: int, n: int) -> np.ndarray:
 
 
 def _distance(points: np.ndarray, x: float, y: float) -> np.ndarray:
-    """Return the distance of points (N, 2) from one."""
     return np.hypot(points[:, 0] - x, points[:, 1] - y)
+
+
+DATASET = generated(
+    "yin-yang",
+    "Points of the Yin-Yang figure as spike times, generated",
+    YinYangOptions,
+    load,
+    lambda options: (5, len(LABEL_NAMES)),
+)

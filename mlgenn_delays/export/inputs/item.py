@@ -22,7 +22,7 @@ class Item:
     Attributes:
         name: Where it comes from: a file, "file.npz[3]", "input[0]", or a time of a stream.
         form: What `raw` is.
-        raw: "recording", "image" and "frames": see `mlgenn_delays.data.registry.Raw`.
+        raw: "recording", "image" and "frames": see `mlgenn_delays.data.dataset.RawFormat`.
             "currents": (steps, C) as the network takes them. "raster": (steps, C) of 0 and 1.
             "events": the channels and the steps of its spikes, two arrays of int64.
         losses: How long it was and what of it is cut or merged; None if nothing can be. What is

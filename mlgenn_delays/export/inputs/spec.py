@@ -4,19 +4,19 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from mlgenn_delays.data.dataset import Raw
-from mlgenn_delays.data.option_checks import check_number
-from mlgenn_delays.data.options import SscOptions
-from mlgenn_delays.data.options_own import NpzOptions
+from mlgenn_delays.data.dataset import RawFormat
 from mlgenn_delays.data.registry import (
     dataset,
     dataset_encoding,
     dataset_shape,
     parse_options,
 )
+from mlgenn_delays.data.sets.npz import NpzOptions
+from mlgenn_delays.data.sets.shd import CochleaOptions
 from mlgenn_delays.data.sets.shd_files import N_CHANNELS
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.export.artifact import About
+from mlgenn_delays.settings import Count, PositiveTime, check
 
 ARRAYS, WAVS, EVENTS = (".npy", ".npz"), (".wav",), (".h5", ".hdf5")
 
@@ -41,8 +41,8 @@ class Wants:
     currents: bool
 
     def __post_init__(self) -> None:
-        check_number("n_inputs", self.n_inputs, 1, integer=True)
-        check_number("dt", self.dt, 0.0, unit="ms", open_low=True)
+        check("n_inputs", self.n_inputs, Count)
+        check("dt", self.dt, PositiveTime)
 
     @property
     def n_steps(self) -> int:
@@ -57,7 +57,7 @@ class Wants:
         return None if name is None else parse_options(name, table)
 
     @cached_property
-    def raw(self) -> Raw | None:
+    def raw(self) -> RawFormat | None:
         """What an example of the data set is before it is encoded, None if it is not known."""
         return None if self.options is None else dataset(self.about.data["dataset"]).raw
 
@@ -69,12 +69,12 @@ class Wants:
     @property
     def counts(self) -> bool:
         """Whether events become currents, as their number in each step and channel."""
-        return self.currents and isinstance(self.options, SscOptions)
+        return self.currents and isinstance(self.options, CochleaOptions)
 
     @property
     def unit_width(self) -> int:
         """How many neighbouring units of a file of SHD or SSC are one channel."""
-        return N_CHANNELS // self.n_inputs if isinstance(self.options, SscOptions) else 1
+        return N_CHANNELS // self.n_inputs if isinstance(self.options, CochleaOptions) else 1
 
     @property
     def time_unit(self) -> float:

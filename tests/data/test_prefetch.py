@@ -8,17 +8,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlgenn_delays.data.prefetch import ahead
+from mlgenn_delays.data.prefetch import prefetch
 
 
 def running() -> list[threading.Thread]:
-    return [each for each in threading.enumerate() if each.name.startswith("ahead")]
+    return [each for each in threading.enumerate() if each.name.startswith("prefetch")]
 
 
 @settings(max_examples=30, deadline=None)
 @given(items=st.lists(st.none() | st.integers(), max_size=9), depth=st.integers(1, 12))
 def test_same_items_in_order(items: list, depth: int) -> None:
-    assert list(ahead(iter(items), depth)) == items
+    assert list(prefetch(iter(items), depth)) == items
     assert not running()
 
 
@@ -30,7 +30,7 @@ def test_an_error_comes_after_the_items_before_it() -> None:
 
     found = []
     with pytest.raises(ValueError, match="third"):
-        for item in ahead(items(), 3):
+        for item in prefetch(items(), 3):
             found.append(item)
     assert found == [1, 2] and not running()
 
@@ -43,7 +43,7 @@ def test_made_while_the_last_is_used_and_no_more_than_asked_for() -> None:
             made.append(number)
             yield number
 
-    found = ahead(items(), 3)
+    found = prefetch(items(), 3)
     assert made == []
     assert next(found) == 0
     limit = time.monotonic() + 60
@@ -56,5 +56,5 @@ def test_made_while_the_last_is_used_and_no_more_than_asked_for() -> None:
 
 
 def test_a_thread_of_its_own_makes_them() -> None:
-    names = set(ahead(threading.current_thread().name for _ in range(5)))
+    names = set(prefetch(threading.current_thread().name for _ in range(5)))
     assert len(names) == 1 and names != {threading.current_thread().name}
