@@ -169,7 +169,9 @@ def test_numba_that_does_not_compile(nothing_there, monkeypatch):
     assert result.stdout.splitlines()[-1] == "training on the CPU engine does not work"
 
 
-@pytest.mark.parametrize("name", ["augment.augment_kernel", "augment.blend_kernel", "encode.rate_kernel"])
+@pytest.mark.parametrize(
+    "name", ["augment.augment_kernel", "augment.blend_kernel", "encode.rate_kernel"]
+)
 def test_kernels_of_the_data_belong_to_the_engine(monkeypatch, name):
     monkeypatch.setitem(sys.modules, f"mlgenn_delays.data.{name}", None)
     monkeypatch.delattr(f"mlgenn_delays.data.{name}", raising=False)

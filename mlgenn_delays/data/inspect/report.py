@@ -16,10 +16,10 @@ from mlgenn_delays.data.dataset import Item
 from mlgenn_delays.data.inspect.items import data_items
 from mlgenn_delays.data.inspect.statistics import CurrentTally, SpikeTally, spread
 from mlgenn_delays.data.losses import Losses, warnings_of
-from mlgenn_delays.data.meter import Meter
 from mlgenn_delays.data.option_checks import check_number
 from mlgenn_delays.data.registry import dataset, dataset_shape, options_table, parse_options
 from mlgenn_delays.data.types import CurrentBatch
+from mlgenn_delays.progress import Meter
 
 LISTED = 20  # of the things of one kind that are named
 SPLITS = ("train", "validation", "test")
