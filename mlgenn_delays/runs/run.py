@@ -272,10 +272,7 @@ class Run:
 
     def space(self) -> "Space":
         """Return how the input channels lie to each other, see `mlgenn_delays.data.dataset`."""
-        from mlgenn_delays.data.registry import parse_options
-
-        data = self.recipe.data
-        space: Space = parse_options(data.dataset, data.options).space
+        space: Space = self.recipe.data.parsed.space
         return space
 
     def _damaged(self, why: object) -> InputError:

@@ -129,6 +129,7 @@ class Trainer:
         self._last = self._start
         self._network = self._start
         self._bound = math.inf  # of the mean loss
+        self._prepared: tuple[int, CompiledNetwork] | None = None  # by `check`, for `fit`
         self._compiled: CompiledNetwork | None = None  # what learns
         self._answering: CompiledNetwork | None = None  # what only answers
 
@@ -154,7 +155,9 @@ class Trainer:
                 network, the rule or the rewiring.
         """
         self._check_data(train, validation)
-        compiled = self._compile(self._batches(train))
+        batches = self._batches(train)
+        compiled = self._compile(batches)
+        self._prepared = batches, compiled
         if self.engine != "cpu":  # whether its code can be built shows when it first runs
             compiled.evaluate(islice(self._in_order(train, self.batch_size), 1))
         self.ranks.wait()
@@ -274,7 +277,10 @@ class Trainer:
 
     def _begin(self, checkpoint: Checkpoint | None, train: Data) -> None:
         """Set everything to the start, or to a checkpoint."""
-        compiled = self._compile(self._batches(train))
+        batches, compiled = self._prepared or (0, None)
+        self._prepared = None
+        if compiled is None or batches != self._batches(train):
+            compiled = self._compile(self._batches(train))
         first = islice(self._in_order(train, self.batch_size), 1)
         self._bound = loss_bound(compiled, first)
         if checkpoint is None:
