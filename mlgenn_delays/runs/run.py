@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mlgenn_delays.data.dataset import Space
     from mlgenn_delays.data.fingerprint import Changes
     from mlgenn_delays.data.types import Data
+    from mlgenn_delays.runs.history import History
 
 LONGEST_NAME = 4096  # characters, as of a path
 _Noted = TypeVar("_Noted", bound=BaseModel)
@@ -259,6 +260,27 @@ class Run:
             rows = found.trained_on(record["train"], others).tolist()
         names = tuple(found.names[row] for row in rows)
         return Seen(len(found), names, None if before is None else compare(before, found))
+
+    def history(self) -> "History":
+        """Return the epochs of the run; where checkpoints were not copied, those of metrics.csv.
+
+        Raises:
+            InputError: No epoch was finished, or a file is damaged.
+        """
+        from mlgenn_delays.runs.files import METRICS
+        from mlgenn_delays.runs.history import History
+
+        checkpoint = self.directory.load_checkpoint()
+        if checkpoint is not None:
+            return checkpoint.history
+        path = self.directory.path / METRICS
+        history = History.read_csv(path) if path.is_file() else History()
+        if not len(history):
+            raise InputError(
+                f"the run {self.directory.path} must have a finished epoch, got none; "
+                "train it with --resume"
+            )
+        return history
 
     def snapshots(self) -> dict[int, Path]:
         """Return the network files that the run kept of its course, by epoch, in order.

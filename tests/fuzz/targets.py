@@ -76,10 +76,9 @@ def _override(folder: Path) -> None:
 
 def _course(folder: Path) -> None:
     """Read the metrics of a run."""
-    from mlgenn_delays.report.course import read_course
     from mlgenn_delays.runs.run import Run
 
-    read_course(Run(folder / "run")).to_csv()
+    Run(folder / "run").history().to_csv()
 
 
 def _analysis(folder: Path) -> None:
