@@ -31,7 +31,7 @@ from mlgenn_delays.data.types import Batch, CurrentBatch, SpikeBatch
 from mlgenn_delays.engines.compile import compile_network
 from mlgenn_delays.engines.results import Recording
 from mlgenn_delays.export.c.examples import examples_of
-from mlgenn_delays.export.formats import Wanted, artifact_of, export_model
+from mlgenn_delays.export.formats import ExportOptions, artifact_of, export_model
 from mlgenn_delays.export.model import CPURunner, load
 from mlgenn_delays.network import Network
 from mlgenn_delays.recipe import build_rule, load_data
@@ -163,7 +163,7 @@ def measure(source: str, data: str | None, formats: list[str], limit: int | None
             form, _, rest = name.partition(" ")
             path = Path(folder) / name.replace(" ", "-")
             path = path.with_suffix({"bundle": ".safetensors", "nir": ".nir"}.get(form, ""))
-            export_model(Path(source), Wanted(form, path, quantise=rest or None), data)
+            export_model(Path(source), ExportOptions(form, path, quantise=rest or None), data)
             small, right_spikes, right_answers = artifact.network, wanted, answers
             if rest:
                 from mlgenn_delays.export.c import quantise

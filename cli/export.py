@@ -73,14 +73,14 @@ def export(
     left out.
     """
     from mlgenn_delays.errors import InputError
-    from mlgenn_delays.export.formats import Wanted, export_model
+    from mlgenn_delays.export.formats import ExportOptions, export_model
 
     if data is not None and quantise is None:
         raise InputError(
             f"--data must come with --quantise int8, which it is measured on, got {data}; leave "
             "--data out"
         )
-    wanted = Wanted(
+    wanted = ExportOptions(
         form, Path(out), checkpoint, backend=backend, quantise=quantise, edges=edges, euler=euler
     )
     result = export_model(Path(model), wanted, data)

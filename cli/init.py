@@ -1,8 +1,10 @@
-"""Whether a recipe and the network of --init fit each other."""
+"""The network of --init: read, and checked against the recipe or the run that it is for."""
 
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
+from zlib import crc32
 
 import numpy as np
 
@@ -10,6 +12,7 @@ from mlgenn_delays.errors import InputError
 
 if TYPE_CHECKING:
     from mlgenn_delays.network import Network, Projection
+    from mlgenn_delays.runs.run import Run, Start
 
 # Where weights and delays start: a given network has its own. Delays that rewiring grows start
 # within delays.initial_max all the same.
@@ -94,3 +97,43 @@ def _one_sign(projection: "Projection") -> bool:
         return False
     total = np.bincount(projection.pre(), projection.sign, len(projection.indptr) - 1)
     return bool((np.abs(total) == np.diff(projection.indptr)).all())
+
+
+def read_init(path: str | None) -> tuple["Start | None", "Network | None"]:
+    """Return what to note of a network file, and the network."""
+    if path is None:
+        return None, None
+    from mlgenn_delays.network import Network
+    from mlgenn_delays.runs.run import Start
+
+    network = Network.load(path)
+    note = Start(path=str(Path(path).resolve()), crc32=crc32(Path(path).read_bytes()))
+    return note, network
+
+
+def init_of_run(given: str | None, run: "Run") -> "Network | None":
+    """Return the network of --init that a run started from, None if it started without.
+
+    Arguments:
+        given: The --init of now, if any.
+        run: The run.
+
+    Raises:
+        InputError: The given one, or the one that is left of the run, is another.
+    """
+    from mlgenn_delays.runs.files import INIT
+
+    kept = run.directory.path / INIT
+    noted = run.start()
+    if noted is None and kept.exists():  # environment.json is gone
+        noted, _ = read_init(str(kept))
+    if given is None and noted is None:
+        return None
+    path = given or (str(kept) if kept.exists() or noted is None else noted.path)
+    start, network = read_init(path)
+    if noted is None or start is None or start.crc32 != noted.crc32:
+        raise InputError(
+            f"resuming needs the --init that the run {run.directory.path} was started with, "
+            f"{noted.path if noted else 'none'}, got {path}, which holds something else"
+        )
+    return network

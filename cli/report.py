@@ -38,13 +38,13 @@ def report(
     structure, examples answered correctly and wrongly, confusion matrix, settings, environment.
     """
     from mlgenn_delays.errors import InputError
-    from mlgenn_delays.report import Wanted, make_report
+    from mlgenn_delays.report import ReportOptions, make_report
 
     given = {"--data": data, "--split": split}
     for name, value in given.items():
         if without_data and value is not None:
             raise InputError(f"{name} must come without --without-data, got both; leave one out")
-    wanted = Wanted(data, split, with_data=not without_data, threads=threads)
+    wanted = ReportOptions(data, split, with_data=not without_data, threads=threads)
     made = make_report(runs, out, wanted, lambda words: say(words, err=True))
     if as_json:
         say_json(made.as_dict())

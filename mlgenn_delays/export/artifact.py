@@ -1,10 +1,11 @@
 """What every export is made of: a network ready for inference, and what must be known to use it."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated, Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.export.prepare import Kept, prepare
@@ -59,19 +60,22 @@ class About(BaseModel):
     quantised: Annotated[str, Field(pattern="^int8$")] | None = None
     version: _Text = ""
 
-    @field_validator("data")
-    @classmethod
-    def _known(cls, table: dict[str, Any]) -> dict[str, Any]:
-        """Refuse options that the data set does not have."""
-        from mlgenn_delays.data import parse_options
+    @model_validator(mode="after")
+    def _known(self) -> "About":
+        """Reject options that the data set does not have."""
+        try:
+            _ = self.options
+        except InputError as error:
+            raise ValueError(f"data: {error}") from error
+        return self
 
-        if table:
-            rest = {key: value for key, value in table.items() if key != "dataset"}
-            try:
-                parse_options(str(table.get("dataset")), rest)
-            except InputError as error:
-                raise ValueError(str(error)) from error
-        return table
+    @cached_property
+    def options(self) -> Any:
+        """The options of the data set, None if that is not known."""
+        from mlgenn_delays.data.registry import parse_options
+
+        table = dict(self.data)
+        return parse_options(str(table.pop("dataset", None)), table) if table else None
 
     @staticmethod
     def of_json(text: str | bytes) -> "About":
@@ -84,8 +88,7 @@ class About(BaseModel):
             return About.model_validate_json(text)
         except ValidationError as error:
             first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"]) or "it"
-            raise InputError(f"{where}: {first['msg']}") from error
+            raise InputError(": ".join([*map(str, first["loc"]), first["msg"]])) from error
 
 
 @dataclass(frozen=True)

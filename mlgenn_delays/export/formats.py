@@ -18,7 +18,7 @@ _OF = {"backend": "genn", "quantise": "c", "edges": "nir", "euler": "nir"}
 
 
 @dataclass(frozen=True)
-class Wanted:
+class ExportOptions:
     """What to export.
 
     Attributes:
@@ -54,6 +54,9 @@ class Wanted:
             taken = any(self.path.iterdir())
         if taken:
             raise InputError(f"--out must be new, got {self.path}, which exists; remove it first")
+
+
+Wanted = ExportOptions  # its name in version 0.1.0
 
 
 @dataclass(frozen=True)
@@ -102,7 +105,7 @@ def artifact_of(path: Path, checkpoint: str | None = None, data: str | None = No
     return artifact_of_run(path, checkpoint=checkpoint or "best", data=data)
 
 
-def export_model(source: Path, wanted: Wanted, data: str | None = None) -> Exported:
+def export_model(source: Path, wanted: ExportOptions, data: str | None = None) -> Exported:
     """Export a run, a bundle or a NIR file.
 
     Arguments:
@@ -146,7 +149,7 @@ def export_model(source: Path, wanted: Wanted, data: str | None = None) -> Expor
 
 
 def _write_c(
-    artifact: Artifact, source: Path, wanted: Wanted, data: str | None
+    artifact: Artifact, source: Path, wanted: ExportOptions, data: str | None
 ) -> tuple[Artifact, list[str]]:
     """Write C source; return the artifact as it is in there, and lines to print."""
     from mlgenn_delays.export.c import quantise, write_c
@@ -220,7 +223,7 @@ def _size(path: Path) -> int:
     return sum(each.stat().st_size for each in files)
 
 
-def _next(wanted: Wanted) -> str:
+def _next(wanted: ExportOptions) -> str:
     """Return a command to go on with."""
     path = shlex.quote(str(wanted.path))
     if wanted.form == "c":

@@ -201,11 +201,11 @@ def build_rewiring(recipe: Recipe) -> Rewiring | None:
 
 def build_augment(recipe: Recipe) -> "Augment | None":
     """Return the augmentation of a recipe, or None if it asks for none."""
-    from mlgenn_delays.data import Augment, parse_options
+    from mlgenn_delays.data import Augment
 
     settings = recipe.augmentation.model_dump()
     if not settings["group"]:
-        settings["group"] = parse_options(recipe.data.dataset, recipe.data.options).group
+        settings["group"] = recipe.data.parsed.group
     augment = Augment(**settings)
     return None if augment.is_identity else augment
 
@@ -225,7 +225,7 @@ def load_data(recipe: Recipe, folder: Path | str | None = None) -> "Splits":
     """
     from mlgenn_delays.data import load_dataset
 
-    return load_dataset(recipe.data.dataset, folder, recipe.data.options, dt=recipe.network.dt)
+    return load_dataset(recipe.data.dataset, folder, recipe.data.parsed, dt=recipe.network.dt)
 
 
 def load_whole(recipe: Recipe, folder: Path | str | None = None) -> "Splits":
@@ -263,4 +263,4 @@ def data_shape(recipe: Recipe) -> tuple[int, int] | None:
     """Return how many channels and classes the data of a recipe have, None if only files know."""
     from mlgenn_delays.data import dataset_shape
 
-    return dataset_shape(recipe.data.dataset, recipe.data.options)
+    return dataset_shape(recipe.data.dataset, recipe.data.parsed)

@@ -126,7 +126,7 @@ def check_counts(recipe: "Recipe") -> None:
     from mlgenn_delays.data.registry import dataset_shape
 
     try:
-        shape = dataset_shape(recipe.data.dataset, recipe.data.options)
+        shape = dataset_shape(recipe.data.dataset, recipe.data.parsed)
     except InputError as error:
         raise ValueError(f"data.dataset: {error}") from error
     try:

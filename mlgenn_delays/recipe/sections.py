@@ -1,9 +1,16 @@
 """The tables of a recipe besides [network]."""
 
 from dataclasses import fields
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    PrivateAttr,
+    model_validator,
+)
 
 from mlgenn_delays.errors import InputError, nearest
 from mlgenn_delays.learning.schedules import SCHEDULES
@@ -70,21 +77,30 @@ class Data(Section):
 
     dataset: str = Field(description="Name of the data set.")
 
-    @model_validator(mode="before")
+    _parsed: Any = PrivateAttr(None)
+
+    @model_validator(mode="wrap")
     @classmethod
-    def _resolve(cls, table: Any) -> Any:
+    def _resolve(cls, table: Any, make: ModelWrapValidatorHandler[Self]) -> Self:
         """Check the options of the data set and write out their defaults."""
         if not isinstance(table, dict) or not isinstance(table.get("dataset"), str):
-            return table
+            return make(table)
         from mlgenn_delays.data.registry import options_table, parse_options
 
         given = {key: value for key, value in table.items() if key != "dataset"}
         try:
-            resolved = options_table(parse_options(table["dataset"], given))
+            parsed = parse_options(table["dataset"], given)
         except InputError as error:
             text = str(error)
             raise ValueError(text if text.startswith("data.") else f"data: {text}") from error
-        return {"dataset": table["dataset"]} | resolved
+        section = make({"dataset": table["dataset"]} | options_table(parsed))
+        section._parsed = parsed
+        return section
+
+    @property
+    def parsed(self) -> Any:
+        """The options of the data set, as `mlgenn_delays.data.parse_options` returns them."""
+        return self._parsed
 
     @property
     def options(self) -> dict[str, Any]:

@@ -5,28 +5,28 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mlgenn_delays.analysis.analyse import analyse
+from mlgenn_delays.analysis.figures import pictures as analysis_pictures
 from mlgenn_delays.analysis.style import Picture
 from mlgenn_delays.data.dataset import Splits
 from mlgenn_delays.errors import InputError, printable
 from mlgenn_delays.network import Network
 from mlgenn_delays.recipe import Recipe, load_data
-from mlgenn_delays.report.answers import EACH, SPLITS, Answers, answers_of
-from mlgenn_delays.report.course import read_course
-from mlgenn_delays.report.emerged import emerged
+from mlgenn_delays.report.predictions import EACH, SPLITS, Predictions, predict
 from mlgenn_delays.runs.history import History
 from mlgenn_delays.runs.run import Run, check_labels
 
 
 @dataclass(frozen=True)
-class Wanted:
+class ReportOptions:
     """What a report shall hold.
 
     Attributes:
         data: Folder of the data, None for that of each training.
-        split: Which split the answers are about; None for the first of `SPLITS` that there is.
+        split: Which split the predictions are of; None for the first of `SPLITS` that there is.
         with_data: Whether to hold what needs the data.
         threads: Threads, all cores if None.
-        whole: Whether to hold examples and what emerged, which take most of the time and space.
+        whole: Whether to hold examples and the analysis, which take most of the time and space.
     """
 
     data: str | None = None
@@ -48,8 +48,8 @@ class RunContent:
         network: That of the best epoch.
         environment: What environment.json says.
         accuracy: Of the best epoch's network, by split.
-        answers: What that answers, None without data.
-        emerged: Figures of what emerged.
+        predictions: Its predictions, None without data.
+        analysis: Figures of the analysis.
         notes: What a reader should know of this section.
     """
 
@@ -60,8 +60,8 @@ class RunContent:
     network: Network
     environment: dict[str, Any]
     accuracy: dict[str, float]
-    answers: Answers | None = None
-    emerged: Sequence[Picture] = ()
+    predictions: Predictions | None = None
+    analysis: Sequence[Picture] = ()
     notes: list[str] = field(default_factory=list)
 
 
@@ -114,54 +114,60 @@ def names_of(paths: Sequence[Path]) -> list[str]:
 
 
 def gather(
-    run: Run, name: str, wanted: Wanted, data: DataOnce, tell: Callable[[str], None]
+    run: Run, name: str, options: ReportOptions, data: DataOnce, tell: Callable[[str], None]
 ) -> RunContent:
     """Return what a report tells of a run.
 
     Arguments:
         run: The run.
         name: What it is called.
-        wanted: What to gather.
+        options: What to gather.
         data: Where data come from.
         tell: Called with a few words before what takes long.
 
     Raises:
         InputError: No epoch is finished, a file is damaged, or the data cannot be used.
     """
-    history = read_course(run)
+    history = run.history()
     network = Network.load(run.directory.network_path("best"))
     accuracy: dict[str, float] = {}
     measured = history.best["validation_accuracy"]
     if measured is not None:
         accuracy["validation"] = float(measured)
     notes: list[str] = []
-    answers = None
-    if wanted.with_data:
-        splits = data.load(run, wanted.data)
+    predictions = None
+    if options.with_data:
+        splits = data.load(run, options.data)
         task = run.task()
-        split, note = _split(splits, wanted.split)
+        split, note = _split(splits, options.split)
         if task is not None:
             check_labels(task.labels, splits[split].label_names)
         notes += [note] if note else []
         notes += _trained_on(run, splits)
-        tell(f"{name}: answers")
-        answers, found = answers_of(
+        tell(f"{name}: predictions")
+        predictions, found = predict(
             network,
             run.recipe,
             splits,
             split,
-            threads=wanted.threads,
-            examples=EACH if wanted.whole else 0,
+            threads=options.threads,
+            examples=EACH if options.whole else 0,
         )
         accuracy |= found
     else:
-        notes.append("Made without the data: no answers, examples or confusion matrix.")
+        notes.append("Made without the data: no predictions, examples or confusion matrix.")
     pictures: Sequence[Picture] = ()
-    if wanted.whole:
-        tell(f"{name}: what emerged")
-        split_or_none = None if answers is None else answers.split
-        folder = data.folder(run, wanted.data) if answers is not None else None
-        pictures = emerged(run, folder, split_or_none, wanted.threads)
+    if options.whole:
+        tell(f"{name}: analysis")
+        pictures = analysis_pictures(
+            analyse(
+                run,
+                folder=None if predictions is None else data.folder(run, options.data),
+                split="validation" if predictions is None else predictions.split,
+                with_data=predictions is not None,
+                threads=options.threads,
+            )
+        )
     return RunContent(
         name,
         run.directory.path,
@@ -170,7 +176,7 @@ def gather(
         network,
         run.environment(),
         accuracy,
-        answers,
+        predictions,
         pictures,
         notes,
     )
@@ -183,7 +189,7 @@ def _trained_on(run: Run, splits: Splits) -> list[str]:
 
 
 def _split(splits: Mapping[str, Any], wanted: str | None) -> tuple[str, str]:
-    """Return the split that answers are about, and what a reader should know of it."""
+    """Return the split to predict, and what a reader should know of it."""
     there = [name for name in SPLITS if name in splits and len(splits[name])]
     if wanted is not None and wanted not in there:
         raise InputError(
@@ -195,4 +201,4 @@ def _split(splits: Mapping[str, Any], wanted: str | None) -> tuple[str, str]:
         raise InputError("the data must have examples, got none; leave them out: --without-data")
     if wanted is not None or there[0] == SPLITS[0]:
         return wanted or there[0], ""
-    return there[0], f"There are no validation data: answers are those to the {there[0]} split."
+    return there[0], f"There are no validation data: predictions are of the {there[0]} split."

@@ -9,16 +9,16 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from mlgenn_delays import __version__
-from mlgenn_delays.report.figures_answers import (
+from mlgenn_delays.report.comparison_plots import MOST_GROUPS, comparison_pictures, how_seeds
+from mlgenn_delays.report.gather import RunContent
+from mlgenn_delays.report.history_plots import history_pictures
+from mlgenn_delays.report.images import Image, embed
+from mlgenn_delays.report.prediction_plots import (
     certainty_picture,
     class_picture,
     confusion_picture,
     example_pictures,
 )
-from mlgenn_delays.report.figures_compare import MOST_GROUPS, comparison_pictures, how_seeds
-from mlgenn_delays.report.figures_course import course_pictures
-from mlgenn_delays.report.gather import RunContent
-from mlgenn_delays.report.images import Image, embed
 from mlgenn_delays.report.settings import Setting, groups_of, settings_of
 from mlgenn_delays.report.tables import (
     Cell,
@@ -98,8 +98,8 @@ def _contents(told: Sequence[dict[str, Any]], several: bool) -> list[dict[str, s
         first = {"title": "Comparison", "anchor": "comparison"}
         return [first, *({"title": run["name"], "anchor": run["anchor"]} for run in told)]
     run = told[0]
-    parts = {"Results": True, "Learning": True, "What emerged": run["emerged"]}
-    parts |= {"Answers": run["confusion"], "Settings": True, "Environment": True}
+    parts = {"Results": True, "Learning": True, "Analysis": run["analysis"]}
+    parts |= {"Predictions": run["confusion"], "Settings": True, "Environment": True}
     return [
         {"title": title, "anchor": f"{run['anchor']}-{title.split()[-1].lower()}"}
         for title, there in parts.items()
@@ -134,7 +134,7 @@ def _comparison(
 def run_context(run: RunContent, anchor: str) -> dict[str, Any]:
     """Return what the template needs of a run."""
     sizes = {population.name: population.n for population in run.network.populations.values()}
-    course = course_pictures(run.history, run.network.output().n, sizes)
+    learning = history_pictures(run.history, run.network.output().n, sizes)
     accuracy = ", ".join(f"{split} {percent(value)}" for split, value in run.accuracy.items())
     return {
         "name": run.name,
@@ -143,9 +143,9 @@ def run_context(run: RunContent, anchor: str) -> dict[str, Any]:
         "short": accuracy,
         "tiles": tiles(run),
         "notes": run.notes,
-        "course": [embed(picture, run.name) for picture in course],
-        "emerged": [embed(picture, run.name) for picture in run.emerged],
-        **_answers(run),
+        "learning": [embed(picture, run.name) for picture in learning],
+        "analysis": [embed(picture, run.name) for picture in run.analysis],
+        **_predictions(run),
         "settings": _settings(settings_of(run.recipe), run.recipe.name),
         "environment": _environment_of(run),
     }
@@ -158,22 +158,22 @@ def _summary(run: RunContent) -> str:
     return f"{about}; {run.network.dt:g} ms a step. {run.recipe.summary}"
 
 
-def _answers(run: RunContent) -> dict[str, Any]:
-    """Return what the template needs of the answers of a run."""
-    answers = run.answers
-    if answers is None:
+def _predictions(run: RunContent) -> dict[str, Any]:
+    """Return what the template needs of the predictions of a run."""
+    predictions = run.predictions
+    if predictions is None:
         return {"confusion": [], "examples": [], "how_chosen": ""}
     examples: list[Image] = []
-    if answers.correct or answers.wrong:
+    if predictions.correct or predictions.wrong:
         marks = ["correct" if each.correct else "wrong" for each in
-                 (*answers.correct, *answers.wrong)]  # fmt: skip
+                 (*predictions.correct, *predictions.wrong)]  # fmt: skip
         examples = [
             embed(picture, run.name, mark)
-            for picture, mark in zip(example_pictures(answers), marks, strict=True)
+            for picture, mark in zip(example_pictures(predictions), marks, strict=True)
         ]
-    n, wrong = answers.evaluation.n, answers.n_wrong
+    n, wrong = predictions.evaluation.n, predictions.n_wrong
     how = (
-        f"{n - wrong:,} of {n:,} examples of {answers.split} are answered correctly. "
+        f"{n - wrong:,} of {n:,} examples of {predictions.split} are classified correctly. "
         "The correct ones below are typical, of a certainty near the median; "
     )
     how += (
@@ -185,7 +185,7 @@ def _answers(run: RunContent) -> dict[str, Any]:
         " From top to bottom: the input, the spikes of each hidden population, the voltage of the "
         "output, and how sure the network is of each class by what its readout has gathered so far."
     )
-    pictures = [make(answers) for make in (confusion_picture, class_picture, certainty_picture)]
+    pictures = [make(predictions) for make in (confusion_picture, class_picture, certainty_picture)]
     confusion = [embed(picture, run.name) for picture in pictures]
     return {"confusion": confusion, "examples": examples, "how_chosen": how}
 

@@ -7,14 +7,13 @@ from typing import Any
 
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.files import encoded, write_atomic
-from mlgenn_delays.report.course import read_course
-from mlgenn_delays.report.gather import DataOnce, Wanted, gather, names_of
+from mlgenn_delays.report.gather import DataOnce, ReportOptions, gather, names_of
 from mlgenn_delays.report.page import render
-from mlgenn_delays.report.tables import figures_of
+from mlgenn_delays.report.tables import headline_numbers
 from mlgenn_delays.runs.run import Run
 
 SUFFIX = ".html"
-MOST_WHOLE = 4  # runs that are told with examples and what emerged
+MOST_WHOLE = 4  # runs that are told with examples and analysis
 
 
 @dataclass(frozen=True)
@@ -24,7 +23,7 @@ class Reported:
     Attributes:
         path: The page.
         size: Of the file [bytes].
-        runs: Headline figures of each run, see `tables.figures_of`.
+        runs: Headline numbers of each run, see `tables.headline_numbers`.
     """
 
     path: Path
@@ -51,7 +50,7 @@ def check_out(path: Path) -> None:
 def make_report(
     paths: Sequence[Path | str],
     out: Path | str,
-    wanted: Wanted | None = None,
+    wanted: ReportOptions | None = None,
     tell: Callable[[str], None] = lambda words: None,
 ) -> Reported:
     """Make one page of one or several runs.
@@ -59,8 +58,8 @@ def make_report(
     Arguments:
         paths: The run directories.
         out: The page to write, a .html file; an older one is replaced.
-        wanted: What it shall hold; of more than four runs it holds no examples and not what
-            emerged.
+        wanted: What it shall hold; of more than four runs it holds no examples and no
+            analysis.
         tell: Called with a few words before what takes long.
 
     Raises:
@@ -68,26 +67,26 @@ def make_report(
             or the data cannot be used.
         WorkError: The page cannot be written.
     """
-    out, wanted = Path(out), wanted or Wanted()
+    out, options = Path(out), wanted or ReportOptions()
     check_out(out)
     if not paths:
-        raise InputError("there must be a run to report, got none")
+        raise InputError("runs must be given, got none")
     names = names_of([Path(path) for path in paths])
     runs = [Run(path) for path in paths]
     for run in runs:  # the last one shall not be refused after all work on the others
-        read_course(run)
+        run.history()
     notes = []
-    if len(runs) > MOST_WHOLE and wanted.whole:
-        wanted = replace(wanted, whole=False)
+    if len(runs) > MOST_WHOLE and options.whole:
+        options = replace(options, whole=False)
         notes.append(
-            f"Examples and what emerged are left out, for these are more than {MOST_WHOLE} runs; "
+            f"Examples and analysis are left out, for these are more than {MOST_WHOLE} runs; "
             "make a report of fewer to see them."
         )
     data = DataOnce()
     gathered = [
-        gather(run, name, wanted, data, tell) for run, name in zip(runs, names, strict=True)
+        gather(run, name, options, data, tell) for run, name in zip(runs, names, strict=True)
     ]
     tell("page")
     content = encoded(render(gathered, notes))
     write_atomic(out, content)
-    return Reported(out, len(content), [figures_of(run) for run in gathered])
+    return Reported(out, len(content), [headline_numbers(run) for run in gathered])

@@ -1,4 +1,4 @@
-"""The numbers of runs: headline figures, and tables that compare."""
+"""The numbers of runs: headline numbers, and tables that compare."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -43,8 +43,8 @@ class Table:
     texts: int
 
 
-def figures_of(run: RunContent) -> dict[str, Any]:
-    """Return the headline figures of a run, ready for JSON; None for what was not measured."""
+def headline_numbers(run: RunContent) -> dict[str, Any]:
+    """Return the headline numbers of a run, ready for JSON; None for what was not measured."""
     history = run.history
     spikes = _spikes(run)
     return {
@@ -61,18 +61,18 @@ def figures_of(run: RunContent) -> dict[str, Any]:
 
 
 def _spikes(run: RunContent) -> float:
-    """Return the hidden spikes an example: of the answers, or of the best epoch's training."""
+    """Return the hidden spikes per example: of the predictions, or in the best epoch's training."""
     sizes = {population.name: population.n for population in run.network.spiking()}
-    if run.answers is not None:
-        means: dict[str, Any] = run.answers.evaluation.spikes
+    if run.predictions is not None:
+        means: dict[str, Any] = run.predictions.evaluation.spikes
     else:
         means = {name: run.history.best.get(f"spikes_{name}") or 0.0 for name in sizes}
     return float(sum(means[name] * n for name, n in sizes.items()))
 
 
 def tiles(run: RunContent) -> list[dict[str, str]]:
-    """Return the headline figures of a run as name, value and what more there is to say."""
-    found = figures_of(run)
+    """Return the headline numbers of a run as name, value and what more there is to say."""
+    found = headline_numbers(run)
     shown = [
         {"name": f"{split} accuracy", "value": percent(value), "more": _of(run, split)}
         for split, value in found["accuracy"].items()
@@ -82,7 +82,7 @@ def tiles(run: RunContent) -> list[dict[str, str]]:
         for p in run.network.projections.values()
     )
     share = 100 * found["synapses"] / dense
-    measured = "training" if run.answers is None else run.answers.split
+    measured = "training" if run.predictions is None else run.predictions.split
     return [
         *shown,
         {"name": "best epoch", "value": str(found["best_epoch"]), "more": f"of {found['epochs']}"},
@@ -93,7 +93,7 @@ def tiles(run: RunContent) -> list[dict[str, str]]:
             "more": "" if share == 100 else f"{share:.3g} % of all pairs",
         },
         {
-            "name": "hidden spikes an example",
+            "name": "hidden spikes per example",
             "value": _amount(found["spikes"]),
             "more": f"in {measured}",
         },
@@ -102,8 +102,8 @@ def tiles(run: RunContent) -> list[dict[str, str]]:
 
 def _of(run: RunContent, split: str) -> str:
     """Return on how many examples an accuracy was measured, where that is known."""
-    if run.answers is not None and run.answers.split == split:
-        return f"of {run.answers.evaluation.n:,}"
+    if run.predictions is not None and run.predictions.split == split:
+        return f"of {run.predictions.evaluation.n:,}"
     examples = (run.environment.get("task") or {}).get("examples") or {}
     return f"of {examples[split]:,}" if examples.get(split) else ""
 
@@ -129,21 +129,21 @@ def _mean(values: Sequence[float | None], unit: str = "") -> str:
     return _amount(fmean(known))
 
 
-def _splits(all_figures: Sequence[dict[str, Any]]) -> list[str]:
+def _splits(numbers_of_runs: Sequence[dict[str, Any]]) -> list[str]:
     """Return the splits of which any run has an accuracy."""
-    return list(dict.fromkeys(split for each in all_figures for split in each["accuracy"]))
+    return list(dict.fromkeys(split for each in numbers_of_runs for split in each["accuracy"]))
 
 
 def groups_table(groups: Sequence[Group], runs: Sequence[RunContent], colours: int) -> Table:
     """Return the table of the groups: what differs, and means over their runs."""
-    all_figures = [figures_of(run) for run in runs]
-    splits = _splits(all_figures)
+    numbers_of_runs = [headline_numbers(run) for run in runs]
+    splits = _splits(numbers_of_runs)
     keys = list(groups[0].values)
     keys = keys if len(keys) <= _FEW else []
     words = keys or (["what differs"] if len(groups) > 1 else [])
     rows = []
     for number, group in enumerate(groups):
-        own = [all_figures[k] for k in group.members]
+        own = [numbers_of_runs[k] for k in group.members]
         told = [group.values[key].strip('"') for key in keys] or ([group.title] if words else [])
         rows.append([
             Cell(group.letter, swatch=number % 7 if number < colours else None),
@@ -156,7 +156,7 @@ def groups_table(groups: Sequence[Group], runs: Sequence[RunContent], colours: i
     header = ["group", *words, "runs", *(f"{split} accuracy" for split in splits)]
     header += ["best epoch", "minutes", "synapses", "spikes"]
     caption = "Runs by what differs in their settings: means over seeds, "
-    caption += "± the sample standard deviation; spikes are hidden spikes an example"
+    caption += "± the sample standard deviation; spikes are hidden spikes per example"
     return Table(caption, header, rows, 1 + len(words))
 
 
@@ -164,11 +164,11 @@ def runs_table(
     groups: Sequence[Group], runs: Sequence[RunContent], anchors: Sequence[str]
 ) -> Table:
     """Return the table of all runs."""
-    all_figures = [figures_of(run) for run in runs]
-    splits = _splits(all_figures)
+    numbers_of_runs = [headline_numbers(run) for run in runs]
+    splits = _splits(numbers_of_runs)
     letter = {k: group.letter for group in groups for k in group.members}
     rows = []
-    for k, (run, found) in enumerate(zip(runs, all_figures, strict=True)):
+    for k, (run, found) in enumerate(zip(runs, numbers_of_runs, strict=True)):
         rows.append([
             Cell(run.name, anchor=anchors[k]), Cell(letter[k]), Cell(found["recipe"]),
             Cell(str(found["seed"])),

@@ -3,14 +3,18 @@
 import csv
 import io
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from mlgenn_delays.engines.results import EpochResult, Evaluation
-from mlgenn_delays.untrusted import first_problem
+from mlgenn_delays.errors import InputError
+from mlgenn_delays.untrusted import first_problem, read_csv, reason
 
 Row = dict[str, int | float | None]
+_MEASURED = ("validation_loss", "validation_accuracy")  # None without validation data
+_WHOLE = ("epoch", "grown")
 
 
 def make_row(epoch: int, train: EpochResult, validation: Evaluation | None, seconds: float) -> Row:
@@ -158,6 +162,29 @@ class History:
             writer.writerows(self.rows)
         return text.getvalue()
 
+    @staticmethod
+    def read_csv(path: Path) -> "History":
+        """Return the history that `to_csv` gave, from a file.
+
+        Raises:
+            InputError: The file is damaged.
+        """
+        try:
+            header, lines = read_csv(path)
+            rows: list[Row] = [
+                dict.fromkeys(_MEASURED)
+                | {key: _number(key, text) for key, text in zip(header, line, strict=True)}
+                for line in lines
+            ]
+            if rows:
+                check_rows(rows)
+        except (OSError, ValueError) as error:
+            raise InputError(
+                f"{path} must be the metrics of a run: {reason(error)}; take another copy of the "
+                "run"
+            ) from error
+        return History(rows)
+
     def __len__(self) -> int:
         return len(self.rows)
 
@@ -198,3 +225,10 @@ def silent_note(name: str) -> str:
         f"no neuron of {name!r} spiked in epoch 1, so nothing is learned through it; raise the "
         "weights onto it, or set regularisation.revive"
     )
+
+
+def _number(key: str, text: str) -> int | float | None:
+    """Return a field of the file as a number, None if it is empty."""
+    if text == "":
+        return None
+    return int(text) if key in _WHOLE or key.startswith("silent_") else float(text)

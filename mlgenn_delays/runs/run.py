@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mlgenn_delays.data.dataset import Space
     from mlgenn_delays.data.fingerprint import Changes
     from mlgenn_delays.data.types import Data
+    from mlgenn_delays.runs.history import History
 
 LONGEST_NAME = 4096  # characters, as of a path
 _Noted = TypeVar("_Noted", bound=BaseModel)
@@ -260,6 +261,27 @@ class Run:
         names = tuple(found.names[row] for row in rows)
         return Seen(len(found), names, None if before is None else compare(before, found))
 
+    def history(self) -> "History":
+        """Return the epochs of the run; where checkpoints were not copied, those of metrics.csv.
+
+        Raises:
+            InputError: No epoch was finished, or a file is damaged.
+        """
+        from mlgenn_delays.runs.files import METRICS
+        from mlgenn_delays.runs.history import History
+
+        checkpoint = self.directory.load_checkpoint()
+        if checkpoint is not None:
+            return checkpoint.history
+        path = self.directory.path / METRICS
+        history = History.read_csv(path) if path.is_file() else History()
+        if not len(history):
+            raise InputError(
+                f"the run {self.directory.path} must have a finished epoch, got none; "
+                "train it with --resume"
+            )
+        return history
+
     def snapshots(self) -> dict[int, Path]:
         """Return the network files that the run kept of its course, by epoch, in order.
 
@@ -272,10 +294,7 @@ class Run:
 
     def space(self) -> "Space":
         """Return how the input channels lie to each other, see `mlgenn_delays.data.dataset`."""
-        from mlgenn_delays.data.registry import parse_options
-
-        data = self.recipe.data
-        space: Space = parse_options(data.dataset, data.options).space
+        space: Space = self.recipe.data.parsed.space
         return space
 
     def _damaged(self, why: object) -> InputError:

@@ -1,9 +1,16 @@
-"""One point's training in a process of its own, on this machine."""
+"""One point's training in a process of its own, on this machine.
+
+`python -m mlgenn_delays.sweep.child train ...` is `python -m mlgenn_delays.cli train ...`, but for
+a standard input that is a pipe held open by the sweep: when the sweep ends, however that happens,
+the pipe is closed and the training ends at once, instead of writing on to its point.
+"""
 
 import os
+import runpy
 import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,9 +33,9 @@ class Task:
         out: The run directory.
         recipe: Content of the recipe.
         data: Folder of the data, if any.
-        resume: Whether to go on with the run.
+        resume: Whether the run is resumed.
         work: A folder for the files of the process; those of another task have other names.
-        log: Where what it says goes, after what is there.
+        log: File that its output is appended to.
     """
 
     out: Path
@@ -40,7 +47,7 @@ class Task:
 
     def command(self) -> list[str]:
         """Return the command of the process."""
-        words = [sys.executable, "-m", "mlgenn_delays.sweep.watched", "train"]
+        words = [sys.executable, "-m", "mlgenn_delays.sweep.child", "train"]
         words += ["--resume"] if self.resume else [str(self.recipe_path)]
         words += ["--data", self.data] if self.data is not None else []
         return [*words, "--threads", "1", "--out", str(self.out), "--json"]
@@ -62,17 +69,15 @@ class Ending:
 
     Attributes:
         code: Its exit code, or minus the number of the signal that ended it.
-        answer: What it answered, or None.
+        answer: What it printed with --json, or None.
         reason: One line on why there is no answer.
         peak: The most memory it had [bytes], or None where the system does not say.
-        seconds: How long it ran.
     """
 
     code: int
     answer: dict[str, Any] | None
     reason: str
     peak: int | None
-    seconds: float
 
     @property
     def died(self) -> bool:
@@ -81,7 +86,7 @@ class Ending:
 
 
 class Child:
-    """A running process; a context that kills it on leaving.
+    """A running process.
 
     Arguments:
         task: What to train.
@@ -90,7 +95,6 @@ class Child:
     def __init__(self, task: Task) -> None:
         self.task = task
         self.ending: Ending | None = None
-        self._began = time.monotonic()
         write_atomic(task.recipe_path, task.recipe)
         task.log.parent.mkdir(parents=True, exist_ok=True)
         with open(task.answer_path, "wb") as answer, open(task.log, "ab") as log:
@@ -106,7 +110,7 @@ class Child:
 
     @property
     def pid(self) -> int:
-        """Number of the process."""
+        """The process's ID."""
         return self._process.pid
 
     def poll(self) -> Ending | None:
@@ -136,7 +140,7 @@ class Child:
         reason = "" if answer else _reason(self.task.log, code)
         for path in (self.task.answer_path, self.task.recipe_path):
             path.unlink(missing_ok=True)
-        self.ending = Ending(code, answer, reason, peak, time.monotonic() - self._began)
+        self.ending = Ending(code, answer, reason, peak)
 
     def interrupt(self) -> None:
         """Ask the process to stop."""
@@ -176,3 +180,17 @@ def _reason(log: Path, code: int) -> str:
         hint = "; out of memory?" if name == "SIGKILL" else ""
         return f"its process was ended by {name}{hint}"
     return f"its process ended with exit code {code} and no result"
+
+
+def _end_with_the_sweep() -> None:
+    """Wait until the other end of standard input is closed, and end the process."""
+    while os.read(0, 1):
+        pass
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    # Under nohup, say, the sweep ignores interrupts, and so would this: yet it is stopped by one.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    threading.Thread(target=_end_with_the_sweep, daemon=True).start()
+    runpy.run_module("mlgenn_delays.cli", run_name="__main__", alter_sys=True)

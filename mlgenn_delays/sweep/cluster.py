@@ -7,7 +7,7 @@ worker that is lost loses only its points, which Dask gives to another.
 import logging
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,10 @@ from uuid import uuid4
 from mlgenn_delays.errors import InputError, WorkError
 from mlgenn_delays.files import temporary_folder, write_atomic
 from mlgenn_delays.recipe import dump
-from mlgenn_delays.sweep.child import Child, Task
+from mlgenn_delays.sweep.child import Child, Ending, Task
+from mlgenn_delays.sweep.executor import RETRIES, Executor
 from mlgenn_delays.sweep.folder import SweepFolder, uncommit
-from mlgenn_delays.sweep.local import RETRIES, OnEnd
 from mlgenn_delays.sweep.plan import Planned
-from mlgenn_delays.sweep.record import Record, make_record
 
 _ADDRESS = re.compile(r"([a-z]+://)?\S+:\d+")
 _TIMEOUT = 10  # seconds to connect
@@ -89,39 +88,20 @@ def _quiet() -> Iterator[None]:
             each.removeFilter(nothing)
 
 
-class ClusterRunner:
-    """Runs points on the workers of a cluster.
+class ClusterExecutor(Executor):
+    """Trains points on the workers of a cluster; those an interruption stops are begun again.
 
     Arguments:
-        client: A connected client.
         folder: The sweep.
         data: Folder of the data on the workers, if any.
-        ended: Called with each point that ended.
-        say: Called with what the user should know.
+        client: A connected client.
     """
 
-    def __init__(
-        self,
-        client: Any,
-        folder: SweepFolder,
-        data: str | None,
-        ended: OnEnd,
-        say: Callable[[str], None],
-    ) -> None:
+    def __init__(self, folder: SweepFolder, data: str | None, client: Any) -> None:
+        super().__init__(folder, data)
         self.client = client
-        self.folder = folder
-        self.data = data
-        self.ended = ended
-        self.say = say
 
-    def run(self, points: Sequence[Planned]) -> None:
-        """Train points, and end when all have.
-
-        Raises:
-            KeyboardInterrupt: The user interrupted; points that run are given up.
-            WorkError: The scheduler is gone, a worker cannot train at all, or a file cannot be
-                written.
-        """
+    def _train(self, points: Sequence[Planned]) -> None:
         from dask.distributed import as_completed
 
         if points and not self.client.scheduler_info()["workers"]:
@@ -148,60 +128,55 @@ class ClusterRunner:
                 self.client.cancel(list(tasks))
 
     def _collect(self, planned: Planned, future: Any) -> None:
-        """Write what came back of a point."""
+        """Write what came back of a point, its result last."""
         try:
-            brought = future.result() if future.status == "finished" else None
+            trained = future.result() if future.status == "finished" else None
             fault = future.exception() if future.status == "error" else None
         except Exception as error:  # whatever Dask raises where it cannot hand over a result
-            raise self._gone(error) from error
-        if brought is None and fault is None:
-            raise self._gone(None)
-        self._write(planned, brought or self._failed(fault))
-
-    @staticmethod
-    def _failed(fault: Any) -> dict[str, Any]:
-        """Return what to write of a point that no worker could train.
-
-        Raises:
-            WorkError: It is no fault of the point.
-        """
-        kind = type(fault).__name__
-        if not isinstance(fault, Died) and kind != "KilledWorker":
-            raise WorkError(
-                f"a worker cannot train: {kind}: {' '.join(str(fault).split())}; every worker "
-                "must have the same delaysnn and Python installed; the same command goes on"
-            )
-        reason = "its workers died, one after the other"
-        if isinstance(fault, Died):
-            reason = f"{fault} ({RETRIES + 1} times)"
-        return {"answer": None, "reason": reason, "peak": None, "files": {}}
-
-    @staticmethod
-    def _gone(error: Exception | None) -> WorkError:
-        """Return the error for a cluster that is lost."""
-        why = f" ({type(error).__name__})" if error is not None else ""
-        return WorkError(f"the scheduler is gone{why}; start it again: the same command goes on")
-
-    def _write(self, planned: Planned, brought: dict[str, Any]) -> None:
-        """Write the files of a point, its result last."""
+            raise _gone(error) from error
+        if trained is None and fault is None:
+            raise _gone(None)
+        ending, files, log = trained or (ending_of(fault), {}, None)
         name = planned.point.name
         folder = self.folder.point(name)
         if self.folder.prepare(name, planned.recipe):
             uncommit(folder)  # a part of what has now been trained as a whole
-        for file, content in brought["files"].items():
+        for file, content in files.items():
             write_atomic(folder / file, content)
-        if "log" in brought:
-            write_atomic(self.folder.log(name), brought["log"])
-        recipe = dump(planned.recipe)
-        record: Record = make_record(
-            recipe, folder, brought["answer"], brought["reason"], brought["peak"]
-        )
-        record.write(folder)
-        self.ended(planned, record)
+        if log is not None:
+            write_atomic(self.folder.log(name), log)
+        self.record(planned, ending)
 
 
-def train_on_worker(name: str, recipe: str, data: str | None) -> dict[str, Any]:
-    """Train a point on the machine of a worker, and return what it left.
+def ending_of(fault: Any) -> Ending:
+    """Return how a point ended that no worker could train.
+
+    Raises:
+        WorkError: It is no fault of the point.
+    """
+    kind = type(fault).__name__
+    if isinstance(fault, Died):
+        return Ending(-1, None, str(fault), None)
+    if kind == "KilledWorker":
+        return Ending(1, None, "its workers died, one after the other", None)
+    raise WorkError(
+        f"a worker cannot train: {kind}: {' '.join(str(fault).split())}; every worker must have "
+        "the same delaysnn and Python installed; the same command resumes the sweep"
+    )
+
+
+def _gone(error: Exception | None) -> WorkError:
+    """Return the error for a cluster that is lost."""
+    why = f" ({type(error).__name__})" if error is not None else ""
+    return WorkError(
+        f"the scheduler is gone{why}; start it again: the same command resumes the sweep"
+    )
+
+
+def train_on_worker(
+    name: str, recipe: str, data: str | None
+) -> tuple[Ending, dict[str, bytes], bytes]:
+    """Train a point on the machine of a worker.
 
     Arguments:
         name: The point.
@@ -209,7 +184,7 @@ def train_on_worker(name: str, recipe: str, data: str | None) -> dict[str, Any]:
         data: Folder of the data there, if any.
 
     Returns:
-        ``answer``, ``reason`` and ``peak`` as of `Ending`, ``files`` by path, and ``log``.
+        How it ended, the files to keep of its run by path, and its log.
 
     Raises:
         Died: The process died without a result.
@@ -232,13 +207,7 @@ def train_on_worker(name: str, recipe: str, data: str | None) -> dict[str, Any]:
         files = {file: path.read_bytes() for file, path in found.items() if path.is_file()}
         if _FILES[-1] in files:
             files[str(_BEST)] = files[_FILES[-1]]
-        return {
-            "answer": ending.answer,
-            "reason": ending.reason,
-            "peak": ending.peak,
-            "files": files,
-            "log": task.log.read_bytes(),
-        }
+        return ending, files, task.log.read_bytes()
 
 
 def _still_wanted() -> bool:

@@ -43,12 +43,12 @@ _RESULT_LEFTOVER = unfinished(re.escape(RESULT))
 _GONE = 15.0
 
 
-class Stand(Enum):
+class PointStatus(Enum):
     """What is there of a point, and so what to do."""
 
     NEW = "start it"
     FINISHED = "nothing"
-    RESUME = "go on with it"
+    RESUME = "resume it"
     CLEAR = "remove what was begun, for no epoch was finished, and start it"
     DAMAGED = "set it aside, and start it"
 
@@ -161,7 +161,7 @@ class SweepFolder:
             if _LEFTOVER.fullmatch(path.name):
                 path.unlink(missing_ok=True)
 
-    def stand(self, name: str, recipe: "Recipe") -> tuple[Stand, Record | None]:
+    def status(self, name: str, recipe: "Recipe") -> tuple[PointStatus, Record | None]:
         """Return what is there of a point, and its record if it has one.
 
         Arguments:
@@ -176,10 +176,10 @@ class SweepFolder:
         if not folder.is_dir():
             if os.path.lexists(folder):
                 raise _in_the_way(folder)
-            return Stand.NEW, None
+            return PointStatus.NEW, None
         record = Record.read(folder)
         if record is not None and _is_of(record.recipe, recipe, folder) and record.final:
-            return Stand.FINISHED, record
+            return PointStatus.FINISHED, record
         return _begun(folder, recipe), record
 
     def prepare(self, name: str, recipe: "Recipe") -> bool:
@@ -196,19 +196,19 @@ class SweepFolder:
         folder = self.point(name)
         if folder.is_dir():
             _wait_until_free(folder)
-        stand, _ = self.stand(name, recipe)
-        if stand is Stand.CLEAR:  # nothing but what a training made
+        status, _ = self.status(name, recipe)
+        if status is PointStatus.CLEAR:  # nothing but what a training made
             for path in sorted(folder.iterdir(), key=lambda each: each.name == LOCK):
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
-        elif stand is Stand.DAMAGED:
-            self._set_aside(name)
+        elif status is PointStatus.DAMAGED:
+            self._quarantine(name)
         elif folder.is_dir():
             for path in folder.iterdir():
                 if path.name == RESULT or _RESULT_LEFTOVER.fullmatch(path.name):
                     path.unlink()
-        return stand is Stand.RESUME
+        return status is PointStatus.RESUME
 
-    def _set_aside(self, name: str) -> None:
+    def _quarantine(self, name: str) -> None:
         """Move the damaged run of a point to aside/."""
         aside, number = self.path / ASIDE, 1
         if os.path.lexists(aside) and not aside.is_dir():
@@ -219,7 +219,7 @@ class SweepFolder:
         self.point(name).rename(aside / f"{name}-{number}")
 
 
-def _begun(folder: Path, recipe: "Recipe") -> Stand:
+def _begun(folder: Path, recipe: "Recipe") -> PointStatus:
     """Return what to do with the folder of a point that is not finished."""
     from mlgenn_delays.training import RunDirectory
 
@@ -228,14 +228,14 @@ def _begun(folder: Path, recipe: "Recipe") -> Stand:
     states = (run.checkpoint_path(name) / STATE for name in CHECKPOINTS)
     trained = any(state.exists() for state in states)
     if not others and not trained:
-        return Stand.CLEAR
+        return PointStatus.CLEAR
     try:
         text = run.recipe_text()
         run.resumable()
     except InputError:
         text = ""
     if text and _is_of(text, recipe, folder):
-        return Stand.RESUME
+        return PointStatus.RESUME
     if others and (trained or (folder / RECIPE).exists()):
         raise InputError(
             f"the run {folder} is damaged, and holds {others[0]}, which is not of its making; move "
@@ -243,7 +243,7 @@ def _begun(folder: Path, recipe: "Recipe") -> Stand:
         )
     if others:
         raise _in_the_way(folder)
-    return Stand.DAMAGED
+    return PointStatus.DAMAGED
 
 
 def _in_the_way(path: Path) -> InputError:

@@ -127,3 +127,21 @@ def _metrics(path: Path) -> tuple[int | None, float | None]:
         return (len(lines), seconds) if lines and 0 <= seconds < inf else (None, None)
     except (OSError, ValueError):
         return None, None
+
+
+def describe(record: Record) -> str:
+    """Return how a point ended in words."""
+    if record.status != DONE:
+        return f"failed: {record.reason}"
+    parts = [f"{split} {100 * got.accuracy:.2f} %" for split, got in record.splits.items()]
+    if record.seconds is not None:
+        parts.append(f"({duration(record.seconds)})")
+    return " ".join(parts) or "done"
+
+
+def duration(seconds: float) -> str:
+    """Return a time in words."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = seconds / 60
+    return f"{minutes:.0f} min" if minutes < 90 else f"{minutes / 60:.1f} h"

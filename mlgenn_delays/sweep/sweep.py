@@ -1,18 +1,47 @@
 """A sweep: what `delaysnn sweep` does, for the command line and for notebooks."""
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.files import write_atomic
-from mlgenn_delays.sweep.folder import Stand, SweepFolder
+from mlgenn_delays.progress import Progress, check_progress
+from mlgenn_delays.sweep.executor import Executor, LocalExecutor, Room
+from mlgenn_delays.sweep.folder import PointStatus, SweepFolder
 from mlgenn_delays.sweep.grid import Excluded, Grid, Variants, check_excluded, make_axes
 from mlgenn_delays.sweep.plan import Planned, check_data, check_overrides, resolve
-from mlgenn_delays.sweep.points import make_points
-from mlgenn_delays.sweep.progress import Progress, check_kind, make_progress
-from mlgenn_delays.sweep.record import Record
+from mlgenn_delays.sweep.points import Point, make_points
+from mlgenn_delays.sweep.record import Record, describe, duration
 from mlgenn_delays.sweep.results import Row, make_row, to_csv
+
+
+class PointProgress(Progress):
+    """Progress of a sweep: a line per point that ended, above one bar.
+
+    Arguments:
+        kind: As of `Progress`.
+        total: Points of the sweep.
+        done: Those of them that were finished before.
+    """
+
+    def __init__(self, kind: str, total: int, done: int) -> None:
+        super().__init__(kind, ("name", "bar", "count", "elapsed"))
+        self.total = total
+        self.done = self._before = done
+        self._began = time.monotonic()
+        self._bar = self.add("points", total, done)
+
+    def ended(self, point: Point, record: Record) -> None:
+        """Show how a point ended, and about how long the others will take."""
+        self.done += 1
+        left, estimate = self.total - self.done, ""
+        if left:
+            seconds = left * (time.monotonic() - self._began) / (self.done - self._before)
+            estimate = f"  about {duration(seconds)} left"
+        self.message(f"[{self.done}/{self.total}] {point.text}: {describe(record)}{estimate}")
+        self.advance(self._bar)
 
 
 class Sweep:
@@ -111,7 +140,7 @@ class Sweep:
             WorkError: The folder cannot be written, or the cluster is gone.
             KeyboardInterrupt: The user interrupted; the same call goes on.
         """
-        check_kind(progress)
+        check_progress(progress)
         if workers is not None and (isinstance(workers, bool) or workers < 1):
             raise InputError(f"workers must be a whole number >= 1, got {workers!r}")
         if workers is not None and scheduler is not None:
@@ -122,59 +151,44 @@ class Sweep:
         self.folder.check()
         self._look()
         if scheduler is None:
-            return self._run(workers, None, progress, command)
-        from mlgenn_delays.sweep.cluster import connected
+            room = Room(workers, [record.peak or 0 for record in self._records.values()])
+            return self._run(LocalExecutor(self.folder, self.data, room), progress, command)
+        from mlgenn_delays.sweep.cluster import ClusterExecutor, connected
 
         with connected(scheduler) as client:
-            return self._run(None, client, progress, command)
+            executor = ClusterExecutor(self.folder, self.data, client)
+            return self._run(executor, progress, command)
 
     def _look(self) -> list[Planned]:
         """Find out what is finished, and return what is not."""
         left = []
         self._records = {}
         for each in self.points:
-            stand, record = self.folder.stand(each.point.name, each.recipe)
-            if stand is Stand.FINISHED and record is not None:
+            status, record = self.folder.status(each.point.name, each.recipe)
+            if status is PointStatus.FINISHED and record is not None:
                 self._records[each.point.name] = record
             else:
                 left.append(each)
         return left
 
-    def _run(self, workers: int | None, client: Any, progress: str, command: str) -> list[Row]:
-        """Do what is left, with the folder held."""
+    def _run(self, executor: Executor, progress: str, command: str) -> list[Row]:
+        """Train what is left, with the folder held."""
         before = self.folder.notes()
         with self.folder.opened({"command": command} | self._notes):
             left = self._look()  # another sweep may have ended since
             self._write()
-            total = len(self.points)
-            with make_progress(progress, total, total - len(left)) as shows:
+            with PointProgress(progress, len(self.points), len(self.points) - len(left)) as shows:
                 self._say_what_is_there(shows, before, len(left))
-                self._train(left, workers, client, shows)
+
+                def ended(planned: Planned, record: Record) -> None:
+                    self._records[planned.point.name] = record
+                    self._write()
+                    shows.ended(planned.point, record)
+
+                executor.run(left, ended, shows.message)
         return self.rows
 
-    def _train(
-        self, left: list[Planned], workers: int | None, client: Any, shows: Progress
-    ) -> None:
-        """Train points here or on a cluster."""
-
-        def ended(planned: Planned, record: Record) -> None:
-            self._records[planned.point.name] = record
-            self._write()
-            shows.ended(planned.point, record)
-
-        if client is not None:
-            from mlgenn_delays.sweep.cluster import ClusterRunner
-
-            ClusterRunner(client, self.folder, self.data, ended, shows.message).run(left)
-            return
-        from mlgenn_delays.sweep.local import LocalRunner
-        from mlgenn_delays.sweep.memory import Room
-
-        peaks = [record.peak or 0 for record in self._records.values()]
-        room = Room(workers, peaks)
-        LocalRunner(self.folder, self.data, room, ended, shows.message).run(left)
-
-    def _say_what_is_there(self, shows: Progress, before: dict[str, Any], left: int) -> None:
+    def _say_what_is_there(self, shows: PointProgress, before: dict[str, Any], left: int) -> None:
         """Say what is reused, and what is there and not part of it."""
         there = len(self.points) - left
         if there:

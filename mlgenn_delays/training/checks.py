@@ -151,7 +151,7 @@ def check_settings(recorded: Mapping[str, Setting], received: Mapping[str, Setti
         old, new = recorded.get(key), received[key]
         if old != new:
             raise InputError(
-                f"resuming must have {key} as the run was started with: {_differing(old, new)}; "
+                f"resuming needs {key} as the run was started with: {_differing(old, new)}; "
                 "leave it, or start a new run"
             )
 

@@ -106,9 +106,9 @@ def check_resumed(
             known = before is not None and before.digest == noted
             changes = compare(before, found) if known and before is not None else None
             raise InputError(
-                f"resuming must have the {_NAMES[split]} data that the run was started with, got "
+                f"resuming needs the {_NAMES[split]} data that the run was started with, got "
                 f"{changes or 'others'}; give the same data, or start a new run (with --init to "
-                "go on from this network)"
+                "start from this network)"
             )
     check_settings(recorded, settings)
 

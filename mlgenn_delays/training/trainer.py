@@ -18,6 +18,7 @@ from mlgenn_delays.errors import DivergedError, InputError
 from mlgenn_delays.learning import Rule
 from mlgenn_delays.network import Network
 from mlgenn_delays.network.storage import to_bytes
+from mlgenn_delays.progress import check_progress
 from mlgenn_delays.rewiring import Rewiring
 from mlgenn_delays.runs.checkpoint import REMEDY, Checkpoint, Setting
 from mlgenn_delays.runs.directory import STATE, RunDirectory
@@ -40,7 +41,7 @@ from mlgenn_delays.training.checks import (
     check_splits,
 )
 from mlgenn_delays.training.divergence import checked, diverged, loss_bound
-from mlgenn_delays.training.progress import Progress, check_kind, make_progress
+from mlgenn_delays.training.epoch_line import EpochProgress
 from mlgenn_delays.training.ranks import Ranks
 from mlgenn_delays.training.record import check_resumed, fingerprints, keep_record, with_data
 from mlgenn_delays.untrusted import as_damaged
@@ -107,7 +108,7 @@ class Trainer:
             if value is not None:
                 check(name, value, Count)
         check("snapshots", snapshots, NonNegative)
-        check_kind(progress)
+        check_progress(progress)
         self.rule = rule
         self.rewiring = rewiring
         self.epochs = int(epochs)
@@ -128,6 +129,7 @@ class Trainer:
         self._last = self._start
         self._network = self._start
         self._bound = math.inf  # of the mean loss
+        self._prepared: tuple[int, CompiledNetwork] | None = None  # by `check`, for `fit`
         self._compiled: CompiledNetwork | None = None  # what learns
         self._answering: CompiledNetwork | None = None  # what only answers
 
@@ -153,7 +155,9 @@ class Trainer:
                 network, the rule or the rewiring.
         """
         self._check_data(train, validation)
-        compiled = self._compile(self._batches(train))
+        batches = self._batches(train)
+        compiled = self._compile(batches)
+        self._prepared = batches, compiled
         if self.engine != "cpu":  # whether its code can be built shows when it first runs
             compiled.evaluate(islice(self._in_order(train, self.batch_size), 1))
         self.ranks.wait()
@@ -196,8 +200,7 @@ class Trainer:
                 elif self.ranks.leads:
                     keep_record(self.run.path, splits)
             kind = self.progress if self.ranks.leads else "none"
-            progress = make_progress(kind, self.epochs, batches, sizes)
-            stack.enter_context(progress)
+            progress = stack.enter_context(EpochProgress(kind, self.epochs, batches, sizes))
             self._begin(checkpoint, train)
             if self._finished():
                 progress.message(nothing_left(self.history))
@@ -274,7 +277,10 @@ class Trainer:
 
     def _begin(self, checkpoint: Checkpoint | None, train: Data) -> None:
         """Set everything to the start, or to a checkpoint."""
-        compiled = self._compile(self._batches(train))
+        batches, compiled = self._prepared or (0, None)
+        self._prepared = None
+        if compiled is None or batches != self._batches(train):
+            compiled = self._compile(self._batches(train))
         first = islice(self._in_order(train, self.batch_size), 1)
         self._bound = loss_bound(compiled, first)
         if checkpoint is None:
@@ -309,7 +315,7 @@ class Trainer:
         train: Data,
         validation: Data | None,
         settings: dict[str, Setting],
-        progress: Progress,
+        progress: EpochProgress,
     ) -> None:
         """Train one more epoch, measure it and commit it."""
         began = perf_counter()
@@ -333,7 +339,7 @@ class Trainer:
         epoch: int,
         train: Data,
         validation: Data | None,
-        progress: Progress,
+        progress: EpochProgress,
     ) -> tuple[EpochResult, Evaluation | None]:
         """Train an epoch and answer the validation data, refusing losses that make no sense."""
         batches = epoch_batches(
@@ -356,7 +362,7 @@ class Trainer:
         content: bytes,
         row: Row,
         settings: dict[str, Setting],
-        progress: Progress,
+        progress: EpochProgress,
     ) -> None:
         """Take a finished epoch into history, network and run directory, with its network file."""
         better = self.history.add(row)
@@ -378,7 +384,7 @@ class Trainer:
             epoch = len(self.history)
             keep(self.run.path, epoch, network, space=self.snapshots, epochs=self.epochs)
 
-    def _tell_silent(self, row: Row, progress: Progress) -> None:
+    def _tell_silent(self, row: Row, progress: EpochProgress) -> None:
         """Say that a population without spikes, which has no gradient, will not learn."""
         for population in self._start.spiking():
             name = population.name

@@ -115,7 +115,7 @@ def test_arrays_that_changed_under_a_run(tmp_path: Path) -> None:
     resume = ("train", "--resume", "--out", run)
     write_events(data, events, np.roll(labels, 1))
     text = refused(*resume)
-    assert "resuming must have the training data that the run was started with, got" in text
+    assert "resuming needs the training data that the run was started with, got" in text
     assert " changed (0, 1, 2 and" in text
     write_events(data, [(channels, times / 2) for channels, times in events], labels)
     assert " changed (" in refused(*resume)

@@ -247,9 +247,9 @@ def test_memory_does_not_grow_with_examples(tmp_path) -> None:
 
 
 def test_progress_is_on_stderr(words, monkeypatch) -> None:
-    from mlgenn_delays.data import meter
+    from mlgenn_delays import progress
 
-    monkeypatch.setattr(meter, "_QUIET", 0.0)
+    monkeypatch.setattr(progress, "_QUIET", 0.0)
     result = call("data", "check", "fsdd", words, "--json")
     assert "checking fsdd: 8 examples, 0 s\n" in result.stderr
     assert result.stdout.count("\n") == 1

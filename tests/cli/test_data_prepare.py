@@ -230,9 +230,9 @@ def test_a_folder_that_cannot_be_written(served, monkeypatch, tmp_path) -> None:
 
 
 def test_progress_as_plain_lines(served, tmp_path, monkeypatch) -> None:
-    from mlgenn_delays.data import meter
+    from mlgenn_delays import progress
 
-    monkeypatch.setattr(meter, "_QUIET", 0.0)
+    monkeypatch.setattr(progress, "_QUIET", 0.0)
     serve(served, "shd", tmp_path / "source", monkeypatch)
     result = call("data", "prepare", "shd", tmp_path / "d")
     assert "downloading shd_train.h5.zip: 0 of 0 MB (100 %)\n" in result.stderr

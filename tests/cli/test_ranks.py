@@ -2,7 +2,7 @@
 
 import pytest
 
-from mlgenn_delays.cli import training
+from mlgenn_delays.cli import train
 from mlgenn_delays.engines import compile as engines
 from mlgenn_delays.errors import DivergedError, WorkError
 from mlgenn_delays.training.trainer import Trainer
@@ -92,7 +92,7 @@ def test_what_comes_to_all_is_said_once(ranks, tmp_path, monkeypatch, leads):
 def test_one_that_is_interrupted_ends_all(ranks, tmp_path, monkeypatch, leads):
     """Those that wait for it within MPI would never see that they are interrupted."""
     failing(monkeypatch, KeyboardInterrupt())
-    monkeypatch.setattr(training, "GRACE", 0.0)
+    monkeypatch.setattr(train, "GRACE", 0.0)
     monkeypatch.setattr(ranks, "leads", leads)
     result = call("train", *SMALL, *MPI, "--out", tmp_path / "r")
     assert result.exit_code == 130

@@ -127,7 +127,7 @@ def test_damaged_metrics(trained, tmp_path):
     run = tmp_path / "run"
     shutil.copytree(trained, run, ignore=shutil.ignore_patterns("checkpoints"))
     (run / "metrics.csv").write_text("epoch,train_loss\n1,x\n")
-    assert "must have the metrics of a run" in refused("report", run, "--out", tmp_path / "x.html")
+    assert "must be the metrics of a run" in refused("report", run, "--out", tmp_path / "x.html")
 
 
 def test_data_that_are_not_there(rewired, tmp_path):

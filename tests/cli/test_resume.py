@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mlgenn_delays.cli.training import Asked, _how_to_go_on
+from mlgenn_delays.cli.train import TrainOptions, resume_command
 from mlgenn_delays.network import Network
 from mlgenn_delays.recipe import load_recipe
 from tests.cli.helpers import REWIRED, SMALL, call, parsed, refused, start, write_words
@@ -99,7 +99,7 @@ def test_structure_learning_killed_and_resumed(tmp_path, rawhd):
 
 
 @pytest.mark.parametrize(
-    ("options", "words"),
+    ("given", "words"),
     [
         ({}, []),
         ({"data": "a b"}, ["--data", "a b"]),
@@ -109,11 +109,11 @@ def test_structure_learning_killed_and_resumed(tmp_path, rawhd):
         ({"engine": "genn", "communicator": "mpi"}, ["--engine", "genn", "--communicator", "mpi"]),
     ],
 )
-def test_how_to_go_on_repeats_what_is_not_kept(options, words):
-    names = (each.name for each in fields(Asked))
-    asked = Asked(**dict.fromkeys(names) | {"engine": "cpu", "overrides": ()} | options)
-    said, _, command = _how_to_go_on(asked, Path("runs/a b")).partition(": ")
-    under = "under MPI " if "communicator" in options else ""
+def test_the_resume_command_repeats_what_is_not_kept(given, words):
+    names = (each.name for each in fields(TrainOptions))
+    options = TrainOptions(**dict.fromkeys(names) | {"engine": "cpu", "overrides": ()} | given)
+    said, _, command = resume_command(options, Path("runs/a b")).partition(": ")
+    under = "under MPI " if "communicator" in given else ""
     assert said == f"interrupted; continue {under}with"
     assert shlex.split(command) == ["delaysnn", "train", *words, "--resume", "--out", "runs/a b"]
 

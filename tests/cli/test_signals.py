@@ -66,7 +66,7 @@ def test_an_interruption_while_resuming_says_it_again(tmp_path, monkeypatch):
     run = tmp_path / "run"
     again = f"interrupted; continue with: delaysnn train --resume --out {run}\n"
     assert stopped_at(monkeypatch, "_epoch", signal.SIGTERM, run).stderr.endswith(again)
-    monkeypatch.setattr("mlgenn_delays.cli.training._load", lambda *_: signal.raise_signal(2))
+    monkeypatch.setattr("mlgenn_delays.cli.train._load", lambda *_: signal.raise_signal(2))
     result = call("train", "--resume", "--out", run)
     assert (result.exit_code, result.stderr) == (130, again)
 
@@ -136,7 +136,7 @@ def test_the_end_of_input_is_no_interruption(capsys, monkeypatch):
     def ends(*_):
         raise EOFError("Ran out of input")
 
-    monkeypatch.setattr("mlgenn_delays.cli.training.run_training", ends)
+    monkeypatch.setattr("mlgenn_delays.cli.train.run_training", ends)
     result = call("train")
     assert result.exit_code == 1
     assert result.stderr.lstrip().startswith("error: unexpected EOFError: Ran out of input")

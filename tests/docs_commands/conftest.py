@@ -22,6 +22,6 @@ def book(request, tmp_path_factory):
             patch.setenv("NUMBA_CACHE_DIR", str(KERNELS.parent))
         only_this_machine(patch)
         publish(served, base / "published", patch)
-        patch.setattr("mlgenn_delays.sweep.local.Child", Here)
+        patch.setattr("mlgenn_delays.sweep.executor.Child", Here)
         with opened(base, request.module.PAGES) as found:
             yield found

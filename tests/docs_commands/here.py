@@ -25,7 +25,7 @@ class Here:
         done = call(*words[words.index("train") :])
         task.log.write_text(done.stderr)
         answer = json.loads(done.stdout) if done.exit_code == 0 else None
-        self.ending = Ending(done.exit_code, answer, done.stderr, None, 0.0)
+        self.ending = Ending(done.exit_code, answer, done.stderr, None)
 
     def poll(self) -> Ending:
         """Return how the training ended."""

@@ -76,10 +76,9 @@ def _override(folder: Path) -> None:
 
 def _course(folder: Path) -> None:
     """Read the metrics of a run."""
-    from mlgenn_delays.report.course import read_course
     from mlgenn_delays.runs.run import Run
 
-    read_course(Run(folder / "run")).to_csv()
+    Run(folder / "run").history().to_csv()
 
 
 def _analysis(folder: Path) -> None:
@@ -98,7 +97,7 @@ def _sweep(folder: Path) -> None:
     """Read the points and the results of a sweep."""
     from mlgenn_delays.errors import WorkError
     from mlgenn_delays.sweep import Sweep, read_results, summarise
-    from mlgenn_delays.sweep.progress import describe
+    from mlgenn_delays.sweep.record import describe
     from mlgenn_delays.sweep.results import make_row, to_csv
     from tests.cli.helpers import SMALL
 

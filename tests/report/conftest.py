@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from mlgenn_delays.report import Wanted, make_report
+from mlgenn_delays.report import ReportOptions, make_report
 from tests.cli.helpers import REWIRED, SMALL, call, write_rawhd
 
 
@@ -46,7 +46,7 @@ def rewired(folder) -> Path:
 def one_page(folder, digits) -> Path:
     """Return the report of one run."""
     out = folder / "one.html"
-    make_report([digits], out, Wanted(threads=1))
+    make_report([digits], out, ReportOptions(threads=1))
     return out
 
 
@@ -54,7 +54,7 @@ def one_page(folder, digits) -> Path:
 def rewired_page(folder, rewired) -> Path:
     """Return the report of a rewired run."""
     out = folder / "rewired.html"
-    make_report([rewired], out, Wanted(threads=1))
+    make_report([rewired], out, ReportOptions(threads=1))
     return out
 
 
@@ -62,5 +62,5 @@ def rewired_page(folder, rewired) -> Path:
 def comparison_page(folder, digits, others) -> Path:
     """Return the report of several runs."""
     out = folder / "several.html"
-    make_report([digits, *others], out, Wanted(threads=1))
+    make_report([digits, *others], out, ReportOptions(threads=1))
     return out

@@ -41,7 +41,7 @@ def children(pid: int) -> list[int]:
         try:
             with open(f"/proc/{entry}/stat") as stat, open(f"/proc/{entry}/cmdline") as command:
                 parent = int(stat.read().rsplit(")", 1)[1].split()[1])
-                if parent == pid and "mlgenn_delays.sweep.watched" in command.read():
+                if parent == pid and "mlgenn_delays.sweep.child" in command.read():
                     found.append(int(entry))
         except OSError:
             continue
@@ -177,8 +177,8 @@ def test_distributed_is_missing(tmp_path, monkeypatch):
 
 
 def test_workers_without_the_package_are_no_fault_of_a_point():
-    from mlgenn_delays.sweep.cluster import ClusterRunner, Died
+    from mlgenn_delays.sweep.cluster import Died, ending_of
 
     with pytest.raises(WorkError, match="must have the same delaysnn"):
-        ClusterRunner._failed(ModuleNotFoundError("No module named 'mlgenn_delays'"))
-    assert "3 times" in ClusterRunner._failed(Died("its process was ended"))["reason"]
+        ending_of(ModuleNotFoundError("No module named 'mlgenn_delays'"))
+    assert ending_of(Died("its process was ended")).died

@@ -15,7 +15,7 @@ from mlgenn_delays.errors import InputError
 from mlgenn_delays.files import PART
 from mlgenn_delays.network import Network
 from mlgenn_delays.runs.lock import locked
-from mlgenn_delays.sweep import Sweep, local, read_results
+from mlgenn_delays.sweep import Sweep, executor, read_results
 from mlgenn_delays.sweep.child import Child
 from tests.cli.helpers import call, start
 from tests.needs import needs
@@ -65,7 +65,7 @@ def test_a_point_is_a_run(swept):
 def test_a_finished_point_is_not_run_again(swept, tmp_path, monkeypatch):
     out, point = copied(swept, tmp_path)
     before = {path: path.stat().st_mtime_ns for path in point.rglob("*")}
-    monkeypatch.setattr(local, "Child", None)  # nothing can be started
+    monkeypatch.setattr(executor, "Child", None)  # nothing can be started
     (row,) = make(out, grid={"delays.learn": [False]}).run(progress="none")
     assert row["status"] == "done"
     assert {path: path.stat().st_mtime_ns for path in point.rglob("*")} == before
@@ -93,7 +93,7 @@ def test_other_settings_are_refused(swept, tmp_path):
 
 def test_points_of_another_grid_are_kept(swept, tmp_path, capsys, monkeypatch):
     out, point = copied(swept, tmp_path)
-    monkeypatch.setattr(local, "Child", always_killed([]))
+    monkeypatch.setattr(executor, "Child", always_killed([]))
     make(out, grid={"delays.max": [30.0]}).run(progress="plain")
     assert (point / "result.json").exists()
     assert "1 points" in capsys.readouterr().err
@@ -106,30 +106,30 @@ def test_damaged_and_begun_folders(swept, tmp_path):
     (each,) = sweep.points
     name = each.point.name
 
-    def stand():
-        return sweep.folder.stand(name, each.recipe)[0].name
+    def status():
+        return sweep.folder.status(name, each.recipe)[0].name
 
-    assert stand() == "FINISHED"
+    assert status() == "FINISHED"
     (point / "result.json").write_text("{")
-    assert stand() == "RESUME"
+    assert status() == "RESUME"
     (point / "notes.txt").write_text("mine")
-    assert stand() == "RESUME"
+    assert status() == "RESUME"
     states = [point / "checkpoints" / which / "state.safetensors" for which in ("last", "best")]
     whole = states[0].read_bytes()
     states[0].write_bytes(whole[:100])
-    assert stand() == "RESUME"  # from the best epoch
+    assert status() == "RESUME"  # from the best epoch
     states[1].write_bytes(whole[:100])
     with pytest.raises(InputError, match=f"{point} is damaged, and holds notes.txt, .*; move that"):
-        stand()
+        status()
     (point / "notes.txt").unlink()
-    assert stand() == "DAMAGED"
+    assert status() == "DAMAGED"
     states[0].write_bytes(whole)
     (point / "recipe.toml").write_text("name = ")
-    assert stand() == "DAMAGED"
+    assert status() == "DAMAGED"
     assert not sweep.folder.prepare(name, each.recipe)
     assert not point.exists()
     assert (out / "aside" / f"{name}-1" / "recipe.toml").read_text() == "name = "
-    assert stand() == "NEW"
+    assert status() == "NEW"
 
 
 @pytest.mark.parametrize(
@@ -180,7 +180,7 @@ def test_a_users_file_in_the_place_of_a_point_stays_there(swept, tmp_path, name,
         place.symlink_to(tmp_path)
     else:
         place.write_text("mine")
-    monkeypatch.setattr(local, "Child", None)  # nothing can be started
+    monkeypatch.setattr(executor, "Child", None)  # nothing can be started
     with pytest.raises(InputError, match="must be left to the sweep.*; move it to another place"):
         make(out, grid={"delays.learn": [False]}).run(progress="none")
     assert place.is_symlink() or place.read_text() == "mine"
@@ -259,7 +259,7 @@ def free(run) -> bool:
 
 
 def test_a_training_ends_with_what_started_it(tmp_path):
-    words = [sys.executable, "-m", "mlgenn_delays.sweep.watched", "train", *SET]
+    words = [sys.executable, "-m", "mlgenn_delays.sweep.child", "train", *SET]
     words += ["--epochs", "100000", "--out", str(tmp_path / "run")]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     process = subprocess.Popen(words, stdin=subprocess.PIPE, **quiet)
@@ -330,25 +330,25 @@ def test_a_child_that_is_killed_is_gone_on_with(tmp_path, monkeypatch, capsys):
         rows = make(out, epochs=LONG).run(progress="plain")
         return (out, rows) if len(resumed) > 1 else None
 
-    monkeypatch.setattr(local, "Child", KilledOnce)
+    monkeypatch.setattr(executor, "Child", KilledOnce)
     out, (row,) = caught(attempt, tmp_path)
     assert resumed == [False, True]
     assert (row["status"], row["epochs"]) == ("done", LONG)
     said = capsys.readouterr().err
-    assert "ended by SIGKILL; out of memory?; going on with it (try 2 of 3)" in said
+    assert "ended by SIGKILL; out of memory?; resuming it (try 2 of 3)" in said
     (log,) = (out / "logs").iterdir()
     assert trained_epochs(log).count(1) == 1
 
 
 def test_a_child_that_always_dies_is_recorded_and_tried_by_the_next_call(tmp_path, monkeypatch):
     started = []
-    monkeypatch.setattr(local, "Child", always_killed(started))
+    monkeypatch.setattr(executor, "Child", always_killed(started))
     rows = make(tmp_path, seeds=2).run(progress="none", workers=1)
     assert started == [False] * 6
     assert [row["status"] for row in rows] == ["failed", "failed"]
     assert "ended by SIGKILL" in rows[0]["reason"]
     assert "(3 times)" in rows[0]["reason"]
-    monkeypatch.setattr(local, "Child", Child)
+    monkeypatch.setattr(executor, "Child", Child)
     (row,) = make(tmp_path, seeds=1).run(progress="none")
     assert row["status"] == "done"
 
@@ -365,7 +365,7 @@ def test_a_point_that_diverges_fails_alone_and_for_good(tmp_path, monkeypatch):
     assert (failed["status"], done["status"]) == ("failed", "done")
     assert failed["reason"].startswith("training diverged in epoch 1")
     assert f"failed: {failed['point']}: training diverged" in result.stdout
-    monkeypatch.setattr(local, "Child", None)
+    monkeypatch.setattr(executor, "Child", None)
     assert call(*command).stderr.splitlines()[-1] == result.stderr.splitlines()[-1]
 
 

@@ -7,7 +7,7 @@ import pytest
 from mlgenn_delays import memory
 from mlgenn_delays.engines.shared.threads import available_cores
 from mlgenn_delays.memory import available_memory, resident, total_memory
-from mlgenn_delays.sweep.memory import FIRST_GUESS, Room
+from mlgenn_delays.sweep.executor import FIRST_GUESS, Room
 
 GIB = 1 << 30
 

@@ -6,15 +6,8 @@ import sys
 import pytest
 
 from mlgenn_delays.engines.results import BatchResult
-from mlgenn_delays.training.progress import (
-    BarProgress,
-    PlainProgress,
-    Progress,
-    Running,
-    epoch_line,
-    make_progress,
-    mean_spikes,
-)
+from mlgenn_delays.progress import Progress
+from mlgenn_delays.training.epoch_line import RunningMeans, epoch_line, mean_spikes
 from tests.needs import needs
 
 ROW = {
@@ -39,7 +32,7 @@ def test_a_line_tells_the_epoch():
 
 
 def test_means_weigh_examples_and_neurons():
-    running = Running(SIZES)
+    running = RunningMeans(SIZES)
     assert "loss 0.0000" in running.text()
     running.add(BatchResult(1.0, 3, 3, {"a": 3.0, "b": 0.0}))
     running.add(BatchResult(2.0, 0, 1, {"a": 3.0, "b": 6.0}))
@@ -48,13 +41,11 @@ def test_means_weigh_examples_and_neurons():
 
 
 def test_kinds(monkeypatch):
-    assert type(make_progress("none", 1, 1, {})) is Progress
-    assert type(make_progress("plain", 1, 1, {})) is PlainProgress
-    assert type(make_progress("bar", 1, 1, {})) is BarProgress
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
-    assert type(make_progress("auto", 1, 1, {})) is BarProgress
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: False, raising=False)
-    assert type(make_progress("auto", 1, 1, {})) is PlainProgress
+    for kind in ("none", "plain", "bar"):
+        assert Progress(kind).kind == kind
+    for terminal, kind in ((True, "bar"), (False, "plain")):
+        monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal, raising=False)  # noqa: B023
+        assert Progress("auto").kind == kind
 
 
 def test_plain_is_one_line_an_epoch_on_stderr(fake, make, capsys):
@@ -76,10 +67,10 @@ def test_no_kind_writes_to_stdout(fake, make, capsys, kind):
 SHOW = """
 import sys, time
 from mlgenn_delays.engines.base import BatchResult
-from mlgenn_delays.training.progress import make_progress
+from mlgenn_delays.training.epoch_line import EpochProgress
 row = {"train_loss": 0.5, "train_accuracy": 0.5, "validation_loss": None,
        "validation_accuracy": None, "spikes_h": 2.0, "silent_h": 0, "seconds": 1.0}
-with make_progress("auto", 3, 4, {"h": 2}) as progress:
+with EpochProgress("auto", 3, 4, {"h": 2}) as progress:
     for epoch in (2, 3):
         progress.begin_epoch(epoch)
         for _ in range(4):

@@ -14,9 +14,9 @@ from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
 from mlgenn_delays import __version__
-from mlgenn_delays.data.meter import Meter
 from mlgenn_delays.errors import InputError, WorkError
 from mlgenn_delays.files import open_atomic, unfinished
+from mlgenn_delays.progress import Meter
 
 PACKED = (".zip", ".gz")
 _CHUNK = 2**18

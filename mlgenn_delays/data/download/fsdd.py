@@ -12,9 +12,9 @@ from pathlib import Path
 from mlgenn_delays.data.download.fetch import download, open_zip, read_member
 from mlgenn_delays.data.download.prepare import Prepared
 from mlgenn_delays.data.encode.wav import read_wav
-from mlgenn_delays.data.meter import Meter, note
 from mlgenn_delays.errors import InputError, WorkError
 from mlgenn_delays.files import open_atomic, unfinished
+from mlgenn_delays.progress import Meter, note
 
 URL = "https://github.com/Jakobovski/free-spoken-digit-dataset/archive/refs/tags/v1.0.10.zip"
 # As browsers call that file.

@@ -15,7 +15,6 @@ import numpy as np
 from mlgenn_delays.data.dataset import SPLITS, Item
 from mlgenn_delays.data.inspect.statistics import CurrentStatistics, SpikeStatistics, spread
 from mlgenn_delays.data.losses import Losses, warnings_of
-from mlgenn_delays.data.meter import Meter
 from mlgenn_delays.data.registry import (
     data_items,
     dataset,
@@ -24,6 +23,7 @@ from mlgenn_delays.data.registry import (
     parse_options,
 )
 from mlgenn_delays.data.types import CurrentBatch
+from mlgenn_delays.progress import Meter
 from mlgenn_delays.settings import PositiveTime, check
 
 LISTED = 20  # of the things of one kind that are named

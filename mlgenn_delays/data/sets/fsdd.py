@@ -94,11 +94,11 @@ def load_fsdd(
     """
     encoder, mel = encoder or RateEncoder(), mel or MelSettings()
     n_steps = count_steps(duration, dt)
-    splits, contents = _read_folder(folder)
+    splits, contents, files = _read_folder(folder)
     names = [f"{split}.{part}" for split in splits for part in ("start", "time", "lengths")]
     key = cache_key(
         "fsdd-spikes",
-        files=_hash(splits, contents),
+        files=files,
         encoder=[encoder.kind, asdict(encoder)],  # type: ignore[call-overload]
         mel=asdict(mel),
         n_steps=n_steps,
@@ -108,7 +108,7 @@ def load_fsdd(
 
     def compute() -> dict[str, np.ndarray]:
         arrays = {}
-        for split, frames in _frames(splits, contents, mel, cache).items():
+        for split, frames in _frames(splits, contents, files, mel, cache).items():
             start, time = encode_frames(frames, encoder, hop=mel.hop, duration=duration, dt=dt)
             arrays[f"{split}.start"], arrays[f"{split}.time"] = start, time
             arrays[f"{split}.lengths"] = frame_lengths(frames, mel)
@@ -158,9 +158,9 @@ def load_fsdd_frames(
     FsddOptions("currents", duration=duration, mel=mel, scale=scale)
     dt = mel.hop if dt is None else dt
     n_steps = count_steps(duration, dt)
-    splits, contents = _read_folder(folder)
+    splits, contents, files = _read_folder(folder)
     data = {}
-    for split, frames in _frames(splits, contents, mel, cache).items():
+    for split, frames in _frames(splits, contents, files, mel, cache).items():
         values = frames_as_currents(frames, mel, dt, n_steps, scale)
         names = tuple(recording.path.name for recording in splits[split])
         lost = Losses.of_lengths(frame_lengths(frames, mel), values.any(axis=(1, 2)))
@@ -249,25 +249,28 @@ def _refuse(offenders: list[Path], demand: str) -> None:
         )
 
 
-def _read_folder(folder: Path | str) -> tuple[dict[str, list[SpokenDigit]], dict[Path, bytes]]:
-    """Return the recordings by split, splits without any left out, and what the files hold."""
+def _read_folder(
+    folder: Path | str,
+) -> tuple[dict[str, list[SpokenDigit]], dict[Path, bytes], str]:
+    """Return the recordings by split, splits without any left out, the files and their hash."""
     recordings = list_fsdd(folder)
     splits = {split: [each for each in recordings if each.split == split] for split in SPLITS}
+    splits = {split: some for split, some in splits.items() if some}
     contents = {each.path: read_bytes(each.path) for each in recordings}
-    return {split: some for split, some in splits.items() if some}, contents
+    ordered = [each.path for some in splits.values() for each in some]  # as the examples
+    return splits, contents, files_hash((path.name, contents[path]) for path in ordered)
 
 
 def _frames(
-    splits: dict[str, list[SpokenDigit]], contents: dict[Path, bytes], mel: MelSettings, cache: bool
+    splits: dict[str, list[SpokenDigit]],
+    contents: dict[Path, bytes],
+    files: str,
+    mel: MelSettings,
+    cache: bool,
 ) -> dict[str, list[np.ndarray]]:
     paths = {split: [each.path for each in recordings] for split, recordings in splits.items()}
-    files, read = _hash(splits, contents), contents.__getitem__
+    read = contents.__getitem__
     return cached_frames("fsdd-frames", paths, files, mel, cache=cache, read=read)
-
-
-def _hash(splits: dict[str, list[SpokenDigit]], contents: dict[Path, bytes]) -> str:
-    paths = [each.path for recordings in splits.values() for each in recordings]
-    return files_hash((path.name, contents[path]) for path in paths)
 
 
 def _labels(recordings: list[SpokenDigit]) -> np.ndarray:

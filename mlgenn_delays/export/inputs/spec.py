@@ -9,7 +9,6 @@ from mlgenn_delays.data.registry import (
     dataset,
     dataset_encoding,
     dataset_shape,
-    parse_options,
 )
 from mlgenn_delays.data.sets.npz import NpzOptions
 from mlgenn_delays.data.sets.shd import CochleaOptions
@@ -49,12 +48,10 @@ class Wants:
         """T, length of a trial."""
         return self.about.n_steps
 
-    @cached_property
+    @property
     def options(self) -> Any:
         """The options of the data set, None if that is not known."""
-        table = dict(self.about.data)
-        name = table.pop("dataset", None)
-        return None if name is None else parse_options(name, table)
+        return self.about.options
 
     @cached_property
     def raw(self) -> RawFormat | None:

@@ -7,7 +7,7 @@ import numpy as np
 
 from mlgenn_delays.analysis.style import CHANCE, SERIES, Picture, look, panels
 from mlgenn_delays.network import Network, Projection
-from mlgenn_delays.report.figures_course import HEIGHT, WIDTH, by_epoch, populations, values
+from mlgenn_delays.report.history_plots import HEIGHT, WIDTH, by_epoch, populations, values
 from mlgenn_delays.report.settings import Group
 from mlgenn_delays.runs.history import History
 
@@ -36,7 +36,7 @@ def comparison_pictures(
     """
     drawn = groups[:MOST_GROUPS]
     found = [
-        _curves(drawn, histories, "accuracy", "correct answers (%)", 100.0),
+        _curves(drawn, histories, "accuracy", "accuracy (%)", 100.0),
         _curves(drawn, histories, "loss", "cross-entropy", 1.0),
         _results(drawn, histories),
         _spikes(drawn, histories),
@@ -129,7 +129,7 @@ def _results(groups: Sequence[Group], histories: Sequence[History]) -> Picture |
             axes.plot([np.mean(own)], [number], "|", color="black", ms=14, mew=1.6, zorder=3)
         axes.set_yticks(range(len(groups)), [group.letter for group in groups])
         axes.set_ylim(len(groups) - 0.5, -0.5)
-        axes.set_xlabel("correct answers, validation (%)")
+        axes.set_xlabel("validation accuracy (%)")
         axes.grid(axis="x", color="#E5E5E5", lw=0.8)
         axes.margins(x=0.08)
     return Picture(

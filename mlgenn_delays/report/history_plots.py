@@ -12,7 +12,7 @@ WIDTH, HEIGHT = 4.2, 2.7  # of a figure [inches], a phone's width at the size of
 _SPIKES, _SILENT = "spikes_", "silent_"
 
 
-def course_pictures(history: History, n_classes: int, sizes: dict[str, int]) -> list[Picture]:
+def history_pictures(history: History, n_classes: int, sizes: dict[str, int]) -> list[Picture]:
     """Return the learning curves of a run.
 
     Arguments:
@@ -104,7 +104,7 @@ def _accuracy(history: History, n_classes: int) -> Picture:
         axes.axhline(100 / n_classes, color=CHANCE, lw=1.2, ls="--", label="chance")
         _lines(axes, history, _splits(history, "accuracy"), 100.0)
         axes.legend(loc="lower right", frameon=True, framealpha=0.9, edgecolor="none")
-        axes.set_ylabel("correct answers (%)")
+        axes.set_ylabel("accuracy (%)")
         axes.set_ylim(0, 102)
         _mark_best(axes, history)
     accuracy = history.best["validation_accuracy"]
@@ -112,7 +112,7 @@ def _accuracy(history: History, n_classes: int) -> Picture:
     return Picture(
         "accuracy",
         "Accuracy",
-        f"Share of examples answered correctly: {told}Guessing gives {100 / n_classes:.3g} % "
+        f"Share of examples classified correctly: {told}Guessing gives {100 / n_classes:.3g} % "
         "(dashed).",
         figure,
     )

@@ -1,4 +1,4 @@
-"""What a network answers on a split, and what happens in it on a few examples."""
+"""The predictions of a network on a split, and what happens in it on a few examples."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from mlgenn_delays.network import Network
 from mlgenn_delays.recipe import Recipe, build_rule
 
 SPLITS = ("validation", "test", "train")
-EACH = 3  # examples of correct and of wrong answers
+EACH = 3  # examples of correct and of wrong predictions
 
 
 @dataclass(frozen=True)
@@ -25,19 +25,19 @@ class Example:
     Attributes:
         name: What it is called, its number in the split where it has no name.
         label: Its class.
-        answer: The class that the network answered.
+        prediction: The class that the network predicted.
         length: Of the trial [ms].
         channels: Channels of the input.
         inputs: Time and channel of each spike, or the currents (T, C).
         spikes: Time and neuron of each spike, by population that spikes.
         voltage: (K, T) of the output.
         chances: (K, T) how sure the network is of each class by what the readout has gathered so
-            far, see `running_logits`; in the last step, by its answer.
+            far, see `running_logits`; in the last step, of its prediction.
     """
 
     name: str
     label: int
-    answer: int
+    prediction: int
     length: float
     channels: int
     inputs: tuple[np.ndarray, np.ndarray] | np.ndarray
@@ -47,21 +47,21 @@ class Example:
 
     @property
     def correct(self) -> bool:
-        """Whether the answer is right."""
-        return self.label == self.answer
+        """Whether the prediction is right."""
+        return self.label == self.prediction
 
 
 @dataclass(frozen=True)
-class Answers:
-    """What a network answers.
+class Predictions:
+    """The predictions of a network on a split.
 
     Attributes:
         split: On which split.
-        evaluation: All of it.
+        evaluation: All of them.
         labels: Name of each class.
         sizes: Number of neurons, by population.
-        correct: A few examples answered correctly, typical ones.
-        wrong: A few answered wrongly, the most certain ones; where there are none, the least
+        correct: A few examples predicted correctly, typical ones.
+        wrong: A few predicted wrongly, the most certain ones; where there are none, the least
             certain of the correct ones.
     """
 
@@ -74,11 +74,11 @@ class Answers:
 
     @property
     def n_wrong(self) -> int:
-        """How many answers are wrong."""
+        """How many predictions are wrong."""
         return int((self.evaluation.labels != self.evaluation.predictions).sum())
 
 
-def answers_of(
+def predict(
     network: Network,
     recipe: Recipe,
     splits: Mapping[str, Data],
@@ -86,19 +86,19 @@ def answers_of(
     *,
     threads: int | None = None,
     examples: int = EACH,
-) -> tuple[Answers, dict[str, float]]:
-    """Ask a network.
+) -> tuple[Predictions, dict[str, float]]:
+    """Evaluate a network on a split and record a few examples.
 
     Arguments:
         network: The network.
         recipe: What it was trained by.
         splits: The data.
-        split: Which of them the answers are about; it must have examples.
+        split: Which of them to predict; it must have examples.
         threads: Threads, all cores if None.
-        examples: How many examples of either kind are looked into.
+        examples: How many examples of either kind are recorded.
 
     Returns:
-        The answers, and the accuracy by split: of that one and of the test split.
+        The predictions, and the accuracy by split: of that one and of the test split.
 
     Raises:
         InputError: The data do not fit the network.
@@ -113,7 +113,7 @@ def answers_of(
     if split != "test" and test is not None and len(test):
         accuracy["test"] = compiled.evaluate(_in_order(test, size)).accuracy
     correct, wrong = choose(evaluation, examples)
-    answers = Answers(
+    predictions = Predictions(
         split,
         evaluation,
         tuple(map(printable, data.label_names)),
@@ -121,7 +121,7 @@ def answers_of(
         _look_into(compiled, data, correct),
         _look_into(compiled, data, wrong),
     )
-    return answers, accuracy
+    return predictions, accuracy
 
 
 def _in_order(data: Data, size: int) -> Iterator[Batch]:
@@ -139,12 +139,12 @@ def choose(evaluation: Evaluation, n: int) -> tuple[np.ndarray, np.ndarray]:
     """Choose examples to look into, each of another class as far as there are classes.
 
     Arguments:
-        evaluation: What was answered.
+        evaluation: The predictions.
         n: How many of either kind.
 
     Returns:
-        Numbers of correctly answered examples, those nearest to the median certainty, and of
-        wrongly answered ones, the most certain first; where no answer is wrong, the least certain.
+        Numbers of correctly predicted examples, those nearest to the median certainty, and of
+        wrongly predicted ones, the most certain first; where none is wrong, the least certain.
     """
     certainty = softmax(evaluation.logits.astype(np.float64)).max(1)
     right = evaluation.labels == evaluation.predictions
@@ -218,7 +218,7 @@ def _events(start: np.ndarray, time: np.ndarray, dt: float) -> tuple[np.ndarray,
 def running_logits(readout: str, voltage: np.ndarray) -> np.ndarray:
     """Return the logits (K, T) that a readout had summed up after each step.
 
-    Those of the last step are the answer's.
+    Those of the last step are the prediction's.
 
     Arguments:
         readout: Kind of the readout.

@@ -1,4 +1,4 @@
-"""Figures of answers: the confusion matrix, and examples from input to output."""
+"""Figures of predictions: the confusion matrix, and examples from input to output."""
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mlgenn_delays.analysis.style import CHANCE, INK, SEQUENTIAL, SERIES, Picture, look, panels
-from mlgenn_delays.report.answers import Answers, Example, softmax
-from mlgenn_delays.report.figures_course import HEIGHT, WIDTH
+from mlgenn_delays.report.history_plots import HEIGHT, WIDTH
+from mlgenn_delays.report.predictions import Example, Predictions, softmax
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,9 +17,9 @@ _NUMBERED = 20  # classes up to which each cell of the matrix has its number
 _MOST_NAMES = 40  # classes up to which each has its name
 
 
-def confusion_picture(answers: Answers) -> Picture:
+def confusion_picture(predictions: Predictions) -> Picture:
     """Return the confusion matrix."""
-    counts = answers.evaluation.confusion
+    counts = predictions.evaluation.confusion
     k = len(counts)
     share = counts / np.maximum(1, counts.sum(1, keepdims=True))
     side = float(np.clip(1.4 + 0.3 * k, 3.6, 7.0))
@@ -37,50 +37,51 @@ def confusion_picture(answers: Answers) -> Picture:
                 )  # fmt: skip
         if k <= _MOST_NAMES:
             for ticks in (axes.set_xticks, axes.set_yticks):
-                _name_classes(ticks, answers.labels)
-        axes.set_xlabel("answer")
+                _name_classes(ticks, predictions.labels)
+        axes.set_xlabel("prediction")
         axes.set_ylabel("label")
         axes.tick_params(length=0)
         axes.spines[["top", "right"]].set_visible(True)
-    n = answers.evaluation.n
+    n = predictions.evaluation.n
     return Picture(
         "confusion",
         "Confusion matrix",
-        f"How often an example of a label (row) got an answer (column), of {n:,} examples of "
-        f"{answers.split}; the darker, the larger its share of the row. {_mistaken(answers)}",
+        f"Number of examples per label (row) and prediction (column), of {n:,} examples of "
+        f"{predictions.split}; the darker, the larger the share of the row. "
+        f"{_mistaken(predictions)}",
         figure,
     )
 
 
-def class_picture(answers: Answers) -> Picture:
-    """Return the share of correct answers by class."""
-    counts = answers.evaluation.confusion
+def class_picture(predictions: Predictions) -> Picture:
+    """Return the accuracy per class."""
+    counts = predictions.evaluation.confusion
     share = 100 * np.diag(counts) / np.maximum(1, counts.sum(1))
     k = len(share)
     with look():
         figure, grid = panels(width=WIDTH, height=HEIGHT)
         axes = grid[0, 0]
         axes.bar(range(k), share, width=0.75, color=SERIES[0])
-        axes.axhline(100 * answers.evaluation.accuracy, color=INK, lw=1, ls="--", label="all")
+        axes.axhline(100 * predictions.evaluation.accuracy, color=INK, lw=1, ls="--", label="all")
         if k <= _MOST_NAMES:
-            _name_classes(axes.set_xticks, answers.labels)
+            _name_classes(axes.set_xticks, predictions.labels)
         axes.set_xlabel("label")
-        axes.set_ylabel("correct answers (%)")
+        axes.set_ylabel("accuracy (%)")
         axes.set_ylim(0, 102)
     there = counts.sum(1) > 0
     worst = int(np.where(there, share, np.inf).argmin())
     return Picture(
         "classes",
-        "Correct answers by class",
-        f"Share of the examples of each label that are answered correctly; dashed, that of all. "
-        f"The lowest is that of {answers.labels[worst]!r}, {share[worst]:.1f} %.",
+        "Accuracy per class",
+        f"Share of the examples of each label that are classified correctly; dashed, of all. "
+        f"The lowest is that of {predictions.labels[worst]!r}, {share[worst]:.1f} %.",
         figure,
     )
 
 
-def certainty_picture(answers: Answers) -> Picture:
-    """Return how sure the network is of its correct and of its wrong answers."""
-    evaluation = answers.evaluation
+def certainty_picture(predictions: Predictions) -> Picture:
+    """Return how sure the network is of its correct and of its wrong predictions."""
+    evaluation = predictions.evaluation
     certainty = 100 * softmax(evaluation.logits.astype(np.float64)).max(1)
     right = evaluation.labels == evaluation.predictions
     kinds = [("correct", right, _RIGHT), ("wrong", ~right, _WRONG)]
@@ -95,15 +96,15 @@ def certainty_picture(answers: Answers) -> Picture:
             axes.hist(own, np.linspace(0, 100, 21), weights=weights, color=colour, lw=1.8,
                       histtype="step", label=label)  # fmt: skip
         axes.set_xlabel("certainty (%)")
-        axes.set_ylabel("answers of the kind (%)")
+        axes.set_ylabel("predictions of the kind (%)")
         axes.set_xlim(0, 100)
         axes.legend(loc="upper left")
     medians = " and ".join(f"{np.median(own):.1f} % where it is {word}" for word, own, _ in there)
     return Picture(
         "certainty",
         "Certainty",
-        "How sure the network is of its answers: the probability that the softmax of the output "
-        f"gives to the class that is answered. The median is {medians}.",
+        "How sure the network is of its predictions: the softmax probability of the predicted "
+        f"class. The median is {medians}.",
         figure,
     )
 
@@ -116,17 +117,17 @@ def _name_classes(set_ticks: Callable[..., object], labels: Sequence[str]) -> No
     set_ticks(range(len(names)), names, rotation=90 if upright else 0, fontsize=size)
 
 
-def _mistaken(answers: Answers) -> str:
+def _mistaken(predictions: Predictions) -> str:
     """Return in words what is taken for what most often."""
-    off = answers.evaluation.confusion.copy()
+    off = predictions.evaluation.confusion.copy()
     np.fill_diagonal(off, 0)
     if not off.any():
-        return "No answer is wrong."
+        return "No prediction is wrong."
     row, column = np.unravel_index(off.argmax(), off.shape)
-    what = f"{answers.labels[row]!r} is answered with {answers.labels[column]!r}"
+    what = f"{predictions.labels[row]!r} is taken for {predictions.labels[column]!r}"
     times = "once" if off.max() == 1 else f"{off.max()} times"
     which = "The most frequent mistake" if (off == off.max()).sum() == 1 else "A frequent mistake"
-    return f"{which}: {what}, {times} of {answers.evaluation.confusion[row].sum()}."
+    return f"{which}: {what}, {times} of {predictions.evaluation.confusion[row].sum()}."
 
 
 def _cut(name: str, n: int) -> str:
@@ -134,13 +135,13 @@ def _cut(name: str, n: int) -> str:
     return name if len(name) <= n else f"{name[: n - 3]}..."
 
 
-def example_pictures(answers: Answers) -> list[Picture]:
-    """Return a figure of each example, correctly answered ones first."""
-    shown = [*answers.correct, *answers.wrong]
-    return [_example(example, answers, number) for number, example in enumerate(shown, 1)]
+def example_pictures(predictions: Predictions) -> list[Picture]:
+    """Return a figure of each example, correctly classified ones first."""
+    shown = [*predictions.correct, *predictions.wrong]
+    return [_example(example, predictions, number) for number, example in enumerate(shown, 1)]
 
 
-def _example(example: Example, answers: Answers, number: int) -> Picture:
+def _example(example: Example, predictions: Predictions, number: int) -> Picture:
     """Return the figure of an example: input, hidden layers, output voltage, certainty."""
     from matplotlib.ticker import MaxNLocator
 
@@ -154,9 +155,9 @@ def _example(example: Example, answers: Answers, number: int) -> Picture:
         rows = list(grid[:, 0])
         _draw_input(rows[0], example)
         for axes, name in zip(rows[1:], hidden, strict=False):
-            _draw_spikes(axes, *example.spikes[name], answers.sizes[name], SERIES[0])
+            _draw_spikes(axes, *example.spikes[name], predictions.sizes[name], SERIES[0])
             axes.set_ylabel(name)
-        _draw_output(rows[-2], example.voltage, example, answers)
+        _draw_output(rows[-2], example.voltage, example, predictions)
         rows[-2].set_ylabel("output V")
         rows[-2].legend(
             loc="lower right",
@@ -167,7 +168,7 @@ def _example(example: Example, answers: Answers, number: int) -> Picture:
             borderaxespad=0.0,
             columnspacing=1.2,
         )
-        _draw_output(rows[-1], 100 * example.chances, example, answers)
+        _draw_output(rows[-1], 100 * example.chances, example, predictions)
         rows[-1].set_ylabel("certainty (%)")
         rows[-1].set_ylim(-3, 103)
         rows[-1].set_xlabel("time (ms)")
@@ -177,22 +178,22 @@ def _example(example: Example, answers: Answers, number: int) -> Picture:
                 axes.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=4))
         figure.align_ylabels(rows)
     mark = "correct" if example.correct else "wrong"
-    label, answer = answers.labels[example.label], answers.labels[example.answer]
-    told = f"{label!r}, answered {answer!r}" if not example.correct else f"{label!r}"
+    label, predicted = (predictions.labels[k] for k in (example.label, example.prediction))
+    told = f"{label!r}, predicted {predicted!r}" if not example.correct else f"{label!r}"
     return Picture(f"example-{number}-{mark}", f"{mark.capitalize()}: {told}",
-                   _caption(example, answers), figure)  # fmt: skip
+                   _caption(example, predictions), figure)  # fmt: skip
 
 
-def _caption(example: Example, answers: Answers) -> str:
+def _caption(example: Example, predictions: Predictions) -> str:
     """Return what is to be seen of an example."""
-    sure = 100 * example.chances[example.answer, -1]
+    sure = 100 * example.chances[example.prediction, -1]
     many = ", ".join(f"{len(time):,} spikes in {name}" for name, (time, _) in
                      example.spikes.items())  # fmt: skip
-    text = f"{example.name}: {many}; in the end {sure:.1f} % sure of its answer"
+    text = f"{example.name}: {many}; in the end {sure:.1f} % sure of its prediction"
     if example.correct:
         return f"{text}."
     own = 100 * example.chances[example.label, -1]
-    return f"{text}, and {own:.1f} % of {answers.labels[example.label]!r}."
+    return f"{text}, and {own:.1f} % of {predictions.labels[example.label]!r}."
 
 
 def _draw_input(axes: "Axes", example: Example) -> None:
@@ -219,18 +220,20 @@ def _draw_spikes(axes: "Axes", time: np.ndarray, number: np.ndarray, n: int, col
     axes.set_ylim(-0.02 * n - 0.5, 1.02 * n - 0.5)
 
 
-def _draw_output(axes: "Axes", lines: np.ndarray, example: Example, answers: Answers) -> None:
-    """Draw a line a class: the label's and the answer's stand out, and are named."""
+def _draw_output(
+    axes: "Axes", lines: np.ndarray, example: Example, predictions: Predictions
+) -> None:
+    """Draw a line per class; those of the label and of the prediction stand out, and are named."""
     steps = lines.shape[1]
     time = (np.arange(steps) + 1) * example.length / steps
     special = {example.label: _RIGHT}
     if not example.correct:
-        special[example.answer] = _WRONG
+        special[example.prediction] = _WRONG
     for k, line in enumerate(lines):
         if k not in special:
             axes.plot(time, line, color=CHANCE, lw=0.8, zorder=1)
     for k, colour in special.items():
-        what = "label" if k == example.label else "answer"
-        what = "label and answer" if example.correct else what
-        name = _cut(answers.labels[k], 14)
+        what = "label" if k == example.label else "prediction"
+        what = "label and prediction" if example.correct else what
+        name = _cut(predictions.labels[k], 14)
         axes.plot(time, lines[k], color=colour, lw=2.0, zorder=2, label=f"{name} ({what})")

@@ -7,7 +7,7 @@ from mlgenn_delays.engines.results import Evaluation
 from mlgenn_delays.network import Network
 from mlgenn_delays.network.models import READOUTS
 from mlgenn_delays.recipe import load_data
-from mlgenn_delays.report.answers import answers_of, choose, running_logits, softmax
+from mlgenn_delays.report.predictions import choose, predict, running_logits, softmax
 from mlgenn_delays.runs.run import Run
 
 
@@ -81,25 +81,25 @@ def test_examples_end_in_the_answer(which, request):
     run = Run(request.getfixturevalue(which))
     network = Network.load(run.directory.network_path())
     splits = load_data(run.recipe, run.folder(None))
-    answers, accuracy = answers_of(network, run.recipe, splits, "validation", threads=1)
+    predictions, accuracy = predict(network, run.recipe, splits, "validation", threads=1)
     assert set(accuracy) == {"validation", "test"}
-    assert accuracy["validation"] == answers.evaluation.accuracy
-    shown = [*answers.correct, *answers.wrong]
-    assert len(answers.correct) == min(3, answers.evaluation.n - answers.n_wrong)
-    assert len(answers.wrong) == min(3, answers.n_wrong) > 0
-    assert all(each.correct for each in answers.correct)
-    assert not any(each.correct for each in answers.wrong)
-    chances = softmax(answers.evaluation.logits.astype(np.float64))
+    assert accuracy["validation"] == predictions.evaluation.accuracy
+    shown = [*predictions.correct, *predictions.wrong]
+    assert len(predictions.correct) == min(3, predictions.evaluation.n - predictions.n_wrong)
+    assert len(predictions.wrong) == min(3, predictions.n_wrong) > 0
+    assert all(each.correct for each in predictions.correct)
+    assert not any(each.correct for each in predictions.wrong)
+    chances = softmax(predictions.evaluation.logits.astype(np.float64))
     for each in shown:
         last = each.chances[:, -1]
-        assert last[each.answer] == pytest.approx(last.max(), abs=1e-6)  # classes may be equal
+        assert last[each.prediction] == pytest.approx(last.max(), abs=1e-6)  # classes may be equal
         same = np.abs(chances - last).max(1) < 1e-4
-        assert each.label in answers.evaluation.labels[same]
+        assert each.label in predictions.evaluation.labels[same]
         assert set(each.spikes) == {"hidden1"}
         time, neuron = each.spikes["hidden1"]
         assert len(time) == len(neuron)
         assert ((time > 0) & (time < each.length)).all()
-        assert neuron.max(initial=0) < answers.sizes["hidden1"]
+        assert neuron.max(initial=0) < predictions.sizes["hidden1"]
     spikes = [len(each.spikes["hidden1"][0]) for each in shown]
     assert max(spikes) > 0
 
@@ -108,8 +108,8 @@ def test_inputs_are_those_of_the_data(digits):
     run = Run(digits)
     data = load_data(run.recipe)["validation"]
     network = Network.load(run.directory.network_path())
-    answers, _ = answers_of(network, run.recipe, {"validation": data}, "validation", threads=1)
-    example = answers.correct[0]
+    predictions, _ = predict(network, run.recipe, {"validation": data}, "validation", threads=1)
+    example = predictions.correct[0]
     row = int(example.name.removeprefix("number ")) if "number" in example.name else None
     row = data.names.index(example.name) if row is None else row
     time, channel = example.inputs

@@ -1,0 +1,168 @@
+"""Progress of long work, on stderr: bars on a terminal, else lines, or nothing."""
+
+import sys
+import time
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+from mlgenn_delays.errors import InputError, nearest, printable
+
+KINDS = ("auto", "bar", "plain", "none")
+_QUIET = 5.0  # seconds between two plain lines of a meter, and before the first
+_REFRESH = 0.1  # seconds between two texts of a bar; what they tell of may change more often
+
+
+def check_progress(kind: object) -> None:
+    """Check a kind of progress.
+
+    Raises:
+        InputError: It is none of `KINDS`.
+    """
+    if kind not in KINDS:
+        hint = nearest(kind, KINDS) if isinstance(kind, str) else ""
+        raise InputError(f"progress must be one of {', '.join(KINDS)}, got {kind!r}{hint}")
+
+
+class Progress:
+    """Lines on stderr, with bars below them; a context, and leaving it removes the bars.
+
+    Arguments:
+        kind: ``"bar"``, ``"plain"`` (lines only), ``"none"``, or ``"auto"``: bars where stderr is a
+            terminal, else lines.
+        columns: Columns of a bar, from the left: "name", "bar", "count", "elapsed", "remaining",
+            "text".
+
+    Attributes:
+        kind: ``"bar"``, ``"plain"`` or ``"none"``.
+
+    Raises:
+        InputError: The kind is unknown.
+    """
+
+    def __init__(
+        self, kind: str = "auto", columns: Sequence[str] = ("name", "bar", "text")
+    ) -> None:
+        check_progress(kind)
+        terminal = sys.stderr is not None and sys.stderr.isatty()
+        self.kind = ("bar" if terminal else "plain") if kind == "auto" else kind
+        self._bars: Any = _bars(columns) if self.kind == "bar" else None
+        self._shown = 0.0
+
+    def add(self, name: str, total: int | None, done: int = 0) -> Any:
+        """Show one more bar, and return what the other methods know it by."""
+        if self._bars is None:
+            return None
+        task = self._bars.add_task(name, total=total, completed=done, text="")
+        self._bars.start()
+        return task
+
+    def restart(self, task: Any, name: str) -> None:
+        """Set a bar back to its start, under another name."""
+        if self._bars is not None:
+            self._bars.reset(task, description=name, text="")
+            self._shown = 0.0
+
+    def advance(self, task: Any, n: int = 1, text: Callable[[], str] | None = None) -> None:
+        """Move a bar on, and renew the text beside it every `_REFRESH` seconds."""
+        if self._bars is None:
+            return
+        self._bars.advance(task, n)
+        now = time.monotonic()
+        if text is not None and now - self._shown >= _REFRESH:
+            self._bars.update(task, text=text())
+            self._shown = now
+
+    def message(self, text: str) -> None:
+        """Print a line, above the bars."""
+        if self._bars is not None:
+            self._bars.console.print(printable(text), soft_wrap=True)
+        elif self.kind == "plain":
+            note(text)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._bars is not None:
+            self._bars.stop()
+
+
+class Meter:
+    """How far work on files is: a bar on a terminal, else a line every few seconds. A context.
+
+    Arguments:
+        what: What is done, such as "downloading x".
+        total: How much there is to do; None if nobody knows.
+        unit: What is counted: "bytes", shown as MB, or any noun.
+
+    Attributes:
+        done: How much is done.
+    """
+
+    def __init__(self, what: str, total: int | None = None, unit: str = "bytes") -> None:
+        self.what, self.total, self.unit = what, total, unit
+        self.done = 0
+        self._said = self._begun = time.monotonic()
+        self._progress = Progress()
+
+    def __enter__(self) -> Self:
+        self._bar = self._progress.add(self.what, self.total)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._progress.__exit__(kind, error, trace)
+
+    def advance(self, n: int = 1) -> None:
+        """Note that n more are done."""
+        self.done += n
+        self._progress.advance(self._bar, n, self._state)
+        now = time.monotonic()
+        if self._progress.kind == "plain" and now - self._said >= _QUIET:
+            self._said = now
+            note(f"{self.what}: {self._state()}")
+
+    def _state(self) -> str:
+        scale, noun = (1e6, "MB") if self.unit == "bytes" else (1, self.unit)
+        done = f"{self.done / scale:,.0f}"
+        if self.total:
+            share = 100 * self.done / self.total
+            return f"{done} of {self.total / scale:,.0f} {noun} ({share:.0f} %)"
+        return f"{done} {noun}, {time.monotonic() - self._begun:.0f} s"
+
+
+def note(text: str) -> None:
+    """Print a line on stderr, if there is one."""
+    if sys.stderr is not None:
+        print(printable(text), file=sys.stderr, flush=True)
+
+
+def _bars(columns: Sequence[str]) -> Any:
+    """Return rich's bars, which go when they are stopped."""
+    from rich import progress
+    from rich.console import Console
+
+    known = {
+        "name": progress.TextColumn("{task.description}", markup=False),
+        "bar": progress.BarColumn(bar_width=20),
+        "count": progress.MofNCompleteColumn(),
+        "elapsed": progress.TimeElapsedColumn(),
+        "remaining": progress.TimeRemainingColumn(),
+        "text": progress.TextColumn("{task.fields[text]}", markup=False),
+    }
+    return progress.Progress(
+        *(known[column] for column in columns),
+        console=Console(stderr=True, highlight=False, markup=False),
+        transient=True,
+        redirect_stdout=False,
+    )
