@@ -12,8 +12,14 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("name", required=False)
-def recipes(name: str | None) -> None:
+@click.option(
+    "--explain", metavar="KEY", help="Say what a key, or a table, of recipes means and may be."
+)
+def recipes(name: str | None, explain: str | None) -> None:
     """List the recipes; with NAME (or a TOML file) show all its settings."""
+    if explain is not None:
+        _explain(explain)
+        return
     from mlgenn_delays.recipe import load_recipe, recipe_names
 
     from .tables import show_recipes
@@ -28,6 +34,18 @@ def recipes(name: str | None) -> None:
     show_recipes(rows)
     say("train one:   delaysnn train RECIPE")
     say("look at one: delaysnn recipes RECIPE")
+
+
+def _explain(key: str) -> None:
+    """Print default, range and meaning of a key of recipes, or of all keys of a table."""
+    from mlgenn_delays.recipe.explain import explain
+
+    for number, each in enumerate(explain(key)):
+        if number:
+            say("")
+        given = each.default in ("required", "optional")
+        say(f"{each.name}: {each.default if given else f'default {each.default}'}; {each.range}")
+        say(f"    {each.meaning}")
 
 
 def _expected(recipe: "Recipe") -> tuple[str, str]:

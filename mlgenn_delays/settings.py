@@ -15,7 +15,7 @@ From the declaration come the check when an object is made, the text of an error
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, is_dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from numbers import Integral, Real
 from types import NoneType, UnionType
@@ -64,8 +64,11 @@ class OneOf:
 
     def _check(self, word: str) -> str:
         """Require one of the words."""
-        if word not in self.choices():
-            raise ValueError(f"must be {range_of(Annotated[str, self])}, got {word!r}")
+        known = self.choices()
+        if word not in known:
+            raise ValueError(
+                f"must be one of {', '.join(known)}, got {word!r}{nearest(word, known)}"
+            )
         return word
 
 
@@ -88,8 +91,8 @@ def _plain(value: object) -> object:
     return float(value) if isinstance(value, Real) else value
 
 
-Number = Annotated[float, BeforeValidator(_plain)]
-Integer = Annotated[int, BeforeValidator(_plain)]
+Number = Annotated[float, BeforeValidator(_plain), Field(strict=True)]
+Integer = Annotated[int, BeforeValidator(_plain), Field(strict=True)]
 Positive = Annotated[Number, Field(gt=0)]
 NonNegative = Annotated[Number, Field(ge=0)]
 Share = Annotated[Number, Field(ge=0, lt=1)]
@@ -110,19 +113,21 @@ def one_of(*choices: str) -> OneOf:
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(field,))
-def settings(cls: Any = None, *, kw_only: bool = False) -> Any:
+def settings(cls: Any = None, *, kw_only: bool = False, table: bool = False) -> Any:
     """Make a class settings: a frozen dataclass that checks its fields when it is made.
 
     Arguments:
         cls: A class with annotated fields.
         kw_only: Whether fields are given by name only.
+        table: Whether a field of this class takes a table of a recipe as well.
 
     Raises:
         InputError: When an object is made: a field holds what its annotation does not allow.
     """
     if cls is None:
-        return lambda each: settings(each, kw_only=kw_only)
-    made: Any = pydantic_dataclass(frozen=True, kw_only=kw_only, config=CONFIG)(cls)
+        return lambda each: settings(each, kw_only=kw_only, table=table)
+    config = ConfigDict(**(CONFIG | {"strict": not table}))
+    made: Any = pydantic_dataclass(frozen=True, kw_only=kw_only, config=config)(cls)
     construct = made.__init__
 
     def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
@@ -301,8 +306,3 @@ def _documented(cls: Any) -> str:
     arguments = "\n".join(f"    {name}: {text}" for name, text in told)
     head, mark, rest = doc.partition("\n\nExample:")
     return f"{head}\n\nArguments:\n{arguments}{mark}{rest}"
-
-
-def is_settings(value: object) -> bool:
-    """Return whether a value, or a class, is one of settings."""
-    return is_dataclass(value) and hasattr(value, "__pydantic_fields__")

@@ -10,103 +10,29 @@ from typing import Any
 
 from docutils import nodes
 from docutils.statemachine import StringList
-from pydantic import BaseModel
-from pydantic_core import PydanticUndefined
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 from mlgenn_delays.data.registry import DATASETS, FAMILIES, options_table
-from mlgenn_delays.recipe import sections
-from mlgenn_delays.recipe.fields import LARGEST, LONGEST
-from mlgenn_delays.recipe.network_section import Layer, NetworkSection, Readout
-from mlgenn_delays.recipe.schema import Recipe
+from mlgenn_delays.recipe.explain import keys
 from mlgenn_delays.recipe.toml import _value as as_toml
-from mlgenn_delays.settings import fields_of, is_settings, meaning_of
-
-# Table of a recipe -> the model that reads it; "" is the top.
-SECTIONS: dict[str, type[BaseModel]] = {
-    "": Recipe,
-    "data": sections.Data,
-    "network": NetworkSection,
-    "network.layers": Layer,
-    "network.readout": Readout,
-    "delays": sections.Delays,
-    "learning": sections.Learning,
-    "regularisation": sections.Regularisation,
-    "augmentation": sections.Augmentation,
-    "rewiring": sections.RewiringSection,
-    "expected": sections.Expected,
-}
-BOUNDS = (
-    ("exclusiveMinimum", "> {}"),
-    ("minimum", ">= {}"),
-    ("exclusiveMaximum", "< {}"),
-    ("maximum", "<= {}"),
-)
+from mlgenn_delays.settings import fields_of, meaning_of
 
 
-def keys_of(section: str) -> list[tuple[str, str]]:
+def keys_of(table: str) -> list[tuple[str, str]]:
     """Return key and Markdown of every plain setting of a table; tables within it are left out."""
-    model = SECTIONS[section]
-    schema = model.model_json_schema()
     found = []
-    for key, field in model.model_fields.items():
-        if f"{section}.{key}".lstrip(".") in SECTIONS:
-            continue
-        told = [_default(field.default), *_range(schema, key, field)]
-        found.append((key, f"`{key}` ({', '.join(told)})\n: {field.description}"))
+    for each in keys(table):
+        key = each.name.rsplit(".", 1)[-1]
+        plain = each.default in ("required", "optional")
+        default = each.default if plain else f"default `{each.default}`"
+        found.append((key, f"`{key}` ({default}; {each.range})\n: {each.meaning}"))
     return found
-
-
-def _default(value: Any) -> str:
-    """Return a default in words."""
-    if value is PydanticUndefined:
-        return "required"
-    if value is None:
-        return "optional"
-    return f"default `{_shown(value)}`"
 
 
 def _shown(value: Any) -> str:
     """Return a value as a recipe has it."""
     return "{}" if value == {} else as_toml(value)
-
-
-def _range(schema: dict[str, Any], key: str, field: Any) -> list[str]:
-    """Return what a value may be, in words."""
-    choices = _choices(field)
-    if choices:
-        return ["one of " + ", ".join(f"`{choice}`" for choice in choices)]
-    shape = schema["properties"][key]
-    kinds = shape.get("oneOf") or shape.get("anyOf") or [shape]
-    told = []
-    for kind in kinds:
-        if "enum" in kind:
-            return ["one of " + ", ".join(f"`{each}`" for each in kind["enum"])]
-        told += _bounds(kind)
-        if kind.get("type") == "array":
-            told.append("a list" if len(kinds) == 1 else "or a list")
-    return told
-
-
-def _bounds(kind: dict[str, Any]) -> list[str]:
-    """Return the bounds of a number, without those that only keep it from overflowing."""
-    return [
-        text.format(f"{kind[name]:g}")
-        for name, text in BOUNDS
-        if name in kind and kind[name] not in (LARGEST, LONGEST)
-    ]
-
-
-def _choices(field: Any) -> tuple[str, ...]:
-    """Return the words that a setting takes, as `recipe.fields.one_of` knows them."""
-    for each in field.metadata:
-        check = getattr(each, "func", None)
-        if check is not None:
-            choices = inspect.getclosurevars(check).nonlocals.get("choices")
-            if choices is not None:
-                return tuple(choices())
-    return ()
 
 
 def options_of_data() -> list[str]:
@@ -132,7 +58,7 @@ def _meanings(options: Any, prefix: str = "") -> dict[str, str]:
     found = {}
     for name, info in fields_of(options).items():
         found[f"{prefix}{name}"] = meaning_of(info)
-        if is_settings(info.default):
+        if fields_of(type(info.default)):
             found |= _meanings(type(info.default), f"{prefix}{name}.")
     return found
 

@@ -5,6 +5,10 @@ from typing import Annotated
 from mlgenn_delays.settings import NonNegative, says, settings
 
 Target = Annotated[NonNegative, says("Wanted spikes per neuron and trial.")]
+Strength = Annotated[
+    NonNegative,
+    says("Strength of the regularisation; mlGeNN's 5e-11 at tau_mem 20 ms is 2e-8 here."),
+]
 
 
 @settings
@@ -17,6 +21,4 @@ class SpikeCount:
     """
 
     target: Target = 14.0
-    strength: Annotated[
-        NonNegative, says("Strength; mlGeNN's 5e-11 at tau_mem 20 ms is 2e-8 here.")
-    ] = 0.0
+    strength: Strength = 0.0

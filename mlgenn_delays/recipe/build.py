@@ -1,5 +1,6 @@
 """From a recipe to a network, a learning rule, rewiring and the augmentation."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -201,12 +202,9 @@ def build_rewiring(recipe: Recipe) -> Rewiring | None:
 
 def build_augment(recipe: Recipe) -> "Augment | None":
     """Return the augmentation of a recipe, or None if it asks for none."""
-    from mlgenn_delays.data import Augment
-
-    settings = recipe.augmentation.model_dump()
-    if not settings["group"]:
-        settings["group"] = recipe.data.parsed.group
-    augment = Augment(**settings)
+    augment = recipe.augmentation
+    if not augment.group:
+        augment = replace(augment, group=recipe.data.parsed.group)
     return None if augment.is_identity else augment
 
 

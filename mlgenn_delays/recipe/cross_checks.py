@@ -140,20 +140,19 @@ def check_augmentation(recipe: "Recipe") -> None:
     """Refuse changes that the other kind of data takes."""
     import numpy as np
 
-    from mlgenn_delays.data.augment.augment import Augment, check_kind
+    from mlgenn_delays.data.augment.augment import check_kind
     from mlgenn_delays.data.types import CurrentBatch, SpikeBatch
 
     none = np.zeros(0, np.int64)
     try:
-        settings = Augment(**recipe.augmentation.model_dump())
+        batch: CurrentBatch | SpikeBatch
         if recipe.data.encoding == "currents":
-            check_kind(settings, CurrentBatch(np.zeros((0, 1, 1), np.float32), none, none))
+            batch = CurrentBatch(np.zeros((0, 1, 1), np.float32), none, none)
         else:
-            check_kind(settings, SpikeBatch(np.zeros((0, 2), np.int64), none, none, none, 1))
+            batch = SpikeBatch(np.zeros((0, 2), np.int64), none, none, none, 1)
+        check_kind(recipe.augmentation, batch)
     except InputError as error:
-        text = str(error).replace("Augment.", "augmentation.", 1)
-        named = text.startswith("augmentation.")
-        raise ValueError(f"{'' if named else 'augmentation.'}{text}") from error
+        raise ValueError(str(error)) from error
 
 
 CHECKS = (

@@ -3,56 +3,54 @@
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
 from mlgenn_delays.errors import InputError, nearest, one_line, shorten
-from mlgenn_delays.recipe.fields import LARGEST, TAGS
+from mlgenn_delays.recipe.fields import TAGS
 from mlgenn_delays.recipe.schema import Recipe
+from mlgenn_delays.settings import fields_of, range_of
 from mlgenn_delays.untrusted import shown
 
 MOST = 12  # problems that are listed
+# What a type or a bound does not say.
 _KINDS = {
-    "int_type": "a whole number",
-    "int_from_float": "a whole number",
-    "float_type": "a number",
-    "finite_number": "a finite number",
-    "string_type": "text in quotes",
     "string_unicode": "valid text",
-    "bool_type": "true or false",
-    "dict_type": "a table",
-    "model_type": "a table",
-    "model_attributes_type": "a table",
-    "tuple_type": "a list",
-}
-_BOUNDS = {
-    "greater_than": (">", "gt"),
-    "greater_than_equal": (">=", "ge"),
-    "less_than": ("<", "lt"),
-    "less_than_equal": ("<=", "le"),
+    "string_too_short": "text that is not empty",
+    "string_pattern_mismatch": "letters, digits, '.', '_' and '-', beginning with a letter or "
+    "digit",
 }
 
 
-def _model(annotation: Any) -> type[BaseModel] | None:
-    """Return the section in a field's type, or None."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+def table_of(annotation: Any) -> type | None:
+    """Return the section, or the settings, in a field's type; None for a plain value."""
+    if isinstance(annotation, type) and fields_of(annotation):
         return annotation
-    return next((m for m in map(_model, get_args(annotation)) if m), None)
+    return next((found for found in map(table_of, get_args(annotation)) if found), None)
+
+
+def _field(loc: tuple[int | str, ...]) -> FieldInfo | None:
+    """Return the field at a place, None if there is none."""
+    table: type | None = Recipe
+    field = None
+    for part in loc:
+        if isinstance(part, str) and part not in TAGS:
+            field = fields_of(table).get(part) if table else None
+            table = table_of(field.annotation) if field else None
+    return field
 
 
 def keys_of(loc: tuple[int | str, ...]) -> list[str]:
-    """Return the keys of the section at a place, empty if that is no section."""
-    model: type[BaseModel] | None = Recipe
-    for part in loc:
-        if isinstance(part, str) and model is not None:
-            field = model.model_fields.get(part)
-            model = _model(field.annotation) if field else None
-    return list(model.model_fields) if model else []
+    """Return the keys of the table at a place, empty if that is none."""
+    field = _field(loc)
+    table = Recipe if not loc else table_of(field.annotation) if field else None
+    return list(fields_of(table)) if table else []
 
 
-def _all_keys(model: type[BaseModel] = Recipe, before: str = "") -> list[str]:
+def _all_keys(table: type = Recipe, before: str = "") -> list[str]:
     """Return every key of a recipe, dotted; those of layers with the index 0."""
     found = []
-    for name, field in model.model_fields.items():
-        inner = _model(field.annotation)
+    for name, field in fields_of(table).items():
+        inner = table_of(field.annotation)
         if inner is None:
             found.append(before + name)
         else:
@@ -81,63 +79,31 @@ def _received(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else shown(value, 60)
 
 
-def _limits(kind: Any) -> dict[str, float]:
-    """Return the bounds of a field, however deep in its type they are given."""
-    found: dict[str, float] = {}
-    for item in getattr(kind, "metadata", None) or getattr(kind, "__metadata__", None) or ():
-        for part in (item, *getattr(item, "metadata", ())):
-            bounds = {name: getattr(part, name, None) for name in ("gt", "ge", "lt", "le")}
-            found |= {name: value for name, value in bounds.items() if value is not None}
-    for inner in (getattr(kind, "annotation", None), *get_args(kind)):
-        if inner is not None and not isinstance(inner, (str, type(None))):
-            found |= _limits(inner)
-    return found
-
-
-def _bounds(loc: tuple[int | str, ...], error: Any) -> str:
-    """Return the whole range that a value missed, such as ``in [0, 1)``."""
-    sign, key = _BOUNDS[error["type"]]
-    model: type[BaseModel] | None = Recipe
-    field = None
-    for part in (p for p in loc if isinstance(p, str) and p not in TAGS):
-        field = model.model_fields.get(part) if model else None
-        model = _model(field.annotation) if field else None
-    limits = _limits(field) if field else {}
-    if limits.get("le") == LARGEST:
-        del limits["le"]
-    if len(limits) == 2:
-        low = "(" if "gt" in limits else "["
-        high = ")" if "lt" in limits else "]"
-        first, second = limits.get("gt", limits.get("ge")), limits.get("lt", limits.get("le"))
-        return f"in {low}{first:g}, {second:g}{high}"
-    return f"{sign} {error['ctx'][key]:.10g}"
+def _rule(kind: str, loc: tuple[int | str, ...], error: Any) -> str:
+    """Return what a value must be."""
+    field = _field(loc)
+    if kind in _KINDS or field is None:
+        return _KINDS.get(kind, str(error["msg"]))
+    table = table_of(field.annotation)
+    if table is None:
+        return range_of(field, error["input"])
+    listed = table is not field.annotation and not isinstance(loc[-1], int)
+    return "a list of tables" if listed else "a table"
 
 
 def _one(error: Any) -> str:
     """Return one of pydantic's errors as one line."""
     loc = tuple(part for part in error["loc"] if part not in TAGS)
     kind, key, value = error["type"], _dotted(loc), error["input"]
-    if kind == "extra_forbidden":
+    if kind in ("extra_forbidden", "unexpected_keyword_argument"):
         return unknown_key(loc)
-    if kind == "missing":
+    if kind in ("missing", "missing_argument"):
         return f"{key} must be given"
     if kind == "value_error":
         text = shorten(one_line(str(error["ctx"]["error"])), 600)
         # A check of several keys names them itself.
         return text if not key or isinstance(value, (dict, BaseModel)) else f"{key} {text}"
-    if kind in _BOUNDS:
-        rule = _bounds(loc, error)
-    elif kind == "literal_error":
-        choices = [word.strip(" '") for word in error["ctx"]["expected"].split(",")]
-        choices = [word for part in choices for word in part.replace("' or '", "|").split("|")]
-        rule = f"one of {', '.join(choices)}"
-    elif kind == "string_too_short":
-        rule = "text that is not empty"
-    elif kind == "string_pattern_mismatch":
-        rule = "letters, digits, '.', '_' and '-', beginning with a letter or digit"
-    else:
-        rule = _KINDS.get(kind, error["msg"])
-    return f"{key} must be {rule}, got {_received(value)}"
+    return f"{key} must be {_rule(kind, loc, error)}, got {_received(value)}"
 
 
 def as_input_error(error: ValidationError, source: str, given: dict[str, str]) -> InputError:

@@ -5,30 +5,30 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field, model_validator
 
 from mlgenn_delays.errors import InputError
-from mlgenn_delays.network.models import READOUTS
-from mlgenn_delays.recipe.fields import (
-    Count,
-    NonNegative,
-    Positive,
-    PositiveTime,
-    Section,
-    Share,
-    Time,
-    TimeStep,
-    either,
-    one_of,
-    one_word,
+from mlgenn_delays.learning.rules import Dropout
+from mlgenn_delays.network.models import (
+    LIF,
+    Exponential,
+    LeakyIntegrator,
+    Neurons,
+    TauMem,
+    TauRefrac,
+    TauSyn,
+    Threshold,
 )
+from mlgenn_delays.network.models import Readout as Reading
+from mlgenn_delays.recipe.fields import Section, either
 from mlgenn_delays.rewiring import synapse_counts
 from mlgenn_delays.rewiring.densities import ALLOCATIONS
+from mlgenn_delays.settings import Count, NonNegative, Number, Positive, Share, TimeStep, one_of
 
 if TYPE_CHECKING:
     Shares = float | tuple[float, ...]
 else:
     Shares = either(Share, "number", Annotated[tuple[Share, ...], Field(strict=False)])
 
-Synapse = Annotated[str, one_word("Exponential", "Delta")]
-WeightInit = Annotated[str, one_word("normal", "kaiming")]
+Synapse = Annotated[str, one_of("Exponential", "Delta")]
+WeightInit = Annotated[str, one_of("normal", "kaiming")]
 # Sizes of the populations that a projection connects; None where only the data know.
 Shape = tuple[int | None, int | None]
 
@@ -42,15 +42,15 @@ _WEIGHT_SCALE = "What the starting weights from the layer before are multiplied 
 class Layer(Section):
     """[[network.layers]]: a hidden layer and the projections onto it."""
 
-    size: Count = Field(description="Number of neurons.")
-    model: Annotated[str, one_word("LIF", "SeedLIF")] = Field("LIF", description="Neuron model.")
-    tau_mem: PositiveTime = Field(20.0, description="Membrane time constant [ms].")
-    v_thresh: Positive = Field(1.0, description="Firing threshold.")
-    tau_refrac: Time = Field(0.0, description="Refractory period [ms]; LIF only.")
+    size: Neurons
+    model: Annotated[str, one_of("LIF", "SeedLIF")] = Field("LIF", description="Neuron model.")
+    tau_mem: TauMem = LIF.tau_mem
+    v_thresh: Threshold = LIF.v_thresh
+    tau_refrac: TauRefrac = LIF.tau_refrac
     synapse: Synapse = Field("Exponential", description="Model of the synapses onto the layer.")
-    tau_syn: PositiveTime = Field(5.0, description="Time constant of Exponential synapses [ms].")
+    tau_syn: TauSyn = Exponential.tau_syn
     weight_init: WeightInit = Field("normal", description=_WEIGHT_INIT)
-    weight_mean: float = Field(
+    weight_mean: Number = Field(
         0.03, description="Mean of the starting weights from the layer before (normal)."
     )
     weight_sd: NonNegative = Field(
@@ -58,7 +58,7 @@ class Layer(Section):
     )
     weight_scale: Positive = Field(1.0, description=_WEIGHT_SCALE)
     recurrent: bool = Field(False, description="Whether the layer projects to itself as well.")
-    recurrent_weight_mean: float = Field(
+    recurrent_weight_mean: Number = Field(
         0.0, description="Mean of the starting recurrent weights (normal)."
     )
     recurrent_weight_sd: NonNegative = Field(
@@ -67,25 +67,21 @@ class Layer(Section):
     normalise: bool = Field(
         False, description="Whether the synaptic current is normalised over batch and time."
     )
-    dropout: Share = Field(
-        0.0, description="Probability that a neuron is silent to its targets for a trial."
-    )
+    dropout: Dropout = 0.0
 
 
 class Readout(Section):
     """[network.readout]: leaky integrators, one a class, and how they are read."""
 
-    kind: Annotated[str, one_of(lambda: READOUTS)] = Field(
-        "mean", description="What of the voltage over the trial is the answer."
-    )
-    model: Annotated[str, one_word("LeakyIntegrator", "SeedLI")] = Field(
+    kind: Reading = LeakyIntegrator.readout
+    model: Annotated[str, one_of("LeakyIntegrator", "SeedLI")] = Field(
         "LeakyIntegrator", description="Neuron model."
     )
-    tau_mem: PositiveTime = Field(20.0, description="Membrane time constant [ms].")
+    tau_mem: TauMem = LeakyIntegrator.tau_mem
     synapse: Synapse = Field("Exponential", description="Model of the synapses onto the output.")
-    tau_syn: PositiveTime = Field(5.0, description="Time constant of Exponential synapses [ms].")
+    tau_syn: TauSyn = Exponential.tau_syn
     weight_init: WeightInit = Field("normal", description=_WEIGHT_INIT)
-    weight_mean: float = Field(0.0, description="Mean of the starting weights (normal).")
+    weight_mean: Number = Field(0.0, description="Mean of the starting weights (normal).")
     weight_sd: NonNegative = Field(0.03, description="Standard deviation of the starting weights.")
     weight_scale: Positive = Field(1.0, description=_WEIGHT_SCALE)
     normalise: bool = Field(
@@ -101,7 +97,7 @@ class NetworkSection(Section):
         0.0,
         description="Share of absent synapses, in [0, 1): of each projection, or one a projection.",
     )
-    allocation: Annotated[str, one_of(lambda: ALLOCATIONS)] = Field(
+    allocation: Annotated[str, one_of(*ALLOCATIONS)] = Field(
         "uniform",
         description="How a sparsity is spread over the projections: the same everywhere, or small "
         "projections denser (erdos-renyi).",
@@ -112,7 +108,7 @@ class NetworkSection(Section):
     dale: bool = Field(
         False, description="Whether all synapses of a neuron have one sign, drawn at random."
     )
-    signs: Annotated[str, one_word("auto", "free", "synapse")] = Field(
+    signs: Annotated[str, one_of("auto", "free", "synapse")] = Field(
         "auto",
         description="Signs of weights: free, one a synapse that stays, or what dale and the "
         "rewiring rule need (auto).",

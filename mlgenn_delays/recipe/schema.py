@@ -8,11 +8,11 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
+from mlgenn_delays.data.augment.augment import Augment
 from mlgenn_delays.recipe import cross_checks
-from mlgenn_delays.recipe.fields import Section, Whole
+from mlgenn_delays.recipe.fields import Section
 from mlgenn_delays.recipe.network_section import NetworkSection
 from mlgenn_delays.recipe.sections import (
-    Augmentation,
     Data,
     Delays,
     Expected,
@@ -20,6 +20,7 @@ from mlgenn_delays.recipe.sections import (
     Regularisation,
     RewiringSection,
 )
+from mlgenn_delays.settings import Whole
 
 
 class Recipe(Section):
@@ -35,7 +36,7 @@ class Recipe(Section):
     delays: Delays
     learning: Learning
     regularisation: Regularisation = Regularisation()
-    augmentation: Augmentation = Augmentation()
+    augmentation: Augment = Augment()
     rewiring: RewiringSection = RewiringSection()
     expected: Expected = Expected()
 

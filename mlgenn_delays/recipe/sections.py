@@ -13,25 +13,30 @@ from pydantic import (
 )
 
 from mlgenn_delays.errors import InputError, nearest
+from mlgenn_delays.learning.optimisers import Adam, Beta1, Beta2
+from mlgenn_delays.learning.regularisers import SpikeCount, Strength, Target
+from mlgenn_delays.learning.rules import L1, EventProp, Pipelined, Revive
 from mlgenn_delays.learning.schedules import SCHEDULES
 from mlgenn_delays.learning.surrogates import SURROGATES
-from mlgenn_delays.recipe.fields import (
+from mlgenn_delays.recipe.fields import Section, either
+from mlgenn_delays.rewiring import RULES, SET, RigL
+from mlgenn_delays.rewiring.base import GrowDelay
+from mlgenn_delays.rewiring.dropping import Decay, DropFraction, Until
+from mlgenn_delays.rewiring.rigl import Averaging, Form
+from mlgenn_delays.settings import (
     LARGEST,
     Count,
+    Integer,
     NonNegative,
-    OpenShare,
+    OneOf,
     Positive,
-    Section,
-    Share,
+    Probability,
     Time,
     Whole,
-    either,
     one_of,
-    one_word,
 )
-from mlgenn_delays.rewiring import RULES, RigL
 
-ScheduleName = Annotated[str, one_of(lambda: tuple(SCHEDULES))]
+ScheduleName = Annotated[str, OneOf(lambda: tuple(SCHEDULES))]
 Text = Annotated[str, Field(min_length=1)]
 if TYPE_CHECKING:
     Names = str | tuple[str, ...]
@@ -121,7 +126,7 @@ class Delays(Section):
         "synapse",
         description="A delay each synapse, each presynaptic neuron (axon), or one a projection.",
     )
-    kernel: Annotated[str, one_word("dirac", "gaussian")] = Field(
+    kernel: Annotated[str, one_of("dirac", "gaussian")] = Field(
         "dirac",
         description="How a delay acts while it is learned: at one step, or over steps around it.",
     )
@@ -177,12 +182,12 @@ class Delays(Section):
 class Learning(Section):
     """[learning]: the rule, and the optimiser of the weights (Adam)."""
 
-    rule: Annotated[str, one_word("eventprop", "surrogate")] = Field(
+    rule: Annotated[str, one_of("eventprop", "surrogate")] = Field(
         "eventprop",
         description="Learning rule: EventProp, or backpropagation through time with a surrogate "
         "derivative of the spike.",
     )
-    surrogate: Annotated[str, one_of(lambda: tuple(SURROGATES))] = Field(
+    surrogate: Annotated[str, OneOf(lambda: tuple(SURROGATES))] = Field(
         "atan", description="Surrogate derivative of rule surrogate."
     )
     surrogate_options: dict[str, float] = Field(
@@ -195,16 +200,12 @@ class Learning(Section):
     )
     schedule: ScheduleName = Field("constant", description="Schedule of that learning rate.")
     schedule_options: dict[str, float] = Field({}, description="Settings of the schedule.")
-    beta1: Share = Field(0.9, description="Adam's decay of the first moment.")
-    beta2: Share = Field(0.999, description="Adam's decay of the second moment.")
+    beta1: Beta1 = Adam.beta1
+    beta2: Beta2 = Adam.beta2
     clip: NonNegative = Field(
         0.0, description="Largest L2 norm of the weights' gradient; 0 for no bound."
     )
-    pipelined: bool = Field(
-        False,
-        description="Whether gradients are applied a batch late, so that GeNN goes back through a "
-        "batch while it goes forwards through the next; faster on a GPU, not on a CPU.",
-    )
+    pipelined: Pipelined = EventProp.pipelined
     patience: Whole = Field(
         0, description="Stop after so many epochs without a better validation; 0 never stops."
     )
@@ -229,76 +230,27 @@ class Learning(Section):
 class Regularisation(Section):
     """[regularisation]."""
 
-    spikes_target: NonNegative = Field(14.0, description="Wanted spikes a neuron and trial.")
-    spikes_strength: NonNegative = Field(
-        0.0, description="Pull towards them; see `mlgenn_delays.SpikeCount`."
-    )
-    revive: NonNegative = Field(
-        0.0, description="Added after an epoch to the input weights of silent neurons."
-    )
-    l1: NonNegative = Field(
-        0.0, description="Strength of the sum of the weights' magnitudes in the loss."
-    )
-
-
-class Augmentation(Section):
-    """[augmentation]: random changes of training examples, drawn anew each epoch."""
-
-    shift: Whole = Field(0, description="Largest shift along the channels.")
-    jitter: Time = Field(0.0, description="Standard deviation of spike times [ms]; spikes only.")
-    drop: Share = Field(0.0, description="Probability that a spike is left out; spikes only.")
-    time_shift: Time = Field(0.0, description="Largest shift of a whole example [ms].")
-    group: Whole = Field(
-        0, description="Channels a group, within which a shift moves; 0 for the data set's own."
-    )
-    noise: NonNegative = Field(
-        0.0, description="Standard deviation of noise on each value; currents only."
-    )
-    scale: Annotated[float, Field(ge=0, le=1)] = Field(
-        0.0, description="An example is multiplied by 1-scale..1+scale; currents only."
-    )
-    mask_time: Time = Field(
-        0.0, description="Longest run of steps of an example that is silenced [ms]."
-    )
-    mask_channels: Whole = Field(
-        0, description="Longest run of channels of an example that is silenced."
-    )
-    blend: Annotated[float, Field(ge=0, le=1)] = Field(
-        0.0, description="Probability of a blend with another of the class; spikes only."
-    )
+    spikes_target: Target = SpikeCount.target
+    spikes_strength: Strength = SpikeCount.strength
+    revive: Revive = EventProp.revive
+    l1: L1 = EventProp.l1
 
 
 class RewiringSection(Section):
     """[rewiring]: structure learning; to set what a rule does not have is refused."""
 
-    rule: Annotated[str, one_of(lambda: ("none", *RULES))] = Field(
+    rule: Annotated[str, OneOf(lambda: ("none", *RULES))] = Field(
         "none", description="What learns the structure: none keeps it as it starts."
     )
-    form: Annotated[str, one_of(lambda: RigL.FORMS)] = Field(
-        "signed",
-        description="Of rigl: signed (a synapse goes where its magnitude reached zero) or "
-        "magnitude (a share of the weakest goes).",
-    )
-    every: Annotated[int, Field(ge=-1, le=LARGEST)] = Field(
+    form: Form = RigL.form
+    every: Annotated[Integer, Field(ge=-1, le=LARGEST)] = Field(
         -1, description="Batches between passes; 0 for once an epoch, -1 for the rule's own."
     )
-    drop_fraction: OpenShare = Field(
-        0.3, description="Share of the synapses that goes at a pass (set, rigl by magnitude)."
-    )
-    decay: Annotated[str, one_of(lambda: RigL.DECAYS)] = Field(
-        "cosine", description="How that share falls (set, rigl by magnitude)."
-    )
-    until: Annotated[float, Field(gt=0, le=1)] = Field(
-        0.75, description="Share of the training after which it stops (set, rigl by magnitude)."
-    )
-    gradient_averaging: Share = Field(
-        0.9, description="Decay of the average of candidate gradients over batches (rigl)."
-    )
-    grow_delay: Annotated[str, one_of(lambda: RigL.GROW_DELAYS)] = Field(
-        "kept",
-        description="Delay of a grown synapse: what its pair had (kept), random, or by gradient "
-        "(rigl).",
-    )
+    drop_fraction: DropFraction = SET.drop_fraction
+    decay: Decay = SET.decay
+    until: Until = SET.until
+    gradient_averaging: Averaging = RigL.averaging
+    grow_delay: GrowDelay = RigL.grow_delay
 
     @property
     def needs_signs(self) -> bool:
@@ -313,9 +265,7 @@ class Expected(Section):
         None, description="What others measured with these settings, and where it says so."
     )
     metric: Text = Field("test accuracy", description="What is measured.")
-    accuracy: Annotated[float, Field(ge=0, le=1)] | None = Field(
-        None, description="Mean over the seeds, of 1."
-    )
+    accuracy: Probability | None = Field(None, description="Mean over the seeds, of 1.")
     seeds: Count | None = Field(None, description="Number of seeds measured.")
     minutes: Positive | None = Field(None, description="Wall-clock time of one training [min].")
     machine: Text | None = Field(None, description="Class of the machine measured on.")

@@ -83,10 +83,10 @@ def test_every_recipe_key_is_in_the_reference() -> None:
 
     page = (DOCS / "reference" / "recipe-keys.md").read_text()
     listed = set(re.findall(r"^```\{recipe-keys\} ?(.*)$", page, re.MULTILINE))
-    assert listed == set(recipe_keys.SECTIONS)
+    assert listed == set(recipe_keys.TABLES)
     known = {
         (section, key): text
-        for section in recipe_keys.SECTIONS
+        for section in recipe_keys.TABLES
         for key, text in recipe_keys.keys_of(section)
     }
     options = "\n".join(recipe_keys.options_of_data())
@@ -104,13 +104,15 @@ def test_keys_say_default_range_and_meaning() -> None:
     import recipe_keys
 
     texts = dict(recipe_keys.keys_of("network.readout"))
-    assert texts["kind"].startswith('`kind` (default `"mean"`, one of `mean`, `sum`, `max`, ')
+    assert texts["kind"].startswith('`kind` (default `"mean"`; one of mean, sum, max, ')
     texts = dict(recipe_keys.keys_of("network"))
-    assert texts["sparsity"].startswith("`sparsity` (default `0.0`, >= 0, < 1, or a list)\n: Share")
+    assert texts["sparsity"].startswith("`sparsity` (default `0.0`; a number in [0, 1) or a list")
     texts = dict(recipe_keys.keys_of("delays"))
-    assert texts["max"] == "`max` (required, >= 0)\n: Largest delay that learning may reach [ms]."
+    assert texts["max"] == (
+        "`max` (required; a number >= 0 ms)\n: Largest delay that learning may reach [ms]."
+    )
     assert all(
-        ": None" not in text for s in recipe_keys.SECTIONS for _, text in recipe_keys.keys_of(s)
+        ": None" not in text for s in recipe_keys.TABLES for _, text in recipe_keys.keys_of(s)
     )
     options = recipe_keys.options_of_data()
     assert all(any(f"**`{name}`**" in line for line in options) for name in DATASETS)

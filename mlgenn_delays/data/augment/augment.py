@@ -36,7 +36,7 @@ Displacement = Annotated[Number, Field(ge=0, le=1e6), Unit("ms")]
 Channels = Annotated[Integer, Field(ge=0, le=2**20)]
 
 
-@settings
+@settings(table=True)
 class Augment:
     """Settings of augmentation; the defaults change nothing."""
 

@@ -1,0 +1,81 @@
+"""Every key of a recipe with its default, its range and its meaning, from the declarations."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic_core import PydanticUndefined
+
+from mlgenn_delays.errors import InputError
+from mlgenn_delays.recipe.messages import table_of, unknown_key
+from mlgenn_delays.recipe.schema import Recipe
+from mlgenn_delays.recipe.toml import _value as as_toml
+from mlgenn_delays.settings import fields_of, meaning_of, range_of
+
+# The tables of a recipe; "" is the top.
+TABLES = (
+    "", "data", "network", "network.layers", "network.readout", "delays", "learning",
+    "regularisation", "augmentation", "rewiring", "expected",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Key:
+    """A key of a recipe.
+
+    Attributes:
+        name: Dotted, such as ``"network.layers.0.size"``.
+        default: As TOML, ``"required"`` or ``"optional"``.
+        range: What it must be, in words.
+        meaning: In one sentence.
+    """
+
+    name: str
+    default: str
+    range: str
+    meaning: str
+
+
+def keys(table: str = "") -> list[Key]:
+    """Return the plain keys of a table of a recipe, those of the top for an empty text.
+
+    Arguments:
+        table: Dotted, such as ``"network.layers"``.
+
+    Raises:
+        InputError: A recipe has no such table.
+    """
+    kind: Any = Recipe
+    for part in table.split(".") if table else ():
+        field = fields_of(kind).get(part)
+        kind = table_of(field.annotation) if field else None
+        if kind is None:
+            raise InputError(unknown_key(tuple(table.split("."))))
+    listed = "0." if table == "network.layers" else ""
+    before = f"{table}.{listed}" if table else ""
+    return [
+        Key(f"{before}{name}", _default(field.default), range_of(field), meaning_of(field))
+        for name, field in fields_of(kind).items()
+        if table_of(field.annotation) is None
+    ]
+
+
+def explain(key: str) -> list[Key]:
+    """Return a key, or all keys of the table that it names.
+
+    Raises:
+        InputError: A recipe has no such key; the nearest is named.
+    """
+    parts = tuple(part for part in key.split(".") if not part.isdecimal())
+    for found in keys(".".join(parts[:-1])):
+        if found.name.rsplit(".", 1)[-1] == parts[-1]:
+            return [found]
+    return keys(".".join(parts))
+
+
+def _default(value: Any) -> str:
+    """Return a default in words."""
+    if value is PydanticUndefined:
+        return "required"
+    if value is None:
+        return "optional"
+    return "{}" if value == {} else as_toml(value)
