@@ -34,6 +34,7 @@ from mlgenn_delays.runs.history import (
 from mlgenn_delays.runs.snapshots import SPACE, keep
 from mlgenn_delays.training.checks import (
     BACKEND,
+    as_taken,
     check_arguments,
     check_augment,
     check_data,
@@ -220,7 +221,7 @@ class Trainer:
         compiled = self._compiled or self._evaluating
         if compiled is None:
             compiled = self._evaluating = self._compile(None)
-        compiled.push(_as_taken(compiled, self._network))
+        compiled.push(as_taken(compiled, self._network))
         return compiled.evaluate(self._in_order(data))
 
     def _check_data(self, train: Data, validation: Data | None) -> None:
@@ -394,12 +395,3 @@ class Trainer:
     def _in_order(self, data: Data) -> Iterable[Batch]:
         """Return the batches of a split in its own order."""
         return epoch_batches(data, self.batch_size, seed=self.seed, epoch=0, shuffle=False)
-
-
-def _as_taken(compiled: CompiledNetwork, network: Network) -> Network:
-    """Return a network as a compiled one takes it: with its normalisation folded where that is."""
-
-    def normalised(each: Network) -> bool:
-        return any(p.normalisation is not None for p in each.populations.values())
-
-    return network.folded() if normalised(network) > normalised(compiled.network) else network
