@@ -12,16 +12,16 @@ from .signals import leave
 
 # Command -> what --help says of it; each is the function of that name in the module of that name.
 COMMANDS = {
-    "train": "Train a recipe, or go on with a run.",
+    "train": "Train a recipe, or resume a run.",
     "sweep": "Train a recipe over a grid of settings and seeds.",
     "evaluate": "Measure a trained run on a split of the data.",
-    "analyse": "Say what emerged in a run: fields, groups, lives of synapses.",
-    "report": "Make one page of runs: curves, what emerged, examples, settings.",
-    "export": "Make of a trained run what runs elsewhere: one file, GeNN, C or NIR.",
-    "infer": "Answer recordings, arrays or events with a trained model.",
-    "data": "Get data sets, and look at what is in them or damaged.",
+    "analyse": "Analyse a run: receptive fields, clustering, synapse lifetimes.",
+    "report": "Make one HTML page of runs: curves, analysis, examples, settings.",
+    "export": "Export a trained run to a single file, GeNN code, C or NIR.",
+    "infer": "Classify recordings, arrays or events with a trained model.",
+    "data": "Download data sets, and check them.",
     "recipes": "List the recipes, or show one.",
-    "doctor": "Say what works on this machine and what is missing.",
+    "doctor": "Check what works on this machine and what is missing.",
 }
 
 

@@ -24,7 +24,7 @@ NUMBERS, CAPTIONS = "analysis.json", "figures.md"
     type=click.Choice(["train", "validation", "test"]),
     default="validation",
     show_default=True,
-    help="Examples that the network answers.",
+    help="Examples to evaluate the network on.",
 )
 @CHECKPOINT
 @click.option("--without-data", is_flag=True, help="Leave out what needs the data: spikes.")
@@ -73,8 +73,8 @@ def analyse(
     threads: int | None,
     as_json: bool,
 ) -> None:
-    """Say what emerged in RUN, a run directory: where and when its neurons listen, how excitation
-    and inhibition group in space and time, how synapses come and go, what neurons answer to.
+    """Analyse RUN, a run directory: receptive fields, clustering of excitation and inhibition in
+    space and time, synapse lifetimes, firing rates and tuning.
 
     DIR gets analysis.json, every figure as PNG and SVG, and figures.md with their captions. The
     folder of the data is that of the training, unless --data gives another.

@@ -100,7 +100,7 @@ def _text(error: BaseException) -> str:
     if isinstance(error, OSError):
         where = f" {error.filename}" if error.filename else ""
         hint = (
-            "; free space; a training goes on with --resume" if error.errno == errno.ENOSPC else ""
+            "; free space; a training resumes with --resume" if error.errno == errno.ENOSPC else ""
         )
         return f"the system refused{where}: {error.strerror or error}{hint}"
     return (

@@ -43,8 +43,7 @@ FORMATS = ("bundle", "genn", "nir", "c")
 @click.option(
     "--edges",
     type=click.Choice(["delay", "synapse"]),
-    help="Of nir: a branch of the graph for each distinct delay, or for each synapse.  "
-    "[default: delay]",
+    help="Of nir: one branch of the graph per distinct delay, or per synapse.  [default: delay]",
 )
 @click.option(
     "--euler",
@@ -67,7 +66,7 @@ def export(
     data: str | None,
     as_json: bool,
 ) -> None:
-    """Make of RUN what runs without the trainer; RUN may be a bundle or a NIR file as well.
+    """Export RUN to run without the trainer; RUN may be a bundle or a NIR file as well.
 
     Normalisation is folded in, delays are whole steps, and neurons that can reach no output are
     left out.

@@ -24,12 +24,12 @@ FORMS = ("pcm", "steps", "f32")
 @click.argument("model")
 @click.argument("inputs", metavar="[INPUT]...", nargs=-1)
 @click.option(
-    "--stream", is_flag=True, help="Read frames from standard input, answer once a window."
+    "--stream", is_flag=True, help="Read frames from standard input, classify once per window."
 )
 @click.option(
     "--form",
     type=click.Choice(FORMS),
-    help="Of --stream: pcm is 16-bit mono sound, steps a line of numbers each step, f32 the same "
+    help="Of --stream: pcm is 16-bit mono sound, steps a line of numbers per step, f32 the same "
     "as binary float32.  [default: pcm for recordings, else steps]",
 )
 @click.option(
@@ -47,7 +47,7 @@ FORMS = ("pcm", "steps", "f32")
     type=click.IntRange(min=1),
     default=1,
     show_default=True,
-    help="Examples run at once: more are answered a second, each one later.",
+    help="Examples run at once: more per second, each one later.",
 )
 @THREADS
 @JSON
@@ -62,16 +62,16 @@ def infer(
     threads: int | None,
     as_json: bool,
 ) -> None:
-    """Answer each INPUT with MODEL: a label and how sure the network is of it.
+    """Classify each INPUT with MODEL and print label and confidence.
 
     MODEL is a bundle, a NIR file, a folder of a GeNN export, or a run. INPUT is a WAV, .npy, .npz
-    or event .h5 file, or a folder of them. With --json --stream each answer is a line of its own.
+    or event .h5 file, or a folder of them. --json --stream prints one line per prediction.
     """
     from mlgenn_delays.errors import InputError
     from mlgenn_delays.export.model import load
 
     if stream == bool(inputs):
-        raise InputError("give files to answer, or --stream for standard input; not both, not none")
+        raise InputError("give either files to classify or --stream for standard input")
     if not stream and any(each is not None for each in (form, hop, rate)):
         raise InputError(
             "--form, --hop and --rate must come with --stream; leave them out, or add it"
@@ -95,7 +95,7 @@ def infer(
 
 
 class _Watch:
-    """Times of what was answered.
+    """Times of what was classified.
 
     Arguments:
         load: Time that loading the model took [ms].
@@ -129,10 +129,10 @@ class _Watch:
         """Return the summary in words."""
         times = self.summary()
         if not times["examples"]:
-            return f"nothing was answered; loading took {times['load_ms']:g} ms"
+            return f"nothing was classified; loading took {times['load_ms']:g} ms"
         warned = f", {self.warned} with a warning" * bool(self.warned)
         return (
-            f"{times['examples']} answered{warned}, median {times['median_ms']:g} ms an example "
+            f"{times['examples']} classified{warned}, median {times['median_ms']:g} ms per example "
             f"(reading {times['read_ms']:g}, encoding {times['encode_ms']:g}, network "
             f"{times['network_ms']:g}), 95 % within {times['p95_ms']:g} ms; loading took "
             f"{times['load_ms']:g} ms"
@@ -142,7 +142,7 @@ class _Watch:
 def _files(
     model: "Model", inputs: tuple[str, ...], at_once: int, watch: _Watch, as_json: bool
 ) -> int:
-    """Answer files; return how many could not be used."""
+    """Classify files; return how many could not be used."""
     from mlgenn_delays.errors import InputError
 
     paths = model.reader.files(inputs)
@@ -177,7 +177,7 @@ def _files(
 
 
 def _answer(model: "Model", items: list[Any], watch: _Watch, as_json: bool) -> list[dict[str, Any]]:
-    """Answer some examples at once, and print it unless all is printed at the end."""
+    """Classify some examples at once, and print it unless all is printed at the end."""
     began = perf_counter()
     batch = model.reader.as_batch(items)
     encoded = perf_counter()
@@ -195,7 +195,7 @@ def _answer(model: "Model", items: list[Any], watch: _Watch, as_json: bool) -> l
 
 
 def _described(answer: "Prediction") -> dict[str, Any]:
-    """Return an answer ready for JSON."""
+    """Return a prediction ready for JSON."""
     return {
         "input": answer.name,
         "label": answer.label,
@@ -208,7 +208,7 @@ def _described(answer: "Prediction") -> dict[str, Any]:
 
 
 def _stream(model: "Model", options: dict[str, Any], watch: _Watch, as_json: bool) -> None:
-    """Answer every window of standard input as soon as it is whole."""
+    """Classify every window of standard input as soon as it is whole."""
     from mlgenn_delays.export.stream import windows
 
     stream = getattr(sys.stdin, "buffer", None)  # there is no stdin if it was closed

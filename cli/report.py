@@ -35,7 +35,7 @@ def report(
     """Make one page of each RUN, a run directory; several are compared first.
 
     The page is one file that opens without a network: learning curves, receptive fields and
-    structure, examples answered correctly and wrongly, confusion matrix, settings, environment.
+    structure, examples classified correctly and wrongly, confusion matrix, settings, environment.
     """
     from mlgenn_delays.errors import InputError
     from mlgenn_delays.report import ReportOptions, make_report

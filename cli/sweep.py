@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 def sweep(as_json: bool, **options: Any) -> None:
     """Train RECIPE for every combination of a grid and for several seeds.
 
-    The same command goes on after an interruption: finished points are not trained again. Results
+    The same command resumes after an interruption: finished points are not trained again. Results
     are in DIR/results.csv, the runs in DIR/points. Exits with 1 if a point failed.
     """
     from mlgenn_delays.errors import WorkError
@@ -97,7 +97,7 @@ def _make(options: dict[str, Any]) -> "Sweep":
 
 
 def _command(options: dict[str, Any]) -> str:
-    """Return the command that goes on."""
+    """Return the command that resumes the sweep."""
     words = ["delaysnn", "sweep", options["recipe"], "--out", options["out"]]
     for name in ("data", "epochs", "seeds", "workers", "scheduler"):
         if options[name] is not None:

@@ -81,7 +81,7 @@ def show_evaluation(result: dict[str, Any], names: tuple[str, ...], run: Path) -
         say(f"confusion matrix of {len(result['confusion'])} classes: with --json")
         return
     labels = [names[k] if k < len(names) else str(k) for k in range(len(result["confusion"]))]
-    shown = table("is \\ answered", *labels)
+    shown = table("label \\ prediction", *labels)
     for label, counts in zip(labels, result["confusion"], strict=True):
         shown.add_row(label, *(str(count) if count else "." for count in counts))
     out.print(shown)

@@ -112,7 +112,7 @@ def _range(spread: dict[str, float], digits: int = 0) -> str:
 def _durations(report: "Report") -> str:
     """Return how long examples are."""
     if not report.durations:
-        return f"not known before they are made {report.trial_ms:g} ms long"
+        return f"unknown (events carry no end); trials are {report.trial_ms:g} ms"
     share = report.durations["cut"]
     part = f"{100 * share:.1f} %" if share >= 0.001 else "less than 0.1 %"
     cut = f"{part} are longer than {report.trial_ms:g} ms and cut"
@@ -123,10 +123,10 @@ def _spikes(activity: dict[str, Any]) -> list[tuple[str, str]]:
     """Return what to say of spikes."""
     silent, busiest = activity["silent_channels"], activity["busiest"]
     return [
-        ("spikes", f"{_range(activity['per_example'])} an example"),
+        ("spikes", f"{_range(activity['per_example'])} per example"),
         (
             "rates",
-            f"{_range(activity['rate_hz'], 1)} Hz a channel; {silent} silent; busiest is channel "
+            f"{_range(activity['rate_hz'], 1)} Hz per channel; {silent} silent; busiest is channel "
             f"{busiest['channel']} with {busiest['rate_hz']:.1f} Hz",
         ),
     ]

@@ -157,7 +157,7 @@ def receptive_fields(
 
 
 def pair_keys(projection: Projection) -> np.ndarray:
-    """Return one number a synapse, the same for the same pair of neurons, (S,) int64."""
+    """Return one number per synapse, the same for the same pair of neurons, (S,) int64."""
     return projection.pre().astype(np.int64) << 32 | projection.post.astype(np.int64)
 
 

@@ -14,7 +14,7 @@ def shuffle_within(start: Any, uniform: Any, order: Any) -> None:
 
     Arguments:
         start: (M+1,) int64 first synapse of each neuron.
-        uniform: (S,) float64 in [0, 1), one draw a synapse.
+        uniform: (S,) float64 in [0, 1), one draw per synapse.
         order: (S,) int64, set: the synapse whose label each synapse gets.
     """
     for j in range(len(start) - 1):

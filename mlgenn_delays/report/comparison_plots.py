@@ -135,13 +135,13 @@ def _results(groups: Sequence[Group], histories: Sequence[History]) -> Picture |
     return Picture(
         "compared-results",
         "Every run",
-        "Validation accuracy of the best epoch: a dot a run, a stroke at the mean of a group.",
+        "Validation accuracy of the best epoch: a dot per run, a stroke at the mean of a group.",
         figure,
     )
 
 
 def _spikes(groups: Sequence[Group], histories: Sequence[History]) -> Picture:
-    """Return the figure of spikes a neuron, the mean over the populations."""
+    """Return the figure of spikes per neuron, the mean over the populations."""
     with look():
         figure, grid = panels(width=WIDTH, height=HEIGHT)
         axes = grid[0, 0]
@@ -152,7 +152,7 @@ def _spikes(groups: Sequence[Group], histories: Sequence[History]) -> Picture:
                 columns = [values(histories[k], f"spikes_{name}") for name in names]
                 rows.append(np.mean(columns, 0).tolist() if columns else [])
             _band(axes, rows, number, _named(group, groups))
-        axes.set_ylabel("spikes a neuron\nand example")
+        axes.set_ylabel("spikes per neuron\nand example")
         axes.set_ylim(bottom=0)
         by_epoch(axes, max(len(histories[k]) for group in groups for k in group.members))
         _legend(axes, groups)

@@ -89,7 +89,7 @@ def _loss(history: History) -> Picture:
     return Picture(
         "loss",
         "Loss",
-        f"Mean cross-entropy an example, {best:.4g} in the best epoch, {history.best_epoch} "
+        f"Mean cross-entropy per example, {best:.4g} in the best epoch, {history.best_epoch} "
         "(dotted). Training is measured while the network changes, with dropout and augmentation "
         "where the recipe has them; so it may lie above validation.",
         figure,
@@ -125,7 +125,7 @@ def _spikes(history: History) -> Picture:
         axes = grid[0, 0]
         names = populations(history, _SPIKES)
         _lines(axes, history, {name: _SPIKES + name for name in names})
-        axes.set_ylabel("spikes a neuron\nand example")
+        axes.set_ylabel("spikes per neuron\nand example")
         axes.set_ylim(bottom=0)
         _mark_best(axes, history)
     ends = ", ".join(

@@ -155,7 +155,7 @@ def _summary(run: RunContent) -> str:
     """Return in a sentence what a run is."""
     layers = ", ".join(f"{p.n} {p.name}" for p in run.network.populations.values())
     about = f"Recipe {run.recipe.name}, seed {run.recipe.seed}: {layers}"
-    return f"{about}; {run.network.dt:g} ms a step. {run.recipe.summary}"
+    return f"{about}; {run.network.dt:g} ms per step. {run.recipe.summary}"
 
 
 def _predictions(run: RunContent) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The folder of a sweep, and what is there of its points.
 
     sweep.json            what was asked for
-    results.csv           one row a point
+    results.csv           one row per point
     points/NAME/          the run directory of a point, with result.json once it ended
     logs/NAME.log         what its process said
     aside/NAME-1/         a run of it that was damaged

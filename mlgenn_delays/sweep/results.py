@@ -1,4 +1,4 @@
-"""The results of a sweep: a row a point as CSV, and means over the seeds."""
+"""The results of a sweep: a row per point as CSV, and means over the seeds."""
 
 import csv
 import io

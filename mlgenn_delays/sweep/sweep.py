@@ -111,7 +111,7 @@ class Sweep:
 
     @property
     def rows(self) -> list[Row]:
-        """The results so far, one row a point, as `read_results` gives them."""
+        """The results so far, one row per point, as `read_results` gives them."""
         return [make_row(each.point, self._records.get(each.point.name)) for each in self.points]
 
     def run(
@@ -132,7 +132,7 @@ class Sweep:
             command: What was typed, for the notes.
 
         Returns:
-            The results, one row a point; those with the status "failed" say why.
+            The results, one row per point; those with the status "failed" say why.
 
         Raises:
             InputError: The folder holds something else or points with other settings, another

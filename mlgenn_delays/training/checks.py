@@ -6,6 +6,7 @@ from typing import get_args
 
 from mlgenn_delays.data.augment.augment import Augment, check_kind
 from mlgenn_delays.data.types import CurrentData, Data
+from mlgenn_delays.engines.base import CompiledNetwork
 from mlgenn_delays.engines.compile import ENGINES
 from mlgenn_delays.errors import InputError, nearest
 from mlgenn_delays.learning import Rule
@@ -163,3 +164,12 @@ def _differing(old: Setting, new: Setting) -> str:
         old, new = next(((a, b) for a, b in rows if a != b), (old, new))
         return f"recorded {old.strip()}, got {new.strip()}"
     return f"recorded {old!r}, got {new!r}"
+
+
+def as_taken(compiled: CompiledNetwork, network: Network) -> Network:
+    """Return a network as a compiled one takes it: with its normalisation folded where that is."""
+
+    def normalised(each: Network) -> bool:
+        return any(p.normalisation is not None for p in each.populations.values())
+
+    return network.folded() if normalised(network) > normalised(compiled.network) else network

@@ -34,6 +34,7 @@ from mlgenn_delays.runs.snapshots import SPACE, keep
 from mlgenn_delays.settings import Count, NonNegative, Seed, check
 from mlgenn_delays.training.checks import (
     BACKEND,
+    as_taken,
     check_arguments,
     check_augment,
     check_data,
@@ -58,7 +59,7 @@ class Trainer:
         rule: What is learned and how.
         rewiring: How structure is learned, or None to keep it.
         epochs: Epochs, at least 1.
-        batch_size: Examples a batch, at least 1.
+        batch_size: Examples per batch, at least 1.
         seed: Seed of shuffling, augmentation, dropout and rewiring, at least 0.
         threads: Threads, all cores if None; results do not depend on it.
         engine: ``"cpu"`` or ``"genn"``.
@@ -68,7 +69,7 @@ class Trainer:
         augment: Random changes to the training examples, or None.
         patience: Stop after so many epochs without a better best one, or None for never.
         run: Where to keep metrics and checkpoints, or None to keep all in memory.
-        snapshots: Space in the run for networks of its course, beside that of the start [MB]: as
+        snapshots: Space in the run for the network at several epochs, beside the first [MB]: as
             many as fit, evenly over the epochs. See `mlgenn_delays.runs.snapshots`.
         progress: ``"bar"``, ``"plain"``, ``"none"``, or ``"auto"``: a bar on a terminal.
 
@@ -131,7 +132,7 @@ class Trainer:
         self._bound = math.inf  # of the mean loss
         self._prepared: tuple[int, CompiledNetwork] | None = None  # by `check`, for `fit`
         self._compiled: CompiledNetwork | None = None  # what learns
-        self._answering: CompiledNetwork | None = None  # what only answers
+        self._evaluating: CompiledNetwork | None = None  # what only evaluates
 
     @property
     def network(self) -> Network:
@@ -142,7 +143,7 @@ class Trainer:
         return self._network
 
     def check(self, train: Data, validation: Data | None = None) -> None:
-        """Refuse what `fit` would refuse of these data, before anything is written.
+        """Check data as `fit` would, without writing anything.
 
         Of several processes none returns before all have checked.
 
@@ -159,16 +160,16 @@ class Trainer:
         compiled = self._compile(batches)
         self._prepared = batches, compiled
         if self.engine != "cpu":  # whether its code can be built shows when it first runs
-            compiled.evaluate(islice(self._in_order(train, self.batch_size), 1))
+            compiled.evaluate(islice(self._in_order(train), 1))
         self.ranks.wait()
 
     def fit(self, train: Data, validation: Data | None = None, *, resume: bool = False) -> History:
-        """Train from the start, or go on with a run.
+        """Train from the start, or resume a run.
 
         Arguments:
             train: What is learned.
             validation: What chooses the best epoch and stops early; None if nothing shall.
-            resume: Go on after the last finished epoch of the run, if it has any. All that
+            resume: Continue after the last finished epoch of the run, if it has any. All that
                 matters must be as it was; engine, backend, threads and progress may differ.
 
         Returns:
@@ -209,7 +210,7 @@ class Trainer:
         return self.history
 
     def evaluate(self, data: Data) -> Evaluation:
-        """Answer every example of a split with `network`, in the order of the split.
+        """Evaluate `network` on a split, in the order of the split.
 
         After `fit` with validation data this is the network of the best epoch.
 
@@ -217,14 +218,14 @@ class Trainer:
             InputError: The data do not fit the network.
         """
         check_data(self._start, "data", data)
-        compiled = self._compiled or self._answering
+        compiled = self._compiled or self._evaluating
         if compiled is None:
-            compiled = self._answering = self._compile(None)
-        compiled.push(_as_taken(compiled, self._network))
-        return self._answer(compiled, data)
+            compiled = self._evaluating = self._compile(None)
+        compiled.push(as_taken(compiled, self._network))
+        return compiled.evaluate(self._in_order(data))
 
     def _check_data(self, train: Data, validation: Data | None) -> None:
-        """Refuse data that do not fit the network and the settings."""
+        """Check that data fit the network and the settings."""
         check_splits(self._start, train, validation)
         side = 0 if self.engine == "cpu" else self.batch_size if self.backend == "cuda" else 1
         examples = max(len(train), 0 if validation is None else len(validation))
@@ -239,8 +240,8 @@ class Trainer:
         return math.ceil(len(train) / self.batch_size)
 
     def _compile(self, batches: int | None) -> CompiledNetwork:
-        """Return the starting network, compiled to learn from so many batches an epoch, or, with
-        None, to answer alone.
+        """Return the starting network, compiled to learn from so many batches per epoch, or, with
+        None, to evaluate alone.
         """
         learns = batches is not None
         return compile_network(
@@ -281,7 +282,7 @@ class Trainer:
         self._prepared = None
         if compiled is None or batches != self._batches(train):
             compiled = self._compile(self._batches(train))
-        first = islice(self._in_order(train, self.batch_size), 1)
+        first = islice(self._in_order(train), 1)
         self._bound = loss_bound(compiled, first)
         if checkpoint is None:
             self.history = History()
@@ -300,7 +301,7 @@ class Trainer:
             self.history = checkpoint.history
             self._last = last
             self._network = Network.load(self.run.network_path("best"))
-        self._compiled, self._answering = compiled, None
+        self._compiled, self._evaluating = compiled, None
         self.ranks.wait()  # no epoch is committed before all have read the last
 
     def _finished(self) -> bool:
@@ -341,7 +342,7 @@ class Trainer:
         validation: Data | None,
         progress: EpochProgress,
     ) -> tuple[EpochResult, Evaluation | None]:
-        """Train an epoch and answer the validation data, refusing losses that make no sense."""
+        """Train an epoch and evaluate the validation data; reject losses that make no sense."""
         batches = epoch_batches(
             train, self.batch_size, seed=self.seed, epoch=epoch, augment=self.augment
         )
@@ -350,7 +351,7 @@ class Trainer:
             raise DivergedError(f"the mean loss was {result.loss:.4g}, above {self._bound:.4g}")
         if validation is None:
             return result, None
-        answer = self._answer(compiled, validation)
+        answer = compiled.evaluate(self._in_order(validation))
         if not math.isfinite(answer.loss):
             raise DivergedError(f"the validation loss was {answer.loss}")
         return result, answer
@@ -391,19 +392,6 @@ class Trainer:
             if row.get(f"silent_{name}") == population.n:
                 progress.message(silent_note(name))
 
-    def _answer(self, compiled: CompiledNetwork, data: Data) -> Evaluation:
-        """Answer a split in its own order."""
-        return compiled.evaluate(self._in_order(data, self.batch_size))
-
-    def _in_order(self, data: Data, batch_size: int) -> Iterable[Batch]:
+    def _in_order(self, data: Data) -> Iterable[Batch]:
         """Return the batches of a split in its own order."""
-        return epoch_batches(data, batch_size, seed=self.seed, epoch=0, shuffle=False)
-
-
-def _as_taken(compiled: CompiledNetwork, network: Network) -> Network:
-    """Return a network as a compiled one takes it: with its normalisation folded where that is."""
-
-    def normalised(each: Network) -> bool:
-        return any(p.normalisation is not None for p in each.populations.values())
-
-    return network.folded() if normalised(network) > normalised(compiled.network) else network
+        return epoch_batches(data, self.batch_size, seed=self.seed, epoch=0, shuffle=False)

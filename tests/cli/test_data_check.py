@@ -191,7 +191,7 @@ def test_data_that_need_no_folder(name) -> None:
     options = [] if name == "digits" else ["--set", "train=50", "--set", "validation=9"]
     result = call("data", "check", name, *options)
     assert result.exit_code == 0
-    assert "not known before they are made" in result.stdout
+    assert "unknown (events carry no end)" in result.stdout
     assert "duplicates" not in result.stdout and "damaged     none" in result.stdout
     assert "must have no folder" in refused("data", "check", name, "somewhere")
 

@@ -61,7 +61,7 @@ def test_tables(trained):
     assert result.exit_code == 0
     rows = [line.split() for line in result.stdout.splitlines()]
     assert any(row[:1] == ["test"] and row[-1] == "360" for row in rows)
-    assert ["is", "\\", "answered", *"0123456789"] in rows
+    assert ["label", "\\", "prediction", *"0123456789"] in rows
     assert sum(row[:1] == [digit] for row in rows for digit in "0123456789") == 10
 
 

@@ -72,7 +72,7 @@ def test_answers_in_words(bundle: Path, images: Path) -> None:
     assert result.exit_code == 0
     rows = [line.split("\t") for line in result.stdout.splitlines()]
     assert len(rows) == 180 and all(len(row) == 3 and row[2].endswith(" %") for row in rows)
-    assert "180 answered, median" in result.stderr
+    assert "180 classified, median" in result.stderr
 
 
 def test_one_bad_file_costs_no_other_answer(bundle: Path, images: Path, tmp_path: Path) -> None:

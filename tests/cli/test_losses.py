@@ -175,7 +175,7 @@ def test_infer_says_what_it_did_not_take(tmp_path: Path) -> None:
     assert first.startswith(f"warning: {events}[0]: 100.0 % of the events are cut, after the end")
     assert "nothing of it is left: the network gets no input, and answers all the same" in first
     assert second.startswith(f"warning: {events}[1]: 50.0 % of the events are cut")
-    assert "2 answered, 2 with a warning, median" in last
+    assert "2 classified, 2 with a warning, median" in last
     answers = parsed(call("infer", run, events, "--json"))["answers"]
     assert [each["cut"] for each in answers] == [1.0, 0.5]
     assert [each["events"] for each in answers] == [12, 20]
