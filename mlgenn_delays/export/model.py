@@ -14,7 +14,7 @@ from mlgenn_delays.errors import InputError, WorkError
 from mlgenn_delays.export.artifact import LARGEST_TRACE, About, Artifact
 from mlgenn_delays.export.files import read_artifact
 from mlgenn_delays.export.inputs import Item, Reader
-from mlgenn_delays.export.inputs.item import Form
+from mlgenn_delays.export.inputs.item import ItemKind
 
 AT_ONCE = 32  # examples
 
@@ -132,8 +132,8 @@ class Model:
         if reader.sample_rate is not None:
             silence = Item("silence", "recording", np.zeros(reader.sample_rate, np.float32))
         else:
-            form: Form = "currents" if reader.currents else "raster"
-            silence = Item("silence", form, np.zeros((1, reader.n_inputs), np.float32))
+            kind: ItemKind = "currents" if reader.currents else "raster"
+            silence = Item("silence", kind, np.zeros((1, reader.n_inputs), np.float32))
         self._runner.logits(reader.as_batch([silence]))
 
     def predict(self, x: Any) -> Any:

@@ -35,7 +35,7 @@ SPLITS = ("train", "validation", "test")
 _PATTERN = re.compile(r"(\d+)_([^_]+)_(\d+)\.wav", re.IGNORECASE | re.ASCII)
 
 
-class Recording(NamedTuple):
+class SpokenDigit(NamedTuple):
     """A WAV of the set, in the order in which examples are sorted."""
 
     digit: int
@@ -179,7 +179,7 @@ def encode_wavs(
     return encode_recordings(recordings, encoder=encoder, mel=mel, duration=duration, dt=dt)
 
 
-def list_fsdd(folder: Path | str) -> list[Recording]:
+def list_fsdd(folder: Path | str) -> list[SpokenDigit]:
     """Return the recordings of a folder, sorted by digit, speaker and take.
 
     Arguments:
@@ -194,7 +194,7 @@ def list_fsdd(folder: Path | str) -> list[Recording]:
         [path for path, match in matches if match is None],
         "must be named {digit}_{speaker}_{take}.wav (such as 7_jackson_12.wav)",
     )
-    found = [Recording(int(m[1]), m[2], int(m[3]), path) for path, m in matches if m]
+    found = [SpokenDigit(int(m[1]), m[2], int(m[3]), path) for path, m in matches if m]
     _refuse([each.path for each in found if each.digit > 9], "must have a digit 0-9 in front")
     found.sort()
     for one, other in pairwise(found):
@@ -228,7 +228,7 @@ def list_wavs(folder: Path) -> list[Path]:
     return paths
 
 
-def parse_name(path: Path) -> Recording:
+def parse_name(path: Path) -> SpokenDigit:
     """Return what the name of a WAV says.
 
     Raises:
@@ -240,7 +240,7 @@ def parse_name(path: Path) -> Recording:
             f"{path} must be named {{digit}}_{{speaker}}_{{take}}.wav with a digit 0-9 (such as "
             "7_jackson_12.wav); rename or remove it"
         )
-    return Recording(int(match[1]), match[2], int(match[3]), path)
+    return SpokenDigit(int(match[1]), match[2], int(match[3]), path)
 
 
 def _wavs(folder: Path) -> list[Path]:
@@ -260,7 +260,7 @@ def _refuse(offenders: list[Path], demand: str) -> None:
         )
 
 
-def _read_folder(folder: Path | str) -> tuple[dict[str, list[Recording]], dict[Path, bytes]]:
+def _read_folder(folder: Path | str) -> tuple[dict[str, list[SpokenDigit]], dict[Path, bytes]]:
     """Return the recordings by split, splits without any left out, and what the files hold."""
     recordings = list_fsdd(folder)
     splits = {split: [each for each in recordings if each.split == split] for split in SPLITS}
@@ -269,7 +269,7 @@ def _read_folder(folder: Path | str) -> tuple[dict[str, list[Recording]], dict[P
 
 
 def _frames(
-    splits: dict[str, list[Recording]], contents: dict[Path, bytes], mel: MelSettings, cache: bool
+    splits: dict[str, list[SpokenDigit]], contents: dict[Path, bytes], mel: MelSettings, cache: bool
 ) -> dict[str, list[np.ndarray]]:
     """Return the mel frames of every recording, by split."""
     paths = {split: [each.path for each in recordings] for split, recordings in splits.items()}
@@ -277,12 +277,12 @@ def _frames(
     return cached_frames("fsdd-frames", paths, files, mel, cache=cache, read=read)
 
 
-def _hash(splits: dict[str, list[Recording]], contents: dict[Path, bytes]) -> str:
+def _hash(splits: dict[str, list[SpokenDigit]], contents: dict[Path, bytes]) -> str:
     """Return the hash of all files, in the order of the examples."""
     paths = [each.path for recordings in splits.values() for each in recordings]
     return files_hash((path.name, contents[path]) for path in paths)
 
 
-def _labels(recordings: list[Recording]) -> np.ndarray:
+def _labels(recordings: list[SpokenDigit]) -> np.ndarray:
     """Return the digits as (N,) int64."""
     return np.array([recording.digit for recording in recordings], np.int64)

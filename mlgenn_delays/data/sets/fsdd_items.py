@@ -7,14 +7,14 @@ from pathlib import Path
 from mlgenn_delays.data.dataset import Example, Item, as_item
 from mlgenn_delays.data.encode.recordings import recording_example
 from mlgenn_delays.data.options import FsddOptions
-from mlgenn_delays.data.sets.fsdd import SPLITS, Recording, list_wavs, parse_name
+from mlgenn_delays.data.sets.fsdd import SPLITS, SpokenDigit, list_wavs, parse_name
 from mlgenn_delays.errors import InputError
 
 
 def fsdd_items(folder: Path | None, options: FsddOptions, dt: float) -> Iterator[Item]:
     """Return every recording as `load_fsdd` or `load_fsdd_frames` makes it, see `data_items`."""
     assert folder is not None
-    found: list[Recording] = []
+    found: list[SpokenDigit] = []
     for path in list_wavs(folder):
         try:
             found.append(parse_name(path))
@@ -33,7 +33,7 @@ def fsdd_items(folder: Path | None, options: FsddOptions, dt: float) -> Iterator
         )
 
 
-def _read(recording: Recording, again: bool, options: FsddOptions, dt: float) -> Example:
+def _read(recording: SpokenDigit, again: bool, options: FsddOptions, dt: float) -> Example:
     """Read and encode a recording."""
     if again:
         raise InputError(

@@ -14,7 +14,7 @@ from mlgenn_delays.engines.shared.plan import Plan, make_plan, synapse_groups
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.export.artifact import Artifact
 from mlgenn_delays.export.c.arrays import reals, signed
-from mlgenn_delays.export.c.layout import Gather, Group, Layout, Neurons, Ring, Sender
+from mlgenn_delays.export.c.layout import CProgram, Gather, Neurons, Ring, Sender, SynapseGroup
 from mlgenn_delays.export.c.quantise import Quantised
 from mlgenn_delays.export.c.synapses import Synapses, table
 from mlgenn_delays.export.c.text import Names
@@ -24,7 +24,7 @@ from mlgenn_delays.network.models import CurrentInput, OutputModel
 LARGEST_STATE = 2**31 - 1
 
 
-def make_layout(artifact: Artifact, quantised: Quantised | None) -> Layout:
+def make_layout(artifact: Artifact, quantised: Quantised | None) -> CProgram:
     """Return the program with the smaller state.
 
     Raises:
@@ -75,7 +75,7 @@ class _Maker:
         self.input = source.name
         currents = isinstance(source.model, CurrentInput)
         steps = artifact.about.n_steps
-        self.layout = Layout(self.names.of(source.name), source.n, steps, currents)
+        self.layout = CProgram(self.names.of(source.name), source.n, steps, currents)
         sizes = {name: p.n for name, p in self.network.populations.items()}
         self.synapses = {
             name: Synapses.of(
@@ -116,7 +116,7 @@ class _Maker:
             readout=model.readout if isinstance(model, OutputModel) else None,
         )
 
-    def _groups(self, plan: Plan, index: int, name: str) -> list[Group]:
+    def _groups(self, plan: Plan, index: int, name: str) -> list[SynapseGroup]:
         """Return the synapses onto a population, by model."""
         found = []
         for g, synapse in enumerate(synapse_groups(self.network, name)):
@@ -127,13 +127,13 @@ class _Maker:
             ]
             c_name = f"{self.c_names[name]}_{g}"
             decay = plan.decay[index, g] if isinstance(synapse, Exponential) else None
-            group = Group(f"current_{c_name}", decay, plan.scale[index, g])
+            group = SynapseGroup(f"current_{c_name}", decay, plan.scale[index, g])
             self._fill(group, c_name, own)
             if own:
                 found.append(group)
         return found
 
-    def _fill(self, group: Group, c_name: str, projections: list[Projection]) -> None:
+    def _fill(self, group: SynapseGroup, c_name: str, projections: list[Projection]) -> None:
         """Add projections to a group, those without integers to one ring."""
         shared = [p for p in projections if not self._exact(p) and not self._gathered(p)]
         common = None
@@ -156,7 +156,7 @@ class _Maker:
         """Return whether the target of a projection looks back."""
         return self.looks_back and self._from_currents(projection)
 
-    def _add(self, group: Group, p: Projection, common: Ring | None) -> None:
+    def _add(self, group: SynapseGroup, p: Projection, common: Ring | None) -> None:
         """Add a projection to a group."""
         synapses = self.synapses[p.name]
         name = self.names.of(f"{self.c_names[p.source]}_{self.c_names[p.target]}")

@@ -1,6 +1,6 @@
 """The C file: constants, state, and the functions of the header."""
 
-from mlgenn_delays.export.c.layout import Layout, Sender
+from mlgenn_delays.export.c.layout import CProgram, Sender
 from mlgenn_delays.export.c.neurons import ADD, block, function, indent, run
 from mlgenn_delays.export.c.strings import Strings
 from mlgenn_delays.export.c.text import comment, real
@@ -18,7 +18,7 @@ static void settle(float *x, size_t n)
 """
 
 
-def source(layout: Layout, strings: Strings, prefix: str) -> str:
+def source(layout: CProgram, strings: Strings, prefix: str) -> str:
     """Return the C file."""
     parts = [
         f'/* Made by delaysnn; see {prefix}_model.h. */\n#include "{prefix}_model.h"\n\n'
@@ -42,7 +42,7 @@ def source(layout: Layout, strings: Strings, prefix: str) -> str:
     return "\n".join(parts)
 
 
-def _state(layout: Layout, prefix: str) -> str:
+def _state(layout: CProgram, prefix: str) -> str:
     """Return the definition of the state."""
     fields = "".join(field.source() for field in layout.fields())
     size = f"{prefix.upper()}_STATE_BYTES"
@@ -52,7 +52,7 @@ def _state(layout: Layout, prefix: str) -> str:
     )
 
 
-def _send(layout: Layout, s: Sender) -> str:
+def _send(layout: CProgram, s: Sender) -> str:
     """Return the function that adds what one source neuron sends to a ring."""
     values, t, ring = layout.currents and s.source == layout.input_name, s.table, s.ring
     if t.rows is None:
@@ -91,14 +91,14 @@ def _add(s: Sender, to: str, weight: str, values: bool) -> str:
     return f"{to} += {weight};"
 
 
-def _populations(layout: Layout) -> str:
+def _populations(layout: CProgram) -> str:
     """Return the function that runs all populations, the output first."""
     calls = [f"run_{p.name}();" for p in reversed(layout.neurons)]
     why = "/* What is sent acts in a later step, so those that send run after those that read. */"
     return function("static void run_populations(void)", [why, *calls])
 
 
-def _advance(layout: Layout) -> str:
+def _advance(layout: CProgram) -> str:
     """Return the function that ends a step."""
     body = []
     for field in layout.fields():
@@ -114,7 +114,7 @@ def _advance(layout: Layout) -> str:
     return function("static void advance(void)", body)
 
 
-def _step(layout: Layout, prefix: str) -> str:
+def _step(layout: CProgram, prefix: str) -> str:
     """Return the function of one step."""
     senders = layout.from_source(layout.input_name)
     inputs = f"{prefix.upper()}_INPUTS"
@@ -138,7 +138,7 @@ def _step(layout: Layout, prefix: str) -> str:
     return function(f"void {prefix}_step_values(const float *values)", [*body, "advance();"])
 
 
-def _read(layout: Layout, prefix: str) -> str:
+def _read(layout: CProgram, prefix: str) -> str:
     """Return the function that gives the logits."""
     outputs, kind = f"{prefix.upper()}_OUTPUTS", layout.output.readout
     body, value = [], "state.total[k]"
@@ -157,7 +157,7 @@ def _read(layout: Layout, prefix: str) -> str:
     return function(f"int {prefix}_read(float *logits)", body)
 
 
-def _spikes(layout: Layout, prefix: str) -> str:
+def _spikes(layout: CProgram, prefix: str) -> str:
     """Return the function that tells who spiked."""
     cases = ""
     for number, p in enumerate(layout.hidden):

@@ -66,7 +66,7 @@ class Array:
         return self.size * self.type.itemsize
 
 
-class Layout:
+class DeviceArrays:
     """The arrays of a network.
 
     Arguments:

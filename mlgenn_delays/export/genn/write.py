@@ -16,7 +16,7 @@ import numpy as np
 from mlgenn_delays.errors import InputError, WorkError
 from mlgenn_delays.export.artifact import Artifact
 from mlgenn_delays.export.genn.bind import network_source, offsets
-from mlgenn_delays.export.genn.layout import Layout
+from mlgenn_delays.export.genn.layout import DeviceArrays
 from mlgenn_delays.export.genn.manifest import (
     LIBRARY,
     MANIFEST,
@@ -57,7 +57,7 @@ def write_genn(
         WorkError: The files cannot be written.
     """
     _check(backend, batch_size)
-    layout, folder = Layout(artifact.network, batch_size), Path(folder)
+    layout, folder = DeviceArrays(artifact.network, batch_size), Path(folder)
     try:
         for inner in ("src", "genn"):
             (folder / inner).mkdir(parents=True, exist_ok=True)
@@ -73,7 +73,7 @@ def write_genn(
         raise WorkError(f"cannot write {folder}: {error.strerror or error}") from error
 
 
-def weights_of(layout: Layout) -> bytes:
+def weights_of(layout: DeviceArrays) -> bytes:
     """Return the file of all constant arrays; glue.cc says what its head is."""
     places = offsets(layout)
     content = bytearray(places[""])
@@ -149,7 +149,7 @@ def _generate(artifact: Artifact, folder: Path, backend: str, batch_size: int) -
             shutil.copyfile(code / name, folder / name)
 
 
-def _write_sources(layout: Layout, folder: Path, backend: str, n_steps: int) -> None:
+def _write_sources(layout: DeviceArrays, folder: Path, backend: str, n_steps: int) -> None:
     """Write our sources beside GeNN's."""
     places = {f"src/{name}": name for name in OURS} | {
         "src/device.cc": f"device_{backend}.cc",
@@ -182,7 +182,7 @@ def _facts_of(path: Path) -> FileFacts:
     return FileFacts(bytes=len(content), sha256=sha256(content).hexdigest())
 
 
-def _manifest(artifact: Artifact, layout: Layout, folder: Path, backend: str) -> Manifest:
+def _manifest(artifact: Artifact, layout: DeviceArrays, folder: Path, backend: str) -> Manifest:
     """Return the manifest of a folder that is complete but for it."""
     from mlgenn_delays.engines.genn.versions import installed_version
 

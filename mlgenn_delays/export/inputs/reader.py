@@ -18,7 +18,6 @@ from mlgenn_delays.data.types import (
     StreamedSpikes,
 )
 from mlgenn_delays.errors import InputError
-from mlgenn_delays.export.artifact import Artifact
 from mlgenn_delays.export.inputs.arrays import array_items, recording_item
 from mlgenn_delays.export.inputs.events import event_item, hdf5_events, npz_events
 from mlgenn_delays.export.inputs.files import (
@@ -30,20 +29,19 @@ from mlgenn_delays.export.inputs.files import (
     read_recording,
 )
 from mlgenn_delays.export.inputs.item import (
-    Form,
     Item,
+    ItemKind,
     currents_batch,
     events_batch,
     joined,
     raster_events,
 )
-from mlgenn_delays.export.inputs.spec import EVENTS, WAVS, Wants
-from mlgenn_delays.network.models import CurrentInput
+from mlgenn_delays.export.inputs.spec import EVENTS, WAVS, InputSpec
 
 _LAYOUTS = ("times", "values", "raster")
 
 
-class Reader(Wants):
+class Reader(InputSpec):
     """What turns inputs into examples for one model.
 
     Whatever the input, examples longer than a trial are cut, and shorter ones padded with
@@ -83,13 +81,6 @@ class Reader(Wants):
     Raises:
         InputError: No channel, or no positive step.
     """
-
-    @staticmethod
-    def for_artifact(artifact: Artifact) -> "Reader":
-        """Return the reader of an exported network."""
-        source = artifact.network.input()
-        currents = isinstance(source.model, CurrentInput)
-        return Reader(artifact.about, source.n, artifact.network.dt, currents)
 
     def files(self, paths: Sequence[Path | str]) -> list[Path]:
         """Return the files to read.
@@ -161,15 +152,15 @@ class Reader(Wants):
         """
         if not items:
             raise InputError("items must have at least one example, got none")
-        runs = groupby(items, key=lambda item: item.form)
-        return joined([self._encode(form, [each.raw for each in run]) for form, run in runs])
+        runs = groupby(items, key=lambda item: item.kind)
+        return joined([self._encode(kind, [each.raw for each in run]) for kind, run in runs])
 
-    def _encode(self, form: Form, raws: list[Any]) -> Batch:
-        """Return examples of one form as a batch."""
-        if form == "currents":
+    def _encode(self, kind: ItemKind, raws: list[Any]) -> Batch:
+        """Return examples of one kind as a batch."""
+        if kind == "currents":
             return currents_batch(raws, self.n_steps)
-        if form in ("raster", "events"):
-            raster = form == "raster"
+        if kind in ("raster", "events"):
+            raster = kind == "raster"
             events = [raster_events(each, self.n_steps) for each in raws] if raster else raws
             return events_batch(events, self.n_inputs, self.n_steps, self.dt)
         assert self.raw is not None

@@ -22,7 +22,7 @@ ARRAYS, WAVS, EVENTS = (".npy", ".npz"), (".wav",), (".h5", ".hdf5")
 
 
 @dataclass(frozen=True)
-class Wants:
+class InputSpec:
     """What a network takes.
 
     Attributes:
