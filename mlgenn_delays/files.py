@@ -224,12 +224,19 @@ def _sync_folder(folder: Path) -> None:
 
 
 def cache_folder() -> Path:
-    """Return ``DELAYSNN_CACHE``, or ``delaysnn`` in ``XDG_CACHE_HOME`` or ``~/.cache``."""
+    """Return ``DELAYSNN_CACHE``, or ``delaysnn`` in the system's cache folder of the user.
+
+    On Linux that folder is ``XDG_CACHE_HOME`` or ``~/.cache``. Version 0.1 used these everywhere:
+    what it left there stays in use.
+    """
     own = os.environ.get("DELAYSNN_CACHE")
     if own:
         return Path(own)
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path(os.path.expanduser("~")) / ".cache") / "delaysnn"
+    from platformdirs import user_cache_path
+
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    before = Path(base, "delaysnn")
+    return before if before.is_dir() else user_cache_path("delaysnn", appauthor=False)
 
 
 def remove_unused(base: Path, pattern: str) -> None:

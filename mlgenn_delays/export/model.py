@@ -15,6 +15,7 @@ from mlgenn_delays.export.artifact import LARGEST_TRACE, About, Artifact
 from mlgenn_delays.export.files import read_artifact
 from mlgenn_delays.export.inputs import Item, Reader
 from mlgenn_delays.export.inputs.item import ItemKind
+from mlgenn_delays.runs.files import RECIPE
 
 AT_ONCE = 32  # examples
 
@@ -237,7 +238,7 @@ def _of_folder(path: Path, threads: int | None) -> Runner:
         from mlgenn_delays.export.genn.runtime import GeNNModel
 
         return GeNNModel.open(path)
-    if (path / "recipe.toml").is_file():
+    if (path / RECIPE).is_file():
         from mlgenn_delays.export.run import artifact_of_run
 
         return CPURunner(artifact_of_run(path), threads)

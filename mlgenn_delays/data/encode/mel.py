@@ -85,7 +85,10 @@ def mel_transform(settings: MelSettings) -> Callable[[np.ndarray], np.ndarray]:
         A function of (n,) samples that gives (frames, n_bands) float32 in 0..1, where frame i is
         centred on ``i * hop`` ms and there are ``1 + n // hop_length`` of them.
     """
+    from threadpoolctl import ThreadpoolController
+
     librosa = import_librosa()
+    blas = ThreadpoolController()
     filters = librosa.filters.mel(
         sr=settings.sample_rate,
         n_fft=settings.n_fft,
@@ -103,7 +106,10 @@ def mel_transform(settings: MelSettings) -> Callable[[np.ndarray], np.ndarray]:
             hop_length=settings.hop_length,
             win_length=settings.window_length,
         )[:, :n_frames]
-        return _scale((filters @ np.abs(spectrum) ** 2).T, settings.range_db)
+        # On a busy machine, BLAS threads wait for each other far longer than one alone computes.
+        with blas.limit(limits=1, user_api="blas"):
+            energy = filters @ np.abs(spectrum) ** 2
+        return _scale(energy.T, settings.range_db)
 
     return transform
 
