@@ -27,7 +27,6 @@ from typing import Any
 from mlgenn_delays.errors import InputError, nearest
 from mlgenn_delays.files import open_folder_atomic, write_atomic
 from mlgenn_delays.runs.checkpoint import Checkpoint
-from mlgenn_delays.runs.lock import locked
 from mlgenn_delays.runs.files import (
     CHECKPOINT_FOLDER,
     CHECKPOINTS,
@@ -43,6 +42,7 @@ from mlgenn_delays.runs.files import (
     check_free,
     unwritable,
 )
+from mlgenn_delays.runs.lock import locked
 from mlgenn_delays.untrusted import MOST_TOML, read_text, reason
 
 
