@@ -7,6 +7,7 @@ import math
 
 import numpy as np
 
+from mlgenn_delays.data.arrays import check_raster
 from mlgenn_delays.data.encode.wav import check_samples
 from mlgenn_delays.data.losses import Losses
 from mlgenn_delays.data.type_checks import check_size, rows_at_once
@@ -14,6 +15,7 @@ from mlgenn_delays.errors import InputError
 from mlgenn_delays.export.inputs.item import Item, ItemKind
 from mlgenn_delays.export.inputs.spec import InputSpec
 
+_ENCODE = "the network takes spikes: encode the values as in its training data"
 MOST_EXAMPLES = 10**6  # of one array or file
 MOST_SAMPLES = 2**24  # of a recording: half an hour at 8000 Hz, whose spectrum takes 0.4 GB
 _PCM = {"int8": (0, 2**7), "uint8": (2**7, 2**7), "int16": (0, 2**15), "int32": (0, 2**31)}
@@ -114,7 +116,7 @@ def row_items(
         spec.check_raw(where)
     kind: ItemKind = "frames" if frames else "currents" if spec.currents else "raster"
     if kind == "raster":
-        _check_raster(where, examples[:, : spec.n_steps], array.ndim == 3)
+        check_raster(where, examples[:, : spec.n_steps], _ENCODE, several=array.ndim == 3)
     else:
         scale = spec.options.scale if frames else 1.0
         _check_currents(where, examples[:, : spec.n_steps], scale, array.ndim == 3)
@@ -169,22 +171,6 @@ def check_number_of_examples(where: str, n: int) -> None:
         )
 
 
-def _check_raster(where: str, values: np.ndarray, several: bool) -> None:
-    """Refuse values (N, steps, C) other than 0 and 1."""
-    if values.dtype.kind == "b":
-        return
-    step = rows_at_once(values.shape)
-    for first in range(0, len(values), step):
-        some = values[first : first + step]
-        wrong = (some != 0) & (some != 1)
-        if wrong.any():
-            place = _place(some, wrong, first if several else None)
-            raise InputError(
-                f"{where} must have spikes as 0 and 1, got {place}; "
-                "the network takes spikes: encode the values as in its training data"
-            )
-
-
 def _check_currents(where: str, values: np.ndarray, scale: float, several: bool) -> None:
     """Refuse values (N, steps, C) that are not finite numbers of float32 when scaled."""
     if values.dtype.kind == "b":
@@ -193,10 +179,3 @@ def _check_currents(where: str, values: np.ndarray, scale: float, several: bool)
         )
     example = "example {}".format if several else None
     check_size(f"values of {where}", values, scale=scale, example=example)
-
-
-def _place(values: np.ndarray, wrong: np.ndarray, first: int | None) -> str:
-    """Return the first wrong value and its place in words; None for one example alone."""
-    row, step, channel = np.argwhere(wrong)[0]
-    example = "" if first is None else f"example {first + row}, "
-    return f"{values[row, step, channel]} at {example}step {step}, channel {channel}"

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from mlgenn_delays.data.arrays import check_start
 from mlgenn_delays.data.events import event_columns, event_losses, event_spikes, event_steps
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.export.inputs.arrays import check_number_of_examples
@@ -72,7 +73,8 @@ def npz_events(spec: InputSpec, path: Path, arrays: dict[str, np.ndarray]) -> li
             f"{path} must have times and channels of one shape (events,), got {times.shape} and "
             f"{channels.shape}; give one of each an event"
         )
-    start = _start(str(path), arrays["start"], len(times))
+    start = arrays["start"]
+    check_start(str(path), start, len(times))
     check_number_of_examples(str(path), len(start) - 1)
     return [
         event_item(spec, f"{path}[{row}]", channels[first:end], times[first:end], spec.time_unit)
@@ -120,21 +122,3 @@ def _examples(path: Path, spikes: dict[str, Any], name: str) -> Sequence[np.ndar
             "channels"
         )
     return arrays
-
-
-def _start(where: str, start: np.ndarray, n_events: int) -> np.ndarray:
-    """Return where each example of a .npz begins, and where the last ends."""
-    fine = start.ndim == 1 and start.dtype.kind in "iu" and len(start) > 1
-    if not fine or start[0] != 0 or start[-1] != n_events or (start[1:] < start[:-1]).any():
-        raise InputError(
-            f"{where} must have start as ascending whole numbers from 0 to the {n_events} events, "
-            f"one more than examples, got {_short(start)}; example i is start[i]:start[i+1]"
-        )
-    return start
-
-
-def _short(array: np.ndarray) -> str:
-    """Return an array in a few words."""
-    return f"{array.dtype} of shape {array.shape}" + (
-        f" from {array[0]} to {array[-1]}" if array.ndim == 1 and len(array) else ""
-    )

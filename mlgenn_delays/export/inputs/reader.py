@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from mlgenn_delays.data.arrays import LAYOUTS
 from mlgenn_delays.data.losses import Losses
 from mlgenn_delays.data.types import (
     Batch,
@@ -37,8 +38,6 @@ from mlgenn_delays.export.inputs.item import (
     raster_events,
 )
 from mlgenn_delays.export.inputs.spec import EVENTS, WAVS, InputSpec
-
-_LAYOUTS = ("times", "values", "raster")
 
 
 class Reader(InputSpec):
@@ -168,8 +167,8 @@ class Reader(InputSpec):
 
     def _npz(self, path: Path) -> list[Item]:
         """Return the examples of a .npz."""
-        arrays = read_npz(path, [*_LAYOUTS, "channels", "start"])
-        found = [name for name in _LAYOUTS if name in arrays]
+        arrays = read_npz(path, [*LAYOUTS, "channels", "start"])
+        found = [name for name in LAYOUTS if name in arrays]
         if len(found) != 1 or ("channels" in arrays) != ("times" in arrays):
             raise InputError(
                 f"{path} must have either times and channels, or values, or raster, got "
