@@ -161,7 +161,6 @@ def _ask(path: Path, limits: Limits, what: dict[str, Any]) -> dict[str, Any]:
 
 
 def _damaged(path: Path, why: str, *, ended: bool = False) -> UnreadableError:
-    """Return the error for a file that HDF5 cannot read."""
     text = f"{path} is damaged, or no HDF5 file: {why}; take another copy of it"
     return UnreadableError(text, why, ended=ended)
 
@@ -239,7 +238,6 @@ class _Worker:
         return [array[a:b] for a, b in pairwise([0, *ends])] if "rows" in entry else array
 
     def _why(self) -> str:
-        """Return why there is no answer."""
         with suppress(subprocess.TimeoutExpired):
             code = self.process.wait(1)
             if code == -getattr(signal, "SIGXCPU", 0):
@@ -260,7 +258,6 @@ _kept: list[_Worker] = []
 
 
 def _worker() -> _Worker:
-    """Return the process that opens files."""
     if not (_kept and _kept[0].usable):
         _stop()
         _kept.append(_Worker())

@@ -76,7 +76,6 @@ def read_npz(
 def _member(
     archive: zipfile.ZipFile, info: zipfile.ZipInfo, where: str, most: int | None, kinds: str
 ) -> np.ndarray:
-    """Return one array of an archive."""
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise InputError(
             f"{where} must be stored or deflated, got another compression; "

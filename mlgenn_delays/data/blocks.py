@@ -198,7 +198,6 @@ class _BlockFile:
 
 
 def _checksum(bounds: np.ndarray, spikes: np.ndarray) -> int:
-    """Return the CRC-32 of an example."""
     return zlib.crc32(spikes.data, zlib.crc32(bounds.data))
 
 

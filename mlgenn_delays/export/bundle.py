@@ -65,7 +65,6 @@ def read_bundle(path: Path | str) -> Artifact:
 
 
 def _artifact(tensors: dict[str, np.ndarray], metadata: dict[str, str]) -> Artifact:
-    """Return the artifact that a bundle's content tells of."""
     description = parse_json(metadata["network"])
     for entry in description["projections"]:
         base = f"projection/{entry['name']}"
@@ -84,7 +83,6 @@ def _artifact(tensors: dict[str, np.ndarray], metadata: dict[str, str]) -> Artif
 
 
 def _whole(tensors: dict[str, np.ndarray], key: str) -> np.ndarray:
-    """Return a tensor of unsigned whole numbers that must be there."""
     if tensors[key].dtype.kind != "u":
         raise InputError(f"tensor {key} must have unsigned numbers, got {tensors[key].dtype}")
     return tensors[key]

@@ -128,7 +128,7 @@ class Model:
         return max(1, LARGEST_TRACE // (self._runner.n_inputs * self.about.n_steps))
 
     def warm_up(self) -> None:
-        """Answer silence, so that what is made once is not counted to the first example."""
+        """Run one silent example, so that one-time set-up is not charged to the first real one."""
         reader = self._reader
         if reader.sample_rate is not None:
             silence = Item("silence", "recording", np.zeros(reader.sample_rate, np.float32))
@@ -224,7 +224,6 @@ def load(path: Path | str, *, threads: int | None = None) -> Model:
 
 
 def _runner(path: Path, threads: int | None) -> Runner:
-    """Return what runs the model of a path."""
     if not path.exists():
         raise InputError(f"there is no model {path}; make one with delaysnn export RUN --out PATH")
     if path.is_dir():
@@ -233,7 +232,6 @@ def _runner(path: Path, threads: int | None) -> Runner:
 
 
 def _of_folder(path: Path, threads: int | None) -> Runner:
-    """Return what runs the model of a folder."""
     if (path / "manifest.json").is_file():
         from mlgenn_delays.export.genn.runtime import GeNNModel
 

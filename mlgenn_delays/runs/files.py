@@ -22,7 +22,6 @@ FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
 
 
 def _any_of(*names: str) -> str:
-    """Return a pattern of names."""
     return "(" + "|".join(map(re.escape, names)) + ")"
 
 

@@ -279,7 +279,6 @@ class Run:
         return space
 
     def _damaged(self, why: object) -> InputError:
-        """Return the error for an environment.json that cannot be used."""
         path = self.directory.path / ENVIRONMENT
         return InputError(
             f"{path} is damaged: {why}; remove it, and give --data where data are needed"

@@ -107,7 +107,6 @@ def _all(layout: CProgram, sender: Sender) -> int:
 
 
 def _silent(p: Neurons) -> int:
-    """Return the operations that a population takes in any step."""
     own = (p.bias is not None) + sum(_of_group(group) for group in p.groups)
     own += 2 + (p.beta != 1)
     own += _READING[p.readout] if p.readout else 1 + (p.refractory > 0)
@@ -121,5 +120,4 @@ def _of_group(group: SynapseGroup) -> int:
 
 
 def _of_gather(gather: Gather, n: int) -> int:
-    """Return the operations that looking back takes for n neurons."""
     return 2 * gather.table.entries + n * (1 + (gather.scale is not None))

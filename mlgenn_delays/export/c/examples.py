@@ -104,7 +104,6 @@ def random_examples(artifact: Artifact) -> list[TestVector]:
 
 
 def _nudged(network: Network, by: float) -> Network:
-    """Return the network with slightly larger or smaller weights."""
     other = network.copy()
     for p in other.projections.values():
         p.weight = p.weight * np.float32(1 + by)

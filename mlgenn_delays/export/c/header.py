@@ -68,13 +68,11 @@ def index_type(layout: CProgram) -> str:
 
 
 def _strings(strings: Strings, prefix: str) -> str:
-    """Return the declarations of labels and names."""
     lines = strings.declarations(prefix).splitlines(keepends=True)
     return "\n/* Names of the populations that spike. */\n".join(lines)
 
 
 def _about(artifact: Artifact, layout: CProgram, made: Figures) -> str:
-    """Return the head comment."""
     about = artifact.about
     recipe = f" of recipe {comment(about.recipe)}" if about.recipe else ""
     maker = f"delaysnn {comment(about.version)}".rstrip()
@@ -114,7 +112,6 @@ def _more(each: PerSpike, k: int, layout: CProgram) -> str:
 
 
 def _macros(artifact: Artifact, layout: CProgram, made: Figures, upper: str) -> str:
-    """Return the figures as macros."""
     values: dict[str, object] = {
         "INPUTS": layout.inputs,
         "OUTPUTS": layout.output.n,

@@ -187,7 +187,6 @@ class CProgram:
 
 
 def _own_fields(p: Neurons) -> list[Field]:
-    """Return the state of a population itself."""
     found = [Field(f"v_{p.name}", "float", (p.n,), "membrane voltage")]
     for group in p.groups:
         if group.decay is not None:

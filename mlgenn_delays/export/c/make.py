@@ -45,7 +45,6 @@ def make_layout(artifact: Artifact, quantised: Quantised | None) -> CProgram:
 
 
 def _weight(projection: Projection, quantised: Quantised | None) -> np.ndarray:
-    """Return the weights that go into the source."""
     if not np.isfinite(projection.weight).all():
         raise InputError(f"projection {projection.name!r} must have finite weights")
     if quantised is None:
@@ -93,7 +92,6 @@ class _Maker:
                 self.layout.neurons.append(self._neurons(plan, index, name))
 
     def _neurons(self, plan: Plan, index: int, name: str) -> Neurons:
-        """Return a population with its synapses."""
         population: Population = self.network.populations[name]
         model, c_name = population.model, self.c_names[name]
         bias = population.bias
@@ -146,18 +144,15 @@ class _Maker:
             self._add(group, p, common)
 
     def _exact(self, projection: Projection) -> bool:
-        """Return whether the arrivals of a projection are integers."""
         return self.quantised is not None and not self._from_currents(projection)
 
     def _from_currents(self, projection: Projection) -> bool:
         return self.layout.currents and projection.source == self.input
 
     def _gathered(self, projection: Projection) -> bool:
-        """Return whether the target of a projection looks back."""
         return self.looks_back and self._from_currents(projection)
 
     def _add(self, group: SynapseGroup, p: Projection, common: Ring | None) -> None:
-        """Add a projection to a group."""
         synapses = self.synapses[p.name]
         name = self.names.of(f"{self.c_names[p.source]}_{self.c_names[p.target]}")
         scale = None

@@ -100,7 +100,6 @@ def _current(layout: CProgram, group: SynapseGroup) -> str:
 
 
 def _look_back(layout: CProgram, gather: Gather) -> str:
-    """Return what adds the inputs of earlier steps to x of neuron j."""
     t, h = gather.table, layout.history
     if t.rows is None:
         loop, place, index = f"for (size_t i = 0; i < {layout.inputs}u; i++)", "[j][i]", "i"
@@ -131,13 +130,11 @@ def _moved(p: Neurons) -> str:
 
 
 def _output(p: Neurons) -> str:
-    """Return what moves and reads out V of output neuron j."""
     lines = [f"const float v = {_moved(p)};", f"state.v_{p.name}[j] = v;"]
     return "\n".join([*lines, _TOTALS.get(str(p.readout), "")]).rstrip()
 
 
 def _spiking(p: Neurons) -> str:
-    """Return what moves V of neuron j and notes its spike."""
     held = f"state.held_{p.name}[j]"
     spike = [f"state.spiked_{p.name}[count++] = ({unsigned(p.n - 1)})j;", "v = 0.0f;"]
     lines = []

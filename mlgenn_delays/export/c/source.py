@@ -43,7 +43,6 @@ def source(layout: CProgram, strings: Strings, prefix: str) -> str:
 
 
 def _state(layout: CProgram, prefix: str) -> str:
-    """Return the definition of the state."""
     fields = "".join(field.source() for field in layout.fields())
     size = f"{prefix.upper()}_STATE_BYTES"
     return (
@@ -99,7 +98,6 @@ def _populations(layout: CProgram) -> str:
 
 
 def _advance(layout: CProgram) -> str:
-    """Return the function that ends a step."""
     body = []
     for field in layout.fields():
         if field.name.startswith("at_"):
@@ -115,7 +113,6 @@ def _advance(layout: CProgram) -> str:
 
 
 def _step(layout: CProgram, prefix: str) -> str:
-    """Return the function of one step."""
     senders = layout.from_source(layout.input_name)
     inputs = f"{prefix.upper()}_INPUTS"
     body = ["run_populations();"]
@@ -139,7 +136,6 @@ def _step(layout: CProgram, prefix: str) -> str:
 
 
 def _read(layout: CProgram, prefix: str) -> str:
-    """Return the function that gives the logits."""
     outputs, kind = f"{prefix.upper()}_OUTPUTS", layout.output.readout
     body, value = [], "state.total[k]"
     if kind == "mean":
@@ -158,7 +154,6 @@ def _read(layout: CProgram, prefix: str) -> str:
 
 
 def _spikes(layout: CProgram, prefix: str) -> str:
-    """Return the function that tells who spiked."""
     cases = ""
     for number, p in enumerate(layout.hidden):
         copy = block(

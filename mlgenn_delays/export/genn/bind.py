@@ -100,7 +100,6 @@ def offsets(layout: DeviceArrays) -> dict[str, int]:
 
 
 def _declared(layout: DeviceArrays) -> Iterator[str]:
-    """Return the declaration of each array."""
     places = offsets(layout)
     for name, array in layout.arrays.items():
         yield (
@@ -115,7 +114,6 @@ def _list(names: object) -> str:
 
 
 def _facts(layout: DeviceArrays, n_steps: int) -> str:
-    """Return what glue.cc must know."""
     network, spiking = layout.network, layout.spiking()
     sizes = [str(layout.populations[k].n) for k in spiking]
     given, output = network.input(), network.output()
@@ -157,7 +155,6 @@ class _Binder:
         return lines
 
     def _group(self, group: PushFunction) -> list[str]:
-        """Return the calls of one function."""
         if group.kind == "NeuronUpdate":
             return [self._neurons(group)]
         if group.kind == "PresynapticUpdate":
@@ -172,14 +169,12 @@ class _Binder:
         raise _changed(f"a group {group.kind}{group.number}")
 
     def _alike(self, group: PushFunction, argument: str, names: list[str]) -> list[str]:
-        """Return a call for each member of a group that takes one array."""
         if [name for _, name in group.arguments] != [argument]:
             raise _changed(f"other arguments of {group.kind}")
         kind = group.arguments[0][0]
         return [group.call(place, [self._take(kind, n)]) for place, n in enumerate(names)]
 
     def _neurons(self, group: PushFunction) -> str:
-        """Return the call for a population."""
         p = group.find(r"(?:V|Input)_p(\d+)")
         # Which projection GeNN gave which number among those onto the population.
         inputs = {}
@@ -203,7 +198,6 @@ class _Binder:
         return group.call(0, values)
 
     def _synapses(self, group: PushFunction) -> str:
-        """Return the call for a projection."""
         q = group.find(r"g_q(\d+)")
         if q is None:
             raise _changed(f"a group {group.kind}{group.number} without weights")
@@ -214,7 +208,6 @@ class _Binder:
         return group.call(0, [self._take(kind, own.get(n, n)) for kind, n in group.arguments])
 
     def _take(self, kind: str, name: str) -> str:
-        """Return an argument that is an array."""
         array: Array | None = self.layout.arrays.get(name)
         if array is None or kind != f"{array.c_type}*":
             raise _changed(f"an argument {kind} {name}")
@@ -223,7 +216,6 @@ class _Binder:
 
 
 def _changed(what: str) -> WorkError:
-    """Return the error of code that is not known."""
     return WorkError(
         f"GeNN's generated code must be as that of pygenn 5.4, got {what}; install pygenn 5.4"
     )

@@ -63,7 +63,6 @@ def version() -> str:
 
 
 def _add_population(model: Any, layout: DeviceArrays, k: int, population: Population) -> Any:
-    """Add a population."""
     code, threshold, params = _neuron(layout, k, population)
     own = {a.name: a for a in layout.arrays.values() if a.name.endswith(f"_p{k}")}
     variables = [
@@ -139,7 +138,6 @@ def _lif(k: int, move: str, rest: int) -> str:
 def _add_projection(
     model: Any, layout: DeviceArrays, k: int, projection: Projection, groups: dict[str, Any]
 ) -> None:
-    """Add a projection."""
     source = layout.network.populations[projection.source]
     weights, references = _synapse(layout, k, isinstance(source.model, CurrentInput))
     names = [f"{name}_q{k}" for name in ("g", "d") if f"{name}_q{k}" in layout.arrays]

@@ -127,7 +127,6 @@ def _run(command: list[str], what: str, remedy: str, **others: object) -> None:
 
 
 def _generate(artifact: Artifact, folder: Path, backend: str, batch_size: int) -> None:
-    """Write GeNN's code to a folder."""
     path = os.pathsep.join(each for each in sys.path if each)
     with temporary_folder() as temporary:
         network, code = temporary / "network.safetensors", temporary / "code"
@@ -150,7 +149,6 @@ def _generate(artifact: Artifact, folder: Path, backend: str, batch_size: int) -
 
 
 def _write_sources(layout: DeviceArrays, folder: Path, backend: str, n_steps: int) -> None:
-    """Write our sources beside GeNN's."""
     places = {f"src/{name}": name for name in OURS} | {
         "src/device.cc": f"device_{backend}.cc",
         "Makefile": f"Makefile.{backend}",
@@ -177,13 +175,11 @@ def _make(folder: Path) -> None:
 
 
 def _facts_of(path: Path) -> FileFacts:
-    """Return size and digest of a file."""
     content = path.read_bytes()
     return FileFacts(bytes=len(content), sha256=sha256(content).hexdigest())
 
 
 def _manifest(artifact: Artifact, layout: DeviceArrays, folder: Path, backend: str) -> Manifest:
-    """Return the manifest of a folder that is complete but for it."""
     from mlgenn_delays.engines.genn.versions import installed_version
 
     network = artifact.network

@@ -87,7 +87,6 @@ def recording_item(spec: InputSpec, where: str, samples: np.ndarray) -> Item:
 
 
 def _lasting(spec: InputSpec, samples: np.ndarray) -> Losses:
-    """Return how long samples at the rate of a network's data are."""
     return Losses.of_lengths([1000.0 * len(samples) / (spec.sample_rate or 1)], np.ones(1))
 
 

@@ -152,6 +152,5 @@ def _folder(folder: Path, suffixes: Sequence[str]) -> list[Path]:
 
 
 def _unreadable(path: Path, error: Exception) -> InputError:
-    """Return the error of a file that the system does not give."""
     reason = getattr(error, "strerror", None) or error
     return InputError(f"cannot read {path}: {reason}; check the path and its permissions")

@@ -99,5 +99,4 @@ def _end_to_end(batches: Sequence[Any]) -> SpikeBatch:
 
 
 def _no_labels(n: int) -> np.ndarray:
-    """Return -1 for each of n examples."""
     return np.full(n, -1, np.int64)

@@ -155,7 +155,6 @@ class Reader(InputSpec):
         return joined([self._encode(kind, [each.raw for each in run]) for kind, run in runs])
 
     def _encode(self, kind: ItemKind, raws: list[Any]) -> Batch:
-        """Return examples of one kind as a batch."""
         if kind == "currents":
             return currents_batch(raws, self.n_steps)
         if kind in ("raster", "events"):
@@ -166,7 +165,6 @@ class Reader(InputSpec):
         return self.raw.encode(self.options, raws, self.dt, self.n_steps)
 
     def _npz(self, path: Path) -> list[Item]:
-        """Return the examples of a .npz."""
         arrays = read_npz(path, [*LAYOUTS, "channels", "start"])
         found = [name for name in LAYOUTS if name in arrays]
         if len(found) != 1 or ("channels" in arrays) != ("times" in arrays):
@@ -180,7 +178,6 @@ class Reader(InputSpec):
         return array_items(self, str(path), arrays[found[0]], encoded=True)
 
     def _of(self, x: Any, where: str) -> list[Item]:
-        """Return the examples of anything but a list."""
         if isinstance(x, (str, os.PathLike)):
             return list(self.items([os.fspath(x)]))
         if isinstance(x, StreamedSpikes):

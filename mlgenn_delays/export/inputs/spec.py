@@ -143,5 +143,4 @@ class InputSpec:
 
 
 def _channels(n: int, currents: bool) -> str:
-    """Return a number of channels in words."""
     return f"{'currents' if currents else 'spikes'} of {n} channels"
