@@ -200,7 +200,6 @@ def _lock(descriptor: int) -> bool | None:
 
 
 def _sync(folder: Path) -> None:
-    """Force everything in a folder to disk."""
     for place, _, files in os.walk(folder):
         for name in files:
             descriptor = os.open(os.path.join(place, name), os.O_RDONLY)
@@ -224,16 +223,23 @@ def _sync_folder(folder: Path) -> None:
 
 
 def cache_folder() -> Path:
-    """Return ``DELAYSNN_CACHE``, or ``delaysnn`` in ``XDG_CACHE_HOME`` or ``~/.cache``."""
+    """Return ``DELAYSNN_CACHE``, or ``delaysnn`` in the system's cache folder of the user.
+
+    On Linux that folder is ``XDG_CACHE_HOME`` or ``~/.cache``. Earlier versions used these on
+    every system: what they left there stays in use.
+    """
     own = os.environ.get("DELAYSNN_CACHE")
     if own:
         return Path(own)
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path(os.path.expanduser("~")) / ".cache") / "delaysnn"
+    from platformdirs import user_cache_path
+
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    before = Path(base, "delaysnn")
+    return before if before.is_dir() else user_cache_path("delaysnn", appauthor=False)
 
 
 def remove_unused(base: Path, pattern: str) -> None:
-    """Remove what a cache has of a pattern and was not used for 30 days, as far as one may."""
+    """Delete cache entries that match a pattern and were not used for 30 days; ignore errors."""
     limit = time.time() - _KEPT
     with suppress(OSError):
         for path in list(base.glob(pattern)):
@@ -292,5 +298,4 @@ def may_trust(status: os.stat_result) -> bool:
 
 
 def _is_own(status: os.stat_result) -> bool:
-    """Return whether the user owns a file."""
     return not hasattr(os, "geteuid") or status.st_uid == os.geteuid()

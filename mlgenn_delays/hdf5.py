@@ -9,15 +9,16 @@ import atexit
 import json
 import math
 import os
-import select
 import signal
+import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
+from itertools import pairwise
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -93,8 +94,8 @@ def read_hdf5(
             in other files, filters that are no part of h5py, or other types than those.
         WorkError: The process that reads files cannot be started.
     """
-    header, content = _ask(Path(path), limits, {"only": list(only)})
-    return _Tree(content).item(header["tree"])
+    tree: dict[str, Any] = _ask(Path(path), limits, {"only": list(only)})["tree"]
+    return tree
 
 
 def look_into_hdf5(path: Path, names: Sequence[str]) -> tuple[list[str], dict[str, Any]]:
@@ -112,7 +113,7 @@ def look_into_hdf5(path: Path, names: Sequence[str]) -> tuple[list[str], dict[st
         InputError: As `read_hdf5`.
         WorkError: As `read_hdf5`.
     """
-    look = _ask(path, _DEFAULT, {"look": list(names)})[0]["look"]
+    look = _ask(path, _DEFAULT, {"look": list(names)})["look"]
     return look["top"], look["found"]
 
 
@@ -134,12 +135,11 @@ def read_hdf5_parts(
         InputError: As `read_hdf5`, or there is no such array.
         WorkError: As `read_hdf5`.
     """
-    header, content = _ask(path, limits, {"parts": dict(parts)})
-    found: dict[str, Any] = _Tree(content).item(header["tree"])
-    return found
+    tree: dict[str, Any] = _ask(path, limits, {"parts": dict(parts)})["tree"]
+    return tree
 
 
-def _ask(path: Path, limits: Limits, what: dict[str, Any]) -> tuple[dict[str, Any], memoryview]:
+def _ask(path: Path, limits: Limits, what: dict[str, Any]) -> dict[str, Any]:
     """Return the answer to a request about a file, as `_Worker.ask` has it."""
     if not path.is_file():
         raise InputError(f"there is no HDF5 file {path}; give the path of a file")
@@ -148,20 +148,19 @@ def _ask(path: Path, limits: Limits, what: dict[str, Any]) -> tuple[dict[str, An
     request = {"path": os.path.abspath(path), "limits": asdict(limits), **what}
     with _lock:
         try:
-            header, content = _worker().ask(request, limits)
+            answer = _worker().ask(request, limits)
         except _Gone as error:
             _stop()
             raise _damaged(path, str(error), ended=True) from error
-    if "refused" in header:
-        why = header["refused"]
+    if "refused" in answer:
+        why = answer["refused"]
         raise UnreadableError(f"{path} cannot be read: {why}; make it anew", why)
-    if "damaged" in header:
-        raise _damaged(path, header["damaged"])
-    return header, content
+    if "damaged" in answer:
+        raise _damaged(path, answer["damaged"])
+    return answer
 
 
 def _damaged(path: Path, why: str, *, ended: bool = False) -> UnreadableError:
-    """Return the error for a file that HDF5 cannot read."""
     text = f"{path} is damaged, or no HDF5 file: {why}; take another copy of it"
     return UnreadableError(text, why, ended=ended)
 
@@ -171,20 +170,30 @@ class _Gone(Exception):
 
 
 class _Worker:
-    """The process that opens files."""
+    """The process that opens files.
+
+    Attributes:
+        process: The process.
+        pipe: The connection to its standard input; messages go both ways.
+        owner: The process that started it.
+        reads: Files that it has been asked for.
+    """
 
     def __init__(self) -> None:
         # No more threads than one: each of them takes address space. No filters from elsewhere.
         settings = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
         settings |= {"HDF5_PLUGIN_PRELOAD": "::", "HDF5_USE_FILE_LOCKING": "FALSE"}
-        try:
-            self.process = subprocess.Popen(
-                [sys.executable, "-P", str(_WORKER), str(MEMORY)], bufsize=0,
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-                env={**os.environ, **settings},
-            )  # fmt: skip
-        except OSError as error:
-            raise WorkError(f"cannot start {sys.executable} to read HDF5: {error}") from error
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            try:
+                self.process = subprocess.Popen(
+                    [sys.executable, "-P", str(_WORKER), str(MEMORY)],
+                    stdin=theirs.fileno(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                    env={**os.environ, **settings},
+                )  # fmt: skip
+            except OSError as error:
+                raise WorkError(f"cannot start {sys.executable} to read HDF5: {error}") from error
+            self.pipe = Connection(ours.detach())
         self.owner, self.reads = os.getpid(), 0
 
     @property
@@ -192,43 +201,43 @@ class _Worker:
         """Whether this process may ask it for one more file."""
         return self.owner == os.getpid() and self.reads < _READS and self.process.poll() is None
 
-    def ask(self, request: dict[str, Any], limits: Limits) -> tuple[dict[str, Any], memoryview]:
-        """Return the answer to a request: JSON and the bytes of all arrays."""
+    def ask(self, request: dict[str, Any], limits: Limits) -> dict[str, Any]:
+        """Return the answer to a request, in which ``tree`` is what `read_hdf5` returns."""
         self.reads += 1
-        # The system bounds the time that it works; on a busy machine it waits for a while, too.
-        self.end = time.monotonic() + _BUSY * limits.seconds + _GRACE
-        pipe = self.process.stdin
-        assert pipe is not None
         try:
-            pipe.write(json.dumps(request).encode() + b"\n")
-        except OSError as error:
-            raise _Gone(self._why()) from error
-        length = int.from_bytes(self._take(8), "little")
-        if length > 64 * 2**20 + 200 * limits.nodes:
-            raise _Gone("reading it went wrong")
-        header = json.loads(bytes(self._take(length)))
-        size = _size(header.get("tree"))
-        if size > limits.bytes:
-            raise _Gone("reading it went wrong")
-        return header, self._take(size)
-
-    def _take(self, n: int) -> memoryview:
-        """Return the next n bytes that the process writes."""
-        taken = memoryview(bytearray(n))
-        pipe, done = self.process.stdout, 0
-        assert pipe is not None
-        while done < n:
-            left = self.end - time.monotonic()
-            if left <= 0 or not select.select([pipe], [], [], left)[0]:
+            self.pipe.send_bytes(json.dumps(request).encode())
+            # The system bounds the time that it works; on a busy machine it waits for a while, too.
+            if not self.pipe.poll(_BUSY * limits.seconds + _GRACE):
                 raise _Gone("reading it takes too long")
-            got = pipe.readinto(taken[done:])  # type: ignore[attr-defined]
-            if not got:
-                raise _Gone(self._why())
-            done += got
-        return taken
+            answer: dict[str, Any] = json.loads(self.pipe.recv_bytes(2**26 + 200 * limits.nodes))
+            if "tree" in answer:
+                self.left = limits.bytes
+                answer["tree"] = self._item(answer["tree"])
+        except (EOFError, ConnectionError) as error:
+            raise _Gone(self._why()) from error
+        except (KeyError, OSError, TypeError, ValueError) as error:  # no message that it sends
+            ended = str(error) == "got end of file during message"
+            raise _Gone(self._why() if ended else "reading it went wrong") from error
+        return answer
+
+    def _item(self, entry: dict[str, Any]) -> Any:
+        """Return what an entry of an answer tells of; its array is the next message."""
+        if "group" in entry:
+            return {name: self._item(each) for name, each in entry["group"].items()}
+        if "text" in entry:
+            return entry["text"]
+        if entry["array"] not in _KINDS:
+            raise ValueError("no type that is sent")
+        kind = np.dtype(entry["array"])
+        size = kind.itemsize * math.prod(entry["shape"])
+        self.left -= size
+        if self.left < 0:
+            raise ValueError("more than was allowed")
+        array = np.frombuffer(self.pipe.recv_bytes(size), kind).reshape(entry["shape"]).copy()
+        ends = np.cumsum(entry.get("rows", ()), dtype=np.int64)
+        return [array[a:b] for a, b in pairwise([0, *ends])] if "rows" in entry else array
 
     def _why(self) -> str:
-        """Return why there is no answer."""
         with suppress(subprocess.TimeoutExpired):
             code = self.process.wait(1)
             if code == -getattr(signal, "SIGXCPU", 0):
@@ -241,9 +250,7 @@ class _Worker:
         if self.owner == os.getpid():
             self.process.kill()
             self.process.wait()
-        for pipe in (self.process.stdin, self.process.stdout):
-            if pipe is not None:
-                pipe.close()
+        self.pipe.close()
 
 
 _lock = threading.Lock()
@@ -251,7 +258,6 @@ _kept: list[_Worker] = []
 
 
 def _worker() -> _Worker:
-    """Return the process that opens files."""
     if not (_kept and _kept[0].usable):
         _stop()
         _kept.append(_Worker())
@@ -273,49 +279,3 @@ def _after_fork() -> None:
 atexit.register(_stop)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
-
-
-def _shape(entry: dict[str, Any]) -> tuple[np.dtype, tuple[int, ...]]:
-    """Return type and shape of an array."""
-    if entry["array"] not in _KINDS:
-        raise _Gone("reading it went wrong")
-    return np.dtype(entry["array"]), tuple(int(n) for n in entry["shape"])
-
-
-def _size(entry: dict[str, Any] | None) -> int:
-    """Return the bytes of all arrays of a tree."""
-    if entry is None:
-        return 0
-    if "group" in entry:
-        return sum(_size(each) for each in entry["group"].values())
-    if "rows" in entry:
-        return sum(_size(each) for each in entry["rows"])
-    if "array" in entry:
-        kind, shape = _shape(entry)
-        return kind.itemsize * math.prod(shape)
-    return 0
-
-
-class _Tree:
-    """Puts arrays into the tree that tells of them.
-
-    Arguments:
-        content: The bytes of all arrays, one after the other.
-    """
-
-    def __init__(self, content: memoryview) -> None:
-        self.content, self.at = content, 0
-
-    def item(self, entry: dict[str, Any]) -> Any:
-        """Return what an entry tells of."""
-        if "group" in entry:
-            return {name: self.item(each) for name, each in entry["group"].items()}
-        if "rows" in entry:
-            return [self.item(each) for each in entry["rows"]]
-        if "text" in entry:
-            return entry["text"]
-        kind, shape = _shape(entry)
-        end = self.at + kind.itemsize * math.prod(shape)
-        array = np.frombuffer(self.content[self.at : end], kind).reshape(shape).copy()
-        self.at = end
-        return array

@@ -1,8 +1,8 @@
 """The process in which HDF5 files are opened: it reads requests, and answers with plain arrays.
 
 `hdf5` starts it as a script of its own: nothing of the package is imported here, and what damage
-to a file does to the HDF5 library stays here. A request is a line of JSON. An answer is a length
-(8 bytes), as many bytes of JSON and the arrays one after the other.
+to a file does to the HDF5 library stays here. Standard input is a connection: a request is a
+message of JSON, an answer another, and then one message for each array.
 """
 
 import json
@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from multiprocessing.connection import Connection
 
 import h5py
 import numpy as np
@@ -169,13 +170,13 @@ class Walk:
             raise Refused(f"{name!r} must have one array a row, got shape {data.shape}")
         begin, end = asked or (0, len(data))
         self.count(end - begin)
-        rows: list[dict[str, object]] = []
+        rows: list[np.ndarray] = [np.zeros(0, kind)]
         for first in range(begin, end, _ROWS):
-            for each in data[first : min(first + _ROWS, end)]:
-                array = np.asarray(each, kind)
-                self.grow(array.nbytes)
-                rows.append(self.keep(name, array))
-        return {"rows": rows}
+            some = [np.asarray(each, kind) for each in data[first : min(first + _ROWS, end)]]
+            self.grow(sum(each.nbytes for each in some))
+            rows += some
+        lengths = [len(each) for each in rows[1:]]
+        return self.keep(name, np.concatenate(rows)) | {"rows": lengths}
 
 
 def _bound(memory: int) -> None:
@@ -237,18 +238,15 @@ def answer(request: dict[str, object]) -> tuple[dict[str, object], list[np.ndarr
 
 def main() -> None:
     """Answer requests until there are no more."""
-    # Nothing that a library prints may get between the answers.
-    out = os.fdopen(os.dup(1), "wb")
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    pipe = Connection(os.dup(0))
     _bound(int(sys.argv[1]))
-    for line in sys.stdin.buffer:
-        header, arrays = answer(json.loads(line))
-        text = json.dumps(header).encode()
-        out.write(len(text).to_bytes(8, "little") + text)
-        for array in arrays:
-            out.write(array.data if array.size and array.ndim else array.tobytes())
-        out.flush()
-        del arrays
+    with suppress(EOFError):
+        while True:
+            header, arrays = answer(json.loads(pipe.recv_bytes()))
+            pipe.send_bytes(json.dumps(header).encode())
+            for array in arrays:
+                pipe.send_bytes(array.ravel().view(np.uint8).data)
+            del arrays
 
 
 if __name__ == "__main__":

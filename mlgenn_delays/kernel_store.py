@@ -168,7 +168,6 @@ class _Files:
         self._folders, self._base, self._stamp = folders, filename_base, source_stamp
 
     def _name(self, key: object) -> str:
-        """Return the file name for what Numba tells functions apart by."""
         whole = repr((numba.__version__, self._stamp, key))
         return f"{self._base}.{sha256(whole.encode()).hexdigest()[:20]}{SUFFIX}"
 
@@ -250,5 +249,4 @@ def count_kernels(folder: Path) -> dict[str, int]:
 
 @cache
 def _warn(text: str) -> None:
-    """Warn once of the same thing."""
     warnings.warn(text, stacklevel=4)

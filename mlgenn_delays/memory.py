@@ -1,9 +1,8 @@
 """The memory that a process can have: what is free now, and what there is at most.
 
-The limits of control groups (containers, batch systems) count as well.
+The limits of control groups (containers, batch systems), which psutil does not know, count as well.
 """
 
-import os
 from pathlib import Path
 
 from mlgenn_delays.errors import InputError
@@ -11,27 +10,27 @@ from mlgenn_delays.errors import InputError
 _PROC, _CGROUPS = Path("/proc"), Path("/sys/fs/cgroup")
 
 
-def available_memory() -> int | None:
-    """Return the memory that can be had [bytes], None where the system does not say."""
-    free = _meminfo("MemAvailable")
-    # All there is: better than nothing where what is free is not told.
-    found = [_physical() if free is None else free]
-    found += [max(0, limit - used) for limit, used in _cgroups()]
-    return min((each for each in found if each is not None), default=None)
+def available_memory() -> int:
+    """Return the memory that can be had [bytes]."""
+    import psutil
+
+    return min([psutil.virtual_memory().available, *(max(0, n - used) for n, used in _cgroups())])
 
 
-def total_memory() -> int | None:
-    """Return the memory that there is, used or not [bytes], None where the system does not say."""
-    found = [_physical(), *(limit for limit, _ in _cgroups())]
-    return min((each for each in found if each is not None), default=None)
+def total_memory() -> int:
+    """Return the memory that there is, used or not [bytes]."""
+    import psutil
+
+    return min([psutil.virtual_memory().total, *(limit for limit, _ in _cgroups())])
 
 
 def resident(pid: int) -> int:
-    """Return the memory that a process has now [bytes], 0 where the system does not say."""
+    """Return the memory that a process has now [bytes], 0 if it has ended or is not ours to see."""
+    import psutil
+
     try:
-        pages = int((_PROC / str(pid) / "statm").read_text().split()[1])
-        return pages * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, ValueError, IndexError):
+        return int(psutil.Process(pid).memory_info().rss)
+    except psutil.Error:
         return 0
 
 
@@ -48,7 +47,7 @@ def check_memory(what: str, got: str, needed: float, remedy: str) -> None:
         InputError: As said.
     """
     there = total_memory()
-    if there is not None and needed > there:
+    if needed > there:
         raise InputError(
             f"{what} must fit into the memory of {as_text(there)}, got {got} about "
             f"{as_text(needed)}; {remedy}"
@@ -62,25 +61,6 @@ def as_text(size: float) -> str:
             return f"{size:.3g} {unit}"
         size /= 1000.0
     return f"{size:,.3g} TB" if size < 999.5 else f"{size:,.0f} TB"
-
-
-def _meminfo(key: str) -> int | None:
-    """Return an entry of what the system says of its memory [bytes]."""
-    try:
-        for line in (_PROC / "meminfo").read_text().splitlines():
-            if line.startswith(f"{key}:"):
-                return int(line.split()[1]) * 1024
-    except (OSError, ValueError, IndexError):
-        pass
-    return None
-
-
-def _physical() -> int | None:
-    """Return the memory of the machine [bytes]."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, OSError, ValueError):
-        return None
 
 
 def _cgroups() -> list[tuple[int, int]]:

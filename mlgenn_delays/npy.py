@@ -1,7 +1,8 @@
 """NumPy's files, read so that none of them can do harm.
 
-What a file says of its size is checked before any memory is taken for it, and nothing in a file
-is ever run: arrays of objects are refused.
+NumPy refuses Python objects, which would have to be unpickled. It does not refuse what is checked
+here: headers that promise more than the file has, for which memory would be taken, archives that
+unpack to far more than they are, texts of what is no character.
 """
 
 import math
@@ -9,7 +10,6 @@ import zipfile
 from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
-from typing import IO, Literal, NamedTuple
 
 import numpy as np
 
@@ -17,71 +17,23 @@ from mlgenn_delays.errors import InputError
 from mlgenn_delays.untrusted import reason, shown
 
 NUMBERS, TEXTS = "biufc", "US"
-HEADER = 2**14  # bytes of a .npy in which its header must end
-_CHUNK = 2**20
+_HEADER = 2**14  # bytes of a .npy in which its header must end
 # Nothing is packed more densely by deflation; https://zlib.net/zlib_tech.html
 _DENSEST = 1032
 _HIGHEST = 0x10FFFF  # of all characters
 
 
-class Header(NamedTuple):
-    """What a .npy says of its array.
-
-    Attributes:
-        shape: Of the array.
-        dtype: Type of its numbers.
-        order: "C" or "F".
-        offset: Where they begin [bytes].
-        n: How many they are.
-    """
-
-    shape: tuple[int, ...]
-    dtype: np.dtype
-    order: Literal["C", "F"]
-    offset: int
-    n: int
-
-
-def read_header(content: bytes, where: str, size: int, kinds: str = NUMBERS) -> Header:
-    """Return the header at the beginning of a .npy that must fit its array.
-
-    Arguments:
-        content: The first `HEADER` bytes, or all.
-        where: What the file is called.
-        size: Of the whole file [bytes].
-        kinds: The kinds of types that it may have, as NumPy calls them.
+def map_npy(path: Path) -> np.ndarray:
+    """Return the numbers of a .npy, mapped into memory.
 
     Raises:
-        InputError: It is no header, or promises another array than the file has.
+        OSError: It cannot be read.
+        InputError: It is no whole array of numbers.
     """
-    form, file = np.lib.format, BytesIO(content)
-    try:
-        version = form.read_magic(file)
-        read = {(1, 0): form.read_array_header_1_0, (2, 0): form.read_array_header_2_0}[version]
-        shape, fortran, dtype = read(file)
-    except Exception as error:  # NumPy raises many kinds on a damaged header: that is the finding
-        raise InputError(
-            f"{where} must have an array in NumPy's .npy format, got a header that "
-            f"cannot be read ({reason(error)}); save it with numpy.save, or copy it again"
-        ) from error
-    if dtype.kind not in kinds:
-        noun = "numbers and texts" if kinds != NUMBERS else "numbers"
-        got = "Python objects, which would have to be unpickled" if dtype.hasobject else dtype
-        raise InputError(
-            f"{where} must have {noun}, got type {shown(str(got)).strip(chr(39))}; "
-            "save it with .astype('float32')"
-        )
-    count, offset = math.prod(shape), file.tell()
-    if (
-        min(shape, default=0) < 0
-        or len(shape) > 32
-        or count * max(1, dtype.itemsize) > size - offset
-    ):
-        raise InputError(
-            f"{where} is truncated: its header promises shape {shown(shape)} of {dtype}, got "
-            f"{size - offset} bytes; save it again with numpy.save, or copy it again"
-        )
-    return Header(tuple(map(int, shape)), dtype, "F" if fortran else "C", offset, count)
+    with path.open("rb") as file:
+        _check_header(file.read(_HEADER), str(path), path.stat().st_size, NUMBERS)
+    array: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
+    return array
 
 
 def read_npz(
@@ -93,7 +45,7 @@ def read_npz(
         path: The file.
         names: Of the arrays; all others are ignored.
         most: The most bytes that an array may have, None for what its packed size allows.
-        kinds: As of `read_header`.
+        kinds: The kinds of types that they may have, as NumPy calls them.
 
     Raises:
         InputError: It is no archive as NumPy writes it, or an array is too large or not whole.
@@ -124,7 +76,6 @@ def read_npz(
 def _member(
     archive: zipfile.ZipFile, info: zipfile.ZipInfo, where: str, most: int | None, kinds: str
 ) -> np.ndarray:
-    """Return one array of an archive."""
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise InputError(
             f"{where} must be stored or deflated, got another compression; "
@@ -139,27 +90,51 @@ def _member(
     if info.file_size > packed * (_DENSEST if info.compress_type else 1):
         raise ValueError(f"{packed} packed bytes cannot be {info.file_size}")
     with archive.open(info) as file:
-        begin = file.read(HEADER)
-        header = read_header(begin, where, info.file_size, kinds)
-        flat = np.empty(header.n, header.dtype)
-        _fill(flat, begin[header.offset :], file)
-    if header.dtype.kind == "U" and header.dtype.itemsize:
-        _check_characters(flat, where)
-    return flat.reshape(header.shape, order=header.order)
+        _check_header(file.read(_HEADER), where, info.file_size, kinds)
+    with archive.open(info) as file:
+        array: np.ndarray = np.lib.format.read_array(file, allow_pickle=False)
+        file.read(1)  # at the end the checksum is checked
+    if array.dtype.kind == "U" and array.dtype.itemsize:
+        _check_characters(array, where)
+    return array
 
 
-def _fill(flat: np.ndarray, begin: bytes, file: IO[bytes]) -> None:
-    """Read the numbers of an array, bit by bit: in one go, all that is packed would be unpacked."""
-    out = flat.view(np.uint8)
-    done = min(len(begin), len(out))
-    out[:done] = np.frombuffer(begin, np.uint8, done)
-    while done < len(out):
-        chunk = file.read(min(_CHUNK, len(out) - done))
-        if not chunk:
-            raise ValueError(f"it ends after {done} of {len(out)} bytes")
-        out[done : done + len(chunk)] = np.frombuffer(chunk, np.uint8)
-        done += len(chunk)
-    file.read(1)  # at the end the checksum is checked
+def _check_header(content: bytes, where: str, size: int, kinds: str) -> None:
+    """Require that the header of a .npy can be read and promises no more than the file has.
+
+    Arguments:
+        content: The first `_HEADER` bytes, or all.
+        where: What the file is called.
+        size: Of the whole file [bytes].
+        kinds: The kinds of types that it may have, as NumPy calls them.
+    """
+    form, file = np.lib.format, BytesIO(content)
+    try:
+        version = form.read_magic(file)
+        read = {(1, 0): form.read_array_header_1_0, (2, 0): form.read_array_header_2_0}[version]
+        shape, _, dtype = read(file)
+    except Exception as error:  # NumPy raises many kinds on a damaged header: that is the finding
+        raise InputError(
+            f"{where} must have an array in NumPy's .npy format, got a header that "
+            f"cannot be read ({reason(error)}); save it with numpy.save, or copy it again"
+        ) from error
+    if dtype.kind not in kinds:
+        noun = "numbers and texts" if kinds != NUMBERS else "numbers"
+        got = "Python objects, which would have to be unpickled" if dtype.hasobject else dtype
+        raise InputError(
+            f"{where} must have {noun}, got type {shown(str(got)).strip(chr(39))}; "
+            "save it with .astype('float32')"
+        )
+    count, offset = math.prod(shape), file.tell()
+    if (
+        min(shape, default=0) < 0
+        or len(shape) > 32
+        or count * max(1, dtype.itemsize) > size - offset
+    ):
+        raise InputError(
+            f"{where} is truncated: its header promises shape {shown(shape)} of {dtype}, got "
+            f"{size - offset} bytes; save it again with numpy.save, or copy it again"
+        )
 
 
 def _check_characters(texts: np.ndarray, where: str) -> None:

@@ -51,40 +51,46 @@ def read(path: Path | str) -> tuple[dict[str, np.ndarray], dict[str, str]]:
 
 
 @dataclass(frozen=True)
-class Kind:
-    """A kind of safetensors file: what its metadata must say, and what to do if it is damaged.
+class FileFormat:
+    """A format of safetensors files: networks, bundles, checkpoints, records of data.
+
+    Its files say ``format`` and ``version`` in their metadata, beside a checksum.
 
     Attributes:
-        format: What ``format`` must be.
-        version: The newest version; older ones can be read.
+        name: What ``format`` must be.
+        version: The version that is written; older ones can be read.
         noun: What such a file is called.
         missing: What to do if there is none.
         remedy: What to do if it is damaged.
         foreign: What to do if it is another one.
     """
 
-    format: str
+    name: str
     version: int
     noun: str
     missing: str
     remedy: str
     foreign: str = ""
 
+    def pack(self, arrays: dict[str, np.ndarray], **metadata: str) -> bytes:
+        """Return the content of a file of this format; equal arguments give equal bytes."""
+        return pack(arrays, {"format": self.name, "version": str(self.version), **metadata})
+
     def read(self, path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-        """Return tensors and metadata of a file of this kind that is as it was written.
+        """Return tensors and metadata of a file of this format that is as it was written.
 
         Raises:
-            InputError: It is missing, damaged, of another kind or of a newer version.
+            InputError: It is missing, damaged, of another format or of a newer version.
         """
         if not path.is_file():
             raise InputError(f"there is no {self.noun} file {path}{self.missing}")
         with self.checked(path):
             tensors, metadata = read(path)
-        if metadata.get("format") != self.format:
+        if metadata.get("format") != self.name:
             raise InputError(
                 f"{path} must be a {self.noun}, got another safetensors file{self.foreign}"
             )
-        version = metadata.get("version", "")
+        version = metadata.get("version", "1")  # records of data had none at first
         if version not in map(str, range(1, self.version + 1)):
             raise InputError(
                 f"{path} must have format version <= {self.version}, got {shown(version)}; it was "

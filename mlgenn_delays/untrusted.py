@@ -93,7 +93,6 @@ def read_json(path: Path | str, most: int = MOST_TEXT) -> Any:
 
 
 def _whole(digits: str) -> int:
-    """Return a whole number of JSON."""
     if len(digits) > MOST_DIGITS:
         raise _too_large(f"{digits[:20]}... of {len(digits)} digits")
     return int(digits)
@@ -161,12 +160,10 @@ def check_plain(value: Any) -> None:
 
 
 def _too_deep() -> BeyondBoundsError:
-    """Return the error of text that nests too deeply."""
     return BeyondBoundsError(f"it must nest at most {DEEPEST} tables and lists")
 
 
 def _too_large(got: str) -> BeyondBoundsError:
-    """Return the error of a number that no setting can have."""
     return BeyondBoundsError(f"a whole number must fit 64 bits, got {got}")
 
 

@@ -196,10 +196,10 @@ def test_a_process_that_ends_is_started_again(path: Path) -> None:
 
 # What stands in for the process: each does to any file what the library might do to a bad one.
 ENDS = {
-    "import os; input(); os.abort()": "ended the process",
-    "input(); import time; time.sleep(60)": "takes too long",
-    "input(); print('x' * 100)": "went wrong",
-    "import sys; input(); sys.stdout.buffer.write((9).to_bytes(8, 'little') + b'{}')": "ended",
+    "import os; os.read(0, 9); os.abort()": "ended the process",
+    "import os, time; os.read(0, 9); time.sleep(60)": "takes too long",
+    "import os; os.read(0, 999); os.write(0, b'x' * 100)": "went wrong",
+    "import os; os.read(0, 999); os.write(0, (9).to_bytes(4, 'big') + b'{}')": "ended",
 }
 
 

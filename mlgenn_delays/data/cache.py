@@ -96,7 +96,7 @@ def store_arrays(key: str, arrays: dict[str, np.ndarray]) -> None:
 
 @cache
 def _remove_unused(folder: Path) -> None:
-    """Remove what was not used for long, once a process; only files named as `cache_key` does."""
+    """Delete what was not used for long, once per process; only files named as `cache_key` does."""
     remove_unused(folder, f"*-{'[0-9a-f]' * 2 * _DIGEST}.safetensors")
 
 

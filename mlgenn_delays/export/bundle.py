@@ -16,13 +16,11 @@ from mlgenn_delays.export.prepare import delay_steps
 from mlgenn_delays.files import write_atomic
 from mlgenn_delays.network import Network
 from mlgenn_delays.network.storage import REMEDY, describe, rebuild, tensors_of
-from mlgenn_delays.tensors import Kind, pack
+from mlgenn_delays.tensors import FileFormat
 from mlgenn_delays.untrusted import parse_json
 
-FORMAT = "delaysnn-bundle"
-VERSION = 1
 _MAKE = "; make one of a run with delaysnn export RUN --format bundle"
-KIND = Kind(FORMAT, VERSION, "bundle", _MAKE, REMEDY, foreign=_MAKE)
+FORMAT = FileFormat("delaysnn-bundle", 1, "bundle", _MAKE, REMEDY, foreign=_MAKE)
 _TYPES = {"indptr": np.int64, "post": np.int32}
 
 
@@ -46,14 +44,12 @@ def to_bytes(artifact: Artifact) -> bytes:
             tensors[f"{base}/{key}"] = _smallest(tensors[f"{base}/{key}"])
     for name, index in artifact.kept.items():
         tensors[f"kept/{name}"] = _smallest(index)
-    metadata = {
-        "format": FORMAT,
-        "version": str(VERSION),
-        "about": artifact.about.model_dump_json(),
-        "network": json.dumps(describe(network), sort_keys=True),
-        "sizes": json.dumps(artifact.sizes, sort_keys=True),
-    }
-    return pack(tensors, metadata)
+    return FORMAT.pack(
+        tensors,
+        about=artifact.about.model_dump_json(),
+        network=json.dumps(describe(network), sort_keys=True),
+        sizes=json.dumps(artifact.sizes, sort_keys=True),
+    )
 
 
 def read_bundle(path: Path | str) -> Artifact:
@@ -63,13 +59,12 @@ def read_bundle(path: Path | str) -> Artifact:
         InputError: The file is missing, damaged, no bundle, or from a newer version.
     """
     path = Path(path)
-    tensors, metadata = KIND.read(path)
-    with KIND.checked(path):
+    tensors, metadata = FORMAT.read(path)
+    with FORMAT.checked(path):
         return _artifact(tensors, metadata)
 
 
 def _artifact(tensors: dict[str, np.ndarray], metadata: dict[str, str]) -> Artifact:
-    """Return the artifact that a bundle's content tells of."""
     description = parse_json(metadata["network"])
     for entry in description["projections"]:
         base = f"projection/{entry['name']}"
@@ -88,7 +83,6 @@ def _artifact(tensors: dict[str, np.ndarray], metadata: dict[str, str]) -> Artif
 
 
 def _whole(tensors: dict[str, np.ndarray], key: str) -> np.ndarray:
-    """Return a tensor of unsigned whole numbers that must be there."""
     if tensors[key].dtype.kind != "u":
         raise InputError(f"tensor {key} must have unsigned numbers, got {tensors[key].dtype}")
     return tensors[key]

@@ -209,7 +209,6 @@ def _unwritable(path: Path, error: OSError) -> DelaysnnError:
 
 
 def _folder(path: Path, write: Callable[[Path], object]) -> None:
-    """Make a folder that is either wholly there or not at all."""
     try:
         with open_folder_atomic(path) as temporary:
             write(temporary)
@@ -224,7 +223,6 @@ def _size(path: Path) -> int:
 
 
 def _next(wanted: ExportOptions) -> str:
-    """Return a command to go on with."""
     path = shlex.quote(str(wanted.path))
     if wanted.form == "c":
         return f"make -C {path} test"

@@ -14,7 +14,8 @@ from mlgenn_delays.errors import InputError, WorkError
 from mlgenn_delays.export.artifact import LARGEST_TRACE, About, Artifact
 from mlgenn_delays.export.files import read_artifact
 from mlgenn_delays.export.inputs import Item, Reader
-from mlgenn_delays.export.inputs.item import Form
+from mlgenn_delays.export.inputs.item import ItemKind
+from mlgenn_delays.runs.files import RECIPE
 
 AT_ONCE = 32  # examples
 
@@ -127,13 +128,13 @@ class Model:
         return max(1, LARGEST_TRACE // (self._runner.n_inputs * self.about.n_steps))
 
     def warm_up(self) -> None:
-        """Answer silence, so that what is made once is not counted to the first example."""
+        """Run one silent example, so that one-time set-up is not charged to the first real one."""
         reader = self._reader
         if reader.sample_rate is not None:
             silence = Item("silence", "recording", np.zeros(reader.sample_rate, np.float32))
         else:
-            form: Form = "currents" if reader.currents else "raster"
-            silence = Item("silence", form, np.zeros((1, reader.n_inputs), np.float32))
+            kind: ItemKind = "currents" if reader.currents else "raster"
+            silence = Item("silence", kind, np.zeros((1, reader.n_inputs), np.float32))
         self._runner.logits(reader.as_batch([silence]))
 
     def predict(self, x: Any) -> Any:
@@ -223,7 +224,6 @@ def load(path: Path | str, *, threads: int | None = None) -> Model:
 
 
 def _runner(path: Path, threads: int | None) -> Runner:
-    """Return what runs the model of a path."""
     if not path.exists():
         raise InputError(f"there is no model {path}; make one with delaysnn export RUN --out PATH")
     if path.is_dir():
@@ -232,12 +232,11 @@ def _runner(path: Path, threads: int | None) -> Runner:
 
 
 def _of_folder(path: Path, threads: int | None) -> Runner:
-    """Return what runs the model of a folder."""
     if (path / "manifest.json").is_file():
         from mlgenn_delays.export.genn.runtime import GeNNModel
 
         return GeNNModel.open(path)
-    if (path / "recipe.toml").is_file():
+    if (path / RECIPE).is_file():
         from mlgenn_delays.export.run import artifact_of_run
 
         return CPURunner(artifact_of_run(path), threads)

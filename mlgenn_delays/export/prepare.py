@@ -79,7 +79,6 @@ class _Neurons:
 
 
 def _leads_on(network: Network) -> _Neurons:
-    """Return from which neurons a path leads to the output."""
     found = _Neurons({name: np.zeros(p.n, bool) for name, p in network.populations.items()})
     found.values[network.output().name][:] = True
     return _spread(network, found, backwards=True)

@@ -238,7 +238,6 @@ def _row(number: int, words: list[bytes], reader: Reader) -> np.ndarray:
 
 
 def _is_number(word: bytes) -> bool:
-    """Return whether a word can be read as a number."""
     try:
         _number(word)
     except ValueError:

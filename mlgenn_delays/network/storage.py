@@ -13,17 +13,17 @@ from mlgenn_delays.network.models import POPULATION_MODELS, SYNAPSE_MODELS
 from mlgenn_delays.network.normalisation import FIELDS, Normalisation
 from mlgenn_delays.network.population import Population, check_name, check_roles, check_synapse
 from mlgenn_delays.network.projection import Projection
-from mlgenn_delays.tensors import Kind, not_finite, pack
+from mlgenn_delays.tensors import FileFormat, not_finite
 from mlgenn_delays.untrusted import parse_json
 
 if TYPE_CHECKING:
     from mlgenn_delays.network.network import Network
 
-FORMAT = "delaysnn-network"
-# 2: normalisation of a population, SeedLIF and SeedLI.
-VERSION = 2
 REMEDY = "take another copy or checkpoint of the network"
-KIND = Kind(FORMAT, VERSION, "delaysnn network", "; give a path to a .safetensors file", REMEDY)
+# Version 2: normalisation of a population, SeedLIF and SeedLI.
+FORMAT = FileFormat(
+    "delaysnn-network", 2, "delaysnn network", "; give a path to a .safetensors file", REMEDY
+)
 _ARRAYS = {
     "indptr": np.int64,
     "post": np.int32,
@@ -59,7 +59,7 @@ def to_bytes(network: "Network") -> bytes:
     """
     text, tensors = json.dumps(describe(network), sort_keys=True), tensors_of(network)
     rebuild(type(network), json.loads(text), tensors)
-    return pack(tensors, {"format": FORMAT, "version": str(VERSION), "network": text})
+    return FORMAT.pack(tensors, network=text)
 
 
 def save(network: "Network", path: Path | str) -> None:
@@ -83,8 +83,8 @@ def load(make: "type[Network]", path: Path | str) -> "Network":
         InputError: The file is missing, damaged, no network, or from a newer version.
     """
     path = Path(path)
-    tensors, metadata = KIND.read(path)
-    with KIND.checked(path):
+    tensors, metadata = FORMAT.read(path)
+    with FORMAT.checked(path):
         return rebuild(make, parse_json(metadata["network"]), tensors)
 
 

@@ -8,7 +8,7 @@ from pydantic_core import PydanticUndefined
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.recipe.messages import table_of, unknown_key
 from mlgenn_delays.recipe.schema import Recipe
-from mlgenn_delays.recipe.toml import _value as as_toml
+from mlgenn_delays.recipe.toml import as_toml
 from mlgenn_delays.settings import fields_of, meaning_of, range_of
 
 # The tables of a recipe; "" is the top.

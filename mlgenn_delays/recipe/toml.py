@@ -11,35 +11,24 @@ _NOTES = ("summary", "expected")
 
 def dump(recipe: Recipe) -> str:
     """Return a recipe as TOML with every setting in it; reading that gives the same recipe."""
-    return _table(recipe.model_dump(exclude_none=True), "").lstrip("\n")
+    import tomli_w
+
+    return tomli_w.dumps(_without_empty(recipe.model_dump(exclude_none=True)))
 
 
-def _value(value: Any) -> str:
-    """Return a value as TOML."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, str):
-        # JSON's escapes are TOML's, except that TOML wants DEL escaped as well.
-        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-    if isinstance(value, (list, tuple)):
-        return f"[{', '.join(_value(item) for item in value)}]"
-    return repr(value)
+def _without_empty(table: dict[str, Any]) -> dict[str, Any]:
+    """Return a table without empty ones in it, which say what their absence says."""
+    return {
+        key: _without_empty(value) if isinstance(value, dict) else value
+        for key, value in table.items()
+        if value != {}
+    }
 
 
-def _table(table: dict[str, Any], path: str) -> str:
-    """Return a table: plain values first, for they must precede tables within it."""
-    lines, inner = [], []
-    for key, value in table.items():
-        name = f"{path}.{key}" if path else key
-        if isinstance(value, dict) and not value:
-            continue  # an empty table says what its absence says
-        if isinstance(value, dict):
-            inner.append(f"\n[{name}]\n{_table(value, name)}")
-        elif isinstance(value, (list, tuple)) and value and isinstance(value[0], dict):
-            inner += [f"\n[[{name}]]\n{_table(item, name)}" for item in value]
-        else:
-            lines.append(f"{key} = {_value(value)}\n")
-    return "".join([*lines, *inner])
+def as_toml(value: Any) -> str:
+    # JSON's escapes are TOML's, except that TOML wants DEL escaped as well.
+    text = json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    return "None" if value is None else text
 
 
 def _flat(value: Any, key: str = "") -> dict[str, Any]:
@@ -62,7 +51,7 @@ def settings(recipe: Recipe) -> dict[str, str]:
     The summary and the expected result are no settings and left out.
     """
     flat = _flat(recipe.model_dump(exclude=set(_NOTES), exclude_none=True))
-    return {key: "{}" if value == {} else _value(value) for key, value in flat.items()}
+    return {key: "{}" if value == {} else as_toml(value) for key, value in flat.items()}
 
 
 def differences(a: Recipe, b: Recipe) -> list[str]:
@@ -75,7 +64,7 @@ def differences(a: Recipe, b: Recipe) -> list[str]:
     missing = object()
 
     def shown(flat: dict[str, Any], key: str) -> str:
-        return _value(flat[key]) if key in flat else "absent"
+        return as_toml(flat[key]) if key in flat else "absent"
 
     return [
         f"{key}: {shown(first, key)}, {shown(second, key)}"

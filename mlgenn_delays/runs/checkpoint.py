@@ -15,14 +15,12 @@ from pydantic import BaseModel, ConfigDict
 
 from mlgenn_delays import __version__
 from mlgenn_delays.errors import DivergedError
-from mlgenn_delays.tensors import Kind, not_finite, pack
 from mlgenn_delays.runs.history import History, Row, check_rows
+from mlgenn_delays.tensors import FileFormat, not_finite
 from mlgenn_delays.untrusted import parse_json, shown
 
-FORMAT = "delaysnn-checkpoint"
-VERSION = 1
 REMEDY = "take another copy of the run, or start a new run from one of its networks"
-KIND = Kind(FORMAT, VERSION, "delaysnn checkpoint", "", REMEDY)
+FORMAT = FileFormat("delaysnn-checkpoint", 1, "delaysnn checkpoint", "", REMEDY)
 MOST = 2**53  # of indices, signs and counts in a state
 _PREFIX = "state/"
 _BEST = "best_network"
@@ -71,12 +69,7 @@ class Checkpoint:
             "settings": self.settings,
             "library_version": self.library_version,
         }
-        metadata = {
-            "format": FORMAT,
-            "version": str(VERSION),
-            "training": json.dumps(training),
-        }
-        return pack(tensors, metadata)
+        return FORMAT.pack(tensors, training=json.dumps(training))
 
     @staticmethod
     def load(path: Path | str) -> "Checkpoint":
@@ -86,8 +79,8 @@ class Checkpoint:
             InputError: The file is missing, damaged, no checkpoint, or from a newer version.
         """
         path = Path(path)
-        tensors, metadata = KIND.read(path)
-        with KIND.checked(path):
+        tensors, metadata = FORMAT.read(path)
+        with FORMAT.checked(path):
             return _rebuild(parse_json(metadata["training"]), tensors)
 
 

@@ -27,8 +27,8 @@ from typing import Any
 from mlgenn_delays.errors import InputError, nearest
 from mlgenn_delays.files import open_folder_atomic, write_atomic
 from mlgenn_delays.runs.checkpoint import Checkpoint
-from mlgenn_delays.runs.lock import locked
 from mlgenn_delays.runs.files import (
+    CHECKPOINT_FOLDER,
     CHECKPOINTS,
     ENVIRONMENT,
     INIT,
@@ -36,12 +36,13 @@ from mlgenn_delays.runs.files import (
     METRICS,
     NETWORK,
     RECIPE,
+    SNAPSHOTS,
     STATE,
     begun,
     check_free,
     unwritable,
 )
-from mlgenn_delays.runs.snapshots import FOLDER as SNAPSHOTS
+from mlgenn_delays.runs.lock import locked
 from mlgenn_delays.untrusted import MOST_TOML, read_text, reason
 
 
@@ -148,7 +149,7 @@ class RunDirectory:
                 f"checkpoint must be one of {', '.join(CHECKPOINTS)}, got {checkpoint!r}"
                 f"{nearest(checkpoint, CHECKPOINTS)}"
             )
-        return self.path / "checkpoints" / checkpoint
+        return self.path / CHECKPOINT_FOLDER / checkpoint
 
     def network_path(self, checkpoint: str = "best") -> Path:
         """Return the network file of the ``"last"`` or the ``"best"`` checkpoint.

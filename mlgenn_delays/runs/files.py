@@ -6,9 +6,10 @@ from pathlib import Path
 
 from mlgenn_delays.errors import DelaysnnError, InputError, WorkError
 from mlgenn_delays.files import PART, check_writable, unfinished
-from mlgenn_delays.runs.lock import LOCK
 
-CHECKPOINTS = ("last", "best")
+LOCK = ".lock"
+CHECKPOINT_FOLDER, CHECKPOINTS = "checkpoints", ("last", "best")
+SNAPSHOTS, SNAPSHOT = "snapshots", re.compile(r"epoch-(\d{4,})\.safetensors")
 RECIPE = "recipe.toml"
 ENVIRONMENT = "environment.json"
 INIT = "init.safetensors"
@@ -21,22 +22,25 @@ FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
 
 
 def _any_of(*names: str) -> str:
-    """Return a pattern of names."""
     return "(" + "|".join(map(re.escape, names)) + ")"
 
 
 _TOP = _any_of(RECIPE, ENVIRONMENT, INIT, RECORD, METRICS, NETWORK)
 _KEPT = _any_of(NETWORK, STATE)
-_SNAPSHOT = r"epoch-\d{4,}\.safetensors"
 # The temporary files of write_atomic that a kill may leave behind, by name.
-LEFTOVER = unfinished(f"{_TOP}|{_KEPT}|{_SNAPSHOT}")
+LEFTOVER = unfinished(f"{_TOP}|{_KEPT}|{SNAPSHOT.pattern}")
 # Folders of `check_writable`, of the same moment or of a process that was killed in it.
 _CHECK = re.compile(rf"\..*{re.escape(PART)}")
 # All files of a run and what `delaysnn analyse` adds, by path within it.
 _FILES = re.compile(
-    rf"{_TOP}|{re.escape(LOCK)}|checkpoints/{_any_of(*CHECKPOINTS)}/{_KEPT}"
-    rf"|snapshots/{_SNAPSHOT}|analysis/.*"
+    rf"{_TOP}|{re.escape(LOCK)}|{CHECKPOINT_FOLDER}/{_any_of(*CHECKPOINTS)}/{_KEPT}"
+    rf"|{SNAPSHOTS}/{SNAPSHOT.pattern}|analysis/.*"
 )
+
+
+def snapshot_name(epoch: int) -> str:
+    """Return the name of the network file of an epoch among the snapshots."""
+    return f"epoch-{epoch:04}.safetensors"
 
 
 def foreign(run: Path, besides: tuple[str, ...] = ()) -> list[str]:

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from mlgenn_delays.errors import InputError, WorkError
+from mlgenn_delays.runs.files import LOCK
 
-LOCK = ".lock"
 # What file systems without locks answer (some of those of clusters); training goes on there.
 _NO_LOCKS = {errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOLCK}
 

@@ -15,6 +15,7 @@ from pydantic import (
 )
 
 from mlgenn_delays.errors import InputError
+from mlgenn_delays.runs.files import ENVIRONMENT, RECIPE, RECORD
 from mlgenn_delays.untrusted import first_problem, read_json, reason
 
 if TYPE_CHECKING:
@@ -154,7 +155,7 @@ class Run:
         from mlgenn_delays.runs.directory import RunDirectory
 
         self.directory = RunDirectory.open(path)
-        self.source = str(self.directory.path / "recipe.toml")
+        self.source = str(self.directory.path / RECIPE)
         self.recipe = parse_recipe(self.directory.recipe_text(), self.source)
 
     def environment(self) -> dict[str, Any]:
@@ -163,7 +164,7 @@ class Run:
         Raises:
             InputError: The file is damaged.
         """
-        path = self.directory.path / "environment.json"
+        path = self.directory.path / ENVIRONMENT
         try:
             found = read_json(path)
         except FileNotFoundError:
@@ -223,7 +224,6 @@ class Run:
         That concerns data that are split by names: runs that keep no record split them otherwise.
         """
         from mlgenn_delays.data.registry import splits_by_name
-        from mlgenn_delays.runs.files import RECORD
 
         path = self.directory.path / RECORD
         if path.exists() or not splits_by_name(self.recipe.data.dataset):
@@ -298,8 +298,7 @@ class Run:
         return space
 
     def _damaged(self, why: object) -> InputError:
-        """Return the error for an environment.json that cannot be used."""
-        path = self.directory.path / "environment.json"
+        path = self.directory.path / ENVIRONMENT
         return InputError(
             f"{path} is damaged: {why}; remove it, and give --data where data are needed"
         )

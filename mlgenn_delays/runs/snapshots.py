@@ -9,15 +9,13 @@ that a resumed run leaves the same files as an uninterrupted one.
 """
 
 import math
-import re
 from pathlib import Path
 
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.files import write_atomic
+from mlgenn_delays.runs.files import SNAPSHOT, SNAPSHOTS, snapshot_name
 
-FOLDER = "snapshots"
 SPACE = 16.0  # MB
-_NAME = re.compile(r"epoch-(\d{4,})\.safetensors")
 
 
 def interval(space: float, epochs: int, n_bytes: int) -> int:
@@ -46,7 +44,7 @@ def keep(run: Path, epoch: int, network: bytes, *, space: float, epochs: int) ->
     Raises:
         WorkError: The file cannot be written.
     """
-    path = run / FOLDER / f"epoch-{epoch:04}.safetensors"
+    path = run / SNAPSHOTS / snapshot_name(epoch)
     every = interval(space, epochs, len(network))
     if epoch == 0 or (every > 0 and (epoch % every == 0 or epoch == epochs)):
         write_atomic(path, network)
@@ -61,10 +59,10 @@ def kept(run: Path) -> dict[int, Path]:
     Raises:
         InputError: The folder cannot be read.
     """
-    folder = run / FOLDER
+    folder = run / SNAPSHOTS
     try:
         names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
     except OSError as error:
         raise InputError(f"cannot read {folder}: {error.strerror or error}") from error
-    found = {int(match[1]): folder / name for name in names if (match := _NAME.fullmatch(name))}
+    found = {int(match[1]): folder / name for name in names if (match := SNAPSHOT.fullmatch(name))}
     return dict(sorted(found.items()))

@@ -16,6 +16,7 @@ from uuid import uuid4
 from mlgenn_delays.errors import InputError, WorkError
 from mlgenn_delays.files import temporary_folder, write_atomic
 from mlgenn_delays.recipe import dump
+from mlgenn_delays.runs.files import CHECKPOINT_FOLDER, ENVIRONMENT, METRICS, NETWORK, RECIPE
 from mlgenn_delays.sweep.child import Child, Ending, Task
 from mlgenn_delays.sweep.executor import RETRIES, Executor
 from mlgenn_delays.sweep.folder import SweepFolder, uncommit
@@ -26,8 +27,8 @@ _TIMEOUT = 10  # seconds to connect
 _POLL = 0.1
 _LOGGERS = ("distributed", "tornado", "asyncio")
 # What comes back of a run, the network twice: `delaysnn evaluate` reads that of the checkpoint.
-_FILES = ("recipe.toml", "environment.json", "metrics.csv", "network.safetensors")
-_BEST = Path("checkpoints") / "best" / "network.safetensors"
+_FILES = (RECIPE, ENVIRONMENT, METRICS, NETWORK)
+_BEST = Path(CHECKPOINT_FOLDER, "best", NETWORK)
 
 
 class Died(Exception):

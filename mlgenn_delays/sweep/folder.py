@@ -24,8 +24,16 @@ from typing import TYPE_CHECKING, Any
 
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.files import unfinished, write_atomic
-from mlgenn_delays.runs.files import CHECKPOINTS, RECIPE, STATE, foreign, unwritable
-from mlgenn_delays.runs.lock import LOCK, locked
+from mlgenn_delays.runs.files import (
+    CHECKPOINT_FOLDER,
+    CHECKPOINTS,
+    LOCK,
+    RECIPE,
+    STATE,
+    foreign,
+    unwritable,
+)
+from mlgenn_delays.runs.lock import locked
 from mlgenn_delays.sweep.record import RESULT, Record
 from mlgenn_delays.untrusted import read_json
 
@@ -258,7 +266,7 @@ def uncommit(folder: Path) -> None:
     """Remove the checkpoints and snapshots of a run: another training of it takes its place."""
     from mlgenn_delays.runs.snapshots import kept
 
-    states = [folder / "checkpoints" / name / STATE for name in CHECKPOINTS]
+    states = [folder / CHECKPOINT_FOLDER / name / STATE for name in CHECKPOINTS]
     for path in (*states, *kept(folder).values()):
         path.unlink(missing_ok=True)
 

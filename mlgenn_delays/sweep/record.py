@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from mlgenn_delays.files import write_atomic
+from mlgenn_delays.runs.files import METRICS
 from mlgenn_delays.untrusted import first_problem, read_csv, read_json
 
 RESULT = "result.json"
@@ -106,7 +107,7 @@ def make_record(
         reason: Why it failed.
         peak: The most memory it had [bytes].
     """
-    epochs, seconds = _metrics(folder / "metrics.csv")
+    epochs, seconds = _metrics(folder / METRICS)
     common: dict[str, Any] = {"recipe": recipe, "seconds": seconds, "peak": peak}
     if answer is not None:
         told = {key: answer.get(key) for key in ("epochs", "best_epoch", "splits")}

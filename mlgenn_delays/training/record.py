@@ -16,12 +16,12 @@ from mlgenn_delays.errors import InputError
 from mlgenn_delays.files import write_atomic
 from mlgenn_delays.runs.checkpoint import Checkpoint, Setting
 from mlgenn_delays.runs.files import RECORD
-from mlgenn_delays.tensors import pack, read, verify
+from mlgenn_delays.tensors import FileFormat
 from mlgenn_delays.training.checks import check_settings
-from mlgenn_delays.untrusted import as_damaged, parse_json
+from mlgenn_delays.untrusted import parse_json
 
-_FORMAT = "delaysnn-data"
 _REMEDY = "remove it: the run then does not say which examples it was trained on"
+_FORMAT = FileFormat("delaysnn-data", 1, "record of data", "", _REMEDY, foreign=f"; {_REMEDY}")
 _PARTS = ("content", "labels", "names")
 _NAMES = {"train": "training", "validation": "validation"}
 
@@ -38,11 +38,8 @@ def read_record(run: Path) -> dict[str, Fingerprint]:
     path = run / RECORD
     if not path.exists():
         return {}
-    with as_damaged(path, _REMEDY):
-        tensors, metadata = read(path)
-        verify(tensors, metadata)
-        if metadata.get("format") != _FORMAT:
-            raise ValueError("it is another safetensors file")
+    tensors, _ = _FORMAT.read(path)
+    with _FORMAT.checked(path):
         splits = dict.fromkeys(name.rpartition("/")[0] for name in tensors)
         return {split: _rebuilt(split, tensors) for split in splits}
 
@@ -63,7 +60,7 @@ def keep_record(run: Path, splits: Mapping[str, Fingerprint]) -> None:
         names = json.dumps(found.names).encode()
         parts = found.content, found.labels, np.frombuffer(names, np.uint8)
         tensors |= {f"{split}/{part}": a for part, a in zip(_PARTS, parts, strict=True)}
-    write_atomic(run / RECORD, pack(tensors, {"format": _FORMAT}))
+    write_atomic(run / RECORD, _FORMAT.pack(tensors))
 
 
 def fingerprints(train: Data, validation: Data | None) -> dict[str, Fingerprint]:

@@ -125,7 +125,13 @@ def test_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert cache_folder() == tmp_path / "xdg" / "delaysnn"
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    assert cache_folder() == tmp_path / "home" / ".cache" / "delaysnn"
+    before = tmp_path / "home" / ".cache" / "delaysnn"
+    assert cache_folder() == before
+    # Where the system has another place, what an earlier version left is not lost.
+    monkeypatch.setattr("platformdirs.user_cache_path", lambda *name, **k: tmp_path / "Caches")
+    assert cache_folder() == tmp_path / "Caches"
+    before.mkdir(parents=True)
+    assert cache_folder() == before
 
 
 def test_unexpected_arrays_are_damage() -> None:

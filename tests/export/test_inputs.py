@@ -82,7 +82,7 @@ def test_other_rates_and_channels(tmp_path: Path) -> None:
     stereo = np.repeat(recording(0.15, 16000)[:, None], 2, 1)
     soundfile.write(tmp_path / "x.WAV", stereo, 16000, format="WAV")
     (item,) = one.read(tmp_path / "x.WAV")
-    assert item.form == "recording" and item.raw.shape == (1200,) and len(one.as_batch([item])) == 1
+    assert item.kind == "recording" and item.raw.shape == (1200,) and len(one.as_batch([item])) == 1
 
 
 @pytest.mark.parametrize("dtype", ["int8", "uint8", "int16", "int32"])
@@ -267,8 +267,7 @@ def test_an_engine_takes_it() -> None:
 
     net = network(Recipe(steps=20))
     artifact = Artifact.of(net, About(n_steps=20, labels=tuple("abc")))
-    one = Reader.for_artifact(artifact)
-    assert (one.n_inputs, one.dt, one.currents) == (net.input().n, net.dt, False)
+    one = Reader(artifact.about, net.input().n, net.dt, False)
     batch = one.as_batch(one.of(data(Recipe(steps=20))))
     rule = EventProp(weights=None, delays=None)
     cpu = compile_network(artifact.network, rule, total_steps=1, learns=False)

@@ -108,7 +108,7 @@ def test_samples(hop: float | None) -> None:
     assert len(found) == (7 if hop == 5.0 else 3)
     for number, item in enumerate(found):
         part = samples[number * step : number * step + 160]
-        assert item.form == "recording"
+        assert item.kind == "recording"
         np.testing.assert_array_equal(item.raw, part / np.float32(2**15))
         expected = voices().as_batch(voices().of(part))
         got = voices().as_batch([item])
@@ -130,10 +130,10 @@ def test_text() -> None:
     content = "1, 0,0 0\t0 1\r\n\n# a remark\n0 0 0 0 0 0  # silence\n1 1 1 1 1 1"
     for form in (content, content.encode()):
         (item,) = all_of(form, reader())
-        assert item.form == "raster" and item.name == "0-3 ms"
+        assert item.kind == "raster" and item.name == "0-3 ms"
         np.testing.assert_array_equal(item.raw, [[1, 0, 0, 0, 0, 1], [0] * 6, [1] * 6])
     (frames,) = all_of("1 2 3 4 5 0.5", reader("rawhd", scale=2.0))
-    assert frames.form == "frames"
+    assert frames.kind == "frames"
     batch = reader("rawhd", scale=2.0).as_batch([frames])
     np.testing.assert_array_equal(batch.values[0, 0], [2, 4, 6, 8, 10, 1])
 
@@ -313,5 +313,5 @@ def test_a_stream_that_cannot_be_read() -> None:
 def test_rows_for_a_model_of_recordings() -> None:
     content = np.eye(200, dtype="<f4").tobytes()
     found = all_of(content, voices(), form="f32")
-    assert len(found) == 10 and found[3].form == "raster"
+    assert len(found) == 10 and found[3].kind == "raster"
     assert voices().as_batch(found).time.tolist() == list(range(20)) * 10

@@ -1,7 +1,9 @@
 """How many trainings fit."""
 
 import os
+from types import SimpleNamespace
 
+import psutil
 import pytest
 
 from mlgenn_delays import memory
@@ -10,6 +12,7 @@ from mlgenn_delays.memory import available_memory, resident, total_memory
 from mlgenn_delays.sweep.executor import FIRST_GUESS, Room
 
 GIB = 1 << 30
+TOTAL = 1000 * GIB
 
 
 @pytest.fixture
@@ -24,9 +27,15 @@ def machine(tmp_path, monkeypatch):
 
     def set_up(free=None, processes=None, groups=None):
         if free is not None:
-            write(tmp_path / "proc/meminfo", f"MemTotal: 1 kB\nMemAvailable: {free // 1024} kB\n")
-        for pid, size in (processes or {}).items():
-            write(tmp_path / f"proc/{pid}/statm", f"1 {size // os.sysconf('SC_PAGE_SIZE')} 3\n")
+            told = SimpleNamespace(available=free, total=TOTAL)
+            monkeypatch.setattr(psutil, "virtual_memory", lambda: told)
+
+        def process(pid):
+            if pid not in (processes or {}):
+                raise psutil.NoSuchProcess(pid)
+            return SimpleNamespace(memory_info=lambda: SimpleNamespace(rss=processes[pid]))
+
+        monkeypatch.setattr(psutil, "Process", process)
         if groups:
             write(tmp_path / "proc/self/cgroup", "0::/a/b\n")
         for name, (limit, used) in (groups or {}).items():
@@ -48,7 +57,7 @@ def test_free_memory_and_limits_of_groups(machine):
     assert available_memory() == 8 * GIB
     machine(groups={"a/b": ("max", GIB), "a": (6 * GIB, GIB)})
     assert available_memory() == 5 * GIB
-    assert total_memory() == min(6 * GIB, memory._physical())
+    assert total_memory() == 6 * GIB
     machine(groups={"a/b": (3 * GIB, GIB)})
     assert available_memory() == 2 * GIB
     machine(groups={"a/b": (3 * GIB, 4 * GIB)})

@@ -61,7 +61,6 @@ def download(url: str, path: Path, *, remedy: str, md5: str | None = None) -> No
 
 @contextmanager
 def _opened(url: str, remedy: str) -> Iterator[Any]:
-    """Give the answer to a request."""
     request = Request(url, headers={"User-Agent": f"delaysnn/{__version__}"})
     try:
         answer = urlopen(request, timeout=_PATIENCE)
@@ -83,13 +82,11 @@ def _received(answer: Any, url: str, remedy: str) -> bytes:
 
 
 def _reason(error: Exception) -> str:
-    """Return why there is no answer."""
     inner = getattr(error, "reason", error)
     return str(getattr(inner, "strerror", None) or inner) or type(error).__name__
 
 
 def _failed(url: str, why: str, remedy: str) -> WorkError:
-    """Return the error for a download that failed."""
     return WorkError(f"cannot download {url}: {why}; {remedy}")
 
 
@@ -180,7 +177,6 @@ def read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, most: int) ->
 
 
 def _damaged(packed: Path, error: Exception) -> InputError:
-    """Return the error for a packed file that cannot be unpacked."""
     why = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return InputError(
         f"{packed} is damaged or no {packed.suffix} file: {why}; remove it, and run the same "

@@ -95,7 +95,6 @@ def prepare_fsdd(folder: Path) -> Prepared:
 
 
 def _name(digit: int, speaker: str, take: int) -> str:
-    """Return the name of a recording."""
     return f"{digit}_{speaker}_{take}.wav"
 
 
@@ -144,7 +143,6 @@ def _in_words(faults: list[str]) -> str:
 
 
 def _sound() -> str:
-    """Return what is so of recordings without a fault."""
     n = len(published()) * (len(TEST) + len(CHECKED))
     return f"all {n:,} are there, takes 5-49 are the published ones, takes 0-4 can be read"
 

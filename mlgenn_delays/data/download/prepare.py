@@ -21,7 +21,6 @@ _BY_HAND = {
 
 
 def _by_hand(name: str) -> str:
-    """Return what to do for a data set that this cannot make ready."""
     if name.startswith("tonic:"):
         return (
             f"dataset {name!r} is downloaded by tonic itself when it is first loaded: make a "

@@ -43,7 +43,6 @@ def _prepare(kind: str, folder: Path, files: dict[str, str], n_classes: int) -> 
 
 
 def _fetch(url: str, md5: str, path: Path) -> None:
-    """Download and unpack a file."""
     packed = path.with_name(url.rsplit("/", 1)[-1])
     by_hand = (
         f"fetch it by hand into {path.parent} and run the same command again, which unpacks it "

@@ -78,7 +78,10 @@ def mel_transform(settings: MelSettings) -> Callable[[np.ndarray], np.ndarray]:
         centred on ``i * hop`` ms and there are ``1 + n // hop_length`` of them; a silent recording
         gives zeros.
     """
+    from threadpoolctl import ThreadpoolController
+
     librosa = import_librosa()
+    blas = ThreadpoolController()
     filters = librosa.filters.mel(
         sr=settings.sample_rate,
         n_fft=settings.n_fft,
@@ -96,7 +99,10 @@ def mel_transform(settings: MelSettings) -> Callable[[np.ndarray], np.ndarray]:
             hop_length=settings.hop_length,
             win_length=settings.window_length,
         )[:, :n_frames]
-        return _scale((filters @ np.abs(spectrum) ** 2).T, settings.range_db)
+        # On a busy machine, BLAS threads wait for each other far longer than one alone computes.
+        with blas.limit(limits=1, user_api="blas"):
+            energy = filters @ np.abs(spectrum) ** 2
+        return _scale(energy.T, settings.range_db)
 
     return transform
 

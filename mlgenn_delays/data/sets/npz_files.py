@@ -7,15 +7,15 @@ from typing import Any
 
 import numpy as np
 
+from mlgenn_delays.data.arrays import LAYOUTS, check_raster, check_start
 from mlgenn_delays.data.dataset import SPLITS
 from mlgenn_delays.data.events import event_columns
 from mlgenn_delays.data.split import NAMES
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.npy import NUMBERS, TEXTS, read_npz
 
-_LAYOUTS = ("times", "raster", "values")
 _WHOLE = "data.npz"
-_KNOWN = (*_LAYOUTS, "channels", "start", "labels", "label_names", "names", "groups")
+_KNOWN = (*LAYOUTS, "channels", "start", "labels", "label_names", "names", "groups")
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ def read_arrays(path: Path, encoding: str) -> Arrays:
         InputError: It cannot be read, or does not hold what it must.
     """
     found = read_npz(path, _KNOWN, kinds=NUMBERS + TEXTS)
-    layouts = [name for name in _LAYOUTS if name in found]
+    layouts = [name for name in LAYOUTS if name in found]
     if len(layouts) != 1 or "labels" not in found:
         raise InputError(
             f"{path} must have labels and one of times (with channels and start), raster and "
@@ -213,21 +213,13 @@ def _events(path: Path, found: dict[str, np.ndarray], n: int) -> dict[str, np.nd
                 f"got no {name}; example i has the events start[i]:start[i+1]"
             )
     times, channels, start = (found[name] for name in ("times", "channels", "start"))
-    if start.shape != (n + 1,) or start.dtype.kind not in "iu":
-        remedy = f"there are {n} labels, and example i has the events start[i]:start[i+1]"
-        raise _refused(path, "start", f"whole numbers of shape ({n + 1},)", start, remedy)
+    if times.shape == channels.shape:  # if not, `event_columns` says it
+        check_start(str(path), start, times.size, n)
 
     def place(event: int) -> str:
         return f"event {event} (example {int(np.searchsorted(start, event, 'right')) - 1})"
 
     channels, times = event_columns(str(path), channels, times, n_channels=None, place=place)
-    if start[0] != 0 or start[-1] != len(times) or (start[1:] < start[:-1]).any():
-        falls = np.flatnonzero(start[1:] < start[:-1])
-        where = f", falling after example {falls[0]}" if len(falls) else ""
-        raise InputError(
-            f"{path} must have start ascending from 0 to the {len(times)} events, got "
-            f"{start[0]}..{start[-1]}{where}; example i has the events start[i]:start[i+1]"
-        )
     return {"times": times, "channels": channels, "start": start}
 
 
@@ -238,13 +230,6 @@ def _dense(path: Path, name: str, array: np.ndarray, n: int) -> np.ndarray:
         remedy = f"there are {n} labels, and a row is a step of network.dt"
         raise _refused(path, name, f"{noun} of shape ({n}, steps, channels)", array, remedy)
     if name == "raster":
-        for row, example in enumerate(array):
-            wrong = (example != 0) & (example != 1)
-            if wrong.any():
-                step, channel = np.argwhere(wrong)[0]
-                raise InputError(
-                    f"{path} must have 0 and 1 in raster, got {example[step, channel]} in example "
-                    f"{row} (step {step}, channel {channel}); save currents as values, and set "
-                    "data.encoding to 'currents'"
-                )
+        remedy = "save currents as values, and set data.encoding to 'currents'"
+        check_raster(f"{path} (raster)", array, remedy)
     return array

@@ -23,7 +23,6 @@ def signed(largest: int) -> str:
 
 
 def _extent(shape: tuple[int, ...]) -> str:
-    """Return the dimensions of a C array."""
     return "".join(f"[{n}]" for n in shape)
 
 

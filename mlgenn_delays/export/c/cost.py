@@ -6,7 +6,7 @@ reading tables and counting loops come on top, in proportion.
 
 from dataclasses import dataclass
 
-from mlgenn_delays.export.c.layout import Gather, Group, Layout, Neurons, Sender
+from mlgenn_delays.export.c.layout import CProgram, Gather, Neurons, Sender, SynapseGroup
 
 # With what `neurons.ADD` takes.
 _READING = {"mean": 4, "sum": 4, "max": 1, "expweighted": 5, "softmax-sum": 9}
@@ -68,7 +68,7 @@ class Figures:
         ]
 
 
-def figures(layout: Layout, text_bytes: int, int8: bool) -> Figures:
+def figures(layout: CProgram, text_bytes: int, int8: bool) -> Figures:
     """Return what a program takes, with text_bytes of names and labels."""
     spikes = tuple(
         _per_spike(layout.from_source(source), title, n, layout.currents and k == 0)
@@ -87,7 +87,7 @@ def figures(layout: Layout, text_bytes: int, int8: bool) -> Figures:
     )
 
 
-def _sources(layout: Layout) -> list[tuple[str, str, int]]:
+def _sources(layout: CProgram) -> list[tuple[str, str, int]]:
     """Return name in C, name and size of all that sends, the input first."""
     hidden = [(p.name, p.title, p.n) for p in layout.hidden]
     return [(layout.input_name, "input", layout.inputs), *hidden]
@@ -100,26 +100,24 @@ def _per_spike(senders: list[Sender], title: str, n: int, currents: bool) -> Per
     return PerSpike(title, each * entries / n, each * sum(s.table.most for s in senders))
 
 
-def _all(layout: Layout, sender: Sender) -> int:
+def _all(layout: CProgram, sender: Sender) -> int:
     """Return the operations of a projection all of whose sources spike."""
     values = layout.currents and sender.source == layout.input_name
     return sender.table.entries * (2 if values else 1)
 
 
 def _silent(p: Neurons) -> int:
-    """Return the operations that a population takes in any step."""
     own = (p.bias is not None) + sum(_of_group(group) for group in p.groups)
     own += 2 + (p.beta != 1)
     own += _READING[p.readout] if p.readout else 1 + (p.refractory > 0)
     return p.n * own + sum(_of_gather(g, p.n) for group in p.groups for g in group.gathers)
 
 
-def _of_group(group: Group) -> int:
+def _of_group(group: SynapseGroup) -> int:
     """Return the operations a neuron that the rings of a synapse model take."""
     rings = sum(1 + (ring.scale is not None) for ring in group.rings)
     return rings + (3 if group.decay is not None else 0)
 
 
 def _of_gather(gather: Gather, n: int) -> int:
-    """Return the operations that looking back takes for n neurons."""
     return 2 * gather.table.entries + n * (1 + (gather.scale is not None))

@@ -21,7 +21,7 @@ _NUDGE = 1e-6
 
 
 @dataclass(frozen=True)
-class Example:
+class TestVector:
     """An input and the right answer.
 
     Attributes:
@@ -52,23 +52,23 @@ class Example:
         return "\n".join(lines) + "\n"
 
 
-def examples_of(batch: Batch) -> list[Example]:
+def examples_of(batch: Batch) -> list[TestVector]:
     """Return the examples of a batch without answers."""
     found = []
     for e in range(len(batch)):
         if hasattr(batch, "values"):
             step, channel = np.nonzero(batch.values[e])
-            found.append(Example(step, channel, batch.values[e][step, channel]))
+            found.append(TestVector(step, channel, batch.values[e][step, channel]))
             continue
         start = batch.start[e]
         step = batch.time[start[0] : start[-1]]
         channel = np.repeat(np.arange(batch.n_channels), np.diff(start))
         order = np.lexsort((channel, step))
-        found.append(Example(step[order], channel[order], None))
+        found.append(TestVector(step[order], channel[order], None))
     return found
 
 
-def random_examples(artifact: Artifact) -> list[Example]:
+def random_examples(artifact: Artifact) -> list[TestVector]:
     """Return random examples with the answers of the CPU engine.
 
     A network too large to run in passing gets none. Only those are kept in which rounding cannot
@@ -96,13 +96,14 @@ def random_examples(artifact: Artifact) -> list[Example]:
         if all(_same(recording, other, e) for other in others):
             logits = recording.logits[e]
             found.append(
-                Example(example.step, example.channel, example.value, int(logits.argmax()), logits)
+                TestVector(
+                    example.step, example.channel, example.value, int(logits.argmax()), logits
+                )
             )
     return found
 
 
 def _nudged(network: Network, by: float) -> Network:
-    """Return the network with slightly larger or smaller weights."""
     other = network.copy()
     for p in other.projections.values():
         p.weight = p.weight * np.float32(1 + by)

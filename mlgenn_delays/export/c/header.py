@@ -2,7 +2,7 @@
 
 from mlgenn_delays.export.artifact import Artifact
 from mlgenn_delays.export.c.cost import Figures, PerSpike
-from mlgenn_delays.export.c.layout import Layout
+from mlgenn_delays.export.c.layout import CProgram
 from mlgenn_delays.export.c.strings import Strings
 from mlgenn_delays.export.c.text import comment, string
 
@@ -40,7 +40,9 @@ _VALUES = """\
 void {prefix}_step_values(const float *values);"""
 
 
-def header(artifact: Artifact, layout: Layout, strings: Strings, made: Figures, prefix: str) -> str:
+def header(
+    artifact: Artifact, layout: CProgram, strings: Strings, made: Figures, prefix: str
+) -> str:
     """Return the header file."""
     upper = prefix.upper()
     words = {"prefix": prefix, "P": upper, "dt": f"{artifact.network.dt:g}"}
@@ -59,20 +61,18 @@ def header(artifact: Artifact, layout: Layout, strings: Strings, made: Figures, 
     )
 
 
-def index_type(layout: Layout) -> str:
+def index_type(layout: CProgram) -> str:
     """Return the type that holds every index, and every number, of channels and neurons."""
     largest = max([layout.inputs, *(p.n for p in layout.neurons)])
     return "uint16_t" if largest <= 65535 else "uint32_t"
 
 
 def _strings(strings: Strings, prefix: str) -> str:
-    """Return the declarations of labels and names."""
     lines = strings.declarations(prefix).splitlines(keepends=True)
     return "\n/* Names of the populations that spike. */\n".join(lines)
 
 
-def _about(artifact: Artifact, layout: Layout, made: Figures) -> str:
-    """Return the head comment."""
+def _about(artifact: Artifact, layout: CProgram, made: Figures) -> str:
     about = artifact.about
     recipe = f" of recipe {comment(about.recipe)}" if about.recipe else ""
     maker = f"delaysnn {comment(about.version)}".rstrip()
@@ -100,7 +100,7 @@ def _about(artifact: Artifact, layout: Layout, made: Figures) -> str:
     return "".join(f"   {line}".rstrip() + "\n" for line in lines)
 
 
-def _more(each: PerSpike, k: int, layout: Layout) -> str:
+def _more(each: PerSpike, k: int, layout: CProgram) -> str:
     """Return what a spike brings, in words."""
     if k == 0 and layout.currents and not each.most:
         return "inputs add nothing: in every step, synapses look back at them"
@@ -111,8 +111,7 @@ def _more(each: PerSpike, k: int, layout: Layout) -> str:
     return f"{what} adds {each.mean:.1f}, at most {each.most}"
 
 
-def _macros(artifact: Artifact, layout: Layout, made: Figures, upper: str) -> str:
-    """Return the figures as macros."""
+def _macros(artifact: Artifact, layout: CProgram, made: Figures, upper: str) -> str:
     values: dict[str, object] = {
         "INPUTS": layout.inputs,
         "OUTPUTS": layout.output.n,

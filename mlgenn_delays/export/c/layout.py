@@ -47,7 +47,7 @@ class Gather:
 
 
 @dataclass
-class Group:
+class SynapseGroup:
     """The synapses of one model onto a population.
 
     Attributes:
@@ -92,12 +92,12 @@ class Neurons:
     v_thresh: np.float32
     refractory: int
     bias: Constant | None
-    groups: list[Group]
+    groups: list[SynapseGroup]
     readout: str | None
 
 
 @dataclass
-class Layout:
+class CProgram:
     """The whole program.
 
     Attributes:
@@ -187,7 +187,6 @@ class Layout:
 
 
 def _own_fields(p: Neurons) -> list[Field]:
-    """Return the state of a population itself."""
     found = [Field(f"v_{p.name}", "float", (p.n,), "membrane voltage")]
     for group in p.groups:
         if group.decay is not None:

@@ -14,7 +14,7 @@ from mlgenn_delays.engines.shared.plan import Plan, make_plan, synapse_groups
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.export.artifact import Artifact
 from mlgenn_delays.export.c.arrays import reals, signed
-from mlgenn_delays.export.c.layout import Gather, Group, Layout, Neurons, Ring, Sender
+from mlgenn_delays.export.c.layout import CProgram, Gather, Neurons, Ring, Sender, SynapseGroup
 from mlgenn_delays.export.c.quantise import Quantised
 from mlgenn_delays.export.c.synapses import Synapses, table
 from mlgenn_delays.export.c.text import Names
@@ -24,7 +24,7 @@ from mlgenn_delays.network.models import CurrentInput, OutputModel
 LARGEST_STATE = 2**31 - 1
 
 
-def make_layout(artifact: Artifact, quantised: Quantised | None) -> Layout:
+def make_layout(artifact: Artifact, quantised: Quantised | None) -> CProgram:
     """Return the program with the smaller state.
 
     Raises:
@@ -45,7 +45,6 @@ def make_layout(artifact: Artifact, quantised: Quantised | None) -> Layout:
 
 
 def _weight(projection: Projection, quantised: Quantised | None) -> np.ndarray:
-    """Return the weights that go into the source."""
     if not np.isfinite(projection.weight).all():
         raise InputError(f"projection {projection.name!r} must have finite weights")
     if quantised is None:
@@ -75,7 +74,7 @@ class _Maker:
         self.input = source.name
         currents = isinstance(source.model, CurrentInput)
         steps = artifact.about.n_steps
-        self.layout = Layout(self.names.of(source.name), source.n, steps, currents)
+        self.layout = CProgram(self.names.of(source.name), source.n, steps, currents)
         sizes = {name: p.n for name, p in self.network.populations.items()}
         self.synapses = {
             name: Synapses.of(
@@ -93,7 +92,6 @@ class _Maker:
                 self.layout.neurons.append(self._neurons(plan, index, name))
 
     def _neurons(self, plan: Plan, index: int, name: str) -> Neurons:
-        """Return a population with its synapses."""
         population: Population = self.network.populations[name]
         model, c_name = population.model, self.c_names[name]
         bias = population.bias
@@ -116,7 +114,7 @@ class _Maker:
             readout=model.readout if isinstance(model, OutputModel) else None,
         )
 
-    def _groups(self, plan: Plan, index: int, name: str) -> list[Group]:
+    def _groups(self, plan: Plan, index: int, name: str) -> list[SynapseGroup]:
         """Return the synapses onto a population, by model."""
         found = []
         for g, synapse in enumerate(synapse_groups(self.network, name)):
@@ -127,13 +125,13 @@ class _Maker:
             ]
             c_name = f"{self.c_names[name]}_{g}"
             decay = plan.decay[index, g] if isinstance(synapse, Exponential) else None
-            group = Group(f"current_{c_name}", decay, plan.scale[index, g])
+            group = SynapseGroup(f"current_{c_name}", decay, plan.scale[index, g])
             self._fill(group, c_name, own)
             if own:
                 found.append(group)
         return found
 
-    def _fill(self, group: Group, c_name: str, projections: list[Projection]) -> None:
+    def _fill(self, group: SynapseGroup, c_name: str, projections: list[Projection]) -> None:
         """Add projections to a group, those without integers to one ring."""
         shared = [p for p in projections if not self._exact(p) and not self._gathered(p)]
         common = None
@@ -146,18 +144,15 @@ class _Maker:
             self._add(group, p, common)
 
     def _exact(self, projection: Projection) -> bool:
-        """Return whether the arrivals of a projection are integers."""
         return self.quantised is not None and not self._from_currents(projection)
 
     def _from_currents(self, projection: Projection) -> bool:
         return self.layout.currents and projection.source == self.input
 
     def _gathered(self, projection: Projection) -> bool:
-        """Return whether the target of a projection looks back."""
         return self.looks_back and self._from_currents(projection)
 
-    def _add(self, group: Group, p: Projection, common: Ring | None) -> None:
-        """Add a projection to a group."""
+    def _add(self, group: SynapseGroup, p: Projection, common: Ring | None) -> None:
         synapses = self.synapses[p.name]
         name = self.names.of(f"{self.c_names[p.source]}_{self.c_names[p.target]}")
         scale = None

@@ -4,7 +4,7 @@ import textwrap
 from collections.abc import Iterable
 
 from mlgenn_delays.export.c.arrays import unsigned
-from mlgenn_delays.export.c.layout import Gather, Group, Layout, Neurons, Ring
+from mlgenn_delays.export.c.layout import CProgram, Gather, Neurons, Ring, SynapseGroup
 from mlgenn_delays.export.c.text import comment, real
 
 _TOTALS = {
@@ -58,7 +58,7 @@ def function(head: str, body: Iterable[str]) -> str:
     return block(head, body).replace(" {\n", "\n{\n", 1)
 
 
-def run(layout: Layout, p: Neurons) -> str:
+def run(layout: CProgram, p: Neurons) -> str:
     """Return the function that runs a population through one step."""
     body = ["size_t count = 0;"] if p.readout is None else []
     body += [_row(ring) for group in p.groups for ring in group.rings]
@@ -82,7 +82,7 @@ def _row(ring: Ring) -> str:
     return f"{ring.kind} *const {ring.name} = state.{ring.name}{slot};"
 
 
-def _current(layout: Layout, group: Group) -> str:
+def _current(layout: CProgram, group: SynapseGroup) -> str:
     """Return what adds the current of one synapse model to that of neuron j."""
     start = "0.0f" if group.decay is None else f"{real(group.decay)} * state.{group.name}[j]"
     body = [f"float x = {start};"]
@@ -99,8 +99,7 @@ def _current(layout: Layout, group: Group) -> str:
     return block("", body).lstrip()
 
 
-def _look_back(layout: Layout, gather: Gather) -> str:
-    """Return what adds the inputs of earlier steps to x of neuron j."""
+def _look_back(layout: CProgram, gather: Gather) -> str:
     t, h = gather.table, layout.history
     if t.rows is None:
         loop, place, index = f"for (size_t i = 0; i < {layout.inputs}u; i++)", "[j][i]", "i"
@@ -131,13 +130,11 @@ def _moved(p: Neurons) -> str:
 
 
 def _output(p: Neurons) -> str:
-    """Return what moves and reads out V of output neuron j."""
     lines = [f"const float v = {_moved(p)};", f"state.v_{p.name}[j] = v;"]
     return "\n".join([*lines, _TOTALS.get(str(p.readout), "")]).rstrip()
 
 
 def _spiking(p: Neurons) -> str:
-    """Return what moves V of neuron j and notes its spike."""
     held = f"state.held_{p.name}[j]"
     spike = [f"state.spiked_{p.name}[count++] = ({unsigned(p.n - 1)})j;", "v = 0.0f;"]
     lines = []
@@ -154,7 +151,7 @@ def _spiking(p: Neurons) -> str:
     return "".join([*lines, f"state.v_{p.name}[j] = v;\n"])
 
 
-def _sending(layout: Layout, p: Neurons) -> list[str]:
+def _sending(layout: CProgram, p: Neurons) -> list[str]:
     """Return what sends the spikes of this step; recurrent ones after all neurons have read."""
     calls = [f"send_{s.name}(state.spiked_{p.name}[k]);" for s in layout.from_source(p.name)]
     lines = [f"state.count_{p.name} = ({unsigned(p.n)})count;"]

@@ -2,7 +2,7 @@
 
 from mlgenn_delays.export.artifact import Artifact
 from mlgenn_delays.export.c.cost import Figures
-from mlgenn_delays.export.c.layout import Layout
+from mlgenn_delays.export.c.layout import CProgram
 from mlgenn_delays.export.c.text import comment
 
 TEST = r"""
@@ -293,7 +293,7 @@ def fill(template: str, words: dict[str, str]) -> str:
     return template.lstrip("\n")
 
 
-def programs(artifact: Artifact, layout: Layout, made: Figures, prefix: str) -> dict[str, str]:
+def programs(artifact: Artifact, layout: CProgram, made: Figures, prefix: str) -> dict[str, str]:
     """Return the files by name."""
     words = dict(_VALUES if layout.currents else _SPIKES)
     words |= {"prefix": prefix, "P": prefix.upper(), "dt": f"{artifact.network.dt:g}"}

@@ -1,6 +1,6 @@
 """The C file: constants, state, and the functions of the header."""
 
-from mlgenn_delays.export.c.layout import Layout, Sender
+from mlgenn_delays.export.c.layout import CProgram, Sender
 from mlgenn_delays.export.c.neurons import ADD, block, function, indent, run
 from mlgenn_delays.export.c.strings import Strings
 from mlgenn_delays.export.c.text import comment, real
@@ -18,7 +18,7 @@ static void settle(float *x, size_t n)
 """
 
 
-def source(layout: Layout, strings: Strings, prefix: str) -> str:
+def source(layout: CProgram, strings: Strings, prefix: str) -> str:
     """Return the C file."""
     parts = [
         f'/* Made by delaysnn; see {prefix}_model.h. */\n#include "{prefix}_model.h"\n\n'
@@ -42,8 +42,7 @@ def source(layout: Layout, strings: Strings, prefix: str) -> str:
     return "\n".join(parts)
 
 
-def _state(layout: Layout, prefix: str) -> str:
-    """Return the definition of the state."""
+def _state(layout: CProgram, prefix: str) -> str:
     fields = "".join(field.source() for field in layout.fields())
     size = f"{prefix.upper()}_STATE_BYTES"
     return (
@@ -52,7 +51,7 @@ def _state(layout: Layout, prefix: str) -> str:
     )
 
 
-def _send(layout: Layout, s: Sender) -> str:
+def _send(layout: CProgram, s: Sender) -> str:
     """Return the function that adds what one source neuron sends to a ring."""
     values, t, ring = layout.currents and s.source == layout.input_name, s.table, s.ring
     if t.rows is None:
@@ -91,15 +90,14 @@ def _add(s: Sender, to: str, weight: str, values: bool) -> str:
     return f"{to} += {weight};"
 
 
-def _populations(layout: Layout) -> str:
+def _populations(layout: CProgram) -> str:
     """Return the function that runs all populations, the output first."""
     calls = [f"run_{p.name}();" for p in reversed(layout.neurons)]
     why = "/* What is sent acts in a later step, so those that send run after those that read. */"
     return function("static void run_populations(void)", [why, *calls])
 
 
-def _advance(layout: Layout) -> str:
-    """Return the function that ends a step."""
+def _advance(layout: CProgram) -> str:
     body = []
     for field in layout.fields():
         if field.name.startswith("at_"):
@@ -114,8 +112,7 @@ def _advance(layout: Layout) -> str:
     return function("static void advance(void)", body)
 
 
-def _step(layout: Layout, prefix: str) -> str:
-    """Return the function of one step."""
+def _step(layout: CProgram, prefix: str) -> str:
     senders = layout.from_source(layout.input_name)
     inputs = f"{prefix.upper()}_INPUTS"
     body = ["run_populations();"]
@@ -138,8 +135,7 @@ def _step(layout: Layout, prefix: str) -> str:
     return function(f"void {prefix}_step_values(const float *values)", [*body, "advance();"])
 
 
-def _read(layout: Layout, prefix: str) -> str:
-    """Return the function that gives the logits."""
+def _read(layout: CProgram, prefix: str) -> str:
     outputs, kind = f"{prefix.upper()}_OUTPUTS", layout.output.readout
     body, value = [], "state.total[k]"
     if kind == "mean":
@@ -157,8 +153,7 @@ def _read(layout: Layout, prefix: str) -> str:
     return function(f"int {prefix}_read(float *logits)", body)
 
 
-def _spikes(layout: Layout, prefix: str) -> str:
-    """Return the function that tells who spiked."""
+def _spikes(layout: CProgram, prefix: str) -> str:
     cases = ""
     for number, p in enumerate(layout.hidden):
         copy = block(

@@ -42,11 +42,9 @@ def width(texts: tuple[str, ...]) -> int:
 
 
 def _declare(name: str, texts: tuple[str, ...]) -> str:
-    """Return the declaration of an array of texts."""
     return f"const char {name}[{len(texts)}][{width(texts)}]"
 
 
 def _define(name: str, texts: tuple[str, ...]) -> str:
-    """Return the definition of an array of texts."""
     lines = "".join(f"    {string(text)},\n" for text in texts)
     return f"{_declare(name, texts)} = {{\n{lines}}};\n"

@@ -104,7 +104,6 @@ def table(name: str, synapses: Synapses) -> Table:
 
 
 def _sparse(name: str, s: Synapses) -> Table:
-    """Return the table of the synapses alone."""
     counts = np.bincount(s.pre, minlength=s.shape[0])
     starts = np.concatenate([[0], np.cumsum(counts)])
     kind, delay = _delays(s)
@@ -121,7 +120,6 @@ def _sparse(name: str, s: Synapses) -> Table:
 
 
 def _dense(name: str, s: Synapses) -> Table:
-    """Return the table of all pairs."""
     kind, delay = _delays(s)
     weight = np.zeros(s.shape, s.weight.dtype)
     weight[s.pre, s.post] = s.weight
@@ -153,7 +151,6 @@ def _delays(s: Synapses) -> tuple[str, np.ndarray]:
 
 
 def _weights(name: str, values: np.ndarray) -> Constant:
-    """Return the array of weights."""
     if values.dtype == np.int8:
         return Constant(f"weight_{name}", "int8_t", values)
     return reals(f"weight_{name}", values)

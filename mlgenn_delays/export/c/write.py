@@ -58,7 +58,6 @@ def write_c(
 
 
 def _write(path: Path, text: str) -> None:
-    """Write a file."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="ascii", newline="\n")

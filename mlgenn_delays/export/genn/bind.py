@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from mlgenn_delays.errors import WorkError
-from mlgenn_delays.export.genn.layout import Array, Layout, current_of
+from mlgenn_delays.export.genn.layout import Array, DeviceArrays, current_of
 from mlgenn_delays.network import CurrentInput
 from mlgenn_delays.network.models import READOUTS, OutputModel
 
@@ -20,7 +20,7 @@ _UNUSED = ("NeuronInit", "SynapseInit", "SynapseSparseInit")
 
 
 @dataclass(frozen=True)
-class Group:
+class PushFunction:
     """A function of GeNN's code that takes arrays.
 
     Attributes:
@@ -47,17 +47,17 @@ class Group:
         return None
 
 
-def groups_of(definitions: str) -> list[Group]:
+def groups_of(definitions: str) -> list[PushFunction]:
     """Return the functions that definitions.h declares."""
     found = []
     for kind, number, text in _FUNCTION.findall(definitions):
         pairs = [tuple(each.strip().rsplit(" ", 1)) for each in text.split(",")][1:]
         if kind not in _UNUSED:
-            found.append(Group(kind, int(number), [(kind, name) for kind, name in pairs]))
+            found.append(PushFunction(kind, int(number), [(kind, name) for kind, name in pairs]))
     return found
 
 
-def network_source(layout: Layout, definitions: str, n_steps: int) -> str:
+def network_source(layout: DeviceArrays, definitions: str, n_steps: int) -> str:
     """Return network.cc.
 
     Arguments:
@@ -89,7 +89,7 @@ void step_network(uint32_t row) {{ stepTime(row, 0); }}
 """
 
 
-def offsets(layout: Layout) -> dict[str, int]:
+def offsets(layout: DeviceArrays) -> dict[str, int]:
     """Return where each constant array begins in the weights [bytes], and their end as ``""``."""
     found, end = {}, 0
     for name, array in layout.arrays.items():
@@ -99,8 +99,7 @@ def offsets(layout: Layout) -> dict[str, int]:
     return {**found, "": end}
 
 
-def _declared(layout: Layout) -> Iterator[str]:
-    """Return the declaration of each array."""
+def _declared(layout: DeviceArrays) -> Iterator[str]:
     places = offsets(layout)
     for name, array in layout.arrays.items():
         yield (
@@ -114,8 +113,7 @@ def _list(names: object) -> str:
     return ", ".join([*(f"&{name}" for name in names), "nullptr"])  # type: ignore[attr-defined]
 
 
-def _facts(layout: Layout, n_steps: int) -> str:
-    """Return what glue.cc must know."""
+def _facts(layout: DeviceArrays, n_steps: int) -> str:
     network, spiking = layout.network, layout.spiking()
     sizes = [str(layout.populations[k].n) for k in spiking]
     given, output = network.input(), network.output()
@@ -140,11 +138,11 @@ class _Binder:
         layout: The arrays.
     """
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout: DeviceArrays) -> None:
         self.layout = layout
         self.bound: set[str] = set()
 
-    def calls(self, groups: list[Group]) -> list[str]:
+    def calls(self, groups: list[PushFunction]) -> list[str]:
         """Return a call of each function for every member of its group.
 
         Raises:
@@ -156,8 +154,7 @@ class _Binder:
             raise _changed(f"no place for {', '.join(sorted(missing))}")
         return lines
 
-    def _group(self, group: Group) -> list[str]:
-        """Return the calls of one function."""
+    def _group(self, group: PushFunction) -> list[str]:
         if group.kind == "NeuronUpdate":
             return [self._neurons(group)]
         if group.kind == "PresynapticUpdate":
@@ -171,15 +168,13 @@ class _Binder:
             return self._alike(group, "denDelayPtr", ends)
         raise _changed(f"a group {group.kind}{group.number}")
 
-    def _alike(self, group: Group, argument: str, names: list[str]) -> list[str]:
-        """Return a call for each member of a group that takes one array."""
+    def _alike(self, group: PushFunction, argument: str, names: list[str]) -> list[str]:
         if [name for _, name in group.arguments] != [argument]:
             raise _changed(f"other arguments of {group.kind}")
         kind = group.arguments[0][0]
         return [group.call(place, [self._take(kind, n)]) for place, n in enumerate(names)]
 
-    def _neurons(self, group: Group) -> str:
-        """Return the call for a population."""
+    def _neurons(self, group: PushFunction) -> str:
         p = group.find(r"(?:V|Input)_p(\d+)")
         # Which projection GeNN gave which number among those onto the population.
         inputs = {}
@@ -202,8 +197,7 @@ class _Binder:
                 values.append(self._take(kind, f"{found[1]}_q{q}"))
         return group.call(0, values)
 
-    def _synapses(self, group: Group) -> str:
-        """Return the call for a projection."""
+    def _synapses(self, group: PushFunction) -> str:
         q = group.find(r"g_q(\d+)")
         if q is None:
             raise _changed(f"a group {group.kind}{group.number} without weights")
@@ -214,7 +208,6 @@ class _Binder:
         return group.call(0, [self._take(kind, own.get(n, n)) for kind, n in group.arguments])
 
     def _take(self, kind: str, name: str) -> str:
-        """Return an argument that is an array."""
         array: Array | None = self.layout.arrays.get(name)
         if array is None or kind != f"{array.c_type}*":
             raise _changed(f"an argument {kind} {name}")
@@ -223,7 +216,6 @@ class _Binder:
 
 
 def _changed(what: str) -> WorkError:
-    """Return the error of code that is not known."""
     return WorkError(
         f"GeNN's generated code must be as that of pygenn 5.4, got {what}; install pygenn 5.4"
     )

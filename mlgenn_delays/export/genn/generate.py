@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from mlgenn_delays.export.genn.layout import Layout
+from mlgenn_delays.export.genn.layout import DeviceArrays
 from mlgenn_delays.network import Network
 
 
@@ -29,7 +29,7 @@ def main(network: str, folder: str, backend: str, batch_size: str) -> None:
     """Generate code."""
     from mlgenn_delays.export.genn.model import make_model
 
-    layout = Layout(Network.load(network), int(batch_size))
+    layout = DeviceArrays(Network.load(network), int(batch_size))
     write_code(make_model(layout, backend), Path(folder))
 
 

@@ -66,7 +66,7 @@ class Array:
         return self.size * self.type.itemsize
 
 
-class Layout:
+class DeviceArrays:
     """The arrays of a network.
 
     Arguments:
@@ -128,15 +128,12 @@ class Layout:
         self, name: str, kind: str, dtype: type[np.generic], size: int,
         content: np.ndarray | None = None,
     ) -> None:  # fmt: skip
-        """Add an array."""
         self.arrays[name] = Array(name, kind, np.dtype(dtype), size, content)
 
     def _constant(self, name: str, content: np.ndarray) -> None:
-        """Add an array that stays as it is."""
         self._add(name, "CONSTANT", content.dtype.type, content.size, content)
 
     def _add_population(self, k: int, population: Population) -> None:
-        """Add the arrays of a population."""
         model, many = population.model, self.batch_size * population.n
         if isinstance(model, InputModel):
             currents = isinstance(model, CurrentInput)
@@ -158,7 +155,6 @@ class Layout:
             self._add(f"spkCnt_p{k}", "STATE", np.uint32, self.batch_size)
 
     def _add_projection(self, k: int, projection: Projection) -> None:
-        """Add the arrays of a projection."""
         many = self.batch_size * self.network.populations[projection.target].n
         self._add(f"outPost_q{k}", "STATE", np.float32, many)
         self._add(f"denDelay_q{k}", "STATE", np.float32, many * self.slots)

@@ -18,7 +18,7 @@ from pygenn import (
     init_weight_update,
 )
 
-from mlgenn_delays.export.genn.layout import Layout, current_of
+from mlgenn_delays.export.genn.layout import DeviceArrays, current_of
 from mlgenn_delays.network import (
     CurrentInput,
     Population,
@@ -32,7 +32,7 @@ BLOCK = 64  # threads that run neurons or synapses side by side on a GPU
 KERNELS = 12  # for which GeNN takes a block size
 
 
-def make_model(layout: Layout, backend: str) -> Any:
+def make_model(layout: DeviceArrays, backend: str) -> Any:
     """Return the `pygenn.GeNNModel` of a network."""
     preferences: dict[str, Any] = {}
     if backend == "cuda":
@@ -62,8 +62,7 @@ def version() -> str:
     return str(pygenn.__version__)
 
 
-def _add_population(model: Any, layout: Layout, k: int, population: Population) -> Any:
-    """Add a population."""
+def _add_population(model: Any, layout: DeviceArrays, k: int, population: Population) -> Any:
     code, threshold, params = _neuron(layout, k, population)
     own = {a.name: a for a in layout.arrays.values() if a.name.endswith(f"_p{k}")}
     variables = [
@@ -84,7 +83,9 @@ def _add_population(model: Any, layout: Layout, k: int, population: Population) 
     return model.add_neuron_population(f"p{k}", population.n, neuron, params, initial)
 
 
-def _neuron(layout: Layout, k: int, population: Population) -> tuple[str, str, dict[str, float]]:
+def _neuron(
+    layout: DeviceArrays, k: int, population: Population
+) -> tuple[str, str, dict[str, float]]:
     """Return the code of a step, when it spikes, and the parameters of a population."""
     here = f"[((((int)t * {layout.batch_size}) + (int)batch) * num_neurons) + id]"
     model: Any = population.model
@@ -135,9 +136,8 @@ def _lif(k: int, move: str, rest: int) -> str:
 
 
 def _add_projection(
-    model: Any, layout: Layout, k: int, projection: Projection, groups: dict[str, Any]
+    model: Any, layout: DeviceArrays, k: int, projection: Projection, groups: dict[str, Any]
 ) -> None:
-    """Add a projection."""
     source = layout.network.populations[projection.source]
     weights, references = _synapse(layout, k, isinstance(source.model, CurrentInput))
     names = [f"{name}_q{k}" for name in ("g", "d") if f"{name}_q{k}" in layout.arrays]
@@ -164,7 +164,7 @@ def _add_projection(
     group.set_ps_param_dynamic(f"Decay_q{k}")
 
 
-def _synapse(layout: Layout, k: int, currents: bool) -> tuple[Any, dict[str, str]]:
+def _synapse(layout: DeviceArrays, k: int, currents: bool) -> tuple[Any, dict[str, str]]:
     """Return the weight update model of a projection, and what it reads of its source."""
     delayed = f"d_q{k}" in layout.arrays
     sent, references = f"g_q{k}", {}
@@ -184,7 +184,7 @@ def _synapse(layout: Layout, k: int, currents: bool) -> tuple[Any, dict[str, str
     return made, references
 
 
-def _currents(layout: Layout, k: int, projection: Projection) -> tuple[Any, dict[str, float]]:
+def _currents(layout: DeviceArrays, k: int, projection: Projection) -> tuple[Any, dict[str, float]]:
     """Return the postsynaptic model of a projection and its parameters."""
     scale, decay = current_of(projection, layout.network.dt)
     made = create_postsynaptic_model(

@@ -252,17 +252,14 @@ class _Library:
                 raise InputError(f"the batch cannot be run: {self._error()}")
 
     def _error(self) -> str:
-        """Return why the last call failed."""
         return (self._handle.dsnn_error() or b"").decode(errors="replace")
 
 
 def _place(array: np.ndarray | None) -> ctypes.c_void_p:
-    """Return where an array lies."""
     return ctypes.c_void_p(None if array is None else array.ctypes.data)
 
 
 def _unload(handle: Any) -> None:
-    """Free a network's memory and unload its library."""
     import _ctypes
 
     handle.dsnn_close()

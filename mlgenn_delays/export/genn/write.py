@@ -16,7 +16,7 @@ import numpy as np
 from mlgenn_delays.errors import InputError, WorkError
 from mlgenn_delays.export.artifact import Artifact
 from mlgenn_delays.export.genn.bind import network_source, offsets
-from mlgenn_delays.export.genn.layout import Layout
+from mlgenn_delays.export.genn.layout import DeviceArrays
 from mlgenn_delays.export.genn.manifest import (
     LIBRARY,
     MANIFEST,
@@ -57,7 +57,7 @@ def write_genn(
         WorkError: The files cannot be written.
     """
     _check(backend, batch_size)
-    layout, folder = Layout(artifact.network, batch_size), Path(folder)
+    layout, folder = DeviceArrays(artifact.network, batch_size), Path(folder)
     try:
         for inner in ("src", "genn"):
             (folder / inner).mkdir(parents=True, exist_ok=True)
@@ -73,7 +73,7 @@ def write_genn(
         raise WorkError(f"cannot write {folder}: {error.strerror or error}") from error
 
 
-def weights_of(layout: Layout) -> bytes:
+def weights_of(layout: DeviceArrays) -> bytes:
     """Return the file of all constant arrays; glue.cc says what its head is."""
     places = offsets(layout)
     content = bytearray(places[""])
@@ -127,7 +127,6 @@ def _run(command: list[str], what: str, remedy: str, **others: object) -> None:
 
 
 def _generate(artifact: Artifact, folder: Path, backend: str, batch_size: int) -> None:
-    """Write GeNN's code to a folder."""
     path = os.pathsep.join(each for each in sys.path if each)
     with temporary_folder() as temporary:
         network, code = temporary / "network.safetensors", temporary / "code"
@@ -149,8 +148,7 @@ def _generate(artifact: Artifact, folder: Path, backend: str, batch_size: int) -
             shutil.copyfile(code / name, folder / name)
 
 
-def _write_sources(layout: Layout, folder: Path, backend: str, n_steps: int) -> None:
-    """Write our sources beside GeNN's."""
+def _write_sources(layout: DeviceArrays, folder: Path, backend: str, n_steps: int) -> None:
     places = {f"src/{name}": name for name in OURS} | {
         "src/device.cc": f"device_{backend}.cc",
         "Makefile": f"Makefile.{backend}",
@@ -177,13 +175,11 @@ def _make(folder: Path) -> None:
 
 
 def _facts_of(path: Path) -> FileFacts:
-    """Return size and digest of a file."""
     content = path.read_bytes()
     return FileFacts(bytes=len(content), sha256=sha256(content).hexdigest())
 
 
-def _manifest(artifact: Artifact, layout: Layout, folder: Path, backend: str) -> Manifest:
-    """Return the manifest of a folder that is complete but for it."""
+def _manifest(artifact: Artifact, layout: DeviceArrays, folder: Path, backend: str) -> Manifest:
     from mlgenn_delays.engines.genn.versions import installed_version
 
     network = artifact.network

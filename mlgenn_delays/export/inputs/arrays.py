@@ -7,25 +7,27 @@ import math
 
 import numpy as np
 
+from mlgenn_delays.data.arrays import check_raster
 from mlgenn_delays.data.encode.wav import check_samples
 from mlgenn_delays.data.losses import Losses
 from mlgenn_delays.data.type_checks import check_size, rows_at_once
 from mlgenn_delays.errors import InputError
-from mlgenn_delays.export.inputs.item import Form, Item
-from mlgenn_delays.export.inputs.spec import Wants
+from mlgenn_delays.export.inputs.item import Item, ItemKind
+from mlgenn_delays.export.inputs.spec import InputSpec
 
+_ENCODE = "the network takes spikes: encode the values as in its training data"
 MOST_EXAMPLES = 10**6  # of one array or file
 MOST_SAMPLES = 2**24  # of a recording: half an hour at 8000 Hz, whose spectrum takes 0.4 GB
 _PCM = {"int8": (0, 2**7), "uint8": (2**7, 2**7), "int16": (0, 2**15), "int32": (0, 2**31)}
 
 
 def array_items(
-    wants: Wants, where: str, array: np.ndarray, *, encoded: bool = False
+    spec: InputSpec, where: str, array: np.ndarray, *, encoded: bool = False
 ) -> list[Item]:
     """Return the examples that an array holds.
 
     Arguments:
-        wants: What the network takes.
+        spec: What the network takes.
         where: What the array is called.
         array: Anything; see `Reader` for what it may be.
         encoded: Whether it is what the network takes, and nothing to be encoded.
@@ -40,32 +42,32 @@ def array_items(
         )
     if not array.size:
         raise InputError(
-            f"{where} must have {wants.arrays}, got shape {array.shape} without any value; "
+            f"{where} must have {spec.arrays}, got shape {array.shape} without any value; "
             "remove it or give data"
         )
-    if not encoded and wants.kind == "recording" and array.ndim == 1:
-        return [recording_item(wants, where, array)]
-    if not encoded and wants.raw is not None and wants.kind == "image":
-        one = (wants.raw.size, (math.prod(wants.raw.size),))
+    if not encoded and spec.kind == "recording" and array.ndim == 1:
+        return [recording_item(spec, where, array)]
+    if not encoded and spec.raw is not None and spec.kind == "image":
+        one = (spec.raw.size, (math.prod(spec.raw.size),))
         # With as many channels as pixels, rows of spikes look like images: those go as .npz.
         if array.shape in one or array.shape[1:] in one:
             images = array.reshape(-1, *one[1])
-            return _image_items(wants, where, images, several=array.shape not in one)
-    return row_items(wants, where, array, encoded=encoded)
+            return _image_items(spec, where, images, several=array.shape not in one)
+    return row_items(spec, where, array, encoded=encoded)
 
 
-def recording_item(wants: Wants, where: str, samples: np.ndarray) -> Item:
+def recording_item(spec: InputSpec, where: str, samples: np.ndarray) -> Item:
     """Return a recording from samples at the sample rate of the network's data.
 
     Arguments:
-        wants: What the network takes; recordings among it.
+        spec: What the network takes; recordings among it.
         where: What the samples are called.
         samples: (n,) of a floating-point type, or integer PCM of 8, 16 or 32 bits.
 
     Raises:
         InputError: They are of another type, too many, not finite or cannot be encoded.
     """
-    wants.check_raw(where)
+    spec.check_raw(where)
     if samples.size > MOST_SAMPLES:
         raise InputError(
             f"{where} must have at most {MOST_SAMPLES} samples, got {samples.size}; "
@@ -73,7 +75,7 @@ def recording_item(wants: Wants, where: str, samples: np.ndarray) -> Item:
         )
     if samples.dtype.kind == "f":
         check_samples(where, samples)
-        return Item(where, "recording", samples.astype(np.float32), _lasting(wants, samples))
+        return Item(where, "recording", samples.astype(np.float32), _lasting(spec, samples))
     if samples.dtype.name not in _PCM:
         raise InputError(
             f"{where} must have samples of type float32 (full scale at 1) or PCM of type "
@@ -81,19 +83,20 @@ def recording_item(wants: Wants, where: str, samples: np.ndarray) -> Item:
         )
     middle, scale = _PCM[samples.dtype.name]
     scaled = (samples.astype(np.float32) - middle) / np.float32(scale)
-    return Item(where, "recording", scaled, _lasting(wants, samples))
+    return Item(where, "recording", scaled, _lasting(spec, samples))
 
 
-def _lasting(wants: Wants, samples: np.ndarray) -> Losses:
-    """Return how long samples at the rate of a network's data are."""
-    return Losses.of_lengths([1000.0 * len(samples) / (wants.sample_rate or 1)], np.ones(1))
+def _lasting(spec: InputSpec, samples: np.ndarray) -> Losses:
+    return Losses.of_lengths([1000.0 * len(samples) / (spec.sample_rate or 1)], np.ones(1))
 
 
-def row_items(wants: Wants, where: str, array: np.ndarray, *, encoded: bool = False) -> list[Item]:
+def row_items(
+    spec: InputSpec, where: str, array: np.ndarray, *, encoded: bool = False
+) -> list[Item]:
     """Return the examples of an array that has a value of each channel each step.
 
     Arguments:
-        wants: What the network takes.
+        spec: What the network takes.
         where: What the array is called.
         array: (steps, C), or (N, steps, C).
         encoded: Whether even frames are currents already.
@@ -101,56 +104,56 @@ def row_items(wants: Wants, where: str, array: np.ndarray, *, encoded: bool = Fa
     Raises:
         InputError: Another shape, or a value up to the end of the trial that cannot be.
     """
-    if array.ndim not in (2, 3) or array.shape[-1] != wants.n_inputs:
+    if array.ndim not in (2, 3) or array.shape[-1] != spec.n_inputs:
         raise InputError(
-            f"{where} must have {wants.arrays}, got shape {array.shape}; "
+            f"{where} must have {spec.arrays}, got shape {array.shape}; "
             "give data of the kind that the model was trained on"
         )
     examples = array[None] if array.ndim == 2 else array
-    frames = wants.kind == "frames" and not encoded
+    frames = spec.kind == "frames" and not encoded
     if frames:
-        wants.check_raw(where)
-    form: Form = "frames" if frames else "currents" if wants.currents else "raster"
-    if form == "raster":
-        _check_raster(where, examples[:, : wants.n_steps], array.ndim == 3)
+        spec.check_raw(where)
+    kind: ItemKind = "frames" if frames else "currents" if spec.currents else "raster"
+    if kind == "raster":
+        check_raster(where, examples[:, : spec.n_steps], _ENCODE, several=array.ndim == 3)
     else:
-        scale = wants.options.scale if frames else 1.0
-        _check_currents(where, examples[:, : wants.n_steps], scale, array.ndim == 3)
-    length = examples.shape[1] * wants.dt
-    return _numbered(where, form, examples, array.ndim == 3, length)
+        scale = spec.options.scale if frames else 1.0
+        _check_currents(where, examples[:, : spec.n_steps], scale, array.ndim == 3)
+    length = examples.shape[1] * spec.dt
+    return _numbered(where, kind, examples, array.ndim == 3, length)
 
 
-def _image_items(wants: Wants, where: str, images: np.ndarray, *, several: bool) -> list[Item]:
+def _image_items(spec: InputSpec, where: str, images: np.ndarray, *, several: bool) -> list[Item]:
     """Return images (N, pixels) as examples."""
-    assert wants.raw is not None
-    wants.check_raw(where)
+    assert spec.raw is not None
+    spec.check_raw(where)
     if images.dtype.kind == "b":
         raise InputError(
             f"{where} must have numbers as brightness, got type bool; save it with "
-            f".astype('float32') * {wants.raw.white:g}"
+            f".astype('float32') * {spec.raw.white:g}"
         )
     step = rows_at_once(images.shape)
     for first in range(0, len(images), step):
         some = images[first : first + step]
-        wrong = ~((some >= 0) & (some <= wants.raw.white))
+        wrong = ~((some >= 0) & (some <= spec.raw.white))
         if wrong.any():
             row, pixel = np.argwhere(wrong)[0]
             raise InputError(
-                f"{where} must have brightness 0..{wants.raw.white:g}, got {some[row, pixel]} in "
+                f"{where} must have brightness 0..{spec.raw.white:g}, got {some[row, pixel]} in "
                 f"image {first + row} (pixel {pixel}); black is 0, scale white to "
-                f"{wants.raw.white:g}"
+                f"{spec.raw.white:g}"
             )
     return _numbered(where, "image", images, several)
 
 
 def _numbered(
-    where: str, form: Form, examples: np.ndarray, several: bool, length: float = 0.0
+    where: str, kind: ItemKind, examples: np.ndarray, several: bool, length: float = 0.0
 ) -> list[Item]:
     """Return examples of a length [ms] under the name of their array, numbered if several."""
     check_number_of_examples(where, len(examples))
     losses = Losses.of_lengths([length], np.ones(1))
     return [
-        Item(f"{where}[{row}]" if several else where, form, each, losses)
+        Item(f"{where}[{row}]" if several else where, kind, each, losses)
         for row, each in enumerate(examples)
     ]
 
@@ -167,22 +170,6 @@ def check_number_of_examples(where: str, n: int) -> None:
         )
 
 
-def _check_raster(where: str, values: np.ndarray, several: bool) -> None:
-    """Refuse values (N, steps, C) other than 0 and 1."""
-    if values.dtype.kind == "b":
-        return
-    step = rows_at_once(values.shape)
-    for first in range(0, len(values), step):
-        some = values[first : first + step]
-        wrong = (some != 0) & (some != 1)
-        if wrong.any():
-            place = _place(some, wrong, first if several else None)
-            raise InputError(
-                f"{where} must have spikes as 0 and 1, got {place}; "
-                "the network takes spikes: encode the values as in its training data"
-            )
-
-
 def _check_currents(where: str, values: np.ndarray, scale: float, several: bool) -> None:
     """Refuse values (N, steps, C) that are not finite numbers of float32 when scaled."""
     if values.dtype.kind == "b":
@@ -191,10 +178,3 @@ def _check_currents(where: str, values: np.ndarray, scale: float, several: bool)
         )
     example = "example {}".format if several else None
     check_size(f"values of {where}", values, scale=scale, example=example)
-
-
-def _place(values: np.ndarray, wrong: np.ndarray, first: int | None) -> str:
-    """Return the first wrong value and its place in words; None for one example alone."""
-    row, step, channel = np.argwhere(wrong)[0]
-    example = "" if first is None else f"example {first + row}, "
-    return f"{values[row, step, channel]} at {example}step {step}, channel {channel}"

@@ -6,22 +6,23 @@ from typing import Any
 
 import numpy as np
 
+from mlgenn_delays.data.arrays import check_start
 from mlgenn_delays.data.events import event_columns, event_losses, event_spikes, event_steps
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.export.inputs.arrays import check_number_of_examples
 from mlgenn_delays.export.inputs.item import Item
-from mlgenn_delays.export.inputs.spec import Wants
+from mlgenn_delays.export.inputs.spec import InputSpec
 
 _SECOND = 1000.0  # ms
 
 
 def event_item(
-    wants: Wants, where: str, channels: Any, times: Any, unit: float = 1.0, width: int = 1
+    spec: InputSpec, where: str, channels: Any, times: Any, unit: float = 1.0, width: int = 1
 ) -> Item:
     """Return one example from its events.
 
     Arguments:
-        wants: What the network takes.
+        spec: What the network takes.
         where: What the events are called.
         channels: (E,) whole numbers in ``0..C-1``.
         times: (E,) real numbers >= 0, in any order; those after the trial are cut.
@@ -31,31 +32,31 @@ def event_item(
     Raises:
         InputError: The network takes currents, or the events cannot be.
     """
-    if wants.currents and not wants.counts:
+    if spec.currents and not spec.counts:
         raise InputError(
-            f"{where} has events, but the model takes currents; give an array of {wants.arrays}"
+            f"{where} has events, but the model takes currents; give an array of {spec.arrays}"
         )
     # Of files with more channels than the network, neighbours are one.
-    channel, time = event_columns(where, channels, times, n_channels=wants.n_inputs * width)
+    channel, time = event_columns(where, channels, times, n_channels=spec.n_inputs * width)
     channel = channel // width
-    shape = {"n_channels": wants.n_inputs, "n_steps": wants.n_steps}
-    if wants.counts:
-        steps = event_steps(where, time, dt=wants.dt, n_steps=wants.n_steps, unit=unit)
-        kept = steps < wants.n_steps
-        counts = np.zeros((wants.n_steps, wants.n_inputs), np.float32)
+    shape = {"n_channels": spec.n_inputs, "n_steps": spec.n_steps}
+    if spec.counts:
+        steps = event_steps(where, time, dt=spec.dt, n_steps=spec.n_steps, unit=unit)
+        kept = steps < spec.n_steps
+        counts = np.zeros((spec.n_steps, spec.n_inputs), np.float32)
         np.add.at(counts, (steps[kept].astype(np.int64), channel[kept]), 1.0)
-        losses = event_losses(time, steps, wants.n_steps, unit)
+        losses = event_losses(time, steps, spec.n_steps, unit)
         return Item(where, "currents", counts, losses)
-    start, step, losses = event_spikes(where, channel, time, dt=wants.dt, unit=unit, **shape)
-    channel = np.repeat(np.arange(wants.n_inputs), np.diff(start))
+    start, step, losses = event_spikes(where, channel, time, dt=spec.dt, unit=unit, **shape)
+    channel = np.repeat(np.arange(spec.n_inputs), np.diff(start))
     return Item(where, "events", (channel, step.astype(np.int64)), losses)
 
 
-def npz_events(wants: Wants, path: Path, arrays: dict[str, np.ndarray]) -> list[Item]:
+def npz_events(spec: InputSpec, path: Path, arrays: dict[str, np.ndarray]) -> list[Item]:
     """Return the examples of events in a .npz.
 
     Arguments:
-        wants: What the network takes.
+        spec: What the network takes.
         path: Name of the file for messages.
         arrays: ``times`` (E,) [ms, or ``data.time_unit`` of the training], ``channels`` (E,) and,
             for several examples, ``start`` (N+1,): example i has the events
@@ -66,25 +67,26 @@ def npz_events(wants: Wants, path: Path, arrays: dict[str, np.ndarray]) -> list[
     """
     channels, times = arrays["channels"], arrays["times"]
     if "start" not in arrays:
-        return [event_item(wants, str(path), channels, times, wants.time_unit)]
+        return [event_item(spec, str(path), channels, times, spec.time_unit)]
     if times.ndim != 1 or times.shape != channels.shape:
         raise InputError(
             f"{path} must have times and channels of one shape (events,), got {times.shape} and "
             f"{channels.shape}; give one of each an event"
         )
-    start = _start(str(path), arrays["start"], len(times))
+    start = arrays["start"]
+    check_start(str(path), start, len(times))
     check_number_of_examples(str(path), len(start) - 1)
     return [
-        event_item(wants, f"{path}[{row}]", channels[first:end], times[first:end], wants.time_unit)
+        event_item(spec, f"{path}[{row}]", channels[first:end], times[first:end], spec.time_unit)
         for row, (first, end) in enumerate(zip(start[:-1], start[1:], strict=True))
     ]
 
 
-def hdf5_events(wants: Wants, path: Path) -> list[Item]:
+def hdf5_events(spec: InputSpec, path: Path) -> list[Item]:
     """Return the examples of an HDF5 file in the layout of SHD and SSC.
 
     Arguments:
-        wants: What the network takes.
+        spec: What the network takes.
         path: File with ``/spikes/times`` [s] and ``/spikes/units``, an array an example each. Units
             are grouped as they were for training.
 
@@ -103,7 +105,7 @@ def hdf5_events(wants: Wants, path: Path) -> list[Item]:
         )
     check_number_of_examples(str(path), len(times))
     return [
-        event_item(wants, f"{path}[{row}]", unit, time, _SECOND, wants.unit_width)
+        event_item(spec, f"{path}[{row}]", unit, time, _SECOND, spec.unit_width)
         for row, (time, unit) in enumerate(zip(times, units, strict=True))
     ]
 
@@ -120,21 +122,3 @@ def _examples(path: Path, spikes: dict[str, Any], name: str) -> Sequence[np.ndar
             "channels"
         )
     return arrays
-
-
-def _start(where: str, start: np.ndarray, n_events: int) -> np.ndarray:
-    """Return where each example of a .npz begins, and where the last ends."""
-    fine = start.ndim == 1 and start.dtype.kind in "iu" and len(start) > 1
-    if not fine or start[0] != 0 or start[-1] != n_events or (start[1:] < start[:-1]).any():
-        raise InputError(
-            f"{where} must have start as ascending whole numbers from 0 to the {n_events} events, "
-            f"one more than examples, got {_short(start)}; example i is start[i]:start[i+1]"
-        )
-    return start
-
-
-def _short(array: np.ndarray) -> str:
-    """Return an array in a few words."""
-    return f"{array.dtype} of shape {array.shape}" + (
-        f" from {array[0]} to {array[-1]}" if array.ndim == 1 and len(array) else ""
-    )

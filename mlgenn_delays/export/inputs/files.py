@@ -80,14 +80,9 @@ def map_npy(path: Path) -> np.ndarray:
     Raises:
         InputError: It is no whole array of numbers.
     """
-    size = check_file(path)
+    check_file(path)
     try:
-        with path.open("rb") as file:
-            header = npy.read_header(file.read(npy.HEADER), str(path), size)
-        if not header.n:
-            return np.zeros(header.shape, header.dtype)
-        dtype, shape = header.dtype, header.shape
-        return np.memmap(path, dtype, "r", header.offset, shape, header.order)
+        return npy.map_npy(path)
     except OSError as error:
         raise _unreadable(path, error) from error
 
@@ -157,6 +152,5 @@ def _folder(folder: Path, suffixes: Sequence[str]) -> list[Path]:
 
 
 def _unreadable(path: Path, error: Exception) -> InputError:
-    """Return the error of a file that the system does not give."""
     reason = getattr(error, "strerror", None) or error
     return InputError(f"cannot read {path}: {reason}; check the path and its permissions")

@@ -12,7 +12,7 @@ import numpy as np
 from mlgenn_delays.data.losses import Losses
 from mlgenn_delays.data.types import Batch, CurrentBatch, SpikeBatch, SpikeData
 
-Form = Literal["recording", "image", "frames", "currents", "raster", "events"]
+ItemKind = Literal["recording", "image", "frames", "currents", "raster", "events"]
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Item:
 
     Attributes:
         name: Where it comes from: a file, "file.npz[3]", "input[0]", or a time of a stream.
-        form: What `raw` is.
+        kind: What `raw` is.
         raw: "recording", "image" and "frames": see `mlgenn_delays.data.dataset.RawFormat`.
             "currents": (steps, C) as the network takes them. "raster": (steps, C) of 0 and 1.
             "events": the channels and the steps of its spikes, two arrays of int64.
@@ -30,7 +30,7 @@ class Item:
     """
 
     name: str
-    form: Form
+    kind: ItemKind
     raw: Any
     losses: Losses | None = None
 
@@ -99,5 +99,4 @@ def _end_to_end(batches: Sequence[Any]) -> SpikeBatch:
 
 
 def _no_labels(n: int) -> np.ndarray:
-    """Return -1 for each of n examples."""
     return np.full(n, -1, np.int64)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from mlgenn_delays.data.arrays import LAYOUTS
 from mlgenn_delays.data.losses import Losses
 from mlgenn_delays.data.types import (
     Batch,
@@ -18,7 +19,6 @@ from mlgenn_delays.data.types import (
     StreamedSpikes,
 )
 from mlgenn_delays.errors import InputError
-from mlgenn_delays.export.artifact import Artifact
 from mlgenn_delays.export.inputs.arrays import array_items, recording_item
 from mlgenn_delays.export.inputs.events import event_item, hdf5_events, npz_events
 from mlgenn_delays.export.inputs.files import (
@@ -30,20 +30,17 @@ from mlgenn_delays.export.inputs.files import (
     read_recording,
 )
 from mlgenn_delays.export.inputs.item import (
-    Form,
     Item,
+    ItemKind,
     currents_batch,
     events_batch,
     joined,
     raster_events,
 )
-from mlgenn_delays.export.inputs.spec import EVENTS, WAVS, Wants
-from mlgenn_delays.network.models import CurrentInput
-
-_LAYOUTS = ("times", "values", "raster")
+from mlgenn_delays.export.inputs.spec import EVENTS, WAVS, InputSpec
 
 
-class Reader(Wants):
+class Reader(InputSpec):
     """What turns inputs into examples for one model.
 
     Whatever the input, examples longer than a trial are cut, and shorter ones padded with
@@ -83,13 +80,6 @@ class Reader(Wants):
     Raises:
         InputError: No channel, or no positive step.
     """
-
-    @staticmethod
-    def for_artifact(artifact: Artifact) -> "Reader":
-        """Return the reader of an exported network."""
-        source = artifact.network.input()
-        currents = isinstance(source.model, CurrentInput)
-        return Reader(artifact.about, source.n, artifact.network.dt, currents)
 
     def files(self, paths: Sequence[Path | str]) -> list[Path]:
         """Return the files to read.
@@ -161,24 +151,22 @@ class Reader(Wants):
         """
         if not items:
             raise InputError("items must have at least one example, got none")
-        runs = groupby(items, key=lambda item: item.form)
-        return joined([self._encode(form, [each.raw for each in run]) for form, run in runs])
+        runs = groupby(items, key=lambda item: item.kind)
+        return joined([self._encode(kind, [each.raw for each in run]) for kind, run in runs])
 
-    def _encode(self, form: Form, raws: list[Any]) -> Batch:
-        """Return examples of one form as a batch."""
-        if form == "currents":
+    def _encode(self, kind: ItemKind, raws: list[Any]) -> Batch:
+        if kind == "currents":
             return currents_batch(raws, self.n_steps)
-        if form in ("raster", "events"):
-            raster = form == "raster"
+        if kind in ("raster", "events"):
+            raster = kind == "raster"
             events = [raster_events(each, self.n_steps) for each in raws] if raster else raws
             return events_batch(events, self.n_inputs, self.n_steps, self.dt)
         assert self.raw is not None
         return self.raw.encode(self.options, raws, self.dt, self.n_steps)
 
     def _npz(self, path: Path) -> list[Item]:
-        """Return the examples of a .npz."""
-        arrays = read_npz(path, [*_LAYOUTS, "channels", "start"])
-        found = [name for name in _LAYOUTS if name in arrays]
+        arrays = read_npz(path, [*LAYOUTS, "channels", "start"])
+        found = [name for name in LAYOUTS if name in arrays]
         if len(found) != 1 or ("channels" in arrays) != ("times" in arrays):
             raise InputError(
                 f"{path} must have either times and channels, or values, or raster, got "
@@ -190,7 +178,6 @@ class Reader(Wants):
         return array_items(self, str(path), arrays[found[0]], encoded=True)
 
     def _of(self, x: Any, where: str) -> list[Item]:
-        """Return the examples of anything but a list."""
         if isinstance(x, (str, os.PathLike)):
             return list(self.items([os.fspath(x)]))
         if isinstance(x, StreamedSpikes):

@@ -21,7 +21,7 @@ ARRAYS, WAVS, EVENTS = (".npy", ".npz"), (".wav",), (".h5", ".hdf5")
 
 
 @dataclass(frozen=True)
-class Wants:
+class InputSpec:
     """What a network takes.
 
     Attributes:
@@ -140,5 +140,4 @@ class Wants:
 
 
 def _channels(n: int, currents: bool) -> str:
-    """Return a number of channels in words."""
     return f"{'currents' if currents else 'spikes'} of {n} channels"

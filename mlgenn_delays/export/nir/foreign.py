@@ -119,7 +119,6 @@ def _rows(graph: Graph, before: dict[str, list[str]], name: str) -> int:
 
 
 def _one(name: str, key: str, array: np.ndarray) -> float:
-    """Return the value that all neurons of a node have."""
     low, high = float(array.min()), float(array.max())
     if high - low > _SAME * max(abs(low), abs(high)):
         raise InputError(f"node {name!r} must have one {key} for all neurons, got {low}..{high}")
@@ -220,7 +219,6 @@ class _Maker:
         self, name: str, branch: Branch, synapse: SynapseModel, found: Synapses, n_pre: int,
         n_post: int,
     ) -> None:  # fmt: skip
-        """Write a projection."""
         order = np.lexsort((found.post, found.pre))
         counts = np.bincount(found.pre, minlength=n_pre)
         with np.errstate(over="ignore"):
@@ -252,7 +250,6 @@ class _Maker:
 
 
 def _joined(old: Projection, found: Synapses) -> Synapses:
-    """Return the synapses of a projection and further ones."""
     return Synapses(
         np.concatenate([old.pre(), found.pre]),
         np.concatenate([old.post, found.post]),
@@ -262,7 +259,6 @@ def _joined(old: Projection, found: Synapses) -> Synapses:
 
 
 def _distinct(synapses: Synapses, n_post: int) -> bool:
-    """Return whether each pair has one synapse."""
     pairs = synapses.pre.astype(np.int64) * n_post + synapses.post
     return len(np.unique(pairs)) == len(pairs)
 

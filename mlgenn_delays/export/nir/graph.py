@@ -144,7 +144,6 @@ def _edge(nodes: dict[str, Any], edge: Any, prefix: str) -> tuple[str, str]:
 
 
 def _end(nodes: dict[str, Any], name: str, kind: str) -> str:
-    """Return the node that an edge to or from a node means."""
     if nodes[name].get("type") != "NIRGraph":
         return name
     within = nodes[name].get("nodes", {})
@@ -177,7 +176,6 @@ def _node(name: str, kind: Any, entry: Any, *, inner: bool) -> Node:
 
 
 def _numbers(name: str, key: str, found: Any) -> np.ndarray:
-    """Return an array of finite numbers."""
     if not isinstance(found, np.ndarray) or found.dtype.kind not in "iuf":
         raise InputError(f"{key} of node {name!r} must be numbers")
     if not np.isfinite(found).all():

@@ -111,7 +111,6 @@ class Builder:
     def _values(
         self, population: Population, synapse: SynapseModel | None, leak: np.ndarray
     ) -> dict[str, Any]:
-        """Return the parameters of neurons."""
         model: Any = population.model
         ones = np.ones(population.n)
         seed = isinstance(model, SeedLIF | SeedLI)

@@ -76,7 +76,6 @@ def _quiet() -> np.errstate:
 
 
 def _foreign(path: Path, tree: dict[str, Any], reading: Reading) -> Artifact:
-    """Return the artifact of another tool's file."""
     with as_damaged(path, REMEDY), _quiet():
         try:
             return foreign(graph_of(tree), reading)
@@ -86,7 +85,6 @@ def _foreign(path: Path, tree: dict[str, Any], reading: Reading) -> Artifact:
 
 
 def _own(graph: Graph) -> Artifact:
-    """Return the artifact that was written as this graph."""
     missing = [key for key in _KEYS if key not in graph.metadata]
     if missing:
         raise InputError(f"its metadata must have {', '.join(missing)}")
@@ -143,7 +141,6 @@ def _bias(graph: Graph, name: str, n: int, branches: dict[str, Branch]) -> np.nd
 def _projection(
     branches: list[Branch], ends: tuple[str, str], n_pre: int, dt: float
 ) -> dict[str, np.ndarray]:
-    """Return the arrays of a projection from its branches."""
     if not branches or any((branch.source, branch.target) != ends for branch in branches):
         raise InputError(f"there must be branches from {ends[0]!r} to {ends[1]!r}")
     parts = [branch.synapses for branch in branches]

@@ -133,13 +133,11 @@ class Tracer:
             raise InputError(f"node {name!r} must not be on a circle without neurons that spike")
 
     def _from(self, way: Branch, name: str) -> None:
-        """Follow the edges of a node."""
         for after in self.after[name]:
             self._visit(after)
             self._step(way, after)
 
     def _step(self, way: Branch, name: str) -> None:
-        """Follow one edge to a node."""
         node = self.graph.nodes[name]
         if node.kind in NEURONS or node.kind == "Output":
             self._arrive(way, name)
@@ -172,7 +170,6 @@ class Tracer:
             raise InputError(f"node {name!r} must take {wanted} values, got {n}")
 
     def _arrive(self, way: Branch, name: str) -> None:
-        """Note a branch at its end."""
         if self.graph.nodes[name].kind == "Output":
             if way.name or way.source == name:
                 raise InputError(f"Output {name!r} must come after neurons, got {way.name!r}")

@@ -68,7 +68,6 @@ def write_nir(
 
 
 def _nir() -> Any:
-    """Return the package nir."""
     try:
         return importlib.import_module("nir")
     except ImportError as error:
@@ -78,7 +77,6 @@ def _nir() -> Any:
 
 
 def _metadata(artifact: Artifact, builder: Builder) -> dict[str, str]:
-    """Return what the graph does not tell."""
     kept = {name: index.tolist() for name, index in artifact.kept.items()}
     return {
         "format": FORMAT,
@@ -131,7 +129,6 @@ def _losses(network: Network, builder: Builder) -> list[str]:
 
 
 def _list(names: list[str]) -> str:
-    """Return names as a text."""
     return ", ".join(repr(name) for name in names)
 
 

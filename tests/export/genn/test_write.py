@@ -14,7 +14,7 @@ from mlgenn_delays.errors import InputError, WorkError
 from mlgenn_delays.export.artifact import About, Artifact
 from mlgenn_delays.export.genn import write, write_genn
 from mlgenn_delays.export.genn.bind import network_source, offsets
-from mlgenn_delays.export.genn.layout import LONGEST, Layout
+from mlgenn_delays.export.genn.layout import LONGEST, DeviceArrays
 from mlgenn_delays.network import LIF, Exponential, LeakyIntegrator, Network, SpikeInput
 from tests.export.genn.cases import artifact
 
@@ -64,7 +64,7 @@ def test_settings(backends: list[str], tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("backends")
 def test_delays_that_are_too_long(tmp_path: Path) -> None:
-    assert Layout(small(LONGEST).network, 1).slots == LONGEST + 1
+    assert DeviceArrays(small(LONGEST).network, 1).slots == LONGEST + 1
     with pytest.raises(InputError, match="at most 65535 steps, got 65536 for projection 'input->"):
         write_genn(small(LONGEST + 1.0), tmp_path / "out")
 
@@ -72,7 +72,7 @@ def test_delays_that_are_too_long(tmp_path: Path) -> None:
 def test_arrays_that_are_too_long() -> None:
     net = small(LONGEST).network
     with pytest.raises(InputError, match="at most 4294967295 values"):
-        Layout(net, 2**31)
+        DeviceArrays(net, 2**31)
 
 
 @pytest.mark.usefixtures("backends")
@@ -98,7 +98,7 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
 
 
 def test_code_of_another_genn() -> None:
-    layout = Layout(small(1.0).network, 1)
+    layout = DeviceArrays(small(1.0).network, 1)
     for text in (
         "",
         "EXPORT_FUNC void pushMergedOtherGroup0ToDevice(unsigned int idx, float* V_p1);",
@@ -112,7 +112,7 @@ def test_code_of_another_genn() -> None:
 
 @pytest.mark.parametrize("name", ["several", "delta"])
 def test_weights(name: str) -> None:
-    layout = Layout(artifact(name).network, 1)
+    layout = DeviceArrays(artifact(name).network, 1)
     content = write.weights_of(layout)
     magic, version, crc, size = struct.unpack_from("<8sIIQ", content)
     assert (magic, version, size) == (b"DSNNGENN", 1, len(content) - 24)
@@ -145,4 +145,4 @@ def test_population_names_do_not_reach_the_code() -> None:
     net.populations[hostile] = replace(net.populations.pop("hidden"), name=hostile)
     for p in net.projections.values():
         p.source, p.target = (hostile if n == "hidden" else n for n in (p.source, p.target))
-    assert [*Layout(net, 1).arrays] == [*Layout(made.network, 1).arrays]
+    assert [*DeviceArrays(net, 1).arrays] == [*DeviceArrays(made.network, 1).arrays]

@@ -172,7 +172,7 @@ def test_ways_that_multiply_are_bounded(tmp_path: Path) -> None:
 
 def test_when_reading_ends_the_process(path: Path, monkeypatch) -> None:
     script = path.with_name("worker.py")
-    script.write_text("import os; input(); os.abort()")
+    script.write_text("import os; os.read(0, 9); os.abort()")
     hdf5._stop()
     with monkeypatch.context() as patch:
         patch.setattr(hdf5, "_WORKER", script)
