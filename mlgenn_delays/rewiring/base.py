@@ -11,7 +11,7 @@ from typing import ClassVar
 import numpy as np
 
 from mlgenn_delays.checks import check_number, check_word
-from mlgenn_delays.rewiring.choice import largest, uniform
+from mlgenn_delays.rewiring.sampling import largest, uniform
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mlgenn_delays.rewiring.base import Rewiring, Synapses
-from mlgenn_delays.rewiring.vanishing import check_signs, vanished
+from mlgenn_delays.rewiring.sign_crossing import check_signs, vanished
 
 
 @dataclass(frozen=True, kw_only=True)

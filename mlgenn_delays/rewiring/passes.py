@@ -12,7 +12,7 @@ import numpy as np
 from mlgenn_delays.errors import DivergedError, InputError
 from mlgenn_delays.rewiring.base import Pairs, Rewired, Rewiring, Synapses
 from mlgenn_delays.rewiring.checks import check
-from mlgenn_delays.rewiring.choice import uniform
+from mlgenn_delays.rewiring.sampling import uniform
 from mlgenn_delays.rewiring.signs import growth_score
 
 # Of a new synapse with a sign: next to nothing, yet not the zero at which it would go again.

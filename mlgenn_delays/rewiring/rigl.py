@@ -15,12 +15,12 @@ import numpy as np
 
 from mlgenn_delays.checks import check_number, check_word
 from mlgenn_delays.rewiring.base import Rewiring, Synapses
-from mlgenn_delays.rewiring.dropping import Dropping
-from mlgenn_delays.rewiring.vanishing import check_signs, vanished
+from mlgenn_delays.rewiring.magnitude_pruning import MagnitudePruning
+from mlgenn_delays.rewiring.sign_crossing import check_signs, vanished
 
 
 @dataclass(frozen=True, kw_only=True)
-class RigL(Dropping):
+class RigL(MagnitudePruning):
     """Settings of RigL.
 
     Arguments:
@@ -29,9 +29,9 @@ class RigL(Dropping):
         every: As in `Rewiring`; None for the form's own, 1 (signed) or 20 (magnitude).
         signs: As in `Rewiring`; not ``"free"`` in the signed form.
         grow_delay: As in `Rewiring`.
-        drop_fraction: As in `Dropping`; the signed form does not use it.
-        decay: As in `Dropping`; the signed form does not use it.
-        until: As in `Dropping`; the signed form never stops, so there it becomes 1.
+        drop_fraction: As in `MagnitudePruning`; the signed form does not use it.
+        decay: As in `MagnitudePruning`; the signed form does not use it.
+        until: As in `MagnitudePruning`; the signed form never stops, so there it becomes 1.
         averaging: Decay of the exponential average of candidate gradients over batches, in
             [0, 1); 0 takes one batch alone.
     """

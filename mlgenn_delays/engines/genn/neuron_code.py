@@ -12,8 +12,8 @@ With P the adjoint of V carried back and R that of the arrivals of each group of
 in the code), the equations are those of the CPU engine: R[t] = ToSyn p[t] + Beta R[t+1],
 P = Alpha p[t] and
 
-    LIF, EventProp, spike    p = (P I_end - (tau_mem/dt) G) / slope + pull
-    LIF, SurrogateBPTT       p = psi (G + pull) + (0 if it spiked, else P)
+    LIF, EventProp, spike    p = (P I_end - (tau_mem/dt) G) / slope + CountGradient
+    LIF, SurrogateBPTT       p = psi (G + CountGradient) + (0 if it spiked, else P)
 
 where G is what comes back from the targets. Synapses carry it between two steps, so a neuron
 raises its event for step t one step earlier on the way back, in u = T - 2 - t. Nothing is sent in
@@ -29,7 +29,7 @@ from typing import Any
 
 import numpy as np
 
-from mlgenn_delays.engines.shared.numerics import FLATTEST
+from mlgenn_delays.engines.shared.numerics import MIN_SLOPE
 from mlgenn_delays.engines.shared.plan import synapse_groups
 from mlgenn_delays.learning import Atan, Boxcar, EventProp, Rule
 from mlgenn_delays.learning.surrogates import Surrogate
@@ -239,9 +239,9 @@ def _spiking(model: LIF | SeedLIF) -> NeuronCode:
         "",
         "",
         params={"Vthresh": model.v_thresh},
-        variables={"Count": 0, "Flag": 0, "Pull": 0.0},
+        variables={"Count": 0, "Flag": 0, "CountGradient": 0.0},
         types={"Count": "int", "Flag": "uint8_t"},
-        given=["Pull"],
+        given=["CountGradient"],
         arrays={"Tape": "scalar*"},
         reset_forward=["Count"],
         receives=True,
@@ -251,11 +251,11 @@ def _spiking(model: LIF | SeedLIF) -> NeuronCode:
 def _eventprop(model: LIF, dt: float) -> NeuronCode:
     """Return the code of a `LIF` under EventProp."""
     code, rest = _spiking(model), model.refractory_steps(dt)
-    code.params |= {"TauMem": model.tau_mem / dt, "Flattest": float(FLATTEST) * model.v_thresh}
+    code.params |= {"TauMem": model.tau_mem / dt, "MinSlope": float(MIN_SLOPE) * model.v_thresh}
     move = """
             V = (Alpha * V) + (In * CURRENT);
             if (V >= Vthresh) {
-                mark = fmax(CURRENT - Vthresh, Flattest);
+                mark = fmax(CURRENT - Vthresh, MinSlope);
                 V = 0;
                 Count++;
                 flag += SENT;
@@ -291,7 +291,7 @@ def _eventprop(model: LIF, dt: float) -> NeuronCode:
             const scalar mark = Tape[{THEN}];{first}
             scalar p = 0;
             if (mark > 0) {{
-                P = ((P * {restart}) - (TauMem * RevISyn)) / mark + Pull;
+                P = ((P * {restart}) - (TauMem * RevISyn)) / mark + CountGradient;
                 {last}
             }}
             if (mark >= 0) {{
@@ -328,7 +328,7 @@ def _surrogate(model: LIF | SeedLIF, dt: float, surrogate: Surrogate) -> NeuronC
             RECEIVE(kept);
             P = Alpha * kept;
             if (fabs(away) < Width) {{
-                P += {psi} * (RevISyn + Pull);
+                P += {psi} * (RevISyn + CountGradient);
             }}"""
     else:
         rest = model.refractory_steps(dt)
@@ -361,7 +361,7 @@ def _surrogate(model: LIF | SeedLIF, dt: float, surrogate: Surrogate) -> NeuronC
             if (away > {RESTING / 2}) {{
                 p = {spiked} ? 0 : P;
                 if (fabs(away) < Width) {{
-                    p += {psi} * (RevISyn + Pull);
+                    p += {psi} * (RevISyn + CountGradient);
                 }}
                 P = Alpha * p;
             }}

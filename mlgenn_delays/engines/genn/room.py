@@ -42,10 +42,10 @@ def network_bytes(
         neuron = state.neurons[own[name]]
         values = 4 * len(neuron.variables) + 8 * neuron.sends + 4 * neuron.receives
         for synapse in synapse_groups(network, name):
-            reach = [
+            max_shift = [
                 state.longest[own[p.name]] for p in network.incoming(name) if p.synapse == synapse
             ]
-            values += 4 * (max(reach) + 3)  # its adjoint, as far back as delays reach
+            values += 4 * (max(max_shift) + 3)  # its adjoint, as far back as delays max_shift
         found[f"the neurons of population {name!r}"] = side * population.n * values
     return found
 

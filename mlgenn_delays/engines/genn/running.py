@@ -213,12 +213,12 @@ class Running:
             return view[:, None]
         return view.reshape((1,) * (3 - view.ndim) + view.shape)
 
-    def push(self, name: str, *variables: str) -> None:
+    def to_device(self, name: str, *variables: str) -> None:
         """Send variables of a population to the device."""
         for variable in variables:
             self._populations[name].vars[variable].push_to_device()
 
-    def pull(self, name: str, variable: str) -> np.ndarray:
+    def from_device(self, name: str, variable: str) -> np.ndarray:
         """Return a population's variable that synapses do not read, (batch, n)."""
         self._populations[name].vars[variable].pull_from_device()
         return self.variable(name, variable)[:, 0]
@@ -260,11 +260,11 @@ class Running:
             self._room[name, array] = size
         return own.view[:size]
 
-    def push_array(self, name: str, array: str) -> None:
+    def array_to_device(self, name: str, array: str) -> None:
         """Send an array of a population to the device."""
         self._populations[name].extra_global_params[array].push_to_device()
 
-    def pull_array(self, name: str, array: str) -> None:
+    def array_from_device(self, name: str, array: str) -> None:
         """Fetch an array of a population from the device."""
         self._populations[name].extra_global_params[array].pull_from_device()
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mlgenn_delays.engines.shared.plan import Layout
+from mlgenn_delays.engines.shared.plan import ParameterLayout
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.network import Network
 
@@ -58,7 +58,7 @@ class Parameters:
         step: Optimiser steps made so far.
     """
 
-    def __init__(self, network: Network, layout: Layout) -> None:
+    def __init__(self, network: Network, layout: ParameterLayout) -> None:
         self.layout = layout
         self.step = 0
         synapses = sum(network.projections[p].n_synapses for p in layout.projections)

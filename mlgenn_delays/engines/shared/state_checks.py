@@ -3,8 +3,8 @@
 import numpy as np
 
 from mlgenn_delays.engines.shared.candidate_gradients import delay_stride
-from mlgenn_delays.engines.shared.context import Core
-from mlgenn_delays.engines.shared.rewiring import Structure
+from mlgenn_delays.engines.shared.context import SimulationContext
+from mlgenn_delays.engines.shared.rewiring import StructureLearner
 from mlgenn_delays.errors import InputError
 
 
@@ -30,17 +30,17 @@ def check_counts(state: dict[str, np.ndarray], total_steps: int) -> None:
                 )
 
 
-def check_averages(core: Core, structure: Structure) -> None:
+def check_averages(context: SimulationContext, structure: StructureLearner) -> None:
     """Refuse averages of candidate gradients that are not of the pairs of this network.
 
     Raises:
         InputError: As said.
     """
     for name, average in structure.average.items():
-        projection, wanted = core.network.projections[name], structure.pairs[name].delay.shape
+        projection, wanted = context.network.projections[name], structure.pairs[name].delay.shape
         if structure.rule.grow_delay == "gradient":
-            delays = int(projection.max_delay / core.network.dt + 0.5) + 1
-            wanted = (*wanted, -(-delays // delay_stride(core, name, delays)))
+            delays = int(projection.max_delay / context.network.dt + 0.5) + 1
+            wanted = (*wanted, -(-delays // delay_stride(context, name, delays)))
         if average.shape != wanted:
             raise InputError(
                 f"the training state must have averages of {name!r} of shape {wanted}, got "

@@ -6,12 +6,12 @@ connectivity inspired by network science", Nat. Commun. 9, 2018.
 
 from dataclasses import dataclass
 
-from mlgenn_delays.rewiring.dropping import Dropping
+from mlgenn_delays.rewiring.magnitude_pruning import MagnitudePruning
 
 
 @dataclass(frozen=True, kw_only=True)
-class SET(Dropping):
-    """Settings of SET; the arguments are those of `Dropping`.
+class SET(MagnitudePruning):
+    """Settings of SET; the arguments are those of `MagnitudePruning`.
 
     Mocanu et al. have ``decay="constant"``, ``until=1.0``, ``signs="free"`` and a pass an epoch
     (``every=0``).

@@ -1,4 +1,4 @@
-"""Dropping the weakest: the share of synapses that goes at each pass.
+"""Pruning by magnitude: the share of synapses that goes at each pass.
 
 At optimiser step k of n, with end = until * n and the drop fraction f:
 
@@ -16,11 +16,11 @@ import numpy as np
 
 from mlgenn_delays.checks import check_number, check_word
 from mlgenn_delays.rewiring.base import Rewiring, Synapses
-from mlgenn_delays.rewiring.choice import largest
+from mlgenn_delays.rewiring.sampling import largest
 
 
 @dataclass(frozen=True, kw_only=True)
-class Dropping(Rewiring):
+class MagnitudePruning(Rewiring):
     """Settings of rules that drop a share of the weakest synapses.
 
     Arguments:
