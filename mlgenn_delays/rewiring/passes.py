@@ -55,6 +55,24 @@ def rewire(
         DivergedError: Weights or candidate gradients are not finite.
     """
     check(rule, synapses, pairs, gradient, best_delay, step, total_steps)
+    return make_pass(
+        rule, synapses, pairs, gradient=gradient, best_delay=best_delay, step=step,
+        total_steps=total_steps, rng=rng,
+    )  # fmt: skip
+
+
+def make_pass(
+    rule: Rewiring,
+    synapses: Synapses,
+    pairs: Pairs,
+    *,
+    gradient: np.ndarray | None = None,
+    best_delay: np.ndarray | None = None,
+    step: int,
+    total_steps: int,
+    rng: np.random.Generator,
+) -> Rewired:
+    """Do what `rewire` does, for arrays that are known to fit: those of an engine."""
     if not synapses.n_absent:
         return _unchanged(synapses, pairs)
     flat = synapses.flat

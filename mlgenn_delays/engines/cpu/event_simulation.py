@@ -21,7 +21,6 @@ from mlgenn_delays.engines.shared.context import SimulationContext
 from mlgenn_delays.engines.shared.correlate import (
     correlate,
     events_of,
-    longest_steps,
     max_shift_of,
     placed,
     show_input,
@@ -199,7 +198,7 @@ class EventSimulation:
         context, traces, layout = self.context, self._traces, self._row_layout
         show_input(context.plan, layout, batch, traces)
         plan, p_ = self._of_currents(), context.parameters
-        longest, order = longest_steps(p_), context.layout.delay_of
+        longest, order = p_.longest, context.layout.delay_of
         self._taps = make_taps(p_.delay, order, longest, self._steps, 0.0, learning=True)
         coef, self._address = placed(context.plan, layout, self._taps, p_.weight)
         taps, address, (starts, times) = self._taps, self._address, events_of(batch)

@@ -16,7 +16,6 @@ from mlgenn_delays.engines.shared.context import SimulationContext
 from mlgenn_delays.engines.shared.correlate import (
     correlate,
     events_of,
-    longest_steps,
     max_shift_of,
     placed,
     show_input,
@@ -94,7 +93,7 @@ class TimestepSimulation:
             p, layout = self.context.parameters, self.context.layout
             learning = width is not None and self.context.rule.delays is not None
             taps = make_taps(
-                p.delay, layout.delay_of, longest_steps(p), self._steps, width or 0.0, learning
+                p.delay, layout.delay_of, p.longest, self._steps, width or 0.0, learning
             )
             self._taps[width] = taps, *placed(self._plan, self._row_layout, taps, p.weight)
         return self._taps[width]

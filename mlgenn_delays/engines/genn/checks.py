@@ -4,11 +4,11 @@ from typing import Any
 
 from mlgenn_delays.engines.genn import gpus
 from mlgenn_delays.engines.genn.build import check_compilers
-from mlgenn_delays.engines.genn.synapse_code import delay_steps
 from mlgenn_delays.engines.genn.versions import OLDEST, too_old
 from mlgenn_delays.errors import InputError, nearest
 from mlgenn_delays.learning import Rule, SurrogateBPTT
 from mlgenn_delays.network import Network
+from mlgenn_delays.network.delays import longest_steps
 
 INSTALL = "https://genn-team.github.io"
 LONGEST = 65535  # steps: what a delay's 16 bits hold
@@ -80,7 +80,7 @@ def check_network(network: Network, rule: Rule, target: Any) -> None:
     """
     check_backend(target.backend)
     for p in network.projections.values():
-        steps = delay_steps(p, network.dt)
+        steps = longest_steps(p.max_delay, network.dt)
         if steps > LONGEST:
             raise InputError(
                 f"GeNN must have delays of at most {LONGEST} steps, got {steps} for projection "

@@ -14,6 +14,7 @@ from mlgenn_delays.engines.shared.parameters import Parameters
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.learning import Rule
 from mlgenn_delays.network import Network, Projection
+from mlgenn_delays.network.delays import round_steps
 
 # Where rewiring moves synapses, rows have room for the whole target population, unless the
 # projection would take more places than this; then for twice the synapses there are.
@@ -160,7 +161,7 @@ class Running:
                 self._put(name, "Mean", mean)
                 self._projections[name].set_dynamic_param_value("KernelWidth", width)
             else:
-                delay = np.clip(np.floor(delay + np.float32(0.5)), 0, longest)
+                delay = round_steps(delay, longest)
             self._put(name, "d", delay)
 
     def keep_late(self) -> None:

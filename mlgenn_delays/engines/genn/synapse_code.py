@@ -23,6 +23,7 @@ from mlgenn_delays.engines.genn.neuron_code import LEARNS
 from mlgenn_delays.engines.shared.taps import FAR
 from mlgenn_delays.learning import EventProp, Gaussian, Rule
 from mlgenn_delays.network import CurrentInput, Network, Projection
+from mlgenn_delays.network.delays import longest_steps
 
 
 @dataclass
@@ -68,7 +69,7 @@ def synapse_code(network: Network, projection: Projection, rule: Rule) -> Synaps
     eventprop = isinstance(rule, EventProp)
     taps = not isinstance(rule, EventProp) and isinstance(rule.kernel, Gaussian)
     code = SynapseCode("", "", {"g": "scalar"}, ["Gradient"], values=values, taps=taps)
-    longest = delay_steps(projection, network.dt)
+    longest = longest_steps(projection.max_delay, network.dt)
     if taps:
         code.variables["d"] = "scalar"
         code.variables |= {"Norm": "scalar", "Mean": "scalar"}
@@ -91,11 +92,6 @@ def synapse_code(network: Network, projection: Projection, rule: Rule) -> Synaps
         code.late = {name: f"Late{name.title()}" for name in code.variables}
         code.backwards = re.sub(r"\w+", lambda m: code.late.get(m[0], m[0]), code.backwards)
     return code
-
-
-def delay_steps(projection: Projection, dt: float) -> int:
-    """Return the longest delay of a projection in whole steps."""
-    return int(projection.max_delay / dt + 0.5)
 
 
 def _forwards(sent: str, longest: int) -> str:

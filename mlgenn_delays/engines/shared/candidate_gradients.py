@@ -6,6 +6,7 @@ from mlgenn_delays.data.types import Batch
 from mlgenn_delays.engines.shared.context import SimulationContext
 from mlgenn_delays.engines.shared.simulation import Simulation
 from mlgenn_delays.engines.shared.taps import make_taps
+from mlgenn_delays.network.delays import longest_steps
 
 # Candidate gradients of a projection over all delays take at most so much memory; beyond it,
 # neighbouring delays share an entry. So much again is used while a batch is added.
@@ -42,7 +43,7 @@ def candidate_gradients(
     q, projection = context.layout.projections.index(name), context.network.projections[name]
     n_pre = context.network.populations[projection.source].n
     n_post = context.network.populations[projection.target].n
-    whole = int(projection.max_delay / context.network.dt + 0.5) + 1
+    whole = longest_steps(projection.max_delay, context.network.dt) + 1
     if delay is not None:
         flat = np.ascontiguousarray(delay, np.float32).ravel()
         longest = np.full(len(flat), whole - 1, np.int64)

@@ -12,14 +12,9 @@ from mlgenn_delays.engines.shared.traces import RowLayout, Traces
 from mlgenn_delays.engines.shared.vector import LANES
 
 
-def longest_steps(parameters: Parameters) -> np.ndarray:
-    """Return each delay's largest value in whole steps, (D,) int64."""
-    return np.floor(parameters.highest.astype(np.float64) + 0.5).astype(np.int64)
-
-
 def max_shift_of(parameters: Parameters, steps: int) -> int:
     """Return the largest shift of a row in trials of so many steps [steps]."""
-    return min(int(longest_steps(parameters).max(initial=0)), steps) + 2
+    return min(int(parameters.longest.max(initial=0)), steps) + 2
 
 
 def events_of(batch: Batch) -> tuple[np.ndarray, np.ndarray]:

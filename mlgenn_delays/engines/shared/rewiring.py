@@ -10,8 +10,9 @@ from mlgenn_delays.engines.shared.parameters import FIELDS, MOMENTS
 from mlgenn_delays.engines.shared.simulation import Simulation
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.network import Projection
+from mlgenn_delays.network.delays import longest_steps, to_ms
 from mlgenn_delays.network.initialise import pair_signs
-from mlgenn_delays.rewiring import Pairs, Rewiring, Synapses, growth_score, redraw, rewire
+from mlgenn_delays.rewiring import Pairs, Rewiring, Synapses, growth_score, make_pass, redraw
 from mlgenn_delays.rng import generator
 
 
@@ -214,7 +215,7 @@ class StructureLearner:
         )
         gradient, best_delay = self._scored(name)
         rng = generator(self.seed, "rewiring", name, step)
-        done = rewire(
+        done = make_pass(
             self.rule, synapses, self.pairs[name], gradient=gradient, best_delay=best_delay,
             step=step, total_steps=self.total_steps, rng=rng,
         )  # fmt: skip
@@ -232,8 +233,7 @@ class StructureLearner:
         projection.weight = new.weight
         projection.sign = new.sign
         if free:
-            delay = new.delay.astype(np.float64) * self.context.network.dt
-            projection.delay = np.clip(delay, 0.0, projection.max_delay)
+            projection.delay = to_ms(new.delay, self.context.network.dt, projection.max_delay)
         return done.moved
 
     def _scored(self, name: str) -> tuple[np.ndarray | None, np.ndarray | None]:
@@ -251,17 +251,12 @@ class StructureLearner:
         sign = self.pairs[name].sign
         score = growth_score(table, None if sign is None else sign[:, :, None])
         best = score.argmax(2)
-        stride = delay_stride(self.context, name, self._delays(name))
+        network = self.context.network
+        max_delay = network.projections[name].max_delay
+        stride = delay_stride(self.context, name, longest_steps(max_delay, network.dt) + 1)
         delay = best * stride + (stride - 1) / 2.0
         gradient = np.take_along_axis(table, best[:, :, None], 2)[:, :, 0]
-        network = self.context.network
-        longest = network.projections[name].max_delay / network.dt
-        return gradient, np.minimum(delay, longest).astype(np.float32)
-
-    def _delays(self, name: str) -> int:
-        """Return how many whole steps of delay a projection has."""
-        network = self.context.network
-        return int(network.projections[name].max_delay / network.dt + 0.5) + 1
+        return gradient, np.minimum(delay, max_delay / network.dt).astype(np.float32)
 
     def _put_back(self, arrays: dict[str, dict[str, np.ndarray]]) -> None:
         """Replace plan, layout and parameters after the structure changed."""

@@ -6,6 +6,7 @@ from mlgenn_delays.engines.shared.candidate_gradients import delay_stride
 from mlgenn_delays.engines.shared.context import SimulationContext
 from mlgenn_delays.engines.shared.rewiring import StructureLearner
 from mlgenn_delays.errors import InputError
+from mlgenn_delays.network.delays import longest_steps
 
 
 def check_counts(state: dict[str, np.ndarray], total_steps: int) -> None:
@@ -39,7 +40,7 @@ def check_averages(context: SimulationContext, structure: StructureLearner) -> N
     for name, average in structure.average.items():
         projection, wanted = context.network.projections[name], structure.pairs[name].delay.shape
         if structure.rule.grow_delay == "gradient":
-            delays = int(projection.max_delay / context.network.dt + 0.5) + 1
+            delays = longest_steps(projection.max_delay, context.network.dt) + 1
             wanted = (*wanted, -(-delays // delay_stride(context, name, delays)))
         if average.shape != wanted:
             raise InputError(
