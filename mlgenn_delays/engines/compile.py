@@ -1,4 +1,4 @@
-"""Networks made ready to run: the only place that knows every engine."""
+"""Compile a network: the only place that knows every engine."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -28,7 +28,7 @@ def compile_network(
     communicator: str | None = None,
     learns: bool = True,
 ) -> CompiledNetwork:
-    """Make a network ready to run on an engine.
+    """Compile a network for an engine.
 
     Arguments:
         network: The network; it stays as it is until `CompiledNetwork.pull`.

@@ -20,6 +20,7 @@ from mlgenn_delays.engines.shared.connectivity import (
     set_connectivity,
 )
 from mlgenn_delays.engines.shared.context import SimulationContext
+from mlgenn_delays.engines.shared.optimiser import Optimiser
 from mlgenn_delays.engines.shared.parameters import Parameters
 from mlgenn_delays.engines.shared.plan import make_plan
 from mlgenn_delays.engines.shared.rewiring import StructureLearner
@@ -27,13 +28,11 @@ from mlgenn_delays.engines.shared.simulation import ForwardResult, Simulation
 from mlgenn_delays.engines.shared.state_checks import check_averages, check_counts
 from mlgenn_delays.engines.shared.threads import Workers
 from mlgenn_delays.errors import DivergedError, InputError
-from mlgenn_delays.learning import Adam, Rule, SurrogateBPTT
+from mlgenn_delays.learning import Rule, SurrogateBPTT
 from mlgenn_delays.network import Network
 from mlgenn_delays.rewiring import Rewiring
 from mlgenn_delays.rng import generator
 from mlgenn_delays.tensors import not_finite
-
-FIRST_CORRECTIONS = 1024  # of Adam's moments that are worked out at once
 
 
 class _Pending(NamedTuple):
@@ -90,7 +89,7 @@ class Learner:
         growing = self._structure is not None and self._structure.rule.needs_gradient
         self._simulation = make_simulation(self._context, growing, self._structure is not None)
         self._pending: _Pending | None = None
-        self._fixes: dict[float, np.ndarray] = {}
+        self._optimiser = Optimiser(self._context, total_steps)
         self._unscaled = np.ones((1, int(plan.first[-1])), np.float32)
 
     @property
@@ -193,105 +192,22 @@ class Learner:
         if structure is not None and structure.needs_candidates(step):
             structure.accumulate(self._simulation, batch, spike_scale, width)
         self._simulation.keep_statistics(len(batch))
-        self._update(by_weight, by_delay, len(batch))
+        self._optimiser.update(by_weight, by_delay, len(batch))
+        self._simulation.refresh()
         if structure is not None:
             structure.after_step(self._simulation, step + 1)
 
     def _end_epoch(self, counts: np.ndarray) -> None:
-        """Do what is due once an epoch."""
+        """Revive silent neurons and rewire, where that is due after an epoch."""
         self._revive(counts)
         if self._structure is not None:
             self._structure.after_epoch(self._simulation, self.parameters.step)
 
     def _mean_spikes(self, counts: np.ndarray, examples: int) -> dict[str, float]:
-        """Return mean spikes a neuron and example, by population that spikes."""
+        """Return mean spikes per neuron and example, by spiking population."""
         return {
             name: float(own.mean()) / examples for name, own in self._by_population(counts).items()
         }
-
-    def _update(self, by_weight: np.ndarray, by_delay: np.ndarray, size: int) -> None:
-        """Make one optimiser step from gradients summed over a batch."""
-        p, spread = self.parameters, self._context.spread
-        if self.rule.weights is not None:
-            strength = np.float32(self.rule.l1 * size)
-            if strength:
-                spread(
-                    len(p.weight),
-                    lambda low, high: adam.add_l1(by_weight, p.weight, p.sign, strength, low, high),
-                )
-            self._adam(
-                self.rule.weights, p.weight, by_weight, p.weight_first, p.weight_second,
-                p.weight_steps, size,
-            )  # fmt: skip
-            spread(len(p.weight), lambda low, high: adam.keep_signs(p.weight, p.sign, low, high))
-            self._update_norms(self.rule.weights, size)
-        if self.rule.delays is not None and p.learnable.any():
-            gradient = self._delay_gradient(by_delay)
-            self._adam(
-                self.rule.delays, p.delay, gradient, p.delay_first, p.delay_second, p.delay_steps,
-                size,
-            )  # fmt: skip
-            spread(len(p.delay), lambda low, high: adam.clamp(p.delay, p.highest, low, high))
-        p.step += 1
-        self._simulation.refresh()
-
-    def _update_norms(self, settings: Adam, size: int) -> None:
-        """Make one optimiser step of the normalisations' gains and offsets."""
-        for norm in self.parameters.norms.values():
-            for key in ("gain", "offset"):
-                value, gradient = getattr(norm, key), getattr(norm, f"by_{key}")
-                first, second = getattr(norm, f"{key}_first"), getattr(norm, f"{key}_second")
-                steps = np.full(len(value), self.parameters.step, np.int32)
-                self._adam(
-                    replace(settings, clip=None), value, gradient, first, second, steps, size
-                )
-            np.maximum(norm.gain, 0, out=norm.gain)
-
-    def _delay_gradient(self, by_delay: np.ndarray) -> np.ndarray:
-        """Return the gradient of the delay parameters, (D,) float32, from that of synapses."""
-        p = self.parameters
-        if p.per_synapse:
-            return by_delay
-        gradient = np.bincount(self._context.layout.delay_of, by_delay, len(p.delay))
-        return (gradient * p.learnable).astype(np.float32)
-
-    def _adam(
-        self,
-        settings: Adam,
-        value: np.ndarray,
-        gradient: np.ndarray,
-        first: np.ndarray,
-        second: np.ndarray,
-        steps: np.ndarray,
-        size: int,
-    ) -> None:
-        """Update one kind of parameter from its gradient summed over `size` examples."""
-        norm = adam.norm(gradient) / size
-        if not np.isfinite(norm):
-            raise DivergedError("the gradient is not finite")
-        scale = 1.0 / size
-        if settings.clip is not None and norm > settings.clip:
-            scale *= settings.clip / norm
-        step = self.parameters.step
-        rate = settings.learning_rate * settings.schedule.factor(step, self.total_steps)
-        fix1, fix2 = (self._corrections(b, step + 1) for b in (settings.beta1, settings.beta2))
-        self._context.spread(
-            len(value),
-            lambda low, high: adam.adam(
-                value, gradient, first, second, steps, scale, rate, settings.beta1, settings.beta2,
-                settings.epsilon, fix1, fix2, low, high,
-            ),
-        )  # fmt: skip
-
-    def _corrections(self, beta: float, n: int) -> np.ndarray:
-        """Return 1 / (1 - beta^k) of k = 1, 2, ..., at least n of them unless the rest are 1."""
-        held = self._fixes.get(beta, np.zeros(0, np.float32))
-        if len(held) < n and not (len(held) and held[-1] == 1.0):
-            more = np.empty(max(n, 2 * len(held), FIRST_CORRECTIONS), np.float32)
-            more[: len(held)] = held
-            adam.corrections(beta, len(held), len(more), more)
-            self._fixes[beta] = held = more
-        return held
 
     def _revive(self, counts: np.ndarray) -> None:
         """Raise the feed-forward input weights of neurons that were silent all epoch."""
@@ -341,7 +257,7 @@ class Learner:
         by_weight, by_delay = self._simulation.backward(batch, self._unscaled)
         size = np.float32(len(batch))
         mean = by_weight / size * (self.rule.weights is not None)
-        delay = self._delay_gradient(by_delay) / size * (self.rule.delays is not None)
+        delay = self._optimiser.delay_gradient(by_delay) / size * (self.rule.delays is not None)
         names, take = self._context.layout.projections, self.parameters.take
         norms = self.parameters.norms.items()
         return Gradients(

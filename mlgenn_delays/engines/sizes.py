@@ -35,7 +35,7 @@ class Trials(NamedTuple):
 
 
 def check_sizes(network: Network, rule: Rule, rewiring: Rewiring | None, trials: Trials) -> None:
-    """Refuse a training that this machine's memory cannot hold, or whose delay kernels never end.
+    """Reject a training that this machine's memory cannot hold, or whose delay kernels never end.
 
     Arguments:
         network: The network.
@@ -63,7 +63,7 @@ def check_sizes(network: Network, rule: Rule, rewiring: Rewiring | None, trials:
 
 
 def _check_kernel(network: Network, kernel: Gaussian, steps: int) -> None:
-    """Refuse Gaussian kernels whose taps alone would take minutes in every optimiser step."""
+    """Reject Gaussian kernels whose taps alone would take minutes in every optimiser step."""
     from mlgenn_delays.engines.shared.taps import gaussian_size
 
     width = kernel.width(1)

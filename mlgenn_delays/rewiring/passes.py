@@ -30,7 +30,7 @@ def rewire(
     total_steps: int,
     rng: np.random.Generator,
 ) -> Rewired:
-    """Return the synapses after a pass: exactly as many, by pre, then post, one a pair.
+    """Return the synapses after a pass: exactly as many, by pre, then post, one per pair.
 
     Kept synapses keep weight, delay, sign and moments bit for bit. A synapse that goes leaves its
     delay with its pair, save with ``grow_delay="random"``, where `redraw` before every pass says
@@ -72,7 +72,7 @@ def make_pass(
     total_steps: int,
     rng: np.random.Generator,
 ) -> Rewired:
-    """Do what `rewire` does, for arrays that are known to fit: those of an engine."""
+    """Rewire without the checks: for an engine, whose arrays fit and pass here every few steps."""
     if not synapses.n_absent:
         return _unchanged(synapses, pairs)
     flat = synapses.flat

@@ -223,7 +223,7 @@ GRADIENT = np.ones((3, 4), np.float32)
                 broken(sign=-ROWS.ravel()[broken().flat]),
                 Pairs(ROWS, PAIRS.delay),
             ),
-            "one sign a presynaptic neuron",
+            "one sign per presynaptic neuron",
         ),
         (
             lambda: run(
@@ -231,7 +231,7 @@ GRADIENT = np.ones((3, 4), np.float32)
                 broken(sign=ROWS.ravel()[broken().flat]),
                 Pairs(MIXED, PAIRS.delay),
             ),
-            "one sign a presynaptic neuron",
+            "one sign per presynaptic neuron",
         ),
         (lambda: run(DeepR(), broken(), PAIRS, step=0), "must be >= 1, got 0 and 100"),
     ],

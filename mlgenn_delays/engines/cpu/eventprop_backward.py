@@ -40,7 +40,7 @@ from mlgenn_delays.engines.shared.readout import loss_drive
 
 @kernel
 def constants(plan, p, g):
-    """Return what the adjoints of population p need: a, e, (1-a)s."""
+    """Return a, e and (1-a)s of population p and synapse group g."""
     a = plan.alpha[p]
     return a, plan.decay[p, g], (np.float32(1.0) - a) * plan.scale[p, g]
 

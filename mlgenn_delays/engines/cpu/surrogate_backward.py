@@ -292,7 +292,7 @@ def back_synapses(plan, layout, p, traces, e):
 def back_arrivals(
     plan, layout, p, size, first_step, address, starts, time, spike_scale, traces, low, high, sums
 ):  # fmt: skip
-    """Take dL/dI of examples low..high-1 back to the arrivals, and add up correlations (S W,)."""
+    """Add the correlations of examples low..high-1 to sums (S W,), from dL/dI."""
     for e in range(low, high):
         neuron_scale = spike_scale[e if len(spike_scale) > 1 else 0]
         start = starts[e if len(starts) > 1 else 0]

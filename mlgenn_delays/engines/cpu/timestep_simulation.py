@@ -140,7 +140,7 @@ class TimestepSimulation:
         return self.context.over_chunks(size, most, self._buffers, task)  # type: ignore[arg-type]
 
     def _affine(self, p: int, size: int, training: bool) -> tuple[np.ndarray, np.ndarray]:
-        """Return what each neuron's current is multiplied by and added to, (N,) float32 each."""
+        """Return factor and shift of each neuron's current, (N,) float32 each."""
         plan, name = self._plan, self.context.layout.names[p]
         factor, shift = np.ones(len(plan.bias), np.float32), plan.bias.copy()
         norm = self.context.parameters.norms.get(name)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 def genn_simulation(
     backend: str, batch_size: int, communicator: str | None
 ) -> "Callable[[SimulationContext, bool, bool], Simulation]":
-    """Return what makes GeNN's way through a batch.
+    """Return a function that makes GeNN's simulation.
 
     Arguments:
         backend: ``"single_threaded_cpu"`` or ``"cuda"``.

@@ -16,7 +16,7 @@ BACKENDS = ("single_threaded_cpu", "cuda")
 
 
 def check_backend(backend: str) -> None:
-    """Refuse a backend that cannot run here.
+    """Reject a backend that cannot run here.
 
     Raises:
         InputError: It is unknown, pygenn lacks it, or pygenn or ml_genn is not installed.
@@ -37,7 +37,7 @@ def check_backend(backend: str) -> None:
 
 
 def check_name(backend: str) -> None:
-    """Refuse a backend that GeNN does not have.
+    """Reject a backend that GeNN does not have.
 
     Raises:
         InputError: As said.
@@ -73,7 +73,7 @@ def available_backends() -> list[str]:
 
 
 def check_network(network: Network, rule: Rule, target: Any) -> None:
-    """Refuse a network or a rule that GeNN cannot run.
+    """Reject a network or a rule that GeNN cannot run.
 
     Raises:
         InputError: As said.

@@ -167,7 +167,7 @@ class DelayCompiler(EventPropCompiler):
         self, genn_model: Any, neuron_populations: dict[Any, Any],
         connection_populations: dict[Any, Any], compile_state: CompileState,
     ) -> CompiledNetwork:  # fmt: skip
-        """Add what sets a trial back and what sums gradients over a batch."""
+        """Add the updates that reset a trial and that sum gradients over a batch."""
         for conn, group in connection_populations.items():
             if compile_state.neurons[conn.source().name].receives:
                 group.pre_target_var = FEEDBACK

@@ -1,7 +1,7 @@
 """One training on several GPUs: each rank runs its part of every batch.
 
 The ranks are those of mlGeNN's communicator. What they found is summed over them after each way
-through a batch, so that all of them have the whole batch's answers and gradients, make the same
+through a batch, so that all of them have the whole batch's logits and gradients, make the same
 optimiser step and the same rewiring, and stay equal. Sums over ranks are rounded in another order
 than those of one rank alone.
 """
@@ -80,12 +80,12 @@ def split(batch: Batch, low: int, high: int) -> Batch:
 
 
 class DistributedSimulation:
-    """An engine's way through a batch, shared by several ranks; see
+    """A simulation whose batches several ranks share; see
     `engines.shared.simulation.Simulation`.
 
     Arguments:
         context: What it works on.
-        simulation: The way of one rank.
+        simulation: That of one rank.
         ranks: mlGeNN's communicator.
     """
 

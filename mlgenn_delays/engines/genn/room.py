@@ -18,7 +18,7 @@ _MORE = 1.05  # for what is not counted, and what lies between allocations
 def network_bytes(
     network: Network, state: CompileState, stride: dict[str, int], side: int
 ) -> dict[str, int]:
-    """Return what neurons and synapses take, without arrays over time [bytes].
+    """Return the memory of neurons and synapses, without arrays over time [bytes].
 
     Arguments:
         network: The network.
@@ -51,7 +51,7 @@ def network_bytes(
 
 
 def check_room(parts: dict[str, int], target: Target) -> None:
-    """Refuse what the GPU has no room for; on the CPU backend do nothing.
+    """Reject a network too large for the GPU; do nothing on the CPU backend.
 
     Arguments:
         parts: What takes how many bytes, in words.

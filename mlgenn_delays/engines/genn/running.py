@@ -68,7 +68,7 @@ class Running:
         self.put_structure(network)
 
     def _check_sizes(self, network: Network) -> None:
-        """Refuse arrays of all examples side by side that GeNN's indices cannot reach."""
+        """Reject arrays of all examples side by side that GeNN's indices cannot reach."""
         side = self.target.batch_size
         for name, p in network.projections.items():
             n_pre, n_post = network.populations[p.source].n, network.populations[p.target].n
@@ -112,7 +112,7 @@ class Running:
         )
 
     def put_structure(self, network: Network) -> None:
-        """Take up which synapses there are, as far as they are sparse."""
+        """Send the connectivity of the sparse projections."""
         for name, stride in self.stride.items():
             projection, group = network.projections[name], self._projections[name]
             lengths = np.diff(projection.indptr)
@@ -165,7 +165,7 @@ class Running:
             self._put(name, "d", delay)
 
     def keep_late(self) -> None:
-        """Let the way back have the weights and delays that are there now, of a pipelined rule."""
+        """Copy the present weights and delays for the backward pass of a pipelined rule."""
         self._model.custom_update("KeepLate")
 
     def clear_gradients(self) -> None:
@@ -299,7 +299,7 @@ class Running:
 
 
 def _check_size(size: int, what: str, largest: int) -> None:
-    """Refuse an array that GeNN's indices cannot reach.
+    """Reject an array that GeNN's indices cannot reach.
 
     Raises:
         InputError: As said.

@@ -11,11 +11,12 @@ from itertools import zip_longest
 
 import numpy as np
 
-from mlgenn_delays.data.types import Batch, CurrentBatch, SpikeBatch
+from mlgenn_delays.data.types import Batch, CurrentBatch
 from mlgenn_delays.engines.genn.checks import check_network
 from mlgenn_delays.engines.genn.compiler import Target
-from mlgenn_delays.engines.genn.neuron_code import WORD, words
+from mlgenn_delays.engines.genn.neuron_code import words
 from mlgenn_delays.engines.genn.running import Running
+from mlgenn_delays.engines.genn.spikes import draw_raster, ordered_spikes
 from mlgenn_delays.engines.results import Recording
 from mlgenn_delays.engines.shared.context import SimulationContext
 from mlgenn_delays.engines.shared.correlate import correlate, max_shift_of, show_input
@@ -123,7 +124,7 @@ class GeNNSimulation:
         return -(-len(batch) // self.target.batch_size) * self.target.batch_size
 
     def _extent(self, batch: Batch) -> tuple[int, int]:
-        """Return what batches must share of which one goes forwards and one back."""
+        """Return what two batches must have in common to run together, one each way."""
         return self._slots(batch), batch.n_steps
 
     def _shape(self, batch: Batch, name: str, array: str) -> tuple[int, int, int]:
@@ -147,36 +148,22 @@ class GeNNSimulation:
         return whole if name == self._output else whole[self._now.first :][: self._slots(batch)]
 
     def _renew(self, running: Running, width: float) -> None:
-        """Bring weights, delays and structure up to date."""
+        """Send changed weights, delays and structure to GeNN."""
         if self._stale or width != self._width:
             running.put_structure(self.context.network)
             running.put_parameters(self.context.network, self.context.parameters, width)
             self._stale, self._width = False, width
 
     def _show(self, running: Running, batch: Batch) -> None:
-        """Bring the input of a batch."""
+        """Send the input of a batch."""
         array = "Value" if isinstance(batch, CurrentBatch) else "Raster"
         rows = self._rows(batch, self._input, array)
         rows[len(batch) :] = 0
         if isinstance(batch, CurrentBatch):
             rows[: len(batch)] = batch.values
         else:
-            self._draw(batch, rows)
+            draw_raster(self.context, batch, rows)
         running.array_to_device(self._input, array)
-
-    def _draw(self, batch: SpikeBatch, rows: np.ndarray) -> None:
-        """Set the bits of a batch's spikes, of which a channel has at most one in a step."""
-        channels = np.arange(batch.n_channels)
-
-        def task(low: int, high: int) -> None:
-            for b in range(low, high):
-                start = batch.start[b]
-                channel = np.repeat(channels, np.diff(start))
-                place = batch.time[start[0] : start[-1]] * rows.shape[2] + channel // WORD
-                drawn = np.bincount(place, 2.0 ** (channel % WORD), rows[b].size)
-                rows[b] = drawn.reshape(rows[b].shape)
-
-        self.context.spread(len(batch), task)
 
     def _side(self, batch: Batch, low: int) -> slice:
         """Return the examples that run side by side from `low` on."""
@@ -185,7 +172,7 @@ class GeNNSimulation:
     def _point(
         self, running: Running, trial: _Trial | None, low: int | None, *, back: bool
     ) -> tuple[int, int] | None:
-        """Say which examples of a batch go forwards, or back, next: those from `low` on.
+        """Prepare the examples of a batch from `low` on to go forwards, or back, next.
 
         Returns:
             Where on the tapes the batch lies, and `low`; see `Running.go`.
@@ -274,7 +261,7 @@ class GeNNSimulation:
         self, running: Running, now: _Trial | None, low: int | None, before: _Trial | None,
         back: int | None,
     ) -> None:  # fmt: skip
-        """Let examples of a batch from `low` on go forwards, and of another from `back` on back."""
+        """Run examples of one batch from `low` on forwards, of another from `back` on back."""
         forward = self._point(running, now, low, back=False)
         running.go(forward, self._point(running, before, back, back=True))
         if now is not None and low is not None:
@@ -284,7 +271,7 @@ class GeNNSimulation:
                 self.counts[here, self._own(name)] = counts
 
     def _answer(self, running: Running, batch: Batch, here: slice, learns: bool) -> None:
-        """Read out the examples that went forwards, and bring dL/dV if they go back."""
+        """Read out the examples that went forwards; send dL/dV to GeNN if they go back."""
         running.array_from_device(self._output, "Voltage")
         voltage = self._rows(batch, self._output, "Voltage")
         drive = self._rows(batch, self._output, "Drive")
@@ -343,7 +330,7 @@ class GeNNSimulation:
         return tape > 0 if open_at_0 else tape >= 0
 
     def _keep(self, running: Running, batch: Batch) -> None:
-        """Put spikes, input and adjoints where `correlate` takes them."""
+        """Copy spikes, input and adjoints to the rows that `correlate` reads."""
         context, size, steps = self.context, len(batch), batch.n_steps
         plan, classes = context.plan, context.network.output().n
         if self._traces is None or self._row_layout.steps != steps or len(self._traces.loss) < size:
@@ -372,13 +359,10 @@ class GeNNSimulation:
 
                 context.spread(size, task)
             if name in context.layout.spiking:
-                example, step, neuron = np.nonzero(self._fired(batch, name))
-                row = example * plan.n[p] + neuron
-                order = np.argsort(row, kind="stable")
-                count = np.bincount(row, minlength=size * plan.n[p]).reshape(size, -1)
+                count, time = ordered_spikes(self._fired(batch, name))
                 traces.counts[:size, rows] = count
                 valid = np.arange(steps) < count[:, :, None]
-                traces.time[:size, rows][valid] = step[order]
+                traces.time[:size, rows][valid] = time
         self._kept = True
 
     def correlate(
@@ -404,10 +388,8 @@ class GeNNSimulation:
         """Return spikes and voltages of the batch just run."""
         start, time = {}, {}
         for name in self.context.layout.spiking:
-            fired = self._fired(batch, name).transpose(0, 2, 1)
-            ends = np.cumsum(fired.sum(2).ravel()).reshape(fired.shape[:2])
-            begins = ends[:, :1] - fired[:, :1].sum(2)
-            start[name] = np.concatenate([begins, ends], axis=1)
-            time[name] = np.nonzero(fired)[2].astype(np.int32)
+            count, time[name] = ordered_spikes(self._fired(batch, name))
+            ends = np.cumsum(count.ravel()).reshape(count.shape)
+            start[name] = np.concatenate([ends[:, :1] - count[:, :1], ends], axis=1)
         voltage = self._rows(batch, self._output, "Voltage")[: len(batch)]
         return Recording(start, time, voltage.transpose(0, 2, 1).copy(), self._logits.copy())

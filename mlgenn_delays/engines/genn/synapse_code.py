@@ -95,12 +95,12 @@ def synapse_code(network: Network, projection: Projection, rule: Rule) -> Synaps
 
 
 def _forwards(sent: str, longest: int) -> str:
-    """Return what a spike does over a whole delay."""
+    """Return the code of a spike over a whole delay."""
     return f"addToPostDelay({sent}, {'d' if longest else '0'});"
 
 
 def _read(longest: int, slope: bool) -> str:
-    """Return what the way back reads at a whole delay."""
+    """Return the code that reads the adjoint at a whole delay."""
     at, after = ("d", "(d + 1)") if longest else ("0", "1")
     code = f"\n        const scalar reached = LambdaI_post[{at}];"
     return code + (f"\n        const scalar slope = LambdaI_post[{after}] - reached;" * slope)
@@ -116,7 +116,7 @@ def _bounds(longest: int) -> str:
 
 
 def _tapped_forwards(sent: str, longest: int) -> str:
-    """Return what a spike does over the steps of a Gaussian kernel."""
+    """Return the code of a spike over the steps of a Gaussian kernel."""
     return f"""{_bounds(longest)}
         if (KernelWidth == 0 || Norm == 0) {{
             addToPostDelay({sent}, whole);
@@ -130,7 +130,7 @@ def _tapped_forwards(sent: str, longest: int) -> str:
 
 
 def _read_taps(longest: int) -> str:
-    """Return what the way back reads over the steps of a Gaussian kernel."""
+    """Return the code that reads the adjoint over the steps of a Gaussian kernel."""
     return f"""{_bounds(longest)}
         scalar reached = 0;
         scalar slope = 0;

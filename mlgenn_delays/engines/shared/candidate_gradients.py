@@ -66,7 +66,7 @@ def candidate_gradients(
 
 
 def _smoothing(delays: int, whole: int, width: float) -> np.ndarray:
-    """Return what each delay's kernel takes of each step's correlation, (step, delay) float32."""
+    """Return the weight of each step's correlation in each delay's kernel, (step, delay)."""
     own = np.arange(delays)
     longest = np.full(delays, whole - 1, np.int64)
     taps = make_taps(own.astype(np.float32), own, longest, delays - 1, width, learning=False)

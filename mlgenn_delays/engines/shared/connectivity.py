@@ -33,7 +33,7 @@ def copy_connectivity(source: Network, target: Network) -> None:
 
 
 def replan(context: SimulationContext) -> None:
-    """Renew plan, layout and parameters after the network's structure changed.
+    """Replace plan, layout and parameters after the network's structure changed.
 
     Normalisation and step stay. The rest starts from the network, with moments of 0.
     """
@@ -44,7 +44,7 @@ def replan(context: SimulationContext) -> None:
 
 
 def set_connectivity(context: SimulationContext, arrays: dict[str, np.ndarray]) -> None:
-    """Take up which synapses there are; projections without an array keep theirs.
+    """Set which synapses there are; projections without an array keep theirs.
 
     Arguments:
         context: What the engine runs.

@@ -44,7 +44,7 @@ def show_input(plan: Plan, layout: RowLayout, batch: Batch, traces: Traces) -> N
 def placed(
     plan: Plan, layout: RowLayout, taps: Taps, weight: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return what each tap adds to its target and where it reads, (S W,) each."""
+    """Return coefficient and address of each tap, (S W,) each; see `place_taps`."""
     n = len(weight) * taps.size
     coef, address = np.empty(n, np.float32), np.empty(n, np.int64)
     place_taps(plan, layout, taps, weight, coef, address)

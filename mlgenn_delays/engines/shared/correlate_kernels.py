@@ -5,7 +5,7 @@ A synapse of weight 0 from i to j with delay d would have
     dL/dw = sum over examples and steps of x_i[t] R_j[t + d + 1]
 
 where R is the adjoint at the arrivals. For each value x_i[t] the delays of a pair are one
-contiguous stretch of R, so the cost is events x pairs x delays / 16. At one delay a pair, values
+contiguous stretch of R, so the cost is events x pairs x delays / 16. At one delay per pair, values
 of 1 are gathered one by one instead, in the same order.
 """
 
@@ -73,7 +73,7 @@ def correlate(plan, layout, q, first, starts, time, spike_scale, size, traces, l
 
 @kernel
 def gather(plan, layout, q, first, starts, time, size, traces, low, high, table):
-    """Add to table (n_post, n_pre) the sums at one delay a pair, ``first`` (n_post, n_pre).
+    """Add to table (n_post, n_pre) the sums at one delay per pair, ``first`` (n_post, n_pre).
 
     The source sends spikes of value 1. The sums are those of `correlate`, bit for bit.
     """

@@ -86,7 +86,7 @@ class Parameters:
         self.read(network)
 
     def read(self, network: Network) -> None:
-        """Take weights and delays from a network of the same structure.
+        """Read weights and delays from a network of the same structure.
 
         Raises:
             InputError: Its projections have other names or synapses.
@@ -140,7 +140,7 @@ class Parameters:
         return arrays
 
     def load_state(self, state: dict[str, np.ndarray]) -> None:
-        """Take up what `state` returned.
+        """Restore what `state` returned.
 
         Raises:
             InputError: An array is missing or has another shape or type.

@@ -26,7 +26,7 @@ class Plan(NamedTuple):
         n: (P,) neurons.
         first: (P+1,) index of each population's first neuron.
         spike_offset: (P,) first entry of each spiking population in a row of `SpikeStore.start`.
-        alpha: (P,) what of V is left after a step: exp(-dt/tau_mem), or 1 - dt/tau_mem.
+        alpha: (P,) share of V left after a step: exp(-dt/tau_mem), or 1 - dt/tau_mem.
         beta: (P,) what of the current goes into V: 1 - alpha, or 1.
         seed: (P,) whether V is tested before it moves (`SeedLIF`).
         v_thresh: (P,) threshold.
@@ -91,7 +91,7 @@ class ParameterLayout(NamedTuple):
         projections: Projection names in plan order.
         synapses: Slice of the plan's synapses, by projection.
         csr: CSR index of each of the plan's synapses within its projection, by projection.
-        delays: Slice of the delay parameters, by projection; with a delay a synapse they are in
+        delays: Slice of the delay parameters, by projection; with one delay per synapse they are in
             the order of the synapses.
         delay_order: Where each delay parameter comes from in the projection's delays, by
             projection.
@@ -168,7 +168,7 @@ def _populations(network: Network, names: list[str]) -> dict[str, Any]:
 
 
 def _kind(model: object) -> int:
-    """Return what a population is to the kernels."""
+    """Return the kind of a population for the kernels."""
     if isinstance(model, SpikingModel):
         return SPIKING
     return READOUT if isinstance(model, OutputModel) else INPUT
@@ -229,17 +229,10 @@ def _projections(network: Network, names: list[str]) -> tuple[dict[str, Any], Pa
         "out_post": _join(out_posts, np.uint32),
     }
     spiking = [n for n in names if isinstance(network.populations[n].model, SpikingModel)]
-    layout = ParameterLayout(
-        names=names,
-        spiking=spiking,
-        projections=[p.name for p in ordered],
-        synapses=synapses,
-        csr=csr,
-        delays=delays,
-        delay_order=delay_order,
-        delay_of=_join(delay_of, np.int64),
-    )
-    return fields, layout
+    return fields, ParameterLayout(
+        names, spiking, [p.name for p in ordered], synapses, csr, delays, delay_order,
+        _join(delay_of, np.int64),
+    )  # fmt: skip
 
 
 def _join(arrays: list[np.ndarray], kind: type) -> np.ndarray:

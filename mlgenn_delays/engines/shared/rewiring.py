@@ -65,11 +65,11 @@ class StructureLearner:
         )
 
     def _check(self, projection: Projection) -> None:
-        """Refuse a projection that the rule cannot rewire as it says."""
+        """Reject a projection that the rule cannot rewire as it says."""
         where, kind = f"projection {projection.name!r}", type(self.rule).__name__
         if self.rule.grow_delay == "gradient" and projection.granularity != "synapse":
             raise InputError(
-                f"grow_delay 'gradient' must have a delay a synapse, got granularity "
+                f"grow_delay 'gradient' must have one delay per synapse, got granularity "
                 f"{projection.granularity!r} for {where}; take grow_delay 'kept'"
             )
         if (self.rule.signs == "free") != (projection.sign is None):
@@ -83,12 +83,12 @@ class StructureLearner:
             np.add.at(total, projection.pre(), projection.sign)
             if (np.abs(total) != np.diff(projection.indptr)).any():
                 raise InputError(
-                    f"Dale's law must have one sign a presynaptic neuron, got both for {where}; "
+                    f"Dale's law must have one sign per presynaptic neuron, got both for {where}; "
                     "make the projection with signs='dale'"
                 )
 
     def _make_pairs(self, projection: Projection) -> Pairs:
-        """Return what synapses grown at a projection's pairs get; present ones keep theirs."""
+        """Return sign and delay of synapses that may grow; present synapses give theirs."""
         name, network = projection.name, self.context.network
         n_pre, n_post = self._sizes(name)
         sign = pair_signs(self.rule.signs, network.seed, name, n_pre, n_post)
@@ -268,7 +268,7 @@ class StructureLearner:
     # State
 
     def state(self) -> dict[str, np.ndarray]:
-        """Return what a resumed training blocks_pipelining besides parameters and synapses."""
+        """Return the arrays a resumed training needs besides parameters and synapses."""
         arrays = {f"{name}/pairs/delay": p.delay.copy() for name, p in self.pairs.items()}
         arrays |= {f"{name}/pairs/average": table.copy() for name, table in self.average.items()}
         arrays["rewiring/grown"] = np.array([self.grown], np.int64)

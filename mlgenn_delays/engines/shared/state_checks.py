@@ -1,4 +1,4 @@
-"""What a training state must be, beyond shapes and types, before kernels go on from it."""
+"""Checks of a training state beyond shapes and types, before kernels resume from it."""
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from mlgenn_delays.network.delays import longest_steps
 
 
 def check_counts(state: dict[str, np.ndarray], total_steps: int) -> None:
-    """Refuse counts of updates that no training has made: kernels look up corrections by them.
+    """Reject counts of updates that no training has made: kernels look up corrections by them.
 
     Arguments:
         state: As `engines.base.CompiledNetwork.state` gives it.
@@ -32,7 +32,7 @@ def check_counts(state: dict[str, np.ndarray], total_steps: int) -> None:
 
 
 def check_averages(context: SimulationContext, structure: StructureLearner) -> None:
-    """Refuse averages of candidate gradients that are not of the pairs of this network.
+    """Reject averages of candidate gradients that are not of the pairs of this network.
 
     Raises:
         InputError: As said.

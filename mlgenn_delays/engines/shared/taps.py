@@ -114,7 +114,7 @@ def fill_gaussian(delay, delay_of, longest, last, width, first, acting, moving):
 
 @kernel
 def place_taps(plan, layout, taps, weight, coef, address):
-    """Write what each tap adds to its target (S W,), and where it reads in an example's sources."""
+    """Write the coefficient of each tap (S W,), and its address in an example's sources."""
     size = taps.size
     for q in range(len(plan.target)):
         source, n = layout.source_row[plan.source[q]], plan.n[plan.target[q]]
