@@ -1,7 +1,17 @@
 """Synaptic currents of whole trials: arrivals over feed-forward projections, through the synapse.
 
-Sources that are rows of values (input currents; spikes where every step matters) are woven
-together along time; sources that are walked by events add each spike's taps.
+For postsynaptic neuron j and step t, with taps K of each synapse s from i, x_i what i sends:
+
+    A_j[t] = sum_s w_s sum_k K_s[k] x_i[t - k - 1]           arrivals
+    Delta         I_j[t] = A_j[t]
+    Exponential   y[t] = decay y[t-1] + A_j[t];   I_j[t] = scale y[t]
+
+and, backwards, sum_t x_i[t] R_j[t + k + 1] per tap, R the adjoint at the arrivals (`collect`).
+
+A neuron's arrivals are one contiguous row along time, filled synapse by synapse, so that the row
+stays in the first-level cache. Rows of values (input currents; spikes under a surrogate that needs
+every step) are added with `shifted_axpy`, whole vectors at a time; event-driven sources add the
+taps of each spike, which is less work where spikes are few.
 """
 
 import numpy as np

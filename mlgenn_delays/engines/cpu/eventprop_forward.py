@@ -1,7 +1,16 @@
-"""The forward pass: the equations of `network.models`, one example at a time.
+"""The forward pass of EventProp, one example at a time.
+
+With A_g[t] the arrivals over synapse group g, h the bias, a = exp(-dt/tau_mem):
+
+    y_g[t] = decay_g y_g[t-1] + A_g[t];   I[t] = h + sum_g scale_g y_g[t]
+    V[t] = a V[t-1] + (1 - a) I[t];       V >= v_thresh: spike in step t, V = 0
+
+V stays 0 in refractory steps. For each spike, `SpikeStore` keeps what the backward pass needs: its
+step, slope = I - v_thresh, and release = I of the last step before V moves again.
 
 A population without recurrent synapses runs neuron by neuron, each through the whole trial, for
-all of its arrivals are known. A recurrent one runs step by step.
+all of its arrivals are known. `LANES` neurons go side by side, for each one's steps depend on the
+one before. A recurrent population runs step by step.
 """
 
 import numpy as np

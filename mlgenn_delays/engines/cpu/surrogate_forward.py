@@ -1,7 +1,15 @@
-"""Neurons through whole trials, from their synaptic currents: the equations of `network.models`.
+"""Neurons through whole trials, from their synaptic currents, for `SurrogateBPTT`.
 
-Each neuron's current I is taken as ``factor I + shift``, where shift holds the bias, and factor
-and shift the normalisation if there is one.
+With J = factor I + shift (shift holds the bias; both hold the normalisation, if any), a = alpha,
+b = beta:
+
+    LIF       V[t] = a V[t-1] + b J[t];   spike if V[t] >= v_thresh, then V = 0
+    SeedLIF   spike if V[t] > v_thresh;   V[t+1] = (a V[t] + b J[t]) (1 - spike)
+    readout   V[t] = a V[t-1] + b J[t]
+
+V as the threshold sees it stays in `Traces.voltage`, for the surrogate derivative; refractory steps
+are marked `RESTING`. Rows run along time; `LANES` neighbouring neurons go side by side, for each
+one's steps depend on the one before.
 """
 
 import numpy as np

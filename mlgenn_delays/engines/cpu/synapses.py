@@ -1,4 +1,10 @@
-"""Synaptic work: spikes into arrivals, and adjoints at the arrivals back into gradients.
+"""Synaptic work of EventProp: spikes into arrivals, adjoints at the arrivals into gradients.
+
+For synapse s from i to j of weight w, delay d and spikes at t of neuron i, scaled by g_i:
+
+    scatter                    A_j[t + d + 1] += w g_i
+    collect                    dL/dw += g_i r_j[t + d + 1];   dL/dd / w += g_i D_j[t + d + 1]
+    add_spike_time_gradients   G of the spike += w g_i D_j[t + d + 1]
 
 One target neuron's arrivals over the whole trial are one row, so that all of this happens in the
 first-level cache: the cost is spikes x fan-out, whatever the delay range or the trial's length.

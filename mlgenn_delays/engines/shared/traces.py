@@ -1,7 +1,8 @@
 """Rows of values along time, one per neuron, that `TimestepSimulation` works on.
 
-A row of T steps takes `length` places; those behind its last step hold zeros for the longest
-delay, so that a shifted read past either end of a row meets zeros.
+Row r begins at ``r * length`` of a flat array: example by example, population by population. The
+places behind the last of T steps hold zeros for the longest delay, so that a shifted read past
+either end of a row meets zeros.
 """
 
 from typing import NamedTuple
