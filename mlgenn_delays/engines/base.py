@@ -1,4 +1,4 @@
-"""What every engine offers, and the results it hands back.
+"""What every engine offers.
 
 Shapes: B examples of a batch, N of a data set, K classes, S synapses, T steps.
 """
@@ -14,7 +14,7 @@ from mlgenn_delays.network import Network
 
 
 class CompiledNetwork(Protocol):
-    """A network made ready to run, with the optimiser's state.
+    """A network compiled for an engine, with the optimiser's state.
 
     The trial length is that of the batches it is given. Everything learned lives in here until
     `pull` copies it to the network.
@@ -36,10 +36,10 @@ class CompiledNetwork(Protocol):
         """
 
     def evaluate(self, batches: Iterable[Batch]) -> Evaluation:
-        """Answer every batch, learning nothing and with no dropout."""
+        """Classify every batch, without learning or dropout."""
 
     def gradients(self, batch: Batch, *, epoch: int | None = None) -> Gradients:
-        """Return the gradients of one batch, learning nothing and with no dropout.
+        """Return the gradients of one batch, without learning or dropout.
 
         Arguments:
             batch: The batch; normalisation takes its statistics.
@@ -50,7 +50,7 @@ class CompiledNetwork(Protocol):
         self, batch: Batch, projection: str, delay: np.ndarray | None = None,
         *, epoch: int | None = None,
     ) -> np.ndarray:  # fmt: skip
-        """Return candidate gradients: dL/dw that a synapse of weight 0 would have at each pair.
+        """Return candidate gradients: dL/dw of a synapse of weight 0 at each pair.
 
         Arguments:
             batch: As of `gradients`.
@@ -69,13 +69,13 @@ class CompiledNetwork(Protocol):
         """Copy what was learned, structure included, into `network` and return it."""
 
     def push(self, network: Network) -> None:
-        """Take what was learned from a network of the same populations and synapse counts."""
+        """Copy weights, delays and structure from a network of the same synapse counts."""
 
     def state(self) -> dict[str, np.ndarray]:
-        """Return all that training needs to go on bit for bit: parameters, moments, steps."""
+        """Return all that training needs to resume bit for bit: parameters, moments, steps."""
 
     def load_state(self, state: dict[str, np.ndarray]) -> None:
-        """Take up a state.
+        """Restore a state.
 
         Raises:
             InputError: It is of a network of another structure.

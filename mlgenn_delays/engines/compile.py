@@ -1,4 +1,4 @@
-"""Networks made ready to run: the only place that knows every engine."""
+"""Compile a network: the only place that knows every engine."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -28,7 +28,7 @@ def compile_network(
     communicator: str | None = None,
     learns: bool = True,
 ) -> CompiledNetwork:
-    """Make a network ready to run on an engine.
+    """Compile a network for an engine.
 
     Arguments:
         network: The network; it stays as it is until `CompiledNetwork.pull`.
@@ -54,22 +54,22 @@ def compile_network(
         raise InputError(
             f"there is no engine {engine!r}{nearest(engine, ENGINES)}; known: {', '.join(ENGINES)}"
         )
-    from mlgenn_delays.engines.cpu.simulations import cpu_passes
-    from mlgenn_delays.engines.learner import Compiled
+    from mlgenn_delays.engines.cpu.simulations import cpu_simulation
+    from mlgenn_delays.engines.learner import Learner
 
-    make: Callable[..., Any] = cpu_passes
+    make: Callable[..., Any] = cpu_simulation
     if communicator is not None and engine != "genn":
         raise InputError(
             f"a communicator must be with the engine 'genn', got {communicator!r} with "
             f"{engine!r}; the CPU engine takes threads"
         )
     if engine == "genn":
-        from mlgenn_delays.engines.genn import genn_passes
+        from mlgenn_delays.engines.genn import genn_simulation
 
-        make = genn_passes(backend, batch_size, communicator)
+        make = genn_simulation(backend, batch_size, communicator)
         if not learns:
             network, rule = network.folded(), _forwards(rule)
-    return Compiled(
+    return Learner(
         network, rule, make, rewiring=rewiring, total_steps=total_steps, epoch_steps=epoch_steps,
         seed=seed, threads=threads,
     )  # fmt: skip

@@ -1,6 +1,6 @@
-"""What all engines share: batches, dropout, optimiser steps, rewiring, and the answers.
+"""What all engines share: batches, dropout, optimiser steps, rewiring and evaluation.
 
-An engine is a way through a batch (`Passes`), forwards and back; learning happens here.
+An engine's `Simulation` runs a batch forwards and back; learning happens here.
 """
 
 from collections.abc import Callable, Iterable
@@ -14,40 +14,43 @@ from mlgenn_delays.engines.results import BatchResult, EpochResult, Evaluation, 
 from mlgenn_delays.engines.shared import adam
 from mlgenn_delays.engines.shared.candidate_gradients import candidate_gradients
 from mlgenn_delays.engines.shared.checks import check_batch, check_delays, check_rule
-from mlgenn_delays.engines.shared.connectivity import copy_structure, structure_of, take_structure
-from mlgenn_delays.engines.shared.context import Core
+from mlgenn_delays.engines.shared.connectivity import (
+    connectivity_arrays,
+    copy_connectivity,
+    set_connectivity,
+)
+from mlgenn_delays.engines.shared.context import SimulationContext
+from mlgenn_delays.engines.shared.optimiser import Optimiser
 from mlgenn_delays.engines.shared.parameters import Parameters
 from mlgenn_delays.engines.shared.plan import make_plan
-from mlgenn_delays.engines.shared.rewiring import Structure
-from mlgenn_delays.engines.shared.simulation import Outcome, Passes
+from mlgenn_delays.engines.shared.rewiring import StructureLearner
+from mlgenn_delays.engines.shared.simulation import ForwardResult, Simulation
 from mlgenn_delays.engines.shared.state_checks import check_averages, check_counts
 from mlgenn_delays.engines.shared.threads import Workers
 from mlgenn_delays.errors import DivergedError, InputError
-from mlgenn_delays.learning import Adam, Rule, SurrogateBPTT
+from mlgenn_delays.learning import Rule, SurrogateBPTT
 from mlgenn_delays.network import Network
 from mlgenn_delays.rewiring import Rewiring
 from mlgenn_delays.rng import generator
 from mlgenn_delays.tensors import not_finite
 
-FIRST_CORRECTIONS = 1024  # of Adam's moments that are worked out at once
 
-
-class _Late(NamedTuple):
-    """A batch that has run, and with what."""
+class _Pending(NamedTuple):
+    """A batch that has run and is still to be learned from."""
 
     batch: Batch
-    gains: np.ndarray
+    spike_scale: np.ndarray
     width: float
 
 
-class Compiled:
+class Learner:
     """A network made ready to run; see `engines.base.CompiledNetwork`.
 
     Arguments:
         network: The network.
         rule: What is learned and how.
-        make_passes: Returns the engine's way through a batch, of a core, of whether adjoints must
-            be kept for candidate gradients and of whether the structure will change.
+        make_simulation: Called with the context, whether adjoints must be kept for candidate
+            gradients, and whether the structure will change; returns the engine's simulation.
         rewiring: How structure is learned, or None.
         total_steps: Optimiser steps of the whole training, for the schedules.
         epoch_steps: Those of an epoch, None if not known.
@@ -62,7 +65,7 @@ class Compiled:
         self,
         network: Network,
         rule: Rule,
-        make_passes: Callable[[Core, bool, bool], Passes],
+        make_simulation: Callable[[SimulationContext, bool, bool], Simulation],
         *,
         rewiring: Rewiring | None = None,
         total_steps: int,
@@ -76,23 +79,23 @@ class Compiled:
         self.seed = seed
         own, workers = network.copy(), Workers(threads)  # rewiring changes its structure
         plan, layout = make_plan(own)
-        self._core = Core(own, rule, workers, plan, layout, Parameters(own, layout))
+        self._context = SimulationContext(own, rule, workers, plan, layout, Parameters(own, layout))
         check_rule(network, rule)
         self._structure = (
-            Structure(self._core, rewiring, total_steps, seed, epoch_steps)
+            StructureLearner(self._context, rewiring, total_steps, seed, epoch_steps)
             if rewiring is not None
             else None
         )
         growing = self._structure is not None and self._structure.rule.needs_gradient
-        self._passes = make_passes(self._core, growing, self._structure is not None)
-        self._late: _Late | None = None
-        self._fixes: dict[float, np.ndarray] = {}
-        self._quiet = np.ones((1, int(plan.first[-1])), np.float32)
+        self._simulation = make_simulation(self._context, growing, self._structure is not None)
+        self._pending: _Pending | None = None
+        self._optimiser = Optimiser(self._context, total_steps)
+        self._unscaled = np.ones((1, int(plan.first[-1])), np.float32)
 
     @property
     def parameters(self) -> Parameters:
         """Weights, delays and moments in plan order."""
-        return self._core.parameters
+        return self._context.parameters
 
     def _width(self, epoch: int | None) -> float:
         """Return the width of the delay kernel in an epoch, or after its annealing [steps]."""
@@ -101,31 +104,31 @@ class Compiled:
         return self.rule.kernel.width(2**31 if epoch is None else epoch)
 
     def _run(
-        self, batch: Batch, gains: np.ndarray, width: float | None, late: bool = False
-    ) -> Outcome:
+        self, batch: Batch, spike_scale: np.ndarray, width: float | None, pending: bool = False
+    ) -> ForwardResult:
         """Run a batch that fits the network."""
         check_batch(self.network, batch)
-        return self._passes.forward(batch, gains, width=width, late=late)
+        return self._simulation.forward(batch, spike_scale, width=width, pending=pending)
 
     def _by_population(self, per_neuron: np.ndarray) -> dict[str, np.ndarray]:
         """Return the parts of an array (N,) that belong to populations that spike."""
-        layout, first = self._core.layout, self._core.plan.first
+        layout, first = self._context.layout, self._context.plan.first
         index = {name: layout.names.index(name) for name in layout.spiking}
         return {name: per_neuron[first[p] : first[p + 1]] for name, p in index.items()}
 
-    def _gains(self, batch: Batch, epoch: int) -> np.ndarray:
-        """Return what the spikes of each neuron weigh: 1, or a dropout mask an example."""
+    def _spike_scale(self, batch: Batch, epoch: int) -> np.ndarray:
+        """Return the scale of each neuron's spikes: 1, or a dropout mask per example."""
         dropout = {name: p for name, p in self.rule.dropout.items() if p > 0}
         if not dropout:
-            return self._quiet
-        gains = np.ones((len(batch), self._quiet.shape[1]), np.float32)
-        for row, index in zip(gains, batch.index, strict=True):
+            return self._unscaled
+        spike_scale = np.ones((len(batch), self._unscaled.shape[1]), np.float32)
+        for row, index in zip(spike_scale, batch.index, strict=True):
             rng = generator(self.seed, "dropout", epoch, int(index))
             for name, own in self._by_population(row).items():
                 if name in dropout:
                     kept = rng.random(len(own)) >= dropout[name]
                     own[:] = kept / (1.0 - dropout[name])
-        return gains
+        return spike_scale
 
     # Learning
 
@@ -138,14 +141,14 @@ class Compiled:
     ) -> EpochResult:
         """Learn from every batch in turn; see `engines.base.CompiledNetwork`."""
         total, correct, loss = 0, 0, 0.0
-        counts = np.zeros(int(self._core.plan.first[-1]), np.int64)
+        counts = np.zeros(int(self._context.plan.first[-1]), np.int64)
         grown = self._structure.grown if self._structure else 0
-        self._late = None
+        self._pending = None
         for batch in batches:
-            outcome, size = self._learn(batch, epoch), len(batch)
-            hits = int((outcome.logits.argmax(1) == batch.labels).sum())
-            batch_loss = float(outcome.loss.sum(dtype=np.float64))
-            batch_counts = outcome.counts.sum(0)
+            result, size = self._learn(batch, epoch), len(batch)
+            hits = int((result.logits.argmax(1) == batch.labels).sum())
+            batch_loss = float(result.loss.sum(dtype=np.float64))
+            batch_counts = result.counts.sum(0)
             total, correct, loss = total + size, correct + hits, loss + batch_loss
             counts += batch_counts
             if on_batch is not None:
@@ -164,154 +167,73 @@ class Compiled:
             self._structure.grown - grown if self._structure else None,
         )  # fmt: skip
 
-    def _learn(self, batch: Batch, epoch: int) -> Outcome:
+    def _learn(self, batch: Batch, epoch: int) -> ForwardResult:
         """Run a batch and learn from it, or from the one before where the rule is pipelined."""
-        gains, width = self._gains(batch, epoch), self._width(epoch)
-        outcome = self._run(batch, gains, width, late=self._late is not None)
-        if not np.isfinite(outcome.loss).all():
+        spike_scale, width = self._spike_scale(batch, epoch), self._width(epoch)
+        result = self._run(batch, spike_scale, width, pending=self._pending is not None)
+        if not np.isfinite(result.loss).all():
             raise DivergedError("the loss is not finite")
         self._catch_up()
-        self._late = _Late(batch, gains, width)
+        self._pending = _Pending(batch, spike_scale, width)
         structure = self._structure
-        if not self.rule.pipelined or (structure and structure.needs(self.parameters.step)):
+        if not self.rule.pipelined or (
+            structure and structure.blocks_pipelining(self.parameters.step)
+        ):
             self._catch_up()
-        return outcome
+        return result
 
     def _catch_up(self) -> None:
         """Learn from the batch that has run and was not learned from, if there is one."""
-        if self._late is None:
+        if self._pending is None:
             return
-        (batch, gains, width), self._late = self._late, None
-        by_weight, by_delay = self._passes.backward(batch, gains)
+        (batch, spike_scale, width), self._pending = self._pending, None
+        by_weight, by_delay = self._simulation.backward(batch, spike_scale)
         structure, step = self._structure, self.parameters.step
-        if structure is not None and structure.wants(step):
-            structure.observe(self._passes, batch, gains, width)
-        self._passes.keep_statistics(len(batch))
-        self._update(by_weight, by_delay, len(batch))
+        if structure is not None and structure.needs_candidates(step):
+            structure.accumulate(self._simulation, batch, spike_scale, width)
+        self._simulation.keep_statistics(len(batch))
+        self._optimiser.update(by_weight, by_delay, len(batch))
+        self._simulation.refresh()
         if structure is not None:
-            structure.after_step(self._passes, step + 1)
+            structure.after_step(self._simulation, step + 1)
 
     def _end_epoch(self, counts: np.ndarray) -> None:
-        """Do what is due once an epoch."""
+        """Revive silent neurons and rewire, where that is due after an epoch."""
         self._revive(counts)
         if self._structure is not None:
-            self._structure.after_epoch(self._passes, self.parameters.step)
+            self._structure.after_epoch(self._simulation, self.parameters.step)
 
     def _mean_spikes(self, counts: np.ndarray, examples: int) -> dict[str, float]:
-        """Return mean spikes a neuron and example, by population that spikes."""
+        """Return mean spikes per neuron and example, by spiking population."""
         return {
             name: float(own.mean()) / examples for name, own in self._by_population(counts).items()
         }
-
-    def _update(self, by_weight: np.ndarray, by_delay: np.ndarray, size: int) -> None:
-        """Make one optimiser step from gradients summed over a batch."""
-        p, spread = self.parameters, self._core.spread
-        if self.rule.weights is not None:
-            strength = np.float32(self.rule.l1 * size)
-            if strength:
-                spread(
-                    len(p.weight),
-                    lambda low, high: adam.add_l1(by_weight, p.weight, p.sign, strength, low, high),
-                )
-            self._adam(
-                self.rule.weights, p.weight, by_weight, p.weight_first, p.weight_second,
-                p.weight_steps, size,
-            )  # fmt: skip
-            spread(len(p.weight), lambda low, high: adam.keep_signs(p.weight, p.sign, low, high))
-            self._update_norms(self.rule.weights, size)
-        if self.rule.delays is not None and p.learnable.any():
-            gradient = self._delay_gradient(by_delay)
-            self._adam(
-                self.rule.delays, p.delay, gradient, p.delay_first, p.delay_second, p.delay_steps,
-                size,
-            )  # fmt: skip
-            spread(len(p.delay), lambda low, high: adam.clamp(p.delay, p.highest, low, high))
-        p.step += 1
-        self._passes.refresh()
-
-    def _update_norms(self, settings: Adam, size: int) -> None:
-        """Make one optimiser step of the normalisations' gains and offsets."""
-        for norm in self.parameters.norms.values():
-            for key in ("gain", "offset"):
-                value, gradient = getattr(norm, key), getattr(norm, f"by_{key}")
-                first, second = getattr(norm, f"{key}_first"), getattr(norm, f"{key}_second")
-                steps = np.full(len(value), self.parameters.step, np.int32)
-                self._adam(
-                    replace(settings, clip=None), value, gradient, first, second, steps, size
-                )
-            np.maximum(norm.gain, 0, out=norm.gain)
-
-    def _delay_gradient(self, by_delay: np.ndarray) -> np.ndarray:
-        """Return the gradient of the delay parameters, (D,) float32, from that of synapses."""
-        p = self.parameters
-        if p.per_synapse:
-            return by_delay
-        gradient = np.bincount(self._core.layout.delay_of, by_delay, len(p.delay))
-        return (gradient * p.learnable).astype(np.float32)
-
-    def _adam(
-        self,
-        settings: Adam,
-        value: np.ndarray,
-        gradient: np.ndarray,
-        first: np.ndarray,
-        second: np.ndarray,
-        steps: np.ndarray,
-        size: int,
-    ) -> None:
-        """Update one kind of parameter from its gradient summed over `size` examples."""
-        norm = adam.norm(gradient) / size
-        if not np.isfinite(norm):
-            raise DivergedError("the gradient is not finite")
-        scale = 1.0 / size
-        if settings.clip is not None and norm > settings.clip:
-            scale *= settings.clip / norm
-        step = self.parameters.step
-        rate = settings.learning_rate * settings.schedule.factor(step, self.total_steps)
-        fix1, fix2 = (self._corrections(b, step + 1) for b in (settings.beta1, settings.beta2))
-        self._core.spread(
-            len(value),
-            lambda low, high: adam.adam(
-                value, gradient, first, second, steps, scale, rate, settings.beta1, settings.beta2,
-                settings.epsilon, fix1, fix2, low, high,
-            ),
-        )  # fmt: skip
-
-    def _corrections(self, beta: float, n: int) -> np.ndarray:
-        """Return 1 / (1 - beta^k) of k = 1, 2, ..., at least n of them unless the rest are 1."""
-        held = self._fixes.get(beta, np.zeros(0, np.float32))
-        if len(held) < n and not (len(held) and held[-1] == 1.0):
-            more = np.empty(max(n, 2 * len(held), FIRST_CORRECTIONS), np.float32)
-            more[: len(held)] = held
-            adam.corrections(beta, len(held), len(more), more)
-            self._fixes[beta] = held = more
-        return held
 
     def _revive(self, counts: np.ndarray) -> None:
         """Raise the feed-forward input weights of neurons that were silent all epoch."""
         if self.rule.revive == 0 or self.rule.weights is None:
             return
         p, silent = self.parameters, self._by_population(counts == 0)
-        for name, projection in self._core.network.projections.items():
+        for name, projection in self._context.network.projections.items():
             if projection.target in silent and not projection.recurrent:
                 weight = p.take("weight", name)
                 weight[silent[projection.target][projection.post]] += np.float32(self.rule.revive)
                 p.put("weight", name, weight)
         adam.keep_signs(p.weight, p.sign, 0, len(p.weight))
-        self._passes.refresh()
+        self._simulation.refresh()
 
-    # Asking
+    # Evaluation and gradients
 
     def evaluate(self, batches: Iterable[Batch]) -> Evaluation:
-        """Answer every batch; see `engines.base.CompiledNetwork`."""
-        counts = np.zeros(int(self._core.plan.first[-1]), np.int64)
+        """Run every batch; see `engines.base.CompiledNetwork`."""
+        counts = np.zeros(int(self._context.plan.first[-1]), np.int64)
         logits, labels, loss = [], [], 0.0
         for batch in batches:
-            outcome = self._run(batch, self._quiet, None)
-            loss += float(outcome.loss.sum(dtype=np.float64))
-            logits.append(outcome.logits.copy())
+            result = self._run(batch, self._unscaled, None)
+            loss += float(result.loss.sum(dtype=np.float64))
+            logits.append(result.logits.copy())
             labels.append(batch.labels)
-            counts += outcome.counts.sum(0)
+            counts += result.counts.sum(0)
         if not labels:
             raise InputError("there is no example to evaluate")
         answers, truth = np.concatenate(logits), np.concatenate(labels)
@@ -331,15 +253,15 @@ class Compiled:
 
     def gradients(self, batch: Batch, *, epoch: int | None = None) -> Gradients:
         """Return the gradients of one batch; see `engines.base.CompiledNetwork`."""
-        outcome = self._run(batch, self._quiet, self._width(epoch))
-        by_weight, by_delay = self._passes.backward(batch, self._quiet)
+        result = self._run(batch, self._unscaled, self._width(epoch))
+        by_weight, by_delay = self._simulation.backward(batch, self._unscaled)
         size = np.float32(len(batch))
         mean = by_weight / size * (self.rule.weights is not None)
-        delay = self._delay_gradient(by_delay) / size * (self.rule.delays is not None)
-        names, take = self._core.layout.projections, self.parameters.take
+        delay = self._optimiser.delay_gradient(by_delay) / size * (self.rule.delays is not None)
+        names, take = self._context.layout.projections, self.parameters.take
         norms = self.parameters.norms.items()
         return Gradients(
-            loss=float(outcome.loss.mean(dtype=np.float64)),
+            loss=float(result.loss.mean(dtype=np.float64)),
             weight={name: take("weight", name, mean) for name in names},
             delay={name: take("delay", name, delay) for name in names},
             gain={name: norm.by_gain / size for name, norm in norms},
@@ -356,10 +278,10 @@ class Compiled:
             raise InputError(f"there is no projection {projection!r}; known: {known}")
         check_delays(self.network, projection, delay)
         width = self._width(epoch)
-        self._run(batch, self._quiet, width)
-        self._passes.backward(batch, self._quiet)
+        self._run(batch, self._unscaled, width)
+        self._simulation.backward(batch, self._unscaled)
         summed = candidate_gradients(
-            self._core, self._passes, batch, self._quiet, projection, width,
+            self._context, self._simulation, batch, self._unscaled, projection, width,
             None if delay is None else np.asarray(delay) / self.network.dt,
         )  # fmt: skip
         return summed / np.float32(len(batch))
@@ -367,20 +289,20 @@ class Compiled:
     def record(self, batch: Batch) -> Recording:
         """Return all spikes and output voltages; see `engines.base.CompiledNetwork`."""
         unlabelled = replace(batch, labels=np.zeros(len(batch), np.int64))
-        self._run(unlabelled, self._quiet, None)
-        return self._passes.recording(unlabelled)
+        self._run(unlabelled, self._unscaled, None)
+        return self._simulation.recording(unlabelled)
 
     # State
 
     def pull(self) -> Network:
         """Copy what was learned into `network` and return it."""
-        copy_structure(self._core.network, self.network)
+        copy_connectivity(self._context.network, self.network)
         self.parameters.write(self.network)
         return self.network
 
     def push(self, network: Network) -> None:
         """Take what was learned from a network of the same populations and projections."""
-        for name, own in self._core.network.projections.items():
+        for name, own in self._context.network.projections.items():
             if name not in network.projections:
                 raise InputError(f"the network must have a projection {name!r}")
             other = network.projections[name]
@@ -389,31 +311,31 @@ class Compiled:
                     f"projection {name!r} must have {own.n_synapses} synapses, "
                     f"got {other.n_synapses}"
                 )
-        for name, population in self._core.network.populations.items():
+        for name, population in self._context.network.populations.items():
             if not np.array_equal(population.bias, network.populations[name].bias):
                 raise InputError(
                     f"the network must have the bias of population {name!r} that was compiled, got "
                     "another; compile it anew"
                 )
-        take_structure(self._core, structure_of(network))
+        set_connectivity(self._context, connectivity_arrays(network))
         self.parameters.read(network)
         if self._structure is not None:
             self._structure.take_signs()
-        self._passes.refresh()
+        self._simulation.refresh()
 
     def state(self) -> dict[str, Any]:
-        """Return parameters, moments and step; see `engines.base.CompiledNetwork`."""
+        """Return parameters, moments and step count; see `engines.base.CompiledNetwork`."""
         arrays = self.parameters.state()
         if self._structure is not None:
-            arrays |= structure_of(self._core.network) | self._structure.state()
+            arrays |= connectivity_arrays(self._context.network) | self._structure.state()
         return arrays
 
     def load_state(self, state: dict[str, np.ndarray]) -> None:
-        """Take up a state; see `engines.base.CompiledNetwork`."""
+        """Restore a state; see `engines.base.CompiledNetwork`."""
         check_counts(state, self.total_steps)
-        take_structure(self._core, state)
+        set_connectivity(self._context, state)
         self.parameters.load_state(state)
         if self._structure is not None:
             self._structure.load_state(state)
-            check_averages(self._core, self._structure)
-        self._passes.refresh()
+            check_averages(self._context, self._structure)
+        self._simulation.refresh()

@@ -1,4 +1,4 @@
-"""What engines return: of a batch, an epoch, an evaluation, gradients, recordings."""
+"""Results of engines: of a batch, an epoch, an evaluation; gradients and recordings."""
 
 from dataclasses import dataclass, field
 
@@ -11,9 +11,9 @@ class BatchResult:
 
     Attributes:
         loss: Mean cross-entropy.
-        correct: Examples answered correctly.
+        correct: Correctly classified examples.
         n: Examples.
-        spikes: Mean spikes a neuron and example, by LIF population.
+        spikes: Mean spikes per neuron and example, by LIF population.
     """
 
     loss: float
@@ -30,7 +30,7 @@ class EpochResult:
         loss: Mean cross-entropy.
         accuracy: Correct / total.
         n: Examples.
-        spikes: Mean spikes a neuron and example, by LIF population.
+        spikes: Mean spikes per neuron and example, by LIF population.
         silent: Neurons without a spike in the whole epoch, by LIF population.
         grown: Synapses that rewiring grew in the epoch, None without rewiring.
     """
@@ -45,7 +45,7 @@ class EpochResult:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What a network answers on a data set, in the order in which the batches came.
+    """Predictions for a data set, in the order of its batches.
 
     Attributes:
         loss: Mean cross-entropy.
@@ -54,7 +54,7 @@ class Evaluation:
         labels: (N,) int64.
         predictions: (N,) int64.
         logits: (N, K) float32.
-        spikes: Mean spikes a neuron and example, by LIF population.
+        spikes: Mean spikes per neuron and example, by LIF population.
         silent: Neurons without any spike, by LIF population.
     """
 
@@ -69,7 +69,7 @@ class Evaluation:
 
     @property
     def confusion(self) -> np.ndarray:
-        """(K, K) int64: how often the class of the row was answered with that of the column."""
+        """(K, K) int64: how often the row's class was predicted as the column's."""
         k = self.logits.shape[1]
         return np.bincount(self.labels * k + self.predictions, minlength=k * k).reshape(k, k)
 

@@ -7,6 +7,7 @@ from mlgenn_delays.errors import InputError
 from mlgenn_delays.learning import EventProp, Gaussian, Rule, SurrogateBPTT
 from mlgenn_delays.memory import as_text, check_memory
 from mlgenn_delays.network import CurrentInput, Network, Projection
+from mlgenn_delays.network.delays import longest_steps
 from mlgenn_delays.rewiring import Rewiring
 
 # Taps of Gaussian kernels that are worked out in an optimiser step, at some 100 million a second.
@@ -34,7 +35,7 @@ class Trials(NamedTuple):
 
 
 def check_sizes(network: Network, rule: Rule, rewiring: Rewiring | None, trials: Trials) -> None:
-    """Refuse a training that this machine's memory cannot hold, or whose delay kernels never end.
+    """Reject a training that this machine's memory cannot hold, or whose delay kernels never end.
 
     Arguments:
         network: The network.
@@ -62,12 +63,12 @@ def check_sizes(network: Network, rule: Rule, rewiring: Rewiring | None, trials:
 
 
 def _check_kernel(network: Network, kernel: Gaussian, steps: int) -> None:
-    """Refuse Gaussian kernels whose taps alone would take minutes in every optimiser step."""
+    """Reject Gaussian kernels whose taps alone would take minutes in every optimiser step."""
     from mlgenn_delays.engines.shared.taps import gaussian_size
 
     width = kernel.width(1)
     taps = {
-        name: p.n_synapses * (gaussian_size(width, int(p.max_delay / network.dt + 0.5)))
+        name: p.n_synapses * (gaussian_size(width, longest_steps(p.max_delay, network.dt)))
         for name, p in network.projections.items()
     }
     name = max(taps, key=lambda each: taps[each])
@@ -84,8 +85,8 @@ def _check_kernel(network: Network, kernel: Gaussian, steps: int) -> None:
 
 def _longest(network: Network, steps: int) -> int:
     """Return the longest delay that acts within a trial [steps]."""
-    delays = [p.max_delay / network.dt for p in network.projections.values()]
-    return int(min(max(delays, default=0.0) + 0.5, steps))
+    delays = [longest_steps(p.max_delay, network.dt) for p in network.projections.values()]
+    return min(max(delays, default=0), steps)
 
 
 def _rows(network: Network, rule: Rule) -> tuple[int, int, int]:

@@ -12,9 +12,9 @@ import numpy as np
 
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.export.artifact import About, Artifact
-from mlgenn_delays.export.prepare import delay_steps
 from mlgenn_delays.files import write_atomic
 from mlgenn_delays.network import Network
+from mlgenn_delays.network.delays import delay_steps
 from mlgenn_delays.network.storage import REMEDY, describe, rebuild, tensors_of
 from mlgenn_delays.tensors import FileFormat
 from mlgenn_delays.untrusted import parse_json

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from mlgenn_delays.network import Network, Projection
+from mlgenn_delays.network.delays import delay_steps
 from mlgenn_delays.network.models import InputModel, SpikingModel
 
 Kept = dict[str, np.ndarray]
@@ -31,19 +32,6 @@ def prepare(network: Network) -> tuple[Network, Kept]:
         _whole_steps(projection, network.dt)
     used = _leads_on(network) & _driven(network)
     return _without(network, used)
-
-
-def delay_steps(projection: Projection, dt: float) -> np.ndarray:
-    """Return the delay of each synapse in whole steps, (S,) int64.
-
-    Arguments:
-        projection: The projection.
-        dt: Length of a step [ms].
-    """
-    # float32 first, as engines hold them: the half must fall on the same side.
-    longest = np.floor(np.float64(np.float32(projection.max_delay / dt)) + 0.5)
-    delay = (projection.delay_per_synapse() / dt).astype(np.float32)
-    return np.clip(np.floor(delay + np.float32(0.5)), 0, longest).astype(np.int64)
 
 
 def _whole_steps(projection: Projection, dt: float) -> None:

@@ -29,6 +29,7 @@ from mlgenn_delays.network import (
     SeedLIF,
     SpikeInput,
 )
+from mlgenn_delays.network.delays import longest_steps
 from mlgenn_delays.network.initialise import Initial, Uniform, kaiming
 from mlgenn_delays.network.models import OutputModel, SpikingModel, SynapseModel
 from mlgenn_delays.recipe.network_section import Layer, Readout
@@ -172,7 +173,7 @@ def _kernel(recipe: Recipe) -> DelayKernel:
     delays = recipe.delays
     if delays.kernel == "dirac":
         return Dirac()
-    taps = int(delays.max / recipe.network.dt + 0.5) + 1
+    taps = longest_steps(delays.max, recipe.network.dt) + 1
     start = delays.sigma_start or max(float(taps // 2), delays.sigma_end)
     return Gaussian(start, delays.sigma_end, delays.sigma_epochs or recipe.learning.epochs / 4)
 

@@ -11,11 +11,11 @@ A pass removes synapses of one projection and grows as many at absent pairs. A r
 from mlgenn_delays.rewiring.base import Pairs, Rewired, Rewiring, Synapses
 from mlgenn_delays.rewiring.deep_r import DeepR
 from mlgenn_delays.rewiring.densities import synapse_counts
-from mlgenn_delays.rewiring.evolution import SET
-from mlgenn_delays.rewiring.pairs import make_pairs, redraw
-from mlgenn_delays.rewiring.passes import rewire
+from mlgenn_delays.rewiring.pairs import redraw
+from mlgenn_delays.rewiring.passes import make_pass, rewire
 from mlgenn_delays.rewiring.rigl import RigL
-from mlgenn_delays.rewiring.signs import clamp_signs, growth_score, with_signs
+from mlgenn_delays.rewiring.set import SET
+from mlgenn_delays.rewiring.signs import growth_score
 
 RULES: dict[str, type[Rewiring]] = {"deep_r": DeepR, "rigl": RigL, "set": SET}
 
@@ -28,11 +28,9 @@ __all__ = [
     "Rewiring",
     "RigL",
     "Synapses",
-    "clamp_signs",
     "growth_score",
-    "make_pairs",
+    "make_pass",
     "redraw",
     "rewire",
     "synapse_counts",
-    "with_signs",
 ]

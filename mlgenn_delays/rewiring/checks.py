@@ -15,7 +15,7 @@ def check(
     step: int,
     total_steps: int,
 ) -> None:
-    """Refuse what `rewire` cannot work with; its arguments.
+    """Reject what `rewire` cannot work with; its arguments.
 
     Raises:
         InputError: Arrays do not fit each other or the rule, or one is missing.
@@ -36,14 +36,14 @@ def check(
 
 
 def _need_shape(what: str, array: np.ndarray | None, shape: tuple[int, ...]) -> None:
-    """Refuse a missing array or another shape."""
+    """Reject a missing array or another shape."""
     got = None if array is None else np.shape(array)
     if got != shape:
         raise InputError(f"{what} must have shape {shape}, got {got}")
 
 
 def _check_synapses(synapses: Synapses) -> None:
-    """Refuse arrays that are no synapses of n_pre and n_post neurons."""
+    """Reject arrays that are no synapses of n_pre and n_post neurons."""
     shape = (len(synapses),)
     arrays = {"post": synapses.post, "weight": synapses.weight, "delay": synapses.delay}
     for name, array in {**arrays, **synapses.moments}.items():
@@ -65,7 +65,7 @@ def _check_synapses(synapses: Synapses) -> None:
 
 
 def _check_signs(rule: Rewiring, synapses: Synapses, pairs: Pairs) -> None:
-    """Refuse signs that the rule's `signs` does not allow."""
+    """Reject signs that the rule's `signs` does not allow."""
     if rule.signs == "free":
         if synapses.sign is not None or pairs.sign is not None:
             raise InputError('synapses and pairs must have no signs with signs="free", got some')
@@ -79,4 +79,4 @@ def _check_signs(rule: Rewiring, synapses: Synapses, pairs: Pairs) -> None:
         row = pairs.sign[:, 0]
         one = (pairs.sign == row[:, None]).all() and (synapses.sign == row[synapses.pre]).all()
         if not one:
-            raise InputError('signs="dale" must have one sign a presynaptic neuron, got both')
+            raise InputError('signs="dale" must have one sign per presynaptic neuron, got both')

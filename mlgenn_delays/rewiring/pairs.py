@@ -1,4 +1,4 @@
-"""Signs and delays of all pairs: what a synapse would get where it grows."""
+"""New delays for pairs: what a synapse would get where it grows."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -6,12 +6,16 @@ from dataclasses import replace
 import numpy as np
 
 from mlgenn_delays.errors import InputError
+<<<<<<< HEAD
 from mlgenn_delays.network.initialise import SIGNS
+=======
+>>>>>>> h-engines
 from mlgenn_delays.rewiring.base import Pairs
 
 Draw = Callable[[np.random.Generator, int], np.ndarray]
 
 
+<<<<<<< HEAD
 def make_pairs(
     n_pre: int, n_post: int, signs: str, rng: np.random.Generator, draw_delay: Draw
 ) -> Pairs:
@@ -37,6 +41,8 @@ def make_pairs(
     return Pairs(np.broadcast_to(drawn, (n_pre, n_post)).astype(np.int8), delay)
 
 
+=======
+>>>>>>> h-engines
 def redraw(pairs: Pairs, rng: np.random.Generator, draw: Draw) -> Pairs:
     """Return the pairs with new delays; for ``grow_delay="random"``, before every pass.
 
@@ -48,15 +54,11 @@ def redraw(pairs: Pairs, rng: np.random.Generator, draw: Draw) -> Pairs:
     Raises:
         InputError: The delays drawn are no delays.
     """
-    return replace(pairs, delay=_delays(pairs.delay.shape, rng, draw))
-
-
-def _delays(shape: tuple[int, ...], rng: np.random.Generator, draw: Draw) -> np.ndarray:
-    """Return one delay a pair, float32 of a shape."""
-    n = int(np.prod(shape))
-    drawn = np.asarray(draw(rng, n))
-    if drawn.shape != (n,):
-        raise InputError(f"delays drawn for pairs must have shape ({n},), got {drawn.shape}")
+    drawn = np.asarray(draw(rng, pairs.delay.size))
+    if drawn.shape != (pairs.delay.size,):
+        raise InputError(
+            f"delays drawn for pairs must have shape ({pairs.delay.size},), got {drawn.shape}"
+        )
     if not (np.isfinite(drawn).all() and (drawn >= 0).all()):
-        raise InputError("delays drawn for pairs must have finite values >= 0, got others")
-    return drawn.astype(np.float32).reshape(shape)
+        raise InputError("delays drawn for pairs must be finite and >= 0, got others")
+    return replace(pairs, delay=drawn.astype(np.float32).reshape(pairs.delay.shape))

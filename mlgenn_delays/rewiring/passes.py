@@ -12,7 +12,7 @@ import numpy as np
 from mlgenn_delays.errors import DivergedError, InputError
 from mlgenn_delays.rewiring.base import Pairs, Rewired, Rewiring, Synapses
 from mlgenn_delays.rewiring.checks import check
-from mlgenn_delays.rewiring.choice import uniform
+from mlgenn_delays.rewiring.sampling import uniform
 from mlgenn_delays.rewiring.signs import growth_score
 
 # Of a new synapse with a sign: next to nothing, yet not the zero at which it would go again.
@@ -30,7 +30,7 @@ def rewire(
     total_steps: int,
     rng: np.random.Generator,
 ) -> Rewired:
-    """Return the synapses after a pass: exactly as many, by pre, then post, one a pair.
+    """Return the synapses after a pass: exactly as many, by pre, then post, one per pair.
 
     Kept synapses keep weight, delay, sign and moments bit for bit. A synapse that goes leaves its
     delay with its pair, save with ``grow_delay="random"``, where `redraw` before every pass says
@@ -55,6 +55,24 @@ def rewire(
         DivergedError: Weights or candidate gradients are not finite.
     """
     check(rule, synapses, pairs, gradient, best_delay, step, total_steps)
+    return make_pass(
+        rule, synapses, pairs, gradient=gradient, best_delay=best_delay, step=step,
+        total_steps=total_steps, rng=rng,
+    )  # fmt: skip
+
+
+def make_pass(
+    rule: Rewiring,
+    synapses: Synapses,
+    pairs: Pairs,
+    *,
+    gradient: np.ndarray | None = None,
+    best_delay: np.ndarray | None = None,
+    step: int,
+    total_steps: int,
+    rng: np.random.Generator,
+) -> Rewired:
+    """Rewire without the checks: for an engine, whose arrays fit and pass here every few steps."""
     if not synapses.n_absent:
         return _unchanged(synapses, pairs)
     flat = synapses.flat

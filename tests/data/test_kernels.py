@@ -178,12 +178,12 @@ def test_kernels_load_where_nothing_can_be_written(tmp_path: Path) -> None:
 
 
 def test_settling_keeps_nan() -> None:
-    from mlgenn_delays.engines.shared.numerics import NOTHING, settle_all
+    from mlgenn_delays.engines.shared.numerics import SUBNORMAL, flush_all_subnormal
 
-    values = np.array([np.nan, np.inf, -1.0, 2 * NOTHING, NOTHING, -NOTHING, 0.0], np.float32)
+    values = np.array([np.nan, np.inf, -1.0, 2 * SUBNORMAL, SUBNORMAL, -SUBNORMAL, 0.0], np.float32)
     expected = values.copy()
     expected[4:] = 0.0
-    settle_all(values)
+    flush_all_subnormal(values)
     np.testing.assert_array_equal(values, expected)
 
 

@@ -228,7 +228,7 @@ REFUSED: list[tuple[Rewiring, StepRecipe, str]] = [
     (
         RigL(grow_delay="gradient"),
         recipe(820, granularity="axon"),
-        r"must have a delay a synapse, got granularity 'axon' .* take grow_delay 'kept'",
+        r"must have one delay per synapse, got granularity 'axon' .* take grow_delay 'kept'",
     ),
     (RigL(grow_delay="gradient"), recipe(820, granularity="fixed"), r"got granularity 'fixed'"),
 ]

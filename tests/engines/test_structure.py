@@ -351,14 +351,14 @@ def test_a_pass_after_an_epoch_takes_the_last_batches() -> None:
     of = recipe(730)
     built, spy = windowed(of, 3), []
     structure = built._structure
-    observe = structure.observe
-    structure.observe = lambda *given: (spy.append(built.parameters.step), observe(*given))
+    accumulate = structure.accumulate
+    structure.accumulate = lambda *given: (spy.append(built.parameters.step), accumulate(*given))
     for epoch in (1, 2):
         built.train_epoch(batches(of, epoch), epoch=epoch)
     assert spy == [1, 2, 4, 5]
     spy.clear()
     whole = windowed(of, None)
-    whole._structure.observe = lambda *given: spy.append(given[1])
+    whole._structure.accumulate = lambda *given: spy.append(given[1])
     with pytest.raises(InputError, match="candidate gradients"):
         whole.train_epoch(batches(of), epoch=1)
     assert len(spy) == 3

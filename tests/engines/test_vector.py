@@ -1,4 +1,4 @@
-"""`weave` and `dots` against plain loops, on whole numbers: there every order of sums is exact."""
+"""`shifted_axpy`, `shifted_dot` against plain loops, on whole numbers: sums are exact."""
 
 import numba
 import numpy as np
@@ -9,13 +9,13 @@ CASES = [(taps, n) for taps in range(10) for n in (16, 32, 48, 64, 80, 112, 128,
 
 
 @numba.njit
-def weave(out, at, n, x, base, address, coef, first, last):
-    vector.weave(out, at, n, x, base, address, coef, first, last)
+def shifted_axpy(out, at, n, x, base, address, coef, first, last):
+    vector.shifted_axpy(out, at, n, x, base, address, coef, first, last)
 
 
 @numba.njit
-def dots(out, row, at, n, x, base, address, first, last):
-    vector.dots(out, row, at, n, x, base, address, first, last)
+def shifted_dot(out, row, at, n, x, base, address, first, last):
+    vector.shifted_dot(out, row, at, n, x, base, address, first, last)
 
 
 def whole(rng: np.random.Generator, n: int) -> np.ndarray:
@@ -39,7 +39,7 @@ def check_weave(taps: int, span: int) -> None:
     for u in range(span):
         for k in range(first, first + taps):
             wanted[at + u] += coef[k] * x[base + address[k] + u]
-    weave(out, at, span, x, base, address, coef, first, first + taps)
+    shifted_axpy(out, at, span, x, base, address, coef, first, first + taps)
     np.testing.assert_array_equal(out, wanted, f"{taps} taps, {span} steps")
 
 
@@ -58,7 +58,7 @@ def check_dots(taps: int, span: int) -> None:
     for k in range(first, first + taps):
         for u in range(span):
             wanted[k] += row[at + u] * x[base + address[k] + u]
-    dots(out, row, at, span, x, base, address, first, first + taps)
+    shifted_dot(out, row, at, span, x, base, address, first, first + taps)
     np.testing.assert_array_equal(out, wanted, f"{taps} taps, {span} steps")
 
 
@@ -66,10 +66,10 @@ def test_nothing_is_done_without_steps_or_taps() -> None:
     rng = np.random.default_rng(0)
     out, x, address, coef = whole(rng, 32), whole(rng, 64), np.zeros(4, np.int64), whole(rng, 4)
     before = out.copy()
-    weave(out, 0, 0, x, 0, address, coef, 0, 4)
-    weave(out, 0, 16, x, 0, address, coef, 3, 2)
-    dots(out, x, 0, 16, x, 0, address, 3, 1)
-    dots(out, x, 0, 0, x, 0, address, 0, 4)
+    shifted_axpy(out, 0, 0, x, 0, address, coef, 0, 4)
+    shifted_axpy(out, 0, 16, x, 0, address, coef, 3, 2)
+    shifted_dot(out, x, 0, 16, x, 0, address, 3, 1)
+    shifted_dot(out, x, 0, 0, x, 0, address, 0, 4)
     np.testing.assert_array_equal(out, before)
 
 
@@ -77,7 +77,7 @@ def test_sums_are_fused_and_in_a_fixed_order() -> None:
     rng = np.random.default_rng(1)
     x, coef = rng.normal(size=400).astype(np.float32), rng.normal(size=7).astype(np.float32)
     address, out = rng.integers(0, 300, 7), np.zeros(64, np.float32)
-    weave(out, 0, 64, x, 0, address, coef, 0, 7)
+    shifted_axpy(out, 0, 64, x, 0, address, coef, 0, 7)
     wanted = np.zeros(64, np.float32)
     for k in range(7):
         # A product of float32 is exact in float64, so this rounds once, as a fused one does.
@@ -85,7 +85,7 @@ def test_sums_are_fused_and_in_a_fixed_order() -> None:
         wanted = (exact + wanted).astype(np.float32)
     np.testing.assert_array_equal(out, wanted)
     total = np.zeros(7, np.float32)
-    dots(total, x, 0, 64, x, 0, address, 0, 7)
+    shifted_dot(total, x, 0, 64, x, 0, address, 0, 7)
     for k in range(7):
         lanes = np.zeros(16, np.float32)
         for u in range(0, 64, 16):

@@ -15,7 +15,7 @@ from mlgenn_delays.export.artifact import About, Artifact
 from mlgenn_delays.export.bundle import read_bundle, to_bytes
 from mlgenn_delays.export.genn.manifest import read_manifest
 from mlgenn_delays.export.nir import read_nir, write_nir
-from mlgenn_delays.export.prepare import delay_steps
+from mlgenn_delays.network.delays import delay_steps
 from mlgenn_delays.tensors import pack, read
 from tests.fuzz.mutate import blind, hostile, other_array
 from tests.reference import nets

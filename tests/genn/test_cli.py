@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mlgenn_delays.cli import backends, probe
-from mlgenn_delays.engines.learner import Compiled
+from mlgenn_delays.engines.learner import Learner
 from mlgenn_delays.errors import WorkError
 from mlgenn_delays.kernels import kernel_cache
 from mlgenn_delays.learning import EventProp, SurrogateBPTT, Triangle
@@ -209,7 +209,7 @@ def test_every_recipe_starts_or_is_refused_with_what_works(folders, tmp_path, mo
         raise WorkError("it started")
 
     monkeypatch.setattr(Trainer, "fit", fit)
-    monkeypatch.setattr(Compiled, "evaluate", lambda self, batches: None)  # would build its code
+    monkeypatch.setattr(Learner, "evaluate", lambda self, batches: None)  # would build its code
     recipe, out = load_recipe(name), tmp_path / "r"
     command = ["train", name, *GENN, "--out", out]
     for number in range(len(recipe.network.layers)):

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from mlgenn_delays.rewiring import SET, DeepR, Pairs, Rewiring, RigL, Synapses, make_pairs
-from mlgenn_delays.rewiring import with_signs as signed
+from mlgenn_delays.network.initialise import pair_signs
+from mlgenn_delays.rewiring import SET, DeepR, Pairs, Rewiring, RigL, Synapses
 
 RANGE = 24.0
 RULES: list[Rewiring] = [
@@ -35,15 +35,18 @@ def projection(
     rule: Rewiring, n_pre: int, n_post: int, count: int, rng: np.random.Generator
 ) -> tuple[Synapses, Pairs]:
     """Return random synapses and pairs that a rule can work with."""
-    pairs = make_pairs(n_pre, n_post, rule.signs, rng, delays)
+    delay = delays(rng, n_pre * n_post).astype(np.float32).reshape(n_pre, n_post)
+    seed = int(rng.integers(2**32))
+    pairs = Pairs(pair_signs(rule.signs, seed, "projection", n_pre, n_post), delay)
     flat = np.sort(rng.choice(n_pre * n_post, count, replace=False))
     sign = None if pairs.sign is None else pairs.sign.ravel()[flat]
+    weight = rng.normal(size=count).astype(np.float32)
     synapses = Synapses(
         n_pre,
         n_post,
         (flat // n_post).astype(np.int32),
         (flat % n_post).astype(np.int32),
-        signed(rng.normal(size=count).astype(np.float32), sign),
+        weight if sign is None else np.abs(weight) * sign,
         pairs.delay.ravel()[flat],
         sign,
         {each: rng.normal(size=count).astype(np.float32) for each in ("weight_m", "delay_v")},

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlgenn_delays.rewiring import DeepR, Rewiring, RigL, Synapses, clamp_signs, redraw, rewire
+from mlgenn_delays.rewiring import DeepR, Rewiring, RigL, Synapses, redraw, rewire
 from tests.rewiring import twin
 from tests.rewiring.helpers import RULES, candidates, delays, name, projection
 
@@ -100,7 +100,8 @@ def update(synapses: Synapses, rng: np.random.Generator) -> Synapses:
     weight = synapses.weight + rng.normal(0, 0.5, n).astype(np.float32)
     delay = (synapses.delay + rng.normal(0, 2.0, n)).clip(0, 24).astype(np.float32)
     moments = {key: each + np.float32(1) for key, each in synapses.moments.items()}
-    weight = clamp_signs(weight, synapses.sign)
+    if synapses.sign is not None:
+        weight[synapses.sign * weight < 0] = 0.0
     return replace(synapses, weight=weight, delay=delay, moments=moments)
 
 

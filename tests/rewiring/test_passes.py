@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from mlgenn_delays.errors import DivergedError, InputError
 from mlgenn_delays.rewiring import SET, DeepR, Pairs, Rewired, Rewiring, RigL, Synapses, rewire
-from mlgenn_delays.rewiring.choice import largest
+from mlgenn_delays.rewiring.sampling import largest
 from tests.rewiring import twin
 from tests.rewiring.helpers import RULES, candidates, name, projection
 
@@ -223,7 +223,7 @@ GRADIENT = np.ones((3, 4), np.float32)
                 broken(sign=-ROWS.ravel()[broken().flat]),
                 Pairs(ROWS, PAIRS.delay),
             ),
-            "one sign a presynaptic neuron",
+            "one sign per presynaptic neuron",
         ),
         (
             lambda: run(
@@ -231,7 +231,7 @@ GRADIENT = np.ones((3, 4), np.float32)
                 broken(sign=ROWS.ravel()[broken().flat]),
                 Pairs(MIXED, PAIRS.delay),
             ),
-            "one sign a presynaptic neuron",
+            "one sign per presynaptic neuron",
         ),
         (lambda: run(DeepR(), broken(), PAIRS, step=0), "must be >= 1, got 0 and 100"),
     ],

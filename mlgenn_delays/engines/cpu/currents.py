@@ -1,14 +1,24 @@
 """Synaptic currents of whole trials: arrivals over feed-forward projections, through the synapse.
 
-Sources that are rows of values (input currents; spikes where every step matters) are woven
-together along time; sources that are walked by events add each spike's taps.
+For postsynaptic neuron j and step t, with taps K of each synapse s from i, x_i what i sends:
+
+    A_j[t] = sum_s w_s sum_k K_s[k] x_i[t - k - 1]           arrivals
+    Delta         I_j[t] = A_j[t]
+    Exponential   y[t] = decay y[t-1] + A_j[t];   I_j[t] = scale y[t]
+
+and, backwards, sum_t x_i[t] R_j[t + k + 1] per tap, R the adjoint at the arrivals (`collect`).
+
+A neuron's arrivals are one contiguous row along time, filled synapse by synapse, so that the row
+stays in the first-level cache. Rows of values (input currents; spikes under a surrogate that needs
+every step) are added with `shifted_axpy`, whole vectors at a time; event-driven sources add the
+taps of each spike, which is less work where spikes are few.
 """
 
 import numpy as np
 
-from mlgenn_delays.engines.shared.numerics import NOTHING, kernel
-from mlgenn_delays.engines.shared.traces import places, spikes
-from mlgenn_delays.engines.shared.vector import dots, weave
+from mlgenn_delays.engines.shared.numerics import SUBNORMAL, kernel
+from mlgenn_delays.engines.shared.traces import spike_ranges, spike_times
+from mlgenn_delays.engines.shared.vector import shifted_axpy, shifted_dot
 
 
 @kernel
@@ -30,22 +40,27 @@ def add_events(first, last, pre, size, coef, steps, when, events, own, out):
 
 
 @kernel
-def arrive(plan, frame, q, size, steps, coef, address, start, time, gain, series, e, out, at):
+def arrive(
+    plan, layout, q, size, steps, coef, address, start, time, neuron_scale, traces, e, out, at
+):
     """Add all that arrives over projection q to rows of `out`, which begin at place `at`."""
     n, p = plan.n[plan.target[q]], plan.source[q]
-    rows, length = plan.row[plan.row_first[q] : plan.row_first[q] + n + 1], frame.length
-    if frame.by_events[p]:
-        events, when = places(plan, frame, p, start, series, e), spikes(plan, p, time, series)
-        own, pre = gain[plan.first[p] : plan.first[p + 1]], plan.pre
+    rows, length = plan.row[plan.row_first[q] : plan.row_first[q] + n + 1], layout.length
+    if layout.event_driven[p]:
+        events, when = (
+            spike_ranges(plan, layout, p, start, traces, e),
+            spike_times(plan, p, time, traces),
+        )
+        own, pre = neuron_scale[plan.first[p] : plan.first[p + 1]], plan.pre
         for j in range(n):
             row = out[at + j * length : at + (j + 1) * length]
             first, last = np.int64(rows[j]), np.int64(rows[j + 1])
             add_events(first, last, pre, size, coef, steps, when, events, own, row)
         return
-    base, sources, span = (1 + e * frame.sources) * length, series.sources, frame.span
+    base, sources, span = (1 + e * layout.sources) * length, traces.sources, layout.span
     for j in range(n):
         first, last = np.int64(rows[j]) * size, np.int64(rows[j + 1]) * size
-        weave(out, at + j * length, span, sources, base, address, coef, first, last)
+        shifted_axpy(out, at + j * length, span, sources, base, address, coef, first, last)
 
 
 @kernel
@@ -55,65 +70,68 @@ def pass_filter(decay, scale, rows, at, n, length, steps, current, to):
         x = np.float32(0.0)
         for t in range(j * length, j * length + steps):
             x = decay * x + rows[at + t]
-            if abs(x) <= NOTHING:
+            if abs(x) <= SUBNORMAL:
                 x = np.float32(0.0)
             current[to + t] += scale * x
 
 
 @kernel
 def run_currents(
-    plan, frame, p, size, first_step, coef, address, starts, time, gains, series, low, high, scratch
+    plan, layout, p, size, first_step, coef, address, starts, time, spike_scale, traces, low, high,
+    buffers
 ):  # fmt: skip
     """Write the synaptic currents of population p in examples low..high-1; 0 behind the trial."""
-    n, length = plan.n[p], frame.length
+    n, length = plan.n[p], layout.length
     for e in range(low, high):
-        gain = gains[e if len(gains) > 1 else 0]
+        neuron_scale = spike_scale[e if len(spike_scale) > 1 else 0]
         start = starts[e if len(starts) > 1 else 0]
-        at = (e * frame.neurons + frame.neuron_row[p]) * length
-        series.current[at : at + n * length] = 0.0
+        at = (e * layout.neurons + layout.neuron_row[p]) * length
+        traces.current[at : at + n * length] = 0.0
         for g in range(plan.groups[p]):
             direct = plan.decay[p, g] == 0.0
-            out = series.current if direct else scratch.arrivals
+            out = traces.current if direct else buffers.arrivals
             to = at if direct else 0
             if not direct:
                 out[: n * length] = 0.0
             for q in range(len(plan.target)):
-                if plan.target[q] == p and plan.group[q] == g and not plan.feeds_back[q]:
+                if plan.target[q] == p and plan.group[q] == g and not plan.recurrent_projection[q]:
                     arrive(
-                        plan, frame, q, size, first_step, coef, address, start, time, gain, series,
-                        e, out, to,
+                        plan, layout, q, size, first_step, coef, address, start, time, neuron_scale,
+                        traces, e, out, to,
                     )  # fmt: skip
             if not direct:
                 pass_filter(
-                    plan.decay[p, g], plan.scale[p, g], out, 0, n, length, frame.steps,
-                    series.current, at,
+                    plan.decay[p, g], plan.scale[p, g], out, 0, n, length, layout.steps,
+                    traces.current, at,
                 )  # fmt: skip
         for j in range(n):
-            series.current[at + j * length + frame.steps : at + (j + 1) * length] = 0.0
+            traces.current[at + j * length + layout.steps : at + (j + 1) * length] = 0.0
 
 
 @kernel
-def collect(plan, frame, p, size, first_step, address, start, time, gain, series, e, sums):
+def collect(plan, layout, p, size, first_step, address, start, time, neuron_scale, traces, e, sums):
     """Add the correlations of population p's adjoint with what arrived to sums (S W,).
 
     Recurrent projections as well.
     """
-    n, length, span = plan.n[p], frame.length, frame.span
-    base, sources = (1 + e * frame.sources) * length, series.sources
-    at = (e * frame.neurons + frame.neuron_row[p]) * length
+    n, length, span = plan.n[p], layout.length, layout.span
+    base, sources = (1 + e * layout.sources) * length, traces.sources
+    at = (e * layout.neurons + layout.neuron_row[p]) * length
     for q in range(len(plan.target)):
         if plan.target[q] != p:
             continue
-        adjoint, source = series.adjoint[plan.group[q]], plan.source[q]
+        adjoint, source = traces.adjoint[plan.group[q]], plan.source[q]
         rows = plan.row[plan.row_first[q] : plan.row_first[q] + n + 1]
-        if not frame.by_events[source]:
+        if not layout.event_driven[source]:
             for j in range(n):
                 first, last = np.int64(rows[j]) * size, np.int64(rows[j + 1]) * size
-                dots(sums, adjoint, at + j * length, span, sources, base, address, first, last)
+                shifted_dot(
+                    sums, adjoint, at + j * length, span, sources, base, address, first, last
+                )
             continue
-        events = places(plan, frame, source, start, series, e)
-        when, pre = spikes(plan, source, time, series), plan.pre
-        own = gain[plan.first[source] : plan.first[source + 1]]
+        events = spike_ranges(plan, layout, source, start, traces, e)
+        when, pre = spike_times(plan, source, time, traces), plan.pre
+        own = neuron_scale[plan.first[source] : plan.first[source + 1]]
         for j in range(n):
             row = adjoint[at + j * length : at + (j + 1) * length]
             first, last = np.int64(rows[j]), np.int64(rows[j + 1])

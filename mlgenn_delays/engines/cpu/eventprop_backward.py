@@ -1,7 +1,7 @@
 """EventProp backward pass for weights and delays (Wunderlich and Pehle 2021, doi
 10.1038/s41598-021-91786-z; with delays: Mészáros, Knight and Nowotny 2025).
 
-Backwards in steps t, with P the adjoint of V handed back from later steps, a = exp(-dt/tau_mem),
+Backwards in steps t, with P the adjoint of V carried back from later steps, a = exp(-dt/tau_mem),
 e = exp(-dt/tau_syn), s = (tau_syn/dt)(1 - e):
 
     p = P (+ dL/dV[t] at the output)
@@ -22,42 +22,52 @@ gradient of the loss itself.
 import numpy as np
 
 from mlgenn_delays.engines.cpu.store import LANES
-from mlgenn_delays.engines.cpu.synapses import collect, pull_back, source_of, synapses_of
-from mlgenn_delays.engines.shared.numerics import SETTLE, kernel, settle, settle_all
+from mlgenn_delays.engines.cpu.synapses import (
+    add_spike_time_gradients,
+    collect,
+    source_of,
+    synapses_of,
+)
+from mlgenn_delays.engines.shared.numerics import (
+    FLUSH_EVERY,
+    flush_all_subnormal,
+    flush_subnormal,
+    kernel,
+)
 from mlgenn_delays.engines.shared.plan import INPUT, READOUT
 from mlgenn_delays.engines.shared.readout import loss_drive
 
 
 @kernel
 def constants(plan, p, g):
-    """Return what the adjoints of population p need: a, e, (1-a)s."""
+    """Return a, e and (1-a)s of population p and synapse group g."""
     a = plan.alpha[p]
     return a, plan.decay[p, g], (np.float32(1.0) - a) * plan.scale[p, g]
 
 
 @kernel
-def back_quiet(c, r, pulled, high, low, both):
+def back_quiet(c, r, carried, high, low, both):
     """Run the adjoints of one neuron from step high-1 down to low, without a spike between.
 
     Writes r and D to `both` (T, 2); returns r and P.
     """
     a, decay, into_r = c
     while high > low:
-        end = max(low, high - SETTLE)
+        end = max(low, high - FLUSH_EVERY)
         for back in range(np.uint64(high - end)):
             t = np.uint64(high - 1) - back
-            before = decay * r + into_r * pulled
+            before = decay * r + into_r * carried
             both[t, 0] = before
             both[t, 1] = r - before
             r = before
-            pulled = a * pulled
-        r, pulled, high = settle(r), settle(pulled), end
-    return r, pulled
+            carried = a * carried
+        r, carried, high = flush_subnormal(r), flush_subnormal(carried), end
+    return r, carried
 
 
 @kernel
 def back_refractory(c, r, high, low, both):
-    """Do the same while V stays: returns r."""
+    """Run r of one refractory neuron back from step high-1 to low; V stays, so P does too."""
     for back in range(np.uint64(high - low)):
         t = np.uint64(high - 1) - back
         before = c[1] * r
@@ -71,82 +81,86 @@ def back_refractory(c, r, high, low, both):
 def back_readout(plan, p, g, drive, steps, both):
     """Run the adjoints of one leaky integrator back from dL/dV (T,)."""
     c = constants(plan, p, g)
-    r, pulled = np.float32(0.0), np.float32(0.0)
+    r, carried = np.float32(0.0), np.float32(0.0)
     for back in range(steps):
         t = steps - 1 - back
-        r, pulled = back_quiet(c, r, pulled + drive[t], t + 1, t, both)
+        r, carried = back_quiet(c, r, carried + drive[t], t + 1, t, both)
 
 
 @kernel
-def through_spike(plan, p, pulled, outgoing, store, c):
+def through_spike(plan, p, carried, outgoing, store, c):
     """Return p before spike c of the store, from P after it and its G."""
-    return (pulled * store.release[c] - plan.tau_mem[p] * outgoing) / store.slope[c]
+    return (carried * store.release[c] - plan.tau_mem[p] * outgoing) / store.slope[c]
 
 
 @kernel
-def back_spiking(plan, p, g, pull, first, last, outgoing, base, store, steps, both):
+def back_spiking(plan, p, g, count_gradient, first, last, outgoing, base, store, steps, both):
     """Run the adjoints of one LIF neuron, with spikes first..last-1 of the store, back."""
     c = constants(plan, p, g)
-    r, pulled, high = np.float32(0.0), np.float32(0.0), steps
+    r, carried, high = np.float32(0.0), np.float32(0.0), steps
     for back in range(last - first):
         spike = last - np.uint64(1) - back
         t = np.int64(store.time[spike])
         free = min(t + 1 + plan.refractory[p], high)
-        r, pulled = back_quiet(c, r, pulled, high, free, both)
+        r, carried = back_quiet(c, r, carried, high, free, both)
         r = back_refractory(c, r, free, t + 1, both)
-        pulled = pull + through_spike(plan, p, pulled, outgoing[spike - base], store, spike)
-        r, pulled = back_quiet(c, r, pulled, t + 1, t, both)
+        carried = count_gradient + through_spike(
+            plan, p, carried, outgoing[spike - base], store, spike
+        )
+        r, carried = back_quiet(c, r, carried, t + 1, t, both)
         high = t
-    back_quiet(c, r, pulled, high, 0, both)
+    back_quiet(c, r, carried, high, 0, both)
 
 
 @kernel
-def fed_back(plan, p, recurrent, gain, i, t, adjoint):
+def recurrent_time_gradient(plan, p, recurrent, neuron_scale, i, t, adjoint):
     """Return G of a spike of neuron i in step t over the synapses of its own population."""
     total = np.float32(0.0)
     for q in range(len(plan.target)):
-        if plan.target[q] == p and plan.feeds_back[q]:
+        if plan.target[q] == p and plan.recurrent_projection[q]:
             first = plan.out_first[q] + i
             both = adjoint[plan.group[q]]
             for k in range(plan.out[first], plan.out[first + 1]):
                 at = np.uint64(np.uint32(t) + recurrent.offset[k])
                 total += recurrent.weight[k] * both[plan.out_post[k], at, 1]
-    return total * gain
+    return total * neuron_scale
 
 
 @kernel
-def back_recurrent(plan, p, recurrent, gain, pull, outgoing, base, store, e, steps, adjoint):
+def back_recurrent(
+    plan, p, recurrent, neuron_scale, count_gradient, outgoing, base, store, e, steps, adjoint
+):
     """Run the adjoints of a recurrent LIF population back, step by step."""
     n, hold = plan.n[p], plan.refractory[p]
-    start, own_gain = store.start[e][plan.held[p] :], gain[plan.first[p] :]
+    start, own_scale = store.start[e][plan.spike_offset[p] :], neuron_scale[plan.first[p] :]
     left = start[1 : n + 1].copy()
     last = np.full(n, -steps - hold, np.int64)
-    pulled, now = np.zeros(n, np.float32), np.zeros(n, np.float32)
+    carried, now = np.zeros(n, np.float32), np.zeros(n, np.float32)
     r = np.zeros((plan.groups[p], n), np.float32)
     for k in range(n):
         if left[k] > start[k]:
             last[k] = np.int64(store.time[left[k] - np.uint64(1)])
     for back in range(steps):
         t = steps - 1 - back
-        if t % SETTLE == 0:
-            settle_all(pulled)
+        if t % FLUSH_EVERY == 0:
+            flush_all_subnormal(carried)
             for g in range(plan.groups[p]):
-                settle_all(r[g])
+                flush_all_subnormal(r[g])
         for k in range(n):
             since = t - last[k]
-            now[k] = pulled[k]
+            now[k] = carried[k]
             if since == 0:
                 spike = left[k] - np.uint64(1)
                 total = outgoing[spike - base]
-                total += fed_back(plan, p, recurrent, own_gain[k], k, t, adjoint)
-                now[k] = pull[k] + through_spike(plan, p, pulled[k], total, store, spike)
+                total += recurrent_time_gradient(plan, p, recurrent, own_scale[k], k, t, adjoint)
+                now[k] = count_gradient[k] + through_spike(plan, p, carried[k], total, store, spike)
                 left[k] = spike
                 known = spike > start[k]
                 last[k] = np.int64(store.time[spike - np.uint64(1)]) if known else -steps - hold
             elif 0 < since <= hold:
                 now[k] = 0.0
             if not 0 < since <= hold:
-                pulled[k] = plan.alpha[p] * now[k]
+                carried[k] = plan.alpha[p] * now[k]
         for g in range(plan.groups[p]):
             _, decay, into_r = constants(plan, p, g)
             for k in range(np.uint64(n)):
@@ -158,82 +172,88 @@ def back_recurrent(plan, p, recurrent, gain, pull, outgoing, base, store, e, ste
 
 @kernel
 def back_block(
-    plan, p, recurrent, gain, pull, low, lanes, store, e, base, steps, work
+    plan, p, recurrent, neuron_scale, count_gradient, low, lanes, store, e, base, steps, buffers
 ):  # fmt: skip
-    """Write the adjoints of neurons low..low+lanes-1 of population p to `work.adjoint`."""
-    if plan.recurrent[p]:
+    """Write the adjoints of neurons low..low+lanes-1 of population p to `buffers.adjoint`."""
+    if plan.recurrent_population[p]:
         back_recurrent(
-            plan, p, recurrent, gain, pull, work.outgoing, base, store, e, steps, work.adjoint
-        )
+            plan, p, recurrent, neuron_scale, count_gradient, buffers.outgoing, base, store, e,
+            steps, buffers.adjoint,
+        )  # fmt: skip
         return
     for g in range(plan.groups[p]):
         for k in range(lanes):
-            both = work.adjoint[g, k]
+            both = buffers.adjoint[g, k]
             if plan.kind[p] == READOUT:
-                back_readout(plan, p, g, work.drive[low + k], steps, both)
+                back_readout(plan, p, g, buffers.drive[low + k], steps, both)
             else:
-                entry = plan.held[p] + low + k
+                entry = plan.spike_offset[p] + low + k
                 back_spiking(
-                    plan, p, g, pull[low + k], store.start[e, entry], store.start[e, entry + 1],
-                    work.outgoing, base, store, steps, both,
+                    plan, p, g, count_gradient[low + k], store.start[e, entry], store.start[e,
+                    entry + 1], buffers.outgoing, base, store, steps, both,
                 )  # fmt: skip
 
 
 @kernel
-def keep_adjoint(plan, frame, p, low, lanes, e, steps, work, kept):
-    """Copy r of neurons low..low+lanes-1 of population p to `Series.adjoint`, if it has room."""
+def keep_adjoint(plan, layout, p, low, lanes, e, steps, buffers, kept):
+    """Copy r of neurons low..low+lanes-1 of population p to `Traces.adjoint`, if it has room."""
     if kept.shape[1] == 0:
         return
     for g in range(plan.groups[p]):
         for k in range(lanes):
-            at = (e * frame.neurons + frame.neuron_row[p] + low + k) * frame.length
+            at = (e * layout.neurons + layout.neuron_row[p] + low + k) * layout.length
             for t in range(steps):
-                kept[g, at + t] = work.adjoint[g, k, t, 0]
+                kept[g, at + t] = buffers.adjoint[g, k, t, 0]
 
 
 @kernel
 def back_example(
-    plan, frame, weight, offset, recurrent, start, time, gain, label, pull, store, e, steps, fresh,
-    grads, work, kept,
+    plan, layout, weight, offset, recurrent, start, time, neuron_scale, label, count_gradient,
+    store, e, steps, fresh, grads, buffers, kept,
 ):  # fmt: skip
     """Add the gradients of one example to grads (2, S): weights, and delays before times w."""
     base = np.uint64(e * (len(store.time) // len(store.needed)))
-    work.outgoing[: store.needed[e]] = 0.0
-    loss_drive(plan.readout, store.voltage[e], store.logits[e], label, work.drive)
+    buffers.outgoing[: store.needed[e]] = 0.0
+    loss_drive(plan.readout, store.voltage[e], store.logits[e], label, buffers.drive)
     for p in range(len(plan.kind) - 1, -1, -1):
         if plan.kind[p] == INPUT:
             continue
         n = plan.n[p]
-        block = n if plan.recurrent[p] else LANES
-        own = pull[plan.first[p] : plan.first[p + 1]]
+        block = n if plan.recurrent_population[p] else LANES
+        own = count_gradient[plan.first[p] : plan.first[p + 1]]
         for low in range(0, n, block):
             high = min(low + block, n)
-            back_block(plan, p, recurrent, gain, own, low, high - low, store, e, base, steps, work)
-            keep_adjoint(plan, frame, p, low, high - low, e, steps, work, kept)
+            back_block(
+                plan, p, recurrent, neuron_scale, own, low, high - low, store, e, base, steps,
+                buffers,
+            )  # fmt: skip
+            keep_adjoint(plan, layout, p, low, high - low, e, steps, buffers, kept)
             for q in range(len(plan.target)):
                 if plan.target[q] != p:
                     continue
-                source = source_of(plan, q, start, time, gain, store, e)
+                source = source_of(plan, q, start, time, neuron_scale, store, e)
                 synapses = synapses_of(plan, q, weight, offset)
-                adjoint = work.adjoint[plan.group[q]]
+                adjoint = buffers.adjoint[plan.group[q]]
                 collect(source, synapses, low, high, adjoint, fresh, grads[0], grads[1])
-                # A recurrent spike's share is taken while its adjoints run (`fed_back`).
-                if plan.kind[plan.source[q]] != INPUT and not plan.feeds_back[q]:
-                    pull_back(source, synapses, low, high, adjoint, base, work.outgoing)
+                # Recurrent synapses are counted while their adjoints run (`back_recurrent`).
+                if plan.kind[plan.source[q]] != INPUT and not plan.recurrent_projection[q]:
+                    add_spike_time_gradients(
+                        source, synapses, low, high, adjoint, base, buffers.outgoing
+                    )
 
 
 @kernel
 def back_chunk(
-    plan, frame, weight, offset, recurrent, starts, time, gains, labels, pull, store, low, high,
-    steps, grads, work, kept,
+    plan, layout, weight, offset, recurrent, starts, time, spike_scale, labels, count_gradient,
+    store, low, high, steps, grads, buffers, kept,
 ):  # fmt: skip
     """Write the summed gradients of examples low..high-1 to grads (2, S).
 
-    Adjoints of inSyn go to ``kept``, `Series.adjoint`, unless it has no room.
+    Adjoints of inSyn go to ``kept``, `Traces.adjoint`, unless it has no room.
     """
     for e in range(low, high):
-        gain = gains[e if len(gains) > 1 else 0]
+        neuron_scale = spike_scale[e if len(spike_scale) > 1 else 0]
         back_example(
-            plan, frame, weight, offset, recurrent, starts[e], time, gain, labels[e], pull, store,
-            e, steps, e == low, grads, work, kept,
+            plan, layout, weight, offset, recurrent, starts[e], time, neuron_scale, labels[e],
+            count_gradient, store, e, steps, e == low, grads, buffers, kept,
         )  # fmt: skip

@@ -1,83 +1,98 @@
-"""The forward pass: the equations of `network.models`, one example at a time.
+"""The forward pass of EventProp, one example at a time.
+
+With A_g[t] the arrivals over synapse group g, h the bias, a = exp(-dt/tau_mem):
+
+    y_g[t] = decay_g y_g[t-1] + A_g[t];   I[t] = h + sum_g scale_g y_g[t]
+    V[t] = a V[t-1] + (1 - a) I[t];       V >= v_thresh: spike in step t, V = 0
+
+V stays 0 in refractory steps. For each spike, `SpikeStore` keeps what the backward pass needs: its
+step, slope = I - v_thresh, and release = I of the last step before V moves again.
 
 A population without recurrent synapses runs neuron by neuron, each through the whole trial, for
-all of its arrivals are known. A recurrent one runs step by step.
+all of its arrivals are known. `LANES` neurons go side by side, for each one's steps depend on the
+one before. A recurrent population runs step by step.
 """
 
 import numpy as np
 
 from mlgenn_delays.engines.cpu.store import LANES
 from mlgenn_delays.engines.cpu.synapses import scatter, source_of, synapses_of
-from mlgenn_delays.engines.shared.numerics import FLATTEST, SETTLE, kernel, settle, settle_all
+from mlgenn_delays.engines.shared.numerics import (
+    FLUSH_EVERY,
+    MIN_SLOPE,
+    flush_all_subnormal,
+    flush_subnormal,
+    kernel,
+)
 from mlgenn_delays.engines.shared.plan import INPUT, READOUT
 from mlgenn_delays.engines.shared.readout import cross_entropy, read_out
 
 
 @kernel
-def arrive(plan, p, weight, offset, start, time, gain, store, e, low, high, rows):
+def arrive(plan, p, weight, offset, start, time, neuron_scale, store, e, low, high, rows):
     """Add what arrives over every feed-forward projection onto neurons low..high-1 of p."""
     for q in range(len(plan.target)):
-        if plan.target[q] == p and not plan.feeds_back[q]:
-            source = source_of(plan, q, start, time, gain, store, e)
+        if plan.target[q] == p and not plan.recurrent_projection[q]:
+            source = source_of(plan, q, start, time, neuron_scale, store, e)
             synapses = synapses_of(plan, q, weight, offset)
             scatter(source, synapses, low, high, rows[plan.group[q]])
 
 
 @kernel
-def driven(frame, current, p, e, k, steps):
+def driven(layout, current, p, e, k, steps):
     """Return the current (T,) that a `CurrentInput` brings to neuron k of p, empty if none does."""
     if len(current) == 0:
         return current
-    at = (e * frame.neurons + frame.neuron_row[p] + k) * frame.length
+    at = (e * layout.neurons + layout.neuron_row[p] + k) * layout.length
     return current[at : at + steps]
 
 
 @kernel
-def filter_currents(plan, frame, p, low, current, e, steps, work):
+def filter_currents(plan, layout, p, low, current, e, steps, buffers):
     """Turn the arrivals of `LANES` neurons into their synaptic currents, bias included."""
     bias = plan.bias[plan.first[p] + low :]
     for k in range(LANES):
-        work.current[k, :steps] = bias[k] if k < len(bias) else np.float32(0.0)
+        buffers.current[k, :steps] = bias[k] if k < len(bias) else np.float32(0.0)
         if low + k < plan.n[p]:
-            own = driven(frame, current, p, e, low + k, steps)
+            own = driven(layout, current, p, e, low + k, steps)
             for t in range(len(own)):
-                work.current[k, t] += own[t]
+                buffers.current[k, t] += own[t]
     for g in range(plan.groups[p]):
         decay, scale = plan.decay[p, g], plan.scale[p, g]
-        rows, inner = work.rows[g], np.zeros(LANES, np.float32)
-        for begin in range(0, steps, SETTLE):
-            for t in range(np.uint64(begin), np.uint64(min(begin + SETTLE, steps))):
+        rows, inner = buffers.rows[g], np.zeros(LANES, np.float32)
+        for begin in range(0, steps, FLUSH_EVERY):
+            for t in range(np.uint64(begin), np.uint64(min(begin + FLUSH_EVERY, steps))):
                 for k in range(LANES):
                     x = decay * inner[k] + rows[k, t]
                     inner[k] = x
-                    work.current[k, t] += scale * x
+                    buffers.current[k, t] += scale * x
             for k in range(LANES):
-                inner[k] = settle(inner[k])
+                inner[k] = flush_subnormal(inner[k])
 
 
 @kernel
 def integrate_spiking(plan, p, current, steps, time, slope, release):
     """Run one LIF neuron through the trial from its current (T,); return its spike count."""
     hold, alpha, v_thresh = plan.refractory[p], plan.alpha[p], plan.v_thresh[p]
-    beta, flattest = np.float32(1.0) - alpha, FLATTEST * v_thresh
-    v, count, held = np.float32(0.0), np.uint64(0), 0
-    for begin in range(0, steps, SETTLE):
-        for t in range(np.uint64(begin), np.uint64(min(begin + SETTLE, steps))):
+    beta, min_slope = np.float32(1.0) - alpha, MIN_SLOPE * v_thresh
+    v, count, resting = np.float32(0.0), np.uint64(0), 0
+    for begin in range(0, steps, FLUSH_EVERY):
+        for t in range(np.uint64(begin), np.uint64(min(begin + FLUSH_EVERY, steps))):
             drive = current[t]
-            if held > 0:
-                held -= 1
-                if held == 0:
+            if resting > 0:
+                resting -= 1
+                if resting == 0:
                     release[count - np.uint64(1)] = drive
                 continue
             v = alpha * v + beta * drive
             if v >= v_thresh:
                 time[count] = t
-                slope[count] = max(drive - v_thresh, flattest)
+                slope[count] = max(drive - v_thresh, min_slope)
                 release[count] = drive
                 count += np.uint64(1)
                 v = np.float32(0.0)
-                held = hold
-        v = settle(v)
+                resting = hold
+        v = flush_subnormal(v)
     return count
 
 
@@ -87,80 +102,80 @@ def integrate_readout(plan, p, current, steps, voltage):
     alpha = plan.alpha[p]
     beta = np.float32(1.0) - alpha
     v = np.float32(0.0)
-    for begin in range(0, steps, SETTLE):
-        for t in range(np.uint64(begin), np.uint64(min(begin + SETTLE, steps))):
+    for begin in range(0, steps, FLUSH_EVERY):
+        for t in range(np.uint64(begin), np.uint64(min(begin + FLUSH_EVERY, steps))):
             v = alpha * v + beta * current[t]
             voltage[t] = v
-        v = settle(v)
+        v = flush_subnormal(v)
 
 
 @kernel
-def feed_back(plan, p, recurrent, gain, i, t, rows):
+def feed_back(plan, p, recurrent, neuron_scale, i, t, rows):
     """Add the arrivals that a spike of neuron i in step t causes within its own population."""
     for q in range(len(plan.target)):
-        if plan.target[q] == p and plan.feeds_back[q]:
+        if plan.target[q] == p and plan.recurrent_projection[q]:
             first = plan.out_first[q] + i
             out = rows[plan.group[q]]
             for k in range(plan.out[first], plan.out[first + 1]):
                 at = np.uint64(np.uint32(t) + recurrent.offset[k])
-                out[plan.out_post[k], at] += recurrent.weight[k] * gain
+                out[plan.out_post[k], at] += recurrent.weight[k] * neuron_scale
 
 
 @kernel
-def integrate_recurrent(plan, frame, p, recurrent, gain, current, e, steps, work):
+def integrate_recurrent(plan, layout, p, recurrent, neuron_scale, current, e, steps, buffers):
     """Run a recurrent LIF population through the trial, step by step."""
     n, hold, alpha, v_thresh = plan.n[p], plan.refractory[p], plan.alpha[p], plan.v_thresh[p]
-    beta, flattest = np.float32(1.0) - alpha, FLATTEST * v_thresh
-    bias, own_gain = plan.bias[plan.first[p] :], gain[plan.first[p] :]
+    beta, min_slope = np.float32(1.0) - alpha, MIN_SLOPE * v_thresh
+    bias, own_scale = plan.bias[plan.first[p] :], neuron_scale[plan.first[p] :]
     v, inner = np.zeros(n, np.float32), np.zeros((plan.groups[p], n), np.float32)
-    held, total = np.zeros(n, np.int64), np.empty(n, np.float32)
-    work.counts[:n] = 0
+    resting, total = np.zeros(n, np.int64), np.empty(n, np.float32)
+    buffers.counts[:n] = 0
     for t in range(np.uint64(steps)):
-        if t % np.uint64(SETTLE) == 0:
-            settle_all(v)
+        if t % np.uint64(FLUSH_EVERY) == 0:
+            flush_all_subnormal(v)
             for g in range(plan.groups[p]):
-                settle_all(inner[g])
+                flush_all_subnormal(inner[g])
         total[:] = bias[:n]
         if len(current) > 0:
             for k in range(n):
                 total[k] += current[
-                    (e * frame.neurons + frame.neuron_row[p] + k) * frame.length + t
+                    (e * layout.neurons + layout.neuron_row[p] + k) * layout.length + t
                 ]
         for g in range(plan.groups[p]):
-            decay, scale, rows, x = plan.decay[p, g], plan.scale[p, g], work.rows[g], inner[g]
+            decay, scale, rows, x = plan.decay[p, g], plan.scale[p, g], buffers.rows[g], inner[g]
             for k in range(np.uint64(n)):
                 x[k] = decay * x[k] + rows[k, t]
                 total[k] += scale * x[k]
         for k in range(np.uint64(n)):
-            if held[k] > 0:
-                held[k] -= 1
-                if held[k] == 0:
-                    work.release[k, work.counts[k] - 1] = total[k]
+            if resting[k] > 0:
+                resting[k] -= 1
+                if resting[k] == 0:
+                    buffers.release[k, buffers.counts[k] - 1] = total[k]
                 continue
             v[k] = alpha * v[k] + beta * total[k]
             if v[k] >= v_thresh:
-                c = work.counts[k]
-                work.time[k, c] = t
-                work.slope[k, c] = max(total[k] - v_thresh, flattest)
-                work.release[k, c] = total[k]
-                work.counts[k] = c + 1
+                c = buffers.counts[k]
+                buffers.time[k, c] = t
+                buffers.slope[k, c] = max(total[k] - v_thresh, min_slope)
+                buffers.release[k, c] = total[k]
+                buffers.counts[k] = c + 1
                 v[k] = 0.0
-                held[k] = hold
-                feed_back(plan, p, recurrent, own_gain[k], k, t, work.rows)
+                resting[k] = hold
+                feed_back(plan, p, recurrent, own_scale[k], k, t, buffers.rows)
 
 
 @kernel
-def keep_spikes(work, lanes, entry, limit, at, store, e):
+def keep_spikes(buffers, lanes, entry, limit, at, store, e):
     """Append the spikes of `lanes` neurons to the store; return where the next ones go.
 
     Past the limit they are counted, not kept: the caller runs the example again.
     """
     for k in range(lanes):
-        count = work.counts[k]
+        count = buffers.counts[k]
         if at + count <= limit:
-            store.time[at : at + count] = work.time[k, :count]
-            store.slope[at : at + count] = work.slope[k, :count]
-            store.release[at : at + count] = work.release[k, :count]
+            store.time[at : at + count] = buffers.time[k, :count]
+            store.slope[at : at + count] = buffers.slope[k, :count]
+            store.release[at : at + count] = buffers.release[k, :count]
         at += count
         store.start[e, entry + k + 1] = at
     return at
@@ -168,39 +183,45 @@ def keep_spikes(work, lanes, entry, limit, at, store, e):
 
 @kernel
 def run_population(
-    plan, frame, p, weight, offset, recurrent, start, time, gain, current, store, e, at, limit,
-    steps, work,
+    plan, layout, p, weight, offset, recurrent, start, time, neuron_scale, current, store, e, at,
+    limit, steps, buffers,
 ):  # fmt: skip
     """Run population p in example e; return where the next spikes go in the store."""
     n = plan.n[p]
-    block = n if plan.recurrent[p] else LANES
+    block = n if plan.recurrent_population[p] else LANES
     spiking = plan.kind[p] != READOUT
     if spiking:
-        store.start[e, plan.held[p]] = at
+        store.start[e, plan.spike_offset[p]] = at
     for low in range(0, n, block):
         lanes = min(block, n - low)
-        work.rows[: plan.groups[p], :lanes] = 0.0
-        arrive(plan, p, weight, offset, start, time, gain, store, e, low, low + lanes, work.rows)
-        if plan.recurrent[p]:
-            integrate_recurrent(plan, frame, p, recurrent, gain, current, e, steps, work)
+        buffers.rows[: plan.groups[p], :lanes] = 0.0
+        arrive(
+            plan, p, weight, offset, start, time, neuron_scale, store, e, low, low + lanes,
+            buffers.rows,
+        )  # fmt: skip
+        if plan.recurrent_population[p]:
+            integrate_recurrent(
+                plan, layout, p, recurrent, neuron_scale, current, e, steps, buffers
+            )
         else:
-            filter_currents(plan, frame, p, low, current, e, steps, work)
+            filter_currents(plan, layout, p, low, current, e, steps, buffers)
             for k in range(lanes):
-                own = work.current[k]
+                own = buffers.current[k]
                 if spiking:
-                    work.counts[k] = integrate_spiking(
-                        plan, p, own, steps, work.time[k], work.slope[k], work.release[k]
+                    buffers.counts[k] = integrate_spiking(
+                        plan, p, own, steps, buffers.time[k], buffers.slope[k], buffers.release[k]
                     )
                 else:
                     integrate_readout(plan, p, own, steps, store.voltage[e, low + k])
         if spiking:
-            at = keep_spikes(work, lanes, plan.held[p] + low, limit, at, store, e)
+            at = keep_spikes(buffers, lanes, plan.spike_offset[p] + low, limit, at, store, e)
     return at
 
 
 @kernel
 def run_example(
-    plan, frame, weight, offset, recurrent, start, time, gain, label, current, store, e, steps, work
+    plan, layout, weight, offset, recurrent, start, time, neuron_scale, label, current, store, e,
+    steps, buffers
 ):  # fmt: skip
     """Run one example: its spikes, output voltages, logits and loss go to row e of the store."""
     capacity = len(store.time) // len(store.needed)
@@ -209,8 +230,8 @@ def run_example(
     for p in range(len(plan.kind)):
         if plan.kind[p] != INPUT and at <= limit:
             at = run_population(
-                plan, frame, p, weight, offset, recurrent, start, time, gain, current, store, e, at,
-                limit, steps, work,
+                plan, layout, p, weight, offset, recurrent, start, time, neuron_scale, current,
+                store, e, at, limit, steps, buffers,
             )  # fmt: skip
     store.needed[e] = at - e * capacity
     if at <= limit:
@@ -220,13 +241,13 @@ def run_example(
 
 @kernel
 def run_chunk(
-    plan, frame, weight, offset, recurrent, starts, time, gains, labels, current, store, low, high,
-    steps, work,
+    plan, layout, weight, offset, recurrent, starts, time, spike_scale, labels, current, store, low,
+    high, steps, buffers,
 ):  # fmt: skip
-    """Run examples low..high-1 of a batch; ``current`` is `Series.current`, or empty."""
+    """Run examples low..high-1 of a batch; ``current`` is `Traces.current`, or empty."""
     for e in range(low, high):
-        gain = gains[e if len(gains) > 1 else 0]
+        neuron_scale = spike_scale[e if len(spike_scale) > 1 else 0]
         run_example(
-            plan, frame, weight, offset, recurrent, starts[e], time, gain, labels[e], current,
-            store, e, steps, work,
+            plan, layout, weight, offset, recurrent, starts[e], time, neuron_scale, labels[e],
+            current, store, e, steps, buffers,
         )  # fmt: skip

@@ -16,18 +16,18 @@ ABREAST = 4  # sums at once: one alone would wait for itself
 
 
 @kernel
-def add_up(frame, row, n, one, other, low, high, sums):
+def add_up(layout, row, n, one, other, low, high, sums):
     """Write the sums of a row of `one` and of its product with `other` to sums (2, B, n) float64.
 
-    By example and neuron; both are rows of neurons as in `Series`, with 0 behind the trial.
+    By example and neuron; both are rows of neurons as in `Traces`, with 0 behind the trial.
     """
     plain, product = np.zeros(ABREAST), np.zeros(ABREAST)
     for e in range(low, high):
         for j in range(n):
-            at = (e * frame.neurons + row + j) * frame.length
+            at = (e * layout.neurons + row + j) * layout.length
             plain[:] = 0.0
             product[:] = 0.0
-            for t in range(at, at + frame.span, ABREAST):
+            for t in range(at, at + layout.span, ABREAST):
                 for k in range(ABREAST):
                     x = np.float64(one[t + k])
                     plain[k] += x
@@ -37,11 +37,11 @@ def add_up(frame, row, n, one, other, low, high, sums):
 
 
 @kernel
-def combine(frame, row, n, by_current, by_adjoint, rest, series, low, high):
+def combine(layout, row, n, by_current, by_adjoint, rest, traces, low, high):
     """Turn D, in the place of V, into by_adjoint D + by_current I + rest, (n,) float32 each."""
     for e in range(low, high):
         for j in range(n):
-            at = (e * frame.neurons + row + j) * frame.length
+            at = (e * layout.neurons + row + j) * layout.length
             a, b, c = by_adjoint[j], by_current[j], rest[j]
-            for t in range(at, at + frame.steps):
-                series.voltage[t] = a * series.voltage[t] + b * series.current[t] + c
+            for t in range(at, at + layout.steps):
+                traces.voltage[t] = a * traces.voltage[t] + b * traces.current[t] + c

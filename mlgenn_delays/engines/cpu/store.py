@@ -1,6 +1,6 @@
-"""What the forward pass of a batch leaves for the backward pass, and a chunk's scratch memory.
+"""What the forward pass of a batch leaves for the backward pass, and the buffers of a thread.
 
-Shapes: B examples, H entries (n+1 a spiking population), K output neurons, T steps, G synapse
+Shapes: B examples, H entries (n+1 per spiking population), K output neurons, T steps, G synapse
 groups, L neurons worked on together (all of a recurrent population, else `LANES`).
 """
 
@@ -9,17 +9,17 @@ from typing import NamedTuple
 import numpy as np
 
 from mlgenn_delays.engines.shared.plan import SPIKING, Plan
-from mlgenn_delays.engines.shared.traces import Frame, Series
+from mlgenn_delays.engines.shared.traces import RowLayout, Traces
 
 LANES = 8
 
 
-class Store(NamedTuple):
+class SpikeStore(NamedTuple):
     """Spikes and outputs of a batch.
 
     Attributes:
         start: (B, H) uint64; neuron j of a population spiked at
-            ``time[start[b, held + j]:start[b, held + j + 1]]``.
+            ``time[start[b, spike_offset + j]:start[b, spike_offset + j + 1]]``.
         time: (B * capacity,) uint32 [steps].
         slope: (B * capacity,) I + bias - v_thresh in the step of the spike, above 0.
         release: (B * capacity,) I + bias in the step before V moves again.
@@ -40,13 +40,15 @@ class Store(NamedTuple):
 
     @property
     def capacity(self) -> int:
-        """Spikes for which there is room, an example."""
+        """Spikes per example for which there is room."""
         return len(self.time) // max(1, len(self.needed))
 
 
-def make_store(examples: int, entries: int, capacity: int, classes: int, steps: int) -> Store:
+def make_spike_store(
+    examples: int, entries: int, capacity: int, classes: int, steps: int
+) -> SpikeStore:
     """Return an empty store for B examples with room for `capacity` spikes each."""
-    return Store(
+    return SpikeStore(
         np.zeros((examples, entries), np.uint64),
         np.empty(examples * capacity, np.uint32),
         np.empty(examples * capacity, np.float32),
@@ -70,14 +72,14 @@ class Recurrent(NamedTuple):
     offset: np.ndarray
 
 
-class Work(NamedTuple):
-    """Scratch memory of one thread; rows are padded so that no delay reaches past their end.
+class EventBuffers(NamedTuple):
+    """Buffers of one thread of `EventSimulation`; rows are padded for the largest delay.
 
     Attributes:
-        rows: (G, L, T + reach) arrivals by target neuron and step.
+        rows: (G, L, T + max_shift) arrivals by target neuron and step.
         current: (`LANES`, T) synaptic currents.
-        adjoint: (G, L, T + reach, 2) adjoint of inSyn, and derivative with respect to the arrival
-            time of unit weight; zero from step T on.
+        adjoint: (G, L, T + max_shift, 2) adjoint of inSyn, and derivative with respect to the
+            arrival time of unit weight; zero from step T on.
         time: (L, T) uint32 spikes of the neurons at hand.
         slope: (L, T).
         release: (L, T).
@@ -97,11 +99,13 @@ class Work(NamedTuple):
     outgoing: np.ndarray
 
 
-def make_work(groups: int, lanes: int, steps: int, reach: int, classes: int, capacity: int) -> Work:
-    """Return scratch memory; `reach` is the largest delay + 1 [steps]."""
+def make_event_buffers(
+    groups: int, lanes: int, steps: int, max_shift: int, classes: int, capacity: int
+) -> EventBuffers:
+    """Allocate the buffers of a thread; `max_shift` is the largest delay + 1 [steps]."""
     # An odd number of cache lines: rows of a power-of-two length would fight for the same sets.
-    length = ((steps + reach + 15) // 16 | 1) * 16
-    return Work(
+    length = ((steps + max_shift + 15) // 16 | 1) * 16
+    return EventBuffers(
         rows=np.zeros((groups, lanes, length), np.float32),
         current=np.zeros((LANES, length), np.float32),
         adjoint=np.zeros((groups, lanes, length, 2), np.float32),
@@ -114,13 +118,17 @@ def make_work(groups: int, lanes: int, steps: int, reach: int, classes: int, cap
     )
 
 
-def keep_spikes(plan: Plan, frame: Frame, store: Store, size: int, series: Series) -> None:
-    """Copy the spikes of a batch's store to its series."""
+def keep_spikes(
+    plan: Plan, layout: RowLayout, store: SpikeStore, size: int, traces: Traces
+) -> None:
+    """Copy the spikes of a batch's store to its traces."""
     for p in np.flatnonzero(plan.kind == SPIKING):
-        rows = slice(frame.neuron_row[p], frame.neuron_row[p] + plan.n[p])
-        start = store.start[:size, plan.held[p] : plan.held[p] + plan.n[p] + 1].astype(np.int64)
+        rows = slice(layout.neuron_row[p], layout.neuron_row[p] + plan.n[p])
+        start = store.start[
+            :size, plan.spike_offset[p] : plan.spike_offset[p] + plan.n[p] + 1
+        ].astype(np.int64)
         count = np.diff(start)
-        series.counts[:size, rows] = count
-        held = np.arange(frame.steps) < count[:, :, None]
+        traces.counts[:size, rows] = count
+        valid = np.arange(layout.steps) < count[:, :, None]
         spikes = [store.time[own[0] : own[-1]] for own in start]
-        series.time[:size, rows][held] = np.concatenate(spikes)
+        traces.time[:size, rows][valid] = np.concatenate(spikes)

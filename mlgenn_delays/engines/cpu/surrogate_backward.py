@@ -3,7 +3,7 @@ carries no gradient (Neftci, Mostafa and Zenke 2019; Mészáros, Knight and Nowo
 
 Backwards in steps t, with V as the threshold sees it, s its spikes, a = alpha, b = beta:
 
-    G[t] = gain sum_out w sum_k K[k] R[t + k + 1] + regularisation       at a neuron's spike
+    G[t] = scale sum_out w sum_k K[k] R[t + k + 1] + regularisation      at a neuron's spike
     LIF         p = psi G[t] + (1 - s[t]) P;   dI[t] = b p;   P = a p    (refractory: dI = 0)
     SeedLIF     q = (1 - s[t]) P;   dI[t] = b q;   P = psi G[t] + a q
     readout     p = dL/dV[t] + P;   dI[t] = b p;   P = a p
@@ -17,10 +17,10 @@ import numpy as np
 
 from mlgenn_delays.engines.cpu.currents import collect
 from mlgenn_delays.engines.cpu.surrogate_forward import LANES, RESTING
-from mlgenn_delays.engines.shared.numerics import NOTHING, kernel, settle_all
+from mlgenn_delays.engines.shared.numerics import SUBNORMAL, flush_all_subnormal, kernel
 from mlgenn_delays.engines.shared.plan import READOUT
 from mlgenn_delays.engines.shared.readout import loss_drive
-from mlgenn_delays.engines.shared.vector import weave
+from mlgenn_delays.engines.shared.vector import shifted_axpy
 
 ATAN, TRIANGLE, BOXCAR = 0, 1, 2
 
@@ -38,25 +38,25 @@ def derivative(kind, one, other, u):
 
 
 @kernel
-def pull_everywhere(plan, frame, p, size, out_coef, out_address, series, e, pulled):
-    """Add to `pulled` (n, length) dL/d(spike) over feed-forward synapses, in every step."""
-    base = e * frame.neurons * frame.length
+def add_spike_gradients(plan, layout, p, size, out_coef, out_address, traces, e, spike_gradient):
+    """Add to `spike_gradient` (n, length) dL/d(spike) over feed-forward synapses, in every step."""
+    base = e * layout.neurons * layout.length
     for q in range(len(plan.source)):
-        if plan.source[q] != p or plan.feeds_back[q]:
+        if plan.source[q] != p or plan.recurrent_projection[q]:
             continue
-        adjoint = series.adjoint[plan.group[q]]
-        flat = pulled.reshape(-1)
+        adjoint = traces.adjoint[plan.group[q]]
+        flat = spike_gradient.reshape(-1)
         for i in range(plan.n[p]):
             first = np.int64(plan.out[plan.out_first[q] + i])
             last = np.int64(plan.out[plan.out_first[q] + i + 1])
-            weave(
-                flat, i * frame.length, frame.span, adjoint, base, out_address, out_coef,
+            shifted_axpy(
+                flat, i * layout.length, layout.span, adjoint, base, out_address, out_coef,
                 first * size, last * size,
             )  # fmt: skip
 
 
 @kernel
-def pull_at(plan, q, i, t, size, out_coef, out_address, base, adjoint):
+def spike_gradient_at(plan, q, i, t, size, out_coef, out_address, base, adjoint):
     """Return dL/d(spike) of neuron i in step t over the synapses of projection q."""
     total = np.float32(0.0)
     first = np.int64(plan.out[plan.out_first[q] + i]) * size
@@ -67,32 +67,37 @@ def pull_at(plan, q, i, t, size, out_coef, out_address, base, adjoint):
 
 
 @kernel
-def weigh(plan, frame, p, shape, size, out_coef, out_address, gain, pull, series, e, pulled):
-    """Turn dL/d(spike) into psi G in every step, `pulled` (n, length).
+def weigh(
+    plan, layout, p, shape, size, out_coef, out_address, neuron_scale, count_gradient, traces, e,
+    spike_gradient,
+):  # fmt: skip
+    """Turn dL/d(spike) into psi G in every step, `spike_gradient` (n, length).
 
     With a compact surrogate, dL/d(spike) is summed here, where psi is not 0.
     """
     kind, one, other, compact = shape
-    threshold, base = plan.v_thresh[p], e * frame.neurons * frame.length
+    threshold, base = plan.v_thresh[p], e * layout.neurons * layout.length
     for i in range(plan.n[p]):
-        at = base + (frame.neuron_row[p] + i) * frame.length
-        weight, extra = gain[plan.first[p] + i], pull[plan.first[p] + i]
-        row, voltage = pulled[i, : frame.steps], series.voltage[at : at + frame.steps]
+        at = base + (layout.neuron_row[p] + i) * layout.length
+        weight, extra = neuron_scale[plan.first[p] + i], count_gradient[plan.first[p] + i]
+        row, voltage = spike_gradient[i, : layout.steps], traces.voltage[at : at + layout.steps]
         if kind == ATAN:
-            for t in range(frame.steps):
+            for t in range(layout.steps):
                 x = np.float32(np.pi / 2) * one * (voltage[t] - threshold)
                 psi = np.float32(0.5) * one / (np.float32(1.0) + x * x)
                 row[t] = psi * (weight * row[t] + extra)
             continue
-        for t in range(frame.steps):
+        for t in range(layout.steps):
             psi = derivative(kind, one, other, voltage[t] - threshold)
             row[t] = 0.0
             if psi != 0.0 and voltage[t] != RESTING:
                 total = np.float32(0.0)
                 for q in range(len(plan.source)):
-                    if plan.source[q] == p and not plan.feeds_back[q]:
-                        adjoint = series.adjoint[plan.group[q]]
-                        total += pull_at(plan, q, i, t, size, out_coef, out_address, base, adjoint)
+                    if plan.source[q] == p and not plan.recurrent_projection[q]:
+                        adjoint = traces.adjoint[plan.group[q]]
+                        total += spike_gradient_at(
+                            plan, q, i, t, size, out_coef, out_address, base, adjoint
+                        )
                 row[t] = psi * (weight * total + extra)
 
 
@@ -106,7 +111,7 @@ def back_lif(alpha, beta, threshold, length, steps, kick, voltage):
             v, old = voltage[here], carried[k]
             p = kick[here] if v >= threshold else kick[here] + old
             rests = v == RESTING
-            p = np.float32(0.0) if rests or abs(p) <= NOTHING else p
+            p = np.float32(0.0) if rests or abs(p) <= SUBNORMAL else p
             voltage[here] = beta * p
             carried[k] = old if rests else alpha * p
 
@@ -119,27 +124,27 @@ def back_seed(alpha, beta, threshold, length, steps, kick, voltage):
         for k in range(LANES):
             here = k * length + steps - 1 - back
             old = carried[k]
-            kept = np.float32(0.0) if voltage[here] > threshold or abs(old) <= NOTHING else old
+            kept = np.float32(0.0) if voltage[here] > threshold or abs(old) <= SUBNORMAL else old
             voltage[here] = beta * kept
             carried[k] = kick[here] + alpha * kept
 
 
 @kernel
-def back_rows(plan, frame, p, series, e, pulled, spare):
+def back_rows(plan, layout, p, traces, e, spike_gradient, spare):
     """Run the adjoints of a population without recurrent synapses back."""
-    n, length, steps = plan.n[p], frame.length, frame.steps
+    n, length, steps = plan.n[p], layout.length, layout.steps
     alpha, beta, threshold = plan.alpha[p], plan.beta[p], plan.v_thresh[p]
-    at, kicks = (e * frame.neurons + frame.neuron_row[p]) * length, pulled.reshape(-1)
+    at, kicks = (e * layout.neurons + layout.neuron_row[p]) * length, spike_gradient.reshape(-1)
     for low in range(0, n, LANES):
         here, many = at + low * length, min(LANES, n - low)
         end = here + many * length
         if many == LANES:
             kick = kicks[low * length : (low + LANES) * length]
-            voltage = series.voltage[here:end]
+            voltage = traces.voltage[here:end]
         else:
             kick, voltage = spare[0], spare[1]
             kick[: many * length] = kicks[low * length : (low + many) * length]
-            voltage[: many * length] = series.voltage[here:end]
+            voltage[: many * length] = traces.voltage[here:end]
         if plan.seed[p]:
             back_seed(alpha, beta, threshold, length, steps, kick, voltage)
         else:
@@ -147,7 +152,7 @@ def back_rows(plan, frame, p, series, e, pulled, spare):
         if many < LANES:
             for k in range(many):
                 to = here + k * length
-                series.voltage[to : to + steps] = voltage[k * length : k * length + steps]
+                traces.voltage[to : to + steps] = voltage[k * length : k * length + steps]
 
 
 @kernel
@@ -157,7 +162,7 @@ def back_readout(alpha, beta, drive, steps, out):
     for back in range(steps):
         t = steps - 1 - back
         p = drive[t] + carried
-        if abs(p) <= NOTHING:
+        if abs(p) <= SUBNORMAL:
             p = np.float32(0.0)
         out[t] = beta * p
         carried = alpha * p
@@ -165,124 +170,134 @@ def back_readout(alpha, beta, drive, steps, out):
 
 @kernel
 def back_recurrent(
-    plan, frame, p, shape, size, out_coef, out_address, gain, series, e, pulled
+    plan, layout, p, shape, size, out_coef, out_address, neuron_scale, traces, e, spike_gradient
 ):  # fmt: skip
     """Run the adjoints of a population that projects to itself back, step by step.
 
-    `pulled` (n, length) holds dL/d(spike) of what follows it, times gain, regularisation included.
+    `spike_gradient` (n, length) holds dL/d(spike) over its feed-forward synapses, scaled, with
+    regularisation.
     """
     kind, one, other, compact = shape
     n, alpha, beta, threshold = plan.n[p], plan.alpha[p], plan.beta[p], plan.v_thresh[p]
-    base = e * frame.neurons * frame.length
+    base = e * layout.neurons * layout.length
     carried, inner = np.zeros(n, np.float32), np.zeros((plan.groups[p], n), np.float32)
-    for back in range(frame.steps):
-        t = frame.steps - 1 - back
+    for back in range(layout.steps):
+        t = layout.steps - 1 - back
         if t % 64 == 0:
-            settle_all(carried)
+            flush_all_subnormal(carried)
             for g in range(plan.groups[p]):
-                settle_all(inner[g])
+                flush_all_subnormal(inner[g])
         for i in range(n):
-            at = base + (frame.neuron_row[p] + i) * frame.length + t
-            v = series.voltage[at]
+            at = base + (layout.neuron_row[p] + i) * layout.length + t
+            v = traces.voltage[at]
             psi = derivative(kind, one, other, v - threshold)
             resting = v == RESTING
             kick = np.float32(0.0)
             if psi != 0.0 and not resting:
-                kick = pulled[i, t]
+                kick = spike_gradient[i, t]
                 for q in range(len(plan.source)):
-                    if plan.source[q] == p and (plan.feeds_back[q] or compact):
-                        adjoint = series.adjoint[plan.group[q]]
-                        kick += gain[plan.first[p] + i] * pull_at(
+                    if plan.source[q] == p and (plan.recurrent_projection[q] or compact):
+                        adjoint = traces.adjoint[plan.group[q]]
+                        kick += neuron_scale[plan.first[p] + i] * spike_gradient_at(
                             plan, q, i, t, size, out_coef, out_address, base, adjoint
                         )
                 kick *= psi
             if plan.seed[p]:
                 kept = np.float32(0.0) if v > threshold else carried[i]
-                series.voltage[at] = beta * kept
+                traces.voltage[at] = beta * kept
                 carried[i] = kick + alpha * kept
             elif resting:
-                series.voltage[at] = 0.0
+                traces.voltage[at] = 0.0
             else:
                 kept = kick if v >= threshold else kick + carried[i]
-                series.voltage[at] = beta * kept
+                traces.voltage[at] = beta * kept
                 carried[i] = alpha * kept
         for g in range(plan.groups[p]):
             for i in range(n):
-                at = base + (frame.neuron_row[p] + i) * frame.length + t
-                r = plan.scale[p, g] * series.voltage[at] + plan.decay[p, g] * inner[g, i]
+                at = base + (layout.neuron_row[p] + i) * layout.length + t
+                r = plan.scale[p, g] * traces.voltage[at] + plan.decay[p, g] * inner[g, i]
                 inner[g, i] = r
-                series.adjoint[g, at] = r
+                traces.adjoint[g, at] = r
 
 
 @kernel
 def back_spiking(
-    plan, frame, p, shape, size, out_coef, out_address, gain, pull, series, e, pulled, spare
+    plan, layout, p, shape, size, out_coef, out_address, neuron_scale, count_gradient, traces, e,
+    spike_gradient, spare
 ):  # fmt: skip
     """Turn V of population p in example e into dL/dI."""
     compact, n = shape[3], plan.n[p]
-    pulled[:n] = 0.0
+    spike_gradient[:n] = 0.0
     if not compact:
-        pull_everywhere(plan, frame, p, size, out_coef, out_address, series, e, pulled)
-    if plan.recurrent[p]:
+        add_spike_gradients(plan, layout, p, size, out_coef, out_address, traces, e, spike_gradient)
+    if plan.recurrent_population[p]:
         for i in range(n):
-            weight, extra = gain[plan.first[p] + i], pull[plan.first[p] + i]
-            for t in range(frame.steps):
-                pulled[i, t] = weight * pulled[i, t] + extra
-        back_recurrent(plan, frame, p, shape, size, out_coef, out_address, gain, series, e, pulled)
+            weight, extra = neuron_scale[plan.first[p] + i], count_gradient[plan.first[p] + i]
+            for t in range(layout.steps):
+                spike_gradient[i, t] = weight * spike_gradient[i, t] + extra
+        back_recurrent(
+            plan, layout, p, shape, size, out_coef, out_address, neuron_scale, traces, e,
+            spike_gradient,
+        )  # fmt: skip
         return
-    weigh(plan, frame, p, shape, size, out_coef, out_address, gain, pull, series, e, pulled)
-    back_rows(plan, frame, p, series, e, pulled, spare)
+    weigh(
+        plan, layout, p, shape, size, out_coef, out_address, neuron_scale, count_gradient, traces,
+        e, spike_gradient,
+    )  # fmt: skip
+    back_rows(plan, layout, p, traces, e, spike_gradient, spare)
 
 
 @kernel
 def back_neurons(
-    plan, frame, p, shape, size, out_coef, out_address, gains, labels, pull, series, low, high,
-    scratch,
+    plan, layout, p, shape, size, out_coef, out_address, spike_scale, labels, count_gradient,
+    traces, low, high, buffers,
 ):  # fmt: skip
     """Write dL/dI of population p in examples low..high-1 where V was."""
     for e in range(low, high):
-        gain = gains[e if len(gains) > 1 else 0]
+        neuron_scale = spike_scale[e if len(spike_scale) > 1 else 0]
         if plan.kind[p] != READOUT:
             back_spiking(
-                plan, frame, p, shape, size, out_coef, out_address, gain, pull, series, e,
-                scratch.pulled, scratch.spare,
+                plan, layout, p, shape, size, out_coef, out_address, neuron_scale, count_gradient,
+                traces, e, buffers.spike_gradient, buffers.spare,
             )  # fmt: skip
             continue
-        loss_drive(plan.readout, series.voltage_out[e], series.logits[e], labels[e], scratch.drive)
+        loss_drive(plan.readout, traces.voltage_out[e], traces.logits[e], labels[e], buffers.drive)
         for j in range(plan.n[p]):
-            at = (e * frame.neurons + frame.neuron_row[p] + j) * frame.length
-            out = series.voltage[at : at + frame.steps]
-            back_readout(plan.alpha[p], plan.beta[p], scratch.drive[j], frame.steps, out)
+            at = (e * layout.neurons + layout.neuron_row[p] + j) * layout.length
+            out = traces.voltage[at : at + layout.steps]
+            back_readout(plan.alpha[p], plan.beta[p], buffers.drive[j], layout.steps, out)
 
 
 @kernel
-def back_synapses(plan, frame, p, series, e):
+def back_synapses(plan, layout, p, traces, e):
     """Write the adjoints at the arrivals of population p from dL/dI."""
     for g in range(plan.groups[p]):
-        decay, scale, out = plan.decay[p, g], plan.scale[p, g], series.adjoint[g]
+        decay, scale, out = plan.decay[p, g], plan.scale[p, g], traces.adjoint[g]
         for j in range(plan.n[p]):
-            at = (e * frame.neurons + frame.neuron_row[p] + j) * frame.length
+            at = (e * layout.neurons + layout.neuron_row[p] + j) * layout.length
             if decay == 0.0:
-                for t in range(at, at + frame.steps):
-                    out[t] = scale * series.voltage[t]
+                for t in range(at, at + layout.steps):
+                    out[t] = scale * traces.voltage[t]
                 continue
             inner = np.float32(0.0)
-            for back in range(frame.steps):
-                t = at + frame.steps - 1 - back
-                inner = scale * series.voltage[t] + decay * inner
-                if abs(inner) <= NOTHING:
+            for back in range(layout.steps):
+                t = at + layout.steps - 1 - back
+                inner = scale * traces.voltage[t] + decay * inner
+                if abs(inner) <= SUBNORMAL:
                     inner = np.float32(0.0)
                 out[t] = inner
 
 
 @kernel
 def back_arrivals(
-    plan, frame, p, size, first_step, address, starts, time, gains, series, low, high, sums
+    plan, layout, p, size, first_step, address, starts, time, spike_scale, traces, low, high, sums
 ):  # fmt: skip
-    """Take dL/dI of examples low..high-1 back to the arrivals, and add up correlations (S W,)."""
+    """Add the correlations of examples low..high-1 to sums (S W,), from dL/dI."""
     for e in range(low, high):
-        gain = gains[e if len(gains) > 1 else 0]
+        neuron_scale = spike_scale[e if len(spike_scale) > 1 else 0]
         start = starts[e if len(starts) > 1 else 0]
-        if not plan.recurrent[p]:
-            back_synapses(plan, frame, p, series, e)
-        collect(plan, frame, p, size, first_step, address, start, time, gain, series, e, sums)
+        if not plan.recurrent_population[p]:
+            back_synapses(plan, layout, p, traces, e)
+        collect(
+            plan, layout, p, size, first_step, address, start, time, neuron_scale, traces, e, sums
+        )

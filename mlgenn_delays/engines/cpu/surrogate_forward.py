@@ -1,12 +1,20 @@
-"""Neurons through whole trials, from their synaptic currents: the equations of `network.models`.
+"""Neurons through whole trials, from their synaptic currents, for `SurrogateBPTT`.
 
-Each neuron's current I is taken as ``factor I + shift``, where shift holds the bias, and factor
-and shift the normalisation if there is one.
+With J = factor I + shift (shift holds the bias; both hold the normalisation, if any), a = alpha,
+b = beta:
+
+    LIF       V[t] = a V[t-1] + b J[t];   spike if V[t] >= v_thresh, then V = 0
+    SeedLIF   spike if V[t] > v_thresh;   V[t+1] = (a V[t] + b J[t]) (1 - spike)
+    readout   V[t] = a V[t-1] + b J[t]
+
+V as the threshold sees it stays in `Traces.voltage`, for the surrogate derivative; refractory steps
+are marked `RESTING`. Rows run along time; `LANES` neighbouring neurons go side by side, for each
+one's steps depend on the one before.
 """
 
 import numpy as np
 
-from mlgenn_delays.engines.shared.numerics import NOTHING, kernel, settle_all
+from mlgenn_delays.engines.shared.numerics import SUBNORMAL, flush_all_subnormal, kernel
 from mlgenn_delays.engines.shared.plan import READOUT
 from mlgenn_delays.engines.shared.readout import cross_entropy, read_out
 
@@ -17,24 +25,24 @@ LANES = 8  # neurons worked on at once: each one's steps have to wait for one an
 
 @kernel
 def step_lif(plan, p, length, steps, factor, shift, current, voltage):
-    """Run `LANES` neighbouring `LIF` neurons through the trial, rows of `length` places."""
+    """Run `LANES` neighbouring `LIF` neurons through the trial, in rows of `length` values."""
     hold, alpha, beta, threshold = plan.refractory[p], plan.alpha[p], plan.beta[p], plan.v_thresh[p]
-    v, held = np.zeros(LANES, np.float32), np.zeros(LANES, np.int32)
+    v, resting = np.zeros(LANES, np.float32), np.zeros(LANES, np.int32)
     for t in range(steps):
         for k in range(LANES):
             here = k * length + t
             x = alpha * v[k] + beta * (factor[k] * current[here] + shift[k])
-            rests = held[k] > 0
-            x = np.float32(0.0) if rests or abs(x) <= NOTHING else x
+            rests = resting[k] > 0
+            x = np.float32(0.0) if rests or abs(x) <= SUBNORMAL else x
             spike = x >= threshold
             voltage[here] = RESTING if rests else x
             v[k] = np.float32(0.0) if spike else x
-            held[k] = held[k] - 1 if rests else (hold if spike else 0)
+            resting[k] = resting[k] - 1 if rests else (hold if spike else 0)
 
 
 @kernel
 def step_seed(plan, p, length, steps, factor, shift, current, voltage):
-    """Run `LANES` neighbouring `SeedLIF` neurons through the trial, rows of `length` places."""
+    """Run `LANES` neighbouring `SeedLIF` neurons through the trial, in rows of `length` values."""
     alpha, beta, threshold = plan.alpha[p], plan.beta[p], plan.v_thresh[p]
     v = np.zeros(LANES, np.float32)
     for t in range(steps):
@@ -43,7 +51,7 @@ def step_seed(plan, p, length, steps, factor, shift, current, voltage):
             x = v[k]
             voltage[here] = x
             y = alpha * x + beta * (factor[k] * current[here] + shift[k])
-            v[k] = np.float32(0.0) if x > threshold or abs(y) <= NOTHING else y
+            v[k] = np.float32(0.0) if x > threshold or abs(y) <= SUBNORMAL else y
 
 
 @kernel
@@ -59,20 +67,20 @@ def note_spikes(threshold, seed, at, steps, voltage, time):
 
 
 @kernel
-def run_spiking(plan, frame, p, factor, shift, series, e, scratch):
+def run_spiking(plan, layout, p, factor, shift, traces, e, buffers):
     """Run population p, without recurrent synapses, in example e."""
-    n, length, steps = plan.n[p], frame.length, frame.steps
-    row, f, h = frame.neuron_row[p], factor[plan.first[p] :], shift[plan.first[p] :]
-    at = (e * frame.neurons + row) * length
+    n, length, steps = plan.n[p], layout.length, layout.steps
+    row, f, h = layout.neuron_row[p], factor[plan.first[p] :], shift[plan.first[p] :]
+    at = (e * layout.neurons + row) * length
     for low in range(0, n, LANES):
         here, many = at + low * length, min(LANES, n - low)
         end = here + many * length
         if many == LANES:
-            current, voltage = series.current[here:end], series.voltage[here:end]
+            current, voltage = traces.current[here:end], traces.voltage[here:end]
             own_f, own_h = f[low:], h[low:]
         else:  # the last few: rows of their own, so that no neighbour's are touched
-            current, voltage = scratch.spare[0], scratch.spare[1]
-            current[: many * length] = series.current[here:end]
+            current, voltage = buffers.spare[0], buffers.spare[1]
+            current[: many * length] = traces.current[here:end]
             own_f, own_h = np.zeros(LANES, np.float32), np.zeros(LANES, np.float32)
             own_f[:many], own_h[:many] = f[low : low + many], h[low : low + many]
         if plan.seed[p]:
@@ -82,74 +90,76 @@ def run_spiking(plan, frame, p, factor, shift, series, e, scratch):
         if many < LANES:
             for k in range(many):
                 to = here + k * length
-                series.voltage[to : to + steps] = voltage[k * length : k * length + steps]
-    threshold, seed, voltage = plan.v_thresh[p], plan.seed[p], series.voltage
+                traces.voltage[to : to + steps] = voltage[k * length : k * length + steps]
+    threshold, seed, voltage = plan.v_thresh[p], plan.seed[p], traces.voltage
     for j in range(n):
-        time = series.time[e, row + j]
-        series.counts[e, row + j] = note_spikes(
+        time = traces.time[e, row + j]
+        traces.counts[e, row + j] = note_spikes(
             threshold, seed, at + j * length, steps, voltage, time
         )
 
 
 @kernel
-def show_spikes(plan, frame, p, gain, series, e):
+def show_spikes(plan, layout, p, neuron_scale, traces, e):
     """Write the spikes of population p as rows of values, where its targets read those."""
-    if frame.by_events[p]:
+    if layout.event_driven[p]:
         return
     for j in range(plan.n[p]):
-        row = frame.neuron_row[p] + j
-        at = (1 + e * frame.sources + frame.source_row[p] + j) * frame.length
-        series.sources[at : at + frame.steps] = 0.0
-        weight = gain[plan.first[p] + j]
-        for k in range(series.counts[e, row]):
-            series.sources[at + np.int64(series.time[e, row, k])] = weight
+        row = layout.neuron_row[p] + j
+        at = (1 + e * layout.sources + layout.source_row[p] + j) * layout.length
+        traces.sources[at : at + layout.steps] = 0.0
+        weight = neuron_scale[plan.first[p] + j]
+        for k in range(traces.counts[e, row]):
+            traces.sources[at + np.int64(traces.time[e, row, k])] = weight
 
 
 @kernel
-def run_recurrent(plan, frame, p, factor, shift, size, first_step, coef, gain, series, e, rows):
+def run_recurrent(
+    plan, layout, p, factor, shift, size, first_step, coef, neuron_scale, traces, e, rows
+):
     """Run a population that projects to itself through example e, step by step."""
     n, hold, alpha, beta = plan.n[p], plan.refractory[p], plan.alpha[p], plan.beta[p]
     threshold, seed, first = plan.v_thresh[p], plan.seed[p], plan.first[p]
     rows[: plan.groups[p], :n] = 0.0
     v, inner = np.zeros(n, np.float32), np.zeros((plan.groups[p], n), np.float32)
-    held = np.zeros(n, np.int64)
-    base = e * frame.neurons + frame.neuron_row[p]
-    series.counts[e, frame.neuron_row[p] : frame.neuron_row[p] + n] = 0
-    for t in range(frame.steps):
+    resting = np.zeros(n, np.int64)
+    base = e * layout.neurons + layout.neuron_row[p]
+    traces.counts[e, layout.neuron_row[p] : layout.neuron_row[p] + n] = 0
+    for t in range(layout.steps):
         if t % 64 == 0:
-            settle_all(v)
+            flush_all_subnormal(v)
             for g in range(plan.groups[p]):
-                settle_all(inner[g])
+                flush_all_subnormal(inner[g])
         for k in range(n):
-            at = (base + k) * frame.length + t
-            total = factor[first + k] * series.current[at] + shift[first + k]
+            at = (base + k) * layout.length + t
+            total = factor[first + k] * traces.current[at] + shift[first + k]
             for g in range(plan.groups[p]):
                 inner[g, k] = plan.decay[p, g] * inner[g, k] + rows[g, k, t]
                 total += plan.scale[p, g] * inner[g, k]
-            if held[k] > 0:
-                held[k] -= 1
-                series.voltage[at] = RESTING
+            if resting[k] > 0:
+                resting[k] -= 1
+                traces.voltage[at] = RESTING
                 continue
             if not seed:
                 v[k] = alpha * v[k] + beta * total
-            series.voltage[at] = v[k]
+            traces.voltage[at] = v[k]
             spike = v[k] > threshold or (v[k] == threshold and not seed)
             if seed:
                 v[k] = alpha * v[k] + beta * total
             if spike:
                 v[k] = 0.0
-                held[k] = hold
-                row = frame.neuron_row[p] + k
-                series.time[e, row, series.counts[e, row]] = t
-                series.counts[e, row] += 1
-                feed_back(plan, p, k, t, size, first_step, coef, gain[first + k], rows)
+                resting[k] = hold
+                row = layout.neuron_row[p] + k
+                traces.time[e, row, traces.counts[e, row]] = t
+                traces.counts[e, row] += 1
+                feed_back(plan, p, k, t, size, first_step, coef, neuron_scale[first + k], rows)
 
 
 @kernel
-def feed_back(plan, p, i, t, size, first_step, coef, gain, rows):
+def feed_back(plan, p, i, t, size, first_step, coef, neuron_scale, rows):
     """Add what a spike of neuron i in step t brings to its own population, rows (G, n, length)."""
     for q in range(len(plan.target)):
-        if plan.target[q] != p or not plan.feeds_back[q]:
+        if plan.target[q] != p or not plan.recurrent_projection[q]:
             continue
         first = plan.out_first[q] + i
         out = rows[plan.group[q]]
@@ -157,40 +167,41 @@ def feed_back(plan, p, i, t, size, first_step, coef, gain, rows):
             s, j = plan.out_synapse[k], plan.out_post[k]
             at = t + first_step[s] + 1
             for m in range(min(size, out.shape[1] - at)):
-                out[j, at + m] += coef[s * np.uint64(size) + np.uint64(m)] * gain
+                out[j, at + m] += coef[s * np.uint64(size) + np.uint64(m)] * neuron_scale
 
 
 @kernel
-def run_readout(plan, frame, p, factor, shift, label, series, e):
+def run_readout(plan, layout, p, factor, shift, label, traces, e):
     """Run the output population in example e: its V, logits and loss."""
     alpha, beta, first = plan.alpha[p], plan.beta[p], plan.first[p]
     for j in range(plan.n[p]):
-        at = (e * frame.neurons + frame.neuron_row[p] + j) * frame.length
+        at = (e * layout.neurons + layout.neuron_row[p] + j) * layout.length
         v = np.float32(0.0)
-        for t in range(frame.steps):
-            v = alpha * v + beta * (factor[first + j] * series.current[at + t] + shift[first + j])
-            if abs(v) <= NOTHING:
+        for t in range(layout.steps):
+            v = alpha * v + beta * (factor[first + j] * traces.current[at + t] + shift[first + j])
+            if abs(v) <= SUBNORMAL:
                 v = np.float32(0.0)
-            series.voltage_out[e, j, t] = v
-    read_out(plan.readout, series.voltage_out[e], series.logits[e])
-    series.loss[e] = cross_entropy(series.logits[e], label)
+            traces.voltage_out[e, j, t] = v
+    read_out(plan.readout, traces.voltage_out[e], traces.logits[e])
+    traces.loss[e] = cross_entropy(traces.logits[e], label)
 
 
 @kernel
 def run_neurons(
-    plan, frame, p, factor, shift, size, first_step, coef, gains, labels, series, low, high, scratch
+    plan, layout, p, factor, shift, size, first_step, coef, spike_scale, labels, traces, low, high,
+    buffers
 ):  # fmt: skip
     """Run population p in examples low..high-1 from its synaptic currents."""
     for e in range(low, high):
-        gain = gains[e if len(gains) > 1 else 0]
+        neuron_scale = spike_scale[e if len(spike_scale) > 1 else 0]
         if plan.kind[p] == READOUT:
-            run_readout(plan, frame, p, factor, shift, labels[e], series, e)
+            run_readout(plan, layout, p, factor, shift, labels[e], traces, e)
             continue
-        if plan.recurrent[p]:
+        if plan.recurrent_population[p]:
             run_recurrent(
-                plan, frame, p, factor, shift, size, first_step, coef, gain, series, e,
-                scratch.rows,
+                plan, layout, p, factor, shift, size, first_step, coef, neuron_scale, traces, e,
+                buffers.rows,
             )  # fmt: skip
         else:
-            run_spiking(plan, frame, p, factor, shift, series, e, scratch)
-        show_spikes(plan, frame, p, gain, series, e)
+            run_spiking(plan, layout, p, factor, shift, traces, e, buffers)
+        show_spikes(plan, layout, p, neuron_scale, traces, e)

@@ -1,4 +1,10 @@
-"""Synaptic work: spikes into arrivals, and adjoints at the arrivals back into gradients.
+"""Synaptic work of EventProp: spikes into arrivals, adjoints at the arrivals into gradients.
+
+For synapse s from i to j of weight w, delay d and spikes at t of neuron i, scaled by g_i:
+
+    scatter                    A_j[t + d + 1] += w g_i
+    collect                    dL/dw += g_i r_j[t + d + 1];   dL/dd / w += g_i D_j[t + d + 1]
+    add_spike_time_gradients   G of the spike += w g_i D_j[t + d + 1]
 
 One target neuron's arrivals over the whole trial are one row, so that all of this happens in the
 first-level cache: the cost is spikes x fan-out, whatever the delay range or the trial's length.
@@ -21,15 +27,15 @@ class Source(NamedTuple):
     Attributes:
         start: (n_pre+1,) uint64; neuron i spikes at ``time[start[i]:start[i+1]]``.
         time: uint32 [steps].
-        gain: (n_pre,) what each neuron's spikes weigh.
+        scale: (n_pre,) scale of each neuron's spikes.
     """
 
     start: np.ndarray
     time: np.ndarray
-    gain: np.ndarray
+    scale: np.ndarray
 
 
-class Synapses(NamedTuple):
+class ProjectionRows(NamedTuple):
     """One projection in postsynaptic order.
 
     Attributes:
@@ -48,25 +54,27 @@ class Synapses(NamedTuple):
 
 
 @kernel
-def source_of(plan, q, start, time, gain, store, e):
+def source_of(plan, q, start, time, scale, store, e):
     """Return the spikes that projection q carries in example e."""
     p = plan.source[q]
-    own = gain[plan.first[p] : plan.first[p + 1]]
+    own = scale[plan.first[p] : plan.first[p + 1]]
     if plan.kind[p] == INPUT:
         return Source(start[0 : plan.n[p] + 1], time, own)
     kept = store.start[e]
-    return Source(kept[plan.held[p] : plan.held[p] + plan.n[p] + 1], store.time, own)
+    return Source(
+        kept[plan.spike_offset[p] : plan.spike_offset[p] + plan.n[p] + 1], store.time, own
+    )
 
 
 @kernel
 def synapses_of(plan, q, weight, offset):
     """Return the synapses of projection q."""
-    return Synapses(plan.row[plan.row_first[q] :], plan.pre, weight, offset, plan.dense[q])
+    return ProjectionRows(plan.row[plan.row_first[q] :], plan.pre, weight, offset, plan.dense[q])
 
 
 @kernel
 def scatter(source, synapses, low, high, rows):
-    """Add the arrivals at targets low..high-1 to their rows (L, T + reach)."""
+    """Add the arrivals at targets low..high-1 to their rows (L, T + max_shift)."""
     begin = low
     if synapses.dense:
         while begin + ABREAST <= high:
@@ -77,14 +85,14 @@ def scatter(source, synapses, low, high, rows):
         for s in range(synapses.row[j], synapses.row[j + 1]):
             i = synapses.pre[s]
             first, last = source.start[i], source.start[i + 1]
-            w, shift = synapses.weight[s] * source.gain[i], synapses.offset[s]
+            w, shift = synapses.weight[s] * source.scale[i], synapses.offset[s]
             for k in range(first, last):
                 out[np.uint64(source.time[k] + shift)] += w
 
 
 @kernel
 def scatter_abreast(source, synapses, j, rows):
-    """Do it for the dense rows j..j+3 together."""
+    """Add the arrivals at targets j..j+3 of a dense projection to their rows, all four at once."""
     row0, row1, row2, row3 = rows[0], rows[1], rows[2], rows[3]
     s0, s1 = synapses.row[j], synapses.row[j + 1]
     s2, s3 = synapses.row[j + 2], synapses.row[j + 3]
@@ -93,9 +101,9 @@ def scatter_abreast(source, synapses, j, rows):
         first, last = source.start[i], source.start[i + np.uint64(1)]
         if first == last:
             continue
-        gain = source.gain[i]
-        w0, w1 = weight[s0 + i] * gain, weight[s1 + i] * gain
-        w2, w3 = weight[s2 + i] * gain, weight[s3 + i] * gain
+        scale = source.scale[i]
+        w0, w1 = weight[s0 + i] * scale, weight[s1 + i] * scale
+        w2, w3 = weight[s2 + i] * scale, weight[s3 + i] * scale
         shift0, shift1 = offset[s0 + i], offset[s1 + i]
         shift2, shift3 = offset[s2 + i], offset[s3 + i]
         for k in range(first, last):
@@ -108,7 +116,7 @@ def scatter_abreast(source, synapses, j, rows):
 
 @kernel
 def collect(source, synapses, low, high, adjoint, fresh, grad_w, grad_d):
-    """Sum r and D of targets low..high-1 at the arrivals, from `adjoint` (L, T + reach, 2).
+    """Sum r and D of targets low..high-1 at the arrivals, from `adjoint` (L, T + max_shift, 2).
 
     The sums replace what grad_w and grad_d (S,) hold if `fresh`, else are added.
     """
@@ -131,13 +139,13 @@ def collect(source, synapses, low, high, adjoint, fresh, grad_w, grad_d):
                 at = np.uint64(source.time[k] + shift)
                 r += both[at, 0]
                 d += both[at, 1]
-            grad_w[s] += r * source.gain[i]
-            grad_d[s] += d * source.gain[i]
+            grad_w[s] += r * source.scale[i]
+            grad_d[s] += d * source.scale[i]
 
 
 @kernel
 def collect_abreast(source, synapses, j, adjoint, grad_w, grad_d):
-    """Do it for the dense rows j..j+3 together."""
+    """Add r and D of targets j..j+3 of a dense projection to the sums, all four at once."""
     row0, row1, row2, row3 = adjoint[0], adjoint[1], adjoint[2], adjoint[3]
     s0, s1 = synapses.row[j], synapses.row[j + 1]
     s2, s3 = synapses.row[j + 2], synapses.row[j + 3]
@@ -161,24 +169,24 @@ def collect_abreast(source, synapses, j, adjoint, grad_w, grad_d):
             d2 += row2[at2, 1]
             r3 += row3[at3, 0]
             d3 += row3[at3, 1]
-        gain = source.gain[i]
-        grad_w[s0 + i] += r0 * gain
-        grad_d[s0 + i] += d0 * gain
-        grad_w[s1 + i] += r1 * gain
-        grad_d[s1 + i] += d1 * gain
-        grad_w[s2 + i] += r2 * gain
-        grad_d[s2 + i] += d2 * gain
-        grad_w[s3 + i] += r3 * gain
-        grad_d[s3 + i] += d3 * gain
+        scale = source.scale[i]
+        grad_w[s0 + i] += r0 * scale
+        grad_d[s0 + i] += d0 * scale
+        grad_w[s1 + i] += r1 * scale
+        grad_d[s1 + i] += d1 * scale
+        grad_w[s2 + i] += r2 * scale
+        grad_d[s2 + i] += d2 * scale
+        grad_w[s3 + i] += r3 * scale
+        grad_d[s3 + i] += d3 * scale
 
 
 @kernel
-def pull_back(source, synapses, low, high, adjoint, base, outgoing):
+def add_spike_time_gradients(source, synapses, low, high, adjoint, base, outgoing):
     """Add w D at each arrival at targets low..high-1 to its spike's G, ``outgoing[k - base]``."""
     for j in range(low, high):
         both = adjoint[j - low]
         for s in range(synapses.row[j], synapses.row[j + 1]):
             i = synapses.pre[s]
-            w, shift = synapses.weight[s] * source.gain[i], synapses.offset[s]
+            w, shift = synapses.weight[s] * source.scale[i], synapses.offset[s]
             for k in range(source.start[i], source.start[i + 1]):
                 outgoing[k - base] += w * both[np.uint64(source.time[k] + shift), 1]

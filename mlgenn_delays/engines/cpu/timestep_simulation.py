@@ -12,26 +12,25 @@ from mlgenn_delays.data.types import Batch
 from mlgenn_delays.engines.cpu import currents, normalise, surrogate_backward, surrogate_forward
 from mlgenn_delays.engines.results import Recording
 from mlgenn_delays.engines.shared import adam
-from mlgenn_delays.engines.shared.context import Core
+from mlgenn_delays.engines.shared.context import SimulationContext
 from mlgenn_delays.engines.shared.correlate import (
     correlate,
     events_of,
-    longest_steps,
+    max_shift_of,
     placed,
-    reach_of,
     show_input,
 )
 from mlgenn_delays.engines.shared.plan import INPUT, SPIKING
-from mlgenn_delays.engines.shared.simulation import Outcome
+from mlgenn_delays.engines.shared.simulation import ForwardResult
 from mlgenn_delays.engines.shared.taps import Taps, gather_gradient, make_taps, place_outgoing
 from mlgenn_delays.engines.shared.threads import CHUNK_BYTES, CHUNKS
 from mlgenn_delays.engines.shared.traces import (
-    Frame,
-    Scratch,
-    Series,
-    make_frame,
-    make_scratch,
-    make_series,
+    RowLayout,
+    ThreadBuffers,
+    Traces,
+    make_row_layout,
+    make_thread_buffers,
+    make_traces,
 )
 from mlgenn_delays.learning import Atan, SurrogateBPTT, Triangle
 from mlgenn_delays.network import CurrentInput
@@ -40,111 +39,111 @@ from mlgenn_delays.network.normalisation import EPSILON
 MOMENTUM = 0.1  # share of a batch in the running statistics
 
 
-class SeriesPasses:
-    """See `passes.Passes`.
+class TimestepSimulation:
+    """A `Simulation` of `SurrogateBPTT`, population by population.
 
     Arguments:
-        core: What it works on.
+        context: What it works on.
     """
 
-    def __init__(self, core: Core) -> None:
-        self.core = core
+    def __init__(self, context: SimulationContext) -> None:
+        self.context = context
         self._steps = 0
-        self._series: Series | None = None
-        self._frame: Frame
-        self._scratch: SimpleQueue[Scratch] = SimpleQueue()
+        self._traces: Traces | None = None
+        self._row_layout: RowLayout
+        self._buffers: SimpleQueue[ThreadBuffers] = SimpleQueue()
         self._taps: dict[float | None, tuple[Taps, np.ndarray, np.ndarray]] = {}
         self._width: float | None = None
         self._batch_stats: dict[str, tuple[np.ndarray, np.ndarray]] = {}
         self._counts = np.zeros((0, 0), np.int64)
-        self._current_input = isinstance(core.network.input().model, CurrentInput)
-        rule = core.rule
+        self._current_input = isinstance(context.network.input().model, CurrentInput)
+        rule = context.rule
         self._surrogate = rule.surrogate if isinstance(rule, SurrogateBPTT) else Atan()
-        self._plan = core.plan
+        self._plan = context.plan
 
     # Memory
 
     def refresh(self) -> None:
-        """Take note of changed weights, delays and structure."""
+        """Read changed weights, delays and structure; see `Simulation`."""
         self._taps.clear()
-        self._plan = self.core.plan
+        self._plan = self.context.plan
 
-    def _fit(self, batch: Batch) -> Series:
+    def _fit(self, batch: Batch) -> Traces:
         """Return memory that fits a batch."""
         plan, size = self._plan, len(batch)
         if batch.n_steps != self._steps:
-            self._steps, self._series = batch.n_steps, None
+            self._steps, self._traces = batch.n_steps, None
             self._taps.clear()
-        if self._series is None or len(self._series.loss) < size:
+        if self._traces is None or len(self._traces.loss) < size:
             compact = self._surrogate.compact
             walked = (plan.kind == SPIKING) | ((plan.kind == INPUT) & (not self._current_input))
-            reach = reach_of(self.core.parameters, self._steps)
-            self._frame = make_frame(plan, self._steps, reach, walked & compact)
-            classes = self.core.network.output().n
-            self._series = make_series(plan, self._frame, size, classes)
-            self._scratch = SimpleQueue()
-            for _ in range(self.core.workers.threads):
-                self._scratch.put(make_scratch(plan, self._frame, classes))
-        return self._series
+            max_shift = max_shift_of(self.context.parameters, self._steps)
+            self._row_layout = make_row_layout(plan, self._steps, max_shift, walked & compact)
+            classes = self.context.network.output().n
+            self._traces = make_traces(plan, self._row_layout, size, classes)
+            self._buffers = SimpleQueue()
+            for _ in range(self.context.workers.threads):
+                self._buffers.put(make_thread_buffers(plan, self._row_layout, classes))
+        return self._traces
 
     def _tapped(self, width: float | None) -> tuple[Taps, np.ndarray, np.ndarray]:
         """Return the taps of all synapses, and their coefficients and places."""
         if width not in self._taps:
             self._taps.clear()
-            p, layout = self.core.parameters, self.core.layout
-            learning = width is not None and self.core.rule.delays is not None
+            p, layout = self.context.parameters, self.context.layout
+            learning = width is not None and self.context.rule.delays is not None
             taps = make_taps(
-                p.delay, layout.delay_of, longest_steps(p), self._steps, width or 0.0, learning
+                p.delay, layout.delay_of, p.longest, self._steps, width or 0.0, learning
             )
-            self._taps[width] = taps, *placed(self._plan, self._frame, taps, p.weight)
+            self._taps[width] = taps, *placed(self._plan, self._row_layout, taps, p.weight)
         return self._taps[width]
 
     # Forwards
 
     def forward(
-        self, batch: Batch, gains: np.ndarray, *, width: float | None, late: bool = False
-    ) -> Outcome:
-        """Run a batch; see `passes.Passes`."""
-        series, plan, size = self._fit(batch), self._plan, len(batch)
+        self, batch: Batch, spike_scale: np.ndarray, *, width: float | None, pending: bool = False
+    ) -> ForwardResult:
+        """Run a batch; see `Simulation`."""
+        traces, plan, size = self._fit(batch), self._plan, len(batch)
         self._width = width
         taps, coef, address = self._tapped(width)
-        show_input(plan, self._frame, batch, series)
+        show_input(plan, self._row_layout, batch, traces)
         starts, times = events_of(batch)
         for p in range(len(plan.kind)):
             if plan.kind[p] == INPUT:
                 continue
 
-            def charge(k: int, low: int, high: int, scratch: Scratch, p: int = p) -> None:
+            def charge(k: int, low: int, high: int, buffers: ThreadBuffers, p: int = p) -> None:
                 currents.run_currents(
-                    plan, self._frame, p, taps.size, taps.first, coef, address, starts, times,
-                    gains, series, low, high, scratch,
+                    plan, self._row_layout, p, taps.size, taps.first, coef, address, starts, times,
+                    spike_scale, traces, low, high, buffers,
                 )  # fmt: skip
 
             self._over_chunks(size, charge)
             factor, shift = self._affine(p, size, width is not None)
 
             def fire(
-                k: int, low: int, high: int, scratch: Scratch, p: int = p,
+                k: int, low: int, high: int, buffers: ThreadBuffers, p: int = p,
                 factor: np.ndarray = factor, shift: np.ndarray = shift,
             ) -> None:  # fmt: skip
                 surrogate_forward.run_neurons(
-                    plan, self._frame, p, factor, shift, taps.size, taps.first, coef, gains,
-                    batch.labels, series, low, high, scratch,
+                    plan, self._row_layout, p, factor, shift, taps.size, taps.first, coef,
+                    spike_scale, batch.labels, traces, low, high, buffers,
                 )  # fmt: skip
 
             self._over_chunks(size, fire)
         self._counts = self._spikes(size)
-        return Outcome(series.logits[:size], series.loss[:size], self._counts)
+        return ForwardResult(traces.logits[:size], traces.loss[:size], self._counts)
 
     def _over_chunks(self, size: int, task: object, most: int = CHUNKS) -> int:
         """Run a task over the chunks of a batch."""
-        return self.core.over_chunks(size, most, self._scratch, task)  # type: ignore[arg-type]
+        return self.context.over_chunks(size, most, self._buffers, task)  # type: ignore[arg-type]
 
     def _affine(self, p: int, size: int, training: bool) -> tuple[np.ndarray, np.ndarray]:
-        """Return what each neuron's current is multiplied by and added to, (N,) float32 each."""
-        plan, name = self._plan, self.core.layout.names[p]
+        """Return factor and shift of each neuron's current, (N,) float32 each."""
+        plan, name = self._plan, self.context.layout.names[p]
         factor, shift = np.ones(len(plan.bias), np.float32), plan.bias.copy()
-        norm = self.core.parameters.norms.get(name)
+        norm = self.context.parameters.norms.get(name)
         if norm is None:
             return factor, shift
         own = slice(plan.first[p], plan.first[p + 1])
@@ -159,13 +158,13 @@ class SeriesPasses:
 
     def _statistics(self, p: int, size: int) -> tuple[np.ndarray, np.ndarray]:
         """Return mean and variance of the currents over batch and time, (n,) float64 each."""
-        frame, n = self._frame, int(self._plan.n[p])
-        sums, series = np.empty((2, size, n)), self._series
-        assert series is not None
+        layout, n = self._row_layout, int(self._plan.n[p])
+        sums, traces = np.empty((2, size, n)), self._traces
+        assert traces is not None
         self._over_chunks(
             size,
-            lambda k, low, high, scratch: normalise.add_up(
-                frame, frame.neuron_row[p], n, series.current, series.current, low, high, sums
+            lambda k, low, high, buffers: normalise.add_up(
+                layout, layout.neuron_row[p], n, traces.current, traces.current, low, high, sums
             ),
         )
         count = size * self._steps
@@ -173,22 +172,22 @@ class SeriesPasses:
         return mean, np.maximum(square - mean * mean, 0.0)
 
     def keep_statistics(self, size: int) -> None:
-        """Let the last batch's statistics into the running ones."""
+        """Update the running statistics with those of the last batch; see `Simulation`."""
         count = size * self._steps
         for name, (mean, variance) in self._batch_stats.items():
-            norm = self.core.parameters.norms[name]
+            norm = self.context.parameters.norms[name]
             unbiased = variance * (count / max(1, count - 1))
             norm.mean += np.float32(MOMENTUM) * (mean.astype(np.float32) - norm.mean)
             norm.variance += np.float32(MOMENTUM) * (unbiased.astype(np.float32) - norm.variance)
 
     def _spikes(self, size: int) -> np.ndarray:
         """Return the spikes of every neuron, (size, N) int64."""
-        plan, frame = self._plan, self._frame
+        plan, layout = self._plan, self._row_layout
         counts = np.zeros((size, int(plan.first[-1])), np.int64)
-        assert self._series is not None
+        assert self._traces is not None
         for p in np.flatnonzero(plan.kind == SPIKING):
-            row = frame.neuron_row[p]
-            own = self._series.counts[:size, row : row + plan.n[p]]
+            row = layout.neuron_row[p]
+            own = self._traces.counts[:size, row : row + plan.n[p]]
             counts[:, plan.first[p] : plan.first[p + 1]] = own
         return counts
 
@@ -202,40 +201,44 @@ class SeriesPasses:
         kind = surrogate_backward.TRIANGLE if isinstance(s, Triangle) else surrogate_backward.BOXCAR
         return kind, np.float32(s.width), np.float32(s.height), True
 
-    def backward(self, batch: Batch, gains: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the gradients of the batch just run; see `passes.Passes`."""
-        assert self._series is not None
-        series, plan, size, p_ = self._series, self._plan, len(batch), self.core.parameters
+    def backward(self, batch: Batch, spike_scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the gradients of the batch just run; see `Simulation`."""
+        assert self._traces is not None
+        traces, plan, size, p_ = self._traces, self._plan, len(batch), self.context.parameters
         taps, _, address = self._tapped(self._width)
         places = len(plan.out_synapse) * taps.size
         out_coef, out_address = np.empty(places, np.float32), np.empty(places, np.int64)
-        place_outgoing(plan, self._frame, taps, p_.weight, out_coef, out_address)
+        place_outgoing(plan, self._row_layout, taps, p_.weight, out_coef, out_address)
         starts, times = events_of(batch)
-        pull, shape = self.core.pull(self._counts), self._shape()
+        count_gradient, shape = self.context.spike_count_gradient(self._counts), self._shape()
         room = max(1, CHUNK_BYTES // max(4, 4 * len(address)))
         sums = np.zeros((min(CHUNKS, room, (size + 1) // 2), len(address)), np.float32)
         for p in range(len(plan.kind) - 1, -1, -1):
             if plan.kind[p] == INPUT:
                 continue
 
-            def neurons_back(k: int, low: int, high: int, scratch: Scratch, p: int = p) -> None:
+            def neurons_back(
+                k: int, low: int, high: int, buffers: ThreadBuffers, p: int = p
+            ) -> None:
                 surrogate_backward.back_neurons(
-                    plan, self._frame, p, shape, taps.size, out_coef, out_address, gains,
-                    batch.labels, pull, series, low, high, scratch,
+                    plan, self._row_layout, p, shape, taps.size, out_coef, out_address, spike_scale,
+                    batch.labels, count_gradient, traces, low, high, buffers,
                 )  # fmt: skip
 
             self._over_chunks(size, neurons_back)
             self._normalise_back(p, size)
 
-            def arrivals_back(k: int, low: int, high: int, scratch: Scratch, p: int = p) -> None:
+            def arrivals_back(
+                k: int, low: int, high: int, buffers: ThreadBuffers, p: int = p
+            ) -> None:
                 surrogate_backward.back_arrivals(
-                    plan, self._frame, p, taps.size, taps.first, address, starts, times, gains,
-                    series, low, high, sums[k],
+                    plan, self._row_layout, p, taps.size, taps.first, address, starts, times,
+                    spike_scale, traces, low, high, sums[k],
                 )  # fmt: skip
 
             self._over_chunks(size, arrivals_back, len(sums))
         total = np.empty(len(address), np.float32)
-        self.core.spread(
+        self.context.spread(
             len(total), lambda low, high: adam.sum_chunks(sums, len(sums), low, high, total)
         )
         by_weight, by_delay = np.empty((2, len(p_.weight)), np.float32)
@@ -244,18 +247,18 @@ class SeriesPasses:
 
     def _normalise_back(self, p: int, size: int) -> None:
         """Take dL/dI of a normalised population back through its normalisation."""
-        name = self.core.layout.names[p]
-        if name not in self.core.parameters.norms:
+        name = self.context.layout.names[p]
+        if name not in self.context.parameters.norms:
             return
-        norm, series, frame = self.core.parameters.norms[name], self._series, self._frame
+        norm, traces, layout = self.context.parameters.norms[name], self._traces, self._row_layout
         mean, variance = self._batch_stats[name]
-        assert series is not None
-        root, n, row = np.sqrt(variance + EPSILON), int(self._plan.n[p]), frame.neuron_row[p]
+        assert traces is not None
+        root, n, row = np.sqrt(variance + EPSILON), int(self._plan.n[p]), layout.neuron_row[p]
         sums = np.empty((2, size, n))
         self._over_chunks(
             size,
-            lambda k, low, high, scratch: normalise.add_up(
-                frame, row, n, series.voltage, series.current, low, high, sums
+            lambda k, low, high, buffers: normalise.add_up(
+                layout, row, n, traces.voltage, traces.current, low, high, sums
             ),
         )
         by_offset, by_product = sums.sum(1)
@@ -267,29 +270,31 @@ class SeriesPasses:
         linear = [a.astype(np.float32) for a in (by_current, factor, rest)]
         self._over_chunks(
             size,
-            lambda k, low, high, scratch: normalise.combine(
-                frame, row, n, *linear, series, low, high
+            lambda k, low, high, buffers: normalise.combine(
+                layout, row, n, *linear, traces, low, high
             ),
         )
 
     def correlate(
-        self, batch: Batch, gains: np.ndarray, q: int, first: np.ndarray, size: int
+        self, batch: Batch, spike_scale: np.ndarray, q: int, first: np.ndarray, size: int
     ) -> np.ndarray:
-        """Return the adjoints of all pairs of a projection; see `passes.Passes`."""
-        assert self._series is not None
-        return correlate(self.core, self._frame, self._series, batch, gains, q, first, size)
+        """Return the adjoints of all pairs of a projection; see `Simulation`."""
+        assert self._traces is not None
+        return correlate(
+            self.context, self._row_layout, self._traces, batch, spike_scale, q, first, size
+        )
 
     def recording(self, batch: Batch) -> Recording:
         """Return spikes and voltages of the batch just run."""
-        assert self._series is not None
-        series, size = self._series, len(batch)
+        assert self._traces is not None
+        traces, size = self._traces, len(batch)
         start, time = {}, {}
-        for name in self.core.layout.spiking:
-            p = self.core.layout.names.index(name)
-            row = self._frame.neuron_row[p]
-            count = series.counts[:size, row : row + self._plan.n[p]]
+        for name in self.context.layout.spiking:
+            p = self.context.layout.names.index(name)
+            row = self._row_layout.neuron_row[p]
+            count = traces.counts[:size, row : row + self._plan.n[p]]
             ends = np.cumsum(count.ravel()).reshape(count.shape)
             start[name] = np.concatenate([ends[:, :1] - count[:, :1], ends], axis=1)
-            held = np.arange(self._steps) < count[:, :, None]
-            time[name] = series.time[:size, row : row + self._plan.n[p]][held].astype(np.int32)
-        return Recording(start, time, series.voltage_out[:size].copy(), series.logits[:size].copy())
+            valid = np.arange(self._steps) < count[:, :, None]
+            time[name] = traces.time[:size, row : row + self._plan.n[p]][valid].astype(np.int32)
+        return Recording(start, time, traces.voltage_out[:size].copy(), traces.logits[:size].copy())

@@ -4,14 +4,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from mlgenn_delays.engines.shared.context import Core
-    from mlgenn_delays.engines.shared.simulation import Passes
+    from mlgenn_delays.engines.shared.context import SimulationContext
+    from mlgenn_delays.engines.shared.simulation import Simulation
 
 
-def genn_passes(
+def genn_simulation(
     backend: str, batch_size: int, communicator: str | None
-) -> "Callable[[Core, bool, bool], Passes]":
-    """Return what makes GeNN's way through a batch.
+) -> "Callable[[SimulationContext, bool, bool], Simulation]":
+    """Return a function that makes GeNN's simulation.
 
     Arguments:
         backend: ``"single_threaded_cpu"`` or ``"cuda"``.
@@ -33,12 +33,16 @@ def genn_passes(
         batch_size = -(-batch_size // ranks.num_ranks)
         device = shared.own_gpu(ranks) if backend == "cuda" else None
 
-    def make(core: "Core", keeps: bool, rewired: bool) -> "Passes":
+    def make(context: "SimulationContext", keeps: bool, rewired: bool) -> "Simulation":
         from mlgenn_delays.engines.genn.compiler import Target
-        from mlgenn_delays.engines.genn.simulation import GeNNPasses
+        from mlgenn_delays.engines.genn.simulation import GeNNSimulation
 
         target = Target(backend, batch_size if backend == "cuda" else 1, device)
-        passes = GeNNPasses(core, keeps=keeps, rewired=rewired, target=target)
-        return passes if ranks is None else shared.RankedPasses(core, passes, ranks)
+        simulation = GeNNSimulation(context, keeps=keeps, rewired=rewired, target=target)
+        return (
+            simulation
+            if ranks is None
+            else shared.DistributedSimulation(context, simulation, ranks)
+        )
 
     return make

@@ -78,7 +78,7 @@ def _check_room(folder: Path) -> None:
 
 
 def check_compilers(backend: str, instead: str = "run with --engine cpu") -> None:
-    """Refuse a backend whose code cannot be compiled here.
+    """Reject a backend whose code cannot be compiled here.
 
     Arguments:
         backend: The backend.
@@ -136,7 +136,7 @@ def build(model: Any, folder: Path, backend: str) -> dict[str, bytes]:
 
 
 def _recorded(folder: Path) -> object:
-    """Return what `_content` found after the build, None if there is no record of one's own."""
+    """Return the recorded hashes of `_content`, None without a record of this user's."""
     try:
         with open(folder / RECORD, "rb") as file:
             return json.load(file) if may_trust(os.fstat(file.fileno())) else None

@@ -4,11 +4,11 @@ from typing import Any
 
 from mlgenn_delays.engines.genn import gpus
 from mlgenn_delays.engines.genn.build import check_compilers
-from mlgenn_delays.engines.genn.synapse_code import delay_steps
 from mlgenn_delays.engines.genn.versions import OLDEST, too_old
 from mlgenn_delays.errors import InputError, nearest
 from mlgenn_delays.learning import Rule, SurrogateBPTT
 from mlgenn_delays.network import Network
+from mlgenn_delays.network.delays import longest_steps
 
 INSTALL = "https://genn-team.github.io"
 LONGEST = 65535  # steps: what a delay's 16 bits hold
@@ -16,7 +16,7 @@ BACKENDS = ("single_threaded_cpu", "cuda")
 
 
 def check_backend(backend: str) -> None:
-    """Refuse a backend that cannot run here.
+    """Reject a backend that cannot run here.
 
     Raises:
         InputError: It is unknown, pygenn lacks it, or pygenn or ml_genn is not installed.
@@ -37,7 +37,7 @@ def check_backend(backend: str) -> None:
 
 
 def check_name(backend: str) -> None:
-    """Refuse a backend that GeNN does not have.
+    """Reject a backend that GeNN does not have.
 
     Raises:
         InputError: As said.
@@ -73,14 +73,14 @@ def available_backends() -> list[str]:
 
 
 def check_network(network: Network, rule: Rule, target: Any) -> None:
-    """Refuse a network or a rule that GeNN cannot run.
+    """Reject a network or a rule that GeNN cannot run.
 
     Raises:
         InputError: As said.
     """
     check_backend(target.backend)
     for p in network.projections.values():
-        steps = delay_steps(p, network.dt)
+        steps = longest_steps(p.max_delay, network.dt)
         if steps > LONGEST:
             raise InputError(
                 f"GeNN must have delays of at most {LONGEST} steps, got {steps} for projection "

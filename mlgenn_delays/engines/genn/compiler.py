@@ -22,11 +22,12 @@ from ml_genn.utils.snippet import ConnectivitySnippet
 from pygenn import CustomUpdateVarAccess, VarAccess, create_var_ref, create_wu_var_ref
 
 from mlgenn_delays.engines.genn.neuron_code import EVENT, SPIKE, NeuronCode, neuron_code
-from mlgenn_delays.engines.genn.synapse_code import SynapseCode, delay_steps, synapse_code
+from mlgenn_delays.engines.genn.synapse_code import SynapseCode, synapse_code
 from mlgenn_delays.engines.genn.translate import identifiers
 from mlgenn_delays.engines.shared.plan import synapse_groups
 from mlgenn_delays.learning import EventProp, Rule
 from mlgenn_delays.network import Network
+from mlgenn_delays.network.delays import longest_steps
 
 FEEDBACK = "RevISyn"
 # What the host sets between trials: which ways to go, T, and where on the tapes each way works.
@@ -63,7 +64,8 @@ class CompileState:
             for name, p in network.populations.items()
         }
         self.longest = {
-            own[name]: delay_steps(p, network.dt) for name, p in network.projections.items()
+            own[name]: longest_steps(p.max_delay, network.dt)
+            for name, p in network.projections.items()
         }
         self.adjoint = {
             own[name]: f"LambdaI{synapse_groups(network, p.target).index(p.synapse)}"
@@ -165,7 +167,7 @@ class DelayCompiler(EventPropCompiler):
         self, genn_model: Any, neuron_populations: dict[Any, Any],
         connection_populations: dict[Any, Any], compile_state: CompileState,
     ) -> CompiledNetwork:  # fmt: skip
-        """Add what sets a trial back and what sums gradients over a batch."""
+        """Add the updates that reset a trial and that sum gradients over a batch."""
         for conn, group in connection_populations.items():
             if compile_state.neurons[conn.source().name].receives:
                 group.pre_target_var = FEEDBACK

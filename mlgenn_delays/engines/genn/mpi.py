@@ -1,7 +1,7 @@
 """One training on several GPUs: each rank runs its part of every batch.
 
 The ranks are those of mlGeNN's communicator. What they found is summed over them after each way
-through a batch, so that all of them have the whole batch's answers and gradients, make the same
+through a batch, so that all of them have the whole batch's logits and gradients, make the same
 optimiser step and the same rewiring, and stay equal. Sums over ranks are rounded in another order
 than those of one rank alone.
 """
@@ -13,10 +13,10 @@ import numpy as np
 
 from mlgenn_delays.data.types import Batch, CurrentBatch
 from mlgenn_delays.engines.genn import gpus
-from mlgenn_delays.engines.genn.simulation import GeNNPasses
+from mlgenn_delays.engines.genn.simulation import GeNNSimulation
 from mlgenn_delays.engines.results import Recording
-from mlgenn_delays.engines.shared.context import Core
-from mlgenn_delays.engines.shared.simulation import Outcome
+from mlgenn_delays.engines.shared.context import SimulationContext
+from mlgenn_delays.engines.shared.simulation import ForwardResult
 from mlgenn_delays.engines.shared.threads import chunks
 from mlgenn_delays.errors import InputError, nearest
 
@@ -79,19 +79,19 @@ def split(batch: Batch, low: int, high: int) -> Batch:
     )
 
 
-class RankedPasses:
-    """An engine's way through a batch, shared by several ranks; see
-    `engines.shared.simulation.Passes`.
+class DistributedSimulation:
+    """A simulation whose batches several ranks share; see
+    `engines.shared.simulation.Simulation`.
 
     Arguments:
-        core: What it works on.
-        passes: The way of one rank.
+        context: What it works on.
+        simulation: That of one rank.
         ranks: mlGeNN's communicator.
     """
 
-    def __init__(self, core: Core, passes: GeNNPasses, ranks: Any) -> None:
-        self.core = core
-        self._passes = passes
+    def __init__(self, context: SimulationContext, simulation: GeNNSimulation, ranks: Any) -> None:
+        self.context = context
+        self._simulation = simulation
         self._ranks = ranks
 
     def _own(self, size: int) -> tuple[int, int]:
@@ -109,40 +109,40 @@ class RankedPasses:
         return total
 
     @staticmethod
-    def _gains(gains: np.ndarray, low: int, high: int) -> np.ndarray:
-        """Return the gains of some examples."""
-        return gains[low:high] if len(gains) > 1 else gains
+    def _scale_of(spike_scale: np.ndarray, low: int, high: int) -> np.ndarray:
+        """Return the spike scale of some examples."""
+        return spike_scale[low:high] if len(spike_scale) > 1 else spike_scale
 
     def refresh(self) -> None:
-        """Take note of changed weights, delays and structure."""
-        self._passes.refresh()
+        """Read changed weights, delays and structure; see `Simulation`."""
+        self._simulation.refresh()
 
     def forward(
-        self, batch: Batch, gains: np.ndarray, *, width: float | None, late: bool = False
-    ) -> Outcome:
-        """Run a batch; see `engines.shared.simulation.Passes`."""
+        self, batch: Batch, spike_scale: np.ndarray, *, width: float | None, pending: bool = False
+    ) -> ForwardResult:
+        """Run a batch; see `Simulation`."""
         size, (low, high) = len(batch), self._own(len(batch))
         found = None
         if low < high:
             part = split(batch, low, high)
-            own = self._gains(gains, low, high)
-            found = self._passes.forward(part, own, width=width, late=late)
-        classes, neurons = self.core.network.output().n, int(self.core.plan.first[-1])
+            own = self._scale_of(spike_scale, low, high)
+            found = self._simulation.forward(part, own, width=width, pending=pending)
+        classes, neurons = self.context.network.output().n, int(self.context.plan.first[-1])
         logits = self._gathered(found.logits if found else None, size, (classes,))
         loss = self._gathered(found.loss if found else None, size, ())
         counts = self._gathered(found.counts if found else None, size, (neurons,))
         whole = counts.astype(np.int64)
         if low < high:
-            self._passes.counts = whole
-        return Outcome(logits.astype(np.float32), loss.astype(np.float32), whole)
+            self._simulation.counts = whole
+        return ForwardResult(logits.astype(np.float32), loss.astype(np.float32), whole)
 
-    def backward(self, batch: Batch, gains: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the gradients of the batch just run; see `engines.shared.simulation.Passes`."""
+    def backward(self, batch: Batch, spike_scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the gradients of the batch just run; see `Simulation`."""
         low, high = self._own(len(batch))
-        both = np.zeros((2, len(self.core.parameters.weight)), np.float32)
+        both = np.zeros((2, len(self.context.parameters.weight)), np.float32)
         if low < high:
             part = split(batch, low, high)
-            both[:] = self._passes.backward(part, self._gains(gains, low, high))
+            both[:] = self._simulation.backward(part, self._scale_of(spike_scale, low, high))
         by_weight, by_delay = self._ranks.reduce_sum(both)
         return by_weight, by_delay
 
@@ -150,20 +150,20 @@ class RankedPasses:
         """Do nothing: GeNN learns no normalisation."""
 
     def correlate(
-        self, batch: Batch, gains: np.ndarray, q: int, first: np.ndarray, size: int
+        self, batch: Batch, spike_scale: np.ndarray, q: int, first: np.ndarray, size: int
     ) -> np.ndarray:
-        """Return the adjoints of a projection's pairs; see `engines.shared.simulation.Passes`."""
+        """Return the adjoints of a projection's pairs; see `Simulation`."""
         low, high = self._own(len(batch))
         table = np.zeros((*first.shape, size), np.float32)
         if low < high:
             part = split(batch, low, high)
-            own = self._gains(gains, low, high)
-            table[:] = self._passes.correlate(part, own, q, first, size)
+            own = self._scale_of(spike_scale, low, high)
+            table[:] = self._simulation.correlate(part, own, q, first, size)
         total: np.ndarray = self._ranks.reduce_sum(table)
         return total
 
     def recording(self, batch: Batch) -> Recording:
         """Return spikes and voltages of the batch just run, which every rank runs whole for it."""
-        quiet = np.ones((1, int(self.core.plan.first[-1])), np.float32)
-        self._passes.forward(batch, quiet, width=None)
-        return self._passes.recording(batch)
+        quiet = np.ones((1, int(self.context.plan.first[-1])), np.float32)
+        self._simulation.forward(batch, quiet, width=None)
+        return self._simulation.recording(batch)

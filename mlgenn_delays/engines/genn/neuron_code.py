@@ -2,7 +2,7 @@
 
 A trial of T steps is run forwards, then back, which another trial's way forwards may accompany.
 Step u of the way back goes through what happened in step t = T - 1 - u, which the way forwards
-left on a tape with one entry a neuron and step:
+left on a tape with one entry per neuron and step:
 
     LIF, EventProp           I + bias - v_thresh > 0 where it spiked, else 0; REST in a refractory
                              step, LAST_REST in the last of them, whose current is on a second tape
@@ -12,15 +12,15 @@ With P the adjoint of V carried back and R that of the arrivals of each group of
 in the code), the equations are those of the CPU engine: R[t] = ToSyn p[t] + Beta R[t+1],
 P = Alpha p[t] and
 
-    LIF, EventProp, spike    p = (P I_end - (tau_mem/dt) G) / slope + pull
-    LIF, SurrogateBPTT       p = psi (G + pull) + (0 if it spiked, else P)
+    LIF, EventProp, spike    p = (P I_end - (tau_mem/dt) G) / slope + CountGradient
+    LIF, SurrogateBPTT       p = psi (G + CountGradient) + (0 if it spiked, else P)
 
 where G is what comes back from the targets. Synapses carry it between two steps, so a neuron
 raises its event for step t one step earlier on the way back, in u = T - 2 - t. Nothing is sent in
 the last step of either way: it would arrive in the trial that follows. What a neuron sends is in
 its Flag: SPIKE forwards, EVENT on the way back, and LEARNS beside it where it had spiked.
 
-A tape with an entry a step can neither overflow nor lose its end.
+A tape with an entry per step can neither overflow nor lose its end.
 """
 
 import re
@@ -29,7 +29,7 @@ from typing import Any
 
 import numpy as np
 
-from mlgenn_delays.engines.shared.numerics import FLATTEST
+from mlgenn_delays.engines.shared.numerics import MIN_SLOPE
 from mlgenn_delays.engines.shared.plan import synapse_groups
 from mlgenn_delays.learning import Atan, Boxcar, EventProp, Rule
 from mlgenn_delays.learning.surrogates import Surrogate
@@ -49,7 +49,7 @@ REST, LAST_REST, RESTING = -1.0, -2.0, -1e30
 SPIKE, EVENT, LEARNS = 1, 2, 4
 WORD = 32  # channels whose spikes of a step share a value of Raster
 
-# Where what belongs to a step lies: one row of neurons a step, so that neighbours lie together.
+# Where what belongs to a step lies: one row of neurons per step, so that neighbours lie together.
 _ROW = "(({slot} + (int)batch) * Steps + {step})"
 _AT = f"(({_ROW} * num_neurons) + id)"
 # GeNN 5.4 does not take >>.
@@ -70,7 +70,7 @@ class NeuronCode:
         forwards: Code of one step forwards.
         backwards: Code of one step on the way back.
         params: Constants by name.
-        variables: Initial values by name; an array has one value a neuron.
+        variables: Initial values by name; an array has one value per neuron.
         types: Types of variables that are no "scalar".
         given: Variables that the host writes for every example and the code only reads.
         arrays: Element types of arrays that the host allocates, by name.
@@ -182,7 +182,7 @@ def words(n: int) -> int:
 
 
 def _spike_input(n: int) -> NeuronCode:
-    """Return the code of a `SpikeInput` of n channels: a bit of Raster a channel and step."""
+    """Return the code of a `SpikeInput` of n channels: a bit of Raster per channel and step."""
     return NeuronCode(
         forwards=f"""
             if ({HERE_BIT}) {{
@@ -234,14 +234,14 @@ def _output() -> NeuronCode:
 
 
 def _spiking(model: LIF | SeedLIF) -> NeuronCode:
-    """Return what all populations that spike have."""
+    """Return the code that all spiking populations share."""
     return NeuronCode(
         "",
         "",
         params={"Vthresh": model.v_thresh},
-        variables={"Count": 0, "Flag": 0, "Pull": 0.0},
+        variables={"Count": 0, "Flag": 0, "CountGradient": 0.0},
         types={"Count": "int", "Flag": "uint8_t"},
-        given=["Pull"],
+        given=["CountGradient"],
         arrays={"Tape": "scalar*"},
         reset_forward=["Count"],
         receives=True,
@@ -251,11 +251,11 @@ def _spiking(model: LIF | SeedLIF) -> NeuronCode:
 def _eventprop(model: LIF, dt: float) -> NeuronCode:
     """Return the code of a `LIF` under EventProp."""
     code, rest = _spiking(model), model.refractory_steps(dt)
-    code.params |= {"TauMem": model.tau_mem / dt, "Flattest": float(FLATTEST) * model.v_thresh}
+    code.params |= {"TauMem": model.tau_mem / dt, "MinSlope": float(MIN_SLOPE) * model.v_thresh}
     move = """
             V = (Alpha * V) + (In * CURRENT);
             if (V >= Vthresh) {
-                mark = fmax(CURRENT - Vthresh, Flattest);
+                mark = fmax(CURRENT - Vthresh, MinSlope);
                 V = 0;
                 Count++;
                 flag += SENT;
@@ -291,7 +291,7 @@ def _eventprop(model: LIF, dt: float) -> NeuronCode:
             const scalar mark = Tape[{THEN}];{first}
             scalar p = 0;
             if (mark > 0) {{
-                P = ((P * {restart}) - (TauMem * RevISyn)) / mark + Pull;
+                P = ((P * {restart}) - (TauMem * RevISyn)) / mark + CountGradient;
                 {last}
             }}
             if (mark >= 0) {{
@@ -308,64 +308,14 @@ def _eventprop(model: LIF, dt: float) -> NeuronCode:
 def _surrogate(model: LIF | SeedLIF, dt: float, surrogate: Surrogate) -> NeuronCode:
     """Return the code of a population under SurrogateBPTT."""
     assert not isinstance(surrogate, Atan)
-    code = _spiking(model)
-    code.params |= {"Width": surrogate.width, "Height": surrogate.height}
     psi = "Height" if isinstance(surrogate, Boxcar) else "(Height * (1 - fabs(away) / Width))"
-    spiked = "(away > 0)" if isinstance(model, SeedLIF) else "(away >= 0)"
     if isinstance(model, SeedLIF):
-        code.forwards = f"""
-            const scalar away = V - Vthresh;
-            V = (Alpha * V) + (In * CURRENT);
-            if {spiked} {{
-                V = 0;
-                Count++;
-                flag += {SENT};
-            }}
-            Tape[{HERE}] = away;"""
-        code.backwards = f"""
-            const scalar away = Tape[{THEN}];
-            const scalar kept = {spiked} ? 0 : P;
-            RECEIVE(kept);
-            P = Alpha * kept;
-            if (fabs(away) < Width) {{
-                P += {psi} * (RevISyn + Pull);
-            }}"""
+        spiked = "(away > 0)"
+        code = _surrogate_seed(model, psi, spiked)
     else:
-        rest = model.refractory_steps(dt)
-        move = f"""
-            V = (Alpha * V) + (In * CURRENT);
-            away = V - Vthresh;
-            if (V >= Vthresh) {{
-                V = 0;
-                Count++;
-                flag += {SENT};
-                SPIKED
-            }}"""
-        if rest:
-            code.variables["Wait"] = 0
-            code.types |= {"Wait": "int", "Refractory": "int"}
-            code.params["Refractory"] = rest
-            code.reset_forward.append("Wait")
-            move = f"""
-            if (Wait > 0) {{
-                Wait--;
-            }}
-            else {{{move.replace("SPIKED", "Wait = Refractory;")}
-            }}"""
-        code.forwards = f"""
-            scalar away = {RESTING};{move.replace("SPIKED", "")}
-            Tape[{HERE}] = away;"""
-        code.backwards = f"""
-            const scalar away = Tape[{THEN}];
-            scalar p = 0;
-            if (away > {RESTING / 2}) {{
-                p = {spiked} ? 0 : P;
-                if (fabs(away) < Width) {{
-                    p += {psi} * (RevISyn + Pull);
-                }}
-                P = Alpha * p;
-            }}
-            RECEIVE(p);"""
+        spiked = "(away >= 0)"
+        code = _surrogate_lif(model, dt, psi, spiked)
+    code.params |= {"Width": surrogate.width, "Height": surrogate.height}
     code.backwards += f"""
             if ({IN_TIME}) {{
                 const scalar next = Tape[{NEXT}];
@@ -376,4 +326,67 @@ def _surrogate(model: LIF | SeedLIF, dt: float, surrogate: Surrogate) -> NeuronC
                     flag = {EVENT};
                 }}
             }}"""
+    return code
+
+
+def _surrogate_seed(model: SeedLIF, psi: str, spiked: str) -> NeuronCode:
+    """Return the code of a `SeedLIF`, from that of psi and of the test for a spike."""
+    code = _spiking(model)
+    code.forwards = f"""
+            const scalar away = V - Vthresh;
+            V = (Alpha * V) + (In * CURRENT);
+            if {spiked} {{
+                V = 0;
+                Count++;
+                flag += {SENT};
+            }}
+            Tape[{HERE}] = away;"""
+    code.backwards = f"""
+            const scalar away = Tape[{THEN}];
+            const scalar kept = {spiked} ? 0 : P;
+            RECEIVE(kept);
+            P = Alpha * kept;
+            if (fabs(away) < Width) {{
+                P += {psi} * (RevISyn + CountGradient);
+            }}"""
+    return code
+
+
+def _surrogate_lif(model: LIF, dt: float, psi: str, spiked: str) -> NeuronCode:
+    """Return the code of a `LIF`, from that of psi and of the test for a spike."""
+    code, rest = _spiking(model), model.refractory_steps(dt)
+    move = f"""
+            V = (Alpha * V) + (In * CURRENT);
+            away = V - Vthresh;
+            if (V >= Vthresh) {{
+                V = 0;
+                Count++;
+                flag += {SENT};
+                SPIKED
+            }}"""
+    if rest:
+        code.variables["Wait"] = 0
+        code.types |= {"Wait": "int", "Refractory": "int"}
+        code.params["Refractory"] = rest
+        code.reset_forward.append("Wait")
+        move = f"""
+            if (Wait > 0) {{
+                Wait--;
+            }}
+            else {{{move.replace("SPIKED", "Wait = Refractory;")}
+            }}"""
+    code.forwards = f"""
+            scalar away = {RESTING};{move.replace("SPIKED", "")}
+            Tape[{HERE}] = away;"""
+    code.backwards = f"""
+            const scalar away = Tape[{THEN}];
+            scalar p = 0;
+            if (away > {RESTING / 2}) {{
+                p = {spiked} ? 0 : P;
+                if (fabs(away) < Width) {{
+                    p += {psi} * (RevISyn + CountGradient);
+                }}
+                P = Alpha * p;
+            }}
+            RECEIVE(p);"""
     return code

@@ -18,7 +18,7 @@ _MORE = 1.05  # for what is not counted, and what lies between allocations
 def network_bytes(
     network: Network, state: CompileState, stride: dict[str, int], side: int
 ) -> dict[str, int]:
-    """Return what neurons and synapses take, without arrays over time [bytes].
+    """Return the memory of neurons and synapses, without arrays over time [bytes].
 
     Arguments:
         network: The network.
@@ -42,16 +42,16 @@ def network_bytes(
         neuron = state.neurons[own[name]]
         values = 4 * len(neuron.variables) + 8 * neuron.sends + 4 * neuron.receives
         for synapse in synapse_groups(network, name):
-            reach = [
+            max_shift = [
                 state.longest[own[p.name]] for p in network.incoming(name) if p.synapse == synapse
             ]
-            values += 4 * (max(reach) + 3)  # its adjoint, as far back as delays reach
+            values += 4 * (max(max_shift) + 3)  # its adjoint, as far back as delays max_shift
         found[f"the neurons of population {name!r}"] = side * population.n * values
     return found
 
 
 def check_room(parts: dict[str, int], target: Target) -> None:
-    """Refuse what the GPU has no room for; on the CPU backend do nothing.
+    """Reject a network too large for the GPU; do nothing on the CPU backend.
 
     Arguments:
         parts: What takes how many bytes, in words.

@@ -14,6 +14,7 @@ from mlgenn_delays.engines.shared.parameters import Parameters
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.learning import Rule
 from mlgenn_delays.network import Network, Projection
+from mlgenn_delays.network.delays import round_steps
 
 # Where rewiring moves synapses, rows have room for the whole target population, unless the
 # projection would take more places than this; then for twice the synapses there are.
@@ -67,7 +68,7 @@ class Running:
         self.put_structure(network)
 
     def _check_sizes(self, network: Network) -> None:
-        """Refuse arrays of all examples side by side that GeNN's indices cannot reach."""
+        """Reject arrays of all examples side by side that GeNN's indices cannot reach."""
         side = self.target.batch_size
         for name, p in network.projections.items():
             n_pre, n_post = network.populations[p.source].n, network.populations[p.target].n
@@ -111,7 +112,7 @@ class Running:
         )
 
     def put_structure(self, network: Network) -> None:
-        """Take up which synapses there are, as far as they are sparse."""
+        """Send the connectivity of the sparse projections."""
         for name, stride in self.stride.items():
             projection, group = network.projections[name], self._projections[name]
             lengths = np.diff(projection.indptr)
@@ -160,11 +161,11 @@ class Running:
                 self._put(name, "Mean", mean)
                 self._projections[name].set_dynamic_param_value("KernelWidth", width)
             else:
-                delay = np.clip(np.floor(delay + np.float32(0.5)), 0, longest)
+                delay = round_steps(delay, longest)
             self._put(name, "d", delay)
 
     def keep_late(self) -> None:
-        """Let the way back have the weights and delays that are there now, of a pipelined rule."""
+        """Copy the present weights and delays for the backward pass of a pipelined rule."""
         self._model.custom_update("KeepLate")
 
     def clear_gradients(self) -> None:
@@ -213,12 +214,12 @@ class Running:
             return view[:, None]
         return view.reshape((1,) * (3 - view.ndim) + view.shape)
 
-    def push(self, name: str, *variables: str) -> None:
+    def to_device(self, name: str, *variables: str) -> None:
         """Send variables of a population to the device."""
         for variable in variables:
             self._populations[name].vars[variable].push_to_device()
 
-    def pull(self, name: str, variable: str) -> np.ndarray:
+    def from_device(self, name: str, variable: str) -> np.ndarray:
         """Return a population's variable that synapses do not read, (batch, n)."""
         self._populations[name].vars[variable].pull_from_device()
         return self.variable(name, variable)[:, 0]
@@ -260,11 +261,11 @@ class Running:
             self._room[name, array] = size
         return own.view[:size]
 
-    def push_array(self, name: str, array: str) -> None:
+    def array_to_device(self, name: str, array: str) -> None:
         """Send an array of a population to the device."""
         self._populations[name].extra_global_params[array].push_to_device()
 
-    def pull_array(self, name: str, array: str) -> None:
+    def array_from_device(self, name: str, array: str) -> None:
         """Fetch an array of a population from the device."""
         self._populations[name].extra_global_params[array].pull_from_device()
 
@@ -298,7 +299,7 @@ class Running:
 
 
 def _check_size(size: int, what: str, largest: int) -> None:
-    """Refuse an array that GeNN's indices cannot reach.
+    """Reject an array that GeNN's indices cannot reach.
 
     Raises:
         InputError: As said.

@@ -1,4 +1,4 @@
-"""A batch through a network in GeNN, forwards and back; see `engines.shared.simulation.Passes`.
+"""A batch through a network in GeNN, forwards and back; see `engines.shared.simulation`.
 
 Examples run one after another, or side by side where the backend can; while one goes forwards the
 one before goes back. That is one of the same batch, so that a batch has the gradient it has on the
@@ -11,18 +11,19 @@ from itertools import zip_longest
 
 import numpy as np
 
-from mlgenn_delays.data.types import Batch, CurrentBatch, SpikeBatch
+from mlgenn_delays.data.types import Batch, CurrentBatch
 from mlgenn_delays.engines.genn.checks import check_network
 from mlgenn_delays.engines.genn.compiler import Target
-from mlgenn_delays.engines.genn.neuron_code import WORD, words
+from mlgenn_delays.engines.genn.neuron_code import words
 from mlgenn_delays.engines.genn.running import Running
+from mlgenn_delays.engines.genn.spikes import draw_raster, ordered_spikes
 from mlgenn_delays.engines.results import Recording
-from mlgenn_delays.engines.shared.context import Core
-from mlgenn_delays.engines.shared.correlate import correlate, reach_of, show_input
+from mlgenn_delays.engines.shared.context import SimulationContext
+from mlgenn_delays.engines.shared.correlate import correlate, max_shift_of, show_input
 from mlgenn_delays.engines.shared.plan import INPUT
 from mlgenn_delays.engines.shared.readout import cross_entropy, loss_drive, read_out
-from mlgenn_delays.engines.shared.simulation import Outcome
-from mlgenn_delays.engines.shared.traces import Frame, Series, make_frame, make_series
+from mlgenn_delays.engines.shared.simulation import ForwardResult
+from mlgenn_delays.engines.shared.traces import RowLayout, Traces, make_row_layout, make_traces
 from mlgenn_delays.learning import EventProp
 from mlgenn_delays.network import CurrentInput, SeedLIF
 
@@ -33,24 +34,24 @@ class _Trial:
 
     Attributes:
         batch: The batch.
-        gains: Its gains.
+        spike_scale: That of its forward pass.
         first: Where on the tapes its first example lies.
         weight: Of the synapses that it ran with.
         lows: Where its examples that run side by side start.
     """
 
     batch: Batch
-    gains: np.ndarray
+    spike_scale: np.ndarray
     first: int
     weight: np.ndarray
     lows: range
 
 
-class GeNNPasses:
-    """See `engines.shared.simulation.Passes`.
+class GeNNSimulation:
+    """A `Simulation` in GeNN.
 
     Arguments:
-        core: What it works on.
+        context: What it works on.
         keeps: Whether adjoints are kept, for `correlate`.
         rewired: Whether the structure will change.
         target: Where it runs.
@@ -63,40 +64,42 @@ class GeNNPasses:
         InputError: GeNN cannot run this network.
     """
 
-    def __init__(self, core: Core, *, keeps: bool, rewired: bool, target: Target) -> None:
-        check_network(core.network, core.rule, target)
-        self.core = core
+    def __init__(
+        self, context: SimulationContext, *, keeps: bool, rewired: bool, target: Target
+    ) -> None:
+        check_network(context.network, context.rule, target)
+        self.context = context
         self.target = target
         self._keeps, self._rewired = keeps, rewired
         self._running: Running | None = None
-        self._pipelined = core.rule.pipelined
+        self._pipelined = context.rule.pipelined
         self._stale, self._width = True, 0.0
-        self._logits = self._loss = self._pull = np.zeros(0, np.float32)
+        self._logits = self._loss = self._count_gradient = np.zeros(0, np.float32)
         self.counts = np.zeros((0, 0), np.int64)
         self._now: _Trial  # the batch just run
         self._waits: _Trial | None = None  # what ran to be learned and has not gone back
         self._back: _Trial | None = None  # what has gone back and was not asked for
         self._early: tuple[np.ndarray, np.ndarray] | None = None  # its gradients, if taken before
-        self._frame: Frame
-        self._series: Series | None = None
+        self._row_layout: RowLayout
+        self._traces: Traces | None = None
         self._kept = False
-        self._input = core.network.input().name
-        self._output = core.network.output().name
-        self._currents = isinstance(core.network.input().model, CurrentInput)
+        self._input = context.network.input().name
+        self._output = context.network.output().name
+        self._currents = isinstance(context.network.input().model, CurrentInput)
 
     def refresh(self) -> None:
-        """Take note of changed weights, delays and structure."""
+        """Read changed weights, delays and structure; see `Simulation`."""
         self._stale = True
 
     # What runs
 
     def _fit(self, batch: Batch) -> Running:
         """Return the network in GeNN, with room for a batch."""
-        core = self.core
-        if self._running is None or not self._running.fits(core.network):
+        context = self.context
+        if self._running is None or not self._running.fits(context.network):
             self._close()
             self._running = Running(
-                core.network, core.rule, keeps=self._keeps, rewired=self._rewired,
+                context.network, context.rule, keeps=self._keeps, rewired=self._rewired,
                 target=self.target,
             )  # fmt: skip
             self._stale = True
@@ -104,7 +107,7 @@ class GeNNPasses:
         running.steps = batch.n_steps
         sizes = {
             (name, array): int(np.prod(self._shape(batch, name, array)))
-            for name in core.network.populations
+            for name in context.network.populations
             for array in running.arrays(name)
         }
         self._stale |= running.make_room(sizes)
@@ -121,7 +124,7 @@ class GeNNPasses:
         return -(-len(batch) // self.target.batch_size) * self.target.batch_size
 
     def _extent(self, batch: Batch) -> tuple[int, int]:
-        """Return what batches must share of which one goes forwards and one back."""
+        """Return what two batches must have in common to run together, one each way."""
         return self._slots(batch), batch.n_steps
 
     def _shape(self, batch: Batch, name: str, array: str) -> tuple[int, int, int]:
@@ -130,7 +133,7 @@ class GeNNPasses:
         Under a pipelined rule two batches are on the tapes. Output voltages and dL/dV of one are
         read before those of the next come.
         """
-        n = self.core.network.populations[name].n
+        n = self.context.network.populations[name].n
         two = self._pipelined and name != self._output
         slots = self._slots(batch) * (2 if two else 1)
         return slots, batch.n_steps, words(n) if array == "Raster" else n
@@ -145,36 +148,22 @@ class GeNNPasses:
         return whole if name == self._output else whole[self._now.first :][: self._slots(batch)]
 
     def _renew(self, running: Running, width: float) -> None:
-        """Bring weights, delays and structure up to date."""
+        """Send changed weights, delays and structure to GeNN."""
         if self._stale or width != self._width:
-            running.put_structure(self.core.network)
-            running.put_parameters(self.core.network, self.core.parameters, width)
+            running.put_structure(self.context.network)
+            running.put_parameters(self.context.network, self.context.parameters, width)
             self._stale, self._width = False, width
 
     def _show(self, running: Running, batch: Batch) -> None:
-        """Bring the input of a batch."""
+        """Send the input of a batch."""
         array = "Value" if isinstance(batch, CurrentBatch) else "Raster"
         rows = self._rows(batch, self._input, array)
         rows[len(batch) :] = 0
         if isinstance(batch, CurrentBatch):
             rows[: len(batch)] = batch.values
         else:
-            self._draw(batch, rows)
-        running.push_array(self._input, array)
-
-    def _draw(self, batch: SpikeBatch, rows: np.ndarray) -> None:
-        """Set the bits of a batch's spikes, of which a channel has at most one in a step."""
-        channels = np.arange(batch.n_channels)
-
-        def task(low: int, high: int) -> None:
-            for b in range(low, high):
-                start = batch.start[b]
-                channel = np.repeat(channels, np.diff(start))
-                place = batch.time[start[0] : start[-1]] * rows.shape[2] + channel // WORD
-                drawn = np.bincount(place, 2.0 ** (channel % WORD), rows[b].size)
-                rows[b] = drawn.reshape(rows[b].shape)
-
-        self.core.spread(len(batch), task)
+            draw_raster(self.context, batch, rows)
+        running.array_to_device(self._input, array)
 
     def _side(self, batch: Batch, low: int) -> slice:
         """Return the examples that run side by side from `low` on."""
@@ -183,66 +172,66 @@ class GeNNPasses:
     def _point(
         self, running: Running, trial: _Trial | None, low: int | None, *, back: bool
     ) -> tuple[int, int] | None:
-        """Say which examples of a batch go forwards, or back, next: those from `low` on.
+        """Prepare the examples of a batch from `low` on to go forwards, or back, next.
 
         Returns:
             Where on the tapes the batch lies, and `low`; see `Running.go`.
         """
         if trial is None or low is None:
             return None
-        here, gains = self._side(trial.batch, low), trial.gains
+        here, spike_scale = self._side(trial.batch, low), trial.spike_scale
         many = here.stop - low
         variable = "GainBack" if back else "Gain"
-        for name in self.core.layout.spiking:
+        for name in self.context.layout.spiking:
             own = self._own(name)
             if running.has(name, variable):
                 view = running.variable(name, variable)
-                view[:many] = gains[here if len(gains) > 1 else slice(0, 1), None, own]
+                view[:many] = spike_scale[here if len(spike_scale) > 1 else slice(0, 1), None, own]
                 view[many:] = 1.0
-                running.push(name, variable)
+                running.to_device(name, variable)
             if back:  # what only fills up those side by side must bring no gradient
-                view = running.variable(name, "Pull")
-                view[:many], view[many:] = self._pull[own], 0.0
-                running.push(name, "Pull")
+                view = running.variable(name, "CountGradient")
+                view[:many], view[many:] = self._count_gradient[own], 0.0
+                running.to_device(name, "CountGradient")
         return trial.first, low
 
     def _own(self, name: str) -> slice:
         """Return a population's part of an array over all neurons."""
-        first = self.core.plan.first
-        p = self.core.layout.names.index(name)
+        first = self.context.plan.first
+        p = self.context.layout.names.index(name)
         return slice(first[p], first[p + 1])
 
     # Forwards and back
 
     def forward(
-        self, batch: Batch, gains: np.ndarray, *, width: float | None, late: bool = False
-    ) -> Outcome:
-        """Run a batch; see `engines.shared.simulation.Passes`."""
-        if not late:
+        self, batch: Batch, spike_scale: np.ndarray, *, width: float | None, pending: bool = False
+    ) -> ForwardResult:
+        """Run a batch; see `Simulation`."""
+        if not pending:
             self._waits = self._back = self._early = None
         before = self._waits
         if before is not None and self._extent(before.batch) != self._extent(batch):
             # Room for longer trials may cost all that is on the device.
-            self._early, before = self.backward(before.batch, before.gains), None
+            self._early, before = self.backward(before.batch, before.spike_scale), None
         running, size, learns = self._fit(batch), len(batch), width is not None
         if before is not None:
             running.keep_late()
         self._renew(running, width or 0.0)
         first = self._slots(batch) if before is not None and before.first == 0 else 0
-        weight = self.core.parameters.weight
+        weight = self.context.parameters.weight
         weight = weight.copy() if self._pipelined else weight
         now = self._now = _Trial(
-            batch, gains, first, weight, range(0, size, self.target.batch_size)
+            batch, spike_scale, first, weight, range(0, size, self.target.batch_size)
         )
         self._show(running, batch)
         if before is not None:
             self._begin(running, before)
-        self.counts = np.zeros((size, int(self.core.plan.first[-1])), np.int64)
-        self._logits = np.empty((size, self.core.network.output().n), np.float32)
+        self.counts = np.zeros((size, int(self.context.plan.first[-1])), np.int64)
+        self._logits = np.empty((size, self.context.network.output().n), np.float32)
         self._loss = np.empty(size, np.float32)
         back, returning = before, [*before.lows] if before is not None else []
         # What the spike counts of the whole batch pull at must be known before any way back.
-        if learns and not self._pipelined and self.core.rule.spike_count.strength == 0:
+        if learns and not self._pipelined and self.context.rule.spike_count.strength == 0:
             self._begin(running, now)
             back, returning = now, [None, *now.lows]
         for low, other in zip_longest(now.lows, returning):
@@ -250,7 +239,7 @@ class GeNNPasses:
             if low is not None:
                 self._answer(running, batch, self._side(batch, low), learns)
         self._waits = now if learns and back is not now else None
-        return Outcome(self._logits, self._loss, self.counts)
+        return ForwardResult(self._logits, self._loss, self.counts)
 
     def _return(self, trial: _Trial) -> None:
         """Go back through a batch that has run, alone."""
@@ -266,28 +255,28 @@ class GeNNPasses:
     def _begin(self, running: Running, trial: _Trial) -> None:
         """Prepare the way back through a batch."""
         running.clear_gradients()
-        self._pull, self._back = self.core.pull(self.counts), trial
+        self._count_gradient, self._back = self.context.spike_count_gradient(self.counts), trial
 
     def _go(
         self, running: Running, now: _Trial | None, low: int | None, before: _Trial | None,
         back: int | None,
     ) -> None:  # fmt: skip
-        """Let examples of a batch from `low` on go forwards, and of another from `back` on back."""
+        """Run examples of one batch from `low` on forwards, of another from `back` on back."""
         forward = self._point(running, now, low, back=False)
         running.go(forward, self._point(running, before, back, back=True))
         if now is not None and low is not None:
             here = self._side(now.batch, low)
-            for name in self.core.layout.spiking:
-                counts = running.pull(name, "Count")[: here.stop - low]
+            for name in self.context.layout.spiking:
+                counts = running.from_device(name, "Count")[: here.stop - low]
                 self.counts[here, self._own(name)] = counts
 
     def _answer(self, running: Running, batch: Batch, here: slice, learns: bool) -> None:
-        """Read out the examples that went forwards, and bring dL/dV if they go back."""
-        running.pull_array(self._output, "Voltage")
+        """Read out the examples that went forwards; send dL/dV to GeNN if they go back."""
+        running.array_from_device(self._output, "Voltage")
         voltage = self._rows(batch, self._output, "Voltage")
         drive = self._rows(batch, self._output, "Drive")
         drive[here.stop : here.start + self.target.batch_size] = 0.0
-        readout = self.core.plan.readout
+        readout = self.context.plan.readout
 
         def task(low: int, high: int) -> None:
             for b in range(here.start + low, here.start + high):
@@ -299,25 +288,25 @@ class GeNNPasses:
                     loss_drive(readout, own, self._logits[b], batch.labels[b], by_voltage)
                     drive[b] = by_voltage.T
 
-        self.core.spread(here.stop - here.start, task)
+        self.context.spread(here.stop - here.start, task)
         if learns:
-            running.push_array(self._output, "Drive")
+            running.array_to_device(self._output, "Drive")
 
-    def backward(self, batch: Batch, gains: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the gradients of a batch; see `engines.shared.simulation.Passes`."""
+    def backward(self, batch: Batch, spike_scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the gradients of a batch; see `Simulation`."""
         if self._early is not None:
             early, self._early = self._early, None
             return early
-        running, core = self._running, self.core
+        running, context = self._running, self.context
         if self._back is None and self._waits is not None:
             self._return(self._waits)
         trial, self._back = self._back, None
         assert running is not None and trial is not None
         running.reduce()
-        by_weight = np.zeros(len(core.parameters.weight), np.float32)
+        by_weight = np.zeros(len(context.parameters.weight), np.float32)
         by_delay = np.zeros_like(by_weight)
-        for name in core.layout.projections:
-            own, order = core.layout.synapses[name], core.layout.csr[name]
+        for name in context.layout.projections:
+            own, order = context.layout.synapses[name], context.layout.csr[name]
             weight, delay = running.gradients(name)
             by_weight[own] = weight[order]
             if delay is not None:
@@ -334,33 +323,33 @@ class GeNNPasses:
     def _fired(self, batch: Batch, name: str) -> np.ndarray:
         """Return where a population spiked, (B, T, n) bool."""
         assert self._running is not None
-        self._running.pull_array(name, "Tape")
+        self._running.array_from_device(name, "Tape")
         tape = self._rows(batch, name, "Tape")[: len(batch)]
-        model = self.core.network.populations[name].model
-        open_at_0 = isinstance(self.core.rule, EventProp) or isinstance(model, SeedLIF)
+        model = self.context.network.populations[name].model
+        open_at_0 = isinstance(self.context.rule, EventProp) or isinstance(model, SeedLIF)
         return tape > 0 if open_at_0 else tape >= 0
 
     def _keep(self, running: Running, batch: Batch) -> None:
-        """Put spikes, input and adjoints where `correlate` takes them."""
-        core, size, steps = self.core, len(batch), batch.n_steps
-        plan, classes = core.plan, core.network.output().n
-        if self._series is None or self._frame.steps != steps or len(self._series.loss) < size:
-            by_events = (plan.kind != INPUT) | (not self._currents)
-            reach = reach_of(core.parameters, steps)
-            self._frame = make_frame(plan, steps, reach, by_events)
-            self._series = make_series(plan, self._frame, size, classes)
-        frame, series = self._frame, self._series
-        show_input(plan, frame, batch, series)
-        for name in core.layout.names:
-            p = core.layout.names.index(name)
+        """Copy spikes, input and adjoints to the rows that `correlate` reads."""
+        context, size, steps = self.context, len(batch), batch.n_steps
+        plan, classes = context.plan, context.network.output().n
+        if self._traces is None or self._row_layout.steps != steps or len(self._traces.loss) < size:
+            event_driven = (plan.kind != INPUT) | (not self._currents)
+            max_shift = max_shift_of(context.parameters, steps)
+            self._row_layout = make_row_layout(plan, steps, max_shift, event_driven)
+            self._traces = make_traces(plan, self._row_layout, size, classes)
+        layout, traces = self._row_layout, self._traces
+        show_input(plan, layout, batch, traces)
+        for name in context.layout.names:
+            p = context.layout.names.index(name)
             if plan.kind[p] == INPUT:
                 continue
-            rows = slice(frame.neuron_row[p], frame.neuron_row[p] + plan.n[p])
+            rows = slice(layout.neuron_row[p], layout.neuron_row[p] + plan.n[p])
             for g in range(plan.groups[p]):
-                running.pull_array(name, f"Adjoint{g}")
+                running.array_from_device(name, f"Adjoint{g}")
                 own = self._rows(batch, name, f"Adjoint{g}")
-                places = series.adjoint[g][: size * frame.neurons * frame.length]
-                kept = places.reshape(size, frame.neurons, frame.length)
+                places = traces.adjoint[g][: size * layout.neurons * layout.length]
+                kept = places.reshape(size, layout.neurons, layout.length)
 
                 def task(
                     low: int, high: int, own: np.ndarray = own, kept: np.ndarray = kept,
@@ -368,42 +357,39 @@ class GeNNPasses:
                 ) -> None:  # fmt: skip
                     kept[low:high, rows, :steps] = own[low:high].transpose(0, 2, 1)
 
-                core.spread(size, task)
-            if name in core.layout.spiking:
-                example, step, neuron = np.nonzero(self._fired(batch, name))
-                row = example * plan.n[p] + neuron
-                order = np.argsort(row, kind="stable")
-                count = np.bincount(row, minlength=size * plan.n[p]).reshape(size, -1)
-                series.counts[:size, rows] = count
-                held = np.arange(steps) < count[:, :, None]
-                series.time[:size, rows][held] = step[order]
+                context.spread(size, task)
+            if name in context.layout.spiking:
+                count, time = ordered_spikes(self._fired(batch, name))
+                traces.counts[:size, rows] = count
+                valid = np.arange(steps) < count[:, :, None]
+                traces.time[:size, rows][valid] = time
         self._kept = True
 
     def correlate(
-        self, batch: Batch, gains: np.ndarray, q: int, first: np.ndarray, size: int
+        self, batch: Batch, spike_scale: np.ndarray, q: int, first: np.ndarray, size: int
     ) -> np.ndarray:
-        """Return the adjoints of a projection's pairs; see `engines.shared.simulation.Passes`."""
+        """Return the adjoints of a projection's pairs; see `Simulation`."""
         if not self._keeps:
             self._keeps = True
             self._close()
             counts = self.counts
-            self.forward(batch, gains, width=self._width)
+            self.forward(batch, spike_scale, width=self._width)
             self.counts = counts  # of the whole batch
-            self.backward(batch, gains)
+            self.backward(batch, spike_scale)
         assert self._running is not None
         if not self._kept:
             self._keep(self._running, batch)
-        assert self._series is not None
-        return correlate(self.core, self._frame, self._series, batch, gains, q, first, size)
+        assert self._traces is not None
+        return correlate(
+            self.context, self._row_layout, self._traces, batch, spike_scale, q, first, size
+        )
 
     def recording(self, batch: Batch) -> Recording:
         """Return spikes and voltages of the batch just run."""
         start, time = {}, {}
-        for name in self.core.layout.spiking:
-            fired = self._fired(batch, name).transpose(0, 2, 1)
-            ends = np.cumsum(fired.sum(2).ravel()).reshape(fired.shape[:2])
-            begins = ends[:, :1] - fired[:, :1].sum(2)
-            start[name] = np.concatenate([begins, ends], axis=1)
-            time[name] = np.nonzero(fired)[2].astype(np.int32)
+        for name in self.context.layout.spiking:
+            count, time[name] = ordered_spikes(self._fired(batch, name))
+            ends = np.cumsum(count.ravel()).reshape(count.shape)
+            start[name] = np.concatenate([ends[:, :1] - count[:, :1], ends], axis=1)
         voltage = self._rows(batch, self._output, "Voltage")[: len(batch)]
         return Recording(start, time, voltage.transpose(0, 2, 1).copy(), self._logits.copy())

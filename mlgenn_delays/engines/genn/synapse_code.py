@@ -23,6 +23,7 @@ from mlgenn_delays.engines.genn.neuron_code import LEARNS
 from mlgenn_delays.engines.shared.taps import FAR
 from mlgenn_delays.learning import EventProp, Gaussian, Rule
 from mlgenn_delays.network import CurrentInput, Network, Projection
+from mlgenn_delays.network.delays import longest_steps
 
 
 @dataclass
@@ -68,7 +69,7 @@ def synapse_code(network: Network, projection: Projection, rule: Rule) -> Synaps
     eventprop = isinstance(rule, EventProp)
     taps = not isinstance(rule, EventProp) and isinstance(rule.kernel, Gaussian)
     code = SynapseCode("", "", {"g": "scalar"}, ["Gradient"], values=values, taps=taps)
-    longest = delay_steps(projection, network.dt)
+    longest = longest_steps(projection.max_delay, network.dt)
     if taps:
         code.variables["d"] = "scalar"
         code.variables |= {"Norm": "scalar", "Mean": "scalar"}
@@ -93,18 +94,13 @@ def synapse_code(network: Network, projection: Projection, rule: Rule) -> Synaps
     return code
 
 
-def delay_steps(projection: Projection, dt: float) -> int:
-    """Return the longest delay of a projection in whole steps."""
-    return int(projection.max_delay / dt + 0.5)
-
-
 def _forwards(sent: str, longest: int) -> str:
-    """Return what a spike does over a whole delay."""
+    """Return the code of a spike over a whole delay."""
     return f"addToPostDelay({sent}, {'d' if longest else '0'});"
 
 
 def _read(longest: int, slope: bool) -> str:
-    """Return what the way back reads at a whole delay."""
+    """Return the code that reads the adjoint at a whole delay."""
     at, after = ("d", "(d + 1)") if longest else ("0", "1")
     code = f"\n        const scalar reached = LambdaI_post[{at}];"
     return code + (f"\n        const scalar slope = LambdaI_post[{after}] - reached;" * slope)
@@ -120,7 +116,7 @@ def _bounds(longest: int) -> str:
 
 
 def _tapped_forwards(sent: str, longest: int) -> str:
-    """Return what a spike does over the steps of a Gaussian kernel."""
+    """Return the code of a spike over the steps of a Gaussian kernel."""
     return f"""{_bounds(longest)}
         if (KernelWidth == 0 || Norm == 0) {{
             addToPostDelay({sent}, whole);
@@ -134,7 +130,7 @@ def _tapped_forwards(sent: str, longest: int) -> str:
 
 
 def _read_taps(longest: int) -> str:
-    """Return what the way back reads over the steps of a Gaussian kernel."""
+    """Return the code that reads the adjoint over the steps of a Gaussian kernel."""
     return f"""{_bounds(longest)}
         scalar reached = 0;
         scalar slope = 0;

@@ -14,8 +14,8 @@ from ml_genn.synapses import Delta as GeNNDelta
 from ml_genn.synapses import Exponential as GeNNExponential
 from ml_genn.utils.snippet import ConnectivitySnippet
 
-from mlgenn_delays.engines.genn.synapse_code import delay_steps
 from mlgenn_delays.network import LIF, Exponential, Network
+from mlgenn_delays.network.delays import delay_steps, longest_steps
 from mlgenn_delays.network.models import InputModel, OutputModel
 
 
@@ -67,7 +67,7 @@ def translate(network: Network) -> GeNNNetwork:
             for name, p in network.populations.items()
         }
         for name, p in network.projections.items():
-            delay = np.floor(p.delay_per_synapse() / network.dt + 0.5)
+            delay = delay_steps(p, network.dt)
             weight = p.weight.astype(np.float32)
             if network.is_dense(p):
                 shape = populations[p.source].shape + populations[p.target].shape
@@ -81,7 +81,7 @@ def translate(network: Network) -> GeNNNetwork:
             )
             Connection(
                 populations[p.source], populations[p.target], connectivity, synapse,
-                name=own[name], max_delay_steps=delay_steps(p, network.dt),
+                name=own[name], max_delay_steps=longest_steps(p.max_delay, network.dt),
             )  # fmt: skip
     return out
 

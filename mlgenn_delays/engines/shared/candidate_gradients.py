@@ -3,34 +3,35 @@
 import numpy as np
 
 from mlgenn_delays.data.types import Batch
-from mlgenn_delays.engines.shared.context import Core
-from mlgenn_delays.engines.shared.simulation import Passes
+from mlgenn_delays.engines.shared.context import SimulationContext
+from mlgenn_delays.engines.shared.simulation import Simulation
 from mlgenn_delays.engines.shared.taps import make_taps
+from mlgenn_delays.network.delays import longest_steps
 
 # Candidate gradients of a projection over all delays take at most so much memory; beyond it,
 # neighbouring delays share an entry. So much again is used while a batch is added.
 TABLE_BYTES = 2**27
 
 
-def delay_stride(core: Core, name: str, delays: int) -> int:
+def delay_stride(context: SimulationContext, name: str, delays: int) -> int:
     """Return how many neighbouring delays share an entry of a table over all pairs and delays."""
-    projection = core.network.projections[name]
-    n_pre = core.network.populations[projection.source].n
-    n_post = core.network.populations[projection.target].n
+    projection = context.network.projections[name]
+    n_pre = context.network.populations[projection.source].n
+    n_post = context.network.populations[projection.target].n
     return max(1, -(-4 * n_pre * n_post * delays // TABLE_BYTES))
 
 
 def candidate_gradients(
-    core: Core, passes: Passes, batch: Batch, gains: np.ndarray, name: str, width: float,
-    delay: np.ndarray | None,
+    context: SimulationContext, simulation: Simulation, batch: Batch, spike_scale: np.ndarray,
+    name: str, width: float, delay: np.ndarray | None,
 ) -> np.ndarray:  # fmt: skip
     """Return dL/dw of a synapse of weight 0 at every pair, summed over the batch just gone back.
 
     Arguments:
-        core: What the engine runs.
-        passes: What went back.
+        context: What the engine runs.
+        simulation: What went back.
         batch: The batch.
-        gains: Its gains.
+        spike_scale: That of its forward pass.
         name: The projection.
         width: Of the delay kernel [steps], 0 for Dirac.
         delay: (n_pre, n_post) float32 delay of each pair [steps], or None for all whole ones.
@@ -39,31 +40,33 @@ def candidate_gradients(
         (n_pre, n_post) float32, or (n_pre, n_post, entries) with one entry a delay, or one for
         `delay_stride` neighbouring ones (their mean; the kernel's width is then left out).
     """
-    q, projection = core.layout.projections.index(name), core.network.projections[name]
-    n_pre = core.network.populations[projection.source].n
-    n_post = core.network.populations[projection.target].n
-    whole = int(projection.max_delay / core.network.dt + 0.5) + 1
+    q, projection = context.layout.projections.index(name), context.network.projections[name]
+    n_pre = context.network.populations[projection.source].n
+    n_post = context.network.populations[projection.target].n
+    whole = longest_steps(projection.max_delay, context.network.dt) + 1
     if delay is not None:
         flat = np.ascontiguousarray(delay, np.float32).ravel()
         longest = np.full(len(flat), whole - 1, np.int64)
         taps = make_taps(flat, np.arange(len(flat)), longest, batch.n_steps, width, learning=False)
-        table = passes.correlate(batch, gains, q, taps.first.reshape(n_pre, n_post), taps.size)
+        table = simulation.correlate(
+            batch, spike_scale, q, taps.first.reshape(n_pre, n_post), taps.size
+        )
         acting = taps.acting.reshape(n_pre, n_post, taps.size)
         return np.einsum("ijk,ijk->ij", table, acting).astype(np.float32)
-    stride = delay_stride(core, name, whole)
+    stride = delay_stride(context, name, whole)
     if stride == 1:
         zero = np.zeros((n_pre, n_post), np.int64)
-        table = passes.correlate(batch, gains, q, zero, min(whole, batch.n_steps + 1))
+        table = simulation.correlate(batch, spike_scale, q, zero, min(whole, batch.n_steps + 1))
         if width > 0:
             # Not a matrix product: its rounding may depend on the threads of a library.
             smoothing = _smoothing(table.shape[2], whole, width)
             table = np.einsum("ijk,kd->ijd", table, smoothing, optimize=False)
         return _widened(table, whole)
-    return _binned(passes, batch, gains, q, (n_pre, n_post), whole, stride)
+    return _binned(simulation, batch, spike_scale, q, (n_pre, n_post), whole, stride)
 
 
 def _smoothing(delays: int, whole: int, width: float) -> np.ndarray:
-    """Return what each delay's kernel takes of each step's correlation, (step, delay) float32."""
+    """Return the weight of each step's correlation in each delay's kernel, (step, delay)."""
     own = np.arange(delays)
     longest = np.full(delays, whole - 1, np.int64)
     taps = make_taps(own.astype(np.float32), own, longest, delays - 1, width, learning=False)
@@ -80,8 +83,8 @@ def _widened(table: np.ndarray, delays: int) -> np.ndarray:
 
 
 def _binned(
-    passes: Passes, batch: Batch, gains: np.ndarray, q: int, shape: tuple[int, int], delays: int,
-    stride: int,
+    simulation: Simulation, batch: Batch, spike_scale: np.ndarray, q: int, shape: tuple[int, int],
+    delays: int, stride: int,
 ) -> np.ndarray:  # fmt: skip
     """Return the mean over every `stride` delays, working on as many at once as memory allows."""
     entries = -(-delays // stride)
@@ -93,8 +96,8 @@ def _binned(
         if begin > batch.n_steps:
             break
         size = min((high - low) * stride, delays - begin, batch.n_steps + 1 - begin)
-        part = passes.correlate(batch, gains, q, np.full(shape, begin, np.int64), size)
+        part = simulation.correlate(batch, spike_scale, q, np.full(shape, begin, np.int64), size)
         part = _widened(part, (high - low) * stride).reshape(*shape, high - low, stride)
-        held = np.minimum(stride, delays - stride * np.arange(low, high))  # fewer in the last
-        out[:, :, low:high] = part.sum(3) / held.astype(np.float32)
+        binned = np.minimum(stride, delays - stride * np.arange(low, high))  # fewer in the last
+        out[:, :, low:high] = part.sum(3) / binned.astype(np.float32)
     return out

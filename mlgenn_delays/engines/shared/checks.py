@@ -9,7 +9,7 @@ from mlgenn_delays.network import CurrentInput, Delta, Network
 
 
 def check_rule(network: Network, rule: Rule) -> None:
-    """Refuse what a rule cannot learn.
+    """Reject what a rule cannot learn.
 
     Raises:
         InputError: As said.
@@ -31,7 +31,7 @@ def check_rule(network: Network, rule: Rule) -> None:
 
 
 def _check_eventprop(network: Network, rule: EventProp) -> None:
-    """Refuse a network that EventProp cannot run."""
+    """Reject a network that EventProp cannot run."""
     instead = "take SurrogateBPTT"
     for projection in network.projections.values():
         if isinstance(projection.synapse, Delta) and (rule.weights or rule.delays):
@@ -54,7 +54,7 @@ def _check_eventprop(network: Network, rule: EventProp) -> None:
 
 
 def check_batch(network: Network, batch: Batch) -> None:
-    """Refuse a batch that does not fit a network.
+    """Reject a batch that does not fit a network.
 
     Raises:
         InputError: As said.
@@ -75,7 +75,7 @@ def check_batch(network: Network, batch: Batch) -> None:
 
 
 def check_delays(network: Network, name: str, delay: np.ndarray | None) -> None:
-    """Refuse delays of all pairs of a projection [ms] that it cannot have; None is any.
+    """Reject delays of all pairs of a projection [ms] that it cannot have; None is any.
 
     Raises:
         InputError: As said.

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from mlgenn_delays.engines.shared.context import Core
+from mlgenn_delays.engines.shared.context import SimulationContext
 from mlgenn_delays.engines.shared.parameters import Parameters
 from mlgenn_delays.engines.shared.plan import make_plan
 from mlgenn_delays.errors import InputError
@@ -14,7 +14,7 @@ from mlgenn_delays.network import Network, Projection
 _KEYS = ("indptr", "post", "sign")
 
 
-def structure_of(network: Network) -> dict[str, np.ndarray]:
+def connectivity_arrays(network: Network) -> dict[str, np.ndarray]:
     """Return copies of the arrays that say which synapses there are, by ``projection/key``."""
     return {
         f"{name}/{key}": getattr(projection, key).copy()
@@ -24,45 +24,45 @@ def structure_of(network: Network) -> dict[str, np.ndarray]:
     }
 
 
-def copy_structure(source: Network, target: Network) -> None:
+def copy_connectivity(source: Network, target: Network) -> None:
     """Give the projections of a network the synapses of another one's."""
-    arrays = structure_of(source)
+    arrays = connectivity_arrays(source)
     for name, projection in target.projections.items():
         for key in _KEYS:
             setattr(projection, key, arrays.get(f"{name}/{key}"))
 
 
-def rebuild(core: Core) -> None:
-    """Renew plan, layout and parameters after the network's structure changed.
+def replan(context: SimulationContext) -> None:
+    """Replace plan, layout and parameters after the network's structure changed.
 
     Normalisation and step stay. The rest starts from the network, with moments of 0.
     """
-    before = core.parameters
-    core.plan, core.layout = make_plan(core.network)
-    core.parameters = Parameters(core.network, core.layout)
-    core.parameters.norms, core.parameters.step = before.norms, before.step
+    before = context.parameters
+    context.plan, context.layout = make_plan(context.network)
+    context.parameters = Parameters(context.network, context.layout)
+    context.parameters.norms, context.parameters.step = before.norms, before.step
 
 
-def take_structure(core: Core, arrays: dict[str, np.ndarray]) -> None:
-    """Take up which synapses there are; projections without an array keep theirs.
+def set_connectivity(context: SimulationContext, arrays: dict[str, np.ndarray]) -> None:
+    """Set which synapses there are; projections without an array keep theirs.
 
     Arguments:
-        core: What the engine runs.
-        arrays: As `structure_of` returns them.
+        context: What the engine runs.
+        arrays: As `connectivity_arrays` returns them.
 
     Raises:
         InputError: They are of a network with other populations or numbers of synapses.
     """
     changed = {}
-    for name, projection in core.network.projections.items():
+    for name, projection in context.network.projections.items():
         own = _of_projection(projection, arrays)
         if any(not np.array_equal(getattr(projection, key), own[key]) for key in own):
-            populations = core.network.populations
+            populations = context.network.populations
             changed[name] = replace(projection, **own)
             changed[name].check(populations[projection.source].n, populations[projection.target].n)
     if changed:
-        core.network.projections.update(changed)
-        rebuild(core)
+        context.network.projections.update(changed)
+        replan(context)
 
 
 def _of_projection(projection: Projection, arrays: dict[str, np.ndarray]) -> dict[str, Any]:

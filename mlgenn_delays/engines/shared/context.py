@@ -8,21 +8,21 @@ from typing import Any
 import numpy as np
 
 from mlgenn_delays.engines.shared.parameters import Parameters
-from mlgenn_delays.engines.shared.plan import Layout, Plan
+from mlgenn_delays.engines.shared.plan import ParameterLayout, Plan
 from mlgenn_delays.engines.shared.threads import Workers, chunks
 from mlgenn_delays.learning import Rule
 from mlgenn_delays.network import Network
 
 
 @dataclass
-class Core:
-    """What the passes work on; everything but rule and workers is renewed with the structure."""
+class SimulationContext:
+    """What a simulation works on; all but rule and workers is replaced with the structure."""
 
     network: Network
     rule: Rule
     workers: Workers
     plan: Plan
-    layout: Layout
+    layout: ParameterLayout
     parameters: Parameters
 
     def spread(self, n: int, task: Callable[[int, int], None]) -> None:
@@ -33,21 +33,21 @@ class Core:
     def over_chunks(
         self, size: int, most: int, pool: "SimpleQueue[Any]", task: Callable[..., None]
     ) -> int:
-        """Run task(chunk, low, high, scratch) over the chunks of a batch; return their number."""
+        """Run task(chunk, low, high, buffers) over the chunks of a batch; return their number."""
         parts = chunks(size, min(most, (size + 1) // 2))
 
         def one(k: int) -> None:
-            scratch = pool.get()
+            buffers = pool.get()
             try:
-                task(k, *parts[k], scratch)
+                task(k, *parts[k], buffers)
             finally:
-                pool.put(scratch)
+                pool.put(buffers)
 
         self.workers.run(one, len(parts))
         return len(parts)
 
-    def pull(self, counts: np.ndarray) -> np.ndarray:
-        """Return what the spike-count regularisation adds at each spike, (N,) float32."""
+    def spike_count_gradient(self, counts: np.ndarray) -> np.ndarray:
+        """Return dL/d(spike count) of the regularisation, (N,) float32: added at each spike."""
         settings = self.rule.spike_count
         mean = counts.sum(0) / len(counts)
         return (settings.strength * (mean - settings.target)).astype(np.float32)

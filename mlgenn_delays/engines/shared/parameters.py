@@ -2,9 +2,10 @@
 
 import numpy as np
 
-from mlgenn_delays.engines.shared.plan import Layout
+from mlgenn_delays.engines.shared.plan import ParameterLayout
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.network import Network
+from mlgenn_delays.network.delays import longest_steps, to_ms
 
 # Adam's state beside each learned number; what grows starts with 0 of each.
 MOMENTS = (
@@ -51,14 +52,15 @@ class Parameters:
         layout: How its arrays map to the plan's.
 
     Attributes:
-        highest: (D,) largest delay [steps].
+        highest: (D,) float32 largest delay [steps].
+        longest: (D,) int64 the same in whole steps.
         learnable: (D,) whether a delay may be learned (not those of granularity "fixed").
         sign: (S,) int8 -1 or 1 where a weight must keep its sign, else 0.
         norms: Normalisation by population.
         step: Optimiser steps made so far.
     """
 
-    def __init__(self, network: Network, layout: Layout) -> None:
+    def __init__(self, network: Network, layout: ParameterLayout) -> None:
         self.layout = layout
         self.step = 0
         synapses = sum(network.projections[p].n_synapses for p in layout.projections)
@@ -72,17 +74,19 @@ class Parameters:
             p.name: Norm(p.n) for p in network.populations.values() if p.normalisation is not None
         }
         self.highest = np.zeros(delays, np.float32)
+        self.longest = np.zeros(delays, np.int64)
         self.learnable = np.zeros(delays, bool)
         self.per_synapse = True
         for name in layout.projections:
-            projection = network.projections[name]
-            self.highest[layout.delays[name]] = projection.max_delay / network.dt
-            self.learnable[layout.delays[name]] = projection.granularity != "fixed"
+            projection, own = network.projections[name], layout.delays[name]
+            self.highest[own] = projection.max_delay / network.dt
+            self.longest[own] = longest_steps(projection.max_delay, network.dt)
+            self.learnable[own] = projection.granularity != "fixed"
             self.per_synapse &= projection.granularity == "synapse"
         self.read(network)
 
     def read(self, network: Network) -> None:
-        """Take weights and delays from a network of the same structure.
+        """Read weights and delays from a network of the same structure.
 
         Raises:
             InputError: Its projections have other names or synapses.
@@ -113,8 +117,8 @@ class Parameters:
         for name in self.layout.projections:
             projection = network.projections[name]
             projection.weight = self.take("weight", name)
-            delay = self.take("delay", name).astype(np.float64) * network.dt
-            projection.delay = np.clip(delay, 0.0, projection.max_delay)
+            delay = self.take("delay", name)
+            projection.delay = to_ms(delay, network.dt, projection.max_delay)
         for name, norm in self.norms.items():
             target = network.populations[name].normalisation
             assert target is not None
@@ -136,7 +140,7 @@ class Parameters:
         return arrays
 
     def load_state(self, state: dict[str, np.ndarray]) -> None:
-        """Take up what `state` returned.
+        """Restore what `state` returned.
 
         Raises:
             InputError: An array is missing or has another shape or type.

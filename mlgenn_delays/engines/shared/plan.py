@@ -25,8 +25,8 @@ class Plan(NamedTuple):
         kind: (P,) INPUT, SPIKING or READOUT.
         n: (P,) neurons.
         first: (P+1,) index of each population's first neuron.
-        held: (P,) index of each spiking population's first entry in a row of `Store.start`.
-        alpha: (P,) what of V is left after a step: exp(-dt/tau_mem), or 1 - dt/tau_mem.
+        spike_offset: (P,) first entry of each spiking population in a row of `SpikeStore.start`.
+        alpha: (P,) share of V left after a step: exp(-dt/tau_mem), or 1 - dt/tau_mem.
         beta: (P,) what of the current goes into V: 1 - alpha, or 1.
         seed: (P,) whether V is tested before it moves (`SeedLIF`).
         v_thresh: (P,) threshold.
@@ -36,7 +36,7 @@ class Plan(NamedTuple):
         groups: (P,) number of synapse groups.
         decay: (P, G) exp(-dt/tau_syn), 0 for Delta.
         scale: (P, G) (tau_syn/dt)(1 - exp(-dt/tau_syn)), 1 for Delta.
-        recurrent: (P,) whether the population projects to itself.
+        recurrent_population: (P,) whether the population projects to itself.
         source: (Q,) population index.
         target: (Q,) population index.
         group: (Q,) synapse group within the target.
@@ -44,7 +44,7 @@ class Plan(NamedTuple):
         dense: (Q,) whether every pair has a synapse.
         row: Synapses of postsynaptic neuron j: ``row[row_first + j]:row[row_first + j + 1]``.
         pre: (S,) presynaptic neuron within its population.
-        feeds_back: (Q,) whether the projection is recurrent.
+        recurrent_projection: (Q,) whether the projection is recurrent.
         out_first: (Q,) where the (n_pre+1) entries of `out` begin, for a source that spikes.
         out: Outgoing synapses of neuron i as indices of `out_synapse`.
         out_synapse: Synapse index of each outgoing synapse of the populations that spike.
@@ -55,7 +55,7 @@ class Plan(NamedTuple):
     kind: np.ndarray
     n: np.ndarray
     first: np.ndarray
-    held: np.ndarray
+    spike_offset: np.ndarray
     alpha: np.ndarray
     beta: np.ndarray
     seed: np.ndarray
@@ -66,7 +66,7 @@ class Plan(NamedTuple):
     groups: np.ndarray
     decay: np.ndarray
     scale: np.ndarray
-    recurrent: np.ndarray
+    recurrent_population: np.ndarray
     source: np.ndarray
     target: np.ndarray
     group: np.ndarray
@@ -74,7 +74,7 @@ class Plan(NamedTuple):
     dense: np.ndarray
     row: np.ndarray
     pre: np.ndarray
-    feeds_back: np.ndarray
+    recurrent_projection: np.ndarray
     out_first: np.ndarray
     out: np.ndarray
     out_synapse: np.ndarray
@@ -82,7 +82,7 @@ class Plan(NamedTuple):
     readout: int
 
 
-class Layout(NamedTuple):
+class ParameterLayout(NamedTuple):
     """How a network's arrays map to the plan's.
 
     Attributes:
@@ -91,7 +91,7 @@ class Layout(NamedTuple):
         projections: Projection names in plan order.
         synapses: Slice of the plan's synapses, by projection.
         csr: CSR index of each of the plan's synapses within its projection, by projection.
-        delays: Slice of the delay parameters, by projection; with a delay a synapse they are in
+        delays: Slice of the delay parameters, by projection; with one delay per synapse they are in
             the order of the synapses.
         delay_order: Where each delay parameter comes from in the projection's delays, by
             projection.
@@ -108,7 +108,7 @@ class Layout(NamedTuple):
     delay_of: np.ndarray
 
 
-def make_plan(network: Network) -> tuple[Plan, Layout]:
+def make_plan(network: Network) -> tuple[Plan, ParameterLayout]:
     """Flatten a network.
 
     Raises:
@@ -152,7 +152,7 @@ def _populations(network: Network, names: list[str]) -> dict[str, Any]:
         "kind": np.array(kinds, np.int64),
         "n": n,
         "first": np.concatenate([[0], np.cumsum(n)]).astype(np.int64),
-        "held": (np.cumsum(sizes) - sizes).astype(np.int64),
+        "spike_offset": (np.cumsum(sizes) - sizes).astype(np.int64),
         "alpha": alpha,
         "beta": np.where(euler, np.float32(1.0), np.float32(1.0) - alpha).astype(np.float32),
         "seed": np.array([isinstance(m, SeedLIF) for m in models]),
@@ -168,13 +168,13 @@ def _populations(network: Network, names: list[str]) -> dict[str, Any]:
 
 
 def _kind(model: object) -> int:
-    """Return what a population is to the kernels."""
+    """Return the kind of a population for the kernels."""
     if isinstance(model, SpikingModel):
         return SPIKING
     return READOUT if isinstance(model, OutputModel) else INPUT
 
 
-def _projections(network: Network, names: list[str]) -> tuple[dict[str, Any], Layout]:
+def _projections(network: Network, names: list[str]) -> tuple[dict[str, Any], ParameterLayout]:
     """Return the fields of a plan that describe projections, and the layout."""
     ordered = sorted(network.projections.values(), key=lambda p: names.index(p.target))
     rows, pres, outs, out_synapses, out_posts = [], [], [], [], []
@@ -210,7 +210,9 @@ def _projections(network: Network, names: list[str]) -> tuple[dict[str, Any], La
         synapse_at += s
         delay_at += p.n_delays()
     fields = {
-        "recurrent": np.array([any(p.recurrent for p in network.incoming(n)) for n in names]),
+        "recurrent_population": np.array(
+            [any(p.recurrent for p in network.incoming(n)) for n in names]
+        ),
         "source": np.array([names.index(p.source) for p in ordered], np.int64),
         "target": np.array([names.index(p.target) for p in ordered], np.int64),
         "group": np.array(
@@ -220,24 +222,17 @@ def _projections(network: Network, names: list[str]) -> tuple[dict[str, Any], La
         "dense": np.array([network.is_dense(p) for p in ordered], bool),
         "row": _join(rows, np.uint64),
         "pre": _join(pres, np.uint32),
-        "feeds_back": np.array([p.recurrent for p in ordered], bool),
+        "recurrent_projection": np.array([p.recurrent for p in ordered], bool),
         "out_first": np.array(out_first, np.int64),
         "out": _join(outs, np.uint64),
         "out_synapse": _join(out_synapses, np.uint64),
         "out_post": _join(out_posts, np.uint32),
     }
     spiking = [n for n in names if isinstance(network.populations[n].model, SpikingModel)]
-    layout = Layout(
-        names=names,
-        spiking=spiking,
-        projections=[p.name for p in ordered],
-        synapses=synapses,
-        csr=csr,
-        delays=delays,
-        delay_order=delay_order,
-        delay_of=_join(delay_of, np.int64),
-    )
-    return fields, layout
+    return fields, ParameterLayout(
+        names, spiking, [p.name for p in ordered], synapses, csr, delays, delay_order,
+        _join(delay_of, np.int64),
+    )  # fmt: skip
 
 
 def _join(arrays: list[np.ndarray], kind: type) -> np.ndarray:

@@ -1,25 +1,26 @@
-"""Rewiring while the engine runs: candidate gradients, passes, and the arrays put back in place."""
+"""Rewiring during training: averages candidate gradients, makes passes, replaces the arrays."""
 
 import numpy as np
 
 from mlgenn_delays.data.types import Batch
 from mlgenn_delays.engines.shared.candidate_gradients import candidate_gradients, delay_stride
-from mlgenn_delays.engines.shared.connectivity import rebuild
-from mlgenn_delays.engines.shared.context import Core
+from mlgenn_delays.engines.shared.connectivity import replan
+from mlgenn_delays.engines.shared.context import SimulationContext
 from mlgenn_delays.engines.shared.parameters import FIELDS, MOMENTS
-from mlgenn_delays.engines.shared.simulation import Passes
+from mlgenn_delays.engines.shared.simulation import Simulation
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.network import Projection
+from mlgenn_delays.network.delays import longest_steps, to_ms
 from mlgenn_delays.network.initialise import pair_signs
-from mlgenn_delays.rewiring import Pairs, Rewiring, Synapses, growth_score, redraw, rewire
+from mlgenn_delays.rewiring import Pairs, Rewiring, Synapses, growth_score, make_pass, redraw
 from mlgenn_delays.rng import generator
 
 
-class Structure:
+class StructureLearner:
     """Learns the structure of every projection that has absent pairs.
 
     Arguments:
-        core: What the engine runs; its plan, layout and parameters are renewed by passes.
+        context: What the engine runs; its plan, layout and parameters are replaced by passes.
         rule: What goes and what grows.
         total_steps: Optimiser steps of the whole training.
         seed: Seed of the draws.
@@ -30,10 +31,10 @@ class Structure:
     """
 
     def __init__(
-        self, core: Core, rule: Rewiring, total_steps: int, seed: int,
+        self, context: SimulationContext, rule: Rewiring, total_steps: int, seed: int,
         epoch_steps: int | None = None,
     ) -> None:  # fmt: skip
-        self.core = core
+        self.context = context
         self.rule = rule
         self.total_steps = total_steps
         self.seed = seed
@@ -41,7 +42,7 @@ class Structure:
         self.grown = 0  # synapses since the start
         self.pairs: dict[str, Pairs] = {}
         self.average: dict[str, np.ndarray] = {}
-        for name, projection in core.network.projections.items():
+        for name, projection in context.network.projections.items():
             n_pre, n_post = self._sizes(name)
             if projection.n_synapses < n_pre * n_post:
                 self._check(projection)
@@ -56,7 +57,7 @@ class Structure:
 
     def _sizes(self, name: str) -> tuple[int, int]:
         """Return the numbers of pre- and postsynaptic neurons of a projection."""
-        network = self.core.network
+        network = self.context.network
         projection = network.projections[name]
         return (
             network.populations[projection.source].n,
@@ -64,11 +65,11 @@ class Structure:
         )
 
     def _check(self, projection: Projection) -> None:
-        """Refuse a projection that the rule cannot rewire as it says."""
+        """Reject a projection that the rule cannot rewire as it says."""
         where, kind = f"projection {projection.name!r}", type(self.rule).__name__
         if self.rule.grow_delay == "gradient" and projection.granularity != "synapse":
             raise InputError(
-                f"grow_delay 'gradient' must have a delay a synapse, got granularity "
+                f"grow_delay 'gradient' must have one delay per synapse, got granularity "
                 f"{projection.granularity!r} for {where}; take grow_delay 'kept'"
             )
         if (self.rule.signs == "free") != (projection.sign is None):
@@ -82,13 +83,13 @@ class Structure:
             np.add.at(total, projection.pre(), projection.sign)
             if (np.abs(total) != np.diff(projection.indptr)).any():
                 raise InputError(
-                    f"Dale's law must have one sign a presynaptic neuron, got both for {where}; "
+                    f"Dale's law must have one sign per presynaptic neuron, got both for {where}; "
                     "make the projection with signs='dale'"
                 )
 
     def _make_pairs(self, projection: Projection) -> Pairs:
-        """Return what synapses grown at a projection's pairs get; present ones keep theirs."""
-        name, network = projection.name, self.core.network
+        """Return sign and delay of synapses that may grow; present synapses give theirs."""
+        name, network = projection.name, self.context.network
         n_pre, n_post = self._sizes(name)
         sign = pair_signs(self.rule.signs, network.seed, name, n_pre, n_post)
         delay = self._draw(name, n_pre * n_post, generator(self.seed, "pair delay", name))
@@ -108,19 +109,19 @@ class Structure:
         sign[pre, projection.post] = projection.sign
 
     def take_signs(self) -> None:
-        """Take note of synapses that came from elsewhere.
+        """Read the signs of synapses that were loaded.
 
         Raises:
             InputError: The rule cannot keep their signs.
         """
         for name, pairs in self.pairs.items():
-            projection = self.core.network.projections[name]
+            projection = self.context.network.projections[name]
             self._check(projection)
             self._put_signs(projection, pairs.sign)
 
     def _draw(self, name: str, n: int, rng: np.random.Generator) -> np.ndarray:
         """Return n delays for synapses that may grow [steps], (n,) float32."""
-        network = self.core.network
+        network = self.context.network
         longest = network.projections[name].max_delay
         if self.rule.longest is not None:
             longest = min(longest, self.rule.longest)
@@ -128,8 +129,8 @@ class Structure:
 
     # Candidate gradients
 
-    def wants(self, step: int) -> bool:
-        """Return whether the batch after so many optimiser steps counts for a pass to come."""
+    def needs_candidates(self, step: int) -> bool:
+        """Return whether this step's batch contributes to the next rewiring pass."""
         if not self.rule.needs_gradient or not self.pairs:
             return False
         window = max(1, round(1.0 / (1.0 - self.rule.averaging)))
@@ -139,22 +140,24 @@ class Structure:
         ahead = range(step + 1, min(step + window, self.total_steps) + 1)
         return any(self.rule.due(k, self.total_steps, False) for k in ahead)
 
-    def needs(self, step: int) -> bool:
-        """Return whether the batch after so many optimiser steps must be learned before the next
-        one runs: `observe` takes it, or a pass follows.
+    def blocks_pipelining(self, step: int) -> bool:
+        """Return whether this step's batch must be learned from before the next one runs: its
+        candidate gradients are needed, or a pass follows.
         """
-        return self.wants(step) or self._is_due(step + 1)
+        return self.needs_candidates(step) or self._is_due(step + 1)
 
     def _is_due(self, step: int) -> bool:
         """Return whether a pass follows an optimiser step."""
         return bool(self.rule.every) and self.rule.due(step, self.total_steps, False)
 
-    def observe(self, passes: Passes, batch: Batch, gains: np.ndarray, width: float) -> None:
-        """Let the batch just gone back into the average of candidate gradients."""
+    def accumulate(
+        self, simulation: Simulation, batch: Batch, spike_scale: np.ndarray, width: float
+    ) -> None:
+        """Add the candidate gradients of the last batch to their running average."""
         keep = np.float32(self.rule.averaging)
         for name in self.pairs:
             seen = candidate_gradients(
-                self.core, passes, batch, gains, name, width,
+                self.context, simulation, batch, spike_scale, name, width,
                 None if self.rule.grow_delay == "gradient" else self._pair_delay(name),
             )  # fmt: skip
             seen /= np.float32(len(batch))
@@ -166,42 +169,42 @@ class Structure:
 
     def _pair_delay(self, name: str) -> np.ndarray:
         """Return the delay that a synapse grown at each pair would have [steps]."""
-        projection = self.core.network.projections[name]
+        projection = self.context.network.projections[name]
         if projection.granularity == "synapse":
             return self.pairs[name].delay
-        own = self.core.parameters.take("delay", name)
+        own = self.context.parameters.take("delay", name)
         return np.broadcast_to(own[:, None], self._sizes(name))
 
-    # Passes
+    # Rewiring
 
-    def after_step(self, passes: Passes, step: int) -> None:
+    def after_step(self, simulation: Simulation, step: int) -> None:
         """Make a pass if one is due after so many optimiser steps."""
         if self._is_due(step):
-            self._make_pass(passes, step)
+            self._make_pass(simulation, step)
 
-    def after_epoch(self, passes: Passes, step: int) -> None:
+    def after_epoch(self, simulation: Simulation, step: int) -> None:
         """Make a pass if one is due after each epoch."""
         if not self.rule.every and self.rule.due(step, self.total_steps, True):
-            self._make_pass(passes, step)
+            self._make_pass(simulation, step)
 
-    def _make_pass(self, passes: Passes, step: int) -> None:
+    def _make_pass(self, simulation: Simulation, step: int) -> None:
         """Rewire every projection that has absent pairs."""
-        held = {name: self._hold(name) for name in self.core.layout.projections}
+        arrays = {name: self._learned_arrays(name) for name in self.context.layout.projections}
         moved = 0
         for name in list(self.pairs):
-            moved += self._pass(name, step, held)
+            moved += self._pass(name, step, arrays)
         self.grown += moved
         if moved:
-            self._put_back(held)
-            passes.refresh()
+            self._put_back(arrays)
+            simulation.refresh()
 
-    def _hold(self, name: str) -> dict[str, np.ndarray]:
+    def _learned_arrays(self, name: str) -> dict[str, np.ndarray]:
         """Return all learned arrays of a projection in CSR order."""
-        return {field: self.core.parameters.take(field, name) for field in FIELDS}
+        return {field: self.context.parameters.take(field, name) for field in FIELDS}
 
-    def _pass(self, name: str, step: int, held: dict[str, dict[str, np.ndarray]]) -> int:
+    def _pass(self, name: str, step: int, arrays: dict[str, dict[str, np.ndarray]]) -> int:
         """Rewire one projection; return how many synapses are new."""
-        projection, own = self.core.network.projections[name], held[name]
+        projection, own = self.context.network.projections[name], arrays[name]
         n_pre, n_post = self._sizes(name)
         free = projection.granularity == "synapse"
         pre = projection.pre()
@@ -212,7 +215,7 @@ class Structure:
         )
         gradient, best_delay = self._scored(name)
         rng = generator(self.seed, "rewiring", name, step)
-        done = rewire(
+        done = make_pass(
             self.rule, synapses, self.pairs[name], gradient=gradient, best_delay=best_delay,
             step=step, total_steps=self.total_steps, rng=rng,
         )  # fmt: skip
@@ -230,8 +233,7 @@ class Structure:
         projection.weight = new.weight
         projection.sign = new.sign
         if free:
-            delay = new.delay.astype(np.float64) * self.core.network.dt
-            projection.delay = np.clip(delay, 0.0, projection.max_delay)
+            projection.delay = to_ms(new.delay, self.context.network.dt, projection.max_delay)
         return done.moved
 
     def _scored(self, name: str) -> tuple[np.ndarray | None, np.ndarray | None]:
@@ -249,36 +251,31 @@ class Structure:
         sign = self.pairs[name].sign
         score = growth_score(table, None if sign is None else sign[:, :, None])
         best = score.argmax(2)
-        stride = delay_stride(self.core, name, self._delays(name))
+        network = self.context.network
+        max_delay = network.projections[name].max_delay
+        stride = delay_stride(self.context, name, longest_steps(max_delay, network.dt) + 1)
         delay = best * stride + (stride - 1) / 2.0
         gradient = np.take_along_axis(table, best[:, :, None], 2)[:, :, 0]
-        network = self.core.network
-        longest = network.projections[name].max_delay / network.dt
-        return gradient, np.minimum(delay, longest).astype(np.float32)
+        return gradient, np.minimum(delay, max_delay / network.dt).astype(np.float32)
 
-    def _delays(self, name: str) -> int:
-        """Return how many whole steps of delay a projection has."""
-        network = self.core.network
-        return int(network.projections[name].max_delay / network.dt + 0.5) + 1
-
-    def _put_back(self, held: dict[str, dict[str, np.ndarray]]) -> None:
-        """Renew plan, layout and parameters after the structure changed."""
-        rebuild(self.core)
-        for name, arrays in held.items():
-            for field, values in arrays.items():
-                self.core.parameters.put(field, name, values)
+    def _put_back(self, arrays: dict[str, dict[str, np.ndarray]]) -> None:
+        """Replace plan, layout and parameters after the structure changed."""
+        replan(self.context)
+        for name, fields in arrays.items():
+            for field, values in fields.items():
+                self.context.parameters.put(field, name, values)
 
     # State
 
     def state(self) -> dict[str, np.ndarray]:
-        """Return what a resumed training needs besides parameters and synapses."""
+        """Return the arrays a resumed training needs besides parameters and synapses."""
         arrays = {f"{name}/pairs/delay": p.delay.copy() for name, p in self.pairs.items()}
         arrays |= {f"{name}/pairs/average": table.copy() for name, table in self.average.items()}
         arrays["rewiring/grown"] = np.array([self.grown], np.int64)
         return arrays
 
     def load_state(self, state: dict[str, np.ndarray]) -> None:
-        """Take up what `state` returned.
+        """Restore what `state` returned.
 
         Raises:
             InputError: It is of another network or rule.

@@ -1,4 +1,4 @@
-"""What a simulation is: a way through a batch, forwards and back, all that differs by engine."""
+"""What engines differ in: a simulation runs a batch forwards and back."""
 
 from typing import NamedTuple, Protocol
 
@@ -8,8 +8,8 @@ from mlgenn_delays.data.types import Batch
 from mlgenn_delays.engines.results import Recording
 
 
-class Outcome(NamedTuple):
-    """What a batch of B examples answered.
+class ForwardResult(NamedTuple):
+    """Result of the forward pass of a batch of B examples.
 
     Attributes:
         logits: (B, K) float32.
@@ -22,41 +22,41 @@ class Outcome(NamedTuple):
     counts: np.ndarray
 
 
-class Passes(Protocol):
-    """A way through a batch, forwards and back."""
+class Simulation(Protocol):
+    """Runs batches forwards and back."""
 
     def refresh(self) -> None:
-        """Take note of changed weights and delays, and of a changed structure."""
+        """Read changed weights, delays and structure from the context."""
 
     def forward(
-        self, batch: Batch, gains: np.ndarray, *, width: float | None, late: bool = False
-    ) -> Outcome:
+        self, batch: Batch, spike_scale: np.ndarray, *, width: float | None, pending: bool = False
+    ) -> ForwardResult:
         """Run a batch.
 
         Arguments:
             batch: The batch.
-            gains: (B, N) or (1, N) float32, what a spike weighs.
-            width: Width of the delay kernel in training [steps]; None to answer as in evaluation.
-            late: Whether the gradients of the batch before are still to be asked for, which a
-                pipelined rule allows.
+            spike_scale: (B, N) or (1, N) float32, scale of each neuron's spikes.
+            width: Width of the delay kernel in training [steps]; None in evaluation.
+            pending: Whether `backward` of the batch before is still to come, which a pipelined
+                rule allows.
         """
 
-    def backward(self, batch: Batch, gains: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return dL/dw and dL/dd [1/step], each (S,), summed over a batch: the first of those run
-        that was not asked for.
+    def backward(self, batch: Batch, spike_scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return dL/dw and dL/dd [1/step], each (S,), summed over the oldest batch that ran and
+        did not go back yet.
         """
 
     def keep_statistics(self, size: int) -> None:
-        """Let the statistics of the batch just run, of `size` examples, into the running ones."""
+        """Update the running statistics with those of the last batch, of `size` examples."""
 
     def correlate(
-        self, batch: Batch, gains: np.ndarray, q: int, first: np.ndarray, size: int
+        self, batch: Batch, spike_scale: np.ndarray, q: int, first: np.ndarray, size: int
     ) -> np.ndarray:
-        """Return what each pair's adjoint sums to, by step of delay, in the batch just gone back.
+        """Return candidate gradients of all (pre, post) pairs and delays for the last batch.
 
         Arguments:
             batch: That batch.
-            gains: Its gains.
+            spike_scale: That of its forward pass.
             q: Index of the projection.
             first: (n_pre, n_post) int64 first delay of each pair [steps].
             size: Delays of a pair.

@@ -1,15 +1,16 @@
-"""What a training state must be, beyond shapes and types, before kernels go on from it."""
+"""Checks of a training state beyond shapes and types, before kernels resume from it."""
 
 import numpy as np
 
 from mlgenn_delays.engines.shared.candidate_gradients import delay_stride
-from mlgenn_delays.engines.shared.context import Core
-from mlgenn_delays.engines.shared.rewiring import Structure
+from mlgenn_delays.engines.shared.context import SimulationContext
+from mlgenn_delays.engines.shared.rewiring import StructureLearner
 from mlgenn_delays.errors import InputError
+from mlgenn_delays.network.delays import longest_steps
 
 
 def check_counts(state: dict[str, np.ndarray], total_steps: int) -> None:
-    """Refuse counts of updates that no training has made: kernels look up corrections by them.
+    """Reject counts of updates that no training has made: kernels look up corrections by them.
 
     Arguments:
         state: As `engines.base.CompiledNetwork.state` gives it.
@@ -30,17 +31,17 @@ def check_counts(state: dict[str, np.ndarray], total_steps: int) -> None:
                 )
 
 
-def check_averages(core: Core, structure: Structure) -> None:
-    """Refuse averages of candidate gradients that are not of the pairs of this network.
+def check_averages(context: SimulationContext, structure: StructureLearner) -> None:
+    """Reject averages of candidate gradients that are not of the pairs of this network.
 
     Raises:
         InputError: As said.
     """
     for name, average in structure.average.items():
-        projection, wanted = core.network.projections[name], structure.pairs[name].delay.shape
+        projection, wanted = context.network.projections[name], structure.pairs[name].delay.shape
         if structure.rule.grow_delay == "gradient":
-            delays = int(projection.max_delay / core.network.dt + 0.5) + 1
-            wanted = (*wanted, -(-delays // delay_stride(core, name, delays)))
+            delays = longest_steps(projection.max_delay, context.network.dt) + 1
+            wanted = (*wanted, -(-delays // delay_stride(context, name, delays)))
         if average.shape != wanted:
             raise InputError(
                 f"the training state must have averages of {name!r} of shape {wanted}, got "

@@ -113,31 +113,31 @@ def fill_gaussian(delay, delay_of, longest, last, width, first, acting, moving):
 
 
 @kernel
-def place_taps(plan, frame, taps, weight, coef, address):
-    """Write what each tap adds to its target (S W,), and where it reads in an example's sources."""
+def place_taps(plan, layout, taps, weight, coef, address):
+    """Write the coefficient of each tap (S W,), and its address in an example's sources."""
     size = taps.size
     for q in range(len(plan.target)):
-        source, n = frame.source_row[plan.source[q]], plan.n[plan.target[q]]
+        source, n = layout.source_row[plan.source[q]], plan.n[plan.target[q]]
         rows = plan.row[plan.row_first[q] : plan.row_first[q] + n + 1]
         for s in range(rows[0], rows[n]):
-            here = (source + np.int64(plan.pre[s])) * frame.length - taps.first[s] - 1
+            here = (source + np.int64(plan.pre[s])) * layout.length - taps.first[s] - 1
             for m in range(size):
                 coef[s * size + m] = weight[s] * taps.acting[s, m]
                 address[s * size + m] = here - m
 
 
 @kernel
-def place_outgoing(plan, frame, taps, weight, coef, address):
+def place_outgoing(plan, layout, taps, weight, coef, address):
     """Write the same in the order of `plan.out_synapse`: where it reads in its target's adjoint."""
     size = taps.size
     for q in range(len(plan.target)):
         if plan.out_first[q] < 0:
             continue
-        target, n = frame.neuron_row[plan.target[q]], plan.n[plan.source[q]]
+        target, n = layout.neuron_row[plan.target[q]], plan.n[plan.source[q]]
         first = plan.out_first[q]
         for k in range(plan.out[first], plan.out[first + n]):
             s = plan.out_synapse[k]
-            here = (target + np.int64(plan.out_post[k])) * frame.length + taps.first[s] + 1
+            here = (target + np.int64(plan.out_post[k])) * layout.length + taps.first[s] + 1
             for m in range(size):
                 coef[k * size + m] = weight[s] * taps.acting[s, m]
                 address[k * size + m] = here + m

@@ -1,7 +1,8 @@
-"""Rows of values along time, one a neuron, that the passes of `SurrogateBPTT` work on.
+"""Rows of values along time, one per neuron, that `TimestepSimulation` works on.
 
-A row of T steps takes `length` places; those behind its last step hold zeros for the longest
-delay, so that a shifted read past either end of a row meets zeros.
+Row r begins at ``r * length`` of a flat array: example by example, population by population. The
+places behind the last of T steps hold zeros for the longest delay, so that a shifted read past
+either end of a row meets zeros.
 """
 
 from typing import NamedTuple
@@ -13,8 +14,8 @@ from mlgenn_delays.engines.shared.plan import INPUT, READOUT, SPIKING, Plan
 from mlgenn_delays.engines.shared.vector import LANES
 
 
-class Frame(NamedTuple):
-    """The layout of rows.
+class RowLayout(NamedTuple):
+    """Where the rows of an example lie.
 
     Attributes:
         steps: T.
@@ -22,9 +23,9 @@ class Frame(NamedTuple):
         length: Places of a row.
         source_row: (P,) first row of a population's output among those of an example's sources.
         neuron_row: (P,) first row of a population among those of an example's neurons.
-        sources: Rows of sources an example.
-        neurons: Rows of neurons an example.
-        by_events: (P,) whether a population's spikes are walked one by one: its row of values is
+        sources: Rows of sources per example.
+        neurons: Rows of neurons per example.
+        event_driven: (P,) whether a population's spikes are walked one by one: its row of values is
             not needed.
     """
 
@@ -35,14 +36,15 @@ class Frame(NamedTuple):
     neuron_row: np.ndarray
     sources: int
     neurons: int
-    by_events: np.ndarray
+    event_driven: np.ndarray
 
 
-class Series(NamedTuple):
+class Traces(NamedTuple):
     """The rows of a batch of B examples, end to end.
 
     Attributes:
-        sources: What each source sends, 0 or its gain for spikes; a row of zeros, then B examples.
+        sources: What each source sends, for spikes 0 or the neuron's scale; a row of zeros, then
+            B examples.
         current: Synaptic currents before normalisation.
         voltage: V as the threshold sees it; in the backward pass, dL/dI takes its place.
         adjoint: (G,) rows of dL/d(arrivals) of each synapse group; a row of zeros at the end.
@@ -64,83 +66,83 @@ class Series(NamedTuple):
     loss: np.ndarray
 
 
-class Scratch(NamedTuple):
-    """Memory of one thread.
+class ThreadBuffers(NamedTuple):
+    """Buffers of one thread of `TimestepSimulation`.
 
     Attributes:
         arrivals: (n length,) arrivals of a population.
         rows: (G, n, length) arrivals of a recurrent population.
-        pulled: (n, length) dL/d(spike) of a population.
+        spike_gradient: (n, length) dL/d(spike) of a population.
         drive: (K, T) dL/dV of the output.
         spare: (3, 8 length) rows of a few neurons.
     """
 
     arrivals: np.ndarray
     rows: np.ndarray
-    pulled: np.ndarray
+    spike_gradient: np.ndarray
     drive: np.ndarray
     spare: np.ndarray
 
 
-def make_frame(plan: Plan, steps: int, reach: int, by_events: np.ndarray) -> Frame:
-    """Return the layout of trials of so many steps; `reach` is the largest shift [steps]."""
+def make_row_layout(plan: Plan, steps: int, max_shift: int, event_driven: np.ndarray) -> RowLayout:
+    """Return the layout of trials of so many steps; `max_shift` is the largest shift [steps]."""
     span = -(-steps // LANES) * LANES
-    length = -(-max(span, steps + reach) // LANES) * LANES
-    wanted = np.where((plan.kind == READOUT) | by_events, 0, plan.n)
+    length = -(-max(span, steps + max_shift) // LANES) * LANES
+    wanted = np.where((plan.kind == READOUT) | event_driven, 0, plan.n)
     own = np.where(plan.kind == INPUT, 0, plan.n)
-    return Frame(
+    return RowLayout(
         steps, span, length, np.cumsum(wanted) - wanted, np.cumsum(own) - own,
-        int(wanted.sum()), int(own.sum()), by_events,
+        int(wanted.sum()), int(own.sum()), event_driven,
     )  # fmt: skip
 
 
-def make_series(plan: Plan, frame: Frame, examples: int, classes: int) -> Series:
-    """Return the rows of B examples."""
-    places = examples * frame.neurons * frame.length
-    return Series(
-        sources=np.zeros((1 + examples * frame.sources) * frame.length + LANES, np.float32),
+def make_traces(plan: Plan, layout: RowLayout, examples: int, classes: int) -> Traces:
+    """Allocate the rows of B examples."""
+    places = examples * layout.neurons * layout.length
+    return Traces(
+        sources=np.zeros((1 + examples * layout.sources) * layout.length + LANES, np.float32),
         current=np.zeros(places, np.float32),
         voltage=np.zeros(places, np.float32),
-        adjoint=np.zeros((int(plan.groups.max()), places + frame.length), np.float32),
-        time=np.empty((examples, frame.neurons, frame.steps), np.uint32),
-        counts=np.zeros((examples, frame.neurons), np.int64),
-        voltage_out=np.empty((examples, classes, frame.steps), np.float32),
+        adjoint=np.zeros((int(plan.groups.max()), places + layout.length), np.float32),
+        time=np.empty((examples, layout.neurons, layout.steps), np.uint32),
+        counts=np.zeros((examples, layout.neurons), np.int64),
+        voltage_out=np.empty((examples, classes, layout.steps), np.float32),
         logits=np.empty((examples, classes), np.float32),
         loss=np.empty(examples, np.float32),
     )
 
 
-def make_scratch(plan: Plan, frame: Frame, classes: int) -> Scratch:
-    """Return the memory of one thread."""
+def make_thread_buffers(plan: Plan, layout: RowLayout, classes: int) -> ThreadBuffers:
+    """Allocate the buffers of a thread."""
     spiking = plan.n[plan.kind == SPIKING]
-    wide = int(plan.n[plan.recurrent].max(initial=0))
-    return Scratch(
-        arrivals=np.zeros(int(plan.n[plan.kind != INPUT].max()) * frame.length, np.float32),
-        rows=np.zeros((int(plan.groups.max()), wide, frame.length), np.float32),
-        pulled=np.zeros((int(spiking.max(initial=1)), frame.length), np.float32),
-        drive=np.empty((classes, frame.steps), np.float32),
-        spare=np.zeros((3, 8 * frame.length), np.float32),
+    wide = int(plan.n[plan.recurrent_population].max(initial=0))
+    return ThreadBuffers(
+        arrivals=np.zeros(int(plan.n[plan.kind != INPUT].max()) * layout.length, np.float32),
+        rows=np.zeros((int(plan.groups.max()), wide, layout.length), np.float32),
+        spike_gradient=np.zeros((int(spiking.max(initial=1)), layout.length), np.float32),
+        drive=np.empty((classes, layout.steps), np.float32),
+        spare=np.zeros((3, 8 * layout.length), np.float32),
     )
 
 
 @kernel
-def places(plan, frame, p, start, series, e):
-    """Return where the spikes of each neuron of p lie in `spikes`, (n, 2) int64."""
+def spike_ranges(plan, layout, p, start, traces, e):
+    """Return where the spikes of each neuron of p lie in `spike_times`, (n, 2) int64."""
     n = plan.n[p]
     out = np.empty((n, 2), np.int64)
     for i in range(n):
         if plan.kind[p] == INPUT:
             out[i, 0], out[i, 1] = start[i], start[i + 1]
         else:
-            row = e * frame.neurons + frame.neuron_row[p] + i
-            out[i, 0] = row * frame.steps
-            out[i, 1] = row * frame.steps + series.counts[e, frame.neuron_row[p] + i]
+            row = e * layout.neurons + layout.neuron_row[p] + i
+            out[i, 0] = row * layout.steps
+            out[i, 1] = row * layout.steps + traces.counts[e, layout.neuron_row[p] + i]
     return out
 
 
 @kernel
-def spikes(plan, p, time, series):
-    """Return the array that `places` points into."""
+def spike_times(plan, p, time, traces):
+    """Return the array that `spike_ranges` points into."""
     if plan.kind[p] == INPUT:
         return time
-    return series.time.reshape(-1)
+    return traces.time.reshape(-1)

@@ -1,7 +1,7 @@
 """Shifted multiply-adds along contiguous time, written as vector code.
 
-    weave   out[u] += sum_k coef[k] x[address[k] + u]          many shifted rows into one
-    dots    out[k] += sum_u row[u] x[address[k] + u]           one row against many shifted ones
+    shifted_axpy  out[u] += sum_k coef[k] x[address[k] + u]          many shifted rows into one
+    shifted_dot   out[k] += sum_u row[u] x[address[k] + u]           one row against many
 
 The compiler may not reorder sums of floats by itself (`mlgenn_delays.kernels` says why that must
 stay so), so the order is fixed here, in lanes of 16 with fused multiply-adds: a kernel rounds the
@@ -111,7 +111,7 @@ class _Writer:
 
 
 @intrinsic
-def weave(typing: Any, out: Any, at: Any, n: Any, x: Any, base: Any, address: Any, coef: Any,
+def shifted_axpy(typing: Any, out: Any, at: Any, n: Any, x: Any, base: Any, address: Any, coef: Any,
           first: Any, last: Any) -> Any:  # fmt: skip
     """Add sum over k in first..last-1 of coef[k] x[base + address[k] + u] to out[at + u], u < n.
 
@@ -160,7 +160,7 @@ def weave(typing: Any, out: Any, at: Any, n: Any, x: Any, base: Any, address: An
 
 
 @intrinsic
-def dots(typing: Any, out: Any, row: Any, at: Any, n: Any, x: Any, base: Any, address: Any,
+def shifted_dot(typing: Any, out: Any, row: Any, at: Any, n: Any, x: Any, base: Any, address: Any,
          first: Any, last: Any) -> Any:  # fmt: skip
     """Add sum over u < n of row[at + u] x[base + address[k] + u] to out[k], k in first..last-1.
 

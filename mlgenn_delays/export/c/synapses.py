@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from mlgenn_delays.export.c.arrays import Constant, integers, reals
-from mlgenn_delays.export.prepare import delay_steps
 from mlgenn_delays.network import Projection
+from mlgenn_delays.network.delays import delay_steps
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from mlgenn_delays.errors import InputError
-from mlgenn_delays.export.prepare import delay_steps
 from mlgenn_delays.network import LIF, CurrentInput, Exponential, Network, Population, Projection
+from mlgenn_delays.network.delays import delay_steps
 from mlgenn_delays.network.models import InputModel, OutputModel, SpikingModel
 
 LONGEST = 65535  # steps: what a delay's 16 bits hold

@@ -19,8 +19,8 @@ import numpy as np
 
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.export.nir.graph import MOST, Graph
-from mlgenn_delays.export.prepare import delay_steps
 from mlgenn_delays.network import Network, Projection
+from mlgenn_delays.network.delays import delay_steps
 from mlgenn_delays.network.models import (
     Delta,
     Exponential,

@@ -9,7 +9,7 @@ SIGNS = ("synapse", "dale")
 
 
 def check_signs(rule: Rewiring, other: str = "") -> None:
-    """Refuse a rule that removes synapses so, but gives weights no signs.
+    """Reject a rule that removes synapses so, but gives weights no signs.
 
     Arguments:
         rule: The rule.
