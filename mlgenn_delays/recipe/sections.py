@@ -21,7 +21,7 @@ from mlgenn_delays.learning.surrogates import SURROGATES
 from mlgenn_delays.recipe.fields import Section, either
 from mlgenn_delays.rewiring import RULES, SET, RigL
 from mlgenn_delays.rewiring.base import GrowDelay
-from mlgenn_delays.rewiring.dropping import Decay, DropFraction, Until
+from mlgenn_delays.rewiring.magnitude_pruning import Decay, DropFraction, Until
 from mlgenn_delays.rewiring.rigl import Averaging, Form
 from mlgenn_delays.settings import (
     LARGEST,

@@ -26,6 +26,7 @@ def _without_empty(table: dict[str, Any]) -> dict[str, Any]:
 
 
 def as_toml(value: Any) -> str:
+    """Return a value as TOML, in one line."""
     # JSON's escapes are TOML's, except that TOML wants DEL escaped as well.
     text = json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
     return "None" if value is None else text

@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar
 
 import numpy as np
 
-from mlgenn_delays.rewiring.choice import largest, uniform
+from mlgenn_delays.rewiring.sampling import largest, uniform
 from mlgenn_delays.settings import Time, Whole, one_of, refuse, says, settings
 
 

@@ -14,9 +14,8 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
-<<<<<<< HEAD:mlgenn_delays/rewiring/dropping.py
 from mlgenn_delays.rewiring.base import Every, Rewiring, Synapses
-from mlgenn_delays.rewiring.choice import largest
+from mlgenn_delays.rewiring.sampling import largest
 from mlgenn_delays.settings import Number, OpenShare, one_of, says, settings
 
 DropFraction = Annotated[
@@ -36,18 +35,8 @@ Until = Annotated[
 
 
 @settings(kw_only=True)
-class Dropping(Rewiring):
-    """Settings of rules that remove a share of the weakest synapses.
-=======
-from mlgenn_delays.checks import check_number, check_word
-from mlgenn_delays.rewiring.base import Rewiring, Synapses
-from mlgenn_delays.rewiring.sampling import largest
-
-
-@dataclass(frozen=True, kw_only=True)
 class MagnitudePruning(Rewiring):
-    """Settings of rules that drop a share of the weakest synapses.
->>>>>>> h-engines:mlgenn_delays/rewiring/magnitude_pruning.py
+    """Settings of rules that remove a share of the weakest synapses.
 
     A grown synapse has ``every`` steps to become strong.
     """

@@ -12,10 +12,9 @@ from typing import Annotated, ClassVar
 
 import numpy as np
 
-<<<<<<< HEAD
 from mlgenn_delays.rewiring.base import Every, Rewiring, Synapses
-from mlgenn_delays.rewiring.dropping import Dropping
-from mlgenn_delays.rewiring.vanishing import check_signs, vanished
+from mlgenn_delays.rewiring.magnitude_pruning import MagnitudePruning
+from mlgenn_delays.rewiring.sign_crossing import check_signs, vanished
 from mlgenn_delays.settings import Share, one_of, says, settings
 
 Form = Annotated[
@@ -35,34 +34,11 @@ Averaging = Annotated[
 
 
 @settings(kw_only=True)
-class RigL(Dropping):
+class RigL(MagnitudePruning):
     """Settings of RigL.
 
     The signed form needs signs that are not free, uses neither ``drop_fraction`` nor ``decay``, and
     never stops, so there ``until`` becomes 1. Its own ``every`` is 1, that of the other 20.
-=======
-from mlgenn_delays.checks import check_number, check_word
-from mlgenn_delays.rewiring.base import Rewiring, Synapses
-from mlgenn_delays.rewiring.magnitude_pruning import MagnitudePruning
-from mlgenn_delays.rewiring.sign_crossing import check_signs, vanished
-
-
-@dataclass(frozen=True, kw_only=True)
-class RigL(MagnitudePruning):
-    """Settings of RigL.
-
-    Arguments:
-        form: ``"signed"`` (a synapse goes where its magnitude reached zero) or ``"magnitude"``
-            (a share of the weakest goes).
-        every: As in `Rewiring`; None for the form's own, 1 (signed) or 20 (magnitude).
-        signs: As in `Rewiring`; not ``"free"`` in the signed form.
-        grow_delay: As in `Rewiring`.
-        drop_fraction: As in `MagnitudePruning`; the signed form does not use it.
-        decay: As in `MagnitudePruning`; the signed form does not use it.
-        until: As in `MagnitudePruning`; the signed form never stops, so there it becomes 1.
-        averaging: Decay of the exponential average of candidate gradients over batches, in
-            [0, 1); 0 takes one batch alone.
->>>>>>> h-engines
     """
 
     grows_by_gradient: ClassVar[bool] = True

@@ -4,24 +4,13 @@ Reference: Mocanu et al., "Scalable training of artificial neural networks with 
 connectivity inspired by network science", Nat. Commun. 9, 2018.
 """
 
-<<<<<<< HEAD:mlgenn_delays/rewiring/evolution.py
-from mlgenn_delays.rewiring.dropping import Dropping
+from mlgenn_delays.rewiring.magnitude_pruning import MagnitudePruning
 from mlgenn_delays.settings import settings
 
 
 @settings(kw_only=True)
-class SET(Dropping):
-    """Settings of SET; the arguments of `Dropping`.
-=======
-from dataclasses import dataclass
-
-from mlgenn_delays.rewiring.magnitude_pruning import MagnitudePruning
-
-
-@dataclass(frozen=True, kw_only=True)
 class SET(MagnitudePruning):
-    """Settings of SET; the arguments are those of `MagnitudePruning`.
->>>>>>> h-engines:mlgenn_delays/rewiring/set.py
+    """Settings of SET; the arguments of `MagnitudePruning`.
 
     Mocanu et al. have ``decay="constant"``, ``until=1.0``, ``signs="free"`` and a pass an epoch
     (``every=0``).
