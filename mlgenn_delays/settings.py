@@ -268,10 +268,10 @@ def _bounds(metadata: list[Any], value: object) -> str:
     low, high = found.get("gt", found.get("ge")), found.get("lt", found.get("le"))
     if low is not None and high is not None:
         left, right = "(" if "gt" in found else "[", ")" if "lt" in found else "]"
-        return f" in {left}{low:g}, {high:g}{right}"
+        return f" in {left}{low:.10g}, {high:.10g}{right}"
     if low is not None:
-        return f" {'>' if 'gt' in found else '>='} {low:g}"
-    return "" if high is None else f" {'<' if 'lt' in found else '<='} {high:g}"
+        return f" {'>' if 'gt' in found else '>='} {low:.10g}"
+    return "" if high is None else f" {'<' if 'lt' in found else '<='} {high:.10g}"
 
 
 def _problem(cls: type, error: ValidationError, given: dict[int | str, Any]) -> str:

@@ -228,5 +228,5 @@ def test_a_step_too_short_to_count_times_in() -> None:
     for dt in (1e-320, 1e-12):
         with pytest.raises(InputError, match="at most 2147483647 steps"):
             count_steps(100.0, dt)
-    with pytest.raises(InputError, match="network.dt must be in "):
+    with pytest.raises(InputError, match="network.dt must be a number "):
         load_recipe("digits", ["network.dt=1e-320"])

@@ -132,7 +132,9 @@ def test_unknown_recipe():
 def test_unknown_key_and_value_out_of_range(tmp_path):
     out = tmp_path / "r"
     assert "did you mean 'epochs'?" in refused("train", "--set", "learning.epoch=1", "--out", out)
-    assert "must be >= 1, got 0" in refused("train", "--set", "learning.epochs=0", "--out", out)
+    assert "must be a whole number >= 1, got 0" in refused(
+        "train", "--set", "learning.epochs=0", "--out", out
+    )
     text = refused("train", "--set", "rewiring.rule=rig", "--out", out)
     assert "did you mean 'rigl'?" in text
     assert not out.exists()

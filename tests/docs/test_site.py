@@ -83,11 +83,9 @@ def test_every_recipe_key_is_in_the_reference() -> None:
 
     page = (DOCS / "reference" / "recipe-keys.md").read_text()
     listed = set(re.findall(r"^```\{recipe-keys\} ?(.*)$", page, re.MULTILINE))
-    assert listed == set(recipe_keys.TABLES)
+    assert listed == set(TABLES)
     known = {
-        (section, key): text
-        for section in recipe_keys.TABLES
-        for key, text in recipe_keys.keys_of(section)
+        (section, key): text for section in TABLES for key, text in recipe_keys.keys_of(section)
     }
     options = "\n".join(recipe_keys.options_of_data())
     for name in recipe_names():
@@ -111,9 +109,7 @@ def test_keys_say_default_range_and_meaning() -> None:
     assert texts["max"] == (
         "`max` (required; a number >= 0 ms)\n: Largest delay that learning may reach [ms]."
     )
-    assert all(
-        ": None" not in text for s in recipe_keys.TABLES for _, text in recipe_keys.keys_of(s)
-    )
+    assert all(": None" not in text for s in TABLES for _, text in recipe_keys.keys_of(s))
     options = recipe_keys.options_of_data()
     assert all(any(f"**`{name}`**" in line for line in options) for name in DATASETS)
     assert (

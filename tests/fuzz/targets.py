@@ -109,7 +109,7 @@ def _sweep(folder: Path) -> None:
     made.folder.notes()
     rows = []
     for planned in made.points:
-        _, record = made.folder.stand(planned.point.name, planned.recipe)
+        _, record = made.folder.status(planned.point.name, planned.recipe)
         rows.append(make_row(planned.point, record))
         if record is not None:
             describe(record)

@@ -106,14 +106,17 @@ def test_later_overrides_win():
         ("learning.epochs=2.5", "must be a whole number, got 2.5"),
         ("learning.epochs=true", "must be a whole number, got true"),
         ("learning.epochs='3'", "must be a whole number, got '3'"),
-        ("learning.epochs=99999999999", "must be <= 2147483647"),
+        ("learning.epochs=99999999999", "must be a whole number in [1, 2147483647]"),
         ("learning.learning_rate=-1", "learning.learning_rate must be >= 0, got -1"),
         ("learning.learning_rate=inf", "must be a finite number, got inf"),
         ("network.dt=nan", "network.dt must be a finite number, got nan"),
-        ("network.dt=0", "network.dt must be in [1e-06, 1e+09], got 0"),
-        ("network.dt=2e9", "network.dt must be in [1e-06, 1e+09], got 2000000000.0"),
+        ("network.dt=0", "network.dt must be a number >= 1e-06 ms, got 0"),
+        (
+            "network.dt=2e9",
+            "network.dt must be a number in [1e-06, 1000000000] ms, got 2000000000.0",
+        ),
         *(
-            (f"{key}=1e300", f"{key} must be in {low}0, 1e+09], got 1e+300")
+            (f"{key}=1e300", f"{key} must be a number in {low}0, 1000000000] ms, got 1e+300")
             for key, low in (
                 ("network.layers.0.tau_mem", "("),
                 ("network.layers.0.tau_refrac", "["),
@@ -144,7 +147,7 @@ def test_later_overrides_win():
         ("learning.schedule_options.last=0.1x", "learning.schedule_options.last"),
         ("learning.schedule_options.lost=0.1", "did you mean 'last'?"),
         ("learning.schedule_options.last=7", "Cosine.last must be a number in [0, 1], got 7"),
-        ("augmentation.drop=1", "augmentation.drop must be in [0, 1), got 1"),
+        ("augmentation.drop=1.5", "augmentation.drop must be a number in [0, 1], got 1.5"),
         ("expected.accuracy=97", "expected.accuracy must be in [0, 1], got 97"),
         ("name=a/b", "name must be letters"),
         ("seed=-1", "seed must be >= 0, got -1"),
@@ -453,6 +456,6 @@ def test_several_problems_are_one_line():
     text = refused("learning.epochs=0", "seed=-1")
     assert "\n" not in text
     assert text == (
-        "recipe 'digits' has 2 problems: seed must be >= 0, got -1 (from --set seed=-1); "
-        "learning.epochs must be >= 1, got 0 (from --set learning.epochs=0)"
+        "recipe 'digits' has 2 problems: seed must be a whole number >= 0, got -1 (from --set seed=-1); "
+        "learning.epochs must be a whole number >= 1, got 0 (from --set learning.epochs=0)"
     )

@@ -51,9 +51,11 @@ def test_resuming_with_other_data_is_refused(fake, make, tmp_path):
     cases = list(changed_data(make))
     assert len(cases) >= 4
     for data, text in cases:
-        with pytest.raises(InputError, match=f"must have the training data .*{text}.*; give the"):
+        with pytest.raises(
+            InputError, match=f"resuming needs the training data .*{text}.*; give the"
+        ):
             make.trainer(run).fit(data, make.data(4), resume=True)
-    with pytest.raises(InputError, match="must have the validation data .* got 4 changed"):
+    with pytest.raises(InputError, match="resuming needs the validation data .* got 4 changed"):
         other = replace(make.data(4), labels=1 - make.data(4).labels)
         make.trainer(run).fit(make.data(), other, resume=True)
     assert make.final_files(run.path) == before

@@ -9,7 +9,6 @@ from mlgenn_delays.engines.sizes import Trials, check_sizes
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.learning import EventProp, Gaussian, SurrogateBPTT, Triangle
 from mlgenn_delays.network import LIF, Exponential, LeakyIntegrator, Network, Normal, SpikeInput
-from mlgenn_delays.rewiring import RigL
 from mlgenn_delays.training import Trainer
 
 GAUSSIAN = SurrogateBPTT(surrogate=Triangle(), kernel=Gaussian(5.0, 0.23, 2))
@@ -77,11 +76,6 @@ def test_populations_and_projections_are_refused_before_they_are_made(
     with pytest.raises(InputError, match="projection 'input->hidden' .* got 5 x 20000 pairs of"):
         network(hidden=20_000)
     network(hidden=100)
-
-
-def test_a_system_that_does_not_say_what_memory_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "total_memory", lambda: None)
-    check_sizes(network(), EventProp(), RigL(form="magnitude"), Trials(10**9, 10**9))
 
 
 @pytest.mark.parametrize("rule", [EventProp(), GAUSSIAN, SurrogateBPTT()])
