@@ -6,6 +6,7 @@ from pathlib import Path
 
 import mlgenn_delays
 from mlgenn_delays.data.registry import DATASETS
+from mlgenn_delays.recipe.explain import TABLES
 from mlgenn_delays.recipe.load import load_recipe, recipe_names
 from mlgenn_delays.recipe.toml import dump
 from tests.docs.pages import DOCS, PAGES, ROOT, blocks, toctree
