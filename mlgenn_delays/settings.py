@@ -195,7 +195,10 @@ def meaning_of(info: FieldInfo) -> str:
     """Return the meaning of a field, with its unit."""
     text = info.description or ""
     unit = next((each.name for each in _metadata(info) if isinstance(each, Unit)), "")
-    return f"{text.rstrip('.')} [{unit}]." if unit and f"[{unit}]" not in text else text
+    if not unit or f"[{unit}]" in text:
+        return text
+    head, mark, rest = text.rstrip(".").partition(";")
+    return f"{head} [{unit}]{mark}{rest}."
 
 
 def range_of(kind: Any, value: object = None) -> str:
