@@ -265,16 +265,18 @@ def _bounds(metadata: list[Any], value: object) -> str:
         for name in ("gt", "ge", "lt", "le")
         if getattr(each, name, None) is not None
     }
-    high = found.get("le")
-    if high in (LARGEST, LONGEST) and not (is_number(value) and value > high):
+    most = found.get("le")
+    if most in (LARGEST, LONGEST) and not (is_number(value) and value > most):
         del found["le"]
-    low, high = found.get("gt", found.get("ge")), found.get("lt", found.get("le"))
+    # Whole numbers in all their digits, others short.
+    told = {k: f"{v:g}" if isinstance(v, float) else str(v) for k, v in found.items()}
+    low, high = told.get("gt", told.get("ge")), told.get("lt", told.get("le"))
     if low is not None and high is not None:
         left, right = "(" if "gt" in found else "[", ")" if "lt" in found else "]"
-        return f" in {left}{low:.10g}, {high:.10g}{right}"
+        return f" in {left}{low}, {high}{right}"
     if low is not None:
-        return f" {'>' if 'gt' in found else '>='} {low:.10g}"
-    return "" if high is None else f" {'<' if 'lt' in found else '<='} {high:.10g}"
+        return f" {'>' if 'gt' in found else '>='} {low}"
+    return "" if high is None else f" {'<' if 'lt' in found else '<='} {high}"
 
 
 def _problem(cls: type, error: ValidationError, given: dict[int | str, Any]) -> str:
