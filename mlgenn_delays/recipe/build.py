@@ -36,6 +36,7 @@ from mlgenn_delays.recipe.network_section import Layer, Readout
 from mlgenn_delays.recipe.schema import Recipe
 from mlgenn_delays.recipe.sections import Delays, Learning
 from mlgenn_delays.rewiring import RULES, Rewiring
+from mlgenn_delays.settings import fields_of
 
 if TYPE_CHECKING:
     from mlgenn_delays.data import Augment
@@ -183,22 +184,20 @@ def build_rewiring(recipe: Recipe) -> Rewiring | None:
     section, delays = recipe.rewiring, recipe.delays
     if section.rule == "none":
         return None
+    rule = RULES[section.rule]
     settings: dict[str, Any] = {
         "signs": recipe.signs(),
         "grow_delay": section.grow_delay,
         "longest": 0.0 if delays.initial == "zero" else delays.initial_max,
+        "drop_fraction": section.drop_fraction,
+        "decay": section.decay,
+        "until": section.until,
+        "form": section.form,
+        "averaging": section.gradient_averaging,
     }
     if section.every >= 0:
         settings["every"] = section.every
-    if section.rule != "deep_r":
-        settings |= {
-            "drop_fraction": section.drop_fraction,
-            "decay": section.decay,
-            "until": section.until,
-        }
-    if section.rule == "rigl":
-        settings |= {"form": section.form, "averaging": section.gradient_averaging}
-    return RULES[section.rule](**settings)
+    return rule(**{key: value for key, value in settings.items() if key in fields_of(rule)})
 
 
 def build_augment(recipe: Recipe) -> "Augment | None":

@@ -51,6 +51,21 @@ def test_the_growth_rule_rewires_and_the_network_learns() -> None:
     assert projection.n_synapses == int(0.1 * 128 * 256)
 
 
+def test_the_walks_go_through_functions_that_there_are() -> None:
+    rows = re.findall(
+        r"^\|[^|]*\| `(\S+)` \| `(\w+)` \|", (DOCS / "developer" / "house.md").read_text(), re.M
+    )
+    assert len(rows) > 20
+    gone = [row for row in rows if f"def {row[1]}(" not in (DOCS.parent / row[0]).read_text()]
+    assert not gone
+
+
+def test_a_growth_rule_is_one_file_and_one_row() -> None:
+    text = (DOCS / "developer" / "growth-rule.md").read_text()
+    changed = re.findall(r"^\| `(mlgenn_delays/\S+)` \|", text, re.MULTILINE)
+    assert changed == ["mlgenn_delays/rewiring/drawn.py", "mlgenn_delays/rewiring/__init__.py"]
+
+
 def test_the_data_set_loads_and_recipes_know_it() -> None:
     names = run("dataset")
     assert names["recipe"].data.options["gap"] == 3.0
