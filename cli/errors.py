@@ -82,7 +82,7 @@ def _brief(text: str) -> str:
 
 
 def unknown_command(ctx: click.Context, name: str, known: list[str]) -> None:
-    """Refuse a word that is no command, and name the nearest."""
+    """Reject a word that is no command, and name the nearest."""
     if name not in known and not name.startswith("-"):
         ctx.fail(f"there is no command {name!r} (known: {', '.join(known)}){nearest(name, known)}")
 

@@ -21,7 +21,7 @@ _DELAYS = r"delays\.(initial|initial_max|recurrent_initial)"
 
 
 def check_overrides(overrides: Sequence[str], *, rewired: bool) -> None:
-    """Refuse settings of starting values beside a network that has its own.
+    """Reject settings of starting values beside a network that has its own.
 
     Arguments:
         overrides: Each ``"dotted.key=value"``, as of --set.
@@ -40,7 +40,7 @@ def check_overrides(overrides: Sequence[str], *, rewired: bool) -> None:
 
 
 def check_fits(network: "Network", wanted: "Network", path: str, *, dale: bool) -> None:
-    """Refuse a network of other populations, projections or synapse counts than the recipe's.
+    """Reject a network of other populations, projections or synapse counts than the recipe's.
 
     Arguments:
         network: The network of --init.

@@ -49,7 +49,7 @@ JSON = click.option(
 
 
 def check_engine(engine: str, **options: str | None) -> None:
-    """Refuse options that only GeNN has where another engine was asked for.
+    """Reject options that only GeNN has where another engine was asked for.
 
     Arguments:
         engine: The engine.

@@ -35,7 +35,7 @@ def resident(pid: int) -> int:
 
 
 def check_memory(what: str, got: str, needed: float, remedy: str) -> None:
-    """Refuse what this machine's memory cannot hold.
+    """Reject what this machine's memory cannot hold.
 
     Arguments:
         what: What must fit, in words.

@@ -138,7 +138,7 @@ def _check_header(content: bytes, where: str, size: int, kinds: str) -> None:
 
 
 def _check_characters(texts: np.ndarray, where: str) -> None:
-    """Refuse texts with numbers in them that are no character."""
+    """Reject texts with numbers in them that are no character."""
     codes = np.ascontiguousarray(texts).view(texts.dtype.byteorder.replace("|", "=") + "u4")
     if codes.size and codes.max() > _HIGHEST:
         raise InputError(

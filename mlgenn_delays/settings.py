@@ -171,7 +171,7 @@ def _adapter(kind: Any) -> TypeAdapter[Any]:
 
 
 def refuse(owner: object, name: str, wanted: str, remedy: str = "") -> NoReturn:
-    """Refuse what a field holds.
+    """Reject what a field holds.
 
     Raises:
         InputError: Always: what it must be, what it is, and the remedy.

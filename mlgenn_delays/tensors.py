@@ -185,7 +185,7 @@ def not_finite(tensors: dict[str, np.ndarray]) -> str | None:
 
 
 def verify(tensors: dict[str, np.ndarray], metadata: dict[str, str]) -> None:
-    """Refuse what `read` gave if it is not what `pack` was given.
+    """Reject what `read` gave if it is not what `pack` was given.
 
     Raises:
         ValueError: The checksum is missing or differs.

@@ -142,7 +142,7 @@ def parse_value(text: str, what: str) -> Any:
 
 
 def check_plain(value: Any) -> None:
-    """Refuse plain data that nest too deeply, or with a whole number beyond 64 bits.
+    """Reject plain data that nest too deeply, or with a whole number beyond 64 bits.
 
     Raises:
         ValueError: As said.

@@ -192,7 +192,7 @@ def grouping(
 
 
 def check_permutations(permutations: int) -> None:
-    """Refuse too few shuffles for a p below 0.1.
+    """Reject too few shuffles for a p below 0.1.
 
     Raises:
         InputError: There are fewer than 19.

@@ -211,7 +211,7 @@ def kept(one: Afferents, other: Afferents) -> np.ndarray:
 
 
 def _check(earlier: Afferents, later: Afferents) -> None:
-    """Refuse epochs of different networks."""
+    """Reject epochs of different networks."""
     if earlier.n_neurons != later.n_neurons:
         raise InputError(
             f"both epochs must have the same neurons, got {earlier.n_neurons} and {later.n_neurons}"

@@ -129,7 +129,7 @@ class Artifact:
         self._check_kept()
 
     def _check_network(self) -> None:
-        """Refuse a network that `prepare` does not give."""
+        """Reject a network that `prepare` does not give."""
         for name, population in self.network.populations.items():
             if population.normalisation is not None or not np.isfinite(population.bias).all():
                 raise InputError(
@@ -143,7 +143,7 @@ class Artifact:
                 raise InputError(f"projection {name!r} must have a whole delay [steps] a synapse")
 
     def _check_kept(self) -> None:
-        """Refuse indices that neurons cannot have had."""
+        """Reject indices that neurons cannot have had."""
         if not isinstance(self.sizes, dict) or not all(
             isinstance(size, int) and 0 < size <= 2**31 for size in self.sizes.values()
         ):

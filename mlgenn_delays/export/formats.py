@@ -190,7 +190,7 @@ def _changed(before: Measured, after: Measured) -> str:
 
 
 def _check_place(path: Path) -> None:
-    """Refuse a place that cannot be written, before there is work to lose.
+    """Reject a place that cannot be written, before there is work to lose.
 
     Raises:
         InputError: As said.

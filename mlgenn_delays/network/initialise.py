@@ -103,7 +103,7 @@ def synapse_count(density: float, n_pre: int, n_post: int, synapses: int | None 
 
 
 def check_pairs(name: str, n_pre: int, n_post: int, count: int, signs: str) -> None:
-    """Refuse a projection that this machine's memory cannot hold.
+    """Reject a projection that this machine's memory cannot hold.
 
     Raises:
         InputError: As said; the text has the estimate.

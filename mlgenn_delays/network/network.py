@@ -85,7 +85,7 @@ class Network:
         return self.populations[name]
 
     def _check_model(self, name: str, model: PopulationModel, normalise: bool) -> None:
-        """Refuse a model that cannot be stepped by dt, and an input that is normalised."""
+        """Reject a model that cannot be stepped by dt, and an input that is normalised."""
         if isinstance(model, SeedLIF | SeedLI) and model.tau_mem < self.dt:
             raise InputError(
                 f"{type(model).__name__} {name!r} must have tau_mem >= dt ({self.dt:g} ms), "

@@ -49,7 +49,7 @@ class Normalisation:
         return (self.offset - self.mean * self.factor()).astype(np.float32)
 
     def check(self, where: str, n: int) -> None:
-        """Refuse arrays of another shape, and values that make no sense.
+        """Reject arrays of another shape, and values that make no sense.
 
         Raises:
             InputError: As said; the text names `where`.

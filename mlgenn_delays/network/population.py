@@ -43,7 +43,7 @@ class Population:
 
 
 def check_name(what: str, name: str) -> None:
-    """Refuse a name of a population or projection that files and figures cannot hold.
+    """Reject a name of a population or projection that files and figures cannot hold.
 
     Raises:
         InputError: It is empty, longer than 200 characters, or has ``/`` or a control character.
@@ -57,7 +57,7 @@ def check_name(what: str, name: str) -> None:
 
 
 def check_roles(source: Population, target: Population) -> None:
-    """Refuse a projection between populations that cannot take these roles.
+    """Reject a projection between populations that cannot take these roles.
 
     Raises:
         InputError: The source is read out, or the target is an input.
@@ -74,7 +74,7 @@ def check_roles(source: Population, target: Population) -> None:
 
 
 def check_synapse(synapse: SynapseModel, target: Population) -> None:
-    """Refuse a synapse model that a target cannot have.
+    """Reject a synapse model that a target cannot have.
 
     Raises:
         InputError: The target is a `SeedLIF` or `SeedLI` and the synapse not `Delta`.

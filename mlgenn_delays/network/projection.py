@@ -74,7 +74,7 @@ class Projection:
         return sizes[self.granularity]
 
     def check(self, n_pre: int, n_post: int) -> None:
-        """Refuse arrays that do not describe synapses from n_pre to n_post neurons.
+        """Reject arrays that do not describe synapses from n_pre to n_post neurons.
 
         Raises:
             InputError: A shape, order, index, sign or value is wrong; the text says which.
@@ -112,7 +112,7 @@ class Projection:
             raise InputError(f"{where} must have signs of -1 or 1, one a synapse")
 
     def _check_structure(self, n_pre: int, n_post: int) -> None:
-        """Refuse a CSR structure with wrong shapes, indices out of range or repeated pairs."""
+        """Reject a CSR structure with wrong shapes, indices out of range or repeated pairs."""
         where = f"projection {self.name!r}"
         indptr, post = self.indptr, self.post
         if indptr.shape != (n_pre + 1,):

@@ -157,7 +157,7 @@ def rebuild(
 
 
 def _check_folded(network: "Network") -> None:
-    """Refuse normalisation that leaves weights or biases which are not finite."""
+    """Reject normalisation that leaves weights or biases which are not finite."""
     if not any(p.normalisation is not None for p in network.populations.values()):
         return
     broken = not_finite(tensors_of(network.folded()))

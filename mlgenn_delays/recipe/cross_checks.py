@@ -13,7 +13,7 @@ _SURROGATE = "or set learning.rule = 'surrogate'"
 
 
 def check_delayed(recipe: "Recipe") -> None:
-    """Refuse delays of projections that there are not."""
+    """Reject delays of projections that there are not."""
     if recipe.delays.layers == "all":
         return
     names = recipe.network.projections()
@@ -33,7 +33,7 @@ def _neurons(recipe: "Recipe") -> Iterator[tuple[str, Layer | Readout]]:
 
 
 def check_neurons(recipe: "Recipe") -> None:
-    """Refuse what a neuron model cannot have, and normalisation of what has not come in yet."""
+    """Reject what a neuron model cannot have, and normalisation of what has not come in yet."""
     dt = recipe.network.dt
     for key, table in _neurons(recipe):
         if table.model in ("SeedLIF", "SeedLI"):
@@ -66,7 +66,7 @@ def check_neurons(recipe: "Recipe") -> None:
 
 
 def check_rule(recipe: "Recipe") -> None:
-    """Refuse what only the surrogate rule can learn."""
+    """Reject what only the surrogate rule can learn."""
     if recipe.learning.rule != "eventprop":
         return
     with_rule = "with learning.rule = 'eventprop'"
@@ -90,7 +90,7 @@ def check_rule(recipe: "Recipe") -> None:
 
 
 def check_rewiring(recipe: "Recipe") -> None:
-    """Refuse rewiring that cannot keep signs or choose delays."""
+    """Reject rewiring that cannot keep signs or choose delays."""
     rewiring, network = recipe.rewiring, recipe.network
     if rewiring.needs_signs and network.signs == "free":
         form = " in its signed form" if rewiring.rule == "rigl" else ""
@@ -122,7 +122,7 @@ def check_rewiring(recipe: "Recipe") -> None:
 
 
 def check_counts(recipe: "Recipe") -> None:
-    """Refuse a projection without a synapse, where the sizes are known without the data."""
+    """Reject a projection without a synapse, where the sizes are known without the data."""
     from mlgenn_delays.data.registry import dataset_shape
 
     try:
@@ -137,7 +137,7 @@ def check_counts(recipe: "Recipe") -> None:
 
 
 def check_augmentation(recipe: "Recipe") -> None:
-    """Refuse changes that the other kind of data takes."""
+    """Reject changes that the other kind of data takes."""
     import numpy as np
 
     from mlgenn_delays.data.augment.augment import check_kind

@@ -109,7 +109,7 @@ def parse_recipe(
 
 
 def _check_effects(recipe: Recipe, before: dict[str, Any], given: dict[str, str]) -> None:
-    """Refuse overrides whose effect another setting takes away.
+    """Reject overrides whose effect another setting takes away.
 
     Arguments:
         recipe: The recipe with them.

@@ -36,7 +36,7 @@ class Reported:
 
 
 def check_out(path: Path) -> None:
-    """Refuse a page that could not be written, before the work.
+    """Reject a page that could not be written, before the work.
 
     Raises:
         InputError: It has another ending than .html, or there is no such folder.

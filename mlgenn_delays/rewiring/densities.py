@@ -62,7 +62,7 @@ def synapse_counts(
 
 
 def _check_sparsity(sparsity: float, where: str) -> None:
-    """Refuse what is no number in [0, 1)."""
+    """Reject what is no number in [0, 1)."""
     number = hasattr(sparsity, "__float__") and not isinstance(sparsity, bool)
     if not (number and 0 <= sparsity < 1):
         raise InputError(f"sparsity{where} must be in [0, 1), got {sparsity!r}")

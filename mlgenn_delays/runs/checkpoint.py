@@ -122,7 +122,7 @@ def _rebuild(told: Any, tensors: dict[str, np.ndarray]) -> Checkpoint:
 
 
 def _check_state(state: dict[str, np.ndarray]) -> None:
-    """Refuse a state that no training can go on from."""
+    """Reject a state that no training can go on from."""
     broken = not_finite(state)
     if broken is not None:
         raise ValueError(f"{shown(broken)} of the training state is not finite")

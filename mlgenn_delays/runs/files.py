@@ -73,7 +73,7 @@ def begun(path: Path) -> bool:
 
 
 def check_free(path: Path | str) -> None:
-    """Refuse a folder in which no run can be made; nothing is left behind.
+    """Reject a folder in which no run can be made; nothing is left behind.
 
     Arguments:
         path: The folder; it must be new or empty, but for what a kill left, and writable.

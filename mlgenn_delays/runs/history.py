@@ -62,7 +62,7 @@ class _Row(BaseModel):
 
 
 def check_rows(rows: Sequence[Row]) -> None:
-    """Refuse rows that `make_row` would not have made.
+    """Reject rows that `make_row` would not have made.
 
     Raises:
         ValueError: There are none, or one of them is no such row; the text says which.
@@ -83,7 +83,7 @@ def check_rows(rows: Sequence[Row]) -> None:
 
 
 def check_columns(history: "History", populations: Sequence[str], *, rewired: bool) -> None:
-    """Refuse a history of another training than that of a network.
+    """Reject a history of another training than that of a network.
 
     Arguments:
         history: The history, of one row or more.

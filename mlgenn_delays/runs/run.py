@@ -29,7 +29,7 @@ _Noted = TypeVar("_Noted", bound=BaseModel)
 
 
 def _not_too_long(name: str) -> str:
-    """Refuse a name that no file has."""
+    """Reject a name that no file has."""
     if len(name) > LONGEST_NAME:
         raise ValueError(f"must have at most {LONGEST_NAME} characters")
     return name
@@ -70,7 +70,7 @@ class Task(BaseModel):
 
 
 def check_labels(trained: Sequence[str], found: Sequence[str]) -> None:
-    """Refuse data of other classes than those that a network was trained on.
+    """Reject data of other classes than those that a network was trained on.
 
     Arguments:
         trained: Name of each class of the training.

@@ -99,7 +99,7 @@ class SweepFolder:
         )
 
     def check(self) -> None:
-        """Refuse a folder in which no sweep can be made or gone on with; nothing is written.
+        """Reject a folder in which no sweep can be made or gone on with; nothing is written.
 
         Raises:
             InputError: It holds other files, or cannot be written.

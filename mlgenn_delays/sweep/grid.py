@@ -153,7 +153,7 @@ def make_axes(grid: Grid, variants: Variants) -> list[Axis]:
 
 
 def _check_name(name: str) -> None:
-    """Refuse the name of a variant that could not be told from a number or from other text."""
+    """Reject the name of a variant that could not be told from a number or from other text."""
     if not _NAME.fullmatch(name) or parse_value(name) != name:
         raise InputError(
             "the name of a variant must have letters, digits, '.', '_', '+' and '-' only, and be "
@@ -162,7 +162,7 @@ def _check_name(name: str) -> None:
 
 
 def _check_values(axis: Axis) -> None:
-    """Refuse a value that comes twice, and one that cannot be written as TOML."""
+    """Reject a value that comes twice, and one that cannot be written as TOML."""
     seen: dict[str, Any] = {}
     for choice in axis.choices:
         for _, value in choice.settings:
@@ -177,7 +177,7 @@ def _check_values(axis: Axis) -> None:
 
 
 def _check_overlap(axes: Sequence[Axis]) -> None:
-    """Refuse two axes of which one sets (part of) what the other sets."""
+    """Reject two axes of which one sets (part of) what the other sets."""
     for number, first in enumerate(axes):
         for second in axes[number + 1 :]:
             for a in first.keys():
@@ -195,7 +195,7 @@ def within(key: str, table: str) -> bool:
 
 
 def check_excluded(axes: Sequence[Axis], excluded: Sequence[Excluded]) -> None:
-    """Refuse what excludes nothing because an axis or a value of it is not there.
+    """Reject what excludes nothing because an axis or a value of it is not there.
 
     Raises:
         InputError: It names the nearest.

@@ -64,7 +64,7 @@ def resolve(recipe: str, overrides: Sequence[str], points: Sequence[Point]) -> l
 
 
 def check_overrides(overrides: Sequence[str], axes: Sequence[Axis]) -> None:
-    """Refuse what all points are to have and an axis or the seeds would set again.
+    """Reject what all points are to have and an axis or the seeds would set again.
 
     Arguments:
         overrides: As ``--set`` takes it, that of ``--epochs`` included.
@@ -86,7 +86,7 @@ def check_overrides(overrides: Sequence[str], axes: Sequence[Axis]) -> None:
 
 
 def check_data(planned: Sequence[Planned], data: str | None, here: bool) -> None:
-    """Refuse a folder of data that is missing, or not wanted.
+    """Reject a folder of data that is missing, or not wanted.
 
     Arguments:
         planned: The points.

@@ -21,7 +21,7 @@ BACKEND = "single_threaded_cpu"  # of GeNN, where none is asked for
 def check_arguments(
     network: object, rule: object, rewiring: object, augment: object, run: object
 ) -> None:
-    """Refuse arguments of another kind, and networks without one input and one output.
+    """Reject arguments of another kind, and networks without one input and one output.
 
     Raises:
         InputError: As said.
@@ -43,7 +43,7 @@ def check_arguments(
 
 
 def check_engine(engine: object, backend: object, communicator: object) -> None:
-    """Refuse an engine that is not there, and what only GeNN has with another one.
+    """Reject an engine that is not there, and what only GeNN has with another one.
 
     Raises:
         InputError: As said.
@@ -62,7 +62,7 @@ def check_engine(engine: object, backend: object, communicator: object) -> None:
 
 
 def check_data(network: Network, what: str, data: Data) -> None:
-    """Refuse a split that a network cannot take.
+    """Reject a split that a network cannot take.
 
     Arguments:
         network: The network.
@@ -95,7 +95,7 @@ def check_data(network: Network, what: str, data: Data) -> None:
 
 
 def _check_kind(network: Network, what: str, data: object) -> None:
-    """Refuse what is no data, and spikes or currents where the input takes the other."""
+    """Reject what is no data, and spikes or currents where the input takes the other."""
     if not isinstance(data, Data):
         raise InputError(f"{what} must be SpikeData or CurrentData, got {type(data).__name__}")
     source = network.input()
@@ -110,7 +110,7 @@ def _check_kind(network: Network, what: str, data: object) -> None:
 
 
 def check_splits(network: Network, train: Data, validation: Data | None) -> None:
-    """Refuse splits that a network cannot take, or whose classes are not the same.
+    """Reject splits that a network cannot take, or whose classes are not the same.
 
     Raises:
         InputError: As said.
@@ -127,7 +127,7 @@ def check_splits(network: Network, train: Data, validation: Data | None) -> None
 
 
 def check_augment(augment: Augment | None, train: Data) -> None:
-    """Refuse an augmentation of another kind of data, or whose groups do not divide the channels.
+    """Reject an augmentation of another kind of data, or whose groups do not divide the channels.
 
     Raises:
         InputError: As said.
@@ -143,7 +143,7 @@ def check_augment(augment: Augment | None, train: Data) -> None:
 
 
 def check_settings(recorded: Mapping[str, Setting], received: Mapping[str, Setting]) -> None:
-    """Refuse to resume a training with other settings.
+    """Reject to resume a training with other settings.
 
     Raises:
         InputError: A setting differs; the text names it and both values.

@@ -82,7 +82,7 @@ def check_resumed(
     settings: Mapping[str, Setting],
     splits: Mapping[str, Fingerprint],
 ) -> None:
-    """Refuse to resume a training with other settings or other data.
+    """Reject to resume a training with other settings or other data.
 
     Arguments:
         run: The run directory.

@@ -63,7 +63,7 @@ def far(got, wanted):
 
 
 def agree(name):
-    """Refuse a difference between the engines in trials or gradients of a case."""
+    """Reject a difference between the engines in trials or gradients of a case."""
     net, rule, examples = case(name)
     cpu, cuda = both(net, rule)
     for size in (EXAMPLES, 3):
@@ -94,7 +94,7 @@ def test_candidates():
 
 
 def train(pipelined=False):
-    """Refuse a difference between the engines in a training with dropout and rewiring."""
+    """Reject a difference between the engines in a training with dropout and rewiring."""
     net, _, examples = case("eventprop-sparse")
     settings = {"weights": Adam(0.01), "delays": Adam(0.3), "dropout": {"hidden0": 0.2}}
     rule = EventProp(**settings, pipelined=pipelined)

@@ -126,7 +126,7 @@ class Spy:
 
 
 def same(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> None:
-    """Refuse states that differ in a bit."""
+    """Reject states that differ in a bit."""
     assert set(one) == set(other)
     for key, array in one.items():
         np.testing.assert_array_equal(array, other[key], err_msg=key)
@@ -134,7 +134,7 @@ def same(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> None:
 
 
 def check_state(start: Network, rule: Rewiring, state: dict[str, np.ndarray]) -> None:
-    """Refuse a state that breaks a law of rewiring.
+    """Reject a state that breaks a law of rewiring.
 
     Arguments:
         start: The network that training began with.
@@ -163,7 +163,7 @@ def check_state(start: Network, rule: Rewiring, state: dict[str, np.ndarray]) ->
 def check_signs(
     start: Network, name: str, kind: str, pre: np.ndarray, post: np.ndarray, sign: np.ndarray
 ) -> None:
-    """Refuse signs that a pair, or with Dale's law a neuron, did not have at the start."""
+    """Reject signs that a pair, or with Dale's law a neuron, did not have at the start."""
     p = start.projections[name]
     first = {
         (int(i), 0 if kind == "dale" else int(j)): int(s)

@@ -110,7 +110,7 @@ def as_currents(batch: SpikeBatch) -> CurrentBatch:
 
 
 def same(one: Gradients, other: Gradients, close: float = 2e-5) -> None:
-    """Refuse gradients that differ, or that are nothing."""
+    """Reject gradients that differ, or that are nothing."""
     assert one.loss == pytest.approx(other.loss, rel=1e-5)
     for name, weight in other.weight.items():
         assert weight.any()

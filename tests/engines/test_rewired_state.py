@@ -157,7 +157,7 @@ def test_a_rewired_network_answers_the_same_anywhere(
 
 
 def assert_equal(one: Network, other: Network) -> None:
-    """Refuse networks that differ."""
+    """Reject networks that differ."""
     for name, p in one.projections.items():
         for key in ("indptr", "post", "sign", "weight"):
             np.testing.assert_array_equal(getattr(p, key), getattr(other.projections[name], key))

@@ -102,7 +102,7 @@ def built_order(built: Any, names: list[str]) -> list[str]:
 
 
 def check_pass(state: dict[str, np.ndarray], name: str, each: Any, granularity: str) -> None:
-    """Refuse a state that is not what a pass left behind."""
+    """Reject a state that is not what a pass left behind."""
     before, done = each.synapses, each.done
     kept, new = done.origin >= 0, done.origin < 0
     fields = ["weight_first", "weight_second", "weight_steps"]

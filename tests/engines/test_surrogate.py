@@ -124,7 +124,7 @@ def errors(got: Gradients, wanted: twin.Result) -> dict[str, float]:
 
 
 def check(case: Case) -> twin.Result:
-    """Refuse gradients that differ from the twin's; return those."""
+    """Reject gradients that differ from the twin's; return those."""
     assert len(free(case)) > 1
     batch = pick(case.recipe, free(case))
     wanted, got = case.wanted(batch), case.got(batch)

@@ -56,7 +56,7 @@ def check_steps(
     recipe: Recipe, rule: EventProp, start: dict[str, np.ndarray],
     given: list[dict[str, np.ndarray]], end: dict[str, np.ndarray],
 ) -> None:  # fmt: skip
-    """Refuse what is not the twin's steps over the given gradients."""
+    """Reject what is not the twin's steps over the given gradients."""
     for key, before in start.items():
         kind = key.split()[0]
         settings = rule.weights if kind == "weight" else rule.delays

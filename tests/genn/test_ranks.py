@@ -48,7 +48,7 @@ def answers(command: list[str]) -> list[list[dict]]:
 
 
 def agree(ranks: int) -> None:
-    """Refuse a training by several ranks that is not that of one."""
+    """Reject a training by several ranks that is not that of one."""
     (wanted,) = answers([])
     assert all(sum(alone["grown"]) > 0 for alone in wanted)
     assert wanted[0]["weight"] != wanted[1]["weight"]

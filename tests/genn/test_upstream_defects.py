@@ -100,7 +100,7 @@ def factor(got: np.ndarray, wanted: np.ndarray) -> float:
 
 
 def check(got: Gradients, right: eventprop.Result) -> None:
-    """Refuse gradients of ours that are not the twin's."""
+    """Reject gradients of ours that are not the twin's."""
     assert got.loss == pytest.approx(right.loss, rel=1e-5)
     assert worst(got, right.weight, right.delay) < CLOSE
 

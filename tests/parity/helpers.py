@@ -230,14 +230,14 @@ def errors(got: Gradients, right: Gradients) -> dict[str, float]:
 
 
 def check(got: Gradients, right: Gradients, close: float = CLOSE) -> None:
-    """Refuse gradients that differ by more than `close`."""
+    """Reject gradients that differ by more than `close`."""
     assert got.loss == pytest.approx(right.loss, rel=close, abs=1e-6)
     far = {name: error for name, error in errors(got, right).items() if not error <= close}
     assert not far
 
 
 def same(one: Gradients, other: Gradients) -> None:
-    """Refuse gradients that differ in a bit, or that are nothing."""
+    """Reject gradients that differ in a bit, or that are nothing."""
     assert one.loss == other.loss
     for kind in ("weight", "delay"):
         for name, array in getattr(one, kind).items():

@@ -119,7 +119,7 @@ def probe(seed: int) -> SpikeBatch:
 
 
 def transmits(engine: CompiledNetwork, net: Network, batch: SpikeBatch) -> tuple[int, bool]:
-    """Refuse an engine whose spikes and voltages are not those of a network in plain NumPy.
+    """Reject an engine whose spikes and voltages are not those of a network in plain NumPy.
 
     Returns:
         How many hidden spikes there were, and whether a tie cut the comparison short.

@@ -67,7 +67,7 @@ def made(kind: Any, rule: Rule, of: StepRecipe, **options: Any) -> CompiledNetwo
 
 
 def close(one: CompiledNetwork, other: CompiledNetwork, bound: float = 1e-3) -> None:
-    """Refuse engines whose weights or delays differ."""
+    """Reject engines whose weights or delays differ."""
     a, b = one.pull().projections, other.pull().projections
     for name, p in a.items():
         assert relative(b[name].weight, p.weight) < bound

@@ -193,7 +193,7 @@ def remove_halves(path: Path) -> None:
 
 
 def check_space(path: Path, size: int) -> None:
-    """Refuse to write a file for which there is no space.
+    """Reject to write a file for which there is no space.
 
     Raises:
         WorkError: There is none.

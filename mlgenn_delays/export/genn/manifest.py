@@ -104,7 +104,7 @@ class Manifest(_Part):
 
     @model_validator(mode="after")
     def _agrees(self) -> "Manifest":
-        """Refuse parts that do not fit each other."""
+        """Reject parts that do not fit each other."""
         if len(self.about.labels) != self.network.outputs:
             raise ValueError("there must be a label for each output")
         if (self.built is None) != (self.backend == "cuda"):
@@ -137,7 +137,7 @@ def read_manifest(folder: Path | str) -> Manifest:
 
 
 def check_platform(folder: Path, built: Built) -> None:
-    """Refuse a library that was compiled for another kind of machine.
+    """Reject a library that was compiled for another kind of machine.
 
     Raises:
         InputError: As said.

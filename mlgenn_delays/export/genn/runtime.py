@@ -157,7 +157,7 @@ def _starts(counts: np.ndarray) -> np.ndarray:
 
 
 def _check_sizes(manifest: Manifest, library: "_Library", folder: Path) -> None:
-    """Refuse a library of another network than that of the manifest."""
+    """Reject a library of another network than that of the manifest."""
     network = manifest.network
     sizes = [len(own) for own in network.kept.values()]
     wanted = (

@@ -85,7 +85,7 @@ def weights_of(layout: DeviceArrays) -> bytes:
 
 
 def _check(backend: str, batch_size: int) -> None:
-    """Refuse a backend that is not there, and a batch that it cannot have.
+    """Reject a backend that is not there, and a batch that it cannot have.
 
     A GPU need not be there: what is generated for one is compiled elsewhere.
     """

@@ -159,7 +159,7 @@ def _numbered(
 
 
 def check_number_of_examples(where: str, n: int) -> None:
-    """Refuse more examples than can be kept at once.
+    """Reject more examples than can be kept at once.
 
     Raises:
         InputError: As said.
@@ -171,7 +171,7 @@ def check_number_of_examples(where: str, n: int) -> None:
 
 
 def _check_currents(where: str, values: np.ndarray, scale: float, several: bool) -> None:
-    """Refuse values (N, steps, C) that are not finite numbers of float32 when scaled."""
+    """Reject values (N, steps, C) that are not finite numbers of float32 when scaled."""
     if values.dtype.kind == "b":
         raise InputError(
             f"{where} must have numbers as currents, got type bool; save it with .astype('float32')"

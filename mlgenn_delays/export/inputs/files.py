@@ -98,7 +98,7 @@ def read_npz(path: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
 
 
 def _check_length(content: bytes, path: Path, sample_rate: int) -> None:
-    """Refuse recordings whose samples would not fit into memory."""
+    """Reject recordings whose samples would not fit into memory."""
     import soundfile
 
     try:

@@ -75,7 +75,7 @@ def foreign(graph: Graph, reading: Reading) -> Artifact:
 
 
 def _check_nodes(graph: Graph, tracer: Tracer) -> None:
-    """Refuse nodes that are not connected, and several inputs or outputs."""
+    """Reject nodes that are not connected, and several inputs or outputs."""
     for kind in ("Input", "Output"):
         found = [name for name, node in graph.nodes.items() if node.kind == kind]
         if len(found) != 1:
@@ -182,7 +182,7 @@ class _Maker:
         return total
 
     def _check_rows(self, branch: Branch) -> None:
-        """Refuse a branch of another size than its target."""
+        """Reject a branch of another size than its target."""
         if branch.n_post != self.sizes[branch.target]:
             raise InputError(
                 f"node {branch.target!r} must take {self.sizes[branch.target]} values, got "

@@ -200,7 +200,7 @@ def _neurons(name: str, kind: str, values: dict[str, np.ndarray]) -> dict[str, n
 
 
 def _check_linear(name: str, kind: str, values: dict[str, np.ndarray]) -> None:
-    """Refuse weights that are no matrix, and a bias that does not fit."""
+    """Reject weights that are no matrix, and a bias that does not fit."""
     shape = values["weight"].shape
     if len(shape) != 2 or not all(shape):
         raise InputError(f"{kind} {name!r} must have a weight of two dimensions, got {shape}")
@@ -209,7 +209,7 @@ def _check_linear(name: str, kind: str, values: dict[str, np.ndarray]) -> None:
 
 
 def _check_input(name: str, shape: np.ndarray) -> None:
-    """Refuse an input that is not of shape (n,)."""
+    """Reject an input that is not of shape (n,)."""
     given = shape.ravel()
     n = given[0] if given.size == 1 else 0
     if not 1 <= n <= _WIDEST or n != int(n):

@@ -165,7 +165,7 @@ class Tracer:
         self._from(now, name)
 
     def _fits(self, name: str, n: int, wanted: int) -> None:
-        """Refuse a node of another size than what comes before it."""
+        """Reject a node of another size than what comes before it."""
         if n != wanted:
             raise InputError(f"node {name!r} must take {wanted} values, got {n}")
 
