@@ -1,9 +1,217 @@
-"""What arrays of examples must be, whether a training or a trained network takes them."""
+"""What the arrays of examples must be; see `types`. Nothing is cast that would change a value."""
+
+import math
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from mlgenn_delays.data.type_checks import rows_at_once
 from mlgenn_delays.errors import InputError
+from mlgenn_delays.untrusted import shown
+
+# Currents from here on are fill values, not data (1e15, 1e20, 9.97e36 and such): squares of
+# weighted sums of them, which normalisation takes, leave the range of float32 (3e38).
+LARGEST = 1e15
+
+
+def whole_numbers(
+    name: str, value: object, dtype: type[np.signedinteger], unit: str = "place"
+) -> np.ndarray:
+    """Return an array of whole numbers as C-contiguous and of the given type.
+
+    Arguments:
+        name: What the numbers are called in the message.
+        value: The numbers, in anything that NumPy makes an array of.
+        dtype: The type wanted.
+        unit: What a place of the array is called: "example", say.
+
+    Raises:
+        InputError: They are of another type, or do not fit the one wanted.
+    """
+    array = as_array(name, value, "whole numbers")
+    if array.dtype.kind not in "iu" and array.size:
+        raise InputError(
+            f"{name} must be whole numbers ({np.dtype(dtype)}), got {_not_whole(array, unit)}"
+        )
+    limits = np.iinfo(dtype)
+    if not np.can_cast(array.dtype, dtype) and array.size:
+        low, high = array.min(), array.max()
+        if low < limits.min or high > limits.max:
+            raise InputError(f"{name} must be numbers that fit {limits.dtype}, got {low}..{high}")
+    return np.asarray(array, dtype, order="C")
+
+
+def as_array(name: str, value: object, noun: str) -> np.ndarray:
+    """Convert a value to an array.
+
+    Raises:
+        InputError: It can make no array of it.
+    """
+    try:
+        return np.asarray(value)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InputError(f"{name} must be {noun} in an array, got {error}") from error
+
+
+def _not_whole(array: np.ndarray, unit: str) -> str:
+    """Describe an array that does not hold whole numbers, with the remedy."""
+    if array.dtype.kind == "f":
+        wrong = np.argwhere(array != np.floor(array))
+        if len(wrong):
+            place = tuple(wrong[0])
+            where = ", ".join(map(str, place))
+            return (
+                f"{array[place]} at {unit} {where}; round the numbers as you mean it, and then "
+                "convert them with .astype('int64')"
+            )
+    return f"type {array.dtype}; convert them with .astype('int64')"
+
+
+def check_labels(labels: np.ndarray, n_classes: int) -> None:
+    """Reject labels that are no class."""
+    wrong = np.flatnonzero((labels < 0) | (labels >= n_classes))
+    if len(wrong):
+        raise InputError(
+            f"labels must be in 0..{n_classes - 1}, one of {n_classes} label_names, got "
+            f"{labels[wrong[0]]} in example {wrong[0]}"
+        )
+
+
+def check_names(names: Sequence[str], n: int) -> None:
+    """Reject names of another number than that of the examples."""
+    if len(names) not in (0, n):
+        raise InputError(
+            f"names must be one for each of {n} examples, or none at all, got {len(names)}"
+        )
+
+
+def check_rows(index: object, n: int) -> np.ndarray:
+    """Return numbers of examples as (B,) int64.
+
+    Raises:
+        InputError: They are no numbers of n examples.
+    """
+    rows = whole_numbers("index", index, np.int64)
+    if rows.ndim != 1 or (rows.size and (rows.min() < 0 or rows.max() >= n)):
+        got = f"{rows.min()}..{rows.max()}" if rows.ndim == 1 else f"shape {rows.shape}"
+        raise InputError(
+            f"index must be numbers of examples in 0..{n - 1} in one dimension, got {got}"
+        )
+    return rows
+
+
+def check_class_names(names: Sequence[str]) -> None:
+    """Reject names of classes that files for other tools could not hold."""
+    wrong = next((name for name in names if not _is_text(name)), None)
+    if wrong is not None:
+        raise InputError(f"label_names must be UTF-8 text, got {shown(wrong)}; rename the class")
+
+
+def _is_text(name: object) -> bool:
+    """Return whether a name is text; bytes that are no UTF-8 are half characters in it."""
+    return isinstance(name, str) and not any("\ud800" <= c <= "\udfff" for c in name)
+
+
+def check_channel_starts(start: np.ndarray, n_spikes: int) -> None:
+    """Reject rows of ``start`` that are no ascending places in ``time``."""
+    if not start.size:
+        return
+    low, high = start.min(), start.max()
+    if low < 0 or high > n_spikes:
+        raise InputError(f"start must have places in 0..{n_spikes} spikes, got {low}..{high}")
+    falls = start[:, 1:] < start[:, :-1]
+    if falls.any():
+        row, channel = np.argwhere(falls)[0]
+        raise InputError(
+            f"start must have ascending rows, got {start[row, channel]} before "
+            f"{start[row, channel + 1]} in example {row}, channel {channel}"
+        )
+
+
+def check_ascending_spikes(start: np.ndarray, time: np.ndarray) -> None:
+    """Reject spikes of a channel that do not ascend, where examples do not overlap."""
+    fine = np.ones(len(time) + 1, np.bool_)
+    np.greater(time[1:], time[:-1], out=fine[1:-1])
+    fine[start] = True
+    wrong = np.flatnonzero(~fine)
+    # Spikes of no example may lie as they like: a part of a data set keeps all of its `time`.
+    first, end = np.sort(start[:, 0]), np.sort(start[:, -1])
+    n_around = np.searchsorted(first, wrong, "right") - np.searchsorted(end, wrong, "right")
+    wrong = wrong[n_around > 0]
+    if len(wrong):
+        place = wrong[0]
+        raise InputError(
+            "spike times must have ascending steps without repeats within a channel, got "
+            f"{time[place]} after {time[place - 1]} at place {place}"
+        )
+
+
+def rows_at_once(shape: tuple[int, ...]) -> int:
+    """Return how many examples of an array (N, ...) to look at in one go, so as to take 4 MiB."""
+    return max(1, 2**20 // max(1, math.prod(shape[1:])))
+
+
+def check_size(
+    where: str,
+    values: np.ndarray,
+    *,
+    scale: float = 1.0,
+    example: Callable[[int], str] | None = "example {}".format,
+    remedy: str = "replace or remove it",
+) -> None:
+    """Reject numbers that are not finite or too large to be data, as they are or scaled.
+
+    Arguments:
+        where: What they are called.
+        values: (N, T, C) real numbers.
+        scale: What they will be multiplied by.
+        example: What an example is called, by its number; None for one alone.
+        remedy: What to do about it.
+
+    Raises:
+        InputError: One is; the text says which, and in how many more examples there are others.
+    """
+    step, first, others = rows_at_once(values.shape), "", 0
+    for begin in range(0, len(values), step):
+        some = values[begin : begin + step]
+        # Twice negated, for nothing is less than NaN.
+        wrong = ~(np.abs(some) < LARGEST / scale)
+        if not wrong.any():
+            continue
+        if not first:
+            row, time, channel = np.argwhere(wrong)[0]
+            value = some[row, time, channel]
+            first = f"{value} at step {time}, channel {channel}"
+            if example is not None:
+                called = example(begin + int(row))
+                first = f"{value} in {called} (step {time}, channel {channel})"
+        others += int(wrong.any(axis=(1, 2)).sum())
+    if first:
+        most = f"{LARGEST / scale:.3g}" + (
+            f" ({LARGEST:g} over the scale {scale:g})" * (scale != 1)
+        )
+        more = f", and others in {others - 1} more" if others > 1 else ""
+        raise InputError(
+            f"{where} must be finite and below {most} in size, got {first}{more}; {remedy}"
+        )
+
+
+def real_currents(value: object, n: int) -> np.ndarray:
+    """Return N examples of currents as C-contiguous float32."""
+    array = as_array("values", value, "numbers")
+    if array.dtype.kind not in "iuf":
+        raise InputError(f"values must be real numbers (float32), got type {array.dtype}")
+    if array.ndim != 3 or len(array) != n or not array.shape[1] or not array.shape[2]:
+        raise InputError(
+            f"values must have shape (N, T, C) with N = {n} labels and at least one step and "
+            f"channel, got {array.shape}"
+        )
+    check_size(
+        "values",
+        array,
+        remedy="it may be a fill value: replace it, by 0 say, or leave the example out",
+    )
+    return np.asarray(array, np.float32, order="C")
+
 
 LAYOUTS = ("times", "raster", "values")  # the arrays of a .npz, one of which it has
 

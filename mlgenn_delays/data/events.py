@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mlgenn_delays.data.arrays import as_array
 from mlgenn_delays.data.losses import Losses
-from mlgenn_delays.data.type_checks import as_array
 from mlgenn_delays.errors import InputError
 
 _NEAR = 1e-6  # of a step

@@ -8,18 +8,18 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from mlgenn_delays.data.events import Spikes, event_columns, event_spikes, stack_spikes
-from mlgenn_delays.data.losses import Losses
-from mlgenn_delays.data.type_checks import (
+from mlgenn_delays.data.arrays import (
     check_ascending_spikes,
+    check_channel_starts,
     check_class_names,
     check_labels,
     check_names,
     check_rows,
-    check_start,
     real_currents,
     whole_numbers,
 )
+from mlgenn_delays.data.events import Spikes, event_columns, event_spikes, stack_spikes
+from mlgenn_delays.data.losses import Losses
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.settings import Count, PositiveTime, Whole, check
 
@@ -100,7 +100,7 @@ class SpikeData:
                 f"spike times must be in 0..{self.n_steps - 1} steps, "
                 f"got {self.time.min()}..{self.time.max()}"
             )
-        check_start(self.start, len(self.time))
+        check_channel_starts(self.start, len(self.time))
         check_ascending_spikes(self.start, self.time)
         check_names(self.names, n)
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mlgenn_delays.data import Batch, Data
-from mlgenn_delays.data.type_checks import rows_at_once
+from mlgenn_delays.data.arrays import rows_at_once
 from mlgenn_delays.data.types import CurrentBatch, CurrentData, SpikeData
 from mlgenn_delays.errors import InputError
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mlgenn_delays.data.type_checks import rows_at_once
+from mlgenn_delays.data.arrays import rows_at_once
 
 
 def interpolate_frames(frames: np.ndarray, hop: float, dt: float, n_steps: int) -> np.ndarray:

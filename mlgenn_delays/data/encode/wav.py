@@ -6,7 +6,7 @@ from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
 
-from mlgenn_delays.data.type_checks import LARGEST
+from mlgenn_delays.data.arrays import LARGEST
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.libraries import import_librosa
 from mlgenn_delays.settings import Count, Unit, check

@@ -20,6 +20,7 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 from pydantic import Field
 
+from mlgenn_delays.data.arrays import check_size
 from mlgenn_delays.data.blocks import Blocks
 from mlgenn_delays.data.dataset import SPLITS, Dataset, Space, Splits
 from mlgenn_delays.data.events import Spikes, event_spikes, event_steps, sorted_spikes, stack_spikes
@@ -27,7 +28,6 @@ from mlgenn_delays.data.fields import HeldOut, TimeUnit, check_shares, count_ste
 from mlgenn_delays.data.losses import Losses
 from mlgenn_delays.data.sets.npz_files import Arrays, find_files, read_arrays
 from mlgenn_delays.data.split import rows_by_split
-from mlgenn_delays.data.type_checks import check_size
 from mlgenn_delays.data.types import CurrentData, SpikeData, StreamedSpikes
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.settings import Integer, Time, one_of, refuse, says, settings

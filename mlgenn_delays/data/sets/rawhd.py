@@ -12,11 +12,11 @@ from typing import Annotated, ClassVar
 
 import numpy as np
 
+from mlgenn_delays.data.arrays import check_size, rows_at_once
 from mlgenn_delays.data.dataset import Dataset, Example, Item, RawFormat, Space, Splits, as_item
 from mlgenn_delays.data.fields import Currents, Scale, Validation, count_steps
 from mlgenn_delays.data.losses import Losses
 from mlgenn_delays.data.split import stratified
-from mlgenn_delays.data.type_checks import check_size, rows_at_once
 from mlgenn_delays.data.types import CurrentBatch, CurrentData
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.settings import PositiveTime, Time, check, says, settings

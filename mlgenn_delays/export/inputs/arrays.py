@@ -7,10 +7,9 @@ import math
 
 import numpy as np
 
-from mlgenn_delays.data.arrays import check_raster
+from mlgenn_delays.data.arrays import check_raster, check_size, rows_at_once
 from mlgenn_delays.data.encode.wav import check_samples
 from mlgenn_delays.data.losses import Losses
-from mlgenn_delays.data.type_checks import check_size, rows_at_once
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.export.inputs.item import Item, ItemKind
 from mlgenn_delays.export.inputs.spec import InputSpec
