@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic_core import PydanticUndefined
 
-from mlgenn_delays.errors import InputError
+from mlgenn_delays.errors import InputError, nearest
 from mlgenn_delays.recipe.messages import table_of, unknown_key
 from mlgenn_delays.recipe.schema import Recipe
 from mlgenn_delays.recipe.toml import as_toml
@@ -66,10 +66,40 @@ def explain(key: str) -> list[Key]:
         InputError: A recipe has no such key; the nearest is named.
     """
     parts = tuple(part for part in key.split(".") if not part.isdecimal())
+    if parts[0] == "data" and parts[1:] not in ((), ("dataset",)):
+        return _options_of_data(parts[1:])
     for found in keys(".".join(parts[:-1])):
         if found.name.rsplit(".", 1)[-1] == parts[-1]:
             return [found]
     return keys(".".join(parts))
+
+
+def _options_of_data(parts: tuple[str, ...]) -> list[Key]:
+    """Return an option of data sets, once for all that declare it alike."""
+    from mlgenn_delays.data.registry import DATASETS, dataset
+
+    found: dict[tuple[str, str, str], list[str]] = {}
+    known: list[str] = []
+    for name in DATASETS:
+        kind: Any = dataset(name).options
+        known += fields_of(kind)
+        for part in parts[:-1]:
+            field = fields_of(kind).get(part)
+            kind = type(field.default) if field else None
+        field = fields_of(kind).get(parts[-1])
+        if field is not None:
+            inner = ", ".join(fields_of(type(field.default)))
+            allowed = f"a table, such as of {inner}" if inner else range_of(field)
+            told = _default(field.default), allowed, meaning_of(field)
+            found.setdefault(told, []).append(name)
+    if not found:
+        hint = nearest(parts[0], list(dict.fromkeys(known)))
+        raise InputError(f"no data set has the option {'.'.join(parts)!r}{hint}")
+    name = ".".join(("data", *parts))
+    return [
+        Key(f"{name} ({', '.join(sets)})", default, allowed, meaning)
+        for (default, allowed, meaning), sets in found.items()
+    ]
 
 
 def _default(value: Any) -> str:
@@ -78,4 +108,6 @@ def _default(value: Any) -> str:
         return "required"
     if value is None:
         return "optional"
+    if fields_of(type(value)):
+        return "its table's own"
     return "{}" if value == {} else as_toml(value)

@@ -67,3 +67,17 @@ def test_what_others_published_is_no_expectation():
     result = call("recipes", "ssc")
     assert "published: 76.1 ± 1.0 % (test)" in result.stdout
     assert "expected: not measured yet" in result.stdout
+
+
+def test_explain():
+    text = call("recipes", "--explain", "network.layers.3.tau_mem").stdout
+    assert text.splitlines() == [
+        "network.layers.0.tau_mem: default 20.0; a number > 0 ms",
+        "    Membrane time constant [ms].",
+    ]
+    assert call("recipes", "--explain", "rewiring").stdout.count("rewiring.") == 8
+    window = call("recipes", "--explain", "data.window").stdout
+    assert "data.window (digits): default 30.0; a number" in window and "(sequence)" in window
+    assert "data.mel.hop (" in call("recipes", "--explain", "data.mel.hop").stdout
+    assert "did you mean 'learning'" in refused("recipes", "--explain", "learnin")
+    assert "did you mean 'window'" in refused("recipes", "--explain", "data.windo")
