@@ -16,7 +16,13 @@ LEAST_WIDTH = 0.27  # [steps]; added to sigma, so that a kernel never collapses 
 
 @settings
 class Dirac:
-    """A delay acts in one step."""
+    """A delay acts in one step.
+
+    Example:
+        >>> from mlgenn_delays import Dirac
+        >>> Dirac().width(epoch=1)
+        0.0
+    """
 
     def width(self, epoch: int) -> float:
         """Return 0: it has no width."""
@@ -25,7 +31,13 @@ class Dirac:
 
 @settings
 class Gaussian:
-    """A delay acts over steps around it, ever fewer as sigma falls."""
+    """A delay acts over steps around it, ever fewer as sigma falls.
+
+    Example:
+        >>> from mlgenn_delays import Gaussian
+        >>> Gaussian(12.0, 0.23, epochs=10).sigma(epoch=1)
+        12.0
+    """
 
     sigma_start: Annotated[Positive, Unit("steps"), says("Sigma in the first epoch.")] = 12.0
     sigma_end: Annotated[Positive, Unit("steps"), says("Sigma at the end.")] = 0.23

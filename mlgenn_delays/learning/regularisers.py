@@ -18,6 +18,11 @@ class SpikeCount:
     The loss strength/2 * sum_j (mean count_j - target)^2 has no gradient of its own; each spike
     of neuron j hands on strength * (mean count_j - target) as the adjoint of its voltage
     (Nowotny, Turner and Knight 2025, the regularisation of EventProp for SHD).
+
+    Example:
+        >>> from mlgenn_delays import SpikeCount
+        >>> SpikeCount(target=14.0, strength=2e-8).target
+        14.0
     """
 
     target: Target = 14.0

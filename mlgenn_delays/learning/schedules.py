@@ -32,7 +32,13 @@ def _half_cosine(start: float, end: float, share: float) -> float:
 
 @settings
 class Constant:
-    """The base rate throughout."""
+    """The base rate throughout.
+
+    Example:
+        >>> from mlgenn_delays import Constant
+        >>> Constant().factor(3, 10)
+        1.0
+    """
 
     def factor(self, step: int, total: int) -> float:
         """Return 1."""
@@ -41,7 +47,13 @@ class Constant:
 
 @settings
 class EaseIn:
-    """Exponential growth up to the base rate, then constant (the EventProp papers')."""
+    """Exponential growth up to the base rate, then constant (the EventProp papers').
+
+    Example:
+        >>> from mlgenn_delays import EaseIn
+        >>> round(EaseIn(start=0.5, growth=1.5).factor(1, 10), 3)
+        0.75
+    """
 
     start: Annotated[Number, Field(gt=0, le=1), says("Factor of the first step.")] = 1e-3
     growth: Annotated[Number, Field(gt=1), says("Factor between steps.")] = 1.05
@@ -54,7 +66,13 @@ class EaseIn:
 
 @settings
 class Cosine:
-    """Half a cosine from the base rate down."""
+    """Half a cosine from the base rate down.
+
+    Example:
+        >>> from mlgenn_delays import Cosine
+        >>> Cosine(last=0.1).factor(0, 10)
+        1.0
+    """
 
     last: Annotated[Probability, says("Factor at the end.")] = 0.0
 
@@ -65,7 +83,13 @@ class Cosine:
 
 @settings
 class OneCycle:
-    """Up to a peak and down to almost nothing (Smith and Topin 2018)."""
+    """Up to a peak and down to almost nothing (Smith and Topin 2018).
+
+    Example:
+        >>> from mlgenn_delays import OneCycle
+        >>> round(OneCycle(peak=5.0).factor(0, 100), 3)
+        0.2
+    """
 
     peak: Annotated[Positive, says("Factor at the peak.")] = 5.0
     first: Annotated[NonNegative, says("Factor of the first step, at most that at the peak.")] = 0.2

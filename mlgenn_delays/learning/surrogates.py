@@ -15,7 +15,13 @@ from mlgenn_delays.settings import Positive, says, settings
 
 @settings
 class Atan:
-    """Derivative of an arctangent (Fang et al. 2021; Mészáros et al. 2024 with slope 5)."""
+    """Derivative of an arctangent (Fang et al. 2021; Mészáros et al. 2024 with slope 5).
+
+    Example:
+        >>> from mlgenn_delays import Atan
+        >>> Atan(slope=2.0).compact
+        False
+    """
 
     slope: Annotated[Positive, says("The derivative at the threshold is slope / 2.")] = 5.0
     compact: ClassVar[bool] = False
@@ -23,7 +29,13 @@ class Atan:
 
 @settings
 class Triangle:
-    """A triangle around the threshold (Esser et al. 2016)."""
+    """A triangle around the threshold (Esser et al. 2016).
+
+    Example:
+        >>> from mlgenn_delays import Triangle
+        >>> Triangle(width=0.5)
+        Triangle(width=0.5, height=1.0)
+    """
 
     width: Annotated[Positive, says("Half its base, in units of V.")] = 1.0
     height: Annotated[Positive, says("Its value at the threshold.")] = 1.0
@@ -32,7 +44,13 @@ class Triangle:
 
 @settings
 class Boxcar:
-    """A constant around the threshold (Kaiser, Mostafa and Neftci 2020)."""
+    """A constant around the threshold (Kaiser, Mostafa and Neftci 2020).
+
+    Example:
+        >>> from mlgenn_delays import Boxcar
+        >>> Boxcar().compact
+        True
+    """
 
     width: Annotated[Positive, says("Half its base, in units of V.")] = 0.5
     height: Annotated[Positive, says("Its value.")] = 1.0

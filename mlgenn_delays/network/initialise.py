@@ -14,7 +14,13 @@ from mlgenn_delays.settings import NonNegative, Number, is_number, refuse, says,
 
 @settings
 class Uniform:
-    """Uniform over [low, high)."""
+    """Uniform over [low, high).
+
+    Example:
+        >>> from mlgenn_delays import Uniform
+        >>> Uniform(0.0, 20.0).high
+        20.0
+    """
 
     low: Annotated[Number, says("Lower bound.")]
     high: Annotated[Number, says("Upper bound, at least the lower one.")]
@@ -40,7 +46,13 @@ def kaiming(fan_in: float) -> Uniform:
 
 @settings
 class Normal:
-    """Normal with a mean and a standard deviation."""
+    """Normal with a mean and a standard deviation.
+
+    Example:
+        >>> from mlgenn_delays import Normal
+        >>> Normal(0.03, 0.01).mean
+        0.03
+    """
 
     mean: Annotated[Number, says("Mean.")]
     sd: Annotated[NonNegative, says("Standard deviation.")]

@@ -52,7 +52,13 @@ Readout = Annotated[
 
 @settings
 class SpikeInput:
-    """n channels whose spikes are the data."""
+    """n channels whose spikes are the data.
+
+    Example:
+        >>> from mlgenn_delays import SpikeInput
+        >>> SpikeInput(700).n
+        700
+    """
 
     n: Channels
     spiking: ClassVar[bool] = True
@@ -60,7 +66,13 @@ class SpikeInput:
 
 @settings
 class CurrentInput:
-    """n channels whose real values, a sample a step, are the data."""
+    """n channels whose real values, a sample a step, are the data.
+
+    Example:
+        >>> from mlgenn_delays import CurrentInput
+        >>> CurrentInput(40).spiking
+        False
+    """
 
     n: Channels
     spiking: ClassVar[bool] = False
@@ -68,7 +80,13 @@ class CurrentInput:
 
 @settings
 class LIF:
-    """n leaky integrate-and-fire neurons, reset to 0."""
+    """n leaky integrate-and-fire neurons, reset to 0.
+
+    Example:
+        >>> from mlgenn_delays import LIF
+        >>> LIF(256, tau_mem=20.0, tau_refrac=2.0).refractory_steps(dt=0.5)
+        4
+    """
 
     n: Neurons
     tau_mem: TauMem = 20.0
@@ -87,6 +105,11 @@ class SeedLIF:
 
     A step tests V first; what arrives in the step of a spike is discarded. Synapses onto it must
     be `Delta`.
+
+    Example:
+        >>> from mlgenn_delays import SeedLIF
+        >>> SeedLIF(256).tau_mem
+        100.5
     """
 
     n: Neurons
@@ -97,7 +120,13 @@ class SeedLIF:
 
 @settings
 class LeakyIntegrator:
-    """n leaky integrators without threshold, read out as the answer of the network."""
+    """n leaky integrators without threshold, read out as the answer of the network.
+
+    Example:
+        >>> from mlgenn_delays import LeakyIntegrator
+        >>> LeakyIntegrator(10, readout="sum").readout
+        'sum'
+    """
 
     n: Classes
     tau_mem: TauMem = 20.0
@@ -107,7 +136,13 @@ class LeakyIntegrator:
 
 @settings
 class SeedLI:
-    """n leaky integrators without threshold, integrating as `SeedLIF`; read out as the answer."""
+    """n leaky integrators without threshold, integrating as `SeedLIF`; read out as the answer.
+
+    Example:
+        >>> from mlgenn_delays import SeedLI
+        >>> SeedLI(10).readout
+        'softmax-sum'
+    """
 
     n: Classes
     tau_mem: TauMem = 100.5
@@ -117,14 +152,26 @@ class SeedLI:
 
 @settings
 class Exponential:
-    """A synapse whose current decays exponentially."""
+    """A synapse whose current decays exponentially.
+
+    Example:
+        >>> from mlgenn_delays import Exponential
+        >>> Exponential(tau_syn=5.0)
+        Exponential(tau_syn=5.0)
+    """
 
     tau_syn: TauSyn = 5.0
 
 
 @settings
 class Delta:
-    """A synapse whose current lasts one step."""
+    """A synapse whose current lasts one step.
+
+    Example:
+        >>> from mlgenn_delays import Delta
+        >>> Delta()
+        Delta()
+    """
 
 
 InputModel = SpikeInput | CurrentInput

@@ -13,7 +13,13 @@ from mlgenn_delays.settings import settings
 
 @settings(kw_only=True)
 class DeepR(Rewiring):
-    """Settings of DEEP R, which needs signs that are not free."""
+    """Settings of DEEP R, which needs signs that are not free.
+
+    Example:
+        >>> from mlgenn_delays import DeepR
+        >>> DeepR(signs="dale").every
+        1
+    """
 
     def __post_init__(self) -> None:
         check_signs(self)

@@ -39,6 +39,11 @@ class RigL(MagnitudePruning):
 
     The signed form needs signs that are not free, uses neither ``drop_fraction`` nor ``decay``, and
     never stops, so there ``until`` becomes 1. Its own ``every`` is 1, that of the other 20.
+
+    Example:
+        >>> from mlgenn_delays import RigL
+        >>> RigL(form="magnitude", signs="free").every
+        20
     """
 
     grows_by_gradient: ClassVar[bool] = True

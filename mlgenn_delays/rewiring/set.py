@@ -14,4 +14,9 @@ class SET(MagnitudePruning):
 
     Mocanu et al. have ``decay="constant"``, ``until=1.0``, ``signs="free"`` and a pass an epoch
     (``every=0``).
+
+    Example:
+        >>> from mlgenn_delays import SET
+        >>> SET(decay="constant", until=1.0, signs="free", every=0).fraction(5, 10)
+        0.3
     """

@@ -38,7 +38,13 @@ Channels = Annotated[Integer, Field(ge=0, le=2**20)]
 
 @settings(table=True)
 class Augment:
-    """Settings of augmentation; the defaults change nothing."""
+    """Settings of augmentation; the defaults change nothing.
+
+    Example:
+        >>> from mlgenn_delays import Augment
+        >>> Augment(shift=2, drop=0.05).is_identity
+        False
+    """
 
     shift: Annotated[
         Channels, says("All channels of an example move by a whole number in -shift..shift.")
