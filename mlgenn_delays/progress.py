@@ -4,9 +4,10 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
-from mlgenn_delays.errors import InputError, nearest, printable
+from mlgenn_delays.errors import printable
+from mlgenn_delays.settings import check, one_of
 
 KINDS = ("auto", "bar", "plain", "none")
 _QUIET = 5.0  # seconds between two plain lines of a meter, and before the first
@@ -19,9 +20,7 @@ def check_progress(kind: object) -> None:
     Raises:
         InputError: It is none of `KINDS`.
     """
-    if kind not in KINDS:
-        hint = nearest(kind, KINDS) if isinstance(kind, str) else ""
-        raise InputError(f"progress must be one of {', '.join(KINDS)}, got {kind!r}{hint}")
+    check("progress", kind, Annotated[str, one_of(*KINDS)])
 
 
 class Progress:

@@ -160,8 +160,7 @@ def check(name: str, value: object, kind: Any, remedy: str = "") -> None:
     try:
         _adapter(kind).validate_python(value)
     except ValidationError:
-        text = must_be(name, range_of(kind, value), value)
-        raise InputError(f"{text}; {remedy}" if remedy else text) from None
+        raise InputError(_not_allowed(name, kind, value, remedy)) from None
 
 
 @lru_cache
@@ -176,13 +175,21 @@ def refuse(owner: object, name: str, wanted: str, remedy: str = "") -> NoReturn:
     Raises:
         InputError: Always: what it must be, what it is, and the remedy.
     """
-    text = must_be(f"{type(owner).__name__}.{name}", wanted, getattr(owner, name))
-    raise InputError(f"{text}; {remedy}" if remedy else text)
+    where = f"{type(owner).__name__}.{name}"
+    raise InputError(must_be(where, wanted, getattr(owner, name), remedy))
 
 
-def must_be(name: str, wanted: str, value: object) -> str:
+def must_be(name: str, wanted: str, value: object, remedy: str = "") -> str:
     """Return the sentence of all errors about a value."""
-    return f"{name} must be {wanted}, got {shorten(repr(value), 200)}"
+    text = f"{name} must be {wanted}, got {shorten(repr(value), 200)}"
+    return f"{text}; {remedy}" if remedy else text
+
+
+def _not_allowed(name: str, kind: Any, value: object, remedy: str = "") -> str:
+    """Return the sentence about a value that an annotation or a field does not allow."""
+    words = next((each.choices() for each in _metadata(kind) if isinstance(each, OneOf)), ())
+    hint = nearest(value, words) if isinstance(value, str) else ""
+    return must_be(name, range_of(kind, value), value, remedy) + hint
 
 
 def fields_of(cls: Any) -> Mapping[str, FieldInfo]:
@@ -296,10 +303,7 @@ def _problem(cls: type, error: ValidationError, given: dict[int | str, Any]) -> 
     if first["type"].startswith("unexpected"):
         takes = ", ".join(names) or "no settings"
         return f"{cls.__name__} takes {takes}, got {place!r}{nearest(name, names)}"
-    value = given[place]
-    words = next((each.choices() for each in _metadata(known[name]) if isinstance(each, OneOf)), ())
-    hint = nearest(value, words) if isinstance(value, str) else ""
-    return must_be(f"{cls.__name__}.{name}", range_of(known[name], value), value) + hint
+    return _not_allowed(f"{cls.__name__}.{name}", known[name], given[place])
 
 
 def _documented(cls: Any) -> str:

@@ -1,7 +1,8 @@
 """Every key of a recipe with its default, its range and its meaning, from the declarations."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from pydantic_core import PydanticUndefined
 
@@ -10,12 +11,6 @@ from mlgenn_delays.recipe.messages import table_of, unknown_key
 from mlgenn_delays.recipe.schema import Recipe
 from mlgenn_delays.recipe.toml import as_toml
 from mlgenn_delays.settings import fields_of, meaning_of, range_of
-
-# The tables of a recipe; "" is the top.
-TABLES = (
-    "", "data", "network", "network.layers", "network.readout", "delays", "learning",
-    "regularisation", "augmentation", "rewiring", "expected",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -35,6 +30,18 @@ class Key:
     meaning: str
 
 
+def _tables(kind: Any = Recipe, name: str = "") -> Iterator[str]:
+    """Yield the tables of a recipe, dotted; the top is an empty text."""
+    yield name
+    for key, field in fields_of(kind).items():
+        inner = table_of(field.annotation)
+        if inner is not None:
+            yield from _tables(inner, f"{name}.{key}".lstrip("."))
+
+
+TABLES = tuple(_tables())
+
+
 def keys(table: str = "") -> list[Key]:
     """Return the plain keys of a table of a recipe, those of the top for an empty text.
 
@@ -44,14 +51,14 @@ def keys(table: str = "") -> list[Key]:
     Raises:
         InputError: A recipe has no such table.
     """
-    kind: Any = Recipe
+    kind, before = cast(Any, Recipe), ""
     for part in table.split(".") if table else ():
         field = fields_of(kind).get(part)
         kind = table_of(field.annotation) if field else None
-        if kind is None:
+        if field is None or kind is None:
             raise InputError(unknown_key(tuple(table.split("."))))
-    listed = "0." if table == "network.layers" else ""
-    before = f"{table}.{listed}" if table else ""
+        # The first of a list stands for all.
+        before += f"{part}." if kind is field.annotation else f"{part}.0."
     return [
         Key(f"{before}{name}", _default(field.default), range_of(field), meaning_of(field))
         for name, field in fields_of(kind).items()
