@@ -7,8 +7,7 @@ import click
 
 from mlgenn_delays import __version__
 
-from .errors import leave_with_one_line, unknown_command
-from .signals import leave
+from .console import leave, leave_with_one_line, unknown_command
 
 # Command -> what --help says of it; each is the function of that name in the module of that name.
 COMMANDS = {

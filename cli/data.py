@@ -4,9 +4,8 @@ from pathlib import Path
 
 import click
 
-from .errors import unknown_command
+from .console import say, say_json, unknown_command
 from .options import JSON
-from .output import say, say_json
 
 
 class DataCommands(click.Group):
@@ -40,7 +39,7 @@ def prepare(dataset: str, folder: str | None) -> None:
     """
     from mlgenn_delays.data.download.prepare import prepare_data
 
-    from .tables_data import next_steps
+    from .tables import next_steps
 
     done = prepare_data(dataset, None if folder is None else Path(folder))
     for line in done.lines:
@@ -82,7 +81,7 @@ def check(
     from mlgenn_delays.errors import WorkError
     from mlgenn_delays.recipe.load import options_of
 
-    from .tables_data import next_steps, show_check
+    from .tables import next_steps, show_check
 
     if out is not None:
         check_picture(Path(out))

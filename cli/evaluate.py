@@ -7,8 +7,8 @@ import click
 
 from mlgenn_delays.errors import one_line
 
+from .console import say, say_json
 from .options import BACKEND, BACKENDS, CHECKPOINT, DATA, ENGINE, JSON, THREADS, check_engine
-from .output import say, say_json
 
 if TYPE_CHECKING:
     from mlgenn_delays.data import Data
@@ -54,7 +54,7 @@ def evaluate(
     from mlgenn_delays.recipe import load_data, load_whole
     from mlgenn_delays.runs.run import Run, check_labels
 
-    from .runs import losses_by_split, needed_split, tell_losses
+    from .options import losses_by_split, needed_split, tell_losses
 
     check_engine(engine, backend=backend)
     found = Run(run)

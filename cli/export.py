@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from .console import say, say_json
 from .options import BACKENDS, JSON
-from .output import say, say_json
 
 if TYPE_CHECKING:
     from mlgenn_delays.export.formats import Exported

@@ -9,9 +9,8 @@ import click
 
 from mlgenn_delays.errors import one_line
 
+from .console import later, say, say_json
 from .options import JSON, THREADS
-from .output import say, say_json
-from .signals import later
 
 if TYPE_CHECKING:
     from mlgenn_delays.export.model import Model, Prediction

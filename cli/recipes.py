@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .output import say
+from .console import say
 
 if TYPE_CHECKING:
     from mlgenn_delays.recipe import Recipe

@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from .console import say, say_json
 from .options import DATA, JSON, THREADS
-from .output import say, say_json
 
 if TYPE_CHECKING:
     from mlgenn_delays.report import Reported

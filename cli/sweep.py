@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from .console import say, say_json
 from .options import DATA, JSON
-from .output import say, say_json
 
 if TYPE_CHECKING:
     from mlgenn_delays.sweep import Sweep
@@ -57,7 +57,7 @@ def sweep(as_json: bool, **options: Any) -> None:
     """
     from mlgenn_delays.errors import WorkError
 
-    from .errors import Interrupted
+    from .console import Interrupted
 
     made = _make(options)
     again = _command(options)

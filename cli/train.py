@@ -13,7 +13,7 @@ import click
 
 from mlgenn_delays.errors import DivergedError, InputError
 
-from .errors import Interrupted, report
+from .console import Interrupted, report, say_json
 from .options import (
     BACKEND,
     BACKENDS,
@@ -24,9 +24,12 @@ from .options import (
     JSON,
     THREADS,
     check_engine,
+    environment,
+    keep_test,
+    losses_by_split,
+    needed_split,
+    tell_losses,
 )
-from .output import say_json
-from .runs import environment, keep_test, losses_by_split, needed_split, tell_losses
 
 if TYPE_CHECKING:
     from mlgenn_delays.data import Data
@@ -219,7 +222,7 @@ def new_job(options: TrainOptions) -> TrainingJob:
     from mlgenn_delays.runs.directory import RunDirectory
     from mlgenn_delays.runs.files import check_free
 
-    from .init import check_fits, check_overrides, read_init
+    from .options import check_fits, check_overrides, read_init
 
     recipe = load_recipe(options.recipe or DEFAULT_RECIPE, options.settings())
     path = Path(options.out) if options.out else _new_path(recipe.name)
@@ -250,7 +253,7 @@ def resumed_job(options: TrainOptions) -> TrainingJob:
     """Check that a run can be resumed with these options."""
     from mlgenn_delays.runs.run import Run, check_labels
 
-    from .init import init_of_run
+    from .options import init_of_run
 
     if not options.out:
         raise InputError("--resume needs --out RUN, the run to continue")

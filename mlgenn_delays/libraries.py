@@ -19,7 +19,7 @@ _LIBROSA = ("core.audio", "core.spectrum", "filters", "util.utils")
 
 def import_librosa() -> Any:
     """Return librosa, whose compiled functions are cached as those of the package are."""
-    from mlgenn_delays.kernel_store import stored_in
+    from mlgenn_delays.kernels import stored_in
 
     with stored_in(librosa_folders()):
         for module in _LIBROSA:
@@ -29,7 +29,7 @@ def import_librosa() -> Any:
 
 def librosa_folders() -> tuple[Path, ...]:
     """Return the folders that are searched for librosa's compiled functions, best first."""
-    from mlgenn_delays.kernel_store import store_folders
+    from mlgenn_delays.kernels import store_folders
 
     try:
         return store_folders(f"librosa-{version('librosa')}")

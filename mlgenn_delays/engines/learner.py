@@ -26,9 +26,9 @@ from mlgenn_delays.engines.shared.plan import make_plan
 from mlgenn_delays.engines.shared.rewiring import StructureLearner
 from mlgenn_delays.engines.shared.simulation import ForwardResult, Simulation
 from mlgenn_delays.engines.shared.state_checks import check_averages, check_counts
-from mlgenn_delays.engines.shared.threads import Workers
 from mlgenn_delays.errors import DivergedError, InputError
 from mlgenn_delays.learning import Rule, SurrogateBPTT
+from mlgenn_delays.machine import Workers
 from mlgenn_delays.network import Network
 from mlgenn_delays.rewiring import Rewiring
 from mlgenn_delays.rng import generator

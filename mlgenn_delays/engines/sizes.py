@@ -2,10 +2,9 @@
 
 from typing import NamedTuple
 
-from mlgenn_delays.engines.shared.threads import available_cores
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.learning import EventProp, Gaussian, Rule, SurrogateBPTT
-from mlgenn_delays.memory import as_text, check_memory
+from mlgenn_delays.machine import as_text, available_cores, check_memory
 from mlgenn_delays.network import CurrentInput, Network, Projection
 from mlgenn_delays.network.delays import longest_steps
 from mlgenn_delays.rewiring import Rewiring
@@ -130,7 +129,7 @@ def _of_taps(network: Network, rule: Rule, trials: Trials) -> int:
     if trials.side or isinstance(rule, EventProp):
         return 0
     from mlgenn_delays.engines.shared.taps import gaussian_size
-    from mlgenn_delays.engines.shared.threads import CHUNK_BYTES, CHUNKS
+    from mlgenn_delays.machine import CHUNK_BYTES, CHUNKS
 
     width, longest = rule.kernel.width(1), _longest(network, trials.steps)
     taps = (gaussian_size(width, longest) if width > 0 else 2) * network.n_synapses()
@@ -141,7 +140,7 @@ def _of_taps(network: Network, rule: Rule, trials: Trials) -> int:
 
 def _of_synapses(network: Network, rewiring: Rewiring | None, trials: Trials) -> int:
     """Return the memory for weights, delays, moments and what rewiring keeps [bytes]."""
-    from mlgenn_delays.engines.shared.threads import CHUNKS
+    from mlgenn_delays.machine import CHUNKS
 
     total = network.n_synapses() * (100 + 8 * min(CHUNKS, (trials.size + 1) // 2))
     for p in network.projections.values():

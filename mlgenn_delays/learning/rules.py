@@ -5,8 +5,7 @@ from dataclasses import field
 from typing import Annotated
 
 from mlgenn_delays.learning.delay_kernels import DelayKernel, Dirac
-from mlgenn_delays.learning.optimisers import Adam, Optimiser
-from mlgenn_delays.learning.regularisers import SpikeCount
+from mlgenn_delays.learning.optimisers import Adam, Optimiser, SpikeCount
 from mlgenn_delays.learning.surrogates import Atan, Surrogate
 from mlgenn_delays.settings import NonNegative, Share, says, settings
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import numpy as np
 
 from mlgenn_delays.errors import InputError
-from mlgenn_delays.memory import check_memory
+from mlgenn_delays.machine import check_memory
 from mlgenn_delays.rng import generator
 from mlgenn_delays.settings import NonNegative, Number, is_number, refuse, says, settings
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from mlgenn_delays.errors import InputError, nearest
-from mlgenn_delays.memory import check_memory
+from mlgenn_delays.machine import check_memory
 from mlgenn_delays.network import initialise, storage
 from mlgenn_delays.network.initialise import Initial
 from mlgenn_delays.network.models import (
@@ -14,14 +14,17 @@ from mlgenn_delays.network.models import (
     SYNAPSE_MODELS,
     InputModel,
     OutputModel,
+    Population,
     PopulationModel,
     SeedLI,
     SeedLIF,
     SpikingModel,
     SynapseModel,
+    check_name,
+    check_roles,
+    check_synapse,
 )
 from mlgenn_delays.network.normalisation import Normalisation
-from mlgenn_delays.network.population import Population, check_name, check_roles, check_synapse
 from mlgenn_delays.network.projection import Projection
 from mlgenn_delays.rng import generator
 from mlgenn_delays.settings import Seed, TimeStep, check, is_number

@@ -9,9 +9,15 @@ import numpy as np
 
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.files import write_atomic
-from mlgenn_delays.network.models import POPULATION_MODELS, SYNAPSE_MODELS
+from mlgenn_delays.network.models import (
+    POPULATION_MODELS,
+    SYNAPSE_MODELS,
+    Population,
+    check_name,
+    check_roles,
+    check_synapse,
+)
 from mlgenn_delays.network.normalisation import FIELDS, Normalisation
-from mlgenn_delays.network.population import Population, check_name, check_roles, check_synapse
 from mlgenn_delays.network.projection import Projection
 from mlgenn_delays.tensors import FileFormat, not_finite
 from mlgenn_delays.untrusted import parse_json

@@ -15,7 +15,7 @@ from mlgenn_delays.learning import (
     SurrogateBPTT,
 )
 from mlgenn_delays.learning.delay_kernels import DelayKernel
-from mlgenn_delays.learning.schedules import SCHEDULES
+from mlgenn_delays.learning.optimisers import SCHEDULES
 from mlgenn_delays.learning.surrogates import SURROGATES
 from mlgenn_delays.network import (
     LIF,

@@ -7,9 +7,9 @@ from typing import Any, cast
 from pydantic_core import PydanticUndefined
 
 from mlgenn_delays.errors import InputError, nearest
+from mlgenn_delays.recipe.load import as_toml
 from mlgenn_delays.recipe.messages import table_of, unknown_key
 from mlgenn_delays.recipe.schema import Recipe
-from mlgenn_delays.recipe.toml import as_toml
 from mlgenn_delays.settings import fields_of, meaning_of, range_of
 
 

@@ -6,8 +6,8 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from mlgenn_delays.errors import InputError, nearest, one_line, shorten
-from mlgenn_delays.recipe.fields import TAGS
 from mlgenn_delays.recipe.schema import Recipe
+from mlgenn_delays.recipe.sections import TAGS
 from mlgenn_delays.settings import fields_of, range_of
 from mlgenn_delays.untrusted import shown
 

@@ -17,7 +17,7 @@ from mlgenn_delays.network.models import (
     Threshold,
 )
 from mlgenn_delays.network.models import Readout as Reading
-from mlgenn_delays.recipe.fields import Section, either
+from mlgenn_delays.recipe.sections import Section, either
 from mlgenn_delays.rewiring import synapse_counts
 from mlgenn_delays.rewiring.densities import ALLOCATIONS
 from mlgenn_delays.settings import Count, NonNegative, Number, Positive, Share, TimeStep, one_of

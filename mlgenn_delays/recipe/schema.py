@@ -10,7 +10,6 @@ from pydantic import Field, model_validator
 
 from mlgenn_delays.data.augment.augment import Augment
 from mlgenn_delays.recipe import cross_checks
-from mlgenn_delays.recipe.fields import Section
 from mlgenn_delays.recipe.network_section import NetworkSection
 from mlgenn_delays.recipe.sections import (
     Data,
@@ -19,6 +18,7 @@ from mlgenn_delays.recipe.sections import (
     Learning,
     Regularisation,
     RewiringSection,
+    Section,
 )
 from mlgenn_delays.settings import Whole
 

@@ -4,21 +4,28 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import (
-    AfterValidator,
+    BaseModel,
     ConfigDict,
+    Discriminator,
     Field,
     ModelWrapValidatorHandler,
     PrivateAttr,
+    Tag,
     model_validator,
 )
 
 from mlgenn_delays.errors import InputError, nearest
-from mlgenn_delays.learning.optimisers import Adam, Beta1, Beta2
-from mlgenn_delays.learning.regularisers import SpikeCount, Strength, Target
+from mlgenn_delays.learning.optimisers import (
+    SCHEDULES,
+    Adam,
+    Beta1,
+    Beta2,
+    SpikeCount,
+    Strength,
+    Target,
+)
 from mlgenn_delays.learning.rules import L1, EventProp, Pipelined, Revive
-from mlgenn_delays.learning.schedules import SCHEDULES
 from mlgenn_delays.learning.surrogates import SURROGATES
-from mlgenn_delays.recipe.fields import Section, either
 from mlgenn_delays.rewiring import RULES, SET, RigL
 from mlgenn_delays.rewiring.base import GrowDelay
 from mlgenn_delays.rewiring.magnitude_pruning import Decay, DropFraction, Until
@@ -36,16 +43,34 @@ from mlgenn_delays.settings import (
     one_of,
 )
 
-ScheduleName = Annotated[str, OneOf(lambda: tuple(SCHEDULES))]
-Text = Annotated[str, Field(min_length=1)]
 if TYPE_CHECKING:
     Names = str | tuple[str, ...]
-else:
-    Names = either(
-        Annotated[str, AfterValidator(lambda word: _all(word))],
-        "word",
-        Annotated[tuple[Text, ...], Field(strict=False)],
-    )
+
+
+class Section(BaseModel):
+    """A table of a recipe: frozen, with no key but those it names."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+def either(first: Any, first_tag: str, values: Any) -> Any:
+    """Return the type of one value or a list of values, telling them apart by being a list."""
+
+    def which(value: Any) -> str:
+        return "list" if isinstance(value, (list, tuple)) else first_tag
+
+    return Annotated[
+        Annotated[first, Tag(first_tag)] | Annotated[values, Tag("list")],
+        Discriminator(which),
+    ]
+
+
+# What `either` puts into the place of an error, which is no key of a recipe.
+TAGS = ("list", "number", "word")
+
+
+ScheduleName = Annotated[str, OneOf(lambda: tuple(SCHEDULES))]
+Text = Annotated[str, Field(min_length=1)]
 
 
 def _all(word: str) -> str:

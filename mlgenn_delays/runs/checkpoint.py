@@ -1,11 +1,17 @@
 """The state of a training as one safetensors file with JSON metadata; loading runs no code.
 
 Tensors: ``state/<name>`` as the engine gives them, and ``best_network``, the bytes of the network
-file of the best epoch. With them the state alone is enough to go on, whatever a crash did to the
+file of the best epoch. With them the state alone is enough to resume, whatever a crash did to the
 other files of a run.
+
+Snapshots are networks of the course of a run, kept for analysis and never read by training:
+snapshots/epoch-0000.safetensors before the first epoch, epoch-0003 after the third, and so on. An
+epoch's is written before it is committed, so that a resumed run leaves the files of an
+uninterrupted one.
 """
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,10 +20,65 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from mlgenn_delays import __version__
-from mlgenn_delays.errors import DivergedError
+from mlgenn_delays.errors import DivergedError, InputError
+from mlgenn_delays.files import write_atomic
+from mlgenn_delays.runs.files import SNAPSHOT, SNAPSHOTS, snapshot_name
 from mlgenn_delays.runs.history import History, Row, check_rows
 from mlgenn_delays.tensors import FileFormat, not_finite
 from mlgenn_delays.untrusted import parse_json, shown
+
+SPACE = 16.0  # MB
+
+
+def interval(space: float, epochs: int, n_bytes: int) -> int:
+    """Return every how many epochs a network is kept, the last epoch always; 0 for never.
+
+    Arguments:
+        space: Space for them all, that of the start aside [MB].
+        epochs: Epochs of the whole training.
+        n_bytes: Size of one.
+    """
+    fitting = min(epochs, int(space * 1e6 // n_bytes))
+    return math.ceil(epochs / fitting) if fitting else 0
+
+
+def keep(run: Path, epoch: int, network: bytes, *, space: float, epochs: int) -> None:
+    """Write the network of an epoch, where it is one of those that are kept.
+
+    Arguments:
+        run: The run directory.
+        epoch: Number of the epoch, 0 for the start, which takes the place of that of a training
+            that was stopped before it had finished an epoch.
+        network: Content of its network file.
+        space: As of `interval`.
+        epochs: As of `interval`.
+
+    Raises:
+        WorkError: The file cannot be written.
+    """
+    path = run / SNAPSHOTS / snapshot_name(epoch)
+    every = interval(space, epochs, len(network))
+    if epoch == 0 or (every > 0 and (epoch % every == 0 or epoch == epochs)):
+        write_atomic(path, network)
+
+
+def kept(run: Path) -> dict[int, Path]:
+    """Return the network files that a run kept, by epoch, in order; older runs have none.
+
+    Arguments:
+        run: The run directory.
+
+    Raises:
+        InputError: The folder cannot be read.
+    """
+    folder = run / SNAPSHOTS
+    try:
+        names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+    except OSError as error:
+        raise InputError(f"cannot read {folder}: {error.strerror or error}") from error
+    found = {int(match[1]): folder / name for name in names if (match := SNAPSHOT.fullmatch(name))}
+    return dict(sorted(found.items()))
+
 
 REMEDY = "take another copy of the run, or start a new run from one of its networks"
 FORMAT = FileFormat("delaysnn-checkpoint", 1, "delaysnn checkpoint", "", REMEDY)

@@ -8,7 +8,7 @@
     network.safetensors           the network of the best epoch
     checkpoints/best/             network.safetensors, state.safetensors of the best epoch
     checkpoints/last/             the same of the last finished epoch
-    snapshots/                    networks of its course, see `mlgenn_delays.runs.snapshots`
+    snapshots/                    networks of its course, see `mlgenn_delays.runs.checkpoint`
 
 A new folder has its first three files from the moment it is there; in a folder that was there,
 recipe.toml is written last. The commit of an epoch is checkpoints/last/state.safetensors, written
@@ -18,9 +18,12 @@ is damaged itself, training resumes from checkpoints/best/state.safetensors.
 
 import errno
 import json
+import os
+import platform
 import shlex
 import warnings
 from contextlib import AbstractContextManager
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -40,10 +43,41 @@ from mlgenn_delays.runs.files import (
     STATE,
     begun,
     check_free,
+    locked,
     unwritable,
 )
-from mlgenn_delays.runs.lock import locked
 from mlgenn_delays.untrusted import MOST_TOML, read_text, reason
+
+PACKAGES = ("numpy", "numba", "safetensors")
+GENN_PACKAGES = ("pygenn", "ml_genn")
+
+
+def describe_environment(engine: str = "cpu", backend: str | None = None) -> dict[str, Any]:
+    """Return engine, versions, platform and processor count, ready for JSON.
+
+    Nothing in it names the machine, its user or a folder.
+
+    Arguments:
+        engine: What computes.
+        backend: Of GeNN.
+    """
+    from mlgenn_delays import __version__
+
+    found = {"mlgenn_delays": __version__, "python": platform.python_version()}
+    for name in PACKAGES + (GENN_PACKAGES if engine == "genn" else ()):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    return {
+        "engine": engine,
+        **({"backend": backend} if engine == "genn" else {}),
+        **found,
+        "system": platform.system(),
+        "platform": platform.platform(),
+        "machine": platform.machine(),
+        "cpu_count": os.cpu_count(),
+    }
 
 
 class RunDirectory:
@@ -76,8 +110,6 @@ class RunDirectory:
             WorkError: The disk is full, or a file cannot be written.
         """
         if environment is None:
-            from mlgenn_delays.runs.environment import describe_environment
-
             environment = describe_environment()
         run = RunDirectory(path)
         check_free(run.path)

@@ -20,9 +20,9 @@ from mlgenn_delays.untrusted import first_problem, read_json, reason
 
 if TYPE_CHECKING:
     from mlgenn_delays.data.dataset import Space
-    from mlgenn_delays.data.fingerprint import Changes
     from mlgenn_delays.data.types import Data
     from mlgenn_delays.runs.history import History
+    from mlgenn_delays.runs.record import Changes
 
 LONGEST_NAME = 4096  # characters, as of a path
 _Noted = TypeVar("_Noted", bound=BaseModel)
@@ -110,7 +110,7 @@ class Seen:
 
     def warning(self, split: str) -> str:
         """Return what to warn of, empty if nothing."""
-        from mlgenn_delays.data.fingerprint import some
+        from mlgenn_delays.runs.record import some
 
         if split == "train" or not self.trained_on:
             return ""
@@ -244,9 +244,8 @@ class Run:
         Raises:
             InputError: The run's record of its data is damaged.
         """
-        from mlgenn_delays.data.fingerprint import compare, fingerprint, joined
         from mlgenn_delays.data.registry import dataset
-        from mlgenn_delays.training.record import read_record
+        from mlgenn_delays.runs.record import compare, fingerprint, joined, read_record
 
         record = read_record(self.directory.path)
         if not record:
@@ -288,7 +287,7 @@ class Run:
         Raises:
             InputError: Their folder cannot be read.
         """
-        from mlgenn_delays.runs.snapshots import kept
+        from mlgenn_delays.runs.checkpoint import kept
 
         return kept(self.directory.path)
 

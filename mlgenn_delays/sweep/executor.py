@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 
-from mlgenn_delays.memory import available_memory, resident
+from mlgenn_delays.machine import available_memory, resident
 from mlgenn_delays.recipe import dump
 from mlgenn_delays.sweep.child import Child, Ending, Task
 from mlgenn_delays.sweep.folder import SweepFolder
@@ -159,7 +159,7 @@ class Room:
     """
 
     def __init__(self, workers: int | None = None, measured: Iterable[int] = ()) -> None:
-        from mlgenn_delays.engines.shared.threads import available_cores
+        from mlgenn_delays.machine import available_cores
 
         self._given = workers is not None
         self.most = workers if workers is not None else available_cores()

@@ -31,9 +31,9 @@ from mlgenn_delays.runs.files import (
     RECIPE,
     STATE,
     foreign,
+    locked,
     unwritable,
 )
-from mlgenn_delays.runs.lock import locked
 from mlgenn_delays.sweep.record import RESULT, Record
 from mlgenn_delays.untrusted import read_json
 
@@ -264,7 +264,7 @@ def _in_the_way(path: Path) -> InputError:
 
 def uncommit(folder: Path) -> None:
     """Remove the checkpoints and snapshots of a run: another training of it takes its place."""
-    from mlgenn_delays.runs.snapshots import kept
+    from mlgenn_delays.runs.checkpoint import kept
 
     states = [folder / CHECKPOINT_FOLDER / name / STATE for name in CHECKPOINTS]
     for path in (*states, *kept(folder).values()):

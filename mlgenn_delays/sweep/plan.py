@@ -34,7 +34,7 @@ def resolve(recipe: str, overrides: Sequence[str], points: Sequence[Point]) -> l
             what all points change has an effect in none.
     """
     from mlgenn_delays.recipe import dump, load_recipe
-    from mlgenn_delays.recipe.effects import effect_of, without_effect
+    from mlgenn_delays.recipe.cross_checks import effect_of, without_effect
 
     planned, seen = [], dict[str, Point]()
     for point in points:

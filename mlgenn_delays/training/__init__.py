@@ -7,7 +7,7 @@ _PUBLIC = {
     "History": "mlgenn_delays.runs.history",
     "RunDirectory": "mlgenn_delays.runs.directory",
     "Trainer": "mlgenn_delays.training.trainer",
-    "describe_environment": "mlgenn_delays.runs.environment",
+    "describe_environment": "mlgenn_delays.runs.directory",
 }
 __all__ = ["History", "RunDirectory", "Trainer", "describe_environment"]
 

@@ -20,7 +20,7 @@ from mlgenn_delays.network import Network
 from mlgenn_delays.network.storage import to_bytes
 from mlgenn_delays.progress import check_progress
 from mlgenn_delays.rewiring import Rewiring
-from mlgenn_delays.runs.checkpoint import REMEDY, Checkpoint, Setting
+from mlgenn_delays.runs.checkpoint import REMEDY, SPACE, Checkpoint, Setting, keep
 from mlgenn_delays.runs.directory import STATE, RunDirectory
 from mlgenn_delays.runs.history import (
     History,
@@ -30,7 +30,7 @@ from mlgenn_delays.runs.history import (
     nothing_left,
     silent_note,
 )
-from mlgenn_delays.runs.snapshots import SPACE, keep
+from mlgenn_delays.runs.record import check_resumed, fingerprints, keep_record, with_data
 from mlgenn_delays.settings import Count, NonNegative, Seed, check
 from mlgenn_delays.training.checks import (
     BACKEND,
@@ -40,11 +40,12 @@ from mlgenn_delays.training.checks import (
     check_data,
     check_engine,
     check_splits,
+    checked,
+    diverged,
+    loss_bound,
 )
-from mlgenn_delays.training.divergence import checked, diverged, loss_bound
 from mlgenn_delays.training.epoch_line import EpochProgress
 from mlgenn_delays.training.ranks import Ranks
-from mlgenn_delays.training.record import check_resumed, fingerprints, keep_record, with_data
 from mlgenn_delays.untrusted import as_damaged
 
 
@@ -70,7 +71,7 @@ class Trainer:
         patience: Stop after so many epochs without a better best one, or None for never.
         run: Where to keep metrics and checkpoints, or None to keep all in memory.
         snapshots: Space in the run for the network at several epochs, beside the first [MB]: as
-            many as fit, evenly over the epochs. See `mlgenn_delays.runs.snapshots`.
+            many as fit, evenly over the epochs. See `mlgenn_delays.runs.checkpoint`.
         progress: ``"bar"``, ``"plain"``, ``"none"``, or ``"auto"``: a bar on a terminal.
 
     Attributes:

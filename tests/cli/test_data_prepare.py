@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import tonic.datasets as tonic
 
-from mlgenn_delays.data.download import fetch, fsdd
+from mlgenn_delays.data.download import fsdd, prepare
 from mlgenn_delays.data.download.fsdd import ARCHIVE, group_checksum, published
 from tests.cli.helpers import call, refused
 from tests.cli.published import make_release, point_at, serve, zipped
@@ -177,7 +177,7 @@ def test_a_download_that_ends_early(sized, served, tmp_path, monkeypatch) -> Non
 
 def test_a_server_that_falls_silent(served, tmp_path, monkeypatch) -> None:
     serve(served, "shd", tmp_path / "source", monkeypatch)
-    monkeypatch.setattr(fetch, "_PATIENCE", 0.3)
+    monkeypatch.setattr(prepare, "_PATIENCE", 0.3)
     served.silent = True
     assert "timed out" in failed("data", "prepare", "shd", tmp_path / "d")
     assert everything_in(tmp_path / "d") == []
@@ -216,7 +216,7 @@ def test_no_space(served, tmp_path, monkeypatch) -> None:
     class Full:
         free = 10
 
-    monkeypatch.setattr(fetch.shutil, "disk_usage", lambda path: Full)
+    monkeypatch.setattr(prepare.shutil, "disk_usage", lambda path: Full)
     text = failed("data", "prepare", "shd", tmp_path / "d")
     assert "cannot write" in text and "free space or give another DIR" in text
 

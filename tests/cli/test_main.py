@@ -14,8 +14,7 @@ from click.testing import CliRunner
 import mlgenn_delays
 from mlgenn_delays import __version__
 from mlgenn_delays.cli import COMMANDS, main
-from mlgenn_delays.cli.errors import Interrupted, leave_with_one_line
-from mlgenn_delays.cli.signals import later
+from mlgenn_delays.cli.console import Interrupted, later, leave_with_one_line
 from mlgenn_delays.errors import InputError, WorkError
 from tests.cli.helpers import call, refused, start
 from tests.needs import needs

@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 import pytest
 
-from mlgenn_delays.data.encode.mel import MelSettings, mel_transform
+from mlgenn_delays.data.encode.recordings import MelSettings, mel_transform
 from mlgenn_delays.errors import InputError
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mlgenn_delays import memory
+from mlgenn_delays import machine
 from mlgenn_delays.data.types import SpikeData
 from mlgenn_delays.engines.sizes import Trials, check_sizes
 from mlgenn_delays.errors import InputError
@@ -60,7 +60,7 @@ def test_what_needs_most_and_what_to_lower_are_named(
 ) -> None:  # fmt: skip
     if what.startswith("taps"):
         rule = SurrogateBPTT(surrogate=Triangle(), kernel=Gaussian(2e5, 0.23, 2))
-    monkeypatch.setattr(memory, "total_memory", lambda: 10**9)
+    monkeypatch.setattr(machine, "total_memory", lambda: 10**9)
     with pytest.raises(InputError, match="memory of 1 GB, got one with .* in all about") as error:
         check_sizes(network(**settings), rule, None, trials)
     assert what in str(error.value) and lower in str(error.value)
@@ -72,7 +72,7 @@ def test_populations_and_projections_are_refused_before_they_are_made(
 ) -> None:
     with pytest.raises(InputError, match="population 'hidden' must fit into the memory of"):
         network(hidden=2**31 - 1)
-    monkeypatch.setattr(memory, "total_memory", lambda: 10**6)
+    monkeypatch.setattr(machine, "total_memory", lambda: 10**6)
     with pytest.raises(InputError, match="projection 'input->hidden' .* got 5 x 20000 pairs of"):
         network(hidden=20_000)
     network(hidden=100)

@@ -9,8 +9,7 @@ import re
 from importlib import resources
 from pathlib import Path
 
-from mlgenn_delays.data.download.fetch import download, open_zip, read_member
-from mlgenn_delays.data.download.prepare import Prepared
+from mlgenn_delays.data.download.prepare import Prepared, download, open_zip, read_member
 from mlgenn_delays.data.encode.wav import read_wav
 from mlgenn_delays.errors import InputError, WorkError
 from mlgenn_delays.files import open_atomic, unfinished

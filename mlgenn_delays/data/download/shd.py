@@ -3,8 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from mlgenn_delays.data.download.fetch import PACKED, download, unpack
-from mlgenn_delays.data.download.prepare import Prepared
+from mlgenn_delays.data.download.prepare import PACKED, Prepared, download, unpack
 from mlgenn_delays.data.sets.shd import SHD_FILES
 from mlgenn_delays.data.sets.shd_files import N_DIGITS, N_WORDS, PAGE, EventFile, locate
 from mlgenn_delays.data.sets.ssc import SSC_FILES

@@ -18,13 +18,13 @@ from mlgenn_delays.data.blocks import Blocks
 from mlgenn_delays.data.cache import files_hash
 from mlgenn_delays.data.dataset import Dataset, Item, RawFormat, Splits, as_item
 from mlgenn_delays.data.encode.base import ENCODER_VERSION, encode_frames
-from mlgenn_delays.data.encode.mel import mel_transform
 from mlgenn_delays.data.encode.recordings import (
     RecordingOptions,
     cached_frames,
     encode_recordings,
     frame_lengths,
     frames_as_currents,
+    mel_transform,
     recording_example,
 )
 from mlgenn_delays.data.encode.wav import check_complete, read_bytes, read_wav

@@ -24,9 +24,9 @@ from mlgenn_delays.data.dataset import (
     as_item,
 )
 from mlgenn_delays.data.encode.base import ENCODER_VERSION, Encoder, encode_frames
-from mlgenn_delays.data.encode.mel import MelSettings
 from mlgenn_delays.data.encode.rate import RateEncoder
 from mlgenn_delays.data.encode.recordings import (
+    MelSettings,
     RecordingOptions,
     cached_frames,
     encode_recordings,

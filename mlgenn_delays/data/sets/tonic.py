@@ -43,8 +43,13 @@ from mlgenn_delays.data.sets.tonic_classes import (
     splits_of,
     version,
 )
-from mlgenn_delays.data.sets.tonic_files import Rows, rows_of, tell_left_out
-from mlgenn_delays.data.sets.tonic_spikes import Sensor, example_spikes
+from mlgenn_delays.data.sets.tonic_spikes import (
+    Rows,
+    Sensor,
+    example_spikes,
+    rows_of,
+    tell_left_out,
+)
 from mlgenn_delays.data.split import rows_by_split
 from mlgenn_delays.data.types import SpikeData, StreamedSpikes
 from mlgenn_delays.errors import InputError

@@ -28,7 +28,6 @@ from mlgenn_delays.engines.shared.correlate import (
 from mlgenn_delays.engines.shared.plan import INPUT, SPIKING, Plan
 from mlgenn_delays.engines.shared.simulation import ForwardResult
 from mlgenn_delays.engines.shared.taps import Taps, gather_gradient, make_taps
-from mlgenn_delays.engines.shared.threads import CHUNKS, chunks
 from mlgenn_delays.engines.shared.traces import (
     RowLayout,
     Traces,
@@ -36,6 +35,7 @@ from mlgenn_delays.engines.shared.traces import (
     make_thread_buffers,
     make_traces,
 )
+from mlgenn_delays.machine import CHUNKS, chunks
 from mlgenn_delays.network import CurrentInput
 
 FIRST_CAPACITY = 1024  # spikes per example; grows as needed

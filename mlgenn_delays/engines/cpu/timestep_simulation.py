@@ -23,7 +23,6 @@ from mlgenn_delays.engines.shared.correlate import (
 from mlgenn_delays.engines.shared.plan import INPUT, SPIKING
 from mlgenn_delays.engines.shared.simulation import ForwardResult
 from mlgenn_delays.engines.shared.taps import Taps, gather_gradient, make_taps, place_outgoing
-from mlgenn_delays.engines.shared.threads import CHUNK_BYTES, CHUNKS
 from mlgenn_delays.engines.shared.traces import (
     RowLayout,
     ThreadBuffers,
@@ -33,6 +32,7 @@ from mlgenn_delays.engines.shared.traces import (
     make_traces,
 )
 from mlgenn_delays.learning import Atan, SurrogateBPTT, Triangle
+from mlgenn_delays.machine import CHUNK_BYTES, CHUNKS
 from mlgenn_delays.network import CurrentInput
 from mlgenn_delays.network.normalisation import EPSILON
 

@@ -17,8 +17,8 @@ from mlgenn_delays.engines.genn.simulation import GeNNSimulation
 from mlgenn_delays.engines.results import Recording
 from mlgenn_delays.engines.shared.context import SimulationContext
 from mlgenn_delays.engines.shared.simulation import ForwardResult
-from mlgenn_delays.engines.shared.threads import chunks
 from mlgenn_delays.errors import InputError, nearest
+from mlgenn_delays.machine import chunks
 
 COMMUNICATORS = ("mpi",)
 

@@ -8,7 +8,7 @@ from mlgenn_delays.engines.genn.compiler import CompileState, Target
 from mlgenn_delays.engines.genn.translate import identifiers
 from mlgenn_delays.engines.shared.plan import synapse_groups
 from mlgenn_delays.errors import InputError
-from mlgenn_delays.memory import as_text
+from mlgenn_delays.machine import as_text
 from mlgenn_delays.network import Network
 
 _BYTES = {"scalar": 4, "int": 4, "uint8_t": 1, "uint16_t": 2}

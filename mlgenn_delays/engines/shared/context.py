@@ -9,8 +9,8 @@ import numpy as np
 
 from mlgenn_delays.engines.shared.parameters import Parameters
 from mlgenn_delays.engines.shared.plan import ParameterLayout, Plan
-from mlgenn_delays.engines.shared.threads import Workers, chunks
 from mlgenn_delays.learning import Rule
+from mlgenn_delays.machine import Workers, chunks
 from mlgenn_delays.network import Network
 
 

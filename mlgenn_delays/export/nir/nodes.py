@@ -25,11 +25,11 @@ from mlgenn_delays.network.models import (
     Delta,
     Exponential,
     OutputModel,
+    Population,
     SeedLI,
     SeedLIF,
     SynapseModel,
 )
-from mlgenn_delays.network.population import Population
 
 SECOND = 1000.0  # ms
 LARGEST = 2**28  # numbers of all matrices: 1 GiB of float32
