@@ -12,7 +12,7 @@ _HOME = {
     "Data": "types",
     "ENCODERS": "encode.base",
     "LevelEncoder": "encode.level",
-    "MelSettings": "encode.mel",
+    "MelSettings": "encode.recordings",
     "RateEncoder": "encode.rate",
     "SpikeBatch": "types",
     "SpikeData": "types",

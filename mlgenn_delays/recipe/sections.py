@@ -4,6 +4,7 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Discriminator,
@@ -43,9 +44,6 @@ from mlgenn_delays.settings import (
     one_of,
 )
 
-if TYPE_CHECKING:
-    Names = str | tuple[str, ...]
-
 
 class Section(BaseModel):
     """A table of a recipe: frozen, with no key but those it names."""
@@ -67,10 +65,16 @@ def either(first: Any, first_tag: str, values: Any) -> Any:
 
 # What `either` puts into the place of an error, which is no key of a recipe.
 TAGS = ("list", "number", "word")
-
-
 ScheduleName = Annotated[str, OneOf(lambda: tuple(SCHEDULES))]
 Text = Annotated[str, Field(min_length=1)]
+if TYPE_CHECKING:
+    Names = str | tuple[str, ...]
+else:
+    Names = either(
+        Annotated[str, AfterValidator(lambda word: _all(word))],
+        "word",
+        Annotated[tuple[Text, ...], Field(strict=False)],
+    )
 
 
 def _all(word: str) -> str:
