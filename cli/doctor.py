@@ -16,7 +16,7 @@ from typing import Any
 
 import click
 
-from mlgenn_delays.engines.genn import versions as genn_versions
+from mlgenn_delays.engines.genn import checks as genn_checks
 
 from .console import say, say_json
 from .options import BACKENDS, JSON
@@ -35,10 +35,10 @@ def examine_genn(installed: bool) -> tuple[dict[str, Any], dict[str, str]]:
         ``installed``, ``versions`` and ``backends`` (by name ``works``, and ``seconds`` or
         ``reason``); and hints by package.
     """
-    versions = {name: genn_versions.installed_version(name) for name in genn_versions.OLDEST}
+    versions = {name: genn_checks.installed_version(name) for name in genn_checks.OLDEST}
     hints = {
-        name: f"version {found} is too old: install {genn_versions.OLDEST[name]} or later"
-        for name, found in genn_versions.too_old().items()
+        name: f"version {found} is too old: install {genn_checks.OLDEST[name]} or later"
+        for name, found in genn_checks.too_old().items()
     }
     if installed:
         backends = try_backends(BACKENDS)
@@ -122,7 +122,7 @@ class _Try:
 
 PACKAGES = ("numpy", "numba", "pydantic", "safetensors", "h5py", "librosa", "scikit-learn")
 GENN = "https://genn-team.github.io"
-_VERSIONS = " and ".join(f"{name} {oldest}" for name, oldest in genn_versions.OLDEST.items())
+_VERSIONS = " and ".join(f"{name} {oldest}" for name, oldest in genn_checks.OLDEST.items())
 _GENN_HINT = (
     f"only for --engine genn; it is on no package registry: install it as {GENN} says "
     f"({_VERSIONS}, or later)"
@@ -165,7 +165,7 @@ def examine() -> dict[str, Any]:
     from mlgenn_delays import __version__
 
     versions: dict[str, str | None] = {"delaysnn": __version__, "python": platform.python_version()}
-    versions |= {name: genn_versions.installed_version(name) for name in PACKAGES}
+    versions |= {name: genn_checks.installed_version(name) for name in PACKAGES}
     hints = {
         name: "pip install --upgrade delaysnn installs it"
         for name, text in versions.items()

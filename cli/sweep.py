@@ -129,8 +129,8 @@ def _result(made: "Sweep", rows: list[dict[str, Any]]) -> dict[str, Any]:
 def _show(made: "Sweep", rows: list[dict[str, Any]]) -> None:
     """Print the means over the seeds, and what failed."""
     from mlgenn_delays.sweep import summarise
+    from mlgenn_delays.sweep.grid import shown
     from mlgenn_delays.sweep.results import SPLITS
-    from mlgenn_delays.sweep.values import shown
 
     from .tables import console, table
 

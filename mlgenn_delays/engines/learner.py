@@ -13,19 +13,25 @@ from mlgenn_delays.data.types import Batch
 from mlgenn_delays.engines.results import BatchResult, EpochResult, Evaluation, Gradients, Recording
 from mlgenn_delays.engines.shared import adam
 from mlgenn_delays.engines.shared.candidate_gradients import candidate_gradients
-from mlgenn_delays.engines.shared.checks import check_batch, check_delays, check_rule
-from mlgenn_delays.engines.shared.connectivity import (
-    connectivity_arrays,
-    copy_connectivity,
-    set_connectivity,
+from mlgenn_delays.engines.shared.checks import (
+    check_averages,
+    check_batch,
+    check_counts,
+    check_delays,
+    check_rule,
 )
-from mlgenn_delays.engines.shared.context import SimulationContext
 from mlgenn_delays.engines.shared.optimiser import Optimiser
 from mlgenn_delays.engines.shared.parameters import Parameters
 from mlgenn_delays.engines.shared.plan import make_plan
 from mlgenn_delays.engines.shared.rewiring import StructureLearner
-from mlgenn_delays.engines.shared.simulation import ForwardResult, Simulation
-from mlgenn_delays.engines.shared.state_checks import check_averages, check_counts
+from mlgenn_delays.engines.shared.simulation import (
+    ForwardResult,
+    Simulation,
+    SimulationContext,
+    connectivity_arrays,
+    copy_connectivity,
+    set_connectivity,
+)
 from mlgenn_delays.errors import DivergedError, InputError
 from mlgenn_delays.learning import Rule, SurrogateBPTT
 from mlgenn_delays.machine import Workers

@@ -1,15 +1,138 @@
-"""What every export is made of: a network ready for inference, and what must be known to use it."""
+"""What every export is made of: a network ready for inference, and what must be known to use it.
 
-from dataclasses import dataclass
+Ready means that it computes the same with less: normalisation is folded in, delays are whole steps,
+one per synapse. What cannot change a prediction is left out: synapses of weight 0, neurons from
+which no path leads to the output, and neurons that nothing can drive: neither the input nor a
+bias > 0 reaches them.
+"""
+
+from dataclasses import dataclass, replace
 from functools import cached_property
+from hashlib import sha256
+from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from mlgenn_delays import __version__
 from mlgenn_delays.errors import InputError
-from mlgenn_delays.export.prepare import Kept, prepare
-from mlgenn_delays.network import Network
+from mlgenn_delays.network import Network, Projection
+from mlgenn_delays.network.delays import delay_steps
+from mlgenn_delays.network.models import InputModel, SpikingModel
+from mlgenn_delays.recipe import load_data
+from mlgenn_delays.runs.run import Run, Task
+
+Kept = dict[str, np.ndarray]
+
+
+def prepare(network: Network) -> tuple[Network, Kept]:
+    """Return the network for inference.
+
+    Arguments:
+        network: A trained network; it stays as it is.
+
+    Returns:
+        The network, and by population that spikes and is left the indices (n,) int64 that its
+        neurons had before. Input and output keep all of theirs.
+    """
+    network = network.folded()
+    for projection in network.projections.values():
+        _whole_steps(projection, network.dt)
+    used = _leads_on(network) & _driven(network)
+    return _without(network, used)
+
+
+def _whole_steps(projection: Projection, dt: float) -> None:
+    """Give each synapse its own delay in whole steps, and drop those of weight 0."""
+    steps, pre = delay_steps(projection, dt), projection.pre()
+    kept = projection.weight != 0
+    n_pre = len(projection.indptr) - 1
+    projection.indptr = np.concatenate(
+        [[0], np.cumsum(np.bincount(pre[kept], minlength=n_pre))]
+    ).astype(np.int64)
+    projection.post, projection.weight = projection.post[kept], projection.weight[kept]
+    projection.delay = steps[kept] * dt
+    projection.max_delay = float(projection.delay.max(initial=0.0))
+    projection.granularity, projection.sign = "synapse", None
+
+
+class _Neurons:
+    """A truth value for every neuron of a network.
+
+    Arguments:
+        values: (n,) bool by population.
+    """
+
+    def __init__(self, values: dict[str, np.ndarray]) -> None:
+        self.values = values
+
+    def __and__(self, other: "_Neurons") -> "_Neurons":
+        return _Neurons({name: own & other.values[name] for name, own in self.values.items()})
+
+    def count(self) -> int:
+        """Return how many are true."""
+        return sum(int(own.sum()) for own in self.values.values())
+
+
+def _leads_on(network: Network) -> _Neurons:
+    found = _Neurons({name: np.zeros(p.n, bool) for name, p in network.populations.items()})
+    found.values[network.output().name][:] = True
+    return _spread(network, found, backwards=True)
+
+
+def _driven(network: Network) -> _Neurons:
+    """Return which neurons the input or a bias > 0 can drive, by whatever path."""
+    found = {}
+    for name, population in network.populations.items():
+        is_input = isinstance(population.model, InputModel)
+        found[name] = np.ones(population.n, bool) if is_input else population.bias > 0
+    return _spread(network, _Neurons(found), backwards=False)
+
+
+def _spread(network: Network, found: _Neurons, *, backwards: bool) -> _Neurons:
+    """Add to the neurons found all that synapses lead to, or come from."""
+    before = -1
+    while found.count() != before:
+        before = found.count()
+        for p in network.projections.values():
+            source, target = found.values[p.source], found.values[p.target]
+            if backwards:
+                source[p.pre()[target[p.post]]] = True
+            else:
+                target[p.post[source[p.pre()]]] = True
+    return found
+
+
+def _without(network: Network, used: _Neurons) -> tuple[Network, Kept]:
+    """Return the network of the used neurons alone, and which of the spiking ones are left."""
+    small, kept, index = Network(dt=network.dt, seed=network.seed), {}, {}
+    for name, population in network.populations.items():
+        spikes = isinstance(population.model, SpikingModel)
+        left = np.flatnonzero(used.values[name]) if spikes else np.arange(population.n)
+        if not len(left):
+            continue
+        model: Any = replace(population.model, n=len(left))
+        small.populations[name] = replace(population, model=model, bias=population.bias[left])
+        index[name] = np.full(population.n, -1)
+        index[name][left] = np.arange(len(left))
+        if spikes:
+            kept[name] = left
+    for name, p in network.projections.items():
+        if p.source in index and p.target in index:
+            pre, post = index[p.source][p.pre()], index[p.target][p.post]
+            fits = (pre >= 0) & (post >= 0)
+            counts = np.bincount(pre[fits], minlength=small.populations[p.source].n)
+            small.projections[name] = replace(
+                p,
+                indptr=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+                post=post[fits].astype(np.int32),
+                weight=p.weight[fits],
+                delay=p.delay[fits],
+                max_delay=float(p.delay[fits].max(initial=0.0)),
+            )
+    return small, kept
+
 
 # Neurons x steps: 1 GiB of float32.
 LARGEST_TRACE = 2**28
@@ -174,3 +297,61 @@ class Artifact:
         small, kept = prepare(network)
         sizes = {name: population.n for name, population in network.populations.items()}
         return Artifact(small, kept, sizes, about)
+
+
+def artifact_of_run(
+    path: Path | str, *, checkpoint: str = "best", data: Path | str | None = None
+) -> Artifact:
+    """Return what a run is exported as.
+
+    Arguments:
+        path: The run directory.
+        checkpoint: ``"best"`` or ``"last"``.
+        data: Folder of the data; asked for only where the run does not say its labels.
+
+    Raises:
+        InputError: It is no run, or has no such checkpoint.
+    """
+    run = Run(path)
+    network = Network.load(run.directory.network_path(checkpoint))
+    task = _task(run, data)
+    epoch, measured = _measured(run, checkpoint, task)
+    about = About(
+        n_steps=task.n_steps,
+        labels=tuple(task.labels),
+        data={"dataset": run.recipe.data.dataset, **run.recipe.data.options},
+        recipe=run.recipe.name,
+        recipe_sha256=sha256(run.directory.recipe_text().encode()).hexdigest(),
+        epoch=epoch,
+        measured=measured,
+        version=__version__,
+    )
+    return Artifact.of(network, about)
+
+
+def _task(run: Run, data: Path | str | None) -> Task:
+    """Return labels, length and sizes of the data; a run that does not say must ask its data."""
+    noted = run.task()
+    if noted is not None:
+        return noted
+    splits = load_data(run.recipe, run.folder(None if data is None else str(data)))
+    part: Any = next(iter(splits.values()))
+    return Task(
+        labels=list(part.label_names),
+        n_steps=part.n_steps,
+        examples={name: len(each) for name, each in splits.items()},
+    )
+
+
+def _measured(run: Run, checkpoint: str, task: Task) -> tuple[int | None, tuple[Measured, ...]]:
+    """Return the epoch of a checkpoint and what its training measured."""
+    commit = run.directory.load_checkpoint()
+    if commit is None:
+        return None, ()
+    history = commit.history
+    row = history.best if checkpoint == "best" else history.rows[-1]
+    accuracy, epoch = row["validation_accuracy"], int(row["epoch"] or 0)
+    if accuracy is None:
+        return epoch, ()
+    n = task.examples.get("validation") or None
+    return epoch, (Measured(split="validation", accuracy=float(accuracy), n=n),)

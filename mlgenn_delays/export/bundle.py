@@ -19,6 +19,35 @@ from mlgenn_delays.network.storage import REMEDY, describe, rebuild, tensors_of
 from mlgenn_delays.tensors import FileFormat
 from mlgenn_delays.untrusted import parse_json
 
+_HDF5 = b"\x89HDF\r\n\x1a\n"
+
+
+def read_artifact(path: Path) -> Artifact:
+    """Read a bundle or a NIR file, whatever its name.
+
+    Raises:
+        InputError: It is neither, damaged, or from another version.
+    """
+    try:
+        with path.open("rb") as file:
+            begin = file.read(9)
+    except OSError as error:
+        raise InputError(
+            f"cannot read {path}: {error.strerror or error}; check the path and its permissions"
+        ) from error
+    if begin.startswith(_HDF5):
+        from mlgenn_delays.export.nir import read_nir
+
+        return read_nir(path)
+    if begin[8:] != b"{":  # as every safetensors file has it
+        raise InputError(
+            f"{path} must be a bundle or a NIR file, got another or a damaged one; make one of a "
+            "run with delaysnn export"
+        )
+
+    return read_bundle(path)
+
+
 _MAKE = "; make one of a run with delaysnn export RUN --format bundle"
 FORMAT = FileFormat("delaysnn-bundle", 1, "bundle", _MAKE, REMEDY, foreign=_MAKE)
 _TYPES = {"indptr": np.int64, "post": np.int32}

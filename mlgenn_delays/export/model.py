@@ -12,9 +12,9 @@ from mlgenn_delays.data.types import Batch, Data, checked
 from mlgenn_delays.engines.results import Recording
 from mlgenn_delays.errors import InputError, WorkError
 from mlgenn_delays.export.artifact import LARGEST_TRACE, About, Artifact
-from mlgenn_delays.export.files import read_artifact
+from mlgenn_delays.export.bundle import read_artifact
 from mlgenn_delays.export.inputs import Item, Reader
-from mlgenn_delays.export.inputs.item import ItemKind
+from mlgenn_delays.export.inputs.spec import ItemKind
 from mlgenn_delays.runs.files import RECIPE
 
 AT_ONCE = 32  # examples
@@ -237,7 +237,7 @@ def _of_folder(path: Path, threads: int | None) -> Runner:
 
         return GeNNModel.open(path)
     if (path / RECIPE).is_file():
-        from mlgenn_delays.export.run import artifact_of_run
+        from mlgenn_delays.export.artifact import artifact_of_run
 
         return CPURunner(artifact_of_run(path), threads)
     if (path / "test_model.c").is_file():

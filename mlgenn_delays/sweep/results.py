@@ -10,10 +10,9 @@ from typing import Any
 
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.sweep.folder import RESULTS
-from mlgenn_delays.sweep.grid import SEED, VARIANT
-from mlgenn_delays.sweep.points import Point
+from mlgenn_delays.sweep.grid import SEED, VARIANT, parse_value, shown
+from mlgenn_delays.sweep.plan import Point
 from mlgenn_delays.sweep.record import DONE, FAILED, WAITING, Record
-from mlgenn_delays.sweep.values import parse_value, shown
 from mlgenn_delays.untrusted import read_csv, reason
 
 Row = dict[str, Any]

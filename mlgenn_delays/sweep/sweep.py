@@ -11,8 +11,14 @@ from mlgenn_delays.progress import Progress, check_progress
 from mlgenn_delays.sweep.executor import Executor, LocalExecutor, Room
 from mlgenn_delays.sweep.folder import PointStatus, SweepFolder
 from mlgenn_delays.sweep.grid import Excluded, Grid, Variants, check_excluded, make_axes
-from mlgenn_delays.sweep.plan import Planned, check_data, check_overrides, resolve
-from mlgenn_delays.sweep.points import Point, make_points
+from mlgenn_delays.sweep.plan import (
+    Planned,
+    Point,
+    check_data,
+    check_overrides,
+    make_points,
+    resolve,
+)
 from mlgenn_delays.sweep.record import Record, describe, duration
 from mlgenn_delays.sweep.results import Row, make_row, to_csv
 

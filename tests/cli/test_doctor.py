@@ -9,7 +9,7 @@ from mlgenn_delays import __version__
 from mlgenn_delays.cli import doctor
 from mlgenn_delays.cli.options import BACKENDS
 from mlgenn_delays.data.encode.recordings import mel_transform
-from mlgenn_delays.engines.genn import versions
+from mlgenn_delays.engines.genn import checks
 from mlgenn_delays.kernels import kernel_cache, pack_kernel
 from tests.cli.helpers import call, parsed
 from tests.needs import needs
@@ -33,9 +33,9 @@ def genn_there(monkeypatch):
     module = __import__("mlgenn_delays.cli.doctor", fromlist=["doctor"])
     monkeypatch.setattr(module, "_module", lambda name: f"/there/{name}")
     here = {"pygenn": "5.4.0", "ml_genn": "2.3.1"}
-    found = versions.installed_version
+    found = checks.installed_version
     monkeypatch.setattr(
-        versions, "installed_version", lambda name: here[name] if name in here else found(name)
+        checks, "installed_version", lambda name: here[name] if name in here else found(name)
     )
     return here
 
@@ -105,7 +105,7 @@ def test_versions_of_genn(genn_there, name, version, old):
     hints = parsed(call("doctor", "--json"))["hints"]
     assert (name in hints) == old
     if old:
-        assert f"version {version} is too old: install {versions.OLDEST[name]}" in hints[name]
+        assert f"version {version} is too old: install {checks.OLDEST[name]}" in hints[name]
 
 
 @pytest.fixture

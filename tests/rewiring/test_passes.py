@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from mlgenn_delays.errors import DivergedError, InputError
 from mlgenn_delays.rewiring import SET, DeepR, Pairs, Rewired, Rewiring, RigL, Synapses, rewire
-from mlgenn_delays.rewiring.sampling import largest
+from mlgenn_delays.rewiring.base import largest
 from tests.rewiring import twin
 from tests.rewiring.helpers import RULES, candidates, name, projection
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.sweep import read_results, summarise
 from mlgenn_delays.sweep.grid import make_axes
-from mlgenn_delays.sweep.points import make_points
+from mlgenn_delays.sweep.plan import make_points
 from mlgenn_delays.sweep.record import Record, make_record
 from mlgenn_delays.sweep.results import COLUMNS, make_row, to_csv
 

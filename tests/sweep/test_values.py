@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlgenn_delays.errors import InputError
-from mlgenn_delays.sweep.values import canonical, parse_value, shown, split_top, toml
+from mlgenn_delays.sweep.grid import canonical, parse_value, shown, split_top, toml
 
 PLAIN = st.one_of(
     st.booleans(),

@@ -2,10 +2,8 @@
 
 from mlgenn_delays.analysis.analyse import Analysis
 from mlgenn_delays.analysis.figures.fields import before_and_after, receptive_fields
-from mlgenn_delays.analysis.figures.grouping import course, grouping
-from mlgenn_delays.analysis.figures.lifetimes import lifetimes
-from mlgenn_delays.analysis.figures.neurons import balance, rates, tuning
-from mlgenn_delays.analysis.figures.values import values
+from mlgenn_delays.analysis.figures.grouping import course, grouping, lifetimes
+from mlgenn_delays.analysis.figures.neurons import balance, rates, tuning, values
 from mlgenn_delays.analysis.style import Picture, look
 
 

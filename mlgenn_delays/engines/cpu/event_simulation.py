@@ -17,7 +17,6 @@ from mlgenn_delays.engines.cpu.store import (
 )
 from mlgenn_delays.engines.results import Recording
 from mlgenn_delays.engines.shared import adam
-from mlgenn_delays.engines.shared.context import SimulationContext
 from mlgenn_delays.engines.shared.correlate import (
     correlate,
     events_of,
@@ -26,7 +25,7 @@ from mlgenn_delays.engines.shared.correlate import (
     show_input,
 )
 from mlgenn_delays.engines.shared.plan import INPUT, SPIKING, Plan
-from mlgenn_delays.engines.shared.simulation import ForwardResult
+from mlgenn_delays.engines.shared.simulation import ForwardResult, SimulationContext
 from mlgenn_delays.engines.shared.taps import Taps, gather_gradient, make_taps
 from mlgenn_delays.engines.shared.traces import (
     RowLayout,

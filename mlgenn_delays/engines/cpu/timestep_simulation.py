@@ -9,10 +9,9 @@ from queue import SimpleQueue
 import numpy as np
 
 from mlgenn_delays.data.types import Batch
-from mlgenn_delays.engines.cpu import currents, normalise, surrogate_backward, surrogate_forward
+from mlgenn_delays.engines.cpu import currents, surrogate_backward, surrogate_forward
 from mlgenn_delays.engines.results import Recording
 from mlgenn_delays.engines.shared import adam
-from mlgenn_delays.engines.shared.context import SimulationContext
 from mlgenn_delays.engines.shared.correlate import (
     correlate,
     events_of,
@@ -21,7 +20,7 @@ from mlgenn_delays.engines.shared.correlate import (
     show_input,
 )
 from mlgenn_delays.engines.shared.plan import INPUT, SPIKING
-from mlgenn_delays.engines.shared.simulation import ForwardResult
+from mlgenn_delays.engines.shared.simulation import ForwardResult, SimulationContext
 from mlgenn_delays.engines.shared.taps import Taps, gather_gradient, make_taps, place_outgoing
 from mlgenn_delays.engines.shared.traces import (
     RowLayout,
@@ -163,7 +162,7 @@ class TimestepSimulation:
         assert traces is not None
         self._over_chunks(
             size,
-            lambda k, low, high, buffers: normalise.add_up(
+            lambda k, low, high, buffers: currents.add_up(
                 layout, layout.neuron_row[p], n, traces.current, traces.current, low, high, sums
             ),
         )
@@ -257,7 +256,7 @@ class TimestepSimulation:
         sums = np.empty((2, size, n))
         self._over_chunks(
             size,
-            lambda k, low, high, buffers: normalise.add_up(
+            lambda k, low, high, buffers: currents.add_up(
                 layout, row, n, traces.voltage, traces.current, low, high, sums
             ),
         )
@@ -270,7 +269,7 @@ class TimestepSimulation:
         linear = [a.astype(np.float32) for a in (by_current, factor, rest)]
         self._over_chunks(
             size,
-            lambda k, low, high, buffers: normalise.combine(
+            lambda k, low, high, buffers: currents.combine(
                 layout, row, n, *linear, traces, low, high
             ),
         )

@@ -4,8 +4,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from mlgenn_delays.engines.shared.context import SimulationContext
-    from mlgenn_delays.engines.shared.simulation import Simulation
+    from mlgenn_delays.engines.shared.simulation import Simulation, SimulationContext
 
 
 def genn_simulation(

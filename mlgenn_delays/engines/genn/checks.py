@@ -1,14 +1,43 @@
 """What GeNN cannot run, refused with the reason and the nearest thing that works."""
 
+import re
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from mlgenn_delays.engines.genn import gpus
 from mlgenn_delays.engines.genn.build import check_compilers
-from mlgenn_delays.engines.genn.versions import OLDEST, too_old
 from mlgenn_delays.errors import InputError, nearest
 from mlgenn_delays.learning import Rule, SurrogateBPTT
 from mlgenn_delays.network import Network
 from mlgenn_delays.network.delays import longest_steps
+
+# The oldest versions that the engine runs with.
+OLDEST = {"pygenn": "5.4", "ml_genn": "2.3.1"}
+
+
+def installed_version(name: str) -> str | None:
+    """Return the version of a package, None if it is not installed."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def too_old() -> dict[str, str]:
+    """Return the versions of those packages that are installed and too old, by name."""
+    found = {name: installed_version(name) for name in OLDEST}
+    return {
+        name: has
+        for name, has in found.items()
+        if has is not None and _numbers(has) < _numbers(OLDEST[name])
+    }
+
+
+def _numbers(text: str) -> list[int]:
+    """Return the numbers that a version begins with."""
+    found = re.match(r"\d+(\.\d+)*", text)
+    return [int(part) for part in found[0].split(".")] if found else []
+
 
 INSTALL = "https://genn-team.github.io"
 LONGEST = 65535  # steps: what a delay's 16 bits hold

@@ -15,8 +15,7 @@ from mlgenn_delays.data.types import Batch, CurrentBatch
 from mlgenn_delays.engines.genn import gpus
 from mlgenn_delays.engines.genn.simulation import GeNNSimulation
 from mlgenn_delays.engines.results import Recording
-from mlgenn_delays.engines.shared.context import SimulationContext
-from mlgenn_delays.engines.shared.simulation import ForwardResult
+from mlgenn_delays.engines.shared.simulation import ForwardResult, SimulationContext
 from mlgenn_delays.errors import InputError, nearest
 from mlgenn_delays.machine import chunks
 

@@ -4,8 +4,7 @@ GeNN ends the process where an allocation fails.
 """
 
 from mlgenn_delays.engines.genn import gpus
-from mlgenn_delays.engines.genn.compiler import CompileState, Target
-from mlgenn_delays.engines.genn.translate import identifiers
+from mlgenn_delays.engines.genn.compiler import CompileState, Target, identifiers
 from mlgenn_delays.engines.shared.plan import synapse_groups
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.machine import as_text

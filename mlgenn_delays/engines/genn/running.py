@@ -1,20 +1,64 @@
-"""A network while it runs in GeNN: arrays put there and taken back, and ways through a trial."""
+"""A network while it runs in GeNN: arrays and spikes put there and taken back, steps of a trial."""
 
 from typing import Any
 
 import numpy as np
 
+from mlgenn_delays.data.types import SpikeBatch
 from mlgenn_delays.engines.genn.build import build, code_folder, load
-from mlgenn_delays.engines.genn.compiler import DYNAMIC, CompileState, Target, compiler_of
-from mlgenn_delays.engines.genn.gaussian import norm_and_mean
+from mlgenn_delays.engines.genn.compiler import (
+    DYNAMIC,
+    CompileState,
+    Target,
+    compiler_of,
+    identifiers,
+    translate,
+)
 from mlgenn_delays.engines.genn.gpus import device
+from mlgenn_delays.engines.genn.neuron_code import WORD
 from mlgenn_delays.engines.genn.room import check_room, network_bytes
-from mlgenn_delays.engines.genn.translate import identifiers, translate
+from mlgenn_delays.engines.genn.synapse_code import norm_and_mean
 from mlgenn_delays.engines.shared.parameters import Parameters
+from mlgenn_delays.engines.shared.simulation import SimulationContext
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.learning import Rule
 from mlgenn_delays.network import Network, Projection
 from mlgenn_delays.network.delays import round_steps
+
+
+def draw_raster(context: SimulationContext, batch: SpikeBatch, rows: np.ndarray) -> None:
+    """Set the bits of a batch's spikes, of which a channel has at most one per step.
+
+    Arguments:
+        context: Spreads the work over threads.
+        batch: The batch.
+        rows: (slots, T, words) uint32; those of the batch's examples are written.
+    """
+    channels = np.arange(batch.n_channels)
+
+    def task(low: int, high: int) -> None:
+        for b in range(low, high):
+            start = batch.start[b]
+            channel = np.repeat(channels, np.diff(start))
+            place = batch.time[start[0] : start[-1]] * rows.shape[2] + channel // WORD
+            drawn = np.bincount(place, 2.0 ** (channel % WORD), rows[b].size)
+            rows[b] = drawn.reshape(rows[b].shape)
+
+    context.spread(len(batch), task)
+
+
+def ordered_spikes(fired: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return spikes ordered by example, neuron and step.
+
+    Arguments:
+        fired: (B, T, n) bool.
+
+    Returns:
+        (B, n) int64 spikes of each neuron, and int32 [steps] of all of them.
+    """
+    by_neuron = fired.transpose(0, 2, 1)
+    return by_neuron.sum(2), np.nonzero(by_neuron)[2].astype(np.int32)
+
 
 # Where rewiring moves synapses, rows have room for the whole target population, unless the
 # projection would take more places than this; then for twice the synapses there are.

@@ -15,14 +15,12 @@ from mlgenn_delays.data.types import Batch, CurrentBatch
 from mlgenn_delays.engines.genn.checks import check_network
 from mlgenn_delays.engines.genn.compiler import Target
 from mlgenn_delays.engines.genn.neuron_code import words
-from mlgenn_delays.engines.genn.running import Running
-from mlgenn_delays.engines.genn.spikes import draw_raster, ordered_spikes
+from mlgenn_delays.engines.genn.running import Running, draw_raster, ordered_spikes
 from mlgenn_delays.engines.results import Recording
-from mlgenn_delays.engines.shared.context import SimulationContext
 from mlgenn_delays.engines.shared.correlate import correlate, max_shift_of, show_input
 from mlgenn_delays.engines.shared.plan import INPUT
 from mlgenn_delays.engines.shared.readout import cross_entropy, loss_drive, read_out
-from mlgenn_delays.engines.shared.simulation import ForwardResult
+from mlgenn_delays.engines.shared.simulation import ForwardResult, SimulationContext
 from mlgenn_delays.engines.shared.traces import RowLayout, Traces, make_row_layout, make_traces
 from mlgenn_delays.learning import EventProp
 from mlgenn_delays.network import CurrentInput, SeedLIF

@@ -3,8 +3,7 @@
 import numpy as np
 
 from mlgenn_delays.data.types import Batch
-from mlgenn_delays.engines.shared.context import SimulationContext
-from mlgenn_delays.engines.shared.simulation import Simulation
+from mlgenn_delays.engines.shared.simulation import Simulation, SimulationContext
 from mlgenn_delays.engines.shared.taps import make_taps
 from mlgenn_delays.network.delays import longest_steps
 

@@ -4,9 +4,9 @@ import numpy as np
 
 from mlgenn_delays.data.types import Batch, CurrentBatch
 from mlgenn_delays.engines.shared import correlate_kernels
-from mlgenn_delays.engines.shared.context import SimulationContext
 from mlgenn_delays.engines.shared.parameters import Parameters
 from mlgenn_delays.engines.shared.plan import INPUT, Plan
+from mlgenn_delays.engines.shared.simulation import SimulationContext
 from mlgenn_delays.engines.shared.taps import Taps, place_taps
 from mlgenn_delays.engines.shared.traces import RowLayout, Traces
 from mlgenn_delays.engines.shared.vector import LANES

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from mlgenn_delays.engines.shared import adam
-from mlgenn_delays.engines.shared.context import SimulationContext
+from mlgenn_delays.engines.shared.simulation import SimulationContext
 from mlgenn_delays.errors import DivergedError
 from mlgenn_delays.learning import Adam
 

@@ -4,10 +4,8 @@ import numpy as np
 
 from mlgenn_delays.data.types import Batch
 from mlgenn_delays.engines.shared.candidate_gradients import candidate_gradients, delay_stride
-from mlgenn_delays.engines.shared.connectivity import replan
-from mlgenn_delays.engines.shared.context import SimulationContext
 from mlgenn_delays.engines.shared.parameters import FIELDS, MOMENTS
-from mlgenn_delays.engines.shared.simulation import Simulation
+from mlgenn_delays.engines.shared.simulation import Simulation, SimulationContext, replan
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.network import Projection
 from mlgenn_delays.network.delays import longest_steps, to_ms

@@ -13,11 +13,18 @@ import numpy as np
 from mlgenn_delays.engines.shared.plan import Plan, make_plan, synapse_groups
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.export.artifact import Artifact
-from mlgenn_delays.export.c.arrays import reals, signed
-from mlgenn_delays.export.c.layout import CProgram, Gather, Neurons, Ring, Sender, SynapseGroup
+from mlgenn_delays.export.c.layout import (
+    CProgram,
+    Gather,
+    Neurons,
+    Ring,
+    Sender,
+    SynapseGroup,
+    Synapses,
+    table,
+)
 from mlgenn_delays.export.c.quantise import Quantised
-from mlgenn_delays.export.c.synapses import Synapses, table
-from mlgenn_delays.export.c.text import Names
+from mlgenn_delays.export.c.text import Names, reals, signed
 from mlgenn_delays.network import Exponential, Network, Population, Projection, SeedLIF
 from mlgenn_delays.network.models import CurrentInput, OutputModel
 

@@ -4,15 +4,13 @@ from pathlib import Path
 
 from mlgenn_delays.errors import WorkError
 from mlgenn_delays.export.artifact import Artifact
-from mlgenn_delays.export.c.cost import Figures, figures
 from mlgenn_delays.export.c.examples import random_examples
-from mlgenn_delays.export.c.header import header
+from mlgenn_delays.export.c.header import Figures, figures, header
 from mlgenn_delays.export.c.make import make_layout
 from mlgenn_delays.export.c.programs import programs
 from mlgenn_delays.export.c.quantise import Quantised
 from mlgenn_delays.export.c.source import source
-from mlgenn_delays.export.c.strings import Strings
-from mlgenn_delays.export.c.text import check_prefix
+from mlgenn_delays.export.c.text import Strings, check_prefix
 
 
 def write_c(

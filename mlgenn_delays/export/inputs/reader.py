@@ -19,8 +19,13 @@ from mlgenn_delays.data.types import (
     StreamedSpikes,
 )
 from mlgenn_delays.errors import InputError
-from mlgenn_delays.export.inputs.arrays import array_items, recording_item
-from mlgenn_delays.export.inputs.events import event_item, hdf5_events, npz_events
+from mlgenn_delays.export.inputs.arrays import (
+    array_items,
+    event_item,
+    hdf5_events,
+    npz_events,
+    recording_item,
+)
 from mlgenn_delays.export.inputs.files import (
     check_file,
     check_suffix,
@@ -29,7 +34,10 @@ from mlgenn_delays.export.inputs.files import (
     read_npz,
     read_recording,
 )
-from mlgenn_delays.export.inputs.item import (
+from mlgenn_delays.export.inputs.spec import (
+    EVENTS,
+    WAVS,
+    InputSpec,
     Item,
     ItemKind,
     currents_batch,
@@ -37,7 +45,6 @@ from mlgenn_delays.export.inputs.item import (
     joined,
     raster_events,
 )
-from mlgenn_delays.export.inputs.spec import EVENTS, WAVS, InputSpec
 
 
 class Reader(InputSpec):
