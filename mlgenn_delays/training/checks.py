@@ -1,9 +1,11 @@
 """Whether data fit a network, a training the run that it resumes, and whether it has diverged."""
 
 import math
+import re
 from collections.abc import Iterable, Mapping
+from dataclasses import MISSING, fields, is_dataclass
 from types import NoneType
-from typing import get_args
+from typing import Any, get_args
 
 from mlgenn_delays.data.augment.augment import Augment, check_kind
 from mlgenn_delays.data.types import Batch, CurrentData, Data
@@ -203,6 +205,29 @@ def check_augment(augment: Augment | None, train: Data) -> None:
         )
 
 
+def described(settings: Any, recorded: Setting = None) -> str | None:
+    """Return settings as text, to compare with what a run has recorded.
+
+    A run may be older than some settings: those at their defaults that its text does not name are
+    left out.
+
+    Arguments:
+        settings: A rule, rewiring or augmentation, or None.
+        recorded: What the run has recorded of it, None for all of it.
+    """
+    if settings is None:
+        return None
+    if not is_dataclass(settings) or not isinstance(recorded, str):
+        return repr(settings)
+    parts = []
+    for each in fields(settings):
+        value = getattr(settings, each.name)
+        default = each.default if each.default_factory is MISSING else each.default_factory()
+        if f"{each.name}=" in recorded or value != default:
+            parts.append(f"{each.name}={described(value, recorded)}")
+    return f"{type(settings).__qualname__}({', '.join(parts)})"
+
+
 def check_settings(recorded: Mapping[str, Setting], received: Mapping[str, Setting]) -> None:
     """Reject to resume a training with other settings.
 
@@ -219,11 +244,11 @@ def check_settings(recorded: Mapping[str, Setting], received: Mapping[str, Setti
 
 
 def _differing(old: Setting, new: Setting) -> str:
-    """Return both values, of texts of several lines the first lines that differ."""
+    """Return both values, of texts those lines or settings that differ."""
     if isinstance(old, str) and isinstance(new, str):
-        rows = list(zip(old.splitlines() + [""], new.splitlines() + [""], strict=False))
-        old, new = next(((a, b) for a, b in rows if a != b), (old, new))
-        return f"recorded {old.strip()}, got {new.strip()}"
+        parts = [[part.strip(" )") for part in re.split(r"\n|, (?=\w+=)", s)] for s in (old, new)]
+        gone, came = (", ".join(p for p in a if p not in b) for a, b in (parts, parts[::-1]))
+        return f"recorded {gone or 'nothing of it'}, got {came or 'nothing of it'}"
     return f"recorded {old!r}, got {new!r}"
 
 

@@ -2,7 +2,7 @@
 
 import math
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from itertools import islice
 from time import perf_counter
@@ -41,6 +41,7 @@ from mlgenn_delays.training.checks import (
     check_engine,
     check_splits,
     checked,
+    described,
     diverged,
     loss_bound,
 )
@@ -198,7 +199,8 @@ class Trainer:
                     stack.enter_context(self.run.lock())
                 checkpoint = self.run.begin(resume, self.ranks.leads)
                 if checkpoint is not None:
-                    check_resumed(self.run.path, checkpoint, settings, splits)
+                    known = self._settings(train, validation, checkpoint.settings)
+                    check_resumed(self.run.path, checkpoint, known, splits)
                 elif self.ranks.leads:
                     keep_record(self.run.path, splits)
             kind = self.progress if self.ranks.leads else "none"
@@ -260,16 +262,19 @@ class Trainer:
             learns=learns,
         )
 
-    def _settings(self, train: Data, validation: Data | None) -> dict[str, Setting]:
-        """Return all that a resumed training must have in common with its first part."""
+    def _settings(
+        self, train: Data, validation: Data | None, recorded: Mapping[str, Setting] | None = None
+    ) -> dict[str, Setting]:
+        """Return what a resumed training must share with its first part, and that has recorded."""
+        known = recorded or {}
         return {
             "epochs": self.epochs,
             "batch_size": self.batch_size,
             "seed": self.seed,
             "patience": self.patience,
-            "rule": repr(self.rule),
-            "rewiring": None if self.rewiring is None else repr(self.rewiring),
-            "augment": None if self.augment is None else repr(self.augment),
+            "rule": described(self.rule, known.get("rule")),
+            "rewiring": described(self.rewiring, known.get("rewiring")),
+            "augment": described(self.augment, known.get("augment")),
             "network": repr(self._start),
             "starting values": zlib.crc32(to_bytes(self._start)),
             "training examples": len(train),
