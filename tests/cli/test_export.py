@@ -141,12 +141,6 @@ def test_a_place_that_cannot_be_written(trained: Path, form: str, tmp_path: Path
     assert (tmp_path / "file").read_text() == "mine"
 
 
-def test_what_is_no_run(tmp_path: Path) -> None:
-    assert "there is no run" in refused(
-        "export", tmp_path / "none", "--format", "bundle", "--out", tmp_path / "x"
-    )
-
-
 def test_the_checkpoint_of_a_file(bundle: Path, tmp_path: Path) -> None:
     options = ["--format", "bundle", "--out", tmp_path / "x", "--checkpoint", "last"]
     assert "--checkpoint" in refused("export", bundle, *options)

@@ -99,12 +99,9 @@ def test_the_split(trained, tmp_path):
     assert "--split must come without --without-data" in text
 
 
-def test_no_run(tmp_path, trained):
-    out = tmp_path / "x.html"
-    assert "there is no run" in refused("report", tmp_path / "no", "--out", out)
-    assert "must be a run directory" in refused("report", tmp_path, "--out", out)
-    assert "given once" in refused("report", trained, trained, "--out", out)
-    assert not out.exists()
+def test_a_run_given_twice(tmp_path, trained):
+    assert "given once" in refused("report", trained, trained, "--out", tmp_path / "x.html")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_no_finished_epoch(trained, tmp_path):
