@@ -209,7 +209,7 @@ def test_unknown_command_names_the_nearest() -> None:
 @pytest.mark.slow
 def test_memory_does_not_grow_with_examples(tmp_path) -> None:
     """A file of many times the memory: examples are looked at and let go."""
-    n, size = 1500, 6000
+    n, size = 1200, 6000
     random = np.random.default_rng(0)
     units = random.integers(0, 700, size).astype(np.uint16)
     for part in ("train", "valid", "test"):

@@ -36,19 +36,17 @@ def test_tables_in_ascii(environment: dict[str, str]) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
-def test_a_run_with_an_odd_name(trained: Path, tmp_path: Path, encoding: str) -> None:
+def test_a_run_with_an_odd_name(trained: Path, tmp_path: Path) -> None:
     odd = tmp_path / (ODD if sys.platform == "linux" else "x\u202e")
     shutil.copytree(trained, odd)
-    done = run("evaluate", odd, "--threads", 1, PYTHONIOENCODING=encoding)
+    done = run("evaluate", odd, "--threads", 1, PYTHONIOENCODING="cp1252")
     assert b"\\x1b[31m, best checkpoint" in done.stdout
-    done = run("evaluate", odd, "--threads", 1, "--json", PYTHONIOENCODING=encoding)
+    done = run("evaluate", odd, "--threads", 1, "--json", PYTHONIOENCODING="ascii")
     assert json.loads(done.stdout)["split"] == "test"
-    if encoding == "ascii":
-        out = tmp_path / f"page{odd.name}.html"
-        done = run("report", odd, "--without-data", "--out", out, PYTHONIOENCODING=encoding)
-        assert b"report: " in done.stdout
-        assert "\\udcff\\x1b[31m" in out.read_bytes().decode()
+    out = tmp_path / f"page{odd.name}.html"
+    done = run("report", odd, "--without-data", "--out", out, PYTHONIOENCODING="ascii")
+    assert b"report: " in done.stdout
+    assert "\\udcff\\x1b[31m" in out.read_bytes().decode()
 
 
 @pytest.mark.slow
@@ -79,12 +77,10 @@ def test_recordings_with_odd_names(tmp_path: Path) -> None:
     settings = ["--set", 'data={dataset="folder"}', "--set", "network.layers.0.size=4"]
     path = tmp_path / "run"
     run("train", "fsdd", *settings, "--data", words, "--epochs", 1, "--out", path, **ASCII)
-    run("evaluate", path, **ASCII)
     done = run("infer", path, words, **ASCII)
     assert done.stdout.count(b"\t") == 40 and done.stdout.isascii()
     answers = json.loads(run("infer", path, words, "--json", **ASCII).stdout)["answers"]
     assert answers[0]["input"] == str(words / "down" / f"{ODD}0.wav")
-    run("report", path, "--out", tmp_path / "page.html", **ASCII)
 
 
 def test_names_that_are_no_utf8_are_read_back() -> None:

@@ -105,12 +105,10 @@ def update(synapses: Synapses, rng: np.random.Generator) -> Synapses:
     return replace(synapses, weight=weight, delay=delay, moments=moments)
 
 
-@pytest.mark.parametrize("n", [1_000, pytest.param(10_000, marks=pytest.mark.slow)])
-def test_thousands_of_passes_keep_every_law(n: int) -> None:
-    passes = n * 170 // 10_000
-    done = [walk(rule, shape, passes, 7) for rule in RULES for shape in SHAPES]
-    assert sum(passed for passed, _ in done) >= n
-    assert sum(moved for _, moved in done) >= 2.5 * n
+def test_thousands_of_passes_keep_every_law() -> None:
+    done = [walk(rule, shape, 34, 7) for rule in RULES for shape in SHAPES]
+    assert sum(passed for passed, _ in done) >= 2000
+    assert sum(moved for _, moved in done) >= 5000
 
 
 @every_rule
