@@ -55,21 +55,6 @@ def test_window_of_one_step() -> None:
     assert load_digits_data(duration=5.0, window=1.0)["test"].time.max() == 0
 
 
-@pytest.mark.parametrize(
-    "options, message",
-    [
-        ({"duration": -1.0}, "duration must be"),
-        ({"dt": 0.0}, "dt must be"),
-        ({"window": 0.0}, "window must be"),
-        ({"window": 60.0}, "window must be.* got 60"),
-        ({"both": "yes"}, "both must be"),
-    ],
-)
-def test_bad_options(options: dict, message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        load_digits_data(**options)
-
-
 def test_too_few_examples_to_split() -> None:
     with pytest.raises(InputError, match="cannot split 1 of 3 examples"):
         stratified(np.array([0, 1, 2]), 1)

@@ -288,19 +288,6 @@ def test_chosen_classes_in_their_order(home: Path) -> None:
         load(folder, classes=["no", "on"])
 
 
-def test_no_such_folder(home: Path) -> None:
-    with pytest.raises(InputError, match="nowhere does not exist; give the folder that has"):
-        load(home / "nowhere")
-    file = write_wav(home / "a.wav", 300)
-    with pytest.raises(InputError, match="a.wav must be the folder .*, got a file"):
-        load(file)
-    with pytest.raises(InputError, match="two classes, got no folder; put a.wav and the other"):
-        load(home)
-    file.rename(home / "7_jackson_3.wav")
-    with pytest.raises(InputError, match="named as those of FSDD: set data.dataset to 'fsdd'"):
-        load(home)
-
-
 def test_one_class_only(home: Path) -> None:
     with pytest.raises(InputError, match="at least two classes, got only no"):
         load(write_words(home, ["no"]))
@@ -355,19 +342,3 @@ def test_a_damaged_wav_is_named(home: Path, damage: str, cache: bool) -> None:
         path.write_bytes({"empty": b"", "cut": content[:200], "text": b"hello"}[damage])
     with pytest.raises(InputError, match=r"no/bob_1.wav (is|must have)"):
         load_dataset("folder", home / "words", SHORT, dt=2.0, cache=cache)
-
-
-@pytest.mark.parametrize(
-    "options, message",
-    [
-        ({"group_by": "("}, "group_by must be"),
-        ({"group_by": "abc"}, "group_by must be"),
-        ({"classes": ["no"]}, "classes must be"),
-        ({"classes": ["no", "no"]}, "classes must be"),
-        ({"validation": 0.5, "test": 0.5}, "at most 0.9 together"),
-        ({"stream": True, "encoding": "currents"}, "stream must be"),
-    ],
-)
-def test_bad_options(home: Path, options: dict, message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        load_dataset("folder", home, options)

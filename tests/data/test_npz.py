@@ -348,18 +348,3 @@ def test_trials_that_end_before_the_first_event(home: Path) -> None:
     none = write_events(home / "none.npz", [(np.zeros(0, int), np.zeros(0))] * 6, LABELS[:6])
     with pytest.raises(InputError, match="must have events, got none; set data.channels otherwise"):
         load(none)
-
-
-@pytest.mark.parametrize(
-    "options, message",
-    [
-        ({"encoding": "events"}, "encoding must be"),
-        ({"duration": -1.0}, "duration must be"),
-        ({"channels": -1}, "channels must be"),
-        ({"validation": 0.8, "test": 0.2}, "at most 0.9 together"),
-        ({"scale": 2.0}, "key must be one of encoding, duration"),
-    ],
-)
-def test_bad_options(home: Path, options: dict, message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        load(home, **options)

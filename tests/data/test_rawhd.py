@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mlgenn_delays.data.registry import load_dataset
-from mlgenn_delays.data.sets.rawhd import FILES, LABEL_NAMES, load_rawhd
+from mlgenn_delays.data.sets.rawhd import FILES, load_rawhd
 from mlgenn_delays.data.types import CurrentData
 from mlgenn_delays.errors import InputError
 
@@ -64,12 +64,6 @@ def test_files_become_currents(write: Callable[..., Path]) -> None:
     assert sorted(data["validation"].labels) == list(range(20))
 
 
-def test_classes_are_english_then_german() -> None:
-    assert len(set(LABEL_NAMES)) == 20
-    assert LABEL_NAMES[0] == "zero" and LABEL_NAMES[9:11] == ("nine", "null")
-    assert LABEL_NAMES[15] == "fünf" and LABEL_NAMES[19] == "neun"
-
-
 def test_validation_is_stratified_and_fixed(write: Callable[..., Path]) -> None:
     folder = write()
     first, again = load_rawhd(folder), load_rawhd(folder, scale=1.0, duration=3.0)
@@ -113,8 +107,6 @@ def test_by_name(write: Callable[..., Path]) -> None:
     for split, each in expected.items():
         np.testing.assert_array_equal(data[split].values, each.values)
     assert load_dataset("rawhd", str(folder), dt=10.0)["test"].n_steps == T
-    with pytest.raises(InputError, match="'rawhd' needs a folder of data, got none; give --data"):
-        load_dataset("rawhd")
 
 
 def test_a_file_of_many_goes(write: Callable[..., Path]) -> None:
@@ -230,34 +222,6 @@ def test_bad_files(write: Callable[..., Path], changes: dict, message: str) -> N
         load_rawhd(write(**changes))
     assert "\n" not in str(caught.value) and ";" in str(caught.value)
     assert not Harmful.done
-
-
-def test_bad_folders(tmp_path: Path, write: Callable[..., Path]) -> None:
-    with pytest.raises(InputError, match="nowhere does not exist; give the folder of the RawHD"):
-        load_rawhd(tmp_path / "nowhere")
-    (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="file must be the folder of the RawHD files, got a file"):
-        load_rawhd(tmp_path / "file")
-    folder = write(testing_y=None)
-    (folder / Y_TEST).mkdir()
-    with pytest.raises(InputError, match="cannot read .*testing_y_data.npy: .*directory; check"):
-        load_rawhd(folder)
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"scale": 0.0}, "scale must be"),
-        ({"validation": 0.95}, "validation must be"),
-        ({"validation": 0.001}, "cannot split 1 of 200 examples .* another share or 0"),
-        ({"dt": 0.0}, "dt must be"),
-        ({"duration": -1.0}, "duration must be"),
-        ({"duration": 0.1}, "duration must be"),
-    ],
-)
-def test_bad_settings(write: Callable[..., Path], options: dict, message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        load_rawhd(write(), **options)
 
 
 @settings(

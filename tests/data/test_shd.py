@@ -75,23 +75,6 @@ def test_by_name_with_options(tmp_path: Path) -> None:
     assert dataset_shape("ssc") == (700, 35) and dataset_shape("shd") == (700, 20)
 
 
-@pytest.mark.parametrize(
-    ("name", "options", "message"),
-    [
-        ("shd", {"channels": 3}, "channels must be.* got 3"),
-        ("shd", {"channels": 0}, "channels must be.* got 0"),
-        ("shd", {"channels": 140.0}, "channels must be"),
-        ("shd", {"validation": 0.95}, "validation must be.* got 0.95"),
-        ("shd", {"duration": 0}, "duration must be.* got 0"),
-        ("shd", {"encoding": "level"}, "encoding must be.* got 'level'"),
-        ("ssc", {"validation": 0.1}, r"\[data\] key must be one of encoding, duration, channels"),
-    ],
-)
-def test_bad_options(name: str, options: dict, message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        parse_options(name, options)
-
-
 # Times
 
 

@@ -370,20 +370,3 @@ def test_arguments(home: Path) -> None:
         load("NMNIST", home, arguments={"train": True})
     with pytest.raises(InputError, match="data.group_by must be"):
         load("NMNIST", home, group_by="users")
-
-
-@pytest.mark.parametrize(
-    "options, message",
-    [
-        ({"encoding": "currents"}, "encoding must be.* got 'currents'"),
-        ({"polarity": "off"}, "polarity must be"),
-        ({"downsample": 0}, "downsample must be"),
-        ({"sensor_size": [34, 34]}, "sensor_size must be"),
-        ({"sensor_size": [34, 34, 0]}, "sensor_size must be"),
-        ({"arguments": {"a": [1]}}, "arguments must be"),
-        ({"samplesize": 3}, r"\[data\] key must be one of encoding, duration"),
-    ],
-)
-def test_bad_options(home: Path, options: dict, message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        load("NMNIST", home, **options)

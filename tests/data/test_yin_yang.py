@@ -3,17 +3,15 @@
 import numpy as np
 import pytest
 
-from mlgenn_delays.data.registry import dataset_shape, load_dataset, parse_options
+from mlgenn_delays.data.registry import dataset_shape, load_dataset
 from mlgenn_delays.data.sets.yin_yang import (
     DOT,
     LABEL_NAMES,
     YANG,
     YIN,
-    YinYangOptions,
     classify,
     draw_points,
 )
-from mlgenn_delays.errors import InputError
 
 SMALL = {"train": 60, "validation": 30, "test": 31}
 
@@ -96,30 +94,3 @@ def test_splits_and_seeds_are_of_their_own() -> None:
     assert not np.array_equal(data["train"].time[:150], data["validation"].time)
     other = load_dataset("yin-yang", options=SMALL | {"seed": 1}, dt=0.1)
     assert not np.array_equal(data["train"].time, other["train"].time)
-
-
-def test_default_sizes() -> None:
-    options = YinYangOptions()
-    assert (options.train, options.validation, options.test) == (5000, 1000, 1000)
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"train": 0}, "train must be"),
-        ({"encoding": "currents"}, "encoding must be.* got 'currents'"),
-        ({"late": 61.0}, "late must be.* got 61.0"),
-        ({"early": 50.0}, "early must be"),
-        ({"early": 40.0}, "early must be.* got 40.0"),
-        ({"bias": 60.5}, "bias must be"),
-        ({"lates": 1.0}, "did you mean 'late'"),
-    ],
-)
-def test_bad_options(options: dict, message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        parse_options("yin-yang", options)
-
-
-def test_a_folder_is_refused() -> None:
-    with pytest.raises(InputError, match="'yin-yang' must have no folder of data, got 'words'; it"):
-        load_dataset("yin-yang", "words")
