@@ -78,31 +78,6 @@ def test_identity_settings_give_the_same_batch() -> None:
     assert augment(batch, Augment(group=4), 1.0, 0, 0) is batch
 
 
-@QUICK
-@given(seed=st.integers(0, 20), group=st.sampled_from([0, 4]))
-def test_shift_moves_all_alike_and_within_groups(seed: int, group: int) -> None:
-    batch = make_data(seed).batch(np.arange(6))
-    result = augment(batch, Augment(shift=3, group=group), 1.0, seed, 0)
-    size = group or CHANNELS
-    for row in range(6):
-        before = events(batch, row)
-        shifted = [
-            [(c + by, t) for c, t in before if c // size == (c + by) // size] for by in range(-3, 4)
-        ]
-        assert events(result, row) in shifted
-
-
-@QUICK
-@given(seed=st.integers(0, 20))
-def test_time_shift_moves_all_alike(seed: int) -> None:
-    batch = make_data(seed).batch(np.arange(6))
-    result = augment(batch, Augment(time_shift=2.0), 0.5, seed, 0)
-    for row in range(6):
-        before = events(batch, row)
-        shifted = [[(c, t + by) for c, t in before if 0 <= t + by < STEPS] for by in range(-4, 5)]
-        assert events(result, row) in shifted
-
-
 def test_draws_differ_by_seed_epoch_and_example() -> None:
     batch = make_data().batch(np.array([0, 0, 1]))
     settings = Augment(jitter=3.0)

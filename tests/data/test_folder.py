@@ -24,14 +24,6 @@ SHORT: dict[str, Any] = {"duration": 120.0, "encoder": {"kind": "level", "levels
 SPEAKER = {"group_by": "^([a-z]+)_"}
 
 
-@pytest.fixture
-def home(tmp_path: Path) -> Path:
-    """Return a folder apart from the cache."""
-    folder = tmp_path / "home"
-    folder.mkdir()
-    return folder
-
-
 def load(folder: Path, **options: Any) -> dict[str, Any]:
     """Load a folder at a step of 2 ms."""
     return load_dataset("folder", folder, SHORT | options, dt=2.0)
@@ -288,7 +280,13 @@ def test_chosen_classes_in_their_order(home: Path) -> None:
         load(folder, classes=["no", "on"])
 
 
-def test_one_class_only(home: Path) -> None:
+def test_no_classes_or_one(home: Path) -> None:
+    file = write_wav(home / "a.wav", 300)
+    with pytest.raises(InputError, match="two classes, got no folder; put a.wav and the other"):
+        load(home)
+    file.rename(home / "7_jackson_3.wav")
+    with pytest.raises(InputError, match="FSDD: set data.dataset to 'fsdd'"):
+        load(home)
     with pytest.raises(InputError, match="at least two classes, got only no"):
         load(write_words(home, ["no"]))
 

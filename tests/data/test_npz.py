@@ -19,14 +19,6 @@ from tests.data.own_helpers import examples, sizes, spikes, write_events
 EVENTS, LABELS = examples(60)
 
 
-@pytest.fixture
-def home(tmp_path: Path) -> Path:
-    """Return a folder apart from the cache."""
-    folder = tmp_path / "home"
-    folder.mkdir()
-    return folder
-
-
 def load(path: Path, dt: float = 1.0, **options: Any) -> dict[str, Any]:
     """Load a data set of arrays."""
     return load_dataset("npz", path, options, dt=dt)

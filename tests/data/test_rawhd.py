@@ -10,7 +10,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mlgenn_delays.data.registry import load_dataset
 from mlgenn_delays.data.sets.rawhd import FILES, load_rawhd
 from mlgenn_delays.data.types import CurrentData
 from mlgenn_delays.errors import InputError
@@ -99,16 +98,6 @@ def test_other_types_of_numbers(write: Callable[..., Path], dtype: Any) -> None:
     np.testing.assert_array_equal(data.values, (x_test.astype(float) * 3.0).astype(np.float32))
 
 
-def test_by_name(write: Callable[..., Path]) -> None:
-    folder = write()
-    data = load_dataset("rawhd", folder, {"scale": 2.0, "duration": 50.0}, dt=10.0)
-    expected = load_rawhd(folder, scale=2.0, duration=50.0, dt=10.0)
-    assert data["train"].dt == 10.0 and data["train"].n_steps == 5
-    for split, each in expected.items():
-        np.testing.assert_array_equal(data[split].values, each.values)
-    assert load_dataset("rawhd", str(folder), dt=10.0)["test"].n_steps == T
-
-
 def test_a_file_of_many_goes(write: Callable[..., Path]) -> None:
     random = np.random.default_rng(1)
     x = random.random((60, 500, 100)).astype(np.float32)
@@ -169,26 +158,18 @@ CLASSES[0] = 3
         ),
         ({"training_y": None, "testing_y": None}, "none named training_y_data.npy, testing_y_dat"),
         ({"training_x": b""}, r"training_x_data.npy must have one whole array .*cannot be read"),
-        ({"training_x": b"no array at all" * 9}, r"x_data.npy .* \(.*\); save it with numpy.save"),
         ({"training_x": saved(GOOD[X])[:-1]}, r"training_x_data.npy must have one whole array"),
-        ({"training_x": saved(GOOD[X])[:50]}, r"training_x_data.npy must have one whole array"),
         ({"testing_x": archive()}, "testing_x_data.npy must have one whole array"),
         ({"testing_x": saved([Harmful()])}, r"testing_x_data.npy .*objects"),
-        ({"testing_y": saved(np.array([Harmful()]))}, r"testing_y_data.npy .*objects"),
         ({"training_x": GOOD[X][0]}, r"training_x.* \(examples, steps, channels\).* got \(7, 5\);"),
-        ({"training_x": GOOD[X][..., None]}, r"training_x.* got \(200, 7, 5, 1\)"),
         ({"testing_x": GOOD[X_TEST][:0]}, r"testing_x.* at least one of each, got \(0, 7, 5\)"),
-        ({"testing_x": GOOD[X_TEST][:, :0]}, r"at least one of each, got \(40, 0, 5\)"),
-        ({"testing_x": GOOD[X_TEST][..., :0]}, r"at least one of each, got \(40, 7, 0\)"),
         (
             {"testing_x": GOOD[X_TEST][:, 1:]},
             r"testing_x_data.npy must have .* of training_x_data.npy, 7 steps of 5 channels, "
             r"got 6 steps of 5 channels; make both",
         ),
-        ({"testing_x": GOOD[X_TEST][..., 1:]}, "got 7 steps of 4 channels"),
         ({"training_x": GOOD[X] > 0.5}, r"training_x.* floating-point .*, got type bool; save"),
         ({"training_x": GOOD[X].astype(complex)}, r"training_x.* got type complex"),
-        ({"training_x": GOOD[X].astype(str)}, r"training_x.* got type <U"),
         ({"training_x": np.zeros(200, "f4,f4")}, r"training_x.* got type \[\("),
         (
             {"training_x": with_value(X, (7, 2, 4), np.nan)},
@@ -203,11 +184,8 @@ CLASSES[0] = 3
             {"training_y": GOOD[Y].astype(float)},
             r"training_y.* whole numbers, got type float64; sa",
         ),
-        ({"training_y": GOOD[Y] > 3}, r"training_y.* whole numbers, got type bool"),
-        ({"training_y": GOOD[Y].astype(str)}, r"training_y.* whole numbers, got type <U"),
         ({"training_y": with_value(Y, (8,), -1)}, r"training_y.* 0\.\.19, got -1 for example 8;"),
         ({"testing_y": with_value(Y_TEST, (9,), 20)}, r"testing_y.* 0\.\.19, got 20 for example 9"),
-        ({"testing_y": with_value(Y_TEST, (9,), 2**63, np.uint64)}, "got 9223372036854775808 for"),
         (
             {"testing_y": GOOD[Y_TEST][1:]},
             r"testing_y.* one label for each example of testing_x_data.npy, shape \(40,\), "

@@ -150,6 +150,8 @@ LEVELS = {"encoder": {"kind": "level", "levels": [0.2, 0.4, 0.6], "down": False}
         ("fsdd", CURRENTS, (40, 10)),
         ("fsdd", {**LEVELS, **CURRENTS, "mel": {"n_bands": 13}}, (13, 10)),
         ("rawhd", None, (40, 20)),
+        ("shd", None, (700, 20)),
+        ("ssc", {"channels": 70}, (70, 35)),
     ],
 )
 def test_shape_and_encoding_without_loading(name: str, options: dict, shape: tuple) -> None:

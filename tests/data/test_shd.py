@@ -12,12 +12,13 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from mlgenn_delays.data import blocks
-from mlgenn_delays.data.registry import dataset_shape, load_dataset, parse_options
+from mlgenn_delays.data.registry import load_dataset, parse_options
 from mlgenn_delays.data.sets import shd, shd_files
 from mlgenn_delays.data.sets.shd import load_shd
 from mlgenn_delays.data.sets.ssc import load_ssc
 from mlgenn_delays.errors import InputError
-from tests.data.shd_helpers import Events, events, naive, spikes, write_file, write_shd, write_ssc
+from tests.data.own_helpers import spikes
+from tests.data.shd_helpers import Events, events, naive, write_file, write_shd, write_ssc
 
 
 def rows(data: Any) -> list[int]:
@@ -60,19 +61,6 @@ def test_ssc_has_three_files_and_35_words(tmp_path: Path) -> None:
         for row in range(len(each)):
             expected = naive(*original[row], dt=1.0, n_steps=300, channels=700)
             assert spikes(each, row) == expected
-
-
-def test_by_name_with_options(tmp_path: Path) -> None:
-    options = {"channels": 140, "duration": 500.0, "validation": 0.2}
-    data = load_dataset("shd", write_shd(tmp_path / "a"), options, dt=2.0)
-    expected = load_shd(tmp_path / "a", channels=140, duration=500.0, validation=0.2, dt=2.0)
-    for split, each in data.items():
-        np.testing.assert_array_equal(each.time, expected[split].time)
-        assert (each.n_channels, each.n_classes) == dataset_shape("shd", options) == (140, 20)
-    assert len(data["validation"]) == 40
-    words = load_dataset("ssc", write_ssc(tmp_path / "b"), {"channels": 70})["test"]
-    assert (words.n_channels, words.n_classes) == dataset_shape("ssc", {"channels": 70})
-    assert dataset_shape("ssc") == (700, 35) and dataset_shape("shd") == (700, 20)
 
 
 # Times

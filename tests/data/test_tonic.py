@@ -13,6 +13,7 @@ from mlgenn_delays.data.sets.tonic_spikes import Sensor, example_spikes
 from mlgenn_delays.data.types import SpikeData, StreamedSpikes
 from mlgenn_delays.errors import InputError
 from tests.data.own_helpers import spikes
+from tests.data.shd_helpers import write_ssc
 from tests.data.tonic_helpers import (
     fake,
     nmnist_sizes,
@@ -27,14 +28,6 @@ from tests.data.tonic_helpers import (
 )
 
 pytestmark = pytest.mark.filterwarnings("ignore:tonic takes its", "ignore:data.dataset = 's")
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Path:
-    """Return a folder apart from the cache."""
-    folder = tmp_path / "home"
-    folder.mkdir()
-    return folder
 
 
 @pytest.fixture(autouse=True)
@@ -132,13 +125,7 @@ def test_shd_without_its_archive(home: Path, asked: list[str]) -> None:
 
 
 def test_ssc_has_a_validation_part(home: Path) -> None:
-    from tests.data.shd_helpers import events, write_file
-
-    keys = [f"w{label}".encode() for label in range(35)]
-    for seed, (part, n) in enumerate((("train", 70), ("valid", 35), ("test", 36))):
-        path = home / "SSC" / f"ssc_{part}.h5"
-        labels, speakers = np.arange(n) % 35, np.arange(n)
-        write_file(path, events(n, seed), labels=labels, keys=keys, speakers=speakers)
+    write_ssc(home / "SSC", keys=[f"w{label}".encode() for label in range(35)])
     assert sizes(load("SSC", home)) == {"train": 70, "validation": 35, "test": 36}
 
 

@@ -1,7 +1,6 @@
 """Yin-Yang: the figure, its symmetries and areas, the time code, and what is refused."""
 
 import numpy as np
-import pytest
 
 from mlgenn_delays.data.registry import dataset_shape, load_dataset
 from mlgenn_delays.data.sets.yin_yang import (
@@ -22,27 +21,23 @@ def in_disc(n: int, seed: int = 0) -> np.ndarray:
     return points[np.hypot(*(points - 0.5).T) <= 0.5]
 
 
-@pytest.mark.parametrize(
-    ("x", "y", "label"),
-    [
-        (0.25, 0.5, DOT),
-        (0.75, 0.5, DOT),
-        (0.84, 0.5, DOT),
-        (0.25, 0.595, DOT),
-        (0.25, 0.61, YANG),  # around the left dot
-        (0.25, 0.39, YANG),  # below the middle, but within the left circle
-        (0.75, 0.61, YIN),  # above the middle, but within the right circle
-        (0.75, 0.39, YIN),
-        (0.5, 0.95, YANG),
-        (0.5, 0.05, YIN),
-        (0.05, 0.4, YANG),
-        (0.02, 0.4, YIN),  # just outside the left circle
-        (0.95, 0.6, YIN),
-        (0.98, 0.6, YANG),
-    ],
-)
-def test_classes_of_known_points(x: float, y: float, label: int) -> None:
-    assert classify(np.array([[x, y]])).tolist() == [label]
+KNOWN = [
+    (0.25, 0.5, DOT),
+    (0.84, 0.5, DOT),
+    (0.25, 0.595, DOT),
+    (0.25, 0.61, YANG),  # around the left dot
+    (0.25, 0.39, YANG),  # below the middle, but within the left circle
+    (0.5, 0.95, YANG),
+    (0.05, 0.4, YANG),
+    (0.02, 0.4, YIN),  # just outside the left circle
+]
+
+
+def test_classes_of_known_points_and_of_their_reflections() -> None:
+    points = np.array([(x, y) for x, y, _ in KNOWN])
+    labels = np.array([label for *_, label in KNOWN])
+    np.testing.assert_array_equal(classify(points), labels)
+    np.testing.assert_array_equal(classify(1 - points), np.array([YANG, YIN, DOT])[labels])
 
 
 def test_reflection_at_the_centre_swaps_yin_and_yang() -> None:
