@@ -10,11 +10,12 @@ from tests.analysis import planted_signs as planted
 from tests.analysis.networks import network, run_of, set_signs
 from tests.cli.helpers import call, parsed, refused
 
+pytestmark = pytest.mark.usefixtures("unrendered")
 QUICK = ["--permutations", "39", "--threads", "1"]
 
 
 @pytest.fixture(scope="module")
-def analysed(trained, tmp_path_factory):
+def analysed(trained, unrendered, tmp_path_factory):
     """Return what was printed and the folder, of the dense run."""
     folder = tmp_path_factory.mktemp("analysed") / "new" / "folder"
     return call("analyse", trained, *QUICK, "--json", "--out", folder), folder
@@ -53,7 +54,6 @@ def test_every_figure_is_there_twice_and_has_a_caption(analysed):
     assert all(f"]({stem}.png)" in text for stem in stems)
 
 
-@pytest.mark.slow
 def test_a_rewired_run(rewired, tmp_path):
     run = shutil.copytree(rewired, tmp_path / "run")
     result = call("analyse", run, *QUICK)
@@ -67,9 +67,6 @@ def test_a_rewired_run(rewired, tmp_path):
     evaluated = parsed(call("evaluate", run, "--split", "validation", "--json"))
     assert found["activity"]["accuracy"] == evaluated["accuracy"]
     assert (run / "analysis" / "lifetimes-input-hidden1.svg").is_file()
-    svg = {file: file.read_bytes() for file in (run / "analysis").glob("*.svg")}
-    assert len(svg) > 6
-    assert all(content.endswith(b"</svg>\n") for content in svg.values())
 
 
 @pytest.fixture
@@ -90,7 +87,6 @@ def test_without_data_none_is_looked_for_and_options_reach_the_tests(run):
     assert own["after"]["grouping"]["synapses"] == 120
 
 
-@pytest.mark.slow
 def test_the_asked_split_and_checkpoint(trained, tmp_path):
     run = shutil.copytree(trained, tmp_path / "run")
     file = run / "checkpoints" / "last" / "network.safetensors"

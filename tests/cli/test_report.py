@@ -8,13 +8,15 @@ import pytest
 
 from tests.cli.helpers import call, metrics, parsed, refused
 
+pytestmark = pytest.mark.usefixtures("unrendered")
+
 
 def report(*arguments):
     return call("report", *arguments, "--threads", 1)
 
 
 @pytest.fixture(scope="module")
-def page(trained, tmp_path_factory) -> tuple[str, dict]:
+def page(trained, unrendered, tmp_path_factory) -> tuple[str, dict]:
     """Return the page of a run, and what --json says of it."""
     out = tmp_path_factory.mktemp("page") / "run.html"
     found = parsed(report(trained, "--out", out, "--json"))
@@ -49,13 +51,11 @@ def test_the_page_is_whole_and_alone(page):
     assert not re.search(r"beta1</dt><dd><mark>", text)
 
 
-@pytest.mark.slow
 def test_the_same_run_gives_the_same_page(trained, page, tmp_path):
     report(trained, "--out", tmp_path / "again.html")
     assert (tmp_path / "again.html").read_text() == page[0]
 
 
-@pytest.mark.slow
 def test_without_data_and_checkpoints(trained, page, tmp_path, monkeypatch):
     def no_data(*_):
         raise AssertionError("data were loaded")
@@ -72,7 +72,6 @@ def test_without_data_and_checkpoints(trained, page, tmp_path, monkeypatch):
     assert "Receptive fields" in out.read_text()
 
 
-@pytest.mark.slow
 def test_names_are_text_and_the_split_is_the_asked_one(trained, tmp_path):
     run = shutil.copytree(trained, tmp_path / '<b>&"x')
     out = tmp_path / "x.html"
