@@ -80,18 +80,6 @@ def write_events(
     return path
 
 
-def spikes(data: Any, row: int) -> set[tuple[int, int]]:
-    """Return the spikes of an example as (channel, step), each of them once."""
-    batch = data.batch(np.array([row]))
-    found = [
-        (channel, int(step))
-        for channel in range(data.n_channels)
-        for step in batch.time[batch.start[0, channel] : batch.start[0, channel + 1]]
-    ]
-    assert len(found) == len(set(found))
-    return set(found)
-
-
 def sizes(
     names: Sequence[str],
     labels: Sequence[int],

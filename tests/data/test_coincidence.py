@@ -4,6 +4,7 @@ import numpy as np
 
 from mlgenn_delays.data.registry import dataset_shape, load_dataset, parse_options
 from mlgenn_delays.data.sets.coincidence import CoincidenceOptions, planted_delays
+from tests.data.spike_helpers import counts
 
 SMALL = {"train": 200, "validation": 50, "test": 51}
 CLEAN = SMALL | {"jitter": 0.0, "noise": 0.0}
@@ -56,7 +57,7 @@ def test_noise_has_its_rate() -> None:
 
 def test_sizes_classes_and_seeds() -> None:
     data = load_dataset("coincidence", options=SMALL)
-    assert {name: len(split) for name, split in data.items()} == SMALL
+    assert counts(data) == SMALL
     assert np.ptp(np.bincount(data["test"].labels)) <= 1
     test = data["test"]
     assert dataset_shape("coincidence", SMALL) == (test.n_channels, test.n_classes) == (10, 5)

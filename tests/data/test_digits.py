@@ -6,6 +6,7 @@ import pytest
 from mlgenn_delays.data.sets.digits import latency_steps, load_digits_data
 from mlgenn_delays.data.split import stratified
 from mlgenn_delays.errors import InputError
+from tests.data.spike_helpers import counts
 
 PINNED = {
     "validation": ("5", "43", "47", "56", "59"),
@@ -15,11 +16,7 @@ PINNED = {
 
 def test_splits_are_stratified_disjoint_and_fixed() -> None:
     data = load_digits_data()
-    assert {name: len(split) for name, split in data.items()} == {
-        "train": 1257,
-        "validation": 180,
-        "test": 360,
-    }
+    assert counts(data) == {"train": 1257, "validation": 180, "test": 360}
     names = [name for split in data.values() for name in split.names]
     assert sorted(map(int, names)) == list(range(1797))
     share = np.bincount(np.concatenate([split.labels for split in data.values()])) / 1797

@@ -19,6 +19,7 @@ from mlgenn_delays.data.sets import folder as module
 from mlgenn_delays.data.types import CurrentData, SpikeData, StreamedSpikes
 from mlgenn_delays.errors import InputError
 from tests.data.own_helpers import word_sizes, write_wav, write_words
+from tests.data.spike_helpers import counts
 
 SHORT: dict[str, Any] = {"duration": 120.0, "encoder": {"kind": "level", "levels": [0.4, 0.7]}}
 SPEAKER = {"group_by": "^([a-z]+)_"}
@@ -41,10 +42,10 @@ def test_classes_and_splits(home: Path) -> None:
     write_wav(folder / "no" / "._ann_0.wav", 50)
     (folder / "README.md").write_text("no recording")
     data = load(folder)
-    counts = {split: len(each) for split, each in data.items()}
+    found = counts(data)
     shutil.rmtree(folder / "_background_noise_"), shutil.rmtree(folder / ".hidden")
     (folder / "no" / "._ann_0.wav").unlink()
-    assert counts == word_sizes(folder) and len(counts) == 3
+    assert found == word_sizes(folder) and len(found) == 3
     found = [name for each in data.values() for name in each.names]
     assert len(set(found)) == 40
     for each in data.values():
@@ -143,11 +144,7 @@ def test_folders_of_splits(home: Path) -> None:
         write_words(home / split, takes=1)
     write_words(home / "train", ["up"])
     data = load(home)
-    assert [(split, len(each)) for split, each in data.items()] == [
-        ("train", 40),
-        ("validation", 20),
-        ("test", 20),
-    ]
+    assert list(counts(data).items()) == [("train", 40), ("validation", 20), ("test", 20)]
     assert data["test"].label_names == ("no", "up", "yes")
     assert data["validation"].names[0] == "valid/no/ann_0.wav"
     assert set(data["test"].labels.tolist()) == {0, 2}
@@ -233,21 +230,13 @@ def test_speakers_are_on_one_side(home: Path, nested: bool) -> None:
     assert len(who["validation"]) == len(who["test"]) == 1 and len(who["train"]) == 8
     assert not who["train"] & who["validation"] | who["train"] & who["test"]
     assert not who["validation"] & who["test"]
-    assert {split: len(each) for split, each in found.items()} == {
-        "train": 32,
-        "validation": 4,
-        "test": 4,
-    }
+    assert counts(found) == {"train": 32, "validation": 4, "test": 4}
     assert names(load(folder, **options)) == found
 
 
 def test_few_speakers_make_larger_parts(home: Path) -> None:
     folder = write_words(home, speakers=("ann", "bob", "cyd"))
-    assert {split: len(each) for split, each in load(folder, **SPEAKER).items()} == {
-        "train": 4,
-        "validation": 4,
-        "test": 4,
-    }
+    assert counts(load(folder, **SPEAKER)) == {"train": 4, "validation": 4, "test": 4}
 
 
 def test_too_few_speakers(home: Path) -> None:

@@ -14,7 +14,8 @@ from mlgenn_delays.data.types import CurrentData, SpikeData
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.export.artifact import About
 from mlgenn_delays.export.inputs import Reader
-from tests.data.own_helpers import examples, sizes, spikes, write_events
+from tests.data.own_helpers import examples, sizes, write_events
+from tests.data.spike_helpers import counts, spikes
 
 EVENTS, LABELS = examples(60)
 
@@ -26,19 +27,15 @@ def load(path: Path, dt: float = 1.0, **options: Any) -> dict[str, Any]:
 
 def same(a: SpikeData, b: SpikeData) -> bool:
     """Return whether two splits have the same examples."""
-    alike = (a.names, a.label_names, a.n_steps, a.n_channels) == (
-        b.names,
-        b.label_names,
-        b.n_steps,
-        b.n_channels,
-    )
+    keys = ("names", "label_names", "n_steps", "n_channels")
+    alike = all(getattr(a, key) == getattr(b, key) for key in keys)
     return alike and all(spikes(a, row) == spikes(b, row) for row in range(len(a)))
 
 
 def test_events(home: Path) -> None:
     data = load(write_events(home / "data.npz", EVENTS, LABELS), dt=0.5)
     rows = list(map(str, range(60)))
-    assert {split: len(each) for split, each in data.items()} == sizes(rows, LABELS)
+    assert counts(data) == sizes(rows, LABELS)
     last = max(each[1].max() for each in EVENTS)
     for each in data.values():
         assert isinstance(each, SpikeData) and each.label_names == ("0", "1", "2")
@@ -87,16 +84,12 @@ def test_files_of_splits(home: Path) -> None:
     for name, part in (("train", slice(0, 30)), ("val", slice(30, 45)), ("test", slice(45, 60))):
         write_events(home / f"{name}.npz", EVENTS[part], LABELS[part])
     data = load(home)
-    assert {split: len(each) for split, each in data.items()} == {
-        "train": 30,
-        "validation": 15,
-        "test": 15,
-    }
+    assert counts(data) == {"train": 30, "validation": 15, "test": 15}
     assert data["train"].names == tuple(str(row) for row in range(30))
     assert len({each.n_steps for each in data.values()}) == 1
     (home / "val.npz").unlink()
     expected = sizes(list(map(str, range(30))), LABELS[:30], test=0.0) | {"test": 15}
-    assert {split: len(each) for split, each in load(home).items()} == expected
+    assert counts(load(home)) == expected
     (home / "test.npz").unlink()
     assert list(load(home)) == ["train", "validation"]
     assert list(load(home, validation=0.0)) == ["train"]

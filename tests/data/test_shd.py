@@ -17,8 +17,8 @@ from mlgenn_delays.data.sets import shd, shd_files
 from mlgenn_delays.data.sets.shd import load_shd
 from mlgenn_delays.data.sets.ssc import load_ssc
 from mlgenn_delays.errors import InputError
-from tests.data.own_helpers import spikes
 from tests.data.shd_helpers import Events, events, naive, write_file, write_shd, write_ssc
+from tests.data.spike_helpers import counts, spikes
 
 
 def rows(data: Any) -> list[int]:
@@ -29,11 +29,7 @@ def rows(data: Any) -> list[int]:
 @pytest.mark.parametrize(("channels", "dt"), [(700, 1.0), (140, 1.0), (70, 2.5), (1, 0.1)])
 def test_files_become_spikes(tmp_path: Path, channels: int, dt: float) -> None:
     data = load_shd(write_shd(tmp_path), channels=channels, dt=dt)
-    assert {split: len(each) for split, each in data.items()} == {
-        "train": 180,
-        "validation": 20,
-        "test": 40,
-    }
+    assert counts(data) == {"train": 180, "validation": 20, "test": 40}
     for split, each in data.items():
         assert (each.n_channels, each.n_steps, each.dt) == (channels, round(1000 / dt), dt)
         assert each.time.dtype == np.int32 and each.label_names[19] == "w19"
@@ -50,11 +46,7 @@ def test_files_become_spikes(tmp_path: Path, channels: int, dt: float) -> None:
 
 def test_ssc_has_three_files_and_35_words(tmp_path: Path) -> None:
     data = load_ssc(write_ssc(tmp_path), duration=300.0, stream=False)
-    assert {split: len(each) for split, each in data.items()} == {
-        "train": 70,
-        "validation": 35,
-        "test": 36,
-    }
+    assert counts(data) == {"train": 70, "validation": 35, "test": 36}
     assert data["train"].label_names == tuple(map(str, range(35)))
     for seed, each in enumerate(data.values()):
         original = events(len(each), seed, kind=np.float32)
@@ -81,16 +73,6 @@ def test_times_are_scaled_in_float64(tmp_path: Path, kind: type) -> None:
     assert spikes(data, 19) == set(zip([7, 6, 5, 4, 3], steps, strict=True))
     if kind is np.float16:
         assert steps[:2] == [3000, 7001]
-
-
-def test_steps_as_the_reader_of_models_has_them(tmp_path: Path) -> None:
-    from tests.export.readers import reader
-
-    data = load_shd(write_shd(tmp_path), dt=3.0)["test"]
-    one = reader(n=700, steps=data.n_steps, dt=3.0)
-    batch = one.as_batch(list(one.items([tmp_path / "shd_test.h5"])))
-    np.testing.assert_array_equal(batch.start, data.start)
-    np.testing.assert_array_equal(batch.time, data.time)
 
 
 EXAMPLE = st.lists(st.tuples(st.integers(0, 699), st.floats(0, 2, width=16)), max_size=20)

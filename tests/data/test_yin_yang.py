@@ -11,6 +11,7 @@ from mlgenn_delays.data.sets.yin_yang import (
     classify,
     draw_points,
 )
+from tests.data.spike_helpers import counts
 
 SMALL = {"train": 60, "validation": 30, "test": 31}
 
@@ -69,7 +70,7 @@ def test_points_are_balanced_uniform_and_in_the_disc() -> None:
 def test_time_code() -> None:
     data = load_dataset("yin-yang", options=SMALL | {"early": 5.0, "late": 25.0}, dt=0.5)
     train = data["train"]
-    assert {name: len(split) for name, split in data.items()} == SMALL
+    assert counts(data) == SMALL
     assert train.n_channels == 5 and train.label_names == LABEL_NAMES and train.n_steps == 120
     assert dataset_shape("yin-yang") == (train.n_channels, train.n_classes)
     np.testing.assert_array_equal(np.diff(train.start), 1)
