@@ -153,14 +153,6 @@ def test_one_example_of_a_class_needs_no_split(copy: Path) -> None:
     )
 
 
-def test_one_frame_example_of_a_class_needs_no_split(rewired: Path, tmp_path: Path) -> None:
-    from tests.cli.helpers import write_rawhd
-
-    few = write_rawhd(tmp_path / "few", 20, 20)
-    assert "cannot split" in refused("evaluate", rewired, "--data", few)
-    assert evaluate(rewired, "--data", few, "--split", "all")["n"] == 40
-
-
 @pytest.mark.filterwarnings("ignore:tonic takes its")
 def test_events_of_tonic_on_another_file_system(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

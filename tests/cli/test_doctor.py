@@ -46,9 +46,6 @@ def test_it_works_here():
     assert found["versions"]["delaysnn"] == __version__
     assert found["cpu"]["compiles"] is True
     assert found["cpu"]["cores"] >= 1
-
-
-def test_text():
     result = call("doctor")
     assert result.exit_code == 0
     assert result.stdout.splitlines()[-1] == "training on the CPU engine works"

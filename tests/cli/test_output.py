@@ -5,14 +5,13 @@ import os
 import shutil
 import subprocess
 import sys
-import wave
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from mlgenn_delays.runs.run import Start, Task
 from tests.cli.helpers import SMALL
+from tests.data.own_helpers import write_wav
 from tests.needs import needs
 
 ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
@@ -62,15 +61,10 @@ def test_a_sweep_with_an_odd_name(tmp_path: Path) -> None:
 @pytest.mark.slow
 @no_such_names
 def test_recordings_with_odd_names(tmp_path: Path) -> None:
-    time = np.arange(800) / 8000
     words = tmp_path / os.fsdecode(b"words\xff")
     for label, pitch in (("down", 300), ("up", 1500)):
-        (words / label).mkdir(parents=True)
         for take in range(10):
-            sound = 20000 * np.sin(2 * np.pi * (pitch + 20 * take) * time)
-            with wave.open(str(words / label / f"{ODD}{take}.wav"), "wb") as file:
-                file.setparams((1, 2, 8000, 0, "NONE", ""))
-                file.writeframes(sound.astype("<i2").tobytes())
+            write_wav(words / label / f"{ODD}{take}.wav", pitch + 20 * take)
     picture = tmp_path / os.fsdecode(b"p\xff.svg")
     done = run("data", "check", "folder", words, "--out", picture, **ASCII)
     assert b"picture" in done.stdout and picture.stat().st_size > 1000

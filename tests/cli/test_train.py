@@ -45,20 +45,16 @@ def test_results_on_stdout_progress_on_stderr(tmp_path):
     assert "epoch 1/1" not in result.stdout
 
 
-def test_json_is_one_object(tmp_path):
-    found = parsed(call("train", *SMALL, "--epochs", 1, "--out", tmp_path / "r", "--json"))
+def test_json_is_one_object_and_names_the_default_run_directory(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    found = parsed(call("train", *SMALL, "--epochs", 1, "--json"))
+    assert re.fullmatch(r"runs/digits-\d{8}-\d{6}", found["run"])
+    assert (tmp_path / found["run"] / "recipe.toml").is_file()
     assert set(found) == {"run", "recipe", "epochs", "best_epoch", "splits", "lost"}
     assert {name: part["n"] for name, part in found["splits"].items()} == {
         "validation": 180,
         "test": 360,
     }
-
-
-def test_default_run_directory(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    found = parsed(call("train", *SMALL, "--epochs", 1, "--json"))
-    assert re.fullmatch(r"runs/digits-\d{8}-\d{6}", found["run"])
-    assert (tmp_path / found["run"] / "recipe.toml").is_file()
 
 
 def test_seed_and_threads(tmp_path):
@@ -159,20 +155,27 @@ def test_data_without_training_examples(tmp_path):
     assert not (tmp_path / "r").exists()
 
 
+def test_patience_without_validation_data(tmp_path):
+    folder = write_words(tmp_path / "words", [0, 10, 11])
+    small = [*SMALL, "--set", "data.duration=200", "--set", "data.mel.n_bands=8"]
+    command = ["train", "fsdd", "--data", folder, *small, "--set", "learning.patience=2"]
+    assert "patience must have validation" in refused(*command, "--out", tmp_path / "runs" / "r")
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["words"]
+
+
 @pytest.mark.parametrize(
-    ("settings", "problem"),
+    ("setting", "problem"),
     [
-        (["learning.patience=2"], "patience must have validation data"),
-        (["augmentation.group=3"], "augmentation.group must be a divisor of the 40 channels"),
+        ("network.sparsity=[0.999, 0]", "'input->hidden1' must have at least one synapse"),
+        ("network.synapses=[321, 9]", "network.synapses must be in 1..320 for input->hidden1"),
+        ("augmentation.group=3", "augmentation.group must be a divisor of the 8 channels"),
     ],
 )
-def test_refused_late_and_nothing_written(tmp_path, settings, problem):
-    folder = write_words(tmp_path / "words", [0, 10, 11])  # no validation
-    small = [*SMALL, "--set", "data.duration=200", "--set", "data.mel.n_bands=8"]
+def test_what_only_the_data_show_is_refused_and_nothing_written(tmp_path, rawhd, setting, problem):
+    settings = [setting, "network.layers.0.size=40", "augmentation.shift=1", "data.validation=0.25"]
     sets = [word for each in settings for word in ("--set", each)]
-    out = tmp_path / "runs" / "r"
-    assert problem in refused("train", "fsdd", "--data", folder, *small, *sets, "--out", out)
-    assert sorted(each.name for each in tmp_path.iterdir()) == ["words"]
+    assert problem in refused("train", "rawhd", "--data", rawhd, *sets, "--out", tmp_path / "r")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_engine_that_cannot_writes_nothing(tmp_path, monkeypatch):
@@ -288,24 +291,6 @@ def test_spikes_and_exponential_synapses_with_either_rule(tmp_path, rule):
     options += ["--set", "network.sparsity=0.9", "--set", "rewiring.rule=set"]
     assert call("train", *SMALL, *options, "--set", "rewiring.every=1").exit_code == 0
     assert int(metrics(out)[0]["grown"]) > 0
-
-
-@pytest.mark.parametrize(
-    ("overrides", "problem"),
-    [
-        (["network.sparsity=[0.999, 0]"], "'input->hidden1' must have at least one synapse"),
-        (["network.synapses=[321, 9]"], "network.synapses must be in 1..320 for input->hidden1"),
-        (["augmentation.group=3"], "augmentation.group must be a divisor of the 8 channels"),
-    ],
-)
-def test_what_only_the_data_show_is_refused_and_nothing_written(
-    tmp_path, rawhd, overrides, problem
-):
-    sets = [word for each in overrides for word in ("--set", each)]
-    sets += ["--set", "network.layers.0.size=40"]
-    sets += ["--set", "augmentation.shift=1", "--set", "data.validation=0.25"]
-    assert problem in refused("train", "rawhd", "--data", rawhd, *sets, "--out", tmp_path / "r")
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_init_with_and_without_signs_and_normalisation(rewired, rawhd, tmp_path):

@@ -18,7 +18,8 @@ def write_wav(path: Path, pitch: float, seconds: float = 0.1) -> Path:
     """Write a tone."""
     path.parent.mkdir(parents=True, exist_ok=True)
     time = np.arange(int(RATE * seconds)) / RATE
-    soundfile.write(path, 0.5 * np.sin(2 * np.pi * pitch * time), RATE)
+    with open(path, "wb") as file:  # soundfile cannot encode every name
+        soundfile.write(file, 0.5 * np.sin(2 * np.pi * pitch * time), RATE, format="WAV")
     return path
 
 
