@@ -233,7 +233,8 @@ def end_to_end(
     """
     starts, times, n = [], [], 0
     for start, time in examples:
-        starts.append(start + (n - start[0]))
+        # Of blocks on disk the numbers are unsigned, so n - start[0] would overflow.
+        starts.append(start.astype(np.int64) - int(start[0]) + n)
         times.append(time)
         n += len(time)
     return np.array(starts, np.int64), np.concatenate(times).astype(np.int32, copy=False)

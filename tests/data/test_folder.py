@@ -86,6 +86,7 @@ def test_recordings_are_encoded_as_those_of_fsdd(home: Path) -> None:
     assert "yes/deep/long.wav" in sum(names(data).values(), ())
 
 
+@pytest.mark.filterwarnings("error::RuntimeWarning")
 def test_streamed_is_the_same(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = write_words(home / "words")
     monkeypatch.setattr("mlgenn_delays.data.blocks.BLOCK", 7)
