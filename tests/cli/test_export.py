@@ -125,12 +125,12 @@ def test_options_of_other_formats(trained: Path, tmp_path: Path, options, says: 
     assert not (tmp_path / "x").exists()
 
 
-def test_what_is_there_stays(trained: Path, tmp_path: Path) -> None:
+def test_what_is_there_stays_and_a_file_has_no_checkpoints(bundle: Path, tmp_path: Path) -> None:
     (tmp_path / "x").write_text("mine")
-    assert "remove it first" in refused(
-        "export", trained, "--format", "bundle", "--out", tmp_path / "x"
-    )
+    command = ["export", bundle, "--format", "bundle", "--out"]
+    assert "remove it first" in refused(*command, tmp_path / "x")
     assert (tmp_path / "x").read_text() == "mine"
+    assert "--checkpoint" in refused(*command, tmp_path / "y", "--checkpoint", "last")
 
 
 @pytest.mark.parametrize("form", ["bundle", "nir", "c"])
@@ -139,11 +139,6 @@ def test_a_place_that_cannot_be_written(trained: Path, form: str, tmp_path: Path
     out = tmp_path / "file" / "x"
     assert "--out" in refused("export", trained, "--format", form, "--out", out)
     assert (tmp_path / "file").read_text() == "mine"
-
-
-def test_the_checkpoint_of_a_file(bundle: Path, tmp_path: Path) -> None:
-    options = ["--format", "bundle", "--out", tmp_path / "x", "--checkpoint", "last"]
-    assert "--checkpoint" in refused("export", bundle, *options)
 
 
 def test_names_that_a_terminal_would_act_on(bundle: Path, images: Path, tmp_path: Path) -> None:

@@ -229,7 +229,6 @@ def put(place: int, value: float) -> Callable[[np.ndarray], np.ndarray]:
     [
         (altered(labels=put(3, -1)), "labels >= 0, got -1 in example 3"),
         (altered(labels=put(3, 7)), r"labels 0..K-1 with examples of each, got none of 3 and"),
-        (altered(labels=lambda a: a + 1), "examples of each, got none of 0 and some of 3; count"),
         (altered(labels=lambda a: a * 0), "labels of at least two classes, got only 0"),
         (altered(labels=put(3, 2_000_000)), "K classes, got 2000000 in example 3"),
         (altered(labels=lambda a: a.astype(float)), r"labels as whole numbers .* got float64"),
@@ -246,7 +245,6 @@ def put(place: int, value: float) -> Callable[[np.ndarray], np.ndarray]:
         ({"start": None}, "channels .events,. and start .* besides times, got no start"),
         ({"channels": None}, "besides times, got no channels"),
         (altered(times=put(4, np.nan)), "finite times >= 0, got nan at event 4 .example 0."),
-        (altered(times=put(40, np.inf)), "finite times >= 0, got inf at event 40 .example"),
         (altered(times=put(4, -0.1)), "finite times >= 0, got -0.1 at event 4"),
         (
             altered(times=lambda a: a[:-1]),

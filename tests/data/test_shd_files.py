@@ -100,7 +100,6 @@ def changed(place: int, value: Any) -> Events:
     [
         (changed(1, BAD_TIMES), {}, LATE + "nan at event 1"),
         (changed(1, -BAD_TIMES), {}, LATE + "-0.0999.* at event 0"),
-        (changed(1, np.array([0.1, np.inf])), {}, LATE + "inf at event 1"),
         (
             changed(1, BAD_TIMES[:1]),
             {},
@@ -113,7 +112,6 @@ def changed(place: int, value: Any) -> Events:
             r"example 3 of .* units in 0..699, got -1..2",
         ),
         (events(40), {"labels": np.arange(40)}, r"example 20 of .* a label in 0..19, got 20"),
-        (events(40), {"labels": np.arange(40) - 1}, r"example 0 of .* a label in 0..19, got -1"),
         (events(40), {"labels": np.zeros(40)}, "whole number for each .* at /labels, got type fl"),
         (events(40), {"labels": np.zeros((40, 1), int)}, r"at /labels, got .* shape \(40, 1\)"),
         (events(40), {"labels": np.zeros(39, int)}, "examples at /spikes/times as labels, got 40"),
@@ -126,7 +124,6 @@ def changed(place: int, value: Any) -> Events:
         (events(40), {"times": "spikes/times/x"}, "got no array /spikes/times"),
         (events(40), {"spikes": [1, 2]}, "shd_train.h5 (must have the arrays|is damaged)"),
         (events(40), {"spikes__times": np.zeros((40, 3))}, "real numbers for each example at /spi"),
-        (events(40), {"spikes__times": ["a"] * 40}, "real numbers for each example at /spikes/tim"),
         (events(40), {"kinds": (np.uint16, np.int32)}, "real numbers .* got arrays of int32"),
         (events(40), {"kinds": (np.float32, np.float16)}, "whole numbers .* arrays of float32"),
         (
