@@ -2,14 +2,15 @@
 
 import re
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mlgenn_delays.engines.genn import gpus
 from mlgenn_delays.engines.genn.build import check_compilers
 from mlgenn_delays.errors import InputError, nearest
-from mlgenn_delays.learning import Rule, SurrogateBPTT
-from mlgenn_delays.network import Network
-from mlgenn_delays.network.delays import longest_steps
+
+if TYPE_CHECKING:
+    from mlgenn_delays.learning import Rule
+    from mlgenn_delays.network import Network
 
 # The oldest versions that the engine runs with.
 OLDEST = {"pygenn": "5.4", "ml_genn": "2.3.1"}
@@ -101,12 +102,16 @@ def available_backends() -> list[str]:
     return [name for name in backend_modules if name in BACKENDS]
 
 
-def check_network(network: Network, rule: Rule, target: Any) -> None:
+def check_network(network: "Network", rule: "Rule", target: Any) -> None:
     """Reject a network or a rule that GeNN cannot run.
 
     Raises:
         InputError: As said.
     """
+    # `delaysnn doctor` imports this module for its help, too, which is to stay quick.
+    from mlgenn_delays.learning import SurrogateBPTT
+    from mlgenn_delays.network.delays import longest_steps
+
     check_backend(target.backend)
     for p in network.projections.values():
         steps = longest_steps(p.max_delay, network.dt)
