@@ -24,17 +24,10 @@ NAMES = {
 
 
 def stratified(labels: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Split off a part in which every label has its share.
+    """Split off a part of `size` examples in which every label has its share.
 
-    Arguments:
-        labels: (N,) what to stratify by: classes, or classes and speakers as one number.
-        size: Number of examples of the part.
-
-    Returns:
-        Indices of the rest (N - size,) and of the part (size,), both ascending, int64.
-
-    Raises:
-        InputError: There are too few examples for every label to be on both sides.
+    Labels (N,) are classes, or classes and speakers as one number. Returned are the indices of the
+    rest and of the part, both ascending.
     """
     from sklearn.model_selection import train_test_split
 
@@ -66,18 +59,8 @@ def split_off(
     there; when examples are added it may go back to training, but none that was trained on comes
     to a part by that. Only a class without any example to train on takes one back from a part.
 
-    Arguments:
-        labels: (N,) classes.
-        shares: About which share of the examples each part gets; 0 for no such part.
-        names: N texts, what each example is called.
-        groups: N texts, whose each example is: all of one are in one part. None for no groups.
-        label_names: Name of each class, for messages.
-
-    Returns:
-        By part, and as "train" what is left: indices, ascending, int64.
-
-    Raises:
-        InputError: A class has too few examples or groups to be in every part.
+    All examples of a group are in one part. Indices are returned by part, and as "train" what is
+    left, ascending; classes with too few examples or groups are an error.
     """
     parts = [name for name, share in shares.items() if share]
     if not parts:
@@ -114,11 +97,8 @@ def _place(name: str) -> float:
 def _fill(part: np.ndarray, members: np.ndarray, number: int, *, last: int) -> None:
     """Give a part one of a class's examples or groups if it has none of them.
 
-    Arguments:
-        part: (M,) the part of each example or group, changed in place.
-        members: Those of the class, by ascending hash.
-        number: The part.
-        last: The number of training.
+    `part` (M,) is changed in place; `members` are those of the class, by ascending hash, and
+    `last` is the number of training.
     """
     own = part[members]
     if (own == number).any():
@@ -148,7 +128,7 @@ def rows_by_split(
     groups: Sequence[str] | None = None,
     label_names: Sequence[str] = (),
 ) -> dict[str, np.ndarray]:
-    """Return which examples are in which split.
+    """Return which examples are in which split, without splits that have none.
 
     A split that the data give is taken as it is. Where they give none, both others are split off
     from training (see `split_off`), else only validation is, if it is missing: a test split that
@@ -163,12 +143,6 @@ def rows_by_split(
         test: About which share of them is for testing.
         groups: See `split_off`.
         label_names: See `split_off`.
-
-    Returns:
-        Indices by split, splits without any left out.
-
-    Raises:
-        InputError: A class has too few examples or groups to be in every split.
     """
     found = {split: np.flatnonzero(given == split) for split in SPLITS}
     shares: Mapping[str, float] = {"test": test, "validation": validation}

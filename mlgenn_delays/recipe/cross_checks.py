@@ -17,7 +17,7 @@ _SURROGATE = "or set learning.rule = 'surrogate'"
 
 
 def check_delayed(recipe: "Recipe") -> None:
-    """Reject delays of projections that there are not."""
+    """Reject delays for projections that do not exist."""
     if recipe.delays.layers == "all":
         return
     names = recipe.network.projections()
@@ -30,14 +30,13 @@ def check_delayed(recipe: "Recipe") -> None:
 
 
 def _neurons(recipe: "Recipe") -> Iterator[tuple[str, Layer | Readout]]:
-    """Yield the key and the table of every population of neurons."""
     for number, layer in enumerate(recipe.network.layers):
         yield f"network.layers.{number}", layer
     yield "network.readout", recipe.network.readout
 
 
 def check_neurons(recipe: "Recipe") -> None:
-    """Reject what a neuron model cannot have, and normalisation of what has not come in yet."""
+    """Reject settings a neuron model does not support, and normalisation of recurrent layers."""
     dt = recipe.network.dt
     for key, table in _neurons(recipe):
         if table.model in ("SeedLIF", "SeedLI"):
@@ -174,7 +173,7 @@ Found = Iterator[tuple[str, str]]
 
 
 def without_effect(recipe: "Recipe") -> dict[str, str]:
-    """Return what has no effect in a recipe.
+    """Return the keys of a recipe that have no effect.
 
     Returns:
         By dotted key (that of a table stands for all keys in it) the setting that takes its effect
@@ -188,19 +187,13 @@ def without_effect(recipe: "Recipe") -> dict[str, str]:
 
 
 def effect_of(key: str, table: dict[str, str]) -> str | None:
-    """Return what takes the effect of a dotted key away, None if nothing does.
-
-    Arguments:
-        key: The key.
-        table: What `without_effect` returned.
-    """
+    """Return the setting of `without_effect` that takes the effect of a dotted key away, if any."""
     parts = key.split(".")
     places = (".".join(parts[: n + 1]) for n in range(len(parts)))
     return next((table[place] for place in places if place in table), None)
 
 
 def _network(recipe: "Recipe") -> Found:
-    """Yield what has no effect in [network]."""
     for where, table in _neurons(recipe):
         if table.synapse == "Delta":
             yield f"{where}.tau_syn", f"{where}.synapse = 'Delta'"
@@ -215,7 +208,6 @@ def _network(recipe: "Recipe") -> Found:
 
 
 def _delays(recipe: "Recipe") -> Found:
-    """Yield what has no effect in [delays]."""
     delays, optimiser = recipe.delays, ("schedule", "schedule_options", "clip")
     own = (*optimiser, "learning_rate")
     kernel = ("kernel", "sigma_start", "sigma_end", "sigma_epochs")
@@ -245,7 +237,6 @@ def _delays(recipe: "Recipe") -> Found:
 
 
 def _learning(recipe: "Recipe") -> Found:
-    """Yield what has no effect in [learning] and [regularisation]."""
     learning = recipe.learning
     if learning.rule == "eventprop":
         for key in ("surrogate", "surrogate_options"):
@@ -260,7 +251,6 @@ def _learning(recipe: "Recipe") -> Found:
 
 
 def _rewiring(recipe: "Recipe") -> Found:
-    """Yield what has no effect in [rewiring]."""
     rewiring = recipe.rewiring
     shares = ("drop_fraction", "decay", "until")
     if rewiring.rule == "none":
@@ -283,7 +273,6 @@ def _rewiring(recipe: "Recipe") -> Found:
 
 
 def _others(recipe: "Recipe") -> Found:
-    """Yield what has no effect in [augmentation] and [data]."""
     augmentation = recipe.augmentation
     if not (augmentation.shift or augmentation.mask_channels):
         yield "augmentation.group", "augmentation.shift = 0 and augmentation.mask_channels = 0"

@@ -58,7 +58,7 @@ class Recipe(Section):
         return not self.network.synapses and not any(listed)
 
     def signs(self) -> str:
-        """Return what signs weights have: "free", "synapse" or "dale", as `Network.connect`."""
+        """Return the signs of weights for `Network.connect`: "free", "synapse" or "dale"."""
         if self.network.dale:
             return "dale"
         if self.network.signs != "auto":

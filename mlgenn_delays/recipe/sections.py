@@ -78,14 +78,12 @@ else:
 
 
 def _all(word: str) -> str:
-    """Reject any word but ``all``."""
     if word != "all":
         raise ValueError(f"must be 'all' or a list, such as ['hidden1'], got {word!r}")
     return word
 
 
 def _check_options(kind: type, what: str, options: dict[str, float], where: str) -> None:
-    """Reject options that a schedule or a surrogate does not have or take."""
     known = [field.name for field in fields(kind)]
     for key in options:
         if key not in known:
@@ -100,7 +98,6 @@ def _check_options(kind: type, what: str, options: dict[str, float], where: str)
 
 
 def _check_schedule(name: str, options: dict[str, float], where: str) -> None:
-    """Reject options that the schedule does not have or take."""
     _check_options(SCHEDULES[name], f"schedule {name!r}", options, where)
 
 

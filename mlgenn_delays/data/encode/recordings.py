@@ -88,13 +88,8 @@ class MelSettings:
 def mel_transform(settings: MelSettings) -> Callable[[np.ndarray], np.ndarray]:
     """Return the function from samples to mel frames, with its filters computed once.
 
-    Arguments:
-        settings: See `MelSettings`.
-
-    Returns:
-        A function of (n,) samples that gives (frames, n_bands) float32 in 0..1, where frame i is
-        centred on ``i * hop`` ms and there are ``1 + n // hop_length`` of them; a silent recording
-        gives zeros.
+    It takes (n,) samples and gives (frames, n_bands) float32 in 0..1, where frame i is centred on
+    ``i * hop`` ms and there are ``1 + n // hop_length`` of them; a silent recording gives zeros.
     """
     from threadpoolctl import ThreadpoolController
 
@@ -184,16 +179,9 @@ class RecordingOptions:
 def encode_recordings(
     options: RecordingOptions, recordings: Sequence[np.ndarray], dt: float, n_steps: int
 ) -> Batch:
-    """Encode samples as a data set of recordings encodes those of its WAVs.
+    """Encode recordings, (n,) float32 at ``mel.sample_rate``, as a data set encodes its WAVs.
 
-    Arguments:
-        options: The options of the data set; their ``duration`` does not count.
-        recordings: (n,) float32 each, at ``mel.sample_rate``.
-        dt: Length of a step [ms].
-        n_steps: T, to which recordings are cut or padded with silence.
-
-    Returns:
-        One example per recording, with -1 as its label.
+    They are cut or padded with silence to T steps, and have -1 as their label.
     """
     mel, n = options.mel, len(recordings)
     labels, index = np.full(n, -1, np.int64), np.arange(n)
@@ -206,16 +194,7 @@ def encode_recordings(
 
 
 def recording_example(path: Path, options: RecordingOptions, dt: float) -> Example:
-    """Return a WAV alone, read and encoded as loading does it.
-
-    Arguments:
-        path: The WAV.
-        options: How it is encoded.
-        dt: Length of a step [ms].
-
-    Raises:
-        InputError: The WAV cannot be used.
-    """
+    """Return a WAV alone, read and encoded as loading does it."""
     rate = options.mel.sample_rate
     samples = read_wav(path, rate)
     batch = encode_recordings(options, [samples], dt, count_steps(options.duration, dt))
@@ -225,20 +204,9 @@ def recording_example(path: Path, options: RecordingOptions, dt: float) -> Examp
 def frames_as_currents(
     frames: list[np.ndarray], mel: MelSettings, dt: float, n_steps: int, scale: float
 ) -> np.ndarray:
-    """Return the mel frames of recordings as currents, interpolated linearly between frames.
+    """Return mel frames, (frames, n_bands) in 0..1, as currents (N, T, n_bands) in ``0..scale``.
 
-    Arguments:
-        frames: (frames, n_bands) of each recording, in 0..1.
-        mel: What they were made with.
-        dt: Length of a step [ms].
-        n_steps: T.
-        scale: What the values are multiplied by.
-
-    Returns:
-        (N, T, n_bands) float32 in ``0..scale``.
-
-    Raises:
-        InputError: They do not fit into the memory of the machine.
+    Values between frames are interpolated linearly. An error says where memory is too small.
     """
     _check_memory(len(frames), n_steps, mel.n_bands)
     padded = pad_frames(frames, hop=mel.hop, span=n_steps * dt)
@@ -261,19 +229,7 @@ def cached_frames(
     cache: bool,
     read: Callable[[Path], bytes] = read_bytes,
 ) -> dict[str, list[np.ndarray]]:
-    """Return the mel frames of WAVs, from the cache if that has them.
-
-    Arguments:
-        name: The beginning of the cache's file name.
-        parts: WAVs by part, at least one each.
-        files: Hash of all of them.
-        mel: How recordings become frames.
-        cache: Whether to use the user's cache folder.
-        read: Gives the content of a WAV.
-
-    Raises:
-        InputError: A WAV cannot be used.
-    """
+    """Return the mel frames of WAVs by part, from the cache if that has those of these `files`."""
     key = cache_key(name, files=files, mel=asdict(mel), version=ENCODER_VERSION)
 
     def compute() -> dict[str, np.ndarray]:
@@ -294,7 +250,6 @@ def cached_frames(
 
 
 def _check_memory(n: int, n_steps: int, n_bands: int) -> None:
-    """Reject currents that are larger than the memory of the machine, where that is known."""
     try:
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, OSError, ValueError):

@@ -32,12 +32,7 @@ _PICTURED = 64  # classes of which an example is kept for a picture
 
 @dataclass
 class Found:
-    """Things of one kind: how many, and the first of them.
-
-    Attributes:
-        count: How many.
-        listed: The first `LISTED` of them.
-    """
+    """Things of one kind: how many, and the first `LISTED` of them."""
 
     count: int = 0
     listed: list[dict[str, Any]] = field(default_factory=list)
@@ -54,13 +49,9 @@ class Report:
     """What a data set has.
 
     Attributes:
-        dataset: Name of the data set.
         folder: Folder of the data, None if it has none.
         options: Its options, with every default.
-        dt: Length of a step [ms].
-        encoding: "spikes" or "currents".
-        channels: C; 0 if no example could be read.
-        trial_ms: Length of a trial [ms]; 0 if no example could be read.
+        channels: C; 0 if no example could be read, as the length of a trial.
         classes: Names of the classes by their number, those that were seen.
         splits: By split, how many sound examples each class has, by number.
         durations: Before examples are cut or padded [ms]: least, median, greatest, and the share
@@ -68,7 +59,7 @@ class Report:
         losses: Shares that were cut and merged, and how many examples are empty; see `Losses`.
         lost: The same in words, empty if nothing was.
         warnings: What to do where that is much, in words.
-        activity: Of spikes or currents, see `mlgenn_delays.data.inspect.statistics`.
+        activity: Of spikes or currents, see `SpikeStatistics` and `CurrentStatistics`.
         damaged: Examples and files that cannot be used: split, name, reason.
         empty: Examples without a spike, or all zero: split, name.
         compares: Whether examples of the same content were looked for: not in data that need no
@@ -136,7 +127,6 @@ class Report:
         }
 
     def _duplicates(self) -> dict[str, Any] | None:
-        """Return the duplicates found, None if examples were not compared."""
         if not self.compares:
             return None
         return {"across_splits": asdict(self.leaks), "within_a_split": self.repeats}
@@ -149,17 +139,7 @@ def inspect(
     *,
     dt: float = 1.0,
 ) -> Report:
-    """Look at every example of a data set.
-
-    Arguments:
-        name: Name of the data set.
-        folder: Folder of the data, where the data set needs one.
-        options: Options of the data set, as in the ``[data]`` table of a recipe.
-        dt: Length of a step [ms].
-
-    Raises:
-        InputError: Unknown data set, bad options, or there is nothing to look at.
-    """
+    """Look at every example of a data set, with options as in the ``[data]`` table of a recipe."""
     check("dt", dt, PositiveTime)
     parsed = parse_options(name, options)
     where = None if folder is None else str(folder)
@@ -176,11 +156,7 @@ def inspect(
 
 
 class _Look:
-    """Looks at examples one after the other, and fills a report.
-
-    Arguments:
-        report: The report.
-    """
+    """Looks at examples one after the other, and fills a report."""
 
     def __init__(self, report: Report) -> None:
         self.report = report
@@ -190,7 +166,6 @@ class _Look:
         self.shape: tuple[int, int] | None = None
 
     def at(self, item: Item) -> None:
-        """Look at an example."""
         report, batch = self.report, item.batch
         if item.problem or batch is None:
             report.damaged.add(split=item.split, name=item.name, reason=item.problem)
@@ -213,7 +188,6 @@ class _Look:
             self._compare(item)
 
     def _count(self, item: Item) -> None:
-        """Count an example in its class and split, and note how long it is."""
         report = self.report
         counts = report.splits.setdefault(item.split, Counter())
         counts[item.label] += 1
@@ -233,11 +207,7 @@ class _Look:
             report.repeats += 1
 
     def end(self, n_classes: int | None) -> None:
-        """Sum up.
-
-        Arguments:
-            n_classes: How many classes there should be, None if only the files know.
-        """
+        """Sum up; `n_classes` is None if only the files know how many there should be."""
         report = self.report
         report.splits = {
             split: dict(report.splits[split])

@@ -9,11 +9,7 @@ from mlgenn_delays.data.types import CurrentBatch, SpikeBatch
 
 
 class SpikeStatistics:
-    """How many spikes examples and channels have.
-
-    Arguments:
-        n_channels: C.
-    """
+    """How many spikes examples and channels have."""
 
     def __init__(self, n_channels: int) -> None:
         self.channels = np.zeros(n_channels, np.int64)
@@ -28,15 +24,7 @@ class SpikeStatistics:
         return n > 0
 
     def summary(self, trial: float) -> dict[str, Any]:
-        """Summarise all examples.
-
-        Arguments:
-            trial: Length of a trial [ms].
-
-        Returns:
-            Spikes an example ("per_example"), the rate of a channel [Hz], how many channels are
-            silent, and which spikes most ("busiest") at which rate [Hz].
-        """
+        """Return spikes per example and rates per channel [Hz], of trials of so many ms."""
         rates = self.channels / (len(self.examples) * trial / 1000)
         busiest = int(rates.argmax())
         return {
@@ -48,11 +36,7 @@ class SpikeStatistics:
 
 
 class CurrentStatistics:
-    """How great currents are, of all and by channel.
-
-    Arguments:
-        n_channels: C.
-    """
+    """How great currents are, of all and by channel."""
 
     def __init__(self, n_channels: int) -> None:
         self.low, self.high = np.full(n_channels, np.inf), np.full(n_channels, -np.inf)
@@ -71,15 +55,7 @@ class CurrentStatistics:
         return bool(low.any() or high.any())
 
     def summary(self, trial: float) -> dict[str, Any]:
-        """Summarise all examples.
-
-        Arguments:
-            trial: Length of a trial [ms], which changes nothing.
-
-        Returns:
-            Least, mean and greatest value and the standard deviation of all, how many channels are
-            always 0 ("silent_channels"), and which has the greatest root mean square ("busiest").
-        """
+        """Return the range of the currents, and which channel has the greatest root mean square."""
         square = self.square / self.n
         mean, busiest = float(self.total.mean() / self.n), int(square.argmax())
         return {

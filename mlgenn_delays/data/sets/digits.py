@@ -83,14 +83,9 @@ def load_digits_data(
 
 
 def latency_steps(images: np.ndarray, window: int) -> np.ndarray:
-    """Return the step in which each pixel spikes.
+    """Return the step in which each pixel spikes, (N, P) int64 below `window`, -1 for a silent one.
 
-    Arguments:
-        images: (N, P) brightness 0..16.
-        window: Length of the window [steps], at least 1.
-
-    Returns:
-        (N, P) int64 in ``0 .. window - 1``, or -1 for a silent pixel.
+    Images are (N, P) of brightness 0..16, and the window is at least 1 step long.
     """
     brightness = np.asarray(images, np.float64)
     late = (WHITE - brightness) / (WHITE - 1)

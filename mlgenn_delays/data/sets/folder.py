@@ -81,7 +81,6 @@ class FolderOptions(RecordingOptions):
         check_streams_spikes(self)
 
     def _check_pattern(self) -> None:
-        """Require a regular expression with one group, or an empty text."""
         try:
             fine = not self.group_by or re.compile(self.group_by).groups == 1
         except (re.error, RecursionError, OverflowError) as error:
@@ -93,7 +92,6 @@ class FolderOptions(RecordingOptions):
 
 
 def _load(folder: Path | None, options: FolderOptions, dt: float, cache: bool) -> Splits:
-    """Load the splits that have recordings, sorted by class and name."""
     assert folder is not None
     n_steps = count_steps(options.duration, dt)
     found = list_folder(folder, options.classes, options.group_by)
@@ -105,7 +103,6 @@ def _load(folder: Path | None, options: FolderOptions, dt: float, cache: bool) -
 
 
 def _items(folder: Path | None, options: FolderOptions, dt: float) -> Iterator[Item]:
-    """Return every recording, damaged ones with their problem."""
     assert folder is not None
     found = list_folder(folder, options.classes, options.group_by)
     labels, rows = _labels_and_rows(found, options)
@@ -119,7 +116,7 @@ def _items(folder: Path | None, options: FolderOptions, dt: float) -> Iterator[I
 def _labels_and_rows(
     found: Listing, options: FolderOptions
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Return the classes (N,) of all recordings, and which of them are in each split."""
+    """Return the classes (N,) of all recordings, and the numbers of those in each split."""
     labels = np.array([found.classes.index(each.label) for each in found.recordings], np.int64)
     rows = rows_by_split(
         np.array([each.split for each in found.recordings]),

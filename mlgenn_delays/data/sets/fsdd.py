@@ -62,7 +62,7 @@ class SpokenDigit(NamedTuple):
 
     @property
     def split(self) -> str:
-        """Return the split that the take belongs to."""
+        """The split that the take belongs to."""
         return "test" if self.take < 5 else "validation" if self.take < 10 else "train"
 
 
@@ -169,14 +169,7 @@ def load_fsdd_frames(
 
 
 def list_fsdd(folder: Path | str) -> list[SpokenDigit]:
-    """Return the recordings of a folder, sorted by digit, speaker and take.
-
-    Arguments:
-        folder: See `list_wavs`; other files and hidden ones are ignored.
-
-    Raises:
-        InputError: No such folder, no WAV in it, names that do not fit, or two of one recording.
-    """
+    """List the recordings of a folder, sorted by digit, speaker and take; see `list_wavs`."""
     paths = list_wavs(Path(folder))
     matches = [(path, _PATTERN.fullmatch(path.name)) for path in paths]
     _refuse(
@@ -195,14 +188,10 @@ def list_fsdd(folder: Path | str) -> list[SpokenDigit]:
 
 
 def list_wavs(folder: Path) -> list[Path]:
-    """Return the WAVs of a folder, whatever their names.
+    """List the WAVs of a folder, whatever their names.
 
-    Arguments:
-        folder: Where they are; or, if none is there, where a folder `recordings` has them, as in
-            the published archive and as `data prepare` leaves it.
-
-    Raises:
-        InputError: No such folder, or no WAV in it.
+    If none is there, a folder `recordings` has them, as in the published archive and as `data
+    prepare` leaves it.
     """
     if not folder.exists():
         raise InputError(f"folder {folder} does not exist; give the folder of the FSDD WAVs")
@@ -218,11 +207,7 @@ def list_wavs(folder: Path) -> list[Path]:
 
 
 def parse_name(path: Path) -> SpokenDigit:
-    """Parse the name of a WAV.
-
-    Raises:
-        InputError: It is not called ``{digit}_{speaker}_{take}.wav``.
-    """
+    """Parse a name ``{digit}_{speaker}_{take}.wav``."""
     match = _PATTERN.fullmatch(path.name)
     if match is None or int(match[1]) > 9:
         raise InputError(
@@ -290,7 +275,6 @@ def _load(folder: Path | None, options: FsddOptions, dt: float, cache: bool) -> 
 
 
 def _items(folder: Path | None, options: FsddOptions, dt: float) -> Iterator[Item]:
-    """Return every recording, damaged ones with their problem."""
     assert folder is not None
     found: list[SpokenDigit] = []
     for path in list_wavs(folder):

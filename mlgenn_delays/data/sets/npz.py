@@ -126,7 +126,6 @@ def _rows(
     has_validation: bool,
     label_names: tuple[str, ...],
 ) -> dict[str, np.ndarray]:
-    """Return which examples of a file are in which split."""
     n = len(arrays.labels)
     if split != "train" or has_validation:
         return {split: np.arange(n)}
@@ -146,7 +145,6 @@ def _rows(
 
 
 def _n_channels(files: dict[str, Arrays], wanted: int) -> int:
-    """Return C, which every file must fit."""
     first = next(iter(files.values()))
     events = {split: each for split, each in files.items() if each.channels is not None}
     if not wanted and len(events) < len(files):
@@ -176,7 +174,6 @@ def _n_channels(files: dict[str, Arrays], wanted: int) -> int:
 
 
 def _n_steps(files: dict[str, Arrays], duration: float, dt: float, unit: float) -> int:
-    """Return T: that of a duration, or of the longest example."""
     if duration:
         return count_steps(duration, dt)
     count_steps(dt, dt)  # refuses a step that is none
@@ -220,7 +217,6 @@ def _check_units(files: dict[str, Arrays], task: _Task) -> None:
 
 
 def _label_names(files: dict[str, Arrays]) -> tuple[str, ...]:
-    """Return the names of the classes: those given, or their numbers."""
     named = [each for each in files.values() if each.label_names is not None]
     names = named[0].label_names if named else None
     for each in named:

@@ -116,7 +116,6 @@ def _encode(
 
 
 def _items(folder: Path | None, options: RawhdOptions, dt: float) -> Iterator[Item]:
-    """Return every example, damaged ones with their problem."""
     assert folder is not None
     n_steps = count_steps(options.duration, dt) if options.duration else 0
     x_train, y_train, x_test, y_test = _find(folder)
@@ -164,7 +163,6 @@ def _read(
 
 
 def _check_size(x_train: Path, train: np.ndarray, x_test: Path, test: np.ndarray) -> None:
-    """Reject test examples of another size than the training ones."""
     if train.shape[1:] != test.shape[1:]:
         raise InputError(
             f"{x_test} must have the steps and channels of {x_train.name}, "

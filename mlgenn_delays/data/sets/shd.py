@@ -148,7 +148,7 @@ def load_shd(
 
 
 def encoding_of(duration: float, channels: int, dt: float, kind: str) -> Encoding:
-    """Return the encoding of settings."""
+    """Check settings, and return the encoding that they give."""
     CochleaOptions(encoding=kind, duration=duration, channels=channels)
     return Encoding(int(channels), count_steps(duration, dt), dt, kind)
 
@@ -161,7 +161,7 @@ def load_files(
     stream: bool,
     cache: bool,
 ) -> tuple[Splits, np.ndarray | None]:
-    """Return the data of each file, and who speaks the examples of the first."""
+    """Load each file, and say who speaks the examples of the first."""
     paths = dict(zip(files, find_files(folder, tuple(files.values())), strict=True))
     # All of them before any takes minutes: a damaged last file is then known at once.
     for path in paths.values():
@@ -186,7 +186,6 @@ def load_files(
 
 
 def _blocks(path: Path, n_classes: int, n: int, encoding: Encoding, cache: bool) -> Blocks:
-    """Return how the n examples of a file are encoded."""
     kept: list[EventFile] = []
 
     def encode(first: int, end: int) -> Spikes:
@@ -273,15 +272,7 @@ def _split(
 def file_items(
     files: dict[str, str], n: int, folder: Path | None, options: CochleaOptions, dt: float
 ) -> Iterator[Item]:
-    """Return every example of SHD or SSC, damaged ones with their problem.
-
-    Arguments:
-        files: Name of the file of each split.
-        n: Number of classes.
-        folder: See `load_shd`.
-        options: The options.
-        dt: Length of a step [ms].
-    """
+    """Return every example of SHD or SSC, damaged ones with their problem."""
     assert folder is not None
     encoding = encoding_of(options.duration, options.channels, dt, options.encoding)
     names = tuple(str(label) for label in range(n))
@@ -324,7 +315,6 @@ def _file_items(
 def _read(
     file: EventFile, row: int, events: Events | None, n_classes: int, encoding: Encoding
 ) -> Example:
-    """Return an example, of which the events may have been read."""
     file.check_label(row, n_classes)
     units, seconds = events or file.examples(row, row + 1)[0]
     where, label, one = file.where(row), file.labels[row : row + 1], np.zeros(1, np.int64)

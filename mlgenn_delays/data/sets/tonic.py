@@ -121,14 +121,9 @@ class TonicOptions:
 
 @dataclass(frozen=True)
 class _Part:
-    """A split as tonic has it.
+    """A split as tonic has it: its object, and the rows of that in our order.
 
-    Attributes:
-        name: Of the data set.
-        split: "train", "validation" or "test".
-        examples: tonic's object.
-        rows: Its examples in our order.
-        depends: What it depends on, as JSON takes it; None to use no cache.
+    `depends` is all that it depends on, as JSON takes it; None to use no cache.
     """
 
     name: str
@@ -141,15 +136,10 @@ class _Part:
         return len(self.rows.order)
 
     def where(self, row: int) -> str:
-        """Return the name of an example for messages."""
         return f"example {self.rows.names[row]} of tonic:{self.name} ({self.split})"
 
     def __getitem__(self, row: int) -> tuple[Any, Any]:
-        """Return events and target of an example.
-
-        Raises:
-            InputError: tonic cannot read it, or it is something else.
-        """
+        """Return events and target of an example."""
         try:
             found = self.examples[int(self.rows.order[row])]
         except Exception as error:  # whatever tonic raises on a damaged file: that is the finding
@@ -166,7 +156,6 @@ class _Part:
         return found
 
     def labels(self) -> list[int | str]:
-        """Return the label of every example, from the cache if that has them."""
         n = len(self)
         targets = getattr(self.examples, "targets", None)
         if isinstance(targets, (list, tuple, np.ndarray)) and len(targets) == n:
@@ -183,19 +172,11 @@ class _Part:
 
 
 def _load(name: str, folder: Path | None, options: TonicOptions, dt: float, cache: bool) -> Splits:
-    """Load a data set of tonic.
+    """Load a data set of tonic, sorted by path.
 
-    Arguments:
-        name: Name of its class in ``tonic.datasets``.
-        folder: Where tonic keeps its data: it has, or will have, a folder of that name; or that
-            folder itself, whatever it is called.
-        options: The options.
-        dt: Length of a step [ms].
-        cache: Whether to use the user's cache folder.
-
-    Returns:
-        The splits, sorted by path; ``names`` are paths in the folder of the data set, or numbers
-        where a file has several examples.
+    The folder is where tonic keeps its data (it has, or will have, a folder of that name), or that
+    folder itself, whatever it is called. Names are paths in it, or numbers where a file has several
+    examples.
     """
     assert folder is not None
     n_steps = count_steps(options.duration, dt)
@@ -246,7 +227,6 @@ def _check_folder(name: str, folder: Path) -> None:
 
 
 def _part(name: str, split: str, examples: Any, arguments: dict[str, Any], cache: bool) -> _Part:
-    """Return a split in our order, and what it depends on."""
     rows = rows_of(examples)
     depends = {
         "class": name,
@@ -259,8 +239,6 @@ def _part(name: str, split: str, examples: Any, arguments: dict[str, Any], cache
 
 
 def _blocks(part: _Part, sensor: Sensor, options: TonicOptions, dt: float, n_steps: int) -> Blocks:
-    """Return how the examples of a split are encoded."""
-
     def example(row: int) -> Examples:
         return example_spikes(
             part.where(row),
@@ -302,7 +280,6 @@ def _rows(
     options: TonicOptions,
     splits: Sequence[str],
 ) -> dict[str, np.ndarray]:
-    """Return which examples of a split of tonic's are in which of ours."""
     n = len(labels)
     if part.split != "train" or "validation" in splits:
         return {part.split: np.arange(n)}
@@ -322,7 +299,6 @@ def _rows(
 
 
 def _groups(part: _Part, attribute: str) -> list[str] | None:
-    """Return whose each example is, as texts, None if that is not asked for."""
     if not attribute:
         return None
     found = getattr(part.examples, attribute, None)
@@ -342,11 +318,7 @@ def _groups(part: _Part, attribute: str) -> list[str] | None:
 
 
 def _shape(name: str, options: TonicOptions) -> tuple[int, int] | None:
-    """Return the numbers of channels and classes, None where only the data know, or tonic does.
-
-    Raises:
-        InputError: tonic is there, and has no such class.
-    """
+    """Return the numbers of channels and classes, None where only the data know, or tonic does."""
     try:
         import tonic  # noqa: F401
     except ImportError:
@@ -360,11 +332,7 @@ def _shape(name: str, options: TonicOptions) -> tuple[int, int] | None:
 
 
 def family(name: str) -> Dataset:
-    """Return a data set of tonic, which is not imported for that.
-
-    Arguments:
-        name: Name of its class in ``tonic.datasets``.
-    """
+    """Return the data set of a class in ``tonic.datasets``, which is not imported for that."""
     return Dataset(
         f"{name} as tonic loads it, a folder for tonic",
         TonicOptions,
