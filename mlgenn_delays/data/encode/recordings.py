@@ -6,7 +6,7 @@ recording is 1, and what is ``range_db`` below it, or silent, is 0.
 
 import math
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
@@ -15,20 +15,23 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import Field
 
+from mlgenn_delays.data.blocks import Blocks
 from mlgenn_delays.data.cache import cache_key, cached_arrays
 from mlgenn_delays.data.dataset import Example, Space
 from mlgenn_delays.data.encode.base import (
     ENCODER_VERSION,
     ENCODERS,
+    Encoder,
     encode_frames,
     pad_frames,
 )
 from mlgenn_delays.data.encode.interpolate import interpolate_frames
 from mlgenn_delays.data.encode.rate import RateEncoder
-from mlgenn_delays.data.encode.wav import decode_wav, read_bytes, read_wav
+from mlgenn_delays.data.encode.wav import read_wav
+from mlgenn_delays.data.events import Spikes
 from mlgenn_delays.data.fields import Either, Scale, TrialLength, count_steps
 from mlgenn_delays.data.losses import Losses
-from mlgenn_delays.data.types import Batch, CurrentBatch, SpikeBatch
+from mlgenn_delays.data.types import Batch, CurrentBatch, CurrentData, SpikeBatch
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.libraries import import_librosa
 from mlgenn_delays.settings import Integer, NonNegative, Number, Unit, refuse, says, settings
@@ -202,7 +205,7 @@ def recording_example(path: Path, options: RecordingOptions, dt: float) -> Examp
 
 
 def frames_as_currents(
-    frames: list[np.ndarray], mel: MelSettings, dt: float, n_steps: int, scale: float
+    frames: Sequence[np.ndarray], mel: MelSettings, dt: float, n_steps: int, scale: float
 ) -> np.ndarray:
     """Return mel frames, (frames, n_bands) in 0..1, as currents (N, T, n_bands) in ``0..scale``.
 
@@ -220,33 +223,71 @@ def frame_lengths(frames: Sequence[np.ndarray], mel: MelSettings) -> np.ndarray:
     return np.array([(len(each) - 1) * mel.hop for each in frames], np.float64)
 
 
-def cached_frames(
+def frame_currents(
+    frames: Sequence[np.ndarray],
+    labels: np.ndarray,
+    names: tuple[str, ...],
+    label_names: tuple[str, ...],
+    options: RecordingOptions,
+    *,
+    dt: float,
+    n_steps: int,
+) -> CurrentData:
+    """Return the mel frames of recordings as a split of currents, see `frames_as_currents`."""
+    values = frames_as_currents(frames, options.mel, dt, n_steps, options.scale)
+    losses = Losses.of_lengths(frame_lengths(frames, options.mel), values.any(axis=(1, 2)))
+    return CurrentData(values, labels, dt, label_names, names, losses)
+
+
+def frame_blocks(
     name: str,
-    parts: Mapping[str, Sequence[Path]],
-    files: str,
+    n: int,
+    frames: Callable[[int, int], Sequence[np.ndarray]],
+    encoder: Encoder,
     mel: MelSettings,
     *,
-    cache: bool,
-    read: Callable[[Path], bytes] = read_bytes,
-) -> dict[str, list[np.ndarray]]:
-    """Return the mel frames of WAVs by part, from the cache if that has those of these `files`."""
+    dt: float,
+    n_steps: int,
+    depends: dict[str, object] | None,
+) -> Blocks:
+    """Return n recordings as blocks of spikes, from a function that gives the frames of some.
+
+    `depends` is all that the frames depend on but for `mel`; None to use no cache.
+    """
+
+    def encode(first: int, end: int) -> Spikes:
+        some = frames(first, end)
+        start, time = encode_frames(some, encoder, hop=mel.hop, duration=n_steps * dt, dt=dt)
+        kept = start[:, -1] - start[:, 0]
+        return Spikes(start, time, Losses.of_lengths(frame_lengths(some, mel), kept))
+
+    if depends is not None:
+        depends = depends | {
+            "encoder": [encoder.kind, asdict(encoder)],  # type: ignore[call-overload]
+            "mel": asdict(mel),
+            "dt": dt,
+            "version": ENCODER_VERSION,
+        }
+    return Blocks(n, encoder.n_channels(mel.n_bands), n_steps, encode, name, depends)
+
+
+def cached_frames(
+    name: str, paths: Sequence[Path], files: str, mel: MelSettings
+) -> list[np.ndarray]:
+    """Return the mel frames of WAVs, from the cache if that has those of these `files`, a hash.
+
+    An empty hash stands for no cache.
+    """
     key = cache_key(name, files=files, mel=asdict(mel), version=ENCODER_VERSION)
 
     def compute() -> dict[str, np.ndarray]:
-        arrays = {}
         transform = mel_transform(mel)
-        for part, paths in parts.items():
-            frames = [transform(decode_wav(read(path), path, mel.sample_rate)) for path in paths]
-            arrays[f"{part}.frames"] = np.concatenate(frames)
-            arrays[f"{part}.lengths"] = np.array([len(each) for each in frames], np.int64)
-        return arrays
+        frames = [transform(read_wav(path, mel.sample_rate)) for path in paths]
+        lengths = np.array([len(each) for each in frames], np.int64)
+        return {"frames": np.concatenate(frames), "lengths": lengths}
 
-    names = [f"{part}.{kind}" for part in parts for kind in ("frames", "lengths")]
-    arrays = cached_arrays(key, names, compute, cache=cache)
-    return {
-        part: np.split(arrays[f"{part}.frames"], np.cumsum(arrays[f"{part}.lengths"])[:-1])
-        for part in parts
-    }
+    arrays = cached_arrays(key, ["frames", "lengths"], compute, cache=bool(files))
+    return np.split(arrays["frames"], np.cumsum(arrays["lengths"])[:-1])
 
 
 def _check_memory(n: int, n_steps: int, n_bands: int) -> None:
