@@ -38,7 +38,7 @@ from pydantic_core import core_schema
 from mlgenn_delays.errors import InputError, nearest, shorten
 
 # Whole numbers must fit the integers of the engines and files.
-LARGEST = 2**31 - 1
+INT32_MAX = 2**31 - 1
 # The longest time [ms], eleven days: steps of any dt in use fit an int64.
 LONGEST = 1e9
 
@@ -96,8 +96,8 @@ NonNegative = Annotated[Number, Field(ge=0)]
 Share = Annotated[Number, Field(ge=0, lt=1)]
 OpenShare = Annotated[Number, Field(gt=0, lt=1)]
 Probability = Annotated[Number, Field(ge=0, le=1)]
-Count = Annotated[Integer, Field(ge=1, le=LARGEST)]
-Whole = Annotated[Integer, Field(ge=0, le=LARGEST)]
+Count = Annotated[Integer, Field(ge=1, le=INT32_MAX)]
+Whole = Annotated[Integer, Field(ge=0, le=INT32_MAX)]
 Seed = Annotated[Integer, Field(ge=0)]
 Time = Annotated[Number, Field(ge=0, le=LONGEST), Unit("ms")]
 PositiveTime = Annotated[Number, Field(gt=0, le=LONGEST), Unit("ms")]
@@ -263,7 +263,7 @@ def _bounds(metadata: list[Any], value: object) -> str:
         if getattr(each, name, None) is not None
     }
     most = found.get("le")
-    if most in (LARGEST, LONGEST) and not (is_number(value) and value > most):
+    if most in (INT32_MAX, LONGEST) and not (is_number(value) and value > most):
         del found["le"]
     # Whole numbers in all their digits, others short.
     told = {k: f"{v:g}" if isinstance(v, float) else str(v) for k, v in found.items()}

@@ -10,7 +10,7 @@ from mlgenn_delays.untrusted import shown
 
 # Currents from here on are fill values, not data (1e15, 1e20, 9.97e36 and such): squares of
 # weighted sums of them, which normalisation takes, leave the range of float32 (3e38).
-LARGEST = 1e15
+LARGEST_VALUE = 1e15
 
 
 def whole_numbers(
@@ -151,7 +151,7 @@ def check_size(
     for begin in range(0, len(values), step):
         some = values[begin : begin + step]
         # Twice negated, for nothing is less than NaN.
-        wrong = ~(np.abs(some) < LARGEST / scale)
+        wrong = ~(np.abs(some) < LARGEST_VALUE / scale)
         if not wrong.any():
             continue
         if not first:
@@ -163,8 +163,8 @@ def check_size(
                 first = f"{value} in {called} (step {time}, channel {channel})"
         others += int(wrong.any(axis=(1, 2)).sum())
     if first:
-        most = f"{LARGEST / scale:.3g}" + (
-            f" ({LARGEST:g} over the scale {scale:g})" * (scale != 1)
+        most = f"{LARGEST_VALUE / scale:.3g}" + (
+            f" ({LARGEST_VALUE:g} over the scale {scale:g})" * (scale != 1)
         )
         more = f", and others in {others - 1} more" if others > 1 else ""
         raise InputError(

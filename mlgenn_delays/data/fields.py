@@ -7,7 +7,7 @@ from pydantic import BeforeValidator, Field
 
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.settings import (
-    LARGEST,
+    INT32_MAX,
     Number,
     PositiveTime,
     Unit,
@@ -78,10 +78,10 @@ def count_steps(duration: float, dt: float) -> int:
     """
     check("dt", dt, PositiveTime)
     check("duration", duration, PositiveTime)
-    steps = math.floor(min(duration / dt + 0.5, 2.0 * LARGEST))  # infinitely many for a tiny dt
-    if not 1 <= steps <= LARGEST:
+    steps = math.floor(min(duration / dt + 0.5, 2.0 * INT32_MAX))  # infinitely many for a tiny dt
+    if not 1 <= steps <= INT32_MAX:
         raise InputError(
-            f"duration must be at {'least one step' if steps < 1 else f'most {LARGEST} steps'} "
+            f"duration must be at {'least one step' if steps < 1 else f'most {INT32_MAX} steps'} "
             f"of dt = {dt:g} ms, got {duration:g} ms"
         )
     return steps

@@ -32,7 +32,7 @@ from mlgenn_delays.rewiring.base import GrowDelay
 from mlgenn_delays.rewiring.magnitude_pruning import Decay, DropFraction, Until
 from mlgenn_delays.rewiring.rigl import Averaging, Form
 from mlgenn_delays.settings import (
-    LARGEST,
+    INT32_MAX,
     Count,
     Integer,
     NonNegative,
@@ -269,7 +269,7 @@ class RewiringSection(Section):
         "none", description="What learns the structure: none keeps it as it starts."
     )
     form: Form = RigL.form
-    every: Annotated[Integer, Field(ge=-1, le=LARGEST)] = Field(
+    every: Annotated[Integer, Field(ge=-1, le=INT32_MAX)] = Field(
         -1, description="Batches between passes; 0 for once an epoch, -1 for the rule's own."
     )
     drop_fraction: DropFraction = SET.drop_fraction

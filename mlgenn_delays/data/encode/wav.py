@@ -6,7 +6,7 @@ from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
 
-from mlgenn_delays.data.arrays import LARGEST
+from mlgenn_delays.data.arrays import LARGEST_VALUE
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.libraries import import_librosa
 from mlgenn_delays.settings import Count, Unit, check
@@ -73,12 +73,12 @@ def decode_wav(content: bytes, path: Path | str, sample_rate: int) -> np.ndarray
 
 def check_samples(where: str, samples: np.ndarray) -> None:
     """Reject samples (n,) that are not finite, or so large that their energy would not be."""
-    wrong = ~(np.abs(samples) < LARGEST)
+    wrong = ~(np.abs(samples) < LARGEST_VALUE)
     if wrong.any():
         place = int(np.argmax(wrong))
         raise InputError(
-            f"{where} must have finite samples below {LARGEST:g} in size (full scale is 1), got "
-            f"{samples[place]} at sample {place}; replace or remove it"
+            f"{where} must have finite samples below {LARGEST_VALUE:g} in size (full scale is 1), "
+            f"got {samples[place]} at sample {place}; replace or remove it"
         )
 
 
