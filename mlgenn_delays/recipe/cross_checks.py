@@ -1,12 +1,13 @@
 """What settings of several tables must have in common, and which have no effect beside others.
 
-A check raises a ValueError. A recipe may hold settings without effect, as a start for those who
-change the others; what is asked for by name, with an override, must have an effect.
+A check raises a ValueError or an InputError. A recipe may hold settings without effect, as a start
+for those who change the others; what is asked for by name, with an override, must have an effect.
 """
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from mlgenn_delays.data.augment.augment import check_encoding
 from mlgenn_delays.errors import InputError, nearest
 from mlgenn_delays.recipe.network_section import Layer, Readout
 
@@ -132,30 +133,13 @@ def check_counts(recipe: "Recipe") -> None:
         shape = dataset_shape(recipe.data.dataset, recipe.data.parsed)
     except InputError as error:
         raise ValueError(f"data.dataset: {error}") from error
-    try:
-        # Files may have other channels than a data set says, so those of the input are not known.
-        recipe.network.counts(None, None if shape is None else shape[1])
-    except InputError as error:
-        raise ValueError(str(error)) from error
+    # Files may have other channels than a data set says, so those of the input are not known.
+    recipe.network.counts(None, None if shape is None else shape[1])
 
 
 def check_augmentation(recipe: "Recipe") -> None:
     """Reject changes that the other kind of data takes."""
-    import numpy as np
-
-    from mlgenn_delays.data.augment.augment import check_kind
-    from mlgenn_delays.data.types import CurrentBatch, SpikeBatch
-
-    none = np.zeros(0, np.int64)
-    try:
-        batch: CurrentBatch | SpikeBatch
-        if recipe.data.encoding == "currents":
-            batch = CurrentBatch(np.zeros((0, 1, 1), np.float32), none, none)
-        else:
-            batch = SpikeBatch(np.zeros((0, 2), np.int64), none, none, none, 1)
-        check_kind(recipe.augmentation, batch)
-    except InputError as error:
-        raise ValueError(str(error)) from error
+    check_encoding(recipe.augmentation, currents=recipe.data.encoding == "currents")
 
 
 CHECKS = (

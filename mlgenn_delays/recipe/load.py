@@ -159,8 +159,8 @@ def parse_recipe(
     except ValueError as error:
         raise InputError(f"{source} must be TOML: {error}") from error
     before, given = deepcopy(raw), {}
-    for override in [*shared, *overrides]:
-        key, value = _parts(override, "learning.epochs=5")
+    parsed = [(each, *_parts(each, "learning.epochs=5")) for each in [*shared, *overrides]]
+    for override, key, value in parsed:
         _put(raw, key, value, override)
         given[key] = f"--set {shown_pair(override)}"
     try:
@@ -170,7 +170,7 @@ def parse_recipe(
         raise as_input_error(error, source, given) from error
     except ValueError as error:  # what --set put in
         raise InputError(f"{source}: {error}") from error
-    own = {_parts(override, "")[0] for override in overrides}
+    own = {key for _, key, _ in parsed[len(shared) :]}
     _check_effects(recipe, before, {key: text for key, text in given.items() if key in own})
     return recipe
 

@@ -7,7 +7,7 @@ nothing else in the batch. What is drawn for spikes and for currents alike is dr
 import math
 from functools import lru_cache
 from statistics import NormalDist
-from typing import Annotated, overload
+from typing import Annotated
 
 import numpy as np
 from pydantic import Field
@@ -114,7 +114,11 @@ def check_kind(settings: Augment, data: Data | Batch) -> None:
         InputError: Jitter, dropped spikes or blends are asked of currents, or noise or scale of
             spikes.
     """
-    currents = isinstance(data, CurrentData | CurrentBatch)
+    check_encoding(settings, currents=isinstance(data, CurrentData | CurrentBatch))
+
+
+def check_encoding(settings: Augment, *, currents: bool) -> None:
+    """Reject settings that make no sense for data of an encoding, see `check_kind`."""
     kind, other = ("currents", "spikes") if currents else ("spikes", "currents")
     for name, (reason, instead) in (_SPIKES_ONLY if currents else _CURRENTS_ONLY).items():
         value = getattr(settings, name)
@@ -131,18 +135,6 @@ def group_size(settings: Augment, n_channels: int) -> int:
     if n_channels % group:
         raise InputError(f"group must be a divisor of the {n_channels} channels, got {group}")
     return group
-
-
-@overload
-def augment(
-    batch: SpikeBatch, settings: Augment, dt: float, seed: int, epoch: int
-) -> SpikeBatch: ...
-
-
-@overload
-def augment(
-    batch: CurrentBatch, settings: Augment, dt: float, seed: int, epoch: int
-) -> CurrentBatch: ...
 
 
 def augment(batch: Batch, settings: Augment, dt: float, seed: int, epoch: int) -> Batch:
