@@ -5,8 +5,9 @@ your own grow, so their examples are assigned one by one (`split_off`, `rows_by_
 """
 
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from hashlib import blake2b
+from typing import Any
 
 import numpy as np
 
@@ -41,6 +42,16 @@ def stratified(labels: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
             "give more examples of each label"
         ) from error
     return np.sort(rest), np.sort(part)
+
+
+def split_validation(strata: np.ndarray, share: float, where: str) -> tuple[np.ndarray, np.ndarray]:
+    """Split off a share of the training examples, see `stratified`; errors begin with `where`."""
+    try:
+        return stratified(strata, max(1, round(share * len(strata))))
+    except InputError as error:
+        raise InputError(
+            f"{where}: {error}, or set data.validation to another share or 0"
+        ) from error
 
 
 def split_off(
@@ -159,3 +170,37 @@ def rows_by_split(
         )
         found |= {split: train[rows] for split, rows in parts.items()}
     return {split: found[split] for split in SPLITS if len(found[split])}
+
+
+def rows_of_part(
+    part: str,
+    labels: np.ndarray,
+    *,
+    where: str,
+    names: Sequence[str],
+    parts: Collection[str],
+    divided: bool,
+    options: Any,
+    groups: Sequence[str] | None,
+    label_names: Sequence[str],
+) -> dict[str, np.ndarray]:
+    """Return which examples of a file or other part are in which split, see `rows_by_split`.
+
+    The `parts` that there are stay as they are, but for training where validation is missing:
+    `options` have the shares of it that go to others. Errors begin with `where`.
+    """
+    if part != "train" or "validation" in parts:
+        return {part: np.arange(len(labels))}
+    try:
+        return rows_by_split(
+            np.full(len(labels), "train"),
+            labels,
+            names=names,
+            divided=divided,
+            validation=options.validation,
+            test=options.test,
+            groups=groups,
+            label_names=label_names,
+        )
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from error

@@ -36,7 +36,7 @@ from mlgenn_delays.data.sets.shd_files import (
     file_facts,
     find_files,
 )
-from mlgenn_delays.data.split import stratified
+from mlgenn_delays.data.split import split_validation
 from mlgenn_delays.data.types import (
     CurrentBatch,
     CurrentData,
@@ -248,25 +248,15 @@ def _count(
 def _split_off(
     labels: np.ndarray, speakers: np.ndarray | None, share: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Split as `_split` does, with the remedy in the error."""
-    try:
-        return _split(labels, speakers, share)
-    except InputError as error:
-        raise InputError(
-            f"{SHD_FILES['train']}: {error}, or set data.validation to another share or 0"
-        ) from error
-
-
-def _split(
-    labels: np.ndarray, speakers: np.ndarray | None, share: float
-) -> tuple[np.ndarray, np.ndarray]:
-    size = max(1, round(share * len(labels)))
-    if speakers is None:
-        return stratified(labels, size)
-    both = np.unique(np.stack([labels, speakers], axis=1), axis=0, return_inverse=True)[1].ravel()
-    counts = np.bincount(both)
-    enough = counts.min() > 1 and len(counts) <= min(size, len(labels) - size)
-    return stratified(both if enough else labels, size)
+    strata = labels
+    if speakers is not None:
+        size = max(1, round(share * len(labels)))
+        pairs = np.stack([labels, speakers], axis=1)
+        both = np.unique(pairs, axis=0, return_inverse=True)[1].ravel()
+        counts = np.bincount(both)
+        if counts.min() > 1 and len(counts) <= min(size, len(labels) - size):
+            strata = both
+    return split_validation(strata, share, SHD_FILES["train"])
 
 
 def file_items(

@@ -4,12 +4,11 @@ tonic reads its files, recording by recording; what becomes of them is kept in t
 that this is done once. Channels are (p, y, x) of the sensor, x running fastest. A class of tonic
 whose splits are an argument (``train`` or ``split``) has these; what is missing of validation, and
 of test where it has no splits, is split off by names or groups, see
-`rows_by_split`.
+`split.rows_by_split`.
 """
 
 import json
 import warnings
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -41,7 +40,6 @@ from mlgenn_delays.data.sets.tonic_classes import (
     numbered,
     open_splits,
     splits_of,
-    version,
 )
 from mlgenn_delays.data.sets.tonic_spikes import (
     Rows,
@@ -50,7 +48,7 @@ from mlgenn_delays.data.sets.tonic_spikes import (
     rows_of,
     tell_left_out,
 )
-from mlgenn_delays.data.split import rows_by_split
+from mlgenn_delays.data.split import rows_of_part
 from mlgenn_delays.data.types import SpikeData, StreamedSpikes
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.settings import Integer, one_of, refuse, says, settings
@@ -212,7 +210,18 @@ def _load(name: str, folder: Path | None, options: TonicOptions, dt: float, cach
             names=part.rows.names,
             stream=options.stream,
         )
-        for each, rows in _rows(part, labels[split], names, options, list(ways)).items():
+        rows_by = rows_of_part(
+            split,
+            labels[split],
+            where=f"tonic:{name}",
+            names=part.rows.names,
+            parts=ways,
+            divided=len(ways) > 1,
+            options=options,
+            groups=_groups(part, options.group_by) if split == "train" else None,
+            label_names=names,
+        )
+        for each, rows in rows_by.items():
             data[each] = whole.take(rows)
     return {split: data[split] for split in SPLITS if split in data}
 
@@ -227,12 +236,14 @@ def _check_folder(name: str, folder: Path) -> None:
 
 
 def _part(name: str, split: str, examples: Any, arguments: dict[str, Any], cache: bool) -> _Part:
+    import tonic
+
     rows = rows_of(examples)
     depends = {
         "class": name,
         "arguments": arguments,
         "examples": rows.facts,
-        "tonic": version(),
+        "tonic": str(tonic.__version__),
         "version": _VERSION,
     }
     return _Part(name, split, examples, rows, depends if cache else None)
@@ -271,31 +282,6 @@ def _blocks(part: _Part, sensor: Sensor, options: TonicOptions, dt: float, n_ste
     }
     depends = None if part.depends is None else part.depends | settings
     return Blocks(len(part), sensor.n_channels, n_steps, encode, "tonic", depends)
-
-
-def _rows(
-    part: _Part,
-    labels: np.ndarray,
-    label_names: tuple[str, ...],
-    options: TonicOptions,
-    splits: Sequence[str],
-) -> dict[str, np.ndarray]:
-    n = len(labels)
-    if part.split != "train" or "validation" in splits:
-        return {part.split: np.arange(n)}
-    try:
-        return rows_by_split(
-            np.full(n, "train"),
-            labels,
-            names=part.rows.names,
-            divided=len(splits) > 1,
-            validation=options.validation,
-            test=options.test,
-            groups=_groups(part, options.group_by),
-            label_names=label_names,
-        )
-    except InputError as error:
-        raise InputError(f"tonic:{part.name}: {error}") from error
 
 
 def _groups(part: _Part, attribute: str) -> list[str] | None:

@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
 from functools import partial
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -57,26 +58,15 @@ def find_class(name: str) -> Any:
     return getattr(tonic.datasets, name)
 
 
-def version() -> str:
-    """Return the version of tonic, which must be there."""
-    import tonic
-
-    return str(tonic.__version__)
-
-
 def class_names(found: Any) -> dict[Any, str] | None:
     """Return the name of each label of a class or an instance, in order; None if it has none."""
     for attribute in ("classes", "class_map"):
         known = getattr(found, attribute, None)
         if isinstance(known, dict) and known:
-            return {label: _text(key) for key, label in sorted(known.items(), key=_by_label)}
+            return {label: _text(key) for key, label in sorted(known.items(), key=itemgetter(1))}
         if isinstance(known, (list, tuple, np.ndarray)) and len(known):
             return {label: _text(each) for label, each in enumerate(known)}
     return None
-
-
-def _by_label(item: tuple[Any, Any]) -> Any:
-    return item[1]
 
 
 def _text(name: Any) -> str:
