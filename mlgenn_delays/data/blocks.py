@@ -22,7 +22,7 @@ from mlgenn_delays.data.types import SpikeData, StreamedSpikes
 from mlgenn_delays.files import cache_folder
 from mlgenn_delays.tensors import Place, places
 
-BLOCK = 1000  # examples a file of the cache
+BLOCK = 1000  # examples per file of the cache
 _NAMES = ("start", "time", "losses")
 _MOST = 2.0**53  # of counts and lengths [ms]
 _SPIKES = _NAMES[:2]

@@ -71,7 +71,7 @@ class Layer(Section):
 
 
 class Readout(Section):
-    """[network.readout]: leaky integrators, one a class, and how they are read."""
+    """[network.readout]: leaky integrators, one per class, and how they are read."""
 
     kind: Reading = LeakyIntegrator.readout
     model: Annotated[str, one_of("LeakyIntegrator", "SeedLI")] = Field(
@@ -95,7 +95,7 @@ class NetworkSection(Section):
     dt: TimeStep = Field(1.0, description="Length of a time step [ms].")
     sparsity: Shares = Field(
         0.0,
-        description="Share of absent synapses, in [0, 1): of each projection, or one a projection.",
+        description="Share of absent synapses, in [0, 1): for all projections, or one for each.",
     )
     allocation: Annotated[str, one_of(*ALLOCATIONS)] = Field(
         "uniform",
@@ -110,7 +110,7 @@ class NetworkSection(Section):
     )
     signs: Annotated[str, one_of("auto", "free", "synapse")] = Field(
         "auto",
-        description="Signs of weights: free, one a synapse that stays, or what dale and the "
+        description="Signs of weights: free, one per synapse that stays, or what dale and the "
         "rewiring rule need (auto).",
     )
     layers: Annotated[tuple[Layer, ...], Field(strict=False)] = Field(

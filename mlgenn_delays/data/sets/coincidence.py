@@ -7,7 +7,7 @@ once, at
 
 with a random base, and at random times as well (noise). A neuron whose synapses have the delays
 d_k[c], up to one constant for all, gets the spikes of class k at once, and those of other classes
-spread over time. All classes have the same spikes a channel, so that only their times tell.
+spread over time. All classes have as many spikes per channel, so that only their times tell.
 """
 
 from dataclasses import replace

@@ -131,7 +131,7 @@ def load_fsdd_frames(
     """Load the recordings of a folder as mel frames, to be fed as currents.
 
     Between frames the values are interpolated linearly, whatever the step: with the default hop
-    of 10 ms, ``dt = 1.0`` gives ten steps a frame. A value stays what it is however fine the
+    of 10 ms, ``dt = 1.0`` gives ten steps per frame. A value stays what it is however fine the
     steps, so with instantaneous synapses (`Delta`) finer steps mean more input in all.
 
     Arguments:

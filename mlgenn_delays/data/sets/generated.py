@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 from pydantic import Field
 
-from mlgenn_delays.data.dataset import SPLITS, Dataset, Space, Splits
+from mlgenn_delays.data.dataset import SPLITS, Dataset, RawFormat, Space, Splits
 from mlgenn_delays.data.events import single_spikes
 from mlgenn_delays.data.fields import Spikes, TrialLength
 from mlgenn_delays.data.types import SpikeData
@@ -70,9 +70,12 @@ def one_spike_each(
 def generated(
     name: str,
     summary: str,
-    options: type[GeneratedOptions],
+    options: type,
     load: Callable[..., Splits],
     shape: Callable[[Any], tuple[int, int]],
+    raw: RawFormat | None = None,
+    *,
+    origin: str = "is generated",
 ) -> Dataset:
     """Return a data set that takes no folder; `load` is a function of (options, dt=)."""
 
@@ -80,8 +83,8 @@ def generated(
         if folder is not None:
             raise InputError(
                 f"dataset {name!r} must have no folder of data, got {str(folder)!r}; "
-                "it is generated: leave --data out"
+                f"it {origin}: leave --data out"
             )
         return load(options, dt=dt)
 
-    return Dataset(summary, options, False, without_folder, shape)
+    return Dataset(summary, options, False, without_folder, shape, raw)

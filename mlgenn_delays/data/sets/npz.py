@@ -154,7 +154,7 @@ def _n_channels(files: dict[str, Arrays], wanted: int) -> int:
 def _n_steps(files: dict[str, Arrays], duration: float, dt: float, unit: float) -> int:
     if duration:
         return count_steps(duration, dt)
-    count_steps(dt, dt)  # refuses a step that is none
+    count_steps(dt, dt)  # rejects a step that is none
     found = 1
     for each in files.values():
         steps = each.n_steps

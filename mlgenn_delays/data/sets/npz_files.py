@@ -111,7 +111,7 @@ def find_files(path: Path) -> tuple[dict[str, Path], bool]:
 
 
 def read_arrays(path: Path, encoding: str) -> Arrays:
-    """Return the arrays of a file; nothing in it is ever run, arrays of objects are refused."""
+    """Return the arrays of a file; nothing in it is ever run, arrays of objects are rejected."""
     found = read_npz(path, _KNOWN, kinds=NUMBERS + TEXTS)
     layouts = [name for name in LAYOUTS if name in found]
     if len(layouts) != 1 or "labels" not in found:

@@ -192,7 +192,7 @@ class EventFile:
             return self._parts(parts)
 
     def _parts(self, parts: Mapping[str, tuple[int, int] | None]) -> dict[str, Any]:
-        """Return parts of the file, or refuse it where too many processes ended over it."""
+        """Return parts of the file, or reject it where too many processes ended over it."""
         if self._ends >= _MOST_ENDS:
             why = f"{self._ends} processes ended while they read it"
             raise UnreadableError(f"{self.path} is damaged: {why}", why)
