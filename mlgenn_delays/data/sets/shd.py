@@ -162,43 +162,37 @@ def load_files(
     cache: bool,
 ) -> tuple[Splits, np.ndarray | None]:
     """Load each file, and say who speaks the examples of the first."""
-    paths = dict(zip(files, find_files(folder, tuple(files.values())), strict=True))
+    paths = zip(files, find_files(folder, tuple(files.values())), strict=True)
     # All of them before any takes minutes: a damaged last file is then known at once.
-    for path in paths.values():
-        file = EventFile(path, n_classes)
-        if path == paths["train"]:
-            known, speakers = file.names(n_classes), file.speakers()
-    names = known or tuple(str(label) for label in range(n_classes))
+    opened = {split: EventFile(path, n_classes) for split, path in paths}
+    train = opened["train"]
+    names = train.names(n_classes) or tuple(str(label) for label in range(n_classes))
+    speakers = train.speakers()
     data: Splits = {}
-    for split, path in paths.items():
-        file = EventFile(path, n_classes)
-        labels = file.labels
-        rows = tuple(str(row) for row in range(len(labels)))
+    for split, file in opened.items():
+        rows = tuple(str(row) for row in range(len(file)))
         if encoding.kind == "currents":
             counts, lost = _counts(file, encoding)
-            data[split] = CurrentData(counts, labels, encoding.dt, names, rows, lost)
+            data[split] = CurrentData(counts, file.labels, encoding.dt, names, rows, lost)
             continue
-        blocks = _blocks(path, n_classes, len(labels), encoding, cache)
+        depends: dict[str, object] | None = None
+        if cache:
+            depends = {"file": file_facts(file.path), "dt": encoding.dt, "version": _VERSION}
+        blocks = Blocks(
+            len(file),
+            encoding.n_channels,
+            encoding.n_steps,
+            partial(_encode, file, encoding),
+            "shd",
+            depends,
+        )
         data[split] = blocks.split(
-            labels, dt=encoding.dt, label_names=names, names=rows, stream=stream
+            file.labels, dt=encoding.dt, label_names=names, names=rows, stream=stream
         )
     return data, speakers
 
 
-def _blocks(path: Path, n_classes: int, n: int, encoding: Encoding, cache: bool) -> Blocks:
-    kept: list[EventFile] = []
-
-    def encode(first: int, end: int) -> Spikes:
-        # Opened when first needed, and then kept: with a warm cache it is not opened at all.
-        if not kept:
-            kept.append(EventFile(path, n_classes))
-        return _encode(kept[0], first, end, encoding)
-
-    depends = {"file": file_facts(path), "dt": encoding.dt, "version": _VERSION} if cache else None
-    return Blocks(n, encoding.n_channels, encoding.n_steps, encode, "shd", depends)
-
-
-def _encode(file: EventFile, first: int, end: int, encoding: Encoding) -> Spikes:
+def _encode(file: EventFile, encoding: Encoding, first: int, end: int) -> Spikes:
     examples = (
         _example(file.where(row), units, seconds, encoding)
         for place in range(first, end, _READ)
