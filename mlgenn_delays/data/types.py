@@ -364,7 +364,7 @@ Data = SpikeData | StreamedSpikes | CurrentData
 
 
 def checked(batch: Batch) -> Batch:
-    """Return a batch that may come from anybody, with its arrays checked and converted."""
+    """A batch from anybody, with its arrays, but for labels, checked and converted."""
     labels = np.zeros(len(batch.start if isinstance(batch, SpikeBatch) else batch.values), np.int64)
     if isinstance(batch, SpikeBatch):
         data = SpikeData(batch.start, batch.time, labels, batch.n_steps, 1.0, ("",))
