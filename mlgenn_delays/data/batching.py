@@ -32,11 +32,6 @@ def prefetch(items: Iterator[T], depth: int = 2) -> Iterator[T]:
 
     Items, their order and their errors are those of the iterator. Nothing is made before the first
     is asked for, and no more once this iterator is closed or forgotten.
-
-    Arguments:
-        items: The iterator; used by one thread at a time.
-        depth: Items in the making or made, at least 1; what is held in memory besides the one
-            that was handed out.
     """
     waiting: deque[Future[T | object]] = deque()
     worker = ThreadPoolExecutor(1, "prefetch")

@@ -180,7 +180,6 @@ def _example(row: int, pair: object, n_channels: int, n_steps: int, dt: float) -
 
 
 def _taken(data: Any, index: np.ndarray) -> dict[str, Any]:
-    """Return the fields that all kinds of splits share, for some examples."""
     return {
         "labels": data.labels[index],
         "names": tuple(data.names[each] for each in index) if data.names else (),
@@ -192,7 +191,7 @@ class SpikeSource(Protocol):
     """Examples as spikes that are read when a batch needs them, whatever they are read from."""
 
     def read(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the examples of the numbers (B,) as ``start`` and ``time`` of `SpikeBatch`."""
+        """Read the examples of the numbers (B,) as ``start`` and ``time`` of `SpikeBatch`."""
         ...
 
 
@@ -365,14 +364,7 @@ Data = SpikeData | StreamedSpikes | CurrentData
 
 
 def checked(batch: Batch) -> Batch:
-    """Return a batch that may come from anybody, with its arrays checked and converted.
-
-    Arguments:
-        batch: A batch, whose labels and index may be anything.
-
-    Raises:
-        InputError: Its arrays do not describe spikes or currents.
-    """
+    """A batch from anybody, with its arrays, but for labels, checked and converted."""
     labels = np.zeros(len(batch.start if isinstance(batch, SpikeBatch) else batch.values), np.int64)
     if isinstance(batch, SpikeBatch):
         data = SpikeData(batch.start, batch.time, labels, batch.n_steps, 1.0, ("",))

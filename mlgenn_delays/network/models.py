@@ -23,7 +23,7 @@ import numpy as np
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.network.normalisation import Normalisation
 from mlgenn_delays.settings import (
-    LARGEST,
+    INT32_MAX,
     Count,
     Positive,
     PositiveTime,
@@ -35,7 +35,7 @@ from mlgenn_delays.settings import (
 from mlgenn_delays.untrusted import shown
 
 READOUTS = ("mean", "sum", "max", "expweighted", "softmax-sum")
-MOST_NEURONS = LARGEST  # of a population: their numbers are int32
+MOST_NEURONS = INT32_MAX  # of a population: their numbers are int32
 
 Channels = Annotated[Count, says("Number of channels.")]
 Neurons = Annotated[Count, says("Number of neurons.")]

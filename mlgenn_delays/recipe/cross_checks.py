@@ -1,12 +1,13 @@
 """What settings of several tables must have in common, and which have no effect beside others.
 
-A check raises a ValueError. A recipe may hold settings without effect, as a start for those who
-change the others; what is asked for by name, with an override, must have an effect.
+A check raises a ValueError or an InputError. A recipe may hold settings without effect, as a start
+for those who change the others; what is asked for by name, with an override, must have an effect.
 """
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from mlgenn_delays.data.augment.augment import check_encoding
 from mlgenn_delays.errors import InputError, nearest
 from mlgenn_delays.recipe.network_section import Layer, Readout
 
@@ -17,7 +18,7 @@ _SURROGATE = "or set learning.rule = 'surrogate'"
 
 
 def check_delayed(recipe: "Recipe") -> None:
-    """Reject delays of projections that there are not."""
+    """Reject delays for projections that do not exist."""
     if recipe.delays.layers == "all":
         return
     names = recipe.network.projections()
@@ -30,14 +31,13 @@ def check_delayed(recipe: "Recipe") -> None:
 
 
 def _neurons(recipe: "Recipe") -> Iterator[tuple[str, Layer | Readout]]:
-    """Yield the key and the table of every population of neurons."""
     for number, layer in enumerate(recipe.network.layers):
         yield f"network.layers.{number}", layer
     yield "network.readout", recipe.network.readout
 
 
 def check_neurons(recipe: "Recipe") -> None:
-    """Reject what a neuron model cannot have, and normalisation of what has not come in yet."""
+    """Reject settings a neuron model does not support, and normalisation of recurrent layers."""
     dt = recipe.network.dt
     for key, table in _neurons(recipe):
         if table.model in ("SeedLIF", "SeedLI"):
@@ -133,30 +133,13 @@ def check_counts(recipe: "Recipe") -> None:
         shape = dataset_shape(recipe.data.dataset, recipe.data.parsed)
     except InputError as error:
         raise ValueError(f"data.dataset: {error}") from error
-    try:
-        # Files may have other channels than a data set says, so those of the input are not known.
-        recipe.network.counts(None, None if shape is None else shape[1])
-    except InputError as error:
-        raise ValueError(str(error)) from error
+    # Files may have other channels than a data set says, so those of the input are not known.
+    recipe.network.counts(None, None if shape is None else shape[1])
 
 
 def check_augmentation(recipe: "Recipe") -> None:
     """Reject changes that the other kind of data takes."""
-    import numpy as np
-
-    from mlgenn_delays.data.augment.augment import check_kind
-    from mlgenn_delays.data.types import CurrentBatch, SpikeBatch
-
-    none = np.zeros(0, np.int64)
-    try:
-        batch: CurrentBatch | SpikeBatch
-        if recipe.data.encoding == "currents":
-            batch = CurrentBatch(np.zeros((0, 1, 1), np.float32), none, none)
-        else:
-            batch = SpikeBatch(np.zeros((0, 2), np.int64), none, none, none, 1)
-        check_kind(recipe.augmentation, batch)
-    except InputError as error:
-        raise ValueError(str(error)) from error
+    check_encoding(recipe.augmentation, currents=recipe.data.encoding == "currents")
 
 
 CHECKS = (
@@ -174,7 +157,7 @@ Found = Iterator[tuple[str, str]]
 
 
 def without_effect(recipe: "Recipe") -> dict[str, str]:
-    """Return what has no effect in a recipe.
+    """Return the keys of a recipe that have no effect.
 
     Returns:
         By dotted key (that of a table stands for all keys in it) the setting that takes its effect
@@ -188,19 +171,13 @@ def without_effect(recipe: "Recipe") -> dict[str, str]:
 
 
 def effect_of(key: str, table: dict[str, str]) -> str | None:
-    """Return what takes the effect of a dotted key away, None if nothing does.
-
-    Arguments:
-        key: The key.
-        table: What `without_effect` returned.
-    """
+    """Return the setting of `without_effect` that takes the effect of a dotted key away, if any."""
     parts = key.split(".")
     places = (".".join(parts[: n + 1]) for n in range(len(parts)))
     return next((table[place] for place in places if place in table), None)
 
 
 def _network(recipe: "Recipe") -> Found:
-    """Yield what has no effect in [network]."""
     for where, table in _neurons(recipe):
         if table.synapse == "Delta":
             yield f"{where}.tau_syn", f"{where}.synapse = 'Delta'"
@@ -215,7 +192,6 @@ def _network(recipe: "Recipe") -> Found:
 
 
 def _delays(recipe: "Recipe") -> Found:
-    """Yield what has no effect in [delays]."""
     delays, optimiser = recipe.delays, ("schedule", "schedule_options", "clip")
     own = (*optimiser, "learning_rate")
     kernel = ("kernel", "sigma_start", "sigma_end", "sigma_epochs")
@@ -245,7 +221,6 @@ def _delays(recipe: "Recipe") -> Found:
 
 
 def _learning(recipe: "Recipe") -> Found:
-    """Yield what has no effect in [learning] and [regularisation]."""
     learning = recipe.learning
     if learning.rule == "eventprop":
         for key in ("surrogate", "surrogate_options"):
@@ -260,7 +235,6 @@ def _learning(recipe: "Recipe") -> Found:
 
 
 def _rewiring(recipe: "Recipe") -> Found:
-    """Yield what has no effect in [rewiring]."""
     rewiring = recipe.rewiring
     shares = ("drop_fraction", "decay", "until")
     if rewiring.rule == "none":
@@ -283,7 +257,6 @@ def _rewiring(recipe: "Recipe") -> Found:
 
 
 def _others(recipe: "Recipe") -> Found:
-    """Yield what has no effect in [augmentation] and [data]."""
     augmentation = recipe.augmentation
     if not (augmentation.shift or augmentation.mask_channels):
         yield "augmentation.group", "augmentation.shift = 0 and augmentation.mask_channels = 0"

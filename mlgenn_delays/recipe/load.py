@@ -52,7 +52,6 @@ def as_toml(value: Any) -> str:
 
 
 def _flat(value: Any, key: str = "") -> dict[str, Any]:
-    """Return nested tables as one, by dotted key."""
     if isinstance(value, dict) and value:
         items = [(str(k), v) for k, v in value.items()]
     elif isinstance(value, (list, tuple)) and value and isinstance(value[0], dict):
@@ -75,7 +74,7 @@ def settings(recipe: Recipe) -> dict[str, str]:
 
 
 def differences(a: Recipe, b: Recipe) -> list[str]:
-    """Return what differs between two recipes, each as ``"key: value of a, value of b"``.
+    """List the differences of two recipes, each as ``"key: value of a, value of b"``.
 
     The summary and the expected result are no settings and left out.
     """
@@ -134,7 +133,6 @@ def load_recipe(
 
 
 def _read(path: Path) -> str:
-    """Return the text of a recipe file."""
     try:
         return read_text(path, MOST_TOML)
     except (OSError, ValueError) as error:
@@ -161,8 +159,8 @@ def parse_recipe(
     except ValueError as error:
         raise InputError(f"{source} must be TOML: {error}") from error
     before, given = deepcopy(raw), {}
-    for override in [*shared, *overrides]:
-        key, value = _parts(override, "learning.epochs=5")
+    parsed = [(each, *_parts(each, "learning.epochs=5")) for each in [*shared, *overrides]]
+    for override, key, value in parsed:
         _put(raw, key, value, override)
         given[key] = f"--set {shown_pair(override)}"
     try:
@@ -172,18 +170,15 @@ def parse_recipe(
         raise as_input_error(error, source, given) from error
     except ValueError as error:  # what --set put in
         raise InputError(f"{source}: {error}") from error
-    own = {_parts(override, "")[0] for override in overrides}
+    own = {key for _, key, _ in parsed[len(shared) :]}
     _check_effects(recipe, before, {key: text for key, text in given.items() if key in own})
     return recipe
 
 
 def _check_effects(recipe: Recipe, before: dict[str, Any], given: dict[str, str]) -> None:
-    """Reject overrides whose effect another setting takes away.
+    """Reject overrides, `given` by dotted key, whose effect another setting takes away.
 
-    Arguments:
-        recipe: The recipe with them.
-        before: What it was made of, without them.
-        given: How each of them was given, by dotted key.
+    `before` is what the recipe was made of without them.
     """
     ineffective = without_effect(recipe)
     reasons = {key: effect_of(key, ineffective) for key in given}
@@ -203,19 +198,11 @@ def _check_effects(recipe: Recipe, before: dict[str, Any], given: dict[str, str]
 
 
 def _under(key: str, flat: dict[str, str]) -> dict[str, str]:
-    """Return the settings of a key, or of the table that it names."""
     return {k: value for k, value in flat.items() if k == key or k.startswith(f"{key}.")}
 
 
 def options_of(overrides: Sequence[str]) -> dict[str, Any]:
-    """Return options of a data set from overrides, as a ``[data]`` table has them.
-
-    Arguments:
-        overrides: Each ``"dotted.key=value"``, as of `load_recipe`; ``data.`` may be in front.
-
-    Raises:
-        InputError: One of them is no such thing.
-    """
+    """Return options of a data set from overrides; ``data.`` may be in front of their keys."""
     options: dict[str, Any] = {}
     for override in overrides:
         key, value = _parts(override, "duration=800")
@@ -224,12 +211,11 @@ def options_of(overrides: Sequence[str]) -> dict[str, Any]:
 
 
 def _parts(override: str, example: str) -> tuple[str, Any]:
-    """Return the key and the value of an override."""
     key, equals, value = override.partition("=")
     if not equals or not key.strip():
         raise InputError(f"--set must be key=value, such as {example}, got {shown(override)}")
     if key.count(".") >= DEEPEST:
-        raise InputError(f"--set must have a key of a recipe, got {shown(key)}")
+        raise InputError(f"--set must be KEY=VALUE with a key of a recipe, got {shown(key)}")
     return key.strip(), parse_value(value.strip(), f"--set {shown_pair(key)}")
 
 
@@ -272,5 +258,4 @@ def _loc(parts: list[str]) -> tuple[int | str, ...]:
 
 
 def _is_index(part: str) -> bool:
-    """Return whether a part of a key counts the entries of a list."""
     return part.isascii() and part.isdecimal() and len(part) < 10

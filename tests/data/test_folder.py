@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mlgenn_delays.data.encode import recordings as module
 from mlgenn_delays.data.encode.level import LevelEncoder
 from mlgenn_delays.data.encode.recordings import (
     RecordingOptions,
@@ -15,7 +16,6 @@ from mlgenn_delays.data.encode.recordings import (
 )
 from mlgenn_delays.data.encode.wav import read_wav
 from mlgenn_delays.data.registry import load_dataset
-from mlgenn_delays.data.sets import folder as module
 from mlgenn_delays.data.types import CurrentData, SpikeData, StreamedSpikes
 from mlgenn_delays.errors import InputError
 from tests.data.own_helpers import word_sizes, write_wav, write_words

@@ -47,29 +47,14 @@ def _by_hand(name: str) -> str:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A data set that is ready.
-
-    Attributes:
-        folder: Folder to give as ``--data``; None if it needs none.
-        lines: What was done, for the user.
-    """
+    """A data set that is ready: the folder to give as ``--data``, if any, and what was done."""
 
     folder: Path | None
     lines: tuple[str, ...]
 
 
 def prepare_data(name: str, folder: Path | None) -> Prepared:
-    """Make a data set ready; what is there already is only checked.
-
-    Arguments:
-        name: Name of the data set.
-        folder: Where it is, or goes.
-
-    Raises:
-        InputError: Unknown data set, one that cannot be downloaded, no folder given, or what is
-            there is damaged.
-        WorkError: It cannot be downloaded or written.
-    """
+    """Make a data set ready; what is there already is only checked."""
     entry = dataset(name)
     if not entry.needs_folder:
         line = f"{name} needs no preparation and no folder: {entry.summary}"
@@ -93,17 +78,7 @@ _DAMAGED = (zipfile.BadZipFile, EOFError, OSError, zlib.error, NotImplementedErr
 
 
 def download(url: str, path: Path, *, remedy: str, md5: str | None = None) -> None:
-    """Download a file.
-
-    Arguments:
-        url: Where it is.
-        path: Where it goes, when it is whole and its checksum is right.
-        remedy: What the user can do if that fails, such as to fetch it by hand.
-        md5: Its checksum, in hexadecimal; None if it is not known.
-
-    Raises:
-        WorkError: It cannot be had, is not what it should be, or cannot be written.
-    """
+    """Download a file, which gets its name when it is whole and its MD5 checksum is right."""
     remove_halves(path)
     with _opened(url, remedy) as answer:
         length = answer.headers.get("Content-Length")
@@ -140,7 +115,6 @@ def _opened(url: str, remedy: str) -> Iterator[Any]:
 
 
 def _received(answer: Any, url: str, remedy: str) -> bytes:
-    """Return the next part of an answer, empty at its end."""
     try:
         part: bytes = answer.read(_CHUNK)
     except (HTTPException, OSError) as error:
@@ -158,16 +132,7 @@ def _failed(url: str, why: str, remedy: str) -> WorkError:
 
 
 def unpack(packed: Path, path: Path) -> None:
-    """Unpack the one file of a .gz, or the file of that name in a .zip; the packed file stays.
-
-    Arguments:
-        packed: The packed file.
-        path: Where the file goes.
-
-    Raises:
-        InputError: The packed file is damaged, or does not have it.
-        WorkError: It cannot be written.
-    """
+    """Unpack the one file of a .gz, or the file of that name in a .zip; the packed file stays."""
     remove_halves(path)
     with _reader(packed, path.name) as (source, size):
         check_space(path, size or 0)
@@ -182,7 +147,7 @@ def unpack(packed: Path, path: Path) -> None:
 
 @contextmanager
 def _reader(packed: Path, name: str) -> Iterator[tuple[Any, int | None]]:
-    """Give what a packed file holds, and its size if that is known."""
+    """Open what a packed file holds, and give its size if that is known."""
     if packed.suffix == ".gz":
         import gzip
 
@@ -199,11 +164,7 @@ def _reader(packed: Path, name: str) -> Iterator[tuple[Any, int | None]]:
 
 @contextmanager
 def open_zip(path: Path) -> Iterator[zipfile.ZipFile]:
-    """Give a .zip file that is open.
-
-    Raises:
-        InputError: It is damaged, or no such file.
-    """
+    """Open a .zip file, which must be whole."""
     try:
         archive = zipfile.ZipFile(path)
     except _DAMAGED as error:
@@ -213,7 +174,6 @@ def open_zip(path: Path) -> Iterator[zipfile.ZipFile]:
 
 
 def _unpacked(source: Any, packed: Path) -> bytes:
-    """Return the next part of what a packed file holds, empty at its end."""
     try:
         part: bytes = source.read(_CHUNK)
     except _DAMAGED as error:
@@ -222,16 +182,7 @@ def _unpacked(source: Any, packed: Path) -> bytes:
 
 
 def read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, most: int) -> bytes:
-    """Return what a file in a .zip file holds.
-
-    Arguments:
-        archive: The .zip file.
-        member: The file in it.
-        most: How many bytes it may have.
-
-    Raises:
-        InputError: It is damaged, or longer than that.
-    """
+    """Return the content of a file in a .zip file, which must have at most `most` bytes."""
     path = Path(str(archive.filename))
     try:
         with archive.open(member) as source:
@@ -260,11 +211,7 @@ def remove_halves(path: Path) -> None:
 
 
 def check_space(path: Path, size: int) -> None:
-    """Reject to write a file for which there is no space.
-
-    Raises:
-        WorkError: There is none.
-    """
+    """Reject writing a file for which there is no space."""
     above = next((each for each in path.absolute().parents if each.exists()), None)
     free = shutil.disk_usage(above).free if above is not None else size
     if free < size:

@@ -23,11 +23,8 @@ from mlgenn_delays.listing import list_files
 class Rows:
     """The examples of a split in our order.
 
-    Attributes:
-        order: (N,) the number of each in tonic's split.
-        names: What each is called: its path within the data set's folder, or its number in a set
-            that has no file for each.
-        facts: A hash of names, sizes and times of change, in this order.
+    Their numbers in tonic's split, (N,); their paths within the data set's folder, or their numbers
+    in a set that has no file for each; and a hash of names, sizes and times of change.
     """
 
     order: np.ndarray
@@ -88,7 +85,6 @@ def _paths(examples: Any) -> list[str] | None:
 
 
 def _facts(files: Iterable[tuple[str, str | Path]]) -> str:
-    """Return a hash of names, sizes and times of change, in the given order."""
     total = blake2b(digest_size=20)
     for name, path in files:
         try:
@@ -120,7 +116,7 @@ class Sensor:
 
     @staticmethod
     def of(size: Sequence[Any], downsample: int, polarity: str) -> "Sensor":
-        """Return the sensor of columns, rows and polarities."""
+        """Make the sensor of columns, rows and polarities."""
         width, height, polarities = (int(number) for number in size)
         return Sensor(width, height, polarities, downsample, polarity)
 
@@ -137,11 +133,7 @@ class Sensor:
         return polarities * rows * columns
 
     def channels(self, where: str, events: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return which events are kept, (E,) bool, and their channels.
-
-        Raises:
-            InputError: An event is not on the sensor.
-        """
+        """Return which events are kept, (E,) bool, and the channels of those."""
         _, rows, columns = self.shape
         x = _coordinate(where, events, "x", self.width)
         y = _coordinate(where, events, "y", self.height)
@@ -170,19 +162,9 @@ def example_spikes(
     unit: float,
     align: bool,
 ) -> Spikes:
-    """Return the spikes of one recording.
+    """Return the spikes of a recording: a structured array with t and x, y, p, whichever there are.
 
-    Arguments:
-        where: What the recording is called.
-        events: Structured array with the fields t and x, y, p, whichever there are.
-        sensor: What becomes which channel.
-        n_steps: T; later events are cut.
-        dt: Length of a step [ms].
-        unit: What a time of 1 is [ms].
-        align: Whether the first event is time 0.
-
-    Raises:
-        InputError: They are no such events, or one cannot be.
+    A time of 1 is `unit` ms. With `align` the first event is time 0.
     """
     fields = getattr(getattr(events, "dtype", None), "names", None) or ()
     if "t" not in fields or "x" not in fields:
@@ -221,7 +203,6 @@ def _whole(where: str, name: str, values: np.ndarray) -> np.ndarray:
 
 
 def _check_range(where: str, name: str, found: np.ndarray, size: int) -> None:
-    """Reject what the sensor does not have."""
     if len(found) and (found.min() < 0 or found.max() >= size):
         raise InputError(
             f"{where} must have {name} in 0..{size - 1}, got {found.min()}..{found.max()}; set "
