@@ -41,7 +41,7 @@ from mlgenn_delays.network.initialise import Uniform
 from mlgenn_delays.recipe import load_recipe
 from mlgenn_delays.recipe.explain import TABLES, keys
 from mlgenn_delays.rewiring import SET, DeepR, RigL
-from mlgenn_delays.settings import LARGEST, LONGEST, fields_of, range_of
+from mlgenn_delays.settings import INT32_MAX, LONGEST, fields_of, range_of
 
 MADE = [
     Adam(), SpikeCount(), Cosine(), EaseIn(), OneCycle(), Atan(), Triangle(), Boxcar(), Gaussian(),
@@ -116,7 +116,7 @@ def test_every_field_keeps_to_its_range(made: object) -> None:
 
 def test_times_and_counts_that_would_overflow() -> None:
     """These bounds are said only to those who pass them."""
-    for made, name, largest in ((LIF(3), "tau_mem", LONGEST), (SpikeInput(3), "n", LARGEST)):
+    for made, name, largest in ((LIF(3), "tau_mem", LONGEST), (SpikeInput(3), "n", INT32_MAX)):
         replace(made, **{name: largest})
         with pytest.raises(InputError, match=rf"{name} must be .*\]"):
             replace(made, **{name: 2 * largest})
