@@ -29,7 +29,7 @@ class Places:
 
     @staticmethod
     def of(axes: Sequence[tuple[str, int]], n: int) -> "Places | None":
-        """Return the places of n channels, None where they have no order.
+        """Place n channels, None where they have no order.
 
         Arguments:
             axes: Name and size of each axis, the last running fastest, as of the ``space`` of a
@@ -74,7 +74,7 @@ class Afferents:
 
     @staticmethod
     def of(projection: Projection, n_post: int, strongest: float = 1.0) -> "Afferents":
-        """Return the synapses of a projection.
+        """Sort the synapses of a projection by postsynaptic neuron.
 
         Arguments:
             projection: The projection.
@@ -118,7 +118,7 @@ class Afferents:
         return np.sign(self.weight).astype(np.int8)
 
     def take(self, neurons: np.ndarray) -> "Afferents":
-        """Return the synapses of some neurons alone, in their order."""
+        """The synapses of some neurons alone, in their order."""
         counts = np.diff(self.start)[neurons]
         index = np.concatenate(
             [np.arange(self.start[j], self.start[j + 1]) for j in neurons] or [np.zeros(0, int)]
@@ -132,7 +132,7 @@ class Afferents:
 def receptive_fields(
     projection: Projection, n_post: int, *, bin_width: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the spatiotemporal receptive fields: signed weights over source and delay.
+    """Sum signed weights over source and delay: the spatiotemporal receptive fields.
 
     Arguments:
         projection: The projection.
@@ -157,12 +157,12 @@ def receptive_fields(
 
 
 def pair_keys(projection: Projection) -> np.ndarray:
-    """Return one number per synapse, the same for the same pair of neurons, (S,) int64."""
+    """One number per synapse, the same for the same pair of neurons, (S,) int64."""
     return projection.pre().astype(np.int64) << 32 | projection.post.astype(np.int64)
 
 
 def _strongest(kept: np.ndarray, post: np.ndarray, weight: np.ndarray, share: float) -> np.ndarray:
-    """Return those of the synapses, sorted by neuron, with the largest weights of their neuron."""
+    """Those of the synapses, sorted by neuron, with the largest weights of their neuron."""
     out = []
     for own in np.split(kept, np.flatnonzero(np.diff(post[kept])) + 1):
         n = math.ceil(share * len(own) - 1e-9)  # 0.07 * 100 is above 7 by rounding

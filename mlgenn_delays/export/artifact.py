@@ -27,14 +27,8 @@ Kept = dict[str, np.ndarray]
 
 
 def prepare(network: Network) -> tuple[Network, Kept]:
-    """Return the network for inference.
-
-    Arguments:
-        network: A trained network; it stays as it is.
-
-    Returns:
-        The network, and by population that spikes and is left the indices (n,) int64 that its
-        neurons had before. Input and output keep all of theirs.
+    """The network for inference, and by spiking population that is left the indices (n,) int64
+    that its neurons had before; input and output keep all of theirs.
     """
     network = network.folded()
     for projection in network.projections.values():
@@ -44,7 +38,6 @@ def prepare(network: Network) -> tuple[Network, Kept]:
 
 
 def _whole_steps(projection: Projection, dt: float) -> None:
-    """Give each synapse its own delay in whole steps, and drop those of weight 0."""
     steps, pre = delay_steps(projection, dt), projection.pre()
     kept = projection.weight != 0
     n_pre = len(projection.indptr) - 1
@@ -71,7 +64,6 @@ class _Neurons:
         return _Neurons({name: own & other.values[name] for name, own in self.values.items()})
 
     def count(self) -> int:
-        """Return how many are true."""
         return sum(int(own.sum()) for own in self.values.values())
 
 
@@ -82,7 +74,7 @@ def _leads_on(network: Network) -> _Neurons:
 
 
 def _driven(network: Network) -> _Neurons:
-    """Return which neurons the input or a bias > 0 can drive, by whatever path."""
+    """Which neurons the input or a bias > 0 can drive, by whatever path."""
     found = {}
     for name, population in network.populations.items():
         is_input = isinstance(population.model, InputModel)
@@ -91,7 +83,6 @@ def _driven(network: Network) -> _Neurons:
 
 
 def _spread(network: Network, found: _Neurons, *, backwards: bool) -> _Neurons:
-    """Add to the neurons found all that synapses lead to, or come from."""
     before = -1
     while found.count() != before:
         before = found.count()
@@ -105,7 +96,7 @@ def _spread(network: Network, found: _Neurons, *, backwards: bool) -> _Neurons:
 
 
 def _without(network: Network, used: _Neurons) -> tuple[Network, Kept]:
-    """Return the network of the used neurons alone, and which of the spiking ones are left."""
+    """The network of the used neurons alone, and which of the spiking ones are left."""
     small, kept, index = Network(dt=network.dt, seed=network.seed), {}, {}
     for name, population in network.populations.items():
         spikes = isinstance(population.model, SpikingModel)
@@ -140,52 +131,35 @@ _Text = Annotated[str, Field(max_length=1000)]
 
 
 class Measured(BaseModel):
-    """An accuracy that was measured.
-
-    Attributes:
-        split: Of the data.
-        accuracy: Correct / total.
-        n: Examples, None if not known.
-    """
+    """An accuracy that was measured."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     split: _Text
-    accuracy: Annotated[float, Field(ge=0, le=1)]
-    n: Annotated[int, Field(ge=1)] | None = None
+    accuracy: Annotated[float, Field(ge=0, le=1)]  # correct / total
+    n: Annotated[int, Field(ge=1)] | None = None  # examples, None if not known
 
 
 class About(BaseModel):
-    """What must be known to use a network, as plain data for JSON.
-
-    Attributes:
-        n_steps: T, length of a trial.
-        labels: Name of each class.
-        data: The data set that it was trained on, as the ``[data]`` table of a recipe: how
-            recordings or images become spikes or currents. Empty if not known.
-        recipe: Name of the recipe, empty if not known.
-        recipe_sha256: SHA-256 of the run's recipe.toml, empty if not known.
-        epoch: Epoch of the network, None if not known.
-        measured: Accuracies of the network; with int8, of the rounded one.
-        quantised: "int8" if weights were rounded to 8 bits, else None.
-        version: Version of delaysnn that made it.
-    """
+    """What must be known to use a network, as plain data for JSON."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    n_steps: Annotated[int, Field(ge=1, le=2**31 - 1)]
+    n_steps: Annotated[int, Field(ge=1, le=2**31 - 1)]  # T, length of a trial
     labels: Annotated[tuple[_Text, ...], Field(min_length=1, max_length=1_000_000)]
+    # The ``[data]`` table of the recipe: how recordings or images become input; empty if not known.
     data: dict[str, Any] = {}
-    recipe: _Text = ""
+    recipe: _Text = ""  # name, empty if not known
+    # Of the run's recipe.toml, empty if not known.
     recipe_sha256: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")] = ""
-    epoch: Annotated[int, Field(ge=0)] | None = None
-    measured: tuple[Measured, ...] = ()
+    epoch: Annotated[int, Field(ge=0)] | None = None  # of the network, None if not known
+    measured: tuple[Measured, ...] = ()  # with int8, of the rounded network
+    # None if weights were not rounded to 8 bits.
     quantised: Annotated[str, Field(pattern="^int8$")] | None = None
-    version: _Text = ""
+    version: _Text = ""  # of delaysnn that made it
 
     @model_validator(mode="after")
     def _known(self) -> "About":
-        """Reject options that the data set does not have."""
         try:
             _ = self.options
         except InputError as error:
@@ -202,11 +176,7 @@ class About(BaseModel):
 
     @staticmethod
     def of_json(text: str | bytes) -> "About":
-        """Return what JSON tells.
-
-        Raises:
-            InputError: It tells something else.
-        """
+        """Parse JSON, or raise InputError."""
         try:
             return About.model_validate_json(text)
         except ValidationError as error:
@@ -216,21 +186,13 @@ class About(BaseModel):
 
 @dataclass(frozen=True)
 class Artifact:
-    """A network for inference; see `of`.
+    """A network for inference; see `of`."""
 
-    Attributes:
-        network: As `prepare` gives it: one input, one output, no normalisation, each synapse with
-            a delay of its own in whole steps.
-        kept: By population that spikes, the indices (n,) int64 of its neurons before those that
-            cannot matter were left out.
-        sizes: Neurons of each population before that.
-        about: What must be known to use it.
-    """
-
+    # As `prepare` gives it: one input, one output, no normalisation, whole-step delays per synapse.
     network: Network
-    kept: Kept
-    sizes: dict[str, int]
-    about: About
+    kept: Kept  # by spiking population, (n,) int64: which of its neurons are left
+    sizes: dict[str, int]  # neurons of each population before that
+    about: About  # what must be known to use it
 
     def __post_init__(self) -> None:
         network = self.network
@@ -252,7 +214,6 @@ class Artifact:
         self._check_kept()
 
     def _check_network(self) -> None:
-        """Reject a network that `prepare` does not give."""
         for name, population in self.network.populations.items():
             if population.normalisation is not None or not np.isfinite(population.bias).all():
                 raise InputError(
@@ -266,7 +227,6 @@ class Artifact:
                 raise InputError(f"projection {name!r} must have a whole delay [steps] a synapse")
 
     def _check_kept(self) -> None:
-        """Reject indices that neurons cannot have had."""
         if not isinstance(self.sizes, dict) or not all(
             isinstance(size, int) and 0 < size <= 2**31 for size in self.sizes.values()
         ):
@@ -288,12 +248,7 @@ class Artifact:
 
     @staticmethod
     def of(network: Network, about: About) -> "Artifact":
-        """Return the artifact of a trained network.
-
-        Raises:
-            InputError: It has no single input and output, or another number of classes than
-                labels.
-        """
+        """There must be one input, and one output with as many neurons as labels."""
         small, kept = prepare(network)
         sizes = {name: population.n for name, population in network.populations.items()}
         return Artifact(small, kept, sizes, about)
@@ -302,16 +257,7 @@ class Artifact:
 def artifact_of_run(
     path: Path | str, *, checkpoint: str = "best", data: Path | str | None = None
 ) -> Artifact:
-    """Return what a run is exported as.
-
-    Arguments:
-        path: The run directory.
-        checkpoint: ``"best"`` or ``"last"``.
-        data: Folder of the data; asked for only where the run does not say its labels.
-
-    Raises:
-        InputError: It is no run, or has no such checkpoint.
-    """
+    """The artifact of a run; data are needed only where the run does not say its labels."""
     run = Run(path)
     network = Network.load(run.directory.network_path(checkpoint))
     task = _task(run, data)
@@ -330,7 +276,6 @@ def artifact_of_run(
 
 
 def _task(run: Run, data: Path | str | None) -> Task:
-    """Return labels, length and sizes of the data; a run that does not say must ask its data."""
     noted = run.task()
     if noted is not None:
         return noted
@@ -344,7 +289,6 @@ def _task(run: Run, data: Path | str | None) -> Task:
 
 
 def _measured(run: Run, checkpoint: str, task: Task) -> tuple[int | None, tuple[Measured, ...]]:
-    """Return the epoch of a checkpoint and what its training measured."""
     commit = run.directory.load_checkpoint()
     if commit is None:
         return None, ()

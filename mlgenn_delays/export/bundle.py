@@ -23,11 +23,7 @@ _HDF5 = b"\x89HDF\r\n\x1a\n"
 
 
 def read_artifact(path: Path) -> Artifact:
-    """Read a bundle or a NIR file, whatever its name.
-
-    Raises:
-        InputError: It is neither, damaged, or from another version.
-    """
+    """Read a bundle or a NIR file, whatever its name."""
     try:
         with path.open("rb") as file:
             begin = file.read(9)
@@ -54,16 +50,12 @@ _TYPES = {"indptr": np.int64, "post": np.int32}
 
 
 def write_bundle(artifact: Artifact, path: Path | str) -> None:
-    """Write a bundle, atomically.
-
-    Raises:
-        WorkError: The file cannot be written.
-    """
+    """Write a bundle, atomically."""
     write_atomic(path, to_bytes(artifact))
 
 
 def to_bytes(artifact: Artifact) -> bytes:
-    """Return the content of a bundle; equal artifacts give equal bytes."""
+    """The content of a bundle; equal artifacts give equal bytes."""
     network = artifact.network
     tensors = tensors_of(network)
     for name, projection in network.projections.items():
@@ -82,11 +74,7 @@ def to_bytes(artifact: Artifact) -> bytes:
 
 
 def read_bundle(path: Path | str) -> Artifact:
-    """Read a bundle.
-
-    Raises:
-        InputError: The file is missing, damaged, no bundle, or from a newer version.
-    """
+    """Read a bundle; InputError says what is wrong with the file."""
     path = Path(path)
     tensors, metadata = FORMAT.read(path)
     with FORMAT.checked(path):
@@ -118,5 +106,5 @@ def _whole(tensors: dict[str, np.ndarray], key: str) -> np.ndarray:
 
 
 def _smallest(array: np.ndarray) -> Any:
-    """Return whole numbers >= 0 in the smallest unsigned type that holds them."""
+    """Whole numbers >= 0 in the smallest unsigned type that holds them."""
     return array.astype(np.min_scalar_type(int(array.max(initial=0))))

@@ -22,18 +22,9 @@ SPLIT = "validation"
 
 
 def validation_split(artifact: Artifact, source: Path, data: str | None) -> tuple[Data | None, str]:
-    """Return the validation split of the data that a network was trained on.
+    """The validation split of a network's data, or None and the reason why there is none.
 
-    Arguments:
-        artifact: The network.
-        source: What it was made of; a run knows where its data lie.
-        data: Folder of the data; that of the training if None.
-
-    Returns:
-        The split, or None and the reason why there is none.
-
-    Raises:
-        InputError: The folder given cannot be used.
+    Only with a folder of data given, data that cannot be used are an InputError.
     """
     try:
         split = _split(artifact, source, data)
@@ -45,7 +36,7 @@ def validation_split(artifact: Artifact, source: Path, data: str | None) -> tupl
 
 
 def accuracy(artifact: Artifact, split: Data) -> Measured:
-    """Return the accuracy on the validation split, on the CPU engine."""
+    """The accuracy on the validation split, on the CPU engine."""
     runner, hits = CPURunner(artifact), 0
     for first in range(0, len(split), AT_ONCE):
         batch = split.batch(np.arange(first, min(first + AT_ONCE, len(split))))
@@ -54,7 +45,6 @@ def accuracy(artifact: Artifact, split: Data) -> Measured:
 
 
 def _split(artifact: Artifact, source: Path, data: str | None) -> Data | None:
-    """Return the validation split of the data that a network was trained on."""
     from mlgenn_delays.data import load_dataset
 
     table = dict(artifact.about.data)
@@ -143,16 +133,12 @@ class Exported:
     next: str = ""
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it ready for JSON."""
+        """The same, ready for JSON."""
         return asdict(self)
 
 
 def artifact_of(path: Path, checkpoint: str | None = None, data: str | None = None) -> Artifact:
-    """Return the network of a run, a bundle or a NIR file.
-
-    Raises:
-        InputError: It is none of these.
-    """
+    """The network of a run, a bundle or a NIR file; InputError if it is none of these."""
     if path.is_file():
         if checkpoint is not None:
             raise InputError(
@@ -239,7 +225,6 @@ def _write_c(
 
 
 def _changed(before: Measured, after: Measured) -> str:
-    """Return what rounding the weights changed, in words."""
     return (
         f"int8: {before.split} accuracy {100 * before.accuracy:.2f} % before, "
         f"{100 * after.accuracy:.2f} % after ({before.n} examples)"
@@ -247,12 +232,7 @@ def _changed(before: Measured, after: Measured) -> str:
 
 
 def _check_place(path: Path) -> None:
-    """Reject a place that cannot be written, before there is work to lose.
-
-    Raises:
-        InputError: As said.
-        WorkError: The disk is full.
-    """
+    """Reject a place that cannot be written, before there is work to lose."""
     try:
         check_writable(path.parent)
     except OSError as error:
@@ -260,7 +240,7 @@ def _check_place(path: Path) -> None:
 
 
 def _unwritable(path: Path, error: OSError) -> DelaysnnError:
-    """Return the error for a place that cannot be written: a full disk is no bad input."""
+    """A full disk is no bad input."""
     kind = WorkError if error.errno in FULL else InputError
     return kind(f"cannot write {path}: {error.strerror or error}; choose another place with --out")
 
@@ -274,7 +254,6 @@ def _folder(path: Path, write: Callable[[Path], object]) -> None:
 
 
 def _size(path: Path) -> int:
-    """Return the bytes of a file, or of all files in a folder."""
     files = [path] if path.is_file() else [each for each in path.rglob("*") if each.is_file()]
     return sum(each.stat().st_size for each in files)
 

@@ -22,7 +22,7 @@ AT_ONCE = 32  # examples
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a network answers to one example.
+    """What a network predicts for one example.
 
     Attributes:
         name: Of the example, a file's name for instance.
@@ -34,7 +34,7 @@ class Prediction:
         cut: Share of its events (of its length, if it has none) after the end of the trial, which
             the network does not get.
         events: How many events it had, None if it had other data.
-        warning: What to know of the answer, such as that it is one to nothing; mostly empty.
+        warning: What to know of the prediction, such as that the input was empty; mostly empty.
     """
 
     name: str
@@ -57,19 +57,14 @@ class Runner(Protocol):
     currents: bool
 
     def logits(self, batch: Batch) -> np.ndarray:
-        """Return the logits of a batch, (B, K) float32."""
+        """The logits of a batch, (B, K) float32."""
 
     def run(self, batch: Batch) -> Recording:
-        """Return the spikes and output voltages of a batch."""
+        """The spikes and output voltages of a batch."""
 
 
 class CPURunner:
-    """Runs an artifact on the CPU engine.
-
-    Arguments:
-        artifact: The network.
-        threads: Threads, all cores if None.
-    """
+    """Runs an artifact on the CPU engine; on all cores if threads is None."""
 
     def __init__(self, artifact: Artifact, threads: int | None = None) -> None:
         from mlgenn_delays.engines.compile import compile_network
@@ -88,12 +83,12 @@ class CPURunner:
         )
 
     def logits(self, batch: Batch) -> np.ndarray:
-        """Return the logits of a batch, (B, K) float32."""
+        """The logits of a batch, (B, K) float32."""
         unlabelled = replace(batch, labels=np.zeros(len(batch), np.int64))
         return self._compiled.evaluate([unlabelled]).logits
 
     def run(self, batch: Batch) -> Recording:
-        """Return the spikes and output voltages of a batch."""
+        """The spikes and output voltages of a batch."""
         return self._compiled.record(batch)
 
 
@@ -156,23 +151,23 @@ class Model:
         return answers[0] if _is_one(x, items) else answers
 
     def answers(self, items: Sequence[Item], at_once: int = AT_ONCE) -> Iterator[Prediction]:
-        """Answer examples that `reader` gave, some at once, in their order."""
+        """Predict examples that `reader` gave, some at once, in their order."""
         at_once = min(at_once, self.most_at_once)
         for first in range(0, len(items), at_once):
             some = items[first : first + at_once]
             yield from self.answers_to(some, self._reader.as_batch(some))
 
     def answers_to(self, items: Sequence[Item], batch: Batch) -> list[Prediction]:
-        """Answer a batch that was made of these examples."""
+        """Predict a batch that was made of these examples."""
         logits, left = self._runner.logits(batch), left_of(batch)
         return [self._prediction(*row) for row in zip(items, logits, left, strict=True)]
 
     def logits(self, batch: Batch | Data) -> np.ndarray:
-        """Return the logits of examples that are encoded already, (B, K) float32."""
+        """The logits of examples that are encoded already, (B, K) float32."""
         return self._runner.logits(_batch(batch))
 
     def record(self, batch: Batch | Data) -> Recording:
-        """Return spikes and output voltages of examples that are encoded already.
+        """Record spikes and output voltages of examples that are encoded already.
 
         Neurons that cannot matter were left out at the export; those of a population are
         `kept` of the artifact.
@@ -180,7 +175,7 @@ class Model:
         return self._runner.run(_batch(batch))
 
     def _prediction(self, item: Item, logits: np.ndarray, left: float) -> Prediction:
-        """Return what logits (K,) say of an example of which so much is left."""
+        """Predict from logits (K,); left is the share of the example that the encoding kept."""
         name = item.name
         if not np.isfinite(logits).all():
             raise WorkError(
@@ -199,14 +194,13 @@ class Model:
 
 
 def _is_one(x: Any, items: Sequence[Item]) -> bool:
-    """Return whether an input is one example, not several of which there is one."""
+    """Whether an input is one example, not several of which there is one."""
     several = isinstance(x, list | Data | Batch)
     folder = isinstance(x, str | Path) and Path(x).is_dir()
     return not several and not folder and len(items) == 1 and not items[0].name.endswith("]")
 
 
 def _batch(given: Batch | Data) -> Batch:
-    """Return data as one batch, whose arrays are checked."""
     return checked(given) if isinstance(given, Batch) else given.batch(np.arange(len(given)))
 
 

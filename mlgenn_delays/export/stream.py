@@ -31,9 +31,6 @@ def sound(chunks: Iterator[bytes], rate: int | None, target: int) -> Iterator[np
             which are averaged. Half a sample at the end is left out.
         rate: Rate of bare samples [Hz], which a WAV says itself; the target if None.
         target: Rate wanted [Hz]; others are resampled as they come.
-
-    Raises:
-        InputError: It is another WAV, or one of another rate than the one given.
     """
     content = b""
     for chunk in chunks:
@@ -49,7 +46,7 @@ def sound(chunks: Iterator[bytes], rate: int | None, target: int) -> Iterator[np
 
 
 def _header(content: bytes, chunks: Iterator[bytes]) -> tuple[bytes, bytes]:
-    """Return the header of a WAV up to its samples, and what of these was read with it."""
+    """The header of a WAV up to its samples, and what of these was read with it."""
     while (data := find_data(content)) is None or data.begin > len(content):
         chunk = next(chunks, b"")
         if not chunk or len(content) > _HEADER:
@@ -62,7 +59,7 @@ def _header(content: bytes, chunks: Iterator[bytes]) -> tuple[bytes, bytes]:
 
 
 def _format(header: bytes, rate: int | None) -> tuple[int, int, int | None]:
-    """Return channels and rate of a WAV, and the bytes of its samples, None for all there are."""
+    """Channels and rate of a WAV, and the bytes of its samples, None for all there are."""
     position = 12
     while header[position : position + 4] not in (b"fmt ", b"data"):
         size = int.from_bytes(header[position + 4 : position + 8], "little")
@@ -137,7 +134,7 @@ def windows(
     hop_ms: float | None = None,
     rate: int | None = None,
 ) -> Iterator[Item]:
-    """Return an iterator over the windows of a stream; their names are their times [ms].
+    """Iterate over the windows of a stream; their names are their times [ms].
 
     Arguments:
         stream: What to read, such as ``sys.stdin`` (None if that is closed). No more is waited
@@ -146,7 +143,7 @@ def windows(
         form: "pcm": 16-bit samples, little-endian, mono (``arecord -t raw -f S16_LE -r 8000``), or
             a WAV of 16-bit samples, for models trained on recordings and there the default; half
             a sample at the end is left out. "steps", the default elsewhere: text, a
-            line a step with a number for each channel between blanks or commas; empty lines and
+            line per step with a number for each channel between blanks or commas; empty lines and
             what follows a ``#`` are left out. "f32": the same numbers as float32, little-endian.
             What the numbers are says `Reader`: 0 and 1, currents or frames.
         hop_ms: From the beginning of a window to that of the next [ms], at most a window and
@@ -185,16 +182,12 @@ def windows(
 
 
 def cut(chunks: Iterable[np.ndarray], length: int, hop: int) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield windows of frames, each as soon as it is complete.
+    """Yield windows of frames, once complete, each with the number of its first frame.
 
     Arguments:
         chunks: Frames, along the first axis, any number at a time.
-        length: Of a window [frames].
+        length: Of a window [frames]; the last may be shorter, if it has frames that are new.
         hop: From a window to the next [frames], 1..length.
-
-    Returns:
-        The number of the first frame and the window; the last may be shorter, if it has frames
-        that none before it had.
     """
     held: np.ndarray | None = None
     begin = n = seen = 0  # first frame and frames held; how many of them some window had
@@ -215,7 +208,6 @@ def cut(chunks: Iterable[np.ndarray], length: int, hop: int) -> Iterator[tuple[i
 
 
 def _form(reader: Reader, form: str | None) -> Form:
-    """Return the form of the stream, or the model's own."""
     if form is None:
         return "steps" if reader.sample_rate is None else "pcm"
     known = FORMS if reader.sample_rate is not None else FORMS[1:]
@@ -227,20 +219,19 @@ def _form(reader: Reader, form: str | None) -> Form:
 
 
 def _hop(hop_ms: float, frame: float, span: float) -> int:
-    """Return a hop in whole frames, at least one."""
+    """In whole frames, at least one."""
     check("hop", hop_ms, Annotated[Number, Field(gt=0, le=span), Unit("ms")])
     return max(1, _whole(hop_ms / frame))
 
 
 def _whole(number: float) -> int:
-    """Return a number >= 0 rounded, the half up."""
+    """A number >= 0 rounded, the half up."""
     return int(number + 0.5)
 
 
 def _items(
     reader: Reader, found: Iterator[tuple[int, np.ndarray]], samples: bool, frame: float
 ) -> Iterator[Item]:
-    """Yield windows as examples."""
     any_found = False
     for begin, window in found:
         any_found = True
@@ -253,7 +244,6 @@ def _items(
 
 
 def _row_item(reader: Reader, where: str, rows: np.ndarray) -> Item:
-    """Return rows (steps, C) as an example."""
     return row_items(reader, where, rows)[0]
 
 
@@ -291,7 +281,6 @@ def _f32(chunks: Iterator[bytes], reader: Reader) -> Iterator[np.ndarray]:
 
 
 def _whole_part(content: bytes, size: int) -> tuple[bytes, bytes]:
-    """Return the part of a content that is whole frames of a size [bytes], and the rest."""
     end = len(content) // size * size
     return content[:end], content[end:]
 
@@ -321,7 +310,7 @@ def _lines(chunks: Iterator[bytes], widest: int) -> Iterator[bytes]:
 
 
 def _row(number: int, words: list[bytes], reader: Reader) -> np.ndarray:
-    """Return the values of a line as (1, C) float32."""
+    """The values of a line as (1, C) float32."""
     where = f"line {number} of the stream"
     if len(words) != reader.n_inputs:
         raise InputError(
@@ -349,7 +338,6 @@ def _is_number(word: bytes) -> bool:
 
 
 def _number(word: bytes) -> float:
-    """Return a word as a number; Python would take underscores as well."""
     if b"_" in word:
         raise ValueError
     return float(word)

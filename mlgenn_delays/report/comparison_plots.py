@@ -20,20 +20,14 @@ _NAMED, _LONGEST = 4, 34  # groups, and characters, that a legend has room for
 
 
 def line_of(number: int) -> tuple[str, str]:
-    """Return colour and line style of a group by its place."""
+    """Colour and line style of a group by its place."""
     return SERIES[number % len(SERIES)], "-" if number < len(SERIES) else "--"
 
 
 def comparison_pictures(
     groups: Sequence[Group], histories: Sequence[History], networks: Sequence[Network]
 ) -> list[Picture]:
-    """Return the figures that compare runs.
-
-    Arguments:
-        groups: The runs in groups, of which the first `MOST_GROUPS` are drawn.
-        histories: The course of each run.
-        networks: The network of each run.
-    """
+    """Draw the figures that compare runs; of the groups the first `MOST_GROUPS`."""
     drawn = groups[:MOST_GROUPS]
     found = [
         _curves(drawn, histories, "accuracy", "accuracy (%)", 100.0),
@@ -52,7 +46,7 @@ def comparison_pictures(
 def _curves(
     groups: Sequence[Group], histories: Sequence[History], kind: str, label: str, scale: float
 ) -> Picture:
-    """Return the figure of a measure over the epochs, of validation where all have it."""
+    """Of validation where all have it."""
     validated = all(history.best[f"validation_{kind}"] is not None for history in histories)
     split = "validation" if validated else "train"
     with look():
@@ -75,7 +69,7 @@ def _curves(
 
 
 def how_seeds(groups: Sequence[Group]) -> str:
-    """Return in words how runs of several seeds are drawn."""
+    """How runs of several seeds are drawn, in words."""
     if all(len(group.members) == 1 for group in groups):
         return "In the curves, a line is one run."
     return (
@@ -85,13 +79,12 @@ def how_seeds(groups: Sequence[Group]) -> str:
 
 
 def _named(group: Group, groups: Sequence[Group]) -> str:
-    """Return what the legend calls a group: its letter, with its title where there is room."""
+    """In a legend: the letter of a group, with its title where there is room."""
     room = len(groups) <= _NAMED and all(len(each.label) <= _LONGEST for each in groups)
     return group.label if room else group.letter
 
 
 def _legend(axes: "Axes", groups: Sequence[Group]) -> None:
-    """Name the groups."""
     axes.legend(loc="best", ncols=max(1, len(groups) // 4) if len(groups) > _NAMED else 1)
 
 
@@ -114,7 +107,6 @@ def _band(axes: "Axes", rows: list[list[float]], number: int, label: str) -> Non
 
 
 def _results(groups: Sequence[Group], histories: Sequence[History]) -> Picture | None:
-    """Return the figure of the accuracy of every run."""
     best = [history.best["validation_accuracy"] for history in histories]
     if any(value is None for value in best):
         return None
@@ -141,7 +133,7 @@ def _results(groups: Sequence[Group], histories: Sequence[History]) -> Picture |
 
 
 def _spikes(groups: Sequence[Group], histories: Sequence[History]) -> Picture:
-    """Return the figure of spikes per neuron, the mean over the populations."""
+    """Mean over the populations."""
     with look():
         figure, grid = panels(width=WIDTH, height=HEIGHT)
         axes = grid[0, 0]
@@ -165,7 +157,6 @@ def _spikes(groups: Sequence[Group], histories: Sequence[History]) -> Picture:
 
 
 def _common(networks: Sequence[Network]) -> list[str]:
-    """Return the projections that all networks have."""
     return [
         name
         for name in networks[0].projections
@@ -174,12 +165,10 @@ def _common(networks: Sequence[Network]) -> list[str]:
 
 
 def _delays(projection: Projection) -> np.ndarray:
-    """Return the delay of each synapse [ms]."""
     return projection.delay_per_synapse()
 
 
 def _weights(projection: Projection) -> np.ndarray:
-    """Return the weight of each synapse."""
     return projection.weight
 
 
@@ -191,7 +180,7 @@ def _distribution(
     label: str,
     take: Callable[[Projection], np.ndarray],
 ) -> Picture | None:
-    """Return the figure of delays or weights of a projection; None if all are the same."""
+    """None if all values are the same."""
     pooled = [
         np.concatenate([take(networks[k].projections[name]) for k in group.members])
         for group in groups

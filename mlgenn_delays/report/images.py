@@ -18,37 +18,20 @@ _MEDIUM, _WIDE = 5.6, 7.6
 
 @dataclass(frozen=True)
 class Image:
-    """A figure of a page.
+    """A figure of a page."""
 
-    Attributes:
-        uri: The image itself.
-        alt: What it is of, for those who do not see it.
-        title: A few words.
-        caption: What is to be seen.
-        width: On the page [px].
-        height: On the page [px].
-        size: How much of the page's width it takes: "narrow", "medium" or "wide".
-        mark: Class of style, or empty.
-    """
-
-    uri: str
-    alt: str
+    uri: str  # the image itself
+    alt: str  # what it is of, for those who do not see it
     title: str
     caption: str
-    width: int
-    height: int
-    size: str
-    mark: str = ""
+    width: int  # on the page [px]
+    height: int  # on the page [px]
+    size: str  # of the page's width: "narrow", "medium" or "wide"
+    mark: str = ""  # class of style, or empty
 
 
 def embed(picture: Picture, of: str, mark: str = "") -> Image:
-    """Return a figure as part of a page.
-
-    Arguments:
-        picture: The figure.
-        of: Whose figure it is, for its alternative text.
-        mark: Class of style, or empty.
-    """
+    """A figure as part of a page; of says whose it is, in its alternative text."""
     width, height = picture.figure.get_size_inches()
     kind, content = "png", b""
     if _marks(picture) <= FEW:
@@ -68,7 +51,7 @@ def embed(picture: Picture, of: str, mark: str = "") -> Image:
 
 
 def _marks(picture: Picture) -> int:
-    """Return about how many marks a figure has, for how large it would be as SVG."""
+    """About how many marks a figure has, for how large it would be as SVG."""
     import numpy as np
 
     marks = 0
@@ -81,7 +64,7 @@ def _marks(picture: Picture) -> int:
 
 
 def _png(picture: Picture) -> bytes:
-    """Return a figure as a PNG that is sharp on fine screens, of few colours to save space."""
+    """A PNG that is sharp on fine screens, of few colours to save space."""
     from PIL import Image as Pixels
 
     raw, out = io.BytesIO(), io.BytesIO()

@@ -40,13 +40,12 @@ _PAGE, _STYLE, _SCRIPT = "page.html", "page.css", "page.js"
 
 @cache
 def _template_text(name: str) -> str:
-    """Return the content of a template."""
     folder = resources.files("mlgenn_delays.report") / "templates"
     return (folder / name).read_text(encoding="utf-8")
 
 
 def _templates() -> "Environment":
-    """Return where templates come from; everything that they are given is escaped."""
+    """Everything that the templates are given is escaped."""
     from jinja2 import Environment, FunctionLoader, StrictUndefined
 
     return Environment(
@@ -59,7 +58,7 @@ def _templates() -> "Environment":
 
 
 def _policy(style: str, script: str) -> str:
-    """Return what a browser may do: this style, this script, images of the page itself."""
+    """What a browser may do: this style, this script, images of the page itself."""
 
     def seal(text: str) -> str:
         return f"'sha256-{b64encode(sha256(text.encode()).digest()).decode()}'"
@@ -69,12 +68,7 @@ def _policy(style: str, script: str) -> str:
 
 
 def render(runs: Sequence[RunContent], notes: Sequence[str] = ()) -> str:
-    """Return the page of one run, or of several with a comparison first.
-
-    Arguments:
-        runs: What was gathered.
-        notes: What a reader should know of the comparison.
-    """
+    """The page of one run, or of several with a comparison first."""
     style, script = _template_text(_STYLE), _template_text(_SCRIPT)
     anchors = [f"run-{number}" for number in range(1, len(runs) + 1)]
     told = [run_context(run, anchor) for run, anchor in zip(runs, anchors, strict=True)]
@@ -93,7 +87,6 @@ def render(runs: Sequence[RunContent], notes: Sequence[str] = ()) -> str:
 
 
 def _contents(told: Sequence[dict[str, Any]], several: bool) -> list[dict[str, str]]:
-    """Return what the page holds: title and anchor of each part."""
     if several:
         first = {"title": "Comparison", "anchor": "comparison"}
         return [first, *({"title": run["name"], "anchor": run["anchor"]} for run in told)]
@@ -110,7 +103,6 @@ def _contents(told: Sequence[dict[str, Any]], several: bool) -> list[dict[str, s
 def _comparison(
     runs: Sequence[RunContent], anchors: Sequence[str], notes: Sequence[str]
 ) -> dict[str, Any]:
-    """Return what the template needs of the comparison."""
     groups = groups_of([run.recipe for run in runs])
     pictures = comparison_pictures(
         groups, [run.history for run in runs], [run.network for run in runs]
@@ -132,7 +124,7 @@ def _comparison(
 
 
 def run_context(run: RunContent, anchor: str) -> dict[str, Any]:
-    """Return what the template needs of a run."""
+    """What the template needs of a run."""
     sizes = {population.name: population.n for population in run.network.populations.values()}
     learning = history_pictures(run.history, run.network.output().n, sizes)
     accuracy = ", ".join(f"{split} {percent(value)}" for split, value in run.accuracy.items())
@@ -152,14 +144,12 @@ def run_context(run: RunContent, anchor: str) -> dict[str, Any]:
 
 
 def _summary(run: RunContent) -> str:
-    """Return in a sentence what a run is."""
     layers = ", ".join(f"{p.n} {p.name}" for p in run.network.populations.values())
     about = f"Recipe {run.recipe.name}, seed {run.recipe.seed}: {layers}"
     return f"{about}; {run.network.dt:g} ms per step. {run.recipe.summary}"
 
 
 def _predictions(run: RunContent) -> dict[str, Any]:
-    """Return what the template needs of the predictions of a run."""
     predictions = run.predictions
     if predictions is None:
         return {"confusion": [], "examples": [], "how_chosen": ""}
@@ -191,7 +181,6 @@ def _predictions(run: RunContent) -> dict[str, Any]:
 
 
 def _settings(settings: Sequence[Setting], recipe: str) -> dict[str, Any]:
-    """Return what the template needs of the settings of a run."""
     differing = [setting for setting in settings if setting.differs]
     if settings[0].shipped is None:
         told = f"There is no shipped recipe {recipe} that they could be compared with."
@@ -215,10 +204,9 @@ def _settings(settings: Sequence[Setting], recipe: str) -> dict[str, Any]:
 
 
 def _environment_of(run: RunContent) -> list[tuple[str, str]]:
-    """Return what a run was made with, without folders, which say who made it."""
+    """Without folders, which say who made it."""
     return [(key, _shown(value)) for key, value in run.environment.items() if key not in _PRIVATE]
 
 
 def _shown(value: Any) -> str:
-    """Return a value of environment.json as text."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

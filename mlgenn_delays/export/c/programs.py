@@ -286,7 +286,7 @@ Two networks in one program need different prefixes.
 
 
 def fill(template: str, words: dict[str, str]) -> str:
-    """Return a template with its words filled in, also those that words bring."""
+    """Fill in the words of a template, also those that words bring."""
     for _ in range(2):
         for word, text in words.items():
             template = template.replace(f"@{word}@", text)
@@ -294,7 +294,7 @@ def fill(template: str, words: dict[str, str]) -> str:
 
 
 def programs(artifact: Artifact, layout: CProgram, made: Figures, prefix: str) -> dict[str, str]:
-    """Return the files by name."""
+    """The files by name."""
     words = dict(_VALUES if layout.currents else _SPIKES)
     words |= {"prefix": prefix, "P": prefix.upper(), "dt": f"{artifact.network.dt:g}"}
     left = [

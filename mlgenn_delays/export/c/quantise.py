@@ -46,11 +46,7 @@ class Quantised:
                 raise InputError(f"Quantised must have float32 scales >= 0 of {name!r}")
 
     def weights(self, projection: Projection) -> np.ndarray:
-        """Return the weights q scale that the integers stand for, (S,) float32.
-
-        Raises:
-            InputError: The projection has other synapses.
-        """
+        """The weights q scale that the integers stand for, (S,) float32."""
         q, scale = self.values.get(projection.name), self.scales.get(projection.name)
         synapses, post = projection.n_synapses, projection.post
         if q is None or scale is None or len(q) != synapses or len(scale) <= post.max(initial=-1):
@@ -92,7 +88,7 @@ def quantise(network: Network) -> tuple[Network, Quantised]:
 
 
 def _round(projection: Projection, n_post: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the integers (S,) and scales (n_post,) of a projection."""
+    """The integers (S,) and scales (n_post,) of a projection."""
     weight = projection.weight.astype(np.float64)
     largest = np.zeros(n_post)
     np.maximum.at(largest, projection.post, np.abs(weight))

@@ -33,7 +33,7 @@ KERNELS = 12  # for which GeNN takes a block size
 
 
 def make_model(layout: DeviceArrays, backend: str) -> Any:
-    """Return the `pygenn.GeNNModel` of a network."""
+    """The `pygenn.GeNNModel` of a network."""
     preferences: dict[str, Any] = {}
     if backend == "cuda":
         from pygenn.cuda_backend import BlockSizeSelect, DeviceSelect
@@ -58,7 +58,7 @@ def make_model(layout: DeviceArrays, backend: str) -> Any:
 
 
 def version() -> str:
-    """Return the version of pygenn."""
+    """The version of pygenn."""
     return str(pygenn.__version__)
 
 
@@ -86,7 +86,7 @@ def _add_population(model: Any, layout: DeviceArrays, k: int, population: Popula
 def _neuron(
     layout: DeviceArrays, k: int, population: Population
 ) -> tuple[str, str, dict[str, float]]:
-    """Return the code of a step, when it spikes, and the parameters of a population."""
+    """The code of a step, when it spikes, and the parameters of a population."""
     here = f"[((((int)t * {layout.batch_size}) + (int)batch) * num_neurons) + id]"
     model: Any = population.model
     if isinstance(model, SpikeInput):
@@ -117,7 +117,7 @@ def _neuron(
 
 
 def _lif(k: int, move: str, rest: int) -> str:
-    """Return the code of a `LIF` that rests for some steps after a spike."""
+    """The code of a `LIF` that rests for some steps after a spike."""
     code = f"""
             {move}
             if (V_p{k} >= Vthresh) {{
@@ -165,7 +165,7 @@ def _add_projection(
 
 
 def _synapse(layout: DeviceArrays, k: int, currents: bool) -> tuple[Any, dict[str, str]]:
-    """Return the weight update model of a projection, and what it reads of its source."""
+    """The weight update model of a projection, and what it reads of its source."""
     delayed = f"d_q{k}" in layout.arrays
     sent, references = f"g_q{k}", {}
     if currents:
@@ -185,7 +185,7 @@ def _synapse(layout: DeviceArrays, k: int, currents: bool) -> tuple[Any, dict[st
 
 
 def _currents(layout: DeviceArrays, k: int, projection: Projection) -> tuple[Any, dict[str, float]]:
-    """Return the postsynaptic model of a projection and its parameters."""
+    """The postsynaptic model of a projection and its parameters."""
     scale, decay = current_of(projection, layout.network.dt)
     made = create_postsynaptic_model(
         f"Current{k}",

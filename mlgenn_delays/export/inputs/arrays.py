@@ -26,17 +26,7 @@ _PCM = {"int8": (0, 2**7), "uint8": (2**7, 2**7), "int16": (0, 2**15), "int32": 
 def array_items(
     spec: InputSpec, where: str, array: np.ndarray, *, encoded: bool = False
 ) -> list[Item]:
-    """Return the examples that an array holds.
-
-    Arguments:
-        spec: What the network takes.
-        where: What the array is called.
-        array: Anything; see `Reader` for what it may be.
-        encoded: Whether it is what the network takes, and nothing to be encoded.
-
-    Raises:
-        InputError: It has a type, shape or value that the network cannot take.
-    """
+    """The examples of an array; see `Reader`. Encoded ones go in as they are."""
     if array.dtype.kind not in "biuf":
         raise InputError(
             f"{where} must have real numbers, got type {array.dtype}; "
@@ -59,16 +49,7 @@ def array_items(
 
 
 def recording_item(spec: InputSpec, where: str, samples: np.ndarray) -> Item:
-    """Return a recording from samples at the sample rate of the network's data.
-
-    Arguments:
-        spec: What the network takes; recordings among it.
-        where: What the samples are called.
-        samples: (n,) of a floating-point type, or integer PCM of 8, 16 or 32 bits.
-
-    Raises:
-        InputError: They are of another type, too many, not finite or cannot be encoded.
-    """
+    """A recording from samples (n,) at the network's rate, floating point or PCM."""
     spec.check_raw(where)
     if samples.size > MOST_SAMPLES:
         raise InputError(
@@ -95,17 +76,7 @@ def _lasting(spec: InputSpec, samples: np.ndarray) -> Losses:
 def row_items(
     spec: InputSpec, where: str, array: np.ndarray, *, encoded: bool = False
 ) -> list[Item]:
-    """Return the examples of an array that has a value of each channel each step.
-
-    Arguments:
-        spec: What the network takes.
-        where: What the array is called.
-        array: (steps, C), or (N, steps, C).
-        encoded: Whether even frames are currents already.
-
-    Raises:
-        InputError: Another shape, or a value up to the end of the trial that cannot be.
-    """
+    """The examples of an array (steps, C) or (N, steps, C); encoded frames are currents already."""
     if array.ndim not in (2, 3) or array.shape[-1] != spec.n_inputs:
         raise InputError(
             f"{where} must have {spec.arrays}, got shape {array.shape}; "
@@ -126,7 +97,7 @@ def row_items(
 
 
 def _image_items(spec: InputSpec, where: str, images: np.ndarray, *, several: bool) -> list[Item]:
-    """Return images (N, pixels) as examples."""
+    """The examples of images (N, pixels)."""
     assert spec.raw is not None
     spec.check_raw(where)
     if images.dtype.kind == "b":
@@ -151,7 +122,7 @@ def _image_items(spec: InputSpec, where: str, images: np.ndarray, *, several: bo
 def _numbered(
     where: str, kind: ItemKind, examples: np.ndarray, several: bool, length: float = 0.0
 ) -> list[Item]:
-    """Return examples of a length [ms] under the name of their array, numbered if several."""
+    """Examples of a length [ms] under the name of their array, numbered if several."""
     check_number_of_examples(where, len(examples))
     losses = Losses.of_lengths([length], np.ones(1))
     return [
@@ -161,11 +132,7 @@ def _numbered(
 
 
 def check_number_of_examples(where: str, n: int) -> None:
-    """Reject more examples than can be kept at once.
-
-    Raises:
-        InputError: As said.
-    """
+    """Reject more examples than can be kept at once."""
     if n > MOST_EXAMPLES:
         raise InputError(
             f"{where} must have at most {MOST_EXAMPLES} examples, got {n}; split it into several"
@@ -188,18 +155,15 @@ _SECOND = 1000.0  # ms
 def event_item(
     spec: InputSpec, where: str, channels: Any, times: Any, unit: float = 1.0, width: int = 1
 ) -> Item:
-    """Return one example from its events.
+    """One example from its events, of which those after the trial are cut.
 
     Arguments:
         spec: What the network takes.
         where: What the events are called.
         channels: (E,) whole numbers in ``0..C-1``.
-        times: (E,) real numbers >= 0, in any order; those after the trial are cut.
+        times: (E,) real numbers >= 0, in any order.
         unit: What a time of 1 is [ms].
         width: How many neighbouring channels of the events are one of the network.
-
-    Raises:
-        InputError: The network takes currents, or the events cannot be.
     """
     if spec.currents and not spec.counts:
         raise InputError(
@@ -222,18 +186,7 @@ def event_item(
 
 
 def npz_events(spec: InputSpec, path: Path, arrays: dict[str, np.ndarray]) -> list[Item]:
-    """Return the examples of events in a .npz.
-
-    Arguments:
-        spec: What the network takes.
-        path: Name of the file for messages.
-        arrays: ``times`` (E,) [ms, or ``data.time_unit`` of the training], ``channels`` (E,) and,
-            for several examples, ``start`` (N+1,): example i has the events
-            ``start[i]:start[i+1]``.
-
-    Raises:
-        InputError: They are not that.
-    """
+    """The examples of events in a .npz; see `Reader`."""
     channels, times = arrays["channels"], arrays["times"]
     if "start" not in arrays:
         return [event_item(spec, str(path), channels, times, spec.time_unit)]
@@ -252,15 +205,9 @@ def npz_events(spec: InputSpec, path: Path, arrays: dict[str, np.ndarray]) -> li
 
 
 def hdf5_events(spec: InputSpec, path: Path) -> list[Item]:
-    """Return the examples of an HDF5 file in the layout of SHD and SSC.
+    """The examples of an HDF5 file in the layout of SHD and SSC, units grouped as for training.
 
-    Arguments:
-        spec: What the network takes.
-        path: File with ``/spikes/times`` [s] and ``/spikes/units``, an array an example each. Units
-            are grouped as they were for training.
-
-    Raises:
-        InputError: It cannot be read or has another layout.
+    ``/spikes/times`` [s] and ``/spikes/units`` hold an array per example.
     """
     from mlgenn_delays.hdf5 import read_hdf5
 
@@ -280,7 +227,6 @@ def hdf5_events(spec: InputSpec, path: Path) -> list[Item]:
 
 
 def _examples(path: Path, spikes: dict[str, Any], name: str) -> Sequence[np.ndarray]:
-    """Return one array an example from ``/spikes``."""
     found = spikes.get(name)
     arrays = list(found) if isinstance(found, (list, tuple, np.ndarray)) else None
     if arrays is None or not all(isinstance(each, np.ndarray) for each in arrays):

@@ -20,16 +20,10 @@ MOST_BYTES = 2**28  # of a recording, or of an array of a .npz
 
 
 def expand(paths: Sequence[Path | str], suffixes: Sequence[str]) -> list[Path]:
-    """Return files, and in place of each folder those in it and in its folders, sorted.
+    """List files, and in place of each folder those in it and in its folders, sorted.
 
-    Arguments:
-        paths: Files and folders.
-        suffixes: What the names of files that can be read end with, in lower case. Other files of
-            a folder are left out, and so are hidden files and folders.
-
-    Raises:
-        InputError: A path does not exist or cannot be listed, a file has another suffix, a folder
-            has no file to read, or there are no paths.
+    Files of a folder whose names end with none of the suffixes (in lower case) are left out, and
+    so are hidden files and folders; a file given itself must end with one.
     """
     if not paths:
         raise InputError("inputs must have at least one file or folder, got none")
@@ -42,11 +36,7 @@ def expand(paths: Sequence[Path | str], suffixes: Sequence[str]) -> list[Path]:
 
 
 def check_file(path: Path) -> int:
-    """Return the size of a file in bytes.
-
-    Raises:
-        InputError: There is none, it is something else, or it is empty.
-    """
+    """The size of a file [bytes], which must be there and not empty."""
     if not _mode(path, stat.S_ISREG):
         raise InputError(f"{path} must be a file, got a folder or a device; give a file")
     size = path.stat().st_size
@@ -56,11 +46,7 @@ def check_file(path: Path) -> int:
 
 
 def read_recording(path: Path, sample_rate: int) -> np.ndarray:
-    """Return a WAV as (n,) float32 samples at a rate, see `mlgenn_delays.data.read_wav`.
-
-    Raises:
-        InputError: It cannot be read, or is too long.
-    """
+    """Read a WAV as (n,) float32 samples at a rate, see `mlgenn_delays.data.read_wav`."""
     from mlgenn_delays.data.encode.wav import decode_wav, read_bytes, with_lengths
 
     size = check_file(path)
@@ -75,11 +61,7 @@ def read_recording(path: Path, sample_rate: int) -> np.ndarray:
 
 
 def map_npy(path: Path) -> np.ndarray:
-    """Return the array of a .npy, mapped into memory.
-
-    Raises:
-        InputError: It is no whole array of numbers.
-    """
+    """The array of a .npy, mapped into memory."""
     check_file(path)
     try:
         return npy.map_npy(path)
@@ -88,11 +70,7 @@ def map_npy(path: Path) -> np.ndarray:
 
 
 def read_npz(path: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
-    """Return those arrays of a .npz that have one of the given names.
-
-    Raises:
-        InputError: It is no archive as NumPy writes it, or an array is too large or not whole.
-    """
+    """Those arrays of a .npz that have one of the given names."""
     check_file(path)
     return npy.read_npz(path, names, most=MOST_BYTES)
 
@@ -115,7 +93,6 @@ def _check_length(content: bytes, path: Path, sample_rate: int) -> None:
 
 
 def _mode(path: Path, is_kind: object) -> bool:
-    """Return whether a path is of a kind; it must exist."""
     try:
         return is_kind(path.stat().st_mode)  # type: ignore[operator]
     except (OSError, ValueError) as error:
@@ -123,11 +100,7 @@ def _mode(path: Path, is_kind: object) -> bool:
 
 
 def check_suffix(path: Path, suffixes: Sequence[str]) -> Path:
-    """Return a file that was named outright.
-
-    Raises:
-        InputError: Its suffix is not one of those that can be read.
-    """
+    """Reject a file that was named outright and that the model cannot read."""
     if not path.name.lower().endswith(tuple(suffixes)):
         raise InputError(
             f"{path} must end with {', '.join(suffixes)} for this model, got "
@@ -138,7 +111,6 @@ def check_suffix(path: Path, suffixes: Sequence[str]) -> Path:
 
 
 def _folder(folder: Path, suffixes: Sequence[str]) -> list[Path]:
-    """Return the files of a folder that can be read, sorted."""
     there = list_files(folder)
     found = [each for each in there if each.name.lower().endswith(tuple(suffixes))]
     if not found:

@@ -89,27 +89,13 @@ class Reader(InputSpec):
     """
 
     def files(self, paths: Sequence[Path | str]) -> list[Path]:
-        """Return the files to read.
-
-        Arguments:
-            paths: Files and folders. Of a folder all files are taken that the model can read,
-                those of folders in it too, sorted by path; hidden ones are not.
-
-        Raises:
-            InputError: A path does not exist, a file is of a kind that the model cannot read, or
-                a folder has none that it can.
-        """
+        """List the files to read: of a folder, all in it and in its folders that can be read."""
         return expand(paths, self.suffixes)
 
     def read(self, path: Path | str) -> list[Item]:
-        """Return the examples of a file, at least one.
+        """Read the examples of a file, at least one.
 
-        Arguments:
-            path: A file of one of the `suffixes`. A ``.npy`` is mapped into memory, so it must
-                stay as it is while its examples are in use.
-
-        Raises:
-            InputError: The file cannot be read, or does not fit the model; the text names it.
+        A ``.npy`` is mapped into memory, so it must stay as it is while its examples are in use.
         """
         path = Path(path)
         check_file(path)
@@ -123,14 +109,7 @@ class Reader(InputSpec):
         return hdf5_events(self, path) if suffix in EVENTS else self._npz(path)
 
     def of(self, x: Any) -> list[Item]:
-        """Return the examples that a Python object holds.
-
-        Arguments:
-            x: A path (a folder is read whole), an array, data, events or a list, see `Reader`.
-
-        Raises:
-            InputError: It is none of these, or does not fit the model.
-        """
+        """The examples of a Python object, see `Reader`; of a path, those of the file or folder."""
         if not isinstance(x, list):
             return self._of(x, "input")
         if not x:
@@ -138,23 +117,14 @@ class Reader(InputSpec):
         return [item for i, each in enumerate(x) for item in self._of(each, f"input[{i}]")]
 
     def items(self, inputs: Iterable[Path | str]) -> Iterator[Item]:
-        """Yield the examples of files and folders one after the other, reading as it goes.
-
-        Raises:
-            InputError: As `files` does, before anything is read, and as `read` does.
-        """
+        """Yield the examples of files and folders one after the other, reading as it goes."""
         for path in self.files(list(inputs)):
             yield from self.read(path)
 
     def as_batch(self, items: Sequence[Item]) -> Batch:
-        """Return examples as one batch, in their order and with -1 as their labels.
+        """Join examples, at least one, into one batch in their order, with -1 as their labels.
 
-        Arguments:
-            items: Examples of this reader, at least one. Their number bounds the memory: T x C
-                numbers an example.
-
-        Raises:
-            InputError: There is none.
+        Their number bounds the memory: T x C numbers per example.
         """
         if not items:
             raise InputError("items must have at least one example, got none")
@@ -204,7 +174,6 @@ class Reader(InputSpec):
         )
 
     def _spikes(self, x: SpikeData | SpikeBatch, where: str) -> list[Item]:
-        """Return the examples of data, which are checked if a batch."""
         data = x if isinstance(x, SpikeData) else _spike_data(x, self.dt)
         self._check_data(where, data, currents=False)
         channels = np.arange(data.n_channels)
@@ -217,7 +186,6 @@ class Reader(InputSpec):
         return items
 
     def _currents(self, x: CurrentData | CurrentBatch, where: str) -> list[Item]:
-        """Return the examples of data, which are checked if a batch."""
         data = x if isinstance(x, CurrentData) else _current_data(x, self.dt)
         self._check_data(where, data, currents=True)
         losses = Losses.of_lengths([data.n_steps * self.dt], np.ones(1))
@@ -225,7 +193,6 @@ class Reader(InputSpec):
         return [Item(name, "currents", values, losses) for name, values in pairs]
 
     def _check_data(self, where: str, data: SpikeData | CurrentData, *, currents: bool) -> None:
-        """Require data of the kind, channels and step of the network, and an example."""
         kinds = {True: "currents", False: "spikes"}
         wanted = f"{kinds[self.currents]} of {self.n_inputs} channels, dt = {self.dt:g} ms"
         got = f"{kinds[currents]} of {data.n_channels} channels, dt = {data.dt:g} ms"
@@ -238,7 +205,6 @@ class Reader(InputSpec):
 
 
 def _names(data: Any, where: str) -> list[str]:
-    """Return the names of examples, or their numbers."""
     names = getattr(data, "names", ())
     if len(names) == len(data):
         return list(names)
@@ -246,11 +212,9 @@ def _names(data: Any, where: str) -> list[str]:
 
 
 def _spike_data(batch: SpikeBatch, dt: float) -> SpikeData:
-    """Return a batch as data, which check themselves."""
     labels = np.zeros(len(batch), np.int64)
     return SpikeData(batch.start, batch.time, labels, batch.n_steps, dt, ("",))
 
 
 def _current_data(batch: CurrentBatch, dt: float) -> CurrentData:
-    """Return a batch as data, which check themselves."""
     return CurrentData(batch.values, np.zeros(len(batch), np.int64), dt, ("",))

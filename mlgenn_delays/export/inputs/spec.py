@@ -30,22 +30,12 @@ ARRAYS, WAVS, EVENTS = (".npy", ".npz"), (".wav",), (".h5", ".hdf5")
 
 @dataclass(frozen=True)
 class InputSpec:
-    """What a network takes.
+    """What a network takes."""
 
-    Attributes:
-        about: What is known of it, above all the data that it was trained on.
-        n_inputs: C, its input channels.
-        dt: Length of a step [ms].
-        currents: Whether its input is currents, not spikes.
-
-    Raises:
-        InputError: No channel, or no positive step.
-    """
-
-    about: About
-    n_inputs: int
-    dt: float
-    currents: bool
+    about: About  # above all the data that it was trained on
+    n_inputs: int  # C, its input channels
+    dt: float  # length of a step [ms]
+    currents: bool  # whether its input is currents, not spikes
 
     def __post_init__(self) -> None:
         check("n_inputs", self.n_inputs, Count)
@@ -124,14 +114,7 @@ class InputSpec:
         return rows
 
     def check_raw(self, where: str) -> None:
-        """Require that the data set, once encoded, is what the network takes.
-
-        Arguments:
-            where: What would have to be encoded.
-
-        Raises:
-            InputError: It is not.
-        """
+        """Require that the data set, once encoded, is what the network takes."""
         name = str(self.about.data["dataset"])
         shape = dataset_shape(name, self.options)
         currents = dataset_encoding(name, self.options) == "currents"
@@ -156,31 +139,20 @@ ItemKind = Literal["recording", "image", "frames", "currents", "raster", "events
 
 @dataclass(frozen=True)
 class Item:
-    """One example, checked and not yet encoded, so that many of them take little memory.
+    """One example, checked and not yet encoded, so that many of them take little memory."""
 
-    Attributes:
-        name: Where it comes from: a file, "file.npz[3]", "input[0]", or a time of a stream.
-        kind: What `raw` is.
-        raw: "recording", "image" and "frames": see `mlgenn_delays.data.dataset.RawFormat`.
-            "currents": (steps, C) as the network takes them. "raster": (steps, C) of 0 and 1.
-            "events": the channels and the steps of its spikes, two arrays of int64.
-        losses: How long it was and what of it is cut or merged; None if nothing can be. What is
-            left of it is known once it is encoded.
-    """
-
-    name: str
-    kind: ItemKind
+    name: str  # a file, "file.npz[3]", "input[0]", or a time of a stream
+    kind: ItemKind  # what `raw` is
+    # See `mlgenn_delays.data.dataset.RawFormat`; "currents": (steps, C) as the network takes them;
+    # "raster": (steps, C) of 0 and 1; "events": channels and steps of the spikes, two arrays of
+    # int64.
     raw: Any
+    # What is cut or merged, before it is encoded; None if nothing can be.
     losses: Losses | None = None
 
 
 def currents_batch(examples: Sequence[np.ndarray], n_steps: int) -> CurrentBatch:
-    """Return currents as a batch, with -1 as their labels.
-
-    Arguments:
-        examples: (steps, C) each, of its own length; cut or padded with zeros.
-        n_steps: T.
-    """
+    """Currents (steps, C) of any length as a batch, cut or padded with zeros, with -1 as labels."""
     values = np.zeros((len(examples), n_steps, examples[0].shape[1]), np.float32)
     for row, example in zip(values, examples, strict=True):
         kept = example[:n_steps]
@@ -191,13 +163,9 @@ def currents_batch(examples: Sequence[np.ndarray], n_steps: int) -> CurrentBatch
 def events_batch(
     examples: Sequence[tuple[np.ndarray, np.ndarray]], n_channels: int, n_steps: int, dt: float
 ) -> SpikeBatch:
-    """Return events as a batch, with -1 as their labels; repeats within a step are merged.
+    """Events (channels, steps), in any order, as a batch with -1 as labels.
 
-    Arguments:
-        examples: (channels, steps) of each, in any order.
-        n_channels: C.
-        n_steps: T; later events are cut.
-        dt: Length of a step [ms].
+    Repeats within a step are merged, events after the trial cut.
     """
     n = len(examples)
     data = SpikeData.from_events(
@@ -212,13 +180,13 @@ def events_batch(
 
 
 def raster_events(raster: np.ndarray, n_steps: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the (channels, steps) at which a raster (steps, C) is not 0, up to ``n_steps``."""
+    """The (channels, steps) at which a raster (steps, C) is not 0, up to ``n_steps``."""
     steps, channels = np.nonzero(raster[:n_steps])
     return channels, steps
 
 
 def joined(batches: Sequence[Batch]) -> Batch:
-    """Return batches of one kind and length as one, counted anew."""
+    """Batches of one kind and length as one, counted anew."""
     if len(batches) == 1:
         return batches[0]
     n = sum(len(each) for each in batches)
@@ -230,7 +198,6 @@ def joined(batches: Sequence[Batch]) -> Batch:
 
 
 def _end_to_end(batches: Sequence[Any]) -> SpikeBatch:
-    """Return batches of spikes with their spikes one after the other."""
     offsets = np.cumsum([0] + [len(each.time) for each in batches])
     starts = [each.start + offset for each, offset in zip(batches, offsets, strict=False)]
     times = np.concatenate([each.time for each in batches])

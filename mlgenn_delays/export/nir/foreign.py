@@ -39,7 +39,7 @@ class Reading:
     readout: str
 
     def given(self) -> tuple[float, int]:
-        """Return dt [ms] and the number of steps."""
+        """The length of a step [ms] and the number of steps."""
         if self.dt is None or self.n_steps is None:
             raise InputError(
                 "a NIR file of another tool must come with dt [ms] and n_steps; give both to "
@@ -51,11 +51,7 @@ class Reading:
 
 
 def foreign(graph: Graph, reading: Reading) -> Artifact:
-    """Return the network of a graph.
-
-    Raises:
-        InputError: See `read_nir`.
-    """
+    """The network of a graph; see `read_nir`."""
     dt, n_steps = reading.given()
     network = Network(dt=dt)
     tracer = Tracer(graph, _sizes(graph))
@@ -90,7 +86,7 @@ def _check_nodes(graph: Graph, tracer: Tracer) -> None:
 
 
 def _sizes(graph: Graph) -> dict[str, int]:
-    """Return how many neurons each input and each node of neurons has."""
+    """How many neurons each input and each node of neurons has."""
     before: dict[str, list[str]] = {name: [] for name in graph.nodes}
     for first, second in graph.edges:
         before[second].append(first)
@@ -105,7 +101,7 @@ def _sizes(graph: Graph) -> dict[str, int]:
 
 
 def _rows(graph: Graph, before: dict[str, list[str]], name: str) -> int:
-    """Return how many values a matrix before a node gives it, 1 if there is none."""
+    """How many values a matrix before a node gives it, 1 if there is none."""
     waiting, seen = [name], {name}
     while waiting:
         for each in before[waiting.pop()]:
@@ -136,7 +132,7 @@ class _Maker:
         self.branches, self.sizes = branches, sizes
 
     def tau(self, name: str, key: str) -> float:
-        """Return a time constant of a node [ms]."""
+        """A time constant of a node [ms]."""
         tau = _one(name, key, self.graph.nodes[name].values[key]) * SECOND
         dt = self.network.dt
         if not self.reading.euler or tau > LONGEST:
@@ -147,7 +143,6 @@ class _Maker:
         return -dt / math.log1p(-dt / tau) if tau > dt * (1 + _SAME) else dt / 200
 
     def neurons(self, name: str) -> None:
-        """Add a node's neurons."""
         node, n = self.graph.nodes[name], self.sizes[name]
         values = {key: np.broadcast_to(array, (n,)) for key, array in node.values.items()}
         tau = self.tau(name, "tau_mem" if node.kind.startswith("Cuba") else "tau")
@@ -162,12 +157,12 @@ class _Maker:
         self.network.add(name, LIF(n, tau, same), bias=bias)
 
     def _threshold(self, name: str, n: int) -> np.ndarray:
-        """Return what weights are divided by, (n,): thresholds, where they are not all one."""
+        """What weights are divided by, (n,): thresholds, where they are not all one."""
         found = self.graph.nodes[name].values.get("v_threshold", np.ones(1))
         return np.ones(n) if np.ptp(found) == 0 else found
 
     def _bias(self, name: str, n: int) -> np.ndarray:
-        """Return the constant current that Affine nodes bring to neurons, (n,)."""
+        """The constant current that Affine nodes bring to neurons, (n,)."""
         total = np.zeros(n)
         for branch in self.branches:
             if branch.target != name or branch.bias is None or not branch.bias.any():
@@ -182,7 +177,6 @@ class _Maker:
         return total
 
     def _check_rows(self, branch: Branch) -> None:
-        """Reject a branch of another size than its target."""
         if branch.n_post != self.sizes[branch.target]:
             raise InputError(
                 f"node {branch.target!r} must take {self.sizes[branch.target]} values, got "
@@ -233,7 +227,7 @@ class _Maker:
         self.network.projections[name] = projection
 
     def _synapse(self, branch: Branch) -> tuple[SynapseModel, np.ndarray]:
-        """Return the synapse model of a branch, and what weights are multiplied by, (n_post,)."""
+        """The synapse model of a branch, and what weights are multiplied by, (n_post,)."""
         name, n = branch.target, self.sizes[branch.target]
         values = self.graph.nodes[name].values
         gain = np.broadcast_to(values["r"], (n,)) / self._threshold(name, n)

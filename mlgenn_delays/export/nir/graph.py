@@ -34,33 +34,22 @@ _WIDEST = 2**22  # values of an input: no file has to back them
 
 @dataclass(frozen=True)
 class Node:
-    """A node.
+    """A node."""
 
-    Attributes:
-        kind: Its type, a key of `FIELDS`.
-        values: Its arrays by name, as `FIELDS` says.
-    """
-
-    kind: str
-    values: dict[str, np.ndarray]
+    kind: str  # its type, a key of `FIELDS`
+    values: dict[str, np.ndarray]  # its arrays by name, as `FIELDS` says
 
 
 @dataclass
 class Graph:
-    """A graph.
+    """A graph."""
 
-    Attributes:
-        nodes: By name.
-        edges: From node to node.
-        metadata: Texts by name.
-    """
-
-    nodes: dict[str, Node] = field(default_factory=dict)
-    edges: list[tuple[str, str]] = field(default_factory=list)
-    metadata: dict[str, str] = field(default_factory=dict)
+    nodes: dict[str, Node] = field(default_factory=dict)  # by name
+    edges: list[tuple[str, str]] = field(default_factory=list)  # from node to node
+    metadata: dict[str, str] = field(default_factory=dict)  # texts by name
 
     def size(self, name: str) -> int:
-        """Return how many neurons or values a node of neurons or an Input has."""
+        """How many neurons or values a node of neurons or an Input has."""
         values = self.nodes[name].values
         return int(values["shape"].ravel()[0]) if "shape" in values else values["r"].size
 
@@ -76,7 +65,7 @@ class Graph:
         self.edges += list(zip(names[:-1], names[1:], strict=True))
 
     def _free(self, name: str) -> str:
-        """Return the name as tools can use it (a variable, say), unlike all others."""
+        """The name as tools can use it (a variable, say), unlike all others."""
         name = name.replace("->", "_to_")
         plain = "".join(c if c.isascii() and c.isalnum() else "_" for c in name)
         plain = plain if plain[0].isalpha() else f"n{plain}"
@@ -86,7 +75,7 @@ class Graph:
         return found
 
     def checksum(self) -> str:
-        """Return the CRC-32 of all but the metadata's own checksum."""
+        """The CRC-32 of all but the metadata's own checksum."""
         arrays = {
             f"{name} {node.kind} {key}": array
             for name, node in self.nodes.items()
@@ -97,14 +86,7 @@ class Graph:
 
 
 def graph_of(tree: dict[str, Any]) -> Graph:
-    """Return the graph that a file's content tells of.
-
-    Arguments:
-        tree: What `read_hdf5` gives.
-
-    Raises:
-        InputError: It tells of none, or of nodes that are not known here.
-    """
+    """The graph of a file, from what `read_hdf5` gives; unknown nodes are an InputError."""
     top = tree.get("node")
     if not isinstance(top, dict) or top.get("type") != "NIRGraph":
         raise InputError("it must have a NIR graph at /node")
@@ -136,7 +118,7 @@ def _fill(graph: Graph, top: dict[str, Any], prefix: str, depth: int) -> None:
 
 
 def _edge(nodes: dict[str, Any], edge: Any, prefix: str) -> tuple[str, str]:
-    """Return an edge, checked; to and from a graph it goes to its input and from its output."""
+    """Check an edge; to and from a graph it goes to its input and from its output."""
     if not isinstance(edge, list) or len(edge) != 2 or not all(e in nodes for e in edge):
         raise InputError(f"an edge must be from a node to a node, got {str(edge)[:100]}")
     first, second = edge
@@ -154,7 +136,6 @@ def _end(nodes: dict[str, Any], name: str, kind: str) -> str:
 
 
 def _node(name: str, kind: Any, entry: Any, *, inner: bool) -> Node:
-    """Return a node, checked."""
     if kind not in FIELDS:
         raise InputError(
             f"node {name!r} must be one of {', '.join(FIELDS)}, got {str(kind)[:60]!r}"
@@ -184,7 +165,7 @@ def _numbers(name: str, key: str, found: Any) -> np.ndarray:
 
 
 def _neurons(name: str, kind: str, values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Return the parameters of neurons as arrays of one shape (n,)."""
+    """The parameters of neurons as arrays of one shape (n,)."""
     shapes = {array.shape for array in values.values() if array.size != 1}
     size = max((array.size for array in values.values()), default=0)
     if len(shapes) > 1 or not size or any(len(shape) != 1 for shape in shapes):
@@ -200,7 +181,6 @@ def _neurons(name: str, kind: str, values: dict[str, np.ndarray]) -> dict[str, n
 
 
 def _check_linear(name: str, kind: str, values: dict[str, np.ndarray]) -> None:
-    """Reject weights that are no matrix, and a bias that does not fit."""
     shape = values["weight"].shape
     if len(shape) != 2 or not all(shape):
         raise InputError(f"{kind} {name!r} must have a weight of two dimensions, got {shape}")
@@ -209,7 +189,6 @@ def _check_linear(name: str, kind: str, values: dict[str, np.ndarray]) -> None:
 
 
 def _check_input(name: str, shape: np.ndarray) -> None:
-    """Reject an input that is not of shape (n,)."""
     given = shape.ravel()
     n = given[0] if given.size == 1 else 0
     if not 1 <= n <= _WIDEST or n != int(n):

@@ -37,15 +37,9 @@ EDGES = ("delay", "synapse")
 
 
 class Builder:
-    """Turns a network into a graph.
-
-    Arguments:
-        network: As of an `Artifact`.
-        edges: See `write_nir`.
-        euler: See `write_nir`.
+    """Turns the network of an `Artifact` into a graph; edges and euler as in `write_nir`.
 
     Attributes:
-        graph: The graph.
         population: Its node, by name of a population.
         branches: The last Linear or Affine of each branch, by name of a projection.
         leaks: Populations whose bias is the v_leak of a CubaLIF or CubaLI.
@@ -63,7 +57,7 @@ class Builder:
         self.sinks: dict[tuple[str, SynapseModel], str] = {}
 
     def build(self) -> Graph:
-        """Return the graph."""
+        """The whole graph."""
         source = self.network.input()
         self.population[source.name] = self.graph.add(source.name, "Input", shape=[source.n])
         for population in self.network.order():
@@ -78,7 +72,7 @@ class Builder:
         return self.graph
 
     def tau(self, tau: float) -> float:
-        """Return a time constant [s] of one in ms."""
+        """A time constant [s] of one in ms."""
         if not self.euler:
             return tau / SECOND
         return self.dt / -math.expm1(-self.network.dt / tau)
@@ -177,7 +171,7 @@ class Builder:
         self, name: str, source: str, sink: str, shape: tuple[int, int], pre: np.ndarray,
         post: np.ndarray, weight: np.ndarray, steps: np.ndarray,
     ) -> str:  # fmt: skip
-        """Add a branch with a delay a synapse: fan out, delay, weigh."""
+        """Add a branch with a delay per synapse: fan out, delay, weigh."""
         count = np.arange(len(pre))
         fan, matrix = self._matrix(len(pre), shape[1]), self._matrix(shape[0], len(pre))
         fan[count, pre], matrix[post, count] = 1.0, weight
@@ -188,7 +182,7 @@ class Builder:
         return last
 
     def _matrix(self, n: int, m: int) -> np.ndarray:
-        """Return zeros (n, m), if there is room for them."""
+        """Zeros (n, m), if there is room for them."""
         self.numbers += n * m
         if self.numbers > LARGEST:
             other = "delay" if self.edges == "synapse" else "synapse"

@@ -71,7 +71,7 @@ def read_nir(
 
 
 def _quiet() -> np.errstate:
-    """Return what keeps NumPy from warning of numbers too large: they are refused later."""
+    """Too large numbers are rejected later, so NumPy need not warn of them."""
     return np.errstate(over="ignore", invalid="ignore", divide="ignore")
 
 
@@ -100,7 +100,6 @@ def _own(graph: Graph) -> Artifact:
 def _network(
     graph: Graph, description: dict, nodes: dict[str, str], names: dict[str, list[str]]
 ) -> Network:
-    """Return the network, from its description and the graph's arrays."""
     sizes = {name: graph.size(name) for name in nodes.values()}
     for entry in description["populations"]:
         if entry["n"] != sizes[nodes[entry["name"]]]:
@@ -124,7 +123,7 @@ def _network(
 
 
 def _bias(graph: Graph, name: str, n: int, branches: dict[str, Branch]) -> np.ndarray:
-    """Return the bias of a population, from v_leak or the one Affine that has it."""
+    """The bias of a population, from v_leak or the one Affine that has it."""
     values = graph.nodes[name].values
     biases = [branch.bias for branch in branches.values() if branch.target == name]
     given = [bias for bias in biases if bias is not None]

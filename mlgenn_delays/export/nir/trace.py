@@ -12,22 +12,15 @@ _WEIGHTS = ("Linear", "Affine")
 
 @dataclass(frozen=True)
 class Synapses:
-    """What lies between a source and a node on the way from it; S ways.
+    """What lies between a source and a node on the way from it; S ways."""
 
-    Attributes:
-        pre: (S,) neuron of the source.
-        post: (S,) neuron of the node.
-        weight: (S,), a product of all on the way.
-        delay: (S,) [s], a sum.
-    """
-
-    pre: np.ndarray
-    post: np.ndarray
-    weight: np.ndarray
-    delay: np.ndarray
+    pre: np.ndarray  # (S,) neuron of the source
+    post: np.ndarray  # (S,) neuron of the node
+    weight: np.ndarray  # (S,), a product of all on the way
+    delay: np.ndarray  # (S,) [s], a sum
 
     def through(self, weight: np.ndarray) -> "Synapses":
-        """Return what lies behind a matrix (n_post, n_pre)."""
+        """What lies behind a matrix (n_post, n_pre)."""
         n = weight.shape[1]
         order = np.argsort(self.post, kind="stable")
         first = np.searchsorted(self.post[order], np.arange(n + 1))
@@ -47,29 +40,19 @@ class Synapses:
 
 @dataclass(frozen=True)
 class Branch:
-    """A way from a source to neurons.
+    """A way from a source to neurons."""
 
-    Attributes:
-        source: Node of the neurons or the input.
-        target: Node of the neurons.
-        synapse: LI node between, which acts as a synapse of the target, or empty.
-        name: The last node with weights, or empty.
-        n_post: Neurons of the target, as far as the branch knows.
-        synapses: Between them.
-        bias: (n_post,) of the last node with weights, or None.
-    """
-
-    source: str
-    target: str
-    synapse: str
-    name: str
-    n_post: int
-    synapses: Synapses
-    bias: np.ndarray | None
+    source: str  # node of the neurons or the input
+    target: str  # node of the neurons
+    synapse: str  # LI node between, which acts as a synapse of the target, or empty
+    name: str  # the last node with weights, or empty
+    n_post: int  # neurons of the target, as far as the branch knows
+    synapses: Synapses  # between them
+    bias: np.ndarray | None  # (n_post,) of the last node with weights, or None
 
 
 def is_filter(graph: Graph, name: str) -> bool:
-    """Return whether a node is an LI that acts as a synapse: it leads to other neurons alone."""
+    """Whether a node is an LI that acts as a synapse: it leads to other neurons alone."""
     after = [second for first, second in graph.edges if first == name]
     return (
         graph.nodes[name].kind == "LI"
@@ -79,12 +62,7 @@ def is_filter(graph: Graph, name: str) -> bool:
 
 
 class Tracer:
-    """Finds the branches of a graph.
-
-    Arguments:
-        graph: The graph.
-        sizes: Neurons of each input and spiking node.
-    """
+    """Finds the branches of a graph, given the neurons of each input and spiking node."""
 
     def __init__(self, graph: Graph, sizes: dict[str, int]) -> None:
         self.graph, self.sizes = graph, sizes
@@ -98,7 +76,7 @@ class Tracer:
         self.left = 4 * (len(graph.nodes) + len(graph.edges)) + 16
 
     def run(self) -> list[Branch]:
-        """Return all branches; `outputs` then has the nodes that lead to an Output."""
+        """All branches; `outputs` then has the nodes that lead to an Output."""
         for name, node in self.graph.nodes.items():
             sends = node.kind == "Input" or node.kind in SPIKING
             if sends:
@@ -126,7 +104,7 @@ class Tracer:
                 )
 
     def _visit(self, name: str) -> None:
-        """Note that a node is come by; refuse ways without an end."""
+        """Mark a node as seen; reject ways without an end."""
         self.seen.add(name)
         self.left -= 1
         if self.left < 0:
@@ -165,7 +143,6 @@ class Tracer:
         self._from(now, name)
 
     def _fits(self, name: str, n: int, wanted: int) -> None:
-        """Reject a node of another size than what comes before it."""
         if n != wanted:
             raise InputError(f"node {name!r} must take {wanted} values, got {n}")
 

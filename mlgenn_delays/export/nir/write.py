@@ -91,7 +91,7 @@ def _metadata(artifact: Artifact, builder: Builder) -> dict[str, str]:
 
 
 def _as_nir(nir: Any, graph: Graph) -> Any:
-    """Return the graph as nir has it, checked by nir."""
+    """The graph as nir has it, checked by nir."""
     nodes = {}
     for name, node in graph.nodes.items():
         values = dict(node.values)
@@ -102,7 +102,7 @@ def _as_nir(nir: Any, graph: Graph) -> Any:
 
 
 def _losses(network: Network, builder: Builder) -> list[str]:
-    """Return what other tools will not know of, in words."""
+    """What other tools will not know of, in words."""
     models = {name: population.model for name, population in network.populations.items()}
     resting = [n for n, m in models.items() if isinstance(m, LIF) and m.tau_refrac > 0]
     seeds = [n for n, m in models.items() if isinstance(m, SeedLIF)]
@@ -133,7 +133,7 @@ def _list(names: list[str]) -> str:
 
 
 def _skipping(network: Network) -> list[str]:
-    """Return the projections that do not go from a layer to the next."""
+    """The projections that do not go from a layer to the next."""
     depth: dict[str, int] = {}
     for population in network.order():
         before = [depth[p.source] for p in network.incoming(population.name) if not p.recurrent]
