@@ -13,8 +13,7 @@ from mlgenn_delays.engines.results import Recording
 from mlgenn_delays.errors import InputError, WorkError
 from mlgenn_delays.export.artifact import LARGEST_TRACE, About, Artifact
 from mlgenn_delays.export.bundle import read_artifact
-from mlgenn_delays.export.inputs import Item, Reader
-from mlgenn_delays.export.inputs.spec import ItemKind
+from mlgenn_delays.export.inputs import Item, ItemKind, Reader
 from mlgenn_delays.runs.files import RECIPE
 
 AT_ONCE = 32  # examples

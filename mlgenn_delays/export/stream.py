@@ -15,7 +15,7 @@ from pydantic import Field
 from mlgenn_delays.data.encode.wav import NO_LENGTH, find_data, is_wave
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.export.inputs import Item, Reader
-from mlgenn_delays.export.inputs.arrays import MOST_SAMPLES, recording_item, row_items
+from mlgenn_delays.export.inputs.items import MOST_SAMPLES, recording_item, row_items
 from mlgenn_delays.settings import Integer, Number, Unit, check
 
 _HEADER = 2**16  # bytes in which the samples of a WAV must begin
