@@ -4,8 +4,12 @@ Ready means that it computes the same with less: normalisation is folded in, del
 one per synapse. What cannot change a prediction is left out: synapses of weight 0, neurons from
 which no path leads to the output, and neurons that nothing can drive: neither the input nor a
 bias > 0 reaches them.
+
+A bundle is one safetensors file with all of it: metadata as JSON, arrays of the smallest type that
+holds them, no pickle; reading it runs no code.
 """
 
+import json
 from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import sha256
@@ -17,11 +21,20 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from mlgenn_delays import __version__
 from mlgenn_delays.errors import InputError
+from mlgenn_delays.files import write_atomic
 from mlgenn_delays.network import Network, Projection
 from mlgenn_delays.network.delays import delay_steps
 from mlgenn_delays.network.models import InputModel, SpikingModel
+from mlgenn_delays.network.storage import REMEDY, describe, rebuild, tensors_of
 from mlgenn_delays.recipe import load_data
 from mlgenn_delays.runs.run import Run, Task
+from mlgenn_delays.tensors import FileFormat
+from mlgenn_delays.untrusted import parse_json
+
+_MAKE = "; make one of a run with delaysnn export RUN --format bundle"
+FORMAT = FileFormat("delaysnn-bundle", 1, "bundle", _MAKE, REMEDY, foreign=_MAKE)
+_TYPES = {"indptr": np.int64, "post": np.int32}
+
 
 Kept = dict[str, np.ndarray]
 
@@ -33,8 +46,8 @@ def prepare(network: Network) -> tuple[Network, Kept]:
     network = network.folded()
     for projection in network.projections.values():
         _whole_steps(projection, network.dt)
-    used = _leads_on(network) & _driven(network)
-    return _without(network, used)
+    leading, driven = _leads_on(network), _driven(network)
+    return _without(network, {name: own & driven[name] for name, own in leading.items()})
 
 
 def _whole_steps(projection: Projection, dt: float) -> None:
@@ -50,57 +63,44 @@ def _whole_steps(projection: Projection, dt: float) -> None:
     projection.granularity, projection.sign = "synapse", None
 
 
-class _Neurons:
-    """A truth value for every neuron of a network.
-
-    Arguments:
-        values: (n,) bool by population.
-    """
-
-    def __init__(self, values: dict[str, np.ndarray]) -> None:
-        self.values = values
-
-    def __and__(self, other: "_Neurons") -> "_Neurons":
-        return _Neurons({name: own & other.values[name] for name, own in self.values.items()})
-
-    def count(self) -> int:
-        return sum(int(own.sum()) for own in self.values.values())
-
-
-def _leads_on(network: Network) -> _Neurons:
-    found = _Neurons({name: np.zeros(p.n, bool) for name, p in network.populations.items()})
-    found.values[network.output().name][:] = True
+def _leads_on(network: Network) -> dict[str, np.ndarray]:
+    """From which neurons a path leads to the output, (n,) bool by population."""
+    found = {name: np.zeros(p.n, bool) for name, p in network.populations.items()}
+    found[network.output().name][:] = True
     return _spread(network, found, backwards=True)
 
 
-def _driven(network: Network) -> _Neurons:
-    """Which neurons the input or a bias > 0 can drive, by whatever path."""
+def _driven(network: Network) -> dict[str, np.ndarray]:
+    """Which neurons the input or a bias > 0 can drive, by whatever path, (n,) bool."""
     found = {}
     for name, population in network.populations.items():
         is_input = isinstance(population.model, InputModel)
         found[name] = np.ones(population.n, bool) if is_input else population.bias > 0
-    return _spread(network, _Neurons(found), backwards=False)
+    return _spread(network, found, backwards=False)
 
 
-def _spread(network: Network, found: _Neurons, *, backwards: bool) -> _Neurons:
-    before = -1
-    while found.count() != before:
-        before = found.count()
+def _spread(
+    network: Network, found: dict[str, np.ndarray], *, backwards: bool
+) -> dict[str, np.ndarray]:
+    before, count = -1, 0
+    while count != before:
+        before = count
         for p in network.projections.values():
-            source, target = found.values[p.source], found.values[p.target]
+            source, target = found[p.source], found[p.target]
             if backwards:
                 source[p.pre()[target[p.post]]] = True
             else:
                 target[p.post[source[p.pre()]]] = True
+        count = sum(int(own.sum()) for own in found.values())
     return found
 
 
-def _without(network: Network, used: _Neurons) -> tuple[Network, Kept]:
+def _without(network: Network, used: dict[str, np.ndarray]) -> tuple[Network, Kept]:
     """The network of the used neurons alone, and which of the spiking ones are left."""
     small, kept, index = Network(dt=network.dt, seed=network.seed), {}, {}
     for name, population in network.populations.items():
         spikes = isinstance(population.model, SpikingModel)
-        left = np.flatnonzero(used.values[name]) if spikes else np.arange(population.n)
+        left = np.flatnonzero(used[name]) if spikes else np.arange(population.n)
         if not len(left):
             continue
         model: Any = replace(population.model, n=len(left))
@@ -299,3 +299,64 @@ def _measured(run: Run, checkpoint: str, task: Task) -> tuple[int | None, tuple[
         return epoch, ()
     n = task.examples.get("validation") or None
     return epoch, (Measured(split="validation", accuracy=float(accuracy), n=n),)
+
+
+def write_bundle(artifact: Artifact, path: Path | str) -> None:
+    """Write a bundle, atomically."""
+    write_atomic(path, to_bytes(artifact))
+
+
+def to_bytes(artifact: Artifact) -> bytes:
+    """The content of a bundle; equal artifacts give equal bytes."""
+    network = artifact.network
+    tensors = tensors_of(network)
+    for name, projection in network.projections.items():
+        base = f"projection/{name}"
+        tensors[f"{base}/delay"] = delay_steps(projection, network.dt)
+        for key in ("indptr", "post", "delay"):
+            tensors[f"{base}/{key}"] = _smallest(tensors[f"{base}/{key}"])
+    for name, index in artifact.kept.items():
+        tensors[f"kept/{name}"] = _smallest(index)
+    return FORMAT.pack(
+        tensors,
+        about=artifact.about.model_dump_json(),
+        network=json.dumps(describe(network), sort_keys=True),
+        sizes=json.dumps(artifact.sizes, sort_keys=True),
+    )
+
+
+def read_bundle(path: Path | str) -> Artifact:
+    """Read a bundle; InputError says what is wrong with the file."""
+    path = Path(path)
+    tensors, metadata = FORMAT.read(path)
+    with FORMAT.checked(path):
+        return _artifact(tensors, metadata)
+
+
+def _artifact(tensors: dict[str, np.ndarray], metadata: dict[str, str]) -> Artifact:
+    description = parse_json(metadata["network"])
+    for entry in description["projections"]:
+        base = f"projection/{entry['name']}"
+        for key, kind in _TYPES.items():
+            tensors[f"{base}/{key}"] = _whole(tensors, f"{base}/{key}").astype(kind)
+        steps = _whole(tensors, f"{base}/delay")
+        with np.errstate(over="ignore"):  # what is not finite is refused
+            tensors[f"{base}/delay"] = steps.astype(np.int64) * float(description["dt"])
+    network = rebuild(Network, description, tensors)
+    kept = {
+        population.name: _whole(tensors, f"kept/{population.name}").astype(np.int64)
+        for population in network.spiking()
+    }
+    about = About.of_json(metadata["about"])
+    return Artifact(network, kept, parse_json(metadata["sizes"]), about)
+
+
+def _whole(tensors: dict[str, np.ndarray], key: str) -> np.ndarray:
+    if tensors[key].dtype.kind != "u":
+        raise InputError(f"tensor {key} must have unsigned numbers, got {tensors[key].dtype}")
+    return tensors[key]
+
+
+def _smallest(array: np.ndarray) -> Any:
+    """Whole numbers >= 0 in the smallest unsigned type that holds them."""
+    return array.astype(np.min_scalar_type(int(array.max(initial=0))))

@@ -2,7 +2,8 @@
 
 import os
 import shlex
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,16 @@ import numpy as np
 
 from mlgenn_delays.data.types import Data
 from mlgenn_delays.errors import DelaysnnError, InputError, WorkError
-from mlgenn_delays.export.artifact import Artifact, Measured
-from mlgenn_delays.export.bundle import read_artifact
-from mlgenn_delays.export.model import AT_ONCE, CPURunner
+from mlgenn_delays.export.artifact import (
+    Artifact,
+    Measured,
+    artifact_of_run,
+    write_bundle,
+)
+from mlgenn_delays.export.model import AT_ONCE, CPURunner, read_artifact
 from mlgenn_delays.files import check_writable, open_folder_atomic
 from mlgenn_delays.runs.files import FULL
-from mlgenn_delays.runs.run import check_labels
+from mlgenn_delays.runs.run import Run, check_labels
 
 SPLIT = "validation"
 
@@ -51,8 +56,6 @@ def _split(artifact: Artifact, source: Path, data: str | None) -> Data | None:
     if not table:
         raise InputError("the model does not say on what data it was trained")
     if data is None and source.is_dir():
-        from mlgenn_delays.runs.run import Run
-
         data = Run(source).folder(None)
     name = table.pop("dataset")
     splits = load_dataset(name, data, table, dt=artifact.network.dt)
@@ -145,8 +148,6 @@ def artifact_of(path: Path, checkpoint: str | None = None, data: str | None = No
                 f"--checkpoint must come with a run, got the file {path}; leave it out"
             )
         return read_artifact(path)
-    from mlgenn_delays.export.artifact import artifact_of_run
-
     return artifact_of_run(path, checkpoint=checkpoint or "best", data=data)
 
 
@@ -163,11 +164,12 @@ def export_model(source: Path, wanted: ExportOptions, data: str | None = None) -
         WorkError: The files cannot be written.
     """
     artifact = artifact_of(source, wanted.checkpoint, data)
-    _check_place(wanted.path)
+    try:  # before there is work to lose
+        check_writable(wanted.path.parent)
+    except OSError as error:
+        raise _unwritable(wanted.path, error) from error
     notes: list[str] = []
     if wanted.form == "bundle":
-        from mlgenn_delays.export.bundle import write_bundle
-
         write_bundle(artifact, wanted.path)
     elif wanted.form == "nir":
         from mlgenn_delays.export.nir import write_nir
@@ -176,8 +178,8 @@ def export_model(source: Path, wanted: ExportOptions, data: str | None = None) -
     elif wanted.form == "genn":
         from mlgenn_delays.export.genn import write_genn
 
-        backend = wanted.backend or BACKEND
-        _folder(wanted.path, lambda folder: write_genn(artifact, folder, backend=backend))
+        with _folder(wanted.path) as folder:
+            write_genn(artifact, folder, backend=wanted.backend or BACKEND)
     else:
         artifact, notes = _write_c(artifact, source, wanted, data)
     network = artifact.network
@@ -212,31 +214,16 @@ def _write_c(
             notes.append(f"int8: accuracy not measured, for {why}")
         else:
             before, after = accuracy(artifact, split), accuracy(rounded, split)
-            notes.append(_changed(before, after))
+            notes.append(
+                f"int8: {before.split} accuracy {100 * before.accuracy:.2f} % before, "
+                f"{100 * after.accuracy:.2f} % after ({before.n} examples)"
+            )
             about = rounded.about.model_copy(update={"measured": (after,)})
             rounded = replace(rounded, about=about)
         artifact = rounded
-    made: list[Any] = []
-    _folder(
-        wanted.path,
-        lambda folder: made.append(write_c(artifact, folder, quantised=quantised)),
-    )
-    return artifact, [*notes, *made[0].lines()]
-
-
-def _changed(before: Measured, after: Measured) -> str:
-    return (
-        f"int8: {before.split} accuracy {100 * before.accuracy:.2f} % before, "
-        f"{100 * after.accuracy:.2f} % after ({before.n} examples)"
-    )
-
-
-def _check_place(path: Path) -> None:
-    """Reject a place that cannot be written, before there is work to lose."""
-    try:
-        check_writable(path.parent)
-    except OSError as error:
-        raise _unwritable(path, error) from error
+    with _folder(wanted.path) as folder:
+        made = write_c(artifact, folder, quantised=quantised)
+    return artifact, [*notes, *made.lines()]
 
 
 def _unwritable(path: Path, error: OSError) -> DelaysnnError:
@@ -245,10 +232,11 @@ def _unwritable(path: Path, error: OSError) -> DelaysnnError:
     return kind(f"cannot write {path}: {error.strerror or error}; choose another place with --out")
 
 
-def _folder(path: Path, write: Callable[[Path], object]) -> None:
+@contextmanager
+def _folder(path: Path) -> Iterator[Path]:
     try:
         with open_folder_atomic(path) as temporary:
-            write(temporary)
+            yield temporary
     except OSError as error:
         raise _unwritable(path, error) from error
 

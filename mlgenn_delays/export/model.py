@@ -1,4 +1,4 @@
-"""A trained network that answers: `load` it, and `Model.predict`."""
+"""A trained network for inference: `load` it, and `Model.predict`."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -11,12 +11,18 @@ from mlgenn_delays.data.losses import Losses, left_of
 from mlgenn_delays.data.types import Batch, Data, checked
 from mlgenn_delays.engines.results import Recording
 from mlgenn_delays.errors import InputError, WorkError
-from mlgenn_delays.export.artifact import LARGEST_TRACE, About, Artifact
-from mlgenn_delays.export.bundle import read_artifact
+from mlgenn_delays.export.artifact import (
+    LARGEST_TRACE,
+    About,
+    Artifact,
+    artifact_of_run,
+    read_bundle,
+)
 from mlgenn_delays.export.inputs import Item, ItemKind, Reader
 from mlgenn_delays.runs.files import RECIPE
 
 AT_ONCE = 32  # examples
+_HDF5 = b"\x89HDF\r\n\x1a\n"
 
 
 @dataclass(frozen=True)
@@ -216,22 +222,38 @@ def load(path: Path | str, *, threads: int | None = None) -> Model:
     return Model(_runner(Path(path), threads))
 
 
+def read_artifact(path: Path) -> Artifact:
+    """Read a bundle or a NIR file, whatever its name."""
+    try:
+        with path.open("rb") as file:
+            begin = file.read(9)
+    except OSError as error:
+        raise InputError(
+            f"cannot read {path}: {error.strerror or error}; check the path and its permissions"
+        ) from error
+    if begin.startswith(_HDF5):
+        from mlgenn_delays.export.nir import read_nir
+
+        return read_nir(path)
+    if begin[8:] != b"{":  # as every safetensors file has it
+        raise InputError(
+            f"{path} must be a bundle or a NIR file, got another or a damaged one; make one of a "
+            "run with delaysnn export"
+        )
+
+    return read_bundle(path)
+
+
 def _runner(path: Path, threads: int | None) -> Runner:
     if not path.exists():
         raise InputError(f"there is no model {path}; make one with delaysnn export RUN --out PATH")
-    if path.is_dir():
-        return _of_folder(path, threads)
-    return CPURunner(read_artifact(path), threads)
-
-
-def _of_folder(path: Path, threads: int | None) -> Runner:
+    if not path.is_dir():
+        return CPURunner(read_artifact(path), threads)
     if (path / "manifest.json").is_file():
         from mlgenn_delays.export.genn.runtime import GeNNModel
 
         return GeNNModel.open(path)
     if (path / RECIPE).is_file():
-        from mlgenn_delays.export.artifact import artifact_of_run
-
         return CPURunner(artifact_of_run(path), threads)
     if (path / "test_model.c").is_file():
         raise InputError(f"{path} must be more than C source to run here; see its README.md")

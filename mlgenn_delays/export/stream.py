@@ -7,7 +7,7 @@ window held yet are one more, which is padded with silence.
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from typing import IO, Annotated, Any, Literal
+from typing import IO, Annotated, Any
 
 import numpy as np
 from pydantic import Field
@@ -118,8 +118,7 @@ def _resampled(found: Iterator[np.ndarray], given: int, target: int) -> Iterator
     yield stream.resample_chunk(np.zeros(0, np.float32), last=True)
 
 
-Form = Literal["pcm", "steps", "f32"]
-FORMS: tuple[Form, ...] = ("pcm", "steps", "f32")
+FORMS = ("pcm", "steps", "f32")
 
 _CHUNK = 2**16
 _PAUSE = 0.01  # s, before what had nothing is asked again
@@ -171,14 +170,17 @@ def windows(
             f"a window must have at most {MOST_SAMPLES} samples, got {length}; "
             "the trials of this model are too long to stream"
         )
-    hop = length if hop_ms is None else _hop(hop_ms, frame, span)
+    hop = length
+    if hop_ms is not None:
+        check("hop", hop_ms, Annotated[Number, Field(gt=0, le=span), Unit("ms")])
+        hop = min(length, max(1, _whole(hop_ms / frame)))
     chunks = _chunks(stream)
     frames: Iterator[np.ndarray]
     if samples:
         frames = sound(chunks, rate, reader.sample_rate or 1)
     else:
         frames = {"steps": _steps, "f32": _f32}[chosen](chunks, reader)
-    return _items(reader, cut(frames, length, min(hop, length)), samples, frame)
+    return _items(reader, cut(frames, length, hop), samples, frame)
 
 
 def cut(chunks: Iterable[np.ndarray], length: int, hop: int) -> Iterator[tuple[int, np.ndarray]]:
@@ -207,21 +209,14 @@ def cut(chunks: Iterable[np.ndarray], length: int, hop: int) -> Iterator[tuple[i
         yield begin, held[:n].copy()
 
 
-def _form(reader: Reader, form: str | None) -> Form:
-    if form is None:
-        return "steps" if reader.sample_rate is None else "pcm"
+def _form(reader: Reader, form: str | None) -> str:
     known = FORMS if reader.sample_rate is not None else FORMS[1:]
-    for each in known:
-        if form == each:
-            return each
-    why = " (pcm is for models trained on recordings)" if form == "pcm" else ""
-    raise InputError(f"form must have one of {', '.join(known)}, got {form!r}{why}")
-
-
-def _hop(hop_ms: float, frame: float, span: float) -> int:
-    """In whole frames, at least one."""
-    check("hop", hop_ms, Annotated[Number, Field(gt=0, le=span), Unit("ms")])
-    return max(1, _whole(hop_ms / frame))
+    if form is None:
+        return known[0]
+    if form not in known:
+        why = " (pcm is for models trained on recordings)" if form == "pcm" else ""
+        raise InputError(f"form must be one of {', '.join(known)}, got {form!r}{why}")
+    return form
 
 
 def _whole(number: float) -> int:
@@ -237,14 +232,13 @@ def _items(
         any_found = True
         name = f"{begin * frame:.10g}-{(begin + len(window)) * frame:.10g} ms"
         where = f"the window {name}"
-        item = recording_item if samples else _row_item
-        yield replace(item(reader, where, window), name=name)
+        if samples:
+            item = recording_item(reader, where, window)
+        else:
+            (item,) = row_items(reader, where, window)
+        yield replace(item, name=name)
     if not any_found:
         raise InputError("the stream must have at least one frame, got none; send it data")
-
-
-def _row_item(reader: Reader, where: str, rows: np.ndarray) -> Item:
-    return row_items(reader, where, rows)[0]
 
 
 def _chunks(stream: IO[Any]) -> Iterator[bytes]:
@@ -271,18 +265,15 @@ def _f32(chunks: Iterator[bytes], reader: Reader) -> Iterator[np.ndarray]:
     """Yield rows (n, C) float32."""
     rest, size = b"", 4 * reader.n_inputs
     for chunk in chunks:
-        rows, rest = _whole_part(rest + chunk, size)
-        yield np.frombuffer(rows, "<f4").reshape(-1, reader.n_inputs)
+        rest += chunk
+        end = len(rest) // size * size
+        yield np.frombuffer(rest[:end], "<f4").reshape(-1, reader.n_inputs)
+        rest = rest[end:]
     if rest:
         raise InputError(
             f"the stream must have whole rows of {reader.n_inputs} float32 ({size} bytes), got "
             f"{len(rest)} bytes more at its end; send one float32 a channel and step"
         )
-
-
-def _whole_part(content: bytes, size: int) -> tuple[bytes, bytes]:
-    end = len(content) // size * size
-    return content[:end], content[end:]
 
 
 def _steps(chunks: Iterator[bytes], reader: Reader) -> Iterator[np.ndarray]:
@@ -317,27 +308,18 @@ def _row(number: int, words: list[bytes], reader: Reader) -> np.ndarray:
             f"{where} must have {reader.n_inputs} numbers, got {len(words)}; "
             "send one for each channel, between blanks or commas"
         )
-    try:
-        values = np.array([_number(word) for word in words])
-    except ValueError:
-        wrong = next(word for word in words if not _is_number(word))
-        text = wrong[:40].decode("ascii", "backslashreplace")
-        raise InputError(
-            f"{where} must have numbers, got {text!r}; send {reader.rows} between blanks or commas"
-        ) from None
-    row_items(reader, where, values[None])
-    return values.astype(np.float32)[None]
-
-
-def _is_number(word: bytes) -> bool:
-    try:
-        _number(word)
-    except ValueError:
-        return False
-    return True
-
-
-def _number(word: bytes) -> float:
-    if b"_" in word:
-        raise ValueError
-    return float(word)
+    values = []
+    for word in words:
+        try:
+            if b"_" in word:  # Python would take 1_000
+                raise ValueError
+            values.append(float(word))
+        except ValueError:
+            text = word[:40].decode("ascii", "backslashreplace")
+            raise InputError(
+                f"{where} must have numbers, got {text!r}; send {reader.rows} between blanks or "
+                "commas"
+            ) from None
+    row = np.array(values)[None]
+    row_items(reader, where, row)
+    return row.astype(np.float32)

@@ -8,8 +8,14 @@ import numpy as np
 import pytest
 
 from mlgenn_delays.errors import InputError
-from mlgenn_delays.export.artifact import About, Artifact, Measured
-from mlgenn_delays.export.bundle import read_bundle, to_bytes, write_bundle
+from mlgenn_delays.export.artifact import (
+    About,
+    Artifact,
+    Measured,
+    read_bundle,
+    to_bytes,
+    write_bundle,
+)
 from mlgenn_delays.network.storage import tensors_of
 from mlgenn_delays.tensors import pack, read
 from tests.reference import nets
