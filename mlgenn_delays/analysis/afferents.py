@@ -85,7 +85,7 @@ class Afferents:
             InputError: The share is not in (0, 1].
         """
         if not 0 < strongest <= 1:
-            raise InputError(f"strongest must have a share in (0, 1], got {strongest!r}")
+            raise InputError(f"strongest must be a share in (0, 1], got {strongest!r}")
         weight = projection.weight.astype(np.float64)
         post, pre = projection.post.astype(np.int64), projection.pre().astype(np.int64)
         kept = np.flatnonzero(weight)
@@ -147,7 +147,7 @@ def receptive_fields(
         InputError: The width is not positive.
     """
     if not bin_width > 0:
-        raise InputError(f"bin_width must have a width > 0 ms, got {bin_width!r}")
+        raise InputError(f"bin_width must be > 0 ms, got {bin_width!r}")
     n_pre = len(projection.indptr) - 1
     bins = int(projection.max_delay // bin_width) + 1
     out = np.zeros((n_post, n_pre, bins), np.float32)

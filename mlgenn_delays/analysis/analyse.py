@@ -55,7 +55,7 @@ class Settings:
             if value is not None and not 0 <= value < math.inf:
                 raise InputError(f"reach_{name} must be >= 0 and finite, got {value!r}")
         if not 0 < self.strongest <= 1:
-            raise InputError(f"strongest must have a share in (0, 1], got {self.strongest!r}")
+            raise InputError(f"strongest must be a share in (0, 1], got {self.strongest!r}")
 
 
 @dataclass(frozen=True)

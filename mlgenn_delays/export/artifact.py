@@ -200,7 +200,7 @@ class Artifact:
         outputs, n_labels = network.output().n, len(self.about.labels)
         if outputs != n_labels:
             raise InputError(
-                f"the network must have one output a label, got {outputs} outputs and {n_labels} "
+                f"the network must have one output per label, got {outputs} outputs and {n_labels} "
                 "labels"
             )
         neurons = sum(population.n for population in network.populations.values())
@@ -224,7 +224,7 @@ class Artifact:
             if p.granularity != "synapse" or not np.allclose(
                 steps, np.round(steps), rtol=0, atol=1e-6
             ):
-                raise InputError(f"projection {name!r} must have a whole delay [steps] a synapse")
+                raise InputError(f"delays of projection {name!r} must be whole steps per synapse")
 
     def _check_kept(self) -> None:
         if not isinstance(self.sizes, dict) or not all(
@@ -340,7 +340,7 @@ def _artifact(tensors: dict[str, np.ndarray], metadata: dict[str, str]) -> Artif
         for key, kind in _TYPES.items():
             tensors[f"{base}/{key}"] = _whole(tensors, f"{base}/{key}").astype(kind)
         steps = _whole(tensors, f"{base}/delay")
-        with np.errstate(over="ignore"):  # what is not finite is refused
+        with np.errstate(over="ignore"):  # what is not finite is rejected
             tensors[f"{base}/delay"] = steps.astype(np.int64) * float(description["dt"])
     network = rebuild(Network, description, tensors)
     kept = {

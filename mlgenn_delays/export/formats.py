@@ -182,11 +182,12 @@ def export_model(source: Path, wanted: ExportOptions, data: str | None = None) -
             write_genn(artifact, folder, backend=wanted.backend or BACKEND)
     else:
         artifact, notes = _write_c(artifact, source, wanted, data)
-    network = artifact.network
+    network, path = artifact.network, wanted.path
+    files = [path] if path.is_file() else [each for each in path.rglob("*") if each.is_file()]
     return Exported(
         form=wanted.form,
         path=str(wanted.path),
-        bytes=_size(wanted.path),
+        bytes=sum(each.stat().st_size for each in files),
         neurons=[(p.name, p.n, artifact.sizes[p.name]) for p in network.spiking()],
         synapses=network.n_synapses(),
         measured=[each.model_dump() for each in artifact.about.measured],
@@ -239,11 +240,6 @@ def _folder(path: Path) -> Iterator[Path]:
             yield temporary
     except OSError as error:
         raise _unwritable(path, error) from error
-
-
-def _size(path: Path) -> int:
-    files = [path] if path.is_file() else [each for each in path.rglob("*") if each.is_file()]
-    return sum(each.stat().st_size for each in files)
 
 
 def _next(wanted: ExportOptions) -> str:

@@ -138,7 +138,7 @@ class Model:
         self._runner.logits(reader.as_batch([silence]))
 
     def predict(self, x: Any) -> Any:
-        """Answer one example or several.
+        """Predict one example or several.
 
         Arguments:
             x: A path of a WAV, ``.npy``, ``.npz`` or ``.h5`` file, an array, `SpikeData`,
@@ -152,8 +152,8 @@ class Model:
             InputError: It is no input for this network.
         """
         items = self._reader.of(x)
-        answers = list(self.answers(items))
-        return answers[0] if _is_one(x, items) else answers
+        predictions = list(self.answers(items))
+        return predictions[0] if _is_one(x, items) else predictions
 
     def answers(self, items: Sequence[Item], at_once: int = AT_ONCE) -> Iterator[Prediction]:
         """Predict examples that `reader` gave, some at once, in their order."""
@@ -184,7 +184,7 @@ class Model:
         name = item.name
         if not np.isfinite(logits).all():
             raise WorkError(
-                f"{name}: the answer of the network must be finite, got {logits.tolist()[:4]}; "
+                f"{name}: the logits of the network must be finite, got {logits.tolist()[:4]}; "
                 "its weights, or the input, are too large"
             )
         likely = np.exp(logits - logits.max())
@@ -210,7 +210,7 @@ def _batch(given: Batch | Data) -> Batch:
 
 
 def load(path: Path | str, *, threads: int | None = None) -> Model:
-    """Load a model to answer with.
+    """Load a model for inference.
 
     Arguments:
         path: A bundle, a NIR file, a folder of a GeNN export, or a run directory.

@@ -121,8 +121,8 @@ def _resampled(found: Iterator[np.ndarray], given: int, target: int) -> Iterator
 FORMS = ("pcm", "steps", "f32")
 
 _CHUNK = 2**16
-_PAUSE = 0.01  # s, before what had nothing is asked again
-_WIDEST = 64  # bytes of text a number
+_PAUSE = 0.01  # s, before a stream that had nothing is read again
+_WIDEST = 64  # bytes of text per number
 
 
 def windows(
@@ -272,7 +272,7 @@ def _f32(chunks: Iterator[bytes], reader: Reader) -> Iterator[np.ndarray]:
     if rest:
         raise InputError(
             f"the stream must have whole rows of {reader.n_inputs} float32 ({size} bytes), got "
-            f"{len(rest)} bytes more at its end; send one float32 a channel and step"
+            f"{len(rest)} bytes more at its end; send one float32 per channel and step"
         )
 
 
@@ -294,7 +294,7 @@ def _lines(chunks: Iterator[bytes], widest: int) -> Iterator[bytes]:
         if len(rest) > widest:
             raise InputError(
                 f"line {n + 1} of the stream must have at most {widest} bytes, got more; "
-                "send a line a step"
+                "send a line per step"
             )
     if rest:
         yield rest
@@ -317,7 +317,7 @@ def _row(number: int, words: list[bytes], reader: Reader) -> np.ndarray:
         except ValueError:
             text = word[:40].decode("ascii", "backslashreplace")
             raise InputError(
-                f"{where} must have numbers, got {text!r}; send {reader.rows} between blanks or "
+                f"{where} must be numbers, got {text!r}; send {reader.rows} between blanks or "
                 "commas"
             ) from None
     row = np.array(values)[None]

@@ -1,15 +1,26 @@
 """Figures of the course of one training, a small one each, which a narrow page stacks."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 from mlgenn_delays.analysis.style import CHANCE, INK, SERIES, Picture, look, panels
 from mlgenn_delays.runs.history import History
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 WIDTH, HEIGHT = 4.2, 2.7  # of a figure [inches], a phone's width at the size of its text
 _SPIKES, _SILENT = "spikes_", "silent_"
+
+
+@contextmanager
+def one_panel(width: float = WIDTH, height: float = HEIGHT) -> Iterator[tuple["Figure", Any]]:
+    """Draw a figure of one panel [inches] in the look of all figures."""
+    with look():
+        figure, grid = panels(width=width, height=height)
+        yield figure, grid[0, 0]
 
 
 def history_pictures(history: History, n_classes: int, sizes: dict[str, int]) -> list[Picture]:
@@ -73,9 +84,7 @@ def _splits(history: History, kind: str) -> dict[str, str]:
 
 
 def _loss(history: History) -> Picture:
-    with look():
-        figure, grid = panels(width=WIDTH, height=HEIGHT)
-        axes = grid[0, 0]
+    with one_panel() as (figure, axes):
         _lines(axes, history, _splits(history, "loss"))
         axes.set_ylabel("cross-entropy")
         axes.set_ylim(bottom=0)
@@ -92,9 +101,7 @@ def _loss(history: History) -> Picture:
 
 
 def _accuracy(history: History, n_classes: int) -> Picture:
-    with look():
-        figure, grid = panels(width=WIDTH, height=HEIGHT)
-        axes = grid[0, 0]
+    with one_panel() as (figure, axes):
         axes.axhline(100 / n_classes, color=CHANCE, lw=1.2, ls="--", label="chance")
         _lines(axes, history, _splits(history, "accuracy"), 100.0)
         axes.legend(loc="lower right", frameon=True, framealpha=0.9, edgecolor="none")
@@ -113,9 +120,7 @@ def _accuracy(history: History, n_classes: int) -> Picture:
 
 
 def _spikes(history: History) -> Picture:
-    with look():
-        figure, grid = panels(width=WIDTH, height=HEIGHT)
-        axes = grid[0, 0]
+    with one_panel() as (figure, axes):
         names = populations(history, _SPIKES)
         _lines(axes, history, {name: _SPIKES + name for name in names})
         axes.set_ylabel("spikes per neuron\nand example")
@@ -141,9 +146,7 @@ def _silent(history: History, sizes: dict[str, int]) -> Picture | None:
     names = [name for name in populations(history, _SILENT) if sizes.get(name)]
     if not any(any(values(history, _SILENT + name)) for name in names):
         return None  # the figure of the spikes says so
-    with look():
-        figure, grid = panels(width=WIDTH, height=HEIGHT)
-        axes = grid[0, 0]
+    with one_panel() as (figure, axes):
         _lines(axes, history, {name: _SILENT + name for name in names})
         axes.set_ylabel("neurons")
         highest = max(max(values(history, _SILENT + name)) for name in names)
@@ -165,9 +168,7 @@ def _grown(history: History) -> Picture | None:
     if "grown" not in history.rows[0]:
         return None
     grown = values(history, "grown")
-    with look():
-        figure, grid = panels(width=WIDTH, height=HEIGHT)
-        axes = grid[0, 0]
+    with one_panel() as (figure, axes):
         axes.bar(range(1, len(grown) + 1), grown, width=0.85, color=SERIES[2])
         axes.set_ylabel("synapses grown")
         _mark_best(axes, history)

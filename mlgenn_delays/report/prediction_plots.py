@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mlgenn_delays.analysis.style import CHANCE, INK, SEQUENTIAL, SERIES, Picture, look, panels
-from mlgenn_delays.report.history_plots import HEIGHT, WIDTH
+from mlgenn_delays.report.history_plots import WIDTH, one_panel
 from mlgenn_delays.report.predictions import Example, Predictions, softmax
 
 if TYPE_CHECKING:
@@ -23,9 +23,7 @@ def confusion_picture(predictions: Predictions) -> Picture:
     k = len(counts)
     share = counts / np.maximum(1, counts.sum(1, keepdims=True))
     side = float(np.clip(1.4 + 0.3 * k, 3.6, 7.0))
-    with look():
-        figure, grid = panels(width=side, height=side * 0.94)
-        axes = grid[0, 0]
+    with one_panel(width=side, height=side * 0.94) as (figure, axes):
         axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
         if k <= _NUMBERED:
             for row, column in zip(*np.nonzero(counts), strict=True):
@@ -58,9 +56,7 @@ def class_picture(predictions: Predictions) -> Picture:
     counts = predictions.evaluation.confusion
     share = 100 * np.diag(counts) / np.maximum(1, counts.sum(1))
     k = len(share)
-    with look():
-        figure, grid = panels(width=WIDTH, height=HEIGHT)
-        axes = grid[0, 0]
+    with one_panel() as (figure, axes):
         axes.bar(range(k), share, width=0.75, color=SERIES[0])
         axes.axhline(100 * predictions.evaluation.accuracy, color=INK, lw=1, ls="--", label="all")
         if k <= _MOST_NAMES:
@@ -86,9 +82,7 @@ def certainty_picture(predictions: Predictions) -> Picture:
     right = evaluation.labels == evaluation.predictions
     kinds = [("correct", right, _RIGHT), ("wrong", ~right, _WRONG)]
     there = [(word, certainty[chosen], colour) for word, chosen, colour in kinds if chosen.any()]
-    with look():
-        figure, grid = panels(width=WIDTH, height=HEIGHT)
-        axes = grid[0, 0]
+    with one_panel() as (figure, axes):
         for word, own, colour in there:
             label = f"{word} ({len(own):,})"
             weights = np.full(len(own), 100 / len(own))

@@ -107,7 +107,7 @@ def test_truncated(tmp_path: Path, keep: int) -> None:
         ({"n_steps": 0}, "n_steps"),
         ({"n_steps": 2**40}, "n_steps"),
         ({"n_steps": 2**30}, "neurons x steps"),
-        ({"labels": ["a"]}, "one output a label"),
+        ({"labels": ["a"]}, "one output per label"),
         ({"labels": []}, "labels"),
         ({"data": {"dataset": "../../etc"}}, "dataset"),
         ({"data": {"dataset": "digits", "duration": -1}}, "duration"),

@@ -176,8 +176,8 @@ def test_a_window_is_there_as_soon_as_it_is_complete(form: str) -> None:
     [
         ("0 0 0 0 0 0\n0 0 0 0 0\n", "line 2 of the stream must have 6 numbers, got 5; send one"),
         ("\n\n0 0 0 0 0 0 0", "line 3 of the stream must have 6 numbers, got 7"),
-        ("0 0 0 0 x1 0\n", "line 1 of the stream must have numbers, got 'x1'; send spikes as 0"),
-        (b"0 0 0 0 \xff\x00 0\n", r"must have numbers, got '.*xff.*'; send spikes"),
+        ("0 0 0 0 x1 0\n", "line 1 of the stream must be numbers, got 'x1'; send spikes as 0"),
+        (b"0 0 0 0 \xff\x00 0\n", r"must be numbers, got '.*xff.*'; send spikes"),
         ("0 0 0 0 2 0\n", "line 1 of the stream must have spikes as 0 and 1, got 2.0 at step 0"),
         ("0 0 0 0 nan 0\n", "must have spikes as 0 and 1, got nan at step 0, channel 4"),
         ("0 0 0 0 0 0\n\n" + "0" * 99_999, "line 3 of the stream must have at most 448 bytes"),

@@ -1,4 +1,4 @@
-"""Examples for the test program: random inputs, and what the CPU engine answers to them."""
+"""Examples for the test program: random inputs, and the CPU engine's outputs for them."""
 
 from dataclasses import dataclass, field, replace
 
@@ -15,14 +15,14 @@ from mlgenn_delays.rng import generator
 EXAMPLES = 6
 _EVENTS = 3000  # of an example, at most
 _PLACES = 2**24  # neurons, steps and examples that the CPU engine is asked to run at once
-_SPIKES = (0.02, 0.1, 0.3)  # a channel and step
+_SPIKES = (0.02, 0.1, 0.3)  # per channel and step
 _CURRENTS = (0.5, 2.0, 8.0)
 _NUDGE = 1e-6
 
 
 @dataclass(frozen=True)
 class TestVector:
-    """An input and the right answer."""
+    """An input and the expected output."""
 
     step: np.ndarray  # (E,) ascending
     channel: np.ndarray  # (E,)
@@ -87,11 +87,7 @@ def random_examples(artifact: Artifact) -> list[TestVector]:
     for e, example in enumerate(examples_of(batch)):
         if all(_same(recording, other, e) for other in others):
             logits = recording.logits[e]
-            found.append(
-                TestVector(
-                    example.step, example.channel, example.value, int(logits.argmax()), logits
-                )
-            )
+            found.append(replace(example, label=int(logits.argmax()), logits=logits))
     return found
 
 

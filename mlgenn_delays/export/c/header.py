@@ -7,10 +7,10 @@ reading tables and counting loops come on top, in proportion.
 from dataclasses import dataclass
 
 from mlgenn_delays.export.artifact import Artifact
-from mlgenn_delays.export.c.layout import CProgram, Gather, Neurons, Sender, SynapseGroup
+from mlgenn_delays.export.c.layout import CProgram, Neurons
 from mlgenn_delays.export.c.text import Strings, comment, string
 
-# With what `neurons.ADD` takes.
+# With what `source.ADD` takes.
 _READING = {"mean": 4, "sum": 4, "max": 1, "expweighted": 5, "softmax-sum": 9}
 
 
@@ -24,7 +24,7 @@ class PerSpike:
 
 
 @dataclass(frozen=True)
-class Figures:
+class Costs:
     """What a program takes."""
 
     constant_bytes: int  # of constant arrays, in read-only memory
@@ -53,56 +53,40 @@ class Figures:
         ]
 
 
-def figures(layout: CProgram, text_bytes: int, int8: bool) -> Figures:
+def costs_of(layout: CProgram, text_bytes: int, int8: bool) -> Costs:
     """Count bytes and operations, with text_bytes of names and labels."""
-    spikes = tuple(
-        _per_spike(layout.from_source(source), title, n, layout.currents and k == 0)
-        for k, (source, title, n) in enumerate(_sources(layout))
-    )
     silent = sum(_silent(p) for p in layout.neurons)
-    return Figures(
+    spikes, worst = [], silent
+    hidden = [(p.name, p.title, p.n) for p in layout.hidden]
+    for source, title, n in [(layout.input_name, "input", layout.inputs), *hidden]:
+        # A current is multiplied by the weight before it is added.
+        each = 2 if layout.currents and source == layout.input_name else 1
+        tables = [sender.table for sender in layout.from_source(source)]
+        entries = each * sum(table.entries for table in tables)
+        spikes.append(PerSpike(title, entries / n, each * sum(table.most for table in tables)))
+        worst += entries
+    return Costs(
         constant_bytes=layout.constant_bytes + text_bytes,
         state_bytes=layout.state_bytes,
         synapses=layout.synapses,
         neurons=sum(p.n for p in layout.neurons),
         silent=silent,
-        spikes=spikes,
-        worst=silent + sum(_all(layout, sender) for sender in layout.senders),
+        spikes=tuple(spikes),
+        worst=worst,
         int8=int8,
     )
 
 
-def _sources(layout: CProgram) -> list[tuple[str, str, int]]:
-    """Name in C, name and size of all that sends, the input first."""
-    hidden = [(p.name, p.title, p.n) for p in layout.hidden]
-    return [(layout.input_name, "input", layout.inputs), *hidden]
-
-
-def _per_spike(senders: list[Sender], title: str, n: int, currents: bool) -> PerSpike:
-    each = 2 if currents else 1
-    entries = sum(s.table.entries for s in senders)
-    return PerSpike(title, each * entries / n, each * sum(s.table.most for s in senders))
-
-
-def _all(layout: CProgram, sender: Sender) -> int:
-    values = layout.currents and sender.source == layout.input_name
-    return sender.table.entries * (2 if values else 1)
-
-
 def _silent(p: Neurons) -> int:
-    own = (p.bias is not None) + sum(_of_group(group) for group in p.groups)
-    own += 2 + (p.beta != 1)
+    own = 2 + (p.bias is not None) + (p.beta != 1)
     own += _READING[p.readout] if p.readout else 1 + (p.refractory > 0)
-    return p.n * own + sum(_of_gather(g, p.n) for group in p.groups for g in group.gathers)
-
-
-def _of_group(group: SynapseGroup) -> int:
-    rings = sum(1 + (ring.scale is not None) for ring in group.rings)
-    return rings + (3 if group.decay is not None else 0)
-
-
-def _of_gather(gather: Gather, n: int) -> int:
-    return 2 * gather.table.entries + n * (1 + (gather.scale is not None))
+    gathered = 0
+    for group in p.groups:
+        own += sum(1 + (ring.scale is not None) for ring in group.rings)
+        own += 3 if group.decay is not None else 0
+        own += sum(1 + (gather.scale is not None) for gather in group.gathers)
+        gathered += sum(2 * gather.table.entries for gather in group.gathers)
+    return p.n * own + gathered
 
 
 _FUNCTIONS = """\
@@ -139,16 +123,15 @@ _VALUES = """\
 void {prefix}_step_values(const float *values);"""
 
 
-def header(
-    artifact: Artifact, layout: CProgram, strings: Strings, made: Figures, prefix: str
-) -> str:
+def header(artifact: Artifact, layout: CProgram, strings: Strings, made: Costs, prefix: str) -> str:
     """The header file."""
     upper = prefix.upper()
+    declarations = strings.declarations(prefix).splitlines(keepends=True)
     words = {"prefix": prefix, "P": upper, "dt": f"{artifact.network.dt:g}"}
     functions = _FUNCTIONS.format(
         **words,
         index=index_type(layout),
-        strings=_strings(strings, prefix),
+        strings="\n/* Names of the populations that spike. */\n".join(declarations),
         step=(_VALUES if layout.currents else _SPIKES).format(**words),
     )
     return (
@@ -166,12 +149,7 @@ def index_type(layout: CProgram) -> str:
     return "uint16_t" if largest <= 65535 else "uint32_t"
 
 
-def _strings(strings: Strings, prefix: str) -> str:
-    lines = strings.declarations(prefix).splitlines(keepends=True)
-    return "\n/* Names of the populations that spike. */\n".join(lines)
-
-
-def _about(artifact: Artifact, layout: CProgram, made: Figures) -> str:
+def _about(artifact: Artifact, layout: CProgram, made: Costs) -> str:
     about = artifact.about
     recipe = f" of recipe {comment(about.recipe)}" if about.recipe else ""
     maker = f"delaysnn {comment(about.version)}".rstrip()
@@ -209,7 +187,7 @@ def _more(each: PerSpike, k: int, layout: CProgram) -> str:
     return f"{what} adds {each.mean:.1f}, at most {each.most}"
 
 
-def _macros(artifact: Artifact, layout: CProgram, made: Figures, upper: str) -> str:
+def _macros(artifact: Artifact, layout: CProgram, made: Costs, upper: str) -> str:
     values: dict[str, object] = {
         "INPUTS": layout.inputs,
         "OUTPUTS": layout.output.n,

@@ -60,7 +60,7 @@ class Table:
     index: Constant | None  # column of each synapse, or None if dense
     delay: Constant | None  # (rows, columns), (S,) or (rows,), or None if one number is all
     one_delay: int  # that number [steps]
-    by_row: bool  # whether there is one delay a row
+    by_row: bool  # whether there is one delay per row
     weight: Constant  # (rows, columns) or (S,)
     most: int  # places of the longest row
     entries: int  # places of all rows
@@ -140,7 +140,7 @@ def _weights(name: str, values: np.ndarray) -> Constant:
 
 @dataclass(frozen=True)
 class Ring:
-    """Arrivals to come at a population, a slot a step."""
+    """Arrivals to come at a population, one slot per step."""
 
     name: str  # of the field in C
     kind: str  # ``"float"``, or an integer type for sums of quantised weights

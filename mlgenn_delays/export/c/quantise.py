@@ -3,7 +3,7 @@
     scale_j = max |w| / 127 over the synapses of one projection onto neuron j
     q       = round(w / scale_j), in -127..127
 
-One scale a neuron and projection: projections onto one neuron (input and recurrent ones, say)
+One scale per neuron and projection: projections onto one neuron (input and recurrent ones, say)
 differ in size by far more than the weights of one of them. Zero stays zero, so the scale is all
 that there is to store, and sums of q over synapses that act in one step are exact integers.
 """
@@ -24,7 +24,7 @@ class Quantised:
 
     Attributes:
         values: (S,) int8 by projection, in the order of its synapses.
-        scales: (n_post,) float32 by projection; 0 where a neuron has no weight but 0.
+        scales: (n_post,) float32 by projection; 0 where all weights of a neuron are 0.
 
     Raises:
         InputError: The arrays are of other types, or a value is outside -127..127.

@@ -3,7 +3,7 @@
 import textwrap
 from collections.abc import Iterable
 
-from mlgenn_delays.export.c.layout import CProgram, Gather, Neurons, Ring, Sender, SynapseGroup
+from mlgenn_delays.export.c.layout import CProgram, Gather, Neurons, Sender, SynapseGroup
 from mlgenn_delays.export.c.text import Strings, comment, real, unsigned
 
 _TOTALS = {
@@ -60,7 +60,10 @@ def function(head: str, body: Iterable[str]) -> str:
 def run(layout: CProgram, p: Neurons) -> str:
     """The function that runs a population through one step."""
     body = ["size_t count = 0;"] if p.readout is None else []
-    body += [_row(ring) for group in p.groups for ring in group.rings]
+    for group in p.groups:
+        for ring in group.rings:
+            slot = f"[state.at_{ring.slots}]" if ring.slots > 1 else ""
+            body.append(f"{ring.kind} *const {ring.name} = state.{ring.name}{slot};")
     if p.readout == "expweighted":
         body.append(f"const float share = expf(-(float)state.steps / {real(layout.steps)});")
     inner = [f"float total = {'0.0f' if p.bias is None else f'{p.bias.name}[j]'};"]
@@ -73,12 +76,6 @@ def run(layout: CProgram, p: Neurons) -> str:
         body += _sending(layout, p)
     title = f"/* One step of population {comment(p.title)}. */\n"
     return title + function(f"static void run_{p.name}(void)", body)
-
-
-def _row(ring: Ring) -> str:
-    """A pointer to what arrives in this step."""
-    slot = f"[state.at_{ring.slots}]" if ring.slots > 1 else ""
-    return f"{ring.kind} *const {ring.name} = state.{ring.name}{slot};"
 
 
 def _current(layout: CProgram, group: SynapseGroup) -> str:

@@ -135,8 +135,8 @@ def check_prefix(prefix: str) -> str:
     # test_model.c is the test program.
     if not _PREFIX.fullmatch(prefix) or prefix.lower() == "test":
         raise InputError(
-            "prefix must have a letter first, then letters, digits and underscores, at most 40 in "
-            f"all, and not be 'test', got {prefix!r}"
+            "prefix must be a letter, then letters, digits and underscores, at most 40 in "
+            f"all, and not 'test', got {prefix!r}"
         )
     return prefix
 

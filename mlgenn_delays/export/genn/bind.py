@@ -5,7 +5,7 @@ definitions.h. The names that the model chose say which population or projection
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from mlgenn_delays.errors import WorkError
@@ -94,9 +94,9 @@ def _declared(layout: DeviceArrays) -> Iterator[str]:
         )
 
 
-def _list(names: object) -> str:
+def _list(names: Iterable[str]) -> str:
     """Pointers to arrays, up to a null pointer."""
-    return ", ".join([*(f"&{name}" for name in names), "nullptr"])  # type: ignore[attr-defined]
+    return ", ".join([*(f"&{name}" for name in names), "nullptr"])
 
 
 def _facts(layout: DeviceArrays, n_steps: int) -> str:

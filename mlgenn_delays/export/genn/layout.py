@@ -40,7 +40,7 @@ class Array:
     def __post_init__(self) -> None:
         if self.size > MOST:
             raise InputError(
-                f"GeNN must have at most {MOST} values in an array, got {self.size} for "
+                f"an array must have at most {MOST} values for GeNN, got {self.size} for "
                 f"{self.name}; prune the network, shorten its delays or take a smaller batch size"
             )
 
@@ -76,7 +76,8 @@ class DeviceArrays:
         ]  # fmt: skip
         self._sources = sources
         self._number = {p.name: k for k, p in enumerate(self.populations)}
-        self.slots = _slots([self.longest(p) for p in self.projections])
+        longest = max(map(self.longest, self.projections), default=0)
+        self.slots = 1 << max(1, longest.bit_length())  # the least power of two above all delays
         self.arrays: dict[str, Array] = {}
         for k, population in enumerate(self.populations):
             self._add_population(k, population)
@@ -92,8 +93,8 @@ class DeviceArrays:
         steps = int(delay_steps(projection, self.network.dt).max(initial=0))
         if steps > LONGEST:
             raise InputError(
-                f"GeNN must have delays of at most {LONGEST} steps, got {steps} for projection "
-                f"{projection.name!r}; lower its delays or raise dt"
+                f"delays of projection {projection.name!r} must be at most {LONGEST} steps "
+                f"for GeNN, got {steps}; lower its delays or raise dt"
             )
         return steps
 
@@ -166,11 +167,6 @@ class DeviceArrays:
         shift = np.arange(n_pre) * stride - projection.indptr[:-1]
         padded[np.repeat(shift, np.diff(projection.indptr)) + np.arange(len(values))] = values
         return self._constant(name, padded)
-
-
-def _slots(longest: list[int]) -> int:
-    """The smallest power of two above all delays, at least 2."""
-    return 1 << max(1, max(longest, default=0).bit_length())
 
 
 def current_of(projection: Projection, dt: float) -> tuple[float, float]:

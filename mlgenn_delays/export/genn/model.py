@@ -1,13 +1,17 @@
 """The network as a model of GeNN: code of its neurons and synapses, for inference alone.
 
+As a program it generates that code, in a process of its own, for GeNN ends the process where CUDA
+fails: ``python -m mlgenn_delays.export.genn.model NETWORK FOLDER BACKEND BATCH``.
+
 GeNN's own step is 1, so that t is the row of a step in the series. A synapse's current is
 Scale inSyn, and inSyn *= Decay afterwards; for `Delta` Scale is 1 and Decay 0.
 """
 
 import math
+import sys
+from pathlib import Path
 from typing import Any
 
-import pygenn
 from pygenn import (
     GeNNModel,
     VarAccess,
@@ -21,6 +25,7 @@ from pygenn import (
 from mlgenn_delays.export.genn.layout import DeviceArrays, current_of
 from mlgenn_delays.network import (
     CurrentInput,
+    Network,
     Population,
     Projection,
     SeedLI,
@@ -55,11 +60,6 @@ def make_model(layout: DeviceArrays, backend: str) -> Any:
     for k, projection in enumerate(layout.projections):
         _add_projection(model, layout, k, projection, groups)
     return model
-
-
-def version() -> str:
-    """The version of pygenn."""
-    return str(pygenn.__version__)
 
 
 def _add_population(model: Any, layout: DeviceArrays, k: int, population: Population) -> Any:
@@ -193,3 +193,27 @@ def _currents(layout: DeviceArrays, k: int, projection: Projection) -> tuple[Any
         sim_code=f"injectCurrent(Scale * inSyn); inSyn *= Decay_q{k};",
     )
     return made, {"Scale": scale, f"Decay_q{k}": decay}
+
+
+def write_code(model: Any, folder: Path) -> None:
+    """Write the code of a model: what `GeNNModel.build` does before it compiles."""
+    from pygenn.genn_model import generate_code
+
+    model._finalise()
+    preferences = model._backend_module.Preferences()
+    for name, value in model._preference_kwargs.items():
+        setattr(preferences, name, value)
+    model._backend = model._backend_module._create_backend(
+        model, str(folder), model.backend_log_level, preferences
+    )
+    generate_code(model, model._backend, str(folder), True, False)
+
+
+def main(network: str, folder: str, backend: str, batch_size: str) -> None:
+    """Generate code."""
+    layout = DeviceArrays(Network.load(network), int(batch_size))
+    write_code(make_model(layout, backend), Path(folder))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

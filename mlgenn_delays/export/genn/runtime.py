@@ -77,16 +77,16 @@ class GeNNModel:
 
     def logits(self, batch: Batch) -> np.ndarray:
         """The logits of a batch, (B, K) float32, whatever its labels."""
-        parts = [logits for logits, *_ in self._parts(batch, records=False)]
+        parts = [part for part, *_ in self._parts(batch, records=False)]
         return np.concatenate(parts) if parts else np.zeros((0, self._outputs), np.float32)
 
     def run(self, batch: Batch) -> Recording:
         """The spikes and output voltages of a batch, whatever its labels."""
         counts: dict[str, list[np.ndarray]] = {name: [] for name in self.kept}
         times: dict[str, list[np.ndarray]] = {name: [] for name in self.kept}
-        voltages, answers = [], []
-        for logits, voltage, spikes in self._parts(batch, records=True):
-            answers.append(logits)
+        voltages, logits = [], []
+        for part, voltage, spikes in self._parts(batch, records=True):
+            logits.append(part)
             voltages.append(voltage)
             first = 0
             for name, own in self.kept.items():
@@ -94,13 +94,13 @@ class GeNNModel:
                 first += len(own)
                 counts[name].append(np.count_nonzero(fired, axis=2))
                 times[name].append(np.nonzero(fired)[2].astype(np.int32))
-        if not answers:
+        if not logits:
             raise InputError("a batch must have at least one example, got none")
         return Recording(
             start={name: _starts(np.concatenate(own)) for name, own in counts.items()},
             time={name: np.concatenate(own) for name, own in times.items()},
             voltage=np.concatenate(voltages),
-            logits=np.concatenate(answers),
+            logits=np.concatenate(logits),
         )
 
     def _parts(self, batch: Batch, *, records: bool) -> Iterator[tuple[np.ndarray, Any, Any]]:
@@ -130,7 +130,7 @@ class GeNNModel:
                 f"{self._folder} must have {self.n_inputs} input channels, got {batch.n_channels}"
             )
         if not 1 <= batch.n_steps <= 2**31 - 1:
-            raise InputError(f"a trial must have 1..{2**31 - 1} steps, got {batch.n_steps}")
+            raise InputError(f"steps of a trial must be in 1..{2**31 - 1}, got {batch.n_steps}")
         return checked(batch)
 
 

@@ -183,7 +183,7 @@ def _generate(artifact: Artifact, folder: Path, backend: str, batch_size: int) -
         network, code = temporary / "network.safetensors", temporary / "code"
         code.mkdir()
         artifact.network.save(network)
-        command = [sys.executable, "-m", "mlgenn_delays.export.genn.generate"]
+        command = [sys.executable, "-m", "mlgenn_delays.export.genn.model"]
         command += [str(network), str(code), backend, str(batch_size)]
         remedy = "Take --backend single_threaded_cpu, or another machine"
         if backend == "cuda":

@@ -1,4 +1,4 @@
-"""What a network takes, and the examples that arrays and events hold; what does not fit is refused.
+"""What a network takes, and the examples of arrays and events; what does not fit is rejected.
 
 Shapes: T steps of a trial, C channels of the network, N examples.
 """
@@ -167,8 +167,7 @@ def array_items(
     """The examples of an array; see `Reader`. Encoded ones go in as they are."""
     if array.dtype.kind not in "biuf":
         raise InputError(
-            f"{where} must have real numbers, got type {array.dtype}; "
-            "save it with .astype('float32')"
+            f"{where} must be real numbers, got type {array.dtype}; save it with .astype('float32')"
         )
     if not array.size:
         raise InputError(
@@ -240,7 +239,7 @@ def _image_items(spec: InputSpec, where: str, images: np.ndarray, *, several: bo
     spec.check_raw(where)
     if images.dtype.kind == "b":
         raise InputError(
-            f"{where} must have numbers as brightness, got type bool; save it with "
+            f"{where} must be numbers as brightness, got type bool; save it with "
             f".astype('float32') * {spec.raw.white:g}"
         )
     step = rows_at_once(images.shape)
@@ -250,7 +249,7 @@ def _image_items(spec: InputSpec, where: str, images: np.ndarray, *, several: bo
         if wrong.any():
             row, pixel = np.argwhere(wrong)[0]
             raise InputError(
-                f"{where} must have brightness 0..{spec.raw.white:g}, got {some[row, pixel]} in "
+                f"{where} must be of brightness 0..{spec.raw.white:g}, got {some[row, pixel]} in "
                 f"image {first + row} (pixel {pixel}); black is 0, scale white to "
                 f"{spec.raw.white:g}"
             )
@@ -281,7 +280,7 @@ def _check_currents(where: str, values: np.ndarray, scale: float, several: bool)
     """Reject values (N, steps, C) that are not finite numbers of float32 when scaled."""
     if values.dtype.kind == "b":
         raise InputError(
-            f"{where} must have numbers as currents, got type bool; save it with .astype('float32')"
+            f"{where} must be numbers as currents, got type bool; save it with .astype('float32')"
         )
     example = "example {}".format if several else None
     check_size(f"values of {where}", values, scale=scale, example=example)
@@ -331,7 +330,7 @@ def npz_events(spec: InputSpec, path: Path, arrays: dict[str, np.ndarray]) -> li
     if times.ndim != 1 or times.shape != channels.shape:
         raise InputError(
             f"{path} must have times and channels of one shape (events,), got {times.shape} and "
-            f"{channels.shape}; give one of each an event"
+            f"{channels.shape}; give one of each per event"
         )
     start = arrays["start"]
     check_start(str(path), start, len(times))
@@ -370,7 +369,7 @@ def _examples(path: Path, spikes: dict[str, Any], name: str) -> Sequence[np.ndar
     if arrays is None or not all(isinstance(each, np.ndarray) for each in arrays):
         got = "none" if found is None else "something else"
         raise InputError(
-            f"{path} must have /spikes/times and /spikes/units with one array an example, as SHD "
+            f"{path} must have /spikes/times and /spikes/units with one array per example, as SHD "
             f"and SSC have, got {got} at /spikes/{name}; give events as .npz with times [ms] and "
             "channels"
         )

@@ -1,7 +1,7 @@
 """From files and Python objects to what a network takes.
 
 What a file says of its size is checked before any memory is taken for it, and nothing in a file
-is ever run: arrays of objects are refused.
+is ever run: arrays of objects are rejected.
 """
 
 import os
@@ -58,7 +58,7 @@ class Reader(InputSpec):
       - for a model trained on images, brightness (black at 0) of one image, (8, 8) or (64,), or
         of several, (N, 8, 8) or (N, 64), for the digits: encoded as in training. An array of such
         a shape is images, even if it could be spikes;
-      - (steps, C) for one example, or (N, steps, C) for several, a value of each channel each
+      - (steps, C) for one example, or (N, steps, C) for several, a value per channel and
         step: for spikes 0 and 1 (bool or numbers); for currents real numbers, which flow in as
         they are. Only for a model trained on frames (RawHD) they are frames as in the files of
         its data, and multiplied by the scale that it was trained with.

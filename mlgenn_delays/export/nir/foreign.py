@@ -1,7 +1,7 @@
 """NIR graphs of other tools as networks.
 
 A file's LIF or CubaLIF becomes a `LIF` with v_threshold 1 where neurons have thresholds of their
-own. Weights take up r and w_in, and thresholds: see `nodes` for the equations.
+own. Weights hold r and w_in, and thresholds: see `write` for the equations.
 """
 
 import math
@@ -11,9 +11,16 @@ import numpy as np
 
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.export.artifact import About, Artifact
-from mlgenn_delays.export.nir.graph import NEURONS, PASS, SPIKING, Graph
-from mlgenn_delays.export.nir.nodes import SECOND
-from mlgenn_delays.export.nir.trace import Branch, Synapses, Tracer
+from mlgenn_delays.export.nir.graph import (
+    NEURONS,
+    PASS,
+    SECOND,
+    SPIKING,
+    Branch,
+    Graph,
+    Synapses,
+    Tracer,
+)
 from mlgenn_delays.network import Network, Projection
 from mlgenn_delays.network.models import (
     LIF,
@@ -117,7 +124,7 @@ def _rows(graph: Graph, before: dict[str, list[str]], name: str) -> int:
 def _one(name: str, key: str, array: np.ndarray) -> float:
     low, high = float(array.min()), float(array.max())
     if high - low > _SAME * max(abs(low), abs(high)):
-        raise InputError(f"node {name!r} must have one {key} for all neurons, got {low}..{high}")
+        raise InputError(f"{key} of node {name!r} must be one for all neurons, got {low}..{high}")
     return float(array[0])
 
 
@@ -138,7 +145,7 @@ class _Maker:
         if not self.reading.euler or tau > LONGEST:
             return tau
         if tau < dt * (1 - _SAME):
-            raise InputError(f"node {name!r} must have {key} >= dt ({dt:g} ms), got {tau:g} ms")
+            raise InputError(f"{key} of node {name!r} must be >= dt ({dt:g} ms), got {tau:g} ms")
         # With tau = dt nothing is left after a step: as with a very short time constant.
         return -dt / math.log1p(-dt / tau) if tau > dt * (1 + _SAME) else dt / 200
 
@@ -151,7 +158,7 @@ class _Maker:
             self.network.add(name, LeakyIntegrator(n, tau, self.reading.readout), bias=bias)
             return
         if values["v_reset"].any():
-            raise InputError(f"node {name!r} must have v_reset 0")
+            raise InputError(f"v_reset of node {name!r} must be 0")
         threshold = values["v_threshold"]
         same = float(threshold[0]) if np.ptp(threshold) == 0 else 1.0
         self.network.add(name, LIF(n, tau, same), bias=bias)
@@ -187,7 +194,7 @@ class _Maker:
         """Add a branch's synapses to a projection that has none of these pairs yet."""
         self._check_rows(branch)
         synapse, gain = self._synapse(branch)
-        n_pre, n_post = self.sizes[branch.source], self.sizes[branch.target]
+        n_post = self.sizes[branch.target]
         found = branch.synapses
         weight = found.weight * gain[found.post]
         found = Synapses(found.pre, found.post, weight, found.delay * SECOND)
@@ -197,7 +204,7 @@ class _Maker:
             if (old.source, old.target, old.synapse) == (branch.source, branch.target, synapse):
                 both = _joined(old, found)
                 if _distinct(both, n_post):
-                    self._put(old.name, branch, synapse, both, n_pre, n_post)
+                    self._put(old.name, branch, synapse, both)
                     return
         name, k = f"{branch.source}->{branch.target}", 1
         while name in self.network.projections:
@@ -207,12 +214,10 @@ class _Maker:
                 f"Linear {branch.name!r} must be alone between two populations, for two in a row "
                 "make several synapses of a pair"
             )
-        self._put(name, branch, synapse, found, n_pre, n_post)
+        self._put(name, branch, synapse, found)
 
-    def _put(
-        self, name: str, branch: Branch, synapse: SynapseModel, found: Synapses, n_pre: int,
-        n_post: int,
-    ) -> None:  # fmt: skip
+    def _put(self, name: str, branch: Branch, synapse: SynapseModel, found: Synapses) -> None:
+        n_pre, n_post = self.sizes[branch.source], self.sizes[branch.target]
         order = np.lexsort((found.post, found.pre))
         counts = np.bincount(found.pre, minlength=n_pre)
         with np.errstate(over="ignore"):
@@ -234,7 +239,7 @@ class _Maker:
         if branch.synapse:
             own = self.graph.nodes[branch.synapse].values
             if own["v_leak"].any():
-                raise InputError(f"LI {branch.synapse!r} must have v_leak 0 before neurons")
+                raise InputError(f"v_leak of LI {branch.synapse!r} must be 0 before neurons")
             tau = self.tau(branch.synapse, "tau")
             return Exponential(tau), gain * own["r"] * self.network.dt / tau
         if "tau_syn" not in values:
