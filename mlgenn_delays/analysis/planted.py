@@ -99,7 +99,9 @@ def recovered(
     outgoing = _outgoing(network, hidden)
     part = (np.asarray(spikes) > 0) & (outgoing != 0).any(axis=1)
     neuron = np.flatnonzero(part)
-    carrying = _carrying(weight[neuron], carries)
+    size = np.abs(weight[neuron])
+    largest = np.maximum(weight[neuron].max(axis=1, keepdims=True), 0.0)
+    carrying = (size >= carries * largest) & (size > 0)
     pattern, offset, error = _fit(delay[neuron], carrying, planted)
     enough = carrying.sum(axis=1, keepdims=True) >= FEWEST
     with np.errstate(invalid="ignore"):
@@ -189,12 +191,6 @@ def _outgoing(network: Network, hidden: str) -> np.ndarray:
         if projection.source == hidden:
             out[projection.pre(), projection.post] = projection.weight
     return out
-
-
-def _carrying(weight: np.ndarray, carries: float) -> np.ndarray:
-    """Which synapses (M, C) carry weight."""
-    largest = np.maximum(weight.max(axis=1, keepdims=True), 0.0)
-    return (np.abs(weight) >= carries * largest) & (weight != 0)
 
 
 def _fit(

@@ -71,18 +71,15 @@ class DataOnce:
         key = (section.dataset, repr(section.options), run.recipe.network.dt, folder)
         if key != self._key or self._splits is None:
             self._splits = None  # before the next take their place in memory
-            self._splits = self._loaded(run, folder)
+            try:
+                self._splits = load_data(run.recipe, folder)
+            except InputError as error:
+                raise InputError(
+                    f"the data of {run.directory.path}: {error}; give their folder with --data, or "
+                    "leave out what needs them with --without-data"
+                ) from error
             self._key = key
         return self._splits
-
-    def _loaded(self, run: Run, folder: str | None) -> Splits:
-        try:
-            return load_data(run.recipe, folder)
-        except InputError as error:
-            raise InputError(
-                f"the data of {run.directory.path}: {error}; give their folder with --data, or "
-                "leave out what needs them with --without-data"
-            ) from error
 
 
 def names_of(paths: Sequence[Path]) -> list[str]:

@@ -1,18 +1,23 @@
-"""The page: what was gathered, as one HTML file that needs nothing else."""
+"""The page: what was gathered, as one HTML file that needs nothing else.
 
+Figures are whole images in their addresses, vector graphics where small.
+"""
+
+import io
 import json
 from base64 import b64encode
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from mlgenn_delays import __version__
+from mlgenn_delays.analysis.style import Picture, look
 from mlgenn_delays.report.comparison_plots import MOST_GROUPS, comparison_pictures, how_seeds
 from mlgenn_delays.report.gather import RunContent
 from mlgenn_delays.report.history_plots import history_pictures
-from mlgenn_delays.report.images import Image, embed
 from mlgenn_delays.report.prediction_plots import (
     certainty_picture,
     class_picture,
@@ -36,6 +41,74 @@ if TYPE_CHECKING:
 # Of environment.json: folders, and what the report says elsewhere.
 _PRIVATE = ("data", "init", "task", "seed")
 _PAGE, _STYLE, _SCRIPT = "page.html", "page.css", "page.js"
+
+PIXELS = 96  # of a page, per inch
+SHARPNESS = 2  # pixels of a PNG for one of the page
+# Marks up to which a figure is drawn as SVG, and bytes up to which that is taken: drawing takes
+# time, so none is drawn twice but for a mistaken guess.
+FEW, LARGE = 250, 300_000
+COLOURS = 255  # of a PNG
+# Inches from which a figure has half of the page to itself, and all of it.
+_MEDIUM, _WIDE = 5.6, 7.6
+
+
+@dataclass(frozen=True)
+class Image:
+    """A figure of a page."""
+
+    uri: str  # the image itself
+    alt: str  # what it is of, for those who do not see it
+    title: str
+    caption: str
+    width: int  # on the page [px]
+    height: int  # on the page [px]
+    size: str  # of the page's width: "narrow", "medium" or "wide"
+    mark: str = ""  # class of style, or empty
+
+
+def embed(picture: Picture, of: str, mark: str = "") -> Image:
+    """A figure as part of a page; of says whose it is, in its alternative text."""
+    width, height = picture.figure.get_size_inches()
+    kind, content = "png", b""
+    if _marks(picture) <= FEW:
+        kind, content = "svg+xml", picture.svg()
+    if not content or len(content) > LARGE:
+        kind, content = "png", _png(picture)
+    return Image(
+        f"data:image/{kind};base64,{b64encode(content).decode()}",
+        f"{picture.title}, {of}",
+        picture.title,
+        picture.caption,
+        round(PIXELS * width),
+        round(PIXELS * height),
+        "narrow" if width < _MEDIUM else "medium" if width < _WIDE else "wide",
+        mark,
+    )
+
+
+def _marks(picture: Picture) -> int:
+    """About how many marks a figure has, for how large it would be as SVG."""
+    import numpy as np
+
+    marks = 0
+    for axes in picture.figure.axes:
+        marks += sum(np.size(line.get_xdata()) // 4 for line in axes.lines)
+        marks += sum(np.size(each.get_offsets()) // 2 for each in axes.collections)
+        marks += len(axes.patches)
+        marks += sum(image.get_size()[0] * image.get_size()[1] // 4 for image in axes.images)
+    return marks
+
+
+def _png(picture: Picture) -> bytes:
+    """A PNG that is sharp on fine screens, of few colours to save space."""
+    from PIL import Image as Pixels
+
+    raw, out = io.BytesIO(), io.BytesIO()
+    with look():
+        picture.figure.savefig(raw, format="png", dpi=SHARPNESS * PIXELS)
+    with Pixels.open(raw) as image:
+        image.convert("RGB").quantize(COLOURS).save(out, format="png", optimize=True)
+    return out.getvalue()
 
 
 @cache
@@ -139,7 +212,12 @@ def run_context(run: RunContent, anchor: str) -> dict[str, Any]:
         "analysis": [embed(picture, run.name) for picture in run.analysis],
         **_predictions(run),
         "settings": _settings(settings_of(run.recipe), run.recipe.name),
-        "environment": _environment_of(run),
+        # Without folders, which say who made it.
+        "environment": [
+            (key, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+            for key, value in run.environment.items()
+            if key not in _PRIVATE
+        ],
     }
 
 
@@ -201,12 +279,3 @@ def _settings(settings: Sequence[Setting], recipe: str) -> dict[str, Any]:
         "differing": Table("Settings that differ", header, rows, 3) if rows else None,
         "groups": [{"title": k or "recipe", "settings": v} for k, v in tables.items()],
     }
-
-
-def _environment_of(run: RunContent) -> list[tuple[str, str]]:
-    """Without folders, which say who made it."""
-    return [(key, _shown(value)) for key, value in run.environment.items() if key not in _PRIVATE]
-
-
-def _shown(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

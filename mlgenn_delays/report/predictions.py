@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from mlgenn_delays.data.batching import epoch_batches
-from mlgenn_delays.data.types import Batch, CurrentBatch, Data, SpikeBatch
+from mlgenn_delays.data.types import Batch, CurrentBatch, Data
 from mlgenn_delays.engines.base import CompiledNetwork
 from mlgenn_delays.engines.compile import compile_network
-from mlgenn_delays.engines.results import Evaluation, Recording
+from mlgenn_delays.engines.results import Evaluation
 from mlgenn_delays.errors import printable
 from mlgenn_delays.network import Network
 from mlgenn_delays.recipe import Recipe, build_rule
@@ -148,27 +148,18 @@ def _look_into(compiled: CompiledNetwork, data: Data, index: np.ndarray) -> tupl
                 int(recording.logits[row].argmax()),
                 batch.n_steps * dt,
                 batch.n_channels,
-                _inputs(batch, row, dt),
-                _spikes(recording, row, dt),
+                batch.values[row]
+                if isinstance(batch, CurrentBatch)
+                else _events(batch.start[row], batch.time, dt),
+                {
+                    n: _events(start[row], recording.time[n], dt)
+                    for n, start in recording.start.items()
+                },
                 voltage,
                 softmax(running_logits(readout, voltage).T).T,
             )
         )
     return tuple(found)
-
-
-def _inputs(batch: Batch, row: int, dt: float) -> tuple[np.ndarray, np.ndarray] | np.ndarray:
-    if isinstance(batch, CurrentBatch):
-        return batch.values[row]
-    assert isinstance(batch, SpikeBatch)
-    return _events(batch.start[row], batch.time, dt)
-
-
-def _spikes(recording: Recording, row: int, dt: float) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    return {
-        name: _events(start[row], recording.time[name], dt)
-        for name, start in recording.start.items()
-    }
 
 
 def _events(start: np.ndarray, time: np.ndarray, dt: float) -> tuple[np.ndarray, np.ndarray]:

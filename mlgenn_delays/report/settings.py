@@ -73,7 +73,10 @@ def groups_of(recipes: Sequence[Recipe]) -> list[Group]:
 
 def _title(values: dict[str, str], names: Sequence[str], number: int) -> str:
     """What tells a group from the others: few settings, or the name of its recipe."""
-    words = [f"{_short(key)} {value.strip(chr(34))}" for key, value in values.items()]
+    short = [key.removeprefix("learning.").removeprefix("network.") for key in values]
+    words = [
+        f"{key} {value.strip(chr(34))}" for key, value in zip(short, values.values(), strict=True)
+    ]
     if len(words) > _FEW and len(set(names)) == len(names):
         return names[number]
     more = ["..."] if len(words) > _FEW else []
@@ -84,8 +87,3 @@ def _letter(number: int) -> str:
     """A, B ... Z, AA, AB ..."""
     letter = chr(ord("A") + number % 26)
     return letter if number < 26 else _letter(number // 26 - 1) + letter
-
-
-def _short(key: str) -> str:
-    """A dotted key without its table, where that is clear."""
-    return key.removeprefix("learning.").removeprefix("network.")
