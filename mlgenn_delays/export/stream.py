@@ -7,6 +7,7 @@ window held yet are one more, which is padded with silence.
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from io import BytesIO
 from typing import IO, Annotated, Any
 
 import numpy as np
@@ -19,7 +20,6 @@ from mlgenn_delays.export.inputs.items import MOST_SAMPLES, recording_item, row_
 from mlgenn_delays.settings import Integer, Number, Unit, check
 
 _HEADER = 2**16  # bytes in which the samples of a WAV must begin
-_PCM, _EXTENSIBLE = 1, 0xFFFE  # format tags
 _FULL = np.float32(2**15)
 
 
@@ -60,26 +60,26 @@ def _header(content: bytes, chunks: Iterator[bytes]) -> tuple[bytes, bytes]:
 
 def _format(header: bytes, rate: int | None) -> tuple[int, int, int | None]:
     """Channels and rate of a WAV, and the bytes of its samples, None for all there are."""
-    position = 12
-    while header[position : position + 4] not in (b"fmt ", b"data"):
-        size = int.from_bytes(header[position + 4 : position + 8], "little")
-        position += 8 + size + size % 2
-    fields = header[position + 8 : position + 24]
-    tag, channels = (int.from_bytes(fields[k : k + 2], "little") for k in (0, 2))
-    own, bits = int.from_bytes(fields[4:8], "little"), int.from_bytes(fields[14:16], "little")
-    fine = header[:4] == b"RIFF" and header[position : position + 4] == b"fmt "
-    if not fine or tag not in (_PCM, _EXTENSIBLE) or bits != 16 or not channels or not own:
+    import soundfile
+
+    try:
+        info = soundfile.info(BytesIO(header))
+        kind = info.subtype if header[:4] == b"RIFF" else f"big-endian {info.subtype}"
+    except (soundfile.SoundFileError, RuntimeError, TypeError):
+        kind = "unknown format"
+    if kind != "PCM_16":
         raise InputError(
-            f"the stream must be a WAV of 16-bit PCM, or bare samples, got a WAV of format {tag} "
-            f"with {bits} bits; convert it (sox - -b 16 -t wav -), or give the WAV as a file"
+            f"the stream must be a WAV of 16-bit PCM, or bare samples, got a WAV of {kind}; "
+            "convert it (sox - -b 16 -t wav -), or give the WAV as a file"
         )
-    if rate not in (None, own):
+    if rate not in (None, info.samplerate):
         raise InputError(
-            f"rate must be that of the stream, a WAV of {own} Hz, got {rate}; leave --rate out"
+            f"rate must be that of the stream, a WAV of {info.samplerate} Hz, got {rate}; "
+            "leave --rate out"
         )
     data = find_data(header)
     known = data is not None and 0 < data.size < NO_LENGTH
-    return channels, own, data.size if data is not None and known else None
+    return info.channels, info.samplerate, data.size if data is not None and known else None
 
 
 def _frames(

@@ -273,8 +273,8 @@ def test_channels_of_a_wav_are_averaged() -> None:
     ("content", "rate", "message"),
     [
         (wav(tone(16000), 16000), 8000, "rate must be that of the stream, a WAV of 16000 Hz, got"),
-        (wav(tone(8000), 8000, "PCM_24"), None, "WAV of format 1 with 24 bits; convert it"),
-        (wav(tone(8000), 8000, "FLOAT"), None, "WAV of format 3 with 32 bits; convert it"),
+        (wav(tone(8000), 8000, "PCM_24"), None, "WAV of PCM_24; convert it"),
+        (wav(tone(8000), 8000, "FLOAT"), None, "WAV of FLOAT; convert it"),
         (b"RIFF\0\0\0\0WAVEfmt " + bytes(1000), None, "within the first 65536 bytes of a WAV"),
     ],
     ids=["rate", "24 bits", "float", "no samples"],
