@@ -104,7 +104,7 @@ def test_hdf5(tmp_path: Path) -> None:
     [
         ({}, "got none at /spikes/times; give events as .npz"),
         ({"spikes": 3}, "got none at /spikes/times"),
-        ({"spikes": {"times": np.zeros(3), "units": np.zeros(3)}}, "one array an example"),
+        ({"spikes": {"times": np.zeros(3), "units": np.zeros(3)}}, "one array per example"),
         ({"spikes": {"times": [np.zeros(3)], "units": []}}, "same examples, .* got 1 and 0"),
         ({"spikes": {"times": [], "units": []}}, "at least one, got 0 and 0"),
         ({"spikes": {"times": [np.zeros(3)], "units": [np.zeros(3)]}}, "whole numbers as channels"),
