@@ -199,7 +199,7 @@ def test_arrays_come_back_as_they_were(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("version", ["²", "0", "9" * 5000, "x" * 100_000, "1.0", "-1", ""])
 def test_versions_that_are_none(tmp_path: Path, version: str) -> None:
-    from mlgenn_delays.export.bundle import read_bundle
+    from mlgenn_delays.export.artifact import read_bundle
     from mlgenn_delays.network import Network
     from mlgenn_delays.runs.checkpoint import Checkpoint
 

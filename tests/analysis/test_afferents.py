@@ -74,7 +74,7 @@ def test_the_strongest_synapses_of_each_neuron(share):
 
 @pytest.mark.parametrize("share", [0.0, -1.0, 1.1, float("nan")])
 def test_a_share_must_be_one(share):
-    with pytest.raises(InputError, match=r"strongest must have a share in \(0, 1\]"):
+    with pytest.raises(InputError, match=r"strongest must be a share in \(0, 1\]"):
         Afferents.of(network(4, 2).projections["input->hidden1"], 2, share)
 
 
@@ -124,5 +124,5 @@ def test_receptive_fields_are_the_weights_where_they_belong(width):
 
 @pytest.mark.parametrize("width", [0.0, -1.0, float("nan")])
 def test_a_bin_has_a_width(width):
-    with pytest.raises(InputError, match="bin_width must have a width > 0 ms"):
+    with pytest.raises(InputError, match="bin_width must be > 0 ms"):
         receptive_fields(network(4, 2).projections["input->hidden1"], 2, bin_width=width)

@@ -148,7 +148,7 @@ def test_out_where_a_file_is(run):
         (["--data", "here"], "--without-data must be without --data"),
         (["--reach-time", "nan"], "reach_time must be >= 0 and finite, got nan"),
         (["--reach-time", "inf"], "reach_time must be >= 0 and finite, got inf"),
-        (["--strongest", "nan"], "strongest must have a share in (0, 1], got nan"),
+        (["--strongest", "nan"], "strongest must be a share in (0, 1], got nan"),
     ],
 )
 def test_what_is_refused(run, options, text):

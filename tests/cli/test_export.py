@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 from mlgenn_delays.data import load_dataset
-from mlgenn_delays.export.artifact import artifact_of_run
-from mlgenn_delays.export.bundle import write_bundle
+from mlgenn_delays.export.artifact import artifact_of_run, write_bundle
 from tests.cli.helpers import SMALL, call, parsed, refused, write_words
 
 

@@ -38,6 +38,6 @@ def pictures(analysis: Analysis) -> list[Picture]:
 
 
 def captions(drawn: list[Picture]) -> str:
-    """Return titles and captions as Markdown, in the order of the figures."""
+    """Titles and captions as Markdown, in the order of the figures."""
     parts = [f"## {p.title}\n\n![{p.title}]({p.name}.png)\n\n{p.caption}\n" for p in drawn]
     return "\n".join(parts)

@@ -52,14 +52,12 @@ def lifetimes(analysis: Analysis, name: str) -> Picture | None:
 
 
 def _steps(axis: Any, found: Survival, end: int, color: str, label: str) -> None:
-    """Draw the share that reaches an age."""
     age = np.concatenate([[0.0], found.age, [end]])
     share = np.concatenate([[1.0], found.share, found.share[-1:] if len(found.share) else [1.0]])
     axis.step(age, share, where="post", color=color, label=label)
 
 
 def _agreement(axis: Any, emerged: Emerged) -> None:
-    """Draw the share of pairs of equal sign across epochs."""
     everything = {e: found["all"].same for e, found in emerged.across.items()}
     epochs = [e for e in everything if emerged.across[e]["all"].pairs >= FEW]
     if epochs:
@@ -150,7 +148,6 @@ def course(analysis: Analysis, name: str) -> Picture | None:
 
 
 def _dot(axis: Any, test: Test, y: float, color: str, label: str) -> None:
-    """Draw a statistic and where it lies when shuffled."""
     if not np.isfinite(test.observed):
         return
     axis.plot(test.interval, [y, y], color=CHANCE, lw=7, solid_capstyle="butt", zorder=1)
@@ -158,7 +155,6 @@ def _dot(axis: Any, test: Test, y: float, color: str, label: str) -> None:
 
 
 def _in_words(found: Grouping) -> str:
-    """Return the finding for pairs near in both."""
     test = found.same
     if not np.isfinite(test.observed):
         return "near in both: no pair"

@@ -7,52 +7,35 @@ reading tables and counting loops come on top, in proportion.
 from dataclasses import dataclass
 
 from mlgenn_delays.export.artifact import Artifact
-from mlgenn_delays.export.c.layout import CProgram, Gather, Neurons, Sender, SynapseGroup
+from mlgenn_delays.export.c.layout import CProgram, Neurons
 from mlgenn_delays.export.c.text import Strings, comment, string
 
-# With what `neurons.ADD` takes.
+# With what `source.ADD` takes.
 _READING = {"mean": 4, "sum": 4, "max": 1, "expweighted": 5, "softmax-sum": 9}
 
 
 @dataclass(frozen=True)
 class PerSpike:
-    """Operations that one spike brings.
+    """Operations that one spike brings."""
 
-    Attributes:
-        source: Population that spikes.
-        mean: Over its neurons.
-        most: Of any of its neurons.
-    """
-
-    source: str
-    mean: float
-    most: int
+    source: str  # population that spikes
+    mean: float  # over its neurons
+    most: int  # of any of its neurons
 
 
 @dataclass(frozen=True)
-class Figures:
-    """What a program takes.
+class Costs:
+    """What a program takes."""
 
-    Attributes:
-        constant_bytes: Of constant arrays, in read-only memory.
-        state_bytes: Of variables.
-        synapses: Left in the program.
-        neurons: Left in the program, output included.
-        silent: Operations of a step without spikes and input.
-        spikes: Operations of a spike, by hidden population; first those of an input spike, or of
-            an input that is not 0.
-        worst: Operations of a step in which everything spikes.
-        int8: Whether weights are integers.
-    """
-
-    constant_bytes: int
-    state_bytes: int
-    synapses: int
-    neurons: int
-    silent: int
+    constant_bytes: int  # of constant arrays, in read-only memory
+    state_bytes: int  # of variables
+    synapses: int  # left in the program
+    neurons: int  # left in the program, output included
+    silent: int  # operations of a step without spikes and input
+    # The first per input spike (or input that is not 0), then per spike of each hidden population.
     spikes: tuple[PerSpike, ...]
-    worst: int
-    int8: bool
+    worst: int  # operations of a step in which everything spikes
+    int8: bool  # whether weights are integers
 
     @property
     def input_spike(self) -> PerSpike:
@@ -60,7 +43,7 @@ class Figures:
         return self.spikes[0]
 
     def lines(self) -> list[str]:
-        """Return them in words."""
+        """Memory and operations in words, two lines."""
         weights = "8-bit" if self.int8 else "32-bit"
         return [
             f"C: {self.constant_bytes} bytes of constants and {self.state_bytes} of state, "
@@ -70,59 +53,40 @@ class Figures:
         ]
 
 
-def figures(layout: CProgram, text_bytes: int, int8: bool) -> Figures:
-    """Return what a program takes, with text_bytes of names and labels."""
-    spikes = tuple(
-        _per_spike(layout.from_source(source), title, n, layout.currents and k == 0)
-        for k, (source, title, n) in enumerate(_sources(layout))
-    )
+def costs_of(layout: CProgram, text_bytes: int, int8: bool) -> Costs:
+    """Count bytes and operations, with text_bytes of names and labels."""
     silent = sum(_silent(p) for p in layout.neurons)
-    return Figures(
+    spikes, worst = [], silent
+    hidden = [(p.name, p.title, p.n) for p in layout.hidden]
+    for source, title, n in [(layout.input_name, "input", layout.inputs), *hidden]:
+        # A current is multiplied by the weight before it is added.
+        each = 2 if layout.currents and source == layout.input_name else 1
+        tables = [sender.table for sender in layout.from_source(source)]
+        entries = each * sum(table.entries for table in tables)
+        spikes.append(PerSpike(title, entries / n, each * sum(table.most for table in tables)))
+        worst += entries
+    return Costs(
         constant_bytes=layout.constant_bytes + text_bytes,
         state_bytes=layout.state_bytes,
         synapses=layout.synapses,
         neurons=sum(p.n for p in layout.neurons),
         silent=silent,
-        spikes=spikes,
-        worst=silent + sum(_all(layout, sender) for sender in layout.senders),
+        spikes=tuple(spikes),
+        worst=worst,
         int8=int8,
     )
 
 
-def _sources(layout: CProgram) -> list[tuple[str, str, int]]:
-    """Return name in C, name and size of all that sends, the input first."""
-    hidden = [(p.name, p.title, p.n) for p in layout.hidden]
-    return [(layout.input_name, "input", layout.inputs), *hidden]
-
-
-def _per_spike(senders: list[Sender], title: str, n: int, currents: bool) -> PerSpike:
-    """Return the operations of a spike, or of a value, of one source."""
-    each = 2 if currents else 1
-    entries = sum(s.table.entries for s in senders)
-    return PerSpike(title, each * entries / n, each * sum(s.table.most for s in senders))
-
-
-def _all(layout: CProgram, sender: Sender) -> int:
-    """Return the operations of a projection all of whose sources spike."""
-    values = layout.currents and sender.source == layout.input_name
-    return sender.table.entries * (2 if values else 1)
-
-
 def _silent(p: Neurons) -> int:
-    own = (p.bias is not None) + sum(_of_group(group) for group in p.groups)
-    own += 2 + (p.beta != 1)
+    own = 2 + (p.bias is not None) + (p.beta != 1)
     own += _READING[p.readout] if p.readout else 1 + (p.refractory > 0)
-    return p.n * own + sum(_of_gather(g, p.n) for group in p.groups for g in group.gathers)
-
-
-def _of_group(group: SynapseGroup) -> int:
-    """Return the operations a neuron that the rings of a synapse model take."""
-    rings = sum(1 + (ring.scale is not None) for ring in group.rings)
-    return rings + (3 if group.decay is not None else 0)
-
-
-def _of_gather(gather: Gather, n: int) -> int:
-    return 2 * gather.table.entries + n * (1 + (gather.scale is not None))
+    gathered = 0
+    for group in p.groups:
+        own += sum(1 + (ring.scale is not None) for ring in group.rings)
+        own += 3 if group.decay is not None else 0
+        own += sum(1 + (gather.scale is not None) for gather in group.gathers)
+        gathered += sum(2 * gather.table.entries for gather in group.gathers)
+    return p.n * own + gathered
 
 
 _FUNCTIONS = """\
@@ -159,16 +123,15 @@ _VALUES = """\
 void {prefix}_step_values(const float *values);"""
 
 
-def header(
-    artifact: Artifact, layout: CProgram, strings: Strings, made: Figures, prefix: str
-) -> str:
-    """Return the header file."""
+def header(artifact: Artifact, layout: CProgram, strings: Strings, made: Costs, prefix: str) -> str:
+    """The header file."""
     upper = prefix.upper()
+    declarations = strings.declarations(prefix).splitlines(keepends=True)
     words = {"prefix": prefix, "P": upper, "dt": f"{artifact.network.dt:g}"}
     functions = _FUNCTIONS.format(
         **words,
         index=index_type(layout),
-        strings=_strings(strings, prefix),
+        strings="\n/* Names of the populations that spike. */\n".join(declarations),
         step=(_VALUES if layout.currents else _SPIKES).format(**words),
     )
     return (
@@ -181,17 +144,12 @@ def header(
 
 
 def index_type(layout: CProgram) -> str:
-    """Return the type that holds every index, and every number, of channels and neurons."""
+    """The type that holds every index, and every number, of channels and neurons."""
     largest = max([layout.inputs, *(p.n for p in layout.neurons)])
     return "uint16_t" if largest <= 65535 else "uint32_t"
 
 
-def _strings(strings: Strings, prefix: str) -> str:
-    lines = strings.declarations(prefix).splitlines(keepends=True)
-    return "\n/* Names of the populations that spike. */\n".join(lines)
-
-
-def _about(artifact: Artifact, layout: CProgram, made: Figures) -> str:
+def _about(artifact: Artifact, layout: CProgram, made: Costs) -> str:
     about = artifact.about
     recipe = f" of recipe {comment(about.recipe)}" if about.recipe else ""
     maker = f"delaysnn {comment(about.version)}".rstrip()
@@ -220,7 +178,6 @@ def _about(artifact: Artifact, layout: CProgram, made: Figures) -> str:
 
 
 def _more(each: PerSpike, k: int, layout: CProgram) -> str:
-    """Return what a spike brings, in words."""
     if k == 0 and layout.currents and not each.most:
         return "inputs add nothing: in every step, synapses look back at them"
     if k == 0:
@@ -230,7 +187,7 @@ def _more(each: PerSpike, k: int, layout: CProgram) -> str:
     return f"{what} adds {each.mean:.1f}, at most {each.most}"
 
 
-def _macros(artifact: Artifact, layout: CProgram, made: Figures, upper: str) -> str:
+def _macros(artifact: Artifact, layout: CProgram, made: Costs, upper: str) -> str:
     values: dict[str, object] = {
         "INPUTS": layout.inputs,
         "OUTPUTS": layout.output.n,

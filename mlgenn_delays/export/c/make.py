@@ -32,11 +32,7 @@ LARGEST_STATE = 2**31 - 1
 
 
 def make_layout(artifact: Artifact, quantised: Quantised | None) -> CProgram:
-    """Return the program with the smaller state.
-
-    Raises:
-        InputError: The integers are of another network, or the network is too large.
-    """
+    """The program with the smaller state."""
     network = artifact.network
     weights = {name: _weight(p, quantised) for name, p in network.projections.items()}
     choices = [_Maker(artifact, weights, quantised, looks_back=False).layout]
@@ -122,7 +118,6 @@ class _Maker:
         )
 
     def _groups(self, plan: Plan, index: int, name: str) -> list[SynapseGroup]:
-        """Return the synapses onto a population, by model."""
         found = []
         for g, synapse in enumerate(synapse_groups(self.network, name)):
             own = [
@@ -181,7 +176,7 @@ class _Maker:
 
 
 def _reach(s: Synapses) -> int:
-    """Return the largest sum of integer weights that any neuron may get in a step.
+    """The largest sum of integer weights that any neuron may get in a step.
 
     Every synapse acts at most once in a step, so partial sums lie between the sum of a neuron's
     negative weights and that of its positive ones.

@@ -3,7 +3,7 @@
 import textwrap
 from collections.abc import Iterable
 
-from mlgenn_delays.export.c.layout import CProgram, Gather, Neurons, Ring, Sender, SynapseGroup
+from mlgenn_delays.export.c.layout import CProgram, Gather, Neurons, Sender, SynapseGroup
 from mlgenn_delays.export.c.text import Strings, comment, real, unsigned
 
 _TOTALS = {
@@ -42,25 +42,28 @@ for (size_t j = 0; j < {n}; j++) {{
 
 
 def indent(text: str, levels: int = 1) -> str:
-    """Return lines of C moved to the right."""
+    """Move lines of C to the right."""
     return textwrap.indent(text, "    " * levels)
 
 
 def block(head: str, body: Iterable[str]) -> str:
-    """Return a statement with a body in braces."""
+    """A statement with a body in braces."""
     inner = "".join(indent(part if part.endswith("\n") else part + "\n") for part in body)
     return f"{head} {{\n{inner}}}\n"
 
 
 def function(head: str, body: Iterable[str]) -> str:
-    """Return the definition of a function."""
+    """The definition of a function."""
     return block(head, body).replace(" {\n", "\n{\n", 1)
 
 
 def run(layout: CProgram, p: Neurons) -> str:
-    """Return the function that runs a population through one step."""
+    """The function that runs a population through one step."""
     body = ["size_t count = 0;"] if p.readout is None else []
-    body += [_row(ring) for group in p.groups for ring in group.rings]
+    for group in p.groups:
+        for ring in group.rings:
+            slot = f"[state.at_{ring.slots}]" if ring.slots > 1 else ""
+            body.append(f"{ring.kind} *const {ring.name} = state.{ring.name}{slot};")
     if p.readout == "expweighted":
         body.append(f"const float share = expf(-(float)state.steps / {real(layout.steps)});")
     inner = [f"float total = {'0.0f' if p.bias is None else f'{p.bias.name}[j]'};"]
@@ -75,14 +78,8 @@ def run(layout: CProgram, p: Neurons) -> str:
     return title + function(f"static void run_{p.name}(void)", body)
 
 
-def _row(ring: Ring) -> str:
-    """Return the definition of a pointer to what arrives in this step."""
-    slot = f"[state.at_{ring.slots}]" if ring.slots > 1 else ""
-    return f"{ring.kind} *const {ring.name} = state.{ring.name}{slot};"
-
-
 def _current(layout: CProgram, group: SynapseGroup) -> str:
-    """Return what adds the current of one synapse model to that of neuron j."""
+    """What adds the current of one synapse model to that of neuron j."""
     start = "0.0f" if group.decay is None else f"{real(group.decay)} * state.{group.name}[j]"
     body = [f"float x = {start};"]
     for ring in group.rings:
@@ -123,7 +120,7 @@ def _look_back(layout: CProgram, gather: Gather) -> str:
 
 
 def _moved(p: Neurons) -> str:
-    """Return V of neuron j after the step, as an expression."""
+    """V of neuron j after the step, as an expression."""
     beta = "" if p.beta == 1 else f"{real(p.beta)} * "
     return f"{real(p.alpha)} * state.v_{p.name}[j] + {beta}total"
 
@@ -151,7 +148,7 @@ def _spiking(p: Neurons) -> str:
 
 
 def _sending(layout: CProgram, p: Neurons) -> list[str]:
-    """Return what sends the spikes of this step; recurrent ones after all neurons have read."""
+    """Recurrent spikes are sent after all neurons have read."""
     calls = [f"send_{s.name}(state.spiked_{p.name}[k]);" for s in layout.from_source(p.name)]
     lines = [f"state.count_{p.name} = ({unsigned(p.n)})count;"]
     if calls:
@@ -173,7 +170,7 @@ static void settle(float *x, size_t n)
 
 
 def source(layout: CProgram, strings: Strings, prefix: str) -> str:
-    """Return the C file."""
+    """The C file."""
     parts = [
         f'/* Made by delaysnn; see {prefix}_model.h. */\n#include "{prefix}_model.h"\n\n'
         "#include <math.h>\n#include <string.h>\n",
@@ -206,7 +203,6 @@ def _state(layout: CProgram, prefix: str) -> str:
 
 
 def _send(layout: CProgram, s: Sender) -> str:
-    """Return the function that adds what one source neuron sends to a ring."""
     values, t, ring = layout.currents and s.source == layout.input_name, s.table, s.ring
     if t.rows is None:
         n_post = t.weight.values.shape[1]
@@ -235,7 +231,6 @@ def _send(layout: CProgram, s: Sender) -> str:
 
 
 def _add(s: Sender, to: str, weight: str, values: bool) -> str:
-    """Return the statement that adds a weight, times a value if there is one, to a slot."""
     if s.ring.kind != "float":
         return f"{to} = ({s.ring.kind})({to} + {weight});"
     if values:
@@ -245,7 +240,6 @@ def _add(s: Sender, to: str, weight: str, values: bool) -> str:
 
 
 def _populations(layout: CProgram) -> str:
-    """Return the function that runs all populations, the output first."""
     calls = [f"run_{p.name}();" for p in reversed(layout.neurons)]
     why = "/* What is sent acts in a later step, so those that send run after those that read. */"
     return function("static void run_populations(void)", [why, *calls])

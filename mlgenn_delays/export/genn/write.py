@@ -67,7 +67,7 @@ or `mlgenn_delays.export.genn.runtime.GeNNModel.open(folder)`, which needs no Ge
 
 
 def readme(manifest: Manifest) -> str:
-    """Return the text."""
+    """The text of README.md."""
     network, about = manifest.network, manifest.about
     hidden = ", ".join(str(len(index)) for index in network.kept.values()) or "no"
     kind = "currents" if network.currents else "spikes"
@@ -132,7 +132,7 @@ def write_genn(
 
 
 def weights_of(layout: DeviceArrays) -> bytes:
-    """Return the file of all constant arrays; glue.cc says what its head is."""
+    """The file of all constant arrays; glue.cc says what its head is."""
     places = offsets(layout)
     content = bytearray(places[""])
     for name, array in layout.arrays.items():
@@ -143,10 +143,7 @@ def weights_of(layout: DeviceArrays) -> bytes:
 
 
 def _check(backend: str, batch_size: int) -> None:
-    """Reject a backend that is not there, and a batch that it cannot have.
-
-    A GPU need not be there: what is generated for one is compiled elsewhere.
-    """
+    """A GPU need not be there: what is generated for one is compiled elsewhere."""
     from mlgenn_delays.engines.genn.build import check_compilers
     from mlgenn_delays.engines.genn.checks import INSTALL, available_backends, check_name
 
@@ -170,11 +167,7 @@ def _check(backend: str, batch_size: int) -> None:
 
 
 def _run(command: list[str], what: str, remedy: str, **others: object) -> None:
-    """Run a program.
-
-    Raises:
-        InputError: It failed; the text has the end of what it said.
-    """
+    """Run a program; if it fails, raise InputError with the end of what it said."""
     done = subprocess.run(  # type: ignore[call-overload]
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
         stdin=subprocess.DEVNULL, **others,
@@ -190,7 +183,7 @@ def _generate(artifact: Artifact, folder: Path, backend: str, batch_size: int) -
         network, code = temporary / "network.safetensors", temporary / "code"
         code.mkdir()
         artifact.network.save(network)
-        command = [sys.executable, "-m", "mlgenn_delays.export.genn.generate"]
+        command = [sys.executable, "-m", "mlgenn_delays.export.genn.model"]
         command += [str(network), str(code), backend, str(batch_size)]
         remedy = "Take --backend single_threaded_cpu, or another machine"
         if backend == "cuda":

@@ -89,7 +89,7 @@ CHANGES: dict[str, Callable[[Path], None]] = {
     "Linear 'p0_1' must have a weight of two dimensions": lambda p: put(
         p, "node/nodes/p0_1/weight", np.ones(3, np.float32)
     ),
-    "must have delays >= 0 s": lambda p: put(p, "node/nodes/p0_1_delay/delay", -np.ones(7)),
+    "must be >= 0 s": lambda p: put(p, "node/nodes/p0_1_delay/delay", -np.ones(7)),
     "delays in 0..4 ms": lambda p: put(p, "node/nodes/p0_1_delay/delay", np.full(7, 1e3)),
     "LIF 'b' must have parameters of one shape": lambda p: put(p, "node/nodes/b/r", np.ones(4)),
     "node 'b' must be one of Input.*got 'Conv2d'": lambda p: put(p, "node/nodes/b/type", "Conv2d"),
@@ -127,7 +127,7 @@ def test_a_changed_weight_is_noticed(path: Path) -> None:
 
 def test_another_version_says_so(path: Path) -> None:
     change(path, "version", "2")
-    with pytest.raises(InputError, match="must have format version 1, got '2'; upgrade delaysnn"):
+    with pytest.raises(InputError, match="must be 1, got '2'; upgrade delaysnn"):
         read_nir(path)
 
 

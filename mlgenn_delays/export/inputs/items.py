@@ -1,21 +1,159 @@
-"""What an array, or events with a time each, mean for a network; what fits no meaning is refused.
+"""What a network takes, and the examples of arrays and events; what does not fit is rejected.
 
-Shapes: C channels of the network, N examples.
+Shapes: T steps of a trial, C channels of the network, N examples.
 """
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from mlgenn_delays.data.arrays import check_raster, check_size, check_start, rows_at_once
+from mlgenn_delays.data.dataset import RawFormat
 from mlgenn_delays.data.encode.wav import check_samples
 from mlgenn_delays.data.events import event_columns, event_losses, event_spikes, event_steps
 from mlgenn_delays.data.losses import Losses
+from mlgenn_delays.data.registry import (
+    dataset,
+    dataset_encoding,
+    dataset_shape,
+)
+from mlgenn_delays.data.sets.npz import NpzOptions
+from mlgenn_delays.data.sets.shd import CochleaOptions
+from mlgenn_delays.data.sets.shd_files import N_CHANNELS
 from mlgenn_delays.errors import InputError
-from mlgenn_delays.export.inputs.spec import InputSpec, Item, ItemKind
+from mlgenn_delays.export.artifact import About
+from mlgenn_delays.settings import Count, PositiveTime, check
+
+ARRAYS, WAVS, EVENTS = (".npy", ".npz"), (".wav",), (".h5", ".hdf5")
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """What a network takes."""
+
+    about: About  # above all the data that it was trained on
+    n_inputs: int  # C, its input channels
+    dt: float  # length of a step [ms]
+    currents: bool  # whether its input is currents, not spikes
+
+    def __post_init__(self) -> None:
+        check("n_inputs", self.n_inputs, Count)
+        check("dt", self.dt, PositiveTime)
+
+    @property
+    def n_steps(self) -> int:
+        """T, length of a trial."""
+        return self.about.n_steps
+
+    @property
+    def options(self) -> Any:
+        """The options of the data set, None if that is not known."""
+        return self.about.options
+
+    @cached_property
+    def raw(self) -> RawFormat | None:
+        """What an example of the data set is before it is encoded, None if it is not known."""
+        return None if self.options is None else dataset(self.about.data["dataset"]).raw
+
+    @property
+    def kind(self) -> str:
+        """The kind of `raw`, or an empty text."""
+        return "" if self.raw is None else self.raw.kind
+
+    @property
+    def counts(self) -> bool:
+        """Whether events become currents, as their number in each step and channel."""
+        return self.currents and isinstance(self.options, CochleaOptions)
+
+    @property
+    def unit_width(self) -> int:
+        """How many neighbouring units of a file of SHD or SSC are one channel."""
+        return N_CHANNELS // self.n_inputs if isinstance(self.options, CochleaOptions) else 1
+
+    @property
+    def time_unit(self) -> float:
+        """What a time of 1 in a .npz is [ms], as in those that the network was trained on."""
+        return self.options.time_unit if isinstance(self.options, NpzOptions) else 1.0
+
+    @property
+    def trial(self) -> float:
+        """Length of a trial [ms]."""
+        return self.n_steps * self.dt
+
+    @property
+    def sample_rate(self) -> int | None:
+        """Rate of the recordings that it takes [Hz], None if it takes none."""
+        return self.options.sample_rate if self.kind == "recording" else None
+
+    @property
+    def suffixes(self) -> tuple[str, ...]:
+        """What the names of files that it can read end with."""
+        wavs = WAVS if self.kind == "recording" else ()
+        return (*wavs, *ARRAYS, *(() if self.currents and not self.counts else EVENTS))
+
+    @property
+    def rows(self) -> str:
+        """What the values of each channel each step are, in words."""
+        numbers = "frames" if self.kind == "frames" else "currents"
+        return numbers if self.currents else "spikes as 0 and 1"
+
+    @property
+    def arrays(self) -> str:
+        """The shapes of arrays that it takes, in words."""
+        rows = f"(steps, {self.n_inputs}) or (examples, steps, {self.n_inputs}) {self.rows}"
+        if self.kind == "recording":
+            return f"(n,) samples at {self.sample_rate} Hz, or {rows}"
+        if self.raw is not None and self.kind == "image":
+            high, wide = self.raw.size
+            n = high * wide
+            return (
+                f"({high}, {wide}), ({n},), (examples, {n}) or (examples, {high}, {wide}) "
+                f"brightness 0..{self.raw.white:g}, or {rows}"
+            )
+        return rows
+
+    def check_raw(self, where: str) -> None:
+        """Require that the data set, once encoded, is what the network takes."""
+        name = str(self.about.data["dataset"])
+        shape = dataset_shape(name, self.options)
+        currents = dataset_encoding(name, self.options) == "currents"
+        # Where only files know the classes, options may know the channels all the same.
+        n = getattr(self.options, "n_channels", self.n_inputs) if shape is None else shape[0]
+        # The shape of "frames" is only what was published: files may have other channels.
+        fits = self.kind == "frames" or n == self.n_inputs
+        if currents != self.currents or not fits:
+            raise InputError(
+                f"{where} cannot be encoded: the model says that its data are "
+                f"{_channels(n, currents)}, got a network that takes "
+                f"{_channels(self.n_inputs, self.currents)}; export the model again"
+            )
+
+
+def _channels(n: int, currents: bool) -> str:
+    return f"{'currents' if currents else 'spikes'} of {n} channels"
+
+
+ItemKind = Literal["recording", "image", "frames", "currents", "raster", "events"]
+
+
+@dataclass(frozen=True)
+class Item:
+    """One example, checked and not yet encoded, so that many of them take little memory."""
+
+    name: str  # a file, "file.npz[3]", "input[0]", or a time of a stream
+    kind: ItemKind  # what `raw` is
+    # See `mlgenn_delays.data.dataset.RawFormat`; "currents": (steps, C) as the network takes them;
+    # "raster": (steps, C) of 0 and 1; "events": channels and steps of the spikes, two arrays of
+    # int64.
+    raw: Any
+    # What is cut or merged, before it is encoded; None if nothing can be.
+    losses: Losses | None = None
+
 
 _ENCODE = "the network takes spikes: encode the values as in its training data"
 MOST_EXAMPLES = 10**6  # of one array or file
@@ -26,21 +164,10 @@ _PCM = {"int8": (0, 2**7), "uint8": (2**7, 2**7), "int16": (0, 2**15), "int32": 
 def array_items(
     spec: InputSpec, where: str, array: np.ndarray, *, encoded: bool = False
 ) -> list[Item]:
-    """Return the examples that an array holds.
-
-    Arguments:
-        spec: What the network takes.
-        where: What the array is called.
-        array: Anything; see `Reader` for what it may be.
-        encoded: Whether it is what the network takes, and nothing to be encoded.
-
-    Raises:
-        InputError: It has a type, shape or value that the network cannot take.
-    """
+    """The examples of an array; see `Reader`. Encoded ones go in as they are."""
     if array.dtype.kind not in "biuf":
         raise InputError(
-            f"{where} must have real numbers, got type {array.dtype}; "
-            "save it with .astype('float32')"
+            f"{where} must be real numbers, got type {array.dtype}; save it with .astype('float32')"
         )
     if not array.size:
         raise InputError(
@@ -59,16 +186,7 @@ def array_items(
 
 
 def recording_item(spec: InputSpec, where: str, samples: np.ndarray) -> Item:
-    """Return a recording from samples at the sample rate of the network's data.
-
-    Arguments:
-        spec: What the network takes; recordings among it.
-        where: What the samples are called.
-        samples: (n,) of a floating-point type, or integer PCM of 8, 16 or 32 bits.
-
-    Raises:
-        InputError: They are of another type, too many, not finite or cannot be encoded.
-    """
+    """A recording from samples (n,) at the network's rate, floating point or PCM."""
     spec.check_raw(where)
     if samples.size > MOST_SAMPLES:
         raise InputError(
@@ -95,17 +213,7 @@ def _lasting(spec: InputSpec, samples: np.ndarray) -> Losses:
 def row_items(
     spec: InputSpec, where: str, array: np.ndarray, *, encoded: bool = False
 ) -> list[Item]:
-    """Return the examples of an array that has a value of each channel each step.
-
-    Arguments:
-        spec: What the network takes.
-        where: What the array is called.
-        array: (steps, C), or (N, steps, C).
-        encoded: Whether even frames are currents already.
-
-    Raises:
-        InputError: Another shape, or a value up to the end of the trial that cannot be.
-    """
+    """The examples of an array (steps, C) or (N, steps, C); encoded frames are currents already."""
     if array.ndim not in (2, 3) or array.shape[-1] != spec.n_inputs:
         raise InputError(
             f"{where} must have {spec.arrays}, got shape {array.shape}; "
@@ -126,12 +234,12 @@ def row_items(
 
 
 def _image_items(spec: InputSpec, where: str, images: np.ndarray, *, several: bool) -> list[Item]:
-    """Return images (N, pixels) as examples."""
+    """The examples of images (N, pixels)."""
     assert spec.raw is not None
     spec.check_raw(where)
     if images.dtype.kind == "b":
         raise InputError(
-            f"{where} must have numbers as brightness, got type bool; save it with "
+            f"{where} must be numbers as brightness, got type bool; save it with "
             f".astype('float32') * {spec.raw.white:g}"
         )
     step = rows_at_once(images.shape)
@@ -141,7 +249,7 @@ def _image_items(spec: InputSpec, where: str, images: np.ndarray, *, several: bo
         if wrong.any():
             row, pixel = np.argwhere(wrong)[0]
             raise InputError(
-                f"{where} must have brightness 0..{spec.raw.white:g}, got {some[row, pixel]} in "
+                f"{where} must be of brightness 0..{spec.raw.white:g}, got {some[row, pixel]} in "
                 f"image {first + row} (pixel {pixel}); black is 0, scale white to "
                 f"{spec.raw.white:g}"
             )
@@ -151,7 +259,7 @@ def _image_items(spec: InputSpec, where: str, images: np.ndarray, *, several: bo
 def _numbered(
     where: str, kind: ItemKind, examples: np.ndarray, several: bool, length: float = 0.0
 ) -> list[Item]:
-    """Return examples of a length [ms] under the name of their array, numbered if several."""
+    """Examples of a length [ms] under the name of their array, numbered if several."""
     check_number_of_examples(where, len(examples))
     losses = Losses.of_lengths([length], np.ones(1))
     return [
@@ -161,11 +269,7 @@ def _numbered(
 
 
 def check_number_of_examples(where: str, n: int) -> None:
-    """Reject more examples than can be kept at once.
-
-    Raises:
-        InputError: As said.
-    """
+    """Reject more examples than can be kept at once."""
     if n > MOST_EXAMPLES:
         raise InputError(
             f"{where} must have at most {MOST_EXAMPLES} examples, got {n}; split it into several"
@@ -176,7 +280,7 @@ def _check_currents(where: str, values: np.ndarray, scale: float, several: bool)
     """Reject values (N, steps, C) that are not finite numbers of float32 when scaled."""
     if values.dtype.kind == "b":
         raise InputError(
-            f"{where} must have numbers as currents, got type bool; save it with .astype('float32')"
+            f"{where} must be numbers as currents, got type bool; save it with .astype('float32')"
         )
     example = "example {}".format if several else None
     check_size(f"values of {where}", values, scale=scale, example=example)
@@ -188,18 +292,15 @@ _SECOND = 1000.0  # ms
 def event_item(
     spec: InputSpec, where: str, channels: Any, times: Any, unit: float = 1.0, width: int = 1
 ) -> Item:
-    """Return one example from its events.
+    """One example from its events, of which those after the trial are cut.
 
     Arguments:
         spec: What the network takes.
         where: What the events are called.
         channels: (E,) whole numbers in ``0..C-1``.
-        times: (E,) real numbers >= 0, in any order; those after the trial are cut.
+        times: (E,) real numbers >= 0, in any order.
         unit: What a time of 1 is [ms].
         width: How many neighbouring channels of the events are one of the network.
-
-    Raises:
-        InputError: The network takes currents, or the events cannot be.
     """
     if spec.currents and not spec.counts:
         raise InputError(
@@ -222,25 +323,14 @@ def event_item(
 
 
 def npz_events(spec: InputSpec, path: Path, arrays: dict[str, np.ndarray]) -> list[Item]:
-    """Return the examples of events in a .npz.
-
-    Arguments:
-        spec: What the network takes.
-        path: Name of the file for messages.
-        arrays: ``times`` (E,) [ms, or ``data.time_unit`` of the training], ``channels`` (E,) and,
-            for several examples, ``start`` (N+1,): example i has the events
-            ``start[i]:start[i+1]``.
-
-    Raises:
-        InputError: They are not that.
-    """
+    """The examples of events in a .npz; see `Reader`."""
     channels, times = arrays["channels"], arrays["times"]
     if "start" not in arrays:
         return [event_item(spec, str(path), channels, times, spec.time_unit)]
     if times.ndim != 1 or times.shape != channels.shape:
         raise InputError(
             f"{path} must have times and channels of one shape (events,), got {times.shape} and "
-            f"{channels.shape}; give one of each an event"
+            f"{channels.shape}; give one of each per event"
         )
     start = arrays["start"]
     check_start(str(path), start, len(times))
@@ -252,15 +342,9 @@ def npz_events(spec: InputSpec, path: Path, arrays: dict[str, np.ndarray]) -> li
 
 
 def hdf5_events(spec: InputSpec, path: Path) -> list[Item]:
-    """Return the examples of an HDF5 file in the layout of SHD and SSC.
+    """The examples of an HDF5 file in the layout of SHD and SSC, units grouped as for training.
 
-    Arguments:
-        spec: What the network takes.
-        path: File with ``/spikes/times`` [s] and ``/spikes/units``, an array an example each. Units
-            are grouped as they were for training.
-
-    Raises:
-        InputError: It cannot be read or has another layout.
+    ``/spikes/times`` [s] and ``/spikes/units`` hold an array per example.
     """
     from mlgenn_delays.hdf5 import read_hdf5
 
@@ -280,13 +364,12 @@ def hdf5_events(spec: InputSpec, path: Path) -> list[Item]:
 
 
 def _examples(path: Path, spikes: dict[str, Any], name: str) -> Sequence[np.ndarray]:
-    """Return one array an example from ``/spikes``."""
     found = spikes.get(name)
     arrays = list(found) if isinstance(found, (list, tuple, np.ndarray)) else None
     if arrays is None or not all(isinstance(each, np.ndarray) for each in arrays):
         got = "none" if found is None else "something else"
         raise InputError(
-            f"{path} must have /spikes/times and /spikes/units with one array an example, as SHD "
+            f"{path} must have /spikes/times and /spikes/units with one array per example, as SHD "
             f"and SSC have, got {got} at /spikes/{name}; give events as .npz with times [ms] and "
             "channels"
         )
