@@ -127,7 +127,6 @@ def _replace(handler: Any, only: tuple[Any, ...]) -> dict[int, Any]:
 
 
 def _restore(before: dict[int, Any]) -> None:
-    """Set handlers back."""
     for number, handler in before.items():
         signal.signal(number, handler)
 
@@ -197,7 +196,6 @@ def leave_with_one_line(command: Callable[[], Any]) -> NoReturn:
 
 
 def _warn(message: Warning | str, *_: Any) -> None:
-    """Print a warning as one line, without the place in the code."""
     say(f"warning: {_brief(str(message))}", err=True)
 
 
@@ -233,7 +231,6 @@ def unknown_command(ctx: click.Context, name: str, known: list[str]) -> None:
 
 
 def _text(error: BaseException) -> str:
-    """Return what to say of an error."""
     if isinstance(error, DelaysnnError):
         return str(error)
     if isinstance(error, click.UsageError) and error.ctx is not None:

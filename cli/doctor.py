@@ -88,7 +88,6 @@ class _Try:
             )  # fmt: skip
 
     def result(self, timeout: float, limit: float) -> dict[str, Any]:
-        """Return whether the backend works."""
         try:
             code = self._process.wait(max(0.0, timeout))
         except subprocess.TimeoutExpired:
@@ -105,7 +104,6 @@ class _Try:
         return {"works": False, "reason": f"it ended with exit code {code}\n{said}".rstrip()}
 
     def _said(self, name: str) -> list[str]:
-        """Return the lines of what the process printed."""
         return (self._folder / name).read_text(errors="replace").splitlines()
 
     def end(self) -> None:
@@ -196,7 +194,6 @@ def _module(name: str) -> str | None:
 
 
 def _examine_cpu() -> tuple[dict[str, Any], dict[str, str]]:
-    """Return what the CPU engine has to work with, and what to do where it lacks something."""
     from mlgenn_delays.machine import available_cores
 
     cpu: dict[str, Any] = {"cores": available_cores(), "compiles": False}
@@ -233,7 +230,6 @@ def _examine_cpu() -> tuple[dict[str, Any], dict[str, str]]:
 
 
 def _examine_kernels() -> tuple[dict[str, Any], dict[str, str]]:
-    """Return the state of the kernel cache, and what to do where it lacks something."""
     from mlgenn_delays.files import cache_folders
     from mlgenn_delays.kernels import PARTS, count_kernels, kernel_cache, kernel_folders
     from mlgenn_delays.libraries import librosa_folders
@@ -267,7 +263,6 @@ def _examine_kernels() -> tuple[dict[str, Any], dict[str, str]]:
 
 
 def _encodes() -> bool:
-    """Return whether a recording of a tone becomes spikes."""
     import io
 
     import numpy as np
@@ -288,7 +283,6 @@ def _encodes() -> bool:
 
 
 def _compiles() -> bool:
-    """Return whether Numba compiles a kernel that then computes the right thing."""
     import numba
     import numpy as np
 
@@ -302,7 +296,6 @@ def _compiles() -> bool:
 
 
 def _show(found: dict[str, Any]) -> None:
-    """Print the findings."""
     for name, text in found["versions"].items():
         say(f"{name:14} {text or 'missing'}")
     cpu = found["cpu"]

@@ -125,7 +125,6 @@ class _Watch:
         }
 
     def line(self) -> str:
-        """Return the summary in words."""
         times = self.summary()
         if not times["examples"]:
             return f"nothing was classified; loading took {times['load_ms']:g} ms"
@@ -176,7 +175,6 @@ def _files(
 
 
 def _answer(model: "Model", items: list[Any], watch: _Watch, as_json: bool) -> list[dict[str, Any]]:
-    """Classify some examples at once, and print it unless all is printed at the end."""
     began = perf_counter()
     batch = model.reader.as_batch(items)
     encoded = perf_counter()
@@ -194,7 +192,6 @@ def _answer(model: "Model", items: list[Any], watch: _Watch, as_json: bool) -> l
 
 
 def _described(answer: "Prediction") -> dict[str, Any]:
-    """Return a prediction ready for JSON."""
     return {
         "input": answer.name,
         "label": answer.label,
@@ -207,7 +204,6 @@ def _described(answer: "Prediction") -> dict[str, Any]:
 
 
 def _stream(model: "Model", options: dict[str, Any], watch: _Watch, as_json: bool) -> None:
-    """Classify every window of standard input as soon as it is whole."""
     from mlgenn_delays.export.stream import windows
 
     stream = getattr(sys.stdin, "buffer", None)  # there is no stdin if it was closed

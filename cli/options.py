@@ -136,7 +136,6 @@ def check_fits(network: "Network", wanted: "Network", path: str, *, dale: bool) 
 
 
 def _remedy(network: "Network", wanted: "Network", name: str) -> str:
-    """Return what to do about a projection with another number of synapses, in words."""
     one, other = network.projections.get(name), wanted.projections.get(name)
     if one is None or other is None or one.n_synapses == other.n_synapses:
         return ""
@@ -160,7 +159,6 @@ def _described(network: "Network") -> dict[str, str]:
 
 
 def _one_sign(projection: "Projection") -> bool:
-    """Return whether all synapses of each presynaptic neuron have one sign."""
     if projection.sign is None:
         return False
     import numpy as np
@@ -239,7 +237,6 @@ def environment(
 
 
 def _task(splits: Mapping[str, "Data"]) -> dict[str, Any]:
-    """Return what a network must answer, ready for JSON."""
     train = splits["train"]
     return {
         "labels": list(train.label_names),

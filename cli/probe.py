@@ -71,7 +71,6 @@ def _network() -> "Network":
 
 
 def _batch() -> "SpikeBatch":
-    """Return three examples."""
     import numpy as np
 
     from mlgenn_delays.data.batching import epoch_batches
@@ -90,7 +89,6 @@ def _batch() -> "SpikeBatch":
 def _gradients(
     network: "Network", rule: "Rule", batch: "SpikeBatch", **engine: Any
 ) -> dict[str, Any]:
-    """Return the gradients on an engine, by name."""
     from mlgenn_delays.engines.compile import compile_network
 
     found = compile_network(network, rule, total_steps=1, **engine).gradients(batch)

@@ -184,7 +184,6 @@ def _all_ending(ranks: "Ranks") -> Iterator[None]:
 
 
 def _lead(job: TrainingJob, trainer: "Trainer", options: TrainOptions) -> dict[str, Any]:
-    """Train, and return the result."""
     tell_losses(job.splits)
     trainer.run = job.run()
     if job.fresh:
@@ -280,7 +279,6 @@ def resumed_job(options: TrainOptions) -> TrainingJob:
 
 
 def _check_same(options: TrainOptions, run: "Run") -> None:
-    """Check that no setting differs from the run's."""
     from mlgenn_delays.recipe import differences, dump, load_recipe, parse_recipe
 
     if options.recipe is not None:
@@ -300,7 +298,6 @@ def _check_same(options: TrainOptions, run: "Run") -> None:
 
 
 def _new_path(name: str) -> Path:
-    """Return a run directory that is not there yet."""
     base = Path("runs") / f"{name}-{strftime('%Y%m%d-%H%M%S')}"
     number = 2
     path = base
@@ -311,7 +308,6 @@ def _new_path(name: str) -> Path:
 
 
 def _load(recipe: "Recipe", folder: str | None) -> Mapping[str, "Data"]:
-    """Return the data, with examples to train on."""
     from mlgenn_delays.recipe import load_data
 
     splits = load_data(recipe, folder)
@@ -323,7 +319,6 @@ def _load(recipe: "Recipe", folder: str | None) -> Mapping[str, "Data"]:
 
 
 def _build(recipe: "Recipe", splits: Mapping[str, "Data"]) -> "Network":
-    """Return the starting network of a recipe for its data."""
     from mlgenn_delays.recipe import build_network
 
     train = splits["train"]
@@ -331,7 +326,6 @@ def _build(recipe: "Recipe", splits: Mapping[str, "Data"]) -> "Network":
 
 
 def _trainer(job: TrainingJob, options: TrainOptions) -> "Trainer":
-    """Return the trainer of a job, with no run yet."""
     from mlgenn_delays.recipe import build_augment, build_rewiring, build_rule
     from mlgenn_delays.training.trainer import Trainer
 
@@ -354,7 +348,6 @@ def _trainer(job: TrainingJob, options: TrainOptions) -> "Trainer":
 
 
 def _measure(trainer: "Trainer", splits: Mapping[str, "Data"]) -> dict[str, dict[str, Any]]:
-    """Return accuracy, loss and size of the splits that training did not learn from."""
     measured: dict[str, dict[str, Any]] = {}
     for name in ("validation", "test"):
         if name in splits:

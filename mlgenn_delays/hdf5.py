@@ -140,7 +140,6 @@ def read_hdf5_parts(
 
 
 def _ask(path: Path, limits: Limits, what: dict[str, Any]) -> dict[str, Any]:
-    """Return the answer to a request about a file, as `_Worker.ask` has it."""
     if not path.is_file():
         raise InputError(f"there is no HDF5 file {path}; give the path of a file")
     most = min(path.stat().st_size, limits.bytes)
@@ -246,7 +245,6 @@ class _Worker:
         return "reading it went wrong"
 
     def stop(self) -> None:
-        """End the process."""
         if self.owner == os.getpid():
             self.process.kill()
             self.process.wait()
@@ -265,7 +263,6 @@ def _worker() -> _Worker:
 
 
 def _stop() -> None:
-    """End the process that opens files, if there is one."""
     while _kept:
         _kept.pop().stop()
 

@@ -128,28 +128,23 @@ class _Locator:
 
     @classmethod
     def from_function(cls, function: Callable[..., Any], file: str) -> "_Locator":
-        """Return the locator of a function, none of which Numba may refuse."""
         return cls(function, file)
 
     def ensure_cache_path(self) -> None:
         """Leave the folder to `_Files`, which can do without one."""
 
     def get_cache_path(self) -> str:
-        """Return a folder, which is not used."""
         return ""
 
     def get_source_stamp(self) -> str:
-        """Return a hash of the file that the function is in."""
         return _source_hash(self._py_file)
 
     def get_disambiguator(self) -> str:
-        """Return what tells functions of one name in a file apart."""
         return str(self._line)
 
 
 @cache
 def _source_hash(file: str) -> str:
-    """Return a hash of a file's content, an empty text if there is no such file."""
     try:
         return sha256(Path(file).read_bytes()).hexdigest()
     except OSError:
@@ -176,7 +171,6 @@ class _Files:
         return f"{self._base}.{sha256(whole.encode()).hexdigest()[:20]}{SUFFIX}"
 
     def load(self, key: object) -> Any:
-        """Return what was stored for a key, None if there is nothing whole."""
         name = self._name(key)
         for folder in self._folders:
             try:

@@ -126,7 +126,6 @@ class _Walk:
 
 
 def _entries(folder: Path, hidden: str) -> list[os.DirEntry[str]]:
-    """Return what is in a folder and not hidden, sorted by name."""
     try:
         with os.scandir(folder) as entries:
             return sorted((e for e in entries if e.name[0] not in hidden), key=lambda e: e.name)

@@ -147,7 +147,6 @@ def note(text: str) -> None:
 
 
 def _bars(columns: Sequence[str]) -> Any:
-    """Return rich's bars, which go when they are stopped."""
     from rich import progress
     from rich.console import Console
 

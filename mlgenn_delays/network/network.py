@@ -88,7 +88,6 @@ class Network:
         return self.populations[name]
 
     def _check_model(self, name: str, model: PopulationModel, normalise: bool) -> None:
-        """Reject a model that cannot be stepped by dt, and an input that is normalised."""
         if isinstance(model, SeedLIF | SeedLI) and model.tau_mem < self.dt:
             raise InputError(
                 f"{type(model).__name__} {name!r} must have tau_mem >= dt ({self.dt:g} ms), "
@@ -164,7 +163,6 @@ class Network:
         return projection
 
     def _set_delays(self, projection: Projection, delay: Initial, max_delay: float | None) -> None:
-        """Draw the starting delays of a projection and set its largest delay."""
         if projection.granularity not in ("synapse", "axon", "fixed"):
             projection.max_delay = 0.0
             projection.delay = np.zeros(0)
@@ -183,7 +181,6 @@ class Network:
         projection.max_delay = float(drawn.max(initial=0.0) if max_delay is None else max_delay)
 
     def _population(self, name: str) -> Population:
-        """Return a population by name."""
         if name not in self.populations:
             known = list(self.populations)
             raise InputError(

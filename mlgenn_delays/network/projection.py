@@ -112,7 +112,6 @@ class Projection:
             raise InputError(f"{where} must have signs of -1 or 1, one a synapse")
 
     def _check_structure(self, n_pre: int, n_post: int) -> None:
-        """Reject a CSR structure with wrong shapes, indices out of range or repeated pairs."""
         where = f"projection {self.name!r}"
         indptr, post = self.indptr, self.post
         if indptr.shape != (n_pre + 1,):

@@ -163,7 +163,6 @@ def rebuild(
 
 
 def _check_folded(network: "Network") -> None:
-    """Reject normalisation that leaves weights or biases which are not finite."""
     if not any(p.normalisation is not None for p in network.populations.values()):
         return
     broken = not_finite(tensors_of(network.folded()))
@@ -172,7 +171,6 @@ def _check_folded(network: "Network") -> None:
 
 
 def _normalisation(tensors: dict[str, np.ndarray], population: str, n: int) -> Normalisation | None:
-    """Return the normalisation of a population, if the file has one for it."""
     base = f"population/{population}"
     if not any(f"{base}/{key}" in tensors for key in FIELDS):
         return None
@@ -182,7 +180,6 @@ def _normalisation(tensors: dict[str, np.ndarray], population: str, n: int) -> N
 
 
 def _array(tensors: dict[str, np.ndarray], key: str, kind: type) -> np.ndarray:
-    """Return a tensor that must be there with the given type."""
     if key not in tensors:
         raise InputError(f"tensor {key} is missing")
     if tensors[key].dtype != kind:

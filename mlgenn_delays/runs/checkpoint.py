@@ -168,7 +168,6 @@ def _summary(history: History) -> dict[str, Any]:
 
 
 def _rebuild(told: Any, tensors: dict[str, np.ndarray]) -> Checkpoint:
-    """Return the checkpoint that the metadata and the tensors tell of, checked."""
     training = _Training.model_validate(told)
     check_rows(training.history)
     history = History(training.history)
@@ -183,7 +182,6 @@ def _rebuild(told: Any, tensors: dict[str, np.ndarray]) -> Checkpoint:
 
 
 def _check_state(state: dict[str, np.ndarray]) -> None:
-    """Reject a state that no training can go on from."""
     broken = not_finite(state)
     if broken is not None:
         raise ValueError(f"{shown(broken)} of the training state is not finite")

@@ -320,7 +320,6 @@ class RunDirectory:
         return locked(self.path)
 
     def _resume_command(self) -> str:
-        """Return the command that resumes the run, which knows where its data are."""
         return f"delaysnn train --resume --out {shlex.quote(str(self.path))}"
 
     def remove_leftovers(self) -> None:
@@ -333,7 +332,6 @@ class RunDirectory:
 
 
 def _content(path: Path) -> bytes | None:
-    """Return the content of a file, or None if there is none."""
     try:
         return path.read_bytes()
     except OSError:
@@ -341,5 +339,4 @@ def _content(path: Path) -> bytes | None:
 
 
 def _what(path: Path) -> str:
-    """Return what a path is, in words."""
     return "a folder" if path.is_dir() else "a file"

@@ -139,7 +139,6 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def _take(descriptor: int, folder: Path) -> None:
-    """Lock an open file, where the system can."""
     try:
         import fcntl
     except ImportError:  # not a POSIX system

@@ -46,8 +46,6 @@ _Count = Annotated[int, Field(ge=0, le=2**63 - 1)]
 
 
 class _Row(BaseModel):
-    """A row as `make_row` makes it."""
-
     model_config = ConfigDict(extra="allow", strict=True, frozen=True)
 
     epoch: Annotated[int, Field(ge=1)]
@@ -228,7 +226,6 @@ def silent_note(name: str) -> str:
 
 
 def _number(key: str, text: str) -> int | float | None:
-    """Return a field of the file as a number, None if it is empty."""
     if text == "":
         return None
     return int(text) if key in _WHOLE or key.startswith("silent_") else float(text)

@@ -161,7 +161,6 @@ def _hashes(batch: Batch) -> list[int]:
 
 
 def _hash(parts: Sequence[bytes]) -> int:
-    """Return a hash of some bytes, never 0."""
     total = blake2b(digest_size=8)
     for part in parts:
         total.update(part)
@@ -259,12 +258,10 @@ def check_resumed(
 
 
 def _key(split: str) -> str:
-    """Return the key in a checkpoint's settings."""
     return f"{_NAMES[split]} data"
 
 
 def _rebuilt(split: str, tensors: Mapping[str, np.ndarray]) -> Fingerprint:
-    """Return the fingerprint of a split, checked."""
     content, labels, names = (tensors[f"{split}/{part}"] for part in _PARTS)
     listed = parse_json(names.astype(np.uint8, casting="equiv").tobytes())
     shape = (len(listed),)

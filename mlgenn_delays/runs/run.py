@@ -29,7 +29,6 @@ _Noted = TypeVar("_Noted", bound=BaseModel)
 
 
 def _not_too_long(name: str) -> str:
-    """Reject a name that no file has."""
     if len(name) > LONGEST_NAME:
         raise ValueError(f"must have at most {LONGEST_NAME} characters")
     return name
@@ -88,7 +87,6 @@ def check_labels(trained: Sequence[str], found: Sequence[str]) -> None:
 
 
 def _listed(names: Sequence[str]) -> str:
-    """Return names in words, the first ones if they are many."""
     more = f" and {len(names) - 5} more" if len(names) > 5 else ""
     return ", ".join(names[:5]) + more
 
@@ -211,7 +209,6 @@ class Run:
         return self._validated("init", Start)
 
     def _validated(self, key: str, kind: type[_Noted]) -> _Noted | None:
-        """Return what environment.json notes under a key, None if nothing."""
         noted = self.noted(key)
         try:
             return None if noted is None else kind.model_validate(noted)

@@ -133,7 +133,6 @@ class Child:
         return self._process.returncode, usage.ru_maxrss * unit
 
     def _close(self, code: int, peak: int | None) -> None:
-        """Read what the process left."""
         assert self._process.stdin is not None
         self._process.stdin.close()
         answer = _answer(self.task.answer_path) if code == 0 else None
@@ -156,7 +155,6 @@ class Child:
 
 
 def _answer(path: Path) -> dict[str, Any] | None:
-    """Return the result that a process wrote, None if it is none."""
     try:
         found = read_json(path)
         return found if isinstance(found["splits"], dict) else None

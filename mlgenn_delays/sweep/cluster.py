@@ -167,7 +167,6 @@ def ending_of(fault: Any) -> Ending:
 
 
 def _gone(error: Exception | None) -> WorkError:
-    """Return the error for a cluster that is lost."""
     why = f" ({type(error).__name__})" if error is not None else ""
     return WorkError(
         f"the scheduler is gone{why}; start it again: the same command resumes the sweep"

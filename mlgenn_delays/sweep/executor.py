@@ -136,7 +136,6 @@ class LocalExecutor(Executor):
         return True
 
     def _stop(self) -> None:
-        """Stop what runs: first asked, then killed."""
         try:
             for _, child in self._running:
                 with suppress(OSError):

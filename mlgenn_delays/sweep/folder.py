@@ -163,7 +163,6 @@ class SweepFolder:
             lock.__exit__(None, None, None)
 
     def _clean(self) -> None:
-        """Remove what a killed sweep left of its own files."""
         shutil.rmtree(self.work, ignore_errors=True)
         for path in self.path.iterdir():
             if _LEFTOVER.fullmatch(path.name):
@@ -217,7 +216,6 @@ class SweepFolder:
         return status is PointStatus.RESUME
 
     def _quarantine(self, name: str) -> None:
-        """Move the damaged run of a point to aside/."""
         aside, number = self.path / ASIDE, 1
         if os.path.lexists(aside) and not aside.is_dir():
             raise _in_the_way(aside)
@@ -228,7 +226,6 @@ class SweepFolder:
 
 
 def _begun(folder: Path, recipe: "Recipe") -> PointStatus:
-    """Return what to do with the folder of a point that is not finished."""
     from mlgenn_delays.training import RunDirectory
 
     run = RunDirectory(folder)
@@ -255,7 +252,6 @@ def _begun(folder: Path, recipe: "Recipe") -> PointStatus:
 
 
 def _in_the_way(path: Path) -> InputError:
-    """Return the error for something that no sweep made, in the place of what one makes."""
     return InputError(
         f"{path} must be left to the sweep, got something that it did not make; move it to "
         "another place, and run the same command again"

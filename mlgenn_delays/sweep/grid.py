@@ -208,7 +208,6 @@ def parse_excluded(texts: Iterable[str]) -> list[dict[str, Any]]:
 
 
 def _pair(text: str, option: str, form: str) -> tuple[str, str]:
-    """Return key and value of ``key=value``, both stripped."""
     key, equals, value = (part.strip() for part in text.partition("="))
     if not equals or not value or not _KEY.fullmatch(key):
         raise InputError(f"{option} must be {form}, got {text!r}")
@@ -251,7 +250,6 @@ def _check_name(name: str) -> None:
 
 
 def _check_values(axis: Axis) -> None:
-    """Reject a value that comes twice, and one that cannot be written as TOML."""
     seen: dict[str, Any] = {}
     for choice in axis.choices:
         for _, value in choice.settings:
@@ -266,7 +264,6 @@ def _check_values(axis: Axis) -> None:
 
 
 def _check_overlap(axes: Sequence[Axis]) -> None:
-    """Reject two axes of which one sets (part of) what the other sets."""
     for number, first in enumerate(axes):
         for second in axes[number + 1 :]:
             for a in first.keys():

@@ -61,7 +61,6 @@ def make_points(axes: Sequence[Axis], excluded: Sequence[Excluded], seeds: int) 
 
 
 def _point(chosen: dict[str, Choice], seed: int) -> Point:
-    """Return the point of some choices."""
     settings = [pair for choice in chosen.values() for pair in choice.settings]
     overrides = [f"{key}={toml(value)}" for key, value in settings]
     values = tuple((key, choice.value) for key, choice in chosen.items())
@@ -69,7 +68,6 @@ def _point(chosen: dict[str, Choice], seed: int) -> Point:
 
 
 def _name(values: dict[str, Any], seed: int) -> str:
-    """Return the name of a point's folder."""
     last = [key.split(".")[-1] for key in values]
     parts = []
     for key in sorted(values, key=lambda key: (key != VARIANT, key)):

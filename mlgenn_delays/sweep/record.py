@@ -65,7 +65,6 @@ class Record(BaseModel):
 
     @model_validator(mode="after")
     def _possible(self) -> "Record":
-        """Reject an end that no training can have."""
         done = self.status == DONE
         if done and (self.epochs is None or self.best_epoch is None):
             raise ValueError("a finished point must have epochs and best_epoch")

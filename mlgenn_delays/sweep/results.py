@@ -95,14 +95,12 @@ def read_results(folder: Path | str) -> list[Row]:
 
 
 def _read(key: str, text: str) -> Any:
-    """Return the value of a field of the CSV."""
     if key in (*_WHOLE, *_NUMBERS):
         return _number(key, text) if text else None
     return text if key in (*_TEXTS, VARIANT) else parse_value(text)
 
 
 def _number(key: str, text: str) -> int | float:
-    """Return a number that a point can have."""
     number = int(text) if key in _WHOLE else float(text)
     highest = 1.0 if key.endswith("accuracy") else math.inf
     if not 0 <= number <= highest:
@@ -134,7 +132,6 @@ def axes_of(row: Mapping[str, Any]) -> list[str]:
 
 
 def _summary(group: Sequence[Mapping[str, Any]]) -> Row:
-    """Return the row of one combination."""
     states = [row["status"] for row in group]
     found: Row = {axis: group[0][axis] for axis in axes_of(group[0])}
     found |= {"n": states.count(DONE), FAILED: states.count(FAILED), WAITING: states.count(WAITING)}

@@ -178,7 +178,6 @@ class Sweep:
         return left
 
     def _run(self, executor: Executor, progress: str, command: str) -> list[Row]:
-        """Train what is left, with the folder held."""
         before = self.folder.notes()
         with self.folder.opened({"command": command} | self._notes):
             left = self._look()  # another sweep may have ended since
@@ -195,7 +194,6 @@ class Sweep:
         return self.rows
 
     def _say_what_is_there(self, shows: PointProgress, before: dict[str, Any], left: int) -> None:
-        """Say what is reused, and what is there and not part of it."""
         there = len(self.points) - left
         if there:
             shows.message(f"{there} of {len(self.points)} points are finished, {left} to train")
@@ -211,6 +209,5 @@ class Sweep:
             )
 
     def _write(self) -> None:
-        """Write the results so far."""
         text = to_csv([axis.key for axis in self.axes], self.rows)
         write_atomic(self.folder.results, text)

@@ -158,7 +158,6 @@ def check_data(network: Network, what: str, data: Data) -> None:
 
 
 def _check_kind(network: Network, what: str, data: object) -> None:
-    """Reject what is no data, and spikes or currents where the input takes the other."""
     if not isinstance(data, Data):
         raise InputError(f"{what} must be SpikeData or CurrentData, got {type(data).__name__}")
     source = network.input()

@@ -228,7 +228,6 @@ class Trainer:
         return compiled.evaluate(self._in_order(data))
 
     def _check_data(self, train: Data, validation: Data | None) -> None:
-        """Check that data fit the network and the settings."""
         check_splits(self._start, train, validation)
         side = 0 if self.engine == "cpu" else self.batch_size if self.backend == "cuda" else 1
         examples = max(len(train), 0 if validation is None else len(validation))
@@ -239,7 +238,6 @@ class Trainer:
             raise InputError(f"patience must have validation data, got patience {self.patience}")
 
     def _batches(self, train: Data) -> int:
-        """Return the number of batches of an epoch."""
         return math.ceil(len(train) / self.batch_size)
 
     def _compile(self, batches: int | None) -> CompiledNetwork:
@@ -283,7 +281,6 @@ class Trainer:
         }
 
     def _begin(self, checkpoint: Checkpoint | None, train: Data) -> None:
-        """Set everything to the start, or to a checkpoint."""
         batches, compiled = self._prepared or (0, None)
         self._prepared = None
         if compiled is None or batches != self._batches(train):
@@ -324,7 +321,6 @@ class Trainer:
         settings: dict[str, Setting],
         progress: EpochProgress,
     ) -> None:
-        """Train one more epoch, measure it and commit it."""
         began = perf_counter()
         epoch = len(self.history) + 1
         compiled = self._compiled
@@ -348,7 +344,6 @@ class Trainer:
         validation: Data | None,
         progress: EpochProgress,
     ) -> tuple[EpochResult, Evaluation | None]:
-        """Train an epoch and evaluate the validation data; reject losses that make no sense."""
         batches = epoch_batches(
             train, self.batch_size, seed=self.seed, epoch=epoch, augment=self.augment
         )
@@ -371,7 +366,6 @@ class Trainer:
         settings: dict[str, Setting],
         progress: EpochProgress,
     ) -> None:
-        """Take a finished epoch into history, network and run directory, with its network file."""
         better = self.history.add(row)
         self._last = last
         if better:
@@ -386,7 +380,6 @@ class Trainer:
             self._tell_silent(row, progress)
 
     def _keep_snapshot(self, network: bytes) -> None:
-        """Keep the network of the last finished epoch, or of the start, if it is one to keep."""
         if self.run is not None and self.ranks.leads:
             epoch = len(self.history)
             keep(self.run.path, epoch, network, space=self.snapshots, epochs=self.epochs)
@@ -399,5 +392,4 @@ class Trainer:
                 progress.message(silent_note(name))
 
     def _in_order(self, data: Data) -> Iterable[Batch]:
-        """Return the batches of a split in its own order."""
         return epoch_batches(data, self.batch_size, seed=self.seed, epoch=0, shuffle=False)
