@@ -32,11 +32,7 @@ REPEAT_AFTER = 10.0  # seconds
 
 
 class Signalled(KeyboardInterrupt):
-    """A signal asked the command to end.
-
-    Arguments:
-        number: The signal.
-    """
+    """A signal of this number asked the command to end."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
@@ -44,7 +40,7 @@ class Signalled(KeyboardInterrupt):
 
 
 def exit_code(error: BaseException | None) -> int:
-    """Return 128 + the number of the signal that an error comes from; that of Ctrl-C if unknown."""
+    """128 + the number of the signal that an error comes from, Ctrl-C's if unknown."""
     while error is not None:
         if isinstance(error, Signalled):
             return 128 + error.number
@@ -53,9 +49,8 @@ def exit_code(error: BaseException | None) -> int:
 
 
 def leave(end: SystemExit) -> None:
-    """End this process at once if a signal asked for it and threads would be waited for.
-
-    They may compile for a minute; whatever they do, nothing of it is a file.
+    """End this process at once if a signal asked for it and threads, which may compile for a
+    minute, would be waited for.
     """
     here = threading.current_thread()
     working = any(not each.daemon and each is not here for each in threading.enumerate())
@@ -90,7 +85,7 @@ def as_interruptions() -> Iterator[None]:
 
 @contextmanager
 def later() -> Iterator[None]:
-    """Wait with a signal until what is inside is done; compilers swallow some of them."""
+    """Defer signals until the block ends; compilers swallow some of them."""
     caught: list[int] = []
     before = _replace(lambda number, _: caught.append(number), ())
     try:
@@ -110,11 +105,8 @@ def _send(number: int) -> None:
 
 
 def _replace(handler: Any, only: tuple[Any, ...]) -> dict[int, Any]:
-    """Set a handler for the signals that are not ignored; return those before.
-
-    Arguments:
-        handler: The new one.
-        only: Handlers that it may replace; if empty, all that are Python's.
+    """Set a handler in place of the given ones, or of all that are Python's; ignored signals stay
+    so.
     """
     if threading.current_thread() is not threading.main_thread():
         return {}
@@ -170,9 +162,7 @@ _HELP: Any = getattr(click.exceptions, "NoArgsIsHelpError", ())
 
 
 class Interrupted(DelaysnnError):
-    """A signal asked to end; the text says how to go on, with a command that is never cut. To be
-    raised from it.
-    """
+    """A signal asked to end; the text, which is never cut, says how to resume."""
 
     def __init__(self, message: str) -> None:
         Exception.__init__(self, message)

@@ -26,15 +26,7 @@ LIMIT = 300.0  # seconds for all backends; nvcc takes its time
 
 
 def examine_genn(installed: bool) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return what GeNN can do here, and what to do where it is too old.
-
-    Arguments:
-        installed: Whether pygenn and ml_genn were found.
-
-    Returns:
-        ``installed``, ``versions`` and ``backends`` (by name ``works``, and ``seconds`` or
-        ``reason``); and hints by package.
-    """
+    """GeNN's versions, whether each backend works, and hints by package where one is too old."""
     versions = {name: genn_checks.installed_version(name) for name in genn_checks.OLDEST}
     hints = {
         name: f"version {found} is too old: install {genn_checks.OLDEST[name]} or later"
@@ -49,12 +41,7 @@ def examine_genn(installed: bool) -> tuple[dict[str, Any], dict[str, str]]:
 
 
 def try_backends(names: tuple[str, ...], limit: float = LIMIT) -> dict[str, dict[str, Any]]:
-    """Return for each backend whether it works, all tried at once.
-
-    Arguments:
-        names: The backends.
-        limit: Seconds after which what has not answered is given up.
-    """
+    """Try all backends at once; what has not finished after `limit` seconds does not work."""
     deadline = time.monotonic() + limit
     tries = [_Try(name) for name in names]
     try:
@@ -65,10 +52,7 @@ def try_backends(names: tuple[str, ...], limit: float = LIMIT) -> dict[str, dict
 
 
 class _Try:
-    """A process that tries a backend, with new code in a folder of its own.
-
-    The folder stays where the reason for a failure speaks of it.
-    """
+    """A process that tries a backend; its folder stays where a reason names it."""
 
     def __init__(self, name: str) -> None:
         from mlgenn_delays.kernels import kernel_cache
@@ -153,13 +137,7 @@ def doctor(as_json: bool) -> None:
 
 
 def examine() -> dict[str, Any]:
-    """Return all findings.
-
-    Returns:
-        ``works`` (whether the CPU engine can train), ``versions``, ``cpu`` (cores, Numba),
-        ``genn`` (see `examine_genn`), ``optional`` (by name: where it was found, or None) and
-        ``hints`` (what to do).
-    """
+    """All findings, as --json prints them; ``works`` is whether the CPU engine can train."""
     from mlgenn_delays import __version__
 
     versions: dict[str, str | None] = {"delaysnn": __version__, "python": platform.python_version()}

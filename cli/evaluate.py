@@ -108,7 +108,7 @@ def _measure(
 
 
 def _seen(run: "Run", chosen: Mapping[str, "Data"]) -> dict[str, dict[str, int]] | None:
-    """Say what of the data the run has seen; return it in numbers, None if the run does not say."""
+    """Say what of the data the run has seen, and count it; None if the run does not say."""
     found = {}
     if untold := run.untold():
         say(one_line(f"warning: {untold}"), err=True)

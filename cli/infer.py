@@ -94,11 +94,7 @@ def infer(
 
 
 class _Watch:
-    """Times of what was classified.
-
-    Arguments:
-        load: Time that loading the model took [ms].
-    """
+    """Times of what was classified [ms]; `load` is that of the model."""
 
     def __init__(self, load: float) -> None:
         self.load = load
@@ -108,7 +104,7 @@ class _Watch:
         self.warned = 0
 
     def summary(self) -> dict[str, Any]:
-        """Return medians and the 95th percentile of an example [ms], None without any."""
+        """Medians and the 95th percentile per example [ms]."""
         import numpy as np
 
         if not self.network:

@@ -22,7 +22,7 @@ FILE_WIDTH = 160
 
 
 def console() -> "Console":
-    """Return the console of results: stdout, with nothing rewritten in what is printed."""
+    """The console of results: stdout, with nothing rewritten in what is printed."""
     from rich.console import Console
 
     found = Console(highlight=False, markup=False, emoji=False)
@@ -32,7 +32,7 @@ def console() -> "Console":
 
 
 def table(*columns: str, left: int = 1) -> "Table":
-    """Return an empty table; all but so many columns on the left are numbers."""
+    """An empty table; all but so many columns on the left are numbers."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 

@@ -111,17 +111,7 @@ class TrainOptions:
 
 @dataclass(frozen=True)
 class TrainingJob:
-    """A checked training: what is left is work.
-
-    Attributes:
-        recipe: What to train.
-        splits: The data.
-        network: Where it starts.
-        folder: Folder of the data, if any.
-        path: The run directory, there or not.
-        run: Gives the run directory, making it where it is new.
-        fresh: Whether it is new.
-    """
+    """A checked training; `run` makes the run directory at `path` where the job is fresh."""
 
     recipe: "Recipe"
     splits: "Mapping[str, Data]"
@@ -133,17 +123,12 @@ class TrainingJob:
 
 
 def run_training(options: TrainOptions) -> dict[str, Any] | None:
-    """Train as the options say.
-
-    Returns:
-        What --json prints: run, recipe, epochs, best_epoch, by split accuracy, loss and n, and
-        what of the data was lost.
-        None in a process that leaves it to another to say so.
+    """Train as the options say; what --json prints, or None in a process that does not lead.
 
     Raises:
-        InputError: Something asked for cannot be; nothing was written.
+        InputError: Nothing was written.
         WorkError: The work failed.
-        Interrupted: The user interrupted; the run can be resumed.
+        Interrupted: The run can be resumed.
     """
     check_engine(options.engine, backend=options.backend, communicator=options.communicator)
     with _resumable(options, Path(options.out) if options.resume and options.out else None):
@@ -159,7 +144,7 @@ def run_training(options: TrainOptions) -> dict[str, Any] | None:
 
 @contextmanager
 def _resumable(options: TrainOptions, path: Path | None) -> Iterator[None]:
-    """Say of an interruption what was kept: the run directory of a path, or nothing."""
+    """Say of an interruption what was kept: the run directory at `path`, or nothing."""
     try:
         yield
     except KeyboardInterrupt as error:
@@ -203,7 +188,7 @@ def _lead(job: TrainingJob, trainer: "Trainer", options: TrainOptions) -> dict[s
 
 
 def _follow(job: TrainingJob, trainer: "Trainer", options: TrainOptions) -> None:
-    """Train with the process that leads, which alone writes and says how it went."""
+    """Train along with the process that leads, which alone writes and prints."""
     trainer.run = None if job.fresh else job.run()
     try:
         trainer.fit(job.splits["train"], job.splits.get("validation"), resume=not job.fresh)
@@ -357,7 +342,7 @@ def _measure(trainer: "Trainer", splits: Mapping[str, "Data"]) -> dict[str, dict
 
 
 def resume_command(options: TrainOptions, path: Path) -> str:
-    """Return the line for an interrupted training."""
+    """What to say to an interrupted user: the command that resumes."""
     words = ["delaysnn", "train"]
     words += ["--data", options.data] if options.data else []
     words += ["--engine", options.engine] if options.engine != ENGINES[0] else []

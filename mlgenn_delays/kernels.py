@@ -51,13 +51,10 @@ _lock = RLock()
 
 
 def store_folders(name: str) -> tuple[Path, ...]:
-    """Return the folders that are searched for compiled functions, best first.
+    """The folders that are searched for compiled functions, best first.
 
     They lie in NUMBA_CACHE_DIR, in the package's cache folder and in a temporary one; functions
-    are stored in the first that can be written.
-
-    Arguments:
-        name: What the functions are of: a word, and a hash of their source.
+    are stored in the first that can be written. `name` is a word and a hash of their source.
     """
     chosen = os.environ.get("NUMBA_CACHE_DIR")
     bases = [folder / "kernels" for folder in cache_folders()]
@@ -65,11 +62,7 @@ def store_folders(name: str) -> tuple[Path, ...]:
 
 
 def make_store(folder: Path) -> None:
-    """Make a folder of compiled functions; those not used for 30 days go.
-
-    Raises:
-        OSError: It cannot be made, or others may write it.
-    """
+    """Make a folder of compiled functions; those not used for 30 days are deleted."""
     new = not folder.is_dir()
     make_private(folder)
     if new:
@@ -80,11 +73,7 @@ def make_store(folder: Path) -> None:
 def stored_in(folders: tuple[Path, ...]) -> Iterator[bool]:
     """Let functions that are declared within the context be cached in folders.
 
-    Arguments:
-        folders: See `store_folders`.
-
-    Returns:
-        Whether they are: not with a version of Numba whose cache works otherwise.
+    It gives whether they are: not with a version of Numba whose cache works otherwise.
     """
     with _lock:
         try:
@@ -152,14 +141,7 @@ def _source_hash(file: str) -> str:
 
 
 class _Files:
-    """Keeps compiled functions in place of `numba.core.caching.IndexDataCacheFile`.
-
-    Arguments:
-        folders: Where they are looked for.
-        cache_path: Not used.
-        filename_base: The beginning of file names.
-        source_stamp: See `_Locator.get_source_stamp`.
-    """
+    """Keeps compiled functions in place of `numba.core.caching.IndexDataCacheFile`."""
 
     def __init__(
         self, folders: tuple[Path, ...], cache_path: str, filename_base: str, source_stamp: str
@@ -204,12 +186,12 @@ class _Files:
 
 
 def pack_kernel(name: str, content: bytes) -> bytes:
-    """Return the content of a file that `read_kernel` takes under a name."""
+    """The content of a file that `read_kernel` takes under a name."""
     return _HEAD + sha256(name.encode() + b"\n" + content).digest() + content
 
 
 def read_kernel(path: Path) -> bytes:
-    """Return a compiled function as Numba pickled it.
+    """A compiled function as Numba pickled it.
 
     Raises:
         OSError: There is no such file, it cannot be read, or others may write it.
@@ -228,10 +210,8 @@ def read_kernel(path: Path) -> bytes:
 
 
 def count_kernels(folder: Path) -> dict[str, int]:
-    """Return how many compiled functions a folder has, by state.
-
-    Returns:
-        "whole", "damaged", and "ignored" (others may write them).
+    """How many compiled functions in a folder are whole, damaged and ignored (others may write
+    them).
     """
     counts = {"whole": 0, "damaged": 0, "ignored": 0}
     for path in sorted(folder.glob(f"*{SUFFIX}")):
@@ -269,22 +249,14 @@ PARTS: dict[str, tuple[str, tuple[str, ...]]] = {
 
 
 def kernel_files(part: str) -> list[Path]:
-    """Return the files that the kernels of a part depend on, in a fixed order.
-
-    Arguments:
-        part: A folder of the package that has kernels.
-    """
+    """The files that the kernels of a part of the package depend on, in a fixed order."""
     pattern, others = PARTS[part]
     found = [file for file in _PACKAGE.glob(pattern) if _MARK in file.read_bytes()]
     return sorted({_PACKAGE / "kernels.py", *found, *(_PACKAGE / name for name in others)})
 
 
 def kernel_folders(part: str = "engines") -> tuple[Path, ...]:
-    """Return the folders that are searched for a part's compiled kernels, best first.
-
-    Arguments:
-        part: See `kernel_files`.
-    """
+    """The folders that are searched for a part's compiled kernels, best first."""
     digest = sha256()
     for file in kernel_files(part):
         content = file.read_bytes()
@@ -294,11 +266,7 @@ def kernel_folders(part: str = "engines") -> tuple[Path, ...]:
 
 
 def kernel_cache(part: str = "engines") -> Path | None:
-    """Return the folder in which a part's compiled kernels are stored, None if there is none.
-
-    Arguments:
-        part: See `kernel_files`.
-    """
+    """The folder in which a part's compiled kernels are stored, None if there is none."""
     for folder in kernel_folders(part):
         try:
             make_store(folder)

@@ -15,11 +15,7 @@ _REFRESH = 0.1  # seconds between two texts of a bar; what they tell of may chan
 
 
 def check_progress(kind: object) -> None:
-    """Check a kind of progress.
-
-    Raises:
-        InputError: It is none of `KINDS`.
-    """
+    """Reject a kind that is none of `KINDS`."""
     check("progress", kind, Annotated[str, one_of(*KINDS)])
 
 
@@ -31,12 +27,6 @@ class Progress:
             terminal, else lines.
         columns: Columns of a bar, from the left: "name", "bar", "count", "elapsed", "remaining",
             "text".
-
-    Attributes:
-        kind: ``"bar"``, ``"plain"`` or ``"none"``.
-
-    Raises:
-        InputError: The kind is unknown.
     """
 
     def __init__(
@@ -49,7 +39,7 @@ class Progress:
         self._shown = 0.0
 
     def add(self, name: str, total: int | None, done: int = 0) -> Any:
-        """Show one more bar, and return what the other methods know it by."""
+        """Show one more bar; the other methods take what this returns."""
         if self._bars is None:
             return None
         task = self._bars.add_task(name, total=total, completed=done, text="")
@@ -93,15 +83,12 @@ class Progress:
 
 
 class Meter:
-    """How far work on files is: a bar on a terminal, else a line every few seconds. A context.
+    """Progress of work on files: a bar on a terminal, else a line every few seconds. A context.
 
     Arguments:
         what: What is done, such as "downloading x".
         total: How much there is to do; None if nobody knows.
         unit: What is counted: "bytes", shown as MB, or any noun.
-
-    Attributes:
-        done: How much is done.
     """
 
     def __init__(self, what: str, total: int | None = None, unit: str = "bytes") -> None:

@@ -189,11 +189,11 @@ class Network:
         return self.populations[name]
 
     def incoming(self, name: str) -> list[Projection]:
-        """Return the projections onto a population."""
+        """Projections onto a population."""
         return [p for p in self.projections.values() if p.target == name]
 
     def order(self) -> list[Population]:
-        """Return the populations so that each comes after all that project to it.
+        """Populations so that each comes after all that project to it.
 
         Raises:
             InputError: Populations project to each other in a circle (a population may project
@@ -218,7 +218,7 @@ class Network:
         return ordered
 
     def output(self) -> Population:
-        """Return the population that is read out.
+        """The population that is read out.
 
         Raises:
             InputError: There is not exactly one `LeakyIntegrator` or `SeedLI`.
@@ -229,7 +229,7 @@ class Network:
         return found[0]
 
     def input(self) -> Population:
-        """Return the population that the data drives.
+        """The population that the data drives.
 
         Raises:
             InputError: There is not exactly one input population.
@@ -240,20 +240,20 @@ class Network:
         return found[0]
 
     def n_synapses(self) -> int:
-        """Return the number of synapses of all projections."""
+        """Number of synapses of all projections."""
         return sum(p.n_synapses for p in self.projections.values())
 
     def is_dense(self, projection: Projection) -> bool:
-        """Return whether every pair of neurons of a projection has a synapse."""
+        """Whether every pair of neurons of a projection has a synapse."""
         pairs = self.populations[projection.source].n * self.populations[projection.target].n
         return projection.n_synapses == pairs
 
     def spiking(self) -> list[Population]:
-        """Return the populations of neurons that spike, in the order in which they were added."""
+        """Populations of neurons that spike, in the order in which they were added."""
         return [p for p in self.populations.values() if isinstance(p.model, SpikingModel)]
 
     def folded(self) -> "Network":
-        """Return the network for inference: normalisation folded into weights and bias.
+        """The network for inference: normalisation folded into weights and bias.
 
         It computes the same: each incoming weight of a normalised neuron is multiplied by its
         gain / sqrt(variance), and the rest is a constant current.

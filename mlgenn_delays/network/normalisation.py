@@ -35,25 +35,21 @@ class Normalisation:
 
     @staticmethod
     def start(n: int) -> "Normalisation":
-        """Return the normalisation of n neurons before any training."""
+        """Normalisation of n neurons before any training."""
         zeros, ones = np.zeros(n, np.float32), np.ones(n, np.float32)
         return Normalisation(zeros, ones, ones.copy(), zeros.copy())
 
     def factor(self) -> np.ndarray:
-        """Return what the current is multiplied by, (n,) float32."""
+        """What the current is multiplied by, (n,) float32."""
         root = np.sqrt(self.variance.astype(np.float64) + EPSILON)
         return (self.gain / root).astype(np.float32)
 
     def shift(self) -> np.ndarray:
-        """Return what is added after that, (n,) float32."""
+        """What is added after that, (n,) float32."""
         return (self.offset - self.mean * self.factor()).astype(np.float32)
 
     def check(self, where: str, n: int) -> None:
-        """Reject arrays of another shape, and values that make no sense.
-
-        Raises:
-            InputError: As said; the text names `where`.
-        """
+        """Raise an `InputError` for other shapes than (n,) and values out of range."""
         for name in FIELDS:
             array = getattr(self, name)
             if array.shape != (n,) or not np.isfinite(array).all():

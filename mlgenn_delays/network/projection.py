@@ -56,12 +56,12 @@ class Projection:
         return self.source == self.target
 
     def pre(self) -> np.ndarray:
-        """Return the presynaptic neuron of each synapse, (S,) int32."""
+        """Presynaptic neuron of each synapse, (S,) int32."""
         n_pre = len(self.indptr) - 1
         return np.repeat(np.arange(n_pre, dtype=np.int32), np.diff(self.indptr))
 
     def delay_per_synapse(self) -> np.ndarray:
-        """Return the delay of each synapse [ms], (S,) float64."""
+        """Delay of each synapse [ms], (S,) float64."""
         if self.granularity == "synapse":
             return self.delay.copy()
         if self.granularity == "axon":
@@ -69,7 +69,7 @@ class Projection:
         return np.full(self.n_synapses, self.delay[0])
 
     def n_delays(self) -> int:
-        """Return how many delay values the granularity asks for."""
+        """Number of delay values by granularity."""
         sizes = {"synapse": self.n_synapses, "axon": len(self.indptr) - 1, "fixed": 1}
         return sizes[self.granularity]
 

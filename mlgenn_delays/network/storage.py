@@ -40,7 +40,7 @@ _ARRAYS = {
 
 
 def tensors_of(network: "Network") -> dict[str, np.ndarray]:
-    """Return the arrays of a network by name, for `rebuild`."""
+    """The arrays of a network by name, for `rebuild`."""
     tensors: dict[str, np.ndarray] = {}
     for population in network.populations.values():
         tensors[f"population/{population.name}/bias"] = population.bias
@@ -58,10 +58,10 @@ def tensors_of(network: "Network") -> dict[str, np.ndarray]:
 
 
 def to_bytes(network: "Network") -> bytes:
-    """Return the network as the content of a safetensors file; equal networks give equal bytes.
+    """The content of the network's safetensors file; equal networks give equal bytes.
 
     Raises:
-        InputError: `load` would refuse it, because a value is not finite or out of range.
+        InputError: `load` would reject it, because a value is not finite or out of range.
     """
     text, tensors = json.dumps(describe(network), sort_keys=True), tensors_of(network)
     rebuild(type(network), json.loads(text), tensors)
@@ -69,25 +69,12 @@ def to_bytes(network: "Network") -> bytes:
 
 
 def save(network: "Network", path: Path | str) -> None:
-    """Write a network to a file, atomically.
-
-    Raises:
-        InputError: As `to_bytes`; nothing is written.
-        WorkError: The file cannot be written.
-    """
+    """Write a network to a file, atomically; raises as `to_bytes`, and then writes nothing."""
     write_atomic(path, to_bytes(network))
 
 
 def load(make: "type[Network]", path: Path | str) -> "Network":
-    """Read a network from a file written by `save`.
-
-    Arguments:
-        make: The class.
-        path: The file.
-
-    Raises:
-        InputError: The file is missing, damaged, no network, or from a newer version.
-    """
+    """Read a network of class `make` from a file written by `save`."""
     path = Path(path)
     tensors, metadata = FORMAT.read(path)
     with FORMAT.checked(path):
@@ -95,7 +82,7 @@ def load(make: "type[Network]", path: Path | str) -> "Network":
 
 
 def describe(network: "Network") -> dict[str, Any]:
-    """Return what is not an array, ready for JSON."""
+    """All that is not an array, ready for JSON."""
     return {
         "dt": network.dt,
         "seed": network.seed,
@@ -120,15 +107,9 @@ def describe(network: "Network") -> dict[str, Any]:
 def rebuild(
     make: "type[Network]", text: dict[str, Any], tensors: dict[str, np.ndarray]
 ) -> "Network":
-    """Return the network that `describe` and the tensors tell of, checked.
+    """The network of class `make` from what `describe` and `tensors_of` gave, checked.
 
-    Arguments:
-        make: The class.
-        text: What `describe` returned.
-        tensors: What `tensors_of` returned.
-
-    Raises:
-        InputError: They tell of none. What is not of the right type raises what Python raises.
+    What is not of the right type raises what Python raises.
     """
     network = make(dt=text["dt"], seed=text["seed"])
     for entry in text["populations"]:

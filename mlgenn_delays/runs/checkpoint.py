@@ -31,31 +31,13 @@ SPACE = 16.0  # MB
 
 
 def interval(space: float, epochs: int, n_bytes: int) -> int:
-    """Return every how many epochs a network is kept, the last epoch always; 0 for never.
-
-    Arguments:
-        space: Space for them all, that of the start aside [MB].
-        epochs: Epochs of the whole training.
-        n_bytes: Size of one.
-    """
+    """Every how many epochs a network of `n_bytes` is kept to fit `space` [MB]; 0 for never."""
     fitting = min(epochs, int(space * 1e6 // n_bytes))
     return math.ceil(epochs / fitting) if fitting else 0
 
 
 def keep(run: Path, epoch: int, network: bytes, *, space: float, epochs: int) -> None:
-    """Write the network of an epoch, where it is one of those that are kept.
-
-    Arguments:
-        run: The run directory.
-        epoch: Number of the epoch, 0 for the start, which takes the place of that of a training
-            that was stopped before it had finished an epoch.
-        network: Content of its network file.
-        space: As of `interval`.
-        epochs: As of `interval`.
-
-    Raises:
-        WorkError: The file cannot be written.
-    """
+    """Write the network of an epoch, if it is one of those that are kept; 0 is the start."""
     path = run / SNAPSHOTS / snapshot_name(epoch)
     every = interval(space, epochs, len(network))
     if epoch == 0 or (every > 0 and (epoch % every == 0 or epoch == epochs)):
@@ -63,14 +45,7 @@ def keep(run: Path, epoch: int, network: bytes, *, space: float, epochs: int) ->
 
 
 def kept(run: Path) -> dict[int, Path]:
-    """Return the network files that a run kept, by epoch, in order; older runs have none.
-
-    Arguments:
-        run: The run directory.
-
-    Raises:
-        InputError: The folder cannot be read.
-    """
+    """The network files that a run kept, by epoch, in order; older runs have none."""
     folder = run / SNAPSHOTS
     try:
         names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
@@ -95,8 +70,7 @@ class Checkpoint:
 
     Attributes:
         settings: What the training was started with; a resumed one must have the same.
-        history: The epochs so far.
-        state: `CompiledNetwork.state` after the last of them.
+        state: `CompiledNetwork.state` after the last epoch.
         best_network: Content of the network file of the best epoch.
         library_version: Version of delaysnn that wrote it.
     """
@@ -113,11 +87,7 @@ class Checkpoint:
         return len(self.history)
 
     def to_bytes(self) -> bytes:
-        """Return the checkpoint as the content of a safetensors file that `load` takes.
-
-        Raises:
-            DivergedError: The state holds NaN or infinity.
-        """
+        """The content of a file that `load` takes; raises `DivergedError` for NaN or infinity."""
         try:
             _check_state(self.state)
         except ValueError as error:
@@ -134,10 +104,8 @@ class Checkpoint:
 
     @staticmethod
     def load(path: Path | str) -> "Checkpoint":
-        """Read a checkpoint.
-
-        Raises:
-            InputError: The file is missing, damaged, no checkpoint, or from a newer version.
+        """Read a checkpoint; rejects a file that is missing, damaged, another or of a newer
+        version.
         """
         path = Path(path)
         tensors, metadata = FORMAT.read(path)
@@ -156,7 +124,7 @@ class _Training(BaseModel):
 
 
 def _summary(history: History) -> dict[str, Any]:
-    """Return what the rows say as a whole, for those who look into a file."""
+    """The rows as a whole, for those who look into a file."""
     best = history.best
     return {
         "epoch": len(history),

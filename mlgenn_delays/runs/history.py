@@ -18,13 +18,8 @@ _WHOLE = ("epoch", "grown")
 
 
 def make_row(epoch: int, train: EpochResult, validation: Evaluation | None, seconds: float) -> Row:
-    """Return the metrics of one epoch.
-
-    Arguments:
-        epoch: Its number, from 1.
-        train: What training measured while the network changed.
-        validation: What the network answered after it, or None without validation data.
-        seconds: Duration of the epoch, validation included.
+    """The metrics of one epoch (from 1): of training while the network changed, of validation
+    after.
     """
     row: Row = {
         "epoch": epoch,
@@ -60,11 +55,7 @@ class _Row(BaseModel):
 
 
 def check_rows(rows: Sequence[Row]) -> None:
-    """Reject rows that `make_row` would not have made.
-
-    Raises:
-        ValueError: There are none, or one of them is no such row; the text says which.
-    """
+    """Raise a `ValueError` for rows that `make_row` would not have made."""
     if not rows:
         raise ValueError("it has no epoch")
     for number, row in enumerate(rows, 1):
@@ -81,16 +72,7 @@ def check_rows(rows: Sequence[Row]) -> None:
 
 
 def check_columns(history: "History", populations: Sequence[str], *, rewired: bool) -> None:
-    """Reject a history of another training than that of a network.
-
-    Arguments:
-        history: The history, of one row or more.
-        populations: Names of the network's populations that spike.
-        rewired: Whether the training rewires it.
-
-    Raises:
-        ValueError: Its columns are others; the text says which.
-    """
+    """Raise a `ValueError` for a history of other spiking populations, or rewired otherwise."""
     wanted = {f"{kind}_{name}" for kind in ("spikes", "silent") for name in populations}
     found = {key for key in history.rows[0] if key.startswith(("spikes_", "silent_"))}
     if found != wanted:
@@ -198,7 +180,7 @@ class History:
 
 
 def nothing_left(history: History) -> str:
-    """Return the words for a training that is resumed after its end."""
+    """The words for a training that is resumed after its end."""
     why = "stopped early" if history.stopped_early else "finished"
     return (
         f"nothing to do: the training {why} after {len(history)} epochs, "
@@ -210,7 +192,7 @@ _SHOWN = ("train_loss", "train_accuracy", "validation_loss", "validation_accurac
 
 
 def _rank(row: Row) -> tuple[float, float]:
-    """Return what tells the better of two epochs: the larger is better."""
+    """Sort key of epochs: the larger, the better."""
     accuracy, loss = row["validation_accuracy"], row["validation_loss"]
     if accuracy is None or loss is None:
         return (0.0, 0.0)
@@ -218,7 +200,7 @@ def _rank(row: Row) -> tuple[float, float]:
 
 
 def silent_note(name: str) -> str:
-    """Return what to say of a population without a spike in the first epoch."""
+    """The words for a population without a spike in the first epoch."""
     return (
         f"no neuron of {name!r} spiked in epoch 1, so nothing is learned through it; raise the "
         "weights onto it, or set regularisation.revive"

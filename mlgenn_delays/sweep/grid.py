@@ -15,16 +15,7 @@ _SPECIAL = set(" \t,=:;|\"'[]{}#")
 
 
 def split_top(text: str, separators: str, what: str) -> list[str]:
-    """Cut a text at separators outside of brackets and quotes, and strip the parts.
-
-    Arguments:
-        text: What to cut.
-        separators: Characters to cut at.
-        what: Name of the text, for an error.
-
-    Raises:
-        InputError: A bracket or a quote is not closed.
-    """
+    """Cut a text at separators outside of brackets and quotes, and strip the parts."""
     parts, start, depth, quote, skip = [], 0, 0, "", False
     for place, sign in enumerate(text):
         if skip:
@@ -58,11 +49,7 @@ def parse_value(text: str) -> Any:
 
 
 def toml(value: Any) -> str:
-    """Return a value as TOML.
-
-    Raises:
-        InputError: It is no truth value, number, text, or list or table of those.
-    """
+    """A truth value, number, text, or list or table of those, as TOML."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str):
@@ -79,7 +66,7 @@ def toml(value: Any) -> str:
 
 
 def shown(value: Any) -> str:
-    """Return a value as one would type it: TOML, but text without quotes where none are needed."""
+    """A value as one would type it: TOML, but text without quotes where none are needed."""
     if isinstance(value, str) and value.isprintable() and not _SPECIAL & set(value):
         if value and parse_value(value) is value:
             return value
@@ -87,7 +74,7 @@ def shown(value: Any) -> str:
 
 
 def canonical(value: Any) -> str:
-    """Return a text that is the same for equal values, 0 and 0.0 too, and for no others."""
+    """A text that is the same for equal values, 0 and 0.0 too, and for no others."""
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if isinstance(value, (list, tuple)):
@@ -110,12 +97,7 @@ Excluded = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Choice:
-    """A value of an axis.
-
-    Attributes:
-        value: What the axis shows: a setting's value, or the name of a variant.
-        settings: What it sets, by dotted key.
-    """
+    """A value of an axis, or the name of a variant, and what it sets, by dotted key."""
 
     value: Any
     settings: tuple[tuple[str, Any], ...]
@@ -123,32 +105,23 @@ class Choice:
 
 @dataclass(frozen=True)
 class Axis:
-    """One of the things that vary.
-
-    Attributes:
-        key: A dotted key of the recipe, or "variant".
-        choices: Its values, in the order given.
-    """
+    """A dotted key of the recipe that varies, or "variant", and its values in the order given."""
 
     key: str
     choices: tuple[Choice, ...]
 
     def keys(self) -> list[str]:
-        """Return the keys that some value of the axis sets."""
+        """The keys that some value of the axis sets."""
         return list(dict.fromkeys(key for choice in self.choices for key, _ in choice.settings))
 
     def find(self, value: Any) -> Choice | None:
-        """Return the choice of a value, or None."""
+        """The choice of a value, or None."""
         wanted = canonical(value)
         return next((each for each in self.choices if canonical(each.value) == wanted), None)
 
 
 def parse_grid(texts: Iterable[str]) -> dict[str, list[Any]]:
-    """Return the axes of ``--grid key=a,b,c``.
-
-    Raises:
-        InputError: A text is not of that form, or a key comes twice.
-    """
+    """The axes of ``--grid key=a,b,c``."""
     grid: dict[str, list[Any]] = {}
     for text in texts:
         key, values = _pair(text, "--grid", "key=a,b,c, such as delays.learn=true,false")
@@ -162,11 +135,7 @@ def parse_grid(texts: Iterable[str]) -> dict[str, list[Any]]:
 
 
 def parse_variants(texts: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """Return the variants of ``--variant "NAME: key=value key=value"``.
-
-    Raises:
-        InputError: A text is not of that form, or a name comes twice.
-    """
+    """The variants of ``--variant "NAME: key=value key=value"``."""
     variants: dict[str, dict[str, Any]] = {}
     for text in texts:
         name, colon, rest = text.partition(":")
@@ -185,11 +154,7 @@ def parse_variants(texts: Iterable[str]) -> dict[str, dict[str, Any]]:
 
 
 def parse_excluded(texts: Iterable[str]) -> list[dict[str, Any]]:
-    """Return the combinations of ``--exclude key=a,key=b``.
-
-    Raises:
-        InputError: A text is not of that form.
-    """
+    """The combinations of ``--exclude key=a,key=b``."""
     found = []
     for text in texts:
         pairs: dict[str, Any] = {}
@@ -215,11 +180,7 @@ def _pair(text: str, option: str, form: str) -> tuple[str, str]:
 
 
 def make_axes(grid: Grid, variants: Variants) -> list[Axis]:
-    """Return the axes: that of the variants first, then those of the grid.
-
-    Raises:
-        InputError: An axis without values or with one twice, or two that set the same.
-    """
+    """The axes, that of the variants first; rejects empty ones, repeated values and overlaps."""
     axes = []
     if variants:
         for name in variants:
@@ -276,16 +237,12 @@ def _check_overlap(axes: Sequence[Axis]) -> None:
 
 
 def within(key: str, table: str) -> bool:
-    """Return whether a dotted key is another or lies within it."""
+    """Whether a dotted key is another or lies within it."""
     return f"{key}.".startswith(f"{table}.")
 
 
 def check_excluded(axes: Sequence[Axis], excluded: Sequence[Excluded]) -> None:
-    """Reject what excludes nothing because an axis or a value of it is not there.
-
-    Raises:
-        InputError: It names the nearest.
-    """
+    """Reject what excludes nothing because an axis or a value of it is not there."""
     by_key = {axis.key: axis for axis in axes}
     for pairs in excluded:
         if not pairs:

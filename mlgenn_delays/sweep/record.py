@@ -21,13 +21,7 @@ _Epochs = Annotated[int, Field(ge=1, le=2**31 - 1)]
 
 
 class Measured(BaseModel):
-    """What the network of a point reached on a split.
-
-    Attributes:
-        accuracy: Correct / total.
-        loss: Mean loss.
-        n: Number of examples.
-    """
+    """Accuracy and mean loss of a point's network on the n examples of a split."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
@@ -37,18 +31,8 @@ class Measured(BaseModel):
 
 
 class Record(BaseModel):
-    """How a point ended.
-
-    Attributes:
-        recipe: The whole recipe it belongs to, as TOML.
-        status: "done" or "failed".
-        reason: Why it failed.
-        epochs: Epochs that were trained.
-        best_epoch: The best of them.
-        splits: By split accuracy, loss and n.
-        seconds: Time of its epochs [s], over all interruptions.
-        peak: The most memory it had [bytes].
-        version: Version of the format.
+    """How a point ended; `recipe` is the whole one, `seconds` of epochs over all interruptions,
+    `peak` memory [bytes].
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
@@ -78,16 +62,12 @@ class Record(BaseModel):
         return self.status == DONE or self.reason.startswith(_DIVERGED)
 
     def write(self, folder: Path) -> None:
-        """Write it to the folder of its point.
-
-        Raises:
-            WorkError: The folder cannot be written.
-        """
+        """Write it to the folder of its point."""
         write_atomic(folder / RESULT, json.dumps(self.model_dump(), indent=2) + "\n")
 
     @staticmethod
     def read(folder: Path) -> "Record | None":
-        """Return the record of a point, None if there is none or it is damaged."""
+        """The record of a point, None if there is none or it is damaged."""
         try:
             return Record.model_validate(read_json(folder / RESULT))
         except (OSError, ValueError):
@@ -97,15 +77,7 @@ class Record(BaseModel):
 def make_record(
     recipe: str, folder: Path, answer: dict[str, Any] | None, reason: str, peak: int | None
 ) -> Record:
-    """Return the record of a training that ended.
-
-    Arguments:
-        recipe: The recipe as TOML.
-        folder: Its run directory.
-        answer: What `delaysnn train --json` printed, or None if it failed.
-        reason: Why it failed.
-        peak: The most memory it had [bytes].
-    """
+    """The record of a training that ended, with `answer` from its --json, or None and a reason."""
     epochs, seconds = _metrics(folder / METRICS)
     common: dict[str, Any] = {"recipe": recipe, "seconds": seconds, "peak": peak}
     if answer is not None:
@@ -119,7 +91,7 @@ def make_record(
 
 
 def _metrics(path: Path) -> tuple[int | None, float | None]:
-    """Return epochs and seconds of a run's metrics, None if they cannot be read."""
+    """Epochs and seconds of a run's metrics, None if they cannot be read."""
     try:
         header, lines = read_csv(path)
         place = header.index("seconds")
@@ -130,7 +102,7 @@ def _metrics(path: Path) -> tuple[int | None, float | None]:
 
 
 def describe(record: Record) -> str:
-    """Return how a point ended in words."""
+    """How a point ended, in words."""
     if record.status != DONE:
         return f"failed: {record.reason}"
     parts = [f"{split} {100 * got.accuracy:.2f} %" for split, got in record.splits.items()]
@@ -140,7 +112,7 @@ def describe(record: Record) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return a time in words."""
+    """A time in words."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     minutes = seconds / 60

@@ -26,12 +26,7 @@ COLUMNS = (SEED, "status", "best_epoch", "epochs", *_NUMBERS, "point", "reason")
 
 
 def make_row(point: Point, record: Record | None) -> Row:
-    """Return the row of a point.
-
-    Arguments:
-        point: The point.
-        record: How it ended, None while it waits.
-    """
+    """The row of a point; `record` is None while it waits."""
     row: Row = dict(point.values) | dict.fromkeys(COLUMNS)
     row |= {SEED: point.seed, "status": WAITING, "point": f"points/{point.name}", "reason": ""}
     if record is None:
@@ -51,7 +46,7 @@ def make_row(point: Point, record: Record | None) -> Row:
 
 
 def to_csv(axes: Sequence[str], rows: Iterable[Row]) -> str:
-    """Return rows as CSV: values of axes as one types them, numbers in full, nothing for None."""
+    """Rows as CSV: values of axes as one types them, numbers in full, nothing for None."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([*axes, *COLUMNS])
@@ -127,7 +122,7 @@ def summarise(rows: Sequence[Mapping[str, Any]]) -> list[Row]:
 
 
 def axes_of(row: Mapping[str, Any]) -> list[str]:
-    """Return the axes of a row."""
+    """The axes of a row."""
     return [key for key in row if key not in COLUMNS]
 
 

@@ -24,13 +24,7 @@ from mlgenn_delays.sweep.results import Row, make_row, to_csv
 
 
 class PointProgress(Progress):
-    """Progress of a sweep: a line per point that ended, above one bar.
-
-    Arguments:
-        kind: As of `Progress`.
-        total: Points of the sweep.
-        done: Those of them that were finished before.
-    """
+    """Progress of a sweep: a line per point that ended, above one bar; `done` ended before."""
 
     def __init__(self, kind: str, total: int, done: int) -> None:
         super().__init__(kind, ("name", "bar", "count", "elapsed"))
@@ -166,7 +160,7 @@ class Sweep:
             return self._run(executor, progress, command)
 
     def _look(self) -> list[Planned]:
-        """Find out what is finished, and return what is not."""
+        """Find out what is finished; the rest is returned."""
         left = []
         self._records = {}
         for each in self.points:

@@ -7,14 +7,7 @@ from mlgenn_delays.errors import InputError
 
 
 class Ranks:
-    """The processes that train together; without a communicator this one alone.
-
-    Arguments:
-        communicator: ``"mpi"``, or None.
-
-    Raises:
-        InputError: The communicator is unknown, or GeNN or what it needs is not installed.
-    """
+    """The processes that train together (communicator ``"mpi"``); with None this one alone."""
 
     def __init__(self, communicator: str | None) -> None:
         self._communicator: Any = None
@@ -37,10 +30,8 @@ class Ranks:
         return self._communicator is not None and bool(self._communicator.num_ranks > 1)
 
     def agree(self, value: int) -> None:
-        """Compare what stands for settings and data with that of the other processes.
-
-        Raises:
-            InputError: They differ, in all processes at once.
+        """Reject a hash of settings and data that differs between processes, in all of them at
+        once.
         """
         if self.several and len(set(self._communicator.comm.allgather(value))) > 1:
             raise InputError(
@@ -54,9 +45,8 @@ class Ranks:
             self._communicator.barrier()
 
     def end_all(self, code: int) -> None:
-        """End all processes with an exit code, this one too, if there are others.
-
-        Where one fails alone the others would wait for it for ever.
+        """End all processes, if there are several: where one fails alone the others would wait for
+        ever.
         """
         if self.several:
             self._communicator.comm.Abort(code)

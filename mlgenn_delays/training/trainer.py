@@ -241,8 +241,8 @@ class Trainer:
         return math.ceil(len(train) / self.batch_size)
 
     def _compile(self, batches: int | None) -> CompiledNetwork:
-        """Return the starting network, compiled to learn from so many batches per epoch, or, with
-        None, to evaluate alone.
+        """Compile the starting network to learn from so many batches per epoch, or only to
+        evaluate.
         """
         learns = batches is not None
         return compile_network(
@@ -263,7 +263,7 @@ class Trainer:
     def _settings(
         self, train: Data, validation: Data | None, recorded: Mapping[str, Setting] | None = None
     ) -> dict[str, Setting]:
-        """Return what a resumed training must share with its first part, and that has recorded."""
+        """All that a resumed training must share with its first part, and what that has recorded."""
         known = recorded or {}
         return {
             "epochs": self.epochs,
@@ -308,7 +308,7 @@ class Trainer:
         self.ranks.wait()  # no epoch is committed before all have read the last
 
     def _finished(self) -> bool:
-        """Return whether no epoch is left, noting an early stop."""
+        """Whether no epoch is left; notes an early stop."""
         history = self.history
         waited = self.patience is not None and history.epochs_without_better >= self.patience
         history.stopped_early = waited and len(history) < self.epochs
