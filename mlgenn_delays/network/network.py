@@ -43,6 +43,13 @@ class Network:
 
     Raises:
         InputError: ``dt`` is no positive number, or ``seed`` no whole one.
+
+    Example:
+        >>> from mlgenn_delays import Exponential, LeakyIntegrator, Network, SpikeInput
+        >>> network = Network(dt=1.0, seed=0)
+        >>> _ = network.add("in", SpikeInput(3)), network.add("out", LeakyIntegrator(2))
+        >>> network.connect("in", "out", Exponential(5.0), weight=0.5, delay=3.0).n_synapses
+        6
     """
 
     def __init__(self, dt: float = 1.0, seed: int = 0) -> None:

@@ -31,6 +31,14 @@ class Projection:
         granularity: ``"synapse"``, ``"axon"`` (one a presynaptic neuron) or ``"fixed"`` (one for
             the projection, never learned).
         sign: (S,) int8 of -1 and 1 where structure is learned, or None.
+
+    Example:
+        >>> import numpy as np
+        >>> from mlgenn_delays import Delta, Projection
+        >>> indptr, post = np.array([0, 2, 3]), np.array([0, 1, 1])
+        >>> values = {"weight": np.ones(3), "delay": np.zeros(3), "max_delay": 20.0}
+        >>> Projection("a->b", "a", "b", Delta(), indptr, post, **values).pre().tolist()
+        [0, 0, 1]
     """
 
     name: str

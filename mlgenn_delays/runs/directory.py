@@ -85,6 +85,14 @@ class RunDirectory:
 
     Attributes:
         path: The folder.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> from mlgenn_delays import RunDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     run = RunDirectory.create(f"{folder}/run", 'name = "mine"')
+        ...     RunDirectory.open(run.path).recipe_text()
+        'name = "mine"'
     """
 
     def __init__(self, path: Path | str) -> None:

@@ -81,6 +81,15 @@ class Trainer:
 
     Raises:
         InputError: An argument is off; the text names it.
+
+    Example:
+        >>> from mlgenn_delays import EventProp, Trainer, load_dataset
+        >>> from mlgenn_delays.recipe import build_network, load_recipe
+        >>> data = load_dataset("yin-yang", options={"train": 30, "validation": 30}, dt=0.1)
+        >>> network = build_network(load_recipe("yin-yang"), 5, 3, seed=0)
+        >>> trainer = Trainer(network, EventProp(), epochs=2, progress="none")
+        >>> len(trainer.fit(data["train"], data["validation"]))
+        2
     """
 
     def __init__(
@@ -148,10 +157,6 @@ class Trainer:
         """Check data as `fit` would, without writing anything.
 
         Of several processes none returns before all have checked.
-
-        Arguments:
-            train: As of `fit`.
-            validation: As of `fit`.
 
         Raises:
             InputError: Data, augmentation or patience do not fit, or the engine cannot run the
@@ -263,7 +268,7 @@ class Trainer:
     def _settings(
         self, train: Data, validation: Data | None, recorded: Mapping[str, Setting] | None = None
     ) -> dict[str, Setting]:
-        """All that a resumed training must share with its first part, and what that has recorded."""
+        """What a resumed training must share with its first part, and what that has recorded."""
         known = recorded or {}
         return {
             "epochs": self.epochs,
