@@ -69,7 +69,7 @@ class Limits:
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
             if value < 1:
-                raise InputError(f"Limits must have {name} >= 1, got {value!r}")
+                raise InputError(f"{name} of Limits must be >= 1, got {value!r}")
 
 
 _DEFAULT = Limits()

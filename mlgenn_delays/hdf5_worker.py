@@ -162,7 +162,7 @@ class Walk:
     ) -> dict[str, object]:
         """A list of arrays of numbers, the requested rows or all."""
         if data.ndim != 1:
-            raise Refused(f"{name!r} must have one array a row, got shape {data.shape}")
+            raise Refused(f"{name!r} must have one array per row, got shape {data.shape}")
         begin, end = asked or (0, len(data))
         self.count(end - begin)
         rows: list[np.ndarray] = [np.zeros(0, kind)]

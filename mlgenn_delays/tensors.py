@@ -82,7 +82,7 @@ class FileFormat:
         version = metadata.get("version", "1")  # records of data had none at first
         if version not in map(str, range(1, self.version + 1)):
             raise InputError(
-                f"{path} must have format version <= {self.version}, got {shown(version)}; it was "
+                f"{path} must be of format version <= {self.version}, got {shown(version)}; it was "
                 "written by a newer delaysnn: upgrade delaysnn, or make the file again"
             )
         with self.checked(path):

@@ -75,9 +75,9 @@ def values(what: str, initial: Initial, rng: np.random.Generator, n: int) -> np.
     if array.ndim == 0:
         array = np.full(n, float(array))
     if array.shape != (n,):
-        raise InputError(f"{what} must have shape ({n},), got {array.shape}")
+        raise InputError(f"{what} must be of shape ({n},), got {array.shape}")
     if not np.isfinite(array).all():
-        raise InputError(f"{what} must have finite values, got NaN or infinity")
+        raise InputError(f"{what} must be finite, got NaN or infinity")
     return array.copy()
 
 

@@ -225,8 +225,8 @@ def check_name(what: str, name: str) -> None:
     good = isinstance(name, str) and 0 < len(name) <= LONGEST_NAME
     if not good or "/" in name or not name.isprintable():
         raise InputError(
-            f"a {what} must have a printable name of at most {LONGEST_NAME} characters without "
-            f"'/', got {shown(name)}"
+            f"the name of a {what} must be printable, at most {LONGEST_NAME} characters long and "
+            f"without '/', got {shown(name)}"
         )
 
 
@@ -237,9 +237,13 @@ def check_roles(source: Population, target: Population) -> None:
         InputError: The source is read out, or the target is an input.
     """
     if isinstance(source.model, OutputModel):
-        raise InputError(f"a projection must have a source that spikes, got {source.name!r}")
+        raise InputError(
+            f"the source of a projection must be a population that spikes, got {source.name!r}"
+        )
     if isinstance(target.model, InputModel):
-        raise InputError(f"a projection must have a neuron target, got the input {target.name!r}")
+        raise InputError(
+            f"the target of a projection must be neurons, got the input {target.name!r}"
+        )
     if source.name == target.name and target.normalisation is not None:
         raise InputError(
             f"a recurrent projection must have a population without normalisation, got "

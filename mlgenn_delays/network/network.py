@@ -80,7 +80,7 @@ class Network:
                 f"model of {name!r} must be one of {', '.join(POPULATION_MODELS)}, got {model!r}"
             )
         if name in self.populations:
-            raise InputError(f"a population must have a new name, got {name!r} again")
+            raise InputError(f"the name of a population must be new, got {name!r} again")
         check_memory(
             f"population {name!r}",
             f"{model.n} neurons, which need",
@@ -97,7 +97,7 @@ class Network:
     def _check_model(self, name: str, model: PopulationModel, normalise: bool) -> None:
         if isinstance(model, SeedLIF | SeedLI) and model.tau_mem < self.dt:
             raise InputError(
-                f"{type(model).__name__} {name!r} must have tau_mem >= dt ({self.dt:g} ms), "
+                f"tau_mem of {type(model).__name__} {name!r} must be >= dt ({self.dt:g} ms), "
                 f"got {model.tau_mem:g}"
             )
         if normalise and isinstance(model, InputModel):
@@ -146,7 +146,7 @@ class Network:
             )
         check_name("projection", name)
         if name in self.projections:
-            raise InputError(f"a projection must have a new name, got {name!r} again")
+            raise InputError(f"the name of a projection must be new, got {name!r} again")
         check_synapse(synapse, post_population)
         count = initialise.synapse_count(density, pre.n, post_population.n, synapses)
         initialise.check_pairs(name, pre.n, post_population.n, count, signs)

@@ -54,9 +54,9 @@ class Normalisation:
             array = getattr(self, name)
             if array.shape != (n,) or not np.isfinite(array).all():
                 raise InputError(
-                    f"normalisation of {where} must have finite {name} of shape ({n},), "
+                    f"{name} of the normalisation of {where} must be finite and of shape ({n},), "
                     f"got shape {array.shape}"
                 )
         for name in ("variance", "gain"):
             if getattr(self, name).min() < 0:
-                raise InputError(f"normalisation of {where} must have {name} >= 0")
+                raise InputError(f"{name} of the normalisation of {where} must be >= 0")

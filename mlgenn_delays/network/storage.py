@@ -117,7 +117,7 @@ def rebuild(
         model = POPULATION_MODELS[entry["model"]](**settings)
         bias = _array(tensors, f"population/{entry['name']}/bias", np.float32)
         if bias.shape != (model.n,):
-            raise InputError(f"bias of {entry['name']!r} must have shape ({model.n},)")
+            raise InputError(f"bias of {entry['name']!r} must be of shape ({model.n},)")
         check_name("population", entry["name"])
         network.populations[entry["name"]] = Population(
             entry["name"], model, bias, _normalisation(tensors, entry["name"], model.n)

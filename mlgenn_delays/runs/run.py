@@ -30,7 +30,7 @@ _Noted = TypeVar("_Noted", bound=BaseModel)
 
 def _not_too_long(name: str) -> str:
     if len(name) > LONGEST_NAME:
-        raise ValueError(f"must have at most {LONGEST_NAME} characters")
+        raise ValueError(f"must be at most {LONGEST_NAME} characters long")
     return name
 
 

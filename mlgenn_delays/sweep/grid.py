@@ -61,7 +61,7 @@ def toml(value: Any) -> str:
     if isinstance(value, dict):
         return f"{{{', '.join(f'{toml(str(key))} = {toml(item)}' for key, item in value.items())}}}"
     raise InputError(
-        f"a setting must have a truth value, a number, text, or a list of them, got {value!r}"
+        f"a setting must be a truth value, a number, text, or a list of them, got {value!r}"
     )
 
 
@@ -193,7 +193,7 @@ def make_axes(grid: Grid, variants: Variants) -> list[Axis]:
         if key == VARIANT:
             raise InputError("variant is no key of a recipe: give --variant 'NAME: key=value'")
         if isinstance(values, str) or not values:
-            raise InputError(f"the axis {key} must have a list of values, got {values!r}")
+            raise InputError(f"the axis {key} must be a list of values, got {values!r}")
         axes.append(Axis(key, tuple(Choice(value, ((key, value),)) for value in values)))
     for axis in axes:
         _check_values(axis)
@@ -205,8 +205,8 @@ def _check_name(name: str) -> None:
     """Reject the name of a variant that could not be told from a number or from other text."""
     if not _NAME.fullmatch(name) or parse_value(name) != name:
         raise InputError(
-            "the name of a variant must have letters, digits, '.', '_', '+' and '-' only, and be "
-            f"no number or truth value, got {name!r}"
+            "the name of a variant must be of letters, digits, '.', '_', '+' and '-' only, no "
+            f"number and no truth value, got {name!r}"
         )
 
 
@@ -218,7 +218,7 @@ def _check_values(axis: Axis) -> None:
         same = canonical(choice.value)
         if same in seen:
             both = f"{shown(seen[same])} and {shown(choice.value)}"
-            raise InputError(f"the axis {axis.key} must have every value once, got {both}")
+            raise InputError(f"the axis {axis.key} must name every value once, got {both}")
         seen[same] = choice.value
     if SEED in axis.keys():
         raise InputError("a variant must not set seed: give --seeds N for the seeds 0..N-1")
@@ -246,16 +246,16 @@ def check_excluded(axes: Sequence[Axis], excluded: Sequence[Excluded]) -> None:
     by_key = {axis.key: axis for axis in axes}
     for pairs in excluded:
         if not pairs:
-            raise InputError("--exclude must have at least one key=value, got none")
+            raise InputError("--exclude must be at least one key=value, got none")
         for key, value in pairs.items():
             if key not in by_key:
                 raise InputError(
-                    f"--exclude must have keys of the grid ({', '.join(by_key) or 'it has none'}), "
+                    f"--exclude must name keys of the grid ({', '.join(by_key) or 'it has none'}), "
                     f"got {key!r}{nearest(key, list(by_key))}"
                 )
             if by_key[key].find(value) is None:
                 known = [shown(choice.value) for choice in by_key[key].choices]
                 raise InputError(
-                    f"--exclude {key} must have a value of the grid ({', '.join(known)}), "
+                    f"--exclude {key} must be a value of the grid ({', '.join(known)}), "
                     f"got {shown(value)}{nearest(shown(value), known)}"
                 )

@@ -81,7 +81,7 @@ def check_arguments(
         if not isinstance(value, kind):
             kinds = get_args(kind) or (kind,)
             wanted = " or ".join("None" if k is NoneType else k.__name__ for k in kinds)
-            raise InputError(f"Trainer must have {name} of type {wanted}, got {value!r}")
+            raise InputError(f"{name} of Trainer must be of type {wanted}, got {value!r}")
     assert isinstance(network, Network)
     network.input()
     network.output()
@@ -91,13 +91,11 @@ def check_engine(engine: object, backend: object, communicator: object) -> None:
     """Reject an unknown engine, and what only GeNN has with another one."""
     if engine not in ENGINES:
         hint = nearest(engine, ENGINES) if isinstance(engine, str) else ""
-        raise InputError(
-            f"Trainer must have engine one of {', '.join(ENGINES)}, got {engine!r}{hint}"
-        )
+        raise InputError(f"engine must be one of {', '.join(ENGINES)}, got {engine!r}{hint}")
     for name, value, usual in (("backend", backend, BACKEND), ("communicator", communicator, None)):
         if value != usual and engine != "genn":
             raise InputError(
-                f"Trainer must have engine 'genn' with {name} {value!r}, got {engine!r}; "
+                f"engine must be 'genn' with {name} {value!r}, got {engine!r}; "
                 f"set engine='genn', or leave {name} out"
             )
 

@@ -190,7 +190,7 @@ class Trainer:
         """
         self._check_data(train, validation)
         if resume and self.run is None:
-            raise InputError("resume must have a run directory, got a trainer with run=None")
+            raise InputError("resume needs a run directory, got a trainer with run=None")
         settings = self._settings(train, validation)
         splits = fingerprints(train, validation) if self.run or self.ranks.several else {}
         noted = with_data(settings, splits)
@@ -240,7 +240,7 @@ class Trainer:
         check_sizes(self._start, self.rule, self.rewiring, trials)
         check_augment(self.augment, train)
         if self.patience is not None and validation is None:
-            raise InputError(f"patience must have validation data, got patience {self.patience}")
+            raise InputError(f"patience needs validation data, got patience {self.patience}")
 
     def _batches(self, train: Data) -> int:
         return math.ceil(len(train) / self.batch_size)

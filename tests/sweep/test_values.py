@@ -55,6 +55,6 @@ def test_nested_and_quoted_separators():
 
 
 def test_what_is_no_setting():
-    with pytest.raises(InputError, match="must have a truth value, a number, text"):
+    with pytest.raises(InputError, match="must be a truth value, a number, text"):
         toml(None)
     assert toml({"a": [1, "b"]}) == '{"a" = [1, "b"]}'

@@ -448,7 +448,7 @@ def test_what_is_no_data_is_refused(fake, make):
 
 
 def test_patience_needs_validation_and_resume_needs_a_run(fake, make):
-    with pytest.raises(InputError, match="patience must have validation data"):
+    with pytest.raises(InputError, match="patience needs validation data"):
         make.trainer(patience=2).fit(make.data())
     with pytest.raises(InputError, match="resume must have a run"):
         make.trainer().fit(make.data(), resume=True)
@@ -457,7 +457,7 @@ def test_patience_needs_validation_and_resume_needs_a_run(fake, make):
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        ({"patience": 2}, "patience must have validation data"),
+        ({"patience": 2}, "patience needs validation data"),
         (
             {"augment": Augment(shift=1, group=2)},
             "augmentation.group must be a divisor of the 3 channels .*, or 0, got 2",
