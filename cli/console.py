@@ -210,14 +210,26 @@ def report(error: BaseException) -> int:
 
 
 def _brief(text: str) -> str:
-    """Return a text as one line, not too long: it may repeat something from outside."""
+    """One line of bounded length: a text may repeat something from outside."""
     return one_line(shorten(text, LONGEST_MESSAGE))
 
 
-def unknown_command(ctx: click.Context, name: str, known: list[str]) -> None:
-    """Reject a word that is no command, and name the nearest."""
-    if name not in known and not name.startswith("-"):
-        ctx.fail(f"there is no command {name!r} (known: {', '.join(known)}){nearest(name, known)}")
+class CommandGroup(click.Group):
+    """Commands in the order of their use; of a word that is none the nearest is named."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names of all commands."""
+        return list(self.commands)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that the arguments begin with."""
+        name, known = args[0], self.list_commands(ctx)
+        if name not in known and not name.startswith("-"):
+            hint = nearest(name, known)
+            ctx.fail(f"there is no command {name!r} (known: {', '.join(known)}){hint}")
+        return super().resolve_command(ctx, args)
 
 
 def _text(error: BaseException) -> str:

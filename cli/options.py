@@ -186,22 +186,19 @@ def environment(
     """The content of environment.json; an export needs labels and trial length without the data."""
     from mlgenn_delays.training import describe_environment
 
-    folder = str(Path(data).resolve()) if data is not None else None
-    given = {"data": folder, "init": None if start is None else start.model_dump()}
-    return (
-        describe_environment(engine, backend)
-        | {"seed": recipe.seed, "task": _task(splits)}
-        | {key: value for key, value in given.items() if value is not None}
-    )
-
-
-def _task(splits: Mapping[str, "Data"]) -> dict[str, Any]:
     train = splits["train"]
-    return {
+    task = {
         "labels": list(train.label_names),
         "n_steps": train.n_steps,
         "examples": {name: len(data) for name, data in splits.items()},
     }
+    folder = str(Path(data).resolve()) if data is not None else None
+    given = {"data": folder, "init": None if start is None else start.model_dump()}
+    return (
+        describe_environment(engine, backend)
+        | {"seed": recipe.seed, "task": task}
+        | {key: value for key, value in given.items() if value is not None}
+    )
 
 
 def tell_losses(splits: Mapping[str, "Data"]) -> None:

@@ -100,7 +100,7 @@ class TrainOptions:
     init: str | None
 
     def settings(self) -> list[str]:
-        """Return all changes to the recipe, as --set takes them."""
+        """All changes to the recipe, as --set takes them."""
         changes = list(self.overrides)
         if self.epochs is not None:
             changes.append(f"learning.epochs={self.epochs}")

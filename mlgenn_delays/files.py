@@ -10,7 +10,7 @@ import shutil
 import stat
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
@@ -129,10 +129,14 @@ def remove_unfinished(folder: Path) -> None:
 
     Only what is the user's own, older than six hours and not locked; nothing here can fail.
     """
+    _delete(folder, f"*{PART}", _is_abandoned)
+
+
+def _delete(folder: Path, pattern: str, unwanted: Callable[[Path], bool]) -> None:
     with suppress(OSError):
-        for path in list(folder.glob(f"*{PART}")):
+        for path in list(folder.glob(pattern)):
             with suppress(OSError):
-                if not _is_abandoned(path):
+                if not unwanted(path):
                     continue
                 if path.is_dir():
                     shutil.rmtree(path, ignore_errors=True)
@@ -210,15 +214,7 @@ def cache_folder() -> Path:
 def remove_unused(base: Path, pattern: str) -> None:
     """Delete cache entries that match a pattern and were not used for 30 days; ignore errors."""
     limit = time.time() - _KEPT
-    with suppress(OSError):
-        for path in list(base.glob(pattern)):
-            with suppress(OSError):
-                if path.stat().st_mtime >= limit:
-                    continue
-                if path.is_dir():
-                    shutil.rmtree(path, ignore_errors=True)
-                else:
-                    path.unlink()
+    _delete(base, pattern, lambda path: path.stat().st_mtime < limit)
 
 
 def cache_folders() -> tuple[Path, ...]:

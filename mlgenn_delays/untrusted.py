@@ -103,7 +103,7 @@ def parse_toml(text: str) -> dict[str, Any]:
     return value
 
 
-def parse_value(text: str, what: str) -> Any:
+def parse_value(text: str, what: str = "a value") -> Any:
     """A value written as TOML, or the text itself where it is none; `what` names it in an error."""
     try:
         parsed = parse_toml(f"value = {text}")

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from mlgenn_delays.errors import InputError, nearest
+from mlgenn_delays.files import write_atomic
 from mlgenn_delays.machine import check_memory
 from mlgenn_delays.network import initialise, storage
 from mlgenn_delays.network.initialise import Initial
@@ -13,6 +14,7 @@ from mlgenn_delays.network.models import (
     POPULATION_MODELS,
     SYNAPSE_MODELS,
     InputModel,
+    Normalisation,
     OutputModel,
     Population,
     PopulationModel,
@@ -24,7 +26,6 @@ from mlgenn_delays.network.models import (
     check_roles,
     check_synapse,
 )
-from mlgenn_delays.network.normalisation import Normalisation
 from mlgenn_delays.network.projection import Projection
 from mlgenn_delays.rng import generator
 from mlgenn_delays.settings import Seed, TimeStep, check, is_number
@@ -130,8 +131,8 @@ class Network:
             density: Share of all pairs that have a synapse, in (0, 1].
             synapses: Their number, instead of a density.
             granularity: ``"synapse"``, ``"axon"`` or ``"fixed"``.
-            signs: ``"free"``, or fixed at random for structure learning: ``"synapse"`` (a sign a
-                synapse) or ``"dale"`` (a sign a presynaptic neuron). Weights then take that sign.
+            signs: ``"free"``, or fixed at random for structure learning: ``"synapse"`` (one per
+                synapse) or ``"dale"`` (one per presynaptic neuron). Weights then take that sign.
             name: ``"source->target"`` if None.
 
         Raises:
@@ -277,18 +278,27 @@ class Network:
         return network
 
     def copy(self) -> "Network":
-        """Return an independent copy."""
+        """An independent copy."""
         from copy import deepcopy
 
         return deepcopy(self)
 
     def save(self, path: Path | str) -> None:
-        """Write the network to one safetensors file; see `storage.save`."""
-        storage.save(self, path)
+        """Write the network to one safetensors file, whole or not at all.
+
+        Raises:
+            InputError: A value is not finite or out of range; nothing is written.
+            WorkError: The file cannot be written.
+        """
+        write_atomic(path, storage.to_bytes(self))
 
     @staticmethod
     def load(path: Path | str) -> "Network":
-        """Read a network from a safetensors file; see `storage`."""
+        """Read a network from a safetensors file.
+
+        Raises:
+            InputError: The file is missing, damaged, no network, or from a newer version.
+        """
         return storage.load(Network, path)
 
     def __repr__(self) -> str:

@@ -28,7 +28,7 @@ class Projection:
         weight: (S,) float32.
         delay: [ms] float64: (S,), (n_pre,) or (1,) as `granularity` says.
         max_delay: Delays are kept in 0..max_delay [ms].
-        granularity: ``"synapse"``, ``"axon"`` (one a presynaptic neuron) or ``"fixed"`` (one for
+        granularity: ``"synapse"``, ``"axon"`` (one per presynaptic neuron) or ``"fixed"`` (one for
             the projection, never learned).
         sign: (S,) int8 of -1 and 1 where structure is learned, or None.
 

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mlgenn_delays.errors import InputError
-from mlgenn_delays.files import write_atomic
 from mlgenn_delays.network.models import (
+    FIELDS,
     POPULATION_MODELS,
     SYNAPSE_MODELS,
+    Normalisation,
     Population,
     check_name,
     check_roles,
     check_synapse,
 )
-from mlgenn_delays.network.normalisation import FIELDS, Normalisation
 from mlgenn_delays.network.projection import Projection
 from mlgenn_delays.tensors import FileFormat, not_finite
 from mlgenn_delays.untrusted import parse_json
@@ -68,13 +68,8 @@ def to_bytes(network: "Network") -> bytes:
     return FORMAT.pack(tensors, network=text)
 
 
-def save(network: "Network", path: Path | str) -> None:
-    """Write a network to a file, atomically; raises as `to_bytes`, and then writes nothing."""
-    write_atomic(path, to_bytes(network))
-
-
 def load(make: "type[Network]", path: Path | str) -> "Network":
-    """Read a network of class `make` from a file written by `save`."""
+    """Read a network of class `make` from a file of `to_bytes`, or reject the file."""
     path = Path(path)
     tensors, metadata = FORMAT.read(path)
     with FORMAT.checked(path):

@@ -4,7 +4,7 @@ Tensors: ``state/<name>`` as the engine gives them, and ``best_network``, the by
 file of the best epoch. With them the state alone is enough to resume, whatever a crash did to the
 other files of a run.
 
-Snapshots are networks of the course of a run, kept for analysis and never read by training:
+Snapshots are the network at several epochs of a run, kept for analysis and never read by training:
 snapshots/epoch-0000.safetensors before the first epoch, epoch-0003 after the third, and so on. An
 epoch's is written before it is committed, so that a resumed run leaves the files of an
 uninterrupted one.

@@ -89,7 +89,7 @@ def check_free(path: Path | str) -> None:
             what = "one that holds a run" if (path / RECIPE).exists() else "one with files in it"
             raise InputError(
                 f"{path} must be a new or empty folder, got {what}; "
-                "go on with --resume (resume=True), or choose another folder with --out"
+                "continue with --resume (resume=True), or choose another folder with --out"
             )
         check_writable(above)
     except OSError as error:
@@ -105,7 +105,7 @@ def unwritable(path: Path, error: OSError) -> DelaysnnError:
     )
 
 
-# What file systems without locks answer (some of those of clusters); training goes on there.
+# What file systems without locks answer (some of those of clusters); training continues there.
 _NO_LOCKS = {errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOLCK}
 
 

@@ -1,4 +1,4 @@
-"""The course of a training: one row of metrics an epoch, and which epoch was best."""
+"""The history of a training: one row of metrics per epoch, and which epoch was best."""
 
 import csv
 import io
@@ -93,9 +93,9 @@ class History:
         rows: Rows to begin with, as `make_row` gives them, the first of epoch 1.
 
     Attributes:
-        rows: One an epoch: ``epoch``, ``train_loss``, ``train_accuracy``, ``validation_loss``,
+        rows: One per epoch: ``epoch``, ``train_loss``, ``train_accuracy``, ``validation_loss``,
             ``validation_accuracy`` (None without validation data), ``spikes_<population>`` (mean
-            spikes a neuron and example in training), ``silent_<population>`` (neurons without a
+            spikes per neuron and example in training), ``silent_<population>`` (neurons without a
             spike in the epoch), ``grown`` (synapses that rewiring grew, absent without),
             ``seconds``.
         best_epoch: Number of the best epoch, 0 before the first.
@@ -110,7 +110,7 @@ class History:
             self.add(row)
 
     def add(self, row: Row) -> bool:
-        """Append the row of the next epoch and return whether it is the best so far."""
+        """Append the row of the next epoch; whether it is the best so far."""
         self.rows.append(row)
         better = self.best_epoch == 0 or _rank(row) > _rank(self.best)
         if better or row["validation_accuracy"] is None:
@@ -130,11 +130,11 @@ class History:
         return len(self.rows) - self.best_epoch
 
     def column(self, name: str) -> list[int | float | None]:
-        """Return one metric over the epochs."""
+        """One metric over the epochs."""
         return [row[name] for row in self.rows]
 
     def to_csv(self) -> str:
-        """Return the rows as CSV; numbers read back exactly, what was not measured is empty."""
+        """Rows as CSV; numbers read back exactly, what was not measured is empty."""
         text = io.StringIO()
         if self.rows:
             writer = csv.DictWriter(text, list(self.rows[0]), lineterminator="\n")
@@ -144,7 +144,7 @@ class History:
 
     @staticmethod
     def read_csv(path: Path) -> "History":
-        """Return the history that `to_csv` gave, from a file.
+        """The history that `to_csv` gave, from a file.
 
         Raises:
             InputError: The file is damaged.

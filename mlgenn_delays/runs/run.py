@@ -144,7 +144,7 @@ class Run:
         return found
 
     def noted(self, key: str) -> Any:
-        """An entry of environment.json, None if it has none."""
+        """An entry of environment.json, None if it is not there."""
         return self.environment().get(key)
 
     def folder(self, given: str | None) -> str | None:

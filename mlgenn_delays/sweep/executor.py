@@ -14,7 +14,7 @@ from mlgenn_delays.recipe import dump
 from mlgenn_delays.sweep.child import Child, Ending, Task
 from mlgenn_delays.sweep.folder import SweepFolder
 from mlgenn_delays.sweep.plan import Planned
-from mlgenn_delays.sweep.record import Record, make_record
+from mlgenn_delays.sweep.results import Record, make_record
 
 # A training that dies is resumed so many times.
 RETRIES = 2

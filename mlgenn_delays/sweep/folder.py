@@ -34,14 +34,13 @@ from mlgenn_delays.runs.files import (
     locked,
     unwritable,
 )
-from mlgenn_delays.sweep.record import RESULT, Record
+from mlgenn_delays.sweep.results import RESULT, RESULTS, Record
 from mlgenn_delays.untrusted import read_json
 
 if TYPE_CHECKING:
     from mlgenn_delays.recipe import Recipe
 
 NOTES = "sweep.json"
-RESULTS = "results.csv"
 # Of one call, removed at its end.
 WORK = ".work"
 ASIDE = "aside"

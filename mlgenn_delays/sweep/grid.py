@@ -8,6 +8,7 @@ from typing import Any
 
 from mlgenn_delays import untrusted
 from mlgenn_delays.errors import InputError, nearest
+from mlgenn_delays.untrusted import parse_value
 
 _OPENING, _CLOSING = "[{", "]}"
 # A text with one of these in it is shown in quotes.
@@ -37,15 +38,6 @@ def split_top(text: str, separators: str, what: str) -> list[str]:
     if depth or quote:
         raise InputError(f"{what} must close every bracket and quote, got {untrusted.shown(text)}")
     return [*parts, text[start:].strip()]
-
-
-def parse_value(text: str) -> Any:
-    """Return a value written as TOML, or the text itself where it is none.
-
-    Raises:
-        InputError: It nests deeper than any setting, or has a larger number.
-    """
-    return untrusted.parse_value(text, "a value")
 
 
 def toml(value: Any) -> str:

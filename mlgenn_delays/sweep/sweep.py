@@ -19,8 +19,7 @@ from mlgenn_delays.sweep.plan import (
     make_points,
     resolve,
 )
-from mlgenn_delays.sweep.record import Record, describe, duration
-from mlgenn_delays.sweep.results import Row, make_row, to_csv
+from mlgenn_delays.sweep.results import Record, Row, describe, duration, make_row, to_csv
 
 
 class PointProgress(Progress):
@@ -51,7 +50,7 @@ class Sweep:
 
     Arguments:
         recipe: A name or the path of a TOML file.
-        out: The folder of the sweep: new or empty, or one to go on with.
+        out: The folder of the sweep: new or empty, or one to resume.
         grid: Dotted key of the recipe -> its values.
         variants: Name -> settings that belong together; the names are one more axis, "variant".
         exclude: Each axis -> value; a point that has all of them is left out.
@@ -138,7 +137,7 @@ class Sweep:
             InputError: The folder holds something else or points with other settings, another
                 sweep runs in it, the data or the scheduler are not there; nothing was started.
             WorkError: The folder cannot be written, or the cluster is gone.
-            KeyboardInterrupt: The user interrupted; the same call goes on.
+            KeyboardInterrupt: The user interrupted; the same call resumes.
         """
         check_progress(progress)
         if workers is not None and (isinstance(workers, bool) or workers < 1):

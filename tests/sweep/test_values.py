@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlgenn_delays.errors import InputError
-from mlgenn_delays.sweep.grid import canonical, parse_value, shown, split_top, toml
+from mlgenn_delays.sweep.grid import canonical, shown, split_top, toml
+from mlgenn_delays.untrusted import parse_value
 
 PLAIN = st.one_of(
     st.booleans(),
