@@ -105,9 +105,7 @@ def _send(number: int) -> None:
 
 
 def _replace(handler: Any, only: tuple[Any, ...]) -> dict[int, Any]:
-    """Set a handler in place of the given ones, or of all that are Python's; ignored signals stay
-    so.
-    """
+    """Set a handler in place of the given ones, or of all of Python's; ignored signals stay so."""
     if threading.current_thread() is not threading.main_thread():
         return {}
     before: dict[int, Any] = {}

@@ -92,9 +92,7 @@ def check_overrides(overrides: Sequence[str], *, rewired: bool) -> None:
 
 
 def check_fits(network: "Network", wanted: "Network", path: str, *, dale: bool) -> None:
-    """Reject a network of other populations, projections or synapse counts than the recipe's,
-    `wanted`, and with `dale` one with both signs per neuron.
-    """
+    """Reject a network unlike the recipe's, `wanted`, or, with `dale`, one of mixed signs."""
     got, expected = _described(network), _described(wanted)
     for name in [*expected, *(name for name in got if name not in expected)]:
         if got.get(name) != expected.get(name):

@@ -103,9 +103,7 @@ class Place:
     shape: tuple[int, ...]
 
     def part(self, file: FileIO, first: int, n: int) -> np.ndarray:
-        """N values of the open file from the given one on, in C order; `ValueError` if it ends
-        before.
-        """
+        """The n values of the open file from the given one on, in C order."""
         if first < 0 or n < 0 or first + n > math.prod(self.shape):
             raise ValueError(f"it has no values {first}..{first + n}")
         file.seek(self.offset + first * self.dtype.itemsize)

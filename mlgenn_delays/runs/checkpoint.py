@@ -104,9 +104,7 @@ class Checkpoint:
 
     @staticmethod
     def load(path: Path | str) -> "Checkpoint":
-        """Read a checkpoint; rejects a file that is missing, damaged, another or of a newer
-        version.
-        """
+        """Read a checkpoint; rejects a missing, damaged, foreign or newer file."""
         path = Path(path)
         tensors, metadata = FORMAT.read(path)
         with FORMAT.checked(path):

@@ -18,9 +18,7 @@ _WHOLE = ("epoch", "grown")
 
 
 def make_row(epoch: int, train: EpochResult, validation: Evaluation | None, seconds: float) -> Row:
-    """The metrics of one epoch (from 1): of training while the network changed, of validation
-    after.
-    """
+    """Metrics of an epoch (from 1): training while the network changed, validation after it."""
     row: Row = {
         "epoch": epoch,
         "train_loss": float(train.loss),

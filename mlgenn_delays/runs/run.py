@@ -48,9 +48,7 @@ class Start(BaseModel):
 
 
 class Task(BaseModel):
-    """What a network was trained to classify, as environment.json notes it; n_steps is T of a
-    trial.
-    """
+    """What a network was trained to classify, as environment.json notes it; T is `n_steps`."""
 
     model_config = ConfigDict(strict=True, frozen=True)
 

@@ -41,9 +41,7 @@ class Executor(ABC):
         ended: Callable[[Planned, Record], None],
         say: Callable[[str], None],
     ) -> None:
-        """Train points until all have ended; each is handed to `ended`, notes for the user to
-        `say`.
-        """
+        """Train points until all ended; each goes to `ended`, words for the user to `say`."""
         self._ended, self.say = ended, say
         self._train(points)
 

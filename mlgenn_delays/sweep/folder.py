@@ -123,9 +123,7 @@ class SweepFolder:
 
     @contextmanager
     def opened(self, notes: dict[str, Any]) -> Iterator[None]:
-        """Hold the folder for one sweep, with no leftovers of a killed one; `notes` go to
-        sweep.json.
-        """
+        """Hold the folder for one sweep, without a killed one's leftovers; writes sweep.json."""
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:

@@ -39,9 +39,7 @@ class Measured(BaseModel):
 
 
 class Record(BaseModel):
-    """How a point ended; `recipe` is the whole one, `seconds` of epochs over all interruptions,
-    `peak` memory [bytes].
-    """
+    """How a point ended: `seconds` of epochs over all interruptions, `peak` memory [bytes]."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 

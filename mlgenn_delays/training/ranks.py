@@ -30,9 +30,7 @@ class Ranks:
         return self._communicator is not None and bool(self._communicator.num_ranks > 1)
 
     def agree(self, value: int) -> None:
-        """Reject a hash of settings and data that differs between processes, in all of them at
-        once.
-        """
+        """Reject, in all processes, a hash of settings and data that differs between them."""
         if self.several and len(set(self._communicator.comm.allgather(value))) > 1:
             raise InputError(
                 "all ranks must train the same network with the same settings on the same data, "
@@ -40,14 +38,12 @@ class Ranks:
             )
 
     def wait(self) -> None:
-        """Return once all processes are here."""
+        """Wait until all processes are here."""
         if self.several:
             self._communicator.barrier()
 
     def end_all(self, code: int) -> None:
-        """End all processes, if there are several: where one fails alone the others would wait for
-        ever.
-        """
+        """End all processes, if there are several: others would wait for a failed one for ever."""
         if self.several:
             self._communicator.comm.Abort(code)
             os._exit(code)  # where that returns

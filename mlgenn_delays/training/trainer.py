@@ -246,9 +246,7 @@ class Trainer:
         return math.ceil(len(train) / self.batch_size)
 
     def _compile(self, batches: int | None) -> CompiledNetwork:
-        """Compile the starting network to learn from so many batches per epoch, or only to
-        evaluate.
-        """
+        """Compile the starting network to learn from so many batches per epoch, or to evaluate."""
         learns = batches is not None
         return compile_network(
             self._start.copy(),

@@ -450,7 +450,7 @@ def test_what_is_no_data_is_refused(fake, make):
 def test_patience_needs_validation_and_resume_needs_a_run(fake, make):
     with pytest.raises(InputError, match="patience needs validation data"):
         make.trainer(patience=2).fit(make.data())
-    with pytest.raises(InputError, match="resume must have a run"):
+    with pytest.raises(InputError, match="resume needs a run"):
         make.trainer().fit(make.data(), resume=True)
 
 
