@@ -16,6 +16,8 @@ from typing import Any
 
 import click
 
+from mlgenn_delays.engines.genn import checks as genn_checks
+
 from .console import say, say_json
 from .options import BACKENDS, JSON
 
@@ -25,8 +27,6 @@ LIMIT = 300.0  # seconds for all backends; nvcc takes its time
 
 def examine_genn(installed: bool) -> tuple[dict[str, Any], dict[str, str]]:
     """GeNN's versions, whether each backend works, and hints by package where one is too old."""
-    from mlgenn_delays.engines.genn import checks as genn_checks
-
     versions = {name: genn_checks.installed_version(name) for name in genn_checks.OLDEST}
     hints = {
         name: f"version {found} is too old: install {genn_checks.OLDEST[name]} or later"
@@ -104,9 +104,10 @@ class _Try:
 
 PACKAGES = ("numpy", "numba", "pydantic", "safetensors", "h5py", "librosa", "scikit-learn")
 GENN = "https://genn-team.github.io"
+_VERSIONS = " and ".join(f"{name} {oldest}" for name, oldest in genn_checks.OLDEST.items())
 _GENN_HINT = (
     f"only for --engine genn; it is on no package registry: install it as {GENN} says "
-    "({versions}, or later)"
+    f"({_VERSIONS}, or later)"
 )
 _DRIVER_HINT = "only for GPUs: install the NVIDIA driver"
 _CUDA_HINT = "only for GPUs: install the CUDA toolkit and put its bin folder on PATH"
@@ -138,7 +139,6 @@ def doctor(as_json: bool) -> None:
 def examine() -> dict[str, Any]:
     """All findings, as --json prints them; ``works`` is whether the CPU engine can train."""
     from mlgenn_delays import __version__
-    from mlgenn_delays.engines.genn import checks as genn_checks
 
     versions: dict[str, str | None] = {"delaysnn": __version__, "python": platform.python_version()}
     versions |= {name: genn_checks.installed_version(name) for name in PACKAGES}
@@ -151,12 +151,7 @@ def examine() -> dict[str, Any]:
     hints |= problems
     optional = {name: shutil.which(name) for name in TOOLS}
     optional |= {name: _module(name) for name in MODULES}
-    oldest = " and ".join(f"{name} {oldest}" for name, oldest in genn_checks.OLDEST.items())
-    hints |= {
-        name: (TOOLS | MODULES)[name].format(versions=oldest)
-        for name, place in optional.items()
-        if place is None
-    }
+    hints |= {name: (TOOLS | MODULES)[name] for name, place in optional.items() if place is None}
     genn, problems = examine_genn(None not in (optional["pygenn"], optional["ml_genn"]))
     hints |= problems
     works = cpu["compiles"] and cpu["engine"] and cpu["sound"]

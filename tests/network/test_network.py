@@ -34,7 +34,7 @@ def base() -> Network:
         (lambda: Network(dt=0.0), "Network.dt must be a number >= 1e-06 ms, got 0.0"),
         (lambda: Network(seed=1.5), "Network.seed must be a whole number >= 0, got 1.5"),
         (lambda: Network().add("a", 3), "model of 'a' must be one of SpikeInput, .*, got 3"),
-        (lambda: Network().add(3, LIF(3)), "a population must have a printable name .*, got 3"),
+        (lambda: Network().add(3, LIF(3)), "the name of a population must be printable.*, got 3"),
         (lambda: Network().add("a", LIF(3), bias="x"), "bias of 'a' must be a number, an array"),
         (lambda: pair().connect("a", "b", 5.0, weight=1.0), "synapse of 'a->b' must be one of"),
         (lambda: pair().connect("a", "b", Delta(), weight="x"), "weight of 'a->b' must be a numb"),
