@@ -210,9 +210,7 @@ def read_kernel(path: Path) -> bytes:
 
 
 def count_kernels(folder: Path) -> dict[str, int]:
-    """How many compiled functions in a folder are whole, damaged and ignored (others may write
-    them).
-    """
+    """How many compiled functions are whole, damaged and ignored (others may write them)."""
     counts = {"whole": 0, "damaged": 0, "ignored": 0}
     for path in sorted(folder.glob(f"*{SUFFIX}")):
         try:

@@ -272,11 +272,7 @@ class Population:
 
 
 def check_name(what: str, name: str) -> None:
-    """Reject a name of a population or projection that files and figures cannot hold.
-
-    Raises:
-        InputError: It is empty, longer than 200 characters, or has ``/`` or a control character.
-    """
+    """Reject a name of a population or projection that files and figures cannot hold."""
     good = isinstance(name, str) and 0 < len(name) <= LONGEST_NAME
     if not good or "/" in name or not name.isprintable():
         raise InputError(
@@ -286,11 +282,7 @@ def check_name(what: str, name: str) -> None:
 
 
 def check_roles(source: Population, target: Population) -> None:
-    """Reject a projection between populations that cannot take these roles.
-
-    Raises:
-        InputError: The source is read out, or the target is an input.
-    """
+    """Reject a projection from the output, onto an input, or recurrent and normalised."""
     if isinstance(source.model, OutputModel):
         raise InputError(
             f"the source of a projection must be a population that spikes, got {source.name!r}"
@@ -307,11 +299,7 @@ def check_roles(source: Population, target: Population) -> None:
 
 
 def check_synapse(synapse: SynapseModel, target: Population) -> None:
-    """Reject a synapse model that a target cannot have.
-
-    Raises:
-        InputError: The target is a `SeedLIF` or `SeedLI` and the synapse not `Delta`.
-    """
+    """Reject any synapse but `Delta` onto a `SeedLIF` or `SeedLI`."""
     if isinstance(target.model, SeedLIF | SeedLI) and not isinstance(synapse, Delta):
         raise InputError(
             f"synapses onto the {type(target.model).__name__} {target.name!r} must be Delta, "
