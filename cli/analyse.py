@@ -118,7 +118,6 @@ def analyse(
 
 
 def _write(analysis: "Analysis", numbers: str, folder: Path) -> int:
-    """Write numbers, figures and captions, and return the number of figures."""
     from mlgenn_delays.analysis.figures import captions, pictures
     from mlgenn_delays.files import write_atomic
 

@@ -32,11 +32,7 @@ REPEAT_AFTER = 10.0  # seconds
 
 
 class Signalled(KeyboardInterrupt):
-    """A signal asked the command to end.
-
-    Arguments:
-        number: The signal.
-    """
+    """A signal of this number asked the command to end."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
@@ -44,7 +40,7 @@ class Signalled(KeyboardInterrupt):
 
 
 def exit_code(error: BaseException | None) -> int:
-    """Return 128 + the number of the signal that an error comes from; that of Ctrl-C if unknown."""
+    """128 + the number of the signal that an error comes from, Ctrl-C's if unknown."""
     while error is not None:
         if isinstance(error, Signalled):
             return 128 + error.number
@@ -53,9 +49,8 @@ def exit_code(error: BaseException | None) -> int:
 
 
 def leave(end: SystemExit) -> None:
-    """End this process at once if a signal asked for it and threads would be waited for.
-
-    They may compile for a minute; whatever they do, nothing of it is a file.
+    """End this process at once if a signal asked for it and threads, which may compile for a
+    minute, would be waited for.
     """
     here = threading.current_thread()
     working = any(not each.daemon and each is not here for each in threading.enumerate())
@@ -90,7 +85,7 @@ def as_interruptions() -> Iterator[None]:
 
 @contextmanager
 def later() -> Iterator[None]:
-    """Wait with a signal until what is inside is done; compilers swallow some of them."""
+    """Defer signals until the block ends; compilers swallow some of them."""
     caught: list[int] = []
     before = _replace(lambda number, _: caught.append(number), ())
     try:
@@ -110,12 +105,7 @@ def _send(number: int) -> None:
 
 
 def _replace(handler: Any, only: tuple[Any, ...]) -> dict[int, Any]:
-    """Set a handler for the signals that are not ignored; return those before.
-
-    Arguments:
-        handler: The new one.
-        only: Handlers that it may replace; if empty, all that are Python's.
-    """
+    """Set a handler in place of the given ones, or of all of Python's; ignored signals stay so."""
     if threading.current_thread() is not threading.main_thread():
         return {}
     before: dict[int, Any] = {}
@@ -127,7 +117,6 @@ def _replace(handler: Any, only: tuple[Any, ...]) -> dict[int, Any]:
 
 
 def _restore(before: dict[int, Any]) -> None:
-    """Set handlers back."""
     for number, handler in before.items():
         signal.signal(number, handler)
 
@@ -171,9 +160,7 @@ _HELP: Any = getattr(click.exceptions, "NoArgsIsHelpError", ())
 
 
 class Interrupted(DelaysnnError):
-    """A signal asked to end; the text says how to go on, with a command that is never cut. To be
-    raised from it.
-    """
+    """A signal asked to end; the text, which is never cut, says how to resume."""
 
     def __init__(self, message: str) -> None:
         Exception.__init__(self, message)
@@ -197,7 +184,6 @@ def leave_with_one_line(command: Callable[[], Any]) -> NoReturn:
 
 
 def _warn(message: Warning | str, *_: Any) -> None:
-    """Print a warning as one line, without the place in the code."""
     say(f"warning: {_brief(str(message))}", err=True)
 
 
@@ -222,18 +208,29 @@ def report(error: BaseException) -> int:
 
 
 def _brief(text: str) -> str:
-    """Return a text as one line, not too long: it may repeat something from outside."""
+    """One line of bounded length: a text may repeat something from outside."""
     return one_line(shorten(text, LONGEST_MESSAGE))
 
 
-def unknown_command(ctx: click.Context, name: str, known: list[str]) -> None:
-    """Reject a word that is no command, and name the nearest."""
-    if name not in known and not name.startswith("-"):
-        ctx.fail(f"there is no command {name!r} (known: {', '.join(known)}){nearest(name, known)}")
+class CommandGroup(click.Group):
+    """Commands in the order of their use; of a word that is none the nearest is named."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names of all commands."""
+        return list(self.commands)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that the arguments begin with."""
+        name, known = args[0], self.list_commands(ctx)
+        if name not in known and not name.startswith("-"):
+            hint = nearest(name, known)
+            ctx.fail(f"there is no command {name!r} (known: {', '.join(known)}){hint}")
+        return super().resolve_command(ctx, args)
 
 
 def _text(error: BaseException) -> str:
-    """Return what to say of an error."""
     if isinstance(error, DelaysnnError):
         return str(error)
     if isinstance(error, click.UsageError) and error.ctx is not None:

@@ -4,22 +4,11 @@ from pathlib import Path
 
 import click
 
-from .console import say, say_json, unknown_command
+from .console import CommandGroup, say, say_json
 from .options import JSON
 
 
-class DataCommands(click.Group):
-    """The commands of data, which name the nearest of them where one is not there."""
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command that the arguments begin with."""
-        unknown_command(ctx, args[0], list(self.commands))
-        return super().resolve_command(ctx, args)
-
-
-@click.group(cls=DataCommands)
+@click.group(cls=CommandGroup)
 def data() -> None:
     """Get data sets and look at what is in them.
 

@@ -26,15 +26,7 @@ LIMIT = 300.0  # seconds for all backends; nvcc takes its time
 
 
 def examine_genn(installed: bool) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return what GeNN can do here, and what to do where it is too old.
-
-    Arguments:
-        installed: Whether pygenn and ml_genn were found.
-
-    Returns:
-        ``installed``, ``versions`` and ``backends`` (by name ``works``, and ``seconds`` or
-        ``reason``); and hints by package.
-    """
+    """GeNN's versions, whether each backend works, and hints by package where one is too old."""
     versions = {name: genn_checks.installed_version(name) for name in genn_checks.OLDEST}
     hints = {
         name: f"version {found} is too old: install {genn_checks.OLDEST[name]} or later"
@@ -49,12 +41,7 @@ def examine_genn(installed: bool) -> tuple[dict[str, Any], dict[str, str]]:
 
 
 def try_backends(names: tuple[str, ...], limit: float = LIMIT) -> dict[str, dict[str, Any]]:
-    """Return for each backend whether it works, all tried at once.
-
-    Arguments:
-        names: The backends.
-        limit: Seconds after which what has not answered is given up.
-    """
+    """Try all backends at once; what has not finished after `limit` seconds does not work."""
     deadline = time.monotonic() + limit
     tries = [_Try(name) for name in names]
     try:
@@ -65,10 +52,7 @@ def try_backends(names: tuple[str, ...], limit: float = LIMIT) -> dict[str, dict
 
 
 class _Try:
-    """A process that tries a backend, with new code in a folder of its own.
-
-    The folder stays where the reason for a failure speaks of it.
-    """
+    """A process that tries a backend; its folder stays where a reason names it."""
 
     def __init__(self, name: str) -> None:
         from mlgenn_delays.kernels import kernel_cache
@@ -88,7 +72,6 @@ class _Try:
             )  # fmt: skip
 
     def result(self, timeout: float, limit: float) -> dict[str, Any]:
-        """Return whether the backend works."""
         try:
             code = self._process.wait(max(0.0, timeout))
         except subprocess.TimeoutExpired:
@@ -105,7 +88,6 @@ class _Try:
         return {"works": False, "reason": f"it ended with exit code {code}\n{said}".rstrip()}
 
     def _said(self, name: str) -> list[str]:
-        """Return the lines of what the process printed."""
         return (self._folder / name).read_text(errors="replace").splitlines()
 
     def end(self) -> None:
@@ -155,13 +137,7 @@ def doctor(as_json: bool) -> None:
 
 
 def examine() -> dict[str, Any]:
-    """Return all findings.
-
-    Returns:
-        ``works`` (whether the CPU engine can train), ``versions``, ``cpu`` (cores, Numba),
-        ``genn`` (see `examine_genn`), ``optional`` (by name: where it was found, or None) and
-        ``hints`` (what to do).
-    """
+    """All findings, as --json prints them; ``works`` is whether the CPU engine can train."""
     from mlgenn_delays import __version__
 
     versions: dict[str, str | None] = {"delaysnn": __version__, "python": platform.python_version()}
@@ -187,7 +163,7 @@ def examine() -> dict[str, Any]:
 
 
 def _module(name: str) -> str | None:
-    """Return where a module is, without running it; None if it is not installed."""
+    """Where a module is, without running it; None if it is not installed."""
     try:
         found = find_spec(name)
     except (ImportError, ValueError):
@@ -196,7 +172,6 @@ def _module(name: str) -> str | None:
 
 
 def _examine_cpu() -> tuple[dict[str, Any], dict[str, str]]:
-    """Return what the CPU engine has to work with, and what to do where it lacks something."""
     from mlgenn_delays.machine import available_cores
 
     cpu: dict[str, Any] = {"cores": available_cores(), "compiles": False}
@@ -233,7 +208,6 @@ def _examine_cpu() -> tuple[dict[str, Any], dict[str, str]]:
 
 
 def _examine_kernels() -> tuple[dict[str, Any], dict[str, str]]:
-    """Return the state of the kernel cache, and what to do where it lacks something."""
     from mlgenn_delays.files import cache_folders
     from mlgenn_delays.kernels import PARTS, count_kernels, kernel_cache, kernel_folders
     from mlgenn_delays.libraries import librosa_folders
@@ -267,7 +241,6 @@ def _examine_kernels() -> tuple[dict[str, Any], dict[str, str]]:
 
 
 def _encodes() -> bool:
-    """Return whether a recording of a tone becomes spikes."""
     import io
 
     import numpy as np
@@ -288,7 +261,6 @@ def _encodes() -> bool:
 
 
 def _compiles() -> bool:
-    """Return whether Numba compiles a kernel that then computes the right thing."""
     import numba
     import numpy as np
 
@@ -302,7 +274,6 @@ def _compiles() -> bool:
 
 
 def _show(found: dict[str, Any]) -> None:
-    """Print the findings."""
     for name, text in found["versions"].items():
         say(f"{name:14} {text or 'missing'}")
     cpu = found["cpu"]

@@ -65,15 +65,7 @@ JSON = click.option(
 
 
 def check_engine(engine: str, **options: str | None) -> None:
-    """Reject options that only GeNN has where another engine was asked for.
-
-    Arguments:
-        engine: The engine.
-        options: What was given, by name; None where nothing was.
-
-    Raises:
-        InputError: One of them was given.
-    """
+    """Reject options (by name, None where not given) that only GeNN has with another engine."""
     for name, value in options.items():
         if value is not None and engine != "genn":
             raise InputError(
@@ -89,15 +81,7 @@ _DELAYS = r"delays\.(initial|initial_max|recurrent_initial)"
 
 
 def check_overrides(overrides: Sequence[str], *, rewired: bool) -> None:
-    """Reject settings of starting values beside a network that has its own.
-
-    Arguments:
-        overrides: Each ``"dotted.key=value"``, as of --set.
-        rewired: Whether synapses will grow.
-
-    Raises:
-        InputError: As said.
-    """
+    """Reject --set of starting weights or, unless synapses will grow, delays beside --init."""
     for override in overrides:
         key = override.partition("=")[0].strip()
         if re.fullmatch(_WEIGHTS if rewired else f"{_WEIGHTS}|{_DELAYS}", key):
@@ -108,17 +92,7 @@ def check_overrides(overrides: Sequence[str], *, rewired: bool) -> None:
 
 
 def check_fits(network: "Network", wanted: "Network", path: str, *, dale: bool) -> None:
-    """Reject a network of other populations, projections or synapse counts than the recipe's.
-
-    Arguments:
-        network: The network of --init.
-        wanted: What the recipe builds for the data.
-        path: Where the network is from.
-        dale: Whether all synapses of a neuron must have one sign.
-
-    Raises:
-        InputError: As said.
-    """
+    """Reject a network unlike the recipe's, `wanted`, or, with `dale`, one of mixed signs."""
     got, expected = _described(network), _described(wanted)
     for name in [*expected, *(name for name in got if name not in expected)]:
         if got.get(name) != expected.get(name):
@@ -136,7 +110,6 @@ def check_fits(network: "Network", wanted: "Network", path: str, *, dale: bool) 
 
 
 def _remedy(network: "Network", wanted: "Network", name: str) -> str:
-    """Return what to do about a projection with another number of synapses, in words."""
     one, other = network.projections.get(name), wanted.projections.get(name)
     if one is None or other is None or one.n_synapses == other.n_synapses:
         return ""
@@ -148,7 +121,7 @@ def _remedy(network: "Network", wanted: "Network", name: str) -> str:
 
 
 def _described(network: "Network") -> dict[str, str]:
-    """Return what must be alike, by name, in words."""
+    """What must agree for --init, in words, by name."""
     parts = {"dt": f"{network.dt:g} ms"}
     for name, p in network.populations.items():
         parts[name] = str(p.model) + (", normalised" if p.normalisation is not None else "")
@@ -160,7 +133,6 @@ def _described(network: "Network") -> dict[str, str]:
 
 
 def _one_sign(projection: "Projection") -> bool:
-    """Return whether all synapses of each presynaptic neuron have one sign."""
     if projection.sign is None:
         return False
     import numpy as np
@@ -170,7 +142,7 @@ def _one_sign(projection: "Projection") -> bool:
 
 
 def read_init(path: str | None) -> tuple["Start | None", "Network | None"]:
-    """Return what to note of a network file, and the network."""
+    """What to note of a network file, and the network."""
     if path is None:
         return None, None
     from mlgenn_delays.network import Network
@@ -182,15 +154,7 @@ def read_init(path: str | None) -> tuple["Start | None", "Network | None"]:
 
 
 def init_of_run(given: str | None, run: "Run") -> "Network | None":
-    """Return the network of --init that a run started from, None if it started without.
-
-    Arguments:
-        given: The --init of now, if any.
-        run: The run.
-
-    Raises:
-        InputError: The given one, or the one that is left of the run, is another.
-    """
+    """The network of --init that a run started from; rejects any other."""
     from mlgenn_delays.runs.files import INIT
 
     kept = run.directory.path / INIT
@@ -217,35 +181,22 @@ def environment(
     backend: str | None,
     splits: Mapping[str, "Data"],
 ) -> dict[str, Any]:
-    """Return the content of environment.json.
-
-    Arguments:
-        recipe: The recipe.
-        data: Folder of the data, if any.
-        start: Path and checksum of the network given with --init, if any.
-        engine: What computes.
-        backend: Of GeNN.
-        splits: The data, whose labels and length an export needs without having them.
-    """
+    """The content of environment.json; an export needs labels and trial length without the data."""
     from mlgenn_delays.training import describe_environment
 
-    folder = str(Path(data).resolve()) if data is not None else None
-    given = {"data": folder, "init": None if start is None else start.model_dump()}
-    return (
-        describe_environment(engine, backend)
-        | {"seed": recipe.seed, "task": _task(splits)}
-        | {key: value for key, value in given.items() if value is not None}
-    )
-
-
-def _task(splits: Mapping[str, "Data"]) -> dict[str, Any]:
-    """Return what a network must answer, ready for JSON."""
     train = splits["train"]
-    return {
+    task = {
         "labels": list(train.label_names),
         "n_steps": train.n_steps,
         "examples": {name: len(data) for name, data in splits.items()},
     }
+    folder = str(Path(data).resolve()) if data is not None else None
+    given = {"data": folder, "init": None if start is None else start.model_dump()}
+    return (
+        describe_environment(engine, backend)
+        | {"seed": recipe.seed, "task": task}
+        | {key: value for key, value in given.items() if value is not None}
+    )
 
 
 def tell_losses(splits: Mapping[str, "Data"]) -> None:
@@ -262,7 +213,7 @@ def tell_losses(splits: Mapping[str, "Data"]) -> None:
 
 
 def losses_by_split(splits: Mapping[str, "Data"]) -> dict[str, dict[str, Any]]:
-    """Return the same for --json, by split."""
+    """What was cut, merged or empty in each split, for --json."""
     from mlgenn_delays.data.registry import known_losses
 
     return {
@@ -272,16 +223,7 @@ def losses_by_split(splits: Mapping[str, "Data"]) -> dict[str, dict[str, Any]]:
 
 
 def keep_test(run: "RunDirectory", splits: Mapping[str, "Data"]) -> None:
-    """Keep in a run which test examples it has, or warn that they are not those it had.
-
-    Arguments:
-        run: The run directory.
-        splits: The data.
-
-    Raises:
-        InputError: What the run keeps of its data is damaged.
-        WorkError: The file cannot be written.
-    """
+    """Keep in a run which test examples it has, or warn that they have changed."""
     from mlgenn_delays.runs.record import compare, fingerprint, keep_record, read_record
 
     if "test" not in splits:
@@ -298,16 +240,7 @@ def keep_test(run: "RunDirectory", splits: Mapping[str, "Data"]) -> None:
 
 
 def needed_split(splits: Mapping[str, "Data"], wanted: str, remedy: str) -> "Data":
-    """Return a split that must have examples.
-
-    Arguments:
-        splits: The data.
-        wanted: Name of the split.
-        remedy: What to do if it has none.
-
-    Raises:
-        InputError: It has none; the text says which splits have some.
-    """
+    """The named split; rejects data in which it has no examples, and says which have."""
     found = [name for name, data in splits.items() if len(data)]
     if wanted not in found:
         raise InputError(

@@ -22,7 +22,7 @@ FILE_WIDTH = 160
 
 
 def console() -> "Console":
-    """Return the console of results: stdout, with nothing rewritten in what is printed."""
+    """The console of results: stdout, with nothing rewritten in what is printed."""
     from rich.console import Console
 
     found = Console(highlight=False, markup=False, emoji=False)
@@ -32,7 +32,7 @@ def console() -> "Console":
 
 
 def table(*columns: str, left: int = 1) -> "Table":
-    """Return an empty table; all but so many columns on the left are numbers."""
+    """An empty table; all but so many columns on the left are numbers."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
@@ -40,7 +40,6 @@ def table(*columns: str, left: int = 1) -> "Table":
         """A table that shows escapes for what a terminal would act on."""
 
         def add_row(self, *cells: Any, **options: Any) -> None:
-            """Add a row of texts."""
             super().add_row(*(printable(str(cell)) for cell in cells), **options)
 
     table = Printable(box=SIMPLE_HEAD)
@@ -51,7 +50,6 @@ def table(*columns: str, left: int = 1) -> "Table":
 
 
 def _splits(splits: dict[str, dict[str, Any]]) -> "Table":
-    """Return accuracy, loss and size by split."""
     shown = table("split", "accuracy", "loss", "examples")
     for name, row in splits.items():
         accuracy, loss = f"{100 * row['accuracy']:.2f} %", f"{row['loss']:.4f}"
@@ -126,7 +124,6 @@ def show_analysis(found: dict[str, Any], figures: int, folder: Path) -> None:
 
 
 def _synapses(name: str, projection: dict[str, Any]) -> list[str]:
-    """Return in lines how many synapses there are, and how they moved."""
     after, moved = projection["after"], projection["moved"]
     lines = [f"{name}: {after['synapses']} synapses"]
     if moved is not None and moved["synapses"]:
@@ -140,7 +137,6 @@ def _synapses(name: str, projection: dict[str, Any]) -> list[str]:
 
 
 def _show_grouping(projection: dict[str, Any]) -> None:
-    """Print the share of near pairs of equal sign before and after, and Moran's I."""
     shown = table("near in", "", "pairs", "equal signs", "chance", "z", "p", "Moran's I")
     for stage in ("before", "after"):
         found = projection[stage]
@@ -161,7 +157,6 @@ def _show_grouping(projection: dict[str, Any]) -> None:
 
 
 def _show_clusters(projection: dict[str, Any]) -> None:
-    """Print how large the groups are."""
     found = projection["after"]["clusters"]
     mean, largest = found["mean_size"], found["largest"]
     if mean["expected"] is not None:
@@ -172,7 +167,6 @@ def _show_clusters(projection: dict[str, Any]) -> None:
 
 
 def _show_lives(projection: dict[str, Any]) -> None:
-    """Print how synapses come and go."""
     lives = projection["lifetimes"]
     if lives is None:
         return
@@ -183,7 +177,6 @@ def _show_lives(projection: dict[str, Any]) -> None:
 
 
 def _show_activity(found: dict[str, Any]) -> None:
-    """Print what neurons do."""
     say(f"{found['split']}: {100 * found['accuracy']:.2f} % of {found['examples']} examples")
     shown = table("population", "mean rate", "silent", "median selectivity")
     for name, each in found["populations"].items():
@@ -238,7 +231,6 @@ def next_steps(dataset: str, folder: Path | str | None, *, check: bool = False) 
 
 
 def _line(name: str, text: str) -> None:
-    """Print a line that begins with what it is about."""
     say(f"{name:<11} {text}" if name else text)
 
 
@@ -257,13 +249,11 @@ def _duplicates(report: "Report") -> None:
 
 
 def _things(name: str, found: "Found", form: str) -> None:
-    """Print how many there are, and which."""
     _line(name, f"{found.count:,}" if found.count else "none")
     _listed(found, form)
 
 
 def _listed(found: "Found", form: str) -> None:
-    """Print the first of some things, a line each."""
     for each in found.listed:
         say("  " + " ".join(form.format(**each).split()))
     more = found.count - len(found.listed)
@@ -272,7 +262,6 @@ def _listed(found: "Found", form: str) -> None:
 
 
 def _counts(report: "Report") -> Any:
-    """Return how many examples each class has in each split."""
     names = list(report.splits)
     counted = table("class", *(name or "-" for name in names), "all")
     labels = sorted(report.classes)
@@ -287,13 +276,11 @@ def _counts(report: "Report") -> Any:
 
 
 def _range(spread: dict[str, float], digits: int = 0) -> str:
-    """Return least, median and greatest in words."""
     low, middle, high = (f"{spread[name]:,.{digits}f}" for name in ("min", "median", "max"))
     return f"{low} to {high}, median {middle}"
 
 
 def _durations(report: "Report") -> str:
-    """Return how long examples are."""
     if not report.durations:
         return f"unknown (events carry no end); trials are {report.trial_ms:g} ms"
     share = report.durations["cut"]
@@ -303,7 +290,6 @@ def _durations(report: "Report") -> str:
 
 
 def _spikes(activity: dict[str, Any]) -> list[tuple[str, str]]:
-    """Return what to say of spikes."""
     silent, busiest = activity["silent_channels"], activity["busiest"]
     return [
         ("spikes", f"{_range(activity['per_example'])} per example"),
@@ -316,7 +302,6 @@ def _spikes(activity: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def _currents(activity: dict[str, Any]) -> list[tuple[str, str]]:
-    """Return what to say of currents."""
     silent, busiest = activity["silent_channels"], activity["busiest"]
     return [
         (

@@ -51,13 +51,10 @@ _lock = RLock()
 
 
 def store_folders(name: str) -> tuple[Path, ...]:
-    """Return the folders that are searched for compiled functions, best first.
+    """The folders that are searched for compiled functions, best first.
 
     They lie in NUMBA_CACHE_DIR, in the package's cache folder and in a temporary one; functions
-    are stored in the first that can be written.
-
-    Arguments:
-        name: What the functions are of: a word, and a hash of their source.
+    are stored in the first that can be written. `name` is a word and a hash of their source.
     """
     chosen = os.environ.get("NUMBA_CACHE_DIR")
     bases = [folder / "kernels" for folder in cache_folders()]
@@ -65,11 +62,7 @@ def store_folders(name: str) -> tuple[Path, ...]:
 
 
 def make_store(folder: Path) -> None:
-    """Make a folder of compiled functions; those not used for 30 days go.
-
-    Raises:
-        OSError: It cannot be made, or others may write it.
-    """
+    """Make a folder of compiled functions; those not used for 30 days are deleted."""
     new = not folder.is_dir()
     make_private(folder)
     if new:
@@ -80,11 +73,7 @@ def make_store(folder: Path) -> None:
 def stored_in(folders: tuple[Path, ...]) -> Iterator[bool]:
     """Let functions that are declared within the context be cached in folders.
 
-    Arguments:
-        folders: See `store_folders`.
-
-    Returns:
-        Whether they are: not with a version of Numba whose cache works otherwise.
+    It gives whether they are: not with a version of Numba whose cache works otherwise.
     """
     with _lock:
         try:
@@ -128,28 +117,23 @@ class _Locator:
 
     @classmethod
     def from_function(cls, function: Callable[..., Any], file: str) -> "_Locator":
-        """Return the locator of a function, none of which Numba may refuse."""
         return cls(function, file)
 
     def ensure_cache_path(self) -> None:
         """Leave the folder to `_Files`, which can do without one."""
 
     def get_cache_path(self) -> str:
-        """Return a folder, which is not used."""
         return ""
 
     def get_source_stamp(self) -> str:
-        """Return a hash of the file that the function is in."""
         return _source_hash(self._py_file)
 
     def get_disambiguator(self) -> str:
-        """Return what tells functions of one name in a file apart."""
         return str(self._line)
 
 
 @cache
 def _source_hash(file: str) -> str:
-    """Return a hash of a file's content, an empty text if there is no such file."""
     try:
         return sha256(Path(file).read_bytes()).hexdigest()
     except OSError:
@@ -157,14 +141,7 @@ def _source_hash(file: str) -> str:
 
 
 class _Files:
-    """Keeps compiled functions in place of `numba.core.caching.IndexDataCacheFile`.
-
-    Arguments:
-        folders: Where they are looked for.
-        cache_path: Not used.
-        filename_base: The beginning of file names.
-        source_stamp: See `_Locator.get_source_stamp`.
-    """
+    """Keeps compiled functions in place of `numba.core.caching.IndexDataCacheFile`."""
 
     def __init__(
         self, folders: tuple[Path, ...], cache_path: str, filename_base: str, source_stamp: str
@@ -176,7 +153,6 @@ class _Files:
         return f"{self._base}.{sha256(whole.encode()).hexdigest()[:20]}{SUFFIX}"
 
     def load(self, key: object) -> Any:
-        """Return what was stored for a key, None if there is nothing whole."""
         name = self._name(key)
         for folder in self._folders:
             try:
@@ -210,12 +186,12 @@ class _Files:
 
 
 def pack_kernel(name: str, content: bytes) -> bytes:
-    """Return the content of a file that `read_kernel` takes under a name."""
+    """The content of a file that `read_kernel` takes under a name."""
     return _HEAD + sha256(name.encode() + b"\n" + content).digest() + content
 
 
 def read_kernel(path: Path) -> bytes:
-    """Return a compiled function as Numba pickled it.
+    """A compiled function as Numba pickled it.
 
     Raises:
         OSError: There is no such file, it cannot be read, or others may write it.
@@ -234,11 +210,7 @@ def read_kernel(path: Path) -> bytes:
 
 
 def count_kernels(folder: Path) -> dict[str, int]:
-    """Return how many compiled functions a folder has, by state.
-
-    Returns:
-        "whole", "damaged", and "ignored" (others may write them).
-    """
+    """How many compiled functions are whole, damaged and ignored (others may write them)."""
     counts = {"whole": 0, "damaged": 0, "ignored": 0}
     for path in sorted(folder.glob(f"*{SUFFIX}")):
         try:
@@ -275,22 +247,14 @@ PARTS: dict[str, tuple[str, tuple[str, ...]]] = {
 
 
 def kernel_files(part: str) -> list[Path]:
-    """Return the files that the kernels of a part depend on, in a fixed order.
-
-    Arguments:
-        part: A folder of the package that has kernels.
-    """
+    """The files that the kernels of a part of the package depend on, in a fixed order."""
     pattern, others = PARTS[part]
     found = [file for file in _PACKAGE.glob(pattern) if _MARK in file.read_bytes()]
     return sorted({_PACKAGE / "kernels.py", *found, *(_PACKAGE / name for name in others)})
 
 
 def kernel_folders(part: str = "engines") -> tuple[Path, ...]:
-    """Return the folders that are searched for a part's compiled kernels, best first.
-
-    Arguments:
-        part: See `kernel_files`.
-    """
+    """The folders that are searched for a part's compiled kernels, best first."""
     digest = sha256()
     for file in kernel_files(part):
         content = file.read_bytes()
@@ -300,11 +264,7 @@ def kernel_folders(part: str = "engines") -> tuple[Path, ...]:
 
 
 def kernel_cache(part: str = "engines") -> Path | None:
-    """Return the folder in which a part's compiled kernels are stored, None if there is none.
-
-    Arguments:
-        part: See `kernel_files`.
-    """
+    """The folder in which a part's compiled kernels are stored, None if there is none."""
     for folder in kernel_folders(part):
         try:
             make_store(folder)

@@ -18,21 +18,21 @@ _PROC, _CGROUPS = Path("/proc"), Path("/sys/fs/cgroup")
 
 
 def available_memory() -> int:
-    """Return the memory that can be had [bytes]."""
+    """The memory that can be had [bytes]."""
     import psutil
 
     return min([psutil.virtual_memory().available, *(max(0, n - used) for n, used in _cgroups())])
 
 
 def total_memory() -> int:
-    """Return the memory that there is, used or not [bytes]."""
+    """The memory that there is, used or not [bytes]."""
     import psutil
 
     return min([psutil.virtual_memory().total, *(limit for limit, _ in _cgroups())])
 
 
 def resident(pid: int) -> int:
-    """Return the memory that a process has now [bytes], 0 if it has ended or is not ours to see."""
+    """The memory that a process has now [bytes], 0 if it has ended or is not ours to see."""
     import psutil
 
     try:
@@ -42,17 +42,7 @@ def resident(pid: int) -> int:
 
 
 def check_memory(what: str, got: str, needed: float, remedy: str) -> None:
-    """Reject what this machine's memory cannot hold.
-
-    Arguments:
-        what: What must fit, in words.
-        got: What was asked for, in words, after which the message tells ``needed``.
-        needed: Estimate of what it takes [bytes].
-        remedy: What to do.
-
-    Raises:
-        InputError: As said.
-    """
+    """Reject what needs more than this machine's memory [bytes]; `got` comes before that number."""
     there = total_memory()
     if needed > there:
         raise InputError(
@@ -62,7 +52,7 @@ def check_memory(what: str, got: str, needed: float, remedy: str) -> None:
 
 
 def as_text(size: float) -> str:
-    """Return a number of bytes in words, such as ``"1.5 GB"``."""
+    """A number of bytes in words, such as ``"1.5 GB"``."""
     for unit in ("bytes", "kB", "MB", "GB"):
         if size < 999.5:
             return f"{size:.3g} {unit}"
@@ -71,7 +61,7 @@ def as_text(size: float) -> str:
 
 
 def _cgroups() -> list[tuple[int, int]]:
-    """Return limit and use of the control groups of this process (version 2), from inside out."""
+    """Limit and use of the control groups of this process (version 2), from inside out [bytes]."""
     try:
         lines = (_PROC / "self" / "cgroup").read_text().splitlines()
         name = next(line[3:] for line in lines if line.startswith("0::"))
@@ -91,7 +81,7 @@ def _cgroups() -> list[tuple[int, int]]:
 
 
 def available_cores() -> int:
-    """Return how many cores this process may use."""
+    """How many cores this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -105,14 +95,7 @@ def chunks(n: int, most: int) -> list[tuple[int, int]]:
 
 
 class Workers:
-    """A fixed number of threads.
-
-    Arguments:
-        threads: How many, all available cores if None.
-
-    Raises:
-        InputError: Not a whole number from 1 on.
-    """
+    """A fixed number of threads, all available cores if None."""
 
     def __init__(self, threads: int | None = None) -> None:
         if threads is not None and (not isinstance(threads, int) or threads < 1):

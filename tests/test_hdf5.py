@@ -143,7 +143,7 @@ def test_limits(path: Path) -> None:
         file["a/b/c/d"] = 1
         file["a/b/again"] = file["a"]  # a circle
     refused(path, "groups more than 16 deep")
-    with pytest.raises(InputError, match="nodes >= 1, got 0"):
+    with pytest.raises(InputError, match="nodes .* >= 1, got 0"):
         Limits(nodes=0)
 
 

@@ -208,7 +208,7 @@ def test_versions_that_are_none(tmp_path: Path, version: str) -> None:
         ("network", Network.load), ("bundle", read_bundle), ("checkpoint", Checkpoint.load)
     ):  # fmt: skip
         path.write_bytes(pack({}, {"format": f"delaysnn-{name}", "version": version}))
-        with pytest.raises(InputError, match="must have format version <= ") as caught:
+        with pytest.raises(InputError, match="must be of format version <= ") as caught:
             load(path)
         assert len(str(caught.value)) < 700
 

@@ -177,6 +177,12 @@ def load_dataset(
     Warns:
         UserWarning: More than a fifth of the events was cut or merged, or of the examples is
             empty; the text says what may be the reason.
+
+    Example:
+        >>> from mlgenn_delays import load_dataset
+        >>> splits = load_dataset("yin-yang", options={"train": 90, "validation": 30, "test": 30})
+        >>> {name: len(data) for name, data in splits.items()}
+        {'train': 90, 'validation': 30, 'test': 30}
     """
     place = _folder(name, folder, "--data DIR")
     splits = dataset(name).splits(place, _parsed(name, options), dt, cache)

@@ -67,6 +67,13 @@ class SpikeData:
 
     Raises:
         InputError: An array does not describe spikes; whole numbers of other types are converted.
+
+    Example:
+        >>> from mlgenn_delays import SpikeData
+        >>> events = [([0, 1], [2, 5]), ([1], [3])]
+        >>> settings = {"n_channels": 2, "n_steps": 10, "dt": 1.0, "label_names": ("a", "b")}
+        >>> SpikeData.from_events(events, [0, 1], **settings).time.tolist()
+        [2, 5, 3]
     """
 
     start: np.ndarray
@@ -212,6 +219,17 @@ class StreamedSpikes:
 
     Raises:
         InputError: A label is no class, or there are more or fewer labels than examples.
+
+    Example:
+        >>> import numpy as np
+        >>> from mlgenn_delays import StreamedSpikes
+        >>> class Silence:
+        ...     def read(self, rows):
+        ...         return np.zeros((len(rows), 3), np.int64), np.zeros(0, np.int32)
+        >>> rows, labels = np.arange(4), np.array([0, 1, 1, 0])
+        >>> data = StreamedSpikes(Silence(), rows, labels, 2, 10, 1.0, ("a", "b"))
+        >>> data.batch(np.array([2, 3])).labels.tolist()
+        [1, 0]
     """
 
     source: SpikeSource
@@ -310,6 +328,13 @@ class CurrentData:
 
     Raises:
         InputError: An array does not describe currents; other types of real numbers are converted.
+
+    Example:
+        >>> import numpy as np
+        >>> from mlgenn_delays import CurrentData
+        >>> data = CurrentData(np.zeros((2, 10, 3)), np.array([0, 1]), 1.0, ("a", "b"))
+        >>> data.n_steps, data.n_channels
+        (10, 3)
     """
 
     values: np.ndarray

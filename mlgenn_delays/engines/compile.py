@@ -98,6 +98,17 @@ def compile_network(
 
     Raises:
         InputError: The engine is unknown, not installed, or cannot run the network or the rule.
+
+    Example:
+        >>> from mlgenn_delays import Exponential, EventProp, LeakyIntegrator, Network, SpikeInput
+        >>> from mlgenn_delays import compile_network, load_dataset
+        >>> network = Network()
+        >>> _ = network.add("in", SpikeInput(5)), network.add("out", LeakyIntegrator(3))
+        >>> projection = network.connect("in", "out", Exponential(), weight=0.5)
+        >>> data = load_dataset("yin-yang", options={"test": 30})["test"]
+        >>> compiled = compile_network(network, EventProp(), total_steps=100)
+        >>> compiled.evaluate([data.batch(range(30))]).logits.shape
+        (30, 3)
     """
     if engine not in ENGINES:
         raise InputError(

@@ -40,6 +40,13 @@ class Prediction:
             the network does not get.
         events: How many events it had, None if it had other data.
         warning: What to know of the prediction, such as that the input was empty; mostly empty.
+
+    Example:
+        >>> import numpy as np
+        >>> from mlgenn_delays import Prediction
+        >>> probabilities, logits = np.array([0.1, 0.9]), np.array([-1.1, 1.1])
+        >>> Prediction("tone.wav", "high", 1, 0.9, probabilities, logits).label
+        'high'
     """
 
     name: str
@@ -105,6 +112,20 @@ class Model:
 
     Attributes:
         about: What it is: labels, length of a trial, how recordings become its input, accuracy.
+
+    Example:
+        >>> import numpy as np
+        >>> from mlgenn_delays import Exponential, LeakyIntegrator, Model, Network, SpikeInput
+        >>> from mlgenn_delays.export.artifact import About, Artifact
+        >>> network = Network()
+        >>> _ = network.add("in", SpikeInput(2)), network.add("out", LeakyIntegrator(2))
+        >>> weights = [1.0, 0.0, 0.0, 1.0]
+        >>> projection = network.connect("in", "out", Exponential(), weight=np.array(weights))
+        >>> artifact = Artifact.of(network, About(n_steps=20, labels=("left", "right")))
+        >>> raster = np.zeros((20, 2))
+        >>> raster[3:6, 1] = 1  # steps 3..5 of the channel on the right
+        >>> Model(CPURunner(artifact)).predict(raster).label
+        'right'
     """
 
     def __init__(self, runner: Runner) -> None:
@@ -218,6 +239,22 @@ def load(path: Path | str, *, threads: int | None = None) -> Model:
 
     Raises:
         InputError: It is none of these, damaged, or from another version.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> import numpy as np
+        >>> from mlgenn_delays import Exponential, LeakyIntegrator, Network, SpikeInput, load
+        >>> from mlgenn_delays.export.artifact import About, Artifact
+        >>> from mlgenn_delays.export.bundle import write_bundle
+        >>> network = Network()
+        >>> _ = network.add("in", SpikeInput(2)), network.add("out", LeakyIntegrator(2))
+        >>> weights = [1.0, 0.0, 0.0, 1.0]
+        >>> projection = network.connect("in", "out", Exponential(), weight=np.array(weights))
+        >>> artifact = Artifact.of(network, About(n_steps=20, labels=("left", "right")))
+        >>> with TemporaryDirectory() as folder:
+        ...     write_bundle(artifact, f"{folder}/model.safetensors")
+        ...     load(f"{folder}/model.safetensors").labels
+        ('left', 'right')
     """
     return Model(_runner(Path(path), threads))
 

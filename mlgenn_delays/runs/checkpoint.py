@@ -4,7 +4,7 @@ Tensors: ``state/<name>`` as the engine gives them, and ``best_network``, the by
 file of the best epoch. With them the state alone is enough to resume, whatever a crash did to the
 other files of a run.
 
-Snapshots are networks of the course of a run, kept for analysis and never read by training:
+Snapshots are the network at several epochs of a run, kept for analysis and never read by training:
 snapshots/epoch-0000.safetensors before the first epoch, epoch-0003 after the third, and so on. An
 epoch's is written before it is committed, so that a resumed run leaves the files of an
 uninterrupted one.
@@ -31,31 +31,13 @@ SPACE = 16.0  # MB
 
 
 def interval(space: float, epochs: int, n_bytes: int) -> int:
-    """Return every how many epochs a network is kept, the last epoch always; 0 for never.
-
-    Arguments:
-        space: Space for them all, that of the start aside [MB].
-        epochs: Epochs of the whole training.
-        n_bytes: Size of one.
-    """
+    """Every how many epochs a network of `n_bytes` is kept to fit `space` [MB]; 0 for never."""
     fitting = min(epochs, int(space * 1e6 // n_bytes))
     return math.ceil(epochs / fitting) if fitting else 0
 
 
 def keep(run: Path, epoch: int, network: bytes, *, space: float, epochs: int) -> None:
-    """Write the network of an epoch, where it is one of those that are kept.
-
-    Arguments:
-        run: The run directory.
-        epoch: Number of the epoch, 0 for the start, which takes the place of that of a training
-            that was stopped before it had finished an epoch.
-        network: Content of its network file.
-        space: As of `interval`.
-        epochs: As of `interval`.
-
-    Raises:
-        WorkError: The file cannot be written.
-    """
+    """Write the network of an epoch, if it is one of those that are kept; 0 is the start."""
     path = run / SNAPSHOTS / snapshot_name(epoch)
     every = interval(space, epochs, len(network))
     if epoch == 0 or (every > 0 and (epoch % every == 0 or epoch == epochs)):
@@ -63,14 +45,7 @@ def keep(run: Path, epoch: int, network: bytes, *, space: float, epochs: int) ->
 
 
 def kept(run: Path) -> dict[int, Path]:
-    """Return the network files that a run kept, by epoch, in order; older runs have none.
-
-    Arguments:
-        run: The run directory.
-
-    Raises:
-        InputError: The folder cannot be read.
-    """
+    """The network files that a run kept, by epoch, in order; older runs have none."""
     folder = run / SNAPSHOTS
     try:
         names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
@@ -95,8 +70,7 @@ class Checkpoint:
 
     Attributes:
         settings: What the training was started with; a resumed one must have the same.
-        history: The epochs so far.
-        state: `CompiledNetwork.state` after the last of them.
+        state: `CompiledNetwork.state` after the last epoch.
         best_network: Content of the network file of the best epoch.
         library_version: Version of delaysnn that wrote it.
     """
@@ -113,11 +87,7 @@ class Checkpoint:
         return len(self.history)
 
     def to_bytes(self) -> bytes:
-        """Return the checkpoint as the content of a safetensors file that `load` takes.
-
-        Raises:
-            DivergedError: The state holds NaN or infinity.
-        """
+        """The content of a file that `load` takes; raises `DivergedError` for NaN or infinity."""
         try:
             _check_state(self.state)
         except ValueError as error:
@@ -134,11 +104,7 @@ class Checkpoint:
 
     @staticmethod
     def load(path: Path | str) -> "Checkpoint":
-        """Read a checkpoint.
-
-        Raises:
-            InputError: The file is missing, damaged, no checkpoint, or from a newer version.
-        """
+        """Read a checkpoint; rejects a missing, damaged, foreign or newer file."""
         path = Path(path)
         tensors, metadata = FORMAT.read(path)
         with FORMAT.checked(path):
@@ -156,7 +122,7 @@ class _Training(BaseModel):
 
 
 def _summary(history: History) -> dict[str, Any]:
-    """Return what the rows say as a whole, for those who look into a file."""
+    """The rows as a whole, for those who look into a file."""
     best = history.best
     return {
         "epoch": len(history),
@@ -168,7 +134,6 @@ def _summary(history: History) -> dict[str, Any]:
 
 
 def _rebuild(told: Any, tensors: dict[str, np.ndarray]) -> Checkpoint:
-    """Return the checkpoint that the metadata and the tensors tell of, checked."""
     training = _Training.model_validate(told)
     check_rows(training.history)
     history = History(training.history)
@@ -183,7 +148,6 @@ def _rebuild(told: Any, tensors: dict[str, np.ndarray]) -> Checkpoint:
 
 
 def _check_state(state: dict[str, np.ndarray]) -> None:
-    """Reject a state that no training can go on from."""
     broken = not_finite(state)
     if broken is not None:
         raise ValueError(f"{shown(broken)} of the training state is not finite")

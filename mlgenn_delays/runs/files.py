@@ -42,17 +42,12 @@ _FILES = re.compile(
 
 
 def snapshot_name(epoch: int) -> str:
-    """Return the name of the network file of an epoch among the snapshots."""
+    """Name of an epoch's network file among the snapshots."""
     return f"epoch-{epoch:04}.safetensors"
 
 
 def foreign(run: Path, besides: tuple[str, ...] = ()) -> list[str]:
-    """Return the files in a folder that no run has, by path within it, in order.
-
-    Arguments:
-        run: The folder.
-        besides: Names of files that are as good.
-    """
+    """Files in a folder that no run has, by path within it, in order; names in `besides` pass."""
     files = [path for path in run.rglob("*") if path.is_symlink() or not path.is_dir()]
     return sorted(
         path.relative_to(run).as_posix()
@@ -64,7 +59,7 @@ def foreign(run: Path, besides: tuple[str, ...] = ()) -> list[str]:
 
 
 def begun(path: Path) -> bool:
-    """Return whether a folder holds more than what a process left that was killed in making a run.
+    """Whether a folder holds more than what a process leaves that is killed while making a run.
 
     That is its lock and, only beside it, what is written before recipe.toml.
     """
@@ -76,13 +71,10 @@ def begun(path: Path) -> bool:
 
 
 def check_free(path: Path | str) -> None:
-    """Reject a folder in which no run can be made; nothing is left behind.
-
-    Arguments:
-        path: The folder; it must be new or empty, but for what a kill left, and writable.
+    """Reject a folder that is not new or empty (but for what a kill left) and writable.
 
     Raises:
-        InputError: It holds files, a file stands in its way, or the system refuses to write there.
+        InputError: It holds files, a file stands in its way, or the system forbids writing there.
         WorkError: The disk is full.
     """
     path = Path(path)
@@ -97,7 +89,7 @@ def check_free(path: Path | str) -> None:
             what = "one that holds a run" if (path / RECIPE).exists() else "one with files in it"
             raise InputError(
                 f"{path} must be a new or empty folder, got {what}; "
-                "go on with --resume (resume=True), or choose another folder with --out"
+                "continue with --resume (resume=True), or choose another folder with --out"
             )
         check_writable(above)
     except OSError as error:
@@ -105,7 +97,7 @@ def check_free(path: Path | str) -> None:
 
 
 def unwritable(path: Path, error: OSError) -> DelaysnnError:
-    """Return the error for a folder that cannot be made or written: a full disk is no bad input."""
+    """The error for a folder that cannot be made or written: a full disk is no bad input."""
     kind = WorkError if error.errno in FULL else InputError
     return kind(
         f"cannot write to the folder {path}: {error.strerror or error}; "
@@ -113,7 +105,7 @@ def unwritable(path: Path, error: OSError) -> DelaysnnError:
     )
 
 
-# What file systems without locks answer (some of those of clusters); training goes on there.
+# What file systems without locks answer (some of those of clusters); training continues there.
 _NO_LOCKS = {errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOLCK}
 
 
@@ -139,7 +131,6 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def _take(descriptor: int, folder: Path) -> None:
-    """Lock an open file, where the system can."""
     try:
         import fcntl
     except ImportError:  # not a POSIX system

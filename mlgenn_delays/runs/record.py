@@ -28,10 +28,10 @@ _NAMED = 3
 
 @dataclass(frozen=True, eq=False)
 class Fingerprint:
-    """What a split holds.
+    """What a split of N examples holds.
 
     Attributes:
-        names: Name of each of N examples, or its number where it has none.
+        names: Name of each example, or its number where it has none.
         labels: (N,) int64, its class.
         content: (N,) uint64, a hash of its spikes or currents; 0 if it has none.
     """
@@ -52,14 +52,10 @@ class Fingerprint:
         return total.hexdigest()
 
     def trained_on(self, train: "Fingerprint", others: Sequence["Fingerprint"]) -> np.ndarray:
-        """Return which examples (n,) were trained on: those with the content of a training one.
+        """Which examples (n,) were trained on: those with the content of a training one.
 
         Examples without spikes or currents are none of them, nor are those that the other splits
         had already: data may hold the same twice.
-
-        Arguments:
-            train: The training split as it was.
-            others: The other splits as they were.
         """
         held_out = {
             key for each in others for key in zip(each.names, each.content.tolist(), strict=True)
@@ -73,14 +69,7 @@ class Fingerprint:
 
 @dataclass(frozen=True)
 class Changes:
-    """How a split differs from what it was.
-
-    Attributes:
-        new: Names of the examples that it had not.
-        gone: Names of those that it had and has no more.
-        changed: Names of those with another content or label.
-        reordered: Whether the same examples come in another order.
-    """
+    """How a split differs from what it was: names of examples, by what happened to them."""
 
     new: tuple[str, ...] = ()
     gone: tuple[str, ...] = ()
@@ -100,7 +89,7 @@ class Changes:
 
 
 def fingerprint(data: Data) -> Fingerprint:
-    """Return the fingerprint of a split; spikes on disk give that of the same ones in memory."""
+    """The fingerprint of a split; spikes on disk give that of the same ones in memory."""
     n = len(data)
     content = np.zeros(n, np.uint64)
     for first in range(0, n, _AT_ONCE):
@@ -111,7 +100,7 @@ def fingerprint(data: Data) -> Fingerprint:
 
 
 def joined(parts: Sequence[Fingerprint]) -> Fingerprint:
-    """Return the fingerprint of several splits as one; at least one."""
+    """The fingerprint of several splits as one; at least one."""
     return Fingerprint(
         tuple(name for part in parts for name in part.names),
         np.concatenate([part.labels for part in parts]),
@@ -120,7 +109,7 @@ def joined(parts: Sequence[Fingerprint]) -> Fingerprint:
 
 
 def compare(old: Fingerprint, new: Fingerprint) -> Changes:
-    """Return how a split differs from what it was; examples are told apart by name."""
+    """How a split differs from what it was; examples are told apart by name."""
     before, now = _by_name(old), _by_name(new)
     return Changes(
         tuple(name for name, number in now if (name, number) not in before),
@@ -131,13 +120,13 @@ def compare(old: Fingerprint, new: Fingerprint) -> Changes:
 
 
 def some(names: Sequence[str]) -> str:
-    """Return at most three names in words."""
+    """At most three names in words."""
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     return ", ".join(names[:_NAMED]) + more
 
 
 def _by_name(found: Fingerprint) -> dict[tuple[str, int], tuple[int, int]]:
-    """Return content and label by name, and by number where several are called the same."""
+    """Content and label by name, and by number where several have the same name."""
     seen: Counter[str] = Counter()
     by_name = {}
     for name, content, label in zip(
@@ -149,7 +138,7 @@ def _by_name(found: Fingerprint) -> dict[tuple[str, int], tuple[int, int]]:
 
 
 def _hashes(batch: Batch) -> list[int]:
-    """Return a hash of each example of a batch, 0 for one without spikes or currents."""
+    """A hash of each example of a batch, 0 for one without spikes or currents."""
     if isinstance(batch, CurrentBatch):
         return [_hash([str(v.shape).encode(), v.tobytes()]) if v.any() else 0 for v in batch.values]
     found = []
@@ -161,7 +150,6 @@ def _hashes(batch: Batch) -> list[int]:
 
 
 def _hash(parts: Sequence[bytes]) -> int:
-    """Return a hash of some bytes, never 0."""
     total = blake2b(digest_size=8)
     for part in parts:
         total.update(part)
@@ -175,14 +163,7 @@ _NAMES = {"train": "training", "validation": "validation"}
 
 
 def read_record(run: Path) -> dict[str, Fingerprint]:
-    """Return the fingerprints that a run keeps, by split; older runs keep none.
-
-    Arguments:
-        run: The run directory.
-
-    Raises:
-        InputError: The file is damaged.
-    """
+    """The fingerprints that a run keeps, by split; older runs keep none."""
     path = run / RECORD
     if not path.exists():
         return {}
@@ -193,16 +174,7 @@ def read_record(run: Path) -> dict[str, Fingerprint]:
 
 
 def keep_record(run: Path, splits: Mapping[str, Fingerprint]) -> None:
-    """Write fingerprints into a run directory, beside those of other splits that are there.
-
-    Arguments:
-        run: The run directory.
-        splits: Fingerprints by split.
-
-    Raises:
-        InputError: The file that is there is damaged.
-        WorkError: It cannot be written.
-    """
+    """Write fingerprints into a run directory, beside those of other splits that are there."""
     tensors: dict[str, np.ndarray] = {}
     for split, found in sorted((read_record(run) | dict(splits)).items()):
         names = json.dumps(found.names).encode()
@@ -212,7 +184,7 @@ def keep_record(run: Path, splits: Mapping[str, Fingerprint]) -> None:
 
 
 def fingerprints(train: Data, validation: Data | None) -> dict[str, Fingerprint]:
-    """Return the fingerprints of what a training takes, by split."""
+    """The fingerprints of a training's data, by split."""
     splits = {"train": train, "validation": validation}
     return {name: fingerprint(data) for name, data in splits.items() if data is not None}
 
@@ -220,7 +192,7 @@ def fingerprints(train: Data, validation: Data | None) -> dict[str, Fingerprint]
 def with_data(
     settings: Mapping[str, Setting], splits: Mapping[str, Fingerprint]
 ) -> dict[str, Setting]:
-    """Return what a checkpoint notes: settings, and of each split what stands for its data."""
+    """What a checkpoint notes: settings, and of each split what stands for its data."""
     return {**settings, **{_key(split): found.digest for split, found in splits.items()}}
 
 
@@ -230,17 +202,7 @@ def check_resumed(
     settings: Mapping[str, Setting],
     splits: Mapping[str, Fingerprint],
 ) -> None:
-    """Reject to resume a training with other settings or other data.
-
-    Arguments:
-        run: The run directory.
-        checkpoint: Where the training resumes; those of older runs do not tell of data.
-        settings: The settings now.
-        splits: Fingerprints of the data now, by split.
-
-    Raises:
-        InputError: Something differs: the text names it, and examples where the run tells.
-    """
+    """Reject resuming a training with other settings or data; older checkpoints know no data."""
     recorded = checkpoint.settings
     # Which examples there are says more than how many.
     check_settings(recorded, {k: v for k, v in settings.items() if not k.endswith(" examples")})
@@ -259,12 +221,10 @@ def check_resumed(
 
 
 def _key(split: str) -> str:
-    """Return the key in a checkpoint's settings."""
     return f"{_NAMES[split]} data"
 
 
 def _rebuilt(split: str, tensors: Mapping[str, np.ndarray]) -> Fingerprint:
-    """Return the fingerprint of a split, checked."""
     content, labels, names = (tensors[f"{split}/{part}"] for part in _PARTS)
     listed = parse_json(names.astype(np.uint8, casting="equiv").tobytes())
     shape = (len(listed),)

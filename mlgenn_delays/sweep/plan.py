@@ -24,7 +24,6 @@ class Point:
 
     Attributes:
         values: What is shown of it: axis -> value, in the order of the axes.
-        seed: Its seed.
         overrides: What it changes in the recipe, as ``--set`` takes it, the seed included.
         name: Name of its folder: readable, unique, the same whatever the order of the axes.
     """
@@ -43,13 +42,7 @@ class Point:
 
 
 def make_points(axes: Sequence[Axis], excluded: Sequence[Excluded], seeds: int) -> list[Point]:
-    """Return the full product less what is excluded, the last axis and then the seed quickest.
-
-    Arguments:
-        axes: The axes.
-        excluded: Each axis -> value; a point that has all of them is left out.
-        seeds: Number of seeds, from 0 on.
-    """
+    """The full product less what is excluded, the last axis and then the seed quickest."""
     unwanted = [{key: canonical(value) for key, value in pairs.items()} for pairs in excluded]
     found = []
     for choices in product(*(axis.choices for axis in axes)):
@@ -61,7 +54,6 @@ def make_points(axes: Sequence[Axis], excluded: Sequence[Excluded], seeds: int) 
 
 
 def _point(chosen: dict[str, Choice], seed: int) -> Point:
-    """Return the point of some choices."""
     settings = [pair for choice in chosen.values() for pair in choice.settings]
     overrides = [f"{key}={toml(value)}" for key, value in settings]
     values = tuple((key, choice.value) for key, choice in chosen.items())
@@ -69,7 +61,6 @@ def _point(chosen: dict[str, Choice], seed: int) -> Point:
 
 
 def _name(values: dict[str, Any], seed: int) -> str:
-    """Return the name of a point's folder."""
     last = [key.split(".")[-1] for key in values]
     parts = []
     for key in sorted(values, key=lambda key: (key != VARIANT, key)):
@@ -92,17 +83,7 @@ class Planned:
 
 
 def resolve(recipe: str, overrides: Sequence[str], points: Sequence[Point]) -> list[Planned]:
-    """Return the points with their recipes.
-
-    Arguments:
-        recipe: A name or the path of a TOML file.
-        overrides: What all points change, as ``--set`` takes it.
-        points: The points.
-
-    Raises:
-        InputError: A recipe says what it may not (the point is named), two points are the same, or
-            what all points change has an effect in none.
-    """
+    """The points with their recipes; rejects equal points and `overrides` without effect in any."""
     from mlgenn_delays.recipe import dump, load_recipe
     from mlgenn_delays.recipe.cross_checks import effect_of, without_effect
 
@@ -134,15 +115,7 @@ def resolve(recipe: str, overrides: Sequence[str], points: Sequence[Point]) -> l
 
 
 def check_overrides(overrides: Sequence[str], axes: Sequence[Axis]) -> None:
-    """Reject what all points are to have and an axis or the seeds would set again.
-
-    Arguments:
-        overrides: As ``--set`` takes it, that of ``--epochs`` included.
-        axes: The axes.
-
-    Raises:
-        InputError: A key is set twice.
-    """
+    """Reject overrides of all points that an axis or the seeds would set again."""
     for text in overrides:
         key = text.partition("=")[0].strip()
         if key == "seed":
@@ -156,16 +129,7 @@ def check_overrides(overrides: Sequence[str], axes: Sequence[Axis]) -> None:
 
 
 def check_data(planned: Sequence[Planned], data: str | None, here: bool) -> None:
-    """Reject a folder of data that is missing, or not wanted.
-
-    Arguments:
-        planned: The points.
-        data: Folder of the data, if any.
-        here: Whether trainings run on this machine, which then must have it.
-
-    Raises:
-        InputError: It is so.
-    """
+    """Reject a folder of data that is not wanted, or missing; `here` means on this machine."""
     from mlgenn_delays.data.registry import dataset
 
     names = {each.recipe.data.dataset for each in planned}

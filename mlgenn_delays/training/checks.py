@@ -24,15 +24,11 @@ EXPLODED = 100.0
 
 
 def loss_bound(compiled: CompiledNetwork, first: Iterable[Batch]) -> float:
-    """Return the mean loss above which a training has exploded.
+    """The mean loss above which a training has exploded.
 
-    It is `EXPLODED` times that of the network at the start, at least of one that guesses. Logits
-    that are sums over a trial start far above the loss of guessing, the logarithm of the number of
-    classes.
-
-    Arguments:
-        compiled: The network at the start.
-        first: What its loss is measured on.
+    It is `EXPLODED` times that of the network at the start on `first`, at least of one that
+    guesses. Logits that are sums over a trial start far above the loss of guessing, the logarithm
+    of the number of classes.
     """
     guessing = math.log(max(2, compiled.network.output().n))
     try:
@@ -43,11 +39,7 @@ def loss_bound(compiled: CompiledNetwork, first: Iterable[Batch]) -> float:
 
 
 def checked(network: Network) -> bytes:
-    """Return the network file of a finished epoch.
-
-    Raises:
-        DivergedError: Nothing could read it.
-    """
+    """The network file of a finished epoch; raises `DivergedError` if nothing could read it."""
     try:
         return to_bytes(network)
     except InputError as error:
@@ -55,13 +47,7 @@ def checked(network: Network) -> bytes:
 
 
 def diverged(epoch: int, error: DivergedError, run: RunDirectory | None) -> DivergedError:
-    """Return the error of a training that diverged: what was kept and what to try.
-
-    Arguments:
-        epoch: In which it did.
-        error: What was found.
-        run: Where the training is kept, if anywhere.
-    """
+    """The error of a training that diverged: what was kept and what to try."""
     if epoch == 1:
         kept = "no epoch was finished; the trainer keeps the network as it was at the start"
     elif run is not None:
@@ -84,11 +70,7 @@ BACKEND = "single_threaded_cpu"  # of GeNN, where none is asked for
 def check_arguments(
     network: object, rule: object, rewiring: object, augment: object, run: object
 ) -> None:
-    """Reject arguments of another kind, and networks without one input and one output.
-
-    Raises:
-        InputError: As said.
-    """
+    """Reject arguments of another kind, and networks without one input and one output."""
     for name, value, kind in (
         ("network", network, Network),
         ("rule", rule, Rule),
@@ -99,42 +81,27 @@ def check_arguments(
         if not isinstance(value, kind):
             kinds = get_args(kind) or (kind,)
             wanted = " or ".join("None" if k is NoneType else k.__name__ for k in kinds)
-            raise InputError(f"Trainer must have {name} of type {wanted}, got {value!r}")
+            raise InputError(f"{name} of Trainer must be of type {wanted}, got {value!r}")
     assert isinstance(network, Network)
     network.input()
     network.output()
 
 
 def check_engine(engine: object, backend: object, communicator: object) -> None:
-    """Reject an engine that is not there, and what only GeNN has with another one.
-
-    Raises:
-        InputError: As said.
-    """
+    """Reject an unknown engine, and what only GeNN has with another one."""
     if engine not in ENGINES:
         hint = nearest(engine, ENGINES) if isinstance(engine, str) else ""
-        raise InputError(
-            f"Trainer must have engine one of {', '.join(ENGINES)}, got {engine!r}{hint}"
-        )
+        raise InputError(f"engine must be one of {', '.join(ENGINES)}, got {engine!r}{hint}")
     for name, value, usual in (("backend", backend, BACKEND), ("communicator", communicator, None)):
         if value != usual and engine != "genn":
             raise InputError(
-                f"Trainer must have engine 'genn' with {name} {value!r}, got {engine!r}; "
+                f"engine must be 'genn' with {name} {value!r}, got {engine!r}; "
                 f"set engine='genn', or leave {name} out"
             )
 
 
 def check_data(network: Network, what: str, data: Data) -> None:
-    """Reject a split that a network cannot take.
-
-    Arguments:
-        network: The network.
-        what: What the split is called in the message.
-        data: The split.
-
-    Raises:
-        InputError: It is empty, or kind, channels, classes or step length do not fit.
-    """
+    """Reject a split that does not fit a network; `what` is its name in the message."""
     _check_kind(network, what, data)
     if not len(data):
         raise InputError(f"{what} must have at least one example, got an empty split")
@@ -158,7 +125,6 @@ def check_data(network: Network, what: str, data: Data) -> None:
 
 
 def _check_kind(network: Network, what: str, data: object) -> None:
-    """Reject what is no data, and spikes or currents where the input takes the other."""
     if not isinstance(data, Data):
         raise InputError(f"{what} must be SpikeData or CurrentData, got {type(data).__name__}")
     source = network.input()
@@ -173,11 +139,7 @@ def _check_kind(network: Network, what: str, data: object) -> None:
 
 
 def check_splits(network: Network, train: Data, validation: Data | None) -> None:
-    """Reject splits that a network cannot take, or whose classes are not the same.
-
-    Raises:
-        InputError: As said.
-    """
+    """Reject splits that a network cannot take, or whose classes are not the same."""
     check_data(network, "training data", train)
     if validation is None:
         return
@@ -190,11 +152,7 @@ def check_splits(network: Network, train: Data, validation: Data | None) -> None
 
 
 def check_augment(augment: Augment | None, train: Data) -> None:
-    """Reject an augmentation of another kind of data, or whose groups do not divide the channels.
-
-    Raises:
-        InputError: As said.
-    """
+    """Reject an augmentation of another kind of data, or groups that do not divide the channels."""
     if augment is None or augment.is_identity:
         return
     check_kind(augment, train)
@@ -206,14 +164,10 @@ def check_augment(augment: Augment | None, train: Data) -> None:
 
 
 def described(settings: Any, recorded: Setting = None) -> str | None:
-    """Return settings as text, to compare with what a run has recorded.
+    """Settings as text, to compare with what a run has recorded of them.
 
     A run may be older than some settings: those at their defaults that its text does not name are
     left out.
-
-    Arguments:
-        settings: A rule, rewiring or augmentation, or None.
-        recorded: What the run has recorded of it, None for all of it.
     """
     if settings is None:
         return None
@@ -229,11 +183,7 @@ def described(settings: Any, recorded: Setting = None) -> str | None:
 
 
 def check_settings(recorded: Mapping[str, Setting], received: Mapping[str, Setting]) -> None:
-    """Reject to resume a training with other settings.
-
-    Raises:
-        InputError: A setting differs; the text names it and both values.
-    """
+    """Reject resuming a training with other settings; the text names both values."""
     for key in received:
         old, new = recorded.get(key), received[key]
         if old != new:
@@ -244,7 +194,7 @@ def check_settings(recorded: Mapping[str, Setting], received: Mapping[str, Setti
 
 
 def _differing(old: Setting, new: Setting) -> str:
-    """Return both values, of texts those lines or settings that differ."""
+    """Both values; of texts the lines or settings that differ."""
     if isinstance(old, str) and isinstance(new, str):
         parts = [[part.strip(" )") for part in re.split(r"\n|, (?=\w+=)", s)] for s in (old, new)]
         gone, came = (", ".join(p for p in a if p not in b) for a, b in (parts, parts[::-1]))
@@ -253,7 +203,7 @@ def _differing(old: Setting, new: Setting) -> str:
 
 
 def as_taken(compiled: CompiledNetwork, network: Network) -> Network:
-    """Return a network as a compiled one takes it: with its normalisation folded where that is."""
+    """The network as a compiled one takes it: with its normalisation folded where that is."""
 
     def normalised(each: Network) -> bool:
         return any(p.normalisation is not None for p in each.populations.values())

@@ -81,6 +81,15 @@ class Trainer:
 
     Raises:
         InputError: An argument is off; the text names it.
+
+    Example:
+        >>> from mlgenn_delays import EventProp, Trainer, load_dataset
+        >>> from mlgenn_delays.recipe import build_network, load_recipe
+        >>> data = load_dataset("yin-yang", options={"train": 30, "validation": 30}, dt=0.1)
+        >>> network = build_network(load_recipe("yin-yang"), 5, 3, seed=0)
+        >>> trainer = Trainer(network, EventProp(), epochs=2, progress="none")
+        >>> len(trainer.fit(data["train"], data["validation"]))
+        2
     """
 
     def __init__(
@@ -149,10 +158,6 @@ class Trainer:
 
         Of several processes none returns before all have checked.
 
-        Arguments:
-            train: As of `fit`.
-            validation: As of `fit`.
-
         Raises:
             InputError: Data, augmentation or patience do not fit, or the engine cannot run the
                 network, the rule or the rewiring.
@@ -185,7 +190,7 @@ class Trainer:
         """
         self._check_data(train, validation)
         if resume and self.run is None:
-            raise InputError("resume must have a run directory, got a trainer with run=None")
+            raise InputError("resume needs a run directory, got a trainer with run=None")
         settings = self._settings(train, validation)
         splits = fingerprints(train, validation) if self.run or self.ranks.several else {}
         noted = with_data(settings, splits)
@@ -228,7 +233,6 @@ class Trainer:
         return compiled.evaluate(self._in_order(data))
 
     def _check_data(self, train: Data, validation: Data | None) -> None:
-        """Check that data fit the network and the settings."""
         check_splits(self._start, train, validation)
         side = 0 if self.engine == "cpu" else self.batch_size if self.backend == "cuda" else 1
         examples = max(len(train), 0 if validation is None else len(validation))
@@ -236,16 +240,13 @@ class Trainer:
         check_sizes(self._start, self.rule, self.rewiring, trials)
         check_augment(self.augment, train)
         if self.patience is not None and validation is None:
-            raise InputError(f"patience must have validation data, got patience {self.patience}")
+            raise InputError(f"patience needs validation data, got patience {self.patience}")
 
     def _batches(self, train: Data) -> int:
-        """Return the number of batches of an epoch."""
         return math.ceil(len(train) / self.batch_size)
 
     def _compile(self, batches: int | None) -> CompiledNetwork:
-        """Return the starting network, compiled to learn from so many batches per epoch, or, with
-        None, to evaluate alone.
-        """
+        """Compile the starting network to learn from so many batches per epoch, or to evaluate."""
         learns = batches is not None
         return compile_network(
             self._start.copy(),
@@ -265,7 +266,7 @@ class Trainer:
     def _settings(
         self, train: Data, validation: Data | None, recorded: Mapping[str, Setting] | None = None
     ) -> dict[str, Setting]:
-        """Return what a resumed training must share with its first part, and that has recorded."""
+        """What a resumed training must share with its first part, and what that has recorded."""
         known = recorded or {}
         return {
             "epochs": self.epochs,
@@ -283,7 +284,6 @@ class Trainer:
         }
 
     def _begin(self, checkpoint: Checkpoint | None, train: Data) -> None:
-        """Set everything to the start, or to a checkpoint."""
         batches, compiled = self._prepared or (0, None)
         self._prepared = None
         if compiled is None or batches != self._batches(train):
@@ -311,7 +311,7 @@ class Trainer:
         self.ranks.wait()  # no epoch is committed before all have read the last
 
     def _finished(self) -> bool:
-        """Return whether no epoch is left, noting an early stop."""
+        """Whether no epoch is left; notes an early stop."""
         history = self.history
         waited = self.patience is not None and history.epochs_without_better >= self.patience
         history.stopped_early = waited and len(history) < self.epochs
@@ -324,7 +324,6 @@ class Trainer:
         settings: dict[str, Setting],
         progress: EpochProgress,
     ) -> None:
-        """Train one more epoch, measure it and commit it."""
         began = perf_counter()
         epoch = len(self.history) + 1
         compiled = self._compiled
@@ -348,7 +347,6 @@ class Trainer:
         validation: Data | None,
         progress: EpochProgress,
     ) -> tuple[EpochResult, Evaluation | None]:
-        """Train an epoch and evaluate the validation data; reject losses that make no sense."""
         batches = epoch_batches(
             train, self.batch_size, seed=self.seed, epoch=epoch, augment=self.augment
         )
@@ -371,7 +369,6 @@ class Trainer:
         settings: dict[str, Setting],
         progress: EpochProgress,
     ) -> None:
-        """Take a finished epoch into history, network and run directory, with its network file."""
         better = self.history.add(row)
         self._last = last
         if better:
@@ -386,7 +383,6 @@ class Trainer:
             self._tell_silent(row, progress)
 
     def _keep_snapshot(self, network: bytes) -> None:
-        """Keep the network of the last finished epoch, or of the start, if it is one to keep."""
         if self.run is not None and self.ranks.leads:
             epoch = len(self.history)
             keep(self.run.path, epoch, network, space=self.snapshots, epochs=self.epochs)
@@ -399,5 +395,4 @@ class Trainer:
                 progress.message(silent_note(name))
 
     def _in_order(self, data: Data) -> Iterable[Batch]:
-        """Return the batches of a split in its own order."""
         return epoch_batches(data, self.batch_size, seed=self.seed, epoch=0, shuffle=False)

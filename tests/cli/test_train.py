@@ -159,7 +159,7 @@ def test_patience_without_validation_data(tmp_path):
     folder = write_words(tmp_path / "words", [0, 10, 11])
     small = [*SMALL, "--set", "data.duration=200", "--set", "data.mel.n_bands=8"]
     command = ["train", "fsdd", "--data", folder, *small, "--set", "learning.patience=2"]
-    assert "patience must have validation" in refused(*command, "--out", tmp_path / "runs" / "r")
+    assert "patience needs validation" in refused(*command, "--out", tmp_path / "runs" / "r")
     assert sorted(each.name for each in tmp_path.iterdir()) == ["words"]
 
 

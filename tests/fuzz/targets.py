@@ -97,8 +97,7 @@ def _sweep(folder: Path) -> None:
     """Read the points and the results of a sweep."""
     from mlgenn_delays.errors import WorkError
     from mlgenn_delays.sweep import Sweep, read_results, summarise
-    from mlgenn_delays.sweep.record import describe
-    from mlgenn_delays.sweep.results import make_row, to_csv
+    from mlgenn_delays.sweep.results import describe, make_row, to_csv
     from tests.cli.helpers import SMALL
 
     made = Sweep(

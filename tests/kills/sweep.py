@@ -215,7 +215,7 @@ class Bench:
         words = scenario.words(self.base)
         code = call(*words, log=self.log)
         text = self.log.read_text(errors="replace")
-        if code == 2 and words[0] == "train" and "go on with --resume" in text:
+        if code == 2 and words[0] == "train" and "continue with --resume" in text:
             code = call(
                 "train",
                 "--resume",

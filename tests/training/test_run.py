@@ -105,7 +105,7 @@ def test_the_check_leaves_nothing_behind(tmp_path):
 
 def test_a_run_in_the_way_is_called_one(tmp_path):
     RunDirectory.create(tmp_path, "", {})
-    with pytest.raises(InputError, match="holds a run; go on with --resume"):
+    with pytest.raises(InputError, match="holds a run; continue with --resume"):
         check_free(tmp_path)
 
 
@@ -205,7 +205,7 @@ def test_a_run_that_another_process_makes_meanwhile_is_left_alone(tmp_path, monk
         (path / "recipe.toml").write_text("first")
 
     monkeypatch.setattr(run_module, "write_atomic", write)
-    with pytest.raises(InputError, match="one that holds a run; go on with --resume"):
+    with pytest.raises(InputError, match="one that holds a run; continue with --resume"):
         RunDirectory.create(path, "second", {})
     assert RunDirectory.open(path).recipe_text() == "first"
     assert os.listdir(tmp_path) == ["run"]

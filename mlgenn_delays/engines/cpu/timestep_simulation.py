@@ -33,7 +33,7 @@ from mlgenn_delays.engines.shared.traces import (
 from mlgenn_delays.learning import Atan, SurrogateBPTT, Triangle
 from mlgenn_delays.machine import CHUNK_BYTES, CHUNKS
 from mlgenn_delays.network import CurrentInput
-from mlgenn_delays.network.normalisation import EPSILON
+from mlgenn_delays.network.models import EPSILON
 
 MOMENTUM = 0.1  # share of a batch in the running statistics
 

@@ -23,7 +23,7 @@ class Norm:
     Attributes:
         mean: Running mean.
         variance: Running variance.
-        gain: See `network.normalisation`; Adam's moments are ``gain_first``, ``gain_second``.
+        gain: See `network.models`; Adam's moments are ``gain_first``, ``gain_second``.
         offset: Likewise.
         by_gain: Gradient of the last batch, summed over it.
         by_offset: Likewise.
