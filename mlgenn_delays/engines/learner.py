@@ -112,7 +112,6 @@ class Learner:
     def _run(
         self, batch: Batch, spike_scale: np.ndarray, width: float | None, pending: bool = False
     ) -> ForwardResult:
-        """Run a batch that fits the network."""
         check_batch(self.network, batch)
         return self._simulation.forward(batch, spike_scale, width=width, pending=pending)
 
@@ -174,7 +173,6 @@ class Learner:
         )  # fmt: skip
 
     def _learn(self, batch: Batch, epoch: int) -> ForwardResult:
-        """Run a batch and learn from it, or from the one before where the rule is pipelined."""
         spike_scale, width = self._spike_scale(batch, epoch), self._width(epoch)
         result = self._run(batch, spike_scale, width, pending=self._pending is not None)
         if not np.isfinite(result.loss).all():
@@ -189,7 +187,6 @@ class Learner:
         return result
 
     def _catch_up(self) -> None:
-        """Learn from the batch that has run and was not learned from, if there is one."""
         if self._pending is None:
             return
         (batch, spike_scale, width), self._pending = self._pending, None
@@ -204,13 +201,11 @@ class Learner:
             structure.after_step(self._simulation, step + 1)
 
     def _end_epoch(self, counts: np.ndarray) -> None:
-        """Revive silent neurons and rewire, where that is due after an epoch."""
         self._revive(counts)
         if self._structure is not None:
             self._structure.after_epoch(self._simulation, self.parameters.step)
 
     def _mean_spikes(self, counts: np.ndarray, examples: int) -> dict[str, float]:
-        """Return mean spikes per neuron and example, by spiking population."""
         return {
             name: float(own.mean()) / examples for name, own in self._by_population(counts).items()
         }

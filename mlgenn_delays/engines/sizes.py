@@ -18,19 +18,12 @@ _SYNAPSES = "the sizes of the layers, or raise network.sparsity"
 
 
 class Trials(NamedTuple):
-    """How much runs at once.
+    """How much runs at once."""
 
-    Attributes:
-        size: Examples of a batch.
-        steps: T.
-        threads: Threads of the CPU engine, all cores if None.
-        side: Examples that GeNN runs side by side, 0 for the CPU engine.
-    """
-
-    size: int
-    steps: int
-    threads: int | None = None
-    side: int = 0
+    size: int  # examples of a batch
+    steps: int  # T
+    threads: int | None = None  # threads of the CPU engine, all cores if None
+    side: int = 0  # examples that GeNN runs side by side, 0 for the CPU engine
 
 
 def check_sizes(network: Network, rule: Rule, rewiring: Rewiring | None, trials: Trials) -> None:
@@ -83,7 +76,6 @@ def _check_kernel(network: Network, kernel: Gaussian, steps: int) -> None:
 
 
 def _longest(network: Network, steps: int) -> int:
-    """Return the longest delay that acts within a trial [steps]."""
     delays = [longest_steps(p.max_delay, network.dt) for p in network.projections.values()]
     return min(max(delays, default=0), steps)
 
@@ -100,7 +92,6 @@ def _rows(network: Network, rule: Rule) -> tuple[int, int, int]:
 
 
 def _along_time(network: Network, rule: Rule, rewiring: Rewiring | None, trials: Trials) -> int:
-    """Return the memory for what is kept of the trials of a batch [bytes]."""
     from mlgenn_delays.engines.cpu.store import LANES
 
     steps, size, classes = trials.steps, trials.size, network.output().n
@@ -120,12 +111,10 @@ def _along_time(network: Network, rule: Rule, rewiring: Rewiring | None, trials:
 
 
 def _recurrent(network: Network, name: str) -> bool:
-    """Return whether a population projects to itself."""
     return any(p.recurrent for p in network.incoming(name))
 
 
 def _of_taps(network: Network, rule: Rule, trials: Trials) -> int:
-    """Return the memory for the taps of all synapses and their gradients [bytes]."""
     if trials.side or isinstance(rule, EventProp):
         return 0
     from mlgenn_delays.engines.shared.taps import gaussian_size
@@ -139,7 +128,6 @@ def _of_taps(network: Network, rule: Rule, trials: Trials) -> int:
 
 
 def _of_synapses(network: Network, rewiring: Rewiring | None, trials: Trials) -> int:
-    """Return the memory for weights, delays, moments and what rewiring keeps [bytes]."""
     from mlgenn_delays.machine import CHUNKS
 
     total = network.n_synapses() * (100 + 8 * min(CHUNKS, (trials.size + 1) // 2))
@@ -150,7 +138,6 @@ def _of_synapses(network: Network, rewiring: Rewiring | None, trials: Trials) ->
 
 
 def _of_pairs(network: Network, projection: Projection, rewiring: Rewiring) -> int:
-    """Return the memory for the pairs of a projection that is rewired [bytes]."""
     from mlgenn_delays.engines.shared.candidate_gradients import TABLE_BYTES
 
     pairs = network.populations[projection.source].n * network.populations[projection.target].n

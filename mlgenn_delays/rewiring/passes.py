@@ -116,12 +116,10 @@ def make_pass(
 
 
 def _unchanged(synapses: Synapses, pairs: Pairs) -> Rewired:
-    """Return the result of a pass in which nothing happens."""
     return Rewired(synapses, pairs, np.arange(len(synapses)))
 
 
 def _absent(present: np.ndarray, n_pairs: int) -> np.ndarray:
-    """Return the flat indices of the absent pairs, ascending int64."""
     mask = np.ones(n_pairs, bool)
     mask[present] = False
     return np.flatnonzero(mask)
@@ -144,14 +142,12 @@ def _score(
 
 
 def _leave_delays(synapses: Synapses, pairs: Pairs, gone: np.ndarray) -> Pairs:
-    """Return the pairs with the delays of the synapses that go."""
     delay = pairs.delay.copy()
     delay[synapses.pre[gone], synapses.post[gone]] = synapses.delay[gone]
     return replace(pairs, delay=delay)
 
 
 def _chosen_delays(best_delay: np.ndarray | None, fresh: np.ndarray) -> np.ndarray:
-    """Return the best delay of each pair that grows [steps]."""
     assert best_delay is not None  # `check` saw to it
     delay = best_delay.ravel()[fresh]
     if not (np.isfinite(delay).all() and (delay >= 0).all()):
@@ -231,14 +227,12 @@ def check(
 
 
 def _need_shape(what: str, array: np.ndarray | None, shape: tuple[int, ...]) -> None:
-    """Reject a missing array or another shape."""
     got = None if array is None else np.shape(array)
     if got != shape:
         raise InputError(f"{what} must have shape {shape}, got {got}")
 
 
 def _check_synapses(synapses: Synapses) -> None:
-    """Reject arrays that are no synapses of n_pre and n_post neurons."""
     shape = (len(synapses),)
     arrays = {"post": synapses.post, "weight": synapses.weight, "delay": synapses.delay}
     for name, array in {**arrays, **synapses.moments}.items():
@@ -260,7 +254,6 @@ def _check_synapses(synapses: Synapses) -> None:
 
 
 def _check_signs(rule: Rewiring, synapses: Synapses, pairs: Pairs) -> None:
-    """Reject signs that the rule's `signs` does not allow."""
     if rule.signs == "free":
         if synapses.sign is not None or pairs.sign is not None:
             raise InputError('synapses and pairs must have no signs with signs="free", got some')

@@ -64,7 +64,6 @@ class EventSimulation:
         self._allocate_per_synapse()
 
     def _allocate_per_synapse(self) -> None:
-        """Allocate the arrays with an entry per synapse."""
         synapses = len(self.context.plan.pre)
         self._offset = np.zeros(synapses, np.uint32)
         self._recurrent = Recurrent(np.zeros(0, np.float32), np.zeros(0, np.uint32))
@@ -113,7 +112,6 @@ class EventSimulation:
             self._traces = self._traces._replace(adjoint=self._traces.adjoint[:, :0].copy())
 
     def _make_buffers(self, classes: int) -> None:
-        """Allocate buffers for every thread."""
         plan = self.context.plan
         wide = [int(n) for n, r in zip(plan.n, plan.recurrent_population, strict=True) if r]
         highest = self.context.parameters.highest
@@ -221,7 +219,6 @@ class EventSimulation:
         return plan._replace(target=np.where(plan.kind[plan.source] == INPUT, plan.target, -1))
 
     def _add_current_gradients(self, batch: Batch, spike_scale: np.ndarray) -> None:
-        """Add the gradients of the input's synapses, from the adjoints that were kept."""
         plan, layout, traces, taps = self._of_currents(), self._row_layout, self._traces, self._taps
         starts, times = events_of(batch)
         parts = chunks(len(batch), min(CHUNKS, (len(batch) + 1) // 2))

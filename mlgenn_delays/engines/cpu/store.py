@@ -15,27 +15,18 @@ LANES = 8
 
 
 class SpikeStore(NamedTuple):
-    """Spikes and outputs of a batch.
+    """Spikes and outputs of a batch."""
 
-    Attributes:
-        start: (B, H) uint64; neuron j of a population spiked at
-            ``time[start[b, spike_offset + j]:start[b, spike_offset + j + 1]]``.
-        time: (B * capacity,) uint32 [steps].
-        slope: (B * capacity,) I + bias - v_thresh in the step of the spike, above 0.
-        release: (B * capacity,) I + bias in the step before V moves again.
-        voltage: (B, K, T) V of the output.
-        logits: (B, K).
-        loss: (B,) cross-entropy.
-        needed: (B,) spikes of the example; above the capacity, the example must be run again.
-    """
-
+    # (B, H) uint64; neuron j of a population with spike_offset o spiked at
+    # time[start[b, o + j]:start[b, o + j + 1]]
     start: np.ndarray
-    time: np.ndarray
-    slope: np.ndarray
-    release: np.ndarray
-    voltage: np.ndarray
-    logits: np.ndarray
-    loss: np.ndarray
+    time: np.ndarray  # (B * capacity,) uint32 [steps]
+    slope: np.ndarray  # (B * capacity,) I + bias - v_thresh in the step of the spike, above 0
+    release: np.ndarray  # (B * capacity,) I + bias in the step before V moves again
+    voltage: np.ndarray  # (B, K, T) V of the output
+    logits: np.ndarray  # (B, K)
+    loss: np.ndarray  # (B,) cross-entropy
+    # (B,) spikes of the example; above the capacity, the example must be run again
     needed: np.ndarray
 
     @property
@@ -61,41 +52,26 @@ def make_spike_store(
 
 
 class Recurrent(NamedTuple):
-    """Recurrent synapses in the order of `Plan.out_synapse`, renewed whenever they change.
+    """Recurrent synapses in the order of `Plan.out_synapse`, renewed whenever they change."""
 
-    Attributes:
-        weight: float32.
-        offset: uint32, delay + 1 [steps].
-    """
-
-    weight: np.ndarray
-    offset: np.ndarray
+    weight: np.ndarray  # float32
+    offset: np.ndarray  # uint32, delay + 1 [steps]
 
 
 class EventBuffers(NamedTuple):
-    """Buffers of one thread of `EventSimulation`; rows are padded for the largest delay.
+    """Buffers of one thread of `EventSimulation`; rows are padded for the largest delay."""
 
-    Attributes:
-        rows: (G, L, T + max_shift) arrivals by target neuron and step.
-        current: (`LANES`, T) synaptic currents.
-        adjoint: (G, L, T + max_shift, 2) adjoint of inSyn, and derivative with respect to the
-            arrival time of unit weight; zero from step T on.
-        time: (L, T) uint32 spikes of the neurons at hand.
-        slope: (L, T).
-        release: (L, T).
-        counts: (L,) int64 spikes of the neurons at hand.
-        drive: (K, T) derivative of the loss with respect to V of the output.
-        outgoing: (capacity,) derivative with respect to each spike's time, over its synapses.
-    """
-
-    rows: np.ndarray
-    current: np.ndarray
+    rows: np.ndarray  # (G, L, T + max_shift) arrivals by target neuron and step
+    current: np.ndarray  # (`LANES`, T) synaptic currents
+    # (G, L, T + max_shift, 2) adjoint of inSyn, and derivative with respect to the arrival time of
+    # unit weight; zero from step T on
     adjoint: np.ndarray
-    time: np.ndarray
-    slope: np.ndarray
-    release: np.ndarray
-    counts: np.ndarray
-    drive: np.ndarray
+    time: np.ndarray  # (L, T) uint32 spikes of the neurons at hand
+    slope: np.ndarray  # (L, T)
+    release: np.ndarray  # (L, T)
+    counts: np.ndarray  # (L,) int64 spikes of the neurons at hand
+    drive: np.ndarray  # (K, T) derivative of the loss with respect to V of the output
+    # (capacity,) derivative with respect to each spike's time, over its synapses
     outgoing: np.ndarray
 
 

@@ -68,7 +68,6 @@ class TimestepSimulation:
         self._plan = self.context.plan
 
     def _fit(self, batch: Batch) -> Traces:
-        """Return memory that fits a batch."""
         plan, size = self._plan, len(batch)
         if batch.n_steps != self._steps:
             self._steps, self._traces = batch.n_steps, None
@@ -135,7 +134,6 @@ class TimestepSimulation:
         return ForwardResult(traces.logits[:size], traces.loss[:size], self._counts)
 
     def _over_chunks(self, size: int, task: object, most: int = CHUNKS) -> int:
-        """Run a task over the chunks of a batch."""
         return self.context.over_chunks(size, most, self._buffers, task)  # type: ignore[arg-type]
 
     def _affine(self, p: int, size: int, training: bool) -> tuple[np.ndarray, np.ndarray]:
@@ -193,7 +191,6 @@ class TimestepSimulation:
     # Backwards
 
     def _shape(self) -> tuple[int, np.float32, np.float32, bool]:
-        """Return the surrogate as the kernels take it."""
         s = self._surrogate
         if isinstance(s, Atan):
             return surrogate_backward.ATAN, np.float32(s.slope), np.float32(0.0), False
@@ -245,7 +242,6 @@ class TimestepSimulation:
         return by_weight, by_delay
 
     def _normalise_back(self, p: int, size: int) -> None:
-        """Take dL/dI of a normalised population back through its normalisation."""
         name = self.context.layout.names[p]
         if name not in self.context.parameters.norms:
             return

@@ -34,7 +34,6 @@ def too_old() -> dict[str, str]:
 
 
 def _numbers(text: str) -> list[int]:
-    """Return the numbers that a version begins with."""
     found = re.match(r"\d+(\.\d+)*", text)
     return [int(part) for part in found[0].split(".")] if found else []
 

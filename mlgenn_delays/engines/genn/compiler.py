@@ -105,7 +105,6 @@ def translate(network: Network) -> GeNNNetwork:
 
 
 def _neuron(model: Any) -> Any:
-    """Return mlGeNN's neuron for a population model."""
     if isinstance(model, InputModel):
         return GeNNSpikeInput()
     if isinstance(model, OutputModel):
@@ -129,17 +128,11 @@ REDUCE = {
 
 @dataclass(frozen=True)
 class Target:
-    """Where GeNN runs.
+    """Where GeNN runs."""
 
-    Attributes:
-        backend: ``"single_threaded_cpu"`` or ``"cuda"``.
-        batch_size: Examples side by side.
-        device: Number of the GPU; None for GeNN's choice.
-    """
-
-    backend: str
-    batch_size: int
-    device: int | None = None
+    backend: str  # ``"single_threaded_cpu"`` or ``"cuda"``
+    batch_size: int  # examples side by side
+    device: int | None = None  # number of the GPU; None for GeNN's choice
 
 
 class CompileState:

@@ -109,7 +109,6 @@ class DistributedSimulation:
 
     @staticmethod
     def _scale_of(spike_scale: np.ndarray, low: int, high: int) -> np.ndarray:
-        """Return the spike scale of some examples."""
         return spike_scale[low:high] if len(spike_scale) > 1 else spike_scale
 
     def refresh(self) -> None:

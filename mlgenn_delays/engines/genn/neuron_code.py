@@ -64,33 +64,24 @@ SENT = f"({IN_TIME} ? {SPIKE} : 0)"
 
 @dataclass
 class NeuronCode:
-    """What a GeNN neuron model is made of.
+    """What a GeNN neuron model is made of."""
 
-    Attributes:
-        forwards: Code of one step forwards.
-        backwards: Code of one step on the way back.
-        params: Constants by name.
-        variables: Initial values by name; an array has one value per neuron.
-        types: Types of variables that are no "scalar".
-        given: Variables that the host writes for every example and the code only reads.
-        arrays: Element types of arrays that the host allocates, by name.
-        reset_forward: Variables that are 0 at the start of a trial.
-        reset_backward: Variables that are 0 at the start of the way back.
-        sends: Whether it has targets.
-        receives: Whether its targets send something back.
-    """
-
-    forwards: str
-    backwards: str
-    params: dict[str, float] = field(default_factory=dict)
+    forwards: str  # code of one step forwards
+    backwards: str  # code of one step on the way back
+    params: dict[str, float] = field(default_factory=dict)  # constants by name
+    # initial values by name; an array has one value per neuron
     variables: dict[str, Any] = field(default_factory=dict)
-    types: dict[str, str] = field(default_factory=dict)
+    types: dict[str, str] = field(default_factory=dict)  # types of variables that are no "scalar"
+    # variables that the host writes for every example and the code only reads
     given: list[str] = field(default_factory=list)
+    # element types of arrays that the host allocates, by name
     arrays: dict[str, str] = field(default_factory=dict)
+    # variables that are 0 at the start of a trial
     reset_forward: list[str] = field(default_factory=list)
+    # variables that are 0 at the start of the way back
     reset_backward: list[str] = field(default_factory=list)
-    sends: bool = True
-    receives: bool = False
+    sends: bool = True  # whether it has targets
+    receives: bool = False  # whether its targets send something back
 
     def sim(self) -> str:
         """Return the code of one step."""
@@ -234,7 +225,6 @@ def _output() -> NeuronCode:
 
 
 def _spiking(model: LIF | SeedLIF) -> NeuronCode:
-    """Return the code that all spiking populations share."""
     return NeuronCode(
         "",
         "",
@@ -249,7 +239,6 @@ def _spiking(model: LIF | SeedLIF) -> NeuronCode:
 
 
 def _eventprop(model: LIF, dt: float) -> NeuronCode:
-    """Return the code of a `LIF` under EventProp."""
     code, rest = _spiking(model), model.refractory_steps(dt)
     code.params |= {"TauMem": model.tau_mem / dt, "MinSlope": float(MIN_SLOPE) * model.v_thresh}
     move = """
@@ -306,7 +295,6 @@ def _eventprop(model: LIF, dt: float) -> NeuronCode:
 
 
 def _surrogate(model: LIF | SeedLIF, dt: float, surrogate: Surrogate) -> NeuronCode:
-    """Return the code of a population under SurrogateBPTT."""
     assert not isinstance(surrogate, Atan)
     psi = "Height" if isinstance(surrogate, Boxcar) else "(Height * (1 - fabs(away) / Width))"
     if isinstance(model, SeedLIF):

@@ -172,7 +172,6 @@ class Running:
             self._places[name] = places
 
     def _put(self, name: str, variable: str, values: np.ndarray) -> None:
-        """Write a variable of a projection's synapses, (S,) in CSR order."""
         own = self._projections[name].vars[variable]
         if self._dense[name]:
             own._view[:] = values

@@ -28,21 +28,13 @@ from mlgenn_delays.network import CurrentInput, SeedLIF
 
 @dataclass
 class _Trial:
-    """A batch that is on the tapes.
-
-    Attributes:
-        batch: The batch.
-        spike_scale: That of its forward pass.
-        first: Where on the tapes its first example lies.
-        weight: Of the synapses that it ran with.
-        lows: Where its examples that run side by side start.
-    """
+    """A batch that is on the tapes."""
 
     batch: Batch
-    spike_scale: np.ndarray
-    first: int
-    weight: np.ndarray
-    lows: range
+    spike_scale: np.ndarray  # that of its forward pass
+    first: int  # where on the tapes its first example lies
+    weight: np.ndarray  # of the synapses that it ran with
+    lows: range  # where its examples that run side by side start
 
 
 class GeNNSimulation:
@@ -92,7 +84,6 @@ class GeNNSimulation:
     # What runs
 
     def _fit(self, batch: Batch) -> Running:
-        """Return the network in GeNN, with room for a batch."""
         context = self.context
         if self._running is None or not self._running.fits(context.network):
             self._close()
@@ -112,13 +103,11 @@ class GeNNSimulation:
         return running
 
     def _close(self) -> None:
-        """Free the network in GeNN; it is built anew when it is needed."""
         if self._running is not None:
             self._running.close()
         self._running = None
 
     def _slots(self, batch: Batch) -> int:
-        """Return for how many examples there is room."""
         return -(-len(batch) // self.target.batch_size) * self.target.batch_size
 
     def _extent(self, batch: Batch) -> tuple[int, int]:
@@ -153,7 +142,6 @@ class GeNNSimulation:
             self._stale, self._width = False, width
 
     def _show(self, running: Running, batch: Batch) -> None:
-        """Send the input of a batch."""
         array = "Value" if isinstance(batch, CurrentBatch) else "Raster"
         rows = self._rows(batch, self._input, array)
         rows[len(batch) :] = 0
@@ -164,7 +152,6 @@ class GeNNSimulation:
         running.array_to_device(self._input, array)
 
     def _side(self, batch: Batch, low: int) -> slice:
-        """Return the examples that run side by side from `low` on."""
         return slice(low, min(low + self.target.batch_size, len(batch)))
 
     def _point(
@@ -194,7 +181,6 @@ class GeNNSimulation:
         return trial.first, low
 
     def _own(self, name: str) -> slice:
-        """Return a population's part of an array over all neurons."""
         first = self.context.plan.first
         p = self.context.layout.names.index(name)
         return slice(first[p], first[p + 1])
@@ -251,7 +237,6 @@ class GeNNSimulation:
         self._waits = None
 
     def _begin(self, running: Running, trial: _Trial) -> None:
-        """Prepare the way back through a batch."""
         running.clear_gradients()
         self._count_gradient, self._back = self.context.spike_count_gradient(self.counts), trial
 

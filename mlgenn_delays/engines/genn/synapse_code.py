@@ -60,25 +60,18 @@ def norm_and_mean(delay: np.ndarray, longest: int, width: float) -> tuple[np.nda
 
 @dataclass
 class SynapseCode:
-    """What a GeNN weight update model is made of.
+    """What a GeNN weight update model is made of."""
 
-    Attributes:
-        forwards: Code of a spike.
-        backwards: Code of an event on the way back.
-        variables: Types of what each synapse has, by name, which the host writes.
-        sums: Names of what the way back sums up, for the host to read.
-        late: Names by variable of those that the way back has its own copies of.
-        values: Whether spikes have values, Gain and GainBack of the source.
-        taps: Whether delays act through a kernel of a width that the host sets.
-    """
-
-    forwards: str
-    backwards: str
+    forwards: str  # code of a spike
+    backwards: str  # code of an event on the way back
+    # types of what each synapse has, by name, which the host writes
     variables: dict[str, str] = field(default_factory=dict)
+    # names of what the way back sums up, for the host to read
     sums: list[str] = field(default_factory=list)
+    # names by variable of those that the way back has its own copies of
     late: dict[str, str] = field(default_factory=dict)
-    values: bool = False
-    taps: bool = False
+    values: bool = False  # whether spikes have values, Gain and GainBack of the source
+    taps: bool = False  # whether delays act through a kernel of a width that the host sets
 
     @property
     def types(self) -> dict[str, str]:
@@ -127,12 +120,10 @@ def synapse_code(network: Network, projection: Projection, rule: Rule) -> Synaps
 
 
 def _forwards(sent: str, longest: int) -> str:
-    """Return the code of a spike over a whole delay."""
     return f"addToPostDelay({sent}, {'d' if longest else '0'});"
 
 
 def _read(longest: int, slope: bool) -> str:
-    """Return the code that reads the adjoint at a whole delay."""
     at, after = ("d", "(d + 1)") if longest else ("0", "1")
     code = f"\n        const scalar reached = LambdaI_post[{at}];"
     return code + (f"\n        const scalar slope = LambdaI_post[{after}] - reached;" * slope)
@@ -148,7 +139,6 @@ def _bounds(longest: int) -> str:
 
 
 def _tapped_forwards(sent: str, longest: int) -> str:
-    """Return the code of a spike over the steps of a Gaussian kernel."""
     return f"""{_bounds(longest)}
         if (KernelWidth == 0 || Norm == 0) {{
             addToPostDelay({sent}, whole);
@@ -162,7 +152,6 @@ def _tapped_forwards(sent: str, longest: int) -> str:
 
 
 def _read_taps(longest: int) -> str:
-    """Return the code that reads the adjoint over the steps of a Gaussian kernel."""
     return f"""{_bounds(longest)}
         scalar reached = 0;
         scalar slope = 0;

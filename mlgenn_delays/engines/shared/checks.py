@@ -35,7 +35,6 @@ def check_rule(network: Network, rule: Rule) -> None:
 
 
 def _check_eventprop(network: Network, rule: EventProp) -> None:
-    """Reject a network that EventProp cannot run."""
     instead = "take SurrogateBPTT"
     for projection in network.projections.values():
         if isinstance(projection.synapse, Delta) and (rule.weights or rule.delays):

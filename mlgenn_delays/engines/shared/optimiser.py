@@ -61,7 +61,6 @@ class Optimiser:
         p.step += 1
 
     def _update_norms(self, settings: Adam, size: int) -> None:
-        """Make one optimiser step of the normalisations' gains and offsets."""
         for norm in self.context.parameters.norms.values():
             for key in ("gain", "offset"):
                 value, gradient = getattr(norm, key), getattr(norm, f"by_{key}")

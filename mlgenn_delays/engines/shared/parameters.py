@@ -18,23 +18,15 @@ _NORM_FIELDS = ("mean", "variance", "gain", "offset", *_NORM_MOMENTS)
 
 
 class Norm:
-    """A population's normalisation while it is learned, arrays (n,) float32.
+    """A population's normalisation while it is learned, arrays (n,) float32."""
 
-    Attributes:
-        mean: Running mean.
-        variance: Running variance.
-        gain: See `network.normalisation`; Adam's moments are ``gain_first``, ``gain_second``.
-        offset: Likewise.
-        by_gain: Gradient of the last batch, summed over it.
-        by_offset: Likewise.
-    """
-
-    mean: np.ndarray
-    variance: np.ndarray
+    mean: np.ndarray  # running mean
+    variance: np.ndarray  # running variance
+    # see `network.normalisation`; Adam's moments are ``gain_first``, ``gain_second``
     gain: np.ndarray
-    offset: np.ndarray
-    by_gain: np.ndarray
-    by_offset: np.ndarray
+    offset: np.ndarray  # likewise
+    by_gain: np.ndarray  # gradient of the last batch, summed over it
+    by_offset: np.ndarray  # likewise
 
     def __init__(self, n: int) -> None:
         for key in (*_NORM_FIELDS, "by_gain", "by_offset"):
@@ -178,7 +170,6 @@ class Parameters:
 
 
 def _expect(state: dict[str, np.ndarray], key: str, like: np.ndarray) -> np.ndarray:
-    """Return an array of a state, refusing one of another shape or type than `like`."""
     got = state.get(key)
     if got is None or got.shape != like.shape or got.dtype != like.dtype:
         found = "nothing" if got is None else f"{got.dtype} {got.shape}"

@@ -54,7 +54,6 @@ class StructureLearner:
     # Set-up
 
     def _sizes(self, name: str) -> tuple[int, int]:
-        """Return the numbers of pre- and postsynaptic neurons of a projection."""
         network = self.context.network
         projection = network.projections[name]
         return (
@@ -63,7 +62,6 @@ class StructureLearner:
         )
 
     def _check(self, projection: Projection) -> None:
-        """Reject a projection that the rule cannot rewire as it says."""
         where, kind = f"projection {projection.name!r}", type(self.rule).__name__
         if self.rule.grow_delay == "gradient" and projection.granularity != "synapse":
             raise InputError(
@@ -98,7 +96,6 @@ class StructureLearner:
         return Pairs(sign, delay)
 
     def _put_signs(self, projection: Projection, sign: np.ndarray | None) -> None:
-        """Give the pairs of a projection's synapses their signs."""
         if sign is None or projection.sign is None:
             return
         pre = projection.pre()
@@ -145,7 +142,6 @@ class StructureLearner:
         return self.needs_candidates(step) or self._is_due(step + 1)
 
     def _is_due(self, step: int) -> bool:
-        """Return whether a pass follows an optimiser step."""
         return bool(self.rule.every) and self.rule.due(step, self.total_steps, False)
 
     def accumulate(
@@ -186,7 +182,6 @@ class StructureLearner:
             self._make_pass(simulation, step)
 
     def _make_pass(self, simulation: Simulation, step: int) -> None:
-        """Rewire every projection that has absent pairs."""
         arrays = {name: self._learned_arrays(name) for name in self.context.layout.projections}
         moved = 0
         for name in list(self.pairs):
@@ -197,7 +192,6 @@ class StructureLearner:
             simulation.refresh()
 
     def _learned_arrays(self, name: str) -> dict[str, np.ndarray]:
-        """Return all learned arrays of a projection in CSR order."""
         return {field: self.context.parameters.take(field, name) for field in FIELDS}
 
     def _pass(self, name: str, step: int, arrays: dict[str, dict[str, np.ndarray]]) -> int:
@@ -257,7 +251,6 @@ class StructureLearner:
         return gradient, np.minimum(delay, max_delay / network.dt).astype(np.float32)
 
     def _put_back(self, arrays: dict[str, dict[str, np.ndarray]]) -> None:
-        """Replace plan, layout and parameters after the structure changed."""
         replan(self.context)
         for name, fields in arrays.items():
             for field, values in fields.items():

@@ -57,17 +57,11 @@ class SimulationContext:
 
 
 class ForwardResult(NamedTuple):
-    """Result of the forward pass of a batch of B examples.
+    """Result of the forward pass of a batch of B examples."""
 
-    Attributes:
-        logits: (B, K) float32.
-        loss: (B,) float32 cross-entropy.
-        counts: (B, N) int64 spikes of every neuron, 0 for those that do not spike.
-    """
-
-    logits: np.ndarray
-    loss: np.ndarray
-    counts: np.ndarray
+    logits: np.ndarray  # (B, K) float32
+    loss: np.ndarray  # (B,) float32 cross-entropy
+    counts: np.ndarray  # (B, N) int64 spikes of every neuron, 0 for those that do not spike
 
 
 class Simulation(Protocol):

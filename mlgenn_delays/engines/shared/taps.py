@@ -21,19 +21,12 @@ FAR = float(np.sqrt(-2.0 * np.log(LEAST)))
 
 
 class Taps(NamedTuple):
-    """Taps of every synapse.
+    """Taps of every synapse."""
 
-    Attributes:
-        size: W, held for every synapse.
-        first: (S,) int64 first step held.
-        acting: (S, W) float32 K.
-        moving: (S, W) float32 dK/dd.
-    """
-
-    size: int
-    first: np.ndarray
-    acting: np.ndarray
-    moving: np.ndarray
+    size: int  # W, held for every synapse
+    first: np.ndarray  # (S,) int64 first step held
+    acting: np.ndarray  # (S, W) float32 K
+    moving: np.ndarray  # (S, W) float32 dK/dd
 
 
 def gaussian_size(width: float, longest: int) -> int:

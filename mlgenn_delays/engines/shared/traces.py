@@ -15,73 +15,44 @@ from mlgenn_delays.engines.shared.vector import LANES
 
 
 class RowLayout(NamedTuple):
-    """Where the rows of an example lie.
+    """Where the rows of an example lie."""
 
-    Attributes:
-        steps: T.
-        span: T rounded up to whole vectors.
-        length: Places of a row.
-        source_row: (P,) first row of a population's output among those of an example's sources.
-        neuron_row: (P,) first row of a population among those of an example's neurons.
-        sources: Rows of sources per example.
-        neurons: Rows of neurons per example.
-        event_driven: (P,) whether a population's spikes are walked one by one: its row of values is
-            not needed.
-    """
-
-    steps: int
-    span: int
-    length: int
+    steps: int  # T
+    span: int  # T rounded up to whole vectors
+    length: int  # places of a row
+    # (P,) first row of a population's output among those of an example's sources
     source_row: np.ndarray
-    neuron_row: np.ndarray
-    sources: int
-    neurons: int
+    neuron_row: np.ndarray  # (P,) first row of a population among those of an example's neurons
+    sources: int  # rows of sources per example
+    neurons: int  # rows of neurons per example
+    # (P,) whether a population's spikes are walked one by one: its row of values is not needed
     event_driven: np.ndarray
 
 
 class Traces(NamedTuple):
-    """The rows of a batch of B examples, end to end.
+    """The rows of a batch of B examples, end to end."""
 
-    Attributes:
-        sources: What each source sends, for spikes 0 or the neuron's scale; a row of zeros, then
-            B examples.
-        current: Synaptic currents before normalisation.
-        voltage: V as the threshold sees it; in the backward pass, dL/dI takes its place.
-        adjoint: (G,) rows of dL/d(arrivals) of each synapse group; a row of zeros at the end.
-        time: (B, neurons, T) uint32 steps of the spikes.
-        counts: (B, neurons) int64 their number.
-        voltage_out: (B, K, T) V of the output.
-        logits: (B, K).
-        loss: (B,) cross-entropy.
-    """
-
+    # what each source sends, for spikes 0 or the neuron's scale; a row of zeros, then B examples
     sources: np.ndarray
-    current: np.ndarray
-    voltage: np.ndarray
+    current: np.ndarray  # synaptic currents before normalisation
+    voltage: np.ndarray  # V as the threshold sees it; in the backward pass, dL/dI takes its place
+    # (G,) rows of dL/d(arrivals) of each synapse group; a row of zeros at the end
     adjoint: np.ndarray
-    time: np.ndarray
-    counts: np.ndarray
-    voltage_out: np.ndarray
-    logits: np.ndarray
-    loss: np.ndarray
+    time: np.ndarray  # (B, neurons, T) uint32 steps of the spikes
+    counts: np.ndarray  # (B, neurons) int64 their number
+    voltage_out: np.ndarray  # (B, K, T) V of the output
+    logits: np.ndarray  # (B, K)
+    loss: np.ndarray  # (B,) cross-entropy
 
 
 class ThreadBuffers(NamedTuple):
-    """Buffers of one thread of `TimestepSimulation`.
+    """Buffers of one thread of `TimestepSimulation`."""
 
-    Attributes:
-        arrivals: (n length,) arrivals of a population.
-        rows: (G, n, length) arrivals of a recurrent population.
-        spike_gradient: (n, length) dL/d(spike) of a population.
-        drive: (K, T) dL/dV of the output.
-        spare: (3, 8 length) rows of a few neurons.
-    """
-
-    arrivals: np.ndarray
-    rows: np.ndarray
-    spike_gradient: np.ndarray
-    drive: np.ndarray
-    spare: np.ndarray
+    arrivals: np.ndarray  # (n length,) arrivals of a population
+    rows: np.ndarray  # (G, n, length) arrivals of a recurrent population
+    spike_gradient: np.ndarray  # (n, length) dL/d(spike) of a population
+    drive: np.ndarray  # (K, T) dL/dV of the output
+    spare: np.ndarray  # (3, 8 length) rows of a few neurons
 
 
 def make_row_layout(plan: Plan, steps: int, max_shift: int, event_driven: np.ndarray) -> RowLayout:

@@ -28,8 +28,6 @@ def _word(value: int) -> Any:
 
 
 class _Writer:
-    """Writes the code of one intrinsic."""
-
     def __init__(self, context: Any, builder: Any) -> None:
         self.context = context
         self.builder = builder
