@@ -10,17 +10,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mlgenn_delays.data.types import Batch
+from mlgenn_delays.engines.checks import check_batch, check_counts, check_delays, check_rule
 from mlgenn_delays.engines.results import BatchResult, EpochResult, Evaluation, Gradients, Recording
-from mlgenn_delays.engines.shared import adam
 from mlgenn_delays.engines.shared.candidate_gradients import candidate_gradients
-from mlgenn_delays.engines.shared.checks import (
-    check_averages,
-    check_batch,
-    check_counts,
-    check_delays,
-    check_rule,
-)
-from mlgenn_delays.engines.shared.optimiser import Optimiser
+from mlgenn_delays.engines.shared.optimiser import Optimiser, keep_signs
 from mlgenn_delays.engines.shared.parameters import Parameters
 from mlgenn_delays.engines.shared.plan import make_plan
 from mlgenn_delays.engines.shared.rewiring import StructureLearner
@@ -220,7 +213,7 @@ class Learner:
                 weight = p.take("weight", name)
                 weight[silent[projection.target][projection.post]] += np.float32(self.rule.revive)
                 p.put("weight", name, weight)
-        adam.keep_signs(p.weight, p.sign, 0, len(p.weight))
+        keep_signs(p.weight, p.sign, 0, len(p.weight))
         self._simulation.refresh()
 
     # Evaluation and gradients
@@ -338,5 +331,4 @@ class Learner:
         self.parameters.load_state(state)
         if self._structure is not None:
             self._structure.load_state(state)
-            check_averages(self._context, self._structure)
         self._simulation.refresh()

@@ -5,7 +5,7 @@ from queue import SimpleQueue
 import numpy as np
 
 from mlgenn_delays.data.types import Batch
-from mlgenn_delays.engines.cpu import currents, eventprop_backward, eventprop_forward
+from mlgenn_delays.engines.cpu import currents, eventprop_backward, eventprop_forward, synapses
 from mlgenn_delays.engines.cpu.store import (
     LANES,
     EventBuffers,
@@ -16,23 +16,20 @@ from mlgenn_delays.engines.cpu.store import (
     make_spike_store,
 )
 from mlgenn_delays.engines.results import Recording
-from mlgenn_delays.engines.shared import adam
-from mlgenn_delays.engines.shared.correlate import (
-    correlate,
-    events_of,
-    max_shift_of,
-    placed,
-    show_input,
-)
+from mlgenn_delays.engines.shared.candidate_gradients import correlate
+from mlgenn_delays.engines.shared.numerics import sum_chunks
 from mlgenn_delays.engines.shared.plan import INPUT, SPIKING, Plan
 from mlgenn_delays.engines.shared.simulation import ForwardResult, SimulationContext
-from mlgenn_delays.engines.shared.taps import Taps, gather_gradient, make_taps
+from mlgenn_delays.engines.shared.taps import Taps, gather_gradient, make_taps, placed
 from mlgenn_delays.engines.shared.traces import (
     RowLayout,
     Traces,
+    events_of,
     make_row_layout,
     make_thread_buffers,
     make_traces,
+    max_shift_of,
+    show_input,
 )
 from mlgenn_delays.machine import CHUNKS, chunks
 from mlgenn_delays.network import CurrentInput
@@ -64,11 +61,11 @@ class EventSimulation:
         self._allocate_per_synapse()
 
     def _allocate_per_synapse(self) -> None:
-        synapses = len(self.context.plan.pre)
-        self._offset = np.zeros(synapses, np.uint32)
+        n = len(self.context.plan.pre)
+        self._offset = np.zeros(n, np.uint32)
         self._recurrent = Recurrent(np.zeros(0, np.float32), np.zeros(0, np.uint32))
-        self._grads = np.zeros((0, 2, synapses), np.float32)
-        self._sum = np.zeros((2, synapses), np.float32)
+        self._grads = np.zeros((0, 2, n), np.float32)
+        self._sum = np.zeros((2, n), np.float32)
 
     def refresh(self) -> None:
         """Read changed weights and delays: round the delays to whole steps."""
@@ -77,7 +74,7 @@ class EventSimulation:
         p, steps = self.context.parameters, self._steps
         self.context.spread(
             len(self._offset),
-            lambda low, high: adam.round_delays(
+            lambda low, high: synapses.round_delays(
                 p.delay, self.context.layout.delay_of, p.highest, steps, low, high, self._offset
             ),
         )
@@ -175,7 +172,7 @@ class EventSimulation:
 
         def add_up(low: int, high: int) -> None:
             for kind in range(2):
-                adam.sum_chunks(self._grads[:, kind], n, low, high, self._sum[kind])
+                sum_chunks(self._grads[:, kind], n, low, high, self._sum[kind])
 
         context.spread(self._sum.shape[1], add_up)
         self._sum[1] *= context.parameters.weight

@@ -59,6 +59,16 @@ def synapses_of(plan, q, weight, offset):
 
 
 @kernel
+def round_delays(delay, delay_of, highest, steps, low, high, offset):
+    """Write 1 + the whole steps of each synapse's delay, at most the trial, to offset (S,)."""
+    for s in range(low, high):
+        d = delay_of[s]
+        bound = min(highest[d], np.float32(steps))
+        whole = np.floor(min(max(delay[d], np.float32(0.0)), bound) + np.float32(0.5))
+        offset[s] = np.uint32(1 + np.int64(whole))
+
+
+@kernel
 def scatter(source, synapses, low, high, rows):
     """Add the arrivals at targets low..high-1 to their rows (L, T + max_shift)."""
     begin = low

@@ -11,24 +11,27 @@ import numpy as np
 from mlgenn_delays.data.types import Batch
 from mlgenn_delays.engines.cpu import currents, surrogate_backward, surrogate_forward
 from mlgenn_delays.engines.results import Recording
-from mlgenn_delays.engines.shared import adam
-from mlgenn_delays.engines.shared.correlate import (
-    correlate,
-    events_of,
-    max_shift_of,
-    placed,
-    show_input,
-)
+from mlgenn_delays.engines.shared.candidate_gradients import correlate
+from mlgenn_delays.engines.shared.numerics import sum_chunks
 from mlgenn_delays.engines.shared.plan import INPUT, SPIKING
 from mlgenn_delays.engines.shared.simulation import ForwardResult, SimulationContext
-from mlgenn_delays.engines.shared.taps import Taps, gather_gradient, make_taps, place_outgoing
+from mlgenn_delays.engines.shared.taps import (
+    Taps,
+    gather_gradient,
+    make_taps,
+    place_outgoing,
+    placed,
+)
 from mlgenn_delays.engines.shared.traces import (
     RowLayout,
     ThreadBuffers,
     Traces,
+    events_of,
     make_row_layout,
     make_thread_buffers,
     make_traces,
+    max_shift_of,
+    show_input,
 )
 from mlgenn_delays.learning import Atan, SurrogateBPTT, Triangle
 from mlgenn_delays.machine import CHUNK_BYTES, CHUNKS
@@ -235,7 +238,7 @@ class TimestepSimulation:
             self._over_chunks(size, arrivals_back, len(sums))
         total = np.empty(len(address), np.float32)
         self.context.spread(
-            len(total), lambda low, high: adam.sum_chunks(sums, len(sums), low, high, total)
+            len(total), lambda low, high: sum_chunks(sums, len(sums), low, high, total)
         )
         by_weight, by_delay = np.empty((2, len(p_.weight)), np.float32)
         gather_gradient(taps, p_.weight, total, by_weight, by_delay)

@@ -32,7 +32,7 @@ import numpy as np
 from mlgenn_delays.engines.shared.numerics import MIN_SLOPE
 from mlgenn_delays.engines.shared.plan import synapse_groups
 from mlgenn_delays.learning import Atan, Boxcar, EventProp, Rule
-from mlgenn_delays.learning.surrogates import Surrogate
+from mlgenn_delays.learning.rules import Surrogate
 from mlgenn_delays.network import (
     LIF,
     CurrentInput,

@@ -17,11 +17,18 @@ from mlgenn_delays.engines.genn.compiler import Target
 from mlgenn_delays.engines.genn.neuron_code import words
 from mlgenn_delays.engines.genn.running import Running, draw_raster, ordered_spikes
 from mlgenn_delays.engines.results import Recording
-from mlgenn_delays.engines.shared.correlate import correlate, max_shift_of, show_input
+from mlgenn_delays.engines.shared.candidate_gradients import correlate
 from mlgenn_delays.engines.shared.plan import INPUT
 from mlgenn_delays.engines.shared.readout import cross_entropy, loss_drive, read_out
 from mlgenn_delays.engines.shared.simulation import ForwardResult, SimulationContext
-from mlgenn_delays.engines.shared.traces import RowLayout, Traces, make_row_layout, make_traces
+from mlgenn_delays.engines.shared.traces import (
+    RowLayout,
+    Traces,
+    make_row_layout,
+    make_traces,
+    max_shift_of,
+    show_input,
+)
 from mlgenn_delays.learning import EventProp
 from mlgenn_delays.network import CurrentInput, SeedLIF
 

@@ -286,3 +286,16 @@ class StructureLearner:
             if f"{name}/pairs/average" in state
         }
         self.grown = int(grown[0])
+        for name, average in self.average.items():
+            projection, wanted = (
+                self.context.network.projections[name],
+                self.pairs[name].delay.shape,
+            )
+            if self.rule.grow_delay == "gradient":
+                delays = longest_steps(projection.max_delay, self.context.network.dt) + 1
+                wanted = (*wanted, -(-delays // delay_stride(self.context, name, delays)))
+            if average.shape != wanted:
+                raise InputError(
+                    f"the training state must have averages of {name!r} of shape {wanted}, got "
+                    f"{average.shape}; it is of another network"
+                )

@@ -119,6 +119,14 @@ def place_taps(plan, layout, taps, weight, coef, address):
                 address[s * size + m] = here - m
 
 
+def placed(plan: Any, layout: Any, taps: Taps, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return coefficient and address of each tap, (S W,) each; see `place_taps`."""
+    n = len(weight) * taps.size
+    coef, address = np.empty(n, np.float32), np.empty(n, np.int64)
+    place_taps(plan, layout, taps, weight, coef, address)
+    return coef, address
+
+
 @kernel
 def place_outgoing(plan, layout, taps, weight, coef, address):
     """Write the same in the order of `plan.out_synapse`: where it reads in its target's adjoint."""

@@ -9,7 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mlgenn_delays.data.types import Batch, CurrentBatch
 from mlgenn_delays.engines.shared.numerics import kernel
+from mlgenn_delays.engines.shared.parameters import Parameters
 from mlgenn_delays.engines.shared.plan import INPUT, READOUT, SPIKING, Plan
 from mlgenn_delays.engines.shared.vector import LANES
 
@@ -55,6 +57,11 @@ class ThreadBuffers(NamedTuple):
     spare: np.ndarray  # (3, 8 length) rows of a few neurons
 
 
+def max_shift_of(parameters: Parameters, steps: int) -> int:
+    """Return the largest shift of a row in trials of so many steps [steps]."""
+    return min(int(parameters.longest.max(initial=0)), steps) + 2
+
+
 def make_row_layout(plan: Plan, steps: int, max_shift: int, event_driven: np.ndarray) -> RowLayout:
     """Return the layout of trials of so many steps; `max_shift` is the largest shift [steps]."""
     span = -(-steps // LANES) * LANES
@@ -94,6 +101,30 @@ def make_thread_buffers(plan: Plan, layout: RowLayout, classes: int) -> ThreadBu
         drive=np.empty((classes, layout.steps), np.float32),
         spare=np.zeros((3, 8 * layout.length), np.float32),
     )
+
+
+def events_of(batch: Batch) -> tuple[np.ndarray, np.ndarray]:
+    """Return the spikes of a batch as kernels take them: none if it holds currents."""
+    if isinstance(batch, CurrentBatch):
+        return np.zeros((len(batch), batch.n_channels + 1), np.uint64), np.zeros(0, np.uint32)
+    return batch.start.view(np.uint64), batch.time.view(np.uint32)
+
+
+def show_input(plan: Plan, layout: RowLayout, batch: Batch, traces: Traces) -> None:
+    """Write what the input sends to its rows, if it is read there."""
+    p = int(np.flatnonzero(plan.kind == INPUT)[0])
+    if layout.event_driven[p]:
+        return
+    size, n = len(batch), int(plan.n[p])
+    end = (1 + size * layout.sources) * layout.length
+    rows = traces.sources[layout.length : end].reshape(size, layout.sources, layout.length)
+    own = rows[:, layout.source_row[p] : layout.source_row[p] + n]
+    if isinstance(batch, CurrentBatch):
+        own[:, :, : layout.steps] = batch.values.transpose(0, 2, 1)
+        return
+    own[:, :, : layout.steps] = 0.0
+    for row, start in zip(own, batch.start, strict=True):
+        row[np.repeat(np.arange(n), np.diff(start)), batch.time[start[0] : start[-1]]] = 1.0
 
 
 @kernel
