@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mlgenn_delays.data.types import Batch, CurrentBatch
+from mlgenn_delays.engines.shared.plan import pair_shape
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.learning import EventProp, Gaussian, Rule, SurrogateBPTT
 from mlgenn_delays.machine import as_text, available_cores, check_memory
@@ -85,7 +86,7 @@ def check_delays(network: Network, name: str, delay: np.ndarray | None) -> None:
     if delay is None:
         return
     projection, delay = network.projections[name], np.asarray(delay)
-    shape = network.populations[projection.source].n, network.populations[projection.target].n
+    shape = pair_shape(network, projection)
     if delay.shape != shape:
         raise InputError(f"delay must have shape {shape} for {name!r}, got {delay.shape}")
     if not ((delay >= 0) & (delay <= projection.max_delay)).all():
@@ -93,12 +94,7 @@ def check_delays(network: Network, name: str, delay: np.ndarray | None) -> None:
 
 
 def check_counts(state: dict[str, np.ndarray], total_steps: int) -> None:
-    """Reject counts of updates that no training has made: kernels look up corrections by them.
-
-    Arguments:
-        state: As `engines.base.CompiledNetwork.state` gives it.
-        total_steps: Optimiser steps of the whole training.
-    """
+    """Reject counts of updates that no training has made: kernels look up corrections by them."""
     step = int(np.max(state["step"], initial=0)) if "step" in state else 0
     for key in sorted(state, key=lambda key: key != "step"):  # it bounds the others
         counts = state[key]
@@ -188,17 +184,14 @@ def _along_time(network: Network, rule: Rule, rewiring: Rewiring | None, trials:
         return 4 * (2 * size * steps * (neurons + classes) + 2 * trials.side * neurons * length)
     rows = 4 * size * (sources * length + neurons * ((2 + groups) * length + steps))
     output = 4 * size * classes * steps
-    wide = max([LANES, *(p.n for p in network.spiking() if _recurrent(network, p.name))])
+    recurrent = {p.target for p in network.projections.values() if p.recurrent}
+    wide = max([LANES, *(network.populations[name].n for name in recurrent)])
     scratch = 4 * (groups * wide * 3 * length + (3 * wide + classes) * steps)
     if not isinstance(rule, EventProp):
         scratch += 4 * 2 * max(p.n for p in network.populations.values()) * length
     elif not (sources or (rewiring is not None and rewiring.needs_gradient)):
         rows = 0
     return rows + output + (trials.threads or available_cores()) * scratch
-
-
-def _recurrent(network: Network, name: str) -> bool:
-    return any(p.recurrent for p in network.incoming(name))
 
 
 def _of_taps(network: Network, rule: Rule, trials: Trials) -> int:
@@ -227,7 +220,8 @@ def _of_synapses(network: Network, rewiring: Rewiring | None, trials: Trials) ->
 def _of_pairs(network: Network, projection: Projection, rewiring: Rewiring) -> int:
     from mlgenn_delays.engines.shared.candidate_gradients import TABLE_BYTES
 
-    pairs = network.populations[projection.source].n * network.populations[projection.target].n
+    n_pre, n_post = pair_shape(network, projection)
+    pairs = n_pre * n_post
     entries = projection.max_delay / network.dt + 1 if rewiring.grow_delay == "gradient" else 1
     table = max(4 * pairs, min(4 * pairs * entries, TABLE_BYTES))
     return int(9 * pairs + 3 * table * rewiring.needs_gradient)

@@ -18,10 +18,8 @@ from mlgenn_delays.rewiring import Rewiring
 def cpu_simulation(context: SimulationContext, keeps: bool, rewired: bool) -> Simulation:
     """Return the simulation of the CPU engine that a rule needs.
 
-    Arguments:
-        context: What it works on.
-        keeps: Whether adjoints are kept, for `Simulation.correlate`.
-        rewired: Whether the structure will change, which needs no preparation here.
+    `keeps` says whether adjoints are kept, for `Simulation.correlate`; that the structure will
+    change (`rewired`) needs no preparation here.
     """
     if isinstance(context.rule, EventProp):
         from mlgenn_delays.engines.cpu.event_simulation import EventSimulation

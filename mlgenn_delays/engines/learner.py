@@ -45,19 +45,9 @@ class _Pending(NamedTuple):
 class Learner:
     """A network made ready to run; see `engines.base.CompiledNetwork`.
 
-    Arguments:
-        network: The network.
-        rule: What is learned and how.
-        make_simulation: Called with the context, whether adjoints must be kept for candidate
-            gradients, and whether the structure will change; returns the engine's simulation.
-        rewiring: How structure is learned, or None.
-        total_steps: Optimiser steps of the whole training, for the schedules.
-        epoch_steps: Those of an epoch, None if not known.
-        seed: Seed of dropout and rewiring.
-        threads: Threads, all cores if None.
-
-    Raises:
-        InputError: The engine or the rule cannot run this network.
+    `make_simulation` is called with the context, whether adjoints must be kept for candidate
+    gradients, and whether the structure will change; it returns the engine's simulation. The other
+    arguments are those of `compile_network`.
     """
 
     def __init__(

@@ -38,12 +38,7 @@ FIRST_CAPACITY = 1024  # spikes per example; grows as needed
 
 
 class EventSimulation:
-    """A `Simulation` of `EventProp`, spike to spike.
-
-    Arguments:
-        context: What it works on.
-        keeps: Whether adjoints are kept, for `correlate`.
-    """
+    """A `Simulation` of `EventProp`, spike to spike; it `keeps` adjoints for `correlate`."""
 
     def __init__(self, context: SimulationContext, *, keeps: bool = False) -> None:
         self.context = context

@@ -42,11 +42,7 @@ MOMENTUM = 0.1  # share of a batch in the running statistics
 
 
 class TimestepSimulation:
-    """A `Simulation` of `SurrogateBPTT`, population by population.
-
-    Arguments:
-        context: What it works on.
-    """
+    """A `Simulation` of `SurrogateBPTT`, population by population."""
 
     def __init__(self, context: SimulationContext) -> None:
         self.context = context

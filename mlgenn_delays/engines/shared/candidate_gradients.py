@@ -13,6 +13,7 @@ import numpy as np
 
 from mlgenn_delays.data.types import Batch
 from mlgenn_delays.engines.shared.numerics import kernel
+from mlgenn_delays.engines.shared.plan import pair_shape
 from mlgenn_delays.engines.shared.simulation import Simulation, SimulationContext
 from mlgenn_delays.engines.shared.taps import make_taps
 from mlgenn_delays.engines.shared.traces import (
@@ -32,9 +33,7 @@ TABLE_BYTES = 2**27
 
 def delay_stride(context: SimulationContext, name: str, delays: int) -> int:
     """Return how many neighbouring delays share an entry of a table over all pairs and delays."""
-    projection = context.network.projections[name]
-    n_pre = context.network.populations[projection.source].n
-    n_post = context.network.populations[projection.target].n
+    n_pre, n_post = pair_shape(context.network, context.network.projections[name])
     return max(1, -(-4 * n_pre * n_post * delays // TABLE_BYTES))
 
 
@@ -44,22 +43,12 @@ def candidate_gradients(
 ) -> np.ndarray:  # fmt: skip
     """Return dL/dw of a synapse of weight 0 at every pair, summed over the batch just gone back.
 
-    Arguments:
-        context: What the engine runs.
-        simulation: What went back.
-        batch: The batch.
-        spike_scale: That of its forward pass.
-        name: The projection.
-        width: Of the delay kernel [steps], 0 for Dirac.
-        delay: (n_pre, n_post) float32 delay of each pair [steps], or None for all whole ones.
-
-    Returns:
-        (n_pre, n_post) float32, or (n_pre, n_post, entries) with one entry a delay, or one for
-        `delay_stride` neighbouring ones (their mean; the kernel's width is then left out).
+    With the `delay` of each pair [steps], (n_pre, n_post) float32 for delay kernels of a `width`
+    [steps]; without, (n_pre, n_post, entries) with one entry per whole delay, or one for
+    `delay_stride` neighbouring ones (their mean; the kernel's width is then left out).
     """
     q, projection = context.layout.projections.index(name), context.network.projections[name]
-    n_pre = context.network.populations[projection.source].n
-    n_post = context.network.populations[projection.target].n
+    n_pre, n_post = pair_shape(context.network, projection)
     whole = longest_steps(projection.max_delay, context.network.dt) + 1
     if delay is not None:
         flat = np.ascontiguousarray(delay, np.float32).ravel()

@@ -17,6 +17,7 @@ from dataclasses import replace
 import numpy as np
 
 from mlgenn_delays.engines.shared.numerics import kernel
+from mlgenn_delays.engines.shared.parameters import Norm, Parameters
 from mlgenn_delays.engines.shared.simulation import SimulationContext
 from mlgenn_delays.errors import DivergedError
 from mlgenn_delays.learning import Adam
@@ -44,11 +45,10 @@ def corrections(beta, low, high, out):
 def update_adam(
     value, gradient, first, second, steps, scale, rate, beta1, beta2, epsilon, fix1, fix2, low, high
 ):  # fmt: skip
-    """Update parameters low..high-1; `scale` multiplies the gradient.
+    """Update parameters low..high-1 by Adam; `scale` multiplies the gradient.
 
-    ``steps`` counts the updates of each parameter: what was grown later has had fewer, and its
-    moments are corrected for those alone. ``fix1`` and ``fix2`` are the `corrections`, their last
-    entry that of all steps from there on.
+    ``steps`` counts each parameter's own updates. ``fix1`` and ``fix2`` are the `corrections`,
+    their last entry that of all steps from there on.
     """
     b1, b2, eps = np.float32(beta1), np.float32(beta2), np.float32(epsilon)
     one, by, eta = np.float32(1.0), np.float32(scale), np.float32(rate)
@@ -91,12 +91,7 @@ def add_l1(gradient, weight, sign, strength, low, high):
 
 
 class Optimiser:
-    """Updates the parameters of a context as its rule says.
-
-    Arguments:
-        context: What is updated.
-        total_steps: Optimiser steps of the whole training, for the schedules.
-    """
+    """Updates the parameters of a context as its rule says; `total_steps` is for the schedules."""
 
     def __init__(self, context: SimulationContext, total_steps: int) -> None:
         self.context = context
@@ -105,15 +100,9 @@ class Optimiser:
         self._corrected: dict[float, np.ndarray] = {}
 
     def update(self, by_weight: np.ndarray, by_delay: np.ndarray, size: int) -> None:
-        """Make one optimiser step.
+        """Make one optimiser step from dL/dw and dL/dd [1/step], (S,) float32 each.
 
-        Arguments:
-            by_weight: (S,) float32 dL/dw summed over a batch; L1 is added to it.
-            by_delay: (S,) float32 dL/dd [1/step], likewise.
-            size: Examples of the batch.
-
-        Raises:
-            DivergedError: A gradient is not finite.
+        They are sums over a batch of `size` examples; L1 is added to dL/dw in place.
         """
         p, spread = self.context.parameters, self.context.spread
         if self.rule.weights is not None:
@@ -123,30 +112,21 @@ class Optimiser:
                     len(p.weight),
                     lambda low, high: add_l1(by_weight, p.weight, p.sign, strength, low, high),
                 )
-            self._adam(
-                self.rule.weights, p.weight, by_weight, p.weight_first, p.weight_second,
-                p.weight_steps, size,
-            )  # fmt: skip
+            self._adam(self.rule.weights, p, "weight", by_weight, p.weight_steps, size)
             spread(len(p.weight), lambda low, high: keep_signs(p.weight, p.sign, low, high))
             self._update_norms(self.rule.weights, size)
         if self.rule.delays is not None and p.learnable.any():
             gradient = self.delay_gradient(by_delay)
-            self._adam(
-                self.rule.delays, p.delay, gradient, p.delay_first, p.delay_second, p.delay_steps,
-                size,
-            )  # fmt: skip
+            self._adam(self.rule.delays, p, "delay", gradient, p.delay_steps, size)
             spread(len(p.delay), lambda low, high: clamp(p.delay, p.highest, low, high))
         p.step += 1
 
     def _update_norms(self, settings: Adam, size: int) -> None:
+        settings = replace(settings, clip=None)
         for norm in self.context.parameters.norms.values():
+            steps = np.full(len(norm.gain), self.context.parameters.step, np.int32)
             for key in ("gain", "offset"):
-                value, gradient = getattr(norm, key), getattr(norm, f"by_{key}")
-                first, second = getattr(norm, f"{key}_first"), getattr(norm, f"{key}_second")
-                steps = np.full(len(value), self.context.parameters.step, np.int32)
-                self._adam(
-                    replace(settings, clip=None), value, gradient, first, second, steps, size
-                )
+                self._adam(settings, norm, key, getattr(norm, f"by_{key}"), steps.copy(), size)
             np.maximum(norm.gain, 0, out=norm.gain)
 
     def delay_gradient(self, by_delay: np.ndarray) -> np.ndarray:
@@ -158,16 +138,12 @@ class Optimiser:
         return (gradient * p.learnable).astype(np.float32)
 
     def _adam(
-        self,
-        settings: Adam,
-        value: np.ndarray,
-        gradient: np.ndarray,
-        first: np.ndarray,
-        second: np.ndarray,
-        steps: np.ndarray,
-        size: int,
-    ) -> None:
-        """Update one kind of parameter from its gradient summed over `size` examples."""
+        self, settings: Adam, owner: Parameters | Norm, field: str, gradient: np.ndarray,
+        steps: np.ndarray, size: int,
+    ) -> None:  # fmt: skip
+        """Update a field of the parameters from its gradient summed over `size` examples."""
+        value = getattr(owner, field)
+        first, second = getattr(owner, f"{field}_first"), getattr(owner, f"{field}_second")
         norm = l2_norm(gradient) / size
         if not np.isfinite(norm):
             raise DivergedError("the gradient is not finite")

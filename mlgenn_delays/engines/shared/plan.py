@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mlgenn_delays.network import LIF, Exponential, Network, SeedLI, SeedLIF
+from mlgenn_delays.network import LIF, Exponential, Network, Projection, SeedLI, SeedLIF
 from mlgenn_delays.network.models import READOUTS, OutputModel, SpikingModel
 
 INPUT, SPIKING, READOUT = 0, 1, 2
@@ -72,18 +72,18 @@ class ParameterLayout(NamedTuple):
 
 
 def make_plan(network: Network) -> tuple[Plan, ParameterLayout]:
-    """Flatten a network.
-
-    Raises:
-        InputError: The engine cannot run it: no single input, no single readout, a circle of
-            populations.
-    """
+    """Flatten a network; reject one without a single input and readout, or with a circle."""
     network.input()
     order = network.order()
     names = [p.name for p in order]
     populations = _populations(network, names)
     projections, layout = _projections(network, names)
     return Plan(**populations, **projections), layout
+
+
+def pair_shape(network: Network, projection: Projection) -> tuple[int, int]:
+    """Return the numbers of pre- and postsynaptic neurons of a projection."""
+    return network.populations[projection.source].n, network.populations[projection.target].n
 
 
 def synapse_groups(network: Network, name: str) -> list[object]:

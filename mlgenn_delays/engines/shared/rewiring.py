@@ -5,6 +5,7 @@ import numpy as np
 from mlgenn_delays.data.types import Batch
 from mlgenn_delays.engines.shared.candidate_gradients import candidate_gradients, delay_stride
 from mlgenn_delays.engines.shared.parameters import FIELDS, MOMENTS
+from mlgenn_delays.engines.shared.plan import pair_shape
 from mlgenn_delays.engines.shared.simulation import Simulation, SimulationContext, replan
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.network import Projection
@@ -17,15 +18,8 @@ from mlgenn_delays.rng import generator
 class StructureLearner:
     """Learns the structure of every projection that has absent pairs.
 
-    Arguments:
-        context: What the engine runs; its plan, layout and parameters are replaced by passes.
-        rule: What goes and what grows.
-        total_steps: Optimiser steps of the whole training.
-        seed: Seed of the draws.
-        epoch_steps: Optimiser steps of an epoch, None if not known.
-
-    Raises:
-        InputError: The rule cannot keep this network.
+    Passes replace the context's plan, layout and parameters. `total_steps` are the optimiser steps
+    of the whole training, `epoch_steps` those of an epoch, None if not known.
     """
 
     def __init__(
@@ -41,7 +35,7 @@ class StructureLearner:
         self.pairs: dict[str, Pairs] = {}
         self.average: dict[str, np.ndarray] = {}
         for name, projection in context.network.projections.items():
-            n_pre, n_post = self._sizes(name)
+            n_pre, n_post = pair_shape(context.network, projection)
             if projection.n_synapses < n_pre * n_post:
                 self._check(projection)
                 self.pairs[name] = self._make_pairs(projection)
@@ -52,14 +46,6 @@ class StructureLearner:
             )
 
     # Set-up
-
-    def _sizes(self, name: str) -> tuple[int, int]:
-        network = self.context.network
-        projection = network.projections[name]
-        return (
-            network.populations[projection.source].n,
-            network.populations[projection.target].n,
-        )
 
     def _check(self, projection: Projection) -> None:
         where, kind = f"projection {projection.name!r}", type(self.rule).__name__
@@ -86,7 +72,7 @@ class StructureLearner:
     def _make_pairs(self, projection: Projection) -> Pairs:
         """Return sign and delay of synapses that may grow; present synapses give theirs."""
         name, network = projection.name, self.context.network
-        n_pre, n_post = self._sizes(name)
+        n_pre, n_post = pair_shape(network, projection)
         sign = pair_signs(self.rule.signs, network.seed, name, n_pre, n_post)
         delay = self._draw(name, n_pre * n_post, generator(self.seed, "pair delay", name))
         delay = delay.reshape(n_pre, n_post)
@@ -104,11 +90,7 @@ class StructureLearner:
         sign[pre, projection.post] = projection.sign
 
     def take_signs(self) -> None:
-        """Read the signs of synapses that were loaded.
-
-        Raises:
-            InputError: The rule cannot keep their signs.
-        """
+        """Read the signs of synapses that were loaded; reject those that the rule cannot keep."""
         for name, pairs in self.pairs.items():
             projection = self.context.network.projections[name]
             self._check(projection)
@@ -167,7 +149,7 @@ class StructureLearner:
         if projection.granularity == "synapse":
             return self.pairs[name].delay
         own = self.context.parameters.take("delay", name)
-        return np.broadcast_to(own[:, None], self._sizes(name))
+        return np.broadcast_to(own[:, None], pair_shape(self.context.network, projection))
 
     # Rewiring
 
@@ -182,22 +164,25 @@ class StructureLearner:
             self._make_pass(simulation, step)
 
     def _make_pass(self, simulation: Simulation, step: int) -> None:
-        arrays = {name: self._learned_arrays(name) for name in self.context.layout.projections}
-        moved = 0
-        for name in list(self.pairs):
-            moved += self._pass(name, step, arrays)
+        take = self.context.parameters.take
+        arrays = {
+            name: {field: take(field, name) for field in FIELDS}
+            for name in self.context.layout.projections
+        }
+        moved = sum([self._rewire(name, step, arrays[name]) for name in self.pairs])
         self.grown += moved
-        if moved:
-            self._put_back(arrays)
-            simulation.refresh()
+        if not moved:
+            return
+        replan(self.context)
+        for name, fields in arrays.items():
+            for field, values in fields.items():
+                self.context.parameters.put(field, name, values)
+        simulation.refresh()
 
-    def _learned_arrays(self, name: str) -> dict[str, np.ndarray]:
-        return {field: self.context.parameters.take(field, name) for field in FIELDS}
-
-    def _pass(self, name: str, step: int, arrays: dict[str, dict[str, np.ndarray]]) -> int:
-        """Rewire one projection; return how many synapses are new."""
-        projection, own = self.context.network.projections[name], arrays[name]
-        n_pre, n_post = self._sizes(name)
+    def _rewire(self, name: str, step: int, own: dict[str, np.ndarray]) -> int:
+        """Rewire one projection, of the learned arrays `own`; return how many synapses are new."""
+        projection = self.context.network.projections[name]
+        n_pre, n_post = pair_shape(self.context.network, projection)
         free = projection.granularity == "synapse"
         pre = projection.pre()
         delay = own["delay"] if free else self._pair_delay(name)[pre, projection.post]
@@ -250,12 +235,6 @@ class StructureLearner:
         gradient = np.take_along_axis(table, best[:, :, None], 2)[:, :, 0]
         return gradient, np.minimum(delay, max_delay / network.dt).astype(np.float32)
 
-    def _put_back(self, arrays: dict[str, dict[str, np.ndarray]]) -> None:
-        replan(self.context)
-        for name, fields in arrays.items():
-            for field, values in fields.items():
-                self.context.parameters.put(field, name, values)
-
     # State
 
     def state(self) -> dict[str, np.ndarray]:
@@ -266,11 +245,7 @@ class StructureLearner:
         return arrays
 
     def load_state(self, state: dict[str, np.ndarray]) -> None:
-        """Restore what `state` returned.
-
-        Raises:
-            InputError: It is of another network or rule.
-        """
+        """Restore what `state` returned; reject that of another network or rule."""
         grown = state.get("rewiring/grown")
         if grown is None:
             raise InputError("the training state must be of a training with rewiring")
