@@ -10,17 +10,7 @@ if TYPE_CHECKING:
 def genn_simulation(
     backend: str, batch_size: int, communicator: str | None
 ) -> "Callable[[SimulationContext, bool, bool], Simulation]":
-    """Return a function that makes GeNN's simulation.
-
-    Arguments:
-        backend: ``"single_threaded_cpu"`` or ``"cuda"``.
-        batch_size: Examples of a batch, which CUDA runs side by side; the CPU backend runs them
-            one by one.
-        communicator: ``"mpi"`` to share every batch among its ranks, or None.
-
-    Raises:
-        InputError: GeNN is not installed, or lacks the backend or what the communicator needs.
-    """
+    """Return a function that makes GeNN's simulation; the arguments are `compile_network`'s."""
     from mlgenn_delays.engines.genn.checks import check_backend
 
     check_backend(backend)

@@ -44,11 +44,7 @@ BACKENDS = ("single_threaded_cpu", "cuda")
 
 
 def check_backend(backend: str) -> None:
-    """Reject a backend that cannot run here.
-
-    Raises:
-        InputError: It is unknown, pygenn lacks it, or pygenn or ml_genn is not installed.
-    """
+    """Reject a backend that is unknown, or that the installed pygenn or this machine lacks."""
     check_name(backend)
     here = available_backends()
     if backend not in here:
@@ -65,11 +61,7 @@ def check_backend(backend: str) -> None:
 
 
 def check_name(backend: str) -> None:
-    """Reject a backend that GeNN does not have.
-
-    Raises:
-        InputError: As said.
-    """
+    """Reject a backend that GeNN does not have."""
     if backend not in BACKENDS:
         raise InputError(
             f"backend must be one of {', '.join(BACKENDS)}, got {backend!r}"
@@ -78,11 +70,7 @@ def check_name(backend: str) -> None:
 
 
 def available_backends() -> list[str]:
-    """Return the backends of the installed pygenn.
-
-    Raises:
-        InputError: pygenn or ml_genn is not installed, or too old.
-    """
+    """Return the backends of the installed pygenn; reject missing or too old packages."""
     try:
         import ml_genn  # noqa: F401
         from pygenn.genn_model import backend_modules
@@ -101,11 +89,7 @@ def available_backends() -> list[str]:
 
 
 def check_network(network: Network, rule: Rule, target: Any) -> None:
-    """Reject a network or a rule that GeNN cannot run.
-
-    Raises:
-        InputError: As said.
-    """
+    """Reject a network or a rule that GeNN cannot run."""
     check_backend(target.backend)
     for p in network.projections.values():
         steps = longest_steps(p.max_delay, network.dt)

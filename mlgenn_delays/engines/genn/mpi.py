@@ -23,11 +23,7 @@ COMMUNICATORS = ("mpi",)
 
 
 def communicator(name: str) -> Any:
-    """Return mlGeNN's communicator of a name, with ``rank``, ``num_ranks`` and ``reduce_sum``.
-
-    Raises:
-        InputError: There is none of that name, or what it needs is not installed.
-    """
+    """Return mlGeNN's communicator of a name, with ``rank``, ``num_ranks`` and ``reduce_sum``."""
     if name not in COMMUNICATORS:
         raise InputError(
             f"communicator must be one of {', '.join(COMMUNICATORS)}, got {name!r}"
@@ -48,11 +44,7 @@ def communicator(name: str) -> Any:
 
 
 def own_gpu(ranks: Any) -> int:
-    """Return which GPU of its machine this rank takes: that of its number among the ranks there.
-
-    Raises:
-        InputError: There are more ranks than GPUs.
-    """
+    """Return which GPU of its machine this rank takes: that of its number among the ranks there."""
     from mpi4py import MPI
 
     here = ranks.comm.Split_type(MPI.COMM_TYPE_SHARED)
@@ -60,8 +52,8 @@ def own_gpu(ranks: Any) -> int:
     here.Free()
     if there > gpus.count():
         raise InputError(
-            f"a communicator with the backend 'cuda' must have a GPU a rank, got {there} ranks on "
-            f"a machine with {gpus.count()}; start fewer with mpiexec -n"
+            "a communicator with the backend 'cuda' must have a GPU per rank, got "
+            f"{there} ranks on a machine with {gpus.count()}; start fewer with mpiexec -n"
         )
     return int(own)
 
@@ -79,14 +71,7 @@ def split(batch: Batch, low: int, high: int) -> Batch:
 
 
 class DistributedSimulation:
-    """A simulation whose batches several ranks share; see
-    `engines.shared.simulation.Simulation`.
-
-    Arguments:
-        context: What it works on.
-        simulation: That of one rank.
-        ranks: mlGeNN's communicator.
-    """
+    """A `Simulation` whose batches several ranks share, each with a `simulation` of its own."""
 
     def __init__(self, context: SimulationContext, simulation: GeNNSimulation, ranks: Any) -> None:
         self.context = context

@@ -98,14 +98,7 @@ class NeuronCode:
 
 
 def neuron_code(network: Network, population: Population, rule: Rule, keeps: bool) -> NeuronCode:
-    """Return the code of a population.
-
-    Arguments:
-        network: Its network.
-        population: The population.
-        rule: What is learned and how.
-        keeps: Whether the adjoints of all steps are kept, for candidate gradients.
-    """
+    """Return the code of a population; with `keeps`, the adjoints of all steps are kept."""
     model = population.model
     if isinstance(model, SpikeInput):
         return _spike_input(population.n)

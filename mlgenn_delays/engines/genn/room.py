@@ -17,16 +17,10 @@ _MORE = 1.05  # for what is not counted, and what lies between allocations
 def network_bytes(
     network: Network, state: CompileState, stride: dict[str, int], side: int
 ) -> dict[str, int]:
-    """Return the memory of neurons and synapses, without arrays over time [bytes].
+    """Return the memory of neurons and synapses without arrays over time [bytes], by part.
 
-    Arguments:
-        network: The network.
-        state: Its code.
-        stride: Places of a row of synapses, by projection that is sparse.
-        side: Examples side by side.
-
-    Returns:
-        By part of the network, in words.
+    `stride` has the places of a row of synapses, by projection that is sparse; `side` is the number
+    of examples side by side.
     """
     own, found = identifiers(network), {}
     for name, p in network.projections.items():
@@ -50,15 +44,7 @@ def network_bytes(
 
 
 def check_room(parts: dict[str, int], target: Target) -> None:
-    """Reject a network too large for the GPU; do nothing on the CPU backend.
-
-    Arguments:
-        parts: What takes how many bytes, in words.
-        target: Where it runs.
-
-    Raises:
-        InputError: As said; the text has sizes and what to lower.
-    """
+    """Reject a network whose parts [bytes] are too large for the GPU; the CPU backend takes any."""
     if target.backend != "cuda":
         return
     free = gpus.free_memory(target.device)

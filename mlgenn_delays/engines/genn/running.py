@@ -1,7 +1,5 @@
 """A network while it runs in GeNN: arrays and spikes put there and taken back, steps of a trial."""
 
-from typing import Any
-
 import numpy as np
 
 from mlgenn_delays.data.types import SpikeBatch
@@ -19,6 +17,7 @@ from mlgenn_delays.engines.genn.neuron_code import WORD
 from mlgenn_delays.engines.genn.room import check_room, network_bytes
 from mlgenn_delays.engines.genn.synapse_code import norm_and_mean
 from mlgenn_delays.engines.shared.parameters import Parameters
+from mlgenn_delays.engines.shared.plan import pair_shape
 from mlgenn_delays.engines.shared.simulation import SimulationContext
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.learning import Rule
@@ -27,13 +26,7 @@ from mlgenn_delays.network.delays import round_steps
 
 
 def draw_raster(context: SimulationContext, batch: SpikeBatch, rows: np.ndarray) -> None:
-    """Set the bits of a batch's spikes, of which a channel has at most one per step.
-
-    Arguments:
-        context: Spreads the work over threads.
-        batch: The batch.
-        rows: (slots, T, words) uint32; those of the batch's examples are written.
-    """
+    """Write a batch's spikes as bits to rows (slots, T, words) uint32, at most one per channel."""
     channels = np.arange(batch.n_channels)
 
     def task(low: int, high: int) -> None:
@@ -48,13 +41,9 @@ def draw_raster(context: SimulationContext, batch: SpikeBatch, rows: np.ndarray)
 
 
 def ordered_spikes(fired: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return spikes ordered by example, neuron and step.
+    """Return spikes ordered by example, neuron and step, from a raster (B, T, n) bool.
 
-    Arguments:
-        fired: (B, T, n) bool.
-
-    Returns:
-        (B, n) int64 spikes of each neuron, and int32 [steps] of all of them.
+    They are the counts (B, n) int64 and the steps of all spikes, int32.
     """
     by_neuron = fired.transpose(0, 2, 1)
     return by_neuron.sum(2), np.nonzero(by_neuron)[2].astype(np.int32)
@@ -70,15 +59,8 @@ _REACH = 2**32 - 1  # values of GeNN's own, whose index is an unsigned int
 class Running:
     """A network that runs in GeNN.
 
-    Arguments:
-        network: The network.
-        rule: What is learned and how.
-        keeps: Whether the adjoints of all steps are kept.
-        rewired: Whether its structure will change.
-        target: Where it runs.
-
-    Attributes:
-        stride: Places of a row of synapses, by projection that is sparse.
+    With `keeps`, the adjoints of all steps are kept; `rewired` says whether the structure will
+    change. `stride` has the places of a row of synapses, by projection that is sparse.
     """
 
     def __init__(
@@ -104,8 +86,7 @@ class Running:
         self._folder = code_folder(self._description(network, rule))
         self._libraries = build(model, self._folder, target.backend)
         load(model, self._libraries, self._folder)
-        self._dense = {name: name not in self.stride for name in network.projections}
-        self._places: dict[str, np.ndarray] = {}
+        self._places: dict[str, np.ndarray] = {}  # of each synapse in its variables, where sparse
         self._room: dict[tuple[str, str], int] = {}
         self._set: dict[tuple[str, str], int] = {}
         self.steps = 0
@@ -115,7 +96,7 @@ class Running:
         """Reject arrays of all examples side by side that GeNN's indices cannot reach."""
         side = self.target.batch_size
         for name, p in network.projections.items():
-            n_pre, n_post = network.populations[p.source].n, network.populations[p.target].n
+            n_pre, n_post = pair_shape(network, p)
             synapses = side * n_pre * self.stride.get(name, n_post)
             _check_size(synapses, f"the synapses of projection {name!r}", _REACH)
             delays = side * n_post * (self._state.longest[self.names[name]] + 2)
@@ -173,20 +154,11 @@ class Running:
 
     def _put(self, name: str, variable: str, values: np.ndarray) -> None:
         own = self._projections[name].vars[variable]
-        if self._dense[name]:
-            own._view[:] = values
-        else:
-            own._view[self._places[name]] = values
+        own._view[self._places.get(name, slice(None))] = values
         own.push_to_device()
 
     def put_parameters(self, network: Network, parameters: Parameters, width: float) -> None:
-        """Write weights and delays.
-
-        Arguments:
-            network: The network.
-            parameters: Where they are.
-            width: Of the delay kernel [steps].
-        """
+        """Write weights and delays, of kernels of a `width` [steps]."""
         for name, p in network.projections.items():
             code = self._state.synapses[self.names[name]]
             self._put(name, "g", parameters.take("weight", name))
@@ -216,25 +188,23 @@ class Running:
         self._model.custom_update("Clear")
 
     def gradients(self, name: str) -> tuple[np.ndarray, np.ndarray | None]:
-        """Return the sums of the way back of a projection in CSR order, (S,) each.
-
-        Returns:
-            Of dL/dw, and of dL/dd without the factor w; None where delays are not learned.
+        """Return dL/dw and dL/dd / w of a projection's synapses in CSR order, (S,) each; None in
+        place of the latter where delays are not learned.
         """
-        found: list[Any] = []
-        for key in ("Gradient", "DelayGradient"):
-            if key not in self._state.synapses[self.names[name]].sums:
-                found.append(None)
-                continue
-            if self.target.batch_size > 1:
-                update = self._model.custom_updates[f"Reduce{key}{self.names[name]}"]
-                own = update.vars["Sum"]
-            else:
-                own = self._projections[name].vars[key]
-            own.pull_from_device()
-            view = own._view.reshape(-1)
-            found.append(view.copy() if self._dense[name] else view[self._places[name]])
-        return found[0], found[1]
+        learns_delay = "DelayGradient" in self._state.synapses[self.names[name]].sums
+        return self._sum(name, "Gradient"), (
+            self._sum(name, "DelayGradient") if learns_delay else None
+        )
+
+    def _sum(self, name: str, key: str) -> np.ndarray:
+        if self.target.batch_size > 1:
+            own = self._model.custom_updates[f"Reduce{key}{self.names[name]}"].vars["Sum"]
+        else:
+            own = self._projections[name].vars[key]
+        own.pull_from_device()
+        view = own._view.reshape(-1)
+        found: np.ndarray = view[self._places[name]] if name in self._places else view.copy()
+        return found
 
     def reduce(self) -> None:
         """Add the gradients of the examples side by side to those of the batch."""
@@ -317,10 +287,8 @@ class Running:
     def go(self, forward: tuple[int, int] | None, back: tuple[int, int] | None) -> None:
         """Run trials of the examples side by side, one way or both at once.
 
-        Arguments:
-            forward: Of those that go forwards, where on the tapes their batch lies and which of it
-                is the first; None for none. The output's arrays are of one batch alone.
-            back: Likewise of those that go back.
+        For each way: where on the tapes the batch lies and which of its examples is the first, or
+        None. The output's arrays are of one batch alone.
         """
         ways = forward is not None, back is not None
         for name, population in self._populations.items():
@@ -342,11 +310,7 @@ class Running:
 
 
 def _check_size(size: int, what: str, largest: int) -> None:
-    """Reject an array that GeNN's indices cannot reach.
-
-    Raises:
-        InputError: As said.
-    """
+    """Reject an array that GeNN's indices cannot reach."""
     if size > largest:
         raise InputError(
             f"GeNN must have at most {largest} values in an array, got {size} for {what}; "
@@ -357,10 +321,7 @@ def _check_size(size: int, what: str, largest: int) -> None:
 def _room(network: Network, projection: Projection, rewired: bool) -> int:
     """Return the places of a row of synapses."""
     longest = max(1, int(np.diff(projection.indptr).max(initial=0)))
-    n_pre, n_post = (
-        network.populations[projection.source].n,
-        network.populations[projection.target].n,
-    )
+    n_pre, n_post = pair_shape(network, projection)
     if rewired:
         longest = n_post if n_pre * n_post <= _PLACES else min(n_post, 2 * longest)
     # An odd number of cache lines: rows of a power-of-two length would fight for the same sets.

@@ -47,18 +47,7 @@ class _Trial:
 class GeNNSimulation:
     """A `Simulation` in GeNN.
 
-    Arguments:
-        context: What it works on.
-        keeps: Whether adjoints are kept, for `correlate`.
-        rewired: Whether the structure will change.
-        target: Where it runs.
-
-    Attributes:
-        counts: (B, N) int64 spikes of the batch just run, for the spike-count regularisation;
-            of the whole batch where others ran a part of it.
-
-    Raises:
-        InputError: GeNN cannot run this network.
+    It `keeps` adjoints for `correlate`; `rewired` says whether the structure will change.
     """
 
     def __init__(
@@ -72,6 +61,7 @@ class GeNNSimulation:
         self._pipelined = context.rule.pipelined
         self._stale, self._width = True, 0.0
         self._logits = self._loss = self._count_gradient = np.zeros(0, np.float32)
+        # (B, N) spikes of the whole batch just run, also where other ranks ran a part of it.
         self.counts = np.zeros((0, 0), np.int64)
         self._now: _Trial  # the batch just run
         self._waits: _Trial | None = None  # what ran to be learned and has not gone back
@@ -164,11 +154,7 @@ class GeNNSimulation:
     def _point(
         self, running: Running, trial: _Trial | None, low: int | None, *, back: bool
     ) -> tuple[int, int] | None:
-        """Prepare the examples of a batch from `low` on to go forwards, or back, next.
-
-        Returns:
-            Where on the tapes the batch lies, and `low`; see `Running.go`.
-        """
+        """Prepare examples from `low` on to go forwards, or back; return an argument of `go`."""
         if trial is None or low is None:
             return None
         here, spike_scale = self._side(trial.batch, low), trial.spike_scale

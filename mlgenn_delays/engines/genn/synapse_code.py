@@ -29,16 +29,10 @@ from mlgenn_delays.network.delays import longest_steps
 
 
 def norm_and_mean(delay: np.ndarray, longest: int, width: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return 1 / sum g and the mean of (k - d) / width^2 of every delay; see `engines.shared.taps`.
+    """Return 1 / sum g and the mean of (k - d) / width^2 of every delay, (S,) float32 each.
 
-    Arguments:
-        delay: (S,) [steps].
-        longest: Largest delay in whole steps; the kernel ends there.
-        width: Of the Gaussian [steps]; 0 gives ones and zeros.
-
-    Returns:
-        (S,) float32 each; 1 / sum g is 0 where no whole step is near enough, and the delay then
-        acts over one step alone.
+    See `engines.shared.taps`; all in steps. A width of 0 gives ones and zeros. 1 / sum g is 0
+    where no whole step is near enough, and the delay then acts over one step alone.
     """
     total, mean = np.ones(len(delay)), np.zeros(len(delay))
     if width > 0:
@@ -80,13 +74,7 @@ class SynapseCode:
 
 
 def synapse_code(network: Network, projection: Projection, rule: Rule) -> SynapseCode:
-    """Return the code of a projection.
-
-    Arguments:
-        network: Its network.
-        projection: The projection.
-        rule: What is learned and how.
-    """
+    """Return the code of a projection."""
     source = network.populations[projection.source]
     values = isinstance(source.model, CurrentInput) or bool(rule.dropout.get(source.name))
     feedback = source is not network.input()
