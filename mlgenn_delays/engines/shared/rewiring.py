@@ -11,7 +11,7 @@ from mlgenn_delays.errors import InputError
 from mlgenn_delays.network import Projection
 from mlgenn_delays.network.delays import longest_steps, to_ms
 from mlgenn_delays.network.initialise import pair_signs
-from mlgenn_delays.rewiring import Pairs, Rewiring, Synapses, growth_score, make_pass, redraw
+from mlgenn_delays.rewiring import Pairs, Rewiring, Synapses, growth_score, redraw, rewire
 from mlgenn_delays.rng import generator
 
 
@@ -192,9 +192,9 @@ class StructureLearner:
         )
         gradient, best_delay = self._scored(name)
         rng = generator(self.seed, "rewiring", name, step)
-        done = make_pass(
+        done = rewire(
             self.rule, synapses, self.pairs[name], gradient=gradient, best_delay=best_delay,
-            step=step, total_steps=self.total_steps, rng=rng,
+            step=step, total_steps=self.total_steps, rng=rng, checked=False,
         )  # fmt: skip
         self.pairs[name] = done.pairs
         if self.rule.grow_delay == "random":
