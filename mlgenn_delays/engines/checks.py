@@ -11,7 +11,7 @@ from mlgenn_delays.data.types import Batch, CurrentBatch
 from mlgenn_delays.engines.shared.plan import pair_shape
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.learning import EventProp, Gaussian, Rule, SurrogateBPTT
-from mlgenn_delays.machine import as_text, available_cores, check_memory
+from mlgenn_delays.machine import CHUNK_BYTES, CHUNKS, as_text, available_cores, check_memory
 from mlgenn_delays.network import CurrentInput, Delta, Network, Projection
 from mlgenn_delays.network.delays import longest_steps
 from mlgenn_delays.rewiring import Rewiring
@@ -175,13 +175,13 @@ def _rows(network: Network, rule: Rule) -> tuple[int, int, int]:
 
 
 def _along_time(network: Network, rule: Rule, rewiring: Rewiring | None, trials: Trials) -> int:
-    from mlgenn_delays.engines.cpu.store import LANES
-
     steps, size, classes = trials.steps, trials.size, network.output().n
     sources, neurons, groups = _rows(network, rule)
     length = steps + _longest(network, steps) + 2
     if trials.side:  # tapes of GeNN, and what arrives later
         return 4 * (2 * size * steps * (neurons + classes) + 2 * trials.side * neurons * length)
+    from mlgenn_delays.engines.cpu.eventprop_forward import LANES
+
     rows = 4 * size * (sources * length + neurons * ((2 + groups) * length + steps))
     output = 4 * size * classes * steps
     recurrent = {p.target for p in network.projections.values() if p.recurrent}
@@ -198,7 +198,6 @@ def _of_taps(network: Network, rule: Rule, trials: Trials) -> int:
     if trials.side or isinstance(rule, EventProp):
         return 0
     from mlgenn_delays.engines.shared.taps import gaussian_size
-    from mlgenn_delays.machine import CHUNK_BYTES, CHUNKS
 
     width, longest = rule.kernel.width(1), _longest(network, trials.steps)
     taps = (gaussian_size(width, longest) if width > 0 else 2) * network.n_synapses()
@@ -208,8 +207,6 @@ def _of_taps(network: Network, rule: Rule, trials: Trials) -> int:
 
 
 def _of_synapses(network: Network, rewiring: Rewiring | None, trials: Trials) -> int:
-    from mlgenn_delays.machine import CHUNKS
-
     total = network.n_synapses() * (100 + 8 * min(CHUNKS, (trials.size + 1) // 2))
     for p in network.projections.values():
         if rewiring is not None and not network.is_dense(p):

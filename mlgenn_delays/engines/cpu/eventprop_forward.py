@@ -15,7 +15,6 @@ one before. A recurrent population runs step by step.
 
 import numpy as np
 
-from mlgenn_delays.engines.cpu.store import LANES
 from mlgenn_delays.engines.cpu.synapses import scatter, source_of, synapses_of
 from mlgenn_delays.engines.shared.numerics import (
     FLUSH_EVERY,
@@ -26,6 +25,8 @@ from mlgenn_delays.engines.shared.numerics import (
 )
 from mlgenn_delays.engines.shared.plan import INPUT, READOUT
 from mlgenn_delays.engines.shared.readout import cross_entropy, read_out
+
+LANES = 8  # neurons worked on at once
 
 
 @kernel

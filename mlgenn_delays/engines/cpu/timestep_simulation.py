@@ -14,7 +14,7 @@ from mlgenn_delays.engines.results import Recording
 from mlgenn_delays.engines.shared.candidate_gradients import correlate
 from mlgenn_delays.engines.shared.numerics import sum_chunks
 from mlgenn_delays.engines.shared.plan import INPUT, SPIKING
-from mlgenn_delays.engines.shared.simulation import ForwardResult, SimulationContext
+from mlgenn_delays.engines.shared.simulation import ForwardResult, Simulation, SimulationContext
 from mlgenn_delays.engines.shared.taps import (
     Taps,
     gather_gradient,
@@ -41,7 +41,7 @@ from mlgenn_delays.network.normalisation import EPSILON
 MOMENTUM = 0.1  # share of a batch in the running statistics
 
 
-class TimestepSimulation:
+class TimestepSimulation(Simulation):
     """A `Simulation` of `SurrogateBPTT`, population by population."""
 
     def __init__(self, context: SimulationContext) -> None:

@@ -3,6 +3,7 @@
 import numpy as np
 
 from mlgenn_delays.data.types import SpikeBatch
+from mlgenn_delays.engines.genn import gpus
 from mlgenn_delays.engines.genn.build import build, code_folder, load
 from mlgenn_delays.engines.genn.compiler import (
     DYNAMIC,
@@ -12,15 +13,14 @@ from mlgenn_delays.engines.genn.compiler import (
     identifiers,
     translate,
 )
-from mlgenn_delays.engines.genn.gpus import device
 from mlgenn_delays.engines.genn.neuron_code import WORD
-from mlgenn_delays.engines.genn.room import check_room, network_bytes
 from mlgenn_delays.engines.genn.synapse_code import norm_and_mean
 from mlgenn_delays.engines.shared.parameters import Parameters
-from mlgenn_delays.engines.shared.plan import pair_shape
+from mlgenn_delays.engines.shared.plan import pair_shape, synapse_groups
 from mlgenn_delays.engines.shared.simulation import SimulationContext
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.learning import Rule
+from mlgenn_delays.machine import as_text
 from mlgenn_delays.network import Network, Projection
 from mlgenn_delays.network.delays import round_steps
 
@@ -118,7 +118,12 @@ class Running:
             (n, p.source, p.target, p.synapse, c, state.longest[self.names[n]], self.stride.get(n))
             for (n, p), c in zip(network.projections.items(), state.synapses.values(), strict=True)
         ]
-        here = platform.machine(), os.environ.get("CXX"), os.environ.get("CUDA_PATH"), device(0)
+        here = (
+            platform.machine(),
+            os.environ.get("CXX"),
+            os.environ.get("CUDA_PATH"),
+            gpus.device(0),
+        )
         return (
             pygenn.__version__, here, self.target, network.dt, type(rule).__name__, parts, joined
         )  # fmt: skip
@@ -179,13 +184,11 @@ class Running:
                 delay = round_steps(delay, longest)
             self._put(name, "d", delay)
 
-    def keep_late(self) -> None:
-        """Copy the present weights and delays for the backward pass of a pipelined rule."""
-        self._model.custom_update("KeepLate")
-
-    def clear_gradients(self) -> None:
-        """Set the sums of the way back to 0."""
-        self._model.custom_update("Clear")
+    def update(self, group: str) -> None:
+        """Run custom updates: "KeepLate" copies weights and delays for the backward pass of a
+        pipelined rule, "Clear" empties the sums of gradients, "Reduce" adds them over examples.
+        """
+        self._model.custom_update(group)
 
     def gradients(self, name: str) -> tuple[np.ndarray, np.ndarray | None]:
         """Return dL/dw and dL/dd / w of a projection's synapses in CSR order, (S,) each; None in
@@ -205,11 +208,6 @@ class Running:
         view = own._view.reshape(-1)
         found: np.ndarray = view[self._places[name]] if name in self._places else view.copy()
         return found
-
-    def reduce(self) -> None:
-        """Add the gradients of the examples side by side to those of the batch."""
-        if self.target.batch_size > 1:
-            self._model.custom_update("Reduce")
 
     # Neurons
 
@@ -326,3 +324,52 @@ def _room(network: Network, projection: Projection, rewired: bool) -> int:
         longest = n_post if n_pre * n_post <= _PLACES else min(n_post, 2 * longest)
     # An odd number of cache lines: rows of a power-of-two length would fight for the same sets.
     return ((longest + 15) // 16 | 1) * 16
+
+
+# GeNN ends the process where an allocation on a GPU fails, so what is free is asked before.
+_BYTES = {"scalar": 4, "int": 4, "uint8_t": 1, "uint16_t": 2}
+_MORE = 1.05  # for what is not counted, and what lies between allocations
+
+
+def network_bytes(
+    network: Network, state: CompileState, stride: dict[str, int], side: int
+) -> dict[str, int]:
+    """Return the memory of neurons and synapses without arrays over time [bytes], by part.
+
+    `stride` has the places of a row of synapses, by projection that is sparse; `side` is the number
+    of examples side by side.
+    """
+    own, found = identifiers(network), {}
+    for name, p in network.projections.items():
+        code, n_post = state.synapses[own[name]], network.populations[p.target].n
+        places = network.populations[p.source].n * stride.get(name, n_post)
+        each = sum(_BYTES[kind] for kind in code.types.values())
+        each += 4 * (name in stride) + 4 * len(code.sums) * (side + (side > 1))
+        found[f"the synapses of projection {name!r}"] = places * each
+        slots = state.longest[own[name]] + 2
+        found[f"what is under way over projection {name!r}"] = 4 * side * n_post * (slots + 1)
+    for name, population in network.populations.items():
+        neuron = state.neurons[own[name]]
+        values = 4 * len(neuron.variables) + 8 * neuron.sends + 4 * neuron.receives
+        for synapse in synapse_groups(network, name):
+            max_shift = [
+                state.longest[own[p.name]] for p in network.incoming(name) if p.synapse == synapse
+            ]
+            values += 4 * (max(max_shift) + 3)  # its adjoint, as far back as delays max_shift
+        found[f"the neurons of population {name!r}"] = side * population.n * values
+    return found
+
+
+def check_room(parts: dict[str, int], target: Target) -> None:
+    """Reject a network whose parts [bytes] are too large for the GPU; the CPU backend takes any."""
+    if target.backend != "cuda":
+        return
+    free = gpus.free_memory(target.device)
+    needed = _MORE * sum(parts.values())
+    if free is not None and needed > free:
+        what = max(parts, key=lambda part: parts[part])
+        raise InputError(
+            f"the GPU must have {as_text(needed)} free, {as_text(parts[what])} of it for {what}, "
+            f"got {as_text(free)}; lower learning.batch_size, data.duration or the sizes of the "
+            "layers"
+        )

@@ -20,7 +20,7 @@ from mlgenn_delays.engines.results import Recording
 from mlgenn_delays.engines.shared.candidate_gradients import correlate
 from mlgenn_delays.engines.shared.plan import INPUT
 from mlgenn_delays.engines.shared.readout import cross_entropy, loss_drive, read_out
-from mlgenn_delays.engines.shared.simulation import ForwardResult, SimulationContext
+from mlgenn_delays.engines.shared.simulation import ForwardResult, Simulation, SimulationContext
 from mlgenn_delays.engines.shared.traces import (
     RowLayout,
     Traces,
@@ -44,7 +44,7 @@ class _Trial:
     lows: range  # where its examples that run side by side start
 
 
-class GeNNSimulation:
+class GeNNSimulation(Simulation):
     """A `Simulation` in GeNN.
 
     It `keeps` adjoints for `correlate`; `rewired` says whether the structure will change.
@@ -192,7 +192,7 @@ class GeNNSimulation:
             self._early, before = self.backward(before.batch, before.spike_scale), None
         running, size, learns = self._fit(batch), len(batch), width is not None
         if before is not None:
-            running.keep_late()
+            running.update("KeepLate")
         self._renew(running, width or 0.0)
         first = self._slots(batch) if before is not None and before.first == 0 else 0
         weight = self.context.parameters.weight
@@ -223,14 +223,14 @@ class GeNNSimulation:
         running = self._running
         assert running is not None
         if self._pipelined:
-            running.keep_late()
+            running.update("KeepLate")
         self._begin(running, trial)
         for low in trial.lows:
             self._go(running, None, None, trial, low)
         self._waits = None
 
     def _begin(self, running: Running, trial: _Trial) -> None:
-        running.clear_gradients()
+        running.update("Clear")
         self._count_gradient, self._back = self.context.spike_count_gradient(self.counts), trial
 
     def _go(
@@ -278,7 +278,8 @@ class GeNNSimulation:
             self._return(self._waits)
         trial, self._back = self._back, None
         assert running is not None and trial is not None
-        running.reduce()
+        if self.target.batch_size > 1:
+            running.update("Reduce")
         by_weight = np.zeros(len(context.parameters.weight), np.float32)
         by_delay = np.zeros_like(by_weight)
         for name in context.layout.projections:
@@ -290,9 +291,6 @@ class GeNNSimulation:
         by_delay *= trial.weight
         self._kept = False
         return by_weight, by_delay
-
-    def keep_statistics(self, size: int) -> None:
-        """Do nothing: there is no normalisation."""
 
     # What is kept
 

@@ -16,13 +16,7 @@ from mlgenn_delays.engines.shared.numerics import kernel
 from mlgenn_delays.engines.shared.plan import pair_shape
 from mlgenn_delays.engines.shared.simulation import Simulation, SimulationContext
 from mlgenn_delays.engines.shared.taps import make_taps
-from mlgenn_delays.engines.shared.traces import (
-    RowLayout,
-    Traces,
-    events_of,
-    spike_ranges,
-    spike_times,
-)
+from mlgenn_delays.engines.shared.traces import RowLayout, Traces, events_of, spikes_of
 from mlgenn_delays.engines.shared.vector import LANES, shifted_axpy
 from mlgenn_delays.network.delays import longest_steps
 
@@ -175,11 +169,7 @@ def correlate_rows(
     place, value = np.empty(layout.steps, np.int64), np.empty(layout.steps, np.float32)
     for e in range(size):
         neuron_scale = spike_scale[e if len(spike_scale) > 1 else 0]
-        start = starts[e if len(starts) > 1 else 0]
-        events, when = (
-            spike_ranges(plan, layout, source, start, traces, e),
-            spike_times(plan, source, time, traces),
-        )
+        events, when = spikes_of(plan, layout, source, starts[e], time, traces, e)
         first_row = (1 + e * layout.sources + layout.source_row[source]) * layout.length
         for i in range(table.shape[1]):
             n = impulses(
@@ -205,11 +195,7 @@ def gather_spikes(plan, layout, q, first, starts, time, size, traces, low, high,
     source, target = plan.source[q], plan.target[q]
     adjoint = traces.adjoint[plan.group[q]]
     for e in range(size):
-        start = starts[e if len(starts) > 1 else 0]
-        events, when = (
-            spike_ranges(plan, layout, source, start, traces, e),
-            spike_times(plan, source, time, traces),
-        )
+        events, when = spikes_of(plan, layout, source, starts[e], time, traces, e)
         for j in range(low, high):
             base = (e * layout.neurons + layout.neuron_row[target] + j) * layout.length + 1
             for i in range(table.shape[1]):

@@ -86,7 +86,8 @@ class Simulation(Protocol):
         """
 
     def keep_statistics(self, size: int) -> None:
-        """Update the running statistics with those of the last batch, of `size` examples."""
+        """Update running statistics, if any, with those of the last batch, of `size` examples."""
+        return
 
     def correlate(
         self, batch: Batch, spike_scale: np.ndarray, q: int, first: np.ndarray, size: int

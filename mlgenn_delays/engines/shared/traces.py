@@ -128,23 +128,19 @@ def show_input(plan: Plan, layout: RowLayout, batch: Batch, traces: Traces) -> N
 
 
 @kernel
-def spike_ranges(plan, layout, p, start, traces, e):
-    """Return where the spikes of each neuron of p lie in `spike_times`, (n, 2) int64."""
+def spikes_of(plan, layout, p, start, time, traces, e):
+    """Return the spikes of population p in example e: neuron i's are times[own[i, 0]:own[i, 1]].
+
+    They are `own` (n, 2) int64 and `times`.
+    """
     n = plan.n[p]
-    out = np.empty((n, 2), np.int64)
-    for i in range(n):
-        if plan.kind[p] == INPUT:
-            out[i, 0], out[i, 1] = start[i], start[i + 1]
-        else:
-            row = e * layout.neurons + layout.neuron_row[p] + i
-            out[i, 0] = row * layout.steps
-            out[i, 1] = row * layout.steps + traces.counts[e, layout.neuron_row[p] + i]
-    return out
-
-
-@kernel
-def spike_times(plan, p, time, traces):
-    """Return the array that `spike_ranges` points into."""
+    own = np.empty((n, 2), np.int64)
     if plan.kind[p] == INPUT:
-        return time
-    return traces.time.reshape(-1)
+        for i in range(n):
+            own[i, 0], own[i, 1] = start[i], start[i + 1]
+        return own, time
+    for i in range(n):
+        row = e * layout.neurons + layout.neuron_row[p] + i
+        own[i, 0] = row * layout.steps
+        own[i, 1] = row * layout.steps + traces.counts[e, layout.neuron_row[p] + i]
+    return own, traces.time.reshape(-1)
