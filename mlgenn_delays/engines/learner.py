@@ -100,9 +100,8 @@ class Learner:
 
     def _by_population(self, per_neuron: np.ndarray) -> dict[str, np.ndarray]:
         """Return the parts of an array (N,) that belong to populations that spike."""
-        layout, first = self._context.layout, self._context.plan.first
-        index = {name: layout.names.index(name) for name in layout.spiking}
-        return {name: per_neuron[first[p] : first[p + 1]] for name, p in index.items()}
+        layout = self._context.layout
+        return {name: per_neuron[layout.neurons[name]] for name in layout.spiking}
 
     def _spike_scale(self, batch: Batch, epoch: int) -> np.ndarray:
         """Return the scale of each neuron's spikes: 1, or a dropout mask per example."""
@@ -144,7 +143,9 @@ class Learner:
                 on_batch(BatchResult(batch_loss / size, hits, size, spikes))
         self._catch_up()
         if total:
-            self._end_epoch(counts)
+            self._revive(counts)
+            if self._structure is not None:
+                self._structure.after_epoch(self._simulation, self.parameters.step)
         broken = not_finite(self.state())
         if broken is not None:
             raise DivergedError(f"{broken} is not finite")
@@ -183,11 +184,6 @@ class Learner:
         if structure is not None:
             structure.after_step(self._simulation, step + 1)
 
-    def _end_epoch(self, counts: np.ndarray) -> None:
-        self._revive(counts)
-        if self._structure is not None:
-            self._structure.after_epoch(self._simulation, self.parameters.step)
-
     def _mean_spikes(self, counts: np.ndarray, examples: int) -> dict[str, float]:
         return {
             name: float(own.mean()) / examples for name, own in self._by_population(counts).items()
@@ -220,17 +216,17 @@ class Learner:
             counts += result.counts.sum(0)
         if not labels:
             raise InputError("there is no example to evaluate")
-        answers, truth = np.concatenate(logits), np.concatenate(labels)
-        if not np.isfinite(answers).all():
+        outputs, truth = np.concatenate(logits), np.concatenate(labels)
+        if not np.isfinite(outputs).all():
             raise DivergedError("the logits are not finite: weights, or the input, are too large")
-        predictions, n = answers.argmax(1), len(truth)
+        predictions, n = outputs.argmax(1), len(truth)
         return Evaluation(
             loss=loss / n,
             accuracy=float((predictions == truth).mean()),
             n=n,
             labels=truth,
             predictions=predictions,
-            logits=answers,
+            logits=outputs,
             spikes=self._mean_spikes(counts, n),
             silent={k: int((c == 0).sum()) for k, c in self._by_population(counts).items()},
         )

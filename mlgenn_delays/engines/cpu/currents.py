@@ -67,8 +67,7 @@ def combine(layout, row, n, by_current, by_adjoint, rest, traces, low, high):
 def add_events(first, last, pre, size, coef, steps, when, events, own, out):
     """Add to a row (length,) what spikes bring over synapses first..last-1.
 
-    Spikes of presynaptic neuron i are ``when[events[i, 0]:events[i, 1]]``, or those of row i of
-    ``when``, and weigh ``own[i]``.
+    Spikes of presynaptic neuron i are ``when[events[i, 0]:events[i, 1]]``, and weigh ``own[i]``.
     """
     for s in range(first, last):
         i = np.int64(pre[s])

@@ -40,24 +40,18 @@ def arrive(plan, p, weight, offset, start, time, neuron_scale, store, e, low, hi
 
 
 @kernel
-def driven(layout, current, p, e, k, steps):
-    """Return the current (T,) that a `CurrentInput` brings to neuron k of p, empty if none does."""
-    if len(current) == 0:
-        return current
-    at = (e * layout.neurons + layout.neuron_row[p] + k) * layout.length
-    return current[at : at + steps]
-
-
-@kernel
 def filter_currents(plan, layout, p, low, current, e, steps, buffers):
-    """Turn the arrivals of `LANES` neurons into their synaptic currents, bias included."""
+    """Turn the arrivals of `LANES` neurons into their synaptic currents, bias included.
+
+    To them come the currents that a `CurrentInput` brings, ``current``, empty if there is none.
+    """
     bias = plan.bias[plan.first[p] + low :]
     for k in range(LANES):
         buffers.current[k, :steps] = bias[k] if k < len(bias) else np.float32(0.0)
-        if low + k < plan.n[p]:
-            own = driven(layout, current, p, e, low + k, steps)
-            for t in range(len(own)):
-                buffers.current[k, t] += own[t]
+        if len(current) > 0 and low + k < plan.n[p]:
+            at = (e * layout.neurons + layout.neuron_row[p] + low + k) * layout.length
+            for t in range(steps):
+                buffers.current[k, t] += current[at + t]
     for g in range(plan.groups[p]):
         decay, scale = plan.decay[p, g], plan.scale[p, g]
         rows, inner = buffers.rows[g], np.zeros(LANES, np.float32)

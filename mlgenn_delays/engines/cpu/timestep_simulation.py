@@ -142,7 +142,7 @@ class TimestepSimulation(Simulation):
         norm = self.context.parameters.norms.get(name)
         if norm is None:
             return factor, shift
-        own = slice(plan.first[p], plan.first[p + 1])
+        own = self.context.layout.neurons[name]
         mean, variance = norm.mean.astype(np.float64), norm.variance.astype(np.float64)
         if training:
             mean, variance = self._statistics(p, size)

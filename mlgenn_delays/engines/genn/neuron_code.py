@@ -231,6 +231,13 @@ def _spiking(model: LIF | SeedLIF) -> NeuronCode:
     )
 
 
+def _add_refractory(code: NeuronCode, steps: int) -> None:
+    code.variables["Wait"] = 0
+    code.types |= {"Wait": "int", "Refractory": "int"}
+    code.params["Refractory"] = steps
+    code.reset_forward.append("Wait")
+
+
 def _eventprop(model: LIF, dt: float) -> NeuronCode:
     code, rest = _spiking(model), model.refractory_steps(dt)
     code.params |= {"TauMem": model.tau_mem / dt, "MinSlope": float(MIN_SLOPE) * model.v_thresh}
@@ -246,12 +253,9 @@ def _eventprop(model: LIF, dt: float) -> NeuronCode:
     restart = "(mark + Vthresh)"
     first, last = "", ""
     if rest:
-        code.variables |= {"Wait": 0, "Restart": 0.0}
-        code.types["Wait"] = "int"
-        code.params["Refractory"] = rest
-        code.types["Refractory"] = "int"
+        _add_refractory(code, rest)
+        code.variables["Restart"] = 0.0
         code.arrays["Release"] = "scalar*"
-        code.reset_forward.append("Wait")
         code.reset_backward.append("Restart")
         move = f"""
             if (Wait > 0) {{
@@ -346,10 +350,7 @@ def _surrogate_lif(model: LIF, dt: float, psi: str, spiked: str) -> NeuronCode:
                 SPIKED
             }}"""
     if rest:
-        code.variables["Wait"] = 0
-        code.types |= {"Wait": "int", "Refractory": "int"}
-        code.params["Refractory"] = rest
-        code.reset_forward.append("Wait")
+        _add_refractory(code, rest)
         move = f"""
             if (Wait > 0) {{
                 Wait--;

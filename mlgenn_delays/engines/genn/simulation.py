@@ -107,10 +107,6 @@ class GeNNSimulation(Simulation):
     def _slots(self, batch: Batch) -> int:
         return -(-len(batch) // self.target.batch_size) * self.target.batch_size
 
-    def _extent(self, batch: Batch) -> tuple[int, int]:
-        """Return what two batches must have in common to run together, one each way."""
-        return self._slots(batch), batch.n_steps
-
     def _shape(self, batch: Batch, name: str, array: str) -> tuple[int, int, int]:
         """Return the shape of an array of a population, (slots, T, values of a step).
 
@@ -161,7 +157,7 @@ class GeNNSimulation(Simulation):
         many = here.stop - low
         variable = "GainBack" if back else "Gain"
         for name in self.context.layout.spiking:
-            own = self._own(name)
+            own = self.context.layout.neurons[name]
             if running.has(name, variable):
                 view = running.variable(name, variable)
                 view[:many] = spike_scale[here if len(spike_scale) > 1 else slice(0, 1), None, own]
@@ -173,11 +169,6 @@ class GeNNSimulation(Simulation):
                 running.to_device(name, "CountGradient")
         return trial.first, low
 
-    def _own(self, name: str) -> slice:
-        first = self.context.plan.first
-        p = self.context.layout.names.index(name)
-        return slice(first[p], first[p + 1])
-
     # Forwards and back
 
     def forward(
@@ -187,7 +178,9 @@ class GeNNSimulation(Simulation):
         if not pending:
             self._waits = self._back = self._early = None
         before = self._waits
-        if before is not None and self._extent(before.batch) != self._extent(batch):
+        if before is not None and (
+            self._slots(before.batch) != self._slots(batch) or before.batch.n_steps != batch.n_steps
+        ):
             # Room for longer trials may cost all that is on the device.
             self._early, before = self.backward(before.batch, before.spike_scale), None
         running, size, learns = self._fit(batch), len(batch), width is not None
@@ -244,7 +237,7 @@ class GeNNSimulation(Simulation):
             here = self._side(now.batch, low)
             for name in self.context.layout.spiking:
                 counts = running.from_device(name, "Count")[: here.stop - low]
-                self.counts[here, self._own(name)] = counts
+                self.counts[here, self.context.layout.neurons[name]] = counts
 
     def _answer(self, running: Running, batch: Batch, here: slice, learns: bool) -> None:
         """Read out the examples that went forwards; send dL/dV to GeNN if they go back."""

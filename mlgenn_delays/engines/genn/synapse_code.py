@@ -91,7 +91,8 @@ def synapse_code(network: Network, projection: Projection, rule: Rule) -> Synaps
     if learns_delay:
         code.sums.append("DelayGradient")
     sent = "(g * Gain_pre)" if values else "g"
-    code.forwards = _tapped_forwards(sent, longest) if taps else _forwards(sent, longest)
+    whole = f"addToPostDelay({sent}, {'d' if longest else '0'});"
+    code.forwards = _tapped_forwards(sent, longest) if taps else whole
     code.backwards = _read_taps(longest) if taps else _read(longest, eventprop or learns_delay)
     if feedback:
         code.backwards += f"\n        addToPre(g * {'slope' if eventprop else 'reached'});"
@@ -105,10 +106,6 @@ def synapse_code(network: Network, projection: Projection, rule: Rule) -> Synaps
         code.late = {name: f"Late{name.title()}" for name in code.variables}
         code.backwards = re.sub(r"\w+", lambda m: code.late.get(m[0], m[0]), code.backwards)
     return code
-
-
-def _forwards(sent: str, longest: int) -> str:
-    return f"addToPostDelay({sent}, {'d' if longest else '0'});"
 
 
 def _read(longest: int, slope: bool) -> str:

@@ -8,6 +8,7 @@ Synapses are sorted by postsynaptic neuron because one neuron's arrivals over a 
 one short row: the kernels add to it or read it in the first-level cache, whatever the delays.
 """
 
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -59,6 +60,7 @@ class ParameterLayout(NamedTuple):
 
     names: list[str]  # population names in plan order
     spiking: list[str]  # names of the spiking populations, in plan order
+    neurons: dict[str, slice]  # slice of the neurons of all populations, by population
     projections: list[str]  # projection names in plan order
     synapses: dict[str, slice]  # slice of the plan's synapses, by projection
     # CSR index of each of the plan's synapses within its projection, by projection
@@ -189,8 +191,13 @@ def _projections(network: Network, names: list[str]) -> tuple[dict[str, Any], Pa
         "out_post": _join(out_posts, np.uint32),
     }
     spiking = [n for n in names if isinstance(network.populations[n].model, SpikingModel)]
+    ends = accumulate(network.populations[name].n for name in names)
+    neurons = {
+        name: slice(end - network.populations[name].n, end)
+        for name, end in zip(names, ends, strict=True)
+    }
     return fields, ParameterLayout(
-        names, spiking, [p.name for p in ordered], synapses, csr, delays, delay_order,
+        names, spiking, neurons, [p.name for p in ordered], synapses, csr, delays, delay_order,
         _join(delay_of, np.int64),
     )  # fmt: skip
 

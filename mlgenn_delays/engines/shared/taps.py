@@ -42,15 +42,10 @@ def make_taps(
     width: float,
     learning: bool,
 ) -> Taps:
-    """Return the taps of every synapse.
+    """Return the taps of every synapse, whose delay is `delay` (D,) at `delay_of` (S,).
 
-    Arguments:
-        delay: (D,) float32 [steps].
-        delay_of: (S,) index of each synapse's delay.
-        longest: (D,) int64 largest delay in whole steps.
-        steps: T; taps beyond it, which bring nothing, are not held.
-        width: Of the Gaussian [steps], 0 for Dirac.
-        learning: Whether Dirac taps must hold the step after, which their gradient needs.
+    Taps beyond T = `steps`, which bring nothing, are not held; Dirac's (`width` 0) of one step, or
+    of two while `learning`. `longest` (D,) int64 is the largest delay; all in steps.
     """
     n, last = len(delay_of), np.minimum(longest, steps)
     size = gaussian_size(width, int(last.max(initial=0))) if width > 0 else 1 + learning
