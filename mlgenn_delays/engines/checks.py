@@ -12,7 +12,7 @@ from mlgenn_delays.engines.shared.plan import pair_shape
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.learning import EventProp, Gaussian, Rule, SurrogateBPTT
 from mlgenn_delays.machine import CHUNK_BYTES, CHUNKS, as_text, available_cores, check_memory
-from mlgenn_delays.network import CurrentInput, Delta, Network, Projection
+from mlgenn_delays.network import CurrentInput, Delta, Network
 from mlgenn_delays.network.delays import longest_steps
 from mlgenn_delays.rewiring import Rewiring
 
@@ -208,17 +208,15 @@ def _of_taps(network: Network, rule: Rule, trials: Trials) -> int:
 
 def _of_synapses(network: Network, rewiring: Rewiring | None, trials: Trials) -> int:
     total = network.n_synapses() * (100 + 8 * min(CHUNKS, (trials.size + 1) // 2))
-    for p in network.projections.values():
-        if rewiring is not None and not network.is_dense(p):
-            total += _of_pairs(network, p, rewiring)
-    return total
-
-
-def _of_pairs(network: Network, projection: Projection, rewiring: Rewiring) -> int:
+    if rewiring is None:
+        return total
     from mlgenn_delays.engines.shared.candidate_gradients import TABLE_BYTES
 
-    n_pre, n_post = pair_shape(network, projection)
-    pairs = n_pre * n_post
-    entries = projection.max_delay / network.dt + 1 if rewiring.grow_delay == "gradient" else 1
-    table = max(4 * pairs, min(4 * pairs * entries, TABLE_BYTES))
-    return int(9 * pairs + 3 * table * rewiring.needs_gradient)
+    for p in network.projections.values():
+        if not network.is_dense(p):
+            n_pre, n_post = pair_shape(network, p)
+            entries = p.max_delay / network.dt + 1 if rewiring.grow_delay == "gradient" else 1
+            pairs = n_pre * n_post
+            table = max(4 * pairs, min(4 * pairs * entries, TABLE_BYTES))
+            total += int(9 * pairs + 3 * table * rewiring.needs_gradient)
+    return total

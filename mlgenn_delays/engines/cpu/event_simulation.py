@@ -22,11 +22,13 @@ from mlgenn_delays.engines.shared.traces import (
     RowLayout,
     Traces,
     events_of,
+    keep_spikes,
     make_row_layout,
     make_thread_buffers,
     make_traces,
     max_shift_of,
     show_input,
+    spike_starts,
 )
 from mlgenn_delays.machine import CHUNKS, chunks
 from mlgenn_delays.network import CurrentInput
@@ -107,22 +109,6 @@ def make_event_buffers(
         drive=np.empty((classes, steps), np.float32),
         outgoing=np.empty(capacity, np.float32),
     )
-
-
-def keep_spikes(
-    plan: Plan, layout: RowLayout, store: SpikeStore, size: int, traces: Traces
-) -> None:
-    """Copy the spikes of a batch's store to its traces."""
-    for p in np.flatnonzero(plan.kind == SPIKING):
-        rows = slice(layout.neuron_row[p], layout.neuron_row[p] + plan.n[p])
-        start = store.start[
-            :size, plan.spike_offset[p] : plan.spike_offset[p] + plan.n[p] + 1
-        ].astype(np.int64)
-        count = np.diff(start)
-        traces.counts[:size, rows] = count
-        valid = np.arange(layout.steps) < count[:, :, None]
-        spikes = [store.time[own[0] : own[-1]] for own in start]
-        traces.time[:size, rows][valid] = np.concatenate(spikes)
 
 
 class EventSimulation(Simulation):
@@ -262,7 +248,7 @@ class EventSimulation(Simulation):
         if self._currents:
             self._add_current_gradients(batch, spike_scale)
         if self._keeps:
-            keep_spikes(context.plan, self._row_layout, store, len(batch), self._traces)
+            self._keep_spikes(len(batch))
         return self._sum[0], self._sum[1]
 
     # Currents
@@ -340,18 +326,23 @@ class EventSimulation(Simulation):
             counts[:, plan.first[p] : plan.first[p + 1]] = np.diff(start.astype(np.int64))
         return counts
 
+    def _times(self, name: str, size: int) -> np.ndarray:
+        """Return the steps of a population's spikes by example and neuron, uint32."""
+        assert self._store is not None
+        p, plan = self.context.layout.names.index(name), self.context.plan
+        ends = self._store.start[:size, [plan.spike_offset[p], plan.spike_offset[p] + plan.n[p]]]
+        return np.concatenate([self._store.time[low:high] for low, high in ends])
+
+    def _keep_spikes(self, size: int) -> None:
+        for name in self.context.layout.spiking:
+            row = self._row_layout.neuron_row[self.context.layout.names.index(name)]
+            count = self._counts[:, self.context.layout.neurons[name]]
+            keep_spikes(self._row_layout, self._traces, row, count, self._times(name, size))
+
     def recording(self, batch: Batch) -> Recording:
         """Return spikes and voltages of the batch just run."""
         assert self._store is not None
-        store, size, plan = self._store, len(batch), self.context.plan
-        start, time = {}, {}
-        for name in self.context.layout.spiking:
-            p = self.context.layout.names.index(name)
-            entries = slice(plan.spike_offset[p], plan.spike_offset[p] + plan.n[p] + 1)
-            own = store.start[:size, entries].astype(np.int64)
-            kept = [store.time[s[0] : s[-1]] for s in own]
-            time[name] = np.concatenate(kept).astype(np.int32)
-            sizes = own[:, -1] - own[:, 0]
-            base = np.cumsum(sizes) - sizes
-            start[name] = own - own[:, :1] + base[:, None]
+        store, size, layout = self._store, len(batch), self.context.layout
+        time = {name: self._times(name, size).astype(np.int32) for name in layout.spiking}
+        start = {name: spike_starts(self._counts[:, layout.neurons[name]]) for name in time}
         return Recording(start, time, store.voltage[:size].copy(), store.logits[:size].copy())

@@ -32,6 +32,7 @@ from mlgenn_delays.engines.shared.traces import (
     make_traces,
     max_shift_of,
     show_input,
+    spike_starts,
 )
 from mlgenn_delays.learning import Atan, SurrogateBPTT, Triangle
 from mlgenn_delays.machine import CHUNK_BYTES, CHUNKS
@@ -281,14 +282,12 @@ class TimestepSimulation(Simulation):
     def recording(self, batch: Batch) -> Recording:
         """Return spikes and voltages of the batch just run."""
         assert self._traces is not None
-        traces, size = self._traces, len(batch)
+        traces, size, layout = self._traces, len(batch), self.context.layout
         start, time = {}, {}
-        for name in self.context.layout.spiking:
-            p = self.context.layout.names.index(name)
-            row = self._row_layout.neuron_row[p]
-            count = traces.counts[:size, row : row + self._plan.n[p]]
-            ends = np.cumsum(count.ravel()).reshape(count.shape)
-            start[name] = np.concatenate([ends[:, :1] - count[:, :1], ends], axis=1)
+        for name in layout.spiking:
+            row = self._row_layout.neuron_row[layout.names.index(name)]
+            count = self._counts[:, layout.neurons[name]]
+            start[name] = spike_starts(count)
             valid = np.arange(self._steps) < count[:, :, None]
-            time[name] = traces.time[:size, row : row + self._plan.n[p]][valid].astype(np.int32)
+            time[name] = traces.time[:size, row : row + count.shape[1]][valid].astype(np.int32)
         return Recording(start, time, traces.voltage_out[:size].copy(), traces.logits[:size].copy())

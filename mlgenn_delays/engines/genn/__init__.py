@@ -16,11 +16,11 @@ def genn_simulation(
     check_backend(backend)
     ranks, device = None, None
     if communicator is not None:
-        from mlgenn_delays.engines.genn import mpi as shared
+        from mlgenn_delays.engines.genn import mpi
 
-        ranks = shared.communicator(communicator)
+        ranks = mpi.communicator(communicator)
         batch_size = -(-batch_size // ranks.num_ranks)
-        device = shared.own_gpu(ranks) if backend == "cuda" else None
+        device = mpi.own_gpu(ranks) if backend == "cuda" else None
 
     def make(context: "SimulationContext", keeps: bool, rewired: bool) -> "Simulation":
         from mlgenn_delays.engines.genn.compiler import Target
@@ -28,10 +28,8 @@ def genn_simulation(
 
         target = Target(backend, batch_size if backend == "cuda" else 1, device)
         simulation = GeNNSimulation(context, keeps=keeps, rewired=rewired, target=target)
-        return (
-            simulation
-            if ranks is None
-            else shared.DistributedSimulation(context, simulation, ranks)
-        )
+        if ranks is None:
+            return simulation
+        return mpi.DistributedSimulation(context, simulation, ranks)
 
     return make

@@ -225,10 +225,9 @@ class Running:
             return view[:, None]
         return view.reshape((1,) * (3 - view.ndim) + view.shape)
 
-    def to_device(self, name: str, *variables: str) -> None:
-        """Send variables of a population to the device."""
-        for variable in variables:
-            self._populations[name].vars[variable].push_to_device()
+    def to_device(self, name: str, variable: str) -> None:
+        """Send a variable of a population to the device."""
+        self._populations[name].vars[variable].push_to_device()
 
     def from_device(self, name: str, variable: str) -> np.ndarray:
         """Return a population's variable that synapses do not read, (batch, n)."""

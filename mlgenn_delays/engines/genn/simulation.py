@@ -24,10 +24,12 @@ from mlgenn_delays.engines.shared.simulation import ForwardResult, Simulation, S
 from mlgenn_delays.engines.shared.traces import (
     RowLayout,
     Traces,
+    keep_spikes,
     make_row_layout,
     make_traces,
     max_shift_of,
     show_input,
+    spike_starts,
 )
 from mlgenn_delays.learning import EventProp
 from mlgenn_delays.network import CurrentInput, SeedLIF
@@ -326,10 +328,8 @@ class GeNNSimulation(Simulation):
 
                 context.spread(size, task)
             if name in context.layout.spiking:
-                count, time = ordered_spikes(self._fired(batch, name))
-                traces.counts[:size, rows] = count
-                valid = np.arange(steps) < count[:, :, None]
-                traces.time[:size, rows][valid] = time
+                spikes = ordered_spikes(self._fired(batch, name))
+                keep_spikes(layout, traces, rows.start, *spikes)
         self._kept = True
 
     def correlate(
@@ -356,7 +356,6 @@ class GeNNSimulation(Simulation):
         start, time = {}, {}
         for name in self.context.layout.spiking:
             count, time[name] = ordered_spikes(self._fired(batch, name))
-            ends = np.cumsum(count.ravel()).reshape(count.shape)
-            start[name] = np.concatenate([ends[:, :1] - count[:, :1], ends], axis=1)
+            start[name] = spike_starts(count)
         voltage = self._rows(batch, self._output, "Voltage")[: len(batch)]
         return Recording(start, time, voltage.transpose(0, 2, 1).copy(), self._logits.copy())

@@ -65,13 +65,6 @@ def update_adam(
 
 
 @kernel
-def clamp(value, highest, low, high):
-    """Keep delays low..high-1 in 0..highest [steps]."""
-    for s in range(low, high):
-        value[s] = min(max(value[s], np.float32(0.0)), highest[s])
-
-
-@kernel
 def keep_signs(weight, sign, low, high):
     """Make 0 of weights low..high-1 that crossed to the wrong side of their sign, if they have one.
 
@@ -118,7 +111,7 @@ class Optimiser:
         if self.rule.delays is not None and p.learnable.any():
             gradient = self.delay_gradient(by_delay)
             self._adam(self.rule.delays, p, "delay", gradient, p.delay_steps, size)
-            spread(len(p.delay), lambda low, high: clamp(p.delay, p.highest, low, high))
+            np.clip(p.delay, 0, p.highest, out=p.delay)
         p.step += 1
 
     def _update_norms(self, settings: Adam, size: int) -> None:

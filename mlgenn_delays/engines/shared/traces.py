@@ -127,6 +127,22 @@ def show_input(plan: Plan, layout: RowLayout, batch: Batch, traces: Traces) -> N
         row[np.repeat(np.arange(n), np.diff(start)), batch.time[start[0] : start[-1]]] = 1.0
 
 
+def spike_starts(count: np.ndarray) -> np.ndarray:
+    """Return where the spikes of each neuron begin, and end, (B, n+1), from their number (B, n)."""
+    ends = np.cumsum(count.ravel()).reshape(count.shape)
+    return np.concatenate([ends[:, :1] - count[:, :1], ends], axis=1)
+
+
+def keep_spikes(
+    layout: RowLayout, traces: Traces, row: int, count: np.ndarray, time: np.ndarray
+) -> None:
+    """Write a population's spikes, (B, n) of them at steps `time`, to its rows from `row` on."""
+    own = slice(row, row + count.shape[1])
+    traces.counts[: len(count), own] = count
+    valid = np.arange(layout.steps) < count[:, :, None]
+    traces.time[: len(count), own][valid] = time
+
+
 @kernel
 def spikes_of(plan, layout, p, start, time, traces, e):
     """Return the spikes of population p in example e: neuron i's are times[own[i, 0]:own[i, 1]].
