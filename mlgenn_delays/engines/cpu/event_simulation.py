@@ -52,22 +52,6 @@ class SpikeStore(NamedTuple):
     needed: np.ndarray
 
 
-def make_spike_store(
-    examples: int, entries: int, capacity: int, classes: int, steps: int
-) -> SpikeStore:
-    """Return an empty store for B examples with room for `capacity` spikes each."""
-    return SpikeStore(
-        np.zeros((examples, entries), np.uint64),
-        np.empty(examples * capacity, np.uint32),
-        np.empty(examples * capacity, np.float32),
-        np.empty(examples * capacity, np.float32),
-        np.empty((examples, classes, steps), np.float32),
-        np.empty((examples, classes), np.float32),
-        np.empty(examples, np.float32),
-        np.zeros(examples, np.int64),
-    )
-
-
 class Recurrent(NamedTuple):
     """Recurrent synapses in the order of `Plan.out_synapse`, renewed whenever they change."""
 
@@ -90,25 +74,6 @@ class EventBuffers(NamedTuple):
     drive: np.ndarray  # (K, T) derivative of the loss with respect to V of the output
     # (capacity,) derivative with respect to each spike's time, over its synapses
     outgoing: np.ndarray
-
-
-def make_event_buffers(
-    groups: int, lanes: int, steps: int, max_shift: int, classes: int, capacity: int
-) -> EventBuffers:
-    """Allocate the buffers of a thread; `max_shift` is the largest delay + 1 [steps]."""
-    # An odd number of cache lines: rows of a power-of-two length would fight for the same sets.
-    length = ((steps + max_shift + 15) // 16 | 1) * 16
-    return EventBuffers(
-        rows=np.zeros((groups, lanes, length), np.float32),
-        current=np.zeros((LANES, length), np.float32),
-        adjoint=np.zeros((groups, lanes, length, 2), np.float32),
-        time=np.empty((lanes, steps), np.uint32),
-        slope=np.empty((lanes, steps), np.float32),
-        release=np.empty((lanes, steps), np.float32),
-        counts=np.zeros(lanes, np.int64),
-        drive=np.empty((classes, steps), np.float32),
-        outgoing=np.empty(capacity, np.float32),
-    )
 
 
 class EventSimulation(Simulation):
@@ -155,15 +120,24 @@ class EventSimulation(Simulation):
     def _fit(self, batch: Batch) -> SpikeStore:
         """Return memory that fits a batch; what depends on the trial's length is made anew."""
         if batch.n_steps != self._steps:
-            self._steps = batch.n_steps
-            self._store = None
+            self._steps, self._store = batch.n_steps, None  # freed before the new one is made
             self.refresh()
-        size, plan = len(batch), self.context.plan
+        size, plan, classes = len(batch), self.context.plan, self.context.network.output().n
         if self._store is None or len(self._store.needed) < size:
             entries = int(np.sum(np.where(plan.kind == SPIKING, plan.n + 1, 0)))
-            classes = self.context.network.output().n
-            self._store = make_spike_store(size, entries, self._capacity, classes, self._steps)
-            self._make_buffers(classes)
+            self._store = SpikeStore(
+                start=np.zeros((size, entries), np.uint64),
+                time=np.empty(size * self._capacity, np.uint32),
+                slope=np.empty(size * self._capacity, np.float32),
+                release=np.empty(size * self._capacity, np.float32),
+                voltage=np.empty((size, classes, self._steps), np.float32),
+                logits=np.empty((size, classes), np.float32),
+                loss=np.empty(size, np.float32),
+                needed=np.zeros(size, np.int64),
+            )
+            self._buffers = SimpleQueue()
+            for _ in range(self.context.workers.threads):
+                self._buffers.put(self._make_buffers(classes))
             self._make_rows(size, classes)
         return self._store
 
@@ -177,17 +151,24 @@ class EventSimulation(Simulation):
         if not self._keeps:
             self._traces = self._traces._replace(adjoint=self._traces.adjoint[:, :0].copy())
 
-    def _make_buffers(self, classes: int) -> None:
-        plan = self.context.plan
-        wide = [int(n) for n, r in zip(plan.n, plan.recurrent_population, strict=True) if r]
-        highest = self.context.parameters.highest
-        max_shift = min(int(np.ceil(highest.max(initial=0))), self._steps) + 1
-        lanes, groups = max([LANES, *wide]), int(plan.groups.max())
-        self._buffers = SimpleQueue()
-        for _ in range(self.context.workers.threads):
-            self._buffers.put(
-                make_event_buffers(groups, lanes, self._steps, max_shift, classes, self._capacity)
-            )
+    def _make_buffers(self, classes: int) -> EventBuffers:
+        plan, steps = self.context.plan, self._steps
+        lanes = max(LANES, int(plan.n[plan.recurrent_population].max(initial=0)))
+        highest, groups = self.context.parameters.highest, int(plan.groups.max())
+        max_shift = min(int(np.ceil(highest.max(initial=0))), steps) + 1
+        # An odd number of cache lines: rows of a power-of-two length would fight for the same sets.
+        length = ((steps + max_shift + 15) // 16 | 1) * 16
+        return EventBuffers(
+            rows=np.zeros((groups, lanes, length), np.float32),
+            current=np.zeros((LANES, length), np.float32),
+            adjoint=np.zeros((groups, lanes, length, 2), np.float32),
+            time=np.empty((lanes, steps), np.uint32),
+            slope=np.empty((lanes, steps), np.float32),
+            release=np.empty((lanes, steps), np.float32),
+            counts=np.zeros(lanes, np.int64),
+            drive=np.empty((classes, steps), np.float32),
+            outgoing=np.empty(self._capacity, np.float32),
+        )
 
     # Running
 

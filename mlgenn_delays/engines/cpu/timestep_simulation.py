@@ -70,7 +70,7 @@ class TimestepSimulation(Simulation):
     def _fit(self, batch: Batch) -> Traces:
         plan, size = self._plan, len(batch)
         if batch.n_steps != self._steps:
-            self._steps, self._traces = batch.n_steps, None
+            self._steps, self._traces = batch.n_steps, None  # freed before the new ones are made
             self._taps.clear()
         if self._traces is None or len(self._traces.loss) < size:
             compact = self._surrogate.compact
@@ -153,19 +153,23 @@ class TimestepSimulation(Simulation):
         shift[own] += (norm.offset - mean * (norm.gain / root)).astype(np.float32)
         return factor, shift
 
-    def _statistics(self, p: int, size: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return mean and variance of the currents over batch and time, (n,) float64 each."""
-        layout, n = self._row_layout, int(self._plan.n[p])
-        sums, traces = np.empty((2, size, n)), self._traces
-        assert traces is not None
+    def _sums(self, p: int, size: int, rows: np.ndarray) -> np.ndarray:
+        """Return the sums of rows, and of their products with the currents, (2, n) float64."""
+        assert self._traces is not None
+        layout, n, traces = self._row_layout, int(self._plan.n[p]), self._traces
+        sums = np.empty((2, size, n))
         self._over_chunks(
             size,
             lambda k, low, high, buffers: currents.add_up(
-                layout, layout.neuron_row[p], n, traces.current, traces.current, low, high, sums
+                layout, layout.neuron_row[p], n, rows, traces.current, low, high, sums
             ),
         )
-        count = size * self._steps
-        mean, square = sums.sum(1) / count
+        return sums.sum(1)
+
+    def _statistics(self, p: int, size: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return mean and variance of the currents over batch and time, (n,) float64 each."""
+        assert self._traces is not None
+        mean, square = self._sums(p, size, self._traces.current) / (size * self._steps)
         return mean, np.maximum(square - mean * mean, 0.0)
 
     def keep_statistics(self, size: int) -> None:
@@ -249,14 +253,7 @@ class TimestepSimulation(Simulation):
         mean, variance = self._batch_stats[name]
         assert traces is not None
         root, n, row = np.sqrt(variance + EPSILON), int(self._plan.n[p]), layout.neuron_row[p]
-        sums = np.empty((2, size, n))
-        self._over_chunks(
-            size,
-            lambda k, low, high, buffers: currents.add_up(
-                layout, row, n, traces.voltage, traces.current, low, high, sums
-            ),
-        )
-        by_offset, by_product = sums.sum(1)
+        by_offset, by_product = self._sums(p, size, traces.voltage)
         by_gain = (by_product - mean * by_offset) / root
         norm.by_gain, norm.by_offset = by_gain.astype(np.float32), by_offset.astype(np.float32)
         count, factor = size * self._steps, norm.gain / root
