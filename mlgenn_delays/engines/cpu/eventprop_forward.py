@@ -214,35 +214,26 @@ def run_population(
 
 
 @kernel
-def run_example(
-    plan, layout, weight, offset, recurrent, start, time, neuron_scale, label, current, store, e,
-    steps, buffers
-):  # fmt: skip
-    """Run one example: its spikes, output voltages, logits and loss go to row e of the store."""
-    capacity = len(store.time) // len(store.needed)
-    at = e * capacity
-    limit = at + capacity
-    for p in range(len(plan.kind)):
-        if plan.kind[p] != INPUT and at <= limit:
-            at = run_population(
-                plan, layout, p, weight, offset, recurrent, start, time, neuron_scale, current,
-                store, e, at, limit, steps, buffers,
-            )  # fmt: skip
-    store.needed[e] = at - e * capacity
-    if at <= limit:
-        read_out(plan.readout, store.voltage[e], store.logits[e])
-        store.loss[e] = cross_entropy(store.logits[e], label)
-
-
-@kernel
 def run_chunk(
     plan, layout, weight, offset, recurrent, starts, time, spike_scale, labels, current, store, low,
     high, steps, buffers,
 ):  # fmt: skip
-    """Run examples low..high-1 of a batch; ``current`` is `Traces.current`, or empty."""
+    """Run examples low..high-1 of a batch; ``current`` is `Traces.current`, or empty.
+
+    Spikes, output voltages, logits and loss go to their rows of the store.
+    """
+    capacity = len(store.time) // len(store.needed)
     for e in range(low, high):
         neuron_scale = spike_scale[e if len(spike_scale) > 1 else 0]
-        run_example(
-            plan, layout, weight, offset, recurrent, starts[e], time, neuron_scale, labels[e],
-            current, store, e, steps, buffers,
-        )  # fmt: skip
+        at = e * capacity
+        limit = at + capacity
+        for p in range(len(plan.kind)):
+            if plan.kind[p] != INPUT and at <= limit:
+                at = run_population(
+                    plan, layout, p, weight, offset, recurrent, starts[e], time, neuron_scale,
+                    current, store, e, at, limit, steps, buffers,
+                )  # fmt: skip
+        store.needed[e] = at - e * capacity
+        if at <= limit:
+            read_out(plan.readout, store.voltage[e], store.logits[e])
+            store.loss[e] = cross_entropy(store.logits[e], labels[e])

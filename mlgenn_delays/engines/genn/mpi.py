@@ -60,14 +60,9 @@ def own_gpu(ranks: Any) -> int:
 
 def split(batch: Batch, low: int, high: int) -> Batch:
     """Return examples low..high-1 of a batch."""
-    here = slice(low, high)
-    if isinstance(batch, CurrentBatch):
-        return replace(
-            batch, values=batch.values[here], labels=batch.labels[here], index=batch.index[here]
-        )
-    return replace(
-        batch, start=batch.start[here], labels=batch.labels[here], index=batch.index[here]
-    )
+    here, key = slice(low, high), "values" if isinstance(batch, CurrentBatch) else "start"
+    parts: dict[str, Any] = {name: getattr(batch, name)[here] for name in (key, "labels", "index")}
+    return replace(batch, **parts)
 
 
 class DistributedSimulation(Simulation):
