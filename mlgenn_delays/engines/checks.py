@@ -117,10 +117,7 @@ class Trials(NamedTuple):
 
 
 def check_sizes(network: Network, rule: Rule, rewiring: Rewiring | None, trials: Trials) -> None:
-    """Reject a training that this machine's memory cannot hold, or whose delay kernels never end.
-
-    The error has the estimate and names what to lower.
-    """
+    """Reject a training beyond this machine's memory, or whose delay kernels never end."""
     if isinstance(rule, SurrogateBPTT) and isinstance(rule.kernel, Gaussian):
         _check_kernel(network, rule.kernel, trials.steps)
     parts = {

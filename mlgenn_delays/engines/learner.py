@@ -145,7 +145,7 @@ class Learner:
         if total:
             self._revive(counts)
             if self._structure is not None:
-                self._structure.after_epoch(self._simulation, self.parameters.step)
+                self._structure.rewire_if_due(self._simulation, self.parameters.step, True)
         broken = not_finite(self.state())
         if broken is not None:
             raise DivergedError(f"{broken} is not finite")
@@ -182,7 +182,7 @@ class Learner:
         self._optimiser.update(by_weight, by_delay, len(batch))
         self._simulation.refresh()
         if structure is not None:
-            structure.after_step(self._simulation, step + 1)
+            structure.rewire_if_due(self._simulation, step + 1, False)
 
     def _mean_spikes(self, counts: np.ndarray, examples: int) -> dict[str, float]:
         return {

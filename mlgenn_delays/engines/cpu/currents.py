@@ -148,10 +148,7 @@ def run_currents(
 
 @kernel
 def collect(plan, layout, p, size, first_step, address, start, time, neuron_scale, traces, e, sums):
-    """Add the correlations of population p's adjoint with what arrived to sums (S W,).
-
-    Recurrent projections as well.
-    """
+    """Add the correlations of p's adjoint with all that arrived, recurrent too, to sums (S W,)."""
     n, length, span = plan.n[p], layout.length, layout.span
     base, sources = (1 + e * layout.sources) * length, traces.sources
     at = (e * layout.neurons + layout.neuron_row[p]) * length

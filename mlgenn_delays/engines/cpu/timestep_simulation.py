@@ -183,13 +183,10 @@ class TimestepSimulation(Simulation):
 
     def _spikes(self, size: int) -> np.ndarray:
         """Return the spikes of every neuron, (size, N) int64."""
-        plan, layout = self._plan, self._row_layout
-        counts = np.zeros((size, int(plan.first[-1])), np.int64)
         assert self._traces is not None
-        for p in np.flatnonzero(plan.kind == SPIKING):
-            row = layout.neuron_row[p]
-            own = self._traces.counts[:size, row : row + plan.n[p]]
-            counts[:, plan.first[p] : plan.first[p + 1]] = own
+        has_rows = np.repeat(self._plan.kind != INPUT, self._plan.n)
+        counts = np.zeros((size, len(has_rows)), np.int64)
+        counts[:, has_rows] = self._traces.counts[:size]
         return counts
 
     # Backwards

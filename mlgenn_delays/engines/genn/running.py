@@ -1,5 +1,8 @@
 """A network while it runs in GeNN: arrays and spikes put there and taken back, steps of a trial."""
 
+import os
+import platform
+
 import numpy as np
 
 from mlgenn_delays.data.types import SpikeBatch
@@ -41,10 +44,7 @@ def draw_raster(context: SimulationContext, batch: SpikeBatch, rows: np.ndarray)
 
 
 def ordered_spikes(fired: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return spikes ordered by example, neuron and step, from a raster (B, T, n) bool.
-
-    They are the counts (B, n) int64 and the steps of all spikes, int32.
-    """
+    """Return the spike counts (B, n) and the steps of all spikes from a raster (B, T, n) bool."""
     by_neuron = fired.transpose(0, 2, 1)
     return by_neuron.sum(2), np.nonzero(by_neuron)[2].astype(np.int32)
 
@@ -104,12 +104,9 @@ class Running:
 
     def _description(self, network: Network, rule: Rule) -> object:
         """Return all that the generated code depends on; other settings show in `sim`."""
-        import os
-        import platform
-
         import pygenn
 
-        state: CompileState = self._state
+        state, gpu = self._state, gpus.device(0)
         parts = [
             (n, c.sim(), c.params, c.arrays, network.populations[n].n)
             for n, c in zip(network.populations, state.neurons.values(), strict=True)
@@ -118,12 +115,7 @@ class Running:
             (n, p.source, p.target, p.synapse, c, state.longest[self.names[n]], self.stride.get(n))
             for (n, p), c in zip(network.projections.items(), state.synapses.values(), strict=True)
         ]
-        here = (
-            platform.machine(),
-            os.environ.get("CXX"),
-            os.environ.get("CUDA_PATH"),
-            gpus.device(0),
-        )
+        here = platform.machine(), os.environ.get("CXX"), os.environ.get("CUDA_PATH"), gpu
         return (
             pygenn.__version__, here, self.target, network.dt, type(rule).__name__, parts, joined
         )  # fmt: skip

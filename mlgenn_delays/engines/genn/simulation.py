@@ -47,10 +47,7 @@ class _Trial:
 
 
 class GeNNSimulation(Simulation):
-    """A `Simulation` in GeNN.
-
-    It `keeps` adjoints for `correlate`; `rewired` says whether the structure will change.
-    """
+    """A `Simulation` in GeNN; it `keeps` adjoints for `correlate`."""
 
     def __init__(
         self, context: SimulationContext, *, keeps: bool, rewired: bool, target: Target

@@ -121,10 +121,11 @@ class StructureLearner:
         """Return whether this step's batch must be learned from before the next one runs: its
         candidate gradients are needed, or a pass follows.
         """
-        return self.needs_candidates(step) or self._is_due(step + 1)
+        return self.needs_candidates(step) or self._is_due(step + 1, False)
 
-    def _is_due(self, step: int) -> bool:
-        return bool(self.rule.every) and self.rule.due(step, self.total_steps, False)
+    def _is_due(self, step: int, last_of_epoch: bool) -> bool:
+        by_epoch = self.rule.every == 0
+        return by_epoch == last_of_epoch and self.rule.due(step, self.total_steps, last_of_epoch)
 
     def accumulate(
         self, simulation: Simulation, batch: Batch, spike_scale: np.ndarray, width: float
@@ -153,17 +154,10 @@ class StructureLearner:
 
     # Rewiring
 
-    def after_step(self, simulation: Simulation, step: int) -> None:
-        """Make a pass if one is due after so many optimiser steps."""
-        if self._is_due(step):
-            self._make_pass(simulation, step)
-
-    def after_epoch(self, simulation: Simulation, step: int) -> None:
-        """Make a pass if one is due after each epoch."""
-        if not self.rule.every and self.rule.due(step, self.total_steps, True):
-            self._make_pass(simulation, step)
-
-    def _make_pass(self, simulation: Simulation, step: int) -> None:
+    def rewire_if_due(self, simulation: Simulation, step: int, last_of_epoch: bool) -> None:
+        """Make a pass if one is due after so many optimiser steps, or after an epoch."""
+        if not self._is_due(step, last_of_epoch):
+            return
         take = self.context.parameters.take
         arrays = {
             name: {field: take(field, name) for field in FIELDS}
