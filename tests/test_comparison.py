@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from mlgenn_delays import __version__
-from mlgenn_delays.learning.surrogates import SURROGATES
+from mlgenn_delays.learning.rules import SURROGATES
 from mlgenn_delays.network.models import READOUTS
 
 PAGE = (Path(__file__).parent.parent / "docs" / "comparison.md").read_text()

@@ -16,13 +16,7 @@ from mlgenn_delays.rewiring import Rewiring
 
 
 def cpu_simulation(context: SimulationContext, keeps: bool, rewired: bool) -> Simulation:
-    """Return the simulation of the CPU engine that a rule needs.
-
-    Arguments:
-        context: What it works on.
-        keeps: Whether adjoints are kept, for `Simulation.correlate`.
-        rewired: Whether the structure will change, which needs no preparation here.
-    """
+    """Return the simulation that a rule needs; a structure that changes needs no preparation."""
     if isinstance(context.rule, EventProp):
         from mlgenn_delays.engines.cpu.event_simulation import EventSimulation
 

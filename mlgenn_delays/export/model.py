@@ -245,7 +245,7 @@ def load(path: Path | str, *, threads: int | None = None) -> Model:
         >>> import numpy as np
         >>> from mlgenn_delays import Exponential, LeakyIntegrator, Network, SpikeInput, load
         >>> from mlgenn_delays.export.artifact import About, Artifact
-        >>> from mlgenn_delays.export.bundle import write_bundle
+        >>> from mlgenn_delays.export.artifact import write_bundle
         >>> network = Network()
         >>> _ = network.add("in", SpikeInput(2)), network.add("out", LeakyIntegrator(2))
         >>> weights = [1.0, 0.0, 0.0, 1.0]

@@ -2,7 +2,7 @@
 
 A delay of d steps acts over ``clamp(floor(d + 0.5), 0, longest)`` whole steps: a half goes up, as
 in C's ``round``. Values are rounded from float32, as the engines hold them, so that a half falls on
-the same side everywhere. Kernels (`engines.shared.adam`, `engines.shared.taps`) round alike.
+the same side everywhere. Kernels (`engines.cpu.synapses`, `engines.shared.taps`) round alike.
 """
 
 import numpy as np

@@ -14,9 +14,8 @@ from mlgenn_delays.learning import (
     SpikeCount,
     SurrogateBPTT,
 )
-from mlgenn_delays.learning.delay_kernels import DelayKernel
 from mlgenn_delays.learning.optimisers import SCHEDULES
-from mlgenn_delays.learning.surrogates import SURROGATES
+from mlgenn_delays.learning.rules import SURROGATES, DelayKernel
 from mlgenn_delays.network import (
     LIF,
     CurrentInput,

@@ -25,8 +25,7 @@ from mlgenn_delays.learning.optimisers import (
     Strength,
     Target,
 )
-from mlgenn_delays.learning.rules import L1, EventProp, Pipelined, Revive
-from mlgenn_delays.learning.surrogates import SURROGATES
+from mlgenn_delays.learning.rules import L1, SURROGATES, EventProp, Pipelined, Revive
 from mlgenn_delays.rewiring import RULES, SET, RigL
 from mlgenn_delays.rewiring.base import GrowDelay
 from mlgenn_delays.rewiring.magnitude_pruning import Decay, DropFraction, Until

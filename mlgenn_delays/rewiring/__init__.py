@@ -11,7 +11,7 @@ A pass removes synapses of one projection and grows as many at absent pairs. A r
 from mlgenn_delays.rewiring.base import Pairs, Rewired, Rewiring, Synapses, growth_score
 from mlgenn_delays.rewiring.deep_r import DeepR
 from mlgenn_delays.rewiring.densities import synapse_counts
-from mlgenn_delays.rewiring.passes import make_pass, redraw, rewire
+from mlgenn_delays.rewiring.passes import redraw, rewire
 from mlgenn_delays.rewiring.rigl import RigL
 from mlgenn_delays.rewiring.set import SET
 
@@ -27,7 +27,6 @@ __all__ = [
     "RigL",
     "Synapses",
     "growth_score",
-    "make_pass",
     "redraw",
     "rewire",
     "synapse_counts",

@@ -25,11 +25,6 @@ def largest(score: np.ndarray, m: int, rng: np.random.Generator) -> np.ndarray:
 
     Dead neurons have gradients of exactly zero, so ties are common: among equals at the
     threshold each is equally likely, whatever its index. Takes time linear in n.
-
-    Arguments:
-        score: (n,) float, finite.
-        m: How many, 0 <= m <= n.
-        rng: Draws among ties.
     """
     n = len(score)
     if m == 0 or m == n:
@@ -224,22 +219,11 @@ def growth_score(gradient: np.ndarray, sign: np.ndarray | None) -> np.ndarray:
     return -(sign * gradient)
 
 
-SIGNS = ("synapse", "dale")
-
-
 def check_signs(rule: Rewiring, other: str = "") -> None:
-    """Reject a rule that removes synapses so, but gives weights no signs.
-
-    Arguments:
-        rule: The rule.
-        other: What else may be set, in words.
-
-    Raises:
-        InputError: As said.
-    """
+    """Reject free signs where synapses vanish at zero; `other` says what else may be set."""
     if rule.signs == "free":
         why = "a synapse is removed where its magnitude reaches zero, which needs a sign"
-        refuse(rule, "signs", " or ".join(SIGNS), why + other)
+        refuse(rule, "signs", "synapse or dale", why + other)
 
 
 def vanished(synapses: Synapses) -> np.ndarray:

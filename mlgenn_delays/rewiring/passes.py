@@ -51,6 +51,7 @@ def rewire(
     step: int,
     total_steps: int,
     rng: np.random.Generator,
+    checked: bool = True,
 ) -> Rewired:
     """Return the synapses after a pass: exactly as many, by pre, then post, one per pair.
 
@@ -71,60 +72,40 @@ def rewire(
         step: The optimiser step just taken, counted from 1.
         total_steps: Optimiser steps of the whole training.
         rng: Uniform growth, and ties of scores or weights.
+        checked: Whether the arguments are checked first; False for an engine, whose arrays fit
+            and pass here every few steps.
 
     Raises:
         InputError: Arrays do not fit each other or the rule, or one is missing.
         DivergedError: Weights or candidate gradients are not finite.
     """
-    check(rule, synapses, pairs, gradient, best_delay, step, total_steps)
-    return make_pass(
-        rule, synapses, pairs, gradient=gradient, best_delay=best_delay, step=step,
-        total_steps=total_steps, rng=rng,
-    )  # fmt: skip
-
-
-def make_pass(
-    rule: Rewiring,
-    synapses: Synapses,
-    pairs: Pairs,
-    *,
-    gradient: np.ndarray | None = None,
-    best_delay: np.ndarray | None = None,
-    step: int,
-    total_steps: int,
-    rng: np.random.Generator,
-) -> Rewired:
-    """Rewire without the checks: for an engine, whose arrays fit and pass here every few steps."""
+    if checked:
+        if step < 1 or total_steps < 1:
+            raise InputError(f"step and total_steps must be >= 1, got {step!r} and {total_steps!r}")
+        _check_arrays(rule, synapses, pairs, gradient, best_delay)
+    unchanged = Rewired(synapses, pairs, np.arange(len(synapses)))
     if not synapses.n_absent:
-        return _unchanged(synapses, pairs)
+        return unchanged
     flat = synapses.flat
-    absent = _absent(flat, synapses.n_pre * synapses.n_post)
+    mask = np.ones(synapses.n_pre * synapses.n_post, bool)
+    mask[flat] = False
+    absent = np.flatnonzero(mask)
     score = _score(rule, pairs, gradient, absent)
     gone = rule.drop(synapses, step, total_steps, rng)
     if not len(gone):
-        return _unchanged(synapses, pairs)
+        return unchanged
     fresh = absent[rule.grow(score, len(absent), min(len(gone), len(absent)), rng)]
     again = flat[gone[uniform(len(gone), len(gone) - len(fresh), rng)]]
     if rule.grow_delay != "random":
-        pairs = _leave_delays(synapses, pairs, gone)
+        left = pairs.delay.copy()
+        left[synapses.pre[gone], synapses.post[gone]] = synapses.delay[gone]
+        pairs = replace(pairs, delay=left)
     new = np.concatenate([fresh, again])
     delay = pairs.delay.ravel()[new]
     if rule.grow_delay == "gradient":
         delay[: len(fresh)] = _chosen_delays(best_delay, fresh)
     order = np.argsort(new)
     return _merge(synapses, pairs, np.delete(flat, gone), gone, new[order], delay[order])
-
-
-def _unchanged(synapses: Synapses, pairs: Pairs) -> Rewired:
-    """Return the result of a pass in which nothing happens."""
-    return Rewired(synapses, pairs, np.arange(len(synapses)))
-
-
-def _absent(present: np.ndarray, n_pairs: int) -> np.ndarray:
-    """Return the flat indices of the absent pairs, ascending int64."""
-    mask = np.ones(n_pairs, bool)
-    mask[present] = False
-    return np.flatnonzero(mask)
 
 
 def _score(
@@ -143,16 +124,8 @@ def _score(
     return growth_score(at_absent, None if pairs.sign is None else pairs.sign.ravel()[absent])
 
 
-def _leave_delays(synapses: Synapses, pairs: Pairs, gone: np.ndarray) -> Pairs:
-    """Return the pairs with the delays of the synapses that go."""
-    delay = pairs.delay.copy()
-    delay[synapses.pre[gone], synapses.post[gone]] = synapses.delay[gone]
-    return replace(pairs, delay=delay)
-
-
 def _chosen_delays(best_delay: np.ndarray | None, fresh: np.ndarray) -> np.ndarray:
-    """Return the best delay of each pair that grows [steps]."""
-    assert best_delay is not None  # `check` saw to it
+    assert best_delay is not None  # `_check_arrays` saw to it
     delay = best_delay.ravel()[fresh]
     if not (np.isfinite(delay).all() and (delay >= 0).all()):
         raise InputError("best_delay must have finite values >= 0 where synapses grow, got others")
@@ -169,13 +142,8 @@ def _merge(
 ) -> Rewired:
     """Return the kept and the new synapses in order.
 
-    Arguments:
-        synapses: Before the pass, S of them.
-        pairs: After it.
-        kept: (S - n,) flat indices of the pairs whose synapses stay, ascending.
-        gone: (n,) indices of the synapses that go.
-        new: (n,) flat indices of the pairs that grow, ascending.
-        delay: (n,) float32 [steps] of what grows.
+    `kept` (S - n,) and `new` (n,) are flat indices of pairs, ascending; `gone` (n,) are indices of
+    synapses; `delay` (n,) is of what grows [steps].
     """
     at = np.searchsorted(kept, new) + np.arange(len(new))
     stays = np.ones(len(synapses), bool)
@@ -201,23 +169,13 @@ def _merge(
     return Rewired(after, pairs, origin)
 
 
-def check(
+def _check_arrays(
     rule: Rewiring,
     synapses: Synapses,
     pairs: Pairs,
     gradient: np.ndarray | None,
     best_delay: np.ndarray | None,
-    step: int,
-    total_steps: int,
 ) -> None:
-    """Reject what `rewire` cannot work with; its arguments.
-
-    Raises:
-        InputError: Arrays do not fit each other or the rule, or one is missing.
-        DivergedError: Weights are not finite.
-    """
-    if step < 1 or total_steps < 1:
-        raise InputError(f"step and total_steps must be >= 1, got {step!r} and {total_steps!r}")
     _check_synapses(synapses)
     shape = (synapses.n_pre, synapses.n_post)
     _need_shape("pairs.delay", pairs.delay, shape)
@@ -231,14 +189,12 @@ def check(
 
 
 def _need_shape(what: str, array: np.ndarray | None, shape: tuple[int, ...]) -> None:
-    """Reject a missing array or another shape."""
     got = None if array is None else np.shape(array)
     if got != shape:
         raise InputError(f"{what} must have shape {shape}, got {got}")
 
 
 def _check_synapses(synapses: Synapses) -> None:
-    """Reject arrays that are no synapses of n_pre and n_post neurons."""
     shape = (len(synapses),)
     arrays = {"post": synapses.post, "weight": synapses.weight, "delay": synapses.delay}
     for name, array in {**arrays, **synapses.moments}.items():
@@ -260,7 +216,6 @@ def _check_synapses(synapses: Synapses) -> None:
 
 
 def _check_signs(rule: Rewiring, synapses: Synapses, pairs: Pairs) -> None:
-    """Reject signs that the rule's `signs` does not allow."""
     if rule.signs == "free":
         if synapses.sign is not None or pairs.sign is not None:
             raise InputError('synapses and pairs must have no signs with signs="free", got some')

@@ -11,9 +11,9 @@ from mlgenn_delays.data.augment.augment import Augment
 from mlgenn_delays.data.batching import epoch_batches
 from mlgenn_delays.data.types import Batch, Data
 from mlgenn_delays.engines.base import CompiledNetwork
+from mlgenn_delays.engines.checks import Trials, check_sizes
 from mlgenn_delays.engines.compile import compile_network
 from mlgenn_delays.engines.results import EpochResult, Evaluation
-from mlgenn_delays.engines.sizes import Trials, check_sizes
 from mlgenn_delays.errors import DivergedError, InputError
 from mlgenn_delays.learning import Rule
 from mlgenn_delays.network import Network

@@ -54,7 +54,7 @@ def unrendered() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Picture, "_rendered", numbers)
-        patch.setattr("mlgenn_delays.report.images._png", numbers)
+        patch.setattr("mlgenn_delays.report.page._png", numbers)
         yield
 
 

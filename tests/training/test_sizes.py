@@ -5,7 +5,7 @@ import pytest
 
 from mlgenn_delays import machine
 from mlgenn_delays.data.types import SpikeData
-from mlgenn_delays.engines.sizes import Trials, check_sizes
+from mlgenn_delays.engines.checks import Trials, check_sizes
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.learning import EventProp, Gaussian, SurrogateBPTT, Triangle
 from mlgenn_delays.network import LIF, Exponential, LeakyIntegrator, Network, Normal, SpikeInput
@@ -92,7 +92,7 @@ def test_the_estimate_is_near_what_is_taken(rule: object, monkeypatch: pytest.Mo
     tracemalloc.stop()
     found = []
     monkeypatch.setattr(
-        "mlgenn_delays.engines.sizes.check_memory", lambda *given: found.append(given[2])
+        "mlgenn_delays.engines.checks.check_memory", lambda *given: found.append(given[2])
     )
     check_sizes(net, rule, None, Trials(4, 2000, 1))
     assert taken / 3 < found[0] < 3 * taken

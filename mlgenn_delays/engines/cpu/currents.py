@@ -25,7 +25,7 @@ Sums are in float64: the variance is a difference of two of them, which may be c
 import numpy as np
 
 from mlgenn_delays.engines.shared.numerics import SUBNORMAL, kernel
-from mlgenn_delays.engines.shared.traces import spike_ranges, spike_times
+from mlgenn_delays.engines.shared.traces import spikes_of
 from mlgenn_delays.engines.shared.vector import shifted_axpy, shifted_dot
 
 ABREAST = 4  # sums at once: one alone would wait for itself
@@ -67,8 +67,7 @@ def combine(layout, row, n, by_current, by_adjoint, rest, traces, low, high):
 def add_events(first, last, pre, size, coef, steps, when, events, own, out):
     """Add to a row (length,) what spikes bring over synapses first..last-1.
 
-    Spikes of presynaptic neuron i are ``when[events[i, 0]:events[i, 1]]``, or those of row i of
-    ``when``, and weigh ``own[i]``.
+    Spikes of presynaptic neuron i are ``when[events[i, 0]:events[i, 1]]``, and weigh ``own[i]``.
     """
     for s in range(first, last):
         i = np.int64(pre[s])
@@ -89,10 +88,7 @@ def arrive(
     n, p = plan.n[plan.target[q]], plan.source[q]
     rows, length = plan.row[plan.row_first[q] : plan.row_first[q] + n + 1], layout.length
     if layout.event_driven[p]:
-        events, when = (
-            spike_ranges(plan, layout, p, start, traces, e),
-            spike_times(plan, p, time, traces),
-        )
+        events, when = spikes_of(plan, layout, p, start, time, traces, e)
         own, pre = neuron_scale[plan.first[p] : plan.first[p + 1]], plan.pre
         for j in range(n):
             row = out[at + j * length : at + (j + 1) * length]
@@ -126,7 +122,7 @@ def run_currents(
     n, length = plan.n[p], layout.length
     for e in range(low, high):
         neuron_scale = spike_scale[e if len(spike_scale) > 1 else 0]
-        start = starts[e if len(starts) > 1 else 0]
+        start = starts[e]
         at = (e * layout.neurons + layout.neuron_row[p]) * length
         traces.current[at : at + n * length] = 0.0
         for g in range(plan.groups[p]):
@@ -152,10 +148,7 @@ def run_currents(
 
 @kernel
 def collect(plan, layout, p, size, first_step, address, start, time, neuron_scale, traces, e, sums):
-    """Add the correlations of population p's adjoint with what arrived to sums (S W,).
-
-    Recurrent projections as well.
-    """
+    """Add the correlations of p's adjoint with all that arrived, recurrent too, to sums (S W,)."""
     n, length, span = plan.n[p], layout.length, layout.span
     base, sources = (1 + e * layout.sources) * length, traces.sources
     at = (e * layout.neurons + layout.neuron_row[p]) * length
@@ -171,8 +164,8 @@ def collect(plan, layout, p, size, first_step, address, start, time, neuron_scal
                     sums, adjoint, at + j * length, span, sources, base, address, first, last
                 )
             continue
-        events = spike_ranges(plan, layout, source, start, traces, e)
-        when, pre = spike_times(plan, source, time, traces), plan.pre
+        events, when = spikes_of(plan, layout, source, start, time, traces, e)
+        pre = plan.pre
         own = neuron_scale[plan.first[source] : plan.first[source + 1]]
         for j in range(n):
             row = adjoint[at + j * length : at + (j + 1) * length]

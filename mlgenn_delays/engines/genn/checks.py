@@ -35,7 +35,6 @@ def too_old() -> dict[str, str]:
 
 
 def _numbers(text: str) -> list[int]:
-    """Return the numbers that a version begins with."""
     found = re.match(r"\d+(\.\d+)*", text)
     return [int(part) for part in found[0].split(".")] if found else []
 
@@ -46,11 +45,7 @@ BACKENDS = ("single_threaded_cpu", "cuda")
 
 
 def check_backend(backend: str) -> None:
-    """Reject a backend that cannot run here.
-
-    Raises:
-        InputError: It is unknown, pygenn lacks it, or pygenn or ml_genn is not installed.
-    """
+    """Reject a backend that is unknown, or that the installed pygenn or this machine lacks."""
     check_name(backend)
     here = available_backends()
     if backend not in here:
@@ -67,11 +62,7 @@ def check_backend(backend: str) -> None:
 
 
 def check_name(backend: str) -> None:
-    """Reject a backend that GeNN does not have.
-
-    Raises:
-        InputError: As said.
-    """
+    """Reject a backend that GeNN does not have."""
     if backend not in BACKENDS:
         raise InputError(
             f"backend must be one of {', '.join(BACKENDS)}, got {backend!r}"
@@ -80,11 +71,7 @@ def check_name(backend: str) -> None:
 
 
 def available_backends() -> list[str]:
-    """Return the backends of the installed pygenn.
-
-    Raises:
-        InputError: pygenn or ml_genn is not installed, or too old.
-    """
+    """Return the backends of the installed pygenn; reject missing or too old packages."""
     try:
         import ml_genn  # noqa: F401
         from pygenn.genn_model import backend_modules
@@ -103,11 +90,7 @@ def available_backends() -> list[str]:
 
 
 def check_network(network: "Network", rule: "Rule", target: Any) -> None:
-    """Reject a network or a rule that GeNN cannot run.
-
-    Raises:
-        InputError: As said.
-    """
+    """Reject a network or a rule that GeNN cannot run."""
     # `delaysnn doctor` imports this module for its help, too, which is to stay quick.
     from mlgenn_delays.learning import SurrogateBPTT
     from mlgenn_delays.network.delays import longest_steps

@@ -1,6 +1,6 @@
-"""mlGeNN compilers of networks with learned delays: EventProp and surrogate-gradient BPTT.
+"""The mlGeNN compiler of networks with learned delays: EventProp and surrogate-gradient BPTT.
 
-Both are mlGeNN's `EventPropCompiler` with models of their own (`neuron_code`, `synapse_code`).
+It is mlGeNN's `EventPropCompiler` with models of our own (`neuron_code`, `synapse_code`).
 What differs from upstream, and is tested beside it: trials do not leak into one another, spikes of
 the last step keep their gradients, nothing can overflow, the gradient has its true scale and that
 of delays is per step, the last batch is learned, and any batch size runs on any backend.
@@ -31,21 +31,14 @@ from pygenn import CustomUpdateVarAccess, VarAccess, create_var_ref, create_wu_v
 from mlgenn_delays.engines.genn.neuron_code import EVENT, SPIKE, NeuronCode, neuron_code
 from mlgenn_delays.engines.genn.synapse_code import SynapseCode, synapse_code
 from mlgenn_delays.engines.shared.plan import synapse_groups
-from mlgenn_delays.learning import EventProp, Rule
+from mlgenn_delays.learning import Rule
 from mlgenn_delays.network import LIF, Exponential, Network
 from mlgenn_delays.network.delays import delay_steps, longest_steps
 from mlgenn_delays.network.models import InputModel, OutputModel
 
 
 class GivenSparse(SparseBase):
-    """Sparse connectivity of given synapses.
-
-    Arguments:
-        pre: (S,) presynaptic neurons.
-        post: (S,) postsynaptic neurons.
-        weight: (S,).
-        delay: (S,) [steps].
-    """
+    """Sparse connectivity of given synapses, arrays (S,) each, delays in steps."""
 
     def __init__(
         self, pre: np.ndarray, post: np.ndarray, weight: np.ndarray, delay: np.ndarray
@@ -76,7 +69,7 @@ def identifiers(network: Network) -> dict[str, str]:
 def translate(network: Network) -> GeNNNetwork:
     """Return a network as mlGeNN's, with its weights and with delays in whole steps.
 
-    Our compilers take its structure alone; weights and delays are put into what runs.
+    Our compiler takes its structure alone; weights and delays are put into what runs.
     """
     out, own = GeNNNetwork(), identifiers(network)
     with out:
@@ -105,7 +98,6 @@ def translate(network: Network) -> GeNNNetwork:
 
 
 def _neuron(model: Any) -> Any:
-    """Return mlGeNN's neuron for a population model."""
     if isinstance(model, InputModel):
         return GeNNSpikeInput()
     if isinstance(model, OutputModel):
@@ -129,17 +121,11 @@ REDUCE = {
 
 @dataclass(frozen=True)
 class Target:
-    """Where GeNN runs.
+    """Where GeNN runs."""
 
-    Attributes:
-        backend: ``"single_threaded_cpu"`` or ``"cuda"``.
-        batch_size: Examples side by side.
-        device: Number of the GPU; None for GeNN's choice.
-    """
-
-    backend: str
-    batch_size: int
-    device: int | None = None
+    backend: str  # ``"single_threaded_cpu"`` or ``"cuda"``
+    batch_size: int  # examples side by side
+    device: int | None = None  # number of the GPU; None for GeNN's choice
 
 
 class CompileState:
@@ -167,12 +153,8 @@ class CompileState:
 class DelayCompiler(EventPropCompiler):
     """Compiles networks whose gradients `engines.genn.simulation` runs.
 
-    Arguments:
-        network: The network, whose translation `compile` is given.
-        rule: What is learned and how.
-        keeps: Whether the adjoints of all steps are kept, for candidate gradients.
-        batch_size: Examples that run side by side; 1 on GeNN's CPU backend.
-        genn_kwargs: Of `pygenn.GeNNModel`, the backend's preferences among them.
+    `compile` is given the translation of the network. With `keeps`, the adjoints of all steps are
+    kept, for candidate gradients; `genn_kwargs` are those of `pygenn.GeNNModel`.
     """
 
     def __init__(
@@ -299,16 +281,6 @@ class DelayCompiler(EventPropCompiler):
         )
 
 
-class EventPropDelayCompiler(DelayCompiler):
-    """EventProp with delays; see `learning.EventProp`."""
-
-
-class SurrogateBPTTCompiler(DelayCompiler):
-    """Surrogate-gradient BPTT, event by event, for surrogates of compact support; see
-    `learning.SurrogateBPTT`.
-    """
-
-
 def _access(code: NeuronCode, name: str) -> VarAccess:
     """Return how a neuron's code uses a variable, and whether each example has its own."""
     if isinstance(code.variables[name], np.ndarray):
@@ -319,23 +291,14 @@ def _access(code: NeuronCode, name: str) -> VarAccess:
 def compiler_of(
     network: Network, rule: Rule, keeps: bool, target: Target, **preferences: Any
 ) -> DelayCompiler:
-    """Return the compiler for a rule.
-
-    Arguments:
-        network: The network.
-        rule: What is learned and how.
-        keeps: Whether the adjoints of all steps are kept.
-        target: Where it will run.
-        preferences: Of GeNN's backend.
-    """
+    """Return the compiler of a network for a target; `preferences` are of GeNN's backend."""
     if target.device is not None:
         from pygenn.cuda_backend import DeviceSelect
 
         preferences |= {
             "device_select_method": DeviceSelect.MANUAL, "manual_device_id": target.device
         }  # fmt: skip
-    kind = EventPropDelayCompiler if isinstance(rule, EventProp) else SurrogateBPTTCompiler
-    return kind(
+    return DelayCompiler(
         network, rule, keeps=keeps, batch_size=target.batch_size, backend=target.backend,
         optimize_code=True, **preferences,
     )  # fmt: skip

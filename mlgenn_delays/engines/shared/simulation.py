@@ -57,17 +57,11 @@ class SimulationContext:
 
 
 class ForwardResult(NamedTuple):
-    """Result of the forward pass of a batch of B examples.
+    """Result of the forward pass of a batch of B examples."""
 
-    Attributes:
-        logits: (B, K) float32.
-        loss: (B,) float32 cross-entropy.
-        counts: (B, N) int64 spikes of every neuron, 0 for those that do not spike.
-    """
-
-    logits: np.ndarray
-    loss: np.ndarray
-    counts: np.ndarray
+    logits: np.ndarray  # (B, K) float32
+    loss: np.ndarray  # (B,) float32 cross-entropy
+    counts: np.ndarray  # (B, N) int64 spikes of every neuron, 0 for those that do not spike
 
 
 class Simulation(Protocol):
@@ -81,12 +75,9 @@ class Simulation(Protocol):
     ) -> ForwardResult:
         """Run a batch.
 
-        Arguments:
-            batch: The batch.
-            spike_scale: (B, N) or (1, N) float32, scale of each neuron's spikes.
-            width: Width of the delay kernel in training [steps]; None in evaluation.
-            pending: Whether `backward` of the batch before is still to come, which a pipelined
-                rule allows.
+        `spike_scale` is that of each neuron's spikes, (B, N) or (1, N) float32; `width` that of
+        the delay kernel in training [steps], None in evaluation. With `pending`, `backward` of the
+        batch before is still to come, which a pipelined rule allows.
         """
 
     def backward(self, batch: Batch, spike_scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -95,22 +86,16 @@ class Simulation(Protocol):
         """
 
     def keep_statistics(self, size: int) -> None:
-        """Update the running statistics with those of the last batch, of `size` examples."""
+        """Update running statistics, if any, with those of the last batch, of `size` examples."""
+        return
 
     def correlate(
         self, batch: Batch, spike_scale: np.ndarray, q: int, first: np.ndarray, size: int
     ) -> np.ndarray:
-        """Return candidate gradients of all (pre, post) pairs and delays for the last batch.
+        """Return candidate gradients of all pairs of projection q for the last batch.
 
-        Arguments:
-            batch: That batch.
-            spike_scale: That of its forward pass.
-            q: Index of the projection.
-            first: (n_pre, n_post) int64 first delay of each pair [steps].
-            size: Delays of a pair.
-
-        Returns:
-            (n_pre, n_post, size) float32: dL/dw of a synapse of weight 0 and delay first + k.
+        They are dL/dw of synapses of weight 0 and delay first + k [steps], k = 0..size-1, as
+        (n_pre, n_post, size) float32; `first` is (n_pre, n_post) int64.
         """
 
     def recording(self, batch: Batch) -> Recording:
@@ -152,12 +137,7 @@ def replan(context: SimulationContext) -> None:
 def set_connectivity(context: SimulationContext, arrays: dict[str, np.ndarray]) -> None:
     """Set which synapses there are; projections without an array keep theirs.
 
-    Arguments:
-        context: What the engine runs.
-        arrays: As `connectivity_arrays` returns them.
-
-    Raises:
-        InputError: They are of a network with other populations or numbers of synapses.
+    Rejects arrays of a network with other populations or numbers of synapses.
     """
     changed = {}
     for name, projection in context.network.projections.items():
