@@ -71,6 +71,13 @@ def tuning(counts: np.ndarray, labels: np.ndarray, n_classes: int) -> Tuning:
         counts: (N, n) spikes.
         labels: (N,) class of each example.
         n_classes: K. A class without examples does not count.
+
+    Example:
+        >>> import numpy as np
+        >>> from mlgenn_delays.analysis import tuning
+        >>> counts, labels = np.array([[9, 0], [7, 2]]), np.array([0, 1])
+        >>> tuning(counts, labels, n_classes=2).preferred.tolist()
+        [0, 1]
     """
     counts = np.asarray(counts, np.float64)
     members = np.bincount(labels, minlength=n_classes)
@@ -96,6 +103,15 @@ def activity(compiled: CompiledNetwork, data: Data, *, batch_size: int = 32) -> 
         compiled: The network.
         data: The split.
         batch_size: Examples that are in memory together.
+
+    Example:
+        >>> from mlgenn_delays import EventProp, Network, compile_network, load_dataset
+        >>> from mlgenn_delays.analysis import activity
+        >>> network = Network.load("run/network.safetensors")
+        >>> compiled = compile_network(network, EventProp(), total_steps=1)
+        >>> data = load_dataset("digits", options={"both": True})["test"]
+        >>> activity(compiled, data).counts["hidden1"].shape
+        (360, 16)
     """
     counts: dict[str, list[np.ndarray]] = {}
     answers = []

@@ -21,6 +21,11 @@ class Places:
         names: Name of each of the D axes.
         size: Number of places along each axis.
         position: (n, D) int64 place of each neuron.
+
+    Example:
+        >>> from mlgenn_delays.analysis import Places
+        >>> Places.of([("row", 8), ("column", 8)], 64).position[9].tolist()
+        [1, 1]
     """
 
     names: tuple[str, ...]
@@ -63,6 +68,15 @@ class Afferents:
         max_delay: Largest delay that learning may reach [ms].
         there: `pair_keys` of all synapses of the projection, those that are left out among them;
             None for those above alone.
+
+    Example:
+        >>> from mlgenn_delays import Network
+        >>> from mlgenn_delays.analysis import Afferents
+        >>> projection = Network.load("run/network.safetensors").projections["input->hidden1"]
+        >>> afferents = Afferents.of(projection, n_post=16)
+
+        >>> afferents.n_neurons, len(afferents.weight)
+        (16, 2048)
     """
 
     start: np.ndarray
@@ -145,6 +159,16 @@ def receptive_fields(
 
     Raises:
         InputError: The width is not positive.
+
+    Example:
+        >>> from mlgenn_delays import Network
+        >>> from mlgenn_delays.analysis import receptive_fields
+        >>> network = Network.load("run/network.safetensors")
+        >>> excitatory, inhibitory = receptive_fields(
+        ...     network.projections["input->hidden1"], n_post=16, bin_width=5.0
+        ... )
+        >>> excitatory.shape[:2]
+        (16, 128)
     """
     if not bin_width > 0:
         raise InputError(f"bin_width must be > 0 ms, got {bin_width!r}")

@@ -154,6 +154,13 @@ def analyse(
     Raises:
         InputError: The run has no finished epoch or is damaged, the data cannot be used, or a
             setting is off.
+
+    Example:
+        >>> from mlgenn_delays.analysis import Settings, analyse
+        >>> from mlgenn_delays.runs.run import Run
+        >>> analysis = analyse(Run("run"), settings=Settings(permutations=19))
+        >>> analysis.projections["input->hidden1"].after.grouping.permutations
+        19
     """
     settings = settings or Settings()
     network = Network.load(run.directory.network_path(checkpoint))

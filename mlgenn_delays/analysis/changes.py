@@ -49,6 +49,13 @@ def moved(before: Projection, after: Projection) -> Moved:
     Arguments:
         before: The projection as it was.
         after: The same, later.
+
+    Example:
+        >>> from mlgenn_delays import Network
+        >>> from mlgenn_delays.analysis import moved
+        >>> projection = Network.load("run/network.safetensors").projections["input->hidden1"]
+        >>> moved(projection, projection).turned
+        0.0
     """
     _, old, new = np.intersect1d(
         pair_keys(before), pair_keys(after), assume_unique=True, return_indices=True
@@ -88,7 +95,17 @@ class Balance:
 
 
 def balance(afferents: Afferents) -> Balance:
-    """Sum excitation and inhibition onto each neuron."""
+    """Sum excitation and inhibition onto each neuron.
+
+    Example:
+        >>> from mlgenn_delays import Network
+        >>> from mlgenn_delays.analysis import Afferents, balance
+        >>> projection = Network.load("run/network.safetensors").projections["input->hidden1"]
+        >>> afferents = Afferents.of(projection, n_post=16)
+
+        >>> balance(afferents).excitatory.shape
+        (16,)
+    """
     m, post, weight = afferents.n_neurons, afferents.post, afferents.weight
     positive = weight > 0
     return Balance(

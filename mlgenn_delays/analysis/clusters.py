@@ -61,6 +61,16 @@ def clusters(
 
     Raises:
         InputError: There are fewer than 19 permutations.
+
+    Example:
+        >>> from mlgenn_delays import Network
+        >>> from mlgenn_delays.analysis import Afferents, Places, clusters
+        >>> projection = Network.load("run/network.safetensors").projections["input->hidden1"]
+        >>> afferents = Afferents.of(projection, n_post=16)
+        >>> places = Places.of([("kind", 2), ("row", 8), ("column", 8)], 128)
+
+        >>> int(clusters(afferents, places, permutations=19).size.sum())
+        2048
     """
     check_permutations(permutations)
     reach = reach or Reach.of(places, afferents.delay)

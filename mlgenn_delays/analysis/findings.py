@@ -24,6 +24,13 @@ def findings(analysis: Analysis) -> dict[str, Any]:
         A table of numbers, texts, lists and tables. Times are in ms and rates in Hz, as the keys
         say; tests have ``observed``, ``expected`` (mean when shuffled), ``interval`` (95 % of the
         shuffles), ``z`` and ``p`` (two-sided).
+
+    Example:
+        >>> from mlgenn_delays.analysis import Settings, analyse, findings
+        >>> from mlgenn_delays.runs.run import Run
+        >>> found = findings(analyse(Run("run"), settings=Settings(permutations=19)))
+        >>> sorted(found["projections"])
+        ['hidden1->output', 'input->hidden1']
     """
     settings = analysis.settings
     return {

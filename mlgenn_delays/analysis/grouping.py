@@ -170,6 +170,17 @@ def grouping(
 
     Raises:
         InputError: There are fewer than 19 permutations.
+
+    Example:
+        >>> from mlgenn_delays import Network
+        >>> from mlgenn_delays.analysis import Afferents, Places, grouping
+        >>> projection = Network.load("run/network.safetensors").projections["input->hidden1"]
+        >>> afferents = Afferents.of(projection, n_post=16)
+        >>> places = Places.of([("kind", 2), ("row", 8), ("column", 8)], 128)
+
+        >>> shuffled = grouping(afferents, places, permutations=19)
+        >>> sorted(shuffled.groupings)
+        ['both', 'nearest', 'space', 'time', 'time given space']
     """
     check_permutations(permutations)
     reach = reach or Reach.of(places, afferents.delay)

@@ -69,6 +69,13 @@ def lifetimes(course: Mapping[int, Projection]) -> Lifetimes:
 
     Arguments:
         course: The projection by epoch, ascending, at least one.
+
+    Example:
+        >>> from mlgenn_delays import Network
+        >>> from mlgenn_delays.analysis import lifetimes
+        >>> projection = Network.load("run/network.safetensors").projections["input->hidden1"]
+        >>> lifetimes({0: projection, 2: projection}).grown
+        0
     """
     epochs = np.array(list(course))
     keys = [pair_keys(projection) for projection in course.values()]

@@ -26,6 +26,11 @@ class Reach:
     Attributes:
         space: [places] along each axis of space; empty without space.
         time: In delay [ms].
+
+    Example:
+        >>> from mlgenn_delays.analysis import Reach
+        >>> Reach(space=(2, 2), time=5.0).time
+        5.0
     """
 
     space: tuple[int, ...]

@@ -94,6 +94,16 @@ def recovered(
 
     Raises:
         InputError: Shapes do not fit, or the population has another input.
+
+    Example:
+        >>> import numpy as np
+        >>> from mlgenn_delays import Network
+        >>> from mlgenn_delays.analysis import recovered
+        >>> network = Network.load("run/network.safetensors")
+        >>> planted = np.zeros((10, 128))
+
+        >>> recovered(network, planted, spikes=np.zeros(16)).silent
+        16
     """
     weight, delay = _inputs(network, planted, spikes, hidden)
     outgoing = _outgoing(network, hidden)
@@ -135,6 +145,16 @@ def chance(
 
     Raises:
         InputError: As of `recovered`, or there are no draws.
+
+    Example:
+        >>> import numpy as np
+        >>> from mlgenn_delays import Network
+        >>> from mlgenn_delays.analysis import chance
+        >>> network = Network.load("run/network.safetensors")
+        >>> planted = np.zeros((10, 128))
+
+        >>> 0 <= chance(network, planted, spikes=np.ones(16), draws=10) <= 1
+        True
     """
     if draws < 1:
         raise InputError(f"draws must be >= 1, got {draws!r}")

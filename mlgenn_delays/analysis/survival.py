@@ -97,6 +97,16 @@ def across(
 
     Raises:
         InputError: The numbers of neurons differ, or there are fewer than 19 permutations.
+
+    Example:
+        >>> from mlgenn_delays import Network
+        >>> from mlgenn_delays.analysis import Afferents, Places, across
+        >>> projection = Network.load("run/network.safetensors").projections["input->hidden1"]
+        >>> afferents = Afferents.of(projection, n_post=16)
+        >>> places = Places.of([("kind", 2), ("row", 8), ("column", 8)], 128)
+
+        >>> across(afferents, afferents, places, permutations=19)["replaced"].pairs
+        0
     """
     check_permutations(permutations)
     _check(earlier, later)
@@ -169,6 +179,16 @@ def staying(
 
     Raises:
         InputError: The numbers of neurons differ.
+
+    Example:
+        >>> from mlgenn_delays import Network
+        >>> from mlgenn_delays.analysis import Afferents, Places, staying
+        >>> projection = Network.load("run/network.safetensors").projections["input->hidden1"]
+        >>> afferents = Afferents.of(projection, n_post=16)
+        >>> places = Places.of([("kind", 2), ("row", 8), ("column", 8)], 128)
+
+        >>> staying(afferents, afferents, places).agree[1]
+        0
     """
     _check(earlier, later)
     reach = reach or Reach.of(places, later.delay)

@@ -83,6 +83,11 @@ def parse_options(name: str, options: Mapping[str, Any] | None = None) -> Any:
 
     Raises:
         InputError: An unknown key or kind (the nearest is named), or a value out of range.
+
+    Example:
+        >>> from mlgenn_delays.data import parse_options
+        >>> parse_options("digits", {"duration": 60.0}).duration
+        60.0
     """
     return _build(dataset(name).options, options or {}, "data")
 
@@ -100,6 +105,11 @@ def dataset_shape(name: str, options: Any = None) -> tuple[int, int] | None:
 
     Raises:
         InputError: Unknown data set or bad options.
+
+    Example:
+        >>> from mlgenn_delays.data import dataset_shape
+        >>> dataset_shape("digits")
+        (64, 10)
     """
     return dataset(name).shape(_parsed(name, options))
 

@@ -162,6 +162,12 @@ def export_model(source: Path, wanted: ExportOptions, data: str | None = None) -
     Raises:
         InputError: The source cannot be used, or the format cannot be made of it.
         WorkError: The files cannot be written.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from mlgenn_delays.export.formats import ExportOptions, export_model
+        >>> export_model(Path("run"), ExportOptions("bundle", Path("model.safetensors"))).synapses
+        2208
     """
     artifact = artifact_of(source, wanted.checkpoint, data)
     try:  # before there is work to lose

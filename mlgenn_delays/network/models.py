@@ -213,6 +213,11 @@ class Normalisation:
         variance: (n,) float32 running variance, >= 0.
         gain: (n,) float32, >= 0 so that a synapse keeps its sign when folded.
         offset: (n,) float32.
+
+    Example:
+        >>> from mlgenn_delays.network import Normalisation
+        >>> Normalisation.start(5).gain.tolist()
+        [1.0, 1.0, 1.0, 1.0, 1.0]
     """
 
     mean: np.ndarray

@@ -53,6 +53,12 @@ def build_network(recipe: Recipe, n_inputs: int, n_classes: int, seed: int) -> N
 
     Raises:
         InputError: The sparsity leaves a projection without synapses.
+
+    Example:
+        >>> from mlgenn_delays.recipe import build_network, load_recipe
+        >>> network = build_network(load_recipe("digits"), n_inputs=64, n_classes=10, seed=0)
+        >>> list(network.populations)
+        ['input', 'hidden1', 'output']
     """
     section = recipe.network
     counts = section.counts(n_inputs, n_classes)
@@ -144,7 +150,13 @@ def _adam(section: Learning | Delays) -> Adam:
 
 
 def build_rule(recipe: Recipe) -> Rule:
-    """Return the learning rule of a recipe."""
+    """Return the learning rule of a recipe.
+
+    Example:
+        >>> from mlgenn_delays.recipe import build_rule, load_recipe
+        >>> type(build_rule(load_recipe("digits"))).__name__
+        'EventProp'
+    """
     learning, regularisation = recipe.learning, recipe.regularisation
     layers = enumerate(recipe.network.layers, 1)
     common: dict[str, Any] = {
@@ -172,7 +184,13 @@ def _kernel(recipe: Recipe) -> DelayKernel:
 
 
 def build_rewiring(recipe: Recipe) -> Rewiring | None:
-    """Return how the structure is learned, or None if it is not."""
+    """Return how the structure is learned, or None if it is not.
+
+    Example:
+        >>> from mlgenn_delays.recipe import build_rewiring, load_recipe
+        >>> type(build_rewiring(load_recipe("fsdd-currents-sparse"))).__name__
+        'RigL'
+    """
     section, delays = recipe.rewiring, recipe.delays
     if section.rule == "none":
         return None
@@ -193,7 +211,13 @@ def build_rewiring(recipe: Recipe) -> Rewiring | None:
 
 
 def build_augment(recipe: Recipe) -> "Augment | None":
-    """Return the augmentation of a recipe, or None if it asks for none."""
+    """Return the augmentation of a recipe, or None if it asks for none.
+
+    Example:
+        >>> from mlgenn_delays.recipe import build_augment, load_recipe
+        >>> type(build_augment(load_recipe("fsdd"))).__name__
+        'Augment'
+    """
     augment = recipe.augmentation
     if not augment.group:
         augment = replace(augment, group=recipe.data.parsed.group)
@@ -212,6 +236,11 @@ def load_data(recipe: Recipe, folder: Path | str | None = None) -> "Splits":
 
     Raises:
         InputError: The folder is missing or cannot be used.
+
+    Example:
+        >>> from mlgenn_delays.recipe import load_data, load_recipe
+        >>> sorted(load_data(load_recipe("digits")))
+        ['test', 'train', 'validation']
     """
     from mlgenn_delays.data import load_dataset
 
@@ -231,6 +260,11 @@ def load_whole(recipe: Recipe, folder: Path | str | None = None) -> "Splits":
 
     Raises:
         InputError: As `load_data`.
+
+    Example:
+        >>> from mlgenn_delays.recipe import load_recipe, load_whole
+        >>> len(load_whole(load_recipe("digits"))["test"])
+        360
     """
     from mlgenn_delays.data import load_dataset
     from mlgenn_delays.data.registry import unsplit_options
@@ -250,7 +284,13 @@ def load_whole(recipe: Recipe, folder: Path | str | None = None) -> "Splits":
 
 
 def data_shape(recipe: Recipe) -> tuple[int, int] | None:
-    """Return how many channels and classes the data of a recipe have, None if only files know."""
+    """Return how many channels and classes the data of a recipe have, None if only files know.
+
+    Example:
+        >>> from mlgenn_delays.recipe import data_shape, load_recipe
+        >>> data_shape(load_recipe("digits"))
+        (128, 10)
+    """
     from mlgenn_delays.data import dataset_shape
 
     return dataset_shape(recipe.data.dataset, recipe.data.parsed)

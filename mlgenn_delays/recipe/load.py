@@ -29,7 +29,13 @@ _NOTES = ("summary", "expected")
 
 
 def dump(recipe: Recipe) -> str:
-    """Return a recipe as TOML with every setting in it; reading that gives the same recipe."""
+    """Return a recipe as TOML with every setting in it; reading that gives the same recipe.
+
+    Example:
+        >>> from mlgenn_delays.recipe import dump, load_recipe
+        >>> dump(load_recipe("digits")).splitlines()[0]
+        'name = "digits"'
+    """
     import tomli_w
 
     return tomli_w.dumps(_without_empty(recipe.model_dump(exclude_none=True)))
@@ -68,6 +74,11 @@ def settings(recipe: Recipe) -> dict[str, str]:
     """Return every setting of a recipe as TOML, by dotted key.
 
     The summary and the expected result are no settings and left out.
+
+    Example:
+        >>> from mlgenn_delays.recipe import load_recipe, settings
+        >>> settings(load_recipe("digits"))["network.dt"]
+        '1.0'
     """
     flat = _flat(recipe.model_dump(exclude=set(_NOTES), exclude_none=True))
     return {key: "{}" if value == {} else as_toml(value) for key, value in flat.items()}
@@ -77,6 +88,11 @@ def differences(a: Recipe, b: Recipe) -> list[str]:
     """List the differences of two recipes, each as ``"key: value of a, value of b"``.
 
     The summary and the expected result are no settings and left out.
+
+    Example:
+        >>> from mlgenn_delays.recipe import differences, load_recipe
+        >>> differences(load_recipe("digits"), load_recipe("digits", ["network.dt=0.5"]))
+        ['network.dt: 1.0, 0.5']
     """
     first, second = (_flat(recipe.model_dump(exclude=set(_NOTES))) for recipe in (a, b))
     keys = [*first, *(key for key in second if key not in first)]
@@ -96,7 +112,13 @@ MODELS = "mlgenn_delays.models"
 
 
 def recipe_names() -> list[str]:
-    """Return the names of the recipes that come with the package."""
+    """Return the names of the recipes that come with the package.
+
+    Example:
+        >>> from mlgenn_delays.recipe import recipe_names
+        >>> "fsdd-currents" in recipe_names()
+        True
+    """
     files = resources.files(MODELS).iterdir()
     return sorted(file.name.removesuffix(".toml") for file in files if file.name.endswith(".toml"))
 
@@ -114,6 +136,11 @@ def load_recipe(
     Raises:
         InputError: There is no such recipe, or it says what it may not; the text lists all
             problems with key, value and range. Or one of the overrides would have no effect.
+
+    Example:
+        >>> from mlgenn_delays.recipe import load_recipe
+        >>> load_recipe("fsdd", ["learning.epochs=5"]).learning.epochs
+        5
     """
     text = str(name_or_path)
     if text in recipe_names():
@@ -153,6 +180,12 @@ def parse_recipe(
 
     Raises:
         InputError: It is no TOML, says what it may not, or an override would have no effect.
+
+    Example:
+        >>> from mlgenn_delays.recipe import dump, load_recipe, parse_recipe
+        >>> text = dump(load_recipe("digits"))
+        >>> parse_recipe(text, source="mine.toml", overrides=["network.dt=0.5"]).network.dt
+        0.5
     """
     try:
         raw = parse_toml(content)

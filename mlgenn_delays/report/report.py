@@ -62,6 +62,11 @@ def make_report(
         InputError: A path is no run or has no finished epoch, the page cannot be written there,
             or the data cannot be used.
         WorkError: The page cannot be written.
+
+    Example:
+        >>> from mlgenn_delays.report import ReportOptions, make_report
+        >>> make_report(["run"], "report.html", ReportOptions(with_data=False)).path.name
+        'report.html'
     """
     out, options = Path(out), wanted or ReportOptions()
     check_out(out)

@@ -49,6 +49,13 @@ class Synapses:
         sign: (S,) int8 of -1 and 1, or None where weights may take any sign.
         moments: The optimiser's state, each (S,), by name: float32 moments, and int32 counts of
             the updates that they hold. A synapse that grows starts with 0 of each.
+
+    Example:
+        >>> import numpy as np
+        >>> from mlgenn_delays.rewiring import Synapses
+        >>> one = np.zeros(1, np.int64)
+        >>> Synapses(2, 3, one, one, np.ones(1), np.zeros(1), sign=None, moments={}).n_absent
+        5
     """
 
     n_pre: int
@@ -213,6 +220,12 @@ def growth_score(gradient: np.ndarray, sign: np.ndarray | None) -> np.ndarray:
 
     Returns:
         -sign * gradient, or abs(gradient) without signs.
+
+    Example:
+        >>> import numpy as np
+        >>> from mlgenn_delays.rewiring import growth_score
+        >>> growth_score(np.array([-2.0, 1.0]), sign=np.array([1, 1])).tolist()
+        [2.0, -1.0]
     """
     if sign is None:
         return np.abs(gradient)

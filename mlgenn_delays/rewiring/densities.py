@@ -35,6 +35,11 @@ def synapse_counts(
     Raises:
         InputError: A sparsity is outside [0, 1) or leaves a projection without a synapse, or
             the arguments do not fit each other.
+
+    Example:
+        >>> from mlgenn_delays.rewiring import synapse_counts
+        >>> synapse_counts(0.9, shapes=[(40, 256), (256, 10)])
+        [1024, 256]
     """
     if allocation not in ALLOCATIONS:
         raise InputError(

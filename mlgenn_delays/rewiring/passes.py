@@ -78,6 +78,19 @@ def rewire(
     Raises:
         InputError: Arrays do not fit each other or the rule, or one is missing.
         DivergedError: Weights or candidate gradients are not finite.
+
+    Example:
+        >>> import numpy as np
+        >>> from mlgenn_delays.rewiring import SET, Pairs, Synapses, rewire
+        >>> pre, post = np.array([0, 0, 1]), np.array([0, 1, 1])
+        >>> weight, delay = np.array([0.1, 0.5, 0.9], np.float32), np.zeros(3, np.float32)
+        >>> synapses = Synapses(2, 3, pre, post, weight, delay, sign=None, moments={})
+        >>> pairs = Pairs(sign=None, delay=np.zeros((2, 3), np.float32))
+        >>> rule = SET(every=1, signs="free")
+        >>> rng = np.random.default_rng(0)
+        >>> rewired = rewire(rule, synapses, pairs, step=1, total_steps=10, rng=rng)
+        >>> len(rewired.synapses.weight)
+        3
     """
     if checked:
         if step < 1 or total_steps < 1:

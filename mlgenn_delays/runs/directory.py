@@ -60,6 +60,11 @@ def describe_environment(engine: str = "cpu", backend: str | None = None) -> dic
     Arguments:
         engine: What computes.
         backend: Of GeNN.
+
+    Example:
+        >>> from mlgenn_delays.training import describe_environment
+        >>> describe_environment()["engine"]
+        'cpu'
     """
     from mlgenn_delays import __version__
 

@@ -98,6 +98,12 @@ class History:
             ``seconds``.
         best_epoch: Number of the best epoch, 0 before the first.
         stopped_early: Whether training ended because no better epoch came for too long.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from mlgenn_delays.training import History
+        >>> len(History.read_csv(Path("run/metrics.csv")))
+        2
     """
 
     def __init__(self, rows: Iterable[Row] = ()) -> None:

@@ -180,6 +180,11 @@ def read_results(folder: Path | str) -> list[Row]:
 
     Raises:
         InputError: There are none, or the file is damaged.
+
+    Example:
+        >>> from mlgenn_delays.sweep import read_results
+        >>> len(read_results("sweep"))
+        4
     """
     path = Path(folder) / RESULTS
     try:
@@ -223,6 +228,11 @@ def summarise(rows: Sequence[Mapping[str, Any]]) -> list[Row]:
         Rows with a value for each axis, ``n`` (finished points), ``failed``, ``waiting``, and for
         each measure its ``_mean`` and (from two points on) its sample standard deviation ``_sd``,
         None without points.
+
+    Example:
+        >>> from mlgenn_delays.sweep import read_results, summarise
+        >>> summarise(read_results("sweep"))[0]["n"]
+        2
     """
     groups: dict[str, list[Mapping[str, Any]]] = {}
     for row in rows:

@@ -66,6 +66,12 @@ class Sweep:
 
     Raises:
         InputError: Something asked for cannot be; the text says which point.
+
+    Example:
+        >>> from mlgenn_delays.sweep import Sweep
+        >>> sweep = Sweep("digits", "sizes", grid={"network.layers.0.size": [8, 16]}, seeds=3)
+        >>> len(sweep.points)
+        6
     """
 
     def __init__(

@@ -15,6 +15,13 @@ def pictures(analysis: Analysis) -> list[Picture]:
 
     Returns:
         The figures, in the order in which they are best read.
+
+    Example:
+        >>> from mlgenn_delays.analysis import Settings, analyse, pictures
+        >>> from mlgenn_delays.runs.run import Run
+        >>> made = pictures(analyse(Run("run"), settings=Settings(permutations=19)))
+        >>> any("fields" in picture.name for picture in made)
+        True
     """
     found: list[Picture | None] = []
     with look():

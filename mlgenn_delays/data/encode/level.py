@@ -16,7 +16,13 @@ from mlgenn_delays.settings import Number, says, settings
 
 @settings
 class LevelEncoder:
-    """Settings of the level encoder."""
+    """Settings of the level encoder.
+
+    Example:
+        >>> from mlgenn_delays.data import LevelEncoder
+        >>> LevelEncoder(levels=(0.3, 0.6)).n_channels(n_bands=40)
+        160
+    """
 
     kind: ClassVar[str] = "level"
 

@@ -18,7 +18,13 @@ from mlgenn_delays.settings import Positive, PositiveTime, Time, says, settings
 
 @settings
 class RateEncoder:
-    """Settings of the rate encoder."""
+    """Settings of the rate encoder.
+
+    Example:
+        >>> from mlgenn_delays.data import RateEncoder
+        >>> RateEncoder(thresholds=(0.3, 0.6)).n_channels(n_bands=40)
+        80
+    """
 
     kind: ClassVar[str] = "rate"
 

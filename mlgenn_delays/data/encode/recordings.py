@@ -43,7 +43,13 @@ _SILENCE = 1e-20
 
 @settings
 class MelSettings:
-    """How a recording becomes mel frames."""
+    """How a recording becomes mel frames.
+
+    Example:
+        >>> from mlgenn_delays.data import MelSettings
+        >>> MelSettings(n_bands=64, hop=8.0).hop
+        8.0
+    """
 
     n_bands: Annotated[Integer, Field(ge=1, le=512), says("Number of mel bands.")] = 40
     sample_rate: Annotated[

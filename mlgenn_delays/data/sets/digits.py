@@ -63,6 +63,11 @@ def load_digits_data(
 
     Raises:
         InputError: The window is longer than the trial, or a setting is out of range.
+
+    Example:
+        >>> from mlgenn_delays.data import load_digits_data
+        >>> len(load_digits_data()["test"])
+        360
     """
     from sklearn.datasets import load_digits
 

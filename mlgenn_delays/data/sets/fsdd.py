@@ -90,6 +90,11 @@ def load_fsdd(
 
     Raises:
         InputError: The folder or a file in it cannot be used.
+
+    Example:
+        >>> from mlgenn_delays.data import load_fsdd
+        >>> load_fsdd("recordings")["train"].n_channels
+        200
     """
     encoder, mel = encoder or RateEncoder(), mel or MelSettings()
     n_steps = count_steps(duration, dt)
@@ -147,6 +152,11 @@ def load_fsdd_frames(
 
     Raises:
         InputError: As `load_fsdd`.
+
+    Example:
+        >>> from mlgenn_delays.data import load_fsdd_frames
+        >>> load_fsdd_frames("recordings")["train"].values.shape[1:]
+        (100, 40)
     """
     mel = mel or MelSettings()
     options = FsddOptions("currents", duration=duration, mel=mel, scale=scale)

@@ -67,6 +67,11 @@ def load_rawhd(
 
     Raises:
         InputError: A file is missing or does not hold what it must, or a setting is out of range.
+
+    Example:
+        >>> from mlgenn_delays.data import load_rawhd
+        >>> load_rawhd("rawhd", validation=0.25, dt=10.0)["test"].n_classes
+        20
     """
     RawhdOptions(scale=scale, validation=validation, duration=duration)
     check("dt", dt, PositiveTime)

@@ -136,6 +136,11 @@ def load_shd(
 
     Raises:
         InputError: A file is missing or does not hold what it must, or a setting is out of range.
+
+    Example:
+        >>> from mlgenn_delays.data import load_shd
+        >>> load_shd("shd", dt=10.0)["train"].n_channels
+        700
     """
     ShdOptions(validation=validation)
     how = encoding_of(duration, channels, dt, encoding)

@@ -38,6 +38,11 @@ def load_ssc(
     """Load SSC from ``ssc_train.h5``, ``ssc_valid.h5`` and ``ssc_test.h5``.
 
     Arguments, splits (a file each) and errors are those of `load_shd`.
+
+    Example:
+        >>> from mlgenn_delays.data import load_ssc
+        >>> load_ssc("ssc", dt=10.0)["train"].n_classes
+        35
     """
     how = encoding_of(duration, channels, dt, encoding)
     return load_files(Path(folder), SSC_FILES, N_WORDS, how, stream, cache)[0]
