@@ -134,7 +134,6 @@ def shares_y(axis, others):
 
 
 def colors(figure):
-    """Return the colours of lines, dots and bars as hex."""
     from matplotlib.colors import to_hex
 
     found = set()

@@ -52,7 +52,6 @@ def test_the_look_is_gone_afterwards():
 
 
 def luminance(color):
-    """Return the relative luminance of a colour, by WCAG."""
     values = [int(color[k : k + 2], 16) / 255 for k in (1, 3, 5)]
     linear = [v / 12.92 if v <= 0.03928 else ((v + 0.055) / 1.055) ** 2.4 for v in values]
     return float(np.dot(linear, [0.2126, 0.7152, 0.0722]))

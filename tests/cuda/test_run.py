@@ -38,7 +38,6 @@ CASES = {
 
 
 def case(name):
-    """Return a network, a rule and examples."""
     recipe, rule = CASES[name]
     plain = isinstance(recipe, Recipe)
     net = network(recipe) if plain else step_network(recipe)
@@ -46,7 +45,6 @@ def case(name):
 
 
 def both(net, rule, **options):
-    """Return the network compiled for the CPU engine and for CUDA."""
     return [
         compile_network(
             net.copy(), rule, total_steps=9, engine=engine, backend="cuda", batch_size=BATCH,
@@ -57,7 +55,6 @@ def both(net, rule, **options):
 
 
 def far(got, wanted):
-    """Return the relative distance of two arrays."""
     norm = np.linalg.norm(wanted)
     return np.linalg.norm(got - wanted) / norm if norm else np.linalg.norm(got)
 

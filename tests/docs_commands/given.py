@@ -48,24 +48,20 @@ def publish(web: Web, folder: Path, patch) -> None:
 
 
 def sound(path: Path) -> None:
-    """Write a recording."""
     own_helpers.write_wav(path, 320, 0.2)
 
 
 def sounds(path: Path) -> None:
-    """Write a folder of recordings."""
     for number in range(2):
         sound(path / f"{number}.wav")
 
 
 def raw(path: Path) -> None:
-    """Write three seconds of sound as a microphone gives it."""
     samples = np.random.default_rng(0).normal(0, 3000, 24_000).astype("<i2")
     path.write_bytes(samples.tobytes())
 
 
 def images(path: Path) -> None:
-    """Write two images of eight times eight pixels."""
     np.save(path, np.random.default_rng(0).integers(0, 17, (2, 8, 8)))
 
 
@@ -119,7 +115,6 @@ def is_there(path: Path) -> bool:
 
 
 def train_speech(data: Path, run: Path) -> None:
-    """Train a run on recordings, for RUN where a page begins with one."""
     small = ["--set", "network.layers.0.size=12", "--epochs", 1]
     done = call("train", "fsdd", "--data", data, *small, "--out", run)
     assert done.exit_code == 0, done.output

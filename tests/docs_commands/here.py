@@ -28,7 +28,6 @@ class Here:
         self.ending = Ending(done.exit_code, answer, done.stderr, None)
 
     def poll(self) -> Ending:
-        """Return how the training ended."""
         return self.ending
 
     def interrupt(self) -> None:

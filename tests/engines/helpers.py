@@ -17,13 +17,11 @@ NOTHING = EventProp(weights=None, delays=None)
 
 
 def compiled(network: Network, rule: EventProp = NOTHING, threads: int = 1) -> CompiledNetwork:
-    """Return a network compiled for the CPU."""
     return compile_network(network, rule, total_steps=10, threads=threads)
 
 
 @lru_cache(maxsize=64)
 def traces(recipe: Recipe, n: int = 3) -> tuple[Trace, ...]:
-    """Return the twin's trials of a recipe's network on its data."""
     network, batch = nets.network(recipe), nets.batch(recipe, n)
     return tuple(
         forward.run(network, forward.stimulus(batch, b), int(batch.labels[b])) for b in range(n)

@@ -43,7 +43,6 @@ def engine(
     net: Network, rule: Any, rewiring: Rewiring | None, *, seed: int = 0, threads: int = 1,
     total: int = TOTAL,
 ) -> CompiledNetwork:  # fmt: skip
-    """Return a network compiled for rewiring."""
     return compile_network(
         net, rule, rewiring=rewiring, total_steps=total, seed=seed, threads=threads
     )

@@ -96,7 +96,6 @@ def network(recipe: StepRecipe) -> Network:
 
 
 def batch(recipe: StepRecipe, n: int = EXAMPLES) -> Any:
-    """Return random examples."""
     return nets.step_data(recipe, n).batch(np.arange(n))
 
 

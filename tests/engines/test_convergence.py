@@ -30,7 +30,6 @@ BOUNDS = {
 
 @lru_cache
 def errors(recurrent: bool, dt: float) -> dict[str, list[float]]:
-    """Return the relative errors of every seed by kind of gradient."""
     out: dict[str, list[float]] = {}
     for seed in SEEDS[recurrent]:
         events = nets.small_events(seed, variants.TOTAL)
@@ -49,7 +48,6 @@ def errors(recurrent: bool, dt: float) -> dict[str, list[float]]:
 
 @lru_cache
 def wanted_gradients(recurrent: bool, seed: int) -> tuple[dict, dict]:
-    """Return the exact gradients of a seed's network."""
     network = nets.small_net(1.0, recurrent=recurrent, seed=seed)
     return exact.gradients(network, nets.small_events(seed, variants.TOTAL), variants.TOTAL, 0)
 

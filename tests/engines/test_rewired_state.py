@@ -49,7 +49,6 @@ every_case = pytest.mark.parametrize(
 
 
 def answers(built: Any, of: StepRecipe) -> Evaluation:
-    """Return what an engine says of some batches."""
     return built.evaluate(batches(of))
 
 
@@ -157,7 +156,6 @@ def test_a_rewired_network_answers_the_same_anywhere(
 
 
 def assert_equal(one: Network, other: Network) -> None:
-    """Reject networks that differ."""
     for name, p in one.projections.items():
         for key in ("indptr", "post", "sign", "weight"):
             np.testing.assert_array_equal(getattr(p, key), getattr(other.projections[name], key))

@@ -44,7 +44,6 @@ CASES: list[tuple[Rewiring, Any, StepRecipe]] = [
 
 
 def title(value: Any) -> str:
-    """Return a short name of a part of a case."""
     return str(value.seed) if isinstance(value, StepRecipe) else type(value).__name__
 
 
@@ -102,7 +101,6 @@ def built_order(built: Any, names: list[str]) -> list[str]:
 
 
 def check_pass(state: dict[str, np.ndarray], name: str, each: Any, granularity: str) -> None:
-    """Reject a state that is not what a pass left behind."""
     before, done = each.synapses, each.done
     kept, new = done.origin >= 0, done.origin < 0
     fields = ["weight_first", "weight_second", "weight_steps"]

@@ -63,14 +63,12 @@ class Case:
         return self.kernel.width(last if self.epoch is None else self.epoch)
 
     def rule(self) -> SurrogateBPTT:
-        """Return the rule of the engine."""
         strength, target = self.count
         return SurrogateBPTT(
             surrogate=self.surrogate, kernel=self.kernel, spike_count=SpikeCount(target, strength)
         )
 
     def wanted(self, batch: Any) -> twin.Result:
-        """Return what the twin says of a batch."""
         strength, target = self.count
         return twin.gradients(
             network(self.recipe), batch, self.surrogate, kernel_width=self.width,
@@ -78,7 +76,6 @@ class Case:
         )  # fmt: skip
 
     def got(self, batch: Any, threads: int = 1) -> Gradients:
-        """Return what the engine says of a batch."""
         built = compiled(network(self.recipe), self.rule(), threads)
         return built.gradients(batch, epoch=self.epoch)
 
@@ -93,7 +90,6 @@ def network(recipe: StepRecipe) -> Network:
 
 
 def pick(recipe: StepRecipe, index: Sequence[int]) -> Any:
-    """Return some of the recipe's examples as a batch."""
     return nets.step_data(recipe, EXAMPLES).batch(np.array(index, dtype=np.int64))
 
 
@@ -112,7 +108,6 @@ def free(case: Case) -> tuple[int, ...]:
 
 
 def errors(got: Gradients, wanted: twin.Result) -> dict[str, float]:
-    """Return the relative errors of all gradients."""
     out = {}
     for kind in ("weight", "delay", "gain", "offset"):
         has, right = getattr(got, kind), getattr(wanted, kind)

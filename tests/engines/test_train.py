@@ -32,7 +32,6 @@ def values(network: Network) -> dict[str, np.ndarray]:
 
 
 def gradients(engine: CompiledNetwork, batch: SpikeBatch) -> dict[str, np.ndarray]:
-    """Return the gradients under the same keys."""
     got = engine.gradients(batch)
     out = {f"weight {name}": g.astype(np.float64) for name, g in got.weight.items()}
     return out | {f"delay {name}": g.astype(np.float64) for name, g in got.delay.items()}
@@ -56,7 +55,6 @@ def check_steps(
     recipe: Recipe, rule: EventProp, start: dict[str, np.ndarray],
     given: list[dict[str, np.ndarray]], end: dict[str, np.ndarray],
 ) -> None:  # fmt: skip
-    """Reject what is not the twin's steps over the given gradients."""
     for key, before in start.items():
         kind = key.split()[0]
         settings = rule.weights if kind == "weight" else rule.delays
@@ -155,7 +153,6 @@ def test_what_is_not_learned_stays() -> None:
 
 
 def train(engine: CompiledNetwork, recipe: Recipe, epochs: range) -> None:
-    """Train some epochs of two batches."""
     data = nets.data(recipe, 9)
     for epoch in epochs:
         engine.train_epoch([data.batch(np.arange(5)), data.batch(np.arange(5, 9))], epoch=epoch)
@@ -306,7 +303,6 @@ def test_training_lowers_the_loss() -> None:
 
 
 def one_neuron(model: LIF, bias: float = 0.0) -> Network:
-    """Return a net of one input, one LIF neuron and two outputs."""
     net = Network(seed=0)
     net.add("input", SpikeInput(1))
     net.add("hidden", model, bias=bias)
@@ -317,7 +313,6 @@ def one_neuron(model: LIF, bias: float = 0.0) -> Network:
 
 
 def one_example(label: int = 0, steps: int = 40) -> SpikeBatch:
-    """Return a batch of one example with one spike."""
     start = np.array([[0, 1]], np.int64)
     return SpikeBatch(start, np.array([3], np.int32), np.array([label]), np.array([0]), steps)
 

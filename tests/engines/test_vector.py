@@ -19,7 +19,6 @@ def shifted_dot(out, row, at, n, x, base, address, first, last):
 
 
 def whole(rng: np.random.Generator, n: int) -> np.ndarray:
-    """Return n whole numbers as float32."""
     return rng.integers(-9, 10, n).astype(np.float32)
 
 
@@ -29,7 +28,6 @@ def test_weave_equals_loops() -> None:
 
 
 def check_weave(taps: int, span: int) -> None:
-    """Compare sums along rows of a length, of so many taps."""
     rng = np.random.default_rng((taps, span))
     x, coef = whole(rng, 900), whole(rng, taps + 5)
     address = rng.integers(-100, 300, taps + 5)
@@ -49,7 +47,6 @@ def test_dots_equal_loops() -> None:
 
 
 def check_dots(taps: int, span: int) -> None:
-    """Compare products of rows of a length, of so many taps."""
     rng = np.random.default_rng((taps, span, 1))
     x, address = whole(rng, 900), rng.integers(-100, 300, taps + 5)
     first, base, at = int(rng.integers(0, 6)), int(rng.integers(100, 400)), int(rng.integers(0, 40))

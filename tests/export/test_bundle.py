@@ -57,7 +57,6 @@ def test_equal_artifacts_give_equal_bytes(artifact: Artifact, tmp_path: Path) ->
 
 
 def refused(path: Path) -> str:
-    """Return what is said of a file that is no bundle."""
     with pytest.raises(InputError) as caught:
         read_bundle(path)
     assert str(path) in str(caught.value)

@@ -24,7 +24,6 @@ CURRENTS = {"encoding": "currents", "scale": 3.0}
 
 
 def same(batch: Any, data: Any) -> None:
-    """Require that a batch is what a data set holds."""
     if isinstance(data, CurrentData):
         assert batch.values.dtype == np.float32 and batch.values.flags.c_contiguous
         np.testing.assert_array_equal(batch.values, data.values)

@@ -122,14 +122,12 @@ def test_hdf5_of_another_layout(
 
 
 def npy(header: str, body: bytes = b"", version: int = 1) -> bytes:
-    """Return a .npy with any header."""
     text = header.encode("latin1").ljust(118)
     size = struct.pack("<H" if version == 1 else "<I", len(text))
     return b"\x93NUMPY" + bytes([version, 0]) + size + text + body
 
 
 def header(shape: str, descr: str = "'<f4'", fortran: str = "False") -> str:
-    """Return the text of a header."""
     return f"{{'descr': {descr}, 'fortran_order': {fortran}, 'shape': {shape}, }}"
 
 
@@ -250,7 +248,6 @@ def test_too_long_recordings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def whole(suffix: str) -> bytes:
-    """Return a file that can be read."""
     file = BytesIO()
     if suffix == "npy":
         np.save(file, np.ones((3, 6), np.float32))

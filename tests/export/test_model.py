@@ -20,7 +20,6 @@ ABOUT = About(n_steps=80, labels=("a", "b", "c"))
 
 @pytest.fixture
 def bundle(tmp_path: Path) -> Path:
-    """Return a bundle of a network that takes spikes."""
     write_bundle(Artifact.of(nets.network(EVENTS), ABOUT), tmp_path / "m.safetensors")
     return tmp_path / "m.safetensors"
 

@@ -26,7 +26,6 @@ STEP_NETS = [
 
 
 def record(network: Network, data, rule=SurrogateBPTT):
-    """Return what the CPU engine records of all examples."""
     compiled = compile_network(
         network, rule(weights=None, delays=None), total_steps=1, threads=1, learns=False
     )

@@ -213,7 +213,6 @@ class _TooLongError(BaseException):
 
 
 def _alarm(*_: object) -> None:
-    """End a case."""
     raise _TooLongError
 
 

@@ -75,14 +75,12 @@ def _override(folder: Path) -> None:
 
 
 def _course(folder: Path) -> None:
-    """Read the metrics of a run."""
     from mlgenn_delays.runs.run import Run
 
     Run(folder / "run").history().to_csv()
 
 
 def _analysis(folder: Path) -> None:
-    """Analyse a run, without its figures."""
     from mlgenn_delays.analysis.analyse import Settings, analyse
     from mlgenn_delays.analysis.findings import findings
     from mlgenn_delays.runs.run import Run
@@ -94,7 +92,6 @@ def _analysis(folder: Path) -> None:
 
 
 def _sweep(folder: Path) -> None:
-    """Read the points and the results of a sweep."""
     from mlgenn_delays.errors import WorkError
     from mlgenn_delays.sweep import Sweep, read_results, summarise
     from mlgenn_delays.sweep.record import describe
@@ -122,14 +119,12 @@ def _sweep(folder: Path) -> None:
 
 
 def _manifest(folder: Path) -> None:
-    """Read a manifest."""
     from mlgenn_delays.export.genn.manifest import read_manifest
 
     read_manifest(folder / "genn")
 
 
 def _lists(folder: Path) -> None:
-    """Read a list of recordings."""
     read_text(folder / "words" / "validation_list.txt")
 
 

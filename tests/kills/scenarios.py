@@ -43,7 +43,6 @@ class Scenario:
     cost: float = 1.0
 
     def words(self, base: Path) -> list[str]:
-        """Return the arguments for a folder."""
         return [word.replace("BASE", str(base)) for word in self.command]
 
 

@@ -57,17 +57,14 @@ def batches(of: StepRecipe, epoch: int) -> list[Batch]:
 
 
 def train(engine: CompiledNetwork, of: StepRecipe, epochs: range) -> list[EpochResult]:
-    """Train some epochs."""
     return [engine.train_epoch(batches(of, epoch), epoch=epoch) for epoch in epochs]
 
 
 def made(kind: Any, rule: Rule, of: StepRecipe, **options: Any) -> CompiledNetwork:
-    """Return a recipe's network on an engine."""
     return kind(nets.step_network(of), rule, **({"total_steps": 9, "seed": 5} | options))
 
 
 def close(one: CompiledNetwork, other: CompiledNetwork, bound: float = 1e-3) -> None:
-    """Reject engines whose weights or delays differ."""
     a, b = one.pull().projections, other.pull().projections
     for name, p in a.items():
         assert relative(b[name].weight, p.weight) < bound

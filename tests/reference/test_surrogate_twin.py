@@ -65,7 +65,6 @@ def differences(
 
 
 def off(got: np.ndarray, wanted: np.ndarray) -> float:
-    """Return the relative L2 error."""
     return float(np.linalg.norm(got - wanted) / np.linalg.norm(wanted))
 
 
@@ -215,7 +214,6 @@ def one_neuron(delay: float, max_delay: float, **settings: Any) -> Network:
 
 
 def currents(values: list[float], label: int = 0) -> Any:
-    """Return one trial of one channel."""
     array = np.array(values, dtype=np.float32)[None, :, None]
     return CurrentData(array, np.array([label]), 1.0, ("a", "b")).batch(np.arange(1))
 

@@ -17,7 +17,6 @@ PAGES = ("one_page", "rewired_page", "comparison_page")
 
 @pytest.fixture(scope="module")
 def browser():
-    """Return a browser without a window."""
     need("chromium")
     binary, driver = find_browser(), shutil.which("chromedriver")
     from selenium import webdriver
@@ -38,7 +37,6 @@ def browser():
 
 @pytest.fixture(params=PAGES)
 def page(request):
-    """Return one of the pages."""
     return request.getfixturevalue(request.param)
 
 
@@ -55,7 +53,6 @@ def show(browser, page, width=DESK, dark=False):
 
 
 def open_all(browser):
-    """Open every part that is folded."""
     browser.execute_script("document.querySelectorAll('details').forEach(d => d.open = true)")
 
 
@@ -129,7 +126,6 @@ def test_text_is_large_enough_on_a_phone(browser, page):
 
 
 def _luminance(colour):
-    """Return the relative luminance of an sRGB colour as WCAG 2 defines it."""
     linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in colour]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 

@@ -18,6 +18,5 @@ def share_kernels(monkeypatch) -> None:
 
 
 def trained_epochs(log: Path) -> list[int]:
-    """Return the epochs that a log speaks of, in order."""
     lines = log.read_text().splitlines()
     return [int(line.split()[1].split("/")[0]) for line in lines if line.startswith("epoch ")]

@@ -27,7 +27,6 @@ LONG = 30  # epochs; a training that can be caught at work
 
 
 def make(out, **options):
-    """Return a small sweep."""
     return Sweep("digits", out, **({"overrides": SMALL, "epochs": 1} | options))
 
 
@@ -250,7 +249,6 @@ def test_killed_and_gone_on_with(tmp_path):
 
 
 def free(run) -> bool:
-    """Return whether no training holds a run."""
     try:
         with locked(run):
             return True

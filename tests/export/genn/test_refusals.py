@@ -33,7 +33,6 @@ from tests.fuzz.mutate import blind, hostile
 
 
 def facts(content: bytes) -> FileFacts:
-    """Return size and digest of some bytes."""
     return FileFacts(bytes=len(content), sha256=sha256(content).hexdigest())
 
 
@@ -83,7 +82,6 @@ def refused(folder: Path, *parts: str) -> str:
 
 
 def change(folder: Path, path: str, value: Any) -> None:
-    """Change one value of a manifest."""
     content = json.loads((folder / MANIFEST).read_text())
     *outer, last = path.split(".")
     holder = content

@@ -20,7 +20,6 @@ from tests.export.genn.cases import artifact
 
 
 def small(delay: float) -> Artifact:
-    """Return a network with one long delay."""
     net = Network()
     net.add("input", SpikeInput(2))
     net.add("hidden", LIF(3))

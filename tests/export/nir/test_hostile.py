@@ -33,7 +33,6 @@ def seal(path: Path) -> None:
 
 
 def change(path: Path, key: str, text: str) -> None:
-    """Write another text to the metadata."""
     with h5py.File(path, "r+") as file:
         group = file["node/metadata"]
         group.pop(key, None)
@@ -41,7 +40,6 @@ def change(path: Path, key: str, text: str) -> None:
 
 
 def put(path: Path, place: str, value: object) -> None:
-    """Write another array to a place."""
     with h5py.File(path, "r+") as file:
         del file[place]
         if value is not None:
