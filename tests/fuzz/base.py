@@ -1,6 +1,5 @@
 """The whole files that are mutated: small runs, data, sweeps and exports, made once."""
 
-import json
 import os
 import shutil
 import wave
@@ -12,6 +11,7 @@ import numpy as np
 from mlgenn_delays.kernels import kernel_cache
 from tests.cli.helpers import SMALL, call, write_rawhd
 from tests.data.shd_helpers import events, write_file, write_shd
+from tests.export.genn.test_refusals import write as write_genn_folder
 
 SPOKEN = ["--set", 'data={dataset="folder"}', "--set", "learning.batch_size=8"]
 OWN = ["--set", 'data={dataset="npz", duration=20.0}', "--set", "learning.batch_size=4"]
@@ -44,8 +44,7 @@ def make_base(folder: Path) -> Path:
         _done("export", folder / "own", "--format", form, "--out", folder / name)
     np.save(folder / "raster.npy", np.eye(8, 12, dtype=np.uint8)[None].repeat(2, 0))
     _kernels(folder)
-    (folder / "genn").mkdir()
-    (folder / "genn" / "manifest.json").write_bytes(manifest())
+    write_genn_folder(folder / "genn")
     _done("sweep", "digits", *SMALL, "--epochs", 1, "--workers", 1, "--out", folder / "sweep",
           "--grid", "delays.learn=true,false")  # fmt: skip
     return folder
@@ -121,10 +120,3 @@ def _kernels(folder: Path) -> None:
     kept = kernel_cache()
     if kept is not None:
         shutil.copytree(kept, folder / "kernels" / kept.name)
-
-
-def manifest() -> bytes:
-    """Return the manifest of a folder with GeNN's code."""
-    from tests.export.test_fuzz import MANIFEST
-
-    return json.dumps(MANIFEST).encode()

@@ -214,7 +214,7 @@ def test_a_fuzzed_manifest_is_read_or_refused(folder: Path) -> None:
     path = folder / MANIFEST
     content = path.read_bytes()
     whole, rng, refusals = json.loads(content), np.random.default_rng(5), 0
-    for k in range(3000):
+    for k in range(400):
         if k % 2:
             path.write_bytes(blind(content, rng))
         else:
@@ -224,4 +224,4 @@ def test_a_fuzzed_manifest_is_read_or_refused(folder: Path) -> None:
         except InputError as error:
             refusals += 1
             assert "\n" not in str(error) and len(str(error)) < 1500
-    assert refusals > 2000
+    assert refusals > 260

@@ -49,7 +49,7 @@ def put(path: Path, place: str, value: object) -> None:
 def test_damaged_bytes_are_refused_or_do_not_matter(path: Path) -> None:
     wanted, rng = read_nir(path), np.random.default_rng(2)
     content, bad, good = path.read_bytes(), path.with_name("bad.nir"), 0
-    for _ in range(150):
+    for _ in range(60):
         bad.write_bytes(blind(content, rng))
         try:
             got = read_nir(bad)
@@ -60,14 +60,14 @@ def test_damaged_bytes_are_refused_or_do_not_matter(path: Path) -> None:
         for name, p in wanted.network.projections.items():
             np.testing.assert_array_equal(got.network.projections[name].weight, p.weight)
             np.testing.assert_array_equal(got.network.projections[name].delay, p.delay)
-    assert good < 100
+    assert good < 40
 
 
 def test_hostile_texts_are_refused_or_do_not_matter(path: Path, monkeypatch) -> None:
     rng, tree, refused = np.random.default_rng(3), read_hdf5(path, only=("node",)), 0
     extra = dict(tree["node"]["metadata"])
     monkeypatch.setattr(read, "read_hdf5", lambda *args, **settings: tree)
-    for k in range(300):
+    for k in range(90):
         key = TEXTS[k % len(TEXTS)]
         text = json.dumps(hostile(json.loads(extra[key]), rng))
         tree["node"]["metadata"] = {**extra, key: text}
@@ -76,7 +76,7 @@ def test_hostile_texts_are_refused_or_do_not_matter(path: Path, monkeypatch) -> 
             read_nir(path)
         except InputError:
             refused += 1
-    assert refused > 150
+    assert refused > 45
 
 
 CHANGES: dict[str, Callable[[Path], None]] = {
