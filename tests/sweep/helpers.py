@@ -1,8 +1,13 @@
-"""Small sweeps, and processes of sweeps to be stopped."""
+"""Small sweeps, and what stands for the processes of their trainings."""
 
+import json
+import os
 from pathlib import Path
 
+from mlgenn_delays.files import write_atomic
 from mlgenn_delays.kernels import kernel_cache
+from mlgenn_delays.sweep.child import Ending, Task
+from tests.cli.helpers import call
 
 # A training that takes next to no time.
 SMALL = ("network.layers.0.size=4", "learning.batch_size=256")
@@ -20,3 +25,32 @@ def share_kernels(monkeypatch) -> None:
 def trained_epochs(log: Path) -> list[int]:
     lines = log.read_text().splitlines()
     return [int(line.split()[1].split("/")[0]) for line in lines if line.startswith("epoch ")]
+
+
+class Here:
+    """In the place of `mlgenn_delays.sweep.child.Child`: trains at once, and has ended then.
+
+    Arguments:
+        task: What to train.
+    """
+
+    pid = os.getpid()
+
+    def __init__(self, task: Task) -> None:
+        self.task = task
+        write_atomic(task.recipe_path, task.recipe)
+        task.log.parent.mkdir(parents=True, exist_ok=True)
+        words = task.command()
+        done = call(*words[words.index("train") :])
+        with task.log.open("a") as log:
+            log.write(done.stderr)
+        answer = json.loads(done.stdout) if done.exit_code == 0 else None
+        self.ending = Ending(done.exit_code, answer, done.stderr, None)
+
+    def poll(self) -> Ending:
+        return self.ending
+
+    def interrupt(self) -> None:
+        """Do nothing: it has ended."""
+
+    kill = interrupt
