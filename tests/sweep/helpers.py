@@ -1,12 +1,13 @@
 """Small sweeps, and what stands for the processes of their trainings."""
 
-import json
+import io
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 from mlgenn_delays.files import write_atomic
 from mlgenn_delays.kernels import kernel_cache
-from mlgenn_delays.sweep.child import Ending, Task
+from mlgenn_delays.sweep.child import Child, Task
 from tests.cli.helpers import call
 
 # A training that takes next to no time.
@@ -27,8 +28,8 @@ def trained_epochs(log: Path) -> list[int]:
     return [int(line.split()[1].split("/")[0]) for line in lines if line.startswith("epoch ")]
 
 
-class Here:
-    """In the place of `mlgenn_delays.sweep.child.Child`: trains at once, and has ended then.
+class Here(Child):
+    """In the place of `Child`: the training in this process, which has ended then.
 
     Arguments:
         task: What to train.
@@ -42,15 +43,8 @@ class Here:
         task.log.parent.mkdir(parents=True, exist_ok=True)
         words = task.command()
         done = call(*words[words.index("train") :])
+        task.answer_path.write_text(done.stdout)
         with task.log.open("a") as log:
             log.write(done.stderr)
-        answer = json.loads(done.stdout) if done.exit_code == 0 else None
-        self.ending = Ending(done.exit_code, answer, done.stderr, None)
-
-    def poll(self) -> Ending:
-        return self.ending
-
-    def interrupt(self) -> None:
-        """Do nothing: it has ended."""
-
-    kill = interrupt
+        self._process = SimpleNamespace(stdin=io.StringIO())
+        self._close(done.exit_code, None)
