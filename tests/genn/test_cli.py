@@ -261,13 +261,6 @@ def test_currents_learn_the_same_with_a_compact_surrogate(folders, tmp_path):
         assert float(one["spikes_hidden1"]) > 0.1
 
 
-def test_a_compiler_that_is_not_there(tmp_path, monkeypatch):
-    monkeypatch.setenv("CXX", "no-such-compiler")
-    text = refused("train", "digits", *SMALL, *GENN, "--out", tmp_path / "r")
-    assert "no-such-compiler" in text and "--engine cpu" in text
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_a_compiler_that_fails(tmp_path, monkeypatch):
     monkeypatch.setenv("CXX", "false")
     network = ["--set", "network.layers.0.size=6"]  # whose code is not there yet

@@ -181,17 +181,6 @@ def test_a_cache_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.Monk
         genn().evaluate([nets.batch(RECIPE)])
 
 
-def test_code_is_compiled_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    cache, batch, times = tmp_path / "a folder", nets.batch(RECIPE), []
-    monkeypatch.setenv("DELAYSNN_CACHE", str(cache))
-    for _ in range(2):
-        genn().evaluate([batch])
-        (library,) = (cache / "genn").glob("genn-*/*/librunner.so")
-        times.append(library.stat().st_mtime_ns)
-    assert times[0] == times[1]
-    assert not list(Path.cwd().glob("*_CODE"))  # where GeNN would put it
-
-
 @pytest.mark.parametrize(("name", "found"), [("pygenn", "5.3.0"), ("ml_genn", "2.2.1")])
 def test_a_package_that_is_too_old(name: str, found: str, monkeypatch: pytest.MonkeyPatch) -> None:
     here = {"pygenn": "5.4.0", "ml_genn": "2.3.1"} | {name: found}
