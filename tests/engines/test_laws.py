@@ -96,12 +96,13 @@ def test_neither_order_nor_neighbours_matter(recipe: Recipe, order: list[int]) -
 
 
 @few
-@given(recipe=recipes)
-def test_an_examples_gradient_does_not_depend_on_its_neighbours(recipe: Recipe) -> None:
-    network, data = nets.network(recipe), nets.data(recipe, 3)
-    engine = compiled(network, EventProp())
-    alone = [engine.gradients(data.batch(np.array([b]))) for b in range(3)]
-    together = engine.gradients(data.batch(np.arange(3)))
+@given(recipe=recipes, n=st.sampled_from([3, 37]))
+def test_an_examples_gradient_does_not_depend_on_its_neighbours(recipe: Recipe, n: int) -> None:
+    # 37 are more examples than there are chunks of a batch.
+    network, data = nets.network(recipe), nets.data(recipe, n)
+    engine = compiled(network, EventProp(), threads=2)
+    alone = [engine.gradients(data.batch(np.array([b]))) for b in range(n)]
+    together = engine.gradients(data.batch(np.arange(n)))
     for name, wanted in together.weight.items():
         mean = np.mean([g.weight[name].astype(np.float64) for g in alone], axis=0)
         np.testing.assert_allclose(wanted, mean, rtol=0, atol=1e-5 * np.abs(mean).max() + 1e-12)

@@ -198,21 +198,6 @@ def test_pushed_and_loaded_values_are_used_at_once(recurrent: bool) -> None:
     np.testing.assert_array_equal(engine.record(batch).voltage, before.voltage)
 
 
-def test_batches_of_any_size_and_length_share_an_engine() -> None:
-    recipe = Recipe(88, recurrent=True)
-    data = nets.data(recipe, 9)
-    engine = compiled(nets.network(recipe), EventProp())
-    for size, steps in ((2, 80), (9, 80), (1, 80), (4, 120), (9, 80), (3, 95)):
-        part = data.batch(np.arange(size))
-        batch = SpikeBatch(part.start, part.time, part.labels, part.index, steps)
-        fresh = compiled(nets.network(recipe), EventProp())
-        np.testing.assert_array_equal(engine.record(batch).voltage, fresh.record(batch).voltage)
-        one, two = engine.gradients(batch), fresh.gradients(batch)
-        for name in one.weight:
-            np.testing.assert_array_equal(one.weight[name], two.weight[name])
-            np.testing.assert_array_equal(one.delay[name], two.delay[name])
-
-
 def test_no_spike_is_lost_however_many_there_are() -> None:
     recipe = Recipe(89, sizes=(12, 40, 3), steps=200)
     network = nets.network(recipe)
@@ -224,17 +209,6 @@ def test_no_spike_is_lost_however_many_there_are() -> None:
     assert trace.tie == recipe.steps
     got = raster(recording, "hidden0", 1, recipe.steps)
     np.testing.assert_array_equal(got, trace.spikes["hidden0"])
-
-
-def test_more_examples_than_chunks() -> None:
-    recipe = Recipe(90, steps=40)
-    data = nets.data(recipe, 37)
-    engine = compiled(nets.network(recipe), EventProp(), threads=2)
-    together = gradients(engine, data.batch(np.arange(37)))
-    alone = [gradients(engine, data.batch(np.array([b]))) for b in range(37)]
-    for key, got in together.items():
-        mean = np.mean([g[key] for g in alone], axis=0)
-        np.testing.assert_allclose(got, mean, rtol=0, atol=1e-5 * np.abs(mean).max())
 
 
 def test_silent_neurons_are_counted_and_revived() -> None:
