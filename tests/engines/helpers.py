@@ -48,3 +48,24 @@ def worst(got: Gradients, weight: dict[str, np.ndarray], delay: dict[str, np.nda
     pairs = [(got.weight[name], weight[name]) for name in weight]
     pairs += [(got.delay[name], delay[name]) for name in delay]
     return max(relative(a, b) for a, b in pairs)
+
+
+def permuted(net: Network, name: str, order: np.ndarray) -> tuple[Network, dict[str, np.ndarray]]:
+    """Return a network whose neuron k is the old order[k], and where each synapse was before."""
+    out, moved = net.copy(), {}
+    place = np.argsort(order)
+    out.populations[name].bias = net.populations[name].bias[order]
+    for key, p in out.projections.items():
+        pre = place[p.pre()] if p.source == name else p.pre()
+        post = place[p.post] if p.target == name else p.post
+        moved[key] = at = np.lexsort((post, pre))
+        n_pre = net.populations[p.source].n
+        p.post = post[at].astype(np.int32)
+        p.indptr = np.searchsorted(pre[at], np.arange(n_pre + 1)).astype(np.int64)
+        p.weight = p.weight[at]
+        if p.granularity == "synapse":
+            p.delay = p.delay[at]
+        elif p.granularity == "axon" and p.source == name:
+            p.delay = p.delay[order]
+        p.check(n_pre, net.populations[p.target].n)
+    return out, moved

@@ -66,6 +66,16 @@ def sizes(net: Network, name: str) -> tuple[int, int]:
     return net.populations[p.source].n, net.populations[p.target].n
 
 
+def pair_delays(net: Network, name: str) -> np.ndarray:
+    """Return a delay for each pair [ms]: the axon's or the fixed one, or drawn at random."""
+    p, shape = net.projections[name], sizes(net, name)
+    if p.granularity != "synapse":
+        return np.broadcast_to(p.delay[:, None], shape).copy()
+    delay = np.random.default_rng((0, 5)).uniform(0, p.max_delay, shape)
+    delay[0], delay[1] = 0.0, p.max_delay
+    return delay
+
+
 def filled(net: Network, name: str, delay: np.ndarray | float) -> Network:
     """Return a copy in which every absent pair of a projection has a synapse of weight 0."""
     work, shape = net.copy(), sizes(net, name)

@@ -186,13 +186,6 @@ def test_npz_bombs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(files, "MOST_BYTES", 2**18)
     with pytest.raises(InputError, match=r"x.npz \(raster\) must have at most 262144 bytes, got 3"):
         reader().read(path)
-    # One that says it is small: the directory at the end names the size.
-    content = bytearray(path.read_bytes())
-    entry = content.rindex(b"PK\x01\x02")
-    content[entry + 24 : entry + 28] = struct.pack("<I", 200)
-    path.write_bytes(content)
-    with pytest.raises(InputError, match=r"x.npz must have arrays in NumPy's .npz format"):
-        reader().read(path)
     with zipfile.ZipFile(path, "w", zipfile.ZIP_LZMA) as archive:
         archive.writestr("raster.npy", npy(header("(1, 6)"), bytes(24)))
     with pytest.raises(InputError, match="stored or deflated"):

@@ -6,6 +6,7 @@ the gradient.
 """
 
 import math
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -121,11 +122,7 @@ SHAPES = {
 
 
 # Each two of model, shape and kind of input meet.
-COMBINED = [
-    (model, shape, (j + k) % 2 == 1)
-    for j, model in enumerate(MODELS)
-    for k, shape in enumerate(SHAPES)
-]
+COMBINED = [(*pair, k % 2 == 1) for k, pair in enumerate(product(MODELS, SHAPES))]
 
 
 @pytest.mark.parametrize(("model", "shape", "current"), COMBINED)
