@@ -89,15 +89,10 @@ def test_kept_synapses_keep_all_and_new_ones_start_anew(
             here, seen = spy.passes[seen:], len(spy.passes)
             assert len(here) in (0, len(names))
             assert result.grown == sum(p.done.moved for p in here)
-            for name, each in zip(built_order(built, names), here, strict=False):
+            for name, each in zip(names, here, strict=False):
                 moved += each.done.moved
                 check_pass(state, name, each, start.projections[name].granularity)
     assert moved > 20
-
-
-def built_order(built: Any, names: list[str]) -> list[str]:
-    """Return the projections in the order in which they are rewired."""
-    return [name for name in names if f"{name}/pairs/delay" in built.state()]
 
 
 def check_pass(state: dict[str, np.ndarray], name: str, each: Any, granularity: str) -> None:

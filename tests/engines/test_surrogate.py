@@ -120,7 +120,7 @@ def compared(case: Case) -> tuple[twin.Result, Gradients]:
 
 def errors(got: Gradients, wanted: twin.Result) -> dict[str, float]:
     out = {}
-    for kind in ("weight", "delay", "gain", "offset"):
+    for kind in KINDS:
         has, right = getattr(got, kind), getattr(wanted, kind)
         assert set(has) == set(right)
         for name, array in right.items():
@@ -189,24 +189,15 @@ NORMALISED = [
 ALL = [*TABLE, *DEEP, *NORMALISED]
 
 
-@pytest.mark.parametrize("case", TABLE, ids=str)
+@pytest.mark.parametrize("case", ALL, ids=str)
 def test_equals_the_twin(case: Case) -> None:
     wanted = check(case)
+    assert bool(wanted.gain) == bool(case.recipe.normalised)
+    assert all(gain.any() for gain in wanted.gain.values())
     for name, p in network(case.recipe).projections.items():
         # A Gaussian over the one tap of a largest delay of 0 cannot move.
         moves = p.granularity != "fixed" and (p.max_delay > 0 or case.width == 0.0)
         assert wanted.delay[name].any() == moves
-
-
-@pytest.mark.parametrize("case", DEEP, ids=str)
-def test_two_hidden_layers_equal_the_twin(case: Case) -> None:
-    check(case)
-
-
-@pytest.mark.parametrize("case", NORMALISED, ids=str)
-def test_normalised_populations_equal_the_twin(case: Case) -> None:
-    wanted = check(case)
-    assert wanted.gain and all(gain.any() for gain in wanted.gain.values())
 
 
 def test_few_trials_are_left_out() -> None:
@@ -307,12 +298,15 @@ SEVERAL = [
 ]
 
 
+KINDS = ("weight", "delay", "gain", "offset")
+
+
 @pytest.mark.parametrize("case", SEVERAL, ids=str)
 def test_threads_change_no_bit(case: Case) -> None:
     batch = many(case.recipe)
     one, two = case.got(batch), case.got(batch, threads=2)
     assert one.loss == two.loss
-    for kind in ("weight", "delay", "gain", "offset"):
+    for kind in KINDS:
         for name, array in getattr(one, kind).items():
             np.testing.assert_array_equal(array, getattr(two, kind)[name])
             assert array.any()
@@ -325,7 +319,7 @@ def test_repeating_changes_no_bit(case: Case) -> None:
     first = built.gradients(batch, epoch=case.epoch)
     built.gradients(many(case.recipe, 9), epoch=2)
     again = built.gradients(batch, epoch=case.epoch)
-    for kind in ("weight", "delay", "gain", "offset"):
+    for kind in KINDS:
         for name, array in getattr(first, kind).items():
             np.testing.assert_array_equal(array, getattr(again, kind)[name])
 
@@ -336,7 +330,7 @@ def test_order_in_a_batch_does_not_matter(case: Case) -> None:
     assert len(kept) == EXAMPLES
     one, two = case.got(pick(case.recipe, kept)), case.got(pick(case.recipe, kept[::-1]))
     assert one.loss == pytest.approx(two.loss, rel=1e-6)
-    for kind in ("weight", "delay", "gain", "offset"):
+    for kind in KINDS:
         for name, array in getattr(one, kind).items():
             assert relative(getattr(two, kind)[name], array) < 3 * CLOSE
 
