@@ -148,6 +148,7 @@ def targets(scratch: Path) -> dict[str, Target]:
         scratch: A file that mutations may write.
     """
     blind, text, jsons, tensors = mutate.blind, mutate.text, mutate.jsons, mutate.tensors(scratch)
+    again = ("evaluate {}/run --threads 1", "train --resume --out {}/run --threads 1")
     run, best = ("run",), "run/checkpoints/best/network.safetensors"
     sealed, words = (blind, tensors, tensors, tensors), ("words", "cache", "spoken")
     look = "data check folder {}/words --set stream=false"
@@ -156,18 +157,8 @@ def targets(scratch: Path) -> dict[str, Target]:
             "run/recipe.toml", ("recipes {}/run/recipe.toml",), (text, text, blind), share=80
         ),
         "override": Target("run/recipe.toml", (), (text,), function=_override, share=60),
-        "run recipe": Target(
-            "run/recipe.toml",
-            ("evaluate {}/run --threads 1 --json", "train --resume --out {}/run --threads 1"),
-            (text, text, blind),
-            run,
-        ),
-        "environment": Target(
-            "run/environment.json",
-            ("evaluate {}/run --threads 1", "train --resume --out {}/run --threads 1"),
-            (text, jsons, blind),
-            run,
-        ),
+        "run recipe": Target("run/recipe.toml", again, (text, text, blind), run),
+        "environment": Target("run/environment.json", again, (text, jsons, blind), run),
         "metrics": Target(
             "run/metrics.csv", (), (text, blind), run, ("run/checkpoints",), 60, _course
         ),
@@ -195,12 +186,7 @@ def targets(scratch: Path) -> dict[str, Target]:
             sealed,
             run,
         ),
-        "record": Target(
-            "run/data.safetensors",
-            ("evaluate {}/run --threads 1", "train --resume --out {}/run --threads 1"),
-            sealed,
-            run,
-        ),
+        "record": Target("run/data.safetensors", again, sealed, run),
         "checkpoint": Target(
             "begun/checkpoints/last/state.safetensors",
             ("train --resume --out {}/begun --threads 1",),

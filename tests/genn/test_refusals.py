@@ -27,7 +27,6 @@ NORMALISED = StepRecipe(1401, normalised="all", sizes=(9, 8, 7, 3), current=True
 
 
 def genn(net: Network | None = None, rule: Any = None, **options: Any) -> Any:
-    """Return a network compiled for GeNN."""
     own = nets.network(RECIPE) if net is None else net
     return compile_network(own, rule or EventProp(), engine="genn", total_steps=1, **options)
 
@@ -40,7 +39,6 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def script(path: Path, text: str) -> Path:
-    """Write a program."""
     path.write_text(f"#!/bin/sh\n{text}\n")
     path.chmod(0o755)
     return path

@@ -240,7 +240,6 @@ def same(one: Gradients, other: Gradients) -> None:
 
 
 def count_builds(patch: pytest.MonkeyPatch) -> list[str]:
-    """Return a list that gets the folder of each build to come."""
     real, folders = running.build, []
 
     def noted(model: Any, folder: Any, backend: str) -> Any:

@@ -115,13 +115,18 @@ def fake(monkeypatch):
     return FakeCompiled
 
 
-def small_network(*, channels=3, hidden=4, classes=2, dt=1.0, seed=1):
+def small_network(
+    *, channels=3, hidden=4, classes=2, dt=1.0, seed=1, source=SpikeInput, neuron=LIF,
+    output=LeakyIntegrator, synapse=None, normalise=False,
+):  # fmt: skip
     network = Network(dt=dt, seed=seed)
-    network.add("input", SpikeInput(channels))
-    network.add("hidden", LIF(hidden))
-    network.add("output", LeakyIntegrator(classes))
-    for source, target in (("input", "hidden"), ("hidden", "output")):
-        network.connect(source, target, Exponential(5.0), weight=0.5, delay=2.0, max_delay=9.0)
+    network.add("input", source(channels))
+    network.add("hidden", neuron(hidden), normalise=normalise)
+    network.add("output", output(classes))
+    for start, target in (("input", "hidden"), ("hidden", "output")):
+        network.connect(
+            start, target, synapse or Exponential(5.0), weight=0.5, delay=2.0, max_delay=9.0
+        )
     return network
 
 
@@ -138,14 +143,11 @@ def small_data(n=10, *, channels=3, classes=2, dt=1.0, n_steps=12, seed=0):
     )
 
 
-def small_current_network(*, channels=3, hidden=4, classes=2, dt=1.0, seed=1):
-    network = Network(dt=dt, seed=seed)
-    network.add("input", CurrentInput(channels))
-    network.add("hidden", SeedLIF(hidden), normalise=True)
-    network.add("output", SeedLI(classes))
-    for source, target in (("input", "hidden"), ("hidden", "output")):
-        network.connect(source, target, Delta(), weight=0.5, delay=2.0, max_delay=9.0)
-    return network
+def small_current_network(**settings):
+    return small_network(
+        source=CurrentInput, neuron=SeedLIF, output=SeedLI, synapse=Delta(), normalise=True,
+        **settings,
+    )  # fmt: skip
 
 
 def small_currents(n=10, *, channels=3, classes=2, dt=1.0, n_steps=12, seed=0):

@@ -98,7 +98,6 @@ def artifacts() -> list[Artifact]:
 
 
 def examples(artifact: Artifact, n: int = 3) -> SpikeData | CurrentData:
-    """Return random examples that a network can take."""
     source = artifact.network.input()
     recipe = StepRecipe(
         seed=5, sizes=(source.n, 3), steps=artifact.about.n_steps, dt=artifact.network.dt,
