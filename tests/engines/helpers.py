@@ -1,6 +1,7 @@
 """What the engine tests share: rules, and traces of the twin by recipe."""
 
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from tests.reference import forward, nets
 from tests.reference.forward import Trace
 from tests.reference.nets import Recipe
 
+KINDS = ("weight", "delay", "gain", "offset")  # of gradients
 NOTHING = EventProp(weights=None, delays=None)
 
 
@@ -69,3 +71,15 @@ def permuted(net: Network, name: str, order: np.ndarray) -> tuple[Network, dict[
             p.delay = p.delay[order]
         p.check(n_pre, net.populations[p.target].n)
     return out, moved
+
+
+def errors(got: Gradients, wanted: Any) -> dict[str, float]:
+    """Return the relative errors of all gradients; `wanted` is of a twin or another engine."""
+    out = {}
+    for kind in KINDS:
+        has, right = getattr(got, kind), getattr(wanted, kind)
+        assert set(has) == set(right)
+        for name, array in right.items():
+            assert has[name].shape == array.shape and has[name].dtype == np.float32
+            out[f"{kind} {name}"] = relative(has[name], array)
+    return out

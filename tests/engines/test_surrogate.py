@@ -23,7 +23,7 @@ from mlgenn_delays.learning import (
 )
 from mlgenn_delays.network import Network
 from mlgenn_delays.network.models import READOUTS
-from tests.engines.helpers import compiled, raster, relative
+from tests.engines.helpers import KINDS, compiled, errors, raster, relative
 from tests.reference import nets, steps
 from tests.reference import surrogate as twin
 from tests.reference.nets import StepRecipe
@@ -116,17 +116,6 @@ def compared(case: Case) -> tuple[twin.Result, Gradients]:
     """Return what twin and engine say of the examples without a tie."""
     batch = pick(case.recipe, free(case))
     return case.wanted(batch), case.got(batch)
-
-
-def errors(got: Gradients, wanted: twin.Result) -> dict[str, float]:
-    out = {}
-    for kind in KINDS:
-        has, right = getattr(got, kind), getattr(wanted, kind)
-        assert set(has) == set(right)
-        for name, array in right.items():
-            assert has[name].shape == array.shape and has[name].dtype == np.float32
-            out[f"{kind} {name}"] = relative(has[name], array)
-    return out
 
 
 def check(case: Case) -> twin.Result:
@@ -296,9 +285,6 @@ SEVERAL = [
     Case(StepRecipe(282, current=True, normalised="all"), Boxcar(), *NARROW),
     Case(StepRecipe(283, normalised="hidden", granularity="axon"), Triangle(), *WIDE),
 ]
-
-
-KINDS = ("weight", "delay", "gain", "offset")
 
 
 @pytest.mark.parametrize("case", SEVERAL, ids=str)

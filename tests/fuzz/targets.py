@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 
-from mlgenn_delays.untrusted import read_text
 from tests.fuzz import mutate
 from tests.fuzz.mutate import Mutation
 
@@ -122,10 +121,6 @@ def _manifest(folder: Path) -> None:
     from mlgenn_delays.export.genn.manifest import read_manifest
 
     read_manifest(folder / "genn")
-
-
-def _lists(folder: Path) -> None:
-    read_text(folder / "words" / "validation_list.txt")
 
 
 def _kernels(folder: Path) -> None:

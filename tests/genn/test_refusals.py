@@ -59,17 +59,21 @@ def test_delays_of_more_than_16_bits() -> None:
         genn(net)
 
 
-def test_a_surrogate_of_unbounded_support() -> None:
-    net = nets.network(RECIPE)
-    with pytest.raises(InputError, match="compact support, got Atan; take Triangle"):
-        genn(net, SurrogateBPTT(surrogate=Atan()))
-    genn(net, SurrogateBPTT(surrogate=Triangle()))
-
-
-def test_normalisation_that_learns() -> None:
-    net = nets.step_network(NORMALISED)
-    with pytest.raises(InputError, match="without normalisation to learn, got 'hidden0'.* cpu"):
-        genn(net, SurrogateBPTT(surrogate=Triangle()))
+def test_networks_and_rules() -> None:
+    triangle = SurrogateBPTT(surrogate=Triangle())
+    genn(None, triangle)
+    for net, rule, match in (
+        (None, SurrogateBPTT(surrogate=Atan()), "compact support, got Atan; take Triangle"),
+        (
+            nets.step_network(NORMALISED), triangle,
+            "without normalisation to learn, got 'hidden0'.* cpu",
+        ),
+        # What the CPU engine refuses too.
+        (nets.step_network(StepRecipe(1402, delta=True)), None, "must have Exponential synapses"),
+        (None, EventProp(dropout={"nothing": 0.5}), "dropout must name populations that spike"),
+    ):  # fmt: skip
+        with pytest.raises(InputError, match=match):
+            genn(net, rule)
 
 
 def test_normalisation_that_only_answers_is_folded() -> None:
@@ -82,13 +86,6 @@ def test_normalisation_that_only_answers_is_folded() -> None:
     np.testing.assert_array_equal(got.predictions, wanted.predictions)
     assert got.spikes == wanted.spikes and wanted.spikes["hidden1"] > 0
     assert net.populations["hidden0"].normalisation is not None
-
-
-def test_what_the_cpu_engine_refuses_too() -> None:
-    with pytest.raises(InputError, match="EventProp must have Exponential synapses"):
-        genn(nets.step_network(StepRecipe(1402, delta=True)))
-    with pytest.raises(InputError, match="dropout must name populations that spike"):
-        genn(rule=EventProp(dropout={"nothing": 0.5}))
 
 
 # Backends

@@ -24,7 +24,7 @@ from mlgenn_delays.learning import (
 )
 from mlgenn_delays.network import Exponential, Network, Normal, Uniform
 from tests.backend import BACKEND
-from tests.engines.helpers import relative
+from tests.engines.helpers import errors
 from tests.reference import eventprop, nets, steps
 from tests.reference import surrogate as surrogate_twin
 from tests.reference.nets import StepRecipe
@@ -211,17 +211,6 @@ def free(case: Case) -> tuple[int, ...]:
 def trace(case: Case) -> steps.Trace:
     """Return the twin's trials of all examples, as in evaluation."""
     return steps.forward(network(case), pick(case, range(EXAMPLES)), training=False)
-
-
-def errors(got: Gradients, right: Gradients) -> dict[str, float]:
-    out = {}
-    for kind in ("weight", "delay"):
-        has, wants = getattr(got, kind), getattr(right, kind)
-        assert set(has) == set(wants)
-        for name, array in wants.items():
-            assert has[name].shape == array.shape and has[name].dtype == np.float32
-            out[f"{kind} {name}"] = relative(has[name], array)
-    return out
 
 
 def check(got: Gradients, right: Gradients, close: float = CLOSE) -> None:
