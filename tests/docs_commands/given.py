@@ -21,7 +21,6 @@ def npz(folder: Path) -> Path:
 
 
 def nmnist(folder: Path) -> Path:
-    """Write files of events as NMNIST has them."""
     write_nmnist(folder, 10)
     return folder
 
@@ -108,7 +107,6 @@ FILES: dict[str, Callable[[Path], None]] = {
 
 
 def is_there(path: Path) -> bool:
-    """Return whether a file or folder is there and holds something."""
     if path.is_dir():
         return any(path.iterdir())
     return path.is_file() and path.stat().st_size > 0
@@ -121,6 +119,5 @@ def train_speech(data: Path, run: Path) -> None:
 
 
 def export_speech(run: Path, path: Path) -> None:
-    """Make a bundle of a run, for MODEL."""
     done = call("export", run, "--format", "bundle", "--out", path)
     assert done.exit_code == 0, done.output

@@ -41,7 +41,6 @@ def left_out(step: Step) -> list[str]:
 
 
 def run_here(paths: list[Path]) -> list[Step]:
-    """Return what of pages is run."""
     return [step for path in paths for step in steps(path) if not left_out(step)]
 
 
