@@ -54,8 +54,9 @@ def refuses(path: Path, content: bytes) -> bool:
 
 def test_other_bytes(path: Path) -> None:
     rng = np.random.default_rng(1)
-    refused = sum(refuses(path, blind(WHOLE, rng)) for _ in range(400))
-    assert refused >= 390  # a change may be none, as of zeros by zeros
+    for content in (blind(WHOLE, rng) for _ in range(400)):
+        # A change may be none, as of zeros by zeros.
+        assert refuses(path, content) or content == WHOLE
 
 
 @pytest.mark.parametrize("key", ["about", "network", "sizes"])
