@@ -40,22 +40,21 @@ def rewired(folder) -> Path:
     return train("rawhd", folder / "rewired", *REWIRED, "--data", data, "--epochs", 3)
 
 
+def page(out: Path, *runs: Path) -> Path:
+    make_report(list(runs), out, ReportOptions(threads=1))
+    return out
+
+
 @pytest.fixture(scope="session")
 def one_page(folder, digits) -> Path:
-    out = folder / "one.html"
-    make_report([digits], out, ReportOptions(threads=1))
-    return out
+    return page(folder / "one.html", digits)
 
 
 @pytest.fixture(scope="session")
 def rewired_page(folder, rewired) -> Path:
-    out = folder / "rewired.html"
-    make_report([rewired], out, ReportOptions(threads=1))
-    return out
+    return page(folder / "rewired.html", rewired)
 
 
 @pytest.fixture(scope="session")
 def comparison_page(folder, digits, others) -> Path:
-    out = folder / "several.html"
-    make_report([digits, *others], out, ReportOptions(threads=1))
-    return out
+    return page(folder / "several.html", digits, *others)
