@@ -319,26 +319,17 @@ def test_candidates_know_of_dropout(learning: Any, monkeypatch: pytest.MonkeyPat
         assert relative(each.gradient[absent], wanted[absent]) < 2e-5
 
 
-@pytest.mark.parametrize(
-    ("part", "value"),
-    [("/weight_steps", 2**31 - 1), ("/delay_steps", -1), ("step", 2**40), ("step", -1)],
-)
-def test_counts_that_no_training_has_made_are_refused(part: str, value: int) -> None:
+def test_counts_and_averages_that_no_training_has_made_are_refused() -> None:
     rule, learning, of = CASES[0]
     built = engine(nets.step_network(of), learning, rule)
     train(built, of, range(1, 2))
     state = built.state()
-    key = next(key for key in state if key.endswith(part))
-    state[key] = np.full_like(state[key], value)
-    with pytest.raises(InputError, match=f"must have {key} in 0"):
-        built.load_state(state)
-
-
-def test_averages_of_other_pairs_are_refused() -> None:
-    rule, learning, of = CASES[0]
-    built = engine(nets.step_network(of), learning, rule)
-    train(built, of, range(1, 2))
-    state = built.state()
+    for part, value in (
+        ("/weight_steps", 2**31 - 1), ("/delay_steps", -1), ("step", 2**40), ("step", -1),
+    ):  # fmt: skip
+        key = next(key for key in state if key.endswith(part))
+        with pytest.raises(InputError, match=f"must have {key} in 0"):
+            built.load_state(state | {key: np.full_like(state[key], value)})
     key = next(key for key in state if key.endswith("/pairs/average"))
     for average in (state[key][:-1], state[key].ravel(), state[key][None]):
         with pytest.raises(InputError, match="must have averages of "):
