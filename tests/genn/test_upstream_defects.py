@@ -204,9 +204,7 @@ def test_more_spikes_than_there_is_room_for_are_dropped_silently(
     check(ours(net, always), right)
 
 
-def test_gradients_are_divided_by_tau_mem_and_those_of_delays_are_per_ms(
-    coarse: Upstream, fine: Upstream
-) -> None:
+def test_the_gradient_is_divided_by_tau_mem_of_the_output(coarse: Upstream, fine: Upstream) -> None:
     for upstream, batch in ((coarse, example()), (fine, fine_example())):
         net = upstream.network
         right, raw, got = twin(net, batch), upstream.raw(batch)[0], ours(net, batch)
@@ -214,6 +212,13 @@ def test_gradients_are_divided_by_tau_mem_and_those_of_delays_are_per_ms(
         wanted = right.weight[LAST]
         assert factor(raw.weight[LAST], wanted) == pytest.approx(1 / tau_mem, rel=SAME)
         assert factor(got.weight[LAST], wanted) == pytest.approx(1.0, rel=CLOSE)
+
+
+def test_the_delay_gradient_is_per_ms(coarse: Upstream, fine: Upstream) -> None:
+    for upstream, batch in ((coarse, example()), (fine, fine_example())):
+        net = upstream.network
+        right, raw, got = twin(net, batch), upstream.raw(batch)[0], ours(net, batch)
+        tau_mem = net.output().model.tau_mem
         for name, rel in ((FIRST, 0.15), (LAST, SAME)):
             wanted = right.delay[name]
             assert tau_mem * factor(raw.delay[name], wanted) == pytest.approx(1 / net.dt, rel=rel)
