@@ -83,7 +83,7 @@ def plain(net: Network, data: SpikeData, rounds: int) -> float:
     from ml_genn.synapses import Exponential as GeNNExponential
     from ml_genn.utils.data import preprocess_spikes
 
-    from mlgenn_delays.engines.genn.translate import GivenSparse
+    from mlgenn_delays.engines.genn.compiler import GivenSparse
 
     out = GeNNNetwork(default_params)
     with out:

@@ -203,7 +203,7 @@ def machine(backend: str) -> dict:
     from importlib.metadata import PackageNotFoundError, version
 
     import mlgenn_delays
-    from mlgenn_delays.engines.genn.versions import installed_version
+    from mlgenn_delays.engines.genn.checks import installed_version
 
     def said(*command: str) -> str | None:
         try:

@@ -239,7 +239,7 @@ TOLERANCE = 1e-4
 
 def check() -> bool:
     """Compare both sides at small size, print what was found, and return whether they differ."""
-    from surrogate_cost import make_data, make_network
+    from common import make_data, make_network
 
     print("largest difference over the largest value, both sides in training, without dropout\n")
     print("| taps | sparsity | sigma | normalised | logits | loss | by weight | by delay | "
@@ -261,7 +261,7 @@ def check() -> bool:
 def _differences(net, settings: dict, data) -> list[float]:
     """Return how far logits, loss, gradients and the losses of a short training are apart."""
     import numpy as np
-    from surrogate_cost import make_rule
+    from common import make_rule
 
     from mlgenn_delays import compile_network
     from mlgenn_delays.data import epoch_batches
@@ -333,7 +333,7 @@ def _apart(one, other) -> float:
 def _check_learning(data) -> bool:
     """Print how both sides fit 16 examples, and return whether PyTorch does and keeps its rules."""
     import numpy as np
-    from surrogate_cost import make_network, make_rewiring, make_rule
+    from common import make_network, make_rewiring, make_rule
 
     from mlgenn_delays import compile_network
 

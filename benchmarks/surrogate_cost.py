@@ -27,6 +27,8 @@ import sys
 import time
 from importlib import metadata, util
 
+from common import make_data, make_network, make_rewiring, make_rule
+
 REPEATS = 5
 EPOCH = 2400
 BASE = {
@@ -53,67 +55,6 @@ TABLES = {
 INSTALL = 'PyTorch or dcls is missing, so this is our side alone: pip install "delaysnn[bench]"'
 # Of PyTorch a hidden neuron, step and example, measured, rounded up: what `fine` must fit in.
 TORCH_BYTES = 64
-
-
-def make_network(settings: dict, sizes: tuple = (40, 256, 10), *, normalise: bool = True) -> object:
-    """Return the network of a row, with `sizes` neurons a population."""
-    from mlgenn_delays import CurrentInput, Delta, Network, SeedLI, SeedLIF, Uniform
-    from mlgenn_delays.network.initialise import kaiming
-
-    n_input, n_hidden, n_output = sizes
-    density = 1.0 - settings["sparsity"]
-    longest = (settings["taps"] - 1) * settings["dt"]
-    common = {
-        "delay": Uniform(0.0, longest), "max_delay": longest, "density": density,
-        "signs": "synapse" if settings["rewiring"] else "free",
-    }  # fmt: skip
-    net = Network(dt=settings["dt"], seed=0)
-    net.add("input", CurrentInput(n_input))
-    net.add("hidden", SeedLIF(n_hidden, tau_mem=100.5), normalise=normalise)
-    net.add("output", SeedLI(n_output, 100.5, "softmax-sum"))
-    net.connect("input", "hidden", Delta(), weight=kaiming(density * n_input), **common)
-    net.connect("hidden", "output", Delta(), weight=kaiming(density * n_hidden), **common)
-    return net
-
-
-def make_data(settings: dict, channels: int = 40, classes: int = 10) -> object:
-    """Return random frames of 10 ms, each held for as many steps as it has."""
-    import numpy as np
-
-    from mlgenn_delays import CurrentData
-
-    rng = np.random.default_rng(0)
-    held = round(10.0 / settings["dt"])
-    n, frames = settings["examples"], settings["steps"] // held
-    values = np.repeat(rng.random((n, frames, channels), np.float32), held, axis=1)
-    labels = rng.integers(0, classes, n)
-    return CurrentData(values, labels, settings["dt"], tuple(map(str, range(classes))))
-
-
-def make_rule(settings: dict, dropout: float = 0.4) -> object:
-    """Return what our side learns by; sigma stays where it is."""
-    from mlgenn_delays import Adam, Gaussian, SurrogateBPTT
-
-    sigma = settings["sigma"]
-    return SurrogateBPTT(
-        weights=Adam(1e-3), delays=Adam(0.1),
-        kernel=Gaussian(sigma_start=sigma, sigma_end=sigma, epochs=0),
-        dropout={"hidden": dropout}, l1=settings["l1"] if settings["rewiring"] == "signed" else 0.0,
-    )  # fmt: skip
-
-
-def make_rewiring(settings: dict) -> object:
-    """Return how our side learns structure, or None."""
-    from mlgenn_delays.rewiring import RigL
-
-    forms = {
-        "signed": {"every": 1, "averaging": 0.0},
-        "magnitude": {"every": 20, "averaging": 0.9},
-    }
-    form = settings["rewiring"]
-    if form is None:
-        return None
-    return RigL(form=form, signs="synapse", grow_delay="kept", **forms[form])
 
 
 def measure_ours(settings: dict) -> dict:

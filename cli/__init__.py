@@ -7,8 +7,7 @@ import click
 
 from mlgenn_delays import __version__
 
-from .errors import leave_with_one_line, unknown_command
-from .signals import leave
+from .console import CommandGroup, leave, leave_with_one_line
 
 # Command -> what --help says of it; each is the function of that name in the module of that name.
 COMMANDS = {
@@ -29,11 +28,11 @@ COMMANDS = {
 RETURNING = {"standalone_mode": False}
 
 
-class Commands(click.Group):
+class Commands(CommandGroup):
     """Commands that are imported late, and errors that end in one line."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names of the commands, in the order of their use."""
+        """The commands in the order of their use."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
@@ -44,13 +43,6 @@ class Commands(click.Group):
 
         command: click.Command = getattr(import_module(f".{cmd_name}", __name__), cmd_name)
         return command
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command that the arguments begin with."""
-        unknown_command(ctx, args[0], list(COMMANDS))
-        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of commands without importing them."""

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from .console import say_json
 from .options import CHECKPOINT, DATA, JSON, THREADS
-from .output import say_json
 
 if TYPE_CHECKING:
     from mlgenn_delays.analysis.analyse import Analysis
@@ -112,13 +112,12 @@ def analyse(
     if as_json:
         say_json(numbers)
         return
-    from .tables_analysis import show_analysis
+    from .tables import show_analysis
 
     show_analysis(numbers, figures, folder)
 
 
 def _write(analysis: "Analysis", numbers: str, folder: Path) -> int:
-    """Write numbers, figures and captions, and return the number of figures."""
     from mlgenn_delays.analysis.figures import captions, pictures
     from mlgenn_delays.files import write_atomic
 

@@ -4,23 +4,11 @@ from pathlib import Path
 
 import click
 
-from .errors import unknown_command
+from .console import CommandGroup, say, say_json
 from .options import JSON
-from .output import say, say_json
 
 
-class DataCommands(click.Group):
-    """The commands of data, which name the nearest of them where one is not there."""
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command that the arguments begin with."""
-        unknown_command(ctx, args[0], list(self.commands))
-        return super().resolve_command(ctx, args)
-
-
-@click.group(cls=DataCommands)
+@click.group(cls=CommandGroup)
 def data() -> None:
     """Get data sets and look at what is in them.
 
@@ -40,7 +28,7 @@ def prepare(dataset: str, folder: str | None) -> None:
     """
     from mlgenn_delays.data.download.prepare import prepare_data
 
-    from .tables_data import next_steps
+    from .tables import next_steps
 
     done = prepare_data(dataset, None if folder is None else Path(folder))
     for line in done.lines:
@@ -82,7 +70,7 @@ def check(
     from mlgenn_delays.errors import WorkError
     from mlgenn_delays.recipe.load import options_of
 
-    from .tables_data import next_steps, show_check
+    from .tables import next_steps, show_check
 
     if out is not None:
         check_picture(Path(out))

@@ -1,22 +1,110 @@
 """delaysnn doctor."""
 
+import json
 import os
 import platform
 import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import suppress
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import click
 
-from mlgenn_delays.engines.genn import versions as genn_versions
+from mlgenn_delays.engines.genn import checks as genn_checks
 
-from .backends import examine_genn
-from .options import JSON
-from .output import say, say_json
+from .console import say, say_json
+from .options import BACKENDS, JSON
+
+LINES = 5  # of what a process said that are shown
+LIMIT = 300.0  # seconds for all backends; nvcc takes its time
+
+
+def examine_genn(installed: bool) -> tuple[dict[str, Any], dict[str, str]]:
+    """GeNN's versions, whether each backend works, and hints by package where one is too old."""
+    versions = {name: genn_checks.installed_version(name) for name in genn_checks.OLDEST}
+    hints = {
+        name: f"version {found} is too old: install {genn_checks.OLDEST[name]} or later"
+        for name, found in genn_checks.too_old().items()
+    }
+    if installed:
+        backends = try_backends(BACKENDS)
+    else:
+        reason = "pygenn or ml_genn is not installed"
+        backends = {name: {"works": False, "reason": reason} for name in BACKENDS}
+    return {"installed": installed, "versions": versions, "backends": backends}, hints
+
+
+def try_backends(names: tuple[str, ...], limit: float = LIMIT) -> dict[str, dict[str, Any]]:
+    """Try all backends at once; what has not finished after `limit` seconds does not work."""
+    deadline = time.monotonic() + limit
+    tries = [_Try(name) for name in names]
+    try:
+        return {each.name: each.result(deadline - time.monotonic(), limit) for each in tries}
+    finally:
+        for each in tries:
+            each.end()
+
+
+class _Try:
+    """A process that tries a backend; its folder stays where a reason names it."""
+
+    def __init__(self, name: str) -> None:
+        from mlgenn_delays.kernels import kernel_cache
+
+        self.name, self._kept = name, False
+        self._folder = Path(tempfile.mkdtemp(prefix="delaysnn-doctor-"))
+        kernels = kernel_cache()
+        places = {"DELAYSNN_CACHE": str(self._folder)}
+        if kernels is not None:
+            places["NUMBA_CACHE_DIR"] = str(kernels.parent)
+        with open(self._folder / "out", "wb") as out, open(self._folder / "err", "wb") as err:
+            # A session of its own, so that compilers that it started end with it.
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", f"{__package__}.probe", name],
+                stdin=subprocess.DEVNULL, stdout=out, stderr=err, env=os.environ | places,
+                start_new_session=True,
+            )  # fmt: skip
+
+    def result(self, timeout: float, limit: float) -> dict[str, Any]:
+        try:
+            code = self._process.wait(max(0.0, timeout))
+        except subprocess.TimeoutExpired:
+            return {"works": False, "reason": f"no answer within {limit:g} s"}
+        with suppress(IndexError, ValueError):
+            found: dict[str, Any] = json.loads(self._said("out")[-1])
+            self._kept = str(self._folder) in found.get("reason", "")
+            return found
+        logs = [
+            path.read_text(errors="replace") for path in sorted(self._folder.rglob("build.log"))
+        ]
+        lines = self._said("out") + self._said("err") + "\n".join(logs).splitlines()
+        said = "\n".join(lines[-LINES:])
+        return {"works": False, "reason": f"it ended with exit code {code}\n{said}".rstrip()}
+
+    def _said(self, name: str) -> list[str]:
+        return (self._folder / name).read_text(errors="replace").splitlines()
+
+    def end(self) -> None:
+        """End the process, if it runs, and what it started, and remove what is left of it."""
+        if self._process.poll() is None:
+            if hasattr(os, "killpg"):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            else:
+                self._process.kill()
+            self._process.wait()
+        if not self._kept:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
 
 PACKAGES = ("numpy", "numba", "pydantic", "safetensors", "h5py", "librosa", "scikit-learn")
 GENN = "https://genn-team.github.io"
-_VERSIONS = " and ".join(f"{name} {oldest}" for name, oldest in genn_versions.OLDEST.items())
+_VERSIONS = " and ".join(f"{name} {oldest}" for name, oldest in genn_checks.OLDEST.items())
 _GENN_HINT = (
     f"only for --engine genn; it is on no package registry: install it as {GENN} says "
     f"({_VERSIONS}, or later)"
@@ -49,17 +137,11 @@ def doctor(as_json: bool) -> None:
 
 
 def examine() -> dict[str, Any]:
-    """Return all findings.
-
-    Returns:
-        ``works`` (whether the CPU engine can train), ``versions``, ``cpu`` (cores, Numba),
-        ``genn`` (see `examine_genn`), ``optional`` (by name: where it was found, or None) and
-        ``hints`` (what to do).
-    """
+    """All findings, as --json prints them; ``works`` is whether the CPU engine can train."""
     from mlgenn_delays import __version__
 
     versions: dict[str, str | None] = {"delaysnn": __version__, "python": platform.python_version()}
-    versions |= {name: genn_versions.installed_version(name) for name in PACKAGES}
+    versions |= {name: genn_checks.installed_version(name) for name in PACKAGES}
     hints = {
         name: "pip install --upgrade delaysnn installs it"
         for name, text in versions.items()
@@ -81,7 +163,7 @@ def examine() -> dict[str, Any]:
 
 
 def _module(name: str) -> str | None:
-    """Return where a module is, without running it; None if it is not installed."""
+    """Where a module is, without running it; None if it is not installed."""
     try:
         found = find_spec(name)
     except (ImportError, ValueError):
@@ -90,8 +172,7 @@ def _module(name: str) -> str | None:
 
 
 def _examine_cpu() -> tuple[dict[str, Any], dict[str, str]]:
-    """Return what the CPU engine has to work with, and what to do where it lacks something."""
-    from mlgenn_delays.engines.shared.threads import available_cores
+    from mlgenn_delays.machine import available_cores
 
     cpu: dict[str, Any] = {"cores": available_cores(), "compiles": False}
     cpu |= {"engine": False, "cache": None, "kernels": {}, "sound": False}
@@ -127,10 +208,8 @@ def _examine_cpu() -> tuple[dict[str, Any], dict[str, str]]:
 
 
 def _examine_kernels() -> tuple[dict[str, Any], dict[str, str]]:
-    """Return the state of the kernel cache, and what to do where it lacks something."""
     from mlgenn_delays.files import cache_folders
-    from mlgenn_delays.kernel_store import count_kernels
-    from mlgenn_delays.kernels import PARTS, kernel_cache, kernel_folders
+    from mlgenn_delays.kernels import PARTS, count_kernels, kernel_cache, kernel_folders
     from mlgenn_delays.libraries import librosa_folders
 
     writable = kernel_cache()
@@ -162,15 +241,14 @@ def _examine_kernels() -> tuple[dict[str, Any], dict[str, str]]:
 
 
 def _encodes() -> bool:
-    """Return whether a recording of a tone becomes spikes."""
     import io
 
     import numpy as np
     import soundfile
 
     from mlgenn_delays.data.encode.base import encode_frames
-    from mlgenn_delays.data.encode.mel import MelSettings, mel_transform
     from mlgenn_delays.data.encode.rate import RateEncoder
+    from mlgenn_delays.data.encode.recordings import MelSettings, mel_transform
     from mlgenn_delays.data.encode.wav import decode_wav
 
     settings, out = MelSettings(), io.BytesIO()
@@ -183,7 +261,6 @@ def _encodes() -> bool:
 
 
 def _compiles() -> bool:
-    """Return whether Numba compiles a kernel that then computes the right thing."""
     import numba
     import numpy as np
 
@@ -197,7 +274,6 @@ def _compiles() -> bool:
 
 
 def _show(found: dict[str, Any]) -> None:
-    """Print the findings."""
     for name, text in found["versions"].items():
         say(f"{name:14} {text or 'missing'}")
     cpu = found["cpu"]

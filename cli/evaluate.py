@@ -7,8 +7,8 @@ import click
 
 from mlgenn_delays.errors import one_line
 
+from .console import say, say_json
 from .options import BACKEND, BACKENDS, CHECKPOINT, DATA, ENGINE, JSON, THREADS, check_engine
-from .output import say, say_json
 
 if TYPE_CHECKING:
     from mlgenn_delays.data import Data
@@ -54,7 +54,7 @@ def evaluate(
     from mlgenn_delays.recipe import load_data, load_whole
     from mlgenn_delays.runs.run import Run, check_labels
 
-    from .runs import losses_by_split, needed_split, tell_losses
+    from .options import losses_by_split, needed_split, tell_losses
 
     check_engine(engine, backend=backend)
     found = Run(run)
@@ -90,7 +90,6 @@ def _measure(
     chosen: Mapping[str, "Data"],
     how: dict[str, Any],
 ) -> dict[str, "Evaluation"]:
-    """Return what the network answers, by split, on the engine that `how` tells of."""
     from mlgenn_delays.errors import InputError
     from mlgenn_delays.recipe import build_rule
     from mlgenn_delays.training import Trainer
@@ -109,7 +108,7 @@ def _measure(
 
 
 def _seen(run: "Run", chosen: Mapping[str, "Data"]) -> dict[str, dict[str, int]] | None:
-    """Say what of the data the run has seen; return it in numbers, None if the run does not say."""
+    """Say what of the data the run has seen, and count it; None if the run does not say."""
     found = {}
     if untold := run.untold():
         say(one_line(f"warning: {untold}"), err=True)
@@ -125,7 +124,6 @@ def _seen(run: "Run", chosen: Mapping[str, "Data"]) -> dict[str, dict[str, int]]
 
 
 def _pooled(measured: dict[str, "Evaluation"]) -> dict[str, Any]:
-    """Return accuracy, loss and confusion matrix over the examples of all given splits."""
     parts = list(measured.values())
     n = sum(part.n for part in parts)
     confusion = sum(part.confusion for part in parts)

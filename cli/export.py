@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from .console import say, say_json
 from .options import BACKENDS, JSON
-from .output import say, say_json
 
 if TYPE_CHECKING:
     from mlgenn_delays.export.formats import Exported
@@ -90,7 +90,6 @@ def export(
 
 
 def _show(result: "Exported") -> None:
-    """Print what was made, and what to do next."""
     size = f"{result.bytes:,} bytes"
     say(f"{result.form}: {result.path} ({size})")
     neurons = ", ".join(f"{name} {left} of {all_}" for name, left, all_ in result.neurons)
@@ -105,6 +104,5 @@ def _show(result: "Exported") -> None:
 
 
 def _accuracy(measured: dict[str, Any]) -> str:
-    """Return a measured accuracy in words."""
     n = f" ({measured['n']} examples)" if measured["n"] else ""
     return f"{measured['split']} accuracy: {100 * measured['accuracy']:.2f} %{n}"

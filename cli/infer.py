@@ -9,9 +9,8 @@ import click
 
 from mlgenn_delays.errors import one_line
 
+from .console import later, say, say_json
 from .options import JSON, THREADS
-from .output import say, say_json
-from .signals import later
 
 if TYPE_CHECKING:
     from mlgenn_delays.export.model import Model, Prediction
@@ -95,11 +94,7 @@ def infer(
 
 
 class _Watch:
-    """Times of what was classified.
-
-    Arguments:
-        load: Time that loading the model took [ms].
-    """
+    """Times of what was classified [ms]; `load` is that of the model."""
 
     def __init__(self, load: float) -> None:
         self.load = load
@@ -109,7 +104,7 @@ class _Watch:
         self.warned = 0
 
     def summary(self) -> dict[str, Any]:
-        """Return medians and the 95th percentile of an example [ms], None without any."""
+        """Medians and the 95th percentile per example [ms]."""
         import numpy as np
 
         if not self.network:
@@ -126,7 +121,6 @@ class _Watch:
         }
 
     def line(self) -> str:
-        """Return the summary in words."""
         times = self.summary()
         if not times["examples"]:
             return f"nothing was classified; loading took {times['load_ms']:g} ms"
@@ -177,7 +171,6 @@ def _files(
 
 
 def _answer(model: "Model", items: list[Any], watch: _Watch, as_json: bool) -> list[dict[str, Any]]:
-    """Classify some examples at once, and print it unless all is printed at the end."""
     began = perf_counter()
     batch = model.reader.as_batch(items)
     encoded = perf_counter()
@@ -195,7 +188,6 @@ def _answer(model: "Model", items: list[Any], watch: _Watch, as_json: bool) -> l
 
 
 def _described(answer: "Prediction") -> dict[str, Any]:
-    """Return a prediction ready for JSON."""
     return {
         "input": answer.name,
         "label": answer.label,
@@ -208,7 +200,6 @@ def _described(answer: "Prediction") -> dict[str, Any]:
 
 
 def _stream(model: "Model", options: dict[str, Any], watch: _Watch, as_json: bool) -> None:
-    """Classify every window of standard input as soon as it is whole."""
     from mlgenn_delays.export.stream import windows
 
     stream = getattr(sys.stdin, "buffer", None)  # there is no stdin if it was closed

@@ -20,14 +20,7 @@ TOLERANCE = 1e-3  # of the largest gradient
 
 
 def probe(backend: str) -> dict[str, Any]:
-    """Return whether ten neurons have the gradients on a backend that they have on the CPU engine.
-
-    Arguments:
-        backend: As of `compile_network`.
-
-    Raises:
-        DelaysnnError: The backend cannot run, or its code cannot be built.
-    """
+    """Whether ten neurons have the CPU engine's gradients on a backend, within `TOLERANCE`."""
     import numpy as np
 
     from mlgenn_delays.learning import EventProp, SurrogateBPTT, Triangle
@@ -50,7 +43,7 @@ def probe(backend: str) -> dict[str, Any]:
 
 
 def _network() -> "Network":
-    """Return ten neurons whose input makes them spike well above the threshold."""
+    """Ten neurons whose input makes them spike well above the threshold."""
     from mlgenn_delays.network import LIF, Exponential, LeakyIntegrator, Network, SpikeInput
 
     network = Network(dt=1.0, seed=1)
@@ -71,7 +64,6 @@ def _network() -> "Network":
 
 
 def _batch() -> "SpikeBatch":
-    """Return three examples."""
     import numpy as np
 
     from mlgenn_delays.data.batching import epoch_batches
@@ -90,7 +82,6 @@ def _batch() -> "SpikeBatch":
 def _gradients(
     network: "Network", rule: "Rule", batch: "SpikeBatch", **engine: Any
 ) -> dict[str, Any]:
-    """Return the gradients on an engine, by name."""
     from mlgenn_delays.engines.compile import compile_network
 
     found = compile_network(network, rule, total_steps=1, **engine).gradients(batch)

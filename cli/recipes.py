@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .output import say
+from .console import say
 
 if TYPE_CHECKING:
     from mlgenn_delays.recipe import Recipe
@@ -37,7 +37,6 @@ def recipes(name: str | None, explain: str | None) -> None:
 
 
 def _explain(key: str) -> None:
-    """Print default, range and meaning of a key of recipes, or of all keys of a table."""
     from mlgenn_delays.recipe.explain import explain
 
     for number, each in enumerate(explain(key)):
@@ -49,7 +48,6 @@ def _explain(key: str) -> None:
 
 
 def _expected(recipe: "Recipe") -> tuple[str, str]:
-    """Return the expected accuracy, or what else is measured, and minutes, as text."""
     expected = recipe.expected
     accuracy = "-" if expected.accuracy is None else f"{100 * expected.accuracy:.2f} %"
     if expected.accuracy is not None and not expected.metric.endswith("accuracy"):
@@ -59,7 +57,6 @@ def _expected(recipe: "Recipe") -> tuple[str, str]:
 
 
 def _show(recipe: "Recipe") -> None:
-    """Print a recipe: settings, parameter counts, expected result."""
     from mlgenn_delays.recipe import data_shape, dump
 
     for line in dump(recipe).split("\n"):
@@ -83,7 +80,6 @@ def _show_without_data(recipe: "Recipe") -> None:
 
 
 def _show_counts(recipe: "Recipe", channels: int, classes: int) -> None:
-    """Print synapses, delays and normalised neurons of a network."""
     from mlgenn_delays.recipe import build_network
 
     from .tables import show_synapses
@@ -104,7 +100,6 @@ def _show_counts(recipe: "Recipe", channels: int, classes: int) -> None:
 
 
 def _show_expected(recipe: "Recipe") -> None:
-    """Print what was published, and what was measured."""
     expected = recipe.expected
     if expected.published is not None:
         say(f"published: {expected.published}")

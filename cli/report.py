@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from .console import say, say_json
 from .options import DATA, JSON, THREADS
-from .output import say, say_json
 
 if TYPE_CHECKING:
     from mlgenn_delays.report import Reported
@@ -53,7 +53,6 @@ def report(
 
 
 def _show(made: "Reported") -> None:
-    """Print where the page is, and the accuracy of each run."""
     for run in made.runs:
         accuracy = ", ".join(f"{split} {100 * v:.2f} %" for split, v in run["accuracy"].items())
         best = f"best epoch {run['best_epoch']} of {run['epochs']}"

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from .console import say, say_json
 from .options import DATA, JSON
-from .output import say, say_json
 
 if TYPE_CHECKING:
     from mlgenn_delays.sweep import Sweep
@@ -57,7 +57,7 @@ def sweep(as_json: bool, **options: Any) -> None:
     """
     from mlgenn_delays.errors import WorkError
 
-    from .errors import Interrupted
+    from .console import Interrupted
 
     made = _make(options)
     again = _command(options)
@@ -79,7 +79,6 @@ def sweep(as_json: bool, **options: Any) -> None:
 
 
 def _make(options: dict[str, Any]) -> "Sweep":
-    """Return the checked sweep of the options."""
     from mlgenn_delays.sweep import Sweep
     from mlgenn_delays.sweep.grid import parse_excluded, parse_grid, parse_variants
 
@@ -97,7 +96,6 @@ def _make(options: dict[str, Any]) -> "Sweep":
 
 
 def _command(options: dict[str, Any]) -> str:
-    """Return the command that resumes the sweep."""
     words = ["delaysnn", "sweep", options["recipe"], "--out", options["out"]]
     for name in ("data", "epochs", "seeds", "workers", "scheduler"):
         if options[name] is not None:
@@ -109,7 +107,6 @@ def _command(options: dict[str, Any]) -> str:
 
 
 def _result(made: "Sweep", rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return what --json prints."""
     from mlgenn_delays.sweep import summarise
 
     states = [row["status"] for row in rows]
@@ -127,10 +124,9 @@ def _result(made: "Sweep", rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _show(made: "Sweep", rows: list[dict[str, Any]]) -> None:
-    """Print the means over the seeds, and what failed."""
     from mlgenn_delays.sweep import summarise
+    from mlgenn_delays.sweep.grid import shown
     from mlgenn_delays.sweep.results import SPLITS
-    from mlgenn_delays.sweep.values import shown
 
     from .tables import console, table
 
@@ -155,7 +151,6 @@ def _show(made: "Sweep", rows: list[dict[str, Any]]) -> None:
 
 
 def _accuracy(mean: float | None, sd: float | None) -> str:
-    """Return an accuracy as text."""
     if mean is None:
         return "-"
     return f"{100 * mean:.2f} %" + (f" ± {100 * sd:.2f}" if sd is not None else "")

@@ -1,16 +1,19 @@
-"""Results as tables on stdout."""
+"""Results, data sets and analyses as tables on stdout."""
 
 import shlex
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from mlgenn_delays.errors import printable
 
-from .output import say
+from .console import say
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
+
+    from mlgenn_delays.data.inspect.report import Found, Report
 
 # A wider confusion matrix does not fit a terminal.
 MOST_CLASSES = 20
@@ -19,7 +22,7 @@ FILE_WIDTH = 160
 
 
 def console() -> "Console":
-    """Return the console of results: stdout, with nothing rewritten in what is printed."""
+    """The console of results: stdout, with nothing rewritten in what is printed."""
     from rich.console import Console
 
     found = Console(highlight=False, markup=False, emoji=False)
@@ -29,7 +32,7 @@ def console() -> "Console":
 
 
 def table(*columns: str, left: int = 1) -> "Table":
-    """Return an empty table; all but so many columns on the left are numbers."""
+    """An empty table; all but so many columns on the left are numbers."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
@@ -37,7 +40,6 @@ def table(*columns: str, left: int = 1) -> "Table":
         """A table that shows escapes for what a terminal would act on."""
 
         def add_row(self, *cells: Any, **options: Any) -> None:
-            """Add a row of texts."""
             super().add_row(*(printable(str(cell)) for cell in cells), **options)
 
     table = Printable(box=SIMPLE_HEAD)
@@ -48,7 +50,6 @@ def table(*columns: str, left: int = 1) -> "Table":
 
 
 def _splits(splits: dict[str, dict[str, Any]]) -> "Table":
-    """Return accuracy, loss and size by split."""
     shown = table("split", "accuracy", "loss", "examples")
     for name, row in splits.items():
         accuracy, loss = f"{100 * row['accuracy']:.2f} %", f"{row['loss']:.4f}"
@@ -103,3 +104,214 @@ def show_synapses(rows: list[tuple[str, int, int]]) -> None:
         shown.add_row(name, f"{synapses}", f"{delays}")
     shown.add_row("all", str(sum(row[1] for row in rows)), str(sum(row[2] for row in rows)))
     console().print(shown)
+
+
+def show_analysis(found: dict[str, Any], figures: int, folder: Path) -> None:
+    """Print the main findings, and where the others are."""
+    epoch = "" if found["epoch"] is None else f", epoch {found['epoch']}"
+    say(f"{found['run']}, {found['checkpoint']} checkpoint{epoch}")
+    for name, projection in found["projections"].items():
+        say("")
+        for line in _synapses(name, projection):
+            say(line)
+        _show_grouping(projection)
+        _show_clusters(projection)
+        _show_lives(projection)
+    if found["activity"] is not None:
+        say("")
+        _show_activity(found["activity"])
+    say(f"{figures} figures, their captions and all numbers: {folder}")
+
+
+def _synapses(name: str, projection: dict[str, Any]) -> list[str]:
+    after, moved = projection["after"], projection["moved"]
+    lines = [f"{name}: {after['synapses']} synapses"]
+    if moved is not None and moved["synapses"]:
+        far = moved["distance_ms"]["mean"]
+        lines[0] += f", {moved['synapses']} of them from the start"
+        lines.append(
+            f"  their delays moved by {far:.1f} ms in the mean, "
+            f"{100 * moved['turned_sign']:.1f} % changed sign"
+        )
+    return lines
+
+
+def _show_grouping(projection: dict[str, Any]) -> None:
+    shown = table("near in", "", "pairs", "equal signs", "chance", "z", "p", "Moran's I")
+    for stage in ("before", "after"):
+        found = projection[stage]
+        for kind, each in (found["grouping"] if found else {}).items():
+            if not isinstance(each, dict) or not each["pairs"]:
+                continue
+            same, moran = each["same_sign"], each["moran"]
+            if same["observed"] is None or same["expected"] is None:
+                continue
+            shown.add_row(
+                kind, stage, str(each["pairs"]), f"{100 * same['observed']:.1f} %",
+                f"{100 * same['expected']:.1f} %", f"{same['z']:.1f}", f"{same['p']:.3g}",
+                f"{moran['observed']:.3f}",
+            )  # fmt: skip
+    if shown.row_count:
+        say("  near pairs with equal signs, and Moran's I of their weights:")
+        console().print(shown)
+
+
+def _show_clusters(projection: dict[str, Any]) -> None:
+    found = projection["after"]["clusters"]
+    mean, largest = found["mean_size"], found["largest"]
+    if mean["expected"] is not None:
+        say(
+            f"  clusters: mean size {mean['observed']:.2f} (chance {mean['expected']:.2f}, "
+            f"p = {mean['p']:.3g}), largest {largest['observed']:.0f}"
+        )
+
+
+def _show_lives(projection: dict[str, Any]) -> None:
+    lives = projection["lifetimes"]
+    if lives is None:
+        return
+    median = lives["start"]["median_epochs"]
+    half = "more than half live to the end" if median is None else f"half live {median:g} epochs"
+    left = 100 * lives["shared_with_start"][-1]
+    say(f"  of the start's synapses {half}, {left:.0f} % are left; {lives['grown']} grown")
+
+
+def _show_activity(found: dict[str, Any]) -> None:
+    say(f"{found['split']}: {100 * found['accuracy']:.2f} % of {found['examples']} examples")
+    shown = table("population", "mean rate", "silent", "median selectivity")
+    for name, each in found["populations"].items():
+        known = [s for s in each["neurons"]["selectivity"] if s is not None]
+        middle = f"{median(known):.2f}" if known else "-"
+        shown.add_row(name, f"{each['rate_hz']['mean']:.1f} Hz", str(each["silent"]), middle)
+    console().print(shown)
+
+
+# More classes are in --json only.
+MOST_LABELS = 40
+
+
+def show_check(report: "Report", picture: str | None) -> None:
+    """Print what was found."""
+    where = f" in {report.folder}" if report.folder is not None else ""
+    _line(
+        "",
+        f"{report.dataset}{where}: {report.examples:,} examples, {len(report.classes)} classes, "
+        f"{report.channels} channels of {report.encoding}, trials of {report.trial_ms:g} ms, "
+        f"dt {report.dt:g} ms",
+    )
+    if report.examples:
+        console().print(_counts(report))
+        _line("durations", _durations(report))
+        if report.lost:
+            _line("lost", report.lost)
+        show = _spikes if report.encoding == "spikes" else _currents
+        for name, text in show(report.activity):
+            _line(name, text)
+    for warning in report.warnings:
+        _line("warning", warning)
+    for note in report.notes:
+        _line("note", note)
+    _things("empty", report.empty, "{split} {name}")
+    _duplicates(report)
+    _things("damaged", report.damaged, "{split} {name}: {reason}")
+    if picture is not None:
+        _line("picture", picture)
+
+
+def next_steps(dataset: str, folder: Path | str | None, *, check: bool = False) -> None:
+    """Print the commands that come next: a check if asked for, and a training."""
+    from mlgenn_delays.recipe import recipe_names
+
+    where = "" if folder is None else f" {shlex.quote(str(folder))}"
+    commands = [f"delaysnn data check {dataset}{where}"] if check else []
+    if dataset in recipe_names():
+        commands.append(f"delaysnn train {dataset}{where and ' --data' + where}")
+    for command in commands:
+        say(f"next: {command}")
+
+
+def _line(name: str, text: str) -> None:
+    say(f"{name:<11} {text}" if name else text)
+
+
+def _duplicates(report: "Report") -> None:
+    """Print which examples are there twice, if that was looked for."""
+    leaks, repeats = report.leaks, report.repeats
+    if not report.compares:
+        return
+    if leaks.count:
+        _line("duplicates", f"warning: {leaks.count:,} also in another split:")
+        _listed(leaks, "{split} {name} is {same_as[0]} {same_as[1]}")
+    if repeats:
+        _line("duplicates", f"{repeats:,} within a split")
+    if not leaks.count and not repeats:
+        _line("duplicates", "none")
+
+
+def _things(name: str, found: "Found", form: str) -> None:
+    _line(name, f"{found.count:,}" if found.count else "none")
+    _listed(found, form)
+
+
+def _listed(found: "Found", form: str) -> None:
+    for each in found.listed:
+        say("  " + " ".join(form.format(**each).split()))
+    more = found.count - len(found.listed)
+    if more:
+        say(f"  and {more:,} more")
+
+
+def _counts(report: "Report") -> Any:
+    names = list(report.splits)
+    counted = table("class", *(name or "-" for name in names), "all")
+    labels = sorted(report.classes)
+    for label in labels if len(labels) <= MOST_LABELS else []:
+        row = [report.splits[name].get(label, 0) for name in names]
+        counted.add_row(report.classes[label], *map(str, [*row, sum(row)]))
+    if len(labels) > MOST_LABELS:
+        counted.add_row(f"{len(labels)} classes: see --json", *[""] * (len(names) + 1))
+    sums = [sum(report.splits[name].values()) for name in names]
+    counted.add_row("all", *map(str, [*sums, sum(sums)]))
+    return counted
+
+
+def _range(spread: dict[str, float], digits: int = 0) -> str:
+    low, middle, high = (f"{spread[name]:,.{digits}f}" for name in ("min", "median", "max"))
+    return f"{low} to {high}, median {middle}"
+
+
+def _durations(report: "Report") -> str:
+    if not report.durations:
+        return f"unknown (events carry no end); trials are {report.trial_ms:g} ms"
+    share = report.durations["cut"]
+    part = f"{100 * share:.1f} %" if share >= 0.001 else "less than 0.1 %"
+    cut = f"{part} are longer than {report.trial_ms:g} ms and cut"
+    return f"{_range(report.durations)} ms; {cut if share else 'none is cut'}"
+
+
+def _spikes(activity: dict[str, Any]) -> list[tuple[str, str]]:
+    silent, busiest = activity["silent_channels"], activity["busiest"]
+    return [
+        ("spikes", f"{_range(activity['per_example'])} per example"),
+        (
+            "rates",
+            f"{_range(activity['rate_hz'], 1)} Hz per channel; {silent} silent; busiest is channel "
+            f"{busiest['channel']} with {busiest['rate_hz']:.1f} Hz",
+        ),
+    ]
+
+
+def _currents(activity: dict[str, Any]) -> list[tuple[str, str]]:
+    silent, busiest = activity["silent_channels"], activity["busiest"]
+    return [
+        (
+            "values",
+            f"{activity['min']:.4g} to {activity['max']:.4g}, mean {activity['mean']:.4g}, "
+            f"standard deviation {activity['std']:.4g}",
+        ),
+        (
+            "channels",
+            f"{silent} always 0; busiest is channel {busiest['channel']} with a root mean square "
+            f"of {busiest['rms']:.4g}",
+        ),
+    ]

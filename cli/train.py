@@ -13,7 +13,7 @@ import click
 
 from mlgenn_delays.errors import DivergedError, InputError
 
-from .errors import Interrupted, report
+from .console import Interrupted, report, say_json
 from .options import (
     BACKEND,
     BACKENDS,
@@ -24,9 +24,12 @@ from .options import (
     JSON,
     THREADS,
     check_engine,
+    environment,
+    keep_test,
+    losses_by_split,
+    needed_split,
+    tell_losses,
 )
-from .output import say_json
-from .runs import environment, keep_test, losses_by_split, needed_split, tell_losses
 
 if TYPE_CHECKING:
     from mlgenn_delays.data import Data
@@ -97,7 +100,7 @@ class TrainOptions:
     init: str | None
 
     def settings(self) -> list[str]:
-        """Return all changes to the recipe, as --set takes them."""
+        """All changes to the recipe, as --set takes them."""
         changes = list(self.overrides)
         if self.epochs is not None:
             changes.append(f"learning.epochs={self.epochs}")
@@ -108,17 +111,7 @@ class TrainOptions:
 
 @dataclass(frozen=True)
 class TrainingJob:
-    """A checked training: what is left is work.
-
-    Attributes:
-        recipe: What to train.
-        splits: The data.
-        network: Where it starts.
-        folder: Folder of the data, if any.
-        path: The run directory, there or not.
-        run: Gives the run directory, making it where it is new.
-        fresh: Whether it is new.
-    """
+    """A checked training; `run` makes the run directory at `path` where the job is fresh."""
 
     recipe: "Recipe"
     splits: "Mapping[str, Data]"
@@ -130,17 +123,12 @@ class TrainingJob:
 
 
 def run_training(options: TrainOptions) -> dict[str, Any] | None:
-    """Train as the options say.
-
-    Returns:
-        What --json prints: run, recipe, epochs, best_epoch, by split accuracy, loss and n, and
-        what of the data was lost.
-        None in a process that leaves it to another to say so.
+    """Train as the options say; what --json prints, or None in a process that does not lead.
 
     Raises:
-        InputError: Something asked for cannot be; nothing was written.
+        InputError: Nothing was written.
         WorkError: The work failed.
-        Interrupted: The user interrupted; the run can be resumed.
+        Interrupted: The run can be resumed.
     """
     check_engine(options.engine, backend=options.backend, communicator=options.communicator)
     with _resumable(options, Path(options.out) if options.resume and options.out else None):
@@ -156,7 +144,7 @@ def run_training(options: TrainOptions) -> dict[str, Any] | None:
 
 @contextmanager
 def _resumable(options: TrainOptions, path: Path | None) -> Iterator[None]:
-    """Say of an interruption what was kept: the run directory of a path, or nothing."""
+    """Say of an interruption what was kept: the run directory at `path`, or nothing."""
     try:
         yield
     except KeyboardInterrupt as error:
@@ -181,7 +169,6 @@ def _all_ending(ranks: "Ranks") -> Iterator[None]:
 
 
 def _lead(job: TrainingJob, trainer: "Trainer", options: TrainOptions) -> dict[str, Any]:
-    """Train, and return the result."""
     tell_losses(job.splits)
     trainer.run = job.run()
     if job.fresh:
@@ -201,7 +188,7 @@ def _lead(job: TrainingJob, trainer: "Trainer", options: TrainOptions) -> dict[s
 
 
 def _follow(job: TrainingJob, trainer: "Trainer", options: TrainOptions) -> None:
-    """Train with the process that leads, which alone writes and says how it went."""
+    """Train along with the process that leads, which alone writes and prints."""
     trainer.run = None if job.fresh else job.run()
     try:
         trainer.fit(job.splits["train"], job.splits.get("validation"), resume=not job.fresh)
@@ -219,7 +206,7 @@ def new_job(options: TrainOptions) -> TrainingJob:
     from mlgenn_delays.runs.directory import RunDirectory
     from mlgenn_delays.runs.files import check_free
 
-    from .init import check_fits, check_overrides, read_init
+    from .options import check_fits, check_overrides, read_init
 
     recipe = load_recipe(options.recipe or DEFAULT_RECIPE, options.settings())
     path = Path(options.out) if options.out else _new_path(recipe.name)
@@ -250,7 +237,7 @@ def resumed_job(options: TrainOptions) -> TrainingJob:
     """Check that a run can be resumed with these options."""
     from mlgenn_delays.runs.run import Run, check_labels
 
-    from .init import init_of_run
+    from .options import init_of_run
 
     if not options.out:
         raise InputError("--resume needs --out RUN, the run to continue")
@@ -277,7 +264,6 @@ def resumed_job(options: TrainOptions) -> TrainingJob:
 
 
 def _check_same(options: TrainOptions, run: "Run") -> None:
-    """Check that no setting differs from the run's."""
     from mlgenn_delays.recipe import differences, dump, load_recipe, parse_recipe
 
     if options.recipe is not None:
@@ -297,7 +283,6 @@ def _check_same(options: TrainOptions, run: "Run") -> None:
 
 
 def _new_path(name: str) -> Path:
-    """Return a run directory that is not there yet."""
     base = Path("runs") / f"{name}-{strftime('%Y%m%d-%H%M%S')}"
     number = 2
     path = base
@@ -308,7 +293,6 @@ def _new_path(name: str) -> Path:
 
 
 def _load(recipe: "Recipe", folder: str | None) -> Mapping[str, "Data"]:
-    """Return the data, with examples to train on."""
     from mlgenn_delays.recipe import load_data
 
     splits = load_data(recipe, folder)
@@ -320,7 +304,6 @@ def _load(recipe: "Recipe", folder: str | None) -> Mapping[str, "Data"]:
 
 
 def _build(recipe: "Recipe", splits: Mapping[str, "Data"]) -> "Network":
-    """Return the starting network of a recipe for its data."""
     from mlgenn_delays.recipe import build_network
 
     train = splits["train"]
@@ -328,7 +311,6 @@ def _build(recipe: "Recipe", splits: Mapping[str, "Data"]) -> "Network":
 
 
 def _trainer(job: TrainingJob, options: TrainOptions) -> "Trainer":
-    """Return the trainer of a job, with no run yet."""
     from mlgenn_delays.recipe import build_augment, build_rewiring, build_rule
     from mlgenn_delays.training.trainer import Trainer
 
@@ -351,7 +333,6 @@ def _trainer(job: TrainingJob, options: TrainOptions) -> "Trainer":
 
 
 def _measure(trainer: "Trainer", splits: Mapping[str, "Data"]) -> dict[str, dict[str, Any]]:
-    """Return accuracy, loss and size of the splits that training did not learn from."""
     measured: dict[str, dict[str, Any]] = {}
     for name in ("validation", "test"):
         if name in splits:
@@ -361,7 +342,7 @@ def _measure(trainer: "Trainer", splits: Mapping[str, "Data"]) -> dict[str, dict
 
 
 def resume_command(options: TrainOptions, path: Path) -> str:
-    """Return the line for an interrupted training."""
+    """What to say to an interrupted user: the command that resumes."""
     words = ["delaysnn", "train"]
     words += ["--data", options.data] if options.data else []
     words += ["--engine", options.engine] if options.engine != ENGINES[0] else []

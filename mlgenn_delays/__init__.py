@@ -1,11 +1,26 @@
 """Spiking neural networks whose synaptic delays and sparse structure are learned."""
 
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any
 
 __version__ = "0.1.0"
 
-# Public name -> module. Loaded on first use (PEP 562), so that `delaysnn --help` stays quick.
+
+def lazily(package: str, modules: Mapping[str, str]) -> Callable[[str], Any]:
+    """The ``__getattr__`` of a package whose names load on first use (PEP 562), from `modules`.
+
+    So `delaysnn --help` stays quick. A module is in the package, or beside it with a dot in front.
+    """
+
+    def load(name: str) -> Any:
+        if name not in modules:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        return getattr(import_module(f".{modules[name]}", package), name)
+
+    return load
+
+
 _PUBLIC = {
     "LIF": "network",
     "CurrentInput": "network",
@@ -48,13 +63,7 @@ _PUBLIC = {
     "load_dataset": "data",
 }
 __all__ = ["__version__", *_PUBLIC]
-
-
-def __getattr__(name: str) -> Any:
-    """Import a public name when it is first asked for."""
-    if name not in _PUBLIC:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_PUBLIC[name]}"), name)
+__getattr__ = lazily(__name__, _PUBLIC)
 
 
 def __dir__() -> list[str]:

@@ -36,7 +36,7 @@ class DivergedError(WorkError):
 
 
 def nearest(word: str, known: list[str] | tuple[str, ...]) -> str:
-    """Return ``"; did you mean 'x'?"`` for the known word most like ``word``, or an empty text."""
+    """``"; did you mean 'x'?"`` for the known word most like ``word``, or an empty text."""
     from difflib import get_close_matches
 
     found = get_close_matches(word[:100], known, n=1, cutoff=0.5)
@@ -44,7 +44,7 @@ def nearest(word: str, known: list[str] | tuple[str, ...]) -> str:
 
 
 def printable(text: str) -> str:
-    """Return a text with escapes for what a terminal would act on, or no file can hold.
+    """A text with escapes for what a terminal would act on, or no file can hold.
 
     Names of files and classes may have such characters: controls, those that turn the direction
     of writing, and halves of characters, which stand for bytes that are no UTF-8.
@@ -53,12 +53,12 @@ def printable(text: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """Return a text as one line that a terminal shows as it is."""
+    """A text as one line that a terminal shows as it is."""
     return printable(" ".join(part.strip() for part in text.splitlines()))
 
 
 def shorten(text: str, longest: int) -> str:
-    """Return a text of at most so many characters: what is longer loses its middle."""
+    """A text of at most so many characters: what is longer loses its middle."""
     if len(text) <= longest:
         return text
     end = longest // 3

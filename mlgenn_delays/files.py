@@ -10,7 +10,7 @@ import shutil
 import stat
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
@@ -27,18 +27,12 @@ _STALE_UNKNOWN = 7 * 24 * 3600.0
 
 
 def unfinished(names: str) -> re.Pattern[str]:
-    """Return the pattern of what `write_atomic` calls files that it has not finished.
-
-    Arguments:
-        names: Pattern of the names that the files get.
-    """
+    """Pattern of the names that `write_atomic` gives to unfinished files of matching names."""
     return re.compile(rf"\.({names})\..{{8}}{re.escape(PART)}")
 
 
 def write_atomic(path: Path | str, content: bytes | str) -> None:
     """Write a file so that a crash leaves either the old content or the new one.
-
-    The content goes to a temporary file in the same folder, is forced to disk and renamed.
 
     Raises:
         WorkError: The folder cannot be written or the disk is full; what was there stays.
@@ -48,10 +42,7 @@ def write_atomic(path: Path | str, content: bytes | str) -> None:
 
 
 def encoded(text: str) -> bytes:
-    """Return text as UTF-8, with escapes for bytes of file names that are none.
-
-    In JSON the escapes give the name back.
-    """
+    """Text as UTF-8, with escapes for bytes of file names that are none: JSON gives them back."""
     return text.encode("utf-8", "backslashreplace")
 
 
@@ -59,16 +50,10 @@ def encoded(text: str) -> bytes:
 def open_atomic(
     path: Path | str, *, sync: bool = True, remedy: str = "choose another folder with --out"
 ) -> Iterator[IO[bytes]]:
-    """Give a file to write to, which gets its name when the context ends well.
+    """A file to write to, which gets its name when the context ends well.
 
-    Arguments:
-        path: The file; folders above it are made.
-        sync: Whether to force it to disk before it is renamed: without, the system may lose the
-            content if the power fails.
-        remedy: What the error says to do, but for freeing space.
-
-    Raises:
-        WorkError: As `write_atomic`. Any `OSError` within the context counts as one of writing.
+    Without `sync` the system may lose the content if the power fails. Any `OSError` within the
+    context becomes a `WorkError`, which says to free space or what `remedy` says.
     """
     path = Path(path)
     temporary = None
@@ -99,15 +84,7 @@ def open_atomic(
 
 @contextmanager
 def open_folder_atomic(path: Path) -> Iterator[Path]:
-    """Give a folder to fill, which gets its name when the context ends well.
-
-    Arguments:
-        path: What it is called then: nothing, or an empty folder, may be there. Folders above it
-            are made.
-
-    Raises:
-        OSError: It cannot be made or renamed.
-    """
+    """A folder to fill, which replaces nothing or an empty one when the context ends."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with _unfinished_folder(f".{path.name}.", path.parent, path) as folder:
         yield folder
@@ -115,21 +92,13 @@ def open_folder_atomic(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def temporary_folder() -> Iterator[Path]:
-    """Give a folder among the system's temporary ones, removed when the context ends.
-
-    Raises:
-        OSError: It cannot be made.
-    """
+    """A folder among the system's temporary ones, removed when the context ends."""
     with _unfinished_folder("delaysnn-", Path(tempfile.gettempdir())) as folder:
         yield folder
 
 
 def check_writable(folder: Path) -> None:
-    """Require that files can be made in a folder; those above it are made.
-
-    Raises:
-        OSError: They cannot.
-    """
+    """Make a folder and those above it; raises `OSError` unless files can be made in it."""
     folder.mkdir(parents=True, exist_ok=True)
     with _unfinished_folder(".", folder):
         pass
@@ -137,7 +106,7 @@ def check_writable(folder: Path) -> None:
 
 @contextmanager
 def _unfinished_folder(prefix: str, base: Path, path: Path | None = None) -> Iterator[Path]:
-    """Give a new folder, in the end renamed to a path if that is given, or else removed."""
+    """A new folder, in the end renamed to `path` if that is given, or else deleted."""
     remove_unfinished(base)
     folder = Path(tempfile.mkdtemp(PART, prefix, base))
     try:
@@ -156,14 +125,18 @@ def _unfinished_folder(prefix: str, base: Path, path: Path | None = None) -> Ite
 
 @cache
 def remove_unfinished(folder: Path) -> None:
-    """Remove what killed processes left unfinished in a folder, once per process and folder.
+    """Delete what killed processes left unfinished in a folder, once per process and folder.
 
     Only what is the user's own, older than six hours and not locked; nothing here can fail.
     """
+    _delete(folder, f"*{PART}", _is_abandoned)
+
+
+def _delete(folder: Path, pattern: str, unwanted: Callable[[Path], bool]) -> None:
     with suppress(OSError):
-        for path in list(folder.glob(f"*{PART}")):
+        for path in list(folder.glob(pattern)):
             with suppress(OSError):
-                if not _is_abandoned(path):
+                if not unwanted(path):
                     continue
                 if path.is_dir():
                     shutil.rmtree(path, ignore_errors=True)
@@ -172,7 +145,7 @@ def remove_unfinished(folder: Path) -> None:
 
 
 def _is_abandoned(path: Path) -> bool:
-    """Return whether an unfinished file or folder is old, one's own and of no living process."""
+    """Whether an unfinished file or folder is old, one's own and of no living process."""
     status = path.lstat()
     age = time.time() - status.st_mtime
     if stat.S_ISLNK(status.st_mode) or age < _STALE or not _is_own(status):
@@ -187,7 +160,7 @@ def _is_abandoned(path: Path) -> bool:
 
 
 def _lock(descriptor: int) -> bool | None:
-    """Lock an open file until it is closed; return whether that worked, None without locks."""
+    """Lock an open file until it is closed; whether that worked, None without locks."""
     try:
         import fcntl
 
@@ -223,7 +196,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 def cache_folder() -> Path:
-    """Return ``DELAYSNN_CACHE``, or ``delaysnn`` in the system's cache folder of the user.
+    """``DELAYSNN_CACHE``, or ``delaysnn`` in the system's cache folder of the user.
 
     On Linux that folder is ``XDG_CACHE_HOME`` or ``~/.cache``. Earlier versions used these on
     every system: what they left there stays in use.
@@ -241,19 +214,11 @@ def cache_folder() -> Path:
 def remove_unused(base: Path, pattern: str) -> None:
     """Delete cache entries that match a pattern and were not used for 30 days; ignore errors."""
     limit = time.time() - _KEPT
-    with suppress(OSError):
-        for path in list(base.glob(pattern)):
-            with suppress(OSError):
-                if path.stat().st_mtime >= limit:
-                    continue
-                if path.is_dir():
-                    shutil.rmtree(path, ignore_errors=True)
-                else:
-                    path.unlink()
+    _delete(base, pattern, lambda path: path.stat().st_mtime < limit)
 
 
 def cache_folders() -> tuple[Path, ...]:
-    """Return where to keep what can be made anew, best first: `cache_folder`, then a temporary one.
+    """Where to keep what can be made anew, best first: `cache_folder`, then a temporary one.
 
     The second, ``delaysnn-UID`` among the system's temporary folders, is for machines on which the
     first cannot be written, such as containers and cluster nodes.
@@ -265,11 +230,7 @@ def cache_folders() -> tuple[Path, ...]:
 
 
 def make_private(folder: Path) -> None:
-    """Make a folder that nobody else may write, and those above it.
-
-    Raises:
-        OSError: It cannot be made, or is there and others may write it.
-    """
+    """Make a folder and those above it; raises `OSError` if others may write it."""
     if not folder.is_dir():
         folder.parent.mkdir(parents=True, exist_ok=True)
         with suppress(FileExistsError):
@@ -279,10 +240,7 @@ def make_private(folder: Path) -> None:
 
 
 def is_trusted(path: Path) -> bool:
-    """Return whether only the user or the superuser may change a file or folder.
-
-    Code is loaded from no other. A link does not count as what it leads to.
-    """
+    """Whether only the user or the superuser may change a file or folder; a link does not count."""
     try:
         status = path.lstat()
     except OSError:
@@ -291,7 +249,7 @@ def is_trusted(path: Path) -> bool:
 
 
 def may_trust(status: os.stat_result) -> bool:
-    """Return the same for what the system says of a file."""
+    """The same for what the system says of a file."""
     if not hasattr(os, "geteuid"):  # not a POSIX system
         return True
     return status.st_uid in (0, os.geteuid()) and not status.st_mode & 0o022

@@ -69,7 +69,7 @@ class Limits:
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
             if value < 1:
-                raise InputError(f"Limits must have {name} >= 1, got {value!r}")
+                raise InputError(f"{name} of Limits must be >= 1, got {value!r}")
 
 
 _DEFAULT = Limits()
@@ -78,16 +78,11 @@ _DEFAULT = Limits()
 def read_hdf5(
     path: Path | str, *, limits: Limits = _DEFAULT, only: tuple[str, ...] = ()
 ) -> dict[str, Any]:
-    """Read an HDF5 file.
-
-    Arguments:
-        path: The file.
-        limits: What it may at most be.
-        only: Names at the top that are read; all if empty. What others hold is then not looked at.
+    """Read an HDF5 file, of the names at its top those in `only`, or all.
 
     Returns:
         A dict for a group. Numbers are arrays (of shape () for a single one), numbers of variable
-        length a list of one array a row, text ``str`` or lists of it. Attributes are left out.
+        length a list of one array per row, text ``str`` or lists of it. Attributes are left out.
 
     Raises:
         InputError: The file is missing or damaged, is larger than the limits, or has links, parts
@@ -99,19 +94,12 @@ def read_hdf5(
 
 
 def look_into_hdf5(path: Path, names: Sequence[str]) -> tuple[list[str], dict[str, Any]]:
-    """Return what is in an HDF5 file without reading it.
-
-    Arguments:
-        path: The file.
-        names: Places to look at, such as ``"spikes/times"``.
+    """What is in an HDF5 file, without reading it; errors as of `read_hdf5`.
 
     Returns:
-        Up to five names at the top; and of each place that has an array ``type``, ``rows`` (the
-        type of its rows if they are arrays of variable length, or None) and ``shape``.
-
-    Raises:
-        InputError: As `read_hdf5`.
-        WorkError: As `read_hdf5`.
+        Up to five names at the top; and of each place in `names`, such as ``"spikes/times"``, that
+        has an array ``type``, ``rows`` (the type of its rows if they are arrays of variable length,
+        or None) and ``shape``.
     """
     look = _ask(path, _DEFAULT, {"look": list(names)})["look"]
     return look["top"], look["found"]
@@ -120,27 +108,19 @@ def look_into_hdf5(path: Path, names: Sequence[str]) -> tuple[list[str], dict[st
 def read_hdf5_parts(
     path: Path, parts: Mapping[str, tuple[int, int] | None], *, limits: Limits = _DEFAULT
 ) -> dict[str, Any]:
-    """Read some arrays of an HDF5 file, or some of their rows.
+    """Read some arrays of an HDF5 file, or some of their rows, as `read_hdf5` would.
 
     Arguments:
         path: The file.
         parts: Places, see `look_into_hdf5`, and first and end of the rows to read: of arrays of
             variable length only. None reads all.
         limits: What those parts may at most be.
-
-    Returns:
-        Each as `read_hdf5` returns it.
-
-    Raises:
-        InputError: As `read_hdf5`, or there is no such array.
-        WorkError: As `read_hdf5`.
     """
     tree: dict[str, Any] = _ask(path, limits, {"parts": dict(parts)})["tree"]
     return tree
 
 
 def _ask(path: Path, limits: Limits, what: dict[str, Any]) -> dict[str, Any]:
-    """Return the answer to a request about a file, as `_Worker.ask` has it."""
     if not path.is_file():
         raise InputError(f"there is no HDF5 file {path}; give the path of a file")
     most = min(path.stat().st_size, limits.bytes)
@@ -170,14 +150,7 @@ class _Gone(Exception):
 
 
 class _Worker:
-    """The process that opens files.
-
-    Attributes:
-        process: The process.
-        pipe: The connection to its standard input; messages go both ways.
-        owner: The process that started it.
-        reads: Files that it has been asked for.
-    """
+    """The process that opens files, reached through a pipe; process `owner` started it."""
 
     def __init__(self) -> None:
         # No more threads than one: each of them takes address space. No filters from elsewhere.
@@ -202,7 +175,7 @@ class _Worker:
         return self.owner == os.getpid() and self.reads < _READS and self.process.poll() is None
 
     def ask(self, request: dict[str, Any], limits: Limits) -> dict[str, Any]:
-        """Return the answer to a request, in which ``tree`` is what `read_hdf5` returns."""
+        """The answer to a request, in which ``tree`` is what `read_hdf5` returns."""
         self.reads += 1
         try:
             self.pipe.send_bytes(json.dumps(request).encode())
@@ -221,7 +194,7 @@ class _Worker:
         return answer
 
     def _item(self, entry: dict[str, Any]) -> Any:
-        """Return what an entry of an answer tells of; its array is the next message."""
+        """What an entry of an answer stands for; its array is the next message."""
         if "group" in entry:
             return {name: self._item(each) for name, each in entry["group"].items()}
         if "text" in entry:
@@ -246,7 +219,6 @@ class _Worker:
         return "reading it went wrong"
 
     def stop(self) -> None:
-        """End the process."""
         if self.owner == os.getpid():
             self.process.kill()
             self.process.wait()
@@ -265,7 +237,6 @@ def _worker() -> _Worker:
 
 
 def _stop() -> None:
-    """End the process that opens files, if there is one."""
     while _kept:
         _kept.pop().stop()
 

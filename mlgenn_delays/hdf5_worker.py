@@ -28,12 +28,7 @@ class Refused(Exception):
 
 
 class Walk:
-    """One file's content as a tree of JSON, and its arrays.
-
-    Arguments:
-        limits: See `hdf5.Limits`.
-        only: Names at the top that are read, all if empty.
-    """
+    """One file's content as a tree of JSON, and its arrays, within `hdf5.Limits`."""
 
     def __init__(self, limits: dict[str, int], only: Sequence[str] = ()) -> None:
         self.limits, self.only = limits, set(only)
@@ -41,7 +36,7 @@ class Walk:
         self.nodes, self.bytes = 0, 0
 
     def group(self, group: h5py.Group, depth: int) -> dict[str, object]:
-        """Return what a group holds."""
+        """What a group holds."""
         if depth > self.limits["depth"]:
             raise Refused(f"it has groups more than {self.limits['depth']} deep")
         found: dict[str, object] = {}
@@ -55,7 +50,7 @@ class Walk:
         return {"group": found}
 
     def look(self, file: h5py.File, names: list[str]) -> dict[str, object]:
-        """Return what is at some places of a file, without reading it, and at its top."""
+        """What is at some places of a file, without reading it, and at its top."""
         found: dict[str, object] = {}
         for name in names:
             item = self.at(file, name)
@@ -69,14 +64,14 @@ class Walk:
         return {"top": [name[:100] for name in file][:5], "found": found}
 
     def part(self, file: h5py.File, name: str, rows: list[int] | None) -> dict[str, object]:
-        """Return an array, or some rows of it."""
+        """An array, or some rows of it."""
         item = self.at(file, name)
         if not isinstance(item, h5py.Dataset):
             raise Refused(f"it has no array {name!r}")
         return self.dataset(name, item, rows)
 
     def at(self, file: h5py.File, name: str) -> object:
-        """Return what is at a place, None if there is nothing."""
+        """What is at a place, None if there is nothing."""
         item: object = file
         for each in name.split("/"):
             if not isinstance(item, h5py.Group) or each not in item:
@@ -87,7 +82,7 @@ class Walk:
         return item
 
     def item(self, name: str, item: object, depth: int) -> dict[str, object]:
-        """Return a member of a group."""
+        """A member of a group."""
         if isinstance(item, h5py.Group):
             return self.group(item, depth + 1)
         if not isinstance(item, h5py.Dataset):
@@ -109,7 +104,7 @@ class Walk:
     def dataset(
         self, name: str, data: h5py.Dataset, rows: list[int] | None = None
     ) -> dict[str, object]:
-        """Return an array or text; of one of variable length some rows, if given."""
+        """An array or text; of one of variable length some rows, if given."""
         properties, kind = data.id.get_create_plist(), data.dtype
         virtual = properties.get_layout() == h5py.h5d.VIRTUAL
         if data.shape is None or virtual or properties.get_external_count():
@@ -127,7 +122,7 @@ class Walk:
         return self.keep(name, np.asarray(data[()]))
 
     def size(self, name: str, data: h5py.Dataset, kind: np.dtype) -> int:
-        """Return the bytes of an array, which the file must be able to hold."""
+        """The bytes of an array, which the file must be able to hold."""
         size = math.prod(data.shape) * kind.itemsize
         stored = data.id.get_storage_size() if size > _SMALL else 0
         if size > _SMALL + _GREATEST_RATIO * stored:
@@ -135,7 +130,7 @@ class Walk:
         return size
 
     def keep(self, name: str, array: np.ndarray) -> dict[str, object]:
-        """Note an array of numbers; return its place."""
+        """Note an array of numbers and give its place."""
         kind = array.dtype
         if kind.kind not in "iufb" or kind.itemsize > 8:
             raise Refused(f"{name!r} must have plain numbers or text, got {str(kind)[:100]}")
@@ -144,14 +139,14 @@ class Walk:
         return {"array": array.dtype.str, "shape": list(array.shape)}
 
     def text(self, name: str, data: h5py.Dataset) -> dict[str, object]:
-        """Return a text, or a list of them."""
+        """A text, or a list of them."""
         self.count(math.prod(data.shape))
         found = data[()]
         listed = found.tolist() if isinstance(found, np.ndarray) else found
         return {"text": self.decoded(name, listed)}
 
     def decoded(self, name: str, found: object) -> object:
-        """Return bytes as text, and lists of them likewise."""
+        """Bytes as text, and lists of them likewise."""
         if isinstance(found, list):
             return [self.decoded(name, each) for each in found]
         if not isinstance(found, bytes):
@@ -165,9 +160,9 @@ class Walk:
     def varying(
         self, name: str, data: h5py.Dataset, kind: np.dtype, asked: list[int] | None
     ) -> dict[str, object]:
-        """Return a list of arrays of numbers, the asked rows of all."""
+        """A list of arrays of numbers, the requested rows or all."""
         if data.ndim != 1:
-            raise Refused(f"{name!r} must have one array a row, got shape {data.shape}")
+            raise Refused(f"{name!r} must have one array per row, got shape {data.shape}")
         begin, end = asked or (0, len(data))
         self.count(end - begin)
         rows: list[np.ndarray] = [np.zeros(0, kind)]
@@ -190,7 +185,7 @@ def _bound(memory: int) -> None:
 
 
 def _bound_memory(limits: dict[str, int], size: int) -> None:
-    """Let the process take no more memory from now on than a file of a size can be read with.
+    """Bound the process's memory from now on by what a file of a size can need.
 
     Lengths within the file may be damaged, and the library asks for what they say.
     """
@@ -216,7 +211,7 @@ def _bound_time(seconds: int) -> None:
 
 
 def answer(request: dict[str, object]) -> tuple[dict[str, object], list[np.ndarray]]:
-    """Return what a request is answered with."""
+    """The answer to a request, and its arrays."""
     limits: dict[str, int] = request["limits"]  # type: ignore[assignment]
     _bound_time(limits["seconds"])
     walk = Walk(limits, request.get("only", ()))  # type: ignore[arg-type]

@@ -5,19 +5,228 @@ it; if operations may be reordered or fused, those copies round differently, and
 depends on whether it came from the cache: a resumed run would differ from an uninterrupted one.
 
 Numba's cache knows when a kernel's own file changes, not when that of a kernel it calls does, or
-of a constant it uses. So the kernels of a part of the package are cached (`kernel_store`) in a
+of a constant it uses. So the kernels of a part of the package are cached in a
 folder named after the content of all files that matter to any of them.
+
+Numba unpickles what its cache holds and runs the machine code in it, whatever it is: a file that
+was cut or changed ends the process. So each function of given argument types is one file here,
+with a checksum of all of it in front, written at once or not at all; a damaged one is compiled and
+written anew. A checksum is no protection against people, so files and folders that others may write
+are ignored (`mlgenn_delays.files.is_trusted`). Files that can be read but not written are used.
+Numba's cache classes are its own affair and may change: where they are not as expected, functions
+are compiled at each start, and nothing fails.
 """
 
-from collections.abc import Callable
-from functools import cache
+import os
+import pickle
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache, partial
 from hashlib import sha256
 from pathlib import Path
+from threading import RLock
 from typing import Any
 
 import numba
 
-from mlgenn_delays.kernel_store import make_store, store_folders, stored_in
+from mlgenn_delays.errors import WorkError
+from mlgenn_delays.files import (
+    cache_folders,
+    is_trusted,
+    make_private,
+    may_trust,
+    remove_unused,
+    write_atomic,
+)
+
+# NUMBA_CACHE_DIR may be shared with other packages, whose folders are not ours to remove.
+PREFIX = "delaysnn-"
+SUFFIX = ".nbc"
+
+_CONFIG: Any = numba.config
+_HEAD = b"delaysnn kernel 1\n"
+_DIGEST = sha256().digest_size
+_lock = RLock()
+
+
+def store_folders(name: str) -> tuple[Path, ...]:
+    """The folders that are searched for compiled functions, best first.
+
+    They lie in NUMBA_CACHE_DIR, in the package's cache folder and in a temporary one; functions
+    are stored in the first that can be written. `name` is a word and a hash of their source.
+    """
+    chosen = os.environ.get("NUMBA_CACHE_DIR")
+    bases = [folder / "kernels" for folder in cache_folders()]
+    return tuple(base / f"{PREFIX}{name}" for base in ([Path(chosen)] if chosen else []) + bases)
+
+
+def make_store(folder: Path) -> None:
+    """Make a folder of compiled functions; those not used for 30 days are deleted."""
+    new = not folder.is_dir()
+    make_private(folder)
+    if new:
+        remove_unused(folder.parent, f"{PREFIX}*")
+
+
+@contextmanager
+def stored_in(folders: tuple[Path, ...]) -> Iterator[bool]:
+    """Let functions that are declared within the context be cached in folders.
+
+    It gives whether they are: not with a version of Numba whose cache works otherwise.
+    """
+    with _lock:
+        try:
+            from numba.core import caching
+
+            changes = [
+                (caching, "IndexDataCacheFile", partial(_Files, folders)),
+                (caching.CompileResultCacheImpl.__mro__[1], "_locator_classes", [_Locator]),
+                (_CONFIG, "CACHE_LOCATOR_CLASSES", ""),
+            ]
+            before = [getattr(owner, name) for owner, name, _ in changes[:2]]
+            before.append(getattr(_CONFIG, "CACHE_LOCATOR_CLASSES", ""))
+        except (ImportError, AttributeError, IndexError):
+            yield False
+            return
+        try:
+            for owner, name, value in changes:
+                setattr(owner, name, value)
+            for folder in folders:
+                _renew(folder)
+            yield True
+        finally:
+            for (owner, name, _), value in zip(changes, before, strict=True):
+                setattr(owner, name, value)
+
+
+@cache
+def _renew(folder: Path) -> None:
+    """Renew the time of a folder, which says when it was last used."""
+    try:
+        os.utime(folder)
+    except OSError:
+        pass
+
+
+class _Locator:
+    """Tells Numba where a function is cached; see `numba.core.caching._CacheLocator`."""
+
+    def __init__(self, function: Callable[..., Any], file: str) -> None:
+        self._py_file, self._line = file, function.__code__.co_firstlineno
+
+    @classmethod
+    def from_function(cls, function: Callable[..., Any], file: str) -> "_Locator":
+        return cls(function, file)
+
+    def ensure_cache_path(self) -> None:
+        """Leave the folder to `_Files`, which can do without one."""
+
+    def get_cache_path(self) -> str:
+        return ""
+
+    def get_source_stamp(self) -> str:
+        return _source_hash(self._py_file)
+
+    def get_disambiguator(self) -> str:
+        return str(self._line)
+
+
+@cache
+def _source_hash(file: str) -> str:
+    try:
+        return sha256(Path(file).read_bytes()).hexdigest()
+    except OSError:
+        return ""
+
+
+class _Files:
+    """Keeps compiled functions in place of `numba.core.caching.IndexDataCacheFile`."""
+
+    def __init__(
+        self, folders: tuple[Path, ...], cache_path: str, filename_base: str, source_stamp: str
+    ) -> None:
+        self._folders, self._base, self._stamp = folders, filename_base, source_stamp
+
+    def _name(self, key: object) -> str:
+        whole = repr((numba.__version__, self._stamp, key))
+        return f"{self._base}.{sha256(whole.encode()).hexdigest()[:20]}{SUFFIX}"
+
+    def load(self, key: object) -> Any:
+        name = self._name(key)
+        for folder in self._folders:
+            try:
+                return pickle.loads(read_kernel(folder / name))
+            except OSError:
+                continue
+            except Exception as error:  # whatever unpickling raises
+                _warn(f"compiled kernels in {folder} are damaged ({error}); compiling them anew")
+        return None
+
+    def save(self, key: object, data: object) -> None:
+        """Store what belongs to a key in the first folder that can be written, if any."""
+        from numba.core.serialize import dumps
+
+        content, name = dumps(data), self._name(key)
+        reason: object = "no folder"
+        for folder in self._folders:
+            try:
+                make_store(folder)
+                write_atomic(folder / name, pack_kernel(name, content))
+                return
+            except (OSError, WorkError) as error:
+                reason = error.__cause__ or error
+        _warn(
+            f"compiled kernels cannot be kept ({reason}), so that each start takes longer; "
+            "set DELAYSNN_CACHE to a folder that can be written"
+        )
+
+    def flush(self) -> None:
+        """Do nothing: no function is compiled twice for one key."""
+
+
+def pack_kernel(name: str, content: bytes) -> bytes:
+    """The content of a file that `read_kernel` takes under a name."""
+    return _HEAD + sha256(name.encode() + b"\n" + content).digest() + content
+
+
+def read_kernel(path: Path) -> bytes:
+    """A compiled function as Numba pickled it.
+
+    Raises:
+        OSError: There is no such file, it cannot be read, or others may write it.
+        ValueError: It is damaged.
+    """
+    if not is_trusted(path.parent):
+        raise PermissionError(f"others may write {path.parent}")
+    with open(os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0)), "rb") as file:
+        if not may_trust(os.fstat(file.fileno())):
+            raise PermissionError(f"others may write {path}")
+        content = file.read()
+    start = len(_HEAD) + _DIGEST
+    if content != pack_kernel(path.name, content[start:]):
+        raise ValueError("their content differs from their checksum")
+    return content[start:]
+
+
+def count_kernels(folder: Path) -> dict[str, int]:
+    """How many compiled functions are whole, damaged and ignored (others may write them)."""
+    counts = {"whole": 0, "damaged": 0, "ignored": 0}
+    for path in sorted(folder.glob(f"*{SUFFIX}")):
+        try:
+            read_kernel(path)
+            counts["whole"] += 1
+        except OSError:
+            counts["ignored"] += 1
+        except ValueError:
+            counts["damaged"] += 1
+    return counts
+
+
+@cache
+def _warn(text: str) -> None:
+    warnings.warn(text, stacklevel=4)
+
 
 _PACKAGE = Path(__file__).parent
 _MARK = b"@kernel"
@@ -29,7 +238,7 @@ PARTS: dict[str, tuple[str, tuple[str, ...]]] = {
         "engines/*/*.py",
         (
             "engines/shared/plan.py",
-            "engines/cpu/store.py",
+            "engines/cpu/event_simulation.py",
             "engines/shared/vector.py",
             "network/models.py",
         ),
@@ -38,22 +247,14 @@ PARTS: dict[str, tuple[str, tuple[str, ...]]] = {
 
 
 def kernel_files(part: str) -> list[Path]:
-    """Return the files that the kernels of a part depend on, in a fixed order.
-
-    Arguments:
-        part: A folder of the package that has kernels.
-    """
+    """The files that the kernels of a part of the package depend on, in a fixed order."""
     pattern, others = PARTS[part]
     found = [file for file in _PACKAGE.glob(pattern) if _MARK in file.read_bytes()]
     return sorted({_PACKAGE / "kernels.py", *found, *(_PACKAGE / name for name in others)})
 
 
 def kernel_folders(part: str = "engines") -> tuple[Path, ...]:
-    """Return the folders that are searched for a part's compiled kernels, best first.
-
-    Arguments:
-        part: See `kernel_files`.
-    """
+    """The folders that are searched for a part's compiled kernels, best first."""
     digest = sha256()
     for file in kernel_files(part):
         content = file.read_bytes()
@@ -63,11 +264,7 @@ def kernel_folders(part: str = "engines") -> tuple[Path, ...]:
 
 
 def kernel_cache(part: str = "engines") -> Path | None:
-    """Return the folder in which a part's compiled kernels are stored, None if there is none.
-
-    Arguments:
-        part: See `kernel_files`.
-    """
+    """The folder in which a part's compiled kernels are stored, None if there is none."""
     for folder in kernel_folders(part):
         try:
             make_store(folder)

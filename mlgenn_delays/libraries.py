@@ -18,8 +18,8 @@ _LIBROSA = ("core.audio", "core.spectrum", "filters", "util.utils")
 
 
 def import_librosa() -> Any:
-    """Return librosa, whose compiled functions are cached as those of the package are."""
-    from mlgenn_delays.kernel_store import stored_in
+    """Import librosa so that its compiled functions are cached as those of the package are."""
+    from mlgenn_delays.kernels import stored_in
 
     with stored_in(librosa_folders()):
         for module in _LIBROSA:
@@ -28,8 +28,8 @@ def import_librosa() -> Any:
 
 
 def librosa_folders() -> tuple[Path, ...]:
-    """Return the folders that are searched for librosa's compiled functions, best first."""
-    from mlgenn_delays.kernel_store import store_folders
+    """The folders that are searched for librosa's compiled functions, best first."""
+    from mlgenn_delays.kernels import store_folders
 
     try:
         return store_folders(f"librosa-{version('librosa')}")
@@ -53,6 +53,6 @@ def prepare_matplotlib() -> None:
 
 
 def _may_write(folder: Path) -> bool:
-    """Return whether files can be made in a folder, which need not be there yet."""
+    """Whether files can be made in a folder, which need not be there yet."""
     there = next((each for each in (folder, *folder.parents) if each.exists()), folder)
     return there.is_dir() and os.access(there, os.W_OK)

@@ -20,17 +20,7 @@ def list_files(
     deep: bool = True,
     hidden: str = ".",
 ) -> list[Path]:
-    """Return the files in a folder, sorted by path.
-
-    Arguments:
-        folder: The folder.
-        wanted: Which files to return, by their names.
-        deep: Whether those of the folders in it count too.
-        hidden: Files and folders whose names begin with one of these characters are left out.
-
-    Raises:
-        InputError: A folder cannot be listed.
-    """
+    """The files in a folder, sorted by path; see `list_each`."""
     return list_each([folder], wanted, deep=deep, hidden=hidden)[folder]
 
 
@@ -41,7 +31,7 @@ def list_each(
     deep: bool = True,
     hidden: str = ".",
 ) -> dict[Path, list[Path]]:
-    """Return the files in each of several folders, sorted by path.
+    """The files in each of several folders, sorted by path.
 
     Links to files and to folders are followed. A folder is listed once, and under its own name
     rather than that of a link; links to one that is listed already, or that contains the link, are
@@ -49,9 +39,9 @@ def list_each(
 
     Arguments:
         folders: The folders.
-        wanted: See `list_files`.
-        deep: See `list_files`.
-        hidden: See `list_files`.
+        wanted: Which files to return, by their names.
+        deep: Whether those of the folders in them count too.
+        hidden: Files and folders whose names begin with one of these characters are left out.
 
     Raises:
         InputError: A folder cannot be listed.
@@ -69,26 +59,15 @@ def list_each(
 
 
 def list_folders(folder: Path, *, hidden: str = ".") -> list[Path]:
-    """Return the folders directly in a folder, links to folders included, sorted by name.
-
-    Arguments:
-        folder: The folder.
-        hidden: See `list_files`.
-
-    Raises:
-        InputError: It cannot be listed.
-    """
+    """The folders directly in a folder, links to folders included, sorted by name."""
     return [Path(folder, each.name) for each in _entries(folder, hidden) if _is_folder(each)]
 
 
 @dataclass
 class _Walk:
-    """Lists folders and those in them, each once.
+    """Lists folders and those in them, each once; the settings are those of `list_each`.
 
     Attributes:
-        wanted: See `list_files`.
-        deep: See `list_files`.
-        hidden: See `list_files`.
         above: Real paths of the folders that links must not lead up to.
         seen: Real paths of the folders listed so far.
         links: Links to folders that are still to be followed, each with the folder it is for.
@@ -126,7 +105,6 @@ class _Walk:
 
 
 def _entries(folder: Path, hidden: str) -> list[os.DirEntry[str]]:
-    """Return what is in a folder and not hidden, sorted by name."""
     try:
         with os.scandir(folder) as entries:
             return sorted((e for e in entries if e.name[0] not in hidden), key=lambda e: e.name)
@@ -137,7 +115,7 @@ def _entries(folder: Path, hidden: str) -> list[os.DirEntry[str]]:
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
-    """Return whether it is a folder or a link to one; a link in a loop is neither."""
+    """Whether it is a folder or a link to one; a link in a loop is neither."""
     try:
         return entry.is_dir()
     except OSError:

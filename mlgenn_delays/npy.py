@@ -24,12 +24,7 @@ _HIGHEST = 0x10FFFF  # of all characters
 
 
 def map_npy(path: Path) -> np.ndarray:
-    """Return the numbers of a .npy, mapped into memory.
-
-    Raises:
-        OSError: It cannot be read.
-        InputError: It is no whole array of numbers.
-    """
+    """The numbers of a .npy, mapped into memory; rejects what is no whole array of numbers."""
     with path.open("rb") as file:
         _check_header(file.read(_HEADER), str(path), path.stat().st_size, NUMBERS)
     array: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
@@ -39,16 +34,13 @@ def map_npy(path: Path) -> np.ndarray:
 def read_npz(
     path: Path, names: Sequence[str], *, most: int | None = None, kinds: str = NUMBERS
 ) -> dict[str, np.ndarray]:
-    """Return those arrays of a .npz that have one of the given names.
+    """Those arrays of a .npz that have one of the given names.
 
     Arguments:
         path: The file.
         names: Of the arrays; all others are ignored.
         most: The most bytes that an array may have, None for what its packed size allows.
         kinds: The kinds of types that they may have, as NumPy calls them.
-
-    Raises:
-        InputError: It is no archive as NumPy writes it, or an array is too large or not whole.
     """
     try:
         if not zipfile.is_zipfile(path):
@@ -100,14 +92,7 @@ def _member(
 
 
 def _check_header(content: bytes, where: str, size: int, kinds: str) -> None:
-    """Require that the header of a .npy can be read and promises no more than the file has.
-
-    Arguments:
-        content: The first `_HEADER` bytes, or all.
-        where: What the file is called.
-        size: Of the whole file [bytes].
-        kinds: The kinds of types that it may have, as NumPy calls them.
-    """
+    """Require that the header of a .npy of `size` bytes promises no more than the file has."""
     form, file = np.lib.format, BytesIO(content)
     try:
         version = form.read_magic(file)

@@ -3,7 +3,6 @@
 import sys
 import time
 from collections.abc import Callable, Sequence
-from types import TracebackType
 from typing import Annotated, Any, Self
 
 from mlgenn_delays.errors import printable
@@ -15,11 +14,7 @@ _REFRESH = 0.1  # seconds between two texts of a bar; what they tell of may chan
 
 
 def check_progress(kind: object) -> None:
-    """Check a kind of progress.
-
-    Raises:
-        InputError: It is none of `KINDS`.
-    """
+    """Reject a kind that is none of `KINDS`."""
     check("progress", kind, Annotated[str, one_of(*KINDS)])
 
 
@@ -31,12 +26,6 @@ class Progress:
             terminal, else lines.
         columns: Columns of a bar, from the left: "name", "bar", "count", "elapsed", "remaining",
             "text".
-
-    Attributes:
-        kind: ``"bar"``, ``"plain"`` or ``"none"``.
-
-    Raises:
-        InputError: The kind is unknown.
     """
 
     def __init__(
@@ -49,7 +38,7 @@ class Progress:
         self._shown = 0.0
 
     def add(self, name: str, total: int | None, done: int = 0) -> Any:
-        """Show one more bar, and return what the other methods know it by."""
+        """Show one more bar; the other methods take what this returns."""
         if self._bars is None:
             return None
         task = self._bars.add_task(name, total=total, completed=done, text="")
@@ -82,26 +71,18 @@ class Progress:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         if self._bars is not None:
             self._bars.stop()
 
 
 class Meter:
-    """How far work on files is: a bar on a terminal, else a line every few seconds. A context.
+    """Progress of work on files: a bar on a terminal, else a line every few seconds. A context.
 
     Arguments:
         what: What is done, such as "downloading x".
         total: How much there is to do; None if nobody knows.
         unit: What is counted: "bytes", shown as MB, or any noun.
-
-    Attributes:
-        done: How much is done.
     """
 
     def __init__(self, what: str, total: int | None = None, unit: str = "bytes") -> None:
@@ -114,13 +95,8 @@ class Meter:
         self._bar = self._progress.add(self.what, self.total)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._progress.__exit__(kind, error, trace)
+    def __exit__(self, *error: object) -> None:
+        self._progress.__exit__(*error)
 
     def advance(self, n: int = 1) -> None:
         """Note that n more are done."""
@@ -147,7 +123,6 @@ def note(text: str) -> None:
 
 
 def _bars(columns: Sequence[str]) -> Any:
-    """Return rich's bars, which go when they are stopped."""
     from rich import progress
     from rich.console import Console
 

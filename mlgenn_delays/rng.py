@@ -11,14 +11,7 @@ import numpy as np
 
 
 def generator(seed: int, purpose: str, *keys: int | str) -> np.random.Generator:
-    """Return the generator for a purpose.
-
-    Arguments:
-        seed: Seed of the run, a non-negative integer.
-        purpose: What the numbers are for, such as ``"shuffle"``.
-        keys: What tells this use from others of the same purpose: an epoch, an example's
-            index, a projection's name.
-    """
+    """The generator for a seed, a purpose such as ``"shuffle"``, and keys: an epoch, a name."""
     words = [seed, crc32(purpose.encode())]
     words += [crc32(k.encode()) if isinstance(k, str) else int(k) for k in keys]
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence(words)))

@@ -38,7 +38,7 @@ from pydantic_core import core_schema
 from mlgenn_delays.errors import InputError, nearest, shorten
 
 # Whole numbers must fit the integers of the engines and files.
-LARGEST = 2**31 - 1
+INT32_MAX = 2**31 - 1
 # The longest time [ms], eleven days: steps of any dt in use fit an int64.
 LONGEST = 1e9
 
@@ -59,11 +59,9 @@ class OneOf:
         self.choices = choices
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
-        """Have pydantic check a word."""
         return core_schema.no_info_after_validator_function(self._check, handler(source))
 
     def _check(self, word: str) -> str:
-        """Require one of the words."""
         known = self.choices()
         if word not in known:
             raise ValueError(
@@ -73,7 +71,7 @@ class OneOf:
 
 
 def says(meaning: str) -> Any:
-    """Return the meaning of a field, in one sentence, to put into its annotation."""
+    """The meaning of a field, in one sentence, to put into its annotation."""
     return Field(description=meaning)
 
 
@@ -98,8 +96,8 @@ NonNegative = Annotated[Number, Field(ge=0)]
 Share = Annotated[Number, Field(ge=0, lt=1)]
 OpenShare = Annotated[Number, Field(gt=0, lt=1)]
 Probability = Annotated[Number, Field(ge=0, le=1)]
-Count = Annotated[Integer, Field(ge=1, le=LARGEST)]
-Whole = Annotated[Integer, Field(ge=0, le=LARGEST)]
+Count = Annotated[Integer, Field(ge=1, le=INT32_MAX)]
+Whole = Annotated[Integer, Field(ge=0, le=INT32_MAX)]
 Seed = Annotated[Integer, Field(ge=0)]
 Time = Annotated[Number, Field(ge=0, le=LONGEST), Unit("ms")]
 PositiveTime = Annotated[Number, Field(gt=0, le=LONGEST), Unit("ms")]
@@ -108,7 +106,7 @@ TimeStep = Annotated[Number, Field(ge=1e-6, le=LONGEST), Unit("ms")]
 
 
 def one_of(*choices: str) -> OneOf:
-    """Return what a word must be one of, for the annotation of a field."""
+    """Words, one of which a field must be, for its annotation."""
     return OneOf(lambda: choices)
 
 
@@ -165,16 +163,12 @@ def check(name: str, value: object, kind: Any, remedy: str = "") -> None:
 
 @lru_cache
 def _adapter(kind: Any) -> TypeAdapter[Any]:
-    """Return what checks an annotation; making it takes a hundred times as long as a check."""
+    """Make an adapter once: that takes a hundred times as long as a check."""
     return TypeAdapter(kind, config=CONFIG)
 
 
 def refuse(owner: object, name: str, wanted: str, remedy: str = "") -> NoReturn:
-    """Reject what a field holds.
-
-    Raises:
-        InputError: Always: what it must be, what it is, and the remedy.
-    """
+    """Raise the error about a field: what it must be, what it is, and the remedy."""
     where = f"{type(owner).__name__}.{name}"
     raise InputError(must_be(where, wanted, getattr(owner, name), remedy))
 
@@ -186,7 +180,6 @@ def must_be(name: str, wanted: str, value: object, remedy: str = "") -> str:
 
 
 def _not_allowed(name: str, kind: Any, value: object, remedy: str = "") -> str:
-    """Return the sentence about a value that an annotation or a field does not allow."""
     words = next((each.choices() for each in _metadata(kind) if isinstance(each, OneOf)), ())
     hint = nearest(value, words) if isinstance(value, str) else ""
     return must_be(name, range_of(kind, value), value, remedy) + hint
@@ -209,12 +202,9 @@ def meaning_of(info: FieldInfo) -> str:
 
 
 def range_of(kind: Any, value: object = None) -> str:
-    """Return what an annotation or a field allows, in words.
+    """Say in words what an annotation or a field allows.
 
-    Arguments:
-        kind: The annotation or field.
-        value: What was given: bounds that only keep numbers from overflowing are told to those
-            who passed them.
+    Bounds that only keep numbers from overflowing are told to those whose value passed them.
 
     Example:
         >>> range_of(Share)
@@ -273,7 +263,7 @@ def _bounds(metadata: list[Any], value: object) -> str:
         if getattr(each, name, None) is not None
     }
     most = found.get("le")
-    if most in (LARGEST, LONGEST) and not (is_number(value) and value > most):
+    if most in (INT32_MAX, LONGEST) and not (is_number(value) and value > most):
         del found["le"]
     # Whole numbers in all their digits, others short.
     told = {k: f"{v:g}" if isinstance(v, float) else str(v) for k, v in found.items()}
@@ -287,13 +277,7 @@ def _bounds(metadata: list[Any], value: object) -> str:
 
 
 def _problem(cls: type, error: ValidationError, given: dict[int | str, Any]) -> str:
-    """Return the first of pydantic's errors in the words of all our errors.
-
-    Arguments:
-        cls: The settings class.
-        error: What pydantic found.
-        given: The arguments, by place or name.
-    """
+    """Return the first of pydantic's errors in the words of all ours, by the arguments given."""
     first = error.errors(include_url=False)[0]
     known, place = fields_of(cls), first["loc"][0] if first["loc"] else ""
     names = list(known)
@@ -307,7 +291,6 @@ def _problem(cls: type, error: ValidationError, given: dict[int | str, Any]) -> 
 
 
 def _documented(cls: Any) -> str:
-    """Return a docstring with the arguments, as the annotations say them."""
     doc = inspect.cleandoc(cls.__doc__ or "")
     told = [(name, meaning_of(info)) for name, info in fields_of(cls).items()]
     if not any(text for _, text in told) or "Arguments:" in doc:

@@ -22,7 +22,7 @@ _CHECKSUM = "checksum"
 
 
 def pack(arrays: dict[str, np.ndarray], metadata: dict[str, str]) -> bytes:
-    """Return the content of a safetensors file; equal arguments give equal bytes."""
+    """The content of a safetensors file; equal arguments give equal bytes."""
     from safetensors.numpy import save
 
     # Not np.ascontiguousarray: it would turn a number (shape ()) into shape (1,).
@@ -32,12 +32,7 @@ def pack(arrays: dict[str, np.ndarray], metadata: dict[str, str]) -> bytes:
 
 
 def read(path: Path | str) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    """Return tensors and metadata of a safetensors file, whoever wrote it.
-
-    Raises:
-        OSError: The file is missing or cannot be read.
-        ValueError: It is no whole safetensors file.
-    """
+    """Tensors and metadata of a safetensors file, whoever wrote it; else a `ValueError`."""
     from safetensors import safe_open
 
     try:
@@ -54,10 +49,8 @@ def read(path: Path | str) -> tuple[dict[str, np.ndarray], dict[str, str]]:
 class FileFormat:
     """A format of safetensors files: networks, bundles, checkpoints, records of data.
 
-    Its files say ``format`` and ``version`` in their metadata, beside a checksum.
-
     Attributes:
-        name: What ``format`` must be.
+        name: What ``format`` must be in the metadata.
         version: The version that is written; older ones can be read.
         noun: What such a file is called.
         missing: What to do if there is none.
@@ -73,15 +66,11 @@ class FileFormat:
     foreign: str = ""
 
     def pack(self, arrays: dict[str, np.ndarray], **metadata: str) -> bytes:
-        """Return the content of a file of this format; equal arguments give equal bytes."""
+        """The content of a file of this format; equal arguments give equal bytes."""
         return pack(arrays, {"format": self.name, "version": str(self.version), **metadata})
 
     def read(self, path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-        """Return tensors and metadata of a file of this format that is as it was written.
-
-        Raises:
-            InputError: It is missing, damaged, of another format or of a newer version.
-        """
+        """Tensors and metadata of a file of this format; rejects any but as they were written."""
         if not path.is_file():
             raise InputError(f"there is no {self.noun} file {path}{self.missing}")
         with self.checked(path):
@@ -93,7 +82,7 @@ class FileFormat:
         version = metadata.get("version", "1")  # records of data had none at first
         if version not in map(str, range(1, self.version + 1)):
             raise InputError(
-                f"{path} must have format version <= {self.version}, got {shown(version)}; it was "
+                f"{path} must be of format version <= {self.version}, got {shown(version)}; it was "
                 "written by a newer delaysnn: upgrade delaysnn, or make the file again"
             )
         with self.checked(path):
@@ -101,30 +90,20 @@ class FileFormat:
         return tensors, metadata
 
     def checked(self, path: Path) -> AbstractContextManager[None]:
-        """Return a context in which whatever goes wrong means that the file is damaged."""
+        """A context in which whatever goes wrong means that the file is damaged."""
         return as_damaged(path, self.remedy)
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a tensor lies in a safetensors file.
-
-    Attributes:
-        offset: Its first byte.
-        dtype: Type of its values.
-        shape: Its shape.
-    """
+    """Where a tensor lies in a safetensors file: offset of its first byte, type and shape."""
 
     offset: int
     dtype: np.dtype
     shape: tuple[int, ...]
 
     def part(self, file: FileIO, first: int, n: int) -> np.ndarray:
-        """Return n values from a place on, in C order, of the open file.
-
-        Raises:
-            ValueError: The tensor or the file ends before.
-        """
+        """The n values of the open file from the given one on, in C order."""
         if first < 0 or n < 0 or first + n > math.prod(self.shape):
             raise ValueError(f"it has no values {first}..{first + n}")
         file.seek(self.offset + first * self.dtype.itemsize)
@@ -139,12 +118,7 @@ _TYPES |= {"F64": "<f8"}
 
 
 def places(path: Path) -> dict[str, Place]:
-    """Return where each tensor of a safetensors file lies, so that a part can be read alone.
-
-    Raises:
-        OSError: The file is missing or cannot be read.
-        ValueError: It is no such file, or has a type that is not known here.
-    """
+    """Where each tensor of a safetensors file lies, so that a part can be read alone."""
     with open(path, "rb") as file:
         size = os.fstat(file.fileno()).st_size
         length = int.from_bytes(file.read(8), "little")
@@ -160,13 +134,7 @@ def places(path: Path) -> dict[str, Place]:
 
 
 def _place(entry: dict[str, Any], begin: int, size: int) -> Place:
-    """Return the place that a header's entry tells, which must be within the file.
-
-    Arguments:
-        entry: Of the header.
-        begin: Byte at which tensors begin.
-        size: Bytes of the file.
-    """
+    """The place of a header's entry, which must be within the file of `size` bytes."""
     (first, end), dtype, shape = (
         entry["data_offsets"],
         np.dtype(_TYPES[entry["dtype"]]),
@@ -180,22 +148,18 @@ def _place(entry: dict[str, Any], begin: int, size: int) -> Place:
 
 
 def not_finite(tensors: dict[str, np.ndarray]) -> str | None:
-    """Return the name of the first tensor that holds NaN or infinity, None if none does."""
+    """Name of the first tensor that holds NaN or infinity, None if none does."""
     return next((name for name, array in tensors.items() if not np.isfinite(array).all()), None)
 
 
 def verify(tensors: dict[str, np.ndarray], metadata: dict[str, str]) -> None:
-    """Reject what `read` gave if it is not what `pack` was given.
-
-    Raises:
-        ValueError: The checksum is missing or differs.
-    """
+    """Raise a `ValueError` if what `read` gave is not what `pack` was given."""
     if metadata.get(_CHECKSUM) != str(checksum(tensors, metadata)):
         raise ValueError("its content differs from its checksum")
 
 
 def checksum(tensors: dict[str, np.ndarray], metadata: dict[str, str]) -> int:
-    """Return the CRC-32 of names, types, shapes and values, and of the metadata but itself."""
+    """CRC-32 of names, types, shapes and values, and of the metadata but itself."""
     rest = {key: value for key, value in metadata.items() if key != _CHECKSUM}
     total = zlib.crc32(json.dumps(rest, sort_keys=True).encode())
     for name in sorted(tensors):
@@ -206,7 +170,7 @@ def checksum(tensors: dict[str, np.ndarray], metadata: dict[str, str]) -> int:
 
 
 def canonical(content: bytes) -> bytes:
-    """Return the same safetensors file with the keys of its header in order.
+    """The same safetensors file with the keys of its header in order.
 
     The safetensors library writes metadata in the order of a hash map, another in each call.
     """

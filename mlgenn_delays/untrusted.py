@@ -35,12 +35,7 @@ class BeyondBoundsError(ValueError):
 
 
 def read_text(path: Path | str, most: int = MOST_TEXT) -> str:
-    """Return the text of a file in UTF-8, with or without a byte-order mark.
-
-    Raises:
-        OSError: The file is missing or cannot be read.
-        ValueError: It is no regular file, too large, or not UTF-8.
-    """
+    """The text of a regular file in UTF-8, with or without a byte-order mark."""
     with open(path, "rb", opener=_without_waiting) as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise ValueError("it is no regular file")
@@ -56,11 +51,7 @@ def _without_waiting(path: str, flags: int) -> int:
 
 
 def decode(content: bytes) -> str:
-    """Return UTF-8 as text, without its byte-order mark.
-
-    Raises:
-        ValueError: It is not UTF-8.
-    """
+    """UTF-8 as text, without its byte-order mark."""
     if content[:2] in _UTF16:
         raise ValueError("it is UTF-16 text; save it as UTF-8")
     try:
@@ -70,11 +61,7 @@ def decode(content: bytes) -> str:
 
 
 def parse_json(text: str | bytes) -> Any:
-    """Return what JSON says, as plain data within bounds.
-
-    Raises:
-        ValueError: It is no JSON, or beyond the bounds.
-    """
+    """The content of JSON, as plain data within bounds."""
     if isinstance(text, bytes):
         text = decode(text)
     try:
@@ -88,7 +75,7 @@ def parse_json(text: str | bytes) -> Any:
 
 
 def read_json(path: Path | str, most: int = MOST_TEXT) -> Any:
-    """Return what a JSON file says; errors are those of `read_text` and `parse_json`."""
+    """The content of a JSON file; errors are those of `read_text` and `parse_json`."""
     return parse_json(read_text(path, most))
 
 
@@ -99,11 +86,7 @@ def _whole(digits: str) -> int:
 
 
 def parse_toml(text: str) -> dict[str, Any]:
-    """Return what TOML says, as plain data within bounds.
-
-    Raises:
-        ValueError: It is no TOML, or beyond the bounds.
-    """
+    """The content of TOML, as plain data within bounds."""
     if len(text) > MOST_TOML:
         raise BeyondBoundsError(f"it has more than {MOST_TOML} characters")
     if any(line.count(".") > MOST_DOTS for line in text.split("\n")):
@@ -120,16 +103,8 @@ def parse_toml(text: str) -> dict[str, Any]:
     return value
 
 
-def parse_value(text: str, what: str) -> Any:
-    """Return a value written as TOML, or the text itself where it is none.
-
-    Arguments:
-        text: The value.
-        what: Name of the text, for an error.
-
-    Raises:
-        InputError: It is a value beyond the bounds.
-    """
+def parse_value(text: str, what: str = "a value") -> Any:
+    """A value written as TOML, or the text itself where it is none; `what` names it in an error."""
     try:
         parsed = parse_toml(f"value = {text}")
     except BeyondBoundsError as error:
@@ -142,11 +117,7 @@ def parse_value(text: str, what: str) -> Any:
 
 
 def check_plain(value: Any) -> None:
-    """Reject plain data that nest too deeply, or with a whole number beyond 64 bits.
-
-    Raises:
-        ValueError: As said.
-    """
+    """Reject plain data that nest too deeply, or with a whole number beyond 64 bits."""
     waiting = [(value, 0)]
     while waiting:
         one, depth = waiting.pop()
@@ -168,12 +139,7 @@ def _too_large(got: str) -> BeyondBoundsError:
 
 
 def read_csv(path: Path | str) -> tuple[list[str], list[list[str]]]:
-    """Return the header and the lines of a CSV file, each as long as the header.
-
-    Raises:
-        OSError: The file is missing or cannot be read.
-        ValueError: It is no such file.
-    """
+    """The header and the lines of a CSV file, each as long as the header."""
     try:
         table = [line for line in csv.reader(StringIO(read_text(path), newline="")) if line]
     except csv.Error as error:
@@ -188,7 +154,7 @@ def read_csv(path: Path | str) -> tuple[list[str], list[list[str]]]:
 
 
 def shown(value: object, longest: int = 80) -> str:
-    """Return a value from outside for a message: as Python writes it, cut, and printable."""
+    """A value from outside for a message: as Python writes it, cut, and printable."""
     if isinstance(value, (str, bytes)) and len(value) > 2 * longest:
         value = value[: 2 * longest]
     try:
@@ -199,12 +165,12 @@ def shown(value: object, longest: int = 80) -> str:
 
 
 def reason(error: Exception) -> str:
-    """Return what an error says in one short sentence, without its end."""
+    """What an error says, in one short sentence without its end."""
     return shorten(one_line(str(error)), LONGEST_REASON).rstrip(".") or type(error).__name__
 
 
 def first_problem(error: Exception) -> str:
-    """Return the first of pydantic's problems as ``key: what is wrong``; what it holds is cut."""
+    """The first of pydantic's problems as ``key: what is wrong``; what it holds is cut."""
     if not isinstance(error, ValidationError):
         return reason(error)
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
@@ -214,15 +180,7 @@ def first_problem(error: Exception) -> str:
 
 @contextmanager
 def as_damaged(path: Path | str, remedy: str) -> Iterator[None]:
-    """Make one error of whatever reading damaged content raises: that it raises is the finding.
-
-    Arguments:
-        path: What is read.
-        remedy: What to do about it.
-
-    Raises:
-        InputError: As said; a lack of memory is none.
-    """
+    """Turn whatever reading damaged content raises into an `InputError`: it is the finding."""
     try:
         yield
     except MemoryError:

@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+import mlgenn_delays as package
+from mlgenn_delays import _PUBLIC
+
 ROOT = Path(__file__).parents[1]
 MODULES = [
     ".".join(path.relative_to(ROOT).with_suffix("").parts)
@@ -24,3 +27,8 @@ def test_examples_run(name: str) -> None:
     for test in examples:
         runner.run(test)
     assert runner.summarize(verbose=False).failed == 0
+
+
+def test_every_public_name_has_an_example() -> None:
+    without = [name for name in _PUBLIC if ">>> " not in (getattr(package, name).__doc__ or "")]
+    assert not without

@@ -143,7 +143,7 @@ def test_limits(path: Path) -> None:
         file["a/b/c/d"] = 1
         file["a/b/again"] = file["a"]  # a circle
     refused(path, "groups more than 16 deep")
-    with pytest.raises(InputError, match="nodes >= 1, got 0"):
+    with pytest.raises(InputError, match="nodes .* >= 1, got 0"):
         Limits(nodes=0)
 
 
@@ -161,14 +161,14 @@ def test_damaged_files_do_no_harm(path: Path) -> None:
     wanted = some(path)
     content, rng, good = path.read_bytes(), np.random.default_rng(1), 0
     bad = path.with_name("bad.h5")
-    for _ in range(250):
+    for _ in range(100):
         bad.write_bytes(blind(content, rng))
         try:
             read_hdf5(bad, limits=Limits(seconds=1))
             good += 1
         except InputError:
             pass
-    assert good < 200
+    assert good < 80
     assert_equal(read_hdf5(path), wanted)
 
 

@@ -175,7 +175,7 @@ def test_no_pickle():
     for file in sources():
         tops = {name.split(".")[0] for name in imports(file)}
         # Numba's cache is pickled; it is verified before.
-        allowed = {"pickle"} if file.name == "kernel_store.py" else set()
+        allowed = {"pickle"} if file.name == "kernels.py" else set()
         assert not tops & {"pickle", "dill", "joblib", "shelve", "marshal"} - allowed, file
 
 

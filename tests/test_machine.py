@@ -1,50 +1,14 @@
-"""The tests themselves: they run on every machine, end, and skip only what a machine lacks."""
+"""Tests and benchmarks run on every machine, and leave out only what a machine lacks."""
 
 import importlib.util
 import re
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.docs_commands import tables
-from tests.docs_commands.pages import ROOT, pages, steps
-from tests.needs import needs
+from tests.docs_commands.pages import ROOT
 
 TESTS = ROOT / "tests"
-ALONE = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
-
-
-def test_an_interrupt_arrives_here_and_in_a_child() -> None:
-    with pytest.raises(KeyboardInterrupt):
-        signal.raise_signal(signal.SIGINT)
-    code = "import signal; signal.raise_signal(signal.SIGINT)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert "KeyboardInterrupt" in done.stderr
-
-
-@needs("posix")
-def test_an_interrupt_arrives_where_the_tests_run_in_the_background() -> None:
-    """As with `nohup make test &` in a script: the shell lets what it starts ignore SIGINT."""
-    name = test_an_interrupt_arrives_here_and_in_a_child.__name__
-    done = subprocess.run(
-        [*ALONE, f"{Path(__file__)}::{name}"], cwd=ROOT, capture_output=True, text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),
-    )  # fmt: skip
-    assert "1 passed" in done.stdout, done.stdout
-
-
-def test_a_test_that_hangs_fails(tmp_path: Path, pytestconfig: pytest.Config) -> None:
-    assert 0 < int(pytestconfig.getini("timeout")) <= 300
-    file = tmp_path / "test_hanging.py"
-    file.write_text("import time\ndef test_it():\n    time.sleep(60)\n")
-    done = subprocess.run(
-        [*ALONE, "-o", "timeout=1", "--rootdir", str(tmp_path), str(file)],
-        cwd=tmp_path, capture_output=True, text=True,
-    )  # fmt: skip
-    assert "1 failed" in done.stdout and "Timeout" in done.stdout, done.stdout
 
 
 def test_skips_have_one_home() -> None:
@@ -57,21 +21,6 @@ def test_skips_have_one_home() -> None:
     }
     # The second looks for what GeNN's CUDA backend needs beyond programs and modules.
     assert found == {"needs.py", "cuda/test_generate.py"}
-
-
-def test_commands_of_the_pages_say_what_they_need(monkeypatch: pytest.MonkeyPatch) -> None:
-    for page in pages():
-        for step in steps(page):
-            needed = {
-                name
-                for pattern, names in tables.NEEDS.items()
-                if re.search(pattern, step.text)
-                for name in names
-            }
-            text = step.text.replace("\\\n", " ")
-            assert "genn" in needed or not re.search(r"(engine|format) genn|-genn\b", text), text
-            assert "mpi" in needed or "mpiexec" not in text, text
-            assert {"make", "cc"} <= needed or not re.search(r"^make -C", text), text
 
 
 def test_exports_are_compared_without_genn_and_compilers(

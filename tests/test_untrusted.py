@@ -199,7 +199,7 @@ def test_arrays_come_back_as_they_were(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("version", ["²", "0", "9" * 5000, "x" * 100_000, "1.0", "-1", ""])
 def test_versions_that_are_none(tmp_path: Path, version: str) -> None:
-    from mlgenn_delays.export.bundle import read_bundle
+    from mlgenn_delays.export.artifact import read_bundle
     from mlgenn_delays.network import Network
     from mlgenn_delays.runs.checkpoint import Checkpoint
 
@@ -208,7 +208,7 @@ def test_versions_that_are_none(tmp_path: Path, version: str) -> None:
         ("network", Network.load), ("bundle", read_bundle), ("checkpoint", Checkpoint.load)
     ):  # fmt: skip
         path.write_bytes(pack({}, {"format": f"delaysnn-{name}", "version": version}))
-        with pytest.raises(InputError, match="must have format version <= ") as caught:
+        with pytest.raises(InputError, match="must be of format version <= ") as caught:
             load(path)
         assert len(str(caught.value)) < 700
 
@@ -222,11 +222,14 @@ def test_safetensors_of_types_that_numpy_lacks(tmp_path: Path) -> None:
     assert len(str(caught.value)) < 400
 
 
-def test_a_step_too_short_to_count_times_in() -> None:
+def test_steps_of_a_trial_that_cannot_be_counted() -> None:
     from mlgenn_delays.data.fields import count_steps
 
     for dt in (1e-320, 1e-12):
         with pytest.raises(InputError, match="at most 2147483647 steps"):
             count_steps(100.0, dt)
-    with pytest.raises(InputError, match="network.dt must be a number "):
-        load_recipe("digits", ["network.dt=1e-320"])
+    with pytest.raises(InputError, match="at least one step of dt = 1 ms, got 0.2"):
+        count_steps(0.2, 1.0)
+    for duration, dt, key in ((0.0, 1.0, "duration"), (9.0, 0.0, "dt"), (9.0, "1", "dt")):
+        with pytest.raises(InputError, match=f"^{key} must be a number > 0 ms, got "):
+            count_steps(duration, dt)  # type: ignore[arg-type]

@@ -15,7 +15,7 @@ from sphinx.util.docutils import SphinxDirective
 
 from mlgenn_delays.data.registry import DATASETS, FAMILIES, options_table
 from mlgenn_delays.recipe.explain import keys
-from mlgenn_delays.recipe.toml import as_toml
+from mlgenn_delays.recipe.load import as_toml
 from mlgenn_delays.settings import fields_of, meaning_of
 
 

@@ -37,20 +37,20 @@ class Activity:
         return float((self.labels == self.predictions).mean())
 
     def rate(self, population: str) -> np.ndarray:
-        """Return the mean firing rate of each neuron [Hz], (n,) float64."""
+        """Mean firing rate of each neuron [Hz], (n,) float64."""
         return self.counts[population].mean(axis=0) / self.duration * 1000
 
     def tuning(self, population: str) -> "Tuning":
-        """Return what each neuron answers to."""
+        """Tuning of each neuron to the classes."""
         return tuning(self.counts[population], self.labels, len(self.label_names))
 
 
 @dataclass(frozen=True)
 class Tuning:
-    """What each neuron answers to.
+    """Tuning of each neuron to the classes.
 
     Attributes:
-        mean: (n, K) float64 mean spikes an example of each class.
+        mean: (n, K) float64 mean spikes per example of each class.
         preferred: (n,) int64 class with most spikes, -1 of silent neurons.
         selectivity: (n,) float64: 0 if all classes have as many spikes, 1 if one class has them
             all: (K - sum of mean / max of mean) / (K - 1), NaN of silent neurons.
@@ -65,7 +65,7 @@ class Tuning:
 
 
 def tuning(counts: np.ndarray, labels: np.ndarray, n_classes: int) -> Tuning:
-    """Return what each neuron answers to.
+    """Measure the tuning of each neuron to the classes.
 
     Arguments:
         counts: (N, n) spikes.
@@ -90,7 +90,7 @@ def tuning(counts: np.ndarray, labels: np.ndarray, n_classes: int) -> Tuning:
 
 
 def activity(compiled: CompiledNetwork, data: Data, *, batch_size: int = 32) -> Activity:
-    """Let a network answer a split, and count its spikes.
+    """Run a network on a split, and count its spikes.
 
     Arguments:
         compiled: The network.

@@ -29,7 +29,7 @@ class Places:
 
     @staticmethod
     def of(axes: Sequence[tuple[str, int]], n: int) -> "Places | None":
-        """Return the places of n channels, None where they have no order.
+        """Place n channels, None where they have no order.
 
         Arguments:
             axes: Name and size of each axis, the last running fastest, as of the ``space`` of a
@@ -74,7 +74,7 @@ class Afferents:
 
     @staticmethod
     def of(projection: Projection, n_post: int, strongest: float = 1.0) -> "Afferents":
-        """Return the synapses of a projection.
+        """Sort the synapses of a projection by postsynaptic neuron.
 
         Arguments:
             projection: The projection.
@@ -85,7 +85,7 @@ class Afferents:
             InputError: The share is not in (0, 1].
         """
         if not 0 < strongest <= 1:
-            raise InputError(f"strongest must have a share in (0, 1], got {strongest!r}")
+            raise InputError(f"strongest must be a share in (0, 1], got {strongest!r}")
         weight = projection.weight.astype(np.float64)
         post, pre = projection.post.astype(np.int64), projection.pre().astype(np.int64)
         kept = np.flatnonzero(weight)
@@ -118,7 +118,7 @@ class Afferents:
         return np.sign(self.weight).astype(np.int8)
 
     def take(self, neurons: np.ndarray) -> "Afferents":
-        """Return the synapses of some neurons alone, in their order."""
+        """The synapses of some neurons alone, in their order."""
         counts = np.diff(self.start)[neurons]
         index = np.concatenate(
             [np.arange(self.start[j], self.start[j + 1]) for j in neurons] or [np.zeros(0, int)]
@@ -132,7 +132,7 @@ class Afferents:
 def receptive_fields(
     projection: Projection, n_post: int, *, bin_width: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the spatiotemporal receptive fields: signed weights over source and delay.
+    """Sum signed weights over source and delay: the spatiotemporal receptive fields.
 
     Arguments:
         projection: The projection.
@@ -147,7 +147,7 @@ def receptive_fields(
         InputError: The width is not positive.
     """
     if not bin_width > 0:
-        raise InputError(f"bin_width must have a width > 0 ms, got {bin_width!r}")
+        raise InputError(f"bin_width must be > 0 ms, got {bin_width!r}")
     n_pre = len(projection.indptr) - 1
     bins = int(projection.max_delay // bin_width) + 1
     out = np.zeros((n_post, n_pre, bins), np.float32)
@@ -157,12 +157,12 @@ def receptive_fields(
 
 
 def pair_keys(projection: Projection) -> np.ndarray:
-    """Return one number per synapse, the same for the same pair of neurons, (S,) int64."""
+    """One number per synapse, the same for the same pair of neurons, (S,) int64."""
     return projection.pre().astype(np.int64) << 32 | projection.post.astype(np.int64)
 
 
 def _strongest(kept: np.ndarray, post: np.ndarray, weight: np.ndarray, share: float) -> np.ndarray:
-    """Return those of the synapses, sorted by neuron, with the largest weights of their neuron."""
+    """Those of the synapses, sorted by neuron, with the largest weights of their neuron."""
     out = []
     for own in np.split(kept, np.flatnonzero(np.diff(post[kept])) + 1):
         n = math.ceil(share * len(own) - 1e-9)  # 0.07 * 100 is above 7 by rounding

@@ -55,7 +55,7 @@ class Settings:
             if value is not None and not 0 <= value < math.inf:
                 raise InputError(f"reach_{name} must be >= 0 and finite, got {value!r}")
         if not 0 < self.strongest <= 1:
-            raise InputError(f"strongest must have a share in (0, 1], got {self.strongest!r}")
+            raise InputError(f"strongest must be a share in (0, 1], got {self.strongest!r}")
 
 
 @dataclass(frozen=True)
@@ -177,7 +177,7 @@ def analyse(
 
 
 def _course(run: Run, network: Network) -> dict[int, Network]:
-    """Return the networks that the run kept of its course, by epoch, in order."""
+    """The networks that the run kept over its training, by epoch, in order."""
     out = {}
     for epoch, path in run.snapshots().items():
         then = Network.load(path)
@@ -198,7 +198,6 @@ def _course(run: Run, network: Network) -> dict[int, Network]:
 
 
 def _epoch(run: Run, checkpoint: str) -> int | None:
-    """Return the epoch of a checkpoint."""
     found = run.directory.load_checkpoint()
     if found is None:
         return None
@@ -208,7 +207,6 @@ def _epoch(run: Run, checkpoint: str) -> int | None:
 def _activity(
     run: Run, network: Network, folder: str | None, split: str, threads: int | None
 ) -> Activity:
-    """Let the network answer a split of its data."""
     from mlgenn_delays.engines.compile import compile_network
     from mlgenn_delays.recipe import build_rule, load_data
     from mlgenn_delays.runs.run import check_labels
@@ -240,7 +238,6 @@ def _emerged(
     analysed: int | None,
     settings: Settings,
 ) -> Emerged:
-    """Return what emerged in a projection."""
     delay, space = projection.delay_per_synapse(), settings.reach_space
     reach = Reach.of(places, delay, space if places else None, settings.reach_time)
     after = _structure(projection, n_post, places, reach, settings)
@@ -261,7 +258,6 @@ def _emerged(
 def _add_epoch(
     found: Emerged, epoch: int, then: Afferents, analysed: int | None, settings: Settings
 ) -> None:
-    """Add what can be said of an epoch of the course."""
     places, now = found.places, found.after
     reach, seed = now.grouping.reach, settings.seed
     found.course[epoch] = grouping(
@@ -282,7 +278,6 @@ def _structure(
     reach: Reach,
     settings: Settings,
 ) -> Structure:
-    """Return the synapses of a projection, tested."""
     own = Afferents.of(projection, n_post, settings.strongest)
     shuffles, seed = settings.permutations, settings.seed
     return Structure(
@@ -295,7 +290,7 @@ def _structure(
 
 
 def _some(epochs: list[int]) -> list[int]:
-    """Return a few epochs, evenly spread, the first and the last among them."""
+    """A few epochs, evenly spread, the first and the last among them."""
     if len(epochs) <= COURSE:
         return epochs
     return [epochs[k] for k in np.linspace(0, len(epochs) - 1, COURSE).round().astype(int)]

@@ -12,7 +12,7 @@ _QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 
 
 def spread(values: np.ndarray) -> dict[str, Any]:
-    """Return number, mean, standard deviation and quantiles of values; of none, None for each.
+    """Number, mean, standard deviation and quantiles of values; of none, None for each.
 
     The quantiles are the least, 5, 25, 50, 75 and 95 % and the largest.
     """
@@ -88,7 +88,7 @@ class Balance:
 
 
 def balance(afferents: Afferents) -> Balance:
-    """Return excitation and inhibition onto each neuron."""
+    """Sum excitation and inhibition onto each neuron."""
     m, post, weight = afferents.n_neurons, afferents.post, afferents.weight
     positive = weight > 0
     return Balance(

@@ -121,7 +121,7 @@ def _by_places(
 
 
 def _components(a: np.ndarray, b: np.ndarray, n: int) -> np.ndarray:
-    """Return the cluster (n,) int64 of each synapse, where the pairs (a, b) are linked."""
+    """The cluster (n,) int64 of each synapse, where the pairs (a, b) are linked."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 

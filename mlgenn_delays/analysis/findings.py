@@ -15,7 +15,7 @@ from mlgenn_delays.analysis.lifetimes import Lifetimes, Survival
 
 
 def findings(analysis: Analysis) -> dict[str, Any]:
-    """Return all that was found.
+    """Describe an analysis as plain data.
 
     Arguments:
         analysis: The analysis.
@@ -43,7 +43,6 @@ def findings(analysis: Analysis) -> dict[str, Any]:
 
 
 def _emerged(found: Emerged) -> dict[str, Any]:
-    """Return what emerged in a projection."""
     reach = found.after.grouping.reach
     out: dict[str, Any] = {
         "space": None
@@ -80,7 +79,6 @@ def _emerged(found: Emerged) -> dict[str, Any]:
 
 
 def _structure(found: Structure) -> dict[str, Any]:
-    """Return the synapses of a projection."""
     projection, balance = found.projection, found.balance
     return {
         "synapses": projection.n_synapses,
@@ -99,7 +97,6 @@ def _structure(found: Structure) -> dict[str, Any]:
 
 
 def _groupings(found: Shuffled) -> dict[str, Any]:
-    """Return the tests of every kind of neighbourhood."""
     return {
         "neurons": len(found.neurons),
         "of_neurons": found.n_neurons,
@@ -111,7 +108,6 @@ def _groupings(found: Shuffled) -> dict[str, Any]:
 
 
 def _grouping(found: Grouping) -> dict[str, Any]:
-    """Return the tests of one kind of neighbourhood."""
     out: dict[str, Any] = {
         "pairs": found.pairs,
         "same_sign": test(found.same),
@@ -125,7 +121,6 @@ def _grouping(found: Grouping) -> dict[str, Any]:
 
 
 def _clusters(found: Clusters) -> dict[str, Any]:
-    """Return how many clusters there are of which size."""
     size, count = np.unique(found.size, return_counts=True)
     return {
         "sizes": {str(s): int(c) for s, c in zip(size, count, strict=True)},
@@ -136,7 +131,6 @@ def _clusters(found: Clusters) -> dict[str, Any]:
 
 
 def _lifetimes(found: Lifetimes) -> dict[str, Any]:
-    """Return how synapses come and go."""
     return {
         "epochs": found.epochs.tolist(),
         "shared_with_start": found.from_start.tolist(),
@@ -148,7 +142,6 @@ def _lifetimes(found: Lifetimes) -> dict[str, Any]:
 
 
 def _survival(found: Survival) -> dict[str, Any]:
-    """Return the share of synapses that reach an age."""
     return {
         "n": found.n,
         "median_epochs": found.median,
@@ -158,7 +151,6 @@ def _survival(found: Survival) -> dict[str, Any]:
 
 
 def _activity(analysis: Analysis) -> dict[str, Any]:
-    """Return what neurons do."""
     active = analysis.activity
     assert active is not None
     return {
@@ -171,7 +163,6 @@ def _activity(analysis: Analysis) -> dict[str, Any]:
 
 
 def _population(active: Activity, name: str) -> dict[str, Any]:
-    """Return what the neurons of a population do."""
     rate, tuned = active.rate(name), active.tuning(name)
     return {
         "rate_hz": spread(rate),
@@ -186,7 +177,7 @@ def _population(active: Activity, name: str) -> dict[str, Any]:
 
 
 def test(found: Test) -> dict[str, Any]:
-    """Return a test as a table; without shuffles to judge by, there is neither z nor p."""
+    """A test as a table; without shuffles to judge by, there is neither z nor p."""
     tested = math.isfinite(found.expected)
     return {
         "observed": number(found.observed),
@@ -198,5 +189,5 @@ def test(found: Test) -> dict[str, Any]:
 
 
 def number(value: float) -> float | None:
-    """Return a number as JSON has them: None if it is not finite."""
+    """A number as JSON has them: None if it is not finite."""
     return float(value) if math.isfinite(value) else None

@@ -70,12 +70,12 @@ class Test:
         return above / self.spread if self.spread > 0 else 0.0
 
     def untested(self) -> "Test":
-        """Return the same observation without what shuffling gives."""
+        """The same observation without what shuffling gives."""
         return Test(self.observed, np.nan, np.nan, 1.0, (np.nan, np.nan))
 
     @staticmethod
     def of(observed: float, shuffled: np.ndarray) -> "Test":
-        """Return the test of a statistic against its values (B,) when shuffled."""
+        """Test a statistic against its values (B,) when shuffled."""
         if not np.isfinite(observed):
             return Test(observed, np.nan, np.nan, 1.0, (np.nan, np.nan))
         low, high = np.quantile(shuffled, [0.025, 0.975])
@@ -107,7 +107,7 @@ class Grouping:
     neuron_p: np.ndarray
 
     def untested(self) -> "Grouping":
-        """Return the same observations without what shuffling gives, but for single neurons."""
+        """The same observations without what shuffling gives, but for single neurons."""
         joins = {name: each.untested() for name, each in self.joins.items()}
         return replace(self, same=self.same.untested(), moran=self.moran.untested(), joins=joins)
 
@@ -192,11 +192,7 @@ def grouping(
 
 
 def check_permutations(permutations: int) -> None:
-    """Reject too few shuffles for a p below 0.1.
-
-    Raises:
-        InputError: There are fewer than 19.
-    """
+    """Reject too few shuffles for a p below 0.1."""
     if not permutations >= 19:
         raise InputError(f"permutations must be >= 19, got {permutations!r}")
 
@@ -219,13 +215,7 @@ def orders_within(
 ) -> Iterator[np.ndarray]:
     """Yield the order of the synapses as it is, then shuffled within each neuron.
 
-    Arguments:
-        start: (M+1,) first synapse of each neuron.
-        permutations: Number of shuffles.
-        rng: Draws them.
-
-    Yields:
-        (S,) int64, the same array every time.
+    It is (S,) int64, the same array every time; start (M+1,) is the first synapse of each neuron.
     """
     from mlgenn_delays.analysis.shuffle_kernel import shuffle_within
 
@@ -239,7 +229,6 @@ def orders_within(
 def _shuffle_labels(
     own: Afferents, labels: _Labels, found: dict[str, Pairs], permutations: int, seed: int
 ) -> dict[str, Grouping]:
-    """Return the groupings of every kind of neighbourhood when labels are shuffled."""
     from mlgenn_delays.analysis.shuffle_kernel import pair_sums
 
     sums = {kind: np.zeros((permutations + 1, own.n_neurons, 3)) for kind in found}
@@ -252,7 +241,7 @@ def _shuffle_labels(
 
 
 def _judge(kind: str, own: Afferents, pairs: Pairs, sums: np.ndarray) -> Grouping:
-    """Return the tests of sums (B+1, M, 3), of which the first are the observed ones."""
+    """Test sums (B+1, M, 3), of which the first are the observed ones."""
     n = pairs.n
     ee, ii, product = np.moveaxis(sums.sum(axis=1), 1, 0)
     if not n:
@@ -274,7 +263,7 @@ def _judge(kind: str, own: Afferents, pairs: Pairs, sums: np.ndarray) -> Groupin
 def _shuffle_delays(
     own: Afferents, labels: _Labels, pairs: Pairs, reach: Reach, permutations: int, seed: int
 ) -> Grouping:
-    """Return the grouping in time of synapses near in space, when delays are shuffled."""
+    """The grouping in time of synapses near in space, when delays are shuffled."""
     from mlgenn_delays.analysis.shuffle_kernel import timed_sums
 
     sums = np.zeros((permutations + 1, own.n_neurons, 3))
@@ -299,7 +288,7 @@ def _shuffle_places(
     permutations: int,
     seed: int,
 ) -> dict[str, Grouping]:
-    """Return the groupings in space as found, tested by shuffled places instead."""
+    """The groupings in space as found, tested by shuffled places instead."""
     anywhere = Reach(tuple(places.size), reach.time)
     out = {"nearest": found["nearest"].untested()}
     for kind, without_space in (("space", "space"), ("both", "time")):
@@ -324,7 +313,7 @@ def _shuffle_places(
 
 
 def tested(values: np.ndarray) -> Test:
-    """Return the test of the first of the values against the others that are numbers."""
+    """Test the first of the values against the others that are numbers."""
     shuffled = values[1:][np.isfinite(values[1:])]
     if not len(shuffled):
         return Test.of(np.nan, shuffled)
@@ -332,7 +321,7 @@ def tested(values: np.ndarray) -> Test:
 
 
 def two_sided(observed: np.ndarray, shuffled: np.ndarray) -> np.ndarray:
-    """Return two-sided p of values (M,) against those when shuffled (B, M); see the module.
+    """Two-sided p of values (M,) against those when shuffled (B, M); see the module.
 
     Sums of the same numbers in another order differ in the last digits: values within 1e-9 of
     the largest count as equal.

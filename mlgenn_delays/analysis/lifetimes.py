@@ -65,7 +65,7 @@ class Lifetimes:
 
 
 def lifetimes(course: Mapping[int, Projection]) -> Lifetimes:
-    """Return how the synapses of a projection come and go.
+    """Follow how the synapses of a projection come and go.
 
     Arguments:
         course: The projection by epoch, ascending, at least one.
@@ -87,11 +87,9 @@ def lifetimes(course: Mapping[int, Projection]) -> Lifetimes:
 
 
 def _spells(there: np.ndarray, epochs: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return birth, age at the end, and whether the end was not seen, of every spell of presence.
+    """Birth, age at the end, and whether the end was not seen, of every spell of presence.
 
-    Arguments:
-        there: (E, N) bool.
-        epochs: (E,).
+    there is (E, N) bool, by epoch and pair of neurons.
     """
     gap = np.zeros((1, there.shape[1]), bool)
     padded = np.concatenate([gap, there, gap]).astype(np.int8)
@@ -103,7 +101,7 @@ def _spells(there: np.ndarray, epochs: np.ndarray) -> tuple[np.ndarray, np.ndarr
 
 
 def _survival(age: np.ndarray, censored: np.ndarray) -> Survival:
-    """Return the estimate of Kaplan and Meier."""
+    """Estimate as Kaplan and Meier do."""
     from scipy.stats import CensoredData, ecdf
 
     if censored.all():

@@ -38,7 +38,7 @@ class Reach:
         space: int | None = None,
         time: float | None = None,
     ) -> "Reach":
-        """Return a twentieth of each axis (at least one place), and a tenth of the delays' range.
+        """By default a twentieth of each axis, at least 1, and a tenth of the delays' range.
 
         The range is that which the delays span, not that which learning may use: delays of
         0..150 ms would nearly all be near each other if they could reach 1000 ms.
@@ -65,17 +65,11 @@ class Reach:
 
 @dataclass(frozen=True)
 class Pairs:
-    """Pairs of near synapses, by neuron.
+    """Pairs of near synapses, by neuron."""
 
-    Attributes:
-        start: (M+1,) int64; neuron j has the pairs ``start[j]:start[j+1]``.
-        a: (P,) int32 synapse.
-        b: (P,) int32 synapse of the same neuron.
-    """
-
-    start: np.ndarray
-    a: np.ndarray
-    b: np.ndarray
+    start: np.ndarray  # (M+1,) int64; neuron j has the pairs ``start[j]:start[j+1]``
+    a: np.ndarray  # (P,) int32 synapse
+    b: np.ndarray  # (P,) int32 synapse of the same neuron
 
     @property
     def n(self) -> int:
@@ -84,17 +78,9 @@ class Pairs:
 
 
 def near(afferents: Afferents, places: Places | None, reach: Reach, kind: str) -> Pairs:
-    """Return the pairs of neighbours.
+    """The pairs of neighbours of a kind, one of `KINDS`.
 
-    Arguments:
-        afferents: The synapses.
-        places: Where the presynaptic neurons lie; None where they have no order: then there are
-            no pairs of ``space`` or ``both``, and ``nearest`` goes by delay alone.
-        reach: How far neighbours are apart at most.
-        kind: ``"space"``, ``"time"``, ``"both"`` or ``"nearest"``.
-
-    Raises:
-        InputError: The kind is unknown.
+    Without places there are no pairs of ``space`` or ``both``, and ``nearest`` goes by delay alone.
     """
     if kind not in KINDS:
         raise InputError(f"kind must be one of {', '.join(KINDS)}, got {kind!r}")
@@ -112,12 +98,9 @@ def near(afferents: Afferents, places: Places | None, reach: Reach, kind: str) -
 
 
 def sample(afferents: Afferents, budget: int, seed: int) -> np.ndarray:
-    """Return which neurons to look at where all would be too many, ascending.
+    """Which neurons to look at where all would be too many, ascending.
 
-    Arguments:
-        afferents: The synapses.
-        budget: Pairs of synapses of one neuron, near or not, that may be looked at.
-        seed: Seed of the choice.
+    The budget counts pairs of synapses of one neuron, near or not.
     """
     n = np.diff(afferents.start)
     order = generator(seed, "analysis", "neurons").permutation(len(n))
@@ -127,7 +110,7 @@ def sample(afferents: Afferents, budget: int, seed: int) -> np.ndarray:
 
 
 def _box(delay: np.ndarray, position: np.ndarray | None, reach: Reach, kind: str) -> np.ndarray:
-    """Return the pairs (2, P) of one neuron whose distance along each axis is within reach."""
+    """The pairs (2, P) of one neuron whose distance along each axis is within reach."""
     if position is None and kind != "time":
         return np.zeros((2, 0), np.int64)
     a, b = np.triu_indices(len(delay), 1)
@@ -141,7 +124,7 @@ def _box(delay: np.ndarray, position: np.ndarray | None, reach: Reach, kind: str
 
 
 def _nearest(delay: np.ndarray, position: np.ndarray | None, reach: Reach) -> np.ndarray:
-    """Return each synapse of one neuron and that nearest to it, (2, n)."""
+    """Each synapse of one neuron and that nearest to it, (2, n)."""
     from scipy.spatial import cKDTree
 
     if len(delay) < 2:

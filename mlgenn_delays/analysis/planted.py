@@ -99,7 +99,9 @@ def recovered(
     outgoing = _outgoing(network, hidden)
     part = (np.asarray(spikes) > 0) & (outgoing != 0).any(axis=1)
     neuron = np.flatnonzero(part)
-    carrying = _carrying(weight[neuron], carries)
+    size = np.abs(weight[neuron])
+    largest = np.maximum(weight[neuron].max(axis=1, keepdims=True), 0.0)
+    carrying = (size >= carries * largest) & (size > 0)
     pattern, offset, error = _fit(delay[neuron], carrying, planted)
     enough = carrying.sum(axis=1, keepdims=True) >= FEWEST
     with np.errstate(invalid="ignore"):
@@ -119,7 +121,7 @@ def chance(
     carries: float = 0.1,
     seed: int = 0,
 ) -> float:
-    """Return the share that the same measure finds when every neuron's delays are shuffled.
+    """The share that the same measure finds when every neuron's delays are shuffled.
 
     Arguments:
         network: As of `recovered`.
@@ -157,7 +159,7 @@ def chance(
 def _inputs(
     network: Network, planted: np.ndarray, spikes: np.ndarray, hidden: str
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return weights and delays [ms] onto the neurons, both (n, C); an absent synapse weighs 0."""
+    """Weights and delays [ms] onto the neurons, both (n, C); an absent synapse weighs 0."""
     source = network.input()
     incoming = network.incoming(hidden) if hidden in network.populations else []
     if len(incoming) != 1 or incoming[0].source != source.name:
@@ -175,14 +177,14 @@ def _inputs(
 
 
 def _dense(projection: Projection, values: np.ndarray, n: int) -> np.ndarray:
-    """Return values (S,) of synapses as (n, C) by postsynaptic and presynaptic neuron."""
+    """Values (S,) of synapses as (n, C) by postsynaptic and presynaptic neuron."""
     out = np.zeros((n, len(projection.indptr) - 1))
     out[projection.post, projection.pre()] = values
     return out
 
 
 def _outgoing(network: Network, hidden: str) -> np.ndarray:
-    """Return the weights (n, K) of a population onto the output."""
+    """The weights (n, K) of a population onto the output."""
     output = network.output()
     out = np.zeros((network.populations[hidden].n, output.n))
     for projection in network.incoming(output.name):
@@ -191,16 +193,10 @@ def _outgoing(network: Network, hidden: str) -> np.ndarray:
     return out
 
 
-def _carrying(weight: np.ndarray, carries: float) -> np.ndarray:
-    """Return which synapses (M, C) carry weight."""
-    largest = np.maximum(weight.max(axis=1, keepdims=True), 0.0)
-    return (np.abs(weight) >= carries * largest) & (weight != 0)
-
-
 def _fit(
     delay: np.ndarray, carrying: np.ndarray, planted: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return pattern (M,), offset (M,) and error (M, C) of the best fit of each neuron."""
+    """Pattern (M,), offset (M,) and error (M, C) of the best fit of each neuron."""
     m, channels = delay.shape
     pattern, offset = np.zeros(m, np.int64), np.zeros(m)
     error = np.full((m, channels), np.nan)

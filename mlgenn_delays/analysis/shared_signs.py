@@ -19,7 +19,7 @@ from mlgenn_delays.analysis.afferents import Afferents, Places
 
 
 def are_shared(afferents: Afferents) -> bool:
-    """Return whether no presynaptic neuron has both signs, and one has several synapses."""
+    """Whether no presynaptic neuron has both signs, and one has several synapses."""
     pre, sign = afferents.pre, afferents.sign
     if not len(pre):
         return False
@@ -28,7 +28,7 @@ def are_shared(afferents: Afferents) -> bool:
 
 
 def delays_are_shared(afferents: Afferents) -> bool:
-    """Return whether all synapses of a presynaptic neuron have one delay, and one has several."""
+    """Whether all synapses of a presynaptic neuron have one delay, and one has several."""
     pre, delay = afferents.pre, afferents.delay
     if not len(pre):
         return False
@@ -38,34 +38,21 @@ def delays_are_shared(afferents: Afferents) -> bool:
 
 
 def no_test_of_time(afferents: Afferents) -> bool:
-    """Return whether neurons share signs and delays, so that no shuffle within one tests them."""
+    """Whether neurons share signs and delays, so that no shuffle within one tests them."""
     return are_shared(afferents) and delays_are_shared(afferents)
 
 
 @dataclass(frozen=True)
 class PairSums:
-    """Sums over pairs of synapses, by pair of presynaptic neurons.
+    """Sums over pairs of synapses, by pair of presynaptic neurons."""
 
-    Attributes:
-        c: (P,) int64 presynaptic neuron.
-        d: (P,) int64 presynaptic neuron.
-        sums: (P, K) float64.
-    """
-
-    c: np.ndarray
-    d: np.ndarray
-    sums: np.ndarray
+    c: np.ndarray  # (P,) int64 presynaptic neuron
+    d: np.ndarray  # (P,) int64 presynaptic neuron
+    sums: np.ndarray  # (P, K) float64
 
     @staticmethod
     def of(c: np.ndarray, d: np.ndarray, columns: list[np.ndarray], n: int) -> "PairSums":
-        """Add up pairs of synapses.
-
-        Arguments:
-            c: Presynaptic neuron of the one synapse of each pair.
-            d: Presynaptic neuron of the other.
-            columns: K values of each pair.
-            n: Number of presynaptic neurons.
-        """
+        """Add up K columns (P,) of pairs of synapses, by their presynaptic neurons c and d of n."""
         key, where = np.unique(np.minimum(c, d) * n + np.maximum(c, d), return_inverse=True)
         where = where.ravel()
         sums = [np.bincount(where, column, len(key)) for column in columns]
@@ -74,17 +61,7 @@ class PairSums:
     def shuffled(
         self, places: Places, reach: tuple[int, ...], permutations: int, rng: np.random.Generator
     ) -> np.ndarray:
-        """Return the sums over pairs near in space, as they are and with shuffled places.
-
-        Arguments:
-            places: Where the presynaptic neurons lie.
-            reach: How far near ones are apart along each axis.
-            permutations: B.
-            rng: Draws the shuffles.
-
-        Returns:
-            (B+1, K), those as they are first.
-        """
+        """Sums over pairs near in space, as they are and then with shuffled places, (B+1, K)."""
         from mlgenn_delays.analysis.shuffle_kernel import place_sums
 
         out = np.zeros((permutations + 1, self.sums.shape[1]))
@@ -100,11 +77,7 @@ def orders(
 ) -> Iterator[np.ndarray]:
     """Yield whose place each presynaptic neuron has, (n,): its own, then shuffled ones.
 
-    Arguments:
-        used: Those that have synapses, ascending; the places of others stay out of it.
-        n: Number of presynaptic neurons.
-        permutations: Number of shuffles.
-        rng: Draws them.
+    The places of those that are not used (those without synapses) stay out of it.
     """
     order = np.arange(n)
     yield order.copy()

@@ -68,11 +68,11 @@ class Picture:
     figure: "Figure"
 
     def png(self) -> bytes:
-        """Return the figure as a PNG."""
+        """The figure as a PNG."""
         return self._rendered("png")
 
     def svg(self) -> bytes:
-        """Return the figure as an SVG."""
+        """The figure as an SVG."""
         return self._rendered("svg")
 
     def save(self, folder: Path) -> list[Path]:
@@ -93,7 +93,6 @@ class Picture:
         return paths
 
     def _rendered(self, kind: str) -> bytes:
-        """Return the figure as a file of a kind."""
         out = io.BytesIO()
         dated: dict[str, Any] = {"metadata": {"Date": None}} if kind == "svg" else {}
         with look():
@@ -119,7 +118,7 @@ def look() -> Iterator[None]:
 def panels(
     rows: int = 1, columns: int = 1, *, width: float = 3.4, height: float = 2.8, **how: Any
 ) -> tuple["Figure", Any]:
-    """Return a figure and its axes, to be filled within `look`.
+    """Make a figure and its axes (rows, columns), to be filled within `look`.
 
     Arguments:
         rows: Rows of panels.
@@ -127,9 +126,6 @@ def panels(
         width: Of a panel [inches].
         height: Of a panel [inches].
         how: Arguments of matplotlib's `Figure.subplots`.
-
-    Returns:
-        The figure, and its axes (rows, columns) as an array.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

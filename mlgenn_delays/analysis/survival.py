@@ -131,13 +131,12 @@ def across(
 def _kinds(
     earlier: Afferents, later: Afferents, a: np.ndarray, b: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """Return which of the pairs are of a kind, by kind."""
     stays, came = kept(earlier, later)[a], ~kept(later, earlier)[b]
     return {"all": np.ones(len(a), bool), "joined": stays & came, "replaced": ~stays & came}
 
 
 def _judge(pairs: np.ndarray, same: np.ndarray) -> Across:
-    """Return the test of pairs (B+1,), of which the first are the observed ones."""
+    """Test pairs (B+1,), of which the first are the observed ones."""
     with np.errstate(invalid="ignore", divide="ignore"):
         return Across(int(pairs[0]), tested(same / pairs))
 
@@ -192,7 +191,7 @@ def staying(
 def _mantel_haenszel(
     a: np.ndarray, b: np.ndarray, c: np.ndarray, d: np.ndarray
 ) -> tuple[float, float]:
-    """Return odds ratio and two-sided p of 2 x 2 tables, one a stratum; see the module."""
+    """Odds ratio and two-sided p of 2 x 2 tables, one per stratum; see the module."""
     n = np.maximum(1, a + b + c + d)
     up, down = float((a * d / n).sum()), float((b * c / n).sum())
     odds = up / down if down else (math.inf if up else math.nan)
@@ -205,13 +204,12 @@ def _mantel_haenszel(
 
 
 def kept(one: Afferents, other: Afferents) -> np.ndarray:
-    """Return which synapses of the one are in the other as well, (S,) bool."""
+    """Which synapses of the one are in the other as well, (S,) bool."""
     there = other.there if other.there is not None else other.pre << 32 | other.post
     return np.isin(one.pre << 32 | one.post, there)
 
 
 def _check(earlier: Afferents, later: Afferents) -> None:
-    """Reject epochs of different networks."""
     if earlier.n_neurons != later.n_neurons:
         raise InputError(
             f"both epochs must have the same neurons, got {earlier.n_neurons} and {later.n_neurons}"
@@ -225,7 +223,7 @@ def _near(
     reach: Reach,
     neurons: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the near pairs of synapses onto a neuron: (P,) of the earlier, (P,) of the later."""
+    """The near pairs of synapses onto a neuron: (P,) of the earlier, (P,) of the later."""
     found = [np.zeros((2, 0), np.int64)]
     for neuron in neurons:
         one = np.arange(earlier.start[neuron], earlier.start[neuron + 1])

@@ -1,7 +1,6 @@
 """Data sets, encoders, augmentation and batching; every name is loaded when first used."""
 
-from importlib import import_module
-from typing import Any
+from mlgenn_delays import lazily
 
 _HOME = {
     "Augment": "augment.augment",
@@ -12,7 +11,7 @@ _HOME = {
     "Data": "types",
     "ENCODERS": "encode.base",
     "LevelEncoder": "encode.level",
-    "MelSettings": "encode.mel",
+    "MelSettings": "encode.recordings",
     "RateEncoder": "encode.rate",
     "SpikeBatch": "types",
     "SpikeData": "types",
@@ -36,12 +35,7 @@ _HOME = {
 }
 
 __all__ = sorted(_HOME)
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+__getattr__ = lazily(__name__, _HOME)
 
 
 def __dir__() -> list[str]:

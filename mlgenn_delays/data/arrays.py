@@ -10,22 +10,15 @@ from mlgenn_delays.untrusted import shown
 
 # Currents from here on are fill values, not data (1e15, 1e20, 9.97e36 and such): squares of
 # weighted sums of them, which normalisation takes, leave the range of float32 (3e38).
-LARGEST = 1e15
+LARGEST_VALUE = 1e15
 
 
 def whole_numbers(
     name: str, value: object, dtype: type[np.signedinteger], unit: str = "place"
 ) -> np.ndarray:
-    """Return an array of whole numbers as C-contiguous and of the given type.
+    """Convert a value to a C-contiguous array of integers; nothing is rounded, nothing overflows.
 
-    Arguments:
-        name: What the numbers are called in the message.
-        value: The numbers, in anything that NumPy makes an array of.
-        dtype: The type wanted.
-        unit: What a place of the array is called: "example", say.
-
-    Raises:
-        InputError: They are of another type, or do not fit the one wanted.
+    Messages call the array `name` and a place in it a `unit`: "example", say.
     """
     array = as_array(name, value, "whole numbers")
     if array.dtype.kind not in "iu" and array.size:
@@ -41,11 +34,7 @@ def whole_numbers(
 
 
 def as_array(name: str, value: object, noun: str) -> np.ndarray:
-    """Convert a value to an array.
-
-    Raises:
-        InputError: It can make no array of it.
-    """
+    """Convert a value to an array, which must hold a `noun`: "numbers", say."""
     try:
         return np.asarray(value)
     except (TypeError, ValueError, OverflowError) as error:
@@ -53,7 +42,6 @@ def as_array(name: str, value: object, noun: str) -> np.ndarray:
 
 
 def _not_whole(array: np.ndarray, unit: str) -> str:
-    """Describe an array that does not hold whole numbers, with the remedy."""
     if array.dtype.kind == "f":
         wrong = np.argwhere(array != np.floor(array))
         if len(wrong):
@@ -85,11 +73,7 @@ def check_names(names: Sequence[str], n: int) -> None:
 
 
 def check_rows(index: object, n: int) -> np.ndarray:
-    """Return numbers of examples as (B,) int64.
-
-    Raises:
-        InputError: They are no numbers of n examples.
-    """
+    """Return numbers of n examples as (B,) int64."""
     rows = whole_numbers("index", index, np.int64)
     if rows.ndim != 1 or (rows.size and (rows.min() < 0 or rows.max() >= n)):
         got = f"{rows.min()}..{rows.max()}" if rows.ndim == 1 else f"shape {rows.shape}"
@@ -158,23 +142,16 @@ def check_size(
     example: Callable[[int], str] | None = "example {}".format,
     remedy: str = "replace or remove it",
 ) -> None:
-    """Reject numbers that are not finite or too large to be data, as they are or scaled.
+    """Reject values (N, T, C) that are not finite or, times `scale`, too large to be data.
 
-    Arguments:
-        where: What they are called.
-        values: (N, T, C) real numbers.
-        scale: What they will be multiplied by.
-        example: What an example is called, by its number; None for one alone.
-        remedy: What to do about it.
-
-    Raises:
-        InputError: One is; the text says which, and in how many more examples there are others.
+    The text says which is the first, and in how many more examples there are others. `example`
+    gives the name of one by its number; with None the only one is not named.
     """
     step, first, others = rows_at_once(values.shape), "", 0
     for begin in range(0, len(values), step):
         some = values[begin : begin + step]
         # Twice negated, for nothing is less than NaN.
-        wrong = ~(np.abs(some) < LARGEST / scale)
+        wrong = ~(np.abs(some) < LARGEST_VALUE / scale)
         if not wrong.any():
             continue
         if not first:
@@ -186,8 +163,8 @@ def check_size(
                 first = f"{value} in {called} (step {time}, channel {channel})"
         others += int(wrong.any(axis=(1, 2)).sum())
     if first:
-        most = f"{LARGEST / scale:.3g}" + (
-            f" ({LARGEST:g} over the scale {scale:g})" * (scale != 1)
+        most = f"{LARGEST_VALUE / scale:.3g}" + (
+            f" ({LARGEST_VALUE:g} over the scale {scale:g})" * (scale != 1)
         )
         more = f", and others in {others - 1} more" if others > 1 else ""
         raise InputError(
@@ -217,17 +194,7 @@ LAYOUTS = ("times", "raster", "values")  # the arrays of a .npz, one of which it
 
 
 def check_raster(where: str, values: np.ndarray, remedy: str, *, several: bool = True) -> None:
-    """Require spikes as 0 and 1.
-
-    Arguments:
-        where: What the array is called.
-        values: (N, steps, C).
-        remedy: What to do otherwise.
-        several: Whether the user gave several examples, so that the first wrong one is named.
-
-    Raises:
-        InputError: A value is another.
-    """
+    """Require spikes (N, T, C) to be 0 and 1; the example is named where there are `several`."""
     step = rows_at_once(values.shape)
     for first in range(0, 0 if values.dtype.kind == "b" else len(values), step):
         some = values[first : first + step]
@@ -242,17 +209,7 @@ def check_raster(where: str, values: np.ndarray, remedy: str, *, several: bool =
 
 
 def check_start(where: str, start: np.ndarray, n_events: int, n: int | None = None) -> None:
-    """Require where each example's events begin, and where the last ones end.
-
-    Arguments:
-        where: What the file is called.
-        start: (N+1,) whole numbers, ascending from 0 to ``n_events``.
-        n_events: Number of events of all examples.
-        n: N, None if it is not known.
-
-    Raises:
-        InputError: It is something else.
-    """
+    """Require where the events of each example begin and the last ones end, (N+1,), in `where`."""
     shaped = start.ndim == 1 and start.dtype.kind in "iu" and len(start) > 1
     if shaped and n in (None, len(start) - 1):
         falls = np.flatnonzero(start[1:] < start[:-1])

@@ -1,14 +1,15 @@
-"""Batches of an epoch, in an order that depends only on the seed and the epoch."""
+"""Batches of an epoch, in an order that depends only on seed and epoch; the next is made ahead."""
 
+from collections import deque
 from collections.abc import Iterator
-from typing import overload
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar, overload
 
 import numpy as np
 
 from mlgenn_delays.data.augment.augment import Augment, check_kind
 from mlgenn_delays.data.augment.augment import augment as augment_batch
 from mlgenn_delays.data.augment.blend import blending
-from mlgenn_delays.data.prefetch import prefetch
 from mlgenn_delays.data.types import (
     Batch,
     CurrentBatch,
@@ -20,6 +21,27 @@ from mlgenn_delays.data.types import (
 )
 from mlgenn_delays.rng import generator
 from mlgenn_delays.settings import Count, check
+
+T = TypeVar("T")
+
+_END = object()
+
+
+def prefetch(items: Iterator[T], depth: int = 2) -> Iterator[T]:
+    """Yield items that a thread of its own makes, up to ``depth`` of them before they are wanted.
+
+    Items, their order and their errors are those of the iterator. Nothing is made before the first
+    is asked for, and no more once this iterator is closed or forgotten.
+    """
+    waiting: deque[Future[T | object]] = deque()
+    worker = ThreadPoolExecutor(1, "prefetch")
+    try:
+        waiting.extend(worker.submit(next, items, _END) for _ in range(depth))
+        while (item := waiting.popleft().result()) is not _END:
+            waiting.append(worker.submit(next, items, _END))
+            yield item  # type: ignore[misc]
+    finally:
+        worker.shutdown(cancel_futures=True)
 
 
 def epoch_order(n: int, *, seed: int, epoch: int, shuffle: bool = True) -> np.ndarray:

@@ -22,7 +22,7 @@ from mlgenn_delays.data.types import SpikeData, StreamedSpikes
 from mlgenn_delays.files import cache_folder
 from mlgenn_delays.tensors import Place, places
 
-BLOCK = 1000  # examples a file of the cache
+BLOCK = 1000  # examples per file of the cache
 _NAMES = ("start", "time", "losses")
 _MOST = 2.0**53  # of counts and lengths [ms]
 _SPIKES = _NAMES[:2]
@@ -33,9 +33,6 @@ class Blocks:
     """N examples as spikes, encoded some at a time.
 
     Attributes:
-        n: N.
-        n_channels: C.
-        n_steps: T.
         encode: Function of (first, end) that gives those examples: ``start`` (end - first, C+1),
             counted from 0, and ``time`` (E,), both of whole numbers, and what was lost of each.
         name: The beginning of the cache's file names.
@@ -73,8 +70,7 @@ class Blocks:
     def stream(self) -> tuple["Stream", Losses | None]:
         """Return all examples on disk, each block encoded now unless the cache has it whole.
 
-        Returns:
-            The examples, and their losses where they were encoded.
+        Their losses are None where they are encoded only when they are read.
         """
         files, losses = [], []
         for first, end in self.bounds():
@@ -95,15 +91,7 @@ class Blocks:
         names: tuple[str, ...] = (),
         stream: bool,
     ) -> SpikeData | StreamedSpikes:
-        """Return all examples as a split of a data set.
-
-        Arguments:
-            labels: (N,) int64 classes.
-            dt: Length of a step [ms].
-            label_names: Name of each class.
-            names: Name of each example, or empty.
-            stream: Whether they stay on disk until a batch needs them.
-        """
+        """Return all examples as a split of a data set, of the classes `labels` (N,) int64."""
         if stream:
             rows, (source, lost) = np.arange(self.n), self.stream()
             shape = self.n_channels, self.n_steps
@@ -112,24 +100,17 @@ class Blocks:
         return SpikeData(start, time, labels, self.n_steps, dt, label_names, names, losses)
 
     def restored(self, number: int, path: Path) -> "_BlockFile | None":
-        """Make a block's file anew; return it, or None if it cannot be stored.
-
-        Arguments:
-            number: Of the block.
-            path: Its file.
-        """
+        """Make a block's file anew; None if it cannot be stored."""
         block = self._block(*self.bounds()[number])
         return _BlockFile(path, block.start, block.time) if path.is_file() else None
 
     def _key(self, first: int, end: int) -> str | None:
-        """Return the name of a block in the cache, None without one."""
         if self.depends is None:
             return None
         settings = [self.n_channels, self.n_steps]
         return cache_key(self.name, rows=[first, end], settings=settings, **self.depends)
 
     def _block(self, first: int, end: int) -> Spikes:
-        """Return a block, from the cache if that has it whole."""
         key = self._key(first, end)
         arrays = load_arrays(key, _NAMES) if key is not None else None
         if arrays is not None and not self._fits(end - first, **arrays):
@@ -160,13 +141,7 @@ class Blocks:
 
 
 class _BlockFile:
-    """A block's file, from which single examples are read and checked.
-
-    Arguments:
-        path: The file, which need not be there.
-        start: Its content, whose checksums by example are kept; see `Blocks.encode`.
-        time: The same.
-    """
+    """A block's file, from which single examples are read and checked against their checksums."""
 
     def __init__(self, path: Path, start: np.ndarray, time: np.ndarray) -> None:
         self.path = path
@@ -177,9 +152,7 @@ class _BlockFile:
     def example(self, row: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the bounds (C+1,) and spikes (S,) of one example, and read no more than that.
 
-        Raises:
-            OSError: The file is missing or cannot be read.
-            ValueError: It has changed.
+        An OSError says that the file cannot be read, a ValueError that it has changed.
         """
         if self._places is None:
             self._places = places(self.path)
@@ -204,11 +177,8 @@ def _checksum(bounds: np.ndarray, spikes: np.ndarray) -> int:
 class Stream:
     """Examples that are read when they are asked for; see `SpikeSource`.
 
-    Arguments:
-        blocks: The examples.
-        files: Files of the blocks in the cache; none if they are encoded each time. One that is
-            lost or damaged later is made anew, or if that fails each of its examples is encoded
-            when it is read.
+    A file of a block that is lost or damaged later is made anew. If that fails, or there are no
+    files, each example is encoded when it is read.
     """
 
     def __init__(self, blocks: Blocks, files: list[_BlockFile]) -> None:
@@ -222,7 +192,6 @@ class Stream:
         return end_to_end(map(self._example, rows.tolist()))
 
     def _example(self, row: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return the bounds (C+1,) and spikes (S,) of one example."""
         number = row // BLOCK
         file = self._files[number] if self._files else None
         if file is not None:

@@ -24,11 +24,7 @@ _DIGEST = 16  # bytes
 
 
 def files_hash(files: Iterable[tuple[str, bytes]]) -> str:
-    """Return a hash of the names, sizes and contents of files.
-
-    Arguments:
-        files: (name, content) of each, in a fixed order.
-    """
+    """Hash the names, sizes and contents of files, which come in a fixed order."""
     total = hashlib.blake2b(digest_size=20)
     for name, content in files:
         encoded = os.fsencode(name)
@@ -39,24 +35,14 @@ def files_hash(files: Iterable[tuple[str, bytes]]) -> str:
 
 
 def cache_key(name: str, **parts: object) -> str:
-    """Return a file name that stands for everything the arrays depend on.
-
-    Arguments:
-        name: What is cached, the beginning of the file name.
-        parts: Settings, hashes and versions; anything JSON can hold.
-    """
+    """Return a file name that stands for everything the arrays depend on, as JSON can hold it."""
     text = json.dumps(parts, sort_keys=True)
     digest = hashlib.blake2b(text.encode(), digest_size=_DIGEST).hexdigest()
     return f"{name}-{digest}.safetensors"
 
 
 def load_arrays(key: str, names: Iterable[str]) -> dict[str, np.ndarray] | None:
-    """Return the cached arrays, or None if there are none or they are damaged.
-
-    Arguments:
-        key: See `cache_key`.
-        names: The arrays that must be there, no more and no fewer.
-    """
+    """Return the cached arrays, of exactly these names, or None if they are not there whole."""
     path = cache_folder() / key
     try:
         arrays, metadata = read(path)
@@ -75,12 +61,7 @@ def load_arrays(key: str, names: Iterable[str]) -> dict[str, np.ndarray] | None:
 
 
 def store_arrays(key: str, arrays: dict[str, np.ndarray]) -> None:
-    """Store arrays for `load_arrays`; warn if that is not possible.
-
-    Arguments:
-        key: See `cache_key`.
-        arrays: Arrays by name.
-    """
+    """Store arrays for `load_arrays`; warn if that is not possible."""
     path = cache_folder() / key
     try:
         write_atomic(path, pack(arrays, {}))
@@ -103,14 +84,7 @@ def _remove_unused(folder: Path) -> None:
 def cached_arrays(
     key: str, names: list[str], compute: Callable[[], dict[str, np.ndarray]], *, cache: bool
 ) -> dict[str, np.ndarray]:
-    """Return arrays from the cache, or computed and then stored.
-
-    Arguments:
-        key: See `cache_key`.
-        names: The arrays that ``compute`` gives.
-        compute: Gives them.
-        cache: Whether to use the cache at all.
-    """
+    """Return arrays from the cache, or computed and then stored."""
     arrays = load_arrays(key, names) if cache else None
     if arrays is None:
         arrays = compute()

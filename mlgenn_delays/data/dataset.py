@@ -100,12 +100,7 @@ def as_item(
 ) -> Item:
     """Return an example, or its problem if reading it raises `InputError`.
 
-    Arguments:
-        split: See `Item`.
-        name: See `Item`.
-        label: See `Item`.
-        label_name: See `Item`.
-        read: Reads and encodes the example: gives its batch, losses and content.
+    `read` gives its batch, losses and content; see `Item`.
     """
     try:
         batch, losses, content = read()
@@ -115,13 +110,7 @@ def as_item(
 
 
 def spike_example(spikes: Spikes, n_steps: int, content: Sequence[Any] = ()) -> Example:
-    """Return the spikes of one example as `as_item` takes them.
-
-    Arguments:
-        spikes: See `mlgenn_delays.data.events.event_spikes`.
-        n_steps: T, length of a trial.
-        content: See `Item`.
-    """
+    """Return the spikes of one example, of T steps, as `as_item` takes them."""
     start, time, losses = spikes
     unknown = np.full(1, -1, np.int64)
     return SpikeBatch(start[None], time, unknown, np.zeros(1, np.int64), n_steps), losses, content
@@ -206,14 +195,9 @@ def _loaded_example(data: Data, row: int) -> Example:
 
 
 def assemble(items: Iterable[Item], dt: float) -> Splits:
-    """Return examples put together as splits, in memory.
+    """Put examples, all of one length and kind, together as splits in memory.
 
-    Arguments:
-        items: Every example, of one length and kind.
-        dt: Length of a step [ms].
-
-    Raises:
-        InputError: An example is damaged, or there is none.
+    The first damaged example raises its problem.
     """
     by_split: dict[str, list[Item]] = {}
     classes: dict[int, str] = {}

@@ -40,22 +40,10 @@ def event_columns(
     noun: str = "times",
     place: Callable[[int], str] = "event {}".format,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return channels and times of events, which may come from anybody.
+    """Check channels and times of events, which may come from anybody; nothing is rounded.
 
-    Arguments:
-        where: What the events are called.
-        channels: (E,) whole numbers.
-        times: (E,) real numbers; whole numbers if they are "steps".
-        n_channels: C; None if it is not known yet.
-        noun: "times" or "steps".
-        place: What an event is called, by its number.
-
-    Returns:
-        Channels (E,) int64 and times (E,) of their own type; nothing is rounded.
-
-    Raises:
-        InputError: They are of another type or shape, not as many, negative, not finite, or a
-            channel is not there.
+    Channels (E,) become int64, times (E,) keep their type: whole numbers if the `noun` is "steps".
+    C is None if it is not known yet; `place` gives the name of an event by its number.
     """
     channel = _column(where, "channels", channels, "iu", place)
     time = _column(where, noun, times, "iu" if noun == "steps" else "iuf", place)
@@ -111,7 +99,6 @@ def _column(
 def _check_times(
     where: str, noun: str, times: np.ndarray, place: Callable[[int], str] = "event {}".format
 ) -> None:
-    """Reject times that are negative or not finite."""
     wrong = ~((times >= 0) & np.isfinite(times)) if len(times) else np.zeros(0, bool)
     if wrong.any():
         first = int(np.argmax(wrong))
@@ -124,20 +111,9 @@ def _check_times(
 def event_steps(
     where: str, times: np.ndarray, *, dt: float, n_steps: int, unit: float = 1.0
 ) -> np.ndarray:
-    """Return the step of each event.
+    """Return the step of each event, (E,) float64 in ``0..T``; T stands for all after the trial.
 
-    Arguments:
-        where: What the events are called.
-        times: (E,) real numbers >= 0, of any type.
-        dt: Length of a step [ms].
-        n_steps: T, length of a trial.
-        unit: What a time of 1 is [ms].
-
-    Returns:
-        (E,) float64 in ``0..T``; T stands for every time after the trial.
-
-    Raises:
-        InputError: A time is negative or not finite.
+    A time of 1 is `unit` ms. Times must be finite and >= 0.
     """
     # float64 first: times of SHD are float16, whose greatest number is 65504.
     with np.errstate(over="ignore"):
@@ -149,17 +125,9 @@ def event_steps(
 def sorted_spikes(
     channels: np.ndarray, steps: np.ndarray, *, n_channels: int, n_steps: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return events as the spikes of one example; several of a channel in one step are one.
+    """Return events as one example's ``start`` (C+1,) int64 and ``time`` (S,) int32.
 
-    Arguments:
-        channels: (E,) whole numbers in ``0 .. n_channels - 1``.
-        steps: (E,) whole numbers >= 0 of any type, as `event_steps` gives them; events from step
-            ``n_steps`` on are cut.
-        n_channels: C.
-        n_steps: T.
-
-    Returns:
-        (C+1,) int64 where the spikes of each channel begin, and (S,) int32 their steps.
+    Several events of a channel in one step are one; those from step ``n_steps`` on are cut.
     """
     ends = np.arange(n_channels + 1) * n_steps
     kept = steps < n_steps
@@ -186,16 +154,13 @@ def event_spikes(
     """Return events as the spikes of one example, and what was lost on the way.
 
     Arguments:
-        where: See `event_steps`.
-        channels: See `sorted_spikes`.
-        times: See `event_steps`.
+        where: What the events are called in messages.
+        channels: (E,) whole numbers in ``0 .. n_channels - 1``.
+        times: (E,) real numbers >= 0.
         n_channels: C.
-        n_steps: T.
+        n_steps: T; later events are cut.
         dt: Length of a step [ms].
         unit: What a time of 1 is [ms].
-
-    Raises:
-        InputError: A time is negative or not finite.
     """
     steps = event_steps(where, times, dt=dt, n_steps=n_steps, unit=unit)
     start, time = sorted_spikes(channels, steps, n_channels=n_channels, n_steps=n_steps)
@@ -205,15 +170,7 @@ def event_spikes(
 def event_losses(
     times: np.ndarray, steps: np.ndarray, n_steps: int, unit: float, n_spikes: int | None = None
 ) -> Losses:
-    """Count the events of one example that were cut or merged.
-
-    Arguments:
-        times: (E,) their times.
-        steps: (E,) the steps of these.
-        n_steps: T; events from there on are cut.
-        unit: What a time of 1 is [ms].
-        n_spikes: How many spikes are left; None where nothing is merged.
-    """
+    """Count the events of one example that were cut, and merged if `n_spikes` of them are left."""
     cut = int(np.count_nonzero(steps >= n_steps))
     merged = 0 if n_spikes is None else len(steps) - cut - n_spikes
     last = float(times.max()) * unit if len(times) else 0.0
@@ -223,29 +180,18 @@ def event_losses(
 def end_to_end(
     examples: Iterable[tuple[np.ndarray, np.ndarray]],
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the spikes of several examples, one after the other.
-
-    Arguments:
-        examples: ``start`` (C+1,) and ``time`` (S,) of each.
-
-    Returns:
-        ``start`` (N, C+1) int64 and ``time`` (E,) int32, as `SpikeData` has them.
-    """
+    """Join examples, ``start`` (C+1,) and ``time`` (S,) each, to (N, C+1) int64 and (E,) int32."""
     starts, times, n = [], [], 0
     for start, time in examples:
-        starts.append(start + (n - start[0]))
+        # Of blocks on disk the numbers are unsigned, so n - start[0] would overflow.
+        starts.append(start.astype(np.int64) - int(start[0]) + n)
         times.append(time)
         n += len(time)
     return np.array(starts, np.int64), np.concatenate(times).astype(np.int32, copy=False)
 
 
 def stack_spikes(examples: Iterable[Spikes], n_channels: int) -> Spikes:
-    """Return the spikes of several examples, or of none, and their losses.
-
-    Arguments:
-        examples: Each of C channels.
-        n_channels: C.
-    """
+    """Join the spikes of several examples of C channels, or of none, and their losses."""
     each = list(examples)
     losses = Losses.together(spikes.losses for spikes in each)
     if not each:
@@ -254,13 +200,9 @@ def stack_spikes(examples: Iterable[Spikes], n_channels: int) -> Spikes:
 
 
 def single_spikes(steps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return examples in which a channel spikes once or never.
+    """Return ``start`` and ``time`` of examples in which a channel spikes once or never.
 
-    Arguments:
-        steps: (N, C) int64 step of each channel's spike, -1 for a silent one.
-
-    Returns:
-        ``start`` (N, C+1) int64 and ``time`` (E,) int32, as `SpikeData` has them.
+    `steps` (N, C) int64 has the step of each channel's spike, -1 for a silent one.
     """
     spiking = steps >= 0
     n, channels = steps.shape

@@ -7,7 +7,7 @@ from pydantic import BeforeValidator, Field
 
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.settings import (
-    LARGEST,
+    INT32_MAX,
     Number,
     PositiveTime,
     Unit,
@@ -35,38 +35,20 @@ Either = Annotated[
 
 
 def check_at_most(settings: Any, name: str, bound: float, what: str) -> None:
-    """Require a time that is no longer than others allow.
-
-    Arguments:
-        settings: What has it.
-        name: Its name.
-        bound: The longest [ms].
-        what: What that is.
-
-    Raises:
-        InputError: It is longer.
-    """
+    """Require a time that is at most `bound` [ms], which messages call `what`."""
     if getattr(settings, name) > bound:
         refuse(settings, name, f"at most {what} = {bound:g} ms")
 
 
 def check_ascending(settings: Any, name: str) -> None:
-    """Require at least one number, in ascending order without repeats.
-
-    Raises:
-        InputError: They are none, or not in that order.
-    """
+    """Require at least one number, in ascending order without repeats."""
     numbers = getattr(settings, name)
     if not numbers or any(b <= a for a, b in zip(numbers, numbers[1:], strict=False)):
         refuse(settings, name, "a list of ascending numbers without repeats, at least one")
 
 
 def check_shares(settings: Any) -> None:
-    """Require shares for validation and testing that leave something to train on.
-
-    Raises:
-        InputError: They leave too little.
-    """
+    """Require shares for validation and testing that leave something to train on."""
     if settings.validation + settings.test > 0.9:
         refuse(
             settings,
@@ -77,11 +59,7 @@ def check_shares(settings: Any) -> None:
 
 
 def check_streams_spikes(settings: Any) -> None:
-    """Require that currents are not to be streamed.
-
-    Raises:
-        InputError: They are.
-    """
+    """Require that currents are not to be streamed."""
     if settings.stream and settings.encoding == "currents":
         refuse(
             settings,
@@ -92,21 +70,18 @@ def check_streams_spikes(settings: Any) -> None:
 
 
 def count_steps(duration: float, dt: float) -> int:
-    """Return the number of steps of a trial, the half rounded up.
+    """Return the number of steps of a trial, the half rounded up, at least one.
 
     Arguments:
         duration: Length of a trial [ms].
         dt: Length of a step [ms].
-
-    Raises:
-        InputError: One of them is not positive, or the trial has no whole step.
     """
     check("dt", dt, PositiveTime)
     check("duration", duration, PositiveTime)
-    steps = math.floor(min(duration / dt + 0.5, 2.0 * LARGEST))  # infinitely many for a tiny dt
-    if not 1 <= steps <= LARGEST:
+    steps = math.floor(min(duration / dt + 0.5, 2.0 * INT32_MAX))  # infinitely many for a tiny dt
+    if not 1 <= steps <= INT32_MAX:
         raise InputError(
-            f"duration must be at {'least one step' if steps < 1 else f'most {LARGEST} steps'} "
+            f"duration must be at {'least one step' if steps < 1 else f'most {INT32_MAX} steps'} "
             f"of dt = {dt:g} ms, got {duration:g} ms"
         )
     return steps

@@ -36,9 +36,8 @@ class Losses:
     def of_lengths(lengths: Sequence[float] | np.ndarray, kept: Any) -> "Losses":
         """Return those of examples without events.
 
-        Arguments:
-            lengths: (N,) before they were cut or padded [ms].
-            kept: (N,) spikes left, or whether a current is other than 0.
+        Lengths (N,) are those before they were cut or padded [ms]; `kept` (N,) are the spikes left,
+        or whether a current is other than 0.
         """
         table = np.zeros((len(kept), WIDTH))
         table[:, _LENGTH], table[:, _KEPT] = lengths, kept
@@ -46,24 +45,12 @@ class Losses:
 
     @staticmethod
     def of_batch(lengths: Sequence[float] | np.ndarray, batch: Any) -> "Losses":
-        """Return those of the examples of a batch, or of data, that had no events.
-
-        Arguments:
-            lengths: (N,) before they were cut or padded [ms].
-            batch: What was made of them: ``start`` (N, C+1), or ``values`` (N, T, C).
-        """
+        """Return those of the examples, without events, of a batch or of data; see `of_lengths`."""
         return Losses.of_lengths(lengths, left_of(batch))
 
     @staticmethod
     def of_events(events: int, cut: int, merged: int, last: float) -> "Losses":
-        """Return those of one example of events.
-
-        Arguments:
-            events: How many there were.
-            cut: How many came after the trial.
-            merged: How many were merged with another.
-            last: Time of the last [ms], 0 without any.
-        """
+        """Return those of one example of events, of which the last was at `last` [ms]."""
         return Losses(np.array([[events, cut, merged, last, events - cut - merged]], np.float64))
 
     @staticmethod
@@ -95,15 +82,11 @@ class Losses:
         return self.table[:, _KEPT] == 0
 
     def shares(self, trial: float) -> dict[str, Any]:
-        """Return the losses in a form that JSON can hold.
+        """Return the losses, with trials of so many ms, in a form that JSON can hold.
 
-        Arguments:
-            trial: Length of a trial [ms].
-
-        Returns:
-            Share of the events (of the time, of data without events) that was cut, share of the
-            events that was merged, how many examples are "empty", and how many "events" there
-            were, None in data without.
+        They are the share of the events (of the time, of data without events) that was "cut", the
+        share of the events that was "merged", how many examples are "empty", and how many "events"
+        there were, None in data without.
         """
         events, cut, merged = self.table[:, [_EVENTS, _CUT, _MERGED]].sum(axis=0)
         if not events:
@@ -122,11 +105,7 @@ class Losses:
         return bool(self.table[:, _EVENTS].any() or not self.lengths.any())
 
     def sentence(self, trial: float) -> str:
-        """Describe the losses; an empty text for none.
-
-        Arguments:
-            trial: Length of a trial [ms].
-        """
+        """Describe the losses, with trials of so many ms; an empty text for none."""
         found = self.shares(trial)
         noun = "events" if self._has_events else "time"
         parts = [
@@ -144,10 +123,7 @@ class Losses:
     def warning(self, trial: float, dt: float, *, trained: bool = False) -> str:
         """Return a warning with its likely reason; an empty text for none.
 
-        Arguments:
-            trial: Length of a trial [ms].
-            dt: Length of a step [ms].
-            trained: Whether the length of the trial cannot be chosen any more.
+        If the network is `trained`, the length of the trial [ms] cannot be chosen any more.
         """
         found, n = self.shares(trial), len(self)
         noun = "events" if self._has_events else "time"
@@ -177,13 +153,11 @@ class Losses:
         return text + (f"; {remedy}" if remedy else "")
 
     def _nothing_left(self, empty: int) -> str:
-        """Return how many examples are empty, in words."""
         if len(self) == 1:
-            return "nothing of it is left: the network gets no input, and answers all the same"
+            return "nothing of it is left: the network gets no input, and still predicts a class"
         return f"{empty:,} of {len(self):,} examples are empty: the network gets no input"
 
     def _too_long(self, trial: float, longest: float, trained: bool) -> str:
-        """Return how long examples are, and what may be wrong."""
         median = float(np.median(self.lengths))
         lasts = f"it lasts {_number(longest)} ms"
         if len(self) > 1:
@@ -205,7 +179,6 @@ class Losses:
         return f"{lasts}: set data.duration = {np.ceil(longest):g} to keep all"
 
     def _too_crowded(self, longest: float, trained: bool) -> str:
-        """Return how late events are, and what may be wrong."""
         reach = f"times reach {_number(longest)}"
         if longest <= _SECONDS:
             key = "" if trained else ", or set data.time_unit = 1000"
@@ -214,13 +187,7 @@ class Losses:
 
 
 def warnings_of(splits: Mapping[str, Losses], trial: float, dt: float) -> list[str]:
-    """Return the warnings about a data set: one if it holds for the whole.
-
-    Arguments:
-        splits: What was lost, by split.
-        trial: Length of a trial [ms].
-        dt: Length of a step [ms].
-    """
+    """Return the warnings about a data set by its splits: one if it holds for the whole."""
     whole = Losses.together(splits.values()).warning(trial, dt)
     if whole:
         return [whole]
@@ -229,11 +196,7 @@ def warnings_of(splits: Mapping[str, Losses], trial: float, dt: float) -> list[s
 
 
 def left_of(batch: Any) -> np.ndarray:
-    """Return how many spikes each example has, or whether it has a current other than 0, (N,).
-
-    Arguments:
-        batch: A batch or data, with ``start`` (N, C+1) or ``values`` (N, T, C).
-    """
+    """Return each example's number of spikes, or whether it has a current other than 0, (N,)."""
     if hasattr(batch, "values"):
         return batch.values.any(axis=(1, 2))
     return batch.start[:, -1] - batch.start[:, 0]

@@ -14,8 +14,8 @@ from typing import Any
 
 from mlgenn_delays.data.dataset import Dataset, Item, Splits
 from mlgenn_delays.data.encode.base import ENCODERS
-from mlgenn_delays.data.encode.mel import MelSettings
 from mlgenn_delays.data.encode.rate import RateEncoder
+from mlgenn_delays.data.encode.recordings import MelSettings
 from mlgenn_delays.data.losses import Losses, warnings_of
 from mlgenn_delays.errors import InputError, nearest
 
@@ -63,15 +63,7 @@ FAMILIES: MutableMapping[str, Callable[[str], Dataset]] = _Modules("family", {"t
 
 
 def dataset(name: str) -> Dataset:
-    """Return a data set.
-
-    Arguments:
-        name: Name in `DATASETS`, or ``KIND:NAME`` with a kind in `FAMILIES`, such as
-            ``tonic:NMNIST``.
-
-    Raises:
-        InputError: There is none of that name; the nearest and all known ones are named.
-    """
+    """Return the data set of a name in `DATASETS`, or of a family's, such as ``tonic:NMNIST``."""
     kind, colon, rest = name.partition(":")
     if kind in FAMILIES and colon and rest:
         return FAMILIES[kind](rest)
@@ -126,12 +118,7 @@ def dataset_encoding(name: str, options: Any = None) -> str:
 
 
 def unsplit_options(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a table of options with which nothing is split off from the training examples.
-
-    Arguments:
-        name: Name of the data set.
-        options: A table for `parse_options`.
-    """
+    """Return a table of options with which nothing is split off from the training examples."""
     shares = [
         field.name
         for field in fields(dataset(name).options)
@@ -141,11 +128,7 @@ def unsplit_options(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def splits_by_name(name: str) -> bool:
-    """Return whether a data set is one of your own, which is split by names where it says nothing.
-
-    Arguments:
-        name: Name of the data set.
-    """
+    """Return whether a data set is one of your own, split by names where it says nothing."""
     return {"validation", "test"} <= {
         field.name for field in fields(dataset(name).options) if isinstance(field.default, float)
     }
@@ -194,6 +177,12 @@ def load_dataset(
     Warns:
         UserWarning: More than a fifth of the events was cut or merged, or of the examples is
             empty; the text says what may be the reason.
+
+    Example:
+        >>> from mlgenn_delays import load_dataset
+        >>> splits = load_dataset("yin-yang", options={"train": 90, "validation": 30, "test": 30})
+        >>> {name: len(data) for name, data in splits.items()}
+        {'train': 90, 'validation': 30, 'test': 30}
     """
     place = _folder(name, folder, "--data DIR")
     splits = dataset(name).splits(place, _parsed(name, options), dt, cache)
@@ -208,24 +197,12 @@ def load_dataset(
 def data_items(
     name: str, folder: Path | str | None = None, options: Any = None, *, dt: float = 1.0
 ) -> Iterator[Item]:
-    """Return every example of a data set, damaged ones among them.
-
-    Arguments:
-        name: See `dataset`.
-        folder: Folder of the data, where the data set needs one.
-        options: A table for `parse_options`, or what it returned.
-        dt: Length of a step [ms].
-
-    Raises:
-        InputError: Unknown data set, missing folder or bad options; while iterating, there is
-            nothing to look at.
-    """
+    """Iterate over every example of a data set, damaged ones among them."""
     place = _folder(name, folder, "DIR")
     return dataset(name).examples(name, place, _parsed(name, options), dt)
 
 
 def _folder(name: str, folder: Path | str | None, argument: str) -> Path | None:
-    """Return the folder of the data, which must be given where the data set needs one."""
     if dataset(name).needs_folder and folder is None:
         raise InputError(f"dataset {name!r} needs a folder of data, got none; give {argument}")
     return None if folder is None else Path(folder)
@@ -241,7 +218,6 @@ def _parsed(name: str, options: Any) -> Any:
 
 
 def _build(settings: type, table: object, where: str) -> Any:
-    """Return a settings object from a table, and those nested in it."""
     if not isinstance(table, Mapping):
         raise InputError(f"{where} must be a table of options, got {table!r}")
     known = [field.name for field in fields(settings)]
@@ -258,7 +234,6 @@ def _build(settings: type, table: object, where: str) -> Any:
 
 
 def _build_kind(name: str, table: Mapping[str, Any], where: str) -> Any:
-    """Return the settings object of a nested table, of the kind it names."""
     kinds, default = _TABLES[name]
     rest = dict(table)
     kind = rest.pop("kind", default) if len(kinds) > 1 else default

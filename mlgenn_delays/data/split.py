@@ -5,8 +5,9 @@ your own grow, so their examples are assigned one by one (`split_off`, `rows_by_
 """
 
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from hashlib import blake2b
+from typing import Any
 
 import numpy as np
 
@@ -24,17 +25,10 @@ NAMES = {
 
 
 def stratified(labels: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Split off a part in which every label has its share.
+    """Split off a part of `size` examples in which every label has its share.
 
-    Arguments:
-        labels: (N,) what to stratify by: classes, or classes and speakers as one number.
-        size: Number of examples of the part.
-
-    Returns:
-        Indices of the rest (N - size,) and of the part (size,), both ascending, int64.
-
-    Raises:
-        InputError: There are too few examples for every label to be on both sides.
+    Labels (N,) are classes, or classes and speakers as one number. Returned are the indices of the
+    rest and of the part, both ascending.
     """
     from sklearn.model_selection import train_test_split
 
@@ -48,6 +42,16 @@ def stratified(labels: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
             "give more examples of each label"
         ) from error
     return np.sort(rest), np.sort(part)
+
+
+def split_validation(strata: np.ndarray, share: float, where: str) -> tuple[np.ndarray, np.ndarray]:
+    """Split off a share of the training examples, see `stratified`; errors begin with `where`."""
+    try:
+        return stratified(strata, max(1, round(share * len(strata))))
+    except InputError as error:
+        raise InputError(
+            f"{where}: {error}, or set data.validation to another share or 0"
+        ) from error
 
 
 def split_off(
@@ -66,18 +70,8 @@ def split_off(
     there; when examples are added it may go back to training, but none that was trained on comes
     to a part by that. Only a class without any example to train on takes one back from a part.
 
-    Arguments:
-        labels: (N,) classes.
-        shares: About which share of the examples each part gets; 0 for no such part.
-        names: N texts, what each example is called.
-        groups: N texts, whose each example is: all of one are in one part. None for no groups.
-        label_names: Name of each class, for messages.
-
-    Returns:
-        By part, and as "train" what is left: indices, ascending, int64.
-
-    Raises:
-        InputError: A class has too few examples or groups to be in every part.
+    All examples of a group are in one part. Indices are returned by part, and as "train" what is
+    left, ascending; classes with too few examples or groups are an error.
     """
     parts = [name for name, share in shares.items() if share]
     if not parts:
@@ -114,11 +108,8 @@ def _place(name: str) -> float:
 def _fill(part: np.ndarray, members: np.ndarray, number: int, *, last: int) -> None:
     """Give a part one of a class's examples or groups if it has none of them.
 
-    Arguments:
-        part: (M,) the part of each example or group, changed in place.
-        members: Those of the class, by ascending hash.
-        number: The part.
-        last: The number of training.
+    `part` (M,) is changed in place; `members` are those of the class, by ascending hash, and
+    `last` is the number of training.
     """
     own = part[members]
     if (own == number).any():
@@ -148,7 +139,7 @@ def rows_by_split(
     groups: Sequence[str] | None = None,
     label_names: Sequence[str] = (),
 ) -> dict[str, np.ndarray]:
-    """Return which examples are in which split.
+    """Return which examples are in which split, without splits that have none.
 
     A split that the data give is taken as it is. Where they give none, both others are split off
     from training (see `split_off`), else only validation is, if it is missing: a test split that
@@ -163,12 +154,6 @@ def rows_by_split(
         test: About which share of them is for testing.
         groups: See `split_off`.
         label_names: See `split_off`.
-
-    Returns:
-        Indices by split, splits without any left out.
-
-    Raises:
-        InputError: A class has too few examples or groups to be in every split.
     """
     found = {split: np.flatnonzero(given == split) for split in SPLITS}
     shares: Mapping[str, float] = {"test": test, "validation": validation}
@@ -185,3 +170,37 @@ def rows_by_split(
         )
         found |= {split: train[rows] for split, rows in parts.items()}
     return {split: found[split] for split in SPLITS if len(found[split])}
+
+
+def rows_of_part(
+    part: str,
+    labels: np.ndarray,
+    *,
+    where: str,
+    names: Sequence[str],
+    parts: Collection[str],
+    divided: bool,
+    options: Any,
+    groups: Sequence[str] | None,
+    label_names: Sequence[str],
+) -> dict[str, np.ndarray]:
+    """Return which examples of a file or other part are in which split, see `rows_by_split`.
+
+    The `parts` that there are stay as they are, but for training where validation is missing:
+    `options` have the shares of it that go to others. Errors begin with `where`.
+    """
+    if part != "train" or "validation" in parts:
+        return {part: np.arange(len(labels))}
+    try:
+        return rows_by_split(
+            np.full(len(labels), "train"),
+            labels,
+            names=names,
+            divided=divided,
+            validation=options.validation,
+            test=options.test,
+            groups=groups,
+            label_names=label_names,
+        )
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from error

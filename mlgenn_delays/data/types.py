@@ -67,6 +67,13 @@ class SpikeData:
 
     Raises:
         InputError: An array does not describe spikes; whole numbers of other types are converted.
+
+    Example:
+        >>> from mlgenn_delays import SpikeData
+        >>> events = [([0, 1], [2, 5]), ([1], [3])]
+        >>> settings = {"n_channels": 2, "n_steps": 10, "dt": 1.0, "label_names": ("a", "b")}
+        >>> SpikeData.from_events(events, [0, 1], **settings).time.tolist()
+        [2, 5, 3]
     """
 
     start: np.ndarray
@@ -180,7 +187,6 @@ def _example(row: int, pair: object, n_channels: int, n_steps: int, dt: float) -
 
 
 def _taken(data: Any, index: np.ndarray) -> dict[str, Any]:
-    """Return the fields that all kinds of splits share, for some examples."""
     return {
         "labels": data.labels[index],
         "names": tuple(data.names[each] for each in index) if data.names else (),
@@ -192,7 +198,7 @@ class SpikeSource(Protocol):
     """Examples as spikes that are read when a batch needs them, whatever they are read from."""
 
     def read(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the examples of the numbers (B,) as ``start`` and ``time`` of `SpikeBatch`."""
+        """Read the examples of the numbers (B,) as ``start`` and ``time`` of `SpikeBatch`."""
         ...
 
 
@@ -213,6 +219,17 @@ class StreamedSpikes:
 
     Raises:
         InputError: A label is no class, or there are more or fewer labels than examples.
+
+    Example:
+        >>> import numpy as np
+        >>> from mlgenn_delays import StreamedSpikes
+        >>> class Silence:
+        ...     def read(self, rows):
+        ...         return np.zeros((len(rows), 3), np.int64), np.zeros(0, np.int32)
+        >>> rows, labels = np.arange(4), np.array([0, 1, 1, 0])
+        >>> data = StreamedSpikes(Silence(), rows, labels, 2, 10, 1.0, ("a", "b"))
+        >>> data.batch(np.array([2, 3])).labels.tolist()
+        [1, 0]
     """
 
     source: SpikeSource
@@ -311,6 +328,13 @@ class CurrentData:
 
     Raises:
         InputError: An array does not describe currents; other types of real numbers are converted.
+
+    Example:
+        >>> import numpy as np
+        >>> from mlgenn_delays import CurrentData
+        >>> data = CurrentData(np.zeros((2, 10, 3)), np.array([0, 1]), 1.0, ("a", "b"))
+        >>> data.n_steps, data.n_channels
+        (10, 3)
     """
 
     values: np.ndarray
@@ -365,14 +389,7 @@ Data = SpikeData | StreamedSpikes | CurrentData
 
 
 def checked(batch: Batch) -> Batch:
-    """Return a batch that may come from anybody, with its arrays checked and converted.
-
-    Arguments:
-        batch: A batch, whose labels and index may be anything.
-
-    Raises:
-        InputError: Its arrays do not describe spikes or currents.
-    """
+    """A batch from anybody, with its arrays, but for labels, checked and converted."""
     labels = np.zeros(len(batch.start if isinstance(batch, SpikeBatch) else batch.values), np.int64)
     if isinstance(batch, SpikeBatch):
         data = SpikeData(batch.start, batch.time, labels, batch.n_steps, 1.0, ("",))

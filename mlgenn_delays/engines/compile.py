@@ -1,14 +1,57 @@
-"""Compile a network: the only place that knows every engine."""
+"""Compile a network: the only place that knows every engine, and which simulation runs a rule."""
 
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
+from mlgenn_delays.data.types import Batch
 from mlgenn_delays.engines.base import CompiledNetwork
+from mlgenn_delays.engines.shared.simulation import ForwardResult, Simulation, SimulationContext
 from mlgenn_delays.errors import InputError, nearest
-from mlgenn_delays.learning import Rule, SurrogateBPTT, Triangle
+from mlgenn_delays.learning import EventProp, Rule, SurrogateBPTT, Triangle
 from mlgenn_delays.network import Network
 from mlgenn_delays.rewiring import Rewiring
+
+
+def cpu_simulation(context: SimulationContext, keeps: bool, rewired: bool) -> Simulation:
+    """Return the simulation that a rule needs; a structure that changes needs no preparation."""
+    if isinstance(context.rule, EventProp):
+        from mlgenn_delays.engines.cpu.event_simulation import EventSimulation
+
+        simulation: Simulation = EventSimulation(context, keeps=keeps)
+    else:
+        from mlgenn_delays.engines.cpu.timestep_simulation import TimestepSimulation
+
+        simulation = TimestepSimulation(context)
+    return PipelinedSimulation(simulation) if context.rule.pipelined else simulation
+
+
+class PipelinedSimulation:
+    """Goes back through every batch at once and keeps its gradients until they are asked for."""
+
+    def __init__(self, simulation: Simulation) -> None:
+        self._simulation = simulation
+        self._kept: list[tuple[np.ndarray, np.ndarray]] = []
+        self.refresh, self.keep_statistics = simulation.refresh, simulation.keep_statistics
+        self.correlate, self.recording = simulation.correlate, simulation.recording
+
+    def forward(
+        self, batch: Batch, spike_scale: np.ndarray, *, width: float | None, pending: bool = False
+    ) -> ForwardResult:
+        """Run a batch, and back through it in training; see `Simulation`."""
+        outcome = self._simulation.forward(batch, spike_scale, width=width)
+        self._kept = self._kept if pending else []
+        if width is not None:
+            by_weight, by_delay = self._simulation.backward(batch, spike_scale)
+            self._kept.append((by_weight.copy(), by_delay.copy()))
+        return outcome
+
+    def backward(self, batch: Batch, spike_scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the oldest gradients that were kept; see `Simulation`."""
+        return self._kept.pop(0)
+
 
 ENGINES = ("cpu", "genn")
 
@@ -49,12 +92,22 @@ def compile_network(
 
     Raises:
         InputError: The engine is unknown, not installed, or cannot run the network or the rule.
+
+    Example:
+        >>> from mlgenn_delays import Exponential, EventProp, LeakyIntegrator, Network, SpikeInput
+        >>> from mlgenn_delays import compile_network, load_dataset
+        >>> network = Network()
+        >>> _ = network.add("in", SpikeInput(5)), network.add("out", LeakyIntegrator(3))
+        >>> projection = network.connect("in", "out", Exponential(), weight=0.5)
+        >>> data = load_dataset("yin-yang", options={"test": 30})["test"]
+        >>> compiled = compile_network(network, EventProp(), total_steps=100)
+        >>> compiled.evaluate([data.batch(range(30))]).logits.shape
+        (30, 3)
     """
     if engine not in ENGINES:
         raise InputError(
             f"there is no engine {engine!r}{nearest(engine, ENGINES)}; known: {', '.join(ENGINES)}"
         )
-    from mlgenn_delays.engines.cpu.simulations import cpu_simulation
     from mlgenn_delays.engines.learner import Learner
 
     make: Callable[..., Any] = cpu_simulation

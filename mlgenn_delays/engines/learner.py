@@ -10,25 +10,24 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mlgenn_delays.data.types import Batch
+from mlgenn_delays.engines.checks import check_batch, check_counts, check_delays, check_rule
 from mlgenn_delays.engines.results import BatchResult, EpochResult, Evaluation, Gradients, Recording
-from mlgenn_delays.engines.shared import adam
 from mlgenn_delays.engines.shared.candidate_gradients import candidate_gradients
-from mlgenn_delays.engines.shared.checks import check_batch, check_delays, check_rule
-from mlgenn_delays.engines.shared.connectivity import (
+from mlgenn_delays.engines.shared.optimiser import Optimiser, keep_signs
+from mlgenn_delays.engines.shared.parameters import Parameters
+from mlgenn_delays.engines.shared.plan import make_plan
+from mlgenn_delays.engines.shared.rewiring import StructureLearner
+from mlgenn_delays.engines.shared.simulation import (
+    ForwardResult,
+    Simulation,
+    SimulationContext,
     connectivity_arrays,
     copy_connectivity,
     set_connectivity,
 )
-from mlgenn_delays.engines.shared.context import SimulationContext
-from mlgenn_delays.engines.shared.optimiser import Optimiser
-from mlgenn_delays.engines.shared.parameters import Parameters
-from mlgenn_delays.engines.shared.plan import make_plan
-from mlgenn_delays.engines.shared.rewiring import StructureLearner
-from mlgenn_delays.engines.shared.simulation import ForwardResult, Simulation
-from mlgenn_delays.engines.shared.state_checks import check_averages, check_counts
-from mlgenn_delays.engines.shared.threads import Workers
 from mlgenn_delays.errors import DivergedError, InputError
 from mlgenn_delays.learning import Rule, SurrogateBPTT
+from mlgenn_delays.machine import Workers
 from mlgenn_delays.network import Network
 from mlgenn_delays.rewiring import Rewiring
 from mlgenn_delays.rng import generator
@@ -46,19 +45,9 @@ class _Pending(NamedTuple):
 class Learner:
     """A network made ready to run; see `engines.base.CompiledNetwork`.
 
-    Arguments:
-        network: The network.
-        rule: What is learned and how.
-        make_simulation: Called with the context, whether adjoints must be kept for candidate
-            gradients, and whether the structure will change; returns the engine's simulation.
-        rewiring: How structure is learned, or None.
-        total_steps: Optimiser steps of the whole training, for the schedules.
-        epoch_steps: Those of an epoch, None if not known.
-        seed: Seed of dropout and rewiring.
-        threads: Threads, all cores if None.
-
-    Raises:
-        InputError: The engine or the rule cannot run this network.
+    `make_simulation` is called with the context, whether adjoints must be kept for candidate
+    gradients, and whether the structure will change; it returns the engine's simulation. The other
+    arguments are those of `compile_network`.
     """
 
     def __init__(
@@ -106,15 +95,13 @@ class Learner:
     def _run(
         self, batch: Batch, spike_scale: np.ndarray, width: float | None, pending: bool = False
     ) -> ForwardResult:
-        """Run a batch that fits the network."""
         check_batch(self.network, batch)
         return self._simulation.forward(batch, spike_scale, width=width, pending=pending)
 
     def _by_population(self, per_neuron: np.ndarray) -> dict[str, np.ndarray]:
         """Return the parts of an array (N,) that belong to populations that spike."""
-        layout, first = self._context.layout, self._context.plan.first
-        index = {name: layout.names.index(name) for name in layout.spiking}
-        return {name: per_neuron[first[p] : first[p + 1]] for name, p in index.items()}
+        layout = self._context.layout
+        return {name: per_neuron[layout.neurons[name]] for name in layout.spiking}
 
     def _spike_scale(self, batch: Batch, epoch: int) -> np.ndarray:
         """Return the scale of each neuron's spikes: 1, or a dropout mask per example."""
@@ -156,7 +143,9 @@ class Learner:
                 on_batch(BatchResult(batch_loss / size, hits, size, spikes))
         self._catch_up()
         if total:
-            self._end_epoch(counts)
+            self._revive(counts)
+            if self._structure is not None:
+                self._structure.rewire_if_due(self._simulation, self.parameters.step, True)
         broken = not_finite(self.state())
         if broken is not None:
             raise DivergedError(f"{broken} is not finite")
@@ -168,7 +157,6 @@ class Learner:
         )  # fmt: skip
 
     def _learn(self, batch: Batch, epoch: int) -> ForwardResult:
-        """Run a batch and learn from it, or from the one before where the rule is pipelined."""
         spike_scale, width = self._spike_scale(batch, epoch), self._width(epoch)
         result = self._run(batch, spike_scale, width, pending=self._pending is not None)
         if not np.isfinite(result.loss).all():
@@ -183,7 +171,6 @@ class Learner:
         return result
 
     def _catch_up(self) -> None:
-        """Learn from the batch that has run and was not learned from, if there is one."""
         if self._pending is None:
             return
         (batch, spike_scale, width), self._pending = self._pending, None
@@ -195,16 +182,9 @@ class Learner:
         self._optimiser.update(by_weight, by_delay, len(batch))
         self._simulation.refresh()
         if structure is not None:
-            structure.after_step(self._simulation, step + 1)
-
-    def _end_epoch(self, counts: np.ndarray) -> None:
-        """Revive silent neurons and rewire, where that is due after an epoch."""
-        self._revive(counts)
-        if self._structure is not None:
-            self._structure.after_epoch(self._simulation, self.parameters.step)
+            structure.rewire_if_due(self._simulation, step + 1, False)
 
     def _mean_spikes(self, counts: np.ndarray, examples: int) -> dict[str, float]:
-        """Return mean spikes per neuron and example, by spiking population."""
         return {
             name: float(own.mean()) / examples for name, own in self._by_population(counts).items()
         }
@@ -219,7 +199,7 @@ class Learner:
                 weight = p.take("weight", name)
                 weight[silent[projection.target][projection.post]] += np.float32(self.rule.revive)
                 p.put("weight", name, weight)
-        adam.keep_signs(p.weight, p.sign, 0, len(p.weight))
+        keep_signs(p.weight, p.sign, 0, len(p.weight))
         self._simulation.refresh()
 
     # Evaluation and gradients
@@ -236,17 +216,17 @@ class Learner:
             counts += result.counts.sum(0)
         if not labels:
             raise InputError("there is no example to evaluate")
-        answers, truth = np.concatenate(logits), np.concatenate(labels)
-        if not np.isfinite(answers).all():
+        outputs, truth = np.concatenate(logits), np.concatenate(labels)
+        if not np.isfinite(outputs).all():
             raise DivergedError("the logits are not finite: weights, or the input, are too large")
-        predictions, n = answers.argmax(1), len(truth)
+        predictions, n = outputs.argmax(1), len(truth)
         return Evaluation(
             loss=loss / n,
             accuracy=float((predictions == truth).mean()),
             n=n,
             labels=truth,
             predictions=predictions,
-            logits=answers,
+            logits=outputs,
             spikes=self._mean_spikes(counts, n),
             silent={k: int((c == 0).sum()) for k, c in self._by_population(counts).items()},
         )
@@ -337,5 +317,4 @@ class Learner:
         self.parameters.load_state(state)
         if self._structure is not None:
             self._structure.load_state(state)
-            check_averages(self._context, self._structure)
         self._simulation.refresh()

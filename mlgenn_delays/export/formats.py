@@ -1,17 +1,69 @@
-"""Exporting a run, or another model, in a chosen format."""
+"""Exporting a run, or another model, in a chosen format; its accuracy on the data of the run."""
 
 import os
 import shlex
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from mlgenn_delays.data.types import Data
 from mlgenn_delays.errors import DelaysnnError, InputError, WorkError
-from mlgenn_delays.export.artifact import Artifact, Measured
-from mlgenn_delays.export.files import read_artifact
+from mlgenn_delays.export.artifact import (
+    Artifact,
+    Measured,
+    artifact_of_run,
+    write_bundle,
+)
+from mlgenn_delays.export.model import AT_ONCE, CPURunner, read_artifact
 from mlgenn_delays.files import check_writable, open_folder_atomic
 from mlgenn_delays.runs.files import FULL
+from mlgenn_delays.runs.run import Run, check_labels
+
+SPLIT = "validation"
+
+
+def validation_split(artifact: Artifact, source: Path, data: str | None) -> tuple[Data | None, str]:
+    """The validation split of a network's data, or None and the reason why there is none.
+
+    Only with a folder of data given, data that cannot be used are an InputError.
+    """
+    try:
+        split = _split(artifact, source, data)
+    except InputError as error:
+        if data is not None:
+            raise
+        return None, str(error)
+    return split, "" if split is not None else f"the data have no {SPLIT} split"
+
+
+def accuracy(artifact: Artifact, split: Data) -> Measured:
+    """The accuracy on the validation split, on the CPU engine."""
+    runner, hits = CPURunner(artifact), 0
+    for first in range(0, len(split), AT_ONCE):
+        batch = split.batch(np.arange(first, min(first + AT_ONCE, len(split))))
+        hits += int((runner.logits(batch).argmax(1) == batch.labels).sum())
+    return Measured(split=SPLIT, accuracy=hits / len(split), n=len(split))
+
+
+def _split(artifact: Artifact, source: Path, data: str | None) -> Data | None:
+    from mlgenn_delays.data import load_dataset
+
+    table = dict(artifact.about.data)
+    if not table:
+        raise InputError("the model does not say on what data it was trained")
+    if data is None and source.is_dir():
+        data = Run(source).folder(None)
+    name = table.pop("dataset")
+    splits = load_dataset(name, data, table, dt=artifact.network.dt)
+    split = splits.get(SPLIT)
+    if split is not None:
+        check_labels(artifact.about.labels, split.label_names)
+    return split
+
 
 BACKEND = "single_threaded_cpu"
 _OF = {"backend": "genn", "quantise": "c", "edges": "nir", "euler": "nir"}
@@ -84,24 +136,18 @@ class Exported:
     next: str = ""
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it ready for JSON."""
+        """The same, ready for JSON."""
         return asdict(self)
 
 
 def artifact_of(path: Path, checkpoint: str | None = None, data: str | None = None) -> Artifact:
-    """Return the network of a run, a bundle or a NIR file.
-
-    Raises:
-        InputError: It is none of these.
-    """
+    """The network of a run, a bundle or a NIR file; InputError if it is none of these."""
     if path.is_file():
         if checkpoint is not None:
             raise InputError(
                 f"--checkpoint must come with a run, got the file {path}; leave it out"
             )
         return read_artifact(path)
-    from mlgenn_delays.export.run import artifact_of_run
-
     return artifact_of_run(path, checkpoint=checkpoint or "best", data=data)
 
 
@@ -118,11 +164,12 @@ def export_model(source: Path, wanted: ExportOptions, data: str | None = None) -
         WorkError: The files cannot be written.
     """
     artifact = artifact_of(source, wanted.checkpoint, data)
-    _check_place(wanted.path)
+    try:  # before there is work to lose
+        check_writable(wanted.path.parent)
+    except OSError as error:
+        raise _unwritable(wanted.path, error) from error
     notes: list[str] = []
     if wanted.form == "bundle":
-        from mlgenn_delays.export.bundle import write_bundle
-
         write_bundle(artifact, wanted.path)
     elif wanted.form == "nir":
         from mlgenn_delays.export.nir import write_nir
@@ -131,15 +178,16 @@ def export_model(source: Path, wanted: ExportOptions, data: str | None = None) -
     elif wanted.form == "genn":
         from mlgenn_delays.export.genn import write_genn
 
-        backend = wanted.backend or BACKEND
-        _folder(wanted.path, lambda folder: write_genn(artifact, folder, backend=backend))
+        with _folder(wanted.path) as folder:
+            write_genn(artifact, folder, backend=wanted.backend or BACKEND)
     else:
         artifact, notes = _write_c(artifact, source, wanted, data)
-    network = artifact.network
+    network, path = artifact.network, wanted.path
+    files = [path] if path.is_file() else [each for each in path.rglob("*") if each.is_file()]
     return Exported(
         form=wanted.form,
         path=str(wanted.path),
-        bytes=_size(wanted.path),
+        bytes=sum(each.stat().st_size for each in files),
         neurons=[(p.name, p.n, artifact.sizes[p.name]) for p in network.spiking()],
         synapses=network.n_synapses(),
         measured=[each.model_dump() for each in artifact.about.measured],
@@ -156,8 +204,6 @@ def _write_c(
 
     quantised, notes = None, []
     if wanted.quantise:
-        from mlgenn_delays.export.accuracy import accuracy, validation_split
-
         network, quantised = quantise(artifact.network)
         rounded = replace(
             artifact,
@@ -169,57 +215,31 @@ def _write_c(
             notes.append(f"int8: accuracy not measured, for {why}")
         else:
             before, after = accuracy(artifact, split), accuracy(rounded, split)
-            notes.append(_changed(before, after))
+            notes.append(
+                f"int8: {before.split} accuracy {100 * before.accuracy:.2f} % before, "
+                f"{100 * after.accuracy:.2f} % after ({before.n} examples)"
+            )
             about = rounded.about.model_copy(update={"measured": (after,)})
             rounded = replace(rounded, about=about)
         artifact = rounded
-    made: list[Any] = []
-    _folder(
-        wanted.path,
-        lambda folder: made.append(write_c(artifact, folder, quantised=quantised)),
-    )
-    return artifact, [*notes, *made[0].lines()]
-
-
-def _changed(before: Measured, after: Measured) -> str:
-    """Return what rounding the weights changed, in words."""
-    return (
-        f"int8: {before.split} accuracy {100 * before.accuracy:.2f} % before, "
-        f"{100 * after.accuracy:.2f} % after ({before.n} examples)"
-    )
-
-
-def _check_place(path: Path) -> None:
-    """Reject a place that cannot be written, before there is work to lose.
-
-    Raises:
-        InputError: As said.
-        WorkError: The disk is full.
-    """
-    try:
-        check_writable(path.parent)
-    except OSError as error:
-        raise _unwritable(path, error) from error
+    with _folder(wanted.path) as folder:
+        made = write_c(artifact, folder, quantised=quantised)
+    return artifact, [*notes, *made.lines()]
 
 
 def _unwritable(path: Path, error: OSError) -> DelaysnnError:
-    """Return the error for a place that cannot be written: a full disk is no bad input."""
+    """A full disk is no bad input."""
     kind = WorkError if error.errno in FULL else InputError
     return kind(f"cannot write {path}: {error.strerror or error}; choose another place with --out")
 
 
-def _folder(path: Path, write: Callable[[Path], object]) -> None:
+@contextmanager
+def _folder(path: Path) -> Iterator[Path]:
     try:
         with open_folder_atomic(path) as temporary:
-            write(temporary)
+            yield temporary
     except OSError as error:
         raise _unwritable(path, error) from error
-
-
-def _size(path: Path) -> int:
-    """Return the bytes of a file, or of all files in a folder."""
-    files = [path] if path.is_file() else [each for each in path.rglob("*") if each.is_file()]
-    return sum(each.stat().st_size for each in files)
 
 
 def _next(wanted: ExportOptions) -> str:

@@ -1,4 +1,4 @@
-"""A trained network that answers: `load` it, and `Model.predict`."""
+"""A trained network for inference: `load` it, and `Model.predict`."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -11,18 +11,23 @@ from mlgenn_delays.data.losses import Losses, left_of
 from mlgenn_delays.data.types import Batch, Data, checked
 from mlgenn_delays.engines.results import Recording
 from mlgenn_delays.errors import InputError, WorkError
-from mlgenn_delays.export.artifact import LARGEST_TRACE, About, Artifact
-from mlgenn_delays.export.files import read_artifact
-from mlgenn_delays.export.inputs import Item, Reader
-from mlgenn_delays.export.inputs.item import ItemKind
+from mlgenn_delays.export.artifact import (
+    LARGEST_TRACE,
+    About,
+    Artifact,
+    artifact_of_run,
+    read_bundle,
+)
+from mlgenn_delays.export.inputs import Item, ItemKind, Reader
 from mlgenn_delays.runs.files import RECIPE
 
 AT_ONCE = 32  # examples
+_HDF5 = b"\x89HDF\r\n\x1a\n"
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a network answers to one example.
+    """What a network predicts for one example.
 
     Attributes:
         name: Of the example, a file's name for instance.
@@ -34,7 +39,14 @@ class Prediction:
         cut: Share of its events (of its length, if it has none) after the end of the trial, which
             the network does not get.
         events: How many events it had, None if it had other data.
-        warning: What to know of the answer, such as that it is one to nothing; mostly empty.
+        warning: What to know of the prediction, such as that the input was empty; mostly empty.
+
+    Example:
+        >>> import numpy as np
+        >>> from mlgenn_delays import Prediction
+        >>> probabilities, logits = np.array([0.1, 0.9]), np.array([-1.1, 1.1])
+        >>> Prediction("tone.wav", "high", 1, 0.9, probabilities, logits).label
+        'high'
     """
 
     name: str
@@ -57,19 +69,14 @@ class Runner(Protocol):
     currents: bool
 
     def logits(self, batch: Batch) -> np.ndarray:
-        """Return the logits of a batch, (B, K) float32."""
+        """The logits of a batch, (B, K) float32."""
 
     def run(self, batch: Batch) -> Recording:
-        """Return the spikes and output voltages of a batch."""
+        """The spikes and output voltages of a batch."""
 
 
 class CPURunner:
-    """Runs an artifact on the CPU engine.
-
-    Arguments:
-        artifact: The network.
-        threads: Threads, all cores if None.
-    """
+    """Runs an artifact on the CPU engine; on all cores if threads is None."""
 
     def __init__(self, artifact: Artifact, threads: int | None = None) -> None:
         from mlgenn_delays.engines.compile import compile_network
@@ -88,12 +95,12 @@ class CPURunner:
         )
 
     def logits(self, batch: Batch) -> np.ndarray:
-        """Return the logits of a batch, (B, K) float32."""
+        """The logits of a batch, (B, K) float32."""
         unlabelled = replace(batch, labels=np.zeros(len(batch), np.int64))
         return self._compiled.evaluate([unlabelled]).logits
 
     def run(self, batch: Batch) -> Recording:
-        """Return the spikes and output voltages of a batch."""
+        """The spikes and output voltages of a batch."""
         return self._compiled.record(batch)
 
 
@@ -105,6 +112,20 @@ class Model:
 
     Attributes:
         about: What it is: labels, length of a trial, how recordings become its input, accuracy.
+
+    Example:
+        >>> import numpy as np
+        >>> from mlgenn_delays import Exponential, LeakyIntegrator, Model, Network, SpikeInput
+        >>> from mlgenn_delays.export.artifact import About, Artifact
+        >>> network = Network()
+        >>> _ = network.add("in", SpikeInput(2)), network.add("out", LeakyIntegrator(2))
+        >>> weights = [1.0, 0.0, 0.0, 1.0]
+        >>> projection = network.connect("in", "out", Exponential(), weight=np.array(weights))
+        >>> artifact = Artifact.of(network, About(n_steps=20, labels=("left", "right")))
+        >>> raster = np.zeros((20, 2))
+        >>> raster[3:6, 1] = 1  # steps 3..5 of the channel on the right
+        >>> Model(CPURunner(artifact)).predict(raster).label
+        'right'
     """
 
     def __init__(self, runner: Runner) -> None:
@@ -138,7 +159,7 @@ class Model:
         self._runner.logits(reader.as_batch([silence]))
 
     def predict(self, x: Any) -> Any:
-        """Answer one example or several.
+        """Predict one example or several.
 
         Arguments:
             x: A path of a WAV, ``.npy``, ``.npz`` or ``.h5`` file, an array, `SpikeData`,
@@ -152,27 +173,27 @@ class Model:
             InputError: It is no input for this network.
         """
         items = self._reader.of(x)
-        answers = list(self.answers(items))
-        return answers[0] if _is_one(x, items) else answers
+        predictions = list(self.answers(items))
+        return predictions[0] if _is_one(x, items) else predictions
 
     def answers(self, items: Sequence[Item], at_once: int = AT_ONCE) -> Iterator[Prediction]:
-        """Answer examples that `reader` gave, some at once, in their order."""
+        """Predict examples that `reader` gave, some at once, in their order."""
         at_once = min(at_once, self.most_at_once)
         for first in range(0, len(items), at_once):
             some = items[first : first + at_once]
             yield from self.answers_to(some, self._reader.as_batch(some))
 
     def answers_to(self, items: Sequence[Item], batch: Batch) -> list[Prediction]:
-        """Answer a batch that was made of these examples."""
+        """Predict a batch that was made of these examples."""
         logits, left = self._runner.logits(batch), left_of(batch)
         return [self._prediction(*row) for row in zip(items, logits, left, strict=True)]
 
     def logits(self, batch: Batch | Data) -> np.ndarray:
-        """Return the logits of examples that are encoded already, (B, K) float32."""
+        """The logits of examples that are encoded already, (B, K) float32."""
         return self._runner.logits(_batch(batch))
 
     def record(self, batch: Batch | Data) -> Recording:
-        """Return spikes and output voltages of examples that are encoded already.
+        """Record spikes and output voltages of examples that are encoded already.
 
         Neurons that cannot matter were left out at the export; those of a population are
         `kept` of the artifact.
@@ -180,11 +201,11 @@ class Model:
         return self._runner.run(_batch(batch))
 
     def _prediction(self, item: Item, logits: np.ndarray, left: float) -> Prediction:
-        """Return what logits (K,) say of an example of which so much is left."""
+        """Predict from logits (K,); left is the share of the example that the encoding kept."""
         name = item.name
         if not np.isfinite(logits).all():
             raise WorkError(
-                f"{name}: the answer of the network must be finite, got {logits.tolist()[:4]}; "
+                f"{name}: the logits of the network must be finite, got {logits.tolist()[:4]}; "
                 "its weights, or the input, are too large"
             )
         likely = np.exp(logits - logits.max())
@@ -199,19 +220,18 @@ class Model:
 
 
 def _is_one(x: Any, items: Sequence[Item]) -> bool:
-    """Return whether an input is one example, not several of which there is one."""
+    """Whether an input is one example, not several of which there is one."""
     several = isinstance(x, list | Data | Batch)
     folder = isinstance(x, str | Path) and Path(x).is_dir()
     return not several and not folder and len(items) == 1 and not items[0].name.endswith("]")
 
 
 def _batch(given: Batch | Data) -> Batch:
-    """Return data as one batch, whose arrays are checked."""
     return checked(given) if isinstance(given, Batch) else given.batch(np.arange(len(given)))
 
 
 def load(path: Path | str, *, threads: int | None = None) -> Model:
-    """Load a model to answer with.
+    """Load a model for inference.
 
     Arguments:
         path: A bundle, a NIR file, a folder of a GeNN export, or a run directory.
@@ -219,26 +239,58 @@ def load(path: Path | str, *, threads: int | None = None) -> Model:
 
     Raises:
         InputError: It is none of these, damaged, or from another version.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> import numpy as np
+        >>> from mlgenn_delays import Exponential, LeakyIntegrator, Network, SpikeInput, load
+        >>> from mlgenn_delays.export.artifact import About, Artifact
+        >>> from mlgenn_delays.export.artifact import write_bundle
+        >>> network = Network()
+        >>> _ = network.add("in", SpikeInput(2)), network.add("out", LeakyIntegrator(2))
+        >>> weights = [1.0, 0.0, 0.0, 1.0]
+        >>> projection = network.connect("in", "out", Exponential(), weight=np.array(weights))
+        >>> artifact = Artifact.of(network, About(n_steps=20, labels=("left", "right")))
+        >>> with TemporaryDirectory() as folder:
+        ...     write_bundle(artifact, f"{folder}/model.safetensors")
+        ...     load(f"{folder}/model.safetensors").labels
+        ('left', 'right')
     """
     return Model(_runner(Path(path), threads))
+
+
+def read_artifact(path: Path) -> Artifact:
+    """Read a bundle or a NIR file, whatever its name."""
+    try:
+        with path.open("rb") as file:
+            begin = file.read(9)
+    except OSError as error:
+        raise InputError(
+            f"cannot read {path}: {error.strerror or error}; check the path and its permissions"
+        ) from error
+    if begin.startswith(_HDF5):
+        from mlgenn_delays.export.nir import read_nir
+
+        return read_nir(path)
+    if begin[8:] != b"{":  # as every safetensors file has it
+        raise InputError(
+            f"{path} must be a bundle or a NIR file, got another or a damaged one; make one of a "
+            "run with delaysnn export"
+        )
+
+    return read_bundle(path)
 
 
 def _runner(path: Path, threads: int | None) -> Runner:
     if not path.exists():
         raise InputError(f"there is no model {path}; make one with delaysnn export RUN --out PATH")
-    if path.is_dir():
-        return _of_folder(path, threads)
-    return CPURunner(read_artifact(path), threads)
-
-
-def _of_folder(path: Path, threads: int | None) -> Runner:
+    if not path.is_dir():
+        return CPURunner(read_artifact(path), threads)
     if (path / "manifest.json").is_file():
         from mlgenn_delays.export.genn.runtime import GeNNModel
 
         return GeNNModel.open(path)
     if (path / RECIPE).is_file():
-        from mlgenn_delays.export.run import artifact_of_run
-
         return CPURunner(artifact_of_run(path), threads)
     if (path / "test_model.c").is_file():
         raise InputError(f"{path} must be more than C source to run here; see its README.md")

@@ -1,11 +1,16 @@
 """What is learned and how: rules, optimisers, schedules, regularisers; settings, no kernels."""
 
-from mlgenn_delays.learning.delay_kernels import Dirac, Gaussian
-from mlgenn_delays.learning.optimisers import Adam
-from mlgenn_delays.learning.regularisers import SpikeCount
-from mlgenn_delays.learning.rules import EventProp, Rule, SurrogateBPTT
-from mlgenn_delays.learning.schedules import Constant, Cosine, EaseIn, OneCycle
-from mlgenn_delays.learning.surrogates import Atan, Boxcar, Triangle
+from mlgenn_delays.learning.optimisers import Adam, Constant, Cosine, EaseIn, OneCycle, SpikeCount
+from mlgenn_delays.learning.rules import (
+    Atan,
+    Boxcar,
+    Dirac,
+    EventProp,
+    Gaussian,
+    Rule,
+    SurrogateBPTT,
+    Triangle,
+)
 
 __all__ = [
     "Adam",

@@ -7,13 +7,13 @@ from mlgenn_delays.network.models import (
     Delta,
     Exponential,
     LeakyIntegrator,
+    Normalisation,
+    Population,
     SeedLI,
     SeedLIF,
     SpikeInput,
 )
 from mlgenn_delays.network.network import Network
-from mlgenn_delays.network.normalisation import Normalisation
-from mlgenn_delays.network.population import Population
 from mlgenn_delays.network.projection import Projection
 
 __all__ = [

@@ -7,7 +7,7 @@ from typing import Annotated
 import numpy as np
 
 from mlgenn_delays.errors import InputError
-from mlgenn_delays.memory import check_memory
+from mlgenn_delays.machine import check_memory
 from mlgenn_delays.rng import generator
 from mlgenn_delays.settings import NonNegative, Number, is_number, refuse, says, settings
 
@@ -30,16 +30,12 @@ class Uniform:
             refuse(self, "low", f"a number <= high ({self.high:g})")
 
     def draw(self, rng: np.random.Generator, n: int) -> np.ndarray:
-        """Return n draws, float64 (n,)."""
+        """N draws, float64 (n,)."""
         return rng.uniform(self.low, self.high, n)
 
 
 def kaiming(fan_in: float) -> Uniform:
-    """Return Kaiming's uniform distribution for rectifiers (He et al. 2015, eq. 10).
-
-    Arguments:
-        fan_in: Synapses onto a neuron.
-    """
+    """Kaiming's uniform distribution for rectifiers (He et al. 2015, eq. 10)."""
     bound = math.sqrt(6.0 / fan_in)
     return Uniform(-bound, bound)
 
@@ -58,7 +54,7 @@ class Normal:
     sd: Annotated[NonNegative, says("Standard deviation.")]
 
     def draw(self, rng: np.random.Generator, n: int) -> np.ndarray:
-        """Return n draws, float64 (n,)."""
+        """N draws, float64 (n,)."""
         return rng.normal(self.mean, self.sd, n)
 
 
@@ -67,11 +63,7 @@ Initial = float | np.ndarray | Uniform | Normal
 
 
 def values(what: str, initial: Initial, rng: np.random.Generator, n: int) -> np.ndarray:
-    """Return n starting values, float64 (n,), from a number, an array or a distribution.
-
-    Raises:
-        InputError: The array has another length or holds NaN or infinity.
-    """
+    """N starting values, float64 (n,), from a number, an array or a distribution."""
     if isinstance(initial, (Uniform, Normal)):
         return initial.draw(rng, n)
     try:
@@ -83,19 +75,14 @@ def values(what: str, initial: Initial, rng: np.random.Generator, n: int) -> np.
     if array.ndim == 0:
         array = np.full(n, float(array))
     if array.shape != (n,):
-        raise InputError(f"{what} must have shape ({n},), got {array.shape}")
+        raise InputError(f"{what} must be of shape ({n},), got {array.shape}")
     if not np.isfinite(array).all():
-        raise InputError(f"{what} must have finite values, got NaN or infinity")
+        raise InputError(f"{what} must be finite, got NaN or infinity")
     return array.copy()
 
 
 def synapse_count(density: float, n_pre: int, n_post: int, synapses: int | None = None) -> int:
-    """Return how many synapses a projection of a given density has, or of a given number.
-
-    Raises:
-        InputError: The density is outside (0, 1] or leaves no synapse, or the number is outside
-            1..n_pre * n_post.
-    """
+    """Number of synapses of a projection of a given density, or the given number, checked."""
     if synapses is not None:
         if not (
             is_number(synapses)
@@ -115,11 +102,7 @@ def synapse_count(density: float, n_pre: int, n_post: int, synapses: int | None 
 
 
 def check_pairs(name: str, n_pre: int, n_post: int, count: int, signs: str) -> None:
-    """Reject a projection that this machine's memory cannot hold.
-
-    Raises:
-        InputError: As said; the text has the estimate.
-    """
+    """Reject a projection that this machine's memory cannot hold."""
     pairs = n_pre * n_post
     # Connectivity is drawn among all pairs, and so are signs.
     check_memory(
@@ -131,17 +114,10 @@ def check_pairs(name: str, n_pre: int, n_post: int, count: int, signs: str) -> N
 
 
 def pair_signs(kind: str, seed: int, name: str, n_pre: int, n_post: int) -> np.ndarray | None:
-    """Return the sign that a synapse of each pair has, (n_pre, n_post) int8, or None if free.
+    """The sign that a synapse of each pair has, (n_pre, n_post) int8, or None if free.
 
-    Arguments:
-        kind: ``"free"``, ``"synapse"`` (a sign a pair) or ``"dale"`` (a sign a presynaptic neuron).
-        seed: Seed of the network.
-        name: Name of the projection; with Dale's law, projections of one source share its signs.
-        n_pre: Presynaptic neurons.
-        n_post: Postsynaptic neurons.
-
-    Raises:
-        InputError: The kind is unknown.
+    A ``"synapse"`` sign is drawn per pair, a ``"dale"`` one per presynaptic neuron: projections of
+    one source share those.
     """
     if kind not in SIGNS:
         raise InputError(f"signs must be one of {', '.join(SIGNS)}, got {kind!r}")
@@ -158,7 +134,7 @@ def pair_signs(kind: str, seed: int, name: str, n_pre: int, n_post: int) -> np.n
 def connectivity(
     count: int, n_pre: int, n_post: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return `count` pairs drawn uniformly without repeats, as CSR (indptr, post)."""
+    """`count` pairs drawn uniformly without repeats, as CSR (indptr, post)."""
     if count == n_pre * n_post:
         flat = np.arange(count)
     else:

@@ -1,4 +1,4 @@
-"""Models of populations and synapses: frozen settings that check themselves.
+"""Populations, and the models of neurons and synapses: settings that check themselves.
 
 One step of `dt` ms with a = exp(-dt/tau_mem), e = exp(-dt/tau_syn), s = (tau_syn/dt)(1 - e):
 
@@ -12,13 +12,24 @@ One step of `dt` ms with a = exp(-dt/tau_mem), e = exp(-dt/tau_syn), s = (tau_sy
 `LIF`, `LeakyIntegrator` and `Exponential` are mlGeNN's `LeakyIntegrateFire`, `LeakyIntegrate` and
 `Exponential` with ``scale_i``; `SeedLIF` and `SeedLI` are the neurons of Mészáros, Knight and
 Nowotny (2024), whose synapses are `Delta`.
+
+Normalisation is of a population's synaptic current, per neuron over batch and time:
+
+    I' = gain (I - mean) / sqrt(variance + EPSILON) + offset
+
+Training takes mean and variance of the batch and keeps running ones, which evaluation uses (Ioffe
+and Szegedy 2015); gain and offset are learned. `Network.folded` folds it into weights and bias.
 """
 
 import math
+from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
+import numpy as np
+
+from mlgenn_delays.errors import InputError
 from mlgenn_delays.settings import (
-    LARGEST,
+    INT32_MAX,
     Count,
     Positive,
     PositiveTime,
@@ -27,9 +38,10 @@ from mlgenn_delays.settings import (
     says,
     settings,
 )
+from mlgenn_delays.untrusted import shown
 
 READOUTS = ("mean", "sum", "max", "expweighted", "softmax-sum")
-MOST_NEURONS = LARGEST  # of a population: their numbers are int32
+MOST_NEURONS = INT32_MAX  # of a population: their numbers are int32
 
 Channels = Annotated[Count, says("Number of channels.")]
 Neurons = Annotated[Count, says("Number of neurons.")]
@@ -66,7 +78,7 @@ class SpikeInput:
 
 @settings
 class CurrentInput:
-    """n channels whose real values, a sample a step, are the data.
+    """n channels whose real values, one sample per step, are the data.
 
     Example:
         >>> from mlgenn_delays import CurrentInput
@@ -95,7 +107,7 @@ class LIF:
     spiking: ClassVar[bool] = True
 
     def refractory_steps(self, dt: float) -> int:
-        """Return the number of steps in which V stays, for a step of dt [ms]."""
+        """Number of steps in which V stays, for a step of dt [ms]."""
         return math.ceil(self.tau_refrac / dt - 1e-6)
 
 
@@ -120,7 +132,7 @@ class SeedLIF:
 
 @settings
 class LeakyIntegrator:
-    """n leaky integrators without threshold, read out as the answer of the network.
+    """n leaky integrators without threshold, read out as the prediction of the network.
 
     Example:
         >>> from mlgenn_delays import LeakyIntegrator
@@ -136,7 +148,7 @@ class LeakyIntegrator:
 
 @settings
 class SeedLI:
-    """n leaky integrators without threshold, integrating as `SeedLIF`; read out as the answer.
+    """n leaky integrators without threshold, integrating as `SeedLIF`; read out as the prediction.
 
     Example:
         >>> from mlgenn_delays import SeedLI
@@ -183,3 +195,113 @@ POPULATION_MODELS: dict[str, type[PopulationModel]] = {
     m.__name__: m for m in (SpikeInput, CurrentInput, LIF, SeedLIF, LeakyIntegrator, SeedLI)
 }
 SYNAPSE_MODELS = {m.__name__: m for m in (Exponential, Delta)}
+
+
+LONGEST_NAME = 200  # characters
+
+
+EPSILON = 1e-5
+FIELDS = ("mean", "variance", "gain", "offset")
+
+
+@dataclass
+class Normalisation:
+    """Statistics and affine map of n neurons' currents.
+
+    Attributes:
+        mean: (n,) float32 running mean of the current.
+        variance: (n,) float32 running variance, >= 0.
+        gain: (n,) float32, >= 0 so that a synapse keeps its sign when folded.
+        offset: (n,) float32.
+    """
+
+    mean: np.ndarray
+    variance: np.ndarray
+    gain: np.ndarray
+    offset: np.ndarray
+
+    @staticmethod
+    def start(n: int) -> "Normalisation":
+        """Normalisation of n neurons before any training."""
+        zeros, ones = np.zeros(n, np.float32), np.ones(n, np.float32)
+        return Normalisation(zeros, ones, ones.copy(), zeros.copy())
+
+    def factor(self) -> np.ndarray:
+        """What the current is multiplied by, (n,) float32."""
+        root = np.sqrt(self.variance.astype(np.float64) + EPSILON)
+        return (self.gain / root).astype(np.float32)
+
+    def shift(self) -> np.ndarray:
+        """What is added after that, (n,) float32."""
+        return (self.offset - self.mean * self.factor()).astype(np.float32)
+
+    def check(self, where: str, n: int) -> None:
+        """Raise an `InputError` for other shapes than (n,) and values out of range."""
+        for name in FIELDS:
+            array = getattr(self, name)
+            if array.shape != (n,) or not np.isfinite(array).all():
+                raise InputError(
+                    f"{name} of the normalisation of {where} must be finite and of shape ({n},), "
+                    f"got shape {array.shape}"
+                )
+        for name in ("variance", "gain"):
+            if getattr(self, name).min() < 0:
+                raise InputError(f"{name} of the normalisation of {where} must be >= 0")
+
+
+@dataclass
+class Population:
+    """n neurons of one model.
+
+    Attributes:
+        name: Unique in its network.
+        model: `SpikeInput`, `CurrentInput`, `LIF`, `SeedLIF`, `LeakyIntegrator` or `SeedLI`.
+        bias: (n,) float32, a constant current added to the synaptic current of every step.
+        normalisation: Of the synaptic current, before the bias is added, or None.
+    """
+
+    name: str
+    model: PopulationModel
+    bias: np.ndarray
+    normalisation: Normalisation | None = None
+
+    @property
+    def n(self) -> int:
+        """Number of neurons."""
+        return self.model.n
+
+
+def check_name(what: str, name: str) -> None:
+    """Reject a name of a population or projection that files and figures cannot hold."""
+    good = isinstance(name, str) and 0 < len(name) <= LONGEST_NAME
+    if not good or "/" in name or not name.isprintable():
+        raise InputError(
+            f"the name of a {what} must be printable, at most {LONGEST_NAME} characters long and "
+            f"without '/', got {shown(name)}"
+        )
+
+
+def check_roles(source: Population, target: Population) -> None:
+    """Reject a projection from the output, onto an input, or recurrent and normalised."""
+    if isinstance(source.model, OutputModel):
+        raise InputError(
+            f"the source of a projection must be a population that spikes, got {source.name!r}"
+        )
+    if isinstance(target.model, InputModel):
+        raise InputError(
+            f"the target of a projection must be neurons, got the input {target.name!r}"
+        )
+    if source.name == target.name and target.normalisation is not None:
+        raise InputError(
+            f"a recurrent projection must have a population without normalisation, got "
+            f"{target.name!r}: its current is not known before its spikes"
+        )
+
+
+def check_synapse(synapse: SynapseModel, target: Population) -> None:
+    """Reject any synapse but `Delta` onto a `SeedLIF` or `SeedLI`."""
+    if isinstance(target.model, SeedLIF | SeedLI) and not isinstance(synapse, Delta):
+        raise InputError(
+            f"synapses onto the {type(target.model).__name__} {target.name!r} must be Delta, "
+            f"got {synapse}; give Delta(), or make it a LIF"
+        )

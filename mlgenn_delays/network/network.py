@@ -6,22 +6,26 @@ from pathlib import Path
 import numpy as np
 
 from mlgenn_delays.errors import InputError, nearest
-from mlgenn_delays.memory import check_memory
+from mlgenn_delays.files import write_atomic
+from mlgenn_delays.machine import check_memory
 from mlgenn_delays.network import initialise, storage
 from mlgenn_delays.network.initialise import Initial
 from mlgenn_delays.network.models import (
     POPULATION_MODELS,
     SYNAPSE_MODELS,
     InputModel,
+    Normalisation,
     OutputModel,
+    Population,
     PopulationModel,
     SeedLI,
     SeedLIF,
     SpikingModel,
     SynapseModel,
+    check_name,
+    check_roles,
+    check_synapse,
 )
-from mlgenn_delays.network.normalisation import Normalisation
-from mlgenn_delays.network.population import Population, check_name, check_roles, check_synapse
 from mlgenn_delays.network.projection import Projection
 from mlgenn_delays.rng import generator
 from mlgenn_delays.settings import Seed, TimeStep, check, is_number
@@ -40,6 +44,13 @@ class Network:
 
     Raises:
         InputError: ``dt`` is no positive number, or ``seed`` no whole one.
+
+    Example:
+        >>> from mlgenn_delays import Exponential, LeakyIntegrator, Network, SpikeInput
+        >>> network = Network(dt=1.0, seed=0)
+        >>> _ = network.add("in", SpikeInput(3)), network.add("out", LeakyIntegrator(2))
+        >>> network.connect("in", "out", Exponential(5.0), weight=0.5, delay=3.0).n_synapses
+        6
     """
 
     def __init__(self, dt: float = 1.0, seed: int = 0) -> None:
@@ -70,7 +81,7 @@ class Network:
                 f"model of {name!r} must be one of {', '.join(POPULATION_MODELS)}, got {model!r}"
             )
         if name in self.populations:
-            raise InputError(f"a population must have a new name, got {name!r} again")
+            raise InputError(f"the name of a population must be new, got {name!r} again")
         check_memory(
             f"population {name!r}",
             f"{model.n} neurons, which need",
@@ -85,10 +96,9 @@ class Network:
         return self.populations[name]
 
     def _check_model(self, name: str, model: PopulationModel, normalise: bool) -> None:
-        """Reject a model that cannot be stepped by dt, and an input that is normalised."""
         if isinstance(model, SeedLIF | SeedLI) and model.tau_mem < self.dt:
             raise InputError(
-                f"{type(model).__name__} {name!r} must have tau_mem >= dt ({self.dt:g} ms), "
+                f"tau_mem of {type(model).__name__} {name!r} must be >= dt ({self.dt:g} ms), "
                 f"got {model.tau_mem:g}"
             )
         if normalise and isinstance(model, InputModel):
@@ -121,8 +131,8 @@ class Network:
             density: Share of all pairs that have a synapse, in (0, 1].
             synapses: Their number, instead of a density.
             granularity: ``"synapse"``, ``"axon"`` or ``"fixed"``.
-            signs: ``"free"``, or fixed at random for structure learning: ``"synapse"`` (a sign a
-                synapse) or ``"dale"`` (a sign a presynaptic neuron). Weights then take that sign.
+            signs: ``"free"``, or fixed at random for structure learning: ``"synapse"`` (one per
+                synapse) or ``"dale"`` (one per presynaptic neuron). Weights then take that sign.
             name: ``"source->target"`` if None.
 
         Raises:
@@ -137,7 +147,7 @@ class Network:
             )
         check_name("projection", name)
         if name in self.projections:
-            raise InputError(f"a projection must have a new name, got {name!r} again")
+            raise InputError(f"the name of a projection must be new, got {name!r} again")
         check_synapse(synapse, post_population)
         count = initialise.synapse_count(density, pre.n, post_population.n, synapses)
         initialise.check_pairs(name, pre.n, post_population.n, count, signs)
@@ -161,7 +171,6 @@ class Network:
         return projection
 
     def _set_delays(self, projection: Projection, delay: Initial, max_delay: float | None) -> None:
-        """Draw the starting delays of a projection and set its largest delay."""
         if projection.granularity not in ("synapse", "axon", "fixed"):
             projection.max_delay = 0.0
             projection.delay = np.zeros(0)
@@ -180,7 +189,6 @@ class Network:
         projection.max_delay = float(drawn.max(initial=0.0) if max_delay is None else max_delay)
 
     def _population(self, name: str) -> Population:
-        """Return a population by name."""
         if name not in self.populations:
             known = list(self.populations)
             raise InputError(
@@ -189,11 +197,11 @@ class Network:
         return self.populations[name]
 
     def incoming(self, name: str) -> list[Projection]:
-        """Return the projections onto a population."""
+        """Projections onto a population."""
         return [p for p in self.projections.values() if p.target == name]
 
     def order(self) -> list[Population]:
-        """Return the populations so that each comes after all that project to it.
+        """Populations so that each comes after all that project to it.
 
         Raises:
             InputError: Populations project to each other in a circle (a population may project
@@ -218,7 +226,7 @@ class Network:
         return ordered
 
     def output(self) -> Population:
-        """Return the population that is read out.
+        """The population that is read out.
 
         Raises:
             InputError: There is not exactly one `LeakyIntegrator` or `SeedLI`.
@@ -229,7 +237,7 @@ class Network:
         return found[0]
 
     def input(self) -> Population:
-        """Return the population that the data drives.
+        """The population that the data drives.
 
         Raises:
             InputError: There is not exactly one input population.
@@ -240,20 +248,20 @@ class Network:
         return found[0]
 
     def n_synapses(self) -> int:
-        """Return the number of synapses of all projections."""
+        """Number of synapses of all projections."""
         return sum(p.n_synapses for p in self.projections.values())
 
     def is_dense(self, projection: Projection) -> bool:
-        """Return whether every pair of neurons of a projection has a synapse."""
+        """Whether every pair of neurons of a projection has a synapse."""
         pairs = self.populations[projection.source].n * self.populations[projection.target].n
         return projection.n_synapses == pairs
 
     def spiking(self) -> list[Population]:
-        """Return the populations of neurons that spike, in the order in which they were added."""
+        """Populations of neurons that spike, in the order in which they were added."""
         return [p for p in self.populations.values() if isinstance(p.model, SpikingModel)]
 
     def folded(self) -> "Network":
-        """Return the network for inference: normalisation folded into weights and bias.
+        """The network for inference: normalisation folded into weights and bias.
 
         It computes the same: each incoming weight of a normalised neuron is multiplied by its
         gain / sqrt(variance), and the rest is a constant current.
@@ -270,18 +278,27 @@ class Network:
         return network
 
     def copy(self) -> "Network":
-        """Return an independent copy."""
+        """An independent copy."""
         from copy import deepcopy
 
         return deepcopy(self)
 
     def save(self, path: Path | str) -> None:
-        """Write the network to one safetensors file; see `storage.save`."""
-        storage.save(self, path)
+        """Write the network to one safetensors file, whole or not at all.
+
+        Raises:
+            InputError: A value is not finite or out of range; nothing is written.
+            WorkError: The file cannot be written.
+        """
+        write_atomic(path, storage.to_bytes(self))
 
     @staticmethod
     def load(path: Path | str) -> "Network":
-        """Read a network from a safetensors file; see `storage`."""
+        """Read a network from a safetensors file.
+
+        Raises:
+            InputError: The file is missing, damaged, no network, or from a newer version.
+        """
         return storage.load(Network, path)
 
     def __repr__(self) -> str:

@@ -28,9 +28,17 @@ class Projection:
         weight: (S,) float32.
         delay: [ms] float64: (S,), (n_pre,) or (1,) as `granularity` says.
         max_delay: Delays are kept in 0..max_delay [ms].
-        granularity: ``"synapse"``, ``"axon"`` (one a presynaptic neuron) or ``"fixed"`` (one for
+        granularity: ``"synapse"``, ``"axon"`` (one per presynaptic neuron) or ``"fixed"`` (one for
             the projection, never learned).
         sign: (S,) int8 of -1 and 1 where structure is learned, or None.
+
+    Example:
+        >>> import numpy as np
+        >>> from mlgenn_delays import Delta, Projection
+        >>> indptr, post = np.array([0, 2, 3]), np.array([0, 1, 1])
+        >>> values = {"weight": np.ones(3), "delay": np.zeros(3), "max_delay": 20.0}
+        >>> Projection("a->b", "a", "b", Delta(), indptr, post, **values).pre().tolist()
+        [0, 0, 1]
     """
 
     name: str
@@ -56,12 +64,12 @@ class Projection:
         return self.source == self.target
 
     def pre(self) -> np.ndarray:
-        """Return the presynaptic neuron of each synapse, (S,) int32."""
+        """Presynaptic neuron of each synapse, (S,) int32."""
         n_pre = len(self.indptr) - 1
         return np.repeat(np.arange(n_pre, dtype=np.int32), np.diff(self.indptr))
 
     def delay_per_synapse(self) -> np.ndarray:
-        """Return the delay of each synapse [ms], (S,) float64."""
+        """Delay of each synapse [ms], (S,) float64."""
         if self.granularity == "synapse":
             return self.delay.copy()
         if self.granularity == "axon":
@@ -69,7 +77,7 @@ class Projection:
         return np.full(self.n_synapses, self.delay[0])
 
     def n_delays(self) -> int:
-        """Return how many delay values the granularity asks for."""
+        """Number of delay values by granularity."""
         sizes = {"synapse": self.n_synapses, "axon": len(self.indptr) - 1, "fixed": 1}
         return sizes[self.granularity]
 
@@ -83,7 +91,7 @@ class Projection:
         where = f"projection {self.name!r}"
         if self.granularity not in GRANULARITIES:
             raise InputError(
-                f"{where} must have granularity one of {', '.join(GRANULARITIES)}, "
+                f"granularity of {where} must be one of {', '.join(GRANULARITIES)}, "
                 f"got {self.granularity!r}"
             )
         if not (is_number(self.max_delay) and 0 <= self.max_delay <= LONGEST):
@@ -96,37 +104,36 @@ class Projection:
             ("delay", self.delay, self.n_delays()),
         ):
             if array.shape != (size,):
-                raise InputError(f"{where} must have {what} of shape ({size},), got {array.shape}")
+                raise InputError(f"{what} of {where} must be of shape ({size},), got {array.shape}")
             if not np.isfinite(array).all():
-                raise InputError(f"{where} must have finite {what}s, got NaN or infinity")
+                raise InputError(f"{what} of {where} must be finite, got NaN or infinity")
         if len(self.delay) and (self.delay.min() < 0 or self.delay.max() > self.max_delay):
             early = self.delay.min() < 0
             raise InputError(
-                f"{where} must have delays in 0..{self.max_delay:g} ms, got "
+                f"delay of {where} must be in 0..{self.max_delay:g} ms, got "
                 f"{self.delay.min():g}..{self.delay.max():g}; "
                 + ("no spike arrives before it is sent" if early else "raise max_delay")
             )
         if self.sign is not None and (
             self.sign.shape != self.post.shape or not np.isin(self.sign, (-1, 1)).all()
         ):
-            raise InputError(f"{where} must have signs of -1 or 1, one a synapse")
+            raise InputError(f"sign of {where} must be -1 or 1, one per synapse")
 
     def _check_structure(self, n_pre: int, n_post: int) -> None:
-        """Reject a CSR structure with wrong shapes, indices out of range or repeated pairs."""
         where = f"projection {self.name!r}"
         indptr, post = self.indptr, self.post
         if indptr.shape != (n_pre + 1,):
             raise InputError(
-                f"{where} must have indptr of shape ({n_pre + 1},), got {indptr.shape}"
+                f"indptr of {where} must be of shape ({n_pre + 1},), got {indptr.shape}"
             )
         if post.ndim != 1 or indptr[0] != 0 or indptr[-1] != len(post):
-            raise InputError(f"{where} must have indptr from 0 to the {post.size} synapses of post")
+            raise InputError(f"indptr of {where} must go from 0 to the {post.size} synapses")
         if (np.diff(indptr) < 0).any():
-            raise InputError(f"{where} must have ascending indptr")
+            raise InputError(f"indptr of {where} must be ascending")
         if len(post) and (post.min() < 0 or post.max() >= n_post):
             raise InputError(
-                f"{where} must have post in 0..{n_post - 1}, got {post.min()}..{post.max()}"
+                f"post of {where} must be in 0..{n_post - 1}, got {post.min()}..{post.max()}"
             )
         flat = self.pre().astype(np.int64) * n_post + post
         if (np.diff(flat) <= 0).any():
-            raise InputError(f"{where} must have post ascending in each row, without repeats")
+            raise InputError(f"post of {where} must be ascending in each row, without repeats")

@@ -8,10 +8,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mlgenn_delays.errors import InputError
-from mlgenn_delays.files import write_atomic
-from mlgenn_delays.network.models import POPULATION_MODELS, SYNAPSE_MODELS
-from mlgenn_delays.network.normalisation import FIELDS, Normalisation
-from mlgenn_delays.network.population import Population, check_name, check_roles, check_synapse
+from mlgenn_delays.network.models import (
+    FIELDS,
+    POPULATION_MODELS,
+    SYNAPSE_MODELS,
+    Normalisation,
+    Population,
+    check_name,
+    check_roles,
+    check_synapse,
+)
 from mlgenn_delays.network.projection import Projection
 from mlgenn_delays.tensors import FileFormat, not_finite
 from mlgenn_delays.untrusted import parse_json
@@ -34,7 +40,7 @@ _ARRAYS = {
 
 
 def tensors_of(network: "Network") -> dict[str, np.ndarray]:
-    """Return the arrays of a network by name, for `rebuild`."""
+    """The arrays of a network by name, for `rebuild`."""
     tensors: dict[str, np.ndarray] = {}
     for population in network.populations.values():
         tensors[f"population/{population.name}/bias"] = population.bias
@@ -52,36 +58,18 @@ def tensors_of(network: "Network") -> dict[str, np.ndarray]:
 
 
 def to_bytes(network: "Network") -> bytes:
-    """Return the network as the content of a safetensors file; equal networks give equal bytes.
+    """The content of the network's safetensors file; equal networks give equal bytes.
 
     Raises:
-        InputError: `load` would refuse it, because a value is not finite or out of range.
+        InputError: `load` would reject it, because a value is not finite or out of range.
     """
     text, tensors = json.dumps(describe(network), sort_keys=True), tensors_of(network)
     rebuild(type(network), json.loads(text), tensors)
     return FORMAT.pack(tensors, network=text)
 
 
-def save(network: "Network", path: Path | str) -> None:
-    """Write a network to a file, atomically.
-
-    Raises:
-        InputError: As `to_bytes`; nothing is written.
-        WorkError: The file cannot be written.
-    """
-    write_atomic(path, to_bytes(network))
-
-
 def load(make: "type[Network]", path: Path | str) -> "Network":
-    """Read a network from a file written by `save`.
-
-    Arguments:
-        make: The class.
-        path: The file.
-
-    Raises:
-        InputError: The file is missing, damaged, no network, or from a newer version.
-    """
+    """Read a network of class `make` from a file of `to_bytes`, or reject the file."""
     path = Path(path)
     tensors, metadata = FORMAT.read(path)
     with FORMAT.checked(path):
@@ -89,7 +77,7 @@ def load(make: "type[Network]", path: Path | str) -> "Network":
 
 
 def describe(network: "Network") -> dict[str, Any]:
-    """Return what is not an array, ready for JSON."""
+    """All that is not an array, ready for JSON."""
     return {
         "dt": network.dt,
         "seed": network.seed,
@@ -114,15 +102,9 @@ def describe(network: "Network") -> dict[str, Any]:
 def rebuild(
     make: "type[Network]", text: dict[str, Any], tensors: dict[str, np.ndarray]
 ) -> "Network":
-    """Return the network that `describe` and the tensors tell of, checked.
+    """The network of class `make` from what `describe` and `tensors_of` gave, checked.
 
-    Arguments:
-        make: The class.
-        text: What `describe` returned.
-        tensors: What `tensors_of` returned.
-
-    Raises:
-        InputError: They tell of none. What is not of the right type raises what Python raises.
+    What is not of the right type raises what Python raises.
     """
     network = make(dt=text["dt"], seed=text["seed"])
     for entry in text["populations"]:
@@ -130,7 +112,7 @@ def rebuild(
         model = POPULATION_MODELS[entry["model"]](**settings)
         bias = _array(tensors, f"population/{entry['name']}/bias", np.float32)
         if bias.shape != (model.n,):
-            raise InputError(f"bias of {entry['name']!r} must have shape ({model.n},)")
+            raise InputError(f"bias of {entry['name']!r} must be of shape ({model.n},)")
         check_name("population", entry["name"])
         network.populations[entry["name"]] = Population(
             entry["name"], model, bias, _normalisation(tensors, entry["name"], model.n)
@@ -157,7 +139,6 @@ def rebuild(
 
 
 def _check_folded(network: "Network") -> None:
-    """Reject normalisation that leaves weights or biases which are not finite."""
     if not any(p.normalisation is not None for p in network.populations.values()):
         return
     broken = not_finite(tensors_of(network.folded()))
@@ -166,7 +147,6 @@ def _check_folded(network: "Network") -> None:
 
 
 def _normalisation(tensors: dict[str, np.ndarray], population: str, n: int) -> Normalisation | None:
-    """Return the normalisation of a population, if the file has one for it."""
     base = f"population/{population}"
     if not any(f"{base}/{key}" in tensors for key in FIELDS):
         return None
@@ -176,7 +156,6 @@ def _normalisation(tensors: dict[str, np.ndarray], population: str, n: int) -> N
 
 
 def _array(tensors: dict[str, np.ndarray], key: str, kind: type) -> np.ndarray:
-    """Return a tensor that must be there with the given type."""
     if key not in tensors:
         raise InputError(f"tensor {key} is missing")
     if tensors[key].dtype != kind:

@@ -9,9 +9,15 @@ from mlgenn_delays.recipe.build import (
     load_data,
     load_whole,
 )
-from mlgenn_delays.recipe.load import load_recipe, parse_recipe, recipe_names
+from mlgenn_delays.recipe.load import (
+    differences,
+    dump,
+    load_recipe,
+    parse_recipe,
+    recipe_names,
+    settings,
+)
 from mlgenn_delays.recipe.schema import Recipe
-from mlgenn_delays.recipe.toml import differences, dump, settings
 
 __all__ = [
     "Recipe",

@@ -14,9 +14,8 @@ from mlgenn_delays.learning import (
     SpikeCount,
     SurrogateBPTT,
 )
-from mlgenn_delays.learning.delay_kernels import DelayKernel
-from mlgenn_delays.learning.schedules import SCHEDULES
-from mlgenn_delays.learning.surrogates import SURROGATES
+from mlgenn_delays.learning.optimisers import SCHEDULES
+from mlgenn_delays.learning.rules import SURROGATES, DelayKernel
 from mlgenn_delays.network import (
     LIF,
     CurrentInput,
@@ -76,25 +75,21 @@ def build_network(recipe: Recipe, n_inputs: int, n_classes: int, seed: int) -> N
 
 
 def _neurons(layer: Layer) -> SpikingModel:
-    """Return the neuron model of a layer."""
     if layer.model == "SeedLIF":
         return SeedLIF(layer.size, layer.tau_mem, layer.v_thresh)
     return LIF(layer.size, layer.tau_mem, layer.v_thresh, layer.tau_refrac)
 
 
 def _output(readout: Readout, n_classes: int) -> OutputModel:
-    """Return the neuron model of the output."""
     model = SeedLI if readout.model == "SeedLI" else LeakyIntegrator
     return model(n_classes, readout.tau_mem, readout.kind)
 
 
 def _synapse(table: Layer | Readout) -> SynapseModel:
-    """Return the model of the synapses onto a population."""
     return Delta() if table.synapse == "Delta" else Exponential(table.tau_syn)
 
 
 def _weight(table: Layer | Readout, n_pre: int) -> Uniform | Normal:
-    """Return where the weights from the n_pre neurons of the layer before start."""
     scale = table.weight_scale
     if table.weight_init == "kaiming":
         found = kaiming(n_pre)
@@ -111,7 +106,6 @@ def _connect(
     synapse: SynapseModel,
     weight: Uniform | Normal,
 ) -> None:
-    """Add a projection with the synapses and the delays that the recipe gives it."""
     name = f"{source}->{target}"
     delays = recipe.delays
     with_delays = recipe.has_delays(name)
@@ -138,7 +132,6 @@ def _initial(delays: Delays, *, recurrent: bool) -> Initial:
 
 
 def _adam(section: Learning | Delays) -> Adam:
-    """Return the optimiser of the weights or of the delays."""
     betas = {}
     if isinstance(section, Learning):
         betas = {"beta1": section.beta1, "beta2": section.beta2}
@@ -170,7 +163,6 @@ def build_rule(recipe: Recipe) -> Rule:
 
 
 def _kernel(recipe: Recipe) -> DelayKernel:
-    """Return how delays act while they are learned."""
     delays = recipe.delays
     if delays.kernel == "dirac":
         return Dirac()

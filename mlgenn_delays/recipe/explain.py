@@ -7,22 +7,15 @@ from typing import Any, cast
 from pydantic_core import PydanticUndefined
 
 from mlgenn_delays.errors import InputError, nearest
+from mlgenn_delays.recipe.load import as_toml
 from mlgenn_delays.recipe.messages import table_of, unknown_key
 from mlgenn_delays.recipe.schema import Recipe
-from mlgenn_delays.recipe.toml import as_toml
 from mlgenn_delays.settings import fields_of, meaning_of, range_of
 
 
 @dataclass(frozen=True)
 class Key:
-    """A key of a recipe.
-
-    Attributes:
-        name: Dotted, such as ``"network.layers.0.size"``.
-        default: As TOML, ``"required"`` or ``"optional"``.
-        range: What it must be, in words.
-        meaning: In one sentence.
-    """
+    """A key of a recipe: dotted name, default as TOML ("required", "optional"), range, meaning."""
 
     name: str
     default: str
@@ -43,14 +36,7 @@ TABLES = tuple(_tables())
 
 
 def keys(table: str = "") -> list[Key]:
-    """Return the plain keys of a table of a recipe, those of the top for an empty text.
-
-    Arguments:
-        table: Dotted, such as ``"network.layers"``.
-
-    Raises:
-        InputError: A recipe has no such table.
-    """
+    """Return the plain keys of a dotted table of a recipe, those of the top for an empty text."""
     kind, before = cast(Any, Recipe), ""
     for part in table.split(".") if table else ():
         field = fields_of(kind).get(part)
@@ -67,11 +53,7 @@ def keys(table: str = "") -> list[Key]:
 
 
 def explain(key: str) -> list[Key]:
-    """Return a key, or all keys of the table that it names.
-
-    Raises:
-        InputError: A recipe has no such key; the nearest is named.
-    """
+    """Return a key, or all keys of the table that it names."""
     parts = tuple(part for part in key.split(".") if not part.isdecimal())
     if parts[0] == "data" and parts[1:] not in ((), ("dataset",)):
         return _options_of_data(parts[1:])
@@ -110,7 +92,6 @@ def _options_of_data(parts: tuple[str, ...]) -> list[Key]:
 
 
 def _default(value: Any) -> str:
-    """Return a default in words."""
     if value is PydanticUndefined:
         return "required"
     if value is None:

@@ -1,5 +1,6 @@
-"""Finding, reading and overriding recipes."""
+"""Recipes found, read, overridden, compared, and written as TOML."""
 
+import json
 from collections.abc import Sequence
 from copy import deepcopy
 from importlib import resources
@@ -9,10 +10,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from mlgenn_delays.errors import InputError, nearest, one_line, shorten
-from mlgenn_delays.recipe.effects import effect_of, without_effect
+from mlgenn_delays.recipe.cross_checks import effect_of, without_effect
 from mlgenn_delays.recipe.messages import as_input_error, unknown_key
 from mlgenn_delays.recipe.schema import Recipe
-from mlgenn_delays.recipe.toml import settings
 from mlgenn_delays.untrusted import (
     DEEPEST,
     MOST_TOML,
@@ -23,6 +23,74 @@ from mlgenn_delays.untrusted import (
     reason,
     shown,
 )
+
+# What says something about a recipe and changes nothing that is computed.
+_NOTES = ("summary", "expected")
+
+
+def dump(recipe: Recipe) -> str:
+    """Return a recipe as TOML with every setting in it; reading that gives the same recipe."""
+    import tomli_w
+
+    return tomli_w.dumps(_without_empty(recipe.model_dump(exclude_none=True)))
+
+
+def _without_empty(table: dict[str, Any]) -> dict[str, Any]:
+    """Return a table without empty ones in it, which say what their absence says."""
+    return {
+        key: _without_empty(value) if isinstance(value, dict) else value
+        for key, value in table.items()
+        if value != {}
+    }
+
+
+def as_toml(value: Any) -> str:
+    """Return a value as TOML, in one line."""
+    # JSON's escapes are TOML's, except that TOML wants DEL escaped as well.
+    text = json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    return "None" if value is None else text
+
+
+def _flat(value: Any, key: str = "") -> dict[str, Any]:
+    if isinstance(value, dict) and value:
+        items = [(str(k), v) for k, v in value.items()]
+    elif isinstance(value, (list, tuple)) and value and isinstance(value[0], dict):
+        items = [(str(k), v) for k, v in enumerate(value)]
+    else:
+        return {key: value}
+    found: dict[str, Any] = {}
+    for name, inner in items:
+        found |= _flat(inner, f"{key}.{name}" if key else name)
+    return found
+
+
+def settings(recipe: Recipe) -> dict[str, str]:
+    """Return every setting of a recipe as TOML, by dotted key.
+
+    The summary and the expected result are no settings and left out.
+    """
+    flat = _flat(recipe.model_dump(exclude=set(_NOTES), exclude_none=True))
+    return {key: "{}" if value == {} else as_toml(value) for key, value in flat.items()}
+
+
+def differences(a: Recipe, b: Recipe) -> list[str]:
+    """List the differences of two recipes, each as ``"key: value of a, value of b"``.
+
+    The summary and the expected result are no settings and left out.
+    """
+    first, second = (_flat(recipe.model_dump(exclude=set(_NOTES))) for recipe in (a, b))
+    keys = [*first, *(key for key in second if key not in first)]
+    missing = object()
+
+    def shown(flat: dict[str, Any], key: str) -> str:
+        return as_toml(flat[key]) if key in flat else "absent"
+
+    return [
+        f"{key}: {shown(first, key)}, {shown(second, key)}"
+        for key in keys
+        if first.get(key, missing) != second.get(key, missing)
+    ]
+
 
 MODELS = "mlgenn_delays.models"
 
@@ -65,7 +133,6 @@ def load_recipe(
 
 
 def _read(path: Path) -> str:
-    """Return the text of a recipe file."""
     try:
         return read_text(path, MOST_TOML)
     except (OSError, ValueError) as error:
@@ -92,8 +159,8 @@ def parse_recipe(
     except ValueError as error:
         raise InputError(f"{source} must be TOML: {error}") from error
     before, given = deepcopy(raw), {}
-    for override in [*shared, *overrides]:
-        key, value = _parts(override, "learning.epochs=5")
+    parsed = [(each, *_parts(each, "learning.epochs=5")) for each in [*shared, *overrides]]
+    for override, key, value in parsed:
         _put(raw, key, value, override)
         given[key] = f"--set {shown_pair(override)}"
     try:
@@ -103,18 +170,15 @@ def parse_recipe(
         raise as_input_error(error, source, given) from error
     except ValueError as error:  # what --set put in
         raise InputError(f"{source}: {error}") from error
-    own = {_parts(override, "")[0] for override in overrides}
+    own = {key for _, key, _ in parsed[len(shared) :]}
     _check_effects(recipe, before, {key: text for key, text in given.items() if key in own})
     return recipe
 
 
 def _check_effects(recipe: Recipe, before: dict[str, Any], given: dict[str, str]) -> None:
-    """Reject overrides whose effect another setting takes away.
+    """Reject overrides, `given` by dotted key, whose effect another setting takes away.
 
-    Arguments:
-        recipe: The recipe with them.
-        before: What it was made of, without them.
-        given: How each of them was given, by dotted key.
+    `before` is what the recipe was made of without them.
     """
     ineffective = without_effect(recipe)
     reasons = {key: effect_of(key, ineffective) for key in given}
@@ -134,19 +198,11 @@ def _check_effects(recipe: Recipe, before: dict[str, Any], given: dict[str, str]
 
 
 def _under(key: str, flat: dict[str, str]) -> dict[str, str]:
-    """Return the settings of a key, or of the table that it names."""
     return {k: value for k, value in flat.items() if k == key or k.startswith(f"{key}.")}
 
 
 def options_of(overrides: Sequence[str]) -> dict[str, Any]:
-    """Return options of a data set from overrides, as a ``[data]`` table has them.
-
-    Arguments:
-        overrides: Each ``"dotted.key=value"``, as of `load_recipe`; ``data.`` may be in front.
-
-    Raises:
-        InputError: One of them is no such thing.
-    """
+    """Return options of a data set from overrides; ``data.`` may be in front of their keys."""
     options: dict[str, Any] = {}
     for override in overrides:
         key, value = _parts(override, "duration=800")
@@ -155,12 +211,11 @@ def options_of(overrides: Sequence[str]) -> dict[str, Any]:
 
 
 def _parts(override: str, example: str) -> tuple[str, Any]:
-    """Return the key and the value of an override."""
     key, equals, value = override.partition("=")
     if not equals or not key.strip():
         raise InputError(f"--set must be key=value, such as {example}, got {shown(override)}")
     if key.count(".") >= DEEPEST:
-        raise InputError(f"--set must have a key of a recipe, got {shown(key)}")
+        raise InputError(f"--set must be KEY=VALUE with a key of a recipe, got {shown(key)}")
     return key.strip(), parse_value(value.strip(), f"--set {shown_pair(key)}")
 
 
@@ -203,5 +258,4 @@ def _loc(parts: list[str]) -> tuple[int | str, ...]:
 
 
 def _is_index(part: str) -> bool:
-    """Return whether a part of a key counts the entries of a list."""
     return part.isascii() and part.isdecimal() and len(part) < 10

@@ -6,8 +6,8 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from mlgenn_delays.errors import InputError, nearest, one_line, shorten
-from mlgenn_delays.recipe.fields import TAGS
 from mlgenn_delays.recipe.schema import Recipe
+from mlgenn_delays.recipe.sections import TAGS
 from mlgenn_delays.settings import fields_of, range_of
 from mlgenn_delays.untrusted import shown
 
@@ -29,7 +29,6 @@ def table_of(annotation: Any) -> type | None:
 
 
 def _field(loc: tuple[int | str, ...]) -> FieldInfo | None:
-    """Return the field at a place, None if there is none."""
     table: type | None = Recipe
     field = None
     for part in loc:
@@ -75,12 +74,10 @@ def _dotted(loc: tuple[int | str, ...]) -> str:
 
 
 def _received(value: object) -> str:
-    """Return a value for a message, shortened."""
     return str(value).lower() if isinstance(value, bool) else shown(value, 60)
 
 
 def _rule(kind: str, loc: tuple[int | str, ...], error: Any) -> str:
-    """Return what a value must be."""
     field = _field(loc)
     if kind in _KINDS or field is None:
         return _KINDS.get(kind, str(error["msg"]))
@@ -92,7 +89,6 @@ def _rule(kind: str, loc: tuple[int | str, ...], error: Any) -> str:
 
 
 def _one(error: Any) -> str:
-    """Return one of pydantic's errors as one line."""
     loc = tuple(part for part in error["loc"] if part not in TAGS)
     kind, key, value = error["type"], _dotted(loc), error["input"]
     if kind in ("extra_forbidden", "unexpected_keyword_argument"):
@@ -107,13 +103,7 @@ def _one(error: Any) -> str:
 
 
 def as_input_error(error: ValidationError, source: str, given: dict[str, str]) -> InputError:
-    """Return pydantic's errors as one error.
-
-    Arguments:
-        error: What pydantic found.
-        source: What was read, for the message.
-        given: By dotted key, what was given on the command line.
-    """
+    """Return pydantic's errors as one; `given` is what the command line gave, by dotted key."""
     lines = []
     for problem in error.errors(include_url=False):
         text = _one(problem)
@@ -126,12 +116,11 @@ def as_input_error(error: ValidationError, source: str, given: dict[str, str]) -
 
 
 def _names(text: str, key: str) -> bool:
-    """Return whether a text speaks of a key."""
     return f"{key} " in f"{text} " or f"{key!r}" in text
 
 
 def _origin(key: str, text: str, given: dict[str, str]) -> str:
-    """Return what on the command line set a key, or one that the text speaks of, or nothing."""
+    """Return the option of the command line that set a key, or one that the text speaks of."""
     near = (k for k in given if k == key or key.startswith(f"{k}.") or _names(text, k))
     within = (k for k in given if f"{key!r}" in text and k.startswith(f"{key}."))
     return given.get(next(near, next(within, "")), "")

@@ -17,7 +17,7 @@ from mlgenn_delays.network.models import (
     Threshold,
 )
 from mlgenn_delays.network.models import Readout as Reading
-from mlgenn_delays.recipe.fields import Section, either
+from mlgenn_delays.recipe.sections import Section, either
 from mlgenn_delays.rewiring import synapse_counts
 from mlgenn_delays.rewiring.densities import ALLOCATIONS
 from mlgenn_delays.settings import Count, NonNegative, Number, Positive, Share, TimeStep, one_of
@@ -71,7 +71,7 @@ class Layer(Section):
 
 
 class Readout(Section):
-    """[network.readout]: leaky integrators, one a class, and how they are read."""
+    """[network.readout]: leaky integrators, one per class, and how they are read."""
 
     kind: Reading = LeakyIntegrator.readout
     model: Annotated[str, one_of("LeakyIntegrator", "SeedLI")] = Field(
@@ -95,7 +95,7 @@ class NetworkSection(Section):
     dt: TimeStep = Field(1.0, description="Length of a time step [ms].")
     sparsity: Shares = Field(
         0.0,
-        description="Share of absent synapses, in [0, 1): of each projection, or one a projection.",
+        description="Share of absent synapses, in [0, 1): for all projections, or one for each.",
     )
     allocation: Annotated[str, one_of(*ALLOCATIONS)] = Field(
         "uniform",
@@ -110,7 +110,7 @@ class NetworkSection(Section):
     )
     signs: Annotated[str, one_of("auto", "free", "synapse")] = Field(
         "auto",
-        description="Signs of weights: free, one a synapse that stays, or what dale and the "
+        description="Signs of weights: free, one per synapse that stays, or what dale and the "
         "rewiring rule need (auto).",
     )
     layers: Annotated[tuple[Layer, ...], Field(strict=False)] = Field(
@@ -129,27 +129,14 @@ class NetworkSection(Section):
         return [*names, f"{before}->output"]
 
     def shapes(self, n_inputs: int | None, n_classes: int | None) -> dict[str, Shape]:
-        """Return the sizes of the two populations of every projection, by name.
-
-        Arguments:
-            n_inputs: Channels of the data, None where they are not known.
-            n_classes: Classes of the data, None where they are not known.
-        """
+        """Return the sizes of the two populations of every projection, by name."""
         sizes = {f"hidden{number}": layer.size for number, layer in enumerate(self.layers, 1)}
         known: dict[str, int | None] = {"input": n_inputs, **sizes, "output": n_classes}
         ends = (name.split("->") for name in self.projections())
         return {f"{pre}->{post}": (known[pre], known[post]) for pre, post in ends}
 
     def counts(self, n_inputs: int | None, n_classes: int | None) -> dict[str, int]:
-        """Return the number of synapses of every projection whose sizes are known, by name.
-
-        Arguments:
-            n_inputs: As of `shapes`.
-            n_classes: As of `shapes`.
-
-        Raises:
-            InputError: A projection has no synapse, or more than pairs.
-        """
+        """Return the number of synapses of every projection whose sizes are known, by name."""
         shapes = self.shapes(n_inputs, n_classes)
         known = {name: (a, b) for name, (a, b) in shapes.items() if a is not None and b is not None}
         if self.synapses:
@@ -197,7 +184,7 @@ class NetworkSection(Section):
             )
         if self.synapses and len(self.synapses) != len(names):
             raise ValueError(
-                f"network.synapses must have one number for each of {', '.join(names)}, "
+                f"network.synapses must be one number for each of {', '.join(names)}, "
                 f"got {len(self.synapses)}"
             )
         if self.synapses and self.sparsity != 0:

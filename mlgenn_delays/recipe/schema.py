@@ -9,8 +9,8 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from mlgenn_delays.data.augment.augment import Augment
+from mlgenn_delays.errors import InputError
 from mlgenn_delays.recipe import cross_checks
-from mlgenn_delays.recipe.fields import Section
 from mlgenn_delays.recipe.network_section import NetworkSection
 from mlgenn_delays.recipe.sections import (
     Data,
@@ -19,6 +19,7 @@ from mlgenn_delays.recipe.sections import (
     Learning,
     Regularisation,
     RewiringSection,
+    Section,
 )
 from mlgenn_delays.settings import Whole
 
@@ -42,8 +43,11 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def _fit_together(self) -> "Recipe":
-        for check in cross_checks.CHECKS:
-            check(self)
+        try:
+            for check in cross_checks.CHECKS:
+                check(self)
+        except InputError as error:  # which pydantic does not take
+            raise ValueError(str(error)) from error
         return self
 
     def has_delays(self, projection: str) -> bool:
@@ -58,7 +62,7 @@ class Recipe(Section):
         return not self.network.synapses and not any(listed)
 
     def signs(self) -> str:
-        """Return what signs weights have: "free", "synapse" or "dale", as `Network.connect`."""
+        """Return the signs of weights for `Network.connect`: "free", "synapse" or "dale"."""
         if self.network.dale:
             return "dale"
         if self.network.signs != "auto":

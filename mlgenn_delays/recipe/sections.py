@@ -5,26 +5,33 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
+    BaseModel,
     ConfigDict,
+    Discriminator,
     Field,
     ModelWrapValidatorHandler,
     PrivateAttr,
+    Tag,
     model_validator,
 )
 
 from mlgenn_delays.errors import InputError, nearest
-from mlgenn_delays.learning.optimisers import Adam, Beta1, Beta2
-from mlgenn_delays.learning.regularisers import SpikeCount, Strength, Target
-from mlgenn_delays.learning.rules import L1, EventProp, Pipelined, Revive
-from mlgenn_delays.learning.schedules import SCHEDULES
-from mlgenn_delays.learning.surrogates import SURROGATES
-from mlgenn_delays.recipe.fields import Section, either
+from mlgenn_delays.learning.optimisers import (
+    SCHEDULES,
+    Adam,
+    Beta1,
+    Beta2,
+    SpikeCount,
+    Strength,
+    Target,
+)
+from mlgenn_delays.learning.rules import L1, SURROGATES, EventProp, Pipelined, Revive
 from mlgenn_delays.rewiring import RULES, SET, RigL
 from mlgenn_delays.rewiring.base import GrowDelay
 from mlgenn_delays.rewiring.magnitude_pruning import Decay, DropFraction, Until
 from mlgenn_delays.rewiring.rigl import Averaging, Form
 from mlgenn_delays.settings import (
-    LARGEST,
+    INT32_MAX,
     Count,
     Integer,
     NonNegative,
@@ -36,6 +43,27 @@ from mlgenn_delays.settings import (
     one_of,
 )
 
+
+class Section(BaseModel):
+    """A table of a recipe: frozen, with no key but those it names."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+def either(first: Any, first_tag: str, values: Any) -> Any:
+    """Return the type of one value or a list of values, telling them apart by being a list."""
+
+    def which(value: Any) -> str:
+        return "list" if isinstance(value, (list, tuple)) else first_tag
+
+    return Annotated[
+        Annotated[first, Tag(first_tag)] | Annotated[values, Tag("list")],
+        Discriminator(which),
+    ]
+
+
+# What `either` puts into the place of an error, which is no key of a recipe.
+TAGS = ("list", "number", "word")
 ScheduleName = Annotated[str, OneOf(lambda: tuple(SCHEDULES))]
 Text = Annotated[str, Field(min_length=1)]
 if TYPE_CHECKING:
@@ -49,14 +77,12 @@ else:
 
 
 def _all(word: str) -> str:
-    """Reject any word but ``all``."""
     if word != "all":
         raise ValueError(f"must be 'all' or a list, such as ['hidden1'], got {word!r}")
     return word
 
 
 def _check_options(kind: type, what: str, options: dict[str, float], where: str) -> None:
-    """Reject options that a schedule or a surrogate does not have or take."""
     known = [field.name for field in fields(kind)]
     for key in options:
         if key not in known:
@@ -71,7 +97,6 @@ def _check_options(kind: type, what: str, options: dict[str, float], where: str)
 
 
 def _check_schedule(name: str, options: dict[str, float], where: str) -> None:
-    """Reject options that the schedule does not have or take."""
     _check_options(SCHEDULES[name], f"schedule {name!r}", options, where)
 
 
@@ -124,7 +149,7 @@ class Delays(Section):
     learn: bool = Field(True, description="Whether delays are learned.")
     granularity: Literal["synapse", "axon", "fixed"] = Field(
         "synapse",
-        description="A delay each synapse, each presynaptic neuron (axon), or one a projection.",
+        description="One delay per synapse, per presynaptic neuron (axon), or per projection.",
     )
     kernel: Annotated[str, one_of("dirac", "gaussian")] = Field(
         "dirac",
@@ -194,7 +219,7 @@ class Learning(Section):
         {}, description="Its settings: slope of atan; width and height of triangle and boxcar."
     )
     epochs: Count = Field(description="Passes over the training examples.")
-    batch_size: Count = Field(32, description="Examples a batch.")
+    batch_size: Count = Field(32, description="Examples per batch.")
     learning_rate: NonNegative = Field(
         1e-3, description="Learning rate of the weights; 0 keeps them as they start."
     )
@@ -211,8 +236,8 @@ class Learning(Section):
     )
     snapshots: NonNegative = Field(
         16.0,
-        description="Space in the run for networks of its course [MB], evenly over the epochs, as "
-        "`delaysnn analyse` takes them; that of the start is always kept.",
+        description="Space in the run for snapshots of the network [MB], evenly over the epochs, "
+        "as `delaysnn analyse` takes them; the one at the start is always kept.",
     )
 
     @model_validator(mode="after")
@@ -237,14 +262,14 @@ class Regularisation(Section):
 
 
 class RewiringSection(Section):
-    """[rewiring]: structure learning; to set what a rule does not have is refused."""
+    """[rewiring]: structure learning; settings that a rule does not have are rejected."""
 
     rule: Annotated[str, OneOf(lambda: ("none", *RULES))] = Field(
         "none", description="What learns the structure: none keeps it as it starts."
     )
     form: Form = RigL.form
-    every: Annotated[Integer, Field(ge=-1, le=LARGEST)] = Field(
-        -1, description="Batches between passes; 0 for once an epoch, -1 for the rule's own."
+    every: Annotated[Integer, Field(ge=-1, le=INT32_MAX)] = Field(
+        -1, description="Batches between passes; 0 for once per epoch, -1 for the rule's own."
     )
     drop_fraction: DropFraction = SET.drop_fraction
     decay: Decay = SET.decay

@@ -1,13 +1,13 @@
 """Figures of several runs side by side; runs that differ in the seed alone are one line."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mlgenn_delays.analysis.style import CHANCE, SERIES, Picture, look, panels
-from mlgenn_delays.network import Network, Projection
-from mlgenn_delays.report.history_plots import HEIGHT, WIDTH, by_epoch, populations, values
+from mlgenn_delays.analysis.style import CHANCE, SERIES, Picture
+from mlgenn_delays.network import Network
+from mlgenn_delays.report.history_plots import HEIGHT, by_epoch, one_panel, populations, values
 from mlgenn_delays.report.settings import Group
 from mlgenn_delays.runs.history import History
 
@@ -20,20 +20,14 @@ _NAMED, _LONGEST = 4, 34  # groups, and characters, that a legend has room for
 
 
 def line_of(number: int) -> tuple[str, str]:
-    """Return colour and line style of a group by its place."""
+    """Colour and line style of a group by its place."""
     return SERIES[number % len(SERIES)], "-" if number < len(SERIES) else "--"
 
 
 def comparison_pictures(
     groups: Sequence[Group], histories: Sequence[History], networks: Sequence[Network]
 ) -> list[Picture]:
-    """Return the figures that compare runs.
-
-    Arguments:
-        groups: The runs in groups, of which the first `MOST_GROUPS` are drawn.
-        histories: The course of each run.
-        networks: The network of each run.
-    """
+    """Draw the figures that compare runs; of the groups the first `MOST_GROUPS`."""
     drawn = groups[:MOST_GROUPS]
     found = [
         _curves(drawn, histories, "accuracy", "accuracy (%)", 100.0),
@@ -41,10 +35,15 @@ def comparison_pictures(
         _results(drawn, histories),
         _spikes(drawn, histories),
     ]
-    for name in _common(networks):
+    common = [
+        name
+        for name in networks[0].projections
+        if all(name in network.projections for network in networks)
+    ]
+    for name in common:
         found += [
-            _distribution(drawn, networks, name, "delay", "delay (ms)", _delays),
-            _distribution(drawn, networks, name, "weight", "weight", _weights),
+            _distribution(drawn, networks, name, "delay"),
+            _distribution(drawn, networks, name, "weight"),
         ]
     return [picture for picture in found if picture is not None]
 
@@ -52,12 +51,10 @@ def comparison_pictures(
 def _curves(
     groups: Sequence[Group], histories: Sequence[History], kind: str, label: str, scale: float
 ) -> Picture:
-    """Return the figure of a measure over the epochs, of validation where all have it."""
+    """Of validation where all have it."""
     validated = all(history.best[f"validation_{kind}"] is not None for history in histories)
     split = "validation" if validated else "train"
-    with look():
-        figure, grid = panels(width=WIDTH, height=HEIGHT)
-        axes = grid[0, 0]
+    with one_panel() as (figure, axes):
         for number, group in enumerate(groups):
             rows = [values(histories[k], f"{split}_{kind}") for k in group.members]
             _band(axes, [[scale * v for v in row] for row in rows], number, _named(group, groups))
@@ -75,7 +72,7 @@ def _curves(
 
 
 def how_seeds(groups: Sequence[Group]) -> str:
-    """Return in words how runs of several seeds are drawn."""
+    """How runs of several seeds are drawn, in words."""
     if all(len(group.members) == 1 for group in groups):
         return "In the curves, a line is one run."
     return (
@@ -85,13 +82,12 @@ def how_seeds(groups: Sequence[Group]) -> str:
 
 
 def _named(group: Group, groups: Sequence[Group]) -> str:
-    """Return what the legend calls a group: its letter, with its title where there is room."""
+    """In a legend: the letter of a group, with its title where there is room."""
     room = len(groups) <= _NAMED and all(len(each.label) <= _LONGEST for each in groups)
     return group.label if room else group.letter
 
 
 def _legend(axes: "Axes", groups: Sequence[Group]) -> None:
-    """Name the groups."""
     axes.legend(loc="best", ncols=max(1, len(groups) // 4) if len(groups) > _NAMED else 1)
 
 
@@ -114,13 +110,10 @@ def _band(axes: "Axes", rows: list[list[float]], number: int, label: str) -> Non
 
 
 def _results(groups: Sequence[Group], histories: Sequence[History]) -> Picture | None:
-    """Return the figure of the accuracy of every run."""
     best = [history.best["validation_accuracy"] for history in histories]
     if any(value is None for value in best):
         return None
-    with look():
-        figure, grid = panels(width=WIDTH, height=max(HEIGHT, 0.7 + 0.3 * len(groups)))
-        axes = grid[0, 0]
+    with one_panel(height=max(HEIGHT, 0.7 + 0.3 * len(groups))) as (figure, axes):
         for number, group in enumerate(groups):
             colour, _ = line_of(number)
             own = [100 * float(best[k] or 0.0) for k in group.members]
@@ -141,10 +134,8 @@ def _results(groups: Sequence[Group], histories: Sequence[History]) -> Picture |
 
 
 def _spikes(groups: Sequence[Group], histories: Sequence[History]) -> Picture:
-    """Return the figure of spikes per neuron, the mean over the populations."""
-    with look():
-        figure, grid = panels(width=WIDTH, height=HEIGHT)
-        axes = grid[0, 0]
+    """Mean over the populations."""
+    with one_panel() as (figure, axes):
         for number, group in enumerate(groups):
             rows = []
             for k in group.members:
@@ -164,38 +155,15 @@ def _spikes(groups: Sequence[Group], histories: Sequence[History]) -> Picture:
     )
 
 
-def _common(networks: Sequence[Network]) -> list[str]:
-    """Return the projections that all networks have."""
-    return [
-        name
-        for name in networks[0].projections
-        if all(name in network.projections for network in networks)
-    ]
-
-
-def _delays(projection: Projection) -> np.ndarray:
-    """Return the delay of each synapse [ms]."""
-    return projection.delay_per_synapse()
-
-
-def _weights(projection: Projection) -> np.ndarray:
-    """Return the weight of each synapse."""
-    return projection.weight
-
-
 def _distribution(
-    groups: Sequence[Group],
-    networks: Sequence[Network],
-    name: str,
-    kind: str,
-    label: str,
-    take: Callable[[Projection], np.ndarray],
+    groups: Sequence[Group], networks: Sequence[Network], name: str, kind: str
 ) -> Picture | None:
-    """Return the figure of delays or weights of a projection; None if all are the same."""
-    pooled = [
-        np.concatenate([take(networks[k].projections[name]) for k in group.members])
-        for group in groups
-    ]
+    """Of delays or weights, None if all values are the same."""
+    pooled = []
+    for group in groups:
+        synapses = [networks[k].projections[name] for k in group.members]
+        each = [p.delay_per_synapse() if kind == "delay" else p.weight for p in synapses]
+        pooled.append(np.concatenate(each))
     everything = np.concatenate(pooled)
     if not len(everything) or np.ptp(everything) == 0:
         return None
@@ -206,15 +174,13 @@ def _distribution(
     )
     fewest = min(len(own) for own in pooled)
     edges = np.linspace(low, high, int(np.clip(np.sqrt(fewest), 8, _BINS)) + 1)
-    with look():
-        figure, grid = panels(width=WIDTH, height=HEIGHT)
-        axes = grid[0, 0]
+    with one_panel() as (figure, axes):
         for number, (group, own) in enumerate(zip(groups, pooled, strict=True)):
             colour, style = line_of(number)
             share = np.histogram(np.clip(own, low, high), edges)[0] / max(1, len(own))
             axes.stairs(100 * share, edges, color=colour, ls=style, lw=1.6,
                         label=_named(group, groups))  # fmt: skip
-        axes.set_xlabel(label)
+        axes.set_xlabel("delay (ms)" if kind == "delay" else "weight")
         axes.set_ylabel("synapses (%)")
         axes.set_ylim(bottom=0)
         _legend(axes, groups)

@@ -38,31 +38,18 @@ class ReportOptions:
 
 @dataclass(frozen=True)
 class RunContent:
-    """What a report tells of a run.
+    """What a report tells of a run."""
 
-    Attributes:
-        name: What it is called, another than all other runs of the report.
-        path: The run directory.
-        recipe: What it was trained by.
-        history: Its epochs.
-        network: That of the best epoch.
-        environment: What environment.json says.
-        accuracy: Of the best epoch's network, by split.
-        predictions: Its predictions, None without data.
-        analysis: Figures of the analysis.
-        notes: What a reader should know of this section.
-    """
-
-    name: str
-    path: Path
+    name: str  # unlike those of all other runs of the report
+    path: Path  # of the run directory
     recipe: Recipe
     history: History
-    network: Network
-    environment: dict[str, Any]
-    accuracy: dict[str, float]
-    predictions: Predictions | None = None
+    network: Network  # of the best epoch
+    environment: dict[str, Any]  # content of environment.json
+    accuracy: dict[str, float]  # of the best epoch's network, by split
+    predictions: Predictions | None = None  # None without data
     analysis: Sequence[Picture] = ()
-    notes: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)  # what a reader should know of this section
 
 
 class DataOnce:
@@ -73,38 +60,30 @@ class DataOnce:
         self._splits: Splits | None = None
 
     def folder(self, run: Run, given: str | None) -> str | None:
-        """Return the folder of the data of a run, None for data that need none."""
+        """The folder of the data of a run, None for data that need none."""
         from mlgenn_delays.data.registry import dataset
 
         return run.folder(given) if dataset(run.recipe.data.dataset).needs_folder else None
 
     def load(self, run: Run, given: str | None) -> Splits:
-        """Return the data of a run; one that needs no folder gets none.
-
-        Raises:
-            InputError: They cannot be loaded; the text says how to do without.
-        """
+        """Load the data of a run, or raise an InputError that says how to do without."""
         section, folder = run.recipe.data, self.folder(run, given)
         key = (section.dataset, repr(section.options), run.recipe.network.dt, folder)
         if key != self._key or self._splits is None:
             self._splits = None  # before the next take their place in memory
-            self._splits = self._loaded(run, folder)
+            try:
+                self._splits = load_data(run.recipe, folder)
+            except InputError as error:
+                raise InputError(
+                    f"the data of {run.directory.path}: {error}; give their folder with --data, or "
+                    "leave out what needs them with --without-data"
+                ) from error
             self._key = key
         return self._splits
 
-    def _loaded(self, run: Run, folder: str | None) -> Splits:
-        """Return the data of a run from its folder."""
-        try:
-            return load_data(run.recipe, folder)
-        except InputError as error:
-            raise InputError(
-                f"the data of {run.directory.path}: {error}; give their folder with --data, or "
-                "leave out what needs them with --without-data"
-            ) from error
-
 
 def names_of(paths: Sequence[Path]) -> list[str]:
-    """Return a name for each run: as few last parts of its path as tell it from the others."""
+    """A name for each run: as few last parts of its path as tell it from the others."""
     parts = [path.resolve().parts for path in paths]
     for depth in range(1, max(map(len, parts)) + 1):
         names = [printable("/".join(each[-depth:])) for each in parts]
@@ -116,18 +95,7 @@ def names_of(paths: Sequence[Path]) -> list[str]:
 def gather(
     run: Run, name: str, options: ReportOptions, data: DataOnce, tell: Callable[[str], None]
 ) -> RunContent:
-    """Return what a report tells of a run.
-
-    Arguments:
-        run: The run.
-        name: What it is called.
-        options: What to gather.
-        data: Where data come from.
-        tell: Called with a few words before what takes long.
-
-    Raises:
-        InputError: No epoch is finished, a file is damaged, or the data cannot be used.
-    """
+    """Gather what a report tells of a run; tell is called before what takes long."""
     history = run.history()
     network = Network.load(run.directory.network_path("best"))
     accuracy: dict[str, float] = {}
@@ -183,13 +151,13 @@ def gather(
 
 
 def _trained_on(run: Run, splits: Splits) -> list[str]:
-    """Return what a reader should know of splits that the run has trained on."""
+    """Warn of splits that the run has trained on."""
     seen = {name: run.seen(name, data) for name, data in splits.items() if name != "train"}
     return [f"{text}." for name, each in seen.items() if each and (text := each.warning(name))]
 
 
 def _split(splits: Mapping[str, Any], wanted: str | None) -> tuple[str, str]:
-    """Return the split to predict, and what a reader should know of it."""
+    """The split to predict, and what a reader should know of it."""
     there = [name for name in SPLITS if name in splits and len(splits[name])]
     if wanted is not None and wanted not in there:
         raise InputError(

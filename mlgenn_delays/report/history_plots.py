@@ -1,27 +1,35 @@
 """Figures of the course of one training, a small one each, which a narrow page stacks."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 from mlgenn_delays.analysis.style import CHANCE, INK, SERIES, Picture, look, panels
 from mlgenn_delays.runs.history import History
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 WIDTH, HEIGHT = 4.2, 2.7  # of a figure [inches], a phone's width at the size of its text
 _SPIKES, _SILENT = "spikes_", "silent_"
 
 
+@contextmanager
+def one_panel(width: float = WIDTH, height: float = HEIGHT) -> Iterator[tuple["Figure", Any]]:
+    """Draw a figure of one panel [inches] in the look of all figures."""
+    with look():
+        figure, grid = panels(width=width, height=height)
+        yield figure, grid[0, 0]
+
+
 def history_pictures(history: History, n_classes: int, sizes: dict[str, int]) -> list[Picture]:
-    """Return the learning curves of a run.
+    """Draw the learning curves of a run.
 
     Arguments:
         history: Its epochs.
         n_classes: Classes that it tells apart.
         sizes: Number of neurons, by population.
-
-    Returns:
-        Loss, accuracy, spikes, and silent neurons and grown synapses where there are any.
     """
     found = [_loss(history), _accuracy(history, n_classes), _spikes(history)]
     found += [picture for picture in (_silent(history, sizes), _grown(history)) if picture]
@@ -29,12 +37,12 @@ def history_pictures(history: History, n_classes: int, sizes: dict[str, int]) ->
 
 
 def values(history: History, name: str) -> list[float]:
-    """Return a column of numbers, NaN where nothing was measured."""
+    """A column of numbers, NaN where nothing was measured."""
     return [float("nan") if v is None else float(v) for v in history.column(name)]
 
 
 def populations(history: History, prefix: str) -> list[str]:
-    """Return the populations of which the history has a column with a prefix."""
+    """The populations of which the history has a column with a prefix."""
     return [key.removeprefix(prefix) for key in history.rows[0] if key.startswith(prefix)]
 
 
@@ -48,7 +56,6 @@ def by_epoch(axes: "Axes", n: int) -> None:
 
 
 def _mark_best(axes: "Axes", history: History) -> None:
-    """Set up the axis of the epochs and mark the best of them."""
     by_epoch(axes, len(history))
     axes.axvline(history.best_epoch, color=INK, lw=0.9, ls=":", zorder=0)
     axes.annotate(
@@ -69,7 +76,7 @@ def _lines(axes: "Axes", history: History, columns: dict[str, str], scale: float
 
 
 def _splits(history: History, kind: str) -> dict[str, str]:
-    """Return the columns of training, and of validation where it was measured."""
+    """The columns of training, and of validation where it was measured."""
     columns = {"training": f"train_{kind}"}
     if history.rows[0][f"validation_{kind}"] is not None:
         columns["validation"] = f"validation_{kind}"
@@ -77,10 +84,7 @@ def _splits(history: History, kind: str) -> dict[str, str]:
 
 
 def _loss(history: History) -> Picture:
-    """Return the figure of the loss."""
-    with look():
-        figure, grid = panels(width=WIDTH, height=HEIGHT)
-        axes = grid[0, 0]
+    with one_panel() as (figure, axes):
         _lines(axes, history, _splits(history, "loss"))
         axes.set_ylabel("cross-entropy")
         axes.set_ylim(bottom=0)
@@ -97,10 +101,7 @@ def _loss(history: History) -> Picture:
 
 
 def _accuracy(history: History, n_classes: int) -> Picture:
-    """Return the figure of the accuracy."""
-    with look():
-        figure, grid = panels(width=WIDTH, height=HEIGHT)
-        axes = grid[0, 0]
+    with one_panel() as (figure, axes):
         axes.axhline(100 / n_classes, color=CHANCE, lw=1.2, ls="--", label="chance")
         _lines(axes, history, _splits(history, "accuracy"), 100.0)
         axes.legend(loc="lower right", frameon=True, framealpha=0.9, edgecolor="none")
@@ -119,10 +120,7 @@ def _accuracy(history: History, n_classes: int) -> Picture:
 
 
 def _spikes(history: History) -> Picture:
-    """Return the figure of the spikes."""
-    with look():
-        figure, grid = panels(width=WIDTH, height=HEIGHT)
-        axes = grid[0, 0]
+    with one_panel() as (figure, axes):
         names = populations(history, _SPIKES)
         _lines(axes, history, {name: _SPIKES + name for name in names})
         axes.set_ylabel("spikes per neuron\nand example")
@@ -145,13 +143,10 @@ def _spikes(history: History) -> Picture:
 
 
 def _silent(history: History, sizes: dict[str, int]) -> Picture | None:
-    """Return the figure of neurons without spikes."""
     names = [name for name in populations(history, _SILENT) if sizes.get(name)]
     if not any(any(values(history, _SILENT + name)) for name in names):
         return None  # the figure of the spikes says so
-    with look():
-        figure, grid = panels(width=WIDTH, height=HEIGHT)
-        axes = grid[0, 0]
+    with one_panel() as (figure, axes):
         _lines(axes, history, {name: _SILENT + name for name in names})
         axes.set_ylabel("neurons")
         highest = max(max(values(history, _SILENT + name)) for name in names)
@@ -170,13 +165,10 @@ def _silent(history: History, sizes: dict[str, int]) -> Picture | None:
 
 
 def _grown(history: History) -> Picture | None:
-    """Return the figure of what rewiring grew."""
     if "grown" not in history.rows[0]:
         return None
     grown = values(history, "grown")
-    with look():
-        figure, grid = panels(width=WIDTH, height=HEIGHT)
-        axes = grid[0, 0]
+    with one_panel() as (figure, axes):
         axes.bar(range(1, len(grown) + 1), grown, width=0.85, color=SERIES[2])
         axes.set_ylabel("synapses grown")
         _mark_best(axes, history)

@@ -1,18 +1,23 @@
-"""The page: what was gathered, as one HTML file that needs nothing else."""
+"""The page: what was gathered, as one HTML file that needs nothing else.
 
+Figures are whole images in their addresses, vector graphics where small.
+"""
+
+import io
 import json
 from base64 import b64encode
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from mlgenn_delays import __version__
+from mlgenn_delays.analysis.style import Picture, look
 from mlgenn_delays.report.comparison_plots import MOST_GROUPS, comparison_pictures, how_seeds
 from mlgenn_delays.report.gather import RunContent
 from mlgenn_delays.report.history_plots import history_pictures
-from mlgenn_delays.report.images import Image, embed
 from mlgenn_delays.report.prediction_plots import (
     certainty_picture,
     class_picture,
@@ -37,16 +42,83 @@ if TYPE_CHECKING:
 _PRIVATE = ("data", "init", "task", "seed")
 _PAGE, _STYLE, _SCRIPT = "page.html", "page.css", "page.js"
 
+PIXELS = 96  # of a page, per inch
+SHARPNESS = 2  # pixels of a PNG for one of the page
+# Marks up to which a figure is drawn as SVG, and bytes up to which that is taken: drawing takes
+# time, so none is drawn twice but for a mistaken guess.
+FEW, LARGE = 250, 300_000
+COLOURS = 255  # of a PNG
+# Inches from which a figure has half of the page to itself, and all of it.
+_MEDIUM, _WIDE = 5.6, 7.6
+
+
+@dataclass(frozen=True)
+class Image:
+    """A figure of a page."""
+
+    uri: str  # the image itself
+    alt: str  # what it is of, for those who do not see it
+    title: str
+    caption: str
+    width: int  # on the page [px]
+    height: int  # on the page [px]
+    size: str  # of the page's width: "narrow", "medium" or "wide"
+    mark: str = ""  # class of style, or empty
+
+
+def embed(picture: Picture, of: str, mark: str = "") -> Image:
+    """A figure as part of a page; of says whose it is, in its alternative text."""
+    width, height = picture.figure.get_size_inches()
+    kind, content = "png", b""
+    if _marks(picture) <= FEW:
+        kind, content = "svg+xml", picture.svg()
+    if not content or len(content) > LARGE:
+        kind, content = "png", _png(picture)
+    return Image(
+        f"data:image/{kind};base64,{b64encode(content).decode()}",
+        f"{picture.title}, {of}",
+        picture.title,
+        picture.caption,
+        round(PIXELS * width),
+        round(PIXELS * height),
+        "narrow" if width < _MEDIUM else "medium" if width < _WIDE else "wide",
+        mark,
+    )
+
+
+def _marks(picture: Picture) -> int:
+    """About how many marks a figure has, for how large it would be as SVG."""
+    import numpy as np
+
+    marks = 0
+    for axes in picture.figure.axes:
+        marks += sum(np.size(line.get_xdata()) // 4 for line in axes.lines)
+        marks += sum(np.size(each.get_offsets()) // 2 for each in axes.collections)
+        marks += len(axes.patches)
+        marks += sum(image.get_size()[0] * image.get_size()[1] // 4 for image in axes.images)
+    return marks
+
+
+def _png(picture: Picture) -> bytes:
+    """A PNG that is sharp on fine screens, of few colours to save space."""
+    from PIL import Image as Pixels
+
+    raw, out = io.BytesIO(), io.BytesIO()
+    with look():
+        picture.figure.savefig(raw, format="png", dpi=SHARPNESS * PIXELS)
+    with Pixels.open(raw) as image:
+        image.convert("RGB").quantize(COLOURS).save(out, format="png", optimize=True)
+    return out.getvalue()
+
 
 @cache
 def _template_text(name: str) -> str:
-    """Return the content of a template."""
     folder = resources.files("mlgenn_delays.report") / "templates"
     return (folder / name).read_text(encoding="utf-8")
 
 
 def _templates() -> "Environment":
-    """Return where templates come from; everything that they are given is escaped."""
+    """Everything that the templates are given is escaped."""
     from jinja2 import Environment, FunctionLoader, StrictUndefined
 
     return Environment(
@@ -59,7 +131,7 @@ def _templates() -> "Environment":
 
 
 def _policy(style: str, script: str) -> str:
-    """Return what a browser may do: this style, this script, images of the page itself."""
+    """What a browser may do: this style, this script, images of the page itself."""
 
     def seal(text: str) -> str:
         return f"'sha256-{b64encode(sha256(text.encode()).digest()).decode()}'"
@@ -69,12 +141,7 @@ def _policy(style: str, script: str) -> str:
 
 
 def render(runs: Sequence[RunContent], notes: Sequence[str] = ()) -> str:
-    """Return the page of one run, or of several with a comparison first.
-
-    Arguments:
-        runs: What was gathered.
-        notes: What a reader should know of the comparison.
-    """
+    """The page of one run, or of several with a comparison first."""
     style, script = _template_text(_STYLE), _template_text(_SCRIPT)
     anchors = [f"run-{number}" for number in range(1, len(runs) + 1)]
     told = [run_context(run, anchor) for run, anchor in zip(runs, anchors, strict=True)]
@@ -93,7 +160,6 @@ def render(runs: Sequence[RunContent], notes: Sequence[str] = ()) -> str:
 
 
 def _contents(told: Sequence[dict[str, Any]], several: bool) -> list[dict[str, str]]:
-    """Return what the page holds: title and anchor of each part."""
     if several:
         first = {"title": "Comparison", "anchor": "comparison"}
         return [first, *({"title": run["name"], "anchor": run["anchor"]} for run in told)]
@@ -110,7 +176,6 @@ def _contents(told: Sequence[dict[str, Any]], several: bool) -> list[dict[str, s
 def _comparison(
     runs: Sequence[RunContent], anchors: Sequence[str], notes: Sequence[str]
 ) -> dict[str, Any]:
-    """Return what the template needs of the comparison."""
     groups = groups_of([run.recipe for run in runs])
     pictures = comparison_pictures(
         groups, [run.history for run in runs], [run.network for run in runs]
@@ -132,7 +197,7 @@ def _comparison(
 
 
 def run_context(run: RunContent, anchor: str) -> dict[str, Any]:
-    """Return what the template needs of a run."""
+    """What the template needs of a run."""
     sizes = {population.name: population.n for population in run.network.populations.values()}
     learning = history_pictures(run.history, run.network.output().n, sizes)
     accuracy = ", ".join(f"{split} {percent(value)}" for split, value in run.accuracy.items())
@@ -147,19 +212,22 @@ def run_context(run: RunContent, anchor: str) -> dict[str, Any]:
         "analysis": [embed(picture, run.name) for picture in run.analysis],
         **_predictions(run),
         "settings": _settings(settings_of(run.recipe), run.recipe.name),
-        "environment": _environment_of(run),
+        # Without folders, which say who made it.
+        "environment": [
+            (key, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+            for key, value in run.environment.items()
+            if key not in _PRIVATE
+        ],
     }
 
 
 def _summary(run: RunContent) -> str:
-    """Return in a sentence what a run is."""
     layers = ", ".join(f"{p.n} {p.name}" for p in run.network.populations.values())
     about = f"Recipe {run.recipe.name}, seed {run.recipe.seed}: {layers}"
     return f"{about}; {run.network.dt:g} ms per step. {run.recipe.summary}"
 
 
 def _predictions(run: RunContent) -> dict[str, Any]:
-    """Return what the template needs of the predictions of a run."""
     predictions = run.predictions
     if predictions is None:
         return {"confusion": [], "examples": [], "how_chosen": ""}
@@ -191,7 +259,6 @@ def _predictions(run: RunContent) -> dict[str, Any]:
 
 
 def _settings(settings: Sequence[Setting], recipe: str) -> dict[str, Any]:
-    """Return what the template needs of the settings of a run."""
     differing = [setting for setting in settings if setting.differs]
     if settings[0].shipped is None:
         told = f"There is no shipped recipe {recipe} that they could be compared with."
@@ -212,13 +279,3 @@ def _settings(settings: Sequence[Setting], recipe: str) -> dict[str, Any]:
         "differing": Table("Settings that differ", header, rows, 3) if rows else None,
         "groups": [{"title": k or "recipe", "settings": v} for k, v in tables.items()],
     }
-
-
-def _environment_of(run: RunContent) -> list[tuple[str, str]]:
-    """Return what a run was made with, without folders, which say who made it."""
-    return [(key, _shown(value)) for key, value in run.environment.items() if key not in _PRIVATE]
-
-
-def _shown(value: Any) -> str:
-    """Return a value of environment.json as text."""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

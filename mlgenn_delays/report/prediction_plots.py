@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mlgenn_delays.analysis.style import CHANCE, INK, SEQUENTIAL, SERIES, Picture, look, panels
-from mlgenn_delays.report.history_plots import HEIGHT, WIDTH
+from mlgenn_delays.report.history_plots import WIDTH, one_panel
 from mlgenn_delays.report.predictions import Example, Predictions, softmax
 
 if TYPE_CHECKING:
@@ -18,14 +18,12 @@ _MOST_NAMES = 40  # classes up to which each has its name
 
 
 def confusion_picture(predictions: Predictions) -> Picture:
-    """Return the confusion matrix."""
+    """Draw the confusion matrix."""
     counts = predictions.evaluation.confusion
     k = len(counts)
     share = counts / np.maximum(1, counts.sum(1, keepdims=True))
     side = float(np.clip(1.4 + 0.3 * k, 3.6, 7.0))
-    with look():
-        figure, grid = panels(width=side, height=side * 0.94)
-        axes = grid[0, 0]
+    with one_panel(width=side, height=side * 0.94) as (figure, axes):
         axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
         if k <= _NUMBERED:
             for row, column in zip(*np.nonzero(counts), strict=True):
@@ -54,13 +52,11 @@ def confusion_picture(predictions: Predictions) -> Picture:
 
 
 def class_picture(predictions: Predictions) -> Picture:
-    """Return the accuracy per class."""
+    """Draw the accuracy per class."""
     counts = predictions.evaluation.confusion
     share = 100 * np.diag(counts) / np.maximum(1, counts.sum(1))
     k = len(share)
-    with look():
-        figure, grid = panels(width=WIDTH, height=HEIGHT)
-        axes = grid[0, 0]
+    with one_panel() as (figure, axes):
         axes.bar(range(k), share, width=0.75, color=SERIES[0])
         axes.axhline(100 * predictions.evaluation.accuracy, color=INK, lw=1, ls="--", label="all")
         if k <= _MOST_NAMES:
@@ -80,15 +76,13 @@ def class_picture(predictions: Predictions) -> Picture:
 
 
 def certainty_picture(predictions: Predictions) -> Picture:
-    """Return how sure the network is of its correct and of its wrong predictions."""
+    """Draw how sure the network is of its correct and of its wrong predictions."""
     evaluation = predictions.evaluation
     certainty = 100 * softmax(evaluation.logits.astype(np.float64)).max(1)
     right = evaluation.labels == evaluation.predictions
     kinds = [("correct", right, _RIGHT), ("wrong", ~right, _WRONG)]
     there = [(word, certainty[chosen], colour) for word, chosen, colour in kinds if chosen.any()]
-    with look():
-        figure, grid = panels(width=WIDTH, height=HEIGHT)
-        axes = grid[0, 0]
+    with one_panel() as (figure, axes):
         for word, own, colour in there:
             label = f"{word} ({len(own):,})"
             weights = np.full(len(own), 100 / len(own))
@@ -110,7 +104,6 @@ def certainty_picture(predictions: Predictions) -> Picture:
 
 
 def _name_classes(set_ticks: Callable[..., object], labels: Sequence[str]) -> None:
-    """Name the classes along an axis, in letters that fit."""
     size = 9 if len(labels) <= 12 else 7
     names = [_cut(name, 14) for name in labels]
     upright = set_ticks.__name__ == "set_xticks" and max(map(len, names)) > 3
@@ -118,7 +111,6 @@ def _name_classes(set_ticks: Callable[..., object], labels: Sequence[str]) -> No
 
 
 def _mistaken(predictions: Predictions) -> str:
-    """Return in words what is taken for what most often."""
     off = predictions.evaluation.confusion.copy()
     np.fill_diagonal(off, 0)
     if not off.any():
@@ -131,18 +123,16 @@ def _mistaken(predictions: Predictions) -> str:
 
 
 def _cut(name: str, n: int) -> str:
-    """Return a name of n characters at most."""
     return name if len(name) <= n else f"{name[: n - 3]}..."
 
 
 def example_pictures(predictions: Predictions) -> list[Picture]:
-    """Return a figure of each example, correctly classified ones first."""
+    """Draw a figure of each example, correctly classified ones first."""
     shown = [*predictions.correct, *predictions.wrong]
     return [_example(example, predictions, number) for number, example in enumerate(shown, 1)]
 
 
 def _example(example: Example, predictions: Predictions, number: int) -> Picture:
-    """Return the figure of an example: input, hidden layers, output voltage, certainty."""
     from matplotlib.ticker import MaxNLocator
 
     hidden = list(example.spikes)
@@ -185,7 +175,6 @@ def _example(example: Example, predictions: Predictions, number: int) -> Picture
 
 
 def _caption(example: Example, predictions: Predictions) -> str:
-    """Return what is to be seen of an example."""
     sure = 100 * example.chances[example.prediction, -1]
     many = ", ".join(f"{len(time):,} spikes in {name}" for name, (time, _) in
                      example.spikes.items())  # fmt: skip
@@ -197,7 +186,6 @@ def _caption(example: Example, predictions: Predictions) -> str:
 
 
 def _draw_input(axes: "Axes", example: Example) -> None:
-    """Draw what goes in: spikes, or currents as an image."""
     inputs = example.inputs
     if isinstance(inputs, tuple):
         _draw_spikes(axes, *inputs, example.channels, INK)
@@ -214,7 +202,7 @@ def _draw_input(axes: "Axes", example: Example) -> None:
 
 
 def _draw_spikes(axes: "Axes", time: np.ndarray, number: np.ndarray, n: int, colour: str) -> None:
-    """Draw spikes; few are large dots, many are small ones that let others through."""
+    """Few spikes are large dots, many are small ones that let others through."""
     dot = float(np.clip(60 / np.sqrt(max(1, len(time))), 1.2, 3.5))
     axes.plot(time, number, "o", ms=dot, mew=0, color=colour, alpha=0.85)
     axes.set_ylim(-0.02 * n - 0.5, 1.02 * n - 0.5)

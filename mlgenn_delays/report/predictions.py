@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from mlgenn_delays.data.batching import epoch_batches
-from mlgenn_delays.data.types import Batch, CurrentBatch, Data, SpikeBatch
+from mlgenn_delays.data.types import Batch, CurrentBatch, Data
 from mlgenn_delays.engines.base import CompiledNetwork
 from mlgenn_delays.engines.compile import compile_network
-from mlgenn_delays.engines.results import Evaluation, Recording
+from mlgenn_delays.engines.results import Evaluation
 from mlgenn_delays.errors import printable
 from mlgenn_delays.network import Network
 from mlgenn_delays.recipe import Recipe, build_rule
@@ -20,29 +20,19 @@ EACH = 3  # examples of correct and of wrong predictions
 
 @dataclass(frozen=True)
 class Example:
-    """What happened on one example. Times are in the middle of their steps [ms].
+    """What happened on one example. Times are in the middle of their steps [ms]."""
 
-    Attributes:
-        name: What it is called, its number in the split where it has no name.
-        label: Its class.
-        prediction: The class that the network predicted.
-        length: Of the trial [ms].
-        channels: Channels of the input.
-        inputs: Time and channel of each spike, or the currents (T, C).
-        spikes: Time and neuron of each spike, by population that spikes.
-        voltage: (K, T) of the output.
-        chances: (K, T) how sure the network is of each class by what the readout has gathered so
-            far, see `running_logits`; in the last step, of its prediction.
-    """
-
-    name: str
+    name: str  # its number in the split where it has no name
     label: int
     prediction: int
-    length: float
-    channels: int
+    length: float  # of the trial [ms]
+    channels: int  # of the input
+    # Time and channel of each spike, or the currents (T, C).
     inputs: tuple[np.ndarray, np.ndarray] | np.ndarray
+    # Time and neuron of each spike, by spiking population.
     spikes: dict[str, tuple[np.ndarray, np.ndarray]]
-    voltage: np.ndarray
+    voltage: np.ndarray  # (K, T) of the output
+    # (K, T) certainty of each class by the readout so far, see `running_logits`.
     chances: np.ndarray
 
     @property
@@ -53,23 +43,14 @@ class Example:
 
 @dataclass(frozen=True)
 class Predictions:
-    """The predictions of a network on a split.
-
-    Attributes:
-        split: On which split.
-        evaluation: All of them.
-        labels: Name of each class.
-        sizes: Number of neurons, by population.
-        correct: A few examples predicted correctly, typical ones.
-        wrong: A few predicted wrongly, the most certain ones; where there are none, the least
-            certain of the correct ones.
-    """
+    """The predictions of a network on a split."""
 
     split: str
     evaluation: Evaluation
-    labels: tuple[str, ...]
-    sizes: dict[str, int]
-    correct: tuple[Example, ...]
+    labels: tuple[str, ...]  # of the classes
+    sizes: dict[str, int]  # number of neurons, by population
+    correct: tuple[Example, ...]  # a few typical ones
+    # The most certain ones; without any, the least certain of the correct ones.
     wrong: tuple[Example, ...]
 
     @property
@@ -89,19 +70,8 @@ def predict(
 ) -> tuple[Predictions, dict[str, float]]:
     """Evaluate a network on a split and record a few examples.
 
-    Arguments:
-        network: The network.
-        recipe: What it was trained by.
-        splits: The data.
-        split: Which of them to predict; it must have examples.
-        threads: Threads, all cores if None.
-        examples: How many examples of either kind are recorded.
-
     Returns:
         The predictions, and the accuracy by split: of that one and of the test split.
-
-    Raises:
-        InputError: The data do not fit the network.
     """
     compiled = compile_network(
         network, build_rule(recipe), total_steps=1, seed=recipe.seed, threads=threads, learns=False
@@ -125,22 +95,17 @@ def predict(
 
 
 def _in_order(data: Data, size: int) -> Iterator[Batch]:
-    """Return the batches of a split in its own order."""
     return epoch_batches(data, size, seed=0, epoch=0, shuffle=False)
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
-    """Return probabilities of logits (..., K)."""
+    """Probabilities of logits (..., K)."""
     shifted = np.exp(logits - logits.max(-1, keepdims=True))
     return shifted / shifted.sum(-1, keepdims=True)
 
 
 def choose(evaluation: Evaluation, n: int) -> tuple[np.ndarray, np.ndarray]:
-    """Choose examples to look into, each of another class as far as there are classes.
-
-    Arguments:
-        evaluation: The predictions.
-        n: How many of either kind.
+    """Choose n correct and n wrong examples, each of another class as far as there are classes.
 
     Returns:
         Numbers of correctly predicted examples, those nearest to the median certainty, and of
@@ -160,14 +125,13 @@ def choose(evaluation: Evaluation, n: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _spread(order: np.ndarray, labels: np.ndarray, n: int) -> np.ndarray:
-    """Return the first n of an order, of a class only one before all classes have one."""
+    """The first n of an order, of a class only one before all classes have one."""
     _, first = np.unique(labels[order], return_index=True)
     places = [*sorted(first), *(k for k in range(len(order)) if k not in set(first))]
     return order[np.array(places[:n], np.int64)]
 
 
 def _look_into(compiled: CompiledNetwork, data: Data, index: np.ndarray) -> tuple[Example, ...]:
-    """Record some examples of a split."""
     if not len(index):
         return ()
     batch, dt = data.batch(index), data.dt
@@ -184,8 +148,13 @@ def _look_into(compiled: CompiledNetwork, data: Data, index: np.ndarray) -> tupl
                 int(recording.logits[row].argmax()),
                 batch.n_steps * dt,
                 batch.n_channels,
-                _inputs(batch, row, dt),
-                _spikes(recording, row, dt),
+                batch.values[row]
+                if isinstance(batch, CurrentBatch)
+                else _events(batch.start[row], batch.time, dt),
+                {
+                    n: _events(start[row], recording.time[n], dt)
+                    for n, start in recording.start.items()
+                },
                 voltage,
                 softmax(running_logits(readout, voltage).T).T,
             )
@@ -193,36 +162,16 @@ def _look_into(compiled: CompiledNetwork, data: Data, index: np.ndarray) -> tupl
     return tuple(found)
 
 
-def _inputs(batch: Batch, row: int, dt: float) -> tuple[np.ndarray, np.ndarray] | np.ndarray:
-    """Return what goes into the network in one example of a batch."""
-    if isinstance(batch, CurrentBatch):
-        return batch.values[row]
-    assert isinstance(batch, SpikeBatch)
-    return _events(batch.start[row], batch.time, dt)
-
-
-def _spikes(recording: Recording, row: int, dt: float) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Return time and neuron of each spike of one example, by population."""
-    return {
-        name: _events(start[row], recording.time[name], dt)
-        for name, start in recording.start.items()
-    }
-
-
 def _events(start: np.ndarray, time: np.ndarray, dt: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return time [ms] and number of each event of one example."""
+    """Time [ms] and number of each event of one example."""
     numbers = np.repeat(np.arange(len(start) - 1), np.diff(start))
     return (time[start[0] : start[-1]] + 0.5) * dt, numbers
 
 
 def running_logits(readout: str, voltage: np.ndarray) -> np.ndarray:
-    """Return the logits (K, T) that a readout had summed up after each step.
+    """The logits (K, T) that a readout had summed up after each step, from the voltage (K, T).
 
     Those of the last step are the prediction's.
-
-    Arguments:
-        readout: Kind of the readout.
-        voltage: (K, T).
     """
     steps = voltage.shape[1]
     voltage = voltage.astype(np.float64)

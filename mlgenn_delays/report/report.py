@@ -31,16 +31,12 @@ class Reported:
     runs: list[dict[str, Any]]
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it ready for JSON."""
+        """The same, ready for JSON."""
         return {"report": str(self.path), "bytes": self.size, "runs": self.runs}
 
 
 def check_out(path: Path) -> None:
-    """Reject a page that could not be written, before the work.
-
-    Raises:
-        InputError: It has another ending than .html, or there is no such folder.
-    """
+    """Reject a page that could not be written, before the work."""
     if path.suffix.lower() != SUFFIX:
         raise InputError(f"--out must be a {SUFFIX} file, got {str(path)!r}")
     if path.is_dir() or not path.absolute().parent.is_dir():

@@ -14,17 +14,11 @@ _FEW = 3  # settings that a title names
 
 @dataclass(frozen=True)
 class Setting:
-    """One setting of a run.
+    """One setting of a run."""
 
-    Attributes:
-        key: Its dotted key.
-        value: As TOML.
-        shipped: What the shipped recipe of the same name says; None if there is no such recipe.
-    """
-
-    key: str
-    value: str
-    shipped: str | None
+    key: str  # dotted
+    value: str  # as TOML
+    shipped: str | None  # of the shipped recipe of the same name, None if there is none
 
     @property
     def differs(self) -> bool:
@@ -33,7 +27,7 @@ class Setting:
 
 
 def settings_of(recipe: Recipe) -> list[Setting]:
-    """Return every setting of a run, beside what the shipped recipe of its name says."""
+    """Every setting of a run, beside what the shipped recipe of its name says."""
     own = settings(recipe)
     if recipe.name not in recipe_names():
         return [Setting(key, value, None) for key, value in own.items()]
@@ -44,19 +38,12 @@ def settings_of(recipe: Recipe) -> list[Setting]:
 
 @dataclass(frozen=True)
 class Group:
-    """Runs that differ in nothing but the seed.
+    """Runs that differ in nothing but the seed."""
 
-    Attributes:
-        letter: What it is called in figures.
-        title: What tells it from the others, in a few words.
-        members: Their places in the list of runs.
-        values: The settings that differ between the groups, as TOML by key.
-    """
-
-    letter: str
-    title: str
-    members: tuple[int, ...]
-    values: dict[str, str]
+    letter: str  # what it is called in figures
+    title: str  # what tells it from the others, in a few words
+    members: tuple[int, ...]  # their places in the list of runs
+    values: dict[str, str]  # the settings that differ between the groups, as TOML by key
 
     @property
     def label(self) -> str:
@@ -65,7 +52,7 @@ class Group:
 
 
 def groups_of(recipes: Sequence[Recipe]) -> list[Group]:
-    """Return runs grouped by all of their settings but the seed, in the order of the runs."""
+    """Group runs by all of their settings but the seed, in the order of the runs."""
     tables = []
     for recipe in recipes:
         table = settings(recipe)
@@ -85,8 +72,11 @@ def groups_of(recipes: Sequence[Recipe]) -> list[Group]:
 
 
 def _title(values: dict[str, str], names: Sequence[str], number: int) -> str:
-    """Return what tells a group from the others: few settings, or the name of its recipe."""
-    words = [f"{_short(key)} {value.strip(chr(34))}" for key, value in values.items()]
+    """What tells a group from the others: few settings, or the name of its recipe."""
+    short = [key.removeprefix("learning.").removeprefix("network.") for key in values]
+    words = [
+        f"{key} {value.strip(chr(34))}" for key, value in zip(short, values.values(), strict=True)
+    ]
     if len(words) > _FEW and len(set(names)) == len(names):
         return names[number]
     more = ["..."] if len(words) > _FEW else []
@@ -94,11 +84,6 @@ def _title(values: dict[str, str], names: Sequence[str], number: int) -> str:
 
 
 def _letter(number: int) -> str:
-    """Return A, B ... Z, AA, AB ... of a group."""
+    """A, B ... Z, AA, AB ..."""
     letter = chr(ord("A") + number % 26)
     return letter if number < 26 else _letter(number // 26 - 1) + letter
-
-
-def _short(key: str) -> str:
-    """Return a dotted key without its table, where that is clear."""
-    return key.removeprefix("learning.").removeprefix("network.")

@@ -13,38 +13,25 @@ _FEW = 4  # settings that are columns of the table of groups
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell of a table.
-
-    Attributes:
-        text: What it says.
-        anchor: Where it leads, or empty.
-        swatch: Number of a colour before it, or None.
-    """
+    """A cell of a table."""
 
     text: str
-    anchor: str = ""
-    swatch: int | None = None
+    anchor: str = ""  # where it leads, or empty
+    swatch: int | None = None  # number of a colour before it, or None
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table.
-
-    Attributes:
-        caption: What it is of.
-        header: Name of each column.
-        rows: Its cells.
-        texts: How many columns are text, the rest being numbers.
-    """
+    """A table."""
 
     caption: str
-    header: list[str]
+    header: list[str]  # name of each column
     rows: list[list[Cell]]
-    texts: int
+    texts: int  # how many columns are text, the rest being numbers
 
 
 def headline_numbers(run: RunContent) -> dict[str, Any]:
-    """Return the headline numbers of a run, ready for JSON; None for what was not measured."""
+    """The headline numbers of a run, ready for JSON; None for what was not measured."""
     history = run.history
     spikes = _spikes(run)
     return {
@@ -61,7 +48,7 @@ def headline_numbers(run: RunContent) -> dict[str, Any]:
 
 
 def _spikes(run: RunContent) -> float:
-    """Return the hidden spikes per example: of the predictions, or in the best epoch's training."""
+    """The hidden spikes per example: of the predictions, or in the best epoch's training."""
     sizes = {population.name: population.n for population in run.network.spiking()}
     if run.predictions is not None:
         means: dict[str, Any] = run.predictions.evaluation.spikes
@@ -71,7 +58,7 @@ def _spikes(run: RunContent) -> float:
 
 
 def tiles(run: RunContent) -> list[dict[str, str]]:
-    """Return the headline numbers of a run as name, value and what more there is to say."""
+    """The headline numbers of a run as name, value and what more there is to say."""
     found = headline_numbers(run)
     shown = [
         {"name": f"{split} accuracy", "value": percent(value), "more": _of(run, split)}
@@ -101,7 +88,6 @@ def tiles(run: RunContent) -> list[dict[str, str]]:
 
 
 def _of(run: RunContent, split: str) -> str:
-    """Return on how many examples an accuracy was measured, where that is known."""
     if run.predictions is not None and run.predictions.split == split:
         return f"of {run.predictions.evaluation.n:,}"
     examples = (run.environment.get("task") or {}).get("examples") or {}
@@ -109,17 +95,16 @@ def _of(run: RunContent, split: str) -> str:
 
 
 def percent(value: float | None) -> str:
-    """Return a share as text."""
+    """A share as text."""
     return "-" if value is None else f"{100 * value:.2f} %"
 
 
 def _amount(value: float) -> str:
-    """Return a positive number as short text."""
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _mean(values: Sequence[float | None], unit: str = "") -> str:
-    """Return mean and sample standard deviation as text."""
+    """Mean and sample standard deviation as text."""
     known = [value for value in values if value is not None]
     if not known:
         return "-"
@@ -130,12 +115,11 @@ def _mean(values: Sequence[float | None], unit: str = "") -> str:
 
 
 def _splits(numbers_of_runs: Sequence[dict[str, Any]]) -> list[str]:
-    """Return the splits of which any run has an accuracy."""
     return list(dict.fromkeys(split for each in numbers_of_runs for split in each["accuracy"]))
 
 
 def groups_table(groups: Sequence[Group], runs: Sequence[RunContent], colours: int) -> Table:
-    """Return the table of the groups: what differs, and means over their runs."""
+    """What differs between the groups, and means over their runs."""
     numbers_of_runs = [headline_numbers(run) for run in runs]
     splits = _splits(numbers_of_runs)
     keys = list(groups[0].values)
@@ -163,7 +147,7 @@ def groups_table(groups: Sequence[Group], runs: Sequence[RunContent], colours: i
 def runs_table(
     groups: Sequence[Group], runs: Sequence[RunContent], anchors: Sequence[str]
 ) -> Table:
-    """Return the table of all runs."""
+    """All runs."""
     numbers_of_runs = [headline_numbers(run) for run in runs]
     splits = _splits(numbers_of_runs)
     letter = {k: group.letter for group in groups for k in group.members}
@@ -182,7 +166,7 @@ def runs_table(
 
 
 def settings_table(groups: Sequence[Group]) -> Table | None:
-    """Return the table of what differs between groups, None if the table of groups has it."""
+    """What differs between groups, None if the table of groups has it."""
     keys = list(groups[0].values)
     if len(keys) <= _FEW:
         return None

@@ -8,14 +8,12 @@ A pass removes synapses of one projection and grows as many at absent pairs. A r
     set     the smallest go                  uniform growth       Mocanu et al. 2018
 """
 
-from mlgenn_delays.rewiring.base import Pairs, Rewired, Rewiring, Synapses
+from mlgenn_delays.rewiring.base import Pairs, Rewired, Rewiring, Synapses, growth_score
 from mlgenn_delays.rewiring.deep_r import DeepR
 from mlgenn_delays.rewiring.densities import synapse_counts
-from mlgenn_delays.rewiring.pairs import redraw
-from mlgenn_delays.rewiring.passes import make_pass, rewire
+from mlgenn_delays.rewiring.passes import redraw, rewire
 from mlgenn_delays.rewiring.rigl import RigL
 from mlgenn_delays.rewiring.set import SET
-from mlgenn_delays.rewiring.signs import growth_score
 
 RULES: dict[str, type[Rewiring]] = {"deep_r": DeepR, "rigl": RigL, "set": SET}
 
@@ -29,7 +27,6 @@ __all__ = [
     "RigL",
     "Synapses",
     "growth_score",
-    "make_pass",
     "redraw",
     "rewire",
     "synapse_counts",

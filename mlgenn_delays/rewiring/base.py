@@ -1,4 +1,4 @@
-"""What every rule shares: the arrays of a projection and the settings' base.
+"""What every rule shares: the arrays of a projection, the settings' base, scores and removal.
 
 Shapes: S synapses, n_pre presynaptic and n_post postsynaptic neurons. A pair is (pre, post); its
 flat index is pre * n_post + post. A pair with a synapse is present, any other is absent.
@@ -10,8 +10,29 @@ from typing import Annotated, ClassVar
 
 import numpy as np
 
-from mlgenn_delays.rewiring.sampling import largest, uniform
 from mlgenn_delays.settings import Time, Whole, one_of, refuse, says, settings
+
+
+def uniform(n: int, m: int, rng: np.random.Generator) -> np.ndarray:
+    """Return m different indices below n, each set equally likely, int64 in no given order."""
+    if m == n:
+        return np.arange(n)
+    return rng.choice(n, m, replace=False, shuffle=False)
+
+
+def largest(score: np.ndarray, m: int, rng: np.random.Generator) -> np.ndarray:
+    """Return the indices of the m largest scores, int64 in no given order.
+
+    Dead neurons have gradients of exactly zero, so ties are common: among equals at the
+    threshold each is equally likely, whatever its index. Takes time linear in n.
+    """
+    n = len(score)
+    if m == 0 or m == n:
+        return np.arange(m)
+    threshold = np.partition(score, n - m)[n - m]
+    above = np.flatnonzero(score > threshold)
+    ties = np.flatnonzero(score == threshold)
+    return np.concatenate([above, ties[uniform(len(ties), m - len(above), rng)]])
 
 
 @dataclass(frozen=True, eq=False)
@@ -180,3 +201,31 @@ class Rewiring(ABC):
             rng: Breaks ties, or draws uniformly without scores.
         """
         return uniform(n, m, rng) if score is None else largest(score, m, rng)
+
+
+def growth_score(gradient: np.ndarray, sign: np.ndarray | None) -> np.ndarray:
+    """Return how fast a synapse of weight 0 would grow: larger grows first.
+
+    Arguments:
+        gradient: dL/dw, of any shape, such as (n_pre, n_post) or (delays, n_pre, n_post).
+        sign: -1 and 1, of a shape that broadcasts with `gradient`, or None for weights of any
+            sign.
+
+    Returns:
+        -sign * gradient, or abs(gradient) without signs.
+    """
+    if sign is None:
+        return np.abs(gradient)
+    return -(sign * gradient)
+
+
+def check_signs(rule: Rewiring, other: str = "") -> None:
+    """Reject free signs where synapses vanish at zero; `other` says what else may be set."""
+    if rule.signs == "free":
+        why = "a synapse is removed where its magnitude reaches zero, which needs a sign"
+        refuse(rule, "signs", "synapse or dale", why + other)
+
+
+def vanished(synapses: Synapses) -> np.ndarray:
+    """Return the indices of the synapses with sign * weight <= 0, ascending."""
+    return np.flatnonzero(synapses.magnitude <= 0)

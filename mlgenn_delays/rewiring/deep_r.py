@@ -6,8 +6,7 @@ ICLR 2018. The pull towards zero is the L1 term of the loss, which the optimiser
 
 import numpy as np
 
-from mlgenn_delays.rewiring.base import Rewiring, Synapses
-from mlgenn_delays.rewiring.sign_crossing import check_signs, vanished
+from mlgenn_delays.rewiring.base import Rewiring, Synapses, check_signs, vanished
 from mlgenn_delays.settings import settings
 
 

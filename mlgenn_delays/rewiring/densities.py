@@ -62,14 +62,12 @@ def synapse_counts(
 
 
 def _check_sparsity(sparsity: float, where: str) -> None:
-    """Reject what is no number in [0, 1)."""
     number = hasattr(sparsity, "__float__") and not isinstance(sparsity, bool)
     if not (number and 0 <= sparsity < 1):
         raise InputError(f"sparsity{where} must be in [0, 1), got {sparsity!r}")
 
 
 def _count(sparsity: float, shape: Shape, name: str) -> int:
-    """Return the number of synapses of one projection, at least 1."""
     _check_sparsity(sparsity, f" of projection {name!r}")
     count = math.floor((1 - sparsity) * shape[0] * shape[1] + 1e-9)
     if count < 1:

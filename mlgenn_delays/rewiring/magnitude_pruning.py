@@ -14,8 +14,7 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
-from mlgenn_delays.rewiring.base import Every, Rewiring, Synapses
-from mlgenn_delays.rewiring.sampling import largest
+from mlgenn_delays.rewiring.base import Every, Rewiring, Synapses, largest
 from mlgenn_delays.settings import Number, OpenShare, one_of, says, settings
 
 DropFraction = Annotated[

@@ -5,15 +5,37 @@ grown  = rule.grow(absent pairs) of the same number
 weight = sign * 1e-12 (0 where weights have no sign), moments 0, delay as `grow_delay` says
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 
 from mlgenn_delays.errors import DivergedError, InputError
-from mlgenn_delays.rewiring.base import Pairs, Rewired, Rewiring, Synapses
-from mlgenn_delays.rewiring.checks import check
-from mlgenn_delays.rewiring.sampling import uniform
-from mlgenn_delays.rewiring.signs import growth_score
+from mlgenn_delays.rewiring.base import Pairs, Rewired, Rewiring, Synapses, growth_score, uniform
+
+Draw = Callable[[np.random.Generator, int], np.ndarray]
+
+
+def redraw(pairs: Pairs, rng: np.random.Generator, draw: Draw) -> Pairs:
+    """Return the pairs with new delays; for ``grow_delay="random"``, before every pass.
+
+    Arguments:
+        pairs: The pairs; their signs stay.
+        rng: Draws the delays.
+        draw: Called with (rng, n), returns n delays [steps].
+
+    Raises:
+        InputError: The delays drawn are no delays.
+    """
+    drawn = np.asarray(draw(rng, pairs.delay.size))
+    if drawn.shape != (pairs.delay.size,):
+        raise InputError(
+            f"delays drawn for pairs must have shape ({pairs.delay.size},), got {drawn.shape}"
+        )
+    if not (np.isfinite(drawn).all() and (drawn >= 0).all()):
+        raise InputError("delays drawn for pairs must be finite and >= 0, got others")
+    return replace(pairs, delay=drawn.astype(np.float32).reshape(pairs.delay.shape))
+
 
 # Of a new synapse with a sign: next to nothing, yet not the zero at which it would go again.
 NEW_MAGNITUDE = 1e-12
@@ -29,6 +51,7 @@ def rewire(
     step: int,
     total_steps: int,
     rng: np.random.Generator,
+    checked: bool = True,
 ) -> Rewired:
     """Return the synapses after a pass: exactly as many, by pre, then post, one per pair.
 
@@ -49,60 +72,40 @@ def rewire(
         step: The optimiser step just taken, counted from 1.
         total_steps: Optimiser steps of the whole training.
         rng: Uniform growth, and ties of scores or weights.
+        checked: Whether the arguments are checked first; False for an engine, whose arrays fit
+            and pass here every few steps.
 
     Raises:
         InputError: Arrays do not fit each other or the rule, or one is missing.
         DivergedError: Weights or candidate gradients are not finite.
     """
-    check(rule, synapses, pairs, gradient, best_delay, step, total_steps)
-    return make_pass(
-        rule, synapses, pairs, gradient=gradient, best_delay=best_delay, step=step,
-        total_steps=total_steps, rng=rng,
-    )  # fmt: skip
-
-
-def make_pass(
-    rule: Rewiring,
-    synapses: Synapses,
-    pairs: Pairs,
-    *,
-    gradient: np.ndarray | None = None,
-    best_delay: np.ndarray | None = None,
-    step: int,
-    total_steps: int,
-    rng: np.random.Generator,
-) -> Rewired:
-    """Rewire without the checks: for an engine, whose arrays fit and pass here every few steps."""
+    if checked:
+        if step < 1 or total_steps < 1:
+            raise InputError(f"step and total_steps must be >= 1, got {step!r} and {total_steps!r}")
+        _check_arrays(rule, synapses, pairs, gradient, best_delay)
+    unchanged = Rewired(synapses, pairs, np.arange(len(synapses)))
     if not synapses.n_absent:
-        return _unchanged(synapses, pairs)
+        return unchanged
     flat = synapses.flat
-    absent = _absent(flat, synapses.n_pre * synapses.n_post)
+    mask = np.ones(synapses.n_pre * synapses.n_post, bool)
+    mask[flat] = False
+    absent = np.flatnonzero(mask)
     score = _score(rule, pairs, gradient, absent)
     gone = rule.drop(synapses, step, total_steps, rng)
     if not len(gone):
-        return _unchanged(synapses, pairs)
+        return unchanged
     fresh = absent[rule.grow(score, len(absent), min(len(gone), len(absent)), rng)]
     again = flat[gone[uniform(len(gone), len(gone) - len(fresh), rng)]]
     if rule.grow_delay != "random":
-        pairs = _leave_delays(synapses, pairs, gone)
+        left = pairs.delay.copy()
+        left[synapses.pre[gone], synapses.post[gone]] = synapses.delay[gone]
+        pairs = replace(pairs, delay=left)
     new = np.concatenate([fresh, again])
     delay = pairs.delay.ravel()[new]
     if rule.grow_delay == "gradient":
         delay[: len(fresh)] = _chosen_delays(best_delay, fresh)
     order = np.argsort(new)
     return _merge(synapses, pairs, np.delete(flat, gone), gone, new[order], delay[order])
-
-
-def _unchanged(synapses: Synapses, pairs: Pairs) -> Rewired:
-    """Return the result of a pass in which nothing happens."""
-    return Rewired(synapses, pairs, np.arange(len(synapses)))
-
-
-def _absent(present: np.ndarray, n_pairs: int) -> np.ndarray:
-    """Return the flat indices of the absent pairs, ascending int64."""
-    mask = np.ones(n_pairs, bool)
-    mask[present] = False
-    return np.flatnonzero(mask)
 
 
 def _score(
@@ -121,16 +124,8 @@ def _score(
     return growth_score(at_absent, None if pairs.sign is None else pairs.sign.ravel()[absent])
 
 
-def _leave_delays(synapses: Synapses, pairs: Pairs, gone: np.ndarray) -> Pairs:
-    """Return the pairs with the delays of the synapses that go."""
-    delay = pairs.delay.copy()
-    delay[synapses.pre[gone], synapses.post[gone]] = synapses.delay[gone]
-    return replace(pairs, delay=delay)
-
-
 def _chosen_delays(best_delay: np.ndarray | None, fresh: np.ndarray) -> np.ndarray:
-    """Return the best delay of each pair that grows [steps]."""
-    assert best_delay is not None  # `check` saw to it
+    assert best_delay is not None  # `_check_arrays` saw to it
     delay = best_delay.ravel()[fresh]
     if not (np.isfinite(delay).all() and (delay >= 0).all()):
         raise InputError("best_delay must have finite values >= 0 where synapses grow, got others")
@@ -147,13 +142,8 @@ def _merge(
 ) -> Rewired:
     """Return the kept and the new synapses in order.
 
-    Arguments:
-        synapses: Before the pass, S of them.
-        pairs: After it.
-        kept: (S - n,) flat indices of the pairs whose synapses stay, ascending.
-        gone: (n,) indices of the synapses that go.
-        new: (n,) flat indices of the pairs that grow, ascending.
-        delay: (n,) float32 [steps] of what grows.
+    `kept` (S - n,) and `new` (n,) are flat indices of pairs, ascending; `gone` (n,) are indices of
+    synapses; `delay` (n,) is of what grows [steps].
     """
     at = np.searchsorted(kept, new) + np.arange(len(new))
     stays = np.ones(len(synapses), bool)
@@ -177,3 +167,66 @@ def _merge(
         moments={name: join(moment, 0.0) for name, moment in synapses.moments.items()},
     )
     return Rewired(after, pairs, origin)
+
+
+def _check_arrays(
+    rule: Rewiring,
+    synapses: Synapses,
+    pairs: Pairs,
+    gradient: np.ndarray | None,
+    best_delay: np.ndarray | None,
+) -> None:
+    _check_synapses(synapses)
+    shape = (synapses.n_pre, synapses.n_post)
+    _need_shape("pairs.delay", pairs.delay, shape)
+    _check_signs(rule, synapses, pairs)
+    if not synapses.n_absent:
+        return
+    if rule.needs_gradient:
+        _need_shape(f"gradient for {type(rule).__name__}", gradient, shape)
+    if rule.grow_delay == "gradient":
+        _need_shape('best_delay for grow_delay="gradient"', best_delay, shape)
+
+
+def _need_shape(what: str, array: np.ndarray | None, shape: tuple[int, ...]) -> None:
+    got = None if array is None else np.shape(array)
+    if got != shape:
+        raise InputError(f"{what} must have shape {shape}, got {got}")
+
+
+def _check_synapses(synapses: Synapses) -> None:
+    shape = (len(synapses),)
+    arrays = {"post": synapses.post, "weight": synapses.weight, "delay": synapses.delay}
+    for name, array in {**arrays, **synapses.moments}.items():
+        _need_shape(f"synapses' {name}", array, shape)
+    for name, index, n in (
+        ("pre", synapses.pre, synapses.n_pre),
+        ("post", synapses.post, synapses.n_post),
+    ):
+        if len(index) and (index.min() < 0 or index.max() >= n):
+            raise InputError(
+                f"synapses must have {name} in 0..{n - 1}, got {index.min()}..{index.max()}"
+            )
+    if (np.diff(synapses.flat) <= 0).any():
+        raise InputError("synapses must have ascending (pre, post) without repeats, got others")
+    if not np.isfinite(synapses.weight).all():
+        raise DivergedError(
+            "synapses must have finite weights, got NaN or infinity; lower the learning rate"
+        )
+
+
+def _check_signs(rule: Rewiring, synapses: Synapses, pairs: Pairs) -> None:
+    if rule.signs == "free":
+        if synapses.sign is not None or pairs.sign is not None:
+            raise InputError('synapses and pairs must have no signs with signs="free", got some')
+        return
+    _need_shape(f'synapses\' sign with signs="{rule.signs}"', synapses.sign, (len(synapses),))
+    _need_shape(f'pairs.sign with signs="{rule.signs}"', pairs.sign, pairs.delay.shape)
+    assert synapses.sign is not None and pairs.sign is not None
+    if not ((np.abs(pairs.sign) == 1).all() and (np.abs(synapses.sign) == 1).all()):
+        raise InputError("signs must be -1 or 1, got others")
+    if rule.signs == "dale":
+        row = pairs.sign[:, 0]
+        one = (pairs.sign == row[:, None]).all() and (synapses.sign == row[synapses.pre]).all()
+        if not one:
+            raise InputError('signs="dale" must have one sign per presynaptic neuron, got both')

@@ -12,9 +12,8 @@ from typing import Annotated, ClassVar
 
 import numpy as np
 
-from mlgenn_delays.rewiring.base import Every, Rewiring, Synapses
+from mlgenn_delays.rewiring.base import Every, Rewiring, Synapses, check_signs, vanished
 from mlgenn_delays.rewiring.magnitude_pruning import MagnitudePruning
-from mlgenn_delays.rewiring.sign_crossing import check_signs, vanished
 from mlgenn_delays.settings import Share, one_of, says, settings
 
 Form = Annotated[

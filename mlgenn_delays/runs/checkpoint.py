@@ -1,11 +1,17 @@
 """The state of a training as one safetensors file with JSON metadata; loading runs no code.
 
 Tensors: ``state/<name>`` as the engine gives them, and ``best_network``, the bytes of the network
-file of the best epoch. With them the state alone is enough to go on, whatever a crash did to the
+file of the best epoch. With them the state alone is enough to resume, whatever a crash did to the
 other files of a run.
+
+Snapshots are the network at several epochs of a run, kept for analysis and never read by training:
+snapshots/epoch-0000.safetensors before the first epoch, epoch-0003 after the third, and so on. An
+epoch's is written before it is committed, so that a resumed run leaves the files of an
+uninterrupted one.
 """
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,10 +20,40 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from mlgenn_delays import __version__
-from mlgenn_delays.errors import DivergedError
+from mlgenn_delays.errors import DivergedError, InputError
+from mlgenn_delays.files import write_atomic
+from mlgenn_delays.runs.files import SNAPSHOT, SNAPSHOTS, snapshot_name
 from mlgenn_delays.runs.history import History, Row, check_rows
 from mlgenn_delays.tensors import FileFormat, not_finite
 from mlgenn_delays.untrusted import parse_json, shown
+
+SPACE = 16.0  # MB
+
+
+def interval(space: float, epochs: int, n_bytes: int) -> int:
+    """Every how many epochs a network of `n_bytes` is kept to fit `space` [MB]; 0 for never."""
+    fitting = min(epochs, int(space * 1e6 // n_bytes))
+    return math.ceil(epochs / fitting) if fitting else 0
+
+
+def keep(run: Path, epoch: int, network: bytes, *, space: float, epochs: int) -> None:
+    """Write the network of an epoch, if it is one of those that are kept; 0 is the start."""
+    path = run / SNAPSHOTS / snapshot_name(epoch)
+    every = interval(space, epochs, len(network))
+    if epoch == 0 or (every > 0 and (epoch % every == 0 or epoch == epochs)):
+        write_atomic(path, network)
+
+
+def kept(run: Path) -> dict[int, Path]:
+    """The network files that a run kept, by epoch, in order; older runs have none."""
+    folder = run / SNAPSHOTS
+    try:
+        names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+    except OSError as error:
+        raise InputError(f"cannot read {folder}: {error.strerror or error}") from error
+    found = {int(match[1]): folder / name for name in names if (match := SNAPSHOT.fullmatch(name))}
+    return dict(sorted(found.items()))
+
 
 REMEDY = "take another copy of the run, or start a new run from one of its networks"
 FORMAT = FileFormat("delaysnn-checkpoint", 1, "delaysnn checkpoint", "", REMEDY)
@@ -34,8 +70,7 @@ class Checkpoint:
 
     Attributes:
         settings: What the training was started with; a resumed one must have the same.
-        history: The epochs so far.
-        state: `CompiledNetwork.state` after the last of them.
+        state: `CompiledNetwork.state` after the last epoch.
         best_network: Content of the network file of the best epoch.
         library_version: Version of delaysnn that wrote it.
     """
@@ -52,11 +87,7 @@ class Checkpoint:
         return len(self.history)
 
     def to_bytes(self) -> bytes:
-        """Return the checkpoint as the content of a safetensors file that `load` takes.
-
-        Raises:
-            DivergedError: The state holds NaN or infinity.
-        """
+        """The content of a file that `load` takes; raises `DivergedError` for NaN or infinity."""
         try:
             _check_state(self.state)
         except ValueError as error:
@@ -73,11 +104,7 @@ class Checkpoint:
 
     @staticmethod
     def load(path: Path | str) -> "Checkpoint":
-        """Read a checkpoint.
-
-        Raises:
-            InputError: The file is missing, damaged, no checkpoint, or from a newer version.
-        """
+        """Read a checkpoint; rejects a missing, damaged, foreign or newer file."""
         path = Path(path)
         tensors, metadata = FORMAT.read(path)
         with FORMAT.checked(path):
@@ -95,7 +122,7 @@ class _Training(BaseModel):
 
 
 def _summary(history: History) -> dict[str, Any]:
-    """Return what the rows say as a whole, for those who look into a file."""
+    """The rows as a whole, for those who look into a file."""
     best = history.best
     return {
         "epoch": len(history),
@@ -107,7 +134,6 @@ def _summary(history: History) -> dict[str, Any]:
 
 
 def _rebuild(told: Any, tensors: dict[str, np.ndarray]) -> Checkpoint:
-    """Return the checkpoint that the metadata and the tensors tell of, checked."""
     training = _Training.model_validate(told)
     check_rows(training.history)
     history = History(training.history)
@@ -122,7 +148,6 @@ def _rebuild(told: Any, tensors: dict[str, np.ndarray]) -> Checkpoint:
 
 
 def _check_state(state: dict[str, np.ndarray]) -> None:
-    """Reject a state that no training can go on from."""
     broken = not_finite(state)
     if broken is not None:
         raise ValueError(f"{shown(broken)} of the training state is not finite")

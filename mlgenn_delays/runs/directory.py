@@ -4,11 +4,11 @@
     environment.json              what it was made with
     init.safetensors              the network that it starts from, where one was given
     data.safetensors              which examples it is trained on, see `record`
-    metrics.csv                   one row an epoch
+    metrics.csv                   one row per epoch
     network.safetensors           the network of the best epoch
     checkpoints/best/             network.safetensors, state.safetensors of the best epoch
     checkpoints/last/             the same of the last finished epoch
-    snapshots/                    networks of its course, see `mlgenn_delays.runs.snapshots`
+    snapshots/                    networks at several epochs, see `mlgenn_delays.runs.checkpoint`
 
 A new folder has its first three files from the moment it is there; in a folder that was there,
 recipe.toml is written last. The commit of an epoch is checkpoints/last/state.safetensors, written
@@ -18,9 +18,12 @@ is damaged itself, training resumes from checkpoints/best/state.safetensors.
 
 import errno
 import json
+import os
+import platform
 import shlex
 import warnings
 from contextlib import AbstractContextManager
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -40,10 +43,41 @@ from mlgenn_delays.runs.files import (
     STATE,
     begun,
     check_free,
+    locked,
     unwritable,
 )
-from mlgenn_delays.runs.lock import locked
 from mlgenn_delays.untrusted import MOST_TOML, read_text, reason
+
+PACKAGES = ("numpy", "numba", "safetensors")
+GENN_PACKAGES = ("pygenn", "ml_genn")
+
+
+def describe_environment(engine: str = "cpu", backend: str | None = None) -> dict[str, Any]:
+    """Engine, versions, platform and processor count, ready for JSON.
+
+    Nothing in it names the machine, its user or a folder.
+
+    Arguments:
+        engine: What computes.
+        backend: Of GeNN.
+    """
+    from mlgenn_delays import __version__
+
+    found = {"mlgenn_delays": __version__, "python": platform.python_version()}
+    for name in PACKAGES + (GENN_PACKAGES if engine == "genn" else ()):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    return {
+        "engine": engine,
+        **({"backend": backend} if engine == "genn" else {}),
+        **found,
+        "system": platform.system(),
+        "platform": platform.platform(),
+        "machine": platform.machine(),
+        "cpu_count": os.cpu_count(),
+    }
 
 
 class RunDirectory:
@@ -51,6 +85,14 @@ class RunDirectory:
 
     Attributes:
         path: The folder.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> from mlgenn_delays import RunDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     run = RunDirectory.create(f"{folder}/run", 'name = "mine"')
+        ...     RunDirectory.open(run.path).recipe_text()
+        'name = "mine"'
     """
 
     def __init__(self, path: Path | str) -> None:
@@ -76,8 +118,6 @@ class RunDirectory:
             WorkError: The disk is full, or a file cannot be written.
         """
         if environment is None:
-            from mlgenn_delays.runs.environment import describe_environment
-
             environment = describe_environment()
         run = RunDirectory(path)
         check_free(run.path)
@@ -109,7 +149,7 @@ class RunDirectory:
 
     @staticmethod
     def open(path: Path | str) -> "RunDirectory":
-        """Return an existing run directory.
+        """An existing run directory.
 
         Raises:
             InputError: It is none.
@@ -127,7 +167,7 @@ class RunDirectory:
         return run
 
     def recipe_text(self) -> str:
-        """Return the content of recipe.toml.
+        """Content of recipe.toml.
 
         Raises:
             InputError: It cannot be read.
@@ -139,7 +179,7 @@ class RunDirectory:
             raise InputError(f"cannot read {path}: {reason(error)}") from error
 
     def checkpoint_path(self, checkpoint: str) -> Path:
-        """Return the folder of the ``"last"`` or the ``"best"`` checkpoint, there or not.
+        """Folder of the ``"last"`` or the ``"best"`` checkpoint, there or not.
 
         Raises:
             InputError: The name is neither.
@@ -152,7 +192,7 @@ class RunDirectory:
         return self.path / CHECKPOINT_FOLDER / checkpoint
 
     def network_path(self, checkpoint: str = "best") -> Path:
-        """Return the network file of the ``"last"`` or the ``"best"`` checkpoint.
+        """Network file of the ``"last"`` or the ``"best"`` checkpoint.
 
         Raises:
             InputError: The name is neither, no epoch has been finished, or the file is gone.
@@ -179,7 +219,7 @@ class RunDirectory:
         return (self.checkpoint_path("last") / STATE).exists()
 
     def load_checkpoint(self) -> Checkpoint | None:
-        """Return the last commit, or None if there is none.
+        """The last commit, or None if there is none.
 
         Raises:
             InputError: The file is damaged, foreign or from a newer version.
@@ -191,12 +231,9 @@ class RunDirectory:
         return checkpoint
 
     def resumable(self) -> tuple[Checkpoint | None, str]:
-        """Return the checkpoint that a training can resume from, None if there is none.
+        """The checkpoint to resume from, None if there is none, and what is wrong with the last.
 
         That is the last commit; where its file is damaged or gone, the state of the best epoch.
-
-        Returns:
-            The checkpoint, and what is wrong with the last commit, in words.
 
         Raises:
             InputError: The last commit is damaged, foreign or from a newer version, and there is
@@ -220,12 +257,12 @@ class RunDirectory:
         return best, str(fault).partition("; ")[0] if fault else f"{path} is missing"
 
     def begin(self, resume: bool, leads: bool) -> Checkpoint | None:
-        """Return the checkpoint that a training goes on from, None where it starts anew.
+        """The checkpoint that a training resumes from, None where it starts anew.
 
         Arguments:
-            resume: Whether it may go on.
-            leads: Whether the process leads, under the lock; it removes what a kill left behind,
-                and puts what a training can go on from in the place of a damaged commit.
+            resume: Whether it may resume.
+            leads: Whether the process leads, under the lock; it deletes what a kill left behind,
+                and replaces a damaged commit by what a training can resume from.
 
         Raises:
             InputError: It may not and an epoch is finished, or as `resumable`.
@@ -233,7 +270,7 @@ class RunDirectory:
         if not resume and self.has_checkpoint:
             raise InputError(
                 f"the run {self.path} must have no finished epoch to train from the start; "
-                "go on with --resume (resume=True), or choose another folder with --out"
+                "continue with --resume (resume=True), or choose another folder with --out"
             )
         if leads:
             self.remove_leftovers()
@@ -279,7 +316,7 @@ class RunDirectory:
                 write_atomic(path, content)
 
     def lock(self) -> AbstractContextManager[None]:
-        """Return a context in which no other training writes to the run.
+        """A context in which no other training writes to the run.
 
         Raises:
             InputError: On entry, another one does.
@@ -288,7 +325,6 @@ class RunDirectory:
         return locked(self.path)
 
     def _resume_command(self) -> str:
-        """Return the command that resumes the run, which knows where its data are."""
         return f"delaysnn train --resume --out {shlex.quote(str(self.path))}"
 
     def remove_leftovers(self) -> None:
@@ -301,7 +337,6 @@ class RunDirectory:
 
 
 def _content(path: Path) -> bytes | None:
-    """Return the content of a file, or None if there is none."""
     try:
         return path.read_bytes()
     except OSError:
@@ -309,5 +344,4 @@ def _content(path: Path) -> bytes | None:
 
 
 def _what(path: Path) -> str:
-    """Return what a path is, in words."""
     return "a folder" if path.is_dir() else "a file"

@@ -1,7 +1,10 @@
-"""What lies in a run directory, and where one can be made."""
+"""What lies in a run directory, where one can be made, and its lock: one training at a time."""
 
 import errno
+import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from mlgenn_delays.errors import DelaysnnError, InputError, WorkError
@@ -39,17 +42,12 @@ _FILES = re.compile(
 
 
 def snapshot_name(epoch: int) -> str:
-    """Return the name of the network file of an epoch among the snapshots."""
+    """Name of an epoch's network file among the snapshots."""
     return f"epoch-{epoch:04}.safetensors"
 
 
 def foreign(run: Path, besides: tuple[str, ...] = ()) -> list[str]:
-    """Return the files in a folder that no run has, by path within it, in order.
-
-    Arguments:
-        run: The folder.
-        besides: Names of files that are as good.
-    """
+    """Files in a folder that no run has, by path within it, in order; names in `besides` pass."""
     files = [path for path in run.rglob("*") if path.is_symlink() or not path.is_dir()]
     return sorted(
         path.relative_to(run).as_posix()
@@ -61,7 +59,7 @@ def foreign(run: Path, besides: tuple[str, ...] = ()) -> list[str]:
 
 
 def begun(path: Path) -> bool:
-    """Return whether a folder holds more than what a process left that was killed in making a run.
+    """Whether a folder holds more than what a process leaves that is killed while making a run.
 
     That is its lock and, only beside it, what is written before recipe.toml.
     """
@@ -73,13 +71,10 @@ def begun(path: Path) -> bool:
 
 
 def check_free(path: Path | str) -> None:
-    """Reject a folder in which no run can be made; nothing is left behind.
-
-    Arguments:
-        path: The folder; it must be new or empty, but for what a kill left, and writable.
+    """Reject a folder that is not new or empty (but for what a kill left) and writable.
 
     Raises:
-        InputError: It holds files, a file stands in its way, or the system refuses to write there.
+        InputError: It holds files, a file stands in its way, or the system forbids writing there.
         WorkError: The disk is full.
     """
     path = Path(path)
@@ -94,7 +89,7 @@ def check_free(path: Path | str) -> None:
             what = "one that holds a run" if (path / RECIPE).exists() else "one with files in it"
             raise InputError(
                 f"{path} must be a new or empty folder, got {what}; "
-                "go on with --resume (resume=True), or choose another folder with --out"
+                "continue with --resume (resume=True), or choose another folder with --out"
             )
         check_writable(above)
     except OSError as error:
@@ -102,9 +97,50 @@ def check_free(path: Path | str) -> None:
 
 
 def unwritable(path: Path, error: OSError) -> DelaysnnError:
-    """Return the error for a folder that cannot be made or written: a full disk is no bad input."""
+    """The error for a folder that cannot be made or written: a full disk is no bad input."""
     kind = WorkError if error.errno in FULL else InputError
     return kind(
         f"cannot write to the folder {path}: {error.strerror or error}; "
         "choose another folder with --out"
     )
+
+
+# What file systems without locks answer (some of those of clusters); training continues there.
+_NO_LOCKS = {errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOLCK}
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold the lock of a folder; the system releases it however the process ends.
+
+    Raises:
+        InputError: Another training holds it.
+        WorkError: The folder cannot be written.
+    """
+    try:
+        descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise WorkError(
+            f"cannot write {folder / LOCK}: {error.strerror or error}; choose another folder"
+        ) from error
+    try:
+        _take(descriptor, folder)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _take(descriptor: int, folder: Path) -> None:
+    try:
+        import fcntl
+    except ImportError:  # not a POSIX system
+        return
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise InputError(
+            f"another training is writing to {folder}; wait for it, or choose another folder"
+        ) from None
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise WorkError(f"cannot lock {folder}: {error.strerror or error}") from error

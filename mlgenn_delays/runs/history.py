@@ -1,4 +1,4 @@
-"""The course of a training: one row of metrics an epoch, and which epoch was best."""
+"""The history of a training: one row of metrics per epoch, and which epoch was best."""
 
 import csv
 import io
@@ -18,14 +18,7 @@ _WHOLE = ("epoch", "grown")
 
 
 def make_row(epoch: int, train: EpochResult, validation: Evaluation | None, seconds: float) -> Row:
-    """Return the metrics of one epoch.
-
-    Arguments:
-        epoch: Its number, from 1.
-        train: What training measured while the network changed.
-        validation: What the network answered after it, or None without validation data.
-        seconds: Duration of the epoch, validation included.
-    """
+    """Metrics of an epoch (from 1): training while the network changed, validation after it."""
     row: Row = {
         "epoch": epoch,
         "train_loss": float(train.loss),
@@ -46,8 +39,6 @@ _Count = Annotated[int, Field(ge=0, le=2**63 - 1)]
 
 
 class _Row(BaseModel):
-    """A row as `make_row` makes it."""
-
     model_config = ConfigDict(extra="allow", strict=True, frozen=True)
 
     epoch: Annotated[int, Field(ge=1)]
@@ -62,11 +53,7 @@ class _Row(BaseModel):
 
 
 def check_rows(rows: Sequence[Row]) -> None:
-    """Reject rows that `make_row` would not have made.
-
-    Raises:
-        ValueError: There are none, or one of them is no such row; the text says which.
-    """
+    """Raise a `ValueError` for rows that `make_row` would not have made."""
     if not rows:
         raise ValueError("it has no epoch")
     for number, row in enumerate(rows, 1):
@@ -83,16 +70,7 @@ def check_rows(rows: Sequence[Row]) -> None:
 
 
 def check_columns(history: "History", populations: Sequence[str], *, rewired: bool) -> None:
-    """Reject a history of another training than that of a network.
-
-    Arguments:
-        history: The history, of one row or more.
-        populations: Names of the network's populations that spike.
-        rewired: Whether the training rewires it.
-
-    Raises:
-        ValueError: Its columns are others; the text says which.
-    """
+    """Raise a `ValueError` for a history of other spiking populations, or rewired otherwise."""
     wanted = {f"{kind}_{name}" for kind in ("spikes", "silent") for name in populations}
     found = {key for key in history.rows[0] if key.startswith(("spikes_", "silent_"))}
     if found != wanted:
@@ -113,9 +91,9 @@ class History:
         rows: Rows to begin with, as `make_row` gives them, the first of epoch 1.
 
     Attributes:
-        rows: One an epoch: ``epoch``, ``train_loss``, ``train_accuracy``, ``validation_loss``,
+        rows: One per epoch: ``epoch``, ``train_loss``, ``train_accuracy``, ``validation_loss``,
             ``validation_accuracy`` (None without validation data), ``spikes_<population>`` (mean
-            spikes a neuron and example in training), ``silent_<population>`` (neurons without a
+            spikes per neuron and example in training), ``silent_<population>`` (neurons without a
             spike in the epoch), ``grown`` (synapses that rewiring grew, absent without),
             ``seconds``.
         best_epoch: Number of the best epoch, 0 before the first.
@@ -130,7 +108,7 @@ class History:
             self.add(row)
 
     def add(self, row: Row) -> bool:
-        """Append the row of the next epoch and return whether it is the best so far."""
+        """Append the row of the next epoch; whether it is the best so far."""
         self.rows.append(row)
         better = self.best_epoch == 0 or _rank(row) > _rank(self.best)
         if better or row["validation_accuracy"] is None:
@@ -150,11 +128,11 @@ class History:
         return len(self.rows) - self.best_epoch
 
     def column(self, name: str) -> list[int | float | None]:
-        """Return one metric over the epochs."""
+        """One metric over the epochs."""
         return [row[name] for row in self.rows]
 
     def to_csv(self) -> str:
-        """Return the rows as CSV; numbers read back exactly, what was not measured is empty."""
+        """Rows as CSV; numbers read back exactly, what was not measured is empty."""
         text = io.StringIO()
         if self.rows:
             writer = csv.DictWriter(text, list(self.rows[0]), lineterminator="\n")
@@ -164,7 +142,7 @@ class History:
 
     @staticmethod
     def read_csv(path: Path) -> "History":
-        """Return the history that `to_csv` gave, from a file.
+        """The history that `to_csv` gave, from a file.
 
         Raises:
             InputError: The file is damaged.
@@ -200,7 +178,7 @@ class History:
 
 
 def nothing_left(history: History) -> str:
-    """Return the words for a training that is resumed after its end."""
+    """The words for a training that is resumed after its end."""
     why = "stopped early" if history.stopped_early else "finished"
     return (
         f"nothing to do: the training {why} after {len(history)} epochs, "
@@ -212,7 +190,7 @@ _SHOWN = ("train_loss", "train_accuracy", "validation_loss", "validation_accurac
 
 
 def _rank(row: Row) -> tuple[float, float]:
-    """Return what tells the better of two epochs: the larger is better."""
+    """Sort key of epochs: the larger, the better."""
     accuracy, loss = row["validation_accuracy"], row["validation_loss"]
     if accuracy is None or loss is None:
         return (0.0, 0.0)
@@ -220,7 +198,7 @@ def _rank(row: Row) -> tuple[float, float]:
 
 
 def silent_note(name: str) -> str:
-    """Return what to say of a population without a spike in the first epoch."""
+    """The words for a population without a spike in the first epoch."""
     return (
         f"no neuron of {name!r} spiked in epoch 1, so nothing is learned through it; raise the "
         "weights onto it, or set regularisation.revive"
@@ -228,7 +206,6 @@ def silent_note(name: str) -> str:
 
 
 def _number(key: str, text: str) -> int | float | None:
-    """Return a field of the file as a number, None if it is empty."""
     if text == "":
         return None
     return int(text) if key in _WHOLE or key.startswith("silent_") else float(text)

@@ -20,18 +20,17 @@ from mlgenn_delays.untrusted import first_problem, read_json, reason
 
 if TYPE_CHECKING:
     from mlgenn_delays.data.dataset import Space
-    from mlgenn_delays.data.fingerprint import Changes
     from mlgenn_delays.data.types import Data
     from mlgenn_delays.runs.history import History
+    from mlgenn_delays.runs.record import Changes
 
 LONGEST_NAME = 4096  # characters, as of a path
 _Noted = TypeVar("_Noted", bound=BaseModel)
 
 
 def _not_too_long(name: str) -> str:
-    """Reject a name that no file has."""
     if len(name) > LONGEST_NAME:
-        raise ValueError(f"must have at most {LONGEST_NAME} characters")
+        raise ValueError(f"must be at most {LONGEST_NAME} characters long")
     return name
 
 
@@ -40,12 +39,7 @@ Name = Annotated[InstanceOf[str], AfterValidator(_not_too_long)]
 
 
 class Start(BaseModel):
-    """The network of --init, as environment.json notes it.
-
-    Attributes:
-        path: Its file.
-        crc32: Checksum of its content.
-    """
+    """The network of --init, as environment.json notes it."""
 
     model_config = ConfigDict(strict=True, frozen=True)
 
@@ -54,13 +48,7 @@ class Start(BaseModel):
 
 
 class Task(BaseModel):
-    """What a network was trained to answer, as environment.json notes it.
-
-    Attributes:
-        labels: Name of each class.
-        n_steps: T, length of a trial.
-        examples: Number of examples, by split.
-    """
+    """What a network was trained to classify, as environment.json notes it; T is `n_steps`."""
 
     model_config = ConfigDict(strict=True, frozen=True)
 
@@ -70,15 +58,7 @@ class Task(BaseModel):
 
 
 def check_labels(trained: Sequence[str], found: Sequence[str]) -> None:
-    """Reject data of other classes than those that a network was trained on.
-
-    Arguments:
-        trained: Name of each class of the training.
-        found: Name of each class of the data.
-
-    Raises:
-        InputError: They differ, in whatever way.
-    """
+    """Reject data of other classes than those that a network was trained on."""
     if list(trained) != list(found):
         raise InputError(
             f"the data must have the classes of the training, {_listed(trained)}, got "
@@ -88,17 +68,15 @@ def check_labels(trained: Sequence[str], found: Sequence[str]) -> None:
 
 
 def _listed(names: Sequence[str]) -> str:
-    """Return names in words, the first ones if they are many."""
     more = f" and {len(names) - 5} more" if len(names) > 5 else ""
     return ", ".join(names[:5]) + more
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What of a split a run has seen.
+    """What of a split of n examples a run has seen.
 
     Attributes:
-        n: Number of examples of the split.
         trained_on: Names of the examples that the run was trained on, by their content.
         changes: How it differs from the split of that name when the run was started; None if the
             run had none, or does not say.
@@ -109,8 +87,8 @@ class Seen:
     changes: "Changes | None"
 
     def warning(self, split: str) -> str:
-        """Return what to warn of, empty if nothing."""
-        from mlgenn_delays.data.fingerprint import some
+        """What to warn of, empty if nothing."""
+        from mlgenn_delays.runs.record import some
 
         if split == "train" or not self.trained_on:
             return ""
@@ -120,7 +98,7 @@ class Seen:
         )
 
     def note(self, split: str) -> str:
-        """Return how the split differs from that of the training, empty if it does not."""
+        """How the split differs from that of the training, empty if it does not."""
         if not self.changes:
             return ""
         if len(self.changes.new) == self.n:
@@ -128,7 +106,7 @@ class Seen:
         return f"since the training, the split {split!r} has changed: {self.changes}"
 
     def counts(self) -> dict[str, int]:
-        """Return how many examples were trained on, and are new, gone or changed, for JSON."""
+        """How many examples were trained on, and are new, gone or changed, for JSON."""
         kinds = ("new", "gone", "changed")
         changes = {
             kind: len(getattr(self.changes, kind)) for kind in kinds if self.changes is not None
@@ -137,17 +115,9 @@ class Seen:
 
 
 class Run:
-    """An existing run.
+    """An existing run, with its files (`directory`) and the recipe that it was started with.
 
-    Arguments:
-        path: The run directory.
-
-    Attributes:
-        directory: Its files.
-        recipe: The recipe that it was started with.
-
-    Raises:
-        InputError: It is no run, or its recipe cannot be read.
+    Every method raises an `InputError` where the file that it needs is damaged.
     """
 
     def __init__(self, path: Path | str) -> None:
@@ -159,11 +129,7 @@ class Run:
         self.recipe = parse_recipe(self.directory.recipe_text(), self.source)
 
     def environment(self) -> dict[str, Any]:
-        """Return what environment.json says, nothing if it is not there.
-
-        Raises:
-            InputError: The file is damaged.
-        """
+        """The content of environment.json, empty if it is not there."""
         path = self.directory.path / ENVIRONMENT
         try:
             found = read_json(path)
@@ -176,42 +142,25 @@ class Run:
         return found
 
     def noted(self, key: str) -> Any:
-        """Return what environment.json says under a key, None if nothing.
-
-        Raises:
-            InputError: The file is damaged.
-        """
+        """An entry of environment.json, None if it is not there."""
         return self.environment().get(key)
 
     def folder(self, given: str | None) -> str | None:
-        """Return the folder of the data: the given one, or that of the training.
-
-        Raises:
-            InputError: environment.json is damaged.
-        """
+        """The folder of the data: the given one, or that of the training."""
         noted = given if given is not None else self.noted("data")
         if noted is not None and (not isinstance(noted, str) or len(noted) > LONGEST_NAME):
             raise self._damaged("data must be the path of a folder")
         return noted
 
     def task(self) -> Task | None:
-        """Return what the network must answer; older runs do not say.
-
-        Raises:
-            InputError: environment.json is damaged.
-        """
+        """What the network was trained to classify; older runs do not say."""
         return self._validated("task", Task)
 
     def start(self) -> "Start | None":
-        """Return the network that the run was started from with --init, None without.
-
-        Raises:
-            InputError: environment.json is damaged.
-        """
+        """The network that the run was started from with --init, None without."""
         return self._validated("init", Start)
 
     def _validated(self, key: str, kind: type[_Noted]) -> _Noted | None:
-        """Return what environment.json notes under a key, None if nothing."""
         noted = self.noted(key)
         try:
             return None if noted is None else kind.model_validate(noted)
@@ -219,7 +168,7 @@ class Run:
             raise self._damaged(f"{key}: {first_problem(error)}") from error
 
     def untold(self) -> str:
-        """Return what to warn of where the run does not say what it was trained on, or nothing.
+        """What to warn of where the run does not say what it was trained on, or nothing.
 
         That concerns data that are split by names: runs that keep no record split them otherwise.
         """
@@ -235,18 +184,9 @@ class Run:
         )
 
     def seen(self, split: str, data: "Data") -> Seen | None:
-        """Return what of a split the run has seen; None if the run does not say, as older ones.
-
-        Arguments:
-            split: Its name; "all" for what is in no split.
-            data: Its examples.
-
-        Raises:
-            InputError: The run's record of its data is damaged.
-        """
-        from mlgenn_delays.data.fingerprint import compare, fingerprint, joined
+        """What of a split (or of "all") the run has seen; None if it does not say."""
         from mlgenn_delays.data.registry import dataset
-        from mlgenn_delays.training.record import read_record
+        from mlgenn_delays.runs.record import compare, fingerprint, joined, read_record
 
         record = read_record(self.directory.path)
         if not record:
@@ -262,11 +202,7 @@ class Run:
         return Seen(len(found), names, None if before is None else compare(before, found))
 
     def history(self) -> "History":
-        """Return the epochs of the run; where checkpoints were not copied, those of metrics.csv.
-
-        Raises:
-            InputError: No epoch was finished, or a file is damaged.
-        """
+        """The epochs of the run; where checkpoints were not copied, those of metrics.csv."""
         from mlgenn_delays.runs.files import METRICS
         from mlgenn_delays.runs.history import History
 
@@ -283,17 +219,13 @@ class Run:
         return history
 
     def snapshots(self) -> dict[int, Path]:
-        """Return the network files that the run kept of its course, by epoch, in order.
-
-        Raises:
-            InputError: Their folder cannot be read.
-        """
-        from mlgenn_delays.runs.snapshots import kept
+        """The network files at several epochs that the run kept, in order."""
+        from mlgenn_delays.runs.checkpoint import kept
 
         return kept(self.directory.path)
 
     def space(self) -> "Space":
-        """Return how the input channels lie to each other, see `mlgenn_delays.data.dataset`."""
+        """How the input channels lie to each other, see `mlgenn_delays.data.dataset`."""
         space: Space = self.recipe.data.parsed.space
         return space
 

@@ -7,18 +7,11 @@ rows = sweep.run()
 rows = read_results("DIR")   # the same, later
 """
 
-from importlib import import_module
-from typing import Any
+from mlgenn_delays import lazily
 
 _PUBLIC = {"Sweep": "sweep", "read_results": "results", "summarise": "results"}
 __all__ = ["Sweep", "read_results", "summarise"]
-
-
-def __getattr__(name: str) -> Any:
-    """Import a public name when it is first asked for (PEP 562)."""
-    if name not in _PUBLIC:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_PUBLIC[name]}"), name)
+__getattr__ = lazily(__name__, _PUBLIC)
 
 
 def __dir__() -> list[str]:

@@ -27,16 +27,7 @@ _REPORTED = (1, 2)  # exit codes with which a training says why it failed
 
 @dataclass(frozen=True)
 class Task:
-    """What to train and where.
-
-    Attributes:
-        out: The run directory.
-        recipe: Content of the recipe.
-        data: Folder of the data, if any.
-        resume: Whether the run is resumed.
-        work: A folder for the files of the process; those of another task have other names.
-        log: File that its output is appended to.
-    """
+    """What to train and where; files of the process go to `work`, its output to `log`."""
 
     out: Path
     recipe: str
@@ -46,7 +37,7 @@ class Task:
     log: Path
 
     def command(self) -> list[str]:
-        """Return the command of the process."""
+        """The command of the process."""
         words = [sys.executable, "-m", "mlgenn_delays.sweep.child", "train"]
         words += ["--resume"] if self.resume else [str(self.recipe_path)]
         words += ["--data", self.data] if self.data is not None else []
@@ -65,14 +56,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Ending:
-    """How a process ended.
-
-    Attributes:
-        code: Its exit code, or minus the number of the signal that ended it.
-        answer: What it printed with --json, or None.
-        reason: One line on why there is no answer.
-        peak: The most memory it had [bytes], or None where the system does not say.
-    """
+    """How a process ended: a signal is a negative code; peak memory in bytes, None if unknown."""
 
     code: int
     answer: dict[str, Any] | None
@@ -86,11 +70,7 @@ class Ending:
 
 
 class Child:
-    """A running process.
-
-    Arguments:
-        task: What to train.
-    """
+    """The running process of a task."""
 
     def __init__(self, task: Task) -> None:
         self.task = task
@@ -114,7 +94,7 @@ class Child:
         return self._process.pid
 
     def poll(self) -> Ending | None:
-        """Return how the process ended, None while it runs."""
+        """How the process ended, None while it runs."""
         if self.ending is None:
             code, peak = self._status()
             if code is not None:
@@ -122,7 +102,7 @@ class Child:
         return self.ending
 
     def _status(self) -> tuple[int | None, int | None]:
-        """Return the exit code, None while the process runs, and its peak memory."""
+        """Exit code, None while the process runs, and its peak memory [bytes]."""
         if not hasattr(os, "wait4"):  # not a POSIX system
             return self._process.poll(), None
         pid, status, usage = os.wait4(self.pid, os.WNOHANG)
@@ -133,7 +113,6 @@ class Child:
         return self._process.returncode, usage.ru_maxrss * unit
 
     def _close(self, code: int, peak: int | None) -> None:
-        """Read what the process left."""
         assert self._process.stdin is not None
         self._process.stdin.close()
         answer = _answer(self.task.answer_path) if code == 0 else None
@@ -156,7 +135,6 @@ class Child:
 
 
 def _answer(path: Path) -> dict[str, Any] | None:
-    """Return the result that a process wrote, None if it is none."""
     try:
         found = read_json(path)
         return found if isinstance(found["splits"], dict) else None
@@ -165,7 +143,7 @@ def _answer(path: Path) -> dict[str, Any] | None:
 
 
 def _reason(log: Path, code: int) -> str:
-    """Return one line on why a process failed: the error it printed, if it did."""
+    """The last error that a failed process printed, or what ended it."""
     if code in _REPORTED:
         lines = log.read_bytes()[-_TAIL:].decode(errors="replace").splitlines()
         errors = [line for line in lines if line.startswith("error: ")]

@@ -37,11 +37,7 @@ class Died(Exception):
 
 @contextmanager
 def connected(address: str) -> Iterator[Any]:
-    """Give a client of a Dask scheduler.
-
-    Raises:
-        InputError: distributed is not installed, or no scheduler answers.
-    """
+    """A client of the Dask scheduler at an address; rejects one that does not answer."""
     try:
         from dask.distributed import Client
     except ImportError as error:
@@ -69,10 +65,7 @@ def connected(address: str) -> Iterator[Any]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep Dask's own log, tracebacks of a lost scheduler among it, off the user's terminal.
-
-    What matters of it comes as an exception as well.
-    """
+    """Keep Dask's own log off the terminal: what matters of it comes as an exception as well."""
 
     def nothing(_: logging.LogRecord) -> bool:
         return False
@@ -90,13 +83,7 @@ def _quiet() -> Iterator[None]:
 
 
 class ClusterExecutor(Executor):
-    """Trains points on the workers of a cluster; those an interruption stops are begun again.
-
-    Arguments:
-        folder: The sweep.
-        data: Folder of the data on the workers, if any.
-        client: A connected client.
-    """
+    """Trains points on the workers of a cluster; those an interruption stops are begun again."""
 
     def __init__(self, folder: SweepFolder, data: str | None, client: Any) -> None:
         super().__init__(folder, data)
@@ -150,11 +137,7 @@ class ClusterExecutor(Executor):
 
 
 def ending_of(fault: Any) -> Ending:
-    """Return how a point ended that no worker could train.
-
-    Raises:
-        WorkError: It is no fault of the point.
-    """
+    """How a point ended that no worker could train; a `WorkError` if the cluster is at fault."""
     kind = type(fault).__name__
     if isinstance(fault, Died):
         return Ending(-1, None, str(fault), None)
@@ -167,7 +150,6 @@ def ending_of(fault: Any) -> Ending:
 
 
 def _gone(error: Exception | None) -> WorkError:
-    """Return the error for a cluster that is lost."""
     why = f" ({type(error).__name__})" if error is not None else ""
     return WorkError(
         f"the scheduler is gone{why}; start it again: the same command resumes the sweep"
@@ -177,18 +159,9 @@ def _gone(error: Exception | None) -> WorkError:
 def train_on_worker(
     name: str, recipe: str, data: str | None
 ) -> tuple[Ending, dict[str, bytes], bytes]:
-    """Train a point on the machine of a worker.
+    """Train a point on a worker: its ending, the files to keep of the run, and the log.
 
-    Arguments:
-        name: The point.
-        recipe: Content of its recipe.
-        data: Folder of the data there, if any.
-
-    Returns:
-        How it ended, the files to keep of its run by path, and its log.
-
-    Raises:
-        Died: The process died without a result.
+    Raises `Died` if the process died without a result.
     """
     with temporary_folder() as folder:
         task = Task(folder / "run" / name, recipe, data, False, folder, folder / "log")
@@ -212,10 +185,7 @@ def train_on_worker(
 
 
 def _still_wanted() -> bool:
-    """Return whether somebody waits for the task that this thread does.
-
-    Dask does not stop a thread whose task was cancelled or whose client is gone.
-    """
+    """Whether the task was not cancelled: Dask does not stop its thread."""
     from dask.distributed import get_worker
 
     try:

@@ -9,12 +9,12 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 
-from mlgenn_delays.memory import available_memory, resident
+from mlgenn_delays.machine import available_memory, resident
 from mlgenn_delays.recipe import dump
 from mlgenn_delays.sweep.child import Child, Ending, Task
 from mlgenn_delays.sweep.folder import SweepFolder
 from mlgenn_delays.sweep.plan import Planned
-from mlgenn_delays.sweep.record import Record, make_record
+from mlgenn_delays.sweep.results import Record, make_record
 
 # A training that dies is resumed so many times.
 RETRIES = 2
@@ -27,12 +27,7 @@ _USABLE, _MARGIN = 0.9, 1.15
 
 
 class Executor(ABC):
-    """Trains points.
-
-    Arguments:
-        folder: The sweep.
-        data: Folder of the data where the trainings run, if any.
-    """
+    """Trains points of a sweep's folder; the data's folder is where the trainings run."""
 
     def __init__(self, folder: SweepFolder, data: str | None) -> None:
         self.folder = folder
@@ -46,17 +41,7 @@ class Executor(ABC):
         ended: Callable[[Planned, Record], None],
         say: Callable[[str], None],
     ) -> None:
-        """Train points, and end when all have.
-
-        Arguments:
-            points: The points.
-            ended: Called with each point that ended.
-            say: Called with what the user should know.
-
-        Raises:
-            KeyboardInterrupt: The user interrupted; the same points can be run again.
-            WorkError: A file cannot be written, or the cluster is gone; the same.
-        """
+        """Train points until all ended; each goes to `ended`, words for the user to `say`."""
         self._ended, self.say = ended, say
         self._train(points)
 
@@ -76,13 +61,7 @@ class Executor(ABC):
 
 
 class LocalExecutor(Executor):
-    """Trains points in processes of this machine; those an interruption stops can be resumed.
-
-    Arguments:
-        folder: The sweep.
-        data: Folder of the data, if any.
-        room: How many fit.
-    """
+    """Trains points in processes of this machine; those an interruption stops can be resumed."""
 
     def __init__(self, folder: SweepFolder, data: str | None, room: "Room") -> None:
         super().__init__(folder, data)
@@ -110,7 +89,7 @@ class LocalExecutor(Executor):
         self._running.append((planned, Child(task)))
 
     def _collect(self) -> list[Planned]:
-        """Record the processes that ended, and return the points to be resumed."""
+        """Record the processes that ended; those that died and are to be resumed are returned."""
         again = []
         for planned, child in list(self._running):
             ending = child.poll()
@@ -125,7 +104,7 @@ class LocalExecutor(Executor):
         return again
 
     def _another_try(self, planned: Planned, ending: Ending) -> bool:
-        """Return whether a point that died is tried again, and say so."""
+        """Whether a point that died is tried again; says so."""
         deaths = self._deaths[planned.point.name] = self._deaths.get(planned.point.name, 0) + 1
         if deaths > RETRIES:
             return False
@@ -136,7 +115,6 @@ class LocalExecutor(Executor):
         return True
 
     def _stop(self) -> None:
-        """Stop what runs: first asked, then killed."""
         try:
             for _, child in self._running:
                 with suppress(OSError):
@@ -151,15 +129,15 @@ class LocalExecutor(Executor):
 
 
 class Room:
-    """Decides whether one more training fits: in the cores this process may use, and in memory.
+    """Decides whether one more training fits into the cores and the memory that are left.
 
     Arguments:
         workers: How many may run at once, whatever their memory; None for as many as fit.
-        measured: The most memory of trainings of this sweep so far [bytes].
+        measured: Peak memory of trainings of this sweep so far [bytes].
     """
 
     def __init__(self, workers: int | None = None, measured: Iterable[int] = ()) -> None:
-        from mlgenn_delays.engines.shared.threads import available_cores
+        from mlgenn_delays.machine import available_cores
 
         self._given = workers is not None
         self.most = workers if workers is not None else available_cores()
@@ -175,11 +153,7 @@ class Room:
         self._measured = max(self._measured, peak or 0)
 
     def for_one_more(self, pids: list[int]) -> bool:
-        """Return whether one more may start.
-
-        Arguments:
-            pids: Processes of those that run, which may still grow to what one needs.
-        """
+        """Whether one more may start beside running processes, which may still grow to `need`."""
         if not pids or len(pids) >= self.most:
             return not pids
         free = available_memory()

@@ -31,17 +31,16 @@ from mlgenn_delays.runs.files import (
     RECIPE,
     STATE,
     foreign,
+    locked,
     unwritable,
 )
-from mlgenn_delays.runs.lock import locked
-from mlgenn_delays.sweep.record import RESULT, Record
+from mlgenn_delays.sweep.results import RESULT, RESULTS, Record
 from mlgenn_delays.untrusted import read_json
 
 if TYPE_CHECKING:
     from mlgenn_delays.recipe import Recipe
 
 NOTES = "sweep.json"
-RESULTS = "results.csv"
 # Of one call, removed at its end.
 WORK = ".work"
 ASIDE = "aside"
@@ -62,11 +61,7 @@ class PointStatus(Enum):
 
 
 class SweepFolder:
-    """The folder of a sweep, there or not.
-
-    Arguments:
-        path: The folder.
-    """
+    """The folder of a sweep, there or not."""
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
@@ -82,15 +77,15 @@ class SweepFolder:
         return self.path / WORK
 
     def point(self, name: str) -> Path:
-        """Return the folder of a point."""
+        """Folder of a point."""
         return self.path / "points" / name
 
     def log(self, name: str) -> Path:
-        """Return where the process of a point says what it does."""
+        """Log of a point's process."""
         return self.path / "logs" / f"{name}.log"
 
     def others(self, names: set[str]) -> list[str]:
-        """Return the points that are there besides the given ones."""
+        """The points that are there besides the given ones."""
         folder = self.path / "points"
         return (
             sorted(p.name for p in folder.iterdir() if p.name not in names)
@@ -99,12 +94,7 @@ class SweepFolder:
         )
 
     def check(self) -> None:
-        """Reject a folder in which no sweep can be made or gone on with; nothing is written.
-
-        Raises:
-            InputError: It holds other files, or cannot be written.
-            WorkError: The disk is full.
-        """
+        """Reject a folder in which no sweep can be made or resumed; nothing is written."""
         from mlgenn_delays.runs.files import check_free
 
         if (self.path / NOTES).is_file():
@@ -124,7 +114,7 @@ class SweepFolder:
         check_free(self.path)
 
     def notes(self) -> dict[str, Any]:
-        """Return what the last sweep here was asked for, empty if that cannot be read."""
+        """What the last sweep here was asked for, empty if that cannot be read."""
         try:
             found = read_json(self.path / NOTES)
         except (OSError, ValueError):
@@ -133,15 +123,7 @@ class SweepFolder:
 
     @contextmanager
     def opened(self, notes: dict[str, Any]) -> Iterator[None]:
-        """Hold the folder for one sweep, with no leftovers of a killed one.
-
-        Arguments:
-            notes: Content of sweep.json.
-
-        Raises:
-            InputError: Another sweep holds it.
-            WorkError: It cannot be written.
-        """
+        """Hold the folder for one sweep, without a killed one's leftovers; writes sweep.json."""
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -163,23 +145,13 @@ class SweepFolder:
             lock.__exit__(None, None, None)
 
     def _clean(self) -> None:
-        """Remove what a killed sweep left of its own files."""
         shutil.rmtree(self.work, ignore_errors=True)
         for path in self.path.iterdir():
             if _LEFTOVER.fullmatch(path.name):
                 path.unlink(missing_ok=True)
 
     def status(self, name: str, recipe: "Recipe") -> tuple[PointStatus, Record | None]:
-        """Return what is there of a point, and its record if it has one.
-
-        Arguments:
-            name: The point.
-            recipe: What it is to be trained with.
-
-        Raises:
-            InputError: What is there was trained with other settings, or is no run and not of the
-                sweep's making.
-        """
+        """What is there of a point, and its record if it has one; rejects one of other settings."""
         folder = self.point(name)
         if not folder.is_dir():
             if os.path.lexists(folder):
@@ -191,16 +163,7 @@ class SweepFolder:
         return _begun(folder, recipe), record
 
     def prepare(self, name: str, recipe: "Recipe") -> bool:
-        """Make the folder of a point ready for its training, and return whether that resumes.
-
-        Arguments:
-            name: The point, which is not finished.
-            recipe: What it is to be trained with.
-
-        Raises:
-            InputError: Another training holds the folder, or it is one with other settings.
-            WorkError: It cannot be written.
-        """
+        """Make the folder of an unfinished point ready for its training; whether that resumes."""
         folder = self.point(name)
         if folder.is_dir():
             _wait_until_free(folder)
@@ -217,7 +180,6 @@ class SweepFolder:
         return status is PointStatus.RESUME
 
     def _quarantine(self, name: str) -> None:
-        """Move the damaged run of a point to aside/."""
         aside, number = self.path / ASIDE, 1
         if os.path.lexists(aside) and not aside.is_dir():
             raise _in_the_way(aside)
@@ -228,7 +190,6 @@ class SweepFolder:
 
 
 def _begun(folder: Path, recipe: "Recipe") -> PointStatus:
-    """Return what to do with the folder of a point that is not finished."""
     from mlgenn_delays.training import RunDirectory
 
     run = RunDirectory(folder)
@@ -255,7 +216,6 @@ def _begun(folder: Path, recipe: "Recipe") -> PointStatus:
 
 
 def _in_the_way(path: Path) -> InputError:
-    """Return the error for something that no sweep made, in the place of what one makes."""
     return InputError(
         f"{path} must be left to the sweep, got something that it did not make; move it to "
         "another place, and run the same command again"
@@ -263,8 +223,8 @@ def _in_the_way(path: Path) -> InputError:
 
 
 def uncommit(folder: Path) -> None:
-    """Remove the checkpoints and snapshots of a run: another training of it takes its place."""
-    from mlgenn_delays.runs.snapshots import kept
+    """Delete the checkpoints and snapshots of a run: another training of it takes its place."""
+    from mlgenn_delays.runs.checkpoint import kept
 
     states = [folder / CHECKPOINT_FOLDER / name / STATE for name in CHECKPOINTS]
     for path in (*states, *kept(folder).values()):
@@ -272,11 +232,7 @@ def uncommit(folder: Path) -> None:
 
 
 def _is_of(text: str, recipe: "Recipe", folder: Path) -> bool:
-    """Return whether a text is the given recipe: false if it is damaged.
-
-    Raises:
-        InputError: It is another one.
-    """
+    """Whether a text is the given recipe, false if it is damaged; rejects other settings."""
     from mlgenn_delays.recipe import differences, parse_recipe
 
     try:
@@ -294,11 +250,7 @@ def _is_of(text: str, recipe: "Recipe", folder: Path) -> bool:
 
 
 def _wait_until_free(folder: Path) -> None:
-    """Wait for a training that a killed sweep left behind, which ends on its own.
-
-    Raises:
-        InputError: The folder stays held.
-    """
+    """Wait for a training that a killed sweep left behind, which ends on its own."""
     deadline = time.monotonic() + _GONE
     while True:
         try:

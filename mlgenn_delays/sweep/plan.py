@@ -1,16 +1,77 @@
-"""What a sweep is to do, checked as a whole before anything starts."""
+"""What a sweep is to do: its points, their names, all checked before anything starts."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import sha256
+from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mlgenn_delays.errors import InputError
-from mlgenn_delays.sweep.grid import Axis, within
-from mlgenn_delays.sweep.points import Point
+from mlgenn_delays.sweep.grid import VARIANT, Axis, Choice, Excluded, canonical, shown, toml, within
 
 if TYPE_CHECKING:
     from mlgenn_delays.recipe import Recipe
+
+_LONGEST = 80
+_UNSAFE = re.compile(r"[^A-Za-z0-9.+]+")
+
+
+@dataclass(frozen=True)
+class Point:
+    """One training of a sweep.
+
+    Attributes:
+        values: What is shown of it: axis -> value, in the order of the axes.
+        overrides: What it changes in the recipe, as ``--set`` takes it, the seed included.
+        name: Name of its folder: readable, unique, the same whatever the order of the axes.
+    """
+
+    values: tuple[tuple[str, Any], ...]
+    seed: int
+    overrides: tuple[str, ...]
+    name: str
+
+    @property
+    def text(self) -> str:
+        """What it is, in words."""
+        return " ".join(
+            [*(f"{key}={shown(value)}" for key, value in self.values), f"seed={self.seed}"]
+        )
+
+
+def make_points(axes: Sequence[Axis], excluded: Sequence[Excluded], seeds: int) -> list[Point]:
+    """The full product less what is excluded, the last axis and then the seed quickest."""
+    unwanted = [{key: canonical(value) for key, value in pairs.items()} for pairs in excluded]
+    found = []
+    for choices in product(*(axis.choices for axis in axes)):
+        chosen = {axis.key: choice for axis, choice in zip(axes, choices, strict=True)}
+        texts = {key: canonical(choice.value) for key, choice in chosen.items()}
+        if not any(all(texts[key] == text for key, text in pairs.items()) for pairs in unwanted):
+            found += [_point(chosen, seed) for seed in range(seeds)]
+    return found
+
+
+def _point(chosen: dict[str, Choice], seed: int) -> Point:
+    settings = [pair for choice in chosen.values() for pair in choice.settings]
+    overrides = [f"{key}={toml(value)}" for key, value in settings]
+    values = tuple((key, choice.value) for key, choice in chosen.items())
+    return Point(values, seed, (*overrides, f"seed={seed}"), _name(dict(values), seed))
+
+
+def _name(values: dict[str, Any], seed: int) -> str:
+    last = [key.split(".")[-1] for key in values]
+    parts = []
+    for key in sorted(values, key=lambda key: (key != VARIANT, key)):
+        short = key.split(".")[-1]
+        # Two learning rates need their whole keys.
+        label = "" if key == VARIANT else f"{short if last.count(short) == 1 else key}_"
+        parts.append(label + _UNSAFE.sub("_", shown(values[key])).strip("_"))
+    identity = [f"{key}={canonical(value)}" for key, value in sorted(values.items())]
+    digest = sha256("\n".join([*identity, str(seed)]).encode()).hexdigest()[:10]
+    text = "-".join(parts)[:_LONGEST]
+    return "-".join([*filter(None, [text]), f"seed_{seed}", digest])
 
 
 @dataclass(frozen=True)
@@ -22,19 +83,9 @@ class Planned:
 
 
 def resolve(recipe: str, overrides: Sequence[str], points: Sequence[Point]) -> list[Planned]:
-    """Return the points with their recipes.
-
-    Arguments:
-        recipe: A name or the path of a TOML file.
-        overrides: What all points change, as ``--set`` takes it.
-        points: The points.
-
-    Raises:
-        InputError: A recipe says what it may not (the point is named), two points are the same, or
-            what all points change has an effect in none.
-    """
+    """The points with their recipes; rejects equal points and `overrides` without effect in any."""
     from mlgenn_delays.recipe import dump, load_recipe
-    from mlgenn_delays.recipe.effects import effect_of, without_effect
+    from mlgenn_delays.recipe.cross_checks import effect_of, without_effect
 
     planned, seen = [], dict[str, Point]()
     for point in points:
@@ -64,15 +115,7 @@ def resolve(recipe: str, overrides: Sequence[str], points: Sequence[Point]) -> l
 
 
 def check_overrides(overrides: Sequence[str], axes: Sequence[Axis]) -> None:
-    """Reject what all points are to have and an axis or the seeds would set again.
-
-    Arguments:
-        overrides: As ``--set`` takes it, that of ``--epochs`` included.
-        axes: The axes.
-
-    Raises:
-        InputError: A key is set twice.
-    """
+    """Reject overrides of all points that an axis or the seeds would set again."""
     for text in overrides:
         key = text.partition("=")[0].strip()
         if key == "seed":
@@ -86,16 +129,7 @@ def check_overrides(overrides: Sequence[str], axes: Sequence[Axis]) -> None:
 
 
 def check_data(planned: Sequence[Planned], data: str | None, here: bool) -> None:
-    """Reject a folder of data that is missing, or not wanted.
-
-    Arguments:
-        planned: The points.
-        data: Folder of the data, if any.
-        here: Whether trainings run on this machine, which then must have it.
-
-    Raises:
-        InputError: It is so.
-    """
+    """Reject a folder of data that is not wanted, or missing; `here` means on this machine."""
     from mlgenn_delays.data.registry import dataset
 
     names = {each.recipe.data.dataset for each in planned}

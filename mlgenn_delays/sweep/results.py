@@ -1,20 +1,129 @@
-"""The results of a sweep: a row per point as CSV, and means over the seeds."""
+"""The results of a sweep: of a point as result.json beside its run, of all as CSV and as means."""
 
 import csv
 import io
+import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean, stdev
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from mlgenn_delays.errors import InputError
-from mlgenn_delays.sweep.folder import RESULTS
-from mlgenn_delays.sweep.grid import SEED, VARIANT
-from mlgenn_delays.sweep.points import Point
-from mlgenn_delays.sweep.record import DONE, FAILED, WAITING, Record
-from mlgenn_delays.sweep.values import parse_value, shown
-from mlgenn_delays.untrusted import read_csv, reason
+from mlgenn_delays.files import write_atomic
+from mlgenn_delays.runs.files import METRICS
+from mlgenn_delays.sweep.grid import SEED, VARIANT, shown
+from mlgenn_delays.sweep.plan import Point
+from mlgenn_delays.untrusted import first_problem, parse_value, read_csv, read_json, reason
+
+RESULTS = "results.csv"
+RESULT = "result.json"
+DONE, FAILED, WAITING = "done", "failed", "waiting"
+# How the reason of a failure begins that would come again.
+_DIVERGED = "training diverged"
+
+
+_Epochs = Annotated[int, Field(ge=1, le=2**31 - 1)]
+
+
+class Measured(BaseModel):
+    """Accuracy and mean loss of a point's network on the n examples of a split."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    accuracy: Annotated[float, Field(ge=0, le=1)]
+    loss: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    n: Annotated[int, Field(ge=1, le=2**63 - 1)]
+
+
+class Record(BaseModel):
+    """How a point ended: `seconds` of epochs over all interruptions, `peak` memory [bytes]."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    recipe: str
+    status: Literal["done", "failed"]
+    reason: str = ""
+    epochs: _Epochs | None = None
+    best_epoch: _Epochs | None = None
+    splits: dict[Literal["validation", "test"], Measured] = {}
+    seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    peak: Annotated[int, Field(ge=0, le=2**63 - 1)] | None = None
+    version: Literal[1] = 1
+
+    @model_validator(mode="after")
+    def _possible(self) -> "Record":
+        done = self.status == DONE
+        if done and (self.epochs is None or self.best_epoch is None):
+            raise ValueError("a finished point must have epochs and best_epoch")
+        if self.best_epoch is not None and self.best_epoch > (self.epochs or 0):
+            raise ValueError("best_epoch must be one of the epochs")
+        return self
+
+    @property
+    def final(self) -> bool:
+        """Whether another try would give the same."""
+        return self.status == DONE or self.reason.startswith(_DIVERGED)
+
+    def write(self, folder: Path) -> None:
+        """Write it to the folder of its point."""
+        write_atomic(folder / RESULT, json.dumps(self.model_dump(), indent=2) + "\n")
+
+    @staticmethod
+    def read(folder: Path) -> "Record | None":
+        """The record of a point, None if there is none or it is damaged."""
+        try:
+            return Record.model_validate(read_json(folder / RESULT))
+        except (OSError, ValueError):
+            return None
+
+
+def make_record(
+    recipe: str, folder: Path, answer: dict[str, Any] | None, reason: str, peak: int | None
+) -> Record:
+    """The record of a training that ended, with `answer` from its --json, or None and a reason."""
+    epochs, seconds = _metrics(folder / METRICS)
+    common: dict[str, Any] = {"recipe": recipe, "seconds": seconds, "peak": peak}
+    if answer is not None:
+        told = {key: answer.get(key) for key in ("epochs", "best_epoch", "splits")}
+        try:
+            return Record.model_validate(common | told | {"status": DONE})
+        except ValidationError as error:
+            reason = f"its process gave a result that cannot be: {first_problem(error)}"
+    failed = {"status": FAILED, "reason": reason, "epochs": epochs}
+    return Record.model_validate(common | failed)
+
+
+def _metrics(path: Path) -> tuple[int | None, float | None]:
+    """Epochs and seconds of a run's metrics, None if they cannot be read."""
+    try:
+        header, lines = read_csv(path)
+        place = header.index("seconds")
+        seconds = sum(float(line[place]) for line in lines)
+        return (len(lines), seconds) if lines and 0 <= seconds < math.inf else (None, None)
+    except (OSError, ValueError):
+        return None, None
+
+
+def describe(record: Record) -> str:
+    """How a point ended, in words."""
+    if record.status != DONE:
+        return f"failed: {record.reason}"
+    parts = [f"{split} {100 * got.accuracy:.2f} %" for split, got in record.splits.items()]
+    if record.seconds is not None:
+        parts.append(f"({duration(record.seconds)})")
+    return " ".join(parts) or "done"
+
+
+def duration(seconds: float) -> str:
+    """A time in words."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = seconds / 60
+    return f"{minutes:.0f} min" if minutes < 90 else f"{minutes / 60:.1f} h"
+
 
 Row = dict[str, Any]
 SPLITS = ("validation", "test")
@@ -27,12 +136,7 @@ COLUMNS = (SEED, "status", "best_epoch", "epochs", *_NUMBERS, "point", "reason")
 
 
 def make_row(point: Point, record: Record | None) -> Row:
-    """Return the row of a point.
-
-    Arguments:
-        point: The point.
-        record: How it ended, None while it waits.
-    """
+    """The row of a point; `record` is None while it waits."""
     row: Row = dict(point.values) | dict.fromkeys(COLUMNS)
     row |= {SEED: point.seed, "status": WAITING, "point": f"points/{point.name}", "reason": ""}
     if record is None:
@@ -52,7 +156,7 @@ def make_row(point: Point, record: Record | None) -> Row:
 
 
 def to_csv(axes: Sequence[str], rows: Iterable[Row]) -> str:
-    """Return rows as CSV: values of axes as one types them, numbers in full, nothing for None."""
+    """Rows as CSV: values of axes as one types them, numbers in full, nothing for None."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([*axes, *COLUMNS])
@@ -63,7 +167,7 @@ def to_csv(axes: Sequence[str], rows: Iterable[Row]) -> str:
 
 
 def read_results(folder: Path | str) -> list[Row]:
-    """Return the rows of a sweep, one a point, in the order of its grid.
+    """The rows of a sweep, one per point, in the order of its grid.
 
     Arguments:
         folder: The sweep (``--out``), running or ended.
@@ -96,14 +200,12 @@ def read_results(folder: Path | str) -> list[Row]:
 
 
 def _read(key: str, text: str) -> Any:
-    """Return the value of a field of the CSV."""
     if key in (*_WHOLE, *_NUMBERS):
         return _number(key, text) if text else None
     return text if key in (*_TEXTS, VARIANT) else parse_value(text)
 
 
 def _number(key: str, text: str) -> int | float:
-    """Return a number that a point can have."""
     number = int(text) if key in _WHOLE else float(text)
     highest = 1.0 if key.endswith("accuracy") else math.inf
     if not 0 <= number <= highest:
@@ -112,7 +214,7 @@ def _number(key: str, text: str) -> int | float:
 
 
 def summarise(rows: Sequence[Mapping[str, Any]]) -> list[Row]:
-    """Return means over the seeds, one row a combination of the axes' values, in their order.
+    """Means over the seeds, one row per combination of the axes' values, in their order.
 
     Arguments:
         rows: As `read_results` gives them.
@@ -130,12 +232,11 @@ def summarise(rows: Sequence[Mapping[str, Any]]) -> list[Row]:
 
 
 def axes_of(row: Mapping[str, Any]) -> list[str]:
-    """Return the axes of a row."""
+    """The axes of a row."""
     return [key for key in row if key not in COLUMNS]
 
 
 def _summary(group: Sequence[Mapping[str, Any]]) -> Row:
-    """Return the row of one combination."""
     states = [row["status"] for row in group]
     found: Row = {axis: group[0][axis] for axis in axes_of(group[0])}
     found |= {"n": states.count(DONE), FAILED: states.count(FAILED), WAITING: states.count(WAITING)}

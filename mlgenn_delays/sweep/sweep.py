@@ -11,20 +11,19 @@ from mlgenn_delays.progress import Progress, check_progress
 from mlgenn_delays.sweep.executor import Executor, LocalExecutor, Room
 from mlgenn_delays.sweep.folder import PointStatus, SweepFolder
 from mlgenn_delays.sweep.grid import Excluded, Grid, Variants, check_excluded, make_axes
-from mlgenn_delays.sweep.plan import Planned, check_data, check_overrides, resolve
-from mlgenn_delays.sweep.points import Point, make_points
-from mlgenn_delays.sweep.record import Record, describe, duration
-from mlgenn_delays.sweep.results import Row, make_row, to_csv
+from mlgenn_delays.sweep.plan import (
+    Planned,
+    Point,
+    check_data,
+    check_overrides,
+    make_points,
+    resolve,
+)
+from mlgenn_delays.sweep.results import Record, Row, describe, duration, make_row, to_csv
 
 
 class PointProgress(Progress):
-    """Progress of a sweep: a line per point that ended, above one bar.
-
-    Arguments:
-        kind: As of `Progress`.
-        total: Points of the sweep.
-        done: Those of them that were finished before.
-    """
+    """Progress of a sweep: a line per point that ended, above one bar; `done` ended before."""
 
     def __init__(self, kind: str, total: int, done: int) -> None:
         super().__init__(kind, ("name", "bar", "count", "elapsed"))
@@ -51,7 +50,7 @@ class Sweep:
 
     Arguments:
         recipe: A name or the path of a TOML file.
-        out: The folder of the sweep: new or empty, or one to go on with.
+        out: The folder of the sweep: new or empty, or one to resume.
         grid: Dotted key of the recipe -> its values.
         variants: Name -> settings that belong together; the names are one more axis, "variant".
         exclude: Each axis -> value; a point that has all of them is left out.
@@ -138,7 +137,7 @@ class Sweep:
             InputError: The folder holds something else or points with other settings, another
                 sweep runs in it, the data or the scheduler are not there; nothing was started.
             WorkError: The folder cannot be written, or the cluster is gone.
-            KeyboardInterrupt: The user interrupted; the same call goes on.
+            KeyboardInterrupt: The user interrupted; the same call resumes.
         """
         check_progress(progress)
         if workers is not None and (isinstance(workers, bool) or workers < 1):
@@ -160,7 +159,7 @@ class Sweep:
             return self._run(executor, progress, command)
 
     def _look(self) -> list[Planned]:
-        """Find out what is finished, and return what is not."""
+        """Find out what is finished; the rest is returned."""
         left = []
         self._records = {}
         for each in self.points:
@@ -172,7 +171,6 @@ class Sweep:
         return left
 
     def _run(self, executor: Executor, progress: str, command: str) -> list[Row]:
-        """Train what is left, with the folder held."""
         before = self.folder.notes()
         with self.folder.opened({"command": command} | self._notes):
             left = self._look()  # another sweep may have ended since
@@ -189,7 +187,6 @@ class Sweep:
         return self.rows
 
     def _say_what_is_there(self, shows: PointProgress, before: dict[str, Any], left: int) -> None:
-        """Say what is reused, and what is there and not part of it."""
         there = len(self.points) - left
         if there:
             shows.message(f"{there} of {len(self.points)} points are finished, {left} to train")
@@ -205,6 +202,5 @@ class Sweep:
             )
 
     def _write(self) -> None:
-        """Write the results so far."""
         text = to_csv([axis.key for axis in self.axes], self.rows)
         write_atomic(self.folder.results, text)

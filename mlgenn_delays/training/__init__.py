@@ -1,22 +1,15 @@
 """Training: the epoch loop, run directories, checkpoints and resuming."""
 
-from importlib import import_module
-from typing import Any
+from mlgenn_delays import lazily
 
 _PUBLIC = {
-    "History": "mlgenn_delays.runs.history",
-    "RunDirectory": "mlgenn_delays.runs.directory",
-    "Trainer": "mlgenn_delays.training.trainer",
-    "describe_environment": "mlgenn_delays.runs.environment",
+    "History": ".runs.history",
+    "RunDirectory": ".runs.directory",
+    "Trainer": "trainer",
+    "describe_environment": ".runs.directory",
 }
 __all__ = ["History", "RunDirectory", "Trainer", "describe_environment"]
-
-
-def __getattr__(name: str) -> Any:
-    """Import a public name when it is first asked for (PEP 562)."""
-    if name not in _PUBLIC:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_PUBLIC[name]), name)
+__getattr__ = lazily(__name__, _PUBLIC)
 
 
 def __dir__() -> list[str]:

@@ -1,19 +1,68 @@
-"""Whether data fit a network, and a training the run that it resumes."""
+"""Whether data fit a network, a training the run that it resumes, and whether it has diverged."""
 
-from collections.abc import Mapping
+import math
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import MISSING, fields, is_dataclass
 from types import NoneType
-from typing import get_args
+from typing import Any, get_args
 
 from mlgenn_delays.data.augment.augment import Augment, check_kind
-from mlgenn_delays.data.types import CurrentData, Data
+from mlgenn_delays.data.types import Batch, CurrentData, Data
 from mlgenn_delays.engines.base import CompiledNetwork
 from mlgenn_delays.engines.compile import ENGINES
-from mlgenn_delays.errors import InputError, nearest
+from mlgenn_delays.errors import DivergedError, InputError, nearest
 from mlgenn_delays.learning import Rule
 from mlgenn_delays.network import CurrentInput, Network
+from mlgenn_delays.network.storage import to_bytes
 from mlgenn_delays.rewiring import Rewiring
 from mlgenn_delays.runs.checkpoint import Setting
 from mlgenn_delays.runs.directory import RunDirectory
+
+# A mean loss so many times that of the start has exploded.
+EXPLODED = 100.0
+
+
+def loss_bound(compiled: CompiledNetwork, first: Iterable[Batch]) -> float:
+    """The mean loss above which a training has exploded.
+
+    It is `EXPLODED` times that of the network at the start on `first`, at least of one that
+    guesses. Logits that are sums over a trial start far above the loss of guessing, the logarithm
+    of the number of classes.
+    """
+    guessing = math.log(max(2, compiled.network.output().n))
+    try:
+        start = compiled.evaluate(first).loss
+    except DivergedError:  # as the first batch of the training will say
+        start = 0.0
+    return EXPLODED * (max(guessing, start) if math.isfinite(start) else guessing)
+
+
+def checked(network: Network) -> bytes:
+    """The network file of a finished epoch; raises `DivergedError` if nothing could read it."""
+    try:
+        return to_bytes(network)
+    except InputError as error:
+        raise DivergedError(str(error)) from error
+
+
+def diverged(epoch: int, error: DivergedError, run: RunDirectory | None) -> DivergedError:
+    """The error of a training that diverged: what was kept and what to try."""
+    if epoch == 1:
+        kept = "no epoch was finished; the trainer keeps the network as it was at the start"
+    elif run is not None:
+        kept = (
+            f"the last good checkpoint, of epoch {epoch - 1}, is kept in "
+            f"{run.checkpoint_path('last')}"
+        )
+    else:
+        kept = f"the trainer keeps the last good network, of epoch {epoch - 1}"
+    return DivergedError(
+        f"training diverged in epoch {epoch}: {str(error).rstrip('.')}; {kept}; lower "
+        "learning.learning_rate (or delays.learning_rate), set learning.clip, or remove extreme "
+        "values from the data (delaysnn data check), in a new run"
+    )
+
 
 BACKEND = "single_threaded_cpu"  # of GeNN, where none is asked for
 
@@ -21,11 +70,7 @@ BACKEND = "single_threaded_cpu"  # of GeNN, where none is asked for
 def check_arguments(
     network: object, rule: object, rewiring: object, augment: object, run: object
 ) -> None:
-    """Reject arguments of another kind, and networks without one input and one output.
-
-    Raises:
-        InputError: As said.
-    """
+    """Reject arguments of another kind, and networks without one input and one output."""
     for name, value, kind in (
         ("network", network, Network),
         ("rule", rule, Rule),
@@ -36,42 +81,27 @@ def check_arguments(
         if not isinstance(value, kind):
             kinds = get_args(kind) or (kind,)
             wanted = " or ".join("None" if k is NoneType else k.__name__ for k in kinds)
-            raise InputError(f"Trainer must have {name} of type {wanted}, got {value!r}")
+            raise InputError(f"{name} of Trainer must be of type {wanted}, got {value!r}")
     assert isinstance(network, Network)
     network.input()
     network.output()
 
 
 def check_engine(engine: object, backend: object, communicator: object) -> None:
-    """Reject an engine that is not there, and what only GeNN has with another one.
-
-    Raises:
-        InputError: As said.
-    """
+    """Reject an unknown engine, and what only GeNN has with another one."""
     if engine not in ENGINES:
         hint = nearest(engine, ENGINES) if isinstance(engine, str) else ""
-        raise InputError(
-            f"Trainer must have engine one of {', '.join(ENGINES)}, got {engine!r}{hint}"
-        )
+        raise InputError(f"engine must be one of {', '.join(ENGINES)}, got {engine!r}{hint}")
     for name, value, usual in (("backend", backend, BACKEND), ("communicator", communicator, None)):
         if value != usual and engine != "genn":
             raise InputError(
-                f"Trainer must have engine 'genn' with {name} {value!r}, got {engine!r}; "
+                f"engine must be 'genn' with {name} {value!r}, got {engine!r}; "
                 f"set engine='genn', or leave {name} out"
             )
 
 
 def check_data(network: Network, what: str, data: Data) -> None:
-    """Reject a split that a network cannot take.
-
-    Arguments:
-        network: The network.
-        what: What the split is called in the message.
-        data: The split.
-
-    Raises:
-        InputError: It is empty, or kind, channels, classes or step length do not fit.
-    """
+    """Reject a split that does not fit a network; `what` is its name in the message."""
     _check_kind(network, what, data)
     if not len(data):
         raise InputError(f"{what} must have at least one example, got an empty split")
@@ -95,7 +125,6 @@ def check_data(network: Network, what: str, data: Data) -> None:
 
 
 def _check_kind(network: Network, what: str, data: object) -> None:
-    """Reject what is no data, and spikes or currents where the input takes the other."""
     if not isinstance(data, Data):
         raise InputError(f"{what} must be SpikeData or CurrentData, got {type(data).__name__}")
     source = network.input()
@@ -110,11 +139,7 @@ def _check_kind(network: Network, what: str, data: object) -> None:
 
 
 def check_splits(network: Network, train: Data, validation: Data | None) -> None:
-    """Reject splits that a network cannot take, or whose classes are not the same.
-
-    Raises:
-        InputError: As said.
-    """
+    """Reject splits that a network cannot take, or whose classes are not the same."""
     check_data(network, "training data", train)
     if validation is None:
         return
@@ -127,11 +152,7 @@ def check_splits(network: Network, train: Data, validation: Data | None) -> None
 
 
 def check_augment(augment: Augment | None, train: Data) -> None:
-    """Reject an augmentation of another kind of data, or whose groups do not divide the channels.
-
-    Raises:
-        InputError: As said.
-    """
+    """Reject an augmentation of another kind of data, or groups that do not divide the channels."""
     if augment is None or augment.is_identity:
         return
     check_kind(augment, train)
@@ -142,12 +163,27 @@ def check_augment(augment: Augment | None, train: Data) -> None:
         )
 
 
-def check_settings(recorded: Mapping[str, Setting], received: Mapping[str, Setting]) -> None:
-    """Reject to resume a training with other settings.
+def described(settings: Any, recorded: Setting = None) -> str | None:
+    """Settings as text, to compare with what a run has recorded of them.
 
-    Raises:
-        InputError: A setting differs; the text names it and both values.
+    A run may be older than some settings: those at their defaults that its text does not name are
+    left out.
     """
+    if settings is None:
+        return None
+    if not is_dataclass(settings) or not isinstance(recorded, str):
+        return repr(settings)
+    parts = []
+    for each in fields(settings):
+        value = getattr(settings, each.name)
+        default = each.default if each.default_factory is MISSING else each.default_factory()
+        if f"{each.name}=" in recorded or value != default:
+            parts.append(f"{each.name}={described(value, recorded)}")
+    return f"{type(settings).__qualname__}({', '.join(parts)})"
+
+
+def check_settings(recorded: Mapping[str, Setting], received: Mapping[str, Setting]) -> None:
+    """Reject resuming a training with other settings; the text names both values."""
     for key in received:
         old, new = recorded.get(key), received[key]
         if old != new:
@@ -158,16 +194,16 @@ def check_settings(recorded: Mapping[str, Setting], received: Mapping[str, Setti
 
 
 def _differing(old: Setting, new: Setting) -> str:
-    """Return both values, of texts of several lines the first lines that differ."""
+    """Both values; of texts the lines or settings that differ."""
     if isinstance(old, str) and isinstance(new, str):
-        rows = list(zip(old.splitlines() + [""], new.splitlines() + [""], strict=False))
-        old, new = next(((a, b) for a, b in rows if a != b), (old, new))
-        return f"recorded {old.strip()}, got {new.strip()}"
+        parts = [[part.strip(" )") for part in re.split(r"\n|, (?=\w+=)", s)] for s in (old, new)]
+        gone, came = (", ".join(p for p in a if p not in b) for a, b in (parts, parts[::-1]))
+        return f"recorded {gone or 'nothing of it'}, got {came or 'nothing of it'}"
     return f"recorded {old!r}, got {new!r}"
 
 
 def as_taken(compiled: CompiledNetwork, network: Network) -> Network:
-    """Return a network as a compiled one takes it: with its normalisation folded where that is."""
+    """The network as a compiled one takes it: with its normalisation folded where that is."""
 
     def normalised(each: Network) -> bool:
         return any(p.normalisation is not None for p in each.populations.values())

@@ -48,11 +48,7 @@ class EpochProgress(Progress):
 
 
 class RunningMeans:
-    """Means over the batches of an epoch so far.
-
-    Arguments:
-        sizes: Neurons by population that spikes.
-    """
+    """Means over the batches of an epoch so far; `sizes` are neurons by population that spikes."""
 
     def __init__(self, sizes: dict[str, int]) -> None:
         self.sizes = sizes
@@ -69,7 +65,7 @@ class RunningMeans:
         self.spikes += mean_spikes(result.spikes, self.sizes) * result.n
 
     def text(self) -> str:
-        """Return the means in words."""
+        """The means in words."""
         n = max(1, self.n)
         return (
             f"loss {self.loss / n:.4f}  accuracy {100 * self.correct / n:.2f} %  "
@@ -78,13 +74,13 @@ class RunningMeans:
 
 
 def mean_spikes(spikes: dict[str, float], sizes: dict[str, int]) -> float:
-    """Return the mean over all hidden neurons from the means of their populations."""
+    """The mean over all hidden neurons from the means of their populations."""
     total = sum(sizes[name] for name in spikes)
     return sum(spikes[name] * sizes[name] for name in spikes) / max(1, total)
 
 
 def epoch_line(row: Row, epochs: int, sizes: dict[str, int], better: bool) -> str:
-    """Return the metrics of an epoch as a line."""
+    """The metrics of an epoch as a line."""
     parts = [f"epoch {row['epoch']}/{epochs}"]
     for part in ("train", "validation"):
         loss, accuracy = row[f"{part}_loss"], row[f"{part}_accuracy"]

@@ -7,14 +7,7 @@ from mlgenn_delays.errors import InputError
 
 
 class Ranks:
-    """The processes that train together; without a communicator this one alone.
-
-    Arguments:
-        communicator: ``"mpi"``, or None.
-
-    Raises:
-        InputError: The communicator is unknown, or GeNN or what it needs is not installed.
-    """
+    """The processes that train together (communicator ``"mpi"``); with None this one alone."""
 
     def __init__(self, communicator: str | None) -> None:
         self._communicator: Any = None
@@ -37,11 +30,7 @@ class Ranks:
         return self._communicator is not None and bool(self._communicator.num_ranks > 1)
 
     def agree(self, value: int) -> None:
-        """Compare what stands for settings and data with that of the other processes.
-
-        Raises:
-            InputError: They differ, in all processes at once.
-        """
+        """Reject, in all processes, a hash of settings and data that differs between them."""
         if self.several and len(set(self._communicator.comm.allgather(value))) > 1:
             raise InputError(
                 "all ranks must train the same network with the same settings on the same data, "
@@ -49,15 +38,12 @@ class Ranks:
             )
 
     def wait(self) -> None:
-        """Return once all processes are here."""
+        """Wait until all processes are here."""
         if self.several:
             self._communicator.barrier()
 
     def end_all(self, code: int) -> None:
-        """End all processes with an exit code, this one too, if there are others.
-
-        Where one fails alone the others would wait for it for ever.
-        """
+        """End all processes, if there are several: others would wait for a failed one for ever."""
         if self.several:
             self._communicator.comm.Abort(code)
             os._exit(code)  # where that returns

@@ -2,7 +2,7 @@
 
 import math
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from itertools import islice
 from time import perf_counter
@@ -11,16 +11,16 @@ from mlgenn_delays.data.augment.augment import Augment
 from mlgenn_delays.data.batching import epoch_batches
 from mlgenn_delays.data.types import Batch, Data
 from mlgenn_delays.engines.base import CompiledNetwork
+from mlgenn_delays.engines.checks import Trials, check_sizes
 from mlgenn_delays.engines.compile import compile_network
 from mlgenn_delays.engines.results import EpochResult, Evaluation
-from mlgenn_delays.engines.sizes import Trials, check_sizes
 from mlgenn_delays.errors import DivergedError, InputError
 from mlgenn_delays.learning import Rule
 from mlgenn_delays.network import Network
 from mlgenn_delays.network.storage import to_bytes
 from mlgenn_delays.progress import check_progress
 from mlgenn_delays.rewiring import Rewiring
-from mlgenn_delays.runs.checkpoint import REMEDY, Checkpoint, Setting
+from mlgenn_delays.runs.checkpoint import REMEDY, SPACE, Checkpoint, Setting, keep
 from mlgenn_delays.runs.directory import STATE, RunDirectory
 from mlgenn_delays.runs.history import (
     History,
@@ -30,7 +30,7 @@ from mlgenn_delays.runs.history import (
     nothing_left,
     silent_note,
 )
-from mlgenn_delays.runs.snapshots import SPACE, keep
+from mlgenn_delays.runs.record import check_resumed, fingerprints, keep_record, with_data
 from mlgenn_delays.settings import Count, NonNegative, Seed, check
 from mlgenn_delays.training.checks import (
     BACKEND,
@@ -40,11 +40,13 @@ from mlgenn_delays.training.checks import (
     check_data,
     check_engine,
     check_splits,
+    checked,
+    described,
+    diverged,
+    loss_bound,
 )
-from mlgenn_delays.training.divergence import checked, diverged, loss_bound
 from mlgenn_delays.training.epoch_line import EpochProgress
 from mlgenn_delays.training.ranks import Ranks
-from mlgenn_delays.training.record import check_resumed, fingerprints, keep_record, with_data
 from mlgenn_delays.untrusted import as_damaged
 
 
@@ -70,7 +72,7 @@ class Trainer:
         patience: Stop after so many epochs without a better best one, or None for never.
         run: Where to keep metrics and checkpoints, or None to keep all in memory.
         snapshots: Space in the run for the network at several epochs, beside the first [MB]: as
-            many as fit, evenly over the epochs. See `mlgenn_delays.runs.snapshots`.
+            many as fit, evenly over the epochs. See `mlgenn_delays.runs.checkpoint`.
         progress: ``"bar"``, ``"plain"``, ``"none"``, or ``"auto"``: a bar on a terminal.
 
     Attributes:
@@ -79,6 +81,15 @@ class Trainer:
 
     Raises:
         InputError: An argument is off; the text names it.
+
+    Example:
+        >>> from mlgenn_delays import EventProp, Trainer, load_dataset
+        >>> from mlgenn_delays.recipe import build_network, load_recipe
+        >>> data = load_dataset("yin-yang", options={"train": 30, "validation": 30}, dt=0.1)
+        >>> network = build_network(load_recipe("yin-yang"), 5, 3, seed=0)
+        >>> trainer = Trainer(network, EventProp(), epochs=2, progress="none")
+        >>> len(trainer.fit(data["train"], data["validation"]))
+        2
     """
 
     def __init__(
@@ -147,10 +158,6 @@ class Trainer:
 
         Of several processes none returns before all have checked.
 
-        Arguments:
-            train: As of `fit`.
-            validation: As of `fit`.
-
         Raises:
             InputError: Data, augmentation or patience do not fit, or the engine cannot run the
                 network, the rule or the rewiring.
@@ -183,7 +190,7 @@ class Trainer:
         """
         self._check_data(train, validation)
         if resume and self.run is None:
-            raise InputError("resume must have a run directory, got a trainer with run=None")
+            raise InputError("resume needs a run directory, got a trainer with run=None")
         settings = self._settings(train, validation)
         splits = fingerprints(train, validation) if self.run or self.ranks.several else {}
         noted = with_data(settings, splits)
@@ -197,7 +204,8 @@ class Trainer:
                     stack.enter_context(self.run.lock())
                 checkpoint = self.run.begin(resume, self.ranks.leads)
                 if checkpoint is not None:
-                    check_resumed(self.run.path, checkpoint, settings, splits)
+                    known = self._settings(train, validation, checkpoint.settings)
+                    check_resumed(self.run.path, checkpoint, known, splits)
                 elif self.ranks.leads:
                     keep_record(self.run.path, splits)
             kind = self.progress if self.ranks.leads else "none"
@@ -225,7 +233,6 @@ class Trainer:
         return compiled.evaluate(self._in_order(data))
 
     def _check_data(self, train: Data, validation: Data | None) -> None:
-        """Check that data fit the network and the settings."""
         check_splits(self._start, train, validation)
         side = 0 if self.engine == "cpu" else self.batch_size if self.backend == "cuda" else 1
         examples = max(len(train), 0 if validation is None else len(validation))
@@ -233,16 +240,13 @@ class Trainer:
         check_sizes(self._start, self.rule, self.rewiring, trials)
         check_augment(self.augment, train)
         if self.patience is not None and validation is None:
-            raise InputError(f"patience must have validation data, got patience {self.patience}")
+            raise InputError(f"patience needs validation data, got patience {self.patience}")
 
     def _batches(self, train: Data) -> int:
-        """Return the number of batches of an epoch."""
         return math.ceil(len(train) / self.batch_size)
 
     def _compile(self, batches: int | None) -> CompiledNetwork:
-        """Return the starting network, compiled to learn from so many batches per epoch, or, with
-        None, to evaluate alone.
-        """
+        """Compile the starting network to learn from so many batches per epoch, or to evaluate."""
         learns = batches is not None
         return compile_network(
             self._start.copy(),
@@ -259,16 +263,19 @@ class Trainer:
             learns=learns,
         )
 
-    def _settings(self, train: Data, validation: Data | None) -> dict[str, Setting]:
-        """Return all that a resumed training must have in common with its first part."""
+    def _settings(
+        self, train: Data, validation: Data | None, recorded: Mapping[str, Setting] | None = None
+    ) -> dict[str, Setting]:
+        """What a resumed training must share with its first part, and what that has recorded."""
+        known = recorded or {}
         return {
             "epochs": self.epochs,
             "batch_size": self.batch_size,
             "seed": self.seed,
             "patience": self.patience,
-            "rule": repr(self.rule),
-            "rewiring": None if self.rewiring is None else repr(self.rewiring),
-            "augment": None if self.augment is None else repr(self.augment),
+            "rule": described(self.rule, known.get("rule")),
+            "rewiring": described(self.rewiring, known.get("rewiring")),
+            "augment": described(self.augment, known.get("augment")),
             "network": repr(self._start),
             "starting values": zlib.crc32(to_bytes(self._start)),
             "training examples": len(train),
@@ -277,7 +284,6 @@ class Trainer:
         }
 
     def _begin(self, checkpoint: Checkpoint | None, train: Data) -> None:
-        """Set everything to the start, or to a checkpoint."""
         batches, compiled = self._prepared or (0, None)
         self._prepared = None
         if compiled is None or batches != self._batches(train):
@@ -305,7 +311,7 @@ class Trainer:
         self.ranks.wait()  # no epoch is committed before all have read the last
 
     def _finished(self) -> bool:
-        """Return whether no epoch is left, noting an early stop."""
+        """Whether no epoch is left; notes an early stop."""
         history = self.history
         waited = self.patience is not None and history.epochs_without_better >= self.patience
         history.stopped_early = waited and len(history) < self.epochs
@@ -318,7 +324,6 @@ class Trainer:
         settings: dict[str, Setting],
         progress: EpochProgress,
     ) -> None:
-        """Train one more epoch, measure it and commit it."""
         began = perf_counter()
         epoch = len(self.history) + 1
         compiled = self._compiled
@@ -342,7 +347,6 @@ class Trainer:
         validation: Data | None,
         progress: EpochProgress,
     ) -> tuple[EpochResult, Evaluation | None]:
-        """Train an epoch and evaluate the validation data; reject losses that make no sense."""
         batches = epoch_batches(
             train, self.batch_size, seed=self.seed, epoch=epoch, augment=self.augment
         )
@@ -365,7 +369,6 @@ class Trainer:
         settings: dict[str, Setting],
         progress: EpochProgress,
     ) -> None:
-        """Take a finished epoch into history, network and run directory, with its network file."""
         better = self.history.add(row)
         self._last = last
         if better:
@@ -380,7 +383,6 @@ class Trainer:
             self._tell_silent(row, progress)
 
     def _keep_snapshot(self, network: bytes) -> None:
-        """Keep the network of the last finished epoch, or of the start, if it is one to keep."""
         if self.run is not None and self.ranks.leads:
             epoch = len(self.history)
             keep(self.run.path, epoch, network, space=self.snapshots, epochs=self.epochs)
@@ -393,5 +395,4 @@ class Trainer:
                 progress.message(silent_note(name))
 
     def _in_order(self, data: Data) -> Iterable[Batch]:
-        """Return the batches of a split in its own order."""
         return epoch_batches(data, self.batch_size, seed=self.seed, epoch=0, shuffle=False)

@@ -6,7 +6,7 @@ from mlgenn_delays.analysis.afferents import Afferents
 from mlgenn_delays.network import LIF, Exponential, LeakyIntegrator, Network, SpikeInput
 from mlgenn_delays.network.initialise import Uniform
 from mlgenn_delays.recipe import load_recipe
-from mlgenn_delays.recipe.toml import dump
+from mlgenn_delays.recipe.load import dump
 from mlgenn_delays.runs.directory import RunDirectory
 
 from . import planted_signs as planted

@@ -66,10 +66,10 @@ def test_the_strongest_synapses_of_each_neuron(share):
 def test_shares_and_widths_of_bins() -> None:
     projection = network(4, 2).projections["input->hidden1"]
     for share in (0.0, -1.0, 1.1, float("nan")):
-        with pytest.raises(InputError, match=r"strongest must have a share in \(0, 1\]"):
+        with pytest.raises(InputError, match=r"strongest must be a share in \(0, 1\]"):
             Afferents.of(projection, 2, share)
     for width in (0.0, -1.0, float("nan")):
-        with pytest.raises(InputError, match="bin_width must have a width > 0 ms"):
+        with pytest.raises(InputError, match="bin_width must be > 0 ms"):
             receptive_fields(projection, 2, bin_width=width)
 
 

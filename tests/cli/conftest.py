@@ -1,9 +1,12 @@
-"""One small trained run, and a cache of the tests' own."""
+"""Small trained runs, a cache of the tests' own, and figures that are not rendered."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from mlgenn_delays.analysis.style import Picture
 from mlgenn_delays.kernels import kernel_cache
 from tests.cli.helpers import REWIRED, SMALL, call, write_rawhd
 
@@ -34,6 +37,25 @@ def rewired(tmp_path_factory, rawhd) -> Path:
     result = call("train", "rawhd", *options)
     assert result.exit_code == 0, result.output
     return path
+
+
+@pytest.fixture(scope="module")
+def unrendered() -> Iterator[None]:
+    """Let figures be their numbers, not pixels and paths: these take most of the time.
+
+    What figures look like is tested in tests/analysis and tests/report.
+    """
+
+    def numbers(picture: Picture, *_: object) -> bytes:
+        axes = picture.figure.axes
+        drawn = [line.get_xydata() for each in axes for line in each.lines]
+        drawn += [image.get_array() for each in axes for image in each.images]
+        return b"".join(np.ascontiguousarray(each).tobytes() for each in drawn)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Picture, "_rendered", numbers)
+        patch.setattr("mlgenn_delays.report.page._png", numbers)
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -4,13 +4,13 @@ import csv
 import json
 import subprocess
 import sys
-import wave
 from pathlib import Path
 
 import numpy as np
 from click.testing import CliRunner
 
 from mlgenn_delays.cli import main
+from tests.data.own_helpers import write_wav
 
 # A network and a training that take next to no time.
 SMALL = ["--set", "network.layers.0.size=4", "--set", "learning.batch_size=256"]
@@ -58,14 +58,9 @@ def parsed(result) -> dict:
 
 def write_words(folder: Path, takes: list[int]) -> Path:
     """Write two digits, tones of their own, as WAVs of the given takes."""
-    folder.mkdir()
-    time = np.arange(1600) / 8000
     for digit, pitch in enumerate((300, 1500)):
         for take in takes:
-            sound = np.sin(2 * np.pi * (pitch + 20 * take) * time)
-            with wave.open(str(folder / f"{digit}_ann_{take}.wav"), "wb") as file:
-                file.setparams((1, 2, 8000, 0, "NONE", ""))
-                file.writeframes((sound * 20000).astype("<i2").tobytes())
+            write_wav(folder / f"{digit}_ann_{take}.wav", pitch + 20 * take, seconds=0.2)
     return folder
 
 

@@ -1,6 +1,5 @@
 """Data that grow, change, move to another file system or lie behind links, by the commands."""
 
-import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,8 +12,8 @@ import soundfile
 from tests.cli.helpers import call, parsed, refused
 from tests.cli.test_own_data import infer, train, write_recipe
 from tests.data.backwards import backwards
-from tests.data.own_helpers import RATE, examples, write_events, write_wav
-from tests.data.tonic_helpers import no_network, write_gestures, write_nmnist
+from tests.data.own_helpers import RATE, examples, write_events
+from tests.data.tonic_helpers import no_network, write_gestures
 
 NO_GROUPS = ["--set", "data.group_by=''", "--set", "data.duration=120"]
 SPEAKERS = ("ann", "bob", "cyd", "dan", "eve", "fay")
@@ -154,14 +153,6 @@ def test_one_example_of_a_class_needs_no_split(copy: Path) -> None:
     )
 
 
-def test_one_frame_example_of_a_class_needs_no_split(rewired: Path, tmp_path: Path) -> None:
-    from tests.cli.helpers import write_rawhd
-
-    few = write_rawhd(tmp_path / "few", 20, 20)
-    assert "cannot split" in refused("evaluate", rewired, "--data", few)
-    assert evaluate(rewired, "--data", few, "--split", "all")["n"] == 40
-
-
 @pytest.mark.filterwarnings("ignore:tonic takes its")
 def test_events_of_tonic_on_another_file_system(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -190,18 +181,6 @@ def test_events_of_tonic_on_another_file_system(
         assert call("train", "--resume", "--out", run, "--data", moved).exit_code == 0
 
 
-@pytest.mark.filterwarnings("ignore:tonic takes its")
-def test_a_folder_that_is_called_as_its_set(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked = no_network(monkeypatch)
-    write_nmnist(tmp_path, 3)
-    folder = (tmp_path / "NMNIST").rename(tmp_path / "nmnist")
-    result = call("data", "check", "tonic:NMNIST", folder, "--set", "downsample=8", "--json")
-    assert parsed(result)["examples"] == 60 and not asked
-    assert sorted(os.listdir(tmp_path)) == ["nmnist"]
-
-
 def test_answers_to_linked_folders(words: Path, tmp_path: Path) -> None:
     inputs = tmp_path / "inputs"
     store = write_words(tmp_path / "store", speakers=SPEAKERS, takes=1)
@@ -227,14 +206,3 @@ def test_training_on_linked_folders_is_the_same(words: Path, tmp_path: Path) -> 
     (home / "yes").symlink_to(words / "data" / "yes")
     found = evaluate(words / "run", "--data", home, "--split", "all")
     assert found == evaluate(words / "run", "--split", "all") and found["n"] == 60
-
-
-def test_listed_recordings_that_do_not_exist(tmp_path: Path) -> None:
-    data = write_words(tmp_path / "data", SPEAKERS, 2)
-    (data / "testing_list.txt").write_text("no/ann_0.wav\nyes/ann_0.wav\n")
-    (data / "validation_list.txt").write_text("no/bob_0.wav\nyes/bob_O.wav\n")
-    recipe = write_recipe(tmp_path, "words")
-    text = refused("train", recipe, "--data", data, "--out", tmp_path / "run")
-    assert "validation_list.txt names, got none called yes/bob_O.wav; correct the names" in text
-    write_wav(data / "yes" / "bob_O.wav", 1300)
-    assert call("data", "check", "folder", data, "--set", "duration=120").exit_code == 0

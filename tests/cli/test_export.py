@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 from mlgenn_delays.data import load_dataset
-from mlgenn_delays.export.bundle import write_bundle
-from mlgenn_delays.export.run import artifact_of_run
+from mlgenn_delays.export.artifact import artifact_of_run, write_bundle
 from tests.cli.helpers import SMALL, call, parsed, refused, write_words
 
 
@@ -125,12 +124,12 @@ def test_options_of_other_formats(trained: Path, tmp_path: Path, options, says: 
     assert not (tmp_path / "x").exists()
 
 
-def test_what_is_there_stays(trained: Path, tmp_path: Path) -> None:
+def test_what_is_there_stays_and_a_file_has_no_checkpoints(bundle: Path, tmp_path: Path) -> None:
     (tmp_path / "x").write_text("mine")
-    assert "remove it first" in refused(
-        "export", trained, "--format", "bundle", "--out", tmp_path / "x"
-    )
+    command = ["export", bundle, "--format", "bundle", "--out"]
+    assert "remove it first" in refused(*command, tmp_path / "x")
     assert (tmp_path / "x").read_text() == "mine"
+    assert "--checkpoint" in refused(*command, tmp_path / "y", "--checkpoint", "last")
 
 
 @pytest.mark.parametrize("form", ["bundle", "nir", "c"])
@@ -139,17 +138,6 @@ def test_a_place_that_cannot_be_written(trained: Path, form: str, tmp_path: Path
     out = tmp_path / "file" / "x"
     assert "--out" in refused("export", trained, "--format", form, "--out", out)
     assert (tmp_path / "file").read_text() == "mine"
-
-
-def test_what_is_no_run(tmp_path: Path) -> None:
-    assert "there is no run" in refused(
-        "export", tmp_path / "none", "--format", "bundle", "--out", tmp_path / "x"
-    )
-
-
-def test_the_checkpoint_of_a_file(bundle: Path, tmp_path: Path) -> None:
-    options = ["--format", "bundle", "--out", tmp_path / "x", "--checkpoint", "last"]
-    assert "--checkpoint" in refused("export", bundle, *options)
 
 
 def test_names_that_a_terminal_would_act_on(bundle: Path, images: Path, tmp_path: Path) -> None:

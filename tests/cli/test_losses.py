@@ -173,7 +173,7 @@ def test_infer_says_what_it_did_not_take(tmp_path: Path) -> None:
     assert len(result.stdout.splitlines()) == 2
     first, second, last = result.stderr.splitlines()
     assert first.startswith(f"warning: {events}[0]: 100.0 % of the events are cut, after the end")
-    assert "nothing of it is left: the network gets no input, and answers all the same" in first
+    assert "nothing of it is left: the network gets no input, and still predicts" in first
     assert second.startswith(f"warning: {events}[1]: 50.0 % of the events are cut")
     assert "2 classified, 2 with a warning, median" in last
     answers = parsed(call("infer", run, events, "--json"))["answers"]

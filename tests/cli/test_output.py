@@ -5,14 +5,13 @@ import os
 import shutil
 import subprocess
 import sys
-import wave
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from mlgenn_delays.runs.run import Start, Task
 from tests.cli.helpers import SMALL
+from tests.data.own_helpers import write_wav
 from tests.needs import needs
 
 ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
@@ -36,19 +35,17 @@ def test_tables_in_ascii(environment: dict[str, str]) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
-def test_a_run_with_an_odd_name(trained: Path, tmp_path: Path, encoding: str) -> None:
+def test_a_run_with_an_odd_name(trained: Path, tmp_path: Path) -> None:
     odd = tmp_path / (ODD if sys.platform == "linux" else "x\u202e")
     shutil.copytree(trained, odd)
-    done = run("evaluate", odd, "--threads", 1, PYTHONIOENCODING=encoding)
+    done = run("evaluate", odd, "--threads", 1, PYTHONIOENCODING="cp1252")
     assert b"\\x1b[31m, best checkpoint" in done.stdout
-    done = run("evaluate", odd, "--threads", 1, "--json", PYTHONIOENCODING=encoding)
+    done = run("evaluate", odd, "--threads", 1, "--json", PYTHONIOENCODING="ascii")
     assert json.loads(done.stdout)["split"] == "test"
-    if encoding == "ascii":
-        out = tmp_path / f"page{odd.name}.html"
-        done = run("report", odd, "--without-data", "--out", out, PYTHONIOENCODING=encoding)
-        assert b"report: " in done.stdout
-        assert "\\udcff\\x1b[31m" in out.read_bytes().decode()
+    out = tmp_path / f"page{odd.name}.html"
+    done = run("report", odd, "--without-data", "--out", out, PYTHONIOENCODING="ascii")
+    assert b"report: " in done.stdout
+    assert "\\udcff\\x1b[31m" in out.read_bytes().decode()
 
 
 @pytest.mark.slow
@@ -64,27 +61,20 @@ def test_a_sweep_with_an_odd_name(tmp_path: Path) -> None:
 @pytest.mark.slow
 @no_such_names
 def test_recordings_with_odd_names(tmp_path: Path) -> None:
-    time = np.arange(800) / 8000
     words = tmp_path / os.fsdecode(b"words\xff")
     for label, pitch in (("down", 300), ("up", 1500)):
-        (words / label).mkdir(parents=True)
         for take in range(10):
-            sound = 20000 * np.sin(2 * np.pi * (pitch + 20 * take) * time)
-            with wave.open(str(words / label / f"{ODD}{take}.wav"), "wb") as file:
-                file.setparams((1, 2, 8000, 0, "NONE", ""))
-                file.writeframes(sound.astype("<i2").tobytes())
+            write_wav(words / label / f"{ODD}{take}.wav", pitch + 20 * take)
     picture = tmp_path / os.fsdecode(b"p\xff.svg")
     done = run("data", "check", "folder", words, "--out", picture, **ASCII)
     assert b"picture" in done.stdout and picture.stat().st_size > 1000
     settings = ["--set", 'data={dataset="folder"}', "--set", "network.layers.0.size=4"]
     path = tmp_path / "run"
     run("train", "fsdd", *settings, "--data", words, "--epochs", 1, "--out", path, **ASCII)
-    run("evaluate", path, **ASCII)
     done = run("infer", path, words, **ASCII)
     assert done.stdout.count(b"\t") == 40 and done.stdout.isascii()
     answers = json.loads(run("infer", path, words, "--json", **ASCII).stdout)["answers"]
     assert answers[0]["input"] == str(words / "down" / f"{ODD}0.wav")
-    run("report", path, "--out", tmp_path / "page.html", **ASCII)
 
 
 def test_names_that_are_no_utf8_are_read_back() -> None:

@@ -8,13 +8,15 @@ import pytest
 
 from tests.cli.helpers import call, metrics, parsed, refused
 
+pytestmark = pytest.mark.usefixtures("unrendered")
+
 
 def report(*arguments):
     return call("report", *arguments, "--threads", 1)
 
 
 @pytest.fixture(scope="module")
-def page(trained, tmp_path_factory) -> tuple[str, dict]:
+def page(trained, unrendered, tmp_path_factory) -> tuple[str, dict]:
     """Return the page of a run, and what --json says of it."""
     out = tmp_path_factory.mktemp("page") / "run.html"
     found = parsed(report(trained, "--out", out, "--json"))
@@ -49,62 +51,44 @@ def test_the_page_is_whole_and_alone(page):
     assert not re.search(r"beta1</dt><dd><mark>", text)
 
 
-@pytest.mark.slow
 def test_the_same_run_gives_the_same_page(trained, page, tmp_path):
     report(trained, "--out", tmp_path / "again.html")
     assert (tmp_path / "again.html").read_text() == page[0]
 
 
-@pytest.mark.slow
-def test_without_data(trained, tmp_path, monkeypatch):
+def test_without_data_and_checkpoints(trained, page, tmp_path, monkeypatch):
     def no_data(*_):
         raise AssertionError("data were loaded")
 
     monkeypatch.setattr("mlgenn_delays.report.gather.load_data", no_data)
     monkeypatch.setattr("mlgenn_delays.recipe.load_data", no_data)
-    out = tmp_path / "x.html"
-    found = parsed(report(trained, "--out", out, "--without-data", "--json"))
-    assert list(found["runs"][0]["accuracy"]) == ["validation"]
+    run, out = tmp_path / "run", tmp_path / "x.html"
+    shutil.copytree(trained, run, ignore=shutil.ignore_patterns("checkpoints", "snapshots"))
+    (found,) = parsed(report(run, "--out", out, "--without-data", "--json"))["runs"]
+    assert list(found["accuracy"]) == ["validation"]
+    for key in ("best_epoch", "minutes"):
+        assert found[key] == page[1]["runs"][0][key]
     assert "Confusion matrix" not in out.read_text()
     assert "Receptive fields" in out.read_text()
 
 
-@pytest.mark.slow
-def test_a_run_that_was_copied_without_its_checkpoints(trained, page, tmp_path):
-    run = tmp_path / "run"
-    shutil.copytree(trained, run, ignore=shutil.ignore_patterns("checkpoints", "snapshots"))
-    found = parsed(report(run, "--out", tmp_path / "x.html", "--without-data", "--json"))
-    assert found["runs"][0]["best_epoch"] == page[1]["runs"][0]["best_epoch"]
-    assert found["runs"][0]["minutes"] == page[1]["runs"][0]["minutes"]
-
-
-@pytest.mark.slow
-def test_names_are_text(trained, tmp_path):
+def test_names_are_text_and_the_split_is_the_asked_one(trained, tmp_path):
     run = shutil.copytree(trained, tmp_path / '<b>&"x')
     out = tmp_path / "x.html"
-    result = report(run, "--out", out, "--without-data")
+    result = report(run, "--out", out, "--split", "train")
     assert result.exit_code == 0, result.output
     text = out.read_text()
     assert "<b>" not in text
     assert "<h1>&lt;b&gt;&amp;&#34;x</h1>" in text
     assert '<b>&"x' in unescape(text)
-
-
-@pytest.mark.slow
-def test_the_split(trained, tmp_path):
-    out = tmp_path / "x.html"
-    report(trained, "--out", out, "--split", "train")
-    assert "of 1,257 examples of train" in unescape(out.read_text())
+    assert "of 1,257 examples of train" in unescape(text)
     text = refused("report", trained, "--out", out, "--split", "train", "--without-data")
     assert "--split must come without --without-data" in text
 
 
-def test_no_run(tmp_path, trained):
-    out = tmp_path / "x.html"
-    assert "there is no run" in refused("report", tmp_path / "no", "--out", out)
-    assert "must be a run directory" in refused("report", tmp_path, "--out", out)
-    assert "given once" in refused("report", trained, trained, "--out", out)
-    assert not out.exists()
+def test_a_run_given_twice(tmp_path, trained):
+    assert "given once" in refused("report", trained, trained, "--out", tmp_path / "x.html")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_no_finished_epoch(trained, tmp_path):

@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from mlgenn_delays.cli import signals
-from mlgenn_delays.cli.errors import leave_with_one_line
+from mlgenn_delays.cli import console
+from mlgenn_delays.cli.console import leave_with_one_line
 from mlgenn_delays.training.trainer import Trainer
 from tests.cli.helpers import call
 
@@ -84,12 +84,12 @@ def test_an_ignored_signal_stays_ignored(tmp_path, monkeypatch, name):
     result = call("train", "yin-yang", *TINY, "--epochs", 1, "--out", tmp_path / "run")
     assert result.exit_code == 0
     assert signal.getsignal(number) is signal.SIG_IGN
-    with signals.as_interruptions(), signals.later():
+    with console.as_interruptions(), console.later():
         signal.raise_signal(number)
 
 
 def test_a_signal_that_is_swallowed_comes_again(monkeypatch):
-    monkeypatch.setattr(signals, "AGAIN", 0.05)
+    monkeypatch.setattr(console, "REPEAT_AFTER", 0.05)
 
     def compiler():
         try:
@@ -108,9 +108,9 @@ def test_a_signal_that_is_swallowed_comes_again(monkeypatch):
 
 def test_handlers_are_put_back():
     before = [signal.getsignal(getattr(signal, name)) for name in NAMES]
-    with signals.as_interruptions():
+    with console.as_interruptions():
         assert signal.getsignal(signal.SIGTERM) is not before[1]
-        with pytest.raises(signals.Signalled), signals.later():
+        with pytest.raises(console.Signalled), console.later():
             signal.raise_signal(signal.SIGTERM)
             done = True
         assert done
@@ -119,7 +119,7 @@ def test_handlers_are_put_back():
 
 def test_a_thread_has_no_signals():
     def inside():
-        with signals.as_interruptions(), signals.later():
+        with console.as_interruptions(), console.later():
             done.append(1)
 
     done: list[int] = []
@@ -149,7 +149,7 @@ def test_a_terminal_that_is_gone(monkeypatch):
     def hung_up():
         signal.raise_signal(signal.SIGHUP)
 
-    monkeypatch.setattr("mlgenn_delays.cli.errors.click.echo", gone)
+    monkeypatch.setattr("mlgenn_delays.cli.console.click.echo", gone)
     with pytest.raises(SystemExit) as left:
         leave_with_one_line(hung_up)
     assert left.value.code == 129

@@ -20,7 +20,6 @@ from tests.cli.helpers import (
     metrics,
     parsed,
     refused,
-    write_rawhd,
     write_words,
 )
 from tests.needs import needs
@@ -46,20 +45,16 @@ def test_results_on_stdout_progress_on_stderr(tmp_path):
     assert "epoch 1/1" not in result.stdout
 
 
-def test_json_is_one_object(tmp_path):
-    found = parsed(call("train", *SMALL, "--epochs", 1, "--out", tmp_path / "r", "--json"))
+def test_json_is_one_object_and_names_the_default_run_directory(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    found = parsed(call("train", *SMALL, "--epochs", 1, "--json"))
+    assert re.fullmatch(r"runs/digits-\d{8}-\d{6}", found["run"])
+    assert (tmp_path / found["run"] / "recipe.toml").is_file()
     assert set(found) == {"run", "recipe", "epochs", "best_epoch", "splits", "lost"}
     assert {name: part["n"] for name, part in found["splits"].items()} == {
         "validation": 180,
         "test": 360,
     }
-
-
-def test_default_run_directory(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    found = parsed(call("train", *SMALL, "--epochs", 1, "--json"))
-    assert re.fullmatch(r"runs/digits-\d{8}-\d{6}", found["run"])
-    assert (tmp_path / found["run"] / "recipe.toml").is_file()
 
 
 def test_seed_and_threads(tmp_path):
@@ -125,18 +120,11 @@ def test_all_else_works_without_genn(trained, tmp_path, no_genn):
     assert "--backend must come with" in refused("evaluate", trained, "--backend", "cuda")
 
 
-def test_unknown_recipe():
-    assert "did you mean 'digits'?" in refused("train", "digit")
-
-
 def test_unknown_key_and_value_out_of_range(tmp_path):
     out = tmp_path / "r"
-    assert "did you mean 'epochs'?" in refused("train", "--set", "learning.epoch=1", "--out", out)
-    assert "must be a whole number >= 1, got 0" in refused(
-        "train", "--set", "learning.epochs=0", "--out", out
-    )
-    text = refused("train", "--set", "rewiring.rule=rig", "--out", out)
-    assert "did you mean 'rigl'?" in text
+    assert "did you mean 'digits'?" in refused("train", "digit", "--out", out)
+    for setting, said in (("learning.epoch=1", "'epochs'?"), ("learning.epochs=0", ">= 1, got 0")):
+        assert said in refused("train", "--set", setting, "--out", out)
     assert not out.exists()
 
 
@@ -167,20 +155,27 @@ def test_data_without_training_examples(tmp_path):
     assert not (tmp_path / "r").exists()
 
 
+def test_patience_without_validation_data(tmp_path):
+    folder = write_words(tmp_path / "words", [0, 10, 11])
+    small = [*SMALL, "--set", "data.duration=200", "--set", "data.mel.n_bands=8"]
+    command = ["train", "fsdd", "--data", folder, *small, "--set", "learning.patience=2"]
+    assert "patience needs validation" in refused(*command, "--out", tmp_path / "runs" / "r")
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["words"]
+
+
 @pytest.mark.parametrize(
-    ("settings", "problem"),
+    ("setting", "problem"),
     [
-        (["learning.patience=2"], "patience must have validation data"),
-        (["augmentation.group=3"], "augmentation.group must be a divisor of the 40 channels"),
+        ("network.sparsity=[0.999, 0]", "'input->hidden1' must have at least one synapse"),
+        ("network.synapses=[321, 9]", "network.synapses must be in 1..320 for input->hidden1"),
+        ("augmentation.group=3", "augmentation.group must be a divisor of the 8 channels"),
     ],
 )
-def test_refused_late_and_nothing_written(tmp_path, settings, problem):
-    folder = write_words(tmp_path / "words", [0, 10, 11])  # no validation
-    small = [*SMALL, "--set", "data.duration=200", "--set", "data.mel.n_bands=8"]
+def test_what_only_the_data_show_is_refused_and_nothing_written(tmp_path, rawhd, setting, problem):
+    settings = [setting, "network.layers.0.size=40", "augmentation.shift=1", "data.validation=0.25"]
     sets = [word for each in settings for word in ("--set", each)]
-    out = tmp_path / "runs" / "r"
-    assert problem in refused("train", "fsdd", "--data", folder, *small, *sets, "--out", out)
-    assert sorted(each.name for each in tmp_path.iterdir()) == ["words"]
+    assert problem in refused("train", "rawhd", "--data", rawhd, *sets, "--out", tmp_path / "r")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_engine_that_cannot_writes_nothing(tmp_path, monkeypatch):
@@ -210,21 +205,14 @@ def test_spoken_digits_and_no_test_split(tmp_path):
     assert noted["data"] == str(folder.resolve())
 
 
-def test_out_holds_a_run(trained):
+def test_out_that_is_taken(trained, tmp_path):
     before = (trained / "metrics.csv").read_bytes()
     text = refused("train", "--out", trained)
     assert "holds a run" in text
     assert "--resume" in text
     assert (trained / "metrics.csv").read_bytes() == before
-
-
-def test_out_holds_files(tmp_path):
-    (tmp_path / "letter.txt").write_text("dear")
+    (tmp_path / "file").write_text("dear")
     assert "another folder" in refused("train", "--out", tmp_path)
-
-
-def test_out_cannot_be_made(tmp_path):
-    (tmp_path / "file").write_text("")
     for out in (tmp_path / "file", tmp_path / "file" / "run"):
         assert f"{tmp_path / 'file'} is a file" in refused("train", "--out", out)
 
@@ -303,32 +291,6 @@ def test_spikes_and_exponential_synapses_with_either_rule(tmp_path, rule):
     options += ["--set", "network.sparsity=0.9", "--set", "rewiring.rule=set"]
     assert call("train", *SMALL, *options, "--set", "rewiring.every=1").exit_code == 0
     assert int(metrics(out)[0]["grown"]) > 0
-
-
-@pytest.mark.parametrize(
-    ("overrides", "problem"),
-    [
-        (["network.sparsity=[0.999, 0]"], "'input->hidden1' must have at least one synapse"),
-        (["network.synapses=[321, 9]"], "network.synapses must be in 1..320 for input->hidden1"),
-        (["augmentation.group=3"], "augmentation.group must be a divisor of the 8 channels"),
-    ],
-)
-def test_what_only_the_data_show_is_refused_and_nothing_written(
-    tmp_path, rawhd, overrides, problem
-):
-    sets = [word for each in overrides for word in ("--set", each)]
-    sets += ["--set", "network.layers.0.size=40"]
-    sets += ["--set", "augmentation.shift=1", "--set", "data.validation=0.25"]
-    assert problem in refused("train", "rawhd", "--data", rawhd, *sets, "--out", tmp_path / "r")
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_files_that_are_no_rawhd(tmp_path):
-    folder = write_rawhd(tmp_path / "data")
-    (folder / "testing_y_data.npy").unlink()
-    text = refused("train", "rawhd", "--data", folder, "--out", tmp_path / "r")
-    assert "testing_y_data.npy" in text
-    assert not (tmp_path / "r").exists()
 
 
 def test_init_with_and_without_signs_and_normalisation(rewired, rawhd, tmp_path):

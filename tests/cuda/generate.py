@@ -24,8 +24,7 @@ def block_sizes() -> dict[str, Any]:
 
 def make_model(kind: str) -> Any:
     """Return the `pygenn.GeNNModel` of a kind: a recurrent network with learned delays."""
-    from mlgenn_delays.engines.genn.compiler import Target, compiler_of
-    from mlgenn_delays.engines.genn.translate import translate
+    from mlgenn_delays.engines.genn.compiler import Target, compiler_of, translate
     from mlgenn_delays.learning import EventProp, Gaussian, SurrogateBPTT, Triangle
     from tests.reference.nets import StepRecipe, step_network
 

@@ -12,7 +12,7 @@ from tests.needs import GENN, need
 need(*GENN)
 
 from mlgenn_delays.engines.compile import compile_network  # noqa: E402
-from mlgenn_delays.engines.genn import gpus, room  # noqa: E402
+from mlgenn_delays.engines.genn import gpus, running  # noqa: E402
 from mlgenn_delays.errors import InputError  # noqa: E402
 from tests.cli.helpers import call, metrics, refused  # noqa: E402
 from tests.cuda.test_run import case  # noqa: E402
@@ -35,9 +35,8 @@ def test_what_is_expected_is_what_is_taken(
     rule = replace(rule, pipelined=pipelined)
     expected: list[float] = []
     monkeypatch.setattr(
-        room, "check_room", lambda parts, _: expected.append(room._MORE * sum(parts.values()))
+        running, "check_room", lambda parts, _: expected.append(running._MORE * sum(parts.values()))
     )
-    monkeypatch.setattr("mlgenn_delays.engines.genn.running.check_room", room.check_room)
     before = gpus.free_memory()
     compiled = compile_network(
         net, rule, total_steps=9, engine="genn", backend="cuda", batch_size=64

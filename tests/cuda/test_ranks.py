@@ -16,4 +16,4 @@ def test_two_ranks_train_as_one() -> None:
 def test_more_ranks_than_devices() -> None:
     done = run([mpiexec(), "-n", "3", sys.executable, "-m", "tests.genn.ranks_child", "mpi"])
     assert done.returncode != 0
-    assert "must have a GPU a rank, got 3 ranks on a machine with 2" in done.stderr
+    assert "must have a GPU per rank, got 3 ranks on a machine with 2" in done.stderr

@@ -26,6 +26,14 @@ def cache_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """Return a folder apart from the cache."""
+    folder = tmp_path / "home"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
 def make_wavs(tmp_path: Path) -> Callable[..., Path]:
     """Return a function that writes tones under the given names into a folder."""
 

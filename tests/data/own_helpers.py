@@ -18,7 +18,8 @@ def write_wav(path: Path, pitch: float, seconds: float = 0.1) -> Path:
     """Write a tone."""
     path.parent.mkdir(parents=True, exist_ok=True)
     time = np.arange(int(RATE * seconds)) / RATE
-    soundfile.write(path, 0.5 * np.sin(2 * np.pi * pitch * time), RATE)
+    with open(path, "wb") as file:  # soundfile cannot encode every name
+        soundfile.write(file, 0.5 * np.sin(2 * np.pi * pitch * time), RATE, format="WAV")
     return path
 
 
@@ -78,18 +79,6 @@ def write_events(
     } | more
     np.savez(path, **{name: array for name, array in arrays.items() if array is not None})
     return path
-
-
-def spikes(data: Any, row: int) -> set[tuple[int, int]]:
-    """Return the spikes of an example as (channel, step), each of them once."""
-    batch = data.batch(np.array([row]))
-    found = [
-        (channel, int(step))
-        for channel in range(data.n_channels)
-        for step in batch.time[batch.start[0, channel] : batch.start[0, channel + 1]]
-    ]
-    assert len(found) == len(set(found))
-    return set(found)
 
 
 def sizes(

@@ -64,7 +64,7 @@ def write_shd(folder: Path, n_train: int = 200, n_test: int = 40, **more: Any) -
     return folder
 
 
-def write_ssc(folder: Path) -> Path:
+def write_ssc(folder: Path, **more: Any) -> Path:
     """Write the three files of SSC into a folder; return the folder."""
     for seed, (part, n) in enumerate({"train": 70, "valid": 35, "test": 36}.items()):
         labels = np.arange(n) % 35
@@ -72,20 +72,11 @@ def write_ssc(folder: Path) -> Path:
             folder / f"ssc_{part}.h5",
             events(n, seed, kind=np.float32),
             labels=labels,
+            speakers=labels,
             kinds=(np.uint16, np.float32),
+            **more,
         )
     return folder
-
-
-def spikes(data: Any, row: int) -> set[tuple[int, int]]:
-    """Return the spikes of an example as (channel, step), each of them once."""
-    found = [
-        (channel, int(step))
-        for channel in range(data.n_channels)
-        for step in data.time[data.start[row, channel] : data.start[row, channel + 1]]
-    ]
-    assert len(found) == len(set(found))
-    return set(found)
 
 
 def naive(

@@ -13,22 +13,16 @@ from mlgenn_delays.data.batching import epoch_batches
 from mlgenn_delays.data.types import CurrentData, SpikeBatch, SpikeData
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.rng import generator
+from tests.data.spike_helpers import CHANNELS, STEPS, check_batch, events_of, spike_data
 
-CHANNELS, STEPS = 12, 30
 Spikes = list[tuple[int, int]]
 QUICK = settings(max_examples=40, deadline=None)
 
 
 def make(examples: list[Spikes], labels: list[int]) -> SpikeData:
     """Return a split of the given examples, each of (channel, step) pairs."""
-    return SpikeData.from_events(
-        [(np.array([c for c, _ in e]), np.array([t for _, t in e])) for e in examples],
-        np.array(labels),
-        n_channels=CHANNELS,
-        n_steps=STEPS,
-        dt=1.0,
-        label_names=tuple("abcdef"),
-    )
+    events = [(np.array([c for c, _ in e]), np.array([t for _, t in e])) for e in examples]
+    return spike_data(events, labels)
 
 
 def random_data(seed: int = 0) -> SpikeData:
@@ -40,12 +34,6 @@ def random_data(seed: int = 0) -> SpikeData:
         for s in sizes
     ]
     return make(examples, [0, 1, 0, 1, 0, 2, 4, 4, 1])
-
-
-def events(batch: SpikeBatch, row: int) -> Spikes:
-    """Return the (channel, step) of an example as they lie."""
-    start = batch.start[row]
-    return [(c, int(t)) for c in range(CHANNELS) for t in batch.time[start[c] : start[c + 1]]]
 
 
 def blend(data: SpikeData, probability: float = 1.0, group: int = 0, **keys: int) -> SpikeBatch:
@@ -68,20 +56,13 @@ def test_sorted_in_range_without_repeats(
     data = random_data(seed)
     batch = data.batch(np.arange(9))
     result = blend(data, probability, group, seed=seed, epoch=epoch)
-    assert result.n_steps == STEPS and result.start.shape == batch.start.shape
-    assert (np.diff(result.start, axis=1) >= 0).all()
-    assert not len(result.time) or (result.time.min() >= 0 and result.time.max() < STEPS)
-    for row in range(9):
-        found = events(result, row)
-        assert found == sorted(set(found))
-    np.testing.assert_array_equal(result.labels, batch.labels)
-    np.testing.assert_array_equal(result.index, batch.index)
+    check_batch(result, batch)
 
 
 def test_the_blend_of_two_equal_examples_is_one_with_a_quarter_gone() -> None:
     grid = [(c, t) for c in range(CHANNELS) for t in range(STEPS)]
     result = blend(make([grid] * 40, [0] * 40))
-    found = [events(result, row) for row in range(40)]
+    found = [events_of(result, row) for row in range(40)]
     assert all(set(each) < set(grid) for each in found)
     assert sum(map(len, found)) / 40 / len(grid) == pytest.approx(0.75, abs=0.02)
     assert found[0] != found[1]
@@ -92,7 +73,7 @@ def test_two_examples_meet_halfway() -> None:
     late = [(c, 20) for c in range(4, 10)]
     result = blend(make([early, late], [0, 0]), seed=3)
     for row in range(2):
-        found = events(result, row)
+        found = events_of(result, row)
         assert found and set(found) <= {(c, 12) for c in range(2, 8)}
 
 
@@ -103,7 +84,9 @@ def test_nothing_leaves_its_group() -> None:
     one = [*((0, t) for t in steps), (3, 5)]
     other = [*((3, t) for t in steps), (4, 5)]
     data = make([one, other], [0, 0])
-    found = [events(blend(data, group=4, seed=seed), row) for seed in range(20) for row in (0, 1)]
+    found = [
+        events_of(blend(data, group=4, seed=seed), row) for seed in range(20) for row in (0, 1)
+    ]
     assert set(sum(found, [])) == {(c, t) for c in (1, 2) for t in steps}
 
 
@@ -128,7 +111,7 @@ def test_partners_are_the_others_of_the_class(monkeypatch: pytest.MonkeyPatch) -
 def test_an_example_alone_in_its_class_stays() -> None:
     data = random_data()
     result = blend(data)
-    assert events(result, 5) == events(data.batch(np.arange(9)), 5)
+    assert events_of(result, 5) == events_of(data.batch(np.arange(9)), 5)
     alone = make([[(1, 2)], [(3, 4)]], [0, 2])
     assert blend(alone).time is alone.time
 
@@ -137,7 +120,7 @@ def test_a_silent_example_moves_nothing() -> None:
     spikes = [(c, t) for c in range(3) for t in range(20, STEPS)]
     result = blend(make([[], spikes], [0, 0]))
     for row in range(2):
-        assert events(result, row) and set(events(result, row)) < set(spikes)
+        assert events_of(result, row) and set(events_of(result, row)) < set(spikes)
     assert not len(blend(make([[], []], [0, 0])).time)
 
 
@@ -146,7 +129,7 @@ def test_so_many_are_blended() -> None:
     data = make(spikes * 500, [0, 1] * 500)
     result = blend(data, 0.3)
     whole = data.batch(np.arange(1000))
-    changed = [events(result, row) != events(whole, row) for row in range(1000)]
+    changed = [events_of(result, row) != events_of(whole, row) for row in range(1000)]
     assert np.mean(changed) == pytest.approx(0.3, abs=0.05)
 
 
@@ -182,14 +165,14 @@ def test_draws_are_in_the_order_they_always_were() -> None:
             ]
             expected = [spike for spike, a, b in zip(grid, *kept, strict=True) if a or b]
             n_blended += 1
-        assert events(result, index) == expected
+        assert events_of(result, index) == expected
     assert n_blended
 
 
 def test_draws_differ_by_seed_and_epoch() -> None:
     data = random_data()
     results = [blend(data, seed=s, epoch=e) for s, e in ((0, 0), (0, 0), (1, 0), (0, 1))]
-    found = [[events(result, row) for row in range(9)] for result in results]
+    found = [[events_of(result, row) for row in range(9)] for result in results]
     assert found[0] == found[1]
     assert found[0] != found[2] != found[3] != found[0]
 
@@ -199,7 +182,7 @@ def epoch_of(data: SpikeData, size: int, epoch: int = 2, **changes: float) -> li
     settings = Augment(blend=0.7, **changes)  # type: ignore[arg-type]
     found = {}
     for batch in epoch_batches(data, size, seed=1, epoch=epoch, augment=settings):
-        found |= {int(index): events(batch, row) for row, index in enumerate(batch.index)}
+        found |= {int(index): events_of(batch, row) for row, index in enumerate(batch.index)}
     return [found[index] for index in range(len(data))]
 
 
@@ -207,7 +190,7 @@ def epoch_of(data: SpikeData, size: int, epoch: int = 2, **changes: float) -> li
 def test_independent_of_batch_layout_and_of_epochs_before(changes: dict[str, float]) -> None:
     data = random_data()
     whole = epoch_of(data, 9, **changes)
-    assert whole != [events(data.batch(np.arange(9)), row) for row in range(9)]
+    assert whole != [events_of(data.batch(np.arange(9)), row) for row in range(9)]
     for size in (1, 2, 4):
         assert epoch_of(data, size, **changes) == whole
     assert epoch_of(data, 4, epoch=1, **changes) != whole
@@ -218,9 +201,9 @@ def test_independent_of_the_order_of_calls_and_of_threads() -> None:
     data = random_data()
     change = blending(data, Augment(blend=0.7), 1, 2)
     batches = [data.batch(np.array([index])) for index in range(9)]
-    expected = [events(change(batch), 0) for batch in batches]
+    expected = [events_of(change(batch), 0) for batch in batches]
     with ThreadPoolExecutor(4) as pool:
-        found = [events(batch, 0) for batch in pool.map(change, batches[::-1])]
+        found = [events_of(batch, 0) for batch in pool.map(change, batches[::-1])]
     assert found[::-1] == expected
 
 

@@ -74,7 +74,7 @@ def flags(data: st.DataObject, channels: Channels) -> list[bool]:
     return data.draw(st.lists(st.booleans(), min_size=size, max_size=size))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(data=st.data(), n_steps=st.integers(1, 40), n_channels=st.sampled_from([1, 4, 12]))
 def test_pairs_blend_as_documented(data: st.DataObject, n_steps: int, n_channels: int) -> None:
     group = data.draw(st.sampled_from([g for g in (1, 2, 4, 12) if n_channels % g == 0]))
@@ -87,7 +87,7 @@ def test_pairs_blend_as_documented(data: st.DataObject, n_steps: int, n_channels
     assert found == blended((one, other), kept, group, n_steps)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(data=st.data())
 def test_centres_meet_halfway(data: st.DataObject) -> None:
     # In the middle of channels and steps, so that nothing leaves.

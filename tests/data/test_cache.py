@@ -18,6 +18,7 @@ from mlgenn_delays.data.cache import (
     load_arrays,
     store_arrays,
 )
+from mlgenn_delays.data.encode import recordings
 from mlgenn_delays.data.encode.level import LevelEncoder
 from mlgenn_delays.data.sets import fsdd
 from mlgenn_delays.data.types import SpikeData
@@ -42,9 +43,9 @@ def same(a: SpikeData, b: SpikeData) -> bool:
 def count_encodings(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Return a list that grows with every encoding."""
     calls: list[int] = []
-    encode = fsdd.encode_frames
+    encode = recordings.encode_frames
     monkeypatch.setattr(
-        fsdd, "encode_frames", lambda *args, **keys: calls.append(1) or encode(*args, **keys)
+        recordings, "encode_frames", lambda *args, **keys: calls.append(1) or encode(*args, **keys)
     )
     return calls
 

@@ -1,11 +1,10 @@
 """Coincidences: planted delays bring spikes together, noise is noise, and what is refused."""
 
 import numpy as np
-import pytest
 
 from mlgenn_delays.data.registry import dataset_shape, load_dataset, parse_options
 from mlgenn_delays.data.sets.coincidence import CoincidenceOptions, planted_delays
-from mlgenn_delays.errors import InputError
+from tests.data.spike_helpers import counts
 
 SMALL = {"train": 200, "validation": 50, "test": 51}
 CLEAN = SMALL | {"jitter": 0.0, "noise": 0.0}
@@ -58,29 +57,10 @@ def test_noise_has_its_rate() -> None:
 
 def test_sizes_classes_and_seeds() -> None:
     data = load_dataset("coincidence", options=SMALL)
-    assert {name: len(split) for name, split in data.items()} == SMALL
+    assert counts(data) == SMALL
     assert np.ptp(np.bincount(data["test"].labels)) <= 1
     test = data["test"]
     assert dataset_shape("coincidence", SMALL) == (test.n_channels, test.n_classes) == (10, 5)
     assert not np.array_equal(data["train"].time[:200], data["validation"].time[:200])
     again = load_dataset("coincidence", options=SMALL)
     np.testing.assert_array_equal(data["train"].time, again["train"].time)
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"patterns": 1}, "patterns must be"),
-        ({"delay_max": 0.0}, "delay_max must be"),
-        ({"noise": -1.0}, "noise must be"),
-        ({"delay_max": 50.0}, "duration must be.* got 60"),
-    ],
-)
-def test_bad_options(options: dict, message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        parse_options("coincidence", options)
-
-
-def test_a_folder_is_refused() -> None:
-    with pytest.raises(InputError, match="'coincidence' must have no folder of data"):
-        load_dataset("coincidence", "words")

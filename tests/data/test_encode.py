@@ -11,7 +11,6 @@ from mlgenn_delays.data.encode.interpolate import interpolate_frames
 from mlgenn_delays.data.encode.level import LevelEncoder
 from mlgenn_delays.data.encode.rate import RateEncoder
 from mlgenn_delays.data.types import SpikeData
-from mlgenn_delays.errors import InputError
 
 BANDS = 3
 FRAMES = arrays(
@@ -124,21 +123,3 @@ def test_interpolation_runs_to_silence() -> None:
     frames = np.array([[[0.0], [1.0]]], np.float32)
     trace = interpolate_frames(frames, 4.0, 2.0, 7)
     np.testing.assert_allclose(trace[0, :, 0], [0, 0.5, 1, 0.5, 0, 0, 0])
-
-
-@pytest.mark.parametrize(
-    "make, message",
-    [
-        (lambda: LevelEncoder(levels=()), "levels must be"),
-        (lambda: LevelEncoder(levels=(0.5, 0.5)), "levels must be"),
-        (lambda: LevelEncoder(levels=(0.0, 0.5)), "levels must be"),
-        (lambda: LevelEncoder(levels=(0.5, 1.5)), "levels must be"),
-        (lambda: RateEncoder(thresholds=(0.5, 0.2)), "thresholds must be"),
-        (lambda: RateEncoder(gain=0.0), "gain must be"),
-        (lambda: encode(RateEncoder(), np.ones((2, 1)), dt=0.0), "dt must be"),
-        (lambda: encode(RateEncoder(), np.ones((2, 1)), duration=0.2), "at least one step"),
-    ],
-)
-def test_bad_settings(make, message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        make()

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mlgenn_delays.data.encode import recordings as module
 from mlgenn_delays.data.encode.level import LevelEncoder
 from mlgenn_delays.data.encode.recordings import (
     RecordingOptions,
@@ -15,21 +16,13 @@ from mlgenn_delays.data.encode.recordings import (
 )
 from mlgenn_delays.data.encode.wav import read_wav
 from mlgenn_delays.data.registry import load_dataset
-from mlgenn_delays.data.sets import folder as module
 from mlgenn_delays.data.types import CurrentData, SpikeData, StreamedSpikes
 from mlgenn_delays.errors import InputError
 from tests.data.own_helpers import word_sizes, write_wav, write_words
+from tests.data.spike_helpers import counts
 
 SHORT: dict[str, Any] = {"duration": 120.0, "encoder": {"kind": "level", "levels": [0.4, 0.7]}}
 SPEAKER = {"group_by": "^([a-z]+)_"}
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Path:
-    """Return a folder apart from the cache."""
-    folder = tmp_path / "home"
-    folder.mkdir()
-    return folder
 
 
 def load(folder: Path, **options: Any) -> dict[str, Any]:
@@ -49,10 +42,10 @@ def test_classes_and_splits(home: Path) -> None:
     write_wav(folder / "no" / "._ann_0.wav", 50)
     (folder / "README.md").write_text("no recording")
     data = load(folder)
-    counts = {split: len(each) for split, each in data.items()}
+    found = counts(data)
     shutil.rmtree(folder / "_background_noise_"), shutil.rmtree(folder / ".hidden")
     (folder / "no" / "._ann_0.wav").unlink()
-    assert counts == word_sizes(folder) and len(counts) == 3
+    assert found == word_sizes(folder) and len(found) == 3
     found = [name for each in data.values() for name in each.names]
     assert len(set(found)) == 40
     for each in data.values():
@@ -93,6 +86,7 @@ def test_recordings_are_encoded_as_those_of_fsdd(home: Path) -> None:
     assert "yes/deep/long.wav" in sum(names(data).values(), ())
 
 
+@pytest.mark.filterwarnings("error::RuntimeWarning")
 def test_streamed_is_the_same(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = write_words(home / "words")
     monkeypatch.setattr("mlgenn_delays.data.blocks.BLOCK", 7)
@@ -137,7 +131,7 @@ def test_currents(home: Path) -> None:
 
 
 def test_currents_beyond_memory_are_refused() -> None:
-    from mlgenn_delays.data.encode.mel import MelSettings
+    from mlgenn_delays.data.encode.recordings import MelSettings
 
     frames = [np.zeros((1, 40), np.float32)] * 1000
     with pytest.raises(
@@ -151,11 +145,7 @@ def test_folders_of_splits(home: Path) -> None:
         write_words(home / split, takes=1)
     write_words(home / "train", ["up"])
     data = load(home)
-    assert [(split, len(each)) for split, each in data.items()] == [
-        ("train", 40),
-        ("validation", 20),
-        ("test", 20),
-    ]
+    assert list(counts(data).items()) == [("train", 40), ("validation", 20), ("test", 20)]
     assert data["test"].label_names == ("no", "up", "yes")
     assert data["validation"].names[0] == "valid/no/ann_0.wav"
     assert set(data["test"].labels.tolist()) == {0, 2}
@@ -241,21 +231,13 @@ def test_speakers_are_on_one_side(home: Path, nested: bool) -> None:
     assert len(who["validation"]) == len(who["test"]) == 1 and len(who["train"]) == 8
     assert not who["train"] & who["validation"] | who["train"] & who["test"]
     assert not who["validation"] & who["test"]
-    assert {split: len(each) for split, each in found.items()} == {
-        "train": 32,
-        "validation": 4,
-        "test": 4,
-    }
+    assert counts(found) == {"train": 32, "validation": 4, "test": 4}
     assert names(load(folder, **options)) == found
 
 
 def test_few_speakers_make_larger_parts(home: Path) -> None:
     folder = write_words(home, speakers=("ann", "bob", "cyd"))
-    assert {split: len(each) for split, each in load(folder, **SPEAKER).items()} == {
-        "train": 4,
-        "validation": 4,
-        "test": 4,
-    }
+    assert counts(load(folder, **SPEAKER)) == {"train": 4, "validation": 4, "test": 4}
 
 
 def test_too_few_speakers(home: Path) -> None:
@@ -288,20 +270,13 @@ def test_chosen_classes_in_their_order(home: Path) -> None:
         load(folder, classes=["no", "on"])
 
 
-def test_no_such_folder(home: Path) -> None:
-    with pytest.raises(InputError, match="nowhere does not exist; give the folder that has"):
-        load(home / "nowhere")
+def test_no_classes_or_one(home: Path) -> None:
     file = write_wav(home / "a.wav", 300)
-    with pytest.raises(InputError, match="a.wav must be the folder .*, got a file"):
-        load(file)
     with pytest.raises(InputError, match="two classes, got no folder; put a.wav and the other"):
         load(home)
     file.rename(home / "7_jackson_3.wav")
-    with pytest.raises(InputError, match="named as those of FSDD: set data.dataset to 'fsdd'"):
+    with pytest.raises(InputError, match="FSDD: set data.dataset to 'fsdd'"):
         load(home)
-
-
-def test_one_class_only(home: Path) -> None:
     with pytest.raises(InputError, match="at least two classes, got only no"):
         load(write_words(home, ["no"]))
 
@@ -355,19 +330,3 @@ def test_a_damaged_wav_is_named(home: Path, damage: str, cache: bool) -> None:
         path.write_bytes({"empty": b"", "cut": content[:200], "text": b"hello"}[damage])
     with pytest.raises(InputError, match=r"no/bob_1.wav (is|must have)"):
         load_dataset("folder", home / "words", SHORT, dt=2.0, cache=cache)
-
-
-@pytest.mark.parametrize(
-    "options, message",
-    [
-        ({"group_by": "("}, "group_by must be"),
-        ({"group_by": "abc"}, "group_by must be"),
-        ({"classes": ["no"]}, "classes must be"),
-        ({"classes": ["no", "no"]}, "classes must be"),
-        ({"validation": 0.5, "test": 0.5}, "at most 0.9 together"),
-        ({"stream": True, "encoding": "currents"}, "stream must be"),
-    ],
-)
-def test_bad_options(home: Path, options: dict, message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        load_dataset("folder", home, options)

@@ -219,7 +219,7 @@ def masks(n_steps: int, group: int) -> st.SearchStrategy:
     return none | st.tuples(*runs).map(lambda pair: (*sorted(pair[0]), *sorted(pair[1])))
 
 
-@settings(max_examples=200)
+@settings(max_examples=120)
 @given(data=st.data(), n_steps=st.integers(1, 200), n_channels=st.sampled_from([1, 4, 12]))
 def test_rearrange_does_as_documented(data: st.DataObject, n_steps: int, n_channels: int) -> None:
     # Up to 200 spikes in a channel: both ways of sorting.
@@ -256,7 +256,7 @@ def test_rearrange_does_as_documented(data: st.DataObject, n_steps: int, n_chann
     assert (time_[:used] == -1).all()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(data=st.data(), n=st.integers(0, 3), n_steps=st.integers(1, 12))
 def test_currents_change_as_documented(data: st.DataObject, n: int, n_steps: int) -> None:
     n_channels = data.draw(st.sampled_from([1, 4, 12]))

@@ -14,17 +14,10 @@ from mlgenn_delays.data.types import CurrentData, SpikeData
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.export.artifact import About
 from mlgenn_delays.export.inputs import Reader
-from tests.data.own_helpers import examples, sizes, spikes, write_events
+from tests.data.own_helpers import examples, sizes, write_events
+from tests.data.spike_helpers import counts, spikes
 
 EVENTS, LABELS = examples(60)
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Path:
-    """Return a folder apart from the cache."""
-    folder = tmp_path / "home"
-    folder.mkdir()
-    return folder
 
 
 def load(path: Path, dt: float = 1.0, **options: Any) -> dict[str, Any]:
@@ -34,19 +27,15 @@ def load(path: Path, dt: float = 1.0, **options: Any) -> dict[str, Any]:
 
 def same(a: SpikeData, b: SpikeData) -> bool:
     """Return whether two splits have the same examples."""
-    alike = (a.names, a.label_names, a.n_steps, a.n_channels) == (
-        b.names,
-        b.label_names,
-        b.n_steps,
-        b.n_channels,
-    )
+    keys = ("names", "label_names", "n_steps", "n_channels")
+    alike = all(getattr(a, key) == getattr(b, key) for key in keys)
     return alike and all(spikes(a, row) == spikes(b, row) for row in range(len(a)))
 
 
 def test_events(home: Path) -> None:
     data = load(write_events(home / "data.npz", EVENTS, LABELS), dt=0.5)
     rows = list(map(str, range(60)))
-    assert {split: len(each) for split, each in data.items()} == sizes(rows, LABELS)
+    assert counts(data) == sizes(rows, LABELS)
     last = max(each[1].max() for each in EVENTS)
     for each in data.values():
         assert isinstance(each, SpikeData) and each.label_names == ("0", "1", "2")
@@ -95,16 +84,12 @@ def test_files_of_splits(home: Path) -> None:
     for name, part in (("train", slice(0, 30)), ("val", slice(30, 45)), ("test", slice(45, 60))):
         write_events(home / f"{name}.npz", EVENTS[part], LABELS[part])
     data = load(home)
-    assert {split: len(each) for split, each in data.items()} == {
-        "train": 30,
-        "validation": 15,
-        "test": 15,
-    }
+    assert counts(data) == {"train": 30, "validation": 15, "test": 15}
     assert data["train"].names == tuple(str(row) for row in range(30))
     assert len({each.n_steps for each in data.values()}) == 1
     (home / "val.npz").unlink()
     expected = sizes(list(map(str, range(30))), LABELS[:30], test=0.0) | {"test": 15}
-    assert {split: len(each) for split, each in load(home).items()} == expected
+    assert counts(load(home)) == expected
     (home / "test.npz").unlink()
     assert list(load(home)) == ["train", "validation"]
     assert list(load(home, validation=0.0)) == ["train"]
@@ -244,7 +229,6 @@ def put(place: int, value: float) -> Callable[[np.ndarray], np.ndarray]:
     [
         (altered(labels=put(3, -1)), "labels >= 0, got -1 in example 3"),
         (altered(labels=put(3, 7)), r"labels 0..K-1 with examples of each, got none of 3 and"),
-        (altered(labels=lambda a: a + 1), "examples of each, got none of 0 and some of 3; count"),
         (altered(labels=lambda a: a * 0), "labels of at least two classes, got only 0"),
         (altered(labels=put(3, 2_000_000)), "K classes, got 2000000 in example 3"),
         (altered(labels=lambda a: a.astype(float)), r"labels as whole numbers .* got float64"),
@@ -261,7 +245,6 @@ def put(place: int, value: float) -> Callable[[np.ndarray], np.ndarray]:
         ({"start": None}, "channels .events,. and start .* besides times, got no start"),
         ({"channels": None}, "besides times, got no channels"),
         (altered(times=put(4, np.nan)), "finite times >= 0, got nan at event 4 .example 0."),
-        (altered(times=put(40, np.inf)), "finite times >= 0, got inf at event 40 .example"),
         (altered(times=put(4, -0.1)), "finite times >= 0, got -0.1 at event 4"),
         (
             altered(times=lambda a: a[:-1]),
@@ -348,18 +331,3 @@ def test_trials_that_end_before_the_first_event(home: Path) -> None:
     none = write_events(home / "none.npz", [(np.zeros(0, int), np.zeros(0))] * 6, LABELS[:6])
     with pytest.raises(InputError, match="must have events, got none; set data.channels otherwise"):
         load(none)
-
-
-@pytest.mark.parametrize(
-    "options, message",
-    [
-        ({"encoding": "events"}, "encoding must be"),
-        ({"duration": -1.0}, "duration must be"),
-        ({"channels": -1}, "channels must be"),
-        ({"validation": 0.8, "test": 0.2}, "at most 0.9 together"),
-        ({"scale": 2.0}, "key must be one of encoding, duration"),
-    ],
-)
-def test_bad_options(home: Path, options: dict, message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        load(home, **options)

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mlgenn_delays.data.fingerprint import Fingerprint, fingerprint
 from mlgenn_delays.data.registry import load_dataset
+from mlgenn_delays.runs.record import Fingerprint, fingerprint
 from tests.cli.helpers import write_words as write_digits
 from tests.data.backwards import backwards
 from tests.data.own_helpers import examples, write_events, write_words

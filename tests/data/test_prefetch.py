@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlgenn_delays.data.prefetch import prefetch
+from mlgenn_delays.data.batching import prefetch
 
 
 def running() -> list[threading.Thread]:

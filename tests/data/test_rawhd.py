@@ -10,8 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mlgenn_delays.data.registry import load_dataset
-from mlgenn_delays.data.sets.rawhd import FILES, LABEL_NAMES, load_rawhd
+from mlgenn_delays.data.sets.rawhd import FILES, load_rawhd
 from mlgenn_delays.data.types import CurrentData
 from mlgenn_delays.errors import InputError
 
@@ -64,12 +63,6 @@ def test_files_become_currents(write: Callable[..., Path]) -> None:
     assert sorted(data["validation"].labels) == list(range(20))
 
 
-def test_classes_are_english_then_german() -> None:
-    assert len(set(LABEL_NAMES)) == 20
-    assert LABEL_NAMES[0] == "zero" and LABEL_NAMES[9:11] == ("nine", "null")
-    assert LABEL_NAMES[15] == "fünf" and LABEL_NAMES[19] == "neun"
-
-
 def test_validation_is_stratified_and_fixed(write: Callable[..., Path]) -> None:
     folder = write()
     first, again = load_rawhd(folder), load_rawhd(folder, scale=1.0, duration=3.0)
@@ -103,18 +96,6 @@ def test_other_types_of_numbers(write: Callable[..., Path], dtype: Any) -> None:
     data = load_rawhd(folder, scale=3.0)["test"]
     assert data.values.dtype == np.float32 and data.labels.dtype == np.int64
     np.testing.assert_array_equal(data.values, (x_test.astype(float) * 3.0).astype(np.float32))
-
-
-def test_by_name(write: Callable[..., Path]) -> None:
-    folder = write()
-    data = load_dataset("rawhd", folder, {"scale": 2.0, "duration": 50.0}, dt=10.0)
-    expected = load_rawhd(folder, scale=2.0, duration=50.0, dt=10.0)
-    assert data["train"].dt == 10.0 and data["train"].n_steps == 5
-    for split, each in expected.items():
-        np.testing.assert_array_equal(data[split].values, each.values)
-    assert load_dataset("rawhd", str(folder), dt=10.0)["test"].n_steps == T
-    with pytest.raises(InputError, match="'rawhd' needs a folder of data, got none; give --data"):
-        load_dataset("rawhd")
 
 
 def test_a_file_of_many_goes(write: Callable[..., Path]) -> None:
@@ -177,26 +158,18 @@ CLASSES[0] = 3
         ),
         ({"training_y": None, "testing_y": None}, "none named training_y_data.npy, testing_y_dat"),
         ({"training_x": b""}, r"training_x_data.npy must have one whole array .*cannot be read"),
-        ({"training_x": b"no array at all" * 9}, r"x_data.npy .* \(.*\); save it with numpy.save"),
         ({"training_x": saved(GOOD[X])[:-1]}, r"training_x_data.npy must have one whole array"),
-        ({"training_x": saved(GOOD[X])[:50]}, r"training_x_data.npy must have one whole array"),
         ({"testing_x": archive()}, "testing_x_data.npy must have one whole array"),
         ({"testing_x": saved([Harmful()])}, r"testing_x_data.npy .*objects"),
-        ({"testing_y": saved(np.array([Harmful()]))}, r"testing_y_data.npy .*objects"),
         ({"training_x": GOOD[X][0]}, r"training_x.* \(examples, steps, channels\).* got \(7, 5\);"),
-        ({"training_x": GOOD[X][..., None]}, r"training_x.* got \(200, 7, 5, 1\)"),
         ({"testing_x": GOOD[X_TEST][:0]}, r"testing_x.* at least one of each, got \(0, 7, 5\)"),
-        ({"testing_x": GOOD[X_TEST][:, :0]}, r"at least one of each, got \(40, 0, 5\)"),
-        ({"testing_x": GOOD[X_TEST][..., :0]}, r"at least one of each, got \(40, 7, 0\)"),
         (
             {"testing_x": GOOD[X_TEST][:, 1:]},
             r"testing_x_data.npy must have .* of training_x_data.npy, 7 steps of 5 channels, "
             r"got 6 steps of 5 channels; make both",
         ),
-        ({"testing_x": GOOD[X_TEST][..., 1:]}, "got 7 steps of 4 channels"),
         ({"training_x": GOOD[X] > 0.5}, r"training_x.* floating-point .*, got type bool; save"),
         ({"training_x": GOOD[X].astype(complex)}, r"training_x.* got type complex"),
-        ({"training_x": GOOD[X].astype(str)}, r"training_x.* got type <U"),
         ({"training_x": np.zeros(200, "f4,f4")}, r"training_x.* got type \[\("),
         (
             {"training_x": with_value(X, (7, 2, 4), np.nan)},
@@ -211,11 +184,8 @@ CLASSES[0] = 3
             {"training_y": GOOD[Y].astype(float)},
             r"training_y.* whole numbers, got type float64; sa",
         ),
-        ({"training_y": GOOD[Y] > 3}, r"training_y.* whole numbers, got type bool"),
-        ({"training_y": GOOD[Y].astype(str)}, r"training_y.* whole numbers, got type <U"),
         ({"training_y": with_value(Y, (8,), -1)}, r"training_y.* 0\.\.19, got -1 for example 8;"),
         ({"testing_y": with_value(Y_TEST, (9,), 20)}, r"testing_y.* 0\.\.19, got 20 for example 9"),
-        ({"testing_y": with_value(Y_TEST, (9,), 2**63, np.uint64)}, "got 9223372036854775808 for"),
         (
             {"testing_y": GOOD[Y_TEST][1:]},
             r"testing_y.* one label for each example of testing_x_data.npy, shape \(40,\), "
@@ -230,34 +200,6 @@ def test_bad_files(write: Callable[..., Path], changes: dict, message: str) -> N
         load_rawhd(write(**changes))
     assert "\n" not in str(caught.value) and ";" in str(caught.value)
     assert not Harmful.done
-
-
-def test_bad_folders(tmp_path: Path, write: Callable[..., Path]) -> None:
-    with pytest.raises(InputError, match="nowhere does not exist; give the folder of the RawHD"):
-        load_rawhd(tmp_path / "nowhere")
-    (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="file must be the folder of the RawHD files, got a file"):
-        load_rawhd(tmp_path / "file")
-    folder = write(testing_y=None)
-    (folder / Y_TEST).mkdir()
-    with pytest.raises(InputError, match="cannot read .*testing_y_data.npy: .*directory; check"):
-        load_rawhd(folder)
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"scale": 0.0}, "scale must be"),
-        ({"validation": 0.95}, "validation must be"),
-        ({"validation": 0.001}, "cannot split 1 of 200 examples .* another share or 0"),
-        ({"dt": 0.0}, "dt must be"),
-        ({"duration": -1.0}, "duration must be"),
-        ({"duration": 0.1}, "duration must be"),
-    ],
-)
-def test_bad_settings(write: Callable[..., Path], options: dict, message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        load_rawhd(write(), **options)
 
 
 @settings(

@@ -50,8 +50,6 @@ def test_nested_options() -> None:
 def test_load_digits() -> None:
     data = load_dataset("digits", options={"duration": 40.0, "both": True}, dt=2.0)
     assert data["train"].n_steps == 20 and data["train"].n_channels == 128
-    with pytest.raises(InputError, match="got 'words'; it comes with scikit-learn: leave --data"):
-        load_dataset("digits", "words")
 
 
 def test_load_fsdd(make_wavs: Callable[..., Path]) -> None:
@@ -68,33 +66,75 @@ def test_load_fsdd(make_wavs: Callable[..., Path]) -> None:
     np.testing.assert_array_equal(again.time, spikes.time)
 
 
-@pytest.mark.parametrize(
-    "name, options, message",
-    [
-        ("fsd", {}, r"one of digits, fsdd, rawhd, .*, got 'fsd'; did you mean 'fsdd'\?"),
-        ("fsdd", {"duratoin": 1}, r"\[data\] key must be .* did you mean 'duration'\?"),
-        ("fsdd", {"encoder": {"kind": "levl"}}, r"\[data.encoder\] kind .* mean 'level'\?"),
-        ("fsdd", {"encoder": {"levels": [0.5]}}, r"\[data.encoder\] key must be one of thr"),
-        ("fsdd", {"encoder": "level"}, "encoder must be"),
-        ("fsdd", {"encoder": {"kind": ["level"]}}, "kind must be one of rate, level"),
-        ("fsdd", {"mel": {"hops": 1}}, r"\[data.mel\] key .* did you mean 'hop'\?"),
-        ("fsdd", {"mel": {"hop": 0}}, "hop must be"),
-        ("fsdd", {"encoding": "spike"}, "encoding must be"),
-        ("fsdd", {"duration": "long"}, "duration must be.* got 'long'"),
-        ("fsdd", {"scale": 20.0}, "scale must be.* got 20.0"),
-        ("fsdd", {**CURRENTS, "scale": 0.0}, "scale must be"),
-        ("rawhd", {"encoding": "spikes"}, "encoding must be.* got 'spikes'"),
-        ("rawhd", {"validation": 1.0}, "validation must be.* got 1.0"),
-        ("rawhd", {"scal": 1.0}, "did you mean 'scale'"),
-        ("digits", {"encoding": "currents"}, "encoding must be.* got 'currents'"),
-        ("digits", {"both": 1}, "both must be"),
-        ("digits", {"window": 99.0}, "window must be.* got 99.0"),
-        ("digits", [1], r"data must be a table of options"),
-    ],
-)
+# That numbers and words are in the range of their declaration is in tests/test_settings.py.
+BAD = [
+    ("fsd", {}, r"one of digits, fsdd, rawhd, .*, got 'fsd'; did you mean 'fsdd'\?"),
+    ("fsdd", {"duratoin": 1}, r"\[data\] key must be .* did you mean 'duration'\?"),
+    ("fsdd", {"encoder": {"kind": "levl"}}, r"\[data.encoder\] kind .* mean 'level'\?"),
+    ("fsdd", {"encoder": {"levels": [0.5]}}, r"\[data.encoder\] key must be one of thr"),
+    ("fsdd", {"encoder": {"gain": 0}}, "gain must be"),
+    ("fsdd", {"encoder": {"thresholds": [0.5, 0.2]}}, "thresholds must be.* ascending"),
+    *(
+        ("fsdd", {"encoder": {"kind": "level", "levels": levels}}, "levels must be")
+        for levels in ([], [0.5, 0.5], [0.0, 0.5], [0.5, 1.5])
+    ),
+    ("fsdd", {"encoder": "level"}, "encoder must be"),
+    ("fsdd", {"encoder": {"kind": ["level"]}}, "kind must be one of rate, level"),
+    ("fsdd", {"mel": {"hops": 1}}, r"\[data.mel\] key .* did you mean 'hop'\?"),
+    ("fsdd", {"mel": {"hop": 10.03}}, "hop must be"),
+    ("fsdd", {"mel": {"window": 0.01}}, "window must be"),
+    ("fsdd", {"mel": {"f_min": 4000.0}}, "f_min must be"),
+    ("fsdd", {"scale": 20.0}, "scale must be.* got 20.0"),
+    ("digits", {"window": 99.0}, "window must be.* got 99.0"),
+    ("digits", [1], r"data must be a table of options"),
+    ("sequence", {"window": 61.0}, "window must be"),
+    ("sequence", {"gap_max": 41.0}, "gap_max must be"),
+    ("sequence", {"gap_max": 39.0, "jitter": 0.6}, "jitter must be"),
+    ("sequence", {"jitter": 1.5}, "jitter must be.* got 1.5"),
+    ("yin-yang", {"late": 61.0}, "late must be.* got 61.0"),
+    ("yin-yang", {"early": 40.0}, "early must be.* got 40.0"),
+    ("yin-yang", {"bias": 60.5}, "bias must be"),
+    ("coincidence", {"delay_max": 50.0}, "duration must be.* got 60"),
+    ("shd", {"channels": 3}, "channels must be.* got 3"),
+    ("ssc", {"validation": 0.1}, r"\[data\] key must be one of encoding, duration, channels"),
+    ("folder", {"group_by": "("}, "group_by must be"),
+    ("folder", {"group_by": "abc"}, "group_by must be"),
+    ("folder", {"classes": ["no"]}, "classes must be"),
+    ("folder", {"classes": ["no", "no"]}, "classes must be"),
+    ("folder", {"validation": 0.5, "test": 0.5}, "validation must be.* 0.9 .*test"),
+    ("folder", {"stream": True, "encoding": "currents"}, "stream must be"),
+    ("npz", {"validation": 0.8, "test": 0.2}, "validation must be.* 0.9 .*test"),
+    ("npz", {"scale": 2.0}, "key must be one of encoding, duration"),
+    ("tonic:NMNIST", {"sensor_size": [34, 34]}, "sensor_size must be"),
+    ("tonic:NMNIST", {"sensor_size": [34, 34, 0]}, "sensor_size must be"),
+    ("tonic:NMNIST", {"arguments": {"a": [1]}}, "arguments must be"),
+]
+
+
+@pytest.mark.parametrize(("name", "options", "message"), BAD)
 def test_bad_options(name: str, options: dict, message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        parse_options(name, options)
+    for use in (parse_options, dataset_shape, dataset_encoding):
+        with pytest.raises(InputError, match=message):
+            use(name, options)
+
+
+@pytest.mark.parametrize("name", [name for name, each in DATASETS.items() if each.needs_folder])
+def test_folders_that_are_none(name: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=f"'{name}' needs a folder of data, got none; give --data"):
+        load_dataset(name)
+    with pytest.raises(InputError, match=f"{tmp_path / 'no'} does not exist; give"):
+        load_dataset(name, tmp_path / "no")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match=f"{tmp_path / 'file'}"):
+        load_dataset(name, tmp_path / "file")
+    with pytest.raises(InputError, match=f"{tmp_path} must have"):
+        load_dataset(name, tmp_path)
+
+
+@pytest.mark.parametrize("name", [name for name, each in DATASETS.items() if not each.needs_folder])
+def test_sets_that_need_no_folder_take_none(name: str) -> None:
+    with pytest.raises(InputError, match="got 'words'"):
+        load_dataset(name, "words")
 
 
 LEVELS = {"encoder": {"kind": "level", "levels": [0.2, 0.4, 0.6], "down": False}}
@@ -110,6 +150,8 @@ LEVELS = {"encoder": {"kind": "level", "levels": [0.2, 0.4, 0.6], "down": False}
         ("fsdd", CURRENTS, (40, 10)),
         ("fsdd", {**LEVELS, **CURRENTS, "mel": {"n_bands": 13}}, (13, 10)),
         ("rawhd", None, (40, 20)),
+        ("shd", None, (700, 20)),
+        ("ssc", {"channels": 70}, (70, 35)),
     ],
 )
 def test_shape_and_encoding_without_loading(name: str, options: dict, shape: tuple) -> None:
@@ -130,20 +172,6 @@ def test_shape_is_that_of_the_recordings(make_wavs: Callable[..., Path], options
     data = load_dataset("fsdd", make_wavs("1_al_0.wav"), {**options, "duration": 50.0})["test"]
     assert dataset_shape("fsdd", options) == (data.n_channels, data.n_classes)
     assert isinstance(data, CurrentData) == (dataset_encoding("fsdd", options) == "currents")
-
-
-def test_shape_of_what_is_not_there() -> None:
-    with pytest.raises(InputError, match="did you mean 'fsdd'"):
-        dataset_shape("fsd")
-    with pytest.raises(InputError, match="did you mean 'mel'"):
-        dataset_encoding("fsdd", {"mell": {}})
-
-
-def test_missing_folder() -> None:
-    with pytest.raises(InputError, match="'fsdd' needs a folder of data, got none; give --data"):
-        load_dataset("fsdd")
-    with pytest.raises(InputError, match="got 'digit'; did you mean 'digits'"):
-        dataset("digit")
 
 
 def test_public_names_load_lazily() -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mlgenn_delays.data.registry import dataset_shape, load_dataset, parse_options
+from mlgenn_delays.data.registry import dataset_shape, load_dataset
 from mlgenn_delays.data.types import SpikeData
 from mlgenn_delays.errors import InputError
 
@@ -70,24 +70,6 @@ def test_seeds() -> None:
     assert not np.array_equal(one.time, other.time)
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"channels": 0}, "channels must be"),
-        ({"window": 61.0}, "window must be"),
-        ({"gap_max": 41.0}, "gap_max must be"),
-        ({"gap_min": 0.0}, "gap_min must be"),
-        ({"jitter": 1.5}, "jitter must be.* got 1.5"),
-        ({"gap_max": 39.0, "jitter": 0.6}, "jitter must be"),
-    ],
-)
-def test_bad_options(options: dict, message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        parse_options("sequence", options)
-
-
 def test_a_step_that_could_lose_the_order() -> None:
     with pytest.raises(InputError, match="dt must be.* got 1.5"):
         load_dataset("sequence", options={"jitter": 0.5}, dt=1.5)
-    with pytest.raises(InputError, match="'sequence' must have no folder of data"):
-        load_dataset("sequence", "words")

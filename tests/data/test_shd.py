@@ -12,12 +12,13 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from mlgenn_delays.data import blocks
-from mlgenn_delays.data.registry import dataset_shape, load_dataset, parse_options
+from mlgenn_delays.data.registry import load_dataset, parse_options
 from mlgenn_delays.data.sets import shd, shd_files
 from mlgenn_delays.data.sets.shd import load_shd
 from mlgenn_delays.data.sets.ssc import load_ssc
 from mlgenn_delays.errors import InputError
-from tests.data.shd_helpers import Events, events, naive, spikes, write_file, write_shd, write_ssc
+from tests.data.shd_helpers import Events, events, naive, write_file, write_shd, write_ssc
+from tests.data.spike_helpers import counts, spikes
 
 
 def rows(data: Any) -> list[int]:
@@ -28,11 +29,7 @@ def rows(data: Any) -> list[int]:
 @pytest.mark.parametrize(("channels", "dt"), [(700, 1.0), (140, 1.0), (70, 2.5), (1, 0.1)])
 def test_files_become_spikes(tmp_path: Path, channels: int, dt: float) -> None:
     data = load_shd(write_shd(tmp_path), channels=channels, dt=dt)
-    assert {split: len(each) for split, each in data.items()} == {
-        "train": 180,
-        "validation": 20,
-        "test": 40,
-    }
+    assert counts(data) == {"train": 180, "validation": 20, "test": 40}
     for split, each in data.items():
         assert (each.n_channels, each.n_steps, each.dt) == (channels, round(1000 / dt), dt)
         assert each.time.dtype == np.int32 and each.label_names[19] == "w19"
@@ -49,47 +46,13 @@ def test_files_become_spikes(tmp_path: Path, channels: int, dt: float) -> None:
 
 def test_ssc_has_three_files_and_35_words(tmp_path: Path) -> None:
     data = load_ssc(write_ssc(tmp_path), duration=300.0, stream=False)
-    assert {split: len(each) for split, each in data.items()} == {
-        "train": 70,
-        "validation": 35,
-        "test": 36,
-    }
+    assert counts(data) == {"train": 70, "validation": 35, "test": 36}
     assert data["train"].label_names == tuple(map(str, range(35)))
     for seed, each in enumerate(data.values()):
         original = events(len(each), seed, kind=np.float32)
         for row in range(len(each)):
             expected = naive(*original[row], dt=1.0, n_steps=300, channels=700)
             assert spikes(each, row) == expected
-
-
-def test_by_name_with_options(tmp_path: Path) -> None:
-    options = {"channels": 140, "duration": 500.0, "validation": 0.2}
-    data = load_dataset("shd", write_shd(tmp_path / "a"), options, dt=2.0)
-    expected = load_shd(tmp_path / "a", channels=140, duration=500.0, validation=0.2, dt=2.0)
-    for split, each in data.items():
-        np.testing.assert_array_equal(each.time, expected[split].time)
-        assert (each.n_channels, each.n_classes) == dataset_shape("shd", options) == (140, 20)
-    assert len(data["validation"]) == 40
-    words = load_dataset("ssc", write_ssc(tmp_path / "b"), {"channels": 70})["test"]
-    assert (words.n_channels, words.n_classes) == dataset_shape("ssc", {"channels": 70})
-    assert dataset_shape("ssc") == (700, 35) and dataset_shape("shd") == (700, 20)
-
-
-@pytest.mark.parametrize(
-    ("name", "options", "message"),
-    [
-        ("shd", {"channels": 3}, "channels must be.* got 3"),
-        ("shd", {"channels": 0}, "channels must be.* got 0"),
-        ("shd", {"channels": 140.0}, "channels must be"),
-        ("shd", {"validation": 0.95}, "validation must be.* got 0.95"),
-        ("shd", {"duration": 0}, "duration must be.* got 0"),
-        ("shd", {"encoding": "level"}, "encoding must be.* got 'level'"),
-        ("ssc", {"validation": 0.1}, r"\[data\] key must be one of encoding, duration, channels"),
-    ],
-)
-def test_bad_options(name: str, options: dict, message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        parse_options(name, options)
 
 
 # Times
@@ -110,16 +73,6 @@ def test_times_are_scaled_in_float64(tmp_path: Path, kind: type) -> None:
     assert spikes(data, 19) == set(zip([7, 6, 5, 4, 3], steps, strict=True))
     if kind is np.float16:
         assert steps[:2] == [3000, 7001]
-
-
-def test_steps_as_the_reader_of_models_has_them(tmp_path: Path) -> None:
-    from tests.export.readers import reader
-
-    data = load_shd(write_shd(tmp_path), dt=3.0)["test"]
-    one = reader(n=700, steps=data.n_steps, dt=3.0)
-    batch = one.as_batch(list(one.items([tmp_path / "shd_test.h5"])))
-    np.testing.assert_array_equal(batch.start, data.start)
-    np.testing.assert_array_equal(batch.time, data.time)
 
 
 EXAMPLE = st.lists(st.tuples(st.integers(0, 699), st.floats(0, 2, width=16)), max_size=20)
@@ -245,7 +198,7 @@ def test_another_file_is_encoded_anew(tmp_path: Path, reads: list[int]) -> None:
 # Currents
 
 
-@pytest.mark.parametrize(("channels", "dt"), [(140, 10.0), (700, 1.0), (1, 250.0)])
+@pytest.mark.parametrize(("channels", "dt"), [(140, 10.0), (700, 5.0), (1, 250.0)])
 def test_currents_are_counts(tmp_path: Path, channels: int, dt: float) -> None:
     folder = write_shd(tmp_path)
     options = {"channels": channels, "encoding": "currents", "duration": 1100.0}
@@ -253,7 +206,7 @@ def test_currents_are_counts(tmp_path: Path, channels: int, dt: float) -> None:
     whole = {split: events(40, seed=1) if split == "test" else events(200) for split in data}
     for split, each in data.items():
         assert each.values.shape[1:] == (int(1100 / dt + 0.5), channels)
-        for place, row in enumerate(rows(each)):
+        for place, row in list(enumerate(rows(each)))[::9]:
             expected = np.zeros(each.values.shape[1:])
             for unit, time in zip(*whole[split][row], strict=True):
                 step = int(float(time) * 1000 / dt + 1e-6)

@@ -72,19 +72,11 @@ def test_packed_files_are_named_with_the_command(tmp_path: Path) -> None:
 def test_missing_files(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         load_dataset("ssc", tmp_path)
-    assert str(caught.value) == (
-        f"{tmp_path} must have ssc_train.h5, ssc_valid.h5 and ssc_test.h5, in it or in folders up "
-        f"to 2 further down such as {tmp_path / 'SSC'}, got none named ssc_train.h5, ssc_valid.h5 "
-        "and ssc_test.h5; https://zenkelab.org/datasets/ has them, and "
-        f"delaysnn data prepare ssc {tmp_path} fetches them"
-    )
-    with pytest.raises(InputError, match="needs a folder of data, got none; give --data"):
-        load_dataset("shd")
-    with pytest.raises(InputError, match="does not exist; give the folder of shd_train.h5 and shd"):
-        load_shd(tmp_path / "no")
-    file = write_file(tmp_path / "shd_train.h5", events(2))
-    with pytest.raises(InputError, match="must be the folder of shd_train.h5 and .*, got a file"):
-        load_shd(file)
+    text = str(caught.value)
+    assert text.startswith(f"{tmp_path} must have ssc_train.h5, ssc_valid.h5 and ssc_test.h5, ")
+    assert f"such as {tmp_path / 'SSC'}, got none" in text
+    assert text.endswith(f"delaysnn data prepare ssc {tmp_path} fetches them")
+    write_file(tmp_path / "shd_train.h5", events(2))
     with pytest.raises(InputError, match="got none named shd_test.h5; https"):
         load_shd(tmp_path)
 
@@ -108,7 +100,6 @@ def changed(place: int, value: Any) -> Events:
     [
         (changed(1, BAD_TIMES), {}, LATE + "nan at event 1"),
         (changed(1, -BAD_TIMES), {}, LATE + "-0.0999.* at event 0"),
-        (changed(1, np.array([0.1, np.inf])), {}, LATE + "inf at event 1"),
         (
             changed(1, BAD_TIMES[:1]),
             {},
@@ -121,7 +112,6 @@ def changed(place: int, value: Any) -> Events:
             r"example 3 of .* units in 0..699, got -1..2",
         ),
         (events(40), {"labels": np.arange(40)}, r"example 20 of .* a label in 0..19, got 20"),
-        (events(40), {"labels": np.arange(40) - 1}, r"example 0 of .* a label in 0..19, got -1"),
         (events(40), {"labels": np.zeros(40)}, "whole number for each .* at /labels, got type fl"),
         (events(40), {"labels": np.zeros((40, 1), int)}, r"at /labels, got .* shape \(40, 1\)"),
         (events(40), {"labels": np.zeros(39, int)}, "examples at /spikes/times as labels, got 40"),
@@ -134,7 +124,6 @@ def changed(place: int, value: Any) -> Events:
         (events(40), {"times": "spikes/times/x"}, "got no array /spikes/times"),
         (events(40), {"spikes": [1, 2]}, "shd_train.h5 (must have the arrays|is damaged)"),
         (events(40), {"spikes__times": np.zeros((40, 3))}, "real numbers for each example at /spi"),
-        (events(40), {"spikes__times": ["a"] * 40}, "real numbers for each example at /spikes/tim"),
         (events(40), {"kinds": (np.uint16, np.int32)}, "real numbers .* got arrays of int32"),
         (events(40), {"kinds": (np.float32, np.float16)}, "whole numbers .* arrays of float32"),
         (

@@ -28,7 +28,7 @@ def parts(labels: Any, shares: dict, names: Any, groups: Any = None) -> list[str
     return found
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(NAMES, st.sampled_from([(0.1, 0.1), (0.0, 0.2), (0.3, 0.0), (0.45, 0.45)]), st.data())
 def test_as_the_rule_says(names: list[str], shares: tuple[float, float], data: Any) -> None:
     wanted = dict(zip(("test", "validation"), shares, strict=True))
@@ -46,7 +46,7 @@ def test_as_the_rule_says(names: list[str], shares: tuple[float, float], data: A
         assert len({f for f, g in zip(found, groups, strict=True) if g == group}) == 1
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(NAMES, NAMES, st.sampled_from([(0.1, 0.1), (0.2, 0.0), (0.3, 0.3)]))
 def test_what_was_trained_on_stays_when_examples_are_added(
     names: list[str], more: list[str], shares: tuple[float, float]

@@ -18,7 +18,6 @@ from mlgenn_delays.data.losses import Losses
 from mlgenn_delays.data.sets.shd import load_shd
 from mlgenn_delays.data.sets.ssc import load_ssc
 from mlgenn_delays.data.types import SpikeData, StreamedSpikes
-from mlgenn_delays.errors import InputError
 from mlgenn_delays.tensors import pack, places
 from tests.data.shd_helpers import write_shd, write_ssc
 
@@ -154,14 +153,6 @@ def test_without_a_cache_each_example_is_encoded_when_read(
     with pytest.warns(UserWarning, match="going on without"):
         data = load_ssc(tmp_path)["test"]
     assert plain(data.batch(np.arange(36))) == whole
-
-
-def test_labels_are_checked() -> None:
-    blocks = random_blocks(3, 2, 5, 0)
-    with pytest.raises(InputError, match="labels must have shape"):
-        blocks.split(np.zeros(2, int), dt=1.0, label_names=("a",), stream=True)
-    with pytest.raises(InputError, match="labels must be in"):
-        blocks.split(np.full(3, 4), dt=1.0, label_names=("a",), stream=True)
 
 
 def test_an_epoch_of_a_stream_is_that_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:

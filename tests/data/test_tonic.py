@@ -12,7 +12,8 @@ from mlgenn_delays.data.registry import dataset, dataset_shape, load_dataset
 from mlgenn_delays.data.sets.tonic_spikes import Sensor, example_spikes
 from mlgenn_delays.data.types import SpikeData, StreamedSpikes
 from mlgenn_delays.errors import InputError
-from tests.data.own_helpers import spikes
+from tests.data.shd_helpers import write_ssc
+from tests.data.spike_helpers import counts, spikes
 from tests.data.tonic_helpers import (
     fake,
     nmnist_sizes,
@@ -29,14 +30,6 @@ from tests.data.tonic_helpers import (
 pytestmark = pytest.mark.filterwarnings("ignore:tonic takes its", "ignore:data.dataset = 's")
 
 
-@pytest.fixture
-def home(tmp_path: Path) -> Path:
-    """Return a folder apart from the cache."""
-    folder = tmp_path / "home"
-    folder.mkdir()
-    return folder
-
-
 @pytest.fixture(autouse=True)
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Let no test download anything; what they tried to."""
@@ -48,16 +41,11 @@ def load(name: str, folder: Path, dt: float = 1.0, **options: Any) -> dict[str, 
     return load_dataset(f"tonic:{name}", folder, options, dt=dt)
 
 
-def sizes(data: dict[str, Any]) -> dict[str, int]:
-    """Return the number of examples by split."""
-    return {split: len(each) for split, each in data.items()}
-
-
 def test_nmnist(home: Path, asked: list[str]) -> None:
     written = write_nmnist(home)
     data = load("NMNIST", home, dt=2.0, duration=250.0)
     assert not asked
-    assert sizes(data) == nmnist_sizes()
+    assert counts(data) == nmnist_sizes()
     for split, each in data.items():
         assert isinstance(each, StreamedSpikes) and each.n_channels == 2 * 34 * 34
         assert each.n_steps == 125 and each.label_names[3] == "3 - three"
@@ -85,7 +73,7 @@ def test_in_memory_is_the_same(home: Path) -> None:
 
 def test_folder_of_the_class_itself(home: Path) -> None:
     write_nmnist(home)
-    assert sizes(load("NMNIST", home / "NMNIST")) == sizes(load("NMNIST", home))
+    assert counts(load("NMNIST", home / "NMNIST")) == counts(load("NMNIST", home))
 
 
 def test_encoded_once(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -116,7 +104,7 @@ def test_shd_without_its_archive(home: Path, asked: list[str]) -> None:
     with pytest.warns(UserWarning, match="data.dataset = 'shd' reads the files of SHD itself"):
         data = load("SHD", home, downsample=5)
     labels = np.arange(200) % 20
-    assert not asked and sizes(data) == row_sizes(labels) | {"test": 200}
+    assert not asked and counts(data) == row_sizes(labels) | {"test": 200}
     own = load_dataset("shd", home, {"channels": 140}, dt=1.0)
     assert data["test"].label_names == own["test"].label_names
     np.testing.assert_array_equal(data["test"].labels, own["test"].labels)
@@ -132,20 +120,14 @@ def test_shd_without_its_archive(home: Path, asked: list[str]) -> None:
 
 
 def test_ssc_has_a_validation_part(home: Path) -> None:
-    from tests.data.shd_helpers import events, write_file
-
-    keys = [f"w{label}".encode() for label in range(35)]
-    for seed, (part, n) in enumerate((("train", 70), ("valid", 35), ("test", 36))):
-        path = home / "SSC" / f"ssc_{part}.h5"
-        labels, speakers = np.arange(n) % 35, np.arange(n)
-        write_file(path, events(n, seed), labels=labels, keys=keys, speakers=speakers)
-    assert sizes(load("SSC", home)) == {"train": 70, "validation": 35, "test": 36}
+    write_ssc(home / "SSC", keys=[f"w{label}".encode() for label in range(35)])
+    assert counts(load("SSC", home)) == {"train": 70, "validation": 35, "test": 36}
 
 
 def test_smnist_has_its_size_from_an_instance(home: Path) -> None:
     write_smnist(home)
     data = load("SMNIST", home, duration=1600.0, arguments={"num_neurons": 39})
-    assert sizes(data) == row_sizes(np.arange(100) % 10) | {"test": 100}
+    assert counts(data) == row_sizes(np.arange(100) % 10) | {"test": 100}
     assert data["train"].n_channels == 39 and data["train"].n_classes == 10
     assert dataset_shape("tonic:SMNIST") is None
 
@@ -153,14 +135,14 @@ def test_smnist_has_its_size_from_an_instance(home: Path) -> None:
 def test_gestures_by_user(home: Path) -> None:
     write_gestures(home)
     data = load("DVSGesture", home, downsample=16, polarity="merged", group_by="users")
-    assert sizes(data) == {"train": 99, "validation": 11, "test": 22}
+    assert counts(data) == {"train": 99, "validation": 11, "test": 22}
     assert data["train"].n_channels == 64 and data["train"].label_names[0] == "Hand clapping"
 
 
 def test_single_digits_of_tidigits(home: Path) -> None:
     write_tidigits(home)
     data = load("NTIDIGITS18", home)
-    assert sizes(data) == row_sizes(np.arange(132) % 11) | {"test": 132}
+    assert counts(data) == row_sizes(np.arange(132) % 11) | {"test": 132}
     assert data["train"].label_names == tuple("o123456789z") and data["train"].n_channels == 64
     assert data["test"].labels[:11].tolist() == list(range(11))
 
@@ -171,7 +153,7 @@ LABELLED = [(recording(seed=i), f"word{i % 3}") for i in range(60)]
 def test_texts_as_labels_and_no_splits(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fake(monkeypatch, "Words", samples=LABELLED, sensor_size=(8, 1, 1))
     data = load("Words", home, duration=100.0)
-    assert sizes(data) == row_sizes(np.arange(60) % 3, test=0.1)
+    assert counts(data) == row_sizes(np.arange(60) % 3, test=0.1)
     assert data["test"].label_names == ("word0", "word1", "word2")
     for each in data.values():
         assert [int(name) % 3 for name in each.names] == each.labels.tolist()
@@ -370,20 +352,3 @@ def test_arguments(home: Path) -> None:
         load("NMNIST", home, arguments={"train": True})
     with pytest.raises(InputError, match="data.group_by must be"):
         load("NMNIST", home, group_by="users")
-
-
-@pytest.mark.parametrize(
-    "options, message",
-    [
-        ({"encoding": "currents"}, "encoding must be.* got 'currents'"),
-        ({"polarity": "off"}, "polarity must be"),
-        ({"downsample": 0}, "downsample must be"),
-        ({"sensor_size": [34, 34]}, "sensor_size must be"),
-        ({"sensor_size": [34, 34, 0]}, "sensor_size must be"),
-        ({"arguments": {"a": [1]}}, "arguments must be"),
-        ({"samplesize": 3}, r"\[data\] key must be one of encoding, duration"),
-    ],
-)
-def test_bad_options(home: Path, options: dict, message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        load("NMNIST", home, **options)

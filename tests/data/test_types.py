@@ -130,8 +130,6 @@ def test_events_are_not_rounded(events: object, message: str) -> None:
     ("labels", "message"),
     [
         ([0, 0.1], "labels must be whole numbers .*, got 0.1 at example 1; round"),
-        ([0, np.nan], "labels must be whole numbers .*, got nan at example 1"),
-        (["a", "b"], "labels must be whole numbers .*, got type <U1"),
         ([0], r"labels must be one for each of 2 examples of events, got shape \(1,\)"),
         ([0, 5], "labels must be in 0..1, one of 2 label_names, got 5 in example 1"),
     ],

@@ -1,19 +1,17 @@
 """Yin-Yang: the figure, its symmetries and areas, the time code, and what is refused."""
 
 import numpy as np
-import pytest
 
-from mlgenn_delays.data.registry import dataset_shape, load_dataset, parse_options
+from mlgenn_delays.data.registry import dataset_shape, load_dataset
 from mlgenn_delays.data.sets.yin_yang import (
     DOT,
     LABEL_NAMES,
     YANG,
     YIN,
-    YinYangOptions,
     classify,
     draw_points,
 )
-from mlgenn_delays.errors import InputError
+from tests.data.spike_helpers import counts
 
 SMALL = {"train": 60, "validation": 30, "test": 31}
 
@@ -24,27 +22,23 @@ def in_disc(n: int, seed: int = 0) -> np.ndarray:
     return points[np.hypot(*(points - 0.5).T) <= 0.5]
 
 
-@pytest.mark.parametrize(
-    ("x", "y", "label"),
-    [
-        (0.25, 0.5, DOT),
-        (0.75, 0.5, DOT),
-        (0.84, 0.5, DOT),
-        (0.25, 0.595, DOT),
-        (0.25, 0.61, YANG),  # around the left dot
-        (0.25, 0.39, YANG),  # below the middle, but within the left circle
-        (0.75, 0.61, YIN),  # above the middle, but within the right circle
-        (0.75, 0.39, YIN),
-        (0.5, 0.95, YANG),
-        (0.5, 0.05, YIN),
-        (0.05, 0.4, YANG),
-        (0.02, 0.4, YIN),  # just outside the left circle
-        (0.95, 0.6, YIN),
-        (0.98, 0.6, YANG),
-    ],
-)
-def test_classes_of_known_points(x: float, y: float, label: int) -> None:
-    assert classify(np.array([[x, y]])).tolist() == [label]
+KNOWN = [
+    (0.25, 0.5, DOT),
+    (0.84, 0.5, DOT),
+    (0.25, 0.595, DOT),
+    (0.25, 0.61, YANG),  # around the left dot
+    (0.25, 0.39, YANG),  # below the middle, but within the left circle
+    (0.5, 0.95, YANG),
+    (0.05, 0.4, YANG),
+    (0.02, 0.4, YIN),  # just outside the left circle
+]
+
+
+def test_classes_of_known_points_and_of_their_reflections() -> None:
+    points = np.array([(x, y) for x, y, _ in KNOWN])
+    labels = np.array([label for *_, label in KNOWN])
+    np.testing.assert_array_equal(classify(points), labels)
+    np.testing.assert_array_equal(classify(1 - points), np.array([YANG, YIN, DOT])[labels])
 
 
 def test_reflection_at_the_centre_swaps_yin_and_yang() -> None:
@@ -76,7 +70,7 @@ def test_points_are_balanced_uniform_and_in_the_disc() -> None:
 def test_time_code() -> None:
     data = load_dataset("yin-yang", options=SMALL | {"early": 5.0, "late": 25.0}, dt=0.5)
     train = data["train"]
-    assert {name: len(split) for name, split in data.items()} == SMALL
+    assert counts(data) == SMALL
     assert train.n_channels == 5 and train.label_names == LABEL_NAMES and train.n_steps == 120
     assert dataset_shape("yin-yang") == (train.n_channels, train.n_classes)
     np.testing.assert_array_equal(np.diff(train.start), 1)
@@ -96,30 +90,3 @@ def test_splits_and_seeds_are_of_their_own() -> None:
     assert not np.array_equal(data["train"].time[:150], data["validation"].time)
     other = load_dataset("yin-yang", options=SMALL | {"seed": 1}, dt=0.1)
     assert not np.array_equal(data["train"].time, other["train"].time)
-
-
-def test_default_sizes() -> None:
-    options = YinYangOptions()
-    assert (options.train, options.validation, options.test) == (5000, 1000, 1000)
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"train": 0}, "train must be"),
-        ({"encoding": "currents"}, "encoding must be.* got 'currents'"),
-        ({"late": 61.0}, "late must be.* got 61.0"),
-        ({"early": 50.0}, "early must be"),
-        ({"early": 40.0}, "early must be.* got 40.0"),
-        ({"bias": 60.5}, "bias must be"),
-        ({"lates": 1.0}, "did you mean 'late'"),
-    ],
-)
-def test_bad_options(options: dict, message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        parse_options("yin-yang", options)
-
-
-def test_a_folder_is_refused() -> None:
-    with pytest.raises(InputError, match="'yin-yang' must have no folder of data, got 'words'; it"):
-        load_dataset("yin-yang", "words")

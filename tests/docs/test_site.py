@@ -7,8 +7,7 @@ from pathlib import Path
 import mlgenn_delays
 from mlgenn_delays.data.registry import DATASETS
 from mlgenn_delays.recipe.explain import TABLES
-from mlgenn_delays.recipe.load import load_recipe, recipe_names
-from mlgenn_delays.recipe.toml import dump
+from mlgenn_delays.recipe.load import dump, load_recipe, recipe_names
 from tests.docs.pages import DOCS, PAGES, ROOT, blocks, toctree
 from tests.needs import need
 

@@ -121,7 +121,7 @@ class Spy:
     @staticmethod
     def on(patch: pytest.MonkeyPatch) -> "Spy":
         """Return a spy on the passes to come."""
-        spy, real = Spy(), structure.make_pass
+        spy, real = Spy(), structure.rewire
 
         def noted(rule: Rewiring, synapses: Synapses, pairs: Pairs, **given: Any) -> Rewired:
             kept = Pairs(None if pairs.sign is None else pairs.sign.copy(), pairs.delay.copy())
@@ -130,7 +130,7 @@ class Spy:
             spy.passes.append(Pass(synapses, kept, *asked, done))
             return done
 
-        patch.setattr(structure, "make_pass", noted)
+        patch.setattr(structure, "rewire", noted)
         return spy
 
 

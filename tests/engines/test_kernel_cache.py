@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mlgenn_delays.kernel_store import count_kernels
+from mlgenn_delays.kernels import count_kernels
 
 
 def trained(out: Path, cache: Path) -> tuple[bytes, list[list[str]]]:

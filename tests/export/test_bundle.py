@@ -8,8 +8,14 @@ import numpy as np
 import pytest
 
 from mlgenn_delays.errors import InputError
-from mlgenn_delays.export.artifact import About, Artifact, Measured
-from mlgenn_delays.export.bundle import read_bundle, to_bytes, write_bundle
+from mlgenn_delays.export.artifact import (
+    About,
+    Artifact,
+    Measured,
+    read_bundle,
+    to_bytes,
+    write_bundle,
+)
 from mlgenn_delays.network.storage import tensors_of
 from mlgenn_delays.tensors import pack, read
 from tests.reference import nets
@@ -92,7 +98,7 @@ def test_other_files(tmp_path: Path) -> None:
         ({"n_steps": 0}, "n_steps"),
         ({"n_steps": 2**40}, "n_steps"),
         ({"n_steps": 2**30}, "neurons x steps"),
-        ({"labels": ["a"]}, "one output a label"),
+        ({"labels": ["a"]}, "one output per label"),
         ({"labels": []}, "labels"),
         ({"data": {"dataset": "../../etc"}}, "dataset"),
         ({"data": {"dataset": "digits", "duration": -1}}, "duration"),

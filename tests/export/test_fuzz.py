@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 
 from mlgenn_delays.errors import InputError
-from mlgenn_delays.export.artifact import About, Artifact
-from mlgenn_delays.export.bundle import read_bundle, to_bytes
+from mlgenn_delays.export.artifact import About, Artifact, read_bundle, to_bytes
 from mlgenn_delays.network.delays import delay_steps
 from mlgenn_delays.tensors import pack, read
 from tests.fuzz.mutate import blind, hostile, other_array

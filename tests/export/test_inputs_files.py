@@ -17,7 +17,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mlgenn_delays.errors import InputError
-from mlgenn_delays.export.inputs import arrays, files
+from mlgenn_delays.export.inputs import items
+from mlgenn_delays.export.inputs import reader as reading
 from tests.export.readers import RATE, analogue, events_of, reader, recording
 from tests.fuzz.mutate import blind
 
@@ -103,7 +104,7 @@ def test_hdf5(tmp_path: Path) -> None:
     [
         ({}, "got none at /spikes/times; give events as .npz"),
         ({"spikes": 3}, "got none at /spikes/times"),
-        ({"spikes": {"times": np.zeros(3), "units": np.zeros(3)}}, "one array an example"),
+        ({"spikes": {"times": np.zeros(3), "units": np.zeros(3)}}, "one array per example"),
         ({"spikes": {"times": [np.zeros(3)], "units": []}}, "same examples, .* got 1 and 0"),
         ({"spikes": {"times": [], "units": []}}, "at least one, got 0 and 0"),
         ({"spikes": {"times": [np.zeros(3)], "units": [np.zeros(3)]}}, "whole numbers as channels"),
@@ -183,7 +184,7 @@ def test_npz_bombs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "x.npz"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("raster.npy", npy(header("(65536, 6)", "'|u1'"), bytes(6 * 65536)))
-    monkeypatch.setattr(files, "MOST_BYTES", 2**18)
+    monkeypatch.setattr(reading, "MOST_BYTES", 2**18)
     with pytest.raises(InputError, match=r"x.npz \(raster\) must have at most 262144 bytes, got 3"):
         reader().read(path)
     with zipfile.ZipFile(path, "w", zipfile.ZIP_LZMA) as archive:
@@ -219,7 +220,7 @@ def test_what_is_packed_is_unpacked_only_as_far_as_it_says(tmp_path: Path) -> No
 
 
 def test_too_many_examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(arrays, "MOST_EXAMPLES", 3)
+    monkeypatch.setattr(items, "MOST_EXAMPLES", 3)
     np.savez(tmp_path / "x.npz", times=[1.0], channels=[1], start=[0, 0, 0, 0, 1])
     for x in (np.zeros((4, 2, 6)), tmp_path / "x.npz"):
         with pytest.raises(InputError, match="at most 3 examples, got 4; split"):
@@ -232,7 +233,7 @@ def test_too_long_recordings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     soundfile.write(path, np.zeros(40_000, np.int16), 1)
     with pytest.raises(InputError, match=r"at most 16777216 samples at 8000 Hz, got 40000 of 1"):
         reader("fsdd").read(path)
-    monkeypatch.setattr(files, "MOST_BYTES", 2**16)
+    monkeypatch.setattr(reading, "MOST_BYTES", 2**16)
     with pytest.raises(InputError, match=r"at most 65536 bytes, got 80044; cut"):
         reader("fsdd").read(path)
     path.write_bytes(path.read_bytes()[:300])

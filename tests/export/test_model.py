@@ -7,8 +7,7 @@ import pytest
 
 import mlgenn_delays
 from mlgenn_delays.errors import InputError
-from mlgenn_delays.export.artifact import About, Artifact
-from mlgenn_delays.export.bundle import write_bundle
+from mlgenn_delays.export.artifact import About, Artifact, write_bundle
 from mlgenn_delays.learning import EventProp, SurrogateBPTT
 from tests.export.test_prepare import record, spikes
 from tests.reference import nets

@@ -14,7 +14,7 @@ from mlgenn_delays import (
 )
 from mlgenn_delays.data.types import CurrentData, SpikeData
 from mlgenn_delays.engines.compile import compile_network
-from mlgenn_delays.export.prepare import prepare
+from mlgenn_delays.export.artifact import prepare
 from mlgenn_delays.learning import EventProp, SurrogateBPTT
 from mlgenn_delays.network.delays import delay_steps
 from tests.reference import nets

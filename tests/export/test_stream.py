@@ -174,8 +174,8 @@ def test_a_window_is_there_as_soon_as_it_is_complete(form: str) -> None:
     [
         ("0 0 0 0 0 0\n0 0 0 0 0\n", "line 2 of the stream must have 6 numbers, got 5; send one"),
         ("\n\n0 0 0 0 0 0 0", "line 3 of the stream must have 6 numbers, got 7"),
-        ("0 0 0 0 x1 0\n", "line 1 of the stream must have numbers, got 'x1'; send spikes as 0"),
-        (b"0 0 0 0 \xff\x00 0\n", r"must have numbers, got '.*xff.*'; send spikes"),
+        ("0 0 0 0 x1 0\n", "line 1 of the stream must be numbers, got 'x1'; send spikes as 0"),
+        (b"0 0 0 0 \xff\x00 0\n", r"must be numbers, got '.*xff.*'; send spikes"),
         ("0 0 0 0 2 0\n", "line 1 of the stream must have spikes as 0 and 1, got 2.0 at step 0"),
         ("0 0 0 0 nan 0\n", "must have spikes as 0 and 1, got nan at step 0, channel 4"),
         ("0 0 0 0 0 0\n\n" + "0" * 99_999, "line 3 of the stream must have at most 448 bytes"),
@@ -269,8 +269,8 @@ def test_channels_of_a_wav_are_averaged() -> None:
     ("content", "rate", "message"),
     [
         (wav(tone(16000), 16000), 8000, "rate must be that of the stream, a WAV of 16000 Hz, got"),
-        (wav(tone(8000), 8000, "PCM_24"), None, "WAV of format 1 with 24 bits; convert it"),
-        (wav(tone(8000), 8000, "FLOAT"), None, "WAV of format 3 with 32 bits; convert it"),
+        (wav(tone(8000), 8000, "PCM_24"), None, "WAV of PCM_24; convert it"),
+        (wav(tone(8000), 8000, "FLOAT"), None, "WAV of FLOAT; convert it"),
         (b"RIFF\0\0\0\0WAVEfmt " + bytes(1000), None, "within the first 65536 bytes of a WAV"),
     ],
     ids=["rate", "24 bits", "float", "no samples"],

@@ -93,8 +93,7 @@ def _analysis(folder: Path) -> None:
 def _sweep(folder: Path) -> None:
     from mlgenn_delays.errors import WorkError
     from mlgenn_delays.sweep import Sweep, read_results, summarise
-    from mlgenn_delays.sweep.record import describe
-    from mlgenn_delays.sweep.results import make_row, to_csv
+    from mlgenn_delays.sweep.results import describe, make_row, to_csv
     from tests.cli.helpers import SMALL
 
     made = Sweep(

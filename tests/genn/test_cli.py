@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from mlgenn_delays.cli import backends, probe
+from mlgenn_delays.cli import doctor, probe
 from mlgenn_delays.engines.learner import Learner
 from mlgenn_delays.errors import WorkError
 from mlgenn_delays.kernels import kernel_cache
@@ -276,9 +276,9 @@ def test_doctor():
 
 
 def test_doctor_of_a_compiler_that_fails(monkeypatch, tmp_path):
-    monkeypatch.setattr(backends.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(doctor.tempfile, "tempdir", str(tmp_path))
     monkeypatch.setenv("CXX", "false")
-    (found,) = backends.try_backends(("single_threaded_cpu",)).values()
+    (found,) = doctor.try_backends(("single_threaded_cpu",)).values()
     assert found["works"] is False
     (kept,) = tmp_path.iterdir()
     assert f"(all of its output: {kept}/" in found["reason"]

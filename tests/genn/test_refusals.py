@@ -12,7 +12,7 @@ from tests.needs import need
 need("genn")
 
 from mlgenn_delays.engines.compile import compile_network  # noqa: E402
-from mlgenn_delays.engines.genn import versions  # noqa: E402
+from mlgenn_delays.engines.genn import checks  # noqa: E402
 from mlgenn_delays.engines.genn.build import LINES  # noqa: E402
 from mlgenn_delays.engines.genn.checks import available_backends  # noqa: E402
 from mlgenn_delays.errors import InputError  # noqa: E402
@@ -179,6 +179,6 @@ def test_a_cache_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.Monk
 @pytest.mark.parametrize(("name", "found"), [("pygenn", "5.3.0"), ("ml_genn", "2.2.1")])
 def test_a_package_that_is_too_old(name: str, found: str, monkeypatch: pytest.MonkeyPatch) -> None:
     here = {"pygenn": "5.4.0", "ml_genn": "2.3.1"} | {name: found}
-    monkeypatch.setattr(versions, "installed_version", here.get)
+    monkeypatch.setattr(checks, "installed_version", here.get)
     with pytest.raises(InputError, match=f"{name} .* or later, got {found}; .* --engine cpu"):
         genn()

@@ -215,7 +215,7 @@ class Bench:
         words = scenario.words(self.base)
         code = call(*words, log=self.log)
         text = self.log.read_text(errors="replace")
-        if code == 2 and words[0] == "train" and "go on with --resume" in text:
+        if code == 2 and words[0] == "train" and "continue with --resume" in text:
             run = words[words.index("--out") + 1]
             code = call("train", "--resume", "--threads", "1", "--out", run, log=self.log)
         if code == 2 and words[0] == "export" and "which exists" in text:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlgenn_delays.learning.schedules import SCHEDULES, Constant, Cosine, EaseIn, OneCycle
+from mlgenn_delays.learning.optimisers import SCHEDULES, Constant, Cosine, EaseIn, OneCycle
 
 
 def test_constant() -> None:

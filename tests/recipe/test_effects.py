@@ -21,7 +21,7 @@ from mlgenn_delays.recipe import (
     load_data,
     parse_recipe,
 )
-from mlgenn_delays.recipe.toml import settings
+from mlgenn_delays.recipe.load import settings
 
 SMALL = """
 name = "small"

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from mlgenn_delays.errors import InputError
-from mlgenn_delays.recipe import dump, load_recipe, parse_recipe, recipe_names
+from mlgenn_delays.recipe import dump, load_recipe, parse_recipe
 from tests.recipe.plain import plain
 
 
@@ -20,15 +20,6 @@ def essential(wanted: str) -> list[str]:
     """Return what a message must keep: keys, values, names, ranges; its prose may change."""
     quoted, ranged, dotted = r"'[^']*'?", r"[\[(][^\])]*[\])]", r"[a-z_]\w*(?:\.\w+)+"
     return re.findall(rf"{quoted}|{ranged}|{dotted}|-?\d[\d.e+]*|(?<=got )\w+", wanted)
-
-
-def test_what_is_essential():
-    said = "network.dt must be in (0, 1e+09], got 2.5; a: got true, did you mean 'mean'?"
-    assert essential(said) == ["network.dt", "(0, 1e+09]", "2.5", "true", "'mean'"]
-
-
-def test_built_in_names():
-    assert {"digits", "fsdd", "fsdd-currents", "rawhd"} <= set(recipe_names())
 
 
 def test_a_file(tmp_path):
@@ -67,9 +58,8 @@ def test_missing_keys_are_all_named():
         parse_recipe('name = "x"', "x.toml")
     first, _, problems = str(caught.value).partition(": ")
     assert first == "x.toml has 4 problems"
-    assert problems.split("; ") == [
-        f"{key} must be given" for key in ("data", "network", "delays", "learning")
-    ]
+    named = [each.split()[0] for each in problems.split("; ")]
+    assert named == ["data", "network", "delays", "learning"]
 
 
 @pytest.mark.parametrize(
@@ -102,35 +92,9 @@ def test_later_overrides_win():
 @pytest.mark.parametrize(
     ("override", "wanted"),
     [
-        ("learning.epochs=0", "learning.epochs must be >= 1, got 0"),
-        ("learning.epochs=2.5", "must be a whole number, got 2.5"),
-        ("learning.epochs=true", "must be a whole number, got true"),
-        ("learning.epochs='3'", "must be a whole number, got '3'"),
         ("learning.epochs=99999999999", "must be a whole number in [1, 2147483647]"),
-        ("learning.learning_rate=-1", "learning.learning_rate must be >= 0, got -1"),
-        ("learning.learning_rate=inf", "must be a finite number, got inf"),
-        ("network.dt=nan", "network.dt must be a finite number, got nan"),
-        ("augmentation.jitter=1e8", "augmentation.jitter must be a number in [0, 1e+06] ms"),
-        ("augmentation.time_shift=1e300", "augmentation.time_shift must be in [0, 1e+06] ms"),
-        ("network.dt=0", "network.dt must be a number >= 1e-06 ms, got 0"),
-        (
-            "network.dt=2e9",
-            "network.dt must be a number in [1e-06, 1e+09] ms, got 2000000000.0",
-        ),
-        *(
-            (f"{key}=1e300", f"{key} must be a number in {low}0, 1e+09] ms, got 1e+300")
-            for key, low in (
-                ("network.layers.0.tau_mem", "("),
-                ("network.layers.0.tau_refrac", "["),
-                ("network.layers.0.tau_syn", "("),
-                ("network.readout.tau_mem", "("),
-                ("network.readout.tau_syn", "("),
-                ("delays.max", "["),
-                ("delays.initial_max", "["),
-            )
-        ),
-        ("network.layers.0.size=0", "network.layers.0.size must be >= 1, got 0"),
-        ("network.layers.0.dropout=1", "dropout must be in [0, 1), got 1"),
+        ("network.dt=2e9", "network.dt must be in [1e-06, 1e+09] ms, got 2000000000.0"),
+        ("network.layers.0.tau_mem=1e300", "network.layers.0.tau_mem (0, 1e+09], got 1e+300"),
         ("network.layers=[]", "network.layers must be a list with at least one entry"),
         ("network.layers=3", "network.layers must be a list, got 3"),
         ("network=3", "network must be a table, got 3"),
@@ -138,7 +102,6 @@ def test_later_overrides_win():
         ("network.sparsity=[0.1]", "or 2 for input->hidden1, hidden1->output; got 1"),
         ("network.sparsity=much", "network.sparsity must be a number, got 'much'"),
         ("network.readout.kind=men", "did you mean 'mean'?"),
-        ("delays.granularity=neuron", "must be one of synapse, axon, fixed, got 'neuron'"),
         ("delays.granularity=fixed", "never learned"),
         ("delays.initial_max=1e3", "delays.initial_max must be <= delays.max"),
         ("delays.layers=hidden1", "must be 'all' or a list"),
@@ -147,52 +110,22 @@ def test_later_overrides_win():
         ("learning.schedule_options.last=0.1x", "learning.schedule_options.last"),
         ("learning.schedule_options.lost=0.1", "did you mean 'last'?"),
         ("learning.schedule_options.last=7", "Cosine.last must be a number in [0, 1], got 7"),
-        ("augmentation.drop=1.5", "augmentation.drop must be a number in [0, 1], got 1.5"),
-        ("expected.accuracy=97", "expected.accuracy must be in [0, 1], got 97"),
         ("name=a/b", "name must be letters"),
-        ("seed=-1", "seed must be >= 0, got -1"),
         ("data.dataset=digit", "did you mean 'digits'?"),
         ("data.window=-3", "window must be a number > 0"),
         ("data.windw=3", "did you mean 'window'?"),
-        ("data.encoding=3", "data.encoding must be one of spikes, got 3"),
         ("data.encoding=currents", "data.encoding must be one of spikes, got 'currents'"),
-        ("network.layers.0.model=LIFF", "must be one of LIF, SeedLIF, got 'LIFF'; did you mean"),
-        ("network.layers.0.synapse=delta", "must be one of Exponential, Delta, got 'delta'; did"),
-        ("network.layers.0.normalise=1", "normalise must be true or false, got 1"),
-        ("network.layers.0.weight_init=he", "weight_init must be one of normal, kaiming"),
-        ("network.layers.0.weight_scale=0", "weight_scale must be > 0, got 0"),
-        ("network.readout.model=LI", "must be one of LeakyIntegrator, SeedLI, got 'LI'"),
         ("network.readout.synapse=3", "network.readout.synapse must be text in quotes, got 3"),
-        ("network.dale=yes", "network.dale must be true or false, got 'yes'"),
-        ("network.signs=dale", "network.signs must be one of auto, free, synapse, got 'dale'"),
-        ("network.allocation=er", "network.allocation must be one of uniform, erdos-renyi"),
         ("network.synapses=5", "network.synapses must be a list, got 5"),
         ("network.synapses=[5]", "one number for each of input->hidden1, hidden1->output, got 1"),
         ("network.synapses=[5, 0]", "must be >= 1, got 0"),
         ("network.synapses=[5, 2561]", "network.synapses must be in 1..2560 for hidden1->output"),
         ("network.sparsity=0.9999", "projection 'hidden1->output' must have at least one synapse"),
         ("network.sparsity=[0, 0.9999]", "got sparsity 0.9999 of 256 x 10 pairs; lower it"),
-        ("delays.kernel=gauss", "delays.kernel must be one of dirac, gaussian, got 'gauss'"),
-        ("delays.sigma_end=0", "delays.sigma_end must be > 0, got 0"),
         ("delays.sigma_start=0.1", "delays.sigma_end must be <= delays.sigma_start (0.1 steps)"),
-        ("delays.sigma_epochs=-1", "delays.sigma_epochs must be >= 0, got -1"),
-        ("learning.rule=bptt", "learning.rule must be one of eventprop, surrogate, got 'bptt'"),
-        ("learning.surrogate=relu", "must be one of atan, triangle, boxcar, got 'relu'"),
         ("learning.surrogate_options.slop=1", "(surrogate 'atan' has slope); did you mean 'slope'"),
         ("learning.surrogate_options.slope=0", "Atan.slope must be a number > 0, got 0"),
-        ("regularisation.l1=-1", "regularisation.l1 must be >= 0, got -1"),
-        ("augmentation.scale=2", "augmentation.scale must be in [0, 1], got 2"),
-        ("augmentation.blend=1.5", "augmentation.blend must be in [0, 1], got 1.5"),
         ("augmentation.noise=1", "augmentation.noise must be 0 for spikes"),
-        ("augmentation.jitter=1e8", "augmentation.jitter must be a number >= 0 and <= 1e+06 ms"),
-        ("rewiring.rule=rig", "must be one of none, deep_r, rigl, set, got 'rig'; did you mean"),
-        ("rewiring.form=sign", "rewiring.form must be one of signed, magnitude, got 'sign'"),
-        ("rewiring.every=-2", "rewiring.every must be >= -1, got -2"),
-        ("rewiring.drop_fraction=0", "rewiring.drop_fraction must be in (0, 1), got 0"),
-        ("rewiring.decay=linear", "rewiring.decay must be one of cosine, constant"),
-        ("rewiring.until=1.5", "rewiring.until must be in (0, 1], got 1.5"),
-        ("rewiring.gradient_averaging=1", "must be in [0, 1), got 1"),
-        ("rewiring.grow_delay=best", "must be one of kept, random, gradient, got 'best'"),
     ],
 )
 def test_bad_value_names_key_value_and_range(override, wanted):
@@ -226,136 +159,65 @@ def test_what_eventprop_cannot_learn(recipe, overrides, wanted):
     assert "with learning.rule = 'eventprop'" in text
 
 
-@pytest.mark.parametrize(
-    ("overrides", "wanted", "remedy"),
-    [
-        (
-            [f"{LAYER}.synapse=Exponential"],
-            f"{LAYER}.synapse must be 'Delta' with {LAYER}.model = 'SeedLIF', got 'Exponential'",
-            "or set the model to 'LIF'",
-        ),
-        (
-            ["network.readout.synapse=Exponential"],
-            "network.readout.synapse must be 'Delta' with network.readout.model = 'SeedLI'",
-            "or set the model to 'LeakyIntegrator'",
-        ),
-        (
-            [f"{LAYER}.tau_mem=9"],
-            f"{LAYER}.tau_mem must be >= network.dt (10 ms) with {LAYER}.model = 'SeedLIF', got 9",
-            "",
-        ),
-        (
-            [f"{LAYER}.tau_refrac=20"],
-            f"{LAYER}.tau_refrac must be 0 with {LAYER}.model = 'SeedLIF', got 20",
-            "or set the model to 'LIF'",
-        ),
-        (
-            [f"{LAYER}.recurrent=true"],
-            f"{LAYER}.normalise must be false with {LAYER}.recurrent = true, got true",
-            "leave one of them out",
-        ),
-        (
-            ["rewiring.rule=deep_r", "network.signs=free"],
-            "network.signs must be 'auto' or 'synapse' with rewiring.rule = 'deep_r', got 'free'",
-            "leave network.signs out",
-        ),
-        (
-            ["rewiring.rule=rigl", "network.signs=free"],
-            "with rewiring.rule = 'rigl' in its signed form, got 'free'",
-            "or set rewiring.form = 'magnitude'",
-        ),
-        (
-            ["network.dale=true", "network.signs=synapse"],
-            "network.signs must be 'auto' with network.dale = true, got 'synapse'",
-            "leave it out",
-        ),
-        (
-            ["rewiring.rule=set", "rewiring.grow_delay=gradient"],
-            "rewiring.grow_delay must be 'kept' or 'random' with rewiring.rule = 'set'",
-            "only 'rigl' grows by gradient",
-        ),
-        (
-            ["rewiring.rule=rigl", "rewiring.grow_delay=gradient", "delays.granularity=axon"],
-            "delays.granularity must be 'synapse' with rewiring.grow_delay = 'gradient', got 'axon",
-            "or set rewiring.grow_delay to 'kept'",
-        ),
-        (
-            [
-                "rewiring.rule=rigl", "rewiring.grow_delay=gradient", "network.sparsity=[0, 0.5]",
-                "delays.layers=['hidden1']",
-            ],
-            "delays.layers must have hidden1->output with rewiring.grow_delay = 'gradient'",
-            "or set rewiring.grow_delay to 'kept'",
-        ),
-        (
-            ["network.synapses=[160, 40]", "network.sparsity=0.5"],
-            "network.sparsity must be 0 where network.synapses is given, got 0.5",
-            "leave one of them out",
-        ),
-        (
-            ["network.sparsity=[0.5, 0.5]", "network.allocation=erdos-renyi"],
-            "network.allocation must be 'uniform' where network.sparsity is a list",
-            "give one network.sparsity for all",
-        ),
-        (
-            ["network.synapses=[160, 40]", "network.allocation=erdos-renyi"],
-            "network.allocation must be 'uniform' where network.synapses is a list",
-            "or leave it out",
-        ),
-        (
-            ["augmentation.drop=0.5"],
-            "augmentation.drop must be 0 for currents",
-            "use augmentation.mask_time",
-        ),
-        (
-            ["augmentation.blend=0.5"],
-            "augmentation.blend must be 0 for currents",
-            "use augmentation.noise",
-        ),
-        (["data.encoding=level"], "data.encoding must be one of spikes, currents", ""),
-    ],
-)  # fmt: skip
-def test_settings_that_do_not_go_together(overrides, wanted, remedy):
+# Changes of fsdd-currents; what is said of them: a key, what it must be and is, and the remedy.
+APART = [
+    (f"{LAYER}.synapse=Exponential", f"{LAYER}.synapse 'Delta' {LAYER}.model 'Exponential' 'LIF'"),
+    ("network.readout.synapse=Exponential", "network.readout.synapse 'Delta' 'LeakyIntegrator'"),
+    (f"{LAYER}.tau_mem=9", f"{LAYER}.tau_mem network.dt (10 ms) 'SeedLIF' 9"),
+    (f"{LAYER}.tau_refrac=20", f"{LAYER}.tau_refrac 0 'SeedLIF' 20 'LIF'"),
+    (f"{LAYER}.recurrent=true", f"{LAYER}.normalise false {LAYER}.recurrent true leave"),
+    ("rewiring.rule=deep_r network.signs=free", "network.signs 'auto' 'synapse' 'deep_r' leave"),
+    ("rewiring.rule=rigl network.signs=free", "'rigl' signed 'free' rewiring.form 'magnitude'"),
+    ("network.dale=true network.signs=synapse", "network.signs 'auto' network.dale 'synapse'"),
+    (
+        "rewiring.rule=set rewiring.grow_delay=gradient",
+        "rewiring.grow_delay 'kept' 'random' rewiring.rule 'set' 'rigl'",
+    ),
+    (
+        "rewiring.rule=rigl rewiring.grow_delay=gradient delays.granularity=axon",
+        "delays.granularity 'synapse' 'gradient' 'axon' 'kept'",
+    ),
+    (
+        "rewiring.rule=rigl rewiring.grow_delay=gradient network.sparsity=[0,0.5] "
+        "delays.layers=['hidden1']",
+        "delays.layers hidden1->output 'gradient' 'kept'",
+    ),
+    ("network.synapses=[160,40] network.sparsity=0.5", "network.sparsity 0 network.synapses 0.5"),
+    (
+        "network.sparsity=[0.5,0.5] network.allocation=erdos-renyi",
+        "network.allocation 'uniform' network.sparsity list",
+    ),
+    (
+        "network.synapses=[160,40] network.allocation=erdos-renyi",
+        "network.allocation 'uniform' network.synapses list",
+    ),
+    ("augmentation.drop=0.5", "augmentation.drop 0 currents augmentation.mask_time"),
+    ("augmentation.blend=0.5", "augmentation.blend 0 currents augmentation.noise"),
+]
+
+
+@pytest.mark.parametrize(("overrides", "said"), APART)
+def test_settings_that_do_not_go_together(overrides, said):
     with pytest.raises(InputError) as error:
-        plain(*overrides)
+        plain(*overrides.split())
     text = str(error.value)
-    assert [part for part in essential(wanted) + essential(remedy) if part not in text] == []
+    assert [part for part in said.split() if part not in text] == []
     assert "(from --set " in text
 
 
 @pytest.mark.parametrize(
     "overrides",
     [
-        # The seed's structure learning, as the task's command has it.
-        ["rewiring.rule=rigl", "network.sparsity=0.984375", "network.dale=true"],
-        [
-            "rewiring.rule=deep_r", "network.signs=synapse", "regularisation.l1=0.01",
-            "network.sparsity=0.5",
-        ],
-        [
-            "rewiring.rule=rigl", "rewiring.form=magnitude", "network.signs=free",
-            "network.synapses=[160, 40]",
-        ],
-        ["rewiring.rule=rigl", "rewiring.grow_delay=gradient", "network.sparsity=0.5"],
-        [
-            "rewiring.rule=set", "rewiring.every=0", "rewiring.decay=constant", "rewiring.until=1",
-            "network.sparsity=0.9",
-        ],
-        ["network.allocation=erdos-renyi", "network.sparsity=0.9"],
-        ["network.synapses=[160, 40]"],
-        ["network.synapses=[]", "network.sparsity=[0.9, 0.5]"],
-        ["learning.surrogate=triangle", "learning.surrogate_options={width=0.5, height=2}"],
-        [f"{LAYER}.model=LIF", f"{LAYER}.synapse=Exponential", f"{LAYER}.tau_refrac=20"],
-        [f"{LAYER}.normalise=false", f"{LAYER}.recurrent=true"],
-        ["network.readout.normalise=true", "network.layers.0.weight_init=normal"],
-        ["delays.kernel=dirac", "delays.granularity=axon"],
-        ["delays.sigma_start=3", "delays.sigma_end=3", "delays.sigma_epochs=0.5"],
-        ["data.encoding=spikes"],
-        ["augmentation.noise=0.1", "augmentation.scale=0.2", "augmentation.mask_time=50"],
+        f"{LAYER}.model=LIF {LAYER}.synapse=Exponential {LAYER}.tau_refrac=20",
+        f"{LAYER}.normalise=false {LAYER}.recurrent=true",
+        "delays.kernel=dirac delays.granularity=axon",
+        "delays.sigma_start=3 delays.sigma_end=3 delays.sigma_epochs=0.5",
+        "augmentation.noise=0.1 augmentation.scale=0.2 augmentation.mask_time=50",
     ],
-)  # fmt: skip
+)
 def test_what_goes_together(overrides):
-    plain(*overrides)
+    """Others that do are in tests/recipe/test_build.py and test_effects.py."""
+    plain(*overrides.split())
 
 
 # With a recipe, changes without effect in it, and what takes the effect away.
@@ -405,24 +267,6 @@ def test_what_a_recipe_holds_for_other_settings_may_stay():
     assert parse_recipe(dump(changed), "a run") == changed
 
 
-def test_the_papers_settings():
-    for name in ("fsdd-currents", "rawhd"):
-        recipe = load_recipe(name)
-        layer, delays, learning = recipe.network.layers[0], recipe.delays, recipe.learning
-        assert (layer.size, layer.model, layer.synapse, layer.normalise) == (
-            256, "SeedLIF", "Delta", True,
-        )  # fmt: skip
-        assert layer.tau_mem / recipe.network.dt == pytest.approx(10.05)
-        assert delays.max / recipe.network.dt + 1 == 25  # taps
-        assert (delays.kernel, delays.learning_rate, delays.schedule) == ("gaussian", 0.1, "cosine")
-        assert (learning.rule, learning.surrogate) == ("surrogate", "atan")
-        assert (learning.learning_rate, learning.schedule) == (1e-3, "one-cycle")
-        assert recipe.data.encoding == "currents"
-    assert (learning.epochs, learning.batch_size, layer.dropout) == (150, 256, 0.4)
-    assert recipe.data.options["scale"] == 20
-    assert recipe.regularisation.l1 == 0.01
-
-
 @pytest.mark.parametrize(
     ("override", "hint"),
     [
@@ -434,17 +278,13 @@ def test_the_papers_settings():
         ("network.layers.1.size=3", "network.layers has the entries 0..0"),
         ("network.layers.-1.size=3", "network.layers has the entries 0..0"),
         ("name.x=3", "there is no key 'name.x'"),
+        ("rewiring.foo=3", "keys of [rewiring]: rule, form, every"),
     ],
 )
 def test_unknown_key_names_the_nearest(override, hint):
     text = refused(override)
     assert hint in text
     assert override in text
-
-
-def test_unknown_key_lists_those_of_its_section():
-    text = refused("rewiring.foo=3")
-    assert "keys of [rewiring]: rule, form, every" in text
 
 
 @pytest.mark.parametrize("override", ["epochs", "=3", ""])

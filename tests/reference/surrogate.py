@@ -28,7 +28,7 @@ from typing import Any
 
 import numpy as np
 
-from mlgenn_delays.learning.surrogates import Atan, Boxcar, Surrogate, Triangle
+from mlgenn_delays.learning.rules import Atan, Boxcar, Surrogate, Triangle
 from mlgenn_delays.network import LIF, Exponential, LeakyIntegrator, Network, Projection, SeedLIF
 from tests.reference import forward as single
 from tests.reference import steps

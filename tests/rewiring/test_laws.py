@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlgenn_delays.rewiring import DeepR, Rewiring, RigL, Synapses, redraw, rewire
+from mlgenn_delays.rewiring import Rewiring, Synapses, redraw, rewire
 from tests.rewiring import twin
 from tests.rewiring.helpers import RULES, candidates, delays, name, projection
 
@@ -105,12 +105,10 @@ def update(synapses: Synapses, rng: np.random.Generator) -> Synapses:
     return replace(synapses, weight=weight, delay=delay, moments=moments)
 
 
-@pytest.mark.parametrize("n", [1_000, pytest.param(10_000, marks=pytest.mark.slow)])
-def test_thousands_of_passes_keep_every_law(n: int) -> None:
-    passes = n * 170 // 10_000
-    done = [walk(rule, shape, passes, 7) for rule in RULES for shape in SHAPES]
-    assert sum(passed for passed, _ in done) >= n
-    assert sum(moved for _, moved in done) >= 2.5 * n
+def test_thousands_of_passes_keep_every_law() -> None:
+    done = [walk(rule, shape, 34, 7) for rule in RULES for shape in SHAPES]
+    assert sum(passed for passed, _ in done) >= 2000
+    assert sum(moved for _, moved in done) >= 5000
 
 
 @every_rule
@@ -146,24 +144,3 @@ def test_a_pass_is_determined_by_its_generator(rule: Rewiring) -> None:
     ]
     assert found[0] == found[1]
     assert any(found[0] != each for each in found[2:])
-
-
-@pytest.mark.parametrize("rule", [DeepR(), RigL()], ids=name)
-def test_a_pass_without_zeros_does_nothing(rule: Rewiring) -> None:
-    rng = np.random.default_rng(5)
-    synapses, pairs = projection(rule, 5, 5, 10, rng)
-    gradient, _ = candidates(synapses, rng)
-    result = rewire(rule, synapses, pairs, gradient=gradient, step=1, total_steps=9, rng=rng)
-    assert result.moved == 0
-    assert twin.rows(result.synapses) == twin.rows(synapses)
-
-
-@every_rule
-def test_in_a_dense_projection_nothing_happens(rule: Rewiring) -> None:
-    rng = np.random.default_rng(6)
-    synapses, pairs = projection(rule, 4, 5, 20, rng)
-    synapses = replace(synapses, weight=np.zeros(20, np.float32))
-    result = rewire(rule, synapses, pairs, step=1, total_steps=9, rng=rng)
-    assert result.moved == 0
-    assert twin.rows(result.synapses) == twin.rows(synapses)
-    np.testing.assert_array_equal(result.origin, np.arange(20))

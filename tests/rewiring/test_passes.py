@@ -8,8 +8,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlgenn_delays.errors import DivergedError, InputError
-from mlgenn_delays.rewiring import SET, DeepR, Pairs, Rewired, Rewiring, RigL, Synapses, rewire
-from mlgenn_delays.rewiring.sampling import largest
+from mlgenn_delays.network import Uniform
+from mlgenn_delays.rewiring import (
+    SET,
+    DeepR,
+    Pairs,
+    Rewired,
+    Rewiring,
+    RigL,
+    Synapses,
+    redraw,
+    rewire,
+)
+from mlgenn_delays.rewiring.base import largest
 from tests.rewiring import twin
 from tests.rewiring.helpers import RULES, candidates, name, projection
 
@@ -98,14 +109,6 @@ def test_equal_weights_have_equal_chances_to_go() -> None:
     fair(np.delete(went, 4), 2000, 2 / 11)
 
 
-def test_a_crossed_weight_counts_as_zero() -> None:
-    rule = SET(drop_fraction=0.25, decay="constant")
-    synapses, pairs = projection(rule, 5, 8, 4, np.random.default_rng(1))
-    weight = (synapses.sign * np.float32([0.1, 0.2, -9.0, 0.3])).astype(np.float32)
-    result = run(rule, replace(synapses, weight=weight), pairs)
-    assert sorted(result.origin) == [-1, 0, 1, 3]
-
-
 def test_where_too_few_pairs_are_absent_synapses_grow_again() -> None:
     synapses, pairs = projection(DeepR(), 4, 5, 18, np.random.default_rng(2))
     synapses.weight[3:12] = 0.0
@@ -114,6 +117,11 @@ def test_where_too_few_pairs_are_absent_synapses_grow_again() -> None:
     assert result.moved == 9
     stayed = set(twin.places(synapses)[3:12]) & set(twin.places(result.synapses))
     assert len(stayed) == 7
+
+
+def test_a_dense_projection_needs_no_gradient() -> None:
+    synapses, pairs = projection(RigL(), 4, 5, 20, np.random.default_rng(6))
+    assert run(RigL(), replace(synapses, weight=np.zeros(20, np.float32)), pairs).moved == 0
 
 
 def test_which_synapses_grow_again_is_chance() -> None:
@@ -137,19 +145,6 @@ def test_the_largest_are_those_of_a_full_sort(n: int, share: float, kinds: int, 
     assert sorted(score[chosen]) == sorted(score)[n - m :]
 
 
-def test_a_delay_waits_with_its_pair() -> None:
-    rule = DeepR()
-    synapses, pairs = projection(rule, 1, 3, 2, np.random.default_rng(3))
-    place, delay = twin.places(synapses)[0], np.float32(7.25)
-    synapses.delay[0], synapses.weight[0] = delay, 0.0
-    first = run(rule, synapses, pairs)
-    assert first.pairs.delay[place] == delay
-    assert place not in twin.places(first.synapses)
-    first.synapses.weight[:] = 0.0
-    second = run(rule, first.synapses, first.pairs)
-    assert second.synapses.delay[twin.places(second.synapses).index(place)] == delay
-
-
 def test_a_pass_works_without_synapses_or_moments() -> None:
     synapses, pairs = projection(DeepR(), 2, 3, 0, np.random.default_rng(3))
     assert run(DeepR(), replace(synapses, moments={}), pairs).moved == 0
@@ -165,80 +160,45 @@ PAIRS = projection(DeepR(), 3, 4, 4, np.random.default_rng(0))[1]
 ROWS = np.full((3, 4), [[1], [-1], [1]], np.int8)
 MIXED = ROWS.copy()
 MIXED[1, 3] = 1
-FREE = Pairs(None, PAIRS.delay)
+BY_GRADIENT, DALE = RigL(grow_delay="gradient"), DeepR(signs="dale")
 GRADIENT = np.ones((3, 4), np.float32)
 
 
+ZEROS = np.zeros(4, np.float32)
+LONE = ROWS.ravel()[broken().flat]
+
+
 @pytest.mark.parametrize(
-    ("act", "says"),
+    ("rule", "changes", "pairs", "more", "says"),
     [
+        (RigL(), {}, PAIRS, {}, r"gradient .* shape \(3, 4\), got None"),
+        (RigL(), {}, PAIRS, {"gradient": GRADIENT.T}, r"shape \(3, 4\), got \(4, 3\)"),
+        (BY_GRADIENT, {}, PAIRS, {"gradient": GRADIENT}, r"best_delay .* \(3, 4\), got None"),
         (
-            lambda: run(RigL(), broken(), PAIRS),
-            r"gradient for RigL must have shape \(3, 4\), got None",
+            BY_GRADIENT,
+            {"weight": ZEROS},
+            PAIRS,
+            {"gradient": GRADIENT, "best_delay": -GRADIENT},
+            "best_delay must .* >= 0",
         ),
-        (
-            lambda: run(RigL(), broken(), PAIRS, gradient=GRADIENT.T),
-            r"gradient for RigL must have shape \(3, 4\), got \(4, 3\)",
-        ),
-        (
-            lambda: run(RigL(grow_delay="gradient"), broken(), PAIRS, gradient=GRADIENT),
-            r"best_delay .* must have shape \(3, 4\), got None",
-        ),
-        (
-            lambda: run(
-                RigL(grow_delay="gradient"),
-                broken(weight=np.zeros(4, np.float32)),
-                PAIRS,
-                gradient=GRADIENT,
-                best_delay=-GRADIENT,
-            ),
-            "best_delay must have finite values >= 0",
-        ),
-        (
-            lambda: run(DeepR(), broken(post=np.zeros(4, np.int32)), PAIRS),
-            r"ascending \(pre, post\) without repeats",
-        ),
-        (
-            lambda: run(DeepR(), broken(pre=np.int32([0, 1, 2, 3])), PAIRS),
-            r"pre in 0..2, got 0..3",
-        ),
-        (
-            lambda: run(DeepR(), broken(moments={"m": np.zeros(3, np.float32)}), PAIRS),
-            r"synapses' m must have shape \(4,\), got \(3,\)",
-        ),
-        (
-            lambda: run(DeepR(), broken(), Pairs(PAIRS.sign, PAIRS.delay[:2])),
-            r"pairs.delay must have shape \(3, 4\), got \(2, 4\)",
-        ),
-        (lambda: run(SET(signs="free"), broken(), PAIRS), "must have no signs"),
-        (
-            lambda: run(DeepR(), broken(sign=None), PAIRS),
-            r"synapses' sign with signs=.synapse. must have shape \(4,\), got None",
-        ),
-        (lambda: run(DeepR(), broken(), FREE), r"pairs.sign .* got None"),
-        (lambda: run(DeepR(), broken(sign=np.zeros(4, np.int8)), PAIRS), "must be -1 or 1"),
-        (
-            lambda: run(
-                DeepR(signs="dale"),
-                broken(sign=-ROWS.ravel()[broken().flat]),
-                Pairs(ROWS, PAIRS.delay),
-            ),
-            "one sign per presynaptic neuron",
-        ),
-        (
-            lambda: run(
-                DeepR(signs="dale"),
-                broken(sign=ROWS.ravel()[broken().flat]),
-                Pairs(MIXED, PAIRS.delay),
-            ),
-            "one sign per presynaptic neuron",
-        ),
-        (lambda: run(DeepR(), broken(), PAIRS, step=0), "must be >= 1, got 0 and 100"),
+        (DeepR(), {"post": np.zeros(4, np.int32)}, PAIRS, {}, r"\(pre, post\) without repeats"),
+        (DeepR(), {"pre": np.int32([0, 1, 2, 3])}, PAIRS, {}, r"pre in 0..2, got 0..3"),
+        (DeepR(), {"moments": {"m": ZEROS[:3]}}, PAIRS, {}, r"m must .* \(4,\), got \(3,\)"),
+        (DeepR(), {}, Pairs(PAIRS.sign, PAIRS.delay[:2]), {}, r"pairs.delay .* got \(2, 4\)"),
+        (SET(signs="free"), {}, PAIRS, {}, "signs"),
+        (DeepR(), {"sign": None}, PAIRS, {}, r"sign with signs=.synapse. .* \(4,\), got None"),
+        (DeepR(), {}, Pairs(None, PAIRS.delay), {}, r"pairs.sign .* got None"),
+        (DeepR(), {"sign": np.zeros(4, np.int8)}, PAIRS, {}, "sign.* -1 or 1"),
+        (DALE, {"sign": -LONE}, Pairs(ROWS, PAIRS.delay), {}, "one sign per presynaptic neuron"),
+        (DALE, {"sign": LONE}, Pairs(MIXED, PAIRS.delay), {}, "one sign per presynaptic neuron"),
+        (DeepR(), {}, PAIRS, {"step": 0}, ">= 1, got 0 and 100"),
     ],
 )
-def test_what_does_not_fit_is_refused(act: object, says: str) -> None:
+def test_what_does_not_fit_is_refused(
+    rule: Rewiring, changes: dict, pairs: Pairs, more: dict, says: str
+) -> None:
     with pytest.raises(InputError, match=says):
-        act()
+        run(rule, broken(**changes), pairs, **more)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
@@ -253,3 +213,27 @@ def test_gradients_that_are_not_finite_are_refused(bad: float) -> None:
 def test_weights_that_are_not_finite_are_refused() -> None:
     with pytest.raises(DivergedError, match="finite weights"):
         run(DeepR(), broken(weight=np.float32([1, np.nan, 1, 1])), PAIRS)
+
+
+def test_redraw_keeps_signs_and_changes_delays() -> None:
+    pairs = Pairs(np.ones((9, 9), np.int8), np.ones((9, 9), np.float32))
+    before = pairs.delay.copy()
+    after = redraw(pairs, np.random.default_rng(2), Uniform(2.0, 9.0).draw)
+    assert after.sign is pairs.sign
+    assert (after.delay != before).all()
+    assert after.delay.dtype == np.float32
+    np.testing.assert_array_equal(pairs.delay, before)
+
+
+@pytest.mark.parametrize(
+    ("draw", "says"),
+    [
+        (lambda rng, n: np.zeros(3), r"must have shape \(6,\), got \(3,\)"),
+        (lambda rng, n: np.full(n, -1.0), "finite and >= 0"),
+        (lambda rng, n: np.full(n, np.nan), "finite and >= 0"),
+    ],
+)
+def test_bad_delays_are_refused(draw: object, says: str) -> None:
+    pairs = Pairs(None, np.ones((2, 3), np.float32))
+    with pytest.raises(InputError, match=says):
+        redraw(pairs, np.random.default_rng(0), draw)

@@ -14,7 +14,7 @@ import pytest
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.files import PART
 from mlgenn_delays.network import Network
-from mlgenn_delays.runs.lock import locked
+from mlgenn_delays.runs.files import locked
 from mlgenn_delays.sweep import Sweep, executor, read_results
 from mlgenn_delays.sweep.child import Child
 from tests.cli.helpers import call, start

@@ -90,7 +90,7 @@ def test_variants_are_the_first_axis():
         ({}, {"true": {"k": 1}}, "the name of a variant"),
         ({"a": []}, {}, "a list of values"),
         ({"a": "xyz"}, {}, "a list of values"),
-        ({"a": [None]}, {}, "a setting must have"),
+        ({"a": [None]}, {}, "a setting must be"),
         ({"a": [0, 1, 0.0]}, {}, "every value once, got 0 and 0.0"),
         ({"a.b": [1], "a": [2]}, {}, "must not set the same"),
         ({"a": [2], "a.b": [1]}, {}, "must not set the same"),

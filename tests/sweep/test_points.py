@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.sweep.grid import make_axes
-from mlgenn_delays.sweep.plan import resolve
-from mlgenn_delays.sweep.points import make_points
+from mlgenn_delays.sweep.plan import make_points, resolve
 
 KEYS = ("variant", "delays.learning_rate", "learning.learning_rate", "network.sparsity")
 GRIDS = st.dictionaries(

@@ -7,9 +7,8 @@ from hypothesis import strategies as st
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.sweep import read_results, summarise
 from mlgenn_delays.sweep.grid import make_axes
-from mlgenn_delays.sweep.points import make_points
-from mlgenn_delays.sweep.record import Record, make_record
-from mlgenn_delays.sweep.results import COLUMNS, make_row, to_csv
+from mlgenn_delays.sweep.plan import make_points
+from mlgenn_delays.sweep.results import COLUMNS, Record, make_record, make_row, to_csv
 
 GRID = {"a.b": ["none", "tr,ue", True, 1, 0.5, [1, 0.5]], "c": ["1"]}
 POINTS = make_points(make_axes(GRID, {"v12": {}, "rigl": {"d": 1}}), [], 2)

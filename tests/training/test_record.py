@@ -6,13 +6,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mlgenn_delays.data.fingerprint import Fingerprint, compare, fingerprint, joined
 from mlgenn_delays.data.types import StreamedSpikes
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.learning import EventProp
 from mlgenn_delays.runs.directory import RunDirectory
+from mlgenn_delays.runs.record import (
+    Fingerprint,
+    compare,
+    fingerprint,
+    joined,
+    keep_record,
+    read_record,
+)
 from mlgenn_delays.tensors import pack, read
-from mlgenn_delays.training.record import keep_record, read_record
 from mlgenn_delays.training.trainer import Trainer
 
 NAMES = tuple(f"n{row}" for row in range(10))

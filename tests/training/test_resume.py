@@ -224,6 +224,27 @@ def test_where_it_runs_may_change(fake, make, tmp_path, changed):
     assert make.final_files(run.path) == make.final_files(whole.path)
 
 
+def test_a_run_that_is_older_than_a_setting_resumes_at_its_default(fake, make, tmp_path):
+    """`pipelined` came later; a run begun before it, with RigL before `averaging`, resumes."""
+    run = make.run(tmp_path / "run")
+    make.trainer(run, epochs=2, rewiring=RigL()).fit(make.data())
+    for checkpoint in ("last", "best"):
+        path = run.checkpoint_path(checkpoint) / STATE
+        new = Checkpoint.load(path)
+        texts = {
+            "rule": new.settings["rule"].replace(", pipelined=False", ""),
+            "rewiring": new.settings["rewiring"].replace(", averaging=0.9", ""),
+        }
+        assert all(text != new.settings[key] for key, text in texts.items())
+        path.write_bytes(replace(new, settings={**new.settings, **texts}).to_bytes())
+    late = make.trainer(run, rule=EventProp(pipelined=True), rewiring=RigL(), epochs=2)
+    with pytest.raises(InputError, match="rule .*, got pipelined=True"):
+        late.fit(make.data(), resume=True)
+    with pytest.raises(InputError, match="rewiring .*, got averaging=0.5"):
+        make.trainer(run, epochs=2, rewiring=RigL(averaging=0.5)).fit(make.data(), resume=True)
+    assert len(make.trainer(run, epochs=2, rewiring=RigL()).fit(make.data(), resume=True)) == 2
+
+
 @pytest.mark.parametrize("engine", ["cpu", "genn"])
 def test_a_checkpoint_that_tells_of_its_engine(fake, make, tmp_path, engine):
     """Those of 0.1.0 and before do."""

@@ -48,7 +48,7 @@ def test_a_folder_with_files_is_refused_and_left_alone(tmp_path, name):
 def test_a_run_is_not_created_twice(tmp_path):
     RunDirectory.create(tmp_path / "run", "first", {})
     for again in (check_free, lambda path: RunDirectory.create(path, "second", {})):
-        with pytest.raises(InputError, match="holds a run; go on with --resume"):
+        with pytest.raises(InputError, match="holds a run; continue with --resume"):
             again(tmp_path / "run")
     assert RunDirectory.open(tmp_path / "run").recipe_text() == "first"
 
@@ -195,7 +195,7 @@ def test_a_run_that_another_process_makes_meanwhile_is_left_alone(tmp_path, monk
         (path / "recipe.toml").write_text("first")
 
     monkeypatch.setattr(run_module, "write_atomic", write)
-    with pytest.raises(InputError, match="one that holds a run; go on with --resume"):
+    with pytest.raises(InputError, match="one that holds a run; continue with --resume"):
         RunDirectory.create(path, "second", {})
     assert RunDirectory.open(path).recipe_text() == "first"
     assert os.listdir(tmp_path) == ["run"]

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from mlgenn_delays import memory
+from mlgenn_delays import machine
 from mlgenn_delays.data.types import SpikeData
-from mlgenn_delays.engines.sizes import Trials, check_sizes
+from mlgenn_delays.engines.checks import Trials, check_sizes
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.learning import EventProp, Gaussian, SurrogateBPTT, Triangle
 from mlgenn_delays.network import LIF, Exponential, LeakyIntegrator, Network, Normal, SpikeInput
@@ -58,7 +58,7 @@ def test_what_needs_most_and_what_to_lower_are_named(
 ) -> None:  # fmt: skip
     if what.startswith("taps"):
         rule = SurrogateBPTT(surrogate=Triangle(), kernel=Gaussian(2e5, 0.23, 2))
-    monkeypatch.setattr(memory, "total_memory", lambda: 10**9)
+    monkeypatch.setattr(machine, "total_memory", lambda: 10**9)
     with pytest.raises(InputError, match="memory of 1 GB, got one with .* in all about") as error:
         check_sizes(network(**settings), rule, None, trials)
     assert what in str(error.value) and lower in str(error.value)
@@ -70,7 +70,7 @@ def test_populations_and_projections_are_refused_before_they_are_made(
 ) -> None:
     with pytest.raises(InputError, match="population 'hidden' must fit into the memory of"):
         network(hidden=2**31 - 1)
-    monkeypatch.setattr(memory, "total_memory", lambda: 10**6)
+    monkeypatch.setattr(machine, "total_memory", lambda: 10**6)
     with pytest.raises(InputError, match="projection 'input->hidden' .* got 5 x 20000 pairs of"):
         network(hidden=20_000)
     network(hidden=100)
@@ -90,7 +90,7 @@ def test_the_estimate_is_near_what_is_taken(rule: object, monkeypatch: pytest.Mo
     tracemalloc.stop()
     found = []
     monkeypatch.setattr(
-        "mlgenn_delays.engines.sizes.check_memory", lambda *given: found.append(given[2])
+        "mlgenn_delays.engines.checks.check_memory", lambda *given: found.append(given[2])
     )
     check_sizes(net, rule, None, Trials(4, 2000, 1))
     assert taken / 3 < found[0] < 3 * taken

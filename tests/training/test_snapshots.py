@@ -2,7 +2,7 @@ import pytest
 
 from mlgenn_delays import Network
 from mlgenn_delays.errors import InputError
-from mlgenn_delays.runs.snapshots import interval, keep, kept
+from mlgenn_delays.runs.checkpoint import interval, keep, kept
 
 
 @pytest.mark.parametrize(

@@ -261,15 +261,18 @@ def test_divergence_in_the_first_epoch_says_that_nothing_was_finished(fake, make
         ({"seed": -1}, "seed must be .* got -1"),
         ({"threads": 0}, "threads must be .* got 0"),
         ({"patience": 0}, "patience must be .* got 0"),
-        ({"engine": "cpo"}, "engine one of cpu, genn, got 'cpo'; did you mean 'cpu'"),
+        ({"engine": "cpo"}, "engine must be one of cpu, genn, got 'cpo'; did you mean 'cpu'"),
         ({"progress": "bars"}, "progress must be .* got 'bars'; did you mean 'bar'"),
-        ({"augment": "jitter"}, "augment of type .*Augment.* got 'jitter'"),
-        ({"run": "runs/x"}, "run of type .*RunDirectory.* got 'runs/x'"),
-        ({"rewiring": "rigl"}, "rewiring of type Rewiring or None, got 'rigl'"),
-        ({"network": "net"}, "network of type Network, got 'net'"),
-        ({"rule": "eventprop"}, "rule of type EventProp or SurrogateBPTT, got 'eventprop'"),
-        ({"backend": "cuda"}, "engine 'genn' with backend 'cuda', got 'cpu'; set engine='genn'"),
-        ({"communicator": "mpi"}, "engine 'genn' with communicator 'mpi', got 'cpu'"),
+        ({"augment": "jitter"}, "augment .* of type .*Augment.* got 'jitter'"),
+        ({"run": "runs/x"}, "run .* of type .*RunDirectory.* got 'runs/x'"),
+        ({"rewiring": "rigl"}, "rewiring .* of type Rewiring or None, got 'rigl'"),
+        ({"network": "net"}, "network .* of type Network, got 'net'"),
+        ({"rule": "eventprop"}, "rule .* of type EventProp or SurrogateBPTT, got 'eventprop'"),
+        (
+            {"backend": "cuda"},
+            "engine must be 'genn' with backend 'cuda', got 'cpu'",
+        ),
+        ({"communicator": "mpi"}, "engine must be 'genn' with communicator 'mpi', got 'cpu'"),
     ],
 )
 def test_arguments_check_themselves(make, arguments, text):
@@ -368,14 +371,14 @@ def test_check_asks_the_engine(make):
 def test_fit_refuses_no_data_and_resuming_without_a_run(fake, make):
     with pytest.raises(InputError, match="must be SpikeData or CurrentData, got dict"):
         make.trainer().fit({"train": make.data()})
-    with pytest.raises(InputError, match="resume must have a run"):
+    with pytest.raises(InputError, match="resume needs a run"):
         make.trainer().fit(make.data(), resume=True)
 
 
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        ({"patience": 2}, "patience must have validation data"),
+        ({"patience": 2}, "patience needs validation data"),
         (
             {"augment": Augment(shift=1, group=2)},
             "augmentation.group must be a divisor of the 3 channels .*, or 0, got 2",

@@ -2,10 +2,8 @@
 
 from mlgenn_delays.analysis.analyse import Analysis
 from mlgenn_delays.analysis.figures.fields import before_and_after, receptive_fields
-from mlgenn_delays.analysis.figures.grouping import course, grouping
-from mlgenn_delays.analysis.figures.lifetimes import lifetimes
-from mlgenn_delays.analysis.figures.neurons import balance, rates, tuning
-from mlgenn_delays.analysis.figures.values import values
+from mlgenn_delays.analysis.figures.grouping import course, grouping, lifetimes
+from mlgenn_delays.analysis.figures.neurons import balance, rates, tuning, values
 from mlgenn_delays.analysis.style import Picture, look
 
 
@@ -40,6 +38,6 @@ def pictures(analysis: Analysis) -> list[Picture]:
 
 
 def captions(drawn: list[Picture]) -> str:
-    """Return titles and captions as Markdown, in the order of the figures."""
+    """Titles and captions as Markdown, in the order of the figures."""
     parts = [f"## {p.title}\n\n![{p.title}]({p.name}.png)\n\n{p.caption}\n" for p in drawn]
     return "\n".join(parts)

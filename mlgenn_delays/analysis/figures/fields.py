@@ -65,7 +65,7 @@ def before_and_after(analysis: Analysis, name: str) -> Picture | None:
 
 
 def telling(analysis: Analysis, name: str, n: int) -> tuple[np.ndarray, str]:
-    """Return up to n neurons worth looking at, and by what they were chosen."""
+    """Up to n neurons worth looking at, and by what they were chosen."""
     own = analysis.projections[name].after.afferents
     tuned = _tuned(analysis, name)
     if tuned is None:
@@ -80,23 +80,20 @@ def telling(analysis: Analysis, name: str, n: int) -> tuple[np.ndarray, str]:
 
 
 def plain(name: str) -> str:
-    """Return the name of a projection or population as part of a file's name."""
+    """The name of a projection or population as part of a file's name."""
     return "".join(c if c.isalnum() else "-" for c in name.replace("->", "-"))
 
 
 def _target(analysis: Analysis, name: str) -> str:
-    """Return the population that a projection goes to."""
     return analysis.network.projections[name].target
 
 
 def _tuned(analysis: Analysis, name: str) -> Tuning | None:
-    """Return what the neurons answer to that a projection goes to."""
     active, target = analysis.activity, _target(analysis, name)
     return active.tuning(target) if active is not None and target in active.counts else None
 
 
 def _title(analysis: Analysis, name: str, neuron: int) -> str:
-    """Return what a neuron is, and what it answers to."""
     tuned = _tuned(analysis, name)
     if tuned is None or analysis.activity is None or tuned.preferred[neuron] < 0:
         return f"neuron {neuron}"
@@ -105,13 +102,12 @@ def _title(analysis: Analysis, name: str, neuron: int) -> str:
 
 
 def _largest(own: Afferents, chosen: np.ndarray) -> float:
-    """Return the largest weight of some neurons."""
     weights = own.take(chosen).weight
     return float(np.abs(weights).max()) if len(weights) else 1.0
 
 
 def _longest(own: Afferents) -> float:
-    """Return the longest delay [ms], of no use as a limit if 0."""
+    """The longest delay [ms]; 0 would be of no use as a limit."""
     return float(own.delay.max(initial=0.0)) or own.max_delay
 
 
@@ -160,12 +156,10 @@ def _label(figure: Any, axes: Any, places: Places, shown: int) -> None:
 
 
 def _place_name(places: Places) -> str:
-    """Return what the places are called."""
     return places.names[0] if len(places.names) == 1 else f"pixel ({' × '.join(places.names)})"
 
 
 def _legend(figure: Any) -> None:
-    """Say once which colour is which sign."""
     from matplotlib.lines import Line2D
 
     dots = [

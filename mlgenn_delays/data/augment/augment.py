@@ -7,7 +7,7 @@ nothing else in the batch. What is drawn for spikes and for currents alike is dr
 import math
 from functools import lru_cache
 from statistics import NormalDist
-from typing import Annotated, overload
+from typing import Annotated
 
 import numpy as np
 from pydantic import Field
@@ -114,7 +114,11 @@ def check_kind(settings: Augment, data: Data | Batch) -> None:
         InputError: Jitter, dropped spikes or blends are asked of currents, or noise or scale of
             spikes.
     """
-    currents = isinstance(data, CurrentData | CurrentBatch)
+    check_encoding(settings, currents=isinstance(data, CurrentData | CurrentBatch))
+
+
+def check_encoding(settings: Augment, *, currents: bool) -> None:
+    """Reject settings that make no sense for data of an encoding, see `check_kind`."""
     kind, other = ("currents", "spikes") if currents else ("spikes", "currents")
     for name, (reason, instead) in (_SPIKES_ONLY if currents else _CURRENTS_ONLY).items():
         value = getattr(settings, name)
@@ -126,54 +130,20 @@ def check_kind(settings: Augment, data: Data | Batch) -> None:
 
 
 def group_size(settings: Augment, n_channels: int) -> int:
-    """Return the number of channels per group.
-
-    Arguments:
-        settings: The settings.
-        n_channels: Number of channels of the data.
-
-    Raises:
-        InputError: The channels do not divide into groups of the given size.
-    """
+    """Return the number of channels per group, which must be a divisor of all."""
     group = settings.group or n_channels
     if n_channels % group:
         raise InputError(f"group must be a divisor of the {n_channels} channels, got {group}")
     return group
 
 
-@overload
-def augment(
-    batch: SpikeBatch, settings: Augment, dt: float, seed: int, epoch: int
-) -> SpikeBatch: ...
-
-
-@overload
-def augment(
-    batch: CurrentBatch, settings: Augment, dt: float, seed: int, epoch: int
-) -> CurrentBatch: ...
-
-
 def augment(batch: Batch, settings: Augment, dt: float, seed: int, epoch: int) -> Batch:
-    """Return a batch with its examples changed at random.
+    """Return a batch with its examples changed at random; itself if the settings change nothing.
 
     Spikes that leave their group of channels or the trial vanish; spikes of a channel that fall
     into one step become one. Currents move by whole steps, what leaves is lost and zeros come in;
     then they are scaled, noise is added to all, and masks are zero. Masks lie where an example is
     after it has moved. Blends come before, see `Augment.blend`: none are made here.
-
-    Arguments:
-        batch: The batch, which stays as it is.
-        settings: See `Augment`.
-        dt: Length of a step [ms].
-        seed: Seed of the run.
-        epoch: Number of the epoch.
-
-    Returns:
-        A batch of the same examples; the given one itself if the settings change nothing.
-
-    Raises:
-        InputError: The channels do not divide into groups of the given size, or the settings are
-            none for this kind of data.
     """
     if settings.leaves_each:
         return batch
@@ -187,7 +157,6 @@ def augment(batch: Batch, settings: Augment, dt: float, seed: int, epoch: int) -
 def _augment_spikes(
     batch: SpikeBatch, settings: Augment, dt: float, seed: int, epoch: int, group: int
 ) -> SpikeBatch:
-    """Augment a batch with settings that are already checked."""
     from mlgenn_delays.data.augment.augment_kernel import rearrange
 
     start = np.empty((len(batch), batch.n_channels + 1), np.int64)
@@ -213,7 +182,6 @@ def _augment_spikes(
 def _augment_currents(
     batch: CurrentBatch, settings: Augment, dt: float, seed: int, epoch: int, group: int
 ) -> CurrentBatch:
-    """Augment a batch with settings that are already checked."""
     from mlgenn_delays.data.augment.augment_kernel import change_currents
 
     n, n_steps, n_channels = batch.values.shape

@@ -29,19 +29,8 @@ def blending(
 ) -> Callable[[Batch], Batch]:
     """Return a function that blends the batches of an epoch; its calls are independent.
 
-    Arguments:
-        data: The split that the batches are of, and partners come from.
-        settings: Of these ``blend`` and ``group`` count here, see `Augment`.
-        seed: Seed of the run.
-        epoch: Number of the epoch.
-
-    Returns:
-        A function from a batch to one of the same examples, some of them blended; the given one
-        itself if none is.
-
-    Raises:
-        InputError: The channels do not divide into groups of the given size, or blends are asked
-            of currents.
+    Partners come from all of the split `data`. A batch of which nothing is blended is returned
+    itself.
     """
     if settings is None or not settings.blend:
         return lambda batch: batch
@@ -63,14 +52,7 @@ def blending(
 
 
 class _Partners:
-    """Draws whom examples are blended with.
-
-    Arguments:
-        labels: (N,) class of each example.
-        probability: With which an example is blended at all.
-        seed: Seed of the run.
-        epoch: Number of the epoch.
-    """
+    """Draws the examples of the same class that others are blended with."""
 
     def __init__(self, labels: np.ndarray, probability: float, seed: int, epoch: int) -> None:
         self._labels, self._probability, self._keys = labels, probability, (seed, epoch)
@@ -124,5 +106,5 @@ def _blend(
 
 
 def _bits(random: np.random.Generator, size: int) -> np.ndarray:
-    """Return so many random bits, eight a byte."""
+    """Return random bits, eight per byte."""
     return np.frombuffer(random.bytes((size + 7) // 8), np.uint8)

@@ -9,8 +9,7 @@ import re
 from importlib import resources
 from pathlib import Path
 
-from mlgenn_delays.data.download.fetch import download, open_zip, read_member
-from mlgenn_delays.data.download.prepare import Prepared
+from mlgenn_delays.data.download.prepare import Prepared, download, open_zip, read_member
 from mlgenn_delays.data.encode.wav import read_wav
 from mlgenn_delays.errors import InputError, WorkError
 from mlgenn_delays.files import open_atomic, unfinished
@@ -37,17 +36,8 @@ def published() -> dict[tuple[int, str], str]:
 def group_checksum(folder: Path, digit: int, speaker: str) -> str | None:
     """Return the checksum of a digit and speaker, None if a recording is missing.
 
-    Arguments:
-        folder: Folder of the recordings.
-        digit: The digit.
-        speaker: The speaker.
-
-    Returns:
-        The first 16 digits of SHA-256 over takes 5-49 in their order: of each its name, a line
-        feed, its size in decimal, a line feed, and its content.
-
-    Raises:
-        InputError: A recording cannot be read.
+    It is the first 16 digits of SHA-256 over takes 5-49 in their order: of each its name, a line
+    feed, its size in decimal, a line feed, and its content.
     """
     total = hashlib.sha256()
     for take in CHECKED:
@@ -108,7 +98,6 @@ def _place(folder: Path) -> Path:
 
 
 def _faults(place: Path) -> list[str]:
-    """Return which recordings are missing, damaged or not those published, in words."""
     groups = published()
     faults = []
     with Meter("checking recordings", len(groups), "groups") as meter:
@@ -126,7 +115,6 @@ def _faults(place: Path) -> list[str]:
 
 
 def _unreadable(place: Path, names: list[str]) -> list[str]:
-    """Return which recordings cannot be read, in words."""
     faults = []
     for name in names:
         try:
@@ -137,7 +125,6 @@ def _unreadable(place: Path, names: list[str]) -> list[str]:
 
 
 def _in_words(faults: list[str]) -> str:
-    """Return the first faults, and how many more there are."""
     more = f", and {len(faults) - 5} more" if len(faults) > 5 else ""
     return ", ".join(faults[:5]) + more
 

@@ -3,8 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from mlgenn_delays.data.download.fetch import PACKED, download, unpack
-from mlgenn_delays.data.download.prepare import Prepared
+from mlgenn_delays.data.download.prepare import PACKED, Prepared, download, unpack
 from mlgenn_delays.data.sets.shd import SHD_FILES
 from mlgenn_delays.data.sets.shd_files import N_DIGITS, N_WORDS, PAGE, EventFile, locate
 from mlgenn_delays.data.sets.ssc import SSC_FILES
@@ -24,7 +23,6 @@ def prepare_ssc(folder: Path) -> Prepared:
 
 
 def _prepare(kind: str, folder: Path, files: dict[str, str], n_classes: int) -> Prepared:
-    """Find each file, or unpack or download it."""
     names = tuple(files.values())
     found = dict(zip(names, locate(folder, names), strict=True))
     ready = {name: (path, "was there") for name, path in found.items() if path is not None}
@@ -54,7 +52,6 @@ def _fetch(url: str, md5: str, path: Path) -> None:
 
 
 def _checked(path: Path, how: str, n_classes: int) -> str:
-    """Return what to say of a file, which must be one of its kind."""
     try:
         n, size = len(EventFile(path, n_classes)), path.stat().st_size / 1e6
         return f"{path}: {how}, {n:,} examples, {size:,.1f} MB"
@@ -63,11 +60,7 @@ def _checked(path: Path, how: str, n_classes: int) -> str:
 
 
 def _addresses(kind: str, folder: Path, names: list[str]) -> dict[str, tuple[str, str]]:
-    """Return the address and the MD5 checksum of each file, as tonic knows them.
-
-    Raises:
-        InputError: tonic is not installed, or does not know them.
-    """
+    """Return the address and the MD5 checksum of each file, as tonic knows them."""
     if not names:
         return {}
     packed = ", ".join(f"{PAGE}{name}.zip" for name in names)

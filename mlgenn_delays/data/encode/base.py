@@ -78,13 +78,7 @@ def encode_frames(
 
 
 def pad_frames(frames: Sequence[np.ndarray], *, hop: float, span: float) -> np.ndarray:
-    """Return (N, F, B) float32: each recording cut or padded with zeros to just over the span.
-
-    Arguments:
-        frames: N arrays of (frames, B).
-        hop: Time between frames [ms].
-        span: Length of a trial [ms].
-    """
+    """Return (N, F, B) float32: recordings cut or padded with zeros to just over the span [ms]."""
     n_frames = int(np.ceil(span / hop)) + 1
     padded = np.zeros((len(frames), n_frames, frames[0].shape[1]), np.float32)
     for row, each in zip(padded, frames, strict=True):

@@ -6,16 +6,9 @@ from mlgenn_delays.data.arrays import rows_at_once
 
 
 def interpolate_frames(frames: np.ndarray, hop: float, dt: float, n_steps: int) -> np.ndarray:
-    """Return the linear trace through the frames at the beginning of every step.
+    """Return the linear trace through frames (N, F, B) at the beginning of every step, (N, T, B).
 
-    Arguments:
-        frames: (N, F, B), frame i at ``i * hop``; zero follows the last.
-        hop: Time between frames [ms].
-        dt: Length of a step [ms].
-        n_steps: T.
-
-    Returns:
-        (N, T, B) float32.
+    Frame i is at ``i * hop`` [ms]; zero follows the last.
     """
     place = np.arange(n_steps) * (dt / hop)
     low = np.floor(place).astype(np.int64)

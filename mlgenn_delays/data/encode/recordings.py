@@ -1,30 +1,135 @@
-"""Recordings as mel frames, and those as spikes or as currents, for every data set of sound."""
+"""Recordings as mel frames, and those as spikes or as currents, for every data set of sound.
 
+``frame = clip(1 + 10 log10(energy / peak) / range_db, 0, 1)``: the loudest band and frame of the
+recording is 1, and what is ``range_db`` below it, or silent, is 0.
+"""
+
+import math
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
+from pydantic import Field
 
+from mlgenn_delays.data.blocks import Blocks
 from mlgenn_delays.data.cache import cache_key, cached_arrays
 from mlgenn_delays.data.dataset import Example, Space
 from mlgenn_delays.data.encode.base import (
     ENCODER_VERSION,
     ENCODERS,
+    Encoder,
     encode_frames,
     pad_frames,
 )
 from mlgenn_delays.data.encode.interpolate import interpolate_frames
-from mlgenn_delays.data.encode.mel import MelSettings, mel_transform
 from mlgenn_delays.data.encode.rate import RateEncoder
-from mlgenn_delays.data.encode.wav import decode_wav, read_bytes, read_wav
+from mlgenn_delays.data.encode.wav import read_wav
+from mlgenn_delays.data.events import Spikes
 from mlgenn_delays.data.fields import Either, Scale, TrialLength, count_steps
 from mlgenn_delays.data.losses import Losses
-from mlgenn_delays.data.types import Batch, CurrentBatch, SpikeBatch
+from mlgenn_delays.data.types import Batch, CurrentBatch, CurrentData, SpikeBatch
 from mlgenn_delays.errors import InputError
-from mlgenn_delays.settings import refuse, says, settings
+from mlgenn_delays.libraries import import_librosa
+from mlgenn_delays.settings import Integer, NonNegative, Number, Unit, refuse, says, settings
+
+Short = Annotated[Number, Field(gt=0, le=1e4), Unit("ms")]
+
+_SILENCE = 1e-20
+
+
+@settings
+class MelSettings:
+    """How a recording becomes mel frames."""
+
+    n_bands: Annotated[Integer, Field(ge=1, le=512), says("Number of mel bands.")] = 40
+    sample_rate: Annotated[
+        Integer,
+        Field(ge=100, le=1_000_000),
+        Unit("Hz"),
+        says("Rate that recordings are brought to."),
+    ] = 8000
+    window: Annotated[Short, says("Length of the analysis window.")] = 32.0
+    hop: Annotated[Short, says("Time between frames.")] = 10.0
+    range_db: Annotated[
+        Number,
+        Field(gt=0, le=200),
+        Unit("dB"),
+        says("Range below the recording's peak that is kept."),
+    ] = 60.0
+    f_min: Annotated[NonNegative, Unit("Hz"), says("Lower edge of the lowest band.")] = 0.0
+
+    def __post_init__(self) -> None:
+        if self.f_min >= self.sample_rate / 2:
+            refuse(self, "f_min", f"less than half of sample_rate ({self.sample_rate / 2:g} Hz)")
+        for name in ("window", "hop"):
+            samples = getattr(self, name) * self.sample_rate / 1000
+            if samples < 1 or abs(samples - round(samples)) > 1e-6:
+                wanted = f"a whole number of samples at {self.sample_rate} Hz"
+                refuse(self, name, wanted, f"it is {samples:g} samples")
+
+    @property
+    def hop_length(self) -> int:
+        """Time between frames [samples]."""
+        return round(self.hop * self.sample_rate / 1000)
+
+    @property
+    def window_length(self) -> int:
+        """Length of the analysis window [samples]."""
+        return round(self.window * self.sample_rate / 1000)
+
+    @property
+    def n_fft(self) -> int:
+        """Length of the transform: at least twice the window, so that low bands are not empty."""
+        return 2 ** math.ceil(math.log2(2 * self.window_length))
+
+
+@lru_cache(maxsize=8)
+def mel_transform(settings: MelSettings) -> Callable[[np.ndarray], np.ndarray]:
+    """Return the function from samples to mel frames, with its filters computed once.
+
+    It takes (n,) samples and gives (frames, n_bands) float32 in 0..1, where frame i is centred on
+    ``i * hop`` ms and there are ``1 + n // hop_length`` of them; a silent recording gives zeros.
+    """
+    from threadpoolctl import ThreadpoolController
+
+    librosa = import_librosa()
+    blas = ThreadpoolController()
+    filters = librosa.filters.mel(
+        sr=settings.sample_rate,
+        n_fft=settings.n_fft,
+        n_mels=settings.n_bands,
+        fmin=settings.f_min,
+    )
+
+    def transform(samples: np.ndarray) -> np.ndarray:
+        n_frames = 1 + len(samples) // settings.hop_length
+        # Less than one transform of samples makes librosa warn; silence behind changes nothing.
+        missing = max(0, settings.n_fft - len(samples))
+        spectrum = librosa.stft(
+            np.pad(samples, (0, missing)),
+            n_fft=settings.n_fft,
+            hop_length=settings.hop_length,
+            win_length=settings.window_length,
+        )[:, :n_frames]
+        # On a busy machine, BLAS threads wait for each other far longer than one alone computes.
+        with blas.limit(limits=1, user_api="blas"):
+            energy = filters @ np.abs(spectrum) ** 2
+        return _scale(energy.T, settings.range_db)
+
+    return transform
+
+
+def _scale(energy: np.ndarray, range_db: float) -> np.ndarray:
+    """Return energy as decibels below its peak, scaled to 0..1."""
+    peak = energy.max(initial=0.0)
+    if peak <= _SILENCE:
+        return np.zeros(energy.shape, np.float32)
+    decibels = 10.0 * np.log10(np.maximum(energy / peak, _SILENCE))
+    return np.clip(1.0 + decibels / range_db, 0.0, 1.0).astype(np.float32)
 
 
 @settings
@@ -77,16 +182,9 @@ class RecordingOptions:
 def encode_recordings(
     options: RecordingOptions, recordings: Sequence[np.ndarray], dt: float, n_steps: int
 ) -> Batch:
-    """Encode samples as a data set of recordings encodes those of its WAVs.
+    """Encode recordings, (n,) float32 at ``mel.sample_rate``, as a data set encodes its WAVs.
 
-    Arguments:
-        options: The options of the data set; their ``duration`` does not count.
-        recordings: (n,) float32 each, at ``mel.sample_rate``.
-        dt: Length of a step [ms].
-        n_steps: T, to which recordings are cut or padded with silence.
-
-    Returns:
-        One example per recording, with -1 as its label.
+    They are cut or padded with silence to T steps, and have -1 as their label.
     """
     mel, n = options.mel, len(recordings)
     labels, index = np.full(n, -1, np.int64), np.arange(n)
@@ -99,16 +197,7 @@ def encode_recordings(
 
 
 def recording_example(path: Path, options: RecordingOptions, dt: float) -> Example:
-    """Return a WAV alone, read and encoded as loading does it.
-
-    Arguments:
-        path: The WAV.
-        options: How it is encoded.
-        dt: Length of a step [ms].
-
-    Raises:
-        InputError: The WAV cannot be used.
-    """
+    """Return a WAV alone, read and encoded as loading does it."""
     rate = options.mel.sample_rate
     samples = read_wav(path, rate)
     batch = encode_recordings(options, [samples], dt, count_steps(options.duration, dt))
@@ -116,22 +205,11 @@ def recording_example(path: Path, options: RecordingOptions, dt: float) -> Examp
 
 
 def frames_as_currents(
-    frames: list[np.ndarray], mel: MelSettings, dt: float, n_steps: int, scale: float
+    frames: Sequence[np.ndarray], mel: MelSettings, dt: float, n_steps: int, scale: float
 ) -> np.ndarray:
-    """Return the mel frames of recordings as currents, interpolated linearly between frames.
+    """Return mel frames, (frames, n_bands) in 0..1, as currents (N, T, n_bands) in ``0..scale``.
 
-    Arguments:
-        frames: (frames, n_bands) of each recording, in 0..1.
-        mel: What they were made with.
-        dt: Length of a step [ms].
-        n_steps: T.
-        scale: What the values are multiplied by.
-
-    Returns:
-        (N, T, n_bands) float32 in ``0..scale``.
-
-    Raises:
-        InputError: They do not fit into the memory of the machine.
+    Values between frames are interpolated linearly. An error says where memory is too small.
     """
     _check_memory(len(frames), n_steps, mel.n_bands)
     padded = pad_frames(frames, hop=mel.hop, span=n_steps * dt)
@@ -145,49 +223,74 @@ def frame_lengths(frames: Sequence[np.ndarray], mel: MelSettings) -> np.ndarray:
     return np.array([(len(each) - 1) * mel.hop for each in frames], np.float64)
 
 
-def cached_frames(
+def frame_currents(
+    frames: Sequence[np.ndarray],
+    labels: np.ndarray,
+    names: tuple[str, ...],
+    label_names: tuple[str, ...],
+    options: RecordingOptions,
+    *,
+    dt: float,
+    n_steps: int,
+) -> CurrentData:
+    """Return the mel frames of recordings as a split of currents, see `frames_as_currents`."""
+    values = frames_as_currents(frames, options.mel, dt, n_steps, options.scale)
+    losses = Losses.of_lengths(frame_lengths(frames, options.mel), values.any(axis=(1, 2)))
+    return CurrentData(values, labels, dt, label_names, names, losses)
+
+
+def frame_blocks(
     name: str,
-    parts: Mapping[str, Sequence[Path]],
-    files: str,
+    n: int,
+    frames: Callable[[int, int], Sequence[np.ndarray]],
+    encoder: Encoder,
     mel: MelSettings,
     *,
-    cache: bool,
-    read: Callable[[Path], bytes] = read_bytes,
-) -> dict[str, list[np.ndarray]]:
-    """Return the mel frames of WAVs, from the cache if that has them.
+    dt: float,
+    n_steps: int,
+    depends: dict[str, object] | None,
+) -> Blocks:
+    """Return n recordings as blocks of spikes, from a function that gives the frames of some.
 
-    Arguments:
-        name: The beginning of the cache's file name.
-        parts: WAVs by part, at least one each.
-        files: Hash of all of them.
-        mel: How recordings become frames.
-        cache: Whether to use the user's cache folder.
-        read: Gives the content of a WAV.
+    `depends` is all that the frames depend on but for `mel`; None to use no cache.
+    """
 
-    Raises:
-        InputError: A WAV cannot be used.
+    def encode(first: int, end: int) -> Spikes:
+        some = frames(first, end)
+        start, time = encode_frames(some, encoder, hop=mel.hop, duration=n_steps * dt, dt=dt)
+        kept = start[:, -1] - start[:, 0]
+        return Spikes(start, time, Losses.of_lengths(frame_lengths(some, mel), kept))
+
+    if depends is not None:
+        depends = depends | {
+            "encoder": [encoder.kind, asdict(encoder)],  # type: ignore[call-overload]
+            "mel": asdict(mel),
+            "dt": dt,
+            "version": ENCODER_VERSION,
+        }
+    return Blocks(n, encoder.n_channels(mel.n_bands), n_steps, encode, name, depends)
+
+
+def cached_frames(
+    name: str, paths: Sequence[Path], files: str, mel: MelSettings
+) -> list[np.ndarray]:
+    """Return the mel frames of WAVs, from the cache if that has those of these `files`, a hash.
+
+    An empty hash stands for no cache.
     """
     key = cache_key(name, files=files, mel=asdict(mel), version=ENCODER_VERSION)
 
     def compute() -> dict[str, np.ndarray]:
-        arrays = {}
         transform = mel_transform(mel)
-        for part, paths in parts.items():
-            frames = [transform(decode_wav(read(path), path, mel.sample_rate)) for path in paths]
-            arrays[f"{part}.frames"] = np.concatenate(frames)
-            arrays[f"{part}.lengths"] = np.array([len(each) for each in frames], np.int64)
-        return arrays
+        frames = [transform(read_wav(path, mel.sample_rate)) for path in paths]
+        lengths = np.array([len(each) for each in frames], np.int64)
+        return {"frames": np.concatenate(frames), "lengths": lengths}
 
-    names = [f"{part}.{kind}" for part in parts for kind in ("frames", "lengths")]
-    arrays = cached_arrays(key, names, compute, cache=cache)
-    return {
-        part: np.split(arrays[f"{part}.frames"], np.cumsum(arrays[f"{part}.lengths"])[:-1])
-        for part in parts
-    }
+    arrays = cached_arrays(key, ["frames", "lengths"], compute, cache=bool(files))
+    return np.split(arrays["frames"], np.cumsum(arrays["lengths"])[:-1])
 
 
 def _check_memory(n: int, n_steps: int, n_bands: int) -> None:
-    """Reject currents that are larger than the memory of the machine, where that is known."""
     try:
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, OSError, ValueError):

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
 
-from mlgenn_delays.data.arrays import LARGEST
+from mlgenn_delays.data.arrays import LARGEST_VALUE
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.libraries import import_librosa
 from mlgenn_delays.settings import Count, Unit, check
@@ -35,11 +35,7 @@ def read_wav(path: Path | str, sample_rate: int) -> np.ndarray:
 
 
 def read_bytes(path: Path | str) -> bytes:
-    """Return the content of a file.
-
-    Raises:
-        InputError: It is missing or cannot be read.
-    """
+    """Read a file, with a plain error if that is not possible."""
     try:
         return Path(path).read_bytes()
     except OSError as error:
@@ -49,16 +45,7 @@ def read_bytes(path: Path | str) -> bytes:
 
 
 def decode_wav(content: bytes, path: Path | str, sample_rate: int) -> np.ndarray:
-    """Decode the content of a WAV as `read_wav` does.
-
-    Arguments:
-        content: What the file holds.
-        path: Name of the file for messages.
-        sample_rate: Rate of the result [Hz].
-
-    Raises:
-        InputError: As `read_wav`.
-    """
+    """Decode the content of a WAV as `read_wav` does; `path` is for messages."""
     import soundfile
 
     content = with_lengths(content, path)
@@ -85,22 +72,17 @@ def decode_wav(content: bytes, path: Path | str, sample_rate: int) -> np.ndarray
 
 
 def check_samples(where: str, samples: np.ndarray) -> None:
-    """Reject samples (n,) that are not finite, or so large that their energy would not be.
-
-    Raises:
-        InputError: One is.
-    """
-    wrong = ~(np.abs(samples) < LARGEST)
+    """Reject samples (n,) that are not finite, or so large that their energy would not be."""
+    wrong = ~(np.abs(samples) < LARGEST_VALUE)
     if wrong.any():
         place = int(np.argmax(wrong))
         raise InputError(
-            f"{where} must have finite samples below {LARGEST:g} in size (full scale is 1), got "
-            f"{samples[place]} at sample {place}; replace or remove it"
+            f"{where} must have finite samples below {LARGEST_VALUE:g} in size (full scale is 1), "
+            f"got {samples[place]} at sample {place}; replace or remove it"
         )
 
 
 def _resample(samples: np.ndarray, rate: int, target: int) -> np.ndarray:
-    """Return the samples at the target rate [Hz], at least one of them."""
     if rate == target:
         return samples
     librosa = import_librosa()
@@ -113,11 +95,8 @@ def _resample(samples: np.ndarray, rate: int, target: int) -> np.ndarray:
 class Chunk(NamedTuple):
     """The data chunk of a WAV.
 
-    Attributes:
-        order: Byte order of the file.
-        begin: Where its samples begin [bytes].
-        size: How many bytes of samples its header promises.
-        riff: Where the file ends, as its first header says [bytes].
+    Its header promises `size` bytes of samples from `begin` on; the first header of the file says
+    that this ends at `riff`.
     """
 
     order: Literal["little", "big"]
@@ -127,11 +106,7 @@ class Chunk(NamedTuple):
 
 
 def find_data(content: bytes) -> Chunk | None:
-    """Return the data chunk of a WAV, None if the content ends before one.
-
-    Arguments:
-        content: The beginning of a file, RIFF or RIFX; see `is_wave`.
-    """
+    """Return the data chunk in the beginning of a WAV (`is_wave`), None if that ends before one."""
     order: Literal["little", "big"] = "big" if content[:4] == b"RIFX" else "little"
     riff, position = 8 + int.from_bytes(content[4:8], order), 12
     while position + 8 <= len(content):
@@ -155,13 +130,6 @@ def check_complete(content: bytes, path: Path | str) -> None:
     else comes from writers that did not know: the samples are all there is. So they are where
     the length of the samples is in truth that of this file, with its headers counted in. Other
     containers are left to libsndfile.
-
-    Arguments:
-        content: What the file holds.
-        path: Name of the file for messages.
-
-    Raises:
-        InputError: The file is empty or truncated.
     """
     if not content:
         raise InputError(f"{path} is empty (0 bytes); replace or remove it")
@@ -185,15 +153,7 @@ def check_complete(content: bytes, path: Path | str) -> None:
 
 
 def with_lengths(content: bytes, path: Path | str) -> bytes:
-    """Return the content of a WAV with the lengths in its headers made those that it has.
-
-    Arguments:
-        content: What the file holds.
-        path: Name of the file for messages.
-
-    Raises:
-        InputError: As `check_complete`.
-    """
+    """Return the content of a WAV with the lengths in its headers made those that it has."""
     check_complete(content, path)
     chunk = find_data(content) if is_wave(content) else None
     if chunk is None:

@@ -23,11 +23,7 @@ _SPIKE, _AFTER = "#0072B2", "#ECECEC"
 
 
 def check_picture(path: Path) -> None:
-    """Reject a picture that could not be made, before the work.
-
-    Raises:
-        InputError: It has another ending than `SUFFIXES`, or there is no such folder.
-    """
+    """Reject a picture that could not be made, before the work."""
     if path.suffix.lower() not in SUFFIXES:
         raise InputError(f"--out must be a .png or .svg file, got {str(path)!r}")
     if path.is_dir() or not path.absolute().parent.is_dir():
@@ -35,16 +31,7 @@ def check_picture(path: Path) -> None:
 
 
 def draw(report: Report, path: Path) -> None:
-    """Draw up to six examples of different classes, spread over all classes.
-
-    Arguments:
-        report: What was found, with the examples to choose from.
-        path: Where the picture goes; its suffix says which kind it is.
-
-    Raises:
-        InputError: There is no example to draw.
-        WorkError: It cannot be written.
-    """
+    """Draw up to six examples of different classes, spread over all classes."""
     if not report.pictured:
         raise InputError("there must be a sound example to draw, got none; leave --out out")
     prepare_matplotlib()
@@ -95,7 +82,6 @@ def _title(report: Report) -> str:
 
 
 def _n_spikes(item: Item) -> int:
-    """Return how many spikes an example has, 0 if it is currents."""
     batch = item.batch
     return int(batch.start[0, -1] - batch.start[0, 0]) if isinstance(batch, SpikeBatch) else 0
 

@@ -3,6 +3,7 @@
 What grows with the number of examples is a few numbers and a hash for each.
 """
 
+from array import array
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -13,7 +14,6 @@ from typing import Any, Literal
 import numpy as np
 
 from mlgenn_delays.data.dataset import SPLITS, Item
-from mlgenn_delays.data.inspect.statistics import CurrentStatistics, SpikeStatistics, spread
 from mlgenn_delays.data.losses import Losses, warnings_of
 from mlgenn_delays.data.registry import (
     data_items,
@@ -22,7 +22,7 @@ from mlgenn_delays.data.registry import (
     options_table,
     parse_options,
 )
-from mlgenn_delays.data.types import CurrentBatch
+from mlgenn_delays.data.types import CurrentBatch, SpikeBatch
 from mlgenn_delays.progress import Meter
 from mlgenn_delays.settings import PositiveTime, check
 
@@ -30,14 +30,78 @@ LISTED = 20  # of the things of one kind that are named
 _PICTURED = 64  # classes of which an example is kept for a picture
 
 
+class SpikeStatistics:
+    """How many spikes examples and channels have."""
+
+    def __init__(self, n_channels: int) -> None:
+        self.channels = np.zeros(n_channels, np.int64)
+        self.examples = array("q")
+
+    def add(self, batch: SpikeBatch) -> bool:
+        """Add an example; return whether it has a spike."""
+        counts = np.diff(batch.start[0])
+        n = int(batch.start[0, -1] - batch.start[0, 0])
+        self.channels += counts
+        self.examples.append(n)
+        return n > 0
+
+    def summary(self, trial: float) -> dict[str, Any]:
+        """Return spikes per example and rates per channel [Hz], of trials of so many ms."""
+        rates = self.channels / (len(self.examples) * trial / 1000)
+        busiest = int(rates.argmax())
+        return {
+            "per_example": spread(np.frombuffer(self.examples, np.int64)),
+            "rate_hz": spread(rates),
+            "silent_channels": int((self.channels == 0).sum()),
+            "busiest": {"channel": busiest, "rate_hz": float(rates[busiest])},
+        }
+
+
+class CurrentStatistics:
+    """How great currents are, of all and by channel."""
+
+    def __init__(self, n_channels: int) -> None:
+        self.low, self.high = np.full(n_channels, np.inf), np.full(n_channels, -np.inf)
+        self.total, self.square = np.zeros(n_channels), np.zeros(n_channels)
+        self.n = 0
+
+    def add(self, batch: CurrentBatch) -> bool:
+        """Add an example; return whether it has a value other than 0."""
+        values = batch.values[0]
+        low, high = values.min(axis=0), values.max(axis=0)
+        np.minimum(self.low, low, out=self.low)
+        np.maximum(self.high, high, out=self.high)
+        self.total += values.sum(axis=0, dtype=np.float64)
+        self.square += np.einsum("tc,tc->c", values, values, dtype=np.float64)
+        self.n += len(values)
+        return bool(low.any() or high.any())
+
+    def summary(self, trial: float) -> dict[str, Any]:
+        """Return the range of the currents, and which channel has the greatest root mean square."""
+        square = self.square / self.n
+        mean, busiest = float(self.total.mean() / self.n), int(square.argmax())
+        return {
+            "min": float(self.low.min()),
+            "mean": mean,
+            "max": float(self.high.max()),
+            "std": float(np.sqrt(max(0.0, square.mean() - mean**2))),
+            "silent_channels": int(((self.low == 0) & (self.high == 0)).sum()),
+            "busiest": {"channel": busiest, "rms": float(np.sqrt(square[busiest]))},
+        }
+
+
+def spread(values: np.ndarray) -> dict[str, float]:
+    """Return least, median and greatest of some numbers."""
+    return {
+        "min": float(values.min()),
+        "median": float(np.median(values)),
+        "max": float(values.max()),
+    }
+
+
 @dataclass
 class Found:
-    """Things of one kind: how many, and the first of them.
-
-    Attributes:
-        count: How many.
-        listed: The first `LISTED` of them.
-    """
+    """Things of one kind: how many, and the first `LISTED` of them."""
 
     count: int = 0
     listed: list[dict[str, Any]] = field(default_factory=list)
@@ -54,13 +118,9 @@ class Report:
     """What a data set has.
 
     Attributes:
-        dataset: Name of the data set.
         folder: Folder of the data, None if it has none.
         options: Its options, with every default.
-        dt: Length of a step [ms].
-        encoding: "spikes" or "currents".
-        channels: C; 0 if no example could be read.
-        trial_ms: Length of a trial [ms]; 0 if no example could be read.
+        channels: C; 0 if no example could be read, as the length of a trial.
         classes: Names of the classes by their number, those that were seen.
         splits: By split, how many sound examples each class has, by number.
         durations: Before examples are cut or padded [ms]: least, median, greatest, and the share
@@ -68,7 +128,7 @@ class Report:
         losses: Shares that were cut and merged, and how many examples are empty; see `Losses`.
         lost: The same in words, empty if nothing was.
         warnings: What to do where that is much, in words.
-        activity: Of spikes or currents, see `mlgenn_delays.data.inspect.statistics`.
+        activity: Of spikes or currents, see `SpikeStatistics` and `CurrentStatistics`.
         damaged: Examples and files that cannot be used: split, name, reason.
         empty: Examples without a spike, or all zero: split, name.
         compares: Whether examples of the same content were looked for: not in data that need no
@@ -136,7 +196,6 @@ class Report:
         }
 
     def _duplicates(self) -> dict[str, Any] | None:
-        """Return the duplicates found, None if examples were not compared."""
         if not self.compares:
             return None
         return {"across_splits": asdict(self.leaks), "within_a_split": self.repeats}
@@ -149,17 +208,7 @@ def inspect(
     *,
     dt: float = 1.0,
 ) -> Report:
-    """Look at every example of a data set.
-
-    Arguments:
-        name: Name of the data set.
-        folder: Folder of the data, where the data set needs one.
-        options: Options of the data set, as in the ``[data]`` table of a recipe.
-        dt: Length of a step [ms].
-
-    Raises:
-        InputError: Unknown data set, bad options, or there is nothing to look at.
-    """
+    """Look at every example of a data set, with options as in the ``[data]`` table of a recipe."""
     check("dt", dt, PositiveTime)
     parsed = parse_options(name, options)
     where = None if folder is None else str(folder)
@@ -176,11 +225,7 @@ def inspect(
 
 
 class _Look:
-    """Looks at examples one after the other, and fills a report.
-
-    Arguments:
-        report: The report.
-    """
+    """Looks at examples one after the other, and fills a report."""
 
     def __init__(self, report: Report) -> None:
         self.report = report
@@ -190,7 +235,6 @@ class _Look:
         self.shape: tuple[int, int] | None = None
 
     def at(self, item: Item) -> None:
-        """Look at an example."""
         report, batch = self.report, item.batch
         if item.problem or batch is None:
             report.damaged.add(split=item.split, name=item.name, reason=item.problem)
@@ -213,7 +257,6 @@ class _Look:
             self._compare(item)
 
     def _count(self, item: Item) -> None:
-        """Count an example in its class and split, and note how long it is."""
         report = self.report
         counts = report.splits.setdefault(item.split, Counter())
         counts[item.label] += 1
@@ -233,11 +276,7 @@ class _Look:
             report.repeats += 1
 
     def end(self, n_classes: int | None) -> None:
-        """Sum up.
-
-        Arguments:
-            n_classes: How many classes there should be, None if only the files know.
-        """
+        """Sum up; `n_classes` is None if only the files know how many there should be."""
         report = self.report
         report.splits = {
             split: dict(report.splits[split])

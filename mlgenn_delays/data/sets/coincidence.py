@@ -7,7 +7,7 @@ once, at
 
 with a random base, and at random times as well (noise). A neuron whose synapses have the delays
 d_k[c], up to one constant for all, gets the spikes of class k at once, and those of other classes
-spread over time. All classes have the same spikes a channel, so that only their times tell.
+spread over time. All classes have as many spikes per channel, so that only their times tell.
 """
 
 from dataclasses import replace
@@ -59,18 +59,7 @@ class CoincidenceOptions(GeneratedOptions):
 
 
 def load(options: CoincidenceOptions | None = None, *, dt: float = 1.0) -> dict[str, SpikeData]:
-    """Generate the data set as spikes.
-
-    Arguments:
-        options: Sizes, seed, numbers of patterns and channels, times and noise.
-        dt: Length of a step [ms].
-
-    Returns:
-        "train", "validation" and "test", with as many examples of every class (or one more).
-
-    Raises:
-        InputError: The step is out of range.
-    """
+    """Generate the data set as spikes, with as many examples of every class, or one more."""
     options = options or CoincidenceOptions()
     n_steps = count_steps(options.duration, dt)
     delays = planted_delays(options)
@@ -94,14 +83,10 @@ def load(options: CoincidenceOptions | None = None, *, dt: float = 1.0) -> dict[
 
 
 def planted_delays(options: CoincidenceOptions | None = None) -> np.ndarray:
-    """Return the delays that bring the spikes of a class together.
+    """Return the delays (K, C) [ms] that bring the spikes of a class together.
 
-    Arguments:
-        options: Their ``patterns`` K, ``channels`` C, ``delay_max`` and ``seed``.
-
-    Returns:
-        (K, C) float64 [ms], uniform over 0..delay_max. What can be learned of a row is the
-        differences of its entries.
+    They are uniform over 0..delay_max. What can be learned of a row is the differences of its
+    entries.
     """
     options = options or CoincidenceOptions()
     rng = generator(options.seed, "coincidence", "planted")

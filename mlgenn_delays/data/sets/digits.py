@@ -7,17 +7,16 @@ channels more carry the inverted image in the same way.
 
 import math
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
-from mlgenn_delays.data.dataset import Dataset, RawFormat, Space, Splits
+from mlgenn_delays.data.dataset import RawFormat, Space, Splits
 from mlgenn_delays.data.events import single_spikes
 from mlgenn_delays.data.fields import Spikes, TrialLength, check_at_most, count_steps
+from mlgenn_delays.data.sets.generated import generated
 from mlgenn_delays.data.split import stratified
 from mlgenn_delays.data.types import SpikeBatch, SpikeData
-from mlgenn_delays.errors import InputError
 from mlgenn_delays.settings import PositiveTime, says, settings
 
 LABEL_NAMES = tuple("0123456789")
@@ -83,14 +82,9 @@ def load_digits_data(
 
 
 def latency_steps(images: np.ndarray, window: int) -> np.ndarray:
-    """Return the step in which each pixel spikes.
+    """Return the step in which each pixel spikes, (N, P) int64 below `window`, -1 for a silent one.
 
-    Arguments:
-        images: (N, P) brightness 0..16.
-        window: Length of the window [steps], at least 1.
-
-    Returns:
-        (N, P) int64 in ``0 .. window - 1``, or -1 for a silent pixel.
+    Images are (N, P) of brightness 0..16, and the window is at least 1 step long.
     """
     brightness = np.asarray(images, np.float64)
     late = (WHITE - brightness) / (WHITE - 1)
@@ -106,13 +100,7 @@ def _steps(images: np.ndarray, window: int, both: bool) -> np.ndarray:
     return np.concatenate([steps, latency_steps(WHITE - images, window)], axis=1)
 
 
-def _load(folder: Path | None, options: DigitsOptions, dt: float, cache: bool) -> Splits:
-    """Load the digits, which take no folder, and no time that a cache could save."""
-    if folder is not None:
-        raise InputError(
-            f"dataset 'digits' must have no folder of data, got {str(folder)!r}; "
-            "it comes with scikit-learn: leave --data out"
-        )
+def _load(options: DigitsOptions, dt: float) -> Splits:
     return load_digits_data(
         duration=options.duration, dt=dt, window=options.window, both=options.both
     )
@@ -126,11 +114,12 @@ def _encode(options: DigitsOptions, images: Sequence[Any], dt: float, n_steps: i
     return SpikeBatch(start, time, np.full(n, -1, np.int64), np.arange(n), n_steps)
 
 
-DATASET = Dataset(
+DATASET = generated(
+    "digits",
     "Handwritten digits of scikit-learn, by latency",
     DigitsOptions,
-    False,
     _load,
     lambda options: (N_PIXELS * (2 if options.both else 1), len(LABEL_NAMES)),
     RawFormat("image", _encode, size=(8, 8), white=float(WHITE)),
+    origin="comes with scikit-learn",
 )

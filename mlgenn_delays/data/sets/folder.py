@@ -7,28 +7,24 @@ alone, see `rows_by_split`. Recordings become spikes or currents as those of FSD
 
 import re
 from collections.abc import Iterator
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import numpy as np
 
-from mlgenn_delays.data.blocks import Blocks
 from mlgenn_delays.data.cache import files_hash
 from mlgenn_delays.data.dataset import Dataset, Item, RawFormat, Splits, as_item
-from mlgenn_delays.data.encode.base import ENCODER_VERSION, encode_frames
-from mlgenn_delays.data.encode.mel import mel_transform
 from mlgenn_delays.data.encode.recordings import (
     RecordingOptions,
     cached_frames,
     encode_recordings,
-    frame_lengths,
-    frames_as_currents,
+    frame_blocks,
+    frame_currents,
+    mel_transform,
     recording_example,
 )
 from mlgenn_delays.data.encode.wav import check_complete, read_bytes, read_wav
-from mlgenn_delays.data.events import Spikes
 from mlgenn_delays.data.fields import (
     AsTuple,
     HeldOut,
@@ -37,10 +33,8 @@ from mlgenn_delays.data.fields import (
     check_streams_spikes,
     count_steps,
 )
-from mlgenn_delays.data.losses import Losses
 from mlgenn_delays.data.sets.folder_files import LabelledWav, Listing, list_folder
 from mlgenn_delays.data.split import rows_by_split
-from mlgenn_delays.data.types import CurrentData, SpikeData, StreamedSpikes
 from mlgenn_delays.settings import refuse, says, settings
 
 
@@ -81,7 +75,6 @@ class FolderOptions(RecordingOptions):
         check_streams_spikes(self)
 
     def _check_pattern(self) -> None:
-        """Require a regular expression with one group, or an empty text."""
         try:
             fine = not self.group_by or re.compile(self.group_by).groups == 1
         except (re.error, RecursionError, OverflowError) as error:
@@ -93,19 +86,48 @@ class FolderOptions(RecordingOptions):
 
 
 def _load(folder: Path | None, options: FolderOptions, dt: float, cache: bool) -> Splits:
-    """Load the splits that have recordings, sorted by class and name."""
     assert folder is not None
     n_steps = count_steps(options.duration, dt)
     found = list_folder(folder, options.classes, options.group_by)
     labels, rows = _labels_and_rows(found, options)
     files = files_hash(_contents(found.recordings)) if cache else ""
+    mel, classes = options.mel, found.classes
+    paths = [each.path for each in found.recordings]
+    names = tuple(each.name for each in found.recordings)
     if options.encoding == "currents":
-        return _currents(found, labels, rows, files, options, dt, n_steps)
-    return _spikes(found, labels, rows, files, options, dt, n_steps)
+        frames = cached_frames("folder-mel", paths, files, mel)
+        return {
+            split: frame_currents(
+                [frames[row] for row in some],
+                labels[some],
+                tuple(names[row] for row in some),
+                classes,
+                options,
+                dt=dt,
+                n_steps=n_steps,
+            )
+            for split, some in rows.items()
+        }
+
+    def some_frames(first: int, end: int) -> list[np.ndarray]:
+        transform = mel_transform(mel)
+        return [transform(read_wav(path, mel.sample_rate)) for path in paths[first:end]]
+
+    blocks = frame_blocks(
+        "folder",
+        len(paths),
+        some_frames,
+        options.encoder,
+        mel,
+        dt=dt,
+        n_steps=n_steps,
+        depends={"files": files} if files else None,
+    )
+    whole = blocks.split(labels, dt=dt, label_names=classes, names=names, stream=options.stream)
+    return {split: whole.take(some) for split, some in rows.items()}
 
 
 def _items(folder: Path | None, options: FolderOptions, dt: float) -> Iterator[Item]:
-    """Return every recording, damaged ones with their problem."""
     assert folder is not None
     found = list_folder(folder, options.classes, options.group_by)
     labels, rows = _labels_and_rows(found, options)
@@ -119,7 +141,7 @@ def _items(folder: Path | None, options: FolderOptions, dt: float) -> Iterator[I
 def _labels_and_rows(
     found: Listing, options: FolderOptions
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Return the classes (N,) of all recordings, and which of them are in each split."""
+    """Return the classes (N,) of all recordings, and the numbers of those in each split."""
     labels = np.array([found.classes.index(each.label) for each in found.recordings], np.int64)
     rows = rows_by_split(
         np.array([each.split for each in found.recordings]),
@@ -140,68 +162,6 @@ def _contents(recordings: tuple[LabelledWav, ...]) -> Iterator[tuple[str, bytes]
         content = read_bytes(each.path)
         check_complete(content, each.path)
         yield each.name, content
-
-
-def _spikes(
-    found: Listing,
-    labels: np.ndarray,
-    rows: dict[str, np.ndarray],
-    files: str,
-    options: FolderOptions,
-    dt: float,
-    n_steps: int,
-) -> Splits:
-    mel, encoder = options.mel, options.encoder
-
-    def encode(first: int, end: int) -> Spikes:
-        transform = mel_transform(mel)
-        some = found.recordings[first:end]
-        frames = [transform(read_wav(each.path, mel.sample_rate)) for each in some]
-        start, time = encode_frames(frames, encoder, hop=mel.hop, duration=n_steps * dt, dt=dt)
-        kept = start[:, -1] - start[:, 0]
-        return Spikes(start, time, Losses.of_lengths(frame_lengths(frames, mel), kept))
-
-    depends = {
-        "files": files,
-        "encoder": [encoder.kind, asdict(encoder)],
-        "mel": asdict(mel),
-        "dt": dt,
-        "version": ENCODER_VERSION,
-    }
-    blocks = Blocks(
-        len(labels), options.n_channels, n_steps, encode, "folder", depends if files else None
-    )
-    names = tuple(each.name for each in found.recordings)
-    whole = blocks.split(
-        labels, dt=dt, label_names=found.classes, names=names, stream=options.stream
-    )
-    data: dict[str, SpikeData | StreamedSpikes] = {}
-    for split, some in rows.items():
-        data[split] = whole.take(some)
-    return data
-
-
-def _currents(
-    found: Listing,
-    labels: np.ndarray,
-    rows: dict[str, np.ndarray],
-    files: str,
-    options: FolderOptions,
-    dt: float,
-    n_steps: int,
-) -> Splits:
-    paths = [each.path for each in found.recordings]
-    frames = cached_frames("folder-frames", {"all": paths}, files, options.mel, cache=bool(files))[
-        "all"
-    ]
-    data = {}
-    for split, some in rows.items():
-        own = [frames[row] for row in some]
-        values = frames_as_currents(own, options.mel, dt, n_steps, options.scale)
-        names = tuple(found.recordings[row].name for row in some)
-        lost = Losses.of_lengths(frame_lengths(own, options.mel), values.any(axis=(1, 2)))
-        data[split] = CurrentData(values, labels[some], dt, found.classes, names, lost)
-    return data
 
 
 DATASET = Dataset(

@@ -21,14 +21,10 @@ _FSDD = re.compile(r"\d_[^_]+_\d+\.wav", re.IGNORECASE | re.ASCII)
 
 @dataclass(frozen=True)
 class LabelledWav:
-    """A WAV of a folder.
+    """A WAV of a folder, of the name that it has within that, with "/" between its parts.
 
-    Attributes:
-        path: Where it is.
-        name: The same within the folder, with "/" between its parts.
-        split: The split that the folder says it is in, "train" where that says nothing.
-        label: Its class.
-        speaker: Whose it is, empty if that is not asked for.
+    The split is "train" where the folder does not say; the speaker is empty where that is not
+    asked for.
     """
 
     path: Path
@@ -40,13 +36,7 @@ class LabelledWav:
 
 @dataclass(frozen=True)
 class Listing:
-    """What a folder holds.
-
-    Attributes:
-        recordings: Sorted by split, class and name.
-        classes: Names of the classes, in the order of the labels.
-        divided: Whether the folder says which recordings are in which split.
-    """
+    """Recordings by split, class and name; classes by label; whether the folder says the splits."""
 
     recordings: tuple[LabelledWav, ...]
     classes: tuple[str, ...]
@@ -54,17 +44,10 @@ class Listing:
 
 
 def list_folder(folder: Path, classes: tuple[str, ...], group_by: str) -> Listing:
-    """Return the recordings of a folder; hidden files and folders, and those with _ in front, no.
+    """List the recordings of a folder that has folders of classes, or such ones for each split.
 
-    Links to files and folders are followed, see `mlgenn_delays.listing`.
-
-    Arguments:
-        folder: Folder with a folder of WAVs for each class, or one of such folders for each split.
-        classes: Names of the classes, empty for all.
-        group_by: Regular expression that finds the speaker in a name, empty for none.
-
-    Raises:
-        InputError: It is no such folder.
+    Hidden files and folders, and those with _ in front, are left out. Links to files and folders
+    are followed, see `mlgenn_delays.listing`.
     """
     inner = _folders(folder, "the folder that has a folder of WAVs for each class")
     parts = {each: split for each in inner if (split := split_of(each.name)) and _is_split(each)}
@@ -85,7 +68,6 @@ def list_folder(folder: Path, classes: tuple[str, ...], group_by: str) -> Listin
 
 
 def _folders(folder: Path, what: str) -> list[Path]:
-    """Return the folders in a folder that are not left out, sorted by name."""
     if not folder.exists():
         raise InputError(f"folder {folder} does not exist; give {what}")
     if not folder.is_dir():
@@ -99,7 +81,6 @@ def _is_split(folder: Path) -> bool:
 
 
 def _check_parts(folder: Path, inner: list[Path], parts: dict[Path, str]) -> None:
-    """Reject classes beside splits, and two folders of one split."""
     others = [each.name for each in inner if each not in parts]
     if others:
         raise InputError(
@@ -119,7 +100,6 @@ def _check_parts(folder: Path, inner: list[Path], parts: dict[Path, str]) -> Non
 def _classes(
     folder: Path, found: dict[str, list[Path]], wanted: tuple[str, ...]
 ) -> tuple[str, ...]:
-    """Return the names of the classes; those wanted, or all there are."""
     names = sorted({each.name for folders in found.values() for each in folders})
     for name in names:
         if not name.isprintable():
@@ -151,7 +131,6 @@ def _classes(
 
 
 def _hint(folder: Path) -> str:
-    """Return the remedy for a folder without folders of classes."""
     wavs = list_files(folder, _is_wav, deep=False)
     if wavs and all(_FSDD.fullmatch(each.name) for each in wavs):
         return "; its WAVs are named as those of FSDD: set data.dataset to 'fsdd'"
@@ -163,7 +142,6 @@ def _hint(folder: Path) -> str:
 def _recordings(
     folder: Path, found: dict[str, list[Path]], classes: tuple[str, ...], group_by: str
 ) -> list[LabelledWav]:
-    """Return the recordings of the classes, by split, class and name."""
     by_split = {split: {each.name: each for each in found.get(split, [])} for split in SPLITS}
     places = [
         (split, label, by_name[label])
@@ -252,7 +230,6 @@ def _speaker(pattern: str, within: str) -> str:
 
 
 def _check_speakers(recordings: list[LabelledWav], pattern: str) -> None:
-    """Reject recordings that do not say whose they are, if that is asked for."""
     wrong = [each.name for each in recordings if pattern and not each.speaker]
     if wrong:
         raise InputError(

@@ -6,14 +6,14 @@ Takes 0-4 are the test split, 5-9 validation, the rest training.
 import re
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import asdict
+from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from mlgenn_delays.data.cache import cache_key, cached_arrays, files_hash
+from mlgenn_delays.data.cache import files_hash
 from mlgenn_delays.data.dataset import (
     SPLITS,
     Dataset,
@@ -23,20 +23,19 @@ from mlgenn_delays.data.dataset import (
     Splits,
     as_item,
 )
-from mlgenn_delays.data.encode.base import ENCODER_VERSION, Encoder, encode_frames
-from mlgenn_delays.data.encode.mel import MelSettings
+from mlgenn_delays.data.encode.base import Encoder
 from mlgenn_delays.data.encode.rate import RateEncoder
 from mlgenn_delays.data.encode.recordings import (
+    MelSettings,
     RecordingOptions,
     cached_frames,
     encode_recordings,
-    frame_lengths,
-    frames_as_currents,
+    frame_blocks,
+    frame_currents,
     recording_example,
 )
 from mlgenn_delays.data.encode.wav import read_bytes
 from mlgenn_delays.data.fields import count_steps
-from mlgenn_delays.data.losses import Losses
 from mlgenn_delays.data.types import CurrentData, SpikeData
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.listing import list_files
@@ -62,7 +61,7 @@ class SpokenDigit(NamedTuple):
 
     @property
     def split(self) -> str:
-        """Return the split that the take belongs to."""
+        """The split that the take belongs to."""
         return "test" if self.take < 5 else "validation" if self.take < 10 else "train"
 
 
@@ -94,34 +93,29 @@ def load_fsdd(
     """
     encoder, mel = encoder or RateEncoder(), mel or MelSettings()
     n_steps = count_steps(duration, dt)
-    splits, contents, files = _read_folder(folder)
-    names = [f"{split}.{part}" for split in splits for part in ("start", "time", "lengths")]
-    key = cache_key(
-        "fsdd-spikes",
-        files=files,
-        encoder=[encoder.kind, asdict(encoder)],  # type: ignore[call-overload]
-        mel=asdict(mel),
-        n_steps=n_steps,
-        dt=dt,
-        version=ENCODER_VERSION,
-    )
-
-    def compute() -> dict[str, np.ndarray]:
-        arrays = {}
-        for split, frames in _frames(splits, contents, files, mel, cache).items():
-            start, time = encode_frames(frames, encoder, hop=mel.hop, duration=duration, dt=dt)
-            arrays[f"{split}.start"], arrays[f"{split}.time"] = start, time
-            arrays[f"{split}.lengths"] = frame_lengths(frames, mel)
-        return arrays
-
-    arrays = cached_arrays(key, names, compute, cache=cache)
+    splits, files = _read_folder(folder, cache)
+    frames = lru_cache(lambda: _frames(splits, files, mel))
     data = {}
     for split, recordings in splits.items():
-        start, time, lengths = (arrays[f"{split}.{part}"] for part in ("start", "time", "lengths"))
-        called = tuple(recording.path.name for recording in recordings)
-        lost = Losses.of_lengths(lengths, start[:, -1] - start[:, 0])
-        labels = _labels(recordings)
-        data[split] = SpikeData(start, time, labels, n_steps, dt, LABEL_NAMES, called, lost)
+
+        def some_frames(
+            first: int, end: int, recordings: list[SpokenDigit] = recordings
+        ) -> list[np.ndarray]:
+            return [frames()[each.path] for each in recordings[first:end]]
+
+        blocks = frame_blocks(
+            "fsdd",
+            len(recordings),
+            some_frames,
+            encoder,
+            mel,
+            dt=dt,
+            n_steps=n_steps,
+            depends={"files": files, "split": split} if files else None,
+        )
+        start, time, losses = blocks.load()
+        labels, names = _labels(recordings), _names(recordings)
+        data[split] = SpikeData(start, time, labels, n_steps, dt, LABEL_NAMES, names, losses)
     return data
 
 
@@ -137,7 +131,7 @@ def load_fsdd_frames(
     """Load the recordings of a folder as mel frames, to be fed as currents.
 
     Between frames the values are interpolated linearly, whatever the step: with the default hop
-    of 10 ms, ``dt = 1.0`` gives ten steps a frame. A value stays what it is however fine the
+    of 10 ms, ``dt = 1.0`` gives ten steps per frame. A value stays what it is however fine the
     steps, so with instantaneous synapses (`Delta`) finer steps mean more input in all.
 
     Arguments:
@@ -155,35 +149,29 @@ def load_fsdd_frames(
         InputError: As `load_fsdd`.
     """
     mel = mel or MelSettings()
-    FsddOptions("currents", duration=duration, mel=mel, scale=scale)
+    options = FsddOptions("currents", duration=duration, mel=mel, scale=scale)
     dt = mel.hop if dt is None else dt
     n_steps = count_steps(duration, dt)
-    splits, contents, files = _read_folder(folder)
+    splits, files = _read_folder(folder, cache)
+    frames = _frames(splits, files, mel)
     data = {}
-    for split, frames in _frames(splits, contents, files, mel, cache).items():
-        values = frames_as_currents(frames, mel, dt, n_steps, scale)
-        names = tuple(recording.path.name for recording in splits[split])
-        lost = Losses.of_lengths(frame_lengths(frames, mel), values.any(axis=(1, 2)))
-        data[split] = CurrentData(values, _labels(splits[split]), dt, LABEL_NAMES, names, lost)
+    for split, recordings in splits.items():
+        some = [frames[each.path] for each in recordings]
+        labels, names = _labels(recordings), _names(recordings)
+        data[split] = frame_currents(
+            some, labels, names, LABEL_NAMES, options, dt=dt, n_steps=n_steps
+        )
     return data
 
 
 def list_fsdd(folder: Path | str) -> list[SpokenDigit]:
-    """Return the recordings of a folder, sorted by digit, speaker and take.
-
-    Arguments:
-        folder: See `list_wavs`; other files and hidden ones are ignored.
-
-    Raises:
-        InputError: No such folder, no WAV in it, names that do not fit, or two of one recording.
-    """
-    paths = list_wavs(Path(folder))
-    matches = [(path, _PATTERN.fullmatch(path.name)) for path in paths]
+    """List the recordings of a folder, sorted by digit, speaker and take; see `list_wavs`."""
+    parsed = [(path, _parsed(path)) for path in list_wavs(Path(folder))]
     _refuse(
-        [path for path, match in matches if match is None],
+        [path for path, each in parsed if each is None],
         "must be named {digit}_{speaker}_{take}.wav (such as 7_jackson_12.wav)",
     )
-    found = [SpokenDigit(int(m[1]), m[2], int(m[3]), path) for path, m in matches if m]
+    found = [each for _, each in parsed if each is not None]
     _refuse([each.path for each in found if each.digit > 9], "must have a digit 0-9 in front")
     found.sort()
     for one, other in pairwise(found):
@@ -195,14 +183,10 @@ def list_fsdd(folder: Path | str) -> list[SpokenDigit]:
 
 
 def list_wavs(folder: Path) -> list[Path]:
-    """Return the WAVs of a folder, whatever their names.
+    """List the WAVs of a folder, whatever their names.
 
-    Arguments:
-        folder: Where they are; or, if none is there, where a folder `recordings` has them, as in
-            the published archive and as `data prepare` leaves it.
-
-    Raises:
-        InputError: No such folder, or no WAV in it.
+    If none is there, a folder `recordings` has them, as in the published archive and as `data
+    prepare` leaves it.
     """
     if not folder.exists():
         raise InputError(f"folder {folder} does not exist; give the folder of the FSDD WAVs")
@@ -218,18 +202,19 @@ def list_wavs(folder: Path) -> list[Path]:
 
 
 def parse_name(path: Path) -> SpokenDigit:
-    """Parse the name of a WAV.
-
-    Raises:
-        InputError: It is not called ``{digit}_{speaker}_{take}.wav``.
-    """
-    match = _PATTERN.fullmatch(path.name)
-    if match is None or int(match[1]) > 9:
+    """Parse a name ``{digit}_{speaker}_{take}.wav``."""
+    found = _parsed(path)
+    if found is None or found.digit > 9:
         raise InputError(
             f"{path} must be named {{digit}}_{{speaker}}_{{take}}.wav with a digit 0-9 (such as "
             "7_jackson_12.wav); rename or remove it"
         )
-    return SpokenDigit(int(match[1]), match[2], int(match[3]), path)
+    return found
+
+
+def _parsed(path: Path) -> SpokenDigit | None:
+    match = _PATTERN.fullmatch(path.name)
+    return match and SpokenDigit(int(match[1]), match[2], int(match[3]), path)
 
 
 def _wavs(folder: Path) -> list[Path]:
@@ -249,32 +234,29 @@ def _refuse(offenders: list[Path], demand: str) -> None:
         )
 
 
-def _read_folder(
-    folder: Path | str,
-) -> tuple[dict[str, list[SpokenDigit]], dict[Path, bytes], str]:
-    """Return the recordings by split, splits without any left out, the files and their hash."""
+def _read_folder(folder: Path | str, cache: bool) -> tuple[dict[str, list[SpokenDigit]], str]:
+    """Return the recordings by split, splits without any left out, and a hash for the cache."""
     recordings = list_fsdd(folder)
     splits = {split: [each for each in recordings if each.split == split] for split in SPLITS}
     splits = {split: some for split, some in splits.items() if some}
-    contents = {each.path: read_bytes(each.path) for each in recordings}
-    ordered = [each.path for some in splits.values() for each in some]  # as the examples
-    return splits, contents, files_hash((path.name, contents[path]) for path in ordered)
+    ordered = (each.path for some in splits.values() for each in some)
+    files = files_hash((path.name, read_bytes(path)) for path in ordered) if cache else ""
+    return splits, files
 
 
 def _frames(
-    splits: dict[str, list[SpokenDigit]],
-    contents: dict[Path, bytes],
-    files: str,
-    mel: MelSettings,
-    cache: bool,
-) -> dict[str, list[np.ndarray]]:
-    paths = {split: [each.path for each in recordings] for split, recordings in splits.items()}
-    read = contents.__getitem__
-    return cached_frames("fsdd-frames", paths, files, mel, cache=cache, read=read)
+    splits: dict[str, list[SpokenDigit]], files: str, mel: MelSettings
+) -> dict[Path, np.ndarray]:
+    paths = [each.path for recordings in splits.values() for each in recordings]
+    return dict(zip(paths, cached_frames("fsdd-mel", paths, files, mel), strict=True))
 
 
 def _labels(recordings: list[SpokenDigit]) -> np.ndarray:
     return np.array([recording.digit for recording in recordings], np.int64)
+
+
+def _names(recordings: list[SpokenDigit]) -> tuple[str, ...]:
+    return tuple(recording.path.name for recording in recordings)
 
 
 def _load(folder: Path | None, options: FsddOptions, dt: float, cache: bool) -> Splits:
@@ -290,7 +272,6 @@ def _load(folder: Path | None, options: FsddOptions, dt: float, cache: bool) -> 
 
 
 def _items(folder: Path | None, options: FsddOptions, dt: float) -> Iterator[Item]:
-    """Return every recording, damaged ones with their problem."""
     assert folder is not None
     found: list[SpokenDigit] = []
     for path in list_wavs(folder):

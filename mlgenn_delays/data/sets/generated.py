@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 from pydantic import Field
 
-from mlgenn_delays.data.dataset import SPLITS, Dataset, Space, Splits
+from mlgenn_delays.data.dataset import SPLITS, Dataset, RawFormat, Space, Splits
 from mlgenn_delays.data.events import single_spikes
 from mlgenn_delays.data.fields import Spikes, TrialLength
 from mlgenn_delays.data.types import SpikeData
@@ -42,16 +42,7 @@ def generate_splits(
     options: GeneratedOptions,
     make: Callable[[np.random.Generator, int], SpikeData],
 ) -> dict[str, SpikeData]:
-    """Make every split with a generator of its own.
-
-    Arguments:
-        purpose: What the numbers are for, as of `mlgenn_delays.rng.generator`.
-        options: The data set's, for sizes and seed.
-        make: Function of (generator, number of examples) that gives a split.
-
-    Returns:
-        "train", "validation" and "test"; the size of one changes nothing in another.
-    """
+    """Make every split with a generator of its own: the size of one changes nothing in another."""
     return {
         split: make(generator(options.seed, purpose, split), getattr(options, split))
         for split in SPLITS
@@ -71,15 +62,7 @@ def to_steps(times: np.ndarray, dt: float, n_steps: int) -> np.ndarray:
 def one_spike_each(
     times: np.ndarray, labels: np.ndarray, n_steps: int, dt: float, label_names: tuple[str, ...]
 ) -> SpikeData:
-    """Return examples in which every channel spikes once.
-
-    Arguments:
-        times: (N, C) [ms], each within the trial.
-        labels: (N,) int64 classes.
-        n_steps: T, length of a trial.
-        dt: Length of a step [ms].
-        label_names: Name of each class.
-    """
+    """Return examples in which every channel spikes once, at times (N, C) [ms] within the trial."""
     start, time = single_spikes(to_steps(times, dt, n_steps))
     return SpikeData(start, time, labels, n_steps, dt, label_names)
 
@@ -87,26 +70,21 @@ def one_spike_each(
 def generated(
     name: str,
     summary: str,
-    options: type[GeneratedOptions],
+    options: type,
     load: Callable[..., Splits],
     shape: Callable[[Any], tuple[int, int]],
+    raw: RawFormat | None = None,
+    *,
+    origin: str = "is generated",
 ) -> Dataset:
-    """Return a data set that takes no folder.
-
-    Arguments:
-        name: Its name in `mlgenn_delays.data.DATASETS`.
-        summary: See `Dataset`.
-        options: See `Dataset`.
-        load: Function of (options, dt=) that gives the splits.
-        shape: See `Dataset`.
-    """
+    """Return a data set that takes no folder; `load` is a function of (options, dt=)."""
 
     def without_folder(folder: Path | None, options: Any, dt: float, cache: bool) -> Splits:
         if folder is not None:
             raise InputError(
                 f"dataset {name!r} must have no folder of data, got {str(folder)!r}; "
-                "it is generated: leave --data out"
+                f"it {origin}: leave --data out"
             )
         return load(options, dt=dt)
 
-    return Dataset(summary, options, False, without_folder, shape)
+    return Dataset(summary, options, False, without_folder, shape, raw)

@@ -2,7 +2,7 @@
 
 A folder with ``train.npz`` and, if you like, ``validation.npz`` and ``test.npz``; or one file, or
 a folder with ``data.npz``, of which validation and test are split off by ``names`` or ``groups``,
-or else by the examples' numbers (see `rows_by_split`). A file has
+or else by the examples' numbers (see `split.rows_by_split`). A file has
 ``labels`` (N,), whole numbers 0..K-1, and one of
 
 - events: ``times`` (E,) [ms, or ``time_unit``], ``channels`` (E,) and ``start`` (N+1,), where
@@ -27,7 +27,7 @@ from mlgenn_delays.data.events import Spikes, event_spikes, event_steps, sorted_
 from mlgenn_delays.data.fields import HeldOut, TimeUnit, check_shares, count_steps
 from mlgenn_delays.data.losses import Losses
 from mlgenn_delays.data.sets.npz_files import Arrays, find_files, read_arrays
-from mlgenn_delays.data.split import rows_by_split
+from mlgenn_delays.data.split import rows_of_part
 from mlgenn_delays.data.types import CurrentData, SpikeData, StreamedSpikes
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.settings import Integer, Time, one_of, refuse, says, settings
@@ -101,52 +101,28 @@ def _load(path: Path | None, options: NpzOptions, dt: float, cache: bool) -> Spl
         _label_names(files),
     )
     _check_units(files, task)
-    data: dict[str, SpikeData | StreamedSpikes] = {}
-    currents: dict[str, CurrentData] = {}
+    load = _currents if options.encoding == "currents" else _spikes
+    data: dict[str, SpikeData | StreamedSpikes | CurrentData] = {}
     for split, arrays in files.items():
-        whole = _currents(arrays, task) if options.encoding == "currents" else None
-        spikes = None if whole is not None else _spikes(arrays, task)
-        parts = _rows(split, arrays, divided, options, "validation" in files, task.label_names)
+        whole = load(arrays, task)
+        parts = rows_of_part(
+            split,
+            arrays.labels,
+            where=str(arrays.path),
+            names=arrays.names,
+            parts=files,
+            divided=divided,
+            options=options,
+            groups=arrays.groups,
+            label_names=task.label_names,
+        )
         for part, rows in parts.items():
-            if whole is not None:
-                # All of them need no copy.
-                currents[part] = whole if len(rows) == len(whole) else whole.take(rows)
-            elif spikes is not None:
-                data[part] = spikes.take(rows)
-    if options.encoding == "currents":
-        return {split: currents[split] for split in SPLITS if split in currents}
+            # All of them need no copy.
+            data[part] = whole if len(rows) == len(whole) else whole.take(rows)
     return {split: data[split] for split in SPLITS if split in data}
 
 
-def _rows(
-    split: str,
-    arrays: Arrays,
-    divided: bool,
-    options: NpzOptions,
-    has_validation: bool,
-    label_names: tuple[str, ...],
-) -> dict[str, np.ndarray]:
-    """Return which examples of a file are in which split."""
-    n = len(arrays.labels)
-    if split != "train" or has_validation:
-        return {split: np.arange(n)}
-    try:
-        return rows_by_split(
-            np.full(n, "train"),
-            arrays.labels,
-            names=arrays.names,
-            divided=divided,
-            validation=options.validation,
-            test=options.test,
-            groups=arrays.groups,
-            label_names=label_names,
-        )
-    except InputError as error:
-        raise InputError(f"{arrays.path}: {error}") from error
-
-
 def _n_channels(files: dict[str, Arrays], wanted: int) -> int:
-    """Return C, which every file must fit."""
     first = next(iter(files.values()))
     events = {split: each for split, each in files.items() if each.channels is not None}
     if not wanted and len(events) < len(files):
@@ -176,10 +152,9 @@ def _n_channels(files: dict[str, Arrays], wanted: int) -> int:
 
 
 def _n_steps(files: dict[str, Arrays], duration: float, dt: float, unit: float) -> int:
-    """Return T: that of a duration, or of the longest example."""
     if duration:
         return count_steps(duration, dt)
-    count_steps(dt, dt)  # refuses a step that is none
+    count_steps(dt, dt)  # rejects a step that is none
     found = 1
     for each in files.values():
         steps = each.n_steps
@@ -220,7 +195,6 @@ def _check_units(files: dict[str, Arrays], task: _Task) -> None:
 
 
 def _label_names(files: dict[str, Arrays]) -> tuple[str, ...]:
-    """Return the names of the classes: those given, or their numbers."""
     named = [each for each in files.values() if each.label_names is not None]
     names = named[0].label_names if named else None
     for each in named:

@@ -80,14 +80,7 @@ class Arrays:
 
 
 def find_files(path: Path) -> tuple[dict[str, Path], bool]:
-    """Return the file of each split, and whether there are files of splits at all.
-
-    Arguments:
-        path: A file, or a folder with ``data.npz`` or files called after splits.
-
-    Raises:
-        InputError: There is no such file or folder, or which file is meant is not clear.
-    """
+    """Return the file of each split, and whether there are files of splits at all."""
     if not path.exists():
         raise InputError(f"{path} does not exist; give a .npz file, or a folder with train.npz")
     if not path.is_dir():
@@ -118,15 +111,7 @@ def find_files(path: Path) -> tuple[dict[str, Path], bool]:
 
 
 def read_arrays(path: Path, encoding: str) -> Arrays:
-    """Return the arrays of a file.
-
-    Arguments:
-        path: The file; nothing in it is ever run, arrays of objects are refused.
-        encoding: "spikes" or "currents", which the file must be for.
-
-    Raises:
-        InputError: It cannot be read, or does not hold what it must.
-    """
+    """Return the arrays of a file; nothing in it is ever run, arrays of objects are rejected."""
     found = read_npz(path, _KNOWN, kinds=NUMBERS + TEXTS)
     layouts = [name for name in LAYOUTS if name in found]
     if len(layouts) != 1 or "labels" not in found:
@@ -157,7 +142,6 @@ def read_arrays(path: Path, encoding: str) -> Arrays:
 
 
 def _refused(path: Path, name: str, expected: str, array: np.ndarray, remedy: str) -> InputError:
-    """Return the error for an array that is not what it must be."""
     return InputError(
         f"{path} must have {name} as {expected}, got {array.dtype} of shape {array.shape}; {remedy}"
     )
@@ -194,7 +178,6 @@ def _texts(
 
 
 def _groups(path: Path, groups: np.ndarray | None, n: int) -> tuple[str, ...] | None:
-    """Return whose each example is, as texts."""
     if groups is None:
         return None
     if groups.shape != (n,) or groups.dtype.kind not in "iuUS":

@@ -16,7 +16,7 @@ from mlgenn_delays.data.arrays import check_size, rows_at_once
 from mlgenn_delays.data.dataset import Dataset, Example, Item, RawFormat, Space, Splits, as_item
 from mlgenn_delays.data.fields import Currents, Scale, Validation, count_steps
 from mlgenn_delays.data.losses import Losses
-from mlgenn_delays.data.split import stratified
+from mlgenn_delays.data.split import split_validation
 from mlgenn_delays.data.types import CurrentBatch, CurrentData
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.settings import PositiveTime, Time, check, says, settings
@@ -116,7 +116,6 @@ def _encode(
 
 
 def _items(folder: Path | None, options: RawhdOptions, dt: float) -> Iterator[Item]:
-    """Return every example, damaged ones with their problem."""
     assert folder is not None
     n_steps = count_steps(options.duration, dt) if options.duration else 0
     x_train, y_train, x_test, y_test = _find(folder)
@@ -164,7 +163,6 @@ def _read(
 
 
 def _check_size(x_train: Path, train: np.ndarray, x_test: Path, test: np.ndarray) -> None:
-    """Reject test examples of another size than the training ones."""
     if train.shape[1:] != test.shape[1:]:
         raise InputError(
             f"{x_test} must have the steps and channels of {x_train.name}, "
@@ -250,12 +248,7 @@ def _check_labels(path: Path, labels: np.ndarray, first: int = 0) -> None:
 def _split(path: Path, labels: np.ndarray, share: float) -> dict[str, np.ndarray]:
     if not share:
         return {"train": np.arange(len(labels))}
-    try:
-        train, validation = stratified(labels, max(1, round(share * len(labels))))
-    except InputError as error:
-        raise InputError(
-            f"{path}: {error}, or set data.validation to another share or 0"
-        ) from error
+    train, validation = split_validation(labels, share, str(path))
     return {"train": train, "validation": validation}
 
 
@@ -264,17 +257,13 @@ def _take(values: np.ndarray, rows: np.ndarray, scale: float, n_steps: int) -> n
     kept = min(n_steps, values.shape[1])
     taken = np.zeros((len(rows), n_steps, values.shape[2]), np.float32)
     step = rows_at_once(values.shape)
+    wide = np.result_type(values.dtype, np.float32)  # their own type, if that is wider
     for first in range(0, len(rows), step):
-        some = rows[first : first + step]
-        taken[first : first + step, :kept] = _scaled(values[some, :kept], scale)
+        some = values[rows[first : first + step], :kept].astype(wide)
+        with np.errstate(over="ignore"):
+            scaled = (some * wide.type(scale)).astype(np.float32)
+        taken[first : first + step, :kept] = scaled
     return taken
-
-
-def _scaled(values: np.ndarray, scale: float) -> np.ndarray:
-    """Return values times ``scale`` as float32, computed in their own type if that is wider."""
-    wide = np.result_type(values.dtype, np.float32)
-    with np.errstate(over="ignore"):
-        return (values.astype(wide) * wide.type(scale)).astype(np.float32)
 
 
 def _size(shape: Sequence[int]) -> str:

@@ -55,18 +55,9 @@ class SequenceOptions(GeneratedOptions):
 
 
 def load(options: SequenceOptions | None = None, *, dt: float = 1.0) -> dict[str, SpikeData]:
-    """Generate the data set as spikes.
+    """Generate the data set as spikes; channels are those of group 0, then those of group 1.
 
-    Arguments:
-        options: Sizes, seed, channels per group and times.
-        dt: Length of a step [ms].
-
-    Returns:
-        "train", "validation" and "test", with as many examples of either class (or one more);
-        channels are those of group 0, then those of group 1.
-
-    Raises:
-        InputError: The step is out of range, or so long that the order could be lost in it.
+    A step must not be so long that the order could be lost in it.
     """
     options = options or SequenceOptions()
     n_steps = count_steps(options.duration, dt)

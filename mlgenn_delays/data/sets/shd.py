@@ -36,7 +36,7 @@ from mlgenn_delays.data.sets.shd_files import (
     file_facts,
     find_files,
 )
-from mlgenn_delays.data.split import stratified
+from mlgenn_delays.data.split import split_validation
 from mlgenn_delays.data.types import (
     CurrentBatch,
     CurrentData,
@@ -148,7 +148,7 @@ def load_shd(
 
 
 def encoding_of(duration: float, channels: int, dt: float, kind: str) -> Encoding:
-    """Return the encoding of settings."""
+    """Check settings, and return the encoding that they give."""
     CochleaOptions(encoding=kind, duration=duration, channels=channels)
     return Encoding(int(channels), count_steps(duration, dt), dt, kind)
 
@@ -161,45 +161,38 @@ def load_files(
     stream: bool,
     cache: bool,
 ) -> tuple[Splits, np.ndarray | None]:
-    """Return the data of each file, and who speaks the examples of the first."""
-    paths = dict(zip(files, find_files(folder, tuple(files.values())), strict=True))
+    """Load each file, and say who speaks the examples of the first."""
+    paths = zip(files, find_files(folder, tuple(files.values())), strict=True)
     # All of them before any takes minutes: a damaged last file is then known at once.
-    for path in paths.values():
-        file = EventFile(path, n_classes)
-        if path == paths["train"]:
-            known, speakers = file.names(n_classes), file.speakers()
-    names = known or tuple(str(label) for label in range(n_classes))
+    opened = {split: EventFile(path, n_classes) for split, path in paths}
+    train = opened["train"]
+    names = train.names(n_classes) or tuple(str(label) for label in range(n_classes))
+    speakers = train.speakers()
     data: Splits = {}
-    for split, path in paths.items():
-        file = EventFile(path, n_classes)
-        labels = file.labels
-        rows = tuple(str(row) for row in range(len(labels)))
+    for split, file in opened.items():
+        rows = tuple(str(row) for row in range(len(file)))
         if encoding.kind == "currents":
             counts, lost = _counts(file, encoding)
-            data[split] = CurrentData(counts, labels, encoding.dt, names, rows, lost)
+            data[split] = CurrentData(counts, file.labels, encoding.dt, names, rows, lost)
             continue
-        blocks = _blocks(path, n_classes, len(labels), encoding, cache)
+        depends: dict[str, object] | None = None
+        if cache:
+            depends = {"file": file_facts(file.path), "dt": encoding.dt, "version": _VERSION}
+        blocks = Blocks(
+            len(file),
+            encoding.n_channels,
+            encoding.n_steps,
+            partial(_encode, file, encoding),
+            "shd",
+            depends,
+        )
         data[split] = blocks.split(
-            labels, dt=encoding.dt, label_names=names, names=rows, stream=stream
+            file.labels, dt=encoding.dt, label_names=names, names=rows, stream=stream
         )
     return data, speakers
 
 
-def _blocks(path: Path, n_classes: int, n: int, encoding: Encoding, cache: bool) -> Blocks:
-    """Return how the n examples of a file are encoded."""
-    kept: list[EventFile] = []
-
-    def encode(first: int, end: int) -> Spikes:
-        # Opened when first needed, and then kept: with a warm cache it is not opened at all.
-        if not kept:
-            kept.append(EventFile(path, n_classes))
-        return _encode(kept[0], first, end, encoding)
-
-    depends = {"file": file_facts(path), "dt": encoding.dt, "version": _VERSION} if cache else None
-    return Blocks(n, encoding.n_channels, encoding.n_steps, encode, "shd", depends)
-
-
-def _encode(file: EventFile, first: int, end: int, encoding: Encoding) -> Spikes:
+def _encode(file: EventFile, encoding: Encoding, first: int, end: int) -> Spikes:
     examples = (
         _example(file.where(row), units, seconds, encoding)
         for place in range(first, end, _READ)
@@ -249,39 +242,21 @@ def _count(
 def _split_off(
     labels: np.ndarray, speakers: np.ndarray | None, share: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Split as `_split` does, with the remedy in the error."""
-    try:
-        return _split(labels, speakers, share)
-    except InputError as error:
-        raise InputError(
-            f"{SHD_FILES['train']}: {error}, or set data.validation to another share or 0"
-        ) from error
-
-
-def _split(
-    labels: np.ndarray, speakers: np.ndarray | None, share: float
-) -> tuple[np.ndarray, np.ndarray]:
-    size = max(1, round(share * len(labels)))
-    if speakers is None:
-        return stratified(labels, size)
-    both = np.unique(np.stack([labels, speakers], axis=1), axis=0, return_inverse=True)[1].ravel()
-    counts = np.bincount(both)
-    enough = counts.min() > 1 and len(counts) <= min(size, len(labels) - size)
-    return stratified(both if enough else labels, size)
+    strata = labels
+    if speakers is not None:
+        size = max(1, round(share * len(labels)))
+        pairs = np.stack([labels, speakers], axis=1)
+        both = np.unique(pairs, axis=0, return_inverse=True)[1].ravel()
+        counts = np.bincount(both)
+        if counts.min() > 1 and len(counts) <= min(size, len(labels) - size):
+            strata = both
+    return split_validation(strata, share, SHD_FILES["train"])
 
 
 def file_items(
     files: dict[str, str], n: int, folder: Path | None, options: CochleaOptions, dt: float
 ) -> Iterator[Item]:
-    """Return every example of SHD or SSC, damaged ones with their problem.
-
-    Arguments:
-        files: Name of the file of each split.
-        n: Number of classes.
-        folder: See `load_shd`.
-        options: The options.
-        dt: Length of a step [ms].
-    """
+    """Return every example of SHD or SSC, damaged ones with their problem."""
     assert folder is not None
     encoding = encoding_of(options.duration, options.channels, dt, options.encoding)
     names = tuple(str(label) for label in range(n))
@@ -324,7 +299,6 @@ def _file_items(
 def _read(
     file: EventFile, row: int, events: Events | None, n_classes: int, encoding: Encoding
 ) -> Example:
-    """Return an example, of which the events may have been read."""
     file.check_label(row, n_classes)
     units, seconds = events or file.examples(row, row + 1)[0]
     where, label, one = file.where(row), file.labels[row : row + 1], np.zeros(1, np.int64)

@@ -33,12 +33,7 @@ _BLOCKS, _BLOCK = 64, 4096  # how many places of a file are looked at, bytes eac
 def find_files(folder: Path, files: tuple[str, ...]) -> list[Path]:
     """Return where files lie: in a folder, or at most two folders further down.
 
-    Arguments:
-        folder: The folder given; ``SHD`` in it, as of tonic, is found, and so is any other.
-        files: Names of the files. Of several folders the one with the most of them comes first.
-
-    Raises:
-        InputError: There is no such folder, or not all files; those still packed are named.
+    Of several folders the one with the most of them comes first.
     """
     if not folder.exists():
         raise InputError(f"folder {folder} does not exist; give the folder of {_and(files)}")
@@ -75,7 +70,6 @@ def _first(folders: list[Path], name: str) -> Path | None:
 def _missing(
     folder: Path, folders: list[Path], files: tuple[str, ...], missing: list[str]
 ) -> InputError:
-    """Return the error for files that are not there, with what to do about it."""
     remedies = [_unpack(folders, name) for name in missing]
     packed = [remedy for remedy in remedies if remedy]
     prefix = files[0].split("_")[0].upper()
@@ -106,14 +100,7 @@ def _and(names: tuple[str, ...]) -> str:
 def file_facts(path: Path) -> dict[str, object]:
     """Identify a file without reading all of its hundreds of megabytes.
 
-    Arguments:
-        path: The file.
-
-    Returns:
-        Its name, size, time of change, and the hash of 64 places spread over it.
-
-    Raises:
-        InputError: It cannot be read.
+    Its name, size, time of change, and the hash of 64 places spread over it do that.
     """
     try:
         state = path.stat()
@@ -137,15 +124,7 @@ def file_facts(path: Path) -> dict[str, object]:
 class EventFile:
     """A file of SHD or SSC, which is read in a process of its own: see `mlgenn_delays.hdf5`.
 
-    Arguments:
-        path: The file.
-        n_classes: Number of classes; None to take labels whatever they are.
-
-    Attributes:
-        labels: (N,) int64 in ``0 .. n_classes - 1``.
-
-    Raises:
-        InputError: It is damaged, or has another layout.
+    `labels` (N,) are int64 in ``0 .. n_classes - 1``, or whatever they are if that is None.
     """
 
     def __init__(self, path: Path, n_classes: int | None) -> None:
@@ -162,11 +141,7 @@ class EventFile:
         return len(self.labels)
 
     def names(self, n: int) -> tuple[str, ...] | None:
-        """Return the names of the n classes, None if the file has none.
-
-        Raises:
-            InputError: They are not n texts.
-        """
+        """Return the names of the n classes, None if the file has none."""
         if _KEYS not in self._found:
             return None
         found = self._read({_KEYS: None})[_KEYS]
@@ -180,11 +155,7 @@ class EventFile:
         return tuple(texts)
 
     def speakers(self) -> np.ndarray | None:
-        """Return who speaks each example, (N,) int64, None if the file does not say.
-
-        Raises:
-            InputError: It says so for another number of examples, or not in numbers.
-        """
+        """Return who speaks each example, (N,) int64, None if the file does not say."""
         if _SPEAKER not in self._found:
             return None
         found = self._numbers(_SPEAKER)
@@ -192,11 +163,7 @@ class EventFile:
         return found
 
     def examples(self, first: int, end: int) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Return the units (E,) and times (E,) [s] of some examples.
-
-        Raises:
-            InputError: They cannot be read, do not fit each other or have a unit out of range.
-        """
+        """Return the units (E,) and times (E,) [s] of some examples."""
         try:
             found = self._parts(dict.fromkeys(_EVENTS, (first, end)))
         except UnreadableError:
@@ -217,7 +184,7 @@ class EventFile:
         return pairs
 
     def where(self, row: int) -> str:
-        """Return the name of an example for messages."""
+        """Name an example for messages."""
         return f"example {row} of {self.path}"
 
     def _read(self, parts: Mapping[str, tuple[int, int] | None]) -> dict[str, Any]:
@@ -225,7 +192,7 @@ class EventFile:
             return self._parts(parts)
 
     def _parts(self, parts: Mapping[str, tuple[int, int] | None]) -> dict[str, Any]:
-        """Return parts of the file, or refuse it where too many processes ended over it."""
+        """Return parts of the file, or reject it where too many processes ended over it."""
         if self._ends >= _MOST_ENDS:
             why = f"{self._ends} processes ended while they read it"
             raise UnreadableError(f"{self.path} is damaged: {why}", why)
@@ -242,7 +209,6 @@ class EventFile:
 
     @contextmanager
     def _guarded(self, what: str = "") -> Iterator[None]:
-        """Say what could not be read, and why."""
         try:
             yield
         except UnreadableError as error:
@@ -263,7 +229,6 @@ class EventFile:
         return found
 
     def _check_rows(self, name: str, kinds: str) -> None:
-        """Require an array of one array per example."""
         found = self._array(name)
         rows, shape = found["rows"], tuple(found["shape"])
         if rows is None or np.dtype(rows).kind not in kinds or len(shape) != 1:
@@ -285,7 +250,6 @@ class EventFile:
         return np.asarray(self._read({name: None})[name], np.int64)
 
     def _check_length(self, name: str, n: int) -> None:
-        """Reject an array of another number of examples than there are labels."""
         if n != len(self.labels):
             raise InputError(
                 f"{self.path} must have as many examples at /{name} as labels, got {n} and "
@@ -293,11 +257,7 @@ class EventFile:
             )
 
     def check_label(self, row: int, n_classes: int) -> None:
-        """Reject an example whose label is no class.
-
-        Raises:
-            InputError: It is none.
-        """
+        """Reject an example whose label is no class."""
         if not 0 <= self.labels[row] < n_classes:
             raise InputError(
                 f"{self.where(row)} must have a label in 0..{n_classes - 1}, got "

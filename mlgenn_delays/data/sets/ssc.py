@@ -37,20 +37,7 @@ def load_ssc(
 ) -> Splits:
     """Load SSC from ``ssc_train.h5``, ``ssc_valid.h5`` and ``ssc_test.h5``.
 
-    Arguments:
-        folder: See `load_shd`.
-        duration: See `load_shd`.
-        channels: See `load_shd`.
-        encoding: See `load_shd`.
-        stream: See `load_shd`.
-        dt: See `load_shd`.
-        cache: See `load_shd`.
-
-    Returns:
-        "train", "validation" and "test", a file each, see `load_shd`.
-
-    Raises:
-        InputError: As `load_shd`.
+    Arguments, splits (a file each) and errors are those of `load_shd`.
     """
     how = encoding_of(duration, channels, dt, encoding)
     return load_files(Path(folder), SSC_FILES, N_WORDS, how, stream, cache)[0]

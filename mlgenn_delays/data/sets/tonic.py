@@ -4,12 +4,11 @@ tonic reads its files, recording by recording; what becomes of them is kept in t
 that this is done once. Channels are (p, y, x) of the sensor, x running fastest. A class of tonic
 whose splits are an argument (``train`` or ``split``) has these; what is missing of validation, and
 of test where it has no splits, is split off by names or groups, see
-`rows_by_split`.
+`split.rows_by_split`.
 """
 
 import json
 import warnings
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -41,11 +40,15 @@ from mlgenn_delays.data.sets.tonic_classes import (
     numbered,
     open_splits,
     splits_of,
-    version,
 )
-from mlgenn_delays.data.sets.tonic_files import Rows, rows_of, tell_left_out
-from mlgenn_delays.data.sets.tonic_spikes import Sensor, example_spikes
-from mlgenn_delays.data.split import rows_by_split
+from mlgenn_delays.data.sets.tonic_spikes import (
+    Rows,
+    Sensor,
+    example_spikes,
+    rows_of,
+    tell_left_out,
+)
+from mlgenn_delays.data.split import rows_of_part
 from mlgenn_delays.data.types import SpikeData, StreamedSpikes
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.settings import Integer, one_of, refuse, says, settings
@@ -116,14 +119,9 @@ class TonicOptions:
 
 @dataclass(frozen=True)
 class _Part:
-    """A split as tonic has it.
+    """A split as tonic has it: its object, and the rows of that in our order.
 
-    Attributes:
-        name: Of the data set.
-        split: "train", "validation" or "test".
-        examples: tonic's object.
-        rows: Its examples in our order.
-        depends: What it depends on, as JSON takes it; None to use no cache.
+    `depends` is all that it depends on, as JSON takes it; None to use no cache.
     """
 
     name: str
@@ -136,15 +134,10 @@ class _Part:
         return len(self.rows.order)
 
     def where(self, row: int) -> str:
-        """Return the name of an example for messages."""
         return f"example {self.rows.names[row]} of tonic:{self.name} ({self.split})"
 
     def __getitem__(self, row: int) -> tuple[Any, Any]:
-        """Return events and target of an example.
-
-        Raises:
-            InputError: tonic cannot read it, or it is something else.
-        """
+        """Return events and target of an example."""
         try:
             found = self.examples[int(self.rows.order[row])]
         except Exception as error:  # whatever tonic raises on a damaged file: that is the finding
@@ -161,7 +154,6 @@ class _Part:
         return found
 
     def labels(self) -> list[int | str]:
-        """Return the label of every example, from the cache if that has them."""
         n = len(self)
         targets = getattr(self.examples, "targets", None)
         if isinstance(targets, (list, tuple, np.ndarray)) and len(targets) == n:
@@ -178,19 +170,11 @@ class _Part:
 
 
 def _load(name: str, folder: Path | None, options: TonicOptions, dt: float, cache: bool) -> Splits:
-    """Load a data set of tonic.
+    """Load a data set of tonic, sorted by path.
 
-    Arguments:
-        name: Name of its class in ``tonic.datasets``.
-        folder: Where tonic keeps its data: it has, or will have, a folder of that name; or that
-            folder itself, whatever it is called.
-        options: The options.
-        dt: Length of a step [ms].
-        cache: Whether to use the user's cache folder.
-
-    Returns:
-        The splits, sorted by path; ``names`` are paths in the folder of the data set, or numbers
-        where a file has several examples.
+    The folder is where tonic keeps its data (it has, or will have, a folder of that name), or that
+    folder itself, whatever it is called. Names are paths in it, or numbers where a file has several
+    examples.
     """
     assert folder is not None
     n_steps = count_steps(options.duration, dt)
@@ -226,7 +210,18 @@ def _load(name: str, folder: Path | None, options: TonicOptions, dt: float, cach
             names=part.rows.names,
             stream=options.stream,
         )
-        for each, rows in _rows(part, labels[split], names, options, list(ways)).items():
+        rows_by = rows_of_part(
+            split,
+            labels[split],
+            where=f"tonic:{name}",
+            names=part.rows.names,
+            parts=ways,
+            divided=len(ways) > 1,
+            options=options,
+            groups=_groups(part, options.group_by) if split == "train" else None,
+            label_names=names,
+        )
+        for each, rows in rows_by.items():
             data[each] = whole.take(rows)
     return {split: data[split] for split in SPLITS if split in data}
 
@@ -241,21 +236,20 @@ def _check_folder(name: str, folder: Path) -> None:
 
 
 def _part(name: str, split: str, examples: Any, arguments: dict[str, Any], cache: bool) -> _Part:
-    """Return a split in our order, and what it depends on."""
+    import tonic
+
     rows = rows_of(examples)
     depends = {
         "class": name,
         "arguments": arguments,
         "examples": rows.facts,
-        "tonic": version(),
+        "tonic": str(tonic.__version__),
         "version": _VERSION,
     }
     return _Part(name, split, examples, rows, depends if cache else None)
 
 
 def _blocks(part: _Part, sensor: Sensor, options: TonicOptions, dt: float, n_steps: int) -> Blocks:
-    """Return how the examples of a split are encoded."""
-
     def example(row: int) -> Examples:
         return example_spikes(
             part.where(row),
@@ -290,34 +284,7 @@ def _blocks(part: _Part, sensor: Sensor, options: TonicOptions, dt: float, n_ste
     return Blocks(len(part), sensor.n_channels, n_steps, encode, "tonic", depends)
 
 
-def _rows(
-    part: _Part,
-    labels: np.ndarray,
-    label_names: tuple[str, ...],
-    options: TonicOptions,
-    splits: Sequence[str],
-) -> dict[str, np.ndarray]:
-    """Return which examples of a split of tonic's are in which of ours."""
-    n = len(labels)
-    if part.split != "train" or "validation" in splits:
-        return {part.split: np.arange(n)}
-    try:
-        return rows_by_split(
-            np.full(n, "train"),
-            labels,
-            names=part.rows.names,
-            divided=len(splits) > 1,
-            validation=options.validation,
-            test=options.test,
-            groups=_groups(part, options.group_by),
-            label_names=label_names,
-        )
-    except InputError as error:
-        raise InputError(f"tonic:{part.name}: {error}") from error
-
-
 def _groups(part: _Part, attribute: str) -> list[str] | None:
-    """Return whose each example is, as texts, None if that is not asked for."""
     if not attribute:
         return None
     found = getattr(part.examples, attribute, None)
@@ -337,11 +304,7 @@ def _groups(part: _Part, attribute: str) -> list[str] | None:
 
 
 def _shape(name: str, options: TonicOptions) -> tuple[int, int] | None:
-    """Return the numbers of channels and classes, None where only the data know, or tonic does.
-
-    Raises:
-        InputError: tonic is there, and has no such class.
-    """
+    """Return the numbers of channels and classes, None where only the data know, or tonic does."""
     try:
         import tonic  # noqa: F401
     except ImportError:
@@ -355,11 +318,7 @@ def _shape(name: str, options: TonicOptions) -> tuple[int, int] | None:
 
 
 def family(name: str) -> Dataset:
-    """Return a data set of tonic, which is not imported for that.
-
-    Arguments:
-        name: Name of its class in ``tonic.datasets``.
-    """
+    """Return the data set of a class in ``tonic.datasets``, which is not imported for that."""
     return Dataset(
         f"{name} as tonic loads it, a folder for tonic",
         TonicOptions,

@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
 from functools import partial
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -31,11 +32,7 @@ _OURS = ("save_to", "train", "split", "transform", "target_transform", "transfor
 
 
 def find_class(name: str) -> Any:
-    """Return a class of tonic.
-
-    Raises:
-        InputError: tonic is not there or too old, or has no such class.
-    """
+    """Return a class of tonic, which must be there and not too old."""
     try:
         import tonic
         import tonic.datasets
@@ -61,31 +58,15 @@ def find_class(name: str) -> Any:
     return getattr(tonic.datasets, name)
 
 
-def version() -> str:
-    """Return the version of tonic, which must be there."""
-    import tonic
-
-    return str(tonic.__version__)
-
-
 def class_names(found: Any) -> dict[Any, str] | None:
-    """Return the name of each label of a class or an instance, in order; None if it has none.
-
-    Arguments:
-        found: With ``classes``, a list by label or a mapping to labels, or ``class_map``, such a
-            mapping.
-    """
+    """Return the name of each label of a class or an instance, in order; None if it has none."""
     for attribute in ("classes", "class_map"):
         known = getattr(found, attribute, None)
         if isinstance(known, dict) and known:
-            return {label: _text(key) for key, label in sorted(known.items(), key=_by_label)}
+            return {label: _text(key) for key, label in sorted(known.items(), key=itemgetter(1))}
         if isinstance(known, (list, tuple, np.ndarray)) and len(known):
             return {label: _text(each) for label, each in enumerate(known)}
     return None
-
-
-def _by_label(item: tuple[Any, Any]) -> Any:
-    return item[1]
 
 
 def _text(name: Any) -> str:
@@ -104,11 +85,7 @@ def splits_of(found: Any, name: str) -> dict[str, dict[str, Any]]:
 
 
 def arguments_of(found: Any, name: str, given: dict[str, Any]) -> dict[str, Any]:
-    """Return the further arguments of a class.
-
-    Raises:
-        InputError: It does not take one of those given.
-    """
+    """Return the further arguments of a class, which must take those given."""
     known = [each for each in _parameters(found) if each not in ("self", *_OURS)]
     for key in given:
         if key not in known:
@@ -120,7 +97,6 @@ def arguments_of(found: Any, name: str, given: dict[str, Any]) -> dict[str, Any]
 
 
 def _parameters(found: Any) -> list[str]:
-    """Return the names of what a class is made with."""
     return list(inspect.signature(found.__init__).parameters)
 
 
@@ -129,15 +105,9 @@ def open_splits(
 ) -> dict[str, Any]:
     """Return the splits of a data set of tonic, downloaded by it if they are not there.
 
-    Arguments:
-        found: The class.
-        name: Its name.
-        folder: Where tonic keeps its data, or the folder of this data set itself, whatever it is
-            called. Downloads go into it and never beside it.
-        ways: What the class is made with for each split, besides the folder.
-
-    Raises:
-        InputError: The data are neither there nor can be downloaded, or are damaged.
+    The folder is where tonic keeps its data, or that of this data set itself, whatever it is
+    called; downloads go into it and never beside it. `ways` are what the class is made with for
+    each split, besides the folder.
     """
     folder = Path(os.path.abspath(folder))
     tries = []
@@ -216,17 +186,12 @@ def _shown(arguments: dict[str, Any]) -> str:
 
 
 def _reason(error: BaseException) -> str:
-    """Return the message of an error in one short sentence."""
     text = " ".join(str(error).split())[:200].rstrip(".")
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def as_label(target: Any, name: str) -> int | str:
-    """Return a target of tonic as a label.
-
-    Raises:
-        InputError: It is no class.
-    """
+    """Return a target of tonic as a label, which must be a class."""
     if isinstance(target, (bytes, str)):
         return _text(target)
     if isinstance(target, (int, np.integer)) or (
@@ -242,15 +207,9 @@ def as_label(target: Any, name: str) -> int | str:
 def numbered(
     splits: dict[str, Sequence[int | str]], names: dict[Any, str] | None, name: str
 ) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
-    """Return labels as 0..K-1, and the names of the K classes.
+    """Return labels as 0..K-1 by split, and the names of the K classes.
 
-    Arguments:
-        splits: Labels of the examples, by split.
-        names: Name of each label in order, or None for those that there are, sorted.
-        name: Name of the data set.
-
-    Raises:
-        InputError: A label has no name, or there is one class alone.
+    `names` has those of the labels in order; None for the labels that there are, sorted.
     """
     present = {label for labels in splits.values() for label in labels}
     if names is not None and present <= set(names.values()):

@@ -56,18 +56,7 @@ class YinYangOptions(GeneratedOptions):
 
 
 def load(options: YinYangOptions | None = None, *, dt: float = 1.0) -> dict[str, SpikeData]:
-    """Generate the data set as spikes.
-
-    Arguments:
-        options: Sizes, seed and times; a value of 0 spikes at ``early``, of 1 at ``late``.
-        dt: Length of a step [ms]; points closer than dt / (late - early) become the same.
-
-    Returns:
-        "train", "validation" and "test"; channels are x, y, 1 - x, 1 - y and the bias.
-
-    Raises:
-        InputError: The step is out of range.
-    """
+    """Generate the data set as spikes; points closer than dt / (late - early) become the same."""
     options = options or YinYangOptions()
     n_steps = count_steps(options.duration, dt)
 
@@ -79,14 +68,7 @@ def load(options: YinYangOptions | None = None, *, dt: float = 1.0) -> dict[str,
 
 
 def classify(points: np.ndarray) -> np.ndarray:
-    """Return the class of points of the disc.
-
-    Arguments:
-        points: (N, 2) x and y.
-
-    Returns:
-        (N,) int64: 0 yin, 1 yang, 2 dot.
-    """
+    """Return the class of points (N, 2) of the disc, (N,) int64: 0 yin, 1 yang, 2 dot."""
     left = _distance(points, RADIUS / 2, RADIUS)
     right = _distance(points, 3 * RADIUS / 2, RADIUS)
     upper = points[:, 1] > RADIUS
@@ -96,15 +78,7 @@ def classify(points: np.ndarray) -> np.ndarray:
 
 
 def draw_points(rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray]:
-    """Draw points whose classes are equally likely, uniform within each class.
-
-    Arguments:
-        rng: Where the numbers come from.
-        n: Number of points.
-
-    Returns:
-        (n, 2) x and y in 0..1, and (n,) int64 their classes.
-    """
+    """Draw points (n, 2) whose classes (n,) are equally likely, uniform within each class."""
     labels = rng.integers(len(LABEL_NAMES), size=n)
     points = np.empty((n, 2))
     for label in range(len(LABEL_NAMES)):
@@ -114,15 +88,7 @@ def draw_points(rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarra
 
 
 def spike_times(points: np.ndarray, options: YinYangOptions) -> np.ndarray:
-    """Return when the channels spike.
-
-    Arguments:
-        points: (N, 2) x and y in 0..1.
-        options: Their ``early``, ``late`` and ``bias`` [ms].
-
-    Returns:
-        (N, 5) [ms]: x, y, 1 - x, 1 - y and the bias.
-    """
+    """Return when x, y, 1 - x, 1 - y and the bias spike, (N, 5) [ms], for points (N, 2)."""
     values = np.concatenate([points, 1 - points], axis=1)
     times = options.early + values * (options.late - options.early)
     return np.concatenate([times, np.full((len(points), 1), options.bias)], axis=1)

@@ -12,21 +12,62 @@ A neuron's arrivals are one contiguous row along time, filled synapse by synapse
 stays in the first-level cache. Rows of values (input currents; spikes under a surrogate that needs
 every step) are added with `shifted_axpy`, whole vectors at a time; event-driven sources add the
 taps of each spike, which is less work where spikes are few.
+
+Normalisation of them, per neuron over batch and time, I' = f (I - mean) + offset with
+f = gain / sqrt(variance + EPSILON). Backwards, with D = dL/dI' and
+X = (I - mean) / sqrt(variance + EPSILON):
+
+    dL/dI = f (D - mean(D) - X mean(D X));   dL/dgain = sum D X;   dL/doffset = sum D
+
+Sums are in float64: the variance is a difference of two of them, which may be close to equal.
 """
 
 import numpy as np
 
 from mlgenn_delays.engines.shared.numerics import SUBNORMAL, kernel
-from mlgenn_delays.engines.shared.traces import spike_ranges, spike_times
+from mlgenn_delays.engines.shared.traces import spikes_of
 from mlgenn_delays.engines.shared.vector import shifted_axpy, shifted_dot
+
+ABREAST = 4  # sums at once: one alone would wait for itself
+
+
+@kernel
+def add_up(layout, row, n, one, other, low, high, sums):
+    """Write the sums of a row of `one` and of its product with `other` to sums (2, B, n) float64.
+
+    By example and neuron; both are rows of neurons as in `Traces`, with 0 behind the trial.
+    """
+    plain, product = np.zeros(ABREAST), np.zeros(ABREAST)
+    for e in range(low, high):
+        for j in range(n):
+            at = (e * layout.neurons + row + j) * layout.length
+            plain[:] = 0.0
+            product[:] = 0.0
+            for t in range(at, at + layout.span, ABREAST):
+                for k in range(ABREAST):
+                    x = np.float64(one[t + k])
+                    plain[k] += x
+                    product[k] += x * np.float64(other[t + k])
+            sums[0, e, j] = plain.sum()
+            sums[1, e, j] = product.sum()
+
+
+@kernel
+def combine(layout, row, n, by_current, by_adjoint, rest, traces, low, high):
+    """Turn D, in the place of V, into by_adjoint D + by_current I + rest, (n,) float32 each."""
+    for e in range(low, high):
+        for j in range(n):
+            at = (e * layout.neurons + row + j) * layout.length
+            a, b, c = by_adjoint[j], by_current[j], rest[j]
+            for t in range(at, at + layout.steps):
+                traces.voltage[t] = a * traces.voltage[t] + b * traces.current[t] + c
 
 
 @kernel
 def add_events(first, last, pre, size, coef, steps, when, events, own, out):
     """Add to a row (length,) what spikes bring over synapses first..last-1.
 
-    Spikes of presynaptic neuron i are ``when[events[i, 0]:events[i, 1]]``, or those of row i of
-    ``when``, and weigh ``own[i]``.
+    Spikes of presynaptic neuron i are ``when[events[i, 0]:events[i, 1]]``, and weigh ``own[i]``.
     """
     for s in range(first, last):
         i = np.int64(pre[s])
@@ -47,10 +88,7 @@ def arrive(
     n, p = plan.n[plan.target[q]], plan.source[q]
     rows, length = plan.row[plan.row_first[q] : plan.row_first[q] + n + 1], layout.length
     if layout.event_driven[p]:
-        events, when = (
-            spike_ranges(plan, layout, p, start, traces, e),
-            spike_times(plan, p, time, traces),
-        )
+        events, when = spikes_of(plan, layout, p, start, time, traces, e)
         own, pre = neuron_scale[plan.first[p] : plan.first[p + 1]], plan.pre
         for j in range(n):
             row = out[at + j * length : at + (j + 1) * length]
@@ -84,7 +122,7 @@ def run_currents(
     n, length = plan.n[p], layout.length
     for e in range(low, high):
         neuron_scale = spike_scale[e if len(spike_scale) > 1 else 0]
-        start = starts[e if len(starts) > 1 else 0]
+        start = starts[e]
         at = (e * layout.neurons + layout.neuron_row[p]) * length
         traces.current[at : at + n * length] = 0.0
         for g in range(plan.groups[p]):
@@ -110,10 +148,7 @@ def run_currents(
 
 @kernel
 def collect(plan, layout, p, size, first_step, address, start, time, neuron_scale, traces, e, sums):
-    """Add the correlations of population p's adjoint with what arrived to sums (S W,).
-
-    Recurrent projections as well.
-    """
+    """Add the correlations of p's adjoint with all that arrived, recurrent too, to sums (S W,)."""
     n, length, span = plan.n[p], layout.length, layout.span
     base, sources = (1 + e * layout.sources) * length, traces.sources
     at = (e * layout.neurons + layout.neuron_row[p]) * length
@@ -129,8 +164,8 @@ def collect(plan, layout, p, size, first_step, address, start, time, neuron_scal
                     sums, adjoint, at + j * length, span, sources, base, address, first, last
                 )
             continue
-        events = spike_ranges(plan, layout, source, start, traces, e)
-        when, pre = spike_times(plan, source, time, traces), plan.pre
+        events, when = spikes_of(plan, layout, source, start, time, traces, e)
+        pre = plan.pre
         own = neuron_scale[plan.first[source] : plan.first[source + 1]]
         for j in range(n):
             row = adjoint[at + j * length : at + (j + 1) * length]

@@ -1,53 +1,83 @@
-"""A batch through the network example by example, from spike to spike, for `EventProp`."""
+"""A batch through the network example by example, from spike to spike, for `EventProp`.
+
+Shapes: B examples, H entries (n+1 per spiking population), K output neurons, T steps, G synapse
+groups, L neurons worked on together (all of a recurrent population, else `LANES`).
+"""
 
 from queue import SimpleQueue
+from typing import NamedTuple
 
 import numpy as np
 
 from mlgenn_delays.data.types import Batch
-from mlgenn_delays.engines.cpu import currents, eventprop_backward, eventprop_forward
-from mlgenn_delays.engines.cpu.store import (
-    LANES,
-    EventBuffers,
-    Recurrent,
-    SpikeStore,
-    keep_spikes,
-    make_event_buffers,
-    make_spike_store,
-)
+from mlgenn_delays.engines.cpu import currents, eventprop_backward, eventprop_forward, synapses
+from mlgenn_delays.engines.cpu.eventprop_forward import LANES
 from mlgenn_delays.engines.results import Recording
-from mlgenn_delays.engines.shared import adam
-from mlgenn_delays.engines.shared.context import SimulationContext
-from mlgenn_delays.engines.shared.correlate import (
-    correlate,
-    events_of,
-    max_shift_of,
-    placed,
-    show_input,
-)
+from mlgenn_delays.engines.shared.candidate_gradients import correlate
+from mlgenn_delays.engines.shared.numerics import sum_chunks
 from mlgenn_delays.engines.shared.plan import INPUT, SPIKING, Plan
-from mlgenn_delays.engines.shared.simulation import ForwardResult
-from mlgenn_delays.engines.shared.taps import Taps, gather_gradient, make_taps
-from mlgenn_delays.engines.shared.threads import CHUNKS, chunks
+from mlgenn_delays.engines.shared.simulation import ForwardResult, Simulation, SimulationContext
+from mlgenn_delays.engines.shared.taps import Taps, gather_gradient, make_taps, placed
 from mlgenn_delays.engines.shared.traces import (
     RowLayout,
     Traces,
+    events_of,
+    keep_spikes,
     make_row_layout,
     make_thread_buffers,
     make_traces,
+    max_shift_of,
+    show_input,
+    spike_starts,
 )
+from mlgenn_delays.machine import CHUNKS, chunks
 from mlgenn_delays.network import CurrentInput
 
 FIRST_CAPACITY = 1024  # spikes per example; grows as needed
 
 
-class EventSimulation:
-    """A `Simulation` of `EventProp`, spike to spike.
+class SpikeStore(NamedTuple):
+    """Spikes and outputs of a batch."""
 
-    Arguments:
-        context: What it works on.
-        keeps: Whether adjoints are kept, for `correlate`.
-    """
+    # (B, H) uint64; neuron j of a population with spike_offset o spiked at
+    # time[start[b, o + j]:start[b, o + j + 1]]
+    start: np.ndarray
+    time: np.ndarray  # (B * capacity,) uint32 [steps]
+    slope: np.ndarray  # (B * capacity,) I + bias - v_thresh in the step of the spike, above 0
+    release: np.ndarray  # (B * capacity,) I + bias in the step before V moves again
+    voltage: np.ndarray  # (B, K, T) V of the output
+    logits: np.ndarray  # (B, K)
+    loss: np.ndarray  # (B,) cross-entropy
+    # (B,) spikes of the example; above the capacity, the example must be run again
+    needed: np.ndarray
+
+
+class Recurrent(NamedTuple):
+    """Recurrent synapses in the order of `Plan.out_synapse`, renewed whenever they change."""
+
+    weight: np.ndarray  # float32
+    offset: np.ndarray  # uint32, delay + 1 [steps]
+
+
+class EventBuffers(NamedTuple):
+    """Buffers of one thread of `EventSimulation`; rows are padded for the largest delay."""
+
+    rows: np.ndarray  # (G, L, T + max_shift) arrivals by target neuron and step
+    current: np.ndarray  # (`LANES`, T) synaptic currents
+    # (G, L, T + max_shift, 2) adjoint of inSyn, and derivative with respect to the arrival time of
+    # unit weight; zero from step T on
+    adjoint: np.ndarray
+    time: np.ndarray  # (L, T) uint32 spikes of the neurons at hand
+    slope: np.ndarray  # (L, T)
+    release: np.ndarray  # (L, T)
+    counts: np.ndarray  # (L,) int64 spikes of the neurons at hand
+    drive: np.ndarray  # (K, T) derivative of the loss with respect to V of the output
+    # (capacity,) derivative with respect to each spike's time, over its synapses
+    outgoing: np.ndarray
+
+
+class EventSimulation(Simulation):
+    """A `Simulation` of `EventProp`, spike to spike; it `keeps` adjoints for `correlate`."""
 
     def __init__(self, context: SimulationContext, *, keeps: bool = False) -> None:
         self.context = context
@@ -65,12 +95,11 @@ class EventSimulation:
         self._allocate_per_synapse()
 
     def _allocate_per_synapse(self) -> None:
-        """Allocate the arrays with an entry per synapse."""
-        synapses = len(self.context.plan.pre)
-        self._offset = np.zeros(synapses, np.uint32)
+        n = len(self.context.plan.pre)
+        self._offset = np.zeros(n, np.uint32)
         self._recurrent = Recurrent(np.zeros(0, np.float32), np.zeros(0, np.uint32))
-        self._grads = np.zeros((0, 2, synapses), np.float32)
-        self._sum = np.zeros((2, synapses), np.float32)
+        self._grads = np.zeros((0, 2, n), np.float32)
+        self._sum = np.zeros((2, n), np.float32)
 
     def refresh(self) -> None:
         """Read changed weights and delays: round the delays to whole steps."""
@@ -79,7 +108,7 @@ class EventSimulation:
         p, steps = self.context.parameters, self._steps
         self.context.spread(
             len(self._offset),
-            lambda low, high: adam.round_delays(
+            lambda low, high: synapses.round_delays(
                 p.delay, self.context.layout.delay_of, p.highest, steps, low, high, self._offset
             ),
         )
@@ -91,15 +120,24 @@ class EventSimulation:
     def _fit(self, batch: Batch) -> SpikeStore:
         """Return memory that fits a batch; what depends on the trial's length is made anew."""
         if batch.n_steps != self._steps:
-            self._steps = batch.n_steps
-            self._store = None
+            self._steps, self._store = batch.n_steps, None  # freed before the new one is made
             self.refresh()
-        size, plan = len(batch), self.context.plan
+        size, plan, classes = len(batch), self.context.plan, self.context.network.output().n
         if self._store is None or len(self._store.needed) < size:
             entries = int(np.sum(np.where(plan.kind == SPIKING, plan.n + 1, 0)))
-            classes = self.context.network.output().n
-            self._store = make_spike_store(size, entries, self._capacity, classes, self._steps)
-            self._make_buffers(classes)
+            self._store = SpikeStore(
+                start=np.zeros((size, entries), np.uint64),
+                time=np.empty(size * self._capacity, np.uint32),
+                slope=np.empty(size * self._capacity, np.float32),
+                release=np.empty(size * self._capacity, np.float32),
+                voltage=np.empty((size, classes, self._steps), np.float32),
+                logits=np.empty((size, classes), np.float32),
+                loss=np.empty(size, np.float32),
+                needed=np.zeros(size, np.int64),
+            )
+            self._buffers = SimpleQueue()
+            for _ in range(self.context.workers.threads):
+                self._buffers.put(self._make_buffers(classes))
             self._make_rows(size, classes)
         return self._store
 
@@ -113,18 +151,24 @@ class EventSimulation:
         if not self._keeps:
             self._traces = self._traces._replace(adjoint=self._traces.adjoint[:, :0].copy())
 
-    def _make_buffers(self, classes: int) -> None:
-        """Allocate buffers for every thread."""
-        plan = self.context.plan
-        wide = [int(n) for n, r in zip(plan.n, plan.recurrent_population, strict=True) if r]
-        highest = self.context.parameters.highest
-        max_shift = min(int(np.ceil(highest.max(initial=0))), self._steps) + 1
-        lanes, groups = max([LANES, *wide]), int(plan.groups.max())
-        self._buffers = SimpleQueue()
-        for _ in range(self.context.workers.threads):
-            self._buffers.put(
-                make_event_buffers(groups, lanes, self._steps, max_shift, classes, self._capacity)
-            )
+    def _make_buffers(self, classes: int) -> EventBuffers:
+        plan, steps = self.context.plan, self._steps
+        lanes = max(LANES, int(plan.n[plan.recurrent_population].max(initial=0)))
+        highest, groups = self.context.parameters.highest, int(plan.groups.max())
+        max_shift = min(int(np.ceil(highest.max(initial=0))), steps) + 1
+        # An odd number of cache lines: rows of a power-of-two length would fight for the same sets.
+        length = ((steps + max_shift + 15) // 16 | 1) * 16
+        return EventBuffers(
+            rows=np.zeros((groups, lanes, length), np.float32),
+            current=np.zeros((LANES, length), np.float32),
+            adjoint=np.zeros((groups, lanes, length, 2), np.float32),
+            time=np.empty((lanes, steps), np.uint32),
+            slope=np.empty((lanes, steps), np.float32),
+            release=np.empty((lanes, steps), np.float32),
+            counts=np.zeros(lanes, np.int64),
+            drive=np.empty((classes, steps), np.float32),
+            outgoing=np.empty(self._capacity, np.float32),
+        )
 
     # Running
 
@@ -178,14 +222,14 @@ class EventSimulation:
 
         def add_up(low: int, high: int) -> None:
             for kind in range(2):
-                adam.sum_chunks(self._grads[:, kind], n, low, high, self._sum[kind])
+                sum_chunks(self._grads[:, kind], n, low, high, self._sum[kind])
 
         context.spread(self._sum.shape[1], add_up)
         self._sum[1] *= context.parameters.weight
         if self._currents:
             self._add_current_gradients(batch, spike_scale)
         if self._keeps:
-            keep_spikes(context.plan, self._row_layout, store, len(batch), self._traces)
+            self._keep_spikes(len(batch))
         return self._sum[0], self._sum[1]
 
     # Currents
@@ -222,7 +266,6 @@ class EventSimulation:
         return plan._replace(target=np.where(plan.kind[plan.source] == INPUT, plan.target, -1))
 
     def _add_current_gradients(self, batch: Batch, spike_scale: np.ndarray) -> None:
-        """Add the gradients of the input's synapses, from the adjoints that were kept."""
         plan, layout, traces, taps = self._of_currents(), self._row_layout, self._traces, self._taps
         starts, times = events_of(batch)
         parts = chunks(len(batch), min(CHUNKS, (len(batch) + 1) // 2))
@@ -255,9 +298,6 @@ class EventSimulation:
             self.context, self._row_layout, self._traces, batch, spike_scale, q, first, size
         )
 
-    def keep_statistics(self, size: int) -> None:
-        """Do nothing: there is no normalisation."""
-
     def _spikes(self, store: SpikeStore, size: int) -> np.ndarray:
         """Return the spikes of every neuron, (size, N) int64."""
         plan = self.context.plan
@@ -267,18 +307,23 @@ class EventSimulation:
             counts[:, plan.first[p] : plan.first[p + 1]] = np.diff(start.astype(np.int64))
         return counts
 
+    def _times(self, name: str, size: int) -> np.ndarray:
+        """Return the steps of a population's spikes by example and neuron, uint32."""
+        assert self._store is not None
+        p, plan = self.context.layout.names.index(name), self.context.plan
+        ends = self._store.start[:size, [plan.spike_offset[p], plan.spike_offset[p] + plan.n[p]]]
+        return np.concatenate([self._store.time[low:high] for low, high in ends])
+
+    def _keep_spikes(self, size: int) -> None:
+        for name in self.context.layout.spiking:
+            row = self._row_layout.neuron_row[self.context.layout.names.index(name)]
+            count = self._counts[:, self.context.layout.neurons[name]]
+            keep_spikes(self._row_layout, self._traces, row, count, self._times(name, size))
+
     def recording(self, batch: Batch) -> Recording:
         """Return spikes and voltages of the batch just run."""
         assert self._store is not None
-        store, size, plan = self._store, len(batch), self.context.plan
-        start, time = {}, {}
-        for name in self.context.layout.spiking:
-            p = self.context.layout.names.index(name)
-            entries = slice(plan.spike_offset[p], plan.spike_offset[p] + plan.n[p] + 1)
-            own = store.start[:size, entries].astype(np.int64)
-            kept = [store.time[s[0] : s[-1]] for s in own]
-            time[name] = np.concatenate(kept).astype(np.int32)
-            sizes = own[:, -1] - own[:, 0]
-            base = np.cumsum(sizes) - sizes
-            start[name] = own - own[:, :1] + base[:, None]
+        store, size, layout = self._store, len(batch), self.context.layout
+        time = {name: self._times(name, size).astype(np.int32) for name in layout.spiking}
+        start = {name: spike_starts(self._counts[:, layout.neurons[name]]) for name in time}
         return Recording(start, time, store.voltage[:size].copy(), store.logits[:size].copy())

@@ -21,7 +21,7 @@ gradient of the loss itself.
 
 import numpy as np
 
-from mlgenn_delays.engines.cpu.store import LANES
+from mlgenn_delays.engines.cpu.eventprop_forward import LANES
 from mlgenn_delays.engines.cpu.synapses import (
     add_spike_time_gradients,
     collect,

@@ -15,7 +15,6 @@ one before. A recurrent population runs step by step.
 
 import numpy as np
 
-from mlgenn_delays.engines.cpu.store import LANES
 from mlgenn_delays.engines.cpu.synapses import scatter, source_of, synapses_of
 from mlgenn_delays.engines.shared.numerics import (
     FLUSH_EVERY,
@@ -26,6 +25,8 @@ from mlgenn_delays.engines.shared.numerics import (
 )
 from mlgenn_delays.engines.shared.plan import INPUT, READOUT
 from mlgenn_delays.engines.shared.readout import cross_entropy, read_out
+
+LANES = 8  # neurons worked on at once
 
 
 @kernel
@@ -39,24 +40,18 @@ def arrive(plan, p, weight, offset, start, time, neuron_scale, store, e, low, hi
 
 
 @kernel
-def driven(layout, current, p, e, k, steps):
-    """Return the current (T,) that a `CurrentInput` brings to neuron k of p, empty if none does."""
-    if len(current) == 0:
-        return current
-    at = (e * layout.neurons + layout.neuron_row[p] + k) * layout.length
-    return current[at : at + steps]
-
-
-@kernel
 def filter_currents(plan, layout, p, low, current, e, steps, buffers):
-    """Turn the arrivals of `LANES` neurons into their synaptic currents, bias included."""
+    """Turn the arrivals of `LANES` neurons into their synaptic currents, bias included.
+
+    To them come the currents that a `CurrentInput` brings, ``current``, empty if there is none.
+    """
     bias = plan.bias[plan.first[p] + low :]
     for k in range(LANES):
         buffers.current[k, :steps] = bias[k] if k < len(bias) else np.float32(0.0)
-        if low + k < plan.n[p]:
-            own = driven(layout, current, p, e, low + k, steps)
-            for t in range(len(own)):
-                buffers.current[k, t] += own[t]
+        if len(current) > 0 and low + k < plan.n[p]:
+            at = (e * layout.neurons + layout.neuron_row[p] + low + k) * layout.length
+            for t in range(steps):
+                buffers.current[k, t] += current[at + t]
     for g in range(plan.groups[p]):
         decay, scale = plan.decay[p, g], plan.scale[p, g]
         rows, inner = buffers.rows[g], np.zeros(LANES, np.float32)
@@ -219,35 +214,26 @@ def run_population(
 
 
 @kernel
-def run_example(
-    plan, layout, weight, offset, recurrent, start, time, neuron_scale, label, current, store, e,
-    steps, buffers
-):  # fmt: skip
-    """Run one example: its spikes, output voltages, logits and loss go to row e of the store."""
-    capacity = len(store.time) // len(store.needed)
-    at = e * capacity
-    limit = at + capacity
-    for p in range(len(plan.kind)):
-        if plan.kind[p] != INPUT and at <= limit:
-            at = run_population(
-                plan, layout, p, weight, offset, recurrent, start, time, neuron_scale, current,
-                store, e, at, limit, steps, buffers,
-            )  # fmt: skip
-    store.needed[e] = at - e * capacity
-    if at <= limit:
-        read_out(plan.readout, store.voltage[e], store.logits[e])
-        store.loss[e] = cross_entropy(store.logits[e], label)
-
-
-@kernel
 def run_chunk(
     plan, layout, weight, offset, recurrent, starts, time, spike_scale, labels, current, store, low,
     high, steps, buffers,
 ):  # fmt: skip
-    """Run examples low..high-1 of a batch; ``current`` is `Traces.current`, or empty."""
+    """Run examples low..high-1 of a batch; ``current`` is `Traces.current`, or empty.
+
+    Spikes, output voltages, logits and loss go to their rows of the store.
+    """
+    capacity = len(store.time) // len(store.needed)
     for e in range(low, high):
         neuron_scale = spike_scale[e if len(spike_scale) > 1 else 0]
-        run_example(
-            plan, layout, weight, offset, recurrent, starts[e], time, neuron_scale, labels[e],
-            current, store, e, steps, buffers,
-        )  # fmt: skip
+        at = e * capacity
+        limit = at + capacity
+        for p in range(len(plan.kind)):
+            if plan.kind[p] != INPUT and at <= limit:
+                at = run_population(
+                    plan, layout, p, weight, offset, recurrent, starts[e], time, neuron_scale,
+                    current, store, e, at, limit, steps, buffers,
+                )  # fmt: skip
+        store.needed[e] = at - e * capacity
+        if at <= limit:
+            read_out(plan.readout, store.voltage[e], store.logits[e])
+            store.loss[e] = cross_entropy(store.logits[e], labels[e])

@@ -295,9 +295,9 @@ def back_arrivals(
     """Add the correlations of examples low..high-1 to sums (S W,), from dL/dI."""
     for e in range(low, high):
         neuron_scale = spike_scale[e if len(spike_scale) > 1 else 0]
-        start = starts[e if len(starts) > 1 else 0]
         if not plan.recurrent_population[p]:
             back_synapses(plan, layout, p, traces, e)
         collect(
-            plan, layout, p, size, first_step, address, start, time, neuron_scale, traces, e, sums
-        )
+            plan, layout, p, size, first_step, address, starts[e], time, neuron_scale, traces, e,
+            sums,
+        )  # fmt: skip

@@ -22,35 +22,21 @@ ABREAST = 4  # rows of a dense projection worked on at once: one loop exit is mi
 
 
 class Source(NamedTuple):
-    """Spikes of the presynaptic neurons in one example.
+    """Spikes of the presynaptic neurons in one example."""
 
-    Attributes:
-        start: (n_pre+1,) uint64; neuron i spikes at ``time[start[i]:start[i+1]]``.
-        time: uint32 [steps].
-        scale: (n_pre,) scale of each neuron's spikes.
-    """
-
-    start: np.ndarray
-    time: np.ndarray
-    scale: np.ndarray
+    start: np.ndarray  # (n_pre+1,) uint64; neuron i spikes at ``time[start[i]:start[i+1]]``
+    time: np.ndarray  # uint32 [steps]
+    scale: np.ndarray  # (n_pre,) scale of each neuron's spikes
 
 
 class ProjectionRows(NamedTuple):
-    """One projection in postsynaptic order.
+    """One projection in postsynaptic order."""
 
-    Attributes:
-        row: (n_post+1,) uint64; the synapses onto neuron j are ``row[j]:row[j+1]``.
-        pre: (S,) uint32.
-        weight: (S,) float32.
-        offset: (S,) uint32, delay + 1 [steps].
-        dense: Whether every pair has a synapse.
-    """
-
-    row: np.ndarray
-    pre: np.ndarray
-    weight: np.ndarray
-    offset: np.ndarray
-    dense: bool
+    row: np.ndarray  # (n_post+1,) uint64; the synapses onto neuron j are ``row[j]:row[j+1]``
+    pre: np.ndarray  # (S,) uint32
+    weight: np.ndarray  # (S,) float32
+    offset: np.ndarray  # (S,) uint32, delay + 1 [steps]
+    dense: bool  # whether every pair has a synapse
 
 
 @kernel
@@ -70,6 +56,16 @@ def source_of(plan, q, start, time, scale, store, e):
 def synapses_of(plan, q, weight, offset):
     """Return the synapses of projection q."""
     return ProjectionRows(plan.row[plan.row_first[q] :], plan.pre, weight, offset, plan.dense[q])
+
+
+@kernel
+def round_delays(delay, delay_of, highest, steps, low, high, offset):
+    """Write 1 + the whole steps of each synapse's delay, at most the trial, to offset (S,)."""
+    for s in range(low, high):
+        d = delay_of[s]
+        bound = min(highest[d], np.float32(steps))
+        whole = np.floor(min(max(delay[d], np.float32(0.0)), bound) + np.float32(0.5))
+        offset[s] = np.uint32(1 + np.int64(whole))
 
 
 @kernel

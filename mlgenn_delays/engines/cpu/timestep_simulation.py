@@ -9,42 +9,41 @@ from queue import SimpleQueue
 import numpy as np
 
 from mlgenn_delays.data.types import Batch
-from mlgenn_delays.engines.cpu import currents, normalise, surrogate_backward, surrogate_forward
+from mlgenn_delays.engines.cpu import currents, surrogate_backward, surrogate_forward
 from mlgenn_delays.engines.results import Recording
-from mlgenn_delays.engines.shared import adam
-from mlgenn_delays.engines.shared.context import SimulationContext
-from mlgenn_delays.engines.shared.correlate import (
-    correlate,
-    events_of,
-    max_shift_of,
-    placed,
-    show_input,
-)
+from mlgenn_delays.engines.shared.candidate_gradients import correlate
+from mlgenn_delays.engines.shared.numerics import sum_chunks
 from mlgenn_delays.engines.shared.plan import INPUT, SPIKING
-from mlgenn_delays.engines.shared.simulation import ForwardResult
-from mlgenn_delays.engines.shared.taps import Taps, gather_gradient, make_taps, place_outgoing
-from mlgenn_delays.engines.shared.threads import CHUNK_BYTES, CHUNKS
+from mlgenn_delays.engines.shared.simulation import ForwardResult, Simulation, SimulationContext
+from mlgenn_delays.engines.shared.taps import (
+    Taps,
+    gather_gradient,
+    make_taps,
+    place_outgoing,
+    placed,
+)
 from mlgenn_delays.engines.shared.traces import (
     RowLayout,
     ThreadBuffers,
     Traces,
+    events_of,
     make_row_layout,
     make_thread_buffers,
     make_traces,
+    max_shift_of,
+    show_input,
+    spike_starts,
 )
 from mlgenn_delays.learning import Atan, SurrogateBPTT, Triangle
+from mlgenn_delays.machine import CHUNK_BYTES, CHUNKS
 from mlgenn_delays.network import CurrentInput
-from mlgenn_delays.network.normalisation import EPSILON
+from mlgenn_delays.network.models import EPSILON
 
 MOMENTUM = 0.1  # share of a batch in the running statistics
 
 
-class TimestepSimulation:
-    """A `Simulation` of `SurrogateBPTT`, population by population.
-
-    Arguments:
-        context: What it works on.
-    """
+class TimestepSimulation(Simulation):
+    """A `Simulation` of `SurrogateBPTT`, population by population."""
 
     def __init__(self, context: SimulationContext) -> None:
         self.context = context
@@ -69,10 +68,9 @@ class TimestepSimulation:
         self._plan = self.context.plan
 
     def _fit(self, batch: Batch) -> Traces:
-        """Return memory that fits a batch."""
         plan, size = self._plan, len(batch)
         if batch.n_steps != self._steps:
-            self._steps, self._traces = batch.n_steps, None
+            self._steps, self._traces = batch.n_steps, None  # freed before the new ones are made
             self._taps.clear()
         if self._traces is None or len(self._traces.loss) < size:
             compact = self._surrogate.compact
@@ -136,7 +134,6 @@ class TimestepSimulation:
         return ForwardResult(traces.logits[:size], traces.loss[:size], self._counts)
 
     def _over_chunks(self, size: int, task: object, most: int = CHUNKS) -> int:
-        """Run a task over the chunks of a batch."""
         return self.context.over_chunks(size, most, self._buffers, task)  # type: ignore[arg-type]
 
     def _affine(self, p: int, size: int, training: bool) -> tuple[np.ndarray, np.ndarray]:
@@ -146,7 +143,7 @@ class TimestepSimulation:
         norm = self.context.parameters.norms.get(name)
         if norm is None:
             return factor, shift
-        own = slice(plan.first[p], plan.first[p + 1])
+        own = self.context.layout.neurons[name]
         mean, variance = norm.mean.astype(np.float64), norm.variance.astype(np.float64)
         if training:
             mean, variance = self._statistics(p, size)
@@ -156,19 +153,23 @@ class TimestepSimulation:
         shift[own] += (norm.offset - mean * (norm.gain / root)).astype(np.float32)
         return factor, shift
 
-    def _statistics(self, p: int, size: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return mean and variance of the currents over batch and time, (n,) float64 each."""
-        layout, n = self._row_layout, int(self._plan.n[p])
-        sums, traces = np.empty((2, size, n)), self._traces
-        assert traces is not None
+    def _sums(self, p: int, size: int, rows: np.ndarray) -> np.ndarray:
+        """Return the sums of rows, and of their products with the currents, (2, n) float64."""
+        assert self._traces is not None
+        layout, n, traces = self._row_layout, int(self._plan.n[p]), self._traces
+        sums = np.empty((2, size, n))
         self._over_chunks(
             size,
-            lambda k, low, high, buffers: normalise.add_up(
-                layout, layout.neuron_row[p], n, traces.current, traces.current, low, high, sums
+            lambda k, low, high, buffers: currents.add_up(
+                layout, layout.neuron_row[p], n, rows, traces.current, low, high, sums
             ),
         )
-        count = size * self._steps
-        mean, square = sums.sum(1) / count
+        return sums.sum(1)
+
+    def _statistics(self, p: int, size: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return mean and variance of the currents over batch and time, (n,) float64 each."""
+        assert self._traces is not None
+        mean, square = self._sums(p, size, self._traces.current) / (size * self._steps)
         return mean, np.maximum(square - mean * mean, 0.0)
 
     def keep_statistics(self, size: int) -> None:
@@ -182,19 +183,15 @@ class TimestepSimulation:
 
     def _spikes(self, size: int) -> np.ndarray:
         """Return the spikes of every neuron, (size, N) int64."""
-        plan, layout = self._plan, self._row_layout
-        counts = np.zeros((size, int(plan.first[-1])), np.int64)
         assert self._traces is not None
-        for p in np.flatnonzero(plan.kind == SPIKING):
-            row = layout.neuron_row[p]
-            own = self._traces.counts[:size, row : row + plan.n[p]]
-            counts[:, plan.first[p] : plan.first[p + 1]] = own
+        has_rows = np.repeat(self._plan.kind != INPUT, self._plan.n)
+        counts = np.zeros((size, len(has_rows)), np.int64)
+        counts[:, has_rows] = self._traces.counts[:size]
         return counts
 
     # Backwards
 
     def _shape(self) -> tuple[int, np.float32, np.float32, bool]:
-        """Return the surrogate as the kernels take it."""
         s = self._surrogate
         if isinstance(s, Atan):
             return surrogate_backward.ATAN, np.float32(s.slope), np.float32(0.0), False
@@ -239,14 +236,13 @@ class TimestepSimulation:
             self._over_chunks(size, arrivals_back, len(sums))
         total = np.empty(len(address), np.float32)
         self.context.spread(
-            len(total), lambda low, high: adam.sum_chunks(sums, len(sums), low, high, total)
+            len(total), lambda low, high: sum_chunks(sums, len(sums), low, high, total)
         )
         by_weight, by_delay = np.empty((2, len(p_.weight)), np.float32)
         gather_gradient(taps, p_.weight, total, by_weight, by_delay)
         return by_weight, by_delay
 
     def _normalise_back(self, p: int, size: int) -> None:
-        """Take dL/dI of a normalised population back through its normalisation."""
         name = self.context.layout.names[p]
         if name not in self.context.parameters.norms:
             return
@@ -254,14 +250,7 @@ class TimestepSimulation:
         mean, variance = self._batch_stats[name]
         assert traces is not None
         root, n, row = np.sqrt(variance + EPSILON), int(self._plan.n[p]), layout.neuron_row[p]
-        sums = np.empty((2, size, n))
-        self._over_chunks(
-            size,
-            lambda k, low, high, buffers: normalise.add_up(
-                layout, row, n, traces.voltage, traces.current, low, high, sums
-            ),
-        )
-        by_offset, by_product = sums.sum(1)
+        by_offset, by_product = self._sums(p, size, traces.voltage)
         by_gain = (by_product - mean * by_offset) / root
         norm.by_gain, norm.by_offset = by_gain.astype(np.float32), by_offset.astype(np.float32)
         count, factor = size * self._steps, norm.gain / root
@@ -270,7 +259,7 @@ class TimestepSimulation:
         linear = [a.astype(np.float32) for a in (by_current, factor, rest)]
         self._over_chunks(
             size,
-            lambda k, low, high, buffers: normalise.combine(
+            lambda k, low, high, buffers: currents.combine(
                 layout, row, n, *linear, traces, low, high
             ),
         )
@@ -287,14 +276,12 @@ class TimestepSimulation:
     def recording(self, batch: Batch) -> Recording:
         """Return spikes and voltages of the batch just run."""
         assert self._traces is not None
-        traces, size = self._traces, len(batch)
+        traces, size, layout = self._traces, len(batch), self.context.layout
         start, time = {}, {}
-        for name in self.context.layout.spiking:
-            p = self.context.layout.names.index(name)
-            row = self._row_layout.neuron_row[p]
-            count = traces.counts[:size, row : row + self._plan.n[p]]
-            ends = np.cumsum(count.ravel()).reshape(count.shape)
-            start[name] = np.concatenate([ends[:, :1] - count[:, :1], ends], axis=1)
+        for name in layout.spiking:
+            row = self._row_layout.neuron_row[layout.names.index(name)]
+            count = self._counts[:, layout.neurons[name]]
+            start[name] = spike_starts(count)
             valid = np.arange(self._steps) < count[:, :, None]
-            time[name] = traces.time[:size, row : row + self._plan.n[p]][valid].astype(np.int32)
+            time[name] = traces.time[:size, row : row + count.shape[1]][valid].astype(np.int32)
         return Recording(start, time, traces.voltage_out[:size].copy(), traces.logits[:size].copy())

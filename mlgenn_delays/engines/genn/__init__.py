@@ -4,34 +4,23 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from mlgenn_delays.engines.shared.context import SimulationContext
-    from mlgenn_delays.engines.shared.simulation import Simulation
+    from mlgenn_delays.engines.shared.simulation import Simulation, SimulationContext
 
 
 def genn_simulation(
     backend: str, batch_size: int, communicator: str | None
 ) -> "Callable[[SimulationContext, bool, bool], Simulation]":
-    """Return a function that makes GeNN's simulation.
-
-    Arguments:
-        backend: ``"single_threaded_cpu"`` or ``"cuda"``.
-        batch_size: Examples of a batch, which CUDA runs side by side; the CPU backend runs them
-            one by one.
-        communicator: ``"mpi"`` to share every batch among its ranks, or None.
-
-    Raises:
-        InputError: GeNN is not installed, or lacks the backend or what the communicator needs.
-    """
+    """Return a function that makes GeNN's simulation; the arguments are `compile_network`'s."""
     from mlgenn_delays.engines.genn.checks import check_backend
 
     check_backend(backend)
     ranks, device = None, None
     if communicator is not None:
-        from mlgenn_delays.engines.genn import mpi as shared
+        from mlgenn_delays.engines.genn import mpi
 
-        ranks = shared.communicator(communicator)
+        ranks = mpi.communicator(communicator)
         batch_size = -(-batch_size // ranks.num_ranks)
-        device = shared.own_gpu(ranks) if backend == "cuda" else None
+        device = mpi.own_gpu(ranks) if backend == "cuda" else None
 
     def make(context: "SimulationContext", keeps: bool, rewired: bool) -> "Simulation":
         from mlgenn_delays.engines.genn.compiler import Target
@@ -39,10 +28,8 @@ def genn_simulation(
 
         target = Target(backend, batch_size if backend == "cuda" else 1, device)
         simulation = GeNNSimulation(context, keeps=keeps, rewired=rewired, target=target)
-        return (
-            simulation
-            if ranks is None
-            else shared.DistributedSimulation(context, simulation, ranks)
-        )
+        if ranks is None:
+            return simulation
+        return mpi.DistributedSimulation(context, simulation, ranks)
 
     return make

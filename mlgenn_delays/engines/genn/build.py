@@ -39,9 +39,6 @@ def code_folder(description: object) -> Path:
 
     It lies in the package's cache folder, or a temporary one if nothing can be written there;
     those of others go once they were not used for 30 days.
-
-    Raises:
-        InputError: Nothing can be written anywhere.
     """
     digest = sha256(repr(description).encode()).hexdigest()[:16]
     reasons = []
@@ -66,11 +63,7 @@ def code_folder(description: object) -> Path:
 
 
 def _check_room(folder: Path) -> None:
-    """Require that the disk has room for code.
-
-    Raises:
-        OSError: It has not.
-    """
+    """Raise OSError unless the disk has room for code."""
     with tempfile.TemporaryFile(dir=folder) as file:
         file.write(bytes(_ROOM))
         file.flush()
@@ -78,15 +71,7 @@ def _check_room(folder: Path) -> None:
 
 
 def check_compilers(backend: str, instead: str = "run with --engine cpu") -> None:
-    """Reject a backend whose code cannot be compiled here.
-
-    Arguments:
-        backend: The backend.
-        instead: What else the user may do, in words.
-
-    Raises:
-        InputError: A program is missing.
-    """
+    """Reject a backend whose code cannot be compiled here; `instead` names a way out."""
     needed = {"make": "make", "g++": os.environ.get("CXX", "g++")}
     if backend == "cuda":
         root = os.environ.get("CUDA_PATH", "")
@@ -103,11 +88,8 @@ def check_compilers(backend: str, instead: str = "run with --engine cpu") -> Non
 def build(model: Any, folder: Path, backend: str) -> dict[str, bytes]:
     """Generate and compile the code of a `pygenn.GeNNModel`, as far as it is not there yet.
 
-    Returns:
-        The libraries that were built, by file name; see `load`.
-
-    Raises:
-        InputError: The compiler failed; the text has the end of what it said.
+    Returns the content of the libraries by file name. If the compiler fails, the error has the end
+    of its output.
     """
     log, code = folder / LOG, folder / f"{model.name}_CODE"
     with _alone(folder):
@@ -156,18 +138,10 @@ def _content(code: Path) -> tuple[dict[str, str], dict[str, bytes]]:
 
 
 def load(model: Any, libraries: dict[str, bytes], folder: Path) -> None:
-    """Load a model that was built, with memory of its own.
+    """Load a model that was built, with memory of its own, from what `build` returned.
 
     The system gives what is loaded from one file one memory, which several networks of the same
     code would share; so each loads a copy, which need not stay.
-
-    Arguments:
-        model: A `pygenn.GeNNModel`.
-        libraries: See `build`.
-        folder: Where it was built.
-
-    Raises:
-        WorkError: It cannot be loaded.
     """
     try:
         with temporary_folder() as own:
@@ -200,7 +174,6 @@ def _alone(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def _output_to(path: Path) -> Iterator[None]:
-    """Send all that this process and its children print to a file."""
     sys.stdout.flush()
     sys.stderr.flush()
     kept = os.dup(1), os.dup(2)

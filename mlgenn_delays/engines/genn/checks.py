@@ -1,14 +1,43 @@
 """What GeNN cannot run, refused with the reason and the nearest thing that works."""
 
-from typing import Any
+import re
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
 
 from mlgenn_delays.engines.genn import gpus
 from mlgenn_delays.engines.genn.build import check_compilers
-from mlgenn_delays.engines.genn.versions import OLDEST, too_old
 from mlgenn_delays.errors import InputError, nearest
-from mlgenn_delays.learning import Rule, SurrogateBPTT
-from mlgenn_delays.network import Network
-from mlgenn_delays.network.delays import longest_steps
+
+if TYPE_CHECKING:
+    from mlgenn_delays.learning import Rule
+    from mlgenn_delays.network import Network
+
+# The oldest versions that the engine runs with.
+OLDEST = {"pygenn": "5.4", "ml_genn": "2.3.1"}
+
+
+def installed_version(name: str) -> str | None:
+    """Return the version of a package, None if it is not installed."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def too_old() -> dict[str, str]:
+    """Return the versions of those packages that are installed and too old, by name."""
+    found = {name: installed_version(name) for name in OLDEST}
+    return {
+        name: has
+        for name, has in found.items()
+        if has is not None and _numbers(has) < _numbers(OLDEST[name])
+    }
+
+
+def _numbers(text: str) -> list[int]:
+    found = re.match(r"\d+(\.\d+)*", text)
+    return [int(part) for part in found[0].split(".")] if found else []
+
 
 INSTALL = "https://genn-team.github.io"
 LONGEST = 65535  # steps: what a delay's 16 bits hold
@@ -16,11 +45,7 @@ BACKENDS = ("single_threaded_cpu", "cuda")
 
 
 def check_backend(backend: str) -> None:
-    """Reject a backend that cannot run here.
-
-    Raises:
-        InputError: It is unknown, pygenn lacks it, or pygenn or ml_genn is not installed.
-    """
+    """Reject a backend that is unknown, or that the installed pygenn or this machine lacks."""
     check_name(backend)
     here = available_backends()
     if backend not in here:
@@ -37,11 +62,7 @@ def check_backend(backend: str) -> None:
 
 
 def check_name(backend: str) -> None:
-    """Reject a backend that GeNN does not have.
-
-    Raises:
-        InputError: As said.
-    """
+    """Reject a backend that GeNN does not have."""
     if backend not in BACKENDS:
         raise InputError(
             f"backend must be one of {', '.join(BACKENDS)}, got {backend!r}"
@@ -50,11 +71,7 @@ def check_name(backend: str) -> None:
 
 
 def available_backends() -> list[str]:
-    """Return the backends of the installed pygenn.
-
-    Raises:
-        InputError: pygenn or ml_genn is not installed, or too old.
-    """
+    """Return the backends of the installed pygenn; reject missing or too old packages."""
     try:
         import ml_genn  # noqa: F401
         from pygenn.genn_model import backend_modules
@@ -72,12 +89,12 @@ def available_backends() -> list[str]:
     return [name for name in backend_modules if name in BACKENDS]
 
 
-def check_network(network: Network, rule: Rule, target: Any) -> None:
-    """Reject a network or a rule that GeNN cannot run.
+def check_network(network: "Network", rule: "Rule", target: Any) -> None:
+    """Reject a network or a rule that GeNN cannot run."""
+    # `delaysnn doctor` imports this module for its help, too, which is to stay quick.
+    from mlgenn_delays.learning import SurrogateBPTT
+    from mlgenn_delays.network.delays import longest_steps
 
-    Raises:
-        InputError: As said.
-    """
     check_backend(target.backend)
     for p in network.projections.values():
         steps = longest_steps(p.max_delay, network.dt)

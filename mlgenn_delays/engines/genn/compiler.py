@@ -1,6 +1,6 @@
-"""mlGeNN compilers of networks with learned delays: EventProp and surrogate-gradient BPTT.
+"""The mlGeNN compiler of networks with learned delays: EventProp and surrogate-gradient BPTT.
 
-Both are mlGeNN's `EventPropCompiler` with models of their own (`neuron_code`, `synapse_code`).
+It is mlGeNN's `EventPropCompiler` with models of our own (`neuron_code`, `synapse_code`).
 What differs from upstream, and is tested beside it: trials do not leak into one another, spikes of
 the last step keep their gradients, nothing can overflow, the gradient has its true scale and that
 of delays is per step, the last batch is learned, and any batch size runs on any backend.
@@ -9,6 +9,7 @@ The host makes the loss of the recorded output voltages and the optimiser step o
 gradients, so mlGeNN's losses, readouts and optimisers have no part in it.
 """
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,17 +18,96 @@ from ml_genn import Connection, Population
 from ml_genn import Network as GeNNNetwork
 from ml_genn.compilers import CompiledNetwork, EventPropCompiler
 from ml_genn.compilers.compiler import create_reset_custom_update
+from ml_genn.connectivity import Dense
+from ml_genn.connectivity.sparse_base import SparseBase
+from ml_genn.neurons import LeakyIntegrate, LeakyIntegrateFire
+from ml_genn.neurons import SpikeInput as GeNNSpikeInput
+from ml_genn.synapses import Delta as GeNNDelta
+from ml_genn.synapses import Exponential as GeNNExponential
 from ml_genn.utils.model import CustomUpdateModel, NeuronModel, WeightUpdateModel
 from ml_genn.utils.snippet import ConnectivitySnippet
 from pygenn import CustomUpdateVarAccess, VarAccess, create_var_ref, create_wu_var_ref
 
 from mlgenn_delays.engines.genn.neuron_code import EVENT, SPIKE, NeuronCode, neuron_code
 from mlgenn_delays.engines.genn.synapse_code import SynapseCode, synapse_code
-from mlgenn_delays.engines.genn.translate import identifiers
 from mlgenn_delays.engines.shared.plan import synapse_groups
-from mlgenn_delays.learning import EventProp, Rule
-from mlgenn_delays.network import Network
-from mlgenn_delays.network.delays import longest_steps
+from mlgenn_delays.learning import Rule
+from mlgenn_delays.network import LIF, Exponential, Network
+from mlgenn_delays.network.delays import delay_steps, longest_steps
+from mlgenn_delays.network.models import InputModel, OutputModel
+
+
+class GivenSparse(SparseBase):
+    """Sparse connectivity of given synapses, arrays (S,) each, delays in steps."""
+
+    def __init__(
+        self, pre: np.ndarray, post: np.ndarray, weight: np.ndarray, delay: np.ndarray
+    ) -> None:
+        super().__init__(weight, delay)
+        self.pre_ind, self.post_ind = pre, post
+
+    def connect(self, source: Population, target: Population) -> None:
+        """Do nothing: the sizes of populations are given."""
+
+    def get_snippet(
+        self, connection: Connection, supported_matrix_type: Any
+    ) -> ConnectivitySnippet:
+        """Return these synapses as GeNN takes them."""
+        return self._get_snippet(supported_matrix_type, None)
+
+
+def identifiers(network: Network) -> dict[str, str]:
+    """Return the name that each population and projection has in GeNN.
+
+    GeNN takes letters, digits and underscores; the number keeps them apart. They do not depend on
+    the synapses, so that a rewired network needs no new code.
+    """
+    names = [*network.populations, *network.projections]
+    return {name: re.sub(r"\W", "_", f"g{k}_{name}", flags=re.A) for k, name in enumerate(names)}
+
+
+def translate(network: Network) -> GeNNNetwork:
+    """Return a network as mlGeNN's, with its weights and with delays in whole steps.
+
+    Our compiler takes its structure alone; weights and delays are put into what runs.
+    """
+    out, own = GeNNNetwork(), identifiers(network)
+    with out:
+        populations = {
+            name: Population(_neuron(p.model), p.n, name=own[name])
+            for name, p in network.populations.items()
+        }
+        for name, p in network.projections.items():
+            delay = delay_steps(p, network.dt)
+            weight = p.weight.astype(np.float32)
+            if network.is_dense(p):
+                shape = populations[p.source].shape + populations[p.target].shape
+                connectivity: Any = Dense(weight.reshape(shape), delay.reshape(shape))
+            else:
+                connectivity = GivenSparse(p.pre(), p.post, weight, delay)
+            synapse = (
+                GeNNExponential(p.synapse.tau_syn, scale_i=True)
+                if isinstance(p.synapse, Exponential)
+                else GeNNDelta()
+            )
+            Connection(
+                populations[p.source], populations[p.target], connectivity, synapse,
+                name=own[name], max_delay_steps=longest_steps(p.max_delay, network.dt),
+            )  # fmt: skip
+    return out
+
+
+def _neuron(model: Any) -> Any:
+    if isinstance(model, InputModel):
+        return GeNNSpikeInput()
+    if isinstance(model, OutputModel):
+        return LeakyIntegrate(tau_mem=model.tau_mem, scale_i=True, readout="avg_var")
+    rest = model.tau_refrac if isinstance(model, LIF) else 0.0
+    return LeakyIntegrateFire(
+        v_thresh=model.v_thresh, tau_mem=model.tau_mem, tau_refrac=rest or None,
+        relative_reset=False, integrate_during_refrac=False, scale_i=True,
+    )  # fmt: skip
+
 
 FEEDBACK = "RevISyn"
 # What the host sets between trials: which ways to go, T, and where on the tapes each way works.
@@ -41,17 +121,11 @@ REDUCE = {
 
 @dataclass(frozen=True)
 class Target:
-    """Where GeNN runs.
+    """Where GeNN runs."""
 
-    Attributes:
-        backend: ``"single_threaded_cpu"`` or ``"cuda"``.
-        batch_size: Examples side by side.
-        device: Number of the GPU; None for GeNN's choice.
-    """
-
-    backend: str
-    batch_size: int
-    device: int | None = None
+    backend: str  # ``"single_threaded_cpu"`` or ``"cuda"``
+    batch_size: int  # examples side by side
+    device: int | None = None  # number of the GPU; None for GeNN's choice
 
 
 class CompileState:
@@ -79,12 +153,8 @@ class CompileState:
 class DelayCompiler(EventPropCompiler):
     """Compiles networks whose gradients `engines.genn.simulation` runs.
 
-    Arguments:
-        network: The network, whose translation `compile` is given.
-        rule: What is learned and how.
-        keeps: Whether the adjoints of all steps are kept, for candidate gradients.
-        batch_size: Examples that run side by side; 1 on GeNN's CPU backend.
-        genn_kwargs: Of `pygenn.GeNNModel`, the backend's preferences among them.
+    `compile` is given the translation of the network. With `keeps`, the adjoints of all steps are
+    kept, for candidate gradients; `genn_kwargs` are those of `pygenn.GeNNModel`.
     """
 
     def __init__(
@@ -211,16 +281,6 @@ class DelayCompiler(EventPropCompiler):
         )
 
 
-class EventPropDelayCompiler(DelayCompiler):
-    """EventProp with delays; see `learning.EventProp`."""
-
-
-class SurrogateBPTTCompiler(DelayCompiler):
-    """Surrogate-gradient BPTT, event by event, for surrogates of compact support; see
-    `learning.SurrogateBPTT`.
-    """
-
-
 def _access(code: NeuronCode, name: str) -> VarAccess:
     """Return how a neuron's code uses a variable, and whether each example has its own."""
     if isinstance(code.variables[name], np.ndarray):
@@ -231,23 +291,14 @@ def _access(code: NeuronCode, name: str) -> VarAccess:
 def compiler_of(
     network: Network, rule: Rule, keeps: bool, target: Target, **preferences: Any
 ) -> DelayCompiler:
-    """Return the compiler for a rule.
-
-    Arguments:
-        network: The network.
-        rule: What is learned and how.
-        keeps: Whether the adjoints of all steps are kept.
-        target: Where it will run.
-        preferences: Of GeNN's backend.
-    """
+    """Return the compiler of a network for a target; `preferences` are of GeNN's backend."""
     if target.device is not None:
         from pygenn.cuda_backend import DeviceSelect
 
         preferences |= {
             "device_select_method": DeviceSelect.MANUAL, "manual_device_id": target.device
         }  # fmt: skip
-    kind = EventPropDelayCompiler if isinstance(rule, EventProp) else SurrogateBPTTCompiler
-    return kind(
+    return DelayCompiler(
         network, rule, keeps=keeps, batch_size=target.batch_size, backend=target.backend,
         optimize_code=True, **preferences,
     )  # fmt: skip

@@ -15,20 +15,15 @@ from mlgenn_delays.data.types import Batch, CurrentBatch
 from mlgenn_delays.engines.genn import gpus
 from mlgenn_delays.engines.genn.simulation import GeNNSimulation
 from mlgenn_delays.engines.results import Recording
-from mlgenn_delays.engines.shared.context import SimulationContext
-from mlgenn_delays.engines.shared.simulation import ForwardResult
-from mlgenn_delays.engines.shared.threads import chunks
+from mlgenn_delays.engines.shared.simulation import ForwardResult, Simulation, SimulationContext
 from mlgenn_delays.errors import InputError, nearest
+from mlgenn_delays.machine import chunks
 
 COMMUNICATORS = ("mpi",)
 
 
 def communicator(name: str) -> Any:
-    """Return mlGeNN's communicator of a name, with ``rank``, ``num_ranks`` and ``reduce_sum``.
-
-    Raises:
-        InputError: There is none of that name, or what it needs is not installed.
-    """
+    """Return mlGeNN's communicator of a name, with ``rank``, ``num_ranks`` and ``reduce_sum``."""
     if name not in COMMUNICATORS:
         raise InputError(
             f"communicator must be one of {', '.join(COMMUNICATORS)}, got {name!r}"
@@ -49,11 +44,7 @@ def communicator(name: str) -> Any:
 
 
 def own_gpu(ranks: Any) -> int:
-    """Return which GPU of its machine this rank takes: that of its number among the ranks there.
-
-    Raises:
-        InputError: There are more ranks than GPUs.
-    """
+    """Return which GPU of its machine this rank takes: that of its number among the ranks there."""
     from mpi4py import MPI
 
     here = ranks.comm.Split_type(MPI.COMM_TYPE_SHARED)
@@ -61,33 +52,21 @@ def own_gpu(ranks: Any) -> int:
     here.Free()
     if there > gpus.count():
         raise InputError(
-            f"a communicator with the backend 'cuda' must have a GPU a rank, got {there} ranks on "
-            f"a machine with {gpus.count()}; start fewer with mpiexec -n"
+            "a communicator with the backend 'cuda' must have a GPU per rank, got "
+            f"{there} ranks on a machine with {gpus.count()}; start fewer with mpiexec -n"
         )
     return int(own)
 
 
 def split(batch: Batch, low: int, high: int) -> Batch:
     """Return examples low..high-1 of a batch."""
-    here = slice(low, high)
-    if isinstance(batch, CurrentBatch):
-        return replace(
-            batch, values=batch.values[here], labels=batch.labels[here], index=batch.index[here]
-        )
-    return replace(
-        batch, start=batch.start[here], labels=batch.labels[here], index=batch.index[here]
-    )
+    here, key = slice(low, high), "values" if isinstance(batch, CurrentBatch) else "start"
+    parts: dict[str, Any] = {name: getattr(batch, name)[here] for name in (key, "labels", "index")}
+    return replace(batch, **parts)
 
 
-class DistributedSimulation:
-    """A simulation whose batches several ranks share; see
-    `engines.shared.simulation.Simulation`.
-
-    Arguments:
-        context: What it works on.
-        simulation: That of one rank.
-        ranks: mlGeNN's communicator.
-    """
+class DistributedSimulation(Simulation):
+    """A `Simulation` whose batches several ranks share, each with a `simulation` of its own."""
 
     def __init__(self, context: SimulationContext, simulation: GeNNSimulation, ranks: Any) -> None:
         self.context = context
@@ -108,10 +87,13 @@ class DistributedSimulation:
         total: np.ndarray = self._ranks.reduce_sum(whole)
         return total
 
-    @staticmethod
-    def _scale_of(spike_scale: np.ndarray, low: int, high: int) -> np.ndarray:
-        """Return the spike scale of some examples."""
-        return spike_scale[low:high] if len(spike_scale) > 1 else spike_scale
+    def _part(self, batch: Batch, spike_scale: np.ndarray) -> tuple[Batch, np.ndarray] | None:
+        """Return this rank's examples and their spike scale; None if it has none."""
+        low, high = self._own(len(batch))
+        if low == high:
+            return None
+        own = spike_scale[low:high] if len(spike_scale) > 1 else spike_scale
+        return split(batch, low, high), own
 
     def refresh(self) -> None:
         """Read changed weights, delays and structure; see `Simulation`."""
@@ -121,44 +103,34 @@ class DistributedSimulation:
         self, batch: Batch, spike_scale: np.ndarray, *, width: float | None, pending: bool = False
     ) -> ForwardResult:
         """Run a batch; see `Simulation`."""
-        size, (low, high) = len(batch), self._own(len(batch))
-        found = None
-        if low < high:
-            part = split(batch, low, high)
-            own = self._scale_of(spike_scale, low, high)
-            found = self._simulation.forward(part, own, width=width, pending=pending)
+        size, part = len(batch), self._part(batch, spike_scale)
+        found = part and self._simulation.forward(*part, width=width, pending=pending)
         classes, neurons = self.context.network.output().n, int(self.context.plan.first[-1])
         logits = self._gathered(found.logits if found else None, size, (classes,))
         loss = self._gathered(found.loss if found else None, size, ())
         counts = self._gathered(found.counts if found else None, size, (neurons,))
         whole = counts.astype(np.int64)
-        if low < high:
+        if part:
             self._simulation.counts = whole
         return ForwardResult(logits.astype(np.float32), loss.astype(np.float32), whole)
 
     def backward(self, batch: Batch, spike_scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the gradients of the batch just run; see `Simulation`."""
-        low, high = self._own(len(batch))
+        part = self._part(batch, spike_scale)
         both = np.zeros((2, len(self.context.parameters.weight)), np.float32)
-        if low < high:
-            part = split(batch, low, high)
-            both[:] = self._simulation.backward(part, self._scale_of(spike_scale, low, high))
+        if part:
+            both[:] = self._simulation.backward(*part)
         by_weight, by_delay = self._ranks.reduce_sum(both)
         return by_weight, by_delay
-
-    def keep_statistics(self, size: int) -> None:
-        """Do nothing: GeNN learns no normalisation."""
 
     def correlate(
         self, batch: Batch, spike_scale: np.ndarray, q: int, first: np.ndarray, size: int
     ) -> np.ndarray:
         """Return the adjoints of a projection's pairs; see `Simulation`."""
-        low, high = self._own(len(batch))
+        part = self._part(batch, spike_scale)
         table = np.zeros((*first.shape, size), np.float32)
-        if low < high:
-            part = split(batch, low, high)
-            own = self._scale_of(spike_scale, low, high)
-            table[:] = self._simulation.correlate(part, own, q, first, size)
+        if part:
+            table[:] = self._simulation.correlate(*part, q, first, size)
         total: np.ndarray = self._ranks.reduce_sum(table)
         return total
 

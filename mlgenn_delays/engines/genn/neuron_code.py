@@ -32,7 +32,7 @@ import numpy as np
 from mlgenn_delays.engines.shared.numerics import MIN_SLOPE
 from mlgenn_delays.engines.shared.plan import synapse_groups
 from mlgenn_delays.learning import Atan, Boxcar, EventProp, Rule
-from mlgenn_delays.learning.surrogates import Surrogate
+from mlgenn_delays.learning.rules import Surrogate
 from mlgenn_delays.network import (
     LIF,
     CurrentInput,
@@ -64,33 +64,24 @@ SENT = f"({IN_TIME} ? {SPIKE} : 0)"
 
 @dataclass
 class NeuronCode:
-    """What a GeNN neuron model is made of.
+    """What a GeNN neuron model is made of."""
 
-    Attributes:
-        forwards: Code of one step forwards.
-        backwards: Code of one step on the way back.
-        params: Constants by name.
-        variables: Initial values by name; an array has one value per neuron.
-        types: Types of variables that are no "scalar".
-        given: Variables that the host writes for every example and the code only reads.
-        arrays: Element types of arrays that the host allocates, by name.
-        reset_forward: Variables that are 0 at the start of a trial.
-        reset_backward: Variables that are 0 at the start of the way back.
-        sends: Whether it has targets.
-        receives: Whether its targets send something back.
-    """
-
-    forwards: str
-    backwards: str
-    params: dict[str, float] = field(default_factory=dict)
+    forwards: str  # code of one step forwards
+    backwards: str  # code of one step on the way back
+    params: dict[str, float] = field(default_factory=dict)  # constants by name
+    # initial values by name; an array has one value per neuron
     variables: dict[str, Any] = field(default_factory=dict)
-    types: dict[str, str] = field(default_factory=dict)
+    types: dict[str, str] = field(default_factory=dict)  # types of variables that are no "scalar"
+    # variables that the host writes for every example and the code only reads
     given: list[str] = field(default_factory=list)
+    # element types of arrays that the host allocates, by name
     arrays: dict[str, str] = field(default_factory=dict)
+    # variables that are 0 at the start of a trial
     reset_forward: list[str] = field(default_factory=list)
+    # variables that are 0 at the start of the way back
     reset_backward: list[str] = field(default_factory=list)
-    sends: bool = True
-    receives: bool = False
+    sends: bool = True  # whether it has targets
+    receives: bool = False  # whether its targets send something back
 
     def sim(self) -> str:
         """Return the code of one step."""
@@ -107,14 +98,7 @@ class NeuronCode:
 
 
 def neuron_code(network: Network, population: Population, rule: Rule, keeps: bool) -> NeuronCode:
-    """Return the code of a population.
-
-    Arguments:
-        network: Its network.
-        population: The population.
-        rule: What is learned and how.
-        keeps: Whether the adjoints of all steps are kept, for candidate gradients.
-    """
+    """Return the code of a population; with `keeps`, the adjoints of all steps are kept."""
     model = population.model
     if isinstance(model, SpikeInput):
         return _spike_input(population.n)
@@ -234,7 +218,6 @@ def _output() -> NeuronCode:
 
 
 def _spiking(model: LIF | SeedLIF) -> NeuronCode:
-    """Return the code that all spiking populations share."""
     return NeuronCode(
         "",
         "",
@@ -248,8 +231,14 @@ def _spiking(model: LIF | SeedLIF) -> NeuronCode:
     )
 
 
+def _add_refractory(code: NeuronCode, steps: int) -> None:
+    code.variables["Wait"] = 0
+    code.types |= {"Wait": "int", "Refractory": "int"}
+    code.params["Refractory"] = steps
+    code.reset_forward.append("Wait")
+
+
 def _eventprop(model: LIF, dt: float) -> NeuronCode:
-    """Return the code of a `LIF` under EventProp."""
     code, rest = _spiking(model), model.refractory_steps(dt)
     code.params |= {"TauMem": model.tau_mem / dt, "MinSlope": float(MIN_SLOPE) * model.v_thresh}
     move = """
@@ -264,12 +253,9 @@ def _eventprop(model: LIF, dt: float) -> NeuronCode:
     restart = "(mark + Vthresh)"
     first, last = "", ""
     if rest:
-        code.variables |= {"Wait": 0, "Restart": 0.0}
-        code.types["Wait"] = "int"
-        code.params["Refractory"] = rest
-        code.types["Refractory"] = "int"
+        _add_refractory(code, rest)
+        code.variables["Restart"] = 0.0
         code.arrays["Release"] = "scalar*"
-        code.reset_forward.append("Wait")
         code.reset_backward.append("Restart")
         move = f"""
             if (Wait > 0) {{
@@ -306,7 +292,6 @@ def _eventprop(model: LIF, dt: float) -> NeuronCode:
 
 
 def _surrogate(model: LIF | SeedLIF, dt: float, surrogate: Surrogate) -> NeuronCode:
-    """Return the code of a population under SurrogateBPTT."""
     assert not isinstance(surrogate, Atan)
     psi = "Height" if isinstance(surrogate, Boxcar) else "(Height * (1 - fabs(away) / Width))"
     if isinstance(model, SeedLIF):
@@ -365,10 +350,7 @@ def _surrogate_lif(model: LIF, dt: float, psi: str, spiked: str) -> NeuronCode:
                 SPIKED
             }}"""
     if rest:
-        code.variables["Wait"] = 0
-        code.types |= {"Wait": "int", "Refractory": "int"}
-        code.params["Refractory"] = rest
-        code.reset_forward.append("Wait")
+        _add_refractory(code, rest)
         move = f"""
             if (Wait > 0) {{
                 Wait--;

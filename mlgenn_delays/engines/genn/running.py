@@ -1,20 +1,53 @@
-"""A network while it runs in GeNN: arrays put there and taken back, and ways through a trial."""
+"""A network while it runs in GeNN: arrays and spikes put there and taken back, steps of a trial."""
 
-from typing import Any
+import os
+import platform
 
 import numpy as np
 
+from mlgenn_delays.data.types import SpikeBatch
+from mlgenn_delays.engines.genn import gpus
 from mlgenn_delays.engines.genn.build import build, code_folder, load
-from mlgenn_delays.engines.genn.compiler import DYNAMIC, CompileState, Target, compiler_of
-from mlgenn_delays.engines.genn.gaussian import norm_and_mean
-from mlgenn_delays.engines.genn.gpus import device
-from mlgenn_delays.engines.genn.room import check_room, network_bytes
-from mlgenn_delays.engines.genn.translate import identifiers, translate
+from mlgenn_delays.engines.genn.compiler import (
+    DYNAMIC,
+    CompileState,
+    Target,
+    compiler_of,
+    identifiers,
+    translate,
+)
+from mlgenn_delays.engines.genn.neuron_code import WORD
+from mlgenn_delays.engines.genn.synapse_code import norm_and_mean
 from mlgenn_delays.engines.shared.parameters import Parameters
+from mlgenn_delays.engines.shared.plan import pair_shape, synapse_groups
+from mlgenn_delays.engines.shared.simulation import SimulationContext
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.learning import Rule
+from mlgenn_delays.machine import as_text
 from mlgenn_delays.network import Network, Projection
 from mlgenn_delays.network.delays import round_steps
+
+
+def draw_raster(context: SimulationContext, batch: SpikeBatch, rows: np.ndarray) -> None:
+    """Write a batch's spikes as bits to rows (slots, T, words) uint32, at most one per channel."""
+    channels = np.arange(batch.n_channels)
+
+    def task(low: int, high: int) -> None:
+        for b in range(low, high):
+            start = batch.start[b]
+            channel = np.repeat(channels, np.diff(start))
+            place = batch.time[start[0] : start[-1]] * rows.shape[2] + channel // WORD
+            drawn = np.bincount(place, 2.0 ** (channel % WORD), rows[b].size)
+            rows[b] = drawn.reshape(rows[b].shape)
+
+    context.spread(len(batch), task)
+
+
+def ordered_spikes(fired: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the spike counts (B, n) and the steps of all spikes from a raster (B, T, n) bool."""
+    by_neuron = fired.transpose(0, 2, 1)
+    return by_neuron.sum(2), np.nonzero(by_neuron)[2].astype(np.int32)
+
 
 # Where rewiring moves synapses, rows have room for the whole target population, unless the
 # projection would take more places than this; then for twice the synapses there are.
@@ -26,15 +59,8 @@ _REACH = 2**32 - 1  # values of GeNN's own, whose index is an unsigned int
 class Running:
     """A network that runs in GeNN.
 
-    Arguments:
-        network: The network.
-        rule: What is learned and how.
-        keeps: Whether the adjoints of all steps are kept.
-        rewired: Whether its structure will change.
-        target: Where it runs.
-
-    Attributes:
-        stride: Places of a row of synapses, by projection that is sparse.
+    With `keeps`, the adjoints of all steps are kept; `rewired` says whether the structure will
+    change. `stride` has the places of a row of synapses, by projection that is sparse.
     """
 
     def __init__(
@@ -60,8 +86,7 @@ class Running:
         self._folder = code_folder(self._description(network, rule))
         self._libraries = build(model, self._folder, target.backend)
         load(model, self._libraries, self._folder)
-        self._dense = {name: name not in self.stride for name in network.projections}
-        self._places: dict[str, np.ndarray] = {}
+        self._places: dict[str, np.ndarray] = {}  # of each synapse in its variables, where sparse
         self._room: dict[tuple[str, str], int] = {}
         self._set: dict[tuple[str, str], int] = {}
         self.steps = 0
@@ -71,7 +96,7 @@ class Running:
         """Reject arrays of all examples side by side that GeNN's indices cannot reach."""
         side = self.target.batch_size
         for name, p in network.projections.items():
-            n_pre, n_post = network.populations[p.source].n, network.populations[p.target].n
+            n_pre, n_post = pair_shape(network, p)
             synapses = side * n_pre * self.stride.get(name, n_post)
             _check_size(synapses, f"the synapses of projection {name!r}", _REACH)
             delays = side * n_post * (self._state.longest[self.names[name]] + 2)
@@ -79,12 +104,9 @@ class Running:
 
     def _description(self, network: Network, rule: Rule) -> object:
         """Return all that the generated code depends on; other settings show in `sim`."""
-        import os
-        import platform
-
         import pygenn
 
-        state: CompileState = self._state
+        state, gpu = self._state, gpus.device(0)
         parts = [
             (n, c.sim(), c.params, c.arrays, network.populations[n].n)
             for n, c in zip(network.populations, state.neurons.values(), strict=True)
@@ -93,7 +115,7 @@ class Running:
             (n, p.source, p.target, p.synapse, c, state.longest[self.names[n]], self.stride.get(n))
             for (n, p), c in zip(network.projections.items(), state.synapses.values(), strict=True)
         ]
-        here = platform.machine(), os.environ.get("CXX"), os.environ.get("CUDA_PATH"), device(0)
+        here = platform.machine(), os.environ.get("CXX"), os.environ.get("CUDA_PATH"), gpu
         return (
             pygenn.__version__, here, self.target, network.dt, type(rule).__name__, parts, joined
         )  # fmt: skip
@@ -128,22 +150,12 @@ class Running:
             self._places[name] = places
 
     def _put(self, name: str, variable: str, values: np.ndarray) -> None:
-        """Write a variable of a projection's synapses, (S,) in CSR order."""
         own = self._projections[name].vars[variable]
-        if self._dense[name]:
-            own._view[:] = values
-        else:
-            own._view[self._places[name]] = values
+        own._view[self._places.get(name, slice(None))] = values
         own.push_to_device()
 
     def put_parameters(self, network: Network, parameters: Parameters, width: float) -> None:
-        """Write weights and delays.
-
-        Arguments:
-            network: The network.
-            parameters: Where they are.
-            width: Of the delay kernel [steps].
-        """
+        """Write weights and delays, of kernels of a `width` [steps]."""
         for name, p in network.projections.items():
             code = self._state.synapses[self.names[name]]
             self._put(name, "g", parameters.take("weight", name))
@@ -164,39 +176,30 @@ class Running:
                 delay = round_steps(delay, longest)
             self._put(name, "d", delay)
 
-    def keep_late(self) -> None:
-        """Copy the present weights and delays for the backward pass of a pipelined rule."""
-        self._model.custom_update("KeepLate")
-
-    def clear_gradients(self) -> None:
-        """Set the sums of the way back to 0."""
-        self._model.custom_update("Clear")
+    def update(self, group: str) -> None:
+        """Run custom updates: "KeepLate" copies weights and delays for the backward pass of a
+        pipelined rule, "Clear" empties the sums of gradients, "Reduce" adds them over examples.
+        """
+        self._model.custom_update(group)
 
     def gradients(self, name: str) -> tuple[np.ndarray, np.ndarray | None]:
-        """Return the sums of the way back of a projection in CSR order, (S,) each.
-
-        Returns:
-            Of dL/dw, and of dL/dd without the factor w; None where delays are not learned.
+        """Return dL/dw and dL/dd / w of a projection's synapses in CSR order, (S,) each; None in
+        place of the latter where delays are not learned.
         """
-        found: list[Any] = []
-        for key in ("Gradient", "DelayGradient"):
-            if key not in self._state.synapses[self.names[name]].sums:
-                found.append(None)
-                continue
-            if self.target.batch_size > 1:
-                update = self._model.custom_updates[f"Reduce{key}{self.names[name]}"]
-                own = update.vars["Sum"]
-            else:
-                own = self._projections[name].vars[key]
-            own.pull_from_device()
-            view = own._view.reshape(-1)
-            found.append(view.copy() if self._dense[name] else view[self._places[name]])
-        return found[0], found[1]
+        learns_delay = "DelayGradient" in self._state.synapses[self.names[name]].sums
+        return self._sum(name, "Gradient"), (
+            self._sum(name, "DelayGradient") if learns_delay else None
+        )
 
-    def reduce(self) -> None:
-        """Add the gradients of the examples side by side to those of the batch."""
+    def _sum(self, name: str, key: str) -> np.ndarray:
         if self.target.batch_size > 1:
-            self._model.custom_update("Reduce")
+            own = self._model.custom_updates[f"Reduce{key}{self.names[name]}"].vars["Sum"]
+        else:
+            own = self._projections[name].vars[key]
+        own.pull_from_device()
+        view = own._view.reshape(-1)
+        found: np.ndarray = view[self._places[name]] if name in self._places else view.copy()
+        return found
 
     # Neurons
 
@@ -214,10 +217,9 @@ class Running:
             return view[:, None]
         return view.reshape((1,) * (3 - view.ndim) + view.shape)
 
-    def to_device(self, name: str, *variables: str) -> None:
-        """Send variables of a population to the device."""
-        for variable in variables:
-            self._populations[name].vars[variable].push_to_device()
+    def to_device(self, name: str, variable: str) -> None:
+        """Send a variable of a population to the device."""
+        self._populations[name].vars[variable].push_to_device()
 
     def from_device(self, name: str, variable: str) -> np.ndarray:
         """Return a population's variable that synapses do not read, (batch, n)."""
@@ -274,10 +276,8 @@ class Running:
     def go(self, forward: tuple[int, int] | None, back: tuple[int, int] | None) -> None:
         """Run trials of the examples side by side, one way or both at once.
 
-        Arguments:
-            forward: Of those that go forwards, where on the tapes their batch lies and which of it
-                is the first; None for none. The output's arrays are of one batch alone.
-            back: Likewise of those that go back.
+        For each way: where on the tapes the batch lies and which of its examples is the first, or
+        None. The output's arrays are of one batch alone.
         """
         ways = forward is not None, back is not None
         for name, population in self._populations.items():
@@ -299,11 +299,7 @@ class Running:
 
 
 def _check_size(size: int, what: str, largest: int) -> None:
-    """Reject an array that GeNN's indices cannot reach.
-
-    Raises:
-        InputError: As said.
-    """
+    """Reject an array that GeNN's indices cannot reach."""
     if size > largest:
         raise InputError(
             f"GeNN must have at most {largest} values in an array, got {size} for {what}; "
@@ -314,11 +310,57 @@ def _check_size(size: int, what: str, largest: int) -> None:
 def _room(network: Network, projection: Projection, rewired: bool) -> int:
     """Return the places of a row of synapses."""
     longest = max(1, int(np.diff(projection.indptr).max(initial=0)))
-    n_pre, n_post = (
-        network.populations[projection.source].n,
-        network.populations[projection.target].n,
-    )
+    n_pre, n_post = pair_shape(network, projection)
     if rewired:
         longest = n_post if n_pre * n_post <= _PLACES else min(n_post, 2 * longest)
     # An odd number of cache lines: rows of a power-of-two length would fight for the same sets.
     return ((longest + 15) // 16 | 1) * 16
+
+
+# GeNN ends the process where an allocation on a GPU fails, so what is free is asked before.
+_BYTES = {"scalar": 4, "int": 4, "uint8_t": 1, "uint16_t": 2}
+_MORE = 1.05  # for what is not counted, and what lies between allocations
+
+
+def network_bytes(
+    network: Network, state: CompileState, stride: dict[str, int], side: int
+) -> dict[str, int]:
+    """Return the memory of neurons and synapses without arrays over time [bytes], by part.
+
+    `stride` has the places of a row of synapses, by projection that is sparse; `side` is the number
+    of examples side by side.
+    """
+    own, found = identifiers(network), {}
+    for name, p in network.projections.items():
+        code, n_post = state.synapses[own[name]], network.populations[p.target].n
+        places = network.populations[p.source].n * stride.get(name, n_post)
+        each = sum(_BYTES[kind] for kind in code.types.values())
+        each += 4 * (name in stride) + 4 * len(code.sums) * (side + (side > 1))
+        found[f"the synapses of projection {name!r}"] = places * each
+        slots = state.longest[own[name]] + 2
+        found[f"what is under way over projection {name!r}"] = 4 * side * n_post * (slots + 1)
+    for name, population in network.populations.items():
+        neuron = state.neurons[own[name]]
+        values = 4 * len(neuron.variables) + 8 * neuron.sends + 4 * neuron.receives
+        for synapse in synapse_groups(network, name):
+            max_shift = [
+                state.longest[own[p.name]] for p in network.incoming(name) if p.synapse == synapse
+            ]
+            values += 4 * (max(max_shift) + 3)  # its adjoint, as far back as delays max_shift
+        found[f"the neurons of population {name!r}"] = side * population.n * values
+    return found
+
+
+def check_room(parts: dict[str, int], target: Target) -> None:
+    """Reject a network whose parts [bytes] are too large for the GPU; the CPU backend takes any."""
+    if target.backend != "cuda":
+        return
+    free = gpus.free_memory(target.device)
+    needed = _MORE * sum(parts.values())
+    if free is not None and needed > free:
+        what = max(parts, key=lambda part: parts[part])
+        raise InputError(
+            f"the GPU must have {as_text(needed)} free, {as_text(parts[what])} of it for {what}, "
+            f"got {as_text(free)}; lower learning.batch_size, data.duration or the sizes of the "
+            "layers"
+        )

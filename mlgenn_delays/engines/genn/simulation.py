@@ -15,54 +15,39 @@ from mlgenn_delays.data.types import Batch, CurrentBatch
 from mlgenn_delays.engines.genn.checks import check_network
 from mlgenn_delays.engines.genn.compiler import Target
 from mlgenn_delays.engines.genn.neuron_code import words
-from mlgenn_delays.engines.genn.running import Running
-from mlgenn_delays.engines.genn.spikes import draw_raster, ordered_spikes
+from mlgenn_delays.engines.genn.running import Running, draw_raster, ordered_spikes
 from mlgenn_delays.engines.results import Recording
-from mlgenn_delays.engines.shared.context import SimulationContext
-from mlgenn_delays.engines.shared.correlate import correlate, max_shift_of, show_input
+from mlgenn_delays.engines.shared.candidate_gradients import correlate
 from mlgenn_delays.engines.shared.plan import INPUT
 from mlgenn_delays.engines.shared.readout import cross_entropy, loss_drive, read_out
-from mlgenn_delays.engines.shared.simulation import ForwardResult
-from mlgenn_delays.engines.shared.traces import RowLayout, Traces, make_row_layout, make_traces
+from mlgenn_delays.engines.shared.simulation import ForwardResult, Simulation, SimulationContext
+from mlgenn_delays.engines.shared.traces import (
+    RowLayout,
+    Traces,
+    keep_spikes,
+    make_row_layout,
+    make_traces,
+    max_shift_of,
+    show_input,
+    spike_starts,
+)
 from mlgenn_delays.learning import EventProp
 from mlgenn_delays.network import CurrentInput, SeedLIF
 
 
 @dataclass
 class _Trial:
-    """A batch that is on the tapes.
-
-    Attributes:
-        batch: The batch.
-        spike_scale: That of its forward pass.
-        first: Where on the tapes its first example lies.
-        weight: Of the synapses that it ran with.
-        lows: Where its examples that run side by side start.
-    """
+    """A batch that is on the tapes."""
 
     batch: Batch
-    spike_scale: np.ndarray
-    first: int
-    weight: np.ndarray
-    lows: range
+    spike_scale: np.ndarray  # that of its forward pass
+    first: int  # where on the tapes its first example lies
+    weight: np.ndarray  # of the synapses that it ran with
+    lows: range  # where its examples that run side by side start
 
 
-class GeNNSimulation:
-    """A `Simulation` in GeNN.
-
-    Arguments:
-        context: What it works on.
-        keeps: Whether adjoints are kept, for `correlate`.
-        rewired: Whether the structure will change.
-        target: Where it runs.
-
-    Attributes:
-        counts: (B, N) int64 spikes of the batch just run, for the spike-count regularisation;
-            of the whole batch where others ran a part of it.
-
-    Raises:
-        InputError: GeNN cannot run this network.
-    """
+class GeNNSimulation(Simulation):
+    """A `Simulation` in GeNN; it `keeps` adjoints for `correlate`."""
 
     def __init__(
         self, context: SimulationContext, *, keeps: bool, rewired: bool, target: Target
@@ -75,6 +60,7 @@ class GeNNSimulation:
         self._pipelined = context.rule.pipelined
         self._stale, self._width = True, 0.0
         self._logits = self._loss = self._count_gradient = np.zeros(0, np.float32)
+        # (B, N) spikes of the whole batch just run, also where other ranks ran a part of it.
         self.counts = np.zeros((0, 0), np.int64)
         self._now: _Trial  # the batch just run
         self._waits: _Trial | None = None  # what ran to be learned and has not gone back
@@ -94,7 +80,6 @@ class GeNNSimulation:
     # What runs
 
     def _fit(self, batch: Batch) -> Running:
-        """Return the network in GeNN, with room for a batch."""
         context = self.context
         if self._running is None or not self._running.fits(context.network):
             self._close()
@@ -114,18 +99,12 @@ class GeNNSimulation:
         return running
 
     def _close(self) -> None:
-        """Free the network in GeNN; it is built anew when it is needed."""
         if self._running is not None:
             self._running.close()
         self._running = None
 
     def _slots(self, batch: Batch) -> int:
-        """Return for how many examples there is room."""
         return -(-len(batch) // self.target.batch_size) * self.target.batch_size
-
-    def _extent(self, batch: Batch) -> tuple[int, int]:
-        """Return what two batches must have in common to run together, one each way."""
-        return self._slots(batch), batch.n_steps
 
     def _shape(self, batch: Batch, name: str, array: str) -> tuple[int, int, int]:
         """Return the shape of an array of a population, (slots, T, values of a step).
@@ -155,7 +134,6 @@ class GeNNSimulation:
             self._stale, self._width = False, width
 
     def _show(self, running: Running, batch: Batch) -> None:
-        """Send the input of a batch."""
         array = "Value" if isinstance(batch, CurrentBatch) else "Raster"
         rows = self._rows(batch, self._input, array)
         rows[len(batch) :] = 0
@@ -166,24 +144,19 @@ class GeNNSimulation:
         running.array_to_device(self._input, array)
 
     def _side(self, batch: Batch, low: int) -> slice:
-        """Return the examples that run side by side from `low` on."""
         return slice(low, min(low + self.target.batch_size, len(batch)))
 
     def _point(
         self, running: Running, trial: _Trial | None, low: int | None, *, back: bool
     ) -> tuple[int, int] | None:
-        """Prepare the examples of a batch from `low` on to go forwards, or back, next.
-
-        Returns:
-            Where on the tapes the batch lies, and `low`; see `Running.go`.
-        """
+        """Prepare examples from `low` on to go forwards, or back; return an argument of `go`."""
         if trial is None or low is None:
             return None
         here, spike_scale = self._side(trial.batch, low), trial.spike_scale
         many = here.stop - low
         variable = "GainBack" if back else "Gain"
         for name in self.context.layout.spiking:
-            own = self._own(name)
+            own = self.context.layout.neurons[name]
             if running.has(name, variable):
                 view = running.variable(name, variable)
                 view[:many] = spike_scale[here if len(spike_scale) > 1 else slice(0, 1), None, own]
@@ -195,12 +168,6 @@ class GeNNSimulation:
                 running.to_device(name, "CountGradient")
         return trial.first, low
 
-    def _own(self, name: str) -> slice:
-        """Return a population's part of an array over all neurons."""
-        first = self.context.plan.first
-        p = self.context.layout.names.index(name)
-        return slice(first[p], first[p + 1])
-
     # Forwards and back
 
     def forward(
@@ -210,12 +177,14 @@ class GeNNSimulation:
         if not pending:
             self._waits = self._back = self._early = None
         before = self._waits
-        if before is not None and self._extent(before.batch) != self._extent(batch):
+        if before is not None and (
+            self._slots(before.batch) != self._slots(batch) or before.batch.n_steps != batch.n_steps
+        ):
             # Room for longer trials may cost all that is on the device.
             self._early, before = self.backward(before.batch, before.spike_scale), None
         running, size, learns = self._fit(batch), len(batch), width is not None
         if before is not None:
-            running.keep_late()
+            running.update("KeepLate")
         self._renew(running, width or 0.0)
         first = self._slots(batch) if before is not None and before.first == 0 else 0
         weight = self.context.parameters.weight
@@ -246,15 +215,14 @@ class GeNNSimulation:
         running = self._running
         assert running is not None
         if self._pipelined:
-            running.keep_late()
+            running.update("KeepLate")
         self._begin(running, trial)
         for low in trial.lows:
             self._go(running, None, None, trial, low)
         self._waits = None
 
     def _begin(self, running: Running, trial: _Trial) -> None:
-        """Prepare the way back through a batch."""
-        running.clear_gradients()
+        running.update("Clear")
         self._count_gradient, self._back = self.context.spike_count_gradient(self.counts), trial
 
     def _go(
@@ -268,7 +236,7 @@ class GeNNSimulation:
             here = self._side(now.batch, low)
             for name in self.context.layout.spiking:
                 counts = running.from_device(name, "Count")[: here.stop - low]
-                self.counts[here, self._own(name)] = counts
+                self.counts[here, self.context.layout.neurons[name]] = counts
 
     def _answer(self, running: Running, batch: Batch, here: slice, learns: bool) -> None:
         """Read out the examples that went forwards; send dL/dV to GeNN if they go back."""
@@ -302,7 +270,8 @@ class GeNNSimulation:
             self._return(self._waits)
         trial, self._back = self._back, None
         assert running is not None and trial is not None
-        running.reduce()
+        if self.target.batch_size > 1:
+            running.update("Reduce")
         by_weight = np.zeros(len(context.parameters.weight), np.float32)
         by_delay = np.zeros_like(by_weight)
         for name in context.layout.projections:
@@ -314,9 +283,6 @@ class GeNNSimulation:
         by_delay *= trial.weight
         self._kept = False
         return by_weight, by_delay
-
-    def keep_statistics(self, size: int) -> None:
-        """Do nothing: there is no normalisation."""
 
     # What is kept
 
@@ -359,10 +325,8 @@ class GeNNSimulation:
 
                 context.spread(size, task)
             if name in context.layout.spiking:
-                count, time = ordered_spikes(self._fired(batch, name))
-                traces.counts[:size, rows] = count
-                valid = np.arange(steps) < count[:, :, None]
-                traces.time[:size, rows][valid] = time
+                spikes = ordered_spikes(self._fired(batch, name))
+                keep_spikes(layout, traces, rows.start, *spikes)
         self._kept = True
 
     def correlate(
@@ -389,7 +353,6 @@ class GeNNSimulation:
         start, time = {}, {}
         for name in self.context.layout.spiking:
             count, time[name] = ordered_spikes(self._fired(batch, name))
-            ends = np.cumsum(count.ravel()).reshape(count.shape)
-            start[name] = np.concatenate([ends[:, :1] - count[:, :1], ends], axis=1)
+            start[name] = spike_starts(count)
         voltage = self._rows(batch, self._output, "Voltage")[: len(batch)]
         return Recording(start, time, voltage.transpose(0, 2, 1).copy(), self._logits.copy())

@@ -19,6 +19,8 @@ is the one before that which goes forwards: copies named LateG and so on of thos
 import re
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from mlgenn_delays.engines.genn.neuron_code import LEARNS
 from mlgenn_delays.engines.shared.taps import FAR
 from mlgenn_delays.learning import EventProp, Gaussian, Rule
@@ -26,27 +28,44 @@ from mlgenn_delays.network import CurrentInput, Network, Projection
 from mlgenn_delays.network.delays import longest_steps
 
 
+def norm_and_mean(delay: np.ndarray, longest: int, width: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return 1 / sum g and the mean of (k - d) / width^2 of every delay, (S,) float32 each.
+
+    See `engines.shared.taps`; all in steps. A width of 0 gives ones and zeros. 1 / sum g is 0
+    where no whole step is near enough, and the delay then acts over one step alone.
+    """
+    total, mean = np.ones(len(delay)), np.zeros(len(delay))
+    if width > 0:
+        centre = np.maximum(delay.astype(np.float64), 0.0)
+        low = np.maximum(np.ceil(centre - FAR * width), 0.0)
+        high = np.minimum(np.floor(centre + FAR * width), longest)
+        empty = high < low
+        total[~empty] = 0.0
+        for k in range(int((high - low).max(initial=0.0)) + 1):
+            tap = low + k
+            away = (tap - centre) / width
+            g = np.where(tap <= high, np.exp(-0.5 * away * away), 0.0)
+            total += g
+            mean += g * away / width
+        total[empty], mean[empty] = np.inf, 0.0
+        mean /= total
+    return (1.0 / total).astype(np.float32), mean.astype(np.float32)
+
+
 @dataclass
 class SynapseCode:
-    """What a GeNN weight update model is made of.
+    """What a GeNN weight update model is made of."""
 
-    Attributes:
-        forwards: Code of a spike.
-        backwards: Code of an event on the way back.
-        variables: Types of what each synapse has, by name, which the host writes.
-        sums: Names of what the way back sums up, for the host to read.
-        late: Names by variable of those that the way back has its own copies of.
-        values: Whether spikes have values, Gain and GainBack of the source.
-        taps: Whether delays act through a kernel of a width that the host sets.
-    """
-
-    forwards: str
-    backwards: str
+    forwards: str  # code of a spike
+    backwards: str  # code of an event on the way back
+    # types of what each synapse has, by name, which the host writes
     variables: dict[str, str] = field(default_factory=dict)
+    # names of what the way back sums up, for the host to read
     sums: list[str] = field(default_factory=list)
+    # names by variable of those that the way back has its own copies of
     late: dict[str, str] = field(default_factory=dict)
-    values: bool = False
-    taps: bool = False
+    values: bool = False  # whether spikes have values, Gain and GainBack of the source
+    taps: bool = False  # whether delays act through a kernel of a width that the host sets
 
     @property
     def types(self) -> dict[str, str]:
@@ -55,13 +74,7 @@ class SynapseCode:
 
 
 def synapse_code(network: Network, projection: Projection, rule: Rule) -> SynapseCode:
-    """Return the code of a projection.
-
-    Arguments:
-        network: Its network.
-        projection: The projection.
-        rule: What is learned and how.
-    """
+    """Return the code of a projection."""
     source = network.populations[projection.source]
     values = isinstance(source.model, CurrentInput) or bool(rule.dropout.get(source.name))
     feedback = source is not network.input()
@@ -78,7 +91,8 @@ def synapse_code(network: Network, projection: Projection, rule: Rule) -> Synaps
     if learns_delay:
         code.sums.append("DelayGradient")
     sent = "(g * Gain_pre)" if values else "g"
-    code.forwards = _tapped_forwards(sent, longest) if taps else _forwards(sent, longest)
+    whole = f"addToPostDelay({sent}, {'d' if longest else '0'});"
+    code.forwards = _tapped_forwards(sent, longest) if taps else whole
     code.backwards = _read_taps(longest) if taps else _read(longest, eventprop or learns_delay)
     if feedback:
         code.backwards += f"\n        addToPre(g * {'slope' if eventprop else 'reached'});"
@@ -94,13 +108,7 @@ def synapse_code(network: Network, projection: Projection, rule: Rule) -> Synaps
     return code
 
 
-def _forwards(sent: str, longest: int) -> str:
-    """Return the code of a spike over a whole delay."""
-    return f"addToPostDelay({sent}, {'d' if longest else '0'});"
-
-
 def _read(longest: int, slope: bool) -> str:
-    """Return the code that reads the adjoint at a whole delay."""
     at, after = ("d", "(d + 1)") if longest else ("0", "1")
     code = f"\n        const scalar reached = LambdaI_post[{at}];"
     return code + (f"\n        const scalar slope = LambdaI_post[{after}] - reached;" * slope)
@@ -116,7 +124,6 @@ def _bounds(longest: int) -> str:
 
 
 def _tapped_forwards(sent: str, longest: int) -> str:
-    """Return the code of a spike over the steps of a Gaussian kernel."""
     return f"""{_bounds(longest)}
         if (KernelWidth == 0 || Norm == 0) {{
             addToPostDelay({sent}, whole);
@@ -130,7 +137,6 @@ def _tapped_forwards(sent: str, longest: int) -> str:
 
 
 def _read_taps(longest: int) -> str:
-    """Return the code that reads the adjoint over the steps of a Gaussian kernel."""
     return f"""{_bounds(longest)}
         scalar reached = 0;
         scalar slope = 0;

@@ -1,11 +1,23 @@
-"""Candidate gradients: dL/dw of synapses that are absent."""
+"""Candidate gradients: dL/dw of synapses that are absent, at many delays at once.
+
+A synapse of weight 0 from i to j with delay d would have
+
+    dL/dw = sum over examples and steps of x_i[t] R_j[t + d + 1]
+
+where R is the adjoint at the arrivals. For each value x_i[t] the delays of a pair are one
+contiguous stretch of R, so the cost is events x pairs x delays / 16. At one delay per pair, values
+of 1 are gathered one by one instead, in the same order.
+"""
 
 import numpy as np
 
 from mlgenn_delays.data.types import Batch
-from mlgenn_delays.engines.shared.context import SimulationContext
-from mlgenn_delays.engines.shared.simulation import Simulation
+from mlgenn_delays.engines.shared.numerics import kernel
+from mlgenn_delays.engines.shared.plan import pair_shape
+from mlgenn_delays.engines.shared.simulation import Simulation, SimulationContext
 from mlgenn_delays.engines.shared.taps import make_taps
+from mlgenn_delays.engines.shared.traces import RowLayout, Traces, events_of, spikes_of
+from mlgenn_delays.engines.shared.vector import LANES, shifted_axpy
 from mlgenn_delays.network.delays import longest_steps
 
 # Candidate gradients of a projection over all delays take at most so much memory; beyond it,
@@ -15,9 +27,7 @@ TABLE_BYTES = 2**27
 
 def delay_stride(context: SimulationContext, name: str, delays: int) -> int:
     """Return how many neighbouring delays share an entry of a table over all pairs and delays."""
-    projection = context.network.projections[name]
-    n_pre = context.network.populations[projection.source].n
-    n_post = context.network.populations[projection.target].n
+    n_pre, n_post = pair_shape(context.network, context.network.projections[name])
     return max(1, -(-4 * n_pre * n_post * delays // TABLE_BYTES))
 
 
@@ -27,22 +37,12 @@ def candidate_gradients(
 ) -> np.ndarray:  # fmt: skip
     """Return dL/dw of a synapse of weight 0 at every pair, summed over the batch just gone back.
 
-    Arguments:
-        context: What the engine runs.
-        simulation: What went back.
-        batch: The batch.
-        spike_scale: That of its forward pass.
-        name: The projection.
-        width: Of the delay kernel [steps], 0 for Dirac.
-        delay: (n_pre, n_post) float32 delay of each pair [steps], or None for all whole ones.
-
-    Returns:
-        (n_pre, n_post) float32, or (n_pre, n_post, entries) with one entry a delay, or one for
-        `delay_stride` neighbouring ones (their mean; the kernel's width is then left out).
+    With the `delay` of each pair [steps], (n_pre, n_post) float32 for delay kernels of a `width`
+    [steps]; without, (n_pre, n_post, entries) with one entry per whole delay, or one for
+    `delay_stride` neighbouring ones (their mean; the kernel's width is then left out).
     """
     q, projection = context.layout.projections.index(name), context.network.projections[name]
-    n_pre = context.network.populations[projection.source].n
-    n_post = context.network.populations[projection.target].n
+    n_pre, n_post = pair_shape(context.network, projection)
     whole = longest_steps(projection.max_delay, context.network.dt) + 1
     if delay is not None:
         flat = np.ascontiguousarray(delay, np.float32).ravel()
@@ -101,3 +101,114 @@ def _binned(
         binned = np.minimum(stride, delays - stride * np.arange(low, high))  # fewer in the last
         out[:, :, low:high] = part.sum(3) / binned.astype(np.float32)
     return out
+
+
+def correlate(
+    context: SimulationContext, layout: RowLayout, traces: Traces, batch: Batch,
+    spike_scale: np.ndarray, q: int, first: np.ndarray, size: int,
+) -> np.ndarray:  # fmt: skip
+    """Return the adjoints of all pairs of a projection; see `Simulation.correlate`."""
+    n_pre, n_post = first.shape
+    starts, times = events_of(batch)
+    by_post = np.ascontiguousarray(first.T)
+    source = context.plan.source[q]
+    own = spike_scale[:, context.plan.first[source] : context.plan.first[source + 1]]
+    if size == 1 and layout.event_driven[source] and (own == 1.0).all():
+        sums = np.zeros((n_post, n_pre), np.float32)
+        context.spread(
+            n_post,
+            lambda low, high: gather_spikes(
+                context.plan, layout, q, by_post, starts, times, len(batch), traces, low, high, sums
+            ),
+        )
+        return sums.T[:, :, None]
+    table = np.zeros((n_post, n_pre, -(-size // LANES) * LANES), np.float32)
+    context.spread(
+        n_post,
+        lambda low, high: correlate_rows(
+            context.plan, layout, q, by_post, starts, times, spike_scale, len(batch), traces, low,
+            high, table,
+        ),
+    )  # fmt: skip
+    return table[:, :, :size].transpose(1, 0, 2)
+
+
+@kernel
+def impulses(event_driven, weight, events, when, sources, at, steps, place, value):
+    """Write the steps in which a neuron sends something, and what; return their number."""
+    if weight == 0.0:
+        return 0
+    n = 0
+    if event_driven:
+        for k in range(events[0], events[1]):
+            place[n] = np.int64(when[k]) + 1
+            value[n] = weight
+            n += 1
+        return n
+    for t in range(steps):
+        x = sources[at + t]
+        if x != 0.0:
+            place[n] = t + 1
+            value[n] = x
+            n += 1
+    return n
+
+
+@kernel
+def correlate_rows(
+    plan, layout, q, first, starts, time, spike_scale, size, traces, low, high, table
+):
+    """Add to table (n_post, n_pre, lanes) the sums of postsynaptic neurons low..high-1.
+
+    ``first`` (n_post, n_pre) is each pair's first delay; lanes is a multiple of 16. Delays at
+    which an arrival would be past the row's end give sums of no meaning.
+    """
+    source, target = plan.source[q], plan.target[q]
+    adjoint, lanes = traces.adjoint[plan.group[q]], table.shape[2]
+    flat = table.reshape(-1)
+    place, value = np.empty(layout.steps, np.int64), np.empty(layout.steps, np.float32)
+    for e in range(size):
+        neuron_scale = spike_scale[e if len(spike_scale) > 1 else 0]
+        events, when = spikes_of(plan, layout, source, starts[e], time, traces, e)
+        first_row = (1 + e * layout.sources + layout.source_row[source]) * layout.length
+        for i in range(table.shape[1]):
+            n = impulses(
+                layout.event_driven[source], neuron_scale[plan.first[source] + i], events[i], when,
+                traces.sources, first_row + i * layout.length, layout.steps, place, value,
+            )  # fmt: skip
+            if n == 0:
+                continue
+            for j in range(low, high):
+                base = (e * layout.neurons + layout.neuron_row[target] + j) * layout.length
+                shifted_axpy(
+                    flat, (j * table.shape[1] + i) * lanes, lanes, adjoint, base + first[j, i],
+                    place, value, 0, n,
+                )  # fmt: skip
+
+
+@kernel
+def gather_spikes(plan, layout, q, first, starts, time, size, traces, low, high, table):
+    """Add to table (n_post, n_pre) the sums at one delay per pair, ``first`` (n_post, n_pre).
+
+    The source sends spikes of value 1. The sums are those of `correlate_rows`, bit for bit.
+    """
+    source, target = plan.source[q], plan.target[q]
+    adjoint = traces.adjoint[plan.group[q]]
+    for e in range(size):
+        events, when = spikes_of(plan, layout, source, starts[e], time, traces, e)
+        for j in range(low, high):
+            base = (e * layout.neurons + layout.neuron_row[target] + j) * layout.length + 1
+            for i in range(table.shape[1]):
+                at = base + first[j, i]
+                k, end = np.int64(events[i, 0]), np.int64(events[i, 1])
+                one, two, three, four = table[j, i], np.float32(0), np.float32(0), np.float32(0)
+                while k + 4 <= end:
+                    one += adjoint[at + np.int64(when[k])]
+                    two += adjoint[at + np.int64(when[k + 1])]
+                    three += adjoint[at + np.int64(when[k + 2])]
+                    four += adjoint[at + np.int64(when[k + 3])]
+                    k += 4
+                while k < end:
+                    one += adjoint[at + np.int64(when[k])]
+                    k += 1
+                table[j, i] = one + two + three + four

@@ -1,12 +1,8 @@
-"""What the engine's kernels share: how they are compiled, and when a value counts as 0."""
-
-from typing import Any
+"""What the engine's kernels share: how they are compiled, when a value counts as 0, sums."""
 
 import numpy as np
 
 from mlgenn_delays.kernels import kernel
-
-__all__ = ["SUBNORMAL", "FLUSH_EVERY", "kernel", "flush_subnormal", "flush_all_subnormal"]
 
 # Decaying values below SUBNORMAL count as 0: arithmetic on subnormal numbers is tens of times
 # slower, and a silent stretch is enough to get there. A test every FLUSH_EVERY steps is free.
@@ -15,16 +11,26 @@ FLUSH_EVERY = 64
 
 
 @kernel
-def flush_subnormal(x: Any) -> Any:
+def flush_subnormal(x):
     """Return x, or 0 where |x| <= SUBNORMAL; NaN stays NaN."""
     return np.float32(0.0) if abs(x) <= SUBNORMAL else x
 
 
 @kernel
-def flush_all_subnormal(values: Any) -> None:
+def flush_all_subnormal(values):
     """Apply `flush_subnormal` to an array (n,) in place."""
     for k in range(len(values)):
         values[k] = flush_subnormal(values[k])
+
+
+@kernel
+def sum_chunks(chunks, n, low, high, out):
+    """Write the sum of n chunks' gradients (chunks, S) over range low..high-1 to out (S,)."""
+    for s in range(low, high):
+        out[s] = chunks[0, s]
+    for c in range(1, n):
+        for s in range(low, high):
+            out[s] += chunks[c, s]
 
 
 # A spike's slope counts as at least this share of the threshold: rounding can bring a voltage

@@ -13,28 +13,21 @@ MOMENTS = (
 )  # fmt: skip
 FIELDS = ("weight", "delay", *MOMENTS)
 _STEPS = ("weight_steps", "delay_steps")
+_NORMALISATION = ("mean", "variance", "gain", "offset")
 _NORM_MOMENTS = ("gain_first", "gain_second", "offset_first", "offset_second")
-_NORM_FIELDS = ("mean", "variance", "gain", "offset", *_NORM_MOMENTS)
+_NORM_FIELDS = (*_NORMALISATION, *_NORM_MOMENTS)
 
 
 class Norm:
-    """A population's normalisation while it is learned, arrays (n,) float32.
+    """A population's normalisation while it is learned, arrays (n,) float32."""
 
-    Attributes:
-        mean: Running mean.
-        variance: Running variance.
-        gain: See `network.normalisation`; Adam's moments are ``gain_first``, ``gain_second``.
-        offset: Likewise.
-        by_gain: Gradient of the last batch, summed over it.
-        by_offset: Likewise.
-    """
-
-    mean: np.ndarray
-    variance: np.ndarray
+    mean: np.ndarray  # running mean
+    variance: np.ndarray  # running variance
+    # see `network.models`; Adam's moments are ``gain_first``, ``gain_second``
     gain: np.ndarray
-    offset: np.ndarray
-    by_gain: np.ndarray
-    by_offset: np.ndarray
+    offset: np.ndarray  # likewise
+    by_gain: np.ndarray  # gradient of the last batch, summed over it
+    by_offset: np.ndarray  # likewise
 
     def __init__(self, n: int) -> None:
         for key in (*_NORM_FIELDS, "by_gain", "by_offset"):
@@ -46,36 +39,24 @@ class Parameters:
 
     Beside the moments, ``weight_steps`` (S,) and ``delay_steps`` (D,) int32 count the updates that
     each parameter has had: those of the whole training, fewer where a synapse grew.
-
-    Arguments:
-        network: Where they start.
-        layout: How its arrays map to the plan's.
-
-    Attributes:
-        highest: (D,) float32 largest delay [steps].
-        longest: (D,) int64 the same in whole steps.
-        learnable: (D,) whether a delay may be learned (not those of granularity "fixed").
-        sign: (S,) int8 -1 or 1 where a weight must keep its sign, else 0.
-        norms: Normalisation by population.
-        step: Optimiser steps made so far.
     """
 
     def __init__(self, network: Network, layout: ParameterLayout) -> None:
         self.layout = layout
-        self.step = 0
+        self.step = 0  # optimiser steps made so far
         synapses = sum(network.projections[p].n_synapses for p in layout.projections)
         delays = sum(network.projections[p].n_delays() for p in layout.projections)
         self.weight, self.weight_first, self.weight_second = np.zeros((3, synapses), np.float32)
         self.delay, self.delay_first, self.delay_second = np.zeros((3, delays), np.float32)
         self.weight_steps = np.zeros(synapses, np.int32)
         self.delay_steps = np.zeros(delays, np.int32)
-        self.sign = np.zeros(synapses, np.int8)
+        self.sign = np.zeros(synapses, np.int8)  # -1 or 1 where a weight must keep it, else 0
         self.norms = {
             p.name: Norm(p.n) for p in network.populations.values() if p.normalisation is not None
         }
-        self.highest = np.zeros(delays, np.float32)
-        self.longest = np.zeros(delays, np.int64)
-        self.learnable = np.zeros(delays, bool)
+        self.highest = np.zeros(delays, np.float32)  # largest delay [steps]
+        self.longest = np.zeros(delays, np.int64)  # the same in whole steps
+        self.learnable = np.zeros(delays, bool)  # not those of granularity "fixed"
         self.per_synapse = True
         for name in layout.projections:
             projection, own = network.projections[name], layout.delays[name]
@@ -86,30 +67,20 @@ class Parameters:
         self.read(network)
 
     def read(self, network: Network) -> None:
-        """Read weights and delays from a network of the same structure.
-
-        Raises:
-            InputError: Its projections have other names or synapses.
-        """
+        """Read weights and delays from a network of the same structure."""
         for name in self.layout.projections:
-            if name not in network.projections:
-                raise InputError(f"the network must have a projection {name!r}")
             projection = network.projections[name]
-            own = self.layout.synapses[name]
-            if projection.n_synapses != own.stop - own.start:
-                raise InputError(
-                    f"projection {name!r} must have {own.stop - own.start} synapses, "
-                    f"got {projection.n_synapses}"
-                )
             self.put("weight", name, projection.weight)
             self.put("delay", name, projection.delay / network.dt)
             signs = projection.sign
-            self.sign[own] = 0 if signs is None else signs[self.layout.csr[name]]
+            self.sign[self.layout.synapses[name]] = (
+                0 if signs is None else signs[self.layout.csr[name]]
+            )
         for name, norm in self.norms.items():
             source = network.populations[name].normalisation
             if source is None:
                 raise InputError(f"population {name!r} must have a normalisation, got none")
-            for key in ("mean", "variance", "gain", "offset"):
+            for key in _NORMALISATION:
                 getattr(norm, key)[:] = getattr(source, key)
 
     def write(self, network: Network) -> None:
@@ -122,7 +93,7 @@ class Parameters:
         for name, norm in self.norms.items():
             target = network.populations[name].normalisation
             assert target is not None
-            for key in ("mean", "variance", "gain", "offset"):
+            for key in _NORMALISATION:
                 setattr(target, key, getattr(norm, key).copy())
 
     def state(self) -> dict[str, np.ndarray]:
@@ -140,11 +111,7 @@ class Parameters:
         return arrays
 
     def load_state(self, state: dict[str, np.ndarray]) -> None:
-        """Restore what `state` returned.
-
-        Raises:
-            InputError: An array is missing or has another shape or type.
-        """
+        """Restore what `state` returned; reject arrays of another shape or type."""
         step = int(_expect(state, "step", np.zeros(1, np.int64))[0])
         for name in self.layout.projections:
             for field in FIELDS:
@@ -178,7 +145,6 @@ class Parameters:
 
 
 def _expect(state: dict[str, np.ndarray], key: str, like: np.ndarray) -> np.ndarray:
-    """Return an array of a state, refusing one of another shape or type than `like`."""
     got = state.get(key)
     if got is None or got.shape != like.shape or got.dtype != like.dtype:
         found = "nothing" if got is None else f"{got.dtype} {got.shape}"

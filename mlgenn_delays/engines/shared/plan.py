@@ -8,113 +8,73 @@ Synapses are sorted by postsynaptic neuron because one neuron's arrivals over a 
 one short row: the kernels add to it or read it in the first-level cache, whatever the delays.
 """
 
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from mlgenn_delays.network import LIF, Exponential, Network, SeedLI, SeedLIF
+from mlgenn_delays.network import LIF, Exponential, Network, Projection, SeedLI, SeedLIF
 from mlgenn_delays.network.models import READOUTS, OutputModel, SpikingModel
 
 INPUT, SPIKING, READOUT = 0, 1, 2
 
 
 class Plan(NamedTuple):
-    """What does not change in training.
+    """What does not change in training."""
 
-    Attributes:
-        kind: (P,) INPUT, SPIKING or READOUT.
-        n: (P,) neurons.
-        first: (P+1,) index of each population's first neuron.
-        spike_offset: (P,) first entry of each spiking population in a row of `SpikeStore.start`.
-        alpha: (P,) share of V left after a step: exp(-dt/tau_mem), or 1 - dt/tau_mem.
-        beta: (P,) what of the current goes into V: 1 - alpha, or 1.
-        seed: (P,) whether V is tested before it moves (`SeedLIF`).
-        v_thresh: (P,) threshold.
-        refractory: (P,) steps in which V stays after a spike.
-        tau_mem: (P,) [steps].
-        bias: (N,) constant current.
-        groups: (P,) number of synapse groups.
-        decay: (P, G) exp(-dt/tau_syn), 0 for Delta.
-        scale: (P, G) (tau_syn/dt)(1 - exp(-dt/tau_syn)), 1 for Delta.
-        recurrent_population: (P,) whether the population projects to itself.
-        source: (Q,) population index.
-        target: (Q,) population index.
-        group: (Q,) synapse group within the target.
-        row_first: (Q,) where the projection's (n_post+1) entries of `row` begin.
-        dense: (Q,) whether every pair has a synapse.
-        row: Synapses of postsynaptic neuron j: ``row[row_first + j]:row[row_first + j + 1]``.
-        pre: (S,) presynaptic neuron within its population.
-        recurrent_projection: (Q,) whether the projection is recurrent.
-        out_first: (Q,) where the (n_pre+1) entries of `out` begin, for a source that spikes.
-        out: Outgoing synapses of neuron i as indices of `out_synapse`.
-        out_synapse: Synapse index of each outgoing synapse of the populations that spike.
-        out_post: Postsynaptic neuron of the same.
-        readout: Index into `READOUTS`.
-    """
-
-    kind: np.ndarray
-    n: np.ndarray
-    first: np.ndarray
+    kind: np.ndarray  # (P,) INPUT, SPIKING or READOUT
+    n: np.ndarray  # (P,) neurons
+    first: np.ndarray  # (P+1,) index of each population's first neuron
+    # (P,) first entry of each spiking population in a row of `SpikeStore.start`
     spike_offset: np.ndarray
-    alpha: np.ndarray
-    beta: np.ndarray
-    seed: np.ndarray
-    v_thresh: np.ndarray
-    refractory: np.ndarray
-    tau_mem: np.ndarray
-    bias: np.ndarray
-    groups: np.ndarray
-    decay: np.ndarray
-    scale: np.ndarray
-    recurrent_population: np.ndarray
-    source: np.ndarray
-    target: np.ndarray
-    group: np.ndarray
-    row_first: np.ndarray
-    dense: np.ndarray
+    alpha: np.ndarray  # (P,) share of V left after a step: exp(-dt/tau_mem), or 1 - dt/tau_mem
+    beta: np.ndarray  # (P,) what of the current goes into V: 1 - alpha, or 1
+    seed: np.ndarray  # (P,) whether V is tested before it moves (`SeedLIF`)
+    v_thresh: np.ndarray  # (P,) threshold
+    refractory: np.ndarray  # (P,) steps in which V stays after a spike
+    tau_mem: np.ndarray  # (P,) [steps]
+    bias: np.ndarray  # (N,) constant current
+    groups: np.ndarray  # (P,) number of synapse groups
+    decay: np.ndarray  # (P, G) exp(-dt/tau_syn), 0 for Delta
+    scale: np.ndarray  # (P, G) (tau_syn/dt)(1 - exp(-dt/tau_syn)), 1 for Delta
+    recurrent_population: np.ndarray  # (P,) whether the population projects to itself
+    source: np.ndarray  # (Q,) population index
+    target: np.ndarray  # (Q,) population index
+    group: np.ndarray  # (Q,) synapse group within the target
+    row_first: np.ndarray  # (Q,) where the projection's (n_post+1) entries of `row` begin
+    dense: np.ndarray  # (Q,) whether every pair has a synapse
+    # synapses of postsynaptic neuron j: ``row[row_first + j]:row[row_first + j + 1]``
     row: np.ndarray
-    pre: np.ndarray
-    recurrent_projection: np.ndarray
+    pre: np.ndarray  # (S,) presynaptic neuron within its population
+    recurrent_projection: np.ndarray  # (Q,) whether the projection is recurrent
+    # (Q,) where the (n_pre+1) entries of `out` begin, for a source that spikes
     out_first: np.ndarray
-    out: np.ndarray
-    out_synapse: np.ndarray
-    out_post: np.ndarray
-    readout: int
+    out: np.ndarray  # outgoing synapses of neuron i as indices of `out_synapse`
+    out_synapse: np.ndarray  # synapse index of each outgoing synapse of the populations that spike
+    out_post: np.ndarray  # postsynaptic neuron of the same
+    readout: int  # index into `READOUTS`
 
 
 class ParameterLayout(NamedTuple):
-    """How a network's arrays map to the plan's.
+    """How a network's arrays map to the plan's."""
 
-    Attributes:
-        names: Population names in plan order.
-        spiking: Names of the spiking populations, in plan order.
-        projections: Projection names in plan order.
-        synapses: Slice of the plan's synapses, by projection.
-        csr: CSR index of each of the plan's synapses within its projection, by projection.
-        delays: Slice of the delay parameters, by projection; with one delay per synapse they are in
-            the order of the synapses.
-        delay_order: Where each delay parameter comes from in the projection's delays, by
-            projection.
-        delay_of: (S,) index of each synapse's delay parameter.
-    """
-
-    names: list[str]
-    spiking: list[str]
-    projections: list[str]
-    synapses: dict[str, slice]
+    names: list[str]  # population names in plan order
+    spiking: list[str]  # names of the spiking populations, in plan order
+    neurons: dict[str, slice]  # slice of the neurons of all populations, by population
+    projections: list[str]  # projection names in plan order
+    synapses: dict[str, slice]  # slice of the plan's synapses, by projection
+    # CSR index of each of the plan's synapses within its projection, by projection
     csr: dict[str, np.ndarray]
+    # slice of the delay parameters, by projection; with one delay per synapse they are in the order
+    # of the synapses
     delays: dict[str, slice]
+    # where each delay parameter comes from in the projection's delays, by projection
     delay_order: dict[str, np.ndarray]
-    delay_of: np.ndarray
+    delay_of: np.ndarray  # (S,) index of each synapse's delay parameter
 
 
 def make_plan(network: Network) -> tuple[Plan, ParameterLayout]:
-    """Flatten a network.
-
-    Raises:
-        InputError: The engine cannot run it: no single input, no single readout, a circle of
-            populations.
-    """
+    """Flatten a network; reject one without a single input and readout, or with a circle."""
     network.input()
     order = network.order()
     names = [p.name for p in order]
@@ -123,13 +83,17 @@ def make_plan(network: Network) -> tuple[Plan, ParameterLayout]:
     return Plan(**populations, **projections), layout
 
 
+def pair_shape(network: Network, projection: Projection) -> tuple[int, int]:
+    """Return the numbers of pre- and postsynaptic neurons of a projection."""
+    return network.populations[projection.source].n, network.populations[projection.target].n
+
+
 def synapse_groups(network: Network, name: str) -> list[object]:
     """Return the distinct synapse models onto a population."""
     return list(dict.fromkeys(p.synapse for p in network.incoming(name)))
 
 
 def _populations(network: Network, names: list[str]) -> dict[str, Any]:
-    """Return the fields of a plan that describe populations."""
     readout = network.output().model
     assert isinstance(readout, OutputModel)
     dt, models = network.dt, [network.populations[name].model for name in names]
@@ -168,14 +132,12 @@ def _populations(network: Network, names: list[str]) -> dict[str, Any]:
 
 
 def _kind(model: object) -> int:
-    """Return the kind of a population for the kernels."""
     if isinstance(model, SpikingModel):
         return SPIKING
     return READOUT if isinstance(model, OutputModel) else INPUT
 
 
 def _projections(network: Network, names: list[str]) -> tuple[dict[str, Any], ParameterLayout]:
-    """Return the fields of a plan that describe projections, and the layout."""
     ordered = sorted(network.projections.values(), key=lambda p: names.index(p.target))
     rows, pres, outs, out_synapses, out_posts = [], [], [], [], []
     row_first, out_first, delay_of = [], [], []
@@ -229,12 +191,16 @@ def _projections(network: Network, names: list[str]) -> tuple[dict[str, Any], Pa
         "out_post": _join(out_posts, np.uint32),
     }
     spiking = [n for n in names if isinstance(network.populations[n].model, SpikingModel)]
+    ends = accumulate(network.populations[name].n for name in names)
+    neurons = {
+        name: slice(end - network.populations[name].n, end)
+        for name, end in zip(names, ends, strict=True)
+    }
     return fields, ParameterLayout(
-        names, spiking, [p.name for p in ordered], synapses, csr, delays, delay_order,
+        names, spiking, neurons, [p.name for p in ordered], synapses, csr, delays, delay_order,
         _join(delay_of, np.int64),
     )  # fmt: skip
 
 
 def _join(arrays: list[np.ndarray], kind: type) -> np.ndarray:
-    """Return arrays end to end, also when there are none."""
     return np.concatenate([*arrays, np.zeros(0, kind)]).astype(kind)

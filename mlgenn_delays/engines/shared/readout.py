@@ -15,7 +15,6 @@ import numpy as np
 from mlgenn_delays.engines.shared.numerics import kernel
 from mlgenn_delays.network.models import READOUTS
 
-MEAN = READOUTS.index("mean")
 SUM = READOUTS.index("sum")
 MAX = READOUTS.index("max")
 EXPWEIGHTED = READOUTS.index("expweighted")

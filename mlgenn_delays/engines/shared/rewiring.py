@@ -4,30 +4,22 @@ import numpy as np
 
 from mlgenn_delays.data.types import Batch
 from mlgenn_delays.engines.shared.candidate_gradients import candidate_gradients, delay_stride
-from mlgenn_delays.engines.shared.connectivity import replan
-from mlgenn_delays.engines.shared.context import SimulationContext
 from mlgenn_delays.engines.shared.parameters import FIELDS, MOMENTS
-from mlgenn_delays.engines.shared.simulation import Simulation
+from mlgenn_delays.engines.shared.plan import pair_shape
+from mlgenn_delays.engines.shared.simulation import Simulation, SimulationContext, replan
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.network import Projection
 from mlgenn_delays.network.delays import longest_steps, to_ms
 from mlgenn_delays.network.initialise import pair_signs
-from mlgenn_delays.rewiring import Pairs, Rewiring, Synapses, growth_score, make_pass, redraw
+from mlgenn_delays.rewiring import Pairs, Rewiring, Synapses, growth_score, redraw, rewire
 from mlgenn_delays.rng import generator
 
 
 class StructureLearner:
     """Learns the structure of every projection that has absent pairs.
 
-    Arguments:
-        context: What the engine runs; its plan, layout and parameters are replaced by passes.
-        rule: What goes and what grows.
-        total_steps: Optimiser steps of the whole training.
-        seed: Seed of the draws.
-        epoch_steps: Optimiser steps of an epoch, None if not known.
-
-    Raises:
-        InputError: The rule cannot keep this network.
+    Passes replace the context's plan, layout and parameters. `total_steps` are the optimiser steps
+    of the whole training, `epoch_steps` those of an epoch, None if not known.
     """
 
     def __init__(
@@ -43,7 +35,7 @@ class StructureLearner:
         self.pairs: dict[str, Pairs] = {}
         self.average: dict[str, np.ndarray] = {}
         for name, projection in context.network.projections.items():
-            n_pre, n_post = self._sizes(name)
+            n_pre, n_post = pair_shape(context.network, projection)
             if projection.n_synapses < n_pre * n_post:
                 self._check(projection)
                 self.pairs[name] = self._make_pairs(projection)
@@ -55,17 +47,7 @@ class StructureLearner:
 
     # Set-up
 
-    def _sizes(self, name: str) -> tuple[int, int]:
-        """Return the numbers of pre- and postsynaptic neurons of a projection."""
-        network = self.context.network
-        projection = network.projections[name]
-        return (
-            network.populations[projection.source].n,
-            network.populations[projection.target].n,
-        )
-
     def _check(self, projection: Projection) -> None:
-        """Reject a projection that the rule cannot rewire as it says."""
         where, kind = f"projection {projection.name!r}", type(self.rule).__name__
         if self.rule.grow_delay == "gradient" and projection.granularity != "synapse":
             raise InputError(
@@ -90,7 +72,7 @@ class StructureLearner:
     def _make_pairs(self, projection: Projection) -> Pairs:
         """Return sign and delay of synapses that may grow; present synapses give theirs."""
         name, network = projection.name, self.context.network
-        n_pre, n_post = self._sizes(name)
+        n_pre, n_post = pair_shape(network, projection)
         sign = pair_signs(self.rule.signs, network.seed, name, n_pre, n_post)
         delay = self._draw(name, n_pre * n_post, generator(self.seed, "pair delay", name))
         delay = delay.reshape(n_pre, n_post)
@@ -100,7 +82,6 @@ class StructureLearner:
         return Pairs(sign, delay)
 
     def _put_signs(self, projection: Projection, sign: np.ndarray | None) -> None:
-        """Give the pairs of a projection's synapses their signs."""
         if sign is None or projection.sign is None:
             return
         pre = projection.pre()
@@ -109,11 +90,7 @@ class StructureLearner:
         sign[pre, projection.post] = projection.sign
 
     def take_signs(self) -> None:
-        """Read the signs of synapses that were loaded.
-
-        Raises:
-            InputError: The rule cannot keep their signs.
-        """
+        """Read the signs of synapses that were loaded; reject those that the rule cannot keep."""
         for name, pairs in self.pairs.items():
             projection = self.context.network.projections[name]
             self._check(projection)
@@ -144,11 +121,11 @@ class StructureLearner:
         """Return whether this step's batch must be learned from before the next one runs: its
         candidate gradients are needed, or a pass follows.
         """
-        return self.needs_candidates(step) or self._is_due(step + 1)
+        return self.needs_candidates(step) or self._is_due(step + 1, False)
 
-    def _is_due(self, step: int) -> bool:
-        """Return whether a pass follows an optimiser step."""
-        return bool(self.rule.every) and self.rule.due(step, self.total_steps, False)
+    def _is_due(self, step: int, last_of_epoch: bool) -> bool:
+        by_epoch = self.rule.every == 0
+        return by_epoch == last_of_epoch and self.rule.due(step, self.total_steps, last_of_epoch)
 
     def accumulate(
         self, simulation: Simulation, batch: Batch, spike_scale: np.ndarray, width: float
@@ -173,39 +150,33 @@ class StructureLearner:
         if projection.granularity == "synapse":
             return self.pairs[name].delay
         own = self.context.parameters.take("delay", name)
-        return np.broadcast_to(own[:, None], self._sizes(name))
+        return np.broadcast_to(own[:, None], pair_shape(self.context.network, projection))
 
     # Rewiring
 
-    def after_step(self, simulation: Simulation, step: int) -> None:
-        """Make a pass if one is due after so many optimiser steps."""
-        if self._is_due(step):
-            self._make_pass(simulation, step)
-
-    def after_epoch(self, simulation: Simulation, step: int) -> None:
-        """Make a pass if one is due after each epoch."""
-        if not self.rule.every and self.rule.due(step, self.total_steps, True):
-            self._make_pass(simulation, step)
-
-    def _make_pass(self, simulation: Simulation, step: int) -> None:
-        """Rewire every projection that has absent pairs."""
-        arrays = {name: self._learned_arrays(name) for name in self.context.layout.projections}
-        moved = 0
-        for name in list(self.pairs):
-            moved += self._pass(name, step, arrays)
+    def rewire_if_due(self, simulation: Simulation, step: int, last_of_epoch: bool) -> None:
+        """Make a pass if one is due after so many optimiser steps, or after an epoch."""
+        if not self._is_due(step, last_of_epoch):
+            return
+        take = self.context.parameters.take
+        arrays = {
+            name: {field: take(field, name) for field in FIELDS}
+            for name in self.context.layout.projections
+        }
+        moved = sum([self._rewire(name, step, arrays[name]) for name in self.pairs])
         self.grown += moved
-        if moved:
-            self._put_back(arrays)
-            simulation.refresh()
+        if not moved:
+            return
+        replan(self.context)
+        for name, fields in arrays.items():
+            for field, values in fields.items():
+                self.context.parameters.put(field, name, values)
+        simulation.refresh()
 
-    def _learned_arrays(self, name: str) -> dict[str, np.ndarray]:
-        """Return all learned arrays of a projection in CSR order."""
-        return {field: self.context.parameters.take(field, name) for field in FIELDS}
-
-    def _pass(self, name: str, step: int, arrays: dict[str, dict[str, np.ndarray]]) -> int:
-        """Rewire one projection; return how many synapses are new."""
-        projection, own = self.context.network.projections[name], arrays[name]
-        n_pre, n_post = self._sizes(name)
+    def _rewire(self, name: str, step: int, own: dict[str, np.ndarray]) -> int:
+        """Rewire one projection, of the learned arrays `own`; return how many synapses are new."""
+        projection = self.context.network.projections[name]
+        n_pre, n_post = pair_shape(self.context.network, projection)
         free = projection.granularity == "synapse"
         pre = projection.pre()
         delay = own["delay"] if free else self._pair_delay(name)[pre, projection.post]
@@ -215,9 +186,9 @@ class StructureLearner:
         )
         gradient, best_delay = self._scored(name)
         rng = generator(self.seed, "rewiring", name, step)
-        done = make_pass(
+        done = rewire(
             self.rule, synapses, self.pairs[name], gradient=gradient, best_delay=best_delay,
-            step=step, total_steps=self.total_steps, rng=rng,
+            step=step, total_steps=self.total_steps, rng=rng, checked=False,
         )  # fmt: skip
         self.pairs[name] = done.pairs
         if self.rule.grow_delay == "random":
@@ -258,13 +229,6 @@ class StructureLearner:
         gradient = np.take_along_axis(table, best[:, :, None], 2)[:, :, 0]
         return gradient, np.minimum(delay, max_delay / network.dt).astype(np.float32)
 
-    def _put_back(self, arrays: dict[str, dict[str, np.ndarray]]) -> None:
-        """Replace plan, layout and parameters after the structure changed."""
-        replan(self.context)
-        for name, fields in arrays.items():
-            for field, values in fields.items():
-                self.context.parameters.put(field, name, values)
-
     # State
 
     def state(self) -> dict[str, np.ndarray]:
@@ -275,11 +239,7 @@ class StructureLearner:
         return arrays
 
     def load_state(self, state: dict[str, np.ndarray]) -> None:
-        """Restore what `state` returned.
-
-        Raises:
-            InputError: It is of another network or rule.
-        """
+        """Restore what `state` returned; reject that of another network or rule."""
         grown = state.get("rewiring/grown")
         if grown is None:
             raise InputError("the training state must be of a training with rewiring")
@@ -295,3 +255,16 @@ class StructureLearner:
             if f"{name}/pairs/average" in state
         }
         self.grown = int(grown[0])
+        for name, average in self.average.items():
+            projection, wanted = (
+                self.context.network.projections[name],
+                self.pairs[name].delay.shape,
+            )
+            if self.rule.grow_delay == "gradient":
+                delays = longest_steps(projection.max_delay, self.context.network.dt) + 1
+                wanted = (*wanted, -(-delays // delay_stride(self.context, name, delays)))
+            if average.shape != wanted:
+                raise InputError(
+                    f"the training state must have averages of {name!r} of shape {wanted}, got "
+                    f"{average.shape}; it is of another network"
+                )

@@ -1,25 +1,67 @@
-"""What engines differ in: a simulation runs a batch forwards and back."""
+"""What engines differ in: a simulation runs batches forwards and back, on what a context holds."""
 
-from typing import NamedTuple, Protocol
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from queue import SimpleQueue
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from mlgenn_delays.data.types import Batch
 from mlgenn_delays.engines.results import Recording
+from mlgenn_delays.engines.shared.parameters import Parameters
+from mlgenn_delays.engines.shared.plan import ParameterLayout, Plan, make_plan
+from mlgenn_delays.errors import InputError
+from mlgenn_delays.learning import Rule
+from mlgenn_delays.machine import Workers, chunks
+from mlgenn_delays.network import Network, Projection
+
+
+@dataclass
+class SimulationContext:
+    """What a simulation works on; all but rule and workers is replaced with the structure."""
+
+    network: Network
+    rule: Rule
+    workers: Workers
+    plan: Plan
+    layout: ParameterLayout
+    parameters: Parameters
+
+    def spread(self, n: int, task: Callable[[int, int], None]) -> None:
+        """Run task(low, high) over parts of range(n), whose cut does not matter."""
+        parts = chunks(n, self.workers.threads)
+        self.workers.run(lambda k: task(*parts[k]), len(parts))
+
+    def over_chunks(
+        self, size: int, most: int, pool: "SimpleQueue[Any]", task: Callable[..., None]
+    ) -> int:
+        """Run task(chunk, low, high, buffers) over the chunks of a batch; return their number."""
+        parts = chunks(size, min(most, (size + 1) // 2))
+
+        def one(k: int) -> None:
+            buffers = pool.get()
+            try:
+                task(k, *parts[k], buffers)
+            finally:
+                pool.put(buffers)
+
+        self.workers.run(one, len(parts))
+        return len(parts)
+
+    def spike_count_gradient(self, counts: np.ndarray) -> np.ndarray:
+        """Return dL/d(spike count) of the regularisation, (N,) float32: added at each spike."""
+        settings = self.rule.spike_count
+        mean = counts.sum(0) / len(counts)
+        return (settings.strength * (mean - settings.target)).astype(np.float32)
 
 
 class ForwardResult(NamedTuple):
-    """Result of the forward pass of a batch of B examples.
+    """Result of the forward pass of a batch of B examples."""
 
-    Attributes:
-        logits: (B, K) float32.
-        loss: (B,) float32 cross-entropy.
-        counts: (B, N) int64 spikes of every neuron, 0 for those that do not spike.
-    """
-
-    logits: np.ndarray
-    loss: np.ndarray
-    counts: np.ndarray
+    logits: np.ndarray  # (B, K) float32
+    loss: np.ndarray  # (B,) float32 cross-entropy
+    counts: np.ndarray  # (B, N) int64 spikes of every neuron, 0 for those that do not spike
 
 
 class Simulation(Protocol):
@@ -33,12 +75,9 @@ class Simulation(Protocol):
     ) -> ForwardResult:
         """Run a batch.
 
-        Arguments:
-            batch: The batch.
-            spike_scale: (B, N) or (1, N) float32, scale of each neuron's spikes.
-            width: Width of the delay kernel in training [steps]; None in evaluation.
-            pending: Whether `backward` of the batch before is still to come, which a pipelined
-                rule allows.
+        `spike_scale` is that of each neuron's spikes, (B, N) or (1, N) float32; `width` that of
+        the delay kernel in training [steps], None in evaluation. With `pending`, `backward` of the
+        batch before is still to come, which a pipelined rule allows.
         """
 
     def backward(self, batch: Batch, spike_scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -47,23 +86,83 @@ class Simulation(Protocol):
         """
 
     def keep_statistics(self, size: int) -> None:
-        """Update the running statistics with those of the last batch, of `size` examples."""
+        """Update running statistics, if any, with those of the last batch, of `size` examples."""
+        return
 
     def correlate(
         self, batch: Batch, spike_scale: np.ndarray, q: int, first: np.ndarray, size: int
     ) -> np.ndarray:
-        """Return candidate gradients of all (pre, post) pairs and delays for the last batch.
+        """Return candidate gradients of all pairs of projection q for the last batch.
 
-        Arguments:
-            batch: That batch.
-            spike_scale: That of its forward pass.
-            q: Index of the projection.
-            first: (n_pre, n_post) int64 first delay of each pair [steps].
-            size: Delays of a pair.
-
-        Returns:
-            (n_pre, n_post, size) float32: dL/dw of a synapse of weight 0 and delay first + k.
+        They are dL/dw of synapses of weight 0 and delay first + k [steps], k = 0..size-1, as
+        (n_pre, n_post, size) float32; `first` is (n_pre, n_post) int64.
         """
 
     def recording(self, batch: Batch) -> Recording:
         """Return spikes and voltages of the batch just run."""
+
+
+_KEYS = ("indptr", "post", "sign")
+
+
+def connectivity_arrays(network: Network) -> dict[str, np.ndarray]:
+    """Return copies of the arrays that say which synapses there are, by ``projection/key``."""
+    return {
+        f"{name}/{key}": getattr(projection, key).copy()
+        for name, projection in network.projections.items()
+        for key in _KEYS
+        if getattr(projection, key) is not None
+    }
+
+
+def copy_connectivity(source: Network, target: Network) -> None:
+    """Give the projections of a network the synapses of another one's."""
+    arrays = connectivity_arrays(source)
+    for name, projection in target.projections.items():
+        for key in _KEYS:
+            setattr(projection, key, arrays.get(f"{name}/{key}"))
+
+
+def replan(context: SimulationContext) -> None:
+    """Replace plan, layout and parameters after the network's structure changed.
+
+    Normalisation and step stay. The rest starts from the network, with moments of 0.
+    """
+    before = context.parameters
+    context.plan, context.layout = make_plan(context.network)
+    context.parameters = Parameters(context.network, context.layout)
+    context.parameters.norms, context.parameters.step = before.norms, before.step
+
+
+def set_connectivity(context: SimulationContext, arrays: dict[str, np.ndarray]) -> None:
+    """Set which synapses there are; projections without an array keep theirs.
+
+    Rejects arrays of a network with other populations or numbers of synapses.
+    """
+    changed = {}
+    for name, projection in context.network.projections.items():
+        own = _of_projection(projection, arrays)
+        if any(not np.array_equal(getattr(projection, key), own[key]) for key in own):
+            populations = context.network.populations
+            changed[name] = replace(projection, **own)
+            changed[name].check(populations[projection.source].n, populations[projection.target].n)
+    if changed:
+        context.network.projections.update(changed)
+        replan(context)
+
+
+def _of_projection(projection: Projection, arrays: dict[str, np.ndarray]) -> dict[str, Any]:
+    """Return the arrays of one projection by key, those it has use for."""
+    out = {}
+    for key in _KEYS:
+        before, got = getattr(projection, key), arrays.get(f"{projection.name}/{key}")
+        if before is None or (got is None and f"{projection.name}/post" not in arrays):
+            continue
+        if got is None or got.shape != before.shape:
+            found = "none" if got is None else f"shape {got.shape}"
+            raise InputError(
+                f"projection {projection.name!r} must have {key} of shape {before.shape}, got "
+                f"{found}; it is of another network"
+            )
+        out[key] = got.astype(before.dtype)
+    return out

@@ -21,19 +21,12 @@ FAR = float(np.sqrt(-2.0 * np.log(LEAST)))
 
 
 class Taps(NamedTuple):
-    """Taps of every synapse.
+    """Taps of every synapse."""
 
-    Attributes:
-        size: W, held for every synapse.
-        first: (S,) int64 first step held.
-        acting: (S, W) float32 K.
-        moving: (S, W) float32 dK/dd.
-    """
-
-    size: int
-    first: np.ndarray
-    acting: np.ndarray
-    moving: np.ndarray
+    size: int  # W, held for every synapse
+    first: np.ndarray  # (S,) int64 first step held
+    acting: np.ndarray  # (S, W) float32 K
+    moving: np.ndarray  # (S, W) float32 dK/dd
 
 
 def gaussian_size(width: float, longest: int) -> int:
@@ -49,15 +42,10 @@ def make_taps(
     width: float,
     learning: bool,
 ) -> Taps:
-    """Return the taps of every synapse.
+    """Return the taps of every synapse, whose delay is `delay` (D,) at `delay_of` (S,).
 
-    Arguments:
-        delay: (D,) float32 [steps].
-        delay_of: (S,) index of each synapse's delay.
-        longest: (D,) int64 largest delay in whole steps.
-        steps: T; taps beyond it, which bring nothing, are not held.
-        width: Of the Gaussian [steps], 0 for Dirac.
-        learning: Whether Dirac taps must hold the step after, which their gradient needs.
+    Taps beyond T = `steps`, which bring nothing, are not held; Dirac's (`width` 0) of one step, or
+    of two while `learning`. `longest` (D,) int64 is the largest delay; all in steps.
     """
     n, last = len(delay_of), np.minimum(longest, steps)
     size = gaussian_size(width, int(last.max(initial=0))) if width > 0 else 1 + learning
@@ -124,6 +112,14 @@ def place_taps(plan, layout, taps, weight, coef, address):
             for m in range(size):
                 coef[s * size + m] = weight[s] * taps.acting[s, m]
                 address[s * size + m] = here - m
+
+
+def placed(plan: Any, layout: Any, taps: Taps, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return coefficient and address of each tap, (S W,) each; see `place_taps`."""
+    n = len(weight) * taps.size
+    coef, address = np.empty(n, np.float32), np.empty(n, np.int64)
+    place_taps(plan, layout, taps, weight, coef, address)
+    return coef, address
 
 
 @kernel

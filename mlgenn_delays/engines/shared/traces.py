@@ -9,79 +9,57 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mlgenn_delays.data.types import Batch, CurrentBatch
 from mlgenn_delays.engines.shared.numerics import kernel
+from mlgenn_delays.engines.shared.parameters import Parameters
 from mlgenn_delays.engines.shared.plan import INPUT, READOUT, SPIKING, Plan
 from mlgenn_delays.engines.shared.vector import LANES
 
 
 class RowLayout(NamedTuple):
-    """Where the rows of an example lie.
+    """Where the rows of an example lie."""
 
-    Attributes:
-        steps: T.
-        span: T rounded up to whole vectors.
-        length: Places of a row.
-        source_row: (P,) first row of a population's output among those of an example's sources.
-        neuron_row: (P,) first row of a population among those of an example's neurons.
-        sources: Rows of sources per example.
-        neurons: Rows of neurons per example.
-        event_driven: (P,) whether a population's spikes are walked one by one: its row of values is
-            not needed.
-    """
-
-    steps: int
-    span: int
-    length: int
+    steps: int  # T
+    span: int  # T rounded up to whole vectors
+    length: int  # places of a row
+    # (P,) first row of a population's output among those of an example's sources
     source_row: np.ndarray
-    neuron_row: np.ndarray
-    sources: int
-    neurons: int
+    neuron_row: np.ndarray  # (P,) first row of a population among those of an example's neurons
+    sources: int  # rows of sources per example
+    neurons: int  # rows of neurons per example
+    # (P,) whether a population's spikes are walked one by one: its row of values is not needed
     event_driven: np.ndarray
 
 
 class Traces(NamedTuple):
-    """The rows of a batch of B examples, end to end.
+    """The rows of a batch of B examples, end to end."""
 
-    Attributes:
-        sources: What each source sends, for spikes 0 or the neuron's scale; a row of zeros, then
-            B examples.
-        current: Synaptic currents before normalisation.
-        voltage: V as the threshold sees it; in the backward pass, dL/dI takes its place.
-        adjoint: (G,) rows of dL/d(arrivals) of each synapse group; a row of zeros at the end.
-        time: (B, neurons, T) uint32 steps of the spikes.
-        counts: (B, neurons) int64 their number.
-        voltage_out: (B, K, T) V of the output.
-        logits: (B, K).
-        loss: (B,) cross-entropy.
-    """
-
+    # what each source sends, for spikes 0 or the neuron's scale; a row of zeros, then B examples
     sources: np.ndarray
-    current: np.ndarray
-    voltage: np.ndarray
+    current: np.ndarray  # synaptic currents before normalisation
+    voltage: np.ndarray  # V as the threshold sees it; in the backward pass, dL/dI takes its place
+    # (G,) rows of dL/d(arrivals) of each synapse group; a row of zeros at the end
     adjoint: np.ndarray
-    time: np.ndarray
-    counts: np.ndarray
-    voltage_out: np.ndarray
-    logits: np.ndarray
-    loss: np.ndarray
+    time: np.ndarray  # (B, neurons, T) uint32 steps of the spikes
+    counts: np.ndarray  # (B, neurons) int64 their number
+    voltage_out: np.ndarray  # (B, K, T) V of the output
+    logits: np.ndarray  # (B, K)
+    loss: np.ndarray  # (B,) cross-entropy
 
 
 class ThreadBuffers(NamedTuple):
-    """Buffers of one thread of `TimestepSimulation`.
+    """Buffers of one thread of `TimestepSimulation`."""
 
-    Attributes:
-        arrivals: (n length,) arrivals of a population.
-        rows: (G, n, length) arrivals of a recurrent population.
-        spike_gradient: (n, length) dL/d(spike) of a population.
-        drive: (K, T) dL/dV of the output.
-        spare: (3, 8 length) rows of a few neurons.
-    """
+    arrivals: np.ndarray  # (n length,) arrivals of a population
+    rows: np.ndarray  # (G, n, length) arrivals of a recurrent population
+    spike_gradient: np.ndarray  # (n, length) dL/d(spike) of a population
+    drive: np.ndarray  # (K, T) dL/dV of the output
+    spare: np.ndarray  # (3, 8 length) rows of a few neurons
 
-    arrivals: np.ndarray
-    rows: np.ndarray
-    spike_gradient: np.ndarray
-    drive: np.ndarray
-    spare: np.ndarray
+
+def max_shift_of(parameters: Parameters, steps: int) -> int:
+    """Return the largest shift of a row in trials of so many steps [steps]."""
+    return min(int(parameters.longest.max(initial=0)), steps) + 2
 
 
 def make_row_layout(plan: Plan, steps: int, max_shift: int, event_driven: np.ndarray) -> RowLayout:
@@ -125,24 +103,60 @@ def make_thread_buffers(plan: Plan, layout: RowLayout, classes: int) -> ThreadBu
     )
 
 
+def events_of(batch: Batch) -> tuple[np.ndarray, np.ndarray]:
+    """Return the spikes of a batch as kernels take them: none if it holds currents."""
+    if isinstance(batch, CurrentBatch):
+        return np.zeros((len(batch), batch.n_channels + 1), np.uint64), np.zeros(0, np.uint32)
+    return batch.start.view(np.uint64), batch.time.view(np.uint32)
+
+
+def show_input(plan: Plan, layout: RowLayout, batch: Batch, traces: Traces) -> None:
+    """Write what the input sends to its rows, if it is read there."""
+    p = int(np.flatnonzero(plan.kind == INPUT)[0])
+    if layout.event_driven[p]:
+        return
+    size, n = len(batch), int(plan.n[p])
+    end = (1 + size * layout.sources) * layout.length
+    rows = traces.sources[layout.length : end].reshape(size, layout.sources, layout.length)
+    own = rows[:, layout.source_row[p] : layout.source_row[p] + n]
+    if isinstance(batch, CurrentBatch):
+        own[:, :, : layout.steps] = batch.values.transpose(0, 2, 1)
+        return
+    own[:, :, : layout.steps] = 0.0
+    for row, start in zip(own, batch.start, strict=True):
+        row[np.repeat(np.arange(n), np.diff(start)), batch.time[start[0] : start[-1]]] = 1.0
+
+
+def spike_starts(count: np.ndarray) -> np.ndarray:
+    """Return where the spikes of each neuron begin, and end, (B, n+1), from their number (B, n)."""
+    ends = np.cumsum(count.ravel()).reshape(count.shape)
+    return np.concatenate([ends[:, :1] - count[:, :1], ends], axis=1)
+
+
+def keep_spikes(
+    layout: RowLayout, traces: Traces, row: int, count: np.ndarray, time: np.ndarray
+) -> None:
+    """Write a population's spikes, (B, n) of them at steps `time`, to its rows from `row` on."""
+    own = slice(row, row + count.shape[1])
+    traces.counts[: len(count), own] = count
+    valid = np.arange(layout.steps) < count[:, :, None]
+    traces.time[: len(count), own][valid] = time
+
+
 @kernel
-def spike_ranges(plan, layout, p, start, traces, e):
-    """Return where the spikes of each neuron of p lie in `spike_times`, (n, 2) int64."""
+def spikes_of(plan, layout, p, start, time, traces, e):
+    """Return the spikes of population p in example e: neuron i's are times[own[i, 0]:own[i, 1]].
+
+    They are `own` (n, 2) int64 and `times`.
+    """
     n = plan.n[p]
-    out = np.empty((n, 2), np.int64)
-    for i in range(n):
-        if plan.kind[p] == INPUT:
-            out[i, 0], out[i, 1] = start[i], start[i + 1]
-        else:
-            row = e * layout.neurons + layout.neuron_row[p] + i
-            out[i, 0] = row * layout.steps
-            out[i, 1] = row * layout.steps + traces.counts[e, layout.neuron_row[p] + i]
-    return out
-
-
-@kernel
-def spike_times(plan, p, time, traces):
-    """Return the array that `spike_ranges` points into."""
+    own = np.empty((n, 2), np.int64)
     if plan.kind[p] == INPUT:
-        return time
-    return traces.time.reshape(-1)
+        for i in range(n):
+            own[i, 0], own[i, 1] = start[i], start[i + 1]
+        return own, time
+    for i in range(n):
+        row = e * layout.neurons + layout.neuron_row[p] + i
+        own[i, 0] = row * layout.steps
+        own[i, 1] = row * layout.steps + traces.counts[e, layout.neuron_row[p] + i]
+    return own, traces.time.reshape(-1)

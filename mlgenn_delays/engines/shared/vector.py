@@ -28,8 +28,6 @@ def _word(value: int) -> Any:
 
 
 class _Writer:
-    """Writes the code of one intrinsic."""
-
     def __init__(self, context: Any, builder: Any) -> None:
         self.context = context
         self.builder = builder
@@ -37,11 +35,9 @@ class _Writer:
         self._fma = cgutils.get_or_insert_function(builder.module, kind, "llvm.fma.v16f32")
 
     def data(self, kind: Any, value: Any) -> Any:
-        """Return the pointer to an array's elements."""
         return self.context.make_array(kind)(self.context, self.builder, value).data
 
     def at(self, pointer: Any, index: Any) -> Any:
-        """Return an element."""
         return self.builder.load(self.builder.gep(pointer, [index]))
 
     def load(self, pointer: Any, index: Any) -> Any:
@@ -55,7 +51,6 @@ class _Writer:
         self.builder.store(value, place, align=4)
 
     def add(self, one: Any, other: Any) -> Any:
-        """Return the sum of two indices."""
         return self.builder.add(one, other)
 
     def splat(self, value: Any) -> Any:
@@ -72,7 +67,6 @@ class _Writer:
         return place
 
     def multiply_add(self, one: Any, other: Any, place: Any) -> None:
-        """Add a product to a variable."""
         total = self.builder.call(self._fma, [one, other, self.builder.load(place)])
         self.builder.store(total, place)
 

@@ -1,4 +1,4 @@
-"""Examples for the test program: random inputs, and what the CPU engine answers to them."""
+"""Examples for the test program: random inputs, and the CPU engine's outputs for them."""
 
 from dataclasses import dataclass, field, replace
 
@@ -15,31 +15,24 @@ from mlgenn_delays.rng import generator
 EXAMPLES = 6
 _EVENTS = 3000  # of an example, at most
 _PLACES = 2**24  # neurons, steps and examples that the CPU engine is asked to run at once
-_SPIKES = (0.02, 0.1, 0.3)  # a channel and step
+_SPIKES = (0.02, 0.1, 0.3)  # per channel and step
 _CURRENTS = (0.5, 2.0, 8.0)
 _NUDGE = 1e-6
 
 
 @dataclass(frozen=True)
 class TestVector:
-    """An input and the right answer.
+    """An input and the expected output."""
 
-    Attributes:
-        step: (E,) ascending.
-        channel: (E,).
-        value: (E,) float32 of sampled currents, or None for spikes.
-        label: Class, -1 if not known.
-        logits: (K,) float32, empty if not known.
-    """
-
-    step: np.ndarray
-    channel: np.ndarray
-    value: np.ndarray | None
-    label: int = -1
+    step: np.ndarray  # (E,) ascending
+    channel: np.ndarray  # (E,)
+    value: np.ndarray | None  # (E,) float32 of sampled currents, or None for spikes
+    label: int = -1  # class, -1 if not known
+    # (K,) float32, empty if not known.
     logits: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
 
     def text(self) -> str:
-        """Return it as the test program reads it."""
+        """It as the test program reads it."""
         lines = [f"example {len(self.step)}"]
         if self.value is None:
             lines += [f"{t} {c}" for t, c in zip(self.step, self.channel, strict=True)]
@@ -53,7 +46,7 @@ class TestVector:
 
 
 def examples_of(batch: Batch) -> list[TestVector]:
-    """Return the examples of a batch without answers."""
+    """The examples of a batch, without expected outputs."""
     found = []
     for e in range(len(batch)):
         if hasattr(batch, "values"):
@@ -69,11 +62,10 @@ def examples_of(batch: Batch) -> list[TestVector]:
 
 
 def random_examples(artifact: Artifact) -> list[TestVector]:
-    """Return random examples with the answers of the CPU engine.
+    """Random examples with the CPU engine's outputs; none of a network too large to run now.
 
-    A network too large to run in passing gets none. Only those are kept in which rounding cannot
-    decide: weights a millionth larger or smaller change no spike. The input is as
-    strong as it takes for hidden neurons to spike.
+    Only those are kept in which rounding cannot decide: weights a millionth larger or smaller
+    change no spike. The input is as strong as it takes for hidden neurons to spike.
     """
     network = artifact.network
     neurons = sum(p.n for p in network.populations.values())
@@ -95,11 +87,7 @@ def random_examples(artifact: Artifact) -> list[TestVector]:
     for e, example in enumerate(examples_of(batch)):
         if all(_same(recording, other, e) for other in others):
             logits = recording.logits[e]
-            found.append(
-                TestVector(
-                    example.step, example.channel, example.value, int(logits.argmax()), logits
-                )
-            )
+            found.append(replace(example, label=int(logits.argmax()), logits=logits))
     return found
 
 
@@ -111,7 +99,7 @@ def _nudged(network: Network, by: float) -> Network:
 
 
 def _batch(artifact: Artifact, strength: float, currents: bool) -> Batch:
-    """Return random examples; input ends early where a trial is long."""
+    """Random examples, whose input ends early where a trial is long."""
     channels, steps = artifact.network.input().n, artifact.about.n_steps
     rng = generator(0, "export-c", channels, steps)
     labels = np.zeros(EXAMPLES, np.int64)
@@ -132,7 +120,6 @@ def _batch(artifact: Artifact, strength: float, currents: bool) -> Batch:
 
 
 def _same(one: Recording, other: Recording, e: int) -> bool:
-    """Return whether two recordings of an example have the same spikes and answer."""
     for name, start in one.start.items():
         a = one.time[name][start[e, 0] : start[e, -1]]
         b = other.time[name][other.start[name][e, 0] : other.start[name][e, -1]]

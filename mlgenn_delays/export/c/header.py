@@ -1,10 +1,93 @@
-"""The C header: how the program is used, and what it takes."""
+"""The C header: how the program is used, and what it takes: bytes, and operations per step.
+
+An operation is one addition, multiplication, comparison, division or exponential of numbers;
+reading tables and counting loops come on top, in proportion.
+"""
+
+from dataclasses import dataclass
 
 from mlgenn_delays.export.artifact import Artifact
-from mlgenn_delays.export.c.cost import Figures, PerSpike
-from mlgenn_delays.export.c.layout import CProgram
-from mlgenn_delays.export.c.strings import Strings
-from mlgenn_delays.export.c.text import comment, string
+from mlgenn_delays.export.c.layout import CProgram, Neurons
+from mlgenn_delays.export.c.text import Strings, comment, string
+
+# With what `source.ADD` takes.
+_READING = {"mean": 4, "sum": 4, "max": 1, "expweighted": 5, "softmax-sum": 9}
+
+
+@dataclass(frozen=True)
+class PerSpike:
+    """Operations that one spike brings."""
+
+    source: str  # population that spikes
+    mean: float  # over its neurons
+    most: int  # of any of its neurons
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What a program takes."""
+
+    constant_bytes: int  # of constant arrays, in read-only memory
+    state_bytes: int  # of variables
+    synapses: int  # left in the program
+    neurons: int  # left in the program, output included
+    silent: int  # operations of a step without spikes and input
+    # The first per input spike (or input that is not 0), then per spike of each hidden population.
+    spikes: tuple[PerSpike, ...]
+    worst: int  # operations of a step in which everything spikes
+    int8: bool  # whether weights are integers
+
+    @property
+    def input_spike(self) -> PerSpike:
+        """Operations that one input brings."""
+        return self.spikes[0]
+
+    def lines(self) -> list[str]:
+        """Memory and operations in words, two lines."""
+        weights = "8-bit" if self.int8 else "32-bit"
+        return [
+            f"C: {self.constant_bytes} bytes of constants and {self.state_bytes} of state, "
+            f"{self.neurons} neurons, {self.synapses} synapses of {weights} weights",
+            f"operations: {self.silent} a silent step, {self.input_spike.mean:.1f} more an input, "
+            f"at most {self.worst} a step",
+        ]
+
+
+def costs_of(layout: CProgram, text_bytes: int, int8: bool) -> Costs:
+    """Count bytes and operations, with text_bytes of names and labels."""
+    silent = sum(_silent(p) for p in layout.neurons)
+    spikes, worst = [], silent
+    hidden = [(p.name, p.title, p.n) for p in layout.hidden]
+    for source, title, n in [(layout.input_name, "input", layout.inputs), *hidden]:
+        # A current is multiplied by the weight before it is added.
+        each = 2 if layout.currents and source == layout.input_name else 1
+        tables = [sender.table for sender in layout.from_source(source)]
+        entries = each * sum(table.entries for table in tables)
+        spikes.append(PerSpike(title, entries / n, each * sum(table.most for table in tables)))
+        worst += entries
+    return Costs(
+        constant_bytes=layout.constant_bytes + text_bytes,
+        state_bytes=layout.state_bytes,
+        synapses=layout.synapses,
+        neurons=sum(p.n for p in layout.neurons),
+        silent=silent,
+        spikes=tuple(spikes),
+        worst=worst,
+        int8=int8,
+    )
+
+
+def _silent(p: Neurons) -> int:
+    own = 2 + (p.bias is not None) + (p.beta != 1)
+    own += _READING[p.readout] if p.readout else 1 + (p.refractory > 0)
+    gathered = 0
+    for group in p.groups:
+        own += sum(1 + (ring.scale is not None) for ring in group.rings)
+        own += 3 if group.decay is not None else 0
+        own += sum(1 + (gather.scale is not None) for gather in group.gathers)
+        gathered += sum(2 * gather.table.entries for gather in group.gathers)
+    return p.n * own + gathered
+
 
 _FUNCTIONS = """\
 /* An index of a channel or neuron. */
@@ -40,16 +123,15 @@ _VALUES = """\
 void {prefix}_step_values(const float *values);"""
 
 
-def header(
-    artifact: Artifact, layout: CProgram, strings: Strings, made: Figures, prefix: str
-) -> str:
-    """Return the header file."""
+def header(artifact: Artifact, layout: CProgram, strings: Strings, made: Costs, prefix: str) -> str:
+    """The header file."""
     upper = prefix.upper()
+    declarations = strings.declarations(prefix).splitlines(keepends=True)
     words = {"prefix": prefix, "P": upper, "dt": f"{artifact.network.dt:g}"}
     functions = _FUNCTIONS.format(
         **words,
         index=index_type(layout),
-        strings=_strings(strings, prefix),
+        strings="\n/* Names of the populations that spike. */\n".join(declarations),
         step=(_VALUES if layout.currents else _SPIKES).format(**words),
     )
     return (
@@ -62,17 +144,12 @@ def header(
 
 
 def index_type(layout: CProgram) -> str:
-    """Return the type that holds every index, and every number, of channels and neurons."""
+    """The type that holds every index, and every number, of channels and neurons."""
     largest = max([layout.inputs, *(p.n for p in layout.neurons)])
     return "uint16_t" if largest <= 65535 else "uint32_t"
 
 
-def _strings(strings: Strings, prefix: str) -> str:
-    lines = strings.declarations(prefix).splitlines(keepends=True)
-    return "\n/* Names of the populations that spike. */\n".join(lines)
-
-
-def _about(artifact: Artifact, layout: CProgram, made: Figures) -> str:
+def _about(artifact: Artifact, layout: CProgram, made: Costs) -> str:
     about = artifact.about
     recipe = f" of recipe {comment(about.recipe)}" if about.recipe else ""
     maker = f"delaysnn {comment(about.version)}".rstrip()
@@ -101,7 +178,6 @@ def _about(artifact: Artifact, layout: CProgram, made: Figures) -> str:
 
 
 def _more(each: PerSpike, k: int, layout: CProgram) -> str:
-    """Return what a spike brings, in words."""
     if k == 0 and layout.currents and not each.most:
         return "inputs add nothing: in every step, synapses look back at them"
     if k == 0:
@@ -111,7 +187,7 @@ def _more(each: PerSpike, k: int, layout: CProgram) -> str:
     return f"{what} adds {each.mean:.1f}, at most {each.most}"
 
 
-def _macros(artifact: Artifact, layout: CProgram, made: Figures, upper: str) -> str:
+def _macros(artifact: Artifact, layout: CProgram, made: Costs, upper: str) -> str:
     values: dict[str, object] = {
         "INPUTS": layout.inputs,
         "OUTPUTS": layout.output.n,

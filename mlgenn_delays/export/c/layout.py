@@ -1,28 +1,151 @@
-"""The parts of the C program: populations, rings of arrivals, projections, and their memory."""
+"""The parts of the C program: populations, rings of arrivals, projections, and their memory.
+
+Synapses are tables: in rows of one source for spikes, or of one target for sampled currents. A
+table is dense (every pair has a place, absent ones of weight 0) or sparse (`rows` says where each
+row begins, `index` whose synapse it is), whichever takes fewer bytes. Delays are one per synapse,
+one per row or one for all, as few as say the same.
+"""
 
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from mlgenn_delays.export.c.arrays import Constant, Field, state_bytes, unsigned
-from mlgenn_delays.export.c.synapses import Table
+from mlgenn_delays.export.c.text import Constant, Field, integers, reals, state_bytes, unsigned
+from mlgenn_delays.network import Projection
+from mlgenn_delays.network.delays import delay_steps
+
+
+@dataclass(frozen=True)
+class Synapses:
+    """The synapses of a projection that can act within a trial."""
+
+    pre: np.ndarray  # (S,) presynaptic neurons
+    post: np.ndarray  # (S,) postsynaptic neurons
+    delay: np.ndarray  # (S,) [steps]
+    weight: np.ndarray  # (S,) float32, or int8 where weights are quantised
+    shape: tuple[int, int]  # neurons of source and target
+
+    @staticmethod
+    def of(
+        projection: Projection, weight: np.ndarray, shape: tuple[int, int], dt: float, steps: int
+    ) -> "Synapses":
+        """Those of weight other than 0 whose arrivals are within a trial of T steps."""
+        delay = delay_steps(projection, dt)
+        kept = (weight != 0) & (delay + 1 < steps)
+        pre, post = projection.pre(), projection.post
+        return Synapses(pre[kept], post[kept], delay[kept], weight[kept], shape)
+
+    def __len__(self) -> int:
+        return len(self.weight)
+
+    @property
+    def longest(self) -> int:
+        """The longest delay [steps]."""
+        return int(self.delay.max(initial=0))
+
+    def turned(self) -> "Synapses":
+        """The same in rows of one target: source and target change places."""
+        order = np.lexsort((self.pre, self.post))
+        return Synapses(
+            self.post[order], self.pre[order], self.delay[order], self.weight[order],
+            self.shape[::-1],
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Table:
+    """The arrays of a projection in C."""
+
+    rows: Constant | None  # where each row begins, and the end, or None if dense
+    index: Constant | None  # column of each synapse, or None if dense
+    delay: Constant | None  # (rows, columns), (S,) or (rows,), or None if one number is all
+    one_delay: int  # that number [steps]
+    by_row: bool  # whether there is one delay per row
+    weight: Constant  # (rows, columns) or (S,)
+    most: int  # places of the longest row
+    entries: int  # places of all rows
+
+    def constants(self) -> list[Constant]:
+        """All arrays."""
+        return [a for a in (self.rows, self.index, self.delay, self.weight) if a is not None]
+
+    @property
+    def bytes(self) -> int:
+        """Size of all arrays."""
+        return sum(array.bytes for array in self.constants())
+
+
+def table(name: str, synapses: Synapses) -> Table:
+    """The smaller of both tables; there must be a synapse."""
+    sparse = _sparse(name, synapses)
+    n_rows, columns = synapses.shape
+    if n_rows * columns > 2 * len(synapses):
+        return sparse
+    dense = _dense(name, synapses)
+    return dense if dense.bytes <= sparse.bytes else sparse
+
+
+def _sparse(name: str, s: Synapses) -> Table:
+    counts = np.bincount(s.pre, minlength=s.shape[0])
+    starts = np.concatenate([[0], np.cumsum(counts)])
+    kind, delay = _delays(s)
+    return Table(
+        rows=integers(f"rows_{name}", starts),
+        index=integers(f"index_{name}", s.post),
+        delay=None if kind == "one" else integers(f"delay_{name}", delay),
+        one_delay=s.longest,
+        by_row=kind == "row",
+        weight=_weights(name, s.weight),
+        most=int(counts.max()),
+        entries=len(s),
+    )
+
+
+def _dense(name: str, s: Synapses) -> Table:
+    kind, delay = _delays(s)
+    weight = np.zeros(s.shape, s.weight.dtype)
+    weight[s.pre, s.post] = s.weight
+    if kind == "synapse":
+        every = np.zeros(s.shape, np.int64)
+        every[s.pre, s.post] = delay
+        delay = every
+    return Table(
+        rows=None,
+        index=None,
+        delay=None if kind == "one" else integers(f"delay_{name}", delay),
+        one_delay=s.longest,
+        by_row=kind == "row",
+        weight=_weights(name, weight),
+        most=s.shape[1],
+        entries=weight.size,
+    )
+
+
+def _delays(s: Synapses) -> tuple[str, np.ndarray]:
+    """Which places have delays of their own ("one" for all, "row" or "synapse"), and the delays."""
+    if (s.delay == s.longest).all():
+        return "one", s.delay
+    row = np.zeros(s.shape[0], np.int64)
+    row[s.pre] = s.delay
+    if (row[s.pre] == s.delay).all() and s.shape[0] <= len(s):
+        return "row", row
+    return "synapse", s.delay
+
+
+def _weights(name: str, values: np.ndarray) -> Constant:
+    if values.dtype == np.int8:
+        return Constant(f"weight_{name}", "int8_t", values)
+    return reals(f"weight_{name}", values)
 
 
 @dataclass(frozen=True)
 class Ring:
-    """Arrivals to come at a population, a slot a step.
+    """Arrivals to come at a population, one slot per step."""
 
-    Attributes:
-        name: Of the field in C.
-        kind: ``"float"``, or an integer type for sums of quantised weights.
-        slots: Their number.
-        scale: (n,) what a neuron's integers are worth, or None.
-    """
-
-    name: str
-    kind: str
-    slots: int
-    scale: Constant | None
+    name: str  # of the field in C
+    kind: str  # ``"float"``, or an integer type for sums of quantised weights
+    slots: int  # their number
+    scale: Constant | None  # (n,) what a neuron's integers are worth, or None
 
 
 @dataclass(frozen=True)
@@ -48,76 +171,44 @@ class Gather:
 
 @dataclass
 class SynapseGroup:
-    """The synapses of one model onto a population.
+    """The synapses of one model onto a population."""
 
-    Attributes:
-        name: Of the current's field in C, which `Exponential` alone has.
-        decay: exp(-dt/tau_syn), None for `Delta`.
-        scale: (tau_syn/dt)(1 - exp(-dt/tau_syn)).
-        rings: Where arrivals come from.
-        gathers: Projections that look back.
-    """
-
-    name: str
-    decay: np.float32 | None
-    scale: np.float32
-    rings: list[Ring] = field(default_factory=list)
-    gathers: list[Gather] = field(default_factory=list)
+    name: str  # of the current's field in C, which `Exponential` alone has
+    decay: np.float32 | None  # exp(-dt/tau_syn), None for `Delta`
+    scale: np.float32  # (tau_syn/dt)(1 - exp(-dt/tau_syn))
+    rings: list[Ring] = field(default_factory=list)  # where arrivals come from
+    gathers: list[Gather] = field(default_factory=list)  # projections that look back
 
 
 @dataclass
 class Neurons:
-    """A population that is no input.
+    """A population that is no input."""
 
-    Attributes:
-        name: In C.
-        title: As the network has it.
-        n: Neurons.
-        seed: Whether V is tested before it moves.
-        alpha: What of V is left after a step.
-        beta: What of the current goes into V.
-        v_thresh: Threshold, infinite at the output.
-        refractory: Steps in which V stays.
-        bias: (n,) or None if there is none.
-        groups: By synapse model, only those with synapses.
-        readout: Kind of readout, or None.
-    """
-
-    name: str
-    title: str
+    name: str  # in C
+    title: str  # as the network has it
     n: int
-    seed: bool
-    alpha: np.float32
-    beta: np.float32
-    v_thresh: np.float32
-    refractory: int
-    bias: Constant | None
-    groups: list[SynapseGroup]
-    readout: str | None
+    seed: bool  # whether V is tested before it moves
+    alpha: np.float32  # what of V is left after a step
+    beta: np.float32  # what of the current goes into V
+    v_thresh: np.float32  # infinite at the output
+    refractory: int  # steps in which V stays
+    bias: Constant | None  # (n,), or None
+    groups: list[SynapseGroup]  # by synapse model, only those with synapses
+    readout: str | None  # None of hidden populations
 
 
 @dataclass
 class CProgram:
-    """The whole program.
+    """The whole program."""
 
-    Attributes:
-        input_name: Name of the input in C.
-        inputs: Channels of the input.
-        steps: T.
-        currents: Whether the input is sampled currents.
-        history: Slots of the ring of inputs, 0 if there is none.
-        neurons: All populations but the input, so that each comes after its sources.
-        senders: All projections that add to a ring.
-        synapses: Number of synapses.
-    """
-
-    input_name: str
-    inputs: int
-    steps: int
-    currents: bool
-    history: int = 0
+    input_name: str  # in C
+    inputs: int  # channels of the input
+    steps: int  # T
+    currents: bool  # whether the input is sampled currents
+    history: int = 0  # slots of the ring of inputs, 0 if there is none
+    # All populations but the input, each after its sources.
     neurons: list[Neurons] = field(default_factory=list)
-    senders: list[Sender] = field(default_factory=list)
+    senders: list[Sender] = field(default_factory=list)  # all projections that add to a ring
     synapses: int = 0
 
     @property
@@ -142,16 +233,16 @@ class CProgram:
         return {ring.name: (ring, p) for ring, p in found}
 
     def from_source(self, source: str) -> list[Sender]:
-        """Return the projections that send from a population, by its name in C."""
+        """The projections that send from a population, by its name in C."""
         return [sender for sender in self.senders if sender.source == source]
 
     def cursors(self) -> list[int]:
-        """Return the numbers of slots of all rings that need a place."""
+        """The numbers of slots of all rings that need a place."""
         slots = {ring.slots for ring, _ in self.rings.values()} | {self.history}
         return sorted(n for n in slots if n > 1)
 
     def constants(self) -> list[Constant]:
-        """Return all constant arrays."""
+        """All constant arrays."""
         scales = [ring.scale for ring, _ in self.rings.values()]
         found = [p.bias for p in self.neurons] + scales + [each.scale for each in self.gathers]
         for own in [s.table for s in self.senders] + [g.table for g in self.gathers]:
@@ -159,7 +250,7 @@ class CProgram:
         return [array for array in found if array is not None]
 
     def fields(self) -> list[Field]:
-        """Return the state, widest types first."""
+        """The state, widest types first."""
         found = [Field("steps", "uint32_t", (), "steps since the reset")]
         if self.history:
             found.append(Field("inputs", "float", (self.history, self.inputs), "the last inputs"))

@@ -13,11 +13,18 @@ import numpy as np
 from mlgenn_delays.engines.shared.plan import Plan, make_plan, synapse_groups
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.export.artifact import Artifact
-from mlgenn_delays.export.c.arrays import reals, signed
-from mlgenn_delays.export.c.layout import CProgram, Gather, Neurons, Ring, Sender, SynapseGroup
+from mlgenn_delays.export.c.layout import (
+    CProgram,
+    Gather,
+    Neurons,
+    Ring,
+    Sender,
+    SynapseGroup,
+    Synapses,
+    table,
+)
 from mlgenn_delays.export.c.quantise import Quantised
-from mlgenn_delays.export.c.synapses import Synapses, table
-from mlgenn_delays.export.c.text import Names
+from mlgenn_delays.export.c.text import Names, reals, signed
 from mlgenn_delays.network import Exponential, Network, Population, Projection, SeedLIF
 from mlgenn_delays.network.models import CurrentInput, OutputModel
 
@@ -25,11 +32,7 @@ LARGEST_STATE = 2**31 - 1
 
 
 def make_layout(artifact: Artifact, quantised: Quantised | None) -> CProgram:
-    """Return the program with the smaller state.
-
-    Raises:
-        InputError: The integers are of another network, or the network is too large.
-    """
+    """The program with the smaller state."""
     network = artifact.network
     weights = {name: _weight(p, quantised) for name, p in network.projections.items()}
     choices = [_Maker(artifact, weights, quantised, looks_back=False).layout]
@@ -115,7 +118,6 @@ class _Maker:
         )
 
     def _groups(self, plan: Plan, index: int, name: str) -> list[SynapseGroup]:
-        """Return the synapses onto a population, by model."""
         found = []
         for g, synapse in enumerate(synapse_groups(self.network, name)):
             own = [
@@ -174,7 +176,7 @@ class _Maker:
 
 
 def _reach(s: Synapses) -> int:
-    """Return the largest sum of integer weights that any neuron may get in a step.
+    """The largest sum of integer weights that any neuron may get in a step.
 
     Every synapse acts at most once in a step, so partial sums lie between the sum of a neuron's
     negative weights and that of its positive ones.

@@ -1,7 +1,7 @@
 """The files that come with the model: test program, example, Makefile and README."""
 
 from mlgenn_delays.export.artifact import Artifact
-from mlgenn_delays.export.c.cost import Figures
+from mlgenn_delays.export.c.header import Costs
 from mlgenn_delays.export.c.layout import CProgram
 from mlgenn_delays.export.c.text import comment
 
@@ -276,7 +276,7 @@ what it takes.
   random inputs with the answers of delaysnn's CPU engine (none of a network too large to run in
   passing); `./test_model --time N` times steps of N inputs.
 
-@FIGURES@
+@COSTS@
 
 Compile with `-ffp-contract=off` and without `-ffast-math`: with other rounding a voltage that just
 reaches the threshold may miss it. There is one trial at a time, and no thread safety. Synapses
@@ -286,22 +286,22 @@ Two networks in one program need different prefixes.
 
 
 def fill(template: str, words: dict[str, str]) -> str:
-    """Return a template with its words filled in, also those that words bring."""
+    """Fill in the words of a template, also those that words bring."""
     for _ in range(2):
         for word, text in words.items():
             template = template.replace(f"@{word}@", text)
     return template.lstrip("\n")
 
 
-def programs(artifact: Artifact, layout: CProgram, made: Figures, prefix: str) -> dict[str, str]:
-    """Return the files by name."""
+def programs(artifact: Artifact, layout: CProgram, made: Costs, prefix: str) -> dict[str, str]:
+    """The files by name."""
     words = dict(_VALUES if layout.currents else _SPIKES)
     words |= {"prefix": prefix, "P": prefix.upper(), "dt": f"{artifact.network.dt:g}"}
     left = [
         f"- {comment(p.title)}: {p.n} of {artifact.sizes[p.title]} neurons are left, numbered anew"
         for p in layout.hidden
     ]
-    words["FIGURES"] = "\n".join([*(f"- {line}" for line in made.lines()), *left])
+    words["COSTS"] = "\n".join([*(f"- {line}" for line in made.lines()), *left])
     words["ONE"] = _ONE_VALUE if layout.currents else _ONE_SPIKE
     files = {
         "test_model.c": TEST, "example.c": EXAMPLE, "Makefile": MAKEFILE, "README.md": README,

@@ -3,7 +3,7 @@
     scale_j = max |w| / 127 over the synapses of one projection onto neuron j
     q       = round(w / scale_j), in -127..127
 
-One scale a neuron and projection: projections onto one neuron (input and recurrent ones, say)
+One scale per neuron and projection: projections onto one neuron (input and recurrent ones, say)
 differ in size by far more than the weights of one of them. Zero stays zero, so the scale is all
 that there is to store, and sums of q over synapses that act in one step are exact integers.
 """
@@ -24,7 +24,7 @@ class Quantised:
 
     Attributes:
         values: (S,) int8 by projection, in the order of its synapses.
-        scales: (n_post,) float32 by projection; 0 where a neuron has no weight but 0.
+        scales: (n_post,) float32 by projection; 0 where all weights of a neuron are 0.
 
     Raises:
         InputError: The arrays are of other types, or a value is outside -127..127.
@@ -46,11 +46,7 @@ class Quantised:
                 raise InputError(f"Quantised must have float32 scales >= 0 of {name!r}")
 
     def weights(self, projection: Projection) -> np.ndarray:
-        """Return the weights q scale that the integers stand for, (S,) float32.
-
-        Raises:
-            InputError: The projection has other synapses.
-        """
+        """The weights q scale that the integers stand for, (S,) float32."""
         q, scale = self.values.get(projection.name), self.scales.get(projection.name)
         synapses, post = projection.n_synapses, projection.post
         if q is None or scale is None or len(q) != synapses or len(scale) <= post.max(initial=-1):
@@ -92,7 +88,7 @@ def quantise(network: Network) -> tuple[Network, Quantised]:
 
 
 def _round(projection: Projection, n_post: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the integers (S,) and scales (n_post,) of a projection."""
+    """The integers (S,) and scales (n_post,) of a projection."""
     weight = projection.weight.astype(np.float64)
     largest = np.zeros(n_post)
     np.maximum.at(largest, projection.post, np.abs(weight))

@@ -4,15 +4,13 @@ from pathlib import Path
 
 from mlgenn_delays.errors import WorkError
 from mlgenn_delays.export.artifact import Artifact
-from mlgenn_delays.export.c.cost import Figures, figures
 from mlgenn_delays.export.c.examples import random_examples
-from mlgenn_delays.export.c.header import header
+from mlgenn_delays.export.c.header import Costs, costs_of, header
 from mlgenn_delays.export.c.make import make_layout
 from mlgenn_delays.export.c.programs import programs
 from mlgenn_delays.export.c.quantise import Quantised
 from mlgenn_delays.export.c.source import source
-from mlgenn_delays.export.c.strings import Strings
-from mlgenn_delays.export.c.text import check_prefix
+from mlgenn_delays.export.c.text import Strings, check_prefix
 
 
 def write_c(
@@ -22,7 +20,7 @@ def write_c(
     quantised: Quantised | None = None,
     prefix: str = "delaysnn",
     examples: bool = True,
-) -> Figures:
+) -> Costs:
     """Write a network as C99 source.
 
     The folder gets ``PREFIX_model.h``, ``PREFIX_model.c``, ``test_model.c``, ``example.c``,
@@ -33,7 +31,7 @@ def write_c(
         folder: Made if it is not there.
         quantised: Integer weights from `quantise`; float32 weights if None.
         prefix: What every C name begins with; two networks in one program need two.
-        examples: Whether to write examples with the answers of the CPU engine, for ``make test``.
+        examples: Whether to write examples with the outputs of the CPU engine, for ``make test``.
 
     Returns:
         What the program takes.
@@ -46,7 +44,7 @@ def write_c(
     check_prefix(prefix)
     layout = make_layout(artifact, quantised)
     strings = Strings(artifact.about.labels, tuple(p.title for p in layout.hidden))
-    made = figures(layout, strings.bytes, quantised is not None)
+    made = costs_of(layout, strings.bytes, quantised is not None)
     files = programs(artifact, layout, made, prefix)
     files[f"{prefix}_model.h"] = header(artifact, layout, strings, made, prefix)
     files[f"{prefix}_model.c"] = source(layout, strings, prefix)

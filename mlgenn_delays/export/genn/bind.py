@@ -5,7 +5,7 @@ definitions.h. The names that the model chose say which population or projection
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from mlgenn_delays.errors import WorkError
@@ -21,25 +21,20 @@ _UNUSED = ("NeuronInit", "SynapseInit", "SynapseSparseInit")
 
 @dataclass(frozen=True)
 class PushFunction:
-    """A function of GeNN's code that takes arrays.
+    """A function of GeNN's code that takes arrays."""
 
-    Attributes:
-        kind: Of the group.
-        number: Of the group.
-        arguments: C type and name of each, without the first, which is the place in the group.
-    """
-
-    kind: str
-    number: int
+    kind: str  # of the group
+    number: int  # of the group
+    # C type and name of each, without the first, the place in the group.
     arguments: list[tuple[str, str]]
 
     def call(self, place: int, values: list[str]) -> str:
-        """Return a call of the function."""
+        """A call of the function."""
         values = [str(place), *values]
         return f"    pushMerged{self.kind}Group{self.number}ToDevice({', '.join(values)});"
 
     def find(self, pattern: str) -> int | None:
-        """Return the number in the name of the first argument that matches."""
+        """The number in the name of the first argument that matches."""
         for _, name in self.arguments:
             found = re.fullmatch(pattern, name)
             if found:
@@ -48,7 +43,7 @@ class PushFunction:
 
 
 def groups_of(definitions: str) -> list[PushFunction]:
-    """Return the functions that definitions.h declares."""
+    """The functions that definitions.h declares."""
     found = []
     for kind, number, text in _FUNCTION.findall(definitions):
         pairs = [tuple(each.strip().rsplit(" ", 1)) for each in text.split(",")][1:]
@@ -58,16 +53,7 @@ def groups_of(definitions: str) -> list[PushFunction]:
 
 
 def network_source(layout: DeviceArrays, definitions: str, n_steps: int) -> str:
-    """Return network.cc.
-
-    Arguments:
-        layout: The arrays.
-        definitions: GeNN's definitions.h.
-        n_steps: T, length of a trial.
-
-    Raises:
-        WorkError: GeNN's code is other than that of the versions known.
-    """
+    """The text of network.cc; WorkError if GeNN's definitions.h is of an unknown version."""
     calls = "\n".join(_Binder(layout).calls(groups_of(definitions)))
     arrays = "\n".join(_declared(layout))
     return f"""/* Written by delaysnn for one network. */
@@ -90,7 +76,7 @@ void step_network(uint32_t row) {{ stepTime(row, 0); }}
 
 
 def offsets(layout: DeviceArrays) -> dict[str, int]:
-    """Return where each constant array begins in the weights [bytes], and their end as ``""``."""
+    """Where each constant array begins in the weights [bytes], and their end as ``""``."""
     found, end = {}, 0
     for name, array in layout.arrays.items():
         if array.kind == "CONSTANT":
@@ -108,9 +94,9 @@ def _declared(layout: DeviceArrays) -> Iterator[str]:
         )
 
 
-def _list(names: object) -> str:
-    """Return pointers to arrays, up to a null pointer."""
-    return ", ".join([*(f"&{name}" for name in names), "nullptr"])  # type: ignore[attr-defined]
+def _list(names: Iterable[str]) -> str:
+    """Pointers to arrays, up to a null pointer."""
+    return ", ".join([*(f"&{name}" for name in names), "nullptr"])
 
 
 def _facts(layout: DeviceArrays, n_steps: int) -> str:
@@ -132,22 +118,14 @@ const Network network = {{{", ".join(str(each) for each in facts)}}};"""
 
 
 class _Binder:
-    """Finds the array that each argument of GeNN's functions takes.
-
-    Arguments:
-        layout: The arrays.
-    """
+    """Finds the array that each argument of GeNN's functions takes."""
 
     def __init__(self, layout: DeviceArrays) -> None:
         self.layout = layout
         self.bound: set[str] = set()
 
     def calls(self, groups: list[PushFunction]) -> list[str]:
-        """Return a call of each function for every member of its group.
-
-        Raises:
-            WorkError: A function or an argument is none that is known, or an array went to none.
-        """
+        """A call of each function for every member of its group."""
         lines = [line for group in groups for line in self._group(group)]
         missing = {*self.layout.arrays} - self.bound
         if missing:

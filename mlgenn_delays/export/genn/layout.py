@@ -29,29 +29,18 @@ TYPES = {
 
 @dataclass(frozen=True)
 class Array:
-    """An array on the device.
+    """An array on the device."""
 
-    Attributes:
-        name: In the code.
-        kind: ``"STATE"``, ``"CONSTANT"`` or ``"SERIES"``.
-        type: Of its values.
-        size: Number of values; of a row, if it is a series.
-        content: Of a constant array.
-
-    Raises:
-        InputError: GeNN's indices cannot reach all of it.
-    """
-
-    name: str
-    kind: str
-    type: np.dtype
-    size: int
-    content: np.ndarray | None = None
+    name: str  # in the code
+    kind: str  # ``"STATE"``, ``"CONSTANT"`` or ``"SERIES"``
+    type: np.dtype  # of its values
+    size: int  # number of values; of a row, if it is a series
+    content: np.ndarray | None = None  # of a constant array
 
     def __post_init__(self) -> None:
         if self.size > MOST:
             raise InputError(
-                f"GeNN must have at most {MOST} values in an array, got {self.size} for "
+                f"an array must have at most {MOST} values for GeNN, got {self.size} for "
                 f"{self.name}; prune the network, shorten its delays or take a smaller batch size"
             )
 
@@ -67,20 +56,13 @@ class Array:
 
 
 class DeviceArrays:
-    """The arrays of a network.
-
-    Arguments:
-        network: As `prepare` gives it.
-        batch_size: B.
+    """The arrays of a network, as `prepare` gives it, for B examples side by side.
 
     Attributes:
         populations: Those that run, by k; an input that drives nothing is left out.
         projections: Those with synapses, by k.
         slots: Steps that a buffer of delays holds, a power of two: indices are then quick.
         arrays: By name.
-
-    Raises:
-        InputError: A delay or an array is too long for GeNN.
     """
 
     def __init__(self, network: Network, batch_size: int) -> None:
@@ -94,7 +76,8 @@ class DeviceArrays:
         ]  # fmt: skip
         self._sources = sources
         self._number = {p.name: k for k, p in enumerate(self.populations)}
-        self.slots = _slots([self.longest(p) for p in self.projections])
+        longest = max(map(self.longest, self.projections), default=0)
+        self.slots = 1 << max(1, longest.bit_length())  # the least power of two above all delays
         self.arrays: dict[str, Array] = {}
         for k, population in enumerate(self.populations):
             self._add_population(k, population)
@@ -102,25 +85,25 @@ class DeviceArrays:
             self._add_projection(k, projection)
 
     def number(self, name: str) -> int:
-        """Return the k of a population."""
+        """The k of a population."""
         return self._number[name]
 
     def longest(self, projection: Projection) -> int:
-        """Return the longest delay of a projection [steps]."""
+        """The longest delay of a projection [steps]."""
         steps = int(delay_steps(projection, self.network.dt).max(initial=0))
         if steps > LONGEST:
             raise InputError(
-                f"GeNN must have delays of at most {LONGEST} steps, got {steps} for projection "
-                f"{projection.name!r}; lower its delays or raise dt"
+                f"delays of projection {projection.name!r} must be at most {LONGEST} steps "
+                f"for GeNN, got {steps}; lower its delays or raise dt"
             )
         return steps
 
     def spiking(self) -> list[int]:
-        """Return the k of all populations of neurons that spike, in the network's order."""
+        """The k of all populations of neurons that spike, in the network's order."""
         return [self.number(p.name) for p in self.network.spiking()]
 
     def rows(self) -> int:
-        """Return how many steps the series hold."""
+        """How many steps the series hold."""
         row = sum(array.bytes for array in self.arrays.values() if array.kind == "SERIES")
         return max(1, min(ROWS, ROOM // row))
 
@@ -170,11 +153,11 @@ class DeviceArrays:
             self._constant(f"rowLength_q{k}", np.diff(projection.indptr).astype(np.uint32))
 
     def stride(self, projection: Projection) -> int:
-        """Return the places of a row of synapses."""
+        """The places of a row of synapses."""
         return max(1, int(np.diff(projection.indptr).max(initial=0)))
 
     def _add_synapses(self, k: int, projection: Projection, name: str, values: np.ndarray) -> None:
-        """Add an array with a row of equal length a presynaptic neuron, from values (S,)."""
+        """Add an array with a row of equal length per presynaptic neuron, from values (S,)."""
         if self.network.is_dense(projection):
             return self._constant(name, values)
         stride = self.stride(projection)
@@ -186,13 +169,8 @@ class DeviceArrays:
         return self._constant(name, padded)
 
 
-def _slots(longest: list[int]) -> int:
-    """Return the smallest power of two above all delays, at least 2."""
-    return 1 << max(1, max(longest, default=0).bit_length())
-
-
 def current_of(projection: Projection, dt: float) -> tuple[float, float]:
-    """Return the current that inSyn of 1 gives, and what is left of it after a step of dt [ms]."""
+    """The current that inSyn of 1 gives, and what is left of it after a step of dt [ms]."""
     if not isinstance(projection.synapse, Exponential):
         return 1.0, 0.0
     decay = math.exp(-dt / projection.synapse.tau_syn)

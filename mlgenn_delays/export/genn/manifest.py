@@ -21,90 +21,54 @@ _Index = Annotated[int, Field(ge=0, le=2**31 - 1)]
 
 
 class _Part(BaseModel):
-    """A part of the manifest."""
-
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class FileFacts(_Part):
-    """A file that must be as it was written.
-
-    Attributes:
-        bytes: Its size.
-        sha256: Of its content.
-    """
+    """A file that must be as it was written."""
 
     bytes: Annotated[int, Field(ge=1, le=2**48)]
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
 class Built(_Part):
-    """A library that was compiled at the export.
+    """A library that was compiled at the export."""
 
-    Attributes:
-        system: Where it runs, as `platform.system` has it.
-        machine: Where it runs, as `platform.machine` has it.
-        library: The file.
-    """
-
-    system: _Text
-    machine: _Text
+    system: _Text  # as `platform.system` has it
+    machine: _Text  # as `platform.machine` has it
     library: FileFacts
 
 
 class Facts(_Part):
-    """What the network is made of.
+    """What the network is made of."""
 
-    Attributes:
-        dt: Length of a step [ms].
-        inputs: Channels of the input.
-        currents: Whether the input is sampled currents; else it is spikes.
-        outputs: Classes.
-        synapses: Their number.
-        longest: Longest delay [steps].
-        batch_size: Examples that run side by side.
-        kept: By population that spikes, in the order of the library, which neurons of the trained
-            network it has.
-    """
-
-    dt: Annotated[float, Field(gt=0, le=1e9)]
-    inputs: _Size
-    currents: bool
-    outputs: _Size
+    dt: Annotated[float, Field(gt=0, le=1e9)]  # [ms]
+    inputs: _Size  # channels
+    currents: bool  # whether the input is sampled currents, not spikes
+    outputs: _Size  # classes
     synapses: Annotated[int, Field(ge=0, le=2**48)]
-    longest: Annotated[int, Field(ge=0, le=65535)]
-    batch_size: Annotated[int, Field(ge=1, le=4096)]
+    longest: Annotated[int, Field(ge=0, le=65535)]  # delay [steps]
+    batch_size: Annotated[int, Field(ge=1, le=4096)]  # examples that run side by side
+    # By spiking population, in the order of the library: which trained neurons it has.
     kept: Annotated[
         dict[_Text, Annotated[tuple[_Index, ...], Field(min_length=1)]], Field(max_length=10_000)
     ]
 
 
 class Manifest(_Part):
-    """All that a folder says of itself.
-
-    Attributes:
-        format: Of the folder.
-        version: Of the format.
-        backend: Of GeNN.
-        genn: Version of pygenn that generated the code.
-        about: What must be known to use the network.
-        network: What it is made of.
-        weights: The file of weights.
-        built: The library; None where ``make`` builds it, which notes its digest beside it.
-    """
+    """All that a folder says of itself."""
 
     format: Literal["delaysnn-genn"] = "delaysnn-genn"
-    version: Literal[1] = 1
+    version: Literal[1] = 1  # of the format
     backend: Literal["single_threaded_cpu", "cuda"]
-    genn: _Text
+    genn: _Text  # version of pygenn that generated the code
     about: About
     network: Facts
     weights: FileFacts
-    built: Built | None
+    built: Built | None  # None where ``make`` builds it, which notes its digest beside it
 
     @model_validator(mode="after")
     def _agrees(self) -> "Manifest":
-        """Reject parts that do not fit each other."""
         if len(self.about.labels) != self.network.outputs:
             raise ValueError("there must be a label for each output")
         if (self.built is None) != (self.backend == "cuda"):
@@ -113,11 +77,7 @@ class Manifest(_Part):
 
 
 def read_manifest(folder: Path | str) -> Manifest:
-    """Return the manifest of a folder; none of its other files are looked at.
-
-    Raises:
-        InputError: It is missing, damaged, or of another version.
-    """
+    """Read the manifest of a folder; none of its other files are looked at."""
     path = Path(folder) / MANIFEST
     try:
         if not path.is_file():
@@ -137,11 +97,7 @@ def read_manifest(folder: Path | str) -> Manifest:
 
 
 def check_platform(folder: Path, built: Built) -> None:
-    """Reject a library that was compiled for another kind of machine.
-
-    Raises:
-        InputError: As said.
-    """
+    """Reject a library that was compiled for another kind of machine."""
     here, there = (platform.system(), platform.machine()), (built.system, built.machine)
     if here != there:
         raise InputError(
@@ -151,11 +107,7 @@ def check_platform(folder: Path, built: Built) -> None:
 
 
 def read_checked(path: Path, facts: FileFacts) -> bytes:
-    """Return the content of a file that is as the manifest says.
-
-    Raises:
-        InputError: It is missing or another.
-    """
+    """Read a file, which must be as the manifest says."""
     try:
         if not path.is_file():
             raise InputError(f"there is no {path}; {_AGAIN}")
@@ -171,11 +123,7 @@ def read_checked(path: Path, facts: FileFacts) -> bytes:
 
 
 def read_made(folder: Path) -> bytes:
-    """Return the library that ``make`` built in a folder.
-
-    Raises:
-        InputError: It was not built, or changed since.
-    """
+    """Read the library that ``make`` built in a folder."""
     path, noted = folder / LIBRARY, folder / f"{LIBRARY}.sha256"
     if not path.is_file() or not noted.is_file():
         raise InputError(

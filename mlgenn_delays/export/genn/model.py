@@ -1,13 +1,17 @@
 """The network as a model of GeNN: code of its neurons and synapses, for inference alone.
 
+As a program it generates that code, in a process of its own, for GeNN ends the process where CUDA
+fails: ``python -m mlgenn_delays.export.genn.model NETWORK FOLDER BACKEND BATCH``.
+
 GeNN's own step is 1, so that t is the row of a step in the series. A synapse's current is
 Scale inSyn, and inSyn *= Decay afterwards; for `Delta` Scale is 1 and Decay 0.
 """
 
 import math
+import sys
+from pathlib import Path
 from typing import Any
 
-import pygenn
 from pygenn import (
     GeNNModel,
     VarAccess,
@@ -21,6 +25,7 @@ from pygenn import (
 from mlgenn_delays.export.genn.layout import DeviceArrays, current_of
 from mlgenn_delays.network import (
     CurrentInput,
+    Network,
     Population,
     Projection,
     SeedLI,
@@ -33,7 +38,7 @@ KERNELS = 12  # for which GeNN takes a block size
 
 
 def make_model(layout: DeviceArrays, backend: str) -> Any:
-    """Return the `pygenn.GeNNModel` of a network."""
+    """The `pygenn.GeNNModel` of a network."""
     preferences: dict[str, Any] = {}
     if backend == "cuda":
         from pygenn.cuda_backend import BlockSizeSelect, DeviceSelect
@@ -55,11 +60,6 @@ def make_model(layout: DeviceArrays, backend: str) -> Any:
     for k, projection in enumerate(layout.projections):
         _add_projection(model, layout, k, projection, groups)
     return model
-
-
-def version() -> str:
-    """Return the version of pygenn."""
-    return str(pygenn.__version__)
 
 
 def _add_population(model: Any, layout: DeviceArrays, k: int, population: Population) -> Any:
@@ -86,7 +86,7 @@ def _add_population(model: Any, layout: DeviceArrays, k: int, population: Popula
 def _neuron(
     layout: DeviceArrays, k: int, population: Population
 ) -> tuple[str, str, dict[str, float]]:
-    """Return the code of a step, when it spikes, and the parameters of a population."""
+    """The code of a step, when it spikes, and the parameters of a population."""
     here = f"[((((int)t * {layout.batch_size}) + (int)batch) * num_neurons) + id]"
     model: Any = population.model
     if isinstance(model, SpikeInput):
@@ -117,7 +117,7 @@ def _neuron(
 
 
 def _lif(k: int, move: str, rest: int) -> str:
-    """Return the code of a `LIF` that rests for some steps after a spike."""
+    """The code of a `LIF` that rests for some steps after a spike."""
     code = f"""
             {move}
             if (V_p{k} >= Vthresh) {{
@@ -165,7 +165,7 @@ def _add_projection(
 
 
 def _synapse(layout: DeviceArrays, k: int, currents: bool) -> tuple[Any, dict[str, str]]:
-    """Return the weight update model of a projection, and what it reads of its source."""
+    """The weight update model of a projection, and what it reads of its source."""
     delayed = f"d_q{k}" in layout.arrays
     sent, references = f"g_q{k}", {}
     if currents:
@@ -185,7 +185,7 @@ def _synapse(layout: DeviceArrays, k: int, currents: bool) -> tuple[Any, dict[st
 
 
 def _currents(layout: DeviceArrays, k: int, projection: Projection) -> tuple[Any, dict[str, float]]:
-    """Return the postsynaptic model of a projection and its parameters."""
+    """The postsynaptic model of a projection and its parameters."""
     scale, decay = current_of(projection, layout.network.dt)
     made = create_postsynaptic_model(
         f"Current{k}",
@@ -193,3 +193,27 @@ def _currents(layout: DeviceArrays, k: int, projection: Projection) -> tuple[Any
         sim_code=f"injectCurrent(Scale * inSyn); inSyn *= Decay_q{k};",
     )
     return made, {"Scale": scale, f"Decay_q{k}": decay}
+
+
+def write_code(model: Any, folder: Path) -> None:
+    """Write the code of a model: what `GeNNModel.build` does before it compiles."""
+    from pygenn.genn_model import generate_code
+
+    model._finalise()
+    preferences = model._backend_module.Preferences()
+    for name, value in model._preference_kwargs.items():
+        setattr(preferences, name, value)
+    model._backend = model._backend_module._create_backend(
+        model, str(folder), model.backend_log_level, preferences
+    )
+    generate_code(model, model._backend, str(folder), True, False)
+
+
+def main(network: str, folder: str, backend: str, batch_size: str) -> None:
+    """Generate code."""
+    layout = DeviceArrays(Network.load(network), int(batch_size))
+    write_code(make_model(layout, backend), Path(folder))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -29,19 +29,13 @@ _SIZES = ("inputs", "currents", "outputs", "neurons", "populations", "steps", "b
 class GeNNModel:
     """A network that runs as GeNN's code; see `open`.
 
-    Arguments:
-        manifest: What it is.
-        library: Its library, loaded.
-        folder: Where it came from.
-
     Attributes:
         about: Labels, length of a trial, how recordings become its input, accuracy.
         n_inputs: C, channels of the input.
         n_steps: T, length of a trial as trained.
         dt: Length of a step [ms].
         currents: Whether the input is sampled currents; else it is spikes.
-        kept: By population that spikes, the indices (n,) int64 of its neurons before those that
-            cannot matter were left out.
+        kept: By population that spikes, (n,) int64: which of its neurons are left.
     """
 
     def __init__(self, manifest: Manifest, library: "_Library", folder: Path) -> None:
@@ -82,25 +76,17 @@ class GeNNModel:
         self._library.close()
 
     def logits(self, batch: Batch) -> np.ndarray:
-        """Return the logits of a batch, (B, K) float32, whatever its labels.
-
-        Raises:
-            InputError: The batch is no input of this network, or the model is closed.
-        """
-        parts = [logits for logits, *_ in self._parts(batch, records=False)]
+        """The logits of a batch, (B, K) float32, whatever its labels."""
+        parts = [part for part, *_ in self._parts(batch, records=False)]
         return np.concatenate(parts) if parts else np.zeros((0, self._outputs), np.float32)
 
     def run(self, batch: Batch) -> Recording:
-        """Return the spikes and output voltages of a batch, whatever its labels.
-
-        Raises:
-            InputError: The batch is no input of this network, or the model is closed.
-        """
+        """The spikes and output voltages of a batch, whatever its labels."""
         counts: dict[str, list[np.ndarray]] = {name: [] for name in self.kept}
         times: dict[str, list[np.ndarray]] = {name: [] for name in self.kept}
-        voltages, answers = [], []
-        for logits, voltage, spikes in self._parts(batch, records=True):
-            answers.append(logits)
+        voltages, logits = [], []
+        for part, voltage, spikes in self._parts(batch, records=True):
+            logits.append(part)
             voltages.append(voltage)
             first = 0
             for name, own in self.kept.items():
@@ -108,20 +94,19 @@ class GeNNModel:
                 first += len(own)
                 counts[name].append(np.count_nonzero(fired, axis=2))
                 times[name].append(np.nonzero(fired)[2].astype(np.int32))
-        if not answers:
+        if not logits:
             raise InputError("a batch must have at least one example, got none")
         return Recording(
             start={name: _starts(np.concatenate(own)) for name, own in counts.items()},
             time={name: np.concatenate(own) for name, own in times.items()},
             voltage=np.concatenate(voltages),
-            logits=np.concatenate(answers),
+            logits=np.concatenate(logits),
         )
 
     def _parts(self, batch: Batch, *, records: bool) -> Iterator[tuple[np.ndarray, Any, Any]]:
-        """Run a batch, as many examples at once as the library takes.
+        """Run as many examples at once as the library takes.
 
-        Returns:
-            Logits (b, K), and where it records, voltages (b, K, T) and spikes (b, N, T) uint8.
+        Yields logits (b, K), and where it records, voltages (b, K, T) and spikes (b, N, T) uint8.
         """
         batch = self._checked(batch)
         steps, neurons = batch.n_steps, sum(len(own) for own in self.kept.values())
@@ -135,7 +120,6 @@ class GeNNModel:
             yield logits, voltage, spikes
 
     def _checked(self, batch: Batch) -> Batch:
-        """Return a batch, unless it is no input of this network."""
         if isinstance(batch, CurrentBatch) != self.currents:
             kind = "currents" if self.currents else "spikes"
             raise InputError(
@@ -146,18 +130,17 @@ class GeNNModel:
                 f"{self._folder} must have {self.n_inputs} input channels, got {batch.n_channels}"
             )
         if not 1 <= batch.n_steps <= 2**31 - 1:
-            raise InputError(f"a trial must have 1..{2**31 - 1} steps, got {batch.n_steps}")
+            raise InputError(f"steps of a trial must be in 1..{2**31 - 1}, got {batch.n_steps}")
         return checked(batch)
 
 
 def _starts(counts: np.ndarray) -> np.ndarray:
-    """Return where the spikes of each neuron and example begin, (B, n+1), from their counts."""
+    """Where the spikes of each neuron and example begin, (B, n+1), from their counts."""
     ends = counts.ravel().cumsum().reshape(counts.shape)
     return np.concatenate([ends[:, :1] - counts[:, :1], ends], axis=1).astype(np.int64)
 
 
 def _check_sizes(manifest: Manifest, library: "_Library", folder: Path) -> None:
-    """Reject a library of another network than that of the manifest."""
     network = manifest.network
     sizes = [len(own) for own in network.kept.values()]
     wanted = (
@@ -179,13 +162,6 @@ class _Library:
 
     The system gives what is loaded from one file one memory, which several models of a folder
     would share; so each loads a copy, which need not stay.
-
-    Arguments:
-        content: Of the file.
-        folder: Where it came from.
-
-    Raises:
-        InputError: It cannot be loaded.
     """
 
     def __init__(self, content: bytes, folder: Path) -> None:
@@ -205,35 +181,22 @@ class _Library:
         self._end = weakref.finalize(self, _unload, handle)
 
     def close(self) -> None:
-        """Free its memory and the library."""
         with self._lock:
             self._end()
 
     def sizes(self) -> list[int]:
-        """Return what it says of itself."""
         return [self._handle.dsnn_size(k) for k in range(len(_SIZES))]
 
     def population(self, number: int) -> int:
-        """Return how many neurons a population has."""
         return int(self._handle.dsnn_population(number))
 
     def take(self, weights: bytes, folder: Path) -> None:
-        """Take up weights.
-
-        Raises:
-            WorkError: It has no place for them.
-        """
         if self._handle.dsnn_open_bytes(weights, ctypes.c_size_t(len(weights))):
             raise WorkError(f"{folder} cannot be opened: {self._error()}")
 
     def run(
         self, batch: Batch, rows: slice, out: tuple[np.ndarray, np.ndarray | None, Any]
     ) -> None:
-        """Run some examples of a batch.
-
-        Raises:
-            InputError: It was closed, or the batch is off.
-        """
         steps, many = ctypes.c_uint32(batch.n_steps), ctypes.c_uint32(rows.stop - rows.start)
         places = [_place(each) for each in out]
         with self._lock:

@@ -6,6 +6,7 @@ import shutil
 import struct
 import subprocess
 import sys
+import textwrap
 import zlib
 from hashlib import sha256
 from importlib.resources import files
@@ -26,9 +27,66 @@ from mlgenn_delays.export.genn.manifest import (
     FileFacts,
     Manifest,
 )
-from mlgenn_delays.export.genn.readme import readme
 from mlgenn_delays.files import encoded, temporary_folder
 from mlgenn_delays.network import CurrentInput
+
+_CPU = """`libdelaysnn.so` is built, for {system} on {machine}. It needs the C and C++ runtime
+libraries and nothing else. To build it anew, `make clean && make`; Python then wants a new export,
+for the manifest has the digest of the library as it was."""
+_CUDA = """Build it where `nvcc` and cuRAND's headers are: `make` (for the GPU that is there), or
+`make ARCH=sm_90` for another. It runs on the first GPU of `CUDA_VISIBLE_DEVICES`."""
+_TEXT = """# A spiking network with synaptic delays
+
+{what}
+
+## The library
+
+{library}
+
+## From C
+
+`delaysnn_genn.h` says all; `example.c` runs one trial step by step.
+
+    make example
+    ./example weights.bin < FILE
+
+{file}
+
+## From Python
+
+    delaysnn infer FOLDER INPUT...
+
+or `mlgenn_delays.export.genn.runtime.GeNNModel.open(folder)`, which needs no GeNN either.
+
+## Files
+
+- `manifest.json`: what the network is, and digests of the files that run
+- `weights.bin`: weights, delays, biases and connectivity
+- `genn/`: code that GeNN generated; `src/`: what makes a library of it
+"""
+
+
+def readme(manifest: Manifest) -> str:
+    """The text of README.md."""
+    network, about = manifest.network, manifest.about
+    hidden = ", ".join(str(len(index)) for index in network.kept.values()) or "no"
+    kind = "currents" if network.currents else "spikes"
+    lines = f"{network.inputs} numbers for each step" if network.currents else "`STEP CHANNEL`"
+    library = _CUDA if manifest.built is None else _CPU.format(**manifest.built.model_dump())
+    what = (
+        f"{network.inputs} channels of {kind}, {hidden} hidden neurons, {network.outputs} "
+        f"classes, {network.synapses} synapses with delays of up to {network.longest} steps. A "
+        f"trial has {about.n_steps} steps of {network.dt:g} ms. Made by delaysnn with GeNN "
+        f"{manifest.genn} ({manifest.backend}). Neither GeNN nor Python is needed to run it, and "
+        "the folder may be moved."
+    )
+    file = (
+        f"A line of FILE has {lines}. The names of the classes are in `manifest.json`, under "
+        "`about`."
+    )
+    texts = {"what": what, "library": library, "file": file}
+    return _TEXT.format(**{name: textwrap.fill(text, 99) for name, text in texts.items()})
+
 
 CODE = ("definitions.h", "runner.cc", "neuronUpdate.cc", "synapseUpdate.cc")
 OURS = ("glue.cc", "network.h", "device.h")
@@ -74,7 +132,7 @@ def write_genn(
 
 
 def weights_of(layout: DeviceArrays) -> bytes:
-    """Return the file of all constant arrays; glue.cc says what its head is."""
+    """The file of all constant arrays; glue.cc says what its head is."""
     places = offsets(layout)
     content = bytearray(places[""])
     for name, array in layout.arrays.items():
@@ -85,10 +143,7 @@ def weights_of(layout: DeviceArrays) -> bytes:
 
 
 def _check(backend: str, batch_size: int) -> None:
-    """Reject a backend that is not there, and a batch that it cannot have.
-
-    A GPU need not be there: what is generated for one is compiled elsewhere.
-    """
+    """A GPU need not be there: what is generated for one is compiled elsewhere."""
     from mlgenn_delays.engines.genn.build import check_compilers
     from mlgenn_delays.engines.genn.checks import INSTALL, available_backends, check_name
 
@@ -112,11 +167,7 @@ def _check(backend: str, batch_size: int) -> None:
 
 
 def _run(command: list[str], what: str, remedy: str, **others: object) -> None:
-    """Run a program.
-
-    Raises:
-        InputError: It failed; the text has the end of what it said.
-    """
+    """Run a program; if it fails, raise InputError with the end of what it said."""
     done = subprocess.run(  # type: ignore[call-overload]
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
         stdin=subprocess.DEVNULL, **others,
@@ -132,7 +183,7 @@ def _generate(artifact: Artifact, folder: Path, backend: str, batch_size: int) -
         network, code = temporary / "network.safetensors", temporary / "code"
         code.mkdir()
         artifact.network.save(network)
-        command = [sys.executable, "-m", "mlgenn_delays.export.genn.generate"]
+        command = [sys.executable, "-m", "mlgenn_delays.export.genn.model"]
         command += [str(network), str(code), backend, str(batch_size)]
         remedy = "Take --backend single_threaded_cpu, or another machine"
         if backend == "cuda":
@@ -180,7 +231,7 @@ def _facts_of(path: Path) -> FileFacts:
 
 
 def _manifest(artifact: Artifact, layout: DeviceArrays, folder: Path, backend: str) -> Manifest:
-    from mlgenn_delays.engines.genn.versions import installed_version
+    from mlgenn_delays.engines.genn.checks import installed_version
 
     network = artifact.network
     kept = {p.name: artifact.kept[p.name].tolist() for p in network.spiking()}

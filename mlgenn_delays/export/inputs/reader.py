@@ -1,13 +1,20 @@
-"""From files and Python objects to what a network takes."""
+"""From files and Python objects to what a network takes.
+
+What a file says of its size is checked before any memory is taken for it, and nothing in a file
+is ever run: arrays of objects are rejected.
+"""
 
 import os
+import stat
 from collections.abc import Iterable, Iterator, Sequence
+from io import BytesIO
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from mlgenn_delays import npy
 from mlgenn_delays.data.arrays import LAYOUTS
 from mlgenn_delays.data.losses import Losses
 from mlgenn_delays.data.types import (
@@ -19,25 +26,22 @@ from mlgenn_delays.data.types import (
     StreamedSpikes,
 )
 from mlgenn_delays.errors import InputError
-from mlgenn_delays.export.inputs.arrays import array_items, recording_item
-from mlgenn_delays.export.inputs.events import event_item, hdf5_events, npz_events
-from mlgenn_delays.export.inputs.files import (
-    check_file,
-    check_suffix,
-    expand,
-    map_npy,
-    read_npz,
-    read_recording,
-)
-from mlgenn_delays.export.inputs.item import (
+from mlgenn_delays.export.inputs.items import (
+    EVENTS,
+    MOST_SAMPLES,
+    WAVS,
+    InputSpec,
     Item,
     ItemKind,
-    currents_batch,
-    events_batch,
-    joined,
-    raster_events,
+    array_items,
+    event_item,
+    hdf5_events,
+    npz_events,
+    recording_item,
 )
-from mlgenn_delays.export.inputs.spec import EVENTS, WAVS, InputSpec
+from mlgenn_delays.listing import list_files
+
+MOST_BYTES = 2**28  # of a recording, or of an array of a .npz
 
 
 class Reader(InputSpec):
@@ -54,7 +58,7 @@ class Reader(InputSpec):
       - for a model trained on images, brightness (black at 0) of one image, (8, 8) or (64,), or
         of several, (N, 8, 8) or (N, 64), for the digits: encoded as in training. An array of such
         a shape is images, even if it could be spikes;
-      - (steps, C) for one example, or (N, steps, C) for several, a value of each channel each
+      - (steps, C) for one example, or (N, steps, C) for several, a value per channel and
         step: for spikes 0 and 1 (bool or numbers); for currents real numbers, which flow in as
         they are. Only for a model trained on frames (RawHD) they are frames as in the files of
         its data, and multiplied by the scale that it was trained with.
@@ -82,48 +86,45 @@ class Reader(InputSpec):
     """
 
     def files(self, paths: Sequence[Path | str]) -> list[Path]:
-        """Return the files to read.
-
-        Arguments:
-            paths: Files and folders. Of a folder all files are taken that the model can read,
-                those of folders in it too, sorted by path; hidden ones are not.
-
-        Raises:
-            InputError: A path does not exist, a file is of a kind that the model cannot read, or
-                a folder has none that it can.
-        """
-        return expand(paths, self.suffixes)
+        """List the files to read: of a folder, all in it and in its folders that can be read."""
+        if not paths:
+            raise InputError("inputs must have at least one file or folder, got none")
+        found: list[Path] = []
+        for path in map(Path, paths):
+            if stat.S_ISDIR(_stat(path).st_mode):
+                found += _folder(path, self.suffixes)
+            else:
+                self._check_suffix(path)
+                found.append(path)
+        return found
 
     def read(self, path: Path | str) -> list[Item]:
-        """Return the examples of a file, at least one.
+        """Read the examples of a file, at least one.
 
-        Arguments:
-            path: A file of one of the `suffixes`. A ``.npy`` is mapped into memory, so it must
-                stay as it is while its examples are in use.
-
-        Raises:
-            InputError: The file cannot be read, or does not fit the model; the text names it.
+        A ``.npy`` is mapped into memory, so it must stay as it is while its examples are in use.
         """
         path = Path(path)
-        check_file(path)
-        check_suffix(path, self.suffixes)
+        size = check_file(path)
+        self._check_suffix(path)
         suffix = path.suffix.lower()
         if suffix in WAVS:
             assert self.sample_rate is not None
-            return [recording_item(self, str(path), read_recording(path, self.sample_rate))]
+            samples = read_recording(path, size, self.sample_rate)
+            return [recording_item(self, str(path), samples)]
         if suffix == ".npy":
-            return array_items(self, str(path), map_npy(path))
+            return array_items(self, str(path), _map_npy(path))
         return hdf5_events(self, path) if suffix in EVENTS else self._npz(path)
 
+    def _check_suffix(self, path: Path) -> None:
+        if not path.name.lower().endswith(self.suffixes):
+            raise InputError(
+                f"{path} must end with {', '.join(self.suffixes)} for this model, got "
+                f"{path.suffix or 'no suffix'!r}; convert it, or give data of the kind that the "
+                "model was trained on"
+            )
+
     def of(self, x: Any) -> list[Item]:
-        """Return the examples that a Python object holds.
-
-        Arguments:
-            x: A path (a folder is read whole), an array, data, events or a list, see `Reader`.
-
-        Raises:
-            InputError: It is none of these, or does not fit the model.
-        """
+        """The examples of a Python object, see `Reader`; of a path, those of the file or folder."""
         if not isinstance(x, list):
             return self._of(x, "input")
         if not x:
@@ -131,41 +132,45 @@ class Reader(InputSpec):
         return [item for i, each in enumerate(x) for item in self._of(each, f"input[{i}]")]
 
     def items(self, inputs: Iterable[Path | str]) -> Iterator[Item]:
-        """Yield the examples of files and folders one after the other, reading as it goes.
-
-        Raises:
-            InputError: As `files` does, before anything is read, and as `read` does.
-        """
+        """Yield the examples of files and folders one after the other, reading as it goes."""
         for path in self.files(list(inputs)):
             yield from self.read(path)
 
     def as_batch(self, items: Sequence[Item]) -> Batch:
-        """Return examples as one batch, in their order and with -1 as their labels.
+        """Join examples, at least one, into one batch in their order, with -1 as their labels.
 
-        Arguments:
-            items: Examples of this reader, at least one. Their number bounds the memory: T x C
-                numbers an example.
-
-        Raises:
-            InputError: There is none.
+        Their number bounds the memory: T x C numbers per example.
         """
         if not items:
             raise InputError("items must have at least one example, got none")
         runs = groupby(items, key=lambda item: item.kind)
-        return joined([self._encode(kind, [each.raw for each in run]) for kind, run in runs])
+        return _joined([self._encode(kind, [each.raw for each in run]) for kind, run in runs])
 
     def _encode(self, kind: ItemKind, raws: list[Any]) -> Batch:
         if kind == "currents":
-            return currents_batch(raws, self.n_steps)
+            return _currents_batch(raws, self.n_steps)
         if kind in ("raster", "events"):
-            raster = kind == "raster"
-            events = [raster_events(each, self.n_steps) for each in raws] if raster else raws
-            return events_batch(events, self.n_inputs, self.n_steps, self.dt)
+            if kind == "raster":
+                raws = [np.nonzero(each[: self.n_steps])[::-1] for each in raws]
+            return self._events_batch(raws)
         assert self.raw is not None
         return self.raw.encode(self.options, raws, self.dt, self.n_steps)
 
+    def _events_batch(self, examples: list[tuple[np.ndarray, np.ndarray]]) -> SpikeBatch:
+        """Join (channels, steps) in any order; repeats within a step are merged, later ones cut."""
+        n = len(examples)
+        data = SpikeData.from_events(
+            examples,
+            np.zeros(n, np.int64),
+            n_channels=self.n_inputs,
+            n_steps=self.n_steps,
+            dt=self.dt,
+            label_names=("",),
+        )
+        return SpikeBatch(data.start, data.time, _no_labels(n), np.arange(n), self.n_steps)
+
     def _npz(self, path: Path) -> list[Item]:
-        arrays = read_npz(path, [*LAYOUTS, "channels", "start"])
+        arrays = npy.read_npz(path, [*LAYOUTS, "channels", "start"], most=MOST_BYTES)
         found = [name for name in LAYOUTS if name in arrays]
         if len(found) != 1 or ("channels" in arrays) != ("times" in arrays):
             raise InputError(
@@ -197,8 +202,10 @@ class Reader(InputSpec):
         )
 
     def _spikes(self, x: SpikeData | SpikeBatch, where: str) -> list[Item]:
-        """Return the examples of data, which are checked if a batch."""
-        data = x if isinstance(x, SpikeData) else _spike_data(x, self.dt)
+        data = x
+        if isinstance(data, SpikeBatch):  # data check themselves, batches do not
+            labels = np.zeros(len(x), np.int64)
+            data = SpikeData(data.start, data.time, labels, data.n_steps, self.dt, ("",))
         self._check_data(where, data, currents=False)
         channels = np.arange(data.n_channels)
         items = []
@@ -210,15 +217,15 @@ class Reader(InputSpec):
         return items
 
     def _currents(self, x: CurrentData | CurrentBatch, where: str) -> list[Item]:
-        """Return the examples of data, which are checked if a batch."""
-        data = x if isinstance(x, CurrentData) else _current_data(x, self.dt)
+        data = x
+        if isinstance(data, CurrentBatch):
+            data = CurrentData(data.values, np.zeros(len(x), np.int64), self.dt, ("",))
         self._check_data(where, data, currents=True)
         losses = Losses.of_lengths([data.n_steps * self.dt], np.ones(1))
         pairs = zip(_names(x, where), data.values, strict=True)
         return [Item(name, "currents", values, losses) for name, values in pairs]
 
     def _check_data(self, where: str, data: SpikeData | CurrentData, *, currents: bool) -> None:
-        """Require data of the kind, channels and step of the network, and an example."""
         kinds = {True: "currents", False: "spikes"}
         wanted = f"{kinds[self.currents]} of {self.n_inputs} channels, dt = {self.dt:g} ms"
         got = f"{kinds[currents]} of {data.n_channels} channels, dt = {data.dt:g} ms"
@@ -231,19 +238,109 @@ class Reader(InputSpec):
 
 
 def _names(data: Any, where: str) -> list[str]:
-    """Return the names of examples, or their numbers."""
     names = getattr(data, "names", ())
     if len(names) == len(data):
         return list(names)
     return [f"{where}[{row}]" for row in range(len(data))]
 
 
-def _spike_data(batch: SpikeBatch, dt: float) -> SpikeData:
-    """Return a batch as data, which check themselves."""
-    labels = np.zeros(len(batch), np.int64)
-    return SpikeData(batch.start, batch.time, labels, batch.n_steps, dt, ("",))
+def _currents_batch(examples: Sequence[np.ndarray], n_steps: int) -> CurrentBatch:
+    """Currents (steps, C) of any length as a batch, cut or padded with zeros, with -1 as labels."""
+    values = np.zeros((len(examples), n_steps, examples[0].shape[1]), np.float32)
+    for row, example in zip(values, examples, strict=True):
+        kept = example[:n_steps]
+        row[: len(kept)] = kept
+    return CurrentBatch(values, _no_labels(len(values)), np.arange(len(values)))
 
 
-def _current_data(batch: CurrentBatch, dt: float) -> CurrentData:
-    """Return a batch as data, which check themselves."""
-    return CurrentData(batch.values, np.zeros(len(batch), np.int64), dt, ("",))
+def _joined(batches: Sequence[Batch]) -> Batch:
+    """Batches of one kind and length as one, counted anew."""
+    if len(batches) == 1:
+        return batches[0]
+    n = sum(len(each) for each in batches)
+    labels, index = np.concatenate([each.labels for each in batches]), np.arange(n)
+    currents = [each.values for each in batches if isinstance(each, CurrentBatch)]
+    if currents:
+        return CurrentBatch(np.concatenate(currents), labels, index)
+    spikes = [each for each in batches if isinstance(each, SpikeBatch)]
+    offsets = np.cumsum([0] + [len(each.time) for each in spikes])
+    start = [each.start + offset for each, offset in zip(spikes, offsets, strict=False)]
+    times = np.concatenate([each.time for each in spikes])
+    return SpikeBatch(np.concatenate(start), times, labels, index, spikes[0].n_steps)
+
+
+def _no_labels(n: int) -> np.ndarray:
+    return np.full(n, -1, np.int64)
+
+
+def check_file(path: Path) -> int:
+    """The size of a file [bytes], which must be there and not empty."""
+    found = _stat(path)
+    if not stat.S_ISREG(found.st_mode):
+        raise InputError(f"{path} must be a file, got a folder or a device; give a file")
+    if not found.st_size:
+        raise InputError(f"{path} is empty (0 bytes); replace or remove it")
+    return found.st_size
+
+
+def read_recording(path: Path, size: int, sample_rate: int) -> np.ndarray:
+    """Read a WAV as (n,) float32 samples at a rate, see `mlgenn_delays.data.read_wav`."""
+    from mlgenn_delays.data.encode.wav import decode_wav, read_bytes, with_lengths
+
+    if size > MOST_BYTES:
+        raise InputError(
+            f"{path} must have at most {MOST_BYTES} bytes, got {size}; "
+            "cut it into shorter recordings"
+        )
+    content = with_lengths(read_bytes(path), path)
+    _check_length(content, path, sample_rate)
+    return decode_wav(content, path, sample_rate)
+
+
+def _map_npy(path: Path) -> np.ndarray:
+    try:
+        return npy.map_npy(path)
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _check_length(content: bytes, path: Path, sample_rate: int) -> None:
+    """Reject recordings whose samples would not fit into memory."""
+    import soundfile
+
+    try:
+        info = soundfile.info(BytesIO(content))
+    except (soundfile.SoundFileError, RuntimeError, TypeError):
+        return  # `decode_wav` says what is wrong
+    n = info.frames * max(1.0, sample_rate / max(1, info.samplerate))
+    if n > MOST_SAMPLES or info.frames * info.channels > 8 * MOST_SAMPLES:
+        raise InputError(
+            f"{path} must have at most {MOST_SAMPLES} samples at {sample_rate} Hz, got "
+            f"{info.frames} of {info.channels} channels at {info.samplerate} Hz; "
+            "cut it into shorter recordings"
+        )
+
+
+def _stat(path: Path) -> os.stat_result:
+    try:
+        return path.stat()
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, error) from error
+
+
+def _folder(folder: Path, suffixes: Sequence[str]) -> list[Path]:
+    there = list_files(folder)
+    found = [each for each in there if each.name.lower().endswith(tuple(suffixes))]
+    if not found:
+        others = sorted({each.suffix or each.name for each in there})
+        got = f"only {', '.join(others[:5])}" if others else "none"
+        raise InputError(
+            f"{folder} must have files ending with {', '.join(suffixes)} for this model, "
+            f"got {got}; give a folder of the kind of data that the model was trained on"
+        )
+    return found
+
+
+def _unreadable(path: Path, error: Exception) -> InputError:
+    reason = getattr(error, "strerror", None) or error
+    return InputError(f"cannot read {path}: {reason}; check the path and its permissions")

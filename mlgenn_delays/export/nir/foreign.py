@@ -1,7 +1,7 @@
 """NIR graphs of other tools as networks.
 
 A file's LIF or CubaLIF becomes a `LIF` with v_threshold 1 where neurons have thresholds of their
-own. Weights take up r and w_in, and thresholds: see `nodes` for the equations.
+own. Weights hold r and w_in, and thresholds: see `write` for the equations.
 """
 
 import math
@@ -11,9 +11,16 @@ import numpy as np
 
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.export.artifact import About, Artifact
-from mlgenn_delays.export.nir.graph import NEURONS, PASS, SPIKING, Graph
-from mlgenn_delays.export.nir.nodes import SECOND
-from mlgenn_delays.export.nir.trace import Branch, Synapses, Tracer
+from mlgenn_delays.export.nir.graph import (
+    NEURONS,
+    PASS,
+    SECOND,
+    SPIKING,
+    Branch,
+    Graph,
+    Synapses,
+    Tracer,
+)
 from mlgenn_delays.network import Network, Projection
 from mlgenn_delays.network.models import (
     LIF,
@@ -39,7 +46,7 @@ class Reading:
     readout: str
 
     def given(self) -> tuple[float, int]:
-        """Return dt [ms] and the number of steps."""
+        """The length of a step [ms] and the number of steps."""
         if self.dt is None or self.n_steps is None:
             raise InputError(
                 "a NIR file of another tool must come with dt [ms] and n_steps; give both to "
@@ -51,11 +58,7 @@ class Reading:
 
 
 def foreign(graph: Graph, reading: Reading) -> Artifact:
-    """Return the network of a graph.
-
-    Raises:
-        InputError: See `read_nir`.
-    """
+    """The network of a graph; see `read_nir`."""
     dt, n_steps = reading.given()
     network = Network(dt=dt)
     tracer = Tracer(graph, _sizes(graph))
@@ -90,7 +93,7 @@ def _check_nodes(graph: Graph, tracer: Tracer) -> None:
 
 
 def _sizes(graph: Graph) -> dict[str, int]:
-    """Return how many neurons each input and each node of neurons has."""
+    """How many neurons each input and each node of neurons has."""
     before: dict[str, list[str]] = {name: [] for name in graph.nodes}
     for first, second in graph.edges:
         before[second].append(first)
@@ -105,7 +108,7 @@ def _sizes(graph: Graph) -> dict[str, int]:
 
 
 def _rows(graph: Graph, before: dict[str, list[str]], name: str) -> int:
-    """Return how many values a matrix before a node gives it, 1 if there is none."""
+    """How many values a matrix before a node gives it, 1 if there is none."""
     waiting, seen = [name], {name}
     while waiting:
         for each in before[waiting.pop()]:
@@ -121,7 +124,7 @@ def _rows(graph: Graph, before: dict[str, list[str]], name: str) -> int:
 def _one(name: str, key: str, array: np.ndarray) -> float:
     low, high = float(array.min()), float(array.max())
     if high - low > _SAME * max(abs(low), abs(high)):
-        raise InputError(f"node {name!r} must have one {key} for all neurons, got {low}..{high}")
+        raise InputError(f"{key} of node {name!r} must be one for all neurons, got {low}..{high}")
     return float(array[0])
 
 
@@ -136,18 +139,17 @@ class _Maker:
         self.branches, self.sizes = branches, sizes
 
     def tau(self, name: str, key: str) -> float:
-        """Return a time constant of a node [ms]."""
+        """A time constant of a node [ms]."""
         tau = _one(name, key, self.graph.nodes[name].values[key]) * SECOND
         dt = self.network.dt
         if not self.reading.euler or tau > LONGEST:
             return tau
         if tau < dt * (1 - _SAME):
-            raise InputError(f"node {name!r} must have {key} >= dt ({dt:g} ms), got {tau:g} ms")
+            raise InputError(f"{key} of node {name!r} must be >= dt ({dt:g} ms), got {tau:g} ms")
         # With tau = dt nothing is left after a step: as with a very short time constant.
         return -dt / math.log1p(-dt / tau) if tau > dt * (1 + _SAME) else dt / 200
 
     def neurons(self, name: str) -> None:
-        """Add a node's neurons."""
         node, n = self.graph.nodes[name], self.sizes[name]
         values = {key: np.broadcast_to(array, (n,)) for key, array in node.values.items()}
         tau = self.tau(name, "tau_mem" if node.kind.startswith("Cuba") else "tau")
@@ -156,18 +158,18 @@ class _Maker:
             self.network.add(name, LeakyIntegrator(n, tau, self.reading.readout), bias=bias)
             return
         if values["v_reset"].any():
-            raise InputError(f"node {name!r} must have v_reset 0")
+            raise InputError(f"v_reset of node {name!r} must be 0")
         threshold = values["v_threshold"]
         same = float(threshold[0]) if np.ptp(threshold) == 0 else 1.0
         self.network.add(name, LIF(n, tau, same), bias=bias)
 
     def _threshold(self, name: str, n: int) -> np.ndarray:
-        """Return what weights are divided by, (n,): thresholds, where they are not all one."""
+        """What weights are divided by, (n,): thresholds, where they are not all one."""
         found = self.graph.nodes[name].values.get("v_threshold", np.ones(1))
         return np.ones(n) if np.ptp(found) == 0 else found
 
     def _bias(self, name: str, n: int) -> np.ndarray:
-        """Return the constant current that Affine nodes bring to neurons, (n,)."""
+        """The constant current that Affine nodes bring to neurons, (n,)."""
         total = np.zeros(n)
         for branch in self.branches:
             if branch.target != name or branch.bias is None or not branch.bias.any():
@@ -182,7 +184,6 @@ class _Maker:
         return total
 
     def _check_rows(self, branch: Branch) -> None:
-        """Reject a branch of another size than its target."""
         if branch.n_post != self.sizes[branch.target]:
             raise InputError(
                 f"node {branch.target!r} must take {self.sizes[branch.target]} values, got "
@@ -193,7 +194,7 @@ class _Maker:
         """Add a branch's synapses to a projection that has none of these pairs yet."""
         self._check_rows(branch)
         synapse, gain = self._synapse(branch)
-        n_pre, n_post = self.sizes[branch.source], self.sizes[branch.target]
+        n_post = self.sizes[branch.target]
         found = branch.synapses
         weight = found.weight * gain[found.post]
         found = Synapses(found.pre, found.post, weight, found.delay * SECOND)
@@ -203,7 +204,7 @@ class _Maker:
             if (old.source, old.target, old.synapse) == (branch.source, branch.target, synapse):
                 both = _joined(old, found)
                 if _distinct(both, n_post):
-                    self._put(old.name, branch, synapse, both, n_pre, n_post)
+                    self._put(old.name, branch, synapse, both)
                     return
         name, k = f"{branch.source}->{branch.target}", 1
         while name in self.network.projections:
@@ -213,12 +214,10 @@ class _Maker:
                 f"Linear {branch.name!r} must be alone between two populations, for two in a row "
                 "make several synapses of a pair"
             )
-        self._put(name, branch, synapse, found, n_pre, n_post)
+        self._put(name, branch, synapse, found)
 
-    def _put(
-        self, name: str, branch: Branch, synapse: SynapseModel, found: Synapses, n_pre: int,
-        n_post: int,
-    ) -> None:  # fmt: skip
+    def _put(self, name: str, branch: Branch, synapse: SynapseModel, found: Synapses) -> None:
+        n_pre, n_post = self.sizes[branch.source], self.sizes[branch.target]
         order = np.lexsort((found.post, found.pre))
         counts = np.bincount(found.pre, minlength=n_pre)
         with np.errstate(over="ignore"):
@@ -233,14 +232,14 @@ class _Maker:
         self.network.projections[name] = projection
 
     def _synapse(self, branch: Branch) -> tuple[SynapseModel, np.ndarray]:
-        """Return the synapse model of a branch, and what weights are multiplied by, (n_post,)."""
+        """The synapse model of a branch, and what weights are multiplied by, (n_post,)."""
         name, n = branch.target, self.sizes[branch.target]
         values = self.graph.nodes[name].values
         gain = np.broadcast_to(values["r"], (n,)) / self._threshold(name, n)
         if branch.synapse:
             own = self.graph.nodes[branch.synapse].values
             if own["v_leak"].any():
-                raise InputError(f"LI {branch.synapse!r} must have v_leak 0 before neurons")
+                raise InputError(f"v_leak of LI {branch.synapse!r} must be 0 before neurons")
             tau = self.tau(branch.synapse, "tau")
             return Exponential(tau), gain * own["r"] * self.network.dt / tau
         if "tau_syn" not in values:

@@ -8,12 +8,11 @@ import numpy as np
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.export.artifact import About, Artifact
 from mlgenn_delays.export.nir.foreign import Reading, foreign
-from mlgenn_delays.export.nir.graph import SPIKING, Graph, graph_of
-from mlgenn_delays.export.nir.nodes import SECOND
-from mlgenn_delays.export.nir.trace import Branch, Tracer
+from mlgenn_delays.export.nir.graph import SECOND, SPIKING, Branch, Graph, Tracer, graph_of
 from mlgenn_delays.export.nir.write import FORMAT, VERSION
 from mlgenn_delays.hdf5 import read_hdf5
 from mlgenn_delays.network import Network
+from mlgenn_delays.network.delays import longest_steps, round_steps
 from mlgenn_delays.network.storage import REMEDY, rebuild
 from mlgenn_delays.untrusted import as_damaged, parse_json, shown
 
@@ -63,7 +62,7 @@ def read_nir(
     version = metadata.get("version")
     if version != VERSION:
         raise InputError(
-            f"{path} must have format version {VERSION}, got {shown(version, 20)}; upgrade "
+            f"format version of {path} must be {VERSION}, got {shown(version, 20)}; upgrade "
             "delaysnn, or export the run again"
         )
     with as_damaged(path, REMEDY), _quiet():
@@ -71,7 +70,7 @@ def read_nir(
 
 
 def _quiet() -> np.errstate:
-    """Return what keeps NumPy from warning of numbers too large: they are refused later."""
+    """Too large numbers are rejected later, so NumPy need not warn of them."""
     return np.errstate(over="ignore", invalid="ignore", divide="ignore")
 
 
@@ -100,11 +99,10 @@ def _own(graph: Graph) -> Artifact:
 def _network(
     graph: Graph, description: dict, nodes: dict[str, str], names: dict[str, list[str]]
 ) -> Network:
-    """Return the network, from its description and the graph's arrays."""
     sizes = {name: graph.size(name) for name in nodes.values()}
     for entry in description["populations"]:
         if entry["n"] != sizes[nodes[entry["name"]]]:
-            raise InputError(f"population {entry['name']!r} must have a neuron each of its node")
+            raise InputError(f"population {entry['name']!r} must be as large as its node")
     if not all(name in sizes for name, node in graph.nodes.items() if node.kind in SPIKING):
         raise InputError("its spiking nodes must be populations")
     branches = {branch.name: branch for branch in Tracer(graph, sizes).run()}
@@ -124,7 +122,7 @@ def _network(
 
 
 def _bias(graph: Graph, name: str, n: int, branches: dict[str, Branch]) -> np.ndarray:
-    """Return the bias of a population, from v_leak or the one Affine that has it."""
+    """The bias of a population, from v_leak or the one Affine that has it."""
     values = graph.nodes[name].values
     biases = [branch.bias for branch in branches.values() if branch.target == name]
     given = [bias for bias in biases if bias is not None]
@@ -146,11 +144,12 @@ def _projection(
     parts = [branch.synapses for branch in branches]
     pre, post = (np.concatenate([getattr(part, key) for part in parts]) for key in ("pre", "post"))
     order = np.lexsort((post, pre))
-    delay = np.concatenate([part.delay for part in parts])[order]
+    delay = np.concatenate([part.delay for part in parts])[order] * SECOND / dt
+    longest = longest_steps(delay.max(initial=0.0) * dt, dt)
     counts = np.bincount(pre, minlength=n_pre)
     return {
         "indptr": np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
         "post": post[order].astype(np.int32),
         "weight": np.concatenate([part.weight for part in parts])[order].astype(np.float32),
-        "delay": np.rint(delay * SECOND / dt) * dt,
+        "delay": round_steps(delay, longest) * dt,
     }

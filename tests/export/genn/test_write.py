@@ -64,7 +64,9 @@ def test_settings(backends: list[str], tmp_path: Path) -> None:
 @pytest.mark.usefixtures("backends")
 def test_delays_that_are_too_long(tmp_path: Path) -> None:
     assert DeviceArrays(small(LONGEST).network, 1).slots == LONGEST + 1
-    with pytest.raises(InputError, match="at most 65535 steps, got 65536 for projection 'input->"):
+    with pytest.raises(
+        InputError, match="projection 'input->.*at most 65535 steps for GeNN, got 65536"
+    ):
         write_genn(small(LONGEST + 1.0), tmp_path / "out")
 
 

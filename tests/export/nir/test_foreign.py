@@ -107,10 +107,10 @@ def chain(path: Path, hidden, *, bias: float = 0.0, before=()) -> Path:
 
 
 REFUSED = {
-    "node 'lif' must have one tau for all": {"hidden": lambda: lif(tau=np.array([1, 2, 3.0]))},
-    "node 'lif' must have v_reset 0": {"hidden": lambda: lif(v_reset=0.1)},
-    "node 'lif' must have tau >= dt": {"hidden": lambda: lif(tau=1e-4)},
-    "LIF 'lif' must have tau > 0": {"hidden": lambda: lif(tau=0.0)},
+    "tau of node 'lif' must be one for all": {"hidden": lambda: lif(tau=np.array([1, 2, 3.0]))},
+    "v_reset of node 'lif' must be 0": {"hidden": lambda: lif(v_reset=0.1)},
+    "tau of node 'lif' must be >= dt": {"hidden": lambda: lif(tau=1e-4)},
+    "tau of LIF 'lif' must be > 0": {"hidden": lambda: lif(tau=0.0)},
     "Affine 'affine' must have no bias, for": {"hidden": lambda: cuba(), "bias": 0.1},
     "node 'if' must be one of .*got 'IF'": {
         "hidden": lambda: nir.IF(r=ones(3), v_threshold=ones(3))

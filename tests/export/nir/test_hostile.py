@@ -89,8 +89,10 @@ CHANGES: dict[str, Callable[[Path], None]] = {
     "Linear 'p0_1' must have a weight of two dimensions": lambda p: put(
         p, "node/nodes/p0_1/weight", np.ones(3, np.float32)
     ),
-    "must have delays >= 0 s": lambda p: put(p, "node/nodes/p0_1_delay/delay", -np.ones(7)),
-    "delays in 0..4 ms": lambda p: put(p, "node/nodes/p0_1_delay/delay", np.full(7, 1e3)),
+    "must be >= 0 s": lambda p: put(p, "node/nodes/p0_1_delay/delay", -np.ones(7)),
+    "delay of projection 'p0' must be in 0..4 ms": lambda p: put(
+        p, "node/nodes/p0_1_delay/delay", np.full(7, 1e3)
+    ),
     "LIF 'b' must have parameters of one shape": lambda p: put(p, "node/nodes/b/r", np.ones(4)),
     "node 'b' must be one of Input.*got 'Conv2d'": lambda p: put(p, "node/nodes/b/type", "Conv2d"),
     "an edge must be from a node to a node": lambda p: put(
@@ -120,7 +122,7 @@ def test_a_changed_weight_and_another_version_are_noticed(path: Path) -> None:
     with pytest.raises(InputError, match="net.nir is damaged.*differs from its checksum"):
         read_nir(path)
     change(path, "version", "2")
-    with pytest.raises(InputError, match="must have format version 1, got '2'; upgrade delaysnn"):
+    with pytest.raises(InputError, match="must be 1, got '2'; upgrade delaysnn"):
         read_nir(path)
 
 

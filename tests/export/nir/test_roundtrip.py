@@ -1,6 +1,5 @@
 """What is written is what is read, bit for bit."""
 
-import importlib
 import json
 import re
 import warnings
@@ -120,8 +119,7 @@ def test_without_the_package_writing_says_so(made, tmp_path: Path, monkeypatch) 
 def test_what_cannot_be_written_is_refused(made, tmp_path: Path, monkeypatch) -> None:
     with pytest.raises(InputError, match="edges must be one of delay, synapse, got 'neuron'"):
         write_nir(made[0], tmp_path / "net.nir", edges="neuron")
-    nodes = importlib.import_module("mlgenn_delays.export.nir.nodes")
-    monkeypatch.setattr(nodes, "LARGEST", 100)
+    monkeypatch.setattr(write, "LARGEST", 100)
     with pytest.raises(InputError, match="at most 100 numbers.*try edges='synapse'"):
         helpers.write(made[0], tmp_path / "net.nir")
     assert not list(tmp_path.iterdir())

@@ -1,0 +1,219 @@
+"""What the engines refuse, each with its remedy: networks, rules, batches, training states, sizes.
+
+What a training takes of memory is worked out before any of it is asked for.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from mlgenn_delays.data.types import Batch, CurrentBatch
+from mlgenn_delays.engines.shared.plan import pair_shape
+from mlgenn_delays.errors import InputError
+from mlgenn_delays.learning import EventProp, Gaussian, Rule, SurrogateBPTT
+from mlgenn_delays.machine import CHUNK_BYTES, CHUNKS, as_text, available_cores, check_memory
+from mlgenn_delays.network import CurrentInput, Delta, Network
+from mlgenn_delays.network.delays import longest_steps
+from mlgenn_delays.rewiring import Rewiring
+
+# Taps of Gaussian kernels that are worked out in an optimiser step, at some 100 million a second.
+MOST_TAPS = 2_000_000_000
+# What is lowered to need less, by what needs it.
+_TRIALS = "learning.batch_size, data.duration or the sizes of the layers, or raise network.dt"
+_TAPS = "delays.max or delays.sigma_start, or raise network.sparsity"
+_SYNAPSES = "the sizes of the layers, or raise network.sparsity"
+
+
+def check_rule(network: Network, rule: Rule) -> None:
+    """Reject what a rule cannot learn."""
+    if isinstance(rule, EventProp):
+        _check_eventprop(network, rule)
+    for population in network.populations.values() if rule.pipelined else ():
+        if population.normalisation is not None:
+            raise InputError(
+                "a pipelined rule must have populations without normalisation, got "
+                f"{population.name!r}; leave one of them out"
+            )
+    names = [p.name for p in network.spiking()]
+    for name in rule.dropout:
+        if name not in names:
+            raise InputError(
+                f"dropout must name populations that spike ({', '.join(names)}), got {name!r}"
+            )
+
+
+def _check_eventprop(network: Network, rule: EventProp) -> None:
+    instead = "take SurrogateBPTT"
+    for projection in network.projections.values():
+        if isinstance(projection.synapse, Delta) and (rule.weights or rule.delays):
+            raise InputError(
+                f"EventProp must have Exponential synapses, got Delta on {projection.name!r}; "
+                f"give it Exponential(tau_syn), or {instead}"
+            )
+    for population in network.populations.values():
+        kind = type(population.model).__name__
+        if kind in ("SeedLIF", "SeedLI"):
+            raise InputError(
+                f"EventProp must have LIF and LeakyIntegrator populations, got {kind} for "
+                f"{population.name!r}; {instead}"
+            )
+        if population.normalisation is not None:
+            raise InputError(
+                f"EventProp must have populations without normalisation, got {population.name!r}; "
+                f"{instead}"
+            )
+
+
+def check_batch(network: Network, batch: Batch) -> None:
+    """Reject a batch that does not fit a network."""
+    source, classes = network.input(), network.output().n
+    currents = isinstance(batch, CurrentBatch)
+    if currents != isinstance(source.model, CurrentInput):
+        wanted, got = ("currents", "spikes") if not currents else ("spikes", "currents")
+        raise InputError(
+            f"the data must be {wanted} for the {type(source.model).__name__} {source.name!r}, "
+            f"got {got}"
+        )
+    if batch.n_channels != source.n:
+        raise InputError(f"the data must have {source.n} channels, got {batch.n_channels}")
+    if not len(batch) or batch.labels.min() < 0 or batch.labels.max() >= classes:
+        got = f"{batch.labels.min()}..{batch.labels.max()}" if len(batch) else "no example"
+        raise InputError(f"labels must be in 0..{classes - 1}, got {got}")
+
+
+def check_delays(network: Network, name: str, delay: np.ndarray | None) -> None:
+    """Reject delays of all pairs of a projection [ms] that it cannot have; None is any."""
+    if delay is None:
+        return
+    projection, delay = network.projections[name], np.asarray(delay)
+    shape = pair_shape(network, projection)
+    if delay.shape != shape:
+        raise InputError(f"delay must have shape {shape} for {name!r}, got {delay.shape}")
+    if not ((delay >= 0) & (delay <= projection.max_delay)).all():
+        raise InputError(f"delay must be in 0..{projection.max_delay:g} ms for {name!r}")
+
+
+def check_counts(state: dict[str, np.ndarray], total_steps: int) -> None:
+    """Reject counts of updates that no training has made: kernels look up corrections by them."""
+    step = int(np.max(state["step"], initial=0)) if "step" in state else 0
+    for key in sorted(state, key=lambda key: key != "step"):  # it bounds the others
+        counts = state[key]
+        most = total_steps if key == "step" else step
+        if key == "step" or key.endswith(("/weight_steps", "/delay_steps")):
+            if counts.size and not 0 <= counts.min() <= counts.max() <= most:
+                raise InputError(
+                    f"the training state must have {key} in 0..{most}, got "
+                    f"{counts.min()}..{counts.max()}"
+                )
+
+
+class Trials(NamedTuple):
+    """How much runs at once."""
+
+    size: int  # examples of a batch
+    steps: int  # T
+    threads: int | None = None  # threads of the CPU engine, all cores if None
+    side: int = 0  # examples that GeNN runs side by side, 0 for the CPU engine
+
+
+def check_sizes(network: Network, rule: Rule, rewiring: Rewiring | None, trials: Trials) -> None:
+    """Reject a training beyond this machine's memory, or whose delay kernels never end."""
+    if isinstance(rule, SurrogateBPTT) and isinstance(rule.kernel, Gaussian):
+        _check_kernel(network, rule.kernel, trials.steps)
+    parts = {
+        "values along time": (_along_time(network, rule, rewiring, trials), _TRIALS),
+        "taps of delay kernels": (_of_taps(network, rule, trials), _TAPS),
+        "synapses": (_of_synapses(network, rewiring, trials), _SYNAPSES),
+    }
+    what, (most, lower) = max(parts.items(), key=lambda item: item[1][0])
+    check_memory(
+        "the training",
+        f"one with {as_text(most)} of {what} alone, in all",
+        sum(size for size, _ in parts.values()),
+        f"lower {lower}",
+    )
+
+
+def _check_kernel(network: Network, kernel: Gaussian, steps: int) -> None:
+    """Reject Gaussian kernels whose taps alone would take minutes in every optimiser step."""
+    from mlgenn_delays.engines.shared.taps import gaussian_size
+
+    width = kernel.width(1)
+    taps = {
+        name: p.n_synapses * (gaussian_size(width, longest_steps(p.max_delay, network.dt)))
+        for name, p in network.projections.items()
+    }
+    name = max(taps, key=lambda each: taps[each])
+    if sum(taps.values()) > MOST_TAPS:
+        most = MOST_TAPS // network.n_synapses() * network.dt
+        raise InputError(
+            f"delays.max (max_delay of {name!r}) must be at most {most:g} ms with a Gaussian delay "
+            f"kernel as wide as delays.sigma_start = {kernel.sigma_start:g} steps and "
+            f"{network.n_synapses()} synapses, got {network.projections[name].max_delay:g} ms; "
+            f"lower it, for no delay beyond the {steps * network.dt:g} ms of a trial acts, or take "
+            "delays.kernel = 'dirac'"
+        )
+
+
+def _longest(network: Network, steps: int) -> int:
+    delays = [longest_steps(p.max_delay, network.dt) for p in network.projections.values()]
+    return min(max(delays, default=0), steps)
+
+
+def _rows(network: Network, rule: Rule) -> tuple[int, int, int]:
+    """Return the rows of sources that an example has, those of neurons and those of synapses."""
+    neurons = [p for p in network.populations.values() if p is not network.input()]
+    hidden = sum(p.n for p in network.spiking())
+    currents = network.input().n if isinstance(network.input().model, CurrentInput) else 0
+    dense = isinstance(rule, SurrogateBPTT) and not rule.surrogate.compact
+    sources = hidden + network.input().n if dense else currents
+    groups = max((len({p.synapse for p in network.incoming(n.name)}) for n in neurons), default=1)
+    return sources, sum(p.n for p in neurons), groups
+
+
+def _along_time(network: Network, rule: Rule, rewiring: Rewiring | None, trials: Trials) -> int:
+    steps, size, classes = trials.steps, trials.size, network.output().n
+    sources, neurons, groups = _rows(network, rule)
+    length = steps + _longest(network, steps) + 2
+    if trials.side:  # tapes of GeNN, and what arrives later
+        return 4 * (2 * size * steps * (neurons + classes) + 2 * trials.side * neurons * length)
+    from mlgenn_delays.engines.cpu.eventprop_forward import LANES
+
+    rows = 4 * size * (sources * length + neurons * ((2 + groups) * length + steps))
+    output = 4 * size * classes * steps
+    recurrent = {p.target for p in network.projections.values() if p.recurrent}
+    wide = max([LANES, *(network.populations[name].n for name in recurrent)])
+    scratch = 4 * (groups * wide * 3 * length + (3 * wide + classes) * steps)
+    if not isinstance(rule, EventProp):
+        scratch += 4 * 2 * max(p.n for p in network.populations.values()) * length
+    elif not (sources or (rewiring is not None and rewiring.needs_gradient)):
+        rows = 0
+    return rows + output + (trials.threads or available_cores()) * scratch
+
+
+def _of_taps(network: Network, rule: Rule, trials: Trials) -> int:
+    if trials.side or isinstance(rule, EventProp):
+        return 0
+    from mlgenn_delays.engines.shared.taps import gaussian_size
+
+    width, longest = rule.kernel.width(1), _longest(network, trials.steps)
+    taps = (gaussian_size(width, longest) if width > 0 else 2) * network.n_synapses()
+    chunks = min(CHUNKS, (trials.size + 1) // 2, max(1, CHUNK_BYTES // max(4, 4 * taps)))
+    # Both kinds of taps, coefficients and places both ways, the sum of the chunks' gradients.
+    return taps * (2 * 4 + 2 * (4 + 8) + 4 + 4 * chunks)
+
+
+def _of_synapses(network: Network, rewiring: Rewiring | None, trials: Trials) -> int:
+    total = network.n_synapses() * (100 + 8 * min(CHUNKS, (trials.size + 1) // 2))
+    if rewiring is None:
+        return total
+    from mlgenn_delays.engines.shared.candidate_gradients import TABLE_BYTES
+
+    for p in network.projections.values():
+        if not network.is_dense(p):
+            n_pre, n_post = pair_shape(network, p)
+            entries = p.max_delay / network.dt + 1 if rewiring.grow_delay == "gradient" else 1
+            pairs = n_pre * n_post
+            table = max(4 * pairs, min(4 * pairs * entries, TABLE_BYTES))
+            total += int(9 * pairs + 3 * table * rewiring.needs_gradient)
+    return total
