@@ -90,9 +90,7 @@ CHANGES: dict[str, Callable[[Path], None]] = {
         p, "node/nodes/p0_1/weight", np.ones(3, np.float32)
     ),
     "must be >= 0 s": lambda p: put(p, "node/nodes/p0_1_delay/delay", -np.ones(7)),
-    "delay of projection 'p0' must be in 0..4 ms": lambda p: put(
-        p, "node/nodes/p0_1_delay/delay", np.full(7, 1e3)
-    ),
+    "'p0' must be in 0..4 ms": lambda p: put(p, "node/nodes/p0_1_delay/delay", np.full(7, 1e3)),
     "LIF 'b' must have parameters of one shape": lambda p: put(p, "node/nodes/b/r", np.ones(4)),
     "node 'b' must be one of Input.*got 'Conv2d'": lambda p: put(p, "node/nodes/b/type", "Conv2d"),
     "an edge must be from a node to a node": lambda p: put(
