@@ -10,26 +10,17 @@ from mlgenn_delays.errors import InputError
 from .networks import network
 
 
-def test_places_of_one_axis():
+def test_places() -> None:
     places = Places.of((("channel", 0),), 5)
     assert (places.names, places.size) == (("channel",), (5,))
     assert places.position.tolist() == [[0], [1], [2], [3], [4]]
-
-
-def test_places_of_pixels_last_axis_fastest():
-    places = Places.of((("row", 2), ("column", 3)), 6)
+    places = Places.of((("row", 2), ("column", 3)), 6)  # the last axis fastest
     assert places.position.tolist() == [[0, 0], [0, 1], [0, 2], [1, 0], [1, 1], [1, 2]]
     assert Places.of((("row", 0), ("column", 3)), 6).size == (2, 3)
-
-
-def test_levels_of_a_band_share_its_place():
-    n = LevelEncoder(levels=(0.3, 0.6), down=True).n_channels(3)
+    n = LevelEncoder(levels=(0.3, 0.6), down=True).n_channels(3)  # levels of a band share its place
     places = Places.of((("mel band", 3),), n)
     assert n == 12 and places.position.ravel().tolist() == [0, 1, 2] * 4
-
-
-def test_channels_without_order_have_no_places():
-    assert Places.of((), 5) is None
+    assert Places.of((), 5) is None  # channels without an order
 
 
 @pytest.mark.parametrize(
@@ -72,10 +63,14 @@ def test_the_strongest_synapses_of_each_neuron(share):
         assert (np.diff(own.pre[own.start[j] : own.start[j + 1]]) > 0).all()
 
 
-@pytest.mark.parametrize("share", [0.0, -1.0, 1.1, float("nan")])
-def test_a_share_must_be_one(share):
-    with pytest.raises(InputError, match=r"strongest must be a share in \(0, 1\]"):
-        Afferents.of(network(4, 2).projections["input->hidden1"], 2, share)
+def test_shares_and_widths_of_bins() -> None:
+    projection = network(4, 2).projections["input->hidden1"]
+    for share in (0.0, -1.0, 1.1, float("nan")):
+        with pytest.raises(InputError, match=r"strongest must be a share in \(0, 1\]"):
+            Afferents.of(projection, 2, share)
+    for width in (0.0, -1.0, float("nan")):
+        with pytest.raises(InputError, match="bin_width must be > 0 ms"):
+            receptive_fields(projection, 2, bin_width=width)
 
 
 @pytest.mark.parametrize(("granularity", "n"), [("axon", 8), ("fixed", 1), ("synapse", 40)])
@@ -120,9 +115,3 @@ def test_receptive_fields_are_the_weights_where_they_belong(width):
         wanted[post, pre, k] += weight
     assert (fields == wanted).all()
     assert fields.sum() == pytest.approx(projection.weight.sum(), abs=1e-4)
-
-
-@pytest.mark.parametrize("width", [0.0, -1.0, float("nan")])
-def test_a_bin_has_a_width(width):
-    with pytest.raises(InputError, match="bin_width must be > 0 ms"):
-        receptive_fields(network(4, 2).projections["input->hidden1"], 2, bin_width=width)

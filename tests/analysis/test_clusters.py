@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 
 from mlgenn_delays.analysis import Afferents, Places, Reach, clusters
 from mlgenn_delays.analysis.neighbours import near
-from mlgenn_delays.errors import InputError
 
 from ..reference import shapes as twin
 from . import planted_signs as planted
@@ -78,8 +77,3 @@ def test_without_synapses_there_are_no_clusters():
     found = clusters(own, planted.PLACES, permutations=19)
     assert len(found.size) == len(found.label) == 0
     assert found.mean.p == found.largest.p == 1
-
-
-def test_too_few_shuffles():
-    with pytest.raises(InputError, match="permutations must be >= 19, got 0"):
-        clusters(planted.afferents(planted.at_random), planted.PLACES, permutations=0)

@@ -134,7 +134,6 @@ def shares_y(axis, others):
 
 
 def colors(figure):
-    """Return the colours of lines, dots and bars as hex."""
     from matplotlib.colors import to_hex
 
     found = set()
@@ -257,15 +256,11 @@ def test_settings_check_themselves(how):
         Settings(**how)
 
 
-def test_a_snapshot_of_another_network_is_refused(tmp_path):
+def test_a_snapshot_of_another_network_or_damaged_is_refused(tmp_path):
     for k, other in enumerate((network(64, 5), network(64, 4, hidden=2))):
         path = run_of(tmp_path / f"run{k}", network(64, 4), {0: other})
         with pytest.raises(InputError, match=r"epoch-0000\.safetensors must have the populations"):
             of(path)
-
-
-def test_a_damaged_snapshot_is_refused(tmp_path):
-    path = run_of(tmp_path / "run", network(64, 4), {0: network(64, 4)})
     file = path / "snapshots" / "epoch-0000.safetensors"
     file.write_bytes(file.read_bytes()[:90])
     with pytest.raises(InputError, match=r"epoch-0000\.safetensors"):

@@ -1,9 +1,12 @@
 """The statistics: against plain loops and esda, uniform p without structure, planted ones found."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from scipy.stats import binomtest, kstest
 
+from mlgenn_delays.analysis import across, clusters
 from mlgenn_delays.analysis.afferents import Afferents
 from mlgenn_delays.analysis.grouping import TIMED, _Labels, grouping, orders_within, two_sided
 from mlgenn_delays.analysis.neighbours import Reach, near
@@ -184,7 +187,7 @@ def test_a_planted_checkerboard_is_found():
 def test_space_and_time_are_told_apart(law, seen, unseen):
     """Grouping in space alone shows in both, but not in time given space."""
     p = {kind: [] for kind in seen + unseen}
-    for seed in range(40):
+    for seed in range(25):
         own = planted.afferents(law, neurons=60, seed=seed)
         found = grouping(own, planted.PLACES, permutations=99, seed=seed).groupings
         for kind in p:
@@ -195,23 +198,19 @@ def test_space_and_time_are_told_apart(law, seen, unseen):
         assert kstest(p[kind], "uniform").pvalue > 0.01, kind
 
 
-def test_the_order_of_neurons_does_not_matter_to_the_sums():
+def test_neither_the_order_of_neurons_nor_the_names_of_signs_matter():
     own = planted.afferents(planted.clusters, neurons=6)
-    turned = own.take(np.arange(6)[::-1])
-    first, second = (grouping(each, planted.PLACES, permutations=99) for each in (own, turned))
-    for kind in ("space", "time", "both", "nearest"):
-        a, b = first.groupings[kind], second.groupings[kind]
-        assert a.moran.observed == pytest.approx(b.moran.observed)
-        assert a.pairs == b.pairs
-
-
-def test_turning_all_signs_changes_nothing_but_names():
-    own = planted.afferents(planted.clusters, neurons=6)
+    other = own.take(np.arange(6)[::-1])
     turned = Afferents(own.start, own.pre, -own.weight, own.delay, own.max_delay)
-    a, b = (grouping(e, planted.PLACES, permutations=99).groupings["both"] for e in (own, turned))
-    assert a.moran.observed == pytest.approx(b.moran.observed)
-    assert a.joins["EE"].observed == b.joins["II"].observed
-    assert a.joins["EI"] == b.joins["EI"]
+    first, second, third = (
+        grouping(each, planted.PLACES, permutations=99).groupings for each in (own, other, turned)
+    )
+    for kind in ("space", "time", "both", "nearest"):
+        assert first[kind].moran.observed == pytest.approx(second[kind].moran.observed)
+        assert first[kind].moran.observed == pytest.approx(third[kind].moran.observed)
+        assert first[kind].pairs == second[kind].pairs
+    assert first["both"].joins["EE"].observed == third["both"].joins["II"].observed
+    assert first["both"].joins["EI"] == third["both"].joins["EI"]
 
 
 def test_without_places_time_alone_is_tested():
@@ -247,5 +246,7 @@ def test_near_in_time_is_a_tenth_of_what_delays_span():
 
 
 def test_too_few_shuffles_are_refused():
-    with pytest.raises(InputError, match="permutations must be >= 19, got 5"):
-        grouping(planted.afferents(planted.at_random), planted.PLACES, permutations=5)
+    own = planted.afferents(planted.at_random)
+    for test in (grouping, clusters, partial(across, own)):
+        with pytest.raises(InputError, match="permutations must be >= 19, got 5"):
+            test(own, planted.PLACES, permutations=5)

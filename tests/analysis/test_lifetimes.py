@@ -48,15 +48,9 @@ def test_without_rewiring_nothing_ends():
     assert not found.rewired and found.grown == 0 and found.later is None
     assert (found.overlap == 1).all() and found.start.n == 2
     assert len(found.start.age) == 0 and found.start.median is None
-
-
-def test_without_synapses_nothing_is_rewired():
     found = lifetimes({0: projection(set()), 3: projection(set())})
     assert not found.rewired and found.start.n == 0 and found.start.median is None
-
-
-def test_a_single_epoch():
-    found = lifetimes({4: projection({A})})
+    found = lifetimes({4: projection({A})})  # a single epoch
     assert found.epochs.tolist() == [4] and found.overlap.tolist() == [[1.0]]
 
 

@@ -4,6 +4,8 @@ import subprocess
 import sys
 from types import ModuleType
 
+import pytest
+
 import mlgenn_delays.analysis as analysis
 
 
@@ -19,8 +21,13 @@ def test_names_are_never_modules():
 
 def test_nothing_heavy_is_imported():
     code = (
-        "import sys, mlgenn_delays.analysis as a; a.analyse; "
-        "print([m for m in ('numba', 'scipy', 'matplotlib', 'sklearn') if m in sys.modules])"
+        "import sys, mlgenn_delays.training as t; dir(t);"
+        "print({'numpy', 'numba', 'rich', 'safetensors'} & set(sys.modules));"
+        "import mlgenn_delays.analysis as a; a.analyse;"
+        "t.Trainer, t.RunDirectory, t.History, t.describe_environment;"
+        "print({'numba', 'rich', 'scipy', 'matplotlib', 'sklearn'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "[]\n"
+    assert done.stdout == "set()\nset()\n"
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = analysis.nothing

@@ -1,6 +1,7 @@
 """By Dale's law neurons share signs: one finding is one, not as many as there are neurons."""
 
 import dataclasses
+from itertools import product
 
 import numpy as np
 import pytest
@@ -96,7 +97,7 @@ def test_shuffling_changes_nothing_of_what_is_observed():
     assert nearest.p == 1 and np.isnan(nearest.expected) and 0 < nearest.observed < 1
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def without_structure():
     """Return groupings, clusters and comparisons of 60 networks with random signs of bands."""
     out = []
@@ -114,25 +115,17 @@ def without_structure():
     return out
 
 
-def assert_not_small(p):
+def test_random_signs_are_nothing(without_structure):
     """Of 60 p 3 should be up to 0.05; more than 8 are with a probability under 0.3 %."""
-    assert sum(each <= 0.05 for each in p) <= 8
-    assert np.mean(p) < 0.8
-
-
-@pytest.mark.parametrize("kind", ["space", "time", "both", TIMED])
-@pytest.mark.parametrize("statistic", ["moran", "same"])
-def test_random_signs_are_no_grouping(kind, statistic, without_structure):
-    assert_not_small([getattr(found[kind], statistic).p for found, _, _ in without_structure])
-
-
-def test_random_signs_are_no_clusters(without_structure):
-    assert_not_small([found.mean.p for _, found, _ in without_structure])
-
-
-@pytest.mark.parametrize("kind", ["all", "joined", "replaced"])
-def test_random_signs_do_not_follow_each_other(kind, without_structure):
-    assert_not_small([found[kind].same.p for _, _, found in without_structure])
+    p = {"clusters": [found.mean.p for _, found, _ in without_structure]}
+    for kind, statistic in product(("space", "time", "both", TIMED), ("moran", "same")):
+        name = f"{kind} {statistic}"
+        p[name] = [getattr(found[kind], statistic).p for found, _, _ in without_structure]
+    for kind in ("all", "joined", "replaced"):
+        p[kind] = [found[kind].same.p for _, _, found in without_structure]
+    for name, each in p.items():
+        assert sum(value <= 0.05 for value in each) <= 8, name
+        assert np.mean(each) < 0.8, name
 
 
 def test_planted_stripes_of_bands_are_found():

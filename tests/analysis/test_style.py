@@ -1,5 +1,6 @@
 """One look: files, the same bytes from the same figure, names that are no formulas."""
 
+import matplotlib
 import numpy as np
 
 from mlgenn_delays.analysis.style import AFTER, SERIES, Picture, look, panels
@@ -23,36 +24,22 @@ def test_files(tmp_path):
     assert files[1].read_bytes() == drawn.svg() and b"</svg>" in files[1].read_bytes()
 
 
-def test_the_same_figure_gives_the_same_bytes():
+def test_the_same_figure_gives_the_same_bytes_whatever_the_users_look():
     one, two = picture(), picture()
-    assert one.svg() == one.svg() == two.svg() and one.png() == two.png()
-    assert b"<dc:date>" not in one.svg()
-    assert picture("other").svg() != one.svg()
-
-
-def test_the_look_does_not_depend_on_the_users():
-    import matplotlib
-
-    usual = picture().svg()
+    usual = one.svg()
+    assert usual == one.svg() == two.svg() and one.png() == two.png()
+    assert b"<dc:date>" not in usual
+    # Dollars are no formula.
+    labels = [picture(label).svg() for label in ("other", "$5 or $6_{", "5 or 6")]
+    assert len({usual, *labels}) == 4
     with matplotlib.rc_context({"axes.grid": True, "font.size": 20, "axes.titleweight": "bold"}):
         assert picture().svg() == usual
-
-
-def test_dollars_are_no_formula():
-    assert picture("$5 or $6_{").svg() != picture("5 or 6").svg()
-
-
-def test_the_look_is_gone_afterwards():
-    import matplotlib
-
     before = dict(matplotlib.rcParams)
-    picture()
-    assert dict(matplotlib.rcParams) == before
     assert "matplotlib.pyplot" not in str(type(picture().figure.canvas))
+    assert dict(matplotlib.rcParams) == before
 
 
 def luminance(color):
-    """Return the relative luminance of a colour, by WCAG."""
     values = [int(color[k : k + 2], 16) / 255 for k in (1, 3, 5)]
     linear = [v / 12.92 if v <= 0.03928 else ((v + 0.055) / 1.055) ** 2.4 for v in values]
     return float(np.dot(linear, [0.2126, 0.7152, 0.0722]))

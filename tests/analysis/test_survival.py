@@ -184,8 +184,6 @@ def test_what_is_refused():
     for compare in (across, staying):
         with pytest.raises(InputError, match="must have the same neurons, got 2 and 3"):
             compare(one, two, planted.PLACES)
-    with pytest.raises(InputError, match="permutations must be >= 19"):
-        across(one, one, planted.PLACES, permutations=3)
 
 
 def test_an_epoch_without_synapses():

@@ -218,7 +218,6 @@ def table(names: list[str]) -> None:
 
 
 def main() -> None:
-    """Count and predict."""
     from tests.cuda import machine
 
     parser = argparse.ArgumentParser(prog="python -m tests.cuda.cost", description=__doc__)

@@ -22,7 +22,6 @@ def in_child() -> bool:
 
 
 def has_gpu() -> bool:
-    """Return whether there is a GPU."""
     return not lack("cuda")
 
 
@@ -52,6 +51,5 @@ def emulated(flags: str = emulator.QUICK) -> Mapping[str, str]:
 
 
 def remove() -> None:
-    """Remove the emulators."""
     if _folder.cache_info().currsize:
         shutil.rmtree(_folder(), ignore_errors=True)

@@ -68,7 +68,6 @@ class Child:
         return os.pread(self.said.fileno(), _SHOWN, first).decode(errors="replace")
 
     def end(self) -> None:
-        """End the process."""
         self.process.kill()
         self.process.wait()
         self.file.close()

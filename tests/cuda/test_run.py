@@ -14,6 +14,7 @@ from mlgenn_delays.learning import (
     Triangle,
 )
 from mlgenn_delays.rewiring import RigL
+from tests.engines.helpers import relative
 from tests.reference.nets import Recipe, StepRecipe, data, network, step_data, step_network
 
 pytestmark = [pytest.mark.device, pytest.mark.usefixtures("given_blocks")]
@@ -38,7 +39,6 @@ CASES = {
 
 
 def case(name):
-    """Return a network, a rule and examples."""
     recipe, rule = CASES[name]
     plain = isinstance(recipe, Recipe)
     net = network(recipe) if plain else step_network(recipe)
@@ -46,7 +46,6 @@ def case(name):
 
 
 def both(net, rule, **options):
-    """Return the network compiled for the CPU engine and for CUDA."""
     return [
         compile_network(
             net.copy(), rule, total_steps=9, engine=engine, backend="cuda", batch_size=BATCH,
@@ -54,12 +53,6 @@ def both(net, rule, **options):
         )
         for engine in ("cpu", "genn")
     ]  # fmt: skip
-
-
-def far(got, wanted):
-    """Return the relative distance of two arrays."""
-    norm = np.linalg.norm(wanted)
-    return np.linalg.norm(got - wanted) / norm if norm else np.linalg.norm(got)
 
 
 def agree(name):
@@ -72,12 +65,12 @@ def agree(name):
         for population, times in one.time.items():
             np.testing.assert_array_equal(other.start[population], one.start[population])
             np.testing.assert_array_equal(other.time[population], times)
-        assert far(other.voltage, one.voltage) < TOLERANCE
+        assert relative(other.voltage, one.voltage) < TOLERANCE
         mine, theirs = cpu.gradients(batch, epoch=0), cuda.gradients(batch, epoch=0)
         assert theirs.loss == pytest.approx(mine.loss, rel=TOLERANCE)
         for projection in mine.weight:
-            assert far(theirs.weight[projection], mine.weight[projection]) < TOLERANCE
-            assert far(theirs.delay[projection], mine.delay[projection]) < TOLERANCE
+            assert relative(theirs.weight[projection], mine.weight[projection]) < TOLERANCE
+            assert relative(theirs.delay[projection], mine.delay[projection]) < TOLERANCE
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -90,7 +83,7 @@ def test_candidates():
     cpu, cuda = both(net, rule)
     batch = examples.batch(np.arange(EXAMPLES))
     for name in net.projections:
-        assert far(cuda.candidates(batch, name), cpu.candidates(batch, name)) < TOLERANCE
+        assert relative(cuda.candidates(batch, name), cpu.candidates(batch, name)) < TOLERANCE
 
 
 def train(pipelined=False):

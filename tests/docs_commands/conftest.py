@@ -4,8 +4,8 @@ import pytest
 
 from mlgenn_delays.kernels import kernel_cache
 from tests.docs_commands.given import publish
-from tests.docs_commands.here import Here
 from tests.docs_commands.running import opened
+from tests.sweep.helpers import Here
 from tests.web import only_this_machine, web
 
 # The kernels that this process uses, before a test says where caches are.

@@ -21,7 +21,6 @@ def npz(folder: Path) -> Path:
 
 
 def nmnist(folder: Path) -> Path:
-    """Write files of events as NMNIST has them."""
     write_nmnist(folder, 10)
     return folder
 
@@ -48,24 +47,20 @@ def publish(web: Web, folder: Path, patch) -> None:
 
 
 def sound(path: Path) -> None:
-    """Write a recording."""
     own_helpers.write_wav(path, 320, 0.2)
 
 
 def sounds(path: Path) -> None:
-    """Write a folder of recordings."""
     for number in range(2):
         sound(path / f"{number}.wav")
 
 
 def raw(path: Path) -> None:
-    """Write three seconds of sound as a microphone gives it."""
     samples = np.random.default_rng(0).normal(0, 3000, 24_000).astype("<i2")
     path.write_bytes(samples.tobytes())
 
 
 def images(path: Path) -> None:
-    """Write two images of eight times eight pixels."""
     np.save(path, np.random.default_rng(0).integers(0, 17, (2, 8, 8)))
 
 
@@ -112,20 +107,17 @@ FILES: dict[str, Callable[[Path], None]] = {
 
 
 def is_there(path: Path) -> bool:
-    """Return whether a file or folder is there and holds something."""
     if path.is_dir():
         return any(path.iterdir())
     return path.is_file() and path.stat().st_size > 0
 
 
 def train_speech(data: Path, run: Path) -> None:
-    """Train a run on recordings, for RUN where a page begins with one."""
     small = ["--set", "network.layers.0.size=12", "--epochs", 1]
     done = call("train", "fsdd", "--data", data, *small, "--out", run)
     assert done.exit_code == 0, done.output
 
 
 def export_speech(run: Path, path: Path) -> None:
-    """Make a bundle of a run, for MODEL."""
     done = call("export", run, "--format", "bundle", "--out", path)
     assert done.exit_code == 0, done.output

@@ -84,7 +84,6 @@ def steps(page: Path) -> list[Step]:
 
 
 def recipes(page: Path) -> dict[str, str]:
-    """Return the recipes that a page shows, by name."""
     found = {}
     for _, text in blocks(page, "toml"):
         name = re.search(r'^name = "([^"]+)"', text, re.M)

@@ -41,7 +41,6 @@ def left_out(step: Step) -> list[str]:
 
 
 def run_here(paths: list[Path]) -> list[Step]:
-    """Return what of pages is run."""
     return [step for path in paths for step in steps(path) if not left_out(step)]
 
 
@@ -62,7 +61,6 @@ class Shared:
         self.answered: set[str] = set()
 
     def data(self, kind: str) -> Path:
-        """Return data of a kind."""
         place = self.folder / "data" / kind.replace(":", "-")
         if not place.exists():
             place.parent.mkdir(parents=True, exist_ok=True)
@@ -70,14 +68,12 @@ class Shared:
         return place
 
     def run(self) -> Path:
-        """Return a run on recordings."""
         run = self.folder / "run"
         if not run.exists():
             given.train_speech(self.data("fsdd"), run)
         return run
 
     def model(self) -> Path:
-        """Return a bundle of that run."""
         path = self.folder / "model.safetensors"
         if not path.exists():
             given.export_speech(self.run(), path)
@@ -124,7 +120,6 @@ class Page:
             raise outcome
 
     def run(self, step: Step) -> None:
-        """Run a command or a block of Python, or skip it where the machine lacks what it needs."""
         if left_out(step):
             return
         for pattern in found_in(tables.NEEDS, step.text):
@@ -253,7 +248,6 @@ class Page:
             self.port = address[1]
 
     def stop(self) -> None:
-        """End what was started."""
         while self.background:
             self.background.pop().communicate(timeout=60)
 

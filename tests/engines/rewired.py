@@ -43,7 +43,6 @@ def engine(
     net: Network, rule: Any, rewiring: Rewiring | None, *, seed: int = 0, threads: int = 1,
     total: int = TOTAL,
 ) -> CompiledNetwork:  # fmt: skip
-    """Return a network compiled for rewiring."""
     return compile_network(
         net, rule, rewiring=rewiring, total_steps=total, seed=seed, threads=threads
     )
@@ -65,6 +64,16 @@ def sizes(net: Network, name: str) -> tuple[int, int]:
     """Return the numbers of neurons that a projection goes from and to."""
     p = net.projections[name]
     return net.populations[p.source].n, net.populations[p.target].n
+
+
+def pair_delays(net: Network, name: str) -> np.ndarray:
+    """Return a delay for each pair [ms]: the axon's or the fixed one, or drawn at random."""
+    p, shape = net.projections[name], sizes(net, name)
+    if p.granularity != "synapse":
+        return np.broadcast_to(p.delay[:, None], shape).copy()
+    delay = np.random.default_rng((0, 5)).uniform(0, p.max_delay, shape)
+    delay[0], delay[1] = 0.0, p.max_delay
+    return delay
 
 
 def filled(net: Network, name: str, delay: np.ndarray | float) -> Network:

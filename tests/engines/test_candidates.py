@@ -12,7 +12,7 @@ from mlgenn_delays.errors import InputError
 from mlgenn_delays.learning import Atan, Boxcar, Dirac, EventProp, Gaussian, SurrogateBPTT, Triangle
 from mlgenn_delays.network import Network
 from tests.engines.helpers import compiled, relative
-from tests.engines.rewired import filled, sizes
+from tests.engines.rewired import filled, pair_delays, sizes
 from tests.reference import eventprop, nets
 from tests.reference import surrogate as twin
 from tests.reference.nets import StepRecipe
@@ -96,18 +96,7 @@ def network(recipe: StepRecipe) -> Network:
 
 
 def batch(recipe: StepRecipe, n: int = EXAMPLES) -> Any:
-    """Return random examples."""
     return nets.step_data(recipe, n).batch(np.arange(n))
-
-
-def pair_delays(net: Network, name: str, seed: int = 0) -> np.ndarray:
-    """Return a delay for each pair [ms]: the axon's or the fixed one, or drawn at random."""
-    p, shape = net.projections[name], sizes(net, name)
-    if p.granularity != "synapse":
-        return np.broadcast_to(p.delay[:, None], shape).copy()
-    delay = np.random.default_rng((seed, 5)).uniform(0, p.max_delay, shape)
-    delay[0], delay[1] = 0.0, p.max_delay
-    return delay
 
 
 def absent(net: Network, name: str) -> np.ndarray:

@@ -158,13 +158,14 @@ def test_larger_currents_over_smaller_weights(recurrent: bool, rule: Any) -> Non
         np.testing.assert_array_equal(one.delay[name], other.delay[name])
 
 
+@pytest.mark.parametrize("current", [False, True])
 @pytest.mark.parametrize("rule", RULES[:2], ids=["eventprop", "atan"])
-def test_batches_of_any_size_and_length_share_an_engine(rule: Any) -> None:
-    net = several(CurrentInput(12), recurrent=True)
-    rng, engine = np.random.default_rng(4), compiled(net, rule)
+def test_batches_of_any_size_and_length_share_an_engine(rule: Any, current: bool) -> None:
+    net = several(CurrentInput(12) if current else SpikeInput(12), recurrent=True)
+    engine = compiled(net, rule)
     for size, steps in ((2, 50), (19, 50), (1, 50), (4, 90), (3, 17), (5, 90)):
-        values = rng.normal(0.05, 0.2, (size, steps, 12)).astype(np.float32)
-        batch = CurrentBatch(values, rng.integers(0, 3, size), np.arange(size))
+        batch: Any = nets.batch(Recipe(612, sizes=(12, 18, 3), steps=steps), size)
+        batch = as_currents(batch) if current else batch
         fresh = compiled(net, rule, threads=2)
         np.testing.assert_array_equal(engine.record(batch).voltage, fresh.record(batch).voltage)
         one, other = engine.gradients(batch), fresh.gradients(batch)

@@ -1,10 +1,13 @@
 """The CPU engine's EventProp gradients against the float64 twin, and against the loss itself."""
 
+from functools import lru_cache
+from typing import Any
+
 import numpy as np
 import pytest
 
 from mlgenn_delays.data.types import SpikeBatch
-from mlgenn_delays.learning import EventProp, SpikeCount
+from mlgenn_delays.learning import EventProp, SpikeCount, SurrogateBPTT
 from mlgenn_delays.network import LIF, Exponential, LeakyIntegrator, Network, SpikeInput
 from mlgenn_delays.network.models import READOUTS
 from tests.engines.helpers import compiled, relative, traces, worst
@@ -38,6 +41,7 @@ def tie_free(recipe: Recipe, n: int = 3) -> SpikeBatch:
     return nets.data(recipe, n).batch(np.array(kept))
 
 
+@lru_cache(maxsize=64)
 def error(recipe: Recipe) -> float:
     """Return the largest relative error over the gradients of a recipe's network."""
     network, batch = nets.network(recipe), tie_free(recipe)
@@ -148,16 +152,15 @@ def test_fixed_delays_have_no_gradient() -> None:
     assert all(g.any() for g in got.weight.values())
 
 
-def test_gradients_of_what_is_not_learned_are_zero() -> None:
+@pytest.mark.parametrize("rule", [EventProp, SurrogateBPTT])
+def test_gradients_of_what_is_not_learned_are_zero(rule: Any) -> None:
     # engines.results.Gradients: "zero where nothing is learned".
-    recipe = Recipe(66)
+    recipe = Recipe(66, recurrent=True)
     network, batch = nets.network(recipe), nets.batch(recipe)
-    got = compiled(network, EventProp(delays=None)).gradients(batch)
-    assert not any(g.any() for g in got.delay.values())
-    assert all(g.any() for g in got.weight.values())
-    got = compiled(network, EventProp(weights=None)).gradients(batch)
-    assert not any(g.any() for g in got.weight.values())
-    assert all(g.any() for g in got.delay.values())
+    for left_out, learned in (("weight", "delay"), ("delay", "weight")):
+        got = compiled(network, rule(**{f"{left_out}s": None})).gradients(batch)
+        assert not any(g.any() for g in getattr(got, left_out).values())
+        assert all(g.any() for g in getattr(got, learned).values())
 
 
 def test_gradients_learn_nothing() -> None:

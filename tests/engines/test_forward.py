@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from mlgenn_delays.errors import InputError
 from mlgenn_delays.network import LIF, Exponential, LeakyIntegrator, Network, SpikeInput
 from tests.engines.helpers import compiled, raster, traces
 from tests.reference import forward, nets
@@ -102,8 +101,3 @@ def test_a_trial_without_spikes_is_answered() -> None:
     recording = compiled(nets.network(recipe)).record(nets.as_batch(np.zeros((20, 12))))
     assert len(recording.time["hidden0"]) == 0
     assert not recording.voltage.any()
-
-
-def test_the_wrong_number_of_channels_is_refused() -> None:
-    with pytest.raises(InputError, match="channels"):
-        compiled(nets.network(Recipe(32))).record(nets.as_batch(np.zeros((20, 5))))

@@ -23,7 +23,6 @@ Key = tuple[str, str, int, int]
 
 
 def made(learning: Any, rule: Any, seed: int) -> CompiledNetwork:
-    """Return an engine that rewires often."""
     settings = {"weights": Adam(RATES["weight"]), "delays": Adam(RATES["delay"])}
     if learning is SurrogateBPTT:
         settings["surrogate"] = Triangle()

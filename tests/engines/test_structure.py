@@ -44,7 +44,6 @@ CASES: list[tuple[Rewiring, Any, StepRecipe]] = [
 
 
 def title(value: Any) -> str:
-    """Return a short name of a part of a case."""
     return str(value.seed) if isinstance(value, StepRecipe) else type(value).__name__
 
 
@@ -90,19 +89,13 @@ def test_kept_synapses_keep_all_and_new_ones_start_anew(
             here, seen = spy.passes[seen:], len(spy.passes)
             assert len(here) in (0, len(names))
             assert result.grown == sum(p.done.moved for p in here)
-            for name, each in zip(built_order(built, names), here, strict=False):
+            for name, each in zip(names, here, strict=False):
                 moved += each.done.moved
                 check_pass(state, name, each, start.projections[name].granularity)
     assert moved > 20
 
 
-def built_order(built: Any, names: list[str]) -> list[str]:
-    """Return the projections in the order in which they are rewired."""
-    return [name for name in names if f"{name}/pairs/delay" in built.state()]
-
-
 def check_pass(state: dict[str, np.ndarray], name: str, each: Any, granularity: str) -> None:
-    """Reject a state that is not what a pass left behind."""
     before, done = each.synapses, each.done
     kept, new = done.origin >= 0, done.origin < 0
     fields = ["weight_first", "weight_second", "weight_steps"]

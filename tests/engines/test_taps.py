@@ -25,7 +25,6 @@ def spread(values: np.ndarray, first: int, last: int) -> np.ndarray:
 def made(
     delay: list[float], longest: list[int], width: float, learning: bool = True, trial: int = 10**6
 ):
-    """Return the taps of delays, one a synapse."""
     n = len(delay)
     given = np.array(delay, np.float32), np.arange(n), np.array(longest, np.int64)
     return make_taps(*given, trial, width, learning)

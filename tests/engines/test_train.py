@@ -32,7 +32,6 @@ def values(network: Network) -> dict[str, np.ndarray]:
 
 
 def gradients(engine: CompiledNetwork, batch: SpikeBatch) -> dict[str, np.ndarray]:
-    """Return the gradients under the same keys."""
     got = engine.gradients(batch)
     out = {f"weight {name}": g.astype(np.float64) for name, g in got.weight.items()}
     return out | {f"delay {name}": g.astype(np.float64) for name, g in got.delay.items()}
@@ -56,7 +55,6 @@ def check_steps(
     recipe: Recipe, rule: EventProp, start: dict[str, np.ndarray],
     given: list[dict[str, np.ndarray]], end: dict[str, np.ndarray],
 ) -> None:  # fmt: skip
-    """Reject what is not the twin's steps over the given gradients."""
     for key, before in start.items():
         kind = key.split()[0]
         settings = rule.weights if kind == "weight" else rule.delays
@@ -155,7 +153,6 @@ def test_what_is_not_learned_stays() -> None:
 
 
 def train(engine: CompiledNetwork, recipe: Recipe, epochs: range) -> None:
-    """Train some epochs of two batches."""
     data = nets.data(recipe, 9)
     for epoch in epochs:
         engine.train_epoch([data.batch(np.arange(5)), data.batch(np.arange(5, 9))], epoch=epoch)
@@ -201,21 +198,6 @@ def test_pushed_and_loaded_values_are_used_at_once(recurrent: bool) -> None:
     np.testing.assert_array_equal(engine.record(batch).voltage, before.voltage)
 
 
-def test_batches_of_any_size_and_length_share_an_engine() -> None:
-    recipe = Recipe(88, recurrent=True)
-    data = nets.data(recipe, 9)
-    engine = compiled(nets.network(recipe), EventProp())
-    for size, steps in ((2, 80), (9, 80), (1, 80), (4, 120), (9, 80), (3, 95)):
-        part = data.batch(np.arange(size))
-        batch = SpikeBatch(part.start, part.time, part.labels, part.index, steps)
-        fresh = compiled(nets.network(recipe), EventProp())
-        np.testing.assert_array_equal(engine.record(batch).voltage, fresh.record(batch).voltage)
-        one, two = engine.gradients(batch), fresh.gradients(batch)
-        for name in one.weight:
-            np.testing.assert_array_equal(one.weight[name], two.weight[name])
-            np.testing.assert_array_equal(one.delay[name], two.delay[name])
-
-
 def test_no_spike_is_lost_however_many_there_are() -> None:
     recipe = Recipe(89, sizes=(12, 40, 3), steps=200)
     network = nets.network(recipe)
@@ -227,17 +209,6 @@ def test_no_spike_is_lost_however_many_there_are() -> None:
     assert trace.tie == recipe.steps
     got = raster(recording, "hidden0", 1, recipe.steps)
     np.testing.assert_array_equal(got, trace.spikes["hidden0"])
-
-
-def test_more_examples_than_chunks() -> None:
-    recipe = Recipe(90, steps=40)
-    data = nets.data(recipe, 37)
-    engine = compiled(nets.network(recipe), EventProp(), threads=2)
-    together = gradients(engine, data.batch(np.arange(37)))
-    alone = [gradients(engine, data.batch(np.array([b]))) for b in range(37)]
-    for key, got in together.items():
-        mean = np.mean([g[key] for g in alone], axis=0)
-        np.testing.assert_allclose(got, mean, rtol=0, atol=1e-5 * np.abs(mean).max())
 
 
 def test_silent_neurons_are_counted_and_revived() -> None:
@@ -306,7 +277,6 @@ def test_training_lowers_the_loss() -> None:
 
 
 def one_neuron(model: LIF, bias: float = 0.0) -> Network:
-    """Return a net of one input, one LIF neuron and two outputs."""
     net = Network(seed=0)
     net.add("input", SpikeInput(1))
     net.add("hidden", model, bias=bias)
@@ -317,7 +287,6 @@ def one_neuron(model: LIF, bias: float = 0.0) -> Network:
 
 
 def one_example(label: int = 0, steps: int = 40) -> SpikeBatch:
-    """Return a batch of one example with one spike."""
     start = np.array([[0, 1]], np.int64)
     return SpikeBatch(start, np.array([3], np.int32), np.array([label]), np.array([0]), steps)
 

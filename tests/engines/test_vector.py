@@ -2,10 +2,11 @@
 
 import numba
 import numpy as np
+import pytest
 
 from mlgenn_delays.engines.shared import vector
 
-CASES = [(taps, n) for taps in range(10) for n in (16, 32, 48, 64, 80, 112, 128, 144, 160)]
+SPANS = (16, 32, 48, 64, 80, 112, 128, 144, 160)
 
 
 @numba.njit
@@ -19,47 +20,26 @@ def shifted_dot(out, row, at, n, x, base, address, first, last):
 
 
 def whole(rng: np.random.Generator, n: int) -> np.ndarray:
-    """Return n whole numbers as float32."""
     return rng.integers(-9, 10, n).astype(np.float32)
 
 
-def test_weave_equals_loops() -> None:
-    for taps, span in CASES:
-        check_weave(taps, span)
-
-
-def check_weave(taps: int, span: int) -> None:
-    """Compare sums along rows of a length, of so many taps."""
-    rng = np.random.default_rng((taps, span))
-    x, coef = whole(rng, 900), whole(rng, taps + 5)
-    address = rng.integers(-100, 300, taps + 5)
-    first, base, at = int(rng.integers(0, 6)), int(rng.integers(100, 400)), int(rng.integers(0, 40))
-    out = whole(rng, at + span + 20)
-    wanted = out.copy()
-    for u in range(span):
-        for k in range(first, first + taps):
-            wanted[at + u] += coef[k] * x[base + address[k] + u]
-    shifted_axpy(out, at, span, x, base, address, coef, first, first + taps)
-    np.testing.assert_array_equal(out, wanted, f"{taps} taps, {span} steps")
-
-
-def test_dots_equal_loops() -> None:
-    for taps, span in CASES:
-        check_dots(taps, span)
-
-
-def check_dots(taps: int, span: int) -> None:
-    """Compare products of rows of a length, of so many taps."""
-    rng = np.random.default_rng((taps, span, 1))
-    x, address = whole(rng, 900), rng.integers(-100, 300, taps + 5)
-    first, base, at = int(rng.integers(0, 6)), int(rng.integers(100, 400)), int(rng.integers(0, 40))
-    row, out = whole(rng, at + span + 20), whole(rng, taps + 5)
-    wanted = out.copy()
-    for k in range(first, first + taps):
+@pytest.mark.parametrize("taps", range(10))
+def test_both_equal_loops(taps: int) -> None:
+    for span in SPANS:
+        rng = np.random.default_rng((taps, span))
+        x, coef, address = whole(rng, 900), whole(rng, taps + 5), rng.integers(-100, 300, taps + 5)
+        first, base, at = (int(rng.integers(*ends)) for ends in ((0, 6), (100, 400), (0, 40)))
+        row, dots = whole(rng, at + span + 20), whole(rng, taps + 5)
+        sums, right = row.copy(), dots.copy()
+        wanted = sums.copy()
         for u in range(span):
-            wanted[k] += row[at + u] * x[base + address[k] + u]
-    shifted_dot(out, row, at, span, x, base, address, first, first + taps)
-    np.testing.assert_array_equal(out, wanted, f"{taps} taps, {span} steps")
+            for k in range(first, first + taps):
+                wanted[at + u] += coef[k] * x[base + address[k] + u]
+                right[k] += row[at + u] * x[base + address[k] + u]
+        shifted_axpy(sums, at, span, x, base, address, coef, first, first + taps)
+        np.testing.assert_array_equal(sums, wanted, f"{span} steps")
+        shifted_dot(dots, row, at, span, x, base, address, first, first + taps)
+        np.testing.assert_array_equal(dots, right, f"{span} steps")
 
 
 def test_nothing_is_done_without_steps_or_taps() -> None:

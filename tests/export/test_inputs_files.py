@@ -123,14 +123,12 @@ def test_hdf5_of_another_layout(
 
 
 def npy(header: str, body: bytes = b"", version: int = 1) -> bytes:
-    """Return a .npy with any header."""
     text = header.encode("latin1").ljust(118)
     size = struct.pack("<H" if version == 1 else "<I", len(text))
     return b"\x93NUMPY" + bytes([version, 0]) + size + text + body
 
 
 def header(shape: str, descr: str = "'<f4'", fortran: str = "False") -> str:
-    """Return the text of a header."""
     return f"{{'descr': {descr}, 'fortran_order': {fortran}, 'shape': {shape}, }}"
 
 
@@ -189,13 +187,6 @@ def test_npz_bombs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reading, "MOST_BYTES", 2**18)
     with pytest.raises(InputError, match=r"x.npz \(raster\) must have at most 262144 bytes, got 3"):
         reader().read(path)
-    # One that says it is small: the directory at the end names the size.
-    content = bytearray(path.read_bytes())
-    entry = content.rindex(b"PK\x01\x02")
-    content[entry + 24 : entry + 28] = struct.pack("<I", 200)
-    path.write_bytes(content)
-    with pytest.raises(InputError, match=r"x.npz must have arrays in NumPy's .npz format"):
-        reader().read(path)
     with zipfile.ZipFile(path, "w", zipfile.ZIP_LZMA) as archive:
         archive.writestr("raster.npy", npy(header("(1, 6)"), bytes(24)))
     with pytest.raises(InputError, match="stored or deflated"):
@@ -251,7 +242,6 @@ def test_too_long_recordings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def whole(suffix: str) -> bytes:
-    """Return a file that can be read."""
     file = BytesIO()
     if suffix == "npy":
         np.save(file, np.ones((3, 6), np.float32))

@@ -44,12 +44,10 @@ def voices(steps: int = 20) -> Reader:
 
 
 def text(rows: np.ndarray) -> bytes:
-    """Return rows as lines."""
     return "".join(" ".join(map(str, row)) + "\n" for row in rows).encode()
 
 
 def all_of(content: bytes | str, one: Reader, **options: Any) -> list[Item]:
-    """Return all windows of a stream."""
     stream: Any = io.BytesIO(content) if isinstance(content, bytes) else io.StringIO(content)
     return list(windows(stream, one, **options))
 
@@ -222,14 +220,12 @@ def test_settings_that_cannot_be(one: Reader, options: dict, message: str) -> No
 
 
 def wav(samples: np.ndarray, rate: int, subtype: str = "PCM_16") -> bytes:
-    """Return samples as a WAV."""
     file = io.BytesIO()
     soundfile.write(file, samples, rate, subtype=subtype, format="WAV")
     return file.getvalue()
 
 
 def tone(rate: int, seconds: float = 0.5) -> np.ndarray:
-    """Return a tone as int16."""
     return (9000 * np.sin(2 * np.pi * 700 * np.arange(int(rate * seconds)) / rate)).astype("<i2")
 
 

@@ -13,7 +13,6 @@ from tests.fuzz.targets import targets
 
 
 def main() -> int:
-    """Run the cases that are asked for."""
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
     parser.add_argument("--cases", type=int, default=20_000)
     parser.add_argument("--seed", type=int, default=1)
@@ -49,7 +48,6 @@ def main() -> int:
 
 
 def _tell(outcome: Outcome) -> None:
-    """Print what went wrong."""
     print(f"{outcome.target} {outcome.case} {outcome.kind}: {outcome.said[:400]!r}", flush=True)
 
 

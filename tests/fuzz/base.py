@@ -1,6 +1,5 @@
 """The whole files that are mutated: small runs, data, sweeps and exports, made once."""
 
-import json
 import os
 import shutil
 import wave
@@ -10,8 +9,11 @@ from unittest.mock import patch
 import numpy as np
 
 from mlgenn_delays.kernels import kernel_cache
+from mlgenn_delays.sweep import executor
 from tests.cli.helpers import SMALL, call, write_rawhd
 from tests.data.shd_helpers import events, write_file, write_shd
+from tests.export.genn.test_refusals import write as write_genn_folder
+from tests.sweep.helpers import Here
 
 SPOKEN = ["--set", 'data={dataset="folder"}', "--set", "learning.batch_size=8"]
 OWN = ["--set", 'data={dataset="npz", duration=20.0}', "--set", "learning.batch_size=4"]
@@ -22,19 +24,13 @@ def make_base(folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     os.environ["DELAYSNN_CACHE"] = str(folder / "cache")
     _train(folder / "run", "digits", *SMALL)
-    _begun(folder / "run", folder / "begun", "digits", *SMALL)
+    _begun(folder / "begun", "digits", *SMALL)
     _words(folder / "words")
     rawhd = write_rawhd(folder / "rawhd", 80, 40)
-    rewired = [
-        "--set",
-        "data.validation=0.25",
-        "--set",
-        "rewiring.rule=rigl",
-        "--set",
-        "network.sparsity=0.5",
-    ]
-    rewired += ["--set", "network.layers.0.size=6", "--set", "learning.batch_size=16"]
-    _begun(None, folder / "rewired", "rawhd", *rewired, "--data", rawhd)
+    rewired = ("data.validation=0.25", "rewiring.rule=rigl", "network.sparsity=0.5")
+    rewired += ("network.layers.0.size=6", "learning.batch_size=16")
+    rewiring = [word for text in rewired for word in ("--set", text)]
+    _begun(folder / "rewired", "rawhd", *rewiring, "--data", rawhd)
     small = ["--set", "network.layers.0.size=4"]
     _train(folder / "spoken", "fsdd", *SPOKEN, *small, "--data", folder / "words")
     _npz(folder / "events.npz")
@@ -44,10 +40,10 @@ def make_base(folder: Path) -> Path:
         _done("export", folder / "own", "--format", form, "--out", folder / name)
     np.save(folder / "raster.npy", np.eye(8, 12, dtype=np.uint8)[None].repeat(2, 0))
     _kernels(folder)
-    (folder / "genn").mkdir()
-    (folder / "genn" / "manifest.json").write_bytes(manifest())
-    _done("sweep", "digits", *SMALL, "--epochs", 1, "--workers", 1, "--out", folder / "sweep",
-          "--grid", "delays.learn=true,false")  # fmt: skip
+    write_genn_folder(folder / "genn")
+    with patch.object(executor, "Child", Here):
+        _done("sweep", "digits", *SMALL, "--epochs", 1, "--workers", 1, "--out", folder / "sweep",
+              "--grid", "delays.learn=true,false")  # fmt: skip
     return folder
 
 
@@ -62,7 +58,7 @@ def _train(path: Path, *arguments: object) -> None:
     _done("train", *arguments, "--epochs", 2, "--threads", 1, "--out", path)
 
 
-def _begun(whole: Path | None, path: Path, *arguments: object) -> None:
+def _begun(path: Path, *arguments: object) -> None:
     """Make a run of two epochs as it was after the first."""
     from mlgenn_delays.runs.directory import RunDirectory
 
@@ -121,10 +117,3 @@ def _kernels(folder: Path) -> None:
     kept = kernel_cache()
     if kept is not None:
         shutil.copytree(kept, folder / "kernels" / kept.name)
-
-
-def manifest() -> bytes:
-    """Return the manifest of a folder with GeNN's code."""
-    from tests.export.test_fuzz import MANIFEST
-
-    return json.dumps(MANIFEST).encode()

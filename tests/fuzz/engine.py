@@ -101,8 +101,6 @@ def run(
 
 
 class _Child:
-    """A process with a batch of cases."""
-
     def __init__(
         self, targets: dict[str, Target], cases: list[tuple[str, int]], base: Path, work: Path,
         seed: int,
@@ -213,7 +211,6 @@ class _TooLongError(BaseException):
 
 
 def _alarm(*_: object) -> None:
-    """End a case."""
     raise _TooLongError
 
 

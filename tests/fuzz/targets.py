@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 
-from mlgenn_delays.untrusted import read_text
 from tests.fuzz import mutate
 from tests.fuzz.mutate import Mutation
 
@@ -75,14 +74,12 @@ def _override(folder: Path) -> None:
 
 
 def _course(folder: Path) -> None:
-    """Read the metrics of a run."""
     from mlgenn_delays.runs.run import Run
 
     Run(folder / "run").history().to_csv()
 
 
 def _analysis(folder: Path) -> None:
-    """Analyse a run, without its figures."""
     from mlgenn_delays.analysis.analyse import Settings, analyse
     from mlgenn_delays.analysis.findings import findings
     from mlgenn_delays.runs.run import Run
@@ -94,7 +91,6 @@ def _analysis(folder: Path) -> None:
 
 
 def _sweep(folder: Path) -> None:
-    """Read the points and the results of a sweep."""
     from mlgenn_delays.errors import WorkError
     from mlgenn_delays.sweep import Sweep, read_results, summarise
     from mlgenn_delays.sweep.results import describe, make_row, to_csv
@@ -121,15 +117,9 @@ def _sweep(folder: Path) -> None:
 
 
 def _manifest(folder: Path) -> None:
-    """Read a manifest."""
     from mlgenn_delays.export.genn.manifest import read_manifest
 
     read_manifest(folder / "genn")
-
-
-def _lists(folder: Path) -> None:
-    """Read a list of recordings."""
-    read_text(folder / "words" / "validation_list.txt")
 
 
 def _kernels(folder: Path) -> None:
@@ -152,6 +142,7 @@ def targets(scratch: Path) -> dict[str, Target]:
         scratch: A file that mutations may write.
     """
     blind, text, jsons, tensors = mutate.blind, mutate.text, mutate.jsons, mutate.tensors(scratch)
+    again = ("evaluate {}/run --threads 1", "train --resume --out {}/run --threads 1")
     run, best = ("run",), "run/checkpoints/best/network.safetensors"
     sealed, words = (blind, tensors, tensors, tensors), ("words", "cache", "spoken")
     look = "data check folder {}/words --set stream=false"
@@ -160,18 +151,8 @@ def targets(scratch: Path) -> dict[str, Target]:
             "run/recipe.toml", ("recipes {}/run/recipe.toml",), (text, text, blind), share=80
         ),
         "override": Target("run/recipe.toml", (), (text,), function=_override, share=60),
-        "run recipe": Target(
-            "run/recipe.toml",
-            ("evaluate {}/run --threads 1 --json", "train --resume --out {}/run --threads 1"),
-            (text, text, blind),
-            run,
-        ),
-        "environment": Target(
-            "run/environment.json",
-            ("evaluate {}/run --threads 1", "train --resume --out {}/run --threads 1"),
-            (text, jsons, blind),
-            run,
-        ),
+        "run recipe": Target("run/recipe.toml", again, (text, text, blind), run),
+        "environment": Target("run/environment.json", again, (text, jsons, blind), run),
         "metrics": Target(
             "run/metrics.csv", (), (text, blind), run, ("run/checkpoints",), 60, _course
         ),
@@ -199,12 +180,7 @@ def targets(scratch: Path) -> dict[str, Target]:
             sealed,
             run,
         ),
-        "record": Target(
-            "run/data.safetensors",
-            ("evaluate {}/run --threads 1", "train --resume --out {}/run --threads 1"),
-            sealed,
-            run,
-        ),
+        "record": Target("run/data.safetensors", again, sealed, run),
         "checkpoint": Target(
             "begun/checkpoints/last/state.safetensors",
             ("train --resume --out {}/begun --threads 1",),

@@ -46,10 +46,8 @@ def batch_of(
 
 
 def compiled(network: Network) -> CompiledNetwork:
-    """Return a network compiled for EventProp in GeNN."""
     return compile_network(network, EventProp(), engine="genn", total_steps=10)
 
 
 def ours(network: Network, batch: Batch) -> Gradients:
-    """Return the gradients of a batch by our engine in GeNN."""
     return compiled(network).gradients(batch)

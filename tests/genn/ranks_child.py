@@ -20,7 +20,6 @@ EXAMPLES, BATCH = 11, 5  # the last batch has fewer examples than there are rank
 
 
 def found(communicator: str | None, pipelined: bool) -> dict[str, Any]:
-    """Train, evaluate and record."""
     rule = EventProp(
         weights=Adam(0.01), delays=Adam(0.3), spike_count=SpikeCount(strength=0.01, target=3.0),
         dropout={"hidden0": 0.2}, pipelined=pipelined,
@@ -51,7 +50,6 @@ def found(communicator: str | None, pipelined: bool) -> dict[str, Any]:
 
 
 def main(communicator: str | None) -> None:
-    """Print what an exact and a pipelined training end with."""
     print(json.dumps([found(communicator, pipelined) for pipelined in (False, True)]), flush=True)
 
 

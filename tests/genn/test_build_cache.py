@@ -1,6 +1,7 @@
 """GeNN's compiled code is verified before it is loaded, and built anew when it is damaged."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -19,13 +20,24 @@ from tests.genn.helpers import batch_of, compiled, ours, pairs  # noqa: E402
 BATCH = batch_of([[(1, 0), (4, 1)], [(2, 1)]], steps=30, labels=[0, 1])
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
+    """Return a cache with a network's code, and the network's gradients."""
+    cache = tmp_path_factory.mktemp("whole")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DELAYSNN_CACHE", str(cache))
+        return cache, ours(pairs(), BATCH)
+
+
 @pytest.fixture
-def built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Any]:
-    """Return the folder of a network's code, and the network's gradients."""
+def built(
+    whole: tuple[Path, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> tuple[Path, Any]:
+    """Return the folder of a copy of the code, in a cache of its own, and the gradients."""
+    shutil.copytree(whole[0], tmp_path / "cache")
     monkeypatch.setenv("DELAYSNN_CACHE", str(tmp_path / "cache"))
-    gradients = ours(pairs(), BATCH)
     (folder,) = (tmp_path / "cache" / "genn").iterdir()
-    return folder, gradients
+    return folder, whole[1]
 
 
 def damage(path: Path, how: str) -> None:
@@ -47,9 +59,8 @@ def damage(path: Path, how: str) -> None:
         *(
             pytest.param(name, how, marks=pytest.mark.slow)
             for name, how in [
-                ("*_CODE/librunner.so", "flip"), ("*_CODE/neuronUpdate.cc", "cut"),
-                ("*_CODE/neuronUpdate.o", "empty"), ("*_CODE/librunner.so", "none"),
-                ("built.json", "cut"), ("built.json", "none"),
+                ("*_CODE/neuronUpdate.cc", "flip"), ("*_CODE/neuronUpdate.o", "empty"),
+                ("built.json", "none"),
             ]
         ),
     ],
@@ -77,6 +88,7 @@ def test_whole_code_is_not_built_again(
     times = {path: path.stat().st_mtime_ns for path in folder.rglob("*.so")}
     assert times and set(json.loads((folder / build.RECORD).read_bytes())) >= {"librunner.so"}
     again = ours(pairs(), BATCH)
+    assert not list(Path.cwd().glob("*_CODE"))  # where GeNN would put it
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*.so")} == times
     np.testing.assert_array_equal(again.weight["hidden->output"], expected.weight["hidden->output"])
 

@@ -19,6 +19,7 @@ from mlgenn_delays.training.trainer import Trainer
 from tests.backend import BACKEND
 from tests.cli.helpers import call, metrics, parsed, refused, write_rawhd, write_words
 from tests.data.shd_helpers import write_shd, write_ssc
+from tests.engines.helpers import relative
 from tests.genn.test_ranks import mpiexec
 from tests.needs import GENN, need
 
@@ -119,11 +120,6 @@ def stopped_after(monkeypatch, epochs, *arguments):
         result = call("train", "digits", *SMALL, "--epochs", EPOCHS, *arguments)
     assert result.exit_code == 130
     return result.stderr.splitlines()[-1]
-
-
-def relative(one, other):
-    """Return how far two arrays are from each other, relative to their size."""
-    return float(np.linalg.norm(one - other) / np.linalg.norm(other))
 
 
 @pytest.mark.parametrize(("first", "second"), [("cpu", "genn"), ("genn", "cpu")])
@@ -259,13 +255,6 @@ def test_currents_learn_the_same_with_a_compact_surrogate(folders, tmp_path):
     for one, other in zip(*rows, strict=True):
         assert float(one["train_loss"]) == pytest.approx(float(other["train_loss"]), rel=1e-3)
         assert float(one["spikes_hidden1"]) > 0.1
-
-
-def test_a_compiler_that_is_not_there(tmp_path, monkeypatch):
-    monkeypatch.setenv("CXX", "no-such-compiler")
-    text = refused("train", "digits", *SMALL, *GENN, "--out", tmp_path / "r")
-    assert "no-such-compiler" in text and "--engine cpu" in text
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_compiler_that_fails(tmp_path, monkeypatch):

@@ -29,7 +29,6 @@ def mpiexec() -> str:
 
 
 def run(command: list[str]) -> subprocess.CompletedProcess[str]:
-    """Run a command in the repository."""
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
 
 

@@ -27,7 +27,6 @@ NORMALISED = StepRecipe(1401, normalised="all", sizes=(9, 8, 7, 3), current=True
 
 
 def genn(net: Network | None = None, rule: Any = None, **options: Any) -> Any:
-    """Return a network compiled for GeNN."""
     own = nets.network(RECIPE) if net is None else net
     return compile_network(own, rule or EventProp(), engine="genn", total_steps=1, **options)
 
@@ -40,7 +39,6 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def script(path: Path, text: str) -> Path:
-    """Write a program."""
     path.write_text(f"#!/bin/sh\n{text}\n")
     path.chmod(0o755)
     return path
@@ -61,17 +59,21 @@ def test_delays_of_more_than_16_bits() -> None:
         genn(net)
 
 
-def test_a_surrogate_of_unbounded_support() -> None:
-    net = nets.network(RECIPE)
-    with pytest.raises(InputError, match="compact support, got Atan; take Triangle"):
-        genn(net, SurrogateBPTT(surrogate=Atan()))
-    genn(net, SurrogateBPTT(surrogate=Triangle()))
-
-
-def test_normalisation_that_learns() -> None:
-    net = nets.step_network(NORMALISED)
-    with pytest.raises(InputError, match="without normalisation to learn, got 'hidden0'.* cpu"):
-        genn(net, SurrogateBPTT(surrogate=Triangle()))
+def test_networks_and_rules() -> None:
+    triangle = SurrogateBPTT(surrogate=Triangle())
+    genn(None, triangle)
+    for net, rule, match in (
+        (None, SurrogateBPTT(surrogate=Atan()), "compact support, got Atan; take Triangle"),
+        (
+            nets.step_network(NORMALISED), triangle,
+            "without normalisation to learn, got 'hidden0'.* cpu",
+        ),
+        # What the CPU engine refuses too.
+        (nets.step_network(StepRecipe(1402, delta=True)), None, "must have Exponential synapses"),
+        (None, EventProp(dropout={"nothing": 0.5}), "dropout must name populations that spike"),
+    ):  # fmt: skip
+        with pytest.raises(InputError, match=match):
+            genn(net, rule)
 
 
 def test_normalisation_that_only_answers_is_folded() -> None:
@@ -84,13 +86,6 @@ def test_normalisation_that_only_answers_is_folded() -> None:
     np.testing.assert_array_equal(got.predictions, wanted.predictions)
     assert got.spikes == wanted.spikes and wanted.spikes["hidden1"] > 0
     assert net.populations["hidden0"].normalisation is not None
-
-
-def test_what_the_cpu_engine_refuses_too() -> None:
-    with pytest.raises(InputError, match="EventProp must have Exponential synapses"):
-        genn(nets.step_network(StepRecipe(1402, delta=True)))
-    with pytest.raises(InputError, match="dropout must name populations that spike"):
-        genn(rule=EventProp(dropout={"nothing": 0.5}))
 
 
 # Backends
@@ -179,17 +174,6 @@ def test_a_cache_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "file"))
     with pytest.raises(InputError, match="cannot write GeNN's code .* set DELAYSNN_CACHE"):
         genn().evaluate([nets.batch(RECIPE)])
-
-
-def test_code_is_compiled_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    cache, batch, times = tmp_path / "a folder", nets.batch(RECIPE), []
-    monkeypatch.setenv("DELAYSNN_CACHE", str(cache))
-    for _ in range(2):
-        genn().evaluate([batch])
-        (library,) = (cache / "genn").glob("genn-*/*/librunner.so")
-        times.append(library.stat().st_mtime_ns)
-    assert times[0] == times[1]
-    assert not list(Path.cwd().glob("*_CODE"))  # where GeNN would put it
 
 
 @pytest.mark.parametrize(("name", "found"), [("pygenn", "5.3.0"), ("ml_genn", "2.2.1")])

@@ -51,7 +51,6 @@ def translate(network: Network) -> GeNNNetwork:
 
 
 def _neuron(model: object) -> GeNNSpikeInput | LeakyIntegrate | LeakyIntegrateFire:
-    """Return mlGeNN's neuron for a population model."""
     if isinstance(model, LeakyIntegrator):
         assert model.readout == "mean"
         return LeakyIntegrate(tau_mem=model.tau_mem, scale_i=True, readout="avg_var")

@@ -46,7 +46,6 @@ class Counter:
 
     @property
     def value(self) -> int:
-        """The number so far."""
         return int.from_bytes(self._memory[:], "little")
 
 

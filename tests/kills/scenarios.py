@@ -43,7 +43,6 @@ class Scenario:
     cost: float = 1.0
 
     def words(self, base: Path) -> list[str]:
-        """Return the arguments for a folder."""
         return [word.replace("BASE", str(base)) for word in self.command]
 
 
@@ -72,29 +71,15 @@ def _init_and_folder(inputs: Path, base: Path) -> None:
 
 _SWEEP = ("sweep", "yin-yang", *_SMALL, *_FEW, "--epochs", "1", "--seeds", "2", "--workers", "1")
 _SWEEP += ("--out", "BASE/dir")
-_TRAIN = ("train", "yin-yang", *_SMALL, *_TWO, *_FEW, "--threads", "1", "--out", "BASE/run")
+_END = ("--threads", "1", "--out", "BASE/run")
+_TRAIN = ("train", "yin-yang", *_SMALL, *_TWO, *_FEW, *_END)
+_SPOKEN = ("train", "fsdd", *_SMALL, *_TWO, *_WORDS, "--data", "BASE/words", *_END)
 _INIT = ("--init", "BASE/init.safetensors")
 SCENARIOS = (
     Scenario("train", _TRAIN, _nothing),
     Scenario("train-init", (*_TRAIN, *_INIT), _copies("init.safetensors")),
     Scenario("train-init-folder", (*_TRAIN, *_INIT), _init_and_folder),
-    Scenario(
-        "train-cache",
-        (
-            "train",
-            "fsdd",
-            *_SMALL,
-            *_TWO,
-            *_WORDS,
-            "--threads",
-            "1",
-            "--data",
-            "BASE/words",
-            "--out",
-            "BASE/run",
-        ),
-        _copies("words"),
-    ),
+    Scenario("train-cache", _SPOKEN, _copies("words")),
     Scenario("sweep", _SWEEP, _nothing, cost=8.0),
     Scenario("sweep-point", _SWEEP, _nothing, alone=True, cost=8.0),
     Scenario(

@@ -216,15 +216,8 @@ class Bench:
         code = call(*words, log=self.log)
         text = self.log.read_text(errors="replace")
         if code == 2 and words[0] == "train" and "continue with --resume" in text:
-            code = call(
-                "train",
-                "--resume",
-                "--threads",
-                "1",
-                "--out",
-                words[words.index("--out") + 1],
-                log=self.log,
-            )
+            run = words[words.index("--out") + 1]
+            code = call("train", "--resume", "--threads", "1", "--out", run, log=self.log)
         if code == 2 and words[0] == "export" and "which exists" in text:
             return ""
         text = self.log.read_text(errors="replace")
@@ -284,11 +277,8 @@ def main() -> int:
                 bench.reference(each)
                 print(each.name, *bench.changes, sep="\n  ")
             return 0
-        found = [
-            each
-            for each in cases(bench, chosen, asked.mode or list(MODES))
-            if asked.at in (None, each[2])
-        ]
+        modes = asked.mode or list(MODES)
+        found = [each for each in cases(bench, chosen, modes) if asked.at in (None, each[2])]
         if asked.sample:
             found = sample(found, asked.sample)
         for scenario, mode, at, expected in found:

@@ -24,7 +24,7 @@ from mlgenn_delays.learning import (
 )
 from mlgenn_delays.network import Exponential, Network, Normal, Uniform
 from tests.backend import BACKEND
-from tests.engines.helpers import relative
+from tests.engines.helpers import errors
 from tests.reference import eventprop, nets, steps
 from tests.reference import surrogate as surrogate_twin
 from tests.reference.nets import StepRecipe
@@ -58,7 +58,6 @@ class Case:
     several: bool = False
 
     def rule(self, **options: Any) -> Rule:
-        """Return the rule, with other options as given."""
         options = {"spike_count": SpikeCount(self.count[1], self.count[0])} | options
         if self.surrogate is None:
             return EventProp(**options)
@@ -74,7 +73,6 @@ class Case:
 
 
 def _events(seed: int, **options: Any) -> Case:
-    """Return a case of EventProp."""
     return Case(StepRecipe(seed, **options))
 
 
@@ -147,7 +145,6 @@ def network(case: Case) -> Network:
 
 
 def pick(case: Case, index: Any) -> Any:
-    """Return some of the case's examples as a batch."""
     return nets.step_data(case.recipe, EXAMPLES).batch(np.array(index, dtype=np.int64))
 
 
@@ -171,7 +168,6 @@ def with_steps(batch: Batch, steps: int) -> Batch:
 
 
 def cpu(net: Network, rule: Rule, **options: Any) -> CompiledNetwork:
-    """Return a network compiled for the CPU engine."""
     return compile_network(net, rule, **({"total_steps": 10, "threads": 1} | options))
 
 
@@ -217,20 +213,7 @@ def trace(case: Case) -> steps.Trace:
     return steps.forward(network(case), pick(case, range(EXAMPLES)), training=False)
 
 
-def errors(got: Gradients, right: Gradients) -> dict[str, float]:
-    """Return the relative errors of all gradients."""
-    out = {}
-    for kind in ("weight", "delay"):
-        has, wants = getattr(got, kind), getattr(right, kind)
-        assert set(has) == set(wants)
-        for name, array in wants.items():
-            assert has[name].shape == array.shape and has[name].dtype == np.float32
-            out[f"{kind} {name}"] = relative(has[name], array)
-    return out
-
-
 def check(got: Gradients, right: Gradients, close: float = CLOSE) -> None:
-    """Reject gradients that differ by more than `close`."""
     assert got.loss == pytest.approx(right.loss, rel=close, abs=1e-6)
     far = {name: error for name, error in errors(got, right).items() if not error <= close}
     assert not far
@@ -246,7 +229,6 @@ def same(one: Gradients, other: Gradients) -> None:
 
 
 def count_builds(patch: pytest.MonkeyPatch) -> list[str]:
-    """Return a list that gets the folder of each build to come."""
     real, folders = running.build, []
 
     def noted(model: Any, folder: Any, backend: str) -> Any:

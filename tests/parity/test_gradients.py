@@ -13,9 +13,8 @@ need(*GENN)
 from mlgenn_delays.engines.base import CompiledNetwork  # noqa: E402
 from mlgenn_delays.engines.shared import candidate_gradients  # noqa: E402
 from mlgenn_delays.learning import EventProp  # noqa: E402
-from mlgenn_delays.network import Network  # noqa: E402
-from tests.engines.helpers import relative  # noqa: E402
-from tests.engines.rewired import sizes  # noqa: E402
+from tests.engines.helpers import permuted, relative  # noqa: E402
+from tests.engines.rewired import pair_delays, sizes  # noqa: E402
 from tests.parity.helpers import (  # noqa: E402
     CASES,
     CLOSE,
@@ -134,27 +133,6 @@ def test_zero_delays_are_no_delays() -> None:
     same(other.gradients(batch), own.gradients(batch))
 
 
-def permuted(net: Network, name: str, order: np.ndarray) -> tuple[Network, dict[str, np.ndarray]]:
-    """Return a network whose neuron k is the old order[k], and where each synapse was before."""
-    out, moved = net.copy(), {}
-    place = np.argsort(order)
-    out.populations[name].bias = net.populations[name].bias[order]
-    for key, p in out.projections.items():
-        pre = place[p.pre()] if p.source == name else p.pre()
-        post = place[p.post] if p.target == name else p.post
-        moved[key] = at = np.lexsort((post, pre))
-        n_pre = net.populations[p.source].n
-        p.post = post[at].astype(np.int32)
-        p.indptr = np.searchsorted(pre[at], np.arange(n_pre + 1)).astype(np.int64)
-        p.weight = p.weight[at]
-        if p.granularity == "synapse":
-            p.delay = p.delay[at]
-        elif p.granularity == "axon" and p.source == name:
-            p.delay = p.delay[order]
-        p.check(n_pre, net.populations[p.target].n)
-    return out, moved
-
-
 @pytest.mark.parametrize("case", [CASES[1], CASES[12]], ids=str)
 def test_permuting_neurons_permutes_results(case: Case) -> None:
     own, batch = both(case)[1], pick(case, free(case))
@@ -171,27 +149,15 @@ def test_permuting_neurons_permutes_results(case: Case) -> None:
 def test_gradients_of_what_is_not_learned_are_zero() -> None:
     case = CASES[0]
     batch = pick(case, range(EXAMPLES))
-    got = genn(network(case), EventProp(delays=None)).gradients(batch)
-    assert not any(g.any() for g in got.delay.values())
-    assert all(g.any() for g in got.weight.values())
-    got = genn(network(case), EventProp(weights=None)).gradients(batch)
-    assert not any(g.any() for g in got.weight.values())
-    assert all(g.any() for g in got.delay.values())
+    for left_out, learned in (("weight", "delay"), ("delay", "weight")):
+        got = genn(network(case), EventProp(**{f"{left_out}s": None})).gradients(batch)
+        assert not any(g.any() for g in getattr(got, left_out).values())
+        assert all(g.any() for g in getattr(got, learned).values())
 
 
 # Candidate gradients
 
 WITH_ABSENT = [CASES[k] for k in (1, 4, 7, 12, 15)]
-
-
-def pair_delays(net: Network, name: str) -> np.ndarray:
-    """Return a delay for each pair [ms]: the axon's or the fixed one, or drawn at random."""
-    p, shape = net.projections[name], sizes(net, name)
-    if p.granularity != "synapse":
-        return np.broadcast_to(p.delay[:, None], shape).copy()
-    delay = np.random.default_rng(5).uniform(0, p.max_delay, shape)
-    delay[0], delay[1] = 0.0, p.max_delay
-    return delay
 
 
 @lru_cache(maxsize=8)

@@ -43,7 +43,6 @@ CASES: list[tuple[Rewiring, Rule, StepRecipe]] = [
 
 
 def title(value: Any) -> str:
-    """Return a short name of a part of a case."""
     if isinstance(value, Rewiring):
         form = getattr(value, "form", "")
         return f"{type(value).__name__}{form}{value.every}{value.grow_delay}"
@@ -53,7 +52,6 @@ def title(value: Any) -> str:
 def trained(
     engine: CompiledNetwork, of: StepRecipe, patch: pytest.MonkeyPatch, epochs: int = 2
 ) -> list[Pass]:
-    """Train some epochs; return the passes."""
     with patch.context() as own:
         spy = Spy.on(own)
         grown = [

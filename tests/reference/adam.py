@@ -29,7 +29,6 @@ class Parameter:
     def update(
         self, gradient: float, rate: float, beta1: float, beta2: float, epsilon: float
     ) -> None:
-        """Make one update."""
         self.updates += 1
         self.first = beta1 * self.first + (1 - beta1) * gradient
         self.second = beta2 * self.second + (1 - beta2) * gradient**2

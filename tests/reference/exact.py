@@ -74,7 +74,6 @@ class Neuron:
             self.time = time
 
     def spike(self, time: float) -> None:
-        """Spike and reset."""
         self.advance(time)
         self.v, self.rests_until = 0.0, time + self.tau_refrac
         self.spikes.append(time)
@@ -112,7 +111,6 @@ class Outcome:
     loss: float
 
     def counts(self) -> list[int]:
-        """Return the spike count of every neuron."""
         return [len(times) for neurons in self.spikes.values() for times in neurons]
 
 

@@ -119,12 +119,10 @@ def run(network: Network, given: np.ndarray, label: int = 0) -> Trace:
 
 
 def _kind(model: object) -> str:
-    """Return the name of a model's class."""
     return type(model).__name__
 
 
 def _kind_of(network: Network, name: str) -> str:
-    """Return the name of the class of a population's model."""
     return _kind(network.populations[name].model)
 
 
@@ -158,7 +156,6 @@ def membrane_step(
 
 
 def softmax(x: np.ndarray) -> np.ndarray:
-    """Return the softmax over the last axis."""
     shifted = np.exp(x - x.max(axis=-1, keepdims=True))
     return shifted / shifted.sum(axis=-1, keepdims=True)
 

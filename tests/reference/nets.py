@@ -106,7 +106,6 @@ def data(recipe: Recipe, n: int = 3) -> SpikeData:
 
 
 def batch(recipe: Recipe, n: int = 3) -> SpikeBatch:
-    """Return n random examples as one batch."""
     return data(recipe, n).batch(np.arange(n))
 
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 
 
 def place(name: str) -> float:
-    """Return the number from 0 to 1 of a name or group."""
     text = "0 " + unicodedata.normalize("NFC", name)
     digest = hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=8).digest()
     return int(digest.hex(), 16) / 2.0**64

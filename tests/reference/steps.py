@@ -60,7 +60,6 @@ class Layer:
 
     @staticmethod
     def zeros(*shape: int) -> "Layer":
-        """Return a layer in which nothing happened."""
         current, drive, tested, after, value = (np.zeros(shape) for _ in range(5))
         fired, still = np.zeros(shape, dtype=bool), np.zeros(shape, dtype=bool)
         return Layer(current, drive, tested, after, fired, still, value)

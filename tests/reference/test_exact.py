@@ -10,7 +10,6 @@ from tests.reference import eventprop, exact, forward, nets, variants
 
 
 def one_neuron(**settings: float) -> exact.Neuron:
-    """Return a neuron with a synaptic current of its own."""
     wanted = {"tau_mem": 20.0, "tau_syn": 5.0, "bias": 0.0, "v_thresh": 1.0, "tau_refrac": 0.0}
     return exact.Neuron(**{**wanted, **settings})
 

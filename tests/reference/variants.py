@@ -48,7 +48,6 @@ def errors(
 
 
 def main(seeds: int = 12) -> None:
-    """Print the table."""
     for recurrent, tau_refrac in ((False, 0.0), (True, 0.0), (True, 2.3)):
         rows: dict[tuple, list[dict[str, float]]] = {}
         for seed in range(seeds):

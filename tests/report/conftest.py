@@ -9,7 +9,6 @@ from tests.cli.helpers import REWIRED, SMALL, call, write_rawhd
 
 
 def train(recipe: str, out: Path, *options: object) -> Path:
-    """Train a run."""
     result = call("train", recipe, *options, "--threads", 1, "--out", out)
     assert result.exit_code == 0, result.output
     return out
@@ -17,7 +16,6 @@ def train(recipe: str, out: Path, *options: object) -> Path:
 
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory) -> Path:
-    """Return where the runs are."""
     return tmp_path_factory.mktemp("report")
 
 
@@ -42,25 +40,21 @@ def rewired(folder) -> Path:
     return train("rawhd", folder / "rewired", *REWIRED, "--data", data, "--epochs", 3)
 
 
+def page(out: Path, *runs: Path) -> Path:
+    make_report(list(runs), out, ReportOptions(threads=1))
+    return out
+
+
 @pytest.fixture(scope="session")
 def one_page(folder, digits) -> Path:
-    """Return the report of one run."""
-    out = folder / "one.html"
-    make_report([digits], out, ReportOptions(threads=1))
-    return out
+    return page(folder / "one.html", digits)
 
 
 @pytest.fixture(scope="session")
 def rewired_page(folder, rewired) -> Path:
-    """Return the report of a rewired run."""
-    out = folder / "rewired.html"
-    make_report([rewired], out, ReportOptions(threads=1))
-    return out
+    return page(folder / "rewired.html", rewired)
 
 
 @pytest.fixture(scope="session")
 def comparison_page(folder, digits, others) -> Path:
-    """Return the report of several runs."""
-    out = folder / "several.html"
-    make_report([digits, *others], out, ReportOptions(threads=1))
-    return out
+    return page(folder / "several.html", digits, *others)

@@ -17,7 +17,6 @@ PAGES = ("one_page", "rewired_page", "comparison_page")
 
 @pytest.fixture(scope="module")
 def browser():
-    """Return a browser without a window."""
     need("chromium")
     binary, driver = find_browser(), shutil.which("chromedriver")
     from selenium import webdriver
@@ -38,12 +37,14 @@ def browser():
 
 @pytest.fixture(params=PAGES)
 def page(request):
-    """Return one of the pages."""
     return request.getfixturevalue(request.param)
 
 
-def show(browser, page, width=DESK, dark=False):
-    """Open a page at a width and in a colour scheme, with nothing left in the logs."""
+def show(browser, page, width=DESK, dark=False, folded=False):
+    """Open a page at a width and in a colour scheme, all its parts unfolded but if told so.
+
+    Nothing of other pages is left in the logs.
+    """
     size = {"width": width, "height": 844, "deviceScaleFactor": 1, "mobile": width == PHONE}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
     scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
@@ -52,16 +53,12 @@ def show(browser, page, width=DESK, dark=False):
     for log in ("browser", "performance"):
         browser.get_log(log)
     browser.get(page.as_uri())
-
-
-def open_all(browser):
-    """Open every part that is folded."""
-    browser.execute_script("document.querySelectorAll('details').forEach(d => d.open = true)")
+    if not folded:
+        browser.execute_script("document.querySelectorAll('details').forEach(d => d.open = true)")
 
 
 def test_nothing_is_fetched_and_nothing_complains(browser, page):
     show(browser, page)
-    open_all(browser)
     assert browser.get_log("browser") == []
     events = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
     asked = [e["params"]["request"]["url"] for e in events
@@ -83,7 +80,6 @@ def test_the_policy_of_the_page_holds(browser, one_page, tmp_path):
 
 def test_every_image_is_there(browser, page):
     show(browser, page)
-    open_all(browser)
     images = browser.execute_async_script("""
         const done = arguments[0], all = [...document.images];
         Promise.allSettled(all.map(i => i.decode())).then(() => done(all.map(i =>
@@ -100,7 +96,6 @@ def test_every_image_is_there(browser, page):
 @pytest.mark.parametrize("width", [PHONE, 768, DESK])
 def test_nothing_scrolls_sideways(browser, page, width):
     show(browser, page, width)
-    open_all(browser)
     found = browser.execute_script("""
         const right = e => e.getBoundingClientRect().right;
         return {page: document.documentElement.scrollWidth, window: innerWidth,
@@ -114,7 +109,6 @@ def test_nothing_scrolls_sideways(browser, page, width):
 
 def test_text_is_large_enough_on_a_phone(browser, page):
     show(browser, page, PHONE)
-    open_all(browser)
     small = browser.execute_script("""
         const small = [];
         for (const e of document.querySelectorAll('body, body *')) {
@@ -129,7 +123,6 @@ def test_text_is_large_enough_on_a_phone(browser, page):
 
 
 def _luminance(colour):
-    """Return the relative luminance of an sRGB colour as WCAG 2 defines it."""
     linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in colour]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
@@ -141,7 +134,6 @@ def _rgb(text):
 @pytest.mark.parametrize("dark", [False, True])
 def test_text_has_contrast(browser, page, dark):
     show(browser, page, dark=dark)
-    open_all(browser)
     pairs = browser.execute_script("""
         const found = {};
         for (const e of document.querySelectorAll('body, body *')) {
@@ -165,7 +157,7 @@ def test_text_has_contrast(browser, page, dark):
 
 
 def test_anchors_lead_somewhere_and_open_what_is_folded(browser, page):
-    show(browser, page)
+    show(browser, page, folded=True)
     links = browser.execute_script(
         "return [...document.querySelectorAll('a')].map(a => a.getAttribute('href'))"
     )
@@ -188,7 +180,7 @@ def test_anchors_lead_somewhere_and_open_what_is_folded(browser, page):
 
 
 def test_folded_parts_open(browser, page):
-    show(browser, page)
+    show(browser, page, folded=True)
     found = browser.execute_script("""
         return [...document.querySelectorAll('details')].map(d => {
             const before = d.offsetHeight;
@@ -212,7 +204,7 @@ def test_headings_are_in_order(browser, page):
 
 
 def test_print_shows_what_is_folded(browser, comparison_page):
-    show(browser, comparison_page)
+    show(browser, comparison_page, folded=True)
     opened = browser.execute_script("""
         dispatchEvent(new Event('beforeprint'));
         const open = [...document.querySelectorAll('details')].every(d => d.open);

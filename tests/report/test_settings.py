@@ -60,16 +60,9 @@ def test_runs_that_differ_in_the_seed_are_one_group():
         {"rewiring.rule": '"none"'},
     ]
     assert groups[1].label == "B: rewiring.rule none"
-
-
-def test_one_group_differs_in_nothing():
-    (group,) = groups_of([recipe(seed=0), recipe(seed=1)])
-    assert group.values == {}
-    assert group.label == "A"
-
-
-def test_recipes_that_differ_in_much_are_called_by_their_names():
-    groups = groups_of([recipe(), recipe("digits")])
+    (group,) = groups_of([a, b])
+    assert group.values == {} and group.label == "A"
+    groups = groups_of([recipe(), recipe("digits")])  # by name, where much differs
     assert [group.title for group in groups] == ["fsdd-currents-sparse", "digits"]
     assert len(groups[0].values) > 10
 

@@ -1,8 +1,14 @@
-"""Small sweeps, and processes of sweeps to be stopped."""
+"""Small sweeps, and what stands for the processes of their trainings."""
 
+import io
+import os
 from pathlib import Path
+from types import SimpleNamespace
 
+from mlgenn_delays.files import write_atomic
 from mlgenn_delays.kernels import kernel_cache
+from mlgenn_delays.sweep.child import Child, Task
+from tests.cli.helpers import call
 
 # A training that takes next to no time.
 SMALL = ("network.layers.0.size=4", "learning.batch_size=256")
@@ -18,6 +24,27 @@ def share_kernels(monkeypatch) -> None:
 
 
 def trained_epochs(log: Path) -> list[int]:
-    """Return the epochs that a log speaks of, in order."""
     lines = log.read_text().splitlines()
     return [int(line.split()[1].split("/")[0]) for line in lines if line.startswith("epoch ")]
+
+
+class Here(Child):
+    """In the place of `Child`: the training in this process, which has ended then.
+
+    Arguments:
+        task: What to train.
+    """
+
+    pid = os.getpid()
+
+    def __init__(self, task: Task) -> None:
+        self.task = task
+        write_atomic(task.recipe_path, task.recipe)
+        task.log.parent.mkdir(parents=True, exist_ok=True)
+        words = task.command()
+        done = call(*words[words.index("train") :])
+        task.answer_path.write_text(done.stdout)
+        with task.log.open("a") as log:
+            log.write(done.stderr)
+        self._process = SimpleNamespace(stdin=io.StringIO())
+        self._close(done.exit_code, None)

@@ -49,7 +49,6 @@ def children(pid: int) -> list[int]:
 
 
 def pids(cluster) -> list[int]:
-    """Return the processes of the workers."""
     return [worker.pid for worker in cluster.workers.values()]
 
 

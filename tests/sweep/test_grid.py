@@ -25,22 +25,28 @@ def test_grid():
     }
 
 
-@pytest.mark.parametrize(
-    ("texts", "problem"),
-    [
-        (["delays.learn"], "key=a,b,c"),
-        (["=1"], "key=a,b,c"),
-        (["a="], "key=a,b,c"),
-        (["a b=1"], "key=a,b,c"),
-        (["a=1,,2"], "a value between commas"),
-        (["a=1,2,"], "a value between commas"),
-        (["a=[1,2"], "close every bracket"),
-        (["a=1", "a=2"], "got it twice"),
-    ],
-)
-def test_bad_grids(texts, problem):
+BAD = [
+    (parse_grid, ["delays.learn"], "key=a,b,c"),
+    (parse_grid, ["=1"], "key=a,b,c"),
+    (parse_grid, ["a="], "key=a,b,c"),
+    (parse_grid, ["a b=1"], "key=a,b,c"),
+    (parse_grid, ["a=1,,2"], "a value between commas"),
+    (parse_grid, ["a=1,2,"], "a value between commas"),
+    (parse_grid, ["a=[1,2"], "close every bracket"),
+    (parse_grid, ["a=1", "a=2"], "got it twice"),
+    (parse_variants, ["rigl"], "NAME: key=value"),
+    (parse_variants, ["a: k"], "key=value, without spaces"),
+    (parse_variants, ["a: k = 1"], "key=value, without spaces"),
+    (parse_variants, ["a: k=1 k=2"], "set k once"),
+    (parse_variants, ["a: k=1", "a: k=2"], "got it twice"),
+    *((parse_excluded, [text], "--exclude must") for text in ("", "a", "a=1,2", "a=1,a=2", "a=1,")),
+]
+
+
+@pytest.mark.parametrize(("parse", "texts", "problem"), BAD)
+def test_what_is_typed_wrongly(parse, texts, problem):
     with pytest.raises(InputError, match=problem):
-        parse_grid(texts)
+        parse(texts)
 
 
 def test_variants():
@@ -57,32 +63,11 @@ def test_variants():
     assert found["both+x"] == {"network.sparsity": [0.5, 0.9], "rewiring.rule": "set"}
 
 
-@pytest.mark.parametrize(
-    ("texts", "problem"),
-    [
-        (["rigl"], "NAME: key=value"),
-        (["a: k"], "key=value, without spaces"),
-        (["a: k = 1"], "key=value, without spaces"),
-        (["a: k=1 k=2"], "set k once"),
-        (["a: k=1", "a: k=2"], "got it twice"),
-    ],
-)
-def test_bad_variants(texts, problem):
-    with pytest.raises(InputError, match=problem):
-        parse_variants(texts)
-
-
 def test_excluded():
     assert parse_excluded(["variant=rigl,network.sparsity=0", "a=[1,2]"]) == [
         {"variant": "rigl", "network.sparsity": 0},
         {"a": [1, 2]},
     ]
-
-
-@pytest.mark.parametrize("text", ["", "a", "a=1,2", "a=1,a=2", "a=1,"])
-def test_bad_excluded(text):
-    with pytest.raises(InputError, match="--exclude must"):
-        parse_excluded([text])
 
 
 def test_variants_are_the_first_axis():

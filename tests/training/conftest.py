@@ -1,6 +1,7 @@
 """A tiny engine, whose results follow from its state, and what the tests here share."""
 
 import csv
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -114,13 +115,18 @@ def fake(monkeypatch):
     return FakeCompiled
 
 
-def small_network(*, channels=3, hidden=4, classes=2, dt=1.0, seed=1):
+def small_network(
+    *, channels=3, hidden=4, classes=2, dt=1.0, seed=1, source=SpikeInput, neuron=LIF,
+    output=LeakyIntegrator, synapse=None, normalise=False,
+):  # fmt: skip
     network = Network(dt=dt, seed=seed)
-    network.add("input", SpikeInput(channels))
-    network.add("hidden", LIF(hidden))
-    network.add("output", LeakyIntegrator(classes))
-    for source, target in (("input", "hidden"), ("hidden", "output")):
-        network.connect(source, target, Exponential(5.0), weight=0.5, delay=2.0, max_delay=9.0)
+    network.add("input", source(channels))
+    network.add("hidden", neuron(hidden), normalise=normalise)
+    network.add("output", output(classes))
+    for start, target in (("input", "hidden"), ("hidden", "output")):
+        network.connect(
+            start, target, synapse or Exponential(5.0), weight=0.5, delay=2.0, max_delay=9.0
+        )
     return network
 
 
@@ -137,14 +143,11 @@ def small_data(n=10, *, channels=3, classes=2, dt=1.0, n_steps=12, seed=0):
     )
 
 
-def small_current_network(*, channels=3, hidden=4, classes=2, dt=1.0, seed=1):
-    network = Network(dt=dt, seed=seed)
-    network.add("input", CurrentInput(channels))
-    network.add("hidden", SeedLIF(hidden), normalise=True)
-    network.add("output", SeedLI(classes))
-    for source, target in (("input", "hidden"), ("hidden", "output")):
-        network.connect(source, target, Delta(), weight=0.5, delay=2.0, max_delay=9.0)
-    return network
+def small_current_network(**settings):
+    return small_network(
+        source=CurrentInput, neuron=SeedLIF, output=SeedLI, synapse=Delta(), normalise=True,
+        **settings,
+    )  # fmt: skip
 
 
 def small_currents(n=10, *, channels=3, classes=2, dt=1.0, n_steps=12, seed=0):
@@ -152,9 +155,36 @@ def small_currents(n=10, *, channels=3, classes=2, dt=1.0, n_steps=12, seed=0):
     return CurrentData(values, np.arange(n) % classes, dt, tuple("abcdefgh"[:classes]))
 
 
-def small_trainer(run=None, **arguments):
+def small_trainer(run=None, network=None, rule=None, **arguments):
     defaults = {"epochs": 4, "batch_size": 4, "seed": 3, "progress": "none"}
-    return Trainer(small_network(), EventProp(), run=run, **(defaults | arguments))
+    network, rule = network or small_network(), rule or EventProp()
+    return Trainer(network, rule, run=run, **(defaults | arguments))
+
+
+def small_run(path):
+    return RunDirectory.create(path, 'name = "x"\n', {"python": "3"})
+
+
+@contextmanager
+def interrupted_in(epoch):
+    """Interrupt the training within in an epoch, which is then never finished."""
+
+    def interrupt(now, batch):
+        if now == epoch:
+            raise KeyboardInterrupt
+
+    FakeCompiled.after_batch = staticmethod(interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        yield
+    FakeCompiled.after_batch = None
+
+
+def interrupted_run(path, **arguments):
+    """Return a run of two finished epochs of four."""
+    run = small_run(path)
+    with interrupted_in(3):
+        small_trainer(run, **arguments).fit(small_data(), small_data(4))
+    return run
 
 
 def final_files(path: Path) -> dict[str, object]:
@@ -187,10 +217,9 @@ def make():
         current_network = staticmethod(small_current_network)
         currents = staticmethod(small_currents)
         trainer = staticmethod(small_trainer)
+        run = staticmethod(small_run)
+        interrupted_in = staticmethod(interrupted_in)
+        interrupted_run = staticmethod(interrupted_run)
         final_files = staticmethod(final_files)
-
-        @staticmethod
-        def run(path):
-            return RunDirectory.create(path, 'name = "x"\n', {"python": "3"})
 
     return Makers

@@ -47,7 +47,6 @@ def currents(most: float = 1.0) -> CurrentData:
 
 
 def trainer(net: Network, rule: Any = RULE, run: Path | None = None, **more: Any) -> Trainer:
-    """Return a trainer that says nothing."""
     folder = None if run is None else RunDirectory.create(run, "", {})
     options = {"epochs": 2, "batch_size": 4, "progress": "none"} | more
     return Trainer(net, rule, run=folder, **options)

@@ -126,41 +126,25 @@ def test_another_safetensors_file_is_refused(path):
     path.write_bytes(pack({"a": np.ones(2)}, {"format": "delaysnn-network", "version": "1"}))
     with pytest.raises(InputError, match="must be a delaysnn checkpoint"):
         Checkpoint.load(path)
-
-
-def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(InputError, match="no delaysnn checkpoint file .*nowhere"):
-        Checkpoint.load(tmp_path / "nowhere")
+        Checkpoint.load(path.with_name("nowhere"))
 
 
-@pytest.mark.parametrize("kept", [0, 7, 8, 100, -1])
-def test_a_truncated_file_is_refused(path, kept):
-    path.write_bytes(path.read_bytes()[:kept])
-    with pytest.raises(InputError, match="damaged"):
-        Checkpoint.load(path)
-
-
-def test_a_flipped_bit_is_noticed(path):
-    content = bytearray(path.read_bytes())
-    content[-3] ^= 4
-    path.write_bytes(bytes(content))
-    with pytest.raises(InputError, match="damaged.*checksum"):
-        Checkpoint.load(path)
-
-
-def test_changed_metadata_are_noticed(path):
-    content = path.read_bytes()
-    for old, new in ((b"rule", b"rulf"), (b'"checksum"', b'"checksun"')):
-        assert content.count(old) == 1
-        path.write_bytes(content.replace(old, new))
-        with pytest.raises(InputError, match="damaged.*checksum"):
-            Checkpoint.load(path)
-
-
-def test_foreign_bytes_are_refused(path):
-    for content in (b"PK\x03\x04" + bytes(99), b"\x80\x04cos\nsystem\n", b"\xff" * 64):
+def test_other_bytes_are_refused(path):
+    whole = path.read_bytes()
+    assert whole.count(b"rule") == whole.count(b'"checksum"') == 1
+    flipped = bytearray(whole)
+    flipped[-3] ^= 4
+    foreign = (b"PK\x03\x04" + bytes(99), b"\x80\x04cos\nsystem\n", b"\xff" * 64)
+    for content, why in (
+        *((whole[:kept], "damaged") for kept in (0, 7, 8, 100, -1)),
+        *((content, "damaged") for content in foreign),
+        (bytes(flipped), "damaged.*checksum"),
+        (whole.replace(b"rule", b"rulf"), "damaged.*checksum"),
+        (whole.replace(b'"checksum"', b'"checksun"'), "damaged.*checksum"),
+    ):
         path.write_bytes(content)
-        with pytest.raises(InputError, match="damaged"):
+        with pytest.raises(InputError, match=why):
             Checkpoint.load(path)
 
 
@@ -172,9 +156,6 @@ def test_foreign_bytes_are_refused(path):
         lambda t: t["history"].pop(1),
         lambda t: t["history"][0].update(epoch=2),
         lambda t: t["history"][0].pop("train_loss"),
-        lambda t: t["history"][0].update(train_loss="0.1"),
-        lambda t: t["history"][0].update(validation_accuracy="0.5"),
-        lambda t: t["history"][0].update(validation_accuracy=None),
         lambda t: t["history"][0].update(spikes_hidden=[1]),
         lambda t: t.update(best_epoch=1),
         lambda t: t.update(epoch=2),
@@ -189,11 +170,11 @@ def test_metadata_that_make_no_sense_are_refused(path, change):
         Checkpoint.load(path)
 
 
-@pytest.mark.parametrize("text", ["", "[1", "[" * 100000, "null", "[]"])
-def test_metadata_that_are_no_json_object_are_refused(path, text):
-    edit(path, lambda m: m.update(training=text))
-    with pytest.raises(InputError, match="damaged: (?!.*checksum)"):
-        Checkpoint.load(path)
+def test_metadata_that_are_no_json_object_are_refused(path):
+    for text in ("", "[1", "[" * 100000, "null", "[]"):
+        edit(path, lambda m, text=text: m.update(training=text))
+        with pytest.raises(InputError, match="damaged: (?!.*checksum)"):
+            Checkpoint.load(path)
 
 
 def test_a_history_knows_its_best():
@@ -208,15 +189,6 @@ def test_a_history_knows_its_best():
     assert history.best is history.rows[2]
     assert history.epochs_without_better == 1
     assert "4 epochs, best 3" in repr(history)
-
-
-def test_csv_numbers_read_back_exactly():
-    import csv
-
-    (cells,) = csv.DictReader(History([row(1)]).to_csv().splitlines())
-    assert float(cells["train_loss"]) == 0.1 + 0.2
-    assert float(cells["train_accuracy"]) == 1 / 3
-    assert cells["silent_hidden"] == "1"
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 2**63 - 1, -(2**63)])

@@ -15,7 +15,6 @@ GAUSSIAN = SurrogateBPTT(surrogate=Triangle(), kernel=Gaussian(5.0, 0.23, 2))
 
 
 def network(hidden: int = 8, max_delay: float = 20.0, **more: object) -> Network:
-    """Return a small network with delays."""
     net = Network()
     net.add("input", SpikeInput(5))
     net.add("hidden", LIF(hidden))
@@ -27,7 +26,6 @@ def network(hidden: int = 8, max_delay: float = 20.0, **more: object) -> Network
 
 
 def data(steps: int = 100) -> SpikeData:
-    """Return 4 examples of one spike each."""
     start = np.arange(4)[:, None] + np.array([0, 1, 1, 1, 1, 1])
     return SpikeData(start, np.full(4, 3, np.int32), np.arange(4) % 2, steps, 1.0, ("a", "b"))
 

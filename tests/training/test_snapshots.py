@@ -67,8 +67,5 @@ def test_without_space_the_start_alone_is_kept(fake, make, tmp_path):
     run = make.run(tmp_path / "run")
     make.trainer(run, snapshots=0).fit(make.data())
     assert list(kept(run.path)) == [0]
-
-
-def test_space_is_a_number(make):
     with pytest.raises(InputError, match="snapshots must be a number"):
         make.trainer(None, snapshots=-1)

@@ -74,7 +74,6 @@ def build(folder: Path, libraries: Path, flags: str = QUICK) -> dict[str, str]:
 
 
 def _library(folder: Path, name: str, version: str, sources: list[str], flags: list[str]) -> None:
-    """Compile a library, under the name that its users ask for."""
     whole = f"lib{name}.so.{version}"
     command = ["g++", "-std=c++17", "-O2", "-fPIC", "-shared", "-Wall", "-Werror"]
     command += ["-fno-semantic-interposition", "-Wl,-Bsymbolic"]  # calls within it may be inlined
@@ -90,6 +89,5 @@ def _found(library: str) -> str:
 
 
 def _compile(command: list[str]) -> None:
-    """Run a compiler."""
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

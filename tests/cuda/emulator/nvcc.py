@@ -82,7 +82,6 @@ def compile_object(source: Path, out: Path, toolkit: Path) -> int:
 
 
 def link(arguments: list[str], toolkit: Path) -> int:
-    """Make a library of objects."""
     out = arguments[arguments.index("-o") + 1]
     objects = [each for each in arguments if each.endswith(".o")]
     library = f"-L{toolkit / 'lib'}"
@@ -92,7 +91,6 @@ def link(arguments: list[str], toolkit: Path) -> int:
 
 
 def main(toolkit: str, *arguments: str) -> int:
-    """Do what nvcc is asked for, and return an exit code."""
     if "--shared" in arguments or "-shared" in arguments:
         return link(list(arguments), Path(toolkit))
     source = next(Path(each) for each in arguments if each.endswith(".cc"))

@@ -10,7 +10,7 @@ import pytest
 
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.export.artifact import About, Artifact
-from mlgenn_delays.export.c import quantise, write_c
+from mlgenn_delays.export.c import write_c
 from mlgenn_delays.network import LIF, Exponential, LeakyIntegrator, Network, SpikeInput
 from tests.export.c.building import COMPILERS, FLAGS, build, run
 from tests.export.c.cases import CASES, artifact, rounded
@@ -155,11 +155,3 @@ def test_writes_the_same_twice(tmp_path: Path) -> None:
         write_c(artifact(case), folder)
     for file in made[0].iterdir():
         assert file.read_bytes() == (made[1] / file.name).read_bytes()
-
-
-def test_rounding_leaves_the_network_alone() -> None:
-    network = artifact(CASES[0]).network
-    before = {name: p.weight.copy() for name, p in network.projections.items()}
-    quantise(network)
-    for name, weight in before.items():
-        np.testing.assert_array_equal(network.projections[name].weight, weight)

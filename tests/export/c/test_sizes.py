@@ -124,22 +124,23 @@ def dense_net(inputs: int, outputs: int, weight: object = 1.0, **options: object
     return of(net)
 
 
-@pytest.mark.parametrize("inputs, kind", [(258, "int16_t"), (259, "int32_t"), (1, "int8_t")])
-def test_sums_of_integers_take_the_smallest_type_that_holds_them(inputs: int, kind: str) -> None:
-    # 258 weights of 127 sum to 32766, one more to 32893.
-    made = dense_net(inputs, 3)
-    network, quantised = quantise(made.network)
-    rounded = Artifact(network, made.kept, made.sizes, made.about)
-    layout = make_layout(rounded, quantised)
-    assert [ring.kind for ring, _ in layout.rings.values()] == [kind]
+SIGNS = np.where(np.arange(400) % 2, 1.0, -1.0).repeat(2)
 
 
-def test_weights_of_both_signs_bound_the_sum_from_both_sides() -> None:
-    weight = np.where(np.arange(400) % 2, 1.0, -1.0).repeat(2)
-    made = dense_net(400, 2, weight)
+@pytest.mark.parametrize(
+    ("made", "kind"),
+    [
+        # 258 weights of 127 sum to 32766, one more to 32893.
+        (dense_net(258, 3), "int16_t"),
+        (dense_net(259, 3), "int32_t"),
+        (dense_net(1, 3), "int8_t"),
+        (dense_net(400, 2, SIGNS), "int16_t"),
+    ],
+)
+def test_sums_of_integers_take_the_smallest_type_that_holds_them(made: Artifact, kind: str) -> None:
     network, quantised = quantise(made.network)
     layout = make_layout(Artifact(network, made.kept, made.sizes, made.about), quantised)
-    assert [ring.kind for ring, _ in layout.rings.values()] == ["int16_t"]
+    assert [ring.kind for ring, _ in layout.rings.values()] == [kind]
 
 
 def test_tables_store_no_more_than_they_must() -> None:
@@ -204,9 +205,5 @@ def test_the_header_says_what_the_network_is(tmp_path: Path) -> None:
     assert int(said["OPERATIONS_WORST"]) == figures.worst
     assert int(said["OPERATIONS_SILENT"]) == figures.silent
     assert "Accuracy, test split of 40 examples: 92.50 %" in text
-    assert "ACCURACY" not in macros((write_other(tmp_path)).read_text())
-
-
-def write_other(folder: Path) -> Path:
-    write_c(of(seed_net()), folder / "other", examples=False)
-    return folder / "other" / "delaysnn_model.h"
+    write_c(of(seed_net()), tmp_path / "other", examples=False)
+    assert "ACCURACY" not in macros((tmp_path / "other" / "delaysnn_model.h").read_text())

@@ -67,7 +67,6 @@ def _unplugged(net: Network) -> None:
 
 
 def _without_delays(net: Network) -> None:
-    """Take all delays from one projection."""
     net.projections["input->hidden0"].delay[:] = 0.0
 
 
@@ -114,7 +113,6 @@ def artifact(name: str) -> Artifact:
 
 @lru_cache
 def batch(name: str) -> Any:
-    """Return a case's examples."""
     if name == "long":
         events = [(np.array([0, 1]), np.array([0, 20])), (np.array([1]), np.array([3]))]
         return SpikeData.from_events(
@@ -126,7 +124,6 @@ def batch(name: str) -> Any:
 
 @lru_cache
 def wanted(name: str) -> Recording:
-    """Return what the CPU engine makes of a case's examples."""
     return CPURunner(artifact(name), threads=1).run(batch(name))
 
 

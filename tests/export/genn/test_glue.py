@@ -25,7 +25,6 @@ pytestmark = needs("g++")
 
 @pytest.fixture(scope="module")
 def content(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """Return the library of `fake_network.cc`."""
     folder = tmp_path_factory.mktemp("glue")
     templates = files("mlgenn_delays.export.genn") / "templates"
     (folder / "src").mkdir()
@@ -44,7 +43,6 @@ def content(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 
 def model_of(content: bytes) -> GeNNModel:
-    """Return a model of the fake network."""
     library = _Library(content, HERE)
     library.take(WEIGHTS, HERE)
     facts = Facts(

@@ -36,13 +36,9 @@ def test_equals_the_cpu_engine(name: str, export: Export) -> None:
     np.testing.assert_array_equal(model.logits(batch(name)), got.logits)
 
 
-def test_few_trials_are_left_out() -> None:
+def test_the_cases_show_something() -> None:
     found = [ties(name) < batch(name).n_steps for name in NAMES]
-    assert np.size(found) == len(NAMES) * EXAMPLES
-    assert np.mean(found) < 0.02
-
-
-def test_classes_differ() -> None:
+    assert np.size(found) == len(NAMES) * EXAMPLES and np.mean(found) < 0.02
     answers = {name: {*wanted(name).logits.argmax(1).tolist()} for name in NAMES}
     assert sum(len(each) > 1 for each in answers.values()) >= 4, answers
 

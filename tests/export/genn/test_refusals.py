@@ -33,7 +33,6 @@ from tests.fuzz.mutate import blind, hostile
 
 
 def facts(content: bytes) -> FileFacts:
-    """Return size and digest of some bytes."""
     return FileFacts(bytes=len(content), sha256=sha256(content).hexdigest())
 
 
@@ -61,9 +60,9 @@ def folder(tmp_path: Path) -> Path:
     return write(tmp_path / "model")
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def unloaded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fail where a library is loaded."""
+    """Fail where a library is loaded, but after `monkeypatch.undo()`."""
 
     def loaded(*_: Any, **__: Any) -> None:
         pytest.fail("a library was loaded")
@@ -83,7 +82,6 @@ def refused(folder: Path, *parts: str) -> str:
 
 
 def change(folder: Path, path: str, value: Any) -> None:
-    """Change one value of a manifest."""
     content = json.loads((folder / MANIFEST).read_text())
     *outer, last = path.split(".")
     holder = content
@@ -93,12 +91,12 @@ def change(folder: Path, path: str, value: Any) -> None:
     (folder / MANIFEST).write_text(json.dumps(content))
 
 
-def test_only_the_library_is_wrong(folder: Path) -> None:
+def test_only_the_library_is_wrong(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
     assert read_manifest(folder).network.inputs == 9
     refused(folder, "cannot be loaded")
 
 
-@pytest.mark.usefixtures("unloaded")
 @pytest.mark.parametrize(
     ("path", "value"),
     [
@@ -124,45 +122,24 @@ def test_a_manifest_that_is_off(folder: Path, path: str, value: Any) -> None:
     refused(folder, MANIFEST)
 
 
-@pytest.mark.usefixtures("unloaded")
-@pytest.mark.parametrize(
-    "content",
-    [
-        b"",
-        b"{",
-        b"null",
-        b"[]",
-        b"\xff\xfe",
-        b"[" * 10**5,
-        b'{"format": "delaysnn-genn"}',
-        b"1e999",
-    ],
-)
-def test_no_manifest_at_all(folder: Path, content: bytes) -> None:
-    (folder / MANIFEST).write_bytes(content)
-    refused(folder, MANIFEST, "damaged")
-
-
-@pytest.mark.usefixtures("unloaded")
-def test_a_manifest_that_is_missing_or_no_file(folder: Path, tmp_path: Path) -> None:
-    (folder / MANIFEST).unlink()
-    refused(folder, "there is no")
-    (folder / MANIFEST).mkdir()
-    refused(folder, "there is no")
-    refused(tmp_path / "nowhere", "there is no")
-    (folder / MANIFEST).rmdir()
-    os.mkfifo(folder / MANIFEST)
-    refused(folder, "there is no")
-
-
-@pytest.mark.usefixtures("unloaded")
-def test_a_huge_manifest(folder: Path) -> None:
-    with open(folder / MANIFEST, "ab") as file:
+def test_no_manifest_at_all(folder: Path, tmp_path: Path) -> None:
+    path, other = folder / MANIFEST, b'{"format": "delaysnn-genn"}'
+    for content in (b"", b"{", b"null", b"[]", b"\xff\xfe", b"[" * 10**5, other, b"1e999"):
+        path.write_bytes(content)
+        refused(folder, MANIFEST, "damaged")
+    with path.open("ab") as file:
         file.truncate(LARGEST + 1)
     refused(folder, "at most")
+    path.unlink()
+    refused(folder, "there is no")
+    path.mkdir()
+    refused(folder, "there is no")
+    path.rmdir()
+    os.mkfifo(path)
+    refused(folder, "there is no")
+    refused(tmp_path / "nowhere", "there is no")
 
 
-@pytest.mark.usefixtures("unloaded")
 @pytest.mark.parametrize("name", [LIBRARY, WEIGHTS])
 def test_other_files_than_exported(folder: Path, name: str) -> None:
     path = folder / name
@@ -177,16 +154,14 @@ def test_other_files_than_exported(folder: Path, name: str) -> None:
     refused(folder, name, "there is no")
 
 
-@pytest.mark.usefixtures("unloaded")
-@pytest.mark.parametrize(
-    ("key", "value"), [("machine", "vax"), ("system", "Windows"), ("machine", "")]
-)
-def test_another_platform(folder: Path, key: str, value: str) -> None:
-    change(folder, f"built.{key}", value)
-    refused(folder, platform.machine(), "export the run on this machine")
+def test_another_platform(folder: Path) -> None:
+    whole = (folder / MANIFEST).read_bytes()
+    for key, value in (("machine", "vax"), ("system", "Windows"), ("machine", "")):
+        (folder / MANIFEST).write_bytes(whole)
+        change(folder, f"built.{key}", value)
+        refused(folder, platform.machine(), "export the run on this machine")
 
 
-@pytest.mark.usefixtures("unloaded")
 def test_cuda_must_be_built(tmp_path: Path) -> None:
     folder = write(tmp_path / "model", "cuda")
     refused(folder, f"run make -C {folder}")
@@ -198,7 +173,8 @@ def test_cuda_must_be_built(tmp_path: Path) -> None:
     refused(folder, f"run make -C {folder}")
 
 
-def test_cuda_that_is_built_is_loaded(tmp_path: Path) -> None:
+def test_cuda_that_is_built_is_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
     folder = write(tmp_path / "model", "cuda")
     digest = sha256((folder / LIBRARY).read_bytes()).hexdigest()
     (folder / f"{LIBRARY}.sha256").write_text(f"{digest}  {LIBRARY}\n")
@@ -211,12 +187,11 @@ def test_what_opens_models_refuses_alike(folder: Path) -> None:
         load(folder)
 
 
-@pytest.mark.usefixtures("unloaded")
 def test_a_fuzzed_manifest_is_read_or_refused(folder: Path) -> None:
     path = folder / MANIFEST
     content = path.read_bytes()
     whole, rng, refusals = json.loads(content), np.random.default_rng(5), 0
-    for k in range(3000):
+    for k in range(400):
         if k % 2:
             path.write_bytes(blind(content, rng))
         else:
@@ -226,4 +201,4 @@ def test_a_fuzzed_manifest_is_read_or_refused(folder: Path) -> None:
         except InputError as error:
             refusals += 1
             assert "\n" not in str(error) and len(str(error)) < 1500
-    assert refusals > 2000
+    assert refusals > 260

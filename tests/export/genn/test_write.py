@@ -20,7 +20,6 @@ from tests.export.genn.cases import artifact
 
 
 def small(delay: float) -> Artifact:
-    """Return a network with one long delay."""
     net = Network()
     net.add("input", SpikeInput(2))
     net.add("hidden", LIF(3))
@@ -86,17 +85,15 @@ def test_a_generator_that_fails(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
 
 
 @pytest.mark.usefixtures("backends")
-def test_a_compiler_that_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("CXX", "no-such-compiler")
-    with pytest.raises(InputError, match="no-such-compiler"):
-        write_genn(small(1.0), tmp_path / "out")
-
-
-@pytest.mark.usefixtures("backends")
-def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
+def test_a_compiler_or_a_folder_that_is_missing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(WorkError, match="cannot write"):
         write_genn(small(1.0), tmp_path / "file")
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    with pytest.raises(InputError, match="no-such-compiler"):
+        write_genn(small(1.0), tmp_path / "out")
 
 
 def test_code_of_another_genn() -> None:

@@ -55,7 +55,6 @@ class Walk:
         )
 
     def step(self, name: str, t: int) -> None:
-        """Step one node of neurons."""
         node, (i, v) = self.graph.nodes[name], self.state[name]
         x = self.drive(name, t)
         if self.kind[name].startswith("Cuba"):

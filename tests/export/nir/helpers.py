@@ -31,7 +31,6 @@ LABELS = ("a", "b", "c")
 
 
 def about(steps: int = STEPS) -> About:
-    """Return what is to be known of a network with three classes."""
     return About(n_steps=steps, labels=LABELS, recipe="some", epoch=3)
 
 
@@ -90,18 +89,15 @@ RECIPES = [
 
 
 def networks() -> list[Network]:
-    """Return networks of all kinds."""
     own = [mixed(1), mixed(2), driven(LIF, 3), driven(SeedLIF, 4)]
     return [*(step_network(recipe) for recipe in RECIPES), *own]
 
 
 def artifacts() -> list[Artifact]:
-    """Return them ready for inference."""
     return [Artifact.of(network, about()) for network in networks()]
 
 
 def examples(artifact: Artifact, n: int = 3) -> SpikeData | CurrentData:
-    """Return random examples that a network can take."""
     source = artifact.network.input()
     recipe = StepRecipe(
         seed=5, sizes=(source.n, 3), steps=artifact.about.n_steps, dt=artifact.network.dt,
@@ -111,7 +107,6 @@ def examples(artifact: Artifact, n: int = 3) -> SpikeData | CurrentData:
 
 
 def record(artifact: Artifact, data: SpikeData | CurrentData) -> Recording:
-    """Return what the CPU engine records."""
     rule = SurrogateBPTT(weights=None, delays=None)
     compiled = compile_network(artifact.network, rule, total_steps=1, threads=1, learns=False)
     return compiled.record(data.batch(np.arange(len(data))))

@@ -1,6 +1,7 @@
 """A graph read by Euler's method alone gives the spikes of the CPU engine."""
 
-from pathlib import Path
+from collections.abc import Callable
+from functools import cache
 
 import nir
 import numpy as np
@@ -20,26 +21,36 @@ def plain(artifact: Artifact) -> bool:
     return not any(isinstance(model, LIF) and model.tau_refrac for model in models)
 
 
-CASES = [(k, a) for k, a in enumerate(helpers.artifacts()) if plain(a)]
+CASES = [artifact for artifact in helpers.artifacts() if plain(artifact)]
 N = 2
+Trials = Callable[..., list[Walk]]
 
 
-def trials(artifact: Artifact, path: Path) -> list[Walk]:
-    """Return trials of a file's graph."""
-    graph, network = nir.read(path), artifact.network
-    seeds = {p.name for p in network.spiking() if isinstance(p.model, SeedLIF)}
-    batch = helpers.examples(artifact, N).batch(np.arange(N))
-    return [walk(graph, stimulus(batch, b), network.dt * 1e-3, seeds) for b in range(N)]
+@pytest.fixture(scope="module")
+def trials(tmp_path_factory: pytest.TempPathFactory) -> Trials:
+    """Return what walks through trials of the file of a case, each once."""
+    folder = tmp_path_factory.mktemp("euler")
+
+    @cache
+    def walked(k: int, euler: bool = True) -> list[Walk]:
+        network = CASES[k].network
+        edges = "synapse" if k % 2 else "delay"
+        path = helpers.write(CASES[k], folder / "net.nir", edges=edges, euler=euler)
+        graph, dt = nir.read(path), network.dt * 1e-3
+        seeds = {p.name for p in network.spiking() if isinstance(p.model, SeedLIF)}
+        batch = helpers.examples(CASES[k], N).batch(np.arange(N))
+        return [walk(graph, stimulus(batch, b), dt, seeds) for b in range(N)]
+
+    return walked
 
 
-@pytest.mark.parametrize(("k", "artifact"), CASES)
-def test_euler_gives_our_spikes(k: int, artifact: Artifact, tmp_path: Path) -> None:
-    edges = "synapse" if k % 2 else "delay"
-    path = helpers.write(artifact, tmp_path / "net.nir", edges=edges, euler=True)
+@pytest.mark.parametrize("k", range(len(CASES)))
+def test_euler_gives_our_spikes(k: int, trials: Trials) -> None:
+    artifact = CASES[k]
     wanted = helpers.record(artifact, helpers.examples(artifact, N))
     output = artifact.network.output().name
     found, seen = "n1" if output == "1" else output, 0
-    for b, trial in enumerate(trials(artifact, path)):
+    for b, trial in enumerate(trials(k)):
         for p in artifact.network.spiking():
             fired = raster(wanted, p.name, b, helpers.STEPS)
             got = np.array(trial.out[p.name])
@@ -52,22 +63,13 @@ def test_euler_gives_our_spikes(k: int, artifact: Artifact, tmp_path: Path) -> N
     assert seen > 5
 
 
-def test_few_trials_are_left_out(tmp_path: Path) -> None:
-    ties = [
-        trial.tie < helpers.STEPS
-        for _, artifact in CASES
-        for trial in trials(artifact, helpers.write(artifact, tmp_path / "net.nir", euler=True))
-    ]
+def test_few_trials_are_left_out(trials: Trials) -> None:
+    ties = [trial.tie < helpers.STEPS for k in range(len(CASES)) for trial in trials(k)]
     assert len(ties) >= 30 and np.mean(ties) < 0.02
 
 
-def test_physical_constants_are_near(tmp_path: Path) -> None:
+def test_physical_constants_are_near(trials: Trials) -> None:
     # Without euler=True, Euler's method errs by the order of dt/tau.
-    artifact = CASES[0][1]
-    output = artifact.network.output().name
-    exact, near = (
-        trials(artifact, helpers.write(artifact, tmp_path / f"{euler}.nir", euler=euler))[0]
-        for euler in (True, False)
-    )
-    a, b = (np.array(trial.out[output]) for trial in (exact, near))
+    output = CASES[0].network.output().name
+    a, b = (np.array(trials(0, euler)[0].out[output]) for euler in (True, False))
     assert 0.0 < np.abs(a - b).max() < 0.5 * np.abs(a).max()

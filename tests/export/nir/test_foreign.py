@@ -53,22 +53,18 @@ def test_the_graph_alone_gives_the_same_spikes(k: int, euler: bool, tmp_path: Pa
         np.testing.assert_array_equal(b.time[p.name], a.time[p.name])
 
 
-def test_dt_and_steps_must_be_given(tmp_path: Path) -> None:
-    path = stranger(helpers.write(CASES[0], tmp_path / "net.nir"))
-    for given in ({}, {"dt": 1.0}, {"n_steps": 10}):
-        with pytest.raises(InputError, match="net.nir cannot be read: .*with dt .ms. and n_steps"):
-            read_nir(path, **given)
-
-
-def test_settings_that_cannot_be(tmp_path: Path) -> None:
+def test_settings_that_are_missing_or_cannot_be(tmp_path: Path) -> None:
     path = stranger(helpers.write(CASES[0], tmp_path / "net.nir"))
     for given, words in (
-        ({"n_steps": 0}, "n_steps must be a whole number >= 1, got 0"),
-        ({"dt": -1.0}, "Network.dt must be a number"),
-        ({"readout": "best"}, "LeakyIntegrator.readout must be one of"),
+        ({}, "with dt .ms. and n_steps"),
+        ({"dt": 1.0}, "with dt .ms. and n_steps"),
+        ({"n_steps": 10}, "with dt .ms. and n_steps"),
+        ({"dt": 1.0, "n_steps": 0}, "n_steps must be a whole number >= 1, got 0"),
+        ({"dt": -1.0, "n_steps": 10}, "Network.dt must be a number"),
+        ({"dt": 1.0, "n_steps": 10, "readout": "best"}, "LeakyIntegrator.readout must be one of"),
     ):
         with pytest.raises(InputError, match=f"net.nir cannot be read: .*{words}"):
-            read_nir(path, **{"dt": 1.0, "n_steps": 10, **given})
+            read_nir(path, **given)
 
 
 def ones(n: int, value: float = 1.0) -> np.ndarray:

@@ -33,7 +33,6 @@ def seal(path: Path) -> None:
 
 
 def change(path: Path, key: str, text: str) -> None:
-    """Write another text to the metadata."""
     with h5py.File(path, "r+") as file:
         group = file["node/metadata"]
         group.pop(key, None)
@@ -41,7 +40,6 @@ def change(path: Path, key: str, text: str) -> None:
 
 
 def put(path: Path, place: str, value: object) -> None:
-    """Write another array to a place."""
     with h5py.File(path, "r+") as file:
         del file[place]
         if value is not None:
@@ -51,7 +49,7 @@ def put(path: Path, place: str, value: object) -> None:
 def test_damaged_bytes_are_refused_or_do_not_matter(path: Path) -> None:
     wanted, rng = read_nir(path), np.random.default_rng(2)
     content, bad, good = path.read_bytes(), path.with_name("bad.nir"), 0
-    for _ in range(150):
+    for _ in range(60):
         bad.write_bytes(blind(content, rng))
         try:
             got = read_nir(bad)
@@ -62,14 +60,14 @@ def test_damaged_bytes_are_refused_or_do_not_matter(path: Path) -> None:
         for name, p in wanted.network.projections.items():
             np.testing.assert_array_equal(got.network.projections[name].weight, p.weight)
             np.testing.assert_array_equal(got.network.projections[name].delay, p.delay)
-    assert good < 100
+    assert good < 40
 
 
 def test_hostile_texts_are_refused_or_do_not_matter(path: Path, monkeypatch) -> None:
     rng, tree, refused = np.random.default_rng(3), read_hdf5(path, only=("node",)), 0
     extra = dict(tree["node"]["metadata"])
     monkeypatch.setattr(read, "read_hdf5", lambda *args, **settings: tree)
-    for k in range(300):
+    for k in range(90):
         key = TEXTS[k % len(TEXTS)]
         text = json.dumps(hostile(json.loads(extra[key]), rng))
         tree["node"]["metadata"] = {**extra, key: text}
@@ -78,11 +76,13 @@ def test_hostile_texts_are_refused_or_do_not_matter(path: Path, monkeypatch) -> 
             read_nir(path)
         except InputError:
             refused += 1
-    assert refused > 150
+    assert refused > 45
 
 
 CHANGES: dict[str, Callable[[Path], None]] = {
-    "weight of node 'p0_1' must be finite": lambda p: nan(p),
+    "weight of node 'p0_1' must be finite": lambda p: put(
+        p, "node/nodes/p0_1/weight", np.full((6, 7), np.nan, np.float32)
+    ),
     "must take 7 values, got 3": lambda p: put(
         p, "node/nodes/p0_1/weight", np.ones((6, 3), np.float32)
     ),
@@ -90,7 +90,7 @@ CHANGES: dict[str, Callable[[Path], None]] = {
         p, "node/nodes/p0_1/weight", np.ones(3, np.float32)
     ),
     "must be >= 0 s": lambda p: put(p, "node/nodes/p0_1_delay/delay", -np.ones(7)),
-    "delays in 0..4 ms": lambda p: put(p, "node/nodes/p0_1_delay/delay", np.full(7, 1e3)),
+    "'p0' must be in 0..4 ms": lambda p: put(p, "node/nodes/p0_1_delay/delay", np.full(7, 1e3)),
     "LIF 'b' must have parameters of one shape": lambda p: put(p, "node/nodes/b/r", np.ones(4)),
     "node 'b' must be one of Input.*got 'Conv2d'": lambda p: put(p, "node/nodes/b/type", "Conv2d"),
     "an edge must be from a node to a node": lambda p: put(
@@ -100,10 +100,6 @@ CHANGES: dict[str, Callable[[Path], None]] = {
     "its metadata must have kept": lambda p: put(p, "node/metadata/kept", None),
     "r of node 'b' must be numbers": lambda p: put(p, "node/nodes/b/r", "text"),
 }
-
-
-def nan(path: Path) -> None:
-    put(path, "node/nodes/p0_1/weight", np.full((6, 7), np.nan, np.float32))
 
 
 @pytest.mark.parametrize("words", CHANGES)
@@ -118,14 +114,11 @@ def test_what_does_not_fit_is_named(words: str, path: Path) -> None:
         read_nir(path)
 
 
-def test_a_changed_weight_is_noticed(path: Path) -> None:
+def test_a_changed_weight_and_another_version_are_noticed(path: Path) -> None:
     with h5py.File(path, "r+") as file:
         file["node/nodes/p0_1/weight"][0, 0] = 0.123
     with pytest.raises(InputError, match="net.nir is damaged.*differs from its checksum"):
         read_nir(path)
-
-
-def test_another_version_says_so(path: Path) -> None:
     change(path, "version", "2")
     with pytest.raises(InputError, match="must be 1, got '2'; upgrade delaysnn"):
         read_nir(path)

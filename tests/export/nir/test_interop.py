@@ -22,7 +22,6 @@ TOOLS = ("snntorch", "norse")
 
 
 def module_of(tool: str, path: Path):
-    """Return a tool's module of a file."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         need(tool)

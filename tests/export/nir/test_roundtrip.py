@@ -55,17 +55,6 @@ def test_a_file_gives_what_was_written(made, k: int, edges: str, tmp_path: Path)
     graph.validate_structure()
 
 
-@pytest.mark.parametrize("k", EVERY[::3])
-def test_spikes_are_the_same(made, k: int, tmp_path: Path) -> None:
-    data = helpers.examples(made[k])
-    again = read_nir(helpers.write(made[k], tmp_path / "net.nir"))
-    wanted, got = helpers.record(made[k], data), helpers.record(again, data)
-    assert got.voltage.tobytes() == wanted.voltage.tobytes()
-    for name, time in wanted.time.items():
-        assert len(time)
-        np.testing.assert_array_equal(got.time[name], time)
-
-
 def test_equal_networks_give_equal_bytes(made, tmp_path: Path) -> None:
     first, second = (helpers.write(made[1], tmp_path / name) for name in ("a.nir", "b.nir"))
     assert first.read_bytes() == second.read_bytes()

@@ -45,7 +45,6 @@ def stimulus(seed: int, *, even: bool = False) -> np.ndarray:
 
 
 def as_data(given: np.ndarray, dt: float) -> SpikeData:
-    """Return one trial as data."""
     steps, channels = np.nonzero(given)
     return SpikeData.from_events(
         [(channels, steps)], np.array([0]), n_channels=given.shape[1], n_steps=len(given), dt=dt,
@@ -77,7 +76,6 @@ def of_snntorch(graph: nir.NIRGraph):
 
 
 def of_norse(graph: nir.NIRGraph):
-    """Return Norse's module of a graph."""
     import norse.torch
 
     return norse.torch.from_nir(graph, dt=DT * 1e-3, ignore_warnings=True)
