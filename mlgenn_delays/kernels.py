@@ -238,7 +238,6 @@ PARTS: dict[str, tuple[str, tuple[str, ...]]] = {
         "engines/*/*.py",
         (
             "engines/shared/plan.py",
-            "engines/cpu/event_simulation.py",
             "engines/shared/vector.py",
             "network/models.py",
         ),
