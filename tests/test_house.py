@@ -32,12 +32,13 @@ BELOW = {
     "rewiring": set(),
     "data": set(),
     "engines": {"network", "learning", "rewiring", "data"},
-    "analysis": {"network", "data", "engines", "recipe", "training"},
     "recipe": {"network", "learning", "rewiring", "data"},
-    "training": {"network", "learning", "rewiring", "data", "engines"},
-    "sweep": {"data", "engines", "recipe", "training"},
-    "export": {"network", "learning", "data", "engines", "recipe", "training"},
-    "report": {"network", "learning", "data", "engines", "recipe", "training", "analysis"},
+    "runs": {"data", "engines", "recipe"},
+    "training": {"network", "learning", "rewiring", "data", "engines", "runs"},
+    "analysis": {"network", "data", "engines", "recipe", "runs", "training"},
+    "sweep": {"data", "engines", "recipe", "runs", "training"},
+    "export": {"network", "learning", "data", "engines", "recipe", "runs", "training"},
+    "report": {"network", "learning", "data", "engines", "recipe", "runs", "training", "analysis"},
 }
 
 

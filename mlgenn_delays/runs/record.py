@@ -5,11 +5,13 @@ Tensors ``SPLIT/content`` (N,) uint64 and ``SPLIT/labels`` (N,) int64, see `Fing
 """
 
 import json
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields, is_dataclass
 from hashlib import blake2b
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -19,7 +21,6 @@ from mlgenn_delays.files import write_atomic
 from mlgenn_delays.runs.checkpoint import Checkpoint, Setting
 from mlgenn_delays.runs.files import RECORD
 from mlgenn_delays.tensors import FileFormat
-from mlgenn_delays.training.checks import check_settings
 from mlgenn_delays.untrusted import parse_json
 
 _AT_ONCE = 64  # examples read at once
@@ -233,3 +234,42 @@ def _rebuilt(split: str, tensors: Mapping[str, np.ndarray]) -> Fingerprint:
     if not fine or not kinds or content.shape != shape or labels.shape != shape:
         raise ValueError(f"what it says of the split {split!r} does not fit together")
     return Fingerprint(tuple(listed), labels, content)
+
+
+def described(settings: Any, recorded: Setting = None) -> str | None:
+    """Settings as text, to compare with what a run has recorded of them.
+
+    A run may be older than some settings: those at their defaults that its text does not name are
+    left out.
+    """
+    if settings is None:
+        return None
+    if not is_dataclass(settings) or not isinstance(recorded, str):
+        return repr(settings)
+    parts = []
+    for each in fields(settings):
+        value = getattr(settings, each.name)
+        default = each.default if each.default_factory is MISSING else each.default_factory()
+        if f"{each.name}=" in recorded or value != default:
+            parts.append(f"{each.name}={described(value, recorded)}")
+    return f"{type(settings).__qualname__}({', '.join(parts)})"
+
+
+def check_settings(recorded: Mapping[str, Setting], received: Mapping[str, Setting]) -> None:
+    """Reject resuming a training with other settings; the text names both values."""
+    for key in received:
+        old, new = recorded.get(key), received[key]
+        if old != new:
+            raise InputError(
+                f"resuming needs {key} as the run was started with: {_differing(old, new)}; "
+                "leave it, or start a new run"
+            )
+
+
+def _differing(old: Setting, new: Setting) -> str:
+    """Both values; of texts the lines or settings that differ."""
+    if isinstance(old, str) and isinstance(new, str):
+        parts = [[part.strip(" )") for part in re.split(r"\n|, (?=\w+=)", s)] for s in (old, new)]
+        gone, came = (", ".join(p for p in a if p not in b) for a, b in (parts, parts[::-1]))
+        return f"recorded {gone or 'nothing of it'}, got {came or 'nothing of it'}"
+    return f"recorded {old!r}, got {new!r}"

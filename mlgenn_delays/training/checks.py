@@ -1,11 +1,9 @@
 """Whether data fit a network, a training the run that it resumes, and whether it has diverged."""
 
 import math
-import re
-from collections.abc import Iterable, Mapping
-from dataclasses import MISSING, fields, is_dataclass
+from collections.abc import Iterable
 from types import NoneType
-from typing import Any, get_args
+from typing import get_args
 
 from mlgenn_delays.data.augment.augment import Augment, check_kind
 from mlgenn_delays.data.types import Batch, CurrentData, Data
@@ -16,7 +14,6 @@ from mlgenn_delays.learning import Rule
 from mlgenn_delays.network import CurrentInput, Network
 from mlgenn_delays.network.storage import to_bytes
 from mlgenn_delays.rewiring import Rewiring
-from mlgenn_delays.runs.checkpoint import Setting
 from mlgenn_delays.runs.directory import RunDirectory
 
 # A mean loss so many times that of the start has exploded.
@@ -161,45 +158,6 @@ def check_augment(augment: Augment | None, train: Data) -> None:
             f"augmentation.group must be a divisor of the {train.n_channels} channels of the "
             f"training data, or 0, got {augment.group}"
         )
-
-
-def described(settings: Any, recorded: Setting = None) -> str | None:
-    """Settings as text, to compare with what a run has recorded of them.
-
-    A run may be older than some settings: those at their defaults that its text does not name are
-    left out.
-    """
-    if settings is None:
-        return None
-    if not is_dataclass(settings) or not isinstance(recorded, str):
-        return repr(settings)
-    parts = []
-    for each in fields(settings):
-        value = getattr(settings, each.name)
-        default = each.default if each.default_factory is MISSING else each.default_factory()
-        if f"{each.name}=" in recorded or value != default:
-            parts.append(f"{each.name}={described(value, recorded)}")
-    return f"{type(settings).__qualname__}({', '.join(parts)})"
-
-
-def check_settings(recorded: Mapping[str, Setting], received: Mapping[str, Setting]) -> None:
-    """Reject resuming a training with other settings; the text names both values."""
-    for key in received:
-        old, new = recorded.get(key), received[key]
-        if old != new:
-            raise InputError(
-                f"resuming needs {key} as the run was started with: {_differing(old, new)}; "
-                "leave it, or start a new run"
-            )
-
-
-def _differing(old: Setting, new: Setting) -> str:
-    """Both values; of texts the lines or settings that differ."""
-    if isinstance(old, str) and isinstance(new, str):
-        parts = [[part.strip(" )") for part in re.split(r"\n|, (?=\w+=)", s)] for s in (old, new)]
-        gone, came = (", ".join(p for p in a if p not in b) for a, b in (parts, parts[::-1]))
-        return f"recorded {gone or 'nothing of it'}, got {came or 'nothing of it'}"
-    return f"recorded {old!r}, got {new!r}"
 
 
 def as_taken(compiled: CompiledNetwork, network: Network) -> Network:

@@ -30,7 +30,7 @@ from mlgenn_delays.runs.history import (
     nothing_left,
     silent_note,
 )
-from mlgenn_delays.runs.record import check_resumed, fingerprints, keep_record, with_data
+from mlgenn_delays.runs.record import check_resumed, described, fingerprints, keep_record, with_data
 from mlgenn_delays.settings import Count, NonNegative, Seed, check
 from mlgenn_delays.training.checks import (
     BACKEND,
@@ -41,7 +41,6 @@ from mlgenn_delays.training.checks import (
     check_engine,
     check_splits,
     checked,
-    described,
     diverged,
     loss_bound,
 )
