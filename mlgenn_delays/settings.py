@@ -28,6 +28,7 @@ from typing import (
     dataclass_transform,
     get_args,
     get_origin,
+    get_type_hints,
 )
 
 from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
@@ -136,12 +137,20 @@ def settings(cls: Any = None, *, kw_only: bool = False, table: bool = False) -> 
             given.update(kwargs)
             raise InputError(_problem(type(self), error, given)) from None
 
-    __init__.__signature__ = inspect.signature(construct)  # type: ignore[attr-defined]
+    __init__.__signature__ = made.__signature__ = _signature(made)  # type: ignore[attr-defined]
     # What pydantic asks for, to know that the fields are checked as it would.
     __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]
     made.__init__ = __init__
     made.__doc__ = _documented(made)
     return made
+
+
+def _signature(made: Any) -> inspect.Signature:
+    """The signature that help shows: plain types, for range and unit stand with the arguments."""
+    plain, kinds = inspect.signature(made), get_type_hints(made)
+    each = plain.parameters.values()
+    given = [p.replace(annotation=kinds.get(p.name, p.annotation)) for p in each]
+    return plain.replace(parameters=given)
 
 
 def check(name: str, value: object, kind: Any, remedy: str = "") -> None:

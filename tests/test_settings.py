@@ -1,5 +1,6 @@
 """Every field of every settings class, and every key of a recipe, keeps to its declaration."""
 
+import inspect
 import math
 import re
 from dataclasses import FrozenInstanceError, fields, replace
@@ -179,3 +180,12 @@ def test_settings_are_frozen_and_share_no_default() -> None:
         Adam().learning_rate = 1.0  # type: ignore[misc]
     assert EventProp().dropout is not EventProp().dropout
     assert EventProp() == EventProp()
+
+
+def test_signatures_have_plain_types() -> None:
+    """Help and notebooks show them; range, unit and meaning are under Arguments."""
+    shown = str(inspect.signature(RateEncoder))
+    assert shown.endswith("gain: float = 1.0, tau: float = 10.0, refractory: float = 5.0) -> None")
+    for cls in (EventProp, SurrogateBPTT, RigL, Augment, RateEncoder, MelSettings, LIF):
+        shown = str(inspect.signature(cls))
+        assert "FieldInfo" not in shown and "Annotated" not in shown, shown
