@@ -210,7 +210,7 @@ def _examine_cpu() -> tuple[dict[str, Any], dict[str, str]]:
 def _examine_kernels() -> tuple[dict[str, Any], dict[str, str]]:
     from mlgenn_delays.files import cache_folders
     from mlgenn_delays.kernels import PARTS, count_kernels, kernel_cache, kernel_folders
-    from mlgenn_delays.libraries import librosa_folders
+    from mlgenn_delays.machine import librosa_folders
 
     writable = kernel_cache()
     searched = [*(kernel_folders(part) for part in PARTS), librosa_folders()]

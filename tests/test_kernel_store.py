@@ -236,7 +236,7 @@ SOUND = """
 import sys
 import numpy as np
 from mlgenn_delays.data.encode.recordings import MelSettings, mel_transform
-from mlgenn_delays.libraries import import_librosa, prepare_matplotlib
+from mlgenn_delays.machine import import_librosa, prepare_matplotlib
 tone = np.sin(np.arange(8000) / 7).astype(np.float32)
 print(mel_transform(MelSettings())(tone).sum(), import_librosa().util.utils.__file__)
 prepare_matplotlib()

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from mlgenn_delays.errors import InputError
-from mlgenn_delays.listing import list_each, list_files, list_folders
+from mlgenn_delays.files import list_each, list_files, list_folders
 from tests.data.backwards import backwards
 from tests.needs import needs
 from tests.test_house import ROOT, sources

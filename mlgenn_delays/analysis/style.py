@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlgenn_delays.files import write_atomic
-from mlgenn_delays.libraries import prepare_matplotlib
+from mlgenn_delays.machine import prepare_matplotlib
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -7,9 +7,8 @@ from typing import TypeVar, overload
 
 import numpy as np
 
-from mlgenn_delays.data.augment.augment import Augment, check_kind
+from mlgenn_delays.data.augment.augment import Augment, blending, check_kind
 from mlgenn_delays.data.augment.augment import augment as augment_batch
-from mlgenn_delays.data.augment.blend import blending
 from mlgenn_delays.data.types import (
     Batch,
     CurrentBatch,

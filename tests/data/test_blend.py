@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlgenn_delays.data.augment.augment import Augment, augment
-from mlgenn_delays.data.augment.blend import blending
+from mlgenn_delays.data.augment.augment import Augment, augment, blending
 from mlgenn_delays.data.batching import epoch_batches
 from mlgenn_delays.data.types import CurrentData, SpikeBatch, SpikeData
 from mlgenn_delays.errors import InputError

@@ -33,7 +33,7 @@ from mlgenn_delays.data.fields import Either, Scale, TrialLength, count_steps
 from mlgenn_delays.data.losses import Losses
 from mlgenn_delays.data.types import Batch, CurrentBatch, CurrentData, SpikeBatch
 from mlgenn_delays.errors import InputError
-from mlgenn_delays.libraries import import_librosa
+from mlgenn_delays.machine import import_librosa
 from mlgenn_delays.settings import Integer, NonNegative, Number, Unit, refuse, says, settings
 
 Short = Annotated[Number, Field(gt=0, le=1e4), Unit("ms")]

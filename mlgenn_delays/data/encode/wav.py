@@ -8,7 +8,7 @@ import numpy as np
 
 from mlgenn_delays.data.arrays import LARGEST_VALUE
 from mlgenn_delays.errors import InputError
-from mlgenn_delays.libraries import import_librosa
+from mlgenn_delays.machine import import_librosa
 from mlgenn_delays.settings import Count, Unit, check
 
 # From here on a length of data [bytes] is no length: writers to a pipe, which cannot go back to

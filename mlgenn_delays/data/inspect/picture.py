@@ -11,7 +11,7 @@ from mlgenn_delays.data.inspect.report import Report
 from mlgenn_delays.data.types import CurrentBatch, SpikeBatch
 from mlgenn_delays.errors import InputError, printable
 from mlgenn_delays.files import write_atomic
-from mlgenn_delays.libraries import prepare_matplotlib
+from mlgenn_delays.machine import prepare_matplotlib
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from mlgenn_delays.data.dataset import SPLITS
 from mlgenn_delays.data.split import NAMES, split_of
 from mlgenn_delays.errors import InputError
-from mlgenn_delays.listing import list_each, list_files, list_folders
+from mlgenn_delays.files import list_each, list_files, list_folders
 from mlgenn_delays.untrusted import read_text, reason
 
 # Of Speech Commands: what of the recordings is in which split, the rest is for training.
@@ -47,7 +47,7 @@ def list_folder(folder: Path, classes: tuple[str, ...], group_by: str) -> Listin
     """List the recordings of a folder that has folders of classes, or such ones for each split.
 
     Hidden files and folders, and those with _ in front, are left out. Links to files and folders
-    are followed, see `mlgenn_delays.listing`.
+    are followed, see `mlgenn_delays.files`.
     """
     inner = _folders(folder, "the folder that has a folder of WAVs for each class")
     parts = {each: split for each in inner if (split := split_of(each.name)) and _is_split(each)}

@@ -38,7 +38,7 @@ from mlgenn_delays.data.encode.wav import read_bytes
 from mlgenn_delays.data.fields import count_steps
 from mlgenn_delays.data.types import CurrentData, SpikeData
 from mlgenn_delays.errors import InputError
-from mlgenn_delays.listing import list_files
+from mlgenn_delays.files import list_files
 from mlgenn_delays.settings import settings
 
 LABEL_NAMES = tuple("0123456789")

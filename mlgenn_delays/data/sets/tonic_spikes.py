@@ -16,7 +16,7 @@ import numpy as np
 
 from mlgenn_delays.data.events import Spikes, event_spikes
 from mlgenn_delays.errors import InputError
-from mlgenn_delays.listing import list_files
+from mlgenn_delays.files import list_files
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ from mlgenn_delays.export.inputs.items import (
     npz_events,
     recording_item,
 )
-from mlgenn_delays.listing import list_files
+from mlgenn_delays.files import list_files
 
 MOST_BYTES = 2**28  # of a recording, or of an array of a .npz
 
