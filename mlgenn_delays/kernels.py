@@ -4,9 +4,10 @@ There is no fast-math. A kernel is compiled once on its own and once within each
 it; if operations may be reordered or fused, those copies round differently, and which of them runs
 depends on whether it came from the cache: a resumed run would differ from an uninterrupted one.
 
-Numba's cache knows when a kernel's own file changes, not when that of a kernel it calls does, or
-of a constant it uses. So the kernels of a part of the package are cached in a
-folder named after the content of all files that matter to any of them.
+Numba's cache knows when a kernel's own file changes, not when that of a kernel it calls does, of
+a constant it uses, or of a named tuple that it is given (the places of its fields are compiled in).
+So the kernels of a part of the package are cached in a folder named after the content of all files
+that matter to any of them.
 
 Numba unpickles what its cache holds and runs the machine code in it, whatever it is: a file that
 was cut or changed ends the process. So each function of given argument types is one file here,

@@ -2,13 +2,37 @@
 
 import importlib.util
 import re
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from tests.docs_commands.pages import ROOT
+from tests.needs import needs
 
 TESTS = ROOT / "tests"
+ALONE = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
+
+
+def test_an_interrupt_arrives_here_and_in_a_child() -> None:
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
+    code = "import signal; signal.raise_signal(signal.SIGINT)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert "KeyboardInterrupt" in done.stderr
+
+
+@needs("posix")
+def test_an_interrupt_arrives_where_the_tests_run_in_the_background() -> None:
+    """As with `nohup make test &` in a script: the shell lets what it starts ignore SIGINT."""
+    name = test_an_interrupt_arrives_here_and_in_a_child.__name__
+    done = subprocess.run(
+        [*ALONE, f"{Path(__file__)}::{name}"], cwd=ROOT, capture_output=True, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),
+    )  # fmt: skip
+    assert "1 passed" in done.stdout, done.stdout
 
 
 def test_skips_have_one_home() -> None:

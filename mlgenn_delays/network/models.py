@@ -294,7 +294,8 @@ def check_roles(source: Population, target: Population) -> None:
         )
     if isinstance(target.model, InputModel):
         raise InputError(
-            f"the target of a projection must be neurons, got the input {target.name!r}"
+            "the target of a projection must be a population of neurons, got the input "
+            f"{target.name!r}"
         )
     if source.name == target.name and target.normalisation is not None:
         raise InputError(

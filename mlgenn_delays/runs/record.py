@@ -4,11 +4,12 @@ Tensors ``SPLIT/content`` (N,) uint64 and ``SPLIT/labels`` (N,) int64, see `Fing
 ``SPLIT/names``, a list as JSON in UTF-8.
 """
 
+import ast
 import json
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -237,22 +238,33 @@ def _rebuilt(split: str, tensors: Mapping[str, np.ndarray]) -> Fingerprint:
 
 
 def described(settings: Any, recorded: Setting = None) -> str | None:
-    """Settings as text, to compare with what a run has recorded of them.
+    """Settings as text, to compare with what a run has recorded of them, if anything.
 
-    A run may be older than some settings: those at their defaults that its text does not name are
-    left out.
+    A run may be older than some settings: those that its text does not name are left out where
+    they are what they would be if nobody had set them.
     """
-    if settings is None:
-        return None
-    if not is_dataclass(settings) or not isinstance(recorded, str):
+    if settings is None or not isinstance(recorded, str):
+        return None if settings is None else repr(settings)
+    try:
+        return _as_known(settings, ast.parse(recorded, mode="eval").body)
+    except (SyntaxError, ValueError, RecursionError, MemoryError, TypeError, InputError):
+        return repr(settings)  # no text of settings
+
+
+def _as_known(settings: Any, recorded: ast.expr) -> str:
+    """The text of settings with the fields that a recorded text, parsed, has."""
+    if not is_dataclass(settings) or not isinstance(recorded, ast.Call):
         return repr(settings)
-    parts = []
-    for each in fields(settings):
-        value = getattr(settings, each.name)
-        default = each.default if each.default_factory is MISSING else each.default_factory()
-        if f"{each.name}=" in recorded or value != default:
-            parts.append(f"{each.name}={described(value, recorded)}")
-    return f"{type(settings).__qualname__}({', '.join(parts)})"
+    values = {each.name: getattr(settings, each.name) for each in fields(settings)}
+    known = {each.arg: each.value for each in recorded.keywords if each.arg in values}
+    kind: Any = type(settings)
+    unset = kind(**{name: values[name] for name in known})
+    parts = [
+        f"{name}={_as_known(value, known[name]) if name in known else repr(value)}"
+        for name, value in values.items()
+        if name in known or value != getattr(unset, name)
+    ]
+    return f"{kind.__qualname__}({', '.join(parts)})"
 
 
 def check_settings(recorded: Mapping[str, Setting], received: Mapping[str, Setting]) -> None:

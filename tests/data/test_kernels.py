@@ -66,6 +66,18 @@ def needed(file: Path) -> set[Path]:
     return found
 
 
+def test_tuples_that_kernels_take_count() -> None:
+    """Compiled code has the places of their fields, and the key of the cache only their types."""
+    counted = kernels.kernel_files("engines")
+    given = [
+        file
+        for folder in ("cpu", "shared")
+        for file in (PACKAGE / "engines" / folder).glob("*.py")
+        if "(NamedTuple):" in file.read_text() and file.name != "simulation.py"  # has results
+    ]
+    assert len(given) > 3 and set(given) <= set(counted)
+
+
 @pytest.mark.parametrize("part", kernels.PARTS)
 def test_a_part_counts_what_its_kernels_take_from_elsewhere(part: str) -> None:
     """An edit of any file that a kernel's result depends on leads to a new folder."""

@@ -79,6 +79,13 @@ def test_another_bias_is_not_taken() -> None:
         compiled.push(other)
 
 
+def test_folding_keeps_signs() -> None:
+    folded = trained(0, False).folded()
+    for projection in folded.projections.values():
+        assert projection.sign is not None
+        assert (projection.weight * projection.sign >= 0).all()
+
+
 def test_nothing_to_fold() -> None:
     net = Network()
     net.add("input", CurrentInput(2))

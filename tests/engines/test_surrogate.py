@@ -357,6 +357,17 @@ def test_training_moves_the_running_statistics(current: bool) -> None:
         assert relative(network(recipe).populations[name].normalisation.mean, mean) > 0.01
 
 
+def test_gradients_of_what_is_not_learned_are_zero() -> None:
+    recipe = StepRecipe(291, recurrent=True)
+    batch = pick(recipe, range(EXAMPLES))
+    got = compiled(network(recipe), SurrogateBPTT(delays=None)).gradients(batch)
+    assert not any(g.any() for g in got.delay.values())
+    assert all(g.any() for g in got.weight.values())
+    got = compiled(network(recipe), SurrogateBPTT(weights=None)).gradients(batch)
+    assert not any(g.any() for g in got.weight.values())
+    assert all(g.any() for g in got.delay.values())
+
+
 def test_what_arrives_past_the_end_has_no_gradient() -> None:
     recipe = StepRecipe(292, steps=6, max_delay=20.0, granularity="fixed", current=True)
     net = nets.step_network(recipe)

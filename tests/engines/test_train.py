@@ -211,6 +211,17 @@ def test_no_spike_is_lost_however_many_there_are() -> None:
     np.testing.assert_array_equal(got, trace.spikes["hidden0"])
 
 
+def test_more_examples_than_chunks() -> None:
+    recipe = Recipe(90, steps=40)
+    data = nets.data(recipe, 37)
+    engine = compiled(nets.network(recipe), EventProp(), threads=2)
+    together = gradients(engine, data.batch(np.arange(37)))
+    alone = [gradients(engine, data.batch(np.array([b]))) for b in range(37)]
+    for key, got in together.items():
+        mean = np.mean([g[key] for g in alone], axis=0)
+        np.testing.assert_allclose(got, mean, rtol=0, atol=1e-5 * np.abs(mean).max())
+
+
 def test_silent_neurons_are_counted_and_revived() -> None:
     recipe = Recipe(91)
     network = nets.network(recipe)

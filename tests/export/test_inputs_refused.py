@@ -23,13 +23,13 @@ from tests.reference.nets import Recipe, data
         (np.zeros((0, 6)), r"got shape \(0, 6\) without any value; remove it"),
         (np.full((3, 6), 0.5), "spikes as 0 and 1, got 0.5 at step 0, channel 0; the network"),
         (np.full((2, 3, 6), np.nan), "got nan at example 0, step 0, channel 0"),
-        (np.zeros((3, 6), complex), r"real numbers, got type complex128; save it with .astype"),
+        (np.zeros((3, 6), complex), r"real numbers, got type complex128; save them with .astype"),
         (np.full((3, 6), "1"), "real numbers, got type <U1"),
         (np.full((3, 6), None), "real numbers, got type object"),
     ],
 )
 def test_arrays_that_are_no_spikes(array: np.ndarray, message: str) -> None:
-    with pytest.raises(InputError, match=f"^input .*{message}"):
+    with pytest.raises(InputError, match=f"^(values of )?input .*{message}"):
         reader().of(array)
 
 
@@ -38,7 +38,7 @@ def test_arrays_that_are_no_spikes(array: np.ndarray, message: str) -> None:
     [
         (analogue(), np.full((2, 6), np.inf), "finite and below .*, got inf at step 0"),
         (analogue(), np.full((2, 6), 1e39), "below 1e.15 in size, got 1e.39 at step"),
-        (analogue(), np.ones((2, 6), bool), "numbers as currents, got type bool"),
+        (analogue(), np.ones((2, 6), bool), "currents of .* must be numbers, got type bool"),
         (analogue(), ([1], [1.0]), "input has events, but the model takes currents; give an array"),
         (analogue(), data(Recipe(steps=9)), "currents of 6 channels, dt = 1 ms, got spikes of 12"),
         (reader(), data(Recipe(steps=9, dt=2.0)), "dt = 1 ms, got spikes of 12 channels, dt = 2"),

@@ -158,7 +158,7 @@ def test_descriptions_that_do_not_fit_the_arrays(tmp_path: Path, whole: bytes) -
 def test_populations_in_roles_that_they_cannot_take(tmp_path: Path, whole: bytes) -> None:
     for end, name, says in (
         ("source", "output", "damaged: .*that spikes, got 'output'"),
-        ("target", "input", "damaged: .*must be neurons, got the input"),
+        ("target", "input", "damaged: .*must be a population of neurons, got the input"),
     ):
         text = json.loads(metadata(whole)["network"])
         text["projections"][0][end] = name

@@ -14,7 +14,7 @@ from mlgenn_delays.network import (
     SpikeInput,
 )
 from mlgenn_delays.network.models import READOUTS
-from tests.reference import eventprop, forward
+from tests.reference import eventprop, forward, nets
 
 
 def single(synapse: object, *, weight: float, delay: float = 0.0, **lif: float) -> Network:
@@ -126,3 +126,12 @@ def test_readout_gradients_against_finite_differences(kind: str) -> None:
             wanted[index] += sign * (forward.readout(shifted, kind) @ by_logit) / (2 * step)
     got = eventprop.readout_gradient(v, kind, by_logit)
     np.testing.assert_allclose(got, wanted, rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize("recurrent", [False, True])
+def test_random_networks_spike(recurrent: bool) -> None:
+    for seed in range(5):
+        recipe = nets.Recipe(seed, sizes=(12, 10, 8, 3), recurrent=recurrent)
+        batch = nets.batch(recipe)
+        trace = forward.run(nets.network(recipe), forward.stimulus(batch, 0))
+        assert all(spikes.any() for spikes in trace.spikes.values())

@@ -5,13 +5,12 @@ groups, L neurons worked on together (all of a recurrent population, else `LANES
 """
 
 from queue import SimpleQueue
-from typing import NamedTuple
 
 import numpy as np
 
 from mlgenn_delays.data.types import Batch
 from mlgenn_delays.engines.cpu import currents, eventprop_backward, eventprop_forward, synapses
-from mlgenn_delays.engines.cpu.eventprop_forward import LANES
+from mlgenn_delays.engines.cpu.eventprop_forward import LANES, EventBuffers, Recurrent, SpikeStore
 from mlgenn_delays.engines.results import Recording
 from mlgenn_delays.engines.shared.candidate_gradients import correlate
 from mlgenn_delays.engines.shared.numerics import sum_chunks
@@ -34,46 +33,6 @@ from mlgenn_delays.machine import CHUNKS, chunks
 from mlgenn_delays.network import CurrentInput
 
 FIRST_CAPACITY = 1024  # spikes per example; grows as needed
-
-
-class SpikeStore(NamedTuple):
-    """Spikes and outputs of a batch."""
-
-    # (B, H) uint64; neuron j of a population with spike_offset o spiked at
-    # time[start[b, o + j]:start[b, o + j + 1]]
-    start: np.ndarray
-    time: np.ndarray  # (B * capacity,) uint32 [steps]
-    slope: np.ndarray  # (B * capacity,) I + bias - v_thresh in the step of the spike, above 0
-    release: np.ndarray  # (B * capacity,) I + bias in the step before V moves again
-    voltage: np.ndarray  # (B, K, T) V of the output
-    logits: np.ndarray  # (B, K)
-    loss: np.ndarray  # (B,) cross-entropy
-    # (B,) spikes of the example; above the capacity, the example must be run again
-    needed: np.ndarray
-
-
-class Recurrent(NamedTuple):
-    """Recurrent synapses in the order of `Plan.out_synapse`, renewed whenever they change."""
-
-    weight: np.ndarray  # float32
-    offset: np.ndarray  # uint32, delay + 1 [steps]
-
-
-class EventBuffers(NamedTuple):
-    """Buffers of one thread of `EventSimulation`; rows are padded for the largest delay."""
-
-    rows: np.ndarray  # (G, L, T + max_shift) arrivals by target neuron and step
-    current: np.ndarray  # (`LANES`, T) synaptic currents
-    # (G, L, T + max_shift, 2) adjoint of inSyn, and derivative with respect to the arrival time of
-    # unit weight; zero from step T on
-    adjoint: np.ndarray
-    time: np.ndarray  # (L, T) uint32 spikes of the neurons at hand
-    slope: np.ndarray  # (L, T)
-    release: np.ndarray  # (L, T)
-    counts: np.ndarray  # (L,) int64 spikes of the neurons at hand
-    drive: np.ndarray  # (K, T) derivative of the loss with respect to V of the output
-    # (capacity,) derivative with respect to each spike's time, over its synapses
-    outgoing: np.ndarray
 
 
 class EventSimulation(Simulation):

@@ -13,6 +13,8 @@ all of its arrivals are known. `LANES` neurons go side by side, for each one's s
 one before. A recurrent population runs step by step.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
 from mlgenn_delays.engines.cpu.synapses import scatter, source_of, synapses_of
@@ -27,6 +29,46 @@ from mlgenn_delays.engines.shared.plan import INPUT, READOUT
 from mlgenn_delays.engines.shared.readout import cross_entropy, read_out
 
 LANES = 8  # neurons worked on at once
+
+
+class SpikeStore(NamedTuple):
+    """Spikes and outputs of a batch."""
+
+    # (B, H) uint64; neuron j of a population with spike_offset o spiked at
+    # time[start[b, o + j]:start[b, o + j + 1]]
+    start: np.ndarray
+    time: np.ndarray  # (B * capacity,) uint32 [steps]
+    slope: np.ndarray  # (B * capacity,) I + bias - v_thresh in the step of the spike, above 0
+    release: np.ndarray  # (B * capacity,) I + bias in the step before V moves again
+    voltage: np.ndarray  # (B, K, T) V of the output
+    logits: np.ndarray  # (B, K)
+    loss: np.ndarray  # (B,) cross-entropy
+    # (B,) spikes of the example; above the capacity, the example must be run again
+    needed: np.ndarray
+
+
+class Recurrent(NamedTuple):
+    """Recurrent synapses in the order of `Plan.out_synapse`, renewed whenever they change."""
+
+    weight: np.ndarray  # float32
+    offset: np.ndarray  # uint32, delay + 1 [steps]
+
+
+class EventBuffers(NamedTuple):
+    """Buffers of one thread of `EventSimulation`; rows are padded for the largest delay."""
+
+    rows: np.ndarray  # (G, L, T + max_shift) arrivals by target neuron and step
+    current: np.ndarray  # (`LANES`, T) synaptic currents
+    # (G, L, T + max_shift, 2) adjoint of inSyn, and derivative with respect to the arrival time of
+    # unit weight; zero from step T on
+    adjoint: np.ndarray
+    time: np.ndarray  # (L, T) uint32 spikes of the neurons at hand
+    slope: np.ndarray  # (L, T)
+    release: np.ndarray  # (L, T)
+    counts: np.ndarray  # (L,) int64 spikes of the neurons at hand
+    drive: np.ndarray  # (K, T) derivative of the loss with respect to V of the output
+    # (capacity,) derivative with respect to each spike's time, over its synapses
+    outgoing: np.ndarray
 
 
 @kernel

@@ -167,7 +167,8 @@ def array_items(
     """The examples of an array; see `Reader`. Encoded ones go in as they are."""
     if array.dtype.kind not in "biuf":
         raise InputError(
-            f"{where} must be real numbers, got type {array.dtype}; save it with .astype('float32')"
+            f"values of {where} must be real numbers, got type {array.dtype}; save them with "
+            ".astype('float32')"
         )
     if not array.size:
         raise InputError(
@@ -249,9 +250,9 @@ def _image_items(spec: InputSpec, where: str, images: np.ndarray, *, several: bo
         if wrong.any():
             row, pixel = np.argwhere(wrong)[0]
             raise InputError(
-                f"{where} must be of brightness 0..{spec.raw.white:g}, got {some[row, pixel]} in "
-                f"image {first + row} (pixel {pixel}); black is 0, scale white to "
-                f"{spec.raw.white:g}"
+                f"pixels of {where} must be of brightness 0..{spec.raw.white:g}, got "
+                f"{some[row, pixel]} in image {first + row} (pixel {pixel}); black is 0, "
+                f"scale white to {spec.raw.white:g}"
             )
     return _numbered(where, "image", images, several)
 
@@ -280,7 +281,7 @@ def _check_currents(where: str, values: np.ndarray, scale: float, several: bool)
     """Reject values (N, steps, C) that are not finite numbers of float32 when scaled."""
     if values.dtype.kind == "b":
         raise InputError(
-            f"{where} must be numbers as currents, got type bool; save it with .astype('float32')"
+            f"currents of {where} must be numbers, got type bool; save it with .astype('float32')"
         )
     example = "example {}".format if several else None
     check_size(f"values of {where}", values, scale=scale, example=example)
