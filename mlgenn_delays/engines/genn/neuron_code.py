@@ -1,7 +1,7 @@
-"""GeNN code of populations: what a neuron does in one step, forwards and on the way back.
+"""GeNN code of populations: what a neuron does in one step of the forward and the backward pass.
 
-A trial of T steps is run forwards, then back, which another trial's way forwards may accompany.
-Step u of the way back goes through what happened in step t = T - 1 - u, which the way forwards
+A trial of T steps is run forwards, then back, beside another trial's forward pass maybe.
+Step u of the backward pass goes through what happened in step t = T - 1 - u, which the forward pass
 left on a tape with one entry per neuron and step:
 
     LIF, EventProp           I + bias - v_thresh > 0 where it spiked, else 0; REST in a refractory
@@ -16,9 +16,9 @@ P = Alpha p[t] and
     LIF, SurrogateBPTT       p = psi (G + CountGradient) + (0 if it spiked, else P)
 
 where G is what comes back from the targets. Synapses carry it between two steps, so a neuron
-raises its event for step t one step earlier on the way back, in u = T - 2 - t. Nothing is sent in
-the last step of either way: it would arrive in the trial that follows. What a neuron sends is in
-its Flag: SPIKE forwards, EVENT on the way back, and LEARNS beside it where it had spiked.
+raises its event for step t one step earlier on the backward pass, in u = T - 2 - t. Nothing is
+sent in the last step of either pass: it would arrive in the trial that follows. What a neuron sends
+is in its Flag: SPIKE forwards, EVENT on the backward pass, and LEARNS beside it where it had spiked.
 
 A tape with an entry per step can neither overflow nor lose its end.
 """
@@ -67,7 +67,7 @@ class NeuronCode:
     """What a GeNN neuron model is made of."""
 
     forwards: str  # code of one step forwards
-    backwards: str  # code of one step on the way back
+    backwards: str  # code of one step on the backward pass
     params: dict[str, float] = field(default_factory=dict)  # constants by name
     # initial values by name; an array has one value per neuron
     variables: dict[str, Any] = field(default_factory=dict)
@@ -78,7 +78,7 @@ class NeuronCode:
     arrays: dict[str, str] = field(default_factory=dict)
     # variables that are 0 at the start of a trial
     reset_forward: list[str] = field(default_factory=list)
-    # variables that are 0 at the start of the way back
+    # variables that are 0 at the start of the backward pass
     reset_backward: list[str] = field(default_factory=list)
     sends: bool = True  # whether it has targets
     receives: bool = False  # whether its targets send something back

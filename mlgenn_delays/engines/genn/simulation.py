@@ -199,7 +199,7 @@ class GeNNSimulation(Simulation):
         self._logits = np.empty((size, self.context.network.output().n), np.float32)
         self._loss = np.empty(size, np.float32)
         back, returning = before, [*before.lows] if before is not None else []
-        # What the spike counts of the whole batch pull at must be known before any way back.
+        # What the spike counts of the whole batch pull at must be known before any backward pass.
         if learns and not self._pipelined and self.context.rule.spike_count.strength == 0:
             self._begin(running, now)
             back, returning = now, [None, *now.lows]

@@ -1,6 +1,6 @@
 """GeNN code of projections: what a synapse does when its source sends, forwards and back.
 
-A spike of step t over d steps acts in step t + d + 1. On the way back its event comes one step
+A spike of step t over d steps acts in step t + d + 1. On the backward pass its event comes one step
 before that of t, so LambdaI_post[d] is R[t + d + 1] of the target, and LambdaI_post[d + 1] one
 step later. With r these:
 
@@ -9,11 +9,10 @@ step later. With r these:
     DelayGradient         r[d+1] - r[d] (Dirac),  sum_k dK[k]/dd r[k] (Gaussian)
 
 the host multiplies the last by w. An index that is a sum stands in parentheses of its own, for
-GeNN subtracts it as it is written. K is that of
-`engines.shared.taps`; the host gives 1 / sum g (Norm) and the mean of (k - d)/width (Mean).
+GeNN subtracts it as it is written. K is that of `engines.shared.taps`; the host gives 1 / sum g (Norm) and the mean of (k - d)/width (Mean).
 
-Under a pipelined rule the way back has the weights and delays of the batch that goes back, which
-is the one before that which goes forwards: copies named LateG and so on of those variables.
+Under a pipelined rule the backward pass has the weights and delays of the batch that goes back,
+which is the one before that which goes forwards: copies named LateG and so on of those variables.
 """
 
 import re
@@ -57,19 +56,19 @@ class SynapseCode:
     """What a GeNN weight update model is made of."""
 
     forwards: str  # code of a spike
-    backwards: str  # code of an event on the way back
+    backwards: str  # code of an event on the backward pass
     # types of what each synapse has, by name, which the host writes
     variables: dict[str, str] = field(default_factory=dict)
-    # names of what the way back sums up, for the host to read
+    # names of what the backward pass sums up, for the host to read
     sums: list[str] = field(default_factory=list)
-    # names by variable of those that the way back has its own copies of
+    # names by variable of those that the backward pass has its own copies of
     late: dict[str, str] = field(default_factory=dict)
     values: bool = False  # whether spikes have values, Gain and GainBack of the source
     taps: bool = False  # whether delays act through a kernel of a width that the host sets
 
     @property
     def types(self) -> dict[str, str]:
-        """Types of all that the host writes, and of the way back's copies."""
+        """Types of all that the host writes, and of the backward pass's copies."""
         return self.variables | {own: self.variables[name] for name, own in self.late.items()}
 
 
