@@ -9,7 +9,8 @@ step later. With r these:
     DelayGradient         r[d+1] - r[d] (Dirac),  sum_k dK[k]/dd r[k] (Gaussian)
 
 the host multiplies the last by w. An index that is a sum stands in parentheses of its own, for
-GeNN subtracts it as it is written. K is that of `engines.shared.taps`; the host gives 1 / sum g (Norm) and the mean of (k - d)/width (Mean).
+GeNN subtracts it as it is written. K is that of `engines.shared.taps`; the host gives 1 / sum g
+(Norm) and the mean of (k - d)/width (Mean).
 
 Under a pipelined rule the backward pass has the weights and delays of the batch that goes back,
 which is the one before that which goes forwards: copies named LateG and so on of those variables.
