@@ -18,7 +18,8 @@ P = Alpha p[t] and
 where G is what comes back from the targets. Synapses carry it between two steps, so a neuron
 raises its event for step t one step earlier on the backward pass, in u = T - 2 - t. Nothing is
 sent in the last step of either pass: it would arrive in the trial that follows. What a neuron
-sends is in its Flag: SPIKE forwards, EVENT on the backward pass, and LEARNS beside it where it had spiked.
+sends is in its Flag: SPIKE forwards, EVENT on the backward pass, and LEARNS beside it where it had
+spiked.
 
 A tape with an entry per step can neither overflow nor lose its end.
 """
