@@ -113,7 +113,7 @@ def main() -> None:
         return
     for name in wanted:
         keys = list(dict.fromkeys(key for row in TABLES[name] for key in row))
-        print(f"\n### {name}\n\n| {' | '.join(keys)} | ms an example: median | least | "
+        print(f"\n### {name}\n\n| {' | '.join(keys)} | ms per example: median | least | "
               "peak memory, MB | hidden spikes |")  # fmt: skip
         print("|---" * (len(keys) + 4) + "|")
         for row in TABLES[name]:

@@ -219,7 +219,7 @@ def main() -> None:
     asked = parser.parse_args()
     formats = formats_here() if asked.formats is None else asked.formats
     print(
-        "| run | format | other labels | ties | other spikes | accuracy | bytes | ms an example |"
+        "| run | format | other labels | ties | other spikes | accuracy | bytes | ms per example |"
     )
     print("|---|---|---|---|---|---|---|---|")
     for source in asked.runs:

@@ -1,6 +1,6 @@
 """Cost of the engine `genn` over plain mlGeNN on GeNN's single-threaded CPU backend.
 
-    python benchmarks/genn_cost.py batch        ms an example: mlGeNN, ours, by density
+    python benchmarks/genn_cost.py batch        ms per example: mlGeNN, ours, by density
     python benchmarks/genn_cost.py rewiring     what rewiring after each epoch adds to it
 
 The network is 700-256-20, trials are 1,000 steps of 1 ms with 8,000 input spikes, delays of up to
@@ -151,7 +151,7 @@ def _quiet():
 
 
 def cost_of_batch(rounds: int) -> None:
-    """Print ms an example of both, dense and sparse."""
+    """Print ms per example of both, dense and sparse."""
     data = examples(BATCH)
     print("density  mlGeNN [ms]  genn [ms]  ratio  hidden spikes")
     for density in (1.0, 0.1):
@@ -190,7 +190,7 @@ def cost_of_rewiring(rounds: int) -> None:
             if k == rounds:
                 least, base = min(seconds[name]), min(seconds["none"])
                 print(
-                    f"{name:16} {least:.2f} s an epoch, {100 * (least / base - 1):+.1f} %, "
+                    f"{name:16} {least:.2f} s per epoch, {100 * (least / base - 1):+.1f} %, "
                     f"{result.grown or 0} synapses grown",
                     flush=True,
                 )

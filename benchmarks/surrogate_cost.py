@@ -161,7 +161,7 @@ class Tables:
     def show(self, name: str) -> None:
         """Print one table, as Markdown."""
         self.notes = []
-        head = ["what", "ours, s an epoch", "dcls + PyTorch, s an epoch", "ratio"]
+        head = ["what", "ours, s per epoch", "dcls + PyTorch, s per epoch", "ratio"]
         head += ["ours, peak MB", "dcls + PyTorch, peak MB", "hidden spikes: ours, dcls"]
         print(f"\n### {name}\n\n| {' | '.join(head)} |\n{'|---' * len(head)}|")
         for what, row in TABLES[name].items():
