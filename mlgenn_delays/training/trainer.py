@@ -203,8 +203,8 @@ class Trainer:
                     stack.enter_context(self.run.lock())
                 checkpoint = self.run.begin(resume, self.ranks.leads)
                 if checkpoint is not None:
-                    known = self._settings(train, validation, checkpoint.settings)
-                    check_resumed(self.run.path, checkpoint, known, splits)
+                    known = self._learning(checkpoint.settings)
+                    check_resumed(self.run.path, checkpoint, settings | known, splits)
                 elif self.ranks.leads:
                     keep_record(self.run.path, splits)
             kind = self.progress if self.ranks.leads else "none"
@@ -262,25 +262,25 @@ class Trainer:
             learns=learns,
         )
 
-    def _settings(
-        self, train: Data, validation: Data | None, recorded: Mapping[str, Setting] | None = None
-    ) -> dict[str, Setting]:
-        """What a resumed training must share with its first part, and what that has recorded."""
-        known = recorded or {}
+    def _settings(self, train: Data, validation: Data | None) -> dict[str, Setting]:
+        """What a resumed training must share with its first part."""
         return {
             "epochs": self.epochs,
             "batch_size": self.batch_size,
             "seed": self.seed,
             "patience": self.patience,
-            "rule": described(self.rule, known.get("rule")),
-            "rewiring": described(self.rewiring, known.get("rewiring")),
-            "augment": described(self.augment, known.get("augment")),
+            **self._learning({}),
             "network": repr(self._start),
             "starting values": zlib.crc32(to_bytes(self._start)),
             "training examples": len(train),
             "validation examples": 0 if validation is None else len(validation),
             "steps of a trial": train.n_steps,
         }
+
+    def _learning(self, recorded: Mapping[str, Setting]) -> dict[str, Setting]:
+        """Those of them that have settings of their own, of which a run may have recorded fewer."""
+        given = {"rule": self.rule, "rewiring": self.rewiring, "augment": self.augment}
+        return {key: described(each, recorded.get(key)) for key, each in given.items()}
 
     def _begin(self, checkpoint: Checkpoint | None, train: Data) -> None:
         batches, compiled = self._prepared or (0, None)
