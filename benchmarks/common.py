@@ -3,7 +3,7 @@
 
 def make_network(settings: dict, sizes: tuple = (40, 256, 10), *, normalise: bool = True) -> object:
     """Return the network of a row, with `sizes` neurons per population."""
-    from mlgenn_delays import CurrentInput, Delta, Network, SeedLI, SeedLIF, Uniform
+    from mlgenn_delays import CurrentInput, Delta, EulerLI, EulerLIF, Network, Uniform
     from mlgenn_delays.network.initialise import kaiming
 
     n_input, n_hidden, n_output = sizes
@@ -15,8 +15,8 @@ def make_network(settings: dict, sizes: tuple = (40, 256, 10), *, normalise: boo
     }  # fmt: skip
     net = Network(dt=settings["dt"], seed=0)
     net.add("input", CurrentInput(n_input))
-    net.add("hidden", SeedLIF(n_hidden, tau_mem=100.5), normalise=normalise)
-    net.add("output", SeedLI(n_output, 100.5, "softmax-sum"))
+    net.add("hidden", EulerLIF(n_hidden, tau_mem=100.5), normalise=normalise)
+    net.add("output", EulerLI(n_output, 100.5, "softmax-sum"))
     net.connect("input", "hidden", Delta(), weight=kaiming(density * n_input), **common)
     net.connect("hidden", "output", Delta(), weight=kaiming(density * n_hidden), **common)
     return net

@@ -10,7 +10,7 @@ channels, about 8,000 spikes, 1,000 steps of 1 ms, each class with rates of its 
 
     eventprop        LIF, Exponential synapses, delays of whole steps
     pipelined        the same, gradients a batch late
-    bptt-dirac       SurrogateBPTT: SeedLIF, Delta synapses, Triangle surrogate, whole steps
+    bptt-dirac       SurrogateBPTT: EulerLIF, Delta synapses, Triangle surrogate, whole steps
     bptt-gaussian    the same with Gaussian delay kernels
     dcls             the last in PyTorch, but for an arctangent surrogate (`seed_torch`)
 
@@ -73,12 +73,12 @@ def make_network(data, eventprop: bool):
     from mlgenn_delays import (
         LIF,
         Delta,
+        EulerLI,
+        EulerLIF,
         Exponential,
         LeakyIntegrator,
         Network,
         Normal,
-        SeedLI,
-        SeedLIF,
         SpikeInput,
         Uniform,
     )
@@ -86,13 +86,13 @@ def make_network(data, eventprop: bool):
     net = Network(dt=data.dt, seed=0)
     net.add("input", SpikeInput(data.n_channels))
     tau = 20.0 * data.dt
-    net.add("hidden", LIF(HIDDEN, tau_mem=tau) if eventprop else SeedLIF(HIDDEN, tau_mem=tau))
+    net.add("hidden", LIF(HIDDEN, tau_mem=tau) if eventprop else EulerLIF(HIDDEN, tau_mem=tau))
     classes = data.n_classes
     net.add(
         "output",
         LeakyIntegrator(classes, tau_mem=tau, readout="expweighted")
         if eventprop
-        else SeedLI(classes, tau_mem=tau),
+        else EulerLI(classes, tau_mem=tau),
     )
     spikes = len(data.time) / len(data) / data.n_steps  # a step
     into = 1.6 / max(spikes, 1e-9) / (5.0 if eventprop else 20.0)

@@ -6,7 +6,7 @@
     python benchmarks/surrogate_cost.py --quick ...  128 examples once, scaled up: to try it out
 
 The network is that of Mészáros, Knight and Nowotny (2024) on 40 mel bands and ten classes: 40
-currents, 256 SeedLIF of normalised current and dropout 0.4, 10 SeedLI; a learned Gaussian delay a
+currents, 256 EulerLIF of normalised current and dropout 0.4, 10 EulerLI; a learned Gaussian delay a
 synapse of 25 taps; 100 frames of 10 ms, batches of 128, an epoch of 2,400 examples of random data,
 one core. `fine` has each frame as ten steps of 1 ms, and 251 taps. Weights, gains and delays are
 learned by Adam on both sides (`seed_torch` is the other side).

@@ -198,16 +198,20 @@ def read_kernel(path: Path) -> bytes:
         OSError: There is no such file, it cannot be read, or others may write it.
         ValueError: It is damaged.
     """
+    content = _read_trusted(path)
+    start = len(_HEAD) + _DIGEST
+    if content != pack_kernel(path.name, content[start:]):
+        raise ValueError("their content differs from their checksum")
+    return content[start:]
+
+
+def _read_trusted(path: Path) -> bytes:
     if not is_trusted(path.parent):
         raise PermissionError(f"others may write {path.parent}")
     with open(os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0)), "rb") as file:
         if not may_trust(os.fstat(file.fileno())):
             raise PermissionError(f"others may write {path}")
-        content = file.read()
-    start = len(_HEAD) + _DIGEST
-    if content != pack_kernel(path.name, content[start:]):
-        raise ValueError("their content differs from their checksum")
-    return content[start:]
+        return file.read()
 
 
 def count_kernels(folder: Path) -> dict[str, int]:
@@ -240,7 +244,11 @@ PARTS: dict[str, tuple[str, tuple[str, ...]]] = {
         (
             "engines/shared/plan.py",
             "engines/shared/vector.py",
-            "network/models.py",
+            "engines/cpu/neuron_code.py",
+            "neurons/adjoint.py",
+            "neurons/declare.py",
+            "neurons/equations.py",
+            "neurons/write.py",
         ),
     ),
 }
@@ -278,6 +286,45 @@ def kernel_cache(part: str = "engines") -> Path | None:
 
 
 _folders = cache(kernel_folders)
+
+
+def stored_source(part: str, stem: str, make: Callable[[], str]) -> tuple[Path, str]:
+    """Source of generated kernels, from the folder of a part's kernels or made and put there.
+
+    `stem` names it and all it depends on beside the files of the part. Its functions are cached
+    as those of other files; where no folder can be written they are compiled at each start.
+    """
+    name = f"{stem}.py"
+    for folder in _folders(part):
+        try:
+            return folder / name, _unpacked(name, folder / name)
+        except OSError:
+            continue
+        except ValueError as error:
+            _warn(f"generated kernels in {folder} are damaged ({error}); making them anew")
+    text = make()
+    path = Path(name)
+    for folder in _folders(part):
+        try:
+            make_store(folder)
+            path = folder / name
+            write_atomic(path, _packed(name, text).encode())
+            break
+        except (OSError, WorkError):
+            continue
+    return path, text
+
+
+def _packed(name: str, text: str) -> str:
+    return f"# {sha256(f'{name} {text}'.encode()).hexdigest()}\n{text}"
+
+
+def _unpacked(name: str, path: Path) -> str:
+    whole = _read_trusted(path).decode()
+    text = whole.partition("\n")[2]
+    if whole != _packed(name, text):
+        raise ValueError("their content differs from their checksum")
+    return text
 
 
 def kernel(function: Callable[..., Any]) -> Any:

@@ -200,10 +200,14 @@ def fields_of(cls: Any) -> Mapping[str, FieldInfo]:
     return found
 
 
+def unit_of(info: FieldInfo) -> str:
+    """Return the unit of a field, "" if it has none."""
+    return next((each.name for each in _metadata(info) if isinstance(each, Unit)), "")
+
+
 def meaning_of(info: FieldInfo) -> str:
     """Return the meaning of a field, with its unit."""
-    text = info.description or ""
-    unit = next((each.name for each in _metadata(info) if isinstance(each, Unit)), "")
+    text, unit = info.description or "", unit_of(info)
     if not unit or f"[{unit}]" in text:
         return text
     head, mark, rest = text.rstrip(".").partition(";")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from mlgenn_delays import __version__
 from mlgenn_delays.learning.rules import SURROGATES
-from mlgenn_delays.network.models import READOUTS
+from mlgenn_delays.neurons.declare import READOUTS
 
 PAGE = (Path(__file__).parent.parent / "docs" / "comparison.md").read_text()
 # Rows of every table, without the line below its head.

@@ -31,11 +31,11 @@ from mlgenn_delays.learning import (
 from mlgenn_delays.network import (
     LIF,
     CurrentInput,
+    EulerLI,
+    EulerLIF,
     Exponential,
     LeakyIntegrator,
     Normal,
-    SeedLI,
-    SeedLIF,
     SpikeInput,
 )
 from mlgenn_delays.network.initialise import Uniform
@@ -46,8 +46,8 @@ from mlgenn_delays.settings import INT32_MAX, LONGEST, fields_of, range_of
 
 MADE = [
     Adam(), SpikeCount(), Cosine(), EaseIn(), OneCycle(), Atan(), Triangle(), Boxcar(), Gaussian(),
-    EventProp(), SurrogateBPTT(), DeepR(), SET(), RigL(), LIF(3), SeedLIF(3), LeakyIntegrator(2),
-    SeedLI(2), SpikeInput(3), CurrentInput(3), Exponential(), Uniform(0.0, 1.0), Normal(0.0, 1.0),
+    EventProp(), SurrogateBPTT(), DeepR(), SET(), RigL(), LIF(3), EulerLIF(3), LeakyIntegrator(2),
+    EulerLI(2), SpikeInput(3), CurrentInput(3), Exponential(), Uniform(0.0, 1.0), Normal(0.0, 1.0),
 ]  # fmt: skip
 DATA = [
     Augment(), MelSettings(), LevelEncoder(), RateEncoder(),

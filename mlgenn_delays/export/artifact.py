@@ -24,8 +24,9 @@ from mlgenn_delays.errors import InputError
 from mlgenn_delays.files import write_atomic
 from mlgenn_delays.network import Network, Projection
 from mlgenn_delays.network.delays import delay_steps
-from mlgenn_delays.network.models import InputModel, SpikingModel
+from mlgenn_delays.network.models import InputModel
 from mlgenn_delays.network.storage import REMEDY, describe, rebuild, tensors_of
+from mlgenn_delays.neurons.declare import SpikingNeuron
 from mlgenn_delays.recipe import load_data
 from mlgenn_delays.runs.run import Run, Task
 from mlgenn_delays.tensors import FileFormat
@@ -99,7 +100,7 @@ def _without(network: Network, used: dict[str, np.ndarray]) -> tuple[Network, Ke
     """The network of the used neurons alone, and which of the spiking ones are left."""
     small, kept, index = Network(dt=network.dt, seed=network.seed), {}, {}
     for name, population in network.populations.items():
-        spikes = isinstance(population.model, SpikingModel)
+        spikes = isinstance(population.model, SpikingNeuron)
         left = np.flatnonzero(used[name]) if spikes else np.arange(population.n)
         if not len(left):
             continue

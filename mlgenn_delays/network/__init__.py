@@ -2,19 +2,19 @@
 
 from mlgenn_delays.network.initialise import Normal, Uniform
 from mlgenn_delays.network.models import (
-    LIF,
     CurrentInput,
     Delta,
     Exponential,
-    LeakyIntegrator,
     Normalisation,
     Population,
-    SeedLI,
-    SeedLIF,
     SpikeInput,
 )
 from mlgenn_delays.network.network import Network
 from mlgenn_delays.network.projection import Projection
+from mlgenn_delays.neurons.models.euler_li import EulerLI
+from mlgenn_delays.neurons.models.euler_lif import EulerLIF
+from mlgenn_delays.neurons.models.leaky_integrator import LeakyIntegrator
+from mlgenn_delays.neurons.models.lif import LIF
 
 __all__ = [
     "LIF",
@@ -27,8 +27,8 @@ __all__ = [
     "Normalisation",
     "Population",
     "Projection",
-    "SeedLI",
-    "SeedLIF",
+    "EulerLI",
+    "EulerLIF",
     "SpikeInput",
     "Uniform",
 ]

@@ -1,17 +1,11 @@
-"""Populations, and the models of neurons and synapses: settings that check themselves.
+"""Populations, and the models of inputs and synapses: settings that check themselves.
 
-One step of `dt` ms with a = exp(-dt/tau_mem), e = exp(-dt/tau_syn), s = (tau_syn/dt)(1 - e):
+One step of `dt` ms with e = exp(-dt/tau_syn), s = (tau_syn/dt)(1 - e):
 
     Exponential      inSyn += arrivals;  I = s inSyn;  inSyn *= e
     Delta            I = arrivals
-    LIF              V = a V + (1 - a)(I + bias) unless refractory;  V >= v_thresh: spike, V = 0
-    LeakyIntegrator  V = a V + (1 - a)(I + bias)
-    SeedLIF          V > v_thresh: spike, V = 0;  else V = (1 - dt/tau_mem) V + I + bias
-    SeedLI           V = (1 - dt/tau_mem) V + I + bias
 
-`LIF`, `LeakyIntegrator` and `Exponential` are mlGeNN's `LeakyIntegrateFire`, `LeakyIntegrate` and
-`Exponential` with ``scale_i``; `SeedLIF` and `SeedLI` are the neurons of Mészáros, Knight and
-Nowotny (2024), whose synapses are `Delta`.
+`Exponential` is mlGeNN's with ``scale_i``. The neurons are in `mlgenn_delays.neurons.models`.
 
 Normalisation is of a population's synaptic current, per neuron over batch and time:
 
@@ -21,45 +15,20 @@ Training takes mean and variance of the batch and keeps running ones, which eval
 and Szegedy 2015); gain and offset are learned. `Network.folded` folds it into weights and bias.
 """
 
-import math
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 import numpy as np
 
 from mlgenn_delays.errors import InputError
-from mlgenn_delays.settings import (
-    INT32_MAX,
-    Count,
-    Positive,
-    PositiveTime,
-    Time,
-    one_of,
-    says,
-    settings,
-)
+from mlgenn_delays.neurons.declare import Neuron, ReadoutNeuron, SpikingNeuron
+from mlgenn_delays.settings import INT32_MAX, Count, PositiveTime, says, settings
 from mlgenn_delays.untrusted import shown
 
-READOUTS = ("mean", "sum", "max", "expweighted", "softmax-sum")
 MOST_NEURONS = INT32_MAX  # of a population: their numbers are int32
 
 Channels = Annotated[Count, says("Number of channels.")]
-Neurons = Annotated[Count, says("Number of neurons.")]
-Classes = Annotated[Count, says("Number of neurons: one per class.")]
-TauMem = Annotated[PositiveTime, says("Membrane time constant.")]
-Threshold = Annotated[Positive, says("Firing threshold.")]
-TauRefrac = Annotated[
-    Time, says("Refractory period, in which V stays at 0 while inSyn decays; LIF only.")
-]
 TauSyn = Annotated[PositiveTime, says("Time constant of Exponential synapses.")]
-Readout = Annotated[
-    str,
-    one_of(*READOUTS),
-    says(
-        "What of V over the trial is the logit: mean, sum, max, expweighted (mean of exp(-t/T) V) "
-        "or softmax-sum (sum of softmax(V[t]))."
-    ),
-]
 
 
 @settings
@@ -91,78 +60,6 @@ class CurrentInput:
 
 
 @settings
-class LIF:
-    """n leaky integrate-and-fire neurons, reset to 0.
-
-    Example:
-        >>> from mlgenn_delays import LIF
-        >>> LIF(256, tau_mem=20.0, tau_refrac=2.0).refractory_steps(dt=0.5)
-        4
-    """
-
-    n: Neurons
-    tau_mem: TauMem = 20.0
-    v_thresh: Threshold = 1.0
-    tau_refrac: TauRefrac = 0.0
-    spiking: ClassVar[bool] = True
-
-    def refractory_steps(self, dt: float) -> int:
-        """Number of steps in which V stays, for a step of dt [ms]."""
-        return math.ceil(self.tau_refrac / dt - 1e-6)
-
-
-@settings
-class SeedLIF:
-    """n leaky integrate-and-fire neurons in the discrete form of Mészáros et al. (2024).
-
-    A step tests V first; what arrives in the step of a spike is discarded. Synapses onto it must
-    be `Delta`.
-
-    Example:
-        >>> from mlgenn_delays import SeedLIF
-        >>> SeedLIF(256).tau_mem
-        100.5
-    """
-
-    n: Neurons
-    tau_mem: TauMem = 100.5
-    v_thresh: Threshold = 1.0
-    spiking: ClassVar[bool] = True
-
-
-@settings
-class LeakyIntegrator:
-    """n leaky integrators without threshold, read out as the prediction of the network.
-
-    Example:
-        >>> from mlgenn_delays import LeakyIntegrator
-        >>> LeakyIntegrator(10, readout="sum").readout
-        'sum'
-    """
-
-    n: Classes
-    tau_mem: TauMem = 20.0
-    readout: Readout = "mean"
-    spiking: ClassVar[bool] = False
-
-
-@settings
-class SeedLI:
-    """n leaky integrators without threshold, integrating as `SeedLIF`; read out as the prediction.
-
-    Example:
-        >>> from mlgenn_delays import SeedLI
-        >>> SeedLI(10).readout
-        'softmax-sum'
-    """
-
-    n: Classes
-    tau_mem: TauMem = 100.5
-    readout: Readout = "softmax-sum"
-    spiking: ClassVar[bool] = False
-
-
-@settings
 class Exponential:
     """A synapse whose current decays exponentially.
 
@@ -187,13 +84,9 @@ class Delta:
 
 
 InputModel = SpikeInput | CurrentInput
-SpikingModel = LIF | SeedLIF
-OutputModel = LeakyIntegrator | SeedLI
-PopulationModel = InputModel | SpikingModel | OutputModel
+PopulationModel = InputModel | SpikingNeuron | ReadoutNeuron
 SynapseModel = Exponential | Delta
-POPULATION_MODELS: dict[str, type[PopulationModel]] = {
-    m.__name__: m for m in (SpikeInput, CurrentInput, LIF, SeedLIF, LeakyIntegrator, SeedLI)
-}
+INPUT_MODELS: dict[str, type[InputModel]] = {m.__name__: m for m in (SpikeInput, CurrentInput)}
 SYNAPSE_MODELS = {m.__name__: m for m in (Exponential, Delta)}
 
 
@@ -260,7 +153,7 @@ class Population:
 
     Attributes:
         name: Unique in its network.
-        model: `SpikeInput`, `CurrentInput`, `LIF`, `SeedLIF`, `LeakyIntegrator` or `SeedLI`.
+        model: `SpikeInput`, `CurrentInput`, or neurons such as `LIF` and `LeakyIntegrator`.
         bias: (n,) float32, a constant current added to the synaptic current of every step.
         normalisation: Of the synaptic current, before the bias is added, or None.
     """
@@ -288,7 +181,7 @@ def check_name(what: str, name: str) -> None:
 
 def check_roles(source: Population, target: Population) -> None:
     """Reject a projection from the output, onto an input, or recurrent and normalised."""
-    if isinstance(source.model, OutputModel):
+    if isinstance(source.model, ReadoutNeuron):
         raise InputError(
             f"the source of a projection must be a population that spikes, got {source.name!r}"
         )
@@ -305,9 +198,10 @@ def check_roles(source: Population, target: Population) -> None:
 
 
 def check_synapse(synapse: SynapseModel, target: Population) -> None:
-    """Reject any synapse but `Delta` onto a `SeedLIF` or `SeedLI`."""
-    if isinstance(target.model, SeedLIF | SeedLI) and not isinstance(synapse, Delta):
+    """Reject a synapse that the neurons of a population do not take."""
+    takes = target.model.synapses if isinstance(target.model, Neuron) else ()
+    if takes and type(synapse).__name__ not in takes:
         raise InputError(
-            f"synapses onto the {type(target.model).__name__} {target.name!r} must be Delta, "
-            f"got {synapse}; give Delta(), or make it a LIF"
+            f"synapses onto the {type(target.model).__name__} {target.name!r} must be "
+            f"{' or '.join(takes)}, got {synapse}; give {takes[0]}(), or make it a LIF"
         )

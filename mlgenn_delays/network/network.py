@@ -11,22 +11,24 @@ from mlgenn_delays.machine import check_memory
 from mlgenn_delays.network import initialise, storage
 from mlgenn_delays.network.initialise import Initial
 from mlgenn_delays.network.models import (
-    POPULATION_MODELS,
+    INPUT_MODELS,
     SYNAPSE_MODELS,
     InputModel,
     Normalisation,
-    OutputModel,
     Population,
     PopulationModel,
-    SeedLI,
-    SeedLIF,
-    SpikingModel,
     SynapseModel,
     check_name,
     check_roles,
     check_synapse,
 )
 from mlgenn_delays.network.projection import Projection
+from mlgenn_delays.neurons.declare import (
+    Neuron,
+    ReadoutNeuron,
+    SpikingNeuron,
+    neuron_models,
+)
 from mlgenn_delays.rng import generator
 from mlgenn_delays.settings import Seed, TimeStep, check, is_number
 
@@ -78,7 +80,8 @@ class Network:
         check_name("population", name)
         if not isinstance(model, PopulationModel):
             raise InputError(
-                f"model of {name!r} must be one of {', '.join(POPULATION_MODELS)}, got {model!r}"
+                f"model of {name!r} must be one of "
+                f"{', '.join([*INPUT_MODELS, *neuron_models()])}, got {model!r}"
             )
         if name in self.populations:
             raise InputError(f"the name of a population must be new, got {name!r} again")
@@ -96,11 +99,8 @@ class Network:
         return self.populations[name]
 
     def _check_model(self, name: str, model: PopulationModel, normalise: bool) -> None:
-        if isinstance(model, SeedLIF | SeedLI) and model.tau_mem < self.dt:
-            raise InputError(
-                f"tau_mem of {type(model).__name__} {name!r} must be >= dt ({self.dt:g} ms), "
-                f"got {model.tau_mem:g}"
-            )
+        if isinstance(model, Neuron):
+            model.check_step(repr(name), self.dt)
         if normalise and isinstance(model, InputModel):
             raise InputError(f"normalise must be of a population of neurons, got input {name!r}")
 
@@ -229,11 +229,14 @@ class Network:
         """The population that is read out.
 
         Raises:
-            InputError: There is not exactly one `LeakyIntegrator` or `SeedLI`.
+            InputError: There is not exactly one population of readout neurons.
         """
-        found = [p for p in self.populations.values() if isinstance(p.model, OutputModel)]
+        found = [p for p in self.populations.values() if isinstance(p.model, ReadoutNeuron)]
         if len(found) != 1:
-            raise InputError(f"a network must have one LeakyIntegrator or SeedLI, got {len(found)}")
+            raise InputError(
+                "a network must have one population of readout neurons, such as LeakyIntegrator, "
+                f"got {len(found)}"
+            )
         return found[0]
 
     def input(self) -> Population:
@@ -258,7 +261,7 @@ class Network:
 
     def spiking(self) -> list[Population]:
         """Populations of neurons that spike, in the order in which they were added."""
-        return [p for p in self.populations.values() if isinstance(p.model, SpikingModel)]
+        return [p for p in self.populations.values() if isinstance(p.model, SpikingNeuron)]
 
     def folded(self) -> "Network":
         """The network for inference: normalisation folded into weights and bias.

@@ -10,7 +10,7 @@ import numpy as np
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.network.models import (
     FIELDS,
-    POPULATION_MODELS,
+    INPUT_MODELS,
     SYNAPSE_MODELS,
     Normalisation,
     Population,
@@ -19,6 +19,7 @@ from mlgenn_delays.network.models import (
     check_synapse,
 )
 from mlgenn_delays.network.projection import Projection
+from mlgenn_delays.neurons.declare import model_of
 from mlgenn_delays.tensors import FileFormat, not_finite
 from mlgenn_delays.untrusted import parse_json
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from mlgenn_delays.network.network import Network
 
 REMEDY = "take another copy or checkpoint of the network"
-# Version 2: normalisation of a population, SeedLIF and SeedLI.
+# Version 2: normalisation of a population, EulerLIF and EulerLI.
 FORMAT = FileFormat(
     "delaysnn-network", 2, "delaysnn network", "; give a path to a .safetensors file", REMEDY
 )
@@ -109,7 +110,8 @@ def rebuild(
     network = make(dt=text["dt"], seed=text["seed"])
     for entry in text["populations"]:
         settings = {k: v for k, v in entry.items() if k not in ("name", "model")}
-        model = POPULATION_MODELS[entry["model"]](**settings)
+        kind: Any = INPUT_MODELS.get(entry["model"]) or model_of(entry["model"])
+        model = kind(**settings)
         bias = _array(tensors, f"population/{entry['name']}/bias", np.float32)
         if bias.shape != (model.n,):
             raise InputError(f"bias of {entry['name']!r} must be of shape ({model.n},)")

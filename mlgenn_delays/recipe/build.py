@@ -17,20 +17,16 @@ from mlgenn_delays.learning import (
 from mlgenn_delays.learning.optimisers import SCHEDULES
 from mlgenn_delays.learning.rules import SURROGATES, DelayKernel
 from mlgenn_delays.network import (
-    LIF,
     CurrentInput,
     Delta,
     Exponential,
-    LeakyIntegrator,
     Network,
     Normal,
-    SeedLI,
-    SeedLIF,
     SpikeInput,
 )
 from mlgenn_delays.network.delays import longest_steps
 from mlgenn_delays.network.initialise import Initial, Uniform, kaiming
-from mlgenn_delays.network.models import OutputModel, SpikingModel, SynapseModel
+from mlgenn_delays.network.models import SynapseModel
 from mlgenn_delays.recipe.network_section import Layer, Readout
 from mlgenn_delays.recipe.schema import Recipe
 from mlgenn_delays.recipe.sections import Delays, Learning
@@ -66,7 +62,9 @@ def build_network(recipe: Recipe, n_inputs: int, n_classes: int, seed: int) -> N
     kind = CurrentInput if recipe.data.encoding == "currents" else SpikeInput
     before = network.add("input", kind(n_inputs))
     for number, layer in enumerate(section.layers, 1):
-        added = network.add(f"hidden{number}", _neurons(layer), normalise=layer.normalise)
+        added = network.add(
+            f"hidden{number}", _neurons(layer, layer.size), normalise=layer.normalise
+        )
         weight = _weight(layer, before.n)
         _connect(network, recipe, counts, before.name, added.name, _synapse(layer), weight)
         if layer.recurrent:
@@ -74,21 +72,17 @@ def build_network(recipe: Recipe, n_inputs: int, n_classes: int, seed: int) -> N
             _connect(network, recipe, counts, added.name, added.name, _synapse(layer), weight)
         before = added
     readout = section.readout
-    network.add("output", _output(readout, n_classes), normalise=readout.normalise)
+    network.add(
+        "output", _neurons(readout, n_classes, readout=readout.kind), normalise=readout.normalise
+    )
     weight = _weight(readout, before.n)
     _connect(network, recipe, counts, before.name, "output", _synapse(readout), weight)
     return network
 
 
-def _neurons(layer: Layer) -> SpikingModel:
-    if layer.model == "SeedLIF":
-        return SeedLIF(layer.size, layer.tau_mem, layer.v_thresh)
-    return LIF(layer.size, layer.tau_mem, layer.v_thresh, layer.tau_refrac)
-
-
-def _output(readout: Readout, n_classes: int) -> OutputModel:
-    model = SeedLI if readout.model == "SeedLI" else LeakyIntegrator
-    return model(n_classes, readout.tau_mem, readout.kind)
+def _neurons(table: Layer | Readout, n: int, **others: str) -> Any:
+    model: Any = table.neuron()
+    return model(n, **{name: getattr(table, name) for name in model.parameters()}, **others)
 
 
 def _synapse(table: Layer | Readout) -> SynapseModel:

@@ -5,10 +5,16 @@ for those who change the others; what is asked for by name, with an override, mu
 """
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mlgenn_delays.data.augment.augment import check_encoding
 from mlgenn_delays.errors import InputError, nearest
+from mlgenn_delays.neurons.declare import (
+    ReadoutNeuron,
+    SpikingNeuron,
+    model_of,
+    parameter_fields,
+)
 from mlgenn_delays.recipe.network_section import Layer, Readout
 
 if TYPE_CHECKING:
@@ -40,23 +46,25 @@ def check_neurons(recipe: "Recipe") -> None:
     """Reject settings a neuron model does not support, and normalisation of recurrent layers."""
     dt = recipe.network.dt
     for key, table in _neurons(recipe):
-        if table.model in ("SeedLIF", "SeedLI"):
-            if table.synapse != "Delta":
-                plain = "LIF" if isinstance(table, Layer) else "LeakyIntegrator"
-                raise ValueError(
-                    f"{key}.synapse must be 'Delta' with {key}.model = {table.model!r}, got "
-                    f"{table.synapse!r}; or set the model to {plain!r}"
-                )
-            if table.tau_mem < dt:
-                raise ValueError(
-                    f"{key}.tau_mem must be >= network.dt ({dt:g} ms) with {key}.model = "
-                    f"{table.model!r}, got {table.tau_mem:g}"
-                )
-        if isinstance(table, Layer) and table.model == "SeedLIF" and table.tau_refrac:
+        model: Any = table.neuron()
+        plain = "LIF" if isinstance(table, Layer) else "LeakyIntegrator"
+        if model.synapses and table.synapse not in model.synapses:
             raise ValueError(
-                f"{key}.tau_refrac must be 0 with {key}.model = 'SeedLIF', got "
-                f"{table.tau_refrac:g}; or set the model to 'LIF'"
+                f"{key}.synapse must be {model.synapses[0]!r} with {key}.model = {table.model!r}, "
+                f"got {table.synapse!r}; or set the model to {plain!r}"
             )
+        base: Any = SpikingNeuron if isinstance(table, Layer) else ReadoutNeuron
+        for name, _, default in parameter_fields(base, model_of(plain)):
+            value = getattr(table, name)
+            if name not in model.parameters() and value != default:
+                raise ValueError(
+                    f"{key}.{name} must be left out with {key}.model = {table.model!r}, got "
+                    f"{value:g}; or set the model to one that has it"
+                )
+        try:
+            model(1, **{n: getattr(table, n) for n in model.parameters()}).check_step("", dt)
+        except InputError as error:
+            raise ValueError(f"{key}: {error}") from error
         if isinstance(table, Layer) and table.normalise and recipe.learning.pipelined:
             raise ValueError(
                 f"{key}.normalise must be false with learning.pipelined = true, got true; leave "

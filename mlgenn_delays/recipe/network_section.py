@@ -6,21 +6,31 @@ from pydantic import Field, model_validator
 
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.learning.rules import Dropout
-from mlgenn_delays.network.models import (
-    LIF,
-    Exponential,
-    LeakyIntegrator,
+from mlgenn_delays.network import LIF, LeakyIntegrator
+from mlgenn_delays.network.models import Exponential, TauSyn
+from mlgenn_delays.neurons.declare import (
+    Neuron,
     Neurons,
-    TauMem,
-    TauRefrac,
-    TauSyn,
-    Threshold,
+    ReadoutNeuron,
+    SpikingNeuron,
+    model_names,
+    model_of,
+    parameter_fields,
 )
-from mlgenn_delays.network.models import Readout as Reading
+from mlgenn_delays.neurons.declare import Readout as Reading
 from mlgenn_delays.recipe.sections import Section, either
 from mlgenn_delays.rewiring import synapse_counts
 from mlgenn_delays.rewiring.densities import ALLOCATIONS
-from mlgenn_delays.settings import Count, NonNegative, Number, Positive, Share, TimeStep, one_of
+from mlgenn_delays.settings import (
+    Count,
+    NonNegative,
+    Number,
+    OneOf,
+    Positive,
+    Share,
+    TimeStep,
+    one_of,
+)
 
 if TYPE_CHECKING:
     Shares = float | tuple[float, ...]
@@ -43,10 +53,12 @@ class Layer(Section):
     """[[network.layers]]: a hidden layer and the projections onto it."""
 
     size: Neurons
-    model: Annotated[str, one_of("LIF", "SeedLIF")] = Field("LIF", description="Neuron model.")
-    tau_mem: TauMem = LIF.tau_mem
-    v_thresh: Threshold = LIF.v_thresh
-    tau_refrac: TauRefrac = LIF.tau_refrac
+    model: Annotated[str, OneOf(lambda: model_names(SpikingNeuron))] = Field(
+        "LIF", description="Neuron model."
+    )
+    for _name, _kind, _default in parameter_fields(SpikingNeuron, LIF):
+        __annotations__[_name], locals()[_name] = _kind, _default
+    del _name, _kind, _default
     synapse: Synapse = Field("Exponential", description="Model of the synapses onto the layer.")
     tau_syn: TauSyn = Exponential.tau_syn
     weight_init: WeightInit = Field("normal", description=_WEIGHT_INIT)
@@ -69,15 +81,21 @@ class Layer(Section):
     )
     dropout: Dropout = 0.0
 
+    def neuron(self) -> type[Neuron]:
+        """The neuron model."""
+        return model_of(self.model)
+
 
 class Readout(Section):
     """[network.readout]: leaky integrators, one per class, and how they are read."""
 
     kind: Reading = LeakyIntegrator.readout
-    model: Annotated[str, one_of("LeakyIntegrator", "SeedLI")] = Field(
+    model: Annotated[str, OneOf(lambda: model_names(ReadoutNeuron))] = Field(
         "LeakyIntegrator", description="Neuron model."
     )
-    tau_mem: TauMem = LeakyIntegrator.tau_mem
+    for _name, _kind, _default in parameter_fields(ReadoutNeuron, LeakyIntegrator):
+        __annotations__[_name], locals()[_name] = _kind, _default
+    del _name, _kind, _default
     synapse: Synapse = Field("Exponential", description="Model of the synapses onto the output.")
     tau_syn: TauSyn = Exponential.tau_syn
     weight_init: WeightInit = Field("normal", description=_WEIGHT_INIT)
@@ -87,6 +105,10 @@ class Readout(Section):
     normalise: bool = Field(
         False, description="Whether the synaptic current is normalised over batch and time."
     )
+
+    def neuron(self) -> type[Neuron]:
+        """The neuron model."""
+        return model_of(self.model)
 
 
 class NetworkSection(Section):

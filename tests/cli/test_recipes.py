@@ -28,7 +28,7 @@ def test_settings_of_currents_and_structure():
     result = call("recipes", "fsdd-currents")
     assert result.exit_code == 0
     for line in (
-        'encoding = "currents"', 'model = "SeedLIF"', 'kernel = "gaussian"', "[rewiring]",
+        'encoding = "currents"', 'model = "EulerLIF"', 'kernel = "gaussian"', "[rewiring]",
         'rule = "none"', "every = -1", 'signs = "auto"', "synapses = []",
     ):  # fmt: skip
         assert line in result.stdout

@@ -299,7 +299,7 @@ def test_init_with_and_without_signs_and_normalisation(rewired, rawhd, tmp_path)
     assert call(*common, "--out", tmp_path / "r").exit_code == 0
     out = ["--out", tmp_path / "s"]
     text = refused(*common, "--set", "network.layers.0.normalise=false", *out)
-    assert "hidden1 SeedLIF" in text and ", normalised, the recipe" in text
+    assert "hidden1 EulerLIF" in text and ", normalised, the recipe" in text
     text = refused(*common, "--set", "network.dale=false", "--set", "rewiring.rule=none", *out)
     assert "with signs, the recipe" in text
 

@@ -14,12 +14,12 @@ from mlgenn_delays.network import (
     LIF,
     CurrentInput,
     Delta,
+    EulerLI,
+    EulerLIF,
     Exponential,
     LeakyIntegrator,
     Network,
     Normal,
-    SeedLI,
-    SeedLIF,
     SpikeInput,
     Uniform,
 )
@@ -224,13 +224,13 @@ def test_eventprop_refuses_what_it_cannot_learn() -> None:
         compile_network(nets.step_network(recipe), SurrogateBPTT(), total_steps=1)
     net = Network()
     net.add("input", SpikeInput(2))
-    net.add("hidden", SeedLIF(2))
-    net.add("output", SeedLI(2))
+    net.add("hidden", EulerLIF(2))
+    net.add("output", EulerLI(2))
     net.connect("input", "hidden", Delta(), weight=1.0)
     net.connect("hidden", "output", Delta(), weight=1.0)
     # Nothing is learned, yet its equations are none that EventProp runs.
     idle = EventProp(weights=None, delays=None)
-    with pytest.raises(InputError, match=r"got SeedLIF for 'hidden'; take SurrogateBPTT"):
+    with pytest.raises(InputError, match=r"got EulerLIF for 'hidden'; take SurrogateBPTT"):
         compile_network(net, idle, total_steps=1)
 
 

@@ -9,7 +9,7 @@ import pytest
 from mlgenn_delays.data.types import SpikeBatch
 from mlgenn_delays.learning import EventProp, SpikeCount, SurrogateBPTT
 from mlgenn_delays.network import LIF, Exponential, LeakyIntegrator, Network, SpikeInput
-from mlgenn_delays.network.models import READOUTS
+from mlgenn_delays.neurons.declare import READOUTS
 from tests.engines.helpers import compiled, relative, traces, worst
 from tests.reference import eventprop, forward, nets
 from tests.reference.nets import Recipe

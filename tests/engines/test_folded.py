@@ -11,11 +11,11 @@ from mlgenn_delays.network import (
     LIF,
     CurrentInput,
     Delta,
+    EulerLI,
+    EulerLIF,
     Exponential,
     LeakyIntegrator,
     Network,
-    SeedLI,
-    SeedLIF,
     Uniform,
 )
 
@@ -30,7 +30,9 @@ def trained(seed: int, plain: bool) -> Network:
     """Return a network whose normalisation has learned something, gains of 0 included."""
     net = Network(dt=1.0, seed=seed)
     net.add("input", CurrentInput(6))
-    neuron, output = (LIF(9, 12.0), LeakyIntegrator(3, 12.0)) if plain else (SeedLIF(9), SeedLI(3))
+    neuron, output = (
+        (LIF(9, 12.0), LeakyIntegrator(3, 12.0)) if plain else (EulerLIF(9), EulerLI(3))
+    )
     synapse = Exponential(3.0) if plain else Delta()
     net.add("hidden", neuron, bias=0.1, normalise=True)
     net.add("output", output, normalise=True)

@@ -15,7 +15,7 @@ from mlgenn_delays.network import (
     Network,
     SpikeInput,
 )
-from mlgenn_delays.network.models import READOUTS
+from mlgenn_delays.neurons.declare import READOUTS
 
 
 def wanted(readout: str, voltage: np.ndarray) -> np.ndarray:

@@ -22,7 +22,7 @@ from mlgenn_delays.learning import (
     Triangle,
 )
 from mlgenn_delays.network import Network
-from mlgenn_delays.network.models import READOUTS
+from mlgenn_delays.neurons.declare import READOUTS
 from tests.engines.helpers import KINDS, compiled, errors, raster, relative
 from tests.reference import nets, steps
 from tests.reference import surrogate as twin

@@ -18,7 +18,7 @@ from mlgenn_delays.learning import (
     SurrogateBPTT,
     Triangle,
 )
-from mlgenn_delays.network import CurrentInput, Delta, Exponential, SeedLI, SeedLIF, SpikeInput
+from mlgenn_delays.network import CurrentInput, Delta, EulerLI, EulerLIF, Exponential, SpikeInput
 from mlgenn_delays.recipe import (
     build_augment,
     build_network,
@@ -183,9 +183,9 @@ def test_the_seeds_network():
     built = currents()
     assert built.dt == 10
     assert built.input().model == CurrentInput(40)
-    assert built.populations["hidden1"].model == SeedLIF(256, 100.5)
+    assert built.populations["hidden1"].model == EulerLIF(256, 100.5)
     assert built.populations["hidden1"].normalisation is not None
-    assert built.output().model == SeedLI(10, 100.5, "softmax-sum")
+    assert built.output().model == EulerLI(10, 100.5, "softmax-sum")
     assert built.output().normalisation is None
     for projection, n_pre in zip(built.projections.values(), (40, 256), strict=True):
         assert projection.synapse == Delta()

@@ -41,8 +41,8 @@ BESIDE: dict[str, tuple[str, ...]] = {
     "surrogate": SURROGATE,
     "gaussian": (*SURROGATE, "delays.kernel=gaussian", "network.layers.0.normalise=true"),
     "euler": (
-        *SURROGATE, "network.layers.0.model=SeedLIF", "network.layers.0.synapse=Delta",
-        "network.readout.model=SeedLI", "network.readout.synapse=Delta",
+        *SURROGATE, "network.layers.0.model=EulerLIF", "network.layers.0.synapse=Delta",
+        "network.readout.model=EulerLI", "network.readout.synapse=Delta",
     ),
     "kaiming": ("network.layers.0.weight_init=kaiming", "network.layers.0.weight_scale=9"),
     "weights kept": ("learning.learning_rate=0",),
@@ -59,8 +59,8 @@ BESIDE: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 # Another value of each key, one that the check of its range lets pass.
 OTHER: dict[str, Any] = {
-    "network.layers.0.size": 9, "network.layers.0.model": "SeedLIF",
-    "network.layers.0.synapse": "Delta", "network.readout.model": "SeedLI",
+    "network.layers.0.size": 9, "network.layers.0.model": "EulerLIF",
+    "network.layers.0.synapse": "Delta", "network.readout.model": "EulerLI",
     "network.readout.synapse": "Delta", "network.readout.kind": "max", "network.sparsity": 0.5,
     "network.allocation": "erdos-renyi", "network.synapses": "[20, 20]", "network.signs": "synapse",
     "network.layers.0.weight_init": "kaiming", "network.readout.weight_init": "kaiming",

@@ -142,14 +142,14 @@ SURROGATE = "; or set learning.rule = 'surrogate'"
 @pytest.mark.parametrize(
     ("recipe", "overrides", "wanted"),
     [
-        ("digits", [f"{LAYER}.model=SeedLIF"], f"{LAYER}.model must be 'LIF' .*'SeedLIF'"),
+        ("digits", [f"{LAYER}.model=EulerLIF"], f"{LAYER}.model must be 'LIF' .*'EulerLIF'"),
         ("digits", [f"{LAYER}.synapse=Delta"], f"{LAYER}.synapse must be 'Exponential' .*'Delta'"),
         ("digits", [f"{LAYER}.normalise=true"], f"{LAYER}.normalise must be false .*got true"),
-        ("digits", ["network.readout.model=SeedLI"], "readout.model must be 'LeakyIntegrator'"),
+        ("digits", ["network.readout.model=EulerLI"], "readout.model must be 'LeakyIntegrator'"),
         ("digits", ["network.readout.synapse=Delta"], "readout.synapse must be 'Exponential'"),
         ("digits", ["network.readout.normalise=true"], "readout.normalise must be false"),
         ("digits", ["delays.kernel=gaussian"], "delays.kernel must be 'dirac' .*got 'gaussian'"),
-        ("fsdd-currents", ["learning.rule=eventprop"], "model must be 'LIF' .*'SeedLIF'"),
+        ("fsdd-currents", ["learning.rule=eventprop"], "model must be 'LIF' .*'EulerLIF'"),
     ],
 )
 def test_what_eventprop_cannot_learn(recipe, overrides, wanted):
@@ -163,8 +163,8 @@ def test_what_eventprop_cannot_learn(recipe, overrides, wanted):
 APART = [
     (f"{LAYER}.synapse=Exponential", f"{LAYER}.synapse 'Delta' {LAYER}.model 'Exponential' 'LIF'"),
     ("network.readout.synapse=Exponential", "network.readout.synapse 'Delta' 'LeakyIntegrator'"),
-    (f"{LAYER}.tau_mem=9", f"{LAYER}.tau_mem network.dt (10 ms) 'SeedLIF' 9"),
-    (f"{LAYER}.tau_refrac=20", f"{LAYER}.tau_refrac 0 'SeedLIF' 20 'LIF'"),
+    (f"{LAYER}.tau_mem=9", f"{LAYER}.tau_mem network.dt (10 ms) 'EulerLIF' 9"),
+    (f"{LAYER}.tau_refrac=20", f"{LAYER}.tau_refrac 0 'EulerLIF' 20 'LIF'"),
     (f"{LAYER}.recurrent=true", f"{LAYER}.normalise false {LAYER}.recurrent true leave"),
     ("rewiring.rule=deep_r network.signs=free", "network.signs 'auto' 'synapse' 'deep_r' leave"),
     ("rewiring.rule=rigl network.signs=free", "'rigl' signed 'free' rewiring.form 'magnitude'"),

@@ -9,12 +9,12 @@ from mlgenn_delays.network import (
     LIF,
     CurrentInput,
     Delta,
+    EulerLI,
+    EulerLIF,
     Exponential,
     LeakyIntegrator,
     Network,
     Normal,
-    SeedLI,
-    SeedLIF,
     SpikeInput,
     Uniform,
 )
@@ -153,7 +153,7 @@ class StepRecipe:
         seed: Seed of everything.
         sizes: Neurons of input, hidden layers and output.
         steps: T.
-        seed_models: Whether neurons are `SeedLIF` and `SeedLI`, with `Delta` synapses.
+        seed_models: Whether neurons are `EulerLIF` and `EulerLI`, with `Delta` synapses.
         delta: Whether the synapses of hidden layers are `Delta`.
         tau_refrac: Of `LIF` [ms].
         current: Whether the input is sampled currents.
@@ -196,7 +196,7 @@ def step_network(recipe: StepRecipe) -> Network:
     for k, (name, n) in enumerate(zip(names[1:], r.sizes[1:], strict=True)):
         last = name == "output"
         if r.seed_models:
-            model = SeedLI(n, 12.0, r.readout) if last else SeedLIF(n, tau_mem=10.0)
+            model = EulerLI(n, 12.0, r.readout) if last else EulerLIF(n, tau_mem=10.0)
         elif last:
             model = LeakyIntegrator(n, tau_mem=20.0, readout=r.readout)
         else:

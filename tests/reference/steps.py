@@ -1,7 +1,7 @@
 """Float64 twin of the step equations over a batch, in plain loops; imports nothing from any engine.
 
 What `forward` leaves out, for surrogate gradients: sampled currents as input, delay kernels of
-several taps, normalisation, `SeedLIF` and `SeedLI`, dropout. One step t, delays in steps,
+several taps, normalisation, `EulerLIF` and `EulerLI`, dropout. One step t, delays in steps,
 a = exp(-dt/tau_mem), leak = 1 - dt/tau_mem, x_i[t] what neuron i emits times its dropout gain:
 
     arrivals_j[t + k + 1] += w K[k] x_i[t],  taps k = 0 .. M,  M = floor(max_delay/dt + 0.5)
@@ -10,9 +10,9 @@ a = exp(-dt/tau_mem), leak = 1 - dt/tau_mem, x_i[t] what neuron i emits times it
     normalised      I' = gain (I - mean) / sqrt(variance + 1e-5) + offset
     LIF             u = a V + (1 - a)(I' + bias);  u >= theta: spike, V = 0;  else V = u
     LIF, waiting    V stays
-    SeedLIF         V > theta: spike, V = 0;  else V = leak V + I' + bias
+    EulerLIF         V > theta: spike, V = 0;  else V = leak V + I' + bias
     LeakyIntegrator V = a V + (1 - a)(I' + bias)
-    SeedLI          V = leak V + I' + bias
+    EulerLI          V = leak V + I' + bias
 
 Mean and (biased) variance are of all examples and steps in training, the running ones otherwise.
 
@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 
-from mlgenn_delays.network import LIF, LeakyIntegrator, Network, Population, Projection, SeedLIF
+from mlgenn_delays.network import LIF, EulerLIF, LeakyIntegrator, Network, Population, Projection
 from tests.reference import forward as single
 from tests.reference.forward import TIE
 
@@ -43,7 +43,7 @@ class Layer:
     Attributes:
         current: Synaptic current, mean over the step.
         drive: The same after normalisation, without the bias.
-        tested: V as compared with the threshold: LIF's u, SeedLIF's V before the step.
+        tested: V as compared with the threshold: LIF's u, EulerLIF's V before the step.
         after: V after the step, so after any reset.
         fired: Where V is reset, bool.
         still: Where a neuron is refractory, bool.
@@ -198,7 +198,7 @@ def advance(
         after = a * v + (1 - a) * drive
     else:
         after = (1 - dt / model.tau_mem) * v + drive
-    if isinstance(model, LIF | SeedLIF):
+    if isinstance(model, LIF | EulerLIF):
         still = waiting > 0
         after = np.where(still, v, after)
         tested = after if isinstance(model, LIF) else v

@@ -8,10 +8,10 @@ spike, and with nothing through the reset. R = dL/d arrivals of a projection, G 
     LIF             lam_u[t] = psi(u[t] - theta) G[t] + (1 - s[t]) lam[t],  lam[t-1] = a lam_u[t]
                     dL/dI'[t] = (1 - a) lam_u[t]
     LIF, waiting    lam[t-1] = lam[t],  dL/dI'[t] = 0
-    SeedLIF         lam[t-1] = psi(V[t-1] - theta) G[t] + (1 - dt/tau_mem)(1 - s[t]) lam[t]
+    EulerLIF         lam[t-1] = psi(V[t-1] - theta) G[t] + (1 - dt/tau_mem)(1 - s[t]) lam[t]
                     dL/dI'[t] = (1 - s[t]) lam[t]
     LeakyIntegrator l = lam[t] + dL/dV[t];  lam[t-1] = a l,  dL/dI'[t] = (1 - a) l
-    SeedLI          the same with lam[t-1] = (1 - dt/tau_mem) l,  dL/dI'[t] = l
+    EulerLI          the same with lam[t-1] = (1 - dt/tau_mem) l,  dL/dI'[t] = l
     Exponential     R[t] = (tau_syn/dt)(1 - e) dL/dI[t] + e R[t+1];  Delta  R[t] = dL/dI[t]
 
 lam[t] is dL/dV after step t. With C[k] = sum over examples and t of x_i[t] R_j[t + k + 1],
@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 
 from mlgenn_delays.learning.rules import Atan, Boxcar, Surrogate, Triangle
-from mlgenn_delays.network import LIF, Exponential, LeakyIntegrator, Network, Projection, SeedLIF
+from mlgenn_delays.network import LIF, EulerLIF, Exponential, LeakyIntegrator, Network, Projection
 from tests.reference import forward as single
 from tests.reference import steps
 from tests.reference.eventprop import readout_gradient, share_delays
@@ -108,10 +108,10 @@ def step_back(
         dt: Length of a step [ms].
     """
     a, leak = math.exp(-dt / model.tau_mem), 1 - dt / model.tau_mem
-    if isinstance(model, LIF | SeedLIF):
+    if isinstance(model, LIF | EulerLIF):
         kept = np.where(layer.fired[:, t], 0.0, lam)
         spiked = psi(surrogate, layer.tested[:, t] - model.v_thresh) * sent
-        if isinstance(model, SeedLIF):
+        if isinstance(model, EulerLIF):
             return kept, spiked + leak * kept
         still, lam_u = layer.still[:, t], spiked + kept
         return np.where(still, 0.0, (1 - a) * lam_u), np.where(still, lam, a * lam_u)

@@ -14,8 +14,8 @@ import pytest
 
 from mlgenn_delays.data.types import CurrentData
 from mlgenn_delays.learning import Atan, Boxcar, Triangle
-from mlgenn_delays.network import LIF, CurrentInput, Delta, Network, SeedLI, SeedLIF
-from mlgenn_delays.network.models import READOUTS
+from mlgenn_delays.network import LIF, CurrentInput, Delta, EulerLI, EulerLIF, Network
+from mlgenn_delays.neurons.declare import READOUTS
 from tests.reference import forward as single
 from tests.reference import nets, steps, surrogate
 from tests.reference.nets import Recipe, StepRecipe
@@ -206,11 +206,11 @@ def test_dirac_delays_are_rounded_as_in_c_and_clamped() -> None:
 
 
 def one_neuron(delay: float, max_delay: float, **settings: Any) -> Network:
-    """Return one current -> one SeedLIF neuron -> two outputs."""
+    """Return one current -> one EulerLIF neuron -> two outputs."""
     network = Network(dt=1.0)
     network.add("input", CurrentInput(1))
-    network.add("hidden", SeedLIF(1, tau_mem=4.0), **settings)
-    network.add("output", SeedLI(2, tau_mem=4.0, readout="mean"))
+    network.add("hidden", EulerLIF(1, tau_mem=4.0), **settings)
+    network.add("output", EulerLI(2, tau_mem=4.0, readout="mean"))
     network.connect("input", "hidden", Delta(), weight=1.0, delay=delay, max_delay=max_delay)
     network.connect("hidden", "output", Delta(), weight=np.array([0.5, -0.5]))
     return network

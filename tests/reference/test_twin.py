@@ -13,7 +13,7 @@ from mlgenn_delays.network import (
     Network,
     SpikeInput,
 )
-from mlgenn_delays.network.models import READOUTS
+from mlgenn_delays.neurons.declare import READOUTS
 from tests.reference import eventprop, forward, nets
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from mlgenn_delays.engines.results import Evaluation
 from mlgenn_delays.network import Network
-from mlgenn_delays.network.models import READOUTS
+from mlgenn_delays.neurons.declare import READOUTS
 from mlgenn_delays.recipe import load_data
 from mlgenn_delays.report.predictions import choose, predict, running_logits, softmax
 from mlgenn_delays.runs.run import Run

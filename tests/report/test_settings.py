@@ -13,7 +13,7 @@ def recipe(name="fsdd-currents-sparse", **changes):
 def test_settings_are_all_of_the_recipe():
     found = settings(recipe())
     assert found["learning.epochs"] == "30"
-    assert found["network.layers.0.model"] == '"SeedLIF"'
+    assert found["network.layers.0.model"] == '"EulerLIF"'
     assert found["data.mel.n_bands"] == "40"
     assert found["rewiring.rule"] == '"rigl"'
     assert not [key for key in found if key.startswith(("summary", "expected"))]
@@ -31,8 +31,8 @@ def test_only_what_differs_is_marked():
 
 def test_a_setting_that_only_one_of_them_has():
     layers = (
-        '[{size = 8, model = "SeedLIF", synapse = "Delta"}, '
-        '{size = 8, model = "SeedLIF", synapse = "Delta"}]'
+        '[{size = 8, model = "EulerLIF", synapse = "Delta"}, '
+        '{size = 8, model = "EulerLIF", synapse = "Delta"}]'
     )
     more = {
         s.key: s for s in settings_of(load_recipe("fsdd-currents", [f"network.layers={layers}"]))

@@ -15,11 +15,11 @@ from mlgenn_delays.network import (
     LIF,
     CurrentInput,
     Delta,
+    EulerLI,
+    EulerLIF,
     Exponential,
     LeakyIntegrator,
     Network,
-    SeedLI,
-    SeedLIF,
     SpikeInput,
 )
 from mlgenn_delays.runs.directory import RunDirectory
@@ -145,7 +145,7 @@ def small_data(n=10, *, channels=3, classes=2, dt=1.0, n_steps=12, seed=0):
 
 def small_current_network(**settings):
     return small_network(
-        source=CurrentInput, neuron=SeedLIF, output=SeedLI, synapse=Delta(), normalise=True,
+        source=CurrentInput, neuron=EulerLIF, output=EulerLI, synapse=Delta(), normalise=True,
         **settings,
     )  # fmt: skip
 

@@ -17,6 +17,8 @@ from mlgenn_delays import (
     CurrentInput,
     DeepR,
     Delta,
+    EulerLI,
+    EulerLIF,
     EventProp,
     Exponential,
     Gaussian,
@@ -24,8 +26,6 @@ from mlgenn_delays import (
     Network,
     Normal,
     RigL,
-    SeedLI,
-    SeedLIF,
     SpikeData,
     SpikeInput,
     SurrogateBPTT,
@@ -102,8 +102,8 @@ def current_trainer(
     rewiring = RULES[rule]
     net = Network(dt=1.0, seed=1)
     net.add("input", CurrentInput(4))
-    net.add("hidden", SeedLIF(24, tau_mem=10.0), normalise=True)
-    net.add("output", SeedLI(2, tau_mem=10.0))
+    net.add("hidden", EulerLIF(24, tau_mem=10.0), normalise=True)
+    net.add("output", EulerLI(2, tau_mem=10.0))
     for source, target, synapses in (("input", "hidden", 32), ("hidden", "output", 12)):
         net.connect(
             source, target, Delta(), weight=Normal(0.0, 1.0), delay=Uniform(0, 8), max_delay=8.0,

@@ -54,13 +54,13 @@ def add_up(layout, row, n, one, other, low, high, sums):
 
 @kernel
 def combine(layout, row, n, by_current, by_adjoint, rest, traces, low, high):
-    """Turn D, in the place of V, into by_adjoint D + by_current I + rest, (n,) float32 each."""
+    """Turn D, where distances were, into by_adjoint D + by_current I + rest, (n,) float32 each."""
     for e in range(low, high):
         for j in range(n):
             at = (e * layout.neurons + row + j) * layout.length
             a, b, c = by_adjoint[j], by_current[j], rest[j]
             for t in range(at, at + layout.steps):
-                traces.voltage[t] = a * traces.voltage[t] + b * traces.current[t] + c
+                traces.distance[t] = a * traces.distance[t] + b * traces.current[t] + c
 
 
 @kernel
@@ -185,3 +185,38 @@ def collect_events(first, last, pre, size, steps, when, events, own, row, sums):
             at = np.int64(when[k]) + steps[s] + 1
             for m in range(min(size, len(row) - at)):
                 sums[s * size + m] += row[at + m] * weight
+
+
+@kernel
+def back_synapses(plan, layout, p, traces, e):
+    """Write the adjoints at the arrivals of population p from dL/dI."""
+    for g in range(plan.groups[p]):
+        decay, scale, out = plan.decay[p, g], plan.scale[p, g], traces.adjoint[g]
+        for j in range(plan.n[p]):
+            at = (e * layout.neurons + layout.neuron_row[p] + j) * layout.length
+            if decay == 0.0:
+                for t in range(at, at + layout.steps):
+                    out[t] = scale * traces.distance[t]
+                continue
+            inner = np.float32(0.0)
+            for back in range(layout.steps):
+                t = at + layout.steps - 1 - back
+                inner = scale * traces.distance[t] + decay * inner
+                if abs(inner) <= SUBNORMAL:
+                    inner = np.float32(0.0)
+                out[t] = inner
+
+
+@kernel
+def back_arrivals(
+    plan, layout, p, size, first_step, address, starts, time, spike_scale, traces, low, high, sums
+):  # fmt: skip
+    """Add the correlations of examples low..high-1 to sums (S W,), from dL/dI."""
+    for e in range(low, high):
+        neuron_scale = spike_scale[e if len(spike_scale) > 1 else 0]
+        if not plan.recurrent_population[p]:
+            back_synapses(plan, layout, p, traces, e)
+        collect(
+            plan, layout, p, size, first_step, address, starts[e], time, neuron_scale, traces, e,
+            sums,
+        )  # fmt: skip

@@ -21,7 +21,7 @@ gradient of the loss itself.
 
 import numpy as np
 
-from mlgenn_delays.engines.cpu.eventprop_forward import LANES
+from mlgenn_delays.engines.cpu.eventprop_forward import ALPHA, LANES
 from mlgenn_delays.engines.cpu.synapses import (
     add_spike_time_gradients,
     collect,
@@ -39,9 +39,9 @@ from mlgenn_delays.engines.shared.readout import loss_drive
 
 
 @kernel
-def constants(plan, p, g):
-    """Return a, e and (1-a)s of population p and synapse group g."""
-    a = plan.alpha[p]
+def constants(plan, p, j, g):
+    """Return a, e and (1-a)s of neuron j of all, in population p, and synapse group g."""
+    a = plan.constant[ALPHA, j]
     return a, plan.decay[p, g], (np.float32(1.0) - a) * plan.scale[p, g]
 
 
@@ -78,9 +78,9 @@ def back_refractory(c, r, high, low, both):
 
 
 @kernel
-def back_readout(plan, p, g, drive, steps, both):
+def back_readout(plan, p, j, g, drive, steps, both):
     """Run the adjoints of one leaky integrator back from dL/dV (T,)."""
-    c = constants(plan, p, g)
+    c = constants(plan, p, j, g)
     r, carried = np.float32(0.0), np.float32(0.0)
     for back in range(steps):
         t = steps - 1 - back
@@ -94,9 +94,9 @@ def through_spike(plan, p, carried, outgoing, store, c):
 
 
 @kernel
-def back_spiking(plan, p, g, count_gradient, first, last, outgoing, base, store, steps, both):
+def back_spiking(plan, p, j, g, count_gradient, first, last, outgoing, base, store, steps, both):
     """Run the adjoints of one LIF neuron, with spikes first..last-1 of the store, back."""
-    c = constants(plan, p, g)
+    c = constants(plan, p, j, g)
     r, carried, high = np.float32(0.0), np.float32(0.0), steps
     for back in range(last - first):
         spike = last - np.uint64(1) - back
@@ -160,10 +160,10 @@ def back_recurrent(
             elif 0 < since <= hold:
                 now[k] = 0.0
             if not 0 < since <= hold:
-                carried[k] = plan.alpha[p] * now[k]
+                carried[k] = plan.constant[ALPHA, plan.first[p] + k] * now[k]
         for g in range(plan.groups[p]):
-            _, decay, into_r = constants(plan, p, g)
-            for k in range(np.uint64(n)):
+            for k in range(n):
+                _, decay, into_r = constants(plan, p, plan.first[p] + k, g)
                 before = decay * r[g, k] + into_r * now[k]
                 adjoint[g, k, t, 0] = before
                 adjoint[g, k, t, 1] = r[g, k] - before
@@ -183,13 +183,13 @@ def back_block(
         return
     for g in range(plan.groups[p]):
         for k in range(lanes):
-            both = buffers.adjoint[g, k]
+            both, j = buffers.adjoint[g, k], plan.first[p] + low + k
             if plan.kind[p] == READOUT:
-                back_readout(plan, p, g, buffers.drive[low + k], steps, both)
+                back_readout(plan, p, j, g, buffers.drive[low + k], steps, both)
             else:
                 entry = plan.spike_offset[p] + low + k
                 back_spiking(
-                    plan, p, g, count_gradient[low + k], store.start[e, entry], store.start[e,
+                    plan, p, j, g, count_gradient[low + k], store.start[e, entry], store.start[e,
                     entry + 1], buffers.outgoing, base, store, steps, both,
                 )  # fmt: skip
 

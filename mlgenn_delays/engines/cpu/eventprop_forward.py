@@ -29,6 +29,7 @@ from mlgenn_delays.engines.shared.plan import INPUT, READOUT
 from mlgenn_delays.engines.shared.readout import cross_entropy, read_out
 
 LANES = 8  # neurons worked on at once
+ALPHA, V_THRESH = 0, 1  # rows of `Plan.constant` for LIF
 
 
 class SpikeStore(NamedTuple):
@@ -108,9 +109,9 @@ def filter_currents(plan, layout, p, low, current, e, steps, buffers):
 
 
 @kernel
-def integrate_spiking(plan, p, current, steps, time, slope, release):
-    """Run one LIF neuron through the trial from its current (T,); return its spike count."""
-    hold, alpha, v_thresh = plan.refractory[p], plan.alpha[p], plan.v_thresh[p]
+def integrate_spiking(plan, p, j, current, steps, time, slope, release):
+    """Run LIF neuron j of all through the trial from its current (T,); return its spike count."""
+    hold, alpha, v_thresh = plan.refractory[p], plan.constant[ALPHA, j], plan.constant[V_THRESH, j]
     beta, min_slope = np.float32(1.0) - alpha, MIN_SLOPE * v_thresh
     v, count, resting = np.float32(0.0), np.uint64(0), 0
     for begin in range(0, steps, FLUSH_EVERY):
@@ -134,9 +135,9 @@ def integrate_spiking(plan, p, current, steps, time, slope, release):
 
 
 @kernel
-def integrate_readout(plan, p, current, steps, voltage):
-    """Run one leaky integrator through the trial from its current (T,) to its V (T,)."""
-    alpha = plan.alpha[p]
+def integrate_readout(plan, j, current, steps, voltage):
+    """Run leaky integrator j of all through the trial from its current (T,) to its V (T,)."""
+    alpha = plan.constant[ALPHA, j]
     beta = np.float32(1.0) - alpha
     v = np.float32(0.0)
     for begin in range(0, steps, FLUSH_EVERY):
@@ -161,8 +162,7 @@ def feed_back(plan, p, recurrent, neuron_scale, i, t, rows):
 @kernel
 def integrate_recurrent(plan, layout, p, recurrent, neuron_scale, current, e, steps, buffers):
     """Run a recurrent LIF population through the trial, step by step."""
-    n, hold, alpha, v_thresh = plan.n[p], plan.refractory[p], plan.alpha[p], plan.v_thresh[p]
-    beta, min_slope = np.float32(1.0) - alpha, MIN_SLOPE * v_thresh
+    n, hold = plan.n[p], plan.refractory[p]
     bias, own_scale = plan.bias[plan.first[p] :], neuron_scale[plan.first[p] :]
     v, inner = np.zeros(n, np.float32), np.zeros((plan.groups[p], n), np.float32)
     resting, total = np.zeros(n, np.int64), np.empty(n, np.float32)
@@ -189,11 +189,13 @@ def integrate_recurrent(plan, layout, p, recurrent, neuron_scale, current, e, st
                 if resting[k] == 0:
                     buffers.release[k, buffers.counts[k] - 1] = total[k]
                 continue
-            v[k] = alpha * v[k] + beta * total[k]
+            alpha = plan.constant[ALPHA, plan.first[p] + k]
+            v_thresh = plan.constant[V_THRESH, plan.first[p] + k]
+            v[k] = alpha * v[k] + (np.float32(1.0) - alpha) * total[k]
             if v[k] >= v_thresh:
                 c = buffers.counts[k]
                 buffers.time[k, c] = t
-                buffers.slope[k, c] = max(total[k] - v_thresh, min_slope)
+                buffers.slope[k, c] = max(total[k] - v_thresh, MIN_SLOPE * v_thresh)
                 buffers.release[k, c] = total[k]
                 buffers.counts[k] = c + 1
                 v[k] = 0.0
@@ -246,10 +248,13 @@ def run_population(
                 own = buffers.current[k]
                 if spiking:
                     buffers.counts[k] = integrate_spiking(
-                        plan, p, own, steps, buffers.time[k], buffers.slope[k], buffers.release[k]
-                    )
+                        plan, p, plan.first[p] + low + k, own, steps, buffers.time[k],
+                        buffers.slope[k], buffers.release[k],
+                    )  # fmt: skip
                 else:
-                    integrate_readout(plan, p, own, steps, store.voltage[e, low + k])
+                    integrate_readout(
+                        plan, plan.first[p] + low + k, own, steps, store.voltage[e, low + k]
+                    )
         if spiking:
             at = keep_spikes(buffers, lanes, plan.spike_offset[p] + low, limit, at, store, e)
     return at

@@ -1,176 +1,94 @@
 """Backpropagation through time with a surrogate derivative psi of the spike and a reset that
 carries no gradient (Neftci, Mostafa and Zenke 2019; Mészáros, Knight and Nowotny 2024).
 
-Backwards in steps t, with V as the threshold sees it, s its spikes, a = alpha, b = beta:
+Backwards in steps t, with u the distance from the threshold:
 
-    G[t] = scale sum_out w sum_k K[k] R[t + k + 1] + regularisation      at a neuron's spike
-    LIF         p = psi G[t] + (1 - s[t]) P;   dI[t] = b p;   P = a p    (refractory: dI = 0)
-    SeedLIF     q = (1 - s[t]) P;   dI[t] = b q;   P = psi G[t] + a q
-    readout     p = dL/dV[t] + P;   dI[t] = b p;   P = a p
+    kick[t] = psi(u[t]) (scale sum_out w sum_k K[k] R[t + k + 1] + regularisation)
+    neuron      the adjoint of its step (`neurons.adjoint`) turns kick[t], and the adjoints of its
+                states after the step, into dL/dI[t] and those before it (refractory: dI = 0)
+    readout     the same with dL/dV[t] in place of kick[t]
     synapse     r = scale dI[t] + decay r;   R[t] = r                    at the arrivals
 
 Then dL/dw and dL/dd are sums of R at the arrivals, weighted by the taps (see `taps`). With a
-surrogate of compact support, G is needed only at the steps where psi is not 0.
+surrogate of compact support, dL/d(spike) is needed only at the steps where psi is not 0.
+
+`neuron_code` makes a module of this one per neuron model, the blanks filled in.
 """
 
 import numpy as np
 
-from mlgenn_delays.engines.cpu.currents import collect
-from mlgenn_delays.engines.cpu.surrogate_forward import LANES, RESTING
-from mlgenn_delays.engines.shared.numerics import SUBNORMAL, flush_all_subnormal, kernel
+from mlgenn_delays.engines.cpu.spike_gradient import (
+    add_spike_gradients,
+    derivative,
+    spike_gradient_at,
+    weigh,
+)
+from mlgenn_delays.engines.cpu.spikes import LANES, RESTING
+from mlgenn_delays.engines.shared.numerics import SUBNORMAL, kernel
 from mlgenn_delays.engines.shared.plan import READOUT
 from mlgenn_delays.engines.shared.readout import loss_drive
-from mlgenn_delays.engines.shared.vector import shifted_axpy
 
-ATAN, TRIANGLE, BOXCAR = 0, 1, 2
+# Of the neuron
 
-
-@kernel
-def derivative(kind, one, other, u):
-    """Return psi at u = V - v_thresh; `one` and `other` are its settings, in their order."""
-    if kind == ATAN:
-        x = np.float32(np.pi / 2) * one * u
-        return np.float32(0.5) * one / (np.float32(1.0) + x * x)
-    away = abs(u)
-    if kind == TRIANGLE:
-        return other * max(np.float32(0.0), np.float32(1.0) - away / one)
-    return other if away < one else np.float32(0.0)
+STATES = 1  # their number
 
 
 @kernel
-def add_spike_gradients(plan, layout, p, size, out_coef, out_address, traces, e, spike_gradient):
-    """Add to `spike_gradient` (n, length) dL/d(spike) over feed-forward synapses, in every step."""
-    base = e * layout.neurons * layout.length
-    for q in range(len(plan.source)):
-        if plan.source[q] != p or plan.recurrent_projection[q]:
-            continue
-        adjoint = traces.adjoint[plan.group[q]]
-        flat = spike_gradient.reshape(-1)
-        for i in range(plan.n[p]):
-            first = np.int64(plan.out[plan.out_first[q] + i])
-            last = np.int64(plan.out[plan.out_first[q] + i + 1])
-            shifted_axpy(
-                flat, i * layout.length, layout.span, adjoint, base, out_address, out_coef,
-                first * size, last * size,
+def back_rows(
+    constants, first, steps, length, shape, kick, kick_length, distance, factor, shift, current,
+    kept, by_constant
+):  # fmt: skip
+    """Run the adjoints of `LANES` neighbouring neurons back; their distances become dL/dI.
+
+    Rows of `kick` have `kick_length` values, others `length`. What the trial adds to the gradients
+    of constants goes to `by_constant` (L, N).
+    """
+
+
+@kernel
+def back_few(
+    lanes, constants, first, steps, length, shape, kick, kick_length, distance, factor, shift,
+    current, kept, by_constant
+):  # fmt: skip
+    """The same for fewer of them."""
+
+
+@kernel
+def back_step(constants, first, t, at, shape, kick, u, current, kept, carried, k, by_constant):
+    """Take the adjoints of neuron k back through step t, whose place is `at`; return dL/dI."""
+    return kick
+
+
+# For any neuron
+
+
+@kernel
+def back_through(plan, layout, p, shape, factor, shift, kicks, kick_length, traces, e, by_constant):
+    """Run the adjoints of all neurons of population p, without recurrent synapses, back."""
+    n, length, steps, first = plan.n[p], layout.length, layout.steps, plan.first[p]
+    at, f, h = (e * layout.neurons + layout.neuron_row[p]) * length, factor[first:], shift[first:]
+    for low in range(0, n, LANES):
+        here, many = at + low * length, min(LANES, n - low)
+        kick = kicks[low * kick_length : (low + many) * kick_length]
+        distance = traces.distance[here : here + many * length]
+        current = traces.current[here : here + many * length]
+        kept = traces.kept[:, here : here + many * length]
+        if many == LANES:
+            back_rows(
+                plan.constant, first + low, steps, length, shape, kick, kick_length, distance,
+                f[low:], h[low:], current, kept, by_constant,
+            )  # fmt: skip
+        else:
+            back_few(
+                many, plan.constant, first + low, steps, length, shape, kick, kick_length, distance,
+                f[low:], h[low:], current, kept, by_constant,
             )  # fmt: skip
 
 
 @kernel
-def spike_gradient_at(plan, q, i, t, size, out_coef, out_address, base, adjoint):
-    """Return dL/d(spike) of neuron i in step t over the synapses of projection q."""
-    total = np.float32(0.0)
-    first = np.int64(plan.out[plan.out_first[q] + i]) * size
-    last = np.int64(plan.out[plan.out_first[q] + i + 1]) * size
-    for k in range(first, last):
-        total += out_coef[k] * adjoint[base + out_address[k] + t]
-    return total
-
-
-@kernel
-def weigh(
-    plan, layout, p, shape, size, out_coef, out_address, neuron_scale, count_gradient, traces, e,
-    spike_gradient,
-):  # fmt: skip
-    """Turn dL/d(spike) into psi G in every step, `spike_gradient` (n, length).
-
-    With a compact surrogate, dL/d(spike) is summed here, where psi is not 0.
-    """
-    kind, one, other, compact = shape
-    threshold, base = plan.v_thresh[p], e * layout.neurons * layout.length
-    for i in range(plan.n[p]):
-        at = base + (layout.neuron_row[p] + i) * layout.length
-        weight, extra = neuron_scale[plan.first[p] + i], count_gradient[plan.first[p] + i]
-        row, voltage = spike_gradient[i, : layout.steps], traces.voltage[at : at + layout.steps]
-        if kind == ATAN:
-            for t in range(layout.steps):
-                x = np.float32(np.pi / 2) * one * (voltage[t] - threshold)
-                psi = np.float32(0.5) * one / (np.float32(1.0) + x * x)
-                row[t] = psi * (weight * row[t] + extra)
-            continue
-        for t in range(layout.steps):
-            psi = derivative(kind, one, other, voltage[t] - threshold)
-            row[t] = 0.0
-            if psi != 0.0 and voltage[t] != RESTING:
-                total = np.float32(0.0)
-                for q in range(len(plan.source)):
-                    if plan.source[q] == p and not plan.recurrent_projection[q]:
-                        adjoint = traces.adjoint[plan.group[q]]
-                        total += spike_gradient_at(
-                            plan, q, i, t, size, out_coef, out_address, base, adjoint
-                        )
-                row[t] = psi * (weight * total + extra)
-
-
-@kernel
-def back_lif(alpha, beta, threshold, length, steps, kick, voltage):
-    """Run the adjoints of `LANES` `LIF` neurons back; V, in rows, becomes dL/dI."""
-    carried = np.zeros(LANES, np.float32)
-    for back in range(steps):
-        for k in range(LANES):
-            here = k * length + steps - 1 - back
-            v, old = voltage[here], carried[k]
-            p = kick[here] if v >= threshold else kick[here] + old
-            rests = v == RESTING
-            p = np.float32(0.0) if rests or abs(p) <= SUBNORMAL else p
-            voltage[here] = beta * p
-            carried[k] = old if rests else alpha * p
-
-
-@kernel
-def back_seed(alpha, beta, threshold, length, steps, kick, voltage):
-    """Run the adjoints of `LANES` `SeedLIF` neurons back; V, in rows, becomes dL/dI."""
-    carried = np.zeros(LANES, np.float32)
-    for back in range(steps):
-        for k in range(LANES):
-            here = k * length + steps - 1 - back
-            old = carried[k]
-            kept = np.float32(0.0) if voltage[here] > threshold or abs(old) <= SUBNORMAL else old
-            voltage[here] = beta * kept
-            carried[k] = kick[here] + alpha * kept
-
-
-@kernel
-def back_rows(plan, layout, p, traces, e, spike_gradient, spare):
-    """Run the adjoints of a population without recurrent synapses back."""
-    n, length, steps = plan.n[p], layout.length, layout.steps
-    alpha, beta, threshold = plan.alpha[p], plan.beta[p], plan.v_thresh[p]
-    at, kicks = (e * layout.neurons + layout.neuron_row[p]) * length, spike_gradient.reshape(-1)
-    for low in range(0, n, LANES):
-        here, many = at + low * length, min(LANES, n - low)
-        end = here + many * length
-        if many == LANES:
-            kick = kicks[low * length : (low + LANES) * length]
-            voltage = traces.voltage[here:end]
-        else:
-            kick, voltage = spare[0], spare[1]
-            kick[: many * length] = kicks[low * length : (low + many) * length]
-            voltage[: many * length] = traces.voltage[here:end]
-        if plan.seed[p]:
-            back_seed(alpha, beta, threshold, length, steps, kick, voltage)
-        else:
-            back_lif(alpha, beta, threshold, length, steps, kick, voltage)
-        if many < LANES:
-            for k in range(many):
-                to = here + k * length
-                traces.voltage[to : to + steps] = voltage[k * length : k * length + steps]
-
-
-@kernel
-def back_readout(alpha, beta, drive, steps, out):
-    """Run the adjoint of one leaky integrator back from dL/dV (T,); dL/dI goes to `out` (T,)."""
-    carried = np.float32(0.0)
-    for back in range(steps):
-        t = steps - 1 - back
-        p = drive[t] + carried
-        if abs(p) <= SUBNORMAL:
-            p = np.float32(0.0)
-        out[t] = beta * p
-        carried = alpha * p
-
-
-@kernel
 def back_recurrent(
-    plan, layout, p, shape, size, out_coef, out_address, neuron_scale, traces, e, spike_gradient
+    plan, layout, p, shape, shift, size, out_coef, out_address, neuron_scale, traces, e,
+    spike_gradient, by_constant
 ):  # fmt: skip
     """Run the adjoints of a population that projects to itself back, step by step.
 
@@ -178,54 +96,46 @@ def back_recurrent(
     regularisation.
     """
     kind, one, other, compact = shape
-    n, alpha, beta, threshold = plan.n[p], plan.alpha[p], plan.beta[p], plan.v_thresh[p]
+    n, first = plan.n[p], plan.first[p]
     base = e * layout.neurons * layout.length
-    carried, inner = np.zeros(n, np.float32), np.zeros((plan.groups[p], n), np.float32)
+    carried = np.zeros((STATES, n), np.float32)
+    inner = np.zeros((plan.groups[p], n), np.float32)
     for back in range(layout.steps):
         t = layout.steps - 1 - back
-        if t % 64 == 0:
-            flush_all_subnormal(carried)
-            for g in range(plan.groups[p]):
-                flush_all_subnormal(inner[g])
         for i in range(n):
             at = base + (layout.neuron_row[p] + i) * layout.length + t
-            v = traces.voltage[at]
-            psi = derivative(kind, one, other, v - threshold)
-            resting = v == RESTING
+            u = traces.distance[at]
+            psi = derivative(kind, one, other, u)
             kick = np.float32(0.0)
-            if psi != 0.0 and not resting:
+            if psi != 0.0 and u != RESTING:
                 kick = spike_gradient[i, t]
                 for q in range(len(plan.source)):
                     if plan.source[q] == p and (plan.recurrent_projection[q] or compact):
                         adjoint = traces.adjoint[plan.group[q]]
-                        kick += neuron_scale[plan.first[p] + i] * spike_gradient_at(
+                        kick += neuron_scale[first + i] * spike_gradient_at(
                             plan, q, i, t, size, out_coef, out_address, base, adjoint
                         )
                 kick *= psi
-            if plan.seed[p]:
-                kept = np.float32(0.0) if v > threshold else carried[i]
-                traces.voltage[at] = beta * kept
-                carried[i] = kick + alpha * kept
-            elif resting:
-                traces.voltage[at] = 0.0
-            else:
-                kept = kick if v >= threshold else kick + carried[i]
-                traces.voltage[at] = beta * kept
-                carried[i] = alpha * kept
+            current = traces.current[at] + shift[first + i]
+            traces.distance[at] = back_step(
+                plan.constant, first, t, at, shape, kick, u, current, traces.kept, carried, i,
+                by_constant,
+            )  # fmt: skip
         for g in range(plan.groups[p]):
             for i in range(n):
                 at = base + (layout.neuron_row[p] + i) * layout.length + t
-                r = plan.scale[p, g] * traces.voltage[at] + plan.decay[p, g] * inner[g, i]
+                r = plan.scale[p, g] * traces.distance[at] + plan.decay[p, g] * inner[g, i]
+                r = np.float32(0.0) if abs(r) <= SUBNORMAL else r
                 inner[g, i] = r
                 traces.adjoint[g, at] = r
 
 
 @kernel
 def back_spiking(
-    plan, layout, p, shape, size, out_coef, out_address, neuron_scale, count_gradient, traces, e,
-    spike_gradient, spare
+    plan, layout, p, shape, factor, shift, size, out_coef, out_address, neuron_scale,
+    count_gradient, traces, e, spike_gradient, by_constant
 ):  # fmt: skip
-    """Turn V of population p in example e into dL/dI."""
+    """Turn the distances of population p in example e into dL/dI."""
     compact, n = shape[3], plan.n[p]
     spike_gradient[:n] = 0.0
     if not compact:
@@ -236,68 +146,36 @@ def back_spiking(
             for t in range(layout.steps):
                 spike_gradient[i, t] = weight * spike_gradient[i, t] + extra
         back_recurrent(
-            plan, layout, p, shape, size, out_coef, out_address, neuron_scale, traces, e,
-            spike_gradient,
+            plan, layout, p, shape, shift, size, out_coef, out_address, neuron_scale, traces, e,
+            spike_gradient, by_constant,
         )  # fmt: skip
         return
     weigh(
         plan, layout, p, shape, size, out_coef, out_address, neuron_scale, count_gradient, traces,
         e, spike_gradient,
     )  # fmt: skip
-    back_rows(plan, layout, p, traces, e, spike_gradient, spare)
+    back_through(
+        plan, layout, p, shape, factor, shift, spike_gradient.reshape(-1), layout.length, traces, e,
+        by_constant,
+    )  # fmt: skip
 
 
 @kernel
 def back_neurons(
-    plan, layout, p, shape, size, out_coef, out_address, spike_scale, labels, count_gradient,
-    traces, low, high, buffers,
+    plan, layout, p, shape, factor, shift, size, out_coef, out_address, spike_scale, labels,
+    count_gradient, traces, low, high, buffers, by_constant
 ):  # fmt: skip
-    """Write dL/dI of population p in examples low..high-1 where V was."""
+    """Write dL/dI of population p in examples low..high-1 where its distances were."""
     for e in range(low, high):
         neuron_scale = spike_scale[e if len(spike_scale) > 1 else 0]
         if plan.kind[p] != READOUT:
             back_spiking(
-                plan, layout, p, shape, size, out_coef, out_address, neuron_scale, count_gradient,
-                traces, e, buffers.spike_gradient, buffers.spare,
+                plan, layout, p, shape, factor, shift, size, out_coef, out_address, neuron_scale,
+                count_gradient, traces, e, buffers.spike_gradient, by_constant,
             )  # fmt: skip
             continue
         loss_drive(plan.readout, traces.voltage_out[e], traces.logits[e], labels[e], buffers.drive)
-        for j in range(plan.n[p]):
-            at = (e * layout.neurons + layout.neuron_row[p] + j) * layout.length
-            out = traces.voltage[at : at + layout.steps]
-            back_readout(plan.alpha[p], plan.beta[p], buffers.drive[j], layout.steps, out)
-
-
-@kernel
-def back_synapses(plan, layout, p, traces, e):
-    """Write the adjoints at the arrivals of population p from dL/dI."""
-    for g in range(plan.groups[p]):
-        decay, scale, out = plan.decay[p, g], plan.scale[p, g], traces.adjoint[g]
-        for j in range(plan.n[p]):
-            at = (e * layout.neurons + layout.neuron_row[p] + j) * layout.length
-            if decay == 0.0:
-                for t in range(at, at + layout.steps):
-                    out[t] = scale * traces.voltage[t]
-                continue
-            inner = np.float32(0.0)
-            for back in range(layout.steps):
-                t = at + layout.steps - 1 - back
-                inner = scale * traces.voltage[t] + decay * inner
-                if abs(inner) <= SUBNORMAL:
-                    inner = np.float32(0.0)
-                out[t] = inner
-
-
-@kernel
-def back_arrivals(
-    plan, layout, p, size, first_step, address, starts, time, spike_scale, traces, low, high, sums
-):  # fmt: skip
-    """Add the correlations of examples low..high-1 to sums (S W,), from dL/dI."""
-    for e in range(low, high):
-        neuron_scale = spike_scale[e if len(spike_scale) > 1 else 0]
-        if not plan.recurrent_population[p]:
-            back_synapses(plan, layout, p, traces, e)
-        collect(
-            plan, layout, p, size, first_step, address, starts[e], time, neuron_scale, traces, e,
-            sums,
+        back_through(
+            plan, layout, p, shape, factor, shift, buffers.drive.reshape(-1), layout.steps, traces,
+            e, by_constant,
         )  # fmt: skip

@@ -1,116 +1,94 @@
 """Neurons through whole trials, from their synaptic currents, for `SurrogateBPTT`.
 
-With J = factor I + shift (shift holds the bias; both hold the normalisation, if any), a = alpha,
-b = beta:
+The current of a step is factor I + shift (shift holds the bias; both hold the normalisation, if
+any). The distance u from the threshold stays in `Traces.distance`, for the surrogate derivative;
+refractory steps are marked `RESTING`. Rows run along time.
 
-    LIF       V[t] = a V[t-1] + b J[t];   spike if V[t] >= v_thresh, then V = 0
-    SeedLIF   spike if V[t] > v_thresh;   V[t+1] = (a V[t] + b J[t]) (1 - spike)
-    readout   V[t] = a V[t-1] + b J[t]
-
-V as the threshold sees it stays in `Traces.voltage`, for the surrogate derivative; refractory steps
-are marked `RESTING`. Rows run along time; `LANES` neighbouring neurons go side by side, for each
-one's steps depend on the one before.
+`neuron_code` makes a module of this one per neuron model, the blanks filled in.
 """
 
 import numpy as np
 
-from mlgenn_delays.engines.shared.numerics import SUBNORMAL, flush_all_subnormal, kernel
+from mlgenn_delays.engines.cpu.spikes import (
+    LANES,
+    RESTING,  # noqa: F401  filled-in code needs it
+    feed_back,
+    note_spikes,
+    show_spikes,
+)
+from mlgenn_delays.engines.shared.numerics import SUBNORMAL, kernel
 from mlgenn_delays.engines.shared.plan import READOUT
 from mlgenn_delays.engines.shared.readout import cross_entropy, read_out
 
-# V of a refractory step: so far from any threshold that no surrogate derivative is left.
-RESTING = np.float32(-1e30)
-LANES = 8  # neurons worked on at once: each one's steps have to wait for one another
+# Of the neuron
+
+# Number of its states, whether it spikes above its threshold only, whether its states are kept.
+STATES, STRICT, KEEPS = 1, False, False
 
 
 @kernel
-def step_lif(plan, p, length, steps, factor, shift, current, voltage):
-    """Run `LANES` neighbouring `LIF` neurons through the trial, in rows of `length` values."""
-    hold, alpha, beta, threshold = plan.refractory[p], plan.alpha[p], plan.beta[p], plan.v_thresh[p]
-    v, resting = np.zeros(LANES, np.float32), np.zeros(LANES, np.int32)
-    for t in range(steps):
-        for k in range(LANES):
-            here = k * length + t
-            x = alpha * v[k] + beta * (factor[k] * current[here] + shift[k])
-            rests = resting[k] > 0
-            x = np.float32(0.0) if rests or abs(x) <= SUBNORMAL else x
-            spike = x >= threshold
-            voltage[here] = RESTING if rests else x
-            v[k] = np.float32(0.0) if spike else x
-            resting[k] = resting[k] - 1 if rests else (hold if spike else 0)
+def run_rows(
+    constants, first, hold, steps, length, out_length, factor, shift, current, distance, kept
+):
+    """Run `LANES` neighbouring neurons, whose constants begin at `first`, through the trial.
+
+    Rows of `current` and `kept` have `length` values, those of `distance` `out_length`.
+    """
 
 
 @kernel
-def step_seed(plan, p, length, steps, factor, shift, current, voltage):
-    """Run `LANES` neighbouring `SeedLIF` neurons through the trial, in rows of `length` values."""
-    alpha, beta, threshold = plan.alpha[p], plan.beta[p], plan.v_thresh[p]
-    v = np.zeros(LANES, np.float32)
-    for t in range(steps):
-        for k in range(LANES):
-            here = k * length + t
-            x = v[k]
-            voltage[here] = x
-            y = alpha * x + beta * (factor[k] * current[here] + shift[k])
-            v[k] = np.float32(0.0) if x > threshold or abs(y) <= SUBNORMAL else y
+def run_few(
+    lanes, constants, first, hold, steps, length, out_length, factor, shift, current, distance, kept
+):
+    """The same for fewer of them."""
 
 
 @kernel
-def note_spikes(threshold, seed, at, steps, voltage, time):
-    """Write the steps at which one neuron spikes from its V, a row; return their number."""
-    count = 0
-    for t in range(steps):
-        v = voltage[at + t]
-        # Written in any case: without a branch, and at most where the next step writes again.
-        time[count] = t
-        count += v > threshold or (v == threshold and not seed)
-    return count
+def run_step(constants, first, hold, current, states, resting, k):
+    """Move neuron k on; return its distance from the threshold, and whether it spikes."""
+    return current, False
+
+
+# For any neuron
 
 
 @kernel
-def run_spiking(plan, layout, p, factor, shift, traces, e, buffers):
-    """Run population p, without recurrent synapses, in example e."""
-    n, length, steps = plan.n[p], layout.length, layout.steps
-    row, f, h = layout.neuron_row[p], factor[plan.first[p] :], shift[plan.first[p] :]
-    at = (e * layout.neurons + row) * length
+def run_through(plan, layout, p, factor, shift, e, current, out, out_at, out_length, kept):
+    """Run all neurons of population p, without recurrent synapses, in example e."""
+    n, length, steps, hold = plan.n[p], layout.length, layout.steps, plan.refractory[p]
+    first, f, h = plan.first[p], factor[plan.first[p] :], shift[plan.first[p] :]
+    at = (e * layout.neurons + layout.neuron_row[p]) * length
     for low in range(0, n, LANES):
-        here, many = at + low * length, min(LANES, n - low)
-        end = here + many * length
+        many = min(LANES, n - low)
+        here, there = at + low * length, out_at + low * out_length
+        own = current[here : here + many * length]
+        result = out[there : there + many * out_length]
+        rows = kept[:, here : here + many * length]
         if many == LANES:
-            current, voltage = traces.current[here:end], traces.voltage[here:end]
-            own_f, own_h = f[low:], h[low:]
-        else:  # the last few: rows of their own, so that no neighbour's are touched
-            current, voltage = buffers.spare[0], buffers.spare[1]
-            current[: many * length] = traces.current[here:end]
-            own_f, own_h = np.zeros(LANES, np.float32), np.zeros(LANES, np.float32)
-            own_f[:many], own_h[:many] = f[low : low + many], h[low : low + many]
-        if plan.seed[p]:
-            step_seed(plan, p, length, steps, own_f, own_h, current, voltage)
+            run_rows(
+                plan.constant, first + low, hold, steps, length, out_length, f[low:], h[low:], own,
+                result, rows,
+            )  # fmt: skip
         else:
-            step_lif(plan, p, length, steps, own_f, own_h, current, voltage)
-        if many < LANES:
-            for k in range(many):
-                to = here + k * length
-                traces.voltage[to : to + steps] = voltage[k * length : k * length + steps]
-    threshold, seed, voltage = plan.v_thresh[p], plan.seed[p], traces.voltage
+            run_few(
+                many, plan.constant, first + low, hold, steps, length, out_length, f[low:], h[low:],
+                own, result, rows,
+            )  # fmt: skip
+
+
+@kernel
+def run_spiking(plan, layout, p, factor, shift, traces, e):
+    """Run population p, without recurrent synapses, in example e."""
+    n, length, row = plan.n[p], layout.length, layout.neuron_row[p]
+    at = (e * layout.neurons + row) * length
+    run_through(
+        plan, layout, p, factor, shift, e, traces.current, traces.distance, at, length, traces.kept
+    )
     for j in range(n):
         time = traces.time[e, row + j]
         traces.counts[e, row + j] = note_spikes(
-            threshold, seed, at + j * length, steps, voltage, time
+            STRICT, at + j * length, layout.steps, traces.distance, time
         )
-
-
-@kernel
-def show_spikes(plan, layout, p, neuron_scale, traces, e):
-    """Write the spikes of population p as rows of values, where its targets read those."""
-    if layout.event_driven[p]:
-        return
-    for j in range(plan.n[p]):
-        row = layout.neuron_row[p] + j
-        at = (1 + e * layout.sources + layout.source_row[p] + j) * layout.length
-        traces.sources[at : at + layout.steps] = 0.0
-        weight = neuron_scale[plan.first[p] + j]
-        for k in range(traces.counts[e, row]):
-            traces.sources[at + np.int64(traces.time[e, row, k])] = weight
 
 
 @kernel
@@ -118,37 +96,27 @@ def run_recurrent(
     plan, layout, p, factor, shift, size, first_step, coef, neuron_scale, traces, e, rows
 ):
     """Run a population that projects to itself through example e, step by step."""
-    n, hold, alpha, beta = plan.n[p], plan.refractory[p], plan.alpha[p], plan.beta[p]
-    threshold, seed, first = plan.v_thresh[p], plan.seed[p], plan.first[p]
+    n, first = plan.n[p], plan.first[p]
     rows[: plan.groups[p], :n] = 0.0
-    v, inner = np.zeros(n, np.float32), np.zeros((plan.groups[p], n), np.float32)
-    resting = np.zeros(n, np.int64)
+    states, resting = np.zeros((STATES, n), np.float32), np.zeros(n, np.int64)
+    inner = np.zeros((plan.groups[p], n), np.float32)
     base = e * layout.neurons + layout.neuron_row[p]
     traces.counts[e, layout.neuron_row[p] : layout.neuron_row[p] + n] = 0
     for t in range(layout.steps):
-        if t % 64 == 0:
-            flush_all_subnormal(v)
-            for g in range(plan.groups[p]):
-                flush_all_subnormal(inner[g])
         for k in range(n):
             at = (base + k) * layout.length + t
             total = factor[first + k] * traces.current[at] + shift[first + k]
             for g in range(plan.groups[p]):
-                inner[g, k] = plan.decay[p, g] * inner[g, k] + rows[g, k, t]
+                x = plan.decay[p, g] * inner[g, k] + rows[g, k, t]
+                inner[g, k] = np.float32(0.0) if abs(x) <= SUBNORMAL else x
                 total += plan.scale[p, g] * inner[g, k]
-            if resting[k] > 0:
-                resting[k] -= 1
-                traces.voltage[at] = RESTING
-                continue
-            if not seed:
-                v[k] = alpha * v[k] + beta * total
-            traces.voltage[at] = v[k]
-            spike = v[k] > threshold or (v[k] == threshold and not seed)
-            if seed:
-                v[k] = alpha * v[k] + beta * total
-            if spike:
-                v[k] = 0.0
-                resting[k] = hold
+            u, fired = run_step(plan.constant, first, plan.refractory[p], total, states, resting, k)
+            traces.distance[at] = u
+            if KEEPS:
+                traces.current[at] = total - shift[first + k]
+                for m in range(STATES):
+                    traces.kept[m, at] = states[m, k]
+            if fired:
                 row = layout.neuron_row[p] + k
                 traces.time[e, row, traces.counts[e, row]] = t
                 traces.counts[e, row] += 1
@@ -156,32 +124,12 @@ def run_recurrent(
 
 
 @kernel
-def feed_back(plan, p, i, t, size, first_step, coef, neuron_scale, rows):
-    """Add what a spike of neuron i in step t brings to its own population, rows (G, n, length)."""
-    for q in range(len(plan.target)):
-        if plan.target[q] != p or not plan.recurrent_projection[q]:
-            continue
-        first = plan.out_first[q] + i
-        out = rows[plan.group[q]]
-        for k in range(plan.out[first], plan.out[first + 1]):
-            s, j = plan.out_synapse[k], plan.out_post[k]
-            at = t + first_step[s] + 1
-            for m in range(min(size, out.shape[1] - at)):
-                out[j, at + m] += coef[s * np.uint64(size) + np.uint64(m)] * neuron_scale
-
-
-@kernel
 def run_readout(plan, layout, p, factor, shift, label, traces, e):
     """Run the output population in example e: its V, logits and loss."""
-    alpha, beta, first = plan.alpha[p], plan.beta[p], plan.first[p]
-    for j in range(plan.n[p]):
-        at = (e * layout.neurons + layout.neuron_row[p] + j) * layout.length
-        v = np.float32(0.0)
-        for t in range(layout.steps):
-            v = alpha * v + beta * (factor[first + j] * traces.current[at + t] + shift[first + j])
-            if abs(v) <= SUBNORMAL:
-                v = np.float32(0.0)
-            traces.voltage_out[e, j, t] = v
+    flat, size = traces.voltage_out.reshape(-1), plan.n[p] * layout.steps
+    run_through(
+        plan, layout, p, factor, shift, e, traces.current, flat, e * size, layout.steps, traces.kept
+    )
     read_out(plan.readout, traces.voltage_out[e], traces.logits[e])
     traces.loss[e] = cross_entropy(traces.logits[e], label)
 
@@ -203,5 +151,5 @@ def run_neurons(
                 buffers.rows,
             )  # fmt: skip
         else:
-            run_spiking(plan, layout, p, factor, shift, traces, e, buffers)
+            run_spiking(plan, layout, p, factor, shift, traces, e)
         show_spikes(plan, layout, p, neuron_scale, traces, e)

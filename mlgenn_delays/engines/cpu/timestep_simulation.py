@@ -5,11 +5,13 @@ is over batch and time, and the surrogate derivative needs every voltage.
 """
 
 from queue import SimpleQueue
+from typing import Any
 
 import numpy as np
 
 from mlgenn_delays.data.types import Batch
-from mlgenn_delays.engines.cpu import currents, surrogate_backward, surrogate_forward
+from mlgenn_delays.engines.cpu import currents, spike_gradient
+from mlgenn_delays.engines.cpu.neuron_code import NeuronKernels, neuron_kernels
 from mlgenn_delays.engines.results import Recording
 from mlgenn_delays.engines.shared.candidate_gradients import correlate
 from mlgenn_delays.engines.shared.numerics import sum_chunks
@@ -59,6 +61,12 @@ class TimestepSimulation(Simulation):
         rule = context.rule
         self._surrogate = rule.surrogate if isinstance(rule, SurrogateBPTT) else Atan()
         self._plan = context.plan
+        self._affines: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+
+    def _kernels(self, p: int) -> NeuronKernels:
+        model = self.context.network.populations[self.context.layout.names[p]].model
+        kind: Any = type(model)
+        return neuron_kernels(kind)
 
     # Memory
 
@@ -119,12 +127,14 @@ class TimestepSimulation(Simulation):
 
             self._over_chunks(size, charge)
             factor, shift = self._affine(p, size, width is not None)
+            self._affines[p], kernels = (factor, shift), self._kernels(p)
 
             def fire(
                 k: int, low: int, high: int, buffers: ThreadBuffers, p: int = p,
                 factor: np.ndarray = factor, shift: np.ndarray = shift,
+                kernels: NeuronKernels = kernels,
             ) -> None:  # fmt: skip
-                surrogate_forward.run_neurons(
+                kernels.forward.run_neurons(
                     plan, self._row_layout, p, factor, shift, taps.size, taps.first, coef,
                     spike_scale, batch.labels, traces, low, high, buffers,
                 )  # fmt: skip
@@ -194,8 +204,8 @@ class TimestepSimulation(Simulation):
     def _shape(self) -> tuple[int, np.float32, np.float32, bool]:
         s = self._surrogate
         if isinstance(s, Atan):
-            return surrogate_backward.ATAN, np.float32(s.slope), np.float32(0.0), False
-        kind = surrogate_backward.TRIANGLE if isinstance(s, Triangle) else surrogate_backward.BOXCAR
+            return spike_gradient.ATAN, np.float32(s.slope), np.float32(0.0), False
+        kind = spike_gradient.TRIANGLE if isinstance(s, Triangle) else spike_gradient.BOXCAR
         return kind, np.float32(s.width), np.float32(s.height), True
 
     def backward(self, batch: Batch, spike_scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -208,18 +218,23 @@ class TimestepSimulation(Simulation):
         place_outgoing(plan, self._row_layout, taps, p_.weight, out_coef, out_address)
         starts, times = events_of(batch)
         count_gradient, shape = self.context.spike_count_gradient(self._counts), self._shape()
+        by_constant = np.zeros((0, len(plan.bias)))
         room = max(1, CHUNK_BYTES // max(4, 4 * len(address)))
         sums = np.zeros((min(CHUNKS, room, (size + 1) // 2), len(address)), np.float32)
         for p in range(len(plan.kind) - 1, -1, -1):
             if plan.kind[p] == INPUT:
                 continue
 
+            kernels = self._kernels(p)
+
             def neurons_back(
-                k: int, low: int, high: int, buffers: ThreadBuffers, p: int = p
-            ) -> None:
-                surrogate_backward.back_neurons(
-                    plan, self._row_layout, p, shape, taps.size, out_coef, out_address, spike_scale,
-                    batch.labels, count_gradient, traces, low, high, buffers,
+                k: int, low: int, high: int, buffers: ThreadBuffers, p: int = p,
+                kernels: NeuronKernels = kernels,
+            ) -> None:  # fmt: skip
+                kernels.backward.back_neurons(
+                    plan, self._row_layout, p, shape, *self._affines[p], taps.size, out_coef,
+                    out_address, spike_scale, batch.labels, count_gradient, traces, low, high,
+                    buffers, by_constant,
                 )  # fmt: skip
 
             self._over_chunks(size, neurons_back)
@@ -228,7 +243,7 @@ class TimestepSimulation(Simulation):
             def arrivals_back(
                 k: int, low: int, high: int, buffers: ThreadBuffers, p: int = p
             ) -> None:
-                surrogate_backward.back_arrivals(
+                currents.back_arrivals(
                     plan, self._row_layout, p, taps.size, taps.first, address, starts, times,
                     spike_scale, traces, low, high, sums[k],
                 )  # fmt: skip
@@ -250,7 +265,7 @@ class TimestepSimulation(Simulation):
         mean, variance = self._batch_stats[name]
         assert traces is not None
         root, n, row = np.sqrt(variance + EPSILON), int(self._plan.n[p]), layout.neuron_row[p]
-        by_offset, by_product = self._sums(p, size, traces.voltage)
+        by_offset, by_product = self._sums(p, size, traces.distance)
         by_gain = (by_product - mean * by_offset) / root
         norm.by_gain, norm.by_offset = by_gain.astype(np.float32), by_offset.astype(np.float32)
         count, factor = size * self._steps, norm.gain / root

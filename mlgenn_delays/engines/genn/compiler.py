@@ -32,9 +32,10 @@ from mlgenn_delays.engines.genn.neuron_code import EVENT, SPIKE, NeuronCode, neu
 from mlgenn_delays.engines.genn.synapse_code import SynapseCode, synapse_code
 from mlgenn_delays.engines.shared.plan import synapse_groups
 from mlgenn_delays.learning import Rule
-from mlgenn_delays.network import LIF, Exponential, Network
+from mlgenn_delays.network import Exponential, Network
 from mlgenn_delays.network.delays import delay_steps, longest_steps
-from mlgenn_delays.network.models import InputModel, OutputModel
+from mlgenn_delays.network.models import InputModel
+from mlgenn_delays.neurons.declare import ReadoutNeuron
 
 
 class GivenSparse(SparseBase):
@@ -100,13 +101,9 @@ def translate(network: Network) -> GeNNNetwork:
 def _neuron(model: Any) -> Any:
     if isinstance(model, InputModel):
         return GeNNSpikeInput()
-    if isinstance(model, OutputModel):
-        return LeakyIntegrate(tau_mem=model.tau_mem, scale_i=True, readout="avg_var")
-    rest = model.tau_refrac if isinstance(model, LIF) else 0.0
-    return LeakyIntegrateFire(
-        v_thresh=model.v_thresh, tau_mem=model.tau_mem, tau_refrac=rest or None,
-        relative_reset=False, integrate_during_refrac=False, scale_i=True,
-    )  # fmt: skip
+    if isinstance(model, ReadoutNeuron):
+        return LeakyIntegrate(readout="avg_var")
+    return LeakyIntegrateFire()
 
 
 FEEDBACK = "RevISyn"

@@ -37,14 +37,13 @@ from mlgenn_delays.learning.rules import Surrogate
 from mlgenn_delays.network import (
     LIF,
     CurrentInput,
+    EulerLI,
+    EulerLIF,
     Exponential,
     Network,
     Population,
-    SeedLI,
-    SeedLIF,
     SpikeInput,
 )
-from mlgenn_delays.network.models import SpikingModel
 
 REST, LAST_REST, RESTING = -1.0, -2.0, -1e30
 SPIKE, EVENT, LEARNS = 1, 2, 4
@@ -111,7 +110,7 @@ def neuron_code(network: Network, population: Population, rule: Rule, keeps: boo
         assert isinstance(model, LIF)
         code = _eventprop(model, network.dt)
     else:
-        assert isinstance(model, SpikingModel)
+        assert isinstance(model, LIF | EulerLIF)
         code = _surrogate(model, network.dt, rule.surrogate)
     groups = synapse_groups(network, population.name)
     _add_membrane(code, network, population, groups)
@@ -135,7 +134,7 @@ def _add_membrane(
     dt = network.dt
     alpha = float(np.exp(-dt / model.tau_mem))
     into = 1.0 - alpha
-    if isinstance(model, SeedLIF | SeedLI):
+    if isinstance(model, EulerLIF | EulerLI):
         alpha, into = 1.0 - dt / model.tau_mem, 1.0
     code.params |= {"Alpha": alpha, "In": into}
     code.variables |= {"V": 0.0, "P": 0.0}
@@ -218,7 +217,7 @@ def _output() -> NeuronCode:
     )
 
 
-def _spiking(model: LIF | SeedLIF) -> NeuronCode:
+def _spiking(model: LIF | EulerLIF) -> NeuronCode:
     return NeuronCode(
         "",
         "",
@@ -292,10 +291,10 @@ def _eventprop(model: LIF, dt: float) -> NeuronCode:
     return code
 
 
-def _surrogate(model: LIF | SeedLIF, dt: float, surrogate: Surrogate) -> NeuronCode:
+def _surrogate(model: LIF | EulerLIF, dt: float, surrogate: Surrogate) -> NeuronCode:
     assert not isinstance(surrogate, Atan)
     psi = "Height" if isinstance(surrogate, Boxcar) else "(Height * (1 - fabs(away) / Width))"
-    if isinstance(model, SeedLIF):
+    if isinstance(model, EulerLIF):
         spiked = "(away > 0)"
         code = _surrogate_seed(model, psi, spiked)
     else:
@@ -315,8 +314,8 @@ def _surrogate(model: LIF | SeedLIF, dt: float, surrogate: Surrogate) -> NeuronC
     return code
 
 
-def _surrogate_seed(model: SeedLIF, psi: str, spiked: str) -> NeuronCode:
-    """Return the code of a `SeedLIF`, from that of psi and of the test for a spike."""
+def _surrogate_seed(model: EulerLIF, psi: str, spiked: str) -> NeuronCode:
+    """Return the code of a `EulerLIF`, from that of psi and of the test for a spike."""
     code = _spiking(model)
     code.forwards = f"""
             const scalar away = V - Vthresh;

@@ -32,7 +32,7 @@ from mlgenn_delays.engines.shared.traces import (
     spike_starts,
 )
 from mlgenn_delays.learning import EventProp
-from mlgenn_delays.network import CurrentInput, SeedLIF
+from mlgenn_delays.network import CurrentInput, EulerLIF
 
 
 @dataclass
@@ -292,7 +292,7 @@ class GeNNSimulation(Simulation):
         self._running.array_from_device(name, "Tape")
         tape = self._rows(batch, name, "Tape")[: len(batch)]
         model = self.context.network.populations[name].model
-        open_at_0 = isinstance(self.context.rule, EventProp) or isinstance(model, SeedLIF)
+        open_at_0 = isinstance(self.context.rule, EventProp) or isinstance(model, EulerLIF)
         return tape > 0 if open_at_0 else tape >= 0
 
     def _keep(self, running: Running, batch: Batch) -> None:

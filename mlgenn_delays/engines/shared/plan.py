@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mlgenn_delays.network import LIF, Exponential, Network, Projection, SeedLI, SeedLIF
-from mlgenn_delays.network.models import READOUTS, OutputModel, SpikingModel
+from mlgenn_delays.network import Exponential, Network, Projection
+from mlgenn_delays.neurons.declare import READOUTS, Neuron, ReadoutNeuron, SpikingNeuron
 
 INPUT, SPIKING, READOUT = 0, 1, 2
 
@@ -27,12 +27,10 @@ class Plan(NamedTuple):
     first: np.ndarray  # (P+1,) index of each population's first neuron
     # (P,) first entry of each spiking population in a row of `SpikeStore.start`
     spike_offset: np.ndarray
-    alpha: np.ndarray  # (P,) share of V left after a step: exp(-dt/tau_mem), or 1 - dt/tau_mem
-    beta: np.ndarray  # (P,) what of the current goes into V: 1 - alpha, or 1
-    seed: np.ndarray  # (P,) whether V is tested before it moves (`SeedLIF`)
-    v_thresh: np.ndarray  # (P,) threshold
-    refractory: np.ndarray  # (P,) steps in which V stays after a spike
-    tau_mem: np.ndarray  # (P,) [steps]
+    # (C, N) float32: constants of each neuron, in the order in which the equations use them
+    constant: np.ndarray
+    refractory: np.ndarray  # (P,) steps in which a neuron stays as it is after a spike
+    tau_mem: np.ndarray  # (P,) of LIF and LeakyIntegrator [steps]
     bias: np.ndarray  # (N,) constant current
     groups: np.ndarray  # (P,) number of synapse groups
     decay: np.ndarray  # (P, G) exp(-dt/tau_syn), 0 for Delta
@@ -95,7 +93,7 @@ def synapse_groups(network: Network, name: str) -> list[object]:
 
 def _populations(network: Network, names: list[str]) -> dict[str, Any]:
     readout = network.output().model
-    assert isinstance(readout, OutputModel)
+    assert isinstance(readout, ReadoutNeuron)
     dt, models = network.dt, [network.populations[name].model for name in names]
     kinds = [_kind(m) for m in models]
     n = np.array([m.n for m in models], np.int64)
@@ -109,18 +107,13 @@ def _populations(network: Network, names: list[str]) -> dict[str, Any]:
                 scale[p, g] = synapse.tau_syn / dt * -np.expm1(-dt / synapse.tau_syn)
     sizes = np.where(np.array(kinds) == SPIKING, n + 1, 0)
     tau_mem = np.array([getattr(m, "tau_mem", dt) for m in models])
-    euler = np.array([isinstance(m, SeedLIF | SeedLI) for m in models])
-    alpha = np.where(euler, 1.0 - dt / tau_mem, np.exp(-dt / tau_mem)).astype(np.float32)
-    refractory = [m.refractory_steps(dt) if isinstance(m, LIF) else 0 for m in models]
+    refractory = [m.refractory_steps(dt) if isinstance(m, Neuron) else 0 for m in models]
     return {
         "kind": np.array(kinds, np.int64),
         "n": n,
         "first": np.concatenate([[0], np.cumsum(n)]).astype(np.int64),
         "spike_offset": (np.cumsum(sizes) - sizes).astype(np.int64),
-        "alpha": alpha,
-        "beta": np.where(euler, np.float32(1.0), np.float32(1.0) - alpha).astype(np.float32),
-        "seed": np.array([isinstance(m, SeedLIF) for m in models]),
-        "v_thresh": np.array([getattr(m, "v_thresh", np.inf) for m in models], np.float32),
+        "constant": _constants(models, dt),
         "refractory": np.array(refractory, np.int64),
         "tau_mem": (tau_mem / dt).astype(np.float32),
         "bias": np.concatenate([network.populations[name].bias for name in names]),
@@ -131,10 +124,21 @@ def _populations(network: Network, names: list[str]) -> dict[str, Any]:
     }
 
 
+def _constants(models: list[Any], dt: float) -> np.ndarray:
+    own = [list(m.constants(dt).values()) if isinstance(m, Neuron) else [] for m in models]
+    out = np.zeros((max(map(len, own)), sum(m.n for m in models)), np.float32)
+    first = 0
+    for model, values in zip(models, own, strict=True):
+        for m, value in enumerate(values):
+            out[m, first : first + model.n] = value
+        first += model.n
+    return out
+
+
 def _kind(model: object) -> int:
-    if isinstance(model, SpikingModel):
+    if isinstance(model, SpikingNeuron):
         return SPIKING
-    return READOUT if isinstance(model, OutputModel) else INPUT
+    return READOUT if isinstance(model, ReadoutNeuron) else INPUT
 
 
 def _projections(network: Network, names: list[str]) -> tuple[dict[str, Any], ParameterLayout]:
@@ -151,7 +155,7 @@ def _projections(network: Network, names: list[str]) -> tuple[dict[str, Any], Pa
         pres.append(pre[permutation])
         row_first.append(row_at)
         row_at += n_post + 1
-        if isinstance(network.populations[p.source].model, SpikingModel):
+        if isinstance(network.populations[p.source].model, SpikingNeuron):
             position = np.empty(s, np.int64)
             position[permutation] = np.arange(s)
             outs.append(out_synapse_at + p.indptr)
@@ -190,7 +194,7 @@ def _projections(network: Network, names: list[str]) -> tuple[dict[str, Any], Pa
         "out_synapse": _join(out_synapses, np.uint64),
         "out_post": _join(out_posts, np.uint32),
     }
-    spiking = [n for n in names if isinstance(network.populations[n].model, SpikingModel)]
+    spiking = [n for n in names if isinstance(network.populations[n].model, SpikingNeuron)]
     ends = accumulate(network.populations[name].n for name in names)
     neurons = {
         name: slice(end - network.populations[name].n, end)

@@ -13,7 +13,7 @@ Sums are in float64: in float32, a million steps one after the other would be 1 
 import numpy as np
 
 from mlgenn_delays.engines.shared.numerics import kernel
-from mlgenn_delays.network.models import READOUTS
+from mlgenn_delays.neurons.declare import READOUTS
 
 SUM = READOUTS.index("sum")
 MAX = READOUTS.index("max")

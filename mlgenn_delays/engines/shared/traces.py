@@ -37,7 +37,8 @@ class Traces(NamedTuple):
     # what each source sends, for spikes 0 or the neuron's scale; a row of zeros, then B examples
     sources: np.ndarray
     current: np.ndarray  # synaptic currents before normalisation
-    voltage: np.ndarray  # V as the threshold sees it; in the backward pass, dL/dI takes its place
+    distance: np.ndarray  # from the threshold; in the backward pass, dL/dI takes its place
+    kept: np.ndarray  # (S, places) states after each step, if they are kept
     # (G,) rows of dL/d(arrivals) of each synapse group; a row of zeros at the end
     adjoint: np.ndarray
     time: np.ndarray  # (B, neurons, T) uint32 steps of the spikes
@@ -54,7 +55,6 @@ class ThreadBuffers(NamedTuple):
     rows: np.ndarray  # (G, n, length) arrivals of a recurrent population
     spike_gradient: np.ndarray  # (n, length) dL/d(spike) of a population
     drive: np.ndarray  # (K, T) dL/dV of the output
-    spare: np.ndarray  # (3, 8 length) rows of a few neurons
 
 
 def max_shift_of(parameters: Parameters, steps: int) -> int:
@@ -74,13 +74,16 @@ def make_row_layout(plan: Plan, steps: int, max_shift: int, event_driven: np.nda
     )  # fmt: skip
 
 
-def make_traces(plan: Plan, layout: RowLayout, examples: int, classes: int) -> Traces:
-    """Allocate the rows of B examples."""
+def make_traces(
+    plan: Plan, layout: RowLayout, examples: int, classes: int, states: int = 0
+) -> Traces:
+    """Allocate the rows of B examples, with so many states to keep of each neuron."""
     places = examples * layout.neurons * layout.length
     return Traces(
         sources=np.zeros((1 + examples * layout.sources) * layout.length + LANES, np.float32),
         current=np.zeros(places, np.float32),
-        voltage=np.zeros(places, np.float32),
+        distance=np.zeros(places, np.float32),
+        kept=np.zeros((states, places if states else 0), np.float32),
         adjoint=np.zeros((int(plan.groups.max()), places + layout.length), np.float32),
         time=np.empty((examples, layout.neurons, layout.steps), np.uint32),
         counts=np.zeros((examples, layout.neurons), np.int64),
@@ -99,7 +102,6 @@ def make_thread_buffers(plan: Plan, layout: RowLayout, classes: int) -> ThreadBu
         rows=np.zeros((int(plan.groups.max()), wide, layout.length), np.float32),
         spike_gradient=np.zeros((int(spiking.max(initial=1)), layout.length), np.float32),
         drive=np.empty((classes, layout.steps), np.float32),
-        spare=np.zeros((3, 8 * layout.length), np.float32),
     )
 
 

@@ -25,8 +25,9 @@ from mlgenn_delays.export.c.layout import (
 )
 from mlgenn_delays.export.c.quantise import Quantised
 from mlgenn_delays.export.c.text import Names, reals, signed
-from mlgenn_delays.network import Exponential, Network, Population, Projection, SeedLIF
-from mlgenn_delays.network.models import CurrentInput, OutputModel
+from mlgenn_delays.network import EulerLI, EulerLIF, Exponential, Network, Population, Projection
+from mlgenn_delays.network.models import CurrentInput
+from mlgenn_delays.neurons.declare import Neuron, ReadoutNeuron
 
 LARGEST_STATE = 2**31 - 1
 
@@ -97,7 +98,9 @@ class _Maker:
     def _neurons(self, plan: Plan, index: int, name: str) -> Neurons:
         population: Population = self.network.populations[name]
         model, c_name = population.model, self.c_names[name]
-        bias = population.bias
+        bias, euler = population.bias, isinstance(model, EulerLIF | EulerLI)
+        assert isinstance(model, Neuron)
+        constants = model.constants(self.network.dt)
         held = int(plan.refractory[index])
         if held > 2**32 - 1:
             raise InputError(
@@ -107,14 +110,14 @@ class _Maker:
             name=c_name,
             title=name,
             n=population.n,
-            seed=isinstance(model, SeedLIF),
-            alpha=plan.alpha[index],
-            beta=plan.beta[index],
-            v_thresh=plan.v_thresh[index],
+            seed=isinstance(model, EulerLIF),
+            alpha=np.float32(constants["alpha"]),
+            beta=np.float32(1.0 if euler else np.float32(1.0) - np.float32(constants["alpha"])),
+            v_thresh=np.float32(constants.get("v_thresh", np.inf)),
             refractory=held,
             bias=reals(f"bias_{c_name}", bias) if bias.any() else None,
             groups=self._groups(plan, index, name),
-            readout=model.readout if isinstance(model, OutputModel) else None,
+            readout=model.readout if isinstance(model, ReadoutNeuron) else None,
         )
 
     def _groups(self, plan: Plan, index: int, name: str) -> list[SynapseGroup]:

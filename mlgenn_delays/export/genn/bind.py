@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from mlgenn_delays.errors import WorkError
 from mlgenn_delays.export.genn.layout import Array, DeviceArrays, current_of
 from mlgenn_delays.network import CurrentInput
-from mlgenn_delays.network.models import READOUTS, OutputModel
+from mlgenn_delays.neurons.declare import READOUTS, ReadoutNeuron
 
 _FUNCTION = re.compile(r"EXPORT_FUNC void pushMerged(\w+?)Group(\d+)ToDevice\((.*)\);")
 _SYNAPSE = re.compile(r"(\w+)InSyn(\d+)")
@@ -103,7 +103,7 @@ def _facts(layout: DeviceArrays, n_steps: int) -> str:
     network, spiking = layout.network, layout.spiking()
     sizes = [str(layout.populations[k].n) for k in spiking]
     given, output = network.input(), network.output()
-    assert isinstance(output.model, OutputModel)
+    assert isinstance(output.model, ReadoutNeuron)
     used = any(p is given for p in layout.populations)
     facts = [
         given.n, int(isinstance(given.model, CurrentInput)), output.n, len(spiking), n_steps,

@@ -12,7 +12,8 @@ import numpy as np
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.network import LIF, CurrentInput, Exponential, Network, Population, Projection
 from mlgenn_delays.network.delays import delay_steps
-from mlgenn_delays.network.models import InputModel, OutputModel, SpikingModel
+from mlgenn_delays.network.models import InputModel
+from mlgenn_delays.neurons.declare import ReadoutNeuron, SpikingNeuron
 
 LONGEST = 65535  # steps: what a delay's 16 bits hold
 MOST = 2**32 - 1  # values of an array, whose index is an unsigned int
@@ -129,9 +130,9 @@ class DeviceArrays:
                 self._constant(f"Bias_p{k}", population.bias.astype(np.float32))
         if isinstance(model, LIF) and model.refractory_steps(self.network.dt):
             self._add(f"Wait_p{k}", "STATE", np.int32, many)
-        if isinstance(model, SpikingModel):
+        if isinstance(model, SpikingNeuron):
             self._add(f"Fired_p{k}", "SERIES", np.uint8, many)
-        if isinstance(model, OutputModel):
+        if isinstance(model, ReadoutNeuron):
             self._add(f"Voltage_p{k}", "SERIES", np.float32, many)
         if population.name in self._sources:
             self._add(f"spk_p{k}", "STATE", np.uint32, many)

@@ -25,11 +25,11 @@ from pygenn import (
 from mlgenn_delays.export.genn.layout import DeviceArrays, current_of
 from mlgenn_delays.network import (
     CurrentInput,
+    EulerLI,
+    EulerLIF,
     Network,
     Population,
     Projection,
-    SeedLI,
-    SeedLIF,
     SpikeInput,
 )
 
@@ -94,7 +94,7 @@ def _neuron(
     if isinstance(model, CurrentInput):
         return f"Value_p{k} = Input_p{k}{here};", f"Value_p{k} != 0", {}
     dt = layout.network.dt
-    seed = isinstance(model, SeedLIF | SeedLI)
+    seed = isinstance(model, EulerLIF | EulerLI)
     alpha = 1.0 - dt / model.tau_mem if seed else math.exp(-dt / model.tau_mem)
     params = {"Alpha": alpha, "In": 1.0 if seed else 1.0 - alpha}
     current = f"(Isyn + Bias_p{k})" if f"Bias_p{k}" in layout.arrays else "Isyn"

@@ -21,16 +21,8 @@ from mlgenn_delays.export.nir.graph import (
     Synapses,
     Tracer,
 )
-from mlgenn_delays.network import Network, Projection
-from mlgenn_delays.network.models import (
-    LIF,
-    Delta,
-    Exponential,
-    LeakyIntegrator,
-    SeedLI,
-    SpikeInput,
-    SynapseModel,
-)
+from mlgenn_delays.network import LIF, EulerLI, LeakyIntegrator, Network, Projection
+from mlgenn_delays.network.models import Delta, Exponential, SpikeInput, SynapseModel
 from mlgenn_delays.settings import LONGEST
 
 _SAME = 1e-6  # relative: time constants that are one
@@ -269,6 +261,6 @@ def _count_spikes(network: Network, last: str) -> None:
         return
     name = next(each for each in (f"{last}{'_' * k}count" for k in range(1, 99))
                 if each not in network.populations)  # fmt: skip
-    network.add(name, SeedLI(population.n, network.dt, "sum"))
+    network.add(name, EulerLI(population.n, network.dt, "sum"))
     projection = network.connect(last, name, Delta(), weight=0.0)
     projection.weight = np.eye(population.n, dtype=np.float32).ravel()

@@ -8,8 +8,8 @@ of height 1 for one step:
 
 A spike has to make I jump by weight (tau_syn/dt)(1 - exp(-dt/tau_syn)), about the weight: so
 r w_in = tau_syn/dt. How it is split is free; r = tau_mem/dt is what snnTorch asks for. With
-tau' = dt/(1 - exp(-dt/tau)) in place of tau, Euler's step is our step. Those of `SeedLIF` and
-`SeedLI` are Euler's as they are: r = tau/dt, or a threshold so much smaller.
+tau' = dt/(1 - exp(-dt/tau)) in place of tau, Euler's step is our step. Those of `EulerLIF` and
+`EulerLI` are Euler's as they are: r = tau/dt, or a threshold so much smaller.
 """
 
 import importlib
@@ -26,19 +26,11 @@ from mlgenn_delays.errors import InputError
 from mlgenn_delays.export.artifact import Artifact
 from mlgenn_delays.export.nir.graph import MOST, SECOND, Graph
 from mlgenn_delays.files import write_atomic
-from mlgenn_delays.network import Network, Projection
+from mlgenn_delays.network import LIF, EulerLI, EulerLIF, Network, Projection
 from mlgenn_delays.network.delays import delay_steps
-from mlgenn_delays.network.models import (
-    LIF,
-    Delta,
-    Exponential,
-    OutputModel,
-    Population,
-    SeedLI,
-    SeedLIF,
-    SynapseModel,
-)
+from mlgenn_delays.network.models import Delta, Exponential, Population, SynapseModel
 from mlgenn_delays.network.storage import describe
+from mlgenn_delays.neurons.declare import ReadoutNeuron
 
 FORMAT = "delaysnn-nir"
 VERSION = "1"
@@ -93,7 +85,7 @@ class Builder:
         synapses = list(dict.fromkeys(p.synapse for p in incoming))
         cuba = len(synapses) == 1 and isinstance(synapses[0], Exponential)
         kind = ("Cuba" if cuba else "") + (
-            "LI" if isinstance(population.model, OutputModel) else "LIF"
+            "LI" if isinstance(population.model, ReadoutNeuron) else "LIF"
         )
         # Without a Linear that reaches the neuron itself, a bias has to be its leak.
         direct = Delta() in synapses or not any(not p.recurrent for p in incoming)
@@ -117,10 +109,10 @@ class Builder:
     ) -> dict[str, Any]:
         model: Any = population.model
         ones = np.ones(population.n)
-        seed = isinstance(model, SeedLIF | SeedLI)
+        seed = isinstance(model, EulerLIF | EulerLI)
         tau = model.tau_mem / SECOND if seed else self.tau(model.tau_mem)
-        readout = isinstance(model, OutputModel)
-        # V of SeedLIF in units of tau/dt: Norse takes r as 1, whatever it is.
+        readout = isinstance(model, ReadoutNeuron)
+        # V of EulerLIF in units of tau/dt: Norse takes r as 1, whatever it is.
         gain = tau / self.dt if seed else 1.0
         values = {"tau": tau * ones, "r": (gain if readout else 1.0) * ones}
         if isinstance(synapse, Exponential):
@@ -227,11 +219,11 @@ def write_nir(
 
     A spike of step t over d steps acts in step t + d + 1. The Delay is d dt: the one step belongs
     to stepping. A tool that passes spikes on within a step runs each layer one step earlier
-    (`SeedLIF` two).
+    (`EulerLIF` two).
 
     `read_nir` reads all of it again; what it must know besides is metadata of the graph. Synapses
     of weight 0 are left out. What other tools cannot know of is named in a warning: refractory
-    periods, when `SeedLIF` spikes and what it discards then, projections that skip a layer, and a
+    periods, when `EulerLIF` spikes and what it discards then, projections that skip a layer, and a
     bias with Exponential synapses, which some tools get wrong.
 
     Arguments:
@@ -297,13 +289,13 @@ def _losses(network: Network, builder: Builder) -> list[str]:
     """What other tools will not know of, in words."""
     models = {name: population.model for name, population in network.populations.items()}
     resting = [n for n, m in models.items() if isinstance(m, LIF) and m.tau_refrac > 0]
-    seeds = [n for n, m in models.items() if isinstance(m, SeedLIF)]
+    seeds = [n for n, m in models.items() if isinstance(m, EulerLIF)]
     found = []
     if resting:
         found.append(f"NIR has no refractory period: other tools run {_list(resting)} without")
     if seeds:
         found.append(
-            f"NIR has no SeedLIF: {_list(seeds)} spikes in the step after V passes the threshold "
+            f"NIR has no EulerLIF: {_list(seeds)} spikes in the step after V passes the threshold "
             "and discards what arrives in that step; other tools may do neither"
         )
     if builder.leaks:

@@ -12,7 +12,7 @@ from mlgenn_delays.engines.results import Recording
 from mlgenn_delays.export.artifact import About, Artifact
 from mlgenn_delays.export.c import Quantised, quantise
 from mlgenn_delays.learning import EventProp, SurrogateBPTT
-from mlgenn_delays.network import Exponential, Network, Normal, SeedLI, SeedLIF, Uniform
+from mlgenn_delays.network import EulerLI, EulerLIF, Exponential, Network, Normal, Uniform
 from tests.reference import nets, steps
 from tests.reference.nets import StepRecipe
 
@@ -93,7 +93,7 @@ def batch(case: Case) -> Batch:
 
 
 def record(network: Network, given: Batch) -> Recording:
-    seed = any(isinstance(p.model, SeedLIF | SeedLI) for p in network.populations.values())
+    seed = any(isinstance(p.model, EulerLIF | EulerLI) for p in network.populations.values())
     rule = (SurrogateBPTT if seed else EventProp)(weights=None, delays=None)
     engine = compile_network(network, rule, total_steps=1, threads=1, learns=False)
     return engine.record(given)

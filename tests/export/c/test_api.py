@@ -9,7 +9,7 @@ import pytest
 from mlgenn_delays.export.artifact import About, Artifact
 from mlgenn_delays.export.c import write_c
 from mlgenn_delays.network import Exponential, LeakyIntegrator, Network, SpikeInput
-from mlgenn_delays.network.models import READOUTS
+from mlgenn_delays.neurons.declare import READOUTS
 from tests.export.c.building import COMPILERS, FLAGS
 from tests.export.c.cases import CASES, Case, artifact, rounded
 from tests.needs import need

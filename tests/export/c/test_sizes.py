@@ -14,12 +14,12 @@ from mlgenn_delays.network import (
     LIF,
     CurrentInput,
     Delta,
+    EulerLI,
+    EulerLIF,
     Exponential,
     LeakyIntegrator,
     Network,
     Normal,
-    SeedLI,
-    SeedLIF,
     SpikeInput,
     Uniform,
 )
@@ -74,8 +74,8 @@ def test_the_object_file_has_the_bytes_of_the_header(
 def seed_net(channels: int = 40, hidden: int = 256, max_delay: float = 25.0) -> Network:
     net = Network(seed=3)
     net.add("input", CurrentInput(channels))
-    net.add("hidden", SeedLIF(hidden))
-    net.add("output", SeedLI(10))
+    net.add("hidden", EulerLIF(hidden))
+    net.add("output", EulerLI(10))
     common = {"delay": Uniform(0.0, max_delay), "max_delay": max_delay}
     net.connect("input", "hidden", Delta(), weight=Normal(0.1, 0.1), synapses=160, **common)
     net.connect("hidden", "output", Delta(), weight=Normal(0.1, 0.1), synapses=40, **common)

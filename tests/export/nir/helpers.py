@@ -8,12 +8,12 @@ from mlgenn_delays import (
     LIF,
     CurrentInput,
     Delta,
+    EulerLI,
+    EulerLIF,
     Exponential,
     LeakyIntegrator,
     Network,
     Normal,
-    SeedLI,
-    SeedLIF,
     SpikeInput,
     Uniform,
 )
@@ -58,12 +58,12 @@ def mixed(seed: int) -> Network:
 def driven(kind: type, seed: int) -> Network:
     """Return a network in which a population has nothing but a bias, and one only itself."""
     net = Network(dt=1.0, seed=seed)
-    seeds = kind is SeedLIF
+    seeds = kind is EulerLIF
     synapse = Delta() if seeds else Exponential(4.0)
     net.add("input", SpikeInput(4))
     net.add("alone", kind(3, tau_mem=10.0), bias=0.15 if seeds else 1.2)
     net.add("own", kind(3, tau_mem=12.0), bias=0.2 if seeds else 1.3)
-    net.add("output", SeedLI(3, 10.0) if seeds else LeakyIntegrator(3))
+    net.add("output", EulerLI(3, 10.0) if seeds else LeakyIntegrator(3))
     common = {"weight": Normal(0.1, 0.4), "delay": Uniform(0.0, 5.0), "max_delay": 5.0}
     net.connect("own", "own", synapse, **common)
     net.connect("own", "output", synapse, **common)
@@ -89,7 +89,7 @@ RECIPES = [
 
 
 def networks() -> list[Network]:
-    own = [mixed(1), mixed(2), driven(LIF, 3), driven(SeedLIF, 4)]
+    own = [mixed(1), mixed(2), driven(LIF, 3), driven(EulerLIF, 4)]
     return [*(step_network(recipe) for recipe in RECIPES), *own]
 
 

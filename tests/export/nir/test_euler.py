@@ -7,7 +7,7 @@ import nir
 import numpy as np
 import pytest
 
-from mlgenn_delays import LIF, SeedLIF
+from mlgenn_delays import LIF, EulerLIF
 from mlgenn_delays.export.artifact import Artifact
 from tests.engines.helpers import raster
 from tests.export.nir import helpers
@@ -37,7 +37,7 @@ def trials(tmp_path_factory: pytest.TempPathFactory) -> Trials:
         edges = "synapse" if k % 2 else "delay"
         path = helpers.write(CASES[k], folder / "net.nir", edges=edges, euler=euler)
         graph, dt = nir.read(path), network.dt * 1e-3
-        seeds = {p.name for p in network.spiking() if isinstance(p.model, SeedLIF)}
+        seeds = {p.name for p in network.spiking() if isinstance(p.model, EulerLIF)}
         batch = helpers.examples(CASES[k], N).batch(np.arange(N))
         return [walk(graph, stimulus(batch, b), dt, seeds) for b in range(N)]
 

@@ -10,7 +10,7 @@ import pytest
 from mlgenn_delays.errors import InputError  # noqa: E402
 from mlgenn_delays.export.artifact import Artifact  # noqa: E402
 from mlgenn_delays.export.nir import read_nir  # noqa: E402
-from mlgenn_delays.network import LIF, CurrentInput, SeedLI, SeedLIF  # noqa: E402
+from mlgenn_delays.network import LIF, CurrentInput, EulerLI, EulerLIF  # noqa: E402
 from tests.export.nir import helpers  # noqa: E402
 from tests.export.nir.torches import as_data  # noqa: E402
 from tests.needs import need
@@ -20,7 +20,7 @@ def told(artifact: Artifact) -> bool:
     """Return whether a graph tells all of a network: models, and spikes as input."""
     network = artifact.network
     return not isinstance(network.input().model, CurrentInput) and not any(
-        isinstance(p.model, SeedLIF) or (isinstance(p.model, LIF) and p.model.tau_refrac)
+        isinstance(p.model, EulerLIF) or (isinstance(p.model, LIF) and p.model.tau_refrac)
         for p in network.spiking()
     )
 
@@ -163,7 +163,7 @@ def test_an_output_that_spikes_is_counted(tmp_path: Path) -> None:
     path = save(tmp_path / "net.nir", ends[0], linear(3, 4), lif(), ends[1])
     artifact = read_nir(path, dt=1.0, n_steps=50)
     output = artifact.network.output()
-    assert output.model == SeedLI(3, 1.0, "sum")
+    assert output.model == EulerLI(3, 1.0, "sum")
     artifact.network.projections["input->lif"].weight *= 10
     data = helpers.examples(artifact)
     recording = helpers.record(artifact, data)

@@ -1,7 +1,7 @@
 """Other tools load the files and give the same spikes.
 
 They pass spikes on within a step, so a layer runs one step earlier than here, and one more for
-each layer before it (`SeedLIF`: two steps).
+each layer before it (`EulerLIF`: two steps).
 """
 
 import warnings
@@ -60,8 +60,8 @@ def test_recurrent(kind: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("tool", TOOLS)
 def test_seed(tool: str, seed: int, tmp_path: Path) -> None:
-    # Input in even steps arrives in odd ones, and SeedLIF spikes in even ones: so nothing arrives
-    # in the step of a spike, which SeedLIF would discard and these tools would not.
+    # Input in even steps arrives in odd ones, and EulerLIF spikes in even ones: so nothing arrives
+    # in the step of a spike, which EulerLIF would discard and these tools would not.
     artifact = torches.network("seed", seed=seed)
     module = module_of(tool, helpers.write(artifact, tmp_path / "net.nir"))
     given = torches.stimulus(seed, even=True)

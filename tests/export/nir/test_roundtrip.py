@@ -85,7 +85,7 @@ def test_a_projection_without_synapses_stays(made, tmp_path: Path) -> None:
     ("k", "words"),
     [
         (3, "refractory period.*'hidden0'"),
-        (4, "SeedLIF.*'hidden0'"),
+        (4, "EulerLIF.*'hidden0'"),
         (0, "bias of 'hidden0', 'output' is v_leak"),
         (18, "'p5', 'p8' skip a layer"),
     ],

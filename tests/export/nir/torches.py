@@ -10,7 +10,7 @@ import numpy as np
 from mlgenn_delays import LIF, Delta, Exponential, LeakyIntegrator, Network, Normal, SpikeInput
 from mlgenn_delays.data.types import SpikeData
 from mlgenn_delays.export.artifact import Artifact
-from mlgenn_delays.network import SeedLI, SeedLIF
+from mlgenn_delays.network import EulerLI, EulerLIF
 from tests.export.nir import helpers
 
 DT = 0.1  # ms: that of snnTorch's import, whatever the network's
@@ -27,12 +27,12 @@ def network(kind: str, *, recurrent: bool = False, seed: int = 0) -> Artifact:
     synapse = Exponential(5 * DT) if kind == "exponential" else Delta()
     before = "input"
     for name, n in zip(HIDDEN, (10, 8), strict=True):
-        net.add(name, SeedLIF(n, tau_mem=10 * DT) if seeds else LIF(n, tau_mem=15 * DT))
+        net.add(name, EulerLIF(n, tau_mem=10 * DT) if seeds else LIF(n, tau_mem=15 * DT))
         net.connect(before, name, synapse, weight=Normal(mean, 0.7 * mean))
         if recurrent:
             net.connect(name, name, synapse, weight=Normal(0.0, mean))
         before = name
-    net.add("output", SeedLI(3, 10 * DT) if seeds else LeakyIntegrator(3, 10 * DT))
+    net.add("output", EulerLI(3, 10 * DT) if seeds else LeakyIntegrator(3, 10 * DT))
     net.connect(before, "output", synapse, weight=Normal(0.0, 1.0))
     return Artifact.of(net, helpers.about(STEPS))
 

@@ -1,0 +1,285 @@
+"""Numba code of a neuron's step and its adjoint, from its equations.
+
+`surrogate_forward` and `surrogate_backward` hold the loops over examples and populations, with
+blanks between ``# Of the neuron`` and ``# For any neuron``; each neuron model gets modules of its
+own in which they are filled in. Code of a trial goes along time for `LANES` neighbouring neurons
+side by side, since each one's steps depend on the one before; that of one step is for populations
+that project to themselves.
+"""
+
+import sys
+from collections.abc import Callable, Iterable
+from functools import cache, partial
+from hashlib import sha256
+from pathlib import Path
+from types import ModuleType
+from typing import NamedTuple
+
+from mlgenn_delays.kernels import stored_source
+from mlgenn_delays.neurons.adjoint import Adjoint, adjoint
+from mlgenn_delays.neurons.declare import OUTPUT, Neuron
+from mlgenn_delays.neurons.equations import CURRENT, SPIKE, Equations
+from mlgenn_delays.neurons.write import NUMBA, write
+
+BEGIN, END = "# Of the neuron\n", "# For any neuron\n"
+_HERE = Path(__file__).parent
+
+
+class NeuronKernels(NamedTuple):
+    """Modules of kernels of one neuron model."""
+
+    forward: ModuleType
+    backward: ModuleType
+
+
+@cache
+def neuron_kernels(
+    model: type[Neuron], keeps: bool = False, learned: tuple[str, ...] = ()
+) -> NeuronKernels:
+    """The kernels of a neuron model.
+
+    Arguments:
+        model: The model.
+        keeps: Whether the states of all steps are kept.
+        learned: Names of constants of its equations whose gradients are wanted; needs `keeps`.
+    """
+    parts = {
+        "surrogate_forward": lambda: forward_code(model, keeps),
+        "surrogate_backward": lambda: backward_code(model, learned),
+    }
+    made = {}
+    for name, make in parts.items():
+        template = (_HERE / f"{name}.py").read_text()
+        key = repr((template, model.step, model.refractory, model.spiking, keeps, learned))
+        digest = sha256(key.encode()).hexdigest()[:16]
+        stem = f"{name}_{model.__name__}_{digest}"
+        path, text = stored_source("engines", stem, partial(_filled, template, make))
+        module = ModuleType(f"mlgenn_delays.engines.generated.{stem}")
+        module.__file__ = str(path)
+        sys.modules[module.__name__] = module  # Numba's cache looks up functions there
+        exec(compile(text, str(path), "exec"), module.__dict__)
+        made[name] = module
+    return NeuronKernels(made["surrogate_forward"], made["surrogate_backward"])
+
+
+def _filled(template: str, make: Callable[[], str]) -> str:
+    head, rest = template.split(BEGIN)
+    return f"{head}{BEGIN}\n{make()}\n\n{END}{rest.split(END)[1]}"
+
+
+def _x(name: str) -> str:
+    """The name of a neuron's own variable in the code: apart from those of the loops."""
+    return f"x_{name}"
+
+
+def _indented(lines: Iterable[str], depth: int) -> str:
+    return "\n".join(f"{'    ' * depth}{line}" for line in lines)
+
+
+def _constants(equations: Equations) -> list[str]:
+    return [f"{_x(c)} = constants[{m}, first + k]" for m, c in enumerate(equations.used())]
+
+
+def _fired(equations: Equations) -> str:
+    return "u > np.float32(0.0)" if equations.strict else "u >= np.float32(0.0)"
+
+
+def _flushed(name: str) -> str:
+    return f"{name} = np.float32(0.0) if abs({name}) <= SUBNORMAL else {name}"
+
+
+# Forwards
+
+
+def forward_code(model: type[Neuron], keeps: bool) -> str:
+    """The blanks of `surrogate_forward`."""
+    own = model.equations
+    states, holds = own.states, bool(model.refractory)
+    lanes = [
+        *(f"s_{name} = np.zeros(LANES, np.float32)" for name in states),
+        *(["resting = np.zeros(LANES, np.int32)"] if holds else []),
+    ]
+    load = [f"{_x(name)} = s_{name}[k]" for name in states]
+    store = [f"s_{name}[k] = {_x(name)}" for name in states]
+    arguments = (
+        "constants, first, hold, steps, length, out_length, factor, shift, current, distance, kept"
+    )
+    row = [
+        "here = k * length + t",
+        *_constants(own),
+        *load,
+        f"{_x(CURRENT)} = factor[k] * current[here] + shift[k]",
+        *_step(model, "resting[k]"),
+        f"distance[k * out_length + t] = {'u' if model.spiking else _x(OUTPUT)}",
+        *(_keep(states) if keeps else []),
+        *store,
+    ]
+    step = [
+        *_constants(own),
+        *(f"{_x(name)} = states[{m}, k]" for m, name in enumerate(states)),
+        f"{_x(CURRENT)} = current",
+        *_step(model, "resting[k]"),
+        *(f"states[{m}, k] = {_x(name)}" for m, name in enumerate(states)),
+        f"return {'u, fired' if model.spiking else f'{_x(OUTPUT)}, False'}",
+    ]
+    return f"""STATES, STRICT, KEEPS = {len(states)}, {own.strict}, {keeps}
+
+
+@kernel
+def run_rows({arguments}):
+{_indented(lanes, 1)}
+    for t in range(steps):
+        for k in range(LANES):
+{_indented(row, 3)}
+
+
+@kernel
+def run_few(lanes, {arguments}):
+{_indented(lanes, 1)}
+    for t in range(steps):
+        for k in range(lanes):
+{_indented(row, 3)}
+
+
+@kernel
+def run_step(constants, first, hold, current, states, resting, k):
+{_indented(step, 1)}
+"""
+
+
+def _keep(states: Iterable[str]) -> list[str]:
+    return [f"kept[{m}, here] = {_x(name)}" for m, name in enumerate(states)]
+
+
+def _step(model: type[Neuron], resting: str) -> list[str]:
+    """Lines that move the neuron on: u, and whether it `fired`; its variables have new values."""
+    own, holds = model.equations, bool(model.refractory)
+    out = [f"rests = {resting} > 0", *(f"o_{n} = {_x(n)}" for n in own.states)] if holds else []
+    names = _Names("fired")
+    for k, line in enumerate(own.lines):
+        value = write(line.value, NUMBA, names)
+        if k == own.threshold:
+            out += [f"u = {value}", f"fired = {_fired(own)}"]
+        elif line.at_spike:
+            out.append(f"{_x(line.target)} = {value} if fired else {_x(line.target)}")
+        else:
+            out.append(f"{_x(line.target)} = {value}")
+    out += [_flushed(_x(name)) for name in own.states]
+    if holds:
+        out += [
+            *(f"{_x(n)} = o_{n} if rests else {_x(n)}" for n in own.states),
+            "u = RESTING if rests else u",
+            "fired = fired and not rests",
+            f"{resting} = {resting} - 1 if rests else (hold if fired else 0)",
+        ]
+    return out
+
+
+class _Names(dict[str, str]):
+    """Names of variables in the code; `fired` stands for the spike."""
+
+    def __init__(self, fired: str) -> None:
+        super().__init__({SPIKE: fired})
+
+    def get(self, name: str, default: object = None) -> str:
+        return self[name] if name in self else _x(name)
+
+
+# Backwards
+
+
+def backward_code(model: type[Neuron], learned: tuple[str, ...]) -> str:
+    """The blanks of `surrogate_backward`."""
+    own = model.equations
+    back = adjoint(own, learned)
+    states = own.states
+    lanes = [
+        *(f"b_{name} = np.zeros(LANES, np.float32)" for name in states),
+        *(f"g_{name} = np.zeros(LANES)" for name in learned),
+    ]
+    given = [f"{_x(CURRENT)} = factor[k] * current[here] + shift[k]"] if back.current else []
+    before = [
+        f"{_x(name)}_0 = kept[{states.index(name)}, here - 1] if t > 0 else np.float32(0.0)"
+        for name in back.reads
+    ]
+    row = [
+        "here = k * length + t",
+        *_constants(own),
+        *given,
+        *before,
+        *(["u = distance[here]"] if model.spiking else []),
+        f"{_x('kick')} = kick[k * kick_length + t]",
+        *(f"{_x('by_' + name)} = b_{name}[k]" for name in states),
+        *_back_step(model, back, learned),
+        f"distance[here] = {_x('new_by_I')}",
+        *(f"b_{name}[k] = {_x('new_by_' + name)}" for name in states),
+        *(f"g_{name}[k] += {_x('new_by_' + name)}" for name in learned),
+    ]
+    add = [f"by_constant[{m}, first + k] += g_{name}[k]" for m, name in enumerate(learned)]
+    step = [
+        *_constants(own),
+        *([f"{_x(CURRENT)} = current"] if back.current else []),
+        *(
+            f"{_x(name)}_0 = kept[{states.index(name)}, at - 1] if t > 0 else np.float32(0.0)"
+            for name in back.reads
+        ),
+        f"{_x('kick')} = kick",
+        *(f"{_x('by_' + name)} = carried[{m}, k]" for m, name in enumerate(states)),
+        *_back_step(model, back, learned),
+        *(f"carried[{m}, k] = {_x('new_by_' + name)}" for m, name in enumerate(states)),
+        *(f"by_constant[{m}, first + k] += {_x('new_by_' + n)}" for m, n in enumerate(learned)),
+        f"return {_x('new_by_I')}",
+    ]
+    arguments = (
+        "constants, first, steps, length, shape, kick, kick_length, distance, factor, shift, "
+        "current, kept, by_constant"
+    )
+    ending = f"    for k in range(LANES):\n{_indented(add, 2)}" if learned else ""
+    few = ending.replace("LANES", "lanes")
+    return f"""STATES = {len(states)}
+
+
+@kernel
+def back_rows({arguments}):
+    kind, one, other, compact = shape
+{_indented(lanes, 1)}
+    for back in range(steps):
+        t = steps - 1 - back
+        for k in range(LANES):
+{_indented(row, 3)}
+{ending}
+
+@kernel
+def back_few(lanes, {arguments}):
+    kind, one, other, compact = shape
+{_indented(lanes, 1)}
+    for back in range(steps):
+        t = steps - 1 - back
+        for k in range(lanes):
+{_indented(row, 3)}
+{few}
+
+@kernel
+def back_step(constants, first, t, at, shape, kick, u, current, kept, carried, k, by_constant):
+    kind, one, other, compact = shape
+{_indented(step, 1)}
+"""
+
+
+def _back_step(model: type[Neuron], back: Adjoint, learned: tuple[str, ...]) -> list[str]:
+    own, holds = model.equations, bool(model.refractory)
+    names = _Names("fired")
+    out = [f"fired = {_fired(own)}"] if model.spiking else []
+    if back.psi:
+        out.append(f"{_x('psi')} = derivative(kind, one, other, u)")
+    for s in (*back.forwards, *back.backwards):
+        out.append(f"{_x(s.target)} = {write(s.value, NUMBA, names)}")
+    out += [_flushed(_x(f"new_by_{name}")) for name in own.states]
+    if holds:
+        results = [(name, _x(f"by_{name}")) for name in own.states]
+        results += [(name, "np.float32(0.0)") for name in (CURRENT, *learned)]
+        out.append("rests = u == RESTING")
+        for name, value in results:
+            new = _x(f"new_by_{name}")
+            out.append(f"{new} = {value} if rests else {new}")
+    return out

@@ -1,0 +1,239 @@
+"""Declaring a neuron: a settings class of its parameters, with the equations of a step.
+
+    @neuron
+    class Leaky(SpikingNeuron):
+        '''n leaky integrate-and-fire neurons.'''
+
+        tau_mem: TauMem = 20.0
+        step = '''
+            alpha = exp(-dt / tau_mem)
+            V = alpha * V + (1 - alpha) * I
+            spike = V >= 1
+            if spike: V = 0
+        '''
+
+See `equations` for what a step may hold.
+"""
+
+from fractions import Fraction
+from functools import cache
+from importlib import import_module
+from pkgutil import iter_modules
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, dataclass_transform, get_type_hints
+
+from mlgenn_delays.errors import InputError, nearest
+from mlgenn_delays.neurons.equations import Equations, evaluate, read
+from mlgenn_delays.settings import (
+    Count,
+    Positive,
+    PositiveTime,
+    Time,
+    fields_of,
+    one_of,
+    says,
+    settings,
+    unit_of,
+)
+
+READOUTS = ("mean", "sum", "max", "expweighted", "softmax-sum")
+OUTPUT = "V"  # the variable of a readout neuron that is read
+
+Neurons = Annotated[Count, says("Number of neurons.")]
+Classes = Annotated[Count, says("Number of neurons: one per class.")]
+TauMem = Annotated[PositiveTime, says("Membrane time constant.")]
+Threshold = Annotated[Positive, says("Firing threshold.")]
+TauRefrac = Annotated[
+    Time, says("Refractory period, in which the neuron stays as it is; LIF only.")
+]
+Readout = Annotated[
+    str,
+    one_of(*READOUTS),
+    says(
+        "What of V over the trial is the logit: mean, sum, max, expweighted (mean of exp(-t/T) V) "
+        "or softmax-sum (sum of softmax(V[t]))."
+    ),
+]
+
+
+class Neuron:
+    """What all neurons have.
+
+    Attributes:
+        step: The equations of a step of time.
+        refractory: Name of the parameter that is the refractory period, "" if there is none. A
+            neuron stays as it is for so long after a spike.
+        synapses: Names of the synapse models that it takes; any if empty.
+        shortest: Shortest time constant that the equations stand [steps].
+        former: Names that it had in files.
+    """
+
+    step: ClassVar[str]
+    refractory: ClassVar[str] = ""
+    synapses: ClassVar[tuple[str, ...]] = ()
+    shortest: ClassVar[float] = 0.5
+    former: ClassVar[tuple[str, ...]] = ()
+    spiking: ClassVar[bool]
+    equations: ClassVar[Equations]
+    n: int
+
+    @classmethod
+    def parameters(cls) -> tuple[str, ...]:
+        """Names of its parameters, those of the equations and the refractory period."""
+        return tuple(name for name in fields_of(cls) if name not in ("n", "readout"))
+
+    def constants(self, dt: float) -> dict[str, Any]:
+        """What the equations read of parameters and dt [ms], in their order; float64."""
+        return self.equations.constants_at(self._values(), dt)
+
+    def refractory_steps(self, dt: float) -> int:
+        """Number of steps in which it stays as it is after a spike, for a step of dt [ms]."""
+        import math
+
+        period = getattr(self, self.refractory) if self.refractory else 0.0
+        return math.ceil(period / dt - 1e-6)
+
+    def check_step(self, where: str, dt: float) -> None:
+        """Reject time constants that are too short for steps of dt [ms]."""
+        for name in self.parameters():
+            short = unit_of(fields_of(type(self))[name]) == "ms" and name != self.refractory
+            if short and getattr(self, name) < self.shortest * dt:
+                least = f"{self.shortest:g} dt" if self.shortest != 1 else "dt"
+                raise InputError(
+                    f"{name} of {type(self).__name__} {where} must be >= {least} "
+                    f"({self.shortest * dt:g} ms), got {getattr(self, name):g}"
+                )
+
+    def _values(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.parameters()}
+
+    def __post_init__(self) -> None:
+        if self.spiking:
+            self._check_reset()
+
+    def _check_reset(self) -> None:
+        """Reject a reset after which the neuron is still above its threshold."""
+        own = self.equations
+        assert own.threshold is not None
+        if not any(line.at_spike for line in own.lines):
+            return
+        constants = own.constants_at(self._values(), 1e-3)
+        for name in own.states:  # the state in which it is at the threshold, alone
+            known: dict[str, Any] = {**constants, **dict.fromkeys(own.states, 0.0), "I": 0.0}
+            value = own.lines[own.threshold].value
+            try:
+                low = evaluate(value, known)
+                slope = evaluate(value, known | {name: 1.0}) - low
+            except KeyError:
+                return
+            if slope <= 0:
+                continue
+            known |= {name: -low / slope, "spike": 1.0}
+            for line in own.lines[own.threshold + 1 :]:
+                known[line.target] = evaluate(line.value, known)
+            after = evaluate(value, known)
+            if after > 0 or (after == 0 and not own.strict):
+                raise InputError(
+                    f"{type(self).__name__}: the reset must leave the neuron below its threshold, "
+                    f"got {name} = {known[name]:g} after a spike; change the reset or its "
+                    "parameters"
+                )
+
+
+@settings
+class SpikingNeuron(Neuron):
+    """Base of neurons that spike."""
+
+    n: Neurons
+    spiking: ClassVar[bool] = True
+
+
+@settings
+class ReadoutNeuron(Neuron):
+    """Base of neurons without a threshold, whose V is the prediction; with a field `readout`."""
+
+    n: Classes
+    spiking: ClassVar[bool] = False
+
+    if TYPE_CHECKING:
+
+        @property
+        def readout(self) -> str:
+            """How its V is read, one of `READOUTS`."""
+
+
+NEURONS: dict[str, type[Neuron]] = {}
+_BUILT_IN = "mlgenn_delays.neurons.models"
+
+
+@dataclass_transform(frozen_default=True)
+def neuron(cls: Any) -> Any:
+    """Make a class a neuron model: settings, with equations that are read and checked.
+
+    Raises:
+        InputError: The equations cannot be used, naming the line; or the name is one of a model
+            that comes with the package.
+    """
+    made = settings(cls)
+    units = {name: _power(unit_of(fields_of(made)[name])) for name in made.parameters()}
+    refractory = units.pop(made.refractory, None) if made.refractory else None
+    if made.refractory and refractory != 1:
+        raise InputError(f"{made.__name__}.refractory must name a parameter in ms")
+    made.equations = read(made.__name__, made.step, units, made.spiking)
+    known = NEURONS.get(made.__name__)
+    if known is not None and known.__module__.startswith(_BUILT_IN):
+        raise InputError(f"a neuron must have a name of its own, got {made.__name__}")
+    NEURONS[made.__name__] = made
+    return made
+
+
+def _power(unit: str) -> Fraction:
+    if unit in ("", "1"):
+        return Fraction(0)
+    return {"ms": Fraction(1), "1/ms": Fraction(-1)}[unit]
+
+
+@cache
+def _load_models() -> None:
+    package = import_module(_BUILT_IN)
+    for module in iter_modules(package.__path__):
+        import_module(f"{_BUILT_IN}.{module.name}")
+
+
+def neuron_models() -> dict[str, type[Neuron]]:
+    """All neuron models by name: those of the package, and what was declared since."""
+    _load_models()
+    return NEURONS
+
+
+def model_names(base: type[Neuron]) -> tuple[str, ...]:
+    """Names of the models of a base, present ones, then former ones."""
+    models = [model for model in neuron_models().values() if issubclass(model, base)]
+    return (*(m.__name__ for m in models), *(name for m in models for name in m.former))
+
+
+def model_of(name: str) -> type[Neuron]:
+    """The neuron model of a name, or of a former name in files.
+
+    Raises:
+        InputError: There is none.
+    """
+    for model in neuron_models().values():
+        if name == model.__name__ or name in model.former:
+            return model
+    raise InputError(
+        f"a neuron must be one of {', '.join(neuron_models())}, got {name!r}"
+        f"{nearest(name, tuple(neuron_models()))}; import the module that declares it first"
+    )
+
+
+def parameter_fields(base: type[Neuron], first: type[Neuron]) -> list[tuple[str, Any, Any]]:
+    """Name, annotation and default of each parameter of the models of a base that come with the
+    package; of a name that several have, those of `first`, or of the first that has it.
+    """
+    found: dict[str, tuple[str, Any, Any]] = {}
+    for model in (first, *neuron_models().values()):
+        if issubclass(model, base) and model.__module__.startswith(_BUILT_IN):
+            kinds = get_type_hints(model, include_extras=True)
+            for name in model.parameters():
+                found.setdefault(name, (name, kinds[name], fields_of(model)[name].default))
+    return list(found.values())

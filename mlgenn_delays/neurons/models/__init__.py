@@ -1,0 +1,1 @@
+"""The neuron models that come with the package, one per file."""
