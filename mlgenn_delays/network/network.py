@@ -100,7 +100,12 @@ class Network:
 
     def _check_model(self, name: str, model: PopulationModel, normalise: bool) -> None:
         if isinstance(model, Neuron):
-            model.check_step(repr(name), self.dt)
+            short = model.too_short(self.dt)
+            if short is not None:
+                raise InputError(
+                    f"{short[0]} of {type(model).__name__} {name!r} must be {short[1]}, got "
+                    f"{getattr(model, short[0]):g}"
+                )
         if normalise and isinstance(model, InputModel):
             raise InputError(f"normalise must be of a population of neurons, got input {name!r}")
 

@@ -92,16 +92,14 @@ class Neuron:
         period = getattr(self, self.refractory) if self.refractory else 0.0
         return math.ceil(period / dt - 1e-6)
 
-    def check_step(self, where: str, dt: float) -> None:
-        """Reject time constants that are too short for steps of dt [ms]."""
+    def too_short(self, dt: float) -> tuple[str, str] | None:
+        """The first time constant too short for steps of dt [ms]: its name, what it must be."""
+        least = f"{self.shortest:g} dt" if self.shortest != 1 else "dt"
         for name in self.parameters():
-            short = unit_of(fields_of(type(self))[name]) == "ms" and name != self.refractory
-            if short and getattr(self, name) < self.shortest * dt:
-                least = f"{self.shortest:g} dt" if self.shortest != 1 else "dt"
-                raise InputError(
-                    f"{name} of {type(self).__name__} {where} must be >= {least} "
-                    f"({self.shortest * dt:g} ms), got {getattr(self, name):g}"
-                )
+            timed = unit_of(fields_of(type(self))[name]) == "ms" and name != self.refractory
+            if timed and getattr(self, name) < self.shortest * dt:
+                return name, f">= {least} ({self.shortest * dt:g} ms)"
+        return None
 
     def _values(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in self.parameters()}

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 from mlgenn_delays.data.augment.augment import check_encoding
 from mlgenn_delays.errors import InputError, nearest
 from mlgenn_delays.neurons.declare import (
+    Neuron,
     ReadoutNeuron,
     SpikingNeuron,
     model_of,
+    neuron_models,
     parameter_fields,
 )
 from mlgenn_delays.recipe.network_section import Layer, Readout
@@ -42,6 +44,12 @@ def _neurons(recipe: "Recipe") -> Iterator[tuple[str, Layer | Readout]]:
     yield "network.readout", recipe.network.readout
 
 
+def _with(base: type[Neuron], parameter: str) -> str:
+    """Names of the models that have a parameter."""
+    models = (model for model in neuron_models().values() if issubclass(model, base))
+    return " or ".join(repr(m.__name__) for m in models if parameter in m.parameters())
+
+
 def check_neurons(recipe: "Recipe") -> None:
     """Reject settings a neuron model does not support, and normalisation of recurrent layers."""
     dt = recipe.network.dt
@@ -58,13 +66,15 @@ def check_neurons(recipe: "Recipe") -> None:
             value = getattr(table, name)
             if name not in model.parameters() and value != default:
                 raise ValueError(
-                    f"{key}.{name} must be left out with {key}.model = {table.model!r}, got "
-                    f"{value:g}; or set the model to one that has it"
+                    f"{key}.{name} must be {default:g} with {key}.model = {table.model!r}, which "
+                    f"does not have it, got {value:g}; or set the model to {_with(base, name)}"
                 )
-        try:
-            model(1, **{n: getattr(table, n) for n in model.parameters()}).check_step("", dt)
-        except InputError as error:
-            raise ValueError(f"{key}: {error}") from error
+        short = model(1, **{n: getattr(table, n) for n in model.parameters()}).too_short(dt)
+        if short is not None:
+            raise ValueError(
+                f"{key}.{short[0]} must be {short[1].replace('dt', 'network.dt')} with "
+                f"{key}.model = {table.model!r}, got {getattr(table, short[0]):g}"
+            )
         if isinstance(table, Layer) and table.normalise and recipe.learning.pipelined:
             raise ValueError(
                 f"{key}.normalise must be false with learning.pipelined = true, got true; leave "

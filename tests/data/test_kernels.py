@@ -107,7 +107,7 @@ def test_folder_is_of_the_content(
     assert folders() == before and len(set(before.values())) == 3
     for name, changed in {
         "data/augment/augment_kernel.py": {"data"}, "analysis/shuffle_kernel.py": {"analysis"},
-        "engines/shared/numerics.py": {"engines"}, "network/models.py": {"engines"},
+        "engines/shared/numerics.py": {"engines"}, "neurons/adjoint.py": {"engines"},
         "engines/shared/vector.py": {"engines"}, "engines/cpu/event_simulation.py": set(),
         "kernels.py": {"data", "analysis", "engines"},
     }.items():  # fmt: skip

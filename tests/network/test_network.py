@@ -213,7 +213,7 @@ def test_one_input_and_one_output() -> None:
     network.add("answer", LeakyIntegrator(2))
     with pytest.raises(InputError, match="one input population, got 2"):
         network.input()
-    with pytest.raises(InputError, match="one LeakyIntegrator or EulerLI, got 2"):
+    with pytest.raises(InputError, match="readout neurons.*got 2"):
         network.output()
 
 
