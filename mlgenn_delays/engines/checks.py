@@ -52,7 +52,7 @@ def _check_eventprop(network: Network, rule: EventProp) -> None:
             )
     for population in network.populations.values():
         kind = type(population.model).__name__
-        if kind in ("EulerLIF", "EulerLI"):
+        if kind not in ("LIF", "LeakyIntegrator", "SpikeInput", "CurrentInput"):
             raise InputError(
                 f"EventProp must have LIF and LeakyIntegrator populations, got {kind} for "
                 f"{population.name!r}; {instead}"

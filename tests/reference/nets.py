@@ -1,6 +1,7 @@
 """Seeded random networks and data that spike, shared by the tests."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +19,10 @@ from mlgenn_delays.network import (
     SpikeInput,
     Uniform,
 )
+from mlgenn_delays.neurons.models.adaptive_lif import AdaptiveLIF
+from mlgenn_delays.neurons.models.balanced_resonator import BalancedResonator
+from mlgenn_delays.neurons.models.cuba_lif import CubaLIF
+from mlgenn_delays.neurons.models.two_compartment_lif import TwoCompartmentLIF
 
 RATE = 0.06  # input spikes a channel and step
 
@@ -153,6 +158,7 @@ class StepRecipe:
         seed: Seed of everything.
         sizes: Neurons of input, hidden layers and output.
         steps: T.
+        neuron: Name of the model of hidden neurons in `NEURONS`, "" for those below.
         seed_models: Whether neurons are `EulerLIF` and `EulerLI`, with `Delta` synapses.
         delta: Whether the synapses of hidden layers are `Delta`.
         tau_refrac: Of `LIF` [ms].
@@ -171,6 +177,7 @@ class StepRecipe:
     seed: int = 0
     sizes: tuple[int, ...] = (9, 8, 3)
     steps: int = 50
+    neuron: str = ""
     seed_models: bool = False
     delta: bool = False
     tau_refrac: float = 0.0
@@ -186,6 +193,17 @@ class StepRecipe:
     dt: float = 1.0
 
 
+# Neurons with equations alone, and the mean current that lets them spike now and then.
+NEURONS: dict[str, tuple[Any, float]] = {
+    "AdaptiveLIF": (
+        lambda n: AdaptiveLIF(n, tau_mem=15.0, tau_adapt=30.0, adapt_v=0.3, adapt_spike=0.2), 2.0
+    ),
+    "CubaLIF": (lambda n: CubaLIF(n, tau_mem=15.0), 1.6 / 5.0),
+    "TwoCompartmentLIF": (lambda n: TwoCompartmentLIF(n, beta_1=-0.4, beta_2=0.3), 0.25),
+    "BalancedResonator": (lambda n: BalancedResonator(n, omega=0.2, tau_mem=5.0), 6.0),
+}  # fmt: skip
+
+
 def step_network(recipe: StepRecipe) -> Network:
     """Return a random network of any model whose hidden layers spike."""
     r = recipe
@@ -199,6 +217,8 @@ def step_network(recipe: StepRecipe) -> Network:
             model = EulerLI(n, 12.0, r.readout) if last else EulerLIF(n, tau_mem=10.0)
         elif last:
             model = LeakyIntegrator(n, tau_mem=20.0, readout=r.readout)
+        elif r.neuron:
+            model = NEURONS[r.neuron][0](n)
         else:
             model = LIF(n, tau_mem=15.0, tau_refrac=r.tau_refrac)
         normalise = r.normalised == "all" or (r.normalised == "hidden" and not last)
@@ -206,18 +226,20 @@ def step_network(recipe: StepRecipe) -> Network:
         steady = 0.0 if r.signs == "free" or last else 1.2
         bias = Normal(steady * _leak(r), r.bias * _leak(r))
         net.add(name, model, bias=bias, normalise=normalise)
-        delta = r.seed_models or (r.delta and not last)
+        own = "Delta" in getattr(model, "synapses", ())
+        delta = own or (r.delta and not last)
         # A steady current of about 1.6 thresholds, at the mean value of what is below.
         value = (1.0 if r.current else RATE) if k == 0 else 0.06
         reach = 1.0 if delta else 5.0 / r.dt
-        mean = 1.6 * _leak(r) / (r.sizes[k] * r.density * reach * value)
+        drive = NEURONS[r.neuron][1] if r.neuron and not last else 1.6 * _leak(r)
+        mean = drive / (r.sizes[k] * r.density * reach * value)
         common = {"max_delay": r.max_delay, "granularity": r.granularity, "signs": r.signs}
         net.connect(
             names[k], name, Delta() if delta else Exponential(5.0), delay=delays,
             weight=Normal(0.0 if last else mean, 0.7 * mean), density=r.density, **common,
         )  # fmt: skip
         if r.recurrent and not last:
-            spread = 0.5 * _leak(r) / (n * r.density * reach * 0.06)
+            spread = 0.3125 * drive / (n * r.density * reach * 0.06)
             net.connect(
                 name, name, Delta() if delta else Exponential(3.0), delay=delays,
                 weight=Normal(0.0, spread), density=min(1.0, 2 * r.density), **common,

@@ -21,16 +21,27 @@ Shapes: B examples, T steps, n neurons, C channels, K classes, M+1 taps, S synap
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from mlgenn_delays.network import LIF, EulerLIF, LeakyIntegrator, Network, Population, Projection
+from mlgenn_delays.network import (
+    LIF,
+    EulerLI,
+    EulerLIF,
+    LeakyIntegrator,
+    Network,
+    Population,
+    Projection,
+)
+from tests.reference import equations
 from tests.reference import forward as single
 from tests.reference.forward import TIE
 
 EPSILON = 1e-5
+# Neurons whose steps are written out below, so that nothing but this file says what they are.
+BY_HAND = (LIF, EulerLIF, LeakyIntegrator, EulerLI)
 MOMENTUM = 0.1
 Spike = Callable[[np.ndarray], np.ndarray]
 Statistics = tuple[np.ndarray, np.ndarray]
@@ -48,6 +59,7 @@ class Layer:
         fired: Where V is reset, bool.
         still: Where a neuron is refractory, bool.
         value: What is emitted, before the dropout gain: 0 and 1 of spikes, or the input's data.
+        states: Of neurons that have equations alone, each state after the step.
     """
 
     current: np.ndarray
@@ -57,6 +69,7 @@ class Layer:
     fired: np.ndarray
     still: np.ndarray
     value: np.ndarray
+    states: dict[str, np.ndarray] = field(default_factory=dict)
 
     @staticmethod
     def zeros(*shape: int) -> "Layer":
@@ -191,6 +204,9 @@ def advance(
         held: (B, T, n) bool, where V is reset; where it spikes if None.
     """
     model: Any = population.model
+    if not isinstance(model, BY_HAND):
+        advance_by_equations(model, population.bias, layer, t, dt, spike, held)
+        return
     v = layer.after[:, t - 1] if t else np.zeros_like(waiting, dtype=np.float64)
     drive = layer.drive[:, t] + population.bias.astype(np.float64)
     if isinstance(model, LIF | LeakyIntegrator):
@@ -211,6 +227,39 @@ def advance(
         waiting[:] = np.where(still, waiting - 1, np.where(fired, rest, 0))
         after = np.where(fired, 0.0, after)
     layer.after[:, t] = after
+
+
+def values_at(model: Any, bias: np.ndarray, layer: Layer, t: int, dt: float) -> dict[str, Any]:
+    """Return parameters, dt, states before step t and the current in it."""
+    zero = np.zeros_like(layer.drive[:, t])
+    before = {name: layer.states[name][:, t - 1] if t else zero for name in layer.states}
+    drive = layer.drive[:, t] + bias.astype(np.float64)
+    return {**equations.parameters(model), "dt": dt, **before, "I": drive}
+
+
+def advance_by_equations(
+    model: Any, bias: np.ndarray, layer: Layer, t: int, dt: float, spike: Spike | None,
+    held: np.ndarray | None,
+) -> None:  # fmt: skip
+    """Move a population on by step t by the text of its equations."""
+    for name in equations.states(model):
+        layer.states.setdefault(name, np.zeros_like(layer.current))
+    strict = model.equations.strict
+
+    def crosses(u: np.ndarray) -> np.ndarray:
+        return u > 0 if strict else u >= 0
+
+    after, u = equations.step(
+        model, values_at(model, bias, layer, t, dt),
+        (lambda u: crosses(u)) if held is None else (lambda u: held[:, t]),
+        (lambda u: crosses(u).astype(float)) if spike is None else spike,
+    )  # fmt: skip
+    for name in equations.states(model):
+        layer.states[name][:, t] = after[name]
+    # In units of a threshold of v_thresh, as of the neurons by hand.
+    layer.tested[:, t] = u + model.v_thresh
+    layer.fired[:, t] = crosses(u) if held is None else held[:, t]
+    layer.value[:, t] = after["spike"]
 
 
 def run_population(

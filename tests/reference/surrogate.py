@@ -23,19 +23,22 @@ Each example's loss counts 1 in all of these; the results are divided by B.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from mlgenn_delays.learning.rules import Atan, Boxcar, Surrogate, Triangle
 from mlgenn_delays.network import LIF, EulerLIF, Exponential, LeakyIntegrator, Network, Projection
+from tests.reference import equations, steps
 from tests.reference import forward as single
-from tests.reference import steps
 from tests.reference.eventprop import readout_gradient, share_delays
 from tests.reference.steps import Layer, Spike, Trace, forward
 
 __all__ = ["Result", "candidate", "forward", "gradients", "primitive", "psi", "tap_slopes"]
+
+
+ByParameter = dict[tuple[str, str], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,7 @@ class Result:
         gain: (n,) by normalised population.
         offset: (n,) by normalised population.
         trace: The batch; its `tie` counts the edges of a `Boxcar` too.
+        parameter: (n,) by population and parameter of its neurons.
     """
 
     loss: float
@@ -57,6 +61,7 @@ class Result:
     gain: dict[str, np.ndarray]
     offset: dict[str, np.ndarray]
     trace: Trace
+    parameter: ByParameter = field(default_factory=dict)
 
 
 def psi(surrogate: Surrogate, u: np.ndarray) -> np.ndarray:
@@ -194,9 +199,13 @@ def backward(
     surrogate: Surrogate,
     strength: float = 0.0,
     target: float = 0.0,
-) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Return R (B, T, n) by projection, and the sums by gain and offset by population."""
+    learned: tuple[str, ...] = (),
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], dict[str, np.ndarray], ByParameter]:
+    """Return R (B, T, n) by projection, and the sums by gain, by offset, and by `learned`
+    parameters (n,).
+    """
     dt, gain, offset = network.dt, {}, {}
+    constants: ByParameter = {}
     weights = {p.name: steps.kernel(p, dt, trace.width) for p in network.projections.values()}
     arrived = {
         p.name: np.zeros_like(trace.layers[p.target].current) for p in network.projections.values()
@@ -212,13 +221,25 @@ def backward(
         else:
             sent = emitted_gradient(network, trace, name, weights, arrived, strength, target)
         by_drive, lam = np.zeros_like(sent), np.zeros_like(sent[:, 0])
+        later: dict[str, np.ndarray] = {}
         for t in reversed(range(sent.shape[1])):
             for p in loops:
                 back = pull_back(weights[p.name], arrived[p.name], t)
                 sent[:, t] += trace.gains[name] * back
-            by_drive[:, t], lam = step_back(
-                population.model, layer, t, sent[:, t], lam, surrogate, dt
-            )
+            if isinstance(population.model, steps.BY_HAND):
+                by_drive[:, t], lam = step_back(
+                    population.model, layer, t, sent[:, t], lam, surrogate, dt
+                )
+            else:
+                by_drive[:, t], later, added = equations.step_back(
+                    population.model,
+                    steps.values_at(population.model, population.bias, layer, t, dt),
+                    layer.fired[:, t], layer.value[:, t],
+                    psi(surrogate, layer.tested[:, t] - population.model.v_thresh), sent[:, t],
+                    later or dict.fromkeys(layer.states, lam), learned,
+                )  # fmt: skip
+                for key, value in added.items():
+                    constants[name, key] = constants.get((name, key), 0.0) + value.sum(0)
             for p in loops:
                 receive(p, arrived[p.name], by_drive, t, dt)
         by_current = by_drive
@@ -228,7 +249,7 @@ def backward(
             if not p.recurrent:
                 for t in reversed(range(sent.shape[1])):
                     receive(p, arrived[p.name], by_current, t, dt)
-    return arrived, gain, offset
+    return arrived, gain, offset, constants
 
 
 def receive(p: Projection, arrived: np.ndarray, by_current: np.ndarray, t: int, dt: float) -> None:
@@ -278,6 +299,7 @@ def gradients(
     gains: dict[str, np.ndarray] | None = None,
     spike: Spike | None = None,
     held: dict[str, np.ndarray] | None = None,
+    learned: tuple[str, ...] = (),
 ) -> Result:
     """Return the gradients of the mean loss of one batch, in training mode.
 
@@ -291,11 +313,14 @@ def gradients(
         gains: See `forward`.
         spike: See `forward`; its derivative should be the surrogate.
         held: See `forward`.
+        learned: Parameters of neurons whose gradients are wanted.
     """
     trace = forward(network, batch, kernel_width=kernel_width, gains=gains, spike=spike, held=held)
     if isinstance(surrogate, Boxcar):
         steps.mark_ties(network, trace, surrogate.width)
-    arrived, gain, offset = backward(network, trace, batch.labels, surrogate, strength, target)
+    arrived, gain, offset, constants = backward(
+        network, trace, batch.labels, surrogate, strength, target, learned
+    )
     weight, delay, n = {}, {}, len(batch)
     for p in network.projections.values():
         by_weight, by_delay = collect(
@@ -304,7 +329,8 @@ def gradients(
         weight[p.name], delay[p.name] = by_weight / n, share_delays(p, by_delay) / n
     gain = {name: g / n for name, g in gain.items()}
     offset = {name: g / n for name, g in offset.items()}
-    return Result(trace.loss, weight, delay, gain, offset, trace)
+    parameter = {key: g / n for key, g in constants.items()}
+    return Result(trace.loss, weight, delay, gain, offset, trace, parameter)
 
 
 def candidate(

@@ -13,7 +13,7 @@ from functools import cache, partial
 from hashlib import sha256
 from pathlib import Path
 from types import ModuleType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from mlgenn_delays.kernels import stored_source
 from mlgenn_delays.neurons.adjoint import Adjoint, adjoint
@@ -28,8 +28,8 @@ _HERE = Path(__file__).parent
 class NeuronKernels(NamedTuple):
     """Modules of kernels of one neuron model."""
 
-    forward: ModuleType
-    backward: ModuleType
+    forward: Any
+    backward: Any
 
 
 @cache
@@ -43,23 +43,23 @@ def neuron_kernels(
         keeps: Whether the states of all steps are kept.
         learned: Names of constants of its equations whose gradients are wanted; needs `keeps`.
     """
-    parts = {
-        "surrogate_forward": lambda: forward_code(model, keeps),
-        "surrogate_backward": lambda: backward_code(model, learned),
-    }
-    made = {}
-    for name, make in parts.items():
-        template = (_HERE / f"{name}.py").read_text()
-        key = repr((template, model.step, model.refractory, model.spiking, keeps, learned))
-        digest = sha256(key.encode()).hexdigest()[:16]
-        stem = f"{name}_{model.__name__}_{digest}"
-        path, text = stored_source("engines", stem, partial(_filled, template, make))
-        module = ModuleType(f"mlgenn_delays.engines.generated.{stem}")
-        module.__file__ = str(path)
-        sys.modules[module.__name__] = module  # Numba's cache looks up functions there
-        exec(compile(text, str(path), "exec"), module.__dict__)
-        made[name] = module
-    return NeuronKernels(made["surrogate_forward"], made["surrogate_backward"])
+    backward = _module("surrogate_backward", model, learned, lambda: backward_code(model, learned))
+    keeps = keeps or backward.READS
+    forward = _module("surrogate_forward", model, keeps, lambda: forward_code(model, keeps))
+    return NeuronKernels(forward, backward)
+
+
+def _module(name: str, model: type[Neuron], how: object, make: Callable[[], str]) -> Any:
+    """A template, its blanks filled in for a model."""
+    template = (_HERE / f"{name}.py").read_text()
+    key = repr((template, model.step, model.refractory, model.spiking, how))
+    stem = f"{name}_{model.__name__}_{sha256(key.encode()).hexdigest()[:16]}"
+    path, text = stored_source("engines", stem, partial(_filled, template, make))
+    module = ModuleType(f"mlgenn_delays.engines.generated.{stem}")
+    module.__file__ = str(path)
+    sys.modules[module.__name__] = module  # Numba's cache looks up functions there
+    exec(compile(text, str(path), "exec"), module.__dict__)
+    return module
 
 
 def _filled(template: str, make: Callable[[], str]) -> str:
@@ -236,7 +236,8 @@ def backward_code(model: type[Neuron], learned: tuple[str, ...]) -> str:
     )
     ending = f"    for k in range(LANES):\n{_indented(add, 2)}" if learned else ""
     few = ending.replace("LANES", "lanes")
-    return f"""STATES = {len(states)}
+    reads = bool(back.reads or back.current)
+    return f"""STATES, READS = {len(states)}, {reads}
 
 
 @kernel

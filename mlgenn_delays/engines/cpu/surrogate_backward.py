@@ -30,7 +30,7 @@ from mlgenn_delays.engines.shared.readout import loss_drive
 
 # Of the neuron
 
-STATES = 1  # their number
+STATES, READS = 1, False  # number of its states, whether the adjoint reads any
 
 
 @kernel

@@ -68,6 +68,11 @@ class TimestepSimulation(Simulation):
         kind: Any = type(model)
         return neuron_kernels(kind)
 
+    def _states(self) -> int:
+        """The most states that a population keeps."""
+        own = [self._kernels(p).forward for p in np.flatnonzero(self._plan.kind != INPUT)]
+        return max(module.STATES * module.KEEPS for module in own)
+
     # Memory
 
     def refresh(self) -> None:
@@ -86,7 +91,7 @@ class TimestepSimulation(Simulation):
             max_shift = max_shift_of(self.context.parameters, self._steps)
             self._row_layout = make_row_layout(plan, self._steps, max_shift, walked & compact)
             classes = self.context.network.output().n
-            self._traces = make_traces(plan, self._row_layout, size, classes)
+            self._traces = make_traces(plan, self._row_layout, size, classes, self._states())
             self._buffers = SimpleQueue()
             for _ in range(self.context.workers.threads):
                 self._buffers.put(make_thread_buffers(plan, self._row_layout, classes))
