@@ -6,44 +6,79 @@ import numpy as np
 import pytest
 
 from mlgenn_delays.network import LIF, Exponential, LeakyIntegrator, Network, SpikeInput
-from tests.reference import eventprop, exact, forward, nets, variants
+from tests.reference import circuits, eventprop, exact, forward, linear, nets, variants
 
 
-def one_neuron(**settings: float) -> exact.Neuron:
-    wanted = {"tau_mem": 20.0, "tau_syn": 5.0, "bias": 0.0, "v_thresh": 1.0, "tau_refrac": 0.0}
-    return exact.Neuron(**{**wanted, **settings})
+def system(build, *, tau_syn: float = 5.0, bias: float = 0.0, **values: float) -> circuits.Motion:
+    """Return a neuron with one synapse."""
+    network = Network()
+    network.add("input", SpikeInput(1))
+    network.add("hidden", LIF(1))
+    network.add("output", LeakyIntegrator(2))
+    network.connect("input", "hidden", Exponential(tau_syn), weight=1.0)
+    given = circuits.kind(build, 1, bias=bias, **values)
+    return circuits.real(circuits.motion(circuits.Circuit(network, {"hidden": given}), "hidden", 0))
 
 
-def brute(neuron: exact.Neuron, end: float, dt: float = 1e-4) -> float:
+LIF_ONE = (circuits.lif, {"tau_mem": 20.0, "theta": 1.0})
+ADAPTIVE_ONE = (
+    circuits.adaptive,
+    {"tau_mem": 20.0, "tau_w": 30.0, "a": 1.5, "beta": 0.5, "theta": 0.8},
+)
+RESONATOR_ONE = (circuits.resonator, {"tau_mem": 40.0, "omega": 0.4, "theta": 0.2})
+
+
+def brute(one: circuits.Motion, z: np.ndarray, end: float, dt: float = 4e-3) -> float:
     """Return the first crossing by stepping the differential equations."""
-    v, i, t = neuron.v, neuron.i, neuron.time
-    while t < end:
-        v += dt * (-v + i + neuron.bias) / neuron.tau_mem
-        i -= dt * i / neuron.tau_syn
-        t += dt
-        if v >= neuron.v_thresh:
-            return t
+    for k in range(round(end / dt)):
+        middle = z + dt / 2 * one.flow @ z
+        z = z + dt * one.flow @ middle
+        if one.edge @ z >= 0:
+            return (k + 1) * dt
     return math.inf
 
 
-@pytest.mark.parametrize(("v", "i", "bias"), [(0, 12, 0), (0.5, 4, 0), (0, -3, 2), (0.9, 0, 1.5)])
-def test_crossings_against_brute_force(v: float, i: float, bias: float) -> None:
-    neuron = one_neuron(v=v, i=i, bias=bias)
-    assert neuron.next_spike(60.0) == pytest.approx(brute(neuron, 60.0), abs=2e-3)
+@pytest.mark.parametrize(("build", "values"), [LIF_ONE, ADAPTIVE_ONE, RESONATOR_ONE])
+@pytest.mark.parametrize(
+    ("v", "i", "bias", "tau_syn"),
+    [(0, 12, 0, 5), (0.1, 4, 0, 5), (0, -3, 2, 5), (0.1, 0, 1.5, 5), (0, 6, 0, 20)],
+)
+def test_crossings_against_brute_force(build, values, v, i, bias, tau_syn) -> None:
+    one = system(build, tau_syn=tau_syn, bias=bias, **values)
+    z = np.zeros(len(one.edge))
+    z[[0, -2, -1]] = v, i, 1.0
+    found = circuits.flow(one.flow, 60.0).first_crossing(z, one.edge, 60.0)
+    assert found == pytest.approx(brute(one, z, 60.0), abs=8e-3)
 
 
-def test_a_crossing_up_and_down_between_two_events_is_seen() -> None:
-    # V rises to a little over the threshold and is far below it again at the end.
-    neuron = one_neuron()
-    peak_at = math.log(20.0 / 5.0) * 20.0 * 5.0 / 15.0
-    neuron.i = 1.0
-    neuron.i = 1.0001 / neuron._voltage(peak_at)
-    assert neuron._voltage(peak_at) == pytest.approx(1.0001)
-    found = neuron.next_spike(500.0)
-    assert found < peak_at
-    assert neuron._voltage(found) == pytest.approx(1.0, abs=1e-12)
-    neuron.i *= 0.9999 / 1.0001
-    assert neuron.next_spike(500.0) == math.inf
+def test_equal_time_constants_need_nothing_special() -> None:
+    one = system(circuits.lif, tau_syn=20.0, tau_mem=20.0, theta=1.0)
+    z = circuits.flow(one.flow, 60.0).move(np.array([0.0, 2.0, 1.0]), 33.3)
+    v, i = 2.0 * 33.3 / 20.0 * math.exp(-33.3 / 20.0), 2.0 * math.exp(-33.3 / 20.0)
+    np.testing.assert_allclose(z, [v, i, 1.0], rtol=1e-13)
+
+
+@pytest.mark.parametrize(("build", "values"), [LIF_ONE, ADAPTIVE_ONE, RESONATOR_ONE])
+def test_a_crossing_up_and_down_between_two_samples_is_seen(build, values) -> None:
+    # V rises to just over the threshold, for far less than a step of the table of states.
+    one = system(build, **values)
+    flow = circuits.flow(one.flow, 60.0)
+
+    start = np.array([*np.zeros(one.size), 1.0, 1.0])
+
+    def rise(u: float) -> float:
+        return float(one.edge @ flow.move(start, u) - one.edge[-1])
+
+    coarse = max(np.arange(0, 30, 0.1), key=rise)
+    at = max(np.arange(coarse - 0.1, coarse + 0.1, 1e-3), key=rise)
+    peak = rise(at)
+    for over, seen in ((1 + 1e-5, True), (1 - 1e-5, False)):
+        z = np.array([*np.zeros(one.size), -one.edge[-1] / peak * over, 1.0])
+        found = flow.first_crossing(z, one.edge, 60.0)
+        assert (found < math.inf) == seen
+        if seen:
+            assert at - flow.STEP < found < at
+            assert one.edge @ flow.move(z, found) == pytest.approx(0.0, abs=1e-12)
 
 
 def test_a_constant_current_fires_at_the_closed_form_times() -> None:
@@ -78,10 +113,13 @@ def test_the_mean_voltage_is_the_integral() -> None:
 
 
 def test_differences_do_not_depend_on_their_step() -> None:
-    network, events = nets.small_net(1.0, recurrent=True, seed=3), nets.small_events(3)
-    one = exact.gradients(network, events, 60.0, 0, step=1e-4)
-    two = exact.gradients(network, events, 60.0, 0, step=1e-5)
-    for a, b in zip(one, two, strict=True):
+    network, events = nets.small_net(1.0, recurrent=False, seed=3), nets.small_events(3)
+    one = exact.differences(network, events, 60.0, 0, step=1e-4, parameters=("tau_mem",))
+    two = exact.differences(network, events, 60.0, 0, step=1e-5, parameters=("tau_mem",))
+    pairs = zip(
+        (one.weight, one.delay, one.parameter), (two.weight, two.delay, two.parameter), strict=True
+    )
+    for a, b in pairs:
         for name in a:
             np.testing.assert_allclose(a[name], b[name], rtol=1e-4, atol=1e-8)
 
@@ -92,12 +130,12 @@ def test_the_twin_converges(recurrent: bool) -> None:
     for seed in (9, 11, 21):
         events, dt = nets.small_events(seed), 0.02
         network = nets.small_net(dt, recurrent=recurrent, seed=seed)
-        wanted = exact.gradients(network, events, variants.TOTAL, 0)
+        wanted = linear.gradients(network, events, variants.TOTAL, 0)
         batch = variants.as_batch(events, dt, 0)
         trace = forward.run(network, forward.stimulus(batch, 0), 0)
         outcome = exact.run(network, events, variants.TOTAL, 0)
         assert list(trace.spikes["hidden"].sum(axis=0)) == outcome.counts()
         np.testing.assert_allclose(trace.logits, outcome.logits, atol=2e-3)
         got = eventprop.backward(network, trace, 0)
-        found.append(list(variants.errors(network, *got, *wanted).values()))
+        found.append(list(variants.errors(network, *got, wanted.weight, wanted.delay).values()))
     assert (np.median(found, axis=0) < 0.01).all()

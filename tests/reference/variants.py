@@ -11,7 +11,7 @@ import numpy as np
 
 from mlgenn_delays.data.types import SpikeBatch, SpikeData
 from mlgenn_delays.network import Network
-from tests.reference import eventprop, exact, forward, nets
+from tests.reference import eventprop, exact, forward, linear, nets
 
 TOTAL = 60
 FORMS = ("ap", "p", "central", "forward")
@@ -53,7 +53,7 @@ def main(seeds: int = 12) -> None:
         for seed in range(seeds):
             events = nets.small_events(seed, TOTAL)
             net = nets.small_net(1.0, recurrent=recurrent, tau_refrac=tau_refrac, seed=seed)
-            wanted = exact.gradients(net, events, TOTAL, 0)
+            wanted = linear.gradients(net, events, TOTAL, 0)
             counts = exact.run(net, events, TOTAL, 0).counts()
             for dt in (1.0, 0.1, 0.01):
                 net.dt = dt
@@ -64,7 +64,8 @@ def main(seeds: int = 12) -> None:
                     continue
                 for form, at_end in itertools.product(FORMS, (False, True)):
                     got = eventprop.backward(net, trace, 0, None, form, at_end)
-                    rows.setdefault((dt, form, at_end), []).append(errors(net, *got, *wanted))
+                    each = errors(net, *got, wanted.weight, wanted.delay)
+                    rows.setdefault((dt, form, at_end), []).append(each)
         print(f"\nrecurrent {recurrent}, refractory {tau_refrac:g} ms (seeds with equal counts)")
         for (dt, form, at_end), found in sorted(rows.items(), reverse=True):
             kinds = {k: [f[k] for f in found] for k in found[0]}
