@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mlgenn_delays.distributions import PerNeuron
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.network.models import (
     FIELDS,
@@ -14,12 +15,13 @@ from mlgenn_delays.network.models import (
     SYNAPSE_MODELS,
     Normalisation,
     Population,
+    PopulationModel,
     check_name,
     check_roles,
     check_synapse,
 )
 from mlgenn_delays.network.projection import Projection
-from mlgenn_delays.neurons.declare import model_of
+from mlgenn_delays.neurons.declare import Neuron, model_of
 from mlgenn_delays.tensors import FileFormat, not_finite
 from mlgenn_delays.untrusted import parse_json
 
@@ -45,6 +47,9 @@ def tensors_of(network: "Network") -> dict[str, np.ndarray]:
     tensors: dict[str, np.ndarray] = {}
     for population in network.populations.values():
         tensors[f"population/{population.name}/bias"] = population.bias
+        for key, value in vars(population.model).items():
+            if isinstance(value, PerNeuron):
+                tensors[f"population/{population.name}/{key}"] = value.array
         if population.normalisation is not None:
             for key in FIELDS:
                 tensors[f"population/{population.name}/{key}"] = getattr(
@@ -83,7 +88,7 @@ def describe(network: "Network") -> dict[str, Any]:
         "dt": network.dt,
         "seed": network.seed,
         "populations": [
-            {"name": p.name, "model": type(p.model).__name__, **asdict(p.model)}
+            {"name": p.name, "model": type(p.model).__name__, **_numbers(p.model)}
             for p in network.populations.values()
         ],
         "projections": [
@@ -100,6 +105,11 @@ def describe(network: "Network") -> dict[str, Any]:
     }
 
 
+def _numbers(model: PopulationModel) -> dict[str, Any]:
+    """The settings of a model but for those that differ between neurons."""
+    return {k: v for k, v in vars(model).items() if not isinstance(v, PerNeuron)}
+
+
 def rebuild(
     make: "type[Network]", text: dict[str, Any], tensors: dict[str, np.ndarray]
 ) -> "Network":
@@ -111,6 +121,10 @@ def rebuild(
     for entry in text["populations"]:
         settings = {k: v for k, v in entry.items() if k not in ("name", "model")}
         kind: Any = INPUT_MODELS.get(entry["model"]) or model_of(entry["model"])
+        for key in kind.parameters() if issubclass(kind, Neuron) else ():
+            stored = f"population/{entry['name']}/{key}"
+            if stored in tensors:
+                settings[key] = PerNeuron(_array(tensors, stored, np.float32))
         model = kind(**settings)
         bias = _array(tensors, f"population/{entry['name']}/bias", np.float32)
         if bias.shape != (model.n,):
