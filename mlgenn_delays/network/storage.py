@@ -19,6 +19,7 @@ from mlgenn_delays.network.models import (
     check_name,
     check_roles,
     check_synapse,
+    learning,
 )
 from mlgenn_delays.network.projection import Projection
 from mlgenn_delays.neurons.declare import Neuron, model_of
@@ -89,6 +90,7 @@ def describe(network: "Network") -> dict[str, Any]:
         "seed": network.seed,
         "populations": [
             {"name": p.name, "model": type(p.model).__name__, **_numbers(p.model)}
+            | ({"learn": list(p.learn)} if p.learn else {})
             for p in network.populations.values()
         ],
         "projections": [
@@ -119,7 +121,7 @@ def rebuild(
     """
     network = make(dt=text["dt"], seed=text["seed"])
     for entry in text["populations"]:
-        settings = {k: v for k, v in entry.items() if k not in ("name", "model")}
+        settings = {k: v for k, v in entry.items() if k not in ("name", "model", "learn")}
         kind: Any = INPUT_MODELS.get(entry["model"]) or model_of(entry["model"])
         for key in kind.parameters() if issubclass(kind, Neuron) else ():
             stored = f"population/{entry['name']}/{key}"
@@ -131,8 +133,10 @@ def rebuild(
             raise InputError(f"bias of {entry['name']!r} must be of shape ({model.n},)")
         check_name("population", entry["name"])
         network.populations[entry["name"]] = Population(
-            entry["name"], model, bias, _normalisation(tensors, entry["name"], model.n)
-        )
+            entry["name"], model, bias, _normalisation(tensors, entry["name"], model.n),
+            tuple(entry.get("learn", ())),
+        )  # fmt: skip
+        learning(repr(entry["name"]), model, tuple(entry.get("learn", ())))
     for entry in text["projections"]:
         settings = dict(entry["synapse"])
         synapse = SYNAPSE_MODELS[settings.pop("model")](**settings)
