@@ -33,15 +33,17 @@ class Learned:
     """
 
     def __init__(self, n: int, low: float, high: float) -> None:
-        self.low, self.high = low, high
+        # Float32 has no number between 0 and its smallest.
+        self.low = max(low, float(np.finfo(np.float32).tiny)) if low > 0 else max(low, -LONGEST)
+        self.high = min(high, LONGEST)
         self.value, self.value_first, self.value_second = np.zeros((3, n), np.float32)
         self.by_value = np.zeros(n)
 
     @property
     def _scale(self) -> str:
-        if self.low >= 0 and self.high >= LONGEST:
-            return "log" if self.low > 0 else "plain"
-        return "logit" if np.isfinite(self.low) and np.isfinite(self.high) else "plain"
+        if self.high < LONGEST:
+            return "logit" if self.low > -LONGEST else "plain"
+        return "log" if self.low > 0 else "plain"
 
     def slope(self) -> np.ndarray:
         """dv/dx, float64 (n,)."""
