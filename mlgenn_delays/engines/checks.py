@@ -3,18 +3,20 @@
 What a training takes of memory is worked out before any of it is asked for.
 """
 
+from collections.abc import Collection
 from typing import NamedTuple
 
 import numpy as np
 
 from mlgenn_delays.data.types import Batch, CurrentBatch
 from mlgenn_delays.engines.shared.plan import pair_shape
-from mlgenn_delays.errors import InputError
+from mlgenn_delays.errors import InputError, nearest
 from mlgenn_delays.learning import EventProp, Gaussian, Rule, SurrogateBPTT
 from mlgenn_delays.machine import CHUNK_BYTES, CHUNKS, as_text, available_cores, check_memory
 from mlgenn_delays.network import CurrentInput, Delta, Network
 from mlgenn_delays.network.delays import longest_steps
 from mlgenn_delays.neurons.declare import Neuron
+from mlgenn_delays.neurons.equations import CURRENT
 from mlgenn_delays.neurons.linear import limit_of
 from mlgenn_delays.rewiring import Rewiring
 
@@ -83,6 +85,17 @@ def check_batch(network: Network, batch: Batch) -> None:
     if not len(batch) or batch.labels.min() < 0 or batch.labels.max() >= classes:
         got = f"{batch.labels.min()}..{batch.labels.max()}" if len(batch) else "no example"
         raise InputError(f"labels must be in 0..{classes - 1}, got {got}")
+
+
+def check_variables(network: Network, names: Collection[str]) -> None:
+    """Reject names of variables that no population has."""
+    models = (p.model for p in network.populations.values() if isinstance(p.model, Neuron))
+    known = list(dict.fromkeys([s for m in models for s in m.equations.states] + [CURRENT]))
+    for name in names:
+        if name not in known:
+            raise InputError(
+                f"variables must be of {', '.join(known)}, got {name!r}{nearest(name, known)}"
+            )
 
 
 def check_delays(network: Network, name: str, delay: np.ndarray | None) -> None:

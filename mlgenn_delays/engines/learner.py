@@ -3,14 +3,20 @@
 An engine's `Simulation` runs a batch forwards and back; learning happens here.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from mlgenn_delays.data.types import Batch
-from mlgenn_delays.engines.checks import check_batch, check_counts, check_delays, check_rule
+from mlgenn_delays.engines.checks import (
+    check_batch,
+    check_counts,
+    check_delays,
+    check_rule,
+    check_variables,
+)
 from mlgenn_delays.engines.results import BatchResult, EpochResult, Evaluation, Gradients, Recording
 from mlgenn_delays.engines.shared.candidate_gradients import candidate_gradients
 from mlgenn_delays.engines.shared.optimiser import Optimiser, keep_signs
@@ -271,11 +277,19 @@ class Learner:
         )  # fmt: skip
         return summed / np.float32(len(batch))
 
-    def record(self, batch: Batch) -> Recording:
+    def record(self, batch: Batch, variables: Collection[str] = ()) -> Recording:
         """Return all spikes and output voltages; see `engines.base.CompiledNetwork`."""
         unlabelled = replace(batch, labels=np.zeros(len(batch), np.int64))
         self._run(unlabelled, self._unscaled, None)
-        return self._simulation.recording(unlabelled)
+        recording = self._simulation.recording(unlabelled)
+        if not variables:
+            return recording
+        from mlgenn_delays.engines.cpu.timestep_simulation import TimestepSimulation
+
+        check_variables(self.network, variables)
+        simulation = TimestepSimulation(self._context, keeps=True)
+        simulation.forward(unlabelled, self._unscaled, width=None)
+        return replace(recording, variables=simulation.variables(len(batch), variables))
 
     # State
 

@@ -105,9 +105,13 @@ class Recording:
         time: By LIF population, int32 [steps].
         voltage: (B, K, T) float32, V of the output population after each step.
         logits: (B, K) float32.
+        variables: (B, n, T) float32 of what was asked for, by population and name: a state of its
+            neurons after each step, after any reset, or I, the current in it with bias and
+            normalisation.
     """
 
     start: dict[str, np.ndarray]
     time: dict[str, np.ndarray]
     voltage: np.ndarray
     logits: np.ndarray
+    variables: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)

@@ -1,6 +1,6 @@
 """A trained network for inference: `load` it, and `Model.predict`."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -71,8 +71,8 @@ class Runner(Protocol):
     def logits(self, batch: Batch) -> np.ndarray:
         """The logits of a batch, (B, K) float32."""
 
-    def run(self, batch: Batch) -> Recording:
-        """The spikes and output voltages of a batch."""
+    def run(self, batch: Batch, variables: Collection[str] = ()) -> Recording:
+        """The spikes and output voltages of a batch, and variables of neurons."""
 
 
 class CPURunner:
@@ -99,9 +99,9 @@ class CPURunner:
         unlabelled = replace(batch, labels=np.zeros(len(batch), np.int64))
         return self._compiled.evaluate([unlabelled]).logits
 
-    def run(self, batch: Batch) -> Recording:
-        """The spikes and output voltages of a batch."""
-        return self._compiled.record(batch)
+    def run(self, batch: Batch, variables: Collection[str] = ()) -> Recording:
+        """The spikes and output voltages of a batch, and variables of neurons."""
+        return self._compiled.record(batch, variables)
 
 
 class Model:
@@ -192,13 +192,16 @@ class Model:
         """The logits of examples that are encoded already, (B, K) float32."""
         return self._runner.logits(_batch(batch))
 
-    def record(self, batch: Batch | Data) -> Recording:
+    def record(self, batch: Batch | Data, variables: Collection[str] = ()) -> Recording:
         """Record spikes and output voltages of examples that are encoded already.
+
+        `variables` names variables of neurons to record in every step, such as ``V``, as
+        `engines.base.CompiledNetwork.record`.
 
         Neurons that cannot matter were left out at the export; those of a population are
         `kept` of the artifact.
         """
-        return self._runner.run(_batch(batch))
+        return self._runner.run(_batch(batch), variables)
 
     def _prediction(self, item: Item, logits: np.ndarray, left: float) -> Prediction:
         """Predict from logits (K,); left is the share of the example that the encoding kept."""

@@ -4,6 +4,7 @@ Every population's currents, voltages and adjoints are kept for the whole batch,
 is over batch and time, and the surrogate derivative needs every voltage.
 """
 
+from collections.abc import Collection
 from queue import SimpleQueue
 from typing import Any
 
@@ -40,15 +41,16 @@ from mlgenn_delays.learning import Atan, SurrogateBPTT, Triangle
 from mlgenn_delays.machine import CHUNK_BYTES, CHUNKS
 from mlgenn_delays.network import CurrentInput
 from mlgenn_delays.network.models import EPSILON
+from mlgenn_delays.neurons.equations import CURRENT
 
 MOMENTUM = 0.1  # share of a batch in the running statistics
 
 
 class TimestepSimulation(Simulation):
-    """A `Simulation` of `SurrogateBPTT`, population by population."""
+    """A `Simulation` of `SurrogateBPTT`, population by population; it `keeps` states if asked."""
 
-    def __init__(self, context: SimulationContext) -> None:
-        self.context = context
+    def __init__(self, context: SimulationContext, *, keeps: bool = False) -> None:
+        self.context, self._keeps = context, keeps
         self._steps = 0
         self._traces: Traces | None = None
         self._row_layout: RowLayout
@@ -75,7 +77,7 @@ class TimestepSimulation(Simulation):
             neurons = self.context.parameters.neurons.get(name)
             learned = neurons.names if neurons is not None else ()
             apart = tuple(n for n in model.equations.used() if n in apart or n in learned)
-            variant = Variant(bool(plan.refractory[p]), apart, learned)
+            variant = Variant(bool(plan.refractory[p]), apart, learned, self._keeps)
             self._of_neurons[p] = neuron_kernels(kind, variant)
         return self._of_neurons[p]
 
@@ -320,3 +322,20 @@ class TimestepSimulation(Simulation):
             valid = np.arange(self._steps) < count[:, :, None]
             time[name] = traces.time[:size, row : row + count.shape[1]][valid].astype(np.int32)
         return Recording(start, time, traces.voltage_out[:size].copy(), traces.logits[:size].copy())
+
+    def variables(self, size: int, names: Collection[str]) -> dict[tuple[str, str], np.ndarray]:
+        """Return variables in the batch just run, (size, n, T) by population and name."""
+        assert self._traces is not None
+        traces, layout, plan = self._traces, self._row_layout, self._plan
+        shape, out = (-1, layout.neurons, layout.length), {}
+        for p in map(int, np.flatnonzero(plan.kind != INPUT)):
+            population = self.context.layout.names[p]
+            model: Any = self.context.network.populations[population].model
+            rows = slice(layout.neuron_row[p], layout.neuron_row[p] + plan.n[p])
+            factor, shift = (a[plan.first[p] : plan.first[p + 1], None] for a in self._affines[p])
+            own = dict(zip(model.equations.states, traces.kept, strict=False))
+            own[CURRENT] = traces.current
+            for name in [name for name in own if name in names]:
+                found = own[name].reshape(shape)[:size, rows, : layout.steps]
+                out[population, name] = found * factor + shift if name == CURRENT else found.copy()
+        return out
