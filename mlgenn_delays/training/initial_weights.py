@@ -48,6 +48,11 @@ class InitialWeights:
         silent: Neurons without a spike, by spiking population.
         logits: Standard deviation of the logits over the classes, mean over the examples.
         weights: Mean and standard deviation of the new weights, by projection.
+
+    Example:
+        >>> from mlgenn_delays.training import InitialWeights
+        >>> print(InitialWeights(32, {"hidden": 2.9}, {"hidden": 0}, 1.0, {}))
+        hidden 2.9 spikes per neuron and trial, 0 silent; logits of 1
     """
 
     examples: int

