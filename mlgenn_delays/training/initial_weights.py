@@ -14,6 +14,7 @@ import numpy as np
 
 from mlgenn_delays.data.types import Batch, CurrentBatch, Data
 from mlgenn_delays.engines.base import CompiledNetwork
+from mlgenn_delays.engines.checks import Trials, check_sizes
 from mlgenn_delays.engines.compile import compile_network
 from mlgenn_delays.engines.cpu.timestep_simulation import MOMENTUM
 from mlgenn_delays.engines.results import Evaluation
@@ -179,7 +180,10 @@ class _Trial:
             self._compiled = self._compile(SurrogateBPTT(weights=None, delays=None))
 
     def _compile(self, rule: Rule) -> CompiledNetwork:
-        return compile_network(self.network.copy(), rule, total_steps=1, threads=self._threads)
+        compiled = compile_network(self.network.copy(), rule, total_steps=1, threads=self._threads)
+        trials = Trials(len(self.batch), self.batch.n_steps, self._threads)
+        check_sizes(self.network, rule, None, trials)
+        return compiled
 
     def evaluate(self) -> Evaluation:
         self._compiled.push(self.network)

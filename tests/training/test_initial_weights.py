@@ -145,6 +145,9 @@ def test_drive_is_the_same_for_neurons_of_few_and_of_many_inputs() -> None:
     few, many = drive[inputs <= 6], drive[inputs >= 12]
     assert len(few) > 20 and len(many) > 20
     assert few.mean() == pytest.approx(many.mean(), rel=0.2)
+    # With few inputs nearly all weights are positive and drives alike, with many neither.
+    assert few.std() / few.mean() == pytest.approx(np.sqrt(5.5) / 14, rel=0.3)
+    assert many.std() / many.mean() == pytest.approx(np.sqrt(12.5) / 14, rel=0.3)
 
 
 @pytest.mark.parametrize("sign", [1.0, -1.0])
