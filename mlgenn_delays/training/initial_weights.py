@@ -28,6 +28,7 @@ from mlgenn_delays.training.checks import check_data
 
 EXAMPLES = 32
 SPIKES = 3.0  # per neuron and trial
+FEWEST = 0.1  # spikes per neuron and trial of which the output is scaled
 LOGITS = 1.0  # standard deviation over the classes
 # Standard deviation of a weight, as a share of what the weights of a neuron add up to on average.
 SPREAD = 1 / 14
@@ -313,8 +314,12 @@ def _scale_output(trial: _Trial, population: Population, incoming: list[Projecti
     if not incoming:
         return
     feed = _Drawn(trial, population.n, incoming)
-    if not any(activity.any() for activity in feed.activity):
-        # Neurons with weights of their own may be silent at first: nothing to scale with.
+    source = trial.network.input().name
+    if all(
+        activity.mean() <= (0.0 if p.source == source else FEWEST)
+        for p, activity in zip(incoming, feed.activity, strict=True)
+    ):
+        # Neurons with weights of their own may hardly spike at first: nothing to scale with.
         for projection in incoming:
             _draw_kaiming(trial.network, projection)
         return

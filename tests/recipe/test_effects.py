@@ -34,7 +34,10 @@ layers = [{ size = 12, weight_mean = 1.0, weight_sd = 1.0 }]
 """
 SURROGATE = ("learning.rule=surrogate", "learning.learning_rate=0.05")
 SPARSE = ("network.sparsity=0.6",)
-SIGNED = (*SPARSE, "regularisation.l1=0.02", "network.layers.0.weight_mean=6")
+SIGNED = (
+    *SPARSE, "regularisation.l1=0.02", "network.layers.0.weight_mean=6",
+    "network.readout.weight_sd=0.03",
+)  # fmt: skip
 # What else there may be in a recipe: several of each kind of thing.
 BESIDE: dict[str, tuple[str, ...]] = {
     "as it is": (),

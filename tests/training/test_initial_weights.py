@@ -212,10 +212,23 @@ def test_neurons_that_cannot_spike_so_often_spike_half_as_often_as_they_can() ->
     assert np.abs(net.projections["input->hidden1"].weight).max() < 100
 
 
-def test_a_population_of_weights_of_its_own_may_be_silent() -> None:
+def test_small_currents_straight_to_the_output() -> None:
+    net = Network(dt=1.0, seed=3)
+    net.add("input", CurrentInput(CHANNELS))
+    net.add("output", LeakyIntegrator(CLASSES))
+    net.connect("input", "output", Exponential(5.0), weight=0.0)
+    data = currents()
+    small = CurrentData(data.values * np.float32(1e-6), data.labels, 1.0, data.label_names)
+    assert initialise_weights(net, small).logits == pytest.approx(LOGITS, rel=0.2)
+
+
+@pytest.mark.parametrize("spiking", [0, 1])
+def test_a_population_of_weights_of_its_own_may_hardly_spike(spiking: int) -> None:
     net = network()
+    projection = net.projections["input->hidden1"]
+    projection.weight[projection.post < spiking] = 0.12
     found = initialise_weights(net, spikes(), ["hidden1->output"])
-    assert found.silent == {"hidden1": 50}
+    assert found.silent == {"hidden1": 50 - spiking}
     assert 0 < np.abs(net.projections["hidden1->output"].weight).max() <= np.sqrt(6 / 50)
 
 
