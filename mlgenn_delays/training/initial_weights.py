@@ -215,11 +215,11 @@ class _Trial:
 
 
 class _Drawn:
-    """Weights of a neuron's projections of one kind whose mean drive is `mean`, or spread around 0.
+    """Weights of some projections onto a population of n neurons, before they are scaled.
 
-    Per neuron, with the activity a of its inputs: means are 1 / sum(a), standard deviations a share
-    of 1 / sqrt(sum(a^2)), so that the drive, the sum of w a, is the same on average for all neurons
-    however many inputs each has.
+    Per neuron, with the activity a of its inputs, the mean weight is a share of 1 / sum(a), the
+    standard deviation one of 1 / sqrt(sum(a^2)): so the drive, the sum of w a, is distributed alike
+    for all neurons, however many inputs each has.
     """
 
     def __init__(self, trial: _Trial, n: int, projections: list[Projection]) -> None:
