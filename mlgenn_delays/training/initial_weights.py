@@ -22,7 +22,6 @@ from mlgenn_delays.errors import InputError, nearest
 from mlgenn_delays.learning import EventProp, Rule, SurrogateBPTT
 from mlgenn_delays.network import Network, Population, Projection
 from mlgenn_delays.network.initialise import kaiming
-from mlgenn_delays.network.models import OutputModel
 from mlgenn_delays.rng import generator
 from mlgenn_delays.training.checks import check_data
 
@@ -127,7 +126,7 @@ def initialise_weights(
             for projection in incoming:
                 _draw_kaiming(trial.network, projection)
             trial.normalise(population.name)
-        elif isinstance(population.model, OutputModel):
+        elif population.name == network.output().name:
             _scale_output(trial, population, incoming)
         elif incoming:
             _scale_spiking(trial, population, incoming)
