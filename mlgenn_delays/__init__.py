@@ -60,6 +60,7 @@ _PUBLIC = {
     "Model": "export.model",
     "Prediction": "export.model",
     "compile_network": "engines.compile",
+    "initialise_weights": "training",
     "load": "export.model",
     "load_dataset": "data",
 }

@@ -42,6 +42,9 @@ if TYPE_CHECKING:
 def build_network(recipe: Recipe, n_inputs: int, n_classes: int, seed: int) -> Network:
     """Return the network of a recipe with its starting weights and delays.
 
+    Weights of ``weight_init = "auto"`` depend on the data: give the network and
+    ``recipe.network.automatic()`` to `initialise_weights`, before which they are Kaiming's.
+
     Arguments:
         recipe: The recipe.
         n_inputs: Channels of the data.
@@ -91,6 +94,8 @@ def _synapse(table: Layer | Readout) -> SynapseModel:
 
 
 def _weight(table: Layer | Readout, n_pre: int) -> Uniform | Normal:
+    if table.weight_init == "auto":
+        return kaiming(n_pre)
     scale = table.weight_scale
     if table.weight_init == "kaiming":
         found = kaiming(n_pre)
@@ -118,6 +123,7 @@ def _connect(
         delay=_initial(delays, recurrent=source == target) if with_delays else 0.0,
         max_delay=delays.max if with_delays else 0.0,
         synapses=counts[name],
+        reach_all=name in recipe.network.automatic(),
         granularity=delays.granularity if with_delays else "fixed",
         signs=recipe.signs(),
     )

@@ -200,15 +200,23 @@ def effect_of(key: str, table: dict[str, str]) -> str | None:
     return next((table[place] for place in places if place in table), None)
 
 
+_RECURRENT = ("recurrent_weight_mean", "recurrent_weight_sd")
+# Keys without effect beside each `weight_init`.
+_WEIGHTS = {
+    "auto": ("weight_mean", "weight_sd", "weight_scale", *_RECURRENT),
+    "kaiming": ("weight_mean", "weight_sd"),
+    "normal": (),
+}
+
+
 def _network(recipe: "Recipe") -> Found:
     for where, table in _neurons(recipe):
         if table.synapse == "Delta":
             yield f"{where}.tau_syn", f"{where}.synapse = 'Delta'"
-        if table.weight_init == "kaiming":
-            for key in ("weight_mean", "weight_sd"):
-                yield f"{where}.{key}", f"{where}.weight_init = 'kaiming'"
+        for key in _WEIGHTS[table.weight_init]:
+            yield f"{where}.{key}", f"{where}.weight_init = {table.weight_init!r}"
         if isinstance(table, Layer) and not table.recurrent:
-            for key in ("recurrent_weight_mean", "recurrent_weight_sd"):
+            for key in _RECURRENT:
                 yield f"{where}.{key}", f"{where}.recurrent = false"
     if recipe.is_dense():
         yield "network.allocation", "network.sparsity = 0"

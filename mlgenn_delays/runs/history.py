@@ -206,8 +206,8 @@ def _rank(row: Row) -> tuple[float, float]:
 def silent_note(name: str) -> str:
     """The words for a population without a spike in the first epoch."""
     return (
-        f"no neuron of {name!r} spiked in epoch 1, so nothing is learned through it; raise the "
-        "weights onto it, or set regularisation.revive"
+        f"no neuron of {name!r} spiked in epoch 1, so nothing is learned through it; set its "
+        "weight_init to 'auto', raise the weights onto it, or set regularisation.revive"
     )
 
 
