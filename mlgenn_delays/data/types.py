@@ -388,6 +388,13 @@ Batch = SpikeBatch | CurrentBatch
 Data = SpikeData | StreamedSpikes | CurrentData
 
 
+def examples(batch: Batch, low: int, high: int) -> Batch:
+    """Return examples low..high-1 of a batch, as views."""
+    here, key = slice(low, high), "values" if isinstance(batch, CurrentBatch) else "start"
+    parts: dict[str, Any] = {name: getattr(batch, name)[here] for name in (key, "labels", "index")}
+    return replace(batch, **parts)
+
+
 def checked(batch: Batch) -> Batch:
     """A batch from anybody, with its arrays, but for labels, checked and converted."""
     labels = np.zeros(len(batch.start if isinstance(batch, SpikeBatch) else batch.values), np.int64)

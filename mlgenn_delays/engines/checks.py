@@ -180,10 +180,10 @@ def _along_time(network: Network, rule: Rule, rewiring: Rewiring | None, trials:
     from mlgenn_delays.engines.cpu.eventprop_forward import LANES
 
     rows = 4 * size * (sources * length + neurons * ((2 + groups) * length + steps))
-    output = 4 * size * classes * steps
+    output = 2 * 4 * size * classes * steps  # V and dL/dV
     recurrent = {p.target for p in network.projections.values() if p.recurrent}
     wide = max([LANES, *(network.populations[name].n for name in recurrent)])
-    scratch = 4 * (groups * wide * 3 * length + (3 * wide + classes) * steps)
+    scratch = 4 * (groups * wide * 3 * length + 3 * wide * steps)
     if not isinstance(rule, EventProp):
         scratch += 4 * 2 * max(p.n for p in network.populations.values()) * length
     elif not (sources or (rewiring is not None and rewiring.needs_gradient)):

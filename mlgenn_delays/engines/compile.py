@@ -38,10 +38,11 @@ class PipelinedSimulation:
         self.correlate, self.recording = simulation.correlate, simulation.recording
 
     def forward(
-        self, batch: Batch, spike_scale: np.ndarray, *, width: float | None, pending: bool = False
-    ) -> ForwardResult:
+        self, batch: Batch, spike_scale: np.ndarray, *, width: float | None, pending: bool = False,
+        scored: bool = True,
+    ) -> ForwardResult:  # fmt: skip
         """Run a batch, and back through it in training; see `Simulation`."""
-        outcome = self._simulation.forward(batch, spike_scale, width=width)
+        outcome = self._simulation.forward(batch, spike_scale, width=width, scored=scored)
         self._kept = self._kept if pending else []
         if width is not None:
             by_weight, by_delay = self._simulation.backward(batch, spike_scale)

@@ -17,8 +17,8 @@ from mlgenn_delays.engines.shared.optimiser import Optimiser, keep_signs
 from mlgenn_delays.engines.shared.parameters import Parameters
 from mlgenn_delays.engines.shared.plan import make_plan
 from mlgenn_delays.engines.shared.rewiring import StructureLearner
+from mlgenn_delays.engines.shared.scoring import Scores
 from mlgenn_delays.engines.shared.simulation import (
-    ForwardResult,
     Simulation,
     SimulationContext,
     connectivity_arrays,
@@ -94,9 +94,12 @@ class Learner:
 
     def _run(
         self, batch: Batch, spike_scale: np.ndarray, width: float | None, pending: bool = False
-    ) -> ForwardResult:
+    ) -> tuple[Scores, np.ndarray]:
+        """Run a batch; return its scores and the spikes of its neurons, (B, N)."""
         check_batch(self.network, batch)
-        return self._simulation.forward(batch, spike_scale, width=width, pending=pending)
+        scores, counts = self._simulation.forward(batch, spike_scale, width=width, pending=pending)
+        assert scores is not None
+        return scores, counts
 
     def _by_population(self, per_neuron: np.ndarray) -> dict[str, np.ndarray]:
         """Return the parts of an array (N,) that belong to populations that spike."""
@@ -132,10 +135,10 @@ class Learner:
         grown = self._structure.grown if self._structure else 0
         self._pending = None
         for batch in batches:
-            result, size = self._learn(batch, epoch), len(batch)
-            hits = int((result.logits.argmax(1) == batch.labels).sum())
-            batch_loss = float(result.loss.sum(dtype=np.float64))
-            batch_counts = result.counts.sum(0)
+            (scores, spiked), size = self._learn(batch, epoch), len(batch)
+            hits = int(scores.correct.sum())
+            batch_loss = float(scores.loss.sum(dtype=np.float64))
+            batch_counts = spiked.sum(0)
             total, correct, loss = total + size, correct + hits, loss + batch_loss
             counts += batch_counts
             if on_batch is not None:
@@ -156,10 +159,10 @@ class Learner:
             self._structure.grown - grown if self._structure else None,
         )  # fmt: skip
 
-    def _learn(self, batch: Batch, epoch: int) -> ForwardResult:
+    def _learn(self, batch: Batch, epoch: int) -> tuple[Scores, np.ndarray]:
         spike_scale, width = self._spike_scale(batch, epoch), self._width(epoch)
-        result = self._run(batch, spike_scale, width, pending=self._pending is not None)
-        if not np.isfinite(result.loss).all():
+        scores, counts = self._run(batch, spike_scale, width, pending=self._pending is not None)
+        if not np.isfinite(scores.loss).all():
             raise DivergedError("the loss is not finite")
         self._catch_up()
         self._pending = _Pending(batch, spike_scale, width)
@@ -168,7 +171,7 @@ class Learner:
             structure and structure.blocks_pipelining(self.parameters.step)
         ):
             self._catch_up()
-        return result
+        return scores, counts
 
     def _catch_up(self) -> None:
         if self._pending is None:
@@ -209,11 +212,11 @@ class Learner:
         counts = np.zeros(int(self._context.plan.first[-1]), np.int64)
         logits, labels, loss = [], [], 0.0
         for batch in batches:
-            result = self._run(batch, self._unscaled, None)
-            loss += float(result.loss.sum(dtype=np.float64))
-            logits.append(result.logits.copy())
+            scores, spiked = self._run(batch, self._unscaled, None)
+            loss += float(scores.loss.sum(dtype=np.float64))
+            logits.append(scores.logits)
             labels.append(batch.labels)
-            counts += result.counts.sum(0)
+            counts += spiked.sum(0)
         if not labels:
             raise InputError("there is no example to evaluate")
         outputs, truth = np.concatenate(logits), np.concatenate(labels)
@@ -233,7 +236,7 @@ class Learner:
 
     def gradients(self, batch: Batch, *, epoch: int | None = None) -> Gradients:
         """Return the gradients of one batch; see `engines.base.CompiledNetwork`."""
-        result = self._run(batch, self._unscaled, self._width(epoch))
+        scores, _ = self._run(batch, self._unscaled, self._width(epoch))
         by_weight, by_delay = self._simulation.backward(batch, self._unscaled)
         size = np.float32(len(batch))
         mean = by_weight / size * (self.rule.weights is not None)
@@ -241,7 +244,7 @@ class Learner:
         names, take = self._context.layout.projections, self.parameters.take
         norms = self.parameters.norms.items()
         return Gradients(
-            loss=float(result.loss.mean(dtype=np.float64)),
+            loss=float(scores.loss.mean(dtype=np.float64)),
             weight={name: take("weight", name, mean) for name in names},
             delay={name: take("delay", name, delay) for name in names},
             gain={name: norm.by_gain / size for name, norm in norms},
@@ -269,7 +272,8 @@ class Learner:
     def record(self, batch: Batch) -> Recording:
         """Return all spikes and output voltages; see `engines.base.CompiledNetwork`."""
         unlabelled = replace(batch, labels=np.zeros(len(batch), np.int64))
-        self._run(unlabelled, self._unscaled, None)
+        check_batch(self.network, unlabelled)
+        self._simulation.forward(unlabelled, self._unscaled, width=None, scored=False)
         return self._simulation.recording(unlabelled)
 
     # State

@@ -35,7 +35,6 @@ from mlgenn_delays.engines.shared.numerics import (
     kernel,
 )
 from mlgenn_delays.engines.shared.plan import INPUT, READOUT
-from mlgenn_delays.engines.shared.readout import loss_drive
 
 
 @kernel
@@ -172,7 +171,8 @@ def back_recurrent(
 
 @kernel
 def back_block(
-    plan, p, recurrent, neuron_scale, count_gradient, low, lanes, store, e, base, steps, buffers
+    plan, p, recurrent, neuron_scale, count_gradient, drive, low, lanes, store, e, base, steps,
+    buffers,
 ):  # fmt: skip
     """Write the adjoints of neurons low..low+lanes-1 of population p to `buffers.adjoint`."""
     if plan.recurrent_population[p]:
@@ -185,7 +185,7 @@ def back_block(
         for k in range(lanes):
             both = buffers.adjoint[g, k]
             if plan.kind[p] == READOUT:
-                back_readout(plan, p, g, buffers.drive[low + k], steps, both)
+                back_readout(plan, p, g, drive[low + k], steps, both)
             else:
                 entry = plan.spike_offset[p] + low + k
                 back_spiking(
@@ -208,13 +208,12 @@ def keep_adjoint(plan, layout, p, low, lanes, e, steps, buffers, kept):
 
 @kernel
 def back_example(
-    plan, layout, weight, offset, recurrent, start, time, neuron_scale, label, count_gradient,
+    plan, layout, weight, offset, recurrent, start, time, neuron_scale, drive, count_gradient,
     store, e, steps, fresh, grads, buffers, kept,
 ):  # fmt: skip
     """Add the gradients of one example to grads (2, S): weights, and delays before times w."""
     base = np.uint64(e * (len(store.time) // len(store.needed)))
     buffers.outgoing[: store.needed[e]] = 0.0
-    loss_drive(plan.readout, store.voltage[e], store.logits[e], label, buffers.drive)
     for p in range(len(plan.kind) - 1, -1, -1):
         if plan.kind[p] == INPUT:
             continue
@@ -224,8 +223,8 @@ def back_example(
         for low in range(0, n, block):
             high = min(low + block, n)
             back_block(
-                plan, p, recurrent, neuron_scale, own, low, high - low, store, e, base, steps,
-                buffers,
+                plan, p, recurrent, neuron_scale, own, drive, low, high - low, store, e, base,
+                steps, buffers,
             )  # fmt: skip
             keep_adjoint(plan, layout, p, low, high - low, e, steps, buffers, kept)
             for q in range(len(plan.target)):
@@ -244,16 +243,16 @@ def back_example(
 
 @kernel
 def back_chunk(
-    plan, layout, weight, offset, recurrent, starts, time, spike_scale, labels, count_gradient,
+    plan, layout, weight, offset, recurrent, starts, time, spike_scale, drive, count_gradient,
     store, low, high, steps, grads, buffers, kept,
 ):  # fmt: skip
-    """Write the summed gradients of examples low..high-1 to grads (2, S).
+    """Write the summed gradients of examples low..high-1 to grads (2, S), from dL/dV (B, K, T).
 
     Adjoints of inSyn go to ``kept``, `Traces.adjoint`, unless it has no room.
     """
     for e in range(low, high):
         neuron_scale = spike_scale[e if len(spike_scale) > 1 else 0]
         back_example(
-            plan, layout, weight, offset, recurrent, starts[e], time, neuron_scale, labels[e],
+            plan, layout, weight, offset, recurrent, starts[e], time, neuron_scale, drive[e],
             count_gradient, store, e, steps, e == low, grads, buffers, kept,
         )  # fmt: skip

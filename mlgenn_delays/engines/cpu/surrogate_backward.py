@@ -19,7 +19,6 @@ from mlgenn_delays.engines.cpu.currents import collect
 from mlgenn_delays.engines.cpu.surrogate_forward import LANES, RESTING
 from mlgenn_delays.engines.shared.numerics import SUBNORMAL, flush_all_subnormal, kernel
 from mlgenn_delays.engines.shared.plan import READOUT
-from mlgenn_delays.engines.shared.readout import loss_drive
 from mlgenn_delays.engines.shared.vector import shifted_axpy
 
 ATAN, TRIANGLE, BOXCAR = 0, 1, 2
@@ -249,10 +248,13 @@ def back_spiking(
 
 @kernel
 def back_neurons(
-    plan, layout, p, shape, size, out_coef, out_address, spike_scale, labels, count_gradient,
+    plan, layout, p, shape, size, out_coef, out_address, spike_scale, drive, count_gradient,
     traces, low, high, buffers,
 ):  # fmt: skip
-    """Write dL/dI of population p in examples low..high-1 where V was."""
+    """Write dL/dI of population p in examples low..high-1 where V was.
+
+    `drive` (B, K, T) is dL/dV of the output.
+    """
     for e in range(low, high):
         neuron_scale = spike_scale[e if len(spike_scale) > 1 else 0]
         if plan.kind[p] != READOUT:
@@ -261,11 +263,10 @@ def back_neurons(
                 traces, e, buffers.spike_gradient, buffers.spare,
             )  # fmt: skip
             continue
-        loss_drive(plan.readout, traces.voltage_out[e], traces.logits[e], labels[e], buffers.drive)
         for j in range(plan.n[p]):
             at = (e * layout.neurons + layout.neuron_row[p] + j) * layout.length
             out = traces.voltage[at : at + layout.steps]
-            back_readout(plan.alpha[p], plan.beta[p], buffers.drive[j], layout.steps, out)
+            back_readout(plan.alpha[p], plan.beta[p], drive[e, j], layout.steps, out)
 
 
 @kernel

@@ -16,7 +16,6 @@ import numpy as np
 
 from mlgenn_delays.engines.shared.numerics import SUBNORMAL, flush_all_subnormal, kernel
 from mlgenn_delays.engines.shared.plan import READOUT
-from mlgenn_delays.engines.shared.readout import cross_entropy, read_out
 
 # V of a refractory step: so far from any threshold that no surrogate derivative is left.
 RESTING = np.float32(-1e30)
@@ -171,8 +170,8 @@ def feed_back(plan, p, i, t, size, first_step, coef, neuron_scale, rows):
 
 
 @kernel
-def run_readout(plan, layout, p, factor, shift, label, traces, e):
-    """Run the output population in example e: its V, logits and loss."""
+def run_readout(plan, layout, p, factor, shift, traces, e):
+    """Run the output population in example e: its V."""
     alpha, beta, first = plan.alpha[p], plan.beta[p], plan.first[p]
     for j in range(plan.n[p]):
         at = (e * layout.neurons + layout.neuron_row[p] + j) * layout.length
@@ -182,20 +181,17 @@ def run_readout(plan, layout, p, factor, shift, label, traces, e):
             if abs(v) <= SUBNORMAL:
                 v = np.float32(0.0)
             traces.voltage_out[e, j, t] = v
-    read_out(plan.readout, traces.voltage_out[e], traces.logits[e])
-    traces.loss[e] = cross_entropy(traces.logits[e], label)
 
 
 @kernel
 def run_neurons(
-    plan, layout, p, factor, shift, size, first_step, coef, spike_scale, labels, traces, low, high,
-    buffers
+    plan, layout, p, factor, shift, size, first_step, coef, spike_scale, traces, low, high, buffers
 ):  # fmt: skip
     """Run population p in examples low..high-1 from its synaptic currents."""
     for e in range(low, high):
         neuron_scale = spike_scale[e if len(spike_scale) > 1 else 0]
         if plan.kind[p] == READOUT:
-            run_readout(plan, layout, p, factor, shift, labels[e], traces, e)
+            run_readout(plan, layout, p, factor, shift, traces, e)
             continue
         if plan.recurrent_population[p]:
             run_recurrent(

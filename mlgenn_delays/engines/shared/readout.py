@@ -94,3 +94,24 @@ def loss_drive(readout, voltage, logits, label, drive):
         for t in range(steps):
             w = np.exp(np.float32(-t / steps)) if readout == EXPWEIGHTED else np.float32(1.0)
             drive[k, t] = outer[k] * (w if readout == SUM else w / np.float32(steps))
+
+
+@kernel
+def read_out_examples(readout, voltage, logits, low, high):
+    """Write the logits (B, K) of V (B, K, T) in examples low..high-1."""
+    for e in range(low, high):
+        read_out(readout, voltage[e], logits[e])
+
+
+@kernel
+def score_examples(logits, labels, loss, low, high):
+    """Write the cross-entropy (B,) of logits (B, K) in examples low..high-1."""
+    for e in range(low, high):
+        loss[e] = cross_entropy(logits[e], labels[e])
+
+
+@kernel
+def drive_examples(readout, voltage, logits, labels, drive, low, high):
+    """Write dL/dV (B, K, T) in examples low..high-1."""
+    for e in range(low, high):
+        loss_drive(readout, voltage[e], logits[e], labels[e], drive[e])

@@ -11,6 +11,7 @@ from mlgenn_delays.data.types import Batch
 from mlgenn_delays.engines.results import Recording
 from mlgenn_delays.engines.shared.parameters import Parameters
 from mlgenn_delays.engines.shared.plan import ParameterLayout, Plan, make_plan
+from mlgenn_delays.engines.shared.scoring import Scores, read_out, score
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.learning import Rule
 from mlgenn_delays.machine import Workers, chunks
@@ -49,6 +50,14 @@ class SimulationContext:
         self.workers.run(one, len(parts))
         return len(parts)
 
+    def read_out(self, voltage: np.ndarray) -> np.ndarray:
+        """Return the logits (B, K) of output voltages (B, K, T)."""
+        return read_out(self.plan.readout, voltage, self.spread)
+
+    def score(self, voltage: np.ndarray, batch: Batch, *, learns: bool) -> Scores:
+        """Return the scores of a batch with output voltages (B, K, T)."""
+        return score(self.plan.readout, voltage, batch, self.spread, learns=learns)
+
     def spike_count_gradient(self, counts: np.ndarray) -> np.ndarray:
         """Return dL/d(spike count) of the regularisation, (N,) float32: added at each spike."""
         settings = self.rule.spike_count
@@ -59,8 +68,7 @@ class SimulationContext:
 class ForwardResult(NamedTuple):
     """Result of the forward pass of a batch of B examples."""
 
-    logits: np.ndarray  # (B, K) float32
-    loss: np.ndarray  # (B,) float32 cross-entropy
+    scores: Scores | None  # what the loss says of its outputs, where that was asked for
     counts: np.ndarray  # (B, N) int64 spikes of every neuron, 0 for those that do not spike
 
 
@@ -71,13 +79,15 @@ class Simulation(Protocol):
         """Read changed weights, delays and structure from the context."""
 
     def forward(
-        self, batch: Batch, spike_scale: np.ndarray, *, width: float | None, pending: bool = False
-    ) -> ForwardResult:
+        self, batch: Batch, spike_scale: np.ndarray, *, width: float | None, pending: bool = False,
+        scored: bool = True,
+    ) -> ForwardResult:  # fmt: skip
         """Run a batch.
 
         `spike_scale` is that of each neuron's spikes, (B, N) or (1, N) float32; `width` that of
         the delay kernel in training [steps], None in evaluation. With `pending`, `backward` of the
-        batch before is still to come, which a pipelined rule allows.
+        batch before is still to come, which a pipelined rule allows. Without `scored`, the loss is
+        left alone, and so are labels.
         """
 
     def backward(self, batch: Batch, spike_scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
