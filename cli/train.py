@@ -311,13 +311,14 @@ def _build(recipe: "Recipe", splits: Mapping[str, "Data"]) -> "Network":
 
 
 def _trainer(job: TrainingJob, options: TrainOptions) -> "Trainer":
-    from mlgenn_delays.recipe import build_augment, build_rewiring, build_rule
+    from mlgenn_delays.recipe import build_augment, build_loss, build_rewiring, build_rule
     from mlgenn_delays.training.trainer import Trainer
 
     learning = job.recipe.learning
     return Trainer(
         job.network,
         build_rule(job.recipe),
+        loss=build_loss(job.recipe),
         rewiring=build_rewiring(job.recipe),
         epochs=learning.epochs,
         batch_size=learning.batch_size,
@@ -336,8 +337,7 @@ def _measure(trainer: "Trainer", splits: Mapping[str, "Data"]) -> dict[str, dict
     measured: dict[str, dict[str, Any]] = {}
     for name in ("validation", "test"):
         if name in splits:
-            found = trainer.evaluate(splits[name])
-            measured[name] = {"accuracy": found.accuracy, "loss": found.loss, "n": found.n}
+            measured[name] = trainer.evaluate(splits[name]).measured
     return measured
 
 

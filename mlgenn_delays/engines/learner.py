@@ -11,6 +11,7 @@ import numpy as np
 
 from mlgenn_delays.data.types import Batch
 from mlgenn_delays.engines.checks import check_batch, check_counts, check_delays, check_rule
+from mlgenn_delays.engines.metrics import ACCURACY, metric_for
 from mlgenn_delays.engines.results import BatchResult, EpochResult, Evaluation, Gradients, Recording
 from mlgenn_delays.engines.shared.candidate_gradients import candidate_gradients
 from mlgenn_delays.engines.shared.optimiser import Optimiser, keep_signs
@@ -27,6 +28,7 @@ from mlgenn_delays.engines.shared.simulation import (
 )
 from mlgenn_delays.errors import DivergedError, InputError
 from mlgenn_delays.learning import Rule, SurrogateBPTT
+from mlgenn_delays.learning.losses import as_loss
 from mlgenn_delays.machine import Workers
 from mlgenn_delays.network import Network
 from mlgenn_delays.rewiring import Rewiring
@@ -40,6 +42,27 @@ class _Pending(NamedTuple):
     batch: Batch
     spike_scale: np.ndarray
     width: float
+
+
+class _Tally:
+    """Sums of loss and statistics over batches of one kind."""
+
+    def __init__(self) -> None:
+        self.n, self.loss, self.metric = 0, 0.0, ACCURACY
+        self.statistics = self.last = np.zeros(1)
+
+    def add(self, batch: Batch, scores: Scores) -> float:
+        """Add a batch; return its summed loss."""
+        self.last, loss = scores.statistics.sum(0), float(scores.loss.sum(dtype=np.float64))
+        self.metric = metric_for(batch.targets)
+        self.statistics = self.statistics + self.last if self.n else self.last
+        self.n, self.loss = self.n + len(batch), self.loss + loss
+        return loss
+
+    @property
+    def score(self) -> float:
+        """The metric over all of them."""
+        return self.metric.value(self.statistics, self.n)
 
 
 class Learner:
@@ -56,6 +79,7 @@ class Learner:
         rule: Rule,
         make_simulation: Callable[[SimulationContext, bool, bool], Simulation],
         *,
+        loss: object = "cross-entropy",
         rewiring: Rewiring | None = None,
         total_steps: int,
         epoch_steps: int | None = None,
@@ -64,11 +88,14 @@ class Learner:
     ) -> None:
         self.network = network
         self.rule = rule
+        self.loss = as_loss(loss)
         self.total_steps = total_steps
         self.seed = seed
         own, workers = network.copy(), Workers(threads)  # rewiring changes its structure
         plan, layout = make_plan(own)
-        self._context = SimulationContext(own, rule, workers, plan, layout, Parameters(own, layout))
+        self._context = SimulationContext(
+            own, rule, self.loss, workers, plan, layout, Parameters(own, layout)
+        )
         check_rule(network, rule)
         self._structure = (
             StructureLearner(self._context, rewiring, total_steps, seed, epoch_steps)
@@ -96,7 +123,7 @@ class Learner:
         self, batch: Batch, spike_scale: np.ndarray, width: float | None, pending: bool = False
     ) -> tuple[Scores, np.ndarray]:
         """Run a batch; return its scores and the spikes of its neurons, (B, N)."""
-        check_batch(self.network, batch)
+        check_batch(self.network, batch, self.loss)
         scores, counts = self._simulation.forward(batch, spike_scale, width=width, pending=pending)
         assert scores is not None
         return scores, counts
@@ -130,20 +157,17 @@ class Learner:
         on_batch: Callable[[BatchResult], None] | None = None,
     ) -> EpochResult:
         """Learn from every batch in turn; see `engines.base.CompiledNetwork`."""
-        total, correct, loss = 0, 0, 0.0
+        total, tally = 0, _Tally()
         counts = np.zeros(int(self._context.plan.first[-1]), np.int64)
         grown = self._structure.grown if self._structure else 0
         self._pending = None
         for batch in batches:
             (scores, spiked), size = self._learn(batch, epoch), len(batch)
-            hits = int(scores.correct.sum())
-            batch_loss = float(scores.loss.sum(dtype=np.float64))
-            batch_counts = spiked.sum(0)
-            total, correct, loss = total + size, correct + hits, loss + batch_loss
-            counts += batch_counts
+            batch_counts, own = spiked.sum(0), tally.add(batch, scores)
+            total, counts = total + size, counts + batch_counts
             if on_batch is not None:
                 spikes = self._mean_spikes(batch_counts, size)
-                on_batch(BatchResult(batch_loss / size, hits, size, spikes))
+                on_batch(BatchResult(own / size, size, spikes, tally.metric.name, tally.last))
         self._catch_up()
         if total:
             self._revive(counts)
@@ -155,8 +179,8 @@ class Learner:
         silent = {n: int((c == 0).sum()) for n, c in self._by_population(counts).items()}
         n = max(1, total)
         return EpochResult(
-            loss / n, correct / n, total, self._mean_spikes(counts, n), silent,
-            self._structure.grown - grown if self._structure else None,
+            tally.loss / n, tally.metric.name, tally.score, total, self._mean_spikes(counts, n),
+            silent, self._structure.grown - grown if self._structure else None,
         )  # fmt: skip
 
     def _learn(self, batch: Batch, epoch: int) -> tuple[Scores, np.ndarray]:
@@ -210,10 +234,10 @@ class Learner:
     def evaluate(self, batches: Iterable[Batch]) -> Evaluation:
         """Run every batch; see `engines.base.CompiledNetwork`."""
         counts = np.zeros(int(self._context.plan.first[-1]), np.int64)
-        logits, labels, loss = [], [], 0.0
+        logits, labels, tally = [], [], _Tally()
         for batch in batches:
             scores, spiked = self._run(batch, self._unscaled, None)
-            loss += float(scores.loss.sum(dtype=np.float64))
+            tally.add(batch, scores)
             logits.append(scores.logits)
             labels.append(batch.labels)
             counts += spiked.sum(0)
@@ -224,14 +248,16 @@ class Learner:
             raise DivergedError("the logits are not finite: weights, or the input, are too large")
         predictions, n = outputs.argmax(1), len(truth)
         return Evaluation(
-            loss=loss / n,
-            accuracy=float((predictions == truth).mean()),
+            loss=tally.loss / n,
+            metric=tally.metric.name,
+            score=tally.score,
             n=n,
             labels=truth,
             predictions=predictions,
             logits=outputs,
             spikes=self._mean_spikes(counts, n),
             silent={k: int((c == 0).sum()) for k, c in self._by_population(counts).items()},
+            statistics=tally.statistics,
         )
 
     def gradients(self, batch: Batch, *, epoch: int | None = None) -> Gradients:
@@ -271,8 +297,8 @@ class Learner:
 
     def record(self, batch: Batch) -> Recording:
         """Return all spikes and output voltages; see `engines.base.CompiledNetwork`."""
-        unlabelled = replace(batch, labels=np.zeros(len(batch), np.int64))
-        check_batch(self.network, unlabelled)
+        unlabelled = replace(batch, labels=np.zeros(len(batch), np.int64), targets=None)
+        check_batch(self.network, unlabelled, None)
         self._simulation.forward(unlabelled, self._unscaled, width=None, scored=False)
         return self._simulation.recording(unlabelled)
 

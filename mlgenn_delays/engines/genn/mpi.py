@@ -13,6 +13,7 @@ import numpy as np
 from mlgenn_delays.data.types import Batch, examples
 from mlgenn_delays.engines.genn import gpus
 from mlgenn_delays.engines.genn.simulation import GeNNSimulation
+from mlgenn_delays.engines.metrics import metric_for
 from mlgenn_delays.engines.results import Recording
 from mlgenn_delays.engines.shared.scoring import Scores
 from mlgenn_delays.engines.shared.simulation import ForwardResult, Simulation, SimulationContext
@@ -105,16 +106,17 @@ class DistributedSimulation(Simulation):
         if part:
             self._simulation.counts = whole
         return ForwardResult(
-            self._scores(own.scores if own else None, size) if scored else None, whole
+            self._scores(own.scores if own else None, batch) if scored else None, whole
         )
 
-    def _scores(self, own: Scores | None, size: int) -> Scores:
+    def _scores(self, own: Scores | None, batch: Batch) -> Scores:
         """Return the scores of all ranks, of this rank's; each keeps dL/dV of its own."""
-        classes = self.context.network.output().n
+        size, classes = len(batch), self.context.network.output().n
         logits = self._gathered(own.logits if own else None, size, (classes,))
         loss = self._gathered(own.loss if own else None, size, ())
-        correct = self._gathered(own.correct if own else None, size, ())
-        return Scores(logits.astype(np.float32), loss.astype(np.float32), None, correct > 0)
+        metric = metric_for(batch.targets)
+        statistics = self._gathered(own.statistics if own else None, size, (metric.size(classes),))
+        return Scores(logits.astype(np.float32), loss.astype(np.float32), statistics)
 
     def backward(self, batch: Batch, spike_scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the gradients of the batch just run; see `Simulation`."""

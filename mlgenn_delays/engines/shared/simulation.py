@@ -14,16 +14,18 @@ from mlgenn_delays.engines.shared.plan import ParameterLayout, Plan, make_plan
 from mlgenn_delays.engines.shared.scoring import Scores, read_out, score
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.learning import Rule
+from mlgenn_delays.learning.losses import Loss
 from mlgenn_delays.machine import Workers, chunks
 from mlgenn_delays.network import Network, Projection
 
 
 @dataclass
 class SimulationContext:
-    """What a simulation works on; all but rule and workers is replaced with the structure."""
+    """What a simulation works on; plan, layout and parameters are replaced with the structure."""
 
     network: Network
     rule: Rule
+    loss: Loss
     workers: Workers
     plan: Plan
     layout: ParameterLayout
@@ -56,7 +58,8 @@ class SimulationContext:
 
     def score(self, voltage: np.ndarray, batch: Batch, *, learns: bool) -> Scores:
         """Return the scores of a batch with output voltages (B, K, T)."""
-        return score(self.plan.readout, voltage, batch, self.spread, learns=learns)
+        readout, dt = self.plan.readout, self.network.dt
+        return score(self.loss, readout, dt, voltage, batch, self.spread, learns=learns)
 
     def spike_count_gradient(self, counts: np.ndarray) -> np.ndarray:
         """Return dL/d(spike count) of the regularisation, (N,) float32: added at each spike."""
