@@ -127,10 +127,10 @@ def _seen(run: "Run", chosen: Mapping[str, "Data"]) -> dict[str, dict[str, int]]
 
 
 def _pooled(measured: dict[str, "Evaluation"]) -> dict[str, Any]:
-    from mlgenn_delays.engines.metrics import ACCURACY, METRICS
+    from mlgenn_delays.engines.metrics import ACCURACY, METRIC_OF
 
     parts = list(measured.values())
-    metric, n = METRICS[parts[0].metric], sum(part.n for part in parts)
+    metric, n = METRIC_OF[parts[0].metric], sum(part.n for part in parts)
     statistics: Any = sum(part.statistics for part in parts)
     pooled = {
         metric.name: metric.value(statistics, n),

@@ -50,9 +50,10 @@ def table(*columns: str, left: int = 1) -> "Table":
 
 
 def _splits(splits: dict[str, dict[str, Any]]) -> "Table":
-    from mlgenn_delays.engines.metrics import METRICS
+    from mlgenn_delays.engines.metrics import METRIC_OF
 
-    (metric,) = (metric for name, metric in METRICS.items() if name in next(iter(splits.values())))
+    first = next(iter(splits.values()))
+    (metric,) = (metric for name, metric in METRIC_OF.items() if name in first)
     shown = table("split", metric.title, "loss", "examples")
     for name, row in splits.items():
         shown.add_row(name, metric.text(row[metric.name]), f"{row['loss']:.4f}", str(row["n"]))

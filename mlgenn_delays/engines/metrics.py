@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mlgenn_delays.learning.losses import LOSSES, MeanSquaredError
+
 
 @dataclass(frozen=True)
 class Metric:
@@ -65,7 +67,12 @@ def _nrmse(sums: np.ndarray, n: int) -> float:
 ACCURACY = Metric("accuracy", "accuracy", True, _accuracy, lambda k: 1)
 # Root mean squared error over the standard deviation of the targets: 1 for who predicts their mean.
 NRMSE = Metric("nrmse", "NRMSE", False, _nrmse, lambda k: 1 + 3 * k)
-METRICS = {metric.name: metric for metric in (ACCURACY, NRMSE)}
+METRIC_OF = {metric.name: metric for metric in (ACCURACY, NRMSE)}
+
+
+def metric_of_kind(kind: str) -> Metric:
+    """Return the metric of data that a loss, by its name, takes."""
+    return NRMSE if LOSSES[kind] is MeanSquaredError else ACCURACY
 
 
 def metric_for(targets: object) -> Metric:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from mlgenn_delays.engines.metrics import ACCURACY, METRICS, Metric
+from mlgenn_delays.engines.metrics import ACCURACY, METRIC_OF, Metric
 from mlgenn_delays.engines.results import EpochResult, Evaluation
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.untrusted import first_problem, read_csv, reason
@@ -79,11 +79,11 @@ def check_rows(rows: Sequence[Row]) -> None:
 def metric_of(row: Row) -> Metric:
     """The metric of a row; a `ValueError` for a row with none or several."""
     found = [
-        m for m in METRICS.values() if {f"train_{m.name}", f"validation_{m.name}"} & row.keys()
+        m for m in METRIC_OF.values() if {f"train_{m.name}", f"validation_{m.name}"} & row.keys()
     ]
     if len(found) != 1 or not {f"{part}_{found[0].name}" for part in PARTS} <= row.keys():
         raise ValueError(
-            f"its rows must have one of {', '.join(METRICS)} for {' and '.join(PARTS)}"
+            f"its rows must have one of {', '.join(METRIC_OF)} for {' and '.join(PARTS)}"
         )
     return found[0]
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from mlgenn_delays.engines.metrics import ACCURACY, METRICS
+from mlgenn_delays.engines.metrics import ACCURACY, METRIC_OF
 from mlgenn_delays.engines.results import BatchResult
 from mlgenn_delays.progress import Progress
 from mlgenn_delays.runs.history import PARTS, Row, metric_of
@@ -65,7 +65,7 @@ class RunningMeans:
         """Add a batch."""
         self.n += result.n
         self.loss += result.loss * result.n
-        self.metric = METRICS[result.metric]
+        self.metric = METRIC_OF[result.metric]
         first = self.n == result.n
         self.statistics = result.statistics + (0 if first else self.statistics)
         self.spikes += mean_spikes(result.spikes, self.sizes) * result.n
