@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from queue import SimpleQueue
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -11,12 +11,14 @@ from mlgenn_delays.data.types import Batch
 from mlgenn_delays.engines.results import Recording
 from mlgenn_delays.engines.shared.parameters import Parameters
 from mlgenn_delays.engines.shared.plan import ParameterLayout, Plan, make_plan
-from mlgenn_delays.engines.shared.scoring import Scores, read_out, score
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.learning import Rule
 from mlgenn_delays.learning.losses import Loss
 from mlgenn_delays.machine import Workers, chunks
 from mlgenn_delays.network import Network, Projection
+
+if TYPE_CHECKING:  # with its kernels, it takes long to import
+    from mlgenn_delays.engines.shared.scoring import Scores
 
 
 @dataclass
@@ -54,10 +56,14 @@ class SimulationContext:
 
     def read_out(self, voltage: np.ndarray) -> np.ndarray:
         """Return the logits (B, K) of output voltages (B, K, T)."""
+        from mlgenn_delays.engines.shared.scoring import read_out
+
         return read_out(self.plan.readout, voltage, self.spread)
 
-    def score(self, voltage: np.ndarray, batch: Batch, *, learns: bool) -> Scores:
+    def score(self, voltage: np.ndarray, batch: Batch, *, learns: bool) -> "Scores":
         """Return the scores of a batch with output voltages (B, K, T)."""
+        from mlgenn_delays.engines.shared.scoring import score
+
         readout, dt = self.plan.readout, self.network.dt
         return score(self.loss, readout, dt, voltage, batch, self.spread, learns=learns)
 
@@ -71,7 +77,7 @@ class SimulationContext:
 class ForwardResult(NamedTuple):
     """Result of the forward pass of a batch of B examples."""
 
-    scores: Scores | None  # what the loss says of its outputs, where that was asked for
+    scores: "Scores | None"  # what the loss says of its outputs, where that was asked for
     counts: np.ndarray  # (B, N) int64 spikes of every neuron, 0 for those that do not spike
 
 
