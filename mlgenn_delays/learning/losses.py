@@ -134,7 +134,7 @@ def check_result(result: Any, shape: tuple[int, ...]) -> tuple[np.ndarray, np.nd
             f"{type(result).__name__}"
         )
     try:
-        loss, drive = (np.ascontiguousarray(part, np.float32) for part in result)
+        loss, drive = (np.asarray(part, np.float32, order="C") for part in result)
     except (TypeError, ValueError) as error:
         raise InputError(f"a loss function must give arrays of real numbers, got {error}") from None
     if loss.shape != shape[:1] or drive.shape != shape:
