@@ -90,7 +90,7 @@ class Evaluation(_Scored):
             "nrmse" (root mean squared error over the standard deviation of the targets) for series.
         score: Its value.
         n: N.
-        labels: (N,) int64; 0 for series, as are predictions of no use there.
+        labels: (N,) int64; all 0 for series, for which predictions and confusion mean nothing.
         predictions: (N,) int64.
         logits: (N, K) float32.
         spikes: Mean spikes per neuron and example, by LIF population.

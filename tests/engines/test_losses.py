@@ -1,4 +1,4 @@
-"""Losses between the ways forwards and back: against twins, central differences and each other."""
+"""Losses between forward and backward pass: against twins, central differences and each other."""
 
 from dataclasses import replace
 from typing import Any

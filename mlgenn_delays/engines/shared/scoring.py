@@ -1,4 +1,4 @@
-"""What stands between the ways forwards and back: logits, loss and dL/dV of the output voltages.
+"""Between forward and backward pass: logits, loss and dL/dV of the output voltages.
 
 Shapes: B examples of a batch, K output neurons, T steps. A loss is a sum over examples, so a batch
 may be scored part by part. A loss that looks at more than the voltage (spikes of an output that
