@@ -341,13 +341,14 @@ def _starting_network(run: "Run", splits: Mapping[str, "Data"], options: TrainOp
 
 
 def _trainer(job: TrainingJob, options: TrainOptions) -> "Trainer":
-    from mlgenn_delays.recipe import build_augment, build_rewiring, build_rule
+    from mlgenn_delays.recipe import build_augment, build_loss, build_rewiring, build_rule
     from mlgenn_delays.training.trainer import Trainer
 
     learning = job.recipe.learning
     return Trainer(
         job.network,
         build_rule(job.recipe),
+        loss=build_loss(job.recipe),
         rewiring=build_rewiring(job.recipe),
         epochs=learning.epochs,
         batch_size=learning.batch_size,
@@ -366,8 +367,7 @@ def _measure(trainer: "Trainer", splits: Mapping[str, "Data"]) -> dict[str, dict
     measured: dict[str, dict[str, Any]] = {}
     for name in ("validation", "test"):
         if name in splits:
-            found = trainer.evaluate(splits[name])
-            measured[name] = {"accuracy": found.accuracy, "loss": found.loss, "n": found.n}
+            measured[name] = trainer.evaluate(splits[name]).measured
     return measured
 
 

@@ -36,7 +36,7 @@ class CompiledNetwork(Protocol):
         """
 
     def evaluate(self, batches: Iterable[Batch]) -> Evaluation:
-        """Classify every batch, without learning or dropout."""
+        """Evaluate every batch, without learning or dropout."""
 
     def gradients(self, batch: Batch, *, epoch: int | None = None) -> Gradients:
         """Return the gradients of one batch, without learning or dropout.

@@ -15,6 +15,7 @@ from mlgenn_delays.learning import (
     SpikeCount,
     SurrogateBPTT,
 )
+from mlgenn_delays.learning.losses import LOSSES, CrossEntropy, MeanSquaredError
 from mlgenn_delays.learning.optimisers import SCHEDULES
 from mlgenn_delays.learning.rules import SURROGATES, DelayKernel
 from mlgenn_delays.network import (
@@ -174,6 +175,18 @@ def build_rule(recipe: Recipe) -> Rule:
         return EventProp(**common)
     surrogate = SURROGATES[learning.surrogate](**learning.surrogate_options)
     return SurrogateBPTT(surrogate=surrogate, kernel=_kernel(recipe), **common)
+
+
+def build_loss(recipe: Recipe) -> CrossEntropy | MeanSquaredError:
+    """Return the loss of a recipe.
+
+    Example:
+        >>> from mlgenn_delays.recipe import build_loss, load_recipe
+        >>> build_loss(load_recipe("digits"))
+        CrossEntropy(label_smoothing=0.0)
+    """
+    kind = LOSSES[recipe.loss.kind]
+    return kind(**{name: getattr(recipe.loss, name) for name in fields_of(kind)})
 
 
 def _kernel(recipe: Recipe) -> DelayKernel:

@@ -8,7 +8,7 @@ known by their spikes alone, as the CPU engine reports them, so this holds for a
 
 import math
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from mlgenn_delays.engines.cpu.timestep_simulation import MOMENTUM
 from mlgenn_delays.engines.results import Evaluation
 from mlgenn_delays.errors import InputError, nearest
 from mlgenn_delays.learning import EventProp, Rule, SurrogateBPTT
+from mlgenn_delays.learning.losses import CrossEntropy, MeanSquaredError
 from mlgenn_delays.network import Network, Population, Projection
 from mlgenn_delays.network.initialise import kaiming
 from mlgenn_delays.rng import generator
@@ -113,11 +114,14 @@ def initialise_weights(
         >>> initialise_weights(network, data).silent
         {'hidden': 0}
     """
-    check_data(network, "data", data)
+    series = getattr(data, "targets", None) is not None
+    check_data(network, MeanSquaredError() if series else CrossEntropy(), "data", data)
     chosen = _chosen(network, projections)
     rng = generator(network.seed, "initial weights")
     rows = np.sort(rng.choice(len(data), min(len(data), EXAMPLES), replace=False))
-    trial = _Trial(network, data.batch(rows), threads)
+    # Series, too, are to be of order 1 in the mean over the trial: they take the logits' part.
+    batch = replace(data.batch(rows), targets=None)
+    trial = _Trial(network, batch, threads)
     for name in chosen:
         trial.network.projections[name].weight[:] = 0.0
     for population in trial.network.order():

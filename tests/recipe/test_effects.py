@@ -15,6 +15,7 @@ from mlgenn_delays.network.storage import to_bytes
 from mlgenn_delays.recipe import (
     Recipe,
     build_augment,
+    build_loss,
     build_network,
     build_rewiring,
     build_rule,
@@ -75,6 +76,7 @@ OTHER: dict[str, Any] = {
     "learning.rule": "surrogate",
     "learning.surrogate": "boxcar", "learning.surrogate_options": "{slope=9}",
     "learning.schedule": "cosine", "learning.schedule_options": "{}",
+    "loss.kind": "mean-squared-error",
     "delays.schedule_options": "{}", "learning.clip": 1e-9, "regularisation.l1": 0.5,
     "augmentation.group": 2, "augmentation.time_shift": 5.0, "augmentation.mask_time": 8.0,
     "augmentation.mask_channels": 4,
@@ -102,8 +104,8 @@ def outcome(overrides: tuple[str, ...]) -> int:
     if recipe.network.automatic():
         initialise_weights(network, data, recipe.network.automatic(), threads=1)
     engine = compile_network(
-        network, build_rule(recipe), rewiring=build_rewiring(recipe), seed=recipe.seed,
-        total_steps=8, epoch_steps=3, threads=1,
+        network, build_rule(recipe), loss=build_loss(recipe), rewiring=build_rewiring(recipe),
+        seed=recipe.seed, total_steps=8, epoch_steps=3, threads=1,
     )  # fmt: skip
     size, augment = recipe.learning.batch_size, build_augment(recipe)
     for epoch in (1, 2):

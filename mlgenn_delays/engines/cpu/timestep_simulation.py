@@ -17,6 +17,7 @@ from mlgenn_delays.engines.results import Recording
 from mlgenn_delays.engines.shared.candidate_gradients import correlate
 from mlgenn_delays.engines.shared.numerics import sum_chunks
 from mlgenn_delays.engines.shared.plan import INPUT, SPIKING
+from mlgenn_delays.engines.shared.scoring import Scores
 from mlgenn_delays.engines.shared.simulation import ForwardResult, Simulation, SimulationContext
 from mlgenn_delays.engines.shared.taps import (
     Taps,
@@ -57,6 +58,7 @@ class TimestepSimulation(Simulation):
         self._buffers: SimpleQueue[ThreadBuffers] = SimpleQueue()
         self._taps: dict[float | None, tuple[Taps, np.ndarray, np.ndarray]] = {}
         self._width: float | None = None
+        self._scores: Scores | None = None  # of the batch just run
         self._batch_stats: dict[str, tuple[np.ndarray, np.ndarray]] = {}
         self._counts = np.zeros((0, 0), np.int64)
         self._current_input = isinstance(context.network.input().model, CurrentInput)
@@ -98,7 +100,7 @@ class TimestepSimulation(Simulation):
         if batch.n_steps != self._steps:
             self._steps, self._traces = batch.n_steps, None  # freed before the new ones are made
             self._taps.clear()
-        if self._traces is None or len(self._traces.loss) < size:
+        if self._traces is None or len(self._traces.counts) < size:
             compact = self._surrogate.compact
             walked = (plan.kind == SPIKING) | ((plan.kind == INPUT) & (not self._current_input))
             max_shift = max_shift_of(self.context.parameters, self._steps)
@@ -107,7 +109,7 @@ class TimestepSimulation(Simulation):
             self._traces = make_traces(plan, self._row_layout, size, classes, self._states())
             self._buffers = SimpleQueue()
             for _ in range(self.context.workers.threads):
-                self._buffers.put(make_thread_buffers(plan, self._row_layout, classes))
+                self._buffers.put(make_thread_buffers(plan, self._row_layout))
         return self._traces
 
     def _tapped(self, width: float | None) -> tuple[Taps, np.ndarray, np.ndarray]:
@@ -125,8 +127,9 @@ class TimestepSimulation(Simulation):
     # Forwards
 
     def forward(
-        self, batch: Batch, spike_scale: np.ndarray, *, width: float | None, pending: bool = False
-    ) -> ForwardResult:
+        self, batch: Batch, spike_scale: np.ndarray, *, width: float | None, pending: bool = False,
+        scored: bool = True,
+    ) -> ForwardResult:  # fmt: skip
         """Run a batch; see `Simulation`."""
         traces, plan, size = self._fit(batch), self._plan, len(batch)
         self._width = width
@@ -154,12 +157,14 @@ class TimestepSimulation(Simulation):
             ) -> None:  # fmt: skip
                 kernels.forward.run_neurons(
                     plan, self._row_layout, p, factor, shift, taps.size, taps.first, coef,
-                    spike_scale, batch.labels, traces, low, high, buffers,
+                    spike_scale, traces, low, high, buffers,
                 )  # fmt: skip
 
             self._over_chunks(size, fire)
         self._counts = self._spikes(size)
-        return ForwardResult(traces.logits[:size], traces.loss[:size], self._counts)
+        voltage, learns = traces.voltage_out[:size], width is not None
+        self._scores = self.context.score(voltage, batch, learns=learns) if scored else None
+        return ForwardResult(self._scores, self._counts)
 
     def _over_chunks(self, size: int, task: object, most: int = CHUNKS) -> int:
         return self.context.over_chunks(size, most, self._buffers, task)  # type: ignore[arg-type]
@@ -228,7 +233,8 @@ class TimestepSimulation(Simulation):
 
     def backward(self, batch: Batch, spike_scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the gradients of the batch just run; see `Simulation`."""
-        assert self._traces is not None
+        assert self._traces is not None and self._scores is not None
+        drive = self._scores.drive
         traces, plan, size, p_ = self._traces, self._plan, len(batch), self.context.parameters
         taps, _, address = self._tapped(self._width)
         places = len(plan.out_synapse) * taps.size
@@ -252,8 +258,8 @@ class TimestepSimulation(Simulation):
             ) -> None:  # fmt: skip
                 kernels.backward.back_neurons(
                     plan, self._row_layout, p, shape, *self._affines[p], taps.size, out_coef,
-                    out_address, spike_scale, batch.labels, count_gradient, traces, low, high,
-                    buffers, by_constant[k],
+                    out_address, spike_scale, drive, count_gradient, traces, low, high, buffers,
+                    by_constant[k],
                 )  # fmt: skip
 
             self._over_chunks(size, neurons_back)
@@ -321,7 +327,8 @@ class TimestepSimulation(Simulation):
             start[name] = spike_starts(count)
             valid = np.arange(self._steps) < count[:, :, None]
             time[name] = traces.time[:size, row : row + count.shape[1]][valid].astype(np.int32)
-        return Recording(start, time, traces.voltage_out[:size].copy(), traces.logits[:size].copy())
+        voltage = traces.voltage_out[:size].copy()
+        return Recording(start, time, voltage, self.context.read_out(voltage))
 
     def variables(self, size: int, names: Collection[str]) -> dict[tuple[str, str], np.ndarray]:
         """Return variables in the batch just run, (size, n, T) by population and name."""
