@@ -177,8 +177,8 @@ def back_block(
             buffers, buffers.kept,
         )  # fmt: skip
         back_linear(
-            plan, linear, p, low, lanes, recurrent, own_scale, count_gradient, base, store, e,
-            steps, buffers, buffers.kept, by_matrix, by_synapse,
+            plan, linear, p, low, lanes, recurrent, own_scale, count_gradient, drive, base, store,
+            e, steps, buffers, buffers.kept, by_matrix, by_synapse,
         )  # fmt: skip
         return
     if plan.recurrent_population[p]:
