@@ -213,7 +213,7 @@ _WEIGHTS = {
 
 def _network(recipe: "Recipe") -> Found:
     for where, table in _neurons(recipe):
-        if table.synapse == "Delta":
+        if table.synapse == "Delta" and "tau_syn" not in table.neuron().parameters():
             yield f"{where}.tau_syn", f"{where}.synapse = 'Delta'"
         for key in _WEIGHTS[table.weight_init]:
             yield f"{where}.{key}", f"{where}.weight_init = {table.weight_init!r}"
@@ -258,6 +258,12 @@ def _learning(recipe: "Recipe") -> Found:
     if learning.rule == "eventprop":
         for key in ("surrogate", "surrogate_options"):
             yield f"learning.{key}", "learning.rule = 'eventprop'"
+    layers = dict(_neurons(recipe))
+    if not any(table.learn for table in layers.values()):
+        yield "learning.neuron_learning_rate", "network.layers.N.learn = [] everywhere"
+    if learning.neuron_learning_rate == 0:
+        for where in layers:
+            yield f"{where}.learn", "learning.neuron_learning_rate = 0"
     if learning.learning_rate == 0:
         for key in ("schedule", "schedule_options", "beta1", "beta2", "clip"):
             yield f"learning.{key}", "learning.learning_rate = 0"

@@ -62,9 +62,11 @@ BESIDE: dict[str, tuple[str, ...]] = {
         "network.layers.0.weight_mean=6", "learning.epochs=4", "rewiring.until=0.5",
     ),
     "shifted": ("augmentation.shift=2",),
+    "learned": ("network.layers.0.learn=['tau_mem']",),
 }  # fmt: skip
 # Another value of each key, one that the check of its range lets pass.
 OTHER: dict[str, Any] = {
+    "network.layers.0.learn": "['v_thresh']", "network.readout.learn": "['tau_mem']",
     "network.layers.0.size": 9, "network.layers.0.model": "EulerLIF",
     "network.layers.0.synapse": "Delta", "network.readout.model": "EulerLI",
     "network.readout.synapse": "Delta", "network.readout.kind": "max", "network.sparsity": 0.5,
