@@ -28,8 +28,9 @@ from ml_genn.utils.model import CustomUpdateModel, NeuronModel, WeightUpdateMode
 from ml_genn.utils.snippet import ConnectivitySnippet
 from pygenn import CustomUpdateVarAccess, VarAccess, create_var_ref, create_wu_var_ref
 
-from mlgenn_delays.engines.genn.neuron_code import EVENT, SPIKE, NeuronCode, neuron_code
+from mlgenn_delays.engines.genn.neuron_code import neuron_code
 from mlgenn_delays.engines.genn.synapse_code import SynapseCode, synapse_code
+from mlgenn_delays.engines.genn.tape import EVENT, SPIKE, NeuronCode
 from mlgenn_delays.engines.shared.plan import synapse_groups
 from mlgenn_delays.learning import Rule
 from mlgenn_delays.network import Exponential, Network

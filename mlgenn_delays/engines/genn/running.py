@@ -16,8 +16,8 @@ from mlgenn_delays.engines.genn.compiler import (
     identifiers,
     translate,
 )
-from mlgenn_delays.engines.genn.neuron_code import WORD
 from mlgenn_delays.engines.genn.synapse_code import norm_and_mean
+from mlgenn_delays.engines.genn.tape import WORD
 from mlgenn_delays.engines.shared.parameters import Parameters
 from mlgenn_delays.engines.shared.plan import pair_shape, synapse_groups
 from mlgenn_delays.engines.shared.simulation import SimulationContext

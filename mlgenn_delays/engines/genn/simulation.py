@@ -8,6 +8,7 @@ readouts, the loss and the optimiser step are the CPU engine's.
 
 from dataclasses import dataclass
 from itertools import zip_longest
+from typing import Any
 
 import numpy as np
 
@@ -32,7 +33,7 @@ from mlgenn_delays.engines.shared.traces import (
     spike_starts,
 )
 from mlgenn_delays.learning import EventProp
-from mlgenn_delays.network import CurrentInput, EulerLIF
+from mlgenn_delays.network import CurrentInput
 
 
 @dataclass
@@ -291,9 +292,9 @@ class GeNNSimulation(Simulation):
         assert self._running is not None
         self._running.array_from_device(name, "Tape")
         tape = self._rows(batch, name, "Tape")[: len(batch)]
-        model = self.context.network.populations[name].model
-        open_at_0 = isinstance(self.context.rule, EventProp) or isinstance(model, EulerLIF)
-        return tape > 0 if open_at_0 else tape >= 0
+        model: Any = self.context.network.populations[name].model
+        strict = isinstance(self.context.rule, EventProp) or model.equations.strict
+        return tape > 0 if strict else tape >= 0
 
     def _keep(self, running: Running, batch: Batch) -> None:
         """Copy spikes, input and adjoints to the rows that `correlate` reads."""
