@@ -14,6 +14,7 @@ from mlgenn_delays.learning import EventProp, Gaussian, Rule, SurrogateBPTT
 from mlgenn_delays.machine import CHUNK_BYTES, CHUNKS, as_text, available_cores, check_memory
 from mlgenn_delays.network import CurrentInput, Delta, Network
 from mlgenn_delays.network.delays import longest_steps
+from mlgenn_delays.neurons.declare import Neuron
 from mlgenn_delays.rewiring import Rewiring
 
 # Taps of Gaussian kernels that are worked out in an optimiser step, at some 100 million a second.
@@ -171,12 +172,26 @@ def _rows(network: Network, rule: Rule) -> tuple[int, int, int]:
     return sources, sum(p.n for p in neurons), groups
 
 
+def _read_back(network: Network, rule: Rule) -> int:
+    """Return the rows of states and currents that the adjoints of the neurons read."""
+    from mlgenn_delays.neurons.adjoint import adjoint
+
+    rows = 0
+    for population in network.populations.values():
+        model = population.model
+        if isinstance(model, Neuron) and not (model.spiking and isinstance(rule, EventProp)):
+            back = adjoint(model.equations)
+            rows += population.n * (len(back.reads) + back.current)
+    return rows
+
+
 def _along_time(network: Network, rule: Rule, rewiring: Rewiring | None, trials: Trials) -> int:
     steps, size, classes = trials.steps, trials.size, network.output().n
     sources, neurons, groups = _rows(network, rule)
     length = steps + _longest(network, steps) + 2
     if trials.side:  # tapes of GeNN, and what arrives later
-        return 4 * (2 * size * steps * (neurons + classes) + 2 * trials.side * neurons * length)
+        tapes = neurons + classes + _read_back(network, rule)
+        return 4 * (2 * size * steps * tapes + 2 * trials.side * neurons * length)
     from mlgenn_delays.engines.cpu.eventprop_forward import LANES
 
     rows = 4 * size * (sources * length + neurons * ((2 + groups) * length + steps))

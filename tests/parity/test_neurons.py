@@ -39,6 +39,7 @@ from mlgenn_delays.neurons.declare import (  # noqa: E402
     TauRefrac,
     neuron,
 )
+from mlgenn_delays.neurons.models.two_compartment_lif import TwoCompartmentLIF  # noqa: E402
 from mlgenn_delays.settings import Number  # noqa: E402
 from tests.engines.helpers import raster, relative  # noqa: E402
 from tests.parity.helpers import check, cpu, genn  # noqa: E402
@@ -146,6 +147,16 @@ def declared_here() -> Network:
     model: Any = made.net.populations["differing"].model
     object.__setattr__(model, "tau_adapt", np.linspace(10.0, 50.0, 7))
     object.__setattr__(model, "adapt_v", np.linspace(0.0, 0.5, 7))
+    # A spike brings these to the threshold and not above it, at which one spikes, the other not.
+    for name, model, weight in (
+        ("above", EulerLIF(4), 1.0), ("at", TwoCompartmentLIF(4, beta_2=0.5), 2.0)
+    ):  # fmt: skip
+        made.net.add(name, model)
+        made.net.connect(
+            "input", name, Delta(), weight=weight, delay=Uniform(0.0, 8.0), max_delay=8.0,
+            density=0.2,
+        )  # fmt: skip
+        made.connect(name, "output", 0.1, 0.6)
     return made.net
 
 
