@@ -31,8 +31,8 @@ def neuron_code(network: Network, population: Population, rule: Rule, keeps: boo
         return _spike_input(population.n)
     if isinstance(model, CurrentInput):
         return _current_input()
-    groups, code = synapse_groups(network, population.name), NeuronCode()
-    code.add_synapses(groups, dt)
+    groups = synapse_groups(network, population.name)
+    code = NeuronCode(groups=len(groups))
     code.add_bias(population.bias)
     if rule.dropout.get(population.name):
         code.variables |= {"Gain": 1.0, "GainBack": 1.0}
@@ -45,6 +45,7 @@ def neuron_code(network: Network, population: Population, rule: Rule, keeps: boo
     else:
         assert isinstance(model, SpikingNeuron)
         add_surrogate(code, model, dt, rule.surrogate)
+    code.add_synapses(groups, dt)
     if keeps:
         for g in range(len(groups)):
             code.arrays[f"Adjoint{g}"] = "scalar*"

@@ -96,7 +96,6 @@ class NeuronCode:
                 decay = float(np.exp(-dt / synapse.tau_syn))
                 scale = synapse.tau_syn / dt * (1.0 - decay)
             self.params |= {f"Beta{g}": decay, f"ToSyn{g}": scale}
-        self.groups = len(groups)
         self.add_adjoints([f"LambdaI{g}" for g in range(len(groups))])
 
     def add_bias(self, bias: np.ndarray) -> None:
