@@ -17,6 +17,7 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from math import inf, nextafter
 from numbers import Integral, Real
 from types import NoneType, UnionType
 from typing import (
@@ -237,7 +238,8 @@ def range_of(kind: Any, value: object = None) -> str:
         return " or ".join(dict.fromkeys(parts))
     if plain in (float, int):
         unit = "".join(f" {each.name}" for each in metadata if isinstance(each, Unit))
-        return f"a {'whole ' * (plain is int)}number{_bounds(metadata, value)}{unit}"
+        also = "".join(getattr(each, "also", "") for each in metadata)
+        return f"a {'whole ' * (plain is int)}number{_bounds(metadata, value)}{unit}{also}"
     if isinstance(origin, type) and issubclass(origin, Mapping):
         return f"{range_of(get_args(plain)[1])} by name"
     if origin in (tuple, list):
@@ -265,6 +267,21 @@ def _metadata(kind: Any) -> Iterator[Any]:
     for each in get_args(plain):
         if not isinstance(each, str):
             yield from _metadata(each)
+
+
+def bounds_of(kind: Any) -> tuple[float, float]:
+    """The least and the largest number that an annotation allows; of an open range, the next.
+
+    Example:
+        >>> bounds_of(Probability)
+        (0.0, 1.0)
+    """
+    _, metadata = _unwrapped(kind)
+    low, high = -inf, inf
+    for each in metadata:
+        low = max(low, getattr(each, "ge", -inf), nextafter(getattr(each, "gt", -inf), inf))
+        high = min(high, getattr(each, "le", inf), nextafter(getattr(each, "lt", inf), -inf))
+    return low, high
 
 
 def _bounds(metadata: list[Any], value: object) -> str:

@@ -35,6 +35,12 @@ def check_rule(network: Network, rule: Rule) -> None:
                 "a pipelined rule must have populations without normalisation, got "
                 f"{population.name!r}; leave one of them out"
             )
+    for population in network.populations.values():
+        if population.learn and rule.neurons is not None and rule.pipelined:
+            raise InputError(
+                f"a pipelined rule must have neurons whose parameters are not learned, got "
+                f"{population.learn[0]} of {population.name!r}; leave one of them out"
+            )
     names = [p.name for p in network.spiking()]
     for name in rule.dropout:
         if name not in names:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mlgenn_delays.distributions import PerNeuron
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.network.models import (
     FIELDS,
@@ -14,12 +15,14 @@ from mlgenn_delays.network.models import (
     SYNAPSE_MODELS,
     Normalisation,
     Population,
+    PopulationModel,
     check_name,
     check_roles,
     check_synapse,
+    learning,
 )
 from mlgenn_delays.network.projection import Projection
-from mlgenn_delays.neurons.declare import model_of
+from mlgenn_delays.neurons.declare import Neuron, model_of
 from mlgenn_delays.tensors import FileFormat, not_finite
 from mlgenn_delays.untrusted import parse_json
 
@@ -45,6 +48,9 @@ def tensors_of(network: "Network") -> dict[str, np.ndarray]:
     tensors: dict[str, np.ndarray] = {}
     for population in network.populations.values():
         tensors[f"population/{population.name}/bias"] = population.bias
+        for key, value in vars(population.model).items():
+            if isinstance(value, PerNeuron):
+                tensors[f"population/{population.name}/{key}"] = value.array
         if population.normalisation is not None:
             for key in FIELDS:
                 tensors[f"population/{population.name}/{key}"] = getattr(
@@ -83,7 +89,8 @@ def describe(network: "Network") -> dict[str, Any]:
         "dt": network.dt,
         "seed": network.seed,
         "populations": [
-            {"name": p.name, "model": type(p.model).__name__, **asdict(p.model)}
+            {"name": p.name, "model": type(p.model).__name__, **_numbers(p.model)}
+            | ({"learn": list(p.learn)} if p.learn else {})
             for p in network.populations.values()
         ],
         "projections": [
@@ -100,6 +107,11 @@ def describe(network: "Network") -> dict[str, Any]:
     }
 
 
+def _numbers(model: PopulationModel) -> dict[str, Any]:
+    """The settings of a model but for those that differ between neurons."""
+    return {k: v for k, v in vars(model).items() if not isinstance(v, PerNeuron)}
+
+
 def rebuild(
     make: "type[Network]", text: dict[str, Any], tensors: dict[str, np.ndarray]
 ) -> "Network":
@@ -109,16 +121,22 @@ def rebuild(
     """
     network = make(dt=text["dt"], seed=text["seed"])
     for entry in text["populations"]:
-        settings = {k: v for k, v in entry.items() if k not in ("name", "model")}
+        settings = {k: v for k, v in entry.items() if k not in ("name", "model", "learn")}
         kind: Any = INPUT_MODELS.get(entry["model"]) or model_of(entry["model"])
+        for key in kind.parameters() if issubclass(kind, Neuron) else ():
+            stored = f"population/{entry['name']}/{key}"
+            if stored in tensors:
+                settings[key] = PerNeuron(_array(tensors, stored, np.float32))
         model = kind(**settings)
         bias = _array(tensors, f"population/{entry['name']}/bias", np.float32)
         if bias.shape != (model.n,):
             raise InputError(f"bias of {entry['name']!r} must be of shape ({model.n},)")
         check_name("population", entry["name"])
         network.populations[entry["name"]] = Population(
-            entry["name"], model, bias, _normalisation(tensors, entry["name"], model.n)
-        )
+            entry["name"], model, bias, _normalisation(tensors, entry["name"], model.n),
+            tuple(entry.get("learn", ())),
+        )  # fmt: skip
+        learning(repr(entry["name"]), model, tuple(entry.get("learn", ())))
     for entry in text["projections"]:
         settings = dict(entry["synapse"])
         synapse = SYNAPSE_MODELS[settings.pop("model")](**settings)

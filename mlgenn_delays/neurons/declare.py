@@ -15,12 +15,27 @@
 See `equations` for what a step may hold.
 """
 
+from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, dataclass_transform, get_type_hints
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    ClassVar,
+    Self,
+    dataclass_transform,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
+import numpy as np
+
+from mlgenn_delays.distributions import Distribution, PerNeuron, Varying, draw_within
 from mlgenn_delays.errors import InputError, nearest
 from mlgenn_delays.neurons.equations import Equations, evaluate, read
 from mlgenn_delays.settings import (
@@ -28,8 +43,10 @@ from mlgenn_delays.settings import (
     Positive,
     PositiveTime,
     Time,
+    bounds_of,
     fields_of,
     one_of,
+    refuse,
     says,
     settings,
     unit_of,
@@ -83,7 +100,7 @@ class Neuron:
 
     def constants(self, dt: float) -> dict[str, Any]:
         """What the equations read of parameters and dt [ms], in their order; float64."""
-        return self.equations.constants_at(self._values(), dt)
+        return self.equations.constants_at(self.values(), dt)
 
     def refractory_steps(self, dt: float) -> int:
         """Number of steps in which it stays as it is after a spike, for a step of dt [ms]."""
@@ -96,16 +113,45 @@ class Neuron:
         """The first time constant too short for steps of dt [ms]: its name, what it must be."""
         least = f"{self.shortest:g} dt" if self.shortest != 1 else "dt"
         for name in self.parameters():
-            timed = unit_of(fields_of(type(self))[name]) == "ms" and name != self.refractory
-            if timed and getattr(self, name) < self.shortest * dt:
+            value, unit = getattr(self, name), unit_of(fields_of(type(self))[name])
+            if unit != "ms" or name == self.refractory or isinstance(value, Distribution):
+                continue
+            if np.min(value) < self.shortest * dt:
                 return name, f">= {least} ({self.shortest * dt:g} ms)"
         return None
 
-    def _values(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in self.parameters()}
+    def values(self) -> dict[str, Any]:
+        """Its parameters by name: numbers, float64 (n,) where they differ, or distributions."""
+        own = {name: getattr(self, name) for name in self.parameters()}
+        return {k: np.float64(v.array) if isinstance(v, PerNeuron) else v for k, v in own.items()}
+
+    def drawn(self, where: str, dt: float, rng: Callable[[str], np.random.Generator]) -> Self:
+        """The same with values in place of distributions.
+
+        Arguments:
+            where: Name of the population, for errors.
+            dt: Length of a step [ms]: no time constant is drawn too short for it.
+            rng: Generator of a parameter's values, by its name.
+        """
+        found = {}
+        for name in self.parameters():
+            source = getattr(self, name)
+            if isinstance(source, Distribution):
+                info = fields_of(type(self))[name]
+                low, high = bounds_of(info)
+                if unit_of(info) == "ms":
+                    low = max(low, self.shortest * dt)
+                what = f"{name} of {where!r}"
+                found[name] = draw_within(what, source, rng(name), self.n, low, high)
+        return replace(self, **found) if found else self  # type: ignore[type-var]
 
     def __post_init__(self) -> None:
-        if self.spiking:
+        for name in self.parameters():
+            value = getattr(self, name)
+            if isinstance(value, PerNeuron) and len(value) != self.n:
+                refuse(self, name, f"a number or {self.n} of them")
+        fixed = not any(isinstance(v, Distribution) for v in self.values().values())
+        if self.spiking and fixed:
             self._check_reset()
 
     def _check_reset(self) -> None:
@@ -114,7 +160,7 @@ class Neuron:
         assert own.threshold is not None
         if not any(line.at_spike for line in own.lines):
             return
-        constants = own.constants_at(self._values(), 1e-3)
+        constants = own.constants_at(self.values(), 1e-3)
         for name in own.states:  # the state in which it is at the threshold, alone
             known: dict[str, Any] = {**constants, **dict.fromkeys(own.states, 0.0), "I": 0.0}
             value = own.lines[own.threshold].value
@@ -123,16 +169,16 @@ class Neuron:
                 slope = evaluate(value, known | {name: 1.0}) - low
             except KeyError:
                 return
-            if slope <= 0:
+            if np.any(slope <= 0):
                 continue
             known |= {name: -low / slope, "spike": 1.0}
             for line in own.lines[own.threshold + 1 :]:
                 known[line.target] = evaluate(line.value, known)
-            after = evaluate(value, known)
+            after = np.max(evaluate(value, known))
             if after > 0 or (after == 0 and not own.strict):
                 raise InputError(
                     f"{type(self).__name__}: the reset must leave the neuron below its threshold, "
-                    f"got {name} = {known[name]:g} after a spike; change the reset or its "
+                    f"got {name} = {np.max(known[name]):g} after a spike; change the reset or its "
                     "parameters"
                 )
 
@@ -171,6 +217,10 @@ def neuron(cls: Any) -> Any:
         InputError: The equations cannot be used, naming the line; or the name is one of a model
             that comes with the package.
     """
+    for name, kind in get_type_hints(cls, include_extras=True).items():
+        if name in cls.__dict__.get("__annotations__", {}) and _is_number(kind):
+            if name != cls.refractory:
+                cls.__annotations__[name] = Annotated[kind, Varying(kind)]
     made = settings(cls)
     units = {name: _power(unit_of(fields_of(made)[name])) for name in made.parameters()}
     refractory = units.pop(made.refractory, None) if made.refractory else None
@@ -182,6 +232,12 @@ def neuron(cls: Any) -> Any:
         raise InputError(f"a neuron must have a name of its own, got {made.__name__}")
     NEURONS[made.__name__] = made
     return made
+
+
+def _is_number(kind: Any) -> bool:
+    while get_origin(kind) is Annotated:
+        kind = get_args(kind)[0]
+    return kind in (int, float)
 
 
 def _power(unit: str) -> Fraction:

@@ -12,7 +12,7 @@ threshold. What a line reads before any line sets it is a state: it lasts, and s
 
 import ast
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from textwrap import dedent
@@ -66,6 +66,14 @@ class Equations:
         """Names of all that changes from step to step, states first."""
         found = [*self.states, *(e.target for e in self.lines if e.target != SPIKE)]
         return tuple(dict.fromkeys(found))
+
+    def depending(self, parameters: Iterable[str]) -> tuple[str, ...]:
+        """Those of `used` that depend on any of some parameters."""
+        moved = set(parameters)
+        for constant in self.constants:
+            if moved & set(names_in(constant.value)):
+                moved.add(constant.target)
+        return tuple(name for name in self.used() if name in moved)
 
     def constants_at(self, parameters: Values, dt: float) -> dict[str, Any]:
         """Values of `used` in float64, given the parameters, numbers or arrays [their units]."""

@@ -88,9 +88,9 @@ def back_readout(plan, p, j, g, drive, steps, both):
 
 
 @kernel
-def through_spike(plan, p, carried, outgoing, store, c):
-    """Return p before spike c of the store, from P after it and its G."""
-    return (carried * store.release[c] - plan.tau_mem[p] * outgoing) / store.slope[c]
+def through_spike(plan, j, carried, outgoing, store, c):
+    """Return p before spike c of the store, of neuron j of all, from P after it and its G."""
+    return (carried * store.release[c] - plan.tau_mem[j] * outgoing) / store.slope[c]
 
 
 @kernel
@@ -105,7 +105,7 @@ def back_spiking(plan, p, j, g, count_gradient, first, last, outgoing, base, sto
         r, carried = back_quiet(c, r, carried, high, free, both)
         r = back_refractory(c, r, free, t + 1, both)
         carried = count_gradient + through_spike(
-            plan, p, carried, outgoing[spike - base], store, spike
+            plan, j, carried, outgoing[spike - base], store, spike
         )
         r, carried = back_quiet(c, r, carried, t + 1, t, both)
         high = t
@@ -153,7 +153,9 @@ def back_recurrent(
                 spike = left[k] - np.uint64(1)
                 total = outgoing[spike - base]
                 total += recurrent_time_gradient(plan, p, recurrent, own_scale[k], k, t, adjoint)
-                now[k] = count_gradient[k] + through_spike(plan, p, carried[k], total, store, spike)
+                now[k] = count_gradient[k] + through_spike(
+                    plan, plan.first[p] + k, carried[k], total, store, spike
+                )
                 left[k] = spike
                 known = spike > start[k]
                 last[k] = np.int64(store.time[spike - np.uint64(1)]) if known else -steps - hold
