@@ -186,7 +186,7 @@ def _read_back(network: Network, rule: Rule) -> int:
     for population in network.populations.values():
         model = population.model
         if isinstance(model, Neuron) and not (model.spiking and isinstance(rule, EventProp)):
-            back = adjoint(model.equations)
+            back = adjoint(model.equations, model.equations.depending(population.learn))
             rows += population.n * (len(back.reads) + back.current)
     return rows
 

@@ -42,7 +42,8 @@ from mlgenn_delays.neurons.declare import (  # noqa: E402
 from mlgenn_delays.neurons.models.two_compartment_lif import TwoCompartmentLIF  # noqa: E402
 from mlgenn_delays.settings import Number  # noqa: E402
 from tests.engines.helpers import raster, relative  # noqa: E402
-from tests.parity.helpers import check, cpu, genn  # noqa: E402
+from tests.engines.test_neurons import LEARNED  # noqa: E402
+from tests.parity.helpers import CLOSE, check, cpu, genn  # noqa: E402
 from tests.reference import steps  # noqa: E402
 from tests.reference import surrogate as twin  # noqa: E402
 from tests.reference.nets import NEURONS, RATE, StepRecipe, step_data  # noqa: E402
@@ -55,10 +56,10 @@ SEEDS = 7, 8
 class Layers:
     """A network of populations side by side, all with the same input."""
 
-    def __init__(self, seed: int, output: Any) -> None:
+    def __init__(self, seed: int, output: Any, learn: tuple[str, ...] = ()) -> None:
         self.net = Network(seed=seed)
         self.net.add("input", SpikeInput(CHANNELS))
-        self.net.add("output", output)
+        self.net.add("output", output, learn=learn)
 
     def connect(self, source: str, target: str, mean: float, sd: float) -> None:
         """Connect two populations; mean and spread of the current are given."""
@@ -72,9 +73,11 @@ class Layers:
             delay=Uniform(0.0, 8.0), max_delay=8.0,
         )  # fmt: skip
 
-    def add(self, name: str, model: Any, drive: float, recurrent: bool) -> None:
+    def add(
+        self, name: str, model: Any, drive: float, recurrent: bool, learn: tuple[str, ...] = ()
+    ) -> None:
         """Add a population with a current at which it spikes now and then."""
-        self.net.add(name, model, bias=Normal(0.0, 0.02 * drive))
+        self.net.add(name, model, bias=Normal(0.0, 0.02 * drive), learn=learn)
         self.connect("input", name, drive, 0.7 * drive)
         if recurrent:
             self.connect(name, name, 0.0, 0.3 * drive)
@@ -85,16 +88,17 @@ class Layers:
 def every_neuron() -> Network:
     """Return a network with all neurons of the package, with and without recurrence.
 
-    Of each, the ones with recurrence have those without as input, too.
+    Of each, the ones with recurrence have those without as input, too, and learn parameters.
     """
     made = Layers(SEEDS[0], LeakyIntegrator(CLASSES))
+    learned = LEARNED | {"LIF": LEARNED[""]}
     models = NEURONS | {
         "EulerLIF": (lambda n: EulerLIF(n, tau_mem=10.0), 0.16),
         "LIF": (lambda n: LIF(n, tau_mem=15.0, tau_refrac=2.0), 1.6),
     }
     for name, (make, drive) in models.items():
         made.add(name, make(7), drive, False)
-        made.add(f"{name}, recurrent", make(6), 0.7 * drive, True)
+        made.add(f"{name}, recurrent", make(6), 0.7 * drive, True, learned.get(name, ()))
         made.connect(name, f"{name}, recurrent", 0.1 * drive, 0.07 * drive)
     return made.net
 
@@ -127,10 +131,11 @@ def declared() -> tuple[Any, Any]:
     class Saturating(ReadoutNeuron):
         """n integrators of which the current and V saturate."""
 
+        leak: Number = 0.9
         readout: str = "mean"
 
         step: ClassVar[str] = """
-            V = 0.9 * V + tanh(I) - 0.1 * V ** 3
+            V = leak * V + tanh(I) - 0.1 * V ** 3
         """
 
     return Tangled, Saturating
@@ -138,15 +143,11 @@ def declared() -> tuple[Any, Any]:
 
 @lru_cache(maxsize=1)
 def declared_here() -> Network:
-    """Return a network of neurons declared here, and of one whose neurons differ."""
+    """Return a network of neurons declared here that differ, and of some at their threshold."""
     tangled, saturating = declared()
-    made = Layers(SEEDS[1], saturating(CLASSES))
-    made.add("tangled", tangled(8), 4.0, True)
-    make, drive = NEURONS["AdaptiveLIF"]
-    made.add("differing", make(7), drive, True)
-    model: Any = made.net.populations["differing"].model
-    object.__setattr__(model, "tau_adapt", np.linspace(10.0, 50.0, 7))
-    object.__setattr__(model, "adapt_v", np.linspace(0.0, 0.5, 7))
+    made = Layers(SEEDS[1], saturating(CLASSES), ("leak",))
+    differing = {"Width": np.linspace(0.1, 0.3, 8), "t": Uniform(0.7, 0.95)}
+    made.add("tangled", tangled(8, **differing), 4.0, True)
     # A spike brings these to the threshold and not above it, at which one spikes, the other not.
     for name, model, weight in (
         ("above", EulerLIF(4), 1.0), ("at", TwoCompartmentLIF(4, beta_2=0.5), 2.0)
@@ -180,11 +181,17 @@ def both(name: str) -> tuple[CompiledNetwork, CompiledNetwork]:
     return cpu(make(), rule), genn(make(), rule)
 
 
+@pytest.fixture(autouse=True)
+def by_equations(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The twin takes values per neuron of what goes by its equations alone."""
+    monkeypatch.setattr(steps, "BY_HAND", (LeakyIntegrator,))
+
+
 @lru_cache(maxsize=2)
 def batch(name: str) -> Any:
     """Return examples in which float32 and float64 cannot differ in their spikes."""
     data, every = step_data(RECIPE, EXAMPLES), np.arange(EXAMPLES)
-    if name == "declared-here":  # the twin has no refractory period for their equations
+    if name == "declared-here":  # not for the twin, which takes readouts that are written out
         return data.batch(every)
     tie = steps.forward(every_neuron(), data.batch(every)).tie
     free = np.flatnonzero(tie == RECIPE.steps)
@@ -213,6 +220,9 @@ def test_gradients_equal_the_cpu_engine(name: str) -> None:
     right, got = (e.gradients(batch(name), epoch=NETWORKS[name][2]) for e in both(name))
     assert all(array.any() for array in (*right.weight.values(), *right.delay.values()))
     check(got, right)
+    assert len(right.parameter) == (20 if name == "of-the-package" else 1)
+    for key, wanted in right.parameter.items():
+        assert wanted.any() and relative(got.parameter[key], wanted) < CLOSE, key
 
 
 def test_the_twin_agrees() -> None:
@@ -222,3 +232,20 @@ def test_the_twin_agrees() -> None:
     for population, wanted in right.trace.spikes.items():
         np.testing.assert_array_equal(fired(got, population, len(given)), wanted, population)
     check(engine.gradients(given), Gradients(right.loss, right.weight, right.delay))
+
+
+def test_parameters_are_learned_as_on_the_cpu_engine() -> None:
+    rule = SurrogateBPTT(surrogate=Triangle(), weights=1e-9, delays=1e-9, neurons=0.02)
+    given, found = batch("of-the-package"), []
+    for make in (cpu, genn):
+        engine = make(every_neuron().copy(), rule)
+        engine.train_epoch([given] * 3, epoch=1)
+        found.append(engine.pull())
+    for population in every_neuron().populations.values():
+        for name in population.learn:
+            first, wanted, got = (
+                np.asarray(getattr(net.populations[population.name].model, name))
+                for net in (every_neuron(), *found)
+            )
+            assert np.abs(wanted / first - 1.0).max() > 0.003
+            np.testing.assert_allclose(got, wanted, rtol=1e-4, err_msg=name)

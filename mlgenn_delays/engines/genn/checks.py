@@ -92,7 +92,7 @@ def available_backends() -> list[str]:
 def check_network(network: "Network", rule: "Rule", target: Any) -> None:
     """Reject a network or a rule that GeNN cannot run."""
     # `delaysnn doctor` imports this module for its help, too, which is to stay quick.
-    from mlgenn_delays.learning import SurrogateBPTT
+    from mlgenn_delays.learning import EventProp, SurrogateBPTT
     from mlgenn_delays.network.delays import longest_steps
 
     check_backend(target.backend)
@@ -108,6 +108,12 @@ def check_network(network: "Network", rule: "Rule", target: Any) -> None:
             raise InputError(
                 f"GeNN must have populations without normalisation to learn, got "
                 f"{population.name!r}; train it with --engine cpu, then evaluate it with GeNN"
+            )
+        if population.learn and rule.neurons is not None and isinstance(rule, EventProp):
+            raise InputError(
+                f"GeNN must have neurons whose parameters are not learned under EventProp, got "
+                f"{population.learn[0]} of {population.name!r}; take SurrogateBPTT with Triangle "
+                "or Boxcar, or leave it out of learn"
             )
     if isinstance(rule, SurrogateBPTT) and not rule.surrogate.compact:
         raise InputError(

@@ -264,6 +264,12 @@ class DelayCompiler(EventPropCompiler):
                     self.add_custom_update(genn_model, model, "Reduce", f"Reduce{name}{conn.name}")
         for pop, group in neuron_populations.items():
             neuron = compile_state.neurons[pop.name]
+            if neuron.sums:
+                clear = create_reset_custom_update(
+                    [(n, "scalar", 0.0) for n in neuron.sums],
+                    lambda name, group=group: create_var_ref(group, name),
+                )
+                self.add_custom_update(genn_model, clear, "Clear", f"Clear{pop.name}")
             for way in ("forward", "backward"):
                 names = getattr(neuron, f"reset_{way}")
                 if names:

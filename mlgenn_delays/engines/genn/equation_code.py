@@ -27,16 +27,27 @@ from mlgenn_delays.neurons.declare import OUTPUT, Neuron, ReadoutNeuron, Spiking
 from mlgenn_delays.neurons.equations import CURRENT, SPIKE, Equations
 from mlgenn_delays.neurons.write import GENN, write
 
+Names = tuple[str, ...]
 RESTING = -1e30
 _CURRENT_TAPE = "Current"
 
 
-def add_surrogate(code: NeuronCode, model: SpikingNeuron, dt: float, surrogate: Surrogate) -> None:
-    """Add the code of a neuron that spikes, forwards and back."""
+def add_surrogate(
+    code: NeuronCode, model: SpikingNeuron, dt: float, surrogate: Surrogate, learned: Names = ()
+) -> None:
+    """Add the code of a neuron that spikes, forwards and back.
+
+    Arguments:
+        code: What is added to.
+        model: The neuron.
+        dt: Length of a step [ms].
+        surrogate: Derivative of its spikes.
+        learned: Names of the constants of its equations whose gradients are wanted.
+    """
     assert not isinstance(surrogate, Atan)
-    own, back, rest = model.equations, adjoint(model.equations), model.refractory_steps(dt)
+    own, back, rest = model.equations, adjoint(model.equations, learned), model.refractory_steps(dt)
     code.add_spikes()
-    _add_variables(code, model, dt)
+    _add_variables(code, model, dt, learned)
     code.params |= {"Width": surrogate.width, "Height": surrogate.height}
     move = [
         *_move(own),
@@ -59,7 +70,7 @@ def add_surrogate(code: NeuronCode, model: SpikingNeuron, dt: float, surrogate: 
         f"    {_x(PSI)} = {psi};",
         f"    {_x(KICK)} = {_x(PSI)} * ({code.feedback} + CountGradient);",
         "}",
-        *_back(own, back),
+        *_back(own, back, learned),
     ]
     if rest:
         step = [f"if (away > {RESTING / 2}) {{", *_indented(step), "}"]
@@ -81,20 +92,30 @@ def add_surrogate(code: NeuronCode, model: SpikingNeuron, dt: float, surrogate: 
     code.backwards = _text(lines)
 
 
-def add_readout(code: NeuronCode, model: ReadoutNeuron, dt: float) -> None:
+def add_readout(code: NeuronCode, model: ReadoutNeuron, dt: float, learned: Names = ()) -> None:
     """Add the code of the population that is read out: the host makes Drive of Voltage."""
-    own, back = model.equations, adjoint(model.equations)
+    own, back = model.equations, adjoint(model.equations, learned)
     code.sends = False
     code.arrays |= {"Voltage": "scalar*", "Drive": "scalar*"}
-    _add_variables(code, model, dt)
+    _add_variables(code, model, dt, learned)
     _add_forwards(code, [*_move(own), f"Voltage[{HERE}] = {_x(OUTPUT)};"], back)
     lines = [
         f"const scalar {_x(KICK)} = Drive[{THEN}];",
         "scalar by_current = 0;",
-        *_back(own, back),
+        *_back(own, back, learned),
         code.receive("by_current"),
     ]
     code.backwards = _text(lines)
+
+
+def constant(name: str) -> str:
+    """The variable of a constant that is learned, or differs between the neurons."""
+    return _x(name)
+
+
+def constant_gradient(name: str) -> str:
+    """The variable in which the gradient of a constant is added up."""
+    return _x(f"sum_by_{name}")
 
 
 def state_tape(name: str) -> str:
@@ -122,13 +143,13 @@ def _text(lines: list[str]) -> str:
     return "".join(f"\n            {line}" for line in lines)
 
 
-def _add_variables(code: NeuronCode, model: Neuron, dt: float) -> None:
-    """Add constants, states and their adjoints."""
-    for name, value in model.constants(dt).items():
-        if np.ndim(value):
-            code.variables[_x(name)] = np.asarray(value, np.float32)
-        else:
-            code.params[_x(name)] = float(value)
+def _add_variables(code: NeuronCode, model: Neuron, dt: float, learned: Names) -> None:
+    """Add constants, states and their adjoints, and sums of gradients."""
+    values = model.constants(dt)
+    values |= {name: np.broadcast_to(values[name], (model.n,)) for name in learned}
+    code.add_constants({constant(name): value for name, value in values.items()})
+    code.sums = [constant_gradient(name) for name in learned]
+    code.variables |= dict.fromkeys(code.sums, 0.0)
     code.add_states([_x(name) for name in model.equations.states])
     code.add_adjoints([_x(f"by_{name}") for name in model.equations.states])
 
@@ -163,7 +184,7 @@ def _move(equations: Equations) -> list[str]:
     return out
 
 
-def _back(equations: Equations, back: Adjoint) -> list[str]:
+def _back(equations: Equations, back: Adjoint, learned: Names) -> list[str]:
     """Lines of the adjoint of a step: they set `by_current`, and carry the adjoints of states."""
     given = [
         f"const scalar {_x(f'{name}_0')} = {IN_TIME} ? {state_tape(name)}[{NEXT}] : 0.0;"
@@ -178,5 +199,6 @@ def _back(equations: Equations, back: Adjoint) -> list[str]:
             for s in (*back.forwards, *back.backwards)
         ),
         *(f"{_x(f'by_{name}')} = {_x(f'new_by_{name}')};" for name in equations.states),
+        *(f"{constant_gradient(name)} += {_x(f'new_by_{name}')};" for name in learned),
         f"by_current = {_x(f'new_by_{CURRENT}')};",
     ]

@@ -20,14 +20,16 @@ REST, LAST_REST = -1.0, -2.0
 
 def add_eventprop(code: NeuronCode, model: LIF, dt: float) -> None:
     """Add the code of a `LIF`, forwards and back."""
-    rest, alpha = model.refractory_steps(dt), float(np.exp(-dt / model.tau_mem))
+    rest, own = model.refractory_steps(dt), model.values()
+    alpha = np.exp(-dt / own["tau_mem"])
     code.add_spikes()
     code.add_states(["V"])
     code.add_adjoints(["P"])
-    code.params |= {
-        "Alpha": alpha, "In": 1.0 - alpha, "Vthresh": model.v_thresh, "TauMem": model.tau_mem / dt,
-        "MinSlope": float(MIN_SLOPE) * model.v_thresh,
+    constants = {
+        "Alpha": alpha, "In": 1.0 - alpha, "Vthresh": own["v_thresh"],
+        "TauMem": own["tau_mem"] / dt, "MinSlope": float(MIN_SLOPE) * own["v_thresh"],
     }  # fmt: skip
+    code.add_constants(constants)
     move = f"""
             V = (Alpha * V) + (In * {code.current});
             if (V >= Vthresh) {{

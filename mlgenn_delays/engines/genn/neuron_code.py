@@ -19,7 +19,7 @@ from mlgenn_delays.engines.genn.tape import (
     NeuronCode,
 )
 from mlgenn_delays.engines.shared.plan import synapse_groups
-from mlgenn_delays.learning import EventProp, Rule
+from mlgenn_delays.learning import EventProp, Rule, SurrogateBPTT
 from mlgenn_delays.network import LIF, CurrentInput, Network, Population, SpikeInput
 from mlgenn_delays.neurons.declare import ReadoutNeuron, SpikingNeuron
 
@@ -37,14 +37,15 @@ def neuron_code(network: Network, population: Population, rule: Rule, keeps: boo
     if rule.dropout.get(population.name):
         code.variables |= {"Gain": 1.0, "GainBack": 1.0}
         code.feedback = f"(GainBack * {code.feedback})"
+    learns = population.learn if isinstance(rule, SurrogateBPTT) else ()
     if isinstance(model, ReadoutNeuron):
-        add_readout(code, model, dt)
+        add_readout(code, model, dt, model.equations.depending(learns))
     elif isinstance(rule, EventProp):
         assert isinstance(model, LIF)
         add_eventprop(code, model, dt)
     else:
         assert isinstance(model, SpikingNeuron)
-        add_surrogate(code, model, dt, rule.surrogate)
+        add_surrogate(code, model, dt, rule.surrogate, model.equations.depending(learns))
     code.add_synapses(groups, dt)
     if keeps:
         for g in range(len(groups)):

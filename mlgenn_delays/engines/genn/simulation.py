@@ -19,6 +19,7 @@ from mlgenn_delays.engines.genn.neuron_code import words
 from mlgenn_delays.engines.genn.running import Running, draw_raster, ordered_spikes
 from mlgenn_delays.engines.results import Recording
 from mlgenn_delays.engines.shared.candidate_gradients import correlate
+from mlgenn_delays.engines.shared.neuron_parameters import LearnedNeurons
 from mlgenn_delays.engines.shared.plan import INPUT
 from mlgenn_delays.engines.shared.readout import cross_entropy, loss_drive, read_out
 from mlgenn_delays.engines.shared.simulation import ForwardResult, Simulation, SimulationContext
@@ -32,7 +33,7 @@ from mlgenn_delays.engines.shared.traces import (
     show_input,
     spike_starts,
 )
-from mlgenn_delays.learning import EventProp
+from mlgenn_delays.learning import EventProp, SurrogateBPTT
 from mlgenn_delays.network import CurrentInput
 
 
@@ -73,6 +74,12 @@ class GeNNSimulation(Simulation):
         self._input = context.network.input().name
         self._output = context.network.output().name
         self._currents = isinstance(context.network.input().model, CurrentInput)
+
+    @property
+    def _learned(self) -> dict[str, LearnedNeurons]:
+        """Neurons whose parameters are learned, by population."""
+        learns = isinstance(self.context.rule, SurrogateBPTT)
+        return self.context.parameters.neurons if learns else {}
 
     def refresh(self) -> None:
         """Read changed weights, delays and structure; see `Simulation`."""
@@ -132,6 +139,9 @@ class GeNNSimulation(Simulation):
         if self._stale or width != self._width:
             running.put_structure(self.context.network)
             running.put_parameters(self.context.network, self.context.parameters, width)
+            for name, neurons in self._learned.items():
+                known = neurons.constants()
+                running.put_constants(name, {key: known[key] for key in neurons.names})
             self._stale, self._width = False, width
 
     def _show(self, running: Running, batch: Batch) -> None:
@@ -282,6 +292,8 @@ class GeNNSimulation(Simulation):
             if delay is not None:
                 by_delay[own] = delay[order]
         by_delay *= trial.weight
+        for name, neurons in self._learned.items():
+            neurons.take_gradients(running.constant_gradients(name, neurons.names))
         self._kept = False
         return by_weight, by_delay
 

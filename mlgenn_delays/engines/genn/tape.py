@@ -16,7 +16,7 @@ sends is in its Flag: SPIKE forwards, EVENT on the backward pass, and LEARNS bes
 spiked.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -61,6 +61,8 @@ class NeuronCode:
     reset_backward: list[str] = field(default_factory=list)
     sends: bool = True  # whether it has targets
     receives: bool = False  # whether its targets send something back
+    # variables that add up gradients over a batch, for the host to read
+    sums: list[str] = field(default_factory=list)
     groups: int = 0  # of synapses onto it
     current: str = "Isyn"  # synaptic current of the step, with the bias
     feedback: str = "RevISyn"  # what its targets sent back
@@ -77,6 +79,14 @@ class NeuronCode:
         }}
         {end}
         """
+
+    def add_constants(self, values: Mapping[str, Any]) -> None:
+        """Add constants: numbers, or float (n,) where they differ between neurons."""
+        for name, value in values.items():
+            if np.ndim(value):
+                self.variables[name] = np.asarray(value, np.float32)
+            else:
+                self.params[name] = float(value)
 
     def add_states(self, names: Iterable[str]) -> None:
         """Add variables that last from step to step of the forward pass."""
