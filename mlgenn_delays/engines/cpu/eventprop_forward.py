@@ -17,7 +17,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mlgenn_delays.engines.cpu.synapses import scatter, source_of, synapses_of
+from mlgenn_delays.engines.cpu.linear_neurons import LinearBuffers, run_linear
+from mlgenn_delays.engines.cpu.synapses import feed_back, scatter, source_of, synapses_of
 from mlgenn_delays.engines.shared.numerics import (
     FLUSH_EVERY,
     MIN_SLOPE,
@@ -26,7 +27,6 @@ from mlgenn_delays.engines.shared.numerics import (
     kernel,
 )
 from mlgenn_delays.engines.shared.plan import INPUT, READOUT
-from mlgenn_delays.engines.shared.readout import cross_entropy, read_out
 
 LANES = 8  # neurons worked on at once
 ALPHA, V_THRESH = 0, 1  # rows of `Plan.constant` for LIF
@@ -42,8 +42,6 @@ class SpikeStore(NamedTuple):
     slope: np.ndarray  # (B * capacity,) I + bias - v_thresh in the step of the spike, above 0
     release: np.ndarray  # (B * capacity,) I + bias in the step before V moves again
     voltage: np.ndarray  # (B, K, T) V of the output
-    logits: np.ndarray  # (B, K)
-    loss: np.ndarray  # (B,) cross-entropy
     # (B,) spikes of the example; above the capacity, the example must be run again
     needed: np.ndarray
 
@@ -67,9 +65,10 @@ class EventBuffers(NamedTuple):
     slope: np.ndarray  # (L, T)
     release: np.ndarray  # (L, T)
     counts: np.ndarray  # (L,) int64 spikes of the neurons at hand
-    drive: np.ndarray  # (K, T) derivative of the loss with respect to V of the output
     # (capacity,) derivative with respect to each spike's time, over its synapses
     outgoing: np.ndarray
+    kept: LinearBuffers  # of the neurons at hand, where they run step by step
+    nothing: LinearBuffers  # without room
 
 
 @kernel
@@ -148,18 +147,6 @@ def integrate_readout(plan, j, current, steps, voltage):
 
 
 @kernel
-def feed_back(plan, p, recurrent, neuron_scale, i, t, rows):
-    """Add the arrivals that a spike of neuron i in step t causes within its own population."""
-    for q in range(len(plan.target)):
-        if plan.target[q] == p and plan.recurrent_projection[q]:
-            first = plan.out_first[q] + i
-            out = rows[plan.group[q]]
-            for k in range(plan.out[first], plan.out[first + 1]):
-                at = np.uint64(np.uint32(t) + recurrent.offset[k])
-                out[plan.out_post[k], at] += recurrent.weight[k] * neuron_scale
-
-
-@kernel
 def integrate_recurrent(plan, layout, p, recurrent, neuron_scale, current, e, steps, buffers):
     """Run a recurrent LIF population through the trial, step by step."""
     n, hold = plan.n[p], plan.refractory[p]
@@ -222,7 +209,8 @@ def keep_spikes(buffers, lanes, entry, limit, at, store, e):
 
 @kernel
 def run_population(
-    plan, layout, p, weight, offset, recurrent, start, time, neuron_scale, current, store, e, at,
+    plan, linear, layout, p, weight, offset, recurrent, start, time, neuron_scale, current, store,
+    e, at,
     limit, steps, buffers,
 ):  # fmt: skip
     """Run population p in example e; return where the next spikes go in the store."""
@@ -238,7 +226,12 @@ def run_population(
             plan, p, weight, offset, start, time, neuron_scale, store, e, low, low + lanes,
             buffers.rows,
         )  # fmt: skip
-        if plan.recurrent_population[p]:
+        if linear.own[p]:
+            run_linear(
+                plan, linear, layout, p, low, lanes, recurrent, neuron_scale[plan.first[p] :],
+                current, store, e, steps, buffers, buffers.nothing,
+            )  # fmt: skip
+        elif plan.recurrent_population[p]:
             integrate_recurrent(
                 plan, layout, p, recurrent, neuron_scale, current, e, steps, buffers
             )
@@ -262,12 +255,12 @@ def run_population(
 
 @kernel
 def run_chunk(
-    plan, layout, weight, offset, recurrent, starts, time, spike_scale, labels, current, store, low,
-    high, steps, buffers,
+    plan, linear, layout, weight, offset, recurrent, starts, time, spike_scale, current, store,
+    low, high, steps, buffers,
 ):  # fmt: skip
     """Run examples low..high-1 of a batch; ``current`` is `Traces.current`, or empty.
 
-    Spikes, output voltages, logits and loss go to their rows of the store.
+    Spikes and output voltages go to their rows of the store.
     """
     capacity = len(store.time) // len(store.needed)
     for e in range(low, high):
@@ -277,10 +270,8 @@ def run_chunk(
         for p in range(len(plan.kind)):
             if plan.kind[p] != INPUT and at <= limit:
                 at = run_population(
-                    plan, layout, p, weight, offset, recurrent, starts[e], time, neuron_scale,
+                    plan, linear, layout, p, weight, offset, recurrent, starts[e], time,
+                    neuron_scale,
                     current, store, e, at, limit, steps, buffers,
                 )  # fmt: skip
         store.needed[e] = at - e * capacity
-        if at <= limit:
-            read_out(plan.readout, store.voltage[e], store.logits[e])
-            store.loss[e] = cross_entropy(store.logits[e], labels[e])

@@ -98,10 +98,15 @@ class LearnedNeurons:
         own = {n: each.value.astype(np.float64) for n, each in self.learned.items()}
         return self.model.values() | own
 
+    def current(self) -> Neuron:
+        """The model with the values."""
+        own: Any = {name: PerNeuron(each.value) for name, each in self.learned.items()}
+        return replace(self.model, **own)  # type: ignore[type-var]
+
     def write(self, population: Population) -> None:
         """Put the values into a population."""
-        own: Any = {name: PerNeuron(each.value) for name, each in self.learned.items()}
-        population.model = replace(population.model, **own)
+        own: Any = self.current()
+        population.model = own
 
     def constants(self) -> dict[str, Any]:
         """What the equations read, float64, numbers or (n,)."""
