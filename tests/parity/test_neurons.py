@@ -120,8 +120,9 @@ def declared() -> tuple[Any, Any]:
         step: ClassVar[str] = """
             Alpha = exp(-0.05) ** 2
             scalar = sqrt(1 + Width * P ** 2) - 1 / (2 + cos(I))
+            flag = log(2 + P ** 2) - (1 + P ** 2) ** 0.3 * exp(-P ** 2)
             P = Alpha * P + (1 - Alpha) * I + 0.2 * sin(Tape)
-            spike = tanh(P) + id * scalar > num_neurons + 0.1 * Tape ** 2 - 0.3
+            spike = tanh(P) + id * scalar + 0.1 * flag > num_neurons + 0.1 * Tape ** 2 - 0.3
             Tape = t * Tape + Width * spike
             if spike: P = 0.1 * P
         """
