@@ -201,12 +201,26 @@ def _rows(network: Network, rule: Rule) -> tuple[int, int, int]:
     return sources, sum(p.n for p in neurons), groups
 
 
+def _read_back(network: Network, rule: Rule) -> int:
+    """Return the rows of states and currents that the adjoints of the neurons read."""
+    from mlgenn_delays.neurons.adjoint import adjoint
+
+    rows = 0
+    for population in network.populations.values():
+        model = population.model
+        if isinstance(model, Neuron) and not (model.spiking and isinstance(rule, EventProp)):
+            back = adjoint(model.equations, model.equations.depending(population.learn))
+            rows += population.n * (len(back.reads) + back.current)
+    return rows
+
+
 def _along_time(network: Network, rule: Rule, rewiring: Rewiring | None, trials: Trials) -> int:
     steps, size, classes = trials.steps, trials.size, network.output().n
     sources, neurons, groups = _rows(network, rule)
     length = steps + _longest(network, steps) + 2
     if trials.side:  # tapes of GeNN, and what arrives later
-        return 4 * (2 * size * steps * (neurons + classes) + 2 * trials.side * neurons * length)
+        tapes = neurons + classes + _read_back(network, rule)
+        return 4 * (2 * size * steps * tapes + 2 * trials.side * neurons * length)
     from mlgenn_delays.engines.cpu.eventprop_forward import LANES
 
     rows = 4 * size * (sources * length + neurons * ((2 + groups) * length + steps))

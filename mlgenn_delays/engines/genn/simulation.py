@@ -8,6 +8,7 @@ readouts, the loss and the optimiser step are the CPU engine's.
 
 from dataclasses import dataclass
 from itertools import zip_longest
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from mlgenn_delays.engines.genn.neuron_code import words
 from mlgenn_delays.engines.genn.running import Running, draw_raster, ordered_spikes
 from mlgenn_delays.engines.results import Recording
 from mlgenn_delays.engines.shared.candidate_gradients import correlate
+from mlgenn_delays.engines.shared.neuron_parameters import LearnedNeurons
 from mlgenn_delays.engines.shared.plan import INPUT
 from mlgenn_delays.engines.shared.scoring import Scores, joined
 from mlgenn_delays.engines.shared.simulation import ForwardResult, Simulation, SimulationContext
@@ -31,8 +33,8 @@ from mlgenn_delays.engines.shared.traces import (
     show_input,
     spike_starts,
 )
-from mlgenn_delays.learning import EventProp
-from mlgenn_delays.network import CurrentInput, EulerLIF
+from mlgenn_delays.learning import EventProp, SurrogateBPTT
+from mlgenn_delays.network import CurrentInput
 
 
 @dataclass
@@ -72,6 +74,12 @@ class GeNNSimulation(Simulation):
         self._input = context.network.input().name
         self._output = context.network.output().name
         self._currents = isinstance(context.network.input().model, CurrentInput)
+
+    @property
+    def _learned(self) -> dict[str, LearnedNeurons]:
+        """Neurons whose parameters are learned, by population."""
+        learns = isinstance(self.context.rule, SurrogateBPTT)
+        return self.context.parameters.neurons if learns else {}
 
     def refresh(self) -> None:
         """Read changed weights, delays and structure; see `Simulation`."""
@@ -131,6 +139,9 @@ class GeNNSimulation(Simulation):
         if self._stale or width != self._width:
             running.put_structure(self.context.network)
             running.put_parameters(self.context.network, self.context.parameters, width)
+            for name, neurons in self._learned.items():
+                known = neurons.constants()
+                running.put_constants(name, {key: known[key] for key in neurons.names})
             self._stale, self._width = False, width
 
     def _show(self, running: Running, batch: Batch) -> None:
@@ -284,6 +295,8 @@ class GeNNSimulation(Simulation):
             if delay is not None:
                 by_delay[own] = delay[order]
         by_delay *= trial.weight
+        for name, neurons in self._learned.items():
+            neurons.take_gradients(running.constant_gradients(name, neurons.names))
         self._kept = False
         return by_weight, by_delay
 
@@ -294,9 +307,9 @@ class GeNNSimulation(Simulation):
         assert self._running is not None
         self._running.array_from_device(name, "Tape")
         tape = self._rows(batch, name, "Tape")[: len(batch)]
-        model = self.context.network.populations[name].model
-        open_at_0 = isinstance(self.context.rule, EventProp) or isinstance(model, EulerLIF)
-        return tape > 0 if open_at_0 else tape >= 0
+        model: Any = self.context.network.populations[name].model
+        strict = isinstance(self.context.rule, EventProp) or model.equations.strict
+        return tape > 0 if strict else tape >= 0
 
     def _keep(self, running: Running, batch: Batch) -> None:
         """Copy spikes, input and adjoints to the rows that `correlate` reads."""
