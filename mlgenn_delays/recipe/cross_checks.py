@@ -19,6 +19,7 @@ from mlgenn_delays.neurons.declare import (
     neuron_models,
     parameter_fields,
 )
+from mlgenn_delays.neurons.linear import limit_of
 from mlgenn_delays.recipe.network_section import Layer, Readout
 from mlgenn_delays.settings import fields_of
 
@@ -94,16 +95,29 @@ def check_neurons(recipe: "Recipe") -> None:
             )
 
 
+def _linear(model: Any, dt: float) -> bool:
+    """Whether EventProp learns with a model, which takes currents that decay and is linear."""
+    if model.synapses and "Exponential" not in model.synapses:
+        return False
+    try:
+        limit_of(model(1), dt)
+    except InputError:
+        return False
+    return True
+
+
 def check_rule(recipe: "Recipe") -> None:
     """Reject what only the surrogate rule can learn."""
     if recipe.learning.rule != "eventprop":
         return
-    with_rule = "with learning.rule = 'eventprop'"
+    with_rule, dt = "with learning.rule = 'eventprop'", recipe.network.dt
     for key, table in _neurons(recipe):
-        plain = "LIF" if isinstance(table, Layer) else "LeakyIntegrator"
-        if table.model != plain:
+        if not _linear(table.neuron(), dt):
+            base: Any = SpikingNeuron if isinstance(table, Layer) else ReadoutNeuron
+            models = [m for m in neuron_models().values() if issubclass(m, base)]
+            known = " or ".join(sorted(repr(m.__name__) for m in models if _linear(m, dt)))
             raise ValueError(
-                f"{key}.model must be {plain!r} {with_rule}, got {table.model!r}; {_SURROGATE}"
+                f"{key}.model must be {known} {with_rule}, got {table.model!r}; {_SURROGATE}"
             )
         if table.synapse != "Exponential":
             raise ValueError(
