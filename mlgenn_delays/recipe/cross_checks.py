@@ -11,11 +11,10 @@ from mlgenn_delays.data.augment.augment import check_encoding
 from mlgenn_delays.distributions import PerNeuron
 from mlgenn_delays.errors import InputError, nearest
 from mlgenn_delays.learning.losses import LOSSES, MeanSquaredError
+from mlgenn_delays.network import LIF, LeakyIntegrator
 from mlgenn_delays.neurons.declare import (
-    Neuron,
     ReadoutNeuron,
     SpikingNeuron,
-    model_of,
     neuron_models,
     parameter_fields,
 )
@@ -48,12 +47,6 @@ def _neurons(recipe: "Recipe") -> Iterator[tuple[str, Layer | Readout]]:
     yield "network.readout", recipe.network.readout
 
 
-def _with(base: type[Neuron], parameter: str) -> str:
-    """Names of the models that have a parameter."""
-    models = (model for model in neuron_models().values() if issubclass(model, base))
-    return " or ".join(repr(m.__name__) for m in models if parameter in m.parameters())
-
-
 def check_neurons(recipe: "Recipe") -> None:
     """Reject settings a neuron model does not support, and normalisation of recurrent layers."""
     dt = recipe.network.dt
@@ -65,15 +58,6 @@ def check_neurons(recipe: "Recipe") -> None:
                 f"{key}.synapse must be {model.synapses[0]!r} with {key}.model = {table.model!r}, "
                 f"got {table.synapse!r}; or set the model to {plain!r}"
             )
-        base: Any = SpikingNeuron if isinstance(table, Layer) else ReadoutNeuron
-        for name, _, default in parameter_fields(base, model_of(plain)):
-            value = getattr(table, name)
-            also = name == "tau_syn"  # of Exponential synapses
-            if name not in model.parameters() and value != default and not also:
-                raise ValueError(
-                    f"{key}.{name} must be {default:g} with {key}.model = {table.model!r}, which "
-                    f"does not have it, got {value}; or set the model to {_with(base, name)}"
-                )
         own = {name: getattr(table, name) for name in model.parameters()}
         sizes = [len(value) for value in own.values() if isinstance(value, PerNeuron)]
         size = table.size if isinstance(table, Layer) else max(sizes, default=1)
@@ -224,9 +208,18 @@ _WEIGHTS = {
     "normal": (),
 }
 
+# Parameters of all models that a table may name.
+_PARAMETERS = {
+    Layer: [name for name, _, _ in parameter_fields(SpikingNeuron, LIF)],
+    Readout: [name for name, _, _ in parameter_fields(ReadoutNeuron, LeakyIntegrator)],
+}
+
 
 def _network(recipe: "Recipe") -> Found:
     for where, table in _neurons(recipe):
+        for name in _PARAMETERS[type(table)]:
+            if name not in table.neuron().parameters() and name != "tau_syn":
+                yield f"{where}.{name}", f"{where}.model = {table.model!r}"
         if table.synapse == "Delta" and "tau_syn" not in table.neuron().parameters():
             yield f"{where}.tau_syn", f"{where}.synapse = 'Delta'"
         for key in _WEIGHTS[table.weight_init]:
