@@ -185,7 +185,13 @@ class Neuron:
 
 @settings
 class SpikingNeuron(Neuron):
-    """Base of neurons that spike."""
+    """Base of neurons that spike.
+
+    Example:
+        >>> from mlgenn_delays import LIF, SpikingNeuron
+        >>> issubclass(LIF, SpikingNeuron)
+        True
+    """
 
     n: Neurons
     spiking: ClassVar[bool] = True
@@ -193,7 +199,13 @@ class SpikingNeuron(Neuron):
 
 @settings
 class ReadoutNeuron(Neuron):
-    """Base of neurons without a threshold, whose V is the prediction; with a field `readout`."""
+    """Base of neurons without a threshold, whose V is the prediction; with a field `readout`.
+
+    Example:
+        >>> from mlgenn_delays import LeakyIntegrator, ReadoutNeuron
+        >>> issubclass(LeakyIntegrator, ReadoutNeuron)
+        True
+    """
 
     n: Classes
     spiking: ClassVar[bool] = False
@@ -213,9 +225,27 @@ _BUILT_IN = "mlgenn_delays.neurons.models"
 def neuron(cls: Any) -> Any:
     """Make a class a neuron model: settings, with equations that are read and checked.
 
+    Arguments:
+        cls: A class of `SpikingNeuron` or `ReadoutNeuron`, with annotated parameters and the
+            equations of a `step`.
+
     Raises:
         InputError: The equations cannot be used, naming the line; or the name is one of a model
             that comes with the package.
+
+    Example:
+        >>> from mlgenn_delays import SpikingNeuron, TauMem, neuron
+        >>> @neuron
+        ... class Subtracting(SpikingNeuron):
+        ...     tau_mem: TauMem = 20.0
+        ...     step = '''
+        ...         alpha = exp(-dt / tau_mem)
+        ...         V = alpha * V + (1 - alpha) * I
+        ...         spike = V >= 1
+        ...         if spike: V = V - 1
+        ...     '''
+        >>> Subtracting(100, tau_mem=10.0).equations.states
+        ('V',)
     """
     for name, kind in get_type_hints(cls, include_extras=True).items():
         if name in cls.__dict__.get("__annotations__", {}) and _is_number(kind):
