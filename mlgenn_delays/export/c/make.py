@@ -135,7 +135,7 @@ class _Maker:
         )
 
     def _states(self, model: Neuron, c_name: str) -> dict[str, State]:
-        """What the program keeps of neurons: their states, and V where a softmax reads all of it."""
+        """What is kept of neurons: their states, and V where a softmax reads that of all."""
         own, local = model.equations, local_names(model.equations)
         kept = dict.fromkeys(own.states)
         if isinstance(model, ReadoutNeuron) and model.readout == "softmax-sum":
