@@ -213,8 +213,11 @@ def _live(model: Neuron) -> set[str]:
     """The variables from which states, spikes or the output come."""
     lines = model.equations.lines
     live = {*model.equations.states, SPIKE, *(() if model.spiking else (OUTPUT,))}
-    for _ in lines:
-        live |= {name for line in lines if line.target in live for name in names_in(line.value)}
+    before = 0
+    while len(live) > before:
+        before = len(live)
+        for line in reversed(lines):
+            live.update(names_in(line.value) if line.target in live else ())
     return live
 
 

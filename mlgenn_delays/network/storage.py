@@ -19,7 +19,8 @@ from mlgenn_delays.network.models import (
     check_synapse,
 )
 from mlgenn_delays.network.projection import Projection
-from mlgenn_delays.neurons.declare import model_of
+from mlgenn_delays.neurons.declare import Neuron, model_of
+from mlgenn_delays.neurons.stored import declarations, from_declaration
 from mlgenn_delays.tensors import FileFormat, not_finite
 from mlgenn_delays.untrusted import parse_json
 
@@ -31,6 +32,7 @@ REMEDY = "take another copy or checkpoint of the network"
 FORMAT = FileFormat(
     "delaysnn-network", 2, "delaysnn network", "; give a path to a .safetensors file", REMEDY
 )
+MOST_DECLARED = 100  # neurons that a file declares
 _ARRAYS = {
     "indptr": np.int64,
     "post": np.int32,
@@ -79,7 +81,12 @@ def load(make: "type[Network]", path: Path | str) -> "Network":
 
 def describe(network: "Network") -> dict[str, Any]:
     """All that is not an array, ready for JSON."""
+    models = [p.model for p in network.populations.values()]
+    declared = declarations({type(m) for m in models if isinstance(m, Neuron)})
+    for name in INPUT_MODELS.keys() & declared.keys():
+        raise InputError(f"a neuron must have a name of its own, got {name}, which is an input")
     return {
+        **({"neurons": declared} if declared else {}),
         "dt": network.dt,
         "seed": network.seed,
         "populations": [
@@ -108,9 +115,11 @@ def rebuild(
     What is not of the right type raises what Python raises.
     """
     network = make(dt=text["dt"], seed=text["seed"])
+    declared = _declared(text.get("neurons", {}))
     for entry in text["populations"]:
         settings = {k: v for k, v in entry.items() if k not in ("name", "model")}
-        kind: Any = INPUT_MODELS.get(entry["model"]) or model_of(entry["model"])
+        name = entry["model"]
+        kind: Any = INPUT_MODELS.get(name) or declared.get(name) or model_of(name)
         model = kind(**settings)
         bias = _array(tensors, f"population/{entry['name']}/bias", np.float32)
         if bias.shape != (model.n,):
@@ -138,6 +147,12 @@ def rebuild(
         network.projections[projection.name] = projection
     _check_folded(network)
     return network
+
+
+def _declared(given: dict[str, Any]) -> dict[str, type[Neuron]]:
+    if len(given) > MOST_DECLARED:
+        raise InputError(f"there must be at most {MOST_DECLARED} neurons, got {len(given)}")
+    return {name: from_declaration(name, each) for name, each in given.items()}
 
 
 def _check_folded(network: "Network") -> None:

@@ -82,8 +82,22 @@ class Neuron:
         return tuple(name for name in fields_of(cls) if name not in ("n", "readout"))
 
     def constants(self, dt: float) -> dict[str, Any]:
-        """What the equations read of parameters and dt [ms], in their order; float64."""
-        return self.equations.constants_at(self._values(), dt)
+        """What the equations read of parameters and dt [ms], in their order; float64.
+
+        Raises:
+            InputError: One is not finite.
+        """
+        import numpy as np
+
+        with np.errstate(all="ignore"):
+            found = self.equations.constants_at(self._values(), dt)
+        for name, value in found.items():
+            if not np.isfinite(value).all():
+                raise InputError(
+                    f"{name} of {type(self).__name__} must be finite at dt {dt:g} ms, got {value}; "
+                    "change its parameters or dt"
+                )
+        return found
 
     def refractory_steps(self, dt: float) -> int:
         """Number of steps in which it stays as it is after a spike, for a step of dt [ms]."""
@@ -171,17 +185,33 @@ def neuron(cls: Any) -> Any:
         InputError: The equations cannot be used, naming the line; or the name is one of a model
             that comes with the package.
     """
+    made = make_model(cls)
+    known = NEURONS.get(made.__name__)
+    if known is not None and is_built_in(known):
+        raise InputError(f"a neuron must have a name of its own, got {made.__name__}")
+    NEURONS[made.__name__] = made
+    return made
+
+
+def make_model(cls: Any) -> Any:
+    """What `neuron` makes of a class, without making it known by its name."""
     made = settings(cls)
+    for name in made.parameters():
+        if hasattr(Neuron, name) or name in ("name", "model") or name.startswith("_"):
+            raise InputError(f"{made.__name__}: a parameter must not be called {name!r}")
     units = {name: _power(unit_of(fields_of(made)[name])) for name in made.parameters()}
     refractory = units.pop(made.refractory, None) if made.refractory else None
     if made.refractory and refractory != 1:
         raise InputError(f"{made.__name__}.refractory must name a parameter in ms")
     made.equations = read(made.__name__, made.step, units, made.spiking)
-    known = NEURONS.get(made.__name__)
-    if known is not None and known.__module__.startswith(_BUILT_IN):
-        raise InputError(f"a neuron must have a name of its own, got {made.__name__}")
-    NEURONS[made.__name__] = made
+    if not made.spiking and OUTPUT not in made.equations.variables():
+        raise InputError(f"{made.__name__}.step must set {OUTPUT}, which is read out")
     return made
+
+
+def is_built_in(model: type[Neuron]) -> bool:
+    """Whether a model comes with the package."""
+    return model.__module__.startswith(_BUILT_IN)
 
 
 def _power(unit: str) -> Fraction:
@@ -230,7 +260,7 @@ def parameter_fields(base: type[Neuron], first: type[Neuron]) -> list[tuple[str,
     """
     found: dict[str, tuple[str, Any, Any]] = {}
     for model in (first, *neuron_models().values()):
-        if issubclass(model, base) and model.__module__.startswith(_BUILT_IN):
+        if issubclass(model, base) and is_built_in(model):
             kinds = get_type_hints(model, include_extras=True)
             for name in model.parameters():
                 found.setdefault(name, (name, kinds[name], fields_of(model)[name].default))
