@@ -17,6 +17,7 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from math import inf, nextafter
 from numbers import Integral, Real
 from types import NoneType, UnionType
 from typing import (
@@ -270,6 +271,21 @@ def _metadata(kind: Any) -> Iterator[Any]:
 def limits_of(info: FieldInfo) -> dict[str, Any]:
     """Return the bounds of a field, by gt, ge, lt and le."""
     return _limits(info.metadata)
+
+
+def bounds_of(kind: Any) -> tuple[float, float]:
+    """The least and the largest number that an annotation allows; of an open range, the next.
+
+    Example:
+        >>> bounds_of(Probability)
+        (0.0, 1.0)
+    """
+    _, metadata = _unwrapped(kind)
+    low, high = -inf, inf
+    for each in metadata:
+        low = max(low, getattr(each, "ge", -inf), nextafter(getattr(each, "gt", -inf), inf))
+        high = min(high, getattr(each, "le", inf), nextafter(getattr(each, "lt", inf), -inf))
+    return low, high
 
 
 def _limits(metadata: list[Any]) -> dict[str, Any]:

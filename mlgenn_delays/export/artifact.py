@@ -20,6 +20,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from mlgenn_delays import __version__
+from mlgenn_delays.distributions import PerNeuron
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.files import write_atomic
 from mlgenn_delays.network import Network, Projection
@@ -104,7 +105,9 @@ def _without(network: Network, used: dict[str, np.ndarray]) -> tuple[Network, Ke
         left = np.flatnonzero(used[name]) if spikes else np.arange(population.n)
         if not len(left):
             continue
-        model: Any = replace(population.model, n=len(left))
+        own = vars(population.model).items()
+        values = {k: PerNeuron(v.array[left]) for k, v in own if isinstance(v, PerNeuron)}
+        model: Any = replace(population.model, n=len(left), **values)
         small.populations[name] = replace(population, model=model, bias=population.bias[left])
         index[name] = np.full(population.n, -1)
         index[name][left] = np.arange(len(left))

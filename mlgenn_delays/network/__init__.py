@@ -1,6 +1,6 @@
 """Networks as plain data: populations, projections and synapse arrays; no engine in it."""
 
-from mlgenn_delays.network.initialise import Normal, Uniform
+from mlgenn_delays.distributions import Gamma, Normal, Uniform
 from mlgenn_delays.network.models import (
     CurrentInput,
     Delta,
@@ -21,6 +21,7 @@ __all__ = [
     "CurrentInput",
     "Delta",
     "Exponential",
+    "Gamma",
     "LeakyIntegrator",
     "Network",
     "Normal",

@@ -1,37 +1,15 @@
-"""Where weights and delays start: distributions to draw from, and random connectivity."""
+"""Where weights and delays start, and random connectivity."""
 
 import math
 from numbers import Integral
-from typing import Annotated
 
 import numpy as np
 
+from mlgenn_delays.distributions import Distribution, Uniform
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.machine import check_memory
 from mlgenn_delays.rng import generator
-from mlgenn_delays.settings import NonNegative, Number, is_number, refuse, says, settings
-
-
-@settings
-class Uniform:
-    """Uniform over [low, high).
-
-    Example:
-        >>> from mlgenn_delays import Uniform
-        >>> Uniform(0.0, 20.0).high
-        20.0
-    """
-
-    low: Annotated[Number, says("Lower bound.")]
-    high: Annotated[Number, says("Upper bound, at least the lower one.")]
-
-    def __post_init__(self) -> None:
-        if self.low > self.high:
-            refuse(self, "low", f"a number <= high ({self.high:g})")
-
-    def draw(self, rng: np.random.Generator, n: int) -> np.ndarray:
-        """N draws, float64 (n,)."""
-        return rng.uniform(self.low, self.high, n)
+from mlgenn_delays.settings import is_number
 
 
 def kaiming(fan_in: float) -> Uniform:
@@ -40,31 +18,13 @@ def kaiming(fan_in: float) -> Uniform:
     return Uniform(-bound, bound)
 
 
-@settings
-class Normal:
-    """Normal with a mean and a standard deviation.
-
-    Example:
-        >>> from mlgenn_delays import Normal
-        >>> Normal(0.03, 0.01).mean
-        0.03
-    """
-
-    mean: Annotated[Number, says("Mean.")]
-    sd: Annotated[NonNegative, says("Standard deviation.")]
-
-    def draw(self, rng: np.random.Generator, n: int) -> np.ndarray:
-        """N draws, float64 (n,)."""
-        return rng.normal(self.mean, self.sd, n)
-
-
 SIGNS = ("free", "synapse", "dale")
-Initial = float | np.ndarray | Uniform | Normal
+Initial = float | np.ndarray | Distribution
 
 
 def values(what: str, initial: Initial, rng: np.random.Generator, n: int) -> np.ndarray:
     """N starting values, float64 (n,), from a number, an array or a distribution."""
-    if isinstance(initial, (Uniform, Normal)):
+    if isinstance(initial, Distribution):
         return initial.draw(rng, n)
     try:
         array = np.asarray(initial, dtype=np.float64)

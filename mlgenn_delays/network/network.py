@@ -91,6 +91,8 @@ class Network:
             30 * model.n,
             "make it smaller (network.layers.0.size for the first layer)",
         )
+        if isinstance(model, Neuron):
+            model = model.drawn(name, self.dt, lambda key: generator(self.seed, key, name))
         rng = generator(self.seed, "bias", name)
         array = initialise.values(f"bias of {name!r}", bias, rng, model.n).astype(np.float32)
         self._check_model(name, model, normalise)
@@ -104,7 +106,7 @@ class Network:
             if short is not None:
                 raise InputError(
                     f"{short[0]} of {type(model).__name__} {name!r} must be {short[1]}, got "
-                    f"{getattr(model, short[0]):g}"
+                    f"{getattr(model, short[0])}"
                 )
         if normalise and isinstance(model, InputModel):
             raise InputError(f"normalise must be of a population of neurons, got input {name!r}")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mlgenn_delays.distributions import PerNeuron
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.network.models import (
     FIELDS,
@@ -14,6 +15,7 @@ from mlgenn_delays.network.models import (
     SYNAPSE_MODELS,
     Normalisation,
     Population,
+    PopulationModel,
     check_name,
     check_roles,
     check_synapse,
@@ -47,6 +49,9 @@ def tensors_of(network: "Network") -> dict[str, np.ndarray]:
     tensors: dict[str, np.ndarray] = {}
     for population in network.populations.values():
         tensors[f"population/{population.name}/bias"] = population.bias
+        for key, value in vars(population.model).items():
+            if isinstance(value, PerNeuron):
+                tensors[f"population/{population.name}/{key}"] = value.array
         if population.normalisation is not None:
             for key in FIELDS:
                 tensors[f"population/{population.name}/{key}"] = getattr(
@@ -90,7 +95,7 @@ def describe(network: "Network") -> dict[str, Any]:
         "dt": network.dt,
         "seed": network.seed,
         "populations": [
-            {"name": p.name, "model": type(p.model).__name__, **asdict(p.model)}
+            {"name": p.name, "model": type(p.model).__name__, **_numbers(p.model)}
             for p in network.populations.values()
         ],
         "projections": [
@@ -107,6 +112,11 @@ def describe(network: "Network") -> dict[str, Any]:
     }
 
 
+def _numbers(model: PopulationModel) -> dict[str, Any]:
+    """The settings of a model but for those that differ between neurons."""
+    return {k: v for k, v in vars(model).items() if not isinstance(v, PerNeuron)}
+
+
 def rebuild(
     make: "type[Network]", text: dict[str, Any], tensors: dict[str, np.ndarray]
 ) -> "Network":
@@ -118,8 +128,12 @@ def rebuild(
     declared = _declared(text.get("neurons", {}))
     for entry in text["populations"]:
         settings = {k: v for k, v in entry.items() if k not in ("name", "model")}
-        name = entry["model"]
-        kind: Any = INPUT_MODELS.get(name) or declared.get(name) or model_of(name)
+        called = entry["model"]
+        kind: Any = INPUT_MODELS.get(called) or declared.get(called) or model_of(called)
+        for key in kind.parameters() if issubclass(kind, Neuron) else ():
+            stored = f"population/{entry['name']}/{key}"
+            if stored in tensors:
+                settings[key] = PerNeuron(_array(tensors, stored, np.float32))
         model = kind(**settings)
         bias = _array(tensors, f"population/{entry['name']}/bias", np.float32)
         if bias.shape != (model.n,):

@@ -15,12 +15,27 @@
 See `equations` for what a step may hold.
 """
 
+from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, dataclass_transform, get_type_hints
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    ClassVar,
+    Self,
+    dataclass_transform,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
+import numpy as np
+
+from mlgenn_delays.distributions import Distribution, PerNeuron, Varying, draw_within
 from mlgenn_delays.errors import InputError, nearest
 from mlgenn_delays.neurons.equations import Equations, evaluate, read
 from mlgenn_delays.settings import (
@@ -28,8 +43,10 @@ from mlgenn_delays.settings import (
     Positive,
     PositiveTime,
     Time,
+    bounds_of,
     fields_of,
     one_of,
+    refuse,
     says,
     settings,
     unit_of,
@@ -87,14 +104,13 @@ class Neuron:
         Raises:
             InputError: One is not finite.
         """
-        import numpy as np
-
         with np.errstate(all="ignore"):
             found = self.equations.constants_at(self._values(), dt)
         for name, value in found.items():
             if not np.isfinite(value).all():
+                bad = value[~np.isfinite(value)][0] if np.ndim(value) else value
                 raise InputError(
-                    f"{name} of {type(self).__name__} must be finite at dt {dt:g} ms, got {value}; "
+                    f"{name} of {type(self).__name__} must be finite at dt {dt:g} ms, got {bad}; "
                     "change its parameters or dt"
                 )
         return found
@@ -110,16 +126,44 @@ class Neuron:
         """The first time constant too short for steps of dt [ms]: its name, what it must be."""
         least = f"{self.shortest:g} dt" if self.shortest != 1 else "dt"
         for name in self.parameters():
-            timed = unit_of(fields_of(type(self))[name]) == "ms" and name != self.refractory
-            if timed and getattr(self, name) < self.shortest * dt:
+            value, unit = getattr(self, name), unit_of(fields_of(type(self))[name])
+            if unit != "ms" or name == self.refractory or isinstance(value, Distribution):
+                continue
+            if np.min(value) < self.shortest * dt:
                 return name, f">= {least} ({self.shortest * dt:g} ms)"
         return None
 
     def _values(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in self.parameters()}
+        own = {name: getattr(self, name) for name in self.parameters()}
+        return {k: np.float64(v.array) if isinstance(v, PerNeuron) else v for k, v in own.items()}
+
+    def drawn(self, where: str, dt: float, rng: Callable[[str], np.random.Generator]) -> Self:
+        """The same with values in place of distributions.
+
+        Arguments:
+            where: Name of the population, for errors.
+            dt: Length of a step [ms]: no time constant is drawn too short for it.
+            rng: Generator of a parameter's values, by its name.
+        """
+        found = {}
+        for name in self.parameters():
+            source = getattr(self, name)
+            if isinstance(source, Distribution):
+                info = fields_of(type(self))[name]
+                low, high = bounds_of(info)
+                if unit_of(info) == "ms":
+                    low = max(low, self.shortest * dt)
+                what = f"{name} of {where!r}"
+                found[name] = draw_within(what, source, rng(name), self.n, low, high)
+        return replace(self, **found) if found else self  # type: ignore[type-var]
 
     def __post_init__(self) -> None:
-        if self.spiking:
+        for name in self.parameters():
+            value = getattr(self, name)
+            if isinstance(value, PerNeuron) and len(value) != self.n:
+                refuse(self, name, f"a number or {self.n} of them")
+        fixed = not any(isinstance(v, Distribution) for v in self._values().values())
+        if self.spiking and fixed:
             self._check_reset()
 
     def _check_reset(self) -> None:
@@ -137,16 +181,16 @@ class Neuron:
                 slope = evaluate(value, known | {name: 1.0}) - low
             except KeyError:
                 return
-            if slope <= 0:
+            if np.any(slope <= 0):
                 continue
             known |= {name: -low / slope, "spike": 1.0}
             for line in own.lines[own.threshold + 1 :]:
                 known[line.target] = evaluate(line.value, known)
-            after = evaluate(value, known)
+            after = np.max(evaluate(value, known))
             if after > 0 or (after == 0 and not own.strict):
                 raise InputError(
                     f"{type(self).__name__}: the reset must leave the neuron below its threshold, "
-                    f"got {name} = {known[name]:g} after a spike; change the reset or its "
+                    f"got {name} = {np.max(known[name]):g} after a spike; change the reset or its "
                     "parameters"
                 )
 
@@ -175,6 +219,8 @@ class ReadoutNeuron(Neuron):
 
 NEURONS: dict[str, type[Neuron]] = {}
 _BUILT_IN = "mlgenn_delays.neurons.models"
+# What files have of a population beside the parameters of its neurons.
+_OF_POPULATIONS = ("name", "model", "learn", "bias", "mean", "variance", "gain", "offset")
 
 
 @dataclass_transform(frozen_default=True)
@@ -195,9 +241,13 @@ def neuron(cls: Any) -> Any:
 
 def make_model(cls: Any) -> Any:
     """What `neuron` makes of a class, without making it known by its name."""
+    for name, kind in get_type_hints(cls, include_extras=True).items():
+        if name in cls.__dict__.get("__annotations__", {}) and _is_number(kind):
+            if name != cls.refractory:
+                cls.__annotations__[name] = Annotated[kind, Varying()]
     made = settings(cls)
     for name in made.parameters():
-        if hasattr(Neuron, name) or name in ("name", "model") or name.startswith("_"):
+        if hasattr(Neuron, name) or name in _OF_POPULATIONS or name.startswith("_"):
             raise InputError(f"{made.__name__}: a parameter must not be called {name!r}")
     units = {name: _power(unit_of(fields_of(made)[name])) for name in made.parameters()}
     refractory = units.pop(made.refractory, None) if made.refractory else None
@@ -212,6 +262,12 @@ def make_model(cls: Any) -> Any:
 def is_built_in(model: type[Neuron]) -> bool:
     """Whether a model comes with the package."""
     return model.__module__.startswith(_BUILT_IN)
+
+
+def _is_number(kind: Any) -> bool:
+    while get_origin(kind) is Annotated:
+        kind = get_args(kind)[0]
+    return kind in (int, float)
 
 
 def _power(unit: str) -> Fraction:

@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mlgenn_delays.distributions import Uniform
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.learning import (
     Adam,
@@ -25,7 +26,7 @@ from mlgenn_delays.network import (
     SpikeInput,
 )
 from mlgenn_delays.network.delays import longest_steps
-from mlgenn_delays.network.initialise import Initial, Uniform, kaiming
+from mlgenn_delays.network.initialise import Initial, kaiming
 from mlgenn_delays.network.models import SynapseModel
 from mlgenn_delays.recipe.network_section import Layer, Readout
 from mlgenn_delays.recipe.schema import Recipe

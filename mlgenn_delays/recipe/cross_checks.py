@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from mlgenn_delays.data.augment.augment import check_encoding
+from mlgenn_delays.distributions import PerNeuron
 from mlgenn_delays.errors import InputError, nearest
 from mlgenn_delays.neurons.declare import (
     Neuron,
@@ -64,16 +65,20 @@ def check_neurons(recipe: "Recipe") -> None:
         base: Any = SpikingNeuron if isinstance(table, Layer) else ReadoutNeuron
         for name, _, default in parameter_fields(base, model_of(plain)):
             value = getattr(table, name)
-            if name not in model.parameters() and value != default:
+            also = name == "tau_syn"  # of Exponential synapses
+            if name not in model.parameters() and value != default and not also:
                 raise ValueError(
                     f"{key}.{name} must be {default:g} with {key}.model = {table.model!r}, which "
-                    f"does not have it, got {value:g}; or set the model to {_with(base, name)}"
+                    f"does not have it, got {value}; or set the model to {_with(base, name)}"
                 )
-        short = model(1, **{n: getattr(table, n) for n in model.parameters()}).too_short(dt)
+        own = {name: getattr(table, name) for name in model.parameters()}
+        sizes = [len(value) for value in own.values() if isinstance(value, PerNeuron)]
+        size = table.size if isinstance(table, Layer) else max(sizes, default=1)
+        short = model(size, **own).too_short(dt)
         if short is not None:
             raise ValueError(
                 f"{key}.{short[0]} must be {short[1].replace('dt', 'network.dt')} with "
-                f"{key}.model = {table.model!r}, got {getattr(table, short[0]):g}"
+                f"{key}.model = {table.model!r}, got {getattr(table, short[0])}"
             )
         if isinstance(table, Layer) and table.normalise and recipe.learning.pipelined:
             raise ValueError(

@@ -20,7 +20,7 @@ from mlgenn_delays.network import Network
 from mlgenn_delays.network.storage import to_bytes
 from mlgenn_delays.progress import check_progress
 from mlgenn_delays.rewiring import Rewiring
-from mlgenn_delays.runs.checkpoint import REMEDY, SPACE, Checkpoint, Setting, keep
+from mlgenn_delays.runs.checkpoint import REMEDY, SPACE, Checkpoint, Setting, keep, kept
 from mlgenn_delays.runs.directory import STATE, RunDirectory
 from mlgenn_delays.runs.history import (
     History,
@@ -203,7 +203,7 @@ class Trainer:
                     stack.enter_context(self.run.lock())
                 checkpoint = self.run.begin(resume, self.ranks.leads)
                 if checkpoint is not None:
-                    known = self._learning(checkpoint.settings)
+                    known = self._learning(checkpoint.settings) | self._starting(checkpoint)
                     check_resumed(self.run.path, checkpoint, settings | known, splits)
                 elif self.ranks.leads:
                     keep_record(self.run.path, splits)
@@ -281,6 +281,18 @@ class Trainer:
         """Those of them that have settings of their own, of which a run may have recorded fewer."""
         given = {"rule": self.rule, "rewiring": self.rewiring, "augment": self.augment}
         return {key: described(each, recorded.get(key)) for key, each in given.items()}
+
+    def _starting(self, checkpoint: Checkpoint) -> dict[str, Setting]:
+        """What a run has recorded of its starting network, if that is the one given.
+
+        The files of networks change over time, and with them what is recorded of one.
+        """
+        assert self.run is not None
+        first = kept(self.run.path).get(0)
+        if first is None or to_bytes(Network.load(first)) != to_bytes(self._start):
+            return {}
+        names = ("network", "starting values")
+        return {key: checkpoint.settings[key] for key in names if key in checkpoint.settings}
 
     def _begin(self, checkpoint: Checkpoint | None, train: Data) -> None:
         batches, compiled = self._prepared or (0, None)

@@ -32,27 +32,34 @@ class NeuronKernels(NamedTuple):
     backward: Any
 
 
-@cache
-def neuron_kernels(
-    model: type[Neuron], keeps: bool = False, learned: tuple[str, ...] = ()
-) -> NeuronKernels:
-    """The kernels of a neuron model.
+class Variant(NamedTuple):
+    """What the kernels of a model may leave out, for speed, or do besides."""
 
-    Arguments:
-        model: The model.
-        keeps: Whether the states of all steps are kept.
-        learned: Names of constants of its equations whose gradients are wanted; needs `keeps`.
-    """
-    backward = _module("surrogate_backward", model, learned, lambda: backward_code(model, learned))
-    keeps = keeps or backward.READS
-    forward = _module("surrogate_forward", model, keeps, lambda: forward_code(model, keeps))
+    holds: bool = False  # whether there is a refractory period
+    apart: tuple[str, ...] = ()  # constants that differ between the neurons of a population
+    learned: tuple[str, ...] = ()  # constants whose gradients are wanted
+    keeps: bool = False  # whether the states of all steps are kept
+
+
+@cache
+def neuron_kernels(model: type[Neuron], variant: Variant) -> NeuronKernels:
+    """The kernels of a neuron model."""
+    backward = _module(
+        "surrogate_backward", model, variant._replace(keeps=False),
+        lambda: backward_code(model, variant),
+    )  # fmt: skip
+    variant = variant._replace(keeps=variant.keeps or backward.READS)
+    forward = _module(
+        "surrogate_forward", model, variant._replace(learned=()),
+        lambda: forward_code(model, variant),
+    )  # fmt: skip
     return NeuronKernels(forward, backward)
 
 
-def _module(name: str, model: type[Neuron], how: object, make: Callable[[], str]) -> Any:
+def _module(name: str, model: type[Neuron], how: Variant, make: Callable[[], str]) -> Any:
     """A template, its blanks filled in for a model."""
     template = (_HERE / f"{name}.py").read_text()
-    key = repr((template, model.step, model.refractory, model.spiking, how))
+    key = repr((template, model.step, model.spiking, how))
     stem = f"{name}_{model.__name__}_{sha256(key.encode()).hexdigest()[:16]}"
     path, text = stored_source("engines", stem, partial(_filled, template, make))
     module = ModuleType(f"mlgenn_delays.engines.generated.{stem}")
@@ -76,8 +83,13 @@ def _indented(lines: Iterable[str], depth: int) -> str:
     return "\n".join(f"{'    ' * depth}{line}" for line in lines)
 
 
-def _constants(equations: Equations) -> list[str]:
-    return [f"{_x(c)} = constants[{m}, first + k]" for m, c in enumerate(equations.used())]
+def _constants(equations: Equations, apart: tuple[str, ...], own: bool) -> list[str]:
+    """Lines that read the constants of neuron k alone (`own`), or those that all share."""
+    return [
+        f"{_x(name)} = constants[{m}, first{' + k' if own else ''}]"
+        for m, name in enumerate(equations.used())
+        if (name in apart) == own
+    ]
 
 
 def _fired(equations: Equations) -> str:
@@ -91,11 +103,12 @@ def _flushed(name: str) -> str:
 # Forwards
 
 
-def forward_code(model: type[Neuron], keeps: bool) -> str:
+def forward_code(model: type[Neuron], how: Variant) -> str:
     """The blanks of `surrogate_forward`."""
     own = model.equations
-    states, holds = own.states, bool(model.refractory)
+    states, holds = own.states, how.holds
     lanes = [
+        *_constants(own, how.apart, own=False),
         *(f"s_{name} = np.zeros(LANES, np.float32)" for name in states),
         *(["resting = np.zeros(LANES, np.int32)"] if holds else []),
     ]
@@ -106,23 +119,24 @@ def forward_code(model: type[Neuron], keeps: bool) -> str:
     )
     row = [
         "here = k * length + t",
-        *_constants(own),
+        *_constants(own, how.apart, own=True),
         *load,
         f"{_x(CURRENT)} = factor[k] * current[here] + shift[k]",
-        *_step(model, "resting[k]"),
+        *_step(model, holds),
         f"distance[k * out_length + t] = {'u' if model.spiking else _x(OUTPUT)}",
-        *(_keep(states) if keeps else []),
+        *(_keep(states) if how.keeps else []),
         *store,
     ]
     step = [
-        *_constants(own),
+        *_constants(own, how.apart, own=False),
+        *_constants(own, how.apart, own=True),
         *(f"{_x(name)} = states[{m}, k]" for m, name in enumerate(states)),
         f"{_x(CURRENT)} = current",
-        *_step(model, "resting[k]"),
+        *_step(model, holds),
         *(f"states[{m}, k] = {_x(name)}" for m, name in enumerate(states)),
         f"return {'u, fired' if model.spiking else f'{_x(OUTPUT)}, False'}",
     ]
-    return f"""STATES, STRICT, KEEPS = {len(states)}, {own.strict}, {keeps}
+    return f"""STATES, STRICT, KEEPS = {len(states)}, {own.strict}, {how.keeps}
 
 
 @kernel
@@ -151,15 +165,16 @@ def _keep(states: Iterable[str]) -> list[str]:
     return [f"kept[{m}, here] = {_x(name)}" for m, name in enumerate(states)]
 
 
-def _step(model: type[Neuron], resting: str) -> list[str]:
+def _step(model: type[Neuron], holds: bool) -> list[str]:
     """Lines that move the neuron on: u, and whether it `fired`; its variables have new values."""
-    own, holds = model.equations, bool(model.refractory)
-    out = [f"rests = {resting} > 0", *(f"o_{n} = {_x(n)}" for n in own.states)] if holds else []
+    own = model.equations
+    out = ["rests = resting[k] > 0", *(f"o_{n} = {_x(n)}" for n in own.states)] if holds else []
     names = _Names("fired")
     for k, line in enumerate(own.lines):
         value = write(line.value, NUMBA, names)
         if k == own.threshold:
-            out += [f"u = {value}", f"fired = {_fired(own)}"]
+            still = f"RESTING if rests else {value}" if holds else value
+            out += [f"u = {still}", f"fired = {_fired(own)}"]
         elif line.at_spike:
             out.append(f"{_x(line.target)} = {value} if fired else {_x(line.target)}")
         else:
@@ -168,9 +183,7 @@ def _step(model: type[Neuron], resting: str) -> list[str]:
     if holds:
         out += [
             *(f"{_x(n)} = o_{n} if rests else {_x(n)}" for n in own.states),
-            "u = RESTING if rests else u",
-            "fired = fired and not rests",
-            f"{resting} = {resting} - 1 if rests else (hold if fired else 0)",
+            "resting[k] = resting[k] - 1 if rests else (hold if fired else 0)",
         ]
     return out
 
@@ -188,12 +201,12 @@ class _Names(dict[str, str]):
 # Backwards
 
 
-def backward_code(model: type[Neuron], learned: tuple[str, ...]) -> str:
+def backward_code(model: type[Neuron], how: Variant) -> str:
     """The blanks of `surrogate_backward`."""
     own = model.equations
-    back = adjoint(own, learned)
-    states = own.states
+    back, learned, states = adjoint(own, how.learned), how.learned, own.states
     lanes = [
+        *_constants(own, how.apart, own=False),
         *(f"b_{name} = np.zeros(LANES, np.float32)" for name in states),
         *(f"g_{name} = np.zeros(LANES)" for name in learned),
     ]
@@ -204,20 +217,21 @@ def backward_code(model: type[Neuron], learned: tuple[str, ...]) -> str:
     ]
     row = [
         "here = k * length + t",
-        *_constants(own),
+        *_constants(own, how.apart, own=True),
         *given,
         *before,
         *(["u = distance[here]"] if model.spiking else []),
         f"{_x('kick')} = kick[k * kick_length + t]",
         *(f"{_x('by_' + name)} = b_{name}[k]" for name in states),
-        *_back_step(model, back, learned),
+        *_back_step(model, back, how),
         f"distance[here] = {_x('new_by_I')}",
         *(f"b_{name}[k] = {_x('new_by_' + name)}" for name in states),
         *(f"g_{name}[k] += {_x('new_by_' + name)}" for name in learned),
     ]
     add = [f"by_constant[{m}, first + k] += g_{name}[k]" for m, name in enumerate(learned)]
     step = [
-        *_constants(own),
+        *_constants(own, how.apart, own=False),
+        *_constants(own, how.apart, own=True),
         *([f"{_x(CURRENT)} = current"] if back.current else []),
         *(
             f"{_x(name)}_0 = kept[{states.index(name)}, at - 1] if t > 0 else np.float32(0.0)"
@@ -225,7 +239,7 @@ def backward_code(model: type[Neuron], learned: tuple[str, ...]) -> str:
         ),
         f"{_x('kick')} = kick",
         *(f"{_x('by_' + name)} = carried[{m}, k]" for m, name in enumerate(states)),
-        *_back_step(model, back, learned),
+        *_back_step(model, back, how),
         *(f"carried[{m}, k] = {_x('new_by_' + name)}" for m, name in enumerate(states)),
         *(f"by_constant[{m}, first + k] += {_x('new_by_' + n)}" for m, n in enumerate(learned)),
         f"return {_x('new_by_I')}",
@@ -267,18 +281,17 @@ def back_step(constants, first, t, at, shape, kick, u, current, kept, carried, k
 """
 
 
-def _back_step(model: type[Neuron], back: Adjoint, learned: tuple[str, ...]) -> list[str]:
-    own, holds = model.equations, bool(model.refractory)
-    names = _Names("fired")
+def _back_step(model: type[Neuron], back: Adjoint, how: Variant) -> list[str]:
+    own, names = model.equations, _Names("fired")
     out = [f"fired = {_fired(own)}"] if model.spiking else []
     if back.psi:
         out.append(f"{_x('psi')} = derivative(kind, one, other, u)")
     for s in (*back.forwards, *back.backwards):
         out.append(f"{_x(s.target)} = {write(s.value, NUMBA, names)}")
     out += [_flushed(_x(f"new_by_{name}")) for name in own.states]
-    if holds:
+    if how.holds:
         results = [(name, _x(f"by_{name}")) for name in own.states]
-        results += [(name, "np.float32(0.0)") for name in (CURRENT, *learned)]
+        results += [(name, "np.float32(0.0)") for name in (CURRENT, *how.learned)]
         out.append("rests = u == RESTING")
         for name, value in results:
             new = _x(f"new_by_{name}")

@@ -11,7 +11,7 @@ import numpy as np
 
 from mlgenn_delays.data.types import Batch
 from mlgenn_delays.engines.cpu import currents, spike_gradient
-from mlgenn_delays.engines.cpu.neuron_code import NeuronKernels, neuron_kernels
+from mlgenn_delays.engines.cpu.neuron_code import NeuronKernels, Variant, neuron_kernels
 from mlgenn_delays.engines.results import Recording
 from mlgenn_delays.engines.shared.candidate_gradients import correlate
 from mlgenn_delays.engines.shared.numerics import sum_chunks
@@ -61,16 +61,23 @@ class TimestepSimulation(Simulation):
         rule = context.rule
         self._surrogate = rule.surrogate if isinstance(rule, SurrogateBPTT) else Atan()
         self._plan = context.plan
+        self._of_neurons: dict[int, NeuronKernels] = {}
         self._affines: dict[int, tuple[np.ndarray, np.ndarray]] = {}
 
     def _kernels(self, p: int) -> NeuronKernels:
-        model = self.context.network.populations[self.context.layout.names[p]].model
-        kind: Any = type(model)
-        return neuron_kernels(kind)
+        if p not in self._of_neurons:
+            name, plan = self.context.layout.names[p], self._plan
+            model: Any = self.context.network.populations[name].model
+            own = plan.constant[:, plan.first[p] : plan.first[p + 1]]
+            names = zip(model.equations.used(), own, strict=False)
+            apart = tuple(name for name, row in names if (row != row[0]).any())
+            kind: Any = type(model)
+            self._of_neurons[p] = neuron_kernels(kind, Variant(bool(plan.refractory[p]), apart))
+        return self._of_neurons[p]
 
     def _states(self) -> int:
         """The most states that a population keeps."""
-        own = [self._kernels(p).forward for p in np.flatnonzero(self._plan.kind != INPUT)]
+        own = [self._kernels(int(p)).forward for p in np.flatnonzero(self._plan.kind != INPUT)]
         return max(module.STATES * module.KEEPS for module in own)
 
     # Memory

@@ -1,0 +1,200 @@
+"""Where values start: distributions to draw from, and values that differ between neurons."""
+
+from typing import Annotated, Any
+
+import numpy as np
+from pydantic import GetCoreSchemaHandler
+from pydantic_core import core_schema
+
+from mlgenn_delays.errors import InputError
+from mlgenn_delays.settings import (
+    NonNegative,
+    Number,
+    Positive,
+    bounds_of,
+    is_number,
+    range_of,
+    refuse,
+    says,
+    settings,
+)
+
+MOST_DRAWS = 1000  # of one value, until it lies in its range
+
+
+@settings
+class Uniform:
+    """Uniform over [low, high).
+
+    Example:
+        >>> from mlgenn_delays import Uniform
+        >>> Uniform(0.0, 20.0).high
+        20.0
+    """
+
+    low: Annotated[Number, says("Lower bound.")]
+    high: Annotated[Number, says("Upper bound, at least the lower one.")]
+
+    def __post_init__(self) -> None:
+        if self.low > self.high:
+            refuse(self, "low", f"a number <= high ({self.high:g})")
+
+    def draw(self, rng: np.random.Generator, n: int) -> np.ndarray:
+        """N draws, float64 (n,)."""
+        return rng.uniform(self.low, self.high, n)
+
+
+@settings
+class Normal:
+    """Normal with a mean and a standard deviation.
+
+    Example:
+        >>> from mlgenn_delays import Normal
+        >>> Normal(0.03, 0.01).mean
+        0.03
+    """
+
+    mean: Annotated[Number, says("Mean.")]
+    sd: Annotated[NonNegative, says("Standard deviation.")]
+
+    def draw(self, rng: np.random.Generator, n: int) -> np.ndarray:
+        """N draws, float64 (n,)."""
+        return rng.normal(self.mean, self.sd, n)
+
+
+@settings
+class Gamma:
+    """Gamma with a mean and a shape; its standard deviation is mean / sqrt(shape).
+
+    Perez-Nieves et al. (2021, doi 10.1038/s41467-021-26022-3) start time constants with shape 3.
+
+    Example:
+        >>> from mlgenn_delays import Gamma
+        >>> Gamma(20.0).shape
+        3.0
+    """
+
+    mean: Annotated[Positive, says("Mean.")]
+    shape: Annotated[Positive, says("Shape; the larger, the narrower.")] = 3.0
+
+    def draw(self, rng: np.random.Generator, n: int) -> np.ndarray:
+        """N draws, float64 (n,)."""
+        return rng.gamma(self.shape, self.mean / self.shape, n)
+
+
+Distribution = Uniform | Normal | Gamma
+DISTRIBUTIONS: dict[str, type[Distribution]] = {
+    "uniform": Uniform, "normal": Normal, "gamma": Gamma,
+}  # fmt: skip
+
+
+class PerNeuron:
+    """Values of a parameter that differ between the n neurons of a population; (n,) float32.
+
+    Example:
+        >>> from mlgenn_delays.distributions import PerNeuron
+        >>> PerNeuron([10.0, 20.0, 30.0])
+        3 values in 10..30
+    """
+
+    def __init__(self, values: Any) -> None:
+        self.array = np.array(values, np.float32)
+        self.array.setflags(write=False)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.array(self.array, dtype)
+
+    def __len__(self) -> int:
+        return len(self.array)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, PerNeuron) and np.array_equal(self.array, other.array)
+
+    def __hash__(self) -> int:
+        return hash(self.array.tobytes())
+
+    def __repr__(self) -> str:
+        return f"{len(self)} values in {self.array.min():g}..{self.array.max():g}"
+
+
+class Varying:
+    """For the annotation of a number that may differ between neurons.
+
+    It then takes an array or list of them, a distribution, or a table of a recipe such as
+    ``{normal = [20, 4]}`` as well.
+    """
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> Any:
+        low, high = bounds_of(source)
+
+        def check(value: Any, inner: Any) -> Any:
+            if isinstance(value, dict):
+                value = _of_table(value)
+            if isinstance(value, Uniform | Normal | Gamma):
+                return value
+            if isinstance(value, PerNeuron | np.ndarray | list | tuple):
+                return _checked(value, low, high, range_of(source))
+            return inner(value)
+
+        return core_schema.no_info_wrap_validator_function(
+            check, handler(source), serialization=core_schema.plain_serializer_function_ser_schema(
+                as_table
+            ),
+        )  # fmt: skip
+
+
+def _checked(value: Any, low: float, high: float, allowed: str) -> PerNeuron:
+    try:
+        made = value if isinstance(value, PerNeuron) else PerNeuron(value)
+    except (TypeError, ValueError) as error:
+        raise ValueError("must hold numbers") from error
+    array = made.array
+    if array.ndim != 1 or not len(array) or not np.isfinite(array).all():
+        raise ValueError("must be finite and of shape (n,)")
+    if array.min() < low or array.max() > high:
+        raise ValueError(f"must hold {allowed}")
+    return made
+
+
+def _of_table(table: dict[str, Any]) -> Distribution:
+    """The distribution that a table of a recipe means."""
+    if len(table) == 1:
+        name, given = next(iter(table.items()))
+        if name in DISTRIBUTIONS and isinstance(given, list | tuple):
+            try:
+                return DISTRIBUTIONS[name](*given)
+            except (InputError, TypeError) as error:
+                raise ValueError(str(error)) from error
+    raise ValueError(f"must be a table of {' or '.join(DISTRIBUTIONS)} with a list")
+
+
+def as_table(value: Any) -> Any:
+    """A value as a recipe or a JSON file takes it."""
+    if isinstance(value, PerNeuron):
+        return [float(x) for x in value.array]
+    for name, kind in DISTRIBUTIONS.items():
+        if isinstance(value, kind):
+            return {name: list(vars(value).values())}
+    return value
+
+
+def draw_within(
+    what: str, source: Distribution, rng: np.random.Generator, n: int, low: float, high: float
+) -> PerNeuron:
+    """N values of a distribution within low..high; those outside are drawn again.
+
+    Raises:
+        InputError: It hardly ever gives such values.
+    """
+    out = source.draw(rng, n)
+    for _ in range(MOST_DRAWS):
+        outside = (out < low) | (out > high)
+        if not outside.any():
+            return PerNeuron(out)
+        out[outside] = source.draw(rng, int(outside.sum()))
+    raise InputError(f"{what} must be in {low:g}..{high:g}, got {source}, which hardly ever is")
+
+
+def varies(value: object) -> bool:
+    """Whether a parameter's value is not one number."""
+    return not is_number(value)
