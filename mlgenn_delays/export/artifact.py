@@ -3,7 +3,7 @@
 Ready means that it computes the same with less: normalisation is folded in, delays are whole steps,
 one per synapse. What cannot change a prediction is left out: synapses of weight 0, neurons from
 which no path leads to the output, and neurons that nothing can drive: neither the input nor a
-bias > 0 reaches them.
+bias reaches them, and they do not spike by themselves.
 
 A bundle is one safetensors file with all of it: metadata as JSON, arrays of the smallest type that
 holds them, no pickle; reading it runs no code.
@@ -25,9 +25,8 @@ from mlgenn_delays.errors import InputError
 from mlgenn_delays.files import write_atomic
 from mlgenn_delays.network import Network, Projection
 from mlgenn_delays.network.delays import delay_steps
-from mlgenn_delays.network.models import InputModel
 from mlgenn_delays.network.storage import REMEDY, describe, rebuild, tensors_of
-from mlgenn_delays.neurons.declare import SpikingNeuron
+from mlgenn_delays.neurons.declare import Neuron, SpikingNeuron
 from mlgenn_delays.recipe import load_data
 from mlgenn_delays.runs.run import Run, Task
 from mlgenn_delays.tensors import FileFormat
@@ -73,12 +72,33 @@ def _leads_on(network: Network) -> dict[str, np.ndarray]:
 
 
 def _driven(network: Network) -> dict[str, np.ndarray]:
-    """Which neurons the input or a bias > 0 can drive, by whatever path, (n,) bool."""
+    """Which neurons the input or a bias can drive, by whatever path, or which spike by themselves,
+    (n,) bool.
+    """
     found = {}
     for name, population in network.populations.items():
-        is_input = isinstance(population.model, InputModel)
-        found[name] = np.ones(population.n, bool) if is_input else population.bias > 0
+        model, bias = population.model, population.bias
+        if not isinstance(model, Neuron):
+            found[name] = np.ones(population.n, bool)
+            continue
+        # A LIF is driven upwards only; from a negative bias, others may rebound.
+        driven = bias > 0 if model.nir else bias != 0
+        found[name] = driven | ~_rests(model, network.dt)
     return _spread(network, found, backwards=False)
+
+
+def _rests(model: Neuron, dt: float) -> np.ndarray:
+    """Whether neurons stay at 0 without a current, and do not spike, (n,) bool."""
+    own, constants = model.equations, model.constants(dt)
+    zero = dict.fromkeys(own.states, 0.0)
+    kinds = np.array(np.broadcast_arrays(np.zeros(model.n), *constants.values()))
+    different, index = np.unique(kinds, axis=1, return_inverse=True)
+    rests = []
+    for _, *values in different.T:
+        after, above = own.step(zero, 0.0, dict(zip(constants, values, strict=True)))
+        fires = above > 0 if own.strict else above >= 0
+        rests.append(not fires and not any(after[name] for name in own.states))
+    return np.array(rests)[index.ravel()]
 
 
 def _spread(

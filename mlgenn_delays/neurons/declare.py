@@ -82,6 +82,7 @@ class Neuron:
         synapses: Names of the synapse models that it takes; any if empty.
         shortest: Shortest time constant that the equations stand [steps].
         former: Names that it had in files.
+        nir: Node of NIR that computes the same, "LIF", "CubaLIF" or "LI", "" if there is none.
     """
 
     step: ClassVar[str]
@@ -89,6 +90,7 @@ class Neuron:
     synapses: ClassVar[tuple[str, ...]] = ()
     shortest: ClassVar[float] = 0.5
     former: ClassVar[tuple[str, ...]] = ()
+    nir: ClassVar[str] = ""
     spiking: ClassVar[bool]
     equations: ClassVar[Equations]
     n: int
