@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from mlgenn_delays.distributions import PerNeuron
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.export.artifact import Artifact
 from mlgenn_delays.export.nir.graph import MOST, SECOND, Graph
@@ -275,12 +276,21 @@ def _metadata(artifact: Artifact, builder: Builder) -> dict[str, str]:
         "format": FORMAT,
         "version": VERSION,
         "about": artifact.about.model_dump_json(),
-        "network": json.dumps(describe(artifact.network), sort_keys=True),
+        "network": json.dumps(_described(artifact.network), sort_keys=True),
         "sizes": json.dumps(artifact.sizes, sort_keys=True),
         "kept": json.dumps(kept, sort_keys=True),
         "populations": json.dumps(builder.population, sort_keys=True),
         "projections": json.dumps(builder.branches, sort_keys=True),
     }
+
+
+def _described(network: Network) -> dict[str, Any]:
+    """All of a network that is no array of the graph."""
+    text = describe(network)
+    for entry in text["populations"]:
+        own = vars(network.populations[entry["name"]].model).items()
+        entry |= {key: value.array.tolist() for key, value in own if isinstance(value, PerNeuron)}
+    return text
 
 
 def _as_nir(nir: Any, graph: Graph) -> Any:
