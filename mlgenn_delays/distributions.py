@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import numpy as np
 from pydantic import GetCoreSchemaHandler
-from pydantic_core import core_schema
+from pydantic_core import PydanticCustomError, core_schema
 
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.settings import (
@@ -13,7 +13,6 @@ from mlgenn_delays.settings import (
     Positive,
     bounds_of,
     is_number,
-    range_of,
     refuse,
     says,
     settings,
@@ -124,8 +123,13 @@ class Varying:
     ``{normal = [20, 4]}`` as well.
     """
 
+    also = ", one per neuron, or a distribution"  # for texts about what is allowed
+
+    def __init__(self, kind: Any) -> None:
+        self.kind = kind
+
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> Any:
-        low, high = bounds_of(source)
+        low, high = bounds_of(self.kind)
 
         def check(value: Any, inner: Any) -> Any:
             if isinstance(value, dict):
@@ -133,7 +137,7 @@ class Varying:
             if isinstance(value, Uniform | Normal | Gamma):
                 return value
             if isinstance(value, PerNeuron | np.ndarray | list | tuple):
-                return _checked(value, low, high, range_of(source))
+                return _checked(value, low, high)
             return inner(value)
 
         return core_schema.no_info_wrap_validator_function(
@@ -143,17 +147,20 @@ class Varying:
         )  # fmt: skip
 
 
-def _checked(value: Any, low: float, high: float, allowed: str) -> PerNeuron:
+def _checked(value: Any, low: float, high: float) -> PerNeuron:
     try:
         made = value if isinstance(value, PerNeuron) else PerNeuron(value)
     except (TypeError, ValueError) as error:
-        raise ValueError("must hold numbers") from error
+        raise _BAD from error
     array = made.array
     if array.ndim != 1 or not len(array) or not np.isfinite(array).all():
-        raise ValueError("must be finite and of shape (n,)")
-    if array.min() < low or array.max() > high:
-        raise ValueError(f"must hold {allowed}")
+        raise _BAD
+    if float(array.min()) < low or float(array.max()) > high:
+        raise _BAD
     return made
+
+
+_BAD = PydanticCustomError("varying", "must be a number, one per neuron, or a distribution")
 
 
 def _of_table(table: dict[str, Any]) -> Distribution:
@@ -165,7 +172,7 @@ def _of_table(table: dict[str, Any]) -> Distribution:
                 return DISTRIBUTIONS[name](*given)
             except (InputError, TypeError) as error:
                 raise ValueError(str(error)) from error
-    raise ValueError(f"must be a table of {' or '.join(DISTRIBUTIONS)} with a list")
+    raise _BAD
 
 
 def as_table(value: Any) -> Any:

@@ -238,7 +238,8 @@ def range_of(kind: Any, value: object = None) -> str:
         return " or ".join(dict.fromkeys(parts))
     if plain in (float, int):
         unit = "".join(f" {each.name}" for each in metadata if isinstance(each, Unit))
-        return f"a {'whole ' * (plain is int)}number{_bounds(metadata, value)}{unit}"
+        also = "".join(getattr(each, "also", "") for each in metadata)
+        return f"a {'whole ' * (plain is int)}number{_bounds(metadata, value)}{unit}{also}"
     if isinstance(origin, type) and issubclass(origin, Mapping):
         return f"{range_of(get_args(plain)[1])} by name"
     if origin in (tuple, list):

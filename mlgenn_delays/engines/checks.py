@@ -14,6 +14,8 @@ from mlgenn_delays.learning import EventProp, Gaussian, Rule, SurrogateBPTT
 from mlgenn_delays.machine import CHUNK_BYTES, CHUNKS, as_text, available_cores, check_memory
 from mlgenn_delays.network import CurrentInput, Delta, Network
 from mlgenn_delays.network.delays import longest_steps
+from mlgenn_delays.neurons.declare import Neuron
+from mlgenn_delays.neurons.linear import limit_of
 from mlgenn_delays.rewiring import Rewiring
 
 # Taps of Gaussian kernels that are worked out in an optimiser step, at some 100 million a second.
@@ -33,6 +35,12 @@ def check_rule(network: Network, rule: Rule) -> None:
             raise InputError(
                 "a pipelined rule must have populations without normalisation, got "
                 f"{population.name!r}; leave one of them out"
+            )
+    for population in network.populations.values():
+        if population.learn and rule.neurons is not None and rule.pipelined:
+            raise InputError(
+                f"a pipelined rule must have neurons whose parameters are not learned, got "
+                f"{population.learn[0]} of {population.name!r}; leave one of them out"
             )
     names = [p.name for p in network.spiking()]
     for name in rule.dropout:
@@ -61,12 +69,8 @@ def _check_eventprop(network: Network, rule: EventProp) -> None:
                 f"give it Exponential(tau_syn), or {instead}"
             )
     for population in network.populations.values():
-        kind = type(population.model).__name__
-        if kind not in ("LIF", "LeakyIntegrator", "SpikeInput", "CurrentInput"):
-            raise InputError(
-                f"EventProp must have LIF and LeakyIntegrator populations, got {kind} for "
-                f"{population.name!r}; {instead}"
-            )
+        if isinstance(population.model, Neuron):
+            limit_of(population.model, network.dt)
         if population.normalisation is not None:
             raise InputError(
                 f"EventProp must have populations without normalisation, got {population.name!r}; "

@@ -246,6 +246,11 @@ class Learner:
             delay={name: take("delay", name, delay) for name in names},
             gain={name: norm.by_gain / size for name, norm in norms},
             offset={name: norm.by_offset / size for name, norm in norms},
+            parameter={
+                (name, key): (each.by_value / size).astype(np.float32)
+                for name, neurons in self.parameters.neurons.items()
+                for key, each in neurons.learned.items()
+            },
         )
 
     def candidates(
@@ -299,6 +304,7 @@ class Learner:
                 )
         set_connectivity(self._context, connectivity_arrays(network))
         self.parameters.read(network)
+        self._context.renew_constants()
         if self._structure is not None:
             self._structure.take_signs()
         self._simulation.refresh()
@@ -315,6 +321,7 @@ class Learner:
         check_counts(state, self.total_steps)
         set_connectivity(self._context, state)
         self.parameters.load_state(state)
+        self._context.renew_constants()
         if self._structure is not None:
             self._structure.load_state(state)
         self._simulation.refresh()

@@ -84,6 +84,7 @@ class Gradients:
         delay: [1/step] float32 by projection, in the shape of its delays.
         gain: (n,) float32 of the normalisation, by population.
         offset: (n,) float32 of the normalisation, by population.
+        parameter: (n,) float32 of learned parameters of neurons, by population and parameter.
     """
 
     loss: float
@@ -91,6 +92,7 @@ class Gradients:
     delay: dict[str, np.ndarray]
     gain: dict[str, np.ndarray] = field(default_factory=dict)
     offset: dict[str, np.ndarray] = field(default_factory=dict)
+    parameter: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ from mlgenn_delays.network import Network, Projection
 from mlgenn_delays.network.delays import delay_steps
 from mlgenn_delays.network.storage import REMEDY, describe, rebuild, tensors_of
 from mlgenn_delays.neurons.declare import Neuron, SpikingNeuron
+from mlgenn_delays.neurons.linear import step_of
 from mlgenn_delays.recipe import load_data
 from mlgenn_delays.runs.run import Run, Task
 from mlgenn_delays.tensors import FileFormat
@@ -81,10 +82,23 @@ def _driven(network: Network) -> dict[str, np.ndarray]:
         if not isinstance(model, Neuron):
             found[name] = np.ones(population.n, bool)
             continue
-        # A LIF is driven upwards only; from a negative bias, others may rebound.
-        driven = bias > 0 if model.nir else bias != 0
-        found[name] = driven | ~_rests(model, network.dt)
+        upwards = np.where(_goes_one_way(model, network.dt), bias > 0, bias != 0)
+        found[name] = upwards | ~_rests(model, network.dt)
     return _spread(network, found, backwards=False)
+
+
+def _goes_one_way(model: Neuron, dt: float) -> np.ndarray:
+    """Whether nothing but a positive current drives neurons to a spike, as in a LIF, (n,) bool;
+    others may rebound from a negative one.
+    """
+    try:
+        step = step_of(model, dt)
+    except InputError:  # it is not linear
+        return np.zeros(model.n, bool)
+    parts = [
+        getattr(of, name) for of in (step.quiet, step.distance) for name in ("matrix", "by_current")
+    ]
+    return np.all([(part.reshape(model.n, -1) >= 0).all(1) for part in parts], axis=0)
 
 
 def _rests(model: Neuron, dt: float) -> np.ndarray:

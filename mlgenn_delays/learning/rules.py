@@ -145,6 +145,13 @@ Pipelined = Annotated[
 ]
 Weights = Annotated[Optimiser, says("Optimiser of the weights, a learning rate, or None.")]
 Delays = Annotated[Optimiser, says("Optimiser of the delays, a learning rate, or None.")]
+Neurons = Annotated[
+    Optimiser,
+    says(
+        "Optimiser of the neurons' parameters that a population says are learned, a learning rate "
+        "on the scale of each (logarithms of time constants), or None."
+    ),
+]
 Counts = Annotated[SpikeCount, says("Regularisation of every spiking population.")]
 # Spikes of neurons that are not silent are scaled by 1 / (1 - p).
 Dropouts = Annotated[Mapping[str, Dropout], says("Dropout probability by population.")]
@@ -168,6 +175,7 @@ class EventProp:
     dropout: Dropouts = field(default_factory=dict)
     l1: L1 = 0.0
     pipelined: Pipelined = False
+    neurons: Neurons = field(default_factory=lambda: Adam(1e-2))
 
 
 @settings
@@ -195,6 +203,7 @@ class SurrogateBPTT:
     dropout: Dropouts = field(default_factory=dict)
     l1: L1 = 0.0
     pipelined: Pipelined = False
+    neurons: Neurons = field(default_factory=lambda: Adam(1e-2))
 
 
 Rule = EventProp | SurrogateBPTT

@@ -15,14 +15,15 @@ Training takes mean and variance of the batch and keeps running ones, which eval
 and Szegedy 2015); gain and offset are learned. `Network.folded` folds it into weights and bias.
 """
 
-from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, ClassVar, TypeGuard
 
 import numpy as np
 
-from mlgenn_delays.errors import InputError
+from mlgenn_delays.distributions import PerNeuron
+from mlgenn_delays.errors import InputError, nearest
 from mlgenn_delays.neurons.declare import Neuron, ReadoutNeuron, SpikingNeuron
-from mlgenn_delays.settings import INT32_MAX, Count, PositiveTime, says, settings
+from mlgenn_delays.settings import INT32_MAX, Count, PositiveTime, is_number, says, settings
 from mlgenn_delays.untrusted import shown
 
 MOST_NEURONS = INT32_MAX  # of a population: their numbers are int32
@@ -156,12 +157,14 @@ class Population:
         model: `SpikeInput`, `CurrentInput`, or neurons such as `LIF` and `LeakyIntegrator`.
         bias: (n,) float32, a constant current added to the synaptic current of every step.
         normalisation: Of the synaptic current, before the bias is added, or None.
+        learn: Names of the parameters of its neurons that are learned, one value per neuron.
     """
 
     name: str
     model: PopulationModel
     bias: np.ndarray
     normalisation: Normalisation | None = None
+    learn: tuple[str, ...] = ()
 
     @property
     def n(self) -> int:
@@ -195,6 +198,26 @@ def check_roles(source: Population, target: Population) -> None:
             f"a recurrent projection must have a population without normalisation, got "
             f"{target.name!r}: its current is not known before its spikes"
         )
+
+
+def learning(where: str, model: PopulationModel, names: tuple[str, ...]) -> PopulationModel:
+    """A model whose parameters of some names have a value per neuron, to be learned."""
+    known = [n for n in model.parameters() if n != model.refractory] if _is_neuron(model) else []
+    for name in names:
+        if name not in known:
+            raise InputError(
+                f"learn of population {where} must be of {', '.join(known) or 'neurons'}, got "
+                f"{name!r}{nearest(name, known)}"
+            )
+    own = {name: getattr(model, name) for name in names}
+    whole: dict[str, Any] = {
+        name: PerNeuron([value] * model.n) for name, value in own.items() if is_number(value)
+    }
+    return replace(model, **whole)
+
+
+def _is_neuron(model: PopulationModel) -> TypeGuard[Neuron]:
+    return isinstance(model, Neuron)
 
 
 def check_synapse(synapse: SynapseModel, target: Population) -> None:

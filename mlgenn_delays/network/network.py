@@ -21,6 +21,7 @@ from mlgenn_delays.network.models import (
     check_name,
     check_roles,
     check_synapse,
+    learning,
 )
 from mlgenn_delays.network.projection import Projection
 from mlgenn_delays.neurons.declare import (
@@ -63,8 +64,9 @@ class Network:
         self.projections: dict[str, Projection] = {}
 
     def add(
-        self, name: str, model: PopulationModel, bias: Initial = 0.0, *, normalise: bool = False
-    ) -> Population:
+        self, name: str, model: PopulationModel, bias: Initial = 0.0, *, normalise: bool = False,
+        learn: Iterable[str] = (),
+    ) -> Population:  # fmt: skip
         """Add a population.
 
         Arguments:
@@ -72,6 +74,8 @@ class Network:
             model: Its model, with its size.
             bias: Constant current: a number, an array (n,) or a distribution.
             normalise: Whether its synaptic current is normalised; see `normalisation`.
+            learn: Names of the parameters of its neurons that are learned: time constants,
+                thresholds, adaptation.
 
         Raises:
             InputError: The name is taken or unusable, the bias has another shape, or the model
@@ -91,13 +95,16 @@ class Network:
             30 * model.n,
             "make it smaller (network.layers.0.size for the first layer)",
         )
+        names = tuple(learn)
+        if names:
+            model = learning(repr(name), model, names)
         if isinstance(model, Neuron):
             model = model.drawn(name, self.dt, lambda key: generator(self.seed, key, name))
         rng = generator(self.seed, "bias", name)
         array = initialise.values(f"bias of {name!r}", bias, rng, model.n).astype(np.float32)
         self._check_model(name, model, normalise)
         normalisation = Normalisation.start(model.n) if normalise else None
-        self.populations[name] = Population(name, model, array, normalisation)
+        self.populations[name] = Population(name, model, array, normalisation, names)
         return self.populations[name]
 
     def _check_model(self, name: str, model: PopulationModel, normalise: bool) -> None:

@@ -19,6 +19,7 @@ from mlgenn_delays.network.models import (
     check_name,
     check_roles,
     check_synapse,
+    learning,
 )
 from mlgenn_delays.network.projection import Projection
 from mlgenn_delays.neurons.declare import Neuron, model_of
@@ -96,6 +97,7 @@ def describe(network: "Network") -> dict[str, Any]:
         "seed": network.seed,
         "populations": [
             {"name": p.name, "model": type(p.model).__name__, **_numbers(p.model)}
+            | ({"learn": list(p.learn)} if p.learn else {})
             for p in network.populations.values()
         ],
         "projections": [
@@ -127,7 +129,7 @@ def rebuild(
     network = make(dt=text["dt"], seed=text["seed"])
     declared = _declared(text.get("neurons", {}))
     for entry in text["populations"]:
-        settings = {k: v for k, v in entry.items() if k not in ("name", "model")}
+        settings = {k: v for k, v in entry.items() if k not in ("name", "model", "learn")}
         called = entry["model"]
         kind: Any = INPUT_MODELS.get(called) or declared.get(called) or model_of(called)
         for key in kind.parameters() if issubclass(kind, Neuron) else ():
@@ -140,8 +142,10 @@ def rebuild(
             raise InputError(f"bias of {entry['name']!r} must be of shape ({model.n},)")
         check_name("population", entry["name"])
         network.populations[entry["name"]] = Population(
-            entry["name"], model, bias, _normalisation(tensors, entry["name"], model.n)
-        )
+            entry["name"], model, bias, _normalisation(tensors, entry["name"], model.n),
+            tuple(entry.get("learn", ())),
+        )  # fmt: skip
+        learning(repr(entry["name"]), model, tuple(entry.get("learn", ())))
     for entry in text["projections"]:
         settings = dict(entry["synapse"])
         synapse = SYNAPSE_MODELS[settings.pop("model")](**settings)

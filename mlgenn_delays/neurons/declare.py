@@ -107,7 +107,7 @@ class Neuron:
             InputError: One is not finite.
         """
         with np.errstate(all="ignore"):
-            found = self.equations.constants_at(self._values(), dt)
+            found = self.equations.constants_at(self.values(), dt)
         for name, value in found.items():
             if not np.isfinite(value).all():
                 bad = value[~np.isfinite(value)][0] if np.ndim(value) else value
@@ -135,7 +135,8 @@ class Neuron:
                 return name, f">= {least} ({self.shortest * dt:g} ms)"
         return None
 
-    def _values(self) -> dict[str, Any]:
+    def values(self) -> dict[str, Any]:
+        """Its parameters by name: numbers, float64 (n,) where they differ, or distributions."""
         own = {name: getattr(self, name) for name in self.parameters()}
         return {k: np.float64(v.array) if isinstance(v, PerNeuron) else v for k, v in own.items()}
 
@@ -164,7 +165,7 @@ class Neuron:
             value = getattr(self, name)
             if isinstance(value, PerNeuron) and len(value) != self.n:
                 refuse(self, name, f"a number or {self.n} of them")
-        fixed = not any(isinstance(v, Distribution) for v in self._values().values())
+        fixed = not any(isinstance(v, Distribution) for v in self.values().values())
         if self.spiking and fixed:
             self._check_reset()
 
@@ -174,7 +175,7 @@ class Neuron:
         assert own.threshold is not None
         if not any(line.at_spike for line in own.lines):
             return
-        constants = own.constants_at(self._values(), 1e-3)
+        constants = own.constants_at(self.values(), 1e-3)
         for name in own.states:  # the state in which it is at the threshold, alone
             known: dict[str, Any] = {**constants, **dict.fromkeys(own.states, 0.0), "I": 0.0}
             value = own.lines[own.threshold].value
@@ -246,7 +247,7 @@ def make_model(cls: Any) -> Any:
     for name, kind in get_type_hints(cls, include_extras=True).items():
         if name in cls.__dict__.get("__annotations__", {}) and _is_number(kind):
             if name != cls.refractory:
-                cls.__annotations__[name] = Annotated[kind, Varying()]
+                cls.__annotations__[name] = Annotated[kind, Varying(kind)]
     made = settings(cls)
     for name in made.parameters():
         if hasattr(Neuron, name) or name in _OF_POPULATIONS or name.startswith("_"):

@@ -13,7 +13,7 @@ threshold. What a line reads before any line sets it is a state: it lasts, and s
 import ast
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from textwrap import dedent
@@ -69,13 +69,21 @@ class Equations:
         found = [*self.states, *(e.target for e in self.lines if e.target != SPIKE)]
         return tuple(dict.fromkeys(found))
 
+    def depending(self, parameters: Iterable[str]) -> tuple[str, ...]:
+        """Those of `used` that depend on any of some parameters."""
+        moved = set(parameters)
+        for constant in self.constants:
+            if moved & set(names_in(constant.value)):
+                moved.add(constant.target)
+        return tuple(name for name in self.used() if name in moved)
+
     def constants_at(self, parameters: Values, dt: float) -> dict[str, Any]:
         """Values of `used` in float64, given the parameters, numbers or arrays [their units]."""
         import numpy as np
 
-        # NumPy's numbers, that what is divided by 0 is infinite and no error.
+        # NumPy's numbers, so that what is divided by 0 is infinite and no error.
         given = {**parameters, STEP_LENGTH: dt}
-        known: dict[str, Any] = {name: np.float64(value) for name, value in given.items()}
+        known: dict[str, Any] = {name: np.asarray(value) * 1.0 for name, value in given.items()}
         for constant in self.constants:
             known[constant.target] = evaluate(constant.value, known)
         return {name: known[name] for name in self.used()}

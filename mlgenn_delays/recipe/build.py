@@ -63,8 +63,9 @@ def build_network(recipe: Recipe, n_inputs: int, n_classes: int, seed: int) -> N
     kind = CurrentInput if recipe.data.encoding == "currents" else SpikeInput
     before = network.add("input", kind(n_inputs))
     for number, layer in enumerate(section.layers, 1):
+        neurons = _neurons(layer, layer.size)
         added = network.add(
-            f"hidden{number}", _neurons(layer, layer.size), normalise=layer.normalise
+            f"hidden{number}", neurons, normalise=layer.normalise, learn=layer.learn
         )
         weight = _weight(layer, before.n)
         _connect(network, recipe, counts, before.name, added.name, _synapse(layer), weight)
@@ -73,9 +74,8 @@ def build_network(recipe: Recipe, n_inputs: int, n_classes: int, seed: int) -> N
             _connect(network, recipe, counts, added.name, added.name, _synapse(layer), weight)
         before = added
     readout = section.readout
-    network.add(
-        "output", _neurons(readout, n_classes, readout=readout.kind), normalise=readout.normalise
-    )
+    neurons = _neurons(readout, n_classes, readout=readout.kind)
+    network.add("output", neurons, normalise=readout.normalise, learn=readout.learn)
     weight = _weight(readout, before.n)
     _connect(network, recipe, counts, before.name, "output", _synapse(readout), weight)
     return network
@@ -162,6 +162,7 @@ def build_rule(recipe: Recipe) -> Rule:
         "dropout": {f"hidden{k}": layer.dropout for k, layer in layers if layer.dropout > 0},
         "l1": regularisation.l1,
         "pipelined": learning.pipelined,
+        "neurons": learning.neuron_learning_rate or None,
     }
     if learning.rule == "eventprop":
         return EventProp(**common)

@@ -38,6 +38,14 @@ else:
     Shares = either(Share, "number", Annotated[tuple[Share, ...], Field(strict=False)])
 
 Synapse = Annotated[str, one_of("Exponential", "Delta")]
+Learn = Annotated[
+    tuple[str, ...],
+    Field(
+        strict=False,
+        description="Parameters of its neurons that are learned, one value per neuron, such as "
+        "['tau_mem', 'v_thresh'].",
+    ),
+]
 WeightInit = Annotated[str, one_of("normal", "kaiming")]
 # Sizes of the populations that a projection connects; None where only the data know.
 Shape = tuple[int | None, int | None]
@@ -59,6 +67,7 @@ class Layer(Section):
     for _name, _kind, _default in parameter_fields(SpikingNeuron, LIF):
         __annotations__[_name], locals()[_name] = _kind, _default
     del _name, _kind, _default
+    learn: Learn = ()
     synapse: Synapse = Field("Exponential", description="Model of the synapses onto the layer.")
     tau_syn: TauSyn = Exponential.tau_syn
     weight_init: WeightInit = Field("normal", description=_WEIGHT_INIT)
@@ -96,6 +105,7 @@ class Readout(Section):
     for _name, _kind, _default in parameter_fields(ReadoutNeuron, LeakyIntegrator):
         __annotations__[_name], locals()[_name] = _kind, _default
     del _name, _kind, _default
+    learn: Learn = ()
     synapse: Synapse = Field("Exponential", description="Model of the synapses onto the output.")
     tau_syn: TauSyn = Exponential.tau_syn
     weight_init: WeightInit = Field("normal", description=_WEIGHT_INIT)

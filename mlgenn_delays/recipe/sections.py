@@ -223,6 +223,11 @@ class Learning(Section):
     learning_rate: NonNegative = Field(
         1e-3, description="Learning rate of the weights; 0 keeps them as they start."
     )
+    neuron_learning_rate: NonNegative = Field(
+        1e-2,
+        description="Learning rate of the parameters in learn of a layer, on the scale of each: "
+        "the logarithm of time constants and thresholds; 0 keeps them as they start.",
+    )
     schedule: ScheduleName = Field("constant", description="Schedule of that learning rate.")
     schedule_options: dict[str, float] = Field({}, description="Settings of the schedule.")
     beta1: Beta1 = Adam.beta1

@@ -1,13 +1,18 @@
 """Every declared neuron on the CPU engine against the float64 twin of its equations."""
 
 from itertools import product
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from mlgenn_delays.learning import Atan, Dirac, Gaussian, Triangle
-from tests.engines.helpers import raster
+from mlgenn_delays.engines.compile import compile_network
+from mlgenn_delays.learning import Atan, Dirac, Gaussian, SurrogateBPTT, Triangle
+from mlgenn_delays.network import LeakyIntegrator, Network
+from mlgenn_delays.network.models import learning
+from tests.engines.helpers import raster, relative
 from tests.engines.test_surrogate import Case, check, compared, free, network, pick
+from tests.reference import nets, steps, surrogate
 from tests.reference.nets import NEURONS, StepRecipe
 
 WIDE = (Gaussian(3.0, 0.23, epochs=4), 1)
@@ -29,8 +34,6 @@ CASES = [
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.recipe.neuron}-{case}")
 def test_spikes_and_gradients_equal_the_twins(case: Case) -> None:
     wanted = check(case)
-    from mlgenn_delays.engines.compile import compile_network
-
     built = compile_network(network(case.recipe), case.rule(), total_steps=1)
     index = free(case)
     recording = built.record(pick(case.recipe, index))
@@ -46,3 +49,67 @@ def test_spikes_are_neither_rare_nor_everywhere() -> None:
         wanted, _ = compared(case)
         for fired in wanted.trace.spikes.values():
             assert 0.01 < fired.mean() < 0.5, case.recipe
+
+
+LEARNED = {
+    "AdaptiveLIF": ("tau_mem", "v_thresh", "tau_adapt", "adapt_v", "adapt_spike"),
+    "CubaLIF": ("tau_mem", "tau_syn", "v_thresh"),
+    "TwoCompartmentLIF": ("beta_1", "beta_2", "dendrite_reset", "v_thresh"),
+    "BalancedResonator": ("omega", "damping", "spike_damping", "q_decay", "tau_mem", "v_thresh"),
+    "": ("tau_mem", "v_thresh"),  # LIF
+}
+
+
+@pytest.mark.parametrize("recurrent", [False, True])
+@pytest.mark.parametrize("neuron", LEARNED)
+def test_gradients_of_parameters_equal_the_twins(
+    neuron: str, recurrent: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(steps, "BY_HAND", (LeakyIntegrator,))
+    learned = LEARNED[neuron]
+    recipe = StepRecipe(
+        731, sizes=(9, 11, 3), neuron=neuron, recurrent=recurrent, current=True,
+        tau_refrac=0.0 if neuron else 2.0,
+    )  # fmt: skip
+    network = nets.step_network(recipe)
+    hidden = network.populations["hidden0"]
+    hidden.model, hidden.learn = learning("'hidden0'", hidden.model, learned), learned
+    whole = nets.step_data(recipe, 4)
+    wanted = surrogate.gradients(network, whole.batch(np.arange(4)), Atan(), learned=learned)
+    kept = np.flatnonzero(wanted.trace.tie == recipe.steps)
+    assert len(kept) > 1
+    batch = whole.batch(kept)
+    wanted = surrogate.gradients(network, batch, Atan(), learned=learned)
+    got = compile_network(network, SurrogateBPTT(), total_steps=1).gradients(batch)
+    for name in learned:
+        right = wanted.parameter["hidden0", name]
+        assert np.abs(right).max() > 0
+        assert relative(got.parameter["hidden0", name], right) < 1e-5, name
+
+
+def test_learned_parameters_stay_in_their_range_and_are_resumed(tmp_path: Path) -> None:
+    recipe = StepRecipe(740, sizes=(9, 11, 3), neuron="AdaptiveLIF", dt=0.5)
+    network = nets.step_network(recipe)
+    hidden = network.populations["hidden0"]
+    names = ("tau_mem", "tau_adapt", "adapt_v")
+    hidden.model, hidden.learn = learning("'hidden0'", hidden.model, names), names
+    batch = nets.step_data(recipe, 4).batch(np.arange(4))
+    rule = SurrogateBPTT(neurons=0.5)
+
+    def steps_of(count: int, state: dict | None = None) -> tuple:
+        compiled = compile_network(network.copy(), rule, total_steps=9)
+        if state is not None:
+            compiled.load_state(state)
+        compiled.train_epoch([batch] * count, epoch=1)
+        return compiled.state(), compiled.pull()
+
+    half, _ = steps_of(3)
+    resumed, learned = steps_of(3, half)
+    whole, _ = steps_of(6)
+    assert all(np.array_equal(resumed[key], whole[key]) for key in whole)
+    model = learned.populations["hidden0"].model
+    assert np.min(model.tau_mem) >= 0.25 and np.max(model.tau_mem) <= 1e9
+    assert not np.array_equal(model.tau_mem, hidden.model.tau_mem)
+    path = tmp_path / "network.safetensors"
+    learned.save(path)
+    assert Network.load(path).populations["hidden0"].model == model

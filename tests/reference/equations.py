@@ -19,7 +19,7 @@ Values = dict[str, Any]
 
 def parameters(model: Any) -> Values:
     """Return the parameters of a neuron model, float64 by name."""
-    return {name: getattr(model, name) for name in model.parameters()}
+    return dict(model.values())
 
 
 def step(
@@ -72,7 +72,7 @@ def slopes(
 
 def step_back(
     model: Any, values: Values, fired: np.ndarray, emitted: Any, psi: Any, sent: Any, lam: Values,
-    learned: tuple[str, ...] = (),
+    learned: tuple[str, ...] = (), still: Any = False,
 ) -> tuple[Any, Values, Values]:  # fmt: skip
     """Return dL/dI, dL/d(states before the step) and dL/d(parameters learned).
 
@@ -82,6 +82,7 @@ def step_back(
         sent: dL/d(emitted) from other neurons.
         lam: dL/d(states after the step).
         learned: Names of parameters.
+        still: Where the neuron stays as it is.
     """
     by_spike, _ = slopes(model, values, fired, emitted, "spike")
     kick = psi * (sent + sum(lam[name] * by_spike[name] for name in states(model)))
@@ -90,5 +91,6 @@ def step_back(
         after, u = slopes(model, values, fired, emitted, by)
         return sum(lam[name] * after[name] for name in states(model)) + kick * u
 
-    before = {name: through(name) for name in states(model)}
-    return through("I"), before, {name: through(name) for name in learned}
+    before = {name: np.where(still, lam[name], through(name)) for name in states(model)}
+    added = {name: np.where(still, 0.0, through(name)) for name in learned}
+    return np.where(still, 0.0, through("I")), before, added

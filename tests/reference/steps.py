@@ -205,7 +205,7 @@ def advance(
     """
     model: Any = population.model
     if not isinstance(model, BY_HAND):
-        advance_by_equations(model, population.bias, layer, t, dt, spike, held)
+        advance_by_equations(model, population.bias, layer, t, waiting, dt, spike, held)
         return
     v = layer.after[:, t - 1] if t else np.zeros_like(waiting, dtype=np.float64)
     drive = layer.drive[:, t] + population.bias.astype(np.float64)
@@ -238,8 +238,8 @@ def values_at(model: Any, bias: np.ndarray, layer: Layer, t: int, dt: float) -> 
 
 
 def advance_by_equations(
-    model: Any, bias: np.ndarray, layer: Layer, t: int, dt: float, spike: Spike | None,
-    held: np.ndarray | None,
+    model: Any, bias: np.ndarray, layer: Layer, t: int, waiting: np.ndarray, dt: float,
+    spike: Spike | None, held: np.ndarray | None,
 ) -> None:  # fmt: skip
     """Move a population on by step t by the text of its equations."""
     for name in equations.states(model):
@@ -254,12 +254,17 @@ def advance_by_equations(
         (lambda u: crosses(u)) if held is None else (lambda u: held[:, t]),
         (lambda u: crosses(u).astype(float)) if spike is None else spike,
     )  # fmt: skip
+    still = waiting > 0
     for name in equations.states(model):
-        layer.states[name][:, t] = after[name]
+        before = layer.states[name][:, t - 1] if t else np.zeros_like(layer.drive[:, t])
+        layer.states[name][:, t] = np.where(still, before, after[name])
     # In units of a threshold of v_thresh, as of the neurons by hand.
     layer.tested[:, t] = u + model.v_thresh
-    layer.fired[:, t] = crosses(u) if held is None else held[:, t]
-    layer.value[:, t] = after["spike"]
+    fired = (crosses(u) if held is None else held[:, t]) & ~still
+    layer.fired[:, t], layer.still[:, t] = fired, still
+    layer.value[:, t] = np.where(still, 0.0, after["spike"])
+    rest = model.refractory_steps(dt)
+    waiting[:] = np.where(still, waiting - 1, np.where(fired, rest, 0))
 
 
 def run_population(

@@ -236,7 +236,7 @@ def backward(
                     steps.values_at(population.model, population.bias, layer, t, dt),
                     layer.fired[:, t], layer.value[:, t],
                     psi(surrogate, layer.tested[:, t] - population.model.v_thresh), sent[:, t],
-                    later or dict.fromkeys(layer.states, lam), learned,
+                    later or dict.fromkeys(layer.states, lam), learned, layer.still[:, t],
                 )  # fmt: skip
                 for key, value in added.items():
                     constants[name, key] = constants.get((name, key), 0.0) + value.sum(0)

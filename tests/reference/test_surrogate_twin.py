@@ -107,6 +107,7 @@ MODELS = {
     "lif-delta": {"delta": True},
     "lif-refractory": {"tau_refrac": 2.0},
     "seed": {"seed_models": True},
+    **{name: {"neuron": name} for name in nets.NEURONS},
 }
 SHAPES = {
     "forward": {},
@@ -128,7 +129,8 @@ COMBINED = [(*pair, k % 2 == 1) for k, pair in enumerate(product(MODELS, SHAPES)
 @pytest.mark.parametrize(("model", "shape", "current"), COMBINED)
 def test_smooth_networks_against_finite_differences(model: str, shape: str, current: bool) -> None:
     recipe = StepRecipe(4, **{**SMALL, "current": current, **MODELS[model], **SHAPES[shape]})
-    assert worst(recipe) < CLOSE
+    # What resonates or never leaks is steeper, and so are the errors of the differences.
+    assert worst(recipe) < CLOSE * (4 if recipe.neuron else 1)
 
 
 @pytest.mark.parametrize("seed_models", [False, True])

@@ -11,6 +11,7 @@ import numpy as np
 from mlgenn_delays.data.types import Batch
 from mlgenn_delays.engines.cpu import currents, eventprop_backward, eventprop_forward, synapses
 from mlgenn_delays.engines.cpu.eventprop_forward import LANES, EventBuffers, Recurrent, SpikeStore
+from mlgenn_delays.engines.cpu.linear_matrices import linear_buffers, make_linear, take_gradients
 from mlgenn_delays.engines.results import Recording
 from mlgenn_delays.engines.shared.candidate_gradients import correlate
 from mlgenn_delays.engines.shared.numerics import sum_chunks
@@ -51,6 +52,7 @@ class EventSimulation(Simulation):
         self._counts = np.zeros((0, 0), np.int64)
         self._currents = isinstance(context.network.input().model, CurrentInput)
         self._keeps = keeps or self._currents
+        self._linear = make_linear(context)
         self._allocate_per_synapse()
 
     def _allocate_per_synapse(self) -> None:
@@ -73,6 +75,8 @@ class EventSimulation(Simulation):
         )
         order = self.context.plan.out_synapse
         self._recurrent = Recurrent(p.weight[order], self._offset[order])
+        if self.context.parameters.neurons:
+            self._linear = make_linear(self.context)
 
     # Memory
 
@@ -127,7 +131,15 @@ class EventSimulation(Simulation):
             counts=np.zeros(lanes, np.int64),
             drive=np.empty((classes, steps), np.float32),
             outgoing=np.empty(self._capacity, np.float32),
+            kept=linear_buffers(plan, self._linear, lanes, steps),
+            nothing=linear_buffers(plan, self._linear, 0, 0),
         )
+
+    def _products(self, parts: int) -> tuple[np.ndarray, np.ndarray]:
+        """Sums for what parts of a batch add to the gradients of parameters of neurons."""
+        plan, size = self.context.plan, self._linear.quiet.shape[1]
+        n = len(plan.bias) if self.context.parameters.neurons else 0
+        return np.zeros((parts, n, 1 + 2 * size, size + 2)), np.zeros((parts, 0, 0, 2))
 
     # Running
 
@@ -146,9 +158,9 @@ class EventSimulation(Simulation):
                 k: int, low: int, high: int, buffers: EventBuffers, store: SpikeStore = store
             ) -> None:
                 eventprop_forward.run_chunk(
-                    context.plan, self._row_layout, context.parameters.weight, self._offset,
-                    self._recurrent, starts, times, spike_scale, batch.labels, self._current, store,
-                    low, high, self._steps, buffers,
+                    context.plan, self._linear, self._row_layout, context.parameters.weight,
+                    self._offset, self._recurrent, starts, times, spike_scale, batch.labels,
+                    self._current, store, low, high, self._steps, buffers,
                 )  # fmt: skip
 
             context.over_chunks(len(batch), CHUNKS, self._buffers, task)
@@ -170,11 +182,14 @@ class EventSimulation(Simulation):
         count_gradient = context.spike_count_gradient(self._counts)
         starts, times = events_of(batch)
 
+        by_matrix, by_synapse = self._products(most)
+
         def task(k: int, low: int, high: int, buffers: EventBuffers) -> None:
             eventprop_backward.back_chunk(
-                context.plan, self._row_layout, context.parameters.weight, self._offset,
-                self._recurrent, starts, times, spike_scale, batch.labels, count_gradient, store,
-                low, high, self._steps, self._grads[k], buffers, self._traces.adjoint,
+                context.plan, self._linear, self._row_layout, context.parameters.weight,
+                self._offset, self._recurrent, starts, times, spike_scale, batch.labels,
+                count_gradient, self._current, store, low, high, self._steps, self._grads[k],
+                buffers, self._traces.adjoint, by_matrix[k], by_synapse[k],
             )  # fmt: skip
 
         n = context.over_chunks(len(batch), CHUNKS, self._buffers, task)
@@ -185,6 +200,7 @@ class EventSimulation(Simulation):
 
         context.spread(self._sum.shape[1], add_up)
         self._sum[1] *= context.parameters.weight
+        take_gradients(context, by_matrix.sum(0))
         if self._currents:
             self._add_current_gradients(batch, spike_scale)
         if self._keeps:

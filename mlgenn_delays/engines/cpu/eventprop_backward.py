@@ -21,10 +21,12 @@ gradient of the loss itself.
 
 import numpy as np
 
-from mlgenn_delays.engines.cpu.eventprop_forward import ALPHA, LANES
+from mlgenn_delays.engines.cpu.eventprop_forward import ALPHA, LANES, arrive
+from mlgenn_delays.engines.cpu.linear_neurons import back_linear, run_linear
 from mlgenn_delays.engines.cpu.synapses import (
     add_spike_time_gradients,
     collect,
+    recurrent_time_gradient,
     source_of,
     synapses_of,
 )
@@ -88,9 +90,9 @@ def back_readout(plan, p, j, g, drive, steps, both):
 
 
 @kernel
-def through_spike(plan, p, carried, outgoing, store, c):
-    """Return p before spike c of the store, from P after it and its G."""
-    return (carried * store.release[c] - plan.tau_mem[p] * outgoing) / store.slope[c]
+def through_spike(plan, j, carried, outgoing, store, c):
+    """Return p before spike c of the store, of neuron j of all, from P after it and its G."""
+    return (carried * store.release[c] - plan.tau_mem[j] * outgoing) / store.slope[c]
 
 
 @kernel
@@ -105,25 +107,11 @@ def back_spiking(plan, p, j, g, count_gradient, first, last, outgoing, base, sto
         r, carried = back_quiet(c, r, carried, high, free, both)
         r = back_refractory(c, r, free, t + 1, both)
         carried = count_gradient + through_spike(
-            plan, p, carried, outgoing[spike - base], store, spike
+            plan, j, carried, outgoing[spike - base], store, spike
         )
         r, carried = back_quiet(c, r, carried, t + 1, t, both)
         high = t
     back_quiet(c, r, carried, high, 0, both)
-
-
-@kernel
-def recurrent_time_gradient(plan, p, recurrent, neuron_scale, i, t, adjoint):
-    """Return G of a spike of neuron i in step t over the synapses of its own population."""
-    total = np.float32(0.0)
-    for q in range(len(plan.target)):
-        if plan.target[q] == p and plan.recurrent_projection[q]:
-            first = plan.out_first[q] + i
-            both = adjoint[plan.group[q]]
-            for k in range(plan.out[first], plan.out[first + 1]):
-                at = np.uint64(np.uint32(t) + recurrent.offset[k])
-                total += recurrent.weight[k] * both[plan.out_post[k], at, 1]
-    return total * neuron_scale
 
 
 @kernel
@@ -153,7 +141,9 @@ def back_recurrent(
                 spike = left[k] - np.uint64(1)
                 total = outgoing[spike - base]
                 total += recurrent_time_gradient(plan, p, recurrent, own_scale[k], k, t, adjoint)
-                now[k] = count_gradient[k] + through_spike(plan, p, carried[k], total, store, spike)
+                now[k] = count_gradient[k] + through_spike(
+                    plan, plan.first[p] + k, carried[k], total, store, spike
+                )
                 left[k] = spike
                 known = spike > start[k]
                 last[k] = np.int64(store.time[spike - np.uint64(1)]) if known else -steps - hold
@@ -172,9 +162,26 @@ def back_recurrent(
 
 @kernel
 def back_block(
-    plan, p, recurrent, neuron_scale, count_gradient, low, lanes, store, e, base, steps, buffers
+    plan, linear, layout, p, weight, offset, start, time, current, recurrent, neuron_scale,
+    count_gradient, low, lanes, store, e, base, steps, buffers, by_matrix, by_synapse
 ):  # fmt: skip
     """Write the adjoints of neurons low..low+lanes-1 of population p to `buffers.adjoint`."""
+    if linear.own[p]:
+        buffers.rows[: plan.groups[p], :lanes] = 0.0
+        arrive(
+            plan, p, weight, offset, start, time, neuron_scale, store, e, low, low + lanes,
+            buffers.rows,
+        )  # fmt: skip
+        own_scale = neuron_scale[plan.first[p] :]
+        run_linear(
+            plan, linear, layout, p, low, lanes, recurrent, own_scale, current, store, e, steps,
+            buffers, buffers.kept,
+        )  # fmt: skip
+        back_linear(
+            plan, linear, p, low, lanes, recurrent, own_scale, count_gradient, base, store, e,
+            steps, buffers, buffers.kept, by_matrix, by_synapse,
+        )  # fmt: skip
+        return
     if plan.recurrent_population[p]:
         back_recurrent(
             plan, p, recurrent, neuron_scale, count_gradient, buffers.outgoing, base, store, e,
@@ -208,8 +215,9 @@ def keep_adjoint(plan, layout, p, low, lanes, e, steps, buffers, kept):
 
 @kernel
 def back_example(
-    plan, layout, weight, offset, recurrent, start, time, neuron_scale, label, count_gradient,
-    store, e, steps, fresh, grads, buffers, kept,
+    plan, linear, layout, weight, offset, recurrent, start, time, neuron_scale, label,
+    count_gradient,
+    current, store, e, steps, fresh, grads, buffers, kept, by_matrix, by_synapse,
 ):  # fmt: skip
     """Add the gradients of one example to grads (2, S): weights, and delays before times w."""
     base = np.uint64(e * (len(store.time) // len(store.needed)))
@@ -224,8 +232,9 @@ def back_example(
         for low in range(0, n, block):
             high = min(low + block, n)
             back_block(
-                plan, p, recurrent, neuron_scale, own, low, high - low, store, e, base, steps,
-                buffers,
+                plan, linear, layout, p, weight, offset, start, time, current, recurrent,
+                neuron_scale, own, low, high - low, store, e, base, steps, buffers, by_matrix,
+                by_synapse,
             )  # fmt: skip
             keep_adjoint(plan, layout, p, low, high - low, e, steps, buffers, kept)
             for q in range(len(plan.target)):
@@ -244,8 +253,9 @@ def back_example(
 
 @kernel
 def back_chunk(
-    plan, layout, weight, offset, recurrent, starts, time, spike_scale, labels, count_gradient,
-    store, low, high, steps, grads, buffers, kept,
+    plan, linear, layout, weight, offset, recurrent, starts, time, spike_scale, labels,
+    count_gradient,
+    current, store, low, high, steps, grads, buffers, kept, by_matrix, by_synapse,
 ):  # fmt: skip
     """Write the summed gradients of examples low..high-1 to grads (2, S).
 
@@ -254,6 +264,8 @@ def back_chunk(
     for e in range(low, high):
         neuron_scale = spike_scale[e if len(spike_scale) > 1 else 0]
         back_example(
-            plan, layout, weight, offset, recurrent, starts[e], time, neuron_scale, labels[e],
-            count_gradient, store, e, steps, e == low, grads, buffers, kept,
+            plan, linear, layout, weight, offset, recurrent, starts[e], time, neuron_scale,
+            labels[e],
+            count_gradient, current, store, e, steps, e == low, grads, buffers, kept, by_matrix,
+            by_synapse,
         )  # fmt: skip

@@ -17,7 +17,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mlgenn_delays.engines.cpu.synapses import scatter, source_of, synapses_of
+from mlgenn_delays.engines.cpu.linear_neurons import LinearBuffers, run_linear
+from mlgenn_delays.engines.cpu.synapses import feed_back, scatter, source_of, synapses_of
 from mlgenn_delays.engines.shared.numerics import (
     FLUSH_EVERY,
     MIN_SLOPE,
@@ -70,6 +71,8 @@ class EventBuffers(NamedTuple):
     drive: np.ndarray  # (K, T) derivative of the loss with respect to V of the output
     # (capacity,) derivative with respect to each spike's time, over its synapses
     outgoing: np.ndarray
+    kept: LinearBuffers  # of the neurons at hand, where they run step by step
+    nothing: LinearBuffers  # without room
 
 
 @kernel
@@ -148,18 +151,6 @@ def integrate_readout(plan, j, current, steps, voltage):
 
 
 @kernel
-def feed_back(plan, p, recurrent, neuron_scale, i, t, rows):
-    """Add the arrivals that a spike of neuron i in step t causes within its own population."""
-    for q in range(len(plan.target)):
-        if plan.target[q] == p and plan.recurrent_projection[q]:
-            first = plan.out_first[q] + i
-            out = rows[plan.group[q]]
-            for k in range(plan.out[first], plan.out[first + 1]):
-                at = np.uint64(np.uint32(t) + recurrent.offset[k])
-                out[plan.out_post[k], at] += recurrent.weight[k] * neuron_scale
-
-
-@kernel
 def integrate_recurrent(plan, layout, p, recurrent, neuron_scale, current, e, steps, buffers):
     """Run a recurrent LIF population through the trial, step by step."""
     n, hold = plan.n[p], plan.refractory[p]
@@ -222,7 +213,8 @@ def keep_spikes(buffers, lanes, entry, limit, at, store, e):
 
 @kernel
 def run_population(
-    plan, layout, p, weight, offset, recurrent, start, time, neuron_scale, current, store, e, at,
+    plan, linear, layout, p, weight, offset, recurrent, start, time, neuron_scale, current, store,
+    e, at,
     limit, steps, buffers,
 ):  # fmt: skip
     """Run population p in example e; return where the next spikes go in the store."""
@@ -238,7 +230,12 @@ def run_population(
             plan, p, weight, offset, start, time, neuron_scale, store, e, low, low + lanes,
             buffers.rows,
         )  # fmt: skip
-        if plan.recurrent_population[p]:
+        if linear.own[p]:
+            run_linear(
+                plan, linear, layout, p, low, lanes, recurrent, neuron_scale[plan.first[p] :],
+                current, store, e, steps, buffers, buffers.nothing,
+            )  # fmt: skip
+        elif plan.recurrent_population[p]:
             integrate_recurrent(
                 plan, layout, p, recurrent, neuron_scale, current, e, steps, buffers
             )
@@ -262,7 +259,8 @@ def run_population(
 
 @kernel
 def run_chunk(
-    plan, layout, weight, offset, recurrent, starts, time, spike_scale, labels, current, store, low,
+    plan, linear, layout, weight, offset, recurrent, starts, time, spike_scale, labels, current,
+    store, low,
     high, steps, buffers,
 ):  # fmt: skip
     """Run examples low..high-1 of a batch; ``current`` is `Traces.current`, or empty.
@@ -277,7 +275,8 @@ def run_chunk(
         for p in range(len(plan.kind)):
             if plan.kind[p] != INPUT and at <= limit:
                 at = run_population(
-                    plan, layout, p, weight, offset, recurrent, starts[e], time, neuron_scale,
+                    plan, linear, layout, p, weight, offset, recurrent, starts[e], time,
+                    neuron_scale,
                     current, store, e, at, limit, steps, buffers,
                 )  # fmt: skip
         store.needed[e] = at - e * capacity

@@ -186,3 +186,29 @@ def add_spike_time_gradients(source, synapses, low, high, adjoint, base, outgoin
             w, shift = synapses.weight[s] * source.scale[i], synapses.offset[s]
             for k in range(source.start[i], source.start[i + 1]):
                 outgoing[k - base] += w * both[np.uint64(source.time[k] + shift), 1]
+
+
+@kernel
+def feed_back(plan, p, recurrent, neuron_scale, i, t, rows):
+    """Add the arrivals that a spike of neuron i in step t causes within its own population."""
+    for q in range(len(plan.target)):
+        if plan.target[q] == p and plan.recurrent_projection[q]:
+            first = plan.out_first[q] + i
+            out = rows[plan.group[q]]
+            for k in range(plan.out[first], plan.out[first + 1]):
+                at = np.uint64(np.uint32(t) + recurrent.offset[k])
+                out[plan.out_post[k], at] += recurrent.weight[k] * neuron_scale
+
+
+@kernel
+def recurrent_time_gradient(plan, p, recurrent, neuron_scale, i, t, adjoint):
+    """Return G of a spike of neuron i in step t over the synapses of its own population."""
+    total = np.float32(0.0)
+    for q in range(len(plan.target)):
+        if plan.target[q] == p and plan.recurrent_projection[q]:
+            first = plan.out_first[q] + i
+            both = adjoint[plan.group[q]]
+            for k in range(plan.out[first], plan.out[first + 1]):
+                at = np.uint64(np.uint32(t) + recurrent.offset[k])
+                total += recurrent.weight[k] * both[plan.out_post[k], at, 1]
+    return total * neuron_scale

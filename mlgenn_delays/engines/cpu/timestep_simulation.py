@@ -72,7 +72,11 @@ class TimestepSimulation(Simulation):
             names = zip(model.equations.used(), own, strict=False)
             apart = tuple(name for name, row in names if (row != row[0]).any())
             kind: Any = type(model)
-            self._of_neurons[p] = neuron_kernels(kind, Variant(bool(plan.refractory[p]), apart))
+            neurons = self.context.parameters.neurons.get(name)
+            learned = neurons.names if neurons is not None else ()
+            apart = tuple(n for n in model.equations.used() if n in apart or n in learned)
+            variant = Variant(bool(plan.refractory[p]), apart, learned)
+            self._of_neurons[p] = neuron_kernels(kind, variant)
         return self._of_neurons[p]
 
     def _states(self) -> int:
@@ -230,7 +234,8 @@ class TimestepSimulation(Simulation):
         place_outgoing(plan, self._row_layout, taps, p_.weight, out_coef, out_address)
         starts, times = events_of(batch)
         count_gradient, shape = self.context.spike_count_gradient(self._counts), self._shape()
-        by_constant = np.zeros((0, len(plan.bias)))
+        most = max((len(own.names) for own in p_.neurons.values()), default=0)
+        by_constant = np.zeros((min(CHUNKS, (size + 1) // 2), most, len(plan.bias)))
         room = max(1, CHUNK_BYTES // max(4, 4 * len(address)))
         sums = np.zeros((min(CHUNKS, room, (size + 1) // 2), len(address)), np.float32)
         for p in range(len(plan.kind) - 1, -1, -1):
@@ -246,7 +251,7 @@ class TimestepSimulation(Simulation):
                 kernels.backward.back_neurons(
                     plan, self._row_layout, p, shape, *self._affines[p], taps.size, out_coef,
                     out_address, spike_scale, batch.labels, count_gradient, traces, low, high,
-                    buffers, by_constant,
+                    buffers, by_constant[k],
                 )  # fmt: skip
 
             self._over_chunks(size, neurons_back)
@@ -261,6 +266,9 @@ class TimestepSimulation(Simulation):
                 )  # fmt: skip
 
             self._over_chunks(size, arrivals_back, len(sums))
+        for name, neurons in p_.neurons.items():
+            own = by_constant.sum(0)[: len(neurons.names), self.context.layout.neurons[name]]
+            neurons.take_gradients(own)
         total = np.empty(len(address), np.float32)
         self.context.spread(
             len(total), lambda low, high: sum_chunks(sums, len(sums), low, high, total)

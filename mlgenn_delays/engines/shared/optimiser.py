@@ -16,6 +16,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from mlgenn_delays.engines.shared.neuron_parameters import Learned
 from mlgenn_delays.engines.shared.numerics import kernel
 from mlgenn_delays.engines.shared.parameters import Norm, Parameters
 from mlgenn_delays.engines.shared.simulation import SimulationContext
@@ -83,6 +84,14 @@ def add_l1(gradient, weight, sign, strength, low, high):
         gradient[s] += strength * towards
 
 
+class Move:
+    """A learned parameter as Adam sees it: its value is the step to go."""
+
+    def __init__(self, learned: Learned) -> None:
+        self.value = np.zeros_like(learned.value)
+        self.value_first, self.value_second = learned.value_first, learned.value_second
+
+
 class Optimiser:
     """Updates the parameters of a context as its rule says; `total_steps` is for the schedules."""
 
@@ -112,6 +121,7 @@ class Optimiser:
             gradient = self.delay_gradient(by_delay)
             self._adam(self.rule.delays, p, "delay", gradient, p.delay_steps, size)
             np.clip(p.delay, 0, p.highest, out=p.delay)
+        self._update_neurons(size)
         p.step += 1
 
     def _update_norms(self, settings: Adam, size: int) -> None:
@@ -122,6 +132,20 @@ class Optimiser:
                 self._adam(settings, norm, key, getattr(norm, f"by_{key}"), steps.copy(), size)
             np.maximum(norm.gain, 0, out=norm.gain)
 
+    def _update_neurons(self, size: int) -> None:
+        """Update the parameters of neurons, and the constants that kernels read of them."""
+        if self.rule.neurons is None:
+            return
+        p = self.context.parameters
+        for neurons in p.neurons.values():
+            for each in neurons.learned.values():
+                move = Move(each)
+                steps = np.full(len(each.value), p.step, np.int32)
+                gradient = (each.by_value * each.slope()).astype(np.float32)
+                self._adam(self.rule.neurons, move, "value", gradient, steps, size)
+                each.move(move.value)
+        self.context.renew_constants()
+
     def delay_gradient(self, by_delay: np.ndarray) -> np.ndarray:
         """Return the gradient of the delay parameters, (D,) float32, from that of synapses."""
         p = self.context.parameters
@@ -131,7 +155,7 @@ class Optimiser:
         return (gradient * p.learnable).astype(np.float32)
 
     def _adam(
-        self, settings: Adam, owner: Parameters | Norm, field: str, gradient: np.ndarray,
+        self, settings: Adam, owner: Parameters | Norm | Move, field: str, gradient: np.ndarray,
         steps: np.ndarray, size: int,
     ) -> None:  # fmt: skip
         """Update a field of the parameters from its gradient summed over `size` examples."""

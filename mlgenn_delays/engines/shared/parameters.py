@@ -1,7 +1,10 @@
 """The learned numbers of a network in plan order, and the optimiser's state beside them."""
 
+from collections.abc import Iterator
+
 import numpy as np
 
+from mlgenn_delays.engines.shared.neuron_parameters import LearnedNeurons
 from mlgenn_delays.engines.shared.plan import ParameterLayout
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.network import Network
@@ -54,6 +57,9 @@ class Parameters:
         self.norms = {
             p.name: Norm(p.n) for p in network.populations.values() if p.normalisation is not None
         }
+        self.neurons = {
+            p.name: LearnedNeurons(p, network.dt) for p in network.populations.values() if p.learn
+        }
         self.highest = np.zeros(delays, np.float32)  # largest delay [steps]
         self.longest = np.zeros(delays, np.int64)  # the same in whole steps
         self.learnable = np.zeros(delays, bool)  # not those of granularity "fixed"
@@ -82,6 +88,8 @@ class Parameters:
                 raise InputError(f"population {name!r} must have a normalisation, got none")
             for key in _NORMALISATION:
                 getattr(norm, key)[:] = getattr(source, key)
+        for name, own in self.neurons.items():
+            own.read(network.populations[name])
 
     def write(self, network: Network) -> None:
         """Copy weights and delays into the network."""
@@ -95,6 +103,8 @@ class Parameters:
             assert target is not None
             for key in _NORMALISATION:
                 setattr(target, key, getattr(norm, key).copy())
+        for name, own in self.neurons.items():
+            own.write(network.populations[name])
 
     def state(self) -> dict[str, np.ndarray]:
         """Return everything, by ``projection/field`` in CSR order, and the step.
@@ -107,6 +117,7 @@ class Parameters:
                 del arrays[key]
         for name, norm in self.norms.items():
             arrays |= {f"{name}/normalisation/{f}": getattr(norm, f).copy() for f in _NORM_FIELDS}
+        arrays |= {key: array.copy() for key, array in self._learned()}
         arrays["step"] = np.array([self.step], np.int64)
         return arrays
 
@@ -122,7 +133,16 @@ class Parameters:
             for field in _NORM_FIELDS:
                 own = getattr(norm, field)
                 own[:] = _expect(state, f"{name}/normalisation/{field}", own)
+        for key, own in self._learned():
+            own[:] = _expect(state, key, own)
         self.step = step
+
+    def _learned(self) -> Iterator[tuple[str, np.ndarray]]:
+        """Values and moments of neurons' parameters, by key of the state."""
+        for population, neurons in self.neurons.items():
+            for name, each in neurons.learned.items():
+                for field in ("value", "value_first", "value_second"):
+                    yield f"{population}/{name}/{field}", getattr(each, field)
 
     def take(self, field: str, name: str, source: np.ndarray | None = None) -> np.ndarray:
         """Return a projection's part of a field (or of an array like it) in CSR order."""

@@ -30,7 +30,7 @@ class Plan(NamedTuple):
     # (C, N) float32: constants of each neuron, in the order in which the equations use them
     constant: np.ndarray
     refractory: np.ndarray  # (P,) steps in which a neuron stays as it is after a spike
-    tau_mem: np.ndarray  # (P,) of LIF and LeakyIntegrator [steps]
+    tau_mem: np.ndarray  # (N,) of LIF [steps]
     bias: np.ndarray  # (N,) constant current
     groups: np.ndarray  # (P,) number of synapse groups
     decay: np.ndarray  # (P, G) exp(-dt/tau_syn), 0 for Delta
@@ -106,7 +106,6 @@ def _populations(network: Network, names: list[str]) -> dict[str, Any]:
                 decay[p, g] = np.exp(-dt / synapse.tau_syn)
                 scale[p, g] = synapse.tau_syn / dt * -np.expm1(-dt / synapse.tau_syn)
     sizes = np.where(np.array(kinds) == SPIKING, n + 1, 0)
-    tau_mem = np.array([getattr(m, "tau_mem", dt) for m in models])
     refractory = [m.refractory_steps(dt) if isinstance(m, Neuron) else 0 for m in models]
     return {
         "kind": np.array(kinds, np.int64),
@@ -115,13 +114,21 @@ def _populations(network: Network, names: list[str]) -> dict[str, Any]:
         "spike_offset": (np.cumsum(sizes) - sizes).astype(np.int64),
         "constant": _constants(models, dt),
         "refractory": np.array(refractory, np.int64),
-        "tau_mem": (tau_mem / dt).astype(np.float32),
+        "tau_mem": np.concatenate(
+            [np.full(m.n, np.divide(getattr(m, "tau_mem", dt), dt), np.float32) for m in models]
+        ),
         "bias": np.concatenate([network.populations[name].bias for name in names]),
         "groups": np.array([len(g) for g in groups], np.int64),
         "decay": decay,
         "scale": scale,
         "readout": READOUTS.index(readout.readout),
     }
+
+
+def write_constants(plan: Plan, layout: ParameterLayout, name: str, values: dict[str, Any]) -> None:
+    """Set the constants of a population's neurons, numbers or (n,) each, in their order."""
+    for row, value in zip(plan.constant, values.values(), strict=False):
+        row[layout.neurons[name]] = value
 
 
 def _constants(models: list[Any], dt: float) -> np.ndarray:

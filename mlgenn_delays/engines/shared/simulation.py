@@ -10,7 +10,7 @@ import numpy as np
 from mlgenn_delays.data.types import Batch
 from mlgenn_delays.engines.results import Recording
 from mlgenn_delays.engines.shared.parameters import Parameters
-from mlgenn_delays.engines.shared.plan import ParameterLayout, Plan, make_plan
+from mlgenn_delays.engines.shared.plan import ParameterLayout, Plan, make_plan, write_constants
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.learning import Rule
 from mlgenn_delays.machine import Workers, chunks
@@ -32,6 +32,11 @@ class SimulationContext:
         """Run task(low, high) over parts of range(n), whose cut does not matter."""
         parts = chunks(n, self.workers.threads)
         self.workers.run(lambda k: task(*parts[k]), len(parts))
+
+    def renew_constants(self) -> None:
+        """Write what kernels read of learned parameters of neurons to the plan."""
+        for name, neurons in self.parameters.neurons.items():
+            write_constants(self.plan, self.layout, name, neurons.constants())
 
     def over_chunks(
         self, size: int, most: int, pool: "SimpleQueue[Any]", task: Callable[..., None]
@@ -132,6 +137,8 @@ def replan(context: SimulationContext) -> None:
     context.plan, context.layout = make_plan(context.network)
     context.parameters = Parameters(context.network, context.layout)
     context.parameters.norms, context.parameters.step = before.norms, before.step
+    context.parameters.neurons = before.neurons
+    context.renew_constants()
 
 
 def set_connectivity(context: SimulationContext, arrays: dict[str, np.ndarray]) -> None:

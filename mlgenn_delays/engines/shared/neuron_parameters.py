@@ -1,0 +1,125 @@
+"""Parameters of neurons while they are learned.
+
+Each is moved on a scale x of its own, on which no step leaves its range, and kept by its value v:
+
+    v > 0 (time constants, thresholds)   x = log v;                      v > the least of its range
+    low < v < high                       x = log((v - low) / (high - v))
+    any other                            x = v, clipped to its range
+
+The optimiser sees dL/dx = dL/dv dv/dx, and its step dx gives v(x + dx). What kernels read of the
+parameters are constants c of them (`Equations.constants_at`): dL/dv = sum_c dL/dc dc/dv.
+"""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from mlgenn_delays.distributions import PerNeuron
+from mlgenn_delays.network import Population
+from mlgenn_delays.neurons.declare import Neuron
+from mlgenn_delays.settings import LONGEST, bounds_of, fields_of, unit_of
+
+TINY = 1e-30  # of complex steps
+
+
+class Learned:
+    """One learned parameter of n neurons.
+
+    Attributes:
+        value: (n,) float32.
+        value_first, value_second: Adam's moments on the scale x.
+        by_value: (n,) float64, dL/dv of the last batch, summed over it.
+    """
+
+    def __init__(self, n: int, low: float, high: float) -> None:
+        # Float32 has no number between 0 and its smallest.
+        self.low = max(low, float(np.finfo(np.float32).tiny)) if low > 0 else max(low, -LONGEST)
+        self.high = min(high, LONGEST)
+        self.value, self.value_first, self.value_second = np.zeros((3, n), np.float32)
+        self.by_value = np.zeros(n)
+
+    @property
+    def _scale(self) -> str:
+        if self.high < LONGEST:
+            return "logit" if self.low > -LONGEST else "plain"
+        return "log" if self.low > 0 else "plain"
+
+    def slope(self) -> np.ndarray:
+        """dv/dx, float64 (n,)."""
+        v = self.value.astype(np.float64)
+        if self._scale == "log":
+            return v
+        if self._scale == "logit":
+            return (v - self.low) * (self.high - v) / (self.high - self.low)
+        return np.ones_like(v)
+
+    def move(self, step: np.ndarray) -> None:
+        """Go a step dx (n,)."""
+        v, dx = self.value.astype(np.float64), step.astype(np.float64)
+        if self._scale == "log":
+            v = v * np.exp(dx)
+        elif self._scale == "logit":
+            odds = (v - self.low) / (self.high - v) * np.exp(dx)
+            v = (self.low + self.high * odds) / (1.0 + odds)
+        else:
+            v = v + dx
+        # Rounding must not reach a bound either.
+        ends = np.array([self.low, self.high], np.float32)
+        if self._scale == "logit":
+            ends = np.nextafter(ends, ends[::-1])
+        self.value[:] = np.where(dx == 0.0, self.value, np.clip(v.astype(np.float32), *ends))
+
+
+class LearnedNeurons:
+    """The learned parameters of a population."""
+
+    def __init__(self, population: Population, dt: float) -> None:
+        model: Any = population.model
+        assert isinstance(model, Neuron)
+        self.model, self.dt = model, dt
+        self.learned: dict[str, Learned] = {}
+        for name in population.learn:
+            info = fields_of(type(model))[name]
+            low, high = bounds_of(info)
+            if unit_of(info) == "ms":
+                low = max(low, model.shortest * dt)
+            self.learned[name] = Learned(model.n, low, high)
+        self.names = model.equations.depending(population.learn)
+        self.read(population)
+
+    def read(self, population: Population) -> None:
+        """Take the values of a population."""
+        self.model = population.model  # type: ignore[assignment]
+        for name, each in self.learned.items():
+            each.value[:] = getattr(self.model, name)
+
+    def _parameters(self) -> dict[str, Any]:
+        own = {n: each.value.astype(np.float64) for n, each in self.learned.items()}
+        return self.model.values() | own
+
+    def current(self) -> Neuron:
+        """The model with the values."""
+        own: Any = {name: PerNeuron(each.value) for name, each in self.learned.items()}
+        return replace(self.model, **own)  # type: ignore[type-var]
+
+    def write(self, population: Population) -> None:
+        """Put the values into a population."""
+        own: Any = self.current()
+        population.model = own
+
+    def constants(self) -> dict[str, Any]:
+        """What the equations read, float64, numbers or (n,)."""
+        return self.model.equations.constants_at(self._parameters(), self.dt)
+
+    def take_gradients(self, by_constant: np.ndarray) -> None:
+        """Take dL/dc (L, n) of the constants `names`."""
+        known = self._parameters()
+        for name, each in self.learned.items():
+            moved = known | {name: known[name] + 1j * TINY}
+            slopes = self.model.equations.constants_at(moved, self.dt)
+            parts = (
+                by * np.imag(slopes[constant]) / TINY
+                for constant, by in zip(self.names, by_constant, strict=True)
+            )
+            each.by_value = np.zeros(self.model.n) + sum(parts)
