@@ -3,6 +3,8 @@
 from dataclasses import replace
 from typing import Annotated, ClassVar
 
+import numpy as np
+
 from mlgenn_delays.network import (
     CurrentInput,
     Delta,
@@ -84,12 +86,15 @@ def every_neuron(recipe: StepRecipe) -> Network:
 
 
 def hostile_network(recipe: StepRecipe) -> Network:
-    """A network of neurons that no reference knows."""
+    """A network of neurons that no reference knows, and that differ."""
     inputs, n, outputs = recipe.sizes
     net = Network(dt=recipe.dt, seed=recipe.seed)
     net.add("input", CurrentInput(inputs) if recipe.current else SpikeInput(inputs))
-    net.add("Hostile", Hostile(n), bias=Normal(0.1, 0.1))
-    net.add("output", Squashed(outputs, readout=recipe.readout))
+    net.add(
+        "Hostile", Hostile(n, Uniform(8.0, 16.0), Normal(0.8, 0.05), np.linspace(1.0, 2.0, n)),
+        bias=Normal(0.1, 0.1),
+    )  # fmt: skip
+    net.add("output", Squashed(outputs, Uniform(10.0, 30.0), recipe.readout))
     mean = 1.6 / (inputs * (1.0 if recipe.current else RATE))
     delays = {"delay": Uniform(0.0, recipe.max_delay), "max_delay": recipe.max_delay}
     net.connect("input", "Hostile", Delta(), weight=Normal(mean, mean), **delays)
