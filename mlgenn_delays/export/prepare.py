@@ -80,6 +80,7 @@ def _goes_one_way(model: Neuron, dt: float) -> np.ndarray:
     return np.all([(part.reshape(model.n, -1) >= 0).all(1) for part in parts], axis=0)
 
 
+@np.errstate(all="ignore")
 def _rests(model: Neuron, dt: float) -> np.ndarray:
     """Whether neurons stay at 0 without a current, and do not spike, (n,) bool."""
     own, constants = model.equations, model.constants(dt)

@@ -21,6 +21,7 @@ from fractions import Fraction
 from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
+from textwrap import dedent
 from typing import (
     TYPE_CHECKING,
     Annotated,
@@ -106,8 +107,7 @@ class Neuron:
         Raises:
             InputError: One is not finite.
         """
-        with np.errstate(all="ignore"):
-            found = self.equations.constants_at(self.values(), dt)
+        found = self.equations.constants_at(self.values(), dt)
         for name, value in found.items():
             if not np.isfinite(value).all():
                 bad = value[~np.isfinite(value)][0] if np.ndim(value) else value
@@ -169,6 +169,7 @@ class Neuron:
         if self.spiking and fixed:
             self._check_reset()
 
+    @np.errstate(all="ignore")
     def _check_reset(self) -> None:
         """Reject a reset after which the neuron is still above its threshold."""
         own = self.equations
@@ -177,7 +178,10 @@ class Neuron:
             return
         constants = own.constants_at(self.values(), 1e-3)
         for name in own.states:  # the state in which it is at the threshold, alone
-            known: dict[str, Any] = {**constants, **dict.fromkeys(own.states, 0.0), "I": 0.0}
+            known: dict[str, Any] = {
+                **constants,
+                **dict.fromkeys((*own.states, "I"), np.float64(0)),
+            }
             value = own.lines[own.threshold].value
             try:
                 low = evaluate(value, known)
@@ -256,6 +260,7 @@ def make_model(cls: Any) -> Any:
     refractory = units.pop(made.refractory, None) if made.refractory else None
     if made.refractory and refractory != 1:
         raise InputError(f"{made.__name__}.refractory must name a parameter in ms")
+    made.step = dedent(made.step).strip()
     made.equations = read(made.__name__, made.step, units, made.spiking)
     if not made.spiking and OUTPUT not in made.equations.variables():
         raise InputError(f"{made.__name__}.step must set {OUTPUT}, which is read out")

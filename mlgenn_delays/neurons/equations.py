@@ -84,8 +84,9 @@ class Equations:
         # NumPy's numbers, so that what is divided by 0 is infinite and no error.
         given = {**parameters, STEP_LENGTH: dt}
         known: dict[str, Any] = {name: np.asarray(value) * 1.0 for name, value in given.items()}
-        for constant in self.constants:
-            known[constant.target] = evaluate(constant.value, known)
+        with np.errstate(all="ignore"):
+            for constant in self.constants:
+                known[constant.target] = evaluate(constant.value, known)
         return {name: known[name] for name in self.used()}
 
     def step(self, state: Values, current: Any, constants: Values) -> tuple[dict[str, Any], Any]:
@@ -203,6 +204,8 @@ class _Reader:
         if fixed and target != SPIKE and not line.at_spike and self._once(target):
             self.constants.append(line)
             return
+        if line.at_spike and self.threshold is None:
+            raise self.refuse(line.line, "a reset must come after the threshold")
         assigned = {each.target for each in self.lines}
         for name in [*names, *([target] if line.at_spike else [])]:
             if name in parameters or name in constants or name in assigned or name == CURRENT:

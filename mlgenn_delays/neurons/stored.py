@@ -5,12 +5,14 @@ where the module that declared them is not there. Equations are parsed, never ru
 """
 
 import ast
+import warnings
 from collections.abc import Iterator
 from functools import lru_cache
+from keyword import iskeyword
 from textwrap import dedent
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.neurons.declare import (
@@ -28,7 +30,6 @@ from mlgenn_delays.untrusted import first_problem, shown
 MOST_TEXT = 10_000  # characters of equations
 LONGEST_NAME = 100
 DEEPEST = 50  # operations within each other
-_Name = Annotated[str, Field(pattern=r"^[^\W\d_]\w{0,99}$")]
 _Word = Annotated[str, Field(max_length=100)]
 
 
@@ -36,10 +37,16 @@ class _Plain(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
+def _called(name: str) -> str:
+    if not name.isidentifier() or iskeyword(name):
+        raise ValueError("it must be a name of Python")
+    return name
+
+
 class Parameter(_Plain):
     """A parameter; without default it must be given."""
 
-    name: _Name
+    name: Annotated[str, Field(max_length=LONGEST_NAME), AfterValidator(_called)]
     whole: bool = False
     default: float | None = None
     unit: Annotated[str, Field(pattern=r"^(ms|1/ms)?$")] = ""
@@ -106,15 +113,16 @@ def from_declaration(name: str, given: Any) -> type[Neuron]:
         raise InputError(f"a neuron must be called like a class of Python, got {shown(name)}")
     try:
         declaration = Declaration.model_validate(given)
-        _check_depth(declaration.step)
     except ValidationError as error:
         raise InputError(
             f"the declaration of neuron {name} is wrong: {first_problem(error)}"
         ) from None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SyntaxWarning)
+        _check_depth(declaration.step)
+        made = _made(name, declaration.model_dump_json())
     known = neuron_models().get(name)
-    if known is not None and _same(known, declaration):
-        return known
-    return _made(name, declaration.model_dump_json())
+    return known if known is not None and _same(known, declaration) else made
 
 
 def _declaration(model: type[Neuron]) -> Declaration:
@@ -122,7 +130,7 @@ def _declaration(model: type[Neuron]) -> Declaration:
     readout = fields["readout"].get_default() if "readout" in fields else None
     try:
         return Declaration(
-            spiking=model.spiking, step=dedent(model.step).strip(), refractory=model.refractory,
+            spiking=model.spiking, step=model.step, refractory=model.refractory,
             synapses=[*model.synapses], shortest=model.shortest, readout=readout,
             parameters=[*_parameters(model)],
         )  # fmt: skip
