@@ -45,6 +45,8 @@ def evaluate(
 ) -> None:
     """Measure RUN, a run directory: accuracy, loss and confusion matrix.
 
+    Of target series it is the normalised error (NRMSE) and the loss.
+
     The folder of the data is that of the training, unless --data gives another; it needs to have
     the split that is asked for only; with --split all it may have too few examples to be split.
     Examples that the run was trained on are reported. The engine may be another than that of the
@@ -91,7 +93,7 @@ def _measure(
     how: dict[str, Any],
 ) -> dict[str, "Evaluation"]:
     from mlgenn_delays.errors import InputError
-    from mlgenn_delays.recipe import build_rule
+    from mlgenn_delays.recipe import build_loss, build_rule
     from mlgenn_delays.training import Trainer
 
     if not chosen:
@@ -99,6 +101,7 @@ def _measure(
     trainer = Trainer(
         network,
         build_rule(run.recipe),
+        loss=build_loss(run.recipe),
         batch_size=run.recipe.learning.batch_size,
         seed=run.recipe.seed,
         progress="none",
@@ -124,16 +127,17 @@ def _seen(run: "Run", chosen: Mapping[str, "Data"]) -> dict[str, dict[str, int]]
 
 
 def _pooled(measured: dict[str, "Evaluation"]) -> dict[str, Any]:
+    from mlgenn_delays.engines.metrics import ACCURACY, METRIC_OF
+
     parts = list(measured.values())
-    n = sum(part.n for part in parts)
-    confusion = sum(part.confusion for part in parts)
-    return {
-        "accuracy": sum(int((part.labels == part.predictions).sum()) for part in parts) / n,
+    metric, n = METRIC_OF[parts[0].metric], sum(part.n for part in parts)
+    statistics: Any = sum(part.statistics for part in parts)
+    pooled = {
+        metric.name: metric.value(statistics, n),
         "loss": sum(part.loss * part.n for part in parts) / n,
         "n": n,
-        "confusion": confusion.tolist(),  # type: ignore[union-attr]
-        "splits": {
-            name: {"accuracy": part.accuracy, "loss": part.loss, "n": part.n}
-            for name, part in measured.items()
-        },
     }
+    if metric is ACCURACY:
+        confusion: Any = sum(part.confusion for part in parts)
+        pooled["confusion"] = confusion.tolist()
+    return pooled | {"splits": {name: part.measured for name, part in measured.items()}}

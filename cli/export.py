@@ -97,12 +97,15 @@ def _show(result: "Exported") -> None:
     say(left)
     for note in result.notes:
         say(note)
-    for line in (_accuracy(each) for each in result.measured):
-        say(line)
+    for each in result.measured:
+        say(_measured(each))
     if result.next:
         say(f"next: {result.next}")
 
 
-def _accuracy(measured: dict[str, Any]) -> str:
+def _measured(measured: dict[str, Any]) -> str:
+    from mlgenn_delays.engines.metrics import METRIC_OF
+
+    (metric,) = (metric for name, metric in METRIC_OF.items() if name in measured)
     n = f" ({measured['n']} examples)" if measured["n"] else ""
-    return f"{measured['split']} accuracy: {100 * measured['accuracy']:.2f} %{n}"
+    return f"{measured['split']} {metric.title}: {metric.text(measured[metric.name])}{n}"

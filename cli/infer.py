@@ -13,7 +13,7 @@ from .console import later, say, say_json
 from .options import JSON, THREADS
 
 if TYPE_CHECKING:
-    from mlgenn_delays.export.model import Model, Prediction
+    from mlgenn_delays.export.model import Model, Prediction, Series
 
 # Those of export.stream, which takes long to import.
 FORMS = ("pcm", "steps", "f32")
@@ -48,6 +48,11 @@ FORMS = ("pcm", "steps", "f32")
     show_default=True,
     help="Examples run at once: more per second, each one later.",
 )
+@click.option(
+    "--out",
+    metavar="FILE",
+    help="Of a network whose output is a series: write the series of all inputs to a .npz file.",
+)
 @THREADS
 @JSON
 def infer(
@@ -58,10 +63,14 @@ def infer(
     hop: float | None,
     rate: int | None,
     batch: int,
+    out: str | None,
     threads: int | None,
     as_json: bool,
 ) -> None:
     """Classify each INPUT with MODEL and print label and confidence.
+
+    Of a network whose output is a series, the series are written with --out or --json: `series`
+    (N, K, steps), `names` (N,), `outputs` (K,) and `dt` [ms].
 
     MODEL is a bundle, a NIR file, a folder of a GeNN export, or a run. INPUT is a WAV, .npy, .npz
     or event .h5 file, or a folder of them. --json --stream prints one line per prediction.
@@ -83,14 +92,45 @@ def infer(
     began = perf_counter()
     with later():
         found = load(model, threads=threads)
+        _check_out(found, out, as_json)
         watch = _Watch(1000 * (perf_counter() - began))
         found.warm_up()
     if stream:
         _stream(found, {"form": form, "hop_ms": hop, "rate": rate}, watch, as_json)
     else:
-        failed = _files(found, inputs, batch, watch, as_json)
+        failed = _files(found, inputs, batch, watch, as_json, out)
         if failed:
             raise InputError(f"{failed} of the inputs could not be used, as said above")
+
+
+def _check_out(model: "Model", out: str | None, as_json: bool) -> None:
+    """Reject series that would go nowhere, and a file of series where there are none."""
+    from pathlib import Path
+
+    from mlgenn_delays.errors import InputError
+    from mlgenn_delays.files import check_writable
+
+    if model.series and out is None and not as_json:
+        raise InputError(
+            "--out FILE.npz or --json must come with a network whose output is a series, got "
+            "neither; give one of them"
+        )
+    if out is None:
+        return
+    if not model.series:
+        raise InputError(
+            f"--out must come with a network whose output is a series, got {out!r} with one of "
+            "classes; leave it out, or take --json"
+        )
+    path = Path(out)
+    if path.suffix != ".npz" or path.is_dir():
+        raise InputError(f"--out must be a .npz file, got {out!r}")
+    try:
+        check_writable(path.absolute().parent)
+    except OSError as error:
+        raise InputError(
+            f"cannot write {path}: {error.strerror or error}; choose another place with --out"
+        ) from error
 
 
 class _Watch:
@@ -134,7 +174,12 @@ class _Watch:
 
 
 def _files(
-    model: "Model", inputs: tuple[str, ...], at_once: int, watch: _Watch, as_json: bool
+    model: "Model",
+    inputs: tuple[str, ...],
+    at_once: int,
+    watch: _Watch,
+    as_json: bool,
+    out: str | None,
 ) -> int:
     """Classify files; return how many could not be used."""
     from mlgenn_delays.errors import InputError
@@ -142,6 +187,7 @@ def _files(
     paths = model.reader.files(inputs)
     at_once = min(at_once, model.most_at_once)
     answers: list[dict[str, Any]] = []
+    series: list[Series] = []
     failed = 0
     waiting: deque[Any] = deque()
     for path in paths:
@@ -160,9 +206,11 @@ def _files(
         waiting += items
         while len(waiting) >= at_once:
             some = [waiting.popleft() for _ in range(at_once)]
-            answers += _answer(model, some, watch, as_json)
+            answers += _answer(model, some, watch, as_json, series)
     if waiting:
-        answers += _answer(model, list(waiting), watch, as_json)
+        answers += _answer(model, list(waiting), watch, as_json, series)
+    if out is not None:
+        _write(model, series, out)
     if as_json:
         say_json({"answers": answers, "latency": watch.summary()})
     else:
@@ -170,7 +218,32 @@ def _files(
     return failed
 
 
-def _answer(model: "Model", items: list[Any], watch: _Watch, as_json: bool) -> list[dict[str, Any]]:
+def _write(model: "Model", series: list["Series"], out: str) -> None:
+    """Write series to a .npz file."""
+    from io import BytesIO
+    from pathlib import Path
+
+    import numpy as np
+
+    from mlgenn_delays.files import write_atomic
+
+    content, empty = BytesIO(), np.zeros((0, len(model.labels), model.about.n_steps), np.float32)
+    np.savez(
+        content,
+        series=np.stack([each.values for each in series]) if series else empty,
+        names=np.array([each.name for each in series], dtype=str),
+        outputs=np.array(model.labels, dtype=str),
+        dt=np.array(model.reader.dt),
+    )
+    write_atomic(Path(out), content.getvalue())
+    say(f"series of {len(series)} inputs: {out}", err=True)
+
+
+def _answer(
+    model: "Model", items: list[Any], watch: _Watch, as_json: bool, series: list["Series"]
+) -> list[dict[str, Any]]:
+    from mlgenn_delays.export.model import Prediction, Series
+
     began = perf_counter()
     batch = model.reader.as_batch(items)
     encoded = perf_counter()
@@ -178,21 +251,33 @@ def _answer(model: "Model", items: list[Any], watch: _Watch, as_json: bool) -> l
     watch.encode += [1000 * (encoded - began)] * len(items)
     watch.network += [1000 * (perf_counter() - encoded)] * len(items)
     watch.warned += sum(bool(each.warning) for each in predictions)
+    series += [each for each in predictions if isinstance(each, Series)]
     if not as_json:
         for each in predictions:
-            say(each.name, each.label, f"{100 * each.confidence:.1f} %")
+            if isinstance(each, Prediction):
+                say(each.name, each.label, f"{100 * each.confidence:.1f} %")
             if each.warning:
                 say(f"warning: {each.name}: {each.warning}", err=True)
         return []
-    return [_described(each) for each in predictions]
+    return [_described(model, each) for each in predictions]
 
 
-def _described(answer: "Prediction") -> dict[str, Any]:
+def _described(model: "Model", answer: "Prediction | Series") -> dict[str, Any]:
+    from mlgenn_delays.export.model import Prediction
+
+    told: dict[str, Any]
+    if isinstance(answer, Prediction):
+        told = {
+            "label": answer.label,
+            "confidence": round(answer.confidence, 6),
+            "probabilities": [round(float(p), 6) for p in answer.probabilities],
+        }
+    else:
+        rows = zip(model.labels, answer.values, strict=True)
+        told = {"series": {name: [round(float(v), 6) for v in row] for name, row in rows}}
     return {
         "input": answer.name,
-        "label": answer.label,
-        "confidence": round(answer.confidence, 6),
-        "probabilities": [round(float(p), 6) for p in answer.probabilities],
+        **told,
         "cut": round(answer.cut, 6),
         "events": answer.events,
         "warning": answer.warning,
@@ -208,7 +293,7 @@ def _stream(model: "Model", options: dict[str, Any], watch: _Watch, as_json: boo
         say(f"taking bare samples to have {taken} Hz (--rate); a WAV says its own rate", err=True)
     for item in windows(stream, model.reader, **options):
         watch.read.append(0.0)
-        for row in _answer(model, [item], watch, as_json):
+        for row in _answer(model, [item], watch, as_json, []):
             spent = watch.encode[-1] + watch.network[-1]
             say_json(row | {"latency_ms": round(spent, 3)})
         if sys.stdout is not None:

@@ -3,6 +3,7 @@
 import re
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from mlgenn_delays.network import Network, Projection
     from mlgenn_delays.recipe import Recipe
     from mlgenn_delays.runs.run import Run, Start
-    from mlgenn_delays.training import RunDirectory
+    from mlgenn_delays.training import InitialWeights, RunDirectory
 
 # Those of engines.base and engines.genn.checks, which take long to import.
 ENGINES = ("cpu", "genn")
@@ -180,6 +181,7 @@ def environment(
     engine: str,
     backend: str | None,
     splits: Mapping[str, "Data"],
+    initial: "InitialWeights | None",
 ) -> dict[str, Any]:
     """The content of environment.json; an export needs labels and trial length without the data."""
     from mlgenn_delays.training import describe_environment
@@ -191,7 +193,11 @@ def environment(
         "examples": {name: len(data) for name, data in splits.items()},
     }
     folder = str(Path(data).resolve()) if data is not None else None
-    given = {"data": folder, "init": None if start is None else start.model_dump()}
+    given = {
+        "data": folder,
+        "init": None if start is None else start.model_dump(),
+        "initial_weights": None if initial is None else asdict(initial),
+    }
     return (
         describe_environment(engine, backend)
         | {"seed": recipe.seed, "task": task}

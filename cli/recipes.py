@@ -49,11 +49,21 @@ def _explain(key: str) -> None:
 
 def _expected(recipe: "Recipe") -> tuple[str, str]:
     expected = recipe.expected
-    accuracy = "-" if expected.accuracy is None else f"{100 * expected.accuracy:.2f} %"
+    accuracy = _measured(recipe) or "-"
     if expected.accuracy is not None and not expected.metric.endswith("accuracy"):
         accuracy += f" {expected.metric}"
+    if expected.nrmse is not None:
+        accuracy += " NRMSE"
     minutes = "-" if expected.minutes is None else f"{expected.minutes:g}"
     return accuracy, minutes
+
+
+def _measured(recipe: "Recipe") -> str:
+    """What was measured with a recipe, empty if nothing was."""
+    expected = recipe.expected
+    if expected.nrmse is not None:
+        return f"{expected.nrmse:.4f}"
+    return "" if expected.accuracy is None else f"{100 * expected.accuracy:.2f} %"
 
 
 def _show(recipe: "Recipe") -> None:
@@ -80,6 +90,7 @@ def _show_without_data(recipe: "Recipe") -> None:
 
 
 def _show_counts(recipe: "Recipe", channels: int, classes: int) -> None:
+    from mlgenn_delays.engines.metrics import NRMSE, metric_of_kind
     from mlgenn_delays.recipe import build_network
 
     from .tables import show_synapses
@@ -92,7 +103,8 @@ def _show_counts(recipe: "Recipe", channels: int, classes: int) -> None:
             for name, p in network.projections.items()
         ]
     )
-    say(f"{channels} input channels, {classes} classes; delays counts those learned")
+    what = "series" if metric_of_kind(recipe.loss.kind) is NRMSE else "classes"
+    say(f"{channels} input channels, {classes} {what}; delays counts those learned")
     normalised = [p for p in network.populations.values() if p.normalisation is not None]
     if normalised:
         names = ", ".join(f"{p.n} neurons of {p.name}" for p in normalised)
@@ -103,10 +115,11 @@ def _show_expected(recipe: "Recipe") -> None:
     expected = recipe.expected
     if expected.published is not None:
         say(f"published: {expected.published}")
-    if expected.accuracy is None:
+    measured = _measured(recipe)
+    if not measured:
         say("expected: not measured yet")
         return
-    parts = [f"expected: {expected.metric} {100 * expected.accuracy:.2f} %"]
+    parts = [f"expected: {expected.metric} {measured}"]
     if expected.seeds is not None:
         parts.append(f"mean of {expected.seeds} seeds" if expected.seeds > 1 else "one seed")
     if expected.minutes is not None:

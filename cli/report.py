@@ -53,8 +53,12 @@ def report(
 
 
 def _show(made: "Reported") -> None:
+    from mlgenn_delays.engines.metrics import METRIC_OF
+
     for run in made.runs:
-        accuracy = ", ".join(f"{split} {100 * v:.2f} %" for split, v in run["accuracy"].items())
-        best = f"best epoch {run['best_epoch']} of {run['epochs']}"
-        say(f"{run['run']}: {best}{', ' if accuracy else ''}{accuracy}")
+        (metric,) = (metric for name, metric in METRIC_OF.items() if name in run)
+        scores = [f"{split} {metric.text(v)}" for split, v in run[metric.name].items()]
+        say(
+            ", ".join([f"{run['run']}: best epoch {run['best_epoch']} of {run['epochs']}", *scores])
+        )
     say(f"report: {made.path} ({made.size:,} bytes)")

@@ -126,31 +126,28 @@ def _result(made: "Sweep", rows: list[dict[str, Any]]) -> dict[str, Any]:
 def _show(made: "Sweep", rows: list[dict[str, Any]]) -> None:
     from mlgenn_delays.sweep import summarise
     from mlgenn_delays.sweep.grid import shown
-    from mlgenn_delays.sweep.results import SPLITS
+    from mlgenn_delays.sweep.results import SPLITS, metric_of
 
     from .tables import console, table
 
     axes = [axis.key for axis in made.axes]
     means = summarise(rows)
+    metric = metric_of(rows[0])
+    columns = {name: f"{name}_{metric.name}" for name in SPLITS}
     splits = [
-        name for name in SPLITS if any(row[f"{name}_accuracy_mean"] is not None for row in means)
+        name for name in SPLITS if any(row[f"{columns[name]}_mean"] is not None for row in means)
     ]
     made_of = table(*axes, *splits, "n", "failed", left=len(axes))
     for row in means:
         cells = [shown(row[axis]) for axis in axes]
-        cells += [
-            _accuracy(row[f"{name}_accuracy_mean"], row[f"{name}_accuracy_sd"]) for name in splits
-        ]
+        for name in splits:
+            mean, sd = row[f"{columns[name]}_mean"], row[f"{columns[name]}_sd"]
+            spread = "" if sd is None else f" ± {metric.text(sd).removesuffix(' %')}"
+            cells.append(metric.text(mean) + spread)
         made_of.add_row(*cells, str(row["n"]), str(row["failed"] or ""))
-    say(f"{made.points[0].recipe.name}: accuracy, mean ± standard deviation over n seeds")
+    say(f"{made.points[0].recipe.name}: {metric.title}, mean ± standard deviation over n seeds")
     console().print(made_of)
     for row in rows:
         if row["status"] == "failed":
             say(f"failed: {row['point']}: {row['reason']}")
     say(f"results: {made.folder.results}")
-
-
-def _accuracy(mean: float | None, sd: float | None) -> str:
-    if mean is None:
-        return "-"
-    return f"{100 * mean:.2f} %" + (f" ± {100 * sd:.2f}" if sd is not None else "")

@@ -50,10 +50,13 @@ def table(*columns: str, left: int = 1) -> "Table":
 
 
 def _splits(splits: dict[str, dict[str, Any]]) -> "Table":
-    shown = table("split", "accuracy", "loss", "examples")
+    from mlgenn_delays.engines.metrics import METRIC_OF
+
+    first = next(iter(splits.values()))
+    (metric,) = (metric for name, metric in METRIC_OF.items() if name in first)
+    shown = table("split", metric.title, "loss", "examples")
     for name, row in splits.items():
-        accuracy, loss = f"{100 * row['accuracy']:.2f} %", f"{row['loss']:.4f}"
-        shown.add_row(name, accuracy, loss, str(row["n"]))
+        shown.add_row(name, metric.text(row[metric.name]), f"{row['loss']:.4f}", str(row["n"]))
     return shown
 
 
@@ -78,6 +81,8 @@ def show_evaluation(result: dict[str, Any], names: tuple[str, ...], run: Path) -
     if result["split"] == "all":
         rows["all"] = result
     out.print(_splits(rows))
+    if "confusion" not in result:
+        return
     if len(result["confusion"]) > MOST_CLASSES:
         say(f"confusion matrix of {len(result['confusion'])} classes: with --json")
         return

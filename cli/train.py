@@ -13,7 +13,7 @@ import click
 
 from mlgenn_delays.errors import DivergedError, InputError
 
-from .console import Interrupted, report, say_json
+from .console import Interrupted, report, say, say_json
 from .options import (
     BACKEND,
     BACKENDS,
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from mlgenn_delays.recipe import Recipe
     from mlgenn_delays.runs.directory import RunDirectory
     from mlgenn_delays.runs.run import Run
+    from mlgenn_delays.training.initial_weights import InitialWeights
     from mlgenn_delays.training.ranks import Ranks
     from mlgenn_delays.training.trainer import Trainer
 
@@ -120,6 +121,7 @@ class TrainingJob:
     path: Path
     run: "Callable[[], RunDirectory]"
     fresh: bool
+    initial: "InitialWeights | None" = None  # those found on the data
 
 
 def run_training(options: TrainOptions) -> dict[str, Any] | None:
@@ -170,6 +172,8 @@ def _all_ending(ranks: "Ranks") -> Iterator[None]:
 
 def _lead(job: TrainingJob, trainer: "Trainer", options: TrainOptions) -> dict[str, Any]:
     tell_losses(job.splits)
+    if job.initial is not None:
+        say(f"initial weights: {job.initial}", err=True)
     trainer.run = job.run()
     if job.fresh:
         keep_test(trainer.run, job.splits)
@@ -219,8 +223,9 @@ def new_job(options: TrainOptions) -> TrainingJob:
     fresh = _build(recipe, splits)
     if network is not None:
         check_fits(network, fresh, str(options.init), dale=recipe.signs() == "dale")
+    initial = _initialise(recipe, fresh, splits, options) if network is None else None
     notes = environment(
-        recipe, options.data, start, options.engine, options.backend or BACKENDS[0], splits
+        recipe, options.data, start, options.engine, options.backend or BACKENDS[0], splits, initial
     )
     return TrainingJob(
         recipe,
@@ -230,6 +235,7 @@ def new_job(options: TrainOptions) -> TrainingJob:
         path,
         lambda: RunDirectory.create(path, dump(recipe), notes, init),
         fresh=True,
+        initial=initial,
     )
 
 
@@ -251,11 +257,12 @@ def resumed_job(options: TrainOptions) -> TrainingJob:
         check_labels(task.labels, splits["train"].label_names)
     if run.directory.has_checkpoint and (untold := run.untold()):
         warnings.warn(untold, stacklevel=2)
-    fresh = _build(run.recipe, splits)
+    if network is None:
+        network = _starting_network(run, splits, options)
     return TrainingJob(
         run.recipe,
         splits,
-        fresh if network is None else network,
+        network,
         folder,
         run.directory.path,
         lambda: run.directory,
@@ -310,14 +317,38 @@ def _build(recipe: "Recipe", splits: Mapping[str, "Data"]) -> "Network":
     return build_network(recipe, train.n_channels, train.n_classes, recipe.seed)
 
 
+def _initialise(
+    recipe: "Recipe", network: "Network", splits: Mapping[str, "Data"], options: TrainOptions
+) -> "InitialWeights | None":
+    """Give the network the initial weights that depend on the data, if it has any."""
+    from mlgenn_delays.training import initialise_weights
+
+    names = recipe.network.automatic()
+    if not names:
+        return None
+    return initialise_weights(network, splits["train"], names, threads=options.threads)
+
+
+def _starting_network(run: "Run", splits: Mapping[str, "Data"], options: TrainOptions) -> "Network":
+    """The network a run started from; weights that were found on data are not found again."""
+    from mlgenn_delays.network import Network
+
+    if run.recipe.network.automatic() and run.directory.has_checkpoint and 0 in run.snapshots():
+        return Network.load(run.snapshots()[0])
+    fresh = _build(run.recipe, splits)
+    _initialise(run.recipe, fresh, splits, options)
+    return fresh
+
+
 def _trainer(job: TrainingJob, options: TrainOptions) -> "Trainer":
-    from mlgenn_delays.recipe import build_augment, build_rewiring, build_rule
+    from mlgenn_delays.recipe import build_augment, build_loss, build_rewiring, build_rule
     from mlgenn_delays.training.trainer import Trainer
 
     learning = job.recipe.learning
     return Trainer(
         job.network,
         build_rule(job.recipe),
+        loss=build_loss(job.recipe),
         rewiring=build_rewiring(job.recipe),
         epochs=learning.epochs,
         batch_size=learning.batch_size,
@@ -336,8 +367,7 @@ def _measure(trainer: "Trainer", splits: Mapping[str, "Data"]) -> dict[str, dict
     measured: dict[str, dict[str, Any]] = {}
     for name in ("validation", "test"):
         if name in splits:
-            found = trainer.evaluate(splits[name])
-            measured[name] = {"accuracy": found.accuracy, "loss": found.loss, "n": found.n}
+            measured[name] = trainer.evaluate(splits[name]).measured
     return measured
 
 

@@ -213,9 +213,9 @@ def _epoch(run: Run, checkpoint: str) -> int | None:
 
 def _activity(
     run: Run, network: Network, folder: str | None, split: str, threads: int | None
-) -> Activity:
+) -> Activity | None:
     from mlgenn_delays.engines.compile import compile_network
-    from mlgenn_delays.recipe import build_rule, load_data
+    from mlgenn_delays.recipe import build_loss, build_rule, load_data
     from mlgenn_delays.runs.run import check_labels
     from mlgenn_delays.training.checks import check_data
 
@@ -230,9 +230,12 @@ def _activity(
     data, task = splits[split], run.task()
     if task is not None:
         check_labels(task.labels, data.label_names)
-    check_data(network, "data", data)
+    if data.targets is not None:  # what neurons do is told by class
+        return None
+    loss = build_loss(run.recipe)
+    check_data(network, loss, "data", data)
     compiled = compile_network(
-        network, build_rule(run.recipe), total_steps=1, threads=threads, learns=False
+        network, build_rule(run.recipe), loss=loss, total_steps=1, threads=threads, learns=False
     )
     return activity(compiled, data)
 

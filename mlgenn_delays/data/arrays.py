@@ -190,6 +190,25 @@ def real_currents(value: object, n: int) -> np.ndarray:
     return np.asarray(array, np.float32, order="C")
 
 
+def real_targets(value: object, shape: tuple[int, int, int]) -> np.ndarray:
+    """Return the series that N examples shall be turned into as C-contiguous float32."""
+    array = as_array("targets", value, "numbers")
+    if array.dtype.kind not in "iuf":
+        raise InputError(f"targets must be real numbers (float32), got type {array.dtype}")
+    if array.shape != shape:
+        raise InputError(
+            f"targets must have shape {shape}: examples, one series per name of label_names, and "
+            f"the steps of a trial; got {array.shape}"
+        )
+    if array.size and not np.isfinite(array).all():
+        row, series, step = np.argwhere(~np.isfinite(array))[0]
+        raise InputError(
+            f"targets must be finite, got {array[row, series, step]} in example {row} (series "
+            f"{series}, step {step}); replace it, or leave the example out"
+        )
+    return np.asarray(array, np.float32, order="C")
+
+
 LAYOUTS = ("times", "raster", "values")  # the arrays of a .npz, one of which it has
 
 

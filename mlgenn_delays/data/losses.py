@@ -154,7 +154,7 @@ class Losses:
 
     def _nothing_left(self, empty: int) -> str:
         if len(self) == 1:
-            return "nothing of it is left: the network gets no input, and still predicts a class"
+            return "nothing of it is left: the network gets no input, and still predicts"
         return f"{empty:,} of {len(self):,} examples are empty: the network gets no input"
 
     def _too_long(self, trial: float, longest: float, trained: bool) -> str:

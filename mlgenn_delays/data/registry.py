@@ -53,6 +53,8 @@ DATASETS: MutableMapping[str, Dataset] = _Modules(
         "yin-yang": "yin_yang",
         "sequence": "sequence",
         "coincidence": "coincidence",
+        "delayed-copy": "delayed_copy",
+        "mackey-glass": "mackey_glass",
         "folder": "folder",
         "npz": "npz",
     },

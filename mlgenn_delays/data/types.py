@@ -16,39 +16,27 @@ from mlgenn_delays.data.arrays import (
     check_names,
     check_rows,
     real_currents,
+    real_targets,
     whole_numbers,
 )
+from mlgenn_delays.data.batches import Batch, CurrentBatch, SpikeBatch, examples
 from mlgenn_delays.data.events import Spikes, event_columns, event_spikes, stack_spikes
 from mlgenn_delays.data.losses import Losses
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.settings import Count, PositiveTime, Whole, check
 
-
-@dataclass(frozen=True)
-class SpikeBatch:
-    """B examples as spikes.
-
-    Attributes:
-        start: (B, C+1) int64; channel c of example b spikes at ``time[start[b, c]:start[b, c+1]]``.
-        time: (E,) int32 [steps], ascending and without repeats within a channel.
-        labels: (B,) int64 class of each example.
-        index: (B,) int64 index of each example in its data set (keys the random draws).
-        n_steps: T, length of a trial in steps.
-    """
-
-    start: np.ndarray
-    time: np.ndarray
-    labels: np.ndarray
-    index: np.ndarray
-    n_steps: int
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    @property
-    def n_channels(self) -> int:
-        """C, the number of input channels."""
-        return self.start.shape[1] - 1
+__all__ = [
+    "Batch",
+    "CurrentBatch",
+    "CurrentData",
+    "Data",
+    "SpikeBatch",
+    "SpikeData",
+    "SpikeSource",
+    "StreamedSpikes",
+    "checked",
+    "examples",
+]
 
 
 @dataclass(frozen=True)
@@ -61,9 +49,11 @@ class SpikeData:
         labels: (N,) int64 in ``0 .. len(label_names) - 1``.
         n_steps: T, length of a trial in steps.
         dt: Length of a step [ms].
-        label_names: Name of each class.
+        label_names: Name of each class, or of each of the K target series.
         names: Name of each example (a file name, say), or empty.
         losses: What was lost of each example on the way here, None if that is not known.
+        targets: (N, K, T) float32 series that the output's voltage shall reproduce, None for data
+            with classes; with them, labels are 0.
 
     Raises:
         InputError: An array does not describe spikes; whole numbers of other types are converted.
@@ -84,6 +74,7 @@ class SpikeData:
     label_names: tuple[str, ...]
     names: tuple[str, ...] = field(default=())
     losses: Losses | None = field(default=None, repr=False, compare=False)
+    targets: np.ndarray | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         for name, dtype in (("start", np.int64), ("time", np.int32), ("labels", np.int64)):
@@ -110,6 +101,7 @@ class SpikeData:
         check_channel_starts(self.start, len(self.time))
         check_ascending_spikes(self.start, self.time)
         check_names(self.names, n)
+        _take_targets(self)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -127,7 +119,10 @@ class SpikeData:
     def batch(self, index: np.ndarray) -> SpikeBatch:
         """Return the examples of the given indices as a batch, in that order."""
         index = check_rows(index, len(self))
-        return SpikeBatch(self.start[index], self.time, self.labels[index], index, self.n_steps)
+        targets = None if self.targets is None else self.targets[index]
+        return SpikeBatch(
+            self.start[index], self.time, self.labels[index], index, self.n_steps, targets
+        )
 
     def take(self, index: np.ndarray) -> "SpikeData":
         """Return the examples of the given indices as a split that keeps the ``time`` of all."""
@@ -144,6 +139,7 @@ class SpikeData:
         dt: float,
         label_names: tuple[str, ...],
         names: tuple[str, ...] = (),
+        targets: np.ndarray | None = None,
     ) -> "SpikeData":
         """Build a split from one (channels, steps) pair of integer arrays per example.
 
@@ -158,6 +154,7 @@ class SpikeData:
             dt: Length of a step [ms].
             label_names: Name of each class.
             names: Name of each example, or empty.
+            targets: See `SpikeData`.
 
         Raises:
             InputError: An example or a label is something else: nothing is rounded.
@@ -173,7 +170,7 @@ class SpikeData:
             )
         spikes = [_example(row, each, n_channels, n_steps, dt) for row, each in enumerate(events)]
         start, time, losses = stack_spikes(spikes, n_channels)
-        return SpikeData(start, time, classes, n_steps, dt, label_names, names, losses)
+        return SpikeData(start, time, classes, n_steps, dt, label_names, names, losses, targets)
 
 
 def _example(row: int, pair: object, n_channels: int, n_steps: int, dt: float) -> Spikes:
@@ -191,7 +188,17 @@ def _taken(data: Any, index: np.ndarray) -> dict[str, Any]:
         "labels": data.labels[index],
         "names": tuple(data.names[each] for each in index) if data.names else (),
         "losses": None if data.losses is None else data.losses.take(index),
+        "targets": None if data.targets is None else data.targets[index],
     }
+
+
+def _take_targets(data: Any) -> None:
+    """Check and convert the targets of a split, if it has any."""
+    if data.targets is not None:
+        shape = len(data), data.n_classes, data.n_steps
+        object.__setattr__(data, "targets", real_targets(data.targets, shape))
+        if data.labels.any():
+            raise InputError("labels must be 0 for data with targets; give numpy.zeros(N, int)")
 
 
 class SpikeSource(Protocol):
@@ -216,6 +223,7 @@ class StreamedSpikes:
         label_names: Name of each class.
         names: Name of each example, or empty.
         losses: See `SpikeData`.
+        targets: See `SpikeData`; they are in memory.
 
     Raises:
         InputError: A label is no class, or there are more or fewer labels than examples.
@@ -241,6 +249,7 @@ class StreamedSpikes:
     label_names: tuple[str, ...]
     names: tuple[str, ...] = field(default=())
     losses: Losses | None = field(default=None, repr=False, compare=False)
+    targets: np.ndarray | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         for name in ("rows", "labels"):
@@ -251,6 +260,7 @@ class StreamedSpikes:
         check_class_names(self.label_names)
         check_labels(self.labels, len(self.label_names))
         check_names(self.names, len(self.labels))
+        _take_targets(self)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -264,7 +274,8 @@ class StreamedSpikes:
         """Return the examples of the given indices as a batch, in that order."""
         index = check_rows(index, len(self))
         start, time = self.source.read(self.rows[index])
-        return SpikeBatch(start, time, self.labels[index], index, self.n_steps)
+        targets = None if self.targets is None else self.targets[index]
+        return SpikeBatch(start, time, self.labels[index], index, self.n_steps, targets)
 
     def load(self) -> SpikeData:
         """Return the same split in memory."""
@@ -278,40 +289,13 @@ class StreamedSpikes:
             self.label_names,
             self.names,
             self.losses,
+            self.targets,
         )
 
     def take(self, index: np.ndarray) -> "StreamedSpikes":
         """Return the examples of the given indices as a split of their own."""
         index = check_rows(index, len(self))
         return replace(self, rows=self.rows[index], **_taken(self, index))
-
-
-@dataclass(frozen=True)
-class CurrentBatch:
-    """B examples as sampled currents.
-
-    Attributes:
-        values: (B, T, C) float32, C-contiguous; what flows into each channel in each step.
-        labels: (B,) int64 class of each example.
-        index: (B,) int64 index of each example in its data set (keys the random draws).
-    """
-
-    values: np.ndarray
-    labels: np.ndarray
-    index: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    @property
-    def n_steps(self) -> int:
-        """T, length of a trial in steps."""
-        return self.values.shape[1]
-
-    @property
-    def n_channels(self) -> int:
-        """C, the number of input channels."""
-        return self.values.shape[2]
 
 
 @dataclass(frozen=True)
@@ -325,6 +309,7 @@ class CurrentData:
         label_names: Name of each class.
         names: Name of each example, or empty.
         losses: See `SpikeData`.
+        targets: See `SpikeData`.
 
     Raises:
         InputError: An array does not describe currents; other types of real numbers are converted.
@@ -343,6 +328,7 @@ class CurrentData:
     label_names: tuple[str, ...]
     names: tuple[str, ...] = field(default=())
     losses: Losses | None = field(default=None, repr=False, compare=False)
+    targets: np.ndarray | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         labels = whole_numbers("labels", self.labels, np.int64, "example")
@@ -354,6 +340,7 @@ class CurrentData:
         check_labels(self.labels, len(self.label_names))
         check_names(self.names, len(self.labels))
         check("dt", self.dt, PositiveTime)
+        _take_targets(self)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -376,7 +363,8 @@ class CurrentData:
     def batch(self, index: np.ndarray) -> CurrentBatch:
         """Return the examples of the given indices as a batch, in that order; values are copied."""
         index = check_rows(index, len(self))
-        return CurrentBatch(self.values[index], self.labels[index], index)
+        targets = None if self.targets is None else self.targets[index]
+        return CurrentBatch(self.values[index], self.labels[index], index, targets)
 
     def take(self, index: np.ndarray) -> "CurrentData":
         """Return the examples of the given indices as a split of their own; values are copied."""
@@ -384,7 +372,6 @@ class CurrentData:
         return replace(self, values=self.values[index], **_taken(self, index))
 
 
-Batch = SpikeBatch | CurrentBatch
 Data = SpikeData | StreamedSpikes | CurrentData
 
 

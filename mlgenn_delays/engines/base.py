@@ -3,7 +3,7 @@
 Shapes: B examples of a batch, N of a data set, K classes, S synapses, T steps.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Protocol
 
 import numpy as np
@@ -36,7 +36,7 @@ class CompiledNetwork(Protocol):
         """
 
     def evaluate(self, batches: Iterable[Batch]) -> Evaluation:
-        """Classify every batch, without learning or dropout."""
+        """Evaluate every batch, without learning or dropout."""
 
     def gradients(self, batch: Batch, *, epoch: int | None = None) -> Gradients:
         """Return the gradients of one batch, without learning or dropout.
@@ -62,8 +62,18 @@ class CompiledNetwork(Protocol):
             (n_pre, n_post) float32, or with None (n_pre, n_post, D) for delays of 0..D-1 steps.
         """
 
-    def record(self, batch: Batch) -> Recording:
-        """Return the spikes and output voltages of one batch, whatever its labels."""
+    def record(self, batch: Batch, variables: Collection[str] = ()) -> Recording:
+        """Return the spikes and output voltages of one batch, whatever its labels.
+
+        Arguments:
+            batch: The examples.
+            variables: Names of variables of neurons to record in every step, such as ``V``, the
+                adaptation current ``w`` of `AdaptiveLIF`, or ``I``, the synaptic current; of all
+                populations that have them. The CPU engine computes them for any engine.
+
+        Raises:
+            InputError: No population has a variable of that name.
+        """
 
     def pull(self) -> Network:
         """Copy what was learned, structure included, into `network` and return it."""

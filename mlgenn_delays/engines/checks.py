@@ -3,18 +3,21 @@
 What a training takes of memory is worked out before any of it is asked for.
 """
 
+from collections.abc import Collection
 from typing import NamedTuple
 
 import numpy as np
 
 from mlgenn_delays.data.types import Batch, CurrentBatch
 from mlgenn_delays.engines.shared.plan import pair_shape
-from mlgenn_delays.errors import InputError
+from mlgenn_delays.errors import InputError, nearest
 from mlgenn_delays.learning import EventProp, Gaussian, Rule, SurrogateBPTT
+from mlgenn_delays.learning.losses import Loss, check_targets
 from mlgenn_delays.machine import CHUNK_BYTES, CHUNKS, as_text, available_cores, check_memory
 from mlgenn_delays.network import CurrentInput, Delta, Network
 from mlgenn_delays.network.delays import longest_steps
 from mlgenn_delays.neurons.declare import Neuron
+from mlgenn_delays.neurons.equations import CURRENT
 from mlgenn_delays.neurons.linear import limit_of
 from mlgenn_delays.rewiring import Rewiring
 
@@ -78,8 +81,8 @@ def _check_eventprop(network: Network, rule: EventProp) -> None:
             )
 
 
-def check_batch(network: Network, batch: Batch) -> None:
-    """Reject a batch that does not fit a network."""
+def check_batch(network: Network, batch: Batch, loss: Loss | None) -> None:
+    """Reject a batch that does not fit a network, or a loss if there is one."""
     source, classes = network.input(), network.output().n
     currents = isinstance(batch, CurrentBatch)
     if currents != isinstance(source.model, CurrentInput):
@@ -93,6 +96,29 @@ def check_batch(network: Network, batch: Batch) -> None:
     if not len(batch) or batch.labels.min() < 0 or batch.labels.max() >= classes:
         got = f"{batch.labels.min()}..{batch.labels.max()}" if len(batch) else "no example"
         raise InputError(f"labels must be in 0..{classes - 1}, got {got}")
+    if loss is not None:
+        check_targets(loss, "the data", batch.targets, batch.n_steps, network.dt)
+        check_series("the data", batch.targets, (len(batch), classes, batch.n_steps))
+
+
+def check_series(what: str, targets: np.ndarray | None, shape: tuple[int, int, int]) -> None:
+    """Reject target series that do not fit the output and the length of trials."""
+    if targets is not None and targets.shape != shape:
+        raise InputError(
+            f"{what} must have targets of shape {shape}: examples, neurons of the output and "
+            f"steps; got {targets.shape}"
+        )
+
+
+def check_variables(network: Network, names: Collection[str]) -> None:
+    """Reject names of variables that no population has."""
+    models = (p.model for p in network.populations.values() if isinstance(p.model, Neuron))
+    known = list(dict.fromkeys([s for m in models for s in m.equations.states] + [CURRENT]))
+    for name in names:
+        if name not in known:
+            raise InputError(
+                f"variables must be of {', '.join(known)}, got {name!r}{nearest(name, known)}"
+            )
 
 
 def check_delays(network: Network, name: str, delay: np.ndarray | None) -> None:
@@ -185,19 +211,33 @@ def _rows(network: Network, rule: Rule) -> tuple[int, int, int]:
     return sources, sum(p.n for p in neurons), groups
 
 
+def _read_back(network: Network, rule: Rule) -> int:
+    """Return the rows of states and currents that the adjoints of the neurons read."""
+    from mlgenn_delays.neurons.adjoint import adjoint
+
+    rows = 0
+    for population in network.populations.values():
+        model = population.model
+        if isinstance(model, Neuron) and not (model.spiking and isinstance(rule, EventProp)):
+            back = adjoint(model.equations, model.equations.depending(population.learn))
+            rows += population.n * (len(back.reads) + back.current)
+    return rows
+
+
 def _along_time(network: Network, rule: Rule, rewiring: Rewiring | None, trials: Trials) -> int:
     steps, size, classes = trials.steps, trials.size, network.output().n
     sources, neurons, groups = _rows(network, rule)
     length = steps + _longest(network, steps) + 2
     if trials.side:  # tapes of GeNN, and what arrives later
-        return 4 * (2 * size * steps * (neurons + classes) + 2 * trials.side * neurons * length)
+        tapes = neurons + classes + _read_back(network, rule)
+        return 4 * (2 * size * steps * tapes + 2 * trials.side * neurons * length)
     from mlgenn_delays.engines.cpu.eventprop_forward import LANES
 
     rows = 4 * size * (sources * length + neurons * ((2 + groups) * length + steps))
-    output = 4 * size * classes * steps
+    output = 2 * 4 * size * classes * steps  # V and dL/dV
     recurrent = {p.target for p in network.projections.values() if p.recurrent}
     wide = max([LANES, *(network.populations[name].n for name in recurrent)])
-    scratch = 4 * (groups * wide * 3 * length + (3 * wide + classes) * steps)
+    scratch = 4 * (groups * wide * 3 * length + 3 * wide * steps)
     if not isinstance(rule, EventProp):
         scratch += 4 * 2 * max(p.n for p in network.populations.values()) * length
     elif not (sources or (rewiring is not None and rewiring.needs_gradient)):

@@ -11,6 +11,7 @@ from mlgenn_delays.engines.base import CompiledNetwork
 from mlgenn_delays.engines.shared.simulation import ForwardResult, Simulation, SimulationContext
 from mlgenn_delays.errors import InputError, nearest
 from mlgenn_delays.learning import EventProp, Rule, SurrogateBPTT, Triangle
+from mlgenn_delays.learning.losses import Loss
 from mlgenn_delays.network import Network
 from mlgenn_delays.rewiring import Rewiring
 
@@ -38,10 +39,11 @@ class PipelinedSimulation:
         self.correlate, self.recording = simulation.correlate, simulation.recording
 
     def forward(
-        self, batch: Batch, spike_scale: np.ndarray, *, width: float | None, pending: bool = False
-    ) -> ForwardResult:
+        self, batch: Batch, spike_scale: np.ndarray, *, width: float | None, pending: bool = False,
+        scored: bool = True,
+    ) -> ForwardResult:  # fmt: skip
         """Run a batch, and back through it in training; see `Simulation`."""
-        outcome = self._simulation.forward(batch, spike_scale, width=width)
+        outcome = self._simulation.forward(batch, spike_scale, width=width, scored=scored)
         self._kept = self._kept if pending else []
         if width is not None:
             by_weight, by_delay = self._simulation.backward(batch, spike_scale)
@@ -60,6 +62,7 @@ def compile_network(
     network: Network,
     rule: Rule,
     *,
+    loss: str | Loss = "cross-entropy",
     rewiring: Rewiring | None = None,
     total_steps: int,
     epoch_steps: int | None = None,
@@ -76,6 +79,8 @@ def compile_network(
     Arguments:
         network: The network; it stays as it is until `CompiledNetwork.pull`.
         rule: What is learned and how.
+        loss: ``"cross-entropy"``, ``"mean-squared-error"``, their settings, or a function; see
+            `mlgenn_delays.learning.losses`.
         rewiring: How structure is learned, or None to keep it.
         total_steps: Optimiser steps of the whole training, for the schedules.
         epoch_steps: Those of an epoch: rewiring after each then takes the candidate gradients of
@@ -123,8 +128,8 @@ def compile_network(
         if not learns:
             network, rule = network.folded(), _forwards(rule)
     return Learner(
-        network, rule, make, rewiring=rewiring, total_steps=total_steps, epoch_steps=epoch_steps,
-        seed=seed, threads=threads,
+        network, rule, make, loss=loss, rewiring=rewiring, total_steps=total_steps,
+        epoch_steps=epoch_steps, seed=seed, threads=threads,
     )  # fmt: skip
 
 

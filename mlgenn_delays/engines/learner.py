@@ -3,22 +3,29 @@
 An engine's `Simulation` runs a batch forwards and back; learning happens here.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from mlgenn_delays.data.types import Batch
-from mlgenn_delays.engines.checks import check_batch, check_counts, check_delays, check_rule
+from mlgenn_delays.engines.checks import (
+    check_batch,
+    check_counts,
+    check_delays,
+    check_rule,
+    check_variables,
+)
+from mlgenn_delays.engines.metrics import ACCURACY, metric_for
 from mlgenn_delays.engines.results import BatchResult, EpochResult, Evaluation, Gradients, Recording
 from mlgenn_delays.engines.shared.candidate_gradients import candidate_gradients
 from mlgenn_delays.engines.shared.optimiser import Optimiser, keep_signs
 from mlgenn_delays.engines.shared.parameters import Parameters
 from mlgenn_delays.engines.shared.plan import make_plan
 from mlgenn_delays.engines.shared.rewiring import StructureLearner
+from mlgenn_delays.engines.shared.scoring import Scores
 from mlgenn_delays.engines.shared.simulation import (
-    ForwardResult,
     Simulation,
     SimulationContext,
     connectivity_arrays,
@@ -27,6 +34,7 @@ from mlgenn_delays.engines.shared.simulation import (
 )
 from mlgenn_delays.errors import DivergedError, InputError
 from mlgenn_delays.learning import Rule, SurrogateBPTT
+from mlgenn_delays.learning.losses import as_loss
 from mlgenn_delays.machine import Workers
 from mlgenn_delays.network import Network
 from mlgenn_delays.rewiring import Rewiring
@@ -40,6 +48,27 @@ class _Pending(NamedTuple):
     batch: Batch
     spike_scale: np.ndarray
     width: float
+
+
+class _Tally:
+    """Sums of loss and statistics over batches of one kind."""
+
+    def __init__(self) -> None:
+        self.n, self.loss, self.metric = 0, 0.0, ACCURACY
+        self.statistics = self.last = np.zeros(1)
+
+    def add(self, batch: Batch, scores: Scores) -> float:
+        """Add a batch; return its summed loss."""
+        self.last, loss = scores.statistics.sum(0), float(scores.loss.sum(dtype=np.float64))
+        self.metric = metric_for(batch.targets)
+        self.statistics = self.statistics + self.last if self.n else self.last
+        self.n, self.loss = self.n + len(batch), self.loss + loss
+        return loss
+
+    @property
+    def score(self) -> float:
+        """The metric over all of them."""
+        return self.metric.value(self.statistics, self.n)
 
 
 class Learner:
@@ -56,6 +85,7 @@ class Learner:
         rule: Rule,
         make_simulation: Callable[[SimulationContext, bool, bool], Simulation],
         *,
+        loss: object = "cross-entropy",
         rewiring: Rewiring | None = None,
         total_steps: int,
         epoch_steps: int | None = None,
@@ -64,11 +94,14 @@ class Learner:
     ) -> None:
         self.network = network
         self.rule = rule
+        self.loss = as_loss(loss)
         self.total_steps = total_steps
         self.seed = seed
         own, workers = network.copy(), Workers(threads)  # rewiring changes its structure
         plan, layout = make_plan(own)
-        self._context = SimulationContext(own, rule, workers, plan, layout, Parameters(own, layout))
+        self._context = SimulationContext(
+            own, rule, self.loss, workers, plan, layout, Parameters(own, layout)
+        )
         check_rule(network, rule)
         self._structure = (
             StructureLearner(self._context, rewiring, total_steps, seed, epoch_steps)
@@ -94,9 +127,12 @@ class Learner:
 
     def _run(
         self, batch: Batch, spike_scale: np.ndarray, width: float | None, pending: bool = False
-    ) -> ForwardResult:
-        check_batch(self.network, batch)
-        return self._simulation.forward(batch, spike_scale, width=width, pending=pending)
+    ) -> tuple[Scores, np.ndarray]:
+        """Run a batch; return its scores and the spikes of its neurons, (B, N)."""
+        check_batch(self.network, batch, self.loss)
+        scores, counts = self._simulation.forward(batch, spike_scale, width=width, pending=pending)
+        assert scores is not None
+        return scores, counts
 
     def _by_population(self, per_neuron: np.ndarray) -> dict[str, np.ndarray]:
         """Return the parts of an array (N,) that belong to populations that spike."""
@@ -127,20 +163,17 @@ class Learner:
         on_batch: Callable[[BatchResult], None] | None = None,
     ) -> EpochResult:
         """Learn from every batch in turn; see `engines.base.CompiledNetwork`."""
-        total, correct, loss = 0, 0, 0.0
+        total, tally = 0, _Tally()
         counts = np.zeros(int(self._context.plan.first[-1]), np.int64)
         grown = self._structure.grown if self._structure else 0
         self._pending = None
         for batch in batches:
-            result, size = self._learn(batch, epoch), len(batch)
-            hits = int((result.logits.argmax(1) == batch.labels).sum())
-            batch_loss = float(result.loss.sum(dtype=np.float64))
-            batch_counts = result.counts.sum(0)
-            total, correct, loss = total + size, correct + hits, loss + batch_loss
-            counts += batch_counts
+            (scores, spiked), size = self._learn(batch, epoch), len(batch)
+            batch_counts, own = spiked.sum(0), tally.add(batch, scores)
+            total, counts = total + size, counts + batch_counts
             if on_batch is not None:
                 spikes = self._mean_spikes(batch_counts, size)
-                on_batch(BatchResult(batch_loss / size, hits, size, spikes))
+                on_batch(BatchResult(own / size, size, spikes, tally.metric.name, tally.last))
         self._catch_up()
         if total:
             self._revive(counts)
@@ -152,14 +185,14 @@ class Learner:
         silent = {n: int((c == 0).sum()) for n, c in self._by_population(counts).items()}
         n = max(1, total)
         return EpochResult(
-            loss / n, correct / n, total, self._mean_spikes(counts, n), silent,
-            self._structure.grown - grown if self._structure else None,
+            tally.loss / n, tally.metric.name, tally.score, total, self._mean_spikes(counts, n),
+            silent, self._structure.grown - grown if self._structure else None,
         )  # fmt: skip
 
-    def _learn(self, batch: Batch, epoch: int) -> ForwardResult:
+    def _learn(self, batch: Batch, epoch: int) -> tuple[Scores, np.ndarray]:
         spike_scale, width = self._spike_scale(batch, epoch), self._width(epoch)
-        result = self._run(batch, spike_scale, width, pending=self._pending is not None)
-        if not np.isfinite(result.loss).all():
+        scores, counts = self._run(batch, spike_scale, width, pending=self._pending is not None)
+        if not np.isfinite(scores.loss).all():
             raise DivergedError("the loss is not finite")
         self._catch_up()
         self._pending = _Pending(batch, spike_scale, width)
@@ -168,7 +201,7 @@ class Learner:
             structure and structure.blocks_pipelining(self.parameters.step)
         ):
             self._catch_up()
-        return result
+        return scores, counts
 
     def _catch_up(self) -> None:
         if self._pending is None:
@@ -207,13 +240,13 @@ class Learner:
     def evaluate(self, batches: Iterable[Batch]) -> Evaluation:
         """Run every batch; see `engines.base.CompiledNetwork`."""
         counts = np.zeros(int(self._context.plan.first[-1]), np.int64)
-        logits, labels, loss = [], [], 0.0
+        logits, labels, tally = [], [], _Tally()
         for batch in batches:
-            result = self._run(batch, self._unscaled, None)
-            loss += float(result.loss.sum(dtype=np.float64))
-            logits.append(result.logits.copy())
+            scores, spiked = self._run(batch, self._unscaled, None)
+            tally.add(batch, scores)
+            logits.append(scores.logits)
             labels.append(batch.labels)
-            counts += result.counts.sum(0)
+            counts += spiked.sum(0)
         if not labels:
             raise InputError("there is no example to evaluate")
         outputs, truth = np.concatenate(logits), np.concatenate(labels)
@@ -221,19 +254,21 @@ class Learner:
             raise DivergedError("the logits are not finite: weights, or the input, are too large")
         predictions, n = outputs.argmax(1), len(truth)
         return Evaluation(
-            loss=loss / n,
-            accuracy=float((predictions == truth).mean()),
+            loss=tally.loss / n,
+            metric=tally.metric.name,
+            score=tally.score,
             n=n,
             labels=truth,
             predictions=predictions,
             logits=outputs,
             spikes=self._mean_spikes(counts, n),
             silent={k: int((c == 0).sum()) for k, c in self._by_population(counts).items()},
+            statistics=tally.statistics,
         )
 
     def gradients(self, batch: Batch, *, epoch: int | None = None) -> Gradients:
         """Return the gradients of one batch; see `engines.base.CompiledNetwork`."""
-        result = self._run(batch, self._unscaled, self._width(epoch))
+        scores, _ = self._run(batch, self._unscaled, self._width(epoch))
         by_weight, by_delay = self._simulation.backward(batch, self._unscaled)
         size = np.float32(len(batch))
         mean = by_weight / size * (self.rule.weights is not None)
@@ -241,7 +276,7 @@ class Learner:
         names, take = self._context.layout.projections, self.parameters.take
         norms = self.parameters.norms.items()
         return Gradients(
-            loss=float(result.loss.mean(dtype=np.float64)),
+            loss=float(scores.loss.mean(dtype=np.float64)),
             weight={name: take("weight", name, mean) for name in names},
             delay={name: take("delay", name, delay) for name in names},
             gain={name: norm.by_gain / size for name, norm in norms},
@@ -271,11 +306,20 @@ class Learner:
         )  # fmt: skip
         return summed / np.float32(len(batch))
 
-    def record(self, batch: Batch) -> Recording:
+    def record(self, batch: Batch, variables: Collection[str] = ()) -> Recording:
         """Return all spikes and output voltages; see `engines.base.CompiledNetwork`."""
-        unlabelled = replace(batch, labels=np.zeros(len(batch), np.int64))
-        self._run(unlabelled, self._unscaled, None)
-        return self._simulation.recording(unlabelled)
+        unlabelled = replace(batch, labels=np.zeros(len(batch), np.int64), targets=None)
+        check_batch(self.network, unlabelled, None)
+        self._simulation.forward(unlabelled, self._unscaled, width=None, scored=False)
+        recording = self._simulation.recording(unlabelled)
+        if not variables:
+            return recording
+        from mlgenn_delays.engines.cpu.timestep_simulation import TimestepSimulation
+
+        check_variables(self.network, variables)
+        simulation = TimestepSimulation(self._context, keeps=True)
+        simulation.forward(unlabelled, self._unscaled, width=None, scored=False)
+        return replace(recording, variables=simulation.variables(len(batch), variables))
 
     # State
 

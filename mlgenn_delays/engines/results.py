@@ -1,8 +1,36 @@
 """Results of engines: of a batch, an epoch, an evaluation; gradients and recordings."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+
+from mlgenn_delays.errors import InputError
+
+
+class _Scored:
+    """What has a metric, by name, and its value."""
+
+    metric: str
+    score: float
+
+    @property
+    def accuracy(self) -> float:
+        """Correct / total; InputError for data with target series."""
+        return self._as("accuracy")
+
+    @property
+    def nrmse(self) -> float:
+        """The normalised root mean squared error; InputError for data with classes."""
+        return self._as("nrmse")
+
+    def _as(self, metric: str) -> float:
+        if metric != self.metric:
+            raise InputError(
+                f"a result must be of {'classes' if metric == 'accuracy' else 'series'} to "
+                f"have {metric}, got one with {self.metric}"
+            )
+        return self.score
 
 
 @dataclass(frozen=True)
@@ -10,25 +38,33 @@ class BatchResult:
     """One batch of training.
 
     Attributes:
-        loss: Mean cross-entropy.
-        correct: Correctly classified examples.
+        loss: Mean loss.
         n: Examples.
         spikes: Mean spikes per neuron and example, by LIF population.
+        metric: Name of the metric, see `mlgenn_delays.engines.metrics`.
+        statistics: Sums of its statistics over the examples.
     """
 
     loss: float
-    correct: int
     n: int
     spikes: dict[str, float]
+    metric: str
+    statistics: np.ndarray
+
+    @property
+    def correct(self) -> int:
+        """Correctly classified examples."""
+        return int(self.statistics[0]) if self.metric == "accuracy" else 0
 
 
 @dataclass(frozen=True)
-class EpochResult:
+class EpochResult(_Scored):
     """One epoch of training, measured while the network changed.
 
     Attributes:
-        loss: Mean cross-entropy.
-        accuracy: Correct / total.
+        loss: Mean loss.
+        metric: Name of the metric: "accuracy" (correct / total), or "nrmse" for target series.
+        score: Its value.
         n: Examples.
         spikes: Mean spikes per neuron and example, by LIF population.
         silent: Neurons without a spike in the whole epoch, by LIF population.
@@ -36,7 +72,8 @@ class EpochResult:
     """
 
     loss: float
-    accuracy: float
+    metric: str
+    score: float
     n: int
     spikes: dict[str, float]
     silent: dict[str, int]
@@ -44,28 +81,38 @@ class EpochResult:
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class Evaluation(_Scored):
     """Predictions for a data set, in the order of its batches.
 
     Attributes:
-        loss: Mean cross-entropy.
-        accuracy: Correct / total.
+        loss: Mean loss.
+        metric: Name of the metric that fits the data: "accuracy" (correct / total) for classes,
+            "nrmse" (root mean squared error over the standard deviation of the targets) for series.
+        score: Its value.
         n: N.
-        labels: (N,) int64.
+        labels: (N,) int64; all 0 for series, for which predictions and confusion mean nothing.
         predictions: (N,) int64.
         logits: (N, K) float32.
         spikes: Mean spikes per neuron and example, by LIF population.
         silent: Neurons without any spike, by LIF population.
+        statistics: Sums from which `score` comes, to be added to those of other splits.
     """
 
     loss: float
-    accuracy: float
+    metric: str
+    score: float
     n: int
     labels: np.ndarray
     predictions: np.ndarray
     logits: np.ndarray
     spikes: dict[str, float]
     silent: dict[str, int]
+    statistics: np.ndarray = field(repr=False)
+
+    @property
+    def measured(self) -> dict[str, Any]:
+        """The metric by its name, loss and n, ready for JSON."""
+        return {self.metric: self.score, "loss": self.loss, "n": self.n}
 
     @property
     def confusion(self) -> np.ndarray:
@@ -79,7 +126,7 @@ class Gradients:
     """Gradients of the mean loss of one batch, before clipping; zero where nothing is learned.
 
     Attributes:
-        loss: Mean cross-entropy.
+        loss: Mean loss.
         weight: (S,) float32 by projection, in CSR order.
         delay: [1/step] float32 by projection, in the shape of its delays.
         gain: (n,) float32 of the normalisation, by population.
@@ -105,9 +152,13 @@ class Recording:
         time: By LIF population, int32 [steps].
         voltage: (B, K, T) float32, V of the output population after each step.
         logits: (B, K) float32.
+        variables: (B, n, T) float32 of what was asked for, by population and name: a state of its
+            neurons after each step, after any reset, or I, the current in it with bias and
+            normalisation.
     """
 
     start: dict[str, np.ndarray]
     time: dict[str, np.ndarray]
     voltage: np.ndarray
     logits: np.ndarray
+    variables: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)

@@ -9,12 +9,21 @@ from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 
 from mlgenn_delays import __version__
+from mlgenn_delays.engines.metrics import NRMSE, metric_of_kind
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.export.prepare import Kept, prepare
 from mlgenn_delays.files import write_atomic
@@ -36,17 +45,38 @@ LARGEST_TRACE = 2**28
 _Text = Annotated[str, Field(max_length=1000)]
 
 
-class Measured(BaseModel):
-    """An accuracy that was measured."""
+class _Brief(BaseModel):
+    """What leaves its `brief` fields out of JSON where they are as nobody has set them."""
+
+    brief: ClassVar[tuple[str, ...]] = ()
+
+    @model_serializer(mode="wrap")
+    def _in_brief(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        told: dict[str, Any] = serialise(self)
+        unset = {name: type(self).model_fields[name].default for name in self.brief}
+        return {key: v for key, v in told.items() if key not in unset or v != unset[key]}
+
+
+class Measured(_Brief):
+    """A metric that was measured: accuracy, or nrmse for series."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     split: _Text
-    accuracy: Annotated[float, Field(ge=0, le=1)]  # correct / total
+    accuracy: Annotated[float, Field(ge=0, le=1)] | None = None  # correct / total
+    nrmse: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
     n: Annotated[int, Field(ge=1)] | None = None  # examples, None if not known
 
+    brief = ("accuracy", "nrmse")
 
-class About(BaseModel):
+    @model_validator(mode="after")
+    def _one_metric(self) -> "Measured":
+        if (self.accuracy is None) == (self.nrmse is None):
+            raise ValueError("it must have accuracy or nrmse")
+        return self
+
+
+class About(_Brief):
     """What must be known to use a network, as plain data for JSON."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -63,6 +93,10 @@ class About(BaseModel):
     # None if weights were not rounded to 8 bits.
     quantised: Annotated[str, Field(pattern="^int8$")] | None = None
     version: _Text = ""  # of delaysnn that made it
+    # Whether the output's voltage is a series of each label, instead of a class being chosen.
+    series: bool = False
+
+    brief = ("series",)
 
     @model_validator(mode="after")
     def _known(self) -> "About":
@@ -177,6 +211,7 @@ def artifact_of_run(
         epoch=epoch,
         measured=measured,
         version=__version__,
+        series=metric_of_kind(run.recipe.loss.kind) is NRMSE,
     )
     return Artifact.of(network, about)
 
@@ -200,11 +235,13 @@ def _measured(run: Run, checkpoint: str, task: Task) -> tuple[int | None, tuple[
         return None, ()
     history = commit.history
     row = history.best if checkpoint == "best" else history.rows[-1]
-    accuracy, epoch = row["validation_accuracy"], int(row["epoch"] or 0)
-    if accuracy is None:
+    name = history.metric.name
+    score, epoch = row[f"validation_{name}"], int(row["epoch"] or 0)
+    if score is None:
         return epoch, ()
     n = task.examples.get("validation") or None
-    return epoch, (Measured(split="validation", accuracy=float(accuracy), n=n),)
+    told: dict[str, Any] = {"split": "validation", name: float(score), "n": n}
+    return epoch, (Measured(**told),)
 
 
 def write_bundle(artifact: Artifact, path: Path | str) -> None:

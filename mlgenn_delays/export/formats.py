@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from mlgenn_delays.data.types import Data
+from mlgenn_delays.engines.metrics import ACCURACY
 from mlgenn_delays.errors import DelaysnnError, InputError, WorkError
 from mlgenn_delays.export.artifact import (
     Artifact,
@@ -170,6 +171,12 @@ def export_model(source: Path, wanted: ExportOptions, data: str | None = None) -
         2208
     """
     artifact = artifact_of(source, wanted.checkpoint, data)
+    if artifact.about.series and wanted.form == "c":
+        raise InputError(
+            "--format must be bundle, genn or nir for a network whose output is a series, got c: "
+            "its functions give logits and a class, no voltages; take --format genn for C++ code, "
+            "or bundle to run it with delaysnn infer"
+        )
     try:  # before there is work to lose
         check_writable(wanted.path.parent)
     except OSError as error:
@@ -222,8 +229,8 @@ def _write_c(
         else:
             before, after = accuracy(artifact, split), accuracy(rounded, split)
             notes.append(
-                f"int8: {before.split} accuracy {100 * before.accuracy:.2f} % before, "
-                f"{100 * after.accuracy:.2f} % after ({before.n} examples)"
+                f"int8: {before.split} accuracy {ACCURACY.text(before.accuracy)} before, "
+                f"{ACCURACY.text(after.accuracy)} after ({before.n} examples)"
             )
             about = rounded.about.model_copy(update={"measured": (after,)})
             rounded = replace(rounded, about=about)

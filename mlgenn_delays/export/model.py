@@ -1,6 +1,6 @@
 """A trained network for inference: `load` it, and `Model.predict`."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -60,6 +60,29 @@ class Prediction:
     warning: str = ""
 
 
+@dataclass(frozen=True)
+class Series:
+    """What a network makes of one example where its output is a series.
+
+    Attributes:
+        name: Of the example, a file's name for instance.
+        values: (K, T) float32, the voltage of each output neuron after each step.
+        cut: As of `Prediction`, like ``events`` and ``warning``.
+
+    Example:
+        >>> import numpy as np
+        >>> from mlgenn_delays.export.model import Series
+        >>> Series("tone.wav", np.zeros((1, 500), np.float32)).values.shape
+        (1, 500)
+    """
+
+    name: str
+    values: np.ndarray
+    cut: float = 0.0
+    events: int | None = None
+    warning: str = ""
+
+
 class Runner(Protocol):
     """What runs a network."""
 
@@ -71,8 +94,8 @@ class Runner(Protocol):
     def logits(self, batch: Batch) -> np.ndarray:
         """The logits of a batch, (B, K) float32."""
 
-    def run(self, batch: Batch) -> Recording:
-        """The spikes and output voltages of a batch."""
+    def run(self, batch: Batch, variables: Collection[str] = ()) -> Recording:
+        """The spikes and output voltages of a batch, and variables of neurons."""
 
 
 class CPURunner:
@@ -93,12 +116,12 @@ class CPURunner:
 
     def logits(self, batch: Batch) -> np.ndarray:
         """The logits of a batch, (B, K) float32."""
-        unlabelled = replace(batch, labels=np.zeros(len(batch), np.int64))
+        unlabelled = replace(batch, labels=np.zeros(len(batch), np.int64), targets=None)
         return self._compiled.evaluate([unlabelled]).logits
 
-    def run(self, batch: Batch) -> Recording:
-        """The spikes and output voltages of a batch."""
-        return self._compiled.record(batch)
+    def run(self, batch: Batch, variables: Collection[str] = ()) -> Recording:
+        """The spikes and output voltages of a batch, and variables of neurons."""
+        return self._compiled.record(batch, variables)
 
 
 class Model:
@@ -132,8 +155,13 @@ class Model:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """Name of each class."""
+        """Name of each class, or of each series."""
         return self.about.labels
+
+    @property
+    def series(self) -> bool:
+        """Whether its output is a series: it then gives a `Series`, not a `Prediction`."""
+        return self.about.series
 
     @property
     def reader(self) -> Reader:
@@ -163,8 +191,9 @@ class Model:
                 `CurrentData`, or a list of those; see `Reader.of`.
 
         Returns:
-            A `Prediction`, or a list of them where ``x`` may hold several examples: a list, data,
-            an array of several, or a file of several.
+            A `Prediction` (a `Series` of a network that gives series), or a list of them where
+            ``x`` may hold several examples: a list, data, an array of several, or a file of
+            several.
 
         Raises:
             InputError: It is no input for this network.
@@ -173,47 +202,68 @@ class Model:
         predictions = list(self.answers(items))
         return predictions[0] if _is_one(x, items) else predictions
 
-    def answers(self, items: Sequence[Item], at_once: int = AT_ONCE) -> Iterator[Prediction]:
+    def answers(
+        self, items: Sequence[Item], at_once: int = AT_ONCE
+    ) -> Iterator[Prediction | Series]:
         """Predict examples that `reader` gave, some at once, in their order."""
         at_once = min(at_once, self.most_at_once)
         for first in range(0, len(items), at_once):
             some = items[first : first + at_once]
             yield from self.answers_to(some, self._reader.as_batch(some))
 
-    def answers_to(self, items: Sequence[Item], batch: Batch) -> list[Prediction]:
+    def answers_to(self, items: Sequence[Item], batch: Batch) -> list[Prediction | Series]:
         """Predict a batch that was made of these examples."""
-        logits, left = self._runner.logits(batch), left_of(batch)
+        left = left_of(batch)
+        if self.series:
+            voltage = self._runner.run(batch).voltage
+            return [self._series(*row) for row in zip(items, voltage, left, strict=True)]
+        logits = self._runner.logits(batch)
         return [self._prediction(*row) for row in zip(items, logits, left, strict=True)]
 
     def logits(self, batch: Batch | Data) -> np.ndarray:
         """The logits of examples that are encoded already, (B, K) float32."""
         return self._runner.logits(_batch(batch))
 
-    def record(self, batch: Batch | Data) -> Recording:
+    def record(self, batch: Batch | Data, variables: Collection[str] = ()) -> Recording:
         """Record spikes and output voltages of examples that are encoded already.
+
+        `variables` names variables of neurons to record in every step, such as ``V``, as
+        `engines.base.CompiledNetwork.record`.
 
         Neurons that cannot matter were left out at the export; those of a population are
         `kept` of the artifact.
         """
-        return self._runner.run(_batch(batch))
+        return self._runner.run(_batch(batch), variables)
 
     def _prediction(self, item: Item, logits: np.ndarray, left: float) -> Prediction:
         """Predict from logits (K,); left is the share of the example that the encoding kept."""
         name = item.name
-        if not np.isfinite(logits).all():
-            raise WorkError(
-                f"{name}: the logits of the network must be finite, got {logits.tolist()[:4]}; "
-                "its weights, or the input, are too large"
-            )
+        _check_finite(name, "logits", logits)
         likely = np.exp(logits - logits.max())
         likely /= likely.sum()
         index = int(logits.argmax())
-        label = self.about.labels[index]
+        label, told = self.about.labels[index], self._told(item, left)
+        return Prediction(name, label, index, float(likely[index]), likely, logits, *told)
+
+    def _series(self, item: Item, voltage: np.ndarray, left: float) -> Series:
+        """Take the voltage (K, T) as a series."""
+        _check_finite(item.name, "voltages", voltage)
+        return Series(item.name, voltage, *self._told(item, left))
+
+    def _told(self, item: Item, left: float) -> tuple[float, int | None, str]:
+        """What the network did not get of an example: share cut, events, warning."""
         trial, given = self._reader.trial, item.losses or Losses.of_lengths([0.0], np.ones(1))
         losses = given.leaving(np.array([left]))
         lost, warning = losses.shares(trial), losses.warning(trial, self._reader.dt, trained=True)
-        told = lost["cut"], lost["events"], warning
-        return Prediction(name, label, index, float(likely[index]), likely, logits, *told)
+        return lost["cut"], lost["events"], warning
+
+
+def _check_finite(name: str, what: str, values: np.ndarray) -> None:
+    if not np.isfinite(values).all():
+        raise WorkError(
+            f"{name}: the {what} of the network must be finite, got {values.ravel().tolist()[:4]}; "
+            "its weights, or the input, are too large"
+        )
 
 
 def _is_one(x: Any, items: Sequence[Item]) -> bool:

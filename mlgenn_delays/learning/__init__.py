@@ -1,5 +1,6 @@
 """What is learned and how: rules, optimisers, schedules, regularisers; settings, no kernels."""
 
+from mlgenn_delays.learning.losses import CrossEntropy, MeanSquaredError
 from mlgenn_delays.learning.optimisers import Adam, Constant, Cosine, EaseIn, OneCycle, SpikeCount
 from mlgenn_delays.learning.rules import (
     Atan,
@@ -18,10 +19,12 @@ __all__ = [
     "Boxcar",
     "Constant",
     "Cosine",
+    "CrossEntropy",
     "Dirac",
     "EaseIn",
     "EventProp",
     "Gaussian",
+    "MeanSquaredError",
     "OneCycle",
     "Rule",
     "SpikeCount",

@@ -92,12 +92,31 @@ def pair_signs(kind: str, seed: int, name: str, n_pre: int, n_post: int) -> np.n
 
 
 def connectivity(
-    count: int, n_pre: int, n_post: int, rng: np.random.Generator
+    count: int, n_pre: int, n_post: int, rng: np.random.Generator, *, reach_all: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
-    """`count` pairs drawn uniformly without repeats, as CSR (indptr, post)."""
+    """`count` pairs drawn uniformly without repeats, as CSR (indptr, post).
+
+    With `reach_all`, synapses onto neurons with several then move to those without any.
+    """
     if count == n_pre * n_post:
         flat = np.arange(count)
     else:
         flat = np.sort(rng.choice(n_pre * n_post, count, replace=False))
+        if reach_all:
+            flat = np.sort(_reaching_all(flat, n_post, rng))
     indptr = np.searchsorted(flat, np.arange(n_pre + 1) * n_post)
     return indptr.astype(np.int64), (flat % n_post).astype(np.int32)
+
+
+def _reaching_all(flat: np.ndarray, n_post: int, rng: np.random.Generator) -> np.ndarray:
+    pre, post = flat // n_post, flat % n_post
+    inputs = np.bincount(post, minlength=n_post)
+    without = iter(np.flatnonzero(inputs == 0))
+    for synapse in rng.permutation(len(flat)):
+        if inputs[post[synapse]] > 1:
+            neuron = next(without, None)
+            if neuron is None:
+                break
+            inputs[post[synapse]] -= 1
+            post[synapse] = neuron
+    return pre * n_post + post

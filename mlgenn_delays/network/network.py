@@ -129,6 +129,7 @@ class Network:
         max_delay: float | None = None,
         density: float = 1.0,
         synapses: int | None = None,
+        reach_all: bool = False,
         granularity: str = "synapse",
         signs: str = "free",
         name: str | None = None,
@@ -144,6 +145,9 @@ class Network:
             max_delay: Largest delay that learning may reach [ms]; the largest given, if None.
             density: Share of all pairs that have a synapse, in (0, 1].
             synapses: Their number, instead of a density.
+            reach_all: Whether every postsynaptic neuron has a synapse if there are enough for that.
+                Synapses are drawn uniformly among all pairs; those onto neurons with several then
+                move to neurons without any.
             granularity: ``"synapse"``, ``"axon"`` or ``"fixed"``.
             signs: ``"free"``, or fixed at random for structure learning: ``"synapse"`` (one per
                 synapse) or ``"dale"`` (one per presynaptic neuron). Weights then take that sign.
@@ -166,7 +170,9 @@ class Network:
         count = initialise.synapse_count(density, pre.n, post_population.n, synapses)
         initialise.check_pairs(name, pre.n, post_population.n, count, signs)
         rng = generator(self.seed, "connectivity", name)
-        indptr, post = initialise.connectivity(count, pre.n, post_population.n, rng)
+        indptr, post = initialise.connectivity(
+            count, pre.n, post_population.n, rng, reach_all=reach_all
+        )
         projection = Projection(
             name, source, target, synapse, indptr, post,
             weight=np.zeros(count, np.float32), delay=np.zeros(0), max_delay=np.inf,

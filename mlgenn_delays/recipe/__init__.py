@@ -2,6 +2,7 @@
 
 from mlgenn_delays.recipe.build import (
     build_augment,
+    build_loss,
     build_network,
     build_rewiring,
     build_rule,
@@ -22,6 +23,7 @@ from mlgenn_delays.recipe.schema import Recipe
 __all__ = [
     "Recipe",
     "build_augment",
+    "build_loss",
     "build_network",
     "build_rewiring",
     "build_rule",

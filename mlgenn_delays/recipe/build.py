@@ -15,6 +15,7 @@ from mlgenn_delays.learning import (
     SpikeCount,
     SurrogateBPTT,
 )
+from mlgenn_delays.learning.losses import LOSSES, CrossEntropy, MeanSquaredError
 from mlgenn_delays.learning.optimisers import SCHEDULES
 from mlgenn_delays.learning.rules import SURROGATES, DelayKernel
 from mlgenn_delays.network import (
@@ -41,6 +42,9 @@ if TYPE_CHECKING:
 
 def build_network(recipe: Recipe, n_inputs: int, n_classes: int, seed: int) -> Network:
     """Return the network of a recipe with its starting weights and delays.
+
+    Weights of ``weight_init = "auto"`` depend on the data: give the network and
+    ``recipe.network.automatic()`` to `initialise_weights`, before which they are Kaiming's.
 
     Arguments:
         recipe: The recipe.
@@ -91,6 +95,8 @@ def _synapse(table: Layer | Readout) -> SynapseModel:
 
 
 def _weight(table: Layer | Readout, n_pre: int) -> Uniform | Normal:
+    if table.weight_init == "auto":
+        return kaiming(n_pre)
     scale = table.weight_scale
     if table.weight_init == "kaiming":
         found = kaiming(n_pre)
@@ -118,6 +124,7 @@ def _connect(
         delay=_initial(delays, recurrent=source == target) if with_delays else 0.0,
         max_delay=delays.max if with_delays else 0.0,
         synapses=counts[name],
+        reach_all=name in recipe.network.automatic(),
         granularity=delays.granularity if with_delays else "fixed",
         signs=recipe.signs(),
     )
@@ -168,6 +175,18 @@ def build_rule(recipe: Recipe) -> Rule:
         return EventProp(**common)
     surrogate = SURROGATES[learning.surrogate](**learning.surrogate_options)
     return SurrogateBPTT(surrogate=surrogate, kernel=_kernel(recipe), **common)
+
+
+def build_loss(recipe: Recipe) -> CrossEntropy | MeanSquaredError:
+    """Return the loss of a recipe.
+
+    Example:
+        >>> from mlgenn_delays.recipe import build_loss, load_recipe
+        >>> build_loss(load_recipe("digits"))
+        CrossEntropy(label_smoothing=0.0)
+    """
+    kind = LOSSES[recipe.loss.kind]
+    return kind(**{name: getattr(recipe.loss, name) for name in fields_of(kind)})
 
 
 def _kernel(recipe: Recipe) -> DelayKernel:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from mlgenn_delays.data.augment.augment import check_encoding
 from mlgenn_delays.distributions import PerNeuron
 from mlgenn_delays.errors import InputError, nearest
+from mlgenn_delays.learning.losses import LOSSES, MeanSquaredError
 from mlgenn_delays.neurons.declare import (
     Neuron,
     ReadoutNeuron,
@@ -19,6 +20,7 @@ from mlgenn_delays.neurons.declare import (
     parameter_fields,
 )
 from mlgenn_delays.recipe.network_section import Layer, Readout
+from mlgenn_delays.settings import fields_of
 
 if TYPE_CHECKING:
     from mlgenn_delays.recipe.schema import Recipe
@@ -187,7 +189,7 @@ def without_effect(recipe: "Recipe") -> dict[str, str]:
         away, such as ``"learning.rule = 'eventprop'"``.
     """
     found: dict[str, str] = {}
-    for part in (_network, _delays, _learning, _rewiring, _others):
+    for part in (_network, _delays, _learning, _loss, _rewiring, _others):
         for key, why in part(recipe):
             found.setdefault(key, why)
     return found
@@ -200,15 +202,23 @@ def effect_of(key: str, table: dict[str, str]) -> str | None:
     return next((table[place] for place in places if place in table), None)
 
 
+_RECURRENT = ("recurrent_weight_mean", "recurrent_weight_sd")
+# Keys without effect beside each `weight_init`.
+_WEIGHTS = {
+    "auto": ("weight_mean", "weight_sd", "weight_scale", *_RECURRENT),
+    "kaiming": ("weight_mean", "weight_sd"),
+    "normal": (),
+}
+
+
 def _network(recipe: "Recipe") -> Found:
     for where, table in _neurons(recipe):
-        if table.synapse == "Delta":
+        if table.synapse == "Delta" and "tau_syn" not in table.neuron().parameters():
             yield f"{where}.tau_syn", f"{where}.synapse = 'Delta'"
-        if table.weight_init == "kaiming":
-            for key in ("weight_mean", "weight_sd"):
-                yield f"{where}.{key}", f"{where}.weight_init = 'kaiming'"
+        for key in _WEIGHTS[table.weight_init]:
+            yield f"{where}.{key}", f"{where}.weight_init = {table.weight_init!r}"
         if isinstance(table, Layer) and not table.recurrent:
-            for key in ("recurrent_weight_mean", "recurrent_weight_sd"):
+            for key in _RECURRENT:
                 yield f"{where}.{key}", f"{where}.recurrent = false"
     if recipe.is_dense():
         yield "network.allocation", "network.sparsity = 0"
@@ -248,6 +258,12 @@ def _learning(recipe: "Recipe") -> Found:
     if learning.rule == "eventprop":
         for key in ("surrogate", "surrogate_options"):
             yield f"learning.{key}", "learning.rule = 'eventprop'"
+    layers = dict(_neurons(recipe))
+    if not any(table.learn for table in layers.values()):
+        yield "learning.neuron_learning_rate", "network.layers.N.learn = [] everywhere"
+    if learning.neuron_learning_rate == 0:
+        for where in layers:
+            yield f"{where}.learn", "learning.neuron_learning_rate = 0"
     if learning.learning_rate == 0:
         for key in ("schedule", "schedule_options", "beta1", "beta2", "clip"):
             yield f"learning.{key}", "learning.learning_rate = 0"
@@ -255,6 +271,15 @@ def _learning(recipe: "Recipe") -> Found:
             yield f"regularisation.{key}", "learning.learning_rate = 0"
     if recipe.regularisation.spikes_strength == 0:
         yield "regularisation.spikes_target", "regularisation.spikes_strength = 0"
+
+
+def _loss(recipe: "Recipe") -> Found:
+    kind = LOSSES[recipe.loss.kind]
+    for other in LOSSES.values():
+        for key in fields_of(other).keys() - fields_of(kind):
+            yield f"loss.{key}", f"loss.kind = {recipe.loss.kind!r}"
+    if kind is MeanSquaredError:
+        yield "network.readout.kind", f"loss.kind = {recipe.loss.kind!r}"
 
 
 def _rewiring(recipe: "Recipe") -> Found:

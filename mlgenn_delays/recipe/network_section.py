@@ -1,6 +1,6 @@
 """[network]: layers, readout and synapse counts."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, model_validator
 
@@ -46,18 +46,31 @@ Learn = Annotated[
         "['tau_mem', 'v_thresh'].",
     ),
 ]
-WeightInit = Annotated[str, one_of("normal", "kaiming")]
+WeightInit = Annotated[str, one_of("auto", "normal", "kaiming")]
 # Sizes of the populations that a projection connects; None where only the data know.
 Shape = tuple[int | None, int | None]
 
 _WEIGHT_INIT = (
-    "Distribution of the starting weights from the layer before: normal, or kaiming (uniform up to "
-    "sqrt(6 / neurons of that layer))."
+    "Starting weights from the layer before: auto (found on the data, so that neurons spike and "
+    "logits are of order 1; recurrent ones as well), normal, or kaiming (uniform up to sqrt(6 / "
+    "neurons of that layer)). Left out where another key of the starting weights is given, normal."
 )
 _WEIGHT_SCALE = "What the starting weights from the layer before are multiplied by."
 
 
-class Layer(Section):
+class _Weighted(Section):
+    """A table with starting weights: where any are given, they are not found automatically."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_given(cls, table: Any) -> Any:
+        if not isinstance(table, dict) or "weight_init" in table:
+            return table
+        given = any(str(key).removeprefix("recurrent_").startswith("weight_") for key in table)
+        return table | {"weight_init": "normal" if given else "auto"}
+
+
+class Layer(_Weighted):
     """[[network.layers]]: a hidden layer and the projections onto it."""
 
     size: Neurons
@@ -70,7 +83,7 @@ class Layer(Section):
     learn: Learn = ()
     synapse: Synapse = Field("Exponential", description="Model of the synapses onto the layer.")
     tau_syn: TauSyn = Exponential.tau_syn
-    weight_init: WeightInit = Field("normal", description=_WEIGHT_INIT)
+    weight_init: WeightInit = Field("auto", description=_WEIGHT_INIT)
     weight_mean: Number = Field(
         0.03, description="Mean of the starting weights from the layer before (normal)."
     )
@@ -95,7 +108,7 @@ class Layer(Section):
         return model_of(self.model)
 
 
-class Readout(Section):
+class Readout(_Weighted):
     """[network.readout]: leaky integrators, one per class, and how they are read."""
 
     kind: Reading = LeakyIntegrator.readout
@@ -108,7 +121,7 @@ class Readout(Section):
     learn: Learn = ()
     synapse: Synapse = Field("Exponential", description="Model of the synapses onto the output.")
     tau_syn: TauSyn = Exponential.tau_syn
-    weight_init: WeightInit = Field("normal", description=_WEIGHT_INIT)
+    weight_init: WeightInit = Field("auto", description=_WEIGHT_INIT)
     weight_mean: Number = Field(0.0, description="Mean of the starting weights (normal).")
     weight_sd: NonNegative = Field(0.03, description="Standard deviation of the starting weights.")
     weight_scale: Positive = Field(1.0, description=_WEIGHT_SCALE)
@@ -159,6 +172,14 @@ class NetworkSection(Section):
             if layer.recurrent:
                 names.append(f"{before}->{before}")
         return [*names, f"{before}->output"]
+
+    def automatic(self) -> list[str]:
+        """Return the names of the projections whose starting weights are found on the data."""
+        tables = {f"hidden{number}": layer for number, layer in enumerate(self.layers, 1)}
+        ends: dict[str, Layer | Readout] = {**tables, "output": self.readout}
+        return [
+            name for name in self.projections() if ends[name.split("->")[1]].weight_init == "auto"
+        ]
 
     def shapes(self, n_inputs: int | None, n_classes: int | None) -> dict[str, Shape]:
         """Return the sizes of the two populations of every projection, by name."""

@@ -17,6 +17,7 @@ from mlgenn_delays.recipe.sections import (
     Delays,
     Expected,
     Learning,
+    LossSection,
     Regularisation,
     RewiringSection,
     Section,
@@ -36,6 +37,7 @@ class Recipe(Section):
     network: NetworkSection
     delays: Delays
     learning: Learning
+    loss: LossSection = LossSection()
     regularisation: Regularisation = Regularisation()
     augmentation: Augment = Augment()
     rewiring: RewiringSection = RewiringSection()

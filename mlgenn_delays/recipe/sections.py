@@ -16,6 +16,13 @@ from pydantic import (
 )
 
 from mlgenn_delays.errors import InputError, nearest
+from mlgenn_delays.learning.losses import (
+    LOSSES,
+    CrossEntropy,
+    MeanSquaredError,
+    Smoothing,
+    Start,
+)
 from mlgenn_delays.learning.optimisers import (
     SCHEDULES,
     Adam,
@@ -257,6 +264,18 @@ class Learning(Section):
         return self
 
 
+class LossSection(Section):
+    """[loss]: what of the output's voltage is learned."""
+
+    kind: Annotated[str, OneOf(lambda: tuple(LOSSES))] = Field(
+        "cross-entropy",
+        description="Cross-entropy of the classes, or mean squared error of the output's voltage "
+        "against target series.",
+    )
+    label_smoothing: Smoothing = CrossEntropy.label_smoothing
+    start: Start = MeanSquaredError.start
+
+
 class Regularisation(Section):
     """[regularisation]."""
 
@@ -296,6 +315,9 @@ class Expected(Section):
     )
     metric: Text = Field("test accuracy", description="What is measured.")
     accuracy: Probability | None = Field(None, description="Mean over the seeds, of 1.")
+    nrmse: NonNegative | None = Field(
+        None, description="Mean normalised error over the seeds, of target series."
+    )
     seeds: Count | None = Field(None, description="Number of seeds measured.")
     minutes: Positive | None = Field(None, description="Wall-clock time of one training [min].")
     machine: Text | None = Field(None, description="Class of the machine measured on.")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mlgenn_delays.analysis.style import CHANCE, SERIES, Picture
+from mlgenn_delays.engines.metrics import Metric
 from mlgenn_delays.network import Network
 from mlgenn_delays.report.history_plots import HEIGHT, by_epoch, one_panel, populations, values
 from mlgenn_delays.report.settings import Group
@@ -29,12 +30,15 @@ def comparison_pictures(
 ) -> list[Picture]:
     """Draw the figures that compare runs; of the groups the first `MOST_GROUPS`."""
     drawn = groups[:MOST_GROUPS]
-    found = [
-        _curves(drawn, histories, "accuracy", "accuracy (%)", 100.0),
-        _curves(drawn, histories, "loss", "cross-entropy", 1.0),
-        _results(drawn, histories),
+    found: list[Picture | None] = [
+        _curves(drawn, histories, "loss", "loss", 1.0),
         _spikes(drawn, histories),
     ]
+    metrics = {history.metric for history in histories}
+    if len(metrics) == 1:
+        (metric,) = metrics
+        found.insert(0, _curves(drawn, histories, metric.name, metric.label, metric.scale))
+        found.insert(2, _results(drawn, histories, metric))
     common = [
         name
         for name in networks[0].projections
@@ -59,14 +63,14 @@ def _curves(
             rows = [values(histories[k], f"{split}_{kind}") for k in group.members]
             _band(axes, [[scale * v for v in row] for row in rows], number, _named(group, groups))
         axes.set_ylabel(f"{label}\n{'validation' if validated else 'training'}")
-        axes.set_ylim(bottom=0) if kind == "loss" else axes.set_ylim(top=101)
+        axes.set_ylim(top=101) if kind == "accuracy" else axes.set_ylim(bottom=0)
         by_epoch(axes, max(len(histories[k]) for group in groups for k in group.members))
         _legend(axes, groups)
+    title = kind.upper() if kind == "nrmse" else kind.capitalize()
     return Picture(
         f"compared-{kind}",
-        kind.capitalize(),
-        f"{kind.capitalize()} on {'validation' if validated else 'training'} examples after each "
-        "epoch.",
+        title,
+        f"{title} on {'validation' if validated else 'training'} examples after each epoch.",
         figure,
     )
 
@@ -109,26 +113,29 @@ def _band(axes: "Axes", rows: list[list[float]], number: int, label: str) -> Non
                           alpha=0.2, lw=0)  # fmt: skip
 
 
-def _results(groups: Sequence[Group], histories: Sequence[History]) -> Picture | None:
-    best = [history.best["validation_accuracy"] for history in histories]
+def _results(
+    groups: Sequence[Group], histories: Sequence[History], metric: Metric
+) -> Picture | None:
+    best = [history.score() for history in histories]
     if any(value is None for value in best):
         return None
     with one_panel(height=max(HEIGHT, 0.7 + 0.3 * len(groups))) as (figure, axes):
         for number, group in enumerate(groups):
             colour, _ = line_of(number)
-            own = [100 * float(best[k] or 0.0) for k in group.members]
+            own = [metric.scale * float(best[k] or 0.0) for k in group.members]
             axes.plot([min(own), max(own)], [number, number], color=CHANCE, lw=3, zorder=1)
             axes.plot(own, [number] * len(own), "o", color=colour, ms=6, alpha=0.8, zorder=2)
             axes.plot([np.mean(own)], [number], "|", color="black", ms=14, mew=1.6, zorder=3)
         axes.set_yticks(range(len(groups)), [group.letter for group in groups])
         axes.set_ylim(len(groups) - 0.5, -0.5)
-        axes.set_xlabel("validation accuracy (%)")
+        axes.set_xlabel(f"validation {metric.label}")
         axes.grid(axis="x", color="#E5E5E5", lw=0.8)
         axes.margins(x=0.08)
     return Picture(
         "compared-results",
         "Every run",
-        "Validation accuracy of the best epoch: a dot per run, a stroke at the mean of a group.",
+        f"Validation {metric.title} of the best epoch: a dot per run, a stroke at the mean of a "
+        "group.",
         figure,
     )
 

@@ -46,7 +46,7 @@ class RunContent:
     history: History
     network: Network  # of the best epoch
     environment: dict[str, Any]  # content of environment.json
-    accuracy: dict[str, float]  # of the best epoch's network, by split
+    scores: dict[str, float]  # the metric of the best epoch's network, by split
     predictions: Predictions | None = None  # None without data
     analysis: Sequence[Picture] = ()
     notes: list[str] = field(default_factory=list)  # what a reader should know of this section
@@ -98,10 +98,10 @@ def gather(
     """Gather what a report tells of a run; tell is called before what takes long."""
     history = run.history()
     network = Network.load(run.directory.network_path("best"))
-    accuracy: dict[str, float] = {}
-    measured = history.best["validation_accuracy"]
+    scores: dict[str, float] = {}
+    measured = history.score()
     if measured is not None:
-        accuracy["validation"] = float(measured)
+        scores["validation"] = float(measured)
     notes: list[str] = []
     predictions = None
     if options.with_data:
@@ -121,7 +121,7 @@ def gather(
             threads=options.threads,
             examples=EACH if options.whole else 0,
         )
-        accuracy |= found
+        scores |= found
     else:
         notes.append("Made without the data: no predictions, examples or confusion matrix.")
     pictures: Sequence[Picture] = ()
@@ -143,7 +143,7 @@ def gather(
         history,
         network,
         run.environment(),
-        accuracy,
+        scores,
         predictions,
         pictures,
         notes,

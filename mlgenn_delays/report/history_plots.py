@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from mlgenn_delays.analysis.style import CHANCE, INK, SERIES, Picture, look, panels
+from mlgenn_delays.engines.metrics import ACCURACY
 from mlgenn_delays.runs.history import History
 
 if TYPE_CHECKING:
@@ -23,15 +24,21 @@ def one_panel(width: float = WIDTH, height: float = HEIGHT) -> Iterator[tuple["F
         yield figure, grid[0, 0]
 
 
-def history_pictures(history: History, n_classes: int, sizes: dict[str, int]) -> list[Picture]:
+def history_pictures(
+    history: History, n_classes: int, sizes: dict[str, int], loss: str = "cross-entropy"
+) -> list[Picture]:
     """Draw the learning curves of a run.
 
     Arguments:
         history: Its epochs.
         n_classes: Classes that it tells apart.
         sizes: Number of neurons, by population.
+        loss: Name of the loss.
     """
-    found = [_loss(history), _accuracy(history, n_classes), _spikes(history)]
+    # What a network reaches that has learned nothing.
+    chance = 1 / n_classes if history.metric is ACCURACY else 1.0
+    called = loss.replace("-", " ") if loss != "cross-entropy" else loss
+    found = [_loss(history, called), _score(history, chance), _spikes(history)]
     found += [picture for picture in (_silent(history, sizes), _grown(history)) if picture]
     return found
 
@@ -83,40 +90,45 @@ def _splits(history: History, kind: str) -> dict[str, str]:
     return columns
 
 
-def _loss(history: History) -> Picture:
+def _loss(history: History, called: str) -> Picture:
     with one_panel() as (figure, axes):
         _lines(axes, history, _splits(history, "loss"))
-        axes.set_ylabel("cross-entropy")
+        axes.set_ylabel(called)
         axes.set_ylim(bottom=0)
         _mark_best(axes, history)
     best = history.best["validation_loss"] or history.best["train_loss"]
     return Picture(
         "loss",
         "Loss",
-        f"Mean cross-entropy per example, {best:.4g} in the best epoch, {history.best_epoch} "
-        "(dotted). Training is measured while the network changes, with dropout and augmentation "
-        "where the recipe has them; so it may lie above validation.",
+        f"Mean {called.removeprefix('mean ')} per example, {best:.4g} in the best epoch, "
+        f"{history.best_epoch} (dotted). Training is measured while the network changes, with "
+        "dropout and augmentation where the recipe has them; so it may lie above validation.",
         figure,
     )
 
 
-def _accuracy(history: History, n_classes: int) -> Picture:
+def _score(history: History, chance: float) -> Picture:
+    metric = history.metric
     with one_panel() as (figure, axes):
-        axes.axhline(100 / n_classes, color=CHANCE, lw=1.2, ls="--", label="chance")
-        _lines(axes, history, _splits(history, "accuracy"), 100.0)
-        axes.legend(loc="lower right", frameon=True, framealpha=0.9, edgecolor="none")
-        axes.set_ylabel("accuracy (%)")
-        axes.set_ylim(0, 102)
+        label = "chance" if metric is ACCURACY else "mean of the targets"
+        axes.axhline(metric.scale * chance, color=CHANCE, lw=1.2, ls="--", label=label)
+        _lines(axes, history, _splits(history, metric.name), metric.scale)
+        axes.legend(loc="lower right" if metric.higher else "upper right", frameon=True,
+                    framealpha=0.9, edgecolor="none")  # fmt: skip
+        axes.set_ylabel(metric.label)
+        axes.set_ylim(0, 102 if metric is ACCURACY else None)
         _mark_best(axes, history)
-    accuracy = history.best["validation_accuracy"]
-    told = f"{100 * accuracy:.2f} % of validation in the best epoch. " if accuracy else ""
-    return Picture(
-        "accuracy",
-        "Accuracy",
-        f"Share of examples classified correctly: {told}Guessing gives {100 / n_classes:.3g} % "
-        "(dashed).",
-        figure,
-    )
+    score = history.score()
+    told = f"{metric.text(score)} of validation in the best epoch. " if score else ""
+    if metric is ACCURACY:
+        what = f"Share of examples classified correctly: {told}Guessing gives {100 * chance:.3g} %"
+    else:
+        what = (
+            "Root mean squared error over the standard deviation of the targets: "
+            f"{told}Their mean gives 1"
+        )
+    title = metric.title if metric.title.isupper() else metric.title.capitalize()
+    return Picture(metric.name, title, f"{what} (dashed).", figure)
 
 
 def _spikes(history: History) -> Picture:

@@ -29,7 +29,6 @@ from mlgenn_delays.report.tables import (
     Cell,
     Table,
     groups_table,
-    percent,
     runs_table,
     settings_table,
     tiles,
@@ -39,7 +38,7 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 # Of environment.json: folders, and what the report says elsewhere.
-_PRIVATE = ("data", "init", "task", "seed")
+_PRIVATE = ("data", "init", "initial_weights", "task", "seed")
 _PAGE, _STYLE, _SCRIPT = "page.html", "page.css", "page.js"
 
 PIXELS = 96  # of a page, per inch
@@ -165,7 +164,11 @@ def _contents(told: Sequence[dict[str, Any]], several: bool) -> list[dict[str, s
         return [first, *({"title": run["name"], "anchor": run["anchor"]} for run in told)]
     run = told[0]
     parts = {"Results": True, "Learning": True, "Analysis": run["analysis"]}
-    parts |= {"Predictions": run["confusion"], "Settings": True, "Environment": True}
+    parts |= {
+        "Predictions": run["confusion"] or run["examples"],
+        "Settings": True,
+        "Environment": True,
+    }
     return [
         {"title": title, "anchor": f"{run['anchor']}-{title.split()[-1].lower()}"}
         for title, there in parts.items()
@@ -199,13 +202,14 @@ def _comparison(
 def run_context(run: RunContent, anchor: str) -> dict[str, Any]:
     """What the template needs of a run."""
     sizes = {population.name: population.n for population in run.network.populations.values()}
-    learning = history_pictures(run.history, run.network.output().n, sizes)
-    accuracy = ", ".join(f"{split} {percent(value)}" for split, value in run.accuracy.items())
+    learning = history_pictures(run.history, run.network.output().n, sizes, run.recipe.loss.kind)
+    metric = run.history.metric
+    scores = ", ".join(f"{split} {metric.text(value)}" for split, value in run.scores.items())
     return {
         "name": run.name,
         "anchor": anchor,
         "summary": _summary(run),
-        "short": accuracy,
+        "short": scores,
         "tiles": tiles(run),
         "notes": run.notes,
         "learning": [embed(picture, run.name) for picture in learning],
@@ -233,12 +237,19 @@ def _predictions(run: RunContent) -> dict[str, Any]:
         return {"confusion": [], "examples": [], "how_chosen": ""}
     examples: list[Image] = []
     if predictions.correct or predictions.wrong:
-        marks = ["correct" if each.correct else "wrong" for each in
-                 (*predictions.correct, *predictions.wrong)]  # fmt: skip
+        shown = (*predictions.correct, *predictions.wrong)
+        marks = ["correct" if each.correct else "wrong" for each in shown]
+        marks = [""] * len(shown) if predictions.series else marks
         examples = [
             embed(picture, run.name, mark)
             for picture, mark in zip(example_pictures(predictions), marks, strict=True)
         ]
+    if predictions.series:
+        how = (
+            f"The first examples of {predictions.split}, from top to bottom: the input, the spikes "
+            "of each hidden population, and the voltage of the output with its target (dashed)."
+        )
+        return {"confusion": [], "examples": examples, "how_chosen": how}
     n, wrong = predictions.evaluation.n, predictions.n_wrong
     how = (
         f"{n - wrong:,} of {n:,} examples of {predictions.split} are classified correctly. "

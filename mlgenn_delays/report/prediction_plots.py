@@ -136,7 +136,8 @@ def _example(example: Example, predictions: Predictions, number: int) -> Picture
     from matplotlib.ticker import MaxNLocator
 
     hidden = list(example.spikes)
-    ratios = [1.2, *(1.5 for _ in hidden), 1.0, 1.0]
+    ratios = [1.2, *(1.5 for _ in hidden), 1.6 if predictions.series else 1.0]
+    ratios += [1.0] * (not predictions.series)
     with look():
         figure, grid = panels(
             len(ratios), 1, width=WIDTH, height=1.1 * sum(ratios) / len(ratios), sharex=True,
@@ -147,9 +148,16 @@ def _example(example: Example, predictions: Predictions, number: int) -> Picture
         for axes, name in zip(rows[1:], hidden, strict=False):
             _draw_spikes(axes, *example.spikes[name], predictions.sizes[name], SERIES[0])
             axes.set_ylabel(name)
-        _draw_output(rows[-2], example.voltage, example, predictions)
-        rows[-2].set_ylabel("output V")
-        rows[-2].legend(
+        outputs = rows[len(hidden) + 1 :]
+        if example.targets is not None:
+            _draw_series(outputs[0], example, example.targets, predictions)
+        else:
+            _draw_output(outputs[0], example.voltage, example, predictions)
+            _draw_output(outputs[1], 100 * example.chances, example, predictions)
+            outputs[1].set_ylabel("certainty (%)")
+            outputs[1].set_ylim(-3, 103)
+        outputs[0].set_ylabel("output V")
+        outputs[0].legend(
             loc="lower right",
             bbox_to_anchor=(1.0, 0.96),
             ncols=2,
@@ -158,15 +166,15 @@ def _example(example: Example, predictions: Predictions, number: int) -> Picture
             borderaxespad=0.0,
             columnspacing=1.2,
         )
-        _draw_output(rows[-1], 100 * example.chances, example, predictions)
-        rows[-1].set_ylabel("certainty (%)")
-        rows[-1].set_ylim(-3, 103)
         rows[-1].set_xlabel("time (ms)")
         for axes in rows:
             axes.set_xlim(0, example.length)
-            if axes not in rows[-2:]:
+            if axes not in outputs:
                 axes.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=4))
         figure.align_ylabels(rows)
+    if example.targets is not None:
+        caption = _caption(example, predictions)
+        return Picture(f"example-{number}", f"Example {example.name}", caption, figure)
     mark = "correct" if example.correct else "wrong"
     label, predicted = (predictions.labels[k] for k in (example.label, example.prediction))
     told = f"{label!r}, predicted {predicted!r}" if not example.correct else f"{label!r}"
@@ -175,9 +183,11 @@ def _example(example: Example, predictions: Predictions, number: int) -> Picture
 
 
 def _caption(example: Example, predictions: Predictions) -> str:
-    sure = 100 * example.chances[example.prediction, -1]
     many = ", ".join(f"{len(time):,} spikes in {name}" for name, (time, _) in
                      example.spikes.items())  # fmt: skip
+    if predictions.series:
+        return f"{example.name}: {many}."
+    sure = 100 * example.chances[example.prediction, -1]
     text = f"{example.name}: {many}; in the end {sure:.1f} % sure of its prediction"
     if example.correct:
         return f"{text}."
@@ -206,6 +216,17 @@ def _draw_spikes(axes: "Axes", time: np.ndarray, number: np.ndarray, n: int, col
     dot = float(np.clip(60 / np.sqrt(max(1, len(time))), 1.2, 3.5))
     axes.plot(time, number, "o", ms=dot, mew=0, color=colour, alpha=0.85)
     axes.set_ylim(-0.02 * n - 0.5, 1.02 * n - 0.5)
+
+
+def _draw_series(
+    axes: "Axes", example: Example, targets: np.ndarray, predictions: Predictions
+) -> None:
+    """Draw V of the first output neurons, and dashed their targets."""
+    time = (np.arange(targets.shape[1]) + 1) * example.length / targets.shape[1]
+    for k, colour in zip(range(len(targets)), SERIES, strict=False):
+        name = _cut(predictions.labels[k], 14)
+        axes.plot(time, targets[k], color=colour, lw=1.2, ls="--", label=f"{name} (target)")
+        axes.plot(time, example.voltage[k], color=colour, lw=1.8, label=name)
 
 
 def _draw_output(

@@ -12,7 +12,7 @@ from mlgenn_delays.engines.compile import compile_network
 from mlgenn_delays.engines.results import Evaluation
 from mlgenn_delays.errors import printable
 from mlgenn_delays.network import Network
-from mlgenn_delays.recipe import Recipe, build_rule
+from mlgenn_delays.recipe import Recipe, build_loss, build_rule
 
 SPLITS = ("validation", "test", "train")
 EACH = 3  # examples of correct and of wrong predictions
@@ -34,6 +34,7 @@ class Example:
     voltage: np.ndarray  # (K, T) of the output
     # (K, T) certainty of each class by the readout so far, see `running_logits`.
     chances: np.ndarray
+    targets: np.ndarray | None = None  # (K, T) series to be reproduced, instead of a class
 
     @property
     def correct(self) -> bool:
@@ -54,6 +55,11 @@ class Predictions:
     wrong: tuple[Example, ...]
 
     @property
+    def series(self) -> bool:
+        """Whether the network reproduces series, and tells no classes apart."""
+        return self.evaluation.metric == "nrmse"
+
+    @property
     def n_wrong(self) -> int:
         """How many predictions are wrong."""
         return int((self.evaluation.labels != self.evaluation.predictions).sum())
@@ -71,18 +77,22 @@ def predict(
     """Evaluate a network on a split and record a few examples.
 
     Returns:
-        The predictions, and the accuracy by split: of that one and of the test split.
+        The predictions, and the metric by split: of that one and of the test split.
     """
     compiled = compile_network(
-        network, build_rule(recipe), total_steps=1, seed=recipe.seed, threads=threads, learns=False
-    )
+        network, build_rule(recipe), loss=build_loss(recipe), total_steps=1, seed=recipe.seed,
+        threads=threads, learns=False,
+    )  # fmt: skip
     data, size = splits[split], recipe.learning.batch_size
     evaluation = compiled.evaluate(_in_order(data, size))
-    accuracy = {split: evaluation.accuracy}
+    scores = {split: evaluation.score}
     test = splits.get("test")
     if split != "test" and test is not None and len(test):
-        accuracy["test"] = compiled.evaluate(_in_order(test, size)).accuracy
-    correct, wrong = choose(evaluation, examples)
+        scores["test"] = compiled.evaluate(_in_order(test, size)).score
+    if data.targets is None:
+        correct, wrong = choose(evaluation, examples)
+    else:
+        correct, wrong = np.arange(min(2 * examples, len(data))), np.arange(0)
     predictions = Predictions(
         split,
         evaluation,
@@ -91,7 +101,7 @@ def predict(
         _look_into(compiled, data, correct),
         _look_into(compiled, data, wrong),
     )
-    return predictions, accuracy
+    return predictions, scores
 
 
 def _in_order(data: Data, size: int) -> Iterator[Batch]:
@@ -157,6 +167,7 @@ def _look_into(compiled: CompiledNetwork, data: Data, index: np.ndarray) -> tupl
                 },
                 voltage,
                 softmax(running_logits(readout, voltage).T).T,
+                None if batch.targets is None else batch.targets[row],
             )
         )
     return tuple(found)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Any
 
+from mlgenn_delays.engines.metrics import Metric
 from mlgenn_delays.report.gather import RunContent
 from mlgenn_delays.report.settings import ABSENT, Group
 
@@ -43,7 +44,7 @@ def headline_numbers(run: RunContent) -> dict[str, Any]:
         "minutes": sum(float(v or 0.0) for v in history.column("seconds")) / 60,
         "synapses": run.network.n_synapses(),
         "spikes": spikes,
-        "accuracy": dict(run.accuracy),
+        history.metric.name: dict(run.scores),
     }
 
 
@@ -59,10 +60,10 @@ def _spikes(run: RunContent) -> float:
 
 def tiles(run: RunContent) -> list[dict[str, str]]:
     """The headline numbers of a run as name, value and what more there is to say."""
-    found = headline_numbers(run)
+    found, metric = headline_numbers(run), run.history.metric
     shown = [
-        {"name": f"{split} accuracy", "value": percent(value), "more": _of(run, split)}
-        for split, value in found["accuracy"].items()
+        {"name": f"{split} {metric.title}", "value": metric.text(value), "more": _of(run, split)}
+        for split, value in run.scores.items()
     ]
     dense = sum(
         run.network.populations[p.source].n * run.network.populations[p.target].n
@@ -94,34 +95,31 @@ def _of(run: RunContent, split: str) -> str:
     return f"of {examples[split]:,}" if examples.get(split) else ""
 
 
-def percent(value: float | None) -> str:
-    """A share as text."""
-    return "-" if value is None else f"{100 * value:.2f} %"
-
-
 def _amount(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
-def _mean(values: Sequence[float | None], unit: str = "") -> str:
+def _mean_score(metric: Metric, values: Sequence[float | None]) -> str:
     """Mean and sample standard deviation as text."""
     known = [value for value in values if value is not None]
-    if not known:
-        return "-"
-    if unit:
-        text = f"{100 * fmean(known):.2f}"
-        return f"{text} ± {100 * stdev(known):.2f} %" if len(known) > 1 else f"{text} %"
-    return _amount(fmean(known))
+    if len(known) < 2:
+        return metric.text(known[0] if known else None)
+    mean, unit, _ = metric.text(fmean(known)).partition(" %")
+    return f"{mean} ± {metric.text(stdev(known)).removesuffix(' %')}{unit}"
 
 
-def _splits(numbers_of_runs: Sequence[dict[str, Any]]) -> list[str]:
-    return list(dict.fromkeys(split for each in numbers_of_runs for split in each["accuracy"]))
+def _columns(runs: Sequence[RunContent]) -> list[tuple[Metric, str]]:
+    """Metric and split of each column of results."""
+    return list(dict.fromkeys((run.history.metric, split) for run in runs for split in run.scores))
+
+
+def _score(run: RunContent, metric: Metric, split: str) -> float | None:
+    return run.scores.get(split) if run.history.metric is metric else None
 
 
 def groups_table(groups: Sequence[Group], runs: Sequence[RunContent], colours: int) -> Table:
     """What differs between the groups, and means over their runs."""
-    numbers_of_runs = [headline_numbers(run) for run in runs]
-    splits = _splits(numbers_of_runs)
+    numbers_of_runs, columns = [headline_numbers(run) for run in runs], _columns(runs)
     keys = list(groups[0].values)
     keys = keys if len(keys) <= _FEW else []
     words = keys or (["what differs"] if len(groups) > 1 else [])
@@ -133,11 +131,12 @@ def groups_table(groups: Sequence[Group], runs: Sequence[RunContent], colours: i
             Cell(group.letter, swatch=number % 7 if number < colours else None),
             *(Cell(text) for text in told),
             Cell(str(len(own))),
-            *(Cell(_mean([each["accuracy"].get(split) for each in own], "%")) for split in splits),
-            *(Cell(_mean([each[key] for each in own])) for key in
+            *(Cell(_mean_score(m, [_score(runs[k], m, split) for k in group.members]))
+              for m, split in columns),
+            *(Cell(_amount(fmean([each[key] for each in own]))) for key in
               ("best_epoch", "minutes", "synapses", "spikes")),
         ])  # fmt: skip
-    header = ["group", *words, "runs", *(f"{split} accuracy" for split in splits)]
+    header = ["group", *words, "runs", *(f"{split} {m.title}" for m, split in columns)]
     header += ["best epoch", "minutes", "synapses", "spikes"]
     caption = "Runs by what differs in their settings: means over seeds, "
     caption += "± the sample standard deviation; spikes are hidden spikes per example"
@@ -148,19 +147,18 @@ def runs_table(
     groups: Sequence[Group], runs: Sequence[RunContent], anchors: Sequence[str]
 ) -> Table:
     """All runs."""
-    numbers_of_runs = [headline_numbers(run) for run in runs]
-    splits = _splits(numbers_of_runs)
+    numbers_of_runs, columns = [headline_numbers(run) for run in runs], _columns(runs)
     letter = {k: group.letter for group in groups for k in group.members}
     rows = []
     for k, (run, found) in enumerate(zip(runs, numbers_of_runs, strict=True)):
         rows.append([
             Cell(run.name, anchor=anchors[k]), Cell(letter[k]), Cell(found["recipe"]),
             Cell(str(found["seed"])),
-            *(Cell(percent(found["accuracy"].get(split))) for split in splits),
+            *(Cell(m.text(_score(run, m, split))) for m, split in columns),
             Cell(f"{found['best_epoch']} of {found['epochs']}"), Cell(_amount(found["minutes"])),
             Cell(f"{found['synapses']:,}"), Cell(_amount(found["spikes"])),
         ])  # fmt: skip
-    header = ["run", "group", "recipe", "seed", *(f"{split} accuracy" for split in splits)]
+    header = ["run", "group", "recipe", "seed", *(f"{split} {m.title}" for m, split in columns)]
     header += ["best epoch", "minutes", "synapses", "spikes"]
     return Table("Every run; its name leads to its own part", header, rows, 3)
 

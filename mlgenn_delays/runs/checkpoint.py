@@ -127,7 +127,7 @@ def _summary(history: History) -> dict[str, Any]:
     return {
         "epoch": len(history),
         "best_epoch": history.best_epoch,
-        "best_validation_accuracy": best["validation_accuracy"],
+        f"best_validation_{history.metric.name}": history.score(),
         "best_validation_loss": best["validation_loss"],
         "epochs_without_better": history.epochs_without_better,
     }

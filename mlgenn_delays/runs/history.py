@@ -8,13 +8,14 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from mlgenn_delays.engines.metrics import ACCURACY, METRIC_OF, Metric
 from mlgenn_delays.engines.results import EpochResult, Evaluation
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.untrusted import first_problem, read_csv, reason
 
 Row = dict[str, int | float | None]
-_MEASURED = ("validation_loss", "validation_accuracy")  # None without validation data
 _WHOLE = ("epoch", "grown")
+PARTS = ("train", "validation")  # of the data; the second has None without validation data
 
 
 def make_row(epoch: int, train: EpochResult, validation: Evaluation | None, seconds: float) -> Row:
@@ -22,9 +23,9 @@ def make_row(epoch: int, train: EpochResult, validation: Evaluation | None, seco
     row: Row = {
         "epoch": epoch,
         "train_loss": float(train.loss),
-        "train_accuracy": float(train.accuracy),
+        f"train_{train.metric}": float(train.score),
         "validation_loss": None if validation is None else float(validation.loss),
-        "validation_accuracy": None if validation is None else float(validation.accuracy),
+        f"validation_{train.metric}": None if validation is None else float(validation.score),
     }
     row |= {f"spikes_{name}": float(count) for name, count in train.spikes.items()}
     row |= {f"silent_{name}": int(count) for name, count in train.silent.items()}
@@ -34,7 +35,8 @@ def make_row(epoch: int, train: EpochResult, validation: Evaluation | None, seco
 
 
 _Share = Annotated[float, Field(ge=0, le=1)]
-_Loss = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+_Loss = Annotated[float, Field(allow_inf_nan=False)]
+_Positive = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 _Count = Annotated[int, Field(ge=0, le=2**63 - 1)]
 
 
@@ -43,19 +45,24 @@ class _Row(BaseModel):
 
     epoch: Annotated[int, Field(ge=1)]
     train_loss: _Loss
-    train_accuracy: _Share
+    train_accuracy: _Share = 0.0
+    train_nrmse: _Positive = 0.0
     validation_loss: _Loss | None
-    validation_accuracy: _Share | None
+    validation_accuracy: _Share | None = None
+    validation_nrmse: _Positive | None = None
     grown: _Count = 0
-    seconds: _Loss
+    seconds: _Positive
 
-    __pydantic_extra__: dict[Annotated[str, Field(pattern="^(spikes|silent)_.")], _Count | _Loss]
+    __pydantic_extra__: dict[
+        Annotated[str, Field(pattern="^(spikes|silent)_.")], _Count | _Positive
+    ]
 
 
 def check_rows(rows: Sequence[Row]) -> None:
     """Raise a `ValueError` for rows that `make_row` would not have made."""
     if not rows:
         raise ValueError("it has no epoch")
+    metric = metric_of(rows[0]).name
     for number, row in enumerate(rows, 1):
         try:
             found = _Row.model_validate(row)
@@ -65,8 +72,20 @@ def check_rows(rows: Sequence[Row]) -> None:
             raise ValueError(f"row {number} is of epoch {found.epoch}")
         if row.keys() != rows[0].keys():
             raise ValueError(f"row {number} has other columns than the first")
-        if (found.validation_loss is None) != (found.validation_accuracy is None):
-            raise ValueError(f"row {number} has one of validation_loss and validation_accuracy")
+        if (row["validation_loss"] is None) != (row[f"validation_{metric}"] is None):
+            raise ValueError(f"row {number} has one of validation_loss and validation_{metric}")
+
+
+def metric_of(row: Row) -> Metric:
+    """The metric of a row; a `ValueError` for a row with none or several."""
+    found = [
+        m for m in METRIC_OF.values() if {f"train_{m.name}", f"validation_{m.name}"} & row.keys()
+    ]
+    if len(found) != 1 or not {f"{part}_{found[0].name}" for part in PARTS} <= row.keys():
+        raise ValueError(
+            f"its rows must have one of {', '.join(METRIC_OF)} for {' and '.join(PARTS)}"
+        )
+    return found[0]
 
 
 def check_columns(history: "History", populations: Sequence[str], *, rewired: bool) -> None:
@@ -84,18 +103,19 @@ def check_columns(history: "History", populations: Sequence[str], *, rewired: bo
 class History:
     """The rows of metrics of a training.
 
-    The best epoch has the highest validation accuracy; of equals, the lowest validation loss; of
-    equals again, it is the first. Without validation data it is the last.
+    The best epoch has the best validation metric: the highest accuracy, or for target series the
+    lowest normalised error; of equals, the lowest validation loss; of equals again, it is the
+    first. Without validation data it is the last.
 
     Arguments:
         rows: Rows to begin with, as `make_row` gives them, the first of epoch 1.
 
     Attributes:
         rows: One per epoch: ``epoch``, ``train_loss``, ``train_accuracy``, ``validation_loss``,
-            ``validation_accuracy`` (None without validation data), ``spikes_<population>`` (mean
-            spikes per neuron and example in training), ``silent_<population>`` (neurons without a
-            spike in the epoch), ``grown`` (synapses that rewiring grew, absent without),
-            ``seconds``.
+            ``validation_accuracy`` (None without validation data; ``train_nrmse`` and
+            ``validation_nrmse`` instead for target series), ``spikes_<population>`` (mean spikes
+            per neuron and example in training), ``silent_<population>`` (neurons without a spike
+            in the epoch), ``grown`` (synapses that rewiring grew, absent without), ``seconds``.
         best_epoch: Number of the best epoch, 0 before the first.
         stopped_early: Whether training ended because no better epoch came for too long.
 
@@ -117,9 +137,18 @@ class History:
         """Append the row of the next epoch; whether it is the best so far."""
         self.rows.append(row)
         better = self.best_epoch == 0 or _rank(row) > _rank(self.best)
-        if better or row["validation_accuracy"] is None:
+        if better or row["validation_loss"] is None:
             self.best_epoch = len(self.rows)
         return self.best_epoch == len(self.rows)
+
+    @property
+    def metric(self) -> Metric:
+        """What chooses the best epoch: accuracy, or the normalised error of target series."""
+        return metric_of(self.rows[0]) if self.rows else ACCURACY
+
+    def score(self, part: str = "validation") -> float | None:
+        """The metric of the best epoch on "train" or "validation"; None where not measured."""
+        return self.best[f"{part}_{self.metric.name}"]
 
     @property
     def best(self) -> Row:
@@ -156,8 +185,7 @@ class History:
         try:
             header, lines = read_csv(path)
             rows: list[Row] = [
-                dict.fromkeys(_MEASURED)
-                | {key: _number(key, text) for key, text in zip(header, line, strict=True)}
+                {key: _number(key, text) for key, text in zip(header, line, strict=True)}
                 for line in lines
             ]
             if rows:
@@ -178,7 +206,8 @@ class History:
     def __repr__(self) -> str:
         if not self.rows:
             return "History(no epoch)"
-        measured = {k: v for k, v in self.best.items() if k in _SHOWN and v is not None}
+        names = [f"{part}_{kind}" for part in PARTS for kind in ("loss", self.metric.name)]
+        measured = {name: self.best[name] for name in names if self.best[name] is not None}
         shown = ", ".join(f"{key} {value:.4g}" for key, value in measured.items())
         return f"History({len(self.rows)} epochs, best {self.best_epoch}: {shown})"
 
@@ -192,23 +221,22 @@ def nothing_left(history: History) -> str:
     )
 
 
-_SHOWN = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
-
-
 def _rank(row: Row) -> tuple[float, float]:
     """Sort key of epochs: the larger, the better."""
-    accuracy, loss = row["validation_accuracy"], row["validation_loss"]
-    if accuracy is None or loss is None:
-        return (0.0, 0.0)
-    return (accuracy, -loss)
+    metric = metric_of(row)
+    score, loss = row[f"validation_{metric.name}"], row["validation_loss"]
+    return (0.0, 0.0) if score is None or loss is None else (metric.rank(score), -loss)
 
 
-def silent_note(name: str) -> str:
-    """The words for a population without a spike in the first epoch."""
-    return (
-        f"no neuron of {name!r} spiked in epoch 1, so nothing is learned through it; raise the "
-        "weights onto it, or set regularisation.revive"
-    )
+def silent_notes(row: Row, sizes: dict[str, int]) -> Iterator[str]:
+    """The words for each population without a spike in the first epoch; `sizes` are neurons."""
+    for name, n in sizes.items():
+        if row.get(f"silent_{name}") == n:
+            yield (
+                f"no neuron of {name!r} spiked in epoch 1, so nothing is learned through it; set "
+                "its weight_init to 'auto', raise the weights onto it, or set "
+                "regularisation.revive"
+            )
 
 
 def _number(key: str, text: str) -> int | float | None:

@@ -34,7 +34,7 @@ class Fingerprint:
 
     Attributes:
         names: Name of each example, or its number where it has none.
-        labels: (N,) int64, its class.
+        labels: (N,) int64, its class, or a hash of its target series.
         content: (N,) uint64, a hash of its spikes or currents; 0 if it has none.
     """
 
@@ -98,7 +98,11 @@ def fingerprint(data: Data) -> Fingerprint:
         rows = np.arange(first, min(first + _AT_ONCE, n))
         content[rows] = _hashes(data.batch(rows))
     names = tuple(data.names) if data.names else tuple(map(str, range(n)))
-    return Fingerprint(names, np.asarray(data.labels, np.int64), content)
+    labels = np.asarray(data.labels, np.int64)
+    if data.targets is not None:
+        hashes = [_hash([series.tobytes()]) for series in data.targets]
+        labels = np.array(hashes, np.uint64).view(np.int64)
+    return Fingerprint(names, labels, content)
 
 
 def joined(parts: Sequence[Fingerprint]) -> Fingerprint:

@@ -9,8 +9,17 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 
+from mlgenn_delays.engines.metrics import ACCURACY, METRIC_OF, Metric
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.files import write_atomic
 from mlgenn_delays.runs.files import METRICS
@@ -29,13 +38,30 @@ _Epochs = Annotated[int, Field(ge=1, le=2**31 - 1)]
 
 
 class Measured(BaseModel):
-    """Accuracy and mean loss of a point's network on the n examples of a split."""
+    """Accuracy, or nrmse, and mean loss of a point's network on the n examples of a split."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
-    accuracy: Annotated[float, Field(ge=0, le=1)]
+    accuracy: Annotated[float, Field(ge=0, le=1)] | None = None
+    nrmse: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
     loss: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     n: Annotated[int, Field(ge=1, le=2**63 - 1)]
+
+    @model_validator(mode="after")
+    def _one_metric(self) -> "Measured":
+        if (self.accuracy is None) == (self.nrmse is None):
+            raise ValueError("a split must have accuracy or nrmse")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _known(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {key: value for key, value in serialise(self).items() if value is not None}
+
+    @property
+    def text(self) -> str:
+        """The metric as people read it."""
+        (metric,) = (m for m in METRIC_OF.values() if getattr(self, m.name) is not None)
+        return metric.text(getattr(self, metric.name))
 
 
 class Record(BaseModel):
@@ -111,7 +137,7 @@ def describe(record: Record) -> str:
     """How a point ended, in words."""
     if record.status != DONE:
         return f"failed: {record.reason}"
-    parts = [f"{split} {100 * got.accuracy:.2f} %" for split, got in record.splits.items()]
+    parts = [f"{split} {got.text}" for split, got in record.splits.items()]
     if record.seconds is not None:
         parts.append(f"({duration(record.seconds)})")
     return " ".join(parts) or "done"
@@ -127,23 +153,39 @@ def duration(seconds: float) -> str:
 
 Row = dict[str, Any]
 SPLITS = ("validation", "test")
-_MEASURES = tuple(f"{split}_{kind}" for split in SPLITS for kind in ("accuracy", "loss"))
 _WHOLE = (SEED, "best_epoch", "epochs")
-_NUMBERS = (*_MEASURES, "seconds", "peak_memory_mb")
 _TEXTS = ("status", "point", "reason")
-# What follows the axes, in this order.
-COLUMNS = (SEED, "status", "best_epoch", "epochs", *_NUMBERS, "point", "reason")
 
 
-def make_row(point: Point, record: Record | None) -> Row:
+def measures(metric: Metric) -> list[str]:
+    """The columns of what was measured on splits."""
+    return [f"{split}_{kind}" for split in SPLITS for kind in (metric.name, "loss")]
+
+
+def columns(metric: Metric) -> tuple[str, ...]:
+    """What follows the axes, in this order."""
+    numbers = (*measures(metric), "seconds", "peak_memory_mb")
+    return (SEED, "status", "best_epoch", "epochs", *numbers, "point", "reason")
+
+
+COLUMNS = columns(ACCURACY)
+_ALL = {name for metric in METRIC_OF.values() for name in columns(metric)}
+
+
+def metric_of(row: Mapping[str, Any]) -> Metric:
+    """The metric of a row."""
+    return next((m for m in METRIC_OF.values() if f"{SPLITS[0]}_{m.name}" in row), ACCURACY)
+
+
+def make_row(point: Point, record: Record | None, metric: Metric = ACCURACY) -> Row:
     """The row of a point; `record` is None while it waits."""
-    row: Row = dict(point.values) | dict.fromkeys(COLUMNS)
+    row: Row = dict(point.values) | dict.fromkeys(columns(metric))
     row |= {SEED: point.seed, "status": WAITING, "point": f"points/{point.name}", "reason": ""}
     if record is None:
         return row
     splits = {str(split): measured for split, measured in record.splits.items()}
     for split in SPLITS:
-        for kind in ("accuracy", "loss"):
+        for kind in (metric.name, "loss"):
             row[f"{split}_{kind}"] = getattr(splits.get(split), kind, None)
     return row | {
         "status": record.status,
@@ -157,11 +199,12 @@ def make_row(point: Point, record: Record | None) -> Row:
 
 def to_csv(axes: Sequence[str], rows: Iterable[Row]) -> str:
     """Rows as CSV: values of axes as one types them, numbers in full, nothing for None."""
-    text = io.StringIO()
+    text, rows = io.StringIO(), list(rows)
+    names = columns(metric_of(rows[0])) if rows else COLUMNS
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*axes, *COLUMNS])
+    writer.writerow([*axes, *names])
     for row in rows:
-        values = ["" if row[name] is None else row[name] for name in COLUMNS]
+        values = ["" if row[name] is None else row[name] for name in names]
         writer.writerow([*(shown(row[axis]) for axis in axes), *values])
     return text.getvalue()
 
@@ -176,7 +219,8 @@ def read_results(folder: Path | str) -> list[Row]:
         Rows with a value for each axis, ``seed``, ``status`` ("done", "failed", "waiting"),
         ``best_epoch``, ``epochs``, ``validation_accuracy``, ``validation_loss``,
         ``test_accuracy``, ``test_loss``, ``seconds``, ``peak_memory_mb``, ``point`` (the run
-        directory, within the folder) and ``reason``; None for what there is not.
+        directory, within the folder) and ``reason``; None for what there is not. For target
+        series they have ``_nrmse`` in the place of ``_accuracy``.
 
     Raises:
         InputError: There are none, or the file is damaged.
@@ -189,7 +233,7 @@ def read_results(folder: Path | str) -> list[Row]:
     path = Path(folder) / RESULTS
     try:
         header, lines = read_csv(path)
-        if tuple(header[-len(COLUMNS) :]) != COLUMNS:
+        if tuple(header[-len(COLUMNS) :]) not in map(columns, METRIC_OF.values()):
             raise ValueError("it has other columns")
         return [
             {key: _read(key, text) for key, text in zip(header, line, strict=True)}
@@ -205,9 +249,11 @@ def read_results(folder: Path | str) -> list[Row]:
 
 
 def _read(key: str, text: str) -> Any:
-    if key in (*_WHOLE, *_NUMBERS):
+    if key in (*_TEXTS, VARIANT):
+        return text
+    if key in _ALL:
         return _number(key, text) if text else None
-    return text if key in (*_TEXTS, VARIANT) else parse_value(text)
+    return parse_value(text)
 
 
 def _number(key: str, text: str) -> int | float:
@@ -243,14 +289,14 @@ def summarise(rows: Sequence[Mapping[str, Any]]) -> list[Row]:
 
 def axes_of(row: Mapping[str, Any]) -> list[str]:
     """The axes of a row."""
-    return [key for key in row if key not in COLUMNS]
+    return [key for key in row if key not in _ALL]
 
 
 def _summary(group: Sequence[Mapping[str, Any]]) -> Row:
     states = [row["status"] for row in group]
     found: Row = {axis: group[0][axis] for axis in axes_of(group[0])}
     found |= {"n": states.count(DONE), FAILED: states.count(FAILED), WAITING: states.count(WAITING)}
-    for name in _MEASURES:
+    for name in measures(metric_of(group[0])):
         values = [row[name] for row in group if row[name] is not None]
         usable = all(math.isfinite(value) for value in values)
         found[f"{name}_mean"] = fmean(values) if values else None

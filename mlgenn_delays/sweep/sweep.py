@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from mlgenn_delays.engines.metrics import metric_of_kind
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.files import write_atomic
 from mlgenn_delays.progress import Progress, check_progress
@@ -117,7 +118,9 @@ class Sweep:
     @property
     def rows(self) -> list[Row]:
         """The results so far, one row per point, as `read_results` gives them."""
-        return [make_row(each.point, self._records.get(each.point.name)) for each in self.points]
+        records = self._records
+        metric = metric_of_kind(self.points[0].recipe.loss.kind)
+        return [make_row(e.point, records.get(e.point.name), metric) for e in self.points]
 
     def run(
         self,

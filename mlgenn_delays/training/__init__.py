@@ -4,11 +4,20 @@ from mlgenn_delays import lazily
 
 _PUBLIC = {
     "History": ".runs.history",
+    "InitialWeights": "initial_weights",
     "RunDirectory": ".runs.directory",
     "Trainer": "trainer",
     "describe_environment": ".runs.directory",
+    "initialise_weights": "initial_weights",
 }
-__all__ = ["History", "RunDirectory", "Trainer", "describe_environment"]
+__all__ = [
+    "History",
+    "InitialWeights",
+    "RunDirectory",
+    "Trainer",
+    "describe_environment",
+    "initialise_weights",
+]
 __getattr__ = lazily(__name__, _PUBLIC)
 
 

@@ -1,35 +1,51 @@
 """Whether data fit a network, a training the run that it resumes, and whether it has diverged."""
 
 import math
-from collections.abc import Iterable
-from types import NoneType
+from collections.abc import Mapping
+from types import MappingProxyType, NoneType
 from typing import get_args
+
+import numpy as np
 
 from mlgenn_delays.data.augment.augment import Augment, check_kind
 from mlgenn_delays.data.types import Batch, CurrentData, Data
 from mlgenn_delays.engines.base import CompiledNetwork
+from mlgenn_delays.engines.checks import check_series
 from mlgenn_delays.engines.compile import ENGINES
 from mlgenn_delays.errors import DivergedError, InputError, nearest
 from mlgenn_delays.learning import Rule
+from mlgenn_delays.learning.losses import (
+    CrossEntropy,
+    Loss,
+    MeanSquaredError,
+    check_targets,
+    name_of,
+)
 from mlgenn_delays.network import CurrentInput, Network
 from mlgenn_delays.network.storage import to_bytes
 from mlgenn_delays.rewiring import Rewiring
+from mlgenn_delays.runs.checkpoint import Setting
 from mlgenn_delays.runs.directory import RunDirectory
+from mlgenn_delays.runs.record import described
 
 # A mean loss so many times that of the start has exploded.
 EXPLODED = 100.0
 
 
-def loss_bound(compiled: CompiledNetwork, first: Iterable[Batch]) -> float:
-    """The mean loss above which a training has exploded.
+def loss_bound(compiled: CompiledNetwork, loss: Loss, first: Batch) -> float:
+    """The mean loss above which a training has exploded; infinite for a loss function.
 
     It is `EXPLODED` times that of the network at the start on `first`, at least of one that
-    guesses. Logits that are sums over a trial start far above the loss of guessing, the logarithm
-    of the number of classes.
+    guesses: the logarithm of the number of classes, or the mean square of the targets. Logits that
+    are sums over a trial start far above that.
     """
+    if not isinstance(loss, CrossEntropy | MeanSquaredError):
+        return math.inf
     guessing = math.log(max(2, compiled.network.output().n))
+    if first.targets is not None:
+        guessing = float(np.square(first.targets, dtype=np.float64).mean())
     try:
-        start = compiled.evaluate(first).loss
+        start = compiled.evaluate([first]).loss
     except DivergedError:  # as the first batch of the training will say
         start = 0.0
     return EXPLODED * (max(guessing, start) if math.isfinite(start) else guessing)
@@ -97,8 +113,8 @@ def check_engine(engine: object, backend: object, communicator: object) -> None:
             )
 
 
-def check_data(network: Network, what: str, data: Data) -> None:
-    """Reject a split that does not fit a network; `what` is its name in the message."""
+def check_data(network: Network, loss: Loss, what: str, data: Data) -> None:
+    """Reject a split that does not fit a network or a loss; `what` is its name in the message."""
     _check_kind(network, what, data)
     if not len(data):
         raise InputError(f"{what} must have at least one example, got an empty split")
@@ -119,6 +135,8 @@ def check_data(network: Network, what: str, data: Data) -> None:
         )
     if data.n_steps < 1:
         raise InputError(f"{what} must have trials of at least one step, got {data.n_steps}")
+    check_targets(loss, what, data.targets, data.n_steps, data.dt)
+    check_series(what, data.targets, (len(data), output.n, data.n_steps))
 
 
 def _check_kind(network: Network, what: str, data: object) -> None:
@@ -135,12 +153,16 @@ def _check_kind(network: Network, what: str, data: object) -> None:
         )
 
 
-def check_splits(network: Network, train: Data, validation: Data | None) -> None:
-    """Reject splits that a network cannot take, or whose classes are not the same."""
-    check_data(network, "training data", train)
+def check_splits(network: Network, loss: Loss, train: Data, validation: Data | None) -> None:
+    """Reject splits that a network or a loss cannot take, or whose classes are not the same."""
+    check_data(network, loss, "training data", train)
     if validation is None:
         return
-    check_data(network, "validation data", validation)
+    check_data(network, loss, "validation data", validation)
+    if (train.targets is None) != (validation.targets is None):
+        raise InputError(
+            "validation data must have targets where training data have them, got one without"
+        )
     if validation.label_names != train.label_names:
         raise InputError(
             "validation data must have the classes of the training data, "
@@ -167,3 +189,20 @@ def as_taken(compiled: CompiledNetwork, network: Network) -> Network:
         return any(p.normalisation is not None for p in each.populations.values())
 
     return network.folded() if normalised(network) > normalised(compiled.network) else network
+
+
+def described_learning(
+    rule: Rule,
+    loss: Loss,
+    rewiring: Rewiring | None,
+    augment: Augment | None,
+    recorded: Mapping[str, Setting] = MappingProxyType({}),
+) -> dict[str, Setting]:
+    """How a network is learned, as text by what; a run may have `recorded` fewer settings of it."""
+    given = {"rule": rule, "loss": loss, "rewiring": rewiring, "augment": augment}
+    found: dict[str, Setting] = {k: described(v, recorded.get(k)) for k, v in given.items()}
+    if not isinstance(loss, CrossEntropy | MeanSquaredError):
+        found["loss"] = name_of(loss)
+    elif loss == CrossEntropy() and recorded.get("loss") is None:
+        found["loss"] = None  # runs older than other losses do not name it
+    return found

@@ -2,9 +2,12 @@
 
 from typing import Any
 
+import numpy as np
+
+from mlgenn_delays.engines.metrics import ACCURACY, METRIC_OF
 from mlgenn_delays.engines.results import BatchResult
 from mlgenn_delays.progress import Progress
-from mlgenn_delays.runs.history import Row
+from mlgenn_delays.runs.history import PARTS, Row, metric_of
 
 
 class EpochProgress(Progress):
@@ -54,22 +57,25 @@ class RunningMeans:
         self.sizes = sizes
         self.n = 0
         self.loss = 0.0
-        self.correct = 0
+        self.metric = ACCURACY
+        self.statistics = np.zeros(1)
         self.spikes = 0.0
 
     def add(self, result: BatchResult) -> None:
         """Add a batch."""
         self.n += result.n
         self.loss += result.loss * result.n
-        self.correct += result.correct
+        self.metric = METRIC_OF[result.metric]
+        first = self.n == result.n
+        self.statistics = result.statistics + (0 if first else self.statistics)
         self.spikes += mean_spikes(result.spikes, self.sizes) * result.n
 
     def text(self) -> str:
         """The means in words."""
         n = max(1, self.n)
+        score = self.metric.text(self.metric.value(self.statistics, self.n))
         return (
-            f"loss {self.loss / n:.4f}  accuracy {100 * self.correct / n:.2f} %  "
-            f"spikes {self.spikes / n:.2f}"
+            f"loss {self.loss / n:.4f}  {self.metric.title} {score}  spikes {self.spikes / n:.2f}"
         )
 
 
@@ -82,10 +88,11 @@ def mean_spikes(spikes: dict[str, float], sizes: dict[str, int]) -> float:
 def epoch_line(row: Row, epochs: int, sizes: dict[str, int], better: bool) -> str:
     """The metrics of an epoch as a line."""
     parts = [f"epoch {row['epoch']}/{epochs}"]
-    for part in ("train", "validation"):
-        loss, accuracy = row[f"{part}_loss"], row[f"{part}_accuracy"]
-        if loss is not None and accuracy is not None:
-            parts.append(f"{part} loss {loss:.4f} accuracy {100 * accuracy:.2f} %")
+    metric = metric_of(row)
+    for part in PARTS:
+        loss, score = row[f"{part}_loss"], row[f"{part}_{metric.name}"]
+        if loss is not None and score is not None:
+            parts.append(f"{part} loss {loss:.4f} {metric.title} {metric.text(score)}")
     spikes = {name: float(row[f"spikes_{name}"] or 0.0) for name in sizes}
     parts.append(f"spikes {mean_spikes(spikes, sizes):.2f}")
     silent = sum(int(row[f"silent_{name}"] or 0) for name in sizes)

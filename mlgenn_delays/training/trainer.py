@@ -2,7 +2,7 @@
 
 import math
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from contextlib import ExitStack
 from itertools import islice
 from time import perf_counter
@@ -16,6 +16,7 @@ from mlgenn_delays.engines.compile import compile_network
 from mlgenn_delays.engines.results import EpochResult, Evaluation
 from mlgenn_delays.errors import DivergedError, InputError
 from mlgenn_delays.learning import Rule
+from mlgenn_delays.learning.losses import Loss, as_loss
 from mlgenn_delays.network import Network
 from mlgenn_delays.network.storage import to_bytes
 from mlgenn_delays.progress import check_progress
@@ -28,9 +29,14 @@ from mlgenn_delays.runs.history import (
     check_columns,
     make_row,
     nothing_left,
-    silent_note,
+    silent_notes,
 )
-from mlgenn_delays.runs.record import check_resumed, described, fingerprints, keep_record, with_data
+from mlgenn_delays.runs.record import (
+    check_resumed,
+    fingerprints,
+    keep_record,
+    with_data,
+)
 from mlgenn_delays.settings import Count, NonNegative, Seed, check
 from mlgenn_delays.training.checks import (
     BACKEND,
@@ -41,6 +47,7 @@ from mlgenn_delays.training.checks import (
     check_engine,
     check_splits,
     checked,
+    described_learning,
     diverged,
     loss_bound,
 )
@@ -58,6 +65,8 @@ class Trainer:
     Arguments:
         network: The network to start from.
         rule: What is learned and how.
+        loss: ``"cross-entropy"``, ``"mean-squared-error"``, their settings, or a function; see
+            `mlgenn_delays.learning.losses`.
         rewiring: How structure is learned, or None to keep it.
         epochs: Epochs, at least 1.
         batch_size: Examples per batch, at least 1.
@@ -96,6 +105,7 @@ class Trainer:
         network: Network,
         rule: Rule,
         *,
+        loss: str | Loss = "cross-entropy",
         rewiring: Rewiring | None = None,
         epochs: int = 20,
         batch_size: int = 32,
@@ -121,6 +131,7 @@ class Trainer:
         check("snapshots", snapshots, NonNegative)
         check_progress(progress)
         self.rule = rule
+        self.loss = as_loss(loss)
         self.rewiring = rewiring
         self.epochs = int(epochs)
         self.batch_size = int(batch_size)
@@ -130,6 +141,7 @@ class Trainer:
         self.backend = backend
         self.communicator = communicator
         self.augment = augment
+        self._learned = rule, self.loss, rewiring, augment
         self.patience = None if patience is None else int(patience)
         self.run = run
         self.snapshots = float(snapshots)
@@ -203,7 +215,8 @@ class Trainer:
                     stack.enter_context(self.run.lock())
                 checkpoint = self.run.begin(resume, self.ranks.leads)
                 if checkpoint is not None:
-                    known = self._learning(checkpoint.settings) | self._starting(checkpoint)
+                    known = described_learning(*self._learned, checkpoint.settings)
+                    known |= self._starting(checkpoint)
                     check_resumed(self.run.path, checkpoint, settings | known, splits)
                 elif self.ranks.leads:
                     keep_record(self.run.path, splits)
@@ -224,7 +237,7 @@ class Trainer:
         Raises:
             InputError: The data do not fit the network.
         """
-        check_data(self._start, "data", data)
+        check_data(self._start, self.loss, "data", data)
         compiled = self._compiled or self._evaluating
         if compiled is None:
             compiled = self._evaluating = self._compile(None)
@@ -232,7 +245,7 @@ class Trainer:
         return compiled.evaluate(self._in_order(data))
 
     def _check_data(self, train: Data, validation: Data | None) -> None:
-        check_splits(self._start, train, validation)
+        check_splits(self._start, self.loss, train, validation)
         side = 0 if self.engine == "cpu" else self.batch_size if self.backend == "cuda" else 1
         examples = max(len(train), 0 if validation is None else len(validation))
         trials = Trials(min(self.batch_size, examples), train.n_steps, self.threads, side)
@@ -250,6 +263,7 @@ class Trainer:
         return compile_network(
             self._start.copy(),
             self.rule,
+            loss=self.loss,
             rewiring=self.rewiring if learns else None,
             total_steps=self.epochs * (batches or 1),
             epoch_steps=batches,
@@ -269,18 +283,13 @@ class Trainer:
             "batch_size": self.batch_size,
             "seed": self.seed,
             "patience": self.patience,
-            **self._learning({}),
+            **described_learning(*self._learned),
             "network": repr(self._start),
             "starting values": zlib.crc32(to_bytes(self._start)),
             "training examples": len(train),
             "validation examples": 0 if validation is None else len(validation),
             "steps of a trial": train.n_steps,
         }
-
-    def _learning(self, recorded: Mapping[str, Setting]) -> dict[str, Setting]:
-        """Those of them that have settings of their own, of which a run may have recorded fewer."""
-        given = {"rule": self.rule, "rewiring": self.rewiring, "augment": self.augment}
-        return {key: described(each, recorded.get(key)) for key, each in given.items()}
 
     def _starting(self, checkpoint: Checkpoint) -> dict[str, Setting]:
         """What a run has recorded of its starting network, if that is the one given.
@@ -299,8 +308,7 @@ class Trainer:
         self._prepared = None
         if compiled is None or batches != self._batches(train):
             compiled = self._compile(self._batches(train))
-        first = islice(self._in_order(train), 1)
-        self._bound = loss_bound(compiled, first)
+        self._bound = loss_bound(compiled, self.loss, next(iter(self._in_order(train))))
         if checkpoint is None:
             self.history = History()
             self._last = self._network = self._start
@@ -391,19 +399,13 @@ class Trainer:
             self.run.commit(checkpoint, content)
         progress.end_epoch(row, better)
         if len(self.history) == 1:
-            self._tell_silent(row, progress)
+            for note in silent_notes(row, {p.name: p.n for p in self._start.spiking()}):
+                progress.message(note)
 
     def _keep_snapshot(self, network: bytes) -> None:
         if self.run is not None and self.ranks.leads:
             epoch = len(self.history)
             keep(self.run.path, epoch, network, space=self.snapshots, epochs=self.epochs)
-
-    def _tell_silent(self, row: Row, progress: EpochProgress) -> None:
-        """Say that a population without spikes, which has no gradient, will not learn."""
-        for population in self._start.spiking():
-            name = population.name
-            if row.get(f"silent_{name}") == population.n:
-                progress.message(silent_note(name))
 
     def _in_order(self, data: Data) -> Iterable[Batch]:
         return epoch_batches(data, self.batch_size, seed=self.seed, epoch=0, shuffle=False)

@@ -67,13 +67,16 @@ def needed(file: Path) -> set[Path]:
 
 
 def test_tuples_that_kernels_take_count() -> None:
-    """Compiled code has the places of their fields, and the key of the cache only their types."""
+    """Compiled code has the places of their fields, and the key of the cache only their types.
+
+    Files left out have results.
+    """
     counted = kernels.kernel_files("engines")
     given = [
         file
         for folder in ("cpu", "shared")
         for file in (PACKAGE / "engines" / folder).glob("*.py")
-        if "(NamedTuple):" in file.read_text() and file.name != "simulation.py"  # has results
+        if "(NamedTuple):" in file.read_text() and file.name not in ("simulation.py", "scoring.py")
     ]
     assert len(given) > 3 and set(given) <= set(counted)
 
@@ -88,7 +91,7 @@ def test_a_part_counts_what_its_kernels_take_from_elsewhere(part: str) -> None:
         assert needed(file) <= counted, file
     if part == "engines":
         assert {file.name for file in needed(PACKAGE / "engines/cpu/eventprop_forward.py")} >= {
-            "plan.py", "readout.py", "synapses.py",
+            "plan.py", "numerics.py", "synapses.py",
         }  # fmt: skip
 
 

@@ -264,8 +264,14 @@ def put(place: int, value: float) -> Callable[[np.ndarray], np.ndarray]:
         ),
         (altered(channels=put(4, 20_000_000)), "channels below 10000000, got 20000000"),
         ({"raster": np.zeros((60, 2, 2))}, "and one of times .* got times, raster, channels"),
-        ({"labels": None}, "must have labels and one of .*, got times, channels, start; save"),
-        ({"times": None}, "must have labels and one of .*, got channels, start, labels; save"),
+        (
+            {"labels": None},
+            "must have labels or targets, and one of .*, got times, channels, start; save",
+        ),
+        (
+            {"times": None},
+            "must have labels or targets, and one of .*, got channels, start, labels; save",
+        ),
     ],
 )
 def test_what_does_not_fit_is_named(home: Path, changes: dict, message: str) -> None:

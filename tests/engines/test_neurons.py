@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from mlgenn_delays.engines.compile import compile_network
-from mlgenn_delays.learning import Atan, Dirac, Gaussian, SurrogateBPTT, Triangle
+from mlgenn_delays.errors import InputError
+from mlgenn_delays.learning import Atan, Dirac, EventProp, Gaussian, SurrogateBPTT, Triangle
 from mlgenn_delays.network import LeakyIntegrator, Network
 from mlgenn_delays.network.models import learning
 from tests.engines.helpers import raster, relative
@@ -113,3 +114,35 @@ def test_learned_parameters_stay_in_their_range_and_are_resumed(tmp_path: Path) 
     path = tmp_path / "network.safetensors"
     learned.save(path)
     assert Network.load(path).populations["hidden0"].model == model
+
+
+@pytest.mark.parametrize("recurrent", [False, True])
+@pytest.mark.parametrize("rule", [SurrogateBPTT(), EventProp()])
+def test_recorded_variables_are_the_twins(rule: object, recurrent: bool) -> None:
+    recipe = StepRecipe(750, sizes=(9, 11, 3), neuron="AdaptiveLIF", recurrent=recurrent)
+    network = nets.step_network(recipe)
+    whole = nets.step_data(recipe, 4)
+    trace = steps.forward(network, whole.batch(np.arange(4)))
+    kept = np.flatnonzero(trace.tie == recipe.steps)
+    recording = compile_network(network, rule, total_steps=1).record(whole.batch(kept), "VwI")
+    layers = trace.layers
+    wanted = {
+        ("hidden0", "V"): layers["hidden0"].states["V"],
+        ("hidden0", "w"): layers["hidden0"].states["w"],
+        ("hidden0", "I"): layers["hidden0"].drive + network.populations["hidden0"].bias,
+        ("output", "V"): layers["output"].after,
+        ("output", "I"): layers["output"].drive + network.populations["output"].bias,
+    }
+    assert set(recording.variables) == set(wanted)
+    for key, value in wanted.items():
+        right = value[kept].transpose(0, 2, 1)
+        assert np.abs(right).max() > 0.05
+        assert np.abs(recording.variables[key] - right).max() < 2e-5, key
+    assert np.allclose(recording.variables["output", "V"], recording.voltage, atol=1e-6)
+
+
+def test_unknown_variables_are_refused() -> None:
+    recipe = StepRecipe(751, sizes=(9, 11, 3), neuron="AdaptiveLIF")
+    compiled = compile_network(nets.step_network(recipe), SurrogateBPTT(), total_steps=1)
+    with pytest.raises(InputError, match="variables must be of V, w, I, got 'v'"):
+        compiled.record(nets.step_data(recipe, 1).batch(np.arange(1)), ["v"])

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from mlgenn_delays.engines.compile import compile_network
-from mlgenn_delays.learning import Adam, EventProp, SpikeCount
+from mlgenn_delays.learning import Adam, EventProp, Rule, SpikeCount, SurrogateBPTT, Triangle
+from mlgenn_delays.network.models import learning
 from mlgenn_delays.rewiring import RigL
 from tests.backend import BACKEND
 from tests.reference.nets import Recipe, data, network
@@ -19,13 +20,25 @@ RECIPE = Recipe(density=0.5, recurrent=True)
 EXAMPLES, BATCH = 11, 5  # the last batch has fewer examples than there are ranks
 
 
-def found(communicator: str | None, pipelined: bool) -> dict[str, Any]:
-    rule = EventProp(
-        weights=Adam(0.01), delays=Adam(0.3), spike_count=SpikeCount(strength=0.01, target=3.0),
-        dropout={"hidden0": 0.2}, pipelined=pipelined,
-    )  # fmt: skip
+SETTINGS: dict[str, Any] = {
+    "weights": Adam(0.01), "delays": Adam(0.3), "dropout": {"hidden0": 0.2},
+    "spike_count": SpikeCount(strength=0.01, target=3.0),
+}  # fmt: skip
+RULES = [
+    EventProp(**SETTINGS),
+    EventProp(**SETTINGS, pipelined=True),
+    SurrogateBPTT(surrogate=Triangle(), neurons=Adam(0.02), **SETTINGS),
+]
+LEARNED = ("tau_mem", "v_thresh")
+
+
+def found(communicator: str | None, rule: Rule) -> dict[str, Any]:
+    net = network(RECIPE)
+    hidden = net.populations["hidden0"]
+    if isinstance(rule, SurrogateBPTT):
+        hidden.model, hidden.learn = learning("'hidden0'", hidden.model, LEARNED), LEARNED
     compiled = compile_network(
-        network(RECIPE), rule, rewiring=RigL(form="magnitude", every=2, signs="free"),
+        net, rule, rewiring=RigL(form="magnitude", every=2, signs="free"),
         total_steps=9, engine="genn", backend=BACKEND, batch_size=BATCH, communicator=communicator,
     )  # fmt: skip
     examples = data(RECIPE, EXAMPLES)
@@ -46,11 +59,15 @@ def found(communicator: str | None, pipelined: bool) -> dict[str, Any]:
         "post": {name: p.post.tolist() for name, p in net.projections.items()},
         "weight": {name: p.weight.tolist() for name, p in net.projections.items()},
         "delay": {name: p.delay.tolist() for name, p in net.projections.items()},
+        "parameter": {
+            name: np.asarray(getattr(net.populations["hidden0"].model, name)).tolist()
+            for name in LEARNED
+        },
     }
 
 
 def main(communicator: str | None) -> None:
-    print(json.dumps([found(communicator, pipelined) for pipelined in (False, True)]), flush=True)
+    print(json.dumps([found(communicator, rule) for rule in RULES]), flush=True)
 
 
 if __name__ == "__main__":

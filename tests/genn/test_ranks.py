@@ -33,7 +33,7 @@ def run(command: list[str]) -> subprocess.CompletedProcess[str]:
 
 
 def answers(command: list[str]) -> list[list[dict]]:
-    """Return what each rank printed: how an exact and how a pipelined training ended."""
+    """Return what each rank printed: how each training ended."""
     done = run(
         [*command, sys.executable, "-m", "tests.genn.ranks_child", *(["mpi"] * bool(command))]
     )
@@ -51,6 +51,7 @@ def agree(ranks: int) -> None:
     (wanted,) = answers([])
     assert all(sum(alone["grown"]) > 0 for alone in wanted)
     assert wanted[0]["weight"] != wanted[1]["weight"]
+    assert len(set(wanted[2]["parameter"]["tau_mem"])) > 1
     together = answers([mpiexec(), "-n", str(ranks)])
     assert len(together) == ranks
     for each in together:
@@ -60,7 +61,7 @@ def agree(ranks: int) -> None:
         assert each["post"] == alone["post"]
         assert each["spikes"] == alone["spikes"]
         np.testing.assert_allclose(each["logits"], alone["logits"], atol=2e-4)
-        for key in ("weight", "delay"):
+        for key in ("weight", "delay", "parameter"):
             for name, values in each[key].items():
                 np.testing.assert_allclose(values, alone[key][name], atol=2e-4)
         assert each["train"] == pytest.approx(alone["train"], rel=1e-4)

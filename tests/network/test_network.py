@@ -231,6 +231,27 @@ def test_seed_and_name_decide_the_values() -> None:
     assert not np.array_equal(weights(1, "a"), weights(1, "b"))
 
 
+@pytest.mark.parametrize("count", [3, 20, 21, 60, 399, 400])
+def test_every_neuron_is_reached_if_there_are_enough_synapses(count: int) -> None:
+    def connected(reach_all: bool) -> tuple[np.ndarray, np.ndarray]:
+        network = Network(seed=1)
+        network.add("input", SpikeInput(20))
+        network.add("hidden", LIF(20))
+        made = network.connect(
+            "input", "hidden", Delta(), weight=1.0, synapses=count, reach_all=reach_all
+        )
+        assert made.n_synapses == count
+        return np.bincount(made.post, minlength=20), made.pre()
+
+    (free, pre), (reached, pre_reached) = connected(False), connected(True)
+    assert (reached > 0).sum() == min(count, 20)
+    np.testing.assert_array_equal(pre, pre_reached)  # only targets move
+    # No more than needed move: those onto neurons without any.
+    assert np.abs(reached - free).sum() == 2 * max(0, min(count, 20) - (free > 0).sum())
+    if count < 400:
+        assert free.sum() == reached.sum() and (count > 100 or (free == 0).any())
+
+
 def test_copies_are_independent() -> None:
     network = base()
     network.connect("input", "hidden", Exponential(), weight=1.0)

@@ -15,6 +15,7 @@ from mlgenn_delays.network.storage import to_bytes
 from mlgenn_delays.recipe import (
     Recipe,
     build_augment,
+    build_loss,
     build_network,
     build_rewiring,
     build_rule,
@@ -22,6 +23,7 @@ from mlgenn_delays.recipe import (
     parse_recipe,
 )
 from mlgenn_delays.recipe.load import settings
+from mlgenn_delays.training import initialise_weights
 
 SMALL = """
 name = "small"
@@ -33,7 +35,10 @@ layers = [{ size = 12, weight_mean = 1.0, weight_sd = 1.0 }]
 """
 SURROGATE = ("learning.rule=surrogate", "learning.learning_rate=0.05")
 SPARSE = ("network.sparsity=0.6",)
-SIGNED = (*SPARSE, "regularisation.l1=0.02", "network.layers.0.weight_mean=6")
+SIGNED = (
+    *SPARSE, "regularisation.l1=0.02", "network.layers.0.weight_mean=6",
+    "network.readout.weight_sd=0.03",
+)  # fmt: skip
 # What else there may be in a recipe: several of each kind of thing.
 BESIDE: dict[str, tuple[str, ...]] = {
     "as it is": (),
@@ -45,6 +50,7 @@ BESIDE: dict[str, tuple[str, ...]] = {
         "network.readout.model=EulerLI", "network.readout.synapse=Delta",
     ),
     "kaiming": ("network.layers.0.weight_init=kaiming", "network.layers.0.weight_scale=9"),
+    "auto": ("network.layers.0.weight_init=auto", "network.layers.0.recurrent=true"),
     "weights kept": ("learning.learning_rate=0",),
     "delays kept": ("delays.learn=false",),
     "no delays": ("delays.initial_max=0", "delays.max=0"),
@@ -56,20 +62,23 @@ BESIDE: dict[str, tuple[str, ...]] = {
         "network.layers.0.weight_mean=6", "learning.epochs=4", "rewiring.until=0.5",
     ),
     "shifted": ("augmentation.shift=2",),
+    "learned": ("network.layers.0.learn=['tau_mem']",),
 }  # fmt: skip
 # Another value of each key, one that the check of its range lets pass.
 OTHER: dict[str, Any] = {
+    "network.layers.0.learn": "['v_thresh']", "network.readout.learn": "['tau_mem']",
     "network.layers.0.size": 9, "network.layers.0.model": "EulerLIF",
     "network.layers.0.synapse": "Delta", "network.readout.model": "EulerLI",
     "network.readout.synapse": "Delta", "network.readout.kind": "max", "network.sparsity": 0.5,
     "network.allocation": "erdos-renyi", "network.synapses": "[20, 20]", "network.signs": "synapse",
-    "network.layers.0.weight_init": "kaiming", "network.readout.weight_init": "kaiming",
+    "network.layers.0.weight_init": "kaiming", "network.readout.weight_init": "normal",
     "delays.granularity": "axon", "delays.kernel": "gaussian", "delays.initial": "constant",
     "delays.recurrent_initial": "zero", "delays.schedule": "cosine", "delays.layers": "['output']",
     "delays.initial_max": 3.0, "delays.sigma_epochs": 1.5, "delays.clip": 1e-9,
     "learning.rule": "surrogate",
     "learning.surrogate": "boxcar", "learning.surrogate_options": "{slope=9}",
     "learning.schedule": "cosine", "learning.schedule_options": "{}",
+    "loss.kind": "mean-squared-error",
     "delays.schedule_options": "{}", "learning.clip": 1e-9, "regularisation.l1": 0.5,
     "augmentation.group": 2, "augmentation.time_shift": 5.0, "augmentation.mask_time": 8.0,
     "augmentation.mask_channels": 4,
@@ -94,9 +103,11 @@ def outcome(overrides: tuple[str, ...]) -> int:
     recipe = parse_recipe(SMALL, "small", overrides)
     data = load_data(recipe)["train"]
     network = build_network(recipe, data.n_channels, data.n_classes, recipe.seed)
+    if recipe.network.automatic():
+        initialise_weights(network, data, recipe.network.automatic(), threads=1)
     engine = compile_network(
-        network, build_rule(recipe), rewiring=build_rewiring(recipe), seed=recipe.seed,
-        total_steps=8, epoch_steps=3, threads=1,
+        network, build_rule(recipe), loss=build_loss(recipe), rewiring=build_rewiring(recipe),
+        seed=recipe.seed, total_steps=8, epoch_steps=3, threads=1,
     )  # fmt: skip
     size, augment = recipe.learning.batch_size, build_augment(recipe)
     for epoch in (1, 2):

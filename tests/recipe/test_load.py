@@ -33,6 +33,46 @@ def test_a_file(tmp_path):
     assert recipe.delays.max == 5.0
 
 
+PLAIN = """
+name = "mine"
+data = { dataset = "digits" }
+delays = { max = 5 }
+learning = { epochs = 2 }
+[network]
+layers = [{ size = 3, recurrent = true }, { size = 4 }]
+"""
+
+
+@pytest.mark.parametrize(
+    ("given", "automatic"),
+    [
+        ((), ["input->hidden1", "hidden1->hidden1", "hidden1->hidden2", "hidden2->output"]),
+        (("layers.0.weight_mean=1",), ["hidden1->hidden2", "hidden2->output"]),
+        (("layers.0.recurrent_weight_sd=1",), ["hidden1->hidden2", "hidden2->output"]),
+        (("layers.1.weight_init=kaiming", "readout.weight_scale=2"),
+         ["input->hidden1", "hidden1->hidden1"]),
+        (("layers.0.weight_sd=0", "layers.1.weight_sd=1", "readout.weight_sd=1"), []),
+        (("layers.0.weight_sd=0", "layers.1.weight_sd=1", "readout.weight_init=auto"),
+         ["hidden2->output"]),
+    ],
+)  # fmt: skip
+def test_weights_are_found_on_the_data_where_none_are_given(given, automatic):
+    recipe = parse_recipe(PLAIN, "mine.toml", [f"network.{each}" for each in given])
+    assert recipe.network.automatic() == automatic
+    again = parse_recipe(dump(recipe), "run")
+    assert again == recipe and again.network.automatic() == automatic
+
+
+def test_a_recorded_recipe_without_weight_init_means_normal_weights():
+    """Older runs know no weight_init, and hold all other keys."""
+    text = dump(parse_recipe(PLAIN, "mine.toml"))
+    lines = [line for line in text.splitlines() if not line.strip().startswith("weight_init")]
+    old = parse_recipe("\n".join(lines), "run")
+    layer, readout = old.network.layers[0], old.network.readout
+    assert (layer.weight_init, layer.weight_mean, layer.weight_sd) == ("normal", 0.03, 0.01)
+    assert (readout.weight_init, readout.weight_mean, readout.weight_sd) == ("normal", 0.0, 0.03)
+
+
 def test_unknown_recipe_names_the_nearest():
     text = refused(recipe="digit")
     assert "'digit'" in text
@@ -235,6 +275,8 @@ WITHOUT_EFFECT = [
     ("digits", "augmentation.group=4", "augmentation.shift = 0"),
     ("fsdd-currents", "network.layers.0.tau_syn=3", "network.layers.0.synapse = 'Delta'"),
     ("fsdd-currents", "network.readout.weight_sd=3", "network.readout.weight_init = 'kaiming'"),
+    ("digits", "network.readout.weight_init=auto network.readout.weight_sd=3", "'auto'"),
+    ("digits", "network.layers.0.weight_init=auto network.layers.0.weight_scale=3", "'auto'"),
     ("fsdd-currents", "data.encoder.gain=3", "data.encoding = 'currents'"),
     ("fsdd-currents-sparse", "rewiring.form=signed rewiring.until=0.5", "rewiring.form = 'signed'"),
     ("digits", "network.sparsity=0.5 rewiring.rule=deep_r rewiring.until=0.5", "'deep_r'"),

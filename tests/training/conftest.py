@@ -59,7 +59,8 @@ class FakeCompiled:
             order += batch.index.tolist()
             n += len(batch)
             if on_batch is not None:
-                on_batch(BatchResult(1.0 / self.step, len(batch) // 2, len(batch), {"hidden": 2.0}))
+                size, correct = len(batch), np.array([len(batch) // 2])
+                on_batch(BatchResult(1 / self.step, size, {"hidden": 2.0}, "accuracy", correct))
             if FakeCompiled.after_batch is not None:
                 FakeCompiled.after_batch(epoch, number)
         self.epoch = epoch
@@ -69,7 +70,7 @@ class FakeCompiled:
             raise DivergedError("the gradients of hidden->output are not finite")
         silent = {"hidden": FakeCompiled.silent}
         grown = FakeCompiled.grown if self.rewiring is None else FakeCompiled.grown or 0
-        return EpochResult(loss, 0.5, n, {"hidden": 2.0}, silent, grown)
+        return EpochResult(loss, "accuracy", 0.5, n, {"hidden": 2.0}, silent, grown)
 
     def evaluate(self, batches):
         batches = list(batches)
@@ -81,8 +82,9 @@ class FakeCompiled:
         loss = self.script.get("validation_loss", {}).get(self.epoch, 1.0 - score)
         logits = np.zeros((len(labels), 2), np.float32)
         return Evaluation(
-            loss, accuracy, len(labels), labels, labels, logits, {"hidden": 1.0}, {"hidden": 0}
-        )
+            loss, "accuracy", accuracy, len(labels), labels, labels, logits, {"hidden": 1.0},
+            {"hidden": 0}, np.array([accuracy * len(labels)]),
+        )  # fmt: skip
 
     def pull(self):
         for name, projection in self.network.projections.items():

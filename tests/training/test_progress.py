@@ -3,6 +3,7 @@ import pty
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from mlgenn_delays.engines.results import BatchResult
@@ -34,8 +35,8 @@ def test_a_line_tells_the_epoch():
 def test_means_weigh_examples_and_neurons():
     running = RunningMeans(SIZES)
     assert "loss 0.0000" in running.text()
-    running.add(BatchResult(1.0, 3, 3, {"a": 3.0, "b": 0.0}))
-    running.add(BatchResult(2.0, 0, 1, {"a": 3.0, "b": 6.0}))
+    running.add(BatchResult(1.0, 3, {"a": 3.0, "b": 0.0}, "accuracy", np.array([3])))
+    running.add(BatchResult(2.0, 1, {"a": 3.0, "b": 6.0}, "accuracy", np.array([0])))
     assert running.text() == "loss 1.2500  accuracy 75.00 %  spikes 2.00"
     assert mean_spikes({}, {}) == 0.0
 
@@ -61,6 +62,7 @@ def test_no_kind_writes_to_stdout(fake, make, capsys, kind):
 
 SHOW = """
 import sys, time
+import numpy as np
 from mlgenn_delays.engines.base import BatchResult
 from mlgenn_delays.training.epoch_line import EpochProgress
 row = {"train_loss": 0.5, "train_accuracy": 0.5, "validation_loss": None,
@@ -69,7 +71,7 @@ with EpochProgress("auto", 3, 4, {"h": 2}) as progress:
     for epoch in (2, 3):
         progress.begin_epoch(epoch)
         for _ in range(4):
-            progress.batch(BatchResult(0.75, 1, 2, {"h": 2.0}))
+            progress.batch(BatchResult(0.75, 2, {"h": 2.0}, "accuracy", np.array([1])))
             time.sleep(0.15)
         progress.end_epoch({"epoch": epoch, **row}, epoch == 2)
     progress.message("[done]")

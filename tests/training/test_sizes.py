@@ -9,6 +9,7 @@ from mlgenn_delays.engines.checks import Trials, check_sizes
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.learning import EventProp, Gaussian, SurrogateBPTT, Triangle
 from mlgenn_delays.network import LIF, Exponential, LeakyIntegrator, Network, Normal, SpikeInput
+from mlgenn_delays.neurons.models.balanced_resonator import BalancedResonator
 from mlgenn_delays.training import Trainer
 
 GAUSSIAN = SurrogateBPTT(surrogate=Triangle(), kernel=Gaussian(5.0, 0.23, 2))
@@ -94,3 +95,15 @@ def test_the_estimate_is_near_what_is_taken(rule: object, monkeypatch: pytest.Mo
     )
     check_sizes(net, rule, None, Trials(4, 2000, 1))
     assert taken / 3 < found[0] < 3 * taken
+
+
+def test_states_that_an_adjoint_reads_take_room_in_genn(monkeypatch: pytest.MonkeyPatch) -> None:
+    found, trials = [], Trials(4, 2000, 1, 2)
+    monkeypatch.setattr(
+        "mlgenn_delays.engines.checks.check_memory", lambda *given: found.append(given[2])
+    )
+    for model in (LIF(8), BalancedResonator(8)):
+        net = network()
+        net.populations["hidden"].model = model
+        check_sizes(net, SurrogateBPTT(surrogate=Triangle()), None, trials)
+    assert found[1] - found[0] == 4 * 2 * 4 * 2000 * 8 * 3  # q, V and U

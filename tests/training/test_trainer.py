@@ -6,7 +6,7 @@ import pytest
 
 from mlgenn_delays.data.augment.augment import Augment
 from mlgenn_delays.errors import DivergedError, InputError
-from mlgenn_delays.learning import EventProp, SurrogateBPTT
+from mlgenn_delays.learning import CrossEntropy, EventProp, SurrogateBPTT
 from mlgenn_delays.network import Exponential
 from mlgenn_delays.network.storage import to_bytes
 from mlgenn_delays.rewiring import RigL
@@ -161,7 +161,7 @@ def test_engine_and_backend_reach_the_engine(fake, make):
     for made in fake.made:
         assert made.options == where | {
             "threads": 2, "communicator": None, "batch_size": 4, "learns": True,
-            "epoch_steps": 3,
+            "epoch_steps": 3, "loss": CrossEntropy(),
         }  # fmt: skip
 
 

@@ -20,6 +20,7 @@ References:
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache
 from statistics import NormalDist
 from typing import Annotated
@@ -130,6 +131,12 @@ def check_kind(settings: Augment, data: Data | Batch) -> None:
             spikes.
     """
     check_encoding(settings, currents=isinstance(data, CurrentData | CurrentBatch))
+    for name in ("time_shift", "blend") if data.targets is not None else ():
+        if getattr(settings, name):
+            raise InputError(
+                f"augmentation.{name} must be 0 for data with target series, which would not move "
+                f"along, got {getattr(settings, name):g}; leave it out"
+            )
 
 
 def check_encoding(settings: Augment, *, currents: bool) -> None:
@@ -191,7 +198,7 @@ def _augment_spikes(
             time,
             used,
         )
-    return SpikeBatch(start, time[:used], batch.labels, batch.index, batch.n_steps)
+    return replace(batch, start=start, time=time[:used])
 
 
 def _augment_currents(
@@ -217,7 +224,7 @@ def _augment_currents(
     noise = _quantiles() * np.float32(settings.noise) if n_words else np.empty(0, np.float32)
     values = np.empty_like(batch.values)
     change_currents(batch.values, (moves, masks, factors, words), noise, group, values)
-    return CurrentBatch(values, batch.labels, batch.index)
+    return replace(batch, values=values)
 
 
 def _draw(random: np.random.Generator, settings: Augment, dt: float) -> tuple[int, float]:
@@ -347,7 +354,7 @@ def _blend(
             start[row] = old - old[0] + used
             time[used : used + sizes[row]] = batch.time[old[0] : old[-1]]
             used += int(sizes[row])
-    return SpikeBatch(start, time[:used], batch.labels, batch.index, batch.n_steps)
+    return replace(batch, start=start, time=time[:used])
 
 
 def _bits(random: np.random.Generator, size: int) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 import numpy as np
 from pydantic import Field
@@ -10,11 +10,12 @@ from pydantic import Field
 from mlgenn_delays.data.dataset import SPLITS, Dataset, RawFormat, Space, Splits
 from mlgenn_delays.data.events import single_spikes
 from mlgenn_delays.data.fields import Spikes, TrialLength
-from mlgenn_delays.data.types import SpikeData
+from mlgenn_delays.data.types import CurrentData, SpikeData
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.rng import generator
 from mlgenn_delays.settings import Integer, says, settings
 
+D = TypeVar("D", bound=SpikeData | CurrentData)
 Examples = Annotated[Integer, Field(ge=1, le=10_000_000)]
 
 
@@ -40,8 +41,8 @@ class GeneratedOptions:
 def generate_splits(
     purpose: str,
     options: GeneratedOptions,
-    make: Callable[[np.random.Generator, int], SpikeData],
-) -> dict[str, SpikeData]:
+    make: Callable[[np.random.Generator, int], D],
+) -> dict[str, D]:
     """Make every split with a generator of its own: the size of one changes nothing in another."""
     return {
         split: make(generator(options.seed, purpose, split), getattr(options, split))

@@ -3,17 +3,19 @@
 A folder with ``train.npz`` and, if you like, ``validation.npz`` and ``test.npz``; or one file, or
 a folder with ``data.npz``, of which validation and test are split off by ``names`` or ``groups``,
 or else by the examples' numbers (see `split.rows_by_split`). A file has
-``labels`` (N,), whole numbers 0..K-1, and one of
+``labels`` (N,), whole numbers 0..K-1, or ``targets`` (N, K, steps), the series that K output
+neurons shall reproduce, and one of
 
 - events: ``times`` (E,) [ms, or ``time_unit``], ``channels`` (E,) and ``start`` (N+1,), where
   example i has the events ``start[i]:start[i+1]`` in any order;
 - ``raster`` (N, steps, C) of 0 and 1, a step each dt;
 - ``values`` (N, steps, C), what flows into each channel each step;
 
-and optionally ``label_names`` (K,), ``names`` (N,) and ``groups`` (N,), whose each example is.
+and optionally ``label_names`` (K,), of classes or series, ``names`` (N,) and ``groups`` (N,), whose
+each example is.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
@@ -104,7 +106,7 @@ def _load(path: Path | None, options: NpzOptions, dt: float, cache: bool) -> Spl
     load = _currents if options.encoding == "currents" else _spikes
     data: dict[str, SpikeData | StreamedSpikes | CurrentData] = {}
     for split, arrays in files.items():
-        whole = load(arrays, task)
+        whole = _with_targets(load(arrays, task), arrays)
         parts = rows_of_part(
             split,
             arrays.labels,
@@ -155,6 +157,9 @@ def _n_steps(files: dict[str, Arrays], duration: float, dt: float, unit: float) 
     if duration:
         return count_steps(duration, dt)
     count_steps(dt, dt)  # rejects a step that is none
+    known = [each.targets.shape[2] for each in files.values() if each.targets is not None]
+    if known:
+        return known[0]
     found = 1
     for each in files.values():
         steps = each.n_steps
@@ -194,6 +199,40 @@ def _check_units(files: dict[str, Arrays], task: _Task) -> None:
         )
 
 
+def _with_targets(
+    data: SpikeData | StreamedSpikes | CurrentData, arrays: Arrays
+) -> SpikeData | StreamedSpikes | CurrentData:
+    """Return a split with the targets of its file, if it has any, cut to the trial."""
+    if arrays.targets is None:
+        return data
+    n, k, steps = arrays.targets.shape
+    if k != data.n_classes or steps < data.n_steps:
+        raise InputError(
+            f"{arrays.path} must have targets of shape ({n}, {data.n_classes}, {data.n_steps}) or "
+            f"of more steps, got {arrays.targets.shape}; save the same series in all files, or "
+            "set data.duration to what they cover"
+        )
+    targets = arrays.targets[:, :, : data.n_steps]
+    try:
+        return replace(data, targets=targets)
+    except InputError as error:
+        raise InputError(f"{arrays.path}: {error}") from error
+
+
+def _series_names(files: dict[str, Arrays], names: tuple[str, ...] | None) -> tuple[str, ...]:
+    first = next(iter(files.values()))
+    without = next((each for each in files.values() if each.targets is None), None)
+    if without is not None:
+        raise InputError(f"{without.path} must have targets as the other files do, got labels")
+    assert first.targets is not None
+    n = first.targets.shape[1]
+    if names is not None and len(names) != n:
+        raise InputError(
+            f"{first.path} must have label_names of the {n} series of targets, got {len(names)}"
+        )
+    return names or tuple(map(str, range(n)))
+
+
 def _label_names(files: dict[str, Arrays]) -> tuple[str, ...]:
     named = [each for each in files.values() if each.label_names is not None]
     names = named[0].label_names if named else None
@@ -203,6 +242,8 @@ def _label_names(files: dict[str, Arrays]) -> tuple[str, ...]:
                 f"{each.path} must have the label_names of {named[0].path.name}, got others; "
                 "save the same in both"
             )
+    if any(each.targets is not None for each in files.values()):
+        return _series_names(files, names)
     largest = {split: int(each.labels.max()) for split, each in files.items()}
     if names is None:
         names = tuple(str(label) for label in range(max(largest.values()) + 1))

@@ -15,7 +15,7 @@ from mlgenn_delays.errors import InputError
 from mlgenn_delays.npy import NUMBERS, TEXTS, read_npz
 
 _WHOLE = "data.npz"
-_KNOWN = (*LAYOUTS, "channels", "start", "labels", "label_names", "names", "groups")
+_KNOWN = (*LAYOUTS, "channels", "start", "labels", "targets", "label_names", "names", "groups")
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,8 @@ class Arrays:
 
     Attributes:
         path: The file.
-        labels: (N,) int64 >= 0.
-        label_names: Names of the classes, None if it does not say.
+        labels: (N,) int64 >= 0, zeros with targets.
+        label_names: Names of the classes, or of the K target series, None if it does not say.
         names: Name of each example.
         groups: Whose each example is, None if it does not say.
         times: (E,) real numbers, finite and >= 0, in the unit of the options.
@@ -33,6 +33,7 @@ class Arrays:
         start: (N+1,) where each example begins, and where the last ends.
         raster: (N, steps, C) of 0 and 1.
         values: (N, steps, C) real numbers.
+        targets: (N, K, steps) real numbers, None for classes.
     """
 
     path: Path
@@ -45,6 +46,7 @@ class Arrays:
     start: np.ndarray | None = None
     raster: np.ndarray | None = None
     values: np.ndarray | None = None
+    targets: np.ndarray | None = None
 
     def where(self, what: str) -> str:
         """Return the name of a part of the file for messages."""
@@ -114,10 +116,10 @@ def read_arrays(path: Path, encoding: str) -> Arrays:
     """Return the arrays of a file; nothing in it is ever run, arrays of objects are rejected."""
     found = read_npz(path, _KNOWN, kinds=NUMBERS + TEXTS)
     layouts = [name for name in LAYOUTS if name in found]
-    if len(layouts) != 1 or "labels" not in found:
+    if len(layouts) != 1 or ("labels" in found) == ("targets" in found):
         raise InputError(
-            f"{path} must have labels and one of times (with channels and start), raster and "
-            f"values, got {', '.join(found) or 'no array'}; save them with numpy.savez"
+            f"{path} must have labels or targets, and one of times (with channels and start), "
+            f"raster and values, got {', '.join(found) or 'no array'}; save them with numpy.savez"
         )
     (layout,) = layouts
     if (layout == "values") != (encoding == "currents"):
@@ -126,12 +128,14 @@ def read_arrays(path: Path, encoding: str) -> Arrays:
             f"{path} must have {'values' if encoding == 'currents' else 'times or raster'} with "
             f"data.encoding = {encoding!r}, got {layout}; set data.encoding to {kind!r}"
         )
-    labels = _labels(path, found["labels"])
+    targets = None if "labels" in found else _targets(path, found["targets"])
+    labels = _labels(path, found["labels"]) if targets is None else np.zeros(len(targets), np.int64)
     n = len(labels)
     names = _texts(path, "names", found.get("names"), n)
     common: dict[str, Any] = {
         "path": path,
         "labels": labels,
+        "targets": targets,
         "label_names": _texts(path, "label_names", found.get("label_names")),
         "names": names or tuple(str(row) for row in range(n)),
         "groups": _groups(path, found.get("groups"), n),
@@ -160,6 +164,14 @@ def _labels(path: Path, labels: np.ndarray) -> np.ndarray:
             f"{path} must have labels of 0..K-1 for K classes, got {labels[row]} in example {row}"
         )
     return labels.astype(np.int64)
+
+
+def _targets(path: Path, targets: np.ndarray) -> np.ndarray:
+    if targets.ndim != 3 or targets.dtype.kind not in "iuf" or 0 in targets.shape:
+        remedy = "save a number for each step of each series of at least one example"
+        wanted = "real numbers of shape (examples, series, steps)"
+        raise _refused(path, "targets", wanted, targets, remedy)
+    return targets
 
 
 def _texts(
@@ -210,7 +222,7 @@ def _dense(path: Path, name: str, array: np.ndarray, n: int) -> np.ndarray:
     kinds = "biuf" if name == "raster" else "iuf"
     noun = "0 and 1" if name == "raster" else "real numbers"
     if array.ndim != 3 or len(array) != n or 0 in array.shape or array.dtype.kind not in kinds:
-        remedy = f"there are {n} labels, and a row is a step of network.dt"
+        remedy = f"there are {n} labels or targets, and a row is a step of network.dt"
         raise _refused(path, name, f"{noun} of shape ({n}, steps, channels)", array, remedy)
     if name == "raster":
         remedy = "save currents as values, and set data.encoding to 'currents'"

@@ -16,6 +16,7 @@ from mlgenn_delays.engines.results import Recording
 from mlgenn_delays.engines.shared.candidate_gradients import correlate
 from mlgenn_delays.engines.shared.numerics import sum_chunks
 from mlgenn_delays.engines.shared.plan import INPUT, SPIKING, Plan
+from mlgenn_delays.engines.shared.scoring import Scores
 from mlgenn_delays.engines.shared.simulation import ForwardResult, Simulation, SimulationContext
 from mlgenn_delays.engines.shared.taps import Taps, gather_gradient, make_taps, placed
 from mlgenn_delays.engines.shared.traces import (
@@ -43,6 +44,7 @@ class EventSimulation(Simulation):
         self.context = context
         self._capacity = FIRST_CAPACITY
         self._store: SpikeStore | None = None
+        self._scores: Scores | None = None  # of the batch just run
         self._buffers: SimpleQueue[EventBuffers] = SimpleQueue()
         self._row_layout: RowLayout
         self._traces: Traces
@@ -94,13 +96,11 @@ class EventSimulation(Simulation):
                 slope=np.empty(size * self._capacity, np.float32),
                 release=np.empty(size * self._capacity, np.float32),
                 voltage=np.empty((size, classes, self._steps), np.float32),
-                logits=np.empty((size, classes), np.float32),
-                loss=np.empty(size, np.float32),
                 needed=np.zeros(size, np.int64),
             )
             self._buffers = SimpleQueue()
             for _ in range(self.context.workers.threads):
-                self._buffers.put(self._make_buffers(classes))
+                self._buffers.put(self._make_buffers())
             self._make_rows(size, classes)
         return self._store
 
@@ -114,7 +114,7 @@ class EventSimulation(Simulation):
         if not self._keeps:
             self._traces = self._traces._replace(adjoint=self._traces.adjoint[:, :0].copy())
 
-    def _make_buffers(self, classes: int) -> EventBuffers:
+    def _make_buffers(self) -> EventBuffers:
         plan, steps = self.context.plan, self._steps
         lanes = max(LANES, int(plan.n[plan.recurrent_population].max(initial=0)))
         highest, groups = self.context.parameters.highest, int(plan.groups.max())
@@ -129,7 +129,6 @@ class EventSimulation(Simulation):
             slope=np.empty((lanes, steps), np.float32),
             release=np.empty((lanes, steps), np.float32),
             counts=np.zeros(lanes, np.int64),
-            drive=np.empty((classes, steps), np.float32),
             outgoing=np.empty(self._capacity, np.float32),
             kept=linear_buffers(plan, self._linear, lanes, steps),
             nothing=linear_buffers(plan, self._linear, 0, 0),
@@ -144,8 +143,9 @@ class EventSimulation(Simulation):
     # Running
 
     def forward(
-        self, batch: Batch, spike_scale: np.ndarray, *, width: float | None, pending: bool = False
-    ) -> ForwardResult:
+        self, batch: Batch, spike_scale: np.ndarray, *, width: float | None, pending: bool = False,
+        scored: bool = True,
+    ) -> ForwardResult:  # fmt: skip
         """Run a batch, with more memory if its spikes need it; no spike is ever left out."""
         starts, times = events_of(batch)
         context = self.context
@@ -159,8 +159,8 @@ class EventSimulation(Simulation):
             ) -> None:
                 eventprop_forward.run_chunk(
                     context.plan, self._linear, self._row_layout, context.parameters.weight,
-                    self._offset, self._recurrent, starts, times, spike_scale, batch.labels,
-                    self._current, store, low, high, self._steps, buffers,
+                    self._offset, self._recurrent, starts, times, spike_scale, self._current, store,
+                    low, high, self._steps, buffers,
                 )  # fmt: skip
 
             context.over_chunks(len(batch), CHUNKS, self._buffers, task)
@@ -168,14 +168,16 @@ class EventSimulation(Simulation):
             needed = int(store.needed[:size].max())
             if needed <= self._capacity:
                 self._counts = self._spikes(store, size)
-                return ForwardResult(store.logits[:size], store.loss[:size], self._counts)
+                voltage, learns = store.voltage[:size], width is not None
+                self._scores = context.score(voltage, batch, learns=learns) if scored else None
+                return ForwardResult(self._scores, self._counts)
             self._capacity = max(2 * self._capacity, needed + needed // 4)
             self._store = None
 
     def backward(self, batch: Batch, spike_scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the gradients of the batch just run; see `Simulation`."""
-        assert self._store is not None
-        store, context = self._store, self.context
+        assert self._store is not None and self._scores is not None
+        store, context, drive = self._store, self.context, self._scores.drive
         most = min(CHUNKS, (len(batch) + 1) // 2)
         if len(self._grads) < most:
             self._grads = np.empty((most, *self._sum.shape), np.float32)
@@ -187,9 +189,9 @@ class EventSimulation(Simulation):
         def task(k: int, low: int, high: int, buffers: EventBuffers) -> None:
             eventprop_backward.back_chunk(
                 context.plan, self._linear, self._row_layout, context.parameters.weight,
-                self._offset, self._recurrent, starts, times, spike_scale, batch.labels,
-                count_gradient, self._current, store, low, high, self._steps, self._grads[k],
-                buffers, self._traces.adjoint, by_matrix[k], by_synapse[k],
+                self._offset, self._recurrent, starts, times, spike_scale, drive, count_gradient,
+                self._current, store, low, high, self._steps, self._grads[k], buffers,
+                self._traces.adjoint, by_matrix[k], by_synapse[k],
             )  # fmt: skip
 
         n = context.over_chunks(len(batch), CHUNKS, self._buffers, task)
@@ -226,7 +228,7 @@ class EventSimulation(Simulation):
                 continue
 
             def task(low: int, high: int, p: int = p) -> None:
-                buffers = make_thread_buffers(plan, layout, 0)
+                buffers = make_thread_buffers(plan, layout)
                 currents.run_currents(
                     plan, layout, p, taps.size, taps.first, coef, address, starts, times,
                     spike_scale, traces, low, high, buffers,
@@ -267,7 +269,7 @@ class EventSimulation(Simulation):
         """Return the adjoints of all pairs of a projection; see `Simulation`."""
         if not self._keeps:
             self._keeps, self._store = True, None
-            self.forward(batch, spike_scale, width=None)
+            self.forward(batch, spike_scale, width=0.0)
             self.backward(batch, spike_scale)
         return correlate(
             self.context, self._row_layout, self._traces, batch, spike_scale, q, first, size
@@ -301,4 +303,5 @@ class EventSimulation(Simulation):
         store, size, layout = self._store, len(batch), self.context.layout
         time = {name: self._times(name, size).astype(np.int32) for name in layout.spiking}
         start = {name: spike_starts(self._counts[:, layout.neurons[name]]) for name in time}
-        return Recording(start, time, store.voltage[:size].copy(), store.logits[:size].copy())
+        voltage = store.voltage[:size].copy()
+        return Recording(start, time, voltage, self.context.read_out(voltage))

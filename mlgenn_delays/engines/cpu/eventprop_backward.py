@@ -37,7 +37,6 @@ from mlgenn_delays.engines.shared.numerics import (
     kernel,
 )
 from mlgenn_delays.engines.shared.plan import INPUT, READOUT
-from mlgenn_delays.engines.shared.readout import loss_drive
 
 
 @kernel
@@ -163,7 +162,7 @@ def back_recurrent(
 @kernel
 def back_block(
     plan, linear, layout, p, weight, offset, start, time, current, recurrent, neuron_scale,
-    count_gradient, low, lanes, store, e, base, steps, buffers, by_matrix, by_synapse
+    count_gradient, drive, low, lanes, store, e, base, steps, buffers, by_matrix, by_synapse
 ):  # fmt: skip
     """Write the adjoints of neurons low..low+lanes-1 of population p to `buffers.adjoint`."""
     if linear.own[p]:
@@ -178,8 +177,8 @@ def back_block(
             buffers, buffers.kept,
         )  # fmt: skip
         back_linear(
-            plan, linear, p, low, lanes, recurrent, own_scale, count_gradient, base, store, e,
-            steps, buffers, buffers.kept, by_matrix, by_synapse,
+            plan, linear, p, low, lanes, recurrent, own_scale, count_gradient, drive, base, store,
+            e, steps, buffers, buffers.kept, by_matrix, by_synapse,
         )  # fmt: skip
         return
     if plan.recurrent_population[p]:
@@ -192,7 +191,7 @@ def back_block(
         for k in range(lanes):
             both, j = buffers.adjoint[g, k], plan.first[p] + low + k
             if plan.kind[p] == READOUT:
-                back_readout(plan, p, j, g, buffers.drive[low + k], steps, both)
+                back_readout(plan, p, j, g, drive[low + k], steps, both)
             else:
                 entry = plan.spike_offset[p] + low + k
                 back_spiking(
@@ -215,14 +214,12 @@ def keep_adjoint(plan, layout, p, low, lanes, e, steps, buffers, kept):
 
 @kernel
 def back_example(
-    plan, linear, layout, weight, offset, recurrent, start, time, neuron_scale, label,
-    count_gradient,
-    current, store, e, steps, fresh, grads, buffers, kept, by_matrix, by_synapse,
+    plan, linear, layout, weight, offset, recurrent, start, time, neuron_scale, drive,
+    count_gradient, current, store, e, steps, fresh, grads, buffers, kept, by_matrix, by_synapse,
 ):  # fmt: skip
     """Add the gradients of one example to grads (2, S): weights, and delays before times w."""
     base = np.uint64(e * (len(store.time) // len(store.needed)))
     buffers.outgoing[: store.needed[e]] = 0.0
-    loss_drive(plan.readout, store.voltage[e], store.logits[e], label, buffers.drive)
     for p in range(len(plan.kind) - 1, -1, -1):
         if plan.kind[p] == INPUT:
             continue
@@ -233,8 +230,8 @@ def back_example(
             high = min(low + block, n)
             back_block(
                 plan, linear, layout, p, weight, offset, start, time, current, recurrent,
-                neuron_scale, own, low, high - low, store, e, base, steps, buffers, by_matrix,
-                by_synapse,
+                neuron_scale, own, drive, low, high - low, store, e, base, steps, buffers,
+                by_matrix, by_synapse,
             )  # fmt: skip
             keep_adjoint(plan, layout, p, low, high - low, e, steps, buffers, kept)
             for q in range(len(plan.target)):
@@ -253,11 +250,10 @@ def back_example(
 
 @kernel
 def back_chunk(
-    plan, linear, layout, weight, offset, recurrent, starts, time, spike_scale, labels,
-    count_gradient,
-    current, store, low, high, steps, grads, buffers, kept, by_matrix, by_synapse,
+    plan, linear, layout, weight, offset, recurrent, starts, time, spike_scale, drive,
+    count_gradient, current, store, low, high, steps, grads, buffers, kept, by_matrix, by_synapse,
 ):  # fmt: skip
-    """Write the summed gradients of examples low..high-1 to grads (2, S).
+    """Write the summed gradients of examples low..high-1 to grads (2, S), from dL/dV (B, K, T).
 
     Adjoints of inSyn go to ``kept``, `Traces.adjoint`, unless it has no room.
     """
@@ -265,7 +261,6 @@ def back_chunk(
         neuron_scale = spike_scale[e if len(spike_scale) > 1 else 0]
         back_example(
             plan, linear, layout, weight, offset, recurrent, starts[e], time, neuron_scale,
-            labels[e],
-            count_gradient, current, store, e, steps, e == low, grads, buffers, kept, by_matrix,
-            by_synapse,
+            drive[e], count_gradient, current, store, e, steps, e == low, grads, buffers, kept,
+            by_matrix, by_synapse,
         )  # fmt: skip

@@ -27,7 +27,6 @@ from mlgenn_delays.engines.shared.numerics import (
     kernel,
 )
 from mlgenn_delays.engines.shared.plan import INPUT, READOUT
-from mlgenn_delays.engines.shared.readout import cross_entropy, read_out
 
 LANES = 8  # neurons worked on at once
 ALPHA, V_THRESH = 0, 1  # rows of `Plan.constant` for LIF
@@ -43,8 +42,6 @@ class SpikeStore(NamedTuple):
     slope: np.ndarray  # (B * capacity,) I + bias - v_thresh in the step of the spike, above 0
     release: np.ndarray  # (B * capacity,) I + bias in the step before V moves again
     voltage: np.ndarray  # (B, K, T) V of the output
-    logits: np.ndarray  # (B, K)
-    loss: np.ndarray  # (B,) cross-entropy
     # (B,) spikes of the example; above the capacity, the example must be run again
     needed: np.ndarray
 
@@ -68,7 +65,6 @@ class EventBuffers(NamedTuple):
     slope: np.ndarray  # (L, T)
     release: np.ndarray  # (L, T)
     counts: np.ndarray  # (L,) int64 spikes of the neurons at hand
-    drive: np.ndarray  # (K, T) derivative of the loss with respect to V of the output
     # (capacity,) derivative with respect to each spike's time, over its synapses
     outgoing: np.ndarray
     kept: LinearBuffers  # of the neurons at hand, where they run step by step
@@ -259,13 +255,12 @@ def run_population(
 
 @kernel
 def run_chunk(
-    plan, linear, layout, weight, offset, recurrent, starts, time, spike_scale, labels, current,
-    store, low,
-    high, steps, buffers,
+    plan, linear, layout, weight, offset, recurrent, starts, time, spike_scale, current, store,
+    low, high, steps, buffers,
 ):  # fmt: skip
     """Run examples low..high-1 of a batch; ``current`` is `Traces.current`, or empty.
 
-    Spikes, output voltages, logits and loss go to their rows of the store.
+    Spikes and output voltages go to their rows of the store.
     """
     capacity = len(store.time) // len(store.needed)
     for e in range(low, high):
@@ -280,6 +275,3 @@ def run_chunk(
                     current, store, e, at, limit, steps, buffers,
                 )  # fmt: skip
         store.needed[e] = at - e * capacity
-        if at <= limit:
-            read_out(plan.readout, store.voltage[e], store.logits[e])
-            store.loss[e] = cross_entropy(store.logits[e], labels[e])

@@ -151,8 +151,8 @@ def through_spike(linear, j, m, before, current, restart, carried, outgoing):
 
 @kernel
 def back_linear(
-    plan, linear, p, low, lanes, recurrent, own_scale, count_gradient, base, store, e, steps,
-    buffers, kept, by_matrix, by_synapse
+    plan, linear, p, low, lanes, recurrent, own_scale, count_gradient, drive, base, store, e,
+    steps, buffers, kept, by_matrix, by_synapse
 ):  # fmt: skip
     """Write the adjoints of neurons low..low+lanes-1 of population p to `buffers.adjoint`.
 
@@ -175,7 +175,7 @@ def back_linear(
                 current = kept.current[k, t]
                 before = kept.state[k, t - 1] if t > 0 else zero
                 if plan.kind[p] == READOUT:
-                    carried[k, linear.output[p]] += buffers.drive[low + k, t]
+                    carried[k, linear.output[p]] += drive[low + k, t]
                 kappa = np.float32(0.0)
                 if mark == FIRED:
                     left[k] -= 1

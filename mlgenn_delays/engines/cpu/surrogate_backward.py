@@ -26,7 +26,6 @@ from mlgenn_delays.engines.cpu.spike_gradient import (
 from mlgenn_delays.engines.cpu.spikes import LANES, RESTING
 from mlgenn_delays.engines.shared.numerics import SUBNORMAL, kernel
 from mlgenn_delays.engines.shared.plan import READOUT
-from mlgenn_delays.engines.shared.readout import loss_drive
 
 # Of the neuron
 
@@ -162,10 +161,13 @@ def back_spiking(
 
 @kernel
 def back_neurons(
-    plan, layout, p, shape, factor, shift, size, out_coef, out_address, spike_scale, labels,
+    plan, layout, p, shape, factor, shift, size, out_coef, out_address, spike_scale, drive,
     count_gradient, traces, low, high, buffers, by_constant
 ):  # fmt: skip
-    """Write dL/dI of population p in examples low..high-1 where its distances were."""
+    """Write dL/dI of population p in examples low..high-1 where its distances were.
+
+    `drive` (B, K, T) is dL/dV of the output.
+    """
     for e in range(low, high):
         neuron_scale = spike_scale[e if len(spike_scale) > 1 else 0]
         if plan.kind[p] != READOUT:
@@ -174,8 +176,7 @@ def back_neurons(
                 count_gradient, traces, e, buffers.spike_gradient, by_constant,
             )  # fmt: skip
             continue
-        loss_drive(plan.readout, traces.voltage_out[e], traces.logits[e], labels[e], buffers.drive)
         back_through(
-            plan, layout, p, shape, factor, shift, buffers.drive.reshape(-1), layout.steps, traces,
-            e, by_constant,
+            plan, layout, p, shape, factor, shift, drive[e].reshape(-1), layout.steps, traces, e,
+            by_constant,
         )  # fmt: skip

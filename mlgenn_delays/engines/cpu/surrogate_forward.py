@@ -18,7 +18,6 @@ from mlgenn_delays.engines.cpu.spikes import (
 )
 from mlgenn_delays.engines.shared.numerics import SUBNORMAL, kernel
 from mlgenn_delays.engines.shared.plan import READOUT
-from mlgenn_delays.engines.shared.readout import cross_entropy, read_out
 
 # Of the neuron
 
@@ -124,26 +123,23 @@ def run_recurrent(
 
 
 @kernel
-def run_readout(plan, layout, p, factor, shift, label, traces, e):
-    """Run the output population in example e: its V, logits and loss."""
+def run_readout(plan, layout, p, factor, shift, traces, e):
+    """Run the output population in example e: its V."""
     flat, size = traces.voltage_out.reshape(-1), plan.n[p] * layout.steps
     run_through(
         plan, layout, p, factor, shift, e, traces.current, flat, e * size, layout.steps, traces.kept
     )
-    read_out(plan.readout, traces.voltage_out[e], traces.logits[e])
-    traces.loss[e] = cross_entropy(traces.logits[e], label)
 
 
 @kernel
 def run_neurons(
-    plan, layout, p, factor, shift, size, first_step, coef, spike_scale, labels, traces, low, high,
-    buffers
+    plan, layout, p, factor, shift, size, first_step, coef, spike_scale, traces, low, high, buffers
 ):  # fmt: skip
     """Run population p in examples low..high-1 from its synaptic currents."""
     for e in range(low, high):
         neuron_scale = spike_scale[e if len(spike_scale) > 1 else 0]
         if plan.kind[p] == READOUT:
-            run_readout(plan, layout, p, factor, shift, labels[e], traces, e)
+            run_readout(plan, layout, p, factor, shift, traces, e)
             continue
         if plan.recurrent_population[p]:
             run_recurrent(

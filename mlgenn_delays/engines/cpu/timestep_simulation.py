@@ -4,6 +4,7 @@ Every population's currents, voltages and adjoints are kept for the whole batch,
 is over batch and time, and the surrogate derivative needs every voltage.
 """
 
+from collections.abc import Collection
 from queue import SimpleQueue
 from typing import Any
 
@@ -16,6 +17,7 @@ from mlgenn_delays.engines.results import Recording
 from mlgenn_delays.engines.shared.candidate_gradients import correlate
 from mlgenn_delays.engines.shared.numerics import sum_chunks
 from mlgenn_delays.engines.shared.plan import INPUT, SPIKING
+from mlgenn_delays.engines.shared.scoring import Scores
 from mlgenn_delays.engines.shared.simulation import ForwardResult, Simulation, SimulationContext
 from mlgenn_delays.engines.shared.taps import (
     Taps,
@@ -40,21 +42,23 @@ from mlgenn_delays.learning import Atan, SurrogateBPTT, Triangle
 from mlgenn_delays.machine import CHUNK_BYTES, CHUNKS
 from mlgenn_delays.network import CurrentInput
 from mlgenn_delays.network.models import EPSILON
+from mlgenn_delays.neurons.equations import CURRENT
 
 MOMENTUM = 0.1  # share of a batch in the running statistics
 
 
 class TimestepSimulation(Simulation):
-    """A `Simulation` of `SurrogateBPTT`, population by population."""
+    """A `Simulation` of `SurrogateBPTT`, population by population; it `keeps` states if asked."""
 
-    def __init__(self, context: SimulationContext) -> None:
-        self.context = context
+    def __init__(self, context: SimulationContext, *, keeps: bool = False) -> None:
+        self.context, self._keeps = context, keeps
         self._steps = 0
         self._traces: Traces | None = None
         self._row_layout: RowLayout
         self._buffers: SimpleQueue[ThreadBuffers] = SimpleQueue()
         self._taps: dict[float | None, tuple[Taps, np.ndarray, np.ndarray]] = {}
         self._width: float | None = None
+        self._scores: Scores | None = None  # of the batch just run
         self._batch_stats: dict[str, tuple[np.ndarray, np.ndarray]] = {}
         self._counts = np.zeros((0, 0), np.int64)
         self._current_input = isinstance(context.network.input().model, CurrentInput)
@@ -75,7 +79,7 @@ class TimestepSimulation(Simulation):
             neurons = self.context.parameters.neurons.get(name)
             learned = neurons.names if neurons is not None else ()
             apart = tuple(n for n in model.equations.used() if n in apart or n in learned)
-            variant = Variant(bool(plan.refractory[p]), apart, learned)
+            variant = Variant(bool(plan.refractory[p]), apart, learned, self._keeps)
             self._of_neurons[p] = neuron_kernels(kind, variant)
         return self._of_neurons[p]
 
@@ -96,7 +100,7 @@ class TimestepSimulation(Simulation):
         if batch.n_steps != self._steps:
             self._steps, self._traces = batch.n_steps, None  # freed before the new ones are made
             self._taps.clear()
-        if self._traces is None or len(self._traces.loss) < size:
+        if self._traces is None or len(self._traces.counts) < size:
             compact = self._surrogate.compact
             walked = (plan.kind == SPIKING) | ((plan.kind == INPUT) & (not self._current_input))
             max_shift = max_shift_of(self.context.parameters, self._steps)
@@ -105,7 +109,7 @@ class TimestepSimulation(Simulation):
             self._traces = make_traces(plan, self._row_layout, size, classes, self._states())
             self._buffers = SimpleQueue()
             for _ in range(self.context.workers.threads):
-                self._buffers.put(make_thread_buffers(plan, self._row_layout, classes))
+                self._buffers.put(make_thread_buffers(plan, self._row_layout))
         return self._traces
 
     def _tapped(self, width: float | None) -> tuple[Taps, np.ndarray, np.ndarray]:
@@ -123,8 +127,9 @@ class TimestepSimulation(Simulation):
     # Forwards
 
     def forward(
-        self, batch: Batch, spike_scale: np.ndarray, *, width: float | None, pending: bool = False
-    ) -> ForwardResult:
+        self, batch: Batch, spike_scale: np.ndarray, *, width: float | None, pending: bool = False,
+        scored: bool = True,
+    ) -> ForwardResult:  # fmt: skip
         """Run a batch; see `Simulation`."""
         traces, plan, size = self._fit(batch), self._plan, len(batch)
         self._width = width
@@ -152,12 +157,14 @@ class TimestepSimulation(Simulation):
             ) -> None:  # fmt: skip
                 kernels.forward.run_neurons(
                     plan, self._row_layout, p, factor, shift, taps.size, taps.first, coef,
-                    spike_scale, batch.labels, traces, low, high, buffers,
+                    spike_scale, traces, low, high, buffers,
                 )  # fmt: skip
 
             self._over_chunks(size, fire)
         self._counts = self._spikes(size)
-        return ForwardResult(traces.logits[:size], traces.loss[:size], self._counts)
+        voltage, learns = traces.voltage_out[:size], width is not None
+        self._scores = self.context.score(voltage, batch, learns=learns) if scored else None
+        return ForwardResult(self._scores, self._counts)
 
     def _over_chunks(self, size: int, task: object, most: int = CHUNKS) -> int:
         return self.context.over_chunks(size, most, self._buffers, task)  # type: ignore[arg-type]
@@ -226,7 +233,8 @@ class TimestepSimulation(Simulation):
 
     def backward(self, batch: Batch, spike_scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the gradients of the batch just run; see `Simulation`."""
-        assert self._traces is not None
+        assert self._traces is not None and self._scores is not None
+        drive = self._scores.drive
         traces, plan, size, p_ = self._traces, self._plan, len(batch), self.context.parameters
         taps, _, address = self._tapped(self._width)
         places = len(plan.out_synapse) * taps.size
@@ -250,8 +258,8 @@ class TimestepSimulation(Simulation):
             ) -> None:  # fmt: skip
                 kernels.backward.back_neurons(
                     plan, self._row_layout, p, shape, *self._affines[p], taps.size, out_coef,
-                    out_address, spike_scale, batch.labels, count_gradient, traces, low, high,
-                    buffers, by_constant[k],
+                    out_address, spike_scale, drive, count_gradient, traces, low, high, buffers,
+                    by_constant[k],
                 )  # fmt: skip
 
             self._over_chunks(size, neurons_back)
@@ -319,4 +327,22 @@ class TimestepSimulation(Simulation):
             start[name] = spike_starts(count)
             valid = np.arange(self._steps) < count[:, :, None]
             time[name] = traces.time[:size, row : row + count.shape[1]][valid].astype(np.int32)
-        return Recording(start, time, traces.voltage_out[:size].copy(), traces.logits[:size].copy())
+        voltage = traces.voltage_out[:size].copy()
+        return Recording(start, time, voltage, self.context.read_out(voltage))
+
+    def variables(self, size: int, names: Collection[str]) -> dict[tuple[str, str], np.ndarray]:
+        """Return variables in the batch just run, (size, n, T) by population and name."""
+        assert self._traces is not None
+        traces, layout, plan = self._traces, self._row_layout, self._plan
+        shape, out = (-1, layout.neurons, layout.length), {}
+        for p in map(int, np.flatnonzero(plan.kind != INPUT)):
+            population = self.context.layout.names[p]
+            model: Any = self.context.network.populations[population].model
+            rows = slice(layout.neuron_row[p], layout.neuron_row[p] + plan.n[p])
+            factor, shift = (a[plan.first[p] : plan.first[p + 1], None] for a in self._affines[p])
+            own = dict(zip(model.equations.states, traces.kept, strict=False))
+            own[CURRENT] = traces.current
+            for name in [name for name in own if name in names]:
+                found = own[name].reshape(shape)[:size, rows, : layout.steps]
+                out[population, name] = found * factor + shift if name == CURRENT else found.copy()
+        return out

@@ -28,8 +28,9 @@ from ml_genn.utils.model import CustomUpdateModel, NeuronModel, WeightUpdateMode
 from ml_genn.utils.snippet import ConnectivitySnippet
 from pygenn import CustomUpdateVarAccess, VarAccess, create_var_ref, create_wu_var_ref
 
-from mlgenn_delays.engines.genn.neuron_code import EVENT, SPIKE, NeuronCode, neuron_code
+from mlgenn_delays.engines.genn.neuron_code import neuron_code
 from mlgenn_delays.engines.genn.synapse_code import SynapseCode, synapse_code
+from mlgenn_delays.engines.genn.tape import EVENT, SPIKE, NeuronCode
 from mlgenn_delays.engines.shared.plan import synapse_groups
 from mlgenn_delays.learning import Rule
 from mlgenn_delays.network import Exponential, Network
@@ -263,6 +264,12 @@ class DelayCompiler(EventPropCompiler):
                     self.add_custom_update(genn_model, model, "Reduce", f"Reduce{name}{conn.name}")
         for pop, group in neuron_populations.items():
             neuron = compile_state.neurons[pop.name]
+            if neuron.sums:
+                clear = create_reset_custom_update(
+                    [(n, "scalar", 0.0) for n in neuron.sums],
+                    lambda name, group=group: create_var_ref(group, name),
+                )
+                self.add_custom_update(genn_model, clear, "Clear", f"Clear{pop.name}")
             for way in ("forward", "backward"):
                 names = getattr(neuron, f"reset_{way}")
                 if names:

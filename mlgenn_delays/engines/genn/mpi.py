@@ -6,15 +6,16 @@ optimiser step and the same rewiring, and stay equal. Sums over ranks are rounde
 than those of one rank alone.
 """
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from mlgenn_delays.data.types import Batch, CurrentBatch
+from mlgenn_delays.data.types import Batch, examples
 from mlgenn_delays.engines.genn import gpus
 from mlgenn_delays.engines.genn.simulation import GeNNSimulation
+from mlgenn_delays.engines.metrics import metric_for
 from mlgenn_delays.engines.results import Recording
+from mlgenn_delays.engines.shared.scoring import Scores
 from mlgenn_delays.engines.shared.simulation import ForwardResult, Simulation, SimulationContext
 from mlgenn_delays.errors import InputError, nearest
 from mlgenn_delays.machine import chunks
@@ -58,13 +59,6 @@ def own_gpu(ranks: Any) -> int:
     return int(own)
 
 
-def split(batch: Batch, low: int, high: int) -> Batch:
-    """Return examples low..high-1 of a batch."""
-    here, key = slice(low, high), "values" if isinstance(batch, CurrentBatch) else "start"
-    parts: dict[str, Any] = {name: getattr(batch, name)[here] for name in (key, "labels", "index")}
-    return replace(batch, **parts)
-
-
 class DistributedSimulation(Simulation):
     """A `Simulation` whose batches several ranks share, each with a `simulation` of its own."""
 
@@ -93,26 +87,36 @@ class DistributedSimulation(Simulation):
         if low == high:
             return None
         own = spike_scale[low:high] if len(spike_scale) > 1 else spike_scale
-        return split(batch, low, high), own
+        return examples(batch, low, high), own
 
     def refresh(self) -> None:
         """Read changed weights, delays and structure; see `Simulation`."""
         self._simulation.refresh()
 
     def forward(
-        self, batch: Batch, spike_scale: np.ndarray, *, width: float | None, pending: bool = False
-    ) -> ForwardResult:
+        self, batch: Batch, spike_scale: np.ndarray, *, width: float | None, pending: bool = False,
+        scored: bool = True,
+    ) -> ForwardResult:  # fmt: skip
         """Run a batch; see `Simulation`."""
         size, part = len(batch), self._part(batch, spike_scale)
-        found = part and self._simulation.forward(*part, width=width, pending=pending)
-        classes, neurons = self.context.network.output().n, int(self.context.plan.first[-1])
-        logits = self._gathered(found.logits if found else None, size, (classes,))
-        loss = self._gathered(found.loss if found else None, size, ())
-        counts = self._gathered(found.counts if found else None, size, (neurons,))
+        own = part and self._simulation.forward(*part, width=width, pending=pending, scored=scored)
+        neurons = int(self.context.plan.first[-1])
+        counts = self._gathered(own.counts if own else None, size, (neurons,))
         whole = counts.astype(np.int64)
         if part:
             self._simulation.counts = whole
-        return ForwardResult(logits.astype(np.float32), loss.astype(np.float32), whole)
+        return ForwardResult(
+            self._scores(own.scores if own else None, batch) if scored else None, whole
+        )
+
+    def _scores(self, own: Scores | None, batch: Batch) -> Scores:
+        """Return the scores of all ranks, of this rank's; each keeps dL/dV of its own."""
+        size, classes = len(batch), self.context.network.output().n
+        logits = self._gathered(own.logits if own else None, size, (classes,))
+        loss = self._gathered(own.loss if own else None, size, ())
+        metric = metric_for(batch.targets)
+        statistics = self._gathered(own.statistics if own else None, size, (metric.size(classes),))
+        return Scores(logits.astype(np.float32), loss.astype(np.float32), statistics)
 
     def backward(self, batch: Batch, spike_scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the gradients of the batch just run; see `Simulation`."""
@@ -120,6 +124,10 @@ class DistributedSimulation(Simulation):
         both = np.zeros((2, len(self.context.parameters.weight)), np.float32)
         if part:
             both[:] = self._simulation.backward(*part)
+        for neurons in self.context.parameters.neurons.values():
+            for each in neurons.learned.values():
+                own = each.by_value if part else np.zeros_like(each.by_value)
+                each.by_value = self._ranks.reduce_sum(own)
         by_weight, by_delay = self._ranks.reduce_sum(both)
         return by_weight, by_delay
 
@@ -137,5 +145,5 @@ class DistributedSimulation(Simulation):
     def recording(self, batch: Batch) -> Recording:
         """Return spikes and voltages of the batch just run, which every rank runs whole for it."""
         quiet = np.ones((1, int(self.context.plan.first[-1])), np.float32)
-        self._simulation.forward(batch, quiet, width=None)
+        self._simulation.forward(batch, quiet, width=None, scored=False)
         return self._simulation.recording(batch)

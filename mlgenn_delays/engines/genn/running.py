@@ -16,8 +16,9 @@ from mlgenn_delays.engines.genn.compiler import (
     identifiers,
     translate,
 )
-from mlgenn_delays.engines.genn.neuron_code import WORD
+from mlgenn_delays.engines.genn.equation_code import constant, constant_gradient
 from mlgenn_delays.engines.genn.synapse_code import norm_and_mean
+from mlgenn_delays.engines.genn.tape import WORD
 from mlgenn_delays.engines.shared.parameters import Parameters
 from mlgenn_delays.engines.shared.plan import pair_shape, synapse_groups
 from mlgenn_delays.engines.shared.simulation import SimulationContext
@@ -176,6 +177,12 @@ class Running:
                 delay = round_steps(delay, longest)
             self._put(name, "d", delay)
 
+    def put_constants(self, name: str, constants: dict[str, np.ndarray]) -> None:
+        """Write constants (n,) of a population's neurons."""
+        for key, values in constants.items():
+            self._populations[name].vars[constant(key)].view[:] = values
+            self.to_device(name, constant(key))
+
     def update(self, group: str) -> None:
         """Run custom updates: "KeepLate" copies weights and delays for the backward pass of a
         pipelined rule, "Clear" empties the sums of gradients, "Reduce" adds them over examples.
@@ -190,6 +197,11 @@ class Running:
         return self._sum(name, "Gradient"), (
             self._sum(name, "DelayGradient") if learns_delay else None
         )
+
+    def constant_gradients(self, name: str, constants: tuple[str, ...]) -> np.ndarray:
+        """Return dL/dc of constants of a population's neurons, (L, n) float64."""
+        parts = [self.from_device(name, constant_gradient(key)) for key in constants]
+        return np.array(parts, np.float64).sum(1)
 
     def _sum(self, name: str, key: str) -> np.ndarray:
         if self.target.batch_size > 1:

@@ -8,18 +8,20 @@ readouts, the loss and the optimiser step are the CPU engine's.
 
 from dataclasses import dataclass
 from itertools import zip_longest
+from typing import Any
 
 import numpy as np
 
-from mlgenn_delays.data.types import Batch, CurrentBatch
+from mlgenn_delays.data.types import Batch, CurrentBatch, examples
 from mlgenn_delays.engines.genn.checks import check_network
 from mlgenn_delays.engines.genn.compiler import Target
 from mlgenn_delays.engines.genn.neuron_code import words
 from mlgenn_delays.engines.genn.running import Running, draw_raster, ordered_spikes
 from mlgenn_delays.engines.results import Recording
 from mlgenn_delays.engines.shared.candidate_gradients import correlate
+from mlgenn_delays.engines.shared.neuron_parameters import LearnedNeurons
 from mlgenn_delays.engines.shared.plan import INPUT
-from mlgenn_delays.engines.shared.readout import cross_entropy, loss_drive, read_out
+from mlgenn_delays.engines.shared.scoring import Scores, joined
 from mlgenn_delays.engines.shared.simulation import ForwardResult, Simulation, SimulationContext
 from mlgenn_delays.engines.shared.traces import (
     RowLayout,
@@ -31,8 +33,8 @@ from mlgenn_delays.engines.shared.traces import (
     show_input,
     spike_starts,
 )
-from mlgenn_delays.learning import EventProp
-from mlgenn_delays.network import CurrentInput, EulerLIF
+from mlgenn_delays.learning import EventProp, SurrogateBPTT
+from mlgenn_delays.network import CurrentInput
 
 
 @dataclass
@@ -59,7 +61,7 @@ class GeNNSimulation(Simulation):
         self._running: Running | None = None
         self._pipelined = context.rule.pipelined
         self._stale, self._width = True, 0.0
-        self._logits = self._loss = self._count_gradient = np.zeros(0, np.float32)
+        self._count_gradient = np.zeros(0, np.float32)
         # (B, N) spikes of the whole batch just run, also where other ranks ran a part of it.
         self.counts = np.zeros((0, 0), np.int64)
         self._now: _Trial  # the batch just run
@@ -72,6 +74,12 @@ class GeNNSimulation(Simulation):
         self._input = context.network.input().name
         self._output = context.network.output().name
         self._currents = isinstance(context.network.input().model, CurrentInput)
+
+    @property
+    def _learned(self) -> dict[str, LearnedNeurons]:
+        """Neurons whose parameters are learned, by population."""
+        learns = isinstance(self.context.rule, SurrogateBPTT)
+        return self.context.parameters.neurons if learns else {}
 
     def refresh(self) -> None:
         """Read changed weights, delays and structure; see `Simulation`."""
@@ -131,6 +139,9 @@ class GeNNSimulation(Simulation):
         if self._stale or width != self._width:
             running.put_structure(self.context.network)
             running.put_parameters(self.context.network, self.context.parameters, width)
+            for name, neurons in self._learned.items():
+                known = neurons.constants()
+                running.put_constants(name, {key: known[key] for key in neurons.names})
             self._stale, self._width = False, width
 
     def _show(self, running: Running, batch: Batch) -> None:
@@ -171,8 +182,9 @@ class GeNNSimulation(Simulation):
     # Forwards and back
 
     def forward(
-        self, batch: Batch, spike_scale: np.ndarray, *, width: float | None, pending: bool = False
-    ) -> ForwardResult:
+        self, batch: Batch, spike_scale: np.ndarray, *, width: float | None, pending: bool = False,
+        scored: bool = True,
+    ) -> ForwardResult:  # fmt: skip
         """Run a batch; see `Simulation`."""
         if not pending:
             self._waits = self._back = self._early = None
@@ -196,8 +208,7 @@ class GeNNSimulation(Simulation):
         if before is not None:
             self._begin(running, before)
         self.counts = np.zeros((size, int(self.context.plan.first[-1])), np.int64)
-        self._logits = np.empty((size, self.context.network.output().n), np.float32)
-        self._loss = np.empty(size, np.float32)
+        scores: list[Scores] = []
         back, returning = before, [*before.lows] if before is not None else []
         # What the spike counts of the whole batch pull at must be known before any backward pass.
         if learns and not self._pipelined and self.context.rule.spike_count.strength == 0:
@@ -206,9 +217,11 @@ class GeNNSimulation(Simulation):
         for low, other in zip_longest(now.lows, returning):
             self._go(running, now, low, back, other)
             if low is not None:
-                self._answer(running, batch, self._side(batch, low), learns)
+                running.array_from_device(self._output, "Voltage")
+                if scored:
+                    scores.append(self._score(running, batch, self._side(batch, low), learns))
         self._waits = now if learns and back is not now else None
-        return ForwardResult(self._logits, self._loss, self.counts)
+        return ForwardResult(joined(scores) if scored else None, self.counts)
 
     def _return(self, trial: _Trial) -> None:
         """Go back through a batch that has run, alone."""
@@ -238,27 +251,28 @@ class GeNNSimulation(Simulation):
                 counts = running.from_device(name, "Count")[: here.stop - low]
                 self.counts[here, self.context.layout.neurons[name]] = counts
 
-    def _answer(self, running: Running, batch: Batch, here: slice, learns: bool) -> None:
-        """Read out the examples that went forwards; send dL/dV to GeNN if they go back."""
-        running.array_from_device(self._output, "Voltage")
-        voltage = self._rows(batch, self._output, "Voltage")
-        drive = self._rows(batch, self._output, "Drive")
-        drive[here.stop : here.start + self.target.batch_size] = 0.0
-        readout = self.context.plan.readout
+    def _score(self, running: Running, batch: Batch, here: slice, learns: bool) -> Scores:
+        """Score the examples that went forwards; send dL/dV to GeNN if they go back."""
+        rows = self._rows(batch, self._output, "Voltage")[here]
+        voltage = np.empty((len(rows), rows.shape[2], rows.shape[1]), np.float32)
 
-        def task(low: int, high: int) -> None:
-            for b in range(here.start + low, here.start + high):
-                own = np.ascontiguousarray(voltage[b].T)
-                by_voltage = np.empty_like(own)
-                read_out(readout, own, self._logits[b])
-                self._loss[b] = cross_entropy(self._logits[b], batch.labels[b])
-                if learns:
-                    loss_drive(readout, own, self._logits[b], batch.labels[b], by_voltage)
-                    drive[b] = by_voltage.T
+        def turn(low: int, high: int) -> None:
+            voltage[low:high] = rows[low:high].transpose(0, 2, 1)
 
-        self.context.spread(here.stop - here.start, task)
-        if learns:
+        self.context.spread(len(rows), turn)
+        part = examples(batch, here.start, here.stop)
+        scores = self.context.score(voltage, part, learns=learns)
+        if scores.drive is not None:
+            drive, by_voltage = self._rows(batch, self._output, "Drive"), scores.drive
+
+            def turn_back(low: int, high: int) -> None:
+                into = drive[here.start + low : here.start + high]
+                into[:] = by_voltage[low:high].transpose(0, 2, 1)
+
+            self.context.spread(len(rows), turn_back)
+            drive[here.stop : here.start + self.target.batch_size] = 0.0
             running.array_to_device(self._output, "Drive")
+        return scores
 
     def backward(self, batch: Batch, spike_scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the gradients of a batch; see `Simulation`."""
@@ -281,6 +295,8 @@ class GeNNSimulation(Simulation):
             if delay is not None:
                 by_delay[own] = delay[order]
         by_delay *= trial.weight
+        for name, neurons in self._learned.items():
+            neurons.take_gradients(running.constant_gradients(name, neurons.names))
         self._kept = False
         return by_weight, by_delay
 
@@ -291,15 +307,19 @@ class GeNNSimulation(Simulation):
         assert self._running is not None
         self._running.array_from_device(name, "Tape")
         tape = self._rows(batch, name, "Tape")[: len(batch)]
-        model = self.context.network.populations[name].model
-        open_at_0 = isinstance(self.context.rule, EventProp) or isinstance(model, EulerLIF)
-        return tape > 0 if open_at_0 else tape >= 0
+        model: Any = self.context.network.populations[name].model
+        strict = isinstance(self.context.rule, EventProp) or model.equations.strict
+        return tape > 0 if strict else tape >= 0
 
     def _keep(self, running: Running, batch: Batch) -> None:
         """Copy spikes, input and adjoints to the rows that `correlate` reads."""
         context, size, steps = self.context, len(batch), batch.n_steps
         plan, classes = context.plan, context.network.output().n
-        if self._traces is None or self._row_layout.steps != steps or len(self._traces.loss) < size:
+        if (
+            self._traces is None
+            or self._row_layout.steps != steps
+            or len(self._traces.counts) < size
+        ):
             event_driven = (plan.kind != INPUT) | (not self._currents)
             max_shift = max_shift_of(context.parameters, steps)
             self._row_layout = make_row_layout(plan, steps, max_shift, event_driven)
@@ -354,5 +374,6 @@ class GeNNSimulation(Simulation):
         for name in self.context.layout.spiking:
             count, time[name] = ordered_spikes(self._fired(batch, name))
             start[name] = spike_starts(count)
-        voltage = self._rows(batch, self._output, "Voltage")[: len(batch)]
-        return Recording(start, time, voltage.transpose(0, 2, 1).copy(), self._logits.copy())
+        rows = self._rows(batch, self._output, "Voltage")[: len(batch)]
+        voltage = np.ascontiguousarray(rows.transpose(0, 2, 1))
+        return Recording(start, time, voltage, self.context.read_out(voltage))

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from mlgenn_delays.engines.genn.neuron_code import LEARNS
+from mlgenn_delays.engines.genn.tape import LEARNS
 from mlgenn_delays.engines.shared.taps import FAR
 from mlgenn_delays.learning import EventProp, Gaussian, Rule
 from mlgenn_delays.network import CurrentInput, Network, Projection

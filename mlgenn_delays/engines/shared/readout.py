@@ -1,11 +1,11 @@
-"""Readouts and loss: logits from V (K, T) of the output, and dL/dV of the cross-entropy.
+"""Readouts and losses: logits from V (K, T) of the output, and dL/dV of cross-entropy and squares.
 
 mean          y_k = 1/T sum_t V_k[t]
 sum           y_k = sum_t V_k[t]
 max           y_k = max_t V_k[t]
 expweighted   y_k = 1/T sum_t exp(-t/T) V_k[t]
 softmax-sum   y_k = sum_t softmax(V[t])_k
-L = -log softmax(y)_label
+L = -sum_k q_k log softmax(y)_k, q_label = 1 - smoothing + smoothing / K, the others smoothing / K
 
 Sums are in float64: in float32, a million steps one after the other would be 1 % off.
 """
@@ -36,15 +36,22 @@ def softmax(values, out):
 
 
 @kernel
-def cross_entropy(logits, label):
-    """Return -log softmax(logits)[label]."""
+def cross_entropy(logits, label, smoothing):
+    """Return the cross-entropy of logits (K,); `smoothing` is float32."""
     highest = logits[0]
     for k in range(1, len(logits)):
         highest = max(highest, logits[k])
     total = 0.0
     for k in range(len(logits)):
         total += np.exp(logits[k] - highest)
-    return np.log(total) - (logits[label] - highest)
+    right = logits[label] - highest
+    if smoothing == 0.0:
+        return np.log(total) - right
+    mean = 0.0
+    for k in range(len(logits)):
+        mean += logits[k] - highest
+    mean /= len(logits)
+    return np.log(total) - (right + smoothing * (mean - right))
 
 
 @kernel
@@ -70,12 +77,14 @@ def read_out(readout, voltage, logits):
 
 
 @kernel
-def loss_drive(readout, voltage, logits, label, drive):
-    """Write dL/dV (K, T)."""
+def loss_drive(readout, voltage, logits, label, smoothing, drive):
+    """Write dL/dV (K, T) of the cross-entropy."""
     classes, steps = voltage.shape
     outer = np.empty(classes, np.float32)
     softmax(logits, outer)
-    outer[label] -= np.float32(1.0)
+    outer[label] -= np.float32(1.0) - smoothing
+    if smoothing != 0.0:
+        outer -= smoothing / np.float32(classes)
     if readout == SOFTMAX_SUM:
         share = np.empty(classes, np.float32)
         for t in range(steps):
@@ -94,3 +103,59 @@ def loss_drive(readout, voltage, logits, label, drive):
         for t in range(steps):
             w = np.exp(np.float32(-t / steps)) if readout == EXPWEIGHTED else np.float32(1.0)
             drive[k, t] = outer[k] * (w if readout == SUM else w / np.float32(steps))
+
+
+@kernel
+def read_out_examples(readout, voltage, logits, low, high):
+    """Write the logits (B, K) of V (B, K, T) in examples low..high-1."""
+    for e in range(low, high):
+        read_out(readout, voltage[e], logits[e])
+
+
+@kernel
+def entropy_examples(logits, labels, smoothing, loss, low, high):
+    """Write the cross-entropy (B,) of logits (B, K) in examples low..high-1."""
+    for e in range(low, high):
+        loss[e] = cross_entropy(logits[e], labels[e], smoothing)
+
+
+@kernel
+def drive_examples(readout, voltage, logits, labels, smoothing, drive, low, high):
+    """Write dL/dV (B, K, T) of the cross-entropy in examples low..high-1."""
+    for e in range(low, high):
+        loss_drive(readout, voltage[e], logits[e], labels[e], smoothing, drive[e])
+
+
+@kernel
+def compare_examples(voltage, targets, first, sums, low, high):
+    """Write sums over steps from `first` on, (B, 1 + 3K), in examples low..high-1.
+
+    They are the number of these steps, and by output neuron the squared error of V (B, K, T), the
+    targets (B, K, T) and their squares.
+    """
+    classes, steps = voltage.shape[1], voltage.shape[2]
+    for e in range(low, high):
+        sums[e, 0] = steps - first
+        for k in range(classes):
+            error, total, square = 0.0, 0.0, 0.0
+            for t in range(first, steps):
+                target = np.float64(targets[e, k, t])
+                off = voltage[e, k, t] - target
+                error += off * off
+                total += target
+                square += target * target
+            sums[e, 1 + k] = error
+            sums[e, 1 + classes + k] = total
+            sums[e, 1 + 2 * classes + k] = square
+
+
+@kernel
+def error_drive_examples(voltage, targets, first, drive, low, high):
+    """Write dL/dV (B, K, T) of the mean squared error in examples low..high-1."""
+    classes, steps = voltage.shape[1], voltage.shape[2]
+    factor = np.float32(2.0 / (classes * (steps - first)))
+    for e in range(low, high):
+        for k in range(classes):
+            drive[e, k, :first] = 0.0
+            for t in range(first, steps):
+                drive[e, k, t] = factor * (voltage[e, k, t] - targets[e, k, t])

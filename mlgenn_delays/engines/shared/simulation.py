@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from queue import SimpleQueue
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -13,16 +13,21 @@ from mlgenn_delays.engines.shared.parameters import Parameters
 from mlgenn_delays.engines.shared.plan import ParameterLayout, Plan, make_plan, write_constants
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.learning import Rule
+from mlgenn_delays.learning.losses import Loss
 from mlgenn_delays.machine import Workers, chunks
 from mlgenn_delays.network import Network, Projection
+
+if TYPE_CHECKING:  # with its kernels, it takes long to import
+    from mlgenn_delays.engines.shared.scoring import Scores
 
 
 @dataclass
 class SimulationContext:
-    """What a simulation works on; all but rule and workers is replaced with the structure."""
+    """What a simulation works on; plan, layout and parameters are replaced with the structure."""
 
     network: Network
     rule: Rule
+    loss: Loss
     workers: Workers
     plan: Plan
     layout: ParameterLayout
@@ -54,6 +59,19 @@ class SimulationContext:
         self.workers.run(one, len(parts))
         return len(parts)
 
+    def read_out(self, voltage: np.ndarray) -> np.ndarray:
+        """Return the logits (B, K) of output voltages (B, K, T)."""
+        from mlgenn_delays.engines.shared.scoring import read_out
+
+        return read_out(self.plan.readout, voltage, self.spread)
+
+    def score(self, voltage: np.ndarray, batch: Batch, *, learns: bool) -> "Scores":
+        """Return the scores of a batch with output voltages (B, K, T)."""
+        from mlgenn_delays.engines.shared.scoring import score
+
+        readout, dt = self.plan.readout, self.network.dt
+        return score(self.loss, readout, dt, voltage, batch, self.spread, learns=learns)
+
     def spike_count_gradient(self, counts: np.ndarray) -> np.ndarray:
         """Return dL/d(spike count) of the regularisation, (N,) float32: added at each spike."""
         settings = self.rule.spike_count
@@ -64,8 +82,7 @@ class SimulationContext:
 class ForwardResult(NamedTuple):
     """Result of the forward pass of a batch of B examples."""
 
-    logits: np.ndarray  # (B, K) float32
-    loss: np.ndarray  # (B,) float32 cross-entropy
+    scores: "Scores | None"  # what the loss says of its outputs, where that was asked for
     counts: np.ndarray  # (B, N) int64 spikes of every neuron, 0 for those that do not spike
 
 
@@ -76,13 +93,15 @@ class Simulation(Protocol):
         """Read changed weights, delays and structure from the context."""
 
     def forward(
-        self, batch: Batch, spike_scale: np.ndarray, *, width: float | None, pending: bool = False
-    ) -> ForwardResult:
+        self, batch: Batch, spike_scale: np.ndarray, *, width: float | None, pending: bool = False,
+        scored: bool = True,
+    ) -> ForwardResult:  # fmt: skip
         """Run a batch.
 
         `spike_scale` is that of each neuron's spikes, (B, N) or (1, N) float32; `width` that of
         the delay kernel in training [steps], None in evaluation. With `pending`, `backward` of the
-        batch before is still to come, which a pipelined rule allows.
+        batch before is still to come, which a pipelined rule allows. Without `scored`, the loss is
+        left alone, and so are labels.
         """
 
     def backward(self, batch: Batch, spike_scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -44,8 +44,6 @@ class Traces(NamedTuple):
     time: np.ndarray  # (B, neurons, T) uint32 steps of the spikes
     counts: np.ndarray  # (B, neurons) int64 their number
     voltage_out: np.ndarray  # (B, K, T) V of the output
-    logits: np.ndarray  # (B, K)
-    loss: np.ndarray  # (B,) cross-entropy
 
 
 class ThreadBuffers(NamedTuple):
@@ -54,7 +52,6 @@ class ThreadBuffers(NamedTuple):
     arrivals: np.ndarray  # (n length,) arrivals of a population
     rows: np.ndarray  # (G, n, length) arrivals of a recurrent population
     spike_gradient: np.ndarray  # (n, length) dL/d(spike) of a population
-    drive: np.ndarray  # (K, T) dL/dV of the output
 
 
 def max_shift_of(parameters: Parameters, steps: int) -> int:
@@ -88,12 +85,10 @@ def make_traces(
         time=np.empty((examples, layout.neurons, layout.steps), np.uint32),
         counts=np.zeros((examples, layout.neurons), np.int64),
         voltage_out=np.empty((examples, classes, layout.steps), np.float32),
-        logits=np.empty((examples, classes), np.float32),
-        loss=np.empty(examples, np.float32),
     )
 
 
-def make_thread_buffers(plan: Plan, layout: RowLayout, classes: int) -> ThreadBuffers:
+def make_thread_buffers(plan: Plan, layout: RowLayout) -> ThreadBuffers:
     """Allocate the buffers of a thread."""
     spiking = plan.n[plan.kind == SPIKING]
     wide = int(plan.n[plan.recurrent_population].max(initial=0))
@@ -101,7 +96,6 @@ def make_thread_buffers(plan: Plan, layout: RowLayout, classes: int) -> ThreadBu
         arrivals=np.zeros(int(plan.n[plan.kind != INPUT].max()) * layout.length, np.float32),
         rows=np.zeros((int(plan.groups.max()), wide, layout.length), np.float32),
         spike_gradient=np.zeros((int(spiking.max(initial=1)), layout.length), np.float32),
-        drive=np.empty((classes, layout.steps), np.float32),
     )
 
 

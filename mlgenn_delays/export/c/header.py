@@ -6,6 +6,7 @@ reading tables and counting loops come on top, in proportion.
 
 from dataclasses import dataclass
 
+from mlgenn_delays.engines.metrics import ACCURACY
 from mlgenn_delays.export.artifact import Artifact
 from mlgenn_delays.export.c.layout import CProgram, Neurons
 from mlgenn_delays.export.c.text import Strings, comment, string
@@ -174,7 +175,7 @@ def _about(artifact: Artifact, layout: CProgram, made: Costs) -> str:
     ]
     for each in about.measured:
         of = f" of {each.n} examples" if each.n else ""
-        lines.append(f"Accuracy, {comment(each.split)} split{of}: {100 * each.accuracy:.2f} %")
+        lines.append(f"Accuracy, {comment(each.split)} split{of}: {ACCURACY.text(each.accuracy)}")
     return "".join(f"   {line}".rstrip() + "\n" for line in lines)
 
 

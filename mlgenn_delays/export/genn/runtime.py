@@ -3,7 +3,7 @@
 import ctypes
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -80,8 +80,17 @@ class GeNNModel:
         parts = [part for part, *_ in self._parts(batch, records=False)]
         return np.concatenate(parts) if parts else np.zeros((0, self._outputs), np.float32)
 
-    def run(self, batch: Batch) -> Recording:
-        """The spikes and output voltages of a batch, whatever its labels."""
+    def run(self, batch: Batch, variables: Collection[str] = ()) -> Recording:
+        """The spikes and output voltages of a batch, whatever its labels.
+
+        Raises:
+            InputError: Variables are asked for: the exported code keeps none.
+        """
+        if variables:
+            raise InputError(
+                f"variables must be () for an exported GeNN model, got {tuple(variables)}; load "
+                "the run or its bundle"
+            )
         counts: dict[str, list[np.ndarray]] = {name: [] for name in self.kept}
         times: dict[str, list[np.ndarray]] = {name: [] for name in self.kept}
         voltages, logits = [], []

@@ -1,0 +1,95 @@
+"""delaysnn train with weight_init = "auto": sparse networks spike, and a resumed run does not."""
+
+import json
+import shutil
+
+import pytest
+
+from mlgenn_delays.network import Network
+from mlgenn_delays.training import initial_weights, trainer
+from tests.cli.helpers import call, metrics, refused
+
+AUTO = ["--set", "network.layers.0.weight_init=auto", "--set", "network.readout.weight_init=auto"]
+SPARSE = [
+    "train", "digits", "--set", "network.sparsity=0.9", "--set", "network.layers.0.size=64",
+    "--set", "regularisation.revive=0",
+]  # fmt: skip
+
+
+def test_a_sparse_network_spikes_and_learns(tmp_path):
+    fast = ["--set", "learning.learning_rate=0.05"]
+    result = call(*SPARSE, *AUTO, *fast, "--epochs", 2, "--out", tmp_path / "auto")
+    assert result.exit_code == 0, result.output
+    assert "initial weights: hidden1 " in result.stderr
+    first, last = metrics(tmp_path / "auto")
+    assert int(first["silent_hidden1"]) <= 0.05 * 64 and float(first["spikes_hidden1"]) > 1
+    assert float(last["validation_accuracy"]) > 0.25
+    noted = json.loads((tmp_path / "auto/environment.json").read_text())["initial_weights"]
+    assert noted["silent"] == {"hidden1": 0} and noted["spikes"]["hidden1"] > 2
+    assert set(noted["weights"]) == {"input->hidden1", "hidden1->output"}
+    # With the recipe's own weights, hardly any spikes.
+    result = call(*SPARSE, "--epochs", 1, "--out", tmp_path / "given")
+    assert "initial weights" not in result.stderr
+    assert int(metrics(tmp_path / "given")[0]["silent_hidden1"]) > 0.9 * 64
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """Return a run of three epochs; not to be changed."""
+    path = tmp_path_factory.mktemp("whole") / "run"
+    assert call(*SPARSE, *AUTO, "--epochs", 3, "--out", path).exit_code == 0
+    return path
+
+
+@pytest.fixture
+def interrupted(tmp_path, monkeypatch):
+    """Return the same run, interrupted after its first epoch."""
+
+    def interrupt(epoch, *rest):
+        if epoch == 2:
+            raise KeyboardInterrupt
+        return row(epoch, *rest)
+
+    row = trainer.make_row
+    with monkeypatch.context() as patched:
+        patched.setattr(trainer, "make_row", interrupt)
+        result = call(*SPARSE, *AUTO, "--epochs", 3, "--out", tmp_path / "run")
+    assert result.exit_code == 130 and len(metrics(tmp_path / "run")) == 1
+    return tmp_path / "run"
+
+
+def test_a_resumed_run_keeps_the_weights_it_started_with(interrupted, whole, monkeypatch):
+    def fail(*_, **__):
+        raise AssertionError("weights must not be found again")
+
+    monkeypatch.setattr(initial_weights, "initialise_weights", fail)
+    result = call("train", "--resume", "--out", interrupted)
+    assert result.exit_code == 0, result.output
+    name = "checkpoints/last/network.safetensors"
+    assert (interrupted / name).read_bytes() == (whole / name).read_bytes()
+
+
+def test_without_snapshots_they_are_found_again(interrupted, whole):
+    shutil.rmtree(interrupted / "snapshots")
+    result = call("train", "--resume", "--out", interrupted, "--threads", 1)
+    assert result.exit_code == 0, result.output
+    name = "checkpoints/last/network.safetensors"
+    assert (interrupted / name).read_bytes() == (whole / name).read_bytes()
+
+
+def test_with_init_the_network_keeps_its_weights(whole, tmp_path):
+    init = whole / "network.safetensors"
+    result = call(*SPARSE, "--init", init, "--epochs", 1, "--out", tmp_path / "r")
+    assert result.exit_code == 0 and "initial weights" not in result.stderr
+    start = Network.load(tmp_path / "r/snapshots/epoch-0000.safetensors")
+    given = Network.load(init)
+    for name, projection in start.projections.items():
+        assert (projection.weight == given.projections[name].weight).all()
+
+
+def test_what_cannot_spike_is_refused_before_anything_is_written(tmp_path):
+    late = ["delays.max=500", "delays.initial_max=500", "delays.initial=constant"]
+    options = [word for each in late for word in ("--set", each)]
+    text = refused(*SPARSE, *AUTO, *options, "--out", tmp_path / "r")
+    assert "no neuron of 'hidden1' spikes" in text and "shorten the delays" in text
+    assert not (tmp_path / "r").exists()

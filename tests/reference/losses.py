@@ -1,0 +1,55 @@
+"""Losses and metrics in plain loops, from their equations, float64; V and targets are (K, T)."""
+
+import math
+
+import numpy as np
+
+from tests.reference.eventprop import readout_gradient
+from tests.reference.forward import readout, softmax
+
+
+def entropy(voltage: np.ndarray, kind: str, label: int, smoothing: float) -> float:
+    """Return the cross-entropy of a readout with smoothed labels."""
+    share, loss = softmax(readout(voltage.T, kind)), 0.0
+    for k in range(len(share)):
+        q = smoothing / len(share) + (1.0 - smoothing) * (k == label)
+        loss -= q * math.log(share[k])
+    return loss
+
+
+def entropy_drive(voltage: np.ndarray, kind: str, label: int, smoothing: float) -> np.ndarray:
+    """Return dL/dV of `entropy`."""
+    by_logit = softmax(readout(voltage.T, kind))
+    for k in range(len(by_logit)):
+        by_logit[k] -= smoothing / len(by_logit) + (1.0 - smoothing) * (k == label)
+    return readout_gradient(voltage.T, kind, by_logit).T
+
+
+def squared_error(voltage: np.ndarray, targets: np.ndarray, first: int) -> float:
+    """Return the mean squared error from step `first` on."""
+    total, count = 0.0, 0
+    for k in range(voltage.shape[0]):
+        for t in range(first, voltage.shape[1]):
+            total += (voltage[k, t] - targets[k, t]) ** 2
+            count += 1
+    return total / count
+
+
+def error_drive(voltage: np.ndarray, targets: np.ndarray, first: int) -> np.ndarray:
+    """Return dL/dV of `squared_error`."""
+    out = np.zeros(voltage.shape)
+    count = voltage.shape[0] * (voltage.shape[1] - first)
+    for k in range(voltage.shape[0]):
+        for t in range(first, voltage.shape[1]):
+            out[k, t] = 2.0 * (voltage[k, t] - targets[k, t]) / count
+    return out
+
+
+def nrmse(voltage: np.ndarray, targets: np.ndarray, first: int) -> float:
+    """Return the normalised error over all examples, V and targets (N, K, T)."""
+    error = spread = 0.0
+    for k in range(voltage.shape[1]):
+        own = targets[:, k, first:]
+        error += ((voltage[:, k, first:] - own) ** 2).sum()
+        spread += ((own - own.mean()) ** 2).sum()
+    return math.sqrt(error / spread)
