@@ -24,6 +24,7 @@ from mlgenn_delays.network.models import (
 )
 from mlgenn_delays.network.projection import Projection
 from mlgenn_delays.neurons.declare import Neuron, model_of
+from mlgenn_delays.neurons.stored import declarations, from_declaration
 from mlgenn_delays.tensors import FileFormat, not_finite
 from mlgenn_delays.untrusted import parse_json
 
@@ -35,6 +36,7 @@ REMEDY = "take another copy or checkpoint of the network"
 FORMAT = FileFormat(
     "delaysnn-network", 2, "delaysnn network", "; give a path to a .safetensors file", REMEDY
 )
+MOST_DECLARED = 100  # neurons that a file declares
 _ARRAYS = {
     "indptr": np.int64,
     "post": np.int32,
@@ -89,7 +91,12 @@ def load(make: "type[Network]", path: Path | str) -> "Network":
 
 def describe(network: "Network") -> dict[str, Any]:
     """All that is not an array, ready for JSON."""
+    models = [p.model for p in network.populations.values()]
+    declared = declarations({type(m) for m in models if isinstance(m, Neuron)})
+    for name in INPUT_MODELS.keys() & declared.keys():
+        raise InputError(f"a neuron must have a name of its own, got {name}, which is an input")
     return {
+        **({"neurons": declared} if declared else {}),
         "dt": network.dt,
         "seed": network.seed,
         "populations": [
@@ -129,9 +136,11 @@ def rebuild(
     What is not of the right type raises what Python raises.
     """
     network = make(dt=text["dt"], seed=text["seed"])
+    declared = _declared(text.get("neurons", {}))
     for entry in text["populations"]:
         settings = {k: v for k, v in entry.items() if k not in ("name", "model", "learn")}
-        kind: Any = INPUT_MODELS.get(entry["model"]) or model_of(entry["model"])
+        called = entry["model"]
+        kind: Any = INPUT_MODELS.get(called) or declared.get(called) or model_of(called)
         for key in kind.parameters() if issubclass(kind, Neuron) else ():
             stored = f"population/{entry['name']}/{key}"
             if stored in tensors:
@@ -169,6 +178,12 @@ def rebuild(
         network.projections[projection.name] = projection
     _check_folded(network)
     return network
+
+
+def _declared(given: dict[str, Any]) -> dict[str, type[Neuron]]:
+    if len(given) > MOST_DECLARED:
+        raise InputError(f"there must be at most {MOST_DECLARED} neurons, got {len(given)}")
+    return {name: from_declaration(name, each) for name, each in given.items()}
 
 
 def _check_folded(network: "Network") -> None:
