@@ -21,6 +21,7 @@ from fractions import Fraction
 from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
+from textwrap import dedent
 from typing import (
     TYPE_CHECKING,
     Annotated,
@@ -82,6 +83,7 @@ class Neuron:
         synapses: Names of the synapse models that it takes; any if empty.
         shortest: Shortest time constant that the equations stand [steps].
         former: Names that it had in files.
+        nir: Node of NIR that computes the same, "LIF", "CubaLIF" or "LI", "" if there is none.
     """
 
     step: ClassVar[str]
@@ -89,6 +91,7 @@ class Neuron:
     synapses: ClassVar[tuple[str, ...]] = ()
     shortest: ClassVar[float] = 0.5
     former: ClassVar[tuple[str, ...]] = ()
+    nir: ClassVar[str] = ""
     spiking: ClassVar[bool]
     equations: ClassVar[Equations]
     n: int
@@ -99,8 +102,20 @@ class Neuron:
         return tuple(name for name in fields_of(cls) if name not in ("n", "readout"))
 
     def constants(self, dt: float) -> dict[str, Any]:
-        """What the equations read of parameters and dt [ms], in their order; float64."""
-        return self.equations.constants_at(self.values(), dt)
+        """What the equations read of parameters and dt [ms], in their order; float64.
+
+        Raises:
+            InputError: One is not finite.
+        """
+        found = self.equations.constants_at(self.values(), dt)
+        for name, value in found.items():
+            if not np.isfinite(value).all():
+                bad = value[~np.isfinite(value)][0] if np.ndim(value) else value
+                raise InputError(
+                    f"{name} of {type(self).__name__} must be finite at dt {dt:g} ms, got {bad}; "
+                    "change its parameters or dt"
+                )
+        return found
 
     def refractory_steps(self, dt: float) -> int:
         """Number of steps in which it stays as it is after a spike, for a step of dt [ms]."""
@@ -154,6 +169,7 @@ class Neuron:
         if self.spiking and fixed:
             self._check_reset()
 
+    @np.errstate(all="ignore")
     def _check_reset(self) -> None:
         """Reject a reset after which the neuron is still above its threshold."""
         own = self.equations
@@ -162,7 +178,10 @@ class Neuron:
             return
         constants = own.constants_at(self.values(), 1e-3)
         for name in own.states:  # the state in which it is at the threshold, alone
-            known: dict[str, Any] = {**constants, **dict.fromkeys(own.states, 0.0), "I": 0.0}
+            known: dict[str, Any] = {
+                **constants,
+                **dict.fromkeys((*own.states, "I"), np.float64(0)),
+            }
             value = own.lines[own.threshold].value
             try:
                 low = evaluate(value, known)
@@ -219,6 +238,8 @@ class ReadoutNeuron(Neuron):
 
 NEURONS: dict[str, type[Neuron]] = {}
 _BUILT_IN = "mlgenn_delays.neurons.models"
+# What files have of a population beside the parameters of its neurons.
+_OF_POPULATIONS = ("name", "model", "learn", "bias", "mean", "variance", "gain", "offset")
 
 
 @dataclass_transform(frozen_default=True)
@@ -247,21 +268,38 @@ def neuron(cls: Any) -> Any:
         >>> Subtracting(100, tau_mem=10.0).equations.states
         ('V',)
     """
+    made = make_model(cls)
+    known = NEURONS.get(made.__name__)
+    if known is not None and is_built_in(known):
+        raise InputError(f"a neuron must have a name of its own, got {made.__name__}")
+    NEURONS[made.__name__] = made
+    return made
+
+
+def make_model(cls: Any) -> Any:
+    """What `neuron` makes of a class, without making it known by its name."""
     for name, kind in get_type_hints(cls, include_extras=True).items():
         if name in cls.__dict__.get("__annotations__", {}) and _is_number(kind):
             if name != cls.refractory:
                 cls.__annotations__[name] = Annotated[kind, Varying(kind)]
     made = settings(cls)
+    for name in made.parameters():
+        if hasattr(Neuron, name) or name in _OF_POPULATIONS or name.startswith("_"):
+            raise InputError(f"{made.__name__}: a parameter must not be called {name!r}")
     units = {name: _power(unit_of(fields_of(made)[name])) for name in made.parameters()}
     refractory = units.pop(made.refractory, None) if made.refractory else None
     if made.refractory and refractory != 1:
         raise InputError(f"{made.__name__}.refractory must name a parameter in ms")
+    made.step = dedent(made.step).strip()
     made.equations = read(made.__name__, made.step, units, made.spiking)
-    known = NEURONS.get(made.__name__)
-    if known is not None and known.__module__.startswith(_BUILT_IN):
-        raise InputError(f"a neuron must have a name of its own, got {made.__name__}")
-    NEURONS[made.__name__] = made
+    if not made.spiking and OUTPUT not in made.equations.variables():
+        raise InputError(f"{made.__name__}.step must set {OUTPUT}, which is read out")
     return made
+
+
+def is_built_in(model: type[Neuron]) -> bool:
+    """Whether a model comes with the package."""
+    return model.__module__.startswith(_BUILT_IN)
 
 
 def _is_number(kind: Any) -> bool:
@@ -316,7 +354,7 @@ def parameter_fields(base: type[Neuron], first: type[Neuron]) -> list[tuple[str,
     """
     found: dict[str, tuple[str, Any, Any]] = {}
     for model in (first, *neuron_models().values()):
-        if issubclass(model, base) and model.__module__.startswith(_BUILT_IN):
+        if issubclass(model, base) and is_built_in(model):
             kinds = get_type_hints(model, include_extras=True)
             for name in model.parameters():
                 found.setdefault(name, (name, kinds[name], fields_of(model)[name].default))

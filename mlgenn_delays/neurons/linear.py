@@ -55,15 +55,20 @@ class Limit:
     kick: np.ndarray  # (n, m)
 
 
+@np.errstate(all="ignore")
 def step_of(model: Neuron, dt: float, parameters: dict[str, Any] | None = None) -> Step:
     """The step of dt [ms] as matrices, float64, or complex for complex parameters.
 
     Raises:
         InputError: The neuron is not linear between spikes, naming the line.
     """
+    states = model.equations.states
+    if not states:
+        raise InputError(
+            f"{type(model).__name__} must have a state for EventProp, got none; take SurrogateBPTT"
+        )
     constants = model.equations.constants_at(parameters or model.values(), dt)
     probe = _Probe(model, constants)
-    states = model.equations.states
     quiet = probe.affine(lambda known: [known[s] for s in states], spike=0.0)
     distance = probe.affine(lambda known: [known["u"]], spike=0.0)
     return Step(distance, quiet, probe.affine(lambda known: [known[s] for s in states], spike=1.0))

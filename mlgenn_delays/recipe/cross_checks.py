@@ -73,6 +73,14 @@ def check_neurons(recipe: "Recipe") -> None:
                     f"{key}.{name} must be {default:g} with {key}.model = {table.model!r}, which "
                     f"does not have it, got {value}; or set the model to {_with(base, name)}"
                 )
+        known = [name for name in model.parameters() if name != model.refractory]
+        known += [] if table.synapse == "Delta" or "tau_syn" in known else ["tau_syn"]
+        for name in table.learn:
+            if name not in known:
+                raise ValueError(
+                    f"{key}.learn must be of {', '.join(known)} with {key}.model = "
+                    f"{table.model!r}, got {name!r}{nearest(name, known)}"
+                )
         own = {name: getattr(table, name) for name in model.parameters()}
         sizes = [len(value) for value in own.values() if isinstance(value, PerNeuron)]
         size = table.size if isinstance(table, Layer) else max(sizes, default=1)

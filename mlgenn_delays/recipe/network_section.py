@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, model_validator
 
+from mlgenn_delays.distributions import Varying
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.learning.rules import Dropout
 from mlgenn_delays.network import LIF, LeakyIntegrator
@@ -43,7 +44,7 @@ Learn = Annotated[
     Field(
         strict=False,
         description="Parameters of its neurons that are learned, one value per neuron, such as "
-        "['tau_mem', 'v_thresh'].",
+        "['tau_mem', 'v_thresh'], and tau_syn of the Exponential synapses onto it.",
     ),
 ]
 WeightInit = Annotated[str, one_of("auto", "normal", "kaiming")]
@@ -82,7 +83,7 @@ class Layer(_Weighted):
     del _name, _kind, _default
     learn: Learn = ()
     synapse: Synapse = Field("Exponential", description="Model of the synapses onto the layer.")
-    tau_syn: TauSyn = Exponential.tau_syn
+    tau_syn: Annotated[TauSyn, Varying(TauSyn)] = Exponential.tau_syn
     weight_init: WeightInit = Field("auto", description=_WEIGHT_INIT)
     weight_mean: Number = Field(
         0.03, description="Mean of the starting weights from the layer before (normal)."
@@ -107,6 +108,11 @@ class Layer(_Weighted):
         """The neuron model."""
         return model_of(self.model)
 
+    def learned(self) -> tuple[str, ...]:
+        """Names of parameters of its neurons that are learned, without those of its synapses."""
+        known = self.neuron().parameters()
+        return tuple(name for name in self.learn if name != "tau_syn" or name in known)
+
 
 class Readout(_Weighted):
     """[network.readout]: leaky integrators, one per class, and how they are read."""
@@ -120,7 +126,7 @@ class Readout(_Weighted):
     del _name, _kind, _default
     learn: Learn = ()
     synapse: Synapse = Field("Exponential", description="Model of the synapses onto the output.")
-    tau_syn: TauSyn = Exponential.tau_syn
+    tau_syn: Annotated[TauSyn, Varying(TauSyn)] = Exponential.tau_syn
     weight_init: WeightInit = Field("auto", description=_WEIGHT_INIT)
     weight_mean: Number = Field(0.0, description="Mean of the starting weights (normal).")
     weight_sd: NonNegative = Field(0.03, description="Standard deviation of the starting weights.")
@@ -132,6 +138,11 @@ class Readout(_Weighted):
     def neuron(self) -> type[Neuron]:
         """The neuron model."""
         return model_of(self.model)
+
+    def learned(self) -> tuple[str, ...]:
+        """Names of parameters of its neurons that are learned, without those of its synapses."""
+        known = self.neuron().parameters()
+        return tuple(name for name in self.learn if name != "tau_syn" or name in known)
 
 
 class NetworkSection(Section):

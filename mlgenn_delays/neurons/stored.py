@@ -1,0 +1,207 @@
+"""Neurons in files: a declaration as plain data, and the model that it declares.
+
+A file names the neurons that come with the package and declares all others, so that it can be read
+where the module that declared them is not there. Equations are parsed, never run as Python.
+"""
+
+import ast
+import warnings
+from collections.abc import Iterator
+from functools import lru_cache
+from keyword import iskeyword
+from textwrap import dedent
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from mlgenn_delays.errors import InputError
+from mlgenn_delays.neurons.declare import (
+    Neuron,
+    Readout,
+    ReadoutNeuron,
+    SpikingNeuron,
+    is_built_in,
+    make_model,
+    neuron_models,
+)
+from mlgenn_delays.settings import Integer, Number, Unit, fields_of, limits_of, says, unit_of
+from mlgenn_delays.untrusted import first_problem, shown
+
+MOST_TEXT = 10_000  # characters of equations
+LONGEST_NAME = 100
+DEEPEST = 50  # operations within each other
+_Word = Annotated[str, Field(max_length=100)]
+
+
+class _Plain(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+def _called(name: str) -> str:
+    if not name.isidentifier() or iskeyword(name):
+        raise ValueError("it must be a name of Python")
+    return name
+
+
+class Parameter(_Plain):
+    """A parameter; without default it must be given."""
+
+    name: Annotated[str, Field(max_length=LONGEST_NAME), AfterValidator(_called)]
+    whole: bool = False
+    default: float | None = None
+    unit: Annotated[str, Field(pattern=r"^(ms|1/ms)?$")] = ""
+    meaning: Annotated[str, Field(max_length=1000)] = ""
+    gt: float | None = None
+    ge: float | None = None
+    lt: float | None = None
+    le: float | None = None
+
+
+class Declaration(_Plain):
+    """What a file says of a neuron; see `Neuron`."""
+
+    spiking: bool
+    step: Annotated[str, Field(max_length=MOST_TEXT)]
+    refractory: _Word = ""
+    synapses: Annotated[list[_Word], Field(max_length=20)] = []
+    shortest: Annotated[float, Field(ge=0)] = Neuron.shortest
+    readout: _Word | None = None  # how V is read if nothing is said
+    parameters: Annotated[list[Parameter], Field(max_length=100)] = []
+
+
+def declarations(models: set[type[Neuron]]) -> dict[str, Any]:
+    """The declarations of those models that do not come with the package, by name, for JSON.
+
+    Raises:
+        InputError: Two have one name, or one cannot be declared in a file.
+    """
+    own = sorted((m for m in models if not is_built_in(m)), key=lambda m: m.__name__)
+    for model in own:
+        if sum(each.__name__ == model.__name__ for each in models) > 1:
+            raise InputError(
+                f"neurons of a network must have different names, got two called {model.__name__}"
+            )
+    return {m.__name__: _declaration(m).model_dump(exclude_defaults=True) for m in own}
+
+
+def from_declaration(name: str, given: Any) -> type[Neuron]:
+    """The model of a declaration.
+
+    Arguments:
+        name: Of the model.
+        given: What `declarations` gave, or what a file holds in its place.
+
+    Returns:
+        The model known by that name if it has the same equations, else one of its own, which stays
+        unknown to others.
+
+    Raises:
+        InputError: It declares no neuron.
+
+    Example:
+        >>> from mlgenn_delays.neurons.stored import from_declaration
+        >>> model = from_declaration("Summing", {"spiking": True, "step": '''
+        ...     V = V + I
+        ...     spike = V >= 1
+        ...     if spike: V = 0
+        ... '''})
+        >>> model(n=3).n
+        3
+    """
+    plain = isinstance(name, str) and name.isascii() and name.isidentifier()
+    if not plain or len(name) > LONGEST_NAME:  # it becomes part of the names of files
+        raise InputError(f"a neuron must be called like a class of Python, got {shown(name)}")
+    try:
+        declaration = Declaration.model_validate(given)
+    except ValidationError as error:
+        raise InputError(
+            f"the declaration of neuron {name} is wrong: {first_problem(error)}"
+        ) from None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SyntaxWarning)
+        _check_depth(declaration.step)
+        made = _made(name, declaration.model_dump_json())
+    known = neuron_models().get(name)
+    return known if known is not None and _same(known, declaration) else made
+
+
+def _declaration(model: type[Neuron]) -> Declaration:
+    fields = fields_of(model)
+    readout = fields["readout"].get_default() if "readout" in fields else None
+    try:
+        return Declaration(
+            spiking=model.spiking, step=model.step, refractory=model.refractory,
+            synapses=[*model.synapses], shortest=model.shortest, readout=readout,
+            parameters=[*_parameters(model)],
+        )  # fmt: skip
+    except ValidationError as error:
+        raise InputError(
+            f"{model.__name__} cannot be saved with a network: {first_problem(error)}"
+        ) from None
+
+
+def _parameters(model: type[Neuron]) -> Iterator[Parameter]:
+    for name in model.parameters():
+        info, unit = fields_of(model)[name], unit_of(fields_of(model)[name])
+        if info.annotation not in (float, int):
+            raise InputError(f"{model.__name__}.{name} must be a number to be saved with a network")
+        yield Parameter(
+            name=name, whole=info.annotation is int, unit="" if unit == "1" else unit,
+            default=None if info.is_required() else info.get_default(),
+            meaning=info.description or "", **limits_of(info),
+        )  # fmt: skip
+
+
+def _same(model: type[Neuron], given: Declaration) -> bool:
+    """Whether a model has the equations of a declaration, whatever ranges and defaults are."""
+    own = _declaration(model)
+    plain = own.model_dump(exclude={"step", "parameters", "readout"})
+    if plain != given.model_dump(exclude={"step", "parameters", "readout"}):
+        return False
+    units = [[(p.name, p.unit, p.whole) for p in each.parameters] for each in (own, given)]
+    lines = [ast.dump(ast.parse(dedent(each.step))) for each in (own, given)]
+    return units[0] == units[1] and lines[0] == lines[1]
+
+
+def _check_depth(step: str) -> None:
+    """Reject equations that code which goes through them recursively could not."""
+    try:
+        waiting: list[tuple[ast.AST, int]] = [(ast.parse(dedent(step)), 0)]
+    except SyntaxError:
+        return  # is told of with its line, later
+    except (MemoryError, RecursionError):
+        waiting = [(ast.Pass(), DEEPEST + 1)]
+    except ValueError as error:  # a null character
+        raise InputError(f"equations must be text, got {error}") from None
+    while waiting:
+        node, depth = waiting.pop()
+        if depth > DEEPEST:
+            raise InputError(f"equations must nest at most {DEEPEST} operations")
+        waiting += [(inner, depth + 1) for inner in ast.iter_child_nodes(node)]
+
+
+@lru_cache(maxsize=64)
+def _made(name: str, text: str) -> type[Neuron]:
+    """The model of a declaration, one for equal ones, so that its kernels are compiled once."""
+    given = Declaration.model_validate_json(text)
+    body: dict[str, Any] = {
+        "__module__": __name__, "__doc__": f"n neurons {name}, as a file declares them.",
+        "step": given.step, "refractory": given.refractory, "synapses": tuple(given.synapses),
+        "shortest": given.shortest,
+    }  # fmt: skip
+    kinds: dict[str, Any] = {}
+    for p in given.parameters:
+        limits = {key: getattr(p, key) for key in ("gt", "ge", "lt", "le")}
+        bounds = Field(**{key: value for key, value in limits.items() if value is not None})
+        kinds[p.name] = Annotated[
+            Integer if p.whole else Number, bounds, Unit(p.unit), says(p.meaning)
+        ]
+        if p.default is not None:
+            body[p.name] = int(p.default) if p.whole else p.default
+    if given.readout is not None:
+        kinds["readout"], body["readout"] = Readout, given.readout
+    base = SpikingNeuron if given.spiking else ReadoutNeuron
+    try:
+        return make_model(type(name, (base,), body | {"__annotations__": kinds}))
+    except TypeError as error:  # of the order of its parameters
+        raise InputError(f"the declaration of neuron {name} is wrong: {error}") from None
