@@ -15,6 +15,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from mlgenn_delays.errors import InputError
+from mlgenn_delays.neurons.checks import MOST_TEXT
 from mlgenn_delays.neurons.declare import (
     Neuron,
     Readout,
@@ -27,9 +28,7 @@ from mlgenn_delays.neurons.declare import (
 from mlgenn_delays.settings import Integer, Number, Unit, fields_of, limits_of, says, unit_of
 from mlgenn_delays.untrusted import first_problem, shown
 
-MOST_TEXT = 10_000  # characters of equations
 LONGEST_NAME = 100
-DEEPEST = 50  # operations within each other
 _Word = Annotated[str, Field(max_length=100)]
 
 
@@ -119,7 +118,6 @@ def from_declaration(name: str, given: Any) -> type[Neuron]:
         ) from None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SyntaxWarning)
-        _check_depth(declaration.step)
         made = _made(name, declaration.model_dump_json())
     known = neuron_models().get(name)
     return known if known is not None and _same(known, declaration) else made
@@ -161,23 +159,6 @@ def _same(model: type[Neuron], given: Declaration) -> bool:
     units = [[(p.name, p.unit, p.whole) for p in each.parameters] for each in (own, given)]
     lines = [ast.dump(ast.parse(dedent(each.step))) for each in (own, given)]
     return units[0] == units[1] and lines[0] == lines[1]
-
-
-def _check_depth(step: str) -> None:
-    """Reject equations that code which goes through them recursively could not."""
-    try:
-        waiting: list[tuple[ast.AST, int]] = [(ast.parse(dedent(step)), 0)]
-    except SyntaxError:
-        return  # is told of with its line, later
-    except (MemoryError, RecursionError):
-        waiting = [(ast.Pass(), DEEPEST + 1)]
-    except ValueError as error:  # a null character
-        raise InputError(f"equations must be text, got {error}") from None
-    while waiting:
-        node, depth = waiting.pop()
-        if depth > DEEPEST:
-            raise InputError(f"equations must nest at most {DEEPEST} operations")
-        waiting += [(inner, depth + 1) for inner in ast.iter_child_nodes(node)]
 
 
 @lru_cache(maxsize=64)
