@@ -2,7 +2,6 @@
 
 import ast
 import inspect
-import re
 import warnings
 from collections.abc import Mapping
 from fractions import Fraction
@@ -25,8 +24,6 @@ from mlgenn_delays.settings import is_number, must_be
 
 MOST_TEXT = 10_000  # characters of equations
 DEEPEST = 50  # operations within each other
-# What the code of the adjoint calls its own (`adjoint`).
-_OF_ADJOINTS = re.compile(r"kick|psi|(by|new)_.*")
 _POWERS = {"": Fraction(0), "1": Fraction(0), "ms": Fraction(1), "1/ms": Fraction(-1)}
 
 
@@ -78,16 +75,13 @@ def is_number_kind(kind: Any) -> bool:
 
 def check_name(what: str, name: str) -> None:
     """Reject names that have a meaning in equations, or in the code that is made of them."""
-    if name.startswith("_") or not name.isascii():
+    if name.startswith("_") or "__" in name or not name.isascii():  # as `adjoint` has them
         raise InputError(
             f"the name of {what} must begin with a letter, and be of letters from A to Z, digits "
-            f"and _, got {name!r}"
+            f"and single _, got {name!r}"
         )
-    if name in FUNCTIONS or _OF_ADJOINTS.fullmatch(name):
-        raise InputError(
-            f"{what} must not be called {name!r}, which has a meaning in equations or their "
-            "adjoint; take another name"
-        )
+    if name in FUNCTIONS:
+        raise InputError(f"{what} must not be called {name!r}, which is a function")
 
 
 def _shown(cls: Any) -> str:
@@ -174,13 +168,6 @@ def check_equations(owner: str, own: Equations, parameters: tuple[str, ...], out
     for name in dict.fromkeys(line.target for line in lines):
         where = next(line.line for line in lines if line.target == name)
         check_name(f"a variable of {owner}.step, {where},", name)
-    for name in (*parameters, *(line.target for line in own.constants)):
-        stem, _, number = name.rpartition("_")
-        if number.isdigit() and stem in variables:
-            raise InputError(
-                f"{owner}.step must not have {name} beside {stem}: the adjoint numbers its "
-                f"variables so; take another name, such as {stem}{number}"
-            )
     if own.threshold is None:
         if output not in variables:
             raise InputError(f"{owner}.step must set {output}, which is read out")
