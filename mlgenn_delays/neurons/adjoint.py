@@ -7,8 +7,8 @@ through a reset (``if spike:``) flows what its value depends on, nothing by the 
 
     by__u = psi (G + what the lines after the threshold take of the spike)
 
-``kick__`` is psi G, ``spike`` is whether the neuron spiked. Variables within a step are told apart by
-number: V__0 is V before the step, V__1 after the first line that sets it.
+``kick__`` is psi G, ``spike`` is whether the neuron spiked. Variables within a step are told apart
+by number: V__0 is V before the step, V__1 after the first line that sets it.
 """
 
 import ast
@@ -63,8 +63,8 @@ def adjoint(equations: Equations, learned: tuple[str, ...] = ()) -> Adjoint:
 
     Arguments:
         equations: Of the neuron.
-        learned: Names of `Equations.used` whose gradients are wanted, as ``by__NAME``: what the step
-            adds to them.
+        learned: Names of `Equations.used` whose gradients are wanted, as ``by__NAME``: what the
+            step adds to them.
     """
     numbered, last = _number(equations)
     terms: dict[str, list[ast.expr]] = {}
