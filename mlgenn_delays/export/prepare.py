@@ -12,7 +12,7 @@ import numpy as np
 
 from mlgenn_delays.distributions import PerNeuron
 from mlgenn_delays.errors import InputError
-from mlgenn_delays.network import Network, Projection
+from mlgenn_delays.network import Exponential, Network, Projection
 from mlgenn_delays.network.delays import delay_steps
 from mlgenn_delays.neurons.declare import Neuron, SpikingNeuron
 from mlgenn_delays.neurons.linear import step_of
@@ -113,18 +113,20 @@ def _spread(
 
 def _without(network: Network, used: dict[str, np.ndarray]) -> tuple[Network, Kept]:
     """The network of the used neurons alone, and which of the spiking ones are left."""
-    small, kept, index = Network(dt=network.dt, seed=network.seed), {}, {}
+    small = Network(dt=network.dt, seed=network.seed)
+    kept, index, places = {}, {}, {}
     for name, population in network.populations.items():
         spikes = isinstance(population.model, SpikingNeuron)
         left = np.flatnonzero(used[name]) if spikes else np.arange(population.n)
         if not len(left):
             continue
-        own = vars(population.model).items()
-        values = {k: PerNeuron(v.array[left]) for k, v in own if isinstance(v, PerNeuron)}
-        model: Any = replace(population.model, n=len(left), **values)
-        small.populations[name] = replace(population, model=model, bias=population.bias[left])
+        model: Any = replace(population.model, n=len(left), **_of_those(population.model, left))
+        small.populations[name] = replace(
+            population, model=model, bias=population.bias[left], learn=()
+        )
         index[name] = np.full(population.n, -1)
         index[name][left] = np.arange(len(left))
+        places[name] = left
         if spikes:
             kept[name] = left
     for name, p in network.projections.items():
@@ -132,8 +134,12 @@ def _without(network: Network, used: dict[str, np.ndarray]) -> tuple[Network, Ke
             pre, post = index[p.source][p.pre()], index[p.target][p.post]
             fits = (pre >= 0) & (post >= 0)
             counts = np.bincount(pre[fits], minlength=small.populations[p.source].n)
+            synapse = p.synapse
+            if isinstance(synapse, Exponential):
+                synapse = replace(synapse, learn=False, **_of_those(synapse, places[p.target]))
             small.projections[name] = replace(
                 p,
+                synapse=synapse,
                 indptr=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
                 post=post[fits].astype(np.int32),
                 weight=p.weight[fits],
@@ -141,3 +147,9 @@ def _without(network: Network, used: dict[str, np.ndarray]) -> tuple[Network, Ke
                 max_delay=float(p.delay[fits].max(initial=0.0)),
             )
     return small, kept
+
+
+def _of_those(model: object, left: np.ndarray) -> dict[str, Any]:
+    """The settings that differ between neurons, for those that are left."""
+    own = vars(model).items()
+    return {key: PerNeuron(value.array[left]) for key, value in own if isinstance(value, PerNeuron)}

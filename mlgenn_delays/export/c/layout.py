@@ -183,8 +183,8 @@ class SynapseGroup:
     """The synapses of one model onto a population."""
 
     name: str  # of the current's field in C, which `Exponential` alone has
-    decay: np.float32 | None  # exp(-dt/tau_syn), None for `Delta`
-    scale: np.float32  # (tau_syn/dt)(1 - exp(-dt/tau_syn))
+    decay: Constant | None  # (n,) or (1,): exp(-dt/tau_syn), None for `Delta`
+    scale: Constant  # (n,) or (1,): (tau_syn/dt)(1 - exp(-dt/tau_syn))
     rings: list[Ring] = field(default_factory=list)  # where arrivals come from
     gathers: list[Gather] = field(default_factory=list)  # projections that look back
 
@@ -263,6 +263,8 @@ class CProgram:
         scales = [ring.scale for ring, _ in self.rings.values()]
         found = [p.bias for p in self.neurons] + scales + [each.scale for each in self.gathers]
         found += [array for p in self.neurons for array in p.constants]
+        groups = [group for p in self.neurons for group in p.groups if group.decay is not None]
+        found += [each for g in groups for each in (g.decay, g.scale) if each and not each.alone]
         for own in [s.table for s in self.senders] + [g.table for g in self.gathers]:
             found += own.constants()
         return [array for array in found if array is not None]

@@ -27,7 +27,7 @@ from mlgenn_delays.export.c.layout import (
     table,
 )
 from mlgenn_delays.export.c.quantise import Quantised
-from mlgenn_delays.export.c.text import Names, real, reals, signed, unsigned
+from mlgenn_delays.export.c.text import Names, few_reals, real, reals, signed, unsigned
 from mlgenn_delays.export.step_code import Target, local_names, step_code
 from mlgenn_delays.network import Exponential, Network, Population, Projection
 from mlgenn_delays.network.models import CurrentInput
@@ -154,8 +154,12 @@ class _Maker:
                 if p.synapse == synapse and len(self.synapses[p.name])
             ]
             c_name = f"{self.c_names[name]}_{g}"
-            decay = plan.decay[index, g] if isinstance(synapse, Exponential) else None
-            group = SynapseGroup(f"current_{c_name}", decay, plan.scale[index, g])
+            neurons = slice(plan.first[index], plan.first[index + 1])
+            decay = few_reals(f"decay_{c_name}", plan.decay[g, neurons])
+            group = SynapseGroup(
+                f"current_{c_name}", decay if isinstance(synapse, Exponential) else None,
+                few_reals(f"gain_{c_name}", plan.scale[g, neurons]),
+            )  # fmt: skip
             self._fill(group, c_name, own)
             if own:
                 found.append(group)

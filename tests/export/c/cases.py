@@ -1,7 +1,7 @@
 """Random networks, and what the CPU engine and the float64 twin make of them."""
 
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -62,7 +62,9 @@ CASES = [
     _case(2024, "hostile", readout="softmax-sum"),
     _case(2025, "hostile", current=True, readout="max"),
 ]
-NETWORKS = {"every": every_neuron, "hostile": hostile_network}
+NETWORKS = {
+    "every": every_neuron, "hostile": partial(hostile_network, recurrent_tau=Uniform(1.0, 4.0)),
+}  # fmt: skip
 
 
 @lru_cache(maxsize=64)

@@ -15,8 +15,11 @@ from mlgenn_delays.export.artifact import About, Artifact
 from mlgenn_delays.export.genn import write, write_genn
 from mlgenn_delays.export.genn.bind import network_source, offsets
 from mlgenn_delays.export.genn.layout import LONGEST, DeviceArrays
-from mlgenn_delays.network import LIF, Exponential, LeakyIntegrator, Network, SpikeInput
+from mlgenn_delays.export.prepare import prepare
+from mlgenn_delays.network import LIF, Exponential, LeakyIntegrator, Network, SpikeInput, Uniform
 from tests.export.genn.cases import artifact
+from tests.export.neurons import hostile_network
+from tests.reference.nets import StepRecipe
 
 
 def small(delay: float) -> Artifact:
@@ -145,3 +148,9 @@ def test_population_names_do_not_reach_the_code() -> None:
     for p in net.projections.values():
         p.source, p.target = (hostile if n == "hidden" else n for n in (p.source, p.target))
     assert [*DeviceArrays(net, 1).arrays] == [*DeviceArrays(made.network, 1).arrays]
+
+
+def test_synapses_that_differ_between_neurons_are_refused() -> None:
+    net = hostile_network(StepRecipe(1), Uniform(1.0, 4.0))
+    with pytest.raises(InputError, match="tau_syn of projection 'Hostile->Hostile' must be one"):
+        DeviceArrays(prepare(net)[0], 1)
