@@ -1,7 +1,7 @@
 """One network of every neuron, and neurons whose names and equations are unlike any other's."""
 
 from dataclasses import replace
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 
@@ -85,7 +85,7 @@ def every_neuron(recipe: StepRecipe) -> Network:
     return net
 
 
-def hostile_network(recipe: StepRecipe, recurrent_tau: Any = 2.0) -> Network:
+def hostile_network(recipe: StepRecipe) -> Network:
     """A network of neurons that no reference knows, and that differ."""
     inputs, n, outputs = recipe.sizes
     net = Network(dt=recipe.dt, seed=recipe.seed)
@@ -98,6 +98,6 @@ def hostile_network(recipe: StepRecipe, recurrent_tau: Any = 2.0) -> Network:
     mean = 1.6 / (inputs * (1.0 if recipe.current else RATE))
     delays = {"delay": Uniform(0.0, recipe.max_delay), "max_delay": recipe.max_delay}
     net.connect("input", "Hostile", Delta(), weight=Normal(mean, mean), **delays)
-    net.connect("Hostile", "Hostile", Exponential(recurrent_tau), weight=Normal(0.0, 0.2), **delays)
+    net.connect("Hostile", "Hostile", Exponential(2.0), weight=Normal(0.0, 0.2), **delays)
     net.connect("Hostile", "output", Exponential(5.0), weight=Normal(0.0, 1.0), **delays)
     return net

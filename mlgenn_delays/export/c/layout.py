@@ -183,8 +183,9 @@ class SynapseGroup:
     """The synapses of one model onto a population."""
 
     name: str  # of the current's field in C, which `Exponential` alone has
-    decay: Constant | None  # (n,) or (1,): exp(-dt/tau_syn), None for `Delta`
-    scale: Constant  # (n,) or (1,): (tau_syn/dt)(1 - exp(-dt/tau_syn))
+    decay: str | None  # C of exp(-dt/tau_syn) of neuron j, None for `Delta`
+    scale: str  # C of (tau_syn/dt)(1 - exp(-dt/tau_syn))
+    constants: list[Constant] = field(default_factory=list)  # (n,) each, if they differ
     rings: list[Ring] = field(default_factory=list)  # where arrivals come from
     gathers: list[Gather] = field(default_factory=list)  # projections that look back
 
@@ -263,8 +264,6 @@ class CProgram:
         scales = [ring.scale for ring, _ in self.rings.values()]
         found = [p.bias for p in self.neurons] + scales + [each.scale for each in self.gathers]
         found += [array for p in self.neurons for array in p.constants]
-        groups = [group for p in self.neurons for group in p.groups if group.decay is not None]
-        found += [each for g in groups for each in (g.decay, g.scale) if each and not each.alone]
         for own in [s.table for s in self.senders] + [g.table for g in self.gathers]:
             found += own.constants()
         return [array for array in found if array is not None]

@@ -44,15 +44,6 @@ class Constant:
         """Its size."""
         return BYTES[self.kind] * self.values.size
 
-    @property
-    def alone(self) -> bool:
-        """Whether it is one number, which stands in the code."""
-        return self.values.size == 1
-
-    def of(self, j: str) -> str:
-        """How the value of a neuron is read."""
-        return real(self.values[0]) if self.alone else f"{self.name}[{j}]"
-
     def source(self) -> str:
         """Its definition."""
         extent = _extent(self.values.shape)
@@ -86,11 +77,6 @@ def integers(name: str, values: np.ndarray) -> Constant:
 def reals(name: str, values: np.ndarray) -> Constant:
     """An array of float32."""
     return Constant(name, "float", values.astype(np.float32))
-
-
-def few_reals(name: str, values: np.ndarray) -> Constant:
-    """An array of float32, of one number if all are the same."""
-    return reals(name, values if np.ptp(values) else values[:1])
 
 
 def state_bytes(fields: list[Field]) -> int:

@@ -15,11 +15,8 @@ from mlgenn_delays.export.artifact import About, Artifact
 from mlgenn_delays.export.genn import write, write_genn
 from mlgenn_delays.export.genn.bind import network_source, offsets
 from mlgenn_delays.export.genn.layout import LONGEST, DeviceArrays
-from mlgenn_delays.export.prepare import prepare
-from mlgenn_delays.network import LIF, Exponential, LeakyIntegrator, Network, SpikeInput, Uniform
+from mlgenn_delays.network import LIF, Exponential, LeakyIntegrator, Network, SpikeInput
 from tests.export.genn.cases import artifact
-from tests.export.neurons import hostile_network
-from tests.reference.nets import StepRecipe
 
 
 def small(delay: float) -> Artifact:
@@ -151,6 +148,7 @@ def test_population_names_do_not_reach_the_code() -> None:
 
 
 def test_synapses_that_differ_between_neurons_are_refused() -> None:
-    net = hostile_network(StepRecipe(1), Uniform(1.0, 4.0))
-    with pytest.raises(InputError, match="tau_syn of projection 'Hostile->Hostile' must be one"):
-        DeviceArrays(prepare(net)[0], 1)
+    net = small(1.0).network
+    net.projections["hidden->output"].synapse = Exponential(np.array([1.0, 2.0]))
+    with pytest.raises(InputError, match="tau_syn of projection 'hidden->output' must be one"):
+        DeviceArrays(net, 1)
