@@ -1,0 +1,169 @@
+"""What neurons of a recipe must be: declared, with parameters of theirs, linear for EventProp."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from mlgenn_delays.distributions import PerNeuron
+from mlgenn_delays.errors import InputError, nearest
+from mlgenn_delays.network import LIF, LeakyIntegrator
+from mlgenn_delays.network.models import INPUT_MODELS
+from mlgenn_delays.neurons.declare import (
+    Neuron,
+    ReadoutNeuron,
+    SpikingNeuron,
+    is_built_in,
+    model_names,
+    neuron_models,
+    parameter_fields,
+)
+from mlgenn_delays.neurons.linear import limit_of
+from mlgenn_delays.neurons.stored import from_declaration
+from mlgenn_delays.recipe.network_section import Layer, Readout
+from mlgenn_delays.rng import generator
+from mlgenn_delays.settings import fields_of
+from mlgenn_delays.untrusted import shown
+
+if TYPE_CHECKING:
+    from mlgenn_delays.recipe.schema import Recipe
+
+
+def neuron_tables(recipe: "Recipe") -> Iterator[tuple[str, Layer | Readout]]:
+    """Each table with a neuron model, and its key."""
+    for number, layer in enumerate(recipe.network.layers):
+        yield f"network.layers.{number}", layer
+    yield "network.readout", recipe.network.readout
+
+
+def _base(table: Layer | Readout) -> Any:
+    return SpikingNeuron if isinstance(table, Layer) else ReadoutNeuron
+
+
+def _with(base: type[Neuron], parameter: str) -> str:
+    """Names of the models that come with the package and have a parameter."""
+    models = (m for m in neuron_models().values() if issubclass(m, base) and is_built_in(m))
+    return " or ".join(repr(m.__name__) for m in models if parameter in m.parameters())
+
+
+def check_models(recipe: "Recipe") -> None:
+    """Reject declarations that cannot be used, unknown models, and parameters a model lacks."""
+    taken = [*INPUT_MODELS]
+    for model in filter(is_built_in, neuron_models().values()):
+        taken += [model.__name__, *model.former]
+    for name, table in recipe.neurons.items():
+        if name in taken:
+            raise ValueError(f"neurons.{name} must be called otherwise: {name} comes with delaysnn")
+        try:
+            from_declaration(name, table.declaration())
+        except InputError as error:
+            raise ValueError(f"neurons.{error}") from error
+    for key, layer in neuron_tables(recipe):
+        spiking = isinstance(layer, Layer)
+        declared = [name for name, table in recipe.neurons.items() if table.spiking == spiking]
+        known = (*dict.fromkeys((*model_names(_base(layer)), *declared)),)
+        if layer.model in recipe.neurons and layer.model not in declared:
+            raise ValueError(
+                f"neurons.{layer.model}.spiking must be {str(spiking).lower()} for a model of "
+                f"{key}, got {str(not spiking).lower()}"
+            )
+        if layer.model not in known:
+            hint = nearest(layer.model, known) or "; or declare it in [neurons.NAME]"
+            raise ValueError(
+                f"{key}.model must be one of {', '.join(known)}, got {shown(layer.model)}{hint}"
+            )
+        _check_parameters(key, layer, recipe.neuron(layer))
+
+
+def _check_parameters(key: str, table: Layer | Readout, model: type[Neuron]) -> None:
+    """Reject parameters that a model does not have, and the lack of those that it needs."""
+    with_model = f"with {key}.model = {table.model!r}"
+    own = is_built_in(model)
+    plain: Any = LIF if isinstance(table, Layer) else LeakyIntegrator
+    for name, _, default in parameter_fields(_base(table), plain):
+        value = getattr(table, name)
+        also = name == "tau_syn"  # of Exponential synapses
+        if value == default or also or (own and name in model.parameters()):
+            continue
+        if name in model.parameters():
+            why, instead = "whose parameters have a table", f"give {key}.parameters.{name}"
+        else:
+            why = "which does not have it"
+            instead = f"set the model to {_with(_base(table), name)}"
+        raise ValueError(
+            f"{key}.{name} must be {default:g} {with_model}, {why}, got {value}; or {instead}"
+        )
+    if own:
+        if table.parameters:
+            raise ValueError(
+                f"{key}.parameters must be {{}} {with_model}, which comes with delaysnn, got "
+                f"{', '.join(table.parameters)}; give them as keys of {key}"
+            )
+        return
+    for name in table.parameters:
+        if name not in model.parameters():
+            raise ValueError(
+                f"there is no key '{key}.parameters.{name}' ({table.model} has "
+                f"{', '.join(model.parameters()) or 'none'}){nearest(name, model.parameters())}"
+            )
+    for name in model.parameters():
+        if fields_of(model)[name].is_required() and name not in table.parameters:
+            raise ValueError(
+                f"{key}.parameters.{name} must be given {with_model}, which has no default of it"
+            )
+
+
+def _made(recipe: "Recipe", key: str, table: Layer | Readout) -> Neuron:
+    """The neurons of a table, as many as it says; an error names its key."""
+    model: Any = recipe.neuron(table)
+    where = key if is_built_in(model) else f"{key}.parameters"
+    own = table.values_for(model)
+    sizes = [len(value) for value in own.values() if isinstance(value, PerNeuron)]
+    size = table.size if isinstance(table, Layer) else max(sizes, default=1)
+    dt = recipe.network.dt
+    try:
+        made: Neuron = model(size, **own)
+    except InputError as error:
+        name, text = f"{model.__name__}.", str(error)
+        if text.startswith(name):
+            raise ValueError(f"{where}.{text.removeprefix(name)}") from error
+        raise ValueError(f"{key}: {text}") from error
+    short = made.too_short(dt)
+    if short is not None:
+        raise ValueError(
+            f"{where}.{short[0]} must be {short[1].replace('dt', 'network.dt')} with "
+            f"{key}.model = {table.model!r}, got {getattr(made, short[0])}"
+        )
+    return made
+
+
+def check_neurons(recipe: "Recipe") -> None:
+    """Reject settings a neuron model does not support, and normalisation of recurrent layers."""
+    for key, table in neuron_tables(recipe):
+        model: Any = recipe.neuron(table)
+        plain = "LIF" if isinstance(table, Layer) else "LeakyIntegrator"
+        if model.synapses and table.synapse not in model.synapses:
+            raise ValueError(
+                f"{key}.synapse must be {model.synapses[0]!r} with {key}.model = {table.model!r}, "
+                f"got {table.synapse!r}; or set the model to {plain!r}"
+            )
+        _made(recipe, key, table)
+        if isinstance(table, Layer) and table.normalise and recipe.learning.pipelined:
+            raise ValueError(
+                f"{key}.normalise must be false with learning.pipelined = true, got true; leave "
+                "one of them out"
+            )
+        if isinstance(table, Layer) and table.normalise and table.recurrent:
+            raise ValueError(
+                f"{key}.normalise must be false with {key}.recurrent = true, got true: a "
+                "recurrent current is not known before its spikes; leave one of them out"
+            )
+
+
+def check_linear(recipe: "Recipe", key: str, table: Layer | Readout) -> None:
+    """Reject neurons that EventProp does not take.
+
+    Raises:
+        InputError: They are not linear between spikes, or change much in a short step.
+    """
+    dt = recipe.network.dt
+    made = _made(recipe, key, table)
+    limit_of(made.drawn(key, dt, lambda name: generator(recipe.seed, name, key)), dt)
