@@ -12,7 +12,7 @@ import numpy as np
 
 from mlgenn_delays.distributions import PerNeuron
 from mlgenn_delays.errors import InputError
-from mlgenn_delays.network import Network, Projection
+from mlgenn_delays.network import Exponential, Network, Projection
 from mlgenn_delays.network.delays import delay_steps
 from mlgenn_delays.neurons.declare import Neuron, SpikingNeuron
 from mlgenn_delays.neurons.linear import step_of
@@ -29,6 +29,20 @@ def prepare(network: Network) -> tuple[Network, Kept]:
         _whole_steps(projection, network.dt)
     leading, driven = _leads_on(network), _driven(network)
     return _without(network, {name: own & driven[name] for name, own in leading.items()})
+
+
+def check_one_tau_syn(network: Network, where: str) -> None:
+    """Reject synapses whose time constant differs between neurons, which a format has no place for.
+
+    Raises:
+        InputError: There are any.
+    """
+    for p in network.projections.values():
+        if isinstance(p.synapse, Exponential) and isinstance(p.synapse.tau_syn, PerNeuron):
+            raise InputError(
+                f"{where} must have one tau_syn for all neurons, got {p.synapse.tau_syn} for "
+                f"projection {p.name!r}; take --format c or bundle, or train CubaLIF neurons"
+            )
 
 
 def _whole_steps(projection: Projection, dt: float) -> None:
@@ -132,8 +146,13 @@ def _without(network: Network, used: dict[str, np.ndarray]) -> tuple[Network, Ke
             pre, post = index[p.source][p.pre()], index[p.target][p.post]
             fits = (pre >= 0) & (post >= 0)
             counts = np.bincount(pre[fits], minlength=small.populations[p.source].n)
+            synapse: Any = p.synapse
+            if isinstance(synapse, Exponential) and isinstance(synapse.tau_syn, PerNeuron):
+                left_of: Any = PerNeuron(synapse.tau_syn.array[index[p.target] >= 0])
+                synapse = replace(synapse, tau_syn=left_of)
             small.projections[name] = replace(
                 p,
+                synapse=synapse,
                 indptr=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
                 post=post[fits].astype(np.int32),
                 weight=p.weight[fits],

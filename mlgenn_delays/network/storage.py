@@ -1,7 +1,6 @@
 """Networks on disk: one safetensors file with JSON metadata; no pickle, loading runs no code."""
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +12,11 @@ from mlgenn_delays.network.models import (
     FIELDS,
     INPUT_MODELS,
     SYNAPSE_MODELS,
+    Exponential,
     Normalisation,
     Population,
     PopulationModel,
+    SynapseModel,
     check_name,
     check_roles,
     check_synapse,
@@ -62,6 +63,9 @@ def tensors_of(network: "Network") -> dict[str, np.ndarray]:
             array = getattr(projection, key)
             if array is not None:
                 tensors[f"projection/{projection.name}/{key}"] = array.astype(kind)
+        tau = getattr(projection.synapse, "tau_syn", None)
+        if isinstance(tau, PerNeuron):
+            tensors[f"projection/{projection.name}/tau_syn"] = tau.array
     return tensors
 
 
@@ -104,7 +108,7 @@ def describe(network: "Network") -> dict[str, Any]:
                 "name": p.name,
                 "source": p.source,
                 "target": p.target,
-                "synapse": {"model": type(p.synapse).__name__, **asdict(p.synapse)},
+                "synapse": {"model": type(p.synapse).__name__, **_of_synapse(p.synapse)},
                 "max_delay": p.max_delay,
                 "granularity": p.granularity,
             }
@@ -116,6 +120,11 @@ def describe(network: "Network") -> dict[str, Any]:
 def _numbers(model: PopulationModel) -> dict[str, Any]:
     """The settings of a model but for those that differ between neurons."""
     return {k: v for k, v in vars(model).items() if not isinstance(v, PerNeuron)}
+
+
+def _of_synapse(synapse: SynapseModel) -> dict[str, Any]:
+    own = {k: v for k, v in vars(synapse).items() if not isinstance(v, PerNeuron)}
+    return {k: v for k, v in own.items() if (k, v) != ("learn", False)}
 
 
 def rebuild(
@@ -147,8 +156,10 @@ def rebuild(
         learning(repr(entry["name"]), model, tuple(entry.get("learn", ())))
     for entry in text["projections"]:
         settings = dict(entry["synapse"])
-        synapse = SYNAPSE_MODELS[settings.pop("model")](**settings)
         base = f"projection/{entry['name']}"
+        if f"{base}/tau_syn" in tensors:
+            settings["tau_syn"] = PerNeuron(_array(tensors, f"{base}/tau_syn", np.float32))
+        synapse = SYNAPSE_MODELS[settings.pop("model")](**settings)
         arrays: dict[str, Any] = {
             key: _array(tensors, f"{base}/{key}", kind)
             for key, kind in _ARRAYS.items()
@@ -159,6 +170,8 @@ def rebuild(
         source, target = (network.populations[p] for p in (projection.source, projection.target))
         check_roles(source, target)
         check_synapse(synapse, target)
+        if isinstance(synapse, Exponential):
+            synapse.drawn(target.name, target.n, network.dt, np.random.default_rng(0))
         projection.check(source.n, target.n)
         check_name("projection", projection.name)
         network.projections[projection.name] = projection

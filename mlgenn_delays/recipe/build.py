@@ -69,7 +69,10 @@ def build_network(recipe: Recipe, n_inputs: int, n_classes: int, seed: int) -> N
     for number, layer in enumerate(section.layers, 1):
         neurons = _neurons(recipe, layer, layer.size)
         added = network.add(
-            f"hidden{number}", neurons, normalise=layer.normalise, learn=layer.learn
+            f"hidden{number}",
+            neurons,
+            normalise=layer.normalise,
+            learn=layer.learned_by(recipe.neuron(layer)),
         )
         weight = _weight(layer, before.n)
         _connect(network, recipe, counts, before.name, added.name, _synapse(layer), weight)
@@ -79,7 +82,8 @@ def build_network(recipe: Recipe, n_inputs: int, n_classes: int, seed: int) -> N
         before = added
     readout = section.readout
     neurons = _neurons(recipe, readout, n_classes, readout=readout.kind)
-    network.add("output", neurons, normalise=readout.normalise, learn=readout.learn)
+    learn = readout.learned_by(recipe.neuron(readout))
+    network.add("output", neurons, normalise=readout.normalise, learn=learn)
     weight = _weight(readout, before.n)
     _connect(network, recipe, counts, before.name, "output", _synapse(readout), weight)
     return network
@@ -91,7 +95,8 @@ def _neurons(recipe: Recipe, table: Layer | Readout, n: int, **others: str) -> A
 
 
 def _synapse(table: Layer | Readout) -> SynapseModel:
-    return Delta() if table.synapse == "Delta" else Exponential(table.tau_syn)
+    learns = "tau_syn" in table.learn
+    return Delta() if table.synapse == "Delta" else Exponential(table.tau_syn, learn=learns)
 
 
 def _weight(table: Layer | Readout, n_pre: int) -> Uniform | Normal:

@@ -61,7 +61,7 @@ Learn = Annotated[
     Field(
         strict=False,
         description="Parameters of its neurons that are learned, one value per neuron, such as "
-        "['tau_mem', 'v_thresh'].",
+        "['tau_mem', 'v_thresh'], and tau_syn of the Exponential synapses onto it.",
     ),
 ]
 WeightInit = Annotated[str, one_of("auto", "normal", "kaiming")]
@@ -94,6 +94,7 @@ class _WithNeurons(_Weighted):
     if TYPE_CHECKING:  # at run time, the order of their keys is that of the tables
         model: str
         parameters: Parameters
+        learn: Learn
 
     def values_for(self, model: type[Neuron]) -> dict[str, Any]:
         """The parameters of its model, by name: its own keys, or what `parameters` gives."""
@@ -104,6 +105,11 @@ class _WithNeurons(_Weighted):
             name: int(value) if name in whole and value == int(value) else value
             for name, value in self.parameters.items()
         }
+
+    def learned_by(self, model: type[Neuron]) -> tuple[str, ...]:
+        """Names of parameters of its neurons that are learned, without those of its synapses."""
+        known = model.parameters()
+        return tuple(name for name in self.learn if name != "tau_syn" or name in known)
 
 
 class Layer(_WithNeurons):
@@ -119,7 +125,7 @@ class Layer(_WithNeurons):
     parameters: Parameters = {}
     learn: Learn = ()
     synapse: Synapse = Field("Exponential", description="Model of the synapses onto the layer.")
-    tau_syn: TauSyn = Exponential.tau_syn
+    tau_syn: Annotated[TauSyn, Varying(TauSyn)] = Exponential.tau_syn
     weight_init: WeightInit = Field("auto", description=_WEIGHT_INIT)
     weight_mean: Number = Field(
         0.03, description="Mean of the starting weights from the layer before (normal)."
@@ -154,7 +160,7 @@ class Readout(_WithNeurons):
     parameters: Parameters = {}
     learn: Learn = ()
     synapse: Synapse = Field("Exponential", description="Model of the synapses onto the output.")
-    tau_syn: TauSyn = Exponential.tau_syn
+    tau_syn: Annotated[TauSyn, Varying(TauSyn)] = Exponential.tau_syn
     weight_init: WeightInit = Field("auto", description=_WEIGHT_INIT)
     weight_mean: Number = Field(0.0, description="Mean of the starting weights (normal).")
     weight_sd: NonNegative = Field(0.03, description="Standard deviation of the starting weights.")

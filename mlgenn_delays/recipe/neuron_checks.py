@@ -145,6 +145,14 @@ def check_neurons(recipe: "Recipe") -> None:
                 f"{key}.synapse must be {model.synapses[0]!r} with {key}.model = {table.model!r}, "
                 f"got {table.synapse!r}; or set the model to {plain!r}"
             )
+        known = [name for name in model.parameters() if name != model.refractory]
+        known += [] if table.synapse == "Delta" or "tau_syn" in known else ["tau_syn"]
+        for name in table.learn:
+            if name not in known:
+                raise ValueError(
+                    f"{key}.learn must be of {', '.join(known)} with {key}.model = "
+                    f"{table.model!r}, got {name!r}{nearest(name, known)}"
+                )
         _made(recipe, key, table)
         if isinstance(table, Layer) and table.normalise and recipe.learning.pipelined:
             raise ValueError(

@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from mlgenn_delays.distributions import PerNeuron
-from mlgenn_delays.network import Population
+from mlgenn_delays.engines.shared.plan import of_synapse, synapse_groups
+from mlgenn_delays.network import Exponential, Network, Population
 from mlgenn_delays.neurons.declare import Neuron
 from mlgenn_delays.settings import LONGEST, bounds_of, fields_of, unit_of
 
@@ -123,3 +124,47 @@ class LearnedNeurons:
                 for constant, by in zip(self.names, by_constant, strict=True)
             )
             each.by_value = np.zeros(self.model.n) + sum(parts)
+
+
+class LearnedSynapses:
+    """The learned time constants of a group of synapses onto a population; see `synapse_groups`."""
+
+    def __init__(self, network: Network, population: str, group: int) -> None:
+        self.population, self.group, self.dt = population, group, network.dt
+        synapse = synapse_groups(network, population)[group]
+        self.projections = [p.name for p in network.incoming(population) if p.synapse == synapse]
+        n = network.populations[population].n
+        self.learned = Learned(n, network.dt / 2, LONGEST)
+        self.read(network)
+
+    @staticmethod
+    def of(network: Network) -> dict[str, "LearnedSynapses"]:
+        """All of a network, by ``population/synapseG``."""
+        found = {}
+        for name in network.populations:
+            for g, synapse in enumerate(synapse_groups(network, name)):
+                if isinstance(synapse, Exponential) and synapse.learn:
+                    found[f"{name}/synapse{g}"] = LearnedSynapses(network, name, g)
+        return found
+
+    def read(self, network: Network) -> None:
+        """Take the values of a network."""
+        synapse: Any = network.projections[self.projections[0]].synapse
+        self.learned.value[:] = synapse.tau_syn
+
+    def write(self, network: Network) -> None:
+        """Put the values into a network."""
+        values: Any = PerNeuron(self.learned.value)
+        synapse = Exponential(values, learn=True)
+        for name in self.projections:
+            network.projections[name].synapse = synapse
+
+    def constants(self) -> tuple[np.ndarray, np.ndarray]:
+        """Decay and scale of each neuron, float64 (n,)."""
+        return of_synapse(self.learned.value.astype(np.float64), self.dt)
+
+    def take_gradients(self, by_synapse: np.ndarray) -> None:
+        """Take dL/d(scale, decay), (n, 2)."""
+        decay, scale = of_synapse(self.learned.value.astype(np.float64) + 1j * TINY, self.dt)
+        slopes = np.stack([np.imag(scale), np.imag(decay)], 1) / TINY
+        self.learned.by_value = (by_synapse * slopes).sum(1)

@@ -183,8 +183,9 @@ class SynapseGroup:
     """The synapses of one model onto a population."""
 
     name: str  # of the current's field in C, which `Exponential` alone has
-    decay: np.float32 | None  # exp(-dt/tau_syn), None for `Delta`
-    scale: np.float32  # (tau_syn/dt)(1 - exp(-dt/tau_syn))
+    decay: str | None  # C of exp(-dt/tau_syn) of neuron j, None for `Delta`
+    scale: str  # C of (tau_syn/dt)(1 - exp(-dt/tau_syn))
+    constants: list[Constant] = field(default_factory=list)  # (n,) each, if they differ
     rings: list[Ring] = field(default_factory=list)  # where arrivals come from
     gathers: list[Gather] = field(default_factory=list)  # projections that look back
 

@@ -29,7 +29,7 @@ from mlgenn_delays.export.c.layout import (
 from mlgenn_delays.export.c.quantise import Quantised
 from mlgenn_delays.export.c.text import Names, real, reals, signed, unsigned
 from mlgenn_delays.export.step_code import Target, local_names, step_code
-from mlgenn_delays.network import Exponential, Network, Population, Projection
+from mlgenn_delays.network import Network, Population, Projection
 from mlgenn_delays.network.models import CurrentInput
 from mlgenn_delays.neurons.declare import OUTPUT, Neuron, ReadoutNeuron
 from mlgenn_delays.neurons.write import C
@@ -121,16 +121,19 @@ class _Maker:
             lambda m: f"{arrays}_{m}[j]", tuple(spiked),
         )  # fmt: skip
         step = step_code(model, self.network.dt, target)
+        groups = self._groups(plan, index, name)
+        constants = [reals(f"{arrays}_{m}", array) for m, array in enumerate(step.arrays)]
+        constants += [array for group in groups for array in group.constants]
         return Neurons(
             name=c_name,
             title=name,
             n=population.n,
             step=step,
             states=states,
-            constants=[reals(f"{arrays}_{m}", array) for m, array in enumerate(step.arrays)],
+            constants=constants,
             refractory=held,
             bias=reals(f"bias_{c_name}", bias) if bias.any() else None,
-            groups=self._groups(plan, index, name),
+            groups=groups,
             readout=readout,
         )
 
@@ -154,8 +157,7 @@ class _Maker:
                 if p.synapse == synapse and len(self.synapses[p.name])
             ]
             c_name = f"{self.c_names[name]}_{g}"
-            decay = plan.decay[index, g] if isinstance(synapse, Exponential) else None
-            group = SynapseGroup(f"current_{c_name}", decay, plan.scale[index, g])
+            group = _group(plan, index, g, c_name)
             self._fill(group, c_name, own)
             if own:
                 found.append(group)
@@ -201,6 +203,21 @@ class _Maker:
         assert ring is not None
         sender = Sender(name, p.name, self.c_names[p.source], ring, table(name, synapses))
         self.layout.senders.append(sender)
+
+
+def _group(plan: Plan, index: int, g: int, c_name: str) -> SynapseGroup:
+    own = slice(plan.first[index], plan.first[index + 1])
+    if plan.instant[index, g]:
+        return SynapseGroup(f"current_{c_name}", None, real(1.0))
+    found: list[str] = []
+    constants = []
+    for name, values in (("decay", plan.decay[g, own]), ("scale", plan.scale[g, own])):
+        if (values == values[0]).all():
+            found.append(real(values[0]))
+        else:
+            constants.append(reals(f"{name}_{c_name}", values))
+            found.append(f"{name}_{c_name}[j]")
+    return SynapseGroup(f"current_{c_name}", found[0], found[1], constants)
 
 
 def _reach(s: Synapses) -> int:

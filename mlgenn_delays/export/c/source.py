@@ -81,7 +81,7 @@ def run(layout: CProgram, p: Neurons) -> str:
 
 def _current(layout: CProgram, group: SynapseGroup) -> str:
     """What adds the current of one synapse model to that of neuron j."""
-    start = "0.0f" if group.decay is None else f"{real(group.decay)} * state.{group.name}[j]"
+    start = "0.0f" if group.decay is None else f"{group.decay} * state.{group.name}[j]"
     body = [f"float x = {start};"]
     for ring in group.rings:
         arrived = f"{ring.name}[j]"
@@ -92,7 +92,7 @@ def _current(layout: CProgram, group: SynapseGroup) -> str:
     body += [_look_back(layout, gather) for gather in group.gathers]
     if group.decay is None:
         return block("", [*body, "total += x;"]).lstrip()
-    body += [f"state.{group.name}[j] = x;", f"total += {real(group.scale)} * x;"]
+    body += [f"state.{group.name}[j] = x;", f"total += {group.scale} * x;"]
     return block("", body).lstrip()
 
 

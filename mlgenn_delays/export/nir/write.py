@@ -26,6 +26,7 @@ from mlgenn_delays.distributions import PerNeuron
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.export.artifact import Artifact
 from mlgenn_delays.export.nir.graph import MOST, SECOND, Graph
+from mlgenn_delays.export.prepare import check_one_tau_syn
 from mlgenn_delays.files import write_atomic
 from mlgenn_delays.network import EulerLI, EulerLIF, Network, Projection
 from mlgenn_delays.network.delays import delay_steps
@@ -249,6 +250,7 @@ def write_nir(
             large, or edges is unknown.
         WorkError: The file cannot be written.
     """
+    check_one_tau_syn(artifact.network, "a NIR file")
     nir = _nir()
     if edges not in EDGES:
         raise InputError(f"edges must be one of {', '.join(EDGES)}, got {edges!r}")

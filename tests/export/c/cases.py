@@ -23,7 +23,8 @@ EXAMPLES = 6
 class Case:
     recipe: StepRecipe
     # "several" synapse models, "skip"ping projection, "bare": no hidden neuron left,
-    # "every" neuron, "hostile" neurons, which the twin does not know
+    # "differs": time constants of synapses between neurons, "every" neuron, "hostile" neurons,
+    # which the twin does not know
     more: str = ""
 
     def __str__(self) -> str:
@@ -61,6 +62,7 @@ CASES = [
     _case(2023, "every", current=True, dt=0.5),
     _case(2024, "hostile", readout="softmax-sum"),
     _case(2025, "hostile", current=True, readout="max"),
+    _case(2026, "differs", recurrent=True, density=0.3),
 ]
 NETWORKS = {"every": every_neuron, "hostile": hostile_network}
 
@@ -84,6 +86,12 @@ def artifact(case: Case) -> Artifact:
                 "input", "hidden0", Exponential(tau), weight=Normal(0.0, spread), density=0.5,
                 name=f"of {tau} ms", **delays,
             )  # fmt: skip
+    if case.more == "differs":
+        rng = np.random.default_rng(recipe.seed)
+        for name, p in net.projections.items():
+            n = net.populations[p.target].n
+            tau = p.synapse.tau_syn + rng.uniform(0.0, 4.0, n)
+            net.projections[name].synapse = Exponential(tau)
     labels = tuple(f"class{k}" for k in range(recipe.sizes[-1]))
     return Artifact.of(net, About(n_steps=recipe.steps, labels=labels))
 
