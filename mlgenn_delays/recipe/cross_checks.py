@@ -15,6 +15,7 @@ from mlgenn_delays.recipe.neuron_checks import (
     check_linear,
     check_models,
     check_neurons,
+    foreign_keys,
     neuron_tables,
 )
 from mlgenn_delays.settings import fields_of
@@ -44,13 +45,7 @@ def check_rule(recipe: "Recipe") -> None:
         return
     with_rule = "with learning.rule = 'eventprop'"
     for key, table in neuron_tables(recipe):
-        try:
-            check_linear(recipe, key, table)
-        except InputError as error:
-            raise ValueError(
-                f"{key}.model must be one that EventProp takes {with_rule}, got {table.model!r}: "
-                f"{str(error).removesuffix('; take SurrogateBPTT')}; {_SURROGATE}"
-            ) from error
+        check_linear(recipe, key, table, f"; {_SURROGATE}")
         if table.synapse != "Exponential":
             raise ValueError(
                 f"{key}.synapse must be 'Exponential' {with_rule}, got {table.synapse!r}; "
@@ -160,6 +155,8 @@ _WEIGHTS = {
 
 def _network(recipe: "Recipe") -> Found:
     for where, table in neuron_tables(recipe):
+        for name in foreign_keys(recipe, table):
+            yield f"{where}.{name}", f"{where}.model = {table.model!r}"
         if table.synapse == "Delta" and "tau_syn" not in recipe.neuron(table).parameters():
             yield f"{where}.tau_syn", f"{where}.synapse = 'Delta'"
         for key in _WEIGHTS[table.weight_init]:

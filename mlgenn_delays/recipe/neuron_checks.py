@@ -38,10 +38,19 @@ def _base(table: Layer | Readout) -> Any:
     return SpikingNeuron if isinstance(table, Layer) else ReadoutNeuron
 
 
-def _with(base: type[Neuron], parameter: str) -> str:
-    """Names of the models that come with the package and have a parameter."""
-    models = (m for m in neuron_models().values() if issubclass(m, base) and is_built_in(m))
-    return " or ".join(repr(m.__name__) for m in models if parameter in m.parameters())
+def _plain_keys(table: Layer | Readout) -> list[tuple[str, Any]]:
+    """Name and default of the parameters that are keys of a table, those of all models."""
+    plain: Any = LIF if isinstance(table, Layer) else LeakyIntegrator
+    return [(name, default) for name, _, default in parameter_fields(_base(table), plain)]
+
+
+def foreign_keys(recipe: "Recipe", table: Layer | Readout) -> list[str]:
+    """Names of keys of a table that its model does not read."""
+    model = recipe.neuron(table)
+    own, others = is_built_in(model), [name for name, _ in _plain_keys(table) if name != "tau_syn"]
+    if own:
+        return [*(name for name in others if name not in model.parameters()), "parameters"]
+    return others
 
 
 def check_models(recipe: "Recipe") -> None:
@@ -75,29 +84,16 @@ def check_models(recipe: "Recipe") -> None:
 
 def _check_parameters(key: str, table: Layer | Readout, model: type[Neuron]) -> None:
     """Reject parameters that a model does not have, and the lack of those that it needs."""
-    with_model = f"with {key}.model = {table.model!r}"
-    own = is_built_in(model)
-    plain: Any = LIF if isinstance(table, Layer) else LeakyIntegrator
-    for name, _, default in parameter_fields(_base(table), plain):
-        value = getattr(table, name)
-        also = name == "tau_syn"  # of Exponential synapses
-        if value == default or also or (own and name in model.parameters()):
-            continue
-        if name in model.parameters():
-            why, instead = "whose parameters have a table", f"give {key}.parameters.{name}"
-        else:
-            why = "which does not have it"
-            instead = f"set the model to {_with(_base(table), name)}"
-        raise ValueError(
-            f"{key}.{name} must be {default:g} {with_model}, {why}, got {value}; or {instead}"
-        )
-    if own:
-        if table.parameters:
-            raise ValueError(
-                f"{key}.parameters must be {{}} {with_model}, which comes with delaysnn, got "
-                f"{', '.join(table.parameters)}; give them as keys of {key}"
-            )
+    if is_built_in(model):
         return
+    with_model = f"with {key}.model = {table.model!r}"
+    for name, default in _plain_keys(table):
+        value = getattr(table, name)
+        if name in model.parameters() and value != default and name != "tau_syn":
+            raise ValueError(
+                f"{key}.{name} must be {default:g} {with_model}, whose parameters have a table, "
+                f"got {value}; give {key}.parameters.{name}"
+            )
     for name in table.parameters:
         if name not in model.parameters():
             raise ValueError(
@@ -166,12 +162,27 @@ def check_neurons(recipe: "Recipe") -> None:
             )
 
 
-def check_linear(recipe: "Recipe", key: str, table: Layer | Readout) -> None:
-    """Reject neurons that EventProp does not take.
-
-    Raises:
-        InputError: They are not linear between spikes, or change much in a short step.
-    """
+def check_linear(recipe: "Recipe", key: str, table: Layer | Readout, instead: str) -> None:
+    """Reject neurons that EventProp does not take, with what to do instead."""
     dt = recipe.network.dt
     made = _made(recipe, key, table)
-    limit_of(made.drawn(key, dt, lambda name: generator(recipe.seed, name, key)), dt)
+    why = _not_linear(made.drawn(key, dt, lambda name: generator(recipe.seed, name, key)), dt)
+    if why:
+        base = _base(table)
+        models: list[Any] = [m for m in neuron_models().values() if issubclass(m, base)]
+        linear = [repr(m.__name__) for m in models if is_built_in(m) and not _not_linear(m(1), dt)]
+        raise ValueError(
+            f"{key}.model must be {' or '.join(sorted(linear))} with learning.rule = 'eventprop', "
+            f"or another that is linear between spikes, got {table.model!r}: {why}{instead}"
+        )
+
+
+def _not_linear(made: Neuron, dt: float) -> str:
+    """Why EventProp does not take a neuron, "" if it does."""
+    if made.synapses and "Exponential" not in made.synapses:
+        return f"it takes {made.synapses[0]} synapses only"
+    try:
+        limit_of(made, dt)
+    except InputError as error:
+        return str(error).removesuffix("; take SurrogateBPTT")
+    return ""
