@@ -155,7 +155,7 @@ class _Reader:
         if not spikes and self.threshold is not None:
             raise InputError(
                 f"{self.owner}.step must have no threshold, for it is read out, got a line "
-                "spike = ...; make it a SpikingNeuron"
+                "spike = ...; make it a SpikingNeuron, in a recipe with spiking = true"
             )
         if not any(CURRENT in names_in(line.value) for line in self.lines):
             raise InputError(f"{self.owner}.step must have a line with the synaptic current, I")
