@@ -24,7 +24,7 @@ from mlgenn_delays.network.models import (
 )
 from mlgenn_delays.network.projection import Projection
 from mlgenn_delays.neurons.declare import Neuron, model_of
-from mlgenn_delays.neurons.stored import declarations, from_declaration
+from mlgenn_delays.neurons.stored import MOST_DECLARED, declarations, from_declaration
 from mlgenn_delays.tensors import FileFormat, not_finite
 from mlgenn_delays.untrusted import parse_json
 
@@ -36,7 +36,6 @@ REMEDY = "take another copy or checkpoint of the network"
 FORMAT = FileFormat(
     "delaysnn-network", 2, "delaysnn network", "; give a path to a .safetensors file", REMEDY
 )
-MOST_DECLARED = 100  # neurons that a file declares
 _ARRAYS = {
     "indptr": np.int64,
     "post": np.int32,

@@ -160,7 +160,7 @@ class _Reader:
         if not spikes and self.threshold is not None:
             raise InputError(
                 f"{self.owner}.step must have no threshold, for it is read out, got a line "
-                "spike = ...; make it a SpikingNeuron"
+                "spike = ...; make it a SpikingNeuron, in a recipe with spiking = true"
             )
         self._check_units()
         return Equations(

@@ -12,7 +12,15 @@ from keyword import iskeyword
 from textwrap import dedent
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.neurons.checks import MOST_TEXT
@@ -25,10 +33,22 @@ from mlgenn_delays.neurons.declare import (
     make_model,
     neuron_models,
 )
-from mlgenn_delays.settings import Integer, Number, Unit, fields_of, limits_of, says, unit_of
+from mlgenn_delays.settings import (
+    Integer,
+    Number,
+    Unit,
+    check,
+    fields_of,
+    limits_of,
+    one_of,
+    says,
+    unit_of,
+)
 from mlgenn_delays.untrusted import first_problem, shown
 
 LONGEST_NAME = 100
+MOST_DECLARED = 100  # neurons
+MOST_PARAMETERS = 100
 _Word = Annotated[str, Field(max_length=100)]
 
 
@@ -38,34 +58,80 @@ class _Plain(BaseModel):
 
 def _called(name: str) -> str:
     if not name.isidentifier() or iskeyword(name):
-        raise ValueError("it must be a name of Python")
+        raise ValueError("must be a name of Python")
     return name
 
 
-class Parameter(_Plain):
-    """A parameter; without default it must be given."""
-
-    name: Annotated[str, Field(max_length=LONGEST_NAME), AfterValidator(_called)]
-    whole: bool = False
-    default: float | None = None
-    unit: Annotated[str, Field(pattern=r"^(ms|1/ms)?$")] = ""
-    meaning: Annotated[str, Field(max_length=1000)] = ""
-    gt: float | None = None
-    ge: float | None = None
-    lt: float | None = None
-    le: float | None = None
+def _called_like_class(name: str) -> str:
+    # It becomes part of the names of files.
+    if not name.isascii() or not name.isidentifier() or len(name) > LONGEST_NAME:
+        raise ValueError("must be called like a class of Python")
+    return name
 
 
-class Declaration(_Plain):
-    """What a file says of a neuron; see `Neuron`."""
+NeuronName = Annotated[str, AfterValidator(_called_like_class)]
+ParameterName = Annotated[str, Field(max_length=LONGEST_NAME), AfterValidator(_called)]
+# How the bounds of a declaration are called in annotations.
+_BOUNDS = {"minimum": "ge", "above": "gt", "maximum": "le", "below": "lt"}
+
+
+class DeclaredParameter(_Plain):
+    """What a declaration says of a parameter."""
+
+    unit: Annotated[str, one_of("1", "ms", "1/ms")] = Field(
+        "1", description="Its unit; 1 for a number without one."
+    )
+    meaning: Annotated[str, Field(max_length=1000)] = Field("", description="Its meaning.")
+    whole: bool = Field(False, description="Whether it is a whole number.")
+    minimum: Number | None = Field(None, description="Smallest value.")
+    above: Number | None = Field(None, description="Bound that all values are larger than.")
+    maximum: Number | None = Field(None, description="Largest value.")
+    below: Number | None = Field(None, description="Bound that all values are smaller than.")
+    default: Number | None = Field(
+        None, description="Its value where none is given; without it, one must be given."
+    )
+
+    @field_validator("default")
+    @classmethod
+    def _in_range(cls, default: float | None, info: ValidationInfo) -> float | None:
+        if default is not None:
+            plain = int(default) if info.data.get("whole") and default == int(default) else default
+            try:
+                check("", plain, _kind(info.data))
+            except InputError as error:
+                raise ValueError(str(error).strip()) from None
+        return default
+
+
+class Parameter(DeclaredParameter):
+    """A parameter with its name."""
+
+    name: ParameterName
+
+
+class Equations(_Plain):
+    """What declares a neuron, apart from its parameters; see `Neuron`."""
+
+    step: Annotated[str, Field(max_length=MOST_TEXT)] = Field(
+        description="Its equations of a time step."
+    )
+    refractory: _Word = Field(
+        "", description="Name of the parameter that is the refractory period, '' if none is."
+    )
+    synapses: Annotated[list[_Word], Field(max_length=20)] = Field(
+        [], description="Models of the synapses that it takes; [] for any."
+    )
+    shortest: Annotated[Number, Field(ge=0), Unit("steps")] = Field(
+        Neuron.shortest, description="Shortest time constant that its equations stand."
+    )
+
+
+class Declaration(Equations):
+    """What a file says of a neuron."""
 
     spiking: bool
-    step: Annotated[str, Field(max_length=MOST_TEXT)]
-    refractory: _Word = ""
-    synapses: Annotated[list[_Word], Field(max_length=20)] = []
-    shortest: Annotated[float, Field(ge=0)] = Neuron.shortest
     readout: _Word | None = None  # how V is read if nothing is said
-    parameters: Annotated[list[Parameter], Field(max_length=100)] = []
+    parameters: Annotated[list[Parameter], Field(max_length=MOST_PARAMETERS)] = []
 
 
 def declarations(models: set[type[Neuron]]) -> dict[str, Any]:
@@ -107,9 +173,10 @@ def from_declaration(name: str, given: Any) -> type[Neuron]:
         >>> model(n=3).n
         3
     """
-    plain = isinstance(name, str) and name.isascii() and name.isidentifier()
-    if not plain or len(name) > LONGEST_NAME:  # it becomes part of the names of files
-        raise InputError(f"a neuron must be called like a class of Python, got {shown(name)}")
+    try:
+        _called_like_class(name if isinstance(name, str) else "")
+    except ValueError as error:
+        raise InputError(f"a neuron {error}, got {shown(name)}") from None
     try:
         declaration = Declaration.model_validate(given)
     except ValidationError as error:
@@ -118,7 +185,8 @@ def from_declaration(name: str, given: Any) -> type[Neuron]:
         ) from None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SyntaxWarning)
-        made = _made(name, declaration.model_dump_json())
+        step = dedent(declaration.step).strip()  # as `make_model` keeps it
+        made = _made(name, declaration.model_copy(update={"step": step}).model_dump_json())
     known = neuron_models().get(name)
     return known if known is not None and _same(known, declaration) else made
 
@@ -144,9 +212,10 @@ def _parameters(model: type[Neuron]) -> Iterator[Parameter]:
         if info.annotation not in (float, int):
             raise InputError(f"{model.__name__}.{name} must be a number to be saved with a network")
         yield Parameter(
-            name=name, whole=info.annotation is int, unit="" if unit == "1" else unit,
+            name=name, whole=info.annotation is int, unit=unit or "1",
             default=None if info.is_required() else info.get_default(),
-            meaning=info.description or "", **limits_of(info),
+            meaning=info.description or "",
+            **{ours: limits_of(info).get(theirs) for ours, theirs in _BOUNDS.items()},
         )  # fmt: skip
 
 
@@ -161,6 +230,15 @@ def _same(model: type[Neuron], given: Declaration) -> bool:
     return units[0] == units[1] and lines[0] == lines[1]
 
 
+def _kind(parameter: dict[str, Any]) -> Any:
+    """The annotation of a parameter: its type, range and unit."""
+    found = {theirs: parameter.get(ours) for ours, theirs in _BOUNDS.items()}
+    bounds = Field(**{key: value for key, value in found.items() if value is not None})
+    kind: Any = Annotated[Integer if parameter.get("whole") else Number, bounds]
+    unit = parameter.get("unit", "1")
+    return kind if unit == "1" else Annotated[kind, Unit(unit)]
+
+
 @lru_cache(maxsize=64)
 def _made(name: str, text: str) -> type[Neuron]:
     """The model of a declaration, one for equal ones, so that its kernels are compiled once."""
@@ -172,11 +250,7 @@ def _made(name: str, text: str) -> type[Neuron]:
     }  # fmt: skip
     kinds: dict[str, Any] = {}
     for p in given.parameters:
-        limits = {key: getattr(p, key) for key in ("gt", "ge", "lt", "le")}
-        bounds = Field(**{key: value for key, value in limits.items() if value is not None})
-        kinds[p.name] = Annotated[
-            Integer if p.whole else Number, bounds, Unit(p.unit), says(p.meaning)
-        ]
+        kinds[p.name] = Annotated[_kind(p.model_dump()), says(p.meaning)]
         if p.default is not None:
             body[p.name] = int(p.default) if p.whole else p.default
     if given.readout is not None:

@@ -138,7 +138,7 @@ def test_every_kind_of_equation_and_readouts_come_back(
 GOOD = {"spiking": True, "step": PLAIN}
 WRONG: list[tuple[Any, str]] = [
     (3, "declaration of neuron N is wrong"),
-    ({}, "declaration of neuron N is wrong: spiking: Field required"),
+    ({}, "declaration of neuron N is wrong: step: Field required"),
     (GOOD | {"odd": 1}, "odd: Extra inputs"),
     (GOOD | {"step": PLAIN + "\n" + "#" * MOST_TEXT}, "step: String should have at most"),
     (GOOD | {"step": "import os"}, r"N.step, line 1 \(import os\): must be NAME = EXPRESSION"),

@@ -7,6 +7,7 @@ from mlgenn_delays.training import Trainer
 
 YIN_YANG = ["network.dt=0.5", "data.train=2000", "data.validation=500", "learning.epochs=12"]
 SEQUENCE = ["data.train=500", "data.validation=300", "learning.epochs=10"]
+ADAPTIVE = [*SEQUENCE, "network.layers.0.model=AdaptiveLIF", "learning.rule=eventprop"]
 
 
 def accuracy(name: str, overrides: list[str]) -> float:
@@ -25,7 +26,8 @@ def accuracy(name: str, overrides: list[str]) -> float:
 
 
 @pytest.mark.parametrize(
-    ("name", "overrides", "least"), [("yin-yang", YIN_YANG, 0.9), ("sequence", SEQUENCE, 0.97)]
+    ("name", "overrides", "least"),
+    [("yin-yang", YIN_YANG, 0.9), ("sequence", SEQUENCE, 0.97), ("sequence", ADAPTIVE, 0.9)],
 )
 def test_a_reduced_training_learns(name: str, overrides: list[str], least: float) -> None:
     assert accuracy(name, overrides) >= least
