@@ -63,7 +63,7 @@ class StepCode:
 def local_names(equations: Equations) -> dict[str, str]:
     """A name in C for each variable of equations."""
     plain = {
-        name: name if name.isascii() and len(name) <= LONGEST_NAME else str(m)
+        name: name if len(name) <= LONGEST_NAME else str(m)
         for m, name in enumerate(equations.variables())
     }
     return {name: f"x_{text}" for name, text in plain.items()}

@@ -116,6 +116,7 @@ class Network:
                     f"{short[0]} of {type(model).__name__} {name!r} must be {short[1]}, got "
                     f"{getattr(model, short[0])}"
                 )
+            model.constants(self.dt)
         if normalise and isinstance(model, InputModel):
             raise InputError(f"normalise must be of a population of neurons, got input {name!r}")
 

@@ -19,7 +19,7 @@ from fractions import Fraction
 from textwrap import dedent
 from typing import Any
 
-from mlgenn_delays.errors import InputError, nearest
+from mlgenn_delays.errors import InputError, nearest, shorten
 
 FUNCTIONS = ("exp", "log", "sqrt", "tanh", "sin", "cos")
 CURRENT, STEP_LENGTH, SPIKE = "I", "dt", "spike"
@@ -79,6 +79,11 @@ class Equations:
 
     def constants_at(self, parameters: Values, dt: float) -> dict[str, Any]:
         """Values of `used` in float64, given the parameters, numbers or arrays [their units]."""
+        known = self.known_at(parameters, dt)
+        return {name: known[name] for name in self.used()}
+
+    def known_at(self, parameters: Values, dt: float) -> dict[str, Any]:
+        """Values of all parameters, dt and constants in float64."""
         import numpy as np
 
         # NumPy's numbers, so that what is divided by 0 is infinite and no error.
@@ -87,7 +92,7 @@ class Equations:
         with np.errstate(all="ignore"):
             for constant in self.constants:
                 known[constant.target] = evaluate(constant.value, known)
-        return {name: known[name] for name in self.used()}
+        return known
 
     def step(self, state: Values, current: Any, constants: Values) -> tuple[dict[str, Any], Any]:
         """All variables after a step of one neuron, and by how much it is above its threshold.
@@ -144,7 +149,7 @@ class _Reader:
         try:
             body = ast.parse(self.text).body
         except SyntaxError as error:
-            line = (error.text or "").strip()
+            line = shorten((error.text or "").strip(), 80)
             raise self.refuse(f"line {error.lineno} ({line})", f"not Python: {error.msg}") from None
         found = [line for node in body for line in self._lines_of(node)]
         self.times = Counter(line.target for line in found)
@@ -157,8 +162,6 @@ class _Reader:
                 f"{self.owner}.step must have no threshold, for it is read out, got a line "
                 "spike = ...; make it a SpikingNeuron, in a recipe with spiking = true"
             )
-        if not any(CURRENT in names_in(line.value) for line in self.lines):
-            raise InputError(f"{self.owner}.step must have a line with the synaptic current, I")
         self._check_units()
         return Equations(
             tuple(self.constants), tuple(self.lines), tuple(self.states), self.threshold,
@@ -167,7 +170,7 @@ class _Reader:
 
     def _lines_of(self, node: ast.stmt) -> Iterator[Equation]:
         text = ast.get_source_segment(self.text, node) or ""
-        where = f"line {node.lineno} ({text.splitlines()[0].strip()})"
+        where = f"line {node.lineno} ({shorten(text.splitlines()[0].strip(), 80)})"
         if isinstance(node, ast.If):
             if not (isinstance(node.test, ast.Name) and node.test.id == SPIKE) or node.orelse:
                 raise self.refuse(where, "a condition must be 'if spike:', without else")

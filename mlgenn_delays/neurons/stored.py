@@ -23,6 +23,7 @@ from pydantic import (
 )
 
 from mlgenn_delays.errors import InputError
+from mlgenn_delays.neurons.checks import MOST_TEXT
 from mlgenn_delays.neurons.declare import (
     Neuron,
     Readout,
@@ -45,11 +46,9 @@ from mlgenn_delays.settings import (
 )
 from mlgenn_delays.untrusted import first_problem, shown
 
-MOST_TEXT = 10_000  # characters of equations
 LONGEST_NAME = 100
 MOST_DECLARED = 100  # neurons
 MOST_PARAMETERS = 100
-DEEPEST = 50  # operations within each other
 _Word = Annotated[str, Field(max_length=100)]
 
 
@@ -186,7 +185,6 @@ def from_declaration(name: str, given: Any) -> type[Neuron]:
         ) from None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SyntaxWarning)
-        _check_depth(declaration.step)
         step = dedent(declaration.step).strip()  # as `make_model` keeps it
         made = _made(name, declaration.model_copy(update={"step": step}).model_dump_json())
     known = neuron_models().get(name)
@@ -230,23 +228,6 @@ def _same(model: type[Neuron], given: Declaration) -> bool:
     units = [[(p.name, p.unit, p.whole) for p in each.parameters] for each in (own, given)]
     lines = [ast.dump(ast.parse(dedent(each.step))) for each in (own, given)]
     return units[0] == units[1] and lines[0] == lines[1]
-
-
-def _check_depth(step: str) -> None:
-    """Reject equations that code which goes through them recursively could not."""
-    try:
-        waiting: list[tuple[ast.AST, int]] = [(ast.parse(dedent(step)), 0)]
-    except SyntaxError:
-        return  # is told of with its line, later
-    except (MemoryError, RecursionError):
-        waiting = [(ast.Pass(), DEEPEST + 1)]
-    except ValueError as error:  # a null character
-        raise InputError(f"equations must be text, got {error}") from None
-    while waiting:
-        node, depth = waiting.pop()
-        if depth > DEEPEST:
-            raise InputError(f"equations must nest at most {DEEPEST} operations")
-        waiting += [(inner, depth + 1) for inner in ast.iter_child_nodes(node)]
 
 
 def _kind(parameter: dict[str, Any]) -> Any:

@@ -40,8 +40,8 @@ class Hostile(SpikingNeuron):
         State1_p1 = 2 * I
         unused = State1_p1 + 1
         V_p1 = float * V_p1 + (1 - float) * (State1_p1 / 2 - sin(total) - 0.1 * count)
-        größe = sqrt(1 + V_p1 ** 2) - cos(0 * V_p1) + log(1 + (total + 1) ** -2 / 1000)
-        void_variable_with_a_name_of_more_than_any = tanh(größe) ** power
+        groesse = sqrt(1 + V_p1 ** 2) - cos(0 * V_p1) + log(1 + (total + 1) ** -2 / 1000)
+        void_variable_with_a_name_of_more_than_any = tanh(groesse) ** power
         spike = V_p1 + 0.01 * void_variable_with_a_name_of_more_than_any > switch + 0.2 * total ** 3
         total = float * total + 0.3 * spike
         if spike: V_p1 = -0.1 * float

@@ -151,13 +151,13 @@ WRONG: list[tuple[Any, str]] = [
     (GOOD | {"step": "("}, "not Python"),
     (GOOD | {"spiking": False}, "must have no threshold"),
     ({"spiking": False, "step": "U = U + I"}, "must set V"),
-    (GOOD | {"refractory": "tau"}, "refractory must name a parameter in ms"),
+    (GOOD | {"refractory": "tau"}, "refractory must be the name of a parameter in ms"),
     (GOOD | {"shortest": float("nan")}, "shortest"),
     (GOOD | {"parameters": [{"name": "a"}] * 101}, "parameters: List should have at most"),
     (GOOD | {"parameters": [{"name": "V"}]}, "V"),
     (GOOD | {"parameters": [{"name": "gain"}]}, "parameter must not be called 'gain'"),
     (GOOD | {"parameters": [{"name": "constants"}]}, "parameter must not be called 'constants'"),
-    (GOOD | {"parameters": [{"name": "__class__"}]}, "must not be called '__class__'"),
+    (GOOD | {"parameters": [{"name": "__class__"}]}, "must begin with a letter, .*got '__class__'"),
     (GOOD | {"parameters": [{"name": "lambda"}]}, "parameters.0.name: .*must be a name of Python"),
     (GOOD | {"parameters": [{"name": "a=print()"}]}, "parameters.0.name: .*must be a name"),
     (GOOD | {"parameters": [{"name": "a", "default": 1.0}, {"name": "b"}]}, "non-default"),
@@ -188,15 +188,16 @@ def test_neurons_of_one_name_cannot_be_told_apart_in_a_file() -> None:
         declarations({Declared, other})
 
 
-def test_a_constant_that_is_not_finite_is_named() -> None:
-    model = from_declaration(
-        "Divided", GOOD | {"step": PLAIN.replace("V + I", "V + I / a"),
-                           "parameters": [{"name": "a", "default": 0.0}]},
-    )  # fmt: skip
-    model(1).constants(1.0)
-    model = from_declaration(
-        "Rooted", GOOD | {"step": "b = sqrt(a)\n" + PLAIN.replace("V + I", "b * V + I"),
-                          "parameters": [{"name": "a", "default": -1.0}]},
-    )  # fmt: skip
-    with pytest.raises(InputError, match="b of Rooted must be finite at dt 1 ms, got nan"):
-        model(1).constants(1.0)
+def test_what_is_not_finite_is_named() -> None:
+    one = {"name": "a", "default": 0.0}
+    divided = GOOD | {"step": PLAIN.replace("V + I", "V + I / a"), "parameters": [one]}
+    rooted = GOOD | {
+        "step": "b = sqrt(-1 - a)\n" + PLAIN.replace("V + I", "b * V + I"), "parameters": [one],
+    }  # fmt: skip
+    for given, words in (
+        (divided, r"line 1 \(V = V \+ I / a\): V must be finite, got nan at rest"),
+        (rooted, r"line 1 \(b = sqrt.*\): b must be finite, got nan at dt = 1 ms"),
+    ):
+        model = from_declaration("N", given)
+        with pytest.raises(InputError, match=words):
+            model(1).constants(1.0)

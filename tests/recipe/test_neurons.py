@@ -113,7 +113,7 @@ WRONG = [
     (f"{OWN}.step='V = V + I'", f"{OWN}.step must have a threshold"),
     (f"{OWN}.step=3", f"{OWN}.step must be text, got 3"),
     (f"{OWN}.spiking=false", f"{OWN}.step must have no threshold"),
-    (f"{OWN}.refractory=jump", f"{OWN}.refractory must name a parameter in ms"),
+    (f"{OWN}.refractory=jump", f"{OWN}.refractory must be the name of a parameter in ms"),
     (f"{OWN}.synapses=['Foo']", f"{OWN}.synapses.0 must be one of Exponential, Delta, got 'Foo'"),
     (f"{OWN}.shortest=-1", f"{OWN}.shortest must be a number >= 0 steps, got -1"),
     (f"{OWN}.stepp=1", f"there is no key '{OWN}.stepp'"),

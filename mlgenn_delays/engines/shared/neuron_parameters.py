@@ -41,7 +41,7 @@ class Learned:
         self.by_value = np.zeros(n)
 
     @property
-    def _scale(self) -> str:
+    def scale(self) -> str:
         if self.high < LONGEST:
             return "logit" if self.low > -LONGEST else "plain"
         return "log" if self.low > 0 else "plain"
@@ -49,25 +49,25 @@ class Learned:
     def slope(self) -> np.ndarray:
         """dv/dx, float64 (n,)."""
         v = self.value.astype(np.float64)
-        if self._scale == "log":
+        if self.scale == "log":
             return v
-        if self._scale == "logit":
+        if self.scale == "logit":
             return (v - self.low) * (self.high - v) / (self.high - self.low)
         return np.ones_like(v)
 
     def move(self, step: np.ndarray) -> None:
         """Go a step dx (n,)."""
         v, dx = self.value.astype(np.float64), step.astype(np.float64)
-        if self._scale == "log":
+        if self.scale == "log":
             v = v * np.exp(dx)
-        elif self._scale == "logit":
+        elif self.scale == "logit":
             odds = (v - self.low) / (self.high - v) * np.exp(dx)
             v = (self.low + self.high * odds) / (1.0 + odds)
         else:
             v = v + dx
         # Rounding must not reach a bound either.
         ends = np.array([self.low, self.high], np.float32)
-        if self._scale == "logit":
+        if self.scale == "logit":
             ends = np.nextafter(ends, ends[::-1])
         self.value[:] = np.where(dx == 0.0, self.value, np.clip(v.astype(np.float32), *ends))
 
