@@ -286,7 +286,7 @@ def bounds_of(kind: Any) -> tuple[float, float]:
     for each in metadata:
         low = max(low, getattr(each, "ge", -inf), nextafter(getattr(each, "gt", -inf), inf))
         high = min(high, getattr(each, "le", inf), nextafter(getattr(each, "lt", inf), -inf))
-    return low, high
+    return float(low), float(high)
 
 
 def _limits(metadata: list[Any]) -> dict[str, Any]:

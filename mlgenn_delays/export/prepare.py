@@ -31,20 +31,6 @@ def prepare(network: Network) -> tuple[Network, Kept]:
     return _without(network, {name: own & driven[name] for name, own in leading.items()})
 
 
-def check_one_tau_syn(network: Network, where: str) -> None:
-    """Reject synapses whose time constant differs between neurons, which a format has no place for.
-
-    Raises:
-        InputError: There are any.
-    """
-    for p in network.projections.values():
-        if isinstance(p.synapse, Exponential) and isinstance(p.synapse.tau_syn, PerNeuron):
-            raise InputError(
-                f"{where} must have one tau_syn for all neurons, got {p.synapse.tau_syn} for "
-                f"projection {p.name!r}; take --format c or bundle, or train CubaLIF neurons"
-            )
-
-
 def _whole_steps(projection: Projection, dt: float) -> None:
     steps, pre = delay_steps(projection, dt), projection.pre()
     kept = projection.weight != 0
@@ -127,18 +113,20 @@ def _spread(
 
 def _without(network: Network, used: dict[str, np.ndarray]) -> tuple[Network, Kept]:
     """The network of the used neurons alone, and which of the spiking ones are left."""
-    small, kept, index = Network(dt=network.dt, seed=network.seed), {}, {}
+    small = Network(dt=network.dt, seed=network.seed)
+    kept, index, places = {}, {}, {}
     for name, population in network.populations.items():
         spikes = isinstance(population.model, SpikingNeuron)
         left = np.flatnonzero(used[name]) if spikes else np.arange(population.n)
         if not len(left):
             continue
-        own = vars(population.model).items()
-        values = {k: PerNeuron(v.array[left]) for k, v in own if isinstance(v, PerNeuron)}
-        model: Any = replace(population.model, n=len(left), **values)
-        small.populations[name] = replace(population, model=model, bias=population.bias[left])
+        model: Any = replace(population.model, n=len(left), **_of_those(population.model, left))
+        small.populations[name] = replace(
+            population, model=model, bias=population.bias[left], learn=()
+        )
         index[name] = np.full(population.n, -1)
         index[name][left] = np.arange(len(left))
+        places[name] = left
         if spikes:
             kept[name] = left
     for name, p in network.projections.items():
@@ -146,10 +134,9 @@ def _without(network: Network, used: dict[str, np.ndarray]) -> tuple[Network, Ke
             pre, post = index[p.source][p.pre()], index[p.target][p.post]
             fits = (pre >= 0) & (post >= 0)
             counts = np.bincount(pre[fits], minlength=small.populations[p.source].n)
-            synapse: Any = p.synapse
-            if isinstance(synapse, Exponential) and isinstance(synapse.tau_syn, PerNeuron):
-                left_of: Any = PerNeuron(synapse.tau_syn.array[index[p.target] >= 0])
-                synapse = replace(synapse, tau_syn=left_of)
+            synapse = p.synapse
+            if isinstance(synapse, Exponential):
+                synapse = replace(synapse, learn=False, **_of_those(synapse, places[p.target]))
             small.projections[name] = replace(
                 p,
                 synapse=synapse,
@@ -160,3 +147,9 @@ def _without(network: Network, used: dict[str, np.ndarray]) -> tuple[Network, Ke
                 max_delay=float(p.delay[fits].max(initial=0.0)),
             )
     return small, kept
+
+
+def _of_those(model: object, left: np.ndarray) -> dict[str, Any]:
+    """The settings that differ between neurons, for those that are left."""
+    own = vars(model).items()
+    return {key: PerNeuron(value.array[left]) for key, value in own if isinstance(value, PerNeuron)}

@@ -42,6 +42,7 @@ class Learned:
 
     @property
     def scale(self) -> str:
+        """The scale of x: log, logit or plain."""
         if self.high < LONGEST:
             return "logit" if self.low > -LONGEST else "plain"
         return "log" if self.low > 0 else "plain"

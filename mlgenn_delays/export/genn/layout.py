@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mlgenn_delays.distributions import varies
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.export.step_code import StepCode, Target, step_code
 from mlgenn_delays.network import CurrentInput, Exponential, Network, Population, Projection
@@ -157,6 +158,12 @@ class DeviceArrays:
         self._add(f"outPost_q{k}", "STATE", np.float32, many)
         self._add(f"denDelay_q{k}", "STATE", np.float32, many * self.slots)
         self._add(f"denDelayPtr_q{k}", "STATE", np.uint32, 1)
+        tau_syn = getattr(projection.synapse, "tau_syn", 0.0)
+        if varies(tau_syn):
+            raise InputError(
+                f"tau_syn of projection {projection.name!r} must be one for all neurons in GeNN's "
+                f"code, got {tau_syn}; export a bundle or C, or take CubaLIF neurons"
+            )
         delay = delay_steps(projection, self.network.dt)
         longest = self.longest(projection)
         self._add_synapses(k, projection, f"g_q{k}", projection.weight.astype(np.float32))

@@ -27,7 +27,6 @@ from mlgenn_delays.export.genn.manifest import (
     FileFacts,
     Manifest,
 )
-from mlgenn_delays.export.prepare import check_one_tau_syn
 from mlgenn_delays.files import encoded, temporary_folder
 from mlgenn_delays.network import CurrentInput
 
@@ -116,7 +115,6 @@ def write_genn(
         WorkError: The files cannot be written.
     """
     _check(backend, batch_size)
-    check_one_tau_syn(artifact.network, "a GeNN export")
     layout, folder = DeviceArrays(artifact.network, batch_size), Path(folder)
     try:
         for inner in ("src", "genn"):

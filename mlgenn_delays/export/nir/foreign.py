@@ -240,6 +240,8 @@ class _Maker:
             delay=found.delay[order], max_delay=float(found.delay.max(initial=0.0)),
         )  # fmt: skip
         projection.check(n_pre, n_post)
+        if isinstance(synapse, Exponential):
+            synapse.drawn(branch.target, n_post, self.network.dt, np.random.default_rng(0))
         self.network.projections[name] = projection
 
     def _synapse(self, branch: Branch) -> tuple[SynapseModel, np.ndarray]:
@@ -249,21 +251,11 @@ class _Maker:
             own = self.graph.nodes[branch.synapse].values
             if own["v_leak"].any():
                 raise InputError(f"v_leak of LI {branch.synapse!r} must be 0 before neurons")
-            tau = self._one(branch.synapse, "tau")
-            return Exponential(tau), gain * own["r"] * self.network.dt / tau
+            tau = self.tau(branch.synapse, "tau")
+            return Exponential(tau), gain * own["r"] * self.network.dt / np.asarray(tau)
         if "tau_syn" not in self.graph.nodes[name].values or self._has_current(name):
             return Delta(), gain
-        return Exponential(self._one(name, "tau_syn")), gain
-
-    def _one(self, name: str, key: str) -> float:
-        """A time constant of synapses, which is one for all neurons [ms]."""
-        tau = self.tau(name, key)
-        if isinstance(tau, PerNeuron):
-            low, high = tau.array.min(), tau.array.max()
-            raise InputError(
-                f"{key} of node {name!r} must be one for all neurons, got {low:g}..{high:g} ms"
-            )
-        return float(tau)
+        return Exponential(self.tau(name, "tau_syn")), gain
 
 
 def _joined(old: Projection, found: Synapses) -> Synapses:

@@ -26,7 +26,6 @@ from mlgenn_delays.distributions import PerNeuron
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.export.artifact import Artifact
 from mlgenn_delays.export.nir.graph import MOST, SECOND, Graph
-from mlgenn_delays.export.prepare import check_one_tau_syn
 from mlgenn_delays.files import write_atomic
 from mlgenn_delays.network import EulerLI, EulerLIF, Network, Projection
 from mlgenn_delays.network.delays import delay_steps
@@ -124,8 +123,10 @@ class Builder:
         # V of EulerLIF in units of tau/dt: Norse takes r as 1, whatever it is.
         gain = tau / self.dt if seed else 1.0
         values = {"tau": tau * ones, "r": (gain if readout else 1.0) * ones}
-        tau_syn = synapse.tau_syn if isinstance(synapse, Exponential) else own.get("tau_syn")
-        if tau_syn is not None:
+        if isinstance(synapse, Exponential):
+            own["tau_syn"] = np.asarray(synapse.tau_syn, np.float64)
+        if "tau_syn" in own:
+            tau_syn = own["tau_syn"]
             r = tau / self.dt
             values = {"tau_mem": tau * ones, "tau_syn": self.tau(tau_syn) * ones}
             values |= {"r": r * ones, "w_in": tau_syn / self.network.dt / r * ones}
@@ -139,7 +140,7 @@ class Builder:
         ones = np.ones(population.n)
         name = self.graph.add(
             f"{population.name}_synapse", "LI", tau=self.tau(synapse.tau_syn) * ones,
-            r=synapse.tau_syn / self.network.dt * ones, v_leak=0.0 * ones,
+            r=np.asarray(synapse.tau_syn) / self.network.dt * ones, v_leak=0.0 * ones,
         )  # fmt: skip
         self.graph.connect(name, neuron)
         return name
@@ -250,7 +251,6 @@ def write_nir(
             large, or edges is unknown.
         WorkError: The file cannot be written.
     """
-    check_one_tau_syn(artifact.network, "a NIR file")
     nir = _nir()
     if edges not in EDGES:
         raise InputError(f"edges must be one of {', '.join(EDGES)}, got {edges!r}")
@@ -292,6 +292,10 @@ def _described(network: Network) -> dict[str, Any]:
     for entry in text["populations"]:
         own = vars(network.populations[entry["name"]].model).items()
         entry |= {key: value.array.tolist() for key, value in own if isinstance(value, PerNeuron)}
+    for entry in text["projections"]:
+        tau_syn = getattr(network.projections[entry["name"]].synapse, "tau_syn", None)
+        if isinstance(tau_syn, PerNeuron):
+            entry["synapse"]["tau_syn"] = tau_syn.array.tolist()
     return text
 
 

@@ -81,10 +81,11 @@ def varied(seed: int) -> Network:
     net.add("cuba", CubaLIF(4, Uniform(5.0, 20.0), Uniform(0.5, 1.5), Uniform(2.0, 9.0)), bias=0.02)
     net.add("output", LeakyIntegrator(3, tau_mem=np.array([5.0, 10.0, 20.0])))
     common = {"delay": Uniform(0.0, 5.0), "max_delay": 5.0}
-    net.connect("input", "lif", Exponential(4.0), weight=Normal(0.6, 0.6), **common)
+    net.connect("input", "lif", Exponential(Uniform(2.0, 8.0)), weight=Normal(0.6, 0.6), **common)
     net.connect("lif", "cuba", Delta(), weight=Normal(0.4, 0.6), **common)
     net.connect("cuba", "cuba", Delta(), weight=Normal(0.0, 0.2), **common)
     net.connect("cuba", "output", Exponential(4.0), weight=Normal(0.0, 0.6), **common)
+    net.connect("input", "output", Exponential(Uniform(2.0, 8.0)), weight=0.1, **common)
     return net
 
 

@@ -115,9 +115,6 @@ def chain(path: Path, hidden, *, bias: float = 0.0, before=()) -> Path:
 
 
 REFUSED = {
-    "tau_syn of node 'cubalif' must be one for all": {
-        "hidden": lambda: cuba(tau_syn=np.array([1, 2, 3.0]), v_leak=0.1)
-    },
     "v_reset of node 'lif' must be 0": {"hidden": lambda: lif(v_reset=0.1)},
     "tau of node 'lif' must be >= dt": {"hidden": lambda: lif(tau=1e-4)},
     "tau of LIF 'lif' must be > 0": {"hidden": lambda: lif(tau=0.0)},
@@ -173,10 +170,11 @@ def test_a_current_is_the_neurons_unless_a_leak_stays_out_of_it(tmp_path: Path) 
     network = read_nir(path, dt=1.0, n_steps=20).network
     assert network.populations["cubalif"].model == CubaLIF(3, tau_syn=tau)
     np.testing.assert_allclose(network.populations["cubalif"].bias, 3.0 * 0.2 / tau, rtol=1e-6)
-    path = chain(tmp_path / "net.nir", cuba(v_leak=0.3))
-    network = read_nir(path, dt=1.0, n_steps=20).network
-    assert network.populations["cubalif"].model == LIF(3)
-    assert network.projections["input->cubalif"].synapse == Exponential(5.0)
+    for given in (5.0, tau):
+        path = chain(tmp_path / "net.nir", cuba(tau_syn=given / 1e3, v_leak=0.3))
+        network = read_nir(path, dt=1.0, n_steps=20).network
+        assert network.populations["cubalif"].model == LIF(3)
+        assert network.projections["input->cubalif"].synapse == Exponential(given)
 
 
 def test_an_output_that_spikes_is_counted(tmp_path: Path) -> None:
