@@ -23,6 +23,10 @@ def lazily(package: str, modules: Mapping[str, str]) -> Callable[[str], Any]:
 
 _PUBLIC = {
     "LIF": "network",
+    "AdaptiveLIF": "neurons.models.adaptive_lif",
+    "BalancedResonator": "neurons.models.balanced_resonator",
+    "CubaLIF": "neurons.models.cuba_lif",
+    "TwoCompartmentLIF": "neurons.models.two_compartment_lif",
     "CurrentInput": "network",
     "Delta": "network",
     "Exponential": "network",
@@ -35,6 +39,16 @@ _PUBLIC = {
     "Projection": "network",
     "SpikeInput": "network",
     "Uniform": "distributions",
+    "ReadoutNeuron": "neurons.declare",
+    "SpikingNeuron": "neurons.declare",
+    "neuron": "neurons.declare",
+    "Number": "settings",
+    "Positive": "settings",
+    "PositiveTime": "settings",
+    "Readout": "neurons.declare",
+    "TauMem": "neurons.declare",
+    "Threshold": "neurons.declare",
+    "Time": "settings",
     "Adam": "learning",
     "Atan": "learning",
     "Boxcar": "learning",
@@ -66,8 +80,13 @@ _PUBLIC = {
     "load": "export.model",
     "load_dataset": "data",
 }
+_FORMER = {"SeedLI": "EulerLI", "SeedLIF": "EulerLIF"}
 __all__ = ["__version__", *_PUBLIC]
-__getattr__ = lazily(__name__, _PUBLIC)
+_load = lazily(__name__, _PUBLIC)
+
+
+def __getattr__(name: str) -> Any:
+    return _load(_FORMER.get(name, name))
 
 
 def __dir__() -> list[str]:

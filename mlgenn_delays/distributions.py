@@ -123,7 +123,7 @@ class Varying:
     ``{normal = [20, 4]}`` as well.
     """
 
-    also = ", one per neuron, or a distribution"  # for texts about what is allowed
+    also = " (or one per neuron, or a distribution)"  # for texts about what is allowed
 
     def __init__(self, kind: Any) -> None:
         self.kind = kind

@@ -269,6 +269,11 @@ def _metadata(kind: Any) -> Iterator[Any]:
             yield from _metadata(each)
 
 
+def limits_of(info: FieldInfo) -> dict[str, Any]:
+    """Return the bounds of a field, by gt, ge, lt and le."""
+    return _limits(info.metadata)
+
+
 def bounds_of(kind: Any) -> tuple[float, float]:
     """The least and the largest number that an annotation allows; of an open range, the next.
 
@@ -281,17 +286,21 @@ def bounds_of(kind: Any) -> tuple[float, float]:
     for each in metadata:
         low = max(low, getattr(each, "ge", -inf), nextafter(getattr(each, "gt", -inf), inf))
         high = min(high, getattr(each, "le", inf), nextafter(getattr(each, "lt", inf), -inf))
-    return low, high
+    return float(low), float(high)
 
 
-def _bounds(metadata: list[Any], value: object) -> str:
-    """Return a range in words, with a blank in front; nothing for any number."""
-    found = {
+def _limits(metadata: list[Any]) -> dict[str, Any]:
+    return {
         name: getattr(each, name)
         for each in metadata
         for name in ("gt", "ge", "lt", "le")
         if getattr(each, name, None) is not None
     }
+
+
+def _bounds(metadata: list[Any], value: object) -> str:
+    """Return a range in words, with a blank in front; nothing for any number."""
+    found = _limits(metadata)
     most = found.get("le")
     if most in (INT32_MAX, LONGEST) and not (is_number(value) and value > most):
         del found["le"]

@@ -39,18 +39,30 @@ def check_rule(network: Network, rule: Rule) -> None:
                 "a pipelined rule must have populations without normalisation, got "
                 f"{population.name!r}; leave one of them out"
             )
-    for population in network.populations.values():
-        if population.learn and rule.neurons is not None and rule.pipelined:
-            raise InputError(
-                f"a pipelined rule must have neurons whose parameters are not learned, got "
-                f"{population.learn[0]} of {population.name!r}; leave one of them out"
-            )
+    learned = [f"{p.learn[0]} of {p.name!r}" for p in network.populations.values() if p.learn]
+    synapses = [p for p in network.projections.values() if getattr(p.synapse, "learn", False)]
+    learned += [f"tau_syn of {p.name!r}" for p in synapses]
+    if learned and rule.neurons is not None and rule.pipelined:
+        raise InputError(
+            "a pipelined rule must have neurons and synapses whose parameters are not learned, got "
+            f"{learned[0]}; leave one of them out"
+        )
     names = [p.name for p in network.spiking()]
     for name in rule.dropout:
         if name not in names:
             raise InputError(
                 f"dropout must name populations that spike ({', '.join(names)}), got {name!r}"
             )
+
+
+def inference_rule(network: Network) -> Rule:
+    """The rule by which a network that learns nothing runs fastest, of those that take it."""
+    rule = EventProp(weights=None, delays=None)
+    try:
+        check_rule(network, rule)
+    except InputError:
+        return SurrogateBPTT(weights=None, delays=None)
+    return rule
 
 
 def _check_eventprop(network: Network, rule: EventProp) -> None:
@@ -63,7 +75,10 @@ def _check_eventprop(network: Network, rule: EventProp) -> None:
             )
     for population in network.populations.values():
         if isinstance(population.model, Neuron):
-            limit_of(population.model, network.dt)
+            try:
+                limit_of(population.model, network.dt)
+            except InputError as error:
+                raise InputError(f"population {population.name!r}: {error}") from error
         if population.normalisation is not None:
             raise InputError(
                 f"EventProp must have populations without normalisation, got {population.name!r}; "

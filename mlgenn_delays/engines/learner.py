@@ -282,9 +282,8 @@ class Learner:
             gain={name: norm.by_gain / size for name, norm in norms},
             offset={name: norm.by_offset / size for name, norm in norms},
             parameter={
-                (name, key): (each.by_value / size).astype(np.float32)
-                for name, neurons in self.parameters.neurons.items()
-                for key, each in neurons.learned.items()
+                key: (each.by_value / size).astype(np.float32)
+                for key, each in self.parameters.learned()
             },
         )
 

@@ -131,7 +131,8 @@ class Gradients:
         delay: [1/step] float32 by projection, in the shape of its delays.
         gain: (n,) float32 of the normalisation, by population.
         offset: (n,) float32 of the normalisation, by population.
-        parameter: (n,) float32 of learned parameters of neurons, by population and parameter.
+        parameter: (n,) float32 of learned parameters, by population and name; ``tau_syn`` is of
+            ``population/synapse0``, and so on, for each group of synapses that share one.
     """
 
     loss: float

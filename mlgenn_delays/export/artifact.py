@@ -1,16 +1,11 @@
 """What every export is made of: a network ready for inference, and what must be known to use it.
 
-Ready means that it computes the same with less: normalisation is folded in, delays are whole steps,
-one per synapse. What cannot change a prediction is left out: synapses of weight 0, neurons from
-which no path leads to the output, and neurons that nothing can drive: neither the input nor a
-bias > 0 reaches them.
-
 A bundle is one safetensors file with all of it: metadata as JSON, arrays of the smallest type that
 holds them, no pickle; reading it runs no code.
 """
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
@@ -30,12 +25,11 @@ from pydantic import (
 from mlgenn_delays import __version__
 from mlgenn_delays.engines.metrics import NRMSE, metric_of_kind
 from mlgenn_delays.errors import InputError
+from mlgenn_delays.export.prepare import Kept, prepare
 from mlgenn_delays.files import write_atomic
-from mlgenn_delays.network import Network, Projection
+from mlgenn_delays.network import Network
 from mlgenn_delays.network.delays import delay_steps
-from mlgenn_delays.network.models import InputModel
 from mlgenn_delays.network.storage import REMEDY, describe, rebuild, tensors_of
-from mlgenn_delays.neurons.declare import SpikingNeuron
 from mlgenn_delays.recipe import load_data
 from mlgenn_delays.runs.run import Run, Task
 from mlgenn_delays.tensors import FileFormat
@@ -44,95 +38,6 @@ from mlgenn_delays.untrusted import parse_json
 _MAKE = "; make one of a run with delaysnn export RUN --format bundle"
 FORMAT = FileFormat("delaysnn-bundle", 1, "bundle", _MAKE, REMEDY, foreign=_MAKE)
 _TYPES = {"indptr": np.int64, "post": np.int32}
-
-
-Kept = dict[str, np.ndarray]
-
-
-def prepare(network: Network) -> tuple[Network, Kept]:
-    """The network for inference, and by spiking population that is left the indices (n,) int64
-    that its neurons had before; input and output keep all of theirs.
-    """
-    network = network.folded()
-    for projection in network.projections.values():
-        _whole_steps(projection, network.dt)
-    leading, driven = _leads_on(network), _driven(network)
-    return _without(network, {name: own & driven[name] for name, own in leading.items()})
-
-
-def _whole_steps(projection: Projection, dt: float) -> None:
-    steps, pre = delay_steps(projection, dt), projection.pre()
-    kept = projection.weight != 0
-    n_pre = len(projection.indptr) - 1
-    projection.indptr = np.concatenate(
-        [[0], np.cumsum(np.bincount(pre[kept], minlength=n_pre))]
-    ).astype(np.int64)
-    projection.post, projection.weight = projection.post[kept], projection.weight[kept]
-    projection.delay = steps[kept] * dt
-    projection.max_delay = float(projection.delay.max(initial=0.0))
-    projection.granularity, projection.sign = "synapse", None
-
-
-def _leads_on(network: Network) -> dict[str, np.ndarray]:
-    """From which neurons a path leads to the output, (n,) bool by population."""
-    found = {name: np.zeros(p.n, bool) for name, p in network.populations.items()}
-    found[network.output().name][:] = True
-    return _spread(network, found, backwards=True)
-
-
-def _driven(network: Network) -> dict[str, np.ndarray]:
-    """Which neurons the input or a bias > 0 can drive, by whatever path, (n,) bool."""
-    found = {}
-    for name, population in network.populations.items():
-        is_input = isinstance(population.model, InputModel)
-        found[name] = np.ones(population.n, bool) if is_input else population.bias > 0
-    return _spread(network, found, backwards=False)
-
-
-def _spread(
-    network: Network, found: dict[str, np.ndarray], *, backwards: bool
-) -> dict[str, np.ndarray]:
-    before, count = -1, 0
-    while count != before:
-        before = count
-        for p in network.projections.values():
-            source, target = found[p.source], found[p.target]
-            if backwards:
-                source[p.pre()[target[p.post]]] = True
-            else:
-                target[p.post[source[p.pre()]]] = True
-        count = sum(int(own.sum()) for own in found.values())
-    return found
-
-
-def _without(network: Network, used: dict[str, np.ndarray]) -> tuple[Network, Kept]:
-    """The network of the used neurons alone, and which of the spiking ones are left."""
-    small, kept, index = Network(dt=network.dt, seed=network.seed), {}, {}
-    for name, population in network.populations.items():
-        spikes = isinstance(population.model, SpikingNeuron)
-        left = np.flatnonzero(used[name]) if spikes else np.arange(population.n)
-        if not len(left):
-            continue
-        model: Any = replace(population.model, n=len(left))
-        small.populations[name] = replace(population, model=model, bias=population.bias[left])
-        index[name] = np.full(population.n, -1)
-        index[name][left] = np.arange(len(left))
-        if spikes:
-            kept[name] = left
-    for name, p in network.projections.items():
-        if p.source in index and p.target in index:
-            pre, post = index[p.source][p.pre()], index[p.target][p.post]
-            fits = (pre >= 0) & (post >= 0)
-            counts = np.bincount(pre[fits], minlength=small.populations[p.source].n)
-            small.projections[name] = replace(
-                p,
-                indptr=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
-                post=post[fits].astype(np.int32),
-                weight=p.weight[fits],
-                delay=p.delay[fits],
-                max_delay=float(p.delay[fits].max(initial=0.0)),
-            )
-    return small, kept
 
 
 # Neurons x steps: 1 GiB of float32.

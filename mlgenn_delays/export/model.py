@@ -102,19 +102,16 @@ class CPURunner:
     """Runs an artifact on the CPU engine; on all cores if threads is None."""
 
     def __init__(self, artifact: Artifact, threads: int | None = None) -> None:
+        from mlgenn_delays.engines.checks import inference_rule
         from mlgenn_delays.engines.compile import compile_network
-        from mlgenn_delays.learning import EventProp, Rule, SurrogateBPTT
-        from mlgenn_delays.network import CurrentInput, EulerLI, EulerLIF
+        from mlgenn_delays.network import CurrentInput
 
         network = artifact.network
         self.about, self.dt = artifact.about, network.dt
         self.n_inputs = network.input().n
         self.currents = isinstance(network.input().model, CurrentInput)
-        models = [p.model for p in network.populations.values()]
-        seed = any(isinstance(model, EulerLIF | EulerLI) for model in models)
-        rule: Rule = (SurrogateBPTT if seed else EventProp)(weights=None, delays=None)
         self._compiled = compile_network(
-            network, rule, total_steps=1, threads=threads, learns=False
+            network, inference_rule(network), total_steps=1, threads=threads, learns=False
         )
 
     def logits(self, batch: Batch) -> np.ndarray:

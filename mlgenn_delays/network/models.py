@@ -20,10 +20,18 @@ from typing import Annotated, Any, ClassVar, TypeGuard
 
 import numpy as np
 
-from mlgenn_delays.distributions import PerNeuron
+from mlgenn_delays.distributions import Distribution, PerNeuron, Varying, draw_within
 from mlgenn_delays.errors import InputError, nearest
 from mlgenn_delays.neurons.declare import Neuron, ReadoutNeuron, SpikingNeuron
-from mlgenn_delays.settings import INT32_MAX, Count, PositiveTime, is_number, says, settings
+from mlgenn_delays.settings import (
+    INT32_MAX,
+    LONGEST,
+    Count,
+    PositiveTime,
+    is_number,
+    says,
+    settings,
+)
 from mlgenn_delays.untrusted import shown
 
 MOST_NEURONS = INT32_MAX  # of a population: their numbers are int32
@@ -64,13 +72,38 @@ class CurrentInput:
 class Exponential:
     """A synapse whose current decays exponentially.
 
+    The time constant belongs to the postsynaptic neurons: where it differs, it has one value for
+    each of them.
+
     Example:
         >>> from mlgenn_delays import Exponential
         >>> Exponential(tau_syn=5.0)
         Exponential(tau_syn=5.0)
     """
 
-    tau_syn: TauSyn = 5.0
+    tau_syn: Annotated[TauSyn, Varying(TauSyn)] = 5.0
+    learn: Annotated[bool, says("Whether tau_syn is learned, one value per neuron.")] = False
+
+    def __repr__(self) -> str:
+        return f"Exponential(tau_syn={self.tau_syn}{', learn=True' if self.learn else ''})"
+
+    def drawn(self, target: str, n: int, dt: float, rng: np.random.Generator) -> "Exponential":
+        """The same with a value for each of n postsynaptic neurons, where it has to have one.
+
+        Raises:
+            InputError: It is too short for steps of dt [ms], or has another number of values.
+        """
+        tau: Any = self.tau_syn
+        if isinstance(tau, Distribution):
+            tau = draw_within(f"tau_syn onto {target!r}", tau, rng, n, dt / 2, LONGEST)
+        if self.learn and not isinstance(tau, PerNeuron):
+            tau = PerNeuron([tau] * n)
+        if isinstance(tau, PerNeuron) and (len(tau) != n or tau.array.min() < dt / 2):
+            raise InputError(
+                f"tau_syn onto {target!r} must be a number or {n} of them, >= 0.5 dt "
+                f"({dt / 2:g} ms), got {tau}"
+            )
+        return replace(self, tau_syn=tau)
 
 
 @settings

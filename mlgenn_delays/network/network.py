@@ -13,6 +13,7 @@ from mlgenn_delays.network.initialise import Initial
 from mlgenn_delays.network.models import (
     INPUT_MODELS,
     SYNAPSE_MODELS,
+    Exponential,
     InputModel,
     Normalisation,
     Population,
@@ -115,6 +116,7 @@ class Network:
                     f"{short[0]} of {type(model).__name__} {name!r} must be {short[1]}, got "
                     f"{getattr(model, short[0])}"
                 )
+            model.constants(self.dt)
         if normalise and isinstance(model, InputModel):
             raise InputError(f"normalise must be of a population of neurons, got input {name!r}")
 
@@ -167,6 +169,10 @@ class Network:
         if name in self.projections:
             raise InputError(f"the name of a projection must be new, got {name!r} again")
         check_synapse(synapse, post_population)
+        if isinstance(synapse, Exponential):
+            # Projections that say the same of their synapses share the values: one inSyn.
+            rng = generator(self.seed, "tau_syn", target)
+            synapse = synapse.drawn(target, post_population.n, self.dt, rng)
         count = initialise.synapse_count(density, pre.n, post_population.n, synapses)
         initialise.check_pairs(name, pre.n, post_population.n, count, signs)
         rng = generator(self.seed, "connectivity", name)

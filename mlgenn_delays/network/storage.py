@@ -1,7 +1,6 @@
 """Networks on disk: one safetensors file with JSON metadata; no pickle, loading runs no code."""
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +12,11 @@ from mlgenn_delays.network.models import (
     FIELDS,
     INPUT_MODELS,
     SYNAPSE_MODELS,
+    Exponential,
     Normalisation,
     Population,
     PopulationModel,
+    SynapseModel,
     check_name,
     check_roles,
     check_synapse,
@@ -23,6 +24,7 @@ from mlgenn_delays.network.models import (
 )
 from mlgenn_delays.network.projection import Projection
 from mlgenn_delays.neurons.declare import Neuron, model_of
+from mlgenn_delays.neurons.stored import MOST_DECLARED, declarations, from_declaration
 from mlgenn_delays.tensors import FileFormat, not_finite
 from mlgenn_delays.untrusted import parse_json
 
@@ -61,6 +63,9 @@ def tensors_of(network: "Network") -> dict[str, np.ndarray]:
             array = getattr(projection, key)
             if array is not None:
                 tensors[f"projection/{projection.name}/{key}"] = array.astype(kind)
+        tau = getattr(projection.synapse, "tau_syn", None)
+        if isinstance(tau, PerNeuron):
+            tensors[f"projection/{projection.name}/tau_syn"] = tau.array
     return tensors
 
 
@@ -85,7 +90,12 @@ def load(make: "type[Network]", path: Path | str) -> "Network":
 
 def describe(network: "Network") -> dict[str, Any]:
     """All that is not an array, ready for JSON."""
+    models = [p.model for p in network.populations.values()]
+    declared = declarations({type(m) for m in models if isinstance(m, Neuron)})
+    for name in INPUT_MODELS.keys() & declared.keys():
+        raise InputError(f"a neuron must have a name of its own, got {name}, which is an input")
     return {
+        **({"neurons": declared} if declared else {}),
         "dt": network.dt,
         "seed": network.seed,
         "populations": [
@@ -98,7 +108,7 @@ def describe(network: "Network") -> dict[str, Any]:
                 "name": p.name,
                 "source": p.source,
                 "target": p.target,
-                "synapse": {"model": type(p.synapse).__name__, **asdict(p.synapse)},
+                "synapse": {"model": type(p.synapse).__name__, **_of_synapse(p.synapse)},
                 "max_delay": p.max_delay,
                 "granularity": p.granularity,
             }
@@ -112,6 +122,11 @@ def _numbers(model: PopulationModel) -> dict[str, Any]:
     return {k: v for k, v in vars(model).items() if not isinstance(v, PerNeuron)}
 
 
+def _of_synapse(synapse: SynapseModel) -> dict[str, Any]:
+    own = {k: v for k, v in vars(synapse).items() if not isinstance(v, PerNeuron)}
+    return {k: v for k, v in own.items() if (k, v) != ("learn", False)}
+
+
 def rebuild(
     make: "type[Network]", text: dict[str, Any], tensors: dict[str, np.ndarray]
 ) -> "Network":
@@ -120,9 +135,11 @@ def rebuild(
     What is not of the right type raises what Python raises.
     """
     network = make(dt=text["dt"], seed=text["seed"])
+    declared = _declared(text.get("neurons", {}))
     for entry in text["populations"]:
         settings = {k: v for k, v in entry.items() if k not in ("name", "model", "learn")}
-        kind: Any = INPUT_MODELS.get(entry["model"]) or model_of(entry["model"])
+        called = entry["model"]
+        kind: Any = INPUT_MODELS.get(called) or declared.get(called) or model_of(called)
         for key in kind.parameters() if issubclass(kind, Neuron) else ():
             stored = f"population/{entry['name']}/{key}"
             if stored in tensors:
@@ -139,8 +156,10 @@ def rebuild(
         learning(repr(entry["name"]), model, tuple(entry.get("learn", ())))
     for entry in text["projections"]:
         settings = dict(entry["synapse"])
-        synapse = SYNAPSE_MODELS[settings.pop("model")](**settings)
         base = f"projection/{entry['name']}"
+        if f"{base}/tau_syn" in tensors:
+            settings["tau_syn"] = PerNeuron(_array(tensors, f"{base}/tau_syn", np.float32))
+        synapse = SYNAPSE_MODELS[settings.pop("model")](**settings)
         arrays: dict[str, Any] = {
             key: _array(tensors, f"{base}/{key}", kind)
             for key, kind in _ARRAYS.items()
@@ -151,11 +170,19 @@ def rebuild(
         source, target = (network.populations[p] for p in (projection.source, projection.target))
         check_roles(source, target)
         check_synapse(synapse, target)
+        if isinstance(synapse, Exponential):
+            synapse.drawn(target.name, target.n, network.dt, np.random.default_rng(0))
         projection.check(source.n, target.n)
         check_name("projection", projection.name)
         network.projections[projection.name] = projection
     _check_folded(network)
     return network
+
+
+def _declared(given: dict[str, Any]) -> dict[str, type[Neuron]]:
+    if len(given) > MOST_DECLARED:
+        raise InputError(f"there must be at most {MOST_DECLARED} neurons, got {len(given)}")
+    return {name: from_declaration(name, each) for name, each in given.items()}
 
 
 def _check_folded(network: "Network") -> None:

@@ -1,14 +1,14 @@
 """The adjoint of a step: reverse-mode differentiation of its equations, by SymPy.
 
 For a step from x to x' with current I and distance u from the threshold, given the adjoints
-``by_x`` of the states after it and G = dL/d(spike), the statements give ``by_x`` before it and
-``by_I``, in an order in which they can be executed. The derivative of the spike by u is ``psi``;
+``by__x`` of the states after it and G = dL/d(spike), the statements give ``by__x`` before it and
+``by__I``, in an order in which they can be executed. The derivative of the spike by u is ``psi``;
 through a reset (``if spike:``) flows what its value depends on, nothing by the spike itself.
 
-    by_u = psi (G + what the lines after the threshold take of the spike)
+    by__u = psi (G + what the lines after the threshold take of the spike)
 
-``kick`` is psi G, ``spike`` is whether the neuron spiked. Variables within a step are told apart by
-number: V_0 is V before the step, V_1 after the first line that sets it.
+``kick__`` is psi G, ``spike`` is whether the neuron spiked. Variables within a step are told apart
+by number: V__0 is V before the step, V__1 after the first line that sets it.
 """
 
 import ast
@@ -19,7 +19,8 @@ from typing import Any
 
 from mlgenn_delays.neurons.equations import CURRENT, SPIKE, Equations, names_in
 
-KICK, PSI = "kick", "psi"
+# With two underscores, which names of users do not have.
+KICK, PSI = "kick__", "psi__"
 
 
 @dataclass(frozen=True)
@@ -62,15 +63,15 @@ def adjoint(equations: Equations, learned: tuple[str, ...] = ()) -> Adjoint:
 
     Arguments:
         equations: Of the neuron.
-        learned: Names of `Equations.used` whose gradients are wanted, as ``by_NAME``: what the step
-            adds to them.
+        learned: Names of `Equations.used` whose gradients are wanted, as ``by__NAME``: what the
+            step adds to them.
     """
     numbered, last = _number(equations)
     terms: dict[str, list[ast.expr]] = {}
     inner = {CURRENT, SPIKE, *(line.target for line in numbered)}
-    inner |= {f"{state}_0" for state in equations.states}
+    inner |= {f"{state}__0" for state in equations.states}
     for state in equations.states:
-        terms.setdefault(last[state], []).append(_name(f"by_{state}"))
+        terms.setdefault(last[state], []).append(_name(f"by__{state}"))
     if equations.threshold is None:  # V of the output has a gradient of its own in every step
         terms.setdefault(last["V"], []).append(_name(KICK))
     out: list[Statement] = []
@@ -83,7 +84,7 @@ def adjoint(equations: Equations, learned: tuple[str, ...] = ()) -> Adjoint:
             continue
         else:
             total = _sum(given)
-        by = f"by_{line.target}"
+        by = f"by__{line.target}"
         if line.before is not None:
             out.append(Statement(by, total))
             terms.setdefault(line.before, []).append(_choose(_number_of(0), _name(by)))
@@ -97,25 +98,25 @@ def adjoint(equations: Equations, learned: tuple[str, ...] = ()) -> Adjoint:
             elif name in gradients:
                 gradients[name].append(part)
     results = [
-        (f"by_{state}", terms.pop(f"{state}_0", []) or [_number_of(0)])
+        (f"by__{state}", terms.pop(f"{state}__0", []) or [_number_of(0)])
         for state in equations.states
     ]
-    results.append((f"by_{CURRENT}", terms.pop(CURRENT, []) or [_number_of(0)]))
-    results += [(f"by_{name}", parts or [_number_of(0)]) for name, parts in gradients.items()]
+    results.append((f"by__{CURRENT}", terms.pop(CURRENT, []) or [_number_of(0)]))
+    results += [(f"by__{name}", parts or [_number_of(0)]) for name, parts in gradients.items()]
     # Results may read the adjoints after the step, which they replace: all at once.
-    fresh = [Statement(f"new_{name}", _sum(parts)) for name, parts in results]
+    fresh = [Statement(f"new__{name}", _sum(parts)) for name, parts in results]
     out += fresh
     needed = _needed(numbered, out)
     read = {name for s in [*needed, *out] for name in names_in(s.value)}
     return Adjoint(
-        tuple(needed), tuple(out), tuple(s for s in equations.states if f"{s}_0" in read),
+        tuple(needed), tuple(out), tuple(s for s in equations.states if f"{s}__0" in read),
         CURRENT in read, PSI in read,
     )  # fmt: skip
 
 
 def _number(equations: Equations) -> tuple[list[_Numbered], dict[str, str]]:
     """The lines with numbered variables, and the last number of each."""
-    last = {state: f"{state}_0" for state in equations.states}
+    last = {state: f"{state}__0" for state in equations.states}
     out = []
     for k, line in enumerate(equations.lines):
         value = _renamed(line.value, last)
@@ -123,8 +124,8 @@ def _number(equations: Equations) -> tuple[list[_Numbered], dict[str, str]]:
             out.append(_Numbered(SPIKE, value, None))
             continue
         before = last.get(line.target)
-        number = int(before.rpartition("_")[2]) + 1 if before else 1
-        last[line.target] = f"{line.target}_{number}"
+        number = int(before.rpartition("__")[2]) + 1 if before else 1
+        last[line.target] = f"{line.target}__{number}"
         out.append(_Numbered(last[line.target], value, before if line.at_spike else None))
     return out, last
 

@@ -17,10 +17,10 @@ See `equations` for what a step may hold.
 
 from collections.abc import Callable
 from dataclasses import replace
-from fractions import Fraction
 from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
+from textwrap import dedent
 from typing import (
     TYPE_CHECKING,
     Annotated,
@@ -28,8 +28,6 @@ from typing import (
     ClassVar,
     Self,
     dataclass_transform,
-    get_args,
-    get_origin,
     get_type_hints,
 )
 
@@ -37,7 +35,16 @@ import numpy as np
 
 from mlgenn_delays.distributions import Distribution, PerNeuron, Varying, draw_within
 from mlgenn_delays.errors import InputError, nearest
-from mlgenn_delays.neurons.equations import Equations, evaluate, read
+from mlgenn_delays.neurons.checks import (
+    check_class,
+    check_equations,
+    check_finite,
+    check_reset,
+    check_text,
+    is_number_kind,
+    power_of,
+)
+from mlgenn_delays.neurons.equations import Equations, read
 from mlgenn_delays.settings import (
     Count,
     Positive,
@@ -45,6 +52,7 @@ from mlgenn_delays.settings import (
     Time,
     bounds_of,
     fields_of,
+    must_be,
     one_of,
     refuse,
     says,
@@ -82,6 +90,7 @@ class Neuron:
         synapses: Names of the synapse models that it takes; any if empty.
         shortest: Shortest time constant that the equations stand [steps].
         former: Names that it had in files.
+        nir: Node of NIR that computes the same, "LIF", "CubaLIF" or "LI", "" if there is none.
     """
 
     step: ClassVar[str]
@@ -89,6 +98,7 @@ class Neuron:
     synapses: ClassVar[tuple[str, ...]] = ()
     shortest: ClassVar[float] = 0.5
     former: ClassVar[tuple[str, ...]] = ()
+    nir: ClassVar[str] = ""
     spiking: ClassVar[bool]
     equations: ClassVar[Equations]
     n: int
@@ -98,8 +108,18 @@ class Neuron:
         """Names of its parameters, those of the equations and the refractory period."""
         return tuple(name for name in fields_of(cls) if name not in ("n", "readout"))
 
+    @classmethod
+    def called(cls, name: str) -> bool:
+        """Whether it has this name, or had it in files."""
+        return name == cls.__name__ or name in cls.former
+
     def constants(self, dt: float) -> dict[str, Any]:
-        """What the equations read of parameters and dt [ms], in their order; float64."""
+        """What the equations read of parameters and dt [ms], in their order; float64.
+
+        Raises:
+            InputError: One is not finite, or a step at rest gives what is not.
+        """
+        check_finite(type(self).__name__, self.equations, self.values(), dt)
         return self.equations.constants_at(self.values(), dt)
 
     def refractory_steps(self, dt: float) -> int:
@@ -146,46 +166,26 @@ class Neuron:
         return replace(self, **found) if found else self  # type: ignore[type-var]
 
     def __post_init__(self) -> None:
+        if "equations" not in type(self).__dict__:
+            raise InputError(f"{type(self).__name__} must be declared with @neuron above its class")
         for name in self.parameters():
             value = getattr(self, name)
             if isinstance(value, PerNeuron) and len(value) != self.n:
                 refuse(self, name, f"a number or {self.n} of them")
         fixed = not any(isinstance(v, Distribution) for v in self.values().values())
         if self.spiking and fixed:
-            self._check_reset()
-
-    def _check_reset(self) -> None:
-        """Reject a reset after which the neuron is still above its threshold."""
-        own = self.equations
-        assert own.threshold is not None
-        if not any(line.at_spike for line in own.lines):
-            return
-        constants = own.constants_at(self.values(), 1e-3)
-        for name in own.states:  # the state in which it is at the threshold, alone
-            known: dict[str, Any] = {**constants, **dict.fromkeys(own.states, 0.0), "I": 0.0}
-            value = own.lines[own.threshold].value
-            try:
-                low = evaluate(value, known)
-                slope = evaluate(value, known | {name: 1.0}) - low
-            except KeyError:
-                return
-            if np.any(slope <= 0):
-                continue
-            known |= {name: -low / slope, "spike": 1.0}
-            for line in own.lines[own.threshold + 1 :]:
-                known[line.target] = evaluate(line.value, known)
-            after = np.max(evaluate(value, known))
-            if after > 0 or (after == 0 and not own.strict):
-                raise InputError(
-                    f"{type(self).__name__}: the reset must leave the neuron below its threshold, "
-                    f"got {name} = {np.max(known[name]):g} after a spike; change the reset or its "
-                    "parameters"
-                )
+            check_reset(type(self).__name__, self.equations, self.values())
 
 
 @settings
 class SpikingNeuron(Neuron):
-    """Base of neurons that spike."""
+    """Base of neurons that spike.
+
+    Example:
+        >>> from mlgenn_delays import LIF, SpikingNeuron
+        >>> issubclass(LIF, SpikingNeuron)
+        True
+    """
 
     n: Neurons
     spiking: ClassVar[bool] = True
@@ -193,7 +193,13 @@ class SpikingNeuron(Neuron):
 
 @settings
 class ReadoutNeuron(Neuron):
-    """Base of neurons without a threshold, whose V is the prediction; with a field `readout`."""
+    """Base of neurons without a threshold, whose V is the prediction; with a field `readout`.
+
+    Example:
+        >>> from mlgenn_delays import LeakyIntegrator, ReadoutNeuron
+        >>> issubclass(LeakyIntegrator, ReadoutNeuron)
+        True
+    """
 
     n: Classes
     spiking: ClassVar[bool] = False
@@ -207,43 +213,84 @@ class ReadoutNeuron(Neuron):
 
 NEURONS: dict[str, type[Neuron]] = {}
 _BUILT_IN = "mlgenn_delays.neurons.models"
+# What files have of a population beside the parameters of its neurons.
+_OF_POPULATIONS = ("name", "model", "learn", "bias", "mean", "variance", "gain", "offset")
 
 
 @dataclass_transform(frozen_default=True)
 def neuron(cls: Any) -> Any:
     """Make a class a neuron model: settings, with equations that are read and checked.
 
+    Arguments:
+        cls: A class of `SpikingNeuron` or `ReadoutNeuron`, with annotated parameters and the
+            equations of a `step`.
+
     Raises:
         InputError: The equations cannot be used, naming the line; or the name is one of a model
             that comes with the package.
+
+    Example:
+        >>> from mlgenn_delays import SpikingNeuron, TauMem, neuron
+        >>> @neuron
+        ... class Subtracting(SpikingNeuron):
+        ...     tau_mem: TauMem = 20.0
+        ...     step = '''
+        ...         alpha = exp(-dt / tau_mem)
+        ...         V = alpha * V + (1 - alpha) * I
+        ...         spike = V >= 1
+        ...         if spike: V = V - 1
+        ...     '''
+        >>> Subtracting(100, tau_mem=10.0).equations.states
+        ('V',)
     """
-    for name, kind in get_type_hints(cls, include_extras=True).items():
-        if name in cls.__dict__.get("__annotations__", {}) and _is_number(kind):
-            if name != cls.refractory:
-                cls.__annotations__[name] = Annotated[kind, Varying(kind)]
-    made = settings(cls)
-    units = {name: _power(unit_of(fields_of(made)[name])) for name in made.parameters()}
-    refractory = units.pop(made.refractory, None) if made.refractory else None
-    if made.refractory and refractory != 1:
-        raise InputError(f"{made.__name__}.refractory must name a parameter in ms")
-    made.equations = read(made.__name__, made.step, units, made.spiking)
-    known = NEURONS.get(made.__name__)
-    if known is not None and known.__module__.startswith(_BUILT_IN):
-        raise InputError(f"a neuron must have a name of its own, got {made.__name__}")
+    made = make_model(cls)
+    if not is_built_in(made):
+        taken = next(
+            (m for m in neuron_models().values() if is_built_in(m) and m.called(made.__name__)),
+            None,
+        )
+        if taken is not None:
+            raise InputError(
+                f"a neuron must have a name of its own, got {made.__name__}, one of delaysnn's"
+            )
     NEURONS[made.__name__] = made
     return made
 
 
-def _is_number(kind: Any) -> bool:
-    while get_origin(kind) is Annotated:
-        kind = get_args(kind)[0]
-    return kind in (int, float)
+def make_model(cls: Any) -> Any:
+    """What `neuron` makes of a class, without making it known by its name."""
+    kinds = check_class(cls, (SpikingNeuron, ReadoutNeuron), Neuron)
+    for name, kind in kinds.items():
+        if is_number_kind(kind) and name != cls.refractory:
+            cls.__annotations__[name] = Annotated[kind, Varying(kind)]
+    cls.__doc__ = cls.__doc__ or f"n neurons {cls.__name__}."
+    cls.step = dedent(cls.step).strip()
+    check_text(cls.__name__, cls.step)
+    try:
+        made = settings(cls)
+    except TypeError as error:  # of the order of its parameters
+        raise InputError(f"{cls.__name__}: {error}") from None
+    own = made.parameters()
+    for name in own:
+        if hasattr(Neuron, name) or name in _OF_POPULATIONS:
+            raise InputError(f"{made.__name__}: a parameter must not be called {name!r}")
+    units = {name: power_of(made, name, unit_of(fields_of(made)[name])) for name in own}
+    if made.refractory and units.pop(made.refractory, None) != 1:
+        wanted = "the name of a parameter in ms"
+        raise InputError(must_be(f"{made.__name__}.refractory", wanted, made.refractory))
+    made.equations = read(made.__name__, made.step, units, made.spiking)
+    check_equations(made.__name__, made.equations, tuple(units), OUTPUT)
+    if not made.spiking and "readout" not in fields_of(made):
+        raise InputError(f"{made.__name__} must have a field readout: Readout = 'mean'")
+    given = {name: info.default for name, info in fields_of(made).items() if name in own}
+    if not any(info.is_required() for name, info in fields_of(made).items() if name in own):
+        made(1, **given)  # checks the defaults
+    return made
 
 
-def _power(unit: str) -> Fraction:
-    if unit in ("", "1"):
-        return Fraction(0)
-    return {"ms": Fraction(1), "1/ms": Fraction(-1)}[unit]
+def is_built_in(model: type[Neuron]) -> bool:
+    """Whether a model comes with the package."""
+    return model.__module__.startswith(_BUILT_IN)
 
 
 @cache
@@ -272,7 +319,7 @@ def model_of(name: str) -> type[Neuron]:
         InputError: There is none.
     """
     for model in neuron_models().values():
-        if name == model.__name__ or name in model.former:
+        if model.called(name):
             return model
     raise InputError(
         f"a neuron must be one of {', '.join(neuron_models())}, got {name!r}"
@@ -286,7 +333,7 @@ def parameter_fields(base: type[Neuron], first: type[Neuron]) -> list[tuple[str,
     """
     found: dict[str, tuple[str, Any, Any]] = {}
     for model in (first, *neuron_models().values()):
-        if issubclass(model, base) and model.__module__.startswith(_BUILT_IN):
+        if issubclass(model, base) and is_built_in(model):
             kinds = get_type_hints(model, include_extras=True)
             for name in model.parameters():
                 found.setdefault(name, (name, kinds[name], fields_of(model)[name].default))

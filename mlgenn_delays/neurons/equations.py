@@ -12,17 +12,19 @@ threshold. What a line reads before any line sets it is a state: it lasts, and s
 
 import ast
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from textwrap import dedent
 from typing import Any
 
-from mlgenn_delays.errors import InputError, nearest
+from mlgenn_delays.errors import InputError, nearest, shorten
 
 FUNCTIONS = ("exp", "log", "sqrt", "tanh", "sin", "cos")
 CURRENT, STEP_LENGTH, SPIKE = "I", "dt", "spike"
 RESERVED = (CURRENT, STEP_LENGTH, SPIKE, "n", "readout")
+LARGEST = 1e30  # of the numbers in a line
 _OPERATORS = (ast.Add, ast.Sub, ast.Mult, ast.Div, ast.Pow)
 Values = Mapping[str, Any]
 
@@ -77,10 +79,20 @@ class Equations:
 
     def constants_at(self, parameters: Values, dt: float) -> dict[str, Any]:
         """Values of `used` in float64, given the parameters, numbers or arrays [their units]."""
-        known: dict[str, Any] = {**parameters, STEP_LENGTH: dt}
-        for constant in self.constants:
-            known[constant.target] = evaluate(constant.value, known)
+        known = self.known_at(parameters, dt)
         return {name: known[name] for name in self.used()}
+
+    def known_at(self, parameters: Values, dt: float) -> dict[str, Any]:
+        """Values of all parameters, dt and constants in float64."""
+        import numpy as np
+
+        # NumPy's numbers, so that what is divided by 0 is infinite and no error.
+        given = {**parameters, STEP_LENGTH: dt}
+        known: dict[str, Any] = {name: np.asarray(value) * 1.0 for name, value in given.items()}
+        with np.errstate(all="ignore"):
+            for constant in self.constants:
+                known[constant.target] = evaluate(constant.value, known)
+        return known
 
     def step(self, state: Values, current: Any, constants: Values) -> tuple[dict[str, Any], Any]:
         """All variables after a step of one neuron, and by how much it is above its threshold.
@@ -125,6 +137,7 @@ class _Reader:
         self.threshold: int | None = None
         self.strict = False
         self.states: list[str] = []
+        self.times: Counter[str] = Counter()  # lines that set each variable
         for name in parameters:
             if name in RESERVED[:3] or name in FUNCTIONS:
                 raise InputError(f"{owner}: a parameter must not be called {name!r}")
@@ -136,21 +149,19 @@ class _Reader:
         try:
             body = ast.parse(self.text).body
         except SyntaxError as error:
-            line = (error.text or "").strip()
+            line = shorten((error.text or "").strip(), 80)
             raise self.refuse(f"line {error.lineno} ({line})", f"not Python: {error.msg}") from None
         found = [line for node in body for line in self._lines_of(node)]
-        targets = {line.target for line in found}
+        self.times = Counter(line.target for line in found)
         for each in found:
-            self._add(each, targets)
+            self._add(each, {*self.times})
         if spikes and self.threshold is None:
             raise InputError(f"{self.owner}.step must have a threshold, such as spike = V >= 1")
         if not spikes and self.threshold is not None:
             raise InputError(
                 f"{self.owner}.step must have no threshold, for it is read out, got a line "
-                "spike = ...; make it a SpikingNeuron"
+                "spike = ...; make it a SpikingNeuron, in a recipe with spiking = true"
             )
-        if not any(CURRENT in names_in(line.value) for line in self.lines):
-            raise InputError(f"{self.owner}.step must have a line with the synaptic current, I")
         self._check_units()
         return Equations(
             tuple(self.constants), tuple(self.lines), tuple(self.states), self.threshold,
@@ -159,7 +170,7 @@ class _Reader:
 
     def _lines_of(self, node: ast.stmt) -> Iterator[Equation]:
         text = ast.get_source_segment(self.text, node) or ""
-        where = f"line {node.lineno} ({text.splitlines()[0].strip()})"
+        where = f"line {node.lineno} ({shorten(text.splitlines()[0].strip(), 80)})"
         if isinstance(node, ast.If):
             if not (isinstance(node.test, ast.Name) and node.test.id == SPIKE) or node.orelse:
                 raise self.refuse(where, "a condition must be 'if spike:', without else")
@@ -196,6 +207,8 @@ class _Reader:
         if fixed and target != SPIKE and not line.at_spike and self._once(target):
             self.constants.append(line)
             return
+        if line.at_spike and self.threshold is None:
+            raise self.refuse(line.line, "a reset must come after the threshold")
         assigned = {each.target for each in self.lines}
         for name in [*names, *([target] if line.at_spike else [])]:
             if name in parameters or name in constants or name in assigned or name == CURRENT:
@@ -214,13 +227,7 @@ class _Reader:
         self.lines.append(line)
 
     def _once(self, target: str) -> bool:
-        lines = ast.parse(self.text)
-        stores = [
-            node.id
-            for node in ast.walk(lines)
-            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
-        ]
-        return stores.count(target) == 1 and target not in self.states
+        return self.times[target] == 1 and target not in self.states
 
     def _threshold(self, line: Equation) -> Equation:
         test = line.value
@@ -248,6 +255,8 @@ class _Reader:
             elif isinstance(node, ast.Constant):
                 if isinstance(node.value, bool) or not isinstance(node.value, int | float):
                     raise self.refuse(line.line, f"{node.value!r} must be a number")
+                if abs(node.value) >= LARGEST:
+                    raise self.refuse(line.line, f"numbers must be less than {LARGEST:g}")
             elif isinstance(node, ast.Name):
                 continue
             elif isinstance(node, ast.BinOp) and isinstance(node.op, _OPERATORS):
@@ -347,7 +356,7 @@ def evaluate(value: ast.expr, known: Values) -> Any:
     import numpy as np
 
     if isinstance(value, ast.Constant):
-        return float(value.value)  # type: ignore[arg-type]
+        return np.float64(value.value)  # type: ignore[arg-type]
     if isinstance(value, ast.Name):
         return known[value.id]
     if isinstance(value, ast.UnaryOp):

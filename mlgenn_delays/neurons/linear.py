@@ -19,6 +19,7 @@ from mlgenn_delays.errors import InputError
 from mlgenn_delays.neurons.declare import Neuron
 from mlgenn_delays.neurons.equations import CURRENT, SPIKE, evaluate
 
+DISTANCE = "distance from the threshold"  # no name that a variable may have
 SHORT = 1e-6  # of a step: at this length, its differences from the limit do not count
 
 
@@ -55,17 +56,22 @@ class Limit:
     kick: np.ndarray  # (n, m)
 
 
+@np.errstate(all="ignore")
 def step_of(model: Neuron, dt: float, parameters: dict[str, Any] | None = None) -> Step:
     """The step of dt [ms] as matrices, float64, or complex for complex parameters.
 
     Raises:
         InputError: The neuron is not linear between spikes, naming the line.
     """
+    states = model.equations.states
+    if not states:
+        raise InputError(
+            f"{type(model).__name__} must have a state for EventProp, got none; take SurrogateBPTT"
+        )
     constants = model.equations.constants_at(parameters or model.values(), dt)
     probe = _Probe(model, constants)
-    states = model.equations.states
     quiet = probe.affine(lambda known: [known[s] for s in states], spike=0.0)
-    distance = probe.affine(lambda known: [known["u"]], spike=0.0)
+    distance = probe.affine(lambda known: [known[DISTANCE]], spike=0.0)
     return Step(distance, quiet, probe.affine(lambda known: [known[s] for s in states], spike=1.0))
 
 
@@ -132,10 +138,10 @@ class _Probe:
         return Affine(np.stack(columns[:-1], axis=2), columns[-1], rest)
 
     def _run(self, known: dict[str, Any], spike: float) -> dict[str, Any]:
-        known = {**self.constants, **known, SPIKE: spike, "u": -1.0}
+        known = {**self.constants, **known, SPIKE: spike, DISTANCE: -1.0}
         for k, line in enumerate(self.model.equations.lines):
             if k == self.model.equations.threshold:
-                known["u"] = evaluate(line.value, known)
+                known[DISTANCE] = evaluate(line.value, known)
             elif not line.at_spike or spike:
                 known[line.target] = evaluate(line.value, known)
         return known

@@ -67,9 +67,12 @@ def build_network(recipe: Recipe, n_inputs: int, n_classes: int, seed: int) -> N
     kind = CurrentInput if recipe.data.encoding == "currents" else SpikeInput
     before = network.add("input", kind(n_inputs))
     for number, layer in enumerate(section.layers, 1):
-        neurons = _neurons(layer, layer.size)
+        neurons = _neurons(recipe, layer, layer.size)
         added = network.add(
-            f"hidden{number}", neurons, normalise=layer.normalise, learn=layer.learn
+            f"hidden{number}",
+            neurons,
+            normalise=layer.normalise,
+            learn=layer.learned_by(recipe.neuron(layer)),
         )
         weight = _weight(layer, before.n)
         _connect(network, recipe, counts, before.name, added.name, _synapse(layer), weight)
@@ -78,20 +81,22 @@ def build_network(recipe: Recipe, n_inputs: int, n_classes: int, seed: int) -> N
             _connect(network, recipe, counts, added.name, added.name, _synapse(layer), weight)
         before = added
     readout = section.readout
-    neurons = _neurons(readout, n_classes, readout=readout.kind)
-    network.add("output", neurons, normalise=readout.normalise, learn=readout.learn)
+    neurons = _neurons(recipe, readout, n_classes, readout=readout.kind)
+    learn = readout.learned_by(recipe.neuron(readout))
+    network.add("output", neurons, normalise=readout.normalise, learn=learn)
     weight = _weight(readout, before.n)
     _connect(network, recipe, counts, before.name, "output", _synapse(readout), weight)
     return network
 
 
-def _neurons(table: Layer | Readout, n: int, **others: str) -> Any:
-    model: Any = table.neuron()
-    return model(n, **{name: getattr(table, name) for name in model.parameters()}, **others)
+def _neurons(recipe: Recipe, table: Layer | Readout, n: int, **others: str) -> Any:
+    model: Any = recipe.neuron(table)
+    return model(n, **table.values_for(model), **others)
 
 
 def _synapse(table: Layer | Readout) -> SynapseModel:
-    return Delta() if table.synapse == "Delta" else Exponential(table.tau_syn)
+    learns = "tau_syn" in table.learn
+    return Delta() if table.synapse == "Delta" else Exponential(table.tau_syn, learn=learns)
 
 
 def _weight(table: Layer | Readout, n_pre: int) -> Uniform | Normal:

@@ -5,21 +5,19 @@ for those who change the others; what is asked for by name, with an override, mu
 """
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mlgenn_delays.data.augment.augment import check_encoding
-from mlgenn_delays.distributions import PerNeuron
 from mlgenn_delays.errors import InputError, nearest
 from mlgenn_delays.learning.losses import LOSSES, MeanSquaredError
-from mlgenn_delays.network import LIF, LeakyIntegrator
-from mlgenn_delays.neurons.declare import (
-    ReadoutNeuron,
-    SpikingNeuron,
-    neuron_models,
-    parameter_fields,
+from mlgenn_delays.recipe.network_section import Layer
+from mlgenn_delays.recipe.neuron_checks import (
+    check_linear,
+    check_models,
+    check_neurons,
+    foreign_keys,
+    neuron_tables,
 )
-from mlgenn_delays.neurons.linear import limit_of
-from mlgenn_delays.recipe.network_section import Layer, Readout
 from mlgenn_delays.settings import fields_of
 
 if TYPE_CHECKING:
@@ -41,68 +39,13 @@ def check_delayed(recipe: "Recipe") -> None:
             )
 
 
-def _neurons(recipe: "Recipe") -> Iterator[tuple[str, Layer | Readout]]:
-    for number, layer in enumerate(recipe.network.layers):
-        yield f"network.layers.{number}", layer
-    yield "network.readout", recipe.network.readout
-
-
-def check_neurons(recipe: "Recipe") -> None:
-    """Reject settings a neuron model does not support, and normalisation of recurrent layers."""
-    dt = recipe.network.dt
-    for key, table in _neurons(recipe):
-        model: Any = table.neuron()
-        plain = "LIF" if isinstance(table, Layer) else "LeakyIntegrator"
-        if model.synapses and table.synapse not in model.synapses:
-            raise ValueError(
-                f"{key}.synapse must be {model.synapses[0]!r} with {key}.model = {table.model!r}, "
-                f"got {table.synapse!r}; or set the model to {plain!r}"
-            )
-        own = {name: getattr(table, name) for name in model.parameters()}
-        sizes = [len(value) for value in own.values() if isinstance(value, PerNeuron)]
-        size = table.size if isinstance(table, Layer) else max(sizes, default=1)
-        short = model(size, **own).too_short(dt)
-        if short is not None:
-            raise ValueError(
-                f"{key}.{short[0]} must be {short[1].replace('dt', 'network.dt')} with "
-                f"{key}.model = {table.model!r}, got {getattr(table, short[0])}"
-            )
-        if isinstance(table, Layer) and table.normalise and recipe.learning.pipelined:
-            raise ValueError(
-                f"{key}.normalise must be false with learning.pipelined = true, got true; leave "
-                "one of them out"
-            )
-        if isinstance(table, Layer) and table.normalise and table.recurrent:
-            raise ValueError(
-                f"{key}.normalise must be false with {key}.recurrent = true, got true: a "
-                "recurrent current is not known before its spikes; leave one of them out"
-            )
-
-
-def _linear(model: Any, dt: float) -> bool:
-    """Whether EventProp learns with a model, which takes currents that decay and is linear."""
-    if model.synapses and "Exponential" not in model.synapses:
-        return False
-    try:
-        limit_of(model(1), dt)
-    except InputError:
-        return False
-    return True
-
-
 def check_rule(recipe: "Recipe") -> None:
     """Reject what only the surrogate rule can learn."""
     if recipe.learning.rule != "eventprop":
         return
-    with_rule, dt = "with learning.rule = 'eventprop'", recipe.network.dt
-    for key, table in _neurons(recipe):
-        if not _linear(table.neuron(), dt):
-            base: Any = SpikingNeuron if isinstance(table, Layer) else ReadoutNeuron
-            models = [m for m in neuron_models().values() if issubclass(m, base)]
-            known = " or ".join(sorted(repr(m.__name__) for m in models if _linear(m, dt)))
-            raise ValueError(
-                f"{key}.model must be {known} {with_rule}, got {table.model!r}; {_SURROGATE}"
-            )
+    with_rule = "with learning.rule = 'eventprop'"
+    for key, table in neuron_tables(recipe):
+        check_linear(recipe, key, table, f"; {_SURROGATE}")
         if table.synapse != "Exponential":
             raise ValueError(
                 f"{key}.synapse must be 'Exponential' {with_rule}, got {table.synapse!r}; "
@@ -166,6 +109,7 @@ def check_augmentation(recipe: "Recipe") -> None:
 
 
 CHECKS = (
+    check_models,
     check_delayed,
     check_rule,
     check_neurons,
@@ -208,19 +152,12 @@ _WEIGHTS = {
     "normal": (),
 }
 
-# Parameters of all models that a table may name.
-_PARAMETERS = {
-    Layer: [name for name, _, _ in parameter_fields(SpikingNeuron, LIF)],
-    Readout: [name for name, _, _ in parameter_fields(ReadoutNeuron, LeakyIntegrator)],
-}
-
 
 def _network(recipe: "Recipe") -> Found:
-    for where, table in _neurons(recipe):
-        for name in _PARAMETERS[type(table)]:
-            if name not in table.neuron().parameters() and name != "tau_syn":
-                yield f"{where}.{name}", f"{where}.model = {table.model!r}"
-        if table.synapse == "Delta" and "tau_syn" not in table.neuron().parameters():
+    for where, table in neuron_tables(recipe):
+        for name in foreign_keys(recipe, table):
+            yield f"{where}.{name}", f"{where}.model = {table.model!r}"
+        if table.synapse == "Delta" and "tau_syn" not in recipe.neuron(table).parameters():
             yield f"{where}.tau_syn", f"{where}.synapse = 'Delta'"
         for key in _WEIGHTS[table.weight_init]:
             yield f"{where}.{key}", f"{where}.weight_init = {table.weight_init!r}"
@@ -229,6 +166,11 @@ def _network(recipe: "Recipe") -> Found:
                 yield f"{where}.{key}", f"{where}.recurrent = false"
     if recipe.is_dense():
         yield "network.allocation", "network.sparsity = 0"
+    unused = recipe.neurons.keys() - {table.model for _, table in neuron_tables(recipe)}
+    for key in (f"neurons.{name}" for name in sorted(unused)):
+        yield key, "network.layers.N.model and network.readout.model of other names"
+    if len(unused) == len(recipe.neurons):
+        yield "neurons", "network.layers.N.model and network.readout.model of other names"
 
 
 def _delays(recipe: "Recipe") -> Found:
@@ -265,7 +207,7 @@ def _learning(recipe: "Recipe") -> Found:
     if learning.rule == "eventprop":
         for key in ("surrogate", "surrogate_options"):
             yield f"learning.{key}", "learning.rule = 'eventprop'"
-    layers = dict(_neurons(recipe))
+    layers = dict(neuron_tables(recipe))
     if not any(table.learn for table in layers.values()):
         yield "learning.neuron_learning_rate", "network.layers.N.learn = [] everywhere"
     if learning.neuron_learning_rate == 0:

@@ -8,7 +8,7 @@ from pydantic_core import PydanticUndefined
 
 from mlgenn_delays.errors import InputError, nearest
 from mlgenn_delays.recipe.load import as_toml
-from mlgenn_delays.recipe.messages import table_of, unknown_key
+from mlgenn_delays.recipe.messages import between, plain_parts, table_of, unknown_key
 from mlgenn_delays.recipe.schema import Recipe
 from mlgenn_delays.settings import fields_of, meaning_of, range_of
 
@@ -43,8 +43,7 @@ def keys(table: str = "") -> list[Key]:
         kind = table_of(field.annotation) if field else None
         if field is None or kind is None:
             raise InputError(unknown_key(tuple(table.split("."))))
-        # The first of a list stands for all.
-        before += f"{part}." if kind is field.annotation else f"{part}.0."
+        before += f"{part}.{between(field)}"  # the first of a list stands for all
     return [
         Key(f"{before}{name}", _default(field.default), range_of(field), meaning_of(field))
         for name, field in fields_of(kind).items()
@@ -54,7 +53,7 @@ def keys(table: str = "") -> list[Key]:
 
 def explain(key: str) -> list[Key]:
     """Return a key, or all keys of the table that it names."""
-    parts = tuple(part for part in key.split(".") if not part.isdecimal())
+    parts = tuple(plain_parts(tuple(p for p in key.split(".") if not p.isdecimal())))
     if parts[0] == "data" and parts[1:] not in ((), ("dataset",)):
         return _options_of_data(parts[1:])
     for found in keys(".".join(parts[:-1])):

@@ -38,16 +38,17 @@ def dump(recipe: Recipe) -> str:
     """
     import tomli_w
 
-    return tomli_w.dumps(_without_empty(recipe.model_dump(exclude_none=True)))
+    plain = _without_empty(recipe.model_dump(exclude_none=True))
+    return tomli_w.dumps(plain, multiline_strings=bool(recipe.neurons))  # equations in lines
 
 
-def _without_empty(table: dict[str, Any]) -> dict[str, Any]:
-    """Return a table without empty ones in it, which say what their absence says."""
-    return {
-        key: _without_empty(value) if isinstance(value, dict) else value
-        for key, value in table.items()
-        if value != {}
-    }
+def _without_empty(value: Any) -> Any:
+    """Return a value without empty tables in it, which say what their absence says."""
+    if isinstance(value, dict):
+        return {key: _without_empty(each) for key, each in value.items() if each != {}}
+    if isinstance(value, (list, tuple)):
+        return [_without_empty(each) for each in value]
+    return value
 
 
 def as_toml(value: Any) -> str:

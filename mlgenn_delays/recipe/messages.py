@@ -1,13 +1,12 @@
 """Pydantic's errors in the words of a recipe: key, what it must be, what it got."""
 
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from mlgenn_delays.errors import InputError, nearest, one_line, shorten
 from mlgenn_delays.recipe.schema import Recipe
-from mlgenn_delays.recipe.sections import TAGS
 from mlgenn_delays.settings import fields_of, range_of
 from mlgenn_delays.untrusted import shown
 
@@ -28,13 +27,38 @@ def table_of(annotation: Any) -> type | None:
     return next((found for found in map(table_of, get_args(annotation)) if found), None)
 
 
+def between(field: FieldInfo) -> str:
+    """Return what a dotted key has between a table and its keys: a number, a name, or nothing."""
+    if get_origin(field.annotation) is dict:
+        return "NAME."
+    return "" if table_of(field.annotation) is field.annotation else "0."
+
+
+def plain_parts(loc: tuple[int | str, ...]) -> list[str]:
+    """Return the parts of a place that are keys: no index, and no name that users give."""
+    table: type | None = Recipe
+    found, named = [], False
+    for part in loc:
+        if named or not isinstance(part, str) or _is_tag(part):
+            named = False
+            continue
+        found.append(part)
+        field = fields_of(table).get(part) if table else None
+        table = table_of(field.annotation) if field else None
+        named = table is not None and field is not None and between(field) == "NAME."
+    return found
+
+
+def _is_tag(part: object) -> bool:
+    return isinstance(part, str) and part.startswith("[")
+
+
 def _field(loc: tuple[int | str, ...]) -> FieldInfo | None:
     table: type | None = Recipe
     field = None
-    for part in loc:
-        if isinstance(part, str) and part not in TAGS:
-            field = fields_of(table).get(part) if table else None
-            table = table_of(field.annotation) if field else None
+    for part in plain_parts(loc):
+        field = fields_of(table).get(part) if table else None
+        table = table_of(field.annotation) if field else None
     return field
 
 
@@ -53,8 +77,7 @@ def _all_keys(table: type = Recipe, before: str = "") -> list[str]:
         if inner is None:
             found.append(before + name)
         else:
-            index = "" if inner is field.annotation else "0."
-            found += _all_keys(inner, f"{before}{name}.{index}")
+            found += _all_keys(inner, f"{before}{name}.{between(field)}")
     return found
 
 
@@ -70,7 +93,7 @@ def unknown_key(loc: tuple[int | str, ...]) -> str:
 
 def _dotted(loc: tuple[int | str, ...]) -> str:
     """Return a place as a dotted key; keys of a file may be of any length and content."""
-    return shorten(one_line(".".join(str(part) for part in loc if part not in TAGS)), 100)
+    return shorten(one_line(".".join(str(part) for part in loc if not _is_tag(part))), 100)
 
 
 def _received(value: object) -> str:
@@ -79,17 +102,20 @@ def _received(value: object) -> str:
 
 def _rule(kind: str, loc: tuple[int | str, ...], error: Any) -> str:
     field = _field(loc)
+    holder = _field(loc[:-1])
+    if field is None and holder is not None and get_origin(holder.annotation) is dict:
+        return range_of(get_args(holder.annotation)[1], error["input"])  # of values by name
     if kind in _KINDS or field is None:
         return _KINDS.get(kind, str(error["msg"]))
     table = table_of(field.annotation)
     if table is None:
         return range_of(field, error["input"])
-    listed = table is not field.annotation and not isinstance(loc[-1], int)
+    listed = between(field) == "0." and not isinstance(loc[-1], int)
     return "a list of tables" if listed else "a table"
 
 
 def _one(error: Any) -> str:
-    loc = tuple(part for part in error["loc"] if part not in TAGS)
+    loc = tuple(part for part in error["loc"] if not _is_tag(part))
     kind, key, value = error["type"], _dotted(loc), error["input"]
     if kind in ("extra_forbidden", "unexpected_keyword_argument"):
         return unknown_key(loc)

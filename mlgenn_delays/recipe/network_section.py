@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, model_validator
 
+from mlgenn_delays.distributions import Varying
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.learning.rules import Dropout
 from mlgenn_delays.network import LIF, LeakyIntegrator
@@ -13,8 +14,8 @@ from mlgenn_delays.neurons.declare import (
     Neurons,
     ReadoutNeuron,
     SpikingNeuron,
+    is_built_in,
     model_names,
-    model_of,
     parameter_fields,
 )
 from mlgenn_delays.neurons.declare import Readout as Reading
@@ -29,21 +30,38 @@ from mlgenn_delays.settings import (
     Positive,
     Share,
     TimeStep,
+    fields_of,
     one_of,
 )
 
 if TYPE_CHECKING:
     Shares = float | tuple[float, ...]
 else:
-    Shares = either(Share, "number", Annotated[tuple[Share, ...], Field(strict=False)])
+    Shares = either(Share, "[number]", Annotated[tuple[Share, ...], Field(strict=False)])
 
+
+class _Model(OneOf):
+    """Names of neuron models, of which the recipe may declare more: it checks them."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
+        return handler(source)
+
+
+_MODEL = "Neuron model: one that comes with delaysnn, or one declared in [neurons.NAME]."
+Parameters = Annotated[
+    dict[str, Annotated[Number, Varying(Number)]],
+    Field(
+        description="Parameters of a model declared in [neurons.NAME]; those of other models are "
+        "keys of this table."
+    ),
+]
 Synapse = Annotated[str, one_of("Exponential", "Delta")]
 Learn = Annotated[
     tuple[str, ...],
     Field(
         strict=False,
         description="Parameters of its neurons that are learned, one value per neuron, such as "
-        "['tau_mem', 'v_thresh'].",
+        "['tau_mem', 'v_thresh'], and tau_syn of the Exponential synapses onto it.",
     ),
 ]
 WeightInit = Annotated[str, one_of("auto", "normal", "kaiming")]
@@ -70,19 +88,44 @@ class _Weighted(Section):
         return table | {"weight_init": "normal" if given else "auto"}
 
 
-class Layer(_Weighted):
+class _WithNeurons(_Weighted):
+    """A table with a neuron model and its parameters."""
+
+    if TYPE_CHECKING:  # at run time, the order of their keys is that of the tables
+        model: str
+        parameters: Parameters
+        learn: Learn
+
+    def values_for(self, model: type[Neuron]) -> dict[str, Any]:
+        """The parameters of its model, by name: its own keys, or what `parameters` gives."""
+        if is_built_in(model):
+            return {name: getattr(self, name) for name in model.parameters()}
+        whole = {name for name, info in fields_of(model).items() if info.annotation is int}
+        return {
+            name: int(value) if name in whole and value == int(value) else value
+            for name, value in self.parameters.items()
+        }
+
+    def learned_by(self, model: type[Neuron]) -> tuple[str, ...]:
+        """Names of parameters of its neurons that are learned, without those of its synapses."""
+        known = model.parameters()
+        return tuple(name for name in self.learn if name != "tau_syn" or name in known)
+
+
+class Layer(_WithNeurons):
     """[[network.layers]]: a hidden layer and the projections onto it."""
 
     size: Neurons
-    model: Annotated[str, OneOf(lambda: model_names(SpikingNeuron))] = Field(
-        "LIF", description="Neuron model."
+    model: Annotated[str, _Model(lambda: model_names(SpikingNeuron))] = Field(
+        "LIF", description=_MODEL
     )
     for _name, _kind, _default in parameter_fields(SpikingNeuron, LIF):
         __annotations__[_name], locals()[_name] = _kind, _default
     del _name, _kind, _default
+    parameters: Parameters = {}
     learn: Learn = ()
     synapse: Synapse = Field("Exponential", description="Model of the synapses onto the layer.")
-    tau_syn: TauSyn = Exponential.tau_syn
+    tau_syn: Annotated[TauSyn, Varying(TauSyn)] = Exponential.tau_syn
     weight_init: WeightInit = Field("auto", description=_WEIGHT_INIT)
     weight_mean: Number = Field(
         0.03, description="Mean of the starting weights from the layer before (normal)."
@@ -103,24 +146,21 @@ class Layer(_Weighted):
     )
     dropout: Dropout = 0.0
 
-    def neuron(self) -> type[Neuron]:
-        """The neuron model."""
-        return model_of(self.model)
 
-
-class Readout(_Weighted):
+class Readout(_WithNeurons):
     """[network.readout]: leaky integrators, one per class, and how they are read."""
 
     kind: Reading = LeakyIntegrator.readout
-    model: Annotated[str, OneOf(lambda: model_names(ReadoutNeuron))] = Field(
-        "LeakyIntegrator", description="Neuron model."
+    model: Annotated[str, _Model(lambda: model_names(ReadoutNeuron))] = Field(
+        "LeakyIntegrator", description=_MODEL
     )
     for _name, _kind, _default in parameter_fields(ReadoutNeuron, LeakyIntegrator):
         __annotations__[_name], locals()[_name] = _kind, _default
     del _name, _kind, _default
+    parameters: Parameters = {}
     learn: Learn = ()
     synapse: Synapse = Field("Exponential", description="Model of the synapses onto the output.")
-    tau_syn: TauSyn = Exponential.tau_syn
+    tau_syn: Annotated[TauSyn, Varying(TauSyn)] = Exponential.tau_syn
     weight_init: WeightInit = Field("auto", description=_WEIGHT_INIT)
     weight_mean: Number = Field(0.0, description="Mean of the starting weights (normal).")
     weight_sd: NonNegative = Field(0.03, description="Standard deviation of the starting weights.")
@@ -128,10 +168,6 @@ class Readout(_Weighted):
     normalise: bool = Field(
         False, description="Whether the synaptic current is normalised over batch and time."
     )
-
-    def neuron(self) -> type[Neuron]:
-        """The neuron model."""
-        return model_of(self.model)
 
 
 class NetworkSection(Section):

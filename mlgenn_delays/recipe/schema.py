@@ -10,8 +10,11 @@ from pydantic import Field, model_validator
 
 from mlgenn_delays.data.augment.augment import Augment
 from mlgenn_delays.errors import InputError
+from mlgenn_delays.neurons.declare import Neuron, model_of
+from mlgenn_delays.neurons.stored import MOST_DECLARED, NeuronName, from_declaration
 from mlgenn_delays.recipe import cross_checks
-from mlgenn_delays.recipe.network_section import NetworkSection
+from mlgenn_delays.recipe.network_section import Layer, NetworkSection, Readout
+from mlgenn_delays.recipe.neurons_section import NeuronTable
 from mlgenn_delays.recipe.sections import (
     Data,
     Delays,
@@ -34,6 +37,9 @@ class Recipe(Section):
     summary: str = Field("", description="What it is, in one line.")
     seed: Whole = Field(0, description="Seed of every random draw.")
     data: Data
+    neurons: Annotated[dict[NeuronName, NeuronTable], Field(max_length=MOST_DECLARED)] = Field(
+        {}, description="Neurons that the recipe declares, by name."
+    )
     network: NetworkSection
     delays: Delays
     learning: Learning
@@ -51,6 +57,13 @@ class Recipe(Section):
         except InputError as error:  # which pydantic does not take
             raise ValueError(str(error)) from error
         return self
+
+    def neuron(self, table: Layer | Readout) -> type[Neuron]:
+        """The neuron model of a layer or of the readout."""
+        declared = self.neurons.get(table.model)
+        if declared is None:
+            return model_of(table.model)
+        return from_declaration(table.model, declared.declaration())
 
     def has_delays(self, projection: str) -> bool:
         """Return whether a projection has delays of its own."""

@@ -58,19 +58,20 @@ class Section(BaseModel):
 
 
 def either(first: Any, first_tag: str, values: Any) -> Any:
-    """Return the type of one value or a list of values, telling them apart by being a list."""
+    """Return the type of one value or a list of values, telling them apart by being a list.
+
+    Tags stand in brackets in the place of an error, as pydantic's own, for they are no keys.
+    """
 
     def which(value: Any) -> str:
-        return "list" if isinstance(value, (list, tuple)) else first_tag
+        return "[list]" if isinstance(value, (list, tuple)) else first_tag
 
     return Annotated[
-        Annotated[first, Tag(first_tag)] | Annotated[values, Tag("list")],
+        Annotated[first, Tag(first_tag)] | Annotated[values, Tag("[list]")],
         Discriminator(which),
     ]
 
 
-# What `either` puts into the place of an error, which is no key of a recipe.
-TAGS = ("list", "number", "word")
 ScheduleName = Annotated[str, OneOf(lambda: tuple(SCHEDULES))]
 Text = Annotated[str, Field(min_length=1)]
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ if TYPE_CHECKING:
 else:
     Names = either(
         Annotated[str, AfterValidator(lambda word: _all(word))],
-        "word",
+        "[word]",
         Annotated[tuple[Text, ...], Field(strict=False)],
     )
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from pathlib import Path
 from types import MappingProxyType, NoneType
 from typing import get_args
 
@@ -24,7 +25,7 @@ from mlgenn_delays.learning.losses import (
 from mlgenn_delays.network import CurrentInput, Network
 from mlgenn_delays.network.storage import to_bytes
 from mlgenn_delays.rewiring import Rewiring
-from mlgenn_delays.runs.checkpoint import Setting
+from mlgenn_delays.runs.checkpoint import Checkpoint, Setting, kept
 from mlgenn_delays.runs.directory import RunDirectory
 from mlgenn_delays.runs.record import described
 
@@ -206,3 +207,15 @@ def described_learning(
     elif loss == CrossEntropy() and recorded.get("loss") is None:
         found["loss"] = None  # runs older than other losses do not name it
     return found
+
+
+def starting_network(run: Path, checkpoint: Checkpoint, start: Network) -> dict[str, Setting]:
+    """What a run has recorded of its starting network, if that is the one given.
+
+    The files of networks change over time, and with them what is recorded of one.
+    """
+    first = kept(run).get(0)
+    if first is None or to_bytes(Network.load(first)) != to_bytes(start):
+        return {}
+    names = ("network", "starting values")
+    return {key: checkpoint.settings[key] for key in names if key in checkpoint.settings}

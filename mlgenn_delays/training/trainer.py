@@ -21,7 +21,7 @@ from mlgenn_delays.network import Network
 from mlgenn_delays.network.storage import to_bytes
 from mlgenn_delays.progress import check_progress
 from mlgenn_delays.rewiring import Rewiring
-from mlgenn_delays.runs.checkpoint import REMEDY, SPACE, Checkpoint, Setting, keep, kept
+from mlgenn_delays.runs.checkpoint import REMEDY, SPACE, Checkpoint, Setting, keep
 from mlgenn_delays.runs.directory import STATE, RunDirectory
 from mlgenn_delays.runs.history import (
     History,
@@ -50,6 +50,7 @@ from mlgenn_delays.training.checks import (
     described_learning,
     diverged,
     loss_bound,
+    starting_network,
 )
 from mlgenn_delays.training.epoch_line import EpochProgress
 from mlgenn_delays.training.ranks import Ranks
@@ -216,7 +217,7 @@ class Trainer:
                 checkpoint = self.run.begin(resume, self.ranks.leads)
                 if checkpoint is not None:
                     known = described_learning(*self._learned, checkpoint.settings)
-                    known |= self._starting(checkpoint)
+                    known |= starting_network(self.run.path, checkpoint, self._start)
                     check_resumed(self.run.path, checkpoint, settings | known, splits)
                 elif self.ranks.leads:
                     keep_record(self.run.path, splits)
@@ -290,18 +291,6 @@ class Trainer:
             "validation examples": 0 if validation is None else len(validation),
             "steps of a trial": train.n_steps,
         }
-
-    def _starting(self, checkpoint: Checkpoint) -> dict[str, Setting]:
-        """What a run has recorded of its starting network, if that is the one given.
-
-        The files of networks change over time, and with them what is recorded of one.
-        """
-        assert self.run is not None
-        first = kept(self.run.path).get(0)
-        if first is None or to_bytes(Network.load(first)) != to_bytes(self._start):
-            return {}
-        names = ("network", "starting values")
-        return {key: checkpoint.settings[key] for key in names if key in checkpoint.settings}
 
     def _begin(self, checkpoint: Checkpoint | None, train: Data) -> None:
         batches, compiled = self._prepared or (0, None)

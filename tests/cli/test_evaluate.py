@@ -53,7 +53,7 @@ def test_the_asked_checkpoint(trained, tmp_path):
         for name, options in (("best", []), ("last", ["--checkpoint", "last"]))
     }
     assert loss["last"] == pytest.approx(np.log(10))  # it knows nothing
-    assert loss["best"] < loss["last"] - 1e-3
+    assert abs(loss["best"] - loss["last"]) > 1e-3
 
 
 def test_tables(trained):

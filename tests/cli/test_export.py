@@ -10,8 +10,11 @@ import numpy as np
 import pytest
 
 from mlgenn_delays.data import load_dataset
-from mlgenn_delays.export.artifact import artifact_of_run, write_bundle
+from mlgenn_delays.export.artifact import About, Artifact, artifact_of_run, write_bundle
+from mlgenn_delays.neurons.declare import NEURONS
 from tests.cli.helpers import SMALL, call, parsed, refused, write_words
+from tests.export.neurons import hostile_network
+from tests.reference.nets import StepRecipe
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +60,26 @@ def test_what_export_says(trained: Path, tmp_path: Path) -> None:
 def test_of_a_bundle_come_the_other_formats(bundle: Path, tmp_path: Path) -> None:
     assert call("export", bundle, "--format", "c", "--out", tmp_path / "c").exit_code == 0
     assert (tmp_path / "c" / "delaysnn_model.c").is_file()
+
+
+def test_neurons_of_ones_own_go_everywhere_but_to_nir(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = StepRecipe(4)
+    about = About(n_steps=recipe.steps, labels=("a", "b", "c"))
+    path, raster = tmp_path / "own.safetensors", tmp_path / "raster.npy"
+    write_bundle(Artifact.of(hostile_network(recipe), about), path)
+    np.save(raster, np.random.default_rng(1).random((4, recipe.steps, 9)) < 0.1)
+    known = parsed(call("infer", path, raster, "--json"))["answers"]
+    for name in ("Hostile", "Squashed"):  # as where nobody imported their module
+        monkeypatch.delitem(NEURONS, name)
+    answers = parsed(call("infer", path, raster, "--json"))["answers"]
+    assert [a["probabilities"] for a in answers] == [a["probabilities"] for a in known]
+    assert len({tuple(a["probabilities"]) for a in answers}) == 4
+    assert call("export", path, "--format", "c", "--out", tmp_path / "c").exit_code == 0
+    said = refused("export", path, "--format", "nir", "--out", tmp_path / "n")
+    assert "NIR has no node for Hostile (population 'Hostile'); export a bundle, C or" in said
+    assert not (tmp_path / "n").exists()
 
 
 def test_int8_says_what_it_costs(trained: Path, tmp_path: Path) -> None:

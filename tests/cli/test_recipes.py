@@ -72,7 +72,8 @@ def test_what_others_published_is_no_expectation():
 def test_explain():
     text = call("recipes", "--explain", "network.layers.3.tau_mem").stdout
     assert text.splitlines() == [
-        "network.layers.0.tau_mem: default 20.0; a number > 0 ms",
+        "network.layers.0.tau_mem: default 20.0; a number > 0 ms (or one per neuron, or a "
+        "distribution)",
         "    Membrane time constant [ms].",
     ]
     assert call("recipes", "--explain", "rewiring").stdout.count("rewiring.") == 8

@@ -56,7 +56,9 @@ def test_every_public_name_is_in_the_api_reference() -> None:
         for page in (DOCS / "reference").glob("api-*.md")
         for body in blocks(page, "{eval-rst}")
     )
-    documented = set(re.findall(r"^\.\. auto\w+:: mlgenn_delays\.(\w+)$", text, re.MULTILINE))
+    documented = set(
+        re.findall(r"^\.\. (?:auto\w+|py:data):: mlgenn_delays\.(\w+)$", text, re.MULTILINE)
+    )
     assert documented >= set(mlgenn_delays.__all__) - {"__version__"}
     index = (DOCS / "reference" / "index.md").read_text()
     assert all(f"`{name}`" in index for name in mlgenn_delays.__all__ if name != "__version__")

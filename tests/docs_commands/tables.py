@@ -73,7 +73,7 @@ NOT_RUN = {
 NEEDS: dict[str, tuple[str, ...]] = {
     r"--backend cuda": (*GENN, "cuda"),
     r"^mpiexec": ("mpi",),
-    r"--engine genn|--format genn|speech-genn": GENN,
+    r"--engine genn|--format genn|speech-genn|engine=name": GENN,
     r"surrogate_cost.py --check": ("dcls",),
     r"^make -C": ("make", "cc"),
 }

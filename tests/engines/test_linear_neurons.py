@@ -9,8 +9,16 @@ import pytest
 from mlgenn_delays.engines.compile import compile_network
 from mlgenn_delays.engines.cpu import linear_matrices
 from mlgenn_delays.errors import InputError
-from mlgenn_delays.learning import EventProp, SpikeCount
-from mlgenn_delays.network import LIF, Exponential, LeakyIntegrator, Network, SpikeInput
+from mlgenn_delays.learning import Atan, EventProp, SpikeCount, SurrogateBPTT
+from mlgenn_delays.network import (
+    LIF,
+    Exponential,
+    LeakyIntegrator,
+    Network,
+    Normal,
+    SpikeInput,
+    Uniform,
+)
 from mlgenn_delays.neurons.declare import Neuron
 from mlgenn_delays.neurons.models.adaptive_lif import AdaptiveLIF
 from mlgenn_delays.neurons.models.balanced_resonator import BalancedResonator
@@ -112,3 +120,100 @@ def test_what_eventprop_cannot_learn(model: Any, says: str) -> None:
     network.connect("hidden", "out", Exponential(), weight=1.0)
     with pytest.raises(InputError, match=says):
         compile_network(network, EventProp(), total_steps=1)
+
+
+def with_time_constants(recurrent: bool, dt: float, learn: bool) -> Network:
+    """A net whose hidden neurons differ in tau_syn, and in that of their recurrent synapses."""
+    network = Network(dt=dt, seed=3)
+    network.add("in", SpikeInput(6))
+    network.add("hidden", LIF(7, tau_mem=15.0), bias=0.2)
+    network.add("out", LeakyIntegrator(3, tau_mem=20.0))
+    delay: dict[str, Any] = {"delay": Uniform(0.0, 6.0), "max_delay": 6.0}
+    first = Exponential(Normal(5.0, 1.0), learn=learn)
+    network.connect("in", "hidden", first, weight=Normal(0.5, 0.2), **delay)
+    if recurrent:
+        second = Exponential(Normal(9.0, 1.0), learn=learn)
+        network.connect("hidden", "hidden", second, weight=Normal(0.0, 0.1), **delay)
+    network.connect(
+        "hidden", "out", Exponential(7.0, learn=learn), weight=Normal(0.0, 0.5), **delay
+    )
+    return network
+
+
+@pytest.mark.parametrize("recurrent", [False, True])
+@pytest.mark.parametrize("rule", [EventProp(), SurrogateBPTT(surrogate=Atan(1.0))])
+def test_time_constants_of_synapses(rule: Any, recurrent: bool) -> None:
+    """Their gradients at the output, which are those of the loss, against central differences."""
+    network = with_time_constants(recurrent, 1.0, learn=True)
+    data = nets.step_data(nets.StepRecipe(5, sizes=(6, 7, 3), steps=60), 4)
+    batch = data.batch(np.arange(4))
+    compiled = compile_network(network, rule, total_steps=1)
+    assert np.diff(compiled.record(batch).start["hidden"]).sum() > 20
+    got = compiled.gradients(batch)
+    keys = {("hidden/synapse0", "tau_syn"), ("out/synapse0", "tau_syn")}
+    assert set(got.parameter) == keys | ({("hidden/synapse1", "tau_syn")} if recurrent else set())
+    assert all(np.abs(value).max() > 0 for value in got.parameter.values())
+
+    def loss(tau: np.ndarray) -> float:
+        moved = network.copy()
+        moved.projections["hidden->out"].synapse = Exponential(tau)
+        return compile_network(moved, rule, total_steps=1).gradients(batch).loss
+
+    for j in range(3):
+        step = 0.05 * (np.arange(3) == j)
+        wanted = (loss(7.0 + step) - loss(7.0 - step)) / 0.1
+        assert got.parameter["out/synapse0", "tau_syn"][j] == pytest.approx(wanted, rel=5e-3)
+
+
+@pytest.mark.parametrize("recurrent", [False, True])
+def test_time_constants_of_hidden_synapses_against_the_exact_simulator(recurrent: bool) -> None:
+    errors = {}
+    for dt in (0.2, 0.02):
+        found = []
+        for seed in range(8):
+            circuit = linear_variants.circuit("LIF", seed, dt)
+            network = circuit.network
+            right, counts = linear_variants.wanted("LIF", seed)
+            given = circuit.kinds["hidden"].parameters
+            network.populations["hidden"].model = LIF(4, tau_mem=given["tau_mem"])
+            for name in ("input->hidden", "hidden->hidden"):
+                p = network.projections[name]
+                p.synapse = Exponential([p.synapse.tau_syn + 1e-4 * (name[0] == "h")] * 4, True)
+            compiled = compile_network(network, EventProp(), total_steps=1)
+            batch = as_batch(linear_variants.events(seed), dt, 0)
+            if list(np.diff(compiled.record(batch).start["hidden"][0])) != counts:
+                continue
+            got, name = compiled.gradients(batch), ("input->hidden", "hidden->hidden")[recurrent]
+            wanted = right.parameter["hidden", f"tau_syn {name}"]
+            found.append(
+                relative(got.parameter[f"hidden/synapse{int(recurrent)}", "tau_syn"], wanted)
+            )
+        assert len(found) >= 4
+        errors[dt] = np.median(found)
+    assert errors[0.02] < 0.04 and errors[0.02] < errors[0.2] / 3, errors
+
+
+def test_networks_keep_time_constants_of_synapses(tmp_path: Any) -> None:
+    network = with_time_constants(True, 1.0, learn=True)
+    batch = nets.step_data(nets.StepRecipe(5, sizes=(6, 7, 3), steps=60), 4).batch(np.arange(4))
+    rule = EventProp(neurons=0.1)
+
+    def trained(count: int, state: Any = None) -> tuple[Any, Network]:
+        compiled = compile_network(network.copy(), rule, total_steps=9)
+        if state is not None:
+            compiled.load_state(state)
+        compiled.train_epoch([batch] * count, epoch=1)
+        return compiled.state(), compiled.pull()
+
+    half, _ = trained(2)
+    resumed, learned = trained(2, half)
+    whole, _ = trained(4)
+    assert all(np.array_equal(resumed[key], whole[key]) for key in whole)
+    before = network.projections["in->hidden"].synapse
+    after = learned.projections["in->hidden"].synapse
+    assert isinstance(after, Exponential) and after != before
+    assert np.abs(np.array(after.tau_syn) - np.array(before.tau_syn)).max() > 0.5
+    learned.save(tmp_path / "network.safetensors")
+    read = Network.load(tmp_path / "network.safetensors")
+    assert read.projections["in->hidden"].synapse == after
+    assert read.projections["hidden->out"].synapse == learned.projections["hidden->out"].synapse

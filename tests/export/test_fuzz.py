@@ -14,6 +14,7 @@ from mlgenn_delays.errors import InputError
 from mlgenn_delays.export.artifact import About, Artifact, read_bundle, to_bytes
 from mlgenn_delays.network.delays import delay_steps
 from mlgenn_delays.tensors import pack, read
+from tests.export.neurons import hostile_network
 from tests.fuzz.mutate import blind, hostile, other_array
 from tests.reference import nets
 
@@ -22,6 +23,7 @@ ABOUT = About(
 )
 NET = nets.network(nets.Recipe(seed=1, sizes=(6, 7, 3), steps=40, density=0.5, recurrent=True))
 WHOLE = to_bytes(Artifact.of(NET, ABOUT))
+DECLARED = to_bytes(Artifact.of(hostile_network(nets.StepRecipe(seed=1)), ABOUT))
 
 
 @pytest.fixture
@@ -65,6 +67,17 @@ def test_other_descriptions(path: Path, key: str) -> None:
     whole, refused = json.loads(metadata[key]), 0
     for _ in range(150):
         refused += refuses(path, pack(tensors, metadata | {key: json.dumps(hostile(whole, rng))}))
+    assert refused > 45
+
+
+def test_other_declarations_of_neurons(path: Path) -> None:
+    path.write_bytes(DECLARED)
+    rng, (tensors, metadata) = np.random.default_rng(4), read(path)
+    del metadata["checksum"]
+    whole, refused = json.loads(metadata["network"]), 0
+    for _ in range(150):
+        text = json.dumps(whole | {"neurons": hostile(whole["neurons"], rng)})
+        refused += refuses(path, pack(tensors, metadata | {"network": text}))
     assert refused > 45
 
 

@@ -1,5 +1,7 @@
 """What is left out for inference, and that it changes nothing."""
 
+from typing import Annotated, ClassVar
+
 import numpy as np
 import pytest
 
@@ -14,9 +16,12 @@ from mlgenn_delays import (
 )
 from mlgenn_delays.data.types import CurrentData, SpikeData
 from mlgenn_delays.engines.compile import compile_network
-from mlgenn_delays.export.artifact import prepare
+from mlgenn_delays.export.prepare import prepare
 from mlgenn_delays.learning import EventProp, SurrogateBPTT
 from mlgenn_delays.network.delays import delay_steps
+from mlgenn_delays.neurons.declare import SpikingNeuron, neuron
+from mlgenn_delays.neurons.models.adaptive_lif import AdaptiveLIF
+from mlgenn_delays.settings import Number, says
 from tests.reference import nets
 
 STEP_NETS = [
@@ -24,6 +29,19 @@ STEP_NETS = [
     nets.StepRecipe(seed=2, density=0.3, current=True, delta=True, granularity="axon"),
     nets.StepRecipe(seed=3, density=0.25, seed_models=True, current=True, bias=0.0),
 ]
+
+
+@neuron
+class Pacemaker(SpikingNeuron):
+    """n neurons that spike without a current."""
+
+    drive: Annotated[Number, says("What is added to V in a step.")] = 0.1
+
+    step: ClassVar[str] = """
+        V = V + I + drive
+        spike = V >= 1
+        if spike: V = 0
+    """
 
 
 def record(network: Network, data, rule=SurrogateBPTT):
@@ -73,6 +91,17 @@ def test_a_population_that_nothing_drives_goes_whole() -> None:
 def test_a_bias_drives_a_neuron_without_input(bias: float, left: bool) -> None:
     small, _ = prepare(chain(b=bias))
     assert ("b" in small.populations) is left
+
+
+def test_neurons_that_rebound_or_spike_by_themselves_stay() -> None:
+    net = chain(b=-1.5)
+    net.populations["b"].model = AdaptiveLIF(2)
+    assert "b" in prepare(net)[0].populations
+    net = chain()
+    net.populations["b"].model = Pacemaker(2, drive=np.array([0.0, 0.1]))
+    small, kept = prepare(net)
+    assert kept["b"].tolist() == [1]
+    assert small.populations["b"].model == Pacemaker(1, drive=np.array([0.1]))
 
 
 def test_delays_are_rounded_half_up() -> None:

@@ -8,11 +8,14 @@ from unittest.mock import patch
 
 import numpy as np
 
+from mlgenn_delays.export.artifact import About, Artifact, write_bundle
 from mlgenn_delays.kernels import kernel_cache
 from mlgenn_delays.sweep import executor
 from tests.cli.helpers import SMALL, call, write_rawhd
 from tests.data.shd_helpers import events, write_file, write_shd
 from tests.export.genn.test_refusals import write as write_genn_folder
+from tests.export.neurons import hostile_network
+from tests.reference.nets import StepRecipe
 from tests.sweep.helpers import Here
 
 SPOKEN = ["--set", 'data={dataset="folder"}', "--set", "learning.batch_size=8"]
@@ -38,6 +41,7 @@ def make_base(folder: Path) -> Path:
     _hdf5(folder / "shd")
     for form, name in (("bundle", "net.safetensors"), ("nir", "net.nir")):
         _done("export", folder / "own", "--format", form, "--out", folder / name)
+    _declared(folder / "declared.safetensors")
     np.save(folder / "raster.npy", np.eye(8, 12, dtype=np.uint8)[None].repeat(2, 0))
     _kernels(folder)
     write_genn_folder(folder / "genn")
@@ -103,6 +107,12 @@ def _npz(path: Path) -> None:
         names=np.array([f"take {k}" for k in range(20)]),
         groups=np.arange(20) // 2,
     )
+
+
+def _declared(path: Path) -> None:
+    """Write a bundle of neurons that do not come with the package."""
+    network = hostile_network(StepRecipe(1, sizes=(12, 6, 2)))
+    write_bundle(Artifact.of(network, About(n_steps=20, labels=("no", "yes"))), path)
 
 
 def _hdf5(folder: Path) -> None:

@@ -122,6 +122,21 @@ def _manifest(folder: Path) -> None:
     read_manifest(folder / "genn")
 
 
+def _declared(folder: Path) -> None:
+    """Read a bundle whose neurons it declares itself, and their constants."""
+    from mlgenn_delays.export.artifact import read_bundle
+    from mlgenn_delays.neurons.declare import NEURONS, Neuron
+
+    known = {name: NEURONS.pop(name) for name in ("Hostile", "Squashed") if name in NEURONS}
+    try:
+        network = read_bundle(folder / "declared.safetensors").network
+        for population in network.populations.values():
+            if isinstance(population.model, Neuron):
+                population.model.constants(network.dt)
+    finally:
+        NEURONS.update(known)
+
+
 def _kernels(folder: Path) -> None:
     """Answer with a damaged cache of kernels, in a process of its own: it must not matter."""
     command = [sys.executable, "-m", "mlgenn_delays.cli", "infer", "--threads", "1"]
@@ -210,6 +225,9 @@ def targets(scratch: Path) -> dict[str, Target]:
             sealed,
             ("net.safetensors", "events.npz"),
             share=60,
+        ),
+        "declared neurons": Target(
+            "declared.safetensors", (), sealed, function=_declared, share=60
         ),
         "nir": Target(
             "net.nir",

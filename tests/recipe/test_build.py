@@ -198,12 +198,14 @@ def test_the_seeds_network():
 
 
 def test_weights_are_scaled_of_either_kind():
-    for make, name, override, scale in (
-        (currents, "input->hidden1", "network.layers.0.weight_scale=0.5", 0.5),
-        (network, "input->hidden1", "network.layers.0.weight_scale=0.5", 0.5),
-        (currents, "hidden1->output", "network.readout.weight_scale=3", 3.0),
+    normal = ("network.layers.0.weight_init=normal",)
+    for make, name, given, override, scale in (
+        (currents, "input->hidden1", (), "network.layers.0.weight_scale=0.5", 0.5),
+        (network, "input->hidden1", normal, "network.layers.0.weight_scale=0.5", 0.5),
+        (currents, "hidden1->output", (), "network.readout.weight_scale=3", 3.0),
     ):
-        scaled, plain_ = (make(*each).projections[name].weight for each in ((override,), ()))
+        made = (make(*given, *each) for each in ((override,), ()))
+        scaled, plain_ = (each.projections[name].weight for each in made)
         assert scaled == pytest.approx(scale * plain_)
 
 

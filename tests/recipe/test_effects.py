@@ -79,6 +79,8 @@ OTHER: dict[str, Any] = {
     "learning.surrogate": "boxcar", "learning.surrogate_options": "{slope=9}",
     "learning.schedule": "cosine", "learning.schedule_options": "{}",
     "loss.kind": "mean-squared-error",
+    "neurons": "{Own = {step = 'V = V + I\\nspike = V > 1\\nif spike: V = 0'}}",
+    "network.layers.0.parameters": "{tau_mem = 3}", "network.readout.parameters": "{tau_mem = 3}",
     "delays.schedule_options": "{}", "learning.clip": 1e-9, "regularisation.l1": 0.5,
     "augmentation.group": 2, "augmentation.time_shift": 5.0, "augmentation.mask_time": 8.0,
     "augmentation.mask_channels": 4,

@@ -133,8 +133,8 @@ def synapse_step(
     if isinstance(projection.synapse, Delta):
         return arrivals, np.zeros_like(arrivals)
     assert isinstance(projection.synapse, Exponential)
-    tau = projection.synapse.tau_syn
-    e = math.exp(-dt / tau)
+    tau = np.asarray(projection.synapse.tau_syn, dtype=np.float64)
+    e = np.exp(-dt / tau)
     in_syn += arrivals
     now = in_syn * (tau / dt) * (1.0 - e)
     in_syn *= e

@@ -132,8 +132,8 @@ def filter_back(
     """Return R[t] given dL/dI[t] and R[t+1]."""
     if not isinstance(projection.synapse, Exponential):
         return by_current
-    tau = projection.synapse.tau_syn
-    e = math.exp(-dt / tau)
+    tau = np.asarray(projection.synapse.tau_syn, dtype=np.float64)
+    e = np.exp(-dt / tau)
     return (tau / dt) * (1 - e) * by_current + e * later
 
 

@@ -105,12 +105,12 @@ def arrive(
 def pass_filter(decay, scale, rows, at, n, length, steps, current, to):
     """Add the currents of `Exponential` synapses to those of n neurons, from their arrivals."""
     for j in range(n):
-        x = np.float32(0.0)
+        x, a, b = np.float32(0.0), decay[j], scale[j]
         for t in range(j * length, j * length + steps):
-            x = decay * x + rows[at + t]
+            x = a * x + rows[at + t]
             if abs(x) <= SUBNORMAL:
                 x = np.float32(0.0)
-            current[to + t] += scale * x
+            current[to + t] += b * x
 
 
 @kernel
@@ -126,7 +126,7 @@ def run_currents(
         at = (e * layout.neurons + layout.neuron_row[p]) * length
         traces.current[at : at + n * length] = 0.0
         for g in range(plan.groups[p]):
-            direct = plan.decay[p, g] == 0.0
+            direct = plan.instant[p, g]
             out = traces.current if direct else buffers.arrivals
             to = at if direct else 0
             if not direct:
@@ -139,8 +139,8 @@ def run_currents(
                     )  # fmt: skip
             if not direct:
                 pass_filter(
-                    plan.decay[p, g], plan.scale[p, g], out, 0, n, length, layout.steps,
-                    traces.current, at,
+                    plan.decay[g, plan.first[p] :], plan.scale[g, plan.first[p] :], out, 0, n,
+                    length, layout.steps, traces.current, at,
                 )  # fmt: skip
         for j in range(n):
             traces.current[at + j * length + layout.steps : at + (j + 1) * length] = 0.0
@@ -191,10 +191,11 @@ def collect_events(first, last, pre, size, steps, when, events, own, row, sums):
 def back_synapses(plan, layout, p, traces, e):
     """Write the adjoints at the arrivals of population p from dL/dI."""
     for g in range(plan.groups[p]):
-        decay, scale, out = plan.decay[p, g], plan.scale[p, g], traces.adjoint[g]
+        out = traces.adjoint[g]
         for j in range(plan.n[p]):
+            decay, scale = plan.decay[g, plan.first[p] + j], plan.scale[g, plan.first[p] + j]
             at = (e * layout.neurons + layout.neuron_row[p] + j) * layout.length
-            if decay == 0.0:
+            if plan.instant[p, g]:
                 for t in range(at, at + layout.steps):
                     out[t] = scale * traces.distance[t]
                 continue
@@ -205,6 +206,34 @@ def back_synapses(plan, layout, p, traces, e):
                 if abs(inner) <= SUBNORMAL:
                     inner = np.float32(0.0)
                 out[t] = inner
+
+
+@kernel
+def add_synapse_products(
+    plan, layout, p, g, size, first_step, coef, address, starts, time, spike_scale, traces, low,
+    high, buffers, by_synapse
+):  # fmt: skip
+    """Add dL/d(scale, decay) of group g's synapses in examples low..high-1 to by_synapse (n, 2).
+
+    The synapses of all steps are worked out again from what arrived.
+    """
+    n, length, out = plan.n[p], layout.length, buffers.arrivals
+    for e in range(low, high):
+        neuron_scale = spike_scale[e if len(spike_scale) > 1 else 0]
+        out[: n * length] = 0.0
+        for q in range(len(plan.target)):
+            if plan.target[q] == p and plan.group[q] == g:
+                arrive(
+                    plan, layout, q, size, first_step, coef, address, starts[e], time, neuron_scale,
+                    traces, e, out, 0,
+                )  # fmt: skip
+        for j in range(n):
+            at = (e * layout.neurons + layout.neuron_row[p] + j) * length
+            decay, x = plan.decay[g, plan.first[p] + j], np.float32(0.0)
+            for t in range(layout.steps):
+                by_synapse[j, 1] += traces.adjoint[g, at + t] * x
+                x = decay * x + out[j * length + t]
+                by_synapse[j, 0] += traces.distance[at + t] * x
 
 
 @kernel

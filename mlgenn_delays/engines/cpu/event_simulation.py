@@ -77,7 +77,7 @@ class EventSimulation(Simulation):
         )
         order = self.context.plan.out_synapse
         self._recurrent = Recurrent(p.weight[order], self._offset[order])
-        if self.context.parameters.neurons:
+        if self.context.parameters.neurons or self.context.parameters.synapses:
             self._linear = make_linear(self.context)
 
     # Memory
@@ -137,8 +137,10 @@ class EventSimulation(Simulation):
     def _products(self, parts: int) -> tuple[np.ndarray, np.ndarray]:
         """Sums for what parts of a batch add to the gradients of parameters of neurons."""
         plan, size = self.context.plan, self._linear.quiet.shape[1]
-        n = len(plan.bias) if self.context.parameters.neurons else 0
-        return np.zeros((parts, n, 1 + 2 * size, size + 2)), np.zeros((parts, 0, 0, 2))
+        p, every = self.context.parameters, len(plan.bias)
+        n, m = every if p.neurons else 0, every if p.synapses else 0
+        groups = plan.decay.shape[0]
+        return np.zeros((parts, n, 1 + 2 * size, size + 2)), np.zeros((parts, m, groups, 2))
 
     # Running
 
@@ -202,7 +204,7 @@ class EventSimulation(Simulation):
 
         context.spread(self._sum.shape[1], add_up)
         self._sum[1] *= context.parameters.weight
-        take_gradients(context, by_matrix.sum(0))
+        take_gradients(context, by_matrix.sum(0), by_synapse.sum(0))
         if self._currents:
             self._add_current_gradients(batch, spike_scale)
         if self._keeps:

@@ -40,10 +40,10 @@ from mlgenn_delays.engines.shared.plan import INPUT, READOUT
 
 
 @kernel
-def constants(plan, p, j, g):
-    """Return a, e and (1-a)s of neuron j of all, in population p, and synapse group g."""
+def constants(plan, j, g):
+    """Return a, e and (1-a)s of neuron j of all and synapse group g."""
     a = plan.constant[ALPHA, j]
-    return a, plan.decay[p, g], (np.float32(1.0) - a) * plan.scale[p, g]
+    return a, plan.decay[g, j], (np.float32(1.0) - a) * plan.scale[g, j]
 
 
 @kernel
@@ -81,7 +81,7 @@ def back_refractory(c, r, high, low, both):
 @kernel
 def back_readout(plan, p, j, g, drive, steps, both):
     """Run the adjoints of one leaky integrator back from dL/dV (T,)."""
-    c = constants(plan, p, j, g)
+    c = constants(plan, j, g)
     r, carried = np.float32(0.0), np.float32(0.0)
     for back in range(steps):
         t = steps - 1 - back
@@ -97,7 +97,7 @@ def through_spike(plan, j, carried, outgoing, store, c):
 @kernel
 def back_spiking(plan, p, j, g, count_gradient, first, last, outgoing, base, store, steps, both):
     """Run the adjoints of one LIF neuron, with spikes first..last-1 of the store, back."""
-    c = constants(plan, p, j, g)
+    c = constants(plan, j, g)
     r, carried, high = np.float32(0.0), np.float32(0.0), steps
     for back in range(last - first):
         spike = last - np.uint64(1) - back
@@ -152,7 +152,7 @@ def back_recurrent(
                 carried[k] = plan.constant[ALPHA, plan.first[p] + k] * now[k]
         for g in range(plan.groups[p]):
             for k in range(n):
-                _, decay, into_r = constants(plan, p, plan.first[p] + k, g)
+                _, decay, into_r = constants(plan, plan.first[p] + k, g)
                 before = decay * r[g, k] + into_r * now[k]
                 adjoint[g, k, t, 0] = before
                 adjoint[g, k, t, 1] = r[g, k] - before

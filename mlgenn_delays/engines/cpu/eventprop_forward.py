@@ -95,14 +95,17 @@ def filter_currents(plan, layout, p, low, current, e, steps, buffers):
             for t in range(steps):
                 buffers.current[k, t] += current[at + t]
     for g in range(plan.groups[p]):
-        decay, scale = plan.decay[p, g], plan.scale[p, g]
+        decay, scale = np.zeros(LANES, np.float32), np.zeros(LANES, np.float32)
+        for k in range(min(LANES, plan.n[p] - low)):
+            decay[k] = plan.decay[g, plan.first[p] + low + k]
+            scale[k] = plan.scale[g, plan.first[p] + low + k]
         rows, inner = buffers.rows[g], np.zeros(LANES, np.float32)
         for begin in range(0, steps, FLUSH_EVERY):
             for t in range(np.uint64(begin), np.uint64(min(begin + FLUSH_EVERY, steps))):
                 for k in range(LANES):
-                    x = decay * inner[k] + rows[k, t]
+                    x = decay[k] * inner[k] + rows[k, t]
                     inner[k] = x
-                    buffers.current[k, t] += scale * x
+                    buffers.current[k, t] += scale[k] * x
             for k in range(LANES):
                 inner[k] = flush_subnormal(inner[k])
 
@@ -166,10 +169,11 @@ def integrate_recurrent(plan, layout, p, recurrent, neuron_scale, current, e, st
                     (e * layout.neurons + layout.neuron_row[p] + k) * layout.length + t
                 ]
         for g in range(plan.groups[p]):
-            decay, scale, rows, x = plan.decay[p, g], plan.scale[p, g], buffers.rows[g], inner[g]
+            decay, scale = plan.decay[g, plan.first[p] :], plan.scale[g, plan.first[p] :]
+            rows, x = buffers.rows[g], inner[g]
             for k in range(np.uint64(n)):
-                x[k] = decay * x[k] + rows[k, t]
-                total[k] += scale * x[k]
+                x[k] = decay[k] * x[k] + rows[k, t]
+                total[k] += scale[k] * x[k]
         for k in range(np.uint64(n)):
             if resting[k] > 0:
                 resting[k] -= 1

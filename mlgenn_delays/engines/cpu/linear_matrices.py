@@ -47,6 +47,9 @@ def _model(context: SimulationContext, name: str) -> Neuron | None:
     learned = context.parameters.neurons.get(name)
     if learned is not None and context.rule.neurons is not None:
         return learned.current()
+    synapses = context.parameters.synapses.values() if context.rule.neurons is not None else ()
+    if any(group.population == name for group in synapses):
+        return model
     return None if isinstance(model, LIF | LeakyIntegrator) else model
 
 
@@ -87,8 +90,12 @@ def linear_buffers(plan: Plan, linear: Linear, lanes: int, steps: int) -> Linear
     )
 
 
-def take_gradients(context: SimulationContext, by_matrix: np.ndarray) -> None:
-    """Take the gradients of learned parameters from those of the matrices."""
+def take_gradients(
+    context: SimulationContext, by_matrix: np.ndarray, by_synapse: np.ndarray
+) -> None:
+    """Take the gradients of learned parameters from those of the matrices and synapses."""
+    for group in context.parameters.synapses.values() if len(by_synapse) else ():
+        group.take_gradients(by_synapse[context.layout.neurons[group.population], group.group])
     for name, neurons in context.parameters.neurons.items():
         if len(by_matrix):
             _take(neurons, by_matrix[context.layout.neurons[name]], context.network.dt)

@@ -85,9 +85,9 @@ def run_linear(
                 at = e * layout.neurons + layout.neuron_row[p] + low + k
                 total += current[at * layout.length + t]
             for g in range(plan.groups[p]):
-                y = plan.decay[p, g] * inner[g, k] + buffers.rows[g, k, t]
+                y = plan.decay[g, j] * inner[g, k] + buffers.rows[g, k, t]
                 inner[g, k] = np.float32(0.0) if abs(y) <= SUBNORMAL else y
-                total += plan.scale[p, g] * inner[g, k]
+                total += plan.scale[g, j] * inner[g, k]
                 if keeps:
                     kept.inner[g, k, t] = inner[g, k]
             mark = RESTS if resting[k] > 0 else QUIET
@@ -202,7 +202,7 @@ def back_linear(
                     y = after[i]
                     carried[k, i] = np.float32(0.0) if abs(y) <= SUBNORMAL else y
             for g in range(plan.groups[p]):
-                y = plan.scale[p, g] * by_current + plan.decay[p, g] * r[g, k]
+                y = plan.scale[g, j] * by_current + plan.decay[g, j] * r[g, k]
                 y = np.float32(0.0) if abs(y) <= SUBNORMAL else y
                 buffers.adjoint[g, k, t, 0] = y
                 buffers.adjoint[g, k, t, 1] = r[g, k] - y

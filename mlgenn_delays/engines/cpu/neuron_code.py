@@ -16,7 +16,7 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from mlgenn_delays.kernels import stored_source
-from mlgenn_delays.neurons.adjoint import Adjoint, adjoint
+from mlgenn_delays.neurons.adjoint import KICK, PSI, Adjoint, adjoint
 from mlgenn_delays.neurons.declare import OUTPUT, Neuron
 from mlgenn_delays.neurons.equations import CURRENT, SPIKE, Equations
 from mlgenn_delays.neurons.write import NUMBA, write
@@ -212,7 +212,7 @@ def backward_code(model: type[Neuron], how: Variant) -> str:
     ]
     given = [f"{_x(CURRENT)} = factor[k] * current[here] + shift[k]"] if back.current else []
     before = [
-        f"{_x(name)}_0 = kept[{states.index(name)}, here - 1] if t > 0 else np.float32(0.0)"
+        f"{_x(name)}__0 = kept[{states.index(name)}, here - 1] if t > 0 else np.float32(0.0)"
         for name in back.reads
     ]
     row = [
@@ -221,12 +221,12 @@ def backward_code(model: type[Neuron], how: Variant) -> str:
         *given,
         *before,
         *(["u = distance[here]"] if model.spiking else []),
-        f"{_x('kick')} = kick[k * kick_length + t]",
-        *(f"{_x('by_' + name)} = b_{name}[k]" for name in states),
+        f"{_x(KICK)} = kick[k * kick_length + t]",
+        *(f"{_x('by__' + name)} = b_{name}[k]" for name in states),
         *_back_step(model, back, how),
-        f"distance[here] = {_x('new_by_I')}",
-        *(f"b_{name}[k] = {_x('new_by_' + name)}" for name in states),
-        *(f"g_{name}[k] += {_x('new_by_' + name)}" for name in learned),
+        f"distance[here] = {_x('new__by__I')}",
+        *(f"b_{name}[k] = {_x('new__by__' + name)}" for name in states),
+        *(f"g_{name}[k] += {_x('new__by__' + name)}" for name in learned),
     ]
     add = [f"by_constant[{m}, first + k] += g_{name}[k]" for m, name in enumerate(learned)]
     step = [
@@ -234,15 +234,15 @@ def backward_code(model: type[Neuron], how: Variant) -> str:
         *_constants(own, how.apart, own=True),
         *([f"{_x(CURRENT)} = current"] if back.current else []),
         *(
-            f"{_x(name)}_0 = kept[{states.index(name)}, at - 1] if t > 0 else np.float32(0.0)"
+            f"{_x(name)}__0 = kept[{states.index(name)}, at - 1] if t > 0 else np.float32(0.0)"
             for name in back.reads
         ),
-        f"{_x('kick')} = kick",
-        *(f"{_x('by_' + name)} = carried[{m}, k]" for m, name in enumerate(states)),
+        f"{_x(KICK)} = kick",
+        *(f"{_x('by__' + name)} = carried[{m}, k]" for m, name in enumerate(states)),
         *_back_step(model, back, how),
-        *(f"carried[{m}, k] = {_x('new_by_' + name)}" for m, name in enumerate(states)),
-        *(f"by_constant[{m}, first + k] += {_x('new_by_' + n)}" for m, n in enumerate(learned)),
-        f"return {_x('new_by_I')}",
+        *(f"carried[{m}, k] = {_x('new__by__' + name)}" for m, name in enumerate(states)),
+        *(f"by_constant[{m}, first + k] += {_x('new__by__' + n)}" for m, n in enumerate(learned)),
+        f"return {_x('new__by__I')}",
     ]
     arguments = (
         "constants, first, steps, length, shape, kick, kick_length, distance, factor, shift, "
@@ -285,15 +285,15 @@ def _back_step(model: type[Neuron], back: Adjoint, how: Variant) -> list[str]:
     own, names = model.equations, _Names("fired")
     out = [f"fired = {_fired(own)}"] if model.spiking else []
     if back.psi:
-        out.append(f"{_x('psi')} = derivative(kind, one, other, u)")
+        out.append(f"{_x(PSI)} = derivative(kind, one, other, u)")
     for s in (*back.forwards, *back.backwards):
         out.append(f"{_x(s.target)} = {write(s.value, NUMBA, names)}")
-    out += [_flushed(_x(f"new_by_{name}")) for name in own.states]
+    out += [_flushed(_x(f"new__by__{name}")) for name in own.states]
     if how.holds:
-        results = [(name, _x(f"by_{name}")) for name in own.states]
+        results = [(name, _x(f"by__{name}")) for name in own.states]
         results += [(name, "np.float32(0.0)") for name in (CURRENT, *how.learned)]
         out.append("rests = u == RESTING")
         for name, value in results:
-            new = _x(f"new_by_{name}")
+            new = _x(f"new__by__{name}")
             out.append(f"{new} = {value} if rests else {new}")
     return out

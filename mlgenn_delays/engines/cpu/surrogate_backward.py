@@ -123,7 +123,10 @@ def back_recurrent(
         for g in range(plan.groups[p]):
             for i in range(n):
                 at = base + (layout.neuron_row[p] + i) * layout.length + t
-                r = plan.scale[p, g] * traces.distance[at] + plan.decay[p, g] * inner[g, i]
+                r = (
+                    plan.scale[g, first + i] * traces.distance[at]
+                    + plan.decay[g, first + i] * inner[g, i]
+                )
                 r = np.float32(0.0) if abs(r) <= SUBNORMAL else r
                 inner[g, i] = r
                 traces.adjoint[g, at] = r

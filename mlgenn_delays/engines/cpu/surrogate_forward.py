@@ -106,9 +106,9 @@ def run_recurrent(
             at = (base + k) * layout.length + t
             total = factor[first + k] * traces.current[at] + shift[first + k]
             for g in range(plan.groups[p]):
-                x = plan.decay[p, g] * inner[g, k] + rows[g, k, t]
+                x = plan.decay[g, first + k] * inner[g, k] + rows[g, k, t]
                 inner[g, k] = np.float32(0.0) if abs(x) <= SUBNORMAL else x
-                total += plan.scale[p, g] * inner[g, k]
+                total += plan.scale[g, first + k] * inner[g, k]
             u, fired = run_step(plan.constant, first, plan.refractory[p], total, states, resting, k)
             traces.distance[at] = u
             if KEEPS:

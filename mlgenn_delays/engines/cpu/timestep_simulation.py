@@ -274,6 +274,7 @@ class TimestepSimulation(Simulation):
                 )  # fmt: skip
 
             self._over_chunks(size, arrivals_back, len(sums))
+            self._learn_synapses(p, batch, spike_scale)
         for name, neurons in p_.neurons.items():
             own = by_constant.sum(0)[: len(neurons.names), self.context.layout.neurons[name]]
             neurons.take_gradients(own)
@@ -284,6 +285,29 @@ class TimestepSimulation(Simulation):
         by_weight, by_delay = np.empty((2, len(p_.weight)), np.float32)
         gather_gradient(taps, p_.weight, total, by_weight, by_delay)
         return by_weight, by_delay
+
+    def _learn_synapses(self, p: int, batch: Batch, spike_scale: np.ndarray) -> None:
+        """Take the gradients of learned time constants of synapses onto population p."""
+        assert self._traces is not None
+        traces, plan, size = self._traces, self._plan, len(batch)
+        taps, coef, address = self._tapped(self._width)
+        starts, times = events_of(batch)
+        for group in self.context.parameters.synapses.values():
+            if group.population != self.context.layout.names[p]:
+                continue
+            sums = np.zeros((min(CHUNKS, (size + 1) // 2), int(plan.n[p]), 2))
+
+            def products(
+                k: int, low: int, high: int, buffers: ThreadBuffers, g: int = group.group,
+                sums: np.ndarray = sums,
+            ) -> None:  # fmt: skip
+                currents.add_synapse_products(
+                    plan, self._row_layout, p, g, taps.size, taps.first, coef, address, starts,
+                    times, spike_scale, traces, low, high, buffers, sums[k],
+                )  # fmt: skip
+
+            self._over_chunks(size, products)
+            group.take_gradients(sums.sum(0))
 
     def _normalise_back(self, p: int, size: int) -> None:
         name = self.context.layout.names[p]

@@ -115,7 +115,7 @@ def constant(name: str) -> str:
 
 def constant_gradient(name: str) -> str:
     """The variable in which the gradient of a constant is added up."""
-    return _x(f"sum_by_{name}")
+    return _x(f"sum__by__{name}")
 
 
 def state_tape(name: str) -> str:
@@ -151,7 +151,7 @@ def _add_variables(code: NeuronCode, model: Neuron, dt: float, learned: Names) -
     code.sums = [constant_gradient(name) for name in learned]
     code.variables |= dict.fromkeys(code.sums, 0.0)
     code.add_states([_x(name) for name in model.equations.states])
-    code.add_adjoints([_x(f"by_{name}") for name in model.equations.states])
+    code.add_adjoints([_x(f"by__{name}") for name in model.equations.states])
 
 
 def _add_forwards(code: NeuronCode, step: list[str], back: Adjoint) -> None:
@@ -187,7 +187,7 @@ def _move(equations: Equations) -> list[str]:
 def _back(equations: Equations, back: Adjoint, learned: Names) -> list[str]:
     """Lines of the adjoint of a step: they set `by_current`, and carry the adjoints of states."""
     given = [
-        f"const scalar {_x(f'{name}_0')} = {IN_TIME} ? {state_tape(name)}[{NEXT}] : 0.0;"
+        f"const scalar {_x(f'{name}__0')} = {IN_TIME} ? {state_tape(name)}[{NEXT}] : 0.0;"
         for name in back.reads
     ]
     if back.current:
@@ -198,7 +198,7 @@ def _back(equations: Equations, back: Adjoint, learned: Names) -> list[str]:
             f"const scalar {_x(s.target)} = {_written(s.value)};"
             for s in (*back.forwards, *back.backwards)
         ),
-        *(f"{_x(f'by_{name}')} = {_x(f'new_by_{name}')};" for name in equations.states),
-        *(f"{constant_gradient(name)} += {_x(f'new_by_{name}')};" for name in learned),
-        f"by_current = {_x(f'new_by_{CURRENT}')};",
+        *(f"{_x(f'by__{name}')} = {_x(f'new__by__{name}')};" for name in equations.states),
+        *(f"{constant_gradient(name)} += {_x(f'new__by__{name}')};" for name in learned),
+        f"by_current = {_x(f'new__by__{CURRENT}')};",
     ]

@@ -124,10 +124,9 @@ class DistributedSimulation(Simulation):
         both = np.zeros((2, len(self.context.parameters.weight)), np.float32)
         if part:
             both[:] = self._simulation.backward(*part)
-        for neurons in self.context.parameters.neurons.values():
-            for each in neurons.learned.values():
-                own = each.by_value if part else np.zeros_like(each.by_value)
-                each.by_value = self._ranks.reduce_sum(own)
+        for _, each in self.context.parameters.learned():
+            own = each.by_value if part else np.zeros_like(each.by_value)
+            each.by_value = self._ranks.reduce_sum(own)
         by_weight, by_delay = self._ranks.reduce_sum(both)
         return by_weight, by_delay
 

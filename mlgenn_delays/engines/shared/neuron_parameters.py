@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from mlgenn_delays.distributions import PerNeuron
-from mlgenn_delays.network import Population
+from mlgenn_delays.engines.shared.plan import of_synapse, synapse_groups
+from mlgenn_delays.network import Exponential, Network, Population
 from mlgenn_delays.neurons.declare import Neuron
 from mlgenn_delays.settings import LONGEST, bounds_of, fields_of, unit_of
 
@@ -40,7 +41,8 @@ class Learned:
         self.by_value = np.zeros(n)
 
     @property
-    def _scale(self) -> str:
+    def scale(self) -> str:
+        """The scale of x: log, logit or plain."""
         if self.high < LONGEST:
             return "logit" if self.low > -LONGEST else "plain"
         return "log" if self.low > 0 else "plain"
@@ -48,25 +50,25 @@ class Learned:
     def slope(self) -> np.ndarray:
         """dv/dx, float64 (n,)."""
         v = self.value.astype(np.float64)
-        if self._scale == "log":
+        if self.scale == "log":
             return v
-        if self._scale == "logit":
+        if self.scale == "logit":
             return (v - self.low) * (self.high - v) / (self.high - self.low)
         return np.ones_like(v)
 
     def move(self, step: np.ndarray) -> None:
         """Go a step dx (n,)."""
         v, dx = self.value.astype(np.float64), step.astype(np.float64)
-        if self._scale == "log":
+        if self.scale == "log":
             v = v * np.exp(dx)
-        elif self._scale == "logit":
+        elif self.scale == "logit":
             odds = (v - self.low) / (self.high - v) * np.exp(dx)
             v = (self.low + self.high * odds) / (1.0 + odds)
         else:
             v = v + dx
         # Rounding must not reach a bound either.
         ends = np.array([self.low, self.high], np.float32)
-        if self._scale == "logit":
+        if self.scale == "logit":
             ends = np.nextafter(ends, ends[::-1])
         self.value[:] = np.where(dx == 0.0, self.value, np.clip(v.astype(np.float32), *ends))
 
@@ -123,3 +125,47 @@ class LearnedNeurons:
                 for constant, by in zip(self.names, by_constant, strict=True)
             )
             each.by_value = np.zeros(self.model.n) + sum(parts)
+
+
+class LearnedSynapses:
+    """The learned time constants of a group of synapses onto a population; see `synapse_groups`."""
+
+    def __init__(self, network: Network, population: str, group: int) -> None:
+        self.population, self.group, self.dt = population, group, network.dt
+        synapse = synapse_groups(network, population)[group]
+        self.projections = [p.name for p in network.incoming(population) if p.synapse == synapse]
+        n = network.populations[population].n
+        self.learned = Learned(n, network.dt / 2, LONGEST)
+        self.read(network)
+
+    @staticmethod
+    def of(network: Network) -> dict[str, "LearnedSynapses"]:
+        """All of a network, by ``population/synapseG``."""
+        found = {}
+        for name in network.populations:
+            for g, synapse in enumerate(synapse_groups(network, name)):
+                if isinstance(synapse, Exponential) and synapse.learn:
+                    found[f"{name}/synapse{g}"] = LearnedSynapses(network, name, g)
+        return found
+
+    def read(self, network: Network) -> None:
+        """Take the values of a network."""
+        synapse: Any = network.projections[self.projections[0]].synapse
+        self.learned.value[:] = synapse.tau_syn
+
+    def write(self, network: Network) -> None:
+        """Put the values into a network."""
+        values: Any = PerNeuron(self.learned.value)
+        synapse = Exponential(values, learn=True)
+        for name in self.projections:
+            network.projections[name].synapse = synapse
+
+    def constants(self) -> tuple[np.ndarray, np.ndarray]:
+        """Decay and scale of each neuron, float64 (n,)."""
+        return of_synapse(self.learned.value.astype(np.float64), self.dt)
+
+    def take_gradients(self, by_synapse: np.ndarray) -> None:
+        """Take dL/d(scale, decay), (n, 2)."""
+        decay, scale = of_synapse(self.learned.value.astype(np.float64) + 1j * TINY, self.dt)
+        slopes = np.stack([np.imag(scale), np.imag(decay)], 1) / TINY
+        self.learned.by_value = (by_synapse * slopes).sum(1)

@@ -137,13 +137,12 @@ class Optimiser:
         if self.rule.neurons is None:
             return
         p = self.context.parameters
-        for neurons in p.neurons.values():
-            for each in neurons.learned.values():
-                move = Move(each)
-                steps = np.full(len(each.value), p.step, np.int32)
-                gradient = (each.by_value * each.slope()).astype(np.float32)
-                self._adam(self.rule.neurons, move, "value", gradient, steps, size)
-                each.move(move.value)
+        for _, each in p.learned():
+            move = Move(each)
+            steps = np.full(len(each.value), p.step, np.int32)
+            gradient = (each.by_value * each.slope()).astype(np.float32)
+            self._adam(self.rule.neurons, move, "value", gradient, steps, size)
+            each.move(move.value)
         self.context.renew_constants()
 
     def delay_gradient(self, by_delay: np.ndarray) -> np.ndarray:

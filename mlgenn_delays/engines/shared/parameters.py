@@ -4,7 +4,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from mlgenn_delays.engines.shared.neuron_parameters import LearnedNeurons
+from mlgenn_delays.engines.shared.neuron_parameters import (
+    Learned,
+    LearnedNeurons,
+    LearnedSynapses,
+)
 from mlgenn_delays.engines.shared.plan import ParameterLayout
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.network import Network
@@ -60,6 +64,7 @@ class Parameters:
         self.neurons = {
             p.name: LearnedNeurons(p, network.dt) for p in network.populations.values() if p.learn
         }
+        self.synapses = LearnedSynapses.of(network)
         self.highest = np.zeros(delays, np.float32)  # largest delay [steps]
         self.longest = np.zeros(delays, np.int64)  # the same in whole steps
         self.learnable = np.zeros(delays, bool)  # not those of granularity "fixed"
@@ -90,6 +95,8 @@ class Parameters:
                 getattr(norm, key)[:] = getattr(source, key)
         for name, own in self.neurons.items():
             own.read(network.populations[name])
+        for group in self.synapses.values():
+            group.read(network)
 
     def write(self, network: Network) -> None:
         """Copy weights and delays into the network."""
@@ -105,6 +112,8 @@ class Parameters:
                 setattr(target, key, getattr(norm, key).copy())
         for name, own in self.neurons.items():
             own.write(network.populations[name])
+        for group in self.synapses.values():
+            group.write(network)
 
     def state(self) -> dict[str, np.ndarray]:
         """Return everything, by ``projection/field`` in CSR order, and the step.
@@ -139,10 +148,19 @@ class Parameters:
 
     def _learned(self) -> Iterator[tuple[str, np.ndarray]]:
         """Values and moments of neurons' parameters, by key of the state."""
-        for population, neurons in self.neurons.items():
-            for name, each in neurons.learned.items():
-                for field in ("value", "value_first", "value_second"):
-                    yield f"{population}/{name}/{field}", getattr(each, field)
+        for (owner, name), each in self.learned():
+            for field in ("value", "value_first", "value_second"):
+                yield f"{owner}/{name}/{field}", getattr(each, field)
+
+    def learned(self) -> Iterator[tuple[tuple[str, str], Learned]]:
+        """Learned parameters by population, or group of synapses (``population/synapse0``), and
+        name.
+        """
+        for population, own in self.neurons.items():
+            for name, each in own.learned.items():
+                yield (population, name), each
+        for key, group in self.synapses.items():
+            yield (key, "tau_syn"), group.learned
 
     def take(self, field: str, name: str, source: np.ndarray | None = None) -> np.ndarray:
         """Return a projection's part of a field (or of an array like it) in CSR order."""

@@ -33,8 +33,9 @@ class Plan(NamedTuple):
     tau_mem: np.ndarray  # (N,) of LIF [steps]
     bias: np.ndarray  # (N,) constant current
     groups: np.ndarray  # (P,) number of synapse groups
-    decay: np.ndarray  # (P, G) exp(-dt/tau_syn), 0 for Delta
-    scale: np.ndarray  # (P, G) (tau_syn/dt)(1 - exp(-dt/tau_syn)), 1 for Delta
+    instant: np.ndarray  # (P, G) whether a group's synapses are Delta
+    decay: np.ndarray  # (G, N) exp(-dt/tau_syn), 0 for Delta
+    scale: np.ndarray  # (G, N) (tau_syn/dt)(1 - exp(-dt/tau_syn)), 1 for Delta
     recurrent_population: np.ndarray  # (P,) whether the population projects to itself
     source: np.ndarray  # (Q,) population index
     target: np.ndarray  # (Q,) population index
@@ -86,6 +87,11 @@ def pair_shape(network: Network, projection: Projection) -> tuple[int, int]:
     return network.populations[projection.source].n, network.populations[projection.target].n
 
 
+def of_synapse(tau_syn: np.ndarray, dt: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return decay and scale of `Exponential` synapses, float64, or complex for complex tau_syn."""
+    return np.exp(-dt / tau_syn), tau_syn / dt * -np.expm1(-dt / tau_syn)
+
+
 def synapse_groups(network: Network, name: str) -> list[object]:
     """Return the distinct synapse models onto a population."""
     return list(dict.fromkeys(p.synapse for p in network.incoming(name)))
@@ -98,13 +104,15 @@ def _populations(network: Network, names: list[str]) -> dict[str, Any]:
     kinds = [_kind(m) for m in models]
     n = np.array([m.n for m in models], np.int64)
     groups = [synapse_groups(network, name) for name in names]
-    shape = (len(names), max(1, max(len(g) for g in groups)))
-    decay, scale = np.zeros(shape, np.float32), np.ones(shape, np.float32)
+    most = max(1, max(len(g) for g in groups))
+    ends = np.cumsum(n)
+    decay, scale = np.zeros((most, ends[-1]), np.float32), np.ones((most, ends[-1]), np.float32)
+    instant = np.ones((len(names), most), bool)
     for p, synapses in enumerate(groups):
         for g, synapse in enumerate(synapses):
             if isinstance(synapse, Exponential):
-                decay[p, g] = np.exp(-dt / synapse.tau_syn)
-                scale[p, g] = synapse.tau_syn / dt * -np.expm1(-dt / synapse.tau_syn)
+                own, instant[p, g] = slice(ends[p] - n[p], ends[p]), False
+                decay[g, own], scale[g, own] = of_synapse(np.asarray(synapse.tau_syn, float), dt)
     sizes = np.where(np.array(kinds) == SPIKING, n + 1, 0)
     refractory = [m.refractory_steps(dt) if isinstance(m, Neuron) else 0 for m in models]
     return {
@@ -119,6 +127,7 @@ def _populations(network: Network, names: list[str]) -> dict[str, Any]:
         ),
         "bias": np.concatenate([network.populations[name].bias for name in names]),
         "groups": np.array([len(g) for g in groups], np.int64),
+        "instant": instant,
         "decay": decay,
         "scale": scale,
         "readout": READOUTS.index(readout.readout),

@@ -42,6 +42,10 @@ class SimulationContext:
         """Write what kernels read of learned parameters of neurons to the plan."""
         for name, neurons in self.parameters.neurons.items():
             write_constants(self.plan, self.layout, name, neurons.constants())
+        for group in self.parameters.synapses.values():
+            own = self.layout.neurons[group.population]
+            decay, scale = group.constants()
+            self.plan.decay[group.group, own], self.plan.scale[group.group, own] = decay, scale
 
     def over_chunks(
         self, size: int, most: int, pool: "SimpleQueue[Any]", task: Callable[..., None]
@@ -156,7 +160,7 @@ def replan(context: SimulationContext) -> None:
     context.plan, context.layout = make_plan(context.network)
     context.parameters = Parameters(context.network, context.layout)
     context.parameters.norms, context.parameters.step = before.norms, before.step
-    context.parameters.neurons = before.neurons
+    context.parameters.neurons, context.parameters.synapses = before.neurons, before.synapses
     context.renew_constants()
 
 

@@ -58,14 +58,15 @@ def costs_of(layout: CProgram, text_bytes: int, int8: bool) -> Costs:
     """Count bytes and operations, with text_bytes of names and labels."""
     silent = sum(_silent(p) for p in layout.neurons)
     spikes, worst = [], silent
-    hidden = [(p.name, p.title, p.n) for p in layout.hidden]
-    for source, title, n in [(layout.input_name, "input", layout.inputs), *hidden]:
+    hidden = [(p.name, p.title, p.n, p.step.at_spike) for p in layout.hidden]
+    for source, title, n, own in [(layout.input_name, "input", layout.inputs, 0), *hidden]:
         # A current is multiplied by the weight before it is added.
         each = 2 if layout.currents and source == layout.input_name else 1
         tables = [sender.table for sender in layout.from_source(source)]
         entries = each * sum(table.entries for table in tables)
-        spikes.append(PerSpike(title, entries / n, each * sum(table.most for table in tables)))
-        worst += entries
+        most = own + each * sum(table.most for table in tables)
+        spikes.append(PerSpike(title, own + entries / n, most))
+        worst += n * own + entries
     return Costs(
         constant_bytes=layout.constant_bytes + text_bytes,
         state_bytes=layout.state_bytes,
@@ -79,8 +80,8 @@ def costs_of(layout: CProgram, text_bytes: int, int8: bool) -> Costs:
 
 
 def _silent(p: Neurons) -> int:
-    own = 2 + (p.bias is not None) + (p.beta != 1)
-    own += _READING[p.readout] if p.readout else 1 + (p.refractory > 0)
+    own = p.step.operations + (p.bias is not None)
+    own += _READING[p.readout] if p.readout else p.refractory > 0
     gathered = 0
     for group in p.groups:
         own += sum(1 + (ring.scale is not None) for ring in group.rings)

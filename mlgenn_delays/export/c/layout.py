@@ -10,7 +10,16 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from mlgenn_delays.export.c.text import Constant, Field, integers, reals, state_bytes, unsigned
+from mlgenn_delays.export.c.text import (
+    Constant,
+    Field,
+    comment,
+    integers,
+    reals,
+    state_bytes,
+    unsigned,
+)
+from mlgenn_delays.export.step_code import StepCode
 from mlgenn_delays.network import Projection
 from mlgenn_delays.network.delays import delay_steps
 
@@ -174,10 +183,20 @@ class SynapseGroup:
     """The synapses of one model onto a population."""
 
     name: str  # of the current's field in C, which `Exponential` alone has
-    decay: np.float32 | None  # exp(-dt/tau_syn), None for `Delta`
-    scale: np.float32  # (tau_syn/dt)(1 - exp(-dt/tau_syn))
+    decay: str | None  # C of exp(-dt/tau_syn) of neuron j, None for `Delta`
+    scale: str  # C of (tau_syn/dt)(1 - exp(-dt/tau_syn))
+    constants: list[Constant] = field(default_factory=list)  # (n,) each, if they differ
     rings: list[Ring] = field(default_factory=list)  # where arrivals come from
     gathers: list[Gather] = field(default_factory=list)  # projections that look back
+
+
+@dataclass(frozen=True)
+class State:
+    """A variable of a population that lasts."""
+
+    local: str  # name of a neuron's value in a step
+    field: str  # name of the field in C
+    lasts: bool  # whether the next step reads it
 
 
 @dataclass
@@ -187,11 +206,10 @@ class Neurons:
     name: str  # in C
     title: str  # as the network has it
     n: int
-    seed: bool  # whether V is tested before it moves
-    alpha: np.float32  # what of V is left after a step
-    beta: np.float32  # what of the current goes into V
-    v_thresh: np.float32  # infinite at the output
-    refractory: int  # steps in which V stays
+    step: StepCode  # from the states of neuron j and `total` to its new states
+    states: dict[str, State]  # by name in the equations, with V of a readout
+    constants: list[Constant]  # (n,) each, those that differ between neurons
+    refractory: int  # steps in which the states stay
     bias: Constant | None  # (n,), or None
     groups: list[SynapseGroup]  # by synapse model, only those with synapses
     readout: str | None  # None of hidden populations
@@ -245,6 +263,7 @@ class CProgram:
         """All constant arrays."""
         scales = [ring.scale for ring, _ in self.rings.values()]
         found = [p.bias for p in self.neurons] + scales + [each.scale for each in self.gathers]
+        found += [array for p in self.neurons for array in p.constants]
         for own in [s.table for s in self.senders] + [g.table for g in self.gathers]:
             found += own.constants()
         return [array for array in found if array is not None]
@@ -278,7 +297,7 @@ class CProgram:
 
 
 def _own_fields(p: Neurons) -> list[Field]:
-    found = [Field(f"v_{p.name}", "float", (p.n,), "membrane voltage")]
+    found = [Field(s.field, "float", (p.n,), comment(name)) for name, s in p.states.items()]
     for group in p.groups:
         if group.decay is not None:
             found.append(Field(group.name, "float", (p.n,), "synaptic current"))

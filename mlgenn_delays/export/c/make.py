@@ -8,6 +8,8 @@ Sampled currents may be kept instead of their arrivals, in a ring of D + 1 input
 then looks back at its source. Whichever of the two has the smaller state is taken.
 """
 
+from dataclasses import replace
+
 import numpy as np
 
 from mlgenn_delays.engines.shared.plan import Plan, make_plan, synapse_groups
@@ -19,16 +21,20 @@ from mlgenn_delays.export.c.layout import (
     Neurons,
     Ring,
     Sender,
+    State,
     SynapseGroup,
     Synapses,
     table,
 )
 from mlgenn_delays.export.c.quantise import Quantised
-from mlgenn_delays.export.c.text import Names, reals, signed
-from mlgenn_delays.network import EulerLI, EulerLIF, Exponential, Network, Population, Projection
+from mlgenn_delays.export.c.text import Names, real, reals, signed, unsigned
+from mlgenn_delays.export.step_code import Target, local_names, step_code
+from mlgenn_delays.network import Network, Population, Projection
 from mlgenn_delays.network.models import CurrentInput
-from mlgenn_delays.neurons.declare import Neuron, ReadoutNeuron
+from mlgenn_delays.neurons.declare import OUTPUT, Neuron, ReadoutNeuron
+from mlgenn_delays.neurons.write import C
 
+LANGUAGE = replace(C, number=real)
 LARGEST_STATE = 2**31 - 1
 
 
@@ -97,28 +103,50 @@ class _Maker:
 
     def _neurons(self, plan: Plan, index: int, name: str) -> Neurons:
         population: Population = self.network.populations[name]
-        model, c_name = population.model, self.c_names[name]
-        bias, euler = population.bias, isinstance(model, EulerLIF | EulerLI)
+        model, c_name, bias = population.model, self.c_names[name], population.bias
         assert isinstance(model, Neuron)
-        constants = model.constants(self.network.dt)
-        held = int(plan.refractory[index])
+        readout = model.readout if isinstance(model, ReadoutNeuron) else None
+        held = model.refractory_steps(self.network.dt)
         if held > 2**32 - 1:
             raise InputError(
                 f"population {name!r} must be refractory for less than 2^32 steps, got {held}"
             )
+        states = self._states(model, c_name)
+        spiked = [f"state.spiked_{c_name}[count++] = ({unsigned(population.n - 1)})j;"]
+        if held:
+            spiked.append(f"state.held_{c_name}[j] = {held}u;")
+        arrays = f"constant_{c_name}"
+        target = Target(
+            LANGUAGE, "float", lambda name: states[name].local, "total",
+            lambda m: f"{arrays}_{m}[j]", tuple(spiked),
+        )  # fmt: skip
+        step = step_code(model, self.network.dt, target)
+        groups = self._groups(plan, index, name)
+        constants = [reals(f"{arrays}_{m}", array) for m, array in enumerate(step.arrays)]
+        constants += [array for group in groups for array in group.constants]
         return Neurons(
             name=c_name,
             title=name,
             n=population.n,
-            seed=isinstance(model, EulerLIF),
-            alpha=np.float32(constants["alpha"]),
-            beta=np.float32(1.0 if euler else np.float32(1.0) - np.float32(constants["alpha"])),
-            v_thresh=np.float32(constants.get("v_thresh", np.inf)),
+            step=step,
+            states=states,
+            constants=constants,
             refractory=held,
             bias=reals(f"bias_{c_name}", bias) if bias.any() else None,
-            groups=self._groups(plan, index, name),
-            readout=model.readout if isinstance(model, ReadoutNeuron) else None,
+            groups=groups,
+            readout=readout,
         )
+
+    def _states(self, model: Neuron, c_name: str) -> dict[str, State]:
+        """What is kept of neurons: their states, and V where a softmax reads that of all."""
+        own, local = model.equations, local_names(model.equations)
+        kept = dict.fromkeys(own.states)
+        if isinstance(model, ReadoutNeuron) and model.readout == "softmax-sum":
+            kept |= {OUTPUT: None}
+        return {
+            name: State(local[name], f"x_{self.names.of(f'{name} {c_name}')}", name in own.states)
+            for name in kept
+        }
 
     def _groups(self, plan: Plan, index: int, name: str) -> list[SynapseGroup]:
         found = []
@@ -129,8 +157,7 @@ class _Maker:
                 if p.synapse == synapse and len(self.synapses[p.name])
             ]
             c_name = f"{self.c_names[name]}_{g}"
-            decay = plan.decay[index, g] if isinstance(synapse, Exponential) else None
-            group = SynapseGroup(f"current_{c_name}", decay, plan.scale[index, g])
+            group = _group(plan, index, g, c_name)
             self._fill(group, c_name, own)
             if own:
                 found.append(group)
@@ -176,6 +203,21 @@ class _Maker:
         assert ring is not None
         sender = Sender(name, p.name, self.c_names[p.source], ring, table(name, synapses))
         self.layout.senders.append(sender)
+
+
+def _group(plan: Plan, index: int, g: int, c_name: str) -> SynapseGroup:
+    own = slice(plan.first[index], plan.first[index + 1])
+    if plan.instant[index, g]:
+        return SynapseGroup(f"current_{c_name}", None, real(1.0))
+    found: list[str] = []
+    constants = []
+    for name, values in (("decay", plan.decay[g, own]), ("scale", plan.scale[g, own])):
+        if (values == values[0]).all():
+            found.append(real(values[0]))
+        else:
+            constants.append(reals(f"{name}_{c_name}", values))
+            found.append(f"{name}_{c_name}[j]")
+    return SynapseGroup(f"current_{c_name}", found[0], found[1], constants)
 
 
 def _reach(s: Synapses) -> int:

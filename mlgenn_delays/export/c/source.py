@@ -5,12 +5,13 @@ from collections.abc import Iterable
 
 from mlgenn_delays.export.c.layout import CProgram, Gather, Neurons, Sender, SynapseGroup
 from mlgenn_delays.export.c.text import Strings, comment, real, unsigned
+from mlgenn_delays.neurons.declare import OUTPUT
 
 _TOTALS = {
-    "mean": "add(j, v);",
-    "sum": "add(j, v);",
-    "max": "if (state.steps == 0u || v > state.total[j]) {\n    state.total[j] = v;\n}",
-    "expweighted": "add(j, share * v);",
+    "mean": "add(j, x_V);",
+    "sum": "add(j, x_V);",
+    "max": "if (state.steps == 0u || x_V > state.total[j]) {\n    state.total[j] = x_V;\n}",
+    "expweighted": "add(j, share * x_V);",
 }
 ADD = """\
 /* Adds x to what is read out of output j. What rounding takes away is added with the next x
@@ -25,14 +26,14 @@ static void add(size_t j, float x)
 """
 _SOFTMAX = """\
 float share[{n}];
-float highest = state.v_{name}[0], all = 0.0f;
+float highest = {v}[0], all = 0.0f;
 for (size_t j = 1; j < {n}; j++) {{
-    if (state.v_{name}[j] > highest) {{
-        highest = state.v_{name}[j];
+    if ({v}[j] > highest) {{
+        highest = {v}[j];
     }}
 }}
 for (size_t j = 0; j < {n}; j++) {{
-    share[j] = expf(state.v_{name}[j] - highest);
+    share[j] = expf({v}[j] - highest);
     all += share[j];
 }}
 for (size_t j = 0; j < {n}; j++) {{
@@ -68,10 +69,10 @@ def run(layout: CProgram, p: Neurons) -> str:
         body.append(f"const float share = expf(-(float)state.steps / {real(layout.steps)});")
     inner = [f"float total = {'0.0f' if p.bias is None else f'{p.bias.name}[j]'};"]
     inner += [_current(layout, group) for group in p.groups]
-    inner.append(_output(p) if p.readout else _spiking(p))
+    inner += _step_of(p)
     body.append(block(f"for (size_t j = 0; j < {p.n}u; j++)", inner))
     if p.readout == "softmax-sum":
-        body.append(_SOFTMAX.format(name=p.name, n=f"{p.n}u"))
+        body.append(_SOFTMAX.format(v=f"state.{p.states[OUTPUT].field}", n=f"{p.n}u"))
     if p.readout is None:
         body += _sending(layout, p)
     title = f"/* One step of population {comment(p.title)}. */\n"
@@ -80,7 +81,7 @@ def run(layout: CProgram, p: Neurons) -> str:
 
 def _current(layout: CProgram, group: SynapseGroup) -> str:
     """What adds the current of one synapse model to that of neuron j."""
-    start = "0.0f" if group.decay is None else f"{real(group.decay)} * state.{group.name}[j]"
+    start = "0.0f" if group.decay is None else f"{group.decay} * state.{group.name}[j]"
     body = [f"float x = {start};"]
     for ring in group.rings:
         arrived = f"{ring.name}[j]"
@@ -91,7 +92,7 @@ def _current(layout: CProgram, group: SynapseGroup) -> str:
     body += [_look_back(layout, gather) for gather in group.gathers]
     if group.decay is None:
         return block("", [*body, "total += x;"]).lstrip()
-    body += [f"state.{group.name}[j] = x;", f"total += {real(group.scale)} * x;"]
+    body += [f"state.{group.name}[j] = x;", f"total += {group.scale} * x;"]
     return block("", body).lstrip()
 
 
@@ -119,32 +120,18 @@ def _look_back(layout: CProgram, gather: Gather) -> str:
     return block("", [about, "float sum = 0.0f;", block(loop, body), add]).lstrip()
 
 
-def _moved(p: Neurons) -> str:
-    """V of neuron j after the step, as an expression."""
-    beta = "" if p.beta == 1 else f"{real(p.beta)} * "
-    return f"{real(p.alpha)} * state.v_{p.name}[j] + {beta}total"
-
-
-def _output(p: Neurons) -> str:
-    lines = [f"const float v = {_moved(p)};", f"state.v_{p.name}[j] = v;"]
-    return "\n".join([*lines, _TOTALS.get(str(p.readout), "")]).rstrip()
-
-
-def _spiking(p: Neurons) -> str:
-    held = f"state.held_{p.name}[j]"
-    spike = [f"state.spiked_{p.name}[count++] = ({unsigned(p.n - 1)})j;", "v = 0.0f;"]
+def _step_of(p: Neurons) -> list[str]:
+    """What moves neuron j on: its states out of memory, a step, and back."""
     lines = []
     if p.refractory:
+        held = f"state.held_{p.name}[j]"
         lines.append(block(f"if ({held} > 0u)", [f"{held}--;", "continue;"]))
-        spike.append(f"{held} = {p.refractory}u;")
-    if p.seed:
-        lines.append(f"float v = state.v_{p.name}[j];\n")
-        lines.append(block(f"if (v > {real(p.v_thresh)})", spike).rstrip() + " else {\n")
-        lines.append(indent(f"v = {_moved(p)};\n") + "}\n")
-    else:
-        lines.append(f"float v = {_moved(p)};\n")
-        lines.append(block(f"if (v >= {real(p.v_thresh)})", spike))
-    return "".join([*lines, f"state.v_{p.name}[j] = v;\n"])
+    lines += [f"float {s.local} = state.{s.field}[j];" for s in p.states.values() if s.lasts]
+    lines += p.step.lines
+    lines += [f"state.{s.field}[j] = {s.local};" for s in p.states.values()]
+    if p.readout is not None:
+        lines.append(_TOTALS.get(p.readout, ""))
+    return [line for line in lines if line]
 
 
 def _sending(layout: CProgram, p: Neurons) -> list[str]:
@@ -251,7 +238,7 @@ def _advance(layout: CProgram) -> str:
         if field.name.startswith("at_"):
             slots, at = int(field.name[3:]), f"state.{field.name}"
             body.append(f"{at} = ({field.kind})({at} + 1u == {slots}u ? 0u : {at} + 1u);")
-    decaying = [f"v_{p.name}" for p in layout.neurons]
+    decaying = [s.field for p in layout.neurons for s in p.states.values() if s.lasts]
     decaying += [g.name for p in layout.neurons for g in p.groups if g.decay is not None]
     settling = [
         f"settle(state.{name}, sizeof state.{name} / sizeof state.{name}[0]);" for name in decaying

@@ -153,7 +153,7 @@ class _Binder:
         return [group.call(place, [self._take(kind, n)]) for place, n in enumerate(names)]
 
     def _neurons(self, group: PushFunction) -> str:
-        p = group.find(r"(?:V|Input)_p(\d+)")
+        p = group.find(r"(?:Fired|Voltage|Input)_p(\d+)")
         # Which projection GeNN gave which number among those onto the population.
         inputs = {}
         for _, name in group.arguments:

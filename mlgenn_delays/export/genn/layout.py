@@ -9,11 +9,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mlgenn_delays.distributions import varies
 from mlgenn_delays.errors import InputError
-from mlgenn_delays.network import LIF, CurrentInput, Exponential, Network, Population, Projection
+from mlgenn_delays.export.step_code import StepCode, Target, step_code
+from mlgenn_delays.network import CurrentInput, Exponential, Network, Population, Projection
 from mlgenn_delays.network.delays import delay_steps
 from mlgenn_delays.network.models import InputModel
-from mlgenn_delays.neurons.declare import ReadoutNeuron, SpikingNeuron
+from mlgenn_delays.neurons.declare import Neuron, ReadoutNeuron, SpikingNeuron
+from mlgenn_delays.neurons.write import GENN
 
 LONGEST = 65535  # steps: what a delay's 16 bits hold
 MOST = 2**32 - 1  # values of an array, whose index is an unsigned int
@@ -64,6 +67,8 @@ class DeviceArrays:
         projections: Those with synapses, by k.
         slots: Steps that a buffer of delays holds, a power of two: indices are then quick.
         arrays: By name.
+        steps: Code of a step of neurons, by k; it reads the current as ``current`` and sets
+            ``spike`` to 1 for a neuron that spikes.
     """
 
     def __init__(self, network: Network, batch_size: int) -> None:
@@ -80,6 +85,7 @@ class DeviceArrays:
         longest = max(map(self.longest, self.projections), default=0)
         self.slots = 1 << max(1, longest.bit_length())  # the least power of two above all delays
         self.arrays: dict[str, Array] = {}
+        self.steps: dict[int, StepCode] = {}
         for k, population in enumerate(self.populations):
             self._add_population(k, population)
         for k, projection in enumerate(self.projections):
@@ -125,11 +131,7 @@ class DeviceArrays:
             if currents:
                 self._add(f"Value_p{k}", "STATE", np.float32, many)
         else:
-            self._add(f"V_p{k}", "STATE", np.float32, many)
-            if population.bias.any():
-                self._constant(f"Bias_p{k}", population.bias.astype(np.float32))
-        if isinstance(model, LIF) and model.refractory_steps(self.network.dt):
-            self._add(f"Wait_p{k}", "STATE", np.int32, many)
+            self._add_neurons(k, population, many)
         if isinstance(model, SpikingNeuron):
             self._add(f"Fired_p{k}", "SERIES", np.uint8, many)
         if isinstance(model, ReadoutNeuron):
@@ -138,11 +140,30 @@ class DeviceArrays:
             self._add(f"spk_p{k}", "STATE", np.uint32, many)
             self._add(f"spkCnt_p{k}", "STATE", np.uint32, self.batch_size)
 
+    def _add_neurons(self, k: int, population: Population, many: int) -> None:
+        model, dt = population.model, self.network.dt
+        assert isinstance(model, Neuron)
+        for m in range(len(model.equations.states)):
+            self._add(f"State{m}_p{k}", "STATE", np.float32, many)
+        self.steps[k] = step = step_code(model, dt, _target(model, k))
+        for m, array in enumerate(step.arrays):
+            self._constant(f"Constant{m}_p{k}", array)
+        if population.bias.any():
+            self._constant(f"Bias_p{k}", population.bias.astype(np.float32))
+        if model.refractory_steps(dt):
+            self._add(f"Wait_p{k}", "STATE", np.int32, many)
+
     def _add_projection(self, k: int, projection: Projection) -> None:
         many = self.batch_size * self.network.populations[projection.target].n
         self._add(f"outPost_q{k}", "STATE", np.float32, many)
         self._add(f"denDelay_q{k}", "STATE", np.float32, many * self.slots)
         self._add(f"denDelayPtr_q{k}", "STATE", np.uint32, 1)
+        tau_syn = getattr(projection.synapse, "tau_syn", 0.0)
+        if varies(tau_syn):
+            raise InputError(
+                f"tau_syn of projection {projection.name!r} must be one for all neurons in GeNN's "
+                f"code, got {tau_syn}; export a bundle or C, or take CubaLIF neurons"
+            )
         delay = delay_steps(projection, self.network.dt)
         longest = self.longest(projection)
         self._add_synapses(k, projection, f"g_q{k}", projection.weight.astype(np.float32))
@@ -168,6 +189,15 @@ class DeviceArrays:
         shift = np.arange(n_pre) * stride - projection.indptr[:-1]
         padded[np.repeat(shift, np.diff(projection.indptr)) + np.arange(len(values))] = values
         return self._constant(name, padded)
+
+
+def _target(model: Neuron, k: int) -> Target:
+    """How GeNN's code of population k is written."""
+    states = model.equations.states
+    return Target(
+        GENN, "scalar", lambda name: f"State{states.index(name)}_p{k}", "current",
+        lambda m: f"(Constant{m}_p{k})", ("spike = 1;",),
+    )  # fmt: skip
 
 
 def current_of(projection: Projection, dt: float) -> tuple[float, float]:

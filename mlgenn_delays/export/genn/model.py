@@ -7,7 +7,6 @@ GeNN's own step is 1, so that t is the row of a step in the series. A synapse's 
 Scale inSyn, and inSyn *= Decay afterwards; for `Delta` Scale is 1 and Decay 0.
 """
 
-import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -23,15 +22,9 @@ from pygenn import (
 )
 
 from mlgenn_delays.export.genn.layout import DeviceArrays, current_of
-from mlgenn_delays.network import (
-    CurrentInput,
-    EulerLI,
-    EulerLIF,
-    Network,
-    Population,
-    Projection,
-    SpikeInput,
-)
+from mlgenn_delays.export.step_code import indented
+from mlgenn_delays.network import CurrentInput, Network, Population, Projection, SpikeInput
+from mlgenn_delays.neurons.declare import OUTPUT, Neuron, ReadoutNeuron
 
 BLOCK = 64  # threads that run neurons or synapses side by side on a GPU
 KERNELS = 12  # for which GeNN takes a block size
@@ -63,7 +56,7 @@ def make_model(layout: DeviceArrays, backend: str) -> Any:
 
 
 def _add_population(model: Any, layout: DeviceArrays, k: int, population: Population) -> Any:
-    code, threshold, params = _neuron(layout, k, population)
+    code, threshold = _neuron(layout, k, population)
     own = {a.name: a for a in layout.arrays.values() if a.name.endswith(f"_p{k}")}
     variables = [
         (name, a.c_type, VarAccess.READ_ONLY if a.kind == "CONSTANT" else VarAccess.READ_WRITE)
@@ -72,7 +65,6 @@ def _add_population(model: Any, layout: DeviceArrays, k: int, population: Popula
     ]
     neuron = create_neuron_model(
         f"Neuron{k}",
-        params=list(params),
         vars=variables,
         extra_global_params=[(n, f"{a.c_type}*") for n, a in own.items() if a.kind == "SERIES"],
         sim_code=code,
@@ -80,59 +72,31 @@ def _add_population(model: Any, layout: DeviceArrays, k: int, population: Popula
     )
     model.kept.append(neuron)
     initial = {name: 0.0 for name, *_ in variables}
-    return model.add_neuron_population(f"p{k}", population.n, neuron, params, initial)
+    return model.add_neuron_population(f"p{k}", population.n, neuron, {}, initial)
 
 
-def _neuron(
-    layout: DeviceArrays, k: int, population: Population
-) -> tuple[str, str, dict[str, float]]:
-    """The code of a step, when it spikes, and the parameters of a population."""
+def _neuron(layout: DeviceArrays, k: int, population: Population) -> tuple[str, str]:
+    """The code of a step of a population, and when it spikes."""
     here = f"[((((int)t * {layout.batch_size}) + (int)batch) * num_neurons) + id]"
-    model: Any = population.model
+    model = population.model
     if isinstance(model, SpikeInput):
-        return "", f"Input_p{k}{here} != 0", {}
+        return "", f"Input_p{k}{here} != 0"
     if isinstance(model, CurrentInput):
-        return f"Value_p{k} = Input_p{k}{here};", f"Value_p{k} != 0", {}
-    dt = layout.network.dt
-    seed = isinstance(model, EulerLIF | EulerLI)
-    alpha = 1.0 - dt / model.tau_mem if seed else math.exp(-dt / model.tau_mem)
-    params = {"Alpha": alpha, "In": 1.0 if seed else 1.0 - alpha}
-    current = f"(Isyn + Bias_p{k})" if f"Bias_p{k}" in layout.arrays else "Isyn"
-    move = f"V_p{k} = (Alpha * V_p{k}) + (In * {current});"
-    if not model.spiking:
-        return f"{move} Voltage_p{k}{here} = V_p{k};", "", params
-    params["Vthresh"] = model.v_thresh
-    if seed:
-        code = f"""
-        const int spike = (V_p{k} > Vthresh) ? 1 : 0;
-        {move}
-        if (spike) {{
-            V_p{k} = 0;
-        }}"""
-    else:
-        code = _lif(k, move, model.refractory_steps(dt))
-    keep = f"\n        Fired_p{k}{here} = (uint8_t)spike;"
-    sends = f"spk_p{k}" in layout.arrays
-    return code + keep, f"Fired_p{k}{here} != 0" if sends else "", params
-
-
-def _lif(k: int, move: str, rest: int) -> str:
-    """The code of a `LIF` that rests for some steps after a spike."""
-    code = f"""
-            {move}
-            if (V_p{k} >= Vthresh) {{
-                V_p{k} = 0;
-                spike = 1;
-                {f"Wait_p{k} = {rest};" if rest else ""}
-            }}"""
+        return f"Value_p{k} = Input_p{k}{here};", f"Value_p{k} != 0"
+    bias = f" + Bias_p{k}" if f"Bias_p{k}" in layout.arrays else ""
+    lines = [f"const scalar current = Isyn{bias};", *layout.steps[k].lines]
+    if isinstance(model, ReadoutNeuron):
+        voltage = layout.steps[k].names[OUTPUT]
+        return "\n".join([*lines, f"Voltage_p{k}{here} = {voltage};"]), ""
+    assert isinstance(model, Neuron)
+    rest = model.refractory_steps(layout.network.dt)
     if rest:
-        code = f"""
-        if (Wait_p{k} > 0) {{
-            Wait_p{k}--;
-        }}
-        else {{{code}
-        }}"""
-    return f"\n        int spike = 0;{code}"
+        lines = [
+            f"if (Wait_p{k} > 0) {{", f"    Wait_p{k}--;", "}", "else {", *indented(lines),
+            "    if (spike) {", f"        Wait_p{k} = {rest};", "    }", "}",
+        ]  # fmt: skip
+    lines = ["int spike = 0;", *lines, f"Fired_p{k}{here} = (uint8_t)spike;"]
+    return "\n".join(lines), f"Fired_p{k}{here} != 0" if f"spk_p{k}" in layout.arrays else ""
 
 
 def _add_projection(

@@ -1,14 +1,15 @@
 """NIR graphs of other tools as networks.
 
-A file's LIF or CubaLIF becomes a `LIF` with v_threshold 1 where neurons have thresholds of their
-own. Weights hold r and w_in, and thresholds: see `write` for the equations.
+A file's LIF becomes a `LIF`, its CubaLIF a `CubaLIF`, or with a v_leak a `LIF` with `Exponential`
+synapses, whose current has no part in it. Weights hold r and w_in: see `write` for the equations.
 """
 
-import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from mlgenn_delays.distributions import PerNeuron
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.export.artifact import About, Artifact
 from mlgenn_delays.export.nir.graph import (
@@ -23,6 +24,8 @@ from mlgenn_delays.export.nir.graph import (
 )
 from mlgenn_delays.network import LIF, EulerLI, LeakyIntegrator, Network, Projection
 from mlgenn_delays.network.models import Delta, Exponential, SpikeInput, SynapseModel
+from mlgenn_delays.neurons.declare import SpikingNeuron
+from mlgenn_delays.neurons.models.cuba_lif import CubaLIF
 from mlgenn_delays.settings import LONGEST
 
 _SAME = 1e-6  # relative: time constants that are one
@@ -113,11 +116,11 @@ def _rows(graph: Graph, before: dict[str, list[str]], name: str) -> int:
     return 1
 
 
-def _one(name: str, key: str, array: np.ndarray) -> float:
-    low, high = float(array.min()), float(array.max())
-    if high - low > _SAME * max(abs(low), abs(high)):
-        raise InputError(f"{key} of node {name!r} must be one for all neurons, got {low}..{high}")
-    return float(array[0])
+def _few(values: np.ndarray) -> Any:
+    """Values of neurons as a parameter: one number, if it is one."""
+    low, high = float(values.min()), float(values.max())
+    same = high - low <= _SAME * max(abs(low), abs(high))
+    return float(values[0]) if same else PerNeuron(values)
 
 
 class _Maker:
@@ -130,35 +133,50 @@ class _Maker:
         self.graph, self.reading, self.network = graph, reading, network
         self.branches, self.sizes = branches, sizes
 
-    def tau(self, name: str, key: str) -> float:
-        """A time constant of a node [ms]."""
-        tau = _one(name, key, self.graph.nodes[name].values[key]) * SECOND
+    def tau(self, name: str, key: str) -> Any:
+        """A time constant of a node [ms], or those of its neurons."""
+        tau = self.graph.nodes[name].values[key] * SECOND
         dt = self.network.dt
-        if not self.reading.euler or tau > LONGEST:
-            return tau
-        if tau < dt * (1 - _SAME):
-            raise InputError(f"{key} of node {name!r} must be >= dt ({dt:g} ms), got {tau:g} ms")
+        if not self.reading.euler:
+            return _few(tau)
+        if (tau < dt * (1 - _SAME)).any():
+            raise InputError(
+                f"{key} of node {name!r} must be >= dt ({dt:g} ms), got {tau.min():g} ms"
+            )
         # With tau = dt nothing is left after a step: as with a very short time constant.
-        return -dt / math.log1p(-dt / tau) if tau > dt * (1 + _SAME) else dt / 200
+        least = np.maximum(tau, dt * (1 + _SAME))
+        ours = np.where(tau > dt * (1 + _SAME), -dt / np.log1p(-dt / least), dt / 200)
+        return _few(np.where(tau > LONGEST, tau, ours))
 
     def neurons(self, name: str) -> None:
         node, n = self.graph.nodes[name], self.sizes[name]
         values = {key: np.broadcast_to(array, (n,)) for key, array in node.values.items()}
-        tau = self.tau(name, "tau_mem" if node.kind.startswith("Cuba") else "tau")
-        bias = (values["v_leak"] + self._bias(name, n)) / self._threshold(name, n)
+        tau: Any = self.tau(name, "tau_mem" if node.kind.startswith("Cuba") else "tau")
+        bias = values["v_leak"] + self._bias(name, n)
         if node.kind not in SPIKING:
             self.network.add(name, LeakyIntegrator(n, tau, self.reading.readout), bias=bias)
             return
         if values["v_reset"].any():
             raise InputError(f"v_reset of node {name!r} must be 0")
-        threshold = values["v_threshold"]
-        same = float(threshold[0]) if np.ptp(threshold) == 0 else 1.0
-        self.network.add(name, LIF(n, tau, same), bias=bias)
+        threshold = _few(values["v_threshold"])
+        if self._has_current(name):
+            tau_syn = self.tau(name, "tau_syn")
+            self.network.add(name, CubaLIF(n, tau, threshold, tau_syn), bias=bias)
+        else:
+            self.network.add(name, LIF(n, tau, threshold), bias=bias)
 
-    def _threshold(self, name: str, n: int) -> np.ndarray:
-        """What weights are divided by, (n,): thresholds, where they are not all one."""
-        found = self.graph.nodes[name].values.get("v_threshold", np.ones(1))
-        return np.ones(n) if np.ptp(found) == 0 else found
+    def _has_current(self, name: str) -> bool:
+        """Whether a node's current is that of a `CubaLIF`: it has all that drives the neuron."""
+        node = self.graph.nodes[name]
+        return node.kind == "CubaLIF" and not node.values["v_leak"].any()
+
+    def _gain(self, name: str) -> np.ndarray:
+        """What weights onto a node are multiplied by, (n,)."""
+        values, n = self.graph.nodes[name].values, self.sizes[name]
+        gain = np.broadcast_to(values["r"], (n,))
+        if "tau_syn" in values:
+            gain = gain * values["w_in"] * self.network.dt / np.asarray(self.tau(name, "tau_syn"))
+        return gain
 
     def _bias(self, name: str, n: int) -> np.ndarray:
         """The constant current that Affine nodes bring to neurons, (n,)."""
@@ -166,13 +184,14 @@ class _Maker:
         for branch in self.branches:
             if branch.target != name or branch.bias is None or not branch.bias.any():
                 continue
-            if branch.synapse or self.graph.nodes[name].kind.startswith("Cuba"):
+            through = self.graph.nodes[name].kind.startswith("Cuba") and not self._has_current(name)
+            if branch.synapse or through:
                 raise InputError(
                     f"Affine {branch.name!r} must have no bias, for it would go through the "
                     f"synapses of {name!r}; set it to 0, or make it v_leak"
                 )
             self._check_rows(branch)
-            total += self.graph.nodes[name].values["r"] * branch.bias
+            total += self._gain(name) * branch.bias
         return total
 
     def _check_rows(self, branch: Branch) -> None:
@@ -221,23 +240,22 @@ class _Maker:
             delay=found.delay[order], max_delay=float(found.delay.max(initial=0.0)),
         )  # fmt: skip
         projection.check(n_pre, n_post)
+        if isinstance(synapse, Exponential):
+            synapse.drawn(branch.target, n_post, self.network.dt, np.random.default_rng(0))
         self.network.projections[name] = projection
 
     def _synapse(self, branch: Branch) -> tuple[SynapseModel, np.ndarray]:
         """The synapse model of a branch, and what weights are multiplied by, (n_post,)."""
-        name, n = branch.target, self.sizes[branch.target]
-        values = self.graph.nodes[name].values
-        gain = np.broadcast_to(values["r"], (n,)) / self._threshold(name, n)
+        name, gain = branch.target, self._gain(branch.target)
         if branch.synapse:
             own = self.graph.nodes[branch.synapse].values
             if own["v_leak"].any():
                 raise InputError(f"v_leak of LI {branch.synapse!r} must be 0 before neurons")
             tau = self.tau(branch.synapse, "tau")
-            return Exponential(tau), gain * own["r"] * self.network.dt / tau
-        if "tau_syn" not in values:
+            return Exponential(tau), gain * own["r"] * self.network.dt / np.asarray(tau)
+        if "tau_syn" not in self.graph.nodes[name].values or self._has_current(name):
             return Delta(), gain
-        tau = self.tau(name, "tau_syn")
-        return Exponential(tau), gain * values["w_in"] * self.network.dt / tau
+        return Exponential(self.tau(name, "tau_syn")), gain
 
 
 def _joined(old: Projection, found: Synapses) -> Synapses:
@@ -257,7 +275,7 @@ def _distinct(synapses: Synapses, n_post: int) -> bool:
 def _count_spikes(network: Network, last: str) -> None:
     """Add an output that counts the spikes of the last population, if that spikes."""
     population = network.populations[last]
-    if not isinstance(population.model, LIF):
+    if not isinstance(population.model, SpikingNeuron):
         return
     name = next(each for each in (f"{last}{'_' * k}count" for k in range(1, 99))
                 if each not in network.populations)  # fmt: skip

@@ -9,28 +9,29 @@ of height 1 for one step:
 A spike has to make I jump by weight (tau_syn/dt)(1 - exp(-dt/tau_syn)), about the weight: so
 r w_in = tau_syn/dt. How it is split is free; r = tau_mem/dt is what snnTorch asks for. With
 tau' = dt/(1 - exp(-dt/tau)) in place of tau, Euler's step is our step. Those of `EulerLIF` and
-`EulerLI` are Euler's as they are: r = tau/dt, or a threshold so much smaller.
+`EulerLI` are Euler's as they are: r = tau/dt, or a threshold so much smaller. What a `CubaLIF`
+gets is x, its bias with it; the current that synapses of a `LIF` make is i, so its bias is v_leak.
 """
 
 import importlib
 import io
 import json
-import math
 import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from mlgenn_delays.distributions import PerNeuron
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.export.artifact import Artifact
 from mlgenn_delays.export.nir.graph import MOST, SECOND, Graph
 from mlgenn_delays.files import write_atomic
-from mlgenn_delays.network import LIF, EulerLI, EulerLIF, Network, Projection
+from mlgenn_delays.network import EulerLI, EulerLIF, Network, Projection
 from mlgenn_delays.network.delays import delay_steps
 from mlgenn_delays.network.models import Delta, Exponential, Population, SynapseModel
 from mlgenn_delays.network.storage import describe
-from mlgenn_delays.neurons.declare import ReadoutNeuron
+from mlgenn_delays.neurons.declare import Neuron, ReadoutNeuron
 
 FORMAT = "delaysnn-nir"
 VERSION = "1"
@@ -73,20 +74,26 @@ class Builder:
         self.graph.connect(self.population[output.name], end)
         return self.graph
 
-    def tau(self, tau: float) -> float:
-        """A time constant [s] of one in ms."""
+    def tau(self, given: Any) -> np.ndarray:
+        """A time constant [s] of one in ms, or of one per neuron."""
+        tau = np.asarray(given, np.float64)
         if not self.euler:
             return tau / SECOND
-        return self.dt / -math.expm1(-self.network.dt / tau)
+        return self.dt / -np.expm1(-self.network.dt / tau)
 
     def _neurons(self, population: Population) -> None:
         """Add the node of a population, and those of synapses that it needs beside."""
+        model: Any = population.model
+        if not model.nir:
+            raise InputError(
+                f"NIR has no node for {type(model).__name__} (population {population.name!r}); "
+                "export a bundle, C or GeNN's code"
+            )
         incoming = self.network.incoming(population.name)
         synapses = list(dict.fromkeys(p.synapse for p in incoming))
+        # Synapses that are one with the neuron.
         cuba = len(synapses) == 1 and isinstance(synapses[0], Exponential)
-        kind = ("Cuba" if cuba else "") + (
-            "LI" if isinstance(population.model, ReadoutNeuron) else "LIF"
-        )
+        kind = f"Cuba{model.nir}" if cuba else model.nir
         # Without a Linear that reaches the neuron itself, a bias has to be its leak.
         direct = Delta() in synapses or not any(not p.recurrent for p in incoming)
         leak = np.zeros(population.n) if direct and not cuba else population.bias
@@ -108,19 +115,23 @@ class Builder:
         self, population: Population, synapse: SynapseModel | None, leak: np.ndarray
     ) -> dict[str, Any]:
         model: Any = population.model
-        ones = np.ones(population.n)
+        own = {name: np.asarray(getattr(model, name), np.float64) for name in model.parameters()}
+        ones, tau_mem = np.ones(population.n), own["tau_mem"]
         seed = isinstance(model, EulerLIF | EulerLI)
-        tau = model.tau_mem / SECOND if seed else self.tau(model.tau_mem)
+        tau = tau_mem / SECOND if seed else self.tau(tau_mem)
         readout = isinstance(model, ReadoutNeuron)
         # V of EulerLIF in units of tau/dt: Norse takes r as 1, whatever it is.
         gain = tau / self.dt if seed else 1.0
         values = {"tau": tau * ones, "r": (gain if readout else 1.0) * ones}
         if isinstance(synapse, Exponential):
+            own["tau_syn"] = np.asarray(synapse.tau_syn, np.float64)
+        if "tau_syn" in own:
+            tau_syn = own["tau_syn"]
             r = tau / self.dt
-            values = {"tau_mem": tau * ones, "tau_syn": self.tau(synapse.tau_syn) * ones}
-            values |= {"r": r * ones, "w_in": synapse.tau_syn / self.network.dt / r * ones}
+            values = {"tau_mem": tau * ones, "tau_syn": self.tau(tau_syn) * ones}
+            values |= {"r": r * ones, "w_in": tau_syn / self.network.dt / r * ones}
         if not readout:
-            values |= {"v_threshold": model.v_thresh / gain * ones, "v_reset": 0.0 * ones}
+            values |= {"v_threshold": own["v_thresh"] / gain * ones, "v_reset": 0.0 * ones}
         return {**values, "v_leak": leak.astype(np.float64)}
 
     def _filter(self, population: Population, synapse: SynapseModel, neuron: str) -> str:
@@ -129,7 +140,7 @@ class Builder:
         ones = np.ones(population.n)
         name = self.graph.add(
             f"{population.name}_synapse", "LI", tau=self.tau(synapse.tau_syn) * ones,
-            r=synapse.tau_syn / self.network.dt * ones, v_leak=0.0 * ones,
+            r=np.asarray(synapse.tau_syn) / self.network.dt * ones, v_leak=0.0 * ones,
         )  # fmt: skip
         self.graph.connect(name, neuron)
         return name
@@ -212,10 +223,10 @@ def write_nir(
     """Write a NIR file: the network as a graph that other tools read.
 
     A projection becomes a branch for each of its delays, Delay and then Linear; without delay
-    there is no Delay. Neurons become LIF (`Delta` synapses) or CubaLIF (`Exponential`), those of
-    the output LI or CubaLI; where synapses of several kinds reach a population, each Exponential
-    kind is an LI of its own before it. A bias is that of the first Affine where synapses are
-    `Delta`, else v_leak. Times are in seconds.
+    there is no Delay. Neurons become LIF (`Delta` synapses) or CubaLIF (`Exponential`, or
+    neurons that are `CubaLIF`), those of the output LI or CubaLI; where synapses of several kinds
+    reach a population, each Exponential kind is an LI of its own before it. A bias is that of the
+    first Affine where synapses are `Delta`, else v_leak. Times are in seconds.
 
     A spike of step t over d steps acts in step t + d + 1. The Delay is d dt: the one step belongs
     to stepping. A tool that passes spikes on within a step runs each layer one step earlier
@@ -236,7 +247,8 @@ def write_nir(
             if not.
 
     Raises:
-        InputError: The package nir is missing, the file would be too large, or edges is unknown.
+        InputError: The package nir is missing, NIR has no node for a neuron, the file would be too
+            large, or edges is unknown.
         WorkError: The file cannot be written.
     """
     nir = _nir()
@@ -266,12 +278,25 @@ def _metadata(artifact: Artifact, builder: Builder) -> dict[str, str]:
         "format": FORMAT,
         "version": VERSION,
         "about": artifact.about.model_dump_json(),
-        "network": json.dumps(describe(artifact.network), sort_keys=True),
+        "network": json.dumps(_described(artifact.network), sort_keys=True),
         "sizes": json.dumps(artifact.sizes, sort_keys=True),
         "kept": json.dumps(kept, sort_keys=True),
         "populations": json.dumps(builder.population, sort_keys=True),
         "projections": json.dumps(builder.branches, sort_keys=True),
     }
+
+
+def _described(network: Network) -> dict[str, Any]:
+    """All of a network that is no array of the graph."""
+    text = describe(network)
+    for entry in text["populations"]:
+        own = vars(network.populations[entry["name"]].model).items()
+        entry |= {key: value.array.tolist() for key, value in own if isinstance(value, PerNeuron)}
+    for entry in text["projections"]:
+        tau_syn = getattr(network.projections[entry["name"]].synapse, "tau_syn", None)
+        if isinstance(tau_syn, PerNeuron):
+            entry["synapse"]["tau_syn"] = tau_syn.array.tolist()
+    return text
 
 
 def _as_nir(nir: Any, graph: Graph) -> Any:
@@ -288,7 +313,8 @@ def _as_nir(nir: Any, graph: Graph) -> Any:
 def _losses(network: Network, builder: Builder) -> list[str]:
     """What other tools will not know of, in words."""
     models = {name: population.model for name, population in network.populations.items()}
-    resting = [n for n, m in models.items() if isinstance(m, LIF) and m.tau_refrac > 0]
+    dt = network.dt
+    resting = [n for n, m in models.items() if isinstance(m, Neuron) and m.refractory_steps(dt)]
     seeds = [n for n, m in models.items() if isinstance(m, EulerLIF)]
     found = []
     if resting:

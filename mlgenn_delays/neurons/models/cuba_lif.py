@@ -34,3 +34,4 @@ class CubaLIF(SpikingNeuron):
         if spike: V = 0
     """
     synapses: ClassVar[tuple[str, ...]] = ("Delta",)
+    nir: ClassVar[str] = "CubaLIF"

@@ -25,3 +25,4 @@ class EulerLI(ReadoutNeuron):
     synapses: ClassVar[tuple[str, ...]] = ("Delta",)
     shortest: ClassVar[float] = 1.0
     former: ClassVar[tuple[str, ...]] = ("SeedLI",)
+    nir: ClassVar[str] = "LI"

@@ -30,3 +30,4 @@ class EulerLIF(SpikingNeuron):
     synapses: ClassVar[tuple[str, ...]] = ("Delta",)
     shortest: ClassVar[float] = 1.0
     former: ClassVar[tuple[str, ...]] = ("SeedLIF",)
+    nir: ClassVar[str] = "LIF"

@@ -24,3 +24,4 @@ class LeakyIntegrator(ReadoutNeuron):
         alpha = exp(-dt / tau_mem)
         V = alpha * V + (1 - alpha) * I
     """
+    nir: ClassVar[str] = "LI"

@@ -28,3 +28,4 @@ class LIF(SpikingNeuron):
         if spike: V = 0
     """
     refractory: ClassVar[str] = "tau_refrac"
+    nir: ClassVar[str] = "LIF"

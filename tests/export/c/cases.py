@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 
 from mlgenn_delays.data.types import Batch
-from mlgenn_delays.engines.compile import compile_network
 from mlgenn_delays.engines.results import Recording
 from mlgenn_delays.export.artifact import About, Artifact
 from mlgenn_delays.export.c import Quantised, quantise
-from mlgenn_delays.learning import EventProp, SurrogateBPTT
-from mlgenn_delays.network import EulerLI, EulerLIF, Exponential, Network, Normal, Uniform
+from mlgenn_delays.export.model import CPURunner
+from mlgenn_delays.network import Exponential, Normal, Uniform
+from tests.export.neurons import every_neuron, hostile_network
 from tests.reference import nets, steps
 from tests.reference.nets import StepRecipe
 
@@ -22,7 +22,10 @@ EXAMPLES = 6
 @dataclass(frozen=True)
 class Case:
     recipe: StepRecipe
-    more: str = ""  # "several" synapse models, "skip"ping projection, "bare": no hidden neuron left
+    # "several" synapse models, "skip"ping projection, "bare": no hidden neuron left,
+    # "differs": time constants of synapses between neurons, "every" neuron, "hostile" neurons,
+    # which the twin does not know
+    more: str = ""
 
     def __str__(self) -> str:
         return str(self.recipe.seed)
@@ -55,13 +58,19 @@ CASES = [
     _case(2019, sizes=(40, 12, 4), seed_models=True, current=True, density=0.1, steps=80),
     _case(2020, sizes=(3, 12, 4), current=True, max_delay=20.0, steps=80),
     _case(2021, max_delay=0.0, delta=True, granularity="fixed"),
+    _case(2022, "every", recurrent=True, readout="sum"),
+    _case(2023, "every", current=True, dt=0.5),
+    _case(2024, "hostile", readout="softmax-sum"),
+    _case(2025, "hostile", current=True, readout="max"),
+    _case(2026, "differs", recurrent=True, density=0.3),
 ]
+NETWORKS = {"every": every_neuron, "hostile": hostile_network}
 
 
 @lru_cache(maxsize=64)
 def artifact(case: Case) -> Artifact:
     recipe = case.recipe
-    net = nets.step_network(recipe)
+    net = NETWORKS.get(case.more, nets.step_network)(recipe)
     if case.more == "bare":
         net.projections["hidden0->output"].weight[:] = 0
     if case.more in ("skip", "bare"):
@@ -77,6 +86,12 @@ def artifact(case: Case) -> Artifact:
                 "input", "hidden0", Exponential(tau), weight=Normal(0.0, spread), density=0.5,
                 name=f"of {tau} ms", **delays,
             )  # fmt: skip
+    if case.more == "differs":
+        rng = np.random.default_rng(recipe.seed)
+        for name, p in net.projections.items():
+            n = net.populations[p.target].n
+            tau = p.synapse.tau_syn + rng.uniform(0.0, 4.0, n)
+            net.projections[name].synapse = Exponential(tau)
     labels = tuple(f"class{k}" for k in range(recipe.sizes[-1]))
     return Artifact.of(net, About(n_steps=recipe.steps, labels=labels))
 
@@ -92,16 +107,11 @@ def batch(case: Case) -> Batch:
     return nets.step_data(case.recipe, EXAMPLES).batch(np.arange(EXAMPLES))
 
 
-def record(network: Network, given: Batch) -> Recording:
-    seed = any(isinstance(p.model, EulerLIF | EulerLI) for p in network.populations.values())
-    rule = (SurrogateBPTT if seed else EventProp)(weights=None, delays=None)
-    engine = compile_network(network, rule, total_steps=1, threads=1, learns=False)
-    return engine.record(given)
-
-
 @lru_cache(maxsize=64)
 def wanted(case: Case, int8: bool) -> tuple[Recording, np.ndarray]:
     """Return what the CPU engine records, and the first step in which rounding decides."""
-    network = (rounded(case)[0] if int8 else artifact(case)).network
-    trace = steps.forward(network, batch(case), training=False)
-    return record(network, batch(case)), trace.tie
+    made = rounded(case)[0] if int8 else artifact(case)
+    recording = CPURunner(made, threads=1).run(batch(case))
+    if case.more == "hostile":
+        return recording, np.full(EXAMPLES, case.recipe.steps)
+    return recording, steps.forward(made.network, batch(case), training=False).tie

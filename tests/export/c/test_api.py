@@ -59,11 +59,11 @@ SPIKES = """
     }
     delaysnn_read(second);
     CHECK(first[0] != 0.0f && memcmp(first, second, sizeof first) == 0);
-    CHECK(state.v_output[0] != 0.0f);
+    CHECK(state.x_v_output[0] != 0.0f);
     for (int t = 0; t < 3000; t++) {
         delaysnn_step_spikes(NULL, 0);
     }
-    CHECK(state.v_output[0] == 0.0f && state.current_output_0[0] == 0.0f);
+    CHECK(state.x_v_output[0] == 0.0f && state.current_output_0[0] == 0.0f);
     return 0;
 }
 """
@@ -113,7 +113,7 @@ LONG = """
     double sums[2] = {{0.0, 0.0}};
     for (long t = 0; t < {steps}; t++) {{
         delaysnn_step_spikes(NULL, 0);
-        const double v[2] = {{(double)state.v_output[0], (double)state.v_output[1]}};
+        const double v[2] = {{(double)state.x_v_output[0], (double)state.x_v_output[1]}};
         const double all = exp(v[0]) + exp(v[1]);
         (void)all;
         for (int k = 0; k < 2; k++) {{

@@ -21,6 +21,7 @@ from mlgenn_delays.network import (
     SpikeInput,
     Uniform,
 )
+from tests.export.neurons import every_neuron, hostile_network
 from tests.reference import steps
 from tests.reference.nets import StepRecipe, step_data, step_network
 
@@ -36,11 +37,13 @@ class Case:
         name: Of the case.
         recipe: Of its data, and of its network.
         change: Of the network, or None.
+        network: Makes the network.
     """
 
     name: str
     recipe: StepRecipe
     change: Callable[[Network], None] | None = None
+    network: Callable[[StepRecipe], Network] = step_network
 
     def __str__(self) -> str:
         return self.name
@@ -93,6 +96,8 @@ CASES = [
         StepRecipe(2004, seed_models=True, current=True, density=0.7, readout="sum"),
     ),
     Case("unplugged", StepRecipe(2005, recurrent=True, readout="sum"), _unplugged),
+    Case("every", StepRecipe(2022, recurrent=True, readout="sum"), network=every_neuron),
+    Case("hostile", StepRecipe(2024, readout="softmax-sum"), network=hostile_network),
     Case("direct", StepRecipe(2006, sizes=(9, 3), max_delay=60.0, readout="expweighted")),
 ]
 BY_NAME = {case.name: case for case in CASES}
@@ -104,7 +109,7 @@ def artifact(name: str) -> Artifact:
     if name == "long":
         return Artifact.of(_long_network(), About(n_steps=LONG + 60, labels=("a", "b")))
     case = BY_NAME[name]
-    net = step_network(case.recipe)
+    net = case.network(case.recipe)
     if case.change is not None:
         case.change(net)
     labels = tuple(f"class {k}" for k in range(case.recipe.sizes[-1]))
@@ -130,6 +135,8 @@ def wanted(name: str) -> Recording:
 @lru_cache
 def ties(name: str) -> np.ndarray:
     """Return the first step of each example in which float32 sums may fall either way, (B,)."""
+    if name == "hostile":  # the twin does not know its neurons
+        return np.full(EXAMPLES, batch(name).n_steps)
     return steps.forward(artifact(name).network, batch(name)).tie
 
 

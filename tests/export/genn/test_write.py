@@ -145,3 +145,10 @@ def test_population_names_do_not_reach_the_code() -> None:
     for p in net.projections.values():
         p.source, p.target = (hostile if n == "hidden" else n for n in (p.source, p.target))
     assert [*DeviceArrays(net, 1).arrays] == [*DeviceArrays(made.network, 1).arrays]
+
+
+def test_synapses_that_differ_between_neurons_are_refused() -> None:
+    net = small(1.0).network
+    net.projections["hidden->output"].synapse = Exponential(np.array([1.0, 2.0]))
+    with pytest.raises(InputError, match="tau_syn of projection 'hidden->output' must be one"):
+        DeviceArrays(net, 1)

@@ -23,6 +23,7 @@ from mlgenn_delays.engines.results import Recording
 from mlgenn_delays.export.artifact import About, Artifact
 from mlgenn_delays.export.nir import write_nir
 from mlgenn_delays.learning import SurrogateBPTT
+from mlgenn_delays.neurons.models.cuba_lif import CubaLIF
 from tests.engines.helpers import raster
 from tests.reference.nets import StepRecipe, step_data, step_network
 
@@ -58,12 +59,12 @@ def mixed(seed: int) -> Network:
 def driven(kind: type, seed: int) -> Network:
     """Return a network in which a population has nothing but a bias, and one only itself."""
     net = Network(dt=1.0, seed=seed)
-    seeds = kind is EulerLIF
-    synapse = Delta() if seeds else Exponential(4.0)
+    synapse = Delta() if kind.synapses else Exponential(4.0)
+    alone, own = {LIF: (1.2, 1.3), EulerLIF: (0.15, 0.2), CubaLIF: (0.25, 0.27)}[kind]
     net.add("input", SpikeInput(4))
-    net.add("alone", kind(3, tau_mem=10.0), bias=0.15 if seeds else 1.2)
-    net.add("own", kind(3, tau_mem=12.0), bias=0.2 if seeds else 1.3)
-    net.add("output", EulerLI(3, 10.0) if seeds else LeakyIntegrator(3))
+    net.add("alone", kind(3, tau_mem=10.0), bias=alone)
+    net.add("own", kind(3, tau_mem=12.0), bias=own)
+    net.add("output", EulerLI(3, 10.0) if kind is EulerLIF else LeakyIntegrator(3))
     common = {"weight": Normal(0.1, 0.4), "delay": Uniform(0.0, 5.0), "max_delay": 5.0}
     net.connect("own", "own", synapse, **common)
     net.connect("own", "output", synapse, **common)
@@ -72,6 +73,26 @@ def driven(kind: type, seed: int) -> Network:
     return net
 
 
+def varied(seed: int) -> Network:
+    """Return a network whose neurons differ, with currents in synapses and in neurons."""
+    net = Network(dt=1.0, seed=seed)
+    net.add("input", SpikeInput(6))
+    net.add("lif", LIF(5, tau_mem=Uniform(5.0, 20.0), v_thresh=Uniform(0.5, 1.5)), bias=0.2)
+    net.add("cuba", CubaLIF(4, Uniform(5.0, 20.0), Uniform(0.5, 1.5), Uniform(2.0, 9.0)), bias=0.02)
+    net.add("output", LeakyIntegrator(3, tau_mem=np.array([5.0, 10.0, 20.0])))
+    common = {"delay": Uniform(0.0, 5.0), "max_delay": 5.0}
+    net.connect("input", "lif", Exponential(Uniform(2.0, 8.0)), weight=Normal(0.6, 0.6), **common)
+    net.connect("lif", "cuba", Delta(), weight=Normal(0.4, 0.6), **common)
+    net.connect("cuba", "cuba", Delta(), weight=Normal(0.0, 0.2), **common)
+    net.connect("cuba", "output", Exponential(4.0), weight=Normal(0.0, 0.6), **common)
+    net.connect("input", "output", Exponential(Uniform(2.0, 8.0)), weight=0.1, **common)
+    return net
+
+
+CUBA_RECIPES = [
+    StepRecipe(seed=19, neuron="CubaLIF", recurrent=True),
+    StepRecipe(seed=20, neuron="CubaLIF", dt=0.5, current=True, granularity="axon"),
+]
 RECIPES = [
     StepRecipe(seed=1), StepRecipe(seed=2, recurrent=True), StepRecipe(seed=3, delta=True),
     StepRecipe(seed=4, recurrent=True, delta=True, tau_refrac=3.0),
@@ -90,7 +111,8 @@ RECIPES = [
 
 def networks() -> list[Network]:
     own = [mixed(1), mixed(2), driven(LIF, 3), driven(EulerLIF, 4)]
-    return [*(step_network(recipe) for recipe in RECIPES), *own]
+    own += [driven(CubaLIF, 5), varied(6), *map(step_network, CUBA_RECIPES)]
+    return [*map(step_network, RECIPES), *own]
 
 
 def artifacts() -> list[Artifact]:

@@ -10,7 +10,14 @@ import pytest
 from mlgenn_delays.errors import InputError  # noqa: E402
 from mlgenn_delays.export.artifact import Artifact  # noqa: E402
 from mlgenn_delays.export.nir import read_nir  # noqa: E402
-from mlgenn_delays.network import LIF, CurrentInput, EulerLI, EulerLIF  # noqa: E402
+from mlgenn_delays.network import (  # noqa: E402
+    LIF,
+    CurrentInput,
+    EulerLI,
+    EulerLIF,
+    Exponential,
+)
+from mlgenn_delays.neurons.models.cuba_lif import CubaLIF  # noqa: E402
 from tests.export.nir import helpers  # noqa: E402
 from tests.export.nir.torches import as_data  # noqa: E402
 from tests.needs import need
@@ -80,7 +87,8 @@ def lif(n: int = 3, **other) -> "nir.LIF":
 def cuba(n: int = 3, **other) -> "nir.CubaLIF":
     values = {"tau_syn": 5e-3, "tau_mem": 20e-3, "r": 1.0, "v_leak": 0.0, "v_threshold": 1.0}
     values |= {"v_reset": 0.0, "w_in": 1.0}
-    return nir.CubaLIF(**{key: ones(n, each) for key, each in {**values, **other}.items()})
+    return nir.CubaLIF(**{key: ones(n, each) if np.isscalar(each) else each
+                          for key, each in {**values, **other}.items()})  # fmt: skip
 
 
 def li(n: int = 3) -> "nir.LI":
@@ -107,11 +115,10 @@ def chain(path: Path, hidden, *, bias: float = 0.0, before=()) -> Path:
 
 
 REFUSED = {
-    "tau of node 'lif' must be one for all": {"hidden": lambda: lif(tau=np.array([1, 2, 3.0]))},
     "v_reset of node 'lif' must be 0": {"hidden": lambda: lif(v_reset=0.1)},
     "tau of node 'lif' must be >= dt": {"hidden": lambda: lif(tau=1e-4)},
     "tau of LIF 'lif' must be > 0": {"hidden": lambda: lif(tau=0.0)},
-    "Affine 'affine' must have no bias, for": {"hidden": lambda: cuba(), "bias": 0.1},
+    "Affine 'affine' must have no bias, for": {"hidden": lambda: cuba(v_leak=0.1), "bias": 0.1},
     "node 'if' must be one of .*got 'IF'": {
         "hidden": lambda: nir.IF(r=ones(3), v_threshold=ones(3))
     },
@@ -146,16 +153,28 @@ def test_bias_and_gain_become_ours(tmp_path: Path) -> None:
     )
 
 
-def test_thresholds_of_their_own_go_into_weights(tmp_path: Path) -> None:
-    threshold = np.array([0.5, 1.0, 2.0])
-    path = chain(tmp_path / "net.nir", lif(v_threshold=threshold, v_leak=0.2))
-    network = read_nir(path, dt=1.0, n_steps=20).network
-    assert network.populations["lif"].model.v_thresh == 1.0
-    np.testing.assert_allclose(network.populations["lif"].bias, 0.2 / threshold, rtol=1e-6)
+def test_what_differs_between_neurons_does_here(tmp_path: Path) -> None:
+    threshold, tau = np.array([0.5, 1.0, 2.0]), np.array([5.0, 10.0, 15.0])
+    path = chain(tmp_path / "net.nir", lif(v_threshold=threshold, tau=tau / 1e3))
+    model = read_nir(path, dt=1.0, n_steps=20).network.populations["lif"].model
+    assert model == LIF(3, tau_mem=tau, v_thresh=threshold)
     np.testing.assert_allclose(
-        network.projections["input->lif"].weight,
-        (linear(3, 4).weight / threshold[:, None]).T.ravel(), rtol=1e-6,
+        read_nir(path, dt=1.0, n_steps=20, euler=True).network.populations["lif"].model.tau_mem,
+        -1.0 / np.log1p(-1.0 / tau), rtol=1e-6,
     )  # fmt: skip
+
+
+def test_a_current_is_the_neurons_unless_a_leak_stays_out_of_it(tmp_path: Path) -> None:
+    tau = np.array([2.0, 3.0, 4.0])
+    path = chain(tmp_path / "net.nir", cuba(tau_syn=tau / 1e3, r=3.0), bias=0.2)
+    network = read_nir(path, dt=1.0, n_steps=20).network
+    assert network.populations["cubalif"].model == CubaLIF(3, tau_syn=tau)
+    np.testing.assert_allclose(network.populations["cubalif"].bias, 3.0 * 0.2 / tau, rtol=1e-6)
+    for given in (5.0, tau):
+        path = chain(tmp_path / "net.nir", cuba(tau_syn=given / 1e3, v_leak=0.3))
+        network = read_nir(path, dt=1.0, n_steps=20).network
+        assert network.populations["cubalif"].model == LIF(3)
+        assert network.projections["input->cubalif"].synapse == Exponential(given)
 
 
 def test_an_output_that_spikes_is_counted(tmp_path: Path) -> None:
