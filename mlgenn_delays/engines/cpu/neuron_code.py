@@ -100,6 +100,31 @@ def _flushed(name: str) -> str:
     return f"{name} = np.float32(0.0) if abs({name}) <= SUBNORMAL else {name}"
 
 
+def _trial(
+    name: str, arguments: str, begin: list[str], along: list[str], row: list[str],
+    end: Iterable[str] = (),
+) -> str:  # fmt: skip
+    """Kernels of whole trials: of `LANES` neighbouring neurons, and of fewer.
+
+    Arguments:
+        name: Their first word.
+        arguments: Of the first; the second has their number before.
+        begin: Lines before the trial.
+        along: The loop over its steps.
+        row: Lines of neuron k in a step.
+        end: Lines of neuron k after the trial.
+    """
+
+    def kernel(kind: str, arguments: str, lanes: str) -> str:
+        each = f"for k in range({lanes}):"
+        lines = [*along, f"    {each}", *(f"        {line}" for line in row)]
+        last = [each, *(f"    {line}" for line in end)] if end else []
+        return f"@kernel\ndef {name}_{kind}({arguments}):\n" + _indented([*begin, *lines, *last], 1)
+
+    few = kernel("few", f"lanes, {arguments}", "lanes")
+    return f"{kernel('rows', arguments, 'LANES')}\n\n\n{few}"
+
+
 # Forwards
 
 
@@ -139,20 +164,7 @@ def forward_code(model: type[Neuron], how: Variant) -> str:
     return f"""STATES, STRICT, KEEPS = {len(states)}, {own.strict}, {how.keeps}
 
 
-@kernel
-def run_rows({arguments}):
-{_indented(lanes, 1)}
-    for t in range(steps):
-        for k in range(LANES):
-{_indented(row, 3)}
-
-
-@kernel
-def run_few(lanes, {arguments}):
-{_indented(lanes, 1)}
-    for t in range(steps):
-        for k in range(lanes):
-{_indented(row, 3)}
+{_trial("run", arguments, lanes, ["for t in range(steps):"], row)}
 
 
 @kernel
@@ -169,9 +181,8 @@ def _step(model: type[Neuron], holds: bool) -> list[str]:
     """Lines that move the neuron on: u, and whether it `fired`; its variables have new values."""
     own = model.equations
     out = ["rests = resting[k] > 0", *(f"o_{n} = {_x(n)}" for n in own.states)] if holds else []
-    names = _Names("fired")
     for k, line in enumerate(own.lines):
-        value = write(line.value, NUMBA, names)
+        value = write(line.value, NUMBA, _named)
         if k == own.threshold:
             still = f"RESTING if rests else {value}" if holds else value
             out += [f"u = {still}", f"fired = {_fired(own)}"]
@@ -188,14 +199,9 @@ def _step(model: type[Neuron], holds: bool) -> list[str]:
     return out
 
 
-class _Names(dict[str, str]):
-    """Names of variables in the code; `fired` stands for the spike."""
-
-    def __init__(self, fired: str) -> None:
-        super().__init__({SPIKE: fired})
-
-    def get(self, name: str, default: object = None) -> str:
-        return self[name] if name in self else _x(name)
+def _named(name: str) -> str:
+    """The name of a variable in the code; `fired` stands for the spike."""
+    return "fired" if name == SPIKE else _x(name)
 
 
 # Backwards
@@ -206,20 +212,17 @@ def backward_code(model: type[Neuron], how: Variant) -> str:
     own = model.equations
     back, learned, states = adjoint(own, how.learned), how.learned, own.states
     lanes = [
+        "kind, one, other, compact = shape",
         *_constants(own, how.apart, own=False),
         *(f"b_{name} = np.zeros(LANES, np.float32)" for name in states),
         *(f"g_{name} = np.zeros(LANES)" for name in learned),
     ]
     given = [f"{_x(CURRENT)} = factor[k] * current[here] + shift[k]"] if back.current else []
-    before = [
-        f"{_x(name)}__0 = kept[{states.index(name)}, here - 1] if t > 0 else np.float32(0.0)"
-        for name in back.reads
-    ]
     row = [
         "here = k * length + t",
         *_constants(own, how.apart, own=True),
         *given,
-        *before,
+        *_before(back, states, "here"),
         *(["u = distance[here]"] if model.spiking else []),
         f"{_x(KICK)} = kick[k * kick_length + t]",
         *(f"{_x('by__' + name)} = b_{name}[k]" for name in states),
@@ -233,10 +236,7 @@ def backward_code(model: type[Neuron], how: Variant) -> str:
         *_constants(own, how.apart, own=False),
         *_constants(own, how.apart, own=True),
         *([f"{_x(CURRENT)} = current"] if back.current else []),
-        *(
-            f"{_x(name)}__0 = kept[{states.index(name)}, at - 1] if t > 0 else np.float32(0.0)"
-            for name in back.reads
-        ),
+        *_before(back, states, "at"),
         f"{_x(KICK)} = kick",
         *(f"{_x('by__' + name)} = carried[{m}, k]" for m, name in enumerate(states)),
         *_back_step(model, back, how),
@@ -248,31 +248,13 @@ def backward_code(model: type[Neuron], how: Variant) -> str:
         "constants, first, steps, length, shape, kick, kick_length, distance, factor, shift, "
         "current, kept, by_constant"
     )
-    ending = f"    for k in range(LANES):\n{_indented(add, 2)}" if learned else ""
-    few = ending.replace("LANES", "lanes")
+    backwards = ["for back in range(steps):", "    t = steps - 1 - back"]
     reads = bool(back.reads or back.current)
     return f"""STATES, READS = {len(states)}, {reads}
 
 
-@kernel
-def back_rows({arguments}):
-    kind, one, other, compact = shape
-{_indented(lanes, 1)}
-    for back in range(steps):
-        t = steps - 1 - back
-        for k in range(LANES):
-{_indented(row, 3)}
-{ending}
+{_trial("back", arguments, lanes, backwards, row, add)}
 
-@kernel
-def back_few(lanes, {arguments}):
-    kind, one, other, compact = shape
-{_indented(lanes, 1)}
-    for back in range(steps):
-        t = steps - 1 - back
-        for k in range(lanes):
-{_indented(row, 3)}
-{few}
 
 @kernel
 def back_step(constants, first, t, at, shape, kick, u, current, kept, carried, k, by_constant):
@@ -281,13 +263,21 @@ def back_step(constants, first, t, at, shape, kick, u, current, kept, carried, k
 """
 
 
+def _before(back: Adjoint, states: tuple[str, ...], at: str) -> list[str]:
+    """Lines that read the states before a step, whose place is `at`."""
+    return [
+        f"{_x(name)}__0 = kept[{states.index(name)}, {at} - 1] if t > 0 else np.float32(0.0)"
+        for name in back.reads
+    ]
+
+
 def _back_step(model: type[Neuron], back: Adjoint, how: Variant) -> list[str]:
-    own, names = model.equations, _Names("fired")
+    own = model.equations
     out = [f"fired = {_fired(own)}"] if model.spiking else []
     if back.psi:
         out.append(f"{_x(PSI)} = derivative(kind, one, other, u)")
     for s in (*back.forwards, *back.backwards):
-        out.append(f"{_x(s.target)} = {write(s.value, NUMBA, names)}")
+        out.append(f"{_x(s.target)} = {write(s.value, NUMBA, _named)}")
     out += [_flushed(_x(f"new__by__{name}")) for name in own.states]
     if how.holds:
         results = [(name, _x(f"by__{name}")) for name in own.states]
