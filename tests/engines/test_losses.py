@@ -24,6 +24,7 @@ from mlgenn_delays.learning.losses import LOSSES, as_loss
 from mlgenn_delays.network import Network
 from mlgenn_delays.neurons.declare import READOUTS
 from tests.engines.helpers import relative, worst
+from tests.needs import GENN, needs
 from tests.reference import eventprop, losses, nets, surrogate
 from tests.reference.nets import Recipe, StepRecipe
 
@@ -218,8 +219,8 @@ def test_a_function_takes_classes_where_there_are_no_targets() -> None:
     np.testing.assert_array_equal(seen[0], batch.labels)
 
 
+@needs(*GENN)
 def test_genn_has_the_gradients_of_squares() -> None:
-    pytest.importorskip("ml_genn", reason="GeNN is not installed")
     from tests.parity import helpers as parity
 
     case = parity.Case(StepRecipe(1001, density=0.4, recurrent=True, tau_refrac=2.0))
