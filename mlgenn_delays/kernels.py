@@ -242,6 +242,7 @@ PARTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "engines": (
         "engines/*/*.py",
         (
+            "engines/shared/lanes.py",
             "engines/shared/plan.py",
             "engines/shared/vector.py",
             "engines/cpu/neuron_code.py",

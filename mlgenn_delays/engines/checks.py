@@ -236,7 +236,7 @@ def _along_time(network: Network, rule: Rule, rewiring: Rewiring | None, trials:
     if trials.side:  # tapes of GeNN, and what arrives later
         tapes = neurons + classes + _read_back(network, rule)
         return 4 * (2 * size * steps * tapes + 2 * trials.side * neurons * length)
-    from mlgenn_delays.engines.cpu.eventprop_forward import LANES
+    from mlgenn_delays.engines.shared.lanes import LANES
 
     rows = 4 * size * (sources * length + neurons * ((2 + groups) * length + steps))
     output = 2 * 4 * size * classes * steps  # V and dL/dV

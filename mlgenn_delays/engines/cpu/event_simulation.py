@@ -10,10 +10,12 @@ import numpy as np
 
 from mlgenn_delays.data.types import Batch
 from mlgenn_delays.engines.cpu import currents, eventprop_backward, eventprop_forward, synapses
-from mlgenn_delays.engines.cpu.eventprop_forward import LANES, EventBuffers, Recurrent, SpikeStore
+from mlgenn_delays.engines.cpu.eventprop_forward import BLOCK, EventBuffers, Recurrent, SpikeStore
 from mlgenn_delays.engines.cpu.linear_matrices import linear_buffers, make_linear, take_gradients
+from mlgenn_delays.engines.cpu.synapses import QUAD
 from mlgenn_delays.engines.results import Recording
 from mlgenn_delays.engines.shared.candidate_gradients import correlate
+from mlgenn_delays.engines.shared.lanes import LANES, PAIR
 from mlgenn_delays.engines.shared.numerics import sum_chunks
 from mlgenn_delays.engines.shared.plan import INPUT, SPIKING, Plan
 from mlgenn_delays.engines.shared.scoring import Scores
@@ -60,7 +62,7 @@ class EventSimulation(Simulation):
     def _allocate_per_synapse(self) -> None:
         n = len(self.context.plan.pre)
         self._offset = np.zeros(n, np.uint32)
-        self._recurrent = Recurrent(np.zeros(0, np.float32), np.zeros(0, np.uint32))
+        self._recurrent = Recurrent(np.zeros(0, np.float32), *np.zeros((2, 0), np.uint32))
         self._grads = np.zeros((0, 2, n), np.float32)
         self._sum = np.zeros((2, n), np.float32)
 
@@ -76,7 +78,9 @@ class EventSimulation(Simulation):
             ),
         )
         order = self.context.plan.out_synapse
-        self._recurrent = Recurrent(p.weight[order], self._offset[order])
+        posts, length = self.context.plan.out_post, self._length()
+        arrival, adjoint = synapses.places(posts, self._offset[order], length)
+        self._recurrent = Recurrent(p.weight[order], arrival, adjoint)
         if self.context.parameters.neurons or self.context.parameters.synapses:
             self._linear = make_linear(self.context)
 
@@ -114,17 +118,21 @@ class EventSimulation(Simulation):
         if not self._keeps:
             self._traces = self._traces._replace(adjoint=self._traces.adjoint[:, :0].copy())
 
+    def _length(self) -> int:
+        """Steps of a row: of the trial and of what arrives after it."""
+        highest = self.context.parameters.highest
+        max_shift = min(int(np.ceil(highest.max(initial=0))), self._steps) + 1
+        # Odd: rows of a power-of-two length would fight for the same sets of the cache.
+        return self._steps + max_shift | 1
+
     def _make_buffers(self) -> EventBuffers:
         plan, steps = self.context.plan, self._steps
-        lanes = max(LANES, int(plan.n[plan.recurrent_population].max(initial=0)))
-        highest, groups = self.context.parameters.highest, int(plan.groups.max())
-        max_shift = min(int(np.ceil(highest.max(initial=0))), steps) + 1
-        # An odd number of cache lines: rows of a power-of-two length would fight for the same sets.
-        length = ((steps + max_shift + 15) // 16 | 1) * 16
+        widest = max(BLOCK, int(plan.n[plan.recurrent_population].max(initial=0)))
+        lanes, length = -(-widest // LANES) * LANES, self._length()
+        groups = int(plan.groups.max())
         return EventBuffers(
-            rows=np.zeros((groups, lanes, length), np.float32),
-            current=np.zeros((LANES, length), np.float32),
-            adjoint=np.zeros((groups, lanes, length, 2), np.float32),
+            rows=np.zeros((groups, lanes // LANES, length * LANES), np.float32),
+            adjoint=np.zeros((groups, lanes // QUAD, length * QUAD * PAIR), np.float32),
             time=np.empty((lanes, steps), np.uint32),
             slope=np.empty((lanes, steps), np.float32),
             release=np.empty((lanes, steps), np.float32),

@@ -21,71 +21,31 @@ gradient of the loss itself.
 
 import numpy as np
 
-from mlgenn_delays.engines.cpu.eventprop_forward import ALPHA, LANES, arrive
+from mlgenn_delays.engines.cpu.eventprop_forward import ALPHA, BLOCK, arrive, side_by_side
 from mlgenn_delays.engines.cpu.linear_neurons import back_linear, run_linear
 from mlgenn_delays.engines.cpu.synapses import (
+    ONE,
+    QUAD,
+    STRIDE,
+    ZERO,
+    ZERO_PLACE,
     add_spike_time_gradients,
     collect,
     recurrent_time_gradient,
     source_of,
     synapses_of,
 )
-from mlgenn_delays.engines.shared.numerics import (
-    FLUSH_EVERY,
-    flush_all_subnormal,
-    flush_subnormal,
-    kernel,
+from mlgenn_delays.engines.shared.lanes import (
+    LANES,
+    PAIR,
+    load,
+    put,
+    put_pairs,
 )
+from mlgenn_delays.engines.shared.numerics import FLUSH_EVERY, flush_all_subnormal, kernel
 from mlgenn_delays.engines.shared.plan import INPUT, READOUT
 
-
-@kernel
-def constants(plan, j, g):
-    """Return a, e and (1-a)s of neuron j of all and synapse group g."""
-    a = plan.constant[ALPHA, j]
-    return a, plan.decay[g, j], (np.float32(1.0) - a) * plan.scale[g, j]
-
-
-@kernel
-def back_quiet(c, r, carried, high, low, both):
-    """Run the adjoints of one neuron from step high-1 down to low, without a spike between.
-
-    Writes r and D to `both` (T, 2); returns r and P.
-    """
-    a, decay, into_r = c
-    while high > low:
-        end = max(low, high - FLUSH_EVERY)
-        for back in range(np.uint64(high - end)):
-            t = np.uint64(high - 1) - back
-            before = decay * r + into_r * carried
-            both[t, 0] = before
-            both[t, 1] = r - before
-            r = before
-            carried = a * carried
-        r, carried, high = flush_subnormal(r), flush_subnormal(carried), end
-    return r, carried
-
-
-@kernel
-def back_refractory(c, r, high, low, both):
-    """Run r of one refractory neuron back from step high-1 to low; V stays, so P does too."""
-    for back in range(np.uint64(high - low)):
-        t = np.uint64(high - 1) - back
-        before = c[1] * r
-        both[t, 0] = before
-        both[t, 1] = r - before
-        r = before
-    return r
-
-
-@kernel
-def back_readout(plan, p, j, g, drive, steps, both):
-    """Run the adjoints of one leaky integrator back from dL/dV (T,)."""
-    c = constants(plan, j, g)
-    r, carried = np.float32(0.0), np.float32(0.0)
-    for back in range(steps):
-        t = steps - 1 - back
-        r, carried = back_quiet(c, r, carried + drive[t], t + 1, t, both)
+NEVER = -(2**62)
 
 
 @kernel
@@ -95,68 +55,87 @@ def through_spike(plan, j, carried, outgoing, store, c):
 
 
 @kernel
-def back_spiking(plan, p, j, g, count_gradient, first, last, outgoing, base, store, steps, both):
-    """Run the adjoints of one LIF neuron, with spikes first..last-1 of the store, back."""
-    c = constants(plan, j, g)
-    r, carried, high = np.float32(0.0), np.float32(0.0), steps
-    for back in range(last - first):
-        spike = last - np.uint64(1) - back
-        t = np.int64(store.time[spike])
-        free = min(t + 1 + plan.refractory[p], high)
-        r, carried = back_quiet(c, r, carried, high, free, both)
-        r = back_refractory(c, r, free, t + 1, both)
-        carried = count_gradient + through_spike(
-            plan, j, carried, outgoing[spike - base], store, spike
-        )
-        r, carried = back_quiet(c, r, carried, t + 1, t, both)
-        high = t
-    back_quiet(c, r, carried, high, 0, both)
+def back_neurons(
+    plan, p, low, lanes, recurrent, neuron_scale, count_gradient, drive, base, store, e, steps,
+    buffers,
+):  # fmt: skip
+    """Run the adjoints of neurons low..low+lanes-1 of a population back, `LANES` side by side.
+
+    r and D go to `buffers.adjoint`; `recurrent_time_gradient` takes D of later steps.
+    """
+    first, hold, spiking = plan.first[p] + low, plan.refractory[p], plan.kind[p] != READOUT
+    alpha, groups = side_by_side(plan.constant[ALPHA], first, lanes, ZERO), plan.groups[p]
+    n = np.uint64(len(alpha))
+    decay, into = np.empty((groups, n), np.float32), np.empty((groups, n), np.float32)
+    for g in range(groups):
+        decay[g] = side_by_side(plan.decay[g], first, lanes, ZERO)
+        into[g] = (ONE - alpha) * side_by_side(plan.scale[g], first, lanes, ZERO)
+    carried, now = np.zeros(n, np.float32), np.zeros(n, np.float32)
+    r, adjoint = np.zeros((groups, n), np.float32), buffers.adjoint
+    # The spike of each neuron that comes next on the way back, and the last step in which one of
+    # `LANES` neurons rests after it.
+    left, last = np.zeros(n, np.uint64), np.full(n, NEVER, np.int64)
+    busy, entry = np.full(n // STRIDE, NEVER, np.int64), plan.spike_offset[p] + low
+    if spiking:
+        for k in range(lanes):
+            left[k] = store.start[e, entry + k + 1]
+            last[k] = spike_before(store.time, store.start[e, entry + k], left[k])
+            busy[k // LANES] = max(busy[k // LANES], last[k] + hold)
+    for back in range(steps):
+        t = steps - 1 - back
+        if t % FLUSH_EVERY == FLUSH_EVERY - 1:
+            flush_all_subnormal(carried)
+            for g in range(groups):
+                flush_all_subnormal(r[g])
+        if not spiking:
+            for k in range(lanes):
+                carried[k] += drive[low + k, t]
+        for at in range(ZERO_PLACE, n, STRIDE):
+            before = load(LANES, carried, at)
+            put(now, at, before)
+            if t > busy[at // STRIDE]:
+                put(carried, at, load(LANES, alpha, at) * before)
+                continue
+            busy[at // STRIDE] = NEVER
+            for k in range(at, at + STRIDE):
+                since = t - last[k]
+                if since == 0:
+                    spike = left[k] - np.uint64(1)
+                    total = buffers.outgoing[spike - base]
+                    if plan.recurrent_population[p]:
+                        own = neuron_scale[first + k]
+                        total += recurrent_time_gradient(plan, p, recurrent, own, k, t, adjoint)
+                    now[k] = count_gradient[low + k] + through_spike(
+                        plan, first + k, carried[k], total, store, spike
+                    )
+                    left[k] = spike
+                    last[k] = spike_before(store.time, store.start[e, entry + k], spike)
+                elif since <= hold:
+                    now[k] = ZERO
+                if not 0 < since <= hold:
+                    carried[k] = alpha[k] * now[k]
+                busy[at // STRIDE] = max(busy[at // STRIDE], last[k] + hold)
+        for g in range(np.uint64(groups)):
+            back_arrivals(decay, into, r, g, np.uint64(t), now, adjoint)
 
 
 @kernel
-def back_recurrent(
-    plan, p, recurrent, neuron_scale, count_gradient, outgoing, base, store, e, steps, adjoint
-):
-    """Run the adjoints of a recurrent LIF population back, step by step."""
-    n, hold = plan.n[p], plan.refractory[p]
-    start, own_scale = store.start[e][plan.spike_offset[p] :], neuron_scale[plan.first[p] :]
-    left = start[1 : n + 1].copy()
-    last = np.full(n, -steps - hold, np.int64)
-    carried, now = np.zeros(n, np.float32), np.zeros(n, np.float32)
-    r = np.zeros((plan.groups[p], n), np.float32)
-    for k in range(n):
-        if left[k] > start[k]:
-            last[k] = np.int64(store.time[left[k] - np.uint64(1)])
-    for back in range(steps):
-        t = steps - 1 - back
-        if t % FLUSH_EVERY == 0:
-            flush_all_subnormal(carried)
-            for g in range(plan.groups[p]):
-                flush_all_subnormal(r[g])
-        for k in range(n):
-            since = t - last[k]
-            now[k] = carried[k]
-            if since == 0:
-                spike = left[k] - np.uint64(1)
-                total = outgoing[spike - base]
-                total += recurrent_time_gradient(plan, p, recurrent, own_scale[k], k, t, adjoint)
-                now[k] = count_gradient[k] + through_spike(
-                    plan, plan.first[p] + k, carried[k], total, store, spike
-                )
-                left[k] = spike
-                known = spike > start[k]
-                last[k] = np.int64(store.time[spike - np.uint64(1)]) if known else -steps - hold
-            elif 0 < since <= hold:
-                now[k] = 0.0
-            if not 0 < since <= hold:
-                carried[k] = plan.constant[ALPHA, plan.first[p] + k] * now[k]
-        for g in range(plan.groups[p]):
-            for k in range(n):
-                _, decay, into_r = constants(plan, plan.first[p] + k, g)
-                before = decay * r[g, k] + into_r * now[k]
-                adjoint[g, k, t, 0] = before
-                adjoint[g, k, t, 1] = r[g, k] - before
-                r[g, k] = before
+def back_arrivals(decay, into, r, g, t, now, adjoint):
+    """Step r of synapse group g back to step t, from p of the neurons; keep r and D."""
+    n, quads, length = np.uint64(len(now)), adjoint.shape[1], np.uint64(adjoint.shape[2])
+    for at in range(ZERO_PLACE, n, STRIDE):
+        own, quad = g * n + at, g * np.uint64(quads) + at // np.uint64(QUAD)
+        later = load(LANES, r, own)
+        before = load(LANES, decay, own) * later + load(LANES, into, own) * load(LANES, now, at)
+        place = quad * length + t * STRIDE
+        put_pairs(adjoint, place, place + length, before, later - before)
+        put(r, own, before)
+
+
+@kernel
+def spike_before(time, first, end):
+    """Return the step of the last spike of a neuron before `end` of the store, NEVER if none."""
+    return np.int64(time[end - np.uint64(1)]) if end > first else NEVER
 
 
 @kernel
@@ -166,7 +145,7 @@ def back_block(
 ):  # fmt: skip
     """Write the adjoints of neurons low..low+lanes-1 of population p to `buffers.adjoint`."""
     if linear.own[p]:
-        buffers.rows[: plan.groups[p], :lanes] = 0.0
+        buffers.rows[: plan.groups[p], : -(-lanes // LANES)] = 0.0
         arrive(
             plan, p, weight, offset, start, time, neuron_scale, store, e, low, low + lanes,
             buffers.rows,
@@ -181,23 +160,10 @@ def back_block(
             e, steps, buffers, buffers.kept, by_matrix, by_synapse,
         )  # fmt: skip
         return
-    if plan.recurrent_population[p]:
-        back_recurrent(
-            plan, p, recurrent, neuron_scale, count_gradient, buffers.outgoing, base, store, e,
-            steps, buffers.adjoint,
-        )  # fmt: skip
-        return
-    for g in range(plan.groups[p]):
-        for k in range(lanes):
-            both, j = buffers.adjoint[g, k], plan.first[p] + low + k
-            if plan.kind[p] == READOUT:
-                back_readout(plan, p, j, g, drive[low + k], steps, both)
-            else:
-                entry = plan.spike_offset[p] + low + k
-                back_spiking(
-                    plan, p, j, g, count_gradient[low + k], store.start[e, entry], store.start[e,
-                    entry + 1], buffers.outgoing, base, store, steps, both,
-                )  # fmt: skip
+    back_neurons(
+        plan, p, low, lanes, recurrent, neuron_scale, count_gradient, drive, base, store, e, steps,
+        buffers,
+    )  # fmt: skip
 
 
 @kernel
@@ -208,8 +174,9 @@ def keep_adjoint(plan, layout, p, low, lanes, e, steps, buffers, kept):
     for g in range(plan.groups[p]):
         for k in range(lanes):
             at = (e * layout.neurons + layout.neuron_row[p] + low + k) * layout.length
+            both = buffers.adjoint[g, k // QUAD]
             for t in range(steps):
-                kept[g, at + t] = buffers.adjoint[g, k, t, 0]
+                kept[g, at + t] = both[t * LANES + k % QUAD * PAIR]
 
 
 @kernel
@@ -224,7 +191,7 @@ def back_example(
         if plan.kind[p] == INPUT:
             continue
         n = plan.n[p]
-        block = n if plan.recurrent_population[p] else LANES
+        block = n if plan.recurrent_population[p] else BLOCK
         own = count_gradient[plan.first[p] : plan.first[p + 1]]
         for low in range(0, n, block):
             high = min(low + block, n)

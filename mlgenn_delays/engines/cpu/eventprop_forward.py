@@ -8,9 +8,8 @@ With A_g[t] the arrivals over synapse group g, h the bias, a = exp(-dt/tau_mem):
 V stays 0 in refractory steps. For each spike, `SpikeStore` keeps what the backward pass needs: its
 step, slope = I - v_thresh, and release = I of the last step before V moves again.
 
-A population without recurrent synapses runs neuron by neuron, each through the whole trial, for
-all of its arrivals are known. `LANES` neurons go side by side, for each one's steps depend on the
-one before. A recurrent population runs step by step.
+`LANES` neurons go side by side. A population without recurrent synapses runs so many at a time
+through the whole trial, for all of its arrivals are known; a recurrent one runs as a whole.
 """
 
 from typing import NamedTuple
@@ -18,17 +17,33 @@ from typing import NamedTuple
 import numpy as np
 
 from mlgenn_delays.engines.cpu.linear_neurons import LinearBuffers, run_linear
-from mlgenn_delays.engines.cpu.synapses import feed_back, scatter, source_of, synapses_of
+from mlgenn_delays.engines.cpu.synapses import (
+    ONE,
+    STRIDE,
+    ZERO,
+    ZERO_PLACE,
+    feed_back,
+    scatter,
+    source_of,
+    synapses_of,
+)
+from mlgenn_delays.engines.shared.lanes import (
+    LANES,
+    at_least,
+    load,
+    put,
+    splat,
+    where,
+)
 from mlgenn_delays.engines.shared.numerics import (
     FLUSH_EVERY,
     MIN_SLOPE,
     flush_all_subnormal,
-    flush_subnormal,
     kernel,
 )
 from mlgenn_delays.engines.shared.plan import INPUT, READOUT
 
-LANES = 8  # neurons worked on at once
+BLOCK = 4 * LANES  # neurons run at once, so that what one vector waits for is hidden by the others
 ALPHA, V_THRESH = 0, 1  # rows of `Plan.constant` for LIF
 
 
@@ -50,16 +65,21 @@ class Recurrent(NamedTuple):
     """Recurrent synapses in the order of `Plan.out_synapse`, renewed whenever they change."""
 
     weight: np.ndarray  # float32
-    offset: np.ndarray  # uint32, delay + 1 [steps]
+    # uint32 place of the arrival in `EventBuffers.rows` of a group, and of its D in `adjoint`, of a
+    # spike in step 0; `synapses.STRIDE` more for each step
+    arrival: np.ndarray
+    adjoint: np.ndarray
 
 
 class EventBuffers(NamedTuple):
-    """Buffers of one thread of `EventSimulation`; rows are padded for the largest delay."""
+    """Buffers of one thread of `EventSimulation` for L neurons; rows are padded for the largest
+    delay, to R steps.
+    """
 
-    rows: np.ndarray  # (G, L, T + max_shift) arrivals by target neuron and step
-    current: np.ndarray  # (`LANES`, T) synaptic currents
-    # (G, L, T + max_shift, 2) adjoint of inSyn, and derivative with respect to the arrival time of
-    # unit weight; zero from step T on
+    # (G, L / LANES, R LANES) arrivals: a row has those of a step at `LANES` neurons, then the next
+    rows: np.ndarray
+    # (G, L / QUAD, R QUAD 2): r and D of QUAD neurons in a step, then the next; r is the adjoint of
+    # inSyn, D the derivative with respect to the arrival time of unit weight; zero from step T on
     adjoint: np.ndarray
     time: np.ndarray  # (L, T) uint32 spikes of the neurons at hand
     slope: np.ndarray  # (L, T)
@@ -82,116 +102,94 @@ def arrive(plan, p, weight, offset, start, time, neuron_scale, store, e, low, hi
 
 
 @kernel
-def filter_currents(plan, layout, p, low, current, e, steps, buffers):
-    """Turn the arrivals of `LANES` neurons into their synaptic currents, bias included.
+def side_by_side(values, first, lanes, rest):
+    """Return values (N,) of neurons first..first+lanes-1, then `rest` up to whole vectors."""
+    out = np.full(-(-lanes // LANES) * LANES, rest, np.float32)
+    out[:lanes] = values[first : first + lanes]
+    return out
 
-    To them come the currents that a `CurrentInput` brings, ``current``, empty if there is none.
+
+@kernel
+def run_neurons(
+    plan, layout, p, low, lanes, recurrent, neuron_scale, current, store, e, steps, buffers
+):  # fmt: skip
+    """Run neurons low..low+lanes-1 of a population through the trial, `LANES` side by side.
+
+    Spikes go to `buffers`, V of a readout to the store. ``current`` is what a `CurrentInput`
+    brings, empty if there is none.
     """
-    bias = plan.bias[plan.first[p] + low :]
-    for k in range(LANES):
-        buffers.current[k, :steps] = bias[k] if k < len(bias) else np.float32(0.0)
-        if len(current) > 0 and low + k < plan.n[p]:
-            at = (e * layout.neurons + layout.neuron_row[p] + low + k) * layout.length
-            for t in range(steps):
-                buffers.current[k, t] += current[at + t]
-    for g in range(plan.groups[p]):
-        decay, scale = np.zeros(LANES, np.float32), np.zeros(LANES, np.float32)
-        for k in range(min(LANES, plan.n[p] - low)):
-            decay[k] = plan.decay[g, plan.first[p] + low + k]
-            scale[k] = plan.scale[g, plan.first[p] + low + k]
-        rows, inner = buffers.rows[g], np.zeros(LANES, np.float32)
-        for begin in range(0, steps, FLUSH_EVERY):
-            for t in range(np.uint64(begin), np.uint64(min(begin + FLUSH_EVERY, steps))):
-                for k in range(LANES):
-                    x = decay[k] * inner[k] + rows[k, t]
-                    inner[k] = x
-                    buffers.current[k, t] += scale[k] * x
-            for k in range(LANES):
-                inner[k] = flush_subnormal(inner[k])
-
-
-@kernel
-def integrate_spiking(plan, p, j, current, steps, time, slope, release):
-    """Run LIF neuron j of all through the trial from its current (T,); return its spike count."""
-    hold, alpha, v_thresh = plan.refractory[p], plan.constant[ALPHA, j], plan.constant[V_THRESH, j]
-    beta, min_slope = np.float32(1.0) - alpha, MIN_SLOPE * v_thresh
-    v, count, resting = np.float32(0.0), np.uint64(0), 0
-    for begin in range(0, steps, FLUSH_EVERY):
-        for t in range(np.uint64(begin), np.uint64(min(begin + FLUSH_EVERY, steps))):
-            drive = current[t]
-            if resting > 0:
-                resting -= 1
-                if resting == 0:
-                    release[count - np.uint64(1)] = drive
-                continue
-            v = alpha * v + beta * drive
-            if v >= v_thresh:
-                time[count] = t
-                slope[count] = max(drive - v_thresh, min_slope)
-                release[count] = drive
-                count += np.uint64(1)
-                v = np.float32(0.0)
-                resting = hold
-        v = flush_subnormal(v)
-    return count
-
-
-@kernel
-def integrate_readout(plan, j, current, steps, voltage):
-    """Run leaky integrator j of all through the trial from its current (T,) to its V (T,)."""
-    alpha = plan.constant[ALPHA, j]
-    beta = np.float32(1.0) - alpha
-    v = np.float32(0.0)
-    for begin in range(0, steps, FLUSH_EVERY):
-        for t in range(np.uint64(begin), np.uint64(min(begin + FLUSH_EVERY, steps))):
-            v = alpha * v + beta * current[t]
-            voltage[t] = v
-        v = flush_subnormal(v)
-
-
-@kernel
-def integrate_recurrent(plan, layout, p, recurrent, neuron_scale, current, e, steps, buffers):
-    """Run a recurrent LIF population through the trial, step by step."""
-    n, hold = plan.n[p], plan.refractory[p]
-    bias, own_scale = plan.bias[plan.first[p] :], neuron_scale[plan.first[p] :]
-    v, inner = np.zeros(n, np.float32), np.zeros((plan.groups[p], n), np.float32)
-    resting, total = np.zeros(n, np.int64), np.empty(n, np.float32)
-    buffers.counts[:n] = 0
+    first, hold, groups = plan.first[p] + low, plan.refractory[p], plan.groups[p]
+    alpha = side_by_side(plan.constant[ALPHA], first, lanes, ONE)
+    bias, into, n = side_by_side(plan.bias, first, lanes, ZERO), ONE - alpha, np.uint64(len(alpha))
+    v_thresh = np.full(n, np.inf, np.float32)
+    if plan.kind[p] != READOUT:
+        v_thresh[:lanes] = plan.constant[V_THRESH, first : first + lanes]
+    decay, scale = np.empty((groups, n), np.float32), np.empty((groups, n), np.float32)
+    for g in range(groups):
+        decay[g] = side_by_side(plan.decay[g], first, lanes, ZERO)
+        scale[g] = side_by_side(plan.scale[g], first, lanes, ZERO)
+    v, inner, total = np.zeros(n, np.float32), np.zeros((groups, n), np.float32), bias.copy()
+    resting, until = np.zeros(n // STRIDE, np.uint8), np.zeros(n, np.int64)
+    # Arrays by themselves: to hand on all buffers costs more than to keep a spike.
+    time, slope, release, counts = buffers.time, buffers.slope, buffers.release, buffers.counts
+    rows = buffers.rows
+    counts[:lanes] = 0
     for t in range(np.uint64(steps)):
-        if t % np.uint64(FLUSH_EVERY) == 0:
+        if t % FLUSH_EVERY == 0:
             flush_all_subnormal(v)
-            for g in range(plan.groups[p]):
+            for g in range(groups):
                 flush_all_subnormal(inner[g])
-        total[:] = bias[:n]
         if len(current) > 0:
-            for k in range(n):
-                total[k] += current[
-                    (e * layout.neurons + layout.neuron_row[p] + k) * layout.length + t
-                ]
-        for g in range(plan.groups[p]):
-            decay, scale = plan.decay[g, plan.first[p] :], plan.scale[g, plan.first[p] :]
-            rows, x = buffers.rows[g], inner[g]
-            for k in range(np.uint64(n)):
-                x[k] = decay[k] * x[k] + rows[k, t]
-                total[k] += scale[k] * x[k]
-        for k in range(np.uint64(n)):
-            if resting[k] > 0:
-                resting[k] -= 1
-                if resting[k] == 0:
-                    buffers.release[k, buffers.counts[k] - 1] = total[k]
-                continue
-            alpha = plan.constant[ALPHA, plan.first[p] + k]
-            v_thresh = plan.constant[V_THRESH, plan.first[p] + k]
-            v[k] = alpha * v[k] + (np.float32(1.0) - alpha) * total[k]
-            if v[k] >= v_thresh:
-                c = buffers.counts[k]
-                buffers.time[k, c] = t
-                buffers.slope[k, c] = max(total[k] - v_thresh, MIN_SLOPE * v_thresh)
-                buffers.release[k, c] = total[k]
-                buffers.counts[k] = c + 1
-                v[k] = 0.0
-                resting[k] = hold
-                feed_back(plan, p, recurrent, own_scale[k], k, t, buffers.rows)
+            for k in range(lanes):
+                neuron = e * layout.neurons + layout.neuron_row[p] + low + k
+                total[k] = bias[k] + current[neuron * layout.length + t]
+        for g in range(np.uint64(groups)):
+            take_arrivals(decay, scale, inner, g, t, rows, total if g else bias, total)
+        for at in range(ZERO_PLACE, n, STRIDE):
+            moved = load(LANES, alpha, at) * load(LANES, v, at)
+            moved = moved + load(LANES, into, at) * load(LANES, total, at)
+            if resting[at // STRIDE]:
+                moved = where(resting[at // STRIDE], splat(LANES, ZERO), moved)
+                wake(resting, at, t, total, until, counts, release)
+            fired = at_least(moved, load(LANES, v_thresh, at))
+            if fired:
+                moved = where(fired, splat(LANES, ZERO), moved)
+                for k in range(at, at + STRIDE):
+                    if fired >> (k - at) & 1:
+                        c, until[k] = counts[k], np.int64(t) + hold
+                        time[k, c], release[k, c], counts[k] = t, total[k], c + 1
+                        slope[k, c] = max(total[k] - v_thresh[k], MIN_SLOPE * v_thresh[k])
+                        if plan.recurrent_population[p]:
+                            own = neuron_scale[first + k]
+                            feed_back(plan, p, recurrent, own, k, t, buffers.rows)
+                if hold > 0:
+                    resting[at // STRIDE] |= fired
+            put(v, at, moved)
+        if plan.kind[p] == READOUT:
+            for k in range(lanes):
+                store.voltage[e, low + k, t] = v[k]
+
+
+@kernel
+def take_arrivals(decay, scale, inner, g, t, rows, before, total):
+    """Step the filters of synapse group g with what arrives in step t; total = before + scale x."""
+    n, first = np.uint64(inner.shape[1]), g * np.uint64(rows.shape[1])
+    for at in range(ZERO_PLACE, n, STRIDE):
+        own, length = g * n + at, np.uint64(rows.shape[2])
+        arrived = load(LANES, rows, (first + at // STRIDE) * length + t * STRIDE)
+        x = load(LANES, decay, own) * load(LANES, inner, own) + arrived
+        put(inner, own, x)
+        put(total, at, load(LANES, before, at) + load(LANES, scale, own) * x)
+
+
+@kernel
+def wake(resting, at, t, total, until, counts, release):
+    """Let those of neurons at..at+7 that rest until step t start again, with their current."""
+    for k in range(at, at + STRIDE):
+        bit = np.uint8(1 << (k - at))
+        if resting[at // STRIDE] & bit and until[k] == np.int64(t):
+            release[k, counts[k] - 1] = total[k]
+            resting[at // STRIDE] ^= bit
 
 
 @kernel
@@ -219,13 +217,13 @@ def run_population(
 ):  # fmt: skip
     """Run population p in example e; return where the next spikes go in the store."""
     n = plan.n[p]
-    block = n if plan.recurrent_population[p] else LANES
+    block = n if plan.recurrent_population[p] else BLOCK
     spiking = plan.kind[p] != READOUT
     if spiking:
         store.start[e, plan.spike_offset[p]] = at
     for low in range(0, n, block):
         lanes = min(block, n - low)
-        buffers.rows[: plan.groups[p], :lanes] = 0.0
+        buffers.rows[: plan.groups[p], : -(-lanes // LANES)] = 0.0
         arrive(
             plan, p, weight, offset, start, time, neuron_scale, store, e, low, low + lanes,
             buffers.rows,
@@ -235,23 +233,11 @@ def run_population(
                 plan, linear, layout, p, low, lanes, recurrent, neuron_scale[plan.first[p] :],
                 current, store, e, steps, buffers, buffers.nothing,
             )  # fmt: skip
-        elif plan.recurrent_population[p]:
-            integrate_recurrent(
-                plan, layout, p, recurrent, neuron_scale, current, e, steps, buffers
-            )
         else:
-            filter_currents(plan, layout, p, low, current, e, steps, buffers)
-            for k in range(lanes):
-                own = buffers.current[k]
-                if spiking:
-                    buffers.counts[k] = integrate_spiking(
-                        plan, p, plan.first[p] + low + k, own, steps, buffers.time[k],
-                        buffers.slope[k], buffers.release[k],
-                    )  # fmt: skip
-                else:
-                    integrate_readout(
-                        plan, plan.first[p] + low + k, own, steps, store.voltage[e, low + k]
-                    )
+            run_neurons(
+                plan, layout, p, low, lanes, recurrent, neuron_scale, current, store, e, steps,
+                buffers,
+            )  # fmt: skip
         if spiking:
             at = keep_spikes(buffers, lanes, plan.spike_offset[p] + low, limit, at, store, e)
     return at

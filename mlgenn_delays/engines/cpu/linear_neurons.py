@@ -21,7 +21,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mlgenn_delays.engines.cpu.synapses import feed_back, recurrent_time_gradient
+from mlgenn_delays.engines.cpu.synapses import QUAD, feed_back, recurrent_time_gradient
+from mlgenn_delays.engines.shared.lanes import LANES, PAIR
 from mlgenn_delays.engines.shared.numerics import SUBNORMAL, kernel
 from mlgenn_delays.engines.shared.plan import READOUT
 
@@ -85,7 +86,10 @@ def run_linear(
                 at = e * layout.neurons + layout.neuron_row[p] + low + k
                 total += current[at * layout.length + t]
             for g in range(plan.groups[p]):
-                y = plan.decay[g, j] * inner[g, k] + buffers.rows[g, k, t]
+                y = (
+                    plan.decay[g, j] * inner[g, k]
+                    + buffers.rows[g, k // LANES, t * LANES + k % LANES]
+                )
                 inner[g, k] = np.float32(0.0) if abs(y) <= SUBNORMAL else y
                 total += plan.scale[g, j] * inner[g, k]
                 if keeps:
@@ -204,8 +208,8 @@ def back_linear(
             for g in range(plan.groups[p]):
                 y = plan.scale[g, j] * by_current + plan.decay[g, j] * r[g, k]
                 y = np.float32(0.0) if abs(y) <= SUBNORMAL else y
-                buffers.adjoint[g, k, t, 0] = y
-                buffers.adjoint[g, k, t, 1] = r[g, k] - y
+                both, at = buffers.adjoint[g, k // QUAD], t * LANES + k % QUAD * PAIR
+                both[at], both[at + 1] = y, r[g, k] - y
                 if len(by_synapse) > 0:
                     by_synapse[j, g, 0] += by_current * kept.inner[g, k, t]
                     by_synapse[j, g, 1] += y * kept.inner[g, k, t - 1] if t > 0 else 0.0

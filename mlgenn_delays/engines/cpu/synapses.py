@@ -6,19 +6,26 @@ For synapse s from i to j of weight w, delay d and spikes at t of neuron i, scal
     collect                    dL/dw += g_i r_j[t + d + 1];   dL/dd / w += g_i D_j[t + d + 1]
     add_spike_time_gradients   G of the spike += w g_i D_j[t + d + 1]
 
-One target neuron's arrivals over the whole trial are one row, so that all of this happens in the
-first-level cache: the cost is spikes x fan-out, whatever the delay range or the trial's length.
-Indices are unsigned: for signed ones the compiler has to allow for counting from the end.
+The arrivals at `LANES` target neurons over the whole trial lie side by side, step by step, so that
+all of this happens in the first-level cache: the cost is spikes x fan-out, whatever the delay range
+or the trial's length. r and D of QUAD neurons lie likewise, r and D of one neuron together. Places
+are unsigned: for signed ones the compiler has to allow for counting from the end.
 """
 
 from typing import NamedTuple
 
 import numpy as np
 
+from mlgenn_delays.engines.shared.lanes import LANES, PAIR, lane, load, splat
 from mlgenn_delays.engines.shared.numerics import kernel
 from mlgenn_delays.engines.shared.plan import INPUT
 
-ABREAST = 4  # rows of a dense projection worked on at once: one loop exit is mispredicted for all
+# Neurons whose adjoints lie side by side. As many rows of a dense projection are worked on at once:
+# one loop exit is mispredicted for all.
+QUAD = 4
+STRIDE = np.uint64(LANES)  # from one step to the next, of arrivals and of adjoints
+ZERO, ONE = np.float32(0.0), np.float32(1.0)
+ZERO_PLACE = np.uint64(0)
 
 
 class Source(NamedTuple):
@@ -68,28 +75,34 @@ def round_delays(delay, delay_of, highest, steps, low, high, offset):
         offset[s] = np.uint32(1 + np.int64(whole))
 
 
+def places(post, offset, length):
+    """Return where spikes of step 0 arrive in the rows of a whole population, and their D."""
+    arrival = (post // LANES * np.uint32(length) + offset) * np.uint32(LANES) + post % LANES
+    both = (post // QUAD * np.uint32(length) + offset) * np.uint32(LANES) + post % QUAD * PAIR + 1
+    return arrival.astype(np.uint32), both.astype(np.uint32)
+
+
 @kernel
 def scatter(source, synapses, low, high, rows):
-    """Add the arrivals at targets low..high-1 to their rows (L, T + max_shift)."""
+    """Add the arrivals at targets low..high-1 to their rows (L / LANES, (T + max_shift) LANES)."""
     begin = low
     if synapses.dense:
-        while begin + ABREAST <= high:
-            scatter_abreast(source, synapses, begin, rows[begin - low :])
-            begin += ABREAST
+        while begin + QUAD <= high:
+            scatter_abreast(source, synapses, begin, begin - low, rows)
+            begin += QUAD
     for j in range(begin, high):
-        out = rows[j - low]
+        out, own = rows[(j - low) // LANES], np.uint64((j - low) % LANES)
         for s in range(synapses.row[j], synapses.row[j + 1]):
             i = synapses.pre[s]
-            first, last = source.start[i], source.start[i + 1]
-            w, shift = synapses.weight[s] * source.scale[i], synapses.offset[s]
-            for k in range(first, last):
-                out[np.uint64(source.time[k] + shift)] += w
+            w, first = synapses.weight[s] * source.scale[i], synapses.offset[s] * STRIDE + own
+            for k in range(source.start[i], source.start[i + 1]):
+                out[source.time[k] * STRIDE + first] += w
 
 
 @kernel
-def scatter_abreast(source, synapses, j, rows):
-    """Add the arrivals at targets j..j+3 of a dense projection to their rows, all four at once."""
-    row0, row1, row2, row3 = rows[0], rows[1], rows[2], rows[3]
+def scatter_abreast(source, synapses, j, at, rows):
+    """Add the arrivals at targets j..j+3 of a dense projection, `at` and on in rows, all at once."""
+    out, own = rows[at // LANES], np.uint64(at % LANES)
     s0, s1 = synapses.row[j], synapses.row[j + 1]
     s2, s3 = synapses.row[j + 2], synapses.row[j + 3]
     weight, offset = synapses.weight, synapses.offset
@@ -100,19 +113,21 @@ def scatter_abreast(source, synapses, j, rows):
         scale = source.scale[i]
         w0, w1 = weight[s0 + i] * scale, weight[s1 + i] * scale
         w2, w3 = weight[s2 + i] * scale, weight[s3 + i] * scale
-        shift0, shift1 = offset[s0 + i], offset[s1 + i]
-        shift2, shift3 = offset[s2 + i], offset[s3 + i]
+        first0 = offset[s0 + i] * STRIDE + own
+        first1 = offset[s1 + i] * STRIDE + own + np.uint64(1)
+        first2 = offset[s2 + i] * STRIDE + own + np.uint64(2)
+        first3 = offset[s3 + i] * STRIDE + own + np.uint64(3)
         for k in range(first, last):
-            t = source.time[k]
-            row0[np.uint64(t + shift0)] += w0
-            row1[np.uint64(t + shift1)] += w1
-            row2[np.uint64(t + shift2)] += w2
-            row3[np.uint64(t + shift3)] += w3
+            t = source.time[k] * STRIDE
+            out[t + first0] += w0
+            out[t + first1] += w1
+            out[t + first2] += w2
+            out[t + first3] += w3
 
 
 @kernel
 def collect(source, synapses, low, high, adjoint, fresh, grad_w, grad_d):
-    """Sum r and D of targets low..high-1 at the arrivals, from `adjoint` (L, T + max_shift, 2).
+    """Sum r and D of targets low..high-1 at the arrivals, from `EventBuffers.adjoint` of a group.
 
     The sums replace what grad_w and grad_d (S,) hold if `fresh`, else are added.
     """
@@ -122,27 +137,30 @@ def collect(source, synapses, low, high, adjoint, fresh, grad_w, grad_d):
         grad_d[first:last] = 0.0
     begin = low
     if synapses.dense:
-        while begin + ABREAST <= high:
-            collect_abreast(source, synapses, begin, adjoint[begin - low :], grad_w, grad_d)
-            begin += ABREAST
+        while begin + QUAD <= high:
+            collect_abreast(source, synapses, begin, adjoint[(begin - low) // QUAD], grad_w, grad_d)
+            begin += QUAD
     for j in range(begin, high):
-        both = adjoint[j - low]
+        both, own = adjoint[(j - low) // QUAD], np.uint64((j - low) % QUAD * PAIR)
         for s in range(synapses.row[j], synapses.row[j + 1]):
             i = synapses.pre[s]
-            shift = synapses.offset[s]
-            r, d = np.float32(0.0), np.float32(0.0)
+            first = synapses.offset[s] * STRIDE + own
+            total = splat(PAIR, ZERO)
             for k in range(source.start[i], source.start[i + 1]):
-                at = np.uint64(source.time[k] + shift)
-                r += both[at, 0]
-                d += both[at, 1]
-            grad_w[s] += r * source.scale[i]
-            grad_d[s] += d * source.scale[i]
+                total = total + load(PAIR, both, source.time[k] * STRIDE + first)
+            add_pair(total, source.scale[i], s, grad_w, grad_d)
 
 
 @kernel
-def collect_abreast(source, synapses, j, adjoint, grad_w, grad_d):
+def add_pair(total, scale, s, grad_w, grad_d):
+    """Add the sums of r and D of a synapse's arrivals."""
+    grad_w[s] += lane(total, 0) * scale
+    grad_d[s] += lane(total, 1) * scale
+
+
+@kernel
+def collect_abreast(source, synapses, j, both, grad_w, grad_d):
     """Add r and D of targets j..j+3 of a dense projection to the sums, all four at once."""
-    row0, row1, row2, row3 = adjoint[0], adjoint[1], adjoint[2], adjoint[3]
     s0, s1 = synapses.row[j], synapses.row[j + 1]
     s2, s3 = synapses.row[j + 2], synapses.row[j + 3]
     offset = synapses.offset
@@ -150,42 +168,34 @@ def collect_abreast(source, synapses, j, adjoint, grad_w, grad_d):
         first, last = source.start[i], source.start[i + np.uint64(1)]
         if first == last:
             continue
-        shift0, shift1 = offset[s0 + i], offset[s1 + i]
-        shift2, shift3 = offset[s2 + i], offset[s3 + i]
-        r0 = r1 = r2 = r3 = d0 = d1 = d2 = d3 = np.float32(0.0)
+        first0 = offset[s0 + i] * STRIDE
+        first1 = offset[s1 + i] * STRIDE + np.uint64(PAIR)
+        first2 = offset[s2 + i] * STRIDE + np.uint64(2 * PAIR)
+        first3 = offset[s3 + i] * STRIDE + np.uint64(3 * PAIR)
+        total0 = total1 = total2 = total3 = splat(PAIR, ZERO)
         for k in range(first, last):
-            t = source.time[k]
-            at0, at1 = np.uint64(t + shift0), np.uint64(t + shift1)
-            at2, at3 = np.uint64(t + shift2), np.uint64(t + shift3)
-            r0 += row0[at0, 0]
-            d0 += row0[at0, 1]
-            r1 += row1[at1, 0]
-            d1 += row1[at1, 1]
-            r2 += row2[at2, 0]
-            d2 += row2[at2, 1]
-            r3 += row3[at3, 0]
-            d3 += row3[at3, 1]
+            t = source.time[k] * STRIDE
+            total0 = total0 + load(PAIR, both, t + first0)
+            total1 = total1 + load(PAIR, both, t + first1)
+            total2 = total2 + load(PAIR, both, t + first2)
+            total3 = total3 + load(PAIR, both, t + first3)
         scale = source.scale[i]
-        grad_w[s0 + i] += r0 * scale
-        grad_d[s0 + i] += d0 * scale
-        grad_w[s1 + i] += r1 * scale
-        grad_d[s1 + i] += d1 * scale
-        grad_w[s2 + i] += r2 * scale
-        grad_d[s2 + i] += d2 * scale
-        grad_w[s3 + i] += r3 * scale
-        grad_d[s3 + i] += d3 * scale
+        add_pair(total0, scale, s0 + i, grad_w, grad_d)
+        add_pair(total1, scale, s1 + i, grad_w, grad_d)
+        add_pair(total2, scale, s2 + i, grad_w, grad_d)
+        add_pair(total3, scale, s3 + i, grad_w, grad_d)
 
 
 @kernel
 def add_spike_time_gradients(source, synapses, low, high, adjoint, base, outgoing):
     """Add w D at each arrival at targets low..high-1 to its spike's G, ``outgoing[k - base]``."""
     for j in range(low, high):
-        both = adjoint[j - low]
+        both, own = adjoint[(j - low) // QUAD], np.uint64((j - low) % QUAD * PAIR + 1)
         for s in range(synapses.row[j], synapses.row[j + 1]):
             i = synapses.pre[s]
-            w, shift = synapses.weight[s] * source.scale[i], synapses.offset[s]
+            w, first = synapses.weight[s] * source.scale[i], synapses.offset[s] * STRIDE + own
             for k in range(source.start[i], source.start[i + 1]):
-                outgoing[k - base] += w * both[np.uint64(source.time[k] + shift), 1]
+                outgoing[k - base] += w * both[source.time[k] * STRIDE + first]
 
 
 @kernel
@@ -193,22 +203,35 @@ def feed_back(plan, p, recurrent, neuron_scale, i, t, rows):
     """Add the arrivals that a spike of neuron i in step t causes within its own population."""
     for q in range(len(plan.target)):
         if plan.target[q] == p and plan.recurrent_projection[q]:
-            first = plan.out_first[q] + i
-            out = rows[plan.group[q]]
+            first, now = plan.out_first[q] + i, np.uint64(t) * STRIDE
+            out = rows[plan.group[q]].reshape(-1)
             for k in range(plan.out[first], plan.out[first + 1]):
-                at = np.uint64(np.uint32(t) + recurrent.offset[k])
-                out[plan.out_post[k], at] += recurrent.weight[k] * neuron_scale
+                out[recurrent.arrival[k] + now] += recurrent.weight[k] * neuron_scale
 
 
 @kernel
 def recurrent_time_gradient(plan, p, recurrent, neuron_scale, i, t, adjoint):
-    """Return G of a spike of neuron i in step t over the synapses of its own population."""
-    total = np.float32(0.0)
+    """Return G of a spike of neuron i in step t over the synapses of its own population.
+
+    In four sums, for each one's additions wait for one another.
+    """
+    sum0 = sum1 = sum2 = sum3 = ZERO
     for q in range(len(plan.target)):
         if plan.target[q] == p and plan.recurrent_projection[q]:
-            first = plan.out_first[q] + i
-            both = adjoint[plan.group[q]]
-            for k in range(plan.out[first], plan.out[first + 1]):
-                at = np.uint64(np.uint32(t) + recurrent.offset[k])
-                total += recurrent.weight[k] * both[plan.out_post[k], at, 1]
-    return total * neuron_scale
+            first, now = plan.out_first[q] + i, np.uint64(t) * STRIDE
+            both, weight, place = (
+                adjoint[plan.group[q]].reshape(-1),
+                recurrent.weight,
+                recurrent.adjoint,
+            )
+            k, last = plan.out[first], plan.out[first + 1]
+            while k + np.uint64(4) <= last:
+                sum0 += weight[k] * both[place[k] + now]
+                sum1 += weight[k + np.uint64(1)] * both[place[k + np.uint64(1)] + now]
+                sum2 += weight[k + np.uint64(2)] * both[place[k + np.uint64(2)] + now]
+                sum3 += weight[k + np.uint64(3)] * both[place[k + np.uint64(3)] + now]
+                k += np.uint64(4)
+            while k < last:
+                sum0 += weight[k] * both[place[k] + now]
+                k += np.uint64(1)
+    return ((sum0 + sum1) + (sum2 + sum3)) * neuron_scale

@@ -65,14 +65,17 @@ def read_out(readout, voltage, logits):
             sums += share
         logits[:] = sums
         return
+    weight = np.ones(steps)
+    if readout == EXPWEIGHTED:
+        for t in range(steps):
+            weight[t] = np.exp(-t / steps)
     for k in range(classes):
         if readout == MAX:
             logits[k] = voltage[k].max()
             continue
         total = 0.0
         for t in range(steps):
-            w = np.exp(-t / steps) if readout == EXPWEIGHTED else 1.0
-            total += w * voltage[k, t]
+            total += weight[t] * voltage[k, t]
         logits[k] = total if readout == SUM else total / steps
 
 
@@ -95,13 +98,17 @@ def loss_drive(readout, voltage, logits, label, smoothing, drive):
             for k in range(classes):
                 drive[k, t] = share[k] * (outer[k] - mean)
         return
+    weight = np.ones(steps, np.float32)
+    if readout == EXPWEIGHTED:
+        for t in range(steps):
+            weight[t] = np.exp(np.float32(-t / steps))
     for k in range(classes):
         if readout == MAX:
             drive[k] = 0.0
             drive[k, voltage[k].argmax()] = outer[k]
             continue
         for t in range(steps):
-            w = np.exp(np.float32(-t / steps)) if readout == EXPWEIGHTED else np.float32(1.0)
+            w = weight[t]
             drive[k, t] = outer[k] * (w if readout == SUM else w / np.float32(steps))
 
 
