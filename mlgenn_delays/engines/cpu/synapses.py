@@ -101,7 +101,7 @@ def scatter(source, synapses, low, high, rows):
 
 @kernel
 def scatter_abreast(source, synapses, j, at, rows):
-    """Add the arrivals at targets j..j+3 of a dense projection, `at` and on in rows, all at once."""
+    """Add the arrivals at targets j..j+3 of a dense projection, rows at.., all four at once."""
     out, own = rows[at // LANES], np.uint64(at % LANES)
     s0, s1 = synapses.row[j], synapses.row[j + 1]
     s2, s3 = synapses.row[j + 2], synapses.row[j + 3]
