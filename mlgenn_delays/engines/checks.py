@@ -75,10 +75,7 @@ def _check_eventprop(network: Network, rule: EventProp) -> None:
             )
     for population in network.populations.values():
         if isinstance(population.model, Neuron):
-            try:
-                limit_of(population.model, network.dt)
-            except InputError as error:
-                raise InputError(f"population {population.name!r}: {error}") from error
+            limit_of(population.model, network.dt, population.name)
         if population.normalisation is not None:
             raise InputError(
                 f"EventProp must have populations without normalisation, got {population.name!r}; "
