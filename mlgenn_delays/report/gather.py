@@ -112,7 +112,7 @@ def gather(
         task = run.task()
         split, note = _split(splits, options.split)
         if task is not None:
-            check_labels(task.labels, splits[split].label_names)
+            check_labels(task.labels, splits[split])
         notes += [note] if note else []
         notes += _trained_on(run, splits)
         tell(f"{name}: predictions")

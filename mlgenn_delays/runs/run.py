@@ -58,12 +58,14 @@ class Task(BaseModel):
     examples: dict[str, Annotated[int, Field(ge=0, le=2**63 - 1)]] = {}
 
 
-def check_labels(trained: Sequence[str], found: Sequence[str]) -> None:
-    """Reject data of other classes than those that a network was trained on."""
+def check_labels(trained: Sequence[str], data: "Data") -> None:
+    """Reject data of other classes, or series, than those that a network was trained on."""
+    found = data.label_names
     if list(trained) != list(found):
+        what = "classes" if data.targets is None else "series"
         raise InputError(
-            f"the data must have the classes of the training, {_listed(trained)}, got "
-            f"{_listed(found)}; give data of the same classes, or name them in the recipe "
+            f"the data must have the {what} of the training, {_listed(trained)}, got "
+            f"{_listed(found)}; give data of the same {what}, or name them in the recipe "
             "(data.classes of a folder, label_names in .npz)"
         )
 
