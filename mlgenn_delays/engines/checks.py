@@ -4,7 +4,7 @@ What a training takes of memory is worked out before any of it is asked for.
 """
 
 from collections.abc import Collection
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,15 +14,12 @@ from mlgenn_delays.errors import InputError, nearest
 from mlgenn_delays.learning import EventProp, Gaussian, Rule, SurrogateBPTT
 from mlgenn_delays.learning.losses import Loss, check_targets
 from mlgenn_delays.machine import CHUNK_BYTES, CHUNKS, as_text, available_cores, check_memory
-from mlgenn_delays.network import CurrentInput, Delta, Network, Population
+from mlgenn_delays.network import CurrentInput, Delta, Network
 from mlgenn_delays.network.delays import longest_steps
 from mlgenn_delays.neurons.declare import Neuron
 from mlgenn_delays.neurons.equations import CURRENT
 from mlgenn_delays.neurons.linear import limit_of
 from mlgenn_delays.rewiring import Rewiring
-
-if TYPE_CHECKING:  # with SymPy, it takes long to import
-    from mlgenn_delays.neurons.adjoint import Adjoint
 
 # Taps of Gaussian kernels that are worked out in an optimiser step, at some 100 million a second.
 MOST_TAPS = 2_000_000_000
@@ -216,20 +213,15 @@ def _rows(network: Network, rule: Rule) -> tuple[int, int, int]:
     return sources, sum(p.n for p in neurons), groups
 
 
-def _adjoint(population: Population) -> "Adjoint":
-    from mlgenn_delays.neurons.adjoint import adjoint
-
-    model: Any = population.model
-    return adjoint(model.equations, model.equations.depending(population.learn))
-
-
 def _read_back(network: Network, rule: Rule) -> int:
     """Return the rows of states and currents that the adjoints of the neurons read."""
+    from mlgenn_delays.neurons.adjoint import adjoint
+
     rows = 0
     for population in network.populations.values():
         model = population.model
         if isinstance(model, Neuron) and not (model.spiking and isinstance(rule, EventProp)):
-            back = _adjoint(population)
+            back = adjoint(model.equations, model.equations.depending(population.learn))
             rows += population.n * (len(back.reads) + back.current)
     return rows
 
@@ -238,25 +230,33 @@ def _neurons_along_time(network: Network, rule: Rule, size: int) -> tuple[int, i
     """Return the states that the CPU engine keeps of all steps, of each neuron of a batch and of
     each neuron that a thread works on, and bytes of the sums for learned parameters.
     """
-    neurons = [p for p in network.populations.values() if isinstance(p.model, Neuron)]
-    states = {p.name: len(p.model.equations.states) for p in neurons}  # type: ignore[union-attr]
+    from mlgenn_delays.neurons.adjoint import adjoint
+
     every = sum(p.n for p in network.populations.values())
     parts = min(CHUNKS, (size + 1) // 2)
-    if isinstance(rule, EventProp):
-        from mlgenn_delays.engines.cpu.linear_matrices import has_matrices
+    kept = tape = learned = 0
+    for population in network.populations.values():
+        model = population.model
+        if not isinstance(model, Neuron):
+            continue
+        equations = model.equations
+        if isinstance(rule, EventProp):
+            from mlgenn_delays.engines.cpu.linear_matrices import has_matrices
 
-        most = max(
-            (m for name, m in states.items() if has_matrices(network, name, rule)), default=0
-        )
-        learn = any(p.learn for p in neurons)
-        # Of the matrices of a step: float32, some three complex copies while they are found, and
-        # the sums of their gradients.
-        entries = (1 + 2 * most) * (most + 2) if most else 0
-        return 0, most, every * entries * (4 + 3 * 16 + 8 * parts * learn)
-    backs = {p.name: _adjoint(p) for p in neurons}
-    kept = max(states[name] * bool(back.reads or back.current) for name, back in backs.items())
-    learned = max(len(p.model.equations.depending(p.learn)) for p in neurons)  # type: ignore[union-attr]
-    return kept, 0, 8 * parts * learned * every
+            if has_matrices(network, population.name, rule):
+                tape = max(tape, len(equations.states))
+            learned |= bool(population.learn)
+            continue
+        names = equations.depending(population.learn)
+        back, learned = adjoint(equations, names), max(learned, len(names))
+        if back.reads or back.current:
+            kept = max(kept, len(equations.states))
+    if not isinstance(rule, EventProp):
+        return kept, 0, 8 * parts * learned * every
+    # Of the matrices of a step: float32, some three complex copies while they are found, and the
+    # sums of their gradients.
+    entries = (1 + 2 * tape) * (tape + 2) if tape else 0
+    return 0, tape, every * entries * (4 + 3 * 16 + 8 * parts * learned)
 
 
 def _along_time(network: Network, rule: Rule, rewiring: Rewiring | None, trials: Trials) -> int:
