@@ -132,19 +132,19 @@ def run_neurons(
     resting, until = np.zeros(n // STRIDE, np.uint8), np.zeros(n, np.int64)
     # Arrays by themselves: to hand on all buffers costs more than to keep a spike.
     time, slope, release, counts = buffers.time, buffers.slope, buffers.release, buffers.counts
-    rows = buffers.rows
+    rows, brings = buffers.rows, len(current) > 0
     counts[:lanes] = 0
     for t in range(np.uint64(steps)):
         if t % FLUSH_EVERY == 0:
             flush_all_subnormal(v)
             for g in range(groups):
                 flush_all_subnormal(inner[g])
-        if len(current) > 0:
+        if brings:
             for k in range(lanes):
                 neuron = e * layout.neurons + layout.neuron_row[p] + low + k
                 total[k] = bias[k] + current[neuron * layout.length + t]
         for g in range(np.uint64(groups)):
-            take_arrivals(decay, scale, inner, g, t, rows, total if g else bias, total)
+            take_arrivals(decay, scale, inner, g, t, rows, total if g or brings else bias, total)
         for at in range(ZERO_PLACE, n, STRIDE):
             moved = load(LANES, alpha, at) * load(LANES, v, at)
             moved = moved + load(LANES, into, at) * load(LANES, total, at)
