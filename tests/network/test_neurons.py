@@ -12,7 +12,9 @@ import pytest
 import mlgenn_delays
 from mlgenn_delays import LIF, Network, Normal, ReadoutNeuron, SpikingNeuron, Uniform
 from mlgenn_delays.errors import InputError
+from mlgenn_delays.neurons.adjoint import adjoint
 from mlgenn_delays.neurons.declare import NEURONS, make_model, neuron, neuron_models
+from mlgenn_delays.neurons.equations import evaluate, read
 from mlgenn_delays.neurons.linear import step_of
 
 STEP = """
@@ -241,6 +243,32 @@ def test_what_is_not_finite_is_refused_with_its_line(piece: str, instead: str, s
     made = declared(STEP.replace(piece, instead))
     with pytest.raises(InputError, match=says):
         Network(dt=20.0).add("x", made(3))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "exp(1) * V + I", "V * sqrt(V * V) + I", "(V ** 2) ** 0.5 * I", "log(exp(V)) + I / 3",
+        "V ** V + exp(2) * I ** -2", "2 ** V * tanh(I) - sin(V) ** 3", "sqrt(exp(V)) * cos(3) * I",
+    ],
+)  # fmt: skip
+def test_derivatives_are_written_in_what_equations_have(line: str) -> None:
+    spike = "spike = V >= 100"
+    own = read("Mine", f"V = {line}\n{spike}", {}, True)
+    back = adjoint(own)
+    known = {"V__0": 0.7, "I": 0.4, "by__V": 1.0, "kick__": 0.0, "spike": 0.0}
+    for s in (*back.forwards, *back.backwards):
+        known[s.target] = float(evaluate(s.value, known))
+    for name, got in (("V", known["new__by__V"]), ("I", known["new__by__I"])):
+        moved = {"V": 0.7, "I": 0.4} | {name: {"V": 0.7, "I": 0.4}[name] + 1e-30j}
+        assert got == pytest.approx(np.imag(evaluate(own.lines[0].value, moved)) / 1e-30, rel=1e-12)
+
+
+@pytest.mark.parametrize("line", ["(-1) ** V + I", "V * log(-2) + I", "V * sqrt(-2) + I"])
+def test_derivatives_are_real(line: str) -> None:
+    own = read("Mine", f"V = {line}\nspike = V >= 1", {}, True)
+    with pytest.raises(InputError, match=r"line 1 .*: cannot be differentiated by V; take no"):
+        adjoint(own)
 
 
 def test_names_of_variables_do_not_matter() -> None:
