@@ -18,6 +18,7 @@ from mlgenn_delays.settings import (
     settings,
 )
 
+FLOAT32_MAX = float(np.finfo(np.float32).max)
 MOST_DRAWS = 1000  # of one value, until it lies in its range
 
 
@@ -149,15 +150,27 @@ class Varying:
 
 def _checked(value: Any, low: float, high: float) -> PerNeuron:
     try:
-        made = value if isinstance(value, PerNeuron) else PerNeuron(value)
+        array = np.asarray(value, np.float64)
     except (TypeError, ValueError) as error:
         raise _BAD from error
-    array = made.array
     if array.ndim != 1 or not len(array) or not np.isfinite(array).all():
         raise _BAD
-    if float(array.min()) < low or float(array.max()) > high:
+    if array.min() < low or array.max() > high or np.abs(array).max() > FLOAT32_MAX:
         raise _BAD
-    return made
+    return value if isinstance(value, PerNeuron) else PerNeuron(_rounded(array, low, high))
+
+
+def float32_range(low: float, high: float) -> tuple[np.float32, np.float32]:
+    """The least and the largest number of float32 in low..high."""
+    least, most = (np.float32(np.clip(x, -FLOAT32_MAX, FLOAT32_MAX)) for x in (low, high))
+    least = least if least >= np.float64(low) else np.nextafter(least, np.float32(np.inf))
+    most = most if most <= np.float64(high) else np.nextafter(most, np.float32(-np.inf))
+    return least, most
+
+
+def _rounded(values: np.ndarray, low: float, high: float) -> np.ndarray:
+    """Values in low..high as float32, which rounding does not take out of it."""
+    return np.clip(values.astype(np.float32), *float32_range(low, high))
 
 
 _BAD = PydanticCustomError("varying", "must be a number, one per neuron, or a distribution")
@@ -197,7 +210,7 @@ def draw_within(
     for _ in range(MOST_DRAWS):
         outside = (out < low) | (out > high)
         if not outside.any():
-            return PerNeuron(out)
+            return PerNeuron(_rounded(out, low, high))
         out[outside] = source.draw(rng, int(outside.sum()))
     raise InputError(f"{what} must be in {low:g}..{high:g}, got {source}, which hardly ever is")
 

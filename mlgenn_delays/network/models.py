@@ -244,7 +244,7 @@ def learning(where: str, model: PopulationModel, names: tuple[str, ...]) -> Popu
             )
     own = {name: getattr(model, name) for name in names}
     whole: dict[str, Any] = {
-        name: PerNeuron([value] * model.n) for name, value in own.items() if is_number(value)
+        name: [value] * model.n for name, value in own.items() if is_number(value)
     }
     return replace(model, **whole)
 

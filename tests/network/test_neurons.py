@@ -11,6 +11,7 @@ import pytest
 
 import mlgenn_delays
 from mlgenn_delays import LIF, Network, Normal, ReadoutNeuron, SpikingNeuron, Uniform
+from mlgenn_delays.engines.shared.neuron_parameters import Learned
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.neurons.adjoint import adjoint
 from mlgenn_delays.neurons.declare import NEURONS, make_model, neuron, neuron_models
@@ -225,6 +226,32 @@ def test_values_that_cannot_be(values: dict, says: str) -> None:
     model = declared()
     with pytest.raises(InputError, match=re.compile(says)):
         Network(dt=1.0).add("x", model(3, **values))
+
+
+@pytest.mark.parametrize("bound", [0.7, 0.1, -0.1, -0.7])
+def test_values_may_lie_on_their_bounds(bound: float) -> None:
+    # As float32, 0.7 is less than 0.7, and 0.1 is more.
+    kind = f"Annotated[Number, Field(ge={bound}, le={bound} + 2)]"
+    body = f"{BODY}    low: {kind} = {bound}\n    high: {kind} = {bound} + 2\n"
+    model = declared(
+        STEP.replace("* I", "* (I + low * high)"), body, before="from pydantic import Field"
+    )
+    for value in ([bound] * 3, np.full(3, bound), Uniform(bound, bound)):
+        network = Network(dt=1.0)
+        network.add("x", model(3, low=value))
+        assert np.min(network.populations["x"].model.low) >= bound
+    network = Network(dt=1.0)
+    learned = network.add("x", model(3, high=[bound + 2] * 3), learn=["low", "high"])
+    assert np.allclose(learned.model.low, bound) and np.max(learned.model.high) <= bound + 2
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.7, 1e9), (-0.1, 1e9), (0.0, 1e9), (-0.1, 0.1)])
+def test_learned_values_do_not_round_out_of_their_range(low: float, high: float) -> None:
+    for step in (-1e6, 1e6):
+        learned = Learned(2, low, high)
+        learned.value[:] = low + 1e-3
+        learned.move(np.full(2, step, np.float32))
+        assert low <= learned.value.astype(np.float64).min() <= learned.value.max() <= high
 
 
 @pytest.mark.parametrize(
