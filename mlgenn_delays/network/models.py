@@ -239,8 +239,8 @@ def learning(where: str, model: PopulationModel, names: tuple[str, ...]) -> Popu
     for name in names:
         if name not in known:
             raise InputError(
-                f"learn of population {where} must be of {', '.join(known) or 'neurons'}, got "
-                f"{name!r}{nearest(name, known)}"
+                f"learn of population {where} must be of its parameters "
+                f"({', '.join(known) or 'it has none'}), got {name!r}{nearest(name, known)}"
             )
     own = {name: getattr(model, name) for name in names}
     whole: dict[str, Any] = {

@@ -231,18 +231,14 @@ def check_reset(owner: str, own: Equations, parameters: Mapping[str, Any]) -> No
     constants = own.constants_at(parameters, 1e-3)
     for name in own.states:  # the state in which it is at the threshold, alone
         known: dict[str, Any] = {**constants, **dict.fromkeys((*own.states, "I"), np.float64(0))}
-        value = own.lines[own.threshold].value
-        try:
-            low = evaluate(value, known)
-            slope = evaluate(value, known | {name: 1.0}) - low
-        except KeyError:
-            return
+        low = _distance(own, known)
+        slope = _distance(own, known | {name: 1.0}) - low
         if np.any(slope <= 0):
             continue
         known |= {name: -low / slope, SPIKE: 1.0}
         for line in own.lines[own.threshold + 1 :]:
             known[line.target] = evaluate(line.value, known)
-        after = np.max(evaluate(value, known))
+        after = np.max(_distance(own, known))
         if after > 0 or (after == 0 and not own.strict):
             where = next((line for line in resets if line.target == name), resets[-1]).line
             raise InputError(
@@ -250,3 +246,13 @@ def check_reset(owner: str, own: Equations, parameters: Mapping[str, Any]) -> No
                 f"{name} = {np.max(known[name]):g} after a spike; change the reset or its "
                 "parameters"
             )
+
+
+def _distance(own: Equations, known: Mapping[str, Any]) -> Any:
+    """How far a neuron whose states are `known` is above its threshold."""
+    assert own.threshold is not None
+    known = dict(known)
+    for line in own.lines[: own.threshold]:
+        if line.target not in own.states:  # such as above = V - v_thresh
+            known[line.target] = evaluate(line.value, known)
+    return evaluate(own.lines[own.threshold].value, known)

@@ -46,6 +46,7 @@ from mlgenn_delays.neurons.checks import (
 )
 from mlgenn_delays.neurons.equations import Equations, read
 from mlgenn_delays.settings import (
+    INT32_MAX,
     Count,
     Positive,
     PositiveTime,
@@ -127,7 +128,7 @@ class Neuron:
         import math
 
         period = getattr(self, self.refractory) if self.refractory else 0.0
-        return math.ceil(period / dt - 1e-6)
+        return min(math.ceil(period / dt - 1e-6), INT32_MAX)  # no trial is longer
 
     def too_short(self, dt: float) -> tuple[str, str] | None:
         """The first time constant too short for steps of dt [ms]: its name, what it must be."""

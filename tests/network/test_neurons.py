@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import mlgenn_delays
-from mlgenn_delays import LIF, Network, Normal, ReadoutNeuron, SpikingNeuron, Uniform
+from mlgenn_delays import LIF, Network, Normal, ReadoutNeuron, SpikeInput, SpikingNeuron, Uniform
 from mlgenn_delays.engines.shared.neuron_parameters import Learned
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.neurons.adjoint import adjoint
@@ -96,6 +96,16 @@ def test_a_line_is_named(piece: str, instead: str, says: str) -> None:
     assert piece in STEP
     with pytest.raises(InputError, match=f"(?s)Mine.*{says}"):
         declared(STEP.replace(piece, instead))
+
+
+@pytest.mark.parametrize("reset", ["V = 2", "above = -1"])
+def test_the_reset_counts_at_the_threshold_through_variables_of_the_step(reset: str) -> None:
+    test = "above = V - v_thresh\n    spike = above >= 0"
+    with pytest.raises(InputError, match="line 5 .*: the reset must leave the neuron below"):
+        declared(
+            STEP.replace("spike = V >= v_thresh", test).replace("spike: V = 0", f"spike: {reset}")
+        )
+    declared(STEP.replace("spike = V >= v_thresh", test))
 
 
 BODIES = [
@@ -299,6 +309,17 @@ def test_derivatives_are_real(line: str) -> None:
     own = read("Mine", f"V = {line}\nspike = V >= 1", {}, True)
     with pytest.raises(InputError, match=r"line 1 .*: cannot be differentiated by V; take no"):
         adjoint(own)
+
+
+def test_a_refractory_period_beyond_all_trials_is_one() -> None:
+    assert LIF(1, tau_refrac=1e9).refractory_steps(1e-3) == 2**31 - 1
+
+
+def test_what_is_learned_is_of_the_parameters() -> None:
+    network = Network()
+    assert network.add("x", LIF(2), learn="tau_mem").learn == ("tau_mem",)
+    with pytest.raises(InputError, match=r"'y' must be of its parameters \(it has none\), got 'n'"):
+        network.add("y", SpikeInput(2), learn=["n"])
 
 
 def test_names_of_variables_do_not_matter() -> None:

@@ -26,6 +26,7 @@ def make_linear(context: SimulationContext) -> Linear:
     out = Linear(
         own=np.array([name in own for name in names]),
         states=np.zeros(kinds, np.int64),
+        strict=np.array([name in own and own[name].equations.strict for name in names]),
         output=np.zeros(kinds, np.int64),
         distance=np.zeros((n, size + 2), np.float32),
         quiet=np.zeros((n, size, size + 2), np.float32),
