@@ -173,6 +173,7 @@ def _rounded(values: np.ndarray, low: float, high: float) -> np.ndarray:
     return np.clip(values.astype(np.float32), *float32_range(low, high))
 
 
+NO_DISTRIBUTION = "no_distribution"  # kind of error: a table with other settings than one has
 _BAD = PydanticCustomError("varying", "must be a number, one per neuron, or a distribution")
 
 
@@ -184,7 +185,9 @@ def _of_table(table: dict[str, Any]) -> Distribution:
             try:
                 return DISTRIBUTIONS[name](*given)
             except (InputError, TypeError) as error:
-                raise ValueError(str(error)) from error
+                raise PydanticCustomError(
+                    NO_DISTRIBUTION, "{problem}", {"problem": str(error)}
+                ) from error
     raise _BAD
 
 
@@ -212,7 +215,9 @@ def draw_within(
         if not outside.any():
             return PerNeuron(_rounded(out, low, high))
         out[outside] = source.draw(rng, int(outside.sum()))
-    raise InputError(f"{what} must be in {low:g}..{high:g}, got {source}, which hardly ever is")
+    least = "> 0" if 0 < low < 1e-300 else f">= {low:g}"
+    range_ = least if high >= FLOAT32_MAX else f"in {low:g}..{high:g}"
+    raise InputError(f"{what} must be {range_}, got {source}, which hardly ever is")
 
 
 def varies(value: object) -> bool:

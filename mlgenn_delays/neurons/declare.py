@@ -274,7 +274,10 @@ def make_model(cls: Any) -> Any:
     own = made.parameters()
     for name in own:
         if hasattr(Neuron, name) or name in _OF_POPULATIONS:
-            raise InputError(f"{made.__name__}: a parameter must not be called {name!r}")
+            raise InputError(
+                f"{made.__name__}: a parameter must not be called {name!r}, a name that neurons or "
+                "populations have already"
+            )
     units = {name: power_of(made, name, unit_of(fields_of(made)[name])) for name in own}
     if made.refractory and units.pop(made.refractory, None) != 1:
         wanted = "the name of a parameter in ms"

@@ -228,7 +228,7 @@ def test_one_may_be_declared_again(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"tau_mem": [[1.0, 2.0, 3.0]]}, "Mine.tau_mem must be a number > 0 ms .*one per neuron"),
         ({"tau_mem": [1.0, np.nan, 3.0]}, "Mine.tau_mem must be a number > 0 ms .*one per neuron"),
         ({"tau_mem": Uniform(-2.0, -1.0)}, "tau_mem of 'x' must be in 0.5.*, got Uniform"),
-        ({"v_thresh": Normal(-5.0, 0.0)}, "v_thresh of 'x' must be in .*, got Normal"),
+        ({"v_thresh": Normal(-5.0, 0.0)}, "v_thresh of 'x' must be > 0, got Normal"),
         ({"tau_mem": {"norml": [20, 4]}}, "Mine.tau_mem must be a number > 0 ms .*one per neuron"),
     ],
 )

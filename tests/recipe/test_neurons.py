@@ -109,6 +109,9 @@ def test_linear_neurons_learn_by_eventprop() -> None:
 
 
 WRONG = [
+    (f"{LAYER}.parameters.tau_mem={{normal=[20]}}",
+     f"{LAYER}.parameters.tau_mem: Normal needs sd, got none"),
+    (f"{LAYER}.tau_syn={{uniform=[9,3]}}", f"{LAYER}.tau_syn: Uniform.low must be a number <= hi"),
     (f"{OWN}.step='V = V + x'", f"{OWN}.step, line 1 (V = V + x): x is unknown"),
     (f"{OWN}.step='V = V + I'", f"{OWN}.step must have a threshold"),
     (f"{OWN}.step=3", f"{OWN}.step must be text, got 3"),
