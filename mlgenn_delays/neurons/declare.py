@@ -264,6 +264,8 @@ def make_model(cls: Any) -> Any:
     for name, kind in kinds.items():
         if is_number_kind(kind) and name != cls.refractory:
             cls.__annotations__[name] = Annotated[kind, Varying(kind)]
+    for name in ("former", "nir"):  # not those of a neuron from which it inherits
+        setattr(cls, name, cls.__dict__.get(name, getattr(Neuron, name)))
     cls.__doc__ = cls.__doc__ or f"n neurons {cls.__name__}."
     cls.step = dedent(cls.step).strip()
     check_text(cls.__name__, cls.step)

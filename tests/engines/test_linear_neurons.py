@@ -153,6 +153,25 @@ def test_what_eventprop_cannot_learn(model: Any, says: str) -> None:
         compile_network(with_hidden(model(4)), EventProp(), total_steps=1)
 
 
+def test_what_inherits_from_lif_is_no_lif() -> None:
+    step = f"{MOVE}\nspike = V >= v_thresh\nif spike: V = V - v_thresh"
+    heir = make_model(type("Heir", (LIF,), {"step": f"a = exp(-dt / tau_mem)\n{step}"}))
+    found = []
+    for model in (heir, own_neuron(step.replace("v_thresh", "1")), LIF):
+        network = with_hidden(model(4))
+        network.projections["in->hidden"].weight[:] = 40.0
+        compiled = compile_network(network, EventProp(), total_steps=1)
+        found.append(len(compiled.record(three_channels(2)).time["hidden"]))
+    assert found[0] == found[1] != found[2]
+    assert (heir.nir, LIF.nir, heir.former) == ("", "LIF", ())
+
+
+def three_channels(size: int) -> Any:
+    """A batch with a spike in channel 0."""
+    settings: Any = {"n_channels": 3, "n_steps": 9, "dt": 1.0, "label_names": ("a", "b")}
+    return SpikeData.from_events([([0], [2])] * size, [0] * size, **settings).batch(np.arange(size))
+
+
 def test_a_readout_must_be_a_state() -> None:
     step = f"{MOVE.replace('V', 'x')}\nV = 2 * x"
     readout = own_neuron(step, ReadoutNeuron, readout="mean")(2)
@@ -165,9 +184,7 @@ def test_a_strict_threshold_is_one(sign: str, spikes: int) -> None:
     network = with_hidden(own_neuron(f"{MOVE}\nspike = V {sign} 0\nif spike: V = -1")(4))
     network.projections["in->hidden"].weight[:] = 0.0
     compiled = compile_network(network, EventProp(), total_steps=1)
-    settings: Any = {"n_channels": 3, "n_steps": 9, "dt": 1.0, "label_names": ("a", "b")}
-    batch = SpikeData.from_events([([0], [2])] * 5, [0] * 5, **settings).batch(np.arange(5))
-    assert len(compiled.record(batch).time["hidden"]) == spikes
+    assert len(compiled.record(three_channels(5)).time["hidden"]) == spikes
 
 
 def with_time_constants(recurrent: bool, dt: float, learn: bool) -> Network:

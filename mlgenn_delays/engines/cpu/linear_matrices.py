@@ -51,7 +51,8 @@ def _model(context: SimulationContext, name: str) -> Neuron | None:
     synapses = context.parameters.synapses.values() if context.rule.neurons is not None else ()
     if any(group.population == name for group in synapses):
         return model
-    return None if isinstance(model, LIF | LeakyIntegrator) else model
+    # Not of what inherits from them: its equations may be others.
+    return None if type(model) in (LIF, LeakyIntegrator) else model
 
 
 def _fill(out: Linear, p: int, own: slice, model: Neuron, dt: float) -> None:
