@@ -37,6 +37,7 @@ from mlgenn_delays.untrusted import shown
 MOST_NEURONS = INT32_MAX  # of a population: their numbers are int32
 
 Channels = Annotated[Count, says("Number of channels.")]
+SHORTEST = Neuron.shortest  # tau_syn of Exponential synapses [steps]
 TauSyn = Annotated[PositiveTime, says("Time constant of Exponential synapses.")]
 
 
@@ -95,13 +96,14 @@ class Exponential:
         """
         tau: Any = self.tau_syn
         if isinstance(tau, Distribution):
-            tau = draw_within(f"tau_syn onto {target!r}", tau, rng, n, dt / 2, LONGEST)
+            tau = draw_within(f"tau_syn onto {target!r}", tau, rng, n, SHORTEST * dt, LONGEST)
         if self.learn and not isinstance(tau, PerNeuron):
             tau = PerNeuron([tau] * n)
-        if isinstance(tau, PerNeuron) and (len(tau) != n or tau.array.min() < dt / 2):
+        wrong = isinstance(tau, PerNeuron) and len(tau) != n
+        if wrong or np.min(tau) < SHORTEST * dt:
             raise InputError(
-                f"tau_syn onto {target!r} must be a number or {n} of them, >= 0.5 dt "
-                f"({dt / 2:g} ms), got {tau}"
+                f"tau_syn onto {target!r} must be a number or {n} of them, >= {SHORTEST:g} dt "
+                f"({SHORTEST * dt:g} ms), got {tau}"
             )
         return replace(self, tau_syn=tau)
 

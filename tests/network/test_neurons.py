@@ -10,7 +10,16 @@ import numpy as np
 import pytest
 
 import mlgenn_delays
-from mlgenn_delays import LIF, Network, Normal, ReadoutNeuron, SpikeInput, SpikingNeuron, Uniform
+from mlgenn_delays import (
+    LIF,
+    Exponential,
+    Network,
+    Normal,
+    ReadoutNeuron,
+    SpikeInput,
+    SpikingNeuron,
+    Uniform,
+)
 from mlgenn_delays.engines.shared.neuron_parameters import Learned
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.neurons.adjoint import adjoint
@@ -313,6 +322,16 @@ def test_derivatives_are_real(line: str) -> None:
 
 def test_a_refractory_period_beyond_all_trials_is_one() -> None:
     assert LIF(1, tau_refrac=1e9).refractory_steps(1e-3) == 2**31 - 1
+
+
+@pytest.mark.parametrize("tau", [0.4, [5.0, 0.4], [5.0, 5.0, 5.0]])
+def test_time_constants_of_synapses_that_cannot_be(tau: Any) -> None:
+    network = Network(dt=1.0)
+    network.add("in", SpikeInput(2))
+    network.add("x", LIF(2))
+    says = r"tau_syn onto 'x' must be a number or 2 of them, >= 0.5 dt \(0.5 ms\), got"
+    with pytest.raises(InputError, match=says):
+        network.connect("in", "x", Exponential(tau), weight=1.0)
 
 
 def test_what_is_learned_is_of_the_parameters() -> None:

@@ -112,6 +112,7 @@ WRONG = [
     (f"{LAYER}.parameters.tau_mem={{normal=[20]}}",
      f"{LAYER}.parameters.tau_mem: Normal needs sd, got none"),
     (f"{LAYER}.tau_syn={{uniform=[9,3]}}", f"{LAYER}.tau_syn: Uniform.low must be a number <= hi"),
+    (f"{LAYER}.tau_syn=0.3", f"{LAYER}.tau_syn must be >= 0.5 network.dt (0.5 ms), got 0.3"),
     (f"{OWN}.step='V = V + x'", f"{OWN}.step, line 1 (V = V + x): x is unknown"),
     (f"{OWN}.step='V = V + I'", f"{OWN}.step must have a threshold"),
     (f"{OWN}.step=3", f"{OWN}.step must be text, got 3"),

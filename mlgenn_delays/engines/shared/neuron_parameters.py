@@ -18,6 +18,7 @@ import numpy as np
 from mlgenn_delays.distributions import PerNeuron, float32_range
 from mlgenn_delays.engines.shared.plan import of_synapse, synapse_groups
 from mlgenn_delays.network import Exponential, Network, Population
+from mlgenn_delays.network.models import SHORTEST
 from mlgenn_delays.neurons.declare import Neuron
 from mlgenn_delays.settings import LONGEST, bounds_of, fields_of, unit_of
 
@@ -137,7 +138,7 @@ class LearnedSynapses:
         synapse = synapse_groups(network, population)[group]
         self.projections = [p.name for p in network.incoming(population) if p.synapse == synapse]
         n = network.populations[population].n
-        self.learned = Learned(n, network.dt / 2, LONGEST)
+        self.learned = Learned(n, SHORTEST * network.dt, LONGEST)
         self.read(network)
 
     @staticmethod
