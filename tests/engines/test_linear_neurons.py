@@ -125,7 +125,7 @@ def with_hidden(model: Any, readout: Any = None) -> Network:
     network.add("hidden", model)
     network.add("out", readout or LeakyIntegrator(2))
     network.connect("in", "hidden", Exponential(), weight=1.0)
-    network.connect("hidden", "out", Exponential(), weight=1.0)
+    network.connect("hidden", "out", Exponential(), weight=Normal(0.0, 1.0))
     return network
 
 
@@ -166,9 +166,21 @@ def test_what_inherits_from_lif_is_no_lif() -> None:
     assert (heir.nir, LIF.nir, heir.former) == ("", "LIF", ())
 
 
-def three_channels(size: int) -> Any:
+def test_gradients_are_finite_where_nothing_drives_a_neuron_above_its_threshold() -> None:
+    step = "V = V + dt / tau_mem * I\nspike = V >= 1\nif spike: V = V - 1"
+    network = with_hidden(own_neuron(step.replace("dt", "(1 - a) * dt"))(4))
+    network.projections["in->hidden"].weight[:] = 1e6
+    compiled = compile_network(network, EventProp(), total_steps=1)
+    batch = three_channels(2, 500)
+    counts = np.diff(compiled.record(batch).start["hidden"], axis=1)
+    assert counts.min() > 490  # it spikes on when its current has long decayed to 0
+    for value in compiled.gradients(batch).weight.values():
+        assert np.isfinite(value).all() and value.any()
+
+
+def three_channels(size: int, steps: int = 9) -> Any:
     """A batch with a spike in channel 0."""
-    settings: Any = {"n_channels": 3, "n_steps": 9, "dt": 1.0, "label_names": ("a", "b")}
+    settings: Any = {"n_channels": 3, "n_steps": steps, "dt": 1.0, "label_names": ("a", "b")}
     return SpikeData.from_events([([0], [2])] * size, [0] * size, **settings).batch(np.arange(size))
 
 
