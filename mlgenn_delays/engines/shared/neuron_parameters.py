@@ -17,6 +17,7 @@ import numpy as np
 
 from mlgenn_delays.distributions import PerNeuron, float32_range
 from mlgenn_delays.engines.shared.plan import of_synapse, synapse_groups
+from mlgenn_delays.errors import DivergedError
 from mlgenn_delays.network import Exponential, Network, Population
 from mlgenn_delays.network.models import SHORTEST
 from mlgenn_delays.neurons.declare import Neuron
@@ -114,8 +115,19 @@ class LearnedNeurons:
         population.model = own
 
     def constants(self) -> dict[str, Any]:
-        """What the equations read, float64, numbers or (n,)."""
-        return self.model.equations.constants_at(self._parameters(), self.dt)
+        """What the equations read, float64, numbers or (n,).
+
+        Raises:
+            DivergedError: The parameters have come where one of them is not finite.
+        """
+        found = self.model.equations.constants_at(self._parameters(), self.dt)
+        for name, value in found.items():
+            if not np.isfinite(value).all():
+                raise DivergedError(
+                    f"the learned {', '.join(self.learned)} of {type(self.model).__name__} made "
+                    f"{name} not finite, at too high a learning rate of neurons"
+                )
+        return found
 
     def take_gradients(self, by_constant: np.ndarray) -> None:
         """Take dL/dc (L, n) of the constants `names`."""
