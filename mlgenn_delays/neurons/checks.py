@@ -42,7 +42,9 @@ def check_class(cls: Any, bases: tuple[type, ...], about: type) -> dict[str, Any
     if not inspect.isclass(cls) or sum(issubclass(cls, base) for base in bases) != 1:
         raise InputError(f"@neuron must stand above a class of {names}, got {_shown(cls)}")
     if not cls.__name__.isascii():  # it becomes part of the names of files
-        raise InputError(f"a neuron must be called in letters from A to Z, got {cls.__name__}")
+        raise InputError(
+            f"a neuron must have a name of letters from A to Z, digits and _, got {cls.__name__}"
+        )
     own = cls.__dict__.get("__annotations__", {})
     for name in about.__annotations__:
         if name in own and name != "n":  # without ClassVar, it would be a parameter

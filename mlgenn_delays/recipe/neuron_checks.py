@@ -62,7 +62,7 @@ def check_models(recipe: "Recipe") -> None:
         taken += [model.__name__, *model.former]
     for name, table in recipe.neurons.items():
         if name in taken:
-            raise ValueError(f"neurons.{name} must be called otherwise: {name} comes with delaysnn")
+            raise ValueError(f"neurons.{name} must have another name: {name} comes with delaysnn")
         try:
             from_declaration(name, table.declaration())
         except InputError as error:
