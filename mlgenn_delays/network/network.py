@@ -96,7 +96,7 @@ class Network:
             30 * model.n,
             "make it smaller (network.layers.0.size for the first layer)",
         )
-        names = tuple(learn)
+        names = (learn,) if isinstance(learn, str) else tuple(learn)
         if names:
             model = learning(repr(name), model, names)
         if isinstance(model, Neuron):
