@@ -58,13 +58,15 @@ class _Numbered:
 
 
 @cache
-def adjoint(equations: Equations, learned: tuple[str, ...] = ()) -> Adjoint:
+def adjoint(equations: Equations, learned: tuple[str, ...] = (), surrogate: bool = True) -> Adjoint:
     """The adjoint of a step.
 
     Arguments:
         equations: Of the neuron.
         learned: Names of `Equations.used` whose gradients are wanted, as ``by__NAME``: what the
             step adds to them.
+        surrogate: Whether a spike has a derivative psi. Without it kick is all of ``by__u``, as
+            EventProp has it.
     """
     numbered, last = _number(equations)
     terms: dict[str, list[ast.expr]] = {}
@@ -79,7 +81,8 @@ def adjoint(equations: Equations, learned: tuple[str, ...] = ()) -> Adjoint:
     for line in reversed(numbered):
         given = terms.pop(line.target, [])
         if line.target == SPIKE:
-            total = _sum([_name(KICK), *([_product(_name(PSI), _sum(given))] if given else [])])
+            through = [_product(_name(PSI), _sum(given))] if given and surrogate else []
+            total = _sum([_name(KICK), *through])
         elif not given:
             continue
         else:

@@ -55,6 +55,13 @@ class Limit:
     reset: np.ndarray  # (n, m, m)
     kick: np.ndarray  # (n, m)
 
+    def fall(self, dt: float) -> np.ndarray:
+        """By how much n x at the threshold falls by itself in a step of dt [ms], (n,)."""
+        pull = np.einsum("ni,nij,nj->n", self.normal, self.a * dt, self.normal)
+        square = (self.normal**2).sum(1)
+        found: np.ndarray = np.abs(self.theta * pull / square)
+        return found
+
 
 @np.errstate(all="ignore")
 def step_of(model: Neuron, dt: float, parameters: dict[str, Any] | None = None) -> Step:

@@ -3,6 +3,7 @@
 Building a network for GeNN takes seconds, whatever is in it.
 """
 
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any, ClassVar
 
@@ -17,6 +18,7 @@ from mlgenn_delays.engines.base import CompiledNetwork  # noqa: E402
 from mlgenn_delays.engines.results import Gradients, Recording  # noqa: E402
 from mlgenn_delays.learning import (  # noqa: E402
     Boxcar,
+    EventProp,
     Gaussian,
     SpikeCount,
     SurrogateBPTT,
@@ -36,9 +38,11 @@ from mlgenn_delays.network import (  # noqa: E402
 from mlgenn_delays.neurons.declare import (  # noqa: E402
     ReadoutNeuron,
     SpikingNeuron,
+    TauMem,
     TauRefrac,
     neuron,
 )
+from mlgenn_delays.neurons.models.adaptive_lif import AdaptiveLIF  # noqa: E402
 from mlgenn_delays.neurons.models.two_compartment_lif import TwoCompartmentLIF  # noqa: E402
 from mlgenn_delays.settings import Number  # noqa: E402
 from tests.engines.helpers import raster, relative  # noqa: E402
@@ -50,7 +54,7 @@ from tests.reference.nets import NEURONS, RATE, StepRecipe, step_data  # noqa: E
 
 EXAMPLES, CHANNELS, CLASSES = 6, 9, 3
 RECIPE = StepRecipe(3, sizes=(CHANNELS, 0, CLASSES), steps=60)
-SEEDS = 7, 8
+SEEDS = 7, 8, 9
 
 
 class Layers:
@@ -162,7 +166,58 @@ def declared_here() -> Network:
     return made.net
 
 
+@lru_cache(maxsize=1)
+def tired() -> Any:
+    """Declare a neuron of two states which both the threshold and the reset mix."""
+
+    @neuron
+    class Tired(SpikingNeuron):
+        """n neurons with a threshold that spikes raise, from which they are subtracted."""
+
+        tau_mem: TauMem = 15.0
+        tau_thresh: TauMem = 60.0
+        raised: Number = 0.3
+        drive: Number = 0.05
+        tau_refrac: TauRefrac = 2.0
+
+        step: ClassVar[str] = """
+            alpha = exp(-dt / tau_mem)
+            beta = exp(-dt / tau_thresh)
+            V = alpha * V + (1 - alpha) * (I + drive)
+            high = beta * high
+            spike = V - high >= 1
+            if spike: V = V - 0.8 - 0.2 * high
+            if spike: high = high + raised
+        """
+        refractory: ClassVar[str] = "tau_refrac"
+
+    return Tired
+
+
+@lru_cache(maxsize=1)
+def linear_neurons() -> Network:
+    """Return a network of neurons that are linear between spikes.
+
+    Those with recurrence learn parameters, of which one is 0 at the start, and so does the output.
+    """
+    made = Layers(SEEDS[2], LeakyIntegrator(CLASSES), ("tau_mem",))
+    resting = {"tau_mem": 15.0, "tau_refrac": 2.0}
+    for name, model, drive, learn in (
+        ("AdaptiveLIF", AdaptiveLIF, 2.0, LEARNED["AdaptiveLIF"]),
+        ("LIF", lambda n: LIF(n, tau_mem=15.0), 1.6, LEARNED[""]),
+        ("LIF, resting", lambda n: LIF(n, **resting), 1.6, LEARNED[""]),
+        ("Tired", tired(), 2.0, ("tau_mem", "tau_thresh", "raised", "drive")),
+    ):  # fmt: skip
+        made.add(name, model(7), drive, False)
+        made.add(f"{name}, recurrent", model(6), 0.7 * drive, True, learn)
+        made.connect(name, f"{name}, recurrent", 0.1 * drive, 0.07 * drive)
+    hidden = made.net.populations["AdaptiveLIF, recurrent"]
+    hidden.model = replace(hidden.model, adapt_v=0.0)
+    return made.net
+
+
 NETWORKS = {
+    "linear": (linear_neurons, EventProp(spike_count=SpikeCount(3.0, 0.05)), None),
     "of-the-package": (every_neuron, SurrogateBPTT(surrogate=Triangle()), None),
     "declared-here": (
         declared_here,
@@ -176,7 +231,7 @@ NETWORKS = {
 every_network = pytest.mark.parametrize("name", NETWORKS)
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=3)
 def both(name: str) -> tuple[CompiledNetwork, CompiledNetwork]:
     make, rule, _ = NETWORKS[name]
     return cpu(make(), rule), genn(make(), rule)
@@ -188,11 +243,11 @@ def by_equations(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(steps, "BY_HAND", (LeakyIntegrator,))
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=3)
 def batch(name: str) -> Any:
     """Return examples in which float32 and float64 cannot differ in their spikes."""
     data, every = step_data(RECIPE, EXAMPLES), np.arange(EXAMPLES)
-    if name == "declared-here":  # not for the twin, which takes readouts that are written out
+    if name != "of-the-package":  # not for the twin, which takes what is written out
         return data.batch(every)
     tie = steps.forward(every_neuron(), data.batch(every)).tie
     free = np.flatnonzero(tie == RECIPE.steps)
@@ -221,7 +276,7 @@ def test_gradients_equal_the_cpu_engine(name: str) -> None:
     right, got = (e.gradients(batch(name), epoch=NETWORKS[name][2]) for e in both(name))
     assert all(array.any() for array in (*right.weight.values(), *right.delay.values()))
     check(got, right)
-    assert len(right.parameter) == (20 if name == "of-the-package" else 1)
+    assert len(right.parameter) == {"of-the-package": 20, "linear": 14, "declared-here": 1}[name]
     for key, wanted in right.parameter.items():
         assert wanted.any() and relative(got.parameter[key], wanted) < CLOSE, key
 

@@ -16,7 +16,7 @@ from mlgenn_delays.engines.genn.compiler import (
     identifiers,
     translate,
 )
-from mlgenn_delays.engines.genn.equation_code import constant, constant_gradient
+from mlgenn_delays.engines.genn.equation_code import constant_gradient
 from mlgenn_delays.engines.genn.synapse_code import norm_and_mean
 from mlgenn_delays.engines.genn.tape import WORD
 from mlgenn_delays.engines.shared.parameters import Parameters
@@ -177,11 +177,12 @@ class Running:
                 delay = round_steps(delay, longest)
             self._put(name, "d", delay)
 
-    def put_constants(self, name: str, constants: dict[str, np.ndarray]) -> None:
-        """Write constants (n,) of a population's neurons."""
-        for key, values in constants.items():
-            self._populations[name].vars[constant(key)].view[:] = values
-            self.to_device(name, constant(key))
+    def put_variables(self, name: str, values: dict[str, np.ndarray]) -> None:
+        """Write variables of a population's neurons, (n,) each, as far as its code has them."""
+        for key, value in values.items():
+            if self.has(name, key):
+                self._populations[name].vars[key].view[:] = value
+                self.to_device(name, key)
 
     def update(self, group: str) -> None:
         """Run custom updates: "KeepLate" copies weights and delays for the backward pass of a
