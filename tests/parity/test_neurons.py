@@ -107,6 +107,16 @@ def every_neuron() -> Network:
     return made.net
 
 
+def differ_in_time(net: Network, name: str) -> None:
+    """Let time constants of synapses onto a population differ; and all but one be learned."""
+    n = net.populations[name].n
+    first, *others = net.incoming(name)
+    first.synapse = Exponential(np.linspace(3.0, 6.0, n))
+    for k, projection in enumerate(others):
+        projection.synapse = Exponential(np.linspace(4.0, 7.0 + k, n), learn=True)
+    net.incoming("output")[-1].synapse = Exponential([4.0, 5.0, 6.0], learn=True)
+
+
 @lru_cache(maxsize=1)
 def declared() -> tuple[Any, Any]:
     """Declare neurons, when they are needed: all that runs in this process knows them then."""
@@ -163,12 +173,15 @@ def declared_here() -> Network:
             density=0.2,
         )  # fmt: skip
         made.connect(name, "output", 0.1, 0.6)
+    differ_in_time(made.net, "tangled")
     return made.net
 
 
 @lru_cache(maxsize=1)
-def tired() -> Any:
-    """Declare a neuron of two states which both the threshold and the reset mix."""
+def tired() -> tuple[Any, Any]:
+    """Declare a neuron of two states, which both the threshold and the reset mix, and one that is
+    reset to what is 0 at first.
+    """
 
     @neuron
     class Tired(SpikingNeuron):
@@ -191,14 +204,29 @@ def tired() -> Any:
         """
         refractory: ClassVar[str] = "tau_refrac"
 
-    return Tired
+    @neuron
+    class Returning(SpikingNeuron):
+        """n neurons that return to a value that may be learned."""
+
+        tau_mem: TauMem = 15.0
+        there: Number = 0.0
+
+        step: ClassVar[str] = """
+            alpha = exp(-dt / tau_mem)
+            V = alpha * V + (1 - alpha) * I
+            spike = V > 1
+            if spike: V = there
+        """
+
+    return Tired, Returning
 
 
 @lru_cache(maxsize=1)
 def linear_neurons() -> Network:
-    """Return a network of neurons that are linear between spikes.
+    """Return a network of neurons that are linear between spikes, of which some differ.
 
     Those with recurrence learn parameters, of which one is 0 at the start, and so does the output.
+    Onto one of them, time constants of synapses differ and are learned.
     """
     made = Layers(SEEDS[2], LeakyIntegrator(CLASSES), ("tau_mem",))
     resting = {"tau_mem": 15.0, "tau_refrac": 2.0}
@@ -206,13 +234,20 @@ def linear_neurons() -> Network:
         ("AdaptiveLIF", AdaptiveLIF, 2.0, LEARNED["AdaptiveLIF"]),
         ("LIF", lambda n: LIF(n, tau_mem=15.0), 1.6, LEARNED[""]),
         ("LIF, resting", lambda n: LIF(n, **resting), 1.6, LEARNED[""]),
-        ("Tired", tired(), 2.0, ("tau_mem", "tau_thresh", "raised", "drive")),
+        ("Tired", tired()[0], 2.0, ("tau_mem", "tau_thresh", "raised", "drive")),
+        ("Returning", tired()[1], 1.6, ("there",)),
     ):  # fmt: skip
         made.add(name, model(7), drive, False)
         made.add(f"{name}, recurrent", model(6), 0.7 * drive, True, learn)
         made.connect(name, f"{name}, recurrent", 0.1 * drive, 0.07 * drive)
-    hidden = made.net.populations["AdaptiveLIF, recurrent"]
-    hidden.model = replace(hidden.model, adapt_v=0.0)
+    differ_in_time(made.net, "LIF, resting, recurrent")
+    for name, values in {
+        "AdaptiveLIF": {"tau_adapt": np.linspace(30.0, 90.0, 7)},
+        "AdaptiveLIF, recurrent": {"adapt_v": 0.0},
+        "LIF": {"tau_mem": np.linspace(10.0, 20.0, 7)},
+    }.items():
+        hidden = made.net.populations[name]
+        hidden.model = replace(hidden.model, **values)
     return made.net
 
 
@@ -276,7 +311,7 @@ def test_gradients_equal_the_cpu_engine(name: str) -> None:
     right, got = (e.gradients(batch(name), epoch=NETWORKS[name][2]) for e in both(name))
     assert all(array.any() for array in (*right.weight.values(), *right.delay.values()))
     check(got, right)
-    assert len(right.parameter) == {"of-the-package": 20, "linear": 14, "declared-here": 1}[name]
+    assert len(right.parameter) == {"of-the-package": 20, "linear": 18, "declared-here": 3}[name]
     for key, wanted in right.parameter.items():
         assert wanted.any() and relative(got.parameter[key], wanted) < CLOSE, key
 
@@ -290,18 +325,28 @@ def test_the_twin_agrees() -> None:
     check(engine.gradients(given), Gradients(right.loss, right.weight, right.delay))
 
 
-def test_parameters_are_learned_as_on_the_cpu_engine() -> None:
-    rule = SurrogateBPTT(surrogate=Triangle(), weights=1e-9, delays=1e-9, neurons=0.02)
-    given, found = batch("of-the-package"), []
-    for make in (cpu, genn):
-        engine = make(every_neuron().copy(), rule)
+@pytest.mark.parametrize("name", ["of-the-package", "linear"])
+def test_parameters_are_learned_as_on_the_cpu_engine(name: str) -> None:
+    make, rule, _ = NETWORKS[name]
+    rule = replace(rule, weights=1e-9, delays=1e-9, neurons=0.02)
+    given, learned, gradients = batch(name), [], []
+    for engine in (cpu(make().copy(), rule), genn(make().copy(), rule)):
         engine.train_epoch([given] * 3, epoch=1)
-        found.append(engine.pull())
-    for population in every_neuron().populations.values():
-        for name in population.learn:
+        learned.append(engine.pull())
+        gradients.append(engine.gradients(given))
+    for population in make().populations.values():
+        for key in population.learn:
             first, wanted, got = (
-                np.asarray(getattr(net.populations[population.name].model, name))
-                for net in (every_neuron(), *found)
+                np.asarray(getattr(net.populations[population.name].model, key))
+                for net in (make(), *learned)
+            )
+            assert np.abs(wanted - first).max() > 0.003 * np.abs(first).max()
+            np.testing.assert_allclose(got, wanted, rtol=1e-4, err_msg=key)
+    for name, projection in make().projections.items():
+        if getattr(projection.synapse, "learn", False):
+            first, wanted, got = (
+                np.asarray(net.projections[name].synapse.tau_syn) for net in (make(), *learned)
             )
             assert np.abs(wanted / first - 1.0).max() > 0.003
             np.testing.assert_allclose(got, wanted, rtol=1e-4, err_msg=name)
+    check(gradients[1], gradients[0])

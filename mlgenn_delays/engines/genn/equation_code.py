@@ -78,7 +78,7 @@ def add_surrogate(
         f"const scalar away = Tape[{THEN}];",
         "scalar by_current = 0;",
         *step,
-        code.receive("by_current"),
+        *code.receive("by_current"),
         f"if ({IN_TIME}) {{",
         f"    const scalar next = Tape[{NEXT}];",
         f"    if ({fired_at(own, 'next')}) {{",
@@ -103,7 +103,7 @@ def add_readout(code: NeuronCode, model: ReadoutNeuron, dt: float, learned: Name
         f"const scalar {named(KICK)} = Drive[{THEN}];",
         "scalar by_current = 0;",
         *adjoint_lines(own, back, learned),
-        code.receive("by_current"),
+        *code.receive("by_current"),
     ]
     code.backwards = as_code(lines)
 
@@ -152,8 +152,9 @@ def add_variables(code: NeuronCode, model: Neuron, dt: float, learned: Names) ->
     values = model.constants(dt)
     values |= {name: np.broadcast_to(values[name], (model.n,)) for name in learned}
     code.add_constants({constant(name): value for name, value in values.items()})
-    code.sums = [constant_gradient(name) for name in learned]
-    code.variables |= dict.fromkeys(code.sums, 0.0)
+    sums = [constant_gradient(name) for name in learned]
+    code.sums += sums
+    code.variables |= dict.fromkeys(sums, 0.0)
     code.add_states([named(name) for name in model.equations.states])
     code.add_adjoints([named(f"by__{name}") for name in model.equations.states])
 
@@ -169,6 +170,7 @@ def add_forwards(code: NeuronCode, step: list[str], back: Adjoint) -> None:
             f"const scalar {named(CURRENT)} = {code.current};",
             *step,
             *(f"{tape}[{HERE}] = {name};" for tape, name in tapes.items()),
+            *code.keep_currents(),
         ]
     )
 

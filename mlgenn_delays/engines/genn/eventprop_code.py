@@ -22,6 +22,7 @@ import numpy as np
 
 from mlgenn_delays.engines.genn.equation_code import (
     CURRENT_TAPE,
+    Names,
     add_forwards,
     add_variables,
     adjoint_lines,
@@ -33,7 +34,7 @@ from mlgenn_delays.engines.genn.equation_code import (
 from mlgenn_delays.engines.genn.tape import EVENT, HERE, IN_TIME, NEXT, SENT, THEN, NeuronCode
 from mlgenn_delays.engines.shared.neuron_parameters import LearnedNeurons
 from mlgenn_delays.engines.shared.numerics import MIN_SLOPE
-from mlgenn_delays.neurons.adjoint import KICK, adjoint
+from mlgenn_delays.neurons.adjoint import KICK, Adjoint, adjoint
 from mlgenn_delays.neurons.declare import Neuron, SpikingNeuron
 from mlgenn_delays.neurons.equations import CURRENT, SPIKE, Equations
 from mlgenn_delays.neurons.linear import Limit, limit_of
@@ -55,17 +56,27 @@ def add_eventprop(
         dt: Length of a step [ms].
         learned: Its parameters that are learned, None if none are.
     """
-    own, rest = model.equations, model.refractory_steps(dt)
     names = learned.names if learned is not None else ()
-    back = adjoint(own, names, surrogate=False)
     code.add_spikes()
     add_variables(code, model, dt, names)
-    matrices = _Matrices(spike_constants(model, dt), learned)
-    spike = (_resetting if _resets(model, dt) else _jumping)(matrices, own, rest)
+    matrices, rest = _Matrices(spike_constants(model, dt), learned), model.refractory_steps(dt)
+    if rest:
+        code.add_refractory(rest)
+        code.add_adjoints(["Restart"])
+        code.arrays[CURRENT_TAPE] = "scalar*"
+    spike = (_resetting if matrices.reset() else _jumping)(matrices, model.equations, rest)
+    code.arrays |= dict.fromkeys(spike.tapes, "scalar*")
+    code.add_constants(matrices.used())
+    back = adjoint(model.equations, names, surrogate=False)
+    add_forwards(code, _forwards(model.equations, back, spike, rest), back)
+    code.backwards = as_code(_backwards(code, model.equations, back, spike, names))
+
+
+def _forwards(equations: Equations, back: Adjoint, spike: "_AtSpike", rest: int) -> list[str]:
     step = [
         *spike.before,
         "scalar away = 0;",
-        *step_lines(own),
+        *step_lines(equations),
         "if (fired) {",
         "    Count++;",
         f"    flag += {SENT};",
@@ -73,11 +84,7 @@ def add_eventprop(
         *indented(spike.forwards),
         "}",
     ]
-    first = []
     if rest:
-        code.add_refractory(rest)
-        code.add_adjoints(["Restart"])
-        code.arrays[CURRENT_TAPE] = "scalar*"
         step = [
             "if (Wait > 0) {",
             "    Wait--;",
@@ -88,30 +95,32 @@ def add_eventprop(
             *indented(step),
             "}",
         ]
-        first = [f"if (mark == {LAST_REST}) {{", f"    Restart = {CURRENT_TAPE}[{THEN}];", "}"]
-    add_forwards(code, ["scalar mark = 0;", *step, f"Tape[{HERE}] = mark;"], back)
-    code.arrays |= dict.fromkeys(spike.tapes, "scalar*")
-    lines = [
+    return ["scalar mark = 0;", *step, f"Tape[{HERE}] = mark;"]
+
+
+def _backwards(
+    code: NeuronCode, equations: Equations, back: Adjoint, spike: "_AtSpike", learned: Names
+) -> list[str]:
+    rests = "Restart" in code.variables
+    return [
         f"const scalar mark = Tape[{THEN}];",
         "scalar by_current = 0;",
-        *first,
+        *([f"if (mark == {LAST_REST}) {{", f"    Restart = {CURRENT_TAPE}[{THEN}];", "}"] * rests),
         "if (mark >= 0) {",
         "    const int fired = (mark > 0);",
         f"    scalar {named(KICK)} = 0;",
         "    if (fired) {",
         f"        const scalar jump = {_sum([code.feedback, *spike.jump])};",
         f"        {named(KICK)} = CountGradient - (jump / mark);",
-        *(["        Restart = 0;"] if rest else []),
+        *(["        Restart = 0;"] * rests),
         "    }",
-        *indented(adjoint_lines(own, back, names)),
+        *indented(adjoint_lines(equations, back, learned)),
         "}",
-        code.receive("by_current"),
+        *code.receive("by_current"),
         f"if ({IN_TIME} && Tape[{NEXT}] > 0) {{",
         f"    flag = {EVENT};",
         "}",
     ]
-    code.backwards = as_code(lines)
-    code.add_constants(matrices.used())
 
 
 def spike_constants(model: Neuron, dt: float) -> dict[str, np.ndarray]:
@@ -151,17 +160,6 @@ def _limit(model: Neuron, dt: float) -> Limit:
     return Limit(**{field.name: settled(field.name) for field in fields(Limit)})
 
 
-def _resets(model: Neuron, dt: float) -> bool:
-    """Whether it has one state, which is 0 at the start and after a spike, below the threshold."""
-    limit = _limit(model, dt)
-    return bool(
-        limit.normal.shape[1] == 1
-        and not (limit.reset.any() or limit.kick.any())
-        and (limit.theta > 0).all()
-        and (limit.normal * limit.b > 0).all()
-    )
-
-
 class _Matrices:
     """Entries of the matrices by name, and those that code has read."""
 
@@ -174,6 +172,16 @@ class _Matrices:
                 if not np.array_equal(value, values[name]):
                     self._values[name] = values[name]
         self._read: list[str] = []
+
+    def reset(self) -> bool:
+        """Whether there is one state, and every spike sets it to 0 for good."""
+        return (
+            "Normal1" not in self._values
+            and all(
+                np.ndim(self._values[n]) == 0 == self._values[n] for n in ("Reset0", "Reset0_0")
+            )
+            and all(np.min(self._values[name]) > 0 for name in ("Theta", "SlopeI"))
+        )
 
     def times(self, name: str, what: str = "") -> str:
         """An entry, times something; "" if it is 0 for good."""

@@ -35,7 +35,8 @@ def neuron_code(network: Network, population: Population, rule: Rule, keeps: boo
     if isinstance(model, CurrentInput):
         return _current_input()
     groups = synapse_groups(network, population.name)
-    code = NeuronCode(groups=len(groups))
+    code = NeuronCode()
+    code.add_synapses(groups, dt)
     code.add_bias(population.bias)
     if rule.dropout.get(population.name):
         code.variables |= {"Gain": 1.0, "GainBack": 1.0}
@@ -50,7 +51,6 @@ def neuron_code(network: Network, population: Population, rule: Rule, keeps: boo
     else:
         assert isinstance(model, SpikingNeuron)
         add_surrogate(code, model, dt, rule.surrogate, names)
-    code.add_synapses(groups, dt)
     if keeps:
         for g in range(len(groups)):
             code.arrays[f"Adjoint{g}"] = "scalar*"

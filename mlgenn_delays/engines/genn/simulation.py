@@ -15,8 +15,10 @@ import numpy as np
 from mlgenn_delays.data.types import Batch, CurrentBatch, examples
 from mlgenn_delays.engines.genn.checks import check_network
 from mlgenn_delays.engines.genn.compiler import Target
+from mlgenn_delays.engines.genn.equation_code import constant_gradient
 from mlgenn_delays.engines.genn.neuron_code import learned_values, words
 from mlgenn_delays.engines.genn.running import Running, draw_raster, ordered_spikes
+from mlgenn_delays.engines.genn.tape import synapse_sums
 from mlgenn_delays.engines.results import Recording
 from mlgenn_delays.engines.shared.candidate_gradients import correlate
 from mlgenn_delays.engines.shared.plan import INPUT
@@ -134,6 +136,8 @@ class GeNNSimulation(Simulation):
             running.put_parameters(self.context.network, self.context.parameters, width)
             for name, neurons in self.context.parameters.neurons.items():
                 running.put_variables(name, learned_values(neurons, self.context.rule))
+            for group in self.context.parameters.synapses.values():
+                running.put_synapses(group)
             self._stale, self._width = False, width
 
     def _show(self, running: Running, batch: Batch) -> None:
@@ -288,7 +292,11 @@ class GeNNSimulation(Simulation):
                 by_delay[own] = delay[order]
         by_delay *= trial.weight
         for name, neurons in context.parameters.neurons.items():
-            neurons.take_gradients(running.constant_gradients(name, neurons.names))
+            sums = [constant_gradient(constant) for constant in neurons.names]
+            neurons.take_gradients(running.neuron_sums(name, sums))
+        for group in context.parameters.synapses.values():
+            sums = synapse_sums(group.group)
+            group.take_gradients(running.neuron_sums(group.population, sums).T)
         self._kept = False
         return by_weight, by_delay
 
