@@ -225,22 +225,22 @@ def tired() -> tuple[Any, Any]:
 def linear_neurons() -> Network:
     """Return a network of neurons that are linear between spikes, of which some differ.
 
-    Those with recurrence learn parameters, of which one is 0 at the start, and so does the output.
-    Onto one of them, time constants of synapses differ and are learned.
+    All with recurrence learn parameters, of which one is 0 at the start, and so does the output.
+    Onto two of them, time constants of synapses differ and are learned.
     """
     made = Layers(SEEDS[2], LeakyIntegrator(CLASSES), ("tau_mem",))
-    resting = {"tau_mem": 15.0, "tau_refrac": 2.0}
     for name, model, drive, learn in (
         ("AdaptiveLIF", AdaptiveLIF, 2.0, LEARNED["AdaptiveLIF"]),
         ("LIF", lambda n: LIF(n, tau_mem=15.0), 1.6, LEARNED[""]),
-        ("LIF, resting", lambda n: LIF(n, **resting), 1.6, LEARNED[""]),
         ("Tired", tired()[0], 2.0, ("tau_mem", "tau_thresh", "raised", "drive")),
-        ("Returning", tired()[1], 1.6, ("there",)),
-    ):  # fmt: skip
+    ):
         made.add(name, model(7), drive, False)
         made.add(f"{name}, recurrent", model(6), 0.7 * drive, True, learn)
         made.connect(name, f"{name}, recurrent", 0.1 * drive, 0.07 * drive)
-    differ_in_time(made.net, "LIF, resting, recurrent")
+    made.add("Resting", LIF(6, tau_mem=15.0, tau_refrac=2.0), 1.6, True, LEARNED[""])
+    made.add("Returning", tired()[1](6), 1.6, True, ("there",))
+    differ_in_time(made.net, "Resting")
+    differ_in_time(made.net, "AdaptiveLIF, recurrent")
     for name, values in {
         "AdaptiveLIF": {"tau_adapt": np.linspace(30.0, 90.0, 7)},
         "AdaptiveLIF, recurrent": {"adapt_v": 0.0},
@@ -311,7 +311,7 @@ def test_gradients_equal_the_cpu_engine(name: str) -> None:
     right, got = (e.gradients(batch(name), epoch=NETWORKS[name][2]) for e in both(name))
     assert all(array.any() for array in (*right.weight.values(), *right.delay.values()))
     check(got, right)
-    assert len(right.parameter) == {"of-the-package": 20, "linear": 18, "declared-here": 3}[name]
+    assert len(right.parameter) == {"of-the-package": 20, "linear": 19, "declared-here": 3}[name]
     for key, wanted in right.parameter.items():
         assert wanted.any() and relative(got.parameter[key], wanted) < CLOSE, key
 
