@@ -28,7 +28,6 @@ from ml_genn.utils.model import CustomUpdateModel, NeuronModel, WeightUpdateMode
 from ml_genn.utils.snippet import ConnectivitySnippet
 from pygenn import CustomUpdateVarAccess, VarAccess, create_var_ref, create_wu_var_ref
 
-from mlgenn_delays.distributions import varies
 from mlgenn_delays.engines.genn.neuron_code import neuron_code
 from mlgenn_delays.engines.genn.synapse_code import SynapseCode, synapse_code
 from mlgenn_delays.engines.genn.tape import EVENT, SPIKE, NeuronCode, synapse_constants
@@ -38,6 +37,7 @@ from mlgenn_delays.network import Exponential, Network
 from mlgenn_delays.network.delays import delay_steps, longest_steps
 from mlgenn_delays.network.models import InputModel
 from mlgenn_delays.neurons.declare import ReadoutNeuron
+from mlgenn_delays.settings import is_number
 
 
 class GivenSparse(SparseBase):
@@ -92,7 +92,7 @@ def translate(network: Network) -> GeNNNetwork:
             if isinstance(p.synapse, Exponential):
                 # Where it differs, `build_synapse_model` puts the values in.
                 tau = p.synapse.tau_syn
-                synapse = GeNNExponential(1.0 if varies(tau) else tau, scale_i=True)
+                synapse = GeNNExponential(tau if is_number(tau) else 1.0, scale_i=True)
             Connection(
                 populations[p.source], populations[p.target], connectivity, synapse,
                 name=own[name], max_delay_steps=longest_steps(p.max_delay, network.dt),
@@ -148,7 +148,7 @@ class CompileState:
         self.differing = {
             own[name]: synapse_constants(p.synapse, network.dt)
             for name, p in network.projections.items()
-            if varies(getattr(p.synapse, "tau_syn", 0.0))
+            if not is_number(getattr(p.synapse, "tau_syn", 0.0))
         }
         self.synapses: dict[str, SynapseCode] = {
             own[name]: synapse_code(network, p, rule) for name, p in network.projections.items()
