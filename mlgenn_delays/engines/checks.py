@@ -214,15 +214,26 @@ def _rows(network: Network, rule: Rule) -> tuple[int, int, int]:
 
 
 def _read_back(network: Network, rule: Rule) -> int:
-    """Return the rows of states and currents that the adjoints of the neurons read."""
+    """Return the rows that adjoints of neurons read in GeNN beside one per neuron: of states and
+    currents, what EventProp keeps of spikes, and of synapses whose time constants are learned.
+    """
     from mlgenn_delays.neurons.adjoint import adjoint
 
     rows = 0
     for population in network.populations.values():
         model = population.model
-        if isinstance(model, Neuron) and not (model.spiking and isinstance(rule, EventProp)):
-            back = adjoint(model.equations, model.equations.depending(population.learn))
-            rows += population.n * (len(back.reads) + back.current)
+        if not isinstance(model, Neuron):
+            continue
+        events = model.spiking and isinstance(rule, EventProp)
+        equations = model.equations
+        back = adjoint(equations, equations.depending(population.learn), surrogate=not events)
+        current, jump = back.current, 0
+        if events:
+            current |= model.refractory_steps(network.dt) > 0
+            jump = len(equations.states) if len(equations.states) > 1 else 0
+        synapses = {p.synapse for p in network.incoming(population.name)}
+        learned = sum(getattr(synapse, "learn", False) for synapse in synapses)
+        rows += population.n * (len(back.reads) + current + jump + learned)
     return rows
 
 

@@ -60,13 +60,15 @@ class _Numbered:
 
 
 @cache
-def adjoint(equations: Equations, learned: tuple[str, ...] = ()) -> Adjoint:
+def adjoint(equations: Equations, learned: tuple[str, ...] = (), surrogate: bool = True) -> Adjoint:
     """The adjoint of a step.
 
     Arguments:
         equations: Of the neuron.
         learned: Names of `Equations.used` whose gradients are wanted, as ``by__NAME``: what the
             step adds to them.
+        surrogate: Whether a spike has a derivative psi. Without it kick is all of ``by__u``, as
+            EventProp has it.
 
     Raises:
         InputError: A derivative is no real number, naming the line.
@@ -84,7 +86,8 @@ def adjoint(equations: Equations, learned: tuple[str, ...] = ()) -> Adjoint:
     for line in reversed(numbered):
         given = terms.pop(line.target, [])
         if line.target == SPIKE:
-            total = _sum([_name(KICK), *([_product(_name(PSI), _sum(given))] if given else [])])
+            through = [_product(_name(PSI), _sum(given))] if given and surrogate else []
+            total = _sum([_name(KICK), *through])
         elif not given:
             continue
         else:
@@ -165,14 +168,14 @@ def slopes_of(value: ast.expr, line: str) -> Iterator[tuple[str, ast.expr]]:
     whole = sympy.sympify(ast.unparse(value), locals=symbols)
     for name, symbol in symbols.items():
         slope = sympy.diff(whole, symbol)
-        if not all(power.exp.is_number for power in slope.atoms(sympy.Pow)):
-            slope = sympy.powsimp(slope)  # p x^(p - 1) instead of p x^p / x, which 0 / 0 would be
         if slope.has(sympy.I, sympy.nan, sympy.oo, sympy.zoo):
             plain = name.partition("__")[0]
             raise InputError(
                 f"step, {line}: cannot be differentiated by {plain}; take no power, root or "
                 "logarithm of a negative number"
             )
+        if not all(power.exp.is_number for power in slope.atoms(sympy.Pow)):
+            slope = sympy.powsimp(slope)  # p x^(p - 1) instead of p x^p / x, which 0 / 0 would be
         if slope != 0:
             yield name, _expression(slope)
 

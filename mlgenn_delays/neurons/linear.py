@@ -56,6 +56,16 @@ class Limit:
     reset: np.ndarray  # (n, m, m)
     kick: np.ndarray  # (n, m)
 
+    def fall(self, dt: float) -> np.ndarray:
+        """By how much n x at the threshold falls by itself in a step of dt [ms], (n,).
+
+        1 where it does not.
+        """
+        pull = np.einsum("ni,nij,nj->n", self.normal, self.a * dt, self.normal)
+        square = (self.normal**2).sum(1)
+        falls = np.abs(self.theta * pull / square)
+        return np.where(falls > 0, falls, 1.0)
+
 
 @np.errstate(all="ignore")
 def step_of(

@@ -187,7 +187,9 @@ def three_channels(size: int, steps: int = 9) -> Any:
 def test_a_readout_must_be_a_state() -> None:
     step = f"{MOVE.replace('V', 'x')}\nV = 2 * x"
     readout = own_neuron(step, ReadoutNeuron, readout="mean")(2)
-    with pytest.raises(InputError, match="V of Own must be a state for EventProp, got .* from x"):
+    with pytest.raises(
+        InputError, match="V of Own of .out. must be a state for EventProp, got .* from x"
+    ):
         compile_network(with_hidden(LIF(4), readout), EventProp(), total_steps=1)
 
 

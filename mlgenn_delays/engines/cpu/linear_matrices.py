@@ -77,10 +77,7 @@ def _fill(out: Linear, p: int, own: slice, model: Neuron, dt: float) -> None:
     out.reset[own, :m, :m], out.reset[own, :m, m] = limit.reset, limit.kick
     out.normal[own, :m], out.normal[own, m] = limit.normal, limit.theta
     if model.spiking:
-        # As steep as the threshold's state falls by itself, in units of a threshold; if it does.
-        pull = np.einsum("ni,nij,nj->n", limit.normal, limit.a * dt, limit.normal)
-        falls = np.abs(limit.theta * pull / (limit.normal**2).sum(1))
-        out.least[own] = MIN_SLOPE * np.where(falls > 0, falls, 1.0)
+        out.least[own] = MIN_SLOPE * limit.fall(dt)
 
 
 def _packed(part: Affine, out: Linear) -> np.ndarray:
