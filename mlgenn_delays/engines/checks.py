@@ -269,7 +269,7 @@ def _of_synapses(network: Network, rewiring: Rewiring | None, trials: Trials) ->
     from mlgenn_delays.engines.shared.candidate_gradients import TABLE_BYTES
 
     for p in network.projections.values():
-        if not network.is_dense(p):
+        if not (network.is_dense(p) or p.frozen):
             n_pre, n_post = pair_shape(network, p)
             entries = p.max_delay / network.dt + 1 if rewiring.grow_delay == "gradient" else 1
             pairs = n_pre * n_post
