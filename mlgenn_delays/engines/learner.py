@@ -14,6 +14,7 @@ from mlgenn_delays.engines.checks import (
     check_batch,
     check_counts,
     check_delays,
+    check_loss,
     check_rule,
     check_variables,
 )
@@ -102,6 +103,7 @@ class Learner:
         self._context = SimulationContext(
             own, rule, self.loss, workers, plan, layout, Parameters(own, layout)
         )
+        check_loss(network, rule, self.loss)
         check_rule(network, rule)
         self._structure = (
             StructureLearner(self._context, rewiring, total_steps, seed, epoch_steps)
