@@ -23,7 +23,6 @@ from mlgenn_delays.network import (
     Exponential,
     LeakyIntegrator,
     Network,
-    SpikeCounter,
     Uniform,
 )
 from tests.engines.helpers import raster, relative, worst
@@ -35,28 +34,19 @@ from tests.reference.nets import StepRecipe
 SURROGATE = SurrogateBPTT(surrogate=Triangle())
 
 
-def spiking(of: StepRecipe, output: Any, synapse: Any) -> tuple[Network, list[str]]:
-    """Return a network read out one to one, and the names of the projections that learn."""
-    net = nets.step_network(of)
-    del net.populations["output"]
-    last = [name for name in net.populations if name.startswith("hidden")][-1]
-    del net.projections[f"{last}->output"]
-    net.add("output", output)
-    learned = list(net.projections)
-    net.connect(last, "output", synapse, weight=1.0, one_to_one=True, frozen=True)
-    return net, learned
+def learned(net: Network) -> list[str]:
+    return [name for name, p in net.projections.items() if not p.frozen]
 
 
-def timed(seed: int = 421, **options: Any) -> tuple[Network, list[str], StepRecipe]:
+def timed(seed: int = 421, **options: Any) -> tuple[Network, StepRecipe]:
     """Return a network whose output filters the spikes of its last neurons, 4 of them."""
     of = StepRecipe(seed, **({"sizes": (9, 8, 4, 4)} | options))
-    net, learned = spiking(of, LeakyIntegrator(4, tau_mem=6.0), Exponential(3.0))
-    return net, learned, of
+    return nets.spiking_output(of, LeakyIntegrator(4, tau_mem=6.0), Exponential(3.0)), of
 
 
-def counted(seed: int = 422, **options: Any) -> tuple[Network, list[str], StepRecipe]:
+def counted(seed: int = 422, **options: Any) -> tuple[Network, StepRecipe]:
     of = StepRecipe(seed, **({"sizes": (9, 8, 4, 4)} | options))
-    return *spiking(of, SpikeCounter(4), Delta()), of
+    return nets.counted(of), of
 
 
 def with_trains(batch: Batch, seed: int = 5) -> Batch:
@@ -91,7 +81,9 @@ def test_count_error_is_the_twins() -> None:
 @pytest.mark.parametrize("synapse", [Exponential(3.0), Exponential(Uniform(1.0, 9.0)), Delta()])
 def test_trains_are_filtered_as_the_twin_does(synapse: Any) -> None:
     of = StepRecipe(420, sizes=(9, 4, 4), dt=0.5)
-    net, _ = spiking(of, LeakyIntegrator(4, tau_mem=np.array([3.0, 6.0, 12.0, 20.0])), synapse)
+    net = nets.spiking_output(
+        of, LeakyIntegrator(4, tau_mem=np.array([3.0, 6.0, 12.0, 20.0])), synapse
+    )
     output = net.output()
     output.bias[:] = (0.0, 0.1, 0.2, 0.3)
     trains = with_trains(nets.step_data(of, 5).batch(np.arange(5))).targets
@@ -106,7 +98,7 @@ def test_trains_are_filtered_as_the_twin_does(synapse: Any) -> None:
 
 @pytest.mark.parametrize("rule", [EventProp(), SURROGATE], ids=["eventprop", "surrogate"])
 def test_spikes_that_are_the_targets_have_no_distance(rule: Any) -> None:
-    net, _, of = timed()
+    net, of = timed()
     batch = nets.step_data(of, 5).batch(np.arange(5))
     engine = compile_network(net, rule, loss=SpikeTimeLoss(), total_steps=1)
     recording = engine.record(batch)
@@ -134,9 +126,8 @@ def squares(voltage: np.ndarray, trains: np.ndarray, steps_first: bool) -> np.nd
 
 
 def test_eventprop_of_spike_times_is_the_twins(monkeypatch: pytest.MonkeyPatch) -> None:
-    net, learned, of = timed(recurrent=True, bias=0.0)
-    kept = [e for e in free(net, of)]
-    batch = with_trains(nets.step_data(of, 8).batch(np.array(kept)))
+    net, of = timed(recurrent=True, bias=0.0)
+    batch = with_trains(nets.step_data(of, 8).batch(free(net, of)))
     given = iter(batch.targets)  # type: ignore[arg-type]
     monkeypatch.setattr(
         eventprop, "loss_by_voltage",
@@ -144,16 +135,16 @@ def test_eventprop_of_spike_times_is_the_twins(monkeypatch: pytest.MonkeyPatch) 
     )  # fmt: skip
     wanted = eventprop.gradients(net, batch)
     got = compile_network(net, EventProp(), loss="spike-time", total_steps=1).gradients(batch)
-    right = [{name: kind[name] for name in learned} for kind in (wanted.weight, wanted.delay)]
+    right = [{name: kind[name] for name in learned(net)} for kind in (wanted.weight, wanted.delay)]
     assert all(array.any() for kind in right for array in kind.values())
     assert worst(got, *right) < 1e-4
     assert not got.weight["hidden1->output"].any()
 
 
-@pytest.mark.parametrize("kind", ["spike-time", "spike-count"])
-def test_surrogate_of_both_is_the_twins(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    timely = kind == "spike-time"
-    net, learned, of = (timed if timely else counted)(recurrent=True)
+@pytest.mark.parametrize("loss", ["spike-time", "spike-count"])
+def test_surrogate_of_both_is_the_twins(loss: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    timely = loss == "spike-time"
+    net, of = (timed if timely else counted)(recurrent=True)
     batch = nets.step_data(of, 8).batch(free(net, of))
     batch = with_trains(batch) if timely else batch
 
@@ -167,9 +158,11 @@ def test_surrogate_of_both_is_the_twins(kind: str, monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(surrogate, "voltage_gradient", drive)
     wanted = surrogate.gradients(net, batch, Triangle())
-    engine = compile_network(net, SURROGATE, loss=kind, total_steps=1)
+    engine = compile_network(net, SURROGATE, loss=loss, total_steps=1)
     got = engine.gradients(batch)
-    right = [{name: of_kind[name] for name in learned} for of_kind in (wanted.weight, wanted.delay)]
+    right = [
+        {name: of_kind[name] for name in learned(net)} for of_kind in (wanted.weight, wanted.delay)
+    ]
     assert all(array.any() for array in right[0].values())
     assert worst(got, *right) < 1e-4
     if not timely:
@@ -188,14 +181,14 @@ def test_surrogate_of_both_is_the_twins(kind: str, monkeypatch: pytest.MonkeyPat
 )
 def test_delays_learn_spike_times(rule: Any) -> None:
     """Spikes of a network with other delays are its targets."""
-    net, _, of = timed(426, sizes=(9, 4, 4), bias=0.0)
+    net, of = timed(426, sizes=(9, 4, 4), bias=0.0)
     batch = with_trains(nets.step_data(of, 12).batch(np.arange(12)))
     recording = compile_network(net, rule, total_steps=1).record(batch)
     own = np.stack([raster(recording, "hidden0", e, of.steps).T for e in range(12)])
     batch = replace(batch, targets=own.astype(np.float32))
     p = net.projections["input->hidden0"]
     p.delay = np.clip(p.delay + np.random.default_rng(1).uniform(-8, 8, len(p.delay)), 0, 8)
-    learned = []
+    found = []
     for threads in (1, 2):
         engine = compile_network(
             net.copy(), rule, loss="spike-time", total_steps=200, threads=threads
@@ -204,8 +197,8 @@ def test_delays_learn_spike_times(rule: Any) -> None:
         for epoch in range(200):
             engine.train_epoch([batch], epoch=epoch)
         assert engine.evaluate([batch]).nrmse < 0.5 * first
-        learned.append(engine.pull().projections["input->hidden0"].delay)
-    np.testing.assert_array_equal(*learned)
+        found.append(engine.pull().projections["input->hidden0"].delay)
+    np.testing.assert_array_equal(*found)
 
 
 @needs(*GENN)
@@ -213,7 +206,7 @@ def test_genn_has_the_gradients_of_both() -> None:
     from tests.parity import helpers as parity
 
     for kind, make in (("spike-time", timed), ("spike-count", counted)):
-        net, _, of = make(recurrent=True, bias=0.0)
+        net, of = make(recurrent=True, bias=0.0)
         batch = nets.step_data(of, 8).batch(free(net, of))
         batch = with_trains(batch) if kind == "spike-time" else batch
         for rule in [SURROGATE, EventProp()][: 1 + (kind == "spike-time")]:
@@ -226,7 +219,7 @@ def test_genn_has_the_gradients_of_both() -> None:
 
 
 def test_the_metric_of_trains_is_the_twins() -> None:
-    net, _, of = timed()
+    net, of = timed()
     batch = with_trains(nets.step_data(of, 5).batch(np.arange(5)))
     engine = compile_network(net, SURROGATE, loss="spike-time", total_steps=1)
     voltage = engine.record(batch).voltage
@@ -238,9 +231,9 @@ def test_the_metric_of_trains_is_the_twins() -> None:
 
 
 def test_what_does_not_fit_is_refused() -> None:
-    (by_time, _, of), (by_count, _, _) = timed(), counted()
-    learns = spiking(of, LeakyIntegrator(4), Exponential(3.0, learn=True))[0]
-    other = spiking(of, LeakyIntegrator(4), Exponential(3.0))[0]
+    (by_time, of), (by_count, _) = timed(), counted()
+    learns = nets.spiking_output(of, LeakyIntegrator(4), Exponential(3.0, learn=True))
+    other = nets.spiking_output(of, LeakyIntegrator(4), Exponential(3.0))
     other.connect("hidden0", "output", Exponential(5.0), weight=1.0)
     normal = nets.step_network(StepRecipe(1, normalised="all"))
     for net, rule, loss, why in (

@@ -5,7 +5,6 @@ may be scored part by part. A loss that looks at more than the voltage (spikes o
 spikes, say) gets it as a further field of `Outputs`.
 """
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -19,7 +18,7 @@ from mlgenn_delays.engines.shared.readout import (
     error_drive_examples,
     read_out_examples,
 )
-from mlgenn_delays.engines.shared.spike_trains import Filter
+from mlgenn_delays.engines.shared.spike_trains import Filter, Spread
 from mlgenn_delays.learning.losses import (
     CrossEntropy,
     Loss,
@@ -29,9 +28,6 @@ from mlgenn_delays.learning.losses import (
     check_result,
     first_step,
 )
-
-# Runs task(low, high) over parts of range(n), whose cut does not matter.
-Spread = Callable[[int, Callable[[int, int], None]], None]
 
 
 class Outputs(NamedTuple):

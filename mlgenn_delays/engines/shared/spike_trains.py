@@ -14,6 +14,14 @@ from mlgenn_delays.engines.shared.readout import filter_examples
 from mlgenn_delays.network import Exponential, Network
 from mlgenn_delays.neurons.declare import OUTPUT, Neuron
 
+# Runs task(low, high) over parts of range(n), whose cut does not matter.
+Spread = Callable[[int, Callable[[int, int], None]], None]
+
+
+def at_once(n: int, task: Callable[[int, int], None]) -> None:
+    """Run a task over all of range(n)."""
+    task(0, n)
+
 
 class Filter:
     """What the output of a network makes of spike trains in trials of so many steps."""
@@ -22,10 +30,11 @@ class Filter:
         self.silent = _answer(network, steps, 0.0)
         self.response = _answer(network, steps, 1.0) - self.silent
 
-    def filtered(
-        self, spikes: np.ndarray, spread: Callable[[int, Callable[[int, int], None]], None]
-    ) -> np.ndarray:
-        """Return the voltages (B, K, T) float32 for spikes (B, K, T)."""
+    def filtered(self, spikes: np.ndarray, spread: Spread = at_once) -> np.ndarray:
+        """Return the voltages (B, K, T) float32 for spikes (B, K, T).
+
+        `spread` runs a task over parts of the examples.
+        """
         out = np.empty(spikes.shape, np.float32)
         spread(
             len(spikes),
