@@ -10,6 +10,7 @@ from mlgenn_delays.errors import InputError
 from mlgenn_delays.learning import Adam, EventProp, SurrogateBPTT, Triangle
 from mlgenn_delays.network import Network
 from mlgenn_delays.rewiring import SET, DeepR, Rewiring, RigL
+from mlgenn_delays.training import initialise_weights
 from tests.engines import rewired
 from tests.engines.helpers import relative
 from tests.needs import GENN, needs
@@ -91,6 +92,30 @@ def test_clipping_does_not_count_them() -> None:
         moments = [v for k, v in engine.state().items() if k.endswith(f"/{kind}_first")]
         assert np.linalg.norm(np.concatenate(moments)) == pytest.approx(1e-4, rel=1e-4)
         assert not engine.state()[f"hidden0->output/{kind}_first"].any()
+
+
+def test_silent_neurons_are_not_revived_by_them() -> None:
+    of = StepRecipe(815, bias=0.0)
+    for still in (True, False):
+        net = nets.step_network(of)
+        p = net.projections["input->hidden0"]
+        p.weight[:], p.frozen = 0.0, still
+        engine = compile_network(net.copy(), EventProp(revive=0.1), total_steps=4)
+        result = engine.train_epoch(rewired.batches(of, 1), epoch=1)
+        assert result.silent == {"hidden0": 8}
+        assert unchanged(net, engine.pull(), "input->hidden0") == still
+
+
+def test_initial_weights_leave_them_alone() -> None:
+    of = StepRecipe(816)
+    net, data = nets.step_network(of), nets.step_data(of, 12)
+    net.projections["hidden0->output"].frozen = True
+    found = net.copy()
+    assert initialise_weights(found, data).weights.keys() == {"input->hidden0"}
+    assert unchanged(net, found, "hidden0->output")
+    assert not unchanged(net, found, "input->hidden0")
+    with pytest.raises(InputError, match="must be of input->hidden0; got 'hidden0->output'"):
+        initialise_weights(found, data, ["hidden0->output"])
 
 
 def test_rewiring_needs_one_that_is_not_frozen() -> None:
