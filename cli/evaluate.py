@@ -72,7 +72,7 @@ def evaluate(
     task = found.task()
     if task is not None:
         for part in chosen.values():
-            check_labels(task.labels, part.label_names)
+            check_labels(task.labels, part)
     how = {"engine": engine, "backend": backend or BACKENDS[0], "threads": threads}
     measured = _measure(network, found, chosen, how)
     result = _pooled(measured) | {"split": split, "checkpoint": checkpoint}

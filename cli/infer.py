@@ -79,21 +79,21 @@ def infer(
     from mlgenn_delays.export.model import load
 
     if stream == bool(inputs):
-        raise InputError("give either files to classify or --stream for standard input")
+        raise InputError("give either files to run on or --stream for standard input")
     if not stream and any(each is not None for each in (form, hop, rate)):
         raise InputError(
             "--form, --hop and --rate must come with --stream; leave them out, or add it"
         )
     if stream and batch != 1:
         raise InputError(
-            f"--batch has no effect with --stream, got {batch}: each window is classified as soon "
-            "as it is complete; leave --batch out"
+            f"--batch has no effect with --stream, got {batch}: each window is run as soon as it "
+            "is complete; leave --batch out"
         )
     began = perf_counter()
     with later():
         found = load(model, threads=threads)
-        _check_out(found, out, as_json)
-        watch = _Watch(1000 * (perf_counter() - began))
+        _check_out(found, out, as_json, stream)
+        watch = _Watch(1000 * (perf_counter() - began), "run" if found.series else "classified")
         found.warm_up()
     if stream:
         _stream(found, {"form": form, "hop_ms": hop, "rate": rate}, watch, as_json)
@@ -103,7 +103,7 @@ def infer(
             raise InputError(f"{failed} of the inputs could not be used, as said above")
 
 
-def _check_out(model: "Model", out: str | None, as_json: bool) -> None:
+def _check_out(model: "Model", out: str | None, as_json: bool, stream: bool) -> None:
     """Reject series that would go nowhere, and a file of series where there are none."""
     from pathlib import Path
 
@@ -117,6 +117,11 @@ def _check_out(model: "Model", out: str | None, as_json: bool) -> None:
         )
     if out is None:
         return
+    if stream:
+        raise InputError(
+            f"--out must come without --stream, got {out!r}; take --json, which prints the series "
+            "of each window"
+        )
     if not model.series:
         raise InputError(
             f"--out must come with a network whose output is a series, got {out!r} with one of "
@@ -134,10 +139,13 @@ def _check_out(model: "Model", out: str | None, as_json: bool) -> None:
 
 
 class _Watch:
-    """Times of what was classified [ms]; `load` is that of the model."""
+    """Times of the examples that were run [ms]; `load` is that of the model.
 
-    def __init__(self, load: float) -> None:
-        self.load = load
+    `done` is what was done to them: "classified", or "run" for series.
+    """
+
+    def __init__(self, load: float, done: str) -> None:
+        self.load, self.done = load, done
         self.read: list[float] = []
         self.encode: list[float] = []
         self.network: list[float] = []
@@ -163,11 +171,11 @@ class _Watch:
     def line(self) -> str:
         times = self.summary()
         if not times["examples"]:
-            return f"nothing was classified; loading took {times['load_ms']:g} ms"
+            return f"nothing was {self.done}; loading took {times['load_ms']:g} ms"
         warned = f", {self.warned} with a warning" * bool(self.warned)
         return (
-            f"{times['examples']} classified{warned}, median {times['median_ms']:g} ms per example "
-            f"(reading {times['read_ms']:g}, encoding {times['encode_ms']:g}, network "
+            f"{times['examples']} {self.done}{warned}, median {times['median_ms']:g} ms per "
+            f"example (reading {times['read_ms']:g}, encoding {times['encode_ms']:g}, network "
             f"{times['network_ms']:g}), 95 % within {times['p95_ms']:g} ms; loading took "
             f"{times['load_ms']:g} ms"
         )

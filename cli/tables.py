@@ -182,12 +182,15 @@ def _show_lives(projection: dict[str, Any]) -> None:
 
 
 def _show_activity(found: dict[str, Any]) -> None:
-    say(f"{found['split']}: {100 * found['accuracy']:.2f} % of {found['examples']} examples")
-    shown = table("population", "mean rate", "silent", "median selectivity")
+    classes = found["classes"] is not None
+    share = f"{100 * found['accuracy']:.2f} % of " if classes else ""
+    say(f"{found['split']}: {share}{found['examples']} examples")
+    tuned = ["median selectivity"] if classes else []
+    shown = table("population", "mean rate", "silent", *tuned)
     for name, each in found["populations"].items():
-        known = [s for s in each["neurons"]["selectivity"] if s is not None]
-        middle = f"{median(known):.2f}" if known else "-"
-        shown.add_row(name, f"{each['rate_hz']['mean']:.1f} Hz", str(each["silent"]), middle)
+        known = [s for s in each["neurons"]["selectivity"] or () if s is not None]
+        middle = [f"{median(known):.2f}" if known else "-"] if classes else []
+        shown.add_row(name, f"{each['rate_hz']['mean']:.1f} Hz", str(each["silent"]), *middle)
     console().print(shown)
 
 
@@ -200,7 +203,7 @@ def show_check(report: "Report", picture: str | None) -> None:
     where = f" in {report.folder}" if report.folder is not None else ""
     _line(
         "",
-        f"{report.dataset}{where}: {report.examples:,} examples, {len(report.classes)} classes, "
+        f"{report.dataset}{where}: {report.examples:,} examples, {_targets(report)}, "
         f"{report.channels} channels of {report.encoding}, trials of {report.trial_ms:g} ms, "
         f"dt {report.dt:g} ms",
     )
@@ -221,6 +224,14 @@ def show_check(report: "Report", picture: str | None) -> None:
     _things("damaged", report.damaged, "{split} {name}: {reason}")
     if picture is not None:
         _line("picture", picture)
+
+
+def _targets(report: "Report") -> str:
+    if not report.series:
+        return f"{len(report.classes)} classes"
+    names = report.series[:MOST_LABELS]
+    more = f" and {len(report.series) - len(names)} more" * (len(report.series) > len(names))
+    return f"target series {', '.join(names)}{more}"
 
 
 def next_steps(dataset: str, folder: Path | str | None, *, check: bool = False) -> None:
@@ -268,15 +279,17 @@ def _listed(found: "Found", form: str) -> None:
 
 def _counts(report: "Report") -> Any:
     names = list(report.splits)
-    counted = table("class", *(name or "-" for name in names), "all")
-    labels = sorted(report.classes)
+    head = "" if report.series else "class"
+    counted = table(head, *(name or "-" for name in names), "all")
+    labels = [] if report.series else sorted(report.classes)
     for label in labels if len(labels) <= MOST_LABELS else []:
         row = [report.splits[name].get(label, 0) for name in names]
         counted.add_row(report.classes[label], *map(str, [*row, sum(row)]))
     if len(labels) > MOST_LABELS:
         counted.add_row(f"{len(labels)} classes: see --json", *[""] * (len(names) + 1))
     sums = [sum(report.splits[name].values()) for name in names]
-    counted.add_row("all", *map(str, [*sums, sum(sums)]))
+    last = "examples" if report.series else "all"
+    counted.add_row(last, *map(str, [*sums, sum(sums)]))
     return counted
 
 

@@ -254,7 +254,7 @@ def resumed_job(options: TrainOptions) -> TrainingJob:
     splits = _load(run.recipe, folder)
     task = run.task()
     if task is not None:
-        check_labels(task.labels, splits["train"].label_names)
+        check_labels(task.labels, splits["train"])
     if run.directory.has_checkpoint and (untold := run.untold()):
         warnings.warn(untold, stacklevel=2)
     if network is None:

@@ -12,7 +12,6 @@ from mlgenn_delays.settings import (
     Number,
     Positive,
     bounds_of,
-    is_number,
     refuse,
     says,
     settings,
@@ -200,8 +199,3 @@ def draw_within(
             return PerNeuron(out)
         out[outside] = source.draw(rng, int(outside.sum()))
     raise InputError(f"{what} must be in {low:g}..{high:g}, got {source}, which hardly ever is")
-
-
-def varies(value: object) -> bool:
-    """Whether a parameter's value is not one number."""
-    return not is_number(value)

@@ -18,30 +18,36 @@ class Activity:
     """The spikes of populations over a split of the data.
 
     Attributes:
-        labels: (N,) int64 class of each example.
-        predictions: (N,) int64 answers.
-        label_names: Name of each class.
+        examples: N.
+        labels: (N,) int64 class of each example; None of data with series, which have no classes.
+        predictions: (N,) int64 answers; None as `labels`.
+        label_names: Name of each class, or of each series.
         duration: Length of a trial [ms].
         counts: By population, (N, n) int64 spikes of each neuron.
     """
 
-    labels: np.ndarray
-    predictions: np.ndarray
+    examples: int
+    labels: np.ndarray | None
+    predictions: np.ndarray | None
     label_names: tuple[str, ...]
     duration: float
     counts: dict[str, np.ndarray]
 
     @property
-    def accuracy(self) -> float:
-        """Correct / total."""
+    def accuracy(self) -> float | None:
+        """Correct / total; None without classes."""
+        if self.labels is None or self.predictions is None:
+            return None
         return float((self.labels == self.predictions).mean())
 
     def rate(self, population: str) -> np.ndarray:
         """Mean firing rate of each neuron [Hz], (n,) float64."""
         return self.counts[population].mean(axis=0) / self.duration * 1000
 
-    def tuning(self, population: str) -> "Tuning":
-        """Tuning of each neuron to the classes."""
+    def tuning(self, population: str) -> "Tuning | None":
+        """Tuning of each neuron to the classes; None without classes."""
+        if self.labels is None:
+            return None
         return tuning(self.counts[population], self.labels, len(self.label_names))
 
 
@@ -121,9 +127,11 @@ def activity(compiled: CompiledNetwork, data: Data, *, batch_size: int = 32) -> 
         for name, start in found.start.items():
             counts.setdefault(name, []).append(np.diff(start, axis=1))
     joined: Mapping[str, np.ndarray] = {name: np.concatenate(c) for name, c in counts.items()}
+    classes = data.targets is None
     return Activity(
-        np.asarray(data.labels),
-        np.concatenate(answers).astype(np.int64),
+        len(data),
+        np.asarray(data.labels) if classes else None,
+        np.concatenate(answers).astype(np.int64) if classes else None,
         data.label_names,
         data.n_steps * data.dt,
         dict(joined),

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from mlgenn_delays import __version__
-from mlgenn_delays.analysis.activity import Activity
+from mlgenn_delays.analysis.activity import Activity, Tuning
 from mlgenn_delays.analysis.analyse import Analysis, Emerged, Structure
 from mlgenn_delays.analysis.changes import spread
 from mlgenn_delays.analysis.clusters import Clusters
@@ -162,9 +162,9 @@ def _activity(analysis: Analysis) -> dict[str, Any]:
     assert active is not None
     return {
         "split": analysis.split,
-        "examples": len(active.labels),
+        "examples": active.examples,
         "accuracy": active.accuracy,
-        "classes": list(active.label_names),
+        "classes": None if active.labels is None else list(active.label_names),
         "populations": {name: _population(active, name) for name in active.counts},
     }
 
@@ -176,11 +176,18 @@ def _population(active: Activity, name: str) -> dict[str, Any]:
         "silent": int((rate == 0).sum()),
         "neurons": {
             "rate_hz": rate.tolist(),
-            "preferred": [None if k < 0 else active.label_names[k] for k in tuned.preferred],
-            "selectivity": [number(each) for each in tuned.selectivity],
-            "explained": [number(each) for each in tuned.explained],
+            **(dict.fromkeys(_OF_CLASSES) if tuned is None else _tuning(active, tuned)),
         },
     }
+
+
+_OF_CLASSES = ("preferred", "selectivity", "explained")
+
+
+def _tuning(active: Activity, tuned: Tuning) -> dict[str, Any]:
+    preferred = [None if k < 0 else active.label_names[k] for k in tuned.preferred]
+    others = ([number(each) for each in of] for of in (tuned.selectivity, tuned.explained))
+    return dict(zip(_OF_CLASSES, (preferred, *others), strict=True))
 
 
 def test(found: Test) -> dict[str, Any]:

@@ -18,7 +18,7 @@ loaded, with the same functions.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -79,6 +79,7 @@ class Item:
         losses: How long it was, and what of it was cut or merged; None if that is not known.
         content: What the files hold for it, by which duplicates are told; ``batch`` if empty.
         problem: Why it is damaged, for the user; empty if it is not.
+        series: Names of its target series, empty where it has a class.
     """
 
     split: str
@@ -89,6 +90,7 @@ class Item:
     losses: Losses | None = None
     content: Sequence[Any] = ()
     problem: str = ""
+    series: tuple[str, ...] = ()
 
 
 # The batch, the losses and the content of an `Item`.
@@ -186,7 +188,8 @@ class Dataset:
                 called = data.names[row] if data.names else str(row)
                 # A split that stays on disk is read only here, and may have damaged examples.
                 read = partial(_loaded_example, data, row)
-                yield as_item(split, called, label, data.label_names[label], read)
+                item = as_item(split, called, label, data.label_names[label], read)
+                yield item if data.targets is None else replace(item, series=data.label_names)
 
 
 def _loaded_example(data: Data, row: int) -> Example:

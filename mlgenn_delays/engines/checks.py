@@ -132,10 +132,7 @@ def _check_eventprop(network: Network, rule: EventProp) -> None:
             )
     for population in network.populations.values():
         if isinstance(population.model, Neuron):
-            try:
-                limit_of(population.model, network.dt)
-            except InputError as error:
-                raise InputError(f"population {population.name!r}: {error}") from error
+            limit_of(population.model, network.dt, population.name)
         if population.normalisation is not None:
             raise InputError(
                 f"EventProp must have populations without normalisation, got {population.name!r}; "
@@ -286,6 +283,39 @@ def _read_back(network: Network, rule: Rule) -> int:
     return rows
 
 
+def _neurons_along_time(network: Network, rule: Rule, size: int) -> tuple[int, int, int]:
+    """Return the states that the CPU engine keeps of all steps, of each neuron of a batch and of
+    each neuron that a thread works on, and bytes of the sums for learned parameters.
+    """
+    from mlgenn_delays.neurons.adjoint import adjoint
+
+    every = sum(p.n for p in network.populations.values())
+    parts = min(CHUNKS, (size + 1) // 2)
+    kept = tape = learned = 0
+    for population in network.populations.values():
+        model = population.model
+        if not isinstance(model, Neuron):
+            continue
+        equations = model.equations
+        if isinstance(rule, EventProp):
+            from mlgenn_delays.engines.cpu.linear_matrices import has_matrices
+
+            if has_matrices(network, population.name, rule):
+                tape = max(tape, len(equations.states))
+            learned |= bool(population.learn)
+            continue
+        names = equations.depending(population.learn)
+        back, learned = adjoint(equations, names), max(learned, len(names))
+        if back.reads or back.current:
+            kept = max(kept, len(equations.states))
+    if not isinstance(rule, EventProp):
+        return kept, 0, 8 * parts * learned * every
+    # Of the matrices of a step: float32, some three complex copies while they are found, and the
+    # sums of their gradients.
+    entries = (1 + 2 * tape) * (tape + 2) if tape else 0
+    return 0, tape, every * entries * (4 + 3 * 16 + 8 * parts * learned)
+
+
 def _along_time(network: Network, rule: Rule, rewiring: Rewiring | None, trials: Trials) -> int:
     steps, size, classes = trials.steps, trials.size, network.output().n
     sources, neurons, groups = _rows(network, rule)
@@ -295,16 +325,18 @@ def _along_time(network: Network, rule: Rule, rewiring: Rewiring | None, trials:
         return 4 * (2 * size * steps * tapes + 2 * trials.side * neurons * length)
     from mlgenn_delays.engines.cpu.eventprop_forward import LANES
 
-    rows = 4 * size * (sources * length + neurons * ((2 + groups) * length + steps))
+    kept, tape, sums = _neurons_along_time(network, rule, size)
+    rows = 4 * size * (sources * length + neurons * ((2 + groups + kept) * length + steps))
     output = 2 * 4 * size * classes * steps  # V and dL/dV
     recurrent = {p.target for p in network.projections.values() if p.recurrent}
     wide = max([LANES, *(network.populations[name].n for name in recurrent)])
     scratch = 4 * (groups * wide * 3 * length + 3 * wide * steps)
+    scratch += 4 * wide * steps * (tape + 2 + groups) if tape else 0
     if not isinstance(rule, EventProp):
         scratch += 4 * 2 * max(p.n for p in network.populations.values()) * length
     elif not (sources or (rewiring is not None and rewiring.needs_gradient)):
         rows = 0
-    return rows + output + (trials.threads or available_cores()) * scratch
+    return rows + output + sums + (trials.threads or available_cores()) * scratch
 
 
 def _of_taps(network: Network, rule: Rule, trials: Trials) -> int:

@@ -62,7 +62,7 @@ def _split(artifact: Artifact, source: Path, data: str | None) -> Data | None:
     splits = load_dataset(name, data, table, dt=artifact.network.dt)
     split = splits.get(SPLIT)
     if split is not None:
-        check_labels(artifact.about.labels, split.label_names)
+        check_labels(artifact.about.labels, split)
     return split
 
 

@@ -140,14 +140,22 @@ def _renamed(value: ast.expr, names: dict[str, str]) -> ast.expr:
 
 def _parts(value: ast.expr, total: ast.expr) -> Iterator[tuple[str, ast.expr]]:
     """What the adjoint of a line adds to those of all names that the line reads."""
+    for name, slope in slopes_of(value):
+        yield name, _product(slope, total)
+
+
+def slopes_of(value: ast.expr) -> Iterator[tuple[str, ast.expr]]:
+    """Names that an expression reads, with its derivative by each, where that is not 0."""
     import sympy
 
     symbols = {name: sympy.Symbol(name, real=True) for name in names_in(value)}
     whole = sympy.sympify(ast.unparse(value), locals=symbols)
     for name, symbol in symbols.items():
         slope = sympy.diff(whole, symbol)
+        if not all(power.exp.is_number for power in slope.atoms(sympy.Pow)):
+            slope = sympy.powsimp(slope)  # p x^(p - 1) instead of p x^p / x, which 0 / 0 would be
         if slope != 0:
-            yield name, _product(ast.parse(sympy.sstr(slope), mode="eval").body, total)
+            yield name, ast.parse(sympy.sstr(slope), mode="eval").body
 
 
 def _needed(numbered: list[_Numbered], out: list[Statement]) -> list[Statement]:

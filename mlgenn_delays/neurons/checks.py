@@ -39,6 +39,8 @@ def check_class(cls: Any, bases: tuple[type, ...], about: type) -> dict[str, Any
         InputError: It is no class of this kind, or a parameter is no number.
     """
     names = " or ".join(base.__name__ for base in bases)
+    if cls is None:
+        raise InputError(f"@neuron must stand above a class of {names} without brackets after it")
     if not inspect.isclass(cls) or sum(issubclass(cls, base) for base in bases) != 1:
         raise InputError(f"@neuron must stand above a class of {names}, got {_shown(cls)}")
     if not cls.__name__.isascii():  # it becomes part of the names of files
@@ -195,7 +197,8 @@ def _reached(own: Equations) -> set[str]:
 
 @np.errstate(all="ignore")
 def check_finite(owner: str, own: Equations, parameters: Mapping[str, Any], dt: float) -> None:
-    """Reject constants that are not finite, and a neuron that is not so at rest.
+    """Reject constants that are not finite, and a neuron that is not so at rest, or whose adjoint
+    is not.
 
     Raises:
         InputError: Naming the line.
@@ -210,6 +213,7 @@ def check_finite(owner: str, own: Equations, parameters: Mapping[str, Any], dt: 
             continue
         value = evaluate(line.value, known)
         _check_value(owner, line, value, f"at rest, where states and {CURRENT} are 0")
+        _check_slopes(owner, line, known, {*own.variables(), CURRENT})
         known[line.target] = np.float64(0) if k == own.threshold else value
 
 
@@ -219,6 +223,33 @@ def _check_value(owner: str, line: Equation, value: Any, when: str) -> None:
         bad = np.asarray(value)[~np.asarray(good)][0] if np.ndim(value) else value
         what = "the distance from the threshold" if line.target == SPIKE else line.target
         raise InputError(f"{owner}.step, {line.line}: {what} must be finite, got {bad:g} {when}")
+
+
+def _check_slopes(owner: str, line: Equation, known: Mapping[str, Any], moving: set[str]) -> None:
+    """Reject roots that have no finite derivative at rest, where every trial starts."""
+    if not any(_is_root(node) for node in ast.walk(line.value)):
+        return
+    from mlgenn_delays.neurons.adjoint import slopes_of
+
+    for name, slope in slopes_of(line.value):
+        if name not in moving:
+            continue
+        calls = {ast.unparse(n.func) for n in ast.walk(slope) if isinstance(n, ast.Call)}
+        if calls - set(FUNCTIONS) or not np.all(np.abs(evaluate(slope, known)) <= LARGEST):
+            raise InputError(
+                f"{owner}.step, {line.line}: must have a finite derivative by {name} at rest, "
+                f"where states and {CURRENT} are 0; add a small number to what the root is of"
+            )
+
+
+def _is_root(node: ast.AST) -> bool:
+    """Whether it is a square root, or a power that may be one: not a whole number."""
+    if isinstance(node, ast.Call):
+        return isinstance(node.func, ast.Name) and node.func.id == "sqrt"
+    if not (isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow)):
+        return False
+    power = node.right.value if isinstance(node.right, ast.Constant) else None
+    return not (is_number(power) and float(power).is_integer())  # type: ignore[arg-type]
 
 
 @np.errstate(all="ignore")

@@ -218,7 +218,7 @@ _OF_POPULATIONS = ("name", "model", "learn", "bias", "mean", "variance", "gain",
 
 
 @dataclass_transform(frozen_default=True)
-def neuron(cls: Any) -> Any:
+def neuron(cls: Any = None) -> Any:
     """Make a class a neuron model: settings, with equations that are read and checked.
 
     Arguments:

@@ -57,36 +57,47 @@ class Limit:
 
 
 @np.errstate(all="ignore")
-def step_of(model: Neuron, dt: float, parameters: dict[str, Any] | None = None) -> Step:
+def step_of(
+    model: Neuron, dt: float, parameters: dict[str, Any] | None = None, *, population: str = ""
+) -> Step:
     """The step of dt [ms] as matrices, float64, or complex for complex parameters.
+
+    Arguments:
+        model: The neurons.
+        dt: Length of the step [ms].
+        parameters: In the place of the model's own.
+        population: Its name, for errors.
 
     Raises:
         InputError: The neuron is not linear between spikes, naming the line.
     """
-    states = model.equations.states
+    states, called = model.equations.states, _called(model, population)
     if not states:
-        raise InputError(
-            f"{type(model).__name__} must have a state for EventProp, got none; take SurrogateBPTT"
-        )
+        raise InputError(f"{called} must have a state for EventProp, got none; take SurrogateBPTT")
     constants = model.equations.constants_at(parameters or model.values(), dt)
-    probe = _Probe(model, constants)
+    probe = _Probe(model, constants, called)
     quiet = probe.affine(lambda known: [known[s] for s in states], spike=0.0)
     distance = probe.affine(lambda known: [known[DISTANCE]], spike=0.0)
     return Step(distance, quiet, probe.affine(lambda known: [known[s] for s in states], spike=1.0))
 
 
-def limit_of(model: Neuron, dt: float) -> Limit:
-    """The limit of short steps.
+def _called(model: Neuron, population: str) -> str:
+    kind = type(model).__name__
+    return f"{kind} of {population!r}" if population else kind
+
+
+def limit_of(model: Neuron, dt: float, population: str = "") -> Limit:
+    """The limit of short steps; `population` is its name, for errors.
 
     Raises:
         InputError: The neuron is not linear between spikes, or has no such limit.
     """
     short = SHORT * dt
-    step, m = step_of(model, short), len(model.equations.states)
+    step, m = step_of(model, short, population=population), len(model.equations.states)
     jump = max(abs(step.quiet.matrix - np.eye(m)).max(), abs(step.quiet.by_current).max())
     if jump > 1e-3:
         raise InputError(
-            f"{type(model).__name__} must change little in a short step for EventProp, got a "
+            f"{_called(model, population)} must change little in a short step for EventProp, got a "
             f"change of {jump:g} in a step of {short:g} ms; take SurrogateBPTT"
         )
     return Limit(
@@ -114,8 +125,8 @@ def slopes(model: Neuron, dt: float, parameters: dict[str, Any], name: str) -> S
 
 
 class _Probe:
-    def __init__(self, model: Neuron, constants: dict[str, Any]) -> None:
-        self.model, self.constants = model, constants
+    def __init__(self, model: Neuron, constants: dict[str, Any], called: str) -> None:
+        self.model, self.constants, self.called = model, constants, called
         self.complex = any(np.iscomplexobj(value) for value in constants.values())
 
     def affine(self, read: Any, spike: float) -> Affine:
@@ -132,7 +143,7 @@ class _Probe:
         wanted = rest + sum(check[name] * col for name, col in zip(names, columns, strict=True))
         if not np.allclose(at(check), wanted, rtol=1e-9, atol=1e-12):
             raise InputError(
-                f"{type(self.model).__name__} must be linear between spikes for EventProp, got "
+                f"{self.called} must be linear between spikes for EventProp, got "
                 f"{self._where(names)}; take SurrogateBPTT"
             )
         return Affine(np.stack(columns[:-1], axis=2), columns[-1], rest)

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from mlgenn_delays.errors import InputError, nearest, one_line, shorten
 from mlgenn_delays.recipe.cross_checks import effect_of, without_effect
 from mlgenn_delays.recipe.messages import as_input_error, unknown_key
+from mlgenn_delays.recipe.neuron_checks import of_other_models
 from mlgenn_delays.recipe.schema import Recipe
 from mlgenn_delays.untrusted import (
     DEEPEST,
@@ -31,6 +32,8 @@ _NOTES = ("summary", "expected")
 def dump(recipe: Recipe) -> str:
     """Return a recipe as TOML with every setting in it; reading that gives the same recipe.
 
+    Layers and readout have the parameters of their own neuron model.
+
     Example:
         >>> from mlgenn_delays.recipe import dump, load_recipe
         >>> dump(load_recipe("digits")).splitlines()[0]
@@ -39,6 +42,12 @@ def dump(recipe: Recipe) -> str:
     import tomli_w
 
     plain = _without_empty(recipe.model_dump(exclude_none=True))
+    for key in of_other_models(recipe):
+        *where, name = key.split(".")
+        table: Any = plain
+        for part in where:
+            table = table[int(part) if _is_index(part) else part]
+        del table[name]
     return tomli_w.dumps(plain, multiline_strings=bool(recipe.neurons))  # equations in lines
 
 

@@ -55,7 +55,11 @@ Parameters = Annotated[
         "keys of this table."
     ),
 ]
-Synapse = Annotated[str, one_of("Exponential", "Delta")]
+Synapse = Annotated[
+    str,
+    one_of("Exponential", "Delta"),
+    Field(description="Model of the synapses onto its neurons."),
+]
 Learn = Annotated[
     tuple[str, ...],
     Field(
@@ -64,16 +68,25 @@ Learn = Annotated[
         "['tau_mem', 'v_thresh'], and tau_syn of the Exponential synapses onto it.",
     ),
 ]
-WeightInit = Annotated[str, one_of("auto", "normal", "kaiming")]
+WeightInit = Annotated[
+    str,
+    one_of("auto", "normal", "kaiming"),
+    Field(
+        description="Starting weights from the layer before: auto (found on the data, so that "
+        "neurons spike and logits are of order 1; recurrent ones as well), normal, or kaiming "
+        "(uniform up to sqrt(6 / neurons of that layer)). Left out where another key of the "
+        "starting weights is given, normal."
+    ),
+]
+WeightScale = Annotated[
+    Positive,
+    Field(description="What the starting weights from the layer before are multiplied by."),
+]
+Normalise = Annotated[
+    bool, Field(description="Whether the synaptic current is normalised over batch and time.")
+]
 # Sizes of the populations that a projection connects; None where only the data know.
 Shape = tuple[int | None, int | None]
-
-_WEIGHT_INIT = (
-    "Starting weights from the layer before: auto (found on the data, so that neurons spike and "
-    "logits are of order 1; recurrent ones as well), normal, or kaiming (uniform up to sqrt(6 / "
-    "neurons of that layer)). Left out where another key of the starting weights is given, normal."
-)
-_WEIGHT_SCALE = "What the starting weights from the layer before are multiplied by."
 
 
 class _Weighted(Section):
@@ -124,16 +137,16 @@ class Layer(_WithNeurons):
     del _name, _kind, _default
     parameters: Parameters = {}
     learn: Learn = ()
-    synapse: Synapse = Field("Exponential", description="Model of the synapses onto the layer.")
+    synapse: Synapse = "Exponential"
     tau_syn: Annotated[TauSyn, Varying(TauSyn)] = Exponential.tau_syn
-    weight_init: WeightInit = Field("auto", description=_WEIGHT_INIT)
+    weight_init: WeightInit = "auto"
     weight_mean: Number = Field(
         0.03, description="Mean of the starting weights from the layer before (normal)."
     )
     weight_sd: NonNegative = Field(
         0.01, description="Standard deviation of the starting weights from the layer before."
     )
-    weight_scale: Positive = Field(1.0, description=_WEIGHT_SCALE)
+    weight_scale: WeightScale = 1.0
     recurrent: bool = Field(False, description="Whether the layer projects to itself as well.")
     recurrent_weight_mean: Number = Field(
         0.0, description="Mean of the starting recurrent weights (normal)."
@@ -141,9 +154,7 @@ class Layer(_WithNeurons):
     recurrent_weight_sd: NonNegative = Field(
         0.02, description="Standard deviation of the starting recurrent weights."
     )
-    normalise: bool = Field(
-        False, description="Whether the synaptic current is normalised over batch and time."
-    )
+    normalise: Normalise = False
     dropout: Dropout = 0.0
 
 
@@ -165,15 +176,13 @@ class Readout(_WithNeurons):
         "by neuron (one-to-one), by synapses of weight 1 and delay 0 that are not learned, for "
         "which the last layer has one neuron per class or target series.",
     )
-    synapse: Synapse = Field("Exponential", description="Model of the synapses onto the output.")
+    synapse: Synapse = "Exponential"
     tau_syn: Annotated[TauSyn, Varying(TauSyn)] = Exponential.tau_syn
-    weight_init: WeightInit = Field("auto", description=_WEIGHT_INIT)
+    weight_init: WeightInit = "auto"
     weight_mean: Number = Field(0.0, description="Mean of the starting weights (normal).")
     weight_sd: NonNegative = Field(0.03, description="Standard deviation of the starting weights.")
-    weight_scale: Positive = Field(1.0, description=_WEIGHT_SCALE)
-    normalise: bool = Field(
-        False, description="Whether the synaptic current is normalised over batch and time."
-    )
+    weight_scale: WeightScale = 1.0
+    normalise: Normalise = False
 
     @property
     def one_to_one(self) -> bool:

@@ -53,6 +53,16 @@ def foreign_keys(recipe: "Recipe", table: Layer | Readout) -> list[str]:
     return others
 
 
+def of_other_models(recipe: "Recipe") -> list[str]:
+    """Dotted keys of parameters that a table has for other neuron models, left at their default."""
+    return [
+        f"{where}.{name}"
+        for where, table in neuron_tables(recipe)
+        for name, default in _plain_keys(table)
+        if name in foreign_keys(recipe, table) and getattr(table, name) == default
+    ]
+
+
 def check_models(recipe: "Recipe") -> None:
     """Reject declarations that cannot be used, unknown models, and parameters a model lacks."""
     taken = [*INPUT_MODELS]

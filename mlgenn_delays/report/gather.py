@@ -15,6 +15,7 @@ from mlgenn_delays.recipe import Recipe, load_data
 from mlgenn_delays.report.predictions import EACH, SPLITS, Predictions, predict
 from mlgenn_delays.runs.history import History
 from mlgenn_delays.runs.run import Run, check_labels
+from mlgenn_delays.training.initial_weights import InitialWeights
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ class RunContent:
     history: History
     network: Network  # of the best epoch
     environment: dict[str, Any]  # content of environment.json
+    initial: InitialWeights | None  # what it notes of weights that were found on the data
     scores: dict[str, float]  # the metric of the best epoch's network, by split
     predictions: Predictions | None = None  # None without data
     analysis: Sequence[Picture] = ()
@@ -97,6 +99,7 @@ def gather(
 ) -> RunContent:
     """Gather what a report tells of a run; tell is called before what takes long."""
     history = run.history()
+    initial = run.validated("initial_weights", InitialWeights)
     network = Network.load(run.directory.network_path("best"))
     scores: dict[str, float] = {}
     measured = history.score()
@@ -109,7 +112,7 @@ def gather(
         task = run.task()
         split, note = _split(splits, options.split)
         if task is not None:
-            check_labels(task.labels, splits[split].label_names)
+            check_labels(task.labels, splits[split])
         notes += [note] if note else []
         notes += _trained_on(run, splits)
         tell(f"{name}: predictions")
@@ -143,6 +146,7 @@ def gather(
         history,
         network,
         run.environment(),
+        initial,
         scores,
         predictions,
         pictures,

@@ -24,7 +24,7 @@ from mlgenn_delays.report.prediction_plots import (
     confusion_picture,
     example_pictures,
 )
-from mlgenn_delays.report.settings import Setting, groups_of, settings_of
+from mlgenn_delays.report.settings import groups_of, settings_of
 from mlgenn_delays.report.tables import (
     Cell,
     Table,
@@ -215,7 +215,7 @@ def run_context(run: RunContent, anchor: str) -> dict[str, Any]:
         "learning": [embed(picture, run.name) for picture in learning],
         "analysis": [embed(picture, run.name) for picture in run.analysis],
         **_predictions(run),
-        "settings": _settings(settings_of(run.recipe), run.recipe.name),
+        "settings": _settings(run),
         # Without folders, which say who made it.
         "environment": [
             (key, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
@@ -228,7 +228,10 @@ def run_context(run: RunContent, anchor: str) -> dict[str, Any]:
 def _summary(run: RunContent) -> str:
     layers = ", ".join(f"{p.n} {p.name}" for p in run.network.populations.values())
     about = f"Recipe {run.recipe.name}, seed {run.recipe.seed}: {layers}"
-    return f"{about}; {run.network.dt:g} ms per step. {run.recipe.summary}"
+    found = ""
+    if run.initial is not None:
+        found = f", initial weights found for {run.initial.target:g} spikes per neuron and trial"
+    return f"{about}; {run.network.dt:g} ms per step{found}. {run.recipe.summary}"
 
 
 def _predictions(run: RunContent) -> dict[str, Any]:
@@ -269,7 +272,19 @@ def _predictions(run: RunContent) -> dict[str, Any]:
     return {"confusion": confusion, "examples": examples, "how_chosen": how}
 
 
-def _settings(settings: Sequence[Setting], recipe: str) -> dict[str, Any]:
+def _found_weights(run: RunContent) -> str:
+    """Which initial weights were found on the data, and how; empty if none were."""
+    found = run.initial
+    if found is None:
+        return ""
+    return (
+        f" Initial weights of {', '.join(found.weights)} were found on {found.examples} training "
+        f"examples, for {found.target:g} spikes per neuron and trial; before training: {found}."
+    )
+
+
+def _settings(run: RunContent) -> dict[str, Any]:
+    settings, recipe = settings_of(run.recipe), run.recipe.name
     differing = [setting for setting in settings if setting.differs]
     if settings[0].shipped is None:
         told = f"There is no shipped recipe {recipe} that they could be compared with."
@@ -286,7 +301,7 @@ def _settings(settings: Sequence[Setting], recipe: str) -> dict[str, Any]:
     rows = [[Cell(s.key), Cell(s.value), Cell(s.shipped or "")] for s in differing]
     header = ["setting", "this run", "shipped"]
     return {
-        "told": told,
+        "told": told + _found_weights(run),
         "differing": Table("Settings that differ", header, rows, 3) if rows else None,
         "groups": [{"title": k or "recipe", "settings": v} for k, v in tables.items()],
     }

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mlgenn_delays.recipe import Recipe, load_recipe, recipe_names, settings
+from mlgenn_delays.recipe.neuron_checks import of_other_models
 
 SEED = "seed"
 # They say how a run is called and what it keeps, not what it computes.
@@ -28,12 +29,18 @@ class Setting:
 
 def settings_of(recipe: Recipe) -> list[Setting]:
     """Every setting of a run, beside what the shipped recipe of its name says."""
-    own = settings(recipe)
+    own = _own_settings(recipe)
     if recipe.name not in recipe_names():
         return [Setting(key, value, None) for key, value in own.items()]
-    shipped = settings(load_recipe(recipe.name))
+    shipped = _own_settings(load_recipe(recipe.name))
     keys = [*own, *(key for key in shipped if key not in own)]
     return [Setting(key, own.get(key, ABSENT), shipped.get(key, ABSENT)) for key in keys]
+
+
+def _own_settings(recipe: Recipe) -> dict[str, str]:
+    """Every setting, without those of other neuron models than its own."""
+    others = of_other_models(recipe)
+    return {key: value for key, value in settings(recipe).items() if key not in others}
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from pydantic import (
     ConfigDict,
     Field,
     InstanceOf,
+    TypeAdapter,
     ValidationError,
 )
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from mlgenn_delays.runs.record import Changes
 
 LONGEST_NAME = 4096  # characters, as of a path
-_Noted = TypeVar("_Noted", bound=BaseModel)
+_Noted = TypeVar("_Noted")
 
 
 def _not_too_long(name: str) -> str:
@@ -57,12 +58,14 @@ class Task(BaseModel):
     examples: dict[str, Annotated[int, Field(ge=0, le=2**63 - 1)]] = {}
 
 
-def check_labels(trained: Sequence[str], found: Sequence[str]) -> None:
-    """Reject data of other classes than those that a network was trained on."""
+def check_labels(trained: Sequence[str], data: "Data") -> None:
+    """Reject data of other classes, or series, than those that a network was trained on."""
+    found = data.label_names
     if list(trained) != list(found):
+        what = "classes" if data.targets is None else "series"
         raise InputError(
-            f"the data must have the classes of the training, {_listed(trained)}, got "
-            f"{_listed(found)}; give data of the same classes, or name them in the recipe "
+            f"the data must have the {what} of the training, {_listed(trained)}, got "
+            f"{_listed(found)}; give data of the same {what}, or name them in the recipe "
             "(data.classes of a folder, label_names in .npz)"
         )
 
@@ -154,16 +157,17 @@ class Run:
 
     def task(self) -> Task | None:
         """What the network was trained to classify; older runs do not say."""
-        return self._validated("task", Task)
+        return self.validated("task", Task)
 
     def start(self) -> "Start | None":
         """The network that the run was started from with --init, None without."""
-        return self._validated("init", Start)
+        return self.validated("init", Start)
 
-    def _validated(self, key: str, kind: type[_Noted]) -> _Noted | None:
+    def validated(self, key: str, kind: type[_Noted]) -> _Noted | None:
+        """An entry of environment.json as a model or dataclass, None if it is not there."""
         noted = self.noted(key)
         try:
-            return None if noted is None else kind.model_validate(noted)
+            return None if noted is None else TypeAdapter(kind).validate_python(noted)
         except ValidationError as error:
             raise self._damaged(f"{key}: {first_problem(error)}") from error
 

@@ -8,7 +8,7 @@ known by their spikes alone, as the CPU engine reports them, so this holds for a
 
 import math
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -50,11 +50,16 @@ class InitialWeights:
         silent: Neurons without a spike, by spiking population.
         logits: Standard deviation of the logits over the classes, mean over the examples.
         weights: Mean and standard deviation of the new weights, by projection.
+        unexcited: Those of the silent neurons that no active input may excite, as where all signs
+            are negative: no weights make them spike. By population, where there are any.
+        target: Spikes per neuron and trial that were aimed at.
 
     Example:
         >>> from mlgenn_delays.training import InitialWeights
         >>> print(InitialWeights(32, {"hidden": 2.9}, {"hidden": 0}, 1.0, {}))
         hidden 2.9 spikes per neuron and trial, 0 silent; logits of 1
+        >>> print(InitialWeights(32, {"hidden": 2.9}, {"hidden": 5}, 1.0, {}, {"hidden": 4}))
+        hidden 2.9 spikes per neuron and trial, 5 silent (4 without excitatory input); logits of 1
     """
 
     examples: int
@@ -62,12 +67,16 @@ class InitialWeights:
     silent: dict[str, int]
     logits: float
     weights: dict[str, tuple[float, float]]
+    unexcited: dict[str, int] = field(default_factory=dict)
+    target: float = SPIKES
 
     def __str__(self) -> str:
-        parts = [
-            f"{name} {count:.2g} spikes per neuron and trial, {self.silent[name]} silent"
-            for name, count in self.spikes.items()
-        ]
+        parts = []
+        for name, count in self.spikes.items():
+            never = self.unexcited.get(name, 0)
+            why = f" ({never} without excitatory input)" if never else ""
+            silent = f"{self.silent[name]} silent{why}"
+            parts.append(f"{name} {count:.2g} spikes per neuron and trial, {silent}")
         return "; ".join([*parts, f"logits of {self.logits:.2g}"])
 
 
@@ -122,6 +131,7 @@ def initialise_weights(
     # Series, too, are to be of order 1 in the mean over the trial: they take the logits' part.
     batch = replace(data.batch(rows), targets=None)
     trial = _Trial(network, batch, threads)
+    unexcited: dict[str, int] = {}
     for name in chosen:
         trial.network.projections[name].weight[:] = 0.0
     for population in trial.network.order():
@@ -133,7 +143,8 @@ def initialise_weights(
         elif population.name == network.output().name:
             _scale_output(trial, population, incoming)
         elif incoming:
-            _scale_spiking(trial, population, incoming)
+            never = _scale_spiking(trial, population, incoming)
+            unexcited |= {population.name: never} if never else {}
     for name in chosen:
         network.projections[name].weight = trial.network.projections[name].weight
     found = trial.evaluate()
@@ -143,6 +154,7 @@ def initialise_weights(
         found.silent,
         float(found.logits.std(1).mean()),
         {name: _moments(network.projections[name].weight) for name in chosen},
+        unexcited,
     )
 
 
@@ -276,7 +288,8 @@ class _Drawn:
             p.weight = (factor * weight).astype(np.float32)
 
 
-def _scale_spiking(trial: _Trial, population: Population, incoming: list[Projection]) -> None:
+def _scale_spiking(trial: _Trial, population: Population, incoming: list[Projection]) -> int:
+    """Return how many neurons stay silent because no active input may excite them."""
     name, n = population.name, population.n
     feed = _Drawn(trial, n, [p for p in incoming if not p.recurrent])
     if not feed.projections:
@@ -311,6 +324,7 @@ def _scale_spiking(trial: _Trial, population: Population, incoming: list[Project
             break
         feed.raise_drive(silent)
         feed.scale(factor)
+    return int(((trial.activity(name) == 0) & ~able).sum()) if not able.all() else 0
 
 
 def _scale_output(trial: _Trial, population: Population, incoming: list[Projection]) -> None:

@@ -1,6 +1,7 @@
 """delaysnn train with automatic weights: sparse networks spike; a resumed run keeps what it has."""
 
 import json
+import re
 import shutil
 
 import pytest
@@ -94,3 +95,26 @@ def test_what_cannot_spike_is_refused_before_anything_is_written(tmp_path):
     text = refused(*SPARSE, *options, "--out", tmp_path / "r")
     assert "no neuron of 'hidden1' spikes" in text and "shorten the delays" in text
     assert not (tmp_path / "r").exists()
+
+
+def test_a_report_says_how_they_were_found(whole, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(whole, run)
+    page = tmp_path / "run.html"
+    asked = "report", run, "--without-data", "--out", page
+    assert call(*asked).exit_code == 0
+    text = page.read_text()
+    assert "initial weights found for 3 spikes per neuron and trial" in text
+    assert re.search(
+        r"Initial weights of input-&gt;hidden1, hidden1-&gt;output were found on 32 training "
+        r"examples, for 3 spikes per neuron and trial; before training: hidden1 \S+ spikes",
+        text,
+    )
+    notes = json.loads((run / "environment.json").read_text())
+    notes["initial_weights"]["spikes"] = 3
+    (run / "environment.json").write_text(json.dumps(notes))
+    assert "environment.json" in refused(*asked)
+    del notes["initial_weights"]  # as of a run with weights that were given
+    (run / "environment.json").write_text(json.dumps(notes))
+    assert call(*asked).exit_code == 0
+    assert "Initial weights" not in page.read_text()

@@ -1,6 +1,8 @@
 """Target series through the command line: trained, resumed, evaluated, swept, reported, run."""
 
 import json
+import shutil
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +10,7 @@ import pytest
 
 from mlgenn_delays.recipe import load_recipe
 from tests.cli.helpers import call, metrics, parsed, refused
+from tests.needs import needs
 
 SMALL = [
     word
@@ -69,7 +72,37 @@ def test_report_and_analysis(run: Path, tmp_path: Path) -> None:
     page = (tmp_path / "r.html").read_text()
     assert "validation NRMSE" in page and "Their mean gives 1" in page
     assert "Confusion" not in page and "Example " in page
-    assert parsed(call("analyse", run, "--out", tmp_path / "a", "--json"))["activity"] is None
+
+
+def test_analysis_has_rates_and_nothing_of_classes(run: Path, tmp_path: Path) -> None:
+    out = tmp_path / "a"
+    active = parsed(call("analyse", run, "--out", out, "--json"))["activity"]
+    assert (active["examples"], active["accuracy"], active["classes"]) == (6, None, None)
+    hidden = active["populations"]["hidden1"]
+    assert len(hidden["neurons"]["rate_hz"]) == 12 and hidden["rate_hz"]["mean"] > 0
+    assert hidden["neurons"]["preferred"] is None
+    assert (out / "rates-hidden1.png").is_file() and not (out / "tuning-hidden1.png").exists()
+    text = call("analyse", run, "--out", tmp_path / "b").stdout
+    assert "validation: 6 examples" in text and "selectivity" not in text
+    assert "class" not in (out / "figures.md").read_text()
+
+
+def test_data_check_names_the_series(tmp_path: Path) -> None:
+    few = SMALL[:10]
+    picture = tmp_path / "p.png"
+    text = call("data", "check", "delayed-copy", *few, "--out", picture).stdout
+    assert "36 examples, target series signal, 24 channels" in text and "class" not in text
+    assert ["examples", "24", "6", "6", "36"] in [line.split() for line in text.splitlines()]
+    assert picture.is_file()
+    found = parsed(call("data", "check", "delayed-copy", *few, "--json"))
+    assert found["series"] == ["signal"] and found["splits"]["train"] == {"examples": 24}
+    assert "series" not in parsed(call("data", "check", "digits", "--json"))
+    np.savez(
+        tmp_path / "data.npz", values=np.ones((20, 9, 2), np.float32),
+        targets=np.ones((20, 2, 9)), label_names=["left", "right"],
+    )  # fmt: skip
+    checked = call("data", "check", "npz", tmp_path, "--set", "encoding=currents").stdout
+    assert "target series left, right" in checked and "no example of class" not in checked
 
 
 def test_infer_writes_series(run: Path, tmp_path: Path) -> None:
@@ -88,11 +121,44 @@ def test_infer_writes_series(run: Path, tmp_path: Path) -> None:
         told.append(written["series"])
     assert told[0].shape == (2, 1, 150) and told[0][1].any() and not told[0][0].any()
     np.testing.assert_array_equal(told[0], told[1])
+    told_of = call("infer", run, tmp_path / "in.npz", "--out", out).stderr
+    assert "2 run, 1 with a warning" in told_of and "classified" not in told_of
+    assert "--out must come without --stream" in refused("infer", run, "--stream", "--out", out)
     answers = parsed(call("infer", run, tmp_path / "in.npz", "--json"))["answers"]
     np.testing.assert_allclose(answers[1]["series"]["signal"], told[0][1, 0], atol=1e-6)
     assert "must be a .npz file" in refused(
         "infer", run, tmp_path / "in.npz", "--out", tmp_path / "x.csv"
     )
+
+
+def test_other_series_are_refused(run: Path, tmp_path: Path) -> None:
+    other = tmp_path / "run"
+    shutil.copytree(run, other)
+    notes = json.loads((other / "environment.json").read_text())
+    notes["task"]["labels"] = ["noise"]
+    (other / "environment.json").write_text(json.dumps(notes))
+    assert "must have the series of the training, noise, got signal" in refused("evaluate", other)
+
+
+@needs("genn", "cc")
+def test_genn_prints_series(run: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "genn"
+    assert call("export", run, "--format", "genn", "--out", folder).exit_code == 0
+    readme = (folder / "README.md").read_text()
+    assert "1 series," in readme and "weights.bin series < FILE" in readme
+    assert "class" not in readme
+    subprocess.run(["make", "-C", folder, "example"], check=True, capture_output=True)
+    raster = np.zeros((1, 150, 24), np.uint8)
+    raster[0, 10:80, 12] = 1
+    np.savez(tmp_path / "in.npz", raster=raster)
+    call("infer", folder, tmp_path / "in.npz", "--out", tmp_path / "out.npz")
+    done = subprocess.run(
+        [folder / "example", folder / "weights.bin", "series"], capture_output=True, text=True,
+        input="".join(f"{t} 12\n" for t in range(10, 80)), check=True,
+    )  # fmt: skip
+    voltage = np.array(done.stdout.split(), np.float32)
+    assert voltage.any()
+    np.testing.assert_array_equal(voltage, np.load(tmp_path / "out.npz")["series"][0, 0])
 
 
 def test_c_has_no_series(run: Path, tmp_path: Path) -> None:

@@ -107,8 +107,8 @@ def test_kernels_of_lif_compute_the_same(
 @pytest.mark.parametrize(
     ("model", "says"),
     [
-        (BalancedResonator, "line 3 .X = V .* must|must be linear .* line 3 .X = V"),
-        (TwoCompartmentLIF, "must change little in a short step"),
+        (BalancedResonator, "BalancedResonator of .hidden. must be linear .* line 3 .X = V"),
+        (TwoCompartmentLIF, "TwoCompartmentLIF of .hidden. must change little in a short step"),
     ],
 )
 def test_what_eventprop_cannot_learn(model: Any, says: str) -> None:

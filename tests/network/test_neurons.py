@@ -1,5 +1,6 @@
 """Declarations of neurons that cannot be: one error, naming the line."""
 
+import ast
 import re
 import sys
 from textwrap import indent
@@ -12,7 +13,9 @@ import pytest
 import mlgenn_delays
 from mlgenn_delays import LIF, Network, Normal, ReadoutNeuron, SpikingNeuron, Uniform
 from mlgenn_delays.errors import InputError
+from mlgenn_delays.neurons.adjoint import slopes_of
 from mlgenn_delays.neurons.declare import NEURONS, make_model, neuron, neuron_models
+from mlgenn_delays.neurons.equations import evaluate
 from mlgenn_delays.neurons.linear import step_of
 
 STEP = """
@@ -131,6 +134,8 @@ def test_a_neuron_has_one_base(base: str) -> None:
         declared(base=base)
     with pytest.raises(InputError, match="@neuron must stand above a class"):
         neuron(3)
+    with pytest.raises(InputError, match="@neuron must stand above .* without brackets after it"):
+        neuron()
 
 
 def test_the_output_is_read() -> None:
@@ -234,6 +239,9 @@ def test_values_that_cannot_be(values: dict, says: str) -> None:
         ("exp(-dt / tau_mem)", "1 / (dt - tau_mem) * dt", "line 1 .*: alpha must be finite"),
         ("* I", "/ I", "line 2 .*: V must be finite, got inf at rest"),
         ("V >= v_thresh", "log(V) >= v_thresh", "line 3 .*: the distance .* got -inf at rest"),
+        ("* I", "* sqrt(I)", "line 2 .*: must have a finite derivative by I at rest.* add a small"),
+        ("+ (1", "** 0.5 + (1", "line 2 .*: must have a finite derivative by V at rest"),
+        ("V >= v_thresh", "sqrt(V ** 2) >= v_thresh", "line 3 .*: must have a finite derivative"),
     ],
 )
 def test_what_is_not_finite_is_refused_with_its_line(piece: str, instead: str, says: str) -> None:
@@ -241,6 +249,18 @@ def test_what_is_not_finite_is_refused_with_its_line(piece: str, instead: str, s
     made = declared(STEP.replace(piece, instead))
     with pytest.raises(InputError, match=says):
         Network(dt=20.0).add("x", made(3))
+
+
+@pytest.mark.parametrize("power", ["sqrt(1 + I)", "I ** 1.5", "I ** 2", "I ** v_thresh"])
+def test_roots_and_powers_that_have_a_derivative_at_rest(power: str) -> None:
+    made = declared(STEP.replace("* I", f"* {power}"))
+    Network(dt=1.0).add("x", made(3))
+
+
+def test_a_power_that_is_a_parameter_has_a_derivative_at_rest() -> None:
+    slope = dict(slopes_of(ast.parse("(1 - a) * x ** p", mode="eval").body))["x"]
+    found = evaluate(slope, {"a": 0.5, "x": np.array([0.0, 3.0]), "p": np.float64(2)})
+    np.testing.assert_array_equal(found, [0.0, 3.0])
 
 
 def test_names_of_variables_do_not_matter() -> None:

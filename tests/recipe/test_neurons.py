@@ -1,6 +1,7 @@
 """[neurons.NAME]: neurons that a recipe declares."""
 
 import re
+import tomllib
 from typing import Any
 
 import numpy as np
@@ -174,3 +175,22 @@ def test_keys_are_explained_by_any_name() -> None:
     (found,) = explain("neurons.Fatigued.parameters.jump.default")
     assert found.name == "neurons.NAME.parameters.NAME.default"
     assert {each.name for each in explain("neurons")} >= {"neurons.NAME.step"}
+
+
+def test_a_table_lists_the_parameters_of_its_own_model() -> None:
+    def listed(*overrides: str) -> dict[str, Any]:
+        own = load_recipe("fsdd", overrides)
+        assert parse_recipe(dump(own), "again") == own
+        return tomllib.loads(dump(own))["network"]["layers"][0]
+
+    plain = listed()
+    assert {"tau_mem", "v_thresh", "tau_refrac"} <= plain.keys()
+    assert not {"tau_adapt", "omega", "beta_1"} & plain.keys()
+    adaptive = listed("network.layers.0.model=AdaptiveLIF")
+    assert {"tau_mem", "tau_adapt"} <= adaptive.keys()
+    assert not {"tau_refrac", "omega"} & adaptive.keys()
+    # What a file says beside is kept: it counts once the model is another.
+    text = dump(load_recipe("fsdd")).replace('model = "LIF"', 'model = "LIF"\ntau_adapt = 50.0')
+    again = parse_recipe(text, "again")
+    assert again.network.layers[0].tau_adapt == 50.0
+    assert parse_recipe(dump(again), "again") == again

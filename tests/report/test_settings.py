@@ -29,6 +29,21 @@ def test_only_what_differs_is_marked():
         assert not any(setting.differs for setting in settings_of(load_recipe(name)))
 
 
+def test_parameters_of_other_neuron_models_are_left_out():
+    plain, adaptive = (
+        {s.key: s for s in settings_of(load_recipe("fsdd", overrides))}
+        for overrides in ([], ["network.layers.0.model=AdaptiveLIF"])
+    )
+    key = "network.layers.0.tau_adapt"
+    assert key not in plain and "network.layers.0.tau_mem" in plain
+    assert (adaptive[key].value, adaptive[key].shipped) == ("100.0", "absent")
+    models = [load_recipe("fsdd"), load_recipe("fsdd", ["network.layers.0.model=AdaptiveLIF"])]
+    assert [g.title for g in groups_of(models)] == [
+        "layers.0.model LIF",
+        "layers.0.model AdaptiveLIF",
+    ]
+
+
 def test_a_setting_that_only_one_of_them_has():
     layers = (
         '[{size = 8, model = "EulerLIF", synapse = "Delta"}, '

@@ -265,3 +265,13 @@ def test_says_what_was_reached() -> None:
     assert (
         text.startswith("hidden1 ") and "spikes per neuron and trial, 0 silent; logits of" in text
     )
+
+
+def test_says_which_neurons_nothing_excites() -> None:
+    net = network(signs="dale", density=0.1)
+    (first, _) = net.projections.values()
+    first.sign = np.where(first.post < 6, -1, 1).astype(np.int8)
+    found = initialise_weights(net, spikes())
+    assert found.unexcited == {"hidden1": 6} and found.silent["hidden1"] >= 6
+    assert "silent (6 without excitatory input)" in str(found)
+    assert initialise_weights(network(), spikes()).unexcited == {}

@@ -9,16 +9,20 @@ from mlgenn_delays.engines.checks import Trials, check_sizes
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.learning import EventProp, Gaussian, SurrogateBPTT, Triangle
 from mlgenn_delays.network import LIF, Exponential, LeakyIntegrator, Network, Normal, SpikeInput
+from mlgenn_delays.neurons.models.adaptive_lif import AdaptiveLIF
 from mlgenn_delays.neurons.models.balanced_resonator import BalancedResonator
 from mlgenn_delays.training import Trainer
 
 GAUSSIAN = SurrogateBPTT(surrogate=Triangle(), kernel=Gaussian(5.0, 0.23, 2))
 
 
-def network(hidden: int = 8, max_delay: float = 20.0, **more: object) -> Network:
+def network(
+    hidden: int = 8, max_delay: float = 20.0, model: type = LIF, learn: tuple[str, ...] = (),
+    **more: object,
+) -> Network:  # fmt: skip
     net = Network()
     net.add("input", SpikeInput(5))
-    net.add("hidden", LIF(hidden))
+    net.add("hidden", model(hidden), learn=learn)
     net.add("output", LeakyIntegrator(2))
     delays = {"delay": 1.0, "max_delay": max_delay}
     net.connect("input", "hidden", Exponential(), weight=1.0, **delays, **more)
@@ -77,12 +81,13 @@ def test_populations_and_projections_are_refused_before_they_are_made(
     network(hidden=100)
 
 
-@pytest.mark.parametrize("rule", [EventProp(), GAUSSIAN, SurrogateBPTT()])
-def test_the_estimate_is_near_what_is_taken(rule: object, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Within a factor of 3 of the arrays that a step allocates; an estimate, not an account."""
+def estimate_and_taken(
+    net: Network, rule: object, steps: int, monkeypatch: pytest.MonkeyPatch
+) -> tuple[int, int]:
+    """Bytes that a training of one epoch should take, and those of the arrays that it allocates."""
     import tracemalloc
 
-    net, examples = network(hidden=64, max_delay=50.0), data(2000)
+    examples = data(steps)
     trainer = Trainer(net, rule, epochs=1, batch_size=4, threads=1, progress="none")
     trainer.fit(examples)  # kernels are compiled
     tracemalloc.start()
@@ -93,8 +98,37 @@ def test_the_estimate_is_near_what_is_taken(rule: object, monkeypatch: pytest.Mo
     monkeypatch.setattr(
         "mlgenn_delays.engines.checks.check_memory", lambda *given: found.append(given[2])
     )
-    check_sizes(net, rule, None, Trials(4, 2000, 1))
-    assert taken / 3 < found[0] < 3 * taken
+    check_sizes(net, rule, None, Trials(4, steps, 1))
+    return found[0], taken
+
+
+@pytest.mark.parametrize("rule", [EventProp(), GAUSSIAN, SurrogateBPTT()])
+def test_the_estimate_is_near_what_is_taken(rule: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Within a factor of 3; an estimate, not an account."""
+    net = network(hidden=64, max_delay=50.0)
+    found, taken = estimate_and_taken(net, rule, 2000, monkeypatch)
+    assert taken / 3 < found < 3 * taken
+
+
+TRIANGLE = SurrogateBPTT(surrogate=Triangle())
+
+
+@pytest.mark.parametrize(
+    ("model", "learn", "rule", "hidden", "steps"),
+    [
+        (BalancedResonator, (), TRIANGLE, 64, 2000),  # states that the adjoint reads
+        (AdaptiveLIF, ("tau_mem", "tau_adapt"), TRIANGLE, 64, 2000),
+        (AdaptiveLIF, (), EventProp(), 16, 20_000),  # states that a thread keeps
+        (AdaptiveLIF, ("tau_mem", "tau_adapt"), EventProp(), 4000, 50),  # sums of gradients
+    ],
+)
+def test_states_and_learned_parameters_are_in_the_estimate(
+    model: type, learn: tuple[str, ...], rule: object, hidden: int, steps: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    net = network(hidden, 50.0, model, learn)
+    found, taken = estimate_and_taken(net, rule, steps, monkeypatch)
+    assert taken / 1.6 < found < 1.6 * taken
 
 
 def test_states_that_an_adjoint_reads_take_room_in_genn(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -75,28 +75,31 @@ def balance(analysis: Analysis, name: str) -> Picture | None:
 
 
 def rates(analysis: Analysis, population: str) -> Picture | None:
-    """Draw how often neurons spike, and how much of it their class explains."""
+    """Draw how often neurons spike, and how much of it their class explains, where it has one."""
     active = analysis.activity
     assert active is not None
     rate, tuned = active.rate(population), active.tuning(population)
-    figure, axes = panels(1, 2, width=3.6, height=2.8)
+    figure, axes = panels(1, 1 if tuned is None else 2, width=3.6, height=2.8)
     axes[0, 0].hist(rate, 40, color=AFTER)
     axes[0, 0].set(xlabel="mean firing rate (Hz)", ylabel="neurons")
-    shown = np.isfinite(tuned.explained)
-    axes[0, 1].plot(rate[shown], tuned.explained[shown], ".", color=AFTER, ms=5, alpha=0.7)
-    axes[0, 1].set(
-        xlabel="mean firing rate (Hz)",
-        ylabel="variance of spikes\nexplained by the class",
-        ylim=(0, 1.03),
-    )
-    axes[0, 1].grid(alpha=0.3)
     silent = int((rate == 0).sum())
     caption = (
-        f"The {len(rate)} neurons of {population!r} over the {len(active.labels)} examples of the "
-        f"split {analysis.split!r}: {silent} never spike, the mean rate is {rate.mean():.1f} Hz. "
-        "Right: what share of the variance of a neuron's spike count the class explains (eta "
-        "squared)."
+        f"The {len(rate)} neurons of {population!r} over the {active.examples} examples of the "
+        f"split {analysis.split!r}: {silent} never spike, the mean rate is {rate.mean():.1f} Hz."
     )
+    if tuned is not None:
+        shown = np.isfinite(tuned.explained)
+        axes[0, 1].plot(rate[shown], tuned.explained[shown], ".", color=AFTER, ms=5, alpha=0.7)
+        axes[0, 1].set(
+            xlabel="mean firing rate (Hz)",
+            ylabel="variance of spikes\nexplained by the class",
+            ylim=(0, 1.03),
+        )
+        axes[0, 1].grid(alpha=0.3)
+        caption += (
+            " Right: what share of the variance of a neuron's spike count the class explains (eta "
+            "squared)."
+        )
     return Picture(f"rates-{plain(population)}", f"Firing rates, {population}", caption, figure)
 
 
@@ -105,8 +108,8 @@ def tuning(analysis: Analysis, population: str) -> Picture | None:
     active = analysis.activity
     assert active is not None
     tuned = active.tuning(population)
-    order = np.flatnonzero(tuned.preferred >= 0)
-    if not len(order):
+    order = np.flatnonzero(tuned.preferred >= 0) if tuned is not None else ()
+    if tuned is None or not len(order):
         return None
     order = order[np.lexsort((-tuned.selectivity[order], tuned.preferred[order]))]
     share = tuned.mean[order] / np.nanmax(tuned.mean[order], axis=1, keepdims=True)

@@ -31,7 +31,7 @@ def check_picture(path: Path) -> None:
 
 
 def draw(report: Report, path: Path) -> None:
-    """Draw up to six examples of different classes, spread over all classes."""
+    """Draw up to six examples of different classes, spread over all, or the first with series."""
     if not report.pictured:
         raise InputError("there must be a sound example to draw, got none; leave --out out")
     prepare_matplotlib()
@@ -114,7 +114,8 @@ def _draw_item(axes: "Axes", item: Item, report: Report, dot: float) -> Any:
     axes.set_xlim(0, end)
     axes.set_ylim(-0.5, report.channels - 0.5)
     name = item.name if len(item.name) <= 24 else f"{item.name[:10]}...{item.name[-11:]}"
-    title = printable(f"{item.label_name}   ({item.split} {name}{about})")
+    where = f"{item.split} {name}{about}"
+    title = printable(where if item.series else f"{item.label_name}   ({where})")
     axes.set_title(title, fontsize=9, parse_math=False)
     axes.spines[["top", "right"]].set_visible(False)
     return image

@@ -28,6 +28,7 @@ from mlgenn_delays.settings import PositiveTime, check
 
 LISTED = 20  # of the things of one kind that are named
 _PICTURED = 64  # classes of which an example is kept for a picture
+_PICTURED_SERIES = 6  # examples of data with series that are kept for it
 
 
 class SpikeStatistics:
@@ -122,6 +123,7 @@ class Report:
         options: Its options, with every default.
         channels: C; 0 if no example could be read, as the length of a trial.
         classes: Names of the classes by their number, those that were seen.
+        series: Names of the target series, empty of data with classes.
         splits: By split, how many sound examples each class has, by number.
         durations: Before examples are cut or padded [ms]: least, median, greatest, and the share
             that is longer than a trial; empty if the data set does not say.
@@ -136,7 +138,7 @@ class Report:
         leaks: Examples of the same content as one of another split: split, name, same_as.
         repeats: How many have the same content as another of their own split.
         notes: What else a user should know.
-        pictured: An example of each class, the first.
+        pictured: An example of each class, the first; the first few of data with series.
     """
 
     dataset: str
@@ -148,6 +150,7 @@ class Report:
     channels: int = 0
     trial_ms: float = 0.0
     classes: dict[int, str] = field(default_factory=dict)
+    series: tuple[str, ...] = ()
     splits: dict[str, dict[int, int]] = field(default_factory=dict)
     durations: dict[str, float] = field(default_factory=dict)
     losses: dict[str, Any] = field(default_factory=dict)
@@ -168,13 +171,12 @@ class Report:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the report as JSON can hold it."""
-        named = {
-            split: {
-                "examples": sum(counts.values()),
-                "classes": {self.classes[label]: n for label, n in sorted(counts.items())},
-            }
-            for split, counts in self.splits.items()
-        }
+        named: dict[str, dict[str, Any]] = {}
+        for split, counts in self.splits.items():
+            named[split] = {"examples": sum(counts.values())}
+            if not self.series:
+                classes = {self.classes[label]: n for label, n in sorted(counts.items())}
+                named[split]["classes"] = classes
         return {
             "dataset": self.dataset,
             "folder": self.folder,
@@ -185,6 +187,7 @@ class Report:
             "channels": self.channels,
             "examples": self.examples,
             "splits": named,
+            **({"series": list(self.series)} if self.series else {}),
             "durations_ms": self.durations,
             "lost": self.losses,
             "warnings": self.warnings,
@@ -260,9 +263,11 @@ class _Look:
         report = self.report
         counts = report.splits.setdefault(item.split, Counter())
         counts[item.label] += 1
-        if item.label not in report.classes:
+        report.series = item.series
+        few = _PICTURED_SERIES if item.series else _PICTURED
+        if item.series or item.label not in report.classes:
             report.classes[item.label] = item.label_name
-            if len(report.pictured) < _PICTURED:
+            if len(report.pictured) < few:
                 report.pictured.append(item)
         if item.losses is not None:
             self.losses.setdefault(item.split, []).append(item.losses)
@@ -319,6 +324,8 @@ def _content_hash(item: Item) -> bytes:
 
 def _notes(report: Report, n_classes: int | None) -> list[str]:
     notes = [f"there is no {split} example" for split in SPLITS if split not in report.splits]
+    if report.series:
+        return notes
     labels = set(report.classes) | set(range(n_classes or 0))
     for split, counts in report.splits.items():
         missing = sorted(labels - set(counts))

@@ -5,7 +5,7 @@
 is integrated by Runge-Kutta (4th order, steps of 0.1, x(t - tau) interpolated between them) from a
 random constant history, and what it does in the first 500 units of time is left out. A unit of
 time of the equation is ``unit`` ms of the trial. Each example is a series of its own, brought to
-mean 0 and standard deviation 1 by constants of the attractor, and encoded as in `delayed_copy`.
+mean 0 and standard deviation 1 by constants of the attractor, and encoded as in `series`.
 The target is the same series ``horizon`` later.
 """
 
@@ -14,20 +14,11 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
-from mlgenn_delays.data.fields import TrialLength, count_steps
-from mlgenn_delays.data.sets.delayed_copy import as_input
-from mlgenn_delays.data.sets.generated import Examples, GeneratedOptions, generate_splits, generated
+from mlgenn_delays.data.fields import count_steps
+from mlgenn_delays.data.sets.generated import generate_splits, generated
+from mlgenn_delays.data.sets.series import SeriesOptions, as_input
 from mlgenn_delays.data.types import CurrentData, SpikeData
-from mlgenn_delays.settings import (
-    Integer,
-    Number,
-    PositiveTime,
-    Time,
-    Unit,
-    one_of,
-    says,
-    settings,
-)
+from mlgenn_delays.settings import Number, PositiveTime, Time, says, settings
 
 SERIES = ("x",)
 _STEP = 0.1
@@ -37,29 +28,14 @@ MEAN, DEVIATION = 0.93, 0.23
 
 
 @settings
-class MackeyGlassOptions(GeneratedOptions):
+class MackeyGlassOptions(SeriesOptions):
     """Options of the Mackey-Glass series."""
 
-    train: Annotated[Examples, says("Number of training examples.")] = 400
-    validation: Annotated[Examples, says("Number of validation examples.")] = 100
-    test: Annotated[Examples, says("Number of test examples.")] = 100
-    duration: TrialLength = 500.0
-    encoding: Annotated[
-        str,
-        one_of("spikes", "currents"),
-        says("Spikes of channels that prefer values, or one channel of current, the series."),
-    ] = "spikes"
     tau: Annotated[Number, Field(ge=1, le=1000), says("Delay of the equation, in its units.")] = (
         17.0
     )
     unit: Annotated[PositiveTime, says("How long a unit of time of the equation is.")] = 1.0
     horizon: Annotated[Time, says("How far ahead the series is to be predicted.")] = 10.0
-    channels: Annotated[Integer, Field(ge=2, le=100_000), says("Number of channels of spikes.")] = (
-        24
-    )
-    rate_max: Annotated[
-        Number, Field(gt=0, le=1e5), Unit("Hz"), says("Rate of a channel at the value it prefers.")
-    ] = 200.0
 
 
 def load(
@@ -117,5 +93,5 @@ DATASET = generated(
     "The chaotic series of Mackey and Glass to be predicted, generated",
     MackeyGlassOptions,
     load,
-    lambda options: (options.channels if options.encoding == "spikes" else 1, 1),
+    lambda options: (options.n_channels, len(SERIES)),
 )

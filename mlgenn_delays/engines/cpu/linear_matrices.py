@@ -11,7 +11,8 @@ from mlgenn_delays.engines.shared.neuron_parameters import LearnedNeurons
 from mlgenn_delays.engines.shared.numerics import MIN_SLOPE
 from mlgenn_delays.engines.shared.plan import Plan
 from mlgenn_delays.engines.shared.simulation import SimulationContext
-from mlgenn_delays.network import LIF, LeakyIntegrator
+from mlgenn_delays.learning import Rule
+from mlgenn_delays.network import LIF, LeakyIntegrator, Network
 from mlgenn_delays.neurons.declare import OUTPUT, Neuron
 from mlgenn_delays.neurons.linear import Affine, limit_of, slopes, step_of
 
@@ -40,17 +41,27 @@ def make_linear(context: SimulationContext) -> Linear:
     return out
 
 
+def has_matrices(network: Network, name: str, rule: Rule) -> bool:
+    """Whether a population runs by its matrices: it is no plain LIF, or has learned parameters."""
+    population = network.populations[name]
+    if not isinstance(population.model, Neuron):
+        return False
+    learns = population.learn or any(
+        getattr(p.synapse, "learn", False) for p in network.incoming(name)
+    )
+    plain = isinstance(population.model, LIF | LeakyIntegrator)
+    return not plain or bool(learns and rule.neurons is not None)
+
+
 def _model(context: SimulationContext, name: str) -> Neuron | None:
-    model: Any = context.network.populations[name].model
-    if not isinstance(model, Neuron):
+    if not has_matrices(context.network, name, context.rule):
         return None
     learned = context.parameters.neurons.get(name)
     if learned is not None and context.rule.neurons is not None:
         return learned.current()
-    synapses = context.parameters.synapses.values() if context.rule.neurons is not None else ()
-    if any(group.population == name for group in synapses):
-        return model
-    return None if isinstance(model, LIF | LeakyIntegrator) else model
+    model: Any = context.network.populations[name].model
+    found: Neuron = model
+    return found
 
 
 def _fill(out: Linear, p: int, own: slice, model: Neuron, dt: float) -> None:

@@ -107,14 +107,14 @@ def _check_eventprop(population: "Population", rule: "Rule") -> None:
 def check_network(network: "Network", rule: "Rule", target: Any) -> None:
     """Reject a network or a rule that GeNN cannot run."""
     # `delaysnn doctor` imports this module for its help, too, which is to stay quick.
-    from mlgenn_delays.distributions import varies
     from mlgenn_delays.learning import EventProp, SurrogateBPTT
     from mlgenn_delays.network.delays import longest_steps
+    from mlgenn_delays.settings import is_number
 
     check_backend(target.backend)
     for p in network.projections.values():
         tau_syn = getattr(p.synapse, "tau_syn", 0.0)
-        if varies(tau_syn):
+        if not is_number(tau_syn):
             raise InputError(
                 f"GeNN must have one tau_syn for all neurons, got {tau_syn} for projection "
                 f"{p.name!r}; take CubaLIF neurons, which have a tau_syn each, or --engine cpu"

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mlgenn_delays.distributions import varies
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.export.step_code import StepCode, Target, step_code
 from mlgenn_delays.network import CurrentInput, Exponential, Network, Population, Projection
@@ -17,6 +16,7 @@ from mlgenn_delays.network.delays import delay_steps
 from mlgenn_delays.network.models import InputModel
 from mlgenn_delays.neurons.declare import Neuron, ReadoutNeuron, SpikingNeuron
 from mlgenn_delays.neurons.write import GENN
+from mlgenn_delays.settings import is_number
 
 LONGEST = 65535  # steps: what a delay's 16 bits hold
 MOST = 2**32 - 1  # values of an array, whose index is an unsigned int
@@ -159,7 +159,7 @@ class DeviceArrays:
         self._add(f"denDelay_q{k}", "STATE", np.float32, many * self.slots)
         self._add(f"denDelayPtr_q{k}", "STATE", np.uint32, 1)
         tau_syn = getattr(projection.synapse, "tau_syn", 0.0)
-        if varies(tau_syn):
+        if not is_number(tau_syn):
             raise InputError(
                 f"tau_syn of projection {projection.name!r} must be one for all neurons in GeNN's "
                 f"code, got {tau_syn}; export a bundle or C, or take CubaLIF neurons"

@@ -45,7 +45,7 @@ class Facts(_Part):
     dt: Annotated[float, Field(gt=0, le=1e9)]  # [ms]
     inputs: _Size  # channels
     currents: bool  # whether the input is sampled currents, not spikes
-    outputs: _Size  # classes
+    outputs: _Size  # classes, or series
     synapses: Annotated[int, Field(ge=0, le=2**48)]
     longest: Annotated[int, Field(ge=0, le=65535)]  # delay [steps]
     batch_size: Annotated[int, Field(ge=1, le=4096)]  # examples that run side by side

@@ -48,7 +48,7 @@ _TEXT = """# A spiking network with synaptic delays
 `delaysnn_genn.h` says all; `example.c` runs one trial step by step.
 
     make example
-    ./example weights.bin < FILE
+    ./example weights.bin{argument} < FILE
 
 {file}
 
@@ -72,20 +72,23 @@ def readme(manifest: Manifest) -> str:
     hidden = ", ".join(str(len(index)) for index in network.kept.values()) or "no"
     kind = "currents" if network.currents else "spikes"
     lines = f"{network.inputs} numbers for each step" if network.currents else "`STEP CHANNEL`"
+    outputs = "series" if about.series else "classes"
+    told = "A line is printed for each step, the voltages of the output. " if about.series else ""
     library = _CUDA if manifest.built is None else _CPU.format(**manifest.built.model_dump())
     what = (
         f"{network.inputs} channels of {kind}, {hidden} hidden neurons, {network.outputs} "
-        f"classes, {network.synapses} synapses with delays of up to {network.longest} steps. A "
+        f"{outputs}, {network.synapses} synapses with delays of up to {network.longest} steps. A "
         f"trial has {about.n_steps} steps of {network.dt:g} ms. Made by delaysnn with GeNN "
         f"{manifest.genn} ({manifest.backend}). Neither GeNN nor Python is needed to run it, and "
         "the folder may be moved."
     )
     file = (
-        f"A line of FILE has {lines}. The names of the classes are in `manifest.json`, under "
-        "`about`."
+        f"A line of FILE has {lines}. {told}The names of the {outputs} are in `manifest.json`, "
+        "under `about`."
     )
     texts = {"what": what, "library": library, "file": file}
-    return _TEXT.format(**{name: textwrap.fill(text, 99) for name, text in texts.items()})
+    filled = {name: textwrap.fill(text, 99) for name, text in texts.items()}
+    return _TEXT.format(argument=" series" if about.series else "", **filled)
 
 
 CODE = ("definitions.h", "runner.cc", "neuronUpdate.cc", "synapseUpdate.cc")

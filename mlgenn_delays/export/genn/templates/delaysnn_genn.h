@@ -16,7 +16,7 @@ extern "C" {
 enum {
     DSNN_INPUTS,      /* C, channels of the input */
     DSNN_CURRENTS,    /* 1 if the input is sampled currents, 0 if it is spikes */
-    DSNN_OUTPUTS,     /* K, classes */
+    DSNN_OUTPUTS,     /* K, classes or series */
     DSNN_NEURONS,     /* N, neurons that spike, of all populations */
     DSNN_POPULATIONS, /* of neurons that spike */
     DSNN_STEPS,       /* T, length of a trial as trained */

@@ -1,14 +1,32 @@
 /* Answer one example: ./example weights.bin < FILE
 
-   FILE has, for spikes, a line "STEP CHANNEL" for each; for currents, C numbers for each step. */
+   FILE has, for spikes, a line "STEP CHANNEL" for each; for currents, C numbers for each step.
+   ./example weights.bin series < FILE prints the voltages of the output after each step instead. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "delaysnn_genn.h"
+
+static int series; /* whether voltages are printed */
 
 static int failed(const char *what) {
     fprintf(stderr, "%s: %s\n", what, dsnn_error());
     return 1;
+}
+
+/* Print the output's voltages after a step, if they are wanted. */
+static int print_step(void) {
+    const uint32_t outputs = dsnn_size(DSNN_OUTPUTS);
+    float *voltage;
+    uint32_t k;
+    if (!series) return 0;
+    voltage = malloc(outputs * sizeof *voltage);
+    if (!voltage) return 1;
+    if (dsnn_voltage(voltage)) return failed("dsnn_voltage");
+    for (k = 0; k < outputs; k++) printf("%.9g%c", voltage[k], k + 1 < outputs ? ' ' : '\n');
+    free(voltage);
+    return 0;
 }
 
 /* Read the spikes of all steps, (T, C) of 0 and 1. */
@@ -33,6 +51,7 @@ static int run_spikes(void) {
             if (raster[(size_t)t * channels + c]) now[n++] = c;
         }
         wrong = dsnn_step_spikes(now, n) && failed("dsnn_step_spikes");
+        wrong = wrong || print_step();
     }
     free(raster);
     free(now);
@@ -51,6 +70,7 @@ static int run_values(void) {
                     (unsigned)channels, (unsigned)steps);
         } else {
             wrong = dsnn_step_values(values) && failed("dsnn_step_values");
+            wrong = wrong || print_step();
         }
     }
     free(values);
@@ -74,14 +94,15 @@ static int answer(void) {
 
 int main(int count, char **arguments) {
     int wrong;
-    if (count != 2) {
-        fprintf(stderr, "usage: %s weights.bin < FILE\n", arguments[0]);
+    series = count == 3 && !strcmp(arguments[2], "series");
+    if (count != 2 && !series) {
+        fprintf(stderr, "usage: %s weights.bin [series] < FILE\n", arguments[0]);
         return 2;
     }
     if (dsnn_open(arguments[1])) return failed(arguments[1]);
     if (dsnn_reset(0)) return failed("dsnn_reset");
     wrong = dsnn_size(DSNN_CURRENTS) ? run_values() : run_spikes();
-    wrong = wrong || answer();
+    wrong = wrong || (!series && answer());
     dsnn_close();
     return wrong;
 }
