@@ -99,7 +99,7 @@ def _show_counts(recipe: "Recipe", channels: int, classes: int) -> None:
     learned = recipe.delays.learn
     show_synapses(
         [
-            (name, p.n_synapses, p.n_delays() if learned and p.granularity != "fixed" else 0)
+            (name, p.n_synapses, p.n_delays() if learned and p.learns_delay else 0)
             for name, p in network.projections.items()
         ]
     )

@@ -17,6 +17,7 @@ from mlgenn_delays.settings import (
     settings,
 )
 
+FLOAT32_MAX = float(np.finfo(np.float32).max)
 MOST_DRAWS = 1000  # of one value, until it lies in its range
 
 
@@ -148,17 +149,30 @@ class Varying:
 
 def _checked(value: Any, low: float, high: float) -> PerNeuron:
     try:
-        made = value if isinstance(value, PerNeuron) else PerNeuron(value)
+        array = np.asarray(value, np.float64)
     except (TypeError, ValueError) as error:
         raise _BAD from error
-    array = made.array
     if array.ndim != 1 or not len(array) or not np.isfinite(array).all():
         raise _BAD
-    if float(array.min()) < low or float(array.max()) > high:
+    if array.min() < low or array.max() > high or np.abs(array).max() > FLOAT32_MAX:
         raise _BAD
-    return made
+    return value if isinstance(value, PerNeuron) else PerNeuron(_rounded(array, low, high))
 
 
+def float32_range(low: float, high: float) -> tuple[np.float32, np.float32]:
+    """The least and the largest number of float32 in low..high."""
+    least, most = (np.float32(np.clip(x, -FLOAT32_MAX, FLOAT32_MAX)) for x in (low, high))
+    least = least if least >= np.float64(low) else np.nextafter(least, np.float32(np.inf))
+    most = most if most <= np.float64(high) else np.nextafter(most, np.float32(-np.inf))
+    return least, most
+
+
+def _rounded(values: np.ndarray, low: float, high: float) -> np.ndarray:
+    """Values in low..high as float32, which rounding does not take out of it."""
+    return np.clip(values.astype(np.float32), *float32_range(low, high))
+
+
+NO_DISTRIBUTION = "no_distribution"  # kind of error: a table with other settings than one has
 _BAD = PydanticCustomError("varying", "must be a number, one per neuron, or a distribution")
 
 
@@ -170,7 +184,9 @@ def _of_table(table: dict[str, Any]) -> Distribution:
             try:
                 return DISTRIBUTIONS[name](*given)
             except (InputError, TypeError) as error:
-                raise ValueError(str(error)) from error
+                raise PydanticCustomError(
+                    NO_DISTRIBUTION, "{problem}", {"problem": str(error)}
+                ) from error
     raise _BAD
 
 
@@ -196,6 +212,8 @@ def draw_within(
     for _ in range(MOST_DRAWS):
         outside = (out < low) | (out > high)
         if not outside.any():
-            return PerNeuron(out)
+            return PerNeuron(_rounded(out, low, high))
         out[outside] = source.draw(rng, int(outside.sum()))
-    raise InputError(f"{what} must be in {low:g}..{high:g}, got {source}, which hardly ever is")
+    least = "> 0" if 0 < low < 1e-300 else f">= {low:g}"
+    range_ = least if high >= FLOAT32_MAX else f"in {low:g}..{high:g}"
+    raise InputError(f"{what} must be {range_}, got {source}, which hardly ever is")

@@ -25,6 +25,8 @@ from mlgenn_delays.learning import (
     Gaussian,
     OneCycle,
     SpikeCount,
+    SpikeCountLoss,
+    SpikeTimeLoss,
     SurrogateBPTT,
     Triangle,
 )
@@ -36,6 +38,7 @@ from mlgenn_delays.network import (
     Exponential,
     LeakyIntegrator,
     Normal,
+    SpikeCounter,
     SpikeInput,
 )
 from mlgenn_delays.network.initialise import Uniform
@@ -48,6 +51,7 @@ MADE = [
     Adam(), SpikeCount(), Cosine(), EaseIn(), OneCycle(), Atan(), Triangle(), Boxcar(), Gaussian(),
     EventProp(), SurrogateBPTT(), DeepR(), SET(), RigL(), LIF(3), EulerLIF(3), LeakyIntegrator(2),
     EulerLI(2), SpikeInput(3), CurrentInput(3), Exponential(), Uniform(0.0, 1.0), Normal(0.0, 1.0),
+    SpikeCounter(2), SpikeCountLoss(), SpikeTimeLoss(),
 ]  # fmt: skip
 DATA = [
     Augment(), MelSettings(), LevelEncoder(), RateEncoder(),

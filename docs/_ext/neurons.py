@@ -111,7 +111,7 @@ def parameters(model: type[Neuron]) -> Iterator[str]:
 def neuron_lines(name: str) -> list[str]:
     """A neuron as Markdown."""
     model = model_of(name)
-    states = ", ".join(f"`{each}`" for each in model.equations.states)
+    states = ", ".join(f"`{each}`" for each in model.equations.states) or "none"
     table = parameters(model) if model.parameters() else ()
     text = f"Variables that last: {states}. {takes(model)}"
     return [*equations(model.equations), "", text, "", *table]

@@ -170,7 +170,7 @@ def analyse(
     axes = run.space()
     found = {}
     for name, projection in network.projections.items():
-        if projection.max_delay > 0 and projection.granularity != "fixed":
+        if projection.max_delay > 0 and projection.learns_delay:
             source = network.populations[projection.source]
             of_input = projection.source == network.input().name
             places = Places.of(axes, source.n) if of_input else None

@@ -9,16 +9,22 @@ from typing import NamedTuple
 import numpy as np
 
 from mlgenn_delays.data.types import Batch, CurrentBatch
-from mlgenn_delays.engines.shared.plan import pair_shape
+from mlgenn_delays.engines.shared.plan import pair_shape, synapse_groups
 from mlgenn_delays.errors import InputError, nearest
 from mlgenn_delays.learning import EventProp, Gaussian, Rule, SurrogateBPTT
-from mlgenn_delays.learning.losses import Loss, check_targets
+from mlgenn_delays.learning.losses import (
+    Loss,
+    SpikeCountLoss,
+    SpikeTimeLoss,
+    check_targets,
+    name_of,
+)
 from mlgenn_delays.machine import CHUNK_BYTES, CHUNKS, as_text, available_cores, check_memory
-from mlgenn_delays.network import CurrentInput, Delta, Network
+from mlgenn_delays.network import CurrentInput, Delta, Network, SpikeCounter
 from mlgenn_delays.network.delays import longest_steps
 from mlgenn_delays.neurons.declare import Neuron
 from mlgenn_delays.neurons.equations import CURRENT
-from mlgenn_delays.neurons.linear import limit_of
+from mlgenn_delays.neurons.linear import limit_of, step_of
 from mlgenn_delays.rewiring import Rewiring
 
 # Taps of Gaussian kernels that are worked out in an optimiser step, at some 100 million a second.
@@ -53,6 +59,57 @@ def check_rule(network: Network, rule: Rule) -> None:
             raise InputError(
                 f"dropout must name populations that spike ({', '.join(names)}), got {name!r}"
             )
+
+
+def check_loss(network: Network, rule: Rule, loss: Loss) -> None:
+    """Reject an output, or a rule, with which a loss means nothing."""
+    if not isinstance(loss, SpikeCountLoss | SpikeTimeLoss):
+        return
+    output, with_loss = network.output(), f"with the loss {name_of(loss)!r}"
+    what = f"{type(output.model).__name__} {output.name!r}"
+    if output.normalisation is not None:
+        raise InputError(
+            f"the output must be without normalisation {with_loss}, got {what} with it; leave it "
+            "out (network.readout.normalise of a recipe)"
+        )
+    if isinstance(loss, SpikeCountLoss):
+        if not isinstance(output.model, SpikeCounter):
+            raise InputError(
+                f"the output must be a SpikeCounter {with_loss}, got {what}; set it "
+                "(network.readout.model of a recipe)"
+            )
+        if isinstance(rule, EventProp) and (rule.weights or rule.delays):
+            raise InputError(
+                f"the rule must be SurrogateBPTT {with_loss}, got EventProp: the number of spikes "
+                "does not change with their times; take SurrogateBPTT (learning.rule = 'surrogate' "
+                "in a recipe), or the loss 'spike-time'"
+            )
+        return
+    _check_filter(network, with_loss, what)
+
+
+def _check_filter(network: Network, with_loss: str, what: str) -> None:
+    """Reject an output that does not filter spike trains, or changes how it does."""
+    output, another = network.output(), "take LeakyIntegrator (network.readout.model of a recipe)"
+    assert isinstance(output.model, Neuron)
+    try:
+        step_of(output.model, network.dt)
+    except InputError:
+        raise InputError(
+            f"the output must be linear and remember its input {with_loss}, got {what}; {another}"
+        ) from None
+    groups = synapse_groups(network, output.name)
+    if len(groups) != 1:
+        raise InputError(
+            f"the output must have synapses of one kind {with_loss}, got {len(groups)} kinds onto "
+            f"{what}; give all the same synapse"
+        )
+    if output.learn or getattr(groups[0], "learn", False):
+        raise InputError(
+            f"the output must have parameters that are not learned {with_loss}, got "
+            f"{(*output.learn, 'tau_syn')[0]} of {what}: they filter the targets as well; leave "
+            "them out of learn (network.readout.learn of a recipe)"
+        )
 
 
 def inference_rule(network: Network) -> Rule:
@@ -214,15 +271,26 @@ def _rows(network: Network, rule: Rule) -> tuple[int, int, int]:
 
 
 def _read_back(network: Network, rule: Rule) -> int:
-    """Return the rows of states and currents that the adjoints of the neurons read."""
+    """Return the rows that adjoints of neurons read in GeNN beside one per neuron: of states and
+    currents, what EventProp keeps of spikes, and of synapses whose time constants are learned.
+    """
     from mlgenn_delays.neurons.adjoint import adjoint
 
     rows = 0
     for population in network.populations.values():
         model = population.model
-        if isinstance(model, Neuron) and not (model.spiking and isinstance(rule, EventProp)):
-            back = adjoint(model.equations, model.equations.depending(population.learn))
-            rows += population.n * (len(back.reads) + back.current)
+        if not isinstance(model, Neuron):
+            continue
+        events = model.spiking and isinstance(rule, EventProp)
+        equations = model.equations
+        back = adjoint(equations, equations.depending(population.learn), surrogate=not events)
+        current, jump = back.current, 0
+        if events:
+            current |= model.refractory_steps(network.dt) > 0
+            jump = len(equations.states) if len(equations.states) > 1 else 0
+        synapses = {p.synapse for p in network.incoming(population.name)}
+        learned = sum(getattr(synapse, "learn", False) for synapse in synapses)
+        rows += population.n * (len(back.reads) + current + jump + learned)
     return rows
 
 
@@ -301,7 +369,7 @@ def _of_synapses(network: Network, rewiring: Rewiring | None, trials: Trials) ->
     from mlgenn_delays.engines.shared.candidate_gradients import TABLE_BYTES
 
     for p in network.projections.values():
-        if not network.is_dense(p):
+        if not (network.is_dense(p) or p.frozen):
             n_pre, n_post = pair_shape(network, p)
             entries = p.max_delay / network.dt + 1 if rewiring.grow_delay == "gradient" else 1
             pairs = n_pre * n_post

@@ -79,7 +79,7 @@ def compile_network(
     Arguments:
         network: The network; it stays as it is until `CompiledNetwork.pull`.
         rule: What is learned and how.
-        loss: ``"cross-entropy"``, ``"mean-squared-error"``, their settings, or a function; see
+        loss: A name, such as ``"cross-entropy"``, its settings, or a function; see
             `mlgenn_delays.learning.losses`.
         rewiring: How structure is learned, or None to keep it.
         total_steps: Optimiser steps of the whole training, for the schedules.

@@ -14,6 +14,7 @@ from mlgenn_delays.engines.checks import (
     check_batch,
     check_counts,
     check_delays,
+    check_loss,
     check_rule,
     check_variables,
 )
@@ -102,6 +103,7 @@ class Learner:
         self._context = SimulationContext(
             own, rule, self.loss, workers, plan, layout, Parameters(own, layout)
         )
+        check_loss(network, rule, self.loss)
         check_rule(network, rule)
         self._structure = (
             StructureLearner(self._context, rewiring, total_steps, seed, epoch_steps)
@@ -228,7 +230,8 @@ class Learner:
             return
         p, silent = self.parameters, self._by_population(counts == 0)
         for name, projection in self._context.network.projections.items():
-            if projection.target in silent and not projection.recurrent:
+            revivable = not (projection.recurrent or projection.frozen)
+            if projection.target in silent and revivable:
                 weight = p.take("weight", name)
                 weight[silent[projection.target][projection.post]] += np.float32(self.rule.revive)
                 p.put("weight", name, weight)
@@ -271,7 +274,7 @@ class Learner:
         scores, _ = self._run(batch, self._unscaled, self._width(epoch))
         by_weight, by_delay = self._simulation.backward(batch, self._unscaled)
         size = np.float32(len(batch))
-        mean = by_weight / size * (self.rule.weights is not None)
+        mean = self._optimiser.weight_gradient(by_weight) / size * (self.rule.weights is not None)
         delay = self._optimiser.delay_gradient(by_delay) / size * (self.rule.delays is not None)
         names, take = self._context.layout.projections, self.parameters.take
         norms = self.parameters.norms.items()

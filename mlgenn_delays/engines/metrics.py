@@ -2,7 +2,8 @@
 
 An example has statistics, which are summed: one number for accuracy (1 where it is classified
 correctly), and 1 + 3K for the normalised error of K series: the steps that count, and of each
-series the sums of its squared error, of its target and of the target's square.
+series the sums of its squared error, of its target and of the target's square. Spike trains are
+compared as the series that a filter makes of them.
 """
 
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mlgenn_delays.learning.losses import LOSSES, MeanSquaredError
+from mlgenn_delays.learning.losses import LOSSES
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ METRIC_OF = {metric.name: metric for metric in (ACCURACY, NRMSE)}
 
 def metric_of_kind(kind: str) -> Metric:
     """Return the metric of data that a loss, by its name, takes."""
-    return NRMSE if LOSSES[kind] is MeanSquaredError else ACCURACY
+    return NRMSE if LOSSES[kind].series else ACCURACY
 
 
 def metric_for(targets: object) -> Metric:

@@ -40,7 +40,7 @@ class BatchResult:
     Attributes:
         loss: Mean loss.
         n: Examples.
-        spikes: Mean spikes per neuron and example, by LIF population.
+        spikes: Mean spikes per neuron and example, by spiking population.
         metric: Name of the metric, see `mlgenn_delays.engines.metrics`.
         statistics: Sums of its statistics over the examples.
     """
@@ -66,8 +66,8 @@ class EpochResult(_Scored):
         metric: Name of the metric: "accuracy" (correct / total), or "nrmse" for target series.
         score: Its value.
         n: Examples.
-        spikes: Mean spikes per neuron and example, by LIF population.
-        silent: Neurons without a spike in the whole epoch, by LIF population.
+        spikes: Mean spikes per neuron and example, by spiking population.
+        silent: Neurons without a spike in the whole epoch, by spiking population.
         grown: Synapses that rewiring grew in the epoch, None without rewiring.
     """
 
@@ -93,8 +93,8 @@ class Evaluation(_Scored):
         labels: (N,) int64; all 0 for series, for which predictions and confusion mean nothing.
         predictions: (N,) int64.
         logits: (N, K) float32.
-        spikes: Mean spikes per neuron and example, by LIF population.
-        silent: Neurons without any spike, by LIF population.
+        spikes: Mean spikes per neuron and example, by spiking population.
+        silent: Neurons without any spike, by spiking population.
         statistics: Sums from which `score` comes, to be added to those of other splits.
     """
 
@@ -148,9 +148,9 @@ class Recording:
     """Everything that happened in one batch.
 
     Attributes:
-        start: By LIF population, (B, n+1) int64: neuron j of example b spiked at
+        start: By spiking population, (B, n+1) int64: neuron j of example b spiked at
             ``time[population][start[b, j]:start[b, j+1]]``.
-        time: By LIF population, int32 [steps].
+        time: By spiking population, int32 [steps].
         voltage: (B, K, T) float32, V of the output population after each step.
         logits: (B, K) float32.
         variables: (B, n, T) float32 of what was asked for, by population and name: a state of its

@@ -1,6 +1,11 @@
 """What is learned and how: rules, optimisers, schedules, regularisers; settings, no kernels."""
 
-from mlgenn_delays.learning.losses import CrossEntropy, MeanSquaredError
+from mlgenn_delays.learning.losses import (
+    CrossEntropy,
+    MeanSquaredError,
+    SpikeCountLoss,
+    SpikeTimeLoss,
+)
 from mlgenn_delays.learning.optimisers import Adam, Constant, Cosine, EaseIn, OneCycle, SpikeCount
 from mlgenn_delays.learning.rules import (
     Atan,
@@ -28,6 +33,8 @@ __all__ = [
     "OneCycle",
     "Rule",
     "SpikeCount",
+    "SpikeCountLoss",
+    "SpikeTimeLoss",
     "SurrogateBPTT",
     "Triangle",
 ]

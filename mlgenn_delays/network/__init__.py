@@ -15,6 +15,7 @@ from mlgenn_delays.neurons.models.euler_li import EulerLI
 from mlgenn_delays.neurons.models.euler_lif import EulerLIF
 from mlgenn_delays.neurons.models.leaky_integrator import LeakyIntegrator
 from mlgenn_delays.neurons.models.lif import LIF
+from mlgenn_delays.neurons.models.spike_counter import SpikeCounter
 
 __all__ = [
     "LIF",
@@ -30,6 +31,7 @@ __all__ = [
     "Projection",
     "EulerLI",
     "EulerLIF",
+    "SpikeCounter",
     "SpikeInput",
     "Uniform",
 ]

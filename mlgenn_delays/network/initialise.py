@@ -61,14 +61,16 @@ def synapse_count(density: float, n_pre: int, n_post: int, synapses: int | None 
     return count
 
 
-def check_pairs(name: str, n_pre: int, n_post: int, count: int, signs: str) -> None:
+def check_pairs(
+    name: str, n_pre: int, n_post: int, count: int, signs: str, *, drawn: bool = True
+) -> None:
     """Reject a projection that this machine's memory cannot hold."""
     pairs = n_pre * n_post
     # Connectivity is drawn among all pairs, and so are signs.
     check_memory(
         f"projection {name!r}",
         f"{n_pre} x {n_post} pairs of neurons, which need",
-        60 * count + 8 * pairs * (count < pairs) + 10 * pairs * (signs != "free"),
+        60 * count + 8 * pairs * (drawn and count < pairs) + 10 * pairs * (signs != "free"),
         "make its populations smaller (network.layers.0.size for the first layer)",
     )
 
@@ -89,6 +91,16 @@ def pair_signs(kind: str, seed: int, name: str, n_pre: int, n_post: int) -> np.n
         source = name.partition("->")[0]
         drawn = np.repeat(generator(seed, "sign", source).random((n_pre, 1)), n_post, axis=1)
     return np.where(drawn < 0.5, -1, 1).astype(np.int8)
+
+
+def one_to_one(name: str, n_pre: int, n_post: int) -> tuple[np.ndarray, np.ndarray]:
+    """The pairs of neurons with the same number, as CSR (indptr, post)."""
+    if n_pre != n_post:
+        raise InputError(
+            f"one_to_one of {name!r} must be between populations of one size, got {n_pre} and "
+            f"{n_post} neurons"
+        )
+    return np.arange(n_pre + 1), np.arange(n_pre, dtype=np.int32)
 
 
 def connectivity(

@@ -37,6 +37,7 @@ from mlgenn_delays.untrusted import shown
 MOST_NEURONS = INT32_MAX  # of a population: their numbers are int32
 
 Channels = Annotated[Count, says("Number of channels.")]
+SHORTEST = Neuron.shortest  # tau_syn of Exponential synapses [steps]
 TauSyn = Annotated[PositiveTime, says("Time constant of Exponential synapses.")]
 
 
@@ -95,13 +96,14 @@ class Exponential:
         """
         tau: Any = self.tau_syn
         if isinstance(tau, Distribution):
-            tau = draw_within(f"tau_syn onto {target!r}", tau, rng, n, dt / 2, LONGEST)
+            tau = draw_within(f"tau_syn onto {target!r}", tau, rng, n, SHORTEST * dt, LONGEST)
         if self.learn and not isinstance(tau, PerNeuron):
             tau = PerNeuron([tau] * n)
-        if isinstance(tau, PerNeuron) and (len(tau) != n or tau.array.min() < dt / 2):
+        wrong = isinstance(tau, PerNeuron) and len(tau) != n
+        if wrong or np.min(tau) < SHORTEST * dt:
             raise InputError(
-                f"tau_syn onto {target!r} must be a number or {n} of them, >= 0.5 dt "
-                f"({dt / 2:g} ms), got {tau}"
+                f"tau_syn onto {target!r} must be a number or {n} of them, >= {SHORTEST:g} dt "
+                f"({SHORTEST * dt:g} ms), got {tau}"
             )
         return replace(self, tau_syn=tau)
 
@@ -239,12 +241,12 @@ def learning(where: str, model: PopulationModel, names: tuple[str, ...]) -> Popu
     for name in names:
         if name not in known:
             raise InputError(
-                f"learn of population {where} must be of {', '.join(known) or 'neurons'}, got "
-                f"{name!r}{nearest(name, known)}"
+                f"learn of population {where} must be of its parameters "
+                f"({', '.join(known) or 'it has none'}), got {name!r}{nearest(name, known)}"
             )
     own = {name: getattr(model, name) for name in names}
     whole: dict[str, Any] = {
-        name: PerNeuron([value] * model.n) for name, value in own.items() if is_number(value)
+        name: [value] * model.n for name, value in own.items() if is_number(value)
     }
     return replace(model, **whole)
 

@@ -96,7 +96,7 @@ class Network:
             30 * model.n,
             "make it smaller (network.layers.0.size for the first layer)",
         )
-        names = tuple(learn)
+        names = (learn,) if isinstance(learn, str) else tuple(learn)
         if names:
             model = learning(repr(name), model, names)
         if isinstance(model, Neuron):
@@ -134,6 +134,8 @@ class Network:
         reach_all: bool = False,
         granularity: str = "synapse",
         signs: str = "free",
+        one_to_one: bool = False,
+        frozen: bool = False,
         name: str | None = None,
     ) -> Projection:
         """Connect two populations, or one with itself.
@@ -153,6 +155,9 @@ class Network:
             granularity: ``"synapse"``, ``"axon"`` or ``"fixed"``.
             signs: ``"free"``, or fixed at random for structure learning: ``"synapse"`` (one per
                 synapse) or ``"dale"`` (one per presynaptic neuron). Weights then take that sign.
+            one_to_one: Whether neuron i projects to neuron i alone, of as many.
+            frozen: Whether training leaves weights, delays and structure as they are; gradients
+                of neurons flow through them all the same.
             name: ``"source->target"`` if None.
 
         Raises:
@@ -173,16 +178,27 @@ class Network:
             # Projections that say the same of their synapses share the values: one inSyn.
             rng = generator(self.seed, "tau_syn", target)
             synapse = synapse.drawn(target, post_population.n, self.dt, rng)
-        count = initialise.synapse_count(density, pre.n, post_population.n, synapses)
-        initialise.check_pairs(name, pre.n, post_population.n, count, signs)
-        rng = generator(self.seed, "connectivity", name)
-        indptr, post = initialise.connectivity(
-            count, pre.n, post_population.n, rng, reach_all=reach_all
-        )
+        check(f"one_to_one of {name!r}", one_to_one, bool)
+        if one_to_one:
+            if density != 1.0 or synapses is not None:
+                raise InputError(
+                    f"density and synapses of {name!r} must be left out with one_to_one, got "
+                    f"density {density!r} and synapses {synapses!r}"
+                )
+            indptr, post = initialise.one_to_one(name, pre.n, post_population.n)
+            count = len(post)
+        else:
+            count = initialise.synapse_count(density, pre.n, post_population.n, synapses)
+        initialise.check_pairs(name, pre.n, post_population.n, count, signs, drawn=not one_to_one)
+        if not one_to_one:
+            rng = generator(self.seed, "connectivity", name)
+            indptr, post = initialise.connectivity(
+                count, pre.n, post_population.n, rng, reach_all=reach_all
+            )
         projection = Projection(
             name, source, target, synapse, indptr, post,
             weight=np.zeros(count, np.float32), delay=np.zeros(0), max_delay=np.inf,
-            granularity=granularity,
+            granularity=granularity, frozen=frozen,
         )  # fmt: skip
         rng = generator(self.seed, "weight", name)
         drawn = initialise.values(f"weight of {name!r}", weight, rng, count)
@@ -335,6 +351,6 @@ class Network:
         lines = [*lines, *(f"  {p.name}: {p.model}" for p in self.populations.values())]
         lines = [*lines, *(
             f"  {p.name}: {p.n_synapses} synapses, {p.synapse}, delays 0..{p.max_delay:g} ms"
-            f" a {p.granularity}" for p in self.projections.values()
+            f" a {p.granularity}{', frozen' if p.frozen else ''}" for p in self.projections.values()
         )]  # fmt: skip
         return "\n".join(lines)

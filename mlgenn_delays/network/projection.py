@@ -31,6 +31,7 @@ class Projection:
         granularity: ``"synapse"``, ``"axon"`` (one per presynaptic neuron) or ``"fixed"`` (one for
             the projection, never learned).
         sign: (S,) int8 of -1 and 1 where structure is learned, or None.
+        frozen: Whether training leaves weights, delays and structure as they are.
 
     Example:
         >>> import numpy as np
@@ -52,6 +53,7 @@ class Projection:
     max_delay: float
     granularity: str = "synapse"
     sign: np.ndarray | None = None
+    frozen: bool = False
 
     @property
     def n_synapses(self) -> int:
@@ -62,6 +64,11 @@ class Projection:
     def recurrent(self) -> bool:
         """Whether source and target are one population."""
         return self.source == self.target
+
+    @property
+    def learns_delay(self) -> bool:
+        """Whether its delays can be learned."""
+        return self.granularity != "fixed" and not self.frozen
 
     def pre(self) -> np.ndarray:
         """Presynaptic neuron of each synapse, (S,) int32."""
@@ -94,6 +101,8 @@ class Projection:
                 f"granularity of {where} must be one of {', '.join(GRANULARITIES)}, "
                 f"got {self.granularity!r}"
             )
+        if not isinstance(self.frozen, bool):
+            raise InputError(f"frozen of {where} must be true or false, got {self.frozen!r}")
         if not (is_number(self.max_delay) and 0 <= self.max_delay <= LONGEST):
             raise InputError(
                 f"max_delay of {where} must be a number in [0, {LONGEST:g}] ms, got "

@@ -111,6 +111,7 @@ def describe(network: "Network") -> dict[str, Any]:
                 "synapse": {"model": type(p.synapse).__name__, **_of_synapse(p.synapse)},
                 "max_delay": p.max_delay,
                 "granularity": p.granularity,
+                **({"frozen": True} if p.frozen else {}),
             }
             for p in network.projections.values()
         ],

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from mlgenn_delays.errors import InputError
 from mlgenn_delays.neurons.equations import CURRENT, SPIKE, Equations, names_in
 
 # With two underscores, which names of users do not have.
@@ -55,16 +56,22 @@ class _Numbered:
     target: str
     value: ast.expr
     before: str | None  # of a reset: what stays without a spike
+    line: str  # for errors
 
 
 @cache
-def adjoint(equations: Equations, learned: tuple[str, ...] = ()) -> Adjoint:
+def adjoint(equations: Equations, learned: tuple[str, ...] = (), surrogate: bool = True) -> Adjoint:
     """The adjoint of a step.
 
     Arguments:
         equations: Of the neuron.
         learned: Names of `Equations.used` whose gradients are wanted, as ``by__NAME``: what the
             step adds to them.
+        surrogate: Whether a spike has a derivative psi. Without it kick is all of ``by__u``, as
+            EventProp has it.
+
+    Raises:
+        InputError: A derivative is no real number, naming the line.
     """
     numbered, last = _number(equations)
     terms: dict[str, list[ast.expr]] = {}
@@ -79,7 +86,8 @@ def adjoint(equations: Equations, learned: tuple[str, ...] = ()) -> Adjoint:
     for line in reversed(numbered):
         given = terms.pop(line.target, [])
         if line.target == SPIKE:
-            total = _sum([_name(KICK), *([_product(_name(PSI), _sum(given))] if given else [])])
+            through = [_product(_name(PSI), _sum(given))] if given and surrogate else []
+            total = _sum([_name(KICK), *through])
         elif not given:
             continue
         else:
@@ -92,7 +100,7 @@ def adjoint(equations: Equations, learned: tuple[str, ...] = ()) -> Adjoint:
         elif not isinstance(total, ast.Name):
             out.append(Statement(by, total))
             total = _name(by)
-        for name, part in _parts(line.value, total):
+        for name, part in _parts(line, total):
             if name in inner:
                 terms.setdefault(name, []).append(part)
             elif name in gradients:
@@ -121,12 +129,13 @@ def _number(equations: Equations) -> tuple[list[_Numbered], dict[str, str]]:
     for k, line in enumerate(equations.lines):
         value = _renamed(line.value, last)
         if k == equations.threshold:
-            out.append(_Numbered(SPIKE, value, None))
+            out.append(_Numbered(SPIKE, value, None, line.line))
             continue
         before = last.get(line.target)
         number = int(before.rpartition("__")[2]) + 1 if before else 1
         last[line.target] = f"{line.target}__{number}"
-        out.append(_Numbered(last[line.target], value, before if line.at_spike else None))
+        stays = before if line.at_spike else None
+        out.append(_Numbered(last[line.target], value, stays, line.line))
     return out, last
 
 
@@ -138,24 +147,47 @@ def _renamed(value: ast.expr, names: dict[str, str]) -> ast.expr:
     return Rename().visit(ast.parse(ast.unparse(value), mode="eval").body)
 
 
-def _parts(value: ast.expr, total: ast.expr) -> Iterator[tuple[str, ast.expr]]:
+def _parts(line: _Numbered, total: ast.expr) -> Iterator[tuple[str, ast.expr]]:
     """What the adjoint of a line adds to those of all names that the line reads."""
-    for name, slope in slopes_of(value):
+    for name, slope in slopes_of(line.value, line.line):
         yield name, _product(slope, total)
 
 
-def slopes_of(value: ast.expr) -> Iterator[tuple[str, ast.expr]]:
-    """Names that an expression reads, with its derivative by each, where that is not 0."""
+def slopes_of(value: ast.expr, line: str) -> Iterator[tuple[str, ast.expr]]:
+    """Names that an expression reads, with its derivative by each, where that is not 0.
+
+    `line` is where it stands, for errors.
+
+    Raises:
+        InputError: A derivative is not real or not finite wherever it is taken.
+    """
     import sympy
 
-    symbols = {name: sympy.Symbol(name, real=True) for name in names_in(value)}
+    # Not of real symbols, of which SymPy makes abs and sign.
+    symbols = {name: sympy.Symbol(name) for name in names_in(value)}
     whole = sympy.sympify(ast.unparse(value), locals=symbols)
     for name, symbol in symbols.items():
         slope = sympy.diff(whole, symbol)
+        if slope.has(sympy.I, sympy.nan, sympy.oo, sympy.zoo):
+            plain = name.partition("__")[0]
+            raise InputError(
+                f"step, {line}: cannot be differentiated by {plain}; take no power, root or "
+                "logarithm of a negative number"
+            )
         if not all(power.exp.is_number for power in slope.atoms(sympy.Pow)):
             slope = sympy.powsimp(slope)  # p x^(p - 1) instead of p x^p / x, which 0 / 0 would be
         if slope != 0:
-            yield name, ast.parse(sympy.sstr(slope), mode="eval").body
+            yield name, _expression(slope)
+
+
+def _expression(value: Any) -> ast.expr:
+    from sympy.printing.str import StrPrinter
+
+    class Printer(StrPrinter):
+        def _print_Exp1(self, expr: Any) -> str:
+            return "exp(1)"
+
+    return ast.parse(Printer().doprint(value), mode="eval").body
 
 
 def _needed(numbered: list[_Numbered], out: list[Statement]) -> list[Statement]:

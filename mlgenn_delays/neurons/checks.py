@@ -44,7 +44,9 @@ def check_class(cls: Any, bases: tuple[type, ...], about: type) -> dict[str, Any
     if not inspect.isclass(cls) or sum(issubclass(cls, base) for base in bases) != 1:
         raise InputError(f"@neuron must stand above a class of {names}, got {_shown(cls)}")
     if not cls.__name__.isascii():  # it becomes part of the names of files
-        raise InputError(f"a neuron must be called in letters from A to Z, got {cls.__name__}")
+        raise InputError(
+            f"a neuron must have a name of letters from A to Z, digits and _, got {cls.__name__}"
+        )
     own = cls.__dict__.get("__annotations__", {})
     for name in about.__annotations__:
         if name in own and name != "n":  # without ClassVar, it would be a parameter
@@ -231,7 +233,7 @@ def _check_slopes(owner: str, line: Equation, known: Mapping[str, Any], moving: 
         return
     from mlgenn_delays.neurons.adjoint import slopes_of
 
-    for name, slope in slopes_of(line.value):
+    for name, slope in slopes_of(line.value, line.line):
         if name not in moving:
             continue
         calls = {ast.unparse(n.func) for n in ast.walk(slope) if isinstance(n, ast.Call)}
@@ -262,18 +264,14 @@ def check_reset(owner: str, own: Equations, parameters: Mapping[str, Any]) -> No
     constants = own.constants_at(parameters, 1e-3)
     for name in own.states:  # the state in which it is at the threshold, alone
         known: dict[str, Any] = {**constants, **dict.fromkeys((*own.states, "I"), np.float64(0))}
-        value = own.lines[own.threshold].value
-        try:
-            low = evaluate(value, known)
-            slope = evaluate(value, known | {name: 1.0}) - low
-        except KeyError:
-            return
+        low = _distance(own, known)
+        slope = _distance(own, known | {name: 1.0}) - low
         if np.any(slope <= 0):
             continue
         known |= {name: -low / slope, SPIKE: 1.0}
         for line in own.lines[own.threshold + 1 :]:
             known[line.target] = evaluate(line.value, known)
-        after = np.max(evaluate(value, known))
+        after = np.max(_distance(own, known))
         if after > 0 or (after == 0 and not own.strict):
             where = next((line for line in resets if line.target == name), resets[-1]).line
             raise InputError(
@@ -281,3 +279,13 @@ def check_reset(owner: str, own: Equations, parameters: Mapping[str, Any]) -> No
                 f"{name} = {np.max(known[name]):g} after a spike; change the reset or its "
                 "parameters"
             )
+
+
+def _distance(own: Equations, known: Mapping[str, Any]) -> Any:
+    """How far a neuron whose states are `known` is above its threshold."""
+    assert own.threshold is not None
+    known = dict(known)
+    for line in own.lines[: own.threshold]:
+        if line.target not in own.states:  # such as above = V - v_thresh
+            known[line.target] = evaluate(line.value, known)
+    return evaluate(own.lines[own.threshold].value, known)

@@ -46,6 +46,7 @@ from mlgenn_delays.neurons.checks import (
 )
 from mlgenn_delays.neurons.equations import Equations, read
 from mlgenn_delays.settings import (
+    INT32_MAX,
     Count,
     Positive,
     PositiveTime,
@@ -127,7 +128,7 @@ class Neuron:
         import math
 
         period = getattr(self, self.refractory) if self.refractory else 0.0
-        return math.ceil(period / dt - 1e-6)
+        return min(math.ceil(period / dt - 1e-6), INT32_MAX)  # no trial is longer
 
     def too_short(self, dt: float) -> tuple[str, str] | None:
         """The first time constant too short for steps of dt [ms]: its name, what it must be."""
@@ -263,6 +264,8 @@ def make_model(cls: Any) -> Any:
     for name, kind in kinds.items():
         if is_number_kind(kind) and name != cls.refractory:
             cls.__annotations__[name] = Annotated[kind, Varying(kind)]
+    for name in ("former", "nir"):  # not those of a neuron from which it inherits
+        setattr(cls, name, cls.__dict__.get(name, getattr(Neuron, name)))
     cls.__doc__ = cls.__doc__ or f"n neurons {cls.__name__}."
     cls.step = dedent(cls.step).strip()
     check_text(cls.__name__, cls.step)
@@ -273,7 +276,10 @@ def make_model(cls: Any) -> Any:
     own = made.parameters()
     for name in own:
         if hasattr(Neuron, name) or name in _OF_POPULATIONS:
-            raise InputError(f"{made.__name__}: a parameter must not be called {name!r}")
+            raise InputError(
+                f"{made.__name__}: a parameter must not be called {name!r}, a name that neurons or "
+                "populations have already"
+            )
     units = {name: power_of(made, name, unit_of(fields_of(made)[name])) for name in own}
     if made.refractory and units.pop(made.refractory, None) != 1:
         wanted = "the name of a parameter in ms"

@@ -25,6 +25,7 @@ FUNCTIONS = ("exp", "log", "sqrt", "tanh", "sin", "cos")
 CURRENT, STEP_LENGTH, SPIKE = "I", "dt", "spike"
 RESERVED = (CURRENT, STEP_LENGTH, SPIKE, "n", "readout")
 LARGEST = 1e30  # of the numbers in a line
+HIGHEST = 100  # of the powers in a line, also of a power of a power
 _OPERATORS = (ast.Add, ast.Sub, ast.Mult, ast.Div, ast.Pow)
 Values = Mapping[str, Any]
 
@@ -196,6 +197,7 @@ class _Reader:
             line = self._threshold(line)
             value = line.value
         self._check_expression(line, value)
+        self._check_powers(line, value, HIGHEST)
         names = list(names_in(value))
         parameters = set(self.units)
         if target in parameters:
@@ -268,6 +270,24 @@ class _Reader:
                     line.line, f"{ast.unparse(node)} cannot be differentiated; take + - * / ** "
                     f"and {', '.join(FUNCTIONS)}",
                 )  # fmt: skip
+
+    def _check_powers(self, line: Equation, value: ast.AST, most: float) -> None:
+        """Reject numbers as powers that SymPy would not be done with."""
+        import numpy as np
+
+        for inner in ast.iter_child_nodes(value):
+            left = most
+            if isinstance(value, ast.BinOp) and isinstance(value.op, ast.Pow):
+                if inner is value.left and not any(names_in(value.right)):
+                    with np.errstate(all="ignore"):
+                        power = abs(evaluate(value.right, {}))
+                    if not power <= most:
+                        raise self.refuse(
+                            line.line, f"a power must be in -{HIGHEST}..{HIGHEST}, one of a power "
+                            f"together with it, got {ast.unparse(value)}",
+                        )  # fmt: skip
+                    left = most / max(1.0, power)
+            self._check_powers(line, inner, left)
 
     # Units: powers of ms. A variable has that of the first line that sets it; 0 fits any.
 

@@ -16,11 +16,12 @@ from typing import Any
 import numpy as np
 
 from mlgenn_delays.errors import InputError
-from mlgenn_delays.neurons.declare import Neuron
+from mlgenn_delays.neurons.declare import OUTPUT, Neuron
 from mlgenn_delays.neurons.equations import CURRENT, SPIKE, evaluate
 
 DISTANCE = "distance from the threshold"  # no name that a variable may have
 SHORT = 1e-6  # of a step: at this length, its differences from the limit do not count
+JUMP = 1e-3  # a larger change in so short a step is none that goes with its length
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,16 @@ class Limit:
     theta: np.ndarray  # (n,)
     reset: np.ndarray  # (n, m, m)
     kick: np.ndarray  # (n, m)
+
+    def fall(self, dt: float) -> np.ndarray:
+        """By how much n x at the threshold falls by itself in a step of dt [ms], (n,).
+
+        1 where it does not.
+        """
+        pull = np.einsum("ni,nij,nj->n", self.normal, self.a * dt, self.normal)
+        square = (self.normal**2).sum(1)
+        falls = np.abs(self.theta * pull / square)
+        return np.where(falls > 0, falls, 1.0)
 
 
 @np.errstate(all="ignore")
@@ -92,13 +103,25 @@ def limit_of(model: Neuron, dt: float, population: str = "") -> Limit:
     Raises:
         InputError: The neuron is not linear between spikes, or has no such limit.
     """
-    short = SHORT * dt
-    step, m = step_of(model, short, population=population), len(model.equations.states)
-    jump = max(abs(step.quiet.matrix - np.eye(m)).max(), abs(step.quiet.by_current).max())
-    if jump > 1e-3:
+    short, states, called = SHORT * dt, model.equations.states, _called(model, population)
+    step, m = step_of(model, short, population=population), len(states)
+    moves = (step.quiet.matrix - np.eye(m), step.quiet.by_current, step.quiet.rest)
+    jump = max(abs(move).max() for move in moves)
+    if jump > JUMP:
         raise InputError(
-            f"{_called(model, population)} must change little in a short step for EventProp, got a "
-            f"change of {jump:g} in a step of {short:g} ms; take SurrogateBPTT"
+            f"{called} must change little in a short step for EventProp, got a change of {jump:g} "
+            f"in a step of {short:g} ms; take SurrogateBPTT"
+        )
+    for what, part in (("threshold", step.distance), ("reset", step.spike)):
+        if abs(part.by_current).max() > JUMP:
+            raise InputError(
+                f"the {what} of {called} must be of states alone for EventProp, got one that "
+                f"depends on {CURRENT}; take SurrogateBPTT"
+            )
+    if not model.spiking and OUTPUT not in states:
+        raise InputError(
+            f"{OUTPUT} of {called} must be a state for EventProp, got a variable of the step from "
+            f"{', '.join(states)}; take SurrogateBPTT"
         )
     return Limit(
         a=(step.quiet.matrix - np.eye(m)) / short,

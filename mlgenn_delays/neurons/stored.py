@@ -65,7 +65,7 @@ def _called(name: str) -> str:
 def _called_like_class(name: str) -> str:
     # It becomes part of the names of files.
     if not name.isascii() or not name.isidentifier() or len(name) > LONGEST_NAME:
-        raise ValueError("must be called like a class of Python")
+        raise ValueError("must have a name of letters from A to Z, digits and _")
     return name
 
 

@@ -15,7 +15,7 @@ from mlgenn_delays.learning import (
     SpikeCount,
     SurrogateBPTT,
 )
-from mlgenn_delays.learning.losses import LOSSES, CrossEntropy, MeanSquaredError
+from mlgenn_delays.learning.losses import LOSSES, NamedLoss
 from mlgenn_delays.learning.optimisers import SCHEDULES
 from mlgenn_delays.learning.rules import SURROGATES, DelayKernel
 from mlgenn_delays.network import (
@@ -84,6 +84,12 @@ def build_network(recipe: Recipe, n_inputs: int, n_classes: int, seed: int) -> N
     neurons = _neurons(recipe, readout, n_classes, readout=readout.kind)
     learn = readout.learned_by(recipe.neuron(readout))
     network.add("output", neurons, normalise=readout.normalise, learn=learn)
+    if readout.one_to_one:
+        network.connect(
+            before.name, "output", _synapse(readout), weight=1.0, granularity="fixed",
+            one_to_one=True, frozen=True,
+        )  # fmt: skip
+        return network
     weight = _weight(readout, before.n)
     _connect(network, recipe, counts, before.name, "output", _synapse(readout), weight)
     return network
@@ -182,7 +188,7 @@ def build_rule(recipe: Recipe) -> Rule:
     return SurrogateBPTT(surrogate=surrogate, kernel=_kernel(recipe), **common)
 
 
-def build_loss(recipe: Recipe) -> CrossEntropy | MeanSquaredError:
+def build_loss(recipe: Recipe) -> NamedLoss:
     """Return the loss of a recipe.
 
     Example:

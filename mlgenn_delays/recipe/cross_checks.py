@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from mlgenn_delays.data.augment.augment import check_encoding
 from mlgenn_delays.errors import InputError, nearest
-from mlgenn_delays.learning.losses import LOSSES, MeanSquaredError
-from mlgenn_delays.recipe.network_section import Layer
+from mlgenn_delays.learning.losses import LOSSES
+from mlgenn_delays.recipe.network_section import Layer, Readout
 from mlgenn_delays.recipe.neuron_checks import (
     check_linear,
     check_models,
@@ -159,6 +159,9 @@ def _network(recipe: "Recipe") -> Found:
             yield f"{where}.{name}", f"{where}.model = {table.model!r}"
         if table.synapse == "Delta" and "tau_syn" not in recipe.neuron(table).parameters():
             yield f"{where}.tau_syn", f"{where}.synapse = 'Delta'"
+        if isinstance(table, Readout) and table.one_to_one:
+            for key in ("weight_init", "weight_mean", "weight_sd", "weight_scale"):
+                yield f"{where}.{key}", f"{where}.connection = {table.connection!r}"
         for key in _WEIGHTS[table.weight_init]:
             yield f"{where}.{key}", f"{where}.weight_init = {table.weight_init!r}"
         if isinstance(table, Layer) and not table.recurrent:
@@ -227,7 +230,7 @@ def _loss(recipe: "Recipe") -> Found:
     for other in LOSSES.values():
         for key in fields_of(other).keys() - fields_of(kind):
             yield f"loss.{key}", f"loss.kind = {recipe.loss.kind!r}"
-    if kind is MeanSquaredError:
+    if kind.series:
         yield "network.readout.kind", f"loss.kind = {recipe.loss.kind!r}"
 
 

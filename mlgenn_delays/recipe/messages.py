@@ -5,6 +5,7 @@ from typing import Any, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
+from mlgenn_delays.distributions import NO_DISTRIBUTION
 from mlgenn_delays.errors import InputError, nearest, one_line, shorten
 from mlgenn_delays.recipe.schema import Recipe
 from mlgenn_delays.settings import fields_of, range_of
@@ -125,6 +126,8 @@ def _one(error: Any) -> str:
         text = shorten(one_line(str(error["ctx"]["error"])), 600)
         # A check of several keys names them itself.
         return text if not key or isinstance(value, (dict, BaseModel)) else f"{key} {text}"
+    if kind == NO_DISTRIBUTION:
+        return f"{key}: {one_line(error['msg'])}"
     return f"{key} must be {_rule(kind, loc, error)}, got {_received(value)}"
 
 

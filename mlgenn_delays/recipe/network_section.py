@@ -159,7 +159,7 @@ class Layer(_WithNeurons):
 
 
 class Readout(_WithNeurons):
-    """[network.readout]: leaky integrators, one per class, and how they are read."""
+    """[network.readout]: output neurons, one per class, and how they are read."""
 
     kind: Reading = LeakyIntegrator.readout
     model: Annotated[str, _Model(lambda: model_names(ReadoutNeuron))] = Field(
@@ -170,6 +170,12 @@ class Readout(_WithNeurons):
     del _name, _kind, _default
     parameters: Parameters = {}
     learn: Learn = ()
+    connection: Annotated[str, one_of("all", "one-to-one")] = Field(
+        "all",
+        description="How the last layer reaches the output: by learned synapses (all), or neuron "
+        "by neuron (one-to-one), by synapses of weight 1 and delay 0 that are not learned, for "
+        "which the last layer has one neuron per class or target series.",
+    )
     synapse: Synapse = "Exponential"
     tau_syn: Annotated[TauSyn, Varying(TauSyn)] = Exponential.tau_syn
     weight_init: WeightInit = "auto"
@@ -177,6 +183,11 @@ class Readout(_WithNeurons):
     weight_sd: NonNegative = Field(0.03, description="Standard deviation of the starting weights.")
     weight_scale: WeightScale = 1.0
     normalise: Normalise = False
+
+    @property
+    def one_to_one(self) -> bool:
+        """Whether the last layer reaches the output neuron by neuron."""
+        return self.connection == "one-to-one"
 
 
 class NetworkSection(Section):
@@ -209,14 +220,16 @@ class NetworkSection(Section):
     readout: Readout = Field(Readout(), description="The output.")
 
     def projections(self) -> list[str]:
-        """Return the names of the projections, in order."""
+        """Return the names of the projections that have settings, in order: not that onto the
+        output where it is one to one.
+        """
         names, before = [], "input"
         for number, layer in enumerate(self.layers, 1):
             names.append(f"{before}->hidden{number}")
             before = f"hidden{number}"
             if layer.recurrent:
                 names.append(f"{before}->{before}")
-        return [*names, f"{before}->output"]
+        return names if self.readout.one_to_one else [*names, f"{before}->output"]
 
     def automatic(self) -> list[str]:
         """Return the names of the projections whose starting weights are found on the data."""
@@ -235,6 +248,13 @@ class NetworkSection(Section):
 
     def counts(self, n_inputs: int | None, n_classes: int | None) -> dict[str, int]:
         """Return the number of synapses of every projection whose sizes are known, by name."""
+        last = len(self.layers) - 1
+        if self.readout.one_to_one and n_classes not in (None, self.layers[last].size):
+            raise InputError(
+                f"network.layers.{last}.size must be {n_classes}, one neuron per class or target "
+                "series, with network.readout.connection = 'one-to-one', got "
+                f"{self.layers[last].size}; or set the connection to 'all'"
+            )
         shapes = self.shapes(n_inputs, n_classes)
         known = {name: (a, b) for name, (a, b) in shapes.items() if a is not None and b is not None}
         if self.synapses:

@@ -3,10 +3,12 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from mlgenn_delays.distributions import PerNeuron
+import numpy as np
+
+from mlgenn_delays.distributions import Distribution, PerNeuron
 from mlgenn_delays.errors import InputError, nearest
 from mlgenn_delays.network import LIF, LeakyIntegrator
-from mlgenn_delays.network.models import INPUT_MODELS
+from mlgenn_delays.network.models import INPUT_MODELS, SHORTEST
 from mlgenn_delays.neurons.declare import (
     Neuron,
     ReadoutNeuron,
@@ -70,7 +72,7 @@ def check_models(recipe: "Recipe") -> None:
         taken += [model.__name__, *model.former]
     for name, table in recipe.neurons.items():
         if name in taken:
-            raise ValueError(f"neurons.{name} must be called otherwise: {name} comes with delaysnn")
+            raise ValueError(f"neurons.{name} must have another name: {name} comes with delaysnn")
         try:
             from_declaration(name, table.declaration())
         except InputError as error:
@@ -160,6 +162,12 @@ def check_neurons(recipe: "Recipe") -> None:
                     f"{table.model!r}, got {name!r}{nearest(name, known)}"
                 )
         _made(recipe, key, table)
+        tau, shortest = table.tau_syn, SHORTEST * recipe.network.dt
+        given = not isinstance(tau, Distribution)
+        if table.synapse == "Exponential" and given and np.min(tau) < shortest:
+            raise ValueError(
+                f"{key}.tau_syn must be >= {SHORTEST:g} network.dt ({shortest:g} ms), got {tau}"
+            )
         if isinstance(table, Layer) and table.normalise and recipe.learning.pipelined:
             raise ValueError(
                 f"{key}.normalise must be false with learning.pipelined = true, got true; leave "

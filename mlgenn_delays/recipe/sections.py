@@ -18,10 +18,13 @@ from pydantic import (
 from mlgenn_delays.errors import InputError, nearest
 from mlgenn_delays.learning.losses import (
     LOSSES,
+    Correct,
     CrossEntropy,
     MeanSquaredError,
     Smoothing,
+    SpikeCountLoss,
     Start,
+    Wrong,
 )
 from mlgenn_delays.learning.optimisers import (
     SCHEDULES,
@@ -270,11 +273,21 @@ class LossSection(Section):
 
     kind: Annotated[str, OneOf(lambda: tuple(LOSSES))] = Field(
         "cross-entropy",
-        description="Cross-entropy of the classes, or mean squared error of the output's voltage "
-        "against target series.",
+        description="For classes: cross-entropy, or squared error of spike counts. For target "
+        "series: mean squared error of the output's voltage, or distance of spike trains.",
     )
     label_smoothing: Smoothing = CrossEntropy.label_smoothing
     start: Start = MeanSquaredError.start
+    correct: Correct = SpikeCountLoss.correct
+    wrong: Wrong = SpikeCountLoss.wrong
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "LossSection":
+        if self.correct <= self.wrong:
+            raise ValueError(
+                f"loss.correct must be > loss.wrong ({self.wrong:g}), got {self.correct:g}"
+            )
+        return self
 
 
 class Regularisation(Section):

@@ -11,6 +11,7 @@ from mlgenn_delays.engines.base import CompiledNetwork
 from mlgenn_delays.engines.compile import compile_network
 from mlgenn_delays.engines.results import Evaluation
 from mlgenn_delays.errors import printable
+from mlgenn_delays.learning.losses import Loss, SpikeTimeLoss
 from mlgenn_delays.network import Network
 from mlgenn_delays.recipe import Recipe, build_loss, build_rule
 
@@ -34,7 +35,8 @@ class Example:
     voltage: np.ndarray  # (K, T) of the output
     # (K, T) certainty of each class by the readout so far, see `running_logits`.
     chances: np.ndarray
-    targets: np.ndarray | None = None  # (K, T) series to be reproduced, instead of a class
+    # (K, T) series to be reproduced, instead of a class; spike trains are filtered
+    targets: np.ndarray | None = None
 
     @property
     def correct(self) -> bool:
@@ -79,9 +81,10 @@ def predict(
     Returns:
         The predictions, and the metric by split: of that one and of the test split.
     """
+    loss = build_loss(recipe)
     compiled = compile_network(
-        network, build_rule(recipe), loss=build_loss(recipe), total_steps=1, seed=recipe.seed,
-        threads=threads, learns=False,
+        network, build_rule(recipe), loss=loss, total_steps=1, seed=recipe.seed, threads=threads,
+        learns=False,
     )  # fmt: skip
     data, size = splits[split], recipe.learning.batch_size
     evaluation = compiled.evaluate(_in_order(data, size))
@@ -98,8 +101,8 @@ def predict(
         evaluation,
         tuple(map(printable, data.label_names)),
         {population.name: population.n for population in network.populations.values()},
-        _look_into(compiled, data, correct),
-        _look_into(compiled, data, wrong),
+        _look_into(compiled, data, correct, loss),
+        _look_into(compiled, data, wrong, loss),
     )
     return predictions, scores
 
@@ -141,10 +144,17 @@ def _spread(order: np.ndarray, labels: np.ndarray, n: int) -> np.ndarray:
     return order[np.array(places[:n], np.int64)]
 
 
-def _look_into(compiled: CompiledNetwork, data: Data, index: np.ndarray) -> tuple[Example, ...]:
+def _look_into(
+    compiled: CompiledNetwork, data: Data, index: np.ndarray, loss: Loss
+) -> tuple[Example, ...]:
     if not len(index):
         return ()
     batch, dt = data.batch(index), data.dt
+    targets = batch.targets
+    if isinstance(loss, SpikeTimeLoss) and targets is not None:
+        from mlgenn_delays.engines.shared.spike_trains import Filter
+
+        targets = Filter(compiled.network, batch.n_steps).filtered(targets)
     recording = compiled.record(batch)
     readout = compiled.network.output().model.readout  # type: ignore[union-attr]
     found = []
@@ -167,7 +177,7 @@ def _look_into(compiled: CompiledNetwork, data: Data, index: np.ndarray) -> tupl
                 },
                 voltage,
                 softmax(running_logits(readout, voltage).T).T,
-                None if batch.targets is None else batch.targets[row],
+                None if targets is None else targets[row],
             )
         )
     return tuple(found)

@@ -18,7 +18,7 @@ from mlgenn_delays.learning import Rule
 from mlgenn_delays.learning.losses import (
     CrossEntropy,
     Loss,
-    MeanSquaredError,
+    NamedLoss,
     check_targets,
     name_of,
 )
@@ -40,7 +40,7 @@ def loss_bound(compiled: CompiledNetwork, loss: Loss, first: Batch) -> float:
     guesses: the logarithm of the number of classes, or the mean square of the targets. Logits that
     are sums over a trial start far above that.
     """
-    if not isinstance(loss, CrossEntropy | MeanSquaredError):
+    if not isinstance(loss, NamedLoss):
         return math.inf
     guessing = math.log(max(2, compiled.network.output().n))
     if first.targets is not None:
@@ -202,7 +202,7 @@ def described_learning(
     """How a network is learned, as text by what; a run may have `recorded` fewer settings of it."""
     given = {"rule": rule, "loss": loss, "rewiring": rewiring, "augment": augment}
     found: dict[str, Setting] = {k: described(v, recorded.get(k)) for k, v in given.items()}
-    if not isinstance(loss, CrossEntropy | MeanSquaredError):
+    if not isinstance(loss, NamedLoss):
         found["loss"] = name_of(loss)
     elif loss == CrossEntropy() and recorded.get("loss") is None:
         found["loss"] = None  # runs older than other losses do not name it

@@ -98,8 +98,8 @@ def initialise_weights(
     Arguments:
         network: The network, changed in place.
         data: What it will be trained on; 32 examples of it are run.
-        projections: Names of the projections that get new weights, all if None. The others keep
-            theirs, and act while a population is scaled.
+        projections: Names of the projections that get new weights, all that are not frozen if
+            None. The others keep theirs, and act while a population is scaled.
         threads: Threads, all cores if None.
 
     Returns:
@@ -159,7 +159,7 @@ def initialise_weights(
 
 
 def _chosen(network: Network, projections: Collection[str] | None) -> list[str]:
-    known = list(network.projections)
+    known = [name for name, each in network.projections.items() if not each.frozen]
     for name in projections or ():
         if name not in known:
             raise InputError(

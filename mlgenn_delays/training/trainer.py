@@ -66,7 +66,7 @@ class Trainer:
     Arguments:
         network: The network to start from.
         rule: What is learned and how.
-        loss: ``"cross-entropy"``, ``"mean-squared-error"``, their settings, or a function; see
+        loss: A name, such as ``"cross-entropy"``, its settings, or a function; see
             `mlgenn_delays.learning.losses`.
         rewiring: How structure is learned, or None to keep it.
         epochs: Epochs, at least 1.

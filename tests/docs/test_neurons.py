@@ -8,6 +8,8 @@ import pytest
 import mlgenn_delays
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.neurons.declare import is_built_in, make_model, model_of, neuron_models
+from mlgenn_delays.recipe import parse_recipe
+from mlgenn_delays.recipe.build import build_network
 from tests.docs.pages import DOCS
 from tests.needs import need
 
@@ -40,6 +42,15 @@ def test_errors_are_those_of_the_page(piece: str, instead: str, says: str) -> No
 
 def test_the_page_has_errors() -> None:
     assert len(ERRORS) > 12
+
+
+def test_the_recipe_of_the_page_is_whole() -> None:
+    (text,) = re.findall(r"^```toml\n(name = .*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+    recipe = parse_recipe(text, "tiring.toml")
+    network = build_network(recipe, 8, 2, 0)
+    assert CLASS is not None
+    step = declared(CLASS[1]).step
+    assert network.populations["hidden1"].model.step.split() == step.split()
 
 
 def test_all_neurons_are_printed_from_their_declarations() -> None:

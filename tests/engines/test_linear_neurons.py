@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mlgenn_delays.data.types import SpikeData
 from mlgenn_delays.engines.compile import compile_network
 from mlgenn_delays.engines.cpu import linear_matrices
 from mlgenn_delays.errors import InputError
@@ -19,7 +20,14 @@ from mlgenn_delays.network import (
     SpikeInput,
     Uniform,
 )
-from mlgenn_delays.neurons.declare import Neuron
+from mlgenn_delays.neurons.declare import (
+    Neuron,
+    Readout,
+    ReadoutNeuron,
+    SpikingNeuron,
+    TauMem,
+    make_model,
+)
 from mlgenn_delays.neurons.models.adaptive_lif import AdaptiveLIF
 from mlgenn_delays.neurons.models.balanced_resonator import BalancedResonator
 from mlgenn_delays.neurons.models.two_compartment_lif import TwoCompartmentLIF
@@ -104,22 +112,93 @@ def test_kernels_of_lif_compute_the_same(
             assert relative(getattr(other, kind)[name], value) < 2e-5, (kind, name)
 
 
+def own_neuron(step: str, base: Any = SpikingNeuron, **fields: Any) -> Any:
+    """A neuron of `step`, leaky with `a`; unknown by its name."""
+    kinds = {"__annotations__": {"tau_mem": TauMem} | dict.fromkeys(fields, Readout)}
+    body = {"step": f"a = exp(-dt / tau_mem)\n{step}", "tau_mem": 20.0}
+    return make_model(type("Own", (base,), kinds | body | fields))
+
+
+def with_hidden(model: Any, readout: Any = None) -> Network:
+    network = Network()
+    network.add("in", SpikeInput(3))
+    network.add("hidden", model)
+    network.add("out", readout or LeakyIntegrator(2))
+    network.connect("in", "hidden", Exponential(), weight=1.0)
+    network.connect("hidden", "out", Exponential(), weight=Normal(0.0, 1.0))
+    return network
+
+
+MOVE = "V = a * V + (1 - a) * I"
+
+
 @pytest.mark.parametrize(
     ("model", "says"),
     [
         (BalancedResonator, "BalancedResonator of .hidden. must be linear .* line 3 .X = V"),
         (TwoCompartmentLIF, "TwoCompartmentLIF of .hidden. must change little in a short step"),
+        (own_neuron(f"{MOVE} + 0.1\nspike = V >= 1\nif spike: V = 0"), "must change little in a"),
+        (
+            own_neuron(f"{MOVE}\nspike = V + I >= 1\nif spike: V = 0"),
+            "the threshold of Own of .hidden. must be",
+        ),
+        (
+            own_neuron(f"{MOVE}\nspike = V >= 1\nif spike: V = -I"),
+            "the reset of Own of .hidden. must be of sta",
+        ),
     ],
 )
 def test_what_eventprop_cannot_learn(model: Any, says: str) -> None:
-    network = Network()
-    network.add("in", SpikeInput(3))
-    network.add("hidden", model(4))
-    network.add("out", LeakyIntegrator(2))
-    network.connect("in", "hidden", Exponential(), weight=1.0)
-    network.connect("hidden", "out", Exponential(), weight=1.0)
     with pytest.raises(InputError, match=says):
-        compile_network(network, EventProp(), total_steps=1)
+        compile_network(with_hidden(model(4)), EventProp(), total_steps=1)
+
+
+def test_what_inherits_from_lif_is_no_lif() -> None:
+    step = f"{MOVE}\nspike = V >= v_thresh\nif spike: V = V - v_thresh"
+    heir = make_model(type("Heir", (LIF,), {"step": f"a = exp(-dt / tau_mem)\n{step}"}))
+    found = []
+    for model in (heir, own_neuron(step.replace("v_thresh", "1")), LIF):
+        network = with_hidden(model(4))
+        network.projections["in->hidden"].weight[:] = 40.0
+        compiled = compile_network(network, EventProp(), total_steps=1)
+        found.append(len(compiled.record(three_channels(2)).time["hidden"]))
+    assert found[0] == found[1] != found[2]
+    assert (heir.nir, LIF.nir, heir.former) == ("", "LIF", ())
+
+
+def test_gradients_are_finite_where_nothing_drives_a_neuron_above_its_threshold() -> None:
+    step = "V = V + dt / tau_mem * I\nspike = V >= 1\nif spike: V = V - 1"
+    network = with_hidden(own_neuron(step.replace("dt", "(1 - a) * dt"))(4))
+    network.projections["in->hidden"].weight[:] = 1e6
+    compiled = compile_network(network, EventProp(), total_steps=1)
+    batch = three_channels(2, 500)
+    counts = np.diff(compiled.record(batch).start["hidden"], axis=1)
+    assert counts.min() > 490  # it spikes on when its current has long decayed to 0
+    for value in compiled.gradients(batch).weight.values():
+        assert np.isfinite(value).all() and value.any()
+
+
+def three_channels(size: int, steps: int = 9) -> Any:
+    """A batch with a spike in channel 0."""
+    settings: Any = {"n_channels": 3, "n_steps": steps, "dt": 1.0, "label_names": ("a", "b")}
+    return SpikeData.from_events([([0], [2])] * size, [0] * size, **settings).batch(np.arange(size))
+
+
+def test_a_readout_must_be_a_state() -> None:
+    step = f"{MOVE.replace('V', 'x')}\nV = 2 * x"
+    readout = own_neuron(step, ReadoutNeuron, readout="mean")(2)
+    with pytest.raises(
+        InputError, match="V of Own of .out. must be a state for EventProp, got .* from x"
+    ):
+        compile_network(with_hidden(LIF(4), readout), EventProp(), total_steps=1)
+
+
+@pytest.mark.parametrize(("sign", "spikes"), [(">", 0), (">=", 20)])
+def test_a_strict_threshold_is_one(sign: str, spikes: int) -> None:
+    network = with_hidden(own_neuron(f"{MOVE}\nspike = V {sign} 0\nif spike: V = -1")(4))
+    network.projections["in->hidden"].weight[:] = 0.0
+    compiled = compile_network(network, EventProp(), total_steps=1)
+    assert len(compiled.record(three_channels(5)).time["hidden"]) == spikes
 
 
 def with_time_constants(recurrent: bool, dt: float, learn: bool) -> Network:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mlgenn_delays.engines.compile import compile_network
-from mlgenn_delays.errors import InputError
+from mlgenn_delays.errors import DivergedError, InputError
 from mlgenn_delays.learning import Atan, Dirac, EventProp, Gaussian, SurrogateBPTT, Triangle
 from mlgenn_delays.network import LeakyIntegrator, Network
 from mlgenn_delays.network.models import learning
@@ -114,6 +114,19 @@ def test_learned_parameters_stay_in_their_range_and_are_resumed(tmp_path: Path) 
     path = tmp_path / "network.safetensors"
     learned.save(path)
     assert Network.load(path).populations["hidden0"].model == model
+
+
+def test_learned_parameters_that_leave_what_equations_stand_are_named() -> None:
+    recipe = StepRecipe(741, sizes=(9, 11, 3), neuron="BalancedResonator")
+    network = nets.step_network(recipe)
+    hidden = network.populations["hidden0"]
+    hidden.model, hidden.learn = learning("'hidden0'", hidden.model, ("omega",)), ("omega",)
+    rule = SurrogateBPTT(neurons=5.0)
+    compiled = compile_network(network, rule, total_steps=9)
+    batch = nets.step_data(recipe, 4).batch(np.arange(4))
+    says = "the learned omega of BalancedResonator made boundary not finite, at too high a"
+    with pytest.raises(DivergedError, match=says):
+        compiled.train_epoch([batch] * 3, epoch=1)
 
 
 @pytest.mark.parametrize("recurrent", [False, True])

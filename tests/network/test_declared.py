@@ -178,7 +178,7 @@ def test_what_declares_no_neuron_is_refused(given: Any, words: str, tmp_path: Pa
 
 @pytest.mark.parametrize("name", ["", "a b", "../x", "größe", "x" * 101, 3])
 def test_names_that_no_class_has_are_refused(name: Any) -> None:
-    with pytest.raises(InputError, match="must be called like a class"):
+    with pytest.raises(InputError, match="must have a name of letters from A to Z"):
         from_declaration(name, GOOD)
 
 

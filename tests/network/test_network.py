@@ -115,6 +115,11 @@ def test_populations_are_checked(name: str, model: object, bias: object, says: s
             r"in \[0, 1e\+09\] ms, got 2000000000.0",
         ),
         (("input", "hidden"), {"name": "a/b"}, "without '/', got 'a/b'"),
+        (("input", "hidden"), {"one_to_one": True}, "of one size, got 4 and 5 neurons"),
+        (("hidden", "hidden"), {"one_to_one": True, "density": 0.5}, "be left out with one_to_one"),
+        (("hidden", "hidden"), {"one_to_one": True, "synapses": 5}, "be left out with one_to_one"),
+        (("input", "hidden"), {"one_to_one": 1}, "one_to_one of 'input->hidden' must be true or"),
+        (("input", "hidden"), {"frozen": "yes"}, "frozen of projection .* must be true or false"),
     ],
 )
 def test_projections_are_checked(ends: tuple, settings_: dict, says: str) -> None:
@@ -122,6 +127,16 @@ def test_projections_are_checked(ends: tuple, settings_: dict, says: str) -> Non
     with pytest.raises(InputError, match=says):
         network.connect(*ends, Exponential(), **{"weight": 1.0, **settings_})
     assert not network.projections
+
+
+def test_neurons_one_to_one() -> None:
+    network = base()
+    p = network.connect("hidden", "hidden", Exponential(), weight=np.arange(5.0), one_to_one=True)
+    assert p.pre().tolist() == p.post.tolist() == p.weight.tolist() == [0, 1, 2, 3, 4]
+    assert not p.frozen and "frozen" not in repr(network)
+    p = network.connect("input", "output", Exponential(), weight=1.0, frozen=True)
+    assert p.frozen and network.copy().projections["input->output"].frozen
+    assert repr(network).endswith("delays 0..0 ms a synapse, frozen")
 
 
 def test_a_second_projection_needs_a_name_of_its_own() -> None:

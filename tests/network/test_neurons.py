@@ -11,11 +11,21 @@ import numpy as np
 import pytest
 
 import mlgenn_delays
-from mlgenn_delays import LIF, Network, Normal, ReadoutNeuron, SpikingNeuron, Uniform
+from mlgenn_delays import (
+    LIF,
+    Exponential,
+    Network,
+    Normal,
+    ReadoutNeuron,
+    SpikeInput,
+    SpikingNeuron,
+    Uniform,
+)
+from mlgenn_delays.engines.shared.neuron_parameters import Learned
 from mlgenn_delays.errors import InputError
-from mlgenn_delays.neurons.adjoint import slopes_of
+from mlgenn_delays.neurons.adjoint import adjoint, slopes_of
 from mlgenn_delays.neurons.declare import NEURONS, make_model, neuron, neuron_models
-from mlgenn_delays.neurons.equations import evaluate
+from mlgenn_delays.neurons.equations import evaluate, read
 from mlgenn_delays.neurons.linear import step_of
 
 STEP = """
@@ -62,6 +72,9 @@ LINES = [
     ("* I", "* I[0]", r"line 2 .*: I\[0\] cannot be"),
     ("* I", "* 'I'", "line 2 .*: 'I' must be a number"),
     ("* I", "* 1e400 * I", "line 2 .*: numbers must be less than"),
+    ("* I", "* I * 9 ** 9 ** 9", r"line 2 .*: a power must be in -100\.\.100, .* got 9 \*\* 9"),
+    ("* I", "* (2 * I) ** 10 ** 20", "line 2 .*: a power must be in"),
+    ("* I", "* ((2 * I) ** 99) ** -2", "line 2 .*: a power must be in"),
     ("V = alpha * V +", "V +=", "line 2 .*: must be NAME = EXPRESSION"),
     ("-dt /", "-dt *", r"line 1 .*: exp\(.*\) must be of a number without unit, got .* in ms\^2"),
     ("V >= v_thresh", "V >= tau_mem", "line 3 .*: V - tau_mem adds no unit and ms"),
@@ -93,6 +106,16 @@ def test_a_line_is_named(piece: str, instead: str, says: str) -> None:
     assert piece in STEP
     with pytest.raises(InputError, match=f"(?s)Mine.*{says}"):
         declared(STEP.replace(piece, instead))
+
+
+@pytest.mark.parametrize("reset", ["V = 2", "above = -1"])
+def test_the_reset_counts_at_the_threshold_through_variables_of_the_step(reset: str) -> None:
+    test = "above = V - v_thresh\n    spike = above >= 0"
+    with pytest.raises(InputError, match="line 5 .*: the reset must leave the neuron below"):
+        declared(
+            STEP.replace("spike = V >= v_thresh", test).replace("spike: V = 0", f"spike: {reset}")
+        )
+    declared(STEP.replace("spike = V >= v_thresh", test))
 
 
 BODIES = [
@@ -169,7 +192,7 @@ def test_names_of_the_package_are_taken() -> None:
                 )
             )
     assert neuron_models()["LIF"] is LIF
-    with pytest.raises(InputError, match="letters from A to Z, got Nöron"):
+    with pytest.raises(InputError, match="letters from A to Z, .*got Nöron"):
         declared(name="Nöron")
 
 
@@ -217,7 +240,7 @@ def test_one_may_be_declared_again(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"tau_mem": [[1.0, 2.0, 3.0]]}, "Mine.tau_mem must be a number > 0 ms .*one per neuron"),
         ({"tau_mem": [1.0, np.nan, 3.0]}, "Mine.tau_mem must be a number > 0 ms .*one per neuron"),
         ({"tau_mem": Uniform(-2.0, -1.0)}, "tau_mem of 'x' must be in 0.5.*, got Uniform"),
-        ({"v_thresh": Normal(-5.0, 0.0)}, "v_thresh of 'x' must be in .*, got Normal"),
+        ({"v_thresh": Normal(-5.0, 0.0)}, "v_thresh of 'x' must be > 0, got Normal"),
         ({"tau_mem": {"norml": [20, 4]}}, "Mine.tau_mem must be a number > 0 ms .*one per neuron"),
     ],
 )
@@ -225,6 +248,32 @@ def test_values_that_cannot_be(values: dict, says: str) -> None:
     model = declared()
     with pytest.raises(InputError, match=re.compile(says)):
         Network(dt=1.0).add("x", model(3, **values))
+
+
+@pytest.mark.parametrize("bound", [0.7, 0.1, -0.1, -0.7])
+def test_values_may_lie_on_their_bounds(bound: float) -> None:
+    # As float32, 0.7 is less than 0.7, and 0.1 is more.
+    kind = f"Annotated[Number, Field(ge={bound}, le={bound} + 2)]"
+    body = f"{BODY}    low: {kind} = {bound}\n    high: {kind} = {bound} + 2\n"
+    model = declared(
+        STEP.replace("* I", "* (I + low * high)"), body, before="from pydantic import Field"
+    )
+    for value in ([bound] * 3, np.full(3, bound), Uniform(bound, bound)):
+        network = Network(dt=1.0)
+        network.add("x", model(3, low=value))
+        assert np.min(network.populations["x"].model.low) >= bound
+    network = Network(dt=1.0)
+    learned = network.add("x", model(3, high=[bound + 2] * 3), learn=["low", "high"])
+    assert np.allclose(learned.model.low, bound) and np.max(learned.model.high) <= bound + 2
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.7, 1e9), (-0.1, 1e9), (0.0, 1e9), (-0.1, 0.1)])
+def test_learned_values_do_not_round_out_of_their_range(low: float, high: float) -> None:
+    for step in (-1e6, 1e6):
+        learned = Learned(2, low, high)
+        learned.value[:] = low + 1e-3
+        learned.move(np.full(2, step, np.float32))
+        assert low <= learned.value.astype(np.float64).min() <= learned.value.max() <= high
 
 
 @pytest.mark.parametrize(
@@ -258,9 +307,56 @@ def test_roots_and_powers_that_have_a_derivative_at_rest(power: str) -> None:
 
 
 def test_a_power_that_is_a_parameter_has_a_derivative_at_rest() -> None:
-    slope = dict(slopes_of(ast.parse("(1 - a) * x ** p", mode="eval").body))["x"]
+    slope = dict(slopes_of(ast.parse("(1 - a) * x ** p", mode="eval").body, "line 1"))["x"]
     found = evaluate(slope, {"a": 0.5, "x": np.array([0.0, 3.0]), "p": np.float64(2)})
     np.testing.assert_array_equal(found, [0.0, 3.0])
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "exp(1) * V + I", "V * sqrt(V * V) + I", "(V ** 2) ** 0.5 * I", "log(exp(V)) + I / 3",
+        "V ** V + exp(2) * I ** -2", "2 ** V * tanh(I) - sin(V) ** 3", "sqrt(exp(V)) * cos(3) * I",
+    ],
+)  # fmt: skip
+def test_derivatives_are_written_in_what_equations_have(line: str) -> None:
+    spike = "spike = V >= 100"
+    own = read("Mine", f"V = {line}\n{spike}", {}, True)
+    back = adjoint(own)
+    known = {"V__0": 0.7, "I": 0.4, "by__V": 1.0, "kick__": 0.0, "spike": 0.0}
+    for s in (*back.forwards, *back.backwards):
+        known[s.target] = float(evaluate(s.value, known))
+    for name, got in (("V", known["new__by__V"]), ("I", known["new__by__I"])):
+        moved = {"V": 0.7, "I": 0.4} | {name: {"V": 0.7, "I": 0.4}[name] + 1e-30j}
+        assert got == pytest.approx(np.imag(evaluate(own.lines[0].value, moved)) / 1e-30, rel=1e-12)
+
+
+@pytest.mark.parametrize("line", ["(-1) ** V + I", "V * log(-2) + I", "V * sqrt(-2) + I"])
+def test_derivatives_are_real(line: str) -> None:
+    own = read("Mine", f"V = {line}\nspike = V >= 1", {}, True)
+    with pytest.raises(InputError, match=r"line 1 .*: cannot be differentiated by V; take no"):
+        adjoint(own)
+
+
+def test_a_refractory_period_beyond_all_trials_is_one() -> None:
+    assert LIF(1, tau_refrac=1e9).refractory_steps(1e-3) == 2**31 - 1
+
+
+@pytest.mark.parametrize("tau", [0.4, [5.0, 0.4], [5.0, 5.0, 5.0]])
+def test_time_constants_of_synapses_that_cannot_be(tau: Any) -> None:
+    network = Network(dt=1.0)
+    network.add("in", SpikeInput(2))
+    network.add("x", LIF(2))
+    says = r"tau_syn onto 'x' must be a number or 2 of them, >= 0.5 dt \(0.5 ms\), got"
+    with pytest.raises(InputError, match=says):
+        network.connect("in", "x", Exponential(tau), weight=1.0)
+
+
+def test_what_is_learned_is_of_the_parameters() -> None:
+    network = Network()
+    assert network.add("x", LIF(2), learn="tau_mem").learn == ("tau_mem",)
+    with pytest.raises(InputError, match=r"'y' must be of its parameters \(it has none\), got 'n'"):
+        network.add("y", SpikeInput(2), learn=["n"])
 
 
 def test_names_of_variables_do_not_matter() -> None:

@@ -41,7 +41,7 @@ def assert_same(one: Network, two: Network) -> None:
         np.testing.assert_array_equal(p.bias, two.populations[name].bias)
     for name, p in one.projections.items():
         q = two.projections[name]
-        for key in ("source", "target", "synapse", "max_delay", "granularity"):
+        for key in ("source", "target", "synapse", "max_delay", "granularity", "frozen"):
             assert getattr(p, key) == getattr(q, key)
         for key in ("indptr", "post", "weight", "delay"):
             assert getattr(p, key).dtype == getattr(q, key).dtype
@@ -59,6 +59,10 @@ def test_round_trip(tmp_path_factory: pytest.TempPathFactory, recipe: Recipe, si
         for p in network.projections.values():
             p.sign = np.where(p.weight < 0, -1, 1).astype(np.int8)
     path = tmp_path_factory.mktemp("net") / "n.safetensors"
+    network.save(path)
+    assert_same(network, Network.load(path))
+    assert b"frozen" not in path.read_bytes()
+    network.projections["input->hidden0"].frozen = True
     network.save(path)
     assert_same(network, Network.load(path))
 
@@ -145,6 +149,7 @@ def test_descriptions_that_do_not_fit_the_arrays(tmp_path: Path, whole: bytes) -
         (("projections", 0, "max_delay"), 0.0),
         (("projections", 0, "granularity"), "axon"),
         (("projections", 0, "granularity"), "odd"),
+        (("projections", 0, "frozen"), "yes"),
         (("projections", 0, "target"), "nobody"),
         (("projections", 0, "synapse"), {"model": "Odd"}),
     ):

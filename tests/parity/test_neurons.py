@@ -3,6 +3,7 @@
 Building a network for GeNN takes seconds, whatever is in it.
 """
 
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any, ClassVar
 
@@ -17,6 +18,7 @@ from mlgenn_delays.engines.base import CompiledNetwork  # noqa: E402
 from mlgenn_delays.engines.results import Gradients, Recording  # noqa: E402
 from mlgenn_delays.learning import (  # noqa: E402
     Boxcar,
+    EventProp,
     Gaussian,
     SpikeCount,
     SurrogateBPTT,
@@ -36,9 +38,11 @@ from mlgenn_delays.network import (  # noqa: E402
 from mlgenn_delays.neurons.declare import (  # noqa: E402
     ReadoutNeuron,
     SpikingNeuron,
+    TauMem,
     TauRefrac,
     neuron,
 )
+from mlgenn_delays.neurons.models.adaptive_lif import AdaptiveLIF  # noqa: E402
 from mlgenn_delays.neurons.models.two_compartment_lif import TwoCompartmentLIF  # noqa: E402
 from mlgenn_delays.settings import Number  # noqa: E402
 from tests.engines.helpers import raster, relative  # noqa: E402
@@ -50,7 +54,7 @@ from tests.reference.nets import NEURONS, RATE, StepRecipe, step_data  # noqa: E
 
 EXAMPLES, CHANNELS, CLASSES = 6, 9, 3
 RECIPE = StepRecipe(3, sizes=(CHANNELS, 0, CLASSES), steps=60)
-SEEDS = 7, 8
+SEEDS = 7, 8, 10
 
 
 class Layers:
@@ -101,6 +105,16 @@ def every_neuron() -> Network:
         made.add(f"{name}, recurrent", make(6), 0.7 * drive, True, learned.get(name, ()))
         made.connect(name, f"{name}, recurrent", 0.1 * drive, 0.07 * drive)
     return made.net
+
+
+def differ_in_time(net: Network, name: str) -> None:
+    """Let time constants of synapses onto a population differ; and all but one be learned."""
+    n = net.populations[name].n
+    first, *others = net.incoming(name)
+    first.synapse = Exponential(np.linspace(3.0, 6.0, n))
+    for k, projection in enumerate(others):
+        projection.synapse = Exponential(np.linspace(4.0, 7.0 + k, n), learn=True)
+    net.incoming("output")[-1].synapse = Exponential([4.0, 5.0, 6.0], learn=True)
 
 
 @lru_cache(maxsize=1)
@@ -159,10 +173,86 @@ def declared_here() -> Network:
             density=0.2,
         )  # fmt: skip
         made.connect(name, "output", 0.1, 0.6)
+    differ_in_time(made.net, "tangled")
+    return made.net
+
+
+@lru_cache(maxsize=1)
+def tired() -> tuple[Any, Any]:
+    """Declare a neuron of two states, which both the threshold and the reset mix, and one that is
+    reset to what is 0 at first.
+    """
+
+    @neuron
+    class Tired(SpikingNeuron):
+        """n neurons with a threshold that spikes raise, from which they are subtracted."""
+
+        tau_mem: TauMem = 15.0
+        tau_thresh: TauMem = 60.0
+        raised: Number = 0.3
+        drive: Number = 0.05
+        tau_refrac: TauRefrac = 2.0
+
+        step: ClassVar[str] = """
+            alpha = exp(-dt / tau_mem)
+            beta = exp(-dt / tau_thresh)
+            V = alpha * V + (1 - alpha) * (I + drive)
+            high = beta * high
+            spike = V - high >= 1
+            if spike: V = V - 0.8 - 0.2 * high
+            if spike: high = high + raised
+        """
+        refractory: ClassVar[str] = "tau_refrac"
+
+    @neuron
+    class Returning(SpikingNeuron):
+        """n neurons that return to a value that may be learned."""
+
+        tau_mem: TauMem = 15.0
+        there: Number = 0.0
+
+        step: ClassVar[str] = """
+            alpha = exp(-dt / tau_mem)
+            V = alpha * V + (1 - alpha) * I
+            spike = V > 1
+            if spike: V = there
+        """
+
+    return Tired, Returning
+
+
+@lru_cache(maxsize=1)
+def linear_neurons() -> Network:
+    """Return a network of neurons that are linear between spikes, of which some differ.
+
+    All with recurrence learn parameters, of which one is 0 at the start, and so does the output.
+    Onto two of them, time constants of synapses differ and are learned.
+    """
+    made = Layers(SEEDS[2], LeakyIntegrator(CLASSES), ("tau_mem",))
+    for name, model, drive, learn in (
+        ("AdaptiveLIF", AdaptiveLIF, 2.0, LEARNED["AdaptiveLIF"]),
+        ("LIF", lambda n: LIF(n, tau_mem=15.0), 1.6, LEARNED[""]),
+        ("Tired", tired()[0], 2.0, ("tau_mem", "tau_thresh", "raised", "drive")),
+    ):
+        made.add(name, model(7), drive, False)
+        made.add(f"{name}, recurrent", model(6), 0.7 * drive, True, learn)
+        made.connect(name, f"{name}, recurrent", 0.1 * drive, 0.07 * drive)
+    made.add("Resting", LIF(6, tau_mem=15.0, tau_refrac=2.0), 1.6, True, LEARNED[""])
+    made.add("Returning", tired()[1](6), 1.6, True, ("there",))
+    differ_in_time(made.net, "Resting")
+    differ_in_time(made.net, "AdaptiveLIF, recurrent")
+    for name, values in {
+        "AdaptiveLIF": {"tau_adapt": np.linspace(30.0, 90.0, 7)},
+        "AdaptiveLIF, recurrent": {"adapt_v": 0.0},
+        "LIF": {"tau_mem": np.linspace(10.0, 20.0, 7)},
+    }.items():
+        hidden = made.net.populations[name]
+        hidden.model = replace(hidden.model, **values)
     return made.net
 
 
 NETWORKS = {
+    "linear": (linear_neurons, EventProp(spike_count=SpikeCount(3.0, 0.05)), None),
     "of-the-package": (every_neuron, SurrogateBPTT(surrogate=Triangle()), None),
     "declared-here": (
         declared_here,
@@ -176,7 +266,7 @@ NETWORKS = {
 every_network = pytest.mark.parametrize("name", NETWORKS)
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=3)
 def both(name: str) -> tuple[CompiledNetwork, CompiledNetwork]:
     make, rule, _ = NETWORKS[name]
     return cpu(make(), rule), genn(make(), rule)
@@ -188,11 +278,11 @@ def by_equations(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(steps, "BY_HAND", (LeakyIntegrator,))
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=3)
 def batch(name: str) -> Any:
     """Return examples in which float32 and float64 cannot differ in their spikes."""
     data, every = step_data(RECIPE, EXAMPLES), np.arange(EXAMPLES)
-    if name == "declared-here":  # not for the twin, which takes readouts that are written out
+    if name != "of-the-package":  # not for the twin, which takes what is written out
         return data.batch(every)
     tie = steps.forward(every_neuron(), data.batch(every)).tie
     free = np.flatnonzero(tie == RECIPE.steps)
@@ -221,7 +311,7 @@ def test_gradients_equal_the_cpu_engine(name: str) -> None:
     right, got = (e.gradients(batch(name), epoch=NETWORKS[name][2]) for e in both(name))
     assert all(array.any() for array in (*right.weight.values(), *right.delay.values()))
     check(got, right)
-    assert len(right.parameter) == (20 if name == "of-the-package" else 1)
+    assert len(right.parameter) == {"of-the-package": 20, "linear": 19, "declared-here": 3}[name]
     for key, wanted in right.parameter.items():
         assert wanted.any() and relative(got.parameter[key], wanted) < CLOSE, key
 
@@ -235,18 +325,28 @@ def test_the_twin_agrees() -> None:
     check(engine.gradients(given), Gradients(right.loss, right.weight, right.delay))
 
 
-def test_parameters_are_learned_as_on_the_cpu_engine() -> None:
-    rule = SurrogateBPTT(surrogate=Triangle(), weights=1e-9, delays=1e-9, neurons=0.02)
-    given, found = batch("of-the-package"), []
-    for make in (cpu, genn):
-        engine = make(every_neuron().copy(), rule)
+@pytest.mark.parametrize("name", ["of-the-package", "linear"])
+def test_parameters_are_learned_as_on_the_cpu_engine(name: str) -> None:
+    make, rule, _ = NETWORKS[name]
+    rule = replace(rule, weights=1e-9, delays=1e-9, neurons=0.02)
+    given, learned, gradients = batch(name), [], []
+    for engine in (cpu(make().copy(), rule), genn(make().copy(), rule)):
         engine.train_epoch([given] * 3, epoch=1)
-        found.append(engine.pull())
-    for population in every_neuron().populations.values():
-        for name in population.learn:
+        learned.append(engine.pull())
+        gradients.append(engine.gradients(given))
+    for population in make().populations.values():
+        for key in population.learn:
             first, wanted, got = (
-                np.asarray(getattr(net.populations[population.name].model, name))
-                for net in (every_neuron(), *found)
+                np.asarray(getattr(net.populations[population.name].model, key))
+                for net in (make(), *learned)
+            )
+            assert np.abs(wanted - first).max() > 0.003 * np.abs(first).max()
+            np.testing.assert_allclose(got, wanted, rtol=1e-4, err_msg=key)
+    for name, projection in make().projections.items():
+        if getattr(projection.synapse, "learn", False):
+            first, wanted, got = (
+                np.asarray(net.projections[name].synapse.tau_syn) for net in (make(), *learned)
             )
             assert np.abs(wanted / first - 1.0).max() > 0.003
             np.testing.assert_allclose(got, wanted, rtol=1e-4, err_msg=name)
+    check(gradients[1], gradients[0])

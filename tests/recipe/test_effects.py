@@ -62,6 +62,11 @@ BESIDE: dict[str, tuple[str, ...]] = {
         "network.layers.0.weight_mean=6", "learning.epochs=4", "rewiring.until=0.5",
     ),
     "shifted": ("augmentation.shift=2",),
+    "counted": (
+        *SURROGATE, "network.layers.0.size=2", "network.readout.model=SpikeCounter",
+        "network.readout.synapse=Delta", "network.readout.connection=one-to-one",
+        "loss.kind=spike-count", "network.layers.0.weight_mean=6",
+    ),
     "learned": ("network.layers.0.learn=['tau_mem']",),
 }  # fmt: skip
 # Another value of each key, one that the check of its range lets pass.
@@ -78,7 +83,7 @@ OTHER: dict[str, Any] = {
     "learning.rule": "surrogate",
     "learning.surrogate": "boxcar", "learning.surrogate_options": "{slope=9}",
     "learning.schedule": "cosine", "learning.schedule_options": "{}",
-    "loss.kind": "mean-squared-error",
+    "loss.kind": "mean-squared-error", "network.readout.connection": "one-to-one",
     "neurons": "{Own = {step = 'V = V + I\\nspike = V > 1\\nif spike: V = 0'}}",
     "network.layers.0.parameters": "{tau_mem = 3}", "network.readout.parameters": "{tau_mem = 3}",
     "delays.schedule_options": "{}", "learning.clip": 1e-9, "regularisation.l1": 0.5,

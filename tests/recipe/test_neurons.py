@@ -110,6 +110,10 @@ def test_linear_neurons_learn_by_eventprop() -> None:
 
 
 WRONG = [
+    (f"{LAYER}.parameters.tau_mem={{normal=[20]}}",
+     f"{LAYER}.parameters.tau_mem: Normal needs sd, got none"),
+    (f"{LAYER}.tau_syn={{uniform=[9,3]}}", f"{LAYER}.tau_syn: Uniform.low must be a number <= hi"),
+    (f"{LAYER}.tau_syn=0.3", f"{LAYER}.tau_syn must be >= 0.5 network.dt (0.5 ms), got 0.3"),
     (f"{OWN}.step='V = V + x'", f"{OWN}.step, line 1 (V = V + x): x is unknown"),
     (f"{OWN}.step='V = V + I'", f"{OWN}.step must have a threshold"),
     (f"{OWN}.step=3", f"{OWN}.step must be text, got 3"),
@@ -126,10 +130,10 @@ WRONG = [
     (f"{OWN}.parameters.lambda.default=1", f"{OWN}.parameters.lambda must be a name of Python"),
     ("neurons.Late.parameters.kept.default=1.5",
      "neurons.Late.parameters.kept.default must be a whole number >= 1, got 1.5"),
-    ("neurons.LIF.step='V = V + I'", "neurons.LIF must be called otherwise: LIF comes with"),
-    ("neurons.SeedLIF.step='V = V + I'", "neurons.SeedLIF must be called otherwise"),
-    ("neurons.SpikeInput.step='V = V + I'", "neurons.SpikeInput must be called otherwise"),
-    ("neurons.größe.step='V = I'", "größe must be called like a class of Python"),
+    ("neurons.LIF.step='V = V + I'", "neurons.LIF must have another name: LIF comes with"),
+    ("neurons.SeedLIF.step='V = V + I'", "neurons.SeedLIF must have another name"),
+    ("neurons.SpikeInput.step='V = V + I'", "neurons.SpikeInput must have another name"),
+    ("neurons.größe.step='V = I'", "größe must have a name of letters from A to Z"),
     (f"{LAYER}.model=Late", "neurons.Late.spiking must be true for a model of network.layers.0"),
     ("network.readout.model=Fatigued", "neurons.Fatigued.spiking must be false for a model of"),
     (f"{LAYER}.model=Fatiged", f"{LAYER}.model must be one of EulerLIF, LIF, .*'Fatigued'?"),

@@ -45,6 +45,46 @@ def error_drive(voltage: np.ndarray, targets: np.ndarray, first: int) -> np.ndar
     return out
 
 
+def count_error(voltage: np.ndarray, label: int, correct: float, wrong: float) -> float:
+    """Return the mean squared error of the sums of V."""
+    total = 0.0
+    for k in range(voltage.shape[0]):
+        total += (sum(voltage[k]) - (correct if k == label else wrong)) ** 2
+    return total / voltage.shape[0]
+
+
+def count_drive(voltage: np.ndarray, label: int, correct: float, wrong: float) -> np.ndarray:
+    """Return dL/dV of `count_error`."""
+    out = np.zeros(voltage.shape)
+    for k in range(voltage.shape[0]):
+        wanted = correct if k == label else wrong
+        for t in range(voltage.shape[1]):
+            out[k, t] = 2.0 * (sum(voltage[k]) - wanted) / voltage.shape[0]
+    return out
+
+
+def filtered(
+    spikes: np.ndarray, tau_mem: np.ndarray, tau_syn: np.ndarray, bias: np.ndarray, dt: float
+) -> np.ndarray:
+    """Return V of leaky integrators with `Exponential` synapses, Delta for tau_syn 0, (K, T)."""
+    out = np.zeros(spikes.shape)
+    for k in range(spikes.shape[0]):
+        alpha = math.exp(-dt / tau_mem[k])
+        inner = v = 0.0
+        for t in range(spikes.shape[1]):
+            inner += spikes[k, t - 1] if t > 0 else 0.0
+            current = inner + bias[k]
+            if tau_syn[k] > 0:
+                decay = math.exp(-dt / tau_syn[k])
+                current = tau_syn[k] / dt * (1.0 - decay) * inner + bias[k]
+                inner *= decay
+            else:
+                inner = 0.0
+            v = alpha * v + (1.0 - alpha) * current
+            out[k, t] = v
+    return out
+
+
 def nrmse(voltage: np.ndarray, targets: np.ndarray, first: int) -> float:
     """Return the normalised error over all examples, V and targets (N, K, T)."""
     error = spread = 0.0

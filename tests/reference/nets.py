@@ -16,6 +16,7 @@ from mlgenn_delays.network import (
     LeakyIntegrator,
     Network,
     Normal,
+    SpikeCounter,
     SpikeInput,
     Uniform,
 )
@@ -246,6 +247,20 @@ def step_network(recipe: StepRecipe) -> Network:
             )  # fmt: skip
     _spread_normalisation(net, r)
     return net
+
+
+def spiking_output(recipe: StepRecipe, output: Any, synapse: Any) -> Network:
+    """Return one whose output, as large as the last hidden layer, is read one to one."""
+    net, last = step_network(recipe), f"hidden{len(recipe.sizes) - 3}"
+    del net.populations["output"], net.projections[f"{last}->output"]
+    net.add("output", output)
+    net.connect(last, "output", synapse, weight=1.0, one_to_one=True, frozen=True)
+    return net
+
+
+def counted(recipe: StepRecipe) -> Network:
+    """Return one whose last hidden layer is the output: its spikes are counted."""
+    return spiking_output(recipe, SpikeCounter(recipe.sizes[-1]), Delta())
 
 
 def _leak(recipe: StepRecipe) -> float:

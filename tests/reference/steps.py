@@ -13,6 +13,7 @@ a = exp(-dt/tau_mem), leak = 1 - dt/tau_mem, x_i[t] what neuron i emits times it
     EulerLIF         V > theta: spike, V = 0;  else V = leak V + I' + bias
     LeakyIntegrator V = a V + (1 - a)(I' + bias)
     EulerLI          V = leak V + I' + bias
+    SpikeCounter    V = I' + bias
 
 Mean and (biased) variance are of all examples and steps in training, the running ones otherwise.
 
@@ -34,6 +35,7 @@ from mlgenn_delays.network import (
     Network,
     Population,
     Projection,
+    SpikeCounter,
 )
 from tests.reference import equations
 from tests.reference import forward as single
@@ -41,7 +43,7 @@ from tests.reference.forward import TIE
 
 EPSILON = 1e-5
 # Neurons whose steps are written out below, so that nothing but this file says what they are.
-BY_HAND = (LIF, EulerLIF, LeakyIntegrator, EulerLI)
+BY_HAND = (LIF, EulerLIF, LeakyIntegrator, EulerLI, SpikeCounter)
 MOMENTUM = 0.1
 Spike = Callable[[np.ndarray], np.ndarray]
 Statistics = tuple[np.ndarray, np.ndarray]
@@ -212,6 +214,8 @@ def advance(
     if isinstance(model, LIF | LeakyIntegrator):
         a = math.exp(-dt / model.tau_mem)
         after = a * v + (1 - a) * drive
+    elif isinstance(model, SpikeCounter):
+        after = drive
     else:
         after = (1 - dt / model.tau_mem) * v + drive
     if isinstance(model, LIF | EulerLIF):

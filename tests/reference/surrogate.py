@@ -12,6 +12,7 @@ spike, and with nothing through the reset. R = dL/d arrivals of a projection, G 
                     dL/dI'[t] = (1 - s[t]) lam[t]
     LeakyIntegrator l = lam[t] + dL/dV[t];  lam[t-1] = a l,  dL/dI'[t] = (1 - a) l
     EulerLI          the same with lam[t-1] = (1 - dt/tau_mem) l,  dL/dI'[t] = l
+    SpikeCounter    dL/dI'[t] = dL/dV[t]
     Exponential     R[t] = (tau_syn/dt)(1 - e) dL/dI[t] + e R[t+1];  Delta  R[t] = dL/dI[t]
 
 lam[t] is dL/dV after step t. With C[k] = sum over examples and t of x_i[t] R_j[t + k + 1],
@@ -29,7 +30,15 @@ from typing import Any
 import numpy as np
 
 from mlgenn_delays.learning.rules import Atan, Boxcar, Surrogate, Triangle
-from mlgenn_delays.network import LIF, EulerLIF, Exponential, LeakyIntegrator, Network, Projection
+from mlgenn_delays.network import (
+    LIF,
+    EulerLIF,
+    Exponential,
+    LeakyIntegrator,
+    Network,
+    Projection,
+    SpikeCounter,
+)
 from tests.reference import equations, steps
 from tests.reference import forward as single
 from tests.reference.eventprop import readout_gradient, share_delays
@@ -112,6 +121,8 @@ def step_back(
         surrogate: Derivative of a spike.
         dt: Length of a step [ms].
     """
+    if isinstance(model, SpikeCounter):
+        return sent, np.zeros_like(sent)
     a, leak = math.exp(-dt / model.tau_mem), 1 - dt / model.tau_mem
     if isinstance(model, LIF | EulerLIF):
         kept = np.where(layer.fired[:, t], 0.0, lam)

@@ -6,8 +6,9 @@ import pytest
 from mlgenn_delays import machine
 from mlgenn_delays.data.types import SpikeData
 from mlgenn_delays.engines.checks import Trials, check_sizes
+from mlgenn_delays.engines.genn.neuron_code import neuron_code
 from mlgenn_delays.errors import InputError
-from mlgenn_delays.learning import EventProp, Gaussian, SurrogateBPTT, Triangle
+from mlgenn_delays.learning import EventProp, Gaussian, Rule, SurrogateBPTT, Triangle
 from mlgenn_delays.network import LIF, Exponential, LeakyIntegrator, Network, Normal, SpikeInput
 from mlgenn_delays.neurons.models.adaptive_lif import AdaptiveLIF
 from mlgenn_delays.neurons.models.balanced_resonator import BalancedResonator
@@ -131,13 +132,32 @@ def test_states_and_learned_parameters_are_in_the_estimate(
     assert taken / 1.6 < found < 1.6 * taken
 
 
-def test_states_that_an_adjoint_reads_take_room_in_genn(monkeypatch: pytest.MonkeyPatch) -> None:
+SURROGATE = SurrogateBPTT(surrogate=Triangle())
+
+
+@pytest.mark.parametrize(
+    ("rule", "model", "learn", "tapes"),
+    [
+        (SURROGATE, LIF(8), (), 0),
+        (SURROGATE, BalancedResonator(8), (), 3),  # q, V and U
+        (EventProp(), LIF(8), (), 0),
+        (EventProp(), LIF(8, tau_refrac=2.0), (), 1),
+        (EventProp(), LIF(8), ("tau_mem",), 2),  # V and I
+        (EventProp(), AdaptiveLIF(8), (), 2),  # of spikes
+        (EventProp(), AdaptiveLIF(8), ("tau_adapt",), 5),  # V, w, I, and 2 of spikes
+    ],
+)
+def test_tapes_that_an_adjoint_reads_take_room_in_genn(
+    rule: Rule, model: object, learn: tuple[str, ...], tapes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     found, trials = [], Trials(4, 2000, 1, 2)
     monkeypatch.setattr(
         "mlgenn_delays.engines.checks.check_memory", lambda *given: found.append(given[2])
     )
-    for model in (LIF(8), BalancedResonator(8)):
-        net = network()
-        net.populations["hidden"].model = model
-        check_sizes(net, SurrogateBPTT(surrogate=Triangle()), None, trials)
-    assert found[1] - found[0] == 4 * 2 * 4 * 2000 * 8 * 3  # q, V and U
+    net = network()
+    check_sizes(net, SURROGATE, None, trials)
+    hidden = net.populations["hidden"]
+    hidden.model, hidden.learn = model, learn
+    check_sizes(net, rule, None, trials)
+    assert found[1] - found[0] == 4 * 2 * 4 * 2000 * 8 * tapes
+    assert len(neuron_code(net, hidden, rule, keeps=False).arrays) == 1 + tapes

@@ -358,7 +358,7 @@ def test_check_asks_the_engine(make):
     with pytest.raises(InputError, match="dropout must name populations that spike"):
         trainer.check(make.data())
     trainer = make.trainer(rewiring=RigL(signs="dale"))
-    with pytest.raises(InputError, match="projection with absent synapses, got dense ones alone"):
+    with pytest.raises(InputError, match="projection with absent synapses, got dense or frozen"):
         trainer.check(make.data())
     network = make.network()
     network.connect(

@@ -27,6 +27,7 @@ def make_linear(context: SimulationContext) -> Linear:
     out = Linear(
         own=np.array([name in own for name in names]),
         states=np.zeros(kinds, np.int64),
+        strict=np.array([name in own and own[name].equations.strict for name in names]),
         output=np.zeros(kinds, np.int64),
         distance=np.zeros((n, size + 2), np.float32),
         quiet=np.zeros((n, size, size + 2), np.float32),
@@ -49,7 +50,8 @@ def has_matrices(network: Network, name: str, rule: Rule) -> bool:
     learns = population.learn or any(
         getattr(p.synapse, "learn", False) for p in network.incoming(name)
     )
-    plain = isinstance(population.model, LIF | LeakyIntegrator)
+    # Not what inherits from them: its equations may be others.
+    plain = type(population.model) in (LIF, LeakyIntegrator)
     return not plain or bool(learns and rule.neurons is not None)
 
 
@@ -75,10 +77,7 @@ def _fill(out: Linear, p: int, own: slice, model: Neuron, dt: float) -> None:
     out.reset[own, :m, :m], out.reset[own, :m, m] = limit.reset, limit.kick
     out.normal[own, :m], out.normal[own, m] = limit.normal, limit.theta
     if model.spiking:
-        # As steep as the threshold's state falls by itself, in units of a threshold.
-        pull = np.einsum("ni,nij,nj->n", limit.normal, limit.a * dt, limit.normal)
-        square = (limit.normal**2).sum(1)
-        out.least[own] = MIN_SLOPE * np.abs(limit.theta * pull / square)
+        out.least[own] = MIN_SLOPE * limit.fall(dt)
 
 
 def _packed(part: Affine, out: Linear) -> np.ndarray:

@@ -34,6 +34,7 @@ class Linear(NamedTuple):
 
     own: np.ndarray  # (P,) whether a population runs here
     states: np.ndarray  # (P,) its number of states
+    strict: np.ndarray  # (P,) whether its neurons spike above the threshold only, not at it
     output: np.ndarray  # (P,) place of V among the states of a readout
     distance: np.ndarray  # (N, M+2): g, h, q
     quiet: np.ndarray  # (N, M, M+2): E, F, H
@@ -101,7 +102,7 @@ def run_linear(
                 u = linear.distance[j, -2] * total + linear.distance[j, -1]
                 for i in range(m):
                     u += linear.distance[j, i] * x[k, i]
-                mark = FIRED if u >= 0.0 else QUIET
+                mark = FIRED if u > 0.0 or (u == 0.0 and not linear.strict[p]) else QUIET
                 times(linear.spike[j] if mark == FIRED else linear.quiet[j], m, x[k], total, after)
                 x[k] = after
             if keeps:

@@ -73,12 +73,11 @@ class TimestepSimulation(Simulation):
             name, plan = self.context.layout.names[p], self._plan
             model: Any = self.context.network.populations[name].model
             own = plan.constant[:, plan.first[p] : plan.first[p + 1]]
-            names = zip(model.equations.used(), own, strict=False)
-            apart = tuple(name for name, row in names if (row != row[0]).any())
             kind: Any = type(model)
             neurons = self.context.parameters.neurons.get(name)
             learned = neurons.names if neurons is not None else ()
-            apart = tuple(n for n in model.equations.used() if n in apart or n in learned)
+            rows = zip(model.equations.used(), own, strict=False)
+            apart = tuple(n for n, row in rows if n in learned or (row != row[0]).any())
             variant = Variant(bool(plan.refractory[p]), apart, learned, self._keeps)
             self._of_neurons[p] = neuron_kernels(kind, variant)
         return self._of_neurons[p]

@@ -10,7 +10,7 @@ from mlgenn_delays.errors import InputError, nearest
 
 if TYPE_CHECKING:
     from mlgenn_delays.learning import Rule
-    from mlgenn_delays.network import Network, Population
+    from mlgenn_delays.network import Network
 
 # The oldest versions that the engine runs with.
 OLDEST = {"pygenn": "5.4", "ml_genn": "2.3.1"}
@@ -89,36 +89,14 @@ def available_backends() -> list[str]:
     return [name for name in backend_modules if name in BACKENDS]
 
 
-def _check_eventprop(population: "Population", rule: "Rule") -> None:
-    name, instead = population.name, "take SurrogateBPTT, or run with --engine cpu"
-    kind = type(population.model).__name__
-    if kind not in ("LIF", "LeakyIntegrator", "SpikeInput", "CurrentInput"):
-        raise InputError(
-            f"GeNN must have LIF and LeakyIntegrator neurons under EventProp, got {kind} for "
-            f"{name!r}; {instead}"
-        )
-    if population.learn and rule.neurons is not None:
-        raise InputError(
-            "GeNN must have neurons whose parameters are not learned under EventProp, got "
-            f"{population.learn[0]} of {name!r}; {instead}"
-        )
-
-
 def check_network(network: "Network", rule: "Rule", target: Any) -> None:
     """Reject a network or a rule that GeNN cannot run."""
     # `delaysnn doctor` imports this module for its help, too, which is to stay quick.
-    from mlgenn_delays.learning import EventProp, SurrogateBPTT
+    from mlgenn_delays.learning import SurrogateBPTT
     from mlgenn_delays.network.delays import longest_steps
-    from mlgenn_delays.settings import is_number
 
     check_backend(target.backend)
     for p in network.projections.values():
-        tau_syn = getattr(p.synapse, "tau_syn", 0.0)
-        if not is_number(tau_syn):
-            raise InputError(
-                f"GeNN must have one tau_syn for all neurons, got {tau_syn} for projection "
-                f"{p.name!r}; take CubaLIF neurons, which have a tau_syn each, or --engine cpu"
-            )
         steps = longest_steps(p.max_delay, network.dt)
         if steps > LONGEST:
             raise InputError(
@@ -131,8 +109,6 @@ def check_network(network: "Network", rule: "Rule", target: Any) -> None:
                 f"GeNN must have populations without normalisation to learn, got "
                 f"{population.name!r}; train it with --engine cpu, then evaluate it with GeNN"
             )
-        if isinstance(rule, EventProp):
-            _check_eventprop(population, rule)
     if isinstance(rule, SurrogateBPTT) and not rule.surrogate.compact:
         raise InputError(
             f"GeNN must have a surrogate of compact support, got {type(rule.surrogate).__name__}; "

@@ -30,13 +30,14 @@ from pygenn import CustomUpdateVarAccess, VarAccess, create_var_ref, create_wu_v
 
 from mlgenn_delays.engines.genn.neuron_code import neuron_code
 from mlgenn_delays.engines.genn.synapse_code import SynapseCode, synapse_code
-from mlgenn_delays.engines.genn.tape import EVENT, SPIKE, NeuronCode
+from mlgenn_delays.engines.genn.tape import EVENT, SPIKE, NeuronCode, synapse_constants
 from mlgenn_delays.engines.shared.plan import synapse_groups
 from mlgenn_delays.learning import Rule
 from mlgenn_delays.network import Exponential, Network
 from mlgenn_delays.network.delays import delay_steps, longest_steps
 from mlgenn_delays.network.models import InputModel
 from mlgenn_delays.neurons.declare import ReadoutNeuron
+from mlgenn_delays.settings import is_number
 
 
 class GivenSparse(SparseBase):
@@ -87,11 +88,11 @@ def translate(network: Network) -> GeNNNetwork:
                 connectivity: Any = Dense(weight.reshape(shape), delay.reshape(shape))
             else:
                 connectivity = GivenSparse(p.pre(), p.post, weight, delay)
-            synapse = (
-                GeNNExponential(p.synapse.tau_syn, scale_i=True)
-                if isinstance(p.synapse, Exponential)
-                else GeNNDelta()
-            )
+            synapse: Any = GeNNDelta()
+            if isinstance(p.synapse, Exponential):
+                # Where it differs, `build_synapse_model` puts the values in.
+                tau = p.synapse.tau_syn
+                synapse = GeNNExponential(tau if is_number(tau) else 1.0, scale_i=True)
             Connection(
                 populations[p.source], populations[p.target], connectivity, synapse,
                 name=own[name], max_delay_steps=longest_steps(p.max_delay, network.dt),
@@ -108,6 +109,7 @@ def _neuron(model: Any) -> Any:
 
 
 FEEDBACK = "RevISyn"
+CURRENTS = ("ExpDecay", "IScale")  # mlGeNN's decay and scale of `Exponential` synapses
 # What the host sets between trials: which ways to go, T, and where on the tapes each way works.
 DYNAMIC = ("Forward", "Backward", "Steps", "Slot", "BackSlot")
 REDUCE = {
@@ -139,9 +141,14 @@ class CompileState:
             own[name]: longest_steps(p.max_delay, network.dt)
             for name, p in network.projections.items()
         }
-        self.adjoint = {
-            own[name]: f"LambdaI{synapse_groups(network, p.target).index(p.synapse)}"
+        self.group = {
+            own[name]: synapse_groups(network, p.target).index(p.synapse)
             for name, p in network.projections.items()
+        }
+        self.differing = {
+            own[name]: synapse_constants(p.synapse, network.dt)
+            for name, p in network.projections.items()
+            if not is_number(getattr(p.synapse, "tau_syn", 0.0))
         }
         self.synapses: dict[str, SynapseCode] = {
             own[name]: synapse_code(network, p, rule) for name, p in network.projections.items()
@@ -190,8 +197,8 @@ class DelayCompiler(EventPropCompiler):
         )
         for name in DYNAMIC:
             own.set_param_dynamic(name)
-        if code.receives:
-            own.add_additional_input_var(FEEDBACK, "scalar", 0.0)
+        for name in (*code.learned.values(), *([FEEDBACK] if code.receives else [])):
+            own.add_additional_input_var(name, "scalar", 0.0)
         return own
 
     def build_weight_update_model(
@@ -215,14 +222,16 @@ class DelayCompiler(EventPropCompiler):
             dict.fromkeys([*code.types, *code.sums], 0.0),
             pre_neuron_var_refs={n: n.removesuffix("_pre") for n, _ in values}
             | {"Flag_pre": "Flag"},
-            post_neuron_var_refs={"LambdaI_post": compile_state.adjoint[conn.name]},
+            post_neuron_var_refs={"LambdaI_post": f"LambdaI{compile_state.group[conn.name]}"},
         )
         if code.taps:
             model.set_param_dynamic("KernelWidth")
         return model
 
     def build_synapse_model(self, conn: Connection, model: Any, compile_state: CompileState) -> Any:
-        """Return the model of a projection's currents as mlGeNN has it."""
+        """Return the model of a projection's currents: mlGeNN's, with values per neuron."""
+        if conn.name in compile_state.differing:
+            model.param_vals |= dict(zip(CURRENTS, compile_state.differing[conn.name], strict=True))
         return model
 
     def apply_delay(
@@ -239,6 +248,9 @@ class DelayCompiler(EventPropCompiler):
         for conn, group in connection_populations.items():
             if compile_state.neurons[conn.source().name].receives:
                 group.pre_target_var = FEEDBACK
+            learned = compile_state.neurons[conn.target().name].learned
+            if compile_state.group[conn.name] in learned:
+                group.post_target_var = learned[compile_state.group[conn.name]]
             self.add_out_post_zero_custom_update(
                 genn_model, group, "ResetForward", f"ZeroArrivals{conn.name}"
             )

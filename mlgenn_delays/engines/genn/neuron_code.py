@@ -1,11 +1,13 @@
 """GeNN code of populations: what a neuron does in one step of the forward and the backward pass.
 
-Passes and tapes are those of `tape`; the neurons that are declared come from their equations
-(`equation_code`), `LIF` under EventProp is written out (`eventprop_code`).
+Passes and tapes are those of `tape`; neurons come from their equations (`equation_code`), with what
+EventProp does at a spike (`eventprop_code`).
 """
 
-from mlgenn_delays.engines.genn.equation_code import add_readout, add_surrogate
-from mlgenn_delays.engines.genn.eventprop_code import add_eventprop
+from typing import Any
+
+from mlgenn_delays.engines.genn.equation_code import add_readout, add_surrogate, constant
+from mlgenn_delays.engines.genn.eventprop_code import add_eventprop, spike_constants
 from mlgenn_delays.engines.genn.tape import (
     EVENT,
     HERE,
@@ -18,9 +20,10 @@ from mlgenn_delays.engines.genn.tape import (
     WORD,
     NeuronCode,
 )
+from mlgenn_delays.engines.shared.neuron_parameters import LearnedNeurons
 from mlgenn_delays.engines.shared.plan import synapse_groups
-from mlgenn_delays.learning import EventProp, Rule, SurrogateBPTT
-from mlgenn_delays.network import LIF, CurrentInput, Network, Population, SpikeInput
+from mlgenn_delays.learning import EventProp, Rule
+from mlgenn_delays.network import CurrentInput, Network, Population, SpikeInput
 from mlgenn_delays.neurons.declare import ReadoutNeuron, SpikingNeuron
 
 
@@ -32,26 +35,36 @@ def neuron_code(network: Network, population: Population, rule: Rule, keeps: boo
     if isinstance(model, CurrentInput):
         return _current_input()
     groups = synapse_groups(network, population.name)
-    code = NeuronCode(groups=len(groups))
+    code = NeuronCode()
+    code.add_synapses(groups, dt)
     code.add_bias(population.bias)
     if rule.dropout.get(population.name):
         code.variables |= {"Gain": 1.0, "GainBack": 1.0}
         code.feedback = f"(GainBack * {code.feedback})"
-    learns = population.learn if isinstance(rule, SurrogateBPTT) else ()
+    learned = LearnedNeurons(population, dt) if population.learn else None
+    names = learned.names if learned is not None else ()
     if isinstance(model, ReadoutNeuron):
-        add_readout(code, model, dt, model.equations.depending(learns))
+        add_readout(code, model, dt, names)
     elif isinstance(rule, EventProp):
-        assert isinstance(model, LIF)
-        add_eventprop(code, model, dt)
+        assert isinstance(model, SpikingNeuron)
+        add_eventprop(code, model, dt, learned)
     else:
         assert isinstance(model, SpikingNeuron)
-        add_surrogate(code, model, dt, rule.surrogate, model.equations.depending(learns))
-    code.add_synapses(groups, dt)
+        add_surrogate(code, model, dt, rule.surrogate, names)
     if keeps:
         for g in range(len(groups)):
             code.arrays[f"Adjoint{g}"] = "scalar*"
             code.backwards += f"\n            Adjoint{g}[{THEN}] = LambdaI{g};"
     return code
+
+
+def learned_values(neurons: LearnedNeurons, rule: Rule) -> dict[str, Any]:
+    """Values of all variables that may change with learned parameters, by name."""
+    known = neurons.constants()
+    out = {constant(name): known[name] for name in neurons.names}
+    if isinstance(rule, EventProp) and neurons.model.spiking:
+        out |= spike_constants(neurons.current(), neurons.dt)
+    return out
 
 
 def words(n: int) -> int:

@@ -2,6 +2,7 @@
 
 import os
 import platform
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -9,6 +10,7 @@ from mlgenn_delays.data.types import SpikeBatch
 from mlgenn_delays.engines.genn import gpus
 from mlgenn_delays.engines.genn.build import build, code_folder, load
 from mlgenn_delays.engines.genn.compiler import (
+    CURRENTS,
     DYNAMIC,
     CompileState,
     Target,
@@ -16,9 +18,9 @@ from mlgenn_delays.engines.genn.compiler import (
     identifiers,
     translate,
 )
-from mlgenn_delays.engines.genn.equation_code import constant, constant_gradient
 from mlgenn_delays.engines.genn.synapse_code import norm_and_mean
 from mlgenn_delays.engines.genn.tape import WORD
+from mlgenn_delays.engines.shared.neuron_parameters import LearnedSynapses
 from mlgenn_delays.engines.shared.parameters import Parameters
 from mlgenn_delays.engines.shared.plan import pair_shape, synapse_groups
 from mlgenn_delays.engines.shared.simulation import SimulationContext
@@ -113,7 +115,16 @@ class Running:
             for n, c in zip(network.populations, state.neurons.values(), strict=True)
         ]
         joined = [
-            (n, p.source, p.target, p.synapse, c, state.longest[self.names[n]], self.stride.get(n))
+            (
+                n,
+                p.source,
+                p.target,
+                "differs" if self.names[n] in state.differing else p.synapse,
+                state.group[self.names[n]],
+                c,
+                state.longest[self.names[n]],
+                self.stride.get(n),
+            )
             for (n, p), c in zip(network.projections.items(), state.synapses.values(), strict=True)
         ]
         here = platform.machine(), os.environ.get("CXX"), os.environ.get("CUDA_PATH"), gpu
@@ -177,11 +188,20 @@ class Running:
                 delay = round_steps(delay, longest)
             self._put(name, "d", delay)
 
-    def put_constants(self, name: str, constants: dict[str, np.ndarray]) -> None:
-        """Write constants (n,) of a population's neurons."""
-        for key, values in constants.items():
-            self._populations[name].vars[constant(key)].view[:] = values
-            self.to_device(name, constant(key))
+    def put_variables(self, name: str, values: dict[str, np.ndarray]) -> None:
+        """Write variables of a population's neurons, (n,) each, as far as its code has them."""
+        for key, value in values.items():
+            if self.has(name, key):
+                self._populations[name].vars[key].view[:] = value
+                self.to_device(name, key)
+
+    def put_synapses(self, group: LearnedSynapses) -> None:
+        """Write the time constants of a group of synapses, in all of its projections."""
+        for key, own, value in zip(CURRENTS, ("Beta", "ToSyn"), group.constants(), strict=True):
+            self.put_variables(group.population, {f"{own}{group.group}": value})
+            for name in group.projections:
+                self._projections[name].psm_vars[key].view[:] = value
+                self._projections[name].psm_vars[key].push_to_device()
 
     def update(self, group: str) -> None:
         """Run custom updates: "KeepLate" copies weights and delays for the backward pass of a
@@ -198,9 +218,9 @@ class Running:
             self._sum(name, "DelayGradient") if learns_delay else None
         )
 
-    def constant_gradients(self, name: str, constants: tuple[str, ...]) -> np.ndarray:
-        """Return dL/dc of constants of a population's neurons, (L, n) float64."""
-        parts = [self.from_device(name, constant_gradient(key)) for key in constants]
+    def neuron_sums(self, name: str, variables: Iterable[str]) -> np.ndarray:
+        """Return variables that add up gradients of a population's neurons, (L, n) float64."""
+        parts = [self.from_device(name, key) for key in variables]
         return np.array(parts, np.float64).sum(1)
 
     def _sum(self, name: str, key: str) -> np.ndarray:

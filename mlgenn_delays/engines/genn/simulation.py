@@ -15,11 +15,12 @@ import numpy as np
 from mlgenn_delays.data.types import Batch, CurrentBatch, examples
 from mlgenn_delays.engines.genn.checks import check_network
 from mlgenn_delays.engines.genn.compiler import Target
-from mlgenn_delays.engines.genn.neuron_code import words
+from mlgenn_delays.engines.genn.equation_code import constant_gradient
+from mlgenn_delays.engines.genn.neuron_code import learned_values, words
 from mlgenn_delays.engines.genn.running import Running, draw_raster, ordered_spikes
+from mlgenn_delays.engines.genn.tape import synapse_sums
 from mlgenn_delays.engines.results import Recording
 from mlgenn_delays.engines.shared.candidate_gradients import correlate
-from mlgenn_delays.engines.shared.neuron_parameters import LearnedNeurons
 from mlgenn_delays.engines.shared.plan import INPUT
 from mlgenn_delays.engines.shared.scoring import Scores, joined
 from mlgenn_delays.engines.shared.simulation import ForwardResult, Simulation, SimulationContext
@@ -33,7 +34,7 @@ from mlgenn_delays.engines.shared.traces import (
     show_input,
     spike_starts,
 )
-from mlgenn_delays.learning import EventProp, SurrogateBPTT
+from mlgenn_delays.learning import EventProp
 from mlgenn_delays.network import CurrentInput
 
 
@@ -74,12 +75,6 @@ class GeNNSimulation(Simulation):
         self._input = context.network.input().name
         self._output = context.network.output().name
         self._currents = isinstance(context.network.input().model, CurrentInput)
-
-    @property
-    def _learned(self) -> dict[str, LearnedNeurons]:
-        """Neurons whose parameters are learned, by population."""
-        learns = isinstance(self.context.rule, SurrogateBPTT)
-        return self.context.parameters.neurons if learns else {}
 
     def refresh(self) -> None:
         """Read changed weights, delays and structure; see `Simulation`."""
@@ -139,9 +134,10 @@ class GeNNSimulation(Simulation):
         if self._stale or width != self._width:
             running.put_structure(self.context.network)
             running.put_parameters(self.context.network, self.context.parameters, width)
-            for name, neurons in self._learned.items():
-                known = neurons.constants()
-                running.put_constants(name, {key: known[key] for key in neurons.names})
+            for name, neurons in self.context.parameters.neurons.items():
+                running.put_variables(name, learned_values(neurons, self.context.rule))
+            for group in self.context.parameters.synapses.values():
+                running.put_synapses(group)
             self._stale, self._width = False, width
 
     def _show(self, running: Running, batch: Batch) -> None:
@@ -295,8 +291,12 @@ class GeNNSimulation(Simulation):
             if delay is not None:
                 by_delay[own] = delay[order]
         by_delay *= trial.weight
-        for name, neurons in self._learned.items():
-            neurons.take_gradients(running.constant_gradients(name, neurons.names))
+        for name, neurons in context.parameters.neurons.items():
+            sums = [constant_gradient(constant) for constant in neurons.names]
+            neurons.take_gradients(running.neuron_sums(name, sums))
+        for group in context.parameters.synapses.values():
+            sums = synapse_sums(group.group)
+            group.take_gradients(running.neuron_sums(group.population, sums).T)
         self._kept = False
         return by_weight, by_delay
 

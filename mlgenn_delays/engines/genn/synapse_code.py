@@ -78,7 +78,7 @@ def synapse_code(network: Network, projection: Projection, rule: Rule) -> Synaps
     source = network.populations[projection.source]
     values = isinstance(source.model, CurrentInput) or bool(rule.dropout.get(source.name))
     feedback = source is not network.input()
-    learns_delay = rule.delays is not None and projection.granularity != "fixed"
+    learns_delay = rule.delays is not None and projection.learns_delay
     eventprop = isinstance(rule, EventProp)
     taps = not isinstance(rule, EventProp) and isinstance(rule.kernel, Gaussian)
     code = SynapseCode("", "", {"g": "scalar"}, ["Gradient"], values=values, taps=taps)

@@ -9,6 +9,8 @@ code), from dL/dI of the neuron, as the CPU engine does:
 
     R[t] = ToSyn dL/dI[t] + Beta R[t+1]
 
+of which dL/dToSyn and dL/dBeta follow where the time constant is learned.
+
 What comes back from a neuron's targets, dL/d(spike), synapses carry between two steps, so a neuron
 raises its event for step t one step earlier on the backward pass, in u = T - 2 - t. Nothing is
 sent in the last step of either pass: it would arrive in the trial that follows. What a neuron
@@ -22,6 +24,7 @@ from typing import Any
 
 import numpy as np
 
+from mlgenn_delays.engines.shared.plan import of_synapse
 from mlgenn_delays.network import Exponential
 
 SPIKE, EVENT, LEARNS = 1, 2, 4
@@ -64,7 +67,9 @@ class NeuronCode:
     # variables that add up gradients over a batch, for the host to read
     sums: list[str] = field(default_factory=list)
     groups: int = 0  # of synapses onto it
-    current: str = "Isyn"  # synaptic current of the step, with the bias
+    # currents by group of synapses whose time constants are learned; GeNN's Isyn is without them
+    learned: dict[int, str] = field(default_factory=dict)
+    current: str = "Isyn"  # current of the step, with the bias: terms of a sum
     feedback: str = "RevISyn"  # what its targets sent back
 
     def sim(self) -> str:
@@ -99,20 +104,24 @@ class NeuronCode:
         self.reset_backward += names
 
     def add_synapses(self, groups: list[Any], dt: float) -> None:
-        """Add the adjoint R of each group of synapses."""
-        for g, synapse in enumerate(groups):
-            decay, scale = 0.0, 1.0
-            if isinstance(synapse, Exponential):
-                decay = float(np.exp(-dt / synapse.tau_syn))
-                scale = synapse.tau_syn / dt * (1.0 - decay)
-            self.params |= {f"Beta{g}": decay, f"ToSyn{g}": scale}
+        """Add the adjoint R of each group of synapses; to be called before the neuron is added."""
+        self.groups = len(groups)
         self.add_adjoints([f"LambdaI{g}" for g in range(len(groups))])
+        for g, synapse in enumerate(groups):
+            decay, scale = synapse_constants(synapse, dt)
+            self.add_constants({f"Beta{g}": decay, f"ToSyn{g}": scale})
+            if getattr(synapse, "learn", False):
+                self.learned[g] = f"Isyn{g}"
+                self.current += f" + Isyn{g}"
+                self.arrays[f"Inner{g}"] = "scalar*"
+                self.sums += synapse_sums(g)
+                self.variables |= dict.fromkeys(synapse_sums(g), 0.0)
 
     def add_bias(self, bias: np.ndarray) -> None:
         """Add a constant current, (n,)."""
         if bias.any():
             self.variables["Bias"] = bias.astype(np.float32)
-            self.current = "(Isyn + Bias)"
+            self.current += " + Bias"
 
     def add_spikes(self) -> None:
         """Add what all neurons have that spike: their number, and what comes back of them."""
@@ -130,9 +139,32 @@ class NeuronCode:
         self.params["Refractory"] = steps
         self.reset_forward.append("Wait")
 
-    def receive(self, by_current: str) -> str:
-        """Code that updates R of all groups of synapses, from dL/dI."""
-        return " ".join(
+    def keep_currents(self) -> list[str]:
+        """Lines of a step forwards: inSyn of groups that are learned, on tapes."""
+        return [f"Inner{g}[{HERE}] = {own} / ToSyn{g};" for g, own in self.learned.items()]
+
+    def receive(self, by_current: str) -> list[str]:
+        """Lines that update R of all groups of synapses, from dL/dI."""
+        out = [
             f"LambdaI{g} = (Beta{g} * LambdaI{g}) + (ToSyn{g} * {by_current});"
             for g in range(self.groups)
-        )
+        ]
+        for g in self.learned:
+            scale, decay = synapse_sums(g)
+            out += [
+                f"{scale} += {by_current} * Inner{g}[{THEN}];",
+                f"{decay} += {IN_TIME} ? (LambdaI{g} * Inner{g}[{NEXT}]) : 0.0;",
+            ]
+        return out
+
+
+def synapse_constants(synapse: object, dt: float) -> tuple[Any, Any]:
+    """Decay and scale of synapses, numbers or (n,) where time constants differ."""
+    if not isinstance(synapse, Exponential):
+        return 0.0, 1.0
+    return of_synapse(np.asarray(synapse.tau_syn, float), dt)
+
+
+def synapse_sums(group: int) -> list[str]:
+    """Variables in which dL/d(scale) and dL/d(decay) of a group of synapses are added up."""
+    return [f"ScaleSum{group}", f"DecaySum{group}"]

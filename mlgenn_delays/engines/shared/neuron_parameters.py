@@ -15,13 +15,16 @@ from typing import Any
 
 import numpy as np
 
-from mlgenn_delays.distributions import PerNeuron
+from mlgenn_delays.distributions import PerNeuron, float32_range
 from mlgenn_delays.engines.shared.plan import of_synapse, synapse_groups
+from mlgenn_delays.errors import DivergedError
 from mlgenn_delays.network import Exponential, Network, Population
+from mlgenn_delays.network.models import SHORTEST
 from mlgenn_delays.neurons.declare import Neuron
 from mlgenn_delays.settings import LONGEST, bounds_of, fields_of, unit_of
 
 TINY = 1e-30  # of complex steps
+FARTHEST = 200.0  # that a step goes on a logarithmic scale: across any range
 
 
 class Learned:
@@ -59,18 +62,19 @@ class Learned:
     def move(self, step: np.ndarray) -> None:
         """Go a step dx (n,)."""
         v, dx = self.value.astype(np.float64), step.astype(np.float64)
+        factor = np.exp(np.clip(dx, -FARTHEST, FARTHEST))
         if self.scale == "log":
-            v = v * np.exp(dx)
+            v = v * factor
         elif self.scale == "logit":
-            odds = (v - self.low) / (self.high - v) * np.exp(dx)
+            odds = (v - self.low) / (self.high - v) * factor
             v = (self.low + self.high * odds) / (1.0 + odds)
         else:
             v = v + dx
         # Rounding must not reach a bound either.
-        ends = np.array([self.low, self.high], np.float32)
+        ends = np.array(float32_range(self.low, self.high))
         if self.scale == "logit":
             ends = np.nextafter(ends, ends[::-1])
-        self.value[:] = np.where(dx == 0.0, self.value, np.clip(v.astype(np.float32), *ends))
+        self.value[:] = np.where(dx == 0.0, self.value, np.clip(v, *ends))
 
 
 class LearnedNeurons:
@@ -111,8 +115,19 @@ class LearnedNeurons:
         population.model = own
 
     def constants(self) -> dict[str, Any]:
-        """What the equations read, float64, numbers or (n,)."""
-        return self.model.equations.constants_at(self._parameters(), self.dt)
+        """What the equations read, float64, numbers or (n,).
+
+        Raises:
+            DivergedError: The parameters have come where one of them is not finite.
+        """
+        found = self.model.equations.constants_at(self._parameters(), self.dt)
+        for name, value in found.items():
+            if not np.isfinite(value).all():
+                raise DivergedError(
+                    f"the learned {', '.join(self.learned)} of {type(self.model).__name__} made "
+                    f"{name} not finite, at too high a learning rate of neurons"
+                )
+        return found
 
     def take_gradients(self, by_constant: np.ndarray) -> None:
         """Take dL/dc (L, n) of the constants `names`."""
@@ -135,7 +150,7 @@ class LearnedSynapses:
         synapse = synapse_groups(network, population)[group]
         self.projections = [p.name for p in network.incoming(population) if p.synapse == synapse]
         n = network.populations[population].n
-        self.learned = Learned(n, network.dt / 2, LONGEST)
+        self.learned = Learned(n, SHORTEST * network.dt, LONGEST)
         self.read(network)
 
     @staticmethod

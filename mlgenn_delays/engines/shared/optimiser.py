@@ -114,7 +114,8 @@ class Optimiser:
                     len(p.weight),
                     lambda low, high: add_l1(by_weight, p.weight, p.sign, strength, low, high),
                 )
-            self._adam(self.rule.weights, p, "weight", by_weight, p.weight_steps, size)
+            gradient = self.weight_gradient(by_weight)
+            self._adam(self.rule.weights, p, "weight", gradient, p.weight_steps, size)
             spread(len(p.weight), lambda low, high: keep_signs(p.weight, p.sign, low, high))
             self._update_norms(self.rule.weights, size)
         if self.rule.delays is not None and p.learnable.any():
@@ -144,6 +145,12 @@ class Optimiser:
             self._adam(self.rule.neurons, move, "value", gradient, steps, size)
             each.move(move.value)
         self.context.renew_constants()
+
+    def weight_gradient(self, by_weight: np.ndarray) -> np.ndarray:
+        """Return dL/dw (S,) without that of frozen projections, which becomes 0 in place."""
+        for own in self.context.parameters.frozen:
+            by_weight[own] = 0.0
+        return by_weight
 
     def delay_gradient(self, by_delay: np.ndarray) -> np.ndarray:
         """Return the gradient of the delay parameters, (D,) float32, from that of synapses."""

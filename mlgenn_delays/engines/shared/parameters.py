@@ -67,14 +67,18 @@ class Parameters:
         self.synapses = LearnedSynapses.of(network)
         self.highest = np.zeros(delays, np.float32)  # largest delay [steps]
         self.longest = np.zeros(delays, np.int64)  # the same in whole steps
-        self.learnable = np.zeros(delays, bool)  # not those of granularity "fixed"
-        self.per_synapse = True
+        self.learnable = np.zeros(delays, bool)  # not those of granularity "fixed", or frozen
+        self.per_synapse = True  # whether all are learnable, and one per synapse
+        # Slices of the synapses whose weights stay.
+        self.frozen = [
+            layout.synapses[p] for p in layout.projections if network.projections[p].frozen
+        ]
         for name in layout.projections:
             projection, own = network.projections[name], layout.delays[name]
             self.highest[own] = projection.max_delay / network.dt
             self.longest[own] = longest_steps(projection.max_delay, network.dt)
-            self.learnable[own] = projection.granularity != "fixed"
-            self.per_synapse &= projection.granularity == "synapse"
+            self.learnable[own] = projection.learns_delay
+            self.per_synapse &= projection.granularity == "synapse" and not projection.frozen
         self.read(network)
 
     def read(self, network: Network) -> None:
@@ -83,7 +87,7 @@ class Parameters:
             projection = network.projections[name]
             self.put("weight", name, projection.weight)
             self.put("delay", name, projection.delay / network.dt)
-            signs = projection.sign
+            signs = None if projection.frozen else projection.sign
             self.sign[self.layout.synapses[name]] = (
                 0 if signs is None else signs[self.layout.csr[name]]
             )
@@ -104,7 +108,10 @@ class Parameters:
             projection = network.projections[name]
             projection.weight = self.take("weight", name)
             delay = self.take("delay", name)
-            projection.delay = to_ms(delay, network.dt, projection.max_delay)
+            # What did not move keeps the digits that float32 does not have.
+            same = (projection.delay / network.dt).astype(np.float32) == delay
+            if not (projection.frozen and same.all()):
+                projection.delay = to_ms(delay, network.dt, projection.max_delay)
         for name, norm in self.norms.items():
             target = network.populations[name].normalisation
             assert target is not None

@@ -166,3 +166,22 @@ def error_drive_examples(voltage, targets, first, drive, low, high):
             drive[e, k, :first] = 0.0
             for t in range(first, steps):
                 drive[e, k, t] = factor * (voltage[e, k, t] - targets[e, k, t])
+
+
+@kernel
+def filter_examples(spikes, silent, response, out, low, high):
+    """Write what spikes (B, K, T) add up to, (B, K, T), in examples low..high-1.
+
+    The voltage `silent` (K, T) is that without spikes; one of step s adds `response` (K, T) from
+    step s + 1 on.
+    """
+    steps = spikes.shape[2]
+    total = np.empty(steps)
+    for e in range(low, high):
+        for k in range(spikes.shape[1]):
+            total[:] = silent[k]
+            for s in range(steps - 1):
+                if spikes[e, k, s] != 0.0:
+                    for t in range(s + 1, steps):
+                        total[t] += response[k, t - s - 1]
+            out[e, k] = total

@@ -16,7 +16,7 @@ from mlgenn_delays.rng import generator
 
 
 class StructureLearner:
-    """Learns the structure of every projection that has absent pairs.
+    """Learns the structure of every projection that has absent pairs and is not frozen.
 
     Passes replace the context's plan, layout and parameters. `total_steps` are the optimiser steps
     of the whole training, `epoch_steps` those of an epoch, None if not known.
@@ -36,13 +36,14 @@ class StructureLearner:
         self.average: dict[str, np.ndarray] = {}
         for name, projection in context.network.projections.items():
             n_pre, n_post = pair_shape(context.network, projection)
-            if projection.n_synapses < n_pre * n_post:
+            if projection.n_synapses < n_pre * n_post and not projection.frozen:
                 self._check(projection)
                 self.pairs[name] = self._make_pairs(projection)
         if not self.pairs:
             raise InputError(
                 f"{type(rule).__name__} must have a projection with absent synapses, got dense "
-                "ones alone; give a density below 1 (network.sparsity), or leave rewiring out"
+                "or frozen ones alone; give a density below 1 (network.sparsity), or leave "
+                "rewiring out"
             )
 
     # Set-up

@@ -5,7 +5,7 @@ may be scored part by part. A loss that looks at more than the voltage (spikes o
 spikes, say) gets it as a further field of `Outputs`.
 """
 
-from collections.abc import Callable
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -18,16 +18,16 @@ from mlgenn_delays.engines.shared.readout import (
     error_drive_examples,
     read_out_examples,
 )
+from mlgenn_delays.engines.shared.spike_trains import Filter, Spread
 from mlgenn_delays.learning.losses import (
     CrossEntropy,
     Loss,
     MeanSquaredError,
+    SpikeCountLoss,
+    SpikeTimeLoss,
     check_result,
     first_step,
 )
-
-# Runs task(low, high) over parts of range(n), whose cut does not matter.
-Spread = Callable[[int, Callable[[int, int], None]], None]
 
 
 class Outputs(NamedTuple):
@@ -68,13 +68,22 @@ def score(
     spread: Spread,
     *,
     learns: bool,
+    trains: Filter | None = None,
 ) -> Scores:
-    """Return the scores of a batch with output voltages (B, K, T)."""
+    """Return the scores of a batch with output voltages (B, K, T).
+
+    `trains` filters target spike trains, for a loss of those.
+    """
     outputs = Outputs(voltage, read_out(readout, voltage, spread))
     if isinstance(loss, CrossEntropy):
         return _entropy(loss, readout, outputs, batch, spread, learns)
+    if isinstance(loss, SpikeCountLoss):
+        return _count_error(loss, outputs, batch, spread, learns)
+    if isinstance(loss, SpikeTimeLoss):
+        assert trains is not None and batch.targets is not None
+        batch = replace(batch, targets=trains.filtered(batch.targets, spread))
     statistics = _statistics(outputs, batch, first_step(loss, dt), spread)
-    if isinstance(loss, MeanSquaredError):
+    if isinstance(loss, MeanSquaredError | SpikeTimeLoss):
         return _squared_error(first_step(loss, dt), outputs, batch, statistics, spread, learns)
     shown = voltage.view()
     shown.flags.writeable = False
@@ -116,6 +125,20 @@ def _entropy(
 
     spread(len(voltage), task)
     return Scores(logits, loss, _statistics(outputs, batch, 0, spread), drive)
+
+
+def _count_error(
+    settings: SpikeCountLoss, outputs: Outputs, batch: Batch, spread: Spread, learns: bool
+) -> Scores:
+    voltage, classes = outputs.voltage, outputs.voltage.shape[1]
+    wanted = np.where(np.arange(classes) == batch.labels[:, None], settings.correct, settings.wrong)
+    error = voltage.sum(2, dtype=np.float64) - wanted
+    drive = None
+    if learns:
+        drive = np.empty_like(voltage)
+        drive[:] = (2.0 / classes * error)[:, :, None]
+    loss = np.square(error).mean(1).astype(np.float32)
+    return Scores(outputs.logits, loss, _statistics(outputs, batch, 0, spread), drive)
 
 
 def _squared_error(

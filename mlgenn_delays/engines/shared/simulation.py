@@ -1,7 +1,7 @@
 """What engines differ in: a simulation runs batches forwards and back, on what a context holds."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -13,12 +13,13 @@ from mlgenn_delays.engines.shared.parameters import Parameters
 from mlgenn_delays.engines.shared.plan import ParameterLayout, Plan, make_plan, write_constants
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.learning import Rule
-from mlgenn_delays.learning.losses import Loss
+from mlgenn_delays.learning.losses import Loss, SpikeTimeLoss
 from mlgenn_delays.machine import Workers, chunks
 from mlgenn_delays.network import Network, Projection
 
 if TYPE_CHECKING:  # with its kernels, it takes long to import
     from mlgenn_delays.engines.shared.scoring import Scores
+    from mlgenn_delays.engines.shared.spike_trains import Filter
 
 
 @dataclass
@@ -32,6 +33,8 @@ class SimulationContext:
     plan: Plan
     layout: ParameterLayout
     parameters: Parameters
+    # Filters of target spike trains, by the steps of a trial.
+    filters: "dict[int, Filter]" = field(default_factory=dict)
 
     def spread(self, n: int, task: Callable[[int, int], None]) -> None:
         """Run task(low, high) over parts of range(n), whose cut does not matter."""
@@ -74,7 +77,19 @@ class SimulationContext:
         from mlgenn_delays.engines.shared.scoring import score
 
         readout, dt = self.plan.readout, self.network.dt
-        return score(self.loss, readout, dt, voltage, batch, self.spread, learns=learns)
+        return score(
+            self.loss, readout, dt, voltage, batch, self.spread, learns=learns,
+            trains=self._filter(voltage.shape[2]),
+        )  # fmt: skip
+
+    def _filter(self, steps: int) -> "Filter | None":
+        if not isinstance(self.loss, SpikeTimeLoss):
+            return None
+        if steps not in self.filters:
+            from mlgenn_delays.engines.shared.spike_trains import Filter
+
+            self.filters[steps] = Filter(self.network, steps)
+        return self.filters[steps]
 
     def spike_count_gradient(self, counts: np.ndarray) -> np.ndarray:
         """Return dL/d(spike count) of the regularisation, (N,) float32: added at each spike."""

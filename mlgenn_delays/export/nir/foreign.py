@@ -22,7 +22,7 @@ from mlgenn_delays.export.nir.graph import (
     Synapses,
     Tracer,
 )
-from mlgenn_delays.network import LIF, EulerLI, LeakyIntegrator, Network, Projection
+from mlgenn_delays.network import LIF, LeakyIntegrator, Network, Projection, SpikeCounter
 from mlgenn_delays.network.models import Delta, Exponential, SpikeInput, SynapseModel
 from mlgenn_delays.neurons.declare import SpikingNeuron
 from mlgenn_delays.neurons.models.cuba_lif import CubaLIF
@@ -279,6 +279,5 @@ def _count_spikes(network: Network, last: str) -> None:
         return
     name = next(each for each in (f"{last}{'_' * k}count" for k in range(1, 99))
                 if each not in network.populations)  # fmt: skip
-    network.add(name, EulerLI(population.n, network.dt, "sum"))
-    projection = network.connect(last, name, Delta(), weight=0.0)
-    projection.weight = np.eye(population.n, dtype=np.float32).ravel()
+    network.add(name, SpikeCounter(population.n))
+    network.connect(last, name, Delta(), weight=1.0, one_to_one=True, frozen=True)

@@ -27,7 +27,7 @@ from mlgenn_delays.errors import InputError
 from mlgenn_delays.export.artifact import Artifact
 from mlgenn_delays.export.nir.graph import MOST, SECOND, Graph
 from mlgenn_delays.files import write_atomic
-from mlgenn_delays.network import EulerLI, EulerLIF, Network, Projection
+from mlgenn_delays.network import EulerLI, EulerLIF, Network, Projection, SpikeCounter
 from mlgenn_delays.network.delays import delay_steps
 from mlgenn_delays.network.models import Delta, Exponential, Population, SynapseModel
 from mlgenn_delays.network.storage import describe
@@ -116,8 +116,9 @@ class Builder:
     ) -> dict[str, Any]:
         model: Any = population.model
         own = {name: np.asarray(getattr(model, name), np.float64) for name in model.parameters()}
-        ones, tau_mem = np.ones(population.n), own["tau_mem"]
-        seed = isinstance(model, EulerLIF | EulerLI)
+        # A counter is an Euler's integrator that forgets within a step.
+        ones, tau_mem = np.ones(population.n), own.get("tau_mem", np.asarray(self.network.dt))
+        seed = isinstance(model, EulerLIF | EulerLI | SpikeCounter)
         tau = tau_mem / SECOND if seed else self.tau(tau_mem)
         readout = isinstance(model, ReadoutNeuron)
         # V of EulerLIF in units of tau/dt: Norse takes r as 1, whatever it is.

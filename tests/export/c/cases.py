@@ -63,8 +63,9 @@ CASES = [
     _case(2024, "hostile", readout="softmax-sum"),
     _case(2025, "hostile", current=True, readout="max"),
     _case(2026, "differs", recurrent=True, density=0.3),
+    _case(2027, "counted", recurrent=True, sizes=(9, 8, 4, 4), readout="sum"),
 ]
-NETWORKS = {"every": every_neuron, "hostile": hostile_network}
+NETWORKS = {"every": every_neuron, "hostile": hostile_network, "counted": nets.counted}
 
 
 @lru_cache(maxsize=64)

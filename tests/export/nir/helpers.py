@@ -25,7 +25,7 @@ from mlgenn_delays.export.nir import write_nir
 from mlgenn_delays.learning import SurrogateBPTT
 from mlgenn_delays.neurons.models.cuba_lif import CubaLIF
 from tests.engines.helpers import raster
-from tests.reference.nets import StepRecipe, step_data, step_network
+from tests.reference.nets import StepRecipe, counted, step_data, step_network
 
 STEPS = 50
 LABELS = ("a", "b", "c")
@@ -112,6 +112,7 @@ RECIPES = [
 def networks() -> list[Network]:
     own = [mixed(1), mixed(2), driven(LIF, 3), driven(EulerLIF, 4)]
     own += [driven(CubaLIF, 5), varied(6), *map(step_network, CUBA_RECIPES)]
+    own.append(counted(StepRecipe(seed=21, recurrent=True, sizes=(9, 8, 3, 3))))
     return [*map(step_network, RECIPES), *own]
 
 
