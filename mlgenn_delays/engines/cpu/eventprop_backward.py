@@ -208,7 +208,7 @@ def back_example(
                 synapses = synapses_of(plan, q, weight, offset)
                 adjoint = buffers.adjoint[plan.group[q]]
                 collect(source, synapses, low, high, adjoint, fresh, grads[0], grads[1])
-                # Recurrent synapses are counted while their adjoints run (`back_recurrent`).
+                # Recurrent synapses are counted while their adjoints run (`back_neurons`).
                 if plan.kind[plan.source[q]] != INPUT and not plan.recurrent_projection[q]:
                     add_spike_time_gradients(
                         source, synapses, low, high, adjoint, base, buffers.outgoing

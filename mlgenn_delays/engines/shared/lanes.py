@@ -12,8 +12,9 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from llvmlite import ir
-from numba import types
+from numba import config, types
 from numba.extending import intrinsic as numba_intrinsic
 from numba.extending import models, overload, register_model
 
@@ -154,3 +155,33 @@ def _operator(act: Callable[..., Any], instruction: str) -> None:
 
 for _act, _instruction in ((operator.add, "fadd"), (operator.sub, "fsub"), (operator.mul, "fmul")):
     _operator(_act, _instruction)
+
+
+def _plain() -> dict[str, Callable[..., Any]]:
+    """The same in NumPy, for kernels that run as plain Python (NUMBA_DISABLE_JIT)."""
+
+    def put(array: Any, place: Any, value: Any) -> None:
+        array.reshape(-1)[int(place) : int(place) + len(value)] = value
+
+    def put_pairs(array: Any, place: Any, other_place: Any, one: Any, two: Any) -> None:
+        half = LANES // 2
+        put(array, place, np.stack([one[:half], two[:half]], 1).reshape(-1))
+        put(array, other_place, np.stack([one[half:], two[half:]], 1).reshape(-1))
+
+    def where(bits: Any, one: Any, other: Any) -> Any:
+        return np.where(np.unpackbits(np.uint8(bits), bitorder="little").astype(bool), one, other)
+
+    return {
+        "put": put,
+        "put_pairs": put_pairs,
+        "where": where,
+        "load": lambda n, array, place: array.reshape(-1)[int(place) : int(place) + n].copy(),
+        "splat": lambda n, value: np.full(n, value, np.float32),
+        "lane": lambda vector, k: vector[k],
+        "at_least": lambda one, other: np.packbits(one >= other, bitorder="little")[0],
+    }
+
+
+_CONFIG: Any = config
+if _CONFIG.DISABLE_JIT:
+    globals().update(_plain())
