@@ -334,13 +334,13 @@ def _along_time(network: Network, rule: Rule, rewiring: Rewiring | None, trials:
     if trials.side:  # tapes of GeNN, and what arrives later
         tapes = neurons + classes + _read_back(network, rule)
         return 4 * (2 * size * steps * tapes + 2 * trials.side * neurons * length)
-    from mlgenn_delays.engines.shared.lanes import LANES
+    from mlgenn_delays.engines.cpu.eventprop_forward import BLOCK
 
     kept, tape, sums = _neurons_along_time(network, rule, size)
     rows = 4 * size * (sources * length + neurons * ((2 + groups + kept) * length + steps))
     output = 2 * 4 * size * classes * steps  # V and dL/dV
     recurrent = {p.target for p in network.projections.values() if p.recurrent}
-    wide = max([LANES, *(network.populations[name].n for name in recurrent)])
+    wide = max([BLOCK, *(network.populations[name].n for name in recurrent)])
     scratch = 4 * (groups * wide * 3 * length + 3 * wide * steps)
     scratch += 4 * wide * steps * (tape + 2 + groups) if tape else 0
     if not isinstance(rule, EventProp):

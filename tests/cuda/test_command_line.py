@@ -10,7 +10,7 @@ from tests.genn.test_cli import (  # noqa: F401
     runs,
     test_a_run_goes_on_with_the_other_engine,
     test_a_run_says_what_computed_it,
-    test_an_epoch_leaves_the_same_weights,
+    test_an_epoch_leaves_the_same_network,
     test_both_engines_answer_the_same,
     test_both_engines_learn_the_same,
     test_currents_learn_the_same_with_a_compact_surrogate,

@@ -230,7 +230,7 @@ def test_eventprop_refuses_what_it_cannot_learn() -> None:
     net.connect("hidden", "output", Delta(), weight=1.0)
     # Nothing is learned, yet its equations are none that EventProp runs.
     idle = EventProp(weights=None, delays=None)
-    with pytest.raises(InputError, match=r"'hidden': EulerLIF must .*; take SurrogateBPTT"):
+    with pytest.raises(InputError, match=r"EulerLIF of 'hidden' must .*; take SurrogateBPTT"):
         compile_network(net, idle, total_steps=1)
 
 

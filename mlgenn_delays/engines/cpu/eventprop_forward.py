@@ -121,7 +121,7 @@ def run_neurons(
     first, hold, groups = plan.first[p] + low, plan.refractory[p], plan.groups[p]
     alpha = side_by_side(plan.constant[ALPHA], first, lanes, ONE)
     bias, into, n = side_by_side(plan.bias, first, lanes, ZERO), ONE - alpha, np.uint64(len(alpha))
-    v_thresh = np.full(n, np.inf, np.float32)
+    v_thresh = np.full(n, np.nan, np.float32)  # no V is at it, nor above
     if plan.kind[p] != READOUT:
         v_thresh[:lanes] = plan.constant[V_THRESH, first : first + lanes]
     decay, scale = np.empty((groups, n), np.float32), np.empty((groups, n), np.float32)
@@ -130,7 +130,6 @@ def run_neurons(
         scale[g] = side_by_side(plan.scale[g], first, lanes, ZERO)
     v, inner, total = np.zeros(n, np.float32), np.zeros((groups, n), np.float32), bias.copy()
     resting, until = np.zeros(n // STRIDE, np.uint8), np.zeros(n, np.int64)
-    # Arrays by themselves: to hand on all buffers costs more than to keep a spike.
     time, slope, release, counts = buffers.time, buffers.slope, buffers.release, buffers.counts
     rows, brings = buffers.rows, len(current) > 0
     counts[:lanes] = 0
