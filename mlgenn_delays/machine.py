@@ -4,45 +4,47 @@ The limits of control groups (containers, batch systems), which psutil does not 
 A batch is cut into chunks by its size alone. Each chunk's examples are run in order and its
 gradients summed in order, then the chunks' in order: so no result depends on the threads.
 
-Libraries that keep files of their own are imported here, so that these have a place: where neither
-the user's folder nor the library's can be written, as in containers and on cluster nodes, librosa
-cannot even be imported, and matplotlib makes its list of fonts at every start.
+Where neither the user's folder nor matplotlib's can be written, as in containers and on cluster
+nodes, matplotlib would make its list of fonts at every start: it is given a place here.
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
+from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
-from typing import Any
+from threading import Lock
+from typing import Any, TypeVar
 
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.files import cache_folders, check_writable
 
-# Where librosa's compiled functions are declared that the package calls.
-_LIBROSA = ("core.audio", "core.spectrum", "filters", "util.utils")
+_blas_lock = Lock()
+_blas_users: list[Any] = []
 
 
-def import_librosa() -> Any:
-    """Import librosa so that its compiled functions are cached as those of the package are."""
-    from mlgenn_delays.kernels import stored_in
-
-    with stored_in(librosa_folders()):
-        for module in _LIBROSA:
-            import_module(f"librosa.{module}")
-    return import_module("librosa")
-
-
-def librosa_folders() -> tuple[Path, ...]:
-    """The folders that are searched for librosa's compiled functions, best first."""
-    from mlgenn_delays.kernels import store_folders
-
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Let BLAS compute in the thread that calls it; threads may be within at the same time."""
+    with _blas_lock:
+        # The limit is one of the process: the first thread sets it, the last one lifts it.
+        limit = _blas_users[0] if _blas_users else _blas().limit(limits=1, user_api="blas")
+        _blas_users.append(limit)
     try:
-        return store_folders(f"librosa-{version('librosa')}")
-    except PackageNotFoundError:
-        return store_folders("librosa")
+        yield
+    finally:
+        with _blas_lock:
+            _blas_users.pop()
+            if not _blas_users:
+                limit.restore_original_limits()
+
+
+@cache
+def _blas() -> Any:
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
 
 
 def prepare_matplotlib() -> None:
@@ -165,3 +167,32 @@ class Workers:
             return
         for future in [self._pool.submit(task, k) for k in range(n)]:
             future.result()
+
+
+Given = TypeVar("Given")
+Made = TypeVar("Made")
+_AHEAD = 32  # tasks per core that are done before any result is taken
+
+
+def in_threads(
+    function: Callable[[Given], Made], items: Sequence[Given], at_once: int = 1
+) -> Iterator[Made]:
+    """Yield what a function makes of items, in their order, made on all cores, some ahead.
+
+    A thread takes `at_once` of them; the function must release the GIL where it takes long.
+    """
+    if len(items) <= at_once:
+        yield from map(function, items)
+        return
+    workers = Workers()
+    ahead = at_once * _AHEAD * workers.threads
+    for first in range(0, len(items), ahead):
+        some = items[first : first + ahead]
+        made: list[list[Made]] = [[] for _ in range(0, len(some), at_once)]
+
+        def task(k: int, some: Sequence[Given] = some, made: list[list[Made]] = made) -> None:
+            made[k] = [function(each) for each in some[k * at_once : (k + 1) * at_once]]
+
+        workers.run(task, len(made))
+        for each in made:
+            yield from each

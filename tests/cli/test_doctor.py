@@ -8,7 +8,7 @@ import pytest
 from mlgenn_delays import __version__
 from mlgenn_delays.cli import doctor
 from mlgenn_delays.cli.options import BACKENDS
-from mlgenn_delays.data.encode.recordings import mel_transform
+from mlgenn_delays.data.encode.mel import mel_transform
 from mlgenn_delays.engines.genn import checks
 from mlgenn_delays.kernels import kernel_cache, pack_kernel
 from tests.cli.helpers import call, parsed
@@ -220,12 +220,12 @@ def test_recordings_are_tried(monkeypatch):
     assert parsed(call("doctor", "--json"))["cpu"]["sound"] is True
 
     def fail():
-        raise RuntimeError("cannot cache function '__o_fold'")
+        raise RuntimeError("no BLAS")
 
-    monkeypatch.setattr("mlgenn_delays.data.encode.recordings.import_librosa", fail)
+    monkeypatch.setattr("mlgenn_delays.data.encode.mel.one_blas_thread", fail)
     mel_transform.cache_clear()
     result = call("doctor")
     assert result.exit_code == 1
     assert "recordings     cannot be encoded\n" in result.stdout
-    assert "sound: recordings cannot be encoded (RuntimeError: cannot cache func" in result.stdout
+    assert "sound: recordings cannot be encoded (RuntimeError: no BLAS" in result.stdout
     mel_transform.cache_clear()

@@ -24,7 +24,6 @@ GENN = ("pygenn", "ml_genn", "mpi4py")
 HEAVY = (
     "tonic",
     "numba",
-    "librosa",
     "matplotlib",
     "sklearn",
     "pydantic",
