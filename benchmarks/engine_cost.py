@@ -12,7 +12,7 @@ Rows of `speed` and `density` also have a plain loop kernel (`plain_kernel.py`, 
 run in turn with the engine, in the same process, after its gradients are found equal to the
 engine's; the engine's time includes the optimiser's step. An event is a spike at a synapse, forward
 or backward. The last column is how long they would take if each were one independent read of the
-L2 cache, measured in the same process, as a share of the engine's. All of these are least CPU times.
+L2 cache, measured in the same process, as a share of the engine's time. All of these are CPU time.
 """
 
 import json

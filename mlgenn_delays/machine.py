@@ -193,6 +193,7 @@ def in_threads(
         def task(k: int, some: Sequence[Given] = some, made: list[list[Made]] = made) -> None:
             made[k] = [function(each) for each in some[k * at_once : (k + 1) * at_once]]
 
-        workers.run(task, len(made))
+        with one_blas_thread():  # set and lifted once, not around each product
+            workers.run(task, len(made))
         for each in made:
             yield from each
