@@ -1,0 +1,66 @@
+"""Kernels that other kernels call: compiled once, as part of their callers.
+
+Numba compiles a function that another one calls on its own first: it is optimised and made machine
+code, with all that it calls in turn, though only its copy in the caller ever runs. A kernel five
+calls deep would so be optimised five times over, and be cached five times. Here what is called is
+lowered to LLVM's intermediate code and no further; the kernel that Python calls is optimised, with
+all of it, once. A kernel that Python calls as well is compiled for that apart.
+
+These classes of Numba are its own affair and may change: where they are not as expected, kernels
+are compiled in Numba's way, which takes longer and rounds alike (`mlgenn_delays.kernels`).
+"""
+
+from typing import Any
+
+try:
+    from numba.core import sigutils
+    from numba.core.codegen import JITCodeLibrary
+    from numba.core.compiler import Compiler
+    from numba.core.registry import CPUDispatcher
+except ImportError:
+    JITCodeLibrary = Compiler = CPUDispatcher = object
+
+
+class _Library(JITCodeLibrary):  # type: ignore[misc]
+    """Code that is linked into other code and never runs by itself."""
+
+    def _optimize_final_module(self) -> None:
+        """Leave it to the library that this one is linked into."""
+
+    def _finalize_final_module(self) -> None:
+        self._finalize_dynamic_globals()
+        self._finalized = True
+
+
+class _Compiler(Compiler):  # type: ignore[misc]
+    """Stops before machine code."""
+
+    def define_pipelines(self) -> Any:
+        state = self.state
+        state.flags.no_compile = True
+        state.library = _Library(state.targetctx.codegen(), state.func_id.func_qualname)
+        return super().define_pipelines()
+
+
+class _Called(CPUDispatcher):  # type: ignore[misc]
+    """A kernel as other kernels see it."""
+
+    def add_overload(self, cres: Any) -> None:
+        """Let callers find the code that was made for some types of arguments."""
+        self.overloads[tuple(cres.signature.args)] = cres
+        cres.target_context.insert_user_function(cres.library, cres.fndesc, [cres.library])
+
+    def get_overload(self, sig: Any) -> Any:
+        """What `add_overload` made known."""
+        args, _ = sigutils.normalize_signature(sig)
+        return self.overloads[tuple(args)].library
+
+
+def call_as_part(dispatcher: Any, options: dict[str, Any]) -> None:
+    """Let kernels that call a kernel take in its code; it has the same options in them."""
+    if not isinstance(dispatcher, CPUDispatcher) or CPUDispatcher is object:
+        return  # NUMBA_DISABLE_JIT, or another Numba
+    wrappers = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "nopython": True}
+    called = _Called(dispatcher.py_func, {}, options | wrappers, pipeline_class=_Compiler)
+    dispatcher.get_call_template = called.get_call_template
+    dispatcher.get_overload = called.get_overload
