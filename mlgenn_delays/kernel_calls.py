@@ -10,15 +10,21 @@ These classes of Numba are its own affair and may change: where they are not as 
 are compiled in Numba's way, which takes longer and rounds alike (`mlgenn_delays.kernels`).
 """
 
+from importlib import import_module
 from typing import Any
 
-try:
-    from numba.core import sigutils
-    from numba.core.codegen import JITCodeLibrary
-    from numba.core.compiler import Compiler
-    from numba.core.registry import CPUDispatcher
-except ImportError:
-    JITCodeLibrary = Compiler = CPUDispatcher = object
+
+def _of_numba(module: str, name: str) -> Any:
+    """A class of Numba's, or `object` if it is not there."""
+    try:
+        return getattr(import_module(f"numba.core.{module}"), name)
+    except (ImportError, AttributeError):
+        return object
+
+
+JITCodeLibrary: Any = _of_numba("codegen", "JITCodeLibrary")
+Compiler: Any = _of_numba("compiler", "Compiler")
+CPUDispatcher: Any = _of_numba("registry", "CPUDispatcher")
 
 
 class _Library(JITCodeLibrary):  # type: ignore[misc]
@@ -52,15 +58,17 @@ class _Called(CPUDispatcher):  # type: ignore[misc]
 
     def get_overload(self, sig: Any) -> Any:
         """What `add_overload` made known."""
-        args, _ = sigutils.normalize_signature(sig)
-        return self.overloads[tuple(args)].library
+        return self.overloads[tuple(getattr(sig, "args", sig))].library
 
 
 def call_as_part(dispatcher: Any, options: dict[str, Any]) -> None:
     """Let kernels that call a kernel take in its code; it has the same options in them."""
-    if not isinstance(dispatcher, CPUDispatcher) or CPUDispatcher is object:
-        return  # NUMBA_DISABLE_JIT, or another Numba
+    if object in (JITCodeLibrary, Compiler, CPUDispatcher):
+        return  # another Numba
+    if not isinstance(dispatcher, CPUDispatcher):
+        return  # NUMBA_DISABLE_JIT
     wrappers = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "nopython": True}
+    seen_by_python: Any = dispatcher
     called = _Called(dispatcher.py_func, {}, options | wrappers, pipeline_class=_Compiler)
-    dispatcher.get_call_template = called.get_call_template
-    dispatcher.get_overload = called.get_overload
+    seen_by_python.get_call_template = called.get_call_template
+    seen_by_python.get_overload = called.get_overload

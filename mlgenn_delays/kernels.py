@@ -41,6 +41,7 @@ from mlgenn_delays.files import (
     write_atomic,
 )
 from mlgenn_delays.kernel_calls import call_as_part
+from mlgenn_delays.kernel_helper import missed
 
 # NUMBA_CACHE_DIR may be shared with other packages, whose folders are not ours to remove.
 PREFIX = "delaysnn-"
@@ -163,6 +164,7 @@ class _Files:
                 continue
             except Exception as error:  # whatever unpickling raises
                 _warn(f"compiled kernels in {folder} are damaged ({error}); compiling them anew")
+        missed()
         return None
 
     def save(self, key: object, data: object) -> None:
