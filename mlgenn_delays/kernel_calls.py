@@ -27,7 +27,7 @@ Compiler: Any = _of_numba("compiler", "Compiler")
 CPUDispatcher: Any = _of_numba("registry", "CPUDispatcher")
 
 
-class _Library(JITCodeLibrary):  # type: ignore[misc]
+class _Library(JITCodeLibrary):
     """Code that is linked into other code and never runs by itself."""
 
     def _optimize_final_module(self) -> None:
@@ -38,7 +38,7 @@ class _Library(JITCodeLibrary):  # type: ignore[misc]
         self._finalized = True
 
 
-class _Compiler(Compiler):  # type: ignore[misc]
+class _Compiler(Compiler):
     """Stops before machine code."""
 
     def define_pipelines(self) -> Any:
@@ -48,7 +48,7 @@ class _Compiler(Compiler):  # type: ignore[misc]
         return super().define_pipelines()
 
 
-class _Called(CPUDispatcher):  # type: ignore[misc]
+class _Called(CPUDispatcher):
     """A kernel as other kernels see it."""
 
     def add_overload(self, cres: Any) -> None:

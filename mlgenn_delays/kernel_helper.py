@@ -63,6 +63,7 @@ def _run(work: Callable[[], None]) -> None:
         nowhere = os.open(os.devnull, os.O_RDWR)
         for stream in (0, 1, 2):
             os.dup2(nowhere, stream)
+        sys.stdout = sys.stderr = open(nowhere, "w")  # in notebooks they lead elsewhere
         work()
     finally:
         os._exit(0)
