@@ -38,12 +38,16 @@ class _Helper:
     def wait(self) -> None:
         """Wait until it has ended, so that its kernels are in the cache."""
         end = time.monotonic() + PATIENCE
-        with suppress(ChildProcessError):  # somebody else took its end
+        try:
             while self._pid and time.monotonic() < end:
                 if os.waitpid(self._pid, os.WNOHANG)[0]:
-                    return
-                time.sleep(_POLL)
-        self.stop()
+                    self._pid = 0
+                else:
+                    time.sleep(_POLL)
+        except ChildProcessError:  # somebody else took its end
+            self._pid = 0
+        finally:
+            self.stop()
 
     def stop(self) -> None:
         """End it."""

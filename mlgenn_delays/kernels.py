@@ -1,8 +1,8 @@
 """The one home of compiler flags: every kernel is made here.
 
-There is no fast-math. A kernel is compiled once on its own and once within each kernel that calls
-it; if operations may be reordered or fused, those copies round differently, and which of them runs
-depends on whether it came from the cache: a resumed run would differ from an uninterrupted one.
+There is no fast-math. A kernel is compiled within each kernel that calls it (`kernel_calls`), and
+on its own if Python calls it too; if operations may be reordered or fused, those copies round
+differently, and a run would depend on which of them it happens to take.
 
 Numba's cache knows when a kernel's own file changes, not when that of a kernel it calls does, of
 a constant it uses, or of a named tuple that it is given (the places of its fields are compiled in).

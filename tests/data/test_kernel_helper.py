@@ -2,7 +2,6 @@
 
 import os
 import signal
-import sys
 import time
 from pathlib import Path
 
@@ -10,8 +9,9 @@ import pytest
 
 from mlgenn_delays import kernel_helper
 from mlgenn_delays.kernel_helper import helped, missed, telling
+from tests.needs import needs
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs fork")
+pytestmark = needs("linux")
 
 
 def gone(pid: int) -> bool:

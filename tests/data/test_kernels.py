@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from mlgenn_delays import kernels
 from mlgenn_delays.data.augment.augment_kernel import change_currents, rearrange
+from tests.needs import needs
 
 PACKAGE = Path(kernels.__file__).parent
 DAY = 24 * 3600
@@ -321,6 +322,7 @@ def test_currents_change_as_documented(data: st.DataObject, n: int, n_steps: int
                 assert out[b, t, c] == value
 
 
+@needs("compiled kernels")
 def test_a_kernel_that_is_called_is_compiled_within_its_caller_alone(tmp_path: Path) -> None:
     """It is a part of the one file that is cached, which other processes can load and run."""
     code = (
