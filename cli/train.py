@@ -3,7 +3,7 @@
 import shlex
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from time import sleep, strftime
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
 DEFAULT_RECIPE = "digits"
 GRACE = 2.0  # seconds
+COMPILING = "compiling kernels, which are kept for later runs"
 NOTHING_YET = "interrupted before a run directory was made; run the same command again"
 
 
@@ -71,8 +72,11 @@ def train(**options: Any) -> None:
     the same engine or another. The best epoch is chosen by the validation split; the test split
     chooses nothing.
     """
+    from mlgenn_delays.kernel_helper import telling
+
     as_json = options.pop("as_json")
-    result = run_training(TrainOptions(**options))
+    with nullcontext() if as_json else telling(lambda: say(COMPILING, err=True)):
+        result = run_training(TrainOptions(**options))
     if result is None:  # another process says it
         return
     if as_json:

@@ -32,8 +32,10 @@ def cpu_simulation(context: SimulationContext, keeps: bool, rewired: bool) -> Si
 class PipelinedSimulation:
     """Goes back through every batch at once and keeps its gradients until they are asked for."""
 
+    pretends = False
+
     def __init__(self, simulation: Simulation) -> None:
-        self._simulation = simulation
+        self._simulation, self.pretend = simulation, simulation.pretend
         self._kept: list[tuple[np.ndarray, np.ndarray]] = []
         self.refresh, self.keep_statistics = simulation.refresh, simulation.keep_statistics
         self.correlate, self.recording = simulation.correlate, simulation.recording
@@ -129,7 +131,7 @@ def compile_network(
             network, rule = network.folded(), _forwards(rule)
     return Learner(
         network, rule, make, loss=loss, rewiring=rewiring, total_steps=total_steps,
-        epoch_steps=epoch_steps, seed=seed, threads=threads,
+        epoch_steps=epoch_steps, seed=seed, threads=threads, learns=learns,
     )  # fmt: skip
 
 

@@ -165,6 +165,18 @@ class TimestepSimulation(Simulation):
         self._scores = self.context.score(voltage, batch, learns=learns) if scored else None
         return ForwardResult(self._scores, self._counts)
 
+    pretends = True
+
+    def pretend(self, batch: Batch, spike_scale: np.ndarray, width: float) -> None:
+        """Make ready for `backward` of a batch that did not run; see `Simulation`."""
+        traces, plan, size = self._fit(batch), self._plan, len(batch)
+        self._width = width
+        for p in map(int, np.flatnonzero(plan.kind != INPUT)):
+            self._affines[p] = self._affine(p, size, training=True)
+        traces.voltage_out[:] = 0.0
+        self._counts = self._spikes(size)
+        self._scores = self.context.score(traces.voltage_out[:size], batch, learns=True)
+
     def _over_chunks(self, size: int, task: object, most: int = CHUNKS) -> int:
         return self.context.over_chunks(size, most, self._buffers, task)  # type: ignore[arg-type]
 
