@@ -20,8 +20,8 @@ from tests.backend import BACKEND
 from tests.cli.helpers import call, metrics, parsed, refused, write_rawhd, write_words
 from tests.data.shd_helpers import write_shd, write_ssc
 from tests.engines.helpers import relative
-from tests.genn.test_ranks import mpiexec
 from tests.needs import GENN, need
+from tests.processes import mpiexec
 
 need(*GENN)
 
