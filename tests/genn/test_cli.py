@@ -57,10 +57,15 @@ WEIGHTS = (
 )
 
 
-def train(run, *options):
+def training(run, *options):
+    """Return the words of a command."""
     weights = [word for each in WEIGHTS for word in ("--set", each)]
-    return parsed(call("train", "digits", *SMALL, *weights, "--epochs", EPOCHS, "--out", run,
-                       *options, "--json"))  # fmt: skip
+    words = ["train", "digits", *SMALL, *weights, "--epochs", EPOCHS, "--out", run, *options]
+    return [*map(str, words), "--json"]
+
+
+def train(run, *options):
+    return parsed(call(*training(run, *options)))
 
 
 @pytest.fixture(scope="module")
@@ -187,11 +192,9 @@ def test_stdout_has_json_alone_however_loud_the_build(runs, tmp_path):
 
 
 def test_two_ranks_train_one_run(runs, tmp_path):
-    command = [sys.executable, "-m", "mlgenn_delays.cli", "train", "digits", *SMALL, *GENN]
-    command += ["--communicator", "mpi", "--epochs", str(EPOCHS), "--out", str(tmp_path / "r")]
-    done = subprocess.run(
-        [mpiexec(), "-n", "2", *command, "--json"], capture_output=True, text=True, timeout=120
-    )
+    command = [mpiexec(), "-n", "2", sys.executable, "-m", "mlgenn_delays.cli"]
+    command += training(tmp_path / "r", *GENN, "--communicator", "mpi")
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     found, alone = json.loads(done.stdout), runs["genn"][1]
     assert found["run"] == str(tmp_path / "r")
