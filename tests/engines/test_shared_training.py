@@ -31,7 +31,7 @@ def test_ranks_have_the_bits_of_one_process(name, number):
 
 def test_chunks_that_memory_joins_are_run_whole(monkeypatch):
     """Groups of chunks, which memory decides, are not divided among ranks."""
-    monkeypatch.setattr("mlgenn_delays.engines.cpu.timestep_simulation.CHUNK_BYTES", 20000)
+    monkeypatch.setattr("mlgenn_delays.engines.cpu.timestep_simulation.CHUNK_BYTES", 700)
     wanted = outcome("normalised_rigl")
     for found in FakeWorld(2).on_all(lambda rank: outcome("normalised_rigl", "mpi")):
         assert all(found[key].tobytes() == each.tobytes() for key, each in wanted.items())
