@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mlgenn_delays.errors import InputError, nearest
+from mlgenn_delays.errors import InputError, WorkError, nearest
 from mlgenn_delays.machine import CHUNKS, available_cores, chunks
 
 COMMUNICATORS = ("mpi",)
@@ -75,11 +75,22 @@ class Ranks:
 
     def agree(self, value: int) -> None:
         """Reject, in all processes, a hash of settings and data that differs between them."""
-        if self.several and len(set(self._world.allgather(value))) > 1:
+        if self._differs(value):
             raise InputError(
                 "all ranks must train the same network with the same settings on the same data, "
                 "got different ones; give every rank the same files, in the same versions"
             )
+
+    def agree_on_network(self, value: int) -> None:
+        """Reject, in all processes, the hash of a learned network that differs between them."""
+        if self._differs(value):
+            raise WorkError(
+                "all ranks must have learned the same network, got different ones; take machines "
+                "of one kind, with the same versions of all packages"
+            )
+
+    def _differs(self, value: int) -> bool:
+        return self.several and len(set(self._world.allgather(value))) > 1
 
     def wait(self) -> None:
         """Wait until all processes are here."""

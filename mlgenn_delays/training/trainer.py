@@ -72,12 +72,10 @@ class Trainer:
         epochs: Epochs, at least 1.
         batch_size: Examples per batch, at least 1.
         seed: Seed of shuffling, augmentation, dropout and rewiring, at least 0.
-        threads: Threads, all cores if None, shared out among the processes on a machine; results
-            do not depend on it.
+        threads: Threads, all cores if None; results do not depend on it.
         engine: ``"cpu"`` or ``"genn"``.
         backend: Of GeNN, ``"single_threaded_cpu"`` or ``"cuda"``.
-        communicator: ``"mpi"`` to train in several processes, each of which makes the same trainer
-            and calls the same methods; None for one.
+        communicator: ``"mpi"`` for several processes, all making and calling the same; else None.
         augment: Random changes to the training examples, or None.
         patience: Stop after so many epochs without a better best one, or None for never.
         run: Where to keep metrics and checkpoints, or None to keep all in memory.
@@ -342,6 +340,7 @@ class Trainer:
             result, answer = self._learn(compiled, epoch, train, validation, progress)
             last = compiled.pull().copy()
             content = checked(last)
+            self.ranks.agree_on_network(zlib.crc32(content))
         except DivergedError as error:
             self._network, self._compiled = self._last, None
             raise diverged(epoch, error, self.run) from error

@@ -24,6 +24,9 @@ class FakeRanks:
     def agree(self, value):
         pass
 
+    def agree_on_network(self, value):
+        pass
+
     def wait(self):
         pass
 

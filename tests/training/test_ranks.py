@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from mlgenn_delays.engines.ranks import Ranks
-from mlgenn_delays.errors import InputError
+from mlgenn_delays.errors import InputError, WorkError
 from mlgenn_delays.network.storage import to_bytes
 from tests.fake_mpi import FakeWorld
 
@@ -98,6 +98,24 @@ def test_mpi4py_is_missing(make, monkeypatch):
     monkeypatch.setitem(sys.modules, "mpi4py", None)
     with pytest.raises(InputError, match=r"mpi4py.*delaysnn\[mpi\].*mpiexec"):
         make.trainer(communicator="mpi")
+
+
+def test_networks_that_part_end_the_training(fake, make, world, tmp_path, monkeypatch):
+    """Which another processor, that rounds otherwise, may bring about."""
+    run = make.run(tmp_path / "run")
+
+    def checked(network):
+        return to_bytes(network) + bytes([world.Get_rank() == 2])
+
+    def train(rank):
+        trainer = make.trainer(run if rank == 0 else None, communicator="mpi", epochs=2)
+        with pytest.raises(WorkError, match="all ranks must have learned the same network"):
+            trainer.fit(make.data(), make.data(4))
+        return len(trainer.history)
+
+    monkeypatch.setattr("mlgenn_delays.training.trainer.checked", checked)
+    assert world.on_all(train) == [0] * N
+    assert not run.has_checkpoint
 
 
 def test_what_differs_is_refused_by_all(world):
