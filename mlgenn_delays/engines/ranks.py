@@ -121,12 +121,16 @@ class Ranks:
         # Not in place: what is sent must not lie where is received, and own rows are few.
         self._world.Allgatherv(rows[low:high].copy(), [rows, (counts, starts)])
 
-    def fold(self, total: np.ndarray, add: Callable[[int, int], None], shares: list[Range]) -> None:
+    def fold(
+        self, total: np.ndarray, add: Callable[[int, int], None], shares: list[Range],
+        least: int = 1,
+    ) -> None:  # fmt: skip
         """Have every rank in turn `add` to rows low..high-1 of a contiguous array (n, ...).
 
         `add` meets what the ranks before have made of these rows, rank 0 what is in them. So the
         result has the bits of one process that adds everything in this order. Ranks work at the
-        same time, on other rows; one with an empty share does nothing. All get the result.
+        same time, on other rows, at `least` so many if there are; one with an empty share does
+        nothing. All get the result.
         """
         last = sum(low < high for low, high in shares) - 1
         if last <= 0:
@@ -134,7 +138,8 @@ class Ranks:
                 add(0, len(total))
         elif self.rank <= last:
             sent = []
-            for low, high in chunks(len(total), SLICES * (last + 1)):
+            slices = min(SLICES * (last + 1), max(1, len(total) // least))
+            for low, high in chunks(len(total), slices):
                 part = total[low:high]
                 if self.rank > 0:
                     self._world.Recv(part, source=self.rank - 1)
@@ -200,9 +205,9 @@ class Share(NamedTuple):
         """Fill rows of all chunks with those of each rank."""
         self.ranks.gather(rows, self.chunks_of)
 
-    def fold(self, total: np.ndarray, add: Callable[[int, int], None]) -> None:
+    def fold(self, total: np.ndarray, add: Callable[[int, int], None], least: int = 1) -> None:
         """Have the ranks add their examples to rows of `total`, in order; see `Ranks.fold`."""
-        self.ranks.fold(total, add, self.examples_of)
+        self.ranks.fold(total, add, self.examples_of, least)
 
 
 def make_share(ranks: Ranks, size: int, most: int = CHUNKS) -> Share:

@@ -24,6 +24,9 @@ from mlgenn_delays.network.delays import longest_steps
 # Candidate gradients of a projection over all delays take at most so much memory; beyond it,
 # neighbouring delays share an entry. So much again is used while a batch is added.
 TABLE_BYTES = 2**27
+# Postsynaptic neurons that ranks work on at once: finding what is sent, which is done again for
+# those of each slice, costs as much as 3 to 20 of them.
+LEAST = 16
 
 
 def delay_stride(context: SimulationContext, name: str, delays: int) -> int:
@@ -125,7 +128,7 @@ def correlate(
                 context.plan, layout, q, by_post, starts, times, *share.own, traces, low, high, sums
             )
 
-        share.fold(sums, lambda low, high: context.spread_over(low, high, gather))
+        share.fold(sums, lambda low, high: context.spread_over(low, high, gather), LEAST)
         return sums.T[:, :, None]
     table = np.zeros((n_post, n_pre, -(-size // LANES) * LANES), np.float32)
 
@@ -135,7 +138,7 @@ def correlate(
             high, table,
         )  # fmt: skip
 
-    share.fold(table, lambda low, high: context.spread_over(low, high, add))
+    share.fold(table, lambda low, high: context.spread_over(low, high, add), LEAST)
     return table[:, :, :size].transpose(1, 0, 2)
 
 
