@@ -23,7 +23,7 @@ from .options import (
     ENGINES,
     JSON,
     THREADS,
-    check_engine,
+    check_backend,
     environment,
     keep_test,
     losses_by_split,
@@ -33,12 +33,12 @@ from .options import (
 
 if TYPE_CHECKING:
     from mlgenn_delays.data import Data
+    from mlgenn_delays.engines.ranks import Ranks
     from mlgenn_delays.network import Network
     from mlgenn_delays.recipe import Recipe
     from mlgenn_delays.runs.directory import RunDirectory
     from mlgenn_delays.runs.run import Run
     from mlgenn_delays.training.initial_weights import InitialWeights
-    from mlgenn_delays.training.ranks import Ranks
     from mlgenn_delays.training.trainer import Trainer
 
 DEFAULT_RECIPE = "digits"
@@ -136,7 +136,7 @@ def run_training(options: TrainOptions) -> dict[str, Any] | None:
         WorkError: The work failed.
         Interrupted: The run can be resumed.
     """
-    check_engine(options.engine, backend=options.backend, communicator=options.communicator)
+    check_backend(options.engine, options.backend)
     with _resumable(options, Path(options.out) if options.resume and options.out else None):
         job = resumed_job(options) if options.resume else new_job(options)
         trainer = _trainer(job, options)

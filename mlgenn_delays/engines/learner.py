@@ -21,6 +21,7 @@ from mlgenn_delays.engines.checks import (
     check_variables,
 )
 from mlgenn_delays.engines.metrics import ACCURACY, metric_for
+from mlgenn_delays.engines.ranks import ALONE, Ranks
 from mlgenn_delays.engines.results import BatchResult, EpochResult, Evaluation, Gradients, Recording
 from mlgenn_delays.engines.shared.candidate_gradients import candidate_gradients
 from mlgenn_delays.engines.shared.optimiser import Optimiser, keep_signs
@@ -96,16 +97,18 @@ class Learner:
         seed: int = 0,
         threads: int | None = None,
         learns: bool = True,
+        ranks: Ranks = ALONE,
     ) -> None:
         self.network = network
         self.rule = rule
         self.loss = as_loss(loss)
         self.total_steps = total_steps
         self.seed = seed
-        own, workers = network.copy(), Workers(threads)  # rewiring changes its structure
+        own = network.copy()  # rewiring changes its structure
+        workers = Workers(ranks.threads() if threads is None else threads)
         plan, layout = make_plan(own)
         self._context = SimulationContext(
-            own, rule, self.loss, workers, plan, layout, Parameters(own, layout)
+            own, rule, self.loss, workers, plan, layout, Parameters(own, layout), ranks=ranks
         )
         check_loss(network, rule, self.loss)
         check_rule(network, rule)

@@ -20,8 +20,8 @@ from tests.backend import BACKEND
 from tests.cli.helpers import call, metrics, parsed, refused, write_rawhd, write_words
 from tests.data.shd_helpers import write_shd, write_ssc
 from tests.engines.helpers import relative
-from tests.genn.test_ranks import mpiexec
 from tests.needs import GENN, need
+from tests.processes import mpiexec
 
 need(*GENN)
 
@@ -51,9 +51,14 @@ def own_cache(tmp_path_factory):
         yield
 
 
+def training(run, *options):
+    """Return the words of a command."""
+    words = ["train", "digits", *SMALL, "--epochs", EPOCHS, "--out", run, *options, "--json"]
+    return [*map(str, words)]
+
+
 def train(run, *options):
-    command = ["train", "digits", *SMALL, "--epochs", EPOCHS, "--out", run, *options, "--json"]
-    return parsed(call(*command))
+    return parsed(call(*training(run, *options)))
 
 
 @pytest.fixture(scope="module")
@@ -180,11 +185,9 @@ def test_stdout_has_json_alone_however_loud_the_build(runs, tmp_path):
 
 
 def test_two_ranks_train_one_run(runs, tmp_path):
-    command = [sys.executable, "-m", "mlgenn_delays.cli", "train", "digits", *SMALL, *GENN]
-    command += ["--communicator", "mpi", "--epochs", str(EPOCHS), "--out", str(tmp_path / "r")]
-    done = subprocess.run(
-        [mpiexec(), "-n", "2", *command, "--json"], capture_output=True, text=True, timeout=120
-    )
+    command = [mpiexec(), "-n", "2", sys.executable, "-m", "mlgenn_delays.cli"]
+    command += training(tmp_path / "r", *GENN, "--communicator", "mpi")
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     found, alone = json.loads(done.stdout), runs["genn"][1]
     assert found["run"] == str(tmp_path / "r")
