@@ -33,6 +33,7 @@ from mlgenn_delays.engines.shared.traces import (
     show_input,
     spike_starts,
 )
+from mlgenn_delays.errors import InputError
 from mlgenn_delays.network import CurrentInput
 
 FIRST_CAPACITY = 1024  # spikes per example; grows as needed
@@ -130,6 +131,12 @@ class EventSimulation(Simulation):
         widest = max(BLOCK, int(plan.n[plan.recurrent_population].max(initial=0)))
         lanes, length = -(-widest // LANES) * LANES, self._length()
         groups = int(plan.groups.max())
+        if lanes * length * PAIR > np.iinfo(np.uint32).max:  # what holds places: see `Recurrent`
+            raise InputError(
+                f"a population that projects to itself must have at most {2**31 // length} neurons "
+                f"in trials of {steps} steps under EventProp, got {widest}; make it smaller, raise "
+                "network.dt, or take SurrogateBPTT"
+            )
         return EventBuffers(
             rows=np.zeros((groups, lanes // LANES, length * LANES), np.float32),
             adjoint=np.zeros((groups, lanes // QUAD, length * QUAD * PAIR), np.float32),
