@@ -4,7 +4,7 @@ Every population's currents, voltages and adjoints are kept for the whole batch,
 is over batch and time, and the surrogate derivative needs every voltage.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from queue import SimpleQueue
 from typing import Any
 
@@ -13,9 +13,9 @@ import numpy as np
 from mlgenn_delays.data.types import Batch
 from mlgenn_delays.engines.cpu import currents, spike_gradient
 from mlgenn_delays.engines.cpu.neuron_code import NeuronKernels, Variant, neuron_kernels
+from mlgenn_delays.engines.ranks import Share
 from mlgenn_delays.engines.results import Recording
 from mlgenn_delays.engines.shared.candidate_gradients import correlate
-from mlgenn_delays.engines.shared.numerics import sum_chunks
 from mlgenn_delays.engines.shared.plan import INPUT, SPIKING
 from mlgenn_delays.engines.shared.scoring import Scores
 from mlgenn_delays.engines.shared.simulation import ForwardResult, Simulation, SimulationContext
@@ -39,7 +39,7 @@ from mlgenn_delays.engines.shared.traces import (
     spike_starts,
 )
 from mlgenn_delays.learning import Atan, SurrogateBPTT, Triangle
-from mlgenn_delays.machine import CHUNK_BYTES, CHUNKS
+from mlgenn_delays.machine import CHUNK_BYTES
 from mlgenn_delays.network import CurrentInput
 from mlgenn_delays.network.models import EPSILON
 from mlgenn_delays.neurons.equations import CURRENT
@@ -59,6 +59,7 @@ class TimestepSimulation(Simulation):
         self._taps: dict[float | None, tuple[Taps, np.ndarray, np.ndarray]] = {}
         self._width: float | None = None
         self._scores: Scores | None = None  # of the batch just run
+        self._share: Share  # how ranks shared it
         self._batch_stats: dict[str, tuple[np.ndarray, np.ndarray]] = {}
         self._counts = np.zeros((0, 0), np.int64)
         self._current_input = isinstance(context.network.input().model, CurrentInput)
@@ -133,7 +134,9 @@ class TimestepSimulation(Simulation):
         traces, plan, size = self._fit(batch), self._plan, len(batch)
         self._width = width
         taps, coef, address = self._tapped(width)
-        show_input(plan, self._row_layout, batch, traces)
+        room = max(1, CHUNK_BYTES // max(4, 4 * len(address)))
+        self._share = share = self.context.share(size, most=room, whole=not scored)
+        show_input(plan, self._row_layout, batch, traces, *share.own)
         starts, times = events_of(batch)
         for p in range(len(plan.kind)):
             if plan.kind[p] == INPUT:
@@ -145,7 +148,7 @@ class TimestepSimulation(Simulation):
                     spike_scale, traces, low, high, buffers,
                 )  # fmt: skip
 
-            self._over_chunks(size, charge)
+            self._over_chunks(charge)
             factor, shift = self._affine(p, size, width is not None)
             self._affines[p], kernels = (factor, shift), self._kernels(p)
 
@@ -159,14 +162,29 @@ class TimestepSimulation(Simulation):
                     spike_scale, traces, low, high, buffers,
                 )  # fmt: skip
 
-            self._over_chunks(size, fire)
+            self._over_chunks(fire)
         self._counts = self._spikes(size)
+        share.gather(self._counts)
         voltage, learns = traces.voltage_out[:size], width is not None
-        self._scores = self.context.score(voltage, batch, learns=learns) if scored else None
+        self._scores = None
+        if scored:
+            self._scores = self.context.score_shared(share, voltage, batch, learns=learns)
         return ForwardResult(self._scores, self._counts)
 
-    def _over_chunks(self, size: int, task: object, most: int = CHUNKS) -> int:
-        return self.context.over_chunks(size, most, self._buffers, task)  # type: ignore[arg-type]
+    pretends = True
+
+    def pretend(self, batch: Batch, spike_scale: np.ndarray, width: float) -> None:
+        """Make ready for `backward` of a batch that did not run; see `Simulation`."""
+        traces, plan, size = self._fit(batch), self._plan, len(batch)
+        self._width, self._share = width, self.context.share(size, most=1)
+        for p in map(int, np.flatnonzero(plan.kind != INPUT)):
+            self._affines[p] = self._affine(p, size, training=True)
+        traces.voltage_out[:] = 0.0
+        self._counts = self._spikes(size)
+        self._scores = self.context.score(traces.voltage_out[:size], batch, learns=True)
+
+    def _over_chunks(self, task: Callable[..., None]) -> None:
+        self.context.over_chunks(self._share.own_chunks(), self._buffers, task)
 
     def _affine(self, p: int, size: int, training: bool) -> tuple[np.ndarray, np.ndarray]:
         """Return factor and shift of each neuron's current, (N,) float32 each."""
@@ -191,11 +209,12 @@ class TimestepSimulation(Simulation):
         layout, n, traces = self._row_layout, int(self._plan.n[p]), self._traces
         sums = np.empty((2, size, n))
         self._over_chunks(
-            size,
             lambda k, low, high, buffers: currents.add_up(
                 layout, layout.neuron_row[p], n, rows, traces.current, low, high, sums
-            ),
+            )
         )
+        for each in sums:
+            self._share.gather(each)
         return sums.sum(1)
 
     def _statistics(self, p: int, size: int) -> tuple[np.ndarray, np.ndarray]:
@@ -242,9 +261,8 @@ class TimestepSimulation(Simulation):
         starts, times = events_of(batch)
         count_gradient, shape = self.context.spike_count_gradient(self._counts), self._shape()
         most = max((len(own.names) for own in p_.neurons.values()), default=0)
-        by_constant = np.zeros((min(CHUNKS, (size + 1) // 2), most, len(plan.bias)))
-        room = max(1, CHUNK_BYTES // max(4, 4 * len(address)))
-        sums = np.zeros((min(CHUNKS, room, (size + 1) // 2), len(address)), np.float32)
+        by_constant = np.zeros((len(self._share.chunks), most, len(plan.bias)))
+        sums = np.zeros((len(self._share.groups), len(address)), np.float32)
         for p in range(len(plan.kind) - 1, -1, -1):
             if plan.kind[p] == INPUT:
                 continue
@@ -261,7 +279,7 @@ class TimestepSimulation(Simulation):
                     by_constant[k],
                 )  # fmt: skip
 
-            self._over_chunks(size, neurons_back)
+            self._over_chunks(neurons_back)
             self._normalise_back(p, size)
 
             def arrivals_back(
@@ -272,15 +290,14 @@ class TimestepSimulation(Simulation):
                     spike_scale, traces, low, high, sums[k],
                 )  # fmt: skip
 
-            self._over_chunks(size, arrivals_back, len(sums))
+            self.context.over_chunks(self._share.own_groups(), self._buffers, arrivals_back)
             self._learn_synapses(p, batch, spike_scale)
+        self._share.gather_chunks(by_constant)
         for name, neurons in p_.neurons.items():
             own = by_constant.sum(0)[: len(neurons.names), self.context.layout.neurons[name]]
             neurons.take_gradients(own)
         total = np.empty(len(address), np.float32)
-        self.context.spread(
-            len(total), lambda low, high: sum_chunks(sums, len(sums), low, high, total)
-        )
+        self.context.sum_groups(self._share, sums, total)
         by_weight, by_delay = np.empty((2, len(p_.weight)), np.float32)
         gather_gradient(taps, p_.weight, total, by_weight, by_delay)
         return by_weight, by_delay
@@ -288,13 +305,13 @@ class TimestepSimulation(Simulation):
     def _learn_synapses(self, p: int, batch: Batch, spike_scale: np.ndarray) -> None:
         """Take the gradients of learned time constants of synapses onto population p."""
         assert self._traces is not None
-        traces, plan, size = self._traces, self._plan, len(batch)
+        traces, plan = self._traces, self._plan
         taps, coef, address = self._tapped(self._width)
         starts, times = events_of(batch)
         for group in self.context.parameters.synapses.values():
             if group.population != self.context.layout.names[p]:
                 continue
-            sums = np.zeros((min(CHUNKS, (size + 1) // 2), int(plan.n[p]), 2))
+            sums = np.zeros((len(self._share.chunks), int(plan.n[p]), 2))
 
             def products(
                 k: int, low: int, high: int, buffers: ThreadBuffers, g: int = group.group,
@@ -305,7 +322,8 @@ class TimestepSimulation(Simulation):
                     times, spike_scale, traces, low, high, buffers, sums[k],
                 )  # fmt: skip
 
-            self._over_chunks(size, products)
+            self._over_chunks(products)
+            self._share.gather_chunks(sums)
             group.take_gradients(sums.sum(0))
 
     def _normalise_back(self, p: int, size: int) -> None:
@@ -324,10 +342,9 @@ class TimestepSimulation(Simulation):
         rest = -factor * (by_offset / count) - by_current * mean
         linear = [a.astype(np.float32) for a in (by_current, factor, rest)]
         self._over_chunks(
-            size,
             lambda k, low, high, buffers: currents.combine(
                 layout, row, n, *linear, traces, low, high
-            ),
+            )
         )
 
     def correlate(
@@ -336,8 +353,9 @@ class TimestepSimulation(Simulation):
         """Return the adjoints of all pairs of a projection; see `Simulation`."""
         assert self._traces is not None
         return correlate(
-            self.context, self._row_layout, self._traces, batch, spike_scale, q, first, size
-        )
+            self.context, self._row_layout, self._traces, batch, spike_scale, q, first, size,
+            self._share,
+        )  # fmt: skip
 
     def recording(self, batch: Batch) -> Recording:
         """Return spikes and voltages of the batch just run."""
