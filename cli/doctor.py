@@ -102,16 +102,7 @@ class _Try:
             shutil.rmtree(self._folder, ignore_errors=True)
 
 
-PACKAGES = (
-    "numpy",
-    "numba",
-    "pydantic",
-    "safetensors",
-    "h5py",
-    "soundfile",
-    "soxr",
-    "scikit-learn",
-)
+PACKAGES = ("numpy", "numba", "pydantic", "safetensors", "h5py", "librosa", "scikit-learn")
 GENN = "https://genn-team.github.io"
 _VERSIONS = " and ".join(f"{name} {oldest}" for name, oldest in genn_checks.OLDEST.items())
 _GENN_HINT = (
@@ -208,10 +199,10 @@ def _examine_cpu() -> tuple[dict[str, Any], dict[str, str]]:
         cpu, hints = cpu | found, hints | problems
     try:
         cpu["sound"] = _encodes()
-    except Exception as error:  # whatever Numba, soxr or libsndfile raise is the finding
+    except Exception as error:  # whatever librosa, Numba or libsndfile raise is the finding
         hints["sound"] = (
             f"recordings cannot be encoded ({type(error).__name__}: {error}); "
-            "pip install --upgrade delaysnn installs soundfile and soxr anew"
+            "pip install --upgrade delaysnn installs librosa and soundfile anew"
         )
     return cpu, hints
 
@@ -219,9 +210,10 @@ def _examine_cpu() -> tuple[dict[str, Any], dict[str, str]]:
 def _examine_kernels() -> tuple[dict[str, Any], dict[str, str]]:
     from mlgenn_delays.files import cache_folders
     from mlgenn_delays.kernels import PARTS, count_kernels, kernel_cache, kernel_folders
+    from mlgenn_delays.machine import librosa_folders
 
     writable = kernel_cache()
-    searched = [kernel_folders(part) for part in PARTS]
+    searched = [*(kernel_folders(part) for part in PARTS), librosa_folders()]
     folders = [folder for some in searched for folder in some if folder.is_dir()]
     counts = {"whole": 0, "damaged": 0, "ignored": 0}
     for folder in folders:

@@ -4,47 +4,51 @@ The limits of control groups (containers, batch systems), which psutil does not 
 A batch is cut into chunks by its size alone. Each chunk's examples are run in order and its
 gradients summed in order, then the chunks' in order: so no result depends on the threads.
 
-Where neither the user's folder nor matplotlib's can be written, as in containers and on cluster
-nodes, matplotlib would make its list of fonts at every start: it is given a place here.
+Libraries that keep files of their own are imported here, so that these have a place: where neither
+the user's folder nor the library's can be written, as in containers and on cluster nodes, librosa
+cannot even be imported, and matplotlib makes its list of fonts at every start.
 """
 
 import os
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, suppress
 from functools import cache
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from threading import Lock
 from typing import Any, TypeVar
 
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.files import cache_folders, check_writable
 
-_blas_lock = Lock()
-_blas_users: list[Any] = []
+# Where librosa's compiled functions are declared that the package calls.
+_LIBROSA = ("core.audio", "core.spectrum", "filters", "util.utils")
 
 
-@contextmanager
-def one_blas_thread() -> Iterator[None]:
-    """Let BLAS compute in the thread that calls it; threads may be within at the same time."""
-    with _blas_lock:
-        # The limit is one of the process: the first thread sets it, the last one lifts it.
-        limit = _blas_users[0] if _blas_users else _blas().limit(limits=1, user_api="blas")
-        _blas_users.append(limit)
+def import_librosa() -> Any:
+    """Import librosa so that its compiled functions are cached as those of the package are.
+
+    Some of them librosa would have compiled while it is imported, which takes 14 s. The package
+    calls none of these; they are compiled when somebody calls them.
+    """
+    from mlgenn_delays.kernels import compiled_when_called
+
+    with compiled_when_called(librosa_folders()):
+        for module in _LIBROSA:
+            import_module(f"librosa.{module}")
+    return import_module("librosa")
+
+
+def librosa_folders() -> tuple[Path, ...]:
+    """The folders that are searched for librosa's compiled functions, best first."""
+    from mlgenn_delays.kernels import store_folders
+
     try:
-        yield
-    finally:
-        with _blas_lock:
-            _blas_users.pop()
-            if not _blas_users:
-                limit.restore_original_limits()
-
-
-@cache
-def _blas() -> Any:
-    from threadpoolctl import ThreadpoolController
-
-    return ThreadpoolController()
+        return store_folders(f"librosa-{version('librosa')}")
+    except PackageNotFoundError:
+        return store_folders("librosa")
 
 
 def prepare_matplotlib() -> None:
@@ -169,9 +173,21 @@ class Workers:
             future.result()
 
 
+def one_blas_thread() -> AbstractContextManager[Any]:
+    """Let BLAS compute in the thread that calls it, in the whole process."""
+    return _blas().limit(limits=1, user_api="blas")
+
+
+@cache
+def _blas() -> Any:
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
+
+
 Given = TypeVar("Given")
 Made = TypeVar("Made")
-_AHEAD = 32  # tasks per core that are done before any result is taken
+_AHEAD = 3  # tasks per core that are begun before the result of the first is taken
 
 
 def in_threads(
@@ -179,21 +195,25 @@ def in_threads(
 ) -> Iterator[Made]:
     """Yield what a function makes of items, in their order, made on all cores, some ahead.
 
-    A thread takes `at_once` of them; the function must release the GIL where it takes long.
+    A thread takes `at_once` of them; the function must release the GIL where it takes long. BLAS
+    has one thread until the last is taken: to set and lift that often costs more than the work.
     """
     if len(items) <= at_once:
         yield from map(function, items)
         return
-    workers = Workers()
-    ahead = at_once * _AHEAD * workers.threads
-    for first in range(0, len(items), ahead):
-        some = items[first : first + ahead]
-        made: list[list[Made]] = [[] for _ in range(0, len(some), at_once)]
 
-        def task(k: int, some: Sequence[Given] = some, made: list[list[Made]] = made) -> None:
-            made[k] = [function(each) for each in some[k * at_once : (k + 1) * at_once]]
+    def task(first: int) -> list[Made]:
+        return [function(each) for each in items[first : first + at_once]]
 
-        with one_blas_thread():  # set and lifted once, not around each product
-            workers.run(task, len(made))
-        for each in made:
-            yield from each
+    cores = available_cores()
+    begun: deque[Future[list[Made]]] = deque()
+    with one_blas_thread(), ThreadPoolExecutor(cores) as pool:
+        try:
+            for first in range(0, len(items), at_once):
+                begun.append(pool.submit(task, first))
+                if len(begun) > _AHEAD * cores:
+                    yield from begun.popleft().result()
+            while begun:
+                yield from begun.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)

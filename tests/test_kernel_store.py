@@ -15,7 +15,13 @@ import numpy as np
 import pytest
 
 from mlgenn_delays import kernels
-from mlgenn_delays.kernels import count_kernels, pack_kernel, read_kernel, stored_in
+from mlgenn_delays.kernels import (
+    compiled_when_called,
+    count_kernels,
+    pack_kernel,
+    read_kernel,
+    stored_in,
+)
 from tests.needs import need, needs
 
 EXPECTED = 10.0
@@ -226,21 +232,49 @@ add_up_here.__module__ = "mlgenn_delays.data.nowhere"
 def test_numba_is_left_as_it_was(tmp_path: Path) -> None:
     from numba.core import caching
 
-    before = caching.IndexDataCacheFile, list(caching.CompileResultCacheImpl._locator_classes)
+    def parts() -> list[Any]:
+        locators = caching.CompileResultCacheImpl._locator_classes
+        return [caching.IndexDataCacheFile, list(locators), numba.vectorize, numba.guvectorize]
+
+    before = parts()
     fresh(tmp_path / "store")
-    after = caching.IndexDataCacheFile, list(caching.CompileResultCacheImpl._locator_classes)
-    assert after == before
+    with compiled_when_called((tmp_path / "store",)):
+        assert parts() != before
+    assert parts() == before
+
+
+@pytest.mark.parametrize("name", ["vectorize", "guvectorize"])
+def test_ufuncs_are_compiled_when_they_are_called(tmp_path: Path, name: str) -> None:
+    def double(x):
+        return 2.0 * x
+
+    def double_all(x, y):
+        for k in range(len(x)):
+            y[k] = 2.0 * x[k]
+
+    with compiled_when_called((tmp_path / "store",)):
+        if name == "vectorize":
+            doubled = numba.vectorize(["float64(float64)"], cache=True)(double)
+        else:
+            types = ["void(float64[:], float64[:])"]
+            doubled = numba.guvectorize(types, "(n)->(n)", cache=True)(double_all)
+    assert not (tmp_path / "store").exists()
+    for _ in range(2):
+        assert doubled(np.arange(3.0)).tolist() == [0.0, 2.0, 4.0]
+        assert doubled(np.arange(2.0), np.empty(2)).tolist() == [0.0, 2.0]
+    counts = count_kernels(tmp_path / "store")
+    assert counts["whole"] and not counts["damaged"]
 
 
 SOUND = """
 import sys
 import numpy as np
 from mlgenn_delays.data.encode.mel import MelSettings, mel_transform
-from mlgenn_delays.data.encode.rate import RateEncoder
-from mlgenn_delays.machine import prepare_matplotlib
+from mlgenn_delays.kernels import count_kernels
+from mlgenn_delays.machine import import_librosa, librosa_folders, prepare_matplotlib
 tone = np.sin(np.arange(8000) / 7).astype(np.float32)
-frames = mel_transform(MelSettings())(tone)
-print(RateEncoder().raster(frames[None], 10.0, 1.0, 100).sum())
+print(mel_transform(MelSettings())(tone).sum(), import_librosa().util.utils.__file__)
+print(count_kernels(librosa_folders()[-1]), import_librosa().util.abs2(np.array([3.0j])))
 prepare_matplotlib()
 import matplotlib
 print(matplotlib.get_cachedir())
@@ -252,17 +286,29 @@ def test_sound_and_figures_where_nothing_can_be_written_but_a_temporary_folder(
     tmp_path: Path,
 ) -> None:
     """Containers and cluster nodes: neither the home nor the packages' folders are writable."""
+    import librosa
+
+    site = tmp_path / "site"
+    package = Path(librosa.__file__).parent
+    shutil.copytree(package, site / "librosa", ignore=shutil.ignore_patterns("__pycache__"))
+    # A file in place of a folder stops root, too, whom permissions do not.
+    for folder in [site / "librosa", *(site / "librosa").rglob("*")]:
+        if folder.is_dir():
+            (folder / "__pycache__").write_text("")
     (tmp_path / "tmp").mkdir()
     unset = {"NUMBA_CACHE_DIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "MPLCONFIGDIR"}
     env = {key: value for key, value in os.environ.items() if key not in unset}
     env |= {"HOME": "/dev/null", "DELAYSNN_CACHE": "/dev/null", "TMPDIR": str(tmp_path / "tmp")}
     root = str(Path(__file__).parent.parent)
-    env |= {"PYTHONPATH": root}
+    env |= {"PYTHONPATH": os.pathsep.join([str(site), root])}
     done = subprocess.run(
         [sys.executable, "-c", SOUND], capture_output=True, text=True, env=env, check=False
     )
     assert done.returncode == 0 and not done.stderr, done.stderr
+    assert str(site) in done.stdout
     (own,) = (tmp_path / "tmp").glob("delaysnn-*")
-    assert done.stdout.splitlines()[1] == str(own / "matplotlib")
-    (folder,) = (own / "kernels").glob("delaysnn-data-*")
-    assert count_kernels(folder)["whole"] == 1
+    # Nothing is compiled while librosa is imported; what is called of it is kept.
+    nothing = {"whole": 0, "damaged": 0, "ignored": 0}
+    assert done.stdout.splitlines()[1:] == [f"{nothing} [9.]", str(own / "matplotlib")]
+    (folder,) = (own / "kernels").glob("delaysnn-librosa-*")
+    assert count_kernels(folder)["whole"] == 2

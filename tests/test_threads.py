@@ -1,36 +1,42 @@
 """Work that is shared among threads comes in order, and BLAS starts none of its own."""
 
-from threading import Barrier, Thread
+from contextlib import nullcontext
 
-import numpy as np
+import numpy  # noqa: F401, with its BLAS
 import pytest
-from threadpoolctl import threadpool_info
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from mlgenn_delays.machine import in_threads, one_blas_thread
 
 
-def test_blas_has_one_thread_until_the_last_one_leaves() -> None:
-    def limits() -> list[int]:
-        return [each["num_threads"] for each in threadpool_info() if each["user_api"] == "blas"]
+def blas_threads() -> list[int]:
+    return [each["num_threads"] for each in threadpool_info() if each["user_api"] == "blas"]
 
-    def work(first: bool) -> None:
+
+@pytest.mark.parametrize("end", ["all", "closed", "failed"])
+def test_blas_has_one_thread_until_the_last_is_taken(
+    monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    monkeypatch.setattr("mlgenn_delays.machine.available_cores", lambda: 2)
+
+    def work(k: int) -> list[int]:
         with one_blas_thread():
-            both.wait()
-            if first:
-                left.wait()  # the other one has left
-                seen.append(limits())
-        if not first:
-            left.wait()
+            within = blas_threads()
+        if end == "failed" and k == 30:
+            raise KeyError
+        return within + blas_threads()
 
-    np.ones((2, 2)) @ np.ones((2, 2))
-    before, seen = limits(), []
-    both, left = Barrier(2), Barrier(2)
-    threads = [Thread(target=work, args=(first,)) for first in (True, False)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert seen == [[1] * len(before)] and limits() == before
+    with threadpool_limits(limits=2, user_api="blas"):
+        before = blas_threads()
+        assert set(before) == {2}
+        made = in_threads(work, range(40), 2)
+        assert next(made) == [1] * (2 * len(before))
+        if end == "closed":
+            made.close()
+        else:
+            with nullcontext() if end == "all" else pytest.raises(KeyError):
+                assert {each for some in made for each in some} == {1}
+        assert blas_threads() == before
 
 
 @pytest.mark.parametrize("cores", [1, 2])

@@ -220,12 +220,12 @@ def test_recordings_are_tried(monkeypatch):
     assert parsed(call("doctor", "--json"))["cpu"]["sound"] is True
 
     def fail():
-        raise RuntimeError("no BLAS")
+        raise RuntimeError("cannot cache function '__o_fold'")
 
-    monkeypatch.setattr("mlgenn_delays.data.encode.mel.one_blas_thread", fail)
+    monkeypatch.setattr("mlgenn_delays.data.encode.mel.import_librosa", fail)
     mel_transform.cache_clear()
     result = call("doctor")
     assert result.exit_code == 1
     assert "recordings     cannot be encoded\n" in result.stdout
-    assert "sound: recordings cannot be encoded (RuntimeError: no BLAS" in result.stdout
+    assert "sound: recordings cannot be encoded (RuntimeError: cannot cache func" in result.stdout
     mel_transform.cache_clear()

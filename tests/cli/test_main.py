@@ -24,6 +24,7 @@ GENN = ("pygenn", "ml_genn", "mpi4py")
 HEAVY = (
     "tonic",
     "numba",
+    "librosa",
     "matplotlib",
     "sklearn",
     "pydantic",

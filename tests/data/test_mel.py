@@ -88,8 +88,3 @@ def test_frames_equal_plain_sums(settings: MelSettings, n: int) -> None:
     samples = np.random.default_rng(n).normal(0, 0.1, n).astype(np.float32)
     got = mel_transform(settings)(samples)
     np.testing.assert_allclose(got, plain_frames(samples, settings), atol=1e-5)
-
-
-def test_bands_narrower_than_the_transform_resolves_are_told() -> None:
-    with pytest.warns(UserWarning, match=r"of 128 mel bands are empty: .*take fewer bands"):
-        mel_transform(MelSettings(n_bands=128, window=8.0))

@@ -106,6 +106,7 @@ def recording_examples(
     The function of a damaged one raises its `InputError`.
     """
     rate, n_steps = options.mel.sample_rate, count_steps(options.duration, dt)
+    mel_transform(options.mel)  # made once, and not by several threads
 
     def example(path: Path) -> Callable[[], Example]:
         try:
