@@ -244,6 +244,7 @@ PARTS: dict[str, tuple[str, tuple[str, ...]]] = {
         (
             "engines/shared/lanes.py",
             "engines/shared/plan.py",
+            "engines/shared/spectral_vector.py",
             "engines/shared/vector.py",
             "engines/cpu/neuron_code.py",
             "neurons/adjoint.py",

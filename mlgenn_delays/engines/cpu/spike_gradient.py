@@ -22,11 +22,13 @@ def derivative(kind, one, other, u):
 
 
 @kernel
-def add_spike_gradients(plan, layout, p, size, out_coef, out_address, traces, e, spike_gradient):
+def add_spike_gradients(
+    plan, layout, p, size, out_coef, out_address, spectra, traces, e, spike_gradient
+):  # fmt: skip
     """Add to `spike_gradient` (n, length) dL/d(spike) over feed-forward synapses, in every step."""
     base = e * layout.neurons * layout.length
     for q in range(len(plan.source)):
-        if plan.source[q] != p or plan.recurrent_projection[q]:
+        if plan.source[q] != p or plan.recurrent_projection[q] or spectra.chosen[q]:
             continue
         adjoint = traces.adjoint[plan.group[q]]
         flat = spike_gradient.reshape(-1)

@@ -12,6 +12,7 @@ import numpy as np
 
 from mlgenn_delays.data.types import Batch
 from mlgenn_delays.engines.cpu import currents, spike_gradient
+from mlgenn_delays.engines.cpu.frequency_domain import FrequencyDomain, synapses_of
 from mlgenn_delays.engines.cpu.neuron_code import NeuronKernels, Variant, neuron_kernels
 from mlgenn_delays.engines.results import Recording
 from mlgenn_delays.engines.shared.candidate_gradients import correlate
@@ -19,6 +20,7 @@ from mlgenn_delays.engines.shared.numerics import sum_chunks
 from mlgenn_delays.engines.shared.plan import INPUT, SPIKING
 from mlgenn_delays.engines.shared.scoring import Scores
 from mlgenn_delays.engines.shared.simulation import ForwardResult, Simulation, SimulationContext
+from mlgenn_delays.engines.shared.spectra import Spectra
 from mlgenn_delays.engines.shared.taps import (
     Taps,
     gather_gradient,
@@ -56,7 +58,8 @@ class TimestepSimulation(Simulation):
         self._traces: Traces | None = None
         self._row_layout: RowLayout
         self._buffers: SimpleQueue[ThreadBuffers] = SimpleQueue()
-        self._taps: dict[float | None, tuple[Taps, np.ndarray, np.ndarray]] = {}
+        self._frequency: FrequencyDomain
+        self._taps: dict[float | None, tuple[Taps, np.ndarray, np.ndarray, Spectra]] = {}
         self._width: float | None = None
         self._scores: Scores | None = None  # of the batch just run
         self._batch_stats: dict[str, tuple[np.ndarray, np.ndarray]] = {}
@@ -106,13 +109,17 @@ class TimestepSimulation(Simulation):
             self._row_layout = make_row_layout(plan, self._steps, max_shift, walked & compact)
             classes = self.context.network.output().n
             self._traces = make_traces(plan, self._row_layout, size, classes, self._states())
+            self._frequency = FrequencyDomain(
+                self.context, self._row_layout, self._traces, max_shift - 2
+            )
+            self._taps.clear()
             self._buffers = SimpleQueue()
             for _ in range(self.context.workers.threads):
                 self._buffers.put(make_thread_buffers(plan, self._row_layout))
         return self._traces
 
-    def _tapped(self, width: float | None) -> tuple[Taps, np.ndarray, np.ndarray]:
-        """Return the taps of all synapses, and their coefficients and places."""
+    def _tapped(self, width: float | None) -> tuple[Taps, np.ndarray, np.ndarray, Spectra]:
+        """Return the taps of all synapses, their coefficients and places, and their spectra."""
         if width not in self._taps:
             self._taps.clear()
             p, layout = self.context.parameters, self.context.layout
@@ -120,7 +127,9 @@ class TimestepSimulation(Simulation):
             taps = make_taps(
                 p.delay, layout.delay_of, p.longest, self._steps, width or 0.0, learning
             )
-            self._taps[width] = taps, *placed(self._plan, self._row_layout, taps, p.weight)
+            coef, address = placed(self._plan, self._row_layout, taps, p.weight)
+            spectra = self._frequency.prepare(self._plan, taps, coef)
+            self._taps[width] = taps, coef, address, spectra
         return self._taps[width]
 
     # Forwards
@@ -132,7 +141,8 @@ class TimestepSimulation(Simulation):
         """Run a batch; see `Simulation`."""
         traces, plan, size = self._fit(batch), self._plan, len(batch)
         self._width = width
-        taps, coef, address = self._tapped(width)
+        taps, coef, address, spectra = self._tapped(width)
+        self._frequency.begin()
         show_input(plan, self._row_layout, batch, traces)
         starts, times = events_of(batch)
         for p in range(len(plan.kind)):
@@ -142,9 +152,10 @@ class TimestepSimulation(Simulation):
             def charge(k: int, low: int, high: int, buffers: ThreadBuffers, p: int = p) -> None:
                 currents.run_currents(
                     plan, self._row_layout, p, taps.size, taps.first, coef, address, starts, times,
-                    spike_scale, traces, low, high, buffers,
+                    spike_scale, spectra, traces, low, high, buffers,
                 )  # fmt: skip
 
+            self._frequency.transform_sources(plan, spectra, p, size)
             self._over_chunks(size, charge)
             factor, shift = self._affine(p, size, width is not None)
             self._affines[p], kernels = (factor, shift), self._kernels(p)
@@ -235,7 +246,7 @@ class TimestepSimulation(Simulation):
         assert self._traces is not None and self._scores is not None
         drive = self._scores.drive
         traces, plan, size, p_ = self._traces, self._plan, len(batch), self.context.parameters
-        taps, _, address = self._tapped(self._width)
+        taps, _, address, spectra = self._tapped(self._width)
         places = len(plan.out_synapse) * taps.size
         out_coef, out_address = np.empty(places, np.float32), np.empty(places, np.int64)
         place_outgoing(plan, self._row_layout, taps, p_.weight, out_coef, out_address)
@@ -245,6 +256,7 @@ class TimestepSimulation(Simulation):
         by_constant = np.zeros((min(CHUNKS, (size + 1) // 2), most, len(plan.bias)))
         room = max(1, CHUNK_BYTES // max(4, 4 * len(address)))
         sums = np.zeros((min(CHUNKS, room, (size + 1) // 2), len(address)), np.float32)
+        total = np.empty(len(address), np.float32)
         for p in range(len(plan.kind) - 1, -1, -1):
             if plan.kind[p] == INPUT:
                 continue
@@ -257,8 +269,8 @@ class TimestepSimulation(Simulation):
             ) -> None:  # fmt: skip
                 kernels.backward.back_neurons(
                     plan, self._row_layout, p, shape, *self._affines[p], taps.size, out_coef,
-                    out_address, spike_scale, drive, count_gradient, traces, low, high, buffers,
-                    by_constant[k],
+                    out_address, spike_scale, drive, count_gradient, spectra, traces, low, high,
+                    buffers, by_constant[k],
                 )  # fmt: skip
 
             self._over_chunks(size, neurons_back)
@@ -269,27 +281,33 @@ class TimestepSimulation(Simulation):
             ) -> None:
                 currents.back_arrivals(
                     plan, self._row_layout, p, taps.size, taps.first, address, starts, times,
-                    spike_scale, traces, low, high, sums[k],
+                    spike_scale, spectra, traces, low, high, sums[k],
                 )  # fmt: skip
 
             self._over_chunks(size, arrivals_back, len(sums))
+            self._frequency.add_gradients(plan, spectra, taps, p, size, total)
             self._learn_synapses(p, batch, spike_scale)
         for name, neurons in p_.neurons.items():
             own = by_constant.sum(0)[: len(neurons.names), self.context.layout.neurons[name]]
             neurons.take_gradients(own)
-        total = np.empty(len(address), np.float32)
-        self.context.spread(
-            len(total), lambda low, high: sum_chunks(sums, len(sums), low, high, total)
-        )
+        for q in np.flatnonzero(~spectra.chosen):
+            first, last = synapses_of(plan, int(q))
+            self._sum_chunks(sums, taps.size * first, taps.size * last, total)
         by_weight, by_delay = np.empty((2, len(p_.weight)), np.float32)
         gather_gradient(taps, p_.weight, total, by_weight, by_delay)
         return by_weight, by_delay
+
+    def _sum_chunks(self, sums: np.ndarray, begin: int, end: int, total: np.ndarray) -> None:
+        self.context.spread(
+            end - begin,
+            lambda low, high: sum_chunks(sums, len(sums), begin + low, begin + high, total),
+        )
 
     def _learn_synapses(self, p: int, batch: Batch, spike_scale: np.ndarray) -> None:
         """Take the gradients of learned time constants of synapses onto population p."""
         assert self._traces is not None
         traces, plan, size = self._traces, self._plan, len(batch)
-        taps, coef, address = self._tapped(self._width)
+        taps, coef, address, _ = self._tapped(self._width)
         starts, times = events_of(batch)
         for group in self.context.parameters.synapses.values():
             if group.population != self.context.layout.names[p]:
@@ -335,6 +353,9 @@ class TimestepSimulation(Simulation):
     ) -> np.ndarray:
         """Return the adjoints of all pairs of a projection; see `Simulation`."""
         assert self._traces is not None
+        table = self._frequency.table(self._plan, q, first, size, len(batch), self._counts)
+        if table is not None:
+            return table
         return correlate(
             self.context, self._row_layout, self._traces, batch, spike_scale, q, first, size
         )
