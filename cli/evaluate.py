@@ -8,7 +8,7 @@ import click
 from mlgenn_delays.errors import one_line
 
 from .console import say, say_json
-from .options import BACKEND, BACKENDS, CHECKPOINT, DATA, ENGINE, JSON, THREADS, check_engine
+from .options import BACKEND, BACKENDS, CHECKPOINT, DATA, ENGINE, JSON, THREADS, check_backend
 
 if TYPE_CHECKING:
     from mlgenn_delays.data import Data
@@ -58,7 +58,7 @@ def evaluate(
 
     from .options import losses_by_split, needed_split, tell_losses
 
-    check_engine(engine, backend=backend)
+    check_backend(engine, backend)
     found = Run(run)
     network = Network.load(found.directory.network_path(checkpoint))
     if split == "all":

@@ -46,7 +46,7 @@ BACKEND = click.option(
 COMMUNICATOR = click.option(
     "--communicator",
     type=click.Choice(["mpi"]),
-    help="Of --engine genn: train in all processes that mpiexec started.",
+    help="Train in all processes that mpiexec started, each with a part of every batch.",
 )
 THREADS = click.option(
     "--threads",
@@ -65,14 +65,13 @@ JSON = click.option(
 )
 
 
-def check_engine(engine: str, **options: str | None) -> None:
-    """Reject options (by name, None where not given) that only GeNN has with another engine."""
-    for name, value in options.items():
-        if value is not None and engine != "genn":
-            raise InputError(
-                f"--{name} must come with --engine genn, got --engine {engine}; "
-                f"add --engine genn, or leave --{name} out"
-            )
+def check_backend(engine: str, backend: str | None) -> None:
+    """Reject a backend with another engine than GeNN, which alone has any."""
+    if backend is not None and engine != "genn":
+        raise InputError(
+            f"--backend must come with --engine genn, got --engine {engine}; "
+            "add --engine genn, or leave --backend out"
+        )
 
 
 # Where weights and delays start: a given network has its own. Delays that rewiring grows start

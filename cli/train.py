@@ -3,7 +3,7 @@
 import shlex
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from time import sleep, strftime
@@ -23,7 +23,7 @@ from .options import (
     ENGINES,
     JSON,
     THREADS,
-    check_engine,
+    check_backend,
     environment,
     keep_test,
     losses_by_split,
@@ -33,16 +33,17 @@ from .options import (
 
 if TYPE_CHECKING:
     from mlgenn_delays.data import Data
+    from mlgenn_delays.engines.ranks import Ranks
     from mlgenn_delays.network import Network
     from mlgenn_delays.recipe import Recipe
     from mlgenn_delays.runs.directory import RunDirectory
     from mlgenn_delays.runs.run import Run
     from mlgenn_delays.training.initial_weights import InitialWeights
-    from mlgenn_delays.training.ranks import Ranks
     from mlgenn_delays.training.trainer import Trainer
 
 DEFAULT_RECIPE = "digits"
 GRACE = 2.0  # seconds
+COMPILING = "compiling kernels, which are kept for later runs"
 NOTHING_YET = "interrupted before a run directory was made; run the same command again"
 
 
@@ -71,8 +72,11 @@ def train(**options: Any) -> None:
     the same engine or another. The best epoch is chosen by the validation split; the test split
     chooses nothing.
     """
+    from mlgenn_delays.kernel_helper import telling
+
     as_json = options.pop("as_json")
-    result = run_training(TrainOptions(**options))
+    with nullcontext() if as_json else telling(lambda: say(COMPILING, err=True)):
+        result = run_training(TrainOptions(**options))
     if result is None:  # another process says it
         return
     if as_json:
@@ -132,7 +136,7 @@ def run_training(options: TrainOptions) -> dict[str, Any] | None:
         WorkError: The work failed.
         Interrupted: The run can be resumed.
     """
-    check_engine(options.engine, backend=options.backend, communicator=options.communicator)
+    check_backend(options.engine, options.backend)
     with _resumable(options, Path(options.out) if options.resume and options.out else None):
         job = resumed_job(options) if options.resume else new_job(options)
         trainer = _trainer(job, options)

@@ -1,8 +1,8 @@
 """The one home of compiler flags: every kernel is made here.
 
-There is no fast-math. A kernel is compiled once on its own and once within each kernel that calls
-it; if operations may be reordered or fused, those copies round differently, and which of them runs
-depends on whether it came from the cache: a resumed run would differ from an uninterrupted one.
+There is no fast-math. A kernel is compiled within each kernel that calls it (`kernel_calls`), and
+on its own if Python calls it too; if operations may be reordered or fused, those copies round
+differently, and a run would depend on which of them it happens to take.
 
 Numba's cache knows when a kernel's own file changes, not when that of a kernel it calls does, of
 a constant it uses, or of a named tuple that it is given (the places of its fields are compiled in).
@@ -40,6 +40,8 @@ from mlgenn_delays.files import (
     remove_unused,
     write_atomic,
 )
+from mlgenn_delays.kernel_calls import call_as_part
+from mlgenn_delays.kernel_helper import missed
 
 # NUMBA_CACHE_DIR may be shared with other packages, whose folders are not ours to remove.
 PREFIX = "delaysnn-"
@@ -162,6 +164,7 @@ class _Files:
                 continue
             except Exception as error:  # whatever unpickling raises
                 _warn(f"compiled kernels in {folder} are damaged ({error}); compiling them anew")
+        missed()
         return None
 
     def save(self, key: object, data: object) -> None:
@@ -235,35 +238,43 @@ def _warn(text: str) -> None:
 
 _PACKAGE = Path(__file__).parent
 _MARK = b"@kernel"
+_COMPILER = ("kernels.py", "kernel_calls.py")  # which all kernels depend on
 # Part -> where its kernels are, and the other files that these take functions and constants from.
 PARTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "analysis": ("analysis/*_kernel.py", ()),
     "data": ("data/*/*_kernel.py", ()),
-    "engines": (
-        "engines/*/*.py",
+    "engines.cpu": (
+        "engines/cpu/*.py",
         (
+            "engines/cpu/neuron_code.py",
             "engines/shared/lanes.py",
+            "engines/shared/numerics.py",
             "engines/shared/plan.py",
             "engines/shared/spectral_vector.py",
+            "engines/shared/traces.py",
             "engines/shared/vector.py",
-            "engines/cpu/neuron_code.py",
             "neurons/adjoint.py",
             "neurons/declare.py",
             "neurons/equations.py",
             "neurons/write.py",
         ),
     ),
+    "engines.shared": (
+        "engines/shared/*.py",
+        ("engines/shared/plan.py", "engines/shared/vector.py", "neurons/declare.py"),
+    ),
 }
+_ENGINE = "engines.cpu"  # the part with most of the kernels
 
 
 def kernel_files(part: str) -> list[Path]:
     """The files that the kernels of a part of the package depend on, in a fixed order."""
     pattern, others = PARTS[part]
     found = [file for file in _PACKAGE.glob(pattern) if _MARK in file.read_bytes()]
-    return sorted({_PACKAGE / "kernels.py", *found, *(_PACKAGE / name for name in others)})
+    return sorted({*found, *(_PACKAGE / name for name in (*_COMPILER, *others))})
 
 
-def kernel_folders(part: str = "engines") -> tuple[Path, ...]:
+def kernel_folders(part: str = _ENGINE) -> tuple[Path, ...]:
     """The folders that are searched for a part's compiled kernels, best first."""
     digest = sha256()
     for file in kernel_files(part):
@@ -273,7 +284,7 @@ def kernel_folders(part: str = "engines") -> tuple[Path, ...]:
     return store_folders(f"{part}-{digest.hexdigest()[:16]}")
 
 
-def kernel_cache(part: str = "engines") -> Path | None:
+def kernel_cache(part: str = _ENGINE) -> Path | None:
     """The folder in which a part's compiled kernels are stored, None if there is none."""
     for folder in kernel_folders(part):
         try:
@@ -331,6 +342,10 @@ def _unpacked(name: str, path: Path) -> str:
 
 def kernel(function: Callable[..., Any]) -> Any:
     """Compile a kernel: cached between runs, and outside the GIL so that threads run it."""
-    part = function.__module__.split(".")[1]
+    module = f"{function.__module__}.".partition(".")[2]
+    part = next(part for part in PARTS if module.startswith(f"{part}."))
+    options: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
     with stored_in(_folders(part)) as stored:
-        return numba.njit(cache=stored, nogil=True, error_model="numpy")(function)
+        dispatcher = numba.njit(cache=stored, **options)(function)
+    call_as_part(dispatcher, options)
+    return dispatcher

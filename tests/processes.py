@@ -1,13 +1,43 @@
-"""Processes of trainings that are caught at work, however busy the machine is."""
+"""Processes of trainings: caught at work, however busy the machine is, or started by MPI."""
 
+import json
+import shutil
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import Popen
 from typing import Any
 
+from tests.needs import PATH, need
+
 ENOUGH = 120  # seconds, for a start that compiles kernels
 TRIES = 8
+ROOT = Path(__file__).parents[1]
+
+
+def mpiexec() -> str:
+    """Return the MPI launcher of mpi4py's library, or skip."""
+    need("mpi")
+    found = shutil.which("mpiexec", path=PATH)
+    assert found is not None
+    return found
+
+
+def run(command: list[str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+
+
+def printed(command: list[str]) -> list[Any]:
+    """Return the JSON that each rank printed."""
+    done = run(command)
+    assert done.returncode == 0, done.stderr
+    decoder, found, rest = json.JSONDecoder(), [], done.stdout.strip()
+    while rest:  # ranks may print on one line
+        each, end = decoder.raw_decode(rest)
+        found.append(each)
+        rest = rest[end:].strip()
+    return found
 
 
 def wait_for(condition: Callable[[], object], process: Popen | None = None) -> None:

@@ -30,18 +30,41 @@ def stratified(labels: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
     Labels (N,) are classes, or classes and speakers as one number. Returned are the indices of the
     rest and of the part, both ascending.
     """
-    from sklearn.model_selection import train_test_split
-
-    try:
-        rest, part = train_test_split(
-            np.arange(len(labels)), test_size=size, stratify=labels, random_state=_SPLIT_SEED
-        )
-    except ValueError as error:
+    _, code, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    kept = len(labels) - size
+    if counts.min(initial=2) < 2 or min(kept, size) < len(counts):
         raise InputError(
-            f"cannot split {size} of {len(labels)} examples by label: {error}; "
-            "give more examples of each label"
-        ) from error
-    return np.sort(rest), np.sort(part)
+            f"cannot split {size} of {len(labels)} examples by label: each part needs one of each "
+            f"of {len(counts)} labels; give more examples of each label"
+        )
+    # As scikit-learn's train_test_split with random_state=0 does it, whose import takes long.
+    rng = np.random.RandomState(_SPLIT_SEED)
+    n_rest = _shares(counts, kept, rng)
+    n_part = _shares(counts - n_rest, size, rng)
+    rest, part = [], []
+    for own, first, n in zip(
+        np.split(np.argsort(code, kind="stable"), np.cumsum(counts)[:-1]), n_rest, n_part,
+        strict=True,
+    ):  # fmt: skip
+        own = own[rng.permutation(len(own))]
+        rest.append(own[:first])
+        part.append(own[first : first + n])
+    return np.sort(np.concatenate(rest)), np.sort(np.concatenate(part))
+
+
+def _shares(counts: np.ndarray, n: int, rng: np.random.RandomState) -> np.ndarray:
+    """Return how many of n draws each class gets: the most likely numbers, ties drawn."""
+    exact = counts / counts.sum() * n
+    out = np.floor(exact)
+    left, rest = int(n - out.sum()), exact - out
+    for value in np.unique(rest)[::-1]:
+        if left <= 0:
+            break
+        tied = np.flatnonzero(rest == value)
+        chosen = rng.choice(tied, size=min(len(tied), left), replace=False)
+        out[chosen] += 1
+        left -= len(chosen)
+    return out.astype(np.int64)
 
 
 def split_validation(strata: np.ndarray, share: float, where: str) -> tuple[np.ndarray, np.ndarray]:

@@ -8,6 +8,7 @@ import numpy as np
 
 from mlgenn_delays.data.types import Batch
 from mlgenn_delays.engines.base import CompiledNetwork
+from mlgenn_delays.engines.ranks import Ranks
 from mlgenn_delays.engines.shared.simulation import ForwardResult, Simulation, SimulationContext
 from mlgenn_delays.errors import InputError, nearest
 from mlgenn_delays.learning import EventProp, Rule, SurrogateBPTT, Triangle
@@ -32,8 +33,10 @@ def cpu_simulation(context: SimulationContext, keeps: bool, rewired: bool) -> Si
 class PipelinedSimulation:
     """Goes back through every batch at once and keeps its gradients until they are asked for."""
 
+    pretends = False
+
     def __init__(self, simulation: Simulation) -> None:
-        self._simulation = simulation
+        self._simulation, self.pretend = simulation, simulation.pretend
         self._kept: list[tuple[np.ndarray, np.ndarray]] = []
         self.refresh, self.keep_statistics = simulation.refresh, simulation.keep_statistics
         self.correlate, self.recording = simulation.correlate, simulation.recording
@@ -87,11 +90,12 @@ def compile_network(
             its last batches only. None if not known, then of all batches.
         seed: Seed of dropout and rewiring.
         engine: ``"cpu"`` or ``"genn"``.
-        threads: Threads, all cores if None; results do not depend on it. GeNN's CPU backend runs
-            on one whatever this is.
+        threads: Threads, all cores if None (shared out among the ranks on a machine); results do
+            not depend on it. GeNN's CPU backend runs on one whatever this is.
         backend: Of GeNN, ``"single_threaded_cpu"`` or ``"cuda"``.
         batch_size: Examples that CUDA runs side by side; those of a larger batch run in turn.
-        communicator: Of GeNN, ``"mpi"`` to share every batch among the ranks of an MPI program.
+        communicator: ``"mpi"`` to share every batch among the ranks of an MPI program, each of
+            which compiles the same network and calls the same methods; None for this process alone.
         learns: Whether it will learn; False lets GeNN run a network with normalisation, folded, and
             whatever the surrogate.
 
@@ -116,20 +120,16 @@ def compile_network(
     from mlgenn_delays.engines.learner import Learner
 
     make: Callable[..., Any] = cpu_simulation
-    if communicator is not None and engine != "genn":
-        raise InputError(
-            f"a communicator must be with the engine 'genn', got {communicator!r} with "
-            f"{engine!r}; the CPU engine takes threads"
-        )
+    ranks = Ranks(communicator)
     if engine == "genn":
         from mlgenn_delays.engines.genn import genn_simulation
 
-        make = genn_simulation(backend, batch_size, communicator)
+        make = genn_simulation(backend, batch_size)
         if not learns:
             network, rule = network.folded(), _forwards(rule)
     return Learner(
         network, rule, make, loss=loss, rewiring=rewiring, total_steps=total_steps,
-        epoch_steps=epoch_steps, seed=seed, threads=threads,
+        epoch_steps=epoch_steps, seed=seed, threads=threads, learns=learns, ranks=ranks,
     )  # fmt: skip
 
 

@@ -4,7 +4,9 @@ An engine's `Simulation` runs a batch forwards and back; learning happens here.
 """
 
 from collections.abc import Callable, Collection, Iterable
+from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,6 +21,7 @@ from mlgenn_delays.engines.checks import (
     check_variables,
 )
 from mlgenn_delays.engines.metrics import ACCURACY, metric_for
+from mlgenn_delays.engines.ranks import ALONE, Ranks
 from mlgenn_delays.engines.results import BatchResult, EpochResult, Evaluation, Gradients, Recording
 from mlgenn_delays.engines.shared.candidate_gradients import candidate_gradients
 from mlgenn_delays.engines.shared.optimiser import Optimiser, keep_signs
@@ -34,6 +37,7 @@ from mlgenn_delays.engines.shared.simulation import (
     set_connectivity,
 )
 from mlgenn_delays.errors import DivergedError, InputError
+from mlgenn_delays.kernel_helper import helped
 from mlgenn_delays.learning import Rule, SurrogateBPTT
 from mlgenn_delays.learning.losses import as_loss
 from mlgenn_delays.machine import Workers
@@ -92,16 +96,19 @@ class Learner:
         epoch_steps: int | None = None,
         seed: int = 0,
         threads: int | None = None,
+        learns: bool = True,
+        ranks: Ranks = ALONE,
     ) -> None:
         self.network = network
         self.rule = rule
         self.loss = as_loss(loss)
         self.total_steps = total_steps
         self.seed = seed
-        own, workers = network.copy(), Workers(threads)  # rewiring changes its structure
+        own = network.copy()  # rewiring changes its structure
+        workers = Workers(ranks.threads() if threads is None else threads)
         plan, layout = make_plan(own)
         self._context = SimulationContext(
-            own, rule, self.loss, workers, plan, layout, Parameters(own, layout)
+            own, rule, self.loss, workers, plan, layout, Parameters(own, layout), ranks=ranks
         )
         check_loss(network, rule, self.loss)
         check_rule(network, rule)
@@ -111,7 +118,9 @@ class Learner:
             else None
         )
         growing = self._structure is not None and self._structure.rule.needs_gradient
-        self._simulation = make_simulation(self._context, growing, self._structure is not None)
+        self._make = partial(make_simulation, self._context, growing, self._structure is not None)
+        self._simulation = self._make()
+        self._new = learns and workers.threads > 1 and self._simulation.pretends
         self._pending: _Pending | None = None
         self._optimiser = Optimiser(self._context, total_steps)
         self._unscaled = np.ones((1, int(plan.first[-1])), np.float32)
@@ -132,9 +141,22 @@ class Learner:
     ) -> tuple[Scores, np.ndarray]:
         """Run a batch; return its scores and the spikes of its neurons, (B, N)."""
         check_batch(self.network, batch, self.loss)
-        scores, counts = self._simulation.forward(batch, spike_scale, width=width, pending=pending)
+        first, self._new = self._new, False
+        with helped(partial(self._rehearse, batch)) if first else nullcontext():
+            scores, counts = self._simulation.forward(
+                batch, spike_scale, width=width, pending=pending
+            )
         assert scores is not None
         return scores, counts
+
+    def _rehearse(self, batch: Batch) -> None:
+        """Go through what comes after the forward pass, in a process that only compiles it."""
+        self._context.workers, width = Workers(1), self._width(1)
+        self._simulation = self._make()  # the other's buffers are in use
+        self._simulation.refresh()
+        self._simulation.pretend(batch, self._unscaled, width)
+        self._pending = _Pending(batch, self._unscaled, width)
+        self._catch_up()
 
     def _by_population(self, per_neuron: np.ndarray) -> dict[str, np.ndarray]:
         """Return the parts of an array (N,) that belong to populations that spike."""

@@ -262,13 +262,14 @@ def check_reset(owner: str, own: Equations, parameters: Mapping[str, Any]) -> No
     if not resets:
         return
     constants = own.constants_at(parameters, 1e-3)
-    for name in own.states:  # the state in which it is at the threshold, alone
-        known: dict[str, Any] = {**constants, **dict.fromkeys((*own.states, "I"), np.float64(0))}
-        low = _distance(own, known)
-        slope = _distance(own, known | {name: 1.0}) - low
-        if np.any(slope <= 0):
-            continue
-        known |= {name: -low / slope, SPIKE: 1.0}
+    rest: dict[str, Any] = {**constants, **dict.fromkeys((*own.states, "I"), np.float64(0))}
+    low = _distance(own, rest)
+    slopes = {name: _distance(own, rest | {name: 1.0}) - low for name in own.states}
+    rising = {name: slope for name, slope in slopes.items() if np.all(slope > 0)}
+    # What only lowers V, as adaptation does, leads to no threshold, unless nothing rises.
+    falling = {name: slope for name, slope in slopes.items() if np.all(slope < 0)}
+    for name, slope in (rising or falling).items():  # the state in which it is there, alone
+        known = {**rest, name: -low / slope, SPIKE: 1.0}
         for line in own.lines[own.threshold + 1 :]:
             known[line.target] = evaluate(line.value, known)
         after = np.max(_distance(own, known))

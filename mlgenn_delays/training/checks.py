@@ -102,16 +102,19 @@ def check_arguments(
 
 
 def check_engine(engine: object, backend: object, communicator: object) -> None:
-    """Reject an unknown engine, and what only GeNN has with another one."""
+    """Reject an unknown engine, a backend of another one, and ranks of a GeNN that is missing."""
     if engine not in ENGINES:
         hint = nearest(engine, ENGINES) if isinstance(engine, str) else ""
         raise InputError(f"engine must be one of {', '.join(ENGINES)}, got {engine!r}{hint}")
-    for name, value, usual in (("backend", backend, BACKEND), ("communicator", communicator, None)):
-        if value != usual and engine != "genn":
-            raise InputError(
-                f"engine must be 'genn' with {name} {value!r}, got {engine!r}; "
-                f"set engine='genn', or leave {name} out"
-            )
+    if backend != BACKEND and engine != "genn":
+        raise InputError(
+            f"engine must be 'genn' with backend {backend!r}, got {engine!r}; "
+            "set engine='genn', or leave backend out"
+        )
+    if engine == "genn" and communicator is not None:
+        from mlgenn_delays.engines.genn.checks import available_backends
+
+        available_backends()  # before MPI starts
 
 
 def check_data(network: Network, loss: Loss, what: str, data: Data) -> None:

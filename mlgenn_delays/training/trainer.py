@@ -13,6 +13,7 @@ from mlgenn_delays.data.types import Batch, Data
 from mlgenn_delays.engines.base import CompiledNetwork
 from mlgenn_delays.engines.checks import Trials, check_sizes
 from mlgenn_delays.engines.compile import compile_network
+from mlgenn_delays.engines.ranks import Ranks
 from mlgenn_delays.engines.results import EpochResult, Evaluation
 from mlgenn_delays.errors import DivergedError, InputError
 from mlgenn_delays.learning import Rule
@@ -53,7 +54,6 @@ from mlgenn_delays.training.checks import (
     starting_network,
 )
 from mlgenn_delays.training.epoch_line import EpochProgress
-from mlgenn_delays.training.ranks import Ranks
 from mlgenn_delays.untrusted import as_damaged
 
 
@@ -75,8 +75,7 @@ class Trainer:
         threads: Threads, all cores if None; results do not depend on it.
         engine: ``"cpu"`` or ``"genn"``.
         backend: Of GeNN, ``"single_threaded_cpu"`` or ``"cuda"``.
-        communicator: ``"mpi"`` where GeNN trains in several processes, each of which makes the
-            same trainer and calls the same methods; None for one.
+        communicator: ``"mpi"`` for several processes, all making and calling the same; else None.
         augment: Random changes to the training examples, or None.
         patience: Stop after so many epochs without a better best one, or None for never.
         run: Where to keep metrics and checkpoints, or None to keep all in memory.
@@ -341,6 +340,7 @@ class Trainer:
             result, answer = self._learn(compiled, epoch, train, validation, progress)
             last = compiled.pull().copy()
             content = checked(last)
+            self.ranks.agree_on_network(zlib.crc32(content))
         except DivergedError as error:
             self._network, self._compiled = self._last, None
             raise diverged(epoch, error, self.run) from error

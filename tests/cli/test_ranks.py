@@ -8,7 +8,7 @@ from mlgenn_delays.errors import DivergedError, WorkError
 from mlgenn_delays.training.trainer import Trainer
 from tests.cli.helpers import SMALL, call, parsed
 
-MPI = ["--engine", "genn", "--communicator", "mpi"]
+MPI = ["--communicator", "mpi"]
 
 
 class FakeRanks:
@@ -24,6 +24,9 @@ class FakeRanks:
     def agree(self, value):
         pass
 
+    def agree_on_network(self, value):
+        pass
+
     def wait(self):
         pass
 
@@ -33,11 +36,10 @@ class FakeRanks:
 
 @pytest.fixture
 def ranks(monkeypatch):
-    """Those processes, on the CPU engine."""
+    """Those processes, of which each runs whole batches."""
 
     def compile_network(*arguments, **options):
-        for name, asked in (("engine", "genn"), ("communicator", "mpi")):
-            assert options.pop(name) == asked
+        assert options.pop("communicator") == "mpi"
         return engines.compile_network(*arguments, **options)
 
     monkeypatch.setattr("mlgenn_delays.training.trainer.compile_network", compile_network)
@@ -98,7 +100,7 @@ def test_one_that_is_interrupted_ends_all(ranks, tmp_path, monkeypatch, leads):
     result = call("train", *SMALL, *MPI, "--out", tmp_path / "r")
     assert result.exit_code == 130
     assert ranks.ended == [130]
-    again = f"--engine genn --communicator mpi --resume --out {tmp_path / 'r'}"
+    again = f"--communicator mpi --resume --out {tmp_path / 'r'}"
     assert f"continue under MPI with: delaysnn train {again}\n" in result.stderr
 
 

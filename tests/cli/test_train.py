@@ -85,8 +85,6 @@ def test_what_only_genn_has(tmp_path):
     out = tmp_path / "r"
     text = refused("train", "--backend", "cuda", "--out", out)
     assert "--backend must come with --engine genn, got --engine cpu; add --engine genn" in text
-    text = refused("train", "--communicator", "mpi", "--engine", "cpu", "--out", out)
-    assert "--communicator must come with --engine genn" in text
     assert "'metal'" in refused("train", "--engine", "genn", "--backend", "metal")
     assert not out.exists()
 

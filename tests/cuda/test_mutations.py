@@ -64,7 +64,7 @@ MUTATIONS = [
     Mutation(
         "spikes arrive a step late", r"(denDelayPtr \+ group->d\[synAddress\])\)", r"\1 + 1)"
     ),
-    Mutation("the adjoint is not reset", r"group->P\[batchOffset \+ bid\] = _lP;", ""),
+    Mutation("the adjoint is not reset", r"group->(x_by__V)\[batchOffset \+ bid\] = _l\1;", ""),
     Mutation("a sum over a warp leaves lanes out", r"lOutPre, 8\)", "lOutPre, 4)"),
     Mutation(
         "a neuron past the end", r"if\(lid < \((\d+)u\)\) ?\{", r"if(lid <= (\1u)) {",

@@ -4,7 +4,8 @@ import sys
 
 import pytest
 
-from tests.genn.test_ranks import agree, mpiexec, run
+from tests.genn.test_ranks import agree
+from tests.processes import mpiexec, run
 
 pytestmark = [pytest.mark.device(devices=2), pytest.mark.slow]
 

@@ -55,3 +55,18 @@ def test_window_of_one_step() -> None:
 def test_too_few_examples_to_split() -> None:
     with pytest.raises(InputError, match="cannot split 1 of 3 examples"):
         stratified(np.array([0, 1, 2]), 1)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_splits_are_those_of_scikit_learn(seed: int) -> None:
+    """Runs made with it go on, and their results stay comparable."""
+    from sklearn.model_selection import train_test_split
+
+    random = np.random.default_rng(seed)
+    labels = random.permutation(np.repeat(np.arange(5) * 3, random.integers(7, 40, 5)))
+    size = int(random.integers(5, len(labels) - 5))
+    rest, part = train_test_split(
+        np.arange(len(labels)), test_size=size, stratify=labels, random_state=0
+    )
+    found = stratified(labels, size)
+    assert found[0].tolist() == sorted(rest) and found[1].tolist() == sorted(part)

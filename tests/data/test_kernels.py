@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from mlgenn_delays import kernels
 from mlgenn_delays.data.augment.augment_kernel import change_currents, rearrange
+from tests.needs import needs
 
 PACKAGE = Path(kernels.__file__).parent
 DAY = 24 * 3600
@@ -66,30 +67,38 @@ def needed(file: Path) -> set[Path]:
     return found
 
 
-def test_tuples_that_kernels_take_count() -> None:
-    """Compiled code has the places of their fields, and the key of the cache only their types.
-
-    Files left out have results.
-    """
-    counted = kernels.kernel_files("engines")
-    given = [
+@pytest.mark.parametrize(
+    ("part", "folders", "without"),
+    [
+        # Files left out have results; kernels of `cpu` take the fields of Taps one by one.
+        ("engines.cpu", ("cpu", "shared"), {"simulation.py", "scoring.py", "taps.py"}),
+        ("engines.shared", ("shared",), {"simulation.py", "scoring.py"}),
+    ],
+)
+def test_tuples_that_kernels_take_count(
+    part: str, folders: tuple[str, ...], without: set[str]
+) -> None:
+    """Compiled code has the places of their fields, and the key of the cache only their types."""
+    given = {
         file
-        for folder in ("cpu", "shared")
+        for folder in folders
         for file in (PACKAGE / "engines" / folder).glob("*.py")
-        if "(NamedTuple):" in file.read_text() and file.name not in ("simulation.py", "scoring.py")
-    ]
-    assert len(given) > 3 and set(given) <= set(counted)
+        if "(NamedTuple):" in file.read_text() and file.name not in without
+    }
+    assert len(given) > 2 and given <= set(kernels.kernel_files(part))
 
 
 @pytest.mark.parametrize("part", kernels.PARTS)
 def test_a_part_counts_what_its_kernels_take_from_elsewhere(part: str) -> None:
     """An edit of any file that a kernel's result depends on leads to a new folder."""
     counted = set(kernels.kernel_files(part))
-    marked = {file for file in counted if "@kernel" in file.read_text()} - {PACKAGE / "kernels.py"}
+    compiler = {PACKAGE / name for name in ("kernels.py", "kernel_calls.py")}
+    marked = {file for file in counted if "@kernel" in file.read_text()} - compiler
+    assert compiler <= counted
     assert marked
     for file in marked:
         assert needed(file) <= counted, file
-    if part == "engines":
+    if part == "engines.cpu":
         assert {file.name for file in needed(PACKAGE / "engines/cpu/eventprop_forward.py")} >= {
             "plan.py", "numerics.py", "synapses.py",
         }  # fmt: skip
@@ -107,12 +116,14 @@ def test_folder_is_of_the_content(
         return {part: kernels.kernel_cache(part) for part in kernels.PARTS}
 
     before = folders()
-    assert folders() == before and len(set(before.values())) == 3
+    assert folders() == before and len(set(before.values())) == 4
     for name, changed in {
         "data/augment/augment_kernel.py": {"data"}, "analysis/shuffle_kernel.py": {"analysis"},
-        "engines/shared/numerics.py": {"engines"}, "neurons/adjoint.py": {"engines"},
-        "engines/shared/vector.py": {"engines"}, "engines/cpu/event_simulation.py": set(),
-        "kernels.py": {"data", "analysis", "engines"},
+        "engines/cpu/currents.py": {"engines.cpu"}, "neurons/adjoint.py": {"engines.cpu"},
+        "engines/shared/readout.py": {"engines.shared"}, "engines/cpu/event_simulation.py": set(),
+        "engines/shared/numerics.py": {"engines.cpu", "engines.shared"},
+        "engines/shared/vector.py": {"engines.cpu", "engines.shared"},
+        "kernels.py": set(kernels.PARTS), "kernel_calls.py": set(kernels.PARTS),
     }.items():  # fmt: skip
         (copy / name).write_text((copy / name).read_text() + "# changed\n")
         after = folders()
@@ -309,3 +320,27 @@ def test_currents_change_as_documented(data: st.DataObject, n: int, n_steps: int
                 if t in range(*some[b][:2]) or c % group in range(*some[b][2:]):
                     value = np.float32(0.0)
                 assert out[b, t, c] == value
+
+
+@needs("compiled kernels")
+def test_a_kernel_that_is_called_is_compiled_within_its_caller_alone(tmp_path: Path) -> None:
+    """It is a part of the one file that is cached, which other processes can load and run."""
+    code = (
+        "import numpy as np;"
+        "from mlgenn_delays.engines.shared.numerics import flush_all_subnormal as every;"
+        "from mlgenn_delays.engines.shared.numerics import flush_subnormal as one;"
+        "values = np.array([1e-31, 1.0], np.float32); every(values);"
+        "print(values.tolist(), len(one.signatures), sum(every.stats.cache_hits.values()));"
+        "print(one(np.float32(1e-31)), len(one.signatures))"
+    )
+    environment = {key: value for key, value in os.environ.items() if key != "NUMBA_CACHE_DIR"}
+    for hits in (0, 1):
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            capture_output=True,
+            text=True,
+            env=environment | {"DELAYSNN_CACHE": str(tmp_path)},
+        )
+        assert done.stdout.splitlines() == [f"[0.0, 1.0] 0 {hits}", "0.0 1"], done.stderr
+        names = [file.name.split("-")[0] for file in tmp_path.rglob("*.nbc")]
+        assert sorted(names) == ["numerics.flush_all_subnormal", "numerics.flush_subnormal"]

@@ -208,7 +208,7 @@ class Page:
                 raise KeyboardInterrupt
             return learn(trainer, compiled, epoch, *others)
 
-        if "--engine" in words and "mpi" in words:
+        if "mpi" in words:
             return
         shutil.rmtree(out, ignore_errors=True)
         train = self.trained.get(out, [*DIGITS, out])

@@ -10,7 +10,16 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from mlgenn_delays import (
+    LIF,
+    Exponential,
+    LeakyIntegrator,
+    Network,
+    SpikeData,
+    SpikeInput,
+)
 from mlgenn_delays.data.types import SpikeBatch
+from mlgenn_delays.errors import InputError
 from mlgenn_delays.learning import Adam, EventProp
 from tests.engines.helpers import compiled, permuted, raster, traces
 from tests.reference import nets
@@ -140,6 +149,22 @@ def test_delays_stay_in_range_however_fast_they_learn(recipe: Recipe, rate: floa
         assert p.delay.max() <= p.max_delay
         moved |= not np.array_equal(p.delay, before[name])
     assert moved
+
+
+def test_places_of_recurrent_arrivals_that_32_bits_do_not_hold_are_refused() -> None:
+    network = Network(dt=1.0)
+    network.add("input", SpikeInput(1))
+    network.add("hidden", LIF(3000))
+    network.add("output", LeakyIntegrator(1))
+    for source, target in (("input", "hidden"), ("hidden", "hidden"), ("hidden", "output")):
+        network.connect(source, target, Exponential(5.0), weight=0.1, synapses=1)
+    steps = 1_000_000
+    data = SpikeData.from_events(
+        [([0], [0])], [0], n_channels=1, n_steps=steps, dt=1.0, label_names=("a",)
+    )
+    engine = compiled(network, EventProp())
+    with pytest.raises(InputError, match=f"at most 2147 neurons in trials of {steps} steps"):
+        engine.evaluate([data.batch(np.arange(1))])
 
 
 SCRIPT = """

@@ -118,6 +118,13 @@ def test_the_reset_counts_at_the_threshold_through_variables_of_the_step(reset: 
     declared(STEP.replace("spike = V >= v_thresh", test))
 
 
+def test_a_threshold_that_is_reached_from_above_has_a_reset_as_well() -> None:
+    falls = STEP.replace("* I", "* -I").replace("V >= v_thresh", "-V >= v_thresh")
+    declared(falls)
+    with pytest.raises(InputError, match="line 4 .*: the reset must leave the neuron below .* -2"):
+        declared(falls.replace("spike: V = 0", "spike: V = -2"))
+
+
 BODIES = [
     ("n: PositiveTime = 1.0", "must not be called 'n'"),
     ("dt: PositiveTime = 1.0", "must not be called 'dt'"),

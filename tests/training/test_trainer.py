@@ -272,7 +272,6 @@ def test_divergence_in_the_first_epoch_says_that_nothing_was_finished(fake, make
             {"backend": "cuda"},
             "engine must be 'genn' with backend 'cuda', got 'cpu'",
         ),
-        ({"communicator": "mpi"}, "engine must be 'genn' with communicator 'mpi', got 'cpu'"),
     ],
 )
 def test_arguments_check_themselves(make, arguments, text):

@@ -7,6 +7,8 @@ channels more carry the inverted image in the same way.
 
 import math
 from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
@@ -69,11 +71,9 @@ def load_digits_data(
         >>> len(load_digits_data()["test"])
         360
     """
-    from sklearn.datasets import load_digits
-
     DigitsOptions(duration=duration, window=window, both=both)
     n_steps = count_steps(duration, dt)
-    images, labels = load_digits(return_X_y=True)
+    images, labels = _images()
     steps = _steps(images, min(count_steps(window, dt), n_steps), both)
     rest, test = stratified(labels, math.ceil(_TEST * len(labels)))
     train, validation = stratified(labels[rest], round(_VALIDATION * len(labels)))
@@ -84,6 +84,20 @@ def load_digits_data(
         names = tuple(map(str, index))
         data[split] = SpikeData(start, time, labels[index], n_steps, dt, LABEL_NAMES, names)
     return data
+
+
+def _images() -> tuple[np.ndarray, np.ndarray]:
+    """Return the images (N, 64) and labels of scikit-learn, whose import would take a second."""
+    package = find_spec("sklearn")
+    for folder in (package and package.submodule_search_locations) or ():
+        file = Path(folder) / "datasets" / "data" / "digits.csv.gz"
+        if file.is_file():
+            rows = np.loadtxt(file, delimiter=",")
+            return rows[:, :-1], rows[:, -1].astype(np.int64)
+    from sklearn.datasets import load_digits
+
+    images, labels = load_digits(return_X_y=True)
+    return images, labels
 
 
 def latency_steps(images: np.ndarray, window: int) -> np.ndarray:

@@ -14,10 +14,10 @@ from mlgenn_delays.engines.cpu.eventprop_forward import BLOCK, EventBuffers, Rec
 from mlgenn_delays.engines.cpu.frequency_domain import no_spectra
 from mlgenn_delays.engines.cpu.linear_matrices import linear_buffers, make_linear, take_gradients
 from mlgenn_delays.engines.cpu.synapses import QUAD
+from mlgenn_delays.engines.ranks import Share
 from mlgenn_delays.engines.results import Recording
 from mlgenn_delays.engines.shared.candidate_gradients import correlate
 from mlgenn_delays.engines.shared.lanes import LANES, PAIR
-from mlgenn_delays.engines.shared.numerics import sum_chunks
 from mlgenn_delays.engines.shared.plan import INPUT, SPIKING, Plan
 from mlgenn_delays.engines.shared.scoring import Scores
 from mlgenn_delays.engines.shared.simulation import ForwardResult, Simulation, SimulationContext
@@ -34,7 +34,7 @@ from mlgenn_delays.engines.shared.traces import (
     show_input,
     spike_starts,
 )
-from mlgenn_delays.machine import CHUNKS, chunks
+from mlgenn_delays.errors import InputError
 from mlgenn_delays.network import CurrentInput
 
 FIRST_CAPACITY = 1024  # spikes per example; grows as needed
@@ -48,6 +48,7 @@ class EventSimulation(Simulation):
         self._capacity = FIRST_CAPACITY
         self._store: SpikeStore | None = None
         self._scores: Scores | None = None  # of the batch just run
+        self._share: Share  # how ranks shared it
         self._buffers: SimpleQueue[EventBuffers] = SimpleQueue()
         self._row_layout: RowLayout
         self._traces: Traces
@@ -131,6 +132,12 @@ class EventSimulation(Simulation):
         widest = max(BLOCK, int(plan.n[plan.recurrent_population].max(initial=0)))
         lanes, length = -(-widest // LANES) * LANES, self._length()
         groups = int(plan.groups.max())
+        if lanes * length * PAIR > np.iinfo(np.uint32).max:  # what holds places: see `Recurrent`
+            raise InputError(
+                f"a population that projects to itself must have at most {2**31 // length} neurons "
+                f"in trials of {steps} steps under EventProp, got {widest}; make it smaller, raise "
+                "network.dt, or take SurrogateBPTT"
+            )
         return EventBuffers(
             rows=np.zeros((groups, lanes // LANES, length * LANES), np.float32),
             adjoint=np.zeros((groups, lanes // QUAD, length * QUAD * PAIR), np.float32),
@@ -160,6 +167,7 @@ class EventSimulation(Simulation):
         """Run a batch, with more memory if its spikes need it; no spike is ever left out."""
         starts, times = events_of(batch)
         context = self.context
+        share = self._share = context.share(len(batch), whole=not scored)
         while True:
             store = self._fit(batch)
 
@@ -174,22 +182,35 @@ class EventSimulation(Simulation):
                     low, high, self._steps, buffers,
                 )  # fmt: skip
 
-            context.over_chunks(len(batch), CHUNKS, self._buffers, task)
-            size = len(batch)
-            needed = int(store.needed[:size].max())
+            context.over_chunks(share.own_chunks(), self._buffers, task)
+            needed = int(store.needed[slice(*share.own)].max(initial=0))
             if needed <= self._capacity:
-                self._counts = self._spikes(store, size)
-                voltage, learns = store.voltage[:size], width is not None
-                self._scores = context.score(voltage, batch, learns=learns) if scored else None
+                self._counts = self._spikes(store, len(batch))
+                share.gather(self._counts)
+                voltage, learns = store.voltage[: len(batch)], width is not None
+                self._scores = None
+                if scored:
+                    self._scores = context.score_shared(share, voltage, batch, learns=learns)
                 return ForwardResult(self._scores, self._counts)
             self._capacity = max(2 * self._capacity, needed + needed // 4)
             self._store = None
+
+    pretends = True
+
+    def pretend(self, batch: Batch, spike_scale: np.ndarray, width: float) -> None:
+        """Make ready for `backward` of a batch that did not run; see `Simulation`."""
+        store, size = self._fit(batch), len(batch)
+        self._share = self.context.share(size)
+        self._bring_currents(batch, spike_scale)
+        store.voltage[:] = 0.0
+        self._counts = self._spikes(store, size)
+        self._scores = self.context.score(store.voltage[:size], batch, learns=True)
 
     def backward(self, batch: Batch, spike_scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the gradients of the batch just run; see `Simulation`."""
         assert self._store is not None and self._scores is not None
         store, context, drive = self._store, self.context, self._scores.drive
-        most = min(CHUNKS, (len(batch) + 1) // 2)
+        share, most = self._share, len(self._share.chunks)
         if len(self._grads) < most:
             self._grads = np.empty((most, *self._sum.shape), np.float32)
         count_gradient = context.spike_count_gradient(self._counts)
@@ -205,19 +226,17 @@ class EventSimulation(Simulation):
                 self._traces.adjoint, by_matrix[k], by_synapse[k],
             )  # fmt: skip
 
-        n = context.over_chunks(len(batch), CHUNKS, self._buffers, task)
-
-        def add_up(low: int, high: int) -> None:
-            for kind in range(2):
-                sum_chunks(self._grads[:, kind], n, low, high, self._sum[kind])
-
-        context.spread(self._sum.shape[1], add_up)
+        context.over_chunks(share.own_chunks(), self._buffers, task)
+        # Weights' and delays' are one row.
+        context.sum_groups(share, self._grads.reshape(len(self._grads), -1), self._sum.reshape(-1))
         self._sum[1] *= context.parameters.weight
+        share.gather_chunks(by_matrix)
+        share.gather_chunks(by_synapse)
         take_gradients(context, by_matrix.sum(0), by_synapse.sum(0))
         if self._currents:
             self._add_current_gradients(batch, spike_scale)
         if self._keeps:
-            self._keep_spikes(len(batch))
+            self._keep_spikes()
         return self._sum[0], self._sum[1]
 
     # Currents
@@ -228,7 +247,7 @@ class EventSimulation(Simulation):
         if not self._currents:
             return
         context, traces, layout = self.context, self._traces, self._row_layout
-        show_input(context.plan, layout, batch, traces)
+        show_input(context.plan, layout, batch, traces, *self._share.own)
         plan, p_ = self._of_currents(), context.parameters
         longest, order = p_.longest, context.layout.delay_of
         self._taps = make_taps(p_.delay, order, longest, self._steps, 0.0, learning=True)
@@ -246,7 +265,7 @@ class EventSimulation(Simulation):
                     spike_scale, spectra, traces, low, high, buffers,
                 )  # fmt: skip
 
-            context.spread(len(batch), task)
+            context.spread_over(*self._share.own, task)
         self._current = traces.current
 
     def _of_currents(self) -> Plan:
@@ -256,13 +275,13 @@ class EventSimulation(Simulation):
 
     def _add_current_gradients(self, batch: Batch, spike_scale: np.ndarray) -> None:
         plan, layout, traces, taps = self._of_currents(), self._row_layout, self._traces, self._taps
-        starts, times = events_of(batch)
-        parts = chunks(len(batch), min(CHUNKS, (len(batch) + 1) // 2))
-        sums = np.zeros((len(parts), len(self._address)), np.float32)
+        (starts, times), parts = events_of(batch), self._share.own_chunks()
+        sums = np.zeros((len(self._share.chunks), len(self._address)), np.float32)
         spectra = no_spectra(len(plan.source))
 
-        def task(k: int) -> None:
-            for e in range(*parts[k]):
+        def task(at: int) -> None:
+            k, low, high = parts[at]
+            for e in range(low, high):
                 neuron_scale = spike_scale[e if len(spike_scale) > 1 else 0]
                 for p in np.flatnonzero(plan.kind != INPUT):
                     currents.collect(
@@ -271,8 +290,10 @@ class EventSimulation(Simulation):
                     )  # fmt: skip
 
         self.context.workers.run(task, len(parts))
+        total = np.empty(sums.shape[1], np.float32)
+        self.context.sum_groups(self._share, sums, total)
         by_weight, by_delay = np.empty(self._sum.shape, np.float32)
-        gather_gradient(taps, self.context.parameters.weight, sums.sum(0), by_weight, by_delay)
+        gather_gradient(taps, self.context.parameters.weight, total, by_weight, by_delay)
         self._sum[0] += by_weight
         self._sum[1] += by_delay
 
@@ -285,8 +306,9 @@ class EventSimulation(Simulation):
             self.forward(batch, spike_scale, width=0.0)
             self.backward(batch, spike_scale)
         return correlate(
-            self.context, self._row_layout, self._traces, batch, spike_scale, q, first, size
-        )
+            self.context, self._row_layout, self._traces, batch, spike_scale, q, first, size,
+            self._share,
+        )  # fmt: skip
 
     def _spikes(self, store: SpikeStore, size: int) -> np.ndarray:
         """Return the spikes of every neuron, (size, N) int64."""
@@ -297,24 +319,27 @@ class EventSimulation(Simulation):
             counts[:, plan.first[p] : plan.first[p + 1]] = np.diff(start.astype(np.int64))
         return counts
 
-    def _times(self, name: str, size: int) -> np.ndarray:
-        """Return the steps of a population's spikes by example and neuron, uint32."""
+    def _times(self, name: str, first: int, end: int) -> np.ndarray:
+        """Return the steps of a population's spikes in some examples, by neuron, uint32."""
         assert self._store is not None
         p, plan = self.context.layout.names.index(name), self.context.plan
-        ends = self._store.start[:size, [plan.spike_offset[p], plan.spike_offset[p] + plan.n[p]]]
-        return np.concatenate([self._store.time[low:high] for low, high in ends])
+        places = [plan.spike_offset[p], plan.spike_offset[p] + plan.n[p]]
+        ends = self._store.start[first:end, places]
+        return np.concatenate([self._store.time[:0], *(self._store.time[a:b] for a, b in ends)])
 
-    def _keep_spikes(self, size: int) -> None:
+    def _keep_spikes(self) -> None:
+        first, end = self._share.own
         for name in self.context.layout.spiking:
             row = self._row_layout.neuron_row[self.context.layout.names.index(name)]
-            count = self._counts[:, self.context.layout.neurons[name]]
-            keep_spikes(self._row_layout, self._traces, row, count, self._times(name, size))
+            count = self._counts[first:end, self.context.layout.neurons[name]]
+            times = self._times(name, first, end)
+            keep_spikes(self._row_layout, self._traces, row, count, times, first)
 
     def recording(self, batch: Batch) -> Recording:
         """Return spikes and voltages of the batch just run."""
         assert self._store is not None
         store, size, layout = self._store, len(batch), self.context.layout
-        time = {name: self._times(name, size).astype(np.int32) for name in layout.spiking}
+        time = {name: self._times(name, 0, size).astype(np.int32) for name in layout.spiking}
         start = {name: spike_starts(self._counts[:, layout.neurons[name]]) for name in time}
         voltage = store.voltage[:size].copy()
         return Recording(start, time, voltage, self.context.read_out(voltage))

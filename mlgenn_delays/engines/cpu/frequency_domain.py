@@ -2,14 +2,16 @@
 
 import numpy as np
 
+from mlgenn_delays.engines.ranks import Share
 from mlgenn_delays.engines.shared import spectra as kernels
 from mlgenn_delays.engines.shared.plan import SPIKING, Plan
 from mlgenn_delays.engines.shared.simulation import SimulationContext
 from mlgenn_delays.engines.shared.spectra import Basis, Spectra
 from mlgenn_delays.engines.shared.taps import Taps
 from mlgenn_delays.engines.shared.traces import RowLayout, Traces
-from mlgenn_delays.machine import CHUNKS, chunks
 
+# Sums of ranks over a batch, which are passed from one to the next, take at most so much memory.
+RANKS_BYTES = 2**27
 _NO_INDEX, _NO_VALUE = np.zeros(0, np.int64), np.zeros(0, np.float32)
 
 
@@ -33,6 +35,7 @@ class FrequencyDomain:
         self._adjoint = np.zeros((1, 0), np.float32)
         self._shown: set[int] = set()  # populations whose spectra of this batch are there
         self._back: set[tuple[int, int]] = set()  # groups whose adjoints are
+        self._share: Share  # of the batch
 
     # Memory: pages that nothing is written to take none
 
@@ -89,22 +92,23 @@ class FrequencyDomain:
             ),
         )
 
-    def begin(self) -> None:
-        """Forget the batch before."""
+    def begin(self, share: Share) -> None:
+        """Begin a batch that ranks share so."""
+        self._share = share
         self._shown.clear()
         self._back.clear()
 
-    def transform_sources(self, plan: Plan, spectra: Spectra, p: int, size: int) -> None:
+    def transform_sources(self, plan: Plan, spectra: Spectra, p: int) -> None:
         """Write the spectra of what population p receives over chosen projections."""
         for q in np.flatnonzero(spectra.chosen & (plan.target == p)):
-            self._transform(plan, spectra, int(plan.source[q]), size)
+            self._transform(plan, spectra, int(plan.source[q]))
 
-    def _transform(self, plan: Plan, spectra: Spectra, source: int, size: int) -> None:
+    def _transform(self, plan: Plan, spectra: Spectra, source: int) -> None:
         if source in self._shown:
             return
         self._shown.add(source)
-        self._context.spread(
-            size,
+        self._context.spread_over(
+            *self._share.own,
             lambda low, high: kernels.transform_sources(
                 spectra, plan, self._layout, source, self._traces, low, high
             ),
@@ -113,30 +117,59 @@ class FrequencyDomain:
     # Gradients, when adjoints are there
 
     def add_gradients(
-        self, plan: Plan, spectra: Spectra, taps: Taps, p: int, size: int, total: np.ndarray
+        self, plan: Plan, spectra: Spectra, taps: Taps, p: int, total: np.ndarray
     ) -> None:
         """Write the correlations at each tap of chosen projections onto population p to total."""
         for q in np.flatnonzero(spectra.chosen & (plan.target == p)):
             self._back.add((p, int(plan.group[q])))
             rows = _rows(plan, int(q))
-            self._correlate(
-                plan, spectra, int(q), rows, spectra.pre, taps.first, taps.size, size, total
-            )
+            self._correlate(plan, spectra, int(q), rows, spectra.pre, taps.first, taps.size, total)
 
     def _correlate(
         self, plan: Plan, spectra: Spectra, q: int, rows: np.ndarray, pre: np.ndarray,
-        first: np.ndarray, taps: int, size: int, out: np.ndarray,
+        first: np.ndarray, taps: int, out: np.ndarray,
     ) -> None:  # fmt: skip
-        edges = np.array([0, *(high for _, high in chunks(size, CHUNKS))], np.int64)
-        self._context.spread(
-            len(rows) - 1,
-            lambda low, high: kernels.correlate_lags(
-                plan, self._layout, spectra, q, rows, pre, edges, first, taps, low, high, out
-            ),
+        parts = self._share.own_chunks()
+        edges = np.array([low for _, low, _ in parts] + [high for *_, high in parts[-1:]], np.int64)
+        begin, end = int(rows[0]), int(rows[-1])
+
+        if not self._share.ranks.several:
+            self._context.spread_over(
+                begin, end,
+                lambda low, high: kernels.correlate_lags(
+                    plan, self._layout, spectra, q, rows, pre, edges, first, taps, low, high, out
+                ),
+            )  # fmt: skip
+            return
+        at_once = max(1, RANKS_BYTES // (4 * self._places))
+        for low in range(begin, end, at_once):
+            sums = np.zeros((min(at_once, end - low), self._places), np.float32)
+            self._add_by_ranks(plan, spectra, q, rows, pre, edges, low, sums)
+            self._context.spread_over(
+                low, low + len(sums),
+                lambda a, b, low=low, sums=sums: kernels.write_lags(  # type: ignore[misc]
+                    spectra, first, taps, a, b, low, sums.reshape(-1), out
+                ),
+            )  # fmt: skip
+
+    def _add_by_ranks(
+        self, plan: Plan, spectra: Spectra, q: int, rows: np.ndarray, pre: np.ndarray,
+        edges: np.ndarray, base: int, sums: np.ndarray,
+    ) -> None:  # fmt: skip
+        """Add the spectra of all ranks, in their order, to those of the synapses from `base` on."""
+
+        def add(low: int, high: int) -> None:
+            kernels.add_correlations(
+                plan, self._layout, spectra, q, rows, pre, edges, low, high, base, sums.reshape(-1)
+            )
+
+        self._share.fold(
+            sums,
+            lambda low, high: self._context.spread_over(base + low, base + high, add),
         )
 
     def table(
-        self, plan: Plan, q: int, first: np.ndarray, taps: int, size: int, counts: np.ndarray
+        self, plan: Plan, q: int, first: np.ndarray, taps: int, counts: np.ndarray
     ) -> np.ndarray | None:
         """Return candidate gradients as `Simulation.correlate` does, None where that costs more.
 
@@ -151,11 +184,11 @@ class FrequencyDomain:
         ):
             return None
         spectra, (n_pre, n_post) = self._spectra(np.zeros(len(plan.source), bool)), first.shape
-        self._transform(plan, spectra, source, size)
+        self._transform(plan, spectra, source)
         if (target, group) not in self._back:
             self._back.add((target, group))
-            self._context.spread(
-                size,
+            self._context.spread_over(
+                *self._share.own,
                 lambda low, high: kernels.transform_adjoints(
                     spectra, plan, self._layout, target, group, self._traces, low, high
                 ),
@@ -163,9 +196,7 @@ class FrequencyDomain:
         rows = np.arange(n_post + 1) * n_pre
         pre = np.tile((self._layout.source_row[source] + np.arange(n_pre)) * self._places, n_post)
         out = np.empty(n_post * n_pre * taps, np.float32)
-        self._correlate(
-            plan, spectra, q, rows.astype(np.uint64), pre, first.T.ravel(), taps, size, out
-        )
+        self._correlate(plan, spectra, q, rows.astype(np.uint64), pre, first.T.ravel(), taps, out)
         return out.reshape(n_post, n_pre, taps).transpose(1, 0, 2)
 
 

@@ -61,8 +61,8 @@ def _module(name: str, model: type[Neuron], how: Variant, make: Callable[[], str
     template = (_HERE / f"{name}.py").read_text()
     key = repr((template, model.step, model.spiking, how))
     stem = f"{name}_{model.__name__}_{sha256(key.encode()).hexdigest()[:16]}"
-    path, text = stored_source("engines", stem, partial(_filled, template, make))
-    module = ModuleType(f"mlgenn_delays.engines.generated.{stem}")
+    path, text = stored_source("engines.cpu", stem, partial(_filled, template, make))
+    module = ModuleType(f"mlgenn_delays.engines.cpu.generated.{stem}")
     module.__file__ = str(path)
     sys.modules[module.__name__] = module  # Numba's cache looks up functions there
     exec(compile(text, str(path), "exec"), module.__dict__)

@@ -4,19 +4,20 @@ Every population's currents, voltages and adjoints are kept for the whole batch,
 is over batch and time, and the surrogate derivative needs every voltage.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
 
 from mlgenn_delays.data.types import Batch
-from mlgenn_delays.engines.cpu import currents, spike_gradient
+from mlgenn_delays.engines.cpu import currents
 from mlgenn_delays.engines.cpu.frequency_domain import FrequencyDomain, synapses_of
 from mlgenn_delays.engines.cpu.neuron_code import NeuronKernels, Variant, neuron_kernels
+from mlgenn_delays.engines.cpu.spike_gradient import shape_of
+from mlgenn_delays.engines.ranks import Share
 from mlgenn_delays.engines.results import Recording
 from mlgenn_delays.engines.shared.candidate_gradients import correlate
-from mlgenn_delays.engines.shared.numerics import sum_chunks
 from mlgenn_delays.engines.shared.plan import INPUT, SPIKING
 from mlgenn_delays.engines.shared.scoring import Scores
 from mlgenn_delays.engines.shared.simulation import ForwardResult, Simulation, SimulationContext
@@ -40,8 +41,8 @@ from mlgenn_delays.engines.shared.traces import (
     show_input,
     spike_starts,
 )
-from mlgenn_delays.learning import Atan, SurrogateBPTT, Triangle
-from mlgenn_delays.machine import CHUNK_BYTES, CHUNKS
+from mlgenn_delays.learning import Atan, SurrogateBPTT
+from mlgenn_delays.machine import CHUNK_BYTES
 from mlgenn_delays.network import CurrentInput
 from mlgenn_delays.network.models import EPSILON
 from mlgenn_delays.neurons.equations import CURRENT
@@ -51,6 +52,8 @@ MOMENTUM = 0.1  # share of a batch in the running statistics
 
 class TimestepSimulation(Simulation):
     """A `Simulation` of `SurrogateBPTT`, population by population; it `keeps` states if asked."""
+
+    pretends = True
 
     def __init__(self, context: SimulationContext, *, keeps: bool = False) -> None:
         self.context, self._keeps = context, keeps
@@ -62,6 +65,7 @@ class TimestepSimulation(Simulation):
         self._taps: dict[float | None, tuple[Taps, np.ndarray, np.ndarray, Spectra]] = {}
         self._width: float | None = None
         self._scores: Scores | None = None  # of the batch just run
+        self._share: Share  # how ranks shared it
         self._batch_stats: dict[str, tuple[np.ndarray, np.ndarray]] = {}
         self._counts = np.zeros((0, 0), np.int64)
         self._current_input = isinstance(context.network.input().model, CurrentInput)
@@ -109,9 +113,8 @@ class TimestepSimulation(Simulation):
             self._row_layout = make_row_layout(plan, self._steps, max_shift, walked & compact)
             classes = self.context.network.output().n
             self._traces = make_traces(plan, self._row_layout, size, classes, self._states())
-            self._frequency = FrequencyDomain(
-                self.context, self._row_layout, self._traces, max_shift - 2
-            )
+            longest = max_shift - 2
+            self._frequency = FrequencyDomain(self.context, self._row_layout, self._traces, longest)
             self._taps.clear()
             self._buffers = SimpleQueue()
             for _ in range(self.context.workers.threads):
@@ -142,8 +145,10 @@ class TimestepSimulation(Simulation):
         traces, plan, size = self._fit(batch), self._plan, len(batch)
         self._width = width
         taps, coef, address, spectra = self._tapped(width)
-        self._frequency.begin()
-        show_input(plan, self._row_layout, batch, traces)
+        room = max(1, CHUNK_BYTES // max(4, 4 * len(address)))
+        self._share = share = self.context.share(size, most=room, whole=not scored)
+        self._frequency.begin(share)
+        show_input(plan, self._row_layout, batch, traces, *share.own)
         starts, times = events_of(batch)
         for p in range(len(plan.kind)):
             if plan.kind[p] == INPUT:
@@ -155,8 +160,8 @@ class TimestepSimulation(Simulation):
                     spike_scale, spectra, traces, low, high, buffers,
                 )  # fmt: skip
 
-            self._frequency.transform_sources(plan, spectra, p, size)
-            self._over_chunks(size, charge)
+            self._frequency.transform_sources(plan, spectra, p)
+            self._over_chunks(charge)
             factor, shift = self._affine(p, size, width is not None)
             self._affines[p], kernels = (factor, shift), self._kernels(p)
 
@@ -170,14 +175,28 @@ class TimestepSimulation(Simulation):
                     spike_scale, traces, low, high, buffers,
                 )  # fmt: skip
 
-            self._over_chunks(size, fire)
+            self._over_chunks(fire)
         self._counts = self._spikes(size)
+        share.gather(self._counts)
         voltage, learns = traces.voltage_out[:size], width is not None
-        self._scores = self.context.score(voltage, batch, learns=learns) if scored else None
+        self._scores = None
+        if scored:
+            self._scores = self.context.score_shared(share, voltage, batch, learns=learns)
         return ForwardResult(self._scores, self._counts)
 
-    def _over_chunks(self, size: int, task: object, most: int = CHUNKS) -> int:
-        return self.context.over_chunks(size, most, self._buffers, task)  # type: ignore[arg-type]
+    def pretend(self, batch: Batch, spike_scale: np.ndarray, width: float) -> None:
+        """Make ready for `backward` of a batch that did not run; see `Simulation`."""
+        traces, plan, size = self._fit(batch), self._plan, len(batch)
+        self._width, self._share = width, self.context.share(size, most=1)
+        self._frequency.begin(self._share)
+        for p in map(int, np.flatnonzero(plan.kind != INPUT)):
+            self._affines[p] = self._affine(p, size, training=True)
+        traces.voltage_out[:] = 0.0
+        self._counts = self._spikes(size)
+        self._scores = self.context.score(traces.voltage_out[:size], batch, learns=True)
+
+    def _over_chunks(self, task: Callable[..., None]) -> None:
+        self.context.over_chunks(self._share.own_chunks(), self._buffers, task)
 
     def _affine(self, p: int, size: int, training: bool) -> tuple[np.ndarray, np.ndarray]:
         """Return factor and shift of each neuron's current, (N,) float32 each."""
@@ -202,11 +221,12 @@ class TimestepSimulation(Simulation):
         layout, n, traces = self._row_layout, int(self._plan.n[p]), self._traces
         sums = np.empty((2, size, n))
         self._over_chunks(
-            size,
             lambda k, low, high, buffers: currents.add_up(
                 layout, layout.neuron_row[p], n, rows, traces.current, low, high, sums
-            ),
+            )
         )
+        for each in sums:
+            self._share.gather(each)
         return sums.sum(1)
 
     def _statistics(self, p: int, size: int) -> tuple[np.ndarray, np.ndarray]:
@@ -234,28 +254,20 @@ class TimestepSimulation(Simulation):
 
     # Backwards
 
-    def _shape(self) -> tuple[int, np.float32, np.float32, bool]:
-        s = self._surrogate
-        if isinstance(s, Atan):
-            return spike_gradient.ATAN, np.float32(s.slope), np.float32(0.0), False
-        kind = spike_gradient.TRIANGLE if isinstance(s, Triangle) else spike_gradient.BOXCAR
-        return kind, np.float32(s.width), np.float32(s.height), True
-
     def backward(self, batch: Batch, spike_scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the gradients of the batch just run; see `Simulation`."""
         assert self._traces is not None and self._scores is not None
         drive = self._scores.drive
         traces, plan, size, p_ = self._traces, self._plan, len(batch), self.context.parameters
         taps, _, address, spectra = self._tapped(self._width)
-        places = len(plan.out_synapse) * taps.size
+        shape, places = shape_of(self._surrogate), len(plan.out_synapse) * taps.size
         out_coef, out_address = np.empty(places, np.float32), np.empty(places, np.int64)
         place_outgoing(plan, self._row_layout, taps, p_.weight, out_coef, out_address)
         starts, times = events_of(batch)
-        count_gradient, shape = self.context.spike_count_gradient(self._counts), self._shape()
+        count_gradient = self.context.spike_count_gradient(self._counts)
         most = max((len(own.names) for own in p_.neurons.values()), default=0)
-        by_constant = np.zeros((min(CHUNKS, (size + 1) // 2), most, len(plan.bias)))
-        room = max(1, CHUNK_BYTES // max(4, 4 * len(address)))
-        sums = np.zeros((min(CHUNKS, room, (size + 1) // 2), len(address)), np.float32)
+        by_constant = np.zeros((len(self._share.chunks), most, len(plan.bias)))
+        sums = np.zeros((len(self._share.groups), len(address)), np.float32)
         total = np.empty(len(address), np.float32)
         for p in range(len(plan.kind) - 1, -1, -1):
             if plan.kind[p] == INPUT:
@@ -273,7 +285,7 @@ class TimestepSimulation(Simulation):
                     buffers, by_constant[k],
                 )  # fmt: skip
 
-            self._over_chunks(size, neurons_back)
+            self._over_chunks(neurons_back)
             self._normalise_back(p, size)
 
             def arrivals_back(
@@ -284,35 +296,30 @@ class TimestepSimulation(Simulation):
                     spike_scale, spectra, traces, low, high, sums[k],
                 )  # fmt: skip
 
-            self._over_chunks(size, arrivals_back, len(sums))
-            self._frequency.add_gradients(plan, spectra, taps, p, size, total)
+            self.context.over_chunks(self._share.own_groups(), self._buffers, arrivals_back)
+            self._frequency.add_gradients(plan, spectra, taps, p, total)
             self._learn_synapses(p, batch, spike_scale)
+        self._share.gather_chunks(by_constant)
         for name, neurons in p_.neurons.items():
             own = by_constant.sum(0)[: len(neurons.names), self.context.layout.neurons[name]]
             neurons.take_gradients(own)
         for q in np.flatnonzero(~spectra.chosen):
-            first, last = synapses_of(plan, int(q))
-            self._sum_chunks(sums, taps.size * first, taps.size * last, total)
+            begin, end = (taps.size * s for s in synapses_of(plan, int(q)))
+            self.context.sum_groups(self._share, sums, total, begin, end)
         by_weight, by_delay = np.empty((2, len(p_.weight)), np.float32)
         gather_gradient(taps, p_.weight, total, by_weight, by_delay)
         return by_weight, by_delay
 
-    def _sum_chunks(self, sums: np.ndarray, begin: int, end: int, total: np.ndarray) -> None:
-        self.context.spread(
-            end - begin,
-            lambda low, high: sum_chunks(sums, len(sums), begin + low, begin + high, total),
-        )
-
     def _learn_synapses(self, p: int, batch: Batch, spike_scale: np.ndarray) -> None:
         """Take the gradients of learned time constants of synapses onto population p."""
         assert self._traces is not None
-        traces, plan, size = self._traces, self._plan, len(batch)
+        traces, plan = self._traces, self._plan
         taps, coef, address, _ = self._tapped(self._width)
         starts, times = events_of(batch)
         for group in self.context.parameters.synapses.values():
             if group.population != self.context.layout.names[p]:
                 continue
-            sums = np.zeros((min(CHUNKS, (size + 1) // 2), int(plan.n[p]), 2))
+            sums = np.zeros((len(self._share.chunks), int(plan.n[p]), 2))
 
             def products(
                 k: int, low: int, high: int, buffers: ThreadBuffers, g: int = group.group,
@@ -323,7 +330,8 @@ class TimestepSimulation(Simulation):
                     times, spike_scale, traces, low, high, buffers, sums[k],
                 )  # fmt: skip
 
-            self._over_chunks(size, products)
+            self._over_chunks(products)
+            self._share.gather_chunks(sums)
             group.take_gradients(sums.sum(0))
 
     def _normalise_back(self, p: int, size: int) -> None:
@@ -342,10 +350,9 @@ class TimestepSimulation(Simulation):
         rest = -factor * (by_offset / count) - by_current * mean
         linear = [a.astype(np.float32) for a in (by_current, factor, rest)]
         self._over_chunks(
-            size,
             lambda k, low, high, buffers: currents.combine(
                 layout, row, n, *linear, traces, low, high
-            ),
+            )
         )
 
     def correlate(
@@ -353,12 +360,13 @@ class TimestepSimulation(Simulation):
     ) -> np.ndarray:
         """Return the adjoints of all pairs of a projection; see `Simulation`."""
         assert self._traces is not None
-        table = self._frequency.table(self._plan, q, first, size, len(batch), self._counts)
+        table = self._frequency.table(self._plan, q, first, size, self._counts)
         if table is not None:
             return table
         return correlate(
-            self.context, self._row_layout, self._traces, batch, spike_scale, q, first, size
-        )
+            self.context, self._row_layout, self._traces, batch, spike_scale, q, first, size,
+            self._share,
+        )  # fmt: skip
 
     def recording(self, batch: Batch) -> Recording:
         """Return spikes and voltages of the batch just run."""

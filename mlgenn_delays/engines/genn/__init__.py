@@ -8,28 +8,22 @@ if TYPE_CHECKING:
 
 
 def genn_simulation(
-    backend: str, batch_size: int, communicator: str | None
+    backend: str, batch_size: int
 ) -> "Callable[[SimulationContext, bool, bool], Simulation]":
     """Return a function that makes GeNN's simulation; the arguments are `compile_network`'s."""
     from mlgenn_delays.engines.genn.checks import check_backend
 
     check_backend(backend)
-    ranks, device = None, None
-    if communicator is not None:
-        from mlgenn_delays.engines.genn import mpi
-
-        ranks = mpi.communicator(communicator)
-        batch_size = -(-batch_size // ranks.num_ranks)
-        device = mpi.own_gpu(ranks) if backend == "cuda" else None
 
     def make(context: "SimulationContext", keeps: bool, rewired: bool) -> "Simulation":
         from mlgenn_delays.engines.genn.compiler import Target
+        from mlgenn_delays.engines.genn.mpi import DistributedSimulation, own_gpu
         from mlgenn_delays.engines.genn.simulation import GeNNSimulation
 
-        target = Target(backend, batch_size if backend == "cuda" else 1, device)
+        ranks, cuda = context.ranks, backend == "cuda"
+        side = -(-batch_size // ranks.number) if cuda else 1
+        target = Target(backend, side, own_gpu(ranks) if cuda and ranks.several else None)
         simulation = GeNNSimulation(context, keeps=keeps, rewired=rewired, target=target)
-        if ranks is None:
-            return simulation
-        return mpi.DistributedSimulation(context, simulation, ranks)
+        return DistributedSimulation(context, simulation) if ranks.several else simulation
 
     return make

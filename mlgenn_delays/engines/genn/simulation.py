@@ -325,7 +325,7 @@ class GeNNSimulation(Simulation):
             self._row_layout = make_row_layout(plan, steps, max_shift, event_driven)
             self._traces = make_traces(plan, self._row_layout, size, classes)
         layout, traces = self._row_layout, self._traces
-        show_input(plan, layout, batch, traces)
+        show_input(plan, layout, batch, traces, 0, size)
         for name in context.layout.names:
             p = context.layout.names.index(name)
             if plan.kind[p] == INPUT:
@@ -365,8 +365,9 @@ class GeNNSimulation(Simulation):
             self._keep(self._running, batch)
         assert self._traces is not None
         return correlate(
-            self.context, self._row_layout, self._traces, batch, spike_scale, q, first, size
-        )
+            self.context, self._row_layout, self._traces, batch, spike_scale, q, first, size,
+            self.context.share(len(batch), whole=True),
+        )  # fmt: skip
 
     def recording(self, batch: Batch) -> Recording:
         """Return spikes and voltages of the batch just run."""

@@ -12,6 +12,7 @@ of 1 are gathered one by one instead, in the same order.
 import numpy as np
 
 from mlgenn_delays.data.types import Batch
+from mlgenn_delays.engines.ranks import Share
 from mlgenn_delays.engines.shared.numerics import kernel
 from mlgenn_delays.engines.shared.plan import pair_shape
 from mlgenn_delays.engines.shared.simulation import Simulation, SimulationContext
@@ -23,6 +24,9 @@ from mlgenn_delays.network.delays import longest_steps
 # Candidate gradients of a projection over all delays take at most so much memory; beyond it,
 # neighbouring delays share an entry. So much again is used while a batch is added.
 TABLE_BYTES = 2**27
+# Postsynaptic neurons that ranks work on at once: finding what is sent, which is done again for
+# those of each slice, costs as much as 3 to 20 of them.
+LEAST = 16
 
 
 def delay_stride(context: SimulationContext, name: str, delays: int) -> int:
@@ -105,9 +109,12 @@ def _binned(
 
 def correlate(
     context: SimulationContext, layout: RowLayout, traces: Traces, batch: Batch,
-    spike_scale: np.ndarray, q: int, first: np.ndarray, size: int,
+    spike_scale: np.ndarray, q: int, first: np.ndarray, size: int, share: Share,
 ) -> np.ndarray:  # fmt: skip
-    """Return the adjoints of all pairs of a projection; see `Simulation.correlate`."""
+    """Return the adjoints of all pairs of a projection; see `Simulation.correlate`.
+
+    Ranks that share the batch have traces of their examples alone, and add these in turn.
+    """
     n_pre, n_post = first.shape
     starts, times = events_of(batch)
     by_post = np.ascontiguousarray(first.T)
@@ -115,21 +122,23 @@ def correlate(
     own = spike_scale[:, context.plan.first[source] : context.plan.first[source + 1]]
     if size == 1 and layout.event_driven[source] and (own == 1.0).all():
         sums = np.zeros((n_post, n_pre), np.float32)
-        context.spread(
-            n_post,
-            lambda low, high: gather_spikes(
-                context.plan, layout, q, by_post, starts, times, len(batch), traces, low, high, sums
-            ),
-        )
+
+        def gather(low: int, high: int) -> None:
+            gather_spikes(
+                context.plan, layout, q, by_post, starts, times, *share.own, traces, low, high, sums
+            )
+
+        share.fold(sums, lambda low, high: context.spread_over(low, high, gather), LEAST)
         return sums.T[:, :, None]
     table = np.zeros((n_post, n_pre, -(-size // LANES) * LANES), np.float32)
-    context.spread(
-        n_post,
-        lambda low, high: correlate_rows(
-            context.plan, layout, q, by_post, starts, times, spike_scale, len(batch), traces, low,
+
+    def add(low: int, high: int) -> None:
+        correlate_rows(
+            context.plan, layout, q, by_post, starts, times, spike_scale, *share.own, traces, low,
             high, table,
-        ),
-    )  # fmt: skip
+        )  # fmt: skip
+
+    share.fold(table, lambda low, high: context.spread_over(low, high, add), LEAST)
     return table[:, :, :size].transpose(1, 0, 2)
 
 
@@ -156,9 +165,11 @@ def impulses(event_driven, weight, events, when, sources, at, steps, place, valu
 
 @kernel
 def correlate_rows(
-    plan, layout, q, first, starts, time, spike_scale, size, traces, low, high, table
+    plan, layout, q, first, starts, time, spike_scale, begin, end, traces, low, high, table
 ):
     """Add to table (n_post, n_pre, lanes) the sums of postsynaptic neurons low..high-1.
+
+    Those of examples begin..end-1.
 
     ``first`` (n_post, n_pre) is each pair's first delay; lanes is a multiple of 16. Delays at
     which an arrival would be past the row's end give sums of no meaning.
@@ -167,7 +178,7 @@ def correlate_rows(
     adjoint, lanes = traces.adjoint[plan.group[q]], table.shape[2]
     flat = table.reshape(-1)
     place, value = np.empty(layout.steps, np.int64), np.empty(layout.steps, np.float32)
-    for e in range(size):
+    for e in range(begin, end):
         neuron_scale = spike_scale[e if len(spike_scale) > 1 else 0]
         events, when = spikes_of(plan, layout, source, starts[e], time, traces, e)
         first_row = (1 + e * layout.sources + layout.source_row[source]) * layout.length
@@ -187,28 +198,29 @@ def correlate_rows(
 
 
 @kernel
-def gather_spikes(plan, layout, q, first, starts, time, size, traces, low, high, table):
+def gather_spikes(plan, layout, q, first, starts, time, begin, end, traces, low, high, table):
     """Add to table (n_post, n_pre) the sums at one delay per pair, ``first`` (n_post, n_pre).
 
-    The source sends spikes of value 1. The sums are those of `correlate_rows`, bit for bit.
+    Those of examples begin..end-1. The source sends spikes of value 1. The sums are those of
+    `correlate_rows`, bit for bit.
     """
     source, target = plan.source[q], plan.target[q]
     adjoint = traces.adjoint[plan.group[q]]
-    for e in range(size):
+    for e in range(begin, end):
         events, when = spikes_of(plan, layout, source, starts[e], time, traces, e)
         for j in range(low, high):
             base = (e * layout.neurons + layout.neuron_row[target] + j) * layout.length + 1
             for i in range(table.shape[1]):
                 at = base + first[j, i]
-                k, end = np.int64(events[i, 0]), np.int64(events[i, 1])
+                k, stop = np.int64(events[i, 0]), np.int64(events[i, 1])
                 one, two, three, four = table[j, i], np.float32(0), np.float32(0), np.float32(0)
-                while k + 4 <= end:
+                while k + 4 <= stop:
                     one += adjoint[at + np.int64(when[k])]
                     two += adjoint[at + np.int64(when[k + 1])]
                     three += adjoint[at + np.int64(when[k + 2])]
                     four += adjoint[at + np.int64(when[k + 3])]
                     k += 4
-                while k < end:
+                while k < stop:
                     one += adjoint[at + np.int64(when[k])]
                     k += 1
                 table[j, i] = one + two + three + four

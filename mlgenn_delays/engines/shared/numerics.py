@@ -24,11 +24,15 @@ def flush_all_subnormal(values):
 
 
 @kernel
-def sum_chunks(chunks, n, low, high, out):
-    """Write the sum of n chunks' gradients (chunks, S) over range low..high-1 to out (S,)."""
-    for s in range(low, high):
-        out[s] = chunks[0, s]
-    for c in range(1, n):
+def sum_chunks(chunks, first, end, low, high, out):
+    """Add the gradients of chunks first..end-1 of (chunks, S) over range low..high-1 to out (S,).
+
+    Chunk 0 is written: what was in `out` before it does not count.
+    """
+    if first == 0:
+        for s in range(low, high):
+            out[s] = chunks[0, s]
+    for c in range(max(1, first), end):
         for s in range(low, high):
             out[s] += chunks[c, s]
 

@@ -11,6 +11,8 @@ from typing import NamedTuple
 import numpy as np
 
 from mlgenn_delays.data.types import Batch
+from mlgenn_delays.engines.metrics import metric_for
+from mlgenn_delays.engines.ranks import Range, Ranks
 from mlgenn_delays.engines.shared.readout import (
     compare_examples,
     drive_examples,
@@ -50,6 +52,28 @@ def joined(parts: list[Scores]) -> Scores:
     """Return the scores of examples that were scored one part after the other, without dL/dV."""
     names = ("logits", "loss", "statistics")
     return Scores(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+
+
+def gather_scores(
+    ranks: Ranks, shares: list[Range], own: Scores | None, batch: Batch, classes: int
+) -> Scores:
+    """Return the scores of all examples of a batch, of which each rank has its share.
+
+    A rank without examples has None. dL/dV stays where it is: only one rank alone gets its own.
+    """
+    if not ranks.several and own is not None:
+        return own
+    size, (low, high) = len(batch), shares[ranks.rank]
+    found = Scores(
+        np.empty((size, classes), np.float32),
+        np.empty(size, np.float32),
+        np.empty((size, metric_for(batch.targets).size(classes))),
+    )
+    for rows, part in zip(found[:3], own[:3] if own else [None] * 3, strict=True):
+        if part is not None:
+            rows[low:high] = part
+        ranks.gather(rows, shares)
+    return found
 
 
 def read_out(readout: int, voltage: np.ndarray, spread: Spread) -> np.ndarray:

@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
-from mlgenn_delays.data.types import Batch
+from mlgenn_delays.data.types import Batch, examples
+from mlgenn_delays.engines.ranks import ALONE, Ranks, Share, make_share
 from mlgenn_delays.engines.results import Recording
 from mlgenn_delays.engines.shared.parameters import Parameters
 from mlgenn_delays.engines.shared.plan import ParameterLayout, Plan, make_plan, write_constants
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.learning import Rule
 from mlgenn_delays.learning.losses import Loss, SpikeTimeLoss
-from mlgenn_delays.machine import Workers, chunks
+from mlgenn_delays.machine import CHUNKS, Workers, chunks
 from mlgenn_delays.network import Network, Projection
 
 if TYPE_CHECKING:  # with its kernels, it takes long to import
@@ -35,11 +36,17 @@ class SimulationContext:
     parameters: Parameters
     # Filters of target spike trains, by the steps of a trial.
     filters: "dict[int, Filter]" = field(default_factory=dict)
+    ranks: Ranks = ALONE
 
     def spread(self, n: int, task: Callable[[int, int], None]) -> None:
         """Run task(low, high) over parts of range(n), whose cut does not matter."""
-        parts = chunks(n, self.workers.threads)
-        self.workers.run(lambda k: task(*parts[k]), len(parts))
+        self.spread_over(0, n, task)
+
+    def spread_over(self, low: int, high: int, task: Callable[[int, int], None]) -> None:
+        """Run task(low, high) over parts of range(low, high), whose cut does not matter."""
+        if low < high:
+            parts = chunks(high - low, self.workers.threads)
+            self.workers.run(lambda k: task(low + parts[k][0], low + parts[k][1]), len(parts))
 
     def renew_constants(self) -> None:
         """Write what kernels read of learned parameters of neurons to the plan."""
@@ -50,21 +57,42 @@ class SimulationContext:
             decay, scale = group.constants()
             self.plan.decay[group.group, own], self.plan.scale[group.group, own] = decay, scale
 
+    def share(self, size: int, *, most: int = CHUNKS, whole: bool = False) -> Share:
+        """Return how ranks share a batch; every one runs all of it if it is to run `whole`."""
+        return make_share(ALONE if whole else self.ranks, size, most)
+
     def over_chunks(
-        self, size: int, most: int, pool: "SimpleQueue[Any]", task: Callable[..., None]
-    ) -> int:
-        """Run task(chunk, low, high, buffers) over the chunks of a batch; return their number."""
-        parts = chunks(size, min(most, (size + 1) // 2))
+        self, parts: list[tuple[int, int, int]], pool: "SimpleQueue[Any]",
+        task: Callable[..., None],
+    ) -> None:  # fmt: skip
+        """Run task(chunk, low, high, buffers) over chunks, or groups of them, of a `Share`."""
 
         def one(k: int) -> None:
             buffers = pool.get()
             try:
-                task(k, *parts[k], buffers)
+                task(*parts[k], buffers)
             finally:
                 pool.put(buffers)
 
         self.workers.run(one, len(parts))
-        return len(parts)
+
+    def sum_groups(
+        self, share: Share, sums: np.ndarray, total: np.ndarray, begin: int = 0,
+        end: int | None = None,
+    ) -> None:  # fmt: skip
+        """Write the sum of (groups, S) float32 of all ranks to total (S,), in the groups' order.
+
+        If asked for, only columns begin..end-1.
+        """
+        from mlgenn_delays.engines.shared.numerics import sum_chunks
+
+        first, last = share.groups_of[share.ranks.rank]
+        share.fold(
+            total[begin:end],
+            lambda low, high: self.spread_over(
+                begin + low, begin + high, lambda a, b: sum_chunks(sums, first, last, a, b, total)
+            ),
+        )
 
     def read_out(self, voltage: np.ndarray) -> np.ndarray:
         """Return the logits (B, K) of output voltages (B, K, T)."""
@@ -81,6 +109,30 @@ class SimulationContext:
             self.loss, readout, dt, voltage, batch, self.spread, learns=learns,
             trains=self._filter(voltage.shape[2]),
         )  # fmt: skip
+
+    def score_shared(
+        self, share: Share, voltage: np.ndarray, batch: Batch, *, learns: bool
+    ) -> "Scores":
+        """Return the scores of a batch, of which this rank has the voltages of its examples.
+
+        Of dL/dV, too, it has only those.
+        """
+        from mlgenn_delays.engines.shared.scoring import gather_scores
+
+        low, high = share.own
+        if (low, high) == (0, len(batch)):
+            own: Scores | None = self.score(voltage, batch, learns=learns)
+        elif low < high:
+            part = examples(batch, low, high)
+            own = self.score(voltage[low:high], part, learns=learns)
+        else:
+            own = None
+        found = gather_scores(share.ranks, share.examples_of, own, batch, voltage.shape[1])
+        if own is None or own.drive is None or len(own.drive) == len(voltage):
+            return found._replace(drive=own.drive if own else voltage[:0])
+        drive = np.empty_like(voltage)
+        drive[low:high] = own.drive
+        return found._replace(drive=drive)
 
     def _filter(self, steps: int) -> "Filter | None":
         if not isinstance(self.loss, SpikeTimeLoss):
@@ -107,6 +159,15 @@ class ForwardResult(NamedTuple):
 
 class Simulation(Protocol):
     """Runs batches forwards and back."""
+
+    pretends: bool = False  # whether it can `pretend`
+
+    def pretend(self, batch: Batch, spike_scale: np.ndarray, width: float) -> None:
+        """Make ready for `backward` of a batch that did not run, as if no neuron had spiked.
+
+        It is for compiling the kernels of `backward` while others are compiled.
+        """
+        return
 
     def refresh(self) -> None:
         """Read changed weights, delays and structure from the context."""

@@ -319,30 +319,31 @@ def put_back(spectra, layout, n, tile, k, spike_gradient):
 
 
 @kernel
-def add_correlations(plan, layout, spectra, q, rows, pre, edges, low, high, sums):
-    """Add the spectra of all correlations with postsynaptic neurons low..high-1 to sums.
+def add_correlations(plan, layout, spectra, q, rows, pre, edges, low, high, base, sums):
+    """Add the spectra of the correlations of synapses low..high-1 to sums, from that of `base` on.
 
-    Those with neuron j belong to the places ``pre[rows[j]:rows[j + 1]]`` in `spectra.sources`.
-    ``edges`` cut the batch: its parts are summed one by one.
+    Those with postsynaptic neuron j belong to the places ``pre[rows[j]:rows[j + 1]]`` in
+    `spectra.sources`. ``edges`` cut the batch: its parts are summed one by one.
     """
     places, source = spectra.basis.places, layout.sources * spectra.basis.places
-    first, begin = layout.neuron_row[plan.target[q]], np.int64(rows[low])
-    adjoint = spectra.adjoint[plan.group[q]]
+    first, adjoint = layout.neuron_row[plan.target[q]], spectra.adjoint[plan.group[q]]
     to, offset = np.empty(TILE, np.int64), np.empty(TILE, np.int64)
     one_at, other_at = np.empty(edges[-1], np.int64), np.empty(edges[-1], np.int64)
     for e in range(edges[0], edges[-1]):
         other_at[e] = e * source
     for block in range(0, places, BLOCK):
         for c in range(len(edges) - 1):
-            for j in range(low, high):
+            for j in range(len(rows) - 1):
+                begin: Any = max(low, np.int64(rows[j]))
+                end: Any = min(high, np.int64(rows[j + 1]))
+                if begin >= end:
+                    continue
                 for e in range(edges[c], edges[c + 1]):
                     one_at[e] = (e * layout.neurons + first + j) * places
-                row: Any = np.int64(rows[j])
-                end: Any = np.int64(rows[j + 1])
-                for s in range(row, end, TILE):
+                for s in range(begin, end, TILE):
                     count = min(TILE, end - s)
                     for k in range(count):
-                        to[k] = (s + k - begin) * places
+                        to[k] = (s + k - base) * places
                         offset[k] = pre[s + k]
                     sum_products(
                         count, sums, to, adjoint, one_at, spectra.sources, other_at, offset,
@@ -351,27 +352,30 @@ def add_correlations(plan, layout, spectra, q, rows, pre, edges, low, high, sums
 
 
 @kernel
-def correlate_lags(plan, layout, spectra, q, rows, pre, edges, first, size, low, high, out):
-    """Write correlations with postsynaptic neurons low..high-1 to out (S size,).
-
-    Those of pair s at lags first[s]..first[s] + size - 1; see `add_correlations`.
-    """
-    basis: Any = spectra.basis
-    widest: Any = 1
-    for j in range(low, high):
-        widest = max(widest, np.int64(rows[j + 1]) - np.int64(rows[j]))
-    step: Any = max(1, SUMS // (widest * basis.places))
-    sums = np.empty(step * widest * basis.places, np.float32)
+def write_lags(spectra, first, size, low, high, base, sums, out):
+    """Write correlations of synapses low..high-1 to out (S size,): see `correlate_lags`."""
+    basis = spectra.basis
     lags = np.empty(-(-size // LANES) * LANES, np.float32)
-    for j in range(low, high, step):
-        end: Any = min(j + step, high)
-        begin, behind = np.int64(rows[j]), np.int64(rows[end])
-        sums[: (behind - begin) * basis.places] = 0.0
-        add_correlations(plan, layout, spectra, q, rows, pre, edges, j, end, sums)
-        for s in range(begin, behind):
-            multiply(
-                False, lags, 0, 0, sums, (s - begin) * basis.places, 0, basis.to_lags, first[s],
-                basis.stride, basis.places, 1, len(lags),
-            )  # fmt: skip
-            for m in range(size):
-                out[s * size + m] = lags[m]
+    for s in range(low, high):
+        multiply(
+            False, lags, 0, 0, sums, (s - base) * basis.places, 0, basis.to_lags, first[s],
+            basis.stride, basis.places, 1, len(lags),
+        )  # fmt: skip
+        for m in range(size):
+            out[s * size + m] = lags[m]
+
+
+@kernel
+def correlate_lags(plan, layout, spectra, q, rows, pre, edges, first, size, low, high, out):
+    """Write correlations of synapses low..high-1 to out (S size,).
+
+    Those of synapse s at lags first[s]..first[s] + size - 1; see `add_correlations`.
+    """
+    places: Any = spectra.basis.places
+    step: Any = max(1, SUMS // places)
+    sums = np.empty(min(step, high - low) * places, np.float32)
+    for begin in range(low, high, step):
+        end: Any = min(begin + step, high)
+        sums[: (end - begin) * places] = 0.0
+        add_correlations(plan, layout, spectra, q, rows, pre, edges, begin, end, begin, sums)
+        write_lags(spectra, first, size, begin, end, begin, sums, out)

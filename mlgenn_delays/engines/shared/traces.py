@@ -106,20 +106,22 @@ def events_of(batch: Batch) -> tuple[np.ndarray, np.ndarray]:
     return batch.start.view(np.uint64), batch.time.view(np.uint32)
 
 
-def show_input(plan: Plan, layout: RowLayout, batch: Batch, traces: Traces) -> None:
-    """Write what the input sends to its rows, if it is read there."""
+def show_input(
+    plan: Plan, layout: RowLayout, batch: Batch, traces: Traces, low: int, high: int
+) -> None:
+    """Write what the input sends in examples low..high-1 to its rows, if it is read there."""
     p = int(np.flatnonzero(plan.kind == INPUT)[0])
     if layout.event_driven[p]:
         return
     size, n = len(batch), int(plan.n[p])
     end = (1 + size * layout.sources) * layout.length
     rows = traces.sources[layout.length : end].reshape(size, layout.sources, layout.length)
-    own = rows[:, layout.source_row[p] : layout.source_row[p] + n]
+    own = rows[low:high, layout.source_row[p] : layout.source_row[p] + n]
     if isinstance(batch, CurrentBatch):
-        own[:, :, : layout.steps] = batch.values.transpose(0, 2, 1)
+        own[:, :, : layout.steps] = batch.values[low:high].transpose(0, 2, 1)
         return
     own[:, :, : layout.steps] = 0.0
-    for row, start in zip(own, batch.start, strict=True):
+    for row, start in zip(own, batch.start[low:high], strict=True):
         row[np.repeat(np.arange(n), np.diff(start)), batch.time[start[0] : start[-1]]] = 1.0
 
 
@@ -130,13 +132,17 @@ def spike_starts(count: np.ndarray) -> np.ndarray:
 
 
 def keep_spikes(
-    layout: RowLayout, traces: Traces, row: int, count: np.ndarray, time: np.ndarray
-) -> None:
-    """Write a population's spikes, (B, n) of them at steps `time`, to its rows from `row` on."""
-    own = slice(row, row + count.shape[1])
-    traces.counts[: len(count), own] = count
+    layout: RowLayout, traces: Traces, row: int, count: np.ndarray, time: np.ndarray,
+    first: int = 0,
+) -> None:  # fmt: skip
+    """Write a population's spikes, (B, n) of them at steps `time`, to its rows from `row` on.
+
+    The examples are those from `first` on.
+    """
+    here, own = slice(first, first + len(count)), slice(row, row + count.shape[1])
+    traces.counts[here, own] = count
     valid = np.arange(layout.steps) < count[:, :, None]
-    traces.time[: len(count), own][valid] = time
+    traces.time[here, own][valid] = time
 
 
 @kernel
