@@ -3,8 +3,9 @@
 An example at a time on one thread, forward and backward in plain loops: each step updates every
 neuron, and each spike adds its synapses' weights to a ring buffer of the steps to come; backwards a
 ring buffer holds the adjoints of the steps before, from which each spike takes its gradients.
-Nothing is vectorised by hand, skipped, sorted or blocked. The equations are those of
-`tests/reference/eventprop.py`; no refractory period, an output with the readout "expweighted".
+Nothing is vectorised by hand, skipped or blocked, and only input spikes are sorted, by step. The
+equations are those of `tests/reference/eventprop.py`, for neurons without a refractory period and
+an output with the readout "expweighted".
 """
 
 import time
@@ -160,11 +161,11 @@ def by_step(bounds, time, n_steps):
     for k in range(bounds[0], bounds[-1]):
         start[time[k] + 1] += 1
     start = np.cumsum(start)
-    place, channel = start.copy(), np.empty(start[-1], np.int32)
+    filled, channel = start.copy(), np.empty(start[-1], np.int32)
     for c in range(len(bounds) - 1):
         for k in range(bounds[c], bounds[c + 1]):
-            channel[place[time[k]]] = c
-            place[time[k]] += 1
+            channel[filled[time[k]]] = c
+            filled[time[k]] += 1
     return start, channel
 
 

@@ -207,7 +207,8 @@ def in_threads(
 
     cores = available_cores()
     begun: deque[Future[list[Made]]] = deque()
-    with one_blas_thread(), ThreadPoolExecutor(cores) as pool:
+    with one_blas_thread():
+        pool = ThreadPoolExecutor(cores)
         try:
             for first in range(0, len(items), at_once):
                 begun.append(pool.submit(task, first))
