@@ -23,7 +23,7 @@ import pickle
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cache, partial, wraps
+from functools import cache, partial
 from hashlib import sha256
 from pathlib import Path
 from threading import RLock
@@ -101,43 +101,6 @@ def stored_in(folders: tuple[Path, ...]) -> Iterator[bool]:
         finally:
             for (owner, name, _), value in zip(changes, before, strict=True):
                 setattr(owner, name, value)
-
-
-@contextmanager
-def compiled_when_called(folders: tuple[Path, ...]) -> Iterator[None]:
-    """Let functions of the context be cached in folders, and compiled no sooner than called.
-
-    Numba compiles ufuncs that name the types of their arguments when they are declared.
-    """
-    with stored_in(folders):
-        before = {name: getattr(numba, name) for name in ("vectorize", "guvectorize")}
-        try:
-            for name, declare in before.items():
-                setattr(numba, name, partial(_when_called, folders, declare))
-            yield
-        finally:
-            for name, declare in before.items():
-                setattr(numba, name, declare)
-
-
-def _when_called(
-    folders: tuple[Path, ...], declare: Callable[..., Any], *types: Any, **options: Any
-) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Stand in for a decorator of Numba's that takes these types and options."""
-
-    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
-        @cache
-        def compiled() -> Any:
-            with stored_in(folders):
-                return declare(*types, **options)(function)
-
-        @wraps(function)
-        def call(*arguments: Any, **named: Any) -> Any:
-            return compiled()(*arguments, **named)
-
-        return call
-
-    return decorate
 
 
 @cache

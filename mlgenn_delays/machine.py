@@ -23,32 +23,20 @@ from typing import Any, TypeVar
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.files import cache_folders, check_writable
 
-# Where librosa's compiled functions are declared that the package calls.
-_LIBROSA = ("core.audio", "core.spectrum", "filters", "util.utils")
 
+def librosa_filters() -> Any:
+    """Import librosa's filters, with their compiled functions cached as those of the package are.
 
-def import_librosa() -> Any:
-    """Import librosa so that its compiled functions are cached as those of the package are.
-
-    Some of them librosa would have compiled while it is imported, which takes 14 s. The package
-    calls none of these; they are compiled when somebody calls them.
+    Nothing else of librosa is imported: that would compile for 14 s on a fresh machine.
     """
-    from mlgenn_delays.kernels import compiled_when_called
-
-    with compiled_when_called(librosa_folders()):
-        for module in _LIBROSA:
-            import_module(f"librosa.{module}")
-    return import_module("librosa")
-
-
-def librosa_folders() -> tuple[Path, ...]:
-    """The folders that are searched for librosa's compiled functions, best first."""
-    from mlgenn_delays.kernels import store_folders
+    from mlgenn_delays.kernels import store_folders, stored_in
 
     try:
-        return store_folders(f"librosa-{version('librosa')}")
+        name = f"librosa-{version('librosa')}"
     except PackageNotFoundError:
-        return store_folders("librosa")
+        name = "librosa"
+    with stored_in(store_folders(name)):
+        return import_module("librosa.filters")
 
 
 def prepare_matplotlib() -> None:

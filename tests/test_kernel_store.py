@@ -15,13 +15,7 @@ import numpy as np
 import pytest
 
 from mlgenn_delays import kernels
-from mlgenn_delays.kernels import (
-    compiled_when_called,
-    count_kernels,
-    pack_kernel,
-    read_kernel,
-    stored_in,
-)
+from mlgenn_delays.kernels import count_kernels, pack_kernel, read_kernel, stored_in
 from tests.needs import need, needs
 
 EXPECTED = 10.0
@@ -232,49 +226,19 @@ add_up_here.__module__ = "mlgenn_delays.data.nowhere"
 def test_numba_is_left_as_it_was(tmp_path: Path) -> None:
     from numba.core import caching
 
-    def parts() -> list[Any]:
-        locators = caching.CompileResultCacheImpl._locator_classes
-        return [caching.IndexDataCacheFile, list(locators), numba.vectorize, numba.guvectorize]
-
-    before = parts()
+    before = caching.IndexDataCacheFile, list(caching.CompileResultCacheImpl._locator_classes)
     fresh(tmp_path / "store")
-    with compiled_when_called((tmp_path / "store",)):
-        assert parts() != before
-    assert parts() == before
-
-
-@pytest.mark.parametrize("name", ["vectorize", "guvectorize"])
-def test_ufuncs_are_compiled_when_they_are_called(tmp_path: Path, name: str) -> None:
-    def double(x):
-        return 2.0 * x
-
-    def double_all(x, y):
-        for k in range(len(x)):
-            y[k] = 2.0 * x[k]
-
-    with compiled_when_called((tmp_path / "store",)):
-        if name == "vectorize":
-            doubled = numba.vectorize(["float64(float64)"], cache=True)(double)
-        else:
-            types = ["void(float64[:], float64[:])"]
-            doubled = numba.guvectorize(types, "(n)->(n)", cache=True)(double_all)
-    assert not (tmp_path / "store").exists()
-    for _ in range(2):
-        assert doubled(np.arange(3.0)).tolist() == [0.0, 2.0, 4.0]
-        assert doubled(np.arange(2.0), np.empty(2)).tolist() == [0.0, 2.0]
-    counts = count_kernels(tmp_path / "store")
-    assert counts["whole"] and not counts["damaged"]
+    after = caching.IndexDataCacheFile, list(caching.CompileResultCacheImpl._locator_classes)
+    assert after == before
 
 
 SOUND = """
 import sys
 import numpy as np
 from mlgenn_delays.data.encode.mel import MelSettings, mel_transform
-from mlgenn_delays.kernels import count_kernels
-from mlgenn_delays.machine import import_librosa, librosa_folders, prepare_matplotlib
+from mlgenn_delays.machine import librosa_filters, prepare_matplotlib
 tone = np.sin(np.arange(8000) / 7).astype(np.float32)
-print(mel_transform(MelSettings())(tone).sum(), import_librosa().util.utils.__file__)
-print(count_kernels(librosa_folders()[-1]), import_librosa().util.abs2(np.array([3.0j])))
+print(mel_transform(MelSettings())(tone).sum(), librosa_filters().__file__)
 prepare_matplotlib()
 import matplotlib
 print(matplotlib.get_cachedir())
@@ -307,8 +271,6 @@ def test_sound_and_figures_where_nothing_can_be_written_but_a_temporary_folder(
     assert done.returncode == 0 and not done.stderr, done.stderr
     assert str(site) in done.stdout
     (own,) = (tmp_path / "tmp").glob("delaysnn-*")
-    # Nothing is compiled while librosa is imported; what is called of it is kept.
-    nothing = {"whole": 0, "damaged": 0, "ignored": 0}
-    assert done.stdout.splitlines()[1:] == [f"{nothing} [9.]", str(own / "matplotlib")]
-    (folder,) = (own / "kernels").glob("delaysnn-librosa-*")
-    assert count_kernels(folder)["whole"] == 2
+    assert done.stdout.splitlines()[1] == str(own / "matplotlib")
+    # No function that librosa has compiled is called.
+    assert not [*(own / "kernels").glob("delaysnn-librosa-*")]

@@ -222,7 +222,7 @@ def test_recordings_are_tried(monkeypatch):
     def fail():
         raise RuntimeError("cannot cache function '__o_fold'")
 
-    monkeypatch.setattr("mlgenn_delays.data.encode.mel.import_librosa", fail)
+    monkeypatch.setattr("mlgenn_delays.data.encode.mel.librosa_filters", fail)
     mel_transform.cache_clear()
     result = call("doctor")
     assert result.exit_code == 1
