@@ -16,8 +16,6 @@ from functools import cache
 from importlib import import_module
 from typing import Any
 
-import numba
-
 
 def _of_numba(module: str, name: str) -> Any:
     """A class of Numba's, or `object` if it is not there."""
@@ -78,9 +76,9 @@ def call_as_part(dispatcher: Any, options: dict[str, Any]) -> None:
 def works() -> bool:
     """Whether this version of Numba can do it."""
     try:
-        one = numba.njit(lambda x: x + 1.0)
+        one: Any = CPUDispatcher(lambda x: x + 1.0, {}, {"nopython": True})
         _replace(one, {}, lambda: True)
-        two = numba.njit(lambda x: one(x))
+        two: Any = CPUDispatcher(lambda x: one(x), {}, {"nopython": True})
         return bool(two(1.0) == 2.0 and not one.signatures)
     except Exception:  # whatever another Numba raises
         return False
