@@ -72,11 +72,8 @@ def train(**options: Any) -> None:
     the same engine or another. The best epoch is chosen by the validation split; the test split
     chooses nothing.
     """
-    from mlgenn_delays.kernel_helper import telling
-
     as_json = options.pop("as_json")
-    with nullcontext() if as_json else telling(lambda: say(COMPILING, err=True)):
-        result = run_training(TrainOptions(**options))
+    result = run_training(TrainOptions(**options))
     if result is None:  # another process says it
         return
     if as_json:
@@ -136,16 +133,32 @@ def run_training(options: TrainOptions) -> dict[str, Any] | None:
         WorkError: The work failed.
         Interrupted: The run can be resumed.
     """
+    from mlgenn_delays.progress import telling
+
     check_backend(options.engine, options.backend)
-    with _resumable(options, Path(options.out) if options.resume and options.out else None):
-        job = resumed_job(options) if options.resume else new_job(options)
-        trainer = _trainer(job, options)
-    with _all_ending(trainer.ranks), _resumable(options, job.path):
-        trainer.check(job.splits["train"], job.splits.get("validation"))
-        if trainer.ranks.leads:
-            return _lead(job, trainer, options)
-        _follow(job, trainer, options)
+    ranks = _ranks(options)
+    told = telling(lambda: say(COMPILING, err=True)) if ranks.leads else nullcontext()
+    with _all_ending(ranks), told:
+        with _resumable(options, Path(options.out) if options.resume and options.out else None):
+            job = resumed_job(options) if options.resume else new_job(options)
+            trainer = _trainer(job, options)
+        with _resumable(options, job.path):
+            trainer.check(job.splits["train"], job.splits.get("validation"))
+            if ranks.leads:
+                return _lead(job, trainer, options)
+            _follow(job, trainer, options)
     return None
+
+
+def _ranks(options: TrainOptions) -> "Ranks":
+    """The processes that train together, known first, so that one that fails can end the others."""
+    from mlgenn_delays.engines.ranks import Ranks
+
+    if options.communicator is not None:
+        from mlgenn_delays.training.checks import check_engine
+
+        check_engine(options.engine, options.backend or BACKENDS[0], options.communicator)
+    return Ranks(options.communicator)
 
 
 @contextmanager

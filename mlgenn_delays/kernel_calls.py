@@ -6,10 +6,13 @@ calls deep would so be optimised five times over, and be cached five times. Here
 lowered to LLVM's intermediate code and no further; the kernel that Python calls is optimised, with
 all of it, once. A kernel that Python calls as well is compiled for that apart.
 
-These classes of Numba are its own affair and may change: where they are not as expected, kernels
-are compiled in Numba's way, which takes longer and rounds alike (`mlgenn_delays.kernels`).
+These classes of Numba are its own affair and may change. So before the first kernel is compiled,
+two of one line are: where that fails, kernels are compiled in Numba's way, which takes longer and
+rounds alike (`mlgenn_delays.kernels`).
 """
 
+from collections.abc import Callable
+from functools import cache
 from importlib import import_module
 from typing import Any
 
@@ -65,10 +68,33 @@ def call_as_part(dispatcher: Any, options: dict[str, Any]) -> None:
     """Let kernels that call a kernel take in its code; it has the same options in them."""
     if object in (JITCodeLibrary, Compiler, CPUDispatcher):
         return  # another Numba
-    if not isinstance(dispatcher, CPUDispatcher):
-        return  # NUMBA_DISABLE_JIT
+    if isinstance(dispatcher, CPUDispatcher):  # there is none with NUMBA_DISABLE_JIT
+        _replace(dispatcher, options, works)
+
+
+@cache
+def works() -> bool:
+    """Whether this version of Numba can do it."""
+    try:
+        one: Any = CPUDispatcher(lambda x: x + 1.0, {}, {"nopython": True})
+        _replace(one, {}, lambda: True)
+        two: Any = CPUDispatcher(lambda x: one(x), {}, {"nopython": True})
+        return bool(two(1.0) == 2.0 and not one.signatures)
+    except Exception:  # whatever another Numba raises
+        return False
+
+
+def _replace(dispatcher: Any, options: dict[str, Any], may: Callable[[], bool]) -> None:
+    """Replace what callers ask of a kernel, if that may be when the first of them asks."""
     wrappers = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "nopython": True}
-    seen_by_python: Any = dispatcher
-    called = _Called(dispatcher.py_func, {}, options | wrappers, pipeline_class=_Compiler)
-    seen_by_python.get_call_template = called.get_call_template
-    seen_by_python.get_overload = called.get_overload
+    usual = dispatcher.get_call_template, dispatcher.get_overload
+
+    @cache
+    def answers() -> tuple[Any, Any]:
+        if not may():
+            return usual
+        called = _Called(dispatcher.py_func, {}, options | wrappers, pipeline_class=_Compiler)
+        return called.get_call_template, called.get_overload
+
+    dispatcher.get_call_template = lambda args, kws: answers()[0](args, kws)
+    dispatcher.get_overload = lambda sig: answers()[1](sig)

@@ -41,7 +41,7 @@ from mlgenn_delays.files import (
     write_atomic,
 )
 from mlgenn_delays.kernel_calls import call_as_part
-from mlgenn_delays.kernel_helper import missed
+from mlgenn_delays.progress import compiling
 
 # NUMBA_CACHE_DIR may be shared with other packages, whose folders are not ours to remove.
 PREFIX = "delaysnn-"
@@ -73,17 +73,18 @@ def make_store(folder: Path) -> None:
 
 
 @contextmanager
-def stored_in(folders: tuple[Path, ...]) -> Iterator[bool]:
+def stored_in(folders: tuple[Path, ...], *, told: bool = False) -> Iterator[bool]:
     """Let functions that are declared within the context be cached in folders.
 
-    It gives whether they are: not with a version of Numba whose cache works otherwise.
+    It gives whether they are: not with a version of Numba whose cache works otherwise. That one of
+    them is compiled may be told (`mlgenn_delays.progress.telling`).
     """
     with _lock:
         try:
             from numba.core import caching
 
             changes = [
-                (caching, "IndexDataCacheFile", partial(_Files, folders)),
+                (caching, "IndexDataCacheFile", partial(_Files, folders, told)),
                 (caching.CompileResultCacheImpl.__mro__[1], "_locator_classes", [_Locator]),
                 (_CONFIG, "CACHE_LOCATOR_CLASSES", ""),
             ]
@@ -147,9 +148,11 @@ class _Files:
     """Keeps compiled functions in place of `numba.core.caching.IndexDataCacheFile`."""
 
     def __init__(
-        self, folders: tuple[Path, ...], cache_path: str, filename_base: str, source_stamp: str
-    ) -> None:
-        self._folders, self._base, self._stamp = folders, filename_base, source_stamp
+        self, folders: tuple[Path, ...], told: bool,
+        cache_path: str, filename_base: str, source_stamp: str,
+    ) -> None:  # fmt: skip
+        self._folders, self._told = folders, told
+        self._base, self._stamp = filename_base, source_stamp
 
     def _name(self, key: object) -> str:
         whole = repr((numba.__version__, self._stamp, key))
@@ -164,7 +167,8 @@ class _Files:
                 continue
             except Exception as error:  # whatever unpickling raises
                 _warn(f"compiled kernels in {folder} are damaged ({error}); compiling them anew")
-        missed()
+        if self._told:
+            compiling()
         return None
 
     def save(self, key: object, data: object) -> None:
@@ -345,7 +349,8 @@ def kernel(function: Callable[..., Any]) -> Any:
     module = f"{function.__module__}.".partition(".")[2]
     part = next(part for part in PARTS if module.startswith(f"{part}."))
     options: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
-    with stored_in(_folders(part)) as stored:
+    told = part.startswith("engines.")  # others take no time
+    with stored_in(_folders(part), told=told) as stored:
         dispatcher = numba.njit(cache=stored, **options)(function)
     call_as_part(dispatcher, options)
     return dispatcher

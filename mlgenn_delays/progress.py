@@ -2,7 +2,8 @@
 
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Annotated, Any, Self
 
 from mlgenn_delays.errors import printable
@@ -114,6 +115,25 @@ class Meter:
             share = 100 * self.done / self.total
             return f"{done} of {self.total / scale:,.0f} {noun} ({share:.0f} %)"
         return f"{done} {noun}, {time.monotonic() - self._begun:.0f} s"
+
+
+_tell: list[Callable[[], None]] = []
+
+
+@contextmanager
+def telling(tell: Callable[[], None]) -> Iterator[None]:
+    """Call a function once if a kernel of an engine must be compiled within the context."""
+    _tell.append(tell)
+    try:
+        yield
+    finally:
+        _tell.clear()
+
+
+def compiling() -> None:
+    """Note that a kernel of an engine must be compiled."""
+    while _tell:
+        _tell.pop()()
 
 
 def note(text: str) -> None:

@@ -16,6 +16,7 @@ import pytest
 
 from mlgenn_delays import kernels
 from mlgenn_delays.kernels import count_kernels, pack_kernel, read_kernel, stored_in
+from mlgenn_delays.progress import telling
 from tests.needs import need, needs
 
 EXPECTED = 10.0
@@ -28,9 +29,9 @@ def add_up(values):
     return total
 
 
-def fresh(*folders: Path) -> Any:
+def fresh(*folders: Path, told: bool = False) -> Any:
     """Return the kernel as a new process has it: nothing loaded or compiled yet."""
-    with stored_in(folders) as stored:
+    with stored_in(folders, told=told) as stored:
         assert stored
         return numba.njit(cache=True)(add_up)
 
@@ -52,6 +53,18 @@ def store(tmp_path: Path) -> Path:
     assert compiles(fresh(tmp_path / "store"))
     assert not compiles(fresh(tmp_path / "store"))
     return tmp_path / "store"
+
+
+@needs("compiled kernels")
+@pytest.mark.parametrize("told", [True, False])
+def test_it_is_told_once_where_it_shall_be(tmp_path: Path, told: bool) -> None:
+    """Of the small kernels of data nothing is said: a line that refuses them stands alone."""
+    said: list[str] = []
+    for times in (int(told), 0):
+        with telling(lambda: said.append("compiling")):
+            compiles(fresh(tmp_path / "store", told=told))
+        assert said == ["compiling"] * times
+        said.clear()
 
 
 def kernel_file(folder: Path) -> Path:

@@ -32,7 +32,7 @@ def stratified(labels: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
     """
     _, code, counts = np.unique(labels, return_inverse=True, return_counts=True)
     kept = len(labels) - size
-    if counts.min(initial=2) < 2 or min(kept, size) < len(counts):
+    if counts.min(initial=2) < 2 or min(kept, size) < max(1, len(counts)):
         raise InputError(
             f"cannot split {size} of {len(labels)} examples by label: each part needs one of each "
             f"of {len(counts)} labels; give more examples of each label"

@@ -33,10 +33,8 @@ def cpu_simulation(context: SimulationContext, keeps: bool, rewired: bool) -> Si
 class PipelinedSimulation:
     """Goes back through every batch at once and keeps its gradients until they are asked for."""
 
-    pretends = False
-
     def __init__(self, simulation: Simulation) -> None:
-        self._simulation, self.pretend = simulation, simulation.pretend
+        self._simulation = simulation
         self._kept: list[tuple[np.ndarray, np.ndarray]] = []
         self.refresh, self.keep_statistics = simulation.refresh, simulation.keep_statistics
         self.correlate, self.recording = simulation.correlate, simulation.recording
@@ -120,16 +118,16 @@ def compile_network(
     from mlgenn_delays.engines.learner import Learner
 
     make: Callable[..., Any] = cpu_simulation
-    ranks = Ranks(communicator)
     if engine == "genn":
         from mlgenn_delays.engines.genn import genn_simulation
 
         make = genn_simulation(backend, batch_size)
         if not learns:
             network, rule = network.folded(), _forwards(rule)
+    ranks = Ranks(communicator)  # which starts MPI
     return Learner(
         network, rule, make, loss=loss, rewiring=rewiring, total_steps=total_steps,
-        epoch_steps=epoch_steps, seed=seed, threads=threads, learns=learns, ranks=ranks,
+        epoch_steps=epoch_steps, seed=seed, threads=threads, ranks=ranks,
     )  # fmt: skip
 
 

@@ -4,9 +4,7 @@ An engine's `Simulation` runs a batch forwards and back; learning happens here.
 """
 
 from collections.abc import Callable, Collection, Iterable
-from contextlib import nullcontext
 from dataclasses import replace
-from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -37,7 +35,6 @@ from mlgenn_delays.engines.shared.simulation import (
     set_connectivity,
 )
 from mlgenn_delays.errors import DivergedError, InputError
-from mlgenn_delays.kernel_helper import helped
 from mlgenn_delays.learning import Rule, SurrogateBPTT
 from mlgenn_delays.learning.losses import as_loss
 from mlgenn_delays.machine import Workers
@@ -96,7 +93,6 @@ class Learner:
         epoch_steps: int | None = None,
         seed: int = 0,
         threads: int | None = None,
-        learns: bool = True,
         ranks: Ranks = ALONE,
     ) -> None:
         self.network = network
@@ -104,8 +100,7 @@ class Learner:
         self.loss = as_loss(loss)
         self.total_steps = total_steps
         self.seed = seed
-        own = network.copy()  # rewiring changes its structure
-        workers = Workers(ranks.threads() if threads is None else threads)
+        own, workers = network.copy(), Workers(ranks.threads(threads))  # rewiring changes structure
         plan, layout = make_plan(own)
         self._context = SimulationContext(
             own, rule, self.loss, workers, plan, layout, Parameters(own, layout), ranks=ranks
@@ -118,9 +113,7 @@ class Learner:
             else None
         )
         growing = self._structure is not None and self._structure.rule.needs_gradient
-        self._make = partial(make_simulation, self._context, growing, self._structure is not None)
-        self._simulation = self._make()
-        self._new = learns and workers.threads > 1 and self._simulation.pretends
+        self._simulation = make_simulation(self._context, growing, self._structure is not None)
         self._pending: _Pending | None = None
         self._optimiser = Optimiser(self._context, total_steps)
         self._unscaled = np.ones((1, int(plan.first[-1])), np.float32)
@@ -141,22 +134,9 @@ class Learner:
     ) -> tuple[Scores, np.ndarray]:
         """Run a batch; return its scores and the spikes of its neurons, (B, N)."""
         check_batch(self.network, batch, self.loss)
-        first, self._new = self._new, False
-        with helped(partial(self._rehearse, batch)) if first else nullcontext():
-            scores, counts = self._simulation.forward(
-                batch, spike_scale, width=width, pending=pending
-            )
+        scores, counts = self._simulation.forward(batch, spike_scale, width=width, pending=pending)
         assert scores is not None
         return scores, counts
-
-    def _rehearse(self, batch: Batch) -> None:
-        """Go through what comes after the forward pass, in a process that only compiles it."""
-        self._context.workers, width = Workers(1), self._width(1)
-        self._simulation = self._make()  # the other's buffers are in use
-        self._simulation.refresh()
-        self._simulation.pretend(batch, self._unscaled, width)
-        self._pending = _Pending(batch, self._unscaled, width)
-        self._catch_up()
 
     def _by_population(self, per_neuron: np.ndarray) -> dict[str, np.ndarray]:
         """Return the parts of an array (N,) that belong to populations that spike."""

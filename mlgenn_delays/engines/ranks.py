@@ -64,11 +64,16 @@ class Ranks:
         there = self._world.allgather(node())
         return there[: self.rank].count(there[self.rank]), there.count(there[self.rank])
 
-    def threads(self) -> int:
-        """Return how many threads a rank takes: its share of the cores it may use."""
+    def threads(self, wanted: int | None = None) -> int:
+        """Return how many threads a rank takes: as `wanted`, or its share of the cores it may use.
+
+        All ranks ask, whether they want a number or not: one alone would wait for the others.
+        """
         if not self.several:
-            return available_cores()
+            return available_cores() if wanted is None else wanted
         there = self._world.allgather((node(), _cores()))
+        if wanted is not None:
+            return wanted
         name, own = there[self.rank]
         sharing = [each for each, cores in there if each == name and cores & own]
         return max(1, available_cores() // max(1, len(sharing)))

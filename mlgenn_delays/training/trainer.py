@@ -32,12 +32,7 @@ from mlgenn_delays.runs.history import (
     nothing_left,
     silent_notes,
 )
-from mlgenn_delays.runs.record import (
-    check_resumed,
-    fingerprints,
-    keep_record,
-    with_data,
-)
+from mlgenn_delays.runs.record import check_resumed, fingerprints, keep_record, with_data
 from mlgenn_delays.settings import Count, NonNegative, Seed, check
 from mlgenn_delays.training.checks import (
     BACKEND,
@@ -75,7 +70,8 @@ class Trainer:
         threads: Threads, all cores if None; results do not depend on it.
         engine: ``"cpu"`` or ``"genn"``.
         backend: Of GeNN, ``"single_threaded_cpu"`` or ``"cuda"``.
-        communicator: ``"mpi"`` for several processes, all making and calling the same; else None.
+        communicator: ``"mpi"`` where several processes train, each of which makes the same trainer
+            and calls the same methods; None for one.
         augment: Random changes to the training examples, or None.
         patience: Stop after so many epochs without a better best one, or None for never.
         run: Where to keep metrics and checkpoints, or None to keep all in memory.

@@ -10,10 +10,15 @@ import numpy as np
 from click.testing import CliRunner
 
 from mlgenn_delays.cli import main
+from mlgenn_delays.cli.train import COMPILING
 from tests.data.own_helpers import write_wav
 
 # A network and a training that take next to no time.
 SMALL = ["--set", "network.layers.0.size=4", "--set", "learning.batch_size=256"]
+
+
+# How lines begin that may come before an error.
+REPORTED = ("data: ", "warning: ", COMPILING)
 
 
 def call(*arguments: object):
@@ -27,14 +32,14 @@ def call(*arguments: object):
 def refused(*arguments: object) -> str:
     """Run a command that must refuse its input, and return the one line that says why.
 
-    What it read of the data it may have reported before.
+    What it read of the data it may have reported before, and that it compiles kernels.
     """
     result = call(*arguments)
     assert result.exit_code == 2, result.output
     assert result.stdout == ""
     *before, error = result.stderr.splitlines(keepends=True)
     assert error.startswith("error: ")
-    assert all(line.startswith(("data: ", "warning: ")) for line in before), result.stderr
+    assert all(line.startswith(REPORTED) for line in before), result.stderr
     return error
 
 

@@ -5,6 +5,7 @@ import pytest
 from mlgenn_delays.cli import train
 from mlgenn_delays.engines import compile as engines
 from mlgenn_delays.errors import DivergedError, WorkError
+from mlgenn_delays.progress import compiling
 from mlgenn_delays.training.trainer import Trainer
 from tests.cli.helpers import SMALL, call, parsed
 
@@ -43,7 +44,8 @@ def ranks(monkeypatch):
         return engines.compile_network(*arguments, **options)
 
     monkeypatch.setattr("mlgenn_delays.training.trainer.compile_network", compile_network)
-    monkeypatch.setattr("mlgenn_delays.training.trainer.Ranks", FakeRanks)
+    for module in ("engines.ranks", "training.trainer"):
+        monkeypatch.setattr(f"mlgenn_delays.{module}.Ranks", FakeRanks)
     monkeypatch.setattr(FakeRanks, "leads", True)
     monkeypatch.setattr(FakeRanks, "ended", [])
     return FakeRanks
@@ -71,6 +73,29 @@ def test_the_others_read_what_they_resume(ranks, trained, monkeypatch):
     result = call("train", *MPI, "--resume", "--out", trained)
     assert (result.exit_code, result.output) == (0, "")
     assert {path: path.stat().st_mtime_ns for path in trained.rglob("*")} == before
+
+
+@pytest.mark.parametrize("leads", [True, False])
+def test_one_says_that_kernels_are_compiled(ranks, tmp_path, monkeypatch, leads):
+    initialise = train._initialise
+
+    def initialise_cold(*arguments):
+        compiling()
+        return initialise(*arguments)
+
+    monkeypatch.setattr(train, "_initialise", initialise_cold)
+    monkeypatch.setattr(ranks, "leads", leads)
+    result = call("train", *SMALL, *MPI, "--epochs", 1, "--out", tmp_path / "r")
+    assert (result.exit_code, result.stderr.count(train.COMPILING)) == (0, int(leads))
+
+
+@pytest.mark.parametrize("leads", [True, False])
+def test_one_that_cannot_begin_ends_all(ranks, monkeypatch, leads):
+    """The others wait for it from the start of MPI on."""
+    monkeypatch.setattr(ranks, "leads", leads)
+    result = call("train", "nosuch", *MPI)
+    assert result.exit_code == 2 and "there is no recipe 'nosuch'" in result.stderr
+    assert ranks.ended == [2]
 
 
 def failing(monkeypatch, error):

@@ -52,9 +52,12 @@ def test_window_of_one_step() -> None:
     assert load_digits_data(duration=5.0, window=1.0)["test"].time.max() == 0
 
 
-def test_too_few_examples_to_split() -> None:
-    with pytest.raises(InputError, match="cannot split 1 of 3 examples"):
-        stratified(np.array([0, 1, 2]), 1)
+@pytest.mark.parametrize(
+    ("labels", "size"), [([0, 1, 2], 1), ([0, 0, 0, 1], 2), ([0, 0, 1, 1], 3), ([0, 0], 0), ([], 0)]
+)
+def test_too_few_examples_to_split(labels: list[int], size: int) -> None:
+    with pytest.raises(InputError, match=f"cannot split {size} of {len(labels)} examples"):
+        stratified(np.array(labels, np.int64), size)
 
 
 @pytest.mark.parametrize("seed", range(6))

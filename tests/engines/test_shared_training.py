@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from mlgenn_delays.engines import ranks
+from mlgenn_delays.engines.compile import compile_network
 from mlgenn_delays.engines.cpu import frequency_domain
 from mlgenn_delays.engines.shared import spectra
 from tests.engines.shared_training import CASES, hashes, outcome
@@ -94,7 +95,21 @@ def test_threads_are_shared_by_the_ranks_of_a_machine(monkeypatch):
     monkeypatch.setattr(ranks, "_cores", lambda: {world.Get_rank()})  # bound to a core each
     monkeypatch.setattr(ranks, "available_cores", lambda: 1)
     assert world.on_all(lambda rank: ranks.Ranks("mpi").threads()) == [1, 1]
-    assert ranks.Ranks().threads() == 1
+    assert ranks.Ranks().threads() == 1 and ranks.Ranks().threads(3) == 3
+
+
+def test_one_rank_may_be_given_threads(monkeypatch):
+    """Others, that share out theirs, do not wait for it."""
+    monkeypatch.setattr("tests.fake_mpi.TIMEOUT", 10.0)
+
+    def threads(rank):
+        _, net, rule, _ = CASES["eventprop"]()
+        given = 3 if rank == 1 else None
+        compiled = compile_network(net, rule, total_steps=1, threads=given, communicator="mpi")
+        return compiled._context.workers.threads
+
+    found = FakeWorld(2).on_all(threads)
+    assert found == [max(1, ranks.available_cores() // 2), 3]
 
 
 @pytest.mark.slow

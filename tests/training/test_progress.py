@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mlgenn_delays.engines.results import BatchResult
-from mlgenn_delays.progress import Progress
+from mlgenn_delays.progress import Progress, compiling, telling
 from mlgenn_delays.training.epoch_line import RunningMeans, epoch_line, mean_spikes
 from tests.needs import needs
 
@@ -105,3 +105,16 @@ def test_a_terminal_gets_bars():
     ):  # fmt: skip
         assert wanted in text, wanted
     assert "12/12" in text and " 0/12" not in text
+
+
+def test_it_is_told_once_that_kernels_are_compiled() -> None:
+    told: list[str] = []
+    compiling()
+    with telling(lambda: told.append("compiling")):
+        assert not told
+        compiling()
+        compiling()
+    with telling(lambda: told.append("none was missing")):
+        pass
+    compiling()
+    assert told == ["compiling"]

@@ -195,17 +195,6 @@ class EventSimulation(Simulation):
             self._capacity = max(2 * self._capacity, needed + needed // 4)
             self._store = None
 
-    pretends = True
-
-    def pretend(self, batch: Batch, spike_scale: np.ndarray, width: float) -> None:
-        """Make ready for `backward` of a batch that did not run; see `Simulation`."""
-        store, size = self._fit(batch), len(batch)
-        self._share = self.context.share(size)
-        self._bring_currents(batch, spike_scale)
-        store.voltage[:] = 0.0
-        self._counts = self._spikes(store, size)
-        self._scores = self.context.score(store.voltage[:size], batch, learns=True)
-
     def backward(self, batch: Batch, spike_scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the gradients of the batch just run; see `Simulation`."""
         assert self._store is not None and self._scores is not None

@@ -53,8 +53,6 @@ MOMENTUM = 0.1  # share of a batch in the running statistics
 class TimestepSimulation(Simulation):
     """A `Simulation` of `SurrogateBPTT`, population by population; it `keeps` states if asked."""
 
-    pretends = True
-
     def __init__(self, context: SimulationContext, *, keeps: bool = False) -> None:
         self.context, self._keeps = context, keeps
         self._steps = 0
@@ -183,17 +181,6 @@ class TimestepSimulation(Simulation):
         if scored:
             self._scores = self.context.score_shared(share, voltage, batch, learns=learns)
         return ForwardResult(self._scores, self._counts)
-
-    def pretend(self, batch: Batch, spike_scale: np.ndarray, width: float) -> None:
-        """Make ready for `backward` of a batch that did not run; see `Simulation`."""
-        traces, plan, size = self._fit(batch), self._plan, len(batch)
-        self._width, self._share = width, self.context.share(size, most=1)
-        self._frequency.begin(self._share)
-        for p in map(int, np.flatnonzero(plan.kind != INPUT)):
-            self._affines[p] = self._affine(p, size, training=True)
-        traces.voltage_out[:] = 0.0
-        self._counts = self._spikes(size)
-        self._scores = self.context.score(traces.voltage_out[:size], batch, learns=True)
 
     def _over_chunks(self, task: Callable[..., None]) -> None:
         self.context.over_chunks(self._share.own_chunks(), self._buffers, task)

@@ -160,15 +160,6 @@ class ForwardResult(NamedTuple):
 class Simulation(Protocol):
     """Runs batches forwards and back."""
 
-    pretends: bool = False  # whether it can `pretend`
-
-    def pretend(self, batch: Batch, spike_scale: np.ndarray, width: float) -> None:
-        """Make ready for `backward` of a batch that did not run, as if no neuron had spiked.
-
-        It is for compiling the kernels of `backward` while others are compiled.
-        """
-        return
-
     def refresh(self) -> None:
         """Read changed weights, delays and structure from the context."""
 
