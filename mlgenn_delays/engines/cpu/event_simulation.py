@@ -10,13 +10,13 @@ import numpy as np
 
 from mlgenn_delays.data.types import Batch
 from mlgenn_delays.engines.cpu import currents, eventprop_backward, eventprop_forward, synapses
-from mlgenn_delays.engines.cpu.eventprop_forward import BLOCK, EventBuffers, Recurrent, SpikeStore
+from mlgenn_delays.engines.cpu.eventprop_forward import EventBuffers, Recurrent, SpikeStore
 from mlgenn_delays.engines.cpu.linear_matrices import linear_buffers, make_linear, take_gradients
 from mlgenn_delays.engines.cpu.synapses import QUAD
 from mlgenn_delays.engines.ranks import Share
 from mlgenn_delays.engines.results import Recording
 from mlgenn_delays.engines.shared.candidate_gradients import correlate
-from mlgenn_delays.engines.shared.lanes import LANES, PAIR
+from mlgenn_delays.engines.shared.lanes import BLOCK, LANES, PAIR
 from mlgenn_delays.engines.shared.plan import INPUT, SPIKING, Plan
 from mlgenn_delays.engines.shared.scoring import Scores
 from mlgenn_delays.engines.shared.simulation import ForwardResult, Simulation, SimulationContext
@@ -129,7 +129,7 @@ class EventSimulation(Simulation):
     def _make_buffers(self) -> EventBuffers:
         plan, steps = self.context.plan, self._steps
         widest = max(BLOCK, int(plan.n[plan.recurrent_population].max(initial=0)))
-        lanes, length = -(-widest // LANES) * LANES, self._length()
+        lanes, length = -(-widest // BLOCK) * BLOCK, self._length()
         groups = int(plan.groups.max())
         if lanes * length * PAIR > np.iinfo(np.uint32).max:  # what holds places: see `Recurrent`
             raise InputError(
@@ -138,12 +138,11 @@ class EventSimulation(Simulation):
                 "network.dt, or take SurrogateBPTT"
             )
         return EventBuffers(
-            rows=np.zeros((groups, lanes // LANES, length * LANES), np.float32),
+            rows=np.zeros((groups + self._currents, lanes // LANES, length * LANES), np.float32),
             adjoint=np.zeros((groups, lanes // QUAD, length * QUAD * PAIR), np.float32),
-            time=np.empty((lanes, steps), np.uint32),
-            slope=np.empty((lanes, steps), np.float32),
-            release=np.empty((lanes, steps), np.float32),
-            counts=np.zeros(lanes, np.int64),
+            fired=np.zeros((lanes // BLOCK, steps), np.uint32),
+            resting=np.zeros((lanes // BLOCK, steps), np.uint32),
+            listed=np.empty(BLOCK * steps + 2, np.uint32),
             outgoing=np.empty(self._capacity, np.float32),
             kept=linear_buffers(plan, self._linear, lanes, steps),
             nothing=linear_buffers(plan, self._linear, 0, 0),

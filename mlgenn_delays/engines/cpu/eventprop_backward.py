@@ -21,7 +21,13 @@ gradient of the loss itself.
 
 import numpy as np
 
-from mlgenn_delays.engines.cpu.eventprop_forward import ALPHA, BLOCK, arrive, side_by_side
+from mlgenn_delays.engines.cpu.eventprop_forward import (
+    ALPHA,
+    BLOCK_STRIDE,
+    ONE_PLACE,
+    arrive,
+    side_by_side,
+)
 from mlgenn_delays.engines.cpu.linear_neurons import back_linear, run_linear
 from mlgenn_delays.engines.cpu.synapses import (
     ONE,
@@ -36,16 +42,129 @@ from mlgenn_delays.engines.cpu.synapses import (
     synapses_of,
 )
 from mlgenn_delays.engines.shared.lanes import (
+    BLOCK,
     LANES,
     PAIR,
     load,
+    load_rows,
+    lowest,
     put,
     put_pairs,
+    put_rows,
+    splat,
+    where,
 )
 from mlgenn_delays.engines.shared.numerics import FLUSH_EVERY, flush_all_subnormal, kernel
 from mlgenn_delays.engines.shared.plan import INPUT, READOUT
 
-NEVER = -(2**62)
+
+@kernel
+def back_neurons(
+    plan, p, low, lanes, recurrent, neuron_scale, count_gradient, drive, base, store, e, steps,
+    buffers,
+):  # fmt: skip
+    """Run the adjoints of neurons low..low+lanes-1 of a population back, `BLOCK` side by side.
+
+    r and D go to `buffers.adjoint`, p to group 0 of `buffers.rows`.
+    """
+    first, hold, spiking = plan.first[p] + low, plan.refractory[p], plan.kind[p] != READOUT
+    alpha, groups = side_by_side(plan.constant[ALPHA], first, lanes, ZERO), plan.groups[p]
+    n = np.uint64(len(alpha))
+    decay, into = np.empty((groups, n), np.float32), np.empty((groups, n), np.float32)
+    for g in range(groups):
+        decay[g] = side_by_side(plan.decay[g], first, lanes, ZERO)
+        into[g] = (ONE - alpha) * side_by_side(plan.scale[g], first, lanes, ZERO)
+    carried, r = np.zeros(n, np.float32), np.zeros((groups, n), np.float32)
+    left = np.zeros(n, np.uint64)  # the spike of each neuron that comes next on the way back
+    buffers.fired[: n // BLOCK_STRIDE] = 0
+    if spiking:
+        start = store.start[e, plan.spike_offset[p] + low :]
+        left[:lanes] = start[1 : lanes + 1]
+        mark_spikes(start, lanes, store.time, hold, steps, buffers)
+    else:
+        bring_drive(drive, low, lanes, steps, buffers.rows[0])
+    chunk = 1 if plan.recurrent_population[p] else FLUSH_EVERY
+    for back in range(-(-steps // chunk)):
+        begin = (-(-steps // chunk) - 1 - back) * chunk
+        end = min(begin + chunk, steps)
+        if end % FLUSH_EVERY == 0:
+            flush_all_subnormal(carried)
+            for g in range(groups):
+                flush_all_subnormal(r[g])
+        for at in range(ZERO_PLACE, n, BLOCK_STRIDE):
+            back_steps(
+                plan, p, first, recurrent, neuron_scale, count_gradient, low, alpha, carried, left,
+                at, begin, end, base, store, buffers,
+            )  # fmt: skip
+            for g in range(np.uint64(groups)):
+                back_arrivals(decay, into, r, g, at, begin, end, buffers.rows, buffers.adjoint)
+
+
+@kernel
+def mark_spikes(start, lanes, time, hold, steps, buffers):
+    """Mark the spikes of neurons, and the steps after them in which V does not move."""
+    if hold > 0:
+        buffers.resting[: -(-lanes // BLOCK)] = 0
+    for k in range(lanes):
+        fired, resting = buffers.fired[k // BLOCK], buffers.resting[k // BLOCK]
+        bit = np.uint32(1 << k % BLOCK)
+        for c in range(start[k], start[k + 1]):
+            t = np.int64(time[c])
+            fired[t] |= bit
+            for later in range(t + 1, min(t + hold + 1, steps)):
+                resting[later] |= bit
+
+
+@kernel
+def bring_drive(drive, low, lanes, steps, rows):
+    """Write dL/dV to rows (L / LANES, R LANES)."""
+    rows[: -(-lanes // BLOCK) * (BLOCK // LANES)] = 0.0
+    for k in range(lanes):
+        row, own, given = rows[k // LANES], np.uint64(k % LANES), drive[low + k]
+        for t in range(np.uint64(steps)):
+            row[t * STRIDE + own] = given[t]
+
+
+@kernel
+def back_steps(
+    plan, p, first, recurrent, neuron_scale, count_gradient, low, alpha, carried, left, at, begin,
+    end, base, store, buffers,
+):  # fmt: skip
+    """Run p of `BLOCK` neurons back from step end-1 to begin; keep it in group 0 of the rows."""
+    rows, length = buffers.rows, np.uint64(buffers.rows.shape[2])
+    place, readout, hold = at // STRIDE * length, plan.kind[p] == READOUT, plan.refractory[p]
+    fired, resting = buffers.fired[at // BLOCK_STRIDE], buffers.resting[at // BLOCK_STRIDE]
+    a, x, zero = load(BLOCK, alpha, at), load(BLOCK, carried, at), splat(BLOCK, ZERO)
+    for back in range(np.uint64(end - begin)):
+        t = np.uint64(end) - ONE_PLACE - back
+        if readout:
+            x = x + load_rows(BLOCK, rows, place + t * STRIDE, length)
+        now, bits = x, np.uint64(fired[t])
+        if bits != 0:
+            put(carried, at, x)
+        while bits != 0:
+            k = at + lowest(bits)
+            spike = left[k] - ONE_PLACE
+            left[k] = spike
+            total = buffers.outgoing[spike - base]
+            if plan.recurrent_population[p]:
+                own = neuron_scale[np.uint64(first) + k]
+                total += recurrent_time_gradient(
+                    plan, p, recurrent, own, np.int64(k), t, buffers.adjoint
+                )
+            before = count_gradient[np.uint64(low) + k] + through_spike(
+                plan, np.uint64(first) + k, carried[k], total, store, spike
+            )
+            rest = bits & (bits - ONE_PLACE)
+            now = where(np.uint32(bits ^ rest), splat(BLOCK, before), now)
+            bits = rest
+        if hold > 0:
+            now = where(resting[t], zero, now)
+            x = where(resting[t], x, a * now)
+        else:
+            x = a * now
+        put_rows(rows, place + t * STRIDE, length, now)
+    put(carried, at, x)
 
 
 @kernel
@@ -55,87 +174,22 @@ def through_spike(plan, j, carried, outgoing, store, c):
 
 
 @kernel
-def back_neurons(
-    plan, p, low, lanes, recurrent, neuron_scale, count_gradient, drive, base, store, e, steps,
-    buffers,
-):  # fmt: skip
-    """Run the adjoints of neurons low..low+lanes-1 of a population back, `LANES` side by side.
-
-    r and D go to `buffers.adjoint`; `recurrent_time_gradient` takes D of later steps.
-    """
-    first, hold, spiking = plan.first[p] + low, plan.refractory[p], plan.kind[p] != READOUT
-    alpha, groups = side_by_side(plan.constant[ALPHA], first, lanes, ZERO), plan.groups[p]
-    n = np.uint64(len(alpha))
-    decay, into = np.empty((groups, n), np.float32), np.empty((groups, n), np.float32)
-    for g in range(groups):
-        decay[g] = side_by_side(plan.decay[g], first, lanes, ZERO)
-        into[g] = (ONE - alpha) * side_by_side(plan.scale[g], first, lanes, ZERO)
-    carried, now = np.zeros(n, np.float32), np.zeros(n, np.float32)
-    r, adjoint = np.zeros((groups, n), np.float32), buffers.adjoint
-    # The spike of each neuron that comes next on the way back, and the last step in which one of
-    # `LANES` neurons rests after it.
-    left, last = np.zeros(n, np.uint64), np.full(n, NEVER, np.int64)
-    busy, entry = np.full(n // STRIDE, NEVER, np.int64), plan.spike_offset[p] + low
-    if spiking:
-        for k in range(lanes):
-            left[k] = store.start[e, entry + k + 1]
-            last[k] = spike_before(store.time, store.start[e, entry + k], left[k])
-            busy[k // LANES] = max(busy[k // LANES], last[k] + hold)
-    for back in range(steps):
-        t = steps - 1 - back
-        if t % FLUSH_EVERY == FLUSH_EVERY - 1:
-            flush_all_subnormal(carried)
-            for g in range(groups):
-                flush_all_subnormal(r[g])
-        if not spiking:
-            for k in range(lanes):
-                carried[k] += drive[low + k, t]
-        for at in range(ZERO_PLACE, n, STRIDE):
-            before = load(LANES, carried, at)
-            put(now, at, before)
-            if t > busy[at // STRIDE]:
-                put(carried, at, load(LANES, alpha, at) * before)
-                continue
-            busy[at // STRIDE] = NEVER
-            for k in range(at, at + STRIDE):
-                since = t - last[k]
-                if since == 0:
-                    spike = left[k] - np.uint64(1)
-                    total = buffers.outgoing[spike - base]
-                    if plan.recurrent_population[p]:
-                        own = neuron_scale[first + k]
-                        total += recurrent_time_gradient(plan, p, recurrent, own, k, t, adjoint)
-                    now[k] = count_gradient[low + k] + through_spike(
-                        plan, first + k, carried[k], total, store, spike
-                    )
-                    left[k] = spike
-                    last[k] = spike_before(store.time, store.start[e, entry + k], spike)
-                elif since <= hold:
-                    now[k] = ZERO
-                if not 0 < since <= hold:
-                    carried[k] = alpha[k] * now[k]
-                busy[at // STRIDE] = max(busy[at // STRIDE], last[k] + hold)
-        for g in range(np.uint64(groups)):
-            back_arrivals(decay, into, r, g, np.uint64(t), now, adjoint)
-
-
-@kernel
-def back_arrivals(decay, into, r, g, t, now, adjoint):
-    """Step r of synapse group g back to step t, from p of the neurons; keep r and D."""
-    n, quads, length = np.uint64(len(now)), adjoint.shape[1], np.uint64(adjoint.shape[2])
-    for at in range(ZERO_PLACE, n, STRIDE):
-        own, quad = g * n + at, g * np.uint64(quads) + at // np.uint64(QUAD)
-        later = load(LANES, r, own)
-        before = load(LANES, decay, own) * later + load(LANES, into, own) * load(LANES, now, at)
-        place = quad * length + t * STRIDE
-        put_pairs(adjoint, place, place + length, before, later - before)
-        put(r, own, before)
-
-
-@kernel
-def spike_before(time, first, end):
-    """Return the step of the last spike of a neuron before `end` of the store, NEVER if none."""
-    return np.int64(time[end - np.uint64(1)]) if end > first else NEVER
+def back_arrivals(decay, into, r, g, at, begin, end, rows, adjoint):
+    """Run r of synapse group g of `BLOCK` neurons back, from their p; keep r and D."""
+    n, length, apart = (
+        np.uint64(decay.shape[1]),
+        np.uint64(rows.shape[2]),
+        np.uint64(adjoint.shape[2]),
+    )
+    quad = g * np.uint64(adjoint.shape[1]) + at // np.uint64(QUAD)
+    own, first, place = g * n + at, at // STRIDE * length, quad * apart
+    d, i, later = load(BLOCK, decay, own), load(BLOCK, into, own), load(BLOCK, r, own)
+    for back in range(np.uint64(end - begin)):
+        step = (np.uint64(end) - ONE_PLACE - back) * STRIDE
+        before = d * later + i * load_rows(BLOCK, rows, first + step, length)
+        put_pairs(adjoint, place + step, apart, before, later - before)
+        later = before
+    put(r, own, later)
 
 
 @kernel
@@ -145,7 +199,7 @@ def back_block(
 ):  # fmt: skip
     """Write the adjoints of neurons low..low+lanes-1 of population p to `buffers.adjoint`."""
     if linear.own[p]:
-        buffers.rows[: plan.groups[p], : -(-lanes // LANES)] = 0.0
+        buffers.rows[: max(plan.groups[p], 1), : -(-lanes // BLOCK) * (BLOCK // LANES)] = 0.0
         arrive(
             plan, p, weight, offset, start, time, neuron_scale, store, e, low, low + lanes,
             buffers.rows,

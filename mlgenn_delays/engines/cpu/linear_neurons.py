@@ -22,7 +22,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mlgenn_delays.engines.cpu.synapses import QUAD, feed_back, recurrent_time_gradient
-from mlgenn_delays.engines.shared.lanes import LANES, PAIR
+from mlgenn_delays.engines.shared.lanes import BLOCK, LANES, PAIR
 from mlgenn_delays.engines.shared.numerics import SUBNORMAL, kernel
 from mlgenn_delays.engines.shared.plan import READOUT
 
@@ -71,14 +71,14 @@ def run_linear(
 ):  # fmt: skip
     """Run neurons low..low+lanes-1 of population p through the trial, from `buffers.rows`.
 
-    Spikes go to `buffers.time` and `buffers.counts`, V of a readout to the store, and all of it to
-    `kept`, for the backward pass, if that has room.
+    Spikes go to `buffers.fired`, V of a readout to the store, and all of it to `kept`, for the
+    backward pass, if that has room.
     """
     m, hold, first = linear.states[p], plan.refractory[p], plan.first[p] + low
     x, after = np.zeros((lanes, m), np.float32), np.zeros(m, np.float32)
     inner, resting = np.zeros((plan.groups[p], lanes), np.float32), np.zeros(lanes, np.int64)
     keeps = kept.current.shape[1] > 0
-    buffers.counts[:lanes] = 0
+    buffers.fired[: -(-lanes // BLOCK)] = 0
     for t in range(steps):
         for k in range(lanes):
             j = first + k
@@ -113,10 +113,8 @@ def run_linear(
                 if not keeps:
                     store.voltage[e, low + k, t] = x[k, linear.output[p]]
             elif mark == FIRED:
-                c = buffers.counts[k]
-                buffers.time[k, c] = t
-                buffers.slope[k, c] = buffers.release[k, c] = 0.0
-                buffers.counts[k], resting[k] = c + 1, hold
+                buffers.fired[k // BLOCK, t] |= np.uint32(1 << k % BLOCK)
+                resting[k] = hold
                 if plan.recurrent_population[p]:
                     feed_back(plan, p, recurrent, own_scale[low + k], k, t, buffers.rows)
 
