@@ -10,9 +10,9 @@ import numpy as np
 
 from mlgenn_delays.data.types import Batch
 from mlgenn_delays.engines.cpu import currents, eventprop_backward, eventprop_forward, synapses
-from mlgenn_delays.engines.cpu.eventprop_forward import EventBuffers, Recurrent, SpikeStore
+from mlgenn_delays.engines.cpu.eventprop_forward import EventBuffers, SpikeStore
 from mlgenn_delays.engines.cpu.linear_matrices import linear_buffers, make_linear, take_gradients
-from mlgenn_delays.engines.cpu.synapses import QUAD
+from mlgenn_delays.engines.cpu.synapses import QUAD, Recurrent
 from mlgenn_delays.engines.ranks import Share
 from mlgenn_delays.engines.results import Recording
 from mlgenn_delays.engines.shared.candidate_gradients import correlate
@@ -63,7 +63,7 @@ class EventSimulation(Simulation):
     def _allocate_per_synapse(self) -> None:
         n = len(self.context.plan.pre)
         self._offset = np.zeros(n, np.uint32)
-        self._recurrent = Recurrent(np.zeros(0, np.float32), *np.zeros((2, 0), np.uint32))
+        self._recurrent: Recurrent
         self._grads = np.zeros((0, 2, n), np.float32)
         self._sum = np.zeros((2, n), np.float32)
 
@@ -78,10 +78,9 @@ class EventSimulation(Simulation):
                 p.delay, self.context.layout.delay_of, p.highest, steps, low, high, self._offset
             ),
         )
-        order = self.context.plan.out_synapse
-        posts, length = self.context.plan.out_post, self._length()
-        arrival, adjoint = synapses.places(posts, self._offset[order], length)
-        self._recurrent = Recurrent(p.weight[order], arrival, adjoint)
+        self._recurrent = synapses.make_recurrent(
+            self.context.plan, p.weight, self._offset, self._length()
+        )
         if self.context.parameters.neurons or self.context.parameters.synapses:
             self._linear = make_linear(self.context)
 

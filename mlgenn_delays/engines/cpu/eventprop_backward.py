@@ -35,9 +35,9 @@ from mlgenn_delays.engines.cpu.synapses import (
     STRIDE,
     ZERO,
     ZERO_PLACE,
+    add_recurrent_time_gradients,
     add_spike_time_gradients,
     collect,
-    recurrent_time_gradient,
     source_of,
     synapses_of,
 )
@@ -84,6 +84,7 @@ def back_neurons(
     else:
         bring_drive(drive, low, lanes, steps, buffers.rows[0])
     chunk = 1 if plan.recurrent_population[p] else FLUSH_EVERY
+    own_scale = neuron_scale[first : first + lanes]
     for back in range(-(-steps // chunk)):
         begin = (-(-steps // chunk) - 1 - back) * chunk
         end = min(begin + chunk, steps)
@@ -91,13 +92,17 @@ def back_neurons(
             flush_all_subnormal(carried)
             for g in range(groups):
                 flush_all_subnormal(r[g])
-        for at in range(ZERO_PLACE, n, BLOCK_STRIDE):
-            back_steps(
-                plan, p, first, recurrent, neuron_scale, count_gradient, low, alpha, carried, left,
-                at, begin, end, base, store, buffers,
+        if plan.recurrent_population[p]:
+            add_recurrent_time_gradients(
+                p, recurrent, own_scale, left, buffers.fired, begin, buffers.adjoint, base,
+                buffers.outgoing,
             )  # fmt: skip
-            for g in range(np.uint64(groups)):
-                back_arrivals(decay, into, r, g, at, begin, end, buffers.rows, buffers.adjoint)
+        back_steps(
+            plan.tau_mem[first:], hold, not spiking, count_gradient[low:], alpha, carried, left,
+            begin, end, base, store.slope, store.release, buffers.rows, buffers.fired,
+            buffers.resting, buffers.outgoing,
+        )  # fmt: skip
+        back_arrivals(decay, into, r, begin, end, buffers.rows, buffers.adjoint)
 
 
 @kernel
@@ -127,69 +132,61 @@ def bring_drive(drive, low, lanes, steps, rows):
 
 @kernel
 def back_steps(
-    plan, p, first, recurrent, neuron_scale, count_gradient, low, alpha, carried, left, at, begin,
-    end, base, store, buffers,
+    tau_mem, hold, readout, count_gradient, alpha, carried, left, begin, end, base, slope, release,
+    rows, fired, resting, outgoing,
 ):  # fmt: skip
-    """Run p of `BLOCK` neurons back from step end-1 to begin; keep it in group 0 of the rows."""
-    rows, length = buffers.rows, np.uint64(buffers.rows.shape[2])
-    place, readout, hold = at // STRIDE * length, plan.kind[p] == READOUT, plan.refractory[p]
-    fired, resting = buffers.fired[at // BLOCK_STRIDE], buffers.resting[at // BLOCK_STRIDE]
-    a, x, zero = load(BLOCK, alpha, at), load(BLOCK, carried, at), splat(BLOCK, ZERO)
-    for back in range(np.uint64(end - begin)):
-        t = np.uint64(end) - ONE_PLACE - back
-        if readout:
-            x = x + load_rows(BLOCK, rows, place + t * STRIDE, length)
-        now, bits = x, np.uint64(fired[t])
-        if bits != 0:
-            put(carried, at, x)
-        while bits != 0:
-            k = at + lowest(bits)
-            spike = left[k] - ONE_PLACE
-            left[k] = spike
-            total = buffers.outgoing[spike - base]
-            if plan.recurrent_population[p]:
-                own = neuron_scale[np.uint64(first) + k]
-                total += recurrent_time_gradient(
-                    plan, p, recurrent, own, np.int64(k), t, buffers.adjoint
-                )
-            before = count_gradient[np.uint64(low) + k] + through_spike(
-                plan, np.uint64(first) + k, carried[k], total, store, spike
-            )
-            rest = bits & (bits - ONE_PLACE)
-            now = where(np.uint32(bits ^ rest), splat(BLOCK, before), now)
-            bits = rest
-        if hold > 0:
-            now = where(resting[t], zero, now)
-            x = where(resting[t], x, a * now)
-        else:
-            x = a * now
-        put_rows(rows, place + t * STRIDE, length, now)
-    put(carried, at, x)
+    """Run p of all neurons back from step end-1 to begin; keep it in group 0 of the rows.
+
+    `left` is one past the spike of each that comes next on the way back.
+    """
+    length, steps, zero = np.uint64(rows.shape[2]), np.uint64(fired.shape[1]), splat(BLOCK, ZERO)
+    spikes, rests = fired.reshape(-1), resting.reshape(-1)
+    for at in range(ZERO_PLACE, np.uint64(len(alpha)), BLOCK_STRIDE):
+        mark = at // BLOCK_STRIDE * steps
+        a, x, place = load(BLOCK, alpha, at), load(BLOCK, carried, at), at // STRIDE * length
+        for back in range(np.uint64(end - begin)):
+            t = np.uint64(end) - ONE_PLACE - back
+            if readout:
+                x = x + load_rows(BLOCK, rows, place + t * STRIDE, length)
+            now, bits = x, np.uint64(spikes[mark + t])
+            if bits != 0:
+                put(carried, at, x)
+            while bits != 0:
+                k = at + lowest(bits)
+                left[k] -= ONE_PLACE
+                c = left[k]
+                before = carried[k] * release[c] - tau_mem[k] * outgoing[c - base]
+                before = count_gradient[k] + before / slope[c]
+                others = bits & (bits - ONE_PLACE)
+                now, bits = where(np.uint32(bits ^ others), splat(BLOCK, before), now), others
+            if hold > 0:
+                now = where(rests[mark + t], zero, now)
+                x = where(rests[mark + t], x, a * now)
+            else:
+                x = a * now
+            put_rows(rows, place + t * STRIDE, length, now)
+        put(carried, at, x)
 
 
 @kernel
-def through_spike(plan, j, carried, outgoing, store, c):
-    """Return p before spike c of the store, of neuron j of all, from P after it and its G."""
-    return (carried * store.release[c] - plan.tau_mem[j] * outgoing) / store.slope[c]
-
-
-@kernel
-def back_arrivals(decay, into, r, g, at, begin, end, rows, adjoint):
-    """Run r of synapse group g of `BLOCK` neurons back, from their p; keep r and D."""
+def back_arrivals(decay, into, r, begin, end, rows, adjoint):
+    """Run r of all synapse groups back, from p of the neurons; keep r and D."""
     n, length, apart = (
         np.uint64(decay.shape[1]),
         np.uint64(rows.shape[2]),
         np.uint64(adjoint.shape[2]),
     )
-    quad = g * np.uint64(adjoint.shape[1]) + at // np.uint64(QUAD)
-    own, first, place = g * n + at, at // STRIDE * length, quad * apart
-    d, i, later = load(BLOCK, decay, own), load(BLOCK, into, own), load(BLOCK, r, own)
-    for back in range(np.uint64(end - begin)):
-        step = (np.uint64(end) - ONE_PLACE - back) * STRIDE
-        before = d * later + i * load_rows(BLOCK, rows, first + step, length)
-        put_pairs(adjoint, place + step, apart, before, later - before)
-        later = before
-    put(r, own, later)
+    for g in range(np.uint64(len(decay))):
+        for at in range(ZERO_PLACE, n, BLOCK_STRIDE):
+            place = (g * np.uint64(adjoint.shape[1]) + at // np.uint64(QUAD)) * apart
+            own, first = g * n + at, at // STRIDE * length
+            d, i, later = load(BLOCK, decay, own), load(BLOCK, into, own), load(BLOCK, r, own)
+            for back in range(np.uint64(end - begin)):
+                step = (np.uint64(end) - ONE_PLACE - back) * STRIDE
+                before = d * later + i * load_rows(BLOCK, rows, first + step, length)
+                put_pairs(adjoint, place + step, apart, before, later - before)
+                later = before
+            put(r, own, later)
 
 
 @kernel

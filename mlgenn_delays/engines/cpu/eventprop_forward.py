@@ -65,14 +65,17 @@ class SpikeStore(NamedTuple):
     needed: np.ndarray
 
 
-class Recurrent(NamedTuple):
-    """Recurrent synapses in the order of `Plan.out_synapse`, renewed whenever they change."""
+class Neurons(NamedTuple):
+    """Neurons that take their steps together, n in whole blocks, with G synapse groups; float32."""
 
-    weight: np.ndarray  # float32
-    # uint32 place of the arrival in `EventBuffers.rows` of a group, and of its D in `adjoint`, of a
-    # spike in step 0; `synapses.STRIDE` more for each step
-    arrival: np.ndarray
-    adjoint: np.ndarray
+    alpha: np.ndarray  # (n,)
+    v_thresh: np.ndarray  # (n,), NaN of those that do not spike
+    bias: np.ndarray  # (n,)
+    decay: np.ndarray  # (G, n)
+    scale: np.ndarray  # (G, n)
+    v: np.ndarray  # (n,)
+    rest: np.ndarray  # (n,) the number of steps in which V does not move yet, below 1 if none
+    inner: np.ndarray  # (G, n) y
 
 
 class EventBuffers(NamedTuple):
@@ -113,6 +116,24 @@ def side_by_side(values, first, lanes, rest):
 
 
 @kernel
+def neurons_of(plan, p, low, lanes):
+    """Return neurons low..low+lanes-1 of a population as they are before the first step."""
+    first, groups = plan.first[p] + low, max(plan.groups[p], 1)
+    alpha = side_by_side(plan.constant[ALPHA], first, lanes, ONE)
+    n = len(alpha)
+    v_thresh = np.full(n, np.nan, np.float32)  # no V is at it, nor above
+    if plan.kind[p] != READOUT:
+        v_thresh[:lanes] = plan.constant[V_THRESH, first : first + lanes]
+    decay, scale = np.empty((groups, n), np.float32), np.empty((groups, n), np.float32)
+    for g in range(groups):
+        decay[g] = side_by_side(plan.decay[g], first, lanes, ZERO)
+        scale[g] = side_by_side(plan.scale[g], first, lanes, ZERO)
+    bias, inner = side_by_side(plan.bias, first, lanes, ZERO), np.zeros((groups, n), np.float32)
+    v, rest = np.zeros(n, np.float32), np.zeros(n, np.float32)
+    return Neurons(alpha, v_thresh, bias, decay, scale, v, rest, inner)
+
+
+@kernel
 def run_neurons(
     plan, layout, p, low, lanes, recurrent, neuron_scale, current, store, e, steps, buffers
 ):  # fmt: skip
@@ -121,50 +142,24 @@ def run_neurons(
     Spikes go to `buffers.fired`, their currents to group 0 of `buffers.rows`, V of a readout to the
     store. ``current`` is what a `CurrentInput` brings, empty if there is none.
     """
-    first, groups = plan.first[p] + low, np.uint64(max(plan.groups[p], 1))
-    alpha, bias = (
-        side_by_side(plan.constant[ALPHA], first, lanes, ONE),
-        side_by_side(plan.bias, first, lanes, ZERO),
-    )
-    n, readout = np.uint64(len(alpha)), plan.kind[p] == READOUT
-    v_thresh = np.full(n, np.nan, np.float32)  # no V is at it, nor above
-    if not readout:
-        v_thresh[:lanes] = plan.constant[V_THRESH, first : first + lanes]
-    decay, scale = np.empty((groups, n), np.float32), np.empty((groups, n), np.float32)
-    for g in range(groups):
-        decay[g] = side_by_side(plan.decay[g], first, lanes, ZERO)
-        scale[g] = side_by_side(plan.scale[g], first, lanes, ZERO)
-    v, rest, inner = (
-        np.zeros(n, np.float32),
-        np.zeros(n, np.float32),
-        np.zeros((groups, n), np.float32),
-    )
-    hold = np.float32(min(plan.refractory[p], steps))
-    brings, chunk = len(current) > 0, FLUSH_EVERY
+    neurons, feeds_back = neurons_of(plan, p, low, lanes), plan.recurrent_population[p]
+    hold, readout = np.float32(min(plan.refractory[p], steps)), plan.kind[p] == READOUT
+    first, brings = plan.first[p] + low, len(current) > 0
+    own_scale = neuron_scale[first : first + lanes]
     if brings:
-        bring(layout, p, low, lanes, bias, current, e, steps, buffers.rows[-1])
-    if plan.recurrent_population[p]:
-        chunk = 1
+        bring(layout, p, low, lanes, neurons.bias, current, e, steps, buffers.rows[-1])
+    chunk = 1 if feeds_back else FLUSH_EVERY
     for begin in range(0, steps, chunk):
         end = min(begin + chunk, steps)
         if begin % FLUSH_EVERY == 0:
-            flush_all_subnormal(v)
-            for g in range(groups):
-                flush_all_subnormal(inner[g])
-        for at in range(ZERO_PLACE, n, BLOCK_STRIDE):
-            for g in range(groups - ONE_PLACE):
-                take_arrivals(decay, scale, bias, inner, g, at, begin, end, brings, buffers.rows)
-            take_steps(
-                alpha, v_thresh, decay, scale, bias, v, rest, inner, hold, at, begin, end,
-                brings, readout, buffers.rows, buffers.fired,
-            )  # fmt: skip
-        if plan.recurrent_population[p]:
-            for block in range(n // BLOCK_STRIDE):
-                bits = np.uint64(buffers.fired[block, begin])
-                while bits != 0:
-                    k = np.int64(block) * BLOCK + np.int64(lowest(bits))
-                    bits &= bits - np.uint64(1)
-                    feed_back(plan, p, recurrent, neuron_scale[first + k], k, begin, buffers.rows)
+            flush_all_subnormal(neurons.v)
+            for g in range(len(neurons.inner)):
+                flush_all_subnormal(neurons.inner[g])
+        if len(neurons.inner) > 1:
+            take_arrivals(neurons, begin, end, brings, buffers.rows)
+        take_steps(neurons, hold, begin, end, brings, readout, buffers.rows, buffers.fired)
+        if feeds_back:
+            feed_back(p, recurrent, own_scale, buffers.fired, begin, buffers.rows)
     if readout:
         for k in range(lanes):
             row, out = buffers.rows[0, k // LANES], store.voltage[e, low + k]
@@ -183,68 +178,68 @@ def bring(layout, p, low, lanes, bias, current, e, steps, rows):
 
 
 @kernel
-def before_of(bias, g, at, brings, rows):
-    """Return where the current of `BLOCK` neurons lies before synapse group g adds to it.
+def current_before(g, bias, brings, rows):
+    """Return where the current lies before synapse group g adds to it.
 
-    It is an array, the place of step 0 in it, and the distances from one step and from `LANES`
-    neurons to the next.
+    It is an array, the place in it of the first `LANES` neurons in step 0, and the distances to
+    their next step and to the next `LANES` neurons.
     """
-    length = np.uint64(rows.shape[2])
-    first = at // STRIDE * length
+    length, slot = np.uint64(rows.shape[2]), np.uint64(0 if g > 0 else rows.shape[0] - 1)
     if g == 0 and not brings:
-        return bias, at, ZERO_PLACE, STRIDE
-    slot = ZERO_PLACE if g > 0 else np.uint64(len(rows) - 1)
-    return rows.reshape(-1), slot * np.uint64(rows.shape[1]) * length + first, STRIDE, length
+        return bias, ZERO_PLACE, ZERO_PLACE, STRIDE
+    return rows.reshape(-1), slot * np.uint64(rows.shape[1]) * length, STRIDE, length
 
 
 @kernel
-def take_arrivals(decay, scale, bias, inner, g, at, begin, end, brings, rows):
-    """Step the filters of synapse group g of `BLOCK` neurons; their current goes to group 0."""
-    own, length = g * np.uint64(len(bias)) + at, np.uint64(rows.shape[2])
-    first = at // STRIDE * length
-    arrivals = g * np.uint64(rows.shape[1]) * length + first
-    before, place, step, apart = before_of(bias, g, at, brings, rows)
-    d, s, y = load(BLOCK, decay, own), load(BLOCK, scale, own), load(BLOCK, inner, own)
-    for t in range(np.uint64(begin), np.uint64(end)):
-        y = d * y + load_rows(BLOCK, rows, arrivals + t * STRIDE, length)
-        total = load_rows(BLOCK, before, place + t * step, apart) + s * y
-        put_rows(rows, first + t * STRIDE, length, total)
-    put(inner, own, y)
+def take_arrivals(neurons, begin, end, brings, rows):
+    """Step all synapse groups but the last; the current so far goes to group 0 of the rows."""
+    n, length = np.uint64(len(neurons.bias)), np.uint64(rows.shape[2])
+    for g in range(np.uint64(len(neurons.inner) - 1)):
+        before, place, step, apart = current_before(g, neurons.bias, brings, rows)
+        arrivals = g * np.uint64(rows.shape[1]) * length
+        for at in range(ZERO_PLACE, n, BLOCK_STRIDE):
+            own, first = g * n + at, at // STRIDE * length
+            here = place + at // STRIDE * apart
+            d, s = load(BLOCK, neurons.decay, own), load(BLOCK, neurons.scale, own)
+            y = load(BLOCK, neurons.inner, own)
+            for t in range(np.uint64(begin), np.uint64(end)):
+                y = d * y + load_rows(BLOCK, rows, arrivals + first + t * STRIDE, length)
+                total = load_rows(BLOCK, before, here + t * step, apart) + s * y
+                put_rows(rows, first + t * STRIDE, length, total)
+            put(neurons.inner, own, y)
 
 
 @kernel
-def take_steps(
-    alpha, v_thresh, decay, scale, bias, v, rest, inner, hold, at, begin, end, brings, readout,
-    rows, fired,
-):  # fmt: skip
-    """Step the last synapse group of `BLOCK` neurons, and their V; keep the current, or V.
-
-    `rest` counts the steps in which V does not move any more.
-    """
-    length, g = np.uint64(rows.shape[2]), np.uint64(len(decay) - 1)
-    own, first = g * np.uint64(len(bias)) + at, at // STRIDE * length
-    arrivals = g * np.uint64(rows.shape[1]) * length + first
-    before, place, step, apart = before_of(bias, g, at, brings, rows)
+def take_steps(neurons, hold, begin, end, brings, readout, rows, fired):
+    """Step the last synapse group and V; the current, or V, goes to group 0 of the rows."""
+    n, length = np.uint64(len(neurons.bias)), np.uint64(rows.shape[2])
+    g = np.uint64(len(neurons.inner) - 1)
+    before, place, step, apart = current_before(g, neurons.bias, brings, rows)
+    arrivals, steps = g * np.uint64(rows.shape[1]) * length, np.uint64(fired.shape[1])
     zero, one, holds = splat(BLOCK, ZERO), splat(BLOCK, ONE), splat(BLOCK, hold)
-    d, s, y = load(BLOCK, decay, own), load(BLOCK, scale, own), load(BLOCK, inner, own)
-    a, threshold = load(BLOCK, alpha, at), load(BLOCK, v_thresh, at)
-    into, x, left = one - a, load(BLOCK, v, at), load(BLOCK, rest, at)
-    out = fired[at // BLOCK_STRIDE]
-    for t in range(np.uint64(begin), np.uint64(end)):
-        y = d * y + load_rows(BLOCK, rows, arrivals + t * STRIDE, length)
-        total = load_rows(BLOCK, before, place + t * step, apart) + s * y
-        x = a * x + into * total
-        if hold > ZERO:
-            x = where(at_least(left, one), zero, x)
-        over = at_least(x, threshold)
-        x = where(over, zero, x)
-        if hold > ZERO:
-            left = where(over, holds, left - one)
-        out[t] = over
-        put_rows(rows, first + t * STRIDE, length, x if readout else total)
-    put(inner, own, y)
-    put(v, at, x)
-    put(rest, at, left)
+    marks = fired.reshape(-1)
+    for at in range(ZERO_PLACE, n, BLOCK_STRIDE):
+        own, first = g * n + at, at // STRIDE * length
+        here, mark = place + at // STRIDE * apart, at // BLOCK_STRIDE * steps
+        d, s = load(BLOCK, neurons.decay, own), load(BLOCK, neurons.scale, own)
+        a, v_thresh = load(BLOCK, neurons.alpha, at), load(BLOCK, neurons.v_thresh, at)
+        y, v = load(BLOCK, neurons.inner, own), load(BLOCK, neurons.v, at)
+        into, rest = one - a, load(BLOCK, neurons.rest, at)
+        for t in range(np.uint64(begin), np.uint64(end)):
+            y = d * y + load_rows(BLOCK, rows, arrivals + first + t * STRIDE, length)
+            total = load_rows(BLOCK, before, here + t * step, apart) + s * y
+            v = a * v + into * total
+            if hold > ZERO:
+                v = where(at_least(rest, one), zero, v)
+            over = at_least(v, v_thresh)
+            v = where(over, zero, v)
+            if hold > ZERO:
+                rest = where(over, holds, rest - one)
+            marks[mark + t] = over
+            put_rows(rows, first + t * STRIDE, length, v if readout else total)
+        put(neurons.inner, own, y)
+        put(neurons.v, at, v)
+        put(neurons.rest, at, rest)
 
 
 @kernel

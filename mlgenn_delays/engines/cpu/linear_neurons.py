@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mlgenn_delays.engines.cpu.synapses import QUAD, feed_back, recurrent_time_gradient
+from mlgenn_delays.engines.cpu.synapses import QUAD, add_recurrent_time_gradients, feed_back
 from mlgenn_delays.engines.shared.lanes import BLOCK, LANES, PAIR
 from mlgenn_delays.engines.shared.numerics import SUBNORMAL, kernel
 from mlgenn_delays.engines.shared.plan import READOUT
@@ -115,8 +115,8 @@ def run_linear(
             elif mark == FIRED:
                 buffers.fired[k // BLOCK, t] |= np.uint32(1 << k % BLOCK)
                 resting[k] = hold
-                if plan.recurrent_population[p]:
-                    feed_back(plan, p, recurrent, own_scale[low + k], k, t, buffers.rows)
+        if plan.recurrent_population[p]:
+            feed_back(p, recurrent, own_scale[low : low + lanes], buffers.fired, t, buffers.rows)
 
 
 @kernel
@@ -159,19 +159,24 @@ def back_linear(
 ):  # fmt: skip
     """Write the adjoints of neurons low..low+lanes-1 of population p to `buffers.adjoint`.
 
-    `recurrent_time_gradient` of a population that projects to itself takes those of later steps.
+    `add_recurrent_time_gradients` takes those of later steps.
     What the trial adds to dL/d(distance, quiet, spike) goes to `by_matrix` (N, 1 + 2M, M+2), that
     to dL/d(scale, decay) of each group of synapses to `by_synapse` (N, G, 2).
     """
     m, hold, first = linear.states[p], plan.refractory[p], plan.first[p] + low
     size = linear.quiet.shape[1]
-    left = np.zeros(lanes, np.int64)
+    left = np.zeros(lanes, np.uint64)
     carried, after = np.zeros((lanes, m), np.float32), np.zeros(m, np.float32)
     r, zero = np.zeros((plan.groups[p], lanes), np.float32), np.zeros(m, np.float32)
     for k in range(lanes if plan.kind[p] != READOUT else 0):
-        left[k] = np.int64(store.start[e, plan.spike_offset[p] + low + k + 1])
+        left[k] = store.start[e, plan.spike_offset[p] + low + k + 1]
     for back in range(steps):
         t = steps - 1 - back
+        if plan.recurrent_population[p]:
+            add_recurrent_time_gradients(
+                p, recurrent, own_scale[low : low + lanes], left, buffers.fired, t,
+                buffers.adjoint, base, buffers.outgoing,
+            )  # fmt: skip
         for k in range(lanes):
             j, mark, by_current = first + k, kept.mark[k, t], np.float32(0.0)
             if mark != RESTS:
@@ -181,12 +186,8 @@ def back_linear(
                     carried[k, linear.output[p]] += drive[low + k, t]
                 kappa = np.float32(0.0)
                 if mark == FIRED:
-                    left[k] -= 1
-                    outgoing = buffers.outgoing[np.uint64(left[k]) - base]
-                    if plan.recurrent_population[p]:
-                        outgoing += recurrent_time_gradient(
-                            plan, p, recurrent, own_scale[low + k], k, t, buffers.adjoint
-                        )
+                    left[k] -= np.uint64(1)
+                    outgoing = buffers.outgoing[left[k] - base]
                     restart = kept.current[k, min(t + hold, steps - 1)]
                     kappa = count_gradient[low + k] + through_spike(
                         linear, j, m, before, current, restart, carried[k], outgoing

@@ -16,9 +16,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mlgenn_delays.engines.shared.lanes import LANES, PAIR, lane, load, splat
+from mlgenn_delays.engines.shared.lanes import BLOCK, LANES, PAIR, lane, load, lowest, splat
 from mlgenn_delays.engines.shared.numerics import kernel
-from mlgenn_delays.engines.shared.plan import INPUT
+from mlgenn_delays.engines.shared.plan import INPUT, Plan
 
 # Neurons whose adjoints lie side by side. As many rows of a dense projection are worked on at once:
 # one loop exit is mispredicted for all.
@@ -34,6 +34,20 @@ class Source(NamedTuple):
     start: np.ndarray  # (n_pre+1,) uint64; neuron i spikes at ``time[start[i]:start[i+1]]``
     time: np.ndarray  # uint32 [steps]
     scale: np.ndarray  # (n_pre,) scale of each neuron's spikes
+
+
+class Recurrent(NamedTuple):
+    """Recurrent synapses in the order of `Plan.out_synapse`, renewed whenever they change."""
+
+    # (Q', 3) of the recurrent projections: population, synapse group, and where their entries of
+    # `Plan.out` begin
+    projection: np.ndarray
+    out: np.ndarray  # `Plan.out`
+    weight: np.ndarray  # float32
+    # uint32 place of the arrival in `EventBuffers.rows` of a group, and of its D in `adjoint`, of a
+    # spike in step 0; STRIDE more for each step
+    arrival: np.ndarray
+    adjoint: np.ndarray
 
 
 class ProjectionRows(NamedTuple):
@@ -75,11 +89,16 @@ def round_delays(delay, delay_of, highest, steps, low, high, offset):
         offset[s] = np.uint32(1 + np.int64(whole))
 
 
-def places(post, offset, length):
-    """Return where spikes of step 0 arrive in the rows of a whole population, and their D."""
+def make_recurrent(plan: Plan, weight: np.ndarray, offset: np.ndarray, length: int) -> Recurrent:
+    """Return recurrent synapses of weights and offsets (S,), with rows of so many steps."""
+    order, post = plan.out_synapse, plan.out_post
+    own, offset = plan.recurrent_projection, offset[order]
     arrival = (post // LANES * np.uint32(length) + offset) * np.uint32(LANES) + post % LANES
     both = (post // QUAD * np.uint32(length) + offset) * np.uint32(LANES) + post % QUAD * PAIR + 1
-    return arrival.astype(np.uint32), both.astype(np.uint32)
+    return Recurrent(
+        np.stack([plan.target[own], plan.group[own], plan.out_first[own]], 1), plan.out,
+        weight[order], arrival.astype(np.uint32), both.astype(np.uint32),
+    )  # fmt: skip
 
 
 @kernel
@@ -199,39 +218,50 @@ def add_spike_time_gradients(source, synapses, low, high, adjoint, base, outgoin
 
 
 @kernel
-def feed_back(plan, p, recurrent, neuron_scale, i, t, rows):
-    """Add the arrivals that a spike of neuron i in step t causes within its own population."""
-    for q in range(len(plan.target)):
-        if plan.target[q] == p and plan.recurrent_projection[q]:
-            first, now = plan.out_first[q] + i, np.uint64(t) * STRIDE
-            out = rows[plan.group[q]].reshape(-1)
-            for k in range(plan.out[first], plan.out[first + 1]):
-                out[recurrent.arrival[k] + now] += recurrent.weight[k] * neuron_scale
+def feed_back(p, recurrent, own_scale, fired, t, rows):
+    """Add the arrivals that the spikes of population p in step t cause within it."""
+    out, now = rows.reshape(-1), np.uint64(t) * STRIDE
+    weight, place = recurrent.weight, recurrent.arrival
+    for q in range(len(recurrent.projection)):
+        if recurrent.projection[q, 0] == p:
+            group, first = recurrent.projection[q, 1], recurrent.projection[q, 2]
+            start = now + np.uint64(group * rows.shape[1] * rows.shape[2])
+            for block in range(-(-len(own_scale) // BLOCK)):
+                bits = np.uint64(fired[block, t])
+                while bits != 0:
+                    i = np.int64(block * BLOCK) + np.int64(lowest(bits))
+                    scale, bits = own_scale[i], bits & (bits - np.uint64(1))
+                    for k in range(recurrent.out[first + i], recurrent.out[first + i + 1]):
+                        out[place[k] + start] += weight[k] * scale
 
 
 @kernel
-def recurrent_time_gradient(plan, p, recurrent, neuron_scale, i, t, adjoint):
-    """Return G of a spike of neuron i in step t over the synapses of its own population.
+def add_recurrent_time_gradients(p, recurrent, own_scale, left, fired, t, adjoint, base, outgoing):
+    """Add G of the spikes of population p in step t over its own synapses.
 
-    In four sums, for each one's additions wait for one another.
+    Neuron i's is spike ``left[i] - 1`` of the store. G is summed in four sums, for each one's
+    additions wait for one another.
     """
-    sum0 = sum1 = sum2 = sum3 = ZERO
-    for q in range(len(plan.target)):
-        if plan.target[q] == p and plan.recurrent_projection[q]:
-            first, now = plan.out_first[q] + i, np.uint64(t) * STRIDE
-            both, weight, place = (
-                adjoint[plan.group[q]].reshape(-1),
-                recurrent.weight,
-                recurrent.adjoint,
-            )
-            k, last = plan.out[first], plan.out[first + 1]
-            while k + np.uint64(4) <= last:
-                sum0 += weight[k] * both[place[k] + now]
-                sum1 += weight[k + np.uint64(1)] * both[place[k + np.uint64(1)] + now]
-                sum2 += weight[k + np.uint64(2)] * both[place[k + np.uint64(2)] + now]
-                sum3 += weight[k + np.uint64(3)] * both[place[k + np.uint64(3)] + now]
-                k += np.uint64(4)
-            while k < last:
-                sum0 += weight[k] * both[place[k] + now]
-                k += np.uint64(1)
-    return ((sum0 + sum1) + (sum2 + sum3)) * neuron_scale
+    both, start, one, four = adjoint.reshape(-1), np.uint64(t) * STRIDE, np.uint64(1), np.uint64(4)
+    weight, place = recurrent.weight, recurrent.adjoint
+    for q in range(len(recurrent.projection)):
+        if recurrent.projection[q, 0] == p:
+            group, first = recurrent.projection[q, 1], recurrent.projection[q, 2]
+            now = start + np.uint64(group * adjoint.shape[1] * adjoint.shape[2])
+            for block in range(-(-len(own_scale) // BLOCK)):
+                bits = np.uint64(fired[block, t])
+                while bits != 0:
+                    i = np.int64(block * BLOCK) + np.int64(lowest(bits))
+                    k, last = recurrent.out[first + i], recurrent.out[first + i + 1]
+                    sum0 = sum1 = sum2 = sum3 = ZERO
+                    for _ in range((last - k) // four):
+                        sum0 += weight[k] * both[place[k] + now]
+                        sum1 += weight[k + one] * both[place[k + one] + now]
+                        sum2 += weight[k + one + one] * both[place[k + one + one] + now]
+                        sum3 += weight[k + four - one] * both[place[k + four - one] + now]
+                        k += four
+                    for s in range(k, last):
+                        sum0 += weight[s] * both[place[s] + now]
+                    total = (sum0 + sum1) + (sum2 + sum3)
+                    outgoing[left[i] - one - base] += total * own_scale[i]
+                    bits &= bits - one
