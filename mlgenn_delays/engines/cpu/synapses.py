@@ -20,12 +20,12 @@ from mlgenn_delays.engines.shared.lanes import BLOCK, LANES, PAIR, lane, load, l
 from mlgenn_delays.engines.shared.numerics import kernel
 from mlgenn_delays.engines.shared.plan import INPUT, Plan
 
-# Neurons whose adjoints lie side by side. As many rows of a dense projection are worked on at once:
-# one loop exit is mispredicted for all.
+# Neurons whose adjoints lie side by side, as many as the first-level cache holds of 1000 steps.
 QUAD = 4
 STRIDE = np.uint64(LANES)  # from one step to the next, of arrivals and of adjoints
 ZERO, ONE = np.float32(0.0), np.float32(1.0)
 ZERO_PLACE = np.uint64(0)
+P0, P1, P2, P3, P4, P5, P6, P7 = (np.uint64(k) for k in range(LANES))
 
 
 class Source(NamedTuple):
@@ -51,7 +51,10 @@ class Recurrent(NamedTuple):
 
 
 class ProjectionRows(NamedTuple):
-    """One projection in postsynaptic order."""
+    """One projection in postsynaptic order.
+
+    Several rows of a dense one are worked on at once: one loop exit is mispredicted for all.
+    """
 
     row: np.ndarray  # (n_post+1,) uint64; the synapses onto neuron j are ``row[j]:row[j+1]``
     pre: np.ndarray  # (S,) uint32
@@ -106,9 +109,9 @@ def scatter(source, synapses, low, high, rows):
     """Add the arrivals at targets low..high-1 to their rows (L / LANES, (T + max_shift) LANES)."""
     begin = low
     if synapses.dense:
-        while begin + QUAD <= high:
-            scatter_abreast(source, synapses, begin, begin - low, rows)
-            begin += QUAD
+        while begin + LANES <= high:
+            scatter_abreast(source, synapses, begin, rows[(begin - low) // LANES])
+            begin += LANES
     for j in range(begin, high):
         out, own = rows[(j - low) // LANES], np.uint64((j - low) % LANES)
         for s in range(synapses.row[j], synapses.row[j + 1]):
@@ -119,29 +122,33 @@ def scatter(source, synapses, low, high, rows):
 
 
 @kernel
-def scatter_abreast(source, synapses, j, at, rows):
-    """Add the arrivals at targets j..j+3 of a dense projection, rows at.., all four at once."""
-    out, own = rows[at // LANES], np.uint64(at % LANES)
-    s0, s1 = synapses.row[j], synapses.row[j + 1]
-    s2, s3 = synapses.row[j + 2], synapses.row[j + 3]
-    weight, offset = synapses.weight, synapses.offset
-    for i in range(np.uint64(len(source.start) - 1)):
+def scatter_abreast(source, synapses, j, out):
+    """Add the arrivals at targets j..j+7 of a dense projection to their rows, all at once."""
+    weight, offset, n = synapses.weight, synapses.offset, np.uint64(len(source.start) - 1)
+    s0 = synapses.row[j]
+    for i in range(n):
         first, last = source.start[i], source.start[i + np.uint64(1)]
         if first == last:
             continue
-        scale = source.scale[i]
-        w0, w1 = weight[s0 + i] * scale, weight[s1 + i] * scale
-        w2, w3 = weight[s2 + i] * scale, weight[s3 + i] * scale
-        first0 = offset[s0 + i] * STRIDE + own
-        first1 = offset[s1 + i] * STRIDE + own + np.uint64(1)
-        first2 = offset[s2 + i] * STRIDE + own + np.uint64(2)
-        first3 = offset[s3 + i] * STRIDE + own + np.uint64(3)
+        s, scale = s0 + i, source.scale[i]
+        w0, a0 = weight[s + n * P0] * scale, offset[s + n * P0] * STRIDE + P0
+        w1, a1 = weight[s + n * P1] * scale, offset[s + n * P1] * STRIDE + P1
+        w2, a2 = weight[s + n * P2] * scale, offset[s + n * P2] * STRIDE + P2
+        w3, a3 = weight[s + n * P3] * scale, offset[s + n * P3] * STRIDE + P3
+        w4, a4 = weight[s + n * P4] * scale, offset[s + n * P4] * STRIDE + P4
+        w5, a5 = weight[s + n * P5] * scale, offset[s + n * P5] * STRIDE + P5
+        w6, a6 = weight[s + n * P6] * scale, offset[s + n * P6] * STRIDE + P6
+        w7, a7 = weight[s + n * P7] * scale, offset[s + n * P7] * STRIDE + P7
         for k in range(first, last):
             t = source.time[k] * STRIDE
-            out[t + first0] += w0
-            out[t + first1] += w1
-            out[t + first2] += w2
-            out[t + first3] += w3
+            out[t + a0] += w0
+            out[t + a1] += w1
+            out[t + a2] += w2
+            out[t + a3] += w3
+            out[t + a4] += w4
+            out[t + a5] += w5
+            out[t + a6] += w6
+            out[t + a7] += w7
 
 
 @kernel
