@@ -38,6 +38,7 @@ from mlgenn_delays.engines.cpu.synapses import (
     add_recurrent_time_gradients,
     add_spike_time_gradients,
     collect,
+    line_place,
     source_of,
     synapses_of,
 )
@@ -59,42 +60,55 @@ from mlgenn_delays.engines.shared.plan import INPUT, READOUT
 
 
 @kernel
+def filters_of(plan, p, first, lanes):
+    """Return decay of r, and what p adds to it, (G, n) each, of neurons first.. of all."""
+    groups, alpha = plan.groups[p], side_by_side(plan.constant[ALPHA], first, lanes, ZERO)
+    decay = np.empty((groups, len(alpha)), np.float32)
+    into = np.empty((groups, len(alpha)), np.float32)
+    for g in range(groups):
+        decay[g] = side_by_side(plan.decay[g], first, lanes, ZERO)
+        into[g] = (ONE - alpha) * side_by_side(plan.scale[g], first, lanes, ZERO)
+    return decay, into
+
+
+@kernel
 def back_neurons(
     plan, p, low, lanes, recurrent, neuron_scale, count_gradient, drive, base, store, e, steps,
     buffers,
 ):  # fmt: skip
     """Run the adjoints of neurons low..low+lanes-1 of a population back, `BLOCK` side by side.
 
-    r and D go to `buffers.adjoint`, p to group 0 of `buffers.rows`.
+    p goes to group 0 of `buffers.rows`; r and D go to `buffers.adjoint`, or D of a population that
+    projects to itself to `buffers.line`.
     """
     first, hold, spiking = plan.first[p] + low, plan.refractory[p], plan.kind[p] != READOUT
-    alpha, groups = side_by_side(plan.constant[ALPHA], first, lanes, ZERO), plan.groups[p]
-    n = np.uint64(len(alpha))
-    decay, into = np.empty((groups, n), np.float32), np.empty((groups, n), np.float32)
-    for g in range(groups):
-        decay[g] = side_by_side(plan.decay[g], first, lanes, ZERO)
-        into[g] = (ONE - alpha) * side_by_side(plan.scale[g], first, lanes, ZERO)
-    carried, r = np.zeros(n, np.float32), np.zeros((groups, n), np.float32)
+    alpha, (decay, into) = (
+        side_by_side(plan.constant[ALPHA], first, lanes, ZERO),
+        filters_of(plan, p, first, lanes),
+    )
+    n, feeds_back = len(alpha), plan.recurrent_population[p]
+    carried, r = np.zeros(n, np.float32), np.zeros((len(decay), n), np.float32)
     left = np.zeros(n, np.uint64)  # the spike of each neuron that comes next on the way back
-    buffers.fired[: n // BLOCK_STRIDE] = 0
+    buffers.fired[: n // BLOCK] = 0
     if spiking:
         start = store.start[e, plan.spike_offset[p] + low :]
         left[:lanes] = start[1 : lanes + 1]
         mark_spikes(start, lanes, store.time, hold, steps, buffers)
     else:
         bring_drive(drive, low, lanes, steps, buffers.rows[0])
-    chunk = 1 if plan.recurrent_population[p] else FLUSH_EVERY
-    own_scale = neuron_scale[first : first + lanes]
+    if feeds_back:
+        buffers.line[:] = 0.0
+    own_scale, chunk = neuron_scale[first : first + lanes], 1 if feeds_back else FLUSH_EVERY
     for back in range(-(-steps // chunk)):
         begin = (-(-steps // chunk) - 1 - back) * chunk
         end = min(begin + chunk, steps)
         if end % FLUSH_EVERY == 0:
             flush_all_subnormal(carried)
-            for g in range(groups):
+            for g in range(len(r)):
                 flush_all_subnormal(r[g])
-        if plan.recurrent_population[p]:
+        if feeds_back:
             add_recurrent_time_gradients(
-                p, recurrent, own_scale, left, buffers.fired, begin, buffers.adjoint, base,
+                p, recurrent, own_scale, left, buffers.fired, begin, buffers.line, base,
                 buffers.outgoing,
             )  # fmt: skip
         back_steps(
@@ -102,7 +116,10 @@ def back_neurons(
             begin, end, base, store.slope, store.release, buffers.rows, buffers.fired,
             buffers.resting, buffers.outgoing,
         )  # fmt: skip
-        back_arrivals(decay, into, r, begin, end, buffers.rows, buffers.adjoint)
+        if feeds_back:
+            back_line(decay, into, r, begin, buffers.rows, buffers.line)
+        else:
+            back_arrivals(decay, into, r, begin, end, buffers.rows[0], buffers.adjoint)
 
 
 @kernel
@@ -170,12 +187,9 @@ def back_steps(
 
 @kernel
 def back_arrivals(decay, into, r, begin, end, rows, adjoint):
-    """Run r of all synapse groups back, from p of the neurons; keep r and D."""
-    n, length, apart = (
-        np.uint64(decay.shape[1]),
-        np.uint64(rows.shape[2]),
-        np.uint64(adjoint.shape[2]),
-    )
+    """Run r of all synapse groups back, from p of the neurons in rows; keep r and D."""
+    n, length = np.uint64(decay.shape[1]), np.uint64(rows.shape[1])
+    apart = np.uint64(adjoint.shape[2])
     for g in range(np.uint64(len(decay))):
         for at in range(ZERO_PLACE, n, BLOCK_STRIDE):
             place = (g * np.uint64(adjoint.shape[1]) + at // np.uint64(QUAD)) * apart
@@ -190,11 +204,42 @@ def back_arrivals(decay, into, r, begin, end, rows, adjoint):
 
 
 @kernel
+def back_line(decay, into, r, t, rows, line):
+    """Run r of all synapse groups back to step t, from p of the neurons; keep D in the line."""
+    n, length = np.uint64(decay.shape[1]), np.uint64(rows.shape[2])
+    again = np.uint64(line.shape[1] // 2 * line.shape[2])
+    for g in range(len(decay)):
+        now = line_place(line, g, t)
+        for at in range(ZERO_PLACE, n, BLOCK_STRIDE):
+            own, step = np.uint64(g) * n + at, at // STRIDE * length + np.uint64(t) * STRIDE
+            later = load(BLOCK, r, own)
+            before = load(BLOCK, into, own) * load_rows(BLOCK, rows, step, length)
+            before = load(BLOCK, decay, own) * later + before
+            put(line, now + at, later - before)
+            put(line, now + at + again, later - before)
+            put(r, own, before)
+
+
+@kernel
+def back_kept(plan, p, first, lanes, steps, rows, adjoint):
+    """Write r and D of neurons first.. of all, up to `BLOCK`, from p of all steps in rows."""
+    decay, into = filters_of(plan, p, first, lanes)
+    r = np.zeros(decay.shape, np.float32)
+    for back in range(-(-steps // FLUSH_EVERY)):
+        begin = (-(-steps // FLUSH_EVERY) - 1 - back) * FLUSH_EVERY
+        end = min(begin + FLUSH_EVERY, steps)
+        if end % FLUSH_EVERY == 0:
+            for g in range(len(r)):
+                flush_all_subnormal(r[g])
+        back_arrivals(decay, into, r, begin, end, rows, adjoint)
+
+
+@kernel
 def back_block(
     plan, linear, layout, p, weight, offset, start, time, current, recurrent, neuron_scale,
     count_gradient, drive, low, lanes, store, e, base, steps, buffers, by_matrix, by_synapse
 ):  # fmt: skip
-    """Write the adjoints of neurons low..low+lanes-1 of population p to `buffers.adjoint`."""
+    """Run the adjoints of neurons low..low+lanes-1 of population p back: see `back_neurons`."""
     if linear.own[p]:
         buffers.rows[: max(plan.groups[p], 1), : -(-lanes // BLOCK) * (BLOCK // LANES)] = 0.0
         arrive(
@@ -218,16 +263,36 @@ def back_block(
 
 
 @kernel
-def keep_adjoint(plan, layout, p, low, lanes, e, steps, buffers, kept):
+def keep_adjoint(plan, layout, p, low, lanes, e, steps, adjoint, quad, kept):
     """Copy r of neurons low..low+lanes-1 of population p to `Traces.adjoint`, if it has room."""
     if kept.shape[1] == 0:
         return
     for g in range(plan.groups[p]):
         for k in range(lanes):
             at = (e * layout.neurons + layout.neuron_row[p] + low + k) * layout.length
-            both = buffers.adjoint[g, k // QUAD]
+            both = adjoint[g, quad + k // QUAD]
             for t in range(steps):
                 kept[g, at + t] = both[t * LANES + k % QUAD * PAIR]
+
+
+@kernel
+def collect_block(
+    plan, p, weight, offset, start, time, neuron_scale, store, e, base, low, high, quad, fresh,
+    grads, buffers,
+):  # fmt: skip
+    """Add what arrives at neurons low..high-1 of population p to grads, and to G of its spikes.
+
+    Their adjoints are those from `quad` on. G of recurrent synapses is there already.
+    """
+    for q in range(len(plan.target)):
+        if plan.target[q] != p:
+            continue
+        source = source_of(plan, q, start, time, neuron_scale, store, e)
+        synapses = synapses_of(plan, q, weight, offset)
+        adjoint = buffers.adjoint[plan.group[q]][quad:]
+        collect(source, synapses, low, high, adjoint, fresh, grads[0], grads[1])
+        if plan.kind[plan.source[q]] != INPUT and not plan.recurrent_projection[q]:
+            add_spike_time_gradients(source, synapses, low, high, adjoint, base, buffers.outgoing)
 
 
 @kernel
@@ -241,29 +306,25 @@ def back_example(
     for p in range(len(plan.kind) - 1, -1, -1):
         if plan.kind[p] == INPUT:
             continue
-        n = plan.n[p]
-        block = n if plan.recurrent_population[p] else BLOCK
-        own = count_gradient[plan.first[p] : plan.first[p + 1]]
-        for low in range(0, n, block):
-            high = min(low + block, n)
+        n, feeds_back = plan.n[p], plan.recurrent_population[p]
+        size, own = n if feeds_back else BLOCK, count_gradient[plan.first[p] : plan.first[p + 1]]
+        for low in range(0, n, size):
+            end = min(low + size, n)
             back_block(
                 plan, linear, layout, p, weight, offset, start, time, current, recurrent,
-                neuron_scale, own, drive, low, high - low, store, e, base, steps, buffers,
+                neuron_scale, own, drive, low, end - low, store, e, base, steps, buffers,
                 by_matrix, by_synapse,
             )  # fmt: skip
-            keep_adjoint(plan, layout, p, low, high - low, e, steps, buffers, kept)
-            for q in range(len(plan.target)):
-                if plan.target[q] != p:
-                    continue
-                source = source_of(plan, q, start, time, neuron_scale, store, e)
-                synapses = synapses_of(plan, q, weight, offset)
-                adjoint = buffers.adjoint[plan.group[q]]
-                collect(source, synapses, low, high, adjoint, fresh, grads[0], grads[1])
-                # Recurrent synapses are counted while their adjoints run (`back_neurons`).
-                if plan.kind[plan.source[q]] != INPUT and not plan.recurrent_projection[q]:
-                    add_spike_time_gradients(
-                        source, synapses, low, high, adjoint, base, buffers.outgoing
-                    )
+            for first in range(low, end, BLOCK):
+                lanes, quad = min(BLOCK, end - first), (first - low) // QUAD
+                if feeds_back and not linear.own[p]:
+                    rows, quad = buffers.rows[0][(first - low) // LANES :], 0
+                    back_kept(plan, p, plan.first[p] + first, lanes, steps, rows, buffers.adjoint)
+                keep_adjoint(plan, layout, p, first, lanes, e, steps, buffers.adjoint, quad, kept)
+                collect_block(
+                    plan, p, weight, offset, start, time, neuron_scale, store, e, base, first,
+                    first + lanes, quad, fresh, grads, buffers,
+                )  # fmt: skip
 
 
 @kernel

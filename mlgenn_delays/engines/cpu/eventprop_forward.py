@@ -26,6 +26,7 @@ from mlgenn_delays.engines.cpu.synapses import (
     scatter,
     source_of,
     synapses_of,
+    take_from_line,
 )
 from mlgenn_delays.engines.shared.lanes import (
     BLOCK,
@@ -88,6 +89,10 @@ class EventBuffers(NamedTuple):
     # (G, L / QUAD, R QUAD 2): r and D of QUAD neurons in a step, then the next; r is the adjoint of
     # inSyn, D the derivative with respect to the arrival time of unit weight; zero from step T on
     adjoint: np.ndarray
+    # (G, 2 M, W) of a population of up to W neurons that projects to itself, whose synapses reach
+    # less than M steps ahead: what arrives in step t is the sum of entries t mod M and M later; on
+    # the way back each of them holds D of the step
+    line: np.ndarray
     fired: np.ndarray  # (L / BLOCK, T) uint32, bit k: the k-th neuron spikes in the step
     resting: np.ndarray  # the same of the steps after a spike in which V does not move
     listed: np.ndarray  # (BLOCK T + 2,) uint32 spikes of BLOCK neurons, see `list_spikes`
@@ -149,17 +154,21 @@ def run_neurons(
     if brings:
         bring(layout, p, low, lanes, neurons.bias, current, e, steps, buffers.rows[-1])
     chunk = 1 if feeds_back else FLUSH_EVERY
+    if feeds_back:
+        buffers.line[:] = 0.0
     for begin in range(0, steps, chunk):
         end = min(begin + chunk, steps)
         if begin % FLUSH_EVERY == 0:
             flush_all_subnormal(neurons.v)
             for g in range(len(neurons.inner)):
                 flush_all_subnormal(neurons.inner[g])
+        if feeds_back:
+            take_from_line(buffers.line, len(neurons.inner), begin, buffers.rows)
         if len(neurons.inner) > 1:
             take_arrivals(neurons, begin, end, brings, buffers.rows)
         take_steps(neurons, hold, begin, end, brings, readout, buffers.rows, buffers.fired)
         if feeds_back:
-            feed_back(p, recurrent, own_scale, buffers.fired, begin, buffers.rows)
+            feed_back(p, recurrent, own_scale, buffers.fired, begin, buffers.line)
     if readout:
         for k in range(lanes):
             row, out = buffers.rows[0, k // LANES], store.voltage[e, low + k]

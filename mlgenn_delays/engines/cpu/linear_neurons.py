@@ -21,7 +21,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mlgenn_delays.engines.cpu.synapses import QUAD, add_recurrent_time_gradients, feed_back
+from mlgenn_delays.engines.cpu.synapses import (
+    QUAD,
+    add_recurrent_time_gradients,
+    feed_back,
+    take_from_line,
+)
 from mlgenn_delays.engines.shared.lanes import BLOCK, LANES, PAIR
 from mlgenn_delays.engines.shared.numerics import SUBNORMAL, kernel
 from mlgenn_delays.engines.shared.plan import READOUT
@@ -79,7 +84,12 @@ def run_linear(
     inner, resting = np.zeros((plan.groups[p], lanes), np.float32), np.zeros(lanes, np.int64)
     keeps = kept.current.shape[1] > 0
     buffers.fired[: -(-lanes // BLOCK)] = 0
+    feeds_back = plan.recurrent_population[p]
+    if feeds_back:
+        buffers.line[:] = 0.0
     for t in range(steps):
+        if feeds_back:
+            take_from_line(buffers.line, plan.groups[p], t, buffers.rows)
         for k in range(lanes):
             j = first + k
             total = plan.bias[j]
@@ -115,8 +125,8 @@ def run_linear(
             elif mark == FIRED:
                 buffers.fired[k // BLOCK, t] |= np.uint32(1 << k % BLOCK)
                 resting[k] = hold
-        if plan.recurrent_population[p]:
-            feed_back(p, recurrent, own_scale[low : low + lanes], buffers.fired, t, buffers.rows)
+        if feeds_back:
+            feed_back(p, recurrent, own_scale[low : low + lanes], buffers.fired, t, buffers.line)
 
 
 @kernel
@@ -170,12 +180,15 @@ def back_linear(
     r, zero = np.zeros((plan.groups[p], lanes), np.float32), np.zeros(m, np.float32)
     for k in range(lanes if plan.kind[p] != READOUT else 0):
         left[k] = store.start[e, plan.spike_offset[p] + low + k + 1]
+    feeds_back = plan.recurrent_population[p]
+    if feeds_back:
+        buffers.line[:] = 0.0
     for back in range(steps):
         t = steps - 1 - back
-        if plan.recurrent_population[p]:
+        if feeds_back:
             add_recurrent_time_gradients(
                 p, recurrent, own_scale[low : low + lanes], left, buffers.fired, t,
-                buffers.adjoint, base, buffers.outgoing,
+                buffers.line, base, buffers.outgoing,
             )  # fmt: skip
         for k in range(lanes):
             j, mark, by_current = first + k, kept.mark[k, t], np.float32(0.0)
@@ -213,6 +226,10 @@ def back_linear(
                 if len(by_synapse) > 0:
                     by_synapse[j, g, 0] += by_current * kept.inner[g, k, t]
                     by_synapse[j, g, 1] += y * kept.inner[g, k, t - 1] if t > 0 else 0.0
+                if feeds_back:
+                    reach = buffers.line.shape[1] // 2
+                    buffers.line[g, t % reach, k] = r[g, k] - y
+                    buffers.line[g, t % reach + reach, k] = r[g, k] - y
                 r[g, k] = y
 
 

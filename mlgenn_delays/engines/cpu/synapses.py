@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mlgenn_delays.engines.shared.lanes import BLOCK, LANES, PAIR, lane, load, lowest, splat
+from mlgenn_delays.engines.shared.lanes import BLOCK, LANES, PAIR, lane, load, lowest, put, splat
 from mlgenn_delays.engines.shared.numerics import kernel
 from mlgenn_delays.engines.shared.plan import INPUT, Plan
 
@@ -44,10 +44,9 @@ class Recurrent(NamedTuple):
     projection: np.ndarray
     out: np.ndarray  # `Plan.out`
     weight: np.ndarray  # float32
-    # uint32 place of the arrival in `EventBuffers.rows` of a group, and of its D in `adjoint`, of a
-    # spike in step 0; STRIDE more for each step
-    arrival: np.ndarray
-    adjoint: np.ndarray
+    place: (
+        np.ndarray
+    )  # uint32 place of the arrival in `EventBuffers.line` of a group, from its step
 
 
 class ProjectionRows(NamedTuple):
@@ -92,15 +91,12 @@ def round_delays(delay, delay_of, highest, steps, low, high, offset):
         offset[s] = np.uint32(1 + np.int64(whole))
 
 
-def make_recurrent(plan: Plan, weight: np.ndarray, offset: np.ndarray, length: int) -> Recurrent:
-    """Return recurrent synapses of weights and offsets (S,), with rows of so many steps."""
-    order, post = plan.out_synapse, plan.out_post
-    own, offset = plan.recurrent_projection, offset[order]
-    arrival = (post // LANES * np.uint32(length) + offset) * np.uint32(LANES) + post % LANES
-    both = (post // QUAD * np.uint32(length) + offset) * np.uint32(LANES) + post % QUAD * PAIR + 1
+def make_recurrent(plan: Plan, weight: np.ndarray, offset: np.ndarray, width: int) -> Recurrent:
+    """Return recurrent synapses of weights and offsets (S,), with lines of so many neurons."""
+    order, own = plan.out_synapse, plan.recurrent_projection
     return Recurrent(
         np.stack([plan.target[own], plan.group[own], plan.out_first[own]], 1), plan.out,
-        weight[order], arrival.astype(np.uint32), both.astype(np.uint32),
+        weight[order], offset[order] * np.uint32(width) + plan.out_post,
     )  # fmt: skip
 
 
@@ -225,36 +221,57 @@ def add_spike_time_gradients(source, synapses, low, high, adjoint, base, outgoin
 
 
 @kernel
-def feed_back(p, recurrent, own_scale, fired, t, rows):
+def line_place(line, g, t):
+    """Return where the line of synapse group g begins for step t."""
+    length = line.shape[1]
+    return np.uint64((g * length + np.int64(t) % (length // 2)) * line.shape[2])
+
+
+@kernel
+def feed_back(p, recurrent, own_scale, fired, t, line):
     """Add the arrivals that the spikes of population p in step t cause within it."""
-    out, now = rows.reshape(-1), np.uint64(t) * STRIDE
-    weight, place = recurrent.weight, recurrent.arrival
+    out, weight, place = line.reshape(-1), recurrent.weight, recurrent.place
     for q in range(len(recurrent.projection)):
         if recurrent.projection[q, 0] == p:
-            group, first = recurrent.projection[q, 1], recurrent.projection[q, 2]
-            start = now + np.uint64(group * rows.shape[1] * rows.shape[2])
+            first = recurrent.projection[q, 2]
+            now = line_place(line, recurrent.projection[q, 1], t)
             for block in range(-(-len(own_scale) // BLOCK)):
                 bits = np.uint64(fired[block, t])
                 while bits != 0:
                     i = np.int64(block * BLOCK) + np.int64(lowest(bits))
                     scale, bits = own_scale[i], bits & (bits - np.uint64(1))
                     for k in range(recurrent.out[first + i], recurrent.out[first + i + 1]):
-                        out[place[k] + start] += weight[k] * scale
+                        out[place[k] + now] += weight[k] * scale
 
 
 @kernel
-def add_recurrent_time_gradients(p, recurrent, own_scale, left, fired, t, adjoint, base, outgoing):
-    """Add G of the spikes of population p in step t over its own synapses.
+def take_from_line(line, groups, t, rows):
+    """Move what recurrent spikes bring in step t from the line to the rows."""
+    length, again = np.uint64(rows.shape[2]), np.uint64(line.shape[1] // 2 * line.shape[2])
+    zero = splat(LANES, ZERO)
+    for g in range(groups):
+        now, row = line_place(line, g, t), np.uint64(g * rows.shape[1]) * length
+        for at in range(ZERO_PLACE, np.uint64(line.shape[2]), STRIDE):
+            here, place = now + at, row + np.uint64(t) * STRIDE + at // STRIDE * length
+            arrived = load(LANES, line, here) + load(LANES, line, here + again)
+            put(rows, place, load(LANES, rows, place) + arrived)
+            put(line, here, zero)
+            put(line, here + again, zero)
+
+
+@kernel
+def add_recurrent_time_gradients(p, recurrent, own_scale, left, fired, t, line, base, outgoing):
+    """Add G of the spikes of population p in step t over its own synapses, from D in the line.
 
     Neuron i's is spike ``left[i] - 1`` of the store. G is summed in four sums, for each one's
     additions wait for one another.
     """
-    both, start, one, four = adjoint.reshape(-1), np.uint64(t) * STRIDE, np.uint64(1), np.uint64(4)
-    weight, place = recurrent.weight, recurrent.adjoint
+    both, one, four = line.reshape(-1), np.uint64(1), np.uint64(4)
+    weight, place = recurrent.weight, recurrent.place
     for q in range(len(recurrent.projection)):
         if recurrent.projection[q, 0] == p:
-            group, first = recurrent.projection[q, 1], recurrent.projection[q, 2]
-            now = start + np.uint64(group * adjoint.shape[1] * adjoint.shape[2])
+            first = recurrent.projection[q, 2]
+            now = line_place(line, recurrent.projection[q, 1], t)
             for block in range(-(-len(own_scale) // BLOCK)):
                 bits = np.uint64(fired[block, t])
                 while bits != 0:
