@@ -334,7 +334,7 @@ def _along_time(network: Network, rule: Rule, rewiring: Rewiring | None, trials:
     if trials.side:  # tapes of GeNN, and what arrives later
         tapes = neurons + classes + _read_back(network, rule)
         return 4 * (2 * size * steps * tapes + 2 * trials.side * neurons * length)
-    from mlgenn_delays.engines.cpu.eventprop_forward import BLOCK
+    from mlgenn_delays.engines.shared.lanes import BLOCK
 
     kept, tape, sums = _neurons_along_time(network, rule, size)
     rows = 4 * size * (sources * length + neurons * ((2 + groups + kept) * length + steps))

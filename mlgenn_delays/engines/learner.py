@@ -183,7 +183,9 @@ class Learner:
             self._revive(counts)
             if self._structure is not None:
                 self._structure.rewire_if_due(self._simulation, self.parameters.step, True)
-        broken = not_finite(self.state())
+        broken = self.parameters.not_finite() or not_finite(
+            self._structure.state() if self._structure else {}
+        )
         if broken is not None:
             raise DivergedError(f"{broken} is not finite")
         silent = {n: int((c == 0).sum()) for n, c in self._by_population(counts).items()}

@@ -31,6 +31,8 @@ RECIPES = [
     Recipe(61, max_delay=0.0, recurrent=True),
     Recipe(62, sizes=(20, 33, 5), max_delay=30.0),
     Recipe(63, sizes=(5, 1, 2), steps=150),
+    Recipe(68, sizes=(20, 70, 5), steps=150, recurrent=True, tau_refrac=2.0, density=0.5),
+    Recipe(69, sizes=(20, 40, 5), recurrent=True),
 ]
 
 

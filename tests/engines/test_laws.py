@@ -152,18 +152,21 @@ def test_delays_stay_in_range_however_fast_they_learn(recipe: Recipe, rate: floa
 
 
 def test_places_of_recurrent_arrivals_that_32_bits_do_not_hold_are_refused() -> None:
-    network = Network(dt=1.0)
+    network, steps = Network(dt=1.0), 1_000_000
     network.add("input", SpikeInput(1))
-    network.add("hidden", LIF(3000))
+    network.add("hidden", LIF(5000))
     network.add("output", LeakyIntegrator(1))
     for source, target in (("input", "hidden"), ("hidden", "hidden"), ("hidden", "output")):
-        network.connect(source, target, Exponential(5.0), weight=0.1, synapses=1)
-    steps = 1_000_000
+        network.connect(
+            source, target, Exponential(5.0), weight=0.1, synapses=1, max_delay=2.0 * steps
+        )
     data = SpikeData.from_events(
         [([0], [0])], [0], n_channels=1, n_steps=steps, dt=1.0, label_names=("a",)
     )
     engine = compiled(network, EventProp())
-    with pytest.raises(InputError, match=f"at most 2147 neurons in trials of {steps} steps"):
+    with pytest.raises(
+        InputError, match=f"at most 4294 neurons with delays of up to {steps} steps"
+    ):
         engine.evaluate([data.batch(np.arange(1))])
 
 

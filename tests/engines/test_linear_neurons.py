@@ -91,7 +91,7 @@ def everywhere(context: Any, name: str) -> Neuron | None:
 
 @pytest.mark.parametrize("given", [
     {}, {"recurrent": True}, {"tau_refrac": 3.0}, {"recurrent": True, "tau_refrac": 2.0},
-    {"sizes": (9, 12, 7, 3)},
+    {"sizes": (9, 12, 7, 3)}, {"sizes": (9, 40, 3), "recurrent": True},
 ])  # fmt: skip
 def test_kernels_of_lif_compute_the_same(
     given: dict[str, Any], monkeypatch: pytest.MonkeyPatch

@@ -10,14 +10,15 @@ import numpy as np
 
 from mlgenn_delays.data.types import Batch
 from mlgenn_delays.engines.cpu import currents, eventprop_backward, eventprop_forward, synapses
-from mlgenn_delays.engines.cpu.eventprop_forward import BLOCK, EventBuffers, Recurrent, SpikeStore
+from mlgenn_delays.engines.cpu.eventprop_forward import EventBuffers, SpikeStore
 from mlgenn_delays.engines.cpu.frequency_domain import no_spectra
+from mlgenn_delays.engines.cpu.gradient_sums import GradientSums
 from mlgenn_delays.engines.cpu.linear_matrices import linear_buffers, make_linear, take_gradients
-from mlgenn_delays.engines.cpu.synapses import QUAD
+from mlgenn_delays.engines.cpu.synapses import QUAD, Recurrent
 from mlgenn_delays.engines.ranks import Share
 from mlgenn_delays.engines.results import Recording
 from mlgenn_delays.engines.shared.candidate_gradients import correlate
-from mlgenn_delays.engines.shared.lanes import LANES, PAIR
+from mlgenn_delays.engines.shared.lanes import BLOCK, LANES, PAIR
 from mlgenn_delays.engines.shared.plan import INPUT, SPIKING, Plan
 from mlgenn_delays.engines.shared.scoring import Scores
 from mlgenn_delays.engines.shared.simulation import ForwardResult, Simulation, SimulationContext
@@ -64,8 +65,8 @@ class EventSimulation(Simulation):
     def _allocate_per_synapse(self) -> None:
         n = len(self.context.plan.pre)
         self._offset = np.zeros(n, np.uint32)
-        self._recurrent = Recurrent(np.zeros(0, np.float32), *np.zeros((2, 0), np.uint32))
-        self._grads = np.zeros((0, 2, n), np.float32)
+        self._recurrent: Recurrent
+        self._spare: list[np.ndarray] = []  # for the gradients of chunks
         self._sum = np.zeros((2, n), np.float32)
 
     def refresh(self) -> None:
@@ -79,10 +80,9 @@ class EventSimulation(Simulation):
                 p.delay, self.context.layout.delay_of, p.highest, steps, low, high, self._offset
             ),
         )
-        order = self.context.plan.out_synapse
-        posts, length = self.context.plan.out_post, self._length()
-        arrival, adjoint = synapses.places(posts, self._offset[order], length)
-        self._recurrent = Recurrent(p.weight[order], arrival, adjoint)
+        self._recurrent = synapses.make_recurrent(
+            self.context.plan, p.weight, self._offset, self._line()[1]
+        )
         if self.context.parameters.neurons or self.context.parameters.synapses:
             self._linear = make_linear(self.context)
 
@@ -122,29 +122,42 @@ class EventSimulation(Simulation):
 
     def _length(self) -> int:
         """Steps of a row: of the trial and of what arrives after it."""
-        highest = self.context.parameters.highest
-        max_shift = min(int(np.ceil(highest.max(initial=0))), self._steps) + 1
         # Odd: rows of a power-of-two length would fight for the same sets of the cache.
-        return self._steps + max_shift | 1
+        return self._steps + self._max_shift() | 1
+
+    def _max_shift(self) -> int:
+        """Return the most steps from a spike to its arrival."""
+        highest = self.context.parameters.highest
+        return min(int(np.ceil(highest.max(initial=0))), self._steps) + 1
+
+    def _line(self) -> tuple[int, int]:
+        """Return how far recurrent synapses reach in steps, and the widest recurrent population.
+
+        The latter is in whole blocks.
+        """
+        recurrent = self.context.plan.recurrent_population
+        widest = int(self.context.plan.n[recurrent].max(initial=0))
+        return self._max_shift() + 1, -(-widest // BLOCK) * BLOCK
 
     def _make_buffers(self) -> EventBuffers:
-        plan, steps = self.context.plan, self._steps
-        widest = max(BLOCK, int(plan.n[plan.recurrent_population].max(initial=0)))
-        lanes, length = -(-widest // LANES) * LANES, self._length()
-        groups = int(plan.groups.max())
-        if lanes * length * PAIR > np.iinfo(np.uint32).max:  # what holds places: see `Recurrent`
+        plan, steps, length = self.context.plan, self._steps, self._length()
+        reach, width = self._line()
+        lanes, groups = max(BLOCK, width), int(plan.groups.max())
+        if reach * width > np.iinfo(np.uint32).max:  # what holds places: see `Recurrent`
             raise InputError(
-                f"a population that projects to itself must have at most {2**31 // length} neurons "
-                f"in trials of {steps} steps under EventProp, got {widest}; make it smaller, raise "
-                "network.dt, or take SurrogateBPTT"
+                f"a population that projects to itself must have at most {2**32 // reach} neurons "
+                f"with delays of up to {reach - 2} steps under EventProp, got {width}; make it "
+                "smaller, lower max_delay, or take SurrogateBPTT"
             )
+        # Of LIF neurons, adjoints of all steps are at hand for one block at a time.
+        kept = lanes if np.any(self._linear.own & plan.recurrent_population) else BLOCK
         return EventBuffers(
-            rows=np.zeros((groups, lanes // LANES, length * LANES), np.float32),
-            adjoint=np.zeros((groups, lanes // QUAD, length * QUAD * PAIR), np.float32),
-            time=np.empty((lanes, steps), np.uint32),
-            slope=np.empty((lanes, steps), np.float32),
-            release=np.empty((lanes, steps), np.float32),
-            counts=np.zeros(lanes, np.int64),
+            rows=np.zeros((groups + self._currents, lanes // LANES, length * LANES), np.float32),
+            adjoint=np.zeros((groups, kept // QUAD, length * QUAD * PAIR), np.float32),
+            line=np.zeros((groups, 2 * reach if width else 0, width), np.float32),
+            fired=np.zeros((lanes // BLOCK, steps), np.uint32),
+            resting=np.zeros((lanes // BLOCK, steps), np.uint32),
+            listed=np.empty(BLOCK * steps + 2, np.uint32),
             outgoing=np.empty(self._capacity, np.float32),
             kept=linear_buffers(plan, self._linear, lanes, steps),
             nothing=linear_buffers(plan, self._linear, 0, 0),
@@ -200,24 +213,24 @@ class EventSimulation(Simulation):
         assert self._store is not None and self._scores is not None
         store, context, drive = self._store, self.context, self._scores.drive
         share, most = self._share, len(self._share.chunks)
-        if len(self._grads) < most:
-            self._grads = np.empty((most, *self._sum.shape), np.float32)
         count_gradient = context.spike_count_gradient(self._counts)
         starts, times = events_of(batch)
 
         by_matrix, by_synapse = self._products(most)
+        sums = GradientSums(share, self._sum, self._spare)
 
         def task(k: int, low: int, high: int, buffers: EventBuffers) -> None:
+            gradients = sums.take()
             eventprop_backward.back_chunk(
                 context.plan, self._linear, self._row_layout, context.parameters.weight,
                 self._offset, self._recurrent, starts, times, spike_scale, drive, count_gradient,
-                self._current, store, low, high, self._steps, self._grads[k], buffers,
+                self._current, store, low, high, self._steps, gradients, buffers,
                 self._traces.adjoint, by_matrix[k], by_synapse[k],
             )  # fmt: skip
+            sums.give(k, gradients)
 
         context.over_chunks(share.own_chunks(), self._buffers, task)
-        # Weights' and delays' are one row.
-        context.sum_groups(share, self._grads.reshape(len(self._grads), -1), self._sum.reshape(-1))
+        sums.finish()
         self._sum[1] *= context.parameters.weight
         share.gather_chunks(by_matrix)
         share.gather_chunks(by_synapse)

@@ -21,7 +21,13 @@ gradient of the loss itself.
 
 import numpy as np
 
-from mlgenn_delays.engines.cpu.eventprop_forward import ALPHA, BLOCK, arrive, side_by_side
+from mlgenn_delays.engines.cpu.eventprop_forward import (
+    ALPHA,
+    BLOCK_STRIDE,
+    ONE_PLACE,
+    arrive,
+    side_by_side,
+)
 from mlgenn_delays.engines.cpu.linear_neurons import back_linear, run_linear
 from mlgenn_delays.engines.cpu.synapses import (
     ONE,
@@ -29,29 +35,40 @@ from mlgenn_delays.engines.cpu.synapses import (
     STRIDE,
     ZERO,
     ZERO_PLACE,
+    add_recurrent_time_gradients,
     add_spike_time_gradients,
     collect,
-    recurrent_time_gradient,
+    line_place,
     source_of,
     synapses_of,
 )
 from mlgenn_delays.engines.shared.lanes import (
+    BLOCK,
     LANES,
     PAIR,
     load,
+    load_rows,
+    lowest,
     put,
     put_pairs,
+    put_rows,
+    splat,
+    where,
 )
 from mlgenn_delays.engines.shared.numerics import FLUSH_EVERY, flush_all_subnormal, kernel
 from mlgenn_delays.engines.shared.plan import INPUT, READOUT
 
-NEVER = -(2**62)
-
 
 @kernel
-def through_spike(plan, j, carried, outgoing, store, c):
-    """Return p before spike c of the store, of neuron j of all, from P after it and its G."""
-    return (carried * store.release[c] - plan.tau_mem[j] * outgoing) / store.slope[c]
+def filters_of(plan, p, first, lanes):
+    """Return decay of r, and what p adds to it, (G, n) each, of neurons first.. of all."""
+    groups, alpha = plan.groups[p], side_by_side(plan.constant[ALPHA], first, lanes, ZERO)
+    decay = np.empty((groups, len(alpha)), np.float32)
+    into = np.empty((groups, len(alpha)), np.float32)
+    for g in range(groups):
+        decay[g] = side_by_side(plan.decay[g], first, lanes, ZERO)
+        into[g] = (ONE - alpha) * side_by_side(plan.scale[g], first, lanes, ZERO)
+    return decay, into
 
 
 @kernel
@@ -59,83 +76,162 @@ def back_neurons(
     plan, p, low, lanes, recurrent, neuron_scale, count_gradient, drive, base, store, e, steps,
     buffers,
 ):  # fmt: skip
-    """Run the adjoints of neurons low..low+lanes-1 of a population back, `LANES` side by side.
+    """Run the adjoints of neurons low..low+lanes-1 of a population back, `BLOCK` side by side.
 
-    r and D go to `buffers.adjoint`; `recurrent_time_gradient` takes D of later steps.
+    p goes to group 0 of `buffers.rows`; r and D go to `buffers.adjoint`, or D of a population that
+    projects to itself to `buffers.line`.
     """
     first, hold, spiking = plan.first[p] + low, plan.refractory[p], plan.kind[p] != READOUT
-    alpha, groups = side_by_side(plan.constant[ALPHA], first, lanes, ZERO), plan.groups[p]
-    n = np.uint64(len(alpha))
-    decay, into = np.empty((groups, n), np.float32), np.empty((groups, n), np.float32)
-    for g in range(groups):
-        decay[g] = side_by_side(plan.decay[g], first, lanes, ZERO)
-        into[g] = (ONE - alpha) * side_by_side(plan.scale[g], first, lanes, ZERO)
-    carried, now = np.zeros(n, np.float32), np.zeros(n, np.float32)
-    r, adjoint = np.zeros((groups, n), np.float32), buffers.adjoint
-    # The spike of each neuron that comes next on the way back, and the last step in which one of
-    # `LANES` neurons rests after it.
-    left, last = np.zeros(n, np.uint64), np.full(n, NEVER, np.int64)
-    busy, entry = np.full(n // STRIDE, NEVER, np.int64), plan.spike_offset[p] + low
+    alpha, (decay, into) = (
+        side_by_side(plan.constant[ALPHA], first, lanes, ZERO),
+        filters_of(plan, p, first, lanes),
+    )
+    n, feeds_back = len(alpha), plan.recurrent_population[p]
+    carried, r = np.zeros(n, np.float32), np.zeros((len(decay), n), np.float32)
+    left = np.zeros(n, np.uint64)  # the spike of each neuron that comes next on the way back
+    buffers.fired[: n // BLOCK] = 0
     if spiking:
-        for k in range(lanes):
-            left[k] = store.start[e, entry + k + 1]
-            last[k] = spike_before(store.time, store.start[e, entry + k], left[k])
-            busy[k // LANES] = max(busy[k // LANES], last[k] + hold)
-    for back in range(steps):
-        t = steps - 1 - back
-        if t % FLUSH_EVERY == FLUSH_EVERY - 1:
+        start = store.start[e, plan.spike_offset[p] + low :]
+        left[:lanes] = start[1 : lanes + 1]
+        mark_spikes(start, lanes, store.time, hold, steps, buffers)
+    else:
+        bring_drive(drive, low, lanes, steps, buffers.rows[0])
+    if feeds_back:
+        buffers.line[:] = 0.0
+    own_scale, chunk = neuron_scale[first : first + lanes], 1 if feeds_back else FLUSH_EVERY
+    for back in range(-(-steps // chunk)):
+        begin = (-(-steps // chunk) - 1 - back) * chunk
+        end = min(begin + chunk, steps)
+        if end % FLUSH_EVERY == 0:
             flush_all_subnormal(carried)
-            for g in range(groups):
+            for g in range(len(r)):
                 flush_all_subnormal(r[g])
-        if not spiking:
-            for k in range(lanes):
-                carried[k] += drive[low + k, t]
-        for at in range(ZERO_PLACE, n, STRIDE):
-            before = load(LANES, carried, at)
-            put(now, at, before)
-            if t > busy[at // STRIDE]:
-                put(carried, at, load(LANES, alpha, at) * before)
-                continue
-            busy[at // STRIDE] = NEVER
-            for k in range(at, at + STRIDE):
-                since = t - last[k]
-                if since == 0:
-                    spike = left[k] - np.uint64(1)
-                    total = buffers.outgoing[spike - base]
-                    if plan.recurrent_population[p]:
-                        own = neuron_scale[first + k]
-                        total += recurrent_time_gradient(plan, p, recurrent, own, k, t, adjoint)
-                    now[k] = count_gradient[low + k] + through_spike(
-                        plan, first + k, carried[k], total, store, spike
-                    )
-                    left[k] = spike
-                    last[k] = spike_before(store.time, store.start[e, entry + k], spike)
-                elif since <= hold:
-                    now[k] = ZERO
-                if not 0 < since <= hold:
-                    carried[k] = alpha[k] * now[k]
-                busy[at // STRIDE] = max(busy[at // STRIDE], last[k] + hold)
-        for g in range(np.uint64(groups)):
-            back_arrivals(decay, into, r, g, np.uint64(t), now, adjoint)
+        if feeds_back:
+            add_recurrent_time_gradients(
+                p, recurrent, own_scale, left, buffers.fired, begin, buffers.line, base,
+                buffers.outgoing,
+            )  # fmt: skip
+        back_steps(
+            plan.tau_mem[first:], hold, not spiking, count_gradient[low:], alpha, carried, left,
+            begin, end, base, store.slope, store.release, buffers.rows, buffers.fired,
+            buffers.resting, buffers.outgoing,
+        )  # fmt: skip
+        if feeds_back:
+            back_line(decay, into, r, begin, buffers.rows, buffers.line)
+        else:
+            back_arrivals(decay, into, r, begin, end, buffers.rows[0], buffers.adjoint)
 
 
 @kernel
-def back_arrivals(decay, into, r, g, t, now, adjoint):
-    """Step r of synapse group g back to step t, from p of the neurons; keep r and D."""
-    n, quads, length = np.uint64(len(now)), adjoint.shape[1], np.uint64(adjoint.shape[2])
-    for at in range(ZERO_PLACE, n, STRIDE):
-        own, quad = g * n + at, g * np.uint64(quads) + at // np.uint64(QUAD)
-        later = load(LANES, r, own)
-        before = load(LANES, decay, own) * later + load(LANES, into, own) * load(LANES, now, at)
-        place = quad * length + t * STRIDE
-        put_pairs(adjoint, place, place + length, before, later - before)
-        put(r, own, before)
+def mark_spikes(start, lanes, time, hold, steps, buffers):
+    """Mark the spikes of neurons, and the steps after them in which V does not move."""
+    if hold > 0:
+        buffers.resting[: -(-lanes // BLOCK)] = 0
+    for k in range(lanes):
+        fired, resting = buffers.fired[k // BLOCK], buffers.resting[k // BLOCK]
+        bit = np.uint32(1 << k % BLOCK)
+        for c in range(start[k], start[k + 1]):
+            t = np.int64(time[c])
+            fired[t] |= bit
+            for later in range(t + 1, min(t + hold + 1, steps)):
+                resting[later] |= bit
 
 
 @kernel
-def spike_before(time, first, end):
-    """Return the step of the last spike of a neuron before `end` of the store, NEVER if none."""
-    return np.int64(time[end - np.uint64(1)]) if end > first else NEVER
+def bring_drive(drive, low, lanes, steps, rows):
+    """Write dL/dV to rows (L / LANES, R LANES)."""
+    rows[: -(-lanes // BLOCK) * (BLOCK // LANES)] = 0.0
+    for k in range(lanes):
+        row, own, given = rows[k // LANES], np.uint64(k % LANES), drive[low + k]
+        for t in range(np.uint64(steps)):
+            row[t * STRIDE + own] = given[t]
+
+
+@kernel
+def back_steps(
+    tau_mem, hold, readout, count_gradient, alpha, carried, left, begin, end, base, slope, release,
+    rows, fired, resting, outgoing,
+):  # fmt: skip
+    """Run p of all neurons back from step end-1 to begin; keep it in group 0 of the rows.
+
+    `left` is one past the spike of each that comes next on the way back.
+    """
+    length, steps, zero = np.uint64(rows.shape[2]), np.uint64(fired.shape[1]), splat(BLOCK, ZERO)
+    spikes, rests = fired.reshape(-1), resting.reshape(-1)
+    for at in range(ZERO_PLACE, np.uint64(len(alpha)), BLOCK_STRIDE):
+        mark = at // BLOCK_STRIDE * steps
+        a, x, place = load(BLOCK, alpha, at), load(BLOCK, carried, at), at // STRIDE * length
+        for back in range(np.uint64(end - begin)):
+            t = np.uint64(end) - ONE_PLACE - back
+            if readout:
+                x = x + load_rows(BLOCK, rows, place + t * STRIDE, length)
+            now, bits = x, np.uint64(spikes[mark + t])
+            if bits != 0:
+                put(carried, at, x)
+            while bits != 0:
+                k = at + lowest(bits)
+                left[k] -= ONE_PLACE
+                c = left[k]
+                before = carried[k] * release[c] - tau_mem[k] * outgoing[c - base]
+                before = count_gradient[k] + before / slope[c]
+                others = bits & (bits - ONE_PLACE)
+                now, bits = where(np.uint32(bits ^ others), splat(BLOCK, before), now), others
+            if hold > 0:
+                now = where(rests[mark + t], zero, now)
+                x = where(rests[mark + t], x, a * now)
+            else:
+                x = a * now
+            put_rows(rows, place + t * STRIDE, length, now)
+        put(carried, at, x)
+
+
+@kernel
+def back_arrivals(decay, into, r, begin, end, rows, adjoint):
+    """Run r of all synapse groups back, from p of the neurons in rows; keep r and D."""
+    n, length = np.uint64(decay.shape[1]), np.uint64(rows.shape[1])
+    apart = np.uint64(adjoint.shape[2])
+    for g in range(np.uint64(len(decay))):
+        for at in range(ZERO_PLACE, n, BLOCK_STRIDE):
+            place = (g * np.uint64(adjoint.shape[1]) + at // np.uint64(QUAD)) * apart
+            own, first = g * n + at, at // STRIDE * length
+            d, i, later = load(BLOCK, decay, own), load(BLOCK, into, own), load(BLOCK, r, own)
+            for back in range(np.uint64(end - begin)):
+                step = (np.uint64(end) - ONE_PLACE - back) * STRIDE
+                before = d * later + i * load_rows(BLOCK, rows, first + step, length)
+                put_pairs(adjoint, place + step, apart, before, later - before)
+                later = before
+            put(r, own, later)
+
+
+@kernel
+def back_line(decay, into, r, t, rows, line):
+    """Run r of all synapse groups back to step t, from p of the neurons; keep D in the line."""
+    n, length = np.uint64(decay.shape[1]), np.uint64(rows.shape[2])
+    again = np.uint64(line.shape[1] // 2 * line.shape[2])
+    for g in range(len(decay)):
+        now = line_place(line, g, t)
+        for at in range(ZERO_PLACE, n, BLOCK_STRIDE):
+            own, step = np.uint64(g) * n + at, at // STRIDE * length + np.uint64(t) * STRIDE
+            later = load(BLOCK, r, own)
+            before = load(BLOCK, into, own) * load_rows(BLOCK, rows, step, length)
+            before = load(BLOCK, decay, own) * later + before
+            put(line, now + at, later - before)
+            put(line, now + at + again, later - before)
+            put(r, own, before)
+
+
+@kernel
+def back_kept(plan, p, first, lanes, steps, rows, adjoint):
+    """Write r and D of neurons first.. of all, up to `BLOCK`, from p of all steps in rows."""
+    decay, into = filters_of(plan, p, first, lanes)
+    r = np.zeros(decay.shape, np.float32)
+    for back in range(-(-steps // FLUSH_EVERY)):
+        begin = (-(-steps // FLUSH_EVERY) - 1 - back) * FLUSH_EVERY
+        end = min(begin + FLUSH_EVERY, steps)
+        if end % FLUSH_EVERY == 0:
+            for g in range(len(r)):
+                flush_all_subnormal(r[g])
+        back_arrivals(decay, into, r, begin, end, rows, adjoint)
 
 
 @kernel
@@ -143,9 +239,9 @@ def back_block(
     plan, linear, layout, p, weight, offset, start, time, current, recurrent, neuron_scale,
     count_gradient, drive, low, lanes, store, e, base, steps, buffers, by_matrix, by_synapse
 ):  # fmt: skip
-    """Write the adjoints of neurons low..low+lanes-1 of population p to `buffers.adjoint`."""
+    """Run the adjoints of neurons low..low+lanes-1 of population p back: see `back_neurons`."""
     if linear.own[p]:
-        buffers.rows[: plan.groups[p], : -(-lanes // LANES)] = 0.0
+        buffers.rows[: max(plan.groups[p], 1), : -(-lanes // BLOCK) * (BLOCK // LANES)] = 0.0
         arrive(
             plan, p, weight, offset, start, time, neuron_scale, store, e, low, low + lanes,
             buffers.rows,
@@ -167,16 +263,36 @@ def back_block(
 
 
 @kernel
-def keep_adjoint(plan, layout, p, low, lanes, e, steps, buffers, kept):
+def keep_adjoint(plan, layout, p, low, lanes, e, steps, adjoint, quad, kept):
     """Copy r of neurons low..low+lanes-1 of population p to `Traces.adjoint`, if it has room."""
     if kept.shape[1] == 0:
         return
     for g in range(plan.groups[p]):
         for k in range(lanes):
             at = (e * layout.neurons + layout.neuron_row[p] + low + k) * layout.length
-            both = buffers.adjoint[g, k // QUAD]
+            both = adjoint[g, quad + k // QUAD]
             for t in range(steps):
                 kept[g, at + t] = both[t * LANES + k % QUAD * PAIR]
+
+
+@kernel
+def collect_block(
+    plan, p, weight, offset, start, time, neuron_scale, store, e, base, low, high, quad, fresh,
+    grads, buffers,
+):  # fmt: skip
+    """Add what arrives at neurons low..high-1 of population p to grads, and to G of its spikes.
+
+    Their adjoints are those from `quad` on. G of recurrent synapses is there already.
+    """
+    for q in range(len(plan.target)):
+        if plan.target[q] != p:
+            continue
+        source = source_of(plan, q, start, time, neuron_scale, store, e)
+        synapses = synapses_of(plan, q, weight, offset)
+        adjoint = buffers.adjoint[plan.group[q]][quad:]
+        collect(source, synapses, low, high, adjoint, fresh, grads[0], grads[1])
+        if plan.kind[plan.source[q]] != INPUT and not plan.recurrent_projection[q]:
+            add_spike_time_gradients(source, synapses, low, high, adjoint, base, buffers.outgoing)
 
 
 @kernel
@@ -190,29 +306,25 @@ def back_example(
     for p in range(len(plan.kind) - 1, -1, -1):
         if plan.kind[p] == INPUT:
             continue
-        n = plan.n[p]
-        block = n if plan.recurrent_population[p] else BLOCK
-        own = count_gradient[plan.first[p] : plan.first[p + 1]]
-        for low in range(0, n, block):
-            high = min(low + block, n)
+        n, feeds_back = plan.n[p], plan.recurrent_population[p]
+        size, own = n if feeds_back else BLOCK, count_gradient[plan.first[p] : plan.first[p + 1]]
+        for low in range(0, n, size):
+            end = min(low + size, n)
             back_block(
                 plan, linear, layout, p, weight, offset, start, time, current, recurrent,
-                neuron_scale, own, drive, low, high - low, store, e, base, steps, buffers,
+                neuron_scale, own, drive, low, end - low, store, e, base, steps, buffers,
                 by_matrix, by_synapse,
             )  # fmt: skip
-            keep_adjoint(plan, layout, p, low, high - low, e, steps, buffers, kept)
-            for q in range(len(plan.target)):
-                if plan.target[q] != p:
-                    continue
-                source = source_of(plan, q, start, time, neuron_scale, store, e)
-                synapses = synapses_of(plan, q, weight, offset)
-                adjoint = buffers.adjoint[plan.group[q]]
-                collect(source, synapses, low, high, adjoint, fresh, grads[0], grads[1])
-                # Recurrent synapses are counted while their adjoints run (`back_neurons`).
-                if plan.kind[plan.source[q]] != INPUT and not plan.recurrent_projection[q]:
-                    add_spike_time_gradients(
-                        source, synapses, low, high, adjoint, base, buffers.outgoing
-                    )
+            for first in range(low, end, BLOCK):
+                lanes, quad = min(BLOCK, end - first), (first - low) // QUAD
+                if feeds_back and not linear.own[p]:
+                    rows, quad = buffers.rows[0][(first - low) // LANES :], 0
+                    back_kept(plan, p, plan.first[p] + first, lanes, steps, rows, buffers.adjoint)
+                keep_adjoint(plan, layout, p, first, lanes, e, steps, buffers.adjoint, quad, kept)
+                collect_block(
+                    plan, p, weight, offset, start, time, neuron_scale, store, e, base, first,
+                    first + lanes, quad, fresh, grads, buffers,
+                )  # fmt: skip
 
 
 @kernel

@@ -26,12 +26,17 @@ from mlgenn_delays.engines.cpu.synapses import (
     scatter,
     source_of,
     synapses_of,
+    take_from_line,
 )
 from mlgenn_delays.engines.shared.lanes import (
+    BLOCK,
     LANES,
     at_least,
     load,
+    load_rows,
+    lowest,
     put,
+    put_rows,
     splat,
     where,
 )
@@ -43,7 +48,7 @@ from mlgenn_delays.engines.shared.numerics import (
 )
 from mlgenn_delays.engines.shared.plan import INPUT, READOUT
 
-BLOCK = 4 * LANES  # neurons run at once, so that what one vector waits for is hidden by the others
+BLOCK_STRIDE, ONE_PLACE = np.uint64(BLOCK), np.uint64(1)
 ALPHA, V_THRESH = 0, 1  # rows of `Plan.constant` for LIF
 
 
@@ -61,14 +66,17 @@ class SpikeStore(NamedTuple):
     needed: np.ndarray
 
 
-class Recurrent(NamedTuple):
-    """Recurrent synapses in the order of `Plan.out_synapse`, renewed whenever they change."""
+class Neurons(NamedTuple):
+    """Neurons that take their steps together, n in whole blocks, with G synapse groups; float32."""
 
-    weight: np.ndarray  # float32
-    # uint32 place of the arrival in `EventBuffers.rows` of a group, and of its D in `adjoint`, of a
-    # spike in step 0; `synapses.STRIDE` more for each step
-    arrival: np.ndarray
-    adjoint: np.ndarray
+    alpha: np.ndarray  # (n,)
+    v_thresh: np.ndarray  # (n,), NaN of those that do not spike
+    bias: np.ndarray  # (n,)
+    decay: np.ndarray  # (G, n)
+    scale: np.ndarray  # (G, n)
+    v: np.ndarray  # (n,)
+    rest: np.ndarray  # (n,) the number of steps in which V does not move yet, below 1 if none
+    inner: np.ndarray  # (G, n) y
 
 
 class EventBuffers(NamedTuple):
@@ -81,10 +89,13 @@ class EventBuffers(NamedTuple):
     # (G, L / QUAD, R QUAD 2): r and D of QUAD neurons in a step, then the next; r is the adjoint of
     # inSyn, D the derivative with respect to the arrival time of unit weight; zero from step T on
     adjoint: np.ndarray
-    time: np.ndarray  # (L, T) uint32 spikes of the neurons at hand
-    slope: np.ndarray  # (L, T)
-    release: np.ndarray  # (L, T)
-    counts: np.ndarray  # (L,) int64 spikes of the neurons at hand
+    # (G, 2 M, W) of a population of up to W neurons that projects to itself, whose synapses reach
+    # less than M steps ahead: what arrives in step t is the sum of entries t mod M and M later; on
+    # the way back each of them holds D of the step
+    line: np.ndarray
+    fired: np.ndarray  # (L / BLOCK, T) uint32, bit k: the k-th neuron spikes in the step
+    resting: np.ndarray  # the same of the steps after a spike in which V does not move
+    listed: np.ndarray  # (BLOCK T + 2,) uint32 spikes of BLOCK neurons, see `list_spikes`
     # (capacity,) derivative with respect to each spike's time, over its synapses
     outgoing: np.ndarray
     kept: LinearBuffers  # of the neurons at hand, where they run step by step
@@ -103,24 +114,18 @@ def arrive(plan, p, weight, offset, start, time, neuron_scale, store, e, low, hi
 
 @kernel
 def side_by_side(values, first, lanes, rest):
-    """Return values (N,) of neurons first..first+lanes-1, then `rest` up to whole vectors."""
-    out = np.full(-(-lanes // LANES) * LANES, rest, np.float32)
+    """Return values (N,) of neurons first..first+lanes-1, then `rest` up to whole blocks."""
+    out = np.full(-(-lanes // BLOCK) * BLOCK, rest, np.float32)
     out[:lanes] = values[first : first + lanes]
     return out
 
 
 @kernel
-def run_neurons(
-    plan, layout, p, low, lanes, recurrent, neuron_scale, current, store, e, steps, buffers
-):  # fmt: skip
-    """Run neurons low..low+lanes-1 of a population through the trial, `LANES` side by side.
-
-    Spikes go to `buffers`, V of a readout to the store. ``current`` is what a `CurrentInput`
-    brings, empty if there is none.
-    """
-    first, hold, groups = plan.first[p] + low, plan.refractory[p], plan.groups[p]
+def neurons_of(plan, p, low, lanes):
+    """Return neurons low..low+lanes-1 of a population as they are before the first step."""
+    first, groups = plan.first[p] + low, max(plan.groups[p], 1)
     alpha = side_by_side(plan.constant[ALPHA], first, lanes, ONE)
-    bias, into, n = side_by_side(plan.bias, first, lanes, ZERO), ONE - alpha, np.uint64(len(alpha))
+    n = len(alpha)
     v_thresh = np.full(n, np.nan, np.float32)  # no V is at it, nor above
     if plan.kind[p] != READOUT:
         v_thresh[:lanes] = plan.constant[V_THRESH, first : first + lanes]
@@ -128,84 +133,176 @@ def run_neurons(
     for g in range(groups):
         decay[g] = side_by_side(plan.decay[g], first, lanes, ZERO)
         scale[g] = side_by_side(plan.scale[g], first, lanes, ZERO)
-    v, inner, total = np.zeros(n, np.float32), np.zeros((groups, n), np.float32), bias.copy()
-    resting, until = np.zeros(n // STRIDE, np.uint8), np.zeros(n, np.int64)
-    time, slope, release, counts = buffers.time, buffers.slope, buffers.release, buffers.counts
-    rows, brings = buffers.rows, len(current) > 0
-    counts[:lanes] = 0
-    for t in range(np.uint64(steps)):
-        if t % FLUSH_EVERY == 0:
-            flush_all_subnormal(v)
-            for g in range(groups):
-                flush_all_subnormal(inner[g])
-        if brings:
-            for k in range(lanes):
-                neuron = e * layout.neurons + layout.neuron_row[p] + low + k
-                total[k] = bias[k] + current[neuron * layout.length + t]
-        for g in range(np.uint64(groups)):
-            take_arrivals(decay, scale, inner, g, t, rows, total if g or brings else bias, total)
-        for at in range(ZERO_PLACE, n, STRIDE):
-            moved = load(LANES, alpha, at) * load(LANES, v, at)
-            moved = moved + load(LANES, into, at) * load(LANES, total, at)
-            if resting[at // STRIDE]:
-                moved = where(resting[at // STRIDE], splat(LANES, ZERO), moved)
-                wake(resting, at, t, total, until, counts, release)
-            fired = at_least(moved, load(LANES, v_thresh, at))
-            if fired:
-                moved = where(fired, splat(LANES, ZERO), moved)
-                for k in range(at, at + STRIDE):
-                    if fired >> (k - at) & 1:
-                        c, until[k] = counts[k], np.int64(t) + hold
-                        time[k, c], release[k, c], counts[k] = t, total[k], c + 1
-                        slope[k, c] = max(total[k] - v_thresh[k], MIN_SLOPE * v_thresh[k])
-                        if plan.recurrent_population[p]:
-                            own = neuron_scale[first + k]
-                            feed_back(plan, p, recurrent, own, k, t, buffers.rows)
-                if hold > 0:
-                    resting[at // STRIDE] |= fired
-            put(v, at, moved)
-        if plan.kind[p] == READOUT:
-            for k in range(lanes):
-                store.voltage[e, low + k, t] = v[k]
+    bias, inner = side_by_side(plan.bias, first, lanes, ZERO), np.zeros((groups, n), np.float32)
+    v, rest = np.zeros(n, np.float32), np.zeros(n, np.float32)
+    return Neurons(alpha, v_thresh, bias, decay, scale, v, rest, inner)
 
 
 @kernel
-def take_arrivals(decay, scale, inner, g, t, rows, before, total):
-    """Step the filters of synapse group g with what arrives in step t; total = before + scale x."""
-    n, first = np.uint64(inner.shape[1]), g * np.uint64(rows.shape[1])
-    for at in range(ZERO_PLACE, n, STRIDE):
-        own, length = g * n + at, np.uint64(rows.shape[2])
-        arrived = load(LANES, rows, (first + at // STRIDE) * length + t * STRIDE)
-        x = load(LANES, decay, own) * load(LANES, inner, own) + arrived
-        put(inner, own, x)
-        put(total, at, load(LANES, before, at) + load(LANES, scale, own) * x)
+def run_neurons(
+    plan, layout, p, low, lanes, recurrent, neuron_scale, current, store, e, steps, buffers
+):  # fmt: skip
+    """Run neurons low..low+lanes-1 of a population through the trial, `BLOCK` side by side.
+
+    Spikes go to `buffers.fired`, their currents to group 0 of `buffers.rows`, V of a readout to the
+    store. ``current`` is what a `CurrentInput` brings, empty if there is none.
+    """
+    neurons, feeds_back = neurons_of(plan, p, low, lanes), plan.recurrent_population[p]
+    hold, readout = np.float32(min(plan.refractory[p], steps)), plan.kind[p] == READOUT
+    first, brings = plan.first[p] + low, len(current) > 0
+    own_scale = neuron_scale[first : first + lanes]
+    if brings:
+        bring(layout, p, low, lanes, neurons.bias, current, e, steps, buffers.rows[-1])
+    chunk = 1 if feeds_back else FLUSH_EVERY
+    if feeds_back:
+        buffers.line[:] = 0.0
+    for begin in range(0, steps, chunk):
+        end = min(begin + chunk, steps)
+        if begin % FLUSH_EVERY == 0:
+            flush_all_subnormal(neurons.v)
+            for g in range(len(neurons.inner)):
+                flush_all_subnormal(neurons.inner[g])
+        if feeds_back:
+            take_from_line(buffers.line, len(neurons.inner), begin, buffers.rows)
+        if len(neurons.inner) > 1:
+            take_arrivals(neurons, begin, end, brings, buffers.rows)
+        take_steps(neurons, hold, begin, end, brings, readout, buffers.rows, buffers.fired)
+        if feeds_back:
+            feed_back(p, recurrent, own_scale, buffers.fired, begin, buffers.line)
+    if readout:
+        for k in range(lanes):
+            row, out = buffers.rows[0, k // LANES], store.voltage[e, low + k]
+            for t in range(np.uint64(steps)):
+                out[t] = row[t * STRIDE + np.uint64(k % LANES)]
 
 
 @kernel
-def wake(resting, at, t, total, until, counts, release):
-    """Let those of neurons at..at+7 that rest until step t start again, with their current."""
-    for k in range(at, at + STRIDE):
-        bit = np.uint8(1 << (k - at))
-        if resting[at // STRIDE] & bit and until[k] == np.int64(t):
-            release[k, counts[k] - 1] = total[k]
-            resting[at // STRIDE] ^= bit
+def bring(layout, p, low, lanes, bias, current, e, steps, rows):
+    """Write the bias and what a `CurrentInput` brings to rows (L / LANES, R LANES)."""
+    for k in range(len(bias)):
+        row, own = rows[k // LANES], np.uint64(k % LANES)
+        first = (e * layout.neurons + layout.neuron_row[p] + low + k) * layout.length
+        for t in range(np.uint64(steps)):
+            row[t * STRIDE + own] = bias[k] + current[first + np.int64(t)] if k < lanes else ZERO
 
 
 @kernel
-def keep_spikes(buffers, lanes, entry, limit, at, store, e):
-    """Append the spikes of `lanes` neurons to the store; return where the next ones go.
+def current_before(g, bias, brings, rows):
+    """Return where the current lies before synapse group g adds to it.
+
+    It is an array, the place in it of the first `LANES` neurons in step 0, and the distances to
+    their next step and to the next `LANES` neurons.
+    """
+    length, slot = np.uint64(rows.shape[2]), np.uint64(0 if g > 0 else rows.shape[0] - 1)
+    if g == 0 and not brings:
+        return bias, ZERO_PLACE, ZERO_PLACE, STRIDE
+    return rows.reshape(-1), slot * np.uint64(rows.shape[1]) * length, STRIDE, length
+
+
+@kernel
+def take_arrivals(neurons, begin, end, brings, rows):
+    """Step all synapse groups but the last; the current so far goes to group 0 of the rows."""
+    n, length = np.uint64(len(neurons.bias)), np.uint64(rows.shape[2])
+    for g in range(np.uint64(len(neurons.inner) - 1)):
+        before, place, step, apart = current_before(g, neurons.bias, brings, rows)
+        arrivals = g * np.uint64(rows.shape[1]) * length
+        for at in range(ZERO_PLACE, n, BLOCK_STRIDE):
+            own, first = g * n + at, at // STRIDE * length
+            here = place + at // STRIDE * apart
+            d, s = load(BLOCK, neurons.decay, own), load(BLOCK, neurons.scale, own)
+            y = load(BLOCK, neurons.inner, own)
+            for t in range(np.uint64(begin), np.uint64(end)):
+                y = d * y + load_rows(BLOCK, rows, arrivals + first + t * STRIDE, length)
+                total = load_rows(BLOCK, before, here + t * step, apart) + s * y
+                put_rows(rows, first + t * STRIDE, length, total)
+            put(neurons.inner, own, y)
+
+
+@kernel
+def take_steps(neurons, hold, begin, end, brings, readout, rows, fired):
+    """Step the last synapse group and V; the current, or V, goes to group 0 of the rows."""
+    n, length = np.uint64(len(neurons.bias)), np.uint64(rows.shape[2])
+    g = np.uint64(len(neurons.inner) - 1)
+    before, place, step, apart = current_before(g, neurons.bias, brings, rows)
+    arrivals, steps = g * np.uint64(rows.shape[1]) * length, np.uint64(fired.shape[1])
+    zero, one, holds = splat(BLOCK, ZERO), splat(BLOCK, ONE), splat(BLOCK, hold)
+    marks = fired.reshape(-1)
+    for at in range(ZERO_PLACE, n, BLOCK_STRIDE):
+        own, first = g * n + at, at // STRIDE * length
+        here, mark = place + at // STRIDE * apart, at // BLOCK_STRIDE * steps
+        d, s = load(BLOCK, neurons.decay, own), load(BLOCK, neurons.scale, own)
+        a, v_thresh = load(BLOCK, neurons.alpha, at), load(BLOCK, neurons.v_thresh, at)
+        y, v = load(BLOCK, neurons.inner, own), load(BLOCK, neurons.v, at)
+        into, rest = one - a, load(BLOCK, neurons.rest, at)
+        for t in range(np.uint64(begin), np.uint64(end)):
+            y = d * y + load_rows(BLOCK, rows, arrivals + first + t * STRIDE, length)
+            total = load_rows(BLOCK, before, here + t * step, apart) + s * y
+            v = a * v + into * total
+            if hold > ZERO:
+                v = where(at_least(rest, one), zero, v)
+            over = at_least(v, v_thresh)
+            v = where(over, zero, v)
+            if hold > ZERO:
+                rest = where(over, holds, rest - one)
+            marks[mark + t] = over
+            put_rows(rows, first + t * STRIDE, length, v if readout else total)
+        put(neurons.inner, own, y)
+        put(neurons.v, at, v)
+        put(neurons.rest, at, rest)
+
+
+@kernel
+def keep_spikes(plan, linear, p, low, lanes, limit, at, store, e, steps, buffers):
+    """Append the spikes of neurons low..low+lanes-1 to the store; return where the next ones go.
 
     Past the limit they are counted, not kept: the caller runs the example again.
     """
-    for k in range(lanes):
-        count = buffers.counts[k]
-        if at + count <= limit:
-            store.time[at : at + count] = buffers.time[k, :count]
-            store.slope[at : at + count] = buffers.slope[k, :count]
-            store.release[at : at + count] = buffers.release[k, :count]
-        at += count
-        store.start[e, entry + k + 1] = at
+    first, hold, entry = plan.first[p] + low, plan.refractory[p], plan.spike_offset[p] + low
+    for block in range(-(-lanes // BLOCK)):
+        done, size = block * BLOCK, min(BLOCK, lanes - block * BLOCK)
+        count = list_spikes(buffers.fired[block], steps, buffers.listed)
+        ends = store.start[e, entry + done + 1 : entry + done + size + 1]
+        ends[:] = 0
+        for c in range(count):
+            ends[buffers.listed[c] % np.uint32(BLOCK)] += np.uint64(1)
+        total = np.uint64(at)
+        for k in range(size):
+            total, ends[k] = total + ends[k], total
+        for c in range(count if total <= np.uint64(limit) else 0):
+            k, t = buffers.listed[c] % np.uint32(BLOCK), buffers.listed[c] // np.uint32(BLOCK)
+            row, own = buffers.rows[0, (done + k) // LANES], np.uint64(k % np.uint32(LANES))
+            place = ends[k]
+            store.time[place], ends[k] = t, place + np.uint64(1)
+            if linear.own[p]:
+                continue
+            v_thresh = plan.constant[V_THRESH, first + done + k]
+            current = row[np.uint64(t) * STRIDE + own]
+            store.slope[place] = max(current - v_thresh, MIN_SLOPE * v_thresh)
+            again = np.int64(t) + hold
+            if again < steps:
+                current = row[np.uint64(again) * STRIDE + own]
+            store.release[place] = current
+        at = np.int64(total)
     return at
+
+
+@kernel
+def list_spikes(fired, steps, listed):
+    """Write the spikes of `BLOCK` neurons to ``listed``, step BLOCK + neuron; return their number.
+
+    They are few in most steps, and always three are written, without asking whether they are there.
+    """
+    count = 0
+    for t in range(steps):
+        bits = np.uint64(fired[t])
+        while True:
+            for _ in range(3):
+                listed[count] = np.uint64(t * BLOCK) + lowest(bits)
+                count += bits != 0
+                bits &= bits - np.uint64(1)
+            if bits == 0:
+                break
+    return count
 
 
 @kernel
@@ -222,7 +319,7 @@ def run_population(
         store.start[e, plan.spike_offset[p]] = at
     for low in range(0, n, block):
         lanes = min(block, n - low)
-        buffers.rows[: plan.groups[p], : -(-lanes // LANES)] = 0.0
+        buffers.rows[: max(plan.groups[p], 1), : -(-lanes // BLOCK) * (BLOCK // LANES)] = 0.0
         arrive(
             plan, p, weight, offset, start, time, neuron_scale, store, e, low, low + lanes,
             buffers.rows,
@@ -238,7 +335,7 @@ def run_population(
                 buffers,
             )  # fmt: skip
         if spiking:
-            at = keep_spikes(buffers, lanes, plan.spike_offset[p] + low, limit, at, store, e)
+            at = keep_spikes(plan, linear, p, low, lanes, limit, at, store, e, steps, buffers)
     return at
 
 

@@ -21,8 +21,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mlgenn_delays.engines.cpu.synapses import QUAD, feed_back, recurrent_time_gradient
-from mlgenn_delays.engines.shared.lanes import LANES, PAIR
+from mlgenn_delays.engines.cpu.synapses import (
+    QUAD,
+    add_recurrent_time_gradients,
+    feed_back,
+    take_from_line,
+)
+from mlgenn_delays.engines.shared.lanes import BLOCK, LANES, PAIR
 from mlgenn_delays.engines.shared.numerics import SUBNORMAL, kernel
 from mlgenn_delays.engines.shared.plan import READOUT
 
@@ -71,15 +76,20 @@ def run_linear(
 ):  # fmt: skip
     """Run neurons low..low+lanes-1 of population p through the trial, from `buffers.rows`.
 
-    Spikes go to `buffers.time` and `buffers.counts`, V of a readout to the store, and all of it to
-    `kept`, for the backward pass, if that has room.
+    Spikes go to `buffers.fired`, V of a readout to the store, and all of it to `kept`, for the
+    backward pass, if that has room.
     """
     m, hold, first = linear.states[p], plan.refractory[p], plan.first[p] + low
     x, after = np.zeros((lanes, m), np.float32), np.zeros(m, np.float32)
     inner, resting = np.zeros((plan.groups[p], lanes), np.float32), np.zeros(lanes, np.int64)
     keeps = kept.current.shape[1] > 0
-    buffers.counts[:lanes] = 0
+    buffers.fired[: -(-lanes // BLOCK)] = 0
+    feeds_back = plan.recurrent_population[p]
+    if feeds_back:
+        buffers.line[:] = 0.0
     for t in range(steps):
+        if feeds_back:
+            take_from_line(buffers.line, plan.groups[p], t, buffers.rows)
         for k in range(lanes):
             j = first + k
             total = plan.bias[j]
@@ -113,12 +123,10 @@ def run_linear(
                 if not keeps:
                     store.voltage[e, low + k, t] = x[k, linear.output[p]]
             elif mark == FIRED:
-                c = buffers.counts[k]
-                buffers.time[k, c] = t
-                buffers.slope[k, c] = buffers.release[k, c] = 0.0
-                buffers.counts[k], resting[k] = c + 1, hold
-                if plan.recurrent_population[p]:
-                    feed_back(plan, p, recurrent, own_scale[low + k], k, t, buffers.rows)
+                buffers.fired[k // BLOCK, t] |= np.uint32(1 << k % BLOCK)
+                resting[k] = hold
+        if feeds_back:
+            feed_back(p, recurrent, own_scale[low : low + lanes], buffers.fired, t, buffers.line)
 
 
 @kernel
@@ -161,19 +169,27 @@ def back_linear(
 ):  # fmt: skip
     """Write the adjoints of neurons low..low+lanes-1 of population p to `buffers.adjoint`.
 
-    `recurrent_time_gradient` of a population that projects to itself takes those of later steps.
+    `add_recurrent_time_gradients` takes those of later steps.
     What the trial adds to dL/d(distance, quiet, spike) goes to `by_matrix` (N, 1 + 2M, M+2), that
     to dL/d(scale, decay) of each group of synapses to `by_synapse` (N, G, 2).
     """
     m, hold, first = linear.states[p], plan.refractory[p], plan.first[p] + low
     size = linear.quiet.shape[1]
-    left = np.zeros(lanes, np.int64)
+    left = np.zeros(lanes, np.uint64)
     carried, after = np.zeros((lanes, m), np.float32), np.zeros(m, np.float32)
     r, zero = np.zeros((plan.groups[p], lanes), np.float32), np.zeros(m, np.float32)
     for k in range(lanes if plan.kind[p] != READOUT else 0):
-        left[k] = np.int64(store.start[e, plan.spike_offset[p] + low + k + 1])
+        left[k] = store.start[e, plan.spike_offset[p] + low + k + 1]
+    feeds_back = plan.recurrent_population[p]
+    if feeds_back:
+        buffers.line[:] = 0.0
     for back in range(steps):
         t = steps - 1 - back
+        if feeds_back:
+            add_recurrent_time_gradients(
+                p, recurrent, own_scale[low : low + lanes], left, buffers.fired, t,
+                buffers.line, base, buffers.outgoing,
+            )  # fmt: skip
         for k in range(lanes):
             j, mark, by_current = first + k, kept.mark[k, t], np.float32(0.0)
             if mark != RESTS:
@@ -183,12 +199,8 @@ def back_linear(
                     carried[k, linear.output[p]] += drive[low + k, t]
                 kappa = np.float32(0.0)
                 if mark == FIRED:
-                    left[k] -= 1
-                    outgoing = buffers.outgoing[np.uint64(left[k]) - base]
-                    if plan.recurrent_population[p]:
-                        outgoing += recurrent_time_gradient(
-                            plan, p, recurrent, own_scale[low + k], k, t, buffers.adjoint
-                        )
+                    left[k] -= np.uint64(1)
+                    outgoing = buffers.outgoing[left[k] - base]
                     restart = kept.current[k, min(t + hold, steps - 1)]
                     kappa = count_gradient[low + k] + through_spike(
                         linear, j, m, before, current, restart, carried[k], outgoing
@@ -214,6 +226,10 @@ def back_linear(
                 if len(by_synapse) > 0:
                     by_synapse[j, g, 0] += by_current * kept.inner[g, k, t]
                     by_synapse[j, g, 1] += y * kept.inner[g, k, t - 1] if t > 0 else 0.0
+                if feeds_back:
+                    reach = buffers.line.shape[1] // 2
+                    buffers.line[g, t % reach, k] = r[g, k] - y
+                    buffers.line[g, t % reach + reach, k] = r[g, k] - y
                 r[g, k] = y
 
 

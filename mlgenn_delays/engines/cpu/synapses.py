@@ -16,16 +16,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mlgenn_delays.engines.shared.lanes import LANES, PAIR, lane, load, splat
+from mlgenn_delays.engines.shared.lanes import BLOCK, LANES, PAIR, lane, load, lowest, put, splat
 from mlgenn_delays.engines.shared.numerics import kernel
-from mlgenn_delays.engines.shared.plan import INPUT
+from mlgenn_delays.engines.shared.plan import INPUT, Plan
 
-# Neurons whose adjoints lie side by side. As many rows of a dense projection are worked on at once:
-# one loop exit is mispredicted for all.
+# Neurons whose adjoints lie side by side, as many as the first-level cache holds of 1000 steps.
 QUAD = 4
 STRIDE = np.uint64(LANES)  # from one step to the next, of arrivals and of adjoints
 ZERO, ONE = np.float32(0.0), np.float32(1.0)
 ZERO_PLACE = np.uint64(0)
+P0, P1, P2, P3, P4, P5, P6, P7 = (np.uint64(k) for k in range(LANES))
 
 
 class Source(NamedTuple):
@@ -36,8 +36,24 @@ class Source(NamedTuple):
     scale: np.ndarray  # (n_pre,) scale of each neuron's spikes
 
 
+class Recurrent(NamedTuple):
+    """Recurrent synapses in the order of `Plan.out_synapse`, renewed whenever they change."""
+
+    # (Q', 3) of the recurrent projections: population, synapse group, and where their entries of
+    # `Plan.out` begin
+    projection: np.ndarray
+    out: np.ndarray  # `Plan.out`
+    weight: np.ndarray  # float32
+    place: (
+        np.ndarray
+    )  # uint32 place of the arrival in `EventBuffers.line` of a group, from its step
+
+
 class ProjectionRows(NamedTuple):
-    """One projection in postsynaptic order."""
+    """One projection in postsynaptic order.
+
+    Several rows of a dense one are worked on at once: one loop exit is mispredicted for all.
+    """
 
     row: np.ndarray  # (n_post+1,) uint64; the synapses onto neuron j are ``row[j]:row[j+1]``
     pre: np.ndarray  # (S,) uint32
@@ -75,11 +91,13 @@ def round_delays(delay, delay_of, highest, steps, low, high, offset):
         offset[s] = np.uint32(1 + np.int64(whole))
 
 
-def places(post, offset, length):
-    """Return where spikes of step 0 arrive in the rows of a whole population, and their D."""
-    arrival = (post // LANES * np.uint32(length) + offset) * np.uint32(LANES) + post % LANES
-    both = (post // QUAD * np.uint32(length) + offset) * np.uint32(LANES) + post % QUAD * PAIR + 1
-    return arrival.astype(np.uint32), both.astype(np.uint32)
+def make_recurrent(plan: Plan, weight: np.ndarray, offset: np.ndarray, width: int) -> Recurrent:
+    """Return recurrent synapses of weights and offsets (S,), with lines of so many neurons."""
+    order, own = plan.out_synapse, plan.recurrent_projection
+    return Recurrent(
+        np.stack([plan.target[own], plan.group[own], plan.out_first[own]], 1), plan.out,
+        weight[order], offset[order] * np.uint32(width) + plan.out_post,
+    )  # fmt: skip
 
 
 @kernel
@@ -87,9 +105,9 @@ def scatter(source, synapses, low, high, rows):
     """Add the arrivals at targets low..high-1 to their rows (L / LANES, (T + max_shift) LANES)."""
     begin = low
     if synapses.dense:
-        while begin + QUAD <= high:
-            scatter_abreast(source, synapses, begin, begin - low, rows)
-            begin += QUAD
+        while begin + LANES <= high:
+            scatter_abreast(source, synapses, begin, rows[(begin - low) // LANES])
+            begin += LANES
     for j in range(begin, high):
         out, own = rows[(j - low) // LANES], np.uint64((j - low) % LANES)
         for s in range(synapses.row[j], synapses.row[j + 1]):
@@ -100,29 +118,33 @@ def scatter(source, synapses, low, high, rows):
 
 
 @kernel
-def scatter_abreast(source, synapses, j, at, rows):
-    """Add the arrivals at targets j..j+3 of a dense projection, rows at.., all four at once."""
-    out, own = rows[at // LANES], np.uint64(at % LANES)
-    s0, s1 = synapses.row[j], synapses.row[j + 1]
-    s2, s3 = synapses.row[j + 2], synapses.row[j + 3]
-    weight, offset = synapses.weight, synapses.offset
-    for i in range(np.uint64(len(source.start) - 1)):
+def scatter_abreast(source, synapses, j, out):
+    """Add the arrivals at targets j..j+7 of a dense projection to their rows, all at once."""
+    weight, offset, n = synapses.weight, synapses.offset, np.uint64(len(source.start) - 1)
+    s0 = synapses.row[j]
+    for i in range(n):
         first, last = source.start[i], source.start[i + np.uint64(1)]
         if first == last:
             continue
-        scale = source.scale[i]
-        w0, w1 = weight[s0 + i] * scale, weight[s1 + i] * scale
-        w2, w3 = weight[s2 + i] * scale, weight[s3 + i] * scale
-        first0 = offset[s0 + i] * STRIDE + own
-        first1 = offset[s1 + i] * STRIDE + own + np.uint64(1)
-        first2 = offset[s2 + i] * STRIDE + own + np.uint64(2)
-        first3 = offset[s3 + i] * STRIDE + own + np.uint64(3)
+        s, scale = s0 + i, source.scale[i]
+        w0, a0 = weight[s + n * P0] * scale, offset[s + n * P0] * STRIDE + P0
+        w1, a1 = weight[s + n * P1] * scale, offset[s + n * P1] * STRIDE + P1
+        w2, a2 = weight[s + n * P2] * scale, offset[s + n * P2] * STRIDE + P2
+        w3, a3 = weight[s + n * P3] * scale, offset[s + n * P3] * STRIDE + P3
+        w4, a4 = weight[s + n * P4] * scale, offset[s + n * P4] * STRIDE + P4
+        w5, a5 = weight[s + n * P5] * scale, offset[s + n * P5] * STRIDE + P5
+        w6, a6 = weight[s + n * P6] * scale, offset[s + n * P6] * STRIDE + P6
+        w7, a7 = weight[s + n * P7] * scale, offset[s + n * P7] * STRIDE + P7
         for k in range(first, last):
             t = source.time[k] * STRIDE
-            out[t + first0] += w0
-            out[t + first1] += w1
-            out[t + first2] += w2
-            out[t + first3] += w3
+            out[t + a0] += w0
+            out[t + a1] += w1
+            out[t + a2] += w2
+            out[t + a3] += w3
+            out[t + a4] += w4
+            out[t + a5] += w5
+            out[t + a6] += w6
+            out[t + a7] += w7
 
 
 @kernel
@@ -199,39 +221,71 @@ def add_spike_time_gradients(source, synapses, low, high, adjoint, base, outgoin
 
 
 @kernel
-def feed_back(plan, p, recurrent, neuron_scale, i, t, rows):
-    """Add the arrivals that a spike of neuron i in step t causes within its own population."""
-    for q in range(len(plan.target)):
-        if plan.target[q] == p and plan.recurrent_projection[q]:
-            first, now = plan.out_first[q] + i, np.uint64(t) * STRIDE
-            out = rows[plan.group[q]].reshape(-1)
-            for k in range(plan.out[first], plan.out[first + 1]):
-                out[recurrent.arrival[k] + now] += recurrent.weight[k] * neuron_scale
+def line_place(line, g, t):
+    """Return where the line of synapse group g begins for step t."""
+    length = line.shape[1]
+    return np.uint64((g * length + np.int64(t) % (length // 2)) * line.shape[2])
 
 
 @kernel
-def recurrent_time_gradient(plan, p, recurrent, neuron_scale, i, t, adjoint):
-    """Return G of a spike of neuron i in step t over the synapses of its own population.
+def feed_back(p, recurrent, own_scale, fired, t, line):
+    """Add the arrivals that the spikes of population p in step t cause within it."""
+    out, weight, place = line.reshape(-1), recurrent.weight, recurrent.place
+    for q in range(len(recurrent.projection)):
+        if recurrent.projection[q, 0] == p:
+            first = recurrent.projection[q, 2]
+            now = line_place(line, recurrent.projection[q, 1], t)
+            for block in range(-(-len(own_scale) // BLOCK)):
+                bits = np.uint64(fired[block, t])
+                while bits != 0:
+                    i = np.int64(block * BLOCK) + np.int64(lowest(bits))
+                    scale, bits = own_scale[i], bits & (bits - np.uint64(1))
+                    for k in range(recurrent.out[first + i], recurrent.out[first + i + 1]):
+                        out[place[k] + now] += weight[k] * scale
 
-    In four sums, for each one's additions wait for one another.
+
+@kernel
+def take_from_line(line, groups, t, rows):
+    """Move what recurrent spikes bring in step t from the line to the rows."""
+    length, again = np.uint64(rows.shape[2]), np.uint64(line.shape[1] // 2 * line.shape[2])
+    zero = splat(LANES, ZERO)
+    for g in range(groups):
+        now, row = line_place(line, g, t), np.uint64(g * rows.shape[1]) * length
+        for at in range(ZERO_PLACE, np.uint64(line.shape[2]), STRIDE):
+            here, place = now + at, row + np.uint64(t) * STRIDE + at // STRIDE * length
+            arrived = load(LANES, line, here) + load(LANES, line, here + again)
+            put(rows, place, load(LANES, rows, place) + arrived)
+            put(line, here, zero)
+            put(line, here + again, zero)
+
+
+@kernel
+def add_recurrent_time_gradients(p, recurrent, own_scale, left, fired, t, line, base, outgoing):
+    """Add G of the spikes of population p in step t over its own synapses, from D in the line.
+
+    Neuron i's is spike ``left[i] - 1`` of the store. G is summed in four sums, for each one's
+    additions wait for one another.
     """
-    sum0 = sum1 = sum2 = sum3 = ZERO
-    for q in range(len(plan.target)):
-        if plan.target[q] == p and plan.recurrent_projection[q]:
-            first, now = plan.out_first[q] + i, np.uint64(t) * STRIDE
-            both, weight, place = (
-                adjoint[plan.group[q]].reshape(-1),
-                recurrent.weight,
-                recurrent.adjoint,
-            )
-            k, last = plan.out[first], plan.out[first + 1]
-            while k + np.uint64(4) <= last:
-                sum0 += weight[k] * both[place[k] + now]
-                sum1 += weight[k + np.uint64(1)] * both[place[k + np.uint64(1)] + now]
-                sum2 += weight[k + np.uint64(2)] * both[place[k + np.uint64(2)] + now]
-                sum3 += weight[k + np.uint64(3)] * both[place[k + np.uint64(3)] + now]
-                k += np.uint64(4)
-            while k < last:
-                sum0 += weight[k] * both[place[k] + now]
-                k += np.uint64(1)
-    return ((sum0 + sum1) + (sum2 + sum3)) * neuron_scale
+    both, one, four = line.reshape(-1), np.uint64(1), np.uint64(4)
+    weight, place = recurrent.weight, recurrent.place
+    for q in range(len(recurrent.projection)):
+        if recurrent.projection[q, 0] == p:
+            first = recurrent.projection[q, 2]
+            now = line_place(line, recurrent.projection[q, 1], t)
+            for block in range(-(-len(own_scale) // BLOCK)):
+                bits = np.uint64(fired[block, t])
+                while bits != 0:
+                    i = np.int64(block * BLOCK) + np.int64(lowest(bits))
+                    k, last = recurrent.out[first + i], recurrent.out[first + i + 1]
+                    sum0 = sum1 = sum2 = sum3 = ZERO
+                    for _ in range((last - k) // four):
+                        sum0 += weight[k] * both[place[k] + now]
+                        sum1 += weight[k + one] * both[place[k + one] + now]
+                        sum2 += weight[k + one + one] * both[place[k + one + one] + now]
+                        sum3 += weight[k + four - one] * both[place[k + four - one] + now]
+                        k += four
+                    for s in range(k, last):
+                        sum0 += weight[s] * both[place[s] + now]
+                    total = (sum0 + sum1) + (sum2 + sum3)
+                    outgoing[left[i] - one - base] += total * own_scale[i]
+                    bits &= bits - one

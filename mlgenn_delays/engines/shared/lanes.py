@@ -1,8 +1,8 @@
 """Several neurons side by side: short vectors of float32 as values of kernels.
 
-    v = alpha * v + beta * load(LANES, current, at)       the same step of eight neurons
+    v = alpha * v + beta * load(BLOCK, current, at)       the same step of 32 neurons
     fired = at_least(v, v_thresh)                         bit k: lane k is at its threshold
-    v = where(fired, splat(LANES, zero), v)
+    v = where(fired, splat(BLOCK, zero), v)
 
 Operators act lane by lane and round as those of single numbers do: no sum is reordered, nothing is
 fused. Arrays are flat and contiguous; places are elements.
@@ -19,7 +19,8 @@ from numba.extending import intrinsic as numba_intrinsic
 from numba.extending import models, overload, register_model
 
 intrinsic: Any = numba_intrinsic
-LANES = 8  # neurons that take a step at once
+LANES = 8  # neurons whose values of a step lie side by side, then those of the next step
+BLOCK = 32  # neurons that take a step at once: what one waits for is hidden by the others
 PAIR = 2
 
 
@@ -72,14 +73,58 @@ def put(typing: Any, array: Any, place: Any, value: Any) -> Any:
 
 
 @intrinsic
+def load_rows(typing: Any, n: Any, array: Any, place: Any, length: Any) -> Any:
+    """Return n elements: `LANES` from a place on, as many `length` places later, and so on."""
+
+    def code(context: Any, builder: Any, signature: Any, given: Any) -> Any:
+        parts, place = [], given[2]
+        for _ in range(n.literal_value // LANES):
+            at = _pointer(context, builder, signature.args[1], given[1], place, LANES)
+            parts.append(builder.load(at, align=4))
+            place = builder.add(place, given[3])
+        while len(parts) > 1:
+            parts = [_joined(builder, *parts[k : k + 2]) for k in range(0, len(parts), 2)]
+        return parts[0]
+
+    if not isinstance(n, types.IntegerLiteral):
+        return None
+    return Floats(n.literal_value)(n, array, types.uint64, types.uint64), code
+
+
+def _joined(builder: Any, one: Any, other: Any) -> Any:
+    return _picked(builder, one, other, range(2 * one.type.count))
+
+
+def _picked(builder: Any, one: Any, other: Any, order: Any) -> Any:
+    """Elements of two vectors end to end, by their places."""
+    mask = ir.Constant(_vector(len(order), ir.IntType(32)), list(order))
+    return builder.shuffle_vector(one, other, mask)
+
+
+@intrinsic
+def put_rows(typing: Any, array: Any, place: Any, length: Any, value: Any) -> Any:
+    """Set what `load_rows` returns."""
+
+    def code(context: Any, builder: Any, signature: Any, given: Any) -> Any:
+        place = given[1]
+        for first in range(0, value.n, LANES):
+            at = _pointer(context, builder, signature.args[0], given[0], place, LANES)
+            part = _picked(builder, given[3], given[3], range(first, first + LANES))
+            builder.store(part, at, align=4)
+            place = builder.add(place, given[2])
+        return context.get_dummy_value()
+
+    return types.void(array, types.uint64, types.uint64, value), code
+
+
+@intrinsic
 def splat(typing: Any, n: Any, value: Any) -> Any:
     """Return a float32 in all of n lanes; n is a literal."""
 
     def code(context: Any, builder: Any, signature: Any, given: Any) -> Any:
         kind = _vector(n.literal_value)
         first = builder.insert_element(ir.Constant(kind, ir.Undefined), given[1], _int32(0))
-        mask = ir.Constant(_vector(n.literal_value, ir.IntType(32)), [0] * n.literal_value)
-        return builder.shuffle_vector(first, ir.Constant(kind, ir.Undefined), mask)
+        return _picked(builder, first, ir.Constant(kind, ir.Undefined), [0] * n.literal_value)
 
     if not isinstance(n, types.IntegerLiteral):
         return None
@@ -102,36 +147,47 @@ def lane(typing: Any, vector: Any, k: Any) -> Any:
 
 @intrinsic
 def at_least(typing: Any, one: Any, other: Any) -> Any:
-    """Return the lanes of eight in which one >= other, as bits."""
+    """Return the lanes of `BLOCK` in which one >= other, as bits."""
 
     def code(context: Any, builder: Any, signature: Any, given: Any) -> Any:
-        return builder.bitcast(builder.fcmp_ordered(">=", *given), ir.IntType(LANES))
+        return builder.bitcast(builder.fcmp_ordered(">=", *given), ir.IntType(BLOCK))
 
-    return types.uint8(one, one), code
+    return types.uint32(one, one), code
 
 
 @intrinsic
 def where(typing: Any, bits: Any, one: Any, other: Any) -> Any:
-    """Return `one` in the lanes of eight whose bits are set, `other` elsewhere."""
+    """Return `one` in the lanes of `BLOCK` whose bits are set, `other` elsewhere."""
 
     def code(context: Any, builder: Any, signature: Any, given: Any) -> Any:
-        mask = builder.bitcast(given[0], _vector(LANES, ir.IntType(1)))
+        mask = builder.bitcast(given[0], _vector(BLOCK, ir.IntType(1)))
         return builder.select(mask, given[1], given[2])
 
-    return one(types.uint8, one, one), code
+    return one(types.uint32, one, one), code
 
 
 @intrinsic
-def put_pairs(typing: Any, array: Any, place: Any, other_place: Any, one: Any, two: Any) -> Any:
-    """Write the pairs one[k], two[k]: the first four from a place on, the others from another."""
+def lowest(typing: Any, bits: Any) -> Any:
+    """Return which is the lowest set bit of a uint64, 64 of 0."""
 
     def code(context: Any, builder: Any, signature: Any, given: Any) -> Any:
-        for first, where_to in ((0, given[1]), (LANES // 2, given[2])):
-            order = [first + k // 2 + (LANES if k % 2 else 0) for k in range(LANES)]
-            mask = ir.Constant(_vector(LANES, ir.IntType(32)), order)
-            pairs = builder.shuffle_vector(given[3], given[4], mask)
-            at = _pointer(context, builder, signature.args[0], given[0], where_to, LANES)
+        return builder.cttz(given[0], ir.Constant(ir.IntType(1), 0))
+
+    return types.uint64(types.uint64), code
+
+
+@intrinsic
+def put_pairs(typing: Any, array: Any, place: Any, length: Any, one: Any, two: Any) -> Any:
+    """Write the pairs one[k], two[k]: the first four from a place on, the next `length` later."""
+
+    def code(context: Any, builder: Any, signature: Any, given: Any) -> Any:
+        place = given[1]
+        for first in range(0, one.n, LANES // 2):
+            order = [first + k // 2 + (one.n if k % 2 else 0) for k in range(LANES)]
+            pairs = _picked(builder, given[3], given[4], order)
+            at = _pointer(context, builder, signature.args[0], given[0], place, LANES)
             builder.store(pairs, at, align=4)
+            place = builder.add(place, given[2])
         return context.get_dummy_value()
 
     return types.void(array, types.uint64, types.uint64, one, two), code
@@ -163,22 +219,43 @@ def _plain() -> dict[str, Callable[..., Any]]:
     def put(array: Any, place: Any, value: Any) -> None:
         array.reshape(-1)[int(place) : int(place) + len(value)] = value
 
-    def put_pairs(array: Any, place: Any, other_place: Any, one: Any, two: Any) -> None:
-        half = LANES // 2
-        put(array, place, np.stack([one[:half], two[:half]], 1).reshape(-1))
-        put(array, other_place, np.stack([one[half:], two[half:]], 1).reshape(-1))
+    def rows(array: Any, place: Any, length: Any, n: int, size: int) -> Any:
+        for k in range(n):
+            first = int(place) + k * int(length)
+            yield array.reshape(-1)[first : first + size]
+
+    def load_rows(n: int, array: Any, place: Any, length: Any) -> Any:
+        return np.concatenate(list(rows(array, place, length, n // LANES, LANES)))
+
+    def put_rows(array: Any, place: Any, length: Any, value: Any) -> None:
+        parts = value.reshape(-1, LANES)
+        for row, part in zip(rows(array, place, length, len(parts), LANES), parts, strict=True):
+            row[:] = part
+
+    def put_pairs(array: Any, place: Any, length: Any, one: Any, two: Any) -> None:
+        put_rows(array, place, length, np.stack([one, two], 1).reshape(-1))
+
+    def at_least(one: Any, other: Any) -> Any:
+        return np.packbits(one >= other, bitorder="little").view(np.uint32)[0]
 
     def where(bits: Any, one: Any, other: Any) -> Any:
-        return np.where(np.unpackbits(np.uint8(bits), bitorder="little").astype(bool), one, other)
+        each = np.unpackbits(np.array([bits], np.uint32).view(np.uint8), bitorder="little")
+        return np.where(each.astype(bool), one, other)
+
+    def lowest(bits: Any) -> Any:
+        return np.uint64((int(bits) & -int(bits)).bit_length() - 1 if bits else 64)
 
     return {
         "put": put,
+        "put_rows": put_rows,
+        "load_rows": load_rows,
+        "lowest": lowest,
+        "at_least": at_least,
         "put_pairs": put_pairs,
         "where": where,
         "load": lambda n, array, place: array.reshape(-1)[int(place) : int(place) + n].copy(),
         "splat": lambda n, value: np.full(n, value, np.float32),
         "lane": lambda vector, k: vector[k],
-        "at_least": lambda one, other: np.packbits(one >= other, bitorder="little")[0],
     }
 
 

@@ -13,6 +13,7 @@ from mlgenn_delays.engines.shared.plan import ParameterLayout
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.network import Network
 from mlgenn_delays.network.delays import longest_steps, to_ms
+from mlgenn_delays.tensors import not_finite
 
 # Adam's state beside each learned number; what grows starts with 0 of each.
 MOMENTS = (
@@ -136,6 +137,17 @@ class Parameters:
         arrays |= {key: array.copy() for key, array in self._learned()}
         arrays["step"] = np.array([self.step], np.int64)
         return arrays
+
+    def not_finite(self) -> str | None:
+        """Return the key in `state` of an array that holds NaN or infinity, None if none does."""
+        arrays = {
+            f"{name}/{field}": getattr(self, field)[self._where(field, name)[0]]
+            for name in self.layout.projections
+            for field in FIELDS
+        }
+        for name, norm in self.norms.items():
+            arrays |= {f"{name}/normalisation/{f}": getattr(norm, f) for f in _NORM_FIELDS}
+        return not_finite(arrays | dict(self._learned()))
 
     def load_state(self, state: dict[str, np.ndarray]) -> None:
         """Restore what `state` returned; reject arrays of another shape or type."""
