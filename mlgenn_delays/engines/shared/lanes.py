@@ -15,11 +15,13 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 from numba import config, types
+from numba.core import cgutils
 from numba.extending import intrinsic as numba_intrinsic
 from numba.extending import models, overload, register_model
 
 intrinsic: Any = numba_intrinsic
 LANES = 8  # neurons that take a step at once
+STRIP = 16  # those of a strip, in `SurrogateBPTT`
 PAIR = 2
 
 
@@ -101,24 +103,70 @@ def lane(typing: Any, vector: Any, k: Any) -> Any:
 
 
 @intrinsic
-def at_least(typing: Any, one: Any, other: Any) -> Any:
-    """Return the lanes of eight in which one >= other, as bits."""
+def with_lane(typing: Any, vector: Any, k: Any, value: Any) -> Any:
+    """Return a vector whose lane k is another value."""
 
     def code(context: Any, builder: Any, signature: Any, given: Any) -> Any:
-        return builder.bitcast(builder.fcmp_ordered(">=", *given), ir.IntType(LANES))
+        return builder.insert_element(given[0], given[2], given[1])
 
-    return types.uint8(one, one), code
+    return vector(vector, types.uint64, types.float32), code
+
+
+def _bits(kind: Any) -> Any:
+    return types.Integer.from_bitwidth(kind.n, signed=False)
+
+
+def _comparison(sign: str) -> Any:
+    def compare(typing: Any, one: Any, other: Any) -> Any:
+        def code(context: Any, builder: Any, signature: Any, given: Any) -> Any:
+            return builder.bitcast(builder.fcmp_ordered(sign, *given), ir.IntType(one.n))
+
+        return _bits(one)(one, one), code
+
+    return intrinsic(compare)
+
+
+at_least = _comparison(">=")  # the lanes in which one >= other, as bits
+above = _comparison(">")
 
 
 @intrinsic
 def where(typing: Any, bits: Any, one: Any, other: Any) -> Any:
-    """Return `one` in the lanes of eight whose bits are set, `other` elsewhere."""
+    """Return `one` in the lanes whose bits are set, `other` elsewhere."""
 
     def code(context: Any, builder: Any, signature: Any, given: Any) -> Any:
-        mask = builder.bitcast(given[0], _vector(LANES, ir.IntType(1)))
+        mask = builder.bitcast(given[0], _vector(one.n, ir.IntType(1)))
         return builder.select(mask, given[1], given[2])
 
-    return one(types.uint8, one, one), code
+    return one(_bits(one), one, one), code
+
+
+@intrinsic
+def magnitude(typing: Any, vector: Any) -> Any:
+    """Return the absolute values."""
+
+    def code(context: Any, builder: Any, signature: Any, given: Any) -> Any:
+        kind = _vector(vector.n)
+        name = f"llvm.fabs.v{vector.n}f32"
+        act = cgutils.get_or_insert_function(builder.module, ir.FunctionType(kind, [kind]), name)
+        return builder.call(act, given)
+
+    return vector(vector), code
+
+
+@intrinsic
+def add_wide(typing: Any, sums: Any, place: Any, vector: Any) -> Any:
+    """Add a vector to as many elements of an array of float64 from a place on."""
+
+    def code(context: Any, builder: Any, signature: Any, given: Any) -> Any:
+        wide = ir.VectorType(ir.DoubleType(), vector.n)
+        data = context.make_array(sums)(context, builder, given[0]).data
+        at = builder.bitcast(builder.gep(data, [given[1]]), wide.as_pointer())
+        total = builder.fadd(builder.load(at, align=8), builder.fpext(given[2], wide))
+        builder.store(total, at, align=8)
+        return context.get_dummy_value()
+
+    return types.void(sums, types.uint64, vector), code
 
 
 @intrinsic
@@ -153,8 +201,67 @@ def _operator(act: Callable[..., Any], instruction: str) -> None:
     overload(act)(act_on)
 
 
-for _act, _instruction in ((operator.add, "fadd"), (operator.sub, "fsub"), (operator.mul, "fmul")):
+_INSTRUCTIONS = {
+    operator.add: "fadd", operator.sub: "fsub", operator.mul: "fmul", operator.truediv: "fdiv",
+}  # fmt: skip
+for _act, _instruction in _INSTRUCTIONS.items():
     _operator(_act, _instruction)
+
+
+@intrinsic
+def _negated(typing: Any, vector: Any) -> Any:
+    def code(context: Any, builder: Any, signature: Any, given: Any) -> Any:
+        return builder.fneg(given[0])
+
+    return vector(vector), code
+
+
+@overload(operator.neg)
+def _negative(vector):  # type: ignore[no-untyped-def]
+    return (lambda vector: _negated(vector)) if isinstance(vector, Floats) else None
+
+
+def _by_lane(act: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function of vectors that takes one lane after the other, as single numbers are."""
+
+    def by_lane(vector: Any) -> Any:
+        return act(vector)
+
+    def of_vector(vector):  # type: ignore[no-untyped-def]
+        n = vector.n
+
+        def each(vector):  # type: ignore[no-untyped-def]
+            out = vector
+            for k in range(n):
+                out = with_lane(out, k, np.float32(act(lane(vector, k))))
+            return out
+
+        return each
+
+    overload(by_lane)(of_vector)
+    return by_lane
+
+
+exp, log, sqrt = _by_lane(np.exp), _by_lane(np.log), _by_lane(np.sqrt)
+tanh, sin, cos = _by_lane(np.tanh), _by_lane(np.sin), _by_lane(np.cos)
+
+
+def power(one: Any, other: Any) -> Any:
+    """Return one to the power of other."""
+    return one**other
+
+
+@overload(power)
+def _power(one, other):  # type: ignore[no-untyped-def]
+    n = one.n
+
+    def each(one, other):  # type: ignore[no-untyped-def]
+        out = one
+        for k in range(n):
+            out = with_lane(out, k, np.float32(lane(one, k) ** lane(other, k)))
+        return out
+
+    return each
 
 
 def _plain() -> dict[str, Callable[..., Any]]:
@@ -168,17 +275,26 @@ def _plain() -> dict[str, Callable[..., Any]]:
         put(array, place, np.stack([one[:half], two[:half]], 1).reshape(-1))
         put(array, other_place, np.stack([one[half:], two[half:]], 1).reshape(-1))
 
+    def as_bits(lanes: Any) -> Any:
+        return np.packbits(lanes, bitorder="little").view(f"uint{len(lanes)}")[0]
+
     def where(bits: Any, one: Any, other: Any) -> Any:
-        return np.where(np.unpackbits(np.uint8(bits), bitorder="little").astype(bool), one, other)
+        return np.where(int(bits) >> np.arange(len(one)) & 1, one, other)
+
+    def add_wide(sums: Any, place: Any, vector: Any) -> None:
+        sums.reshape(-1)[int(place) : int(place) + len(vector)] += vector
 
     return {
+        "add_wide": add_wide,
+        "magnitude": np.abs,
         "put": put,
         "put_pairs": put_pairs,
         "where": where,
         "load": lambda n, array, place: array.reshape(-1)[int(place) : int(place) + n].copy(),
         "splat": lambda n, value: np.full(n, value, np.float32),
         "lane": lambda vector, k: vector[k],
-        "at_least": lambda one, other: np.packbits(one >= other, bitorder="little")[0],
+        "at_least": lambda one, other: as_bits(one >= other),
+        "above": lambda one, other: as_bits(one > other),
     }
 
 

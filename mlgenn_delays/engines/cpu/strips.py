@@ -1,0 +1,100 @@
+"""Rows along time to strips of neurons and back, sums of strips, values padded to whole strips."""
+
+import numpy as np
+
+from mlgenn_delays.engines.shared.lanes import (
+    STRIP,
+    at_least,
+    load,
+    magnitude,
+    put,
+    splat,
+    where,
+)
+from mlgenn_delays.engines.shared.numerics import SUBNORMAL, kernel
+from mlgenn_delays.engines.shared.strip_vector import moments, transpose
+
+
+@kernel
+def padded(values, first, n):
+    """Return values (M, N) of n neurons from the first on, the last repeated up to whole strips."""
+    wide = -(-n // STRIP) * STRIP
+    out = np.empty((len(values), wide), np.float32)
+    for m in range(len(values)):
+        for k in range(wide):
+            out[m, k] = values[m, first + min(k, n - 1)]
+    return out
+
+
+@kernel
+def padded_row(values, first, n):
+    """Return the same of values (N,)."""
+    return padded(values.reshape(1, -1), first, n).reshape(-1)
+
+
+@kernel
+def strip_place(layout, p, e, low):
+    """Return where the strip of neurons low..low + STRIP - 1 of population p begins."""
+    return (e * layout.strips + layout.strip[p] + low // STRIP) * layout.span * STRIP
+
+
+@kernel
+def to_strip(rows, at, length, span, strip, to):
+    """Write `STRIP` rows as a strip."""
+    for t in range(0, span, STRIP):
+        transpose(strip, to + t * STRIP, STRIP, rows, at + t, length)
+
+
+@kernel
+def to_rows(strip, at, lanes, span, rows, to, length, block):
+    """Write the first lanes of a strip as rows; `block` (STRIP STRIP,) is a buffer."""
+    for t in range(0, span, STRIP):
+        if lanes == STRIP:
+            transpose(rows, to + t, length, strip, at + t * STRIP, STRIP)
+            continue
+        transpose(block, 0, STRIP, strip, at + t * STRIP, STRIP)
+        for k in range(lanes):
+            for m in range(STRIP):
+                rows[to + k * length + t + m] = block[k * STRIP + m]
+
+
+@kernel
+def add_up(layout, p, n, one, other, e, sums):
+    """Write the sums of population p's strips of `one`, and of its product with `other`.
+
+    They go to sums (2, B, n) float64, for example e.
+    """
+    found = np.empty(2 * STRIP)
+    for low in range(0, n, STRIP):
+        at = strip_place(layout, p, e, low)
+        moments(one, at, other, at, layout.steps, found)
+        for k in range(min(STRIP, n - low)):
+            sums[0, e, low + k], sums[1, e, low + k] = found[k], found[STRIP + k]
+
+
+@kernel
+def back_filter(instant, decay, scale, first, steps, by_current, at, out):
+    """Write the adjoints at the arrivals of a strip to `out`, from dL/dI from place `at` on."""
+    a, b = load(STRIP, decay, first), load(STRIP, scale, first)
+    x = zero = splat(STRIP, np.float32(0.0))
+    for back in range(steps):
+        t = (steps - 1 - back) * STRIP
+        if instant:
+            put(out, t, b * load(STRIP, by_current, at + t))
+            continue
+        x = b * load(STRIP, by_current, at + t) + a * x
+        x = where(at_least(splat(STRIP, SUBNORMAL), magnitude(x)), zero, x)
+        put(out, t, x)
+
+
+@kernel
+def back_normalised(linear, first, steps, current, by_current, at):
+    """Turn D, the derivative by a strip's normalised current, into a D + b I + c.
+
+    ``linear`` (3, n) holds a, b and c.
+    """
+    n = linear.shape[1]
+    a, b = load(STRIP, linear, first), load(STRIP, linear, n + first)
+    c = load(STRIP, linear, 2 * n + first)
+    for t in range(at, at + steps * STRIP, STRIP):
+        put(by_current, t, a * load(STRIP, by_current, t) + b * load(STRIP, current, t) + c)
