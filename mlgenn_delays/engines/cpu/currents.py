@@ -20,7 +20,6 @@ import numpy as np
 from mlgenn_delays.engines.cpu.strips import (
     add_up,
     back_filter,
-    back_normalised,
     padded,
     strip_place,
     to_rows,
@@ -223,7 +222,7 @@ def collect_events(first, last, pre, size, steps, when, events, own, row, sums):
 def back_synapses(plan, layout, p, linear, traces, strips, e, buffers):
     """Write the adjoints at the arrivals of population p from dL/dI.
 
-    ``linear`` (3, n) are the factors of `back_normalised`, if the currents are.
+    ``linear`` (3, n) are the factors of `back_filter`, none if the currents are not normalised.
     """
     n, length, groups = plan.n[p], layout.length, plan.groups[p]
     decay = padded(plan.decay[:groups], plan.first[p], n)
@@ -231,12 +230,10 @@ def back_synapses(plan, layout, p, linear, traces, strips, e, buffers):
     for low in range(0, n, STRIP):
         at, lanes = strip_place(layout, p, e, low), min(STRIP, n - low)
         to = (e * layout.neurons + layout.neuron_row[p] + low) * length
-        if linear.shape[1] > 0:
-            back_normalised(linear, low, layout.steps, strips.current, strips.distance, at)
         for g in range(groups):
             back_filter(
-                plan.instant[p, g], decay[g], scale[g], low, layout.steps, strips.distance, at,
-                buffers.strip,
+                plan.instant[p, g], decay[g], scale[g], linear.shape[1] > 0, linear, low,
+                layout.steps, strips, at, buffers.strip,
             )  # fmt: skip
             to_rows(
                 buffers.strip, 0, lanes, layout.span, traces.adjoint[g], to, length, buffers.block
@@ -245,12 +242,13 @@ def back_synapses(plan, layout, p, linear, traces, strips, e, buffers):
 
 @kernel
 def add_synapse_products(
-    plan, layout, p, g, size, first_step, coef, address, starts, time, spike_scale, traces, strips,
-    low, high, buffers, by_synapse
+    plan, layout, p, g, size, first_step, coef, address, starts, time, spike_scale, linear, traces,
+    strips, low, high, buffers, by_synapse
 ):  # fmt: skip
     """Add dL/d(scale, decay) of group g's synapses in examples low..high-1 to by_synapse (n, 2).
 
-    The synapses of all steps are worked out again from what arrived.
+    The synapses of all steps are worked out again from what arrived. ``linear`` is that of
+    `back_synapses`.
     """
     n, length, out = plan.n[p], layout.length, buffers.arrivals
     for e in range(low, high):
@@ -264,31 +262,42 @@ def add_synapse_products(
                 )  # fmt: skip
         for j in range(n):
             at = (e * layout.neurons + layout.neuron_row[p] + j) * length
+            own = strip_place(layout, p, e, j) + j % STRIP
             decay, x = plan.decay[g, plan.first[p] + j], np.float32(0.0)
             for t in range(layout.steps):
                 by_synapse[j, 1] += traces.adjoint[g, at + t] * x
                 x = decay * x + out[j * length + t]
-                by_synapse[j, 0] += traces.distance[at + t] * x
+                by_current = strips.distance[own + t * STRIP]
+                if linear.shape[1] > 0:
+                    current = strips.current[own + t * STRIP]
+                    by_current = linear[0, j] * by_current + linear[1, j] * current + linear[2, j]
+                by_synapse[j, 0] += by_current * x
 
 
 @kernel
 def back_arrivals(
     plan, layout, p, size, first_step, address, starts, time, spike_scale, spectra, linear, traces,
-    strips, low, high, buffers, sums
+    strips, edges, buffers, sums
 ):  # fmt: skip
-    """Add the correlations of examples low..high-1 to sums (S W,), from dL/dI.
+    """Write the correlations of the examples between edges c and c + 1 to sums[c] (S W,).
 
     See `back_synapses`. Of projections in the frequency domain, only the spectra of the adjoints
     are written.
     """
-    for e in range(low, high):
-        neuron_scale = spike_scale[e if len(spike_scale) > 1 else 0]
-        if not plan.recurrent_population[p]:
-            back_synapses(plan, layout, p, linear, traces, strips, e, buffers)
-        collect(
-            plan, layout, p, size, first_step, address, starts[e], time, neuron_scale, spectra,
-            traces, e, sums,
-        )  # fmt: skip
-        for g in range(plan.groups[p]):
-            if has_chosen(plan, spectra, p, g):
-                transform_adjoints(spectra, plan, layout, p, g, traces, e, e + 1)
+    n = plan.n[p]
+    for c in range(len(edges) - 1):
+        for q in range(len(plan.target)):
+            if plan.target[q] == p and not spectra.chosen[q]:
+                rows = plan.row[plan.row_first[q] : plan.row_first[q] + n + 1]
+                sums[c, np.int64(rows[0]) * size : np.int64(rows[n]) * size] = 0.0
+        for e in range(edges[c], edges[c + 1]):
+            neuron_scale = spike_scale[e if len(spike_scale) > 1 else 0]
+            if not plan.recurrent_population[p]:
+                back_synapses(plan, layout, p, linear, traces, strips, e, buffers)
+            collect(
+                plan, layout, p, size, first_step, address, starts[e], time, neuron_scale, spectra,
+                traces, e, sums[c],
+            )  # fmt: skip
+            for g in range(plan.groups[p]):
+                if has_chosen(plan, spectra, p, g):
+                    transform_adjoints(spectra, plan, layout, p, g, traces, e, e + 1)

@@ -62,7 +62,7 @@ class Normalisation:
         return factor, shift
 
     def back(self, p: int, share: Share, steps: int, sums: np.ndarray) -> np.ndarray:
-        """Take the gradients of gain and offset; return what `strips.back_normalised` needs.
+        """Take the gradients of gain and offset; return what `strips.back_filter` needs.
 
         `sums` are those of D and of its products with the currents in this rank's examples.
         """

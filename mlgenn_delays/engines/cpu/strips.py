@@ -73,28 +73,26 @@ def add_up(layout, p, n, one, other, e, sums):
 
 
 @kernel
-def back_filter(instant, decay, scale, first, steps, by_current, at, out):
-    """Write the adjoints at the arrivals of a strip to `out`, from dL/dI from place `at` on."""
-    a, b = load(STRIP, decay, first), load(STRIP, scale, first)
-    x = zero = splat(STRIP, np.float32(0.0))
+def back_filter(instant, decay, scale, normalised, linear, first, steps, strips, at, out):
+    """Write the adjoints at the arrivals of a strip, which begins at `at`, to `out` from D.
+
+    D is dL/dI or, where the currents are `normalised`, the derivative by the normalised ones; then
+    dL/dI is a D + b I + c, with a, b and c the rows of ``linear`` (3, n).
+    """
+    decays, scales = load(STRIP, decay, first), load(STRIP, scale, first)
+    x = zero = a = b = c = splat(STRIP, np.float32(0.0))
+    if normalised:
+        n = linear.shape[1]
+        a, b = load(STRIP, linear, first), load(STRIP, linear, n + first)
+        c = load(STRIP, linear, 2 * n + first)
     for back in range(steps):
         t = (steps - 1 - back) * STRIP
+        by_current = load(STRIP, strips.distance, at + t)
+        if normalised:
+            by_current = a * by_current + b * load(STRIP, strips.current, at + t) + c
         if instant:
-            put(out, t, b * load(STRIP, by_current, at + t))
+            put(out, t, scales * by_current)
             continue
-        x = b * load(STRIP, by_current, at + t) + a * x
+        x = scales * by_current + decays * x
         x = where(at_least(splat(STRIP, SUBNORMAL), magnitude(x)), zero, x)
         put(out, t, x)
-
-
-@kernel
-def back_normalised(linear, first, steps, current, by_current, at):
-    """Turn D, the derivative by a strip's normalised current, into a D + b I + c.
-
-    ``linear`` (3, n) holds a, b and c.
-    """
-    n = linear.shape[1]
-    a, b = load(STRIP, linear, first), load(STRIP, linear, n + first)
-    c = load(STRIP, linear, 2 * n + first)
-    for t in range(at, at + steps * STRIP, STRIP):
-        put(by_current, t, a * load(STRIP, by_current, t) + b * load(STRIP, current, t) + c)

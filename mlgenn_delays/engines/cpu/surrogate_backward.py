@@ -191,18 +191,21 @@ def back_readout(
 @kernel
 def back_neurons(
     plan, layout, p, shape, factor, shift, size, out_coef, out_address, spike_scale, drive,
-    count_gradient, spectra, traces, strips, low, high, buffers, by_constant, sums
+    count_gradient, spectra, traces, strips, edges, buffers, by_constant, sums
 ):  # fmt: skip
-    """Write dL/dI of population p in examples low..high-1 where its distances were.
+    """Write dL/dI of population p where its distances were, in the examples between the edges.
 
     `drive` (B, K, T) is dL/dV of the output. If the currents are normalised, dL/dI is by the
-    normalised ones, and its sums go to `sums`; else that is empty.
+    normalised ones, and its sums go to `sums`; else that is empty. Gradients of constants between
+    edges c and c + 1 are added to by_constant[c].
     """
     n, first, tile = plan.n[p], plan.first[p], back_tile(plan, spectra, p)
     constants = padded(plan.constant, first, n)
     own_factor, own_shift = padded_row(factor, first, n), padded_row(shift, first, n)
-    learned = np.empty((len(by_constant), len(own_shift)))
-    for e in range(low, high):
+    learned = np.empty((by_constant.shape[1], len(own_shift)))
+    c = 0
+    for e in range(edges[0], edges[-1]):
+        c += e == edges[c + 1]
         neuron_scale = spike_scale[e if len(spike_scale) > 1 else 0]
         learned[:] = 0.0
         if plan.kind[p] == READOUT:
@@ -211,17 +214,17 @@ def back_neurons(
                 buffers.other, learned,
             )  # fmt: skip
         else:
-            k = (e - low) % TILE
+            k = (e - edges[0]) % TILE
             if k == 0 and len(tile) > 0:
                 tile[:] = 0.0
-                add_back(plan, layout, spectra, p, e, min(e + TILE, high), tile)
+                add_back(plan, layout, spectra, p, e, min(e + TILE, edges[-1]), tile)
             back_spiking(
                 plan, layout, p, shape, constants, own_factor, own_shift, size, out_coef,
                 out_address, neuron_scale, count_gradient, spectra, tile, k, traces, strips, e,
                 buffers, learned,
             )  # fmt: skip
-        for m in range(len(by_constant)):
+        for m in range(len(learned)):
             for j in range(n):
-                by_constant[m, first + j] += learned[m, j]
+                by_constant[c, m, first + j] += learned[m, j]
         if sums.shape[1] > 0:
             add_up(layout, p, n, strips.distance, strips.current, e, sums)

@@ -47,9 +47,11 @@ from mlgenn_delays.engines.shared.traces import (
     spike_starts,
 )
 from mlgenn_delays.learning import Atan, SurrogateBPTT
-from mlgenn_delays.machine import CHUNK_BYTES
+from mlgenn_delays.machine import CHUNK_BYTES, chunks
 from mlgenn_delays.network import CurrentInput
 from mlgenn_delays.neurons.equations import CURRENT
+
+RUNS = 4  # of chunks, per thread: so few that what a call costs is little, and no thread waits long
 
 
 class TimestepSimulation(Simulation):
@@ -66,6 +68,7 @@ class TimestepSimulation(Simulation):
         self._buffers: SimpleQueue[ThreadBuffers] = SimpleQueue()
         self._frequency: FrequencyDomain
         self._taps: dict[float | None, tuple[Taps, np.ndarray, np.ndarray, Spectra]] = {}
+        self._sums = np.empty(0, np.float32)
         self._width: float | None = None
         self._scores: Scores | None = None  # of the batch just run
         self._share: Share  # how ranks shared it
@@ -160,30 +163,30 @@ class TimestepSimulation(Simulation):
             sums = self._norms.room(p, size if learns else 0)
 
             def charge(
-                k: int, low: int, high: int, buffers: ThreadBuffers, p: int = p,
+                k: int, edges: np.ndarray, buffers: ThreadBuffers, p: int = p,
                 sums: np.ndarray = sums,
             ) -> None:  # fmt: skip
                 currents.run_currents(
                     plan, self._row_layout, p, taps.size, taps.first, coef, address, starts, times,
-                    spike_scale, spectra, traces, strips, low, high, buffers, sums,
+                    spike_scale, spectra, traces, strips, edges[0], edges[-1], buffers, sums,
                 )  # fmt: skip
 
             self._frequency.transform_sources(plan, spectra, p)
-            self._over_chunks(charge)
+            self._over_runs(share.own_chunks(), charge)
             factor, shift = self._norms.affine(p, share, self._steps, sums if learns else None)
             self._affines[p], kernels = (factor, shift), self._kernels(p)
 
             def fire(
-                k: int, low: int, high: int, buffers: ThreadBuffers, p: int = p,
+                k: int, edges: np.ndarray, buffers: ThreadBuffers, p: int = p,
                 factor: np.ndarray = factor, shift: np.ndarray = shift,
                 kernels: NeuronKernels = kernels,
             ) -> None:  # fmt: skip
                 kernels.forward.run_neurons(
                     plan, self._row_layout, p, factor, shift, taps.size, taps.first, coef,
-                    spike_scale, traces, strips, low, high, buffers,
+                    spike_scale, traces, strips, edges[0], edges[-1], buffers,
                 )  # fmt: skip
 
-            self._over_chunks(fire)
+            self._over_runs(share.own_chunks(), fire)
         self._counts = self._spikes(size)
         share.gather(self._counts)
         voltage = traces.voltage_out[:size]
@@ -207,6 +210,19 @@ class TimestepSimulation(Simulation):
     def _over_chunks(self, task: Callable[..., None]) -> None:
         self.context.over_chunks(self._share.own_chunks(), self._buffers, task)
 
+    def _over_runs(self, parts: list[tuple[int, int, int]], task: Callable[..., None]) -> None:
+        """Run task(first part, edges, buffers) over runs of consecutive parts, as few as will do.
+
+        ``edges`` are the examples between which a run's parts lie. Each call takes time by itself.
+        """
+        threads = self.context.workers.threads
+        runs = []
+        for begin, end in chunks(len(parts), 1 if threads == 1 else RUNS * threads):
+            own = parts[begin:end]
+            edges = np.array([*(low for _, low, _ in own), own[-1][2]])
+            runs.append((own[0][0], edges))
+        self.context.over_chunks(runs, self._buffers, task)
+
     def keep_statistics(self, size: int) -> None:
         """Update the running statistics with those of the last batch; see `Simulation`."""
         self._norms.keep(size * self._steps)
@@ -221,6 +237,13 @@ class TimestepSimulation(Simulation):
 
     # Backwards
 
+    def _room(self, groups: int, taps: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return room for the gradients of taps in groups of examples, and for their sum."""
+        if len(self._sums) < (1 + groups) * taps:
+            self._sums = np.empty((1 + groups) * taps, np.float32)
+        rows = self._sums[: (1 + groups) * taps].reshape(1 + groups, taps)
+        return rows[1:], rows[0]
+
     def backward(self, batch: Batch, spike_scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the gradients of the batch just run; see `Simulation`."""
         assert self._traces is not None and self._strips is not None and self._scores is not None
@@ -234,8 +257,7 @@ class TimestepSimulation(Simulation):
         count_gradient = self.context.spike_count_gradient(self._counts)
         most = max((len(own.names) for own in p_.neurons.values()), default=0)
         by_constant = np.zeros((len(self._share.chunks), most, len(plan.bias)))
-        sums = np.zeros((len(self._share.groups), len(address)), np.float32)
-        total = np.empty(len(address), np.float32)
+        sums, total = self._room(len(self._share.groups), len(address))
         for p in range(len(plan.kind) - 1, -1, -1):
             if plan.kind[p] == INPUT:
                 continue
@@ -243,30 +265,30 @@ class TimestepSimulation(Simulation):
             kernels, products = self._kernels(p), self._norms.room(p, size)
 
             def neurons_back(
-                k: int, low: int, high: int, buffers: ThreadBuffers, p: int = p,
+                k: int, edges: np.ndarray, buffers: ThreadBuffers, p: int = p,
                 kernels: NeuronKernels = kernels, products: np.ndarray = products,
             ) -> None:  # fmt: skip
                 kernels.backward.back_neurons(
                     plan, self._row_layout, p, shape, *self._affines[p], taps.size, out_coef,
-                    out_address, spike_scale, drive, count_gradient, spectra, traces, strips, low,
-                    high, buffers, by_constant[k], products,
+                    out_address, spike_scale, drive, count_gradient, spectra, traces, strips, edges,
+                    buffers, by_constant[k:], products,
                 )  # fmt: skip
 
-            self._over_chunks(neurons_back)
+            self._over_runs(self._share.own_chunks(), neurons_back)
             linear = self._norms.back(p, self._share, self._steps, products)
 
             def arrivals_back(
-                k: int, low: int, high: int, buffers: ThreadBuffers, p: int = p,
+                k: int, edges: np.ndarray, buffers: ThreadBuffers, p: int = p,
                 linear: np.ndarray = linear,
             ) -> None:  # fmt: skip
                 currents.back_arrivals(
                     plan, self._row_layout, p, taps.size, taps.first, address, starts, times,
-                    spike_scale, spectra, linear, traces, strips, low, high, buffers, sums[k],
+                    spike_scale, spectra, linear, traces, strips, edges, buffers, sums[k:],
                 )  # fmt: skip
 
-            self.context.over_chunks(self._share.own_groups(), self._buffers, arrivals_back)
+            self._over_runs(self._share.own_groups(), arrivals_back)
             self._frequency.add_gradients(plan, spectra, taps, p, total)
-            self._learn_synapses(p, batch, spike_scale)
+            self._learn_synapses(p, batch, spike_scale, linear)
         self._share.gather_chunks(by_constant)
         for name, neurons in p_.neurons.items():
             own = by_constant.sum(0)[: len(neurons.names), self.context.layout.neurons[name]]
@@ -278,7 +300,9 @@ class TimestepSimulation(Simulation):
         gather_gradient(taps, p_.weight, total, by_weight, by_delay)
         return by_weight, by_delay
 
-    def _learn_synapses(self, p: int, batch: Batch, spike_scale: np.ndarray) -> None:
+    def _learn_synapses(
+        self, p: int, batch: Batch, spike_scale: np.ndarray, linear: np.ndarray
+    ) -> None:
         """Take the gradients of learned time constants of synapses onto population p."""
         assert self._traces is not None and self._strips is not None
         traces, strips, plan = self._traces, self._strips, self._plan
@@ -295,7 +319,7 @@ class TimestepSimulation(Simulation):
             ) -> None:  # fmt: skip
                 currents.add_synapse_products(
                     plan, self._row_layout, p, g, taps.size, taps.first, coef, address, starts,
-                    times, spike_scale, traces, strips, low, high, buffers, sums[k],
+                    times, spike_scale, linear, traces, strips, low, high, buffers, sums[k],
                 )  # fmt: skip
 
             self._over_chunks(products)
