@@ -17,6 +17,8 @@ from mlgenn_delays.engines.shared.parameters import Parameters
 from mlgenn_delays.engines.shared.plan import INPUT, READOUT, SPIKING, Plan
 from mlgenn_delays.engines.shared.vector import LANES
 
+LINE = 64  # bytes of a cache line
+
 
 class RowLayout(NamedTuple):
     """Where the rows of an example lie."""
@@ -89,12 +91,20 @@ def make_row_layout(plan: Plan, steps: int, max_shift: int, event_driven: np.nda
     )  # fmt: skip
 
 
+def aligned(*shape: int) -> np.ndarray:
+    """Return zeros, float32, from the start of a cache line on: vectors do not cross lines."""
+    size = int(np.prod(shape))
+    whole = np.zeros(size + LANES, np.float32)
+    first = -whole.ctypes.data % LINE // whole.itemsize
+    return whole[first : first + size].reshape(shape)
+
+
 def make_traces(plan: Plan, layout: RowLayout, examples: int, classes: int) -> Traces:
     """Allocate the rows of B examples."""
     places = examples * layout.neurons * layout.length
     return Traces(
-        sources=np.zeros((1 + examples * layout.sources) * layout.length + LANES, np.float32),
-        adjoint=np.zeros((int(plan.groups.max()), places + layout.length), np.float32),
+        sources=aligned((1 + examples * layout.sources) * layout.length + LANES),
+        adjoint=aligned(int(plan.groups.max()), places + layout.length),
         time=np.empty((examples, layout.neurons, layout.steps), np.uint32),
         counts=np.zeros((examples, layout.neurons), np.int64),
         voltage_out=np.empty((examples, classes, layout.steps), np.float32),
@@ -105,9 +115,9 @@ def make_strips(layout: RowLayout, examples: int, states: int) -> Strips:
     """Allocate the strips of B examples, with so many states to keep of each neuron."""
     places = examples * layout.strips * layout.span * STRIP
     return Strips(
-        current=np.zeros(places, np.float32),
-        distance=np.zeros(places, np.float32),
-        kept=np.zeros((states, places if states else 0), np.float32),
+        current=aligned(places),
+        distance=aligned(places),
+        kept=aligned(states, places if states else 0),
     )
 
 
@@ -128,13 +138,13 @@ def make_thread_buffers(plan: Plan, layout: RowLayout) -> ThreadBuffers:
     rows = widest(plan.kind != INPUT) * layout.length
     recurrent = widest(plan.recurrent_population)
     return ThreadBuffers(
-        current=np.zeros(rows, np.float32),
-        arrivals=np.zeros(rows, np.float32),
-        rows=np.zeros((int(plan.groups.max()), recurrent, layout.length), np.float32),
-        spike_gradient=np.zeros((widest(plan.kind == SPIKING), layout.length), np.float32),
-        strip=np.zeros(layout.span * STRIP, np.float32),
-        other=np.zeros(layout.span * STRIP, np.float32),
-        block=np.zeros(STRIP * STRIP, np.float32),
+        current=aligned(rows),
+        arrivals=aligned(rows),
+        rows=aligned(int(plan.groups.max()), recurrent, layout.length),
+        spike_gradient=aligned(widest(plan.kind == SPIKING), layout.length),
+        strip=aligned(layout.span * STRIP),
+        other=aligned(layout.span * STRIP),
+        block=aligned(STRIP * STRIP),
         fires=np.zeros(layout.steps, np.uint16),
     )
 
