@@ -110,8 +110,8 @@ def run_currents(
             for j in range(0, n, STRIP):
                 at = strip_place(layout, p, e, j)
                 to_strip(buffers.current, j * length, length, layout.span, strips.current, at)
-            if sums.shape[1] > 0:
-                add_up(layout, p, n, strips.current, strips.current, e, sums)
+                if sums.shape[1] > 0:
+                    add_up(layout, p, n, j, strips.current, strips.current, e, buffers.found, sums)
 
 
 @kernel

@@ -132,6 +132,7 @@ def forward_code(model: type[Neuron], how: Variant) -> str:
     ]
     row = [
         "here = at + t * STRIP",
+        "fetch(current, here + AHEAD * STRIP)",
         f"{_x(CURRENT)} = f * load(STRIP, current, here) + h",
         *_step(model, holds),
         f"put(out, to + t * STRIP, {'u' if model.spiking else _x(OUTPUT)})",
@@ -226,6 +227,7 @@ def backward_code(model: type[Neuron], how: Variant) -> str:
     row = [
         "t = steps - 1 - back",
         "here = at + t * STRIP",
+        "fetch(current, here)",  # for `add_up`
         *([f"{_x(CURRENT)} = f * load(STRIP, current, here) + h"] if back.current else []),
         *_before(back, states),
         *(["u = load(STRIP, distance, here)", psi] if model.spiking else []),

@@ -59,17 +59,16 @@ def to_rows(strip, at, lanes, span, rows, to, length, block):
 
 
 @kernel
-def add_up(layout, p, n, one, other, e, sums):
-    """Write the sums of population p's strips of `one`, and of its product with `other`.
+def add_up(layout, p, n, low, one, other, e, found, sums):
+    """Write the sums of a strip of `one`, and of its product with `other`, for example e.
 
-    They go to sums (2, B, n) float64, for example e.
+    Those of neurons low..low + STRIP - 1 of population p's n go to sums (2, B, n) float64; `found`
+    (2 STRIP,) float64 is a buffer.
     """
-    found = np.empty(2 * STRIP)
-    for low in range(0, n, STRIP):
-        at = strip_place(layout, p, e, low)
-        moments(one, at, other, at, layout.steps, found)
-        for k in range(min(STRIP, n - low)):
-            sums[0, e, low + k], sums[1, e, low + k] = found[k], found[STRIP + k]
+    at = strip_place(layout, p, e, low)
+    moments(one, at, other, at, layout.steps, found)
+    for k in range(min(STRIP, n - low)):
+        sums[0, e, low + k], sums[1, e, low + k] = found[k], found[STRIP + k]
 
 
 @kernel

@@ -32,6 +32,7 @@ from mlgenn_delays.engines.shared.lanes import (  # noqa: F401  filled-in code n
     at_least,
     cos,
     exp,
+    fetch,
     load,
     log,
     magnitude,
@@ -129,9 +130,9 @@ def back_recurrent(
 @kernel
 def back_spiking(
     plan, layout, p, shape, constants, factor, shift, size, out_coef, out_address, neuron_scale,
-    count_gradient, spectra, tile, k, traces, strips, e, buffers, by_constant
+    count_gradient, spectra, tile, k, traces, strips, e, buffers, by_constant, sums
 ):  # fmt: skip
-    """Turn the distances of population p in example e into dL/dI.
+    """Turn the distances of population p in example e into dL/dI, and add up these.
 
     If there is a tile, its example k holds spectra of part of dL/d(spike).
     """
@@ -170,14 +171,17 @@ def back_spiking(
             constants, low, layout.steps, shape, strip, scale, extra, strips.distance, at, factor,
             shift, strips.current, strips.kept, by_constant,
         )  # fmt: skip
+        if sums.shape[1] > 0:
+            add_up(layout, p, n, low, strips.distance, strips.current, e, buffers.found, sums)
 
 
 @kernel
 def back_readout(
-    plan, layout, p, shape, constants, factor, shift, by_voltage, strips, e, strip, by_constant
+    plan, layout, p, shape, constants, factor, shift, by_voltage, strips, e, buffers, by_constant,
+    sums
 ):  # fmt: skip
-    """Write dL/dI of the output population in example e from dL/dV (K, T)."""
-    n = plan.n[p]
+    """Write dL/dI of the output population in example e from dL/dV (K, T), and add up these."""
+    n, strip = plan.n[p], buffers.other
     for low in range(0, n, STRIP):
         for k in range(min(STRIP, n - low)):
             for t in range(layout.steps):
@@ -186,6 +190,8 @@ def back_readout(
             constants, low, layout.steps, shape, strip, shift, shift, strips.distance,
             strip_place(layout, p, e, low), factor, shift, strips.current, strips.kept, by_constant,
         )  # fmt: skip
+        if sums.shape[1] > 0:
+            add_up(layout, p, n, low, strips.distance, strips.current, e, buffers.found, sums)
 
 
 @kernel
@@ -211,7 +217,7 @@ def back_neurons(
         if plan.kind[p] == READOUT:
             back_readout(
                 plan, layout, p, shape, constants, own_factor, own_shift, drive[e], strips, e,
-                buffers.other, learned,
+                buffers, learned, sums,
             )  # fmt: skip
         else:
             k = (e - edges[0]) % TILE
@@ -221,10 +227,8 @@ def back_neurons(
             back_spiking(
                 plan, layout, p, shape, constants, own_factor, own_shift, size, out_coef,
                 out_address, neuron_scale, count_gradient, spectra, tile, k, traces, strips, e,
-                buffers, learned,
+                buffers, learned, sums,
             )  # fmt: skip
         for m in range(len(learned)):
             for j in range(n):
                 by_constant[c, m, first + j] += learned[m, j]
-        if sums.shape[1] > 0:
-            add_up(layout, p, n, strips.distance, strips.current, e, sums)

@@ -22,6 +22,7 @@ from mlgenn_delays.engines.shared.lanes import (  # noqa: F401  filled-in code n
     at_least,
     cos,
     exp,
+    fetch,
     load,
     log,
     magnitude,
@@ -35,6 +36,8 @@ from mlgenn_delays.engines.shared.lanes import (  # noqa: F401  filled-in code n
 )
 from mlgenn_delays.engines.shared.numerics import SUBNORMAL, kernel
 from mlgenn_delays.engines.shared.plan import READOUT
+
+AHEAD = 32  # steps whose currents are fetched before they are needed
 
 # Of the neuron
 

@@ -74,6 +74,22 @@ def put(typing: Any, array: Any, place: Any, value: Any) -> Any:
 
 
 @intrinsic
+def fetch(typing: Any, array: Any, place: Any) -> Any:
+    """Have the cache line of an element of an array fetched; it may lie past the array's end."""
+
+    def code(context: Any, builder: Any, signature: Any, given: Any) -> Any:
+        kinds = [ir.IntType(8).as_pointer(), *[ir.IntType(32)] * 3]
+        kind, name = ir.FunctionType(ir.VoidType(), kinds), "llvm.prefetch.p0i8"
+        act = cgutils.get_or_insert_function(builder.module, kind, name)
+        at = _pointer(context, builder, signature.args[0], given[0], given[1], 1)
+        # To be read, kept in all caches, as data.
+        builder.call(act, [builder.bitcast(at, kinds[0]), *(_int32(k) for k in (0, 3, 1))])
+        return context.get_dummy_value()
+
+    return types.void(array, types.uint64), code
+
+
+@intrinsic
 def splat(typing: Any, n: Any, value: Any) -> Any:
     """Return a float32 in all of n lanes; n is a literal."""
 
@@ -290,6 +306,7 @@ def _plain() -> dict[str, Callable[..., Any]]:
         "put": put,
         "put_pairs": put_pairs,
         "where": where,
+        "fetch": lambda array, place: None,
         "load": lambda n, array, place: array.reshape(-1)[int(place) : int(place) + n].copy(),
         "splat": lambda n, value: np.full(n, value, np.float32),
         "lane": lambda vector, k: vector[k],

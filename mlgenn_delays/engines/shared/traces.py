@@ -69,6 +69,7 @@ class ThreadBuffers(NamedTuple):
     strip: np.ndarray  # (span STRIP,) one strip, 0 behind the trial
     other: np.ndarray  # (span STRIP,) another one
     block: np.ndarray  # (STRIP STRIP,) of a strip
+    found: np.ndarray  # (2 STRIP,) float64 sums of a strip
     fires: np.ndarray  # (T,) uint16 which neurons of a strip spike in each step
 
 
@@ -145,6 +146,7 @@ def make_thread_buffers(plan: Plan, layout: RowLayout) -> ThreadBuffers:
         strip=aligned(layout.span * STRIP),
         other=aligned(layout.span * STRIP),
         block=aligned(STRIP * STRIP),
+        found=np.zeros(2 * STRIP),
         fires=np.zeros(layout.steps, np.uint16),
     )
 
