@@ -154,7 +154,10 @@ class TimestepSimulation(Simulation):
         room = max(1, CHUNK_BYTES // max(4, 4 * len(address)))
         self._share = share = self.context.share(size, most=room, whole=not scored)
         self._frequency.begin(share)
-        show_input(plan, self._row_layout, batch, traces, *share.own)
+        self.context.spread_over(
+            *share.own,
+            lambda low, high: show_input(plan, self._row_layout, batch, traces, low, high),
+        )
         starts, times = events_of(batch)
         for p in range(len(plan.kind)):
             if plan.kind[p] == INPUT:

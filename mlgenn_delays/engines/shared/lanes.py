@@ -297,11 +297,17 @@ def _plain() -> dict[str, Callable[..., Any]]:
     def where(bits: Any, one: Any, other: Any) -> Any:
         return np.where(int(bits) >> np.arange(len(one)) & 1, one, other)
 
+    def with_lane(vector: Any, k: Any, value: Any) -> Any:
+        out = vector.copy()
+        out[int(k)] = value
+        return out
+
     def add_wide(sums: Any, place: Any, vector: Any) -> None:
         sums.reshape(-1)[int(place) : int(place) + len(vector)] += vector
 
     return {
         "add_wide": add_wide,
+        "with_lane": with_lane,
         "magnitude": np.abs,
         "put": put,
         "put_pairs": put_pairs,
