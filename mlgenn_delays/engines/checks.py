@@ -334,17 +334,19 @@ def _along_time(network: Network, rule: Rule, rewiring: Rewiring | None, trials:
     if trials.side:  # tapes of GeNN, and what arrives later
         tapes = neurons + classes + _read_back(network, rule)
         return 4 * (2 * size * steps * tapes + 2 * trials.side * neurons * length)
-    from mlgenn_delays.engines.shared.lanes import BLOCK
+    from mlgenn_delays.engines.shared.lanes import BLOCK, STRIP
 
     kept, tape, sums = _neurons_along_time(network, rule, size)
-    rows = 4 * size * (sources * length + neurons * ((2 + groups + kept) * length + steps))
+    strips = sum(-(-p.n // STRIP) for p in network.populations.values()) * STRIP
+    rows = neurons * (groups * length + steps) + strips * (2 + kept) * length
+    rows = 4 * size * (sources * length + rows)
     output = 2 * 4 * size * classes * steps  # V and dL/dV
     recurrent = {p.target for p in network.projections.values() if p.recurrent}
     wide = max([BLOCK, *(network.populations[name].n for name in recurrent)])
     scratch = 4 * (groups * wide * 3 * length + 3 * wide * steps)
     scratch += 4 * wide * steps * (tape + 2 + groups) if tape else 0
     if not isinstance(rule, EventProp):
-        scratch += 4 * 2 * max(p.n for p in network.populations.values()) * length
+        scratch += 4 * (3 * max(p.n for p in network.populations.values()) + 4 * STRIP) * length
     elif not (sources or (rewiring is not None and rewiring.needs_gradient)):
         rows = 0
     return rows + output + sums + (trials.threads or available_cores()) * scratch

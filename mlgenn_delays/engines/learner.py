@@ -22,6 +22,7 @@ from mlgenn_delays.engines.metrics import ACCURACY, metric_for
 from mlgenn_delays.engines.ranks import ALONE, Ranks
 from mlgenn_delays.engines.results import BatchResult, EpochResult, Evaluation, Gradients, Recording
 from mlgenn_delays.engines.shared.candidate_gradients import candidate_gradients
+from mlgenn_delays.engines.shared.dropout import draw_scale
 from mlgenn_delays.engines.shared.optimiser import Optimiser, keep_signs
 from mlgenn_delays.engines.shared.parameters import Parameters
 from mlgenn_delays.engines.shared.plan import make_plan
@@ -40,7 +41,6 @@ from mlgenn_delays.learning.losses import as_loss
 from mlgenn_delays.machine import Workers
 from mlgenn_delays.network import Network
 from mlgenn_delays.rewiring import Rewiring
-from mlgenn_delays.rng import generator
 from mlgenn_delays.tensors import not_finite
 
 
@@ -145,17 +145,7 @@ class Learner:
 
     def _spike_scale(self, batch: Batch, epoch: int) -> np.ndarray:
         """Return the scale of each neuron's spikes: 1, or a dropout mask per example."""
-        dropout = {name: p for name, p in self.rule.dropout.items() if p > 0}
-        if not dropout:
-            return self._unscaled
-        spike_scale = np.ones((len(batch), self._unscaled.shape[1]), np.float32)
-        for row, index in zip(spike_scale, batch.index, strict=True):
-            rng = generator(self.seed, "dropout", epoch, int(index))
-            for name, own in self._by_population(row).items():
-                if name in dropout:
-                    kept = rng.random(len(own)) >= dropout[name]
-                    own[:] = kept / (1.0 - dropout[name])
-        return spike_scale
+        return draw_scale(self._context, self.seed, batch, epoch)
 
     # Learning
 

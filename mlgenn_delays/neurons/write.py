@@ -1,4 +1,6 @@
-"""Writing equations as code: Numba's Python, or C as GeNN and the C export take it."""
+"""Writing equations as code: Numba's Python, of strips of neurons, or C as GeNN and the C export
+take it.
+"""
 
 import ast
 from collections.abc import Callable, Mapping
@@ -20,12 +22,13 @@ class Language:
     power: str  # of {x} to the {y}
 
 
-NUMBA = Language(
-    lambda x: f"np.float32({x!r})",
-    lambda name: f"np.{name}",
-    "({yes} if {test} else {no})",
-    "np.float32({x})",
-    "({x} ** {y})",
+# Vectors of `engines.shared.lanes`; a truth value is one bit per neuron.
+STRIPS = Language(
+    lambda x: f"splat(STRIP, np.float32({x!r}))",
+    lambda name: name,
+    "where({test}, {yes}, {no})",
+    "where({x}, one, zero)",
+    "power({x}, {y})",
 )
 C = Language(
     lambda x: f"{float(x)!r}f",

@@ -16,7 +16,7 @@ from mlgenn_delays.data.types import Batch, CurrentBatch, Data
 from mlgenn_delays.engines.base import CompiledNetwork
 from mlgenn_delays.engines.checks import Trials, check_sizes
 from mlgenn_delays.engines.compile import compile_network
-from mlgenn_delays.engines.cpu.timestep_simulation import MOMENTUM
+from mlgenn_delays.engines.cpu.normalisation import MOMENTUM
 from mlgenn_delays.engines.results import Evaluation
 from mlgenn_delays.errors import InputError, nearest
 from mlgenn_delays.learning import EventProp, Rule, SurrogateBPTT

@@ -11,16 +11,29 @@ from mlgenn_delays.engines.shared.lanes import (
     BLOCK,
     LANES,
     PAIR,
+    STRIP,
+    above,
+    add_wide,
     at_least,
+    cos,
+    exp,
+    fetch,
     lane,
     load,
     load_rows,
+    log,
     lowest,
+    magnitude,
+    power,
     put,
     put_pairs,
     put_rows,
+    sin,
     splat,
+    sqrt,
+    tanh,
     where,
+    with_lane,
 )
 from tests.needs import needs
 
@@ -77,3 +90,47 @@ def test_vectors_do_what_numpy_does(seed: int, monkeypatch: pytest.MonkeyPatch) 
 def test_nothing_is_lowest_of_nothing() -> None:
     assert njit(lambda bits: lowest(bits))(np.uint64(0)) == 64
     assert lanes._plain()["lowest"](np.uint64(0)) == 64
+
+
+def strip(values: Any, sums: Any, out: Any) -> Any:
+    """What kernels of whole strips do with vectors besides, once."""
+    one, two = load(STRIP, values, np.uint64(0)), load(STRIP, values, np.uint64(STRIP))
+    bits = above(one, two)
+    size = magnitude(one) + magnitude(two)
+    made = where(bits, -one / two, sqrt(size)) * with_lane(two, np.uint64(3), ONE)
+    put(out, np.uint64(0), made)
+    put(out, np.uint64(STRIP), exp(one) + tanh(two) + sin(one) * cos(two) + log(size))
+    put(out, np.uint64(2 * STRIP), power(size, one))
+    fetch(values, np.uint64(1000))
+    add_wide(sums, np.uint64(1), one)
+    return bits
+
+
+@needs("compiled kernels")
+@pytest.mark.parametrize("seed", range(3))
+def test_strips_do_what_numpy_does(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(seed)
+    values = rng.normal(size=2 * STRIP).astype(np.float32)
+    values[STRIP], values[2 * STRIP - 1] = values[0], np.nan  # no lane of these is above
+    values[1] = -0.0
+    out, sums, wide = np.zeros(3 * STRIP, np.float32), rng.random(STRIP + 2), np.zeros(STRIP + 2)
+    wide[1:-1] = values[:STRIP]
+    before = sums.copy()
+    bits = njit(strip)(values, sums, out)
+    np.testing.assert_array_equal(sums, before + wide)
+    one, two = values.reshape(2, STRIP)
+    over = one > two
+    assert [bool(bits >> k & 1) for k in range(STRIP)] == over.tolist()
+    size, other = np.abs(one) + np.abs(two), two.copy()
+    other[3] = 1.0
+    np.testing.assert_array_equal(out[:STRIP], np.where(over, -one / two, np.sqrt(size)) * other)
+    curves = np.exp(one) + np.tanh(two) + np.sin(one) * np.cos(two) + np.log(size)
+    np.testing.assert_allclose(out[STRIP : 2 * STRIP], curves, rtol=2e-6, atol=2e-6)
+    np.testing.assert_allclose(out[2 * STRIP :], size**one, rtol=1e-6)
+
+    for name, function in lanes._plain().items():
+        monkeypatch.setitem(globals(), name, function)
+    again, more = np.zeros(3 * STRIP, np.float32), before.copy()
+    assert strip(values, more, again) == bits
+    np.testing.assert_array_equal(more, sums)
+    np.testing.assert_allclose(again, out, rtol=2e-6, atol=2e-6)

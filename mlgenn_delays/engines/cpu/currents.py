@@ -13,18 +13,19 @@ stays in the first-level cache. Rows of values (input currents; spikes under a s
 every step) are added with `shifted_axpy`, whole vectors at a time; event-driven sources add the
 taps of each spike, which is less work where spikes are few. Where `spectra` says that it costs
 less, rows of values are added, and correlated, in the frequency domain.
-
-Normalisation of them, per neuron over batch and time, I' = f (I - mean) + offset with
-f = gain / sqrt(variance + EPSILON). Backwards, with D = dL/dI' and
-X = (I - mean) / sqrt(variance + EPSILON):
-
-    dL/dI = f (D - mean(D) - X mean(D X));   dL/dgain = sum D X;   dL/doffset = sum D
-
-Sums are in float64: the variance is a difference of two of them, which may be close to equal.
 """
 
 import numpy as np
 
+from mlgenn_delays.engines.cpu.strips import (
+    add_up,
+    back_filter,
+    padded,
+    strip_place,
+    to_rows,
+    to_strip,
+)
+from mlgenn_delays.engines.shared.lanes import STRIP
 from mlgenn_delays.engines.shared.numerics import SUBNORMAL, kernel
 from mlgenn_delays.engines.shared.spectra import (
     TILE,
@@ -35,40 +36,6 @@ from mlgenn_delays.engines.shared.spectra import (
 )
 from mlgenn_delays.engines.shared.traces import spikes_of
 from mlgenn_delays.engines.shared.vector import shifted_axpy, shifted_dot
-
-ABREAST = 4  # sums at once: one alone would wait for itself
-
-
-@kernel
-def add_up(layout, row, n, one, other, low, high, sums):
-    """Write the sums of a row of `one` and of its product with `other` to sums (2, B, n) float64.
-
-    By example and neuron; both are rows of neurons as in `Traces`, with 0 behind the trial.
-    """
-    plain, product = np.zeros(ABREAST), np.zeros(ABREAST)
-    for e in range(low, high):
-        for j in range(n):
-            at = (e * layout.neurons + row + j) * layout.length
-            plain[:] = 0.0
-            product[:] = 0.0
-            for t in range(at, at + layout.span, ABREAST):
-                for k in range(ABREAST):
-                    x = np.float64(one[t + k])
-                    plain[k] += x
-                    product[k] += x * np.float64(other[t + k])
-            sums[0, e, j] = plain.sum()
-            sums[1, e, j] = product.sum()
-
-
-@kernel
-def combine(layout, row, n, by_current, by_adjoint, rest, traces, low, high):
-    """Turn D, where distances were, into by_adjoint D + by_current I + rest, (n,) float32 each."""
-    for e in range(low, high):
-        for j in range(n):
-            at = (e * layout.neurons + row + j) * layout.length
-            a, b, c = by_adjoint[j], by_current[j], rest[j]
-            for t in range(at, at + layout.steps):
-                traces.distance[t] = a * traces.distance[t] + b * traces.current[t] + c
 
 
 @kernel
@@ -124,61 +91,88 @@ def pass_filter(decay, scale, rows, at, n, length, steps, current, to):
 @kernel
 def run_currents(
     plan, layout, p, size, first_step, coef, address, starts, time, spike_scale, spectra, traces,
-    low, high, buffers
+    strips, low, high, buffers, sums
 ):  # fmt: skip
-    """Write the synaptic currents of population p in examples low..high-1; 0 behind the trial."""
-    n, groups = plan.n[p], max(plan.groups[p], 1)
-    tile = np.empty(0, np.float32)
+    """Write the synaptic currents of population p in examples low..high-1 to strips.
+
+    Their sums and those of their squares go to sums (2, B, n) float64, unless that is empty.
+    """
+    n, length = plan.n[p], layout.length
     for begin in range(low, high, TILE):
         end = min(begin + TILE, high)
-        for g in range(groups):
-            spectral = has_chosen(plan, spectra, p, g)
-            if spectral:
-                if len(tile) == 0:
-                    tile = np.empty(TILE * n * spectra.basis.places, np.float32)
-                tile[:] = 0.0
-                add_arrivals(plan, layout, spectra, p, g, begin, end, tile)
-            for e in range(begin, end):
-                add_currents(
-                    plan, layout, p, g, size, first_step, coef, address, starts[e], time,
-                    spike_scale[e if len(spike_scale) > 1 else 0], spectra, spectral, tile,
-                    e - begin, traces, e, buffers,
-                )  # fmt: skip
+        tiles = spectra_of_arrivals(plan, layout, spectra, p, begin, end)
         for e in range(begin, end):
-            for j in range(n):
-                at = (e * layout.neurons + layout.neuron_row[p] + j) * layout.length
-                traces.current[at + layout.steps : at + layout.length] = 0.0
+            add_currents(
+                plan, layout, p, size, first_step, coef, address, starts[e], time,
+                spike_scale[e if len(spike_scale) > 1 else 0], spectra, tiles, e - begin, traces,
+                e, buffers, buffers.current, 0,
+            )  # fmt: skip
+            for j in range(0, n, STRIP):
+                at = strip_place(layout, p, e, j)
+                to_strip(buffers.current, j * length, length, layout.span, strips.current, at)
+                if sums.shape[1] > 0:
+                    add_up(layout, p, n, j, strips.current, strips.current, e, buffers.found, sums)
+
+
+@kernel
+def run_rows(
+    plan, layout, p, size, first_step, coef, address, starts, time, spike_scale, spectra, traces,
+    low, high, buffers, rows
+):  # fmt: skip
+    """Write the same as rows of neurons, as in `Traces`."""
+    tiles = np.empty((0, 0), np.float32)
+    for e in range(low, high):
+        add_currents(
+            plan, layout, p, size, first_step, coef, address, starts[e], time,
+            spike_scale[e if len(spike_scale) > 1 else 0], spectra, tiles, 0, traces, e, buffers,
+            rows, (e * layout.neurons + layout.neuron_row[p]) * layout.length,
+        )  # fmt: skip
+
+
+@kernel
+def spectra_of_arrivals(plan, layout, spectra, p, low, high):
+    """Return the spectra that `add_arrivals` adds, per synapse group; none if there are none."""
+    groups, spectral = plan.groups[p], False
+    for g in range(groups):
+        spectral |= has_chosen(plan, spectra, p, g)
+    if not spectral:
+        return np.empty((0, 0), np.float32)
+    tiles = np.zeros((groups, TILE * plan.n[p] * spectra.basis.places), np.float32)
+    for g in range(groups):
+        if has_chosen(plan, spectra, p, g):
+            add_arrivals(plan, layout, spectra, p, g, low, high, tiles[g])
+    return tiles
 
 
 @kernel
 def add_currents(
-    plan, layout, p, g, size, first_step, coef, address, start, time, neuron_scale, spectra,
-    spectral, tile, k, traces, e, buffers
+    plan, layout, p, size, first_step, coef, address, start, time, neuron_scale, spectra, tiles, k,
+    traces, e, buffers, current, at
 ):  # fmt: skip
-    """Add the currents of synapse group g to those of population p in example e; 0 is the first.
+    """Write the currents of population p in example e to rows of `current` from place `at` on.
 
-    Where `spectral`, spectra of some arrivals are those of example k of the tile.
+    If there are tiles, spectra of some arrivals are those of their example k.
     """
-    n, length, direct = plan.n[p], layout.length, plan.instant[p, g]
-    at = (e * layout.neurons + layout.neuron_row[p]) * length
-    if g == 0:
-        traces.current[at : at + n * length] = 0.0
-    out, to = (traces.current, at) if direct else (buffers.arrivals, 0)
-    if not direct:
-        out[: n * length] = 0.0
-    if spectral:
-        put_arrivals(spectra, layout, n, tile, k, out, to)
-    for q in range(len(plan.target)):
-        if plan.target[q] != p or plan.group[q] != g or plan.recurrent_projection[q]:
-            continue
-        if not spectra.chosen[q]:
-            arrive(
-                plan, layout, q, size, first_step, coef, address, start, time, neuron_scale,
-                traces, e, out, to,
-            )  # fmt: skip
-    if not direct:
-        decay, scale = plan.decay[g, plan.first[p] :], plan.scale[g, plan.first[p] :]
-        pass_filter(decay, scale, out, 0, n, length, layout.steps, traces.current, at)
+    n, length = plan.n[p], layout.length
+    current[at : at + n * length] = 0.0
+    for g in range(plan.groups[p]):
+        direct = plan.instant[p, g]
+        out, to = (current, at) if direct else (buffers.arrivals, 0)
+        if not direct:
+            out[: n * length] = 0.0
+        if len(tiles) > 0 and has_chosen(plan, spectra, p, g):
+            put_arrivals(spectra, layout, n, tiles[g], k, out, to)
+        for q in range(len(plan.target)):
+            if plan.target[q] != p or plan.group[q] != g or plan.recurrent_projection[q]:
+                continue
+            if not spectra.chosen[q]:
+                arrive(
+                    plan, layout, q, size, first_step, coef, address, start, time, neuron_scale,
+                    traces, e, out, to,
+                )  # fmt: skip
+        if not direct:
+            decay, scale = plan.decay[g, plan.first[p] :], plan.scale[g, plan.first[p] :]
+            pass_filter(decay, scale, out, 0, n, length, layout.steps, current, at)
 
 
 @kernel
@@ -225,34 +219,36 @@ def collect_events(first, last, pre, size, steps, when, events, own, row, sums):
 
 
 @kernel
-def back_synapses(plan, layout, p, traces, e):
-    """Write the adjoints at the arrivals of population p from dL/dI."""
-    for g in range(plan.groups[p]):
-        out = traces.adjoint[g]
-        for j in range(plan.n[p]):
-            decay, scale = plan.decay[g, plan.first[p] + j], plan.scale[g, plan.first[p] + j]
-            at = (e * layout.neurons + layout.neuron_row[p] + j) * layout.length
-            if plan.instant[p, g]:
-                for t in range(at, at + layout.steps):
-                    out[t] = scale * traces.distance[t]
-                continue
-            inner = np.float32(0.0)
-            for back in range(layout.steps):
-                t = at + layout.steps - 1 - back
-                inner = scale * traces.distance[t] + decay * inner
-                if abs(inner) <= SUBNORMAL:
-                    inner = np.float32(0.0)
-                out[t] = inner
+def back_synapses(plan, layout, p, linear, traces, strips, e, buffers):
+    """Write the adjoints at the arrivals of population p from dL/dI.
+
+    ``linear`` (3, n) are the factors of `back_filter`, none if the currents are not normalised.
+    """
+    n, length, groups = plan.n[p], layout.length, plan.groups[p]
+    decay = padded(plan.decay[:groups], plan.first[p], n)
+    scale = padded(plan.scale[:groups], plan.first[p], n)
+    for low in range(0, n, STRIP):
+        at, lanes = strip_place(layout, p, e, low), min(STRIP, n - low)
+        to = (e * layout.neurons + layout.neuron_row[p] + low) * length
+        for g in range(groups):
+            back_filter(
+                plan.instant[p, g], decay[g], scale[g], linear.shape[1] > 0, linear, low,
+                layout.steps, strips, at, buffers.strip,
+            )  # fmt: skip
+            to_rows(
+                buffers.strip, 0, lanes, layout.span, traces.adjoint[g], to, length, buffers.block
+            )
 
 
 @kernel
 def add_synapse_products(
-    plan, layout, p, g, size, first_step, coef, address, starts, time, spike_scale, traces, low,
-    high, buffers, by_synapse
+    plan, layout, p, g, size, first_step, coef, address, starts, time, spike_scale, linear, traces,
+    strips, low, high, buffers, by_synapse
 ):  # fmt: skip
     """Add dL/d(scale, decay) of group g's synapses in examples low..high-1 to by_synapse (n, 2).
 
-    The synapses of all steps are worked out again from what arrived.
+    The synapses of all steps are worked out again from what arrived. ``linear`` is that of
+    `back_synapses`.
     """
     n, length, out = plan.n[p], layout.length, buffers.arrivals
     for e in range(low, high):
@@ -266,30 +262,42 @@ def add_synapse_products(
                 )  # fmt: skip
         for j in range(n):
             at = (e * layout.neurons + layout.neuron_row[p] + j) * length
+            own = strip_place(layout, p, e, j) + j % STRIP
             decay, x = plan.decay[g, plan.first[p] + j], np.float32(0.0)
             for t in range(layout.steps):
                 by_synapse[j, 1] += traces.adjoint[g, at + t] * x
                 x = decay * x + out[j * length + t]
-                by_synapse[j, 0] += traces.distance[at + t] * x
+                by_current = strips.distance[own + t * STRIP]
+                if linear.shape[1] > 0:
+                    current = strips.current[own + t * STRIP]
+                    by_current = linear[0, j] * by_current + linear[1, j] * current + linear[2, j]
+                by_synapse[j, 0] += by_current * x
 
 
 @kernel
 def back_arrivals(
-    plan, layout, p, size, first_step, address, starts, time, spike_scale, spectra, traces, low,
-    high, sums
+    plan, layout, p, size, first_step, address, starts, time, spike_scale, spectra, linear, traces,
+    strips, edges, buffers, sums
 ):  # fmt: skip
-    """Add the correlations of examples low..high-1 to sums (S W,), from dL/dI.
+    """Write the correlations of the examples between edges c and c + 1 to sums[c] (S W,).
 
-    Of projections in the frequency domain, only the spectra of the adjoints are written.
+    See `back_synapses`. Of projections in the frequency domain, only the spectra of the adjoints
+    are written.
     """
-    for e in range(low, high):
-        neuron_scale = spike_scale[e if len(spike_scale) > 1 else 0]
-        if not plan.recurrent_population[p]:
-            back_synapses(plan, layout, p, traces, e)
-        collect(
-            plan, layout, p, size, first_step, address, starts[e], time, neuron_scale, spectra,
-            traces, e, sums,
-        )  # fmt: skip
-        for g in range(plan.groups[p]):
-            if has_chosen(plan, spectra, p, g):
-                transform_adjoints(spectra, plan, layout, p, g, traces, e, e + 1)
+    n = plan.n[p]
+    for c in range(len(edges) - 1):
+        for q in range(len(plan.target)):
+            if plan.target[q] == p and not spectra.chosen[q]:
+                rows = plan.row[plan.row_first[q] : plan.row_first[q] + n + 1]
+                sums[c, np.int64(rows[0]) * size : np.int64(rows[n]) * size] = 0.0
+        for e in range(edges[c], edges[c + 1]):
+            neuron_scale = spike_scale[e if len(spike_scale) > 1 else 0]
+            if not plan.recurrent_population[p]:
+                back_synapses(plan, layout, p, linear, traces, strips, e, buffers)
+            collect(
+                plan, layout, p, size, first_step, address, starts[e], time, neuron_scale, spectra,
+                traces, e, sums[c],
+            )  # fmt: skip
+            for g in range(plan.groups[p]):
+                if has_chosen(plan, spectra, p, g):
+                    transform_adjoints(spectra, plan, layout, p, g, traces, e, e + 1)

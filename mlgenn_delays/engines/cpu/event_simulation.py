@@ -255,20 +255,21 @@ class EventSimulation(Simulation):
         self._taps = make_taps(p_.delay, order, longest, self._steps, 0.0, learning=True)
         coef, self._address = placed(context.plan, layout, self._taps, p_.weight)
         taps, address, (starts, times) = self._taps, self._address, events_of(batch)
-        spectra = no_spectra(len(plan.source))
+        spectra, places = no_spectra(len(plan.source)), len(traces.time) * layout.neurons
+        own: np.ndarray = np.zeros(places * layout.length, np.float32)
         for p in range(len(plan.kind)):
             if plan.kind[p] == INPUT:
                 continue
 
             def task(low: int, high: int, p: int = p) -> None:
                 buffers = make_thread_buffers(plan, layout)
-                currents.run_currents(
+                currents.run_rows(
                     plan, layout, p, taps.size, taps.first, coef, address, starts, times,
-                    spike_scale, spectra, traces, low, high, buffers,
+                    spike_scale, spectra, traces, low, high, buffers, own,
                 )  # fmt: skip
 
             context.spread_over(*self._share.own, task)
-        self._current = traces.current
+        self._current = own
 
     def _of_currents(self) -> Plan:
         """Return a plan in which only the projections of the input have a target."""

@@ -2,9 +2,8 @@
 
 `surrogate_forward` and `surrogate_backward` hold the loops over examples and populations, with
 blanks between ``# Of the neuron`` and ``# For any neuron``; each neuron model gets modules of its
-own in which they are filled in. Code of a trial goes along time for `LANES` neighbouring neurons
-side by side, since each one's steps depend on the one before; that of one step is for populations
-that project to themselves.
+own in which they are filled in. Variables are vectors of a strip of neurons (`strip_vector`). Code
+of a trial goes along time; that of one step is for populations that project to themselves.
 """
 
 import sys
@@ -19,7 +18,7 @@ from mlgenn_delays.kernels import stored_source
 from mlgenn_delays.neurons.adjoint import KICK, PSI, Adjoint, adjoint
 from mlgenn_delays.neurons.declare import OUTPUT, Neuron
 from mlgenn_delays.neurons.equations import CURRENT, SPIKE, Equations
-from mlgenn_delays.neurons.write import NUMBA, write
+from mlgenn_delays.neurons.write import STRIPS, write
 
 BEGIN, END = "# Of the neuron\n", "# For any neuron\n"
 _HERE = Path(__file__).parent
@@ -36,7 +35,6 @@ class Variant(NamedTuple):
     """What the kernels of a model may leave out, for speed, or do besides."""
 
     holds: bool = False  # whether there is a refractory period
-    apart: tuple[str, ...] = ()  # constants that differ between the neurons of a population
     learned: tuple[str, ...] = ()  # constants whose gradients are wanted
     keeps: bool = False  # whether the states of all steps are kept
 
@@ -83,46 +81,39 @@ def _indented(lines: Iterable[str], depth: int) -> str:
     return "\n".join(f"{'    ' * depth}{line}" for line in lines)
 
 
-def _constants(equations: Equations, apart: tuple[str, ...], own: bool) -> list[str]:
-    """Lines that read the constants of neuron k alone (`own`), or those that all share."""
+def _constants(equations: Equations) -> list[str]:
+    """Lines that read what the trial does not change."""
     return [
-        f"{_x(name)} = constants[{m}, first{' + k' if own else ''}]"
-        for m, name in enumerate(equations.used())
-        if (name in apart) == own
+        "zero, one = splat(STRIP, np.float32(0.0)), splat(STRIP, np.float32(1.0))",
+        *(
+            f"{_x(name)} = load(STRIP, constants, {m} * constants.shape[1] + first)"
+            for m, name in enumerate(equations.used())
+        ),
     ]
 
 
 def _fired(equations: Equations) -> str:
-    return "u > np.float32(0.0)" if equations.strict else "u >= np.float32(0.0)"
+    return "above(u, zero)" if equations.strict else "at_least(u, zero)"
 
 
 def _flushed(name: str) -> str:
-    return f"{name} = np.float32(0.0) if abs({name}) <= SUBNORMAL else {name}"
+    return f"{name} = where(at_least(splat(STRIP, SUBNORMAL), magnitude({name})), zero, {name})"
 
 
-def _trial(
-    name: str, arguments: str, begin: list[str], along: list[str], row: list[str],
-    end: Iterable[str] = (),
-) -> str:  # fmt: skip
-    """Kernels of whole trials: of `LANES` neighbouring neurons, and of fewer.
+def _loaded(names: Iterable[str], prefix: str, array: str) -> list[str]:
+    """Lines that read one row of an array for each name."""
+    return [
+        f"{prefix}{name} = load(STRIP, {array}, {m} * {array}.shape[1] + first)"
+        for m, name in enumerate(names)
+    ]
 
-    Arguments:
-        name: Their first word.
-        arguments: Of the first; the second has their number before.
-        begin: Lines before the trial.
-        along: The loop over its steps.
-        row: Lines of neuron k in a step.
-        end: Lines of neuron k after the trial.
-    """
 
-    def kernel(kind: str, arguments: str, lanes: str) -> str:
-        each = f"for k in range({lanes}):"
-        lines = [*along, f"    {each}", *(f"        {line}" for line in row)]
-        last = [each, *(f"    {line}" for line in end)] if end else []
-        return f"@kernel\ndef {name}_{kind}({arguments}):\n" + _indented([*begin, *lines, *last], 1)
-
-    few = kernel("few", f"lanes, {arguments}", "lanes")
-    return f"{kernel('rows', arguments, 'LANES')}\n\n\n{few}"
+def _kept(names: Iterable[str], value: Callable[[str], str], array: str, at: str) -> list[str]:
+    """Lines that write one row of an array for each name."""
+    return [
+        f"put({array}, {m} * {array}.shape[1] + {at}, {value(name)})"
+        for m, name in enumerate(names)
+    ]
 
 
 # Forwards
@@ -132,69 +123,82 @@ def forward_code(model: type[Neuron], how: Variant) -> str:
     """The blanks of `surrogate_forward`."""
     own = model.equations
     states, holds = own.states, how.holds
-    lanes = [
-        *_constants(own, how.apart, own=False),
-        *(f"s_{name} = np.zeros(LANES, np.float32)" for name in states),
-        *(["resting = np.zeros(LANES, np.int32)"] if holds else []),
+    begin = [
+        *_constants(own),
+        "f, h, count = load(STRIP, factor, first), load(STRIP, shift, first), zero",
+        "sends = load(STRIP, scale, first)",
+        *(f"{_x(name)} = zero" for name in states),
+        *(["resting = zero"] if holds else []),
     ]
-    load = [f"{_x(name)} = s_{name}[k]" for name in states]
-    store = [f"s_{name}[k] = {_x(name)}" for name in states]
-    arguments = (
-        "constants, first, hold, steps, length, out_length, factor, shift, current, distance, kept"
-    )
     row = [
-        "here = k * length + t",
-        *_constants(own, how.apart, own=True),
-        *load,
-        f"{_x(CURRENT)} = factor[k] * current[here] + shift[k]",
+        "here = at + t * STRIP",
+        "fetch(current, here + AHEAD * STRIP)",
+        f"{_x(CURRENT)} = f * load(STRIP, current, here) + h",
         *_step(model, holds),
-        f"distance[k * out_length + t] = {'u' if model.spiking else _x(OUTPUT)}",
-        *(_keep(states) if how.keeps else []),
-        *store,
+        f"put(out, to + t * STRIP, {'u' if model.spiking else _x(OUTPUT)})",
+        *(_kept(states, _x, "kept", "here") if how.keeps else []),
+        *(_NOTE if model.spiking else []),
     ]
     step = [
-        *_constants(own, how.apart, own=False),
-        *_constants(own, how.apart, own=True),
-        *(f"{_x(name)} = states[{m}, k]" for m, name in enumerate(states)),
+        *_constants(own),
+        f"rest = {len(states)} * states.shape[1] + first",
+        *_loaded(states, "x_", "states"),
+        *(["resting = load(STRIP, states, rest)"] if holds else []),
         f"{_x(CURRENT)} = current",
         *_step(model, holds),
-        *(f"states[{m}, k] = {_x(name)}" for m, name in enumerate(states)),
-        f"return {'u, fired' if model.spiking else f'{_x(OUTPUT)}, False'}",
+        *_kept(states, _x, "states", "first"),
+        *(["put(states, rest, resting)"] if holds else []),
+        f"return {'u, fired' if model.spiking else f'{_x(OUTPUT)}, at_least(zero, one)'}",
     ]
     return f"""STATES, STRICT, KEEPS = {len(states)}, {own.strict}, {how.keeps}
 
 
-{_trial("run", arguments, lanes, ["for t in range(steps):"], row)}
+@kernel
+def run_strip({_RUN}):
+{_indented(begin, 1)}
+    for t in range(steps):
+{_indented(row, 2)}
+    put(counts, first, count)
 
 
 @kernel
-def run_step(constants, first, hold, current, states, resting, k):
+def run_step(constants, first, hold, current, states):
 {_indented(step, 1)}
 """
 
 
-def _keep(states: Iterable[str]) -> list[str]:
-    return [f"kept[{m}, here] = {_x(name)}" for m, name in enumerate(states)]
+_RUN = (
+    "constants, first, hold, steps, factor, shift, scale, current, at, out, to, kept, sent, fires, "
+    "counts"
+)
+_NOTE = (
+    "put(sent, t * STRIP, where(fired, sends, zero))",
+    "fires[t] = fired",
+    "count = count + where(fired, one, zero)",
+)
 
 
 def _step(model: type[Neuron], holds: bool) -> list[str]:
     """Lines that move the neuron on: u, and whether it `fired`; its variables have new values."""
     own = model.equations
-    out = ["rests = resting[k] > 0", *(f"o_{n} = {_x(n)}" for n in own.states)] if holds else []
+    out = (
+        ["rests = above(resting, zero)", *(f"o_{n} = {_x(n)}" for n in own.states)] if holds else []
+    )
     for k, line in enumerate(own.lines):
-        value = write(line.value, NUMBA, _named)
+        value = write(line.value, STRIPS, _named)
         if k == own.threshold:
-            still = f"RESTING if rests else {value}" if holds else value
+            still = f"where(rests, splat(STRIP, RESTING), {value})" if holds else value
             out += [f"u = {still}", f"fired = {_fired(own)}"]
         elif line.at_spike:
-            out.append(f"{_x(line.target)} = {value} if fired else {_x(line.target)}")
+            out.append(f"{_x(line.target)} = where(fired, {value}, {_x(line.target)})")
         else:
             out.append(f"{_x(line.target)} = {value}")
     out += [_flushed(_x(name)) for name in own.states]
     if holds:
+        after = "where(fired, splat(STRIP, np.float32(hold)), zero)"
         out += [
-            *(f"{_x(n)} = o_{n} if rests else {_x(n)}" for n in own.states),
-            "resting[k] = resting[k] - 1 if rests else (hold if fired else 0)",
+            *(f"{_x(n)} = where(rests, o_{n}, {_x(n)})" for n in own.states),
+            f"resting = where(rests, resting - one, {after})",
         ]
     return out
 
@@ -211,79 +215,96 @@ def backward_code(model: type[Neuron], how: Variant) -> str:
     """The blanks of `surrogate_backward`."""
     own = model.equations
     back, learned, states = adjoint(own, how.learned), how.learned, own.states
-    lanes = [
-        "kind, one, other, compact = shape",
-        *_constants(own, how.apart, own=False),
-        *(f"b_{name} = np.zeros(LANES, np.float32)" for name in states),
-        *(f"g_{name} = np.zeros(LANES)" for name in learned),
+    psi = "psi = derivative(kind, settings, more, u)"
+    begin = [
+        *_constants(own),
+        "kind, settings, more, compact = shape",
+        "f, h = load(STRIP, factor, first), load(STRIP, shift, first)",
+        "sends, extra = load(STRIP, scale, first), load(STRIP, count_gradient, first)",
+        *(f"{_x('by__' + name)} = zero" for name in states),
     ]
-    given = [f"{_x(CURRENT)} = factor[k] * current[here] + shift[k]"] if back.current else []
+    kick = "psi * (sends * gradient + extra)" if model.spiking else "gradient"
     row = [
-        "here = k * length + t",
-        *_constants(own, how.apart, own=True),
-        *given,
-        *_before(back, states, "here"),
-        *(["u = distance[here]"] if model.spiking else []),
-        f"{_x(KICK)} = kick[k * kick_length + t]",
-        *(f"{_x('by__' + name)} = b_{name}[k]" for name in states),
+        "t = steps - 1 - back",
+        "here = at + t * STRIP",
+        "fetch(current, here)",  # for `add_up`
+        *([f"{_x(CURRENT)} = f * load(STRIP, current, here) + h"] if back.current else []),
+        *_before(back, states),
+        *(["u = load(STRIP, distance, here)", psi] if model.spiking else []),
+        "gradient = load(STRIP, gradients, t * STRIP)",
+        f"{_x(KICK)} = {kick}",
         *_back_step(model, back, how),
-        f"distance[here] = {_x('new__by__I')}",
-        *(f"b_{name}[k] = {_x('new__by__' + name)}" for name in states),
-        *(f"g_{name}[k] += {_x('new__by__' + name)}" for name in learned),
+        f"put(distance, here, {_x('new__by__I')})",
+        *(f"{_x('by__' + name)} = {_x('new__by__' + name)}" for name in states),
+        *_learn(learned),
     ]
-    add = [f"by_constant[{m}, first + k] += g_{name}[k]" for m, name in enumerate(learned)]
     step = [
-        *_constants(own, how.apart, own=False),
-        *_constants(own, how.apart, own=True),
+        *_constants(own),
+        "kind, settings, more, compact = shape",
         *([f"{_x(CURRENT)} = current"] if back.current else []),
-        *_before(back, states, "at"),
+        *_before(back, states),
+        *([psi] if back.psi else []),
         f"{_x(KICK)} = kick",
-        *(f"{_x('by__' + name)} = carried[{m}, k]" for m, name in enumerate(states)),
+        *_loaded(states, "x_by__", "carried"),
         *_back_step(model, back, how),
-        *(f"carried[{m}, k] = {_x('new__by__' + name)}" for m, name in enumerate(states)),
-        *(f"by_constant[{m}, first + k] += {_x('new__by__' + n)}" for m, n in enumerate(learned)),
+        *_kept(states, lambda name: _x(f"new__by__{name}"), "carried", "first"),
+        *_learn(learned),
         f"return {_x('new__by__I')}",
     ]
-    arguments = (
-        "constants, first, steps, length, shape, kick, kick_length, distance, factor, shift, "
-        "current, kept, by_constant"
-    )
-    backwards = ["for back in range(steps):", "    t = steps - 1 - back"]
     reads = bool(back.reads or back.current)
     return f"""STATES, READS = {len(states)}, {reads}
 
 
-{_trial("back", arguments, lanes, backwards, row, add)}
+@kernel
+def back_strip({_BACK}):
+{_indented(begin, 1)}
+    for back in range(steps):
+{_indented(row, 2)}
 
 
 @kernel
-def back_step(constants, first, t, at, shape, kick, u, current, kept, carried, k, by_constant):
-    kind, one, other, compact = shape
+def back_step(constants, first, t, here, shape, kick, u, current, kept, carried, by_constant):
 {_indented(step, 1)}
 """
 
 
-def _before(back: Adjoint, states: tuple[str, ...], at: str) -> list[str]:
-    """Lines that read the states before a step, whose place is `at`."""
+_BACK = (
+    "constants, first, steps, shape, gradients, scale, count_gradient, distance, at, factor, "
+    "shift, current, kept, by_constant"
+)
+
+
+def _learn(learned: Iterable[str]) -> list[str]:
     return [
-        f"{_x(name)}__0 = kept[{states.index(name)}, {at} - 1] if t > 0 else np.float32(0.0)"
-        for name in back.reads
+        f"add_wide(by_constant, {m} * by_constant.shape[1] + first, {_x('new__by__' + name)})"
+        for m, name in enumerate(learned)
     ]
+
+
+def _before(back: Adjoint, states: tuple[str, ...]) -> list[str]:
+    """Lines that read the states before step t, whose place is `here`."""
+    lines = [f"{_x(name)}__0 = zero" for name in back.reads]
+    if lines:
+        lines.append("if t > 0:")
+    for name in back.reads:
+        place = f"{states.index(name)} * kept.shape[1] + here - STRIP"
+        lines.append(f"    {_x(name)}__0 = load(STRIP, kept, {place})")
+    return lines
 
 
 def _back_step(model: type[Neuron], back: Adjoint, how: Variant) -> list[str]:
     own = model.equations
     out = [f"fired = {_fired(own)}"] if model.spiking else []
     if back.psi:
-        out.append(f"{_x(PSI)} = derivative(kind, one, other, u)")
+        out.append(f"{_x(PSI)} = psi")
     for s in (*back.forwards, *back.backwards):
-        out.append(f"{_x(s.target)} = {write(s.value, NUMBA, _named)}")
+        out.append(f"{_x(s.target)} = {write(s.value, STRIPS, _named)}")
     out += [_flushed(_x(f"new__by__{name}")) for name in own.states]
     if how.holds:
         results = [(name, _x(f"by__{name}")) for name in own.states]
-        results += [(name, "np.float32(0.0)") for name in (CURRENT, *how.learned)]
-        out.append("rests = u == RESTING")
+        results += [(name, "zero") for name in (CURRENT, *how.learned)]
+        out.append("rests = at_least(splat(STRIP, RESTING), u)")
         for name, value in results:
             new = _x(f"new__by__{name}")
-            out.append(f"{new} = {value} if rests else {new}")
+            out.append(f"{new} = where(rests, {value}, {new})")
     return out

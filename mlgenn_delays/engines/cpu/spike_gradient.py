@@ -2,7 +2,15 @@
 
 import numpy as np
 
-from mlgenn_delays.engines.cpu.spikes import RESTING
+from mlgenn_delays.engines.shared.lanes import (
+    STRIP,
+    above,
+    load,
+    magnitude,
+    put,
+    splat,
+    where,
+)
 from mlgenn_delays.engines.shared.numerics import kernel
 from mlgenn_delays.engines.shared.vector import shifted_axpy
 from mlgenn_delays.learning.rules import Atan, Surrogate, Triangle
@@ -20,21 +28,25 @@ def shape_of(surrogate: Surrogate) -> tuple[int, np.float32, np.float32, bool]:
 
 @kernel
 def derivative(kind, one, other, u):
-    """Return psi at distance u from the threshold; `one` and `other` are its settings, in order."""
+    """Return psi of a strip at distances u; `one` and `other` are its settings, in order."""
     if kind == ATAN:
-        x = np.float32(np.pi / 2) * one * u
-        return np.float32(0.5) * one / (np.float32(1.0) + x * x)
-    away = abs(u)
+        x = splat(STRIP, np.float32(np.pi / 2) * one) * u
+        return splat(STRIP, np.float32(0.5) * one) / (splat(STRIP, np.float32(1.0)) + x * x)
+    away, zero, height = magnitude(u), splat(STRIP, np.float32(0.0)), splat(STRIP, other)
     if kind == TRIANGLE:
-        return other * max(np.float32(0.0), np.float32(1.0) - away / one)
-    return other if away < one else np.float32(0.0)
+        left = splat(STRIP, np.float32(1.0)) - away / splat(STRIP, one)
+        return height * where(above(left, zero), left, zero)
+    return where(above(splat(STRIP, one), away), height, zero)
 
 
 @kernel
 def add_spike_gradients(
-    plan, layout, p, size, out_coef, out_address, spectra, traces, e, spike_gradient
+    plan, layout, p, size, out_coef, out_address, neuron_scale, spectra, traces, e, spike_gradient
 ):  # fmt: skip
-    """Add to `spike_gradient` (n, length) dL/d(spike) over feed-forward synapses, in every step."""
+    """Add to `spike_gradient` (n, length) dL/d(spike) over feed-forward synapses, in every step.
+
+    Spikes that are dropped have none.
+    """
     base = e * layout.neurons * layout.length
     for q in range(len(plan.source)):
         if plan.source[q] != p or plan.recurrent_projection[q] or spectra.chosen[q]:
@@ -42,6 +54,8 @@ def add_spike_gradients(
         adjoint = traces.adjoint[plan.group[q]]
         flat = spike_gradient.reshape(-1)
         for i in range(plan.n[p]):
+            if neuron_scale[plan.first[p] + i] == 0.0:
+                continue
             first = np.int64(plan.out[plan.out_first[q] + i])
             last = np.int64(plan.out[plan.out_first[q] + i + 1])
             shifted_axpy(
@@ -62,35 +76,24 @@ def spike_gradient_at(plan, q, i, t, size, out_coef, out_address, base, adjoint)
 
 
 @kernel
-def weigh(
-    plan, layout, p, shape, size, out_coef, out_address, neuron_scale, count_gradient, traces, e,
-    spike_gradient,
+def gather_compact(
+    plan, layout, p, shape, size, out_coef, out_address, distance, at, low, traces, e, psi, strip
 ):  # fmt: skip
-    """Turn dL/d(spike) into psi G in every step, `spike_gradient` (n, length).
+    """Write dL/d(spike) of neurons low..low + STRIP - 1 to a strip, where psi is not 0, else 0.
 
-    With a compact surrogate, dL/d(spike) is summed here, where psi is not 0.
+    Their distances begin at place `at`. ``psi`` (STRIP,) is a buffer.
     """
     kind, one, other, compact = shape
     base = e * layout.neurons * layout.length
-    for i in range(plan.n[p]):
-        at = base + (layout.neuron_row[p] + i) * layout.length
-        weight, extra = neuron_scale[plan.first[p] + i], count_gradient[plan.first[p] + i]
-        row, distance = spike_gradient[i, : layout.steps], traces.distance[at : at + layout.steps]
-        if kind == ATAN:
-            for t in range(layout.steps):
-                x = np.float32(np.pi / 2) * one * distance[t]
-                psi = np.float32(0.5) * one / (np.float32(1.0) + x * x)
-                row[t] = psi * (weight * row[t] + extra)
-            continue
-        for t in range(layout.steps):
-            psi = derivative(kind, one, other, distance[t])
-            row[t] = 0.0
-            if psi != 0.0 and distance[t] != RESTING:
-                total = np.float32(0.0)
+    for t in range(layout.steps):
+        put(psi, 0, derivative(kind, one, other, load(STRIP, distance, at + t * STRIP)))
+        for k in range(min(STRIP, plan.n[p] - low)):
+            total = np.float32(0.0)
+            if psi[k] != 0.0:
                 for q in range(len(plan.source)):
                     if plan.source[q] == p and not plan.recurrent_projection[q]:
                         adjoint = traces.adjoint[plan.group[q]]
                         total += spike_gradient_at(
-                            plan, q, i, t, size, out_coef, out_address, base, adjoint
+                            plan, q, low + k, t, size, out_coef, out_address, base, adjoint
                         )
-                row[t] = psi * (weight * total + extra)
+            strip[t * STRIP + k] = total

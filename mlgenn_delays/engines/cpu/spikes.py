@@ -2,28 +2,43 @@
 
 import numpy as np
 
+from mlgenn_delays.engines.cpu.strips import strip_place
+from mlgenn_delays.engines.shared.lanes import STRIP
 from mlgenn_delays.engines.shared.numerics import kernel
 
-LANES = 8  # neurons worked on at once: each one's steps have to wait for one another
 # Distance from the threshold in a refractory step: no surrogate derivative is left there.
 RESTING = np.float32(-1e30)
 
 
 @kernel
-def note_spikes(strict, at, steps, distance, time):
-    """Write the steps at which one neuron spikes from u, a row; return their number."""
-    count = 0
+def list_spikes(fires, steps, lanes, time):
+    """Write the steps in which neurons of a strip spike to rows of `time` (lanes, T)."""
+    count = np.zeros(STRIP, np.int64)
     for t in range(steps):
-        u = distance[at + t]
-        # Written in any case: without a branch, and at most where the next step writes again.
-        time[count] = t
-        count += u > 0.0 or (u == 0.0 and not strict)
-    return count
+        if fires[t]:
+            for k in range(lanes):
+                if fires[t] >> np.uint16(k) & np.uint16(1):
+                    time[k, count[k]] = t
+                    count[k] += 1
+
+
+@kernel
+def note_spikes(plan, layout, p, strict, distance, traces, low, high):
+    """List the spikes of population p in examples low..high-1, from distances; see `Traces`."""
+    for e in range(low, high):
+        for j in range(plan.n[p]):
+            time, at, count = traces.time[e, layout.neuron_row[p] + j], j % STRIP, 0
+            at += strip_place(layout, p, e, j)
+            for t in range(layout.steps):
+                u = distance[at + t * STRIP]
+                if u > 0.0 or (u == 0.0 and not strict):
+                    time[count] = t
+                    count += 1
 
 
 @kernel
 def show_spikes(plan, layout, p, neuron_scale, traces, e):
-    """Write the spikes of population p as rows of values, where its targets read those."""
+    """Write the listed spikes of population p as rows of values, if its targets read those."""
     if layout.event_driven[p]:
         return
     for j in range(plan.n[p]):

@@ -20,10 +20,30 @@ import numpy as np
 from mlgenn_delays.engines.cpu.spike_gradient import (
     add_spike_gradients,
     derivative,
+    gather_compact,
     spike_gradient_at,
-    weigh,
 )
-from mlgenn_delays.engines.cpu.spikes import LANES, RESTING
+from mlgenn_delays.engines.cpu.spikes import RESTING
+from mlgenn_delays.engines.cpu.strips import add_up, padded, padded_row, strip_place, to_strip
+from mlgenn_delays.engines.shared.lanes import (  # noqa: F401  filled-in code needs them
+    STRIP,
+    above,
+    add_wide,
+    at_least,
+    cos,
+    exp,
+    fetch,
+    load,
+    log,
+    magnitude,
+    power,
+    put,
+    sin,
+    splat,
+    sqrt,
+    tanh,
+    where,
+)
 from mlgenn_delays.engines.shared.numerics import SUBNORMAL, kernel
 from mlgenn_delays.engines.shared.plan import READOUT
 from mlgenn_delays.engines.shared.spectra import TILE, add_back, back_tile, put_back
@@ -34,28 +54,21 @@ STATES, READS = 1, False  # number of its states, whether the adjoint reads any
 
 
 @kernel
-def back_rows(
-    constants, first, steps, length, shape, kick, kick_length, distance, factor, shift, current,
-    kept, by_constant
+def back_strip(
+    constants, first, steps, shape, gradients, scale, count_gradient, distance, at, factor, shift,
+    current, kept, by_constant
 ):  # fmt: skip
-    """Run the adjoints of `LANES` neighbouring neurons back; their distances become dL/dI.
+    """Run the adjoints of a strip, whose neurons begin at `first`, back.
 
-    Rows of `kick` have `kick_length` values, others `length`. What the trial adds to the gradients
-    of constants goes to `by_constant` (L, N).
+    Distances, from `at` on as currents and kept states, become dL/dI. `gradients` is a strip of
+    dL/d(spike), or of dL/dV. What the trial adds to gradients of constants goes to `by_constant`
+    (L, n) float64.
     """
 
 
 @kernel
-def back_few(
-    lanes, constants, first, steps, length, shape, kick, kick_length, distance, factor, shift,
-    current, kept, by_constant
-):  # fmt: skip
-    """The same for fewer of them."""
-
-
-@kernel
-def back_step(constants, first, t, at, shape, kick, u, current, kept, carried, k, by_constant):
-    """Take the adjoints of neuron k back through step t, whose place is `at`; return dL/dI."""
+def back_step(constants, first, t, here, shape, kick, u, current, kept, carried, by_constant):
+    """Take the adjoints of a strip back through step t, whose place is `here`; return dL/dI."""
     return kick
 
 
@@ -63,32 +76,9 @@ def back_step(constants, first, t, at, shape, kick, u, current, kept, carried, k
 
 
 @kernel
-def back_through(plan, layout, p, shape, factor, shift, kicks, kick_length, traces, e, by_constant):
-    """Run the adjoints of all neurons of population p, without recurrent synapses, back."""
-    n, length, steps, first = plan.n[p], layout.length, layout.steps, plan.first[p]
-    at, f, h = (e * layout.neurons + layout.neuron_row[p]) * length, factor[first:], shift[first:]
-    for low in range(0, n, LANES):
-        here, many = at + low * length, min(LANES, n - low)
-        kick = kicks[low * kick_length : (low + many) * kick_length]
-        distance = traces.distance[here : here + many * length]
-        current = traces.current[here : here + many * length]
-        kept = traces.kept[:, here : here + many * length]
-        if many == LANES:
-            back_rows(
-                plan.constant, first + low, steps, length, shape, kick, kick_length, distance,
-                f[low:], h[low:], current, kept, by_constant,
-            )  # fmt: skip
-        else:
-            back_few(
-                many, plan.constant, first + low, steps, length, shape, kick, kick_length, distance,
-                f[low:], h[low:], current, kept, by_constant,
-            )  # fmt: skip
-
-
-@kernel
 def back_recurrent(
-    plan, layout, p, shape, shift, size, out_coef, out_address, neuron_scale, traces, e,
-    spike_gradient, by_constant
+    plan, layout, p, shape, constants, shift, size, out_coef, out_address, neuron_scale, traces,
+    strips, e, spike_gradient, by_constant
 ):  # fmt: skip
     """Run the adjoints of a population that projects to itself back, step by step.
 
@@ -96,103 +86,149 @@ def back_recurrent(
     regularisation.
     """
     kind, one, other, compact = shape
-    n, first = plan.n[p], plan.first[p]
+    n, first, row = plan.n[p], plan.first[p], layout.neuron_row[p]
     base = e * layout.neurons * layout.length
-    carried = np.zeros((STATES, n), np.float32)
+    carried, kick = np.zeros((STATES, len(shift)), np.float32), np.zeros(STRIP, np.float32)
     inner = np.zeros((plan.groups[p], n), np.float32)
     for back in range(layout.steps):
         t = layout.steps - 1 - back
-        for i in range(n):
-            at = base + (layout.neuron_row[p] + i) * layout.length + t
-            u = traces.distance[at]
-            psi = derivative(kind, one, other, u)
-            kick = np.float32(0.0)
-            if psi != 0.0 and u != RESTING:
-                kick = spike_gradient[i, t]
+        for low in range(0, n, STRIP):
+            at = strip_place(layout, p, e, low) + t * STRIP
+            u = load(STRIP, strips.distance, at)
+            put(kick, 0, derivative(kind, one, other, u))
+            for k in range(min(STRIP, n - low)):
+                i, psi = low + k, kick[k]
+                if psi == 0.0 or strips.distance[at + k] == RESTING:
+                    kick[k] = 0.0
+                    continue
+                by_spike = spike_gradient[i, t]
                 for q in range(len(plan.source)):
                     if plan.source[q] == p and (plan.recurrent_projection[q] or compact):
                         adjoint = traces.adjoint[plan.group[q]]
-                        kick += neuron_scale[first + i] * spike_gradient_at(
+                        by_spike += neuron_scale[first + i] * spike_gradient_at(
                             plan, q, i, t, size, out_coef, out_address, base, adjoint
                         )
-                kick *= psi
-            current = traces.current[at] + shift[first + i]
-            traces.distance[at] = back_step(
-                plan.constant, first, t, at, shape, kick, u, current, traces.kept, carried, i,
-                by_constant,
+                kick[k] = by_spike * psi
+            current = load(STRIP, strips.current, at) + load(STRIP, shift, low)
+            by_current = back_step(
+                constants, low, t, at, shape, load(STRIP, kick, 0), u, current, strips.kept,
+                carried, by_constant,
             )  # fmt: skip
+            put(strips.distance, at, by_current)
         for g in range(plan.groups[p]):
             for i in range(n):
-                at = base + (layout.neuron_row[p] + i) * layout.length + t
+                at = strip_place(layout, p, e, i) + t * STRIP + i % STRIP
                 r = (
-                    plan.scale[g, first + i] * traces.distance[at]
+                    plan.scale[g, first + i] * strips.distance[at]
                     + plan.decay[g, first + i] * inner[g, i]
                 )
                 r = np.float32(0.0) if abs(r) <= SUBNORMAL else r
                 inner[g, i] = r
-                traces.adjoint[g, at] = r
+                traces.adjoint[g, base + (row + i) * layout.length + t] = r
 
 
 @kernel
 def back_spiking(
-    plan, layout, p, shape, factor, shift, size, out_coef, out_address, neuron_scale,
-    count_gradient, spectra, tile, k, traces, e, spike_gradient, by_constant
+    plan, layout, p, shape, constants, factor, shift, size, out_coef, out_address, neuron_scale,
+    count_gradient, spectra, tile, k, traces, strips, e, buffers, by_constant, sums
 ):  # fmt: skip
-    """Turn the distances of population p in example e into dL/dI.
+    """Turn the distances of population p in example e into dL/dI, and add up these.
 
     If there is a tile, its example k holds spectra of part of dL/d(spike).
     """
-    compact, n = shape[3], plan.n[p]
+    compact, n, first = shape[3], plan.n[p], plan.first[p]
+    spike_gradient = buffers.spike_gradient
     spike_gradient[:n] = 0.0
     if not compact:
         if len(tile) > 0:
             put_back(spectra, layout, n, tile, k, spike_gradient)
         add_spike_gradients(
-            plan, layout, p, size, out_coef, out_address, spectra, traces, e, spike_gradient
-        )
+            plan, layout, p, size, out_coef, out_address, neuron_scale, spectra, traces, e,
+            spike_gradient,
+        )  # fmt: skip
     if plan.recurrent_population[p]:
         for i in range(n):
-            weight, extra = neuron_scale[plan.first[p] + i], count_gradient[plan.first[p] + i]
+            weight, extra = neuron_scale[first + i], count_gradient[first + i]
             for t in range(layout.steps):
                 spike_gradient[i, t] = weight * spike_gradient[i, t] + extra
         back_recurrent(
-            plan, layout, p, shape, shift, size, out_coef, out_address, neuron_scale, traces, e,
-            spike_gradient, by_constant,
+            plan, layout, p, shape, constants, shift, size, out_coef, out_address, neuron_scale,
+            traces, strips, e, spike_gradient, by_constant,
         )  # fmt: skip
         return
-    weigh(
-        plan, layout, p, shape, size, out_coef, out_address, neuron_scale, count_gradient, traces,
-        e, spike_gradient,
-    )  # fmt: skip
-    back_through(
-        plan, layout, p, shape, factor, shift, spike_gradient.reshape(-1), layout.length, traces, e,
-        by_constant,
-    )  # fmt: skip
+    scale, extra = padded_row(neuron_scale, first, n), padded_row(count_gradient, first, n)
+    flat, strip, length = spike_gradient.reshape(-1), buffers.other, layout.length
+    for low in range(0, n, STRIP):
+        at = strip_place(layout, p, e, low)
+        if compact:
+            gather_compact(
+                plan, layout, p, shape, size, out_coef, out_address, strips.distance, at, low,
+                traces, e, buffers.block, strip,
+            )  # fmt: skip
+        else:
+            to_strip(flat, low * length, length, layout.span, strip, 0)
+        back_strip(
+            constants, low, layout.steps, shape, strip, scale, extra, strips.distance, at, factor,
+            shift, strips.current, strips.kept, by_constant,
+        )  # fmt: skip
+        if sums.shape[1] > 0:
+            add_up(layout, p, n, low, strips.distance, strips.current, e, buffers.found, sums)
+
+
+@kernel
+def back_readout(
+    plan, layout, p, shape, constants, factor, shift, by_voltage, strips, e, buffers, by_constant,
+    sums
+):  # fmt: skip
+    """Write dL/dI of the output population in example e from dL/dV (K, T), and add up these."""
+    n, strip = plan.n[p], buffers.other
+    for low in range(0, n, STRIP):
+        for k in range(min(STRIP, n - low)):
+            for t in range(layout.steps):
+                strip[t * STRIP + k] = by_voltage[low + k, t]
+        back_strip(
+            constants, low, layout.steps, shape, strip, shift, shift, strips.distance,
+            strip_place(layout, p, e, low), factor, shift, strips.current, strips.kept, by_constant,
+        )  # fmt: skip
+        if sums.shape[1] > 0:
+            add_up(layout, p, n, low, strips.distance, strips.current, e, buffers.found, sums)
 
 
 @kernel
 def back_neurons(
     plan, layout, p, shape, factor, shift, size, out_coef, out_address, spike_scale, drive,
-    count_gradient, spectra, traces, low, high, buffers, by_constant
+    count_gradient, spectra, traces, strips, edges, buffers, by_constant, sums
 ):  # fmt: skip
-    """Write dL/dI of population p in examples low..high-1 where its distances were.
+    """Write dL/dI of population p where its distances were, in the examples between the edges.
 
-    `drive` (B, K, T) is dL/dV of the output.
+    `drive` (B, K, T) is dL/dV of the output. If the currents are normalised, dL/dI is by the
+    normalised ones, and its sums go to `sums`; else that is empty. Gradients of constants between
+    edges c and c + 1 are added to by_constant[c].
     """
-    tile = back_tile(plan, spectra, p)
-    for e in range(low, high):
+    n, first, tile = plan.n[p], plan.first[p], back_tile(plan, spectra, p)
+    constants = padded(plan.constant, first, n)
+    own_factor, own_shift = padded_row(factor, first, n), padded_row(shift, first, n)
+    learned = np.empty((by_constant.shape[1], len(own_shift)))
+    c = 0
+    for e in range(edges[0], edges[-1]):
+        c += e == edges[c + 1]
         neuron_scale = spike_scale[e if len(spike_scale) > 1 else 0]
-        if plan.kind[p] != READOUT:
-            k = (e - low) % TILE
+        learned[:] = 0.0
+        if plan.kind[p] == READOUT:
+            back_readout(
+                plan, layout, p, shape, constants, own_factor, own_shift, drive[e], strips, e,
+                buffers, learned, sums,
+            )  # fmt: skip
+        else:
+            k = (e - edges[0]) % TILE
             if k == 0 and len(tile) > 0:
                 tile[:] = 0.0
-                add_back(plan, layout, spectra, p, e, min(e + TILE, high), tile)
+                add_back(plan, layout, spectra, p, e, min(e + TILE, edges[-1]), tile)
             back_spiking(
-                plan, layout, p, shape, factor, shift, size, out_coef, out_address, neuron_scale,
-                count_gradient, spectra, tile, k, traces, e, buffers.spike_gradient, by_constant,
+                plan, layout, p, shape, constants, own_factor, own_shift, size, out_coef,
+                out_address, neuron_scale, count_gradient, spectra, tile, k, traces, strips, e,
+                buffers, learned, sums,
             )  # fmt: skip
-            continue
-        back_through(
-            plan, layout, p, shape, factor, shift, drive[e].reshape(-1), layout.steps, traces, e,
-            by_constant,
-        )  # fmt: skip
+        for m in range(len(learned)):
+            for j in range(n):
+                by_constant[c, m, first + j] += learned[m, j]

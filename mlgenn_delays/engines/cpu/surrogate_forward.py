@@ -1,8 +1,8 @@
 """Neurons through whole trials, from their synaptic currents, for `SurrogateBPTT`.
 
 The current of a step is factor I + shift (shift holds the bias; both hold the normalisation, if
-any). The distance u from the threshold stays in `Traces.distance`, for the surrogate derivative;
-refractory steps are marked `RESTING`. Rows run along time.
+any). The distance u from the threshold stays in `Strips.distance`, for the surrogate derivative;
+refractory steps are marked `RESTING`. Neurons go strip by strip.
 
 `neuron_code` makes a module of this one per neuron model, the blanks filled in.
 """
@@ -10,14 +10,34 @@ refractory steps are marked `RESTING`. Rows run along time.
 import numpy as np
 
 from mlgenn_delays.engines.cpu.spikes import (
-    LANES,
     RESTING,  # noqa: F401  filled-in code needs it
     feed_back,
-    note_spikes,
+    list_spikes,
     show_spikes,
+)
+from mlgenn_delays.engines.cpu.strips import padded, padded_row, strip_place, to_rows
+from mlgenn_delays.engines.shared.lanes import (  # noqa: F401  filled-in code needs them
+    STRIP,
+    above,
+    at_least,
+    cos,
+    exp,
+    fetch,
+    load,
+    log,
+    magnitude,
+    power,
+    put,
+    sin,
+    splat,
+    sqrt,
+    tanh,
+    where,
 )
 from mlgenn_delays.engines.shared.numerics import SUBNORMAL, kernel
 from mlgenn_delays.engines.shared.plan import READOUT
+
+AHEAD = 32  # steps whose currents are fetched before they are needed
 
 # Of the neuron
 
@@ -26,126 +46,129 @@ STATES, STRICT, KEEPS = 1, False, False
 
 
 @kernel
-def run_rows(
-    constants, first, hold, steps, length, out_length, factor, shift, current, distance, kept
-):
-    """Run `LANES` neighbouring neurons, whose constants begin at `first`, through the trial.
+def run_strip(
+    constants, first, hold, steps, factor, shift, scale, current, at, out, to, kept, sent, fires,
+    counts
+):  # fmt: skip
+    """Run the neurons of a strip, which begin at `first`, through the trial.
 
-    Rows of `current` and `kept` have `length` values, those of `distance` `out_length`.
+    Their currents and kept states begin at `at`. u, or V of a readout, goes to `out` from `to` on,
+    what spikes send to strip `sent`, which neurons spike to `fires`, how often to `counts`.
     """
 
 
 @kernel
-def run_few(
-    lanes, constants, first, hold, steps, length, out_length, factor, shift, current, distance, kept
-):
-    """The same for fewer of them."""
+def run_step(constants, first, hold, current, states):
+    """Move a strip on; return its distances from the threshold, and which neurons spike.
 
-
-@kernel
-def run_step(constants, first, hold, current, states, resting, k):
-    """Move neuron k on; return its distance from the threshold, and whether it spikes."""
-    return current, False
+    `states` (STATES + 1, n) ends with the steps that each neuron still rests.
+    """
+    return current, np.uint16(0)
 
 
 # For any neuron
 
 
 @kernel
-def run_through(plan, layout, p, factor, shift, e, current, out, out_at, out_length, kept):
-    """Run all neurons of population p, without recurrent synapses, in example e."""
-    n, length, steps, hold = plan.n[p], layout.length, layout.steps, plan.refractory[p]
-    first, f, h = plan.first[p], factor[plan.first[p] :], shift[plan.first[p] :]
-    at = (e * layout.neurons + layout.neuron_row[p]) * length
-    for low in range(0, n, LANES):
-        many = min(LANES, n - low)
-        here, there = at + low * length, out_at + low * out_length
-        own = current[here : here + many * length]
-        result = out[there : there + many * out_length]
-        rows = kept[:, here : here + many * length]
-        if many == LANES:
-            run_rows(
-                plan.constant, first + low, hold, steps, length, out_length, f[low:], h[low:], own,
-                result, rows,
-            )  # fmt: skip
-        else:
-            run_few(
-                many, plan.constant, first + low, hold, steps, length, out_length, f[low:], h[low:],
-                own, result, rows,
-            )  # fmt: skip
-
-
-@kernel
-def run_spiking(plan, layout, p, factor, shift, traces, e):
+def run_spiking(
+    plan, layout, p, constants, factor, shift, neuron_scale, traces, strips, e, buffers, counts
+):  # fmt: skip
     """Run population p, without recurrent synapses, in example e."""
-    n, length, row = plan.n[p], layout.length, layout.neuron_row[p]
-    at = (e * layout.neurons + row) * length
-    run_through(
-        plan, layout, p, factor, shift, e, traces.current, traces.distance, at, length, traces.kept
-    )
-    for j in range(n):
-        time = traces.time[e, row + j]
-        traces.counts[e, row + j] = note_spikes(
-            STRICT, at + j * length, layout.steps, traces.distance, time
-        )
+    n, length, steps, row = plan.n[p], layout.length, layout.steps, layout.neuron_row[p]
+    scale = padded_row(neuron_scale, plan.first[p], n)
+    for low in range(0, n, STRIP):
+        lanes, at = min(STRIP, n - low), strip_place(layout, p, e, low)
+        run_strip(
+            constants, low, plan.refractory[p], steps, factor, shift, scale, strips.current, at,
+            strips.distance, at, strips.kept, buffers.strip, buffers.fires, counts,
+        )  # fmt: skip
+        for k in range(lanes):
+            traces.counts[e, row + low + k] = np.int64(counts[low + k])
+        if layout.event_driven[p]:
+            list_spikes(buffers.fires, steps, lanes, traces.time[e, row + low :])
+            continue
+        to = (1 + e * layout.sources + layout.source_row[p] + low) * length
+        to_rows(buffers.strip, 0, lanes, layout.span, traces.sources, to, length, buffers.block)
 
 
 @kernel
 def run_recurrent(
-    plan, layout, p, factor, shift, size, first_step, coef, neuron_scale, traces, e, rows
-):
+    plan, layout, p, constants, factor, shift, size, first_step, coef, neuron_scale, traces,
+    strips, e, rows
+):  # fmt: skip
     """Run a population that projects to itself through example e, step by step."""
-    n, first = plan.n[p], plan.first[p]
+    n, first, row = plan.n[p], plan.first[p], layout.neuron_row[p]
     rows[: plan.groups[p], :n] = 0.0
-    states, resting = np.zeros((STATES, n), np.float32), np.zeros(n, np.int64)
+    states, total = np.zeros((STATES + 1, len(shift)), np.float32), np.zeros(STRIP, np.float32)
     inner = np.zeros((plan.groups[p], n), np.float32)
-    base = e * layout.neurons + layout.neuron_row[p]
-    traces.counts[e, layout.neuron_row[p] : layout.neuron_row[p] + n] = 0
+    traces.counts[e, row : row + n] = 0
     for t in range(layout.steps):
-        for k in range(n):
-            at = (base + k) * layout.length + t
-            total = factor[first + k] * traces.current[at] + shift[first + k]
-            for g in range(plan.groups[p]):
-                x = plan.decay[g, first + k] * inner[g, k] + rows[g, k, t]
-                inner[g, k] = np.float32(0.0) if abs(x) <= SUBNORMAL else x
-                total += plan.scale[g, first + k] * inner[g, k]
-            u, fired = run_step(plan.constant, first, plan.refractory[p], total, states, resting, k)
-            traces.distance[at] = u
+        for low in range(0, n, STRIP):
+            at, lanes = strip_place(layout, p, e, low) + t * STRIP, min(STRIP, n - low)
+            for k in range(low, low + lanes):
+                x = factor[k] * strips.current[at + k - low] + shift[k]
+                for g in range(plan.groups[p]):
+                    y = plan.decay[g, first + k] * inner[g, k] + rows[g, k, t]
+                    inner[g, k] = np.float32(0.0) if abs(y) <= SUBNORMAL else y
+                    x += plan.scale[g, first + k] * inner[g, k]
+                total[k - low] = x
+            u, fired = run_step(constants, low, plan.refractory[p], load(STRIP, total, 0), states)
+            put(strips.distance, at, u)
             if KEEPS:
-                traces.current[at] = total - shift[first + k]
+                put(strips.current, at, load(STRIP, total, 0) - load(STRIP, shift, low))
                 for m in range(STATES):
-                    traces.kept[m, at] = states[m, k]
+                    own = load(STRIP, states, m * states.shape[1] + low)
+                    put(strips.kept, m * strips.kept.shape[1] + at, own)
             if fired:
-                row = layout.neuron_row[p] + k
-                traces.time[e, row, traces.counts[e, row]] = t
-                traces.counts[e, row] += 1
-                feed_back(plan, p, k, t, size, first_step, coef, neuron_scale[first + k], rows)
+                for k in range(lanes):
+                    if fired >> np.uint16(k) & np.uint16(1):
+                        j = low + k
+                        traces.time[e, row + j, traces.counts[e, row + j]] = t
+                        traces.counts[e, row + j] += 1
+                        own_scale = neuron_scale[first + j]
+                        feed_back(plan, p, j, t, size, first_step, coef, own_scale, rows)
 
 
 @kernel
-def run_readout(plan, layout, p, factor, shift, traces, e):
+def run_readout(plan, layout, p, constants, factor, shift, traces, strips, e, buffers, counts):
     """Run the output population in example e: its V."""
-    flat, size = traces.voltage_out.reshape(-1), plan.n[p] * layout.steps
-    run_through(
-        plan, layout, p, factor, shift, e, traces.current, flat, e * size, layout.steps, traces.kept
-    )
+    n = plan.n[p]
+    for low in range(0, n, STRIP):
+        run_strip(
+            constants, low, plan.refractory[p], layout.steps, factor, shift, shift, strips.current,
+            strip_place(layout, p, e, low), buffers.strip, 0, strips.kept, buffers.other,
+            buffers.fires, counts,
+        )  # fmt: skip
+        for k in range(min(STRIP, n - low)):
+            for t in range(layout.steps):
+                traces.voltage_out[e, low + k, t] = buffers.strip[t * STRIP + k]
 
 
 @kernel
 def run_neurons(
-    plan, layout, p, factor, shift, size, first_step, coef, spike_scale, traces, low, high, buffers
+    plan, layout, p, factor, shift, size, first_step, coef, spike_scale, traces, strips, low, high,
+    buffers
 ):  # fmt: skip
     """Run population p in examples low..high-1 from its synaptic currents."""
+    n, first = plan.n[p], plan.first[p]
+    constants = padded(plan.constant, first, n)
+    own_factor, own_shift = padded_row(factor, first, n), padded_row(shift, first, n)
+    counts = np.empty(len(own_shift), np.float32)
     for e in range(low, high):
         neuron_scale = spike_scale[e if len(spike_scale) > 1 else 0]
         if plan.kind[p] == READOUT:
-            run_readout(plan, layout, p, factor, shift, traces, e)
-            continue
-        if plan.recurrent_population[p]:
-            run_recurrent(
-                plan, layout, p, factor, shift, size, first_step, coef, neuron_scale, traces, e,
-                buffers.rows,
+            run_readout(
+                plan, layout, p, constants, own_factor, own_shift, traces, strips, e, buffers,
+                counts,
             )  # fmt: skip
+        elif plan.recurrent_population[p]:
+            run_recurrent(
+                plan, layout, p, constants, own_factor, own_shift, size, first_step, coef,
+                neuron_scale, traces, strips, e, buffers.rows,
+            )  # fmt: skip
+            show_spikes(plan, layout, p, neuron_scale, traces, e)
         else:
-            run_spiking(plan, layout, p, factor, shift, traces, e)
-        show_spikes(plan, layout, p, neuron_scale, traces, e)
+            run_spiking(
+                plan, layout, p, constants, own_factor, own_shift, neuron_scale, traces, strips, e,
+                buffers, counts,
+            )  # fmt: skip

@@ -14,7 +14,9 @@ from mlgenn_delays.data.types import Batch
 from mlgenn_delays.engines.cpu import currents
 from mlgenn_delays.engines.cpu.frequency_domain import FrequencyDomain, synapses_of
 from mlgenn_delays.engines.cpu.neuron_code import NeuronKernels, Variant, neuron_kernels
+from mlgenn_delays.engines.cpu.normalisation import Normalisation
 from mlgenn_delays.engines.cpu.spike_gradient import shape_of
+from mlgenn_delays.engines.cpu.spikes import note_spikes
 from mlgenn_delays.engines.ranks import Share
 from mlgenn_delays.engines.results import Recording
 from mlgenn_delays.engines.shared.candidate_gradients import correlate
@@ -31,23 +33,25 @@ from mlgenn_delays.engines.shared.taps import (
 )
 from mlgenn_delays.engines.shared.traces import (
     RowLayout,
+    Strips,
     ThreadBuffers,
     Traces,
     events_of,
     make_row_layout,
+    make_strips,
     make_thread_buffers,
     make_traces,
     max_shift_of,
+    rows_of,
     show_input,
     spike_starts,
 )
 from mlgenn_delays.learning import Atan, SurrogateBPTT
-from mlgenn_delays.machine import CHUNK_BYTES
+from mlgenn_delays.machine import CHUNK_BYTES, chunks
 from mlgenn_delays.network import CurrentInput
-from mlgenn_delays.network.models import EPSILON
 from mlgenn_delays.neurons.equations import CURRENT
 
-MOMENTUM = 0.1  # share of a batch in the running statistics
+RUNS = 4  # of chunks, per thread: so few that what a call costs is little, and no thread waits long
 
 
 class TimestepSimulation(Simulation):
@@ -57,14 +61,16 @@ class TimestepSimulation(Simulation):
         self.context, self._keeps = context, keeps
         self._steps = 0
         self._traces: Traces | None = None
+        self._strips: Strips | None = None
         self._row_layout: RowLayout
         self._buffers: SimpleQueue[ThreadBuffers] = SimpleQueue()
         self._frequency: FrequencyDomain
         self._taps: dict[float | None, tuple[Taps, np.ndarray, np.ndarray, Spectra]] = {}
+        self._sums = np.empty(0, np.float32)
         self._width: float | None = None
         self._scores: Scores | None = None  # of the batch just run
         self._share: Share  # how ranks shared it
-        self._batch_stats: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+        self._norms = Normalisation(context)
         self._counts = np.zeros((0, 0), np.int64)
         self._current_input = isinstance(context.network.input().model, CurrentInput)
         rule = context.rule
@@ -77,13 +83,10 @@ class TimestepSimulation(Simulation):
         if p not in self._of_neurons:
             name, plan = self.context.layout.names[p], self._plan
             model: Any = self.context.network.populations[name].model
-            own = plan.constant[:, plan.first[p] : plan.first[p + 1]]
             kind: Any = type(model)
             neurons = self.context.parameters.neurons.get(name)
             learned = neurons.names if neurons is not None else ()
-            rows = zip(model.equations.used(), own, strict=False)
-            apart = tuple(n for n, row in rows if n in learned or (row != row[0]).any())
-            variant = Variant(bool(plan.refractory[p]), apart, learned, self._keeps)
+            variant = Variant(bool(plan.refractory[p]), learned, self._keeps)
             self._of_neurons[p] = neuron_kernels(kind, variant)
         return self._of_neurons[p]
 
@@ -99,10 +102,11 @@ class TimestepSimulation(Simulation):
         self._taps.clear()
         self._plan = self.context.plan
 
-    def _fit(self, batch: Batch) -> Traces:
+    def _fit(self, batch: Batch) -> tuple[Traces, Strips]:
         plan, size = self._plan, len(batch)
         if batch.n_steps != self._steps:
             self._steps, self._traces = batch.n_steps, None  # freed before the new ones are made
+            self._strips = None
             self._taps.clear()
         if self._traces is None or len(self._traces.counts) < size:
             compact = self._surrogate.compact
@@ -110,14 +114,16 @@ class TimestepSimulation(Simulation):
             max_shift = max_shift_of(self.context.parameters, self._steps)
             self._row_layout = make_row_layout(plan, self._steps, max_shift, walked & compact)
             classes = self.context.network.output().n
-            self._traces = make_traces(plan, self._row_layout, size, classes, self._states())
+            self._traces = make_traces(plan, self._row_layout, size, classes)
+            self._strips = make_strips(self._row_layout, size, self._states())
             longest = max_shift - 2
             self._frequency = FrequencyDomain(self.context, self._row_layout, self._traces, longest)
             self._taps.clear()
             self._buffers = SimpleQueue()
             for _ in range(self.context.workers.threads):
                 self._buffers.put(make_thread_buffers(plan, self._row_layout))
-        return self._traces
+        assert self._strips is not None
+        return self._traces, self._strips
 
     def _tapped(self, width: float | None) -> tuple[Taps, np.ndarray, np.ndarray, Spectra]:
         """Return the taps of all synapses, their coefficients and places, and their spectra."""
@@ -140,43 +146,51 @@ class TimestepSimulation(Simulation):
         scored: bool = True,
     ) -> ForwardResult:  # fmt: skip
         """Run a batch; see `Simulation`."""
-        traces, plan, size = self._fit(batch), self._plan, len(batch)
-        self._width = width
+        (traces, strips), plan, size = self._fit(batch), self._plan, len(batch)
+        self._width, learns = width, width is not None
         taps, coef, address, spectra = self._tapped(width)
         room = max(1, CHUNK_BYTES // max(4, 4 * len(address)))
         self._share = share = self.context.share(size, most=room, whole=not scored)
         self._frequency.begin(share)
-        show_input(plan, self._row_layout, batch, traces, *share.own)
+        self.context.spread_over(
+            *share.own,
+            lambda low, high: show_input(plan, self._row_layout, batch, traces, low, high),
+        )
         starts, times = events_of(batch)
         for p in range(len(plan.kind)):
             if plan.kind[p] == INPUT:
                 continue
 
-            def charge(k: int, low: int, high: int, buffers: ThreadBuffers, p: int = p) -> None:
+            sums = self._norms.room(p, size if learns else 0)
+
+            def charge(
+                k: int, edges: np.ndarray, buffers: ThreadBuffers, p: int = p,
+                sums: np.ndarray = sums,
+            ) -> None:  # fmt: skip
                 currents.run_currents(
                     plan, self._row_layout, p, taps.size, taps.first, coef, address, starts, times,
-                    spike_scale, spectra, traces, low, high, buffers,
+                    spike_scale, spectra, traces, strips, edges[0], edges[-1], buffers, sums,
                 )  # fmt: skip
 
             self._frequency.transform_sources(plan, spectra, p)
-            self._over_chunks(charge)
-            factor, shift = self._affine(p, size, width is not None)
+            self._over_runs(share.own_chunks(), charge)
+            factor, shift = self._norms.affine(p, share, self._steps, sums if learns else None)
             self._affines[p], kernels = (factor, shift), self._kernels(p)
 
             def fire(
-                k: int, low: int, high: int, buffers: ThreadBuffers, p: int = p,
+                k: int, edges: np.ndarray, buffers: ThreadBuffers, p: int = p,
                 factor: np.ndarray = factor, shift: np.ndarray = shift,
                 kernels: NeuronKernels = kernels,
             ) -> None:  # fmt: skip
                 kernels.forward.run_neurons(
                     plan, self._row_layout, p, factor, shift, taps.size, taps.first, coef,
-                    spike_scale, traces, low, high, buffers,
+                    spike_scale, traces, strips, edges[0], edges[-1], buffers,
                 )  # fmt: skip
 
-            self._over_chunks(fire)
+            self._over_runs(share.own_chunks(), fire)
         self._counts = self._spikes(size)
         share.gather(self._counts)
-        voltage, learns = traces.voltage_out[:size], width is not None
+        voltage = traces.voltage_out[:size]
         self._scores = None
         if scored:
             self._scores = self.context.score_shared(share, voltage, batch, learns=learns)
@@ -185,51 +199,22 @@ class TimestepSimulation(Simulation):
     def _over_chunks(self, task: Callable[..., None]) -> None:
         self.context.over_chunks(self._share.own_chunks(), self._buffers, task)
 
-    def _affine(self, p: int, size: int, training: bool) -> tuple[np.ndarray, np.ndarray]:
-        """Return factor and shift of each neuron's current, (N,) float32 each."""
-        plan, name = self._plan, self.context.layout.names[p]
-        factor, shift = np.ones(len(plan.bias), np.float32), plan.bias.copy()
-        norm = self.context.parameters.norms.get(name)
-        if norm is None:
-            return factor, shift
-        own = self.context.layout.neurons[name]
-        mean, variance = norm.mean.astype(np.float64), norm.variance.astype(np.float64)
-        if training:
-            mean, variance = self._statistics(p, size)
-            self._batch_stats[name] = mean, variance
-        root = np.sqrt(variance + EPSILON)
-        factor[own] = norm.gain / root
-        shift[own] += (norm.offset - mean * (norm.gain / root)).astype(np.float32)
-        return factor, shift
+    def _over_runs(self, parts: list[tuple[int, int, int]], task: Callable[..., None]) -> None:
+        """Run task(first part, edges, buffers) over runs of consecutive parts, as few as will do.
 
-    def _sums(self, p: int, size: int, rows: np.ndarray) -> np.ndarray:
-        """Return the sums of rows, and of their products with the currents, (2, n) float64."""
-        assert self._traces is not None
-        layout, n, traces = self._row_layout, int(self._plan.n[p]), self._traces
-        sums = np.empty((2, size, n))
-        self._over_chunks(
-            lambda k, low, high, buffers: currents.add_up(
-                layout, layout.neuron_row[p], n, rows, traces.current, low, high, sums
-            )
-        )
-        for each in sums:
-            self._share.gather(each)
-        return sums.sum(1)
-
-    def _statistics(self, p: int, size: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return mean and variance of the currents over batch and time, (n,) float64 each."""
-        assert self._traces is not None
-        mean, square = self._sums(p, size, self._traces.current) / (size * self._steps)
-        return mean, np.maximum(square - mean * mean, 0.0)
+        ``edges`` are the examples between which a run's parts lie. Each call takes time by itself.
+        """
+        threads = self.context.workers.threads
+        runs = []
+        for begin, end in chunks(len(parts), 1 if threads == 1 else RUNS * threads):
+            own = parts[begin:end]
+            edges = np.array([*(low for _, low, _ in own), own[-1][2]])
+            runs.append((own[0][0], edges))
+        self.context.over_chunks(runs, self._buffers, task)
 
     def keep_statistics(self, size: int) -> None:
         """Update the running statistics with those of the last batch; see `Simulation`."""
-        count = size * self._steps
-        for name, (mean, variance) in self._batch_stats.items():
-            norm = self.context.parameters.norms[name]
-            unbiased = variance * (count / max(1, count - 1))
-            norm.mean += np.float32(MOMENTUM) * (mean.astype(np.float32) - norm.mean)
-            norm.variance += np.float32(MOMENTUM) * (unbiased.astype(np.float32) - norm.variance)
+        self._norms.keep(size * self._steps)
 
     def _spikes(self, size: int) -> np.ndarray:
         """Return the spikes of every neuron, (size, N) int64."""
@@ -241,10 +226,17 @@ class TimestepSimulation(Simulation):
 
     # Backwards
 
+    def _room(self, groups: int, taps: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return room for the gradients of taps in groups of examples, and for their sum."""
+        if len(self._sums) < (1 + groups) * taps:
+            self._sums = np.empty((1 + groups) * taps, np.float32)
+        rows = self._sums[: (1 + groups) * taps].reshape(1 + groups, taps)
+        return rows[1:], rows[0]
+
     def backward(self, batch: Batch, spike_scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the gradients of the batch just run; see `Simulation`."""
-        assert self._traces is not None and self._scores is not None
-        drive = self._scores.drive
+        assert self._traces is not None and self._strips is not None and self._scores is not None
+        drive, strips = self._scores.drive, self._strips
         traces, plan, size, p_ = self._traces, self._plan, len(batch), self.context.parameters
         taps, _, address, spectra = self._tapped(self._width)
         shape, places = shape_of(self._surrogate), len(plan.out_synapse) * taps.size
@@ -254,38 +246,38 @@ class TimestepSimulation(Simulation):
         count_gradient = self.context.spike_count_gradient(self._counts)
         most = max((len(own.names) for own in p_.neurons.values()), default=0)
         by_constant = np.zeros((len(self._share.chunks), most, len(plan.bias)))
-        sums = np.zeros((len(self._share.groups), len(address)), np.float32)
-        total = np.empty(len(address), np.float32)
+        sums, total = self._room(len(self._share.groups), len(address))
         for p in range(len(plan.kind) - 1, -1, -1):
             if plan.kind[p] == INPUT:
                 continue
 
-            kernels = self._kernels(p)
+            kernels, products = self._kernels(p), self._norms.room(p, size)
 
             def neurons_back(
-                k: int, low: int, high: int, buffers: ThreadBuffers, p: int = p,
-                kernels: NeuronKernels = kernels,
+                k: int, edges: np.ndarray, buffers: ThreadBuffers, p: int = p,
+                kernels: NeuronKernels = kernels, products: np.ndarray = products,
             ) -> None:  # fmt: skip
                 kernels.backward.back_neurons(
                     plan, self._row_layout, p, shape, *self._affines[p], taps.size, out_coef,
-                    out_address, spike_scale, drive, count_gradient, spectra, traces, low, high,
-                    buffers, by_constant[k],
+                    out_address, spike_scale, drive, count_gradient, spectra, traces, strips, edges,
+                    buffers, by_constant[k:], products,
                 )  # fmt: skip
 
-            self._over_chunks(neurons_back)
-            self._normalise_back(p, size)
+            self._over_runs(self._share.own_chunks(), neurons_back)
+            linear = self._norms.back(p, self._share, self._steps, products)
 
             def arrivals_back(
-                k: int, low: int, high: int, buffers: ThreadBuffers, p: int = p
-            ) -> None:
+                k: int, edges: np.ndarray, buffers: ThreadBuffers, p: int = p,
+                linear: np.ndarray = linear,
+            ) -> None:  # fmt: skip
                 currents.back_arrivals(
                     plan, self._row_layout, p, taps.size, taps.first, address, starts, times,
-                    spike_scale, spectra, traces, low, high, sums[k],
+                    spike_scale, spectra, linear, traces, strips, edges, buffers, sums[k:],
                 )  # fmt: skip
 
-            self.context.over_chunks(self._share.own_groups(), self._buffers, arrivals_back)
+            self._over_runs(self._share.own_groups(), arrivals_back)
             self._frequency.add_gradients(plan, spectra, taps, p, total)
-            self._learn_synapses(p, batch, spike_scale)
+            self._learn_synapses(p, batch, spike_scale, linear)
         self._share.gather_chunks(by_constant)
         for name, neurons in p_.neurons.items():
             own = by_constant.sum(0)[: len(neurons.names), self.context.layout.neurons[name]]
@@ -297,10 +289,12 @@ class TimestepSimulation(Simulation):
         gather_gradient(taps, p_.weight, total, by_weight, by_delay)
         return by_weight, by_delay
 
-    def _learn_synapses(self, p: int, batch: Batch, spike_scale: np.ndarray) -> None:
+    def _learn_synapses(
+        self, p: int, batch: Batch, spike_scale: np.ndarray, linear: np.ndarray
+    ) -> None:
         """Take the gradients of learned time constants of synapses onto population p."""
-        assert self._traces is not None
-        traces, plan = self._traces, self._plan
+        assert self._traces is not None and self._strips is not None
+        traces, strips, plan = self._traces, self._strips, self._plan
         taps, coef, address, _ = self._tapped(self._width)
         starts, times = events_of(batch)
         for group in self.context.parameters.synapses.values():
@@ -314,33 +308,12 @@ class TimestepSimulation(Simulation):
             ) -> None:  # fmt: skip
                 currents.add_synapse_products(
                     plan, self._row_layout, p, g, taps.size, taps.first, coef, address, starts,
-                    times, spike_scale, traces, low, high, buffers, sums[k],
+                    times, spike_scale, linear, traces, strips, low, high, buffers, sums[k],
                 )  # fmt: skip
 
             self._over_chunks(products)
             self._share.gather_chunks(sums)
             group.take_gradients(sums.sum(0))
-
-    def _normalise_back(self, p: int, size: int) -> None:
-        name = self.context.layout.names[p]
-        if name not in self.context.parameters.norms:
-            return
-        norm, traces, layout = self.context.parameters.norms[name], self._traces, self._row_layout
-        mean, variance = self._batch_stats[name]
-        assert traces is not None
-        root, n, row = np.sqrt(variance + EPSILON), int(self._plan.n[p]), layout.neuron_row[p]
-        by_offset, by_product = self._sums(p, size, traces.distance)
-        by_gain = (by_product - mean * by_offset) / root
-        norm.by_gain, norm.by_offset = by_gain.astype(np.float32), by_offset.astype(np.float32)
-        count, factor = size * self._steps, norm.gain / root
-        by_current = -factor / root * (by_gain / count)
-        rest = -factor * (by_offset / count) - by_current * mean
-        linear = [a.astype(np.float32) for a in (by_current, factor, rest)]
-        self._over_chunks(
-            lambda k, low, high, buffers: currents.combine(
-                layout, row, n, *linear, traces, low, high
-            )
-        )
 
     def correlate(
         self, batch: Batch, spike_scale: np.ndarray, q: int, first: np.ndarray, size: int
@@ -357,11 +330,15 @@ class TimestepSimulation(Simulation):
 
     def recording(self, batch: Batch) -> Recording:
         """Return spikes and voltages of the batch just run."""
-        assert self._traces is not None
+        assert self._traces is not None and self._strips is not None
         traces, size, layout = self._traces, len(batch), self.context.layout
-        start, time = {}, {}
+        start, time, distance = {}, {}, self._strips.distance
         for name in layout.spiking:
-            row = self._row_layout.neuron_row[layout.names.index(name)]
+            p = layout.names.index(name)
+            row = self._row_layout.neuron_row[p]
+            if not (self._row_layout.event_driven[p] or self._plan.recurrent_population[p]):
+                strict = self._kernels(p).forward.STRICT
+                note_spikes(self._plan, self._row_layout, p, strict, distance, traces, 0, size)
             count = self._counts[:, layout.neurons[name]]
             start[name] = spike_starts(count)
             valid = np.arange(self._steps) < count[:, :, None]
@@ -371,17 +348,15 @@ class TimestepSimulation(Simulation):
 
     def variables(self, size: int, names: Collection[str]) -> dict[tuple[str, str], np.ndarray]:
         """Return variables in the batch just run, (size, n, T) by population and name."""
-        assert self._traces is not None
-        traces, layout, plan = self._traces, self._row_layout, self._plan
-        shape, out = (-1, layout.neurons, layout.length), {}
+        assert self._strips is not None
+        strips, layout, plan, out = self._strips, self._row_layout, self._plan, {}
         for p in map(int, np.flatnonzero(plan.kind != INPUT)):
             population = self.context.layout.names[p]
             model: Any = self.context.network.populations[population].model
-            rows = slice(layout.neuron_row[p], layout.neuron_row[p] + plan.n[p])
             factor, shift = (a[plan.first[p] : plan.first[p + 1], None] for a in self._affines[p])
-            own = dict(zip(model.equations.states, traces.kept, strict=False))
-            own[CURRENT] = traces.current
+            own = dict(zip(model.equations.states, strips.kept, strict=False))
+            own[CURRENT] = strips.current
             for name in [name for name in own if name in names]:
-                found = own[name].reshape(shape)[:size, rows, : layout.steps]
-                out[population, name] = found * factor + shift if name == CURRENT else found.copy()
+                found = rows_of(plan, layout, p, own[name])[:size]
+                out[population, name] = found * factor + shift if name == CURRENT else found
         return out

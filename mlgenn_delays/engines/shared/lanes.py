@@ -15,12 +15,14 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 from numba import config, types
+from numba.core import cgutils
 from numba.extending import intrinsic as numba_intrinsic
 from numba.extending import models, overload, register_model
 
 intrinsic: Any = numba_intrinsic
 LANES = 8  # neurons whose values of a step lie side by side, then those of the next step
 BLOCK = 32  # neurons that take a step at once: what one waits for is hidden by the others
+STRIP = 16  # those of a strip, in `SurrogateBPTT`
 PAIR = 2
 
 
@@ -118,6 +120,22 @@ def put_rows(typing: Any, array: Any, place: Any, length: Any, value: Any) -> An
 
 
 @intrinsic
+def fetch(typing: Any, array: Any, place: Any) -> Any:
+    """Have the cache line of an element of an array fetched; it may lie past the array's end."""
+
+    def code(context: Any, builder: Any, signature: Any, given: Any) -> Any:
+        kinds = [ir.IntType(8).as_pointer(), *[ir.IntType(32)] * 3]
+        kind, name = ir.FunctionType(ir.VoidType(), kinds), "llvm.prefetch.p0i8"
+        act = cgutils.get_or_insert_function(builder.module, kind, name)
+        at = _pointer(context, builder, signature.args[0], given[0], given[1], 1)
+        # To be read, kept in all caches, as data.
+        builder.call(act, [builder.bitcast(at, kinds[0]), *(_int32(k) for k in (0, 3, 1))])
+        return context.get_dummy_value()
+
+    return types.void(array, types.uint64), code
+
+
+@intrinsic
 def splat(typing: Any, n: Any, value: Any) -> Any:
     """Return a float32 in all of n lanes; n is a literal."""
 
@@ -146,24 +164,70 @@ def lane(typing: Any, vector: Any, k: Any) -> Any:
 
 
 @intrinsic
-def at_least(typing: Any, one: Any, other: Any) -> Any:
-    """Return the lanes of `BLOCK` in which one >= other, as bits."""
+def with_lane(typing: Any, vector: Any, k: Any, value: Any) -> Any:
+    """Return a vector whose lane k is another value."""
 
     def code(context: Any, builder: Any, signature: Any, given: Any) -> Any:
-        return builder.bitcast(builder.fcmp_ordered(">=", *given), ir.IntType(BLOCK))
+        return builder.insert_element(given[0], given[2], given[1])
 
-    return types.uint32(one, one), code
+    return vector(vector, types.uint64, types.float32), code
+
+
+def _bits(kind: Any) -> Any:
+    return types.Integer.from_bitwidth(kind.n, signed=False)
+
+
+def _comparison(sign: str) -> Any:
+    def compare(typing: Any, one: Any, other: Any) -> Any:
+        def code(context: Any, builder: Any, signature: Any, given: Any) -> Any:
+            return builder.bitcast(builder.fcmp_ordered(sign, *given), ir.IntType(one.n))
+
+        return _bits(one)(one, one), code
+
+    return intrinsic(compare)
+
+
+at_least = _comparison(">=")  # the lanes in which one >= other, as bits
+above = _comparison(">")
 
 
 @intrinsic
 def where(typing: Any, bits: Any, one: Any, other: Any) -> Any:
-    """Return `one` in the lanes of `BLOCK` whose bits are set, `other` elsewhere."""
+    """Return `one` in the lanes whose bits are set, `other` elsewhere."""
 
     def code(context: Any, builder: Any, signature: Any, given: Any) -> Any:
-        mask = builder.bitcast(given[0], _vector(BLOCK, ir.IntType(1)))
+        mask = builder.bitcast(given[0], _vector(one.n, ir.IntType(1)))
         return builder.select(mask, given[1], given[2])
 
-    return one(types.uint32, one, one), code
+    return one(_bits(one), one, one), code
+
+
+@intrinsic
+def magnitude(typing: Any, vector: Any) -> Any:
+    """Return the absolute values."""
+
+    def code(context: Any, builder: Any, signature: Any, given: Any) -> Any:
+        kind = _vector(vector.n)
+        name = f"llvm.fabs.v{vector.n}f32"
+        act = cgutils.get_or_insert_function(builder.module, ir.FunctionType(kind, [kind]), name)
+        return builder.call(act, given)
+
+    return vector(vector), code
+
+
+@intrinsic
+def add_wide(typing: Any, sums: Any, place: Any, vector: Any) -> Any:
+    """Add a vector to as many elements of an array of float64 from a place on."""
+
+    def code(context: Any, builder: Any, signature: Any, given: Any) -> Any:
+        wide = ir.VectorType(ir.DoubleType(), vector.n)
+        data = context.make_array(sums)(context, builder, given[0]).data
+        at = builder.bitcast(builder.gep(data, [given[1]]), wide.as_pointer())
+        total = builder.fadd(builder.load(at, align=8), builder.fpext(given[2], wide))
+        builder.store(total, at, align=8)
+        return context.get_dummy_value()
+
+    return types.void(sums, types.uint64, vector), code
 
 
 @intrinsic
@@ -209,8 +273,67 @@ def _operator(act: Callable[..., Any], instruction: str) -> None:
     overload(act)(act_on)
 
 
-for _act, _instruction in ((operator.add, "fadd"), (operator.sub, "fsub"), (operator.mul, "fmul")):
+_INSTRUCTIONS = {
+    operator.add: "fadd", operator.sub: "fsub", operator.mul: "fmul", operator.truediv: "fdiv",
+}  # fmt: skip
+for _act, _instruction in _INSTRUCTIONS.items():
     _operator(_act, _instruction)
+
+
+@intrinsic
+def _negated(typing: Any, vector: Any) -> Any:
+    def code(context: Any, builder: Any, signature: Any, given: Any) -> Any:
+        return builder.fneg(given[0])
+
+    return vector(vector), code
+
+
+@overload(operator.neg)
+def _negative(vector):  # type: ignore[no-untyped-def]
+    return (lambda vector: _negated(vector)) if isinstance(vector, Floats) else None
+
+
+def _by_lane(act: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function of vectors that takes one lane after the other, as single numbers are."""
+
+    def by_lane(vector: Any) -> Any:
+        return act(vector)
+
+    def of_vector(vector):  # type: ignore[no-untyped-def]
+        n = vector.n
+
+        def each(vector):  # type: ignore[no-untyped-def]
+            out = vector
+            for k in range(n):
+                out = with_lane(out, k, np.float32(act(lane(vector, k))))
+            return out
+
+        return each
+
+    overload(by_lane)(of_vector)
+    return by_lane
+
+
+exp, log, sqrt = _by_lane(np.exp), _by_lane(np.log), _by_lane(np.sqrt)
+tanh, sin, cos = _by_lane(np.tanh), _by_lane(np.sin), _by_lane(np.cos)
+
+
+def power(one: Any, other: Any) -> Any:
+    """Return one to the power of other."""
+    return one**other
+
+
+@overload(power)
+def _power(one, other):  # type: ignore[no-untyped-def]
+    n = one.n
+
+    def each(one, other):  # type: ignore[no-untyped-def]
+        out = one
+        for k in range(n):
+            out = with_lane(out, k, np.float32(lane(one, k) ** lane(other, k)))
+        return out
+
+    return each
 
 
 def _plain() -> dict[str, Callable[..., Any]]:
@@ -235,27 +358,39 @@ def _plain() -> dict[str, Callable[..., Any]]:
     def put_pairs(array: Any, place: Any, length: Any, one: Any, two: Any) -> None:
         put_rows(array, place, length, np.stack([one, two], 1).reshape(-1))
 
-    def at_least(one: Any, other: Any) -> Any:
-        return np.packbits(one >= other, bitorder="little").view(np.uint32)[0]
+    def as_bits(lanes: Any) -> Any:
+        return np.packbits(lanes, bitorder="little").view(f"uint{len(lanes)}")[0]
 
     def where(bits: Any, one: Any, other: Any) -> Any:
-        each = np.unpackbits(np.array([bits], np.uint32).view(np.uint8), bitorder="little")
-        return np.where(each.astype(bool), one, other)
+        return np.where(int(bits) >> np.arange(len(one)) & 1, one, other)
 
     def lowest(bits: Any) -> Any:
         return np.uint64((int(bits) & -int(bits)).bit_length() - 1 if bits else 64)
 
+    def with_lane(vector: Any, k: Any, value: Any) -> Any:
+        out = vector.copy()
+        out[int(k)] = value
+        return out
+
+    def add_wide(sums: Any, place: Any, vector: Any) -> None:
+        sums.reshape(-1)[int(place) : int(place) + len(vector)] += vector
+
     return {
+        "add_wide": add_wide,
+        "with_lane": with_lane,
+        "magnitude": np.abs,
         "put": put,
         "put_rows": put_rows,
         "load_rows": load_rows,
         "lowest": lowest,
-        "at_least": at_least,
         "put_pairs": put_pairs,
         "where": where,
+        "fetch": lambda array, place: None,
         "load": lambda n, array, place: array.reshape(-1)[int(place) : int(place) + n].copy(),
         "splat": lambda n, value: np.full(n, value, np.float32),
         "lane": lambda vector, k: vector[k],
+        "at_least": lambda one, other: as_bits(one >= other),
+        "above": lambda one, other: as_bits(one > other),
     }
 
 

@@ -55,15 +55,28 @@ def cross_entropy(logits, label, smoothing):
 
 
 @kernel
+def share_out(voltage, logits, shares):
+    """Write the logits (K,) of V (K, T) by the sum of softmax, and each step's softmax.
+
+    It goes to shares (K, T), or (K, 1) where that of one step after the other will do.
+    """
+    classes, steps = voltage.shape
+    share, sums = np.empty(classes, np.float32), np.zeros(classes)
+    for t in range(steps):
+        softmax(voltage[:, t], share)
+        at = t if shares.shape[1] > 1 else 0
+        for k in range(classes):
+            sums[k] += share[k]
+            shares[k, at] = share[k]
+    logits[:] = sums
+
+
+@kernel
 def read_out(readout, voltage, logits):
     """Write the logits (K,) of V (K, T)."""
     classes, steps = voltage.shape
     if readout == SOFTMAX_SUM:
-        share, sums = np.empty(classes, np.float32), np.zeros(classes)
-        for t in range(steps):
-            softmax(voltage[:, t], share)
-            sums += share
-        logits[:] = sums
+        share_out(voltage, logits, np.empty((classes, 1), np.float32))
         return
     weight = np.ones(steps)
     if readout == EXPWEIGHTED:
@@ -81,7 +94,7 @@ def read_out(readout, voltage, logits):
 
 @kernel
 def loss_drive(readout, voltage, logits, label, smoothing, drive):
-    """Write dL/dV (K, T) of the cross-entropy."""
+    """Write dL/dV (K, T) of the cross-entropy; for SOFTMAX_SUM, `share_out` wrote to it before."""
     classes, steps = voltage.shape
     outer = np.empty(classes, np.float32)
     softmax(logits, outer)
@@ -89,14 +102,12 @@ def loss_drive(readout, voltage, logits, label, smoothing, drive):
     if smoothing != 0.0:
         outer -= smoothing / np.float32(classes)
     if readout == SOFTMAX_SUM:
-        share = np.empty(classes, np.float32)
         for t in range(steps):
-            softmax(voltage[:, t], share)
             mean = 0.0
             for k in range(classes):
-                mean += share[k] * outer[k]
+                mean += drive[k, t] * outer[k]
             for k in range(classes):
-                drive[k, t] = share[k] * (outer[k] - mean)
+                drive[k, t] *= outer[k] - mean
         return
     weight = np.ones(steps, np.float32)
     if readout == EXPWEIGHTED:
@@ -117,6 +128,13 @@ def read_out_examples(readout, voltage, logits, low, high):
     """Write the logits (B, K) of V (B, K, T) in examples low..high-1."""
     for e in range(low, high):
         read_out(readout, voltage[e], logits[e])
+
+
+@kernel
+def share_out_examples(voltage, logits, shares, low, high):
+    """Do what `share_out` does in examples low..high-1, all steps' (B, K, T)."""
+    for e in range(low, high):
+        share_out(voltage[e], logits[e], shares[e])
 
 
 @kernel

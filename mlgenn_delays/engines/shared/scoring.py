@@ -14,11 +14,13 @@ from mlgenn_delays.data.types import Batch
 from mlgenn_delays.engines.metrics import metric_for
 from mlgenn_delays.engines.ranks import Range, Ranks
 from mlgenn_delays.engines.shared.readout import (
+    SOFTMAX_SUM,
     compare_examples,
     drive_examples,
     entropy_examples,
     error_drive_examples,
     read_out_examples,
+    share_out_examples,
 )
 from mlgenn_delays.engines.shared.spike_trains import Filter, Spread
 from mlgenn_delays.learning.losses import (
@@ -98,9 +100,9 @@ def score(
 
     `trains` filters target spike trains, for a loss of those.
     """
-    outputs = Outputs(voltage, read_out(readout, voltage, spread))
     if isinstance(loss, CrossEntropy):
-        return _entropy(loss, readout, outputs, batch, spread, learns)
+        return _entropy(loss, readout, voltage, batch, spread, learns)
+    outputs = Outputs(voltage, read_out(readout, voltage, spread))
     if isinstance(loss, SpikeCountLoss):
         return _count_error(loss, outputs, batch, spread, learns)
     if isinstance(loss, SpikeTimeLoss):
@@ -132,23 +134,28 @@ def _statistics(outputs: Outputs, batch: Batch, first: int, spread: Spread) -> n
 def _entropy(
     settings: CrossEntropy,
     readout: int,
-    outputs: Outputs,
+    voltage: np.ndarray,
     batch: Batch,
     spread: Spread,
     learns: bool,
 ) -> Scores:
-    (voltage, logits), labels = outputs, batch.labels
+    logits, labels = np.empty(voltage.shape[:2], np.float32), batch.labels
     smoothing = np.float32(settings.label_smoothing)
     loss = np.empty(len(voltage), np.float32)
     drive = np.empty_like(voltage) if learns else None
 
     def task(low: int, high: int) -> None:
+        if drive is not None and readout == SOFTMAX_SUM:
+            share_out_examples(voltage, logits, drive, low, high)
+        else:
+            read_out_examples(readout, voltage, logits, low, high)
         entropy_examples(logits, labels, smoothing, loss, low, high)
         if drive is not None:
             drive_examples(readout, voltage, logits, labels, smoothing, drive, low, high)
 
     spread(len(voltage), task)
-    return Scores(logits, loss, _statistics(outputs, batch, 0, spread), drive)
+    statistics = _statistics(Outputs(voltage, logits), batch, 0, spread)
+    return Scores(logits, loss, statistics, drive)
 
 
 def _count_error(

@@ -1,6 +1,6 @@
 """What engines differ in: a simulation runs batches forwards and back, on what a context holds."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -62,10 +62,10 @@ class SimulationContext:
         return make_share(ALONE if whole else self.ranks, size, most)
 
     def over_chunks(
-        self, parts: list[tuple[int, int, int]], pool: "SimpleQueue[Any]",
+        self, parts: Sequence[tuple[Any, ...]], pool: "SimpleQueue[Any]",
         task: Callable[..., None],
     ) -> None:  # fmt: skip
-        """Run task(chunk, low, high, buffers) over chunks, or groups of them, of a `Share`."""
+        """Run task(*part, buffers) over parts of a batch, such as the chunks of a `Share`."""
 
         def one(k: int) -> None:
             buffers = pool.get()

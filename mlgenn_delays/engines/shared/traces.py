@@ -1,8 +1,9 @@
-"""Rows of values along time, one per neuron, that `TimestepSimulation` works on.
+"""Rows of values along time, one per neuron, that `TimestepSimulation` works on, and strips.
 
 Row r begins at ``r * length`` of a flat array: example by example, population by population. The
 places behind the last of T steps hold zeros for the longest delay, so that a shifted read past
-either end of a row meets zeros.
+either end of a row meets zeros. Strip s (see `strip_vector`) begins at ``s * span * STRIP``, in the
+same order; the last one of a population has lanes without a neuron.
 """
 
 from typing import NamedTuple
@@ -10,10 +11,13 @@ from typing import NamedTuple
 import numpy as np
 
 from mlgenn_delays.data.types import Batch, CurrentBatch
+from mlgenn_delays.engines.shared.lanes import STRIP
 from mlgenn_delays.engines.shared.numerics import kernel
 from mlgenn_delays.engines.shared.parameters import Parameters
 from mlgenn_delays.engines.shared.plan import INPUT, READOUT, SPIKING, Plan
 from mlgenn_delays.engines.shared.vector import LANES
+
+LINE = 64  # bytes of a cache line
 
 
 class RowLayout(NamedTuple):
@@ -27,6 +31,8 @@ class RowLayout(NamedTuple):
     neuron_row: np.ndarray  # (P,) first row of a population among those of an example's neurons
     sources: int  # rows of sources per example
     neurons: int  # rows of neurons per example
+    strip: np.ndarray  # (P,) first strip of a population among those of an example
+    strips: int  # per example
     # (P,) whether a population's spikes are walked one by one: its row of values is not needed
     event_driven: np.ndarray
 
@@ -36,9 +42,6 @@ class Traces(NamedTuple):
 
     # what each source sends, for spikes 0 or the neuron's scale; a row of zeros, then B examples
     sources: np.ndarray
-    current: np.ndarray  # synaptic currents before normalisation
-    distance: np.ndarray  # from the threshold; in the backward pass, dL/dI takes its place
-    kept: np.ndarray  # (S, places) states after each step, if they are kept
     # (G,) rows of dL/d(arrivals) of each synapse group; a row of zeros at the end
     adjoint: np.ndarray
     time: np.ndarray  # (B, neurons, T) uint32 steps of the spikes
@@ -46,12 +49,28 @@ class Traces(NamedTuple):
     voltage_out: np.ndarray  # (B, K, T) V of the output
 
 
-class ThreadBuffers(NamedTuple):
-    """Buffers of one thread of `TimestepSimulation`."""
+class Strips(NamedTuple):
+    """The strips of a batch, end to end."""
 
-    arrivals: np.ndarray  # (n length,) arrivals of a population
+    current: np.ndarray  # synaptic currents before normalisation
+    # from the threshold; in the backward pass, the derivative by the normalised current takes its
+    # place
+    distance: np.ndarray
+    kept: np.ndarray  # (S, places) states after each step, if they are kept
+
+
+class ThreadBuffers(NamedTuple):
+    """Buffers of one thread of `TimestepSimulation`; n is rounded up to whole strips."""
+
+    current: np.ndarray  # (n length,) currents of a population
+    arrivals: np.ndarray  # (n length,) its arrivals over `Exponential` synapses
     rows: np.ndarray  # (G, n, length) arrivals of a recurrent population
     spike_gradient: np.ndarray  # (n, length) dL/d(spike) of a population
+    strip: np.ndarray  # (span STRIP,) one strip, 0 behind the trial
+    other: np.ndarray  # (span STRIP,) another one
+    block: np.ndarray  # (STRIP STRIP,) of a strip
+    found: np.ndarray  # (2 STRIP,) float64 sums of a strip
+    fires: np.ndarray  # (T,) uint16 which neurons of a strip spike in each step
 
 
 def max_shift_of(parameters: Parameters, steps: int) -> int:
@@ -65,37 +84,70 @@ def make_row_layout(plan: Plan, steps: int, max_shift: int, event_driven: np.nda
     length = -(-max(span, steps + max_shift) // LANES) * LANES
     wanted = np.where((plan.kind == READOUT) | event_driven, 0, plan.n)
     own = np.where(plan.kind == INPUT, 0, plan.n)
+    strips = -(-own // STRIP)
     return RowLayout(
         steps, span, length, np.cumsum(wanted) - wanted, np.cumsum(own) - own,
-        int(wanted.sum()), int(own.sum()), event_driven,
+        int(wanted.sum()), int(own.sum()), np.cumsum(strips) - strips, int(strips.sum()),
+        event_driven,
     )  # fmt: skip
 
 
-def make_traces(
-    plan: Plan, layout: RowLayout, examples: int, classes: int, states: int = 0
-) -> Traces:
-    """Allocate the rows of B examples, with so many states to keep of each neuron."""
+def aligned(*shape: int) -> np.ndarray:
+    """Return zeros, float32, from the start of a cache line on: vectors do not cross lines."""
+    size = int(np.prod(shape))
+    whole = np.zeros(size + LANES, np.float32)
+    first = -whole.ctypes.data % LINE // whole.itemsize
+    return whole[first : first + size].reshape(shape)
+
+
+def make_traces(plan: Plan, layout: RowLayout, examples: int, classes: int) -> Traces:
+    """Allocate the rows of B examples."""
     places = examples * layout.neurons * layout.length
     return Traces(
-        sources=np.zeros((1 + examples * layout.sources) * layout.length + LANES, np.float32),
-        current=np.zeros(places, np.float32),
-        distance=np.zeros(places, np.float32),
-        kept=np.zeros((states, places if states else 0), np.float32),
-        adjoint=np.zeros((int(plan.groups.max()), places + layout.length), np.float32),
+        sources=aligned((1 + examples * layout.sources) * layout.length + LANES),
+        adjoint=aligned(int(plan.groups.max()), places + layout.length),
         time=np.empty((examples, layout.neurons, layout.steps), np.uint32),
         counts=np.zeros((examples, layout.neurons), np.int64),
         voltage_out=np.empty((examples, classes, layout.steps), np.float32),
     )
 
 
+def make_strips(layout: RowLayout, examples: int, states: int) -> Strips:
+    """Allocate the strips of B examples, with so many states to keep of each neuron."""
+    places = examples * layout.strips * layout.span * STRIP
+    return Strips(
+        current=aligned(places),
+        distance=aligned(places),
+        kept=aligned(states, places if states else 0),
+    )
+
+
+def rows_of(plan: Plan, layout: RowLayout, p: int, strips: np.ndarray) -> np.ndarray:
+    """Return a copy of population p's strips as rows, (B, n, T)."""
+    n = int(plan.n[p])
+    own = slice(layout.strip[p], layout.strip[p] - (-n // STRIP))
+    found = strips.reshape(-1, layout.strips, layout.span, STRIP)[:, own, : layout.steps]
+    return found.transpose(0, 1, 3, 2).reshape(len(found), -1, layout.steps)[:, :n]
+
+
 def make_thread_buffers(plan: Plan, layout: RowLayout) -> ThreadBuffers:
     """Allocate the buffers of a thread."""
-    spiking = plan.n[plan.kind == SPIKING]
-    wide = int(plan.n[plan.recurrent_population].max(initial=0))
+
+    def widest(chosen: np.ndarray) -> int:
+        return -(-int(plan.n[chosen].max(initial=1)) // STRIP) * STRIP
+
+    rows = widest(plan.kind != INPUT) * layout.length
+    recurrent = widest(plan.recurrent_population)
     return ThreadBuffers(
-        arrivals=np.zeros(int(plan.n[plan.kind != INPUT].max()) * layout.length, np.float32),
-        rows=np.zeros((int(plan.groups.max()), wide, layout.length), np.float32),
-        spike_gradient=np.zeros((int(spiking.max(initial=1)), layout.length), np.float32),
+        current=aligned(rows),
+        arrivals=aligned(rows),
+        rows=aligned(int(plan.groups.max()), recurrent, layout.length),
+        spike_gradient=aligned(widest(plan.kind == SPIKING), layout.length),
+        strip=aligned(layout.span * STRIP),
+        other=aligned(layout.span * STRIP),
+        block=aligned(STRIP * STRIP),
+        found=np.zeros(2 * STRIP),
+        fires=np.zeros(layout.steps, np.uint16),
     )
 
 

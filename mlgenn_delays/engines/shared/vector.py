@@ -20,7 +20,9 @@ intrinsic: Any = numba_intrinsic
 LANES = 16
 VECTOR = ir.VectorType(ir.FloatType(), LANES)
 _INDEX = ir.IntType(64)
-_ABREAST = 4  # vectors worked on at once, so that each one's latency is hidden
+_ABREAST = 4  # vectors worked on at least at once, so that each one's latency is hidden
+_VECTORS = tuple(range(8, 0, -1))  # of a sum of rows at once: most trials' last ones in one go
+_TAPS = (8, 4, 2, 1)  # at once against one row
 
 
 def word(value: int) -> Any:
@@ -77,38 +79,52 @@ class Writer:
         total = self.builder.call(self._fma, [one, other, self.builder.load(place)])
         self.builder.store(total, place)
 
-    def total(self, vector: Any) -> Any:
-        """Return the sum of all lanes, halves first."""
-        lanes = LANES
+    def totals(self, vectors: list[Any]) -> Any:
+        """Return the sums of all lanes of 1, 2, 4 or 8 vectors, as a vector, halves first."""
+        lanes = LANES  # of each sum
         while lanes > 1:
             lanes //= 2
-            low, high = (
-                ir.Constant(ir.VectorType(ir.IntType(32), lanes), [k + first for k in range(lanes)])
-                for first in (0, lanes)
-            )
-            none = ir.Constant(vector.type, ir.Undefined)
-            vector = self.builder.fadd(
-                self.builder.shuffle_vector(vector, none, low),
-                self.builder.shuffle_vector(vector, none, high),
-            )
-        return self.builder.extract_element(vector, ir.Constant(ir.IntType(32), 0))
+            pairs = list(zip(vectors[::2], vectors[1::2], strict=True)) if vectors[1:] else []
+            vectors = [self._halves(*pair, lanes) for pair in pairs or [(vectors[0], None)]]
+        return vectors[0]
+
+    def _halves(self, one: Any, other: Any, lanes: int) -> Any:
+        """Return first plus second halves of each sum's lanes, of one vector and then another."""
+        count = one.type.count * (1 if other is None else 2)
+        none = ir.Constant(one.type, ir.Undefined)
+        both = []
+        for first in (0, lanes):
+            order = [k + first for start in range(0, count, 2 * lanes) for k in
+                     range(start, start + lanes)]  # fmt: skip
+            mask = ir.Constant(ir.VectorType(ir.IntType(32), len(order)), order)
+            both.append(self.builder.shuffle_vector(one, none if other is None else other, mask))
+        return self.builder.fadd(*both)
 
     def loop(self, low: Any, high: Any, step: int, body: Callable[[Any], None]) -> None:
         """Write ``for i in range(low, high, step): body(i)``."""
         with cgutils.for_range_slice(self.builder, low, high, word(step)) as (index, _):
             body(index)
 
-    def blocks(self, low: Any, high: Any, unit: int, body: Callable[[Any, int], None]) -> None:
-        """Write a loop over units, `_ABREAST` at a time (``body(i, many)``), the rest at once."""
-        builder = self.builder
-        many = word(_ABREAST * unit)
-        count = builder.sdiv(builder.sub(high, low), many)
-        whole = self.add(low, builder.mul(count, many))
-        self.loop(low, whole, _ABREAST * unit, lambda index: body(index, _ABREAST))
-        left = builder.sub(high, whole)
-        for rest in range(1, _ABREAST):
-            with builder.if_then(builder.icmp_signed("==", left, word(rest * unit))):
-                body(whole, rest)
+    def blocks(
+        self, low: Any, high: Any, unit: int, sizes: tuple[int, ...],
+        body: Callable[[Any, int], None],
+    ) -> None:  # fmt: skip
+        """Write a loop over units, ``body(i, many)``: as many as fit of each of the falling sizes.
+
+        After the first, each size must go at most once into what is left.
+        """
+        many = word(sizes[0] * unit)
+        count = self.builder.sdiv(self.builder.sub(high, low), many)
+        whole = self.add(low, self.builder.mul(count, many))
+        self.loop(low, whole, sizes[0] * unit, lambda index: body(index, sizes[0]))
+        place = cgutils.alloca_once(self.builder, _INDEX)
+        self.builder.store(whole, place)
+        for size in sizes[1:]:
+            begin, step = self.builder.load(place), word(size * unit)
+            fits = self.builder.icmp_signed(">=", self.builder.sub(high, begin), step)
+            with self.builder.if_then(fits):
+                body(begin, size)
+                self.builder.store(self.add(begin, step), place)
 
 
 @intrinsic
@@ -154,7 +170,7 @@ def shifted_axpy(typing: Any, out: Any, at: Any, n: Any, x: Any, base: Any, addr
                     total = builder.fadd(total, builder.load(sums[way][m]))
                 w.store(total, out, place)
 
-        w.blocks(word(0), n, LANES, block)
+        w.blocks(word(0), n, LANES, _VECTORS, block)
         return context.get_dummy_value()
 
     return signature, code
@@ -187,11 +203,11 @@ def shifted_dot(typing: Any, out: Any, row: Any, at: Any, n: Any, x: Any, base: 
                     w.multiply_add(value, w.load(x, w.add(place, u)), total)
 
             w.loop(word(0), n, LANES, step)
-            for each, total in zip(own, sums, strict=True):
-                grown = builder.fadd(w.at(out, each), w.total(builder.load(total)))
-                builder.store(grown, builder.gep(out, [each]))
+            totals = w.totals([builder.load(total) for total in sums])
+            here = builder.bitcast(builder.gep(out, [k]), totals.type.as_pointer())
+            builder.store(builder.fadd(builder.load(here, align=4), totals), here, align=4)
 
-        w.blocks(first, last, 1, block)
+        w.blocks(first, last, 1, _TAPS, block)
         return context.get_dummy_value()
 
     return signature, code
