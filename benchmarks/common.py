@@ -1,5 +1,7 @@
 """What benchmarks that compare with PyTorch have in common: network, data, rule and rewiring."""
 
+DROPOUT = 0.4
+
 
 def make_network(settings: dict, sizes: tuple = (40, 256, 10), *, normalise: bool = True) -> object:
     """Return the network of a row, with `sizes` neurons per population."""
@@ -36,14 +38,20 @@ def make_data(settings: dict, channels: int = 40, classes: int = 10) -> object:
     return CurrentData(values, labels, settings["dt"], tuple(map(str, range(classes))))
 
 
-def make_rule(settings: dict, dropout: float = 0.4) -> object:
-    """Return what our side learns by; sigma stays where it is."""
-    from mlgenn_delays import Adam, Gaussian, SurrogateBPTT
+def make_kernel(settings: dict) -> object:
+    """Return the delay kernels of both sides, of a sigma that stays or, in a schedule, falls."""
+    from mlgenn_delays import Gaussian
 
-    sigma = settings["sigma"]
+    start = settings.get("sigma_start", settings["sigma"])
+    return Gaussian(start, settings["sigma"], epochs=settings.get("annealed", 0.0))
+
+
+def make_rule(settings: dict, dropout: float = DROPOUT) -> object:
+    """Return what our side learns by."""
+    from mlgenn_delays import Adam, SurrogateBPTT
+
     return SurrogateBPTT(
-        weights=Adam(1e-3), delays=Adam(0.1),
-        kernel=Gaussian(sigma_start=sigma, sigma_end=sigma, epochs=0),
+        weights=Adam(1e-3), delays=Adam(0.1), kernel=make_kernel(settings),
         dropout={"hidden": dropout}, l1=settings["l1"] if settings["rewiring"] == "signed" else 0.0,
     )  # fmt: skip
 
