@@ -250,6 +250,7 @@ PARTS: dict[str, tuple[str, tuple[str, ...]]] = {
             "engines/shared/lanes.py",
             "engines/shared/numerics.py",
             "engines/shared/plan.py",
+            "engines/shared/spectral_vector.py",
             "engines/shared/traces.py",
             "engines/shared/vector.py",
             "neurons/adjoint.py",

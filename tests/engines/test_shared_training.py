@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from mlgenn_delays.engines import ranks
+from mlgenn_delays.engines.cpu import frequency_domain
+from mlgenn_delays.engines.shared import spectra
 from tests.engines.shared_training import CASES, hashes, outcome
 from tests.fake_mpi import FakeWorld
 from tests.processes import mpiexec, printed
@@ -34,6 +36,16 @@ def test_chunks_that_memory_joins_are_run_whole(monkeypatch):
     monkeypatch.setattr("mlgenn_delays.engines.cpu.timestep_simulation.CHUNK_BYTES", 700)
     wanted = outcome("normalised_rigl")
     for found in FakeWorld(2).on_all(lambda rank: outcome("normalised_rigl", "mpi")):
+        assert all(found[key].tobytes() == each.tobytes() for key, each in wanted.items())
+
+
+@pytest.mark.parametrize("room", [2**27, 2000])
+def test_ranks_add_spectra_in_their_order(room, monkeypatch):
+    monkeypatch.setattr(spectra, "SHIFTED", 1e9)
+    monkeypatch.setattr(frequency_domain, "RANKS_BYTES", room)
+    wanted = outcome("normalised_rigl")
+    assert any((wanted[key] != each).any() for key, each in alone("normalised_rigl").items())
+    for found in FakeWorld(3).on_all(lambda rank: outcome("normalised_rigl", "mpi")):
         assert all(found[key].tobytes() == each.tobytes() for key, each in wanted.items())
 
 

@@ -11,7 +11,8 @@ and, backwards, sum_t x_i[t] R_j[t + k + 1] per tap, R the adjoint at the arriva
 A neuron's arrivals are one contiguous row along time, filled synapse by synapse, so that the row
 stays in the first-level cache. Rows of values (input currents; spikes under a surrogate that needs
 every step) are added with `shifted_axpy`, whole vectors at a time; event-driven sources add the
-taps of each spike, which is less work where spikes are few.
+taps of each spike, which is less work where spikes are few. Where `spectra` says that it costs
+less, rows of values are added, and correlated, in the frequency domain.
 
 Normalisation of them, per neuron over batch and time, I' = f (I - mean) + offset with
 f = gain / sqrt(variance + EPSILON). Backwards, with D = dL/dI' and
@@ -25,6 +26,13 @@ Sums are in float64: the variance is a difference of two of them, which may be c
 import numpy as np
 
 from mlgenn_delays.engines.shared.numerics import SUBNORMAL, kernel
+from mlgenn_delays.engines.shared.spectra import (
+    TILE,
+    add_arrivals,
+    has_chosen,
+    put_arrivals,
+    transform_adjoints,
+)
 from mlgenn_delays.engines.shared.traces import spikes_of
 from mlgenn_delays.engines.shared.vector import shifted_axpy, shifted_dot
 
@@ -115,45 +123,74 @@ def pass_filter(decay, scale, rows, at, n, length, steps, current, to):
 
 @kernel
 def run_currents(
-    plan, layout, p, size, first_step, coef, address, starts, time, spike_scale, traces, low, high,
-    buffers
+    plan, layout, p, size, first_step, coef, address, starts, time, spike_scale, spectra, traces,
+    low, high, buffers
 ):  # fmt: skip
     """Write the synaptic currents of population p in examples low..high-1; 0 behind the trial."""
-    n, length = plan.n[p], layout.length
-    for e in range(low, high):
-        neuron_scale = spike_scale[e if len(spike_scale) > 1 else 0]
-        start = starts[e]
-        at = (e * layout.neurons + layout.neuron_row[p]) * length
-        traces.current[at : at + n * length] = 0.0
-        for g in range(plan.groups[p]):
-            direct = plan.instant[p, g]
-            out = traces.current if direct else buffers.arrivals
-            to = at if direct else 0
-            if not direct:
-                out[: n * length] = 0.0
-            for q in range(len(plan.target)):
-                if plan.target[q] == p and plan.group[q] == g and not plan.recurrent_projection[q]:
-                    arrive(
-                        plan, layout, q, size, first_step, coef, address, start, time, neuron_scale,
-                        traces, e, out, to,
-                    )  # fmt: skip
-            if not direct:
-                pass_filter(
-                    plan.decay[g, plan.first[p] :], plan.scale[g, plan.first[p] :], out, 0, n,
-                    length, layout.steps, traces.current, at,
+    n, groups = plan.n[p], max(plan.groups[p], 1)
+    tile = np.empty(0, np.float32)
+    for begin in range(low, high, TILE):
+        end = min(begin + TILE, high)
+        for g in range(groups):
+            spectral = has_chosen(plan, spectra, p, g)
+            if spectral:
+                if len(tile) == 0:
+                    tile = np.empty(TILE * n * spectra.basis.places, np.float32)
+                tile[:] = 0.0
+                add_arrivals(plan, layout, spectra, p, g, begin, end, tile)
+            for e in range(begin, end):
+                add_currents(
+                    plan, layout, p, g, size, first_step, coef, address, starts[e], time,
+                    spike_scale[e if len(spike_scale) > 1 else 0], spectra, spectral, tile,
+                    e - begin, traces, e, buffers,
                 )  # fmt: skip
-        for j in range(n):
-            traces.current[at + j * length + layout.steps : at + (j + 1) * length] = 0.0
+        for e in range(begin, end):
+            for j in range(n):
+                at = (e * layout.neurons + layout.neuron_row[p] + j) * layout.length
+                traces.current[at + layout.steps : at + layout.length] = 0.0
 
 
 @kernel
-def collect(plan, layout, p, size, first_step, address, start, time, neuron_scale, traces, e, sums):
+def add_currents(
+    plan, layout, p, g, size, first_step, coef, address, start, time, neuron_scale, spectra,
+    spectral, tile, k, traces, e, buffers
+):  # fmt: skip
+    """Add the currents of synapse group g to those of population p in example e; 0 is the first.
+
+    Where `spectral`, spectra of some arrivals are those of example k of the tile.
+    """
+    n, length, direct = plan.n[p], layout.length, plan.instant[p, g]
+    at = (e * layout.neurons + layout.neuron_row[p]) * length
+    if g == 0:
+        traces.current[at : at + n * length] = 0.0
+    out, to = (traces.current, at) if direct else (buffers.arrivals, 0)
+    if not direct:
+        out[: n * length] = 0.0
+    if spectral:
+        put_arrivals(spectra, layout, n, tile, k, out, to)
+    for q in range(len(plan.target)):
+        if plan.target[q] != p or plan.group[q] != g or plan.recurrent_projection[q]:
+            continue
+        if not spectra.chosen[q]:
+            arrive(
+                plan, layout, q, size, first_step, coef, address, start, time, neuron_scale,
+                traces, e, out, to,
+            )  # fmt: skip
+    if not direct:
+        decay, scale = plan.decay[g, plan.first[p] :], plan.scale[g, plan.first[p] :]
+        pass_filter(decay, scale, out, 0, n, length, layout.steps, traces.current, at)
+
+
+@kernel
+def collect(
+    plan, layout, p, size, first_step, address, start, time, neuron_scale, spectra, traces, e, sums
+):  # fmt: skip
     """Add the correlations of p's adjoint with all that arrived, recurrent too, to sums (S W,)."""
     n, length, span = plan.n[p], layout.length, layout.span
     base, sources = (1 + e * layout.sources) * length, traces.sources
     at = (e * layout.neurons + layout.neuron_row[p]) * length
     for q in range(len(plan.target)):
-        if plan.target[q] != p:
+        if plan.target[q] != p or spectra.chosen[q]:
             continue
         adjoint, source = traces.adjoint[plan.group[q]], plan.source[q]
         rows = plan.row[plan.row_first[q] : plan.row_first[q] + n + 1]
@@ -238,14 +275,21 @@ def add_synapse_products(
 
 @kernel
 def back_arrivals(
-    plan, layout, p, size, first_step, address, starts, time, spike_scale, traces, low, high, sums
+    plan, layout, p, size, first_step, address, starts, time, spike_scale, spectra, traces, low,
+    high, sums
 ):  # fmt: skip
-    """Add the correlations of examples low..high-1 to sums (S W,), from dL/dI."""
+    """Add the correlations of examples low..high-1 to sums (S W,), from dL/dI.
+
+    Of projections in the frequency domain, only the spectra of the adjoints are written.
+    """
     for e in range(low, high):
         neuron_scale = spike_scale[e if len(spike_scale) > 1 else 0]
         if not plan.recurrent_population[p]:
             back_synapses(plan, layout, p, traces, e)
         collect(
-            plan, layout, p, size, first_step, address, starts[e], time, neuron_scale, traces, e,
-            sums,
+            plan, layout, p, size, first_step, address, starts[e], time, neuron_scale, spectra,
+            traces, e, sums,
         )  # fmt: skip
+        for g in range(plan.groups[p]):
+            if has_chosen(plan, spectra, p, g):
+                transform_adjoints(spectra, plan, layout, p, g, traces, e, e + 1)

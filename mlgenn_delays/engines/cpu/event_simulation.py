@@ -11,6 +11,7 @@ import numpy as np
 from mlgenn_delays.data.types import Batch
 from mlgenn_delays.engines.cpu import currents, eventprop_backward, eventprop_forward, synapses
 from mlgenn_delays.engines.cpu.eventprop_forward import BLOCK, EventBuffers, Recurrent, SpikeStore
+from mlgenn_delays.engines.cpu.frequency_domain import no_spectra
 from mlgenn_delays.engines.cpu.linear_matrices import linear_buffers, make_linear, take_gradients
 from mlgenn_delays.engines.cpu.synapses import QUAD
 from mlgenn_delays.engines.ranks import Share
@@ -252,6 +253,7 @@ class EventSimulation(Simulation):
         self._taps = make_taps(p_.delay, order, longest, self._steps, 0.0, learning=True)
         coef, self._address = placed(context.plan, layout, self._taps, p_.weight)
         taps, address, (starts, times) = self._taps, self._address, events_of(batch)
+        spectra = no_spectra(len(plan.source))
         for p in range(len(plan.kind)):
             if plan.kind[p] == INPUT:
                 continue
@@ -260,7 +262,7 @@ class EventSimulation(Simulation):
                 buffers = make_thread_buffers(plan, layout)
                 currents.run_currents(
                     plan, layout, p, taps.size, taps.first, coef, address, starts, times,
-                    spike_scale, traces, low, high, buffers,
+                    spike_scale, spectra, traces, low, high, buffers,
                 )  # fmt: skip
 
             context.spread_over(*self._share.own, task)
@@ -275,6 +277,7 @@ class EventSimulation(Simulation):
         plan, layout, traces, taps = self._of_currents(), self._row_layout, self._traces, self._taps
         (starts, times), parts = events_of(batch), self._share.own_chunks()
         sums = np.zeros((len(self._share.chunks), len(self._address)), np.float32)
+        spectra = no_spectra(len(plan.source))
 
         def task(at: int) -> None:
             k, low, high = parts[at]
@@ -283,7 +286,7 @@ class EventSimulation(Simulation):
                 for p in np.flatnonzero(plan.kind != INPUT):
                     currents.collect(
                         plan, layout, p, taps.size, taps.first, self._address, starts[e], times,
-                        neuron_scale, traces, e, sums[k],
+                        neuron_scale, spectra, traces, e, sums[k],
                     )  # fmt: skip
 
         self.context.workers.run(task, len(parts))

@@ -5,8 +5,17 @@ import numpy as np
 from mlgenn_delays.engines.cpu.spikes import RESTING
 from mlgenn_delays.engines.shared.numerics import kernel
 from mlgenn_delays.engines.shared.vector import shifted_axpy
+from mlgenn_delays.learning.rules import Atan, Surrogate, Triangle
 
 ATAN, TRIANGLE, BOXCAR = 0, 1, 2
+
+
+def shape_of(surrogate: Surrogate) -> tuple[int, np.float32, np.float32, bool]:
+    """Return kind and settings of psi as kernels take them, and whether it is compact."""
+    if isinstance(surrogate, Atan):
+        return ATAN, np.float32(surrogate.slope), np.float32(0.0), False
+    kind = TRIANGLE if isinstance(surrogate, Triangle) else BOXCAR
+    return kind, np.float32(surrogate.width), np.float32(surrogate.height), True
 
 
 @kernel
@@ -22,11 +31,13 @@ def derivative(kind, one, other, u):
 
 
 @kernel
-def add_spike_gradients(plan, layout, p, size, out_coef, out_address, traces, e, spike_gradient):
+def add_spike_gradients(
+    plan, layout, p, size, out_coef, out_address, spectra, traces, e, spike_gradient
+):  # fmt: skip
     """Add to `spike_gradient` (n, length) dL/d(spike) over feed-forward synapses, in every step."""
     base = e * layout.neurons * layout.length
     for q in range(len(plan.source)):
-        if plan.source[q] != p or plan.recurrent_projection[q]:
+        if plan.source[q] != p or plan.recurrent_projection[q] or spectra.chosen[q]:
             continue
         adjoint = traces.adjoint[plan.group[q]]
         flat = spike_gradient.reshape(-1)

@@ -26,6 +26,7 @@ from mlgenn_delays.engines.cpu.spike_gradient import (
 from mlgenn_delays.engines.cpu.spikes import LANES, RESTING
 from mlgenn_delays.engines.shared.numerics import SUBNORMAL, kernel
 from mlgenn_delays.engines.shared.plan import READOUT
+from mlgenn_delays.engines.shared.spectra import TILE, add_back, back_tile, put_back
 
 # Of the neuron
 
@@ -135,13 +136,20 @@ def back_recurrent(
 @kernel
 def back_spiking(
     plan, layout, p, shape, factor, shift, size, out_coef, out_address, neuron_scale,
-    count_gradient, traces, e, spike_gradient, by_constant
+    count_gradient, spectra, tile, k, traces, e, spike_gradient, by_constant
 ):  # fmt: skip
-    """Turn the distances of population p in example e into dL/dI."""
+    """Turn the distances of population p in example e into dL/dI.
+
+    If there is a tile, its example k holds spectra of part of dL/d(spike).
+    """
     compact, n = shape[3], plan.n[p]
     spike_gradient[:n] = 0.0
     if not compact:
-        add_spike_gradients(plan, layout, p, size, out_coef, out_address, traces, e, spike_gradient)
+        if len(tile) > 0:
+            put_back(spectra, layout, n, tile, k, spike_gradient)
+        add_spike_gradients(
+            plan, layout, p, size, out_coef, out_address, spectra, traces, e, spike_gradient
+        )
     if plan.recurrent_population[p]:
         for i in range(n):
             weight, extra = neuron_scale[plan.first[p] + i], count_gradient[plan.first[p] + i]
@@ -165,18 +173,23 @@ def back_spiking(
 @kernel
 def back_neurons(
     plan, layout, p, shape, factor, shift, size, out_coef, out_address, spike_scale, drive,
-    count_gradient, traces, low, high, buffers, by_constant
+    count_gradient, spectra, traces, low, high, buffers, by_constant
 ):  # fmt: skip
     """Write dL/dI of population p in examples low..high-1 where its distances were.
 
     `drive` (B, K, T) is dL/dV of the output.
     """
+    tile = back_tile(plan, spectra, p)
     for e in range(low, high):
         neuron_scale = spike_scale[e if len(spike_scale) > 1 else 0]
         if plan.kind[p] != READOUT:
+            k = (e - low) % TILE
+            if k == 0 and len(tile) > 0:
+                tile[:] = 0.0
+                add_back(plan, layout, spectra, p, e, min(e + TILE, high), tile)
             back_spiking(
                 plan, layout, p, shape, factor, shift, size, out_coef, out_address, neuron_scale,
-                count_gradient, traces, e, buffers.spike_gradient, by_constant,
+                count_gradient, spectra, tile, k, traces, e, buffers.spike_gradient, by_constant,
             )  # fmt: skip
             continue
         back_through(

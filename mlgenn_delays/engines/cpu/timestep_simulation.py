@@ -11,14 +11,17 @@ from typing import Any
 import numpy as np
 
 from mlgenn_delays.data.types import Batch
-from mlgenn_delays.engines.cpu import currents, spike_gradient
+from mlgenn_delays.engines.cpu import currents
+from mlgenn_delays.engines.cpu.frequency_domain import FrequencyDomain, synapses_of
 from mlgenn_delays.engines.cpu.neuron_code import NeuronKernels, Variant, neuron_kernels
+from mlgenn_delays.engines.cpu.spike_gradient import shape_of
 from mlgenn_delays.engines.ranks import Share
 from mlgenn_delays.engines.results import Recording
 from mlgenn_delays.engines.shared.candidate_gradients import correlate
 from mlgenn_delays.engines.shared.plan import INPUT, SPIKING
 from mlgenn_delays.engines.shared.scoring import Scores
 from mlgenn_delays.engines.shared.simulation import ForwardResult, Simulation, SimulationContext
+from mlgenn_delays.engines.shared.spectra import Spectra
 from mlgenn_delays.engines.shared.taps import (
     Taps,
     gather_gradient,
@@ -38,7 +41,7 @@ from mlgenn_delays.engines.shared.traces import (
     show_input,
     spike_starts,
 )
-from mlgenn_delays.learning import Atan, SurrogateBPTT, Triangle
+from mlgenn_delays.learning import Atan, SurrogateBPTT
 from mlgenn_delays.machine import CHUNK_BYTES
 from mlgenn_delays.network import CurrentInput
 from mlgenn_delays.network.models import EPSILON
@@ -50,13 +53,16 @@ MOMENTUM = 0.1  # share of a batch in the running statistics
 class TimestepSimulation(Simulation):
     """A `Simulation` of `SurrogateBPTT`, population by population; it `keeps` states if asked."""
 
+    pretends = True
+
     def __init__(self, context: SimulationContext, *, keeps: bool = False) -> None:
         self.context, self._keeps = context, keeps
         self._steps = 0
         self._traces: Traces | None = None
         self._row_layout: RowLayout
         self._buffers: SimpleQueue[ThreadBuffers] = SimpleQueue()
-        self._taps: dict[float | None, tuple[Taps, np.ndarray, np.ndarray]] = {}
+        self._frequency: FrequencyDomain
+        self._taps: dict[float | None, tuple[Taps, np.ndarray, np.ndarray, Spectra]] = {}
         self._width: float | None = None
         self._scores: Scores | None = None  # of the batch just run
         self._share: Share  # how ranks shared it
@@ -107,13 +113,16 @@ class TimestepSimulation(Simulation):
             self._row_layout = make_row_layout(plan, self._steps, max_shift, walked & compact)
             classes = self.context.network.output().n
             self._traces = make_traces(plan, self._row_layout, size, classes, self._states())
+            longest = max_shift - 2
+            self._frequency = FrequencyDomain(self.context, self._row_layout, self._traces, longest)
+            self._taps.clear()
             self._buffers = SimpleQueue()
             for _ in range(self.context.workers.threads):
                 self._buffers.put(make_thread_buffers(plan, self._row_layout))
         return self._traces
 
-    def _tapped(self, width: float | None) -> tuple[Taps, np.ndarray, np.ndarray]:
-        """Return the taps of all synapses, and their coefficients and places."""
+    def _tapped(self, width: float | None) -> tuple[Taps, np.ndarray, np.ndarray, Spectra]:
+        """Return the taps of all synapses, their coefficients and places, and their spectra."""
         if width not in self._taps:
             self._taps.clear()
             p, layout = self.context.parameters, self.context.layout
@@ -121,7 +130,9 @@ class TimestepSimulation(Simulation):
             taps = make_taps(
                 p.delay, layout.delay_of, p.longest, self._steps, width or 0.0, learning
             )
-            self._taps[width] = taps, *placed(self._plan, self._row_layout, taps, p.weight)
+            coef, address = placed(self._plan, self._row_layout, taps, p.weight)
+            spectra = self._frequency.prepare(self._plan, taps, coef)
+            self._taps[width] = taps, coef, address, spectra
         return self._taps[width]
 
     # Forwards
@@ -133,9 +144,10 @@ class TimestepSimulation(Simulation):
         """Run a batch; see `Simulation`."""
         traces, plan, size = self._fit(batch), self._plan, len(batch)
         self._width = width
-        taps, coef, address = self._tapped(width)
+        taps, coef, address, spectra = self._tapped(width)
         room = max(1, CHUNK_BYTES // max(4, 4 * len(address)))
         self._share = share = self.context.share(size, most=room, whole=not scored)
+        self._frequency.begin(share)
         show_input(plan, self._row_layout, batch, traces, *share.own)
         starts, times = events_of(batch)
         for p in range(len(plan.kind)):
@@ -145,9 +157,10 @@ class TimestepSimulation(Simulation):
             def charge(k: int, low: int, high: int, buffers: ThreadBuffers, p: int = p) -> None:
                 currents.run_currents(
                     plan, self._row_layout, p, taps.size, taps.first, coef, address, starts, times,
-                    spike_scale, traces, low, high, buffers,
+                    spike_scale, spectra, traces, low, high, buffers,
                 )  # fmt: skip
 
+            self._frequency.transform_sources(plan, spectra, p)
             self._over_chunks(charge)
             factor, shift = self._affine(p, size, width is not None)
             self._affines[p], kernels = (factor, shift), self._kernels(p)
@@ -171,12 +184,11 @@ class TimestepSimulation(Simulation):
             self._scores = self.context.score_shared(share, voltage, batch, learns=learns)
         return ForwardResult(self._scores, self._counts)
 
-    pretends = True
-
     def pretend(self, batch: Batch, spike_scale: np.ndarray, width: float) -> None:
         """Make ready for `backward` of a batch that did not run; see `Simulation`."""
         traces, plan, size = self._fit(batch), self._plan, len(batch)
         self._width, self._share = width, self.context.share(size, most=1)
+        self._frequency.begin(self._share)
         for p in map(int, np.flatnonzero(plan.kind != INPUT)):
             self._affines[p] = self._affine(p, size, training=True)
         traces.voltage_out[:] = 0.0
@@ -242,27 +254,21 @@ class TimestepSimulation(Simulation):
 
     # Backwards
 
-    def _shape(self) -> tuple[int, np.float32, np.float32, bool]:
-        s = self._surrogate
-        if isinstance(s, Atan):
-            return spike_gradient.ATAN, np.float32(s.slope), np.float32(0.0), False
-        kind = spike_gradient.TRIANGLE if isinstance(s, Triangle) else spike_gradient.BOXCAR
-        return kind, np.float32(s.width), np.float32(s.height), True
-
     def backward(self, batch: Batch, spike_scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the gradients of the batch just run; see `Simulation`."""
         assert self._traces is not None and self._scores is not None
         drive = self._scores.drive
         traces, plan, size, p_ = self._traces, self._plan, len(batch), self.context.parameters
-        taps, _, address = self._tapped(self._width)
-        places = len(plan.out_synapse) * taps.size
+        taps, _, address, spectra = self._tapped(self._width)
+        shape, places = shape_of(self._surrogate), len(plan.out_synapse) * taps.size
         out_coef, out_address = np.empty(places, np.float32), np.empty(places, np.int64)
         place_outgoing(plan, self._row_layout, taps, p_.weight, out_coef, out_address)
         starts, times = events_of(batch)
-        count_gradient, shape = self.context.spike_count_gradient(self._counts), self._shape()
+        count_gradient = self.context.spike_count_gradient(self._counts)
         most = max((len(own.names) for own in p_.neurons.values()), default=0)
         by_constant = np.zeros((len(self._share.chunks), most, len(plan.bias)))
         sums = np.zeros((len(self._share.groups), len(address)), np.float32)
+        total = np.empty(len(address), np.float32)
         for p in range(len(plan.kind) - 1, -1, -1):
             if plan.kind[p] == INPUT:
                 continue
@@ -275,8 +281,8 @@ class TimestepSimulation(Simulation):
             ) -> None:  # fmt: skip
                 kernels.backward.back_neurons(
                     plan, self._row_layout, p, shape, *self._affines[p], taps.size, out_coef,
-                    out_address, spike_scale, drive, count_gradient, traces, low, high, buffers,
-                    by_constant[k],
+                    out_address, spike_scale, drive, count_gradient, spectra, traces, low, high,
+                    buffers, by_constant[k],
                 )  # fmt: skip
 
             self._over_chunks(neurons_back)
@@ -287,17 +293,19 @@ class TimestepSimulation(Simulation):
             ) -> None:
                 currents.back_arrivals(
                     plan, self._row_layout, p, taps.size, taps.first, address, starts, times,
-                    spike_scale, traces, low, high, sums[k],
+                    spike_scale, spectra, traces, low, high, sums[k],
                 )  # fmt: skip
 
             self.context.over_chunks(self._share.own_groups(), self._buffers, arrivals_back)
+            self._frequency.add_gradients(plan, spectra, taps, p, total)
             self._learn_synapses(p, batch, spike_scale)
         self._share.gather_chunks(by_constant)
         for name, neurons in p_.neurons.items():
             own = by_constant.sum(0)[: len(neurons.names), self.context.layout.neurons[name]]
             neurons.take_gradients(own)
-        total = np.empty(len(address), np.float32)
-        self.context.sum_groups(self._share, sums, total)
+        for q in np.flatnonzero(~spectra.chosen):
+            begin, end = (taps.size * s for s in synapses_of(plan, int(q)))
+            self.context.sum_groups(self._share, sums, total, begin, end)
         by_weight, by_delay = np.empty((2, len(p_.weight)), np.float32)
         gather_gradient(taps, p_.weight, total, by_weight, by_delay)
         return by_weight, by_delay
@@ -306,7 +314,7 @@ class TimestepSimulation(Simulation):
         """Take the gradients of learned time constants of synapses onto population p."""
         assert self._traces is not None
         traces, plan = self._traces, self._plan
-        taps, coef, address = self._tapped(self._width)
+        taps, coef, address, _ = self._tapped(self._width)
         starts, times = events_of(batch)
         for group in self.context.parameters.synapses.values():
             if group.population != self.context.layout.names[p]:
@@ -352,6 +360,9 @@ class TimestepSimulation(Simulation):
     ) -> np.ndarray:
         """Return the adjoints of all pairs of a projection; see `Simulation`."""
         assert self._traces is not None
+        table = self._frequency.table(self._plan, q, first, size, self._counts)
+        if table is not None:
+            return table
         return correlate(
             self.context, self._row_layout, self._traces, batch, spike_scale, q, first, size,
             self._share,

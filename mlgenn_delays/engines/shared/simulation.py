@@ -76,15 +76,21 @@ class SimulationContext:
 
         self.workers.run(one, len(parts))
 
-    def sum_groups(self, share: Share, sums: np.ndarray, total: np.ndarray) -> None:
-        """Write the sum of (groups, S) float32 of all ranks to total (S,), in the groups' order."""
+    def sum_groups(
+        self, share: Share, sums: np.ndarray, total: np.ndarray, begin: int = 0,
+        end: int | None = None,
+    ) -> None:  # fmt: skip
+        """Write the sum of (groups, S) float32 of all ranks to total (S,), in the groups' order.
+
+        If asked for, only columns begin..end-1.
+        """
         from mlgenn_delays.engines.shared.numerics import sum_chunks
 
-        first, end = share.groups_of[share.ranks.rank]
+        first, last = share.groups_of[share.ranks.rank]
         share.fold(
-            total,
+            total[begin:end],
             lambda low, high: self.spread_over(
-                low, high, lambda a, b: sum_chunks(sums, first, end, a, b, total)
+                begin + low, begin + high, lambda a, b: sum_chunks(sums, first, last, a, b, total)
             ),
         )
 

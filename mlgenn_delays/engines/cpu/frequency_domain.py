@@ -1,0 +1,211 @@
+"""What `TimestepSimulation` does in the frequency domain: memory, and work for threads."""
+
+import numpy as np
+
+from mlgenn_delays.engines.ranks import Share
+from mlgenn_delays.engines.shared import spectra as kernels
+from mlgenn_delays.engines.shared.plan import SPIKING, Plan
+from mlgenn_delays.engines.shared.simulation import SimulationContext
+from mlgenn_delays.engines.shared.spectra import Basis, Spectra
+from mlgenn_delays.engines.shared.taps import Taps
+from mlgenn_delays.engines.shared.traces import RowLayout, Traces
+
+# Sums of ranks over a batch, which are passed from one to the next, take at most so much memory.
+RANKS_BYTES = 2**27
+_NO_INDEX, _NO_VALUE = np.zeros(0, np.int64), np.zeros(0, np.float32)
+
+
+def no_spectra(projections: int) -> Spectra:
+    """Return spectra of which no projection makes use."""
+    basis = Basis(0, 0, *[_NO_VALUE] * 4)
+    chosen, adjoint = np.zeros(projections, bool), np.zeros((1, 0), np.float32)
+    return Spectra(chosen, basis, _NO_VALUE, _NO_VALUE, adjoint, *[_NO_INDEX] * 4)
+
+
+class FrequencyDomain:
+    """Spectra of batches of one length; `longest` is the longest delay [steps]."""
+
+    def __init__(
+        self, context: SimulationContext, layout: RowLayout, traces: Traces, longest: int
+    ) -> None:
+        self._context, self._layout, self._traces, self._longest = context, layout, traces, longest
+        self._places = kernels.count_places(layout.steps, longest)
+        self._basis: Basis | None = None
+        self._sources = self._taps = _NO_VALUE
+        self._adjoint = np.zeros((1, 0), np.float32)
+        self._shown: set[int] = set()  # populations whose spectra of this batch are there
+        self._back: set[tuple[int, int]] = set()  # groups whose adjoints are
+        self._share: Share  # of the batch
+
+    # Memory: pages that nothing is written to take none
+
+    def _allocate(self) -> Basis:
+        if self._basis is None:
+            layout, places = self._layout, self._places
+            self._basis = kernels.make_basis(layout.steps, self._longest, layout.span)
+            examples, groups = len(self._traces.counts), len(self._traces.adjoint)
+            self._sources = np.empty(examples * layout.sources * places, np.float32)
+            self._adjoint = np.empty((groups, examples * layout.neurons * places), np.float32)
+        return self._basis
+
+    def _spectra(self, chosen: np.ndarray) -> Spectra:
+        basis = self._allocate()
+        return no_spectra(0)._replace(
+            chosen=chosen, basis=basis, sources=self._sources, adjoint=self._adjoint
+        )
+
+    # Taps, currents
+
+    def prepare(self, plan: Plan, taps: Taps, coef: np.ndarray) -> Spectra:
+        """Return spectra with those of taps, whose coefficients are given, where they are used."""
+        chosen = kernels.choose(plan, self._layout, taps.size, self._places)
+        if not chosen.any():
+            return no_spectra(len(plan.source))
+        layout, places, synapses = self._layout, self._places, len(plan.pre)
+        if len(self._taps) != synapses * places:
+            self._taps = np.empty(synapses * places, np.float32)
+        pre, out_post = plan.pre.astype(np.int64), plan.out_post.astype(np.int64)
+        own, out_own = np.arange(synapses) * places, plan.out_synapse.astype(np.int64) * places
+        spectra = self._spectra(chosen)._replace(
+            taps=self._taps, own=own, pre=pre, out_own=out_own, out_post=out_post
+        )
+        for q in range(len(chosen)):
+            low, high = synapses_of(plan, q)
+            pre[low:high] += layout.source_row[plan.source[q]]
+            if plan.out_first[q] >= 0:
+                begin = plan.out_first[q]
+                a, b = int(plan.out[begin]), int(plan.out[begin + plan.n[plan.source[q]]])
+                out_post[a:b] += layout.neuron_row[plan.target[q]]
+            if chosen[q]:
+                self._transform_taps(spectra, taps, coef, low, high)
+        pre *= places
+        out_post *= places
+        return spectra
+
+    def _transform_taps(
+        self, spectra: Spectra, taps: Taps, coef: np.ndarray, begin: int, end: int
+    ) -> None:
+        self._context.spread(
+            end - begin,
+            lambda low, high: kernels.transform_taps(
+                spectra, taps.size, taps.first, coef, begin + low, begin + high
+            ),
+        )
+
+    def begin(self, share: Share) -> None:
+        """Begin a batch that ranks share so."""
+        self._share = share
+        self._shown.clear()
+        self._back.clear()
+
+    def transform_sources(self, plan: Plan, spectra: Spectra, p: int) -> None:
+        """Write the spectra of what population p receives over chosen projections."""
+        for q in np.flatnonzero(spectra.chosen & (plan.target == p)):
+            self._transform(plan, spectra, int(plan.source[q]))
+
+    def _transform(self, plan: Plan, spectra: Spectra, source: int) -> None:
+        if source in self._shown:
+            return
+        self._shown.add(source)
+        self._context.spread_over(
+            *self._share.own,
+            lambda low, high: kernels.transform_sources(
+                spectra, plan, self._layout, source, self._traces, low, high
+            ),
+        )
+
+    # Gradients, when adjoints are there
+
+    def add_gradients(
+        self, plan: Plan, spectra: Spectra, taps: Taps, p: int, total: np.ndarray
+    ) -> None:
+        """Write the correlations at each tap of chosen projections onto population p to total."""
+        for q in np.flatnonzero(spectra.chosen & (plan.target == p)):
+            self._back.add((p, int(plan.group[q])))
+            rows = _rows(plan, int(q))
+            self._correlate(plan, spectra, int(q), rows, spectra.pre, taps.first, taps.size, total)
+
+    def _correlate(
+        self, plan: Plan, spectra: Spectra, q: int, rows: np.ndarray, pre: np.ndarray,
+        first: np.ndarray, taps: int, out: np.ndarray,
+    ) -> None:  # fmt: skip
+        parts = self._share.own_chunks()
+        edges = np.array([low for _, low, _ in parts] + [high for *_, high in parts[-1:]], np.int64)
+        begin, end = int(rows[0]), int(rows[-1])
+
+        if not self._share.ranks.several:
+            self._context.spread_over(
+                begin, end,
+                lambda low, high: kernels.correlate_lags(
+                    plan, self._layout, spectra, q, rows, pre, edges, first, taps, low, high, out
+                ),
+            )  # fmt: skip
+            return
+        at_once = max(1, RANKS_BYTES // (4 * self._places))
+        for low in range(begin, end, at_once):
+            sums = np.zeros((min(at_once, end - low), self._places), np.float32)
+            self._add_by_ranks(plan, spectra, q, rows, pre, edges, low, sums)
+            self._context.spread_over(
+                low, low + len(sums),
+                lambda a, b, low=low, sums=sums: kernels.write_lags(  # type: ignore[misc]
+                    spectra, first, taps, a, b, low, sums.reshape(-1), out
+                ),
+            )  # fmt: skip
+
+    def _add_by_ranks(
+        self, plan: Plan, spectra: Spectra, q: int, rows: np.ndarray, pre: np.ndarray,
+        edges: np.ndarray, base: int, sums: np.ndarray,
+    ) -> None:  # fmt: skip
+        """Add the spectra of all ranks, in their order, to those of the synapses from `base` on."""
+
+        def add(low: int, high: int) -> None:
+            kernels.add_correlations(
+                plan, self._layout, spectra, q, rows, pre, edges, low, high, base, sums.reshape(-1)
+            )
+
+        self._share.fold(
+            sums,
+            lambda low, high: self._context.spread_over(base + low, base + high, add),
+        )
+
+    def table(
+        self, plan: Plan, q: int, first: np.ndarray, taps: int, counts: np.ndarray
+    ) -> np.ndarray | None:
+        """Return candidate gradients as `Simulation.correlate` does, None where that costs more.
+
+        `counts` (B, N) are the spikes of the batch.
+        """
+        source, target = int(plan.source[q]), int(plan.target[q])
+        own = counts[:, plan.first[source] : plan.first[source + 1]]
+        events = float(own.mean()) if plan.kind[source] == SPIKING else self._layout.steps
+        group = int(plan.group[q])
+        if not kernels.choose_table(
+            plan, self._layout, q, self._places, taps, events, (target, group) in self._back
+        ):
+            return None
+        spectra, (n_pre, n_post) = self._spectra(np.zeros(len(plan.source), bool)), first.shape
+        self._transform(plan, spectra, source)
+        if (target, group) not in self._back:
+            self._back.add((target, group))
+            self._context.spread_over(
+                *self._share.own,
+                lambda low, high: kernels.transform_adjoints(
+                    spectra, plan, self._layout, target, group, self._traces, low, high
+                ),
+            )
+        rows = np.arange(n_post + 1) * n_pre
+        pre = np.tile((self._layout.source_row[source] + np.arange(n_pre)) * self._places, n_post)
+        out = np.empty(n_post * n_pre * taps, np.float32)
+        self._correlate(plan, spectra, q, rows.astype(np.uint64), pre, first.T.ravel(), taps, out)
+        return out.reshape(n_post, n_pre, taps).transpose(1, 0, 2)
+
+
+def _rows(plan: Plan, q: int) -> np.ndarray:
+    first = plan.row_first[q]
+    return plan.row[first : first + plan.n[plan.target[q]] + 1]
+
+
+def synapses_of(plan: Plan, q: int) -> tuple[int, int]:
+    """Return the first synapse of projection q, and the one behind the last."""
+    rows = _rows(plan, q)
+    return int(rows[0]), int(rows[-1])

@@ -1,0 +1,188 @@
+"""The frequency domain against loops, the float64 twin and candidate gradients without it."""
+
+from typing import Any
+
+import numba
+import numpy as np
+import pytest
+
+from mlgenn_delays.engines.cpu import frequency_domain
+from mlgenn_delays.engines.shared import spectra
+from mlgenn_delays.engines.shared.spectral_vector import add_products, multiply_tile
+from mlgenn_delays.learning import Atan, Dirac, Gaussian, SurrogateBPTT, Triangle
+from tests.engines.helpers import KINDS, compiled, errors, relative
+from tests.engines.test_surrogate import Case, free, pick
+from tests.reference import nets
+from tests.reference.nets import StepRecipe
+
+CLOSE = 1e-5
+WIDE = (Gaussian(3.0, 0.23, epochs=4), 1)
+CASES = [
+    Case(StepRecipe(700, current=True), Atan(), *WIDE),
+    Case(StepRecipe(701, current=True, sizes=(9, 17, 8, 3)), Atan(), *WIDE),
+    Case(StepRecipe(702, current=True, recurrent=True, density=0.5), Atan(), *WIDE),
+    Case(StepRecipe(703, current=True, delta=True), Triangle(), *WIDE),
+    Case(StepRecipe(704), Atan(), *WIDE),
+    Case(StepRecipe(705, current=True, normalised="all", seed_models=True), Atan(), *WIDE),
+    Case(StepRecipe(706, current=True, granularity="axon", max_delay=30.0), Atan(), *WIDE),
+    Case(StepRecipe(707, current=True, max_delay=60.0, steps=33), Atan(), *WIDE),
+    Case(StepRecipe(708, current=True), Atan(), Dirac(), None),
+]
+
+
+@pytest.fixture
+def always(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Do in the frequency domain what can be done there."""
+    monkeypatch.setattr(spectra, "SHIFTED", 1e9)
+
+
+@numba.njit
+def tile(rows, many, adds, out, at, out_stride, x, base, x_stride, matrix, first, stride, n):
+    if rows == 4:
+        multiply_tile(
+            4, many, adds, out, at, out_stride, x, base, x_stride, matrix, first, stride, n
+        )
+    else:
+        multiply_tile(
+            1, many, adds, out, at, out_stride, x, base, x_stride, matrix, first, stride, n
+        )
+
+
+@numba.njit
+def products(count, out, to, one, one_at, other, other_at, offset, first, last, block):
+    if count == 3:
+        add_products(3, out, to, one, one_at, other, other_at, offset, first, last, block)
+    else:
+        add_products(1, out, to, one, one_at, other, other_at, offset, first, last, block)
+
+
+def whole(rng: np.random.Generator, n: int) -> np.ndarray:
+    return rng.integers(-9, 10, n).astype(np.float32)
+
+
+@pytest.mark.parametrize("adds", [False, True])
+@pytest.mark.parametrize("rows", [1, 4])
+@pytest.mark.parametrize("many", [1, 2, 3, 4])
+def test_rows_times_a_matrix(rows: int, many: int, adds: bool) -> None:
+    rng = np.random.default_rng(many)
+    for n in (0, 1, 7):
+        out, x, matrix = whole(rng, 500), whole(rng, 100), whole(rng, 900)
+        wanted = out.copy()
+        for r in range(rows):
+            for c in range(16 * many):
+                total = sum(x[5 + 11 * r + k] * matrix[3 + 80 * k + c] for k in range(n))
+                place = 2 + 90 * r + c
+                wanted[place] = total + (wanted[place] if adds else 0.0)
+        tile(rows, many, adds, out, 2, 90, x, 5, 11, matrix, 3, 80, n)
+        np.testing.assert_array_equal(out, wanted)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_sums_of_complex_products(count: int) -> None:
+    rng = np.random.default_rng(count)
+    one, other, out = whole(rng, 400), whole(rng, 400), whole(rng, 400)
+    one_at, other_at = rng.integers(0, 300, (2, 5))
+    to, offset = 40 * np.arange(3), rng.integers(0, 30, 3)
+    wanted = out.copy()
+
+    def value(array: np.ndarray, place: int) -> np.ndarray:
+        return array[place : place + 16] + 1j * array[place + 16 : place + 32]
+
+    for m in range(count):
+        total = sum(
+            value(one, one_at[k] + 8) * value(other, other_at[k] + offset[m] + 8) for k in (1, 2, 3)
+        )
+        wanted[to[m] + 8 : to[m] + 40] += np.concatenate([total.real, total.imag])
+    products(count, out, to, one, one_at, other, other_at, offset, 1, 4, 8)
+    np.testing.assert_array_equal(out, wanted)
+
+
+@pytest.mark.parametrize(("steps", "longest"), [(100, 24), (7, 0), (1, 1), (33, 33), (64, 9)])
+def test_bases_shift_and_do_not_wrap(steps: int, longest: int) -> None:
+    span = -(-steps // 16) * 16
+    basis = spectra.make_basis(steps, longest, span)
+    places, rng = basis.places, np.random.default_rng(0)
+    x, taps, r = rng.normal(size=steps), rng.normal(size=longest + 1), rng.normal(size=steps)
+    ahead, back = (a.reshape(-1, places).astype(float) for a in (basis.ahead, basis.back))
+
+    def times(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+        a, b = (v.reshape(-1, 2, 16)[:, 0] + 1j * v.reshape(-1, 2, 16)[:, 1] for v in (one, other))
+        return np.stack([(a * b).real, (a * b).imag], 1).reshape(-1)
+
+    sent, kernel = x[:-1] @ ahead[: steps - 1], taps @ ahead[: longest + 1]
+    adjoint = r[1:] @ back[: steps - 1]
+    arrivals = times(sent, kernel) @ basis.to_steps.reshape(places, -1)
+    lags = times(sent, adjoint) @ basis.to_lags.reshape(places, -1)
+    wanted, correlations = np.zeros(span), np.zeros(longest + 1)
+    for t in range(steps):
+        for k in range(min(longest + 1, steps - t - 1)):
+            wanted[t + k + 1] += taps[k] * x[t]
+            correlations[k] += x[t] * r[t + k + 1]
+    np.testing.assert_allclose(arrivals, wanted, atol=1e-5)
+    np.testing.assert_allclose(lags[: longest + 1], correlations, atol=1e-5)
+
+
+@pytest.mark.usefixtures("always")
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_gradients_equal_the_twin(case: Case) -> None:
+    assert len(free(case)) > 1
+    batch = pick(case.recipe, free(case))
+    wanted, got = case.wanted(batch), case.got(batch)
+    assert got.loss == pytest.approx(wanted.loss, rel=1e-5, abs=1e-6)
+    assert not {name: e for name, e in errors(got, wanted).items() if not e <= CLOSE}
+
+
+@pytest.mark.usefixtures("always")
+@pytest.mark.parametrize("case", CASES[:5], ids=str)
+def test_threads_change_no_bit(case: Case) -> None:
+    batch = nets.step_data(case.recipe, 19).batch(np.arange(19))
+    one, two = case.got(batch), case.got(batch, threads=2)
+    for kind in KINDS:
+        for name, array in getattr(one, kind).items():
+            np.testing.assert_array_equal(array, getattr(two, kind)[name])
+
+
+@pytest.mark.parametrize("current", [False, True])
+def test_candidates_are_those_of_shifted_sums(
+    current: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = StepRecipe(710, current=current, density=0.4, sizes=(9, 17, 3))
+    net, rule = nets.step_network(recipe), SurrogateBPTT(kernel=WIDE[0])
+    batch = nets.step_data(recipe, 9).batch(np.arange(9))
+    rng = np.random.default_rng(0)
+    for name, p in net.projections.items():
+        n = [net.populations[each].n for each in (p.source, p.target)]
+        for delay in (None, rng.uniform(0.0, p.max_delay, n)):
+            for threads in (1, 2):
+                monkeypatch.setattr(spectra, "SHIFTED", 0.0)
+                wanted = compiled(net, rule).candidates(batch, name, delay, epoch=1)
+                monkeypatch.setattr(spectra, "SHIFTED", 1e9)
+                got = compiled(net, rule, threads).candidates(batch, name, delay, epoch=1)
+                assert wanted.any() and relative(got, wanted) < CLOSE
+                if threads == 1:
+                    first = got
+            np.testing.assert_array_equal(first, got)
+
+
+def chosen(width: float, density: float, steps: int = 100) -> list[bool]:
+    """Return which projections of 40-256-10 the cost model puts into the frequency domain."""
+    recipe = StepRecipe(
+        0, current=True, sizes=(40, 256, 10), density=density, steps=steps, max_delay=24.0,
+        seed_models=True,
+    )  # fmt: skip
+    net = nets.step_network(recipe)
+    rule = SurrogateBPTT(kernel=Gaussian(width, width, epochs=0))
+    built: Any = compiled(net, rule)
+    built.gradients(nets.step_data(recipe, 2).batch(np.arange(2)), epoch=1)
+    found = built._simulation._tapped(rule.kernel.width(1))[3].chosen
+    return [bool(each) for each in found]
+
+
+def test_wide_kernels_of_dense_projections_pay() -> None:
+    assert chosen(12.0, 1.0) == [True, True]
+    assert not any(chosen(0.23, 0.05))
+
+
+def test_nothing_is_allocated_that_is_not_used() -> None:
+    none = frequency_domain.no_spectra(3)
+    assert not none.chosen.any() and none.taps.size == none.sources.size == 0
