@@ -30,7 +30,7 @@ from importlib import metadata, util
 from itertools import islice
 from pathlib import Path
 
-import markdown
+import tables
 from common import DROPOUT, make_data, make_kernel, make_network, make_rewiring, make_rule
 from in_turn import MOST, serve, summarise, take_turns
 from roofline import Limits, Work, candidate_share, measure_limits, surrogate_work
@@ -70,7 +70,7 @@ TABLES = {
     "fan-out": {f"{n} hidden neurons": {"hidden": n} for n in (64, 128, 256, 512, 1024)},
 }  # fmt: skip
 # Epochs of the schedule that are measured: PyTorch costs the same at every width.
-WIDTHS = {"ours": 8, "torch": 3}
+WIDTHS = {"ours": 9, "torch": 3}
 INSTALL = 'PyTorch or dcls is missing, so this is our side alone: pip install "delaysnn[bench]"'
 # Of PyTorch a hidden neuron, step and example, measured, rounded up: what `fine` must fit in.
 TORCH_BYTES = 64
@@ -181,49 +181,46 @@ class Bench:
         return self.known[key]
 
     def table(self, name: str) -> str:
-        """Return a table as Markdown, and below it what its rows need at least."""
+        """Return a table as Markdown."""
         if name == "schedule":
             return self.schedule()
-        times, needs, notes = [], [], []
+        rows, notes = [], []
         for what, row in TABLES[name].items():
             settings = BASE | row
             got = self.row(settings, {"ours": [1], "torch": [1]})
             ours, theirs = (got.get(side) and got[side][0] for side in ("ours", "torch"))
-            times.append([what, *markdown.sides(ours, theirs)])
-            if ours:
-                work = work_of(settings, ours["spikes"], 1)
-                needs.append([what, *markdown.needs(work, self.limits, ours["best"])])
+            work = work_of(settings, ours["spikes"], 1) if ours else None
+            rows.append(tables.row(what, ours, theirs, work, self.limits))
             if theirs and got["batch"] < settings["batch"]:
                 notes.append(f"{what}: PyTorch in batches of {got['batch']}, as memory is short.")
-        parts = [markdown.table(markdown.SIDES, times), markdown.table(markdown.NEEDS, needs)]
-        return "\n\n".join(parts + notes)
+        return "\n\n".join([tables.table(tables.COLUMNS, rows), *notes])
 
     def schedule(self) -> str:
-        """Return whole trainings, what they need at least, and the epochs they are made of."""
+        """Return whole trainings, and below them the epochs that they are made of."""
         epochs = {side: measured_epochs(n) for side, n in WIDTHS.items()}
-        times, needs, widths = [], [], []
+        rows, widths = [], []
         for what, row in TABLES["schedule"].items():
             settings = BASE | row
             got = self.row(settings, epochs)
             ours, theirs = (
                 got.get(side) and whole(epochs[side], got[side]) for side in ("ours", "torch")
             )
-            times.append([what, *markdown.sides(ours, theirs)])
+            work = None
             if ours:
-                work = [work_of(settings, ours["spikes"], k) for k in range(1, EPOCHS + 1)]
-                total = Work(*map(sum, zip(*work, strict=True)))
-                needs.append([what, *markdown.needs(total, self.limits, ours["best"])])
-            sigma = make_kernel(settings).sigma
-            for side in self.names:
-                each = zip(epochs[side], got[side] or [], strict=False)
-                widths += [
-                    [what, {"ours": "ours", "torch": "dcls + PyTorch"}[side], f"{epoch}",
-                     f"{sigma(epoch):.3g}", *(f"{r[key]:.3g}" for key in ("best", "median", "cpu"))]
-                    for epoch, r in each
-                ]  # fmt: skip
-        sides = [head.replace("epoch", "training") for head in markdown.SIDES]
-        parts = [(sides, times), (markdown.NEEDS, needs), (markdown.WIDTHS, widths)]
-        return "\n\n".join(markdown.table(*part) for part in parts)
+                each = [work_of(settings, ours["spikes"], k) for k in range(1, EPOCHS + 1)]
+                work = Work(*map(sum, zip(*each, strict=True)))
+            rows.append(tables.row(what, ours, theirs, work, self.limits))
+            for side, name in (("ours", "ours"), ("torch", tables.PEER)):
+                best = {
+                    k: each["best"]
+                    for k, each in zip(epochs[side], got.get(side) or [], strict=False)
+                }
+                cells = [f"{best[k]:.3g}" if k in best else "-" for k in epochs["ours"]]
+                widths.append([f"{what}: {name}", *cells])
+        head = [each.replace("epoch", "training") for each in tables.COLUMNS]
+        sigmas = [f"{make_kernel(BASE | SCHEDULE).sigma(k):.3g}" for k in epochs["ours"]]
+        below = tables.table(["best s per epoch at sigma", *sigmas], widths)
+        return f"{tables.table(head, rows)}\n\n{below}"
 
 
 def whole(epochs: list[int], measured: list[dict]) -> dict:
@@ -288,7 +285,7 @@ def main() -> None:
         made = bench.table(name)
         print(f"\n### {name}\n\n{made}", flush=True)
         if chosen.into:
-            markdown.put(chosen.into, f"surrogate_cost.py {name}", made)
+            tables.put(chosen.into, f"surrogate_cost.py {name}", made)
     if bench.failed:
         raise SystemExit("some rows failed, see above")
 
