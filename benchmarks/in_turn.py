@@ -53,17 +53,21 @@ class Side:
         self._process.stdout.close()
 
 
-def serve(run: Callable[..., dict]) -> None:
-    """Call `run` with what each line of stdin holds; answer with what it returns and took."""
-    answers, sys.stdout = sys.stdout, sys.stderr
-    print("{}", file=answers, flush=True)
-    for line in sys.stdin:
-        what = json.loads(line)
-        wall, cpu = time.perf_counter(), time.process_time()
-        found = run(**what)
-        found |= {"seconds": time.perf_counter() - wall, "cpu": time.process_time() - cpu}
-        found["peak"] = peak_memory()
-        print(json.dumps(found), file=answers, flush=True)
+def serve(prepare: Callable[[], Callable[..., dict]]) -> None:
+    """Call what `prepare` makes with what each line of stdin holds; answer what that took.
+
+    What anything prints meanwhile, C libraries too, goes to stderr.
+    """
+    with os.fdopen(os.dup(1), "w") as answers:
+        os.dup2(2, 1)
+        run = prepare()
+        print("{}", file=answers, flush=True)
+        for line in sys.stdin:
+            what = json.loads(line)
+            wall, cpu = time.perf_counter(), time.process_time()
+            found = run(**what)
+            found |= {"seconds": time.perf_counter() - wall, "cpu": time.process_time() - cpu}
+            print(json.dumps(found | {"peak": peak_memory()}), file=answers, flush=True)
 
 
 def peak_memory() -> float:

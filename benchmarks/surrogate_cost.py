@@ -215,7 +215,7 @@ class Bench:
                     k: each["best"]
                     for k, each in zip(epochs[side], got.get(side) or [], strict=False)
                 }
-                cells = [f"{best[k]:.3g}" if k in best else "-" for k in epochs["ours"]]
+                cells = [tables.digits(best[k]) if k in best else "-" for k in epochs["ours"]]
                 widths.append([f"{what}: {name}", *cells])
         head = [each.replace("epoch", "training") for each in tables.COLUMNS]
         sigmas = [f"{make_kernel(BASE | SCHEDULE).sigma(k):.3g}" for k in epochs["ours"]]
@@ -258,7 +258,7 @@ def main() -> None:
     """Print the tables that are asked for."""
     if sys.argv[1:2] == ["--side"]:
         prepare = {"ours": prepare_ours, "torch": prepare_torch}[sys.argv[2]]
-        serve(prepare(json.loads(sys.argv[3])))
+        serve(lambda: prepare(json.loads(sys.argv[3])))
         return
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("tables", nargs="*", help=f"some of {', '.join(TABLES)}; all if none")

@@ -27,17 +27,37 @@ def row(
     `work` is what ours needs at least.
     """
     both = [ours, theirs]
-    cells = [_join(side and [format(side[key], ".3g") for key in TIMES]) for side in both]
-    ratios = all(both) and [format(theirs[key] / ours[key], ".1f") for key in TIMES]
-    cells.append(_join(ratios))
+    cells = [times(side) for side in both]
+    cells.append(ratios(theirs, ours))
     for key, form in (("peak", ".0f"), ("spikes", ".1f")):
-        cells.append(_join([format(side[key], form) if side else "-" for side in both]))
+        cells.append(each_side(both, key, form))
     if not ours or not work:
         return [what, *cells, "-", "-", "-"]
     seconds = limits.seconds(work)
-    cells.append(_join([format(each / 1e9, ".3g") for each in work]))
-    cells.append(_join([format(each, ".2g") for each in seconds]))
+    cells.append(_join([digits(each / 1e9) for each in work]))
+    cells.append(_join([digits(each) for each in seconds]))
     return [what, *cells, f"{100 * max(seconds) / ours['best']:.0f} %"]
+
+
+def digits(value: float) -> str:
+    """Return three digits of a number."""
+    return format(float(format(value, ".3g")), "g")
+
+
+def times(side: dict | None, unit: float = 1.0) -> str:
+    """Return best, median and CPU seconds, or so many times those."""
+    return _join(side and [digits(unit * side[key]) for key in TIMES])
+
+
+def ratios(one: dict | None, other: dict | None) -> str:
+    """Return by how much the times of one side are those of another."""
+    both = one and other
+    return _join(both and [f"{one[key] / other[key]:.1f}" for key in TIMES])
+
+
+def each_side(sides: list[dict | None], key: str, form: str) -> str:
+    """Return one figure of every side."""
+    return _join([format(side[key], form) if side else "-" for side in sides])
 
 
 def _join(cells: list[str] | None) -> str:

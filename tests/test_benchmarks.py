@@ -39,15 +39,16 @@ def side(folder: Path, body: str) -> list[str]:
     """Return the command of a side whose round is `body`; it has the round's number in `k`."""
     file = folder / f"side{len(list(folder.iterdir()))}.py"
     file.write_text(
-        f"import sys; sys.path.insert(0, {str(FOLDER)!r})\n"
+        f"import os, sys; sys.path.insert(0, {str(FOLDER)!r})\n"
         "from in_turn import serve\n"
         "rounds = iter(range(99))\n"
         "def run(**what):\n"
         "    k = next(rounds)\n"
-        "    print('what libraries print is no answer')\n"
+        "    print('no answer', flush=True)\n"
+        "    os.write(1, b'no answer')  # as C libraries do\n"
         f"    {body}\n"
         "    return {'examples': 10, 'spikes': k, **what}\n"
-        "serve(run)\n"
+        "serve(lambda: run)\n"
     )
     return [str(file)]
 
@@ -175,6 +176,7 @@ def test_the_limit_is_the_longer_of_arithmetic_and_memory(bench: Any) -> None:
     ours = {"best": 8.0, "median": 9.0, "cpu": 8.5, "peak": 300.0, "spikes": 9.0}
     cells = bench["tables"].row("row", ours, None, work, limits)
     assert cells[-3:] == ["4, 2", "2, 4", "50 %"]
+    assert bench["tables"].digits(4749.6) == "4750" and bench["tables"].digits(0.5) == "0.5"
 
 
 def test_limits_count_what_is_computed(bench: Any) -> None:
