@@ -15,6 +15,7 @@ import contextlib
 import sys
 import tempfile
 import time
+from pathlib import Path
 
 import numpy as np
 import tables
@@ -143,8 +144,8 @@ def plain(density: float) -> object:
     return run
 
 
-def cost_of_batch(rounds: int) -> None:
-    """Print ms per example of all sides, dense and sparse."""
+def cost_of_batch(rounds: int, page: Path | None) -> None:
+    """Show ms per example of all sides, dense and sparse."""
     names = ["cpu", "genn", "mlGeNN"]
     head = ["density", *(f"{name}, ms per example: best, median, CPU" for name in names)]
     head += ["mlGeNN over genn", "genn over cpu", f"peak MB: {', '.join(names)}"]
@@ -158,7 +159,7 @@ def cost_of_batch(rounds: int) -> None:
         cells += [tables.ratios(upstream, genn), tables.ratios(genn, cpu)]
         cells += [tables.each_side([cpu, genn, upstream], "peak", ".0f")]
         rows.append([f"{density:g}", *cells, tables.each_side([cpu, genn], "spikes", ".1f")])
-    print(tables.table(head, rows))
+    tables.show("genn_cost.py batch", tables.table(head, rows), page)
 
 
 def cost_of_rewiring(rounds: int) -> None:
@@ -201,5 +202,11 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("what", choices=["batch", "rewiring"])
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument(
+        "--into", type=Path, metavar="PAGE", help="write the batch's table there too"
+    )
     asked = parser.parse_args()
-    {"batch": cost_of_batch, "rewiring": cost_of_rewiring}[asked.what](asked.rounds)
+    if asked.what == "batch":
+        cost_of_batch(asked.rounds, asked.into)
+    else:
+        cost_of_rewiring(asked.rounds)

@@ -282,10 +282,7 @@ def main() -> None:
     print(describe(limits) if both else f"{describe(limits)}\n{INSTALL}")
     bench = Bench(both, chosen.quick, chosen.seconds, limits)
     for name in chosen.tables or TABLES:
-        made = bench.table(name)
-        print(f"\n### {name}\n\n{made}", flush=True)
-        if chosen.into:
-            tables.put(chosen.into, f"surrogate_cost.py {name}", made)
+        tables.show(f"surrogate_cost.py {name}", bench.table(name), chosen.into)
     if bench.failed:
         raise SystemExit("some rows failed, see above")
 

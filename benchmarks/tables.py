@@ -64,8 +64,14 @@ def _join(cells: list[str] | None) -> str:
     return ", ".join(cells) if cells else "-"
 
 
-def put(page: Path, name: str, text: str) -> None:
-    """Write what a benchmark made into a page, between `<!-- NAME -->` and `<!-- end -->`."""
+def show(name: str, text: str, page: Path | None = None) -> None:
+    """Print what a benchmark made, `name` its script and table; put it into a page as well.
+
+    There it replaces what is between `<!-- NAME -->` and `<!-- end -->`.
+    """
+    print(f"\n### {name}\n\n{text}", flush=True)
+    if page is None:
+        return
     before, mark, rest = page.read_text().partition(f"<!-- {name} -->\n")
     _, end, after = rest.partition("<!-- end -->")
     if not mark or not end:

@@ -220,19 +220,21 @@ def test_a_training_is_the_sum_of_its_epochs(bench: Any) -> None:
 # Tables in pages
 
 
-def test_tables_are_put_into_their_place(bench: Any, tmp_path: Path) -> None:
+def test_tables_are_put_into_their_place(bench: Any, tmp_path: Path, capsys: Any) -> None:
     page = tmp_path / "page.md"
     page.write_text("before\n<!-- x.py one -->\nold\n<!-- end -->\nbetween\n<!-- end -->\n")
     tables = bench["tables"]
     text = tables.table(["a", "b"], [["1", "2"]])
-    tables.put(page, "x.py one", text)
-    tables.put(page, "x.py one", text)
+    for _ in range(2):
+        tables.show("x.py one", text, page)
+    tables.show("x.py two", text)
     assert page.read_text() == (
         "before\n<!-- x.py one -->\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n<!-- end -->\n"
         "between\n<!-- end -->\n"
     )
     with pytest.raises(SystemExit, match="has no place for x.py two"):
-        tables.put(page, "x.py two", text)
+        tables.show("x.py two", text, page)
+    assert capsys.readouterr().out.count("### x.py two\n\n| a | b |\n") == 2
 
 
 def test_every_place_in_the_page_is_of_a_table(bench: Any) -> None:
