@@ -7,6 +7,12 @@ The network is that of the SHD experiments: 700 inputs, 256 hidden neurons, 20 o
 1000 steps of 1 ms, 8,000 input spikes an example, a learned delay a synapse. Each row is timed in
 a process of its own: one batch of 64 to warm up, then ROUNDS more; the median counts. Input
 weights are scaled so that hidden neurons spike about 20 times a trial in every row.
+
+Rows of `speed` and `density` also have a plain loop kernel (`plain_kernel.py`, always one thread)
+run in turn with the engine, in the same process, after its gradients are found equal to the
+engine's; the engine's time includes the optimiser's step. An event is a spike at a synapse, forward
+or backward. The last column is how long they would take if each were one independent read of the
+L2 cache, measured in the same process, as a share of the engine's time. All of these are CPU time.
 """
 
 import json
@@ -16,9 +22,11 @@ import sys
 import time
 
 ROUNDS = 9
+BESIDE = ("speed", "density")  # tables with the plain kernel
+EQUAL = 1e-4  # relative
 BASE = {
     "threads": 1, "max_delay": 64, "density": 1.0, "steps": 1000, "spikes": 8000,
-    "recurrent": False,
+    "recurrent": False, "beside": False,
 }  # fmt: skip
 TABLES = {
     "speed": [{"threads": 1}, {"threads": 2}, {"threads": 1, "recurrent": True}],
@@ -97,11 +105,47 @@ def measure(settings: dict) -> dict:
         compiled.train_epoch([batch], epoch=epoch)
         seconds.append(time.perf_counter() - begin)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {
+    found = {
         "ms": median(seconds) / 64 * 1e3,
         "least": min(seconds) / 64 * 1e3,
         "peak": peak,
         "hidden": spikes,
+    }
+    return found | (beside(net, compiled, batch) if settings["beside"] else {})
+
+
+def beside(net: object, compiled: object, batch: object) -> dict:
+    """Return what the plain kernel takes, run in turn with the engine, and how far both can get."""
+    from plain_kernel import PlainEventProp, l2_access, largest_difference
+
+    compiled.push(net)  # what was learned meanwhile, little as it is, moves spikes
+    worst, same = largest_difference(compiled, net, batch)
+    if worst > EQUAL or 2 * same < len(batch):
+        raise SystemExit(f"gradients differ by {worst:.1e}, spikes in {len(batch) - same} examples")
+    kernel = PlainEventProp(net)
+    _, fired = kernel.run(batch)
+    seconds = {"engine": [], "plain": []}
+    runs = {
+        "engine": lambda: compiled.train_epoch([batch], epoch=0),
+        "plain": lambda: kernel.run(batch),
+    }
+    for _ in range(ROUNDS):
+        for name, run in runs.items():
+            begin = time.process_time()
+            run()
+            seconds[name].append((time.process_time() - begin) / 64)
+    events, access = kernel.events(batch, fired), l2_access()
+    engine, plain = min(seconds["engine"]), min(seconds["plain"])
+    return {
+        "cpu": engine * 1e3,
+        "plain": plain * 1e3,
+        "ratio": plain / engine,
+        "events": events / 1e6,
+        "ns": engine / events * 1e9,
+        "access": access,
+        "share": events * access * 1e-9 / engine,
+        "worst": worst,
+        "same": same,
     }
 
 
@@ -112,20 +156,34 @@ def main() -> None:
         print(json.dumps(measure(json.loads(wanted[1]))))
         return
     for name in wanted:
-        keys = list(dict.fromkeys(key for row in TABLES[name] for key in row))
-        print(f"\n### {name}\n\n| {' | '.join(keys)} | ms per example: median | least | "
-              "peak memory, MB | hidden spikes |")  # fmt: skip
-        print("|---" * (len(keys) + 4) + "|")
-        for row in TABLES[name]:
-            settings = BASE | row
-            done = subprocess.run(
-                [sys.executable, __file__, "--row", json.dumps(settings)],
-                capture_output=True, text=True, check=True,
-            )  # fmt: skip
-            got = json.loads(done.stdout.splitlines()[-1])
-            cells = [str(settings[key]) for key in keys]
-            cells += [f"{got['ms']:.2f}", f"{got['least']:.2f}", f"{got['peak']:.0f}"]
-            print(f"| {' | '.join([*cells, format(got['hidden'], '.1f')])} |", flush=True)
+        table(name)
+
+
+def table(name: str) -> None:
+    """Print a table."""
+    keys = list(dict.fromkeys(key for row in TABLES[name] for key in row))
+    heads = [*keys, "ms per example: median", "least", "peak memory, MB", "hidden spikes"]
+    if name in BESIDE:
+        heads += ["CPU ms, least", "of the plain kernel", "ratio"]
+        heads += ["million events", "CPU ns per event", "L2 read, ns", "share of L2 bound"]
+    print(f"\n### {name}\n\n| {' | '.join(heads)} |\n{'|---' * len(heads)}|")
+    for row in TABLES[name]:
+        settings = BASE | row | {"beside": name in BESIDE}
+        done = subprocess.run(
+            [sys.executable, __file__, "--row", json.dumps(settings)],
+            stdout=subprocess.PIPE, text=True, check=True,
+        )  # fmt: skip
+        got = json.loads(done.stdout.splitlines()[-1])
+        cells = [str(settings[key]) for key in keys]
+        cells += [f"{got['ms']:.2f}", f"{got['least']:.2f}", f"{got['peak']:.0f}"]
+        cells += [format(got["hidden"], ".1f")]
+        if name in BESIDE:
+            cells += [f"{got[key]:.2f}" for key in ("cpu", "plain", "ratio", "events", "ns")]
+            cells += [f"{got['access']:.2f}", f"{100 * got['share']:.0f} %"]
+        print(f"| {' | '.join(cells)} |", flush=True)
+        if name in BESIDE:
+            note = f"gradients differ by {got['worst']:.0e}, over {got['same']} of 64 examples"
+            print(note, file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -210,11 +210,10 @@ def _examine_cpu() -> tuple[dict[str, Any], dict[str, str]]:
 def _examine_kernels() -> tuple[dict[str, Any], dict[str, str]]:
     from mlgenn_delays.files import cache_folders
     from mlgenn_delays.kernels import PARTS, count_kernels, kernel_cache, kernel_folders
-    from mlgenn_delays.machine import librosa_folders
 
     writable = kernel_cache()
-    searched = [*(kernel_folders(part) for part in PARTS), librosa_folders()]
-    folders = [folder for some in searched for folder in some if folder.is_dir()]
+    searched = [folder for part in PARTS for folder in kernel_folders(part)]
+    folders = [folder for folder in searched if folder.is_dir()]
     counts = {"whole": 0, "damaged": 0, "ignored": 0}
     for folder in folders:
         for state, n in count_kernels(folder).items():
@@ -247,8 +246,8 @@ def _encodes() -> bool:
     import soundfile
 
     from mlgenn_delays.data.encode.base import encode_frames
+    from mlgenn_delays.data.encode.mel import MelSettings, mel_transform
     from mlgenn_delays.data.encode.rate import RateEncoder
-    from mlgenn_delays.data.encode.recordings import MelSettings, mel_transform
     from mlgenn_delays.data.encode.wav import decode_wav
 
     settings, out = MelSettings(), io.BytesIO()

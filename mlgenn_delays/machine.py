@@ -10,39 +10,33 @@ cannot even be imported, and matplotlib makes its list of fonts at every start.
 """
 
 import os
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, suppress
+from functools import cache
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.files import cache_folders, check_writable
 
-# Where librosa's compiled functions are declared that the package calls.
-_LIBROSA = ("core.audio", "core.spectrum", "filters", "util.utils")
 
+def librosa_filters() -> Any:
+    """Import librosa's filters, with their compiled functions cached as those of the package are.
 
-def import_librosa() -> Any:
-    """Import librosa so that its compiled functions are cached as those of the package are."""
-    from mlgenn_delays.kernels import stored_in
-
-    with stored_in(librosa_folders()):
-        for module in _LIBROSA:
-            import_module(f"librosa.{module}")
-    return import_module("librosa")
-
-
-def librosa_folders() -> tuple[Path, ...]:
-    """The folders that are searched for librosa's compiled functions, best first."""
-    from mlgenn_delays.kernels import store_folders
+    Nothing else of librosa is imported: that would compile for 14 s on a fresh machine.
+    """
+    from mlgenn_delays.kernels import store_folders, stored_in
 
     try:
-        return store_folders(f"librosa-{version('librosa')}")
+        name = f"librosa-{version('librosa')}"
     except PackageNotFoundError:
-        return store_folders("librosa")
+        name = "librosa"
+    with stored_in(store_folders(name)):
+        return import_module("librosa.filters")
 
 
 def prepare_matplotlib() -> None:
@@ -165,3 +159,50 @@ class Workers:
             return
         for future in [self._pool.submit(task, k) for k in range(n)]:
             future.result()
+
+
+def one_blas_thread() -> AbstractContextManager[Any]:
+    """Let BLAS compute in the thread that calls it, in the whole process."""
+    return _blas().limit(limits=1, user_api="blas")
+
+
+@cache
+def _blas() -> Any:
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
+
+
+Given = TypeVar("Given")
+Made = TypeVar("Made")
+_AHEAD = 3  # tasks per core that are begun before the result of the first is taken
+
+
+def in_threads(
+    function: Callable[[Given], Made], items: Sequence[Given], at_once: int = 1
+) -> Iterator[Made]:
+    """Yield what a function makes of items, in their order, made on all cores, some ahead.
+
+    A thread takes `at_once` of them; the function must release the GIL where it takes long. BLAS
+    has one thread until the last is taken: to set and lift that often costs more than the work.
+    """
+    if len(items) <= at_once:
+        yield from map(function, items)
+        return
+
+    def task(first: int) -> list[Made]:
+        return [function(each) for each in items[first : first + at_once]]
+
+    cores = available_cores()
+    begun: deque[Future[list[Made]]] = deque()
+    with one_blas_thread():
+        pool = ThreadPoolExecutor(cores)
+        try:
+            for first in range(0, len(items), at_once):
+                begun.append(pool.submit(task, first))
+                if len(begun) > _AHEAD * cores:
+                    yield from begun.popleft().result()
+            while begun:
+                yield from begun.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)

@@ -11,8 +11,8 @@ import pytest
 
 from mlgenn_delays.data.augment.augment import Augment
 from mlgenn_delays.data.encode.level import LevelEncoder
+from mlgenn_delays.data.encode.mel import MelSettings
 from mlgenn_delays.data.encode.rate import RateEncoder
-from mlgenn_delays.data.encode.recordings import MelSettings
 from mlgenn_delays.data.registry import DATASETS, dataset
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.learning import (

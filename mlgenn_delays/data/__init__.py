@@ -11,7 +11,7 @@ _HOME = {
     "Data": "types",
     "ENCODERS": "encode.base",
     "LevelEncoder": "encode.level",
-    "MelSettings": "encode.recordings",
+    "MelSettings": "encode.mel",
     "RateEncoder": "encode.rate",
     "SpikeBatch": "types",
     "SpikeData": "types",

@@ -14,8 +14,8 @@ from typing import Any
 
 from mlgenn_delays.data.dataset import Dataset, Item, Splits
 from mlgenn_delays.data.encode.base import ENCODERS
+from mlgenn_delays.data.encode.mel import MelSettings
 from mlgenn_delays.data.encode.rate import RateEncoder
-from mlgenn_delays.data.encode.recordings import MelSettings
 from mlgenn_delays.data.losses import Losses, warnings_of
 from mlgenn_delays.errors import InputError, nearest
 

@@ -8,7 +8,7 @@ import pytest
 from mlgenn_delays import __version__
 from mlgenn_delays.cli import doctor
 from mlgenn_delays.cli.options import BACKENDS
-from mlgenn_delays.data.encode.recordings import mel_transform
+from mlgenn_delays.data.encode.mel import mel_transform
 from mlgenn_delays.engines.genn import checks
 from mlgenn_delays.kernels import kernel_cache, pack_kernel
 from tests.cli.helpers import call, parsed
@@ -222,7 +222,7 @@ def test_recordings_are_tried(monkeypatch):
     def fail():
         raise RuntimeError("cannot cache function '__o_fold'")
 
-    monkeypatch.setattr("mlgenn_delays.data.encode.recordings.import_librosa", fail)
+    monkeypatch.setattr("mlgenn_delays.data.encode.mel.librosa_filters", fail)
     mel_transform.cache_clear()
     result = call("doctor")
     assert result.exit_code == 1

@@ -82,25 +82,32 @@ def test_louder_gives_not_fewer_for_rate(
     assert (loud.cumsum(axis=2) >= quiet.cumsum(axis=2)).all()
 
 
-def test_rate_equals_plain_loop() -> None:
-    random = np.random.default_rng(1)
-    frames = random.random((1, 6, BANDS)).astype(np.float32)
-    encoder = RateEncoder(thresholds=(0.3, 0.6), gain=1.5, tau=7.0, refractory=3.0)
-    raster = encoder.raster(frames, 10.0, 1.0, 50)
-    drive = 1.5 * interpolate_frames(frames, 10.0, 1.0, 50)[0]
-    decay = np.exp(-1 / 7)
-    for k, threshold in enumerate((0.3, 0.6)):
-        for band in range(BANDS):
-            voltage, wait, spikes = 0.0, 0, []
-            for t in range(50):
-                if wait:
-                    wait -= 1
-                    continue
-                voltage = decay * voltage + (1 - decay) * drive[t, band]
-                if voltage >= threshold:
-                    spikes.append(t)
-                    voltage, wait = 0.0, 3
-            assert np.flatnonzero(raster[0, k * BANDS + band]).tolist() == spikes
+@pytest.mark.parametrize(
+    ("bands", "thresholds", "refractory", "dt"),
+    [(3, (0.3, 0.6), 3.0, 1.0), (5, (0.2, 0.5, 0.9), 0.0, 0.7), (1, (0.1,), 500.0, 2.5)],
+)
+def test_rate_equals_plain_loop(
+    bands: int, thresholds: tuple[float, ...], refractory: float, dt: float
+) -> None:
+    frames = np.random.default_rng(1).random((3, 6, bands)).astype(np.float32)
+    frames[1, 3:] = frames[2] = 0.0  # silence behind, and nothing else
+    frames[0, 2] = 0.0  # silence between
+    encoder = RateEncoder(thresholds=thresholds, gain=1.5, tau=7.0, refractory=refractory)
+    raster = encoder.raster(frames, 10.0, dt, 90)
+    drive = 1.5 * interpolate_frames(frames, 10.0, dt, 90)
+    decay, pause = np.exp(-dt / 7), min(int(refractory / dt + 0.5), 90)
+    for n, k, band in np.ndindex(3, len(thresholds), bands):
+        voltage, wait, spikes = 0.0, 0, []
+        for t in range(90):
+            if wait:
+                wait -= 1
+                continue
+            voltage = decay * voltage + (1 - decay) * drive[n, t, band]
+            if voltage >= thresholds[k]:
+                spikes.append(t)
+                voltage, wait = 0.0, pause
+        assert np.flatnonzero(raster[n, k * bands + band]).tolist() == spikes
+    assert raster[0].any() and raster[1].any()
 
 
 def test_level_crossings_of_a_triangle() -> None:

@@ -131,7 +131,7 @@ def test_currents(home: Path) -> None:
 
 
 def test_currents_beyond_memory_are_refused() -> None:
-    from mlgenn_delays.data.encode.recordings import MelSettings
+    from mlgenn_delays.data.encode.mel import MelSettings
 
     frames = [np.zeros((1, 40), np.float32)] * 1000
     with pytest.raises(

@@ -11,7 +11,13 @@ import soundfile
 from mlgenn_delays.data.encode.level import LevelEncoder
 from mlgenn_delays.data.encode.recordings import encode_recordings
 from mlgenn_delays.data.encode.wav import read_wav
-from mlgenn_delays.data.sets.fsdd import FsddOptions, list_fsdd, load_fsdd, load_fsdd_frames
+from mlgenn_delays.data.sets.fsdd import (
+    DATASET,
+    FsddOptions,
+    list_fsdd,
+    load_fsdd,
+    load_fsdd_frames,
+)
 from mlgenn_delays.errors import InputError
 
 MakeWavs = Callable[..., Path]
@@ -159,3 +165,27 @@ def test_bad_recording_is_named(make_wavs: MakeWavs) -> None:
     path.symlink_to("nothing")
     with pytest.raises(InputError, match=r"cannot read .*0_al_9\.wav"):
         load_fsdd(folder)
+
+
+@pytest.mark.parametrize("encoding", ["spikes", "currents"])
+def test_cores_change_nothing(
+    make_wavs: MakeWavs, monkeypatch: pytest.MonkeyPatch, encoding: str
+) -> None:
+    folder = make_wavs(*(f"{digit}_al_{take}.wav" for digit in range(4) for take in range(3, 12)))
+    options = FsddOptions(encoding=encoding, duration=250.0)
+    monkeypatch.setattr("mlgenn_delays.data.encode.base._RASTER_BYTES", 2 * 200 * 250)
+    loaded, looked = [], []
+    for cores in (1, 3):
+        monkeypatch.setattr("mlgenn_delays.machine.available_cores", lambda cores=cores: cores)
+        data = DATASET.splits(folder, options, 1.0, False)
+        loaded.append([(split, each.names, *arrays(each)) for split, each in data.items()])
+        items = DATASET.examples("fsdd", folder, options, 1.0)
+        looked.append([(each.split, each.name, *arrays(each.batch)) for each in items])
+    assert loaded[0] == loaded[1] and len(loaded[0]) == 3
+    assert looked[0] == looked[1] and len(looked[0]) == 36
+
+
+def arrays(data: object) -> list[bytes]:
+    """Return what examples are made of, byte for byte."""
+    names = [name for name in ("start", "time", "values") if hasattr(data, name)]
+    return [getattr(data, name).tobytes() for name in names]

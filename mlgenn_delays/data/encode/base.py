@@ -15,6 +15,7 @@ import numpy as np
 from mlgenn_delays.data.encode.level import LevelEncoder
 from mlgenn_delays.data.encode.rate import RateEncoder
 from mlgenn_delays.data.fields import count_steps
+from mlgenn_delays.machine import in_threads
 
 # Of the code that makes frames and spikes: raise it when results change, so caches are left.
 ENCODER_VERSION = 2
@@ -65,15 +66,17 @@ def encode_frames(
     n_bands = frames[0].shape[1] if len(frames) else 0
     n_channels = encoder.n_channels(n_bands)
     chunk = max(1, _RASTER_BYTES // max(1, n_channels * n_steps))
-    counts, times = [np.zeros(1, np.int64)], [np.zeros(0, np.int32)]
-    for first in range(0, len(frames), chunk):
+
+    def encode(first: int) -> tuple[np.ndarray, np.ndarray]:
         some = pad_frames(frames[first : first + chunk], hop=hop, span=n_steps * dt)
-        raster = encoder.raster(some, hop, dt, n_steps)
-        spikes = np.flatnonzero(raster)
-        times.append((spikes % n_steps).astype(np.int32))
-        counts.append(np.bincount(spikes // n_steps, minlength=len(some) * n_channels))
-    ends = np.cumsum(np.concatenate(counts))
+        spikes = np.flatnonzero(encoder.raster(some, hop, dt, n_steps))
+        counts = np.bincount(spikes // n_steps, minlength=len(some) * n_channels)
+        return counts, (spikes % n_steps).astype(np.int32)
+
+    made = list(in_threads(encode, range(0, len(frames), chunk)))
+    ends = np.cumsum(np.concatenate([np.zeros(1, np.int64), *(counts for counts, _ in made)]))
     rows = np.arange(len(frames))[:, None] * n_channels + np.arange(n_channels + 1)
+    times = [np.zeros(0, np.int32), *(time for _, time in made)]
     return ends[rows], np.concatenate(times)
 
 

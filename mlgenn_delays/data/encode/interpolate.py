@@ -5,14 +5,20 @@ import numpy as np
 from mlgenn_delays.data.arrays import rows_at_once
 
 
+def frame_places(hop: float, dt: float, n_steps: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the frame before each step (T,) int64, and how far it is to the next, (T,) float32."""
+    place = np.arange(n_steps) * (dt / hop)
+    low = np.floor(place).astype(np.int64)
+    return low, (place - low).astype(np.float32)
+
+
 def interpolate_frames(frames: np.ndarray, hop: float, dt: float, n_steps: int) -> np.ndarray:
     """Return the linear trace through frames (N, F, B) at the beginning of every step, (N, T, B).
 
     Frame i is at ``i * hop`` [ms]; zero follows the last.
     """
-    place = np.arange(n_steps) * (dt / hop)
-    low = np.floor(place).astype(np.int64)
-    part = (place - low).astype(np.float32)[:, None]
+    low, part = frame_places(hop, dt, n_steps)
+    part = part[:, None]
     n, last, n_bands = frames.shape
     ended = np.concatenate([frames, np.zeros_like(frames[:, :1])], axis=1).astype(np.float32)
     low, high = np.minimum(low, last), np.minimum(low + 1, last)

@@ -11,7 +11,7 @@ from typing import Annotated, ClassVar
 
 import numpy as np
 
-from mlgenn_delays.data.encode.interpolate import interpolate_frames
+from mlgenn_delays.data.encode.interpolate import frame_places
 from mlgenn_delays.data.fields import AsTuple, check_ascending
 from mlgenn_delays.settings import Positive, PositiveTime, Time, says, settings
 
@@ -48,14 +48,25 @@ class RateEncoder:
         """Return (N, C, T) bool, see `mlgenn_delays.data.encode.base.Encoder`."""
         from mlgenn_delays.data.encode.rate_kernel import lif_raster
 
-        trace = interpolate_frames(frames, hop, dt, n_steps)
-        drive = np.ascontiguousarray(trace.transpose(0, 2, 1)) * np.float32(self.gain)
-        raster = np.zeros((len(frames), self.n_channels(frames.shape[2]), n_steps), np.bool_)
+        n, n_frames, n_bands = frames.shape
+        n_channels = self.n_channels(n_bands)
+        low, part = frame_places(hop, dt, n_steps)
+        ended = np.zeros((n, n_frames + 1, n_bands), np.float32)
+        ended[:, :-1] = frames
+        heard = np.max(ended.any(axis=2) * np.arange(1, n_frames + 2), axis=1)
+        drive, voltage = np.empty((2, n_channels), np.float32)
+        wait, spiked = np.empty(n_channels, np.int32), np.zeros(-(-n_channels // 8) * 8, np.uint8)
+        raster = np.zeros((n, n_channels, n_steps), np.bool_)
         lif_raster(
-            drive,
-            np.array(self.thresholds, np.float32),
+            ended,
+            heard,
+            low,
+            part,
+            np.float32(self.gain),
+            np.repeat(np.array(self.thresholds, np.float32), n_bands),
             np.float32(math.exp(-dt / self.tau)),
-            min(math.floor(self.refractory / dt + 0.5), n_steps),
+            np.int32(min(math.floor(self.refractory / dt + 0.5), n_steps)),
+            (drive, voltage, wait, spiked, spiked.view(np.uint64)),
             raster,
         )
         return raster

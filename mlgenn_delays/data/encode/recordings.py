@@ -1,19 +1,13 @@
-"""Recordings as mel frames, and those as spikes or as currents, for every data set of sound.
+"""Recordings as spikes or as currents, for every data set of sound."""
 
-``frame = clip(1 + 10 log10(energy / peak) / range_db, 0, 1)``: the loudest band and frame of the
-recording is 1, and what is ``range_db`` below it, or silent, is 0.
-"""
-
-import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
-from functools import lru_cache
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-from pydantic import Field
 
 from mlgenn_delays.data.blocks import Blocks
 from mlgenn_delays.data.cache import cache_key, cached_arrays
@@ -26,6 +20,7 @@ from mlgenn_delays.data.encode.base import (
     pad_frames,
 )
 from mlgenn_delays.data.encode.interpolate import interpolate_frames
+from mlgenn_delays.data.encode.mel import MelSettings, mel_transform
 from mlgenn_delays.data.encode.rate import RateEncoder
 from mlgenn_delays.data.encode.wav import read_wav
 from mlgenn_delays.data.events import Spikes
@@ -33,109 +28,10 @@ from mlgenn_delays.data.fields import Either, Scale, TrialLength, count_steps
 from mlgenn_delays.data.losses import Losses
 from mlgenn_delays.data.types import Batch, CurrentBatch, CurrentData, SpikeBatch
 from mlgenn_delays.errors import InputError
-from mlgenn_delays.machine import import_librosa
-from mlgenn_delays.settings import Integer, NonNegative, Number, Unit, refuse, says, settings
+from mlgenn_delays.machine import in_threads
+from mlgenn_delays.settings import refuse, says, settings
 
-Short = Annotated[Number, Field(gt=0, le=1e4), Unit("ms")]
-
-_SILENCE = 1e-20
-
-
-@settings
-class MelSettings:
-    """How a recording becomes mel frames.
-
-    Example:
-        >>> from mlgenn_delays.data import MelSettings
-        >>> MelSettings(n_bands=64, hop=8.0).hop
-        8.0
-    """
-
-    n_bands: Annotated[Integer, Field(ge=1, le=512), says("Number of mel bands.")] = 40
-    sample_rate: Annotated[
-        Integer,
-        Field(ge=100, le=1_000_000),
-        Unit("Hz"),
-        says("Rate that recordings are brought to."),
-    ] = 8000
-    window: Annotated[Short, says("Length of the analysis window.")] = 32.0
-    hop: Annotated[Short, says("Time between frames.")] = 10.0
-    range_db: Annotated[
-        Number,
-        Field(gt=0, le=200),
-        Unit("dB"),
-        says("Range below the recording's peak that is kept."),
-    ] = 60.0
-    f_min: Annotated[NonNegative, Unit("Hz"), says("Lower edge of the lowest band.")] = 0.0
-
-    def __post_init__(self) -> None:
-        if self.f_min >= self.sample_rate / 2:
-            refuse(self, "f_min", f"less than half of sample_rate ({self.sample_rate / 2:g} Hz)")
-        for name in ("window", "hop"):
-            samples = getattr(self, name) * self.sample_rate / 1000
-            if samples < 1 or abs(samples - round(samples)) > 1e-6:
-                wanted = f"a whole number of samples at {self.sample_rate} Hz"
-                refuse(self, name, wanted, f"it is {samples:g} samples")
-
-    @property
-    def hop_length(self) -> int:
-        """Time between frames [samples]."""
-        return round(self.hop * self.sample_rate / 1000)
-
-    @property
-    def window_length(self) -> int:
-        """Length of the analysis window [samples]."""
-        return round(self.window * self.sample_rate / 1000)
-
-    @property
-    def n_fft(self) -> int:
-        """Length of the transform: at least twice the window, so that low bands are not empty."""
-        return 2 ** math.ceil(math.log2(2 * self.window_length))
-
-
-@lru_cache(maxsize=8)
-def mel_transform(settings: MelSettings) -> Callable[[np.ndarray], np.ndarray]:
-    """Return the function from samples to mel frames, with its filters computed once.
-
-    It takes (n,) samples and gives (frames, n_bands) float32 in 0..1, where frame i is centred on
-    ``i * hop`` ms and there are ``1 + n // hop_length`` of them; a silent recording gives zeros.
-    """
-    from threadpoolctl import ThreadpoolController
-
-    librosa = import_librosa()
-    blas = ThreadpoolController()
-    filters = librosa.filters.mel(
-        sr=settings.sample_rate,
-        n_fft=settings.n_fft,
-        n_mels=settings.n_bands,
-        fmin=settings.f_min,
-    )
-
-    def transform(samples: np.ndarray) -> np.ndarray:
-        n_frames = 1 + len(samples) // settings.hop_length
-        # Less than one transform of samples makes librosa warn; silence behind changes nothing.
-        missing = max(0, settings.n_fft - len(samples))
-        spectrum = librosa.stft(
-            np.pad(samples, (0, missing)),
-            n_fft=settings.n_fft,
-            hop_length=settings.hop_length,
-            win_length=settings.window_length,
-        )[:, :n_frames]
-        # On a busy machine, BLAS threads wait for each other far longer than one alone computes.
-        with blas.limit(limits=1, user_api="blas"):
-            energy = filters @ np.abs(spectrum) ** 2
-        return _scale(energy.T, settings.range_db)
-
-    return transform
-
-
-def _scale(energy: np.ndarray, range_db: float) -> np.ndarray:
-    """Return energy as decibels below its peak, scaled to 0..1."""
-    peak = energy.max(initial=0.0)
-    if peak <= _SILENCE:
-        return np.zeros(energy.shape, np.float32)
-    decibels = 10.0 * np.log10(np.maximum(energy / peak, _SILENCE))
-    return np.clip(1.0 + decibels / range_db, 0.0, 1.0).astype(np.float32)
+_TASK = 8  # recordings that a thread takes at once
 
 
 @settings
@@ -202,12 +98,30 @@ def encode_recordings(
     return SpikeBatch(start, time, labels, index, n_steps)
 
 
-def recording_example(path: Path, options: RecordingOptions, dt: float) -> Example:
-    """Return a WAV alone, read and encoded as loading does it."""
-    rate = options.mel.sample_rate
-    samples = read_wav(path, rate)
-    batch = encode_recordings(options, [samples], dt, count_steps(options.duration, dt))
-    return batch, Losses.of_batch([1000 * len(samples) / rate], batch), [samples]
+def recording_examples(
+    paths: Sequence[Path], options: RecordingOptions, dt: float
+) -> Iterator[Callable[[], Example]]:
+    """Return a function per WAV, in their order, that gives it alone, as loading encodes it.
+
+    The function of a damaged one raises its `InputError`.
+    """
+    rate, n_steps = options.mel.sample_rate, count_steps(options.duration, dt)
+    mel_transform(options.mel)  # made once, and not by several threads
+
+    def example(path: Path) -> Callable[[], Example]:
+        try:
+            samples = read_wav(path, rate)
+            batch = encode_recordings(options, [samples], dt, n_steps)
+        except InputError as error:
+            return partial(_raise, error)
+        made = batch, Losses.of_batch([1000 * len(samples) / rate], batch), [samples]
+        return lambda: made
+
+    return in_threads(example, paths, _TASK)
+
+
+def _raise(error: InputError) -> Example:
+    raise error
 
 
 def frames_as_currents(
@@ -277,6 +191,16 @@ def frame_blocks(
     return Blocks(n, encoder.n_channels(mel.n_bands), n_steps, encode, name, depends)
 
 
+def read_frames(paths: Sequence[Path], mel: MelSettings) -> list[np.ndarray]:
+    """Return the mel frames of WAVs."""
+    transform = mel_transform(mel)
+
+    def frames(path: Path) -> np.ndarray:
+        return transform(read_wav(path, mel.sample_rate))
+
+    return list(in_threads(frames, paths, _TASK))
+
+
 def cached_frames(
     name: str, paths: Sequence[Path], files: str, mel: MelSettings
 ) -> list[np.ndarray]:
@@ -287,8 +211,7 @@ def cached_frames(
     key = cache_key(name, files=files, mel=asdict(mel), version=ENCODER_VERSION)
 
     def compute() -> dict[str, np.ndarray]:
-        transform = mel_transform(mel)
-        frames = [transform(read_wav(path, mel.sample_rate)) for path in paths]
+        frames = read_frames(paths, mel)
         lengths = np.array([len(each) for each in frames], np.int64)
         return {"frames": np.concatenate(frames), "lengths": lengths}
 

@@ -1,6 +1,7 @@
 """Reading a WAV as mono float32 at a given sample rate, or saying plainly why not."""
 
 import io
+import math
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
@@ -8,7 +9,6 @@ import numpy as np
 
 from mlgenn_delays.data.arrays import LARGEST_VALUE
 from mlgenn_delays.errors import InputError
-from mlgenn_delays.machine import import_librosa
 from mlgenn_delays.settings import Count, Unit, check
 
 # From here on a length of data [bytes] is no length: writers to a pipe, which cannot go back to
@@ -85,11 +85,13 @@ def check_samples(where: str, samples: np.ndarray) -> None:
 def _resample(samples: np.ndarray, rate: int, target: int) -> np.ndarray:
     if rate == target:
         return samples
-    librosa = import_librosa()
-    resampled = librosa.resample(samples, orig_sr=rate, target_sr=target, res_type="soxr_hq")
-    if not len(resampled):
-        return np.zeros(1, np.float32)
-    return np.asarray(resampled, dtype=np.float32)
+    import soxr
+
+    found = soxr.resample(samples, rate, target, quality="HQ")
+    resampled = np.zeros(math.ceil(len(samples) * (target / rate)), np.float32)
+    kept = found[: len(resampled)]
+    resampled[: len(kept)] = kept
+    return resampled
 
 
 class Chunk(NamedTuple):

@@ -7,7 +7,6 @@ alone, see `rows_by_split`. Recordings become spikes or currents as those of FSD
 
 import re
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -21,10 +20,10 @@ from mlgenn_delays.data.encode.recordings import (
     encode_recordings,
     frame_blocks,
     frame_currents,
-    mel_transform,
-    recording_example,
+    read_frames,
+    recording_examples,
 )
-from mlgenn_delays.data.encode.wav import check_complete, read_bytes, read_wav
+from mlgenn_delays.data.encode.wav import check_complete, read_bytes
 from mlgenn_delays.data.fields import (
     AsTuple,
     HeldOut,
@@ -110,8 +109,7 @@ def _load(folder: Path | None, options: FolderOptions, dt: float, cache: bool) -
         }
 
     def some_frames(first: int, end: int) -> list[np.ndarray]:
-        transform = mel_transform(mel)
-        return [transform(read_wav(path, mel.sample_rate)) for path in paths[first:end]]
+        return read_frames(paths[first:end], mel)
 
     blocks = frame_blocks(
         "folder",
@@ -131,11 +129,11 @@ def _items(folder: Path | None, options: FolderOptions, dt: float) -> Iterator[I
     assert folder is not None
     found = list_folder(folder, options.classes, options.group_by)
     labels, rows = _labels_and_rows(found, options)
-    for split, some in rows.items():
-        for row in some:
-            each = found.recordings[row]
-            read = partial(recording_example, each.path, options, dt)
-            yield as_item(split, each.name, int(labels[row]), each.label, read)
+    order = [(split, row) for split, some in rows.items() for row in some]
+    reads = recording_examples([found.recordings[row].path for _, row in order], options, dt)
+    for (split, row), read in zip(order, reads, strict=True):
+        each = found.recordings[row]
+        yield as_item(split, each.name, int(labels[row]), each.label, read)
 
 
 def _labels_and_rows(

@@ -6,7 +6,7 @@ Takes 0-4 are the test split, 5-9 validation, the rest training.
 import re
 from collections import Counter
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -32,7 +32,7 @@ from mlgenn_delays.data.encode.recordings import (
     encode_recordings,
     frame_blocks,
     frame_currents,
-    recording_example,
+    recording_examples,
 )
 from mlgenn_delays.data.encode.wav import read_bytes
 from mlgenn_delays.data.fields import count_steps
@@ -291,24 +291,18 @@ def _items(folder: Path | None, options: FsddOptions, dt: float) -> Iterator[Ite
             yield Item("", path.name, problem=str(error))
     found.sort(key=lambda each: (SPLITS.index(each.split), each))
     counts = Counter(each[:3] for each in found)
-    for each in found:
-        again = counts[each[:3]] > 1
-        yield as_item(
-            each.split,
-            each.path.name,
-            each.digit,
-            str(each.digit),
-            lambda each=each, again=again: _read(each, again, options, dt),  # type: ignore[misc]
-        )
+    reads = recording_examples([each.path for each in found], options, dt)
+    for each, read in zip(found, reads, strict=True):
+        if counts[each[:3]] > 1:
+            read = partial(_refuse_again, each.path)
+        yield as_item(each.split, each.path.name, each.digit, str(each.digit), read)
 
 
-def _read(recording: SpokenDigit, again: bool, options: FsddOptions, dt: float) -> Example:
-    if again:
-        raise InputError(
-            f"{recording.path} must have a digit, speaker and take of its own, got those of "
-            "another file; rename or remove one of them"
-        )
-    return recording_example(recording.path, options, dt)
+def _refuse_again(path: Path) -> Example:
+    raise InputError(
+        f"{path} must have a digit, speaker and take of its own, got those of "
+        "another file; rename or remove one of them"
+    )
 
 
 DATASET = Dataset(
