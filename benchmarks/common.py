@@ -1,4 +1,10 @@
-"""What benchmarks that compare with PyTorch have in common: network, data, rule and rewiring."""
+"""What benchmarks have in common: what they ran on; beside PyTorch, network, data and rules."""
+
+import platform
+from contextlib import suppress
+from importlib import metadata
+
+from roofline import Limits
 
 DROPOUT = 0.4
 
@@ -68,3 +74,23 @@ def make_rewiring(settings: dict) -> object:
     if form is None:
         return None
     return RigL(form=form, signs="synapse", grow_delay="kept", **forms[form])
+
+
+def describe(limits: Limits, *more: str) -> str:
+    """Return the versions, of more packages too, the processor and its limits."""
+    from mlgenn_delays import __version__
+
+    found = [f"Python {platform.python_version()}", f"delaysnn {__version__}"]
+    for name in ("numpy", "numba", *more):
+        try:
+            found.append(f"{name} {metadata.version(name)}")
+        except metadata.PackageNotFoundError:
+            found.append(f"{name} missing")
+    model = platform.processor() or platform.machine()
+    with suppress(OSError), open("/proc/cpuinfo") as file:
+        lines = (line.split(":") for line in file)
+        model = next((line[1].strip() for line in lines if line[0].strip() == "model name"), model)
+    return (
+        f"{', '.join(found)}; {model}, one core: {limits.flops / 1e9:.0f} GFLOP/s, "
+        f"{limits.bytes / 1e9:.1f} GB/s, an L2 read in {1e9 * limits.l2_read:.2f} ns."
+    )

@@ -1,7 +1,7 @@
 """What a row needs at least, by the sizes of its network, and what one core of this machine can do.
 
-Limits are measured where they are used: float32 multiply-adds in registers, and copying of arrays
-that no cache holds, reads and writes counted.
+Limits are measured where they are used: float32 multiply-adds in registers, copying of arrays that
+no cache holds, reads and writes counted, and reads that the L2 cache answers.
 
 An example of SurrogateBPTT needs, per projection, currents forwards, gradients of the taps of every
 synapse, and dL/d(spike) of a source that is not the input:
@@ -14,6 +14,10 @@ what dropout silences is left out. Candidate gradients are gradients of the taps
 place of the synapses. Neurons take `NEURON` flops per step. Currents, voltages and adjoints of the
 hidden neurons are written once and read once, as normalisation asks, and the input is read twice;
 all of that as if no cache held any of it. Parameters and optimiser are left out.
+
+An example of EventProp needs, per event (a spike at a synapse, forward or backward), two flops and
+a read at a place of its own, which at best is one of many independent reads of the L2 cache, and
+`LIF_STEP` flops per neuron and step.
 """
 
 import time
@@ -25,6 +29,8 @@ import numpy as np
 # Flops of a hidden neuron and step: normalisation and its statistics 5, voltage 3; backwards the
 # surrogate 5, the voltage's adjoint 4, normalisation and its sums 7.
 NEURON = 24
+# Of a LIF neuron or a leaky integrator: synaptic current 3, voltage 3; backwards the adjoints 4.
+LIF_STEP = 10
 FLOAT = 4
 CHAINS = 10  # independent multiply-adds at once, more than their latency takes
 COPIED = 2**28  # bytes
@@ -43,14 +49,20 @@ class Work(NamedTuple):
 
 
 class Limits(NamedTuple):
-    """What one core does per second."""
+    """What one core does per second, and how long it reads from the L2 cache [s]."""
 
     flops: float
     bytes: float
+    l2_read: float
 
     def seconds(self, work: Work) -> tuple[float, float]:
         """Return the least seconds of arithmetic and of memory traffic; the longer is the limit."""
         return work.flops / self.flops, work.bytes / self.bytes
+
+    def event_seconds(self, events: float, neuron_steps: float) -> tuple[float, float]:
+        """Return the least seconds of an example of EventProp: of reads, and of arithmetic."""
+        flops = 2.0 * events + LIF_STEP * neuron_steps
+        return events * self.l2_read, flops / self.flops
 
 
 # What a row needs
@@ -142,7 +154,8 @@ def measure_limits() -> Limits:
         flops = max(flops, 2.0 * CHAINS * lanes * rounds / took)
     source = np.ones(COPIED // FLOAT, np.float32)
     target = np.empty_like(source)
-    return Limits(flops, 2.0 * COPIED / best(lambda: np.copyto(target, source)))
+    copying = best(lambda: np.copyto(target, source))
+    return Limits(flops, 2.0 * COPIED / copying, l2_read())
 
 
 def multiply_adds(lanes: int) -> Any:
@@ -187,3 +200,24 @@ def _fused() -> Any:
         return one(one, two, three), code
 
     return fused
+
+
+def l2_read() -> float:
+    """Return how long one of many independent reads takes that the L2 cache answers [s].
+
+    They are of 4,096 cache lines, 256 KiB, scattered over 1 MiB: more than the L1 cache has.
+    """
+    import numba
+
+    @numba.njit
+    def touch(values, places, rounds):
+        total = 0
+        for _ in range(rounds):
+            for k in range(len(places)):
+                total += values[places[k]]
+        return total
+
+    line = np.random.default_rng(0).permutation(2**14)[: 2**12]
+    places, values = (16 * line).astype(np.uint32), np.ones(2**18, np.int32)
+    touch(values, places, 10)
+    return best(lambda: touch(values, places, 100), 20) / (100 * len(places))

@@ -24,14 +24,13 @@ there is only our side.
 
 import argparse
 import json
-import platform
 import sys
-from importlib import metadata, util
+from importlib import util
 from itertools import islice
 from pathlib import Path
 
 import tables
-from common import DROPOUT, make_data, make_kernel, make_network, make_rewiring, make_rule
+from common import DROPOUT, describe, make_data, make_kernel, make_network, make_rewiring, make_rule
 from in_turn import MOST, serve, summarise, take_turns
 from roofline import Limits, Work, candidate_share, measure_limits, surrogate_work
 from schedule import ANNEALED, EPOCHS, every_epoch, measured_epochs
@@ -232,28 +231,6 @@ def whole(epochs: list[int], measured: list[dict]) -> dict:
     return measured[-1] | total | {"peak": max(each["peak"] for each in measured)}
 
 
-def describe(limits: Limits) -> str:
-    """Return the versions, the processor and its limits."""
-    names = ("delaysnn", "numpy", "numba", "torch", "dcls")
-    found = []
-    for name in names:
-        try:
-            found.append(f"{name} {metadata.version(name)}")
-        except metadata.PackageNotFoundError:
-            found.append(f"{name} missing")
-    model = platform.processor() or platform.machine()
-    try:
-        with open("/proc/cpuinfo") as file:
-            names = [line.split(":")[1].strip() for line in file if line.startswith("model name")]
-            model = names[0] if names else model
-    except OSError:
-        pass
-    return (
-        f"Python {platform.python_version()}, {', '.join(found)}; {model}, one core: "
-        f"{limits.flops / 1e9:.0f} GFLOP/s, {limits.bytes / 1e9:.1f} GB/s."
-    )
-
-
 def main() -> None:
     """Print the tables that are asked for."""
     if sys.argv[1:2] == ["--side"]:
@@ -279,7 +256,10 @@ def main() -> None:
 
         raise SystemExit(check())
     limits = measure_limits()
-    print(describe(limits) if both else f"{describe(limits)}\n{INSTALL}")
+    machine = describe(limits, "torch", "dcls")
+    tables.show("surrogate_cost.py machine", machine, chosen.into)
+    if not both:
+        print(INSTALL)
     bench = Bench(both, chosen.quick, chosen.seconds, limits)
     for name in chosen.tables or TABLES:
         tables.show(f"surrogate_cost.py {name}", bench.table(name), chosen.into)

@@ -15,7 +15,7 @@ from mlgenn_delays.learning import Gaussian
 from tests.docs_commands.pages import ROOT
 
 FOLDER = ROOT / "benchmarks"
-NAMES = ["common", "in_turn", "tables", "roofline", "schedule", "surrogate_cost"]
+NAMES = ["common", "engine_cost", "in_turn", "roofline", "schedule", "surrogate_cost", "tables"]
 
 
 @pytest.fixture(scope="module")
@@ -171,8 +171,10 @@ def test_batches_that_need_candidate_gradients(bench: Any) -> None:
 
 def test_the_limit_is_the_longer_of_arithmetic_and_memory(bench: Any) -> None:
     roofline = bench["roofline"]
-    limits, work = roofline.Limits(2e9, 5e8), roofline.Work(4e9, 2e9)
+    limits, work = roofline.Limits(2e9, 5e8, 1e-9), roofline.Work(4e9, 2e9)
     assert limits.seconds(work) == (2.0, 4.0)
+    # A million events of 1 ns, and two flops each; ten per step of a neuron.
+    assert limits.event_seconds(1e6, 2e8) == pytest.approx((1e-3, 1e-3 + 1.0))
     ours = {"best": 8.0, "median": 9.0, "cpu": 8.5, "peak": 300.0, "spikes": 9.0}
     cells = bench["tables"].row("row", ours, None, work, limits)
     assert cells[-3:] == ["4, 2", "2, 4", "50 %"]
@@ -237,16 +239,20 @@ def test_tables_are_put_into_their_place(bench: Any, tmp_path: Path, capsys: Any
     assert capsys.readouterr().out.count("### x.py two\n\n| a | b |\n") == 2
 
 
-def test_every_place_in_the_page_is_of_a_table(bench: Any) -> None:
+def test_every_table_has_a_place_in_the_page(bench: Any) -> None:
     text = (ROOT / "docs" / "benchmarks.md").read_text()
-    places = re.findall(r"<!-- surrogate_cost.py (\S+) -->\n.*?<!-- end -->", text, re.DOTALL)
-    assert places == list(dict.fromkeys(places))
-    assert set(places) == set(bench["surrogate_cost"].TABLES)
-    assert text.count("<!-- end -->") == len(re.findall(r"<!-- \w+\.py \S+ -->", text))
+    places = re.findall(r"<!-- (\w+\.py \S+) -->\n.*?<!-- end -->", text, re.DOTALL)
+    tables = {
+        f"{name}.py {table}"
+        for name in ("engine_cost", "surrogate_cost")
+        for table in (*bench[name].TABLES, "machine")
+    } | {"genn_cost.py batch"}
+    assert sorted(places) == sorted(tables)
+    assert text.count("<!--") == 2 * len(places)
 
 
 def test_rows_of_both_sides_and_of_one(bench: Any) -> None:
-    row, limits = bench["tables"].row, bench["roofline"].Limits(1e9, 1e9)
+    row, limits = bench["tables"].row, bench["roofline"].Limits(1e9, 1e9, 1e-9)
     ours = {"best": 1.0, "median": 2.0, "cpu": 0.5, "peak": 300.0, "spikes": 9.0}
     theirs = {"best": 4.0, "median": 6.0, "cpu": 3.0, "peak": 500.0, "spikes": 9.1}
     times = ["1, 2, 0.5", "4, 6, 3", "4.0, 3.0, 6.0", "300, 500", "9.0, 9.1"]
