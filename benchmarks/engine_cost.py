@@ -106,7 +106,7 @@ def calibrate(net: object, batch: object, wanted: float = 20.0) -> float:
 
 
 def prepare_facts(settings: dict) -> object:
-    """Return what finds the factor of `calibrate`, events, and whether both sides do the same."""
+    """Return a function for the factor of `calibrate`, events, and whether both sides agree."""
     from plain_kernel import PlainEventProp, largest_difference
 
     from mlgenn_delays import EventProp, compile_network
@@ -130,7 +130,7 @@ def prepare_facts(settings: dict) -> object:
 
 
 def prepare_engine(settings: dict) -> object:
-    """Return what learns from a batch, and returns examples and spikes."""
+    """Return a function that learns from a batch, for examples and spikes."""
     from mlgenn_delays import Adam, EventProp, compile_network
 
     net, batch = make(settings)
@@ -185,7 +185,7 @@ def facts_of(row: str) -> dict:
 
 @cache
 def measure(row: str) -> tuple[dict, dict | None, dict | None]:
-    """Return the facts of a row, given as JSON, and what both sides took per example."""
+    """Return the facts of a row, given as JSON, and the times of both sides per example."""
     settings = json.loads(row)
     facts = facts_of(json.dumps(settings | {"threads": 1}))
     settings = settings | {"scale": facts["scale"]}

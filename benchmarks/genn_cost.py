@@ -64,7 +64,7 @@ def examples(n: int) -> SpikeData:
 
 
 def ours(engine: str, density: float) -> object:
-    """Return what learns from a batch on one of our engines, and returns examples and spikes."""
+    """Return a function that learns from a batch on one of our engines."""
     compiled = compile_network(network(density), RULE, total_steps=100, threads=1, engine=engine)
     batch = examples(BATCH).batch(np.arange(BATCH))
 

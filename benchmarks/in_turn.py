@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from statistics import median
 
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
@@ -48,7 +49,8 @@ class Side:
 
     def close(self) -> None:
         """End it."""
-        self._process.stdin.close()
+        with suppress(BrokenPipeError):  # it has ended already, and did not read everything
+            self._process.stdin.close()
         self._process.wait()
         self._process.stdout.close()
 

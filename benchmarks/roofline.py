@@ -103,7 +103,7 @@ def surrogate_work(
     sizes: tuple[int, int, int], density: float, *, steps: int, longest: int, taps: int,
     spikes: float, candidates: float, dropout: float,
 ) -> Work:  # fmt: skip
-    """Return what an example of `common.make_network` needs, forwards and backwards.
+    """Return the least work of an example of `common.make_network`, forwards and backwards.
 
     Arguments:
         sizes: Neurons: input, hidden, output.

@@ -211,7 +211,7 @@ class Training:
 
 
 def prepare(net, data, settings: dict) -> Callable[[int, int], dict]:
-    """Return what trains on `batches` batches as in an epoch, and returns examples and spikes.
+    """Return a function that trains on some batches of an epoch, for examples and spikes.
 
     Arguments:
         net: Of `mlgenn_delays`, to start from.

@@ -81,7 +81,7 @@ def sizes_of(settings: dict) -> tuple[int, int, int]:
 
 
 def prepare_ours(settings: dict) -> object:
-    """Return what trains on `batches` batches as in an epoch, and returns examples and spikes."""
+    """Return a function that trains on some batches of an epoch, for examples and spikes."""
     from mlgenn_delays import compile_network
     from mlgenn_delays.data import epoch_batches
 
@@ -127,7 +127,7 @@ def fit_batch(settings: dict) -> int:
 
 
 def work_of(settings: dict, spikes: float, epoch: int) -> Work:
-    """Return what a row needs at least for all examples, in an epoch of its schedule."""
+    """Return the least work of a row for all examples, in an epoch of its schedule."""
     from mlgenn_delays.engines.shared.taps import gaussian_size
 
     longest = settings["taps"] - 1
@@ -156,7 +156,7 @@ class Bench:
         self.failed = False
 
     def row(self, settings: dict, epochs: dict[str, list[int]]) -> dict[str, list[dict] | None]:
-        """Return what each side took for all examples in each of its epochs; None if it failed."""
+        """Return the times of each side for all examples, by its epochs; None if it failed."""
         settings = settings | self.changes
         key = json.dumps([settings, epochs], sort_keys=True)
         if key in self.known:

@@ -36,7 +36,7 @@ def row(
     seconds = limits.seconds(work)
     cells.append(_join([digits(each / 1e9) for each in work]))
     cells.append(_join([digits(each) for each in seconds]))
-    return [what, *cells, f"{100 * max(seconds) / ours['best']:.0f} %"]
+    return [what, *cells, f"{100 * max(seconds) / ours['cpu']:.0f} %"]
 
 
 def digits(value: float) -> str:
