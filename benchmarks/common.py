@@ -1,4 +1,12 @@
-"""What benchmarks that compare with PyTorch have in common: network, data, rule and rewiring."""
+"""What benchmarks have in common: what they ran on; beside PyTorch, network, data and rules."""
+
+import platform
+from contextlib import suppress
+from importlib import metadata
+
+from roofline import Limits
+
+DROPOUT = 0.4
 
 
 def make_network(settings: dict, sizes: tuple = (40, 256, 10), *, normalise: bool = True) -> object:
@@ -36,14 +44,20 @@ def make_data(settings: dict, channels: int = 40, classes: int = 10) -> object:
     return CurrentData(values, labels, settings["dt"], tuple(map(str, range(classes))))
 
 
-def make_rule(settings: dict, dropout: float = 0.4) -> object:
-    """Return what our side learns by; sigma stays where it is."""
-    from mlgenn_delays import Adam, Gaussian, SurrogateBPTT
+def make_kernel(settings: dict) -> object:
+    """Return the delay kernels of both sides, of a sigma that stays or, in a schedule, falls."""
+    from mlgenn_delays import Gaussian
 
-    sigma = settings["sigma"]
+    start = settings.get("sigma_start", settings["sigma"])
+    return Gaussian(start, settings["sigma"], epochs=settings.get("annealed", 0.0))
+
+
+def make_rule(settings: dict, dropout: float = DROPOUT) -> object:
+    """Return what our side learns by."""
+    from mlgenn_delays import Adam, SurrogateBPTT
+
     return SurrogateBPTT(
-        weights=Adam(1e-3), delays=Adam(0.1),
-        kernel=Gaussian(sigma_start=sigma, sigma_end=sigma, epochs=0),
+        weights=Adam(1e-3), delays=Adam(0.1), kernel=make_kernel(settings),
         dropout={"hidden": dropout}, l1=settings["l1"] if settings["rewiring"] == "signed" else 0.0,
     )  # fmt: skip
 
@@ -60,3 +74,23 @@ def make_rewiring(settings: dict) -> object:
     if form is None:
         return None
     return RigL(form=form, signs="synapse", grow_delay="kept", **forms[form])
+
+
+def describe(limits: Limits, *more: str) -> str:
+    """Return the versions, of more packages too, the processor and its limits."""
+    from mlgenn_delays import __version__
+
+    found = [f"Python {platform.python_version()}", f"delaysnn {__version__}"]
+    for name in ("numpy", "numba", *more):
+        try:
+            found.append(f"{name} {metadata.version(name)}")
+        except metadata.PackageNotFoundError:
+            found.append(f"{name} missing")
+    model = platform.processor() or platform.machine()
+    with suppress(OSError), open("/proc/cpuinfo") as file:
+        lines = (line.split(":") for line in file)
+        model = next((line[1].strip() for line in lines if line[0].strip() == "model name"), model)
+    return (
+        f"{', '.join(found)}; {model}, one core: {limits.flops / 1e9:.0f} GFLOP/s, "
+        f"{limits.bytes / 1e9:.1f} GB/s, an L2 read in {1e9 * limits.l2_read:.2f} ns."
+    )

@@ -1,20 +1,25 @@
-"""Cost of the engine `genn` over plain mlGeNN on GeNN's single-threaded CPU backend.
+"""Cost of the engine `genn` beside the CPU engine and plain mlGeNN, on one core.
 
-    python benchmarks/genn_cost.py batch        ms per example: mlGeNN, ours, by density
+    python benchmarks/genn_cost.py batch        ms per example, by density
     python benchmarks/genn_cost.py rewiring     what rewiring after each epoch adds to it
 
 The network is 700-256-20, trials are 1,000 steps of 1 ms with 8,000 input spikes, delays of up to
-64 steps are learned by EventProp in batches of 32. mlGeNN runs one example a batch there, with
-an optimiser step each, and needs ``optimize_code=True`` to be compared at all.
+64 steps are learned by EventProp in batches of 32, on GeNN's single-threaded CPU backend. mlGeNN
+runs one example a batch there, with an optimiser step each, and needs ``optimize_code=True`` to be
+compared at all. Each side has a process of its own, and they take turns (`in_turn`), a batch each.
 """
 
 import argparse
+import atexit
 import contextlib
-import os
+import sys
 import tempfile
 import time
+from pathlib import Path
 
 import numpy as np
+import tables
+from in_turn import serve, summarise, take_turns
 
 from mlgenn_delays.data.types import SpikeData
 from mlgenn_delays.engines.compile import compile_network
@@ -58,21 +63,22 @@ def examples(n: int) -> SpikeData:
     )  # fmt: skip
 
 
-def ours(net: Network, data: SpikeData, rounds: int) -> tuple[float, float]:
-    """Return seconds an example (the least of some rounds) and mean spikes a hidden neuron."""
-    compiled = compile_network(net, RULE, total_steps=100, engine="genn")
-    batch = data.batch(np.arange(BATCH))
-    compiled.train_epoch([batch], epoch=0)
-    seconds = []
-    for _ in range(rounds):
-        began = time.perf_counter()
+def ours(engine: str, density: float) -> object:
+    """Return a function that learns from a batch on one of our engines."""
+    compiled = compile_network(network(density), RULE, total_steps=100, threads=1, engine=engine)
+    batch = examples(BATCH).batch(np.arange(BATCH))
+
+    def run() -> dict:
         result = compiled.train_epoch([batch], epoch=0)
-        seconds.append((time.perf_counter() - began) / BATCH)
-    return min(seconds), result.spikes["hidden"]
+        return {"examples": BATCH, "spikes": result.spikes["hidden"]}
+
+    run()
+    return run
 
 
-def plain(net: Network, data: SpikeData, rounds: int) -> float:
-    """Return seconds an example of mlGeNN's own compiler, at the least of some rounds."""
+def plain(density: float) -> object:
+    """Return the same of mlGeNN's own compiler, which counts no spikes."""
+    net, data = network(density), examples(BATCH)
     from ml_genn import Connection, Population
     from ml_genn import Network as GeNNNetwork
     from ml_genn.compilers import EventPropCompiler
@@ -124,44 +130,36 @@ def plain(net: Network, data: SpikeData, rounds: int) -> float:
         spikes.append(preprocess_spikes(times, channels, SIZES[0]))
     labels = list(batch.labels)
     x, y = {populations["input"]: spikes}, {populations["output"]: labels}
-    seconds = []
-    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder), _quiet():
-        compiled = compiler.compile(out, "plain")
-        with compiled:
-            compiled.train(x, y, num_epochs=1, shuffle=False, callbacks=[])
-            for _ in range(rounds):
-                began = time.perf_counter()
-                compiled.train(x, y, num_epochs=1, shuffle=False, callbacks=[])
-                seconds.append((time.perf_counter() - began) / BATCH)
-    return min(seconds)
+    stack = contextlib.ExitStack()
+    atexit.register(stack.close)
+    stack.enter_context(contextlib.chdir(stack.enter_context(tempfile.TemporaryDirectory())))
+    compiled = compiler.compile(out, "plain")
+    stack.enter_context(compiled)
+
+    def run() -> dict:
+        compiled.train(x, y, num_epochs=1, shuffle=False, callbacks=[])
+        return {"examples": BATCH, "spikes": float("nan")}
+
+    run()
+    return run
 
 
-@contextlib.contextmanager
-def _quiet():
-    """Keep what GeNN prints away."""
-    kept = os.dup(1)
-    null = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, 1)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 1)
-        os.close(null)
-        os.close(kept)
-
-
-def cost_of_batch(rounds: int) -> None:
-    """Print ms per example of both, dense and sparse."""
-    data = examples(BATCH)
-    print("density  mlGeNN [ms]  genn [ms]  ratio  hidden spikes")
+def cost_of_batch(rounds: int, page: Path | None) -> None:
+    """Show ms per example of all sides, dense and sparse."""
+    names = ["cpu", "genn", "mlGeNN"]
+    head = ["density", *(f"{name}, ms per example: best, median, CPU" for name in names)]
+    head += ["mlGeNN over genn", "genn over cpu", f"peak MB: {', '.join(names)}"]
+    head += ["hidden spikes: cpu, genn"]
+    rows = []
     for density in (1.0, 0.1):
-        net = network(density)
-        upstream = plain(net, data, rounds)
-        own, spikes = ours(net, data, rounds)
-        print(
-            f"{density:7.2f}  {1e3 * upstream:11.1f}  {1e3 * own:9.1f}  {own / upstream:5.2f}  "
-            f"{spikes:.1f}"
-        )
+        commands = {name: [__file__, "--side", name, str(density)] for name in names}
+        answers = take_turns(commands, dict.fromkeys(names, [{}]), seconds=3600.0, most=rounds)
+        cpu, genn, upstream = (each and summarise(each[0], 1) for each in answers.values())
+        cells = [tables.times(each, 1e3) for each in (cpu, genn, upstream)]
+        cells += [tables.ratios(upstream, genn), tables.ratios(genn, cpu)]
+        cells += [tables.each_side([cpu, genn, upstream], "peak", ".0f")]
+        rows.append([f"{density:g}", *cells, tables.each_side([cpu, genn], "spikes", ".1f")])
+    tables.show("genn_cost.py batch", tables.table(head, rows), page)
 
 
 def cost_of_rewiring(rounds: int) -> None:
@@ -197,8 +195,18 @@ def cost_of_rewiring(rounds: int) -> None:
 
 
 if __name__ == "__main__":
+    if sys.argv[1:2] == ["--side"]:
+        side, share = sys.argv[2], float(sys.argv[3])
+        serve(lambda: plain(share) if side == "mlGeNN" else ours(side, share))
+        sys.exit()
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("what", choices=["batch", "rewiring"])
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument(
+        "--into", type=Path, metavar="PAGE", help="write the batch's table there too"
+    )
     asked = parser.parse_args()
-    {"batch": cost_of_batch, "rewiring": cost_of_rewiring}[asked.what](asked.rounds)
+    if asked.what == "batch":
+        cost_of_batch(asked.rounds, asked.into)
+    else:
+        cost_of_rewiring(asked.rounds)

@@ -8,7 +8,6 @@ equations are those of `tests/reference/eventprop.py`, for neurons without a ref
 an output with the readout "expweighted".
 """
 
-import time
 from typing import NamedTuple
 
 import numba
@@ -281,28 +280,3 @@ def largest_difference(compiled: object, network: Network, batch: SpikeBatch) ->
         for ours, theirs in zip(found, (wanted.weight[name], wanted.delay[name]), strict=True):
             worst = max(worst, float(np.linalg.norm(ours - theirs) / np.linalg.norm(theirs)))
     return worst, len(same)
-
-
-@plain
-def _touch(values, at, rounds):
-    total = 0
-    for _ in range(rounds):
-        for k in range(len(at)):
-            total += values[at[k]]
-    return total
-
-
-def l2_access() -> float:
-    """Return how long one of many independent reads takes that the L2 cache answers [ns].
-
-    They are of 4,096 cache lines, 256 KiB, scattered over 1 MiB: more than the L1 cache has.
-    """
-    line = np.random.default_rng(0).permutation(2**14)[: 2**12]
-    at, values = (16 * line).astype(np.uint32), np.ones(2**18, np.int32)
-    _touch(values, at, 10)
-    seconds = []
-    for _ in range(20):
-        begin = time.perf_counter()
-        _touch(values, at, 100)
-        seconds.append(time.perf_counter() - begin)
-    return min(seconds) / (100 * len(at)) * 1e9

@@ -14,7 +14,7 @@ Time is a loop in Python; a structure is a mask of 0 and 1 on the weights.
 
 import itertools
 import math
-import time
+from collections.abc import Callable, Iterator
 
 import torch
 from DCLS.construct.modules import Dcls1d
@@ -100,6 +100,12 @@ class Net(nn.Module):
         self.leak = 1.0 - net.dt / net.populations["hidden"].model.tau_mem
         self.dropout = dropout
         self.spikes = 0.0  # mean a neuron and trial, of the last batch
+
+    def set_sigma(self, sigma: float) -> None:
+        """Set the width of all delay kernels [steps]."""
+        with torch.no_grad():
+            for layer in (self.first, self.second):
+                layer.conv.SIG.fill_(sigma)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return the logits (B, K) of values (B, T, C)."""
@@ -204,30 +210,39 @@ class Training:
         self.grown += n
 
 
-def measure(net, data, settings: dict, *, batches: int | None, repeats: int) -> dict:
-    """Return the seconds that all examples of `data` take, and spikes a hidden neuron.
+def prepare(net, data, settings: dict) -> Callable[[int, int], dict]:
+    """Return a function that trains on some batches of an epoch, for examples and spikes.
 
     Arguments:
         net: Of `mlgenn_delays`, to start from.
         data: `CurrentData`.
         settings: A row of `surrogate_cost`.
-        batches: How many to time, to be scaled up to all examples; None for all.
-        repeats: How often; the fastest counts.
     """
-    rewired = settings["rewiring"] is not None
+    from common import DROPOUT, make_kernel
+
+    rewired, kernel = settings["rewiring"] is not None, make_kernel(settings)
     training = Training(
-        net, sigma=settings["sigma"], rewired=rewired, l1=settings["l1"] if rewired else 0.0
-    )
-    values, labels, size = torch.from_numpy(data.values), torch.from_numpy(data.labels), None
+        net, sigma=kernel.sigma(1), dropout=DROPOUT, rewired=rewired,
+        l1=settings["l1"] if rewired else 0.0,
+    )  # fmt: skip
+    values, labels = torch.from_numpy(data.values), torch.from_numpy(data.labels)
     training.learn(values[:8], labels[:8])  # to warm up
-    seconds = []
-    for _ in range(repeats):
-        begin, size = time.perf_counter(), 0
-        for index in torch.randperm(len(labels)).split(settings["batch"])[:batches]:
+
+    def shuffled() -> Iterator[torch.Tensor]:
+        while True:
+            yield from torch.randperm(len(labels)).split(settings["batch"])
+
+    stream = shuffled()
+
+    def run(batches: int, epoch: int) -> dict:
+        training.model.set_sigma(kernel.sigma(epoch))
+        examples = 0
+        for index in itertools.islice(stream, batches):
             training.learn(values[index], labels[index])
-            size += len(index)
-        seconds.append((time.perf_counter() - begin) * len(labels) / size)
-    return {"seconds": min(seconds), "spikes": training.model.spikes, "measured": size}
+            examples += len(index)
+        return {"examples": examples, "spikes": training.model.spikes}
+
+    return run
 
 
 # Whether both sides compute the same

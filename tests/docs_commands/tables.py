@@ -57,7 +57,7 @@ ELSEWHERE = {
 # What is not run, and why.
 NOT_RUN = {
     r"benchmarks/(engine|data|genn)_cost\.py": "it takes minutes and has no short form",
-    r"benchmarks/surrogate_cost\.py (dense|--quick fine)": "it takes minutes, shortened as well",
+    r"benchmarks/surrogate_cost\.py --into": "it takes minutes, shortened as well",
     r"benchmarks/genn_cuda\.py": "tests/cuda/test_benchmark.py runs it, smaller",
     r"-m tests\.cuda\.cost": "it takes minutes; tests/cuda/test_cost.py counts a batch",
     r"^make test$|pytest tests/cuda$": "it runs these tests",
