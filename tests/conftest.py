@@ -11,6 +11,11 @@ from mlgenn_delays.files import cache_folder
 # Tests have caches of their own, but the kernels of the user, and so do processes they start.
 os.environ.setdefault("NUMBA_CACHE_DIR", str(cache_folder() / "kernels"))
 
+# Read by NumPy, which nothing above imports. Matrices of tests are small: BLAS threads that wait
+# for each other, on cores where other tests run, take many times as long. No training calls BLAS.
+for library in ("OPENBLAS", "OMP", "MKL"):
+    os.environ.setdefault(f"{library}_NUM_THREADS", "1")
+
 # Kernels compile inside the first example of a test, so no deadlines; the same examples in every
 # run, so that a red test is red for a reason in the change.
 settings.register_profile(
