@@ -5,6 +5,7 @@ import pytest
 from mlgenn_delays.kernels import kernel_cache
 from tests.docs_commands.given import publish
 from tests.docs_commands.running import opened
+from tests.genn.conftest import quick_compiler  # noqa: F401
 from tests.sweep.helpers import Here
 from tests.web import only_this_machine, web
 
