@@ -2,8 +2,11 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
-# A worker per core; the tests of a file stay together, for they share what they have trained.
-PYTEST := $(BIN)/python -m pytest -q -n auto --dist loadfile
+# A worker per core; the tests of a file stay together, for they share what they have trained. Files
+# come in the order of tests/conftest.py.
+PYTEST := $(BIN)/python -m pytest -q -n auto --dist loadfile --no-loadscope-reorder
+# Where it is set, each of the processes that tests start compiles all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup test check docs train clean
 

@@ -7,9 +7,15 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from mlgenn_delays.files import cache_folder
+from tests.order import in_order
 
 # Tests have caches of their own, but the kernels of the user, and so do processes they start.
 os.environ.setdefault("NUMBA_CACHE_DIR", str(cache_folder() / "kernels"))
+
+# Read by NumPy, which nothing above imports. Matrices of tests are small: BLAS threads that wait
+# for each other, on cores where other tests run, take many times as long. No training calls BLAS.
+for library in ("OPENBLAS", "OMP", "MKL"):
+    os.environ.setdefault(f"{library}_NUM_THREADS", "1")
 
 # Kernels compile inside the first example of a test, so no deadlines; the same examples in every
 # run, so that a red test is red for a reason in the change.
@@ -29,8 +35,11 @@ for name in ("OMPI_ALLOW_RUN_AS_ROOT", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM"):
 LONG = 900  # seconds for a test that is known to take long, on a busy machine
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let tests that are marked slow or docs take longer than the others."""
+    """Order the files for workers; let tests that are marked slow or docs take longer."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        items[:] = in_order(items)
     for item in items:
         long = item.get_closest_marker("slow") or item.get_closest_marker("docs")
         if long and not item.get_closest_marker("timeout"):

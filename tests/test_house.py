@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from mlgenn_delays import __version__
+from tests.order import FIRST
 
 ROOT = Path(__file__).parent.parent
 # Folder -> the package it is imported as.
@@ -199,3 +200,7 @@ def test_without_genn_all_tests_are_found():
     code += f"sys.exit(pytest.main({options}))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-5000:]
+
+
+def test_files_that_come_first_are_there() -> None:
+    assert [name for name in FIRST if not (ROOT / "tests" / name).is_file()] == []

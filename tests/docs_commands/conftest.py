@@ -3,8 +3,10 @@
 import pytest
 
 from mlgenn_delays.kernels import kernel_cache
+from tests.cli.conftest import unrendered  # noqa: F401
 from tests.docs_commands.given import publish
 from tests.docs_commands.running import opened
+from tests.genn.conftest import quick_compiler  # noqa: F401
 from tests.sweep.helpers import Here
 from tests.web import only_this_machine, web
 
@@ -13,7 +15,7 @@ KERNELS = kernel_cache()
 
 
 @pytest.fixture(scope="module")
-def book(request, tmp_path_factory):
+def book(request, tmp_path_factory, unrendered):  # noqa: F811
     """Return pages by name, each with a folder in which its commands run."""
     base = tmp_path_factory.mktemp("pages")
     with pytest.MonkeyPatch.context() as patch, web() as served:

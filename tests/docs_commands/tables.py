@@ -16,6 +16,8 @@ ADDED = {
     r"train fsdd --data DIR (--out RUN|--init RUN/network\.safetensors)$": SMALL,
     r"delaysnn sweep(?!.*learning\.epochs)": "--epochs 1",
     r"delaysnn sweep": "--seeds 1",
+    r"benchmarks/ranks_cost\.py": "--ranks 2",
+    r"--out sweeps/groups": SMALL,  # every run of these is analysed
 }
 
 # Text for text, in commands and in Python.

@@ -35,7 +35,7 @@ def trained(
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)  # compiles everything twice
+@pytest.mark.timeout(900)  # compiles everything, and a quarter again
 def test_kernels_that_are_fresh_cached_or_damaged_round_alike(tmp_path: Path) -> None:
     """Emptied, cut and changed files end nothing: they are compiled and written anew.
 
@@ -47,7 +47,8 @@ def test_kernels_that_are_fresh_cached_or_damaged_round_alike(tmp_path: Path) ->
     assert files
     assert trained(tmp_path / "second", cache, compiles=False) == first
     assert sorted(cache.rglob("*.nbc")) == files
-    for number, path in enumerate(files):
+    # Every fourth, to compile the fewer: those that call or are called by others stay as they are.
+    for number, path in enumerate(files[::4]):
         content = bytearray(path.read_bytes())
         if number % 3 == 0:
             content[int(random.integers(len(content)))] ^= 1 << int(random.integers(8))

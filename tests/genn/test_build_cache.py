@@ -70,14 +70,20 @@ def test_damaged_code_is_built_anew(built: tuple[Path, Any], name: str, how: str
     (path,) = folder.glob(name)
     whole = path.read_bytes()
     damage(path, how)
-    # In a process of its own, which a library that was cut would end.
-    code = (
-        "from tests.genn.test_build_cache import BATCH, ours, pairs; import sys; "
-        "sys.stdout.write(ours(pairs(), BATCH).weight['hidden->output'].tobytes().hex())"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout == expected.weight["hidden->output"].tobytes().hex()
+    if path.suffix == ".so":
+        # In a process of its own, which a library that was cut would end.
+        code = (
+            "from tests.genn.test_build_cache import BATCH, ours, pairs; import sys; "
+            "sys.stdout.write(ours(pairs(), BATCH).weight['hidden->output'].tobytes().hex())"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        got = done.stdout
+    else:
+        got = ours(pairs(), BATCH).weight["hidden->output"].tobytes().hex()
+    assert got == expected.weight["hidden->output"].tobytes().hex()
     assert path.suffix == ".o" or path.read_bytes() == whole
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from tests.backend import BACKEND
 from tests.export.genn.cases import artifact
+from tests.genn.conftest import quick_compiler  # noqa: F401
 from tests.needs import GENN, need
 
 CUDA: dict[str, Any] = {"backend": "cuda", "batch_size": 5}
