@@ -337,16 +337,18 @@ def _along_time(network: Network, rule: Rule, rewiring: Rewiring | None, trials:
     from mlgenn_delays.engines.shared.lanes import BLOCK, STRIP
 
     kept, tape, sums = _neurons_along_time(network, rule, size)
-    strips = sum(-(-p.n // STRIP) for p in network.populations.values()) * STRIP
-    rows = neurons * (groups * length + steps) + strips * (2 + kept) * length
+    others = [p.n for p in network.populations.values() if p is not network.input()]
+    strips = sum(-(-n // STRIP) for n in others) * STRIP
+    rows = neurons * (groups * length + steps) + strips * (2 + kept) * steps
     rows = 4 * size * (sources * length + rows)
     output = 2 * 4 * size * classes * steps  # V and dL/dV
     recurrent = {p.target for p in network.projections.values() if p.recurrent}
-    wide = max([BLOCK, *(network.populations[name].n for name in recurrent)])
+    back = max([0, *(network.populations[name].n for name in recurrent)])
+    wide = max(BLOCK, back)
     scratch = 4 * (groups * wide * 3 * length + 3 * wide * steps)
     scratch += 4 * wide * steps * (tape + 2 + groups) if tape else 0
     if not isinstance(rule, EventProp):
-        scratch += 4 * (3 * max(p.n for p in network.populations.values()) + 4 * STRIP) * length
+        scratch = 4 * ((groups * back + 3 * max(others)) * length + 2 * STRIP * steps)
     elif not (sources or (rewiring is not None and rewiring.needs_gradient)):
         rows = 0
     return rows + output + sums + (trials.threads or available_cores()) * scratch
