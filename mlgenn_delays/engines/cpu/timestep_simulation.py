@@ -208,8 +208,9 @@ class TimestepSimulation(Simulation):
         runs = []
         for begin, end in chunks(len(parts), 1 if threads == 1 else RUNS * threads):
             own = parts[begin:end]
-            edges = np.array([*(low for _, low, _ in own), own[-1][2]])
-            runs.append((own[0][0], edges))
+            if own:  # a rank may have none
+                edges = np.array([*(low for _, low, _ in own), own[-1][2]])
+                runs.append((own[0][0], edges))
         self.context.over_chunks(runs, self._buffers, task)
 
     def keep_statistics(self, size: int) -> None:
