@@ -5,12 +5,11 @@ run on it. All of a file with equal settings run in one process of their own.
 """
 
 from collections.abc import Iterator
-from functools import partial
 
 import pytest
 
 from tests.cuda import emulator, machine
-from tests.cuda.generate import block_sizes
+from tests.cuda.generate import give_blocks
 from tests.cuda.relay import Child
 from tests.needs import CUDA_CODE, lack, needs
 
@@ -54,11 +53,8 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
 
 @pytest.fixture(scope="session")
 def given_blocks() -> Iterator[None]:
-    """Give GeNN its block sizes: to find them, it generates the code of a network twice more."""
-    from mlgenn_delays.engines.genn import running
-
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(running, "compiler_of", partial(running.compiler_of, **block_sizes()))
+        give_blocks(patch)
         yield
 
 

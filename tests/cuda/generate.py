@@ -4,6 +4,7 @@ GeNN ends the process on errors, so this is run in one of its own.
 """
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,13 @@ def block_sizes() -> dict[str, Any]:
     return {
         "block_size_select_method": BlockSizeSelect.MANUAL, "manual_block_sizes": [64] * N_KERNELS
     }  # fmt: skip
+
+
+def give_blocks(patch: Any) -> None:
+    """Give GeNN its block sizes: to find them, it generates the code of a network twice more."""
+    from mlgenn_delays.engines.genn import running
+
+    patch.setattr(running, "compiler_of", partial(running.compiler_of, **block_sizes()))
 
 
 def make_model(kind: str) -> Any:

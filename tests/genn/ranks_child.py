@@ -8,12 +8,14 @@ import sys
 from typing import Any
 
 import numpy as np
+import pytest
 
 from mlgenn_delays.engines.compile import compile_network
 from mlgenn_delays.learning import Adam, EventProp, Rule, SpikeCount, SurrogateBPTT, Triangle
 from mlgenn_delays.network.models import learning
 from mlgenn_delays.rewiring import RigL
 from tests.backend import BACKEND
+from tests.cuda.generate import give_blocks
 from tests.reference.nets import Recipe, data, network
 
 RECIPE = Recipe(density=0.5, recurrent=True)
@@ -67,7 +69,10 @@ def found(communicator: str | None, rule: Rule) -> dict[str, Any]:
 
 
 def main(communicator: str | None) -> None:
-    print(json.dumps([found(communicator, rule) for rule in RULES]), flush=True)
+    with pytest.MonkeyPatch.context() as patch:
+        if BACKEND == "cuda":
+            give_blocks(patch)
+        print(json.dumps([found(communicator, rule) for rule in RULES]), flush=True)
 
 
 if __name__ == "__main__":
