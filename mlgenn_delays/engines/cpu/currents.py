@@ -27,10 +27,11 @@ import numpy as np
 
 from mlgenn_delays.engines.shared.numerics import SUBNORMAL, kernel
 from mlgenn_delays.engines.shared.spectra import (
+    AS_IT_IS,
     TILE,
     add_arrivals,
     has_chosen,
-    put_arrivals,
+    put_rows,
     transform_adjoints,
 )
 from mlgenn_delays.engines.shared.traces import spikes_of
@@ -135,7 +136,7 @@ def run_currents(
             spectral = has_chosen(plan, spectra, p, g)
             if spectral:
                 if len(tile) == 0:
-                    tile = np.empty(TILE * n * spectra.basis.places, np.float32)
+                    tile = np.empty(TILE * n * spectra.transform.places, np.float32)
                 tile[:] = 0.0
                 add_arrivals(plan, layout, spectra, p, g, begin, end, tile)
             for e in range(begin, end):
@@ -167,7 +168,7 @@ def add_currents(
     if not direct:
         out[: n * length] = 0.0
     if spectral:
-        put_arrivals(spectra, layout, n, tile, k, out, to)
+        put_rows(spectra, layout, n, tile, k, AS_IT_IS, out, to)
     for q in range(len(plan.target)):
         if plan.target[q] != p or plan.group[q] != g or plan.recurrent_projection[q]:
             continue

@@ -4,9 +4,10 @@ import numpy as np
 
 from mlgenn_delays.engines.ranks import Share
 from mlgenn_delays.engines.shared import spectra as kernels
+from mlgenn_delays.engines.shared.fourier import Transform, make_transform
 from mlgenn_delays.engines.shared.plan import SPIKING, Plan
 from mlgenn_delays.engines.shared.simulation import SimulationContext
-from mlgenn_delays.engines.shared.spectra import Basis, Spectra
+from mlgenn_delays.engines.shared.spectra import Spectra
 from mlgenn_delays.engines.shared.taps import Taps
 from mlgenn_delays.engines.shared.traces import RowLayout, Traces
 
@@ -17,9 +18,9 @@ _NO_INDEX, _NO_VALUE = np.zeros(0, np.int64), np.zeros(0, np.float32)
 
 def no_spectra(projections: int) -> Spectra:
     """Return spectra of which no projection makes use."""
-    basis = Basis(0, 0, *[_NO_VALUE] * 4)
+    transform = Transform(0, _NO_INDEX, _NO_VALUE)
     chosen, adjoint = np.zeros(projections, bool), np.zeros((1, 0), np.float32)
-    return Spectra(chosen, basis, _NO_VALUE, _NO_VALUE, adjoint, *[_NO_INDEX] * 4)
+    return Spectra(chosen, transform, _NO_VALUE, _NO_VALUE, adjoint, *[_NO_INDEX] * 4)
 
 
 class FrequencyDomain:
@@ -28,9 +29,9 @@ class FrequencyDomain:
     def __init__(
         self, context: SimulationContext, layout: RowLayout, traces: Traces, longest: int
     ) -> None:
-        self._context, self._layout, self._traces, self._longest = context, layout, traces, longest
+        self._context, self._layout, self._traces = context, layout, traces
         self._places = kernels.count_places(layout.steps, longest)
-        self._basis: Basis | None = None
+        self._made: Transform | None = None
         self._sources = self._taps = _NO_VALUE
         self._adjoint = np.zeros((1, 0), np.float32)
         self._shown: set[int] = set()  # populations whose spectra of this batch are there
@@ -39,19 +40,19 @@ class FrequencyDomain:
 
     # Memory: pages that nothing is written to take none
 
-    def _allocate(self) -> Basis:
-        if self._basis is None:
+    def _allocate(self) -> Transform:
+        if self._made is None:
             layout, places = self._layout, self._places
-            self._basis = kernels.make_basis(layout.steps, self._longest, layout.span)
+            self._made = make_transform(places)
             examples, groups = len(self._traces.counts), len(self._traces.adjoint)
             self._sources = np.empty(examples * layout.sources * places, np.float32)
             self._adjoint = np.empty((groups, examples * layout.neurons * places), np.float32)
-        return self._basis
+        return self._made
 
     def _spectra(self, chosen: np.ndarray) -> Spectra:
-        basis = self._allocate()
+        transform = self._allocate()
         return no_spectra(0)._replace(
-            chosen=chosen, basis=basis, sources=self._sources, adjoint=self._adjoint
+            chosen=chosen, transform=transform, sources=self._sources, adjoint=self._adjoint
         )
 
     # Taps, currents
@@ -148,7 +149,7 @@ class FrequencyDomain:
             self._context.spread_over(
                 low, low + len(sums),
                 lambda a, b, low=low, sums=sums: kernels.write_lags(  # type: ignore[misc]
-                    spectra, first, taps, a, b, low, sums.reshape(-1), out
+                    spectra, self._layout.steps, first, taps, a, b, low, sums.reshape(-1), out
                 ),
             )  # fmt: skip
 

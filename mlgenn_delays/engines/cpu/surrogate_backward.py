@@ -26,7 +26,7 @@ from mlgenn_delays.engines.cpu.spike_gradient import (
 from mlgenn_delays.engines.cpu.spikes import LANES, RESTING
 from mlgenn_delays.engines.shared.numerics import SUBNORMAL, kernel
 from mlgenn_delays.engines.shared.plan import READOUT
-from mlgenn_delays.engines.shared.spectra import TILE, add_back, back_tile, put_back
+from mlgenn_delays.engines.shared.spectra import CONJUGATE, TILE, add_back, back_tile, put_rows
 
 # Of the neuron
 
@@ -146,7 +146,7 @@ def back_spiking(
     spike_gradient[:n] = 0.0
     if not compact:
         if len(tile) > 0:
-            put_back(spectra, layout, n, tile, k, spike_gradient)
+            put_rows(spectra, layout, n, tile, k, CONJUGATE, spike_gradient.reshape(-1), 0)
         add_spike_gradients(
             plan, layout, p, size, out_coef, out_address, spectra, traces, e, spike_gradient
         )

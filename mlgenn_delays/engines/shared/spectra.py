@@ -1,51 +1,39 @@
 """Delays in the frequency domain: wide kernels cost no more there than narrow ones.
 
-With X, K, R the Fourier coefficients of what neuron i sends, of the taps of synapse s from i to j
-times its weight, and of the adjoint at the arrivals of j one step later, currents, gradients of
-taps (`collect`) and of spikes, all of them shifted sums, are products per frequency:
+With X, K, R the spectra (see `fourier`) of what neuron i sends, of the taps of synapse s from i to
+j times its weight, each a step later, and of the adjoint at the arrivals of j, currents, gradients
+of taps (`collect`) and of spikes, all of them shifted sums, are products per frequency:
 
     arrivals of j            inverse of  sum_s X_i K_s
     gradients of s's taps    inverse of  sum over examples of conj(X_i) R_j
     dL/d(spike) of i         inverse of  sum_s conj(K_s) R_j
 
-`adjoint` and sums of it hold conjugates, so that all three are plain products. Nothing wraps: there
-are N >= T - 1 + D points for T steps and delays of at most D. N = 32 m - 1, so that m blocks of 16
-real and 16 imaginary parts hold the (N + 1) / 2 frequencies of real values. Transforms are matrix
-products, which leaves rows as they are, and computes only the steps or taps that are needed.
+`adjoint` and sums of it hold conjugates, so that all three are plain products. Nothing that is read
+has been wrapped around: there are N > T + D points for T steps and delays of at most D.
 """
 
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from mlgenn_delays.engines.shared.fourier import BLOCK, Transform, to_row, to_spectrum
+from mlgenn_delays.engines.shared.fourier import count_places as places_for
 from mlgenn_delays.engines.shared.numerics import kernel
-from mlgenn_delays.engines.shared.plan import INPUT, SPIKING, Plan
-from mlgenn_delays.engines.shared.spectral_vector import COLUMNS, add_products, multiply_tile
+from mlgenn_delays.engines.shared.plan import SPIKING, Plan
+from mlgenn_delays.engines.shared.spectral_vector import add_products
 from mlgenn_delays.engines.shared.traces import RowLayout
-from mlgenn_delays.engines.shared.vector import LANES, shifted_axpy
+from mlgenn_delays.engines.shared.vector import LANES
 
-BLOCK = 2 * LANES  # places of 16 complex numbers
-SLAB = COLUMNS * LANES  # columns of a matrix at once, which the first-level cache holds
 TILE = 8  # spectra at once
 SUMS = 2**17  # places of sums over a batch at once, which the second-level cache holds
-
-
-class Basis(NamedTuple):
-    """Matrices of the transforms, flat; a row or column of them is a spectrum."""
-
-    places: int  # of a spectrum: 32 m
-    stride: int  # columns of `to_lags`
-    ahead: np.ndarray  # (steps, places) exp(-i w t)
-    back: np.ndarray  # (steps, places) exp(i w t)
-    to_steps: np.ndarray  # (places, span) spectrum -> value one step later
-    to_lags: np.ndarray  # (places, stride) conjugate spectrum -> value, 0 from lag T - 1 on
+AS_IT_IS, CONJUGATE = np.float32(1.0), np.float32(-1.0)
 
 
 class Spectra(NamedTuple):
     """Spectra of a batch and of the taps, for the projections that are worked on here."""
 
     chosen: np.ndarray  # (Q,) which projections are
-    basis: Basis
+    transform: Transform
     taps: np.ndarray  # (S places,) of each synapse's taps times its weight
     sources: np.ndarray  # (B sources places,) of what each source sends
     adjoint: np.ndarray  # (G, B neurons places) of the adjoints at the arrivals, conjugate
@@ -57,30 +45,7 @@ class Spectra(NamedTuple):
 
 def count_places(steps: int, longest: int) -> int:
     """Return the places of a spectrum of trials of so many steps and delays."""
-    return BLOCK * -(-(steps + longest) // BLOCK)
-
-
-def make_basis(steps: int, longest: int, span: int) -> Basis:
-    """Return the transforms for trials of T steps, with rows of `span`, and delays up to D."""
-    places = count_places(steps, longest)
-    # The mean, often much the largest, comes last: sums of the rest round finer.
-    points, frequency = places - 1, np.arange(places // 2)[::-1]
-    share = np.where(frequency == 0, 1.0, 2.0) / points
-    stride = -(-(max(span, longest + 1) + SLAB) // LANES) * LANES
-
-    def waves(n: int, shift: int, sign: int, scale: np.ndarray | float = 1.0) -> np.ndarray:
-        # Whole numbers of turns are left out first: angles stay small and exact.
-        turns = np.outer(np.arange(n) - shift, frequency) % points
-        angle = 2.0 * np.pi * turns / points
-        parts = [scale * np.cos(angle), sign * scale * np.sin(angle)]
-        blocks = [part.reshape(n, places // BLOCK, LANES) for part in parts]
-        return np.stack(blocks, 2).reshape(n, places).astype(np.float32)
-
-    to_steps, to_lags = waves(span, 1, -1, share), waves(stride, 0, 1, share)
-    to_steps[0] = to_steps[steps:] = to_lags[max(0, steps - 1) :] = 0.0
-    rows = max(steps, longest + 1)
-    flat = [waves(rows, 0, -1), waves(rows, 0, 1), to_steps.T, to_lags.T]
-    return Basis(places, stride, *(np.ascontiguousarray(a).reshape(-1) for a in flat))
+    return places_for(steps + longest + 1)
 
 
 # When it pays
@@ -136,76 +101,57 @@ def choose_table(
 
 
 @kernel
-def multiply(
-    adds, out, at, out_stride, x, base, x_stride, matrix, first, stride, n, rows, columns
-):  # fmt: skip
-    """Set rows of out to those of x (n) times a matrix (n, columns), or add it: `multiply_tile`."""
-    for c in range(0, columns, SLAB):
-        many = min(COLUMNS, (columns - c) // LANES)
-        r = 0
-        while r + COLUMNS <= rows:
-            multiply_tile(
-                4, many, adds, out, at + r * out_stride + c, out_stride, x, base + r * x_stride,
-                x_stride, matrix, first + c, stride, n,
-            )  # fmt: skip
-            r += 4
-        while r < rows:
-            multiply_tile(
-                1, many, adds, out, at + r * out_stride + c, out_stride, x, base + r * x_stride,
-                x_stride, matrix, first + c, stride, n,
-            )  # fmt: skip
-            r += 1
-
-
-@kernel
 def transform_taps(spectra, size, first, coef, low, high):
     """Write the spectra of the taps of synapses low..high-1."""
-    basis = spectra.basis
+    places, radices, waves = spectra.transform
+    row, buffer = np.zeros(places, np.float32), np.empty(places, np.float32)
     for s in range(low, high):
-        multiply(
-            False, spectra.taps, s * basis.places, 0, coef, s * size, 0, basis.ahead,
-            first[s] * basis.places, basis.places, size, 1, basis.places,
+        begin = first[s] + 1
+        row[begin : begin + size] = coef[s * size : (s + 1) * size]
+        to_spectrum(
+            places, radices, waves, row, 0, -(-(begin + size) // LANES), AS_IT_IS, spectra.taps,
+            s * places, buffer,
         )  # fmt: skip
+        row[begin : begin + size] = 0.0
 
 
 @kernel
 def transform_sources(spectra, plan, layout, p, traces, low, high):
     """Write the spectra of what population p sends in examples low..high-1."""
-    basis, n = spectra.basis, plan.n[p]
-    places, steps = basis.places, layout.steps - 1  # what the last step sends arrives too late
-    address, value = np.empty(layout.steps, np.int64), np.empty(layout.steps, np.float32)
+    places, radices, waves = spectra.transform
+    buffer = np.empty(places, np.float32)
     for e in range(low, high):
-        row = e * layout.sources + layout.source_row[p]
-        base, to = (1 + row) * layout.length, row * places
-        if plan.kind[p] == INPUT:
-            multiply(
-                False, spectra.sources, to, places, traces.sources, base, layout.length,
-                basis.ahead, 0, places, steps, n, places,
+        first = e * layout.sources + layout.source_row[p]
+        for row in range(first, first + plan.n[p]):
+            to_spectrum(
+                places, radices, waves, traces.sources, (1 + row) * layout.length,
+                layout.span // LANES, AS_IT_IS, spectra.sources, row * places, buffer,
             )  # fmt: skip
-            continue
-        spectra.sources[to : to + n * places] = 0.0
-        for i in range(n):
-            count = 0
-            for t in range(steps):
-                x = traces.sources[base + i * layout.length + t]
-                if x != 0.0:
-                    address[count], value[count] = t * places, x
-                    count += 1
-            shifted_axpy(
-                spectra.sources, to + i * places, places, basis.ahead, 0, address, value, 0, count
-            )
 
 
 @kernel
 def transform_adjoints(spectra, plan, layout, p, g, traces, low, high):
     """Write the conjugate spectra of the adjoints of group g of population p."""
-    basis, n = spectra.basis, plan.n[p]
+    places, radices, waves = spectra.transform
+    buffer = np.empty(places, np.float32)
     for e in range(low, high):
-        row = e * layout.neurons + layout.neuron_row[p]
-        multiply(
-            False, spectra.adjoint[g], row * basis.places, basis.places, traces.adjoint[g],
-            row * layout.length + 1, layout.length, basis.back, 0, basis.places, layout.steps - 1,
-            n, basis.places,
+        first = e * layout.neurons + layout.neuron_row[p]
+        for row in range(first, first + plan.n[p]):
+            to_spectrum(
+                places, radices, waves, traces.adjoint[g], row * layout.length,
+                layout.span // LANES, CONJUGATE, spectra.adjoint[g], row * places, buffer,
+            )  # fmt: skip
+
+
+@kernel
+def put_rows(spectra, layout, n, tile, k, sign, out, at):
+    """Add the rows of the spectra of the tile's example k to n rows of out from place `at` on."""
+    places, radices, waves = spectra.transform
+    buffer = np.empty(places, np.float32)
+    for j in range(n):
+        to_row(
+            places, radices, waves, tile, (k * n + j) * places, layout.span // LANES, sign, out,
+            at + j * layout.length, buffer, True,
         )  # fmt: skip
 
 
@@ -247,7 +193,7 @@ def add_arrivals(plan, layout, spectra, p, g, low, high, tile):
 
     That of examples low..high-1, at most `TILE`.
     """
-    n, places = plan.n[p], spectra.basis.places
+    n, places = plan.n[p], spectra.transform.places
     to, offset = np.empty(TILE, np.int64), np.empty(TILE, np.int64)
     for k in range(high - low):
         offset[k] = (low + k) * layout.sources * places
@@ -266,21 +212,11 @@ def add_arrivals(plan, layout, spectra, p, g, low, high, tile):
 
 
 @kernel
-def put_arrivals(spectra, layout, n, tile, k, out, at):
-    """Add the arrivals of the tile's example k to n rows of out, which begin at place `at`."""
-    basis = spectra.basis
-    multiply(
-        True, out, at, layout.length, tile, k * n * basis.places, basis.places, basis.to_steps, 0,
-        layout.span, basis.places, n, layout.span,
-    )  # fmt: skip
-
-
-@kernel
 def back_tile(plan, spectra, p):
     """Return room for the spectra that `add_back` adds, none where there are none."""
     for q in range(len(plan.source)):
         if spectra.chosen[q] and plan.source[q] == p:
-            return np.empty(TILE * plan.n[p] * spectra.basis.places, np.float32)
+            return np.empty(TILE * plan.n[p] * spectra.transform.places, np.float32)
     return np.empty(0, np.float32)
 
 
@@ -290,7 +226,7 @@ def add_back(plan, layout, spectra, p, low, high, tile):
 
     In examples low..high-1, at most `TILE`.
     """
-    n, places = plan.n[p], spectra.basis.places
+    n, places = plan.n[p], spectra.transform.places
     to, offset = np.empty(TILE, np.int64), np.empty(TILE, np.int64)
     for k in range(high - low):
         offset[k] = (low + k) * layout.neurons * places
@@ -309,23 +245,13 @@ def add_back(plan, layout, spectra, p, low, high, tile):
 
 
 @kernel
-def put_back(spectra, layout, n, tile, k, spike_gradient):
-    """Add dL/d(spike) of the tile's example k to spike_gradient (n, length)."""
-    basis = spectra.basis
-    multiply(
-        True, spike_gradient.reshape(-1), 0, layout.length, tile, k * n * basis.places,
-        basis.places, basis.to_lags, 0, basis.stride, basis.places, n, layout.span,
-    )  # fmt: skip
-
-
-@kernel
 def add_correlations(plan, layout, spectra, q, rows, pre, edges, low, high, base, sums):
     """Add the spectra of the correlations of synapses low..high-1 to sums, from that of `base` on.
 
     Those with postsynaptic neuron j belong to the places ``pre[rows[j]:rows[j + 1]]`` in
     `spectra.sources`. ``edges`` cut the batch: its parts are summed one by one.
     """
-    places, source = spectra.basis.places, layout.sources * spectra.basis.places
+    places, source = spectra.transform.places, layout.sources * spectra.transform.places
     first, adjoint = layout.neuron_row[plan.target[q]], spectra.adjoint[plan.group[q]]
     to, offset = np.empty(TILE, np.int64), np.empty(TILE, np.int64)
     one_at, other_at = np.empty(edges[-1], np.int64), np.empty(edges[-1], np.int64)
@@ -352,17 +278,19 @@ def add_correlations(plan, layout, spectra, q, rows, pre, edges, low, high, base
 
 
 @kernel
-def write_lags(spectra, first, size, low, high, base, sums, out):
+def write_lags(spectra, steps, first, size, low, high, base, sums, out):
     """Write correlations of synapses low..high-1 to out (S size,): see `correlate_lags`."""
-    basis = spectra.basis
-    lags = np.empty(-(-size // LANES) * LANES, np.float32)
+    places, radices, waves = spectra.transform
+    row, buffer = np.empty(places, np.float32), np.empty(places, np.float32)
     for s in range(low, high):
-        multiply(
-            False, lags, 0, 0, sums, (s - base) * basis.places, 0, basis.to_lags, first[s],
-            basis.stride, basis.places, 1, len(lags),
+        begin = first[s] + 1
+        to_row(
+            places, radices, waves, sums, (s - base) * places, -(-(begin + size) // LANES),
+            CONJUGATE, row, 0, buffer, False,
         )  # fmt: skip
         for m in range(size):
-            out[s * size + m] = lags[m]
+            # What is sent arrives before the trial ends.
+            out[s * size + m] = row[begin + m] if begin + m < steps else np.float32(0.0)
 
 
 @kernel
@@ -371,11 +299,11 @@ def correlate_lags(plan, layout, spectra, q, rows, pre, edges, first, size, low,
 
     Those of synapse s at lags first[s]..first[s] + size - 1; see `add_correlations`.
     """
-    places: Any = spectra.basis.places
+    places: Any = spectra.transform.places
     step: Any = max(1, SUMS // places)
     sums = np.empty(min(step, high - low) * places, np.float32)
     for begin in range(low, high, step):
         end: Any = min(begin + step, high)
         sums[: (end - begin) * places] = 0.0
         add_correlations(plan, layout, spectra, q, rows, pre, edges, begin, end, begin, sums)
-        write_lags(spectra, first, size, begin, end, begin, sums, out)
+        write_lags(spectra, layout.steps, first, size, begin, end, begin, sums, out)

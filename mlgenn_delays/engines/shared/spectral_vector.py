@@ -1,4 +1,4 @@
-"""Vector code of spectra: rows times a matrix, and sums of products of complex numbers.
+"""Vector code of spectra: sums of products of complex numbers.
 
 As in `vector`, the order of every sum is fixed, so results depend neither on how many rows are
 worked on at once nor on where a kernel is inlined.
@@ -10,59 +10,6 @@ from llvmlite import ir
 from numba import types
 
 from mlgenn_delays.engines.shared.vector import LANES, VECTOR, Writer, intrinsic, word
-
-COLUMNS = 4  # vectors of a row of `multiply_tile` at once
-
-
-@intrinsic
-def multiply_tile(typing: Any, rows: Any, many: Any, adds: Any, out: Any, at: Any, out_stride: Any,
-          x: Any, base: Any, x_stride: Any, matrix: Any, first: Any, stride: Any,
-          n: Any) -> Any:  # fmt: skip
-    """Set out[at + r out_stride + c] to the sum over k < n of
-
-    x[base + r x_stride + k] matrix[first + k stride + c], for r < rows, a literal, and c < 16 many,
-    `many` in 1..4; or add it where `adds`.
-    """
-    if not isinstance(rows, types.IntegerLiteral):
-        return None
-    index = types.int64
-    signature = types.void(
-        rows, index, types.boolean, out, index, index, x, index, index, matrix, index, index, index
-    )
-
-    def code(context: Any, builder: Any, signature: Any, given: Any) -> Any:
-        w, kinds = Writer(context, builder), signature.args
-        out, x, matrix = (w.data(kinds[i], given[i]) for i in (3, 6, 9))
-        many, adds, at, out_stride, base, x_stride = (given[i] for i in (1, 2, 4, 5, 7, 8))
-        first, stride, n = given[10:]
-        zero, tile = ir.Constant(VECTOR, [0.0] * LANES), range(kinds[0].literal_value)
-
-        def multiply(width: int) -> None:
-            sums = [[w.variable(zero) for _ in range(width)] for _ in tile]
-            starts = [w.add(base, builder.mul(x_stride, word(r))) for r in tile]
-
-            def step(k: Any) -> None:
-                here = w.add(first, builder.mul(k, stride))
-                columns = [w.load(matrix, w.add(here, word(c * LANES))) for c in range(width)]
-                for start, row in zip(starts, sums, strict=True):
-                    value = w.splat(w.at(x, w.add(start, k)))
-                    for column, total in zip(columns, row, strict=True):
-                        w.multiply_add(value, column, total)
-
-            w.loop(word(0), n, 1, step)
-            for r, row in enumerate(sums):
-                place = w.add(at, builder.mul(out_stride, word(r)))
-                for c, total in enumerate(row):
-                    own, here = builder.load(total), w.add(place, word(c * LANES))
-                    grown = builder.fadd(w.load(out, here), own)
-                    w.store(builder.select(adds, grown, own), out, here)
-
-        for width in range(1, COLUMNS + 1):
-            with builder.if_then(builder.icmp_signed("==", many, word(width))):
-                multiply(width)
-        return context.get_dummy_value()
-
-    return signature, code
 
 
 @intrinsic
