@@ -9,7 +9,7 @@ import pytest
 from mlgenn_delays.engines.cpu import frequency_domain
 from mlgenn_delays.engines.shared import spectra
 from mlgenn_delays.engines.shared.fourier import make_transform, to_row, to_spectrum
-from mlgenn_delays.engines.shared.spectral_vector import add_products
+from mlgenn_delays.engines.shared.spectra import sum_products
 from mlgenn_delays.learning import Atan, Dirac, Gaussian, SurrogateBPTT, Triangle
 from tests.engines.helpers import KINDS, compiled, errors, relative
 from tests.engines.test_surrogate import Case, free, pick
@@ -38,25 +38,24 @@ def always(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @numba.njit
-def forwards(transform, row, blocks, sign, out, at):
+def forwards(transform, row, blocks, sign, out, at, stride):
     places, radices, waves = transform
     buffer = np.empty(places, np.float32)
-    to_spectrum(places, radices, waves, row, 3, blocks, sign, out, at, buffer)
+    to_spectrum(places, radices, waves, row, 3, blocks, sign, out, at, stride, buffer)
 
 
 @numba.njit
-def back(transform, spectrum, blocks, sign, out, at, adds):
+def back(transform, spectrum, stride, blocks, sign, out, at, adds):
     places, radices, waves = transform
     buffer = np.empty(places, np.float32)
-    to_row(places, radices, waves, spectrum, 5, blocks, sign, out, at, buffer, adds)
+    to_row(places, radices, waves, spectrum, 5, stride, blocks, sign, out, at, buffer, adds)
 
 
 @numba.njit
-def products(count, out, to, one, one_at, other, other_at, offset, first, last, block):
-    if count == 3:
-        add_products(3, out, to, one, one_at, other, other_at, offset, first, last, block)
-    else:
-        add_products(1, out, to, one, one_at, other, other_at, offset, first, last, block)
+def products(pair, count, out, at, row, to, one, base, one_row, one_at, other, other_at, offset):
+    sum_products(
+        pair, 0, count, out, at, row, to, one, base, one_row, one_at, other, other_at, offset, 1, 4
+    )
 
 
 def whole(rng: np.random.Generator, n: int) -> np.ndarray:
@@ -80,41 +79,47 @@ def test_spectra_are_sums_over_rows(groups: int, missing: int, sign: int) -> Non
     transform, rng = make_transform(128 * groups), np.random.default_rng(groups)
     n, blocks = 128 * groups, 8 * groups - missing
     row, time = rng.normal(size=n + 3).astype(np.float32), np.arange(n)
-    out = np.full(n + 7, 9.0, np.float32)
-    forwards(transform, row, blocks, np.float32(sign), out, 5)
-    assert (out[:5] == 9.0).all() and (out[n + 5 :] == 9.0).all()
+    out, stride = np.full(2 * n + 7, 9.0, np.float32), 32 * (1 + missing // 5)
+    forwards(transform, row, blocks, np.float32(sign), out, 5, stride)
+    parts = out[5 : 5 + stride * n // 32].reshape(-1, stride // 16, 16)
+    assert (
+        (out[:5] == 9.0).all() and (parts[:, 2:] == 9.0).all() and (out[2 * n + 5 :] == 9.0).all()
+    )
     x = np.where(time < 16 * blocks, row[3:], 0.0)
     angle = np.outer(4 * frequencies(transform) + 1, time) % (2 * n) * np.pi / n
     wanted = np.exp(-1j * sign * angle) @ x
-    parts = out[5:-2].reshape(-1, 2, 16)
     got = (parts[:, 0] + 1j * parts[:, 1]).ravel()
     assert np.abs(got - wanted).max() < 5e-7 * np.abs(wanted).max()
     for adds in (False, True):
         again = np.full(n + 4, 2.0, np.float32)
-        back(transform, out, blocks, np.float32(sign), again, 2, adds)
+        back(transform, out, stride, blocks, np.float32(sign), again, 2, adds)
         assert (again[:2] == 2.0).all() and (again[16 * blocks + 2 :] == 2.0).all()
         np.testing.assert_allclose(
             again[2:][: 16 * blocks], x[: 16 * blocks] + 2.0 * adds, atol=3e-6
         )
 
 
-@pytest.mark.parametrize("count", [1, 3])
-def test_sums_of_complex_products(count: int) -> None:
+@pytest.mark.parametrize("pair", [False, True])
+@pytest.mark.parametrize("count", [1, 2, 4, 8, 15])
+def test_sums_of_complex_products(count: int, pair: bool) -> None:
     rng = np.random.default_rng(count)
-    one, other, out = whole(rng, 400), whole(rng, 400), whole(rng, 400)
+    one, other, out = whole(rng, 500), whole(rng, 400), whole(rng, 1400)
     one_at, other_at = rng.integers(0, 300, (2, 5))
-    to, offset = 40 * np.arange(3), rng.integers(0, 30, 3)
+    to, offset = 40 * np.arange(count), rng.integers(0, 30, count)
     wanted = out.copy()
 
     def value(array: np.ndarray, place: int) -> np.ndarray:
         return array[place : place + 16] + 1j * array[place + 16 : place + 32]
 
-    for m in range(count):
-        total = sum(
-            value(one, one_at[k] + 8) * value(other, other_at[k] + offset[m] + 8) for k in (1, 2, 3)
-        )
-        wanted[to[m] + 8 : to[m] + 40] += np.concatenate([total.real, total.imag])
-    products(count, out, to, one, one_at, other, other_at, offset, 1, 4, 8)
+    for r in range(1 + pair):
+        for m in range(count):
+            total = sum(
+                value(one, 8 + 90 * r + one_at[k]) * value(other, other_at[k] + offset[m])
+                for k in (1, 2, 3)
+            )
+            begin = 7 + 700 * r + to[m]
+            wanted[begin : begin + 32] += np.concatenate([total.real, total.imag])
+    products(pair, count, out, 7, 700, to, one, 8, 90, one_at, other, other_at, offset)
     np.testing.assert_array_equal(out, wanted)
 
 

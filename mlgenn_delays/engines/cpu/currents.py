@@ -27,11 +27,10 @@ import numpy as np
 
 from mlgenn_delays.engines.shared.numerics import SUBNORMAL, kernel
 from mlgenn_delays.engines.shared.spectra import (
-    AS_IT_IS,
+    AT_ONCE,
     TILE,
-    add_arrivals,
     has_chosen,
-    put_rows,
+    put_arrivals,
     transform_adjoints,
 )
 from mlgenn_delays.engines.shared.traces import spikes_of
@@ -125,7 +124,7 @@ def pass_filter(decay, scale, rows, at, n, length, steps, current, to):
 @kernel
 def run_currents(
     plan, layout, p, size, first_step, coef, address, starts, time, spike_scale, spectra, traces,
-    low, high, buffers
+    low, high
 ):  # fmt: skip
     """Write the synaptic currents of population p in examples low..high-1; 0 behind the trial."""
     n, groups = plan.n[p], max(plan.groups[p], 1)
@@ -133,17 +132,23 @@ def run_currents(
     for begin in range(low, high, TILE):
         end = min(begin + TILE, high)
         for g in range(groups):
-            spectral = has_chosen(plan, spectra, p, g)
+            spectral, direct = has_chosen(plan, spectra, p, g), plan.instant[p, g]
+            # Distances are not known yet: arrivals may lie there.
+            out = traces.current if direct else traces.distance
+            for e in range(begin, end):
+                at = (e * layout.neurons + layout.neuron_row[p]) * layout.length
+                if g == 0:
+                    traces.current[at : at + n * layout.length] = 0.0
+                if not direct:
+                    out[at : at + n * layout.length] = 0.0
             if spectral:
                 if len(tile) == 0:
-                    tile = np.empty(TILE * n * spectra.transform.places, np.float32)
-                tile[:] = 0.0
-                add_arrivals(plan, layout, spectra, p, g, begin, end, tile)
+                    tile = np.empty(TILE * AT_ONCE * spectra.transform.places, np.float32)
+                put_arrivals(plan, layout, spectra, p, g, begin, end, tile, True, out)
             for e in range(begin, end):
                 add_currents(
                     plan, layout, p, g, size, first_step, coef, address, starts[e], time,
-                    spike_scale[e if len(spike_scale) > 1 else 0], spectra, spectral, tile,
-                    e - begin, traces, e, buffers,
+                    spike_scale[e if len(spike_scale) > 1 else 0], spectra, traces, e, out,
                 )  # fmt: skip
         for e in range(begin, end):
             for j in range(n):
@@ -153,33 +158,27 @@ def run_currents(
 
 @kernel
 def add_currents(
-    plan, layout, p, g, size, first_step, coef, address, start, time, neuron_scale, spectra,
-    spectral, tile, k, traces, e, buffers
+    plan, layout, p, g, size, first_step, coef, address, start, time, neuron_scale, spectra, traces,
+    e, out
 ):  # fmt: skip
-    """Add the currents of synapse group g to those of population p in example e; 0 is the first.
+    """Add the currents of synapse group g to those of population p in example e.
 
-    Where `spectral`, spectra of some arrivals are those of example k of the tile.
+    Arrivals over projections that `spectra` has chosen are in `out` already.
     """
-    n, length, direct = plan.n[p], layout.length, plan.instant[p, g]
-    at = (e * layout.neurons + layout.neuron_row[p]) * length
-    if g == 0:
-        traces.current[at : at + n * length] = 0.0
-    out, to = (traces.current, at) if direct else (buffers.arrivals, 0)
-    if not direct:
-        out[: n * length] = 0.0
-    if spectral:
-        put_rows(spectra, layout, n, tile, k, AS_IT_IS, out, to)
+    at = (e * layout.neurons + layout.neuron_row[p]) * layout.length
     for q in range(len(plan.target)):
         if plan.target[q] != p or plan.group[q] != g or plan.recurrent_projection[q]:
             continue
         if not spectra.chosen[q]:
             arrive(
                 plan, layout, q, size, first_step, coef, address, start, time, neuron_scale,
-                traces, e, out, to,
+                traces, e, out, at,
             )  # fmt: skip
-    if not direct:
+    if not plan.instant[p, g]:
         decay, scale = plan.decay[g, plan.first[p] :], plan.scale[g, plan.first[p] :]
-        pass_filter(decay, scale, out, 0, n, length, layout.steps, traces.current, at)
+        pass_filter(
+            decay, scale, out, at, plan.n[p], layout.length, layout.steps, traces.current, at
+        )
 
 
 @kernel

@@ -146,7 +146,7 @@ def back_spiking(
     spike_gradient[:n] = 0.0
     if not compact:
         if len(tile) > 0:
-            put_rows(spectra, layout, n, tile, k, CONJUGATE, spike_gradient.reshape(-1), 0)
+            put_rows(spectra, layout, n, tile, k, CONJUGATE, False, spike_gradient.reshape(-1), 0)
         add_spike_gradients(
             plan, layout, p, size, out_coef, out_address, spectra, traces, e, spike_gradient
         )
@@ -185,7 +185,6 @@ def back_neurons(
         if plan.kind[p] != READOUT:
             k = (e - low) % TILE
             if k == 0 and len(tile) > 0:
-                tile[:] = 0.0
                 add_back(plan, layout, spectra, p, e, min(e + TILE, high), tile)
             back_spiking(
                 plan, layout, p, shape, factor, shift, size, out_coef, out_address, neuron_scale,

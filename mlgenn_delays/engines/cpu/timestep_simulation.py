@@ -157,7 +157,7 @@ class TimestepSimulation(Simulation):
             def charge(k: int, low: int, high: int, buffers: ThreadBuffers, p: int = p) -> None:
                 currents.run_currents(
                     plan, self._row_layout, p, taps.size, taps.first, coef, address, starts, times,
-                    spike_scale, spectra, traces, low, high, buffers,
+                    spike_scale, spectra, traces, low, high,
                 )  # fmt: skip
 
             self._frequency.transform_sources(plan, spectra, p)

@@ -314,7 +314,7 @@ class _Code:
 def _write_forwards(code: _Code, given: Sequence[Any]) -> None:
     """Write the code of `to_spectrum`, from pointers and numbers."""
     w, builder = code.w, code.builder
-    _, radices, many, _, x, blocks, sign, out, buffer = given
+    _, radices, many, _, x, blocks, sign, out, stride, buffer = given
     signs = w.splat(sign)
 
     def row(n: Any) -> Any:
@@ -323,10 +323,10 @@ def _write_forwards(code: _Code, given: Sequence[Any]) -> None:
         there = builder.gep(x, [builder.mul(n, word(LANES))])
         return w.load(builder.select(inside, there, code.waves), word(0))
 
-    def put(values: list[Complex], place: Any) -> None:
+    def put(values: list[Complex], n: Any) -> None:
         for k, (real, imaginary) in enumerate(code.group(values)):
-            one = real, builder.fmul(imaginary, signs)
-            code.store(one, out, w.add(place, word(k * BLOCK)))
+            place = builder.mul(w.add(n, word(k)), stride)
+            code.store((real, builder.fmul(imaginary, signs)), out, place)
 
     def bent(n: Any) -> Complex:
         return code.bent((row(n), row(w.add(n, code.half))), n)
@@ -343,7 +343,7 @@ def _write_forwards(code: _Code, given: Sequence[Any]) -> None:
 
             def group(k: Any) -> None:
                 at = builder.mul(k, word(BLOCK))
-                put([code.load(buffer, w.add(at, word(m * BLOCK))) for m in range(4)], at)
+                put([code.load(buffer, w.add(at, word(m * BLOCK))) for m in range(4)], k)
 
             w.loop(word(0), code.half, 4, group)
 
@@ -351,7 +351,7 @@ def _write_forwards(code: _Code, given: Sequence[Any]) -> None:
 def _write_back(code: _Code, given: Sequence[Any]) -> None:
     """Write the code of `to_row`, from pointers and numbers."""
     w, builder = code.w, code.builder
-    _, radices, many, _, spectrum, blocks, sign, out, buffer, adds = given
+    _, radices, many, _, spectrum, stride, blocks, sign, out, buffer, adds = given
     signs = w.splat(sign)
 
     def put(value: Any, n: Any) -> None:
@@ -360,8 +360,9 @@ def _write_back(code: _Code, given: Sequence[Any]) -> None:
             grown = builder.fadd(w.load(out, place), value)
             w.store(builder.select(adds, grown, value), out, place)
 
-    def group(place: Any) -> list[Complex]:
-        parts = [code.load(spectrum, w.add(place, word(m * BLOCK))) for m in range(4)]
+    def group(n: Any) -> list[Complex]:
+        places = [builder.mul(w.add(n, word(k)), stride) for k in range(4)]
+        parts = [code.load(spectrum, place) for place in places]
         return code.group([(a, builder.fmul(b, signs)) for a, b in parts])
 
     def put_both(one: Complex, n: Any) -> None:
@@ -377,7 +378,7 @@ def _write_back(code: _Code, given: Sequence[Any]) -> None:
 
             def groups(k: Any) -> None:
                 at = builder.mul(k, word(BLOCK))
-                for m, one in enumerate(group(at)):
+                for m, one in enumerate(group(k)):
                     code.store(one, buffer, w.add(at, word(m * BLOCK)))
 
             w.loop(word(0), code.half, 4, groups)
@@ -394,10 +395,11 @@ def _function(context: Any, module: Any, way: int) -> Any:
     function = module.globals.get(name)
     if function is None:
         floats, index = ir.FloatType().as_pointer(), ir.IntType(64)
-        kinds = [
-            index, index.as_pointer(), index, floats, floats, index, ir.FloatType(), floats, floats,
-        ]  # fmt: skip
-        kinds += [ir.IntType(1)] * (way < 0)
+        kinds = [index, index.as_pointer(), index, floats, floats]
+        if way > 0:
+            kinds += [index, ir.FloatType(), floats, index, floats]
+        else:
+            kinds += [index, index, ir.FloatType(), floats, floats, ir.IntType(1)]
         function = ir.Function(module, ir.FunctionType(ir.VoidType(), kinds), name)
         function.linkage = "linkonce_odr"
         function.attributes.add("noinline")
@@ -408,51 +410,53 @@ def _function(context: Any, module: Any, way: int) -> Any:
     return function
 
 
-def _call(context: Any, builder: Any, kinds: Any, given: Any, way: int) -> Any:
-    """Write a call of it."""
-    w = Writer(context, builder)
-    places, radices, waves, x, base, blocks, sign, out, at, buffer = given[:10]
-    many = context.make_array(kinds[1])(context, builder, radices).nitems
-    radices, waves, x, out, buffer = (
-        w.data(kinds[k], value)
-        for k, value in ((1, radices), (2, waves), (3, x), (7, out), (9, buffer))
-    )
-    x, out = builder.gep(x, [base]), builder.gep(out, [at])
-    function = _function(context, builder.module, way)
-    builder.call(
-        function, [places, radices, many, waves, x, blocks, sign, out, buffer, *given[10:]]
-    )
+def _call(context: Any, builder: Any, kinds: Any, given: Any, way: int, row: int, out: int) -> Any:
+    """Write a call of it; `row` and `out` are numbers of arguments, behind which their places are.
+
+    The places of both go into the pointers.
+    """
+    w, values = Writer(context, builder), list(given)
+    many = context.make_array(kinds[1])(context, builder, given[1]).nitems
+    for k, kind in enumerate(kinds):
+        if isinstance(kind, types.Array):
+            values[k] = w.data(kind, given[k])
+    for k in (row, out):
+        values[k] = builder.gep(values[k], [given[k + 1]])
+    left = [value for k, value in enumerate(values) if k not in (row + 1, out + 1)]
+    builder.call(_function(context, builder.module, way), [*left[:2], many, *left[2:]])
     return context.get_dummy_value()
 
 
 @intrinsic
 def to_spectrum(typing: Any, places: Any, radices: Any, waves: Any, x: Any, base: Any, blocks: Any,
-                sign: Any, out: Any, at: Any, buffer: Any) -> Any:  # fmt: skip
+                sign: Any, out: Any, at: Any, stride: Any, buffer: Any) -> Any:  # fmt: skip
     """Write the spectrum of a row of 16 `blocks` values, imaginary parts times `sign`, 1 or -1.
 
-    The row begins at x[base], the spectrum at out[at]; fields of a `Transform` come first. Without
-    passes `buffer` is not used, else it has room for a spectrum.
+    The row begins at x[base]; blocks of the spectrum at out[at], each `stride` places behind the
+    one before. Fields of a `Transform` come first. Without passes `buffer` is not used, else it
+    has room for a spectrum.
     """
     index = types.int64
     signature = types.void(
-        index, radices, waves, x, index, index, types.float32, out, index, buffer
+        index, radices, waves, x, index, index, types.float32, out, index, index, buffer
     )  # fmt: skip
     return signature, lambda context, builder, signature, given: _call(
-        context, builder, signature.args, given, 1
+        context, builder, signature.args, given, 1, 3, 7
     )
 
 
 @intrinsic
-def to_row(typing: Any, places: Any, radices: Any, waves: Any, x: Any, base: Any, blocks: Any,
-           sign: Any, out: Any, at: Any, buffer: Any, adds: Any) -> Any:  # fmt: skip
-    """Write the first 16 `blocks` values of the row of the spectrum at x[base], or add them.
+def to_row(typing: Any, places: Any, radices: Any, waves: Any, x: Any, base: Any, stride: Any,
+           blocks: Any, sign: Any, out: Any, at: Any, buffer: Any, adds: Any) -> Any:  # fmt: skip
+    """Write the first 16 `blocks` values of the row of a spectrum to out[at:], or add them.
 
-    See `to_spectrum`.
+    See `to_spectrum`; here the spectrum is what begins at x[base].
     """
     index = types.int64
     signature = types.void(
-        index, radices, waves, x, index, index, types.float32, out, index, buffer, types.boolean
+        index, radices, waves, x, index, index, index, types.float32, out, index, buffer,
+        types.boolean,
     )  # fmt: skip
     return signature, lambda context, builder, signature, given: _call(
-        context, builder, signature.args, given, -1
+        context, builder, signature.args, given, -1, 3, 8
     )
