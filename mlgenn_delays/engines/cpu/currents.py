@@ -154,6 +154,7 @@ def run_currents(
             for j in range(n):
                 at = (e * layout.neurons + layout.neuron_row[p] + j) * layout.length
                 traces.current[at + layout.steps : at + layout.length] = 0.0
+                traces.distance[at + layout.steps : at + layout.length] = 0.0
 
 
 @kernel

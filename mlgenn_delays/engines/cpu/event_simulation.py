@@ -28,7 +28,6 @@ from mlgenn_delays.engines.shared.traces import (
     events_of,
     keep_spikes,
     make_row_layout,
-    make_thread_buffers,
     make_traces,
     max_shift_of,
     show_input,
@@ -259,10 +258,9 @@ class EventSimulation(Simulation):
                 continue
 
             def task(low: int, high: int, p: int = p) -> None:
-                buffers = make_thread_buffers(plan, layout)
                 currents.run_currents(
                     plan, layout, p, taps.size, taps.first, coef, address, starts, times,
-                    spike_scale, spectra, traces, low, high, buffers,
+                    spike_scale, spectra, traces, low, high,
                 )  # fmt: skip
 
             context.spread_over(*self._share.own, task)
