@@ -252,6 +252,7 @@ PARTS: dict[str, tuple[str, tuple[str, ...]]] = {
             "engines/shared/numerics.py",
             "engines/shared/plan.py",
             "engines/shared/spectra.py",
+            "engines/shared/spectral_sums.py",
             "engines/shared/spectral_vector.py",
             "engines/shared/traces.py",
             "engines/shared/vector.py",

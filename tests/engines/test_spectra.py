@@ -9,7 +9,7 @@ import pytest
 from mlgenn_delays.engines.cpu import frequency_domain
 from mlgenn_delays.engines.shared import spectra
 from mlgenn_delays.engines.shared.fourier import make_transform, to_row, to_spectrum
-from mlgenn_delays.engines.shared.spectra import sum_products
+from mlgenn_delays.engines.shared.spectral_sums import sum_products
 from mlgenn_delays.learning import Atan, Dirac, Gaussian, SurrogateBPTT, Triangle
 from tests.engines.helpers import KINDS, compiled, errors, relative
 from tests.engines.test_surrogate import Case, free, pick
@@ -52,9 +52,24 @@ def back(transform, spectrum, stride, blocks, sign, out, at, adds):
 
 
 @numba.njit
-def products(pair, count, out, at, row, to, one, base, one_row, one_at, other, other_at, offset):
+def products(several, count, out, at, row, to, one, base, one_row, one_at, other, other_at, offset):
     sum_products(
-        pair, 0, count, out, at, row, to, one, base, one_row, one_at, other, other_at, offset, 1, 4
+        several,
+        0,
+        count,
+        out,
+        at,
+        row,
+        to,
+        one,
+        base,
+        one_row,
+        one_at,
+        other,
+        other_at,
+        offset,
+        1,
+        4,
     )
 
 
@@ -99,11 +114,11 @@ def test_spectra_are_sums_over_rows(groups: int, missing: int, sign: int) -> Non
         )
 
 
-@pytest.mark.parametrize("pair", [False, True])
+@pytest.mark.parametrize("several", [False, True])
 @pytest.mark.parametrize("count", [1, 2, 4, 8, 15])
-def test_sums_of_complex_products(count: int, pair: bool) -> None:
+def test_sums_of_complex_products(count: int, several: bool) -> None:
     rng = np.random.default_rng(count)
-    one, other, out = whole(rng, 500), whole(rng, 400), whole(rng, 1400)
+    one, other, out = whole(rng, 600), whole(rng, 400), whole(rng, 2100)
     one_at, other_at = rng.integers(0, 300, (2, 5))
     to, offset = 40 * np.arange(count), rng.integers(0, 30, count)
     wanted = out.copy()
@@ -111,7 +126,7 @@ def test_sums_of_complex_products(count: int, pair: bool) -> None:
     def value(array: np.ndarray, place: int) -> np.ndarray:
         return array[place : place + 16] + 1j * array[place + 16 : place + 32]
 
-    for r in range(1 + pair):
+    for r in range(3 if several else 1):
         for m in range(count):
             total = sum(
                 value(one, 8 + 90 * r + one_at[k]) * value(other, other_at[k] + offset[m])
@@ -119,7 +134,7 @@ def test_sums_of_complex_products(count: int, pair: bool) -> None:
             )
             begin = 7 + 700 * r + to[m]
             wanted[begin : begin + 32] += np.concatenate([total.real, total.imag])
-    products(pair, count, out, 7, 700, to, one, 8, 90, one_at, other, other_at, offset)
+    products(several, count, out, 7, 700, to, one, 8, 90, one_at, other, other_at, offset)
     np.testing.assert_array_equal(out, wanted)
 
 

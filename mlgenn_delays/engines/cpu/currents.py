@@ -26,13 +26,8 @@ Sums are in float64: the variance is a difference of two of them, which may be c
 import numpy as np
 
 from mlgenn_delays.engines.shared.numerics import SUBNORMAL, kernel
-from mlgenn_delays.engines.shared.spectra import (
-    AT_ONCE,
-    TILE,
-    has_chosen,
-    put_arrivals,
-    transform_adjoints,
-)
+from mlgenn_delays.engines.shared.spectra import transform_adjoints
+from mlgenn_delays.engines.shared.spectral_sums import AT_ONCE, TILE, has_chosen, put_arrivals
 from mlgenn_delays.engines.shared.traces import spikes_of
 from mlgenn_delays.engines.shared.vector import shifted_axpy, shifted_dot
 
@@ -137,14 +132,15 @@ def run_currents(
             out = traces.current if direct else traces.distance
             for e in range(begin, end):
                 at = (e * layout.neurons + layout.neuron_row[p]) * layout.length
-                if g == 0:
+                if g == 0 and not (direct and spectral):
                     traces.current[at : at + n * layout.length] = 0.0
-                if not direct:
+                if not (direct or spectral):
                     out[at : at + n * layout.length] = 0.0
             if spectral:
                 if len(tile) == 0:
                     tile = np.empty(TILE * AT_ONCE * spectra.transform.places, np.float32)
-                put_arrivals(plan, layout, spectra, p, g, begin, end, tile, True, out)
+                adds = direct and g > 0
+                put_arrivals(plan, layout, spectra, p, g, begin, end, tile, adds, out)
             for e in range(begin, end):
                 add_currents(
                     plan, layout, p, g, size, first_step, coef, address, starts[e], time,

@@ -4,12 +4,16 @@ import numpy as np
 
 from mlgenn_delays.engines.ranks import Share
 from mlgenn_delays.engines.shared import spectra as kernels
+from mlgenn_delays.engines.shared import spectral_sums
 from mlgenn_delays.engines.shared.fourier import BLOCK, Transform, make_transform
 from mlgenn_delays.engines.shared.plan import SPIKING, Plan
 from mlgenn_delays.engines.shared.simulation import SimulationContext
 from mlgenn_delays.engines.shared.spectra import Spectra
-from mlgenn_delays.engines.shared.taps import Taps
+from mlgenn_delays.engines.shared.taps import Taps, gaussian_size
 from mlgenn_delays.engines.shared.traces import RowLayout, Traces
+from mlgenn_delays.engines.shared.vector import LANES
+from mlgenn_delays.learning import SurrogateBPTT
+from mlgenn_delays.network import CurrentInput, Network
 
 # Sums of ranks over a batch, which are passed from one to the next, take at most so much memory.
 RANKS_BYTES = 2**27
@@ -21,6 +25,34 @@ def no_spectra(projections: int) -> Spectra:
     transform = Transform(0, _NO_INDEX, _NO_VALUE)
     chosen, adjoint = np.zeros(projections, bool), np.zeros((1, 0), np.float32)
     return Spectra(chosen, transform, chosen, _NO_VALUE, _NO_VALUE, adjoint, *[_NO_INDEX] * 4)
+
+
+def bytes_of_spectra(
+    network: Network, rule: SurrogateBPTT, rows: tuple[int, int, int], examples: int, steps: int,
+    longest: int, threads: int, *, tables: bool,
+) -> int:  # fmt: skip
+    """Return the memory that spectra of a batch take, at the first width of delay kernels.
+
+    `rows` are those of sources and of neurons per example, and groups of synapses. With `tables`
+    there are candidate gradients, too.
+    """
+    width, places = rule.kernel.width(1), kernels.count_places(steps, longest)
+    size = gaussian_size(width, longest) if width > 0 else 2
+    span, taps = -(-steps // LANES) * LANES, 0
+    for projection in network.projections.values():
+        source, target = (network.populations[n] for n in (projection.source, projection.target))
+        currents = isinstance(source.model, CurrentInput)
+        if projection.recurrent or (rule.surrogate.compact and not currents):
+            continue
+        synapses, spiking = projection.n_synapses, source is not network.input()
+        if kernels.pays(
+            source.n, target.n, synapses, spiking=spiking, size=size, span=span, places=places
+        ):
+            taps = network.n_synapses() * places
+    if not (taps or tables):
+        return 0
+    sums = threads * min(spectral_sums.SUMS, network.n_synapses() * places)
+    return 4 * (examples * (rows[0] + rows[1] * rows[2]) * places + taps + sums)
 
 
 class FrequencyDomain:
@@ -142,7 +174,7 @@ class FrequencyDomain:
         if not self._share.ranks.several:
             self._context.spread(
                 len(rows) - 1,
-                lambda low, high: kernels.correlate_lags(
+                lambda low, high: spectral_sums.correlate_lags(
                     plan, self._layout, spectra, q, rows, pre, dense, edges, first, taps, low, high,
                     out,
                 ),
@@ -168,7 +200,7 @@ class FrequencyDomain:
         """Add the spectra of all ranks, in their order, to those of the synapses from `base` on."""
 
         def add(low: int, high: int) -> None:
-            kernels.add_correlations(
+            spectral_sums.add_correlations(
                 plan, self._layout, spectra, q, rows, pre, dense, edges, low, high, base,
                 sums.reshape(-1), self._places, BLOCK,
             )  # fmt: skip

@@ -26,7 +26,8 @@ from mlgenn_delays.engines.cpu.spike_gradient import (
 from mlgenn_delays.engines.cpu.spikes import LANES, RESTING
 from mlgenn_delays.engines.shared.numerics import SUBNORMAL, kernel
 from mlgenn_delays.engines.shared.plan import READOUT
-from mlgenn_delays.engines.shared.spectra import CONJUGATE, TILE, add_back, back_tile, put_rows
+from mlgenn_delays.engines.shared.spectra import CONJUGATE, put_rows
+from mlgenn_delays.engines.shared.spectral_sums import TILE, add_back, back_tile
 
 # Of the neuron
 
@@ -179,7 +180,7 @@ def back_neurons(
 
     `drive` (B, K, T) is dL/dV of the output.
     """
-    tile = back_tile(plan, spectra, p)
+    tile = back_tile(plan, spectra, p, high - low)
     for e in range(low, high):
         neuron_scale = spike_scale[e if len(spike_scale) > 1 else 0]
         if plan.kind[p] != READOUT:

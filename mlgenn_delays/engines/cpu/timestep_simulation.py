@@ -154,14 +154,14 @@ class TimestepSimulation(Simulation):
             if plan.kind[p] == INPUT:
                 continue
 
-            def charge(k: int, low: int, high: int, buffers: ThreadBuffers, p: int = p) -> None:
+            def charge(low: int, high: int, p: int = p) -> None:
                 currents.run_currents(
                     plan, self._row_layout, p, taps.size, taps.first, coef, address, starts, times,
                     spike_scale, spectra, traces, low, high,
                 )  # fmt: skip
 
             self._frequency.transform_sources(plan, spectra, p)
-            self._over_chunks(charge)
+            self.context.spread_over(*share.own, charge)
             factor, shift = self._affine(p, size, width is not None)
             self._affines[p], kernels = (factor, shift), self._kernels(p)
 

@@ -13,6 +13,7 @@ cut stays in place, so that frequencies come in a fixed order other than theirs,
 not mind: the inverse takes them in this order. The order of all sums is fixed, as in `vector`.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -39,26 +40,26 @@ class Transform(NamedTuple):
 
 def count_places(least: int) -> int:
     """Return the fewest points that a transform has of at least so many."""
-    groups = -(-least // GROUP)
-    while _radices(groups) is None:
-        groups += 1
-    return groups * GROUP
+    places = -(-least // GROUP) * GROUP
+    while GROUP * math.prod(passes_of(places)) < places:
+        places += GROUP
+    return places
 
 
-def _radices(groups: int) -> list[int] | None:
-    found = []
+def passes_of(places: int) -> list[int]:
+    """Return the radices of the passes, those of its factors that there are."""
+    found, groups = [], places // GROUP
     for radix in RADICES:
         while groups % radix == 0:
             found.append(radix)
             groups //= radix
-    return found if groups == 1 else None
+    return found
 
 
 def make_transform(places: int) -> Transform:
     """Return the transform of rows of so many points, as `count_places` gives them."""
     points = places // 2
-    radices = _radices(places // GROUP)
-    assert radices is not None
+    radices = passes_of(places)
     twist = np.exp(-1j * np.pi * np.arange(points) / places)
     lanes = np.arange(LANES)
     parts = [np.zeros(BLOCK), twist, twist / points]
