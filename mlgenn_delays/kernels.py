@@ -251,9 +251,12 @@ PARTS: dict[str, tuple[str, tuple[str, ...]]] = {
         "engines/cpu/*.py",
         (
             "engines/cpu/neuron_code.py",
+            "engines/shared/fourier.py",
             "engines/shared/lanes.py",
             "engines/shared/numerics.py",
             "engines/shared/plan.py",
+            "engines/shared/spectra.py",
+            "engines/shared/spectral_sums.py",
             "engines/shared/spectral_vector.py",
             "engines/shared/strip_vector.py",
             "engines/shared/traces.py",
@@ -266,7 +269,13 @@ PARTS: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "engines.shared": (
         "engines/shared/*.py",
-        ("engines/shared/plan.py", "engines/shared/vector.py", "neurons/declare.py"),
+        (
+            "engines/shared/fourier.py",
+            "engines/shared/plan.py",
+            "engines/shared/spectral_vector.py",
+            "engines/shared/vector.py",
+            "neurons/declare.py",
+        ),
     ),
 }
 _ENGINE = "engines.cpu"  # the part with most of the kernels

@@ -347,11 +347,18 @@ def _along_time(network: Network, rule: Rule, rewiring: Rewiring | None, trials:
     wide = max(BLOCK, back)
     scratch = 4 * (groups * wide * 3 * length + 3 * wide * steps)
     scratch += 4 * wide * steps * (tape + 2 + groups) if tape else 0
+    threads = trials.threads or available_cores()
     if not isinstance(rule, EventProp):
+        from mlgenn_delays.engines.cpu.frequency_domain import bytes_of_spectra
+
         scratch = 4 * ((groups * back + 3 * max(others)) * length + 2 * STRIP * steps)
+        rows += bytes_of_spectra(
+            network, rule, _rows(network, rule), size, steps, _longest(network, steps), threads,
+            tables=rewiring is not None and rewiring.needs_gradient,
+        )  # fmt: skip
     elif not (sources or (rewiring is not None and rewiring.needs_gradient)):
         rows = 0
-    return rows + output + sums + (trials.threads or available_cores()) * scratch
+    return rows + output + sums + threads * scratch
 
 
 def _of_taps(network: Network, rule: Rule, trials: Trials) -> int:

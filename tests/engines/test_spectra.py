@@ -8,7 +8,8 @@ import pytest
 
 from mlgenn_delays.engines.cpu import frequency_domain
 from mlgenn_delays.engines.shared import spectra
-from mlgenn_delays.engines.shared.spectral_vector import add_products, multiply_tile
+from mlgenn_delays.engines.shared.fourier import make_transform, to_row, to_spectrum
+from mlgenn_delays.engines.shared.spectral_sums import sum_products
 from mlgenn_delays.learning import Atan, Dirac, Gaussian, SurrogateBPTT, Triangle
 from tests.engines.helpers import KINDS, compiled, errors, relative
 from tests.engines.test_surrogate import Case, free, pick
@@ -37,89 +38,119 @@ def always(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @numba.njit
-def tile(rows, many, adds, out, at, out_stride, x, base, x_stride, matrix, first, stride, n):
-    if rows == 4:
-        multiply_tile(
-            4, many, adds, out, at, out_stride, x, base, x_stride, matrix, first, stride, n
-        )
-    else:
-        multiply_tile(
-            1, many, adds, out, at, out_stride, x, base, x_stride, matrix, first, stride, n
-        )
+def forwards(transform, row, blocks, sign, out, at, stride):
+    places, radices, waves = transform
+    buffer = np.empty(places, np.float32)
+    to_spectrum(places, radices, waves, row, 3, blocks, sign, out, at, stride, buffer)
 
 
 @numba.njit
-def products(count, out, to, one, one_at, other, other_at, offset, first, last, block):
-    if count == 3:
-        add_products(3, out, to, one, one_at, other, other_at, offset, first, last, block)
-    else:
-        add_products(1, out, to, one, one_at, other, other_at, offset, first, last, block)
+def back(transform, spectrum, stride, blocks, sign, out, at, adds):
+    places, radices, waves = transform
+    buffer = np.empty(places, np.float32)
+    to_row(places, radices, waves, spectrum, 5, stride, blocks, sign, out, at, buffer, adds)
+
+
+@numba.njit
+def products(several, count, out, at, row, to, one, base, one_row, one_at, other, other_at, offset):
+    sum_products(
+        several,
+        0,
+        count,
+        out,
+        at,
+        row,
+        to,
+        one,
+        base,
+        one_row,
+        one_at,
+        other,
+        other_at,
+        offset,
+        1,
+        4,
+    )
 
 
 def whole(rng: np.random.Generator, n: int) -> np.ndarray:
     return rng.integers(-9, 10, n).astype(np.float32)
 
 
-@pytest.mark.parametrize("adds", [False, True])
-@pytest.mark.parametrize("rows", [1, 4])
-@pytest.mark.parametrize("many", [1, 2, 3, 4])
-def test_rows_times_a_matrix(rows: int, many: int, adds: bool) -> None:
-    rng = np.random.default_rng(many)
-    for n in (0, 1, 7):
-        out, x, matrix = whole(rng, 500), whole(rng, 100), whole(rng, 900)
-        wanted = out.copy()
-        for r in range(rows):
-            for c in range(16 * many):
-                total = sum(x[5 + 11 * r + k] * matrix[3 + 80 * k + c] for k in range(n))
-                place = 2 + 90 * r + c
-                wanted[place] = total + (wanted[place] if adds else 0.0)
-        tile(rows, many, adds, out, 2, 90, x, 5, 11, matrix, 3, 80, n)
-        np.testing.assert_array_equal(out, wanted)
+def frequencies(transform: Any) -> np.ndarray:
+    """Return which frequency each complex number of a spectrum belongs to."""
+    found, step = np.zeros(1, int), 1
+    for radix in [*transform.radices, 4, 4, 4]:
+        found = (found[:, None] + step * np.arange(radix)).ravel()
+        step *= radix
+    # Within a group, the last of the three passes comes first.
+    return found.reshape(-1, 16, 4).transpose(0, 2, 1).ravel()
 
 
-@pytest.mark.parametrize("count", [1, 3])
-def test_sums_of_complex_products(count: int) -> None:
+@pytest.mark.parametrize("groups", [1, 2, 3, 4, 5, 10, 12])
+@pytest.mark.parametrize("missing", [0, 5])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_spectra_are_sums_over_rows(groups: int, missing: int, sign: int) -> None:
+    transform, rng = make_transform(128 * groups), np.random.default_rng(groups)
+    n, blocks = 128 * groups, 8 * groups - missing
+    row, time = rng.normal(size=n + 3).astype(np.float32), np.arange(n)
+    out, stride = np.full(2 * n + 7, 9.0, np.float32), 32 * (1 + missing // 5)
+    forwards(transform, row, blocks, np.float32(sign), out, 5, stride)
+    parts = out[5 : 5 + stride * n // 32].reshape(-1, stride // 16, 16)
+    assert (
+        (out[:5] == 9.0).all() and (parts[:, 2:] == 9.0).all() and (out[2 * n + 5 :] == 9.0).all()
+    )
+    x = np.where(time < 16 * blocks, row[3:], 0.0)
+    angle = np.outer(4 * frequencies(transform) + 1, time) % (2 * n) * np.pi / n
+    wanted = np.exp(-1j * sign * angle) @ x
+    got = (parts[:, 0] + 1j * parts[:, 1]).ravel()
+    assert np.abs(got - wanted).max() < 5e-7 * np.abs(wanted).max()
+    for adds in (False, True):
+        again = np.full(n + 4, 2.0, np.float32)
+        back(transform, out, stride, blocks, np.float32(sign), again, 2, adds)
+        assert (again[:2] == 2.0).all() and (again[16 * blocks + 2 :] == 2.0).all()
+        np.testing.assert_allclose(
+            again[2:][: 16 * blocks], x[: 16 * blocks] + 2.0 * adds, atol=3e-6
+        )
+
+
+@pytest.mark.parametrize("several", [False, True])
+@pytest.mark.parametrize("count", [1, 2, 4, 8, 15])
+def test_sums_of_complex_products(count: int, several: bool) -> None:
     rng = np.random.default_rng(count)
-    one, other, out = whole(rng, 400), whole(rng, 400), whole(rng, 400)
+    one, other, out = whole(rng, 600), whole(rng, 400), whole(rng, 2100)
     one_at, other_at = rng.integers(0, 300, (2, 5))
-    to, offset = 40 * np.arange(3), rng.integers(0, 30, 3)
+    to, offset = 40 * np.arange(count), rng.integers(0, 30, count)
     wanted = out.copy()
 
     def value(array: np.ndarray, place: int) -> np.ndarray:
         return array[place : place + 16] + 1j * array[place + 16 : place + 32]
 
-    for m in range(count):
-        total = sum(
-            value(one, one_at[k] + 8) * value(other, other_at[k] + offset[m] + 8) for k in (1, 2, 3)
-        )
-        wanted[to[m] + 8 : to[m] + 40] += np.concatenate([total.real, total.imag])
-    products(count, out, to, one, one_at, other, other_at, offset, 1, 4, 8)
+    for r in range(3 if several else 1):
+        for m in range(count):
+            total = sum(
+                value(one, 8 + 90 * r + one_at[k]) * value(other, other_at[k] + offset[m])
+                for k in (1, 2, 3)
+            )
+            begin = 7 + 700 * r + to[m]
+            wanted[begin : begin + 32] += np.concatenate([total.real, total.imag])
+    products(several, count, out, 7, 700, to, one, 8, 90, one_at, other, other_at, offset)
     np.testing.assert_array_equal(out, wanted)
 
 
-@pytest.mark.parametrize(("steps", "longest"), [(100, 24), (7, 0), (1, 1), (33, 33), (64, 9)])
-def test_bases_shift_and_do_not_wrap(steps: int, longest: int) -> None:
-    span = -(-steps // 16) * 16
-    basis = spectra.make_basis(steps, longest, span)
-    places, rng = basis.places, np.random.default_rng(0)
-    x, taps, r = rng.normal(size=steps), rng.normal(size=longest + 1), rng.normal(size=steps)
-    ahead, back = (a.reshape(-1, places).astype(float) for a in (basis.ahead, basis.back))
-
-    def times(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-        a, b = (v.reshape(-1, 2, 16)[:, 0] + 1j * v.reshape(-1, 2, 16)[:, 1] for v in (one, other))
-        return np.stack([(a * b).real, (a * b).imag], 1).reshape(-1)
-
-    sent, kernel = x[:-1] @ ahead[: steps - 1], taps @ ahead[: longest + 1]
-    adjoint = r[1:] @ back[: steps - 1]
-    arrivals = times(sent, kernel) @ basis.to_steps.reshape(places, -1)
-    lags = times(sent, adjoint) @ basis.to_lags.reshape(places, -1)
-    wanted, correlations = np.zeros(span), np.zeros(longest + 1)
-    for t in range(steps):
-        for k in range(min(longest + 1, steps - t - 1)):
-            wanted[t + k + 1] += taps[k] * x[t]
-            correlations[k] += x[t] * r[t + k + 1]
-    np.testing.assert_allclose(arrivals, wanted, atol=1e-5)
-    np.testing.assert_allclose(lags[: longest + 1], correlations, atol=1e-5)
+@pytest.mark.parametrize(
+    ("steps", "longest", "places"),
+    [
+        (100, 24, 128),
+        (100, 27, 128),
+        (100, 28, 256),
+        (1, 0, 128),
+        (1000, 250, 1280),
+        (1, 900, 1024),
+    ],
+)
+def test_points_are_enough_and_few(steps: int, longest: int, places: int) -> None:
+    assert spectra.count_places(steps, longest) == places
 
 
 @pytest.mark.usefixtures("always")

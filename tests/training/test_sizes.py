@@ -7,6 +7,7 @@ from mlgenn_delays import machine
 from mlgenn_delays.data.types import SpikeData
 from mlgenn_delays.engines.checks import Trials, check_sizes
 from mlgenn_delays.engines.genn.neuron_code import neuron_code
+from mlgenn_delays.engines.shared import spectra
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.learning import EventProp, Gaussian, Rule, SurrogateBPTT, Triangle
 from mlgenn_delays.network import LIF, Exponential, LeakyIntegrator, Network, Normal, SpikeInput
@@ -109,6 +110,14 @@ def test_the_estimate_is_near_what_is_taken(rule: object, monkeypatch: pytest.Mo
     net = network(hidden=64, max_delay=50.0)
     found, taken = estimate_and_taken(net, rule, 2000, monkeypatch)
     assert taken / 3 < found < 3 * taken
+
+
+def test_spectra_are_in_the_estimate(monkeypatch: pytest.MonkeyPatch) -> None:
+    net, rule = network(hidden=64, max_delay=50.0), SurrogateBPTT(kernel=Gaussian(9.0, 9.0, 0))
+    found, taken = estimate_and_taken(net, rule, 2000, monkeypatch)
+    assert taken / 1.4 < found < 1.4 * taken
+    monkeypatch.setattr(spectra, "SHIFTED", 0.0)
+    assert 1.3 * estimate_and_taken(net, rule, 2000, monkeypatch)[0] < found
 
 
 TRIANGLE = SurrogateBPTT(surrogate=Triangle())

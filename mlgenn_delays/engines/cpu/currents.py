@@ -27,13 +27,8 @@ from mlgenn_delays.engines.cpu.strips import (
 )
 from mlgenn_delays.engines.shared.lanes import STRIP
 from mlgenn_delays.engines.shared.numerics import SUBNORMAL, kernel
-from mlgenn_delays.engines.shared.spectra import (
-    TILE,
-    add_arrivals,
-    has_chosen,
-    put_arrivals,
-    transform_adjoints,
-)
+from mlgenn_delays.engines.shared.spectra import AS_IT_IS, put_rows, transform_adjoints
+from mlgenn_delays.engines.shared.spectral_sums import AT_ONCE, TILE, add_arrivals, has_chosen
 from mlgenn_delays.engines.shared.traces import spikes_of
 from mlgenn_delays.engines.shared.vector import shifted_axpy, shifted_dot
 
@@ -57,23 +52,37 @@ def add_events(first, last, pre, size, coef, steps, when, events, own, out):
 
 @kernel
 def arrive(
-    plan, layout, q, size, steps, coef, address, start, time, neuron_scale, traces, e, out, at
-):
-    """Add all that arrives over projection q to rows of `out`, which begin at place `at`."""
-    n, p = plan.n[plan.target[q]], plan.source[q]
-    rows, length = plan.row[plan.row_first[q] : plan.row_first[q] + n + 1], layout.length
+    plan, layout, q, first, last, size, steps, coef, address, start, time, neuron_scale, traces, e,
+    out, at
+):  # fmt: skip
+    """Add what arrives over projection q at neurons first..last-1 to rows of `out`.
+
+    The rows begin at place `at`.
+    """
+    n, p, begin = last - first, plan.source[q], plan.row_first[q] + first
+    rows, length = plan.row[begin : begin + n + 1], layout.length
     if layout.event_driven[p]:
         events, when = spikes_of(plan, layout, p, start, time, traces, e)
         own, pre = neuron_scale[plan.first[p] : plan.first[p + 1]], plan.pre
         for j in range(n):
             row = out[at + j * length : at + (j + 1) * length]
-            first, last = np.int64(rows[j]), np.int64(rows[j + 1])
-            add_events(first, last, pre, size, coef, steps, when, events, own, row)
+            add_events(
+                np.int64(rows[j]),
+                np.int64(rows[j + 1]),
+                pre,
+                size,
+                coef,
+                steps,
+                when,
+                events,
+                own,
+                row,
+            )
         return
     base, sources, span = (1 + e * layout.sources) * length, traces.sources, layout.span
     for j in range(n):
-        first, last = np.int64(rows[j]) * size, np.int64(rows[j + 1]) * size
-        shifted_axpy(out, at + j * length, span, sources, base, address, coef, first, last)
+        a, b = np.int64(rows[j]) * size, np.int64(rows[j + 1]) * size
+        shifted_axpy(out, at + j * length, span, sources, base, address, coef, a, b)
 
 
 @kernel
@@ -97,21 +106,28 @@ def run_currents(
 
     Their sums and those of their squares go to sums (2, B, n) float64, unless that is empty.
     """
-    n, length = plan.n[p], layout.length
+    n, length, tiles = plan.n[p], layout.length, arrival_tiles(plan, spectra, p)
+    at_once = AT_ONCE if len(tiles) > 0 else n
     for begin in range(low, high, TILE):
         end = min(begin + TILE, high)
-        tiles = spectra_of_arrivals(plan, layout, spectra, p, begin, end)
-        for e in range(begin, end):
-            add_currents(
-                plan, layout, p, size, first_step, coef, address, starts[e], time,
-                spike_scale[e if len(spike_scale) > 1 else 0], spectra, tiles, e - begin, traces,
-                e, buffers, buffers.current, 0,
-            )  # fmt: skip
-            for j in range(0, n, STRIP):
-                at = strip_place(layout, p, e, j)
-                to_strip(buffers.current, j * length, length, layout.span, strips.current, at)
-                if sums.shape[1] > 0:
-                    add_up(layout, p, n, j, strips.current, strips.current, e, buffers.found, sums)
+        for first in range(0, n, at_once):
+            last = min(first + at_once, n)
+            for g in range(len(tiles)):
+                if has_chosen(plan, spectra, p, g):
+                    add_arrivals(plan, layout, spectra, p, g, begin, end, first, last, tiles[g])
+            for e in range(begin, end):
+                add_currents(
+                    plan, layout, p, first, last, size, first_step, coef, address, starts[e], time,
+                    spike_scale[e if len(spike_scale) > 1 else 0], spectra, tiles, e - begin,
+                    traces, e, buffers, buffers.current, 0,
+                )  # fmt: skip
+                buffers.current[(last - first) * length :] = 0.0
+                for j in range(first, last, STRIP):
+                    row, at = (j - first) * length, strip_place(layout, p, e, j)
+                    to_strip(buffers.current, row, length, layout.span, strips.current, at)
+                    if sums.shape[1] > 0:
+                        one = strips.current
+                        add_up(layout, p, n, j, one, one, e, buffers.found, sums)
 
 
 @kernel
@@ -123,37 +139,33 @@ def run_rows(
     tiles = np.empty((0, 0), np.float32)
     for e in range(low, high):
         add_currents(
-            plan, layout, p, size, first_step, coef, address, starts[e], time,
+            plan, layout, p, 0, plan.n[p], size, first_step, coef, address, starts[e], time,
             spike_scale[e if len(spike_scale) > 1 else 0], spectra, tiles, 0, traces, e, buffers,
             rows, (e * layout.neurons + layout.neuron_row[p]) * layout.length,
         )  # fmt: skip
 
 
 @kernel
-def spectra_of_arrivals(plan, layout, spectra, p, low, high):
-    """Return the spectra that `add_arrivals` adds, per synapse group; none if there are none."""
+def arrival_tiles(plan, spectra, p):
+    """Return room for the spectra that `add_arrivals` writes, per synapse group; none if unused."""
     groups, spectral = plan.groups[p], False
     for g in range(groups):
         spectral |= has_chosen(plan, spectra, p, g)
-    if not spectral:
-        return np.empty((0, 0), np.float32)
-    tiles = np.zeros((groups, TILE * plan.n[p] * spectra.basis.places), np.float32)
-    for g in range(groups):
-        if has_chosen(plan, spectra, p, g):
-            add_arrivals(plan, layout, spectra, p, g, low, high, tiles[g])
-    return tiles
+    rows = TILE * AT_ONCE if spectral else 0
+    return np.empty((groups if spectral else 0, rows * spectra.transform.places), np.float32)
 
 
 @kernel
 def add_currents(
-    plan, layout, p, size, first_step, coef, address, start, time, neuron_scale, spectra, tiles, k,
-    traces, e, buffers, current, at
+    plan, layout, p, first, last, size, first_step, coef, address, start, time, neuron_scale,
+    spectra, tiles, k, traces, e, buffers, current, at
 ):  # fmt: skip
-    """Write the currents of population p in example e to rows of `current` from place `at` on.
+    """Write the currents of neurons first..last-1 of population p in example e.
 
-    If there are tiles, spectra of some arrivals are those of their example k.
+    They are rows of `current` from place `at` on, 0 behind the trial. If there are tiles, spectra
+    of some arrivals are those of their example k.
     """
-    n, length = plan.n[p], layout.length
+    n, length, steps = last - first, layout.length, layout.steps
     current[at : at + n * length] = 0.0
     for g in range(plan.groups[p]):
         direct = plan.instant[p, g]
@@ -161,18 +173,21 @@ def add_currents(
         if not direct:
             out[: n * length] = 0.0
         if len(tiles) > 0 and has_chosen(plan, spectra, p, g):
-            put_arrivals(spectra, layout, n, tiles[g], k, out, to)
+            put_rows(spectra, layout, n, tiles[g], k, AS_IT_IS, True, out, to)
         for q in range(len(plan.target)):
             if plan.target[q] != p or plan.group[q] != g or plan.recurrent_projection[q]:
                 continue
             if not spectra.chosen[q]:
                 arrive(
-                    plan, layout, q, size, first_step, coef, address, start, time, neuron_scale,
-                    traces, e, out, to,
+                    plan, layout, q, first, last, size, first_step, coef, address, start, time,
+                    neuron_scale, traces, e, out, to,
                 )  # fmt: skip
         if not direct:
-            decay, scale = plan.decay[g, plan.first[p] :], plan.scale[g, plan.first[p] :]
-            pass_filter(decay, scale, out, 0, n, length, layout.steps, current, at)
+            own = plan.first[p] + first
+            decay, scale = plan.decay[g, own:], plan.scale[g, own:]
+            pass_filter(decay, scale, out, to, n, length, steps, current, at)
+    for j in range(n):
+        current[at + j * length + steps : at + (j + 1) * length] = 0.0
 
 
 @kernel
@@ -257,8 +272,8 @@ def add_synapse_products(
         for q in range(len(plan.target)):
             if plan.target[q] == p and plan.group[q] == g:
                 arrive(
-                    plan, layout, q, size, first_step, coef, address, starts[e], time, neuron_scale,
-                    traces, e, out, 0,
+                    plan, layout, q, 0, n, size, first_step, coef, address, starts[e], time,
+                    neuron_scale, traces, e, out, 0,
                 )  # fmt: skip
         for j in range(n):
             at = (e * layout.neurons + layout.neuron_row[p] + j) * length

@@ -4,11 +4,16 @@ import numpy as np
 
 from mlgenn_delays.engines.ranks import Share
 from mlgenn_delays.engines.shared import spectra as kernels
+from mlgenn_delays.engines.shared import spectral_sums
+from mlgenn_delays.engines.shared.fourier import BLOCK, Transform, make_transform
 from mlgenn_delays.engines.shared.plan import SPIKING, Plan
 from mlgenn_delays.engines.shared.simulation import SimulationContext
-from mlgenn_delays.engines.shared.spectra import Basis, Spectra
-from mlgenn_delays.engines.shared.taps import Taps
+from mlgenn_delays.engines.shared.spectra import Spectra
+from mlgenn_delays.engines.shared.taps import Taps, gaussian_size
 from mlgenn_delays.engines.shared.traces import RowLayout, Traces
+from mlgenn_delays.engines.shared.vector import LANES
+from mlgenn_delays.learning import SurrogateBPTT
+from mlgenn_delays.network import CurrentInput, Network
 
 # Sums of ranks over a batch, which are passed from one to the next, take at most so much memory.
 RANKS_BYTES = 2**27
@@ -17,9 +22,37 @@ _NO_INDEX, _NO_VALUE = np.zeros(0, np.int64), np.zeros(0, np.float32)
 
 def no_spectra(projections: int) -> Spectra:
     """Return spectra of which no projection makes use."""
-    basis = Basis(0, 0, *[_NO_VALUE] * 4)
+    transform = Transform(0, _NO_INDEX, _NO_VALUE)
     chosen, adjoint = np.zeros(projections, bool), np.zeros((1, 0), np.float32)
-    return Spectra(chosen, basis, _NO_VALUE, _NO_VALUE, adjoint, *[_NO_INDEX] * 4)
+    return Spectra(chosen, transform, chosen, _NO_VALUE, _NO_VALUE, adjoint, *[_NO_INDEX] * 4)
+
+
+def bytes_of_spectra(
+    network: Network, rule: SurrogateBPTT, rows: tuple[int, int, int], examples: int, steps: int,
+    longest: int, threads: int, *, tables: bool,
+) -> int:  # fmt: skip
+    """Return the memory that spectra of a batch take, at the first width of delay kernels.
+
+    `rows` are those of sources and of neurons per example, and groups of synapses. With `tables`
+    there are candidate gradients, too.
+    """
+    width, places = rule.kernel.width(1), kernels.count_places(steps, longest)
+    size = gaussian_size(width, longest) if width > 0 else 2
+    span, taps = -(-steps // LANES) * LANES, 0
+    for projection in network.projections.values():
+        source, target = (network.populations[n] for n in (projection.source, projection.target))
+        currents = isinstance(source.model, CurrentInput)
+        if projection.recurrent or (rule.surrogate.compact and not currents):
+            continue
+        synapses, spiking = projection.n_synapses, source is not network.input()
+        if kernels.pays(
+            source.n, target.n, synapses, spiking=spiking, size=size, span=span, places=places
+        ):
+            taps = network.n_synapses() * places
+    if not (taps or tables):
+        return 0
+    sums = threads * min(spectral_sums.SUMS, network.n_synapses() * places)
+    return 4 * (examples * (rows[0] + rows[1] * rows[2]) * places + taps + sums)
 
 
 class FrequencyDomain:
@@ -28,9 +61,9 @@ class FrequencyDomain:
     def __init__(
         self, context: SimulationContext, layout: RowLayout, traces: Traces, longest: int
     ) -> None:
-        self._context, self._layout, self._traces, self._longest = context, layout, traces, longest
+        self._context, self._layout, self._traces = context, layout, traces
         self._places = kernels.count_places(layout.steps, longest)
-        self._basis: Basis | None = None
+        self._made: Transform | None = None
         self._sources = self._taps = _NO_VALUE
         self._adjoint = np.zeros((1, 0), np.float32)
         self._shown: set[int] = set()  # populations whose spectra of this batch are there
@@ -39,19 +72,23 @@ class FrequencyDomain:
 
     # Memory: pages that nothing is written to take none
 
-    def _allocate(self) -> Basis:
-        if self._basis is None:
+    def _allocate(self) -> Transform:
+        if self._made is None:
             layout, places = self._layout, self._places
-            self._basis = kernels.make_basis(layout.steps, self._longest, layout.span)
+            self._made = make_transform(places)
             examples, groups = len(self._traces.counts), len(self._traces.adjoint)
             self._sources = np.empty(examples * layout.sources * places, np.float32)
             self._adjoint = np.empty((groups, examples * layout.neurons * places), np.float32)
-        return self._basis
+        return self._made
 
     def _spectra(self, chosen: np.ndarray) -> Spectra:
-        basis = self._allocate()
+        transform = self._allocate()
         return no_spectra(0)._replace(
-            chosen=chosen, basis=basis, sources=self._sources, adjoint=self._adjoint
+            chosen=chosen,
+            transform=transform,
+            dense=np.zeros_like(chosen),
+            sources=self._sources,
+            adjoint=self._adjoint,
         )
 
     # Taps, currents
@@ -65,12 +102,13 @@ class FrequencyDomain:
         if len(self._taps) != synapses * places:
             self._taps = np.empty(synapses * places, np.float32)
         pre, out_post = plan.pre.astype(np.int64), plan.out_post.astype(np.int64)
-        own, out_own = np.arange(synapses) * places, plan.out_synapse.astype(np.int64) * places
+        own, out_own = np.arange(synapses) * BLOCK, plan.out_synapse.astype(np.int64) * BLOCK
         spectra = self._spectra(chosen)._replace(
             taps=self._taps, own=own, pre=pre, out_own=out_own, out_post=out_post
         )
         for q in range(len(chosen)):
             low, high = synapses_of(plan, q)
+            spectra.dense[q] = _has_all(plan, q)
             pre[low:high] += layout.source_row[plan.source[q]]
             if plan.out_first[q] >= 0:
                 begin = plan.out_first[q]
@@ -78,8 +116,8 @@ class FrequencyDomain:
                 out_post[a:b] += layout.neuron_row[plan.target[q]]
             if chosen[q]:
                 self._transform_taps(spectra, taps, coef, low, high)
-        pre *= places
-        out_post *= places
+        pre *= BLOCK
+        out_post *= BLOCK
         return spectra
 
     def _transform_taps(
@@ -122,46 +160,50 @@ class FrequencyDomain:
         """Write the correlations at each tap of chosen projections onto population p to total."""
         for q in np.flatnonzero(spectra.chosen & (plan.target == p)):
             self._back.add((p, int(plan.group[q])))
-            rows = _rows(plan, int(q))
-            self._correlate(plan, spectra, int(q), rows, spectra.pre, taps.first, taps.size, total)
+            rows, dense = _rows(plan, int(q)), bool(spectra.dense[q])
+            self._correlate(
+                plan, spectra, int(q), rows, spectra.pre, dense, taps.first, taps.size, total
+            )
 
     def _correlate(
         self, plan: Plan, spectra: Spectra, q: int, rows: np.ndarray, pre: np.ndarray,
-        first: np.ndarray, taps: int, out: np.ndarray,
+        dense: bool, first: np.ndarray, taps: int, out: np.ndarray,
     ) -> None:  # fmt: skip
         parts = self._share.own_chunks()
         edges = np.array([low for _, low, _ in parts] + [high for *_, high in parts[-1:]], np.int64)
-        begin, end = int(rows[0]), int(rows[-1])
-
         if not self._share.ranks.several:
-            self._context.spread_over(
-                begin, end,
-                lambda low, high: kernels.correlate_lags(
-                    plan, self._layout, spectra, q, rows, pre, edges, first, taps, low, high, out
+            self._context.spread(
+                len(rows) - 1,
+                lambda low, high: spectral_sums.correlate_lags(
+                    plan, self._layout, spectra, q, rows, pre, dense, edges, first, taps, low, high,
+                    out,
                 ),
             )  # fmt: skip
             return
+        begin, end = int(rows[0]), int(rows[-1])
         at_once = max(1, RANKS_BYTES // (4 * self._places))
         for low in range(begin, end, at_once):
             sums = np.zeros((min(at_once, end - low), self._places), np.float32)
-            self._add_by_ranks(plan, spectra, q, rows, pre, edges, low, sums)
+            self._add_by_ranks(plan, spectra, q, rows, pre, dense, edges, low, sums)
             self._context.spread_over(
                 low, low + len(sums),
                 lambda a, b, low=low, sums=sums: kernels.write_lags(  # type: ignore[misc]
-                    spectra, first, taps, a, b, low, sums.reshape(-1), out
+                    spectra, self._layout.steps, first, taps, a, b, low, sums.reshape(-1),
+                    self._places, BLOCK, out,
                 ),
             )  # fmt: skip
 
     def _add_by_ranks(
         self, plan: Plan, spectra: Spectra, q: int, rows: np.ndarray, pre: np.ndarray,
-        edges: np.ndarray, base: int, sums: np.ndarray,
+        dense: bool, edges: np.ndarray, base: int, sums: np.ndarray,
     ) -> None:  # fmt: skip
         """Add the spectra of all ranks, in their order, to those of the synapses from `base` on."""
 
         def add(low: int, high: int) -> None:
-            kernels.add_correlations(
-                plan, self._layout, spectra, q, rows, pre, edges, low, high, base, sums.reshape(-1)
-            )
+            spectral_sums.add_correlations(
+                plan, self._layout, spectra, q, rows, pre, dense, edges, low, high, base,
+                sums.reshape(-1), self._places, BLOCK,
+            )  # fmt: skip
 
         self._share.fold(
             sums,
@@ -194,15 +236,30 @@ class FrequencyDomain:
                 ),
             )
         rows = np.arange(n_post + 1) * n_pre
-        pre = np.tile((self._layout.source_row[source] + np.arange(n_pre)) * self._places, n_post)
+        pre = np.tile((self._layout.source_row[source] + np.arange(n_pre)) * BLOCK, n_post)
         out = np.empty(n_post * n_pre * taps, np.float32)
-        self._correlate(plan, spectra, q, rows.astype(np.uint64), pre, first.T.ravel(), taps, out)
+        self._correlate(
+            plan, spectra, q, rows.astype(np.uint64), pre, True, first.T.ravel(), taps, out
+        )
         return out.reshape(n_post, n_pre, taps).transpose(1, 0, 2)
 
 
 def _rows(plan: Plan, q: int) -> np.ndarray:
     first = plan.row_first[q]
     return plan.row[first : first + plan.n[plan.target[q]] + 1]
+
+
+def _has_all(plan: Plan, q: int) -> bool:
+    """Return whether projection q has one synapse of each pair, in the same order everywhere."""
+    (low, high), source, begin = synapses_of(plan, q), plan.source[q], plan.out_first[q]
+    n_pre, n_post = int(plan.n[source]), int(plan.n[plan.target[q]])
+    if high - low != n_pre * n_post or not n_pre * n_post:
+        return False
+    every = (plan.pre[low:high].reshape(n_post, n_pre) == np.arange(n_pre)).all()
+    if begin >= 0:
+        a, b = int(plan.out[begin]), int(plan.out[begin + n_pre])
+        every &= (plan.out_post[a:b].reshape(n_pre, n_post) == np.arange(n_post)).all()
+    return bool(every)
 
 
 def synapses_of(plan: Plan, q: int) -> tuple[int, int]:

@@ -46,7 +46,8 @@ from mlgenn_delays.engines.shared.lanes import (  # noqa: F401  filled-in code n
 )
 from mlgenn_delays.engines.shared.numerics import SUBNORMAL, kernel
 from mlgenn_delays.engines.shared.plan import READOUT
-from mlgenn_delays.engines.shared.spectra import TILE, add_back, back_tile, put_back
+from mlgenn_delays.engines.shared.spectra import CONJUGATE, put_rows
+from mlgenn_delays.engines.shared.spectral_sums import TILE, add_back, back_tile
 
 # Of the neuron
 
@@ -141,7 +142,7 @@ def back_spiking(
     spike_gradient[:n] = 0.0
     if not compact:
         if len(tile) > 0:
-            put_back(spectra, layout, n, tile, k, spike_gradient)
+            put_rows(spectra, layout, n, tile, k, CONJUGATE, False, spike_gradient.reshape(-1), 0)
         add_spike_gradients(
             plan, layout, p, size, out_coef, out_address, neuron_scale, spectra, traces, e,
             spike_gradient,
@@ -205,7 +206,8 @@ def back_neurons(
     normalised ones, and its sums go to `sums`; else that is empty. Gradients of constants between
     edges c and c + 1 are added to by_constant[c].
     """
-    n, first, tile = plan.n[p], plan.first[p], back_tile(plan, spectra, p)
+    n, first = plan.n[p], plan.first[p]
+    tile = back_tile(plan, spectra, p, edges[-1] - edges[0])
     constants = padded(plan.constant, first, n)
     own_factor, own_shift = padded_row(factor, first, n), padded_row(shift, first, n)
     learned = np.empty((by_constant.shape[1], len(own_shift)))
@@ -222,7 +224,6 @@ def back_neurons(
         else:
             k = (e - edges[0]) % TILE
             if k == 0 and len(tile) > 0:
-                tile[:] = 0.0
                 add_back(plan, layout, spectra, p, e, min(e + TILE, edges[-1]), tile)
             back_spiking(
                 plan, layout, p, shape, constants, own_factor, own_shift, size, out_coef,

@@ -1,54 +1,40 @@
 """Delays in the frequency domain: wide kernels cost no more there than narrow ones.
 
-With X, K, R the Fourier coefficients of what neuron i sends, of the taps of synapse s from i to j
-times its weight, and of the adjoint at the arrivals of j one step later, currents, gradients of
-taps (`collect`) and of spikes, all of them shifted sums, are products per frequency:
+With X, K, R the spectra (see `fourier`) of what neuron i sends, of the taps of synapse s from i to
+j times its weight, each a step later, and of the adjoint at the arrivals of j, currents, gradients
+of taps (`collect`) and of spikes, all of them shifted sums, are products per frequency:
 
     arrivals of j            inverse of  sum_s X_i K_s
     gradients of s's taps    inverse of  sum over examples of conj(X_i) R_j
     dL/d(spike) of i         inverse of  sum_s conj(K_s) R_j
 
-`adjoint` and sums of it hold conjugates, so that all three are plain products. Nothing wraps: there
-are N >= T - 1 + D points for T steps and delays of at most D. N = 32 m - 1, so that m blocks of 16
-real and 16 imaginary parts hold the (N + 1) / 2 frequencies of real values. Transforms are matrix
-products, which leaves rows as they are, and computes only the steps or taps that are needed.
+`adjoint` and sums of it hold conjugates, so that all three are plain products. Nothing that is read
+has been wrapped around: there are N > T + D points for T steps and delays of at most D.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
+from mlgenn_delays.engines.shared.fourier import BLOCK, Transform, passes_of, to_row, to_spectrum
+from mlgenn_delays.engines.shared.fourier import count_places as places_for
 from mlgenn_delays.engines.shared.numerics import kernel
-from mlgenn_delays.engines.shared.plan import INPUT, SPIKING, Plan
-from mlgenn_delays.engines.shared.spectral_vector import COLUMNS, add_products, multiply_tile
+from mlgenn_delays.engines.shared.plan import SPIKING, Plan
 from mlgenn_delays.engines.shared.traces import RowLayout
-from mlgenn_delays.engines.shared.vector import LANES, shifted_axpy
+from mlgenn_delays.engines.shared.vector import LANES
 
-BLOCK = 2 * LANES  # places of 16 complex numbers
-SLAB = COLUMNS * LANES  # columns of a matrix at once, which the first-level cache holds
-TILE = 8  # spectra at once
-SUMS = 2**17  # places of sums over a batch at once, which the second-level cache holds
-
-
-class Basis(NamedTuple):
-    """Matrices of the transforms, flat; a row or column of them is a spectrum."""
-
-    places: int  # of a spectrum: 32 m
-    stride: int  # columns of `to_lags`
-    ahead: np.ndarray  # (steps, places) exp(-i w t)
-    back: np.ndarray  # (steps, places) exp(i w t)
-    to_steps: np.ndarray  # (places, span) spectrum -> value one step later
-    to_lags: np.ndarray  # (places, stride) conjugate spectrum -> value, 0 from lag T - 1 on
+AS_IT_IS, CONJUGATE = np.float32(1.0), np.float32(-1.0)
 
 
 class Spectra(NamedTuple):
     """Spectra of a batch and of the taps, for the projections that are worked on here."""
 
     chosen: np.ndarray  # (Q,) which projections are
-    basis: Basis
-    taps: np.ndarray  # (S places,) of each synapse's taps times its weight
-    sources: np.ndarray  # (B sources places,) of what each source sends
-    adjoint: np.ndarray  # (G, B neurons places) of the adjoints at the arrivals, conjugate
+    transform: Transform
+    dense: np.ndarray  # (Q,) which have all synapses that there can be
+    taps: np.ndarray  # (blocks, S, BLOCK) flat: of each synapse's taps times its weight
+    sources: np.ndarray  # (B, blocks, sources, BLOCK) flat: of what each source sends
+    adjoint: np.ndarray  # (G, B blocks neurons BLOCK) of adjoints at the arrivals, conjugate
     own: np.ndarray  # (S,) int64 place of each synapse in `taps`
     pre: np.ndarray  # (S,) int64 place of its source in `sources`, in the first example
     out_own: np.ndarray  # the same in the order of `plan.out_synapse`
@@ -57,59 +43,53 @@ class Spectra(NamedTuple):
 
 def count_places(steps: int, longest: int) -> int:
     """Return the places of a spectrum of trials of so many steps and delays."""
-    return BLOCK * -(-(steps + longest) // BLOCK)
-
-
-def make_basis(steps: int, longest: int, span: int) -> Basis:
-    """Return the transforms for trials of T steps, with rows of `span`, and delays up to D."""
-    places = count_places(steps, longest)
-    # The mean, often much the largest, comes last: sums of the rest round finer.
-    points, frequency = places - 1, np.arange(places // 2)[::-1]
-    share = np.where(frequency == 0, 1.0, 2.0) / points
-    stride = -(-(max(span, longest + 1) + SLAB) // LANES) * LANES
-
-    def waves(n: int, shift: int, sign: int, scale: np.ndarray | float = 1.0) -> np.ndarray:
-        # Whole numbers of turns are left out first: angles stay small and exact.
-        turns = np.outer(np.arange(n) - shift, frequency) % points
-        angle = 2.0 * np.pi * turns / points
-        parts = [scale * np.cos(angle), sign * scale * np.sin(angle)]
-        blocks = [part.reshape(n, places // BLOCK, LANES) for part in parts]
-        return np.stack(blocks, 2).reshape(n, places).astype(np.float32)
-
-    to_steps, to_lags = waves(span, 1, -1, share), waves(stride, 0, 1, share)
-    to_steps[0] = to_steps[steps:] = to_lags[max(0, steps - 1) :] = 0.0
-    rows = max(steps, longest + 1)
-    flat = [waves(rows, 0, -1), waves(rows, 0, 1), to_steps.T, to_lags.T]
-    return Basis(places, stride, *(np.ascontiguousarray(a).reshape(-1) for a in flat))
+    return places_for(steps + longest + 1)
 
 
 # When it pays
 
-# Seconds of 16 multiply-adds, relative to each other: shifted, of complex products, of transforms.
-# Measured on 40 to 256 neurons of 100 steps; how fast a machine is does not matter.
-SHIFTED, PRODUCT, TRANSFORM = 1.0, 1.2, 1.05
+# Seconds of 16 multiply-adds, relative to each other: shifted, and of complex products where all
+# pairs have a synapse or only some; of a transform per 16 places, and of each of its passes.
+# Measured on 40 to 256 neurons of 100 and 1000 steps; how fast a machine is does not matter.
+SHIFTED, DENSE, SPARSE, TRANSFORM, PASS = 1.0, 0.7, 2.0, 12.0, 6.0
+SUM = 20.0  # what a sum of shifted rows costs beside its multiply-adds, in these
 # What is done once for a batch counts for so many examples. Not those of the batch at hand: which
 # way is taken must not depend on how examples are cut into batches.
 EXAMPLES = 32
 
 
+def _row_cost(places: int) -> float:
+    return (TRANSFORM + PASS * len(passes_of(places))) * (places // LANES)
+
+
+def pays(
+    n_pre: int, n_post: int, synapses: int, *, spiking: bool, size: int, span: int, places: int
+) -> bool:
+    """Return whether a projection of W = `size` taps costs less in the frequency domain.
+
+    dL/d(spike) of a `spiking` source is needed as well; `span` is that of `RowLayout`.
+    """
+    ways = 2 + spiking
+    shifted = SHIFTED * ways * synapses * size * (span // LANES)
+    product = DENSE if synapses == n_pre * n_post else SPARSE
+    products = product * ways * synapses * 2 * (places // LANES)
+    transforms = (1 + spiking) * n_pre + 2 * n_post + 2 * synapses / EXAMPLES
+    return products + _row_cost(places) * transforms < shifted
+
+
 def choose(plan: Plan, layout: RowLayout, size: int, places: int) -> np.ndarray:
     """Return which projections cost less in the frequency domain, (Q,), with W = `size` taps."""
     chosen = np.zeros(len(plan.source), bool)
-    vectors, span = places // LANES, layout.span // LANES
     for q in range(len(chosen)):
         source, target = plan.source[q], plan.target[q]
         if target < 0 or plan.recurrent_projection[q] or layout.event_driven[source]:
             continue
-        n_pre, n_post, ways = plan.n[source], plan.n[target], 2 + (plan.kind[source] == SPIKING)
+        n_pre, n_post = int(plan.n[source]), int(plan.n[target])
         rows = plan.row[plan.row_first[q] : plan.row_first[q] + n_post + 1].astype(np.int64)
-        synapses = rows[n_post] - rows[0]
-        shifted = SHIFTED * ways * synapses * size * span
-        products = PRODUCT * ways * synapses * 2 * vectors
-        sources = n_pre * (layout.steps * vectors + (ways - 2) * places * span)
-        targets = n_post * (layout.steps * vectors + places * span)
-        taps = synapses * (size * vectors + places * -(-size // LANES)) / EXAMPLES
-        chosen[q] = products + TRANSFORM * (sources + targets + taps) < shifted
+        chosen[q] = pays(
+            n_pre, n_post, int(rows[n_post] - rows[0]), spiking=bool(plan.kind[source] == SPIKING),
+            size=size, span=layout.span, places=places,
+        )  # fmt: skip
     return chosen
 
 
@@ -123,259 +103,82 @@ def choose_table(
     n_pre, n_post = plan.n[plan.source[q]], plan.n[plan.target[q]]
     if plan.recurrent_projection[q] or layout.event_driven[plan.source[q]]:
         return False
-    vectors, lanes = places // LANES, -(-size // LANES)
-    shifted = SHIFTED * n_pre * n_post * events * lanes
-    products = PRODUCT * n_pre * n_post * 2 * vectors
-    rows = n_pre * events * vectors + (0 if has_adjoint else n_post * layout.steps * vectors)
-    return bool(
-        products + TRANSFORM * (rows + n_pre * n_post * places * lanes / EXAMPLES) < shifted
-    )
+    shifted = SHIFTED * n_pre * n_post * (events * -(-size // LANES) + SUM)
+    products = DENSE * n_pre * n_post * 2 * (places // LANES)
+    transforms = n_pre + (0 if has_adjoint else n_post) + n_pre * n_post / EXAMPLES
+    return bool(products + _row_cost(places) * transforms < shifted)
 
 
-# Transforms
-
-
-@kernel
-def multiply(
-    adds, out, at, out_stride, x, base, x_stride, matrix, first, stride, n, rows, columns
-):  # fmt: skip
-    """Set rows of out to those of x (n) times a matrix (n, columns), or add it: `multiply_tile`."""
-    for c in range(0, columns, SLAB):
-        many = min(COLUMNS, (columns - c) // LANES)
-        r = 0
-        while r + COLUMNS <= rows:
-            multiply_tile(
-                4, many, adds, out, at + r * out_stride + c, out_stride, x, base + r * x_stride,
-                x_stride, matrix, first + c, stride, n,
-            )  # fmt: skip
-            r += 4
-        while r < rows:
-            multiply_tile(
-                1, many, adds, out, at + r * out_stride + c, out_stride, x, base + r * x_stride,
-                x_stride, matrix, first + c, stride, n,
-            )  # fmt: skip
-            r += 1
+# Transforms. Spectra that are read together lie together: block by block of all sources, neurons
+# or synapses, in each example.
 
 
 @kernel
 def transform_taps(spectra, size, first, coef, low, high):
     """Write the spectra of the taps of synapses low..high-1."""
-    basis = spectra.basis
+    places, radices, waves = spectra.transform
+    row, buffer = np.zeros(places, np.float32), np.empty(places, np.float32)
     for s in range(low, high):
-        multiply(
-            False, spectra.taps, s * basis.places, 0, coef, s * size, 0, basis.ahead,
-            first[s] * basis.places, basis.places, size, 1, basis.places,
+        begin = first[s] + 1
+        row[begin : begin + size] = coef[s * size : (s + 1) * size]
+        to_spectrum(
+            places, radices, waves, row, 0, -(-(begin + size) // LANES), AS_IT_IS, spectra.taps,
+            s * BLOCK, len(first) * BLOCK, buffer,
         )  # fmt: skip
+        row[begin : begin + size] = 0.0
 
 
 @kernel
 def transform_sources(spectra, plan, layout, p, traces, low, high):
     """Write the spectra of what population p sends in examples low..high-1."""
-    basis, n = spectra.basis, plan.n[p]
-    places, steps = basis.places, layout.steps - 1  # what the last step sends arrives too late
-    address, value = np.empty(layout.steps, np.int64), np.empty(layout.steps, np.float32)
+    places, radices, waves = spectra.transform
+    buffer, first, n = np.empty(places, np.float32), layout.source_row[p], layout.sources
     for e in range(low, high):
-        row = e * layout.sources + layout.source_row[p]
-        base, to = (1 + row) * layout.length, row * places
-        if plan.kind[p] == INPUT:
-            multiply(
-                False, spectra.sources, to, places, traces.sources, base, layout.length,
-                basis.ahead, 0, places, steps, n, places,
+        for i in range(first, first + plan.n[p]):
+            to_spectrum(
+                places, radices, waves, traces.sources, (1 + e * n + i) * layout.length,
+                layout.span // LANES, AS_IT_IS, spectra.sources, e * n * places + i * BLOCK,
+                n * BLOCK, buffer,
             )  # fmt: skip
-            continue
-        spectra.sources[to : to + n * places] = 0.0
-        for i in range(n):
-            count = 0
-            for t in range(steps):
-                x = traces.sources[base + i * layout.length + t]
-                if x != 0.0:
-                    address[count], value[count] = t * places, x
-                    count += 1
-            shifted_axpy(
-                spectra.sources, to + i * places, places, basis.ahead, 0, address, value, 0, count
-            )
 
 
 @kernel
 def transform_adjoints(spectra, plan, layout, p, g, traces, low, high):
     """Write the conjugate spectra of the adjoints of group g of population p."""
-    basis, n = spectra.basis, plan.n[p]
+    places, radices, waves = spectra.transform
+    buffer, first, n = np.empty(places, np.float32), layout.neuron_row[p], layout.neurons
     for e in range(low, high):
-        row = e * layout.neurons + layout.neuron_row[p]
-        multiply(
-            False, spectra.adjoint[g], row * basis.places, basis.places, traces.adjoint[g],
-            row * layout.length + 1, layout.length, basis.back, 0, basis.places, layout.steps - 1,
-            n, basis.places,
+        for j in range(first, first + plan.n[p]):
+            to_spectrum(
+                places, radices, waves, traces.adjoint[g], (e * n + j) * layout.length,
+                layout.span // LANES, CONJUGATE, spectra.adjoint[g], e * n * places + j * BLOCK,
+                n * BLOCK, buffer,
+            )  # fmt: skip
+
+
+@kernel
+def put_rows(spectra, layout, n, tile, k, sign, adds, out, at):
+    """Write, or add, the rows of example k of a tile (E, blocks, n, BLOCK) to out from `at` on."""
+    places, radices, waves = spectra.transform
+    buffer = np.empty(places, np.float32)
+    for j in range(n):
+        to_row(
+            places, radices, waves, tile, k * n * places + j * BLOCK, n * BLOCK,
+            layout.span // LANES, sign, out, at + j * layout.length, buffer, adds,
         )  # fmt: skip
 
 
 @kernel
-def has_chosen(plan, spectra, p, g):
-    """Return whether any projection onto group g of population p is worked on here."""
-    for q in range(len(plan.target)):
-        if spectra.chosen[q] and plan.target[q] == p and plan.group[q] == g:
-            return True
-    return False
-
-
-# Products
-
-
-@kernel
-def sum_products(count, out, to, one, one_at, other, other_at, offset, first, last, block):
-    """Add products to `count` spectra; see `add_products`."""
-    k = 0
-    while k < count:
-        left, a, b = count - k, to[k:], offset[k:]
-        if left >= 8:
-            add_products(8, out, a, one, one_at, other, other_at, b, first, last, block)
-            k += 8
-        elif left >= 4:
-            add_products(4, out, a, one, one_at, other, other_at, b, first, last, block)
-            k += 4
-        elif left >= 2:
-            add_products(2, out, a, one, one_at, other, other_at, b, first, last, block)
-            k += 2
-        else:
-            add_products(1, out, a, one, one_at, other, other_at, b, first, last, block)
-            k += 1
-
-
-@kernel
-def add_arrivals(plan, layout, spectra, p, g, low, high, tile):
-    """Add the spectra of what arrives at group g of population p to tile (E n places,).
-
-    That of examples low..high-1, at most `TILE`.
-    """
-    n, places = plan.n[p], spectra.basis.places
-    to, offset = np.empty(TILE, np.int64), np.empty(TILE, np.int64)
-    for k in range(high - low):
-        offset[k] = (low + k) * layout.sources * places
-    for q in range(len(plan.target)):
-        if not (spectra.chosen[q] and plan.target[q] == p and plan.group[q] == g):
-            continue
-        rows = plan.row[plan.row_first[q] : plan.row_first[q] + n + 1]
-        for block in range(0, places, BLOCK):
-            for j in range(n):
-                for k in range(high - low):
-                    to[k] = (k * n + j) * places
-                sum_products(
-                    high - low, tile, to, spectra.taps, spectra.own, spectra.sources, spectra.pre,
-                    offset, np.int64(rows[j]), np.int64(rows[j + 1]), block,
-                )  # fmt: skip
-
-
-@kernel
-def put_arrivals(spectra, layout, n, tile, k, out, at):
-    """Add the arrivals of the tile's example k to n rows of out, which begin at place `at`."""
-    basis = spectra.basis
-    multiply(
-        True, out, at, layout.length, tile, k * n * basis.places, basis.places, basis.to_steps, 0,
-        layout.span, basis.places, n, layout.span,
-    )  # fmt: skip
-
-
-@kernel
-def back_tile(plan, spectra, p):
-    """Return room for the spectra that `add_back` adds, none where there are none."""
-    for q in range(len(plan.source)):
-        if spectra.chosen[q] and plan.source[q] == p:
-            return np.empty(TILE * plan.n[p] * spectra.basis.places, np.float32)
-    return np.empty(0, np.float32)
-
-
-@kernel
-def add_back(plan, layout, spectra, p, low, high, tile):
-    """Add the spectra of dL/d(spike) of population p to tile (E n places,).
-
-    In examples low..high-1, at most `TILE`.
-    """
-    n, places = plan.n[p], spectra.basis.places
-    to, offset = np.empty(TILE, np.int64), np.empty(TILE, np.int64)
-    for k in range(high - low):
-        offset[k] = (low + k) * layout.neurons * places
-    for q in range(len(plan.source)):
-        if not (spectra.chosen[q] and plan.source[q] == p):
-            continue
-        adjoint, begin = spectra.adjoint[plan.group[q]], plan.out_first[q]
-        for block in range(0, places, BLOCK):
-            for i in range(n):
-                for k in range(high - low):
-                    to[k] = (k * n + i) * places
-                sum_products(
-                    high - low, tile, to, spectra.taps, spectra.out_own, adjoint, spectra.out_post,
-                    offset, np.int64(plan.out[begin + i]), np.int64(plan.out[begin + i + 1]), block,
-                )  # fmt: skip
-
-
-@kernel
-def put_back(spectra, layout, n, tile, k, spike_gradient):
-    """Add dL/d(spike) of the tile's example k to spike_gradient (n, length)."""
-    basis = spectra.basis
-    multiply(
-        True, spike_gradient.reshape(-1), 0, layout.length, tile, k * n * basis.places,
-        basis.places, basis.to_lags, 0, basis.stride, basis.places, n, layout.span,
-    )  # fmt: skip
-
-
-@kernel
-def add_correlations(plan, layout, spectra, q, rows, pre, edges, low, high, base, sums):
-    """Add the spectra of the correlations of synapses low..high-1 to sums, from that of `base` on.
-
-    Those with postsynaptic neuron j belong to the places ``pre[rows[j]:rows[j + 1]]`` in
-    `spectra.sources`. ``edges`` cut the batch: its parts are summed one by one.
-    """
-    places, source = spectra.basis.places, layout.sources * spectra.basis.places
-    first, adjoint = layout.neuron_row[plan.target[q]], spectra.adjoint[plan.group[q]]
-    to, offset = np.empty(TILE, np.int64), np.empty(TILE, np.int64)
-    one_at, other_at = np.empty(edges[-1], np.int64), np.empty(edges[-1], np.int64)
-    for e in range(edges[0], edges[-1]):
-        other_at[e] = e * source
-    for block in range(0, places, BLOCK):
-        for c in range(len(edges) - 1):
-            for j in range(len(rows) - 1):
-                begin: Any = max(low, np.int64(rows[j]))
-                end: Any = min(high, np.int64(rows[j + 1]))
-                if begin >= end:
-                    continue
-                for e in range(edges[c], edges[c + 1]):
-                    one_at[e] = (e * layout.neurons + first + j) * places
-                for s in range(begin, end, TILE):
-                    count = min(TILE, end - s)
-                    for k in range(count):
-                        to[k] = (s + k - base) * places
-                        offset[k] = pre[s + k]
-                    sum_products(
-                        count, sums, to, adjoint, one_at, spectra.sources, other_at, offset,
-                        edges[c], edges[c + 1], block,
-                    )  # fmt: skip
-
-
-@kernel
-def write_lags(spectra, first, size, low, high, base, sums, out):
-    """Write correlations of synapses low..high-1 to out (S size,): see `correlate_lags`."""
-    basis = spectra.basis
-    lags = np.empty(-(-size // LANES) * LANES, np.float32)
+def write_lags(spectra, steps, first, size, low, high, base, sums, row, stride, out):
+    """Write correlations of synapses low..high-1 to out (S size,); see `add_correlations`."""
+    places, radices, waves = spectra.transform
+    lags, buffer = np.empty(places, np.float32), np.empty(places, np.float32)
     for s in range(low, high):
-        multiply(
-            False, lags, 0, 0, sums, (s - base) * basis.places, 0, basis.to_lags, first[s],
-            basis.stride, basis.places, 1, len(lags),
+        begin = first[s] + 1
+        to_row(
+            places, radices, waves, sums, (s - base) * row, stride, -(-(begin + size) // LANES),
+            CONJUGATE, lags, 0, buffer, False,
         )  # fmt: skip
         for m in range(size):
-            out[s * size + m] = lags[m]
-
-
-@kernel
-def correlate_lags(plan, layout, spectra, q, rows, pre, edges, first, size, low, high, out):
-    """Write correlations of synapses low..high-1 to out (S size,).
-
-    Those of synapse s at lags first[s]..first[s] + size - 1; see `add_correlations`.
-    """
-    places: Any = spectra.basis.places
-    step: Any = max(1, SUMS // places)
-    sums = np.empty(min(step, high - low) * places, np.float32)
-    for begin in range(low, high, step):
-        end: Any = min(begin + step, high)
-        sums[: (end - begin) * places] = 0.0
-        add_correlations(plan, layout, spectra, q, rows, pre, edges, begin, end, begin, sums)
-        write_lags(spectra, first, size, begin, end, begin, sums, out)
+            # What is sent arrives before the trial ends.
+            out[s * size + m] = lags[begin + m] if begin + m < steps else np.float32(0.0)

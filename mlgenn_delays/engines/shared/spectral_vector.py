@@ -1,6 +1,6 @@
-"""Vector code of spectra: rows times a matrix, and sums of products of complex numbers.
+"""Vector code of spectra: sums of products of complex numbers.
 
-As in `vector`, the order of every sum is fixed, so results depend neither on how many rows are
+As in `vector`, the order of every sum is fixed, so results depend neither on how many spectra are
 worked on at once nor on where a kernel is inlined.
 """
 
@@ -11,103 +11,57 @@ from numba import types
 
 from mlgenn_delays.engines.shared.vector import LANES, VECTOR, Writer, intrinsic, word
 
-COLUMNS = 4  # vectors of a row of `multiply_tile` at once
-
 
 @intrinsic
-def multiply_tile(typing: Any, rows: Any, many: Any, adds: Any, out: Any, at: Any, out_stride: Any,
-          x: Any, base: Any, x_stride: Any, matrix: Any, first: Any, stride: Any,
-          n: Any) -> Any:  # fmt: skip
-    """Set out[at + r out_stride + c] to the sum over k < n of
+def add_products(typing: Any, rows: Any, many: Any, out: Any, at: Any, row: Any, to: Any, one: Any,
+          base: Any, one_row: Any, one_at: Any, other: Any, other_at: Any, offset: Any, begin: Any,
+          first: Any, last: Any) -> Any:  # fmt: skip
+    """Add to out[at + r row + to[begin + m]] the sum over k in first..last-1 of
 
-    x[base + r x_stride + k] matrix[first + k stride + c], for r < rows, a literal, and c < 16 many,
-    `many` in 1..4; or add it where `adds`.
+    one[base + r one_row + one_at[k]] other[offset[begin + m] + other_at[k]], for r < rows and
+    m < many, both literals. All are 16 complex numbers: real parts, behind them imaginary ones.
     """
-    if not isinstance(rows, types.IntegerLiteral):
+    if not (isinstance(rows, types.IntegerLiteral) and isinstance(many, types.IntegerLiteral)):
         return None
     index = types.int64
     signature = types.void(
-        rows, index, types.boolean, out, index, index, x, index, index, matrix, index, index, index
-    )
-
-    def code(context: Any, builder: Any, signature: Any, given: Any) -> Any:
-        w, kinds = Writer(context, builder), signature.args
-        out, x, matrix = (w.data(kinds[i], given[i]) for i in (3, 6, 9))
-        many, adds, at, out_stride, base, x_stride = (given[i] for i in (1, 2, 4, 5, 7, 8))
-        first, stride, n = given[10:]
-        zero, tile = ir.Constant(VECTOR, [0.0] * LANES), range(kinds[0].literal_value)
-
-        def multiply(width: int) -> None:
-            sums = [[w.variable(zero) for _ in range(width)] for _ in tile]
-            starts = [w.add(base, builder.mul(x_stride, word(r))) for r in tile]
-
-            def step(k: Any) -> None:
-                here = w.add(first, builder.mul(k, stride))
-                columns = [w.load(matrix, w.add(here, word(c * LANES))) for c in range(width)]
-                for start, row in zip(starts, sums, strict=True):
-                    value = w.splat(w.at(x, w.add(start, k)))
-                    for column, total in zip(columns, row, strict=True):
-                        w.multiply_add(value, column, total)
-
-            w.loop(word(0), n, 1, step)
-            for r, row in enumerate(sums):
-                place = w.add(at, builder.mul(out_stride, word(r)))
-                for c, total in enumerate(row):
-                    own, here = builder.load(total), w.add(place, word(c * LANES))
-                    grown = builder.fadd(w.load(out, here), own)
-                    w.store(builder.select(adds, grown, own), out, here)
-
-        for width in range(1, COLUMNS + 1):
-            with builder.if_then(builder.icmp_signed("==", many, word(width))):
-                multiply(width)
-        return context.get_dummy_value()
-
-    return signature, code
-
-
-@intrinsic
-def add_products(typing: Any, many: Any, out: Any, to: Any, one: Any, one_at: Any, other: Any,
-          other_at: Any, offset: Any, first: Any, last: Any, block: Any) -> Any:  # fmt: skip
-    """Add to out[to[m]] the sum over k in first..last-1 of
-
-    one[one_at[k]] other[other_at[k] + offset[m]], for m < many, a literal. All are 16 complex
-    numbers: at `block` behind each place lie their real parts, then their imaginary ones.
-    """
-    if not isinstance(many, types.IntegerLiteral):
-        return None
-    index = types.int64
-    signature = types.void(
-        many, out, to, one, one_at, other, other_at, offset, index, index, index
+        rows, many, out, index, index, to, one, index, index, one_at, other, other_at, offset,
+        index, index, index,
     )  # fmt: skip
 
     def code(context: Any, builder: Any, signature: Any, given: Any) -> Any:
         w, kinds = Writer(context, builder), signature.args
         out, to, one, one_at, other, other_at, offset = (
-            w.data(kinds[i], given[i]) for i in range(1, 8)
+            w.data(kinds[i], given[i]) for i in (2, 5, 6, 9, 10, 11, 12)
         )
-        first, last, block = given[8:]
+        at, row, base, one_row, begin, first, last = (given[i] for i in (3, 4, 7, 8, 13, 14, 15))
+        lines, tile = (range(kinds[i].literal_value) for i in (0, 1))
         zero, minus = (ir.Constant(VECTOR, [value] * LANES) for value in (0.0, -0.0))
-        tile = range(kinds[0].literal_value)
-        sums = [(w.variable(zero), w.variable(zero)) for _ in tile]
-        starts = [builder.gep(other, [w.add(block, w.at(offset, word(m)))]) for m in tile]
+        sums = [[(w.variable(zero), w.variable(zero)) for _ in tile] for _ in lines]
+        starts = [builder.gep(other, [w.at(offset, w.add(begin, word(m)))]) for m in tile]
+        heads = [builder.gep(one, [w.add(base, builder.mul(one_row, word(r)))]) for r in lines]
 
         def product(k: Any) -> None:
-            here, there = w.add(block, w.at(one_at, k)), w.at(other_at, k)
-            real, imaginary = w.load(one, here), w.load(one, w.add(here, word(LANES)))
-            negative = builder.fsub(minus, imaginary)
-            for start, (total_real, total_imaginary) in zip(starts, sums, strict=True):
+            here, there = w.at(one_at, k), w.at(other_at, k)
+            factors = []
+            for head in heads:
+                real, imaginary = w.load(head, here), w.load(head, w.add(here, word(LANES)))
+                factors.append((real, imaginary, builder.fsub(minus, imaginary)))
+            for m, start in enumerate(starts):
                 a, b = w.load(start, there), w.load(start, w.add(there, word(LANES)))
-                w.multiply_add(a, real, total_real)
-                w.multiply_add(b, negative, total_real)
-                w.multiply_add(a, imaginary, total_imaginary)
-                w.multiply_add(b, real, total_imaginary)
+                for totals, (real, imaginary, negative) in zip(sums, factors, strict=True):
+                    w.multiply_add(a, real, totals[m][0])
+                    w.multiply_add(b, negative, totals[m][0])
+                    w.multiply_add(a, imaginary, totals[m][1])
+                    w.multiply_add(b, real, totals[m][1])
 
         w.loop(first, last, 1, product)
-        for m, parts in enumerate(sums):
-            place = w.add(block, w.at(to, word(m)))
-            for part in parts:
-                w.store(builder.fadd(w.load(out, place), builder.load(part)), out, place)
-                place = w.add(place, word(LANES))
+        for r, totals in enumerate(sums):
+            for m, parts in enumerate(totals):
+                place = w.add(at, w.add(builder.mul(row, word(r)), w.at(to, w.add(begin, word(m)))))
+                for part in parts:
+                    w.store(builder.fadd(w.load(out, place), builder.load(part)), out, place)
+                    place = w.add(place, word(LANES))
         return context.get_dummy_value()
 
     return signature, code

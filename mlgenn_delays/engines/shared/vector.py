@@ -74,10 +74,19 @@ class Writer:
         self.builder.store(value, place)
         return place
 
+    def number(self, value: Any) -> Any:
+        """Return an integer that may change, with its first value."""
+        place = cgutils.alloca_once(self.builder, _INDEX)
+        self.builder.store(value, place)
+        return place
+
+    def fused(self, one: Any, other: Any, third: Any) -> Any:
+        """Return one * other + third, rounded once."""
+        return self.builder.call(self._fma, [one, other, third])
+
     def multiply_add(self, one: Any, other: Any, place: Any) -> None:
         """Add the product of two vectors to a variable, rounded once."""
-        total = self.builder.call(self._fma, [one, other, self.builder.load(place)])
-        self.builder.store(total, place)
+        self.builder.store(self.fused(one, other, self.builder.load(place)), place)
 
     def totals(self, vectors: list[Any]) -> Any:
         """Return the sums of all lanes of 1, 2, 4 or 8 vectors, as a vector, halves first."""
