@@ -341,12 +341,16 @@ def _along_time(network: Network, rule: Rule, rewiring: Rewiring | None, trials:
     output = 2 * 4 * size * classes * steps  # V and dL/dV
     recurrent = {p.target for p in network.projections.values() if p.recurrent}
     wide = max([BLOCK, *(network.populations[name].n for name in recurrent)])
-    scratch = 4 * (groups * wide * 3 * length + 3 * wide * steps)
-    scratch += 4 * wide * steps * (tape + 2 + groups) if tape else 0
     if not isinstance(rule, EventProp):
-        scratch += 4 * 2 * max(p.n for p in network.populations.values()) * length
-    elif not (sources or (rewiring is not None and rewiring.needs_gradient)):
-        rows = 0
+        most = max(p.n for p in network.populations.values())
+        scratch = 4 * (groups * wide * 3 * length + 3 * wide * steps + 2 * most * length)
+    else:
+        # Arrivals, what comes within the longest delay, and r and D, of one block or tapes.
+        scratch = (groups + (sources > 0)) * wide * length + BLOCK * steps
+        scratch += groups * (2 * wide * (length - steps) + 2 * (wide if tape else BLOCK) * length)
+        scratch = 4 * (scratch + (wide * steps * (tape + 2 + groups) if tape else 0))
+        if not (sources or (rewiring is not None and rewiring.needs_gradient)):
+            rows = 0
     return rows + output + sums + (trials.threads or available_cores()) * scratch
 
 
