@@ -344,21 +344,24 @@ def _along_time(network: Network, rule: Rule, rewiring: Rewiring | None, trials:
     output = 2 * 4 * size * classes * steps  # V and dL/dV
     recurrent = {p.target for p in network.projections.values() if p.recurrent}
     back = max([0, *(network.populations[name].n for name in recurrent)])
-    wide = max(BLOCK, back)
-    scratch = 4 * (groups * wide * 3 * length + 3 * wide * steps)
-    scratch += 4 * wide * steps * (tape + 2 + groups) if tape else 0
     threads = trials.threads or available_cores()
     if not isinstance(rule, EventProp):
         from mlgenn_delays.engines.cpu.frequency_domain import bytes_of_spectra
 
-        scratch = 4 * ((groups * back + 3 * max(others)) * length + 2 * STRIP * steps)
+        scratch = (groups * back + 3 * max(others)) * length + 2 * STRIP * steps
         rows += bytes_of_spectra(
             network, rule, _rows(network, rule), size, steps, _longest(network, steps), threads,
             tables=rewiring is not None and rewiring.needs_gradient,
         )  # fmt: skip
-    elif not (sources or (rewiring is not None and rewiring.needs_gradient)):
-        rows = 0
-    return rows + output + sums + threads * scratch
+    else:
+        # Arrivals, what comes within the longest delay, and r and D, of one block or tapes.
+        wide = max(BLOCK, back)
+        scratch = (groups + (sources > 0)) * wide * length + BLOCK * steps
+        scratch += groups * (2 * wide * (length - steps) + 2 * (wide if tape else BLOCK) * length)
+        scratch += wide * steps * (tape + 2 + groups) if tape else 0
+        if not (sources or (rewiring is not None and rewiring.needs_gradient)):
+            rows = 0
+    return rows + output + sums + 4 * threads * scratch
 
 
 def _of_taps(network: Network, rule: Rule, trials: Trials) -> int:

@@ -165,7 +165,7 @@ def test_places_of_recurrent_arrivals_that_32_bits_do_not_hold_are_refused() -> 
     )
     engine = compiled(network, EventProp())
     with pytest.raises(
-        InputError, match=f"at most 4294 neurons with delays of up to {steps} steps"
+        InputError, match=f"at most 4288 neurons with delays of up to {steps} steps"
     ):
         engine.evaluate([data.batch(np.arange(1))])
 

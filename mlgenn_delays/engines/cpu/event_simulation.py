@@ -1,7 +1,7 @@
 """A batch through the network example by example, from spike to spike, for `EventProp`.
 
 Shapes: B examples, H entries (n+1 per spiking population), K output neurons, T steps, G synapse
-groups, L neurons worked on together (all of a recurrent population, else `LANES`).
+groups, L neurons worked on together (all of a recurrent population, else `BLOCK`).
 """
 
 from queue import SimpleQueue
@@ -144,10 +144,11 @@ class EventSimulation(Simulation):
         reach, width = self._line()
         lanes, groups = max(BLOCK, width), int(plan.groups.max())
         if reach * width > np.iinfo(np.uint32).max:  # what holds places: see `Recurrent`
+            most, got = 2**32 // reach // BLOCK * BLOCK, plan.n[plan.recurrent_population].max()
             raise InputError(
-                f"a population that projects to itself must have at most {2**32 // reach} neurons "
-                f"with delays of up to {reach - 2} steps under EventProp, got {width}; make it "
-                "smaller, lower max_delay, or take SurrogateBPTT"
+                f"a population that projects to itself must have at most {most} neurons with "
+                f"delays of up to {reach - 2} steps under EventProp, got {got}; make it smaller, "
+                "lower max_delay, or take SurrogateBPTT"
             )
         # Of LIF neurons, adjoints of all steps are at hand for one block at a time.
         kept = lanes if np.any(self._linear.own & plan.recurrent_population) else BLOCK

@@ -8,8 +8,10 @@ With A_g[t] the arrivals over synapse group g, h the bias, a = exp(-dt/tau_mem):
 V stays 0 in refractory steps. For each spike, `SpikeStore` keeps what the backward pass needs: its
 step, slope = I - v_thresh, and release = I of the last step before V moves again.
 
-`LANES` neurons go side by side. A population without recurrent synapses runs so many at a time
-through the whole trial, for all of its arrivals are known; a recurrent one runs as a whole.
+`BLOCK` neurons go side by side. A population without recurrent synapses runs so many at a time
+through the whole trial, with their states in registers for `FLUSH_EVERY` steps, for all of its
+arrivals are known; a recurrent one runs as a whole, step by step. No step asks whether a neuron
+spikes: bits are kept, and listed once the trial is over.
 """
 
 from typing import NamedTuple

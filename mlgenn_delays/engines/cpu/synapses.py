@@ -8,8 +8,10 @@ For synapse s from i to j of weight w, delay d and spikes at t of neuron i, scal
 
 The arrivals at `LANES` target neurons over the whole trial lie side by side, step by step, so that
 all of this happens in the first-level cache: the cost is spikes x fan-out, whatever the delay range
-or the trial's length. r and D of QUAD neurons lie likewise, r and D of one neuron together. Places
-are unsigned: for signed ones the compiler has to allow for counting from the end.
+or the trial's length. r and D of QUAD neurons lie likewise, r and D of one neuron together. What
+recurrent spikes bring, and D where they arrive, lie in a line of the steps ahead, all neurons of a
+step side by side. Places are unsigned: for signed ones the compiler has to allow for counting from
+the end.
 """
 
 from typing import NamedTuple
