@@ -132,8 +132,9 @@ class TimestepSimulation(Simulation):
             p, layout = self.context.parameters, self.context.layout
             learning = width is not None and self.context.rule.delays is not None
             taps = make_taps(
-                p.delay, layout.delay_of, p.longest, self._steps, width or 0.0, learning
-            )
+                p.delay, layout.delay_of, p.longest, self._steps, width or 0.0, learning,
+                self.context.spread,
+            )  # fmt: skip
             coef, address = placed(self._plan, self._row_layout, taps, p.weight)
             spectra = self._frequency.prepare(self._plan, taps, coef)
             self._taps[width] = taps, coef, address, spectra

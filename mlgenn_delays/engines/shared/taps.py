@@ -9,6 +9,7 @@ A synapse of delay d acts over steps k = first .. first + W - 1 with weights K[k
 Only steps where g can exceed `LEAST` are held: beyond it a tap is lost in rounding.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -34,6 +35,11 @@ def gaussian_size(width: float, longest: int) -> int:
     return min(longest + 1, int(np.floor(2.0 * FAR * width)) + 1)
 
 
+def _at_once(n: int, task: Callable[[int, int], None]) -> None:
+    if n > 0:
+        task(0, n)
+
+
 def make_taps(
     delay: np.ndarray,
     delay_of: np.ndarray,
@@ -41,18 +47,25 @@ def make_taps(
     steps: int,
     width: float,
     learning: bool,
+    spread: Callable[[int, Callable[[int, int], None]], None] = _at_once,
 ) -> Taps:
     """Return the taps of every synapse, whose delay is `delay` (D,) at `delay_of` (S,).
 
     Taps beyond T = `steps`, which bring nothing, are not held; Dirac's (`width` 0) of one step, or
-    of two while `learning`. `longest` (D,) int64 is the largest delay; all in steps.
+    of two while `learning`. `longest` (D,) int64 is the largest delay; all in steps. ``spread``
+    runs task(low, high) over parts of range(S).
     """
     n, last = len(delay_of), np.minimum(longest, steps)
     size = gaussian_size(width, int(last.max(initial=0))) if width > 0 else 1 + learning
     first = np.empty(n, np.int64)
     acting, moving = np.zeros((2, n, size), np.float32)
     if width > 0:
-        fill_gaussian(delay, delay_of, longest, last, width, first, acting, moving)
+        spread(
+            n,
+            lambda low, high: fill_gaussian(
+                delay, delay_of, longest, last, width, first, acting, moving, low, high
+            ),
+        )
     else:
         fill_dirac(delay, delay_of, last, first, acting, moving)
     return Taps(size, first, acting, moving)
@@ -72,10 +85,14 @@ def fill_dirac(delay, delay_of, last, first, acting, moving):
 
 
 @kernel
-def fill_gaussian(delay, delay_of, longest, last, width, first, acting, moving):
-    """Write Gaussian taps, normalised over the steps 0..longest, of which 0..last are held."""
+def fill_gaussian(delay, delay_of, longest, last, width, first, acting, moving, begin, end):
+    """Write Gaussian taps of synapses begin..end-1, normalised over the steps 0..longest.
+
+    Of these, 0..last are held.
+    """
     size, far = acting.shape[1], FAR * width
-    for s in range(len(delay_of)):
+    weight = np.empty(min(np.int64(2.0 * far) + 1, np.int64(longest.max())) + 1)
+    for s in range(begin, end):
         d = delay_of[s]
         centre = max(np.float64(delay[d]), 0.0)
         low: Any = max(np.int64(np.ceil(centre - far)), 0)
@@ -86,16 +103,17 @@ def fill_gaussian(delay, delay_of, longest, last, width, first, acting, moving):
         for k in range(low, high + 1):
             away = (k - centre) / width
             g = np.exp(-0.5 * away * away)
+            weight[k - low] = g
             total += g
             mean += g * away / width
         mean /= total
-        begin = max(min(low, last[d] + 1 - size), 0)
-        first[s] = begin
+        held = max(min(low, last[d] + 1 - size), 0)
+        first[s] = held
         for m in range(size):
-            k = begin + m
+            k = held + m
             if low <= k <= min(high, last[d]):
                 away = (k - centre) / width
-                share = np.exp(-0.5 * away * away) / total
+                share = weight[k - low] / total
                 acting[s, m] = share
                 moving[s, m] = share * (away / width - mean)
 
