@@ -75,6 +75,7 @@ def fill_dirac(delay, delay_of, last, first, acting, moving):
 def fill_gaussian(delay, delay_of, longest, last, width, first, acting, moving):
     """Write Gaussian taps, normalised over the steps 0..longest, of which 0..last are held."""
     size, far = acting.shape[1], FAR * width
+    bell = np.empty(int(2.0 * far) + 3)
     for s in range(len(delay_of)):
         d = delay_of[s]
         centre = max(np.float64(delay[d]), 0.0)
@@ -86,6 +87,7 @@ def fill_gaussian(delay, delay_of, longest, last, width, first, acting, moving):
         for k in range(low, high + 1):
             away = (k - centre) / width
             g = np.exp(-0.5 * away * away)
+            bell[k - low] = g
             total += g
             mean += g * away / width
         mean /= total
@@ -95,7 +97,7 @@ def fill_gaussian(delay, delay_of, longest, last, width, first, acting, moving):
             k = begin + m
             if low <= k <= min(high, last[d]):
                 away = (k - centre) / width
-                share = np.exp(-0.5 * away * away) / total
+                share = bell[k - low] / total
                 acting[s, m] = share
                 moving[s, m] = share * (away / width - mean)
 
