@@ -252,6 +252,7 @@ PARTS: dict[str, tuple[str, tuple[str, ...]]] = {
         (
             "engines/cpu/neuron_code.py",
             "engines/shared/fourier.py",
+            "engines/shared/fourier_code.py",
             "engines/shared/lanes.py",
             "engines/shared/numerics.py",
             "engines/shared/plan.py",
@@ -271,6 +272,7 @@ PARTS: dict[str, tuple[str, tuple[str, ...]]] = {
         "engines/shared/*.py",
         (
             "engines/shared/fourier.py",
+            "engines/shared/fourier_code.py",
             "engines/shared/plan.py",
             "engines/shared/spectral_vector.py",
             "engines/shared/vector.py",

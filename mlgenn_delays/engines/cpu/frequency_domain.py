@@ -5,7 +5,8 @@ import numpy as np
 from mlgenn_delays.engines.ranks import Share
 from mlgenn_delays.engines.shared import spectra as kernels
 from mlgenn_delays.engines.shared import spectral_sums
-from mlgenn_delays.engines.shared.fourier import BLOCK, Transform, make_transform
+from mlgenn_delays.engines.shared.fourier import Transform, make_transform
+from mlgenn_delays.engines.shared.fourier_code import BLOCK
 from mlgenn_delays.engines.shared.plan import SPIKING, Plan
 from mlgenn_delays.engines.shared.simulation import SimulationContext
 from mlgenn_delays.engines.shared.spectra import Spectra

@@ -16,8 +16,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mlgenn_delays.engines.shared.fourier import BLOCK, Transform, passes_of, to_row, to_spectrum
+from mlgenn_delays.engines.shared.fourier import Transform, passes_of, to_row, to_spectrum
 from mlgenn_delays.engines.shared.fourier import count_places as places_for
+from mlgenn_delays.engines.shared.fourier_code import BLOCK
 from mlgenn_delays.engines.shared.numerics import kernel
 from mlgenn_delays.engines.shared.plan import SPIKING, Plan
 from mlgenn_delays.engines.shared.traces import RowLayout

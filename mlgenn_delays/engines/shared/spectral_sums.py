@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from mlgenn_delays.engines.shared.fourier import BLOCK
+from mlgenn_delays.engines.shared.fourier_code import BLOCK
 from mlgenn_delays.engines.shared.numerics import kernel
 from mlgenn_delays.engines.shared.spectra import write_lags
 from mlgenn_delays.engines.shared.spectral_vector import add_products
