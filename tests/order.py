@@ -11,7 +11,6 @@ FIRST = (
     "kills/test_kills.py",
     "docs_commands/test_how_to.py",
     "docs_commands/test_other_pages.py",
-    "engines/test_pretend.py",
     "fuzz/test_fuzz.py",
     "cuda/test_command_line.py",
     "cuda/test_ranks.py",
