@@ -377,7 +377,9 @@ def _of_taps(network: Network, rule: Rule, trials: Trials) -> int:
 
 
 def _of_synapses(network: Network, rewiring: Rewiring | None, trials: Trials) -> int:
-    total = network.n_synapses() * (100 + 8 * min(CHUNKS, (trials.size + 1) // 2))
+    # Gradients of the chunks that threads work on, and their sum.
+    chunks = min(CHUNKS, (trials.size + 1) // 2, (trials.threads or available_cores()) + 1)
+    total = network.n_synapses() * (100 + 8 * chunks)
     if rewiring is None:
         return total
     from mlgenn_delays.engines.shared.candidate_gradients import TABLE_BYTES

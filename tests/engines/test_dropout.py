@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from mlgenn_delays.engines.shared.dropout import draw_masks, words_of
+from mlgenn_delays.errors import InputError
 
 CHANCE = {(5, 25): 0.4, (30, 60): 0.1}
 
@@ -28,3 +29,8 @@ def test_words_are_those_that_numpy_makes_of_whole_numbers() -> None:
     keys = [7, 2**40 + 3, 0, 2**64 + 1]
     own = np.random.SeedSequence(words_of(*keys)).generate_state(4)
     np.testing.assert_array_equal(own, np.random.SeedSequence(keys).generate_state(4))
+
+
+def test_keys_that_have_no_words() -> None:
+    with pytest.raises(InputError, match="seed must be at least 0, got -1"):
+        words_of(3, -1)

@@ -106,7 +106,7 @@ def run_currents(
 
     Their sums and those of their squares go to sums (2, B, n) float64, unless that is empty.
     """
-    n, length, tiles = plan.n[p], layout.length, arrival_tiles(plan, spectra, p)
+    n, length, tiles = plan.n[p], layout.length, arrival_tiles(plan, spectra, p, high - low)
     at_once = AT_ONCE if len(tiles) > 0 else n
     for begin in range(low, high, TILE):
         end = min(begin + TILE, high)
@@ -121,7 +121,8 @@ def run_currents(
                     spike_scale[e if len(spike_scale) > 1 else 0], spectra, tiles, e - begin,
                     traces, e, buffers, buffers.current, 0,
                 )  # fmt: skip
-                buffers.current[(last - first) * length :] = 0.0
+                whole = -(-(last - first) // STRIP) * STRIP
+                buffers.current[(last - first) * length : whole * length] = 0.0
                 for j in range(first, last, STRIP):
                     row, at = (j - first) * length, strip_place(layout, p, e, j)
                     to_strip(buffers.current, row, length, layout.span, strips.current, at)
@@ -146,12 +147,12 @@ def run_rows(
 
 
 @kernel
-def arrival_tiles(plan, spectra, p):
+def arrival_tiles(plan, spectra, p, examples):
     """Return room for the spectra that `add_arrivals` writes, per synapse group; none if unused."""
     groups, spectral = plan.groups[p], False
     for g in range(groups):
         spectral |= has_chosen(plan, spectra, p, g)
-    rows = TILE * AT_ONCE if spectral else 0
+    rows = min(TILE, examples) * AT_ONCE if spectral else 0
     return np.empty((groups if spectral else 0, rows * spectra.transform.places), np.float32)
 
 

@@ -346,8 +346,9 @@ def run_chunk(
     plan, linear, layout, weight, offset, recurrent, starts, time, spike_scale, current, store,
     low, high, steps, buffers,
 ):  # fmt: skip
-    """Run examples low..high-1 of a batch; ``current`` is `Traces.current`, or empty.
+    """Run examples low..high-1 of a batch.
 
+    ``current`` is what a `CurrentInput` brings, in rows as in `Traces`, or empty.
     Spikes and output voltages go to their rows of the store.
     """
     capacity = len(store.time) // len(store.needed)

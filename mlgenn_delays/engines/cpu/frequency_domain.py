@@ -52,7 +52,15 @@ def bytes_of_spectra(
             taps = network.n_synapses() * places
     if not (taps or tables):
         return 0
-    sums = threads * min(spectral_sums.SUMS, network.n_synapses() * places)
+    widest = max((p.n for p in network.populations.values() if p is not network.input()), default=0)
+    tiles = min(spectral_sums.TILE, examples) * (widest + rows[2] * spectral_sums.AT_ONCE) * places
+    pairs = network.n_synapses()
+    if tables:
+        pairs = max(
+            network.populations[p.source].n * network.populations[p.target].n
+            for p in network.projections.values()
+        )
+    sums = threads * max(tiles, min(spectral_sums.SUMS, pairs * places))
     return 4 * (examples * (rows[0] + rows[1] * rows[2]) * places + taps + sums)
 
 

@@ -64,7 +64,7 @@ class TimestepSimulation(Simulation):
         self._strips: Strips | None = None
         self._row_layout: RowLayout
         self._buffers: SimpleQueue[ThreadBuffers] = SimpleQueue()
-        self._frequency: FrequencyDomain
+        self._frequency_domain: FrequencyDomain | None = None
         self._taps: dict[float | None, tuple[Taps, np.ndarray, np.ndarray, Spectra]] = {}
         self._sums = np.empty(0, np.float32)
         self._width: float | None = None
@@ -105,10 +105,11 @@ class TimestepSimulation(Simulation):
     def _fit(self, batch: Batch) -> tuple[Traces, Strips]:
         plan, size = self._plan, len(batch)
         if batch.n_steps != self._steps:
-            self._steps, self._traces = batch.n_steps, None  # freed before the new ones are made
-            self._strips = None
-            self._taps.clear()
+            self._steps, self._traces = batch.n_steps, None
         if self._traces is None or len(self._traces.counts) < size:
+            # Freed before the new ones are made: spectra are as large, and hold the traces.
+            self._traces = self._strips = self._frequency_domain = None
+            self._taps.clear()
             compact = self._surrogate.compact
             walked = (plan.kind == SPIKING) | ((plan.kind == INPUT) & (not self._current_input))
             max_shift = max_shift_of(self.context.parameters, self._steps)
@@ -117,13 +118,19 @@ class TimestepSimulation(Simulation):
             self._traces = make_traces(plan, self._row_layout, size, classes)
             self._strips = make_strips(self._row_layout, size, self._states())
             longest = max_shift - 2
-            self._frequency = FrequencyDomain(self.context, self._row_layout, self._traces, longest)
-            self._taps.clear()
+            self._frequency_domain = FrequencyDomain(
+                self.context, self._row_layout, self._traces, longest
+            )
             self._buffers = SimpleQueue()
             for _ in range(self.context.workers.threads):
                 self._buffers.put(make_thread_buffers(plan, self._row_layout))
         assert self._strips is not None
         return self._traces, self._strips
+
+    @property
+    def _frequency(self) -> FrequencyDomain:
+        assert self._frequency_domain is not None
+        return self._frequency_domain
 
     def _tapped(self, width: float | None) -> tuple[Taps, np.ndarray, np.ndarray, Spectra]:
         """Return the taps of all synapses, their coefficients and places, and their spectra."""

@@ -11,6 +11,7 @@ import numpy as np
 from mlgenn_delays.data.types import Batch
 from mlgenn_delays.engines.shared.numerics import kernel
 from mlgenn_delays.engines.shared.simulation import SimulationContext
+from mlgenn_delays.errors import InputError
 
 # Of SeedSequence, uint32
 _POOL, _SHIFT = 4, np.uint32(16)
@@ -27,6 +28,8 @@ def words_of(*keys: int) -> np.ndarray:
     """Return whole numbers as `SeedSequence` takes them, 32 bits each, low ones first."""
     words = []
     for key in keys:
+        if key < 0:
+            raise InputError(f"seed must be at least 0, got {key}; give another one")
         words.append(key & 0xFFFFFFFF)
         while key := key >> 32:
             words.append(key & 0xFFFFFFFF)

@@ -9,7 +9,8 @@ of taps (`collect`) and of spikes, all of them shifted sums, are products per fr
     dL/d(spike) of i         inverse of  sum_s conj(K_s) R_j
 
 `adjoint` and sums of it hold conjugates, so that all three are plain products. Nothing that is read
-has been wrapped around: there are N > T + D points for T steps and delays of at most D.
+has been wrapped around: there are N > T + D + 1 points for T steps and delays of at most D, whose
+Dirac kernels, while they are learned, have a tap a step later.
 """
 
 from typing import NamedTuple
@@ -44,7 +45,7 @@ class Spectra(NamedTuple):
 
 def count_places(steps: int, longest: int) -> int:
     """Return the places of a spectrum of trials of so many steps and delays."""
-    return places_for(steps + longest + 1)
+    return places_for(steps + longest + 2)
 
 
 # When it pays
