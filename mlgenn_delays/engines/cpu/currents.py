@@ -66,18 +66,8 @@ def arrive(
         own, pre = neuron_scale[plan.first[p] : plan.first[p + 1]], plan.pre
         for j in range(n):
             row = out[at + j * length : at + (j + 1) * length]
-            add_events(
-                np.int64(rows[j]),
-                np.int64(rows[j + 1]),
-                pre,
-                size,
-                coef,
-                steps,
-                when,
-                events,
-                own,
-                row,
-            )
+            a, b = np.int64(rows[j]), np.int64(rows[j + 1])
+            add_events(a, b, pre, size, coef, steps, when, events, own, row)
         return
     base, sources, span = (1 + e * layout.sources) * length, traces.sources, layout.span
     for j in range(n):

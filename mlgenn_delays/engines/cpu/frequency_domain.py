@@ -1,5 +1,7 @@
 """What `TimestepSimulation` does in the frequency domain: memory, and work for threads."""
 
+from math import prod
+
 import numpy as np
 
 from mlgenn_delays.engines.ranks import Share
@@ -7,7 +9,7 @@ from mlgenn_delays.engines.shared import spectra as kernels
 from mlgenn_delays.engines.shared import spectral_sums
 from mlgenn_delays.engines.shared.fourier import Transform, make_transform
 from mlgenn_delays.engines.shared.fourier_code import BLOCK
-from mlgenn_delays.engines.shared.plan import SPIKING, Plan
+from mlgenn_delays.engines.shared.plan import SPIKING, Plan, pair_shape
 from mlgenn_delays.engines.shared.simulation import SimulationContext
 from mlgenn_delays.engines.shared.spectra import Spectra
 from mlgenn_delays.engines.shared.taps import Taps, gaussian_size
@@ -56,10 +58,7 @@ def bytes_of_spectra(
     tiles = min(spectral_sums.TILE, examples) * (widest + rows[2] * spectral_sums.AT_ONCE) * places
     pairs = network.n_synapses()
     if tables:
-        pairs = max(
-            network.populations[p.source].n * network.populations[p.target].n
-            for p in network.projections.values()
-        )
+        pairs = max(prod(pair_shape(network, p)) for p in network.projections.values())
     sums = threads * max(tiles, min(spectral_sums.SUMS, pairs * places))
     return 4 * (examples * (rows[0] + rows[1] * rows[2]) * places + taps + sums)
 
