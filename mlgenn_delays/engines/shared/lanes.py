@@ -19,10 +19,12 @@ from numba.core import cgutils
 from numba.extending import intrinsic as numba_intrinsic
 from numba.extending import models, overload, register_model
 
+from mlgenn_delays.engines.shared.vector import LANES as ROW_LANES
+
 intrinsic: Any = numba_intrinsic
 LANES = 8  # neurons whose values of a step lie side by side, then those of the next step
 BLOCK = 32  # neurons that take a step at once: what one waits for is hidden by the others
-STRIP = 16  # those of a strip, in `SurrogateBPTT`
+STRIP = ROW_LANES  # those of a strip, in `SurrogateBPTT`: rows become strips in whole vectors
 PAIR = 2
 
 
