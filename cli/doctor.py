@@ -245,16 +245,17 @@ def _encodes() -> bool:
     import numpy as np
     import soundfile
 
+    from mlgenn_delays.data.encode.audio import decode_recording
     from mlgenn_delays.data.encode.base import encode_frames
     from mlgenn_delays.data.encode.mel import MelSettings, mel_transform
     from mlgenn_delays.data.encode.rate import RateEncoder
-    from mlgenn_delays.data.encode.wav import decode_wav
 
     settings, out = MelSettings(), io.BytesIO()
     rate = 2 * settings.sample_rate  # so that it is resampled, too
     tone = 0.5 * np.sin(2 * np.pi * 440 * np.arange(rate // 5) / rate)
     soundfile.write(out, tone, rate, format="WAV")
-    frames = mel_transform(settings)(decode_wav(out.getvalue(), "a tone", settings.sample_rate))
+    samples = decode_recording(out.getvalue(), "a tone", settings.sample_rate)
+    frames = mel_transform(settings)(samples)
     _, time = encode_frames([frames], RateEncoder(), hop=settings.hop, duration=200.0, dt=1.0)
     return len(time) > 0
 

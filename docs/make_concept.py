@@ -28,9 +28,9 @@ from mlgenn_delays import (
     SpikeInput,
     compile_network,
 )
+from mlgenn_delays.data.encode.audio import read_recording
 from mlgenn_delays.data.encode.level import LevelEncoder
 from mlgenn_delays.data.encode.recordings import RecordingOptions, encode_recordings
-from mlgenn_delays.data.encode.wav import read_wav
 
 STEPS = 400  # of 1 ms
 TAU_MEM, TAU_SYN = 20.0, 5.0
@@ -59,7 +59,7 @@ LOOKS = {
 def spikes_of(path: str) -> list[np.ndarray]:
     """Return the spike times of each band of `BANDS` [ms]."""
     options = RecordingOptions(encoder=LevelEncoder(levels=(0.55,), down=False))
-    batch = encode_recordings(options, [read_wav(path, options.sample_rate)], 1.0, STEPS)
+    batch = encode_recordings(options, [read_recording(path, options.sample_rate)], 1.0, STEPS)
     start = batch.start[0]
     return [batch.time[start[band] : start[band + 1]] for band in BANDS]
 

@@ -31,7 +31,7 @@ _HOME = {
     "load_ssc": "sets.ssc",
     "options_table": "registry",
     "parse_options": "registry",
-    "read_wav": "encode.wav",
+    "read_recording": "encode.audio",
 }
 
 __all__ = sorted(_HOME)

@@ -13,14 +13,16 @@ from typing import IO, Annotated, Any
 import numpy as np
 from pydantic import Field
 
+from mlgenn_delays.data.encode.audio import MOST_SAMPLES
 from mlgenn_delays.data.encode.wav import NO_LENGTH, find_data, is_wave
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.export.inputs import Item, Reader
-from mlgenn_delays.export.inputs.items import MOST_SAMPLES, recording_item, row_items
+from mlgenn_delays.export.inputs.items import recording_item, row_items
 from mlgenn_delays.settings import Integer, Number, Unit, check
 
 _HEADER = 2**16  # bytes in which the samples of a WAV must begin
 _FULL = np.float32(2**15)
+_PACKED = {b"fLaC": "FLAC", b"OggS": "OGG", b"ID3": "MP3"}  # how they begin
 
 
 def sound(chunks: Iterator[bytes], rate: int | None, target: int) -> Iterator[np.ndarray]:
@@ -37,12 +39,23 @@ def sound(chunks: Iterator[bytes], rate: int | None, target: int) -> Iterator[np
         content += chunk
         if len(content) >= 12:  # else nothing of a WAV would be known to be none
             break
+    _refuse_packed(content)
     channels, left, given = 1, None, rate or target
     if is_wave(content):
         header, content = _header(content, chunks)
         channels, given, left = _format(header, rate)
     found = _frames(content, chunks, channels, left)
     yield from found if given == target else _resampled(found, given, target)
+
+
+def _refuse_packed(content: bytes) -> None:
+    """Reject a stream of compressed sound, which would be heard as noise."""
+    kind = next((name for mark, name in _PACKED.items() if content.startswith(mark)), None)
+    if kind is not None:
+        raise InputError(
+            f"the stream must be a WAV of 16-bit PCM, or bare samples, got {kind}; unpack it "
+            "(ffmpeg -i - -f wav -), or give it as a file"
+        )
 
 
 def _header(content: bytes, chunks: Iterator[bytes]) -> tuple[bytes, bytes]:
@@ -109,7 +122,7 @@ def _resampled(found: Iterator[np.ndarray], given: int, target: int) -> Iterator
     """Yield samples at the target rate, each as soon as the filter has what it needs."""
     import soxr
 
-    # That of `read_wav`, so that a stream is heard as a file is.
+    # That of `read_recording`, so that a stream is heard as a file is.
     stream = soxr.ResampleStream(given, target, 1, dtype="float32", quality="HQ")
     for samples in found:
         if samples.dtype.kind == "i":

@@ -6,15 +6,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 
 from mlgenn_delays.data.encode import recordings as module
+from mlgenn_delays.data.encode.audio import read_recording
 from mlgenn_delays.data.encode.level import LevelEncoder
 from mlgenn_delays.data.encode.recordings import (
     RecordingOptions,
     encode_recordings,
     frames_as_currents,
 )
-from mlgenn_delays.data.encode.wav import read_wav
 from mlgenn_delays.data.registry import load_dataset
 from mlgenn_delays.data.types import CurrentData, SpikeData, StreamedSpikes
 from mlgenn_delays.errors import InputError
@@ -73,7 +74,7 @@ def test_recordings_are_encoded_as_those_of_fsdd(home: Path) -> None:
     write_wav(folder / "yes" / "deep" / "long.wav", 900, seconds=0.3)
     data = load(folder)
     for each in data.values():
-        wavs = [read_wav(folder / name, 8000) for name in each.names]
+        wavs = [read_recording(folder / name, 8000) for name in each.names]
         options = RecordingOptions(encoder=LevelEncoder(levels=(0.4, 0.7)))
         batch = encode_recordings(options, wavs, 2.0, 60)
         for row in range(len(each)):
@@ -283,7 +284,7 @@ def test_no_classes_or_one(home: Path) -> None:
 
 def test_an_empty_class(home: Path) -> None:
     (write_words(home) / "up").mkdir()
-    with pytest.raises(InputError, match="up must have WAVs, got none; remove the folder, or"):
+    with pytest.raises(InputError, match=r"up must have recordings \(.wav, .*, got none; .*remove"):
         load(home)
     assert load(home, classes=["no", "yes"])["train"].n_classes == 2
 
@@ -330,3 +331,36 @@ def test_a_damaged_wav_is_named(home: Path, damage: str, cache: bool) -> None:
         path.write_bytes({"empty": b"", "cut": content[:200], "text": b"hello"}[damage])
     with pytest.raises(InputError, match=r"no/bob_1.wav (is|must have)"):
         load_dataset("folder", home / "words", SHORT, dt=2.0, cache=cache)
+
+
+def test_formats_may_be_mixed(tmp_path: Path) -> None:
+    """FLAC holds the same samples, so that the data are the same under other names."""
+    write_words(tmp_path / "wav")
+    shutil.copytree(tmp_path / "wav", tmp_path / "flac")
+    for path in sorted((tmp_path / "flac").rglob("*_1.wav")):
+        samples, rate = soundfile.read(path, dtype="int16")
+        soundfile.write(path.with_suffix(".FLAC"), samples, rate)
+        path.unlink()
+    options = {**SHORT, "validation": 0.0, "test": 0.0}
+    wav, mixed = (
+        load_dataset("folder", tmp_path / kind, options)["train"] for kind in ("wav", "flac")
+    )
+    assert [name.replace("FLAC", "wav") for name in mixed.names] == list(wav.names)
+    assert "no/ann_0.wav" in mixed.names and "no/ann_1.FLAC" in mixed.names
+    np.testing.assert_array_equal(mixed.time, wav.time)
+    np.testing.assert_array_equal(mixed.start, wav.start)
+
+
+def test_a_recording_in_two_formats(tmp_path: Path) -> None:
+    write_words(tmp_path)
+    soundfile.write(tmp_path / "yes" / "bob_1.flac", np.zeros(800), 8000)
+    with pytest.raises(InputError, match=r"yes/bob_1\.flac and yes/bob_1\.wav, which .*; remove"):
+        load_dataset("folder", tmp_path, SHORT)
+
+
+def test_formats_that_cannot_be_read_are_named(tmp_path: Path) -> None:
+    write_words(tmp_path)
+    for path in (tmp_path / "no").iterdir():
+        path.rename(path.with_suffix(".m4a"))
+    with pytest.raises(InputError, match=r"no must have recordings .*got only \.m4a; convert"):
+        load_dataset("folder", tmp_path, SHORT)

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import soundfile
 
+from mlgenn_delays.data.encode.audio import read_recording
 from mlgenn_delays.data.encode.level import LevelEncoder
 from mlgenn_delays.data.encode.recordings import encode_recordings
-from mlgenn_delays.data.encode.wav import read_wav
 from mlgenn_delays.data.sets.fsdd import (
     DATASET,
     FsddOptions,
@@ -49,7 +49,7 @@ def test_only_the_splits_there_are(make_wavs: MakeWavs) -> None:
 def test_a_recording_does_not_depend_on_the_others(make_wavs: MakeWavs) -> None:
     folder = make_wavs(*NAMES)
     test = load_fsdd(folder, **SHORT)["test"]
-    wavs = [read_wav(folder / name, 8000) for name in test.names]
+    wavs = [read_recording(folder / name, 8000) for name in test.names]
     batch = encode_recordings(FsddOptions(encoder=SHORT["encoder"]), wavs, 1.0, 150)
     np.testing.assert_array_equal(batch.start, test.start)
     np.testing.assert_array_equal(batch.time, test.time)
@@ -109,7 +109,7 @@ def test_frames_times_scale(make_wavs: MakeWavs) -> None:
 
 def test_no_wavs(tmp_path: Path) -> None:
     (tmp_path / "README.md").write_text("")
-    message = r"must have WAVs named \{digit\}.*, in it or in a folder recordings, got none$"
+    message = r"must have recordings named \{digit\}.*, in it or in a folder recordings, got none$"
     with pytest.raises(InputError, match=message):
         load_fsdd(tmp_path)
     (tmp_path / "recordings").mkdir()

@@ -180,8 +180,9 @@ def test_public_names_load_lazily() -> None:
     with pytest.raises(AttributeError, match="nothing"):
         _ = package.nothing
     code = (
-        "import sys, mlgenn_delays.data as d; d.DATASETS, d.load_fsdd, d.Augment, d.read_wav, "
-        "d.load_digits_data, d.epoch_batches, d.load_rawhd, d.CurrentBatch, d.check_kind; "
+        "import sys, mlgenn_delays.data as d; d.DATASETS, d.load_fsdd, d.Augment, "
+        "d.read_recording, d.load_digits_data, d.epoch_batches, "
+        "d.load_rawhd, d.CurrentBatch, d.check_kind; "
         "[d.dataset_shape(name) for name in d.DATASETS]; "
         "print({'numba', 'librosa', 'sklearn', 'soundfile', 'scipy'} & set(sys.modules))"
     )

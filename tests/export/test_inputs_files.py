@@ -241,24 +241,27 @@ def test_too_long_recordings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         reader("fsdd").read(path)
 
 
+SOUND = ["wav", "flac", "ogg", "mp3"]
+
+
 def whole(suffix: str) -> bytes:
     file = BytesIO()
     if suffix == "npy":
         np.save(file, np.ones((3, 6), np.float32))
-    elif suffix == "wav":
-        soundfile.write(file, recording(0.05), RATE, format="WAV")
+    elif suffix in SOUND:
+        soundfile.write(file, recording(0.05), RATE, format=suffix)
     else:
         np.savez_compressed(file, times=[1.0, 2.0, 3.0], channels=[0, 1, 2], start=[0, 1, 3])
     return file.getvalue()
 
 
-@pytest.mark.parametrize("suffix", ["npy", "npz", "wav"])
+@pytest.mark.parametrize("suffix", ["npy", "npz", *SOUND])
 @settings(max_examples=60, suppress_health_check=list(HealthCheck))
 @given(st.integers(0, 2**32))
 def test_damaged_files(tmp_path_factory: pytest.TempPathFactory, suffix: str, seed: int) -> None:
     path = tmp_path_factory.getbasetemp() / f"damaged.{suffix}"
     one = reader("fsdd", steps=60, duration=60.0)
-    if suffix != "wav":
+    if suffix not in SOUND:
         one = reader()
     path.write_bytes(blind(whole(suffix), np.random.default_rng(seed)))
     with warnings.catch_warnings():

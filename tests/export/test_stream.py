@@ -14,7 +14,7 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlgenn_delays.data.encode.wav import read_wav
+from mlgenn_delays.data.encode.audio import read_recording
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.export.inputs import Item, Reader
 from mlgenn_delays.export.stream import cut, windows
@@ -236,7 +236,7 @@ def test_sound_of_another_rate_is_heard_as_a_file_is(
 ) -> None:
     samples = tone(rate)
     (tmp_path / "a.wav").write_bytes(wav(samples, rate))
-    expected = read_wav(tmp_path / "a.wav", 8000)
+    expected = read_recording(tmp_path / "a.wav", 8000)
     content = wav(samples, rate) if headed else samples.tobytes()
     stream = Dripping(content, [7, 300, 1, 5000])
     found = list(windows(stream, voices(), rate=None if headed else rate))
@@ -311,3 +311,13 @@ def test_rows_for_a_model_of_recordings() -> None:
     found = all_of(content, voices(), form="f32")
     assert len(found) == 10 and found[3].kind == "raster"
     assert voices().as_batch(found).time.tolist() == list(range(20)) * 10
+
+
+@pytest.mark.parametrize("kind", ["FLAC", "OGG", "MP3"])
+def test_compressed_sound_is_no_stream(kind: str) -> None:
+    file = io.BytesIO()
+    soundfile.write(file, tone(8000), 8000, format=kind)
+    # Of MP3 only what has tags in front is told from bare samples, as most files have.
+    content = b"ID3\x04" * (kind == "MP3") + file.getvalue()
+    with pytest.raises(InputError, match=f"bare samples, got {kind}; unpack it"):
+        list(windows(Dripping(content, [5, 100]), voices()))

@@ -10,7 +10,7 @@ from importlib import resources
 from pathlib import Path
 
 from mlgenn_delays.data.download.prepare import Prepared, download, open_zip, read_member
-from mlgenn_delays.data.encode.wav import read_wav
+from mlgenn_delays.data.encode.audio import read_recording
 from mlgenn_delays.errors import InputError, WorkError
 from mlgenn_delays.files import open_atomic, unfinished
 from mlgenn_delays.progress import Meter, note
@@ -118,7 +118,7 @@ def _unreadable(place: Path, names: list[str]) -> list[str]:
     faults = []
     for name in names:
         try:
-            read_wav(place / name, _RATE)
+            read_recording(place / name, _RATE)
         except InputError as error:
             faults.append(str(error))
     return faults

@@ -12,6 +12,7 @@ import numpy as np
 from mlgenn_delays.data.blocks import Blocks
 from mlgenn_delays.data.cache import cache_key, cached_arrays
 from mlgenn_delays.data.dataset import Example, Space
+from mlgenn_delays.data.encode.audio import read_recording
 from mlgenn_delays.data.encode.base import (
     ENCODER_VERSION,
     ENCODERS,
@@ -22,7 +23,6 @@ from mlgenn_delays.data.encode.base import (
 from mlgenn_delays.data.encode.interpolate import interpolate_frames
 from mlgenn_delays.data.encode.mel import MelSettings, mel_transform
 from mlgenn_delays.data.encode.rate import RateEncoder
-from mlgenn_delays.data.encode.wav import read_wav
 from mlgenn_delays.data.events import Spikes
 from mlgenn_delays.data.fields import Either, Scale, TrialLength, count_steps
 from mlgenn_delays.data.losses import Losses
@@ -84,7 +84,7 @@ class RecordingOptions:
 def encode_recordings(
     options: RecordingOptions, recordings: Sequence[np.ndarray], dt: float, n_steps: int
 ) -> Batch:
-    """Encode recordings, (n,) float32 at ``mel.sample_rate``, as a data set encodes its WAVs.
+    """Encode recordings, (n,) float32 at ``mel.sample_rate``, as a data set encodes its files.
 
     They are cut or padded with silence to T steps, and have -1 as their label.
     """
@@ -101,7 +101,7 @@ def encode_recordings(
 def recording_examples(
     paths: Sequence[Path], options: RecordingOptions, dt: float
 ) -> Iterator[Callable[[], Example]]:
-    """Return a function per WAV, in their order, that gives it alone, as loading encodes it.
+    """Return a function per file, in their order, that gives it alone, as loading encodes it.
 
     The function of a damaged one raises its `InputError`.
     """
@@ -110,7 +110,7 @@ def recording_examples(
 
     def example(path: Path) -> Callable[[], Example]:
         try:
-            samples = read_wav(path, rate)
+            samples = read_recording(path, rate)
             batch = encode_recordings(options, [samples], dt, n_steps)
         except InputError as error:
             return partial(_raise, error)
@@ -192,11 +192,11 @@ def frame_blocks(
 
 
 def read_frames(paths: Sequence[Path], mel: MelSettings) -> list[np.ndarray]:
-    """Return the mel frames of WAVs."""
+    """Return the mel frames of files."""
     transform = mel_transform(mel)
 
     def frames(path: Path) -> np.ndarray:
-        return transform(read_wav(path, mel.sample_rate))
+        return transform(read_recording(path, mel.sample_rate))
 
     return list(in_threads(frames, paths, _TASK))
 
@@ -204,7 +204,7 @@ def read_frames(paths: Sequence[Path], mel: MelSettings) -> list[np.ndarray]:
 def cached_frames(
     name: str, paths: Sequence[Path], files: str, mel: MelSettings
 ) -> list[np.ndarray]:
-    """Return the mel frames of WAVs, from the cache if that has those of these `files`, a hash.
+    """Return the mel frames of files, from the cache if that has those of these `files`, a hash.
 
     An empty hash stands for no cache.
     """

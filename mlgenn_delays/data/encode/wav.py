@@ -1,97 +1,14 @@
-"""Reading a WAV as mono float32 at a given sample rate, or saying plainly why not."""
+"""The headers of a WAV: where its samples begin, and whether it is whole."""
 
-import io
-import math
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
-import numpy as np
-
-from mlgenn_delays.data.arrays import LARGEST_VALUE
 from mlgenn_delays.errors import InputError
-from mlgenn_delays.settings import Count, Unit, check
 
 # From here on a length of data [bytes] is no length: writers to a pipe, which cannot go back to
 # the header, put a number there that no recording reaches, and each its own. Recordings that
 # long, 90 minutes of stereo sound at 48 kHz and more, are no examples.
 NO_LENGTH = 2**30
-
-
-def read_wav(path: Path | str, sample_rate: int) -> np.ndarray:
-    """Return a recording as mono samples.
-
-    Arguments:
-        path: A WAV of integer or floating-point PCM; channels are averaged.
-        sample_rate: Rate of the result [Hz]; other rates are resampled.
-
-    Returns:
-        (n,) float32 samples, full scale at 1.
-
-    Raises:
-        InputError: The file is missing, unreadable, truncated, empty or not finite.
-    """
-    check("sample_rate", sample_rate, Annotated[Count, Unit("Hz")])
-    return decode_wav(read_bytes(path), path, sample_rate)
-
-
-def read_bytes(path: Path | str) -> bytes:
-    """Read a file, with a plain error if that is not possible."""
-    try:
-        return Path(path).read_bytes()
-    except OSError as error:
-        raise InputError(
-            f"cannot read {path}: {error.strerror or error}; check the path and its permissions"
-        ) from error
-
-
-def decode_wav(content: bytes, path: Path | str, sample_rate: int) -> np.ndarray:
-    """Decode the content of a WAV as `read_wav` does; `path` is for messages."""
-    import soundfile
-
-    content = with_lengths(content, path)
-    try:
-        samples, rate = soundfile.read(io.BytesIO(content), dtype="float32", always_2d=True)
-    except (soundfile.SoundFileError, RuntimeError, TypeError) as error:
-        # The whole text begins with the object read from, which says nothing to a reader.
-        reason = str(getattr(error, "error_string", error)).rstrip(".")
-        raise InputError(
-            f"{path} is no readable WAV ({len(content)} bytes: {reason}); "
-            "convert it to PCM WAV or remove it"
-        ) from error
-    if not len(samples):
-        raise InputError(f"{path} has a WAV header but 0 samples; replace or remove it")
-    bad = np.count_nonzero(~np.isfinite(samples))
-    if bad:
-        raise InputError(
-            f"{path} must have finite samples, got {bad} NaN or infinite of {samples.size}; "
-            "replace or remove it"
-        )
-    mono = samples.mean(axis=1, dtype=np.float32) if samples.shape[1] > 1 else samples[:, 0]
-    check_samples(str(path), mono)
-    return _resample(np.ascontiguousarray(mono), rate, sample_rate)
-
-
-def check_samples(where: str, samples: np.ndarray) -> None:
-    """Reject samples (n,) that are not finite, or so large that their energy would not be."""
-    wrong = ~(np.abs(samples) < LARGEST_VALUE)
-    if wrong.any():
-        place = int(np.argmax(wrong))
-        raise InputError(
-            f"{where} must have finite samples below {LARGEST_VALUE:g} in size (full scale is 1), "
-            f"got {samples[place]} at sample {place}; replace or remove it"
-        )
-
-
-def _resample(samples: np.ndarray, rate: int, target: int) -> np.ndarray:
-    if rate == target:
-        return samples
-    import soxr
-
-    found = soxr.resample(samples, rate, target, quality="HQ")
-    resampled = np.zeros(math.ceil(len(samples) * (target / rate)), np.float32)
-    kept = found[: len(resampled)]
-    resampled[: len(kept)] = kept
-    return resampled
 
 
 class Chunk(NamedTuple):

@@ -1,4 +1,4 @@
-"""Recordings of your own: a folder with a folder of WAVs for each class.
+"""Recordings of your own: a folder with a folder of audio files for each class.
 
 ``DIR/yes/a.wav``, ``DIR/no/b.wav`` and so on, or the same in ``DIR/train``, ``DIR/validation`` and
 ``DIR/test``; see `folder_files`. Splits that the folder does not give are split off by the names
@@ -14,6 +14,7 @@ import numpy as np
 
 from mlgenn_delays.data.cache import files_hash
 from mlgenn_delays.data.dataset import Dataset, Item, RawFormat, Splits, as_item
+from mlgenn_delays.data.encode.audio import read_bytes
 from mlgenn_delays.data.encode.recordings import (
     RecordingOptions,
     cached_frames,
@@ -23,7 +24,7 @@ from mlgenn_delays.data.encode.recordings import (
     read_frames,
     recording_examples,
 )
-from mlgenn_delays.data.encode.wav import check_complete, read_bytes
+from mlgenn_delays.data.encode.wav import check_complete
 from mlgenn_delays.data.fields import (
     AsTuple,
     HeldOut,
@@ -32,7 +33,7 @@ from mlgenn_delays.data.fields import (
     check_streams_spikes,
     count_steps,
 )
-from mlgenn_delays.data.sets.folder_files import LabelledWav, Listing, list_folder
+from mlgenn_delays.data.sets.folder_files import LabelledFile, Listing, list_folder
 from mlgenn_delays.data.split import rows_by_split
 from mlgenn_delays.settings import refuse, says, settings
 
@@ -154,7 +155,7 @@ def _labels_and_rows(
     return labels, rows
 
 
-def _contents(recordings: tuple[LabelledWav, ...]) -> Iterator[tuple[str, bytes]]:
+def _contents(recordings: tuple[LabelledFile, ...]) -> Iterator[tuple[str, bytes]]:
     """Yield names and contents one by one, so that truncated files are known before any work."""
     for each in recordings:
         content = read_bytes(each.path)
@@ -163,7 +164,7 @@ def _contents(recordings: tuple[LabelledWav, ...]) -> Iterator[tuple[str, bytes]
 
 
 DATASET = Dataset(
-    "WAVs of your own, a folder with a folder of them for each class",
+    "recordings of your own, a folder of audio files for each class",
     FolderOptions,
     True,
     _load,

@@ -1,4 +1,4 @@
-"""The WAVs of a folder: which classes, splits and speakers they are of."""
+"""The recordings of a folder: which classes, splits and speakers they are of."""
 
 import re
 import unicodedata
@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from mlgenn_delays.data.dataset import SPLITS
+from mlgenn_delays.data.encode.audio import formats_in_words, is_recording
 from mlgenn_delays.data.split import NAMES, split_of
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.files import list_each, list_files, list_folders
@@ -16,12 +17,12 @@ from mlgenn_delays.untrusted import read_text, reason
 # Of Speech Commands: what of the recordings is in which split, the rest is for training.
 LISTS = {"validation": "validation_list.txt", "test": "testing_list.txt"}
 
-_FSDD = re.compile(r"\d_[^_]+_\d+\.wav", re.IGNORECASE | re.ASCII)
+_FSDD = re.compile(r"\d_[^_]+_\d+\.[^.]+", re.ASCII)
 
 
 @dataclass(frozen=True)
-class LabelledWav:
-    """A WAV of a folder, of the name that it has within that, with "/" between its parts.
+class LabelledFile:
+    """A recording of a folder, of the name that it has within that, with "/" between its parts.
 
     The split is "train" where the folder does not say; the speaker is empty where that is not
     asked for.
@@ -38,7 +39,7 @@ class LabelledWav:
 class Listing:
     """Recordings by split, class and name; classes by label; whether the folder says the splits."""
 
-    recordings: tuple[LabelledWav, ...]
+    recordings: tuple[LabelledFile, ...]
     classes: tuple[str, ...]
     divided: bool
 
@@ -49,7 +50,7 @@ def list_folder(folder: Path, classes: tuple[str, ...], group_by: str) -> Listin
     Hidden files and folders, and those with _ in front, are left out. Links to files and folders
     are followed, see `mlgenn_delays.files`.
     """
-    inner = _folders(folder, "the folder that has a folder of WAVs for each class")
+    inner = _folders(folder, "the folder that has a folder of recordings for each class")
     parts = {each: split for each in inner if (split := split_of(each.name)) and _is_split(each)}
     if parts:
         _check_parts(folder, inner, parts)
@@ -58,6 +59,7 @@ def list_folder(folder: Path, classes: tuple[str, ...], group_by: str) -> Listin
         found = {"train": inner}
     classes = _classes(folder, found, classes)
     recordings = _recordings(folder, found, classes, group_by)
+    _check_twice(recordings)
     _check_speakers(recordings, group_by)
     listed = {} if parts else _read_lists(folder)
     if listed:
@@ -76,8 +78,8 @@ def _folders(folder: Path, what: str) -> list[Path]:
 
 
 def _is_split(folder: Path) -> bool:
-    """Return whether a folder has folders in it and no WAV: a split, not a class called so."""
-    return bool(_folders(folder, "a folder")) and not list_files(folder, _is_wav, deep=False)
+    """Return whether a folder has folders and no recording: a split, not a class called so."""
+    return bool(_folders(folder, "a folder")) and not list_files(folder, is_recording, deep=False)
 
 
 def _check_parts(folder: Path, inner: list[Path], parts: dict[Path, str]) -> None:
@@ -117,7 +119,7 @@ def _classes(
         return wanted
     if len(names) < 2:
         raise InputError(
-            f"{folder} must have a folder of WAVs for each of at least two classes, got "
+            f"{folder} must have a folder of recordings for each of at least two classes, got "
             f"{f'only {names[0]}' if names else 'no folder'}{_hint(folder)}"
         )
     train = {each.name for each in found.get("train", [])}
@@ -131,17 +133,17 @@ def _classes(
 
 
 def _hint(folder: Path) -> str:
-    wavs = list_files(folder, _is_wav, deep=False)
-    if wavs and all(_FSDD.fullmatch(each.name) for each in wavs):
-        return "; its WAVs are named as those of FSDD: set data.dataset to 'fsdd'"
-    if wavs:
-        return f"; put {wavs[0].name} and the other WAVs into folders named after their classes"
+    files = list_files(folder, is_recording, deep=False)
+    if files and all(_FSDD.fullmatch(each.name) for each in files):
+        return "; its recordings are named as those of FSDD: set data.dataset to 'fsdd'"
+    if files:
+        return f"; put {files[0].name} and the others into folders named after their classes"
     return ""
 
 
 def _recordings(
     folder: Path, found: dict[str, list[Path]], classes: tuple[str, ...], group_by: str
-) -> list[LabelledWav]:
+) -> list[LabelledFile]:
     by_split = {split: {each.name: each for each in found.get(split, [])} for split in SPLITS}
     places = [
         (split, label, by_name[label])
@@ -149,23 +151,37 @@ def _recordings(
         for label in classes
         if label in by_name
     ]
-    wavs = list_each([place for _, _, place in places], _is_wav, hidden="._")
+    files = list_each([place for _, _, place in places], is_recording, hidden="._")
     recordings = []
     for split, label, place in places:
-        if not wavs[place]:
+        if not files[place]:
             raise InputError(
-                f"{place} must have WAVs, got none; remove the folder, or name the classes to use "
-                "in data.classes"
+                f"{place} must have recordings ({formats_in_words()}), got {_others(place)}; "
+                "convert them, remove the folder, or name the classes to use in data.classes"
             )
-        for path in wavs[place]:
+        for path in files[place]:
             speaker = _speaker(group_by, path.relative_to(place).as_posix())
             name = path.relative_to(folder).as_posix()
-            recordings.append(LabelledWav(path, name, split, label, speaker))
+            recordings.append(LabelledFile(path, name, split, label, speaker))
     return recordings
 
 
-def _is_wav(name: str) -> bool:
-    return name.lower().endswith(".wav")
+def _others(place: Path) -> str:
+    """Say which files a folder without recordings has."""
+    kinds = sorted({each.suffix or each.name for each in list_files(place)})
+    return f"only {_some(kinds)}" if kinds else "none"
+
+
+def _check_twice(recordings: list[LabelledFile]) -> None:
+    """Reject a recording in two formats, which could lie in two splits."""
+    seen: dict[str, str] = {}
+    for each in recordings:
+        other = seen.setdefault(str(PurePosixPath(each.name).with_suffix("")), each.name)
+        if other != each.name:
+            raise InputError(
+                f"recordings must have names of their own, got {other} and {each.name}, which "
+                "differ by their format alone; remove one of them"
+            )
 
 
 def _read_lists(folder: Path) -> dict[str, str]:
@@ -195,7 +211,7 @@ def _plain(name: str) -> str:
 
 
 def _check_listed(
-    folder: Path, listed: dict[str, str], recordings: list[LabelledWav], classes: tuple[str, ...]
+    folder: Path, listed: dict[str, str], recordings: list[LabelledFile], classes: tuple[str, ...]
 ) -> None:
     """Reject lists that name recordings which are not there: those meant would be trained on."""
     known = {_plain(each.name) for each in recordings}
@@ -229,7 +245,7 @@ def _speaker(pattern: str, within: str) -> str:
     return (match[1] or "") if match else ""
 
 
-def _check_speakers(recordings: list[LabelledWav], pattern: str) -> None:
+def _check_speakers(recordings: list[LabelledFile], pattern: str) -> None:
     wrong = [each.name for each in recordings if pattern and not each.speaker]
     if wrong:
         raise InputError(

@@ -1,4 +1,4 @@
-"""Free Spoken Digit Dataset: a folder of WAVs named ``{digit}_{speaker}_{take}.wav``.
+"""Free Spoken Digit Dataset: a folder of recordings named ``{digit}_{speaker}_{take}.wav``.
 
 Takes 0-4 are the test split, 5-9 validation, the rest training.
 """
@@ -23,6 +23,7 @@ from mlgenn_delays.data.dataset import (
     Splits,
     as_item,
 )
+from mlgenn_delays.data.encode.audio import is_recording, read_bytes
 from mlgenn_delays.data.encode.base import Encoder
 from mlgenn_delays.data.encode.rate import RateEncoder
 from mlgenn_delays.data.encode.recordings import (
@@ -34,7 +35,6 @@ from mlgenn_delays.data.encode.recordings import (
     frame_currents,
     recording_examples,
 )
-from mlgenn_delays.data.encode.wav import read_bytes
 from mlgenn_delays.data.fields import count_steps
 from mlgenn_delays.data.types import CurrentData, SpikeData
 from mlgenn_delays.errors import InputError
@@ -43,7 +43,7 @@ from mlgenn_delays.settings import settings
 
 LABEL_NAMES = tuple("0123456789")
 
-_PATTERN = re.compile(r"(\d+)_([^_]+)_(\d+)\.wav", re.IGNORECASE | re.ASCII)
+_PATTERN = re.compile(r"(\d+)_([^_]+)_(\d+)\.[^.]+", re.ASCII)
 
 
 @settings
@@ -52,7 +52,7 @@ class FsddOptions(RecordingOptions):
 
 
 class SpokenDigit(NamedTuple):
-    """A WAV of the set, in the order in which examples are sorted."""
+    """A recording of the set, in the order in which examples are sorted."""
 
     digit: int
     speaker: str
@@ -77,7 +77,7 @@ def load_fsdd(
     """Load the recordings of a folder as spikes.
 
     Arguments:
-        folder: Folder of WAVs, or one with `recordings` in it; other files are ignored.
+        folder: Folder of recordings, or one with `recordings` in it; other files are ignored.
         encoder: How frames become spikes; `RateEncoder` by default.
         mel: How recordings become frames.
         duration: Length of a trial [ms]; recordings are cut, or padded with silence.
@@ -175,8 +175,8 @@ def load_fsdd_frames(
 
 
 def list_fsdd(folder: Path | str) -> list[SpokenDigit]:
-    """List the recordings of a folder, sorted by digit, speaker and take; see `list_wavs`."""
-    parsed = [(path, _parsed(path)) for path in list_wavs(Path(folder))]
+    """List the recordings of a folder, sorted by digit, speaker and take; see `list_recordings`."""
+    parsed = [(path, _parsed(path)) for path in list_recordings(Path(folder))]
     _refuse(
         [path for path, each in parsed if each is None],
         "must be named {digit}_{speaker}_{take}.wav (such as 7_jackson_12.wav)",
@@ -192,21 +192,21 @@ def list_fsdd(folder: Path | str) -> list[SpokenDigit]:
     return found
 
 
-def list_wavs(folder: Path) -> list[Path]:
-    """List the WAVs of a folder, whatever their names.
+def list_recordings(folder: Path) -> list[Path]:
+    """List the recordings of a folder, whatever their names.
 
     If none is there, a folder `recordings` has them, as in the published archive and as `data
     prepare` leaves it.
     """
     if not folder.exists():
-        raise InputError(f"folder {folder} does not exist; give the folder of the FSDD WAVs")
+        raise InputError(f"folder {folder} does not exist; give the folder of the FSDD recordings")
     if not folder.is_dir():
-        raise InputError(f"{folder} must be a folder of FSDD WAVs, got a file")
-    paths = _wavs(folder) or _wavs(folder / "recordings")
+        raise InputError(f"{folder} must be a folder of FSDD recordings, got a file")
+    paths = _recordings(folder) or _recordings(folder / "recordings")
     if not paths:
         raise InputError(
-            f"{folder} must have WAVs named {{digit}}_{{speaker}}_{{take}}.wav, in it or in a "
-            "folder recordings, got none"
+            f"{folder} must have recordings named {{digit}}_{{speaker}}_{{take}}.wav, in it or in "
+            "a folder recordings, got none"
         )
     return paths
 
@@ -227,11 +227,11 @@ def _parsed(path: Path) -> SpokenDigit | None:
     return match and SpokenDigit(int(match[1]), match[2], int(match[3]), path)
 
 
-def _wavs(folder: Path) -> list[Path]:
-    """Return the WAVs directly in a folder; names with a dot in front are no recordings."""
+def _recordings(folder: Path) -> list[Path]:
+    """Return the recordings directly in a folder; names with a dot in front are no recordings."""
     if not folder.is_dir():
         return []
-    return list_files(folder, lambda name: name.lower().endswith(".wav"), deep=False)
+    return list_files(folder, is_recording, deep=False)
 
 
 def _refuse(offenders: list[Path], demand: str) -> None:
@@ -240,7 +240,8 @@ def _refuse(offenders: list[Path], demand: str) -> None:
         names = ", ".join(path.name for path in offenders[:3])
         more = f" and {len(offenders) - 3} more" if len(offenders) > 3 else ""
         raise InputError(
-            f"WAVs in {offenders[0].parent} {demand}, got {names}{more}; rename or remove them"
+            f"recordings in {offenders[0].parent} {demand}, got {names}{more}; rename or "
+            "remove them"
         )
 
 
@@ -284,7 +285,7 @@ def _load(folder: Path | None, options: FsddOptions, dt: float, cache: bool) -> 
 def _items(folder: Path | None, options: FsddOptions, dt: float) -> Iterator[Item]:
     assert folder is not None
     found: list[SpokenDigit] = []
-    for path in list_wavs(folder):
+    for path in list_recordings(folder):
         try:
             found.append(parse_name(path))
         except InputError as error:
@@ -306,7 +307,7 @@ def _refuse_again(path: Path) -> Example:
 
 
 DATASET = Dataset(
-    "Free Spoken Digit Dataset, a folder of WAVs",
+    "Free Spoken Digit Dataset, a folder of recordings",
     FsddOptions,
     True,
     _load,

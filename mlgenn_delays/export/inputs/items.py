@@ -14,7 +14,12 @@ import numpy as np
 
 from mlgenn_delays.data.arrays import check_raster, check_size, check_start, rows_at_once
 from mlgenn_delays.data.dataset import RawFormat
-from mlgenn_delays.data.encode.wav import check_samples
+from mlgenn_delays.data.encode.audio import (
+    MOST_SAMPLES,
+    check_samples,
+    formats_in_words,
+    suffixes,
+)
 from mlgenn_delays.data.events import event_columns, event_losses, event_spikes, event_steps
 from mlgenn_delays.data.losses import Losses
 from mlgenn_delays.data.registry import (
@@ -29,7 +34,7 @@ from mlgenn_delays.errors import InputError
 from mlgenn_delays.export.artifact import About
 from mlgenn_delays.settings import Count, PositiveTime, check
 
-ARRAYS, WAVS, EVENTS = (".npy", ".npz"), (".wav",), (".h5", ".hdf5")
+ARRAYS, EVENTS = (".npy", ".npz"), (".h5", ".hdf5")
 
 
 @dataclass(frozen=True)
@@ -93,8 +98,17 @@ class InputSpec:
     @property
     def suffixes(self) -> tuple[str, ...]:
         """What the names of files that it can read end with."""
-        wavs = WAVS if self.kind == "recording" else ()
-        return (*wavs, *ARRAYS, *(() if self.currents and not self.counts else EVENTS))
+        return (*(suffixes() if self.kind == "recording" else ()), *self._of_arrays)
+
+    @property
+    def files_in_words(self) -> str:
+        """The same in words, without the rare formats of recordings."""
+        arrays = ", ".join(self._of_arrays)
+        return f"{arrays}, {formats_in_words()}" if self.kind == "recording" else arrays
+
+    @property
+    def _of_arrays(self) -> tuple[str, ...]:
+        return (*ARRAYS, *(() if self.currents and not self.counts else EVENTS))
 
     @property
     def rows(self) -> str:
@@ -157,7 +171,6 @@ class Item:
 
 _ENCODE = "the network takes spikes: encode the values as in its training data"
 MOST_EXAMPLES = 10**6  # of one array or file
-MOST_SAMPLES = 2**24  # of a recording: half an hour at 8000 Hz, whose spectrum takes 0.4 GB
 _PCM = {"int8": (0, 2**7), "uint8": (2**7, 2**7), "int16": (0, 2**15), "int32": (0, 2**31)}
 
 

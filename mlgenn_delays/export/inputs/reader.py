@@ -7,7 +7,6 @@ is ever run: arrays of objects are rejected.
 import os
 import stat
 from collections.abc import Iterable, Iterator, Sequence
-from io import BytesIO
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import numpy as np
 
 from mlgenn_delays import npy
 from mlgenn_delays.data.arrays import LAYOUTS
+from mlgenn_delays.data.encode.audio import is_recording, read_recording
 from mlgenn_delays.data.losses import Losses
 from mlgenn_delays.data.types import (
     Batch,
@@ -28,8 +28,6 @@ from mlgenn_delays.data.types import (
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.export.inputs.items import (
     EVENTS,
-    MOST_SAMPLES,
-    WAVS,
     InputSpec,
     Item,
     ItemKind,
@@ -50,7 +48,8 @@ class Reader(InputSpec):
     Whatever the input, examples longer than a trial are cut, and shorter ones padded with
     silence. With C the channels of the network, an input may be:
 
-    - a WAV, of any rate and channels, for a model trained on recordings: encoded as in training.
+    - a recording (WAV, FLAC, OGG, MP3 or another that libsndfile reads), of any rate and
+      channels, for a model trained on recordings: encoded as in training.
     - An array, or a ``.npy`` with one:
 
       - for a model trained on recordings, (n,) samples at the sample rate of its data, floating
@@ -92,7 +91,7 @@ class Reader(InputSpec):
         found: list[Path] = []
         for path in map(Path, paths):
             if stat.S_ISDIR(_stat(path).st_mode):
-                found += _folder(path, self.suffixes)
+                found += self._folder(path)
             else:
                 self._check_suffix(path)
                 found.append(path)
@@ -107,18 +106,35 @@ class Reader(InputSpec):
         size = check_file(path)
         self._check_suffix(path)
         suffix = path.suffix.lower()
-        if suffix in WAVS:
+        if is_recording(path.name):
             assert self.sample_rate is not None
-            samples = read_recording(path, size, self.sample_rate)
+            if size > MOST_BYTES:
+                raise InputError(
+                    f"{path} must have at most {MOST_BYTES} bytes, got {size}; "
+                    "cut it into shorter recordings"
+                )
+            samples = read_recording(path, self.sample_rate)
             return [recording_item(self, str(path), samples)]
         if suffix == ".npy":
             return array_items(self, str(path), _map_npy(path))
         return hdf5_events(self, path) if suffix in EVENTS else self._npz(path)
 
+    def _folder(self, folder: Path) -> list[Path]:
+        there = list_files(folder)
+        found = [each for each in there if each.name.lower().endswith(self.suffixes)]
+        if not found:
+            others = sorted({each.suffix or each.name for each in there})
+            got = f"only {', '.join(others[:5])}" if others else "none"
+            raise InputError(
+                f"{folder} must have files ending with {self.files_in_words} for this model, "
+                f"got {got}; give a folder of the kind of data that the model was trained on"
+            )
+        return found
+
     def _check_suffix(self, path: Path) -> None:
         if not path.name.lower().endswith(self.suffixes):
             raise InputError(
-                f"{path} must end with {', '.join(self.suffixes)} for this model, got "
+                f"{path} must end with {self.files_in_words} for this model, got "
                 f"{path.suffix or 'no suffix'!r}; convert it, or give data of the kind that the "
                 "model was trained on"
             )
@@ -283,20 +299,6 @@ def check_file(path: Path) -> int:
     return found.st_size
 
 
-def read_recording(path: Path, size: int, sample_rate: int) -> np.ndarray:
-    """Read a WAV as (n,) float32 samples at a rate, see `mlgenn_delays.data.read_wav`."""
-    from mlgenn_delays.data.encode.wav import decode_wav, read_bytes, with_lengths
-
-    if size > MOST_BYTES:
-        raise InputError(
-            f"{path} must have at most {MOST_BYTES} bytes, got {size}; "
-            "cut it into shorter recordings"
-        )
-    content = with_lengths(read_bytes(path), path)
-    _check_length(content, path, sample_rate)
-    return decode_wav(content, path, sample_rate)
-
-
 def _map_npy(path: Path) -> np.ndarray:
     try:
         return npy.map_npy(path)
@@ -304,41 +306,11 @@ def _map_npy(path: Path) -> np.ndarray:
         raise _unreadable(path, error) from error
 
 
-def _check_length(content: bytes, path: Path, sample_rate: int) -> None:
-    """Reject recordings whose samples would not fit into memory."""
-    import soundfile
-
-    try:
-        info = soundfile.info(BytesIO(content))
-    except (soundfile.SoundFileError, RuntimeError, TypeError):
-        return  # `decode_wav` says what is wrong
-    n = info.frames * max(1.0, sample_rate / max(1, info.samplerate))
-    if n > MOST_SAMPLES or info.frames * info.channels > 8 * MOST_SAMPLES:
-        raise InputError(
-            f"{path} must have at most {MOST_SAMPLES} samples at {sample_rate} Hz, got "
-            f"{info.frames} of {info.channels} channels at {info.samplerate} Hz; "
-            "cut it into shorter recordings"
-        )
-
-
 def _stat(path: Path) -> os.stat_result:
     try:
         return path.stat()
     except (OSError, ValueError) as error:
         raise _unreadable(path, error) from error
-
-
-def _folder(folder: Path, suffixes: Sequence[str]) -> list[Path]:
-    there = list_files(folder)
-    found = [each for each in there if each.name.lower().endswith(tuple(suffixes))]
-    if not found:
-        others = sorted({each.suffix or each.name for each in there})
-        got = f"only {', '.join(others[:5])}" if others else "none"
-        raise InputError(
-            f"{folder} must have files ending with {', '.join(suffixes)} for this model, "
-            f"got {got}; give a folder of the kind of data that the model was trained on"
-        )
-    return found
 
 
 def _unreadable(path: Path, error: Exception) -> InputError:
