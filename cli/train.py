@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
 DEFAULT_RECIPE = "digits"
 GRACE = 2.0  # seconds
+FEW_STEPS = 500  # of the optimiser; below, most recipes are still learning
 COMPILING = "compiling kernels, which are kept for later runs"
 NOTHING_YET = "interrupted before a run directory was made; run the same command again"
 
@@ -123,6 +124,7 @@ class TrainingJob:
     run: "Callable[[], RunDirectory]"
     fresh: bool
     initial: "InitialWeights | None" = None  # those found on the data
+    chosen: str = ""  # what was chosen by the data, in words
 
 
 def run_training(options: TrainOptions) -> dict[str, Any] | None:
@@ -188,11 +190,14 @@ def _all_ending(ranks: "Ranks") -> Iterator[None]:
 
 
 def _lead(job: TrainingJob, trainer: "Trainer", options: TrainOptions) -> dict[str, Any]:
+    if job.chosen:
+        say(f"data: {job.chosen}", err=True)
     tell_losses(job.splits)
     if job.initial is not None:
         say(f"initial weights: {job.initial}", err=True)
     trainer.run = job.run()
     if job.fresh:
+        _hint_at_few_steps(job)
         keep_test(trainer.run, job.splits)
     history = trainer.fit(job.splits["train"], job.splits.get("validation"), resume=options.resume)
     if not job.fresh:
@@ -206,6 +211,19 @@ def _lead(job: TrainingJob, trainer: "Trainer", options: TrainOptions) -> dict[s
         "splits": measured,
         "lost": losses_by_split(job.splits),
     }
+
+
+def _hint_at_few_steps(job: TrainingJob) -> None:
+    """Say on stderr that a training has few optimiser steps, and which settings give more."""
+    learning = job.recipe.learning
+    batches = -(-len(job.splits["train"]) // learning.batch_size)
+    steps = learning.epochs * batches
+    if steps < FEW_STEPS:
+        say(
+            f"hint: {steps:,} optimiser steps ({learning.epochs} epochs of {batches} batches) are "
+            "few; a smaller learning.batch_size or more learning.epochs give more",
+            err=True,
+        )
 
 
 def _follow(job: TrainingJob, trainer: "Trainer", options: TrainOptions) -> None:
@@ -223,7 +241,8 @@ def _follow(job: TrainingJob, trainer: "Trainer", options: TrainOptions) -> None
 
 def new_job(options: TrainOptions) -> TrainingJob:
     """Check a new training."""
-    from mlgenn_delays.recipe import dump, load_recipe
+    from mlgenn_delays.data.encode.recordings import chosen_in_words
+    from mlgenn_delays.recipe import dump, load_recipe, with_duration
     from mlgenn_delays.runs.directory import RunDirectory
     from mlgenn_delays.runs.files import check_free
 
@@ -237,6 +256,9 @@ def new_job(options: TrainOptions) -> TrainingJob:
         check_overrides(options.settings(), rewired=recipe.rewiring.rule != "none")
     init = None if options.init is None else Path(options.init).read_bytes()
     splits = _load(recipe, options.data)
+    train = splits["train"]
+    chosen = chosen_in_words(recipe.data.parsed, train.n_steps * train.dt)
+    recipe = with_duration(recipe, train.n_steps * train.dt)
     fresh = _build(recipe, splits)
     if network is not None:
         check_fits(network, fresh, str(options.init), dale=recipe.signs() == "dale")
@@ -253,6 +275,7 @@ def new_job(options: TrainOptions) -> TrainingJob:
         lambda: RunDirectory.create(path, dump(recipe), notes, init),
         fresh=True,
         initial=initial,
+        chosen=chosen,
     )
 
 
@@ -288,7 +311,7 @@ def resumed_job(options: TrainOptions) -> TrainingJob:
 
 
 def _check_same(options: TrainOptions, run: "Run") -> None:
-    from mlgenn_delays.recipe import differences, dump, load_recipe, parse_recipe
+    from mlgenn_delays.recipe import differences, dump, load_recipe, parse_recipe, with_duration
 
     if options.recipe is not None:
         wanted = load_recipe(options.recipe, options.settings())
@@ -296,6 +319,7 @@ def _check_same(options: TrainOptions, run: "Run") -> None:
         return
     else:
         wanted = parse_recipe(dump(run.recipe), run.source, options.settings())
+    wanted = with_duration(wanted, run.recipe.data.options.get("duration", 0.0))
     changed = differences(run.recipe, wanted)
     if wanted.name != run.recipe.name:  # of another recipe, nothing else is worth saying
         changed = [each for each in changed if each.startswith("name: ")]

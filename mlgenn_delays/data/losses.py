@@ -127,7 +127,11 @@ class Losses:
         """
         found, n = self.shares(trial), len(self)
         noun = "events" if self._has_events else "time"
-        cut, merged = found["cut"] > MUCH, found["merged"] > MUCH
+        merged = found["merged"] > MUCH
+        # Half a step: that much of a trial may be rounded away.
+        n_cut = 0 if self._has_events else int((self.lengths > trial + dt / 2).sum())
+        many = n_cut > MUCH * n and n > 1 and not trained
+        cut = many or found["cut"] > MUCH
         empty = found["empty"] > MUCH * n
         longest = float(self.lengths.max(initial=0.0))
         # In data of another unit all may be in the first steps, and yet nothing merged or cut.
@@ -135,8 +139,10 @@ class Losses:
             _FEW_STEPS * dt if trained else max(_FEW_STEPS * dt, _PART * trial)
         )
         said = [
+            f"{n_cut:,} of {n:,} examples are longer than the trial of {trial:g} ms and cut, "
+            f"{percent(found['cut'])} of the time" * many,
             f"{percent(found['cut'])} of the {noun} {'are' if noun == 'events' else 'is'} cut, "
-            f"after the end of the trial of {trial:g} ms" * cut,
+            f"after the end of the trial of {trial:g} ms" * (cut and not many),
             f"{percent(found['merged'])} of the events are merged, for a channel spikes at most "
             f"once per step of {dt:g} ms" * merged,
             f"all events are within {_number(longest)} ms of the trial of {trial:g} ms" * crowded,

@@ -17,6 +17,7 @@ from mlgenn_delays.recipe.load import (
     parse_recipe,
     recipe_names,
     settings,
+    with_duration,
 )
 from mlgenn_delays.recipe.schema import Recipe
 
@@ -36,4 +37,5 @@ __all__ = [
     "parse_recipe",
     "recipe_names",
     "settings",
+    "with_duration",
 ]

@@ -18,7 +18,7 @@ SMALL = ["--set", "network.layers.0.size=4", "--set", "learning.batch_size=256"]
 
 
 # How lines begin that may come before an error.
-REPORTED = ("data: ", "warning: ", COMPILING)
+REPORTED = ("data: ", "hint: ", "warning: ", COMPILING)
 
 
 def call(*arguments: object):

@@ -141,12 +141,29 @@ def test_a_duration_meant_as_seconds(tmp_path: Path) -> None:
     words = write_words(tmp_path / "words", takes=1)
     _, found = checked("folder", words, "--set", "duration=1")
     (text,) = found["warnings"]
-    assert "99.0 % of the time is cut, after the end of the trial of 1 ms" in text
+    assert "20 of 20 examples are longer than the trial of 1 ms and cut, 99.0 % of" in text
     assert "if 1 was meant as seconds, set data.duration = 1000" in text
     _, found = checked("folder", words, "--set", "duration=70")
     assert found["warnings"][0].endswith("set data.duration = 100 to keep all")
     words_, found = checked("folder", words, "--set", "duration=90")
-    assert not found["warnings"] and "10.0 % of the time cut (after the end" in words_
+    assert "20 of 20 examples are longer than the trial of 90 ms" in found["warnings"][0]
+    assert "10.0 % of the time cut (after the end" in words_
+
+
+@pytest.mark.parametrize(("n_long", "warned"), [(4, False), (5, True)])
+def test_more_than_a_fifth_of_the_recordings_are_cut(
+    tmp_path: Path, n_long: int, warned: bool
+) -> None:
+    """However little of the time that is."""
+    words = write_words(tmp_path / "words", takes=1)
+    for path in sorted(words.rglob("*.wav"))[:n_long]:
+        write_wav(path, 440, 0.12)
+    whole = ["--set", "validation=0", "--set", "test=0"]
+    _, found = checked("folder", words, "--set", "duration=110", *whole)
+    text = f"{n_long} of 20 examples are longer than the trial of 110 ms and cut"
+    assert bool(found["warnings"]) == warned
+    for warning in found["warnings"]:
+        assert text in warning and warning.endswith("set data.duration = 120 to keep all")
 
 
 @pytest.mark.parametrize("stream", ["false", "true"])
@@ -158,7 +175,7 @@ def test_it_is_known_from_the_cache_as_well(tmp_path: Path, stream: str) -> None
     for run in ("one", "two"):
         options = ["--data", words, "--out", tmp_path / run, "--set", f"data.stream={stream}"]
         result = call("train", recipe, *options, "--json")
-        assert "of the time is cut, after the end of the trial of 50 ms" in result.stderr
+        assert "longer than the trial of 50 ms and cut, 50.0 % of the time" in result.stderr
         lost.append(parsed(result)["lost"])
     assert lost[0] == lost[1] and lost[0]["train"]["cut"] == pytest.approx(0.5)
 

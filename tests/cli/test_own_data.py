@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from mlgenn_delays.recipe import load_recipe, parse_recipe
+from mlgenn_delays.runs.run import Run
 from tests.cli.helpers import call, parsed, refused
 from tests.data.own_helpers import (
     examples,
@@ -88,6 +89,40 @@ def test_words_are_learned_and_told_apart(tmp_path: Path) -> None:
         (answer,) = infer(tmp_path, run, write_wav(tmp_path / f"{word}.wav", pitch))
         assert answer["label"] == word and len(answer["probabilities"]) == 2
         (tmp_path / "bundle.safetensors").unlink()
+
+
+def test_a_duration_that_was_chosen_stays_that_of_the_run(tmp_path: Path) -> None:
+    """Whatever the lengths of other data: in evaluation, inference and where training resumes."""
+    data, run = write_words(tmp_path / "data", takes=1), tmp_path / "run"
+    recipe = write_recipe(tmp_path, "words")
+    recipe.write_text(recipe.read_text().replace("duration = 1000.0", ""))
+    result = call("train", recipe, "--data", data, "--out", run, "--epochs", 1)
+    assert "data: trials last 100 ms, so that 95 % of the training recordings" in result.stderr
+    kept = Run(run)
+    assert kept.recipe.data.options["duration"] == 100 and kept.task().n_steps == 100
+    long = write_words(tmp_path / "long", takes=1)
+    for path in long.rglob("*.wav"):
+        write_wav(path, 500, 0.3)
+    found = parsed(call("evaluate", run, "--data", long, "--json"))
+    assert found["lost"]["test"]["cut"] == pytest.approx(2 / 3)
+    (answer,) = infer(tmp_path, run, write_wav(tmp_path / "new.wav", 310, 0.4))
+    assert answer["cut"] == 0.75
+    resumed = call("train", recipe, "--data", data, "--out", run, "--epochs", 1, "--resume")
+    assert resumed.exit_code == 0, resumed.output
+    longer = ["--set", "data.duration=110", "--epochs", 1]
+    text = refused("train", recipe, "--data", data, "--out", run, "--resume", *longer)
+    assert "data.duration: 100.0, 110" in text
+
+
+def test_few_optimiser_steps_are_hinted_at(tmp_path: Path) -> None:
+    data, recipe = write_words(tmp_path / "data", takes=1), write_recipe(tmp_path, "words")
+    n = word_sizes(data, speakers=True)["train"]
+    for epochs, hinted in ((2, True), (-(-500 // n), False)):
+        options = ["--epochs", epochs, "--set", "learning.batch_size=1"]
+        options += ["--set", "data.duration=20", "--out", tmp_path / str(epochs)]
+        result = call("train", recipe, "--data", data, *options)
+        text = f"hint: {2 * n} optimiser steps (2 epochs of {n} batches) are few; a smaller "
+        assert (text in result.stderr) == hinted and ("hint: " in result.stderr) == hinted
 
 
 def test_arrays(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from mlgenn_delays.data.encode.recordings import (
     encode_recordings,
     frames_as_currents,
 )
-from mlgenn_delays.data.registry import load_dataset
+from mlgenn_delays.data.registry import data_items, load_dataset
 from mlgenn_delays.data.types import CurrentData, SpikeData, StreamedSpikes
 from mlgenn_delays.errors import InputError
 from tests.data.own_helpers import word_sizes, write_wav, write_words
@@ -364,3 +364,31 @@ def test_formats_that_cannot_be_read_are_named(tmp_path: Path) -> None:
         path.rename(path.with_suffix(".m4a"))
     with pytest.raises(InputError, match=r"no must have recordings .*got only \.m4a; convert"):
         load_dataset("folder", tmp_path, SHORT)
+
+
+def write_lengths(folder: Path, label: str, lengths: list[int]) -> None:
+    """Write recordings of so many ms."""
+    for number, length in enumerate(lengths):
+        write_wav(folder / label / f"{number}.wav", 440, length / 1000)
+
+
+def test_a_duration_is_chosen_by_the_training_recordings(tmp_path: Path) -> None:
+    write_lengths(tmp_path / "train", "no", [100] * 10 + [150] * 9)
+    write_lengths(tmp_path / "train", "yes", [130] * 20 + [900])
+    for split in ("validation", "test"):
+        for label in ("no", "yes"):
+            write_lengths(tmp_path / split, label, [400, 500])
+    for dt, expected in ((1.0, 150), (10.0, 15), (4.0, 38), (0.7, 215)):
+        splits = load_dataset("folder", tmp_path, {"encoding": "currents"}, dt=dt, cache=False)
+        # 39 of 40 are whole; with one of 20 more that were cut, it would be less than 95 %.
+        assert {data.n_steps for data in splits.values()} == {expected}, dt
+        assert expected * dt >= 150 > (expected - 1) * dt
+    (tmp_path / "train" / "no" / "long.wav").write_bytes(b"")
+    items = [each for each in data_items("folder", tmp_path, {}) if not each.problem]
+    assert len(items) == 48 and {each.batch.n_steps for each in items if each.batch} == {150}
+
+
+def test_a_duration_is_chosen_by_all_where_none_is_trained_on(tmp_path: Path) -> None:
+    for label in ("no", "yes"):
+        write_lengths(tmp_path / "test", label, [100, 260])
+    assert load_dataset("folder", tmp_path, {})["test"].n_steps == 260

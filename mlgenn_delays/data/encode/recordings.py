@@ -1,5 +1,6 @@
 """Recordings as spikes or as currents, for every data set of sound."""
 
+import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
@@ -12,7 +13,7 @@ import numpy as np
 from mlgenn_delays.data.blocks import Blocks
 from mlgenn_delays.data.cache import cache_key, cached_arrays
 from mlgenn_delays.data.dataset import Example, Space
-from mlgenn_delays.data.encode.audio import read_recording
+from mlgenn_delays.data.encode.audio import read_recording, recording_length
 from mlgenn_delays.data.encode.base import (
     ENCODER_VERSION,
     ENCODERS,
@@ -29,9 +30,17 @@ from mlgenn_delays.data.losses import Losses
 from mlgenn_delays.data.types import Batch, CurrentBatch, CurrentData, SpikeBatch
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.machine import in_threads
-from mlgenn_delays.settings import refuse, says, settings
+from mlgenn_delays.settings import Time, refuse, says, settings
 
 _TASK = 8  # recordings that a thread takes at once
+HELD_WHOLE = 0.95  # share of the training recordings that a trial holds whole, if it is chosen
+ChosenLength = Annotated[
+    Time,
+    says(
+        "Length of a trial; 0 for one that holds 95 % of the training recordings whole, which the "
+        "run's recipe then says."
+    ),
+]
 
 
 @settings
@@ -81,6 +90,37 @@ class RecordingOptions:
         return self.encoder.n_channels(self.mel.n_bands) if spikes else self.mel.n_bands
 
 
+def chosen_steps(paths: Sequence[Path], dt: float) -> int:
+    """Return the fewest steps of dt [ms] that hold `HELD_WHOLE` of some recordings whole.
+
+    Damaged ones do not count; reading them says what is wrong.
+    """
+
+    def length(path: Path) -> float:
+        try:
+            return recording_length(path)
+        except InputError:
+            return math.nan
+
+    lengths = np.array(list(in_threads(length, paths, _TASK)), np.float64)
+    sound = lengths[np.isfinite(lengths)]
+    if not len(sound):
+        return 1
+    longest = float(np.quantile(sound, HELD_WHOLE, method="inverted_cdf"))
+    # A length that is whole steps but for rounding is no step longer.
+    return count_steps(dt * max(1, math.ceil(longest / dt - 1e-6)), dt)
+
+
+def chosen_in_words(options: Any, trial: float) -> str:
+    """Say that trials of so many ms were chosen, empty if the options say how long they are."""
+    if not isinstance(options, RecordingOptions) or options.duration:
+        return ""
+    return (
+        f"trials last {trial:g} ms, so that {100 * HELD_WHOLE:g} % of the training recordings are "
+        "whole; set data.duration for another length"
+    )
+
+
 def encode_recordings(
     options: RecordingOptions, recordings: Sequence[np.ndarray], dt: float, n_steps: int
 ) -> Batch:
@@ -99,13 +139,13 @@ def encode_recordings(
 
 
 def recording_examples(
-    paths: Sequence[Path], options: RecordingOptions, dt: float
+    paths: Sequence[Path], options: RecordingOptions, dt: float, n_steps: int
 ) -> Iterator[Callable[[], Example]]:
     """Return a function per file, in their order, that gives it alone, as loading encodes it.
 
     The function of a damaged one raises its `InputError`.
     """
-    rate, n_steps = options.mel.sample_rate, count_steps(options.duration, dt)
+    rate = options.mel.sample_rate
     mel_transform(options.mel)  # made once, and not by several threads
 
     def example(path: Path) -> Callable[[], Example]:

@@ -14,6 +14,7 @@ from typing import Any, Literal
 import numpy as np
 
 from mlgenn_delays.data.dataset import SPLITS, Item
+from mlgenn_delays.data.encode.recordings import chosen_in_words
 from mlgenn_delays.data.losses import Losses, warnings_of
 from mlgenn_delays.data.registry import (
     data_items,
@@ -224,6 +225,8 @@ def inspect(
             meter.advance()
     shape = dataset_shape(name, parsed)
     look.end(shape[1] if shape else None)
+    if chosen := chosen_in_words(parsed, report.trial_ms):
+        report.notes.insert(0, chosen)
     return report
 
 

@@ -16,8 +16,10 @@ from mlgenn_delays.data.cache import files_hash
 from mlgenn_delays.data.dataset import Dataset, Item, RawFormat, Splits, as_item
 from mlgenn_delays.data.encode.audio import read_bytes
 from mlgenn_delays.data.encode.recordings import (
+    ChosenLength,
     RecordingOptions,
     cached_frames,
+    chosen_steps,
     encode_recordings,
     frame_blocks,
     frame_currents,
@@ -42,6 +44,7 @@ from mlgenn_delays.settings import refuse, says, settings
 class FolderOptions(RecordingOptions):
     """Options of a folder of recordings."""
 
+    duration: ChosenLength = 0.0
     validation: Annotated[
         HeldOut, says("Share of the recordings kept for validation where no files say which.")
     ] = 0.1
@@ -87,9 +90,9 @@ class FolderOptions(RecordingOptions):
 
 def _load(folder: Path | None, options: FolderOptions, dt: float, cache: bool) -> Splits:
     assert folder is not None
-    n_steps = count_steps(options.duration, dt)
     found = list_folder(folder, options.classes, options.group_by)
     labels, rows = _labels_and_rows(found, options)
+    n_steps = _n_steps(found, rows, options, dt)
     files = files_hash(_contents(found.recordings)) if cache else ""
     mel, classes = options.mel, found.classes
     paths = [each.path for each in found.recordings]
@@ -131,7 +134,8 @@ def _items(folder: Path | None, options: FolderOptions, dt: float) -> Iterator[I
     found = list_folder(folder, options.classes, options.group_by)
     labels, rows = _labels_and_rows(found, options)
     order = [(split, row) for split, some in rows.items() for row in some]
-    reads = recording_examples([found.recordings[row].path for _, row in order], options, dt)
+    paths = [found.recordings[row].path for _, row in order]
+    reads = recording_examples(paths, options, dt, _n_steps(found, rows, options, dt))
     for (split, row), read in zip(order, reads, strict=True):
         each = found.recordings[row]
         yield as_item(split, each.name, int(labels[row]), each.label, read)
@@ -153,6 +157,14 @@ def _labels_and_rows(
         label_names=found.classes,
     )
     return labels, rows
+
+
+def _n_steps(found: Listing, rows: dict[str, np.ndarray], options: FolderOptions, dt: float) -> int:
+    """Return T, chosen by the training recordings (by all, without any) if it is not given."""
+    if options.duration:
+        return count_steps(options.duration, dt)
+    train = rows.get("train", np.arange(len(found.recordings)))
+    return chosen_steps([found.recordings[row].path for row in train.tolist()], dt)
 
 
 def _contents(recordings: tuple[LabelledFile, ...]) -> Iterator[tuple[str, bytes]]:

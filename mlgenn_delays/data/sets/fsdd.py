@@ -292,7 +292,8 @@ def _items(folder: Path | None, options: FsddOptions, dt: float) -> Iterator[Ite
             yield Item("", path.name, problem=str(error))
     found.sort(key=lambda each: (SPLITS.index(each.split), each))
     counts = Counter(each[:3] for each in found)
-    reads = recording_examples([each.path for each in found], options, dt)
+    n_steps = count_steps(options.duration, dt)
+    reads = recording_examples([each.path for each in found], options, dt, n_steps)
     for each, read in zip(found, reads, strict=True):
         if counts[each[:3]] > 1:
             read = partial(_refuse_again, each.path)
