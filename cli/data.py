@@ -1,5 +1,6 @@
 """delaysnn data."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -52,6 +53,12 @@ def prepare(dataset: str, folder: str | None) -> None:
 @click.option(
     "--out", metavar="PICTURE", help="Draw examples of different classes into a .png or .svg file."
 )
+@click.option(
+    "--baseline",
+    "with_baseline",
+    is_flag=True,
+    help="Of recordings: say what logistic regression reaches on the same splits.",
+)
 @JSON
 def check(
     dataset: str,
@@ -59,12 +66,14 @@ def check(
     overrides: tuple[str, ...],
     dt: float,
     out: str | None,
+    with_baseline: bool,
     as_json: bool,
 ) -> None:
     """Look at every example of DATASET in DIR: what there is, and what is damaged.
 
     Exit code 1 if an example or file is damaged; all of them are found, not just the first.
     """
+    from mlgenn_delays.data.baseline import check_has_baseline, measure_baseline
     from mlgenn_delays.data.inspect.picture import check_picture, draw
     from mlgenn_delays.data.inspect.report import inspect
     from mlgenn_delays.errors import WorkError
@@ -74,14 +83,22 @@ def check(
 
     if out is not None:
         check_picture(Path(out))
-    report = inspect(dataset, folder, options_of(overrides), dt=dt)
+    if with_baseline:
+        check_has_baseline(dataset)
+    options = options_of(overrides)
+    report = inspect(dataset, folder, options, dt=dt)
+    found = None
+    if with_baseline and folder is not None and not report.damaged.count:
+        found = measure_baseline(dataset, folder, options, dt=dt)
     drawn = out is not None and bool(report.pictured)
     if drawn:
         draw(report, Path(str(out)))
     if as_json:
-        say_json(report.as_dict() | {"picture": out if drawn else None})
+        baseline = {"baseline": None if found is None else asdict(found)}
+        say_json(report.as_dict() | {"picture": out if drawn else None} | baseline)
     else:
-        show_check(report, out if drawn else None)
+        none = "none: there must be two classes to train on, and other splits" * with_baseline
+        show_check(report, out if drawn else None, none if found is None else str(found))
     if report.damaged.count:
         raise WorkError(
             f"{report.damaged.count:,} damaged in {folder}, as listed; replace or remove them: "

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 # Those of engines.base and engines.genn.checks, which take long to import.
 ENGINES = ("cpu", "genn")
 BACKENDS = ("single_threaded_cpu", "cuda")
+FEW_STEPS = 500  # of the optimiser; with fewer, recipes of a few hundred recordings still learn
 
 DATA = click.option(
     "--data",
@@ -204,6 +205,19 @@ def environment(
     )
 
 
+def baseline_of(recipe: "Recipe", folder: str | None) -> dict[str, Any]:
+    """What environment.json notes of the baseline, empty where examples are no recordings."""
+    from mlgenn_delays.data.registry import dataset
+
+    if folder is None or dataset(recipe.data.dataset).recordings is None:
+        return {}
+    from mlgenn_delays.data import measure_baseline
+
+    data, dt = recipe.data, recipe.network.dt
+    found = measure_baseline(data.dataset, folder, data.options, dt=dt)
+    return {} if found is None else {"baseline": asdict(found)}
+
+
 def tell_losses(splits: Mapping[str, "Data"]) -> None:
     """Say on stderr what was cut, merged or empty in data that were loaded, if anything was."""
     from mlgenn_delays.data.losses import Losses
@@ -215,6 +229,19 @@ def tell_losses(splits: Mapping[str, "Data"]) -> None:
         said = Losses.together(lost.values()).sentence(data.n_steps * data.dt)
         if said:
             say(f"data: {said}", err=True)
+
+
+def tell_few_steps(recipe: "Recipe", n: int) -> None:
+    """Say on stderr that n training examples make few optimiser steps, and what gives more."""
+    learning = recipe.learning
+    batches = -(-n // learning.batch_size)
+    steps = learning.epochs * batches
+    if steps < FEW_STEPS:
+        say(
+            f"hint: {steps:,} optimiser steps ({learning.epochs} epochs of {batches} batches) are "
+            "few; a smaller learning.batch_size or more learning.epochs give more",
+            err=True,
+        )
 
 
 def losses_by_split(splits: Mapping[str, "Data"]) -> dict[str, dict[str, Any]]:

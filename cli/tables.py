@@ -67,6 +67,10 @@ def show_training(result: dict[str, Any]) -> None:
     say(f"{result['recipe']}: best epoch {best} of {result['epochs']}")
     if result["splits"]:
         out.print(_splits(result["splits"]))
+    if result["baseline"] is not None:
+        from mlgenn_delays.data.baseline import Baseline
+
+        say(f"baseline: {Baseline(**result['baseline'])}")
     say(f"run:  {result['run']}")
     split = next((f" --split {name}" for name in result["splits"]), " --split train")
     option = "" if "test" in result["splits"] else split
@@ -198,7 +202,7 @@ def _show_activity(found: dict[str, Any]) -> None:
 MOST_LABELS = 40
 
 
-def show_check(report: "Report", picture: str | None) -> None:
+def show_check(report: "Report", picture: str | None, baseline: str = "") -> None:
     """Print what was found."""
     where = f" in {report.folder}" if report.folder is not None else ""
     _line(
@@ -222,6 +226,8 @@ def show_check(report: "Report", picture: str | None) -> None:
     _things("empty", report.empty, "{split} {name}")
     _duplicates(report)
     _things("damaged", report.damaged, "{split} {name}: {reason}")
+    if baseline:
+        _line("baseline", baseline)
     if picture is not None:
         _line("picture", picture)
 

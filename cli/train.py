@@ -4,7 +4,7 @@ import shlex
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from time import sleep, strftime
 from typing import TYPE_CHECKING, Any
@@ -23,11 +23,13 @@ from .options import (
     ENGINES,
     JSON,
     THREADS,
+    baseline_of,
     check_backend,
     environment,
     keep_test,
     losses_by_split,
     needed_split,
+    tell_few_steps,
     tell_losses,
 )
 
@@ -43,7 +45,6 @@ if TYPE_CHECKING:
 
 DEFAULT_RECIPE = "digits"
 GRACE = 2.0  # seconds
-FEW_STEPS = 500  # of the optimiser; below, most recipes are still learning
 COMPILING = "compiling kernels, which are kept for later runs"
 NOTHING_YET = "interrupted before a run directory was made; run the same command again"
 
@@ -190,6 +191,9 @@ def _all_ending(ranks: "Ranks") -> Iterator[None]:
 
 
 def _lead(job: TrainingJob, trainer: "Trainer", options: TrainOptions) -> dict[str, Any]:
+    from mlgenn_delays.data.baseline import Baseline
+    from mlgenn_delays.runs.run import Run
+
     if job.chosen:
         say(f"data: {job.chosen}", err=True)
     tell_losses(job.splits)
@@ -197,8 +201,11 @@ def _lead(job: TrainingJob, trainer: "Trainer", options: TrainOptions) -> dict[s
         say(f"initial weights: {job.initial}", err=True)
     trainer.run = job.run()
     if job.fresh:
-        _hint_at_few_steps(job)
+        tell_few_steps(job.recipe, len(job.splits["train"]))
         keep_test(trainer.run, job.splits)
+    baseline = Run(trainer.run.path).validated("baseline", Baseline)
+    if baseline is not None:
+        say(f"baseline: {baseline}", err=True)
     history = trainer.fit(job.splits["train"], job.splits.get("validation"), resume=options.resume)
     if not job.fresh:
         keep_test(trainer.run, job.splits)
@@ -209,21 +216,9 @@ def _lead(job: TrainingJob, trainer: "Trainer", options: TrainOptions) -> dict[s
         "epochs": len(history.rows),
         "best_epoch": history.best_epoch,
         "splits": measured,
+        "baseline": None if baseline is None else asdict(baseline),
         "lost": losses_by_split(job.splits),
     }
-
-
-def _hint_at_few_steps(job: TrainingJob) -> None:
-    """Say on stderr that a training has few optimiser steps, and which settings give more."""
-    learning = job.recipe.learning
-    batches = -(-len(job.splits["train"]) // learning.batch_size)
-    steps = learning.epochs * batches
-    if steps < FEW_STEPS:
-        say(
-            f"hint: {steps:,} optimiser steps ({learning.epochs} epochs of {batches} batches) are "
-            "few; a smaller learning.batch_size or more learning.epochs give more",
-            err=True,
-        )
 
 
 def _follow(job: TrainingJob, trainer: "Trainer", options: TrainOptions) -> None:
@@ -258,7 +253,7 @@ def new_job(options: TrainOptions) -> TrainingJob:
     splits = _load(recipe, options.data)
     train = splits["train"]
     chosen = chosen_in_words(recipe.data.parsed, train.n_steps * train.dt)
-    recipe = with_duration(recipe, train.n_steps * train.dt)
+    recipe, folder = with_duration(recipe, train.n_steps * train.dt), options.data
     fresh = _build(recipe, splits)
     if network is not None:
         check_fits(network, fresh, str(options.init), dale=recipe.signs() == "dale")
@@ -272,7 +267,7 @@ def new_job(options: TrainOptions) -> TrainingJob:
         fresh if network is None else network,
         options.data,
         path,
-        lambda: RunDirectory.create(path, dump(recipe), notes, init),
+        lambda: RunDirectory.create(path, dump(recipe), notes | baseline_of(recipe, folder), init),
         fresh=True,
         initial=initial,
         chosen=chosen,

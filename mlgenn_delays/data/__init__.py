@@ -4,6 +4,7 @@ from mlgenn_delays import lazily
 
 _HOME = {
     "Augment": "augment.augment",
+    "Baseline": "baseline",
     "Batch": "types",
     "CurrentBatch": "types",
     "CurrentData": "types",
@@ -29,6 +30,7 @@ _HOME = {
     "load_rawhd": "sets.rawhd",
     "load_shd": "sets.shd",
     "load_ssc": "sets.ssc",
+    "measure_baseline": "baseline",
     "options_table": "registry",
     "parse_options": "registry",
     "read_recording": "encode.audio",

@@ -66,6 +66,29 @@ class RawFormat:
 
 
 @dataclass(frozen=True)
+class Recordings:
+    """The N recordings of a data set before any is read.
+
+    Attributes:
+        paths: Where they are.
+        names: What they are called.
+        labels: (N,) int64, their classes.
+        label_names: Name of each class.
+        rows: Numbers of the recordings of each split, splits without any left out.
+        n_steps: T, length of a trial.
+        groups: Whose each one is, None where that is not asked for.
+    """
+
+    paths: Sequence[Path]
+    names: Sequence[str]
+    labels: np.ndarray
+    label_names: tuple[str, ...]
+    rows: Mapping[str, np.ndarray]
+    n_steps: int
+    groups: Sequence[str] | None = None
+
+
+@dataclass(frozen=True)
 class Item:
     """One example as `delaysnn data check` looks at it, or why it cannot be used.
 
@@ -137,6 +160,8 @@ class Dataset:
             ones with their problem; it raises InputError only where there is nothing to look at
             (no such folder, no files). None where they are those of ``load``, whose first problem
             then hides all others from `delaysnn data check`.
+        recordings: Function of (folder, options, dt [ms]) that lists the recordings, for a
+            baseline; None where examples are no recordings.
 
     Raises:
         InputError: Neither ``load`` nor ``items`` is given.
@@ -149,6 +174,7 @@ class Dataset:
     shape: Callable[[Any], tuple[int, int] | None]
     raw: RawFormat | None = None
     items: Callable[[Path | None, Any, float], Iterator[Item]] | None = None
+    recordings: Callable[[Path, Any, float], Recordings] | None = None
 
     def __post_init__(self) -> None:
         if self.load is None and self.items is None:

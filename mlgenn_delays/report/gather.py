@@ -8,6 +8,7 @@ from typing import Any
 from mlgenn_delays.analysis.analyse import analyse
 from mlgenn_delays.analysis.figures import pictures as analysis_pictures
 from mlgenn_delays.analysis.style import Picture
+from mlgenn_delays.data.baseline import Baseline
 from mlgenn_delays.data.dataset import Splits
 from mlgenn_delays.errors import InputError, printable
 from mlgenn_delays.network import Network
@@ -48,6 +49,7 @@ class RunContent:
     network: Network  # of the best epoch
     environment: dict[str, Any]  # content of environment.json
     initial: InitialWeights | None  # what it notes of weights that were found on the data
+    baseline: Baseline | None  # that of its recordings, None where there is none
     scores: dict[str, float]  # the metric of the best epoch's network, by split
     predictions: Predictions | None = None  # None without data
     analysis: Sequence[Picture] = ()
@@ -100,6 +102,7 @@ def gather(
     """Gather what a report tells of a run; tell is called before what takes long."""
     history = run.history()
     initial = run.validated("initial_weights", InitialWeights)
+    baseline = run.validated("baseline", Baseline)
     network = Network.load(run.directory.network_path("best"))
     scores: dict[str, float] = {}
     measured = history.score()
@@ -147,6 +150,7 @@ def gather(
         network,
         run.environment(),
         initial,
+        baseline,
         scores,
         predictions,
         pictures,

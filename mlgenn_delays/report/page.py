@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 # Of environment.json: folders, and what the report says elsewhere.
-_PRIVATE = ("data", "init", "initial_weights", "task", "seed")
+_PRIVATE = ("baseline", "data", "init", "initial_weights", "task", "seed")
 _PAGE, _STYLE, _SCRIPT = "page.html", "page.css", "page.js"
 
 PIXELS = 96  # of a page, per inch

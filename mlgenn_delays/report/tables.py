@@ -89,6 +89,13 @@ def tiles(run: RunContent) -> list[dict[str, str]]:
 
 
 def _of(run: RunContent, split: str) -> str:
+    """Say how many examples a score is of, and what the baseline reaches on them."""
+    known = {} if run.baseline is None else run.baseline.accuracy
+    baseline = f"baseline {run.history.metric.text(known[split])}" if split in known else ""
+    return ", ".join(filter(None, (_n_examples(run, split), baseline)))
+
+
+def _n_examples(run: RunContent, split: str) -> str:
     if run.predictions is not None and run.predictions.split == split:
         return f"of {run.predictions.evaluation.n:,}"
     examples = (run.environment.get("task") or {}).get("examples") or {}

@@ -114,6 +114,42 @@ def test_a_duration_that_was_chosen_stays_that_of_the_run(tmp_path: Path) -> Non
     assert "data.duration: 100.0, 110" in text
 
 
+def test_a_baseline_stands_beside_the_result(tmp_path: Path) -> None:
+    """The same of the check and the training, before and after it resumes, and in the report."""
+    data, run = write_words(tmp_path / "data", takes=1), tmp_path / "run"
+    recipe = write_recipe(tmp_path, "words")
+    group_by = load_recipe(recipe).data.options["group_by"]
+    options = ["--set", f"group_by='{group_by}'", "--set", "duration=100"]
+    checked = call("data", "check", "folder", data, "--baseline", *options)
+    text = "100.0 % of validation, 100.0 % of test (logistic regression on pooled mel frames)"
+    assert f"baseline    {text}" in checked.stdout
+    baseline = parsed(call("data", "check", "folder", data, "--baseline", "--json", *options))[
+        "baseline"
+    ]
+    result = train(recipe, data, run, "--set", "data.duration=100")
+    assert result["baseline"] == baseline == Run(run).noted("baseline")
+    assert baseline["accuracy"] == {"validation": 1.0, "test": 1.0}
+    assert baseline["examples"] == word_sizes(data, speakers=True)["train"]
+    resumed = call("train", "--data", data, "--out", run, "--resume")
+    assert f"baseline: {text}" in resumed.stdout and f"baseline: {text}" in resumed.stderr
+    page = tmp_path / "report.html"
+    assert call("report", run, "--out", page).exit_code == 0
+    assert page.read_text().count("baseline 100.00 %") == 2
+
+
+def test_no_baseline(tmp_path: Path) -> None:
+    text = refused("data", "check", "digits", "--baseline")
+    assert "a baseline must be of recordings, such as those of dataset 'folder', got" in text
+    words = write_words(tmp_path, takes=1)
+    (words / "no" / "ann_0.wav").write_bytes(b"")
+    found = call("data", "check", "folder", words, "--baseline", "--json")
+    assert found.exit_code == 1 and '"baseline": null' in found.stdout
+    (words / "no" / "ann_0.wav").unlink()
+    options = ["--set", "validation=0", "--set", "test=0"]
+    found = call("data", "check", "folder", words, "--baseline", *options)
+    assert "baseline    none: there must be two classes to train on, and" in found.stdout
+
+
 def test_few_optimiser_steps_are_hinted_at(tmp_path: Path) -> None:
     data, recipe = write_words(tmp_path / "data", takes=1), write_recipe(tmp_path, "words")
     n = word_sizes(data, speakers=True)["train"]

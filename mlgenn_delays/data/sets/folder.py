@@ -13,7 +13,7 @@ from typing import Annotated
 import numpy as np
 
 from mlgenn_delays.data.cache import files_hash
-from mlgenn_delays.data.dataset import Dataset, Item, RawFormat, Splits, as_item
+from mlgenn_delays.data.dataset import Dataset, Item, RawFormat, Recordings, Splits, as_item
 from mlgenn_delays.data.encode.audio import read_bytes
 from mlgenn_delays.data.encode.recordings import (
     ChosenLength,
@@ -35,7 +35,7 @@ from mlgenn_delays.data.fields import (
     check_streams_spikes,
     count_steps,
 )
-from mlgenn_delays.data.sets.folder_files import LabelledFile, Listing, list_folder
+from mlgenn_delays.data.sets.folder_files import list_folder
 from mlgenn_delays.data.split import rows_by_split
 from mlgenn_delays.settings import refuse, says, settings
 
@@ -90,26 +90,22 @@ class FolderOptions(RecordingOptions):
 
 def _load(folder: Path | None, options: FolderOptions, dt: float, cache: bool) -> Splits:
     assert folder is not None
-    found = list_folder(folder, options.classes, options.group_by)
-    labels, rows = _labels_and_rows(found, options)
-    n_steps = _n_steps(found, rows, options, dt)
-    files = files_hash(_contents(found.recordings)) if cache else ""
-    mel, classes = options.mel, found.classes
-    paths = [each.path for each in found.recordings]
-    names = tuple(each.name for each in found.recordings)
+    found = _recordings(folder, options, dt)
+    files = files_hash(_contents(found)) if cache else ""
+    paths, n_steps, mel = found.paths, found.n_steps, options.mel
     if options.encoding == "currents":
         frames = cached_frames("folder-mel", paths, files, mel)
         return {
             split: frame_currents(
                 [frames[row] for row in some],
-                labels[some],
-                tuple(names[row] for row in some),
-                classes,
+                found.labels[some],
+                tuple(found.names[row] for row in some),
+                found.label_names,
                 options,
                 dt=dt,
                 n_steps=n_steps,
             )
-            for split, some in rows.items()
+            for split, some in found.rows.items()
         }
 
     def some_frames(first: int, end: int) -> list[np.ndarray]:
@@ -125,54 +121,58 @@ def _load(folder: Path | None, options: FolderOptions, dt: float, cache: bool) -
         n_steps=n_steps,
         depends={"files": files} if files else None,
     )
-    whole = blocks.split(labels, dt=dt, label_names=classes, names=names, stream=options.stream)
-    return {split: whole.take(some) for split, some in rows.items()}
+    whole = blocks.split(
+        found.labels,
+        dt=dt,
+        label_names=found.label_names,
+        names=tuple(found.names),
+        stream=options.stream,
+    )
+    return {split: whole.take(some) for split, some in found.rows.items()}
 
 
 def _items(folder: Path | None, options: FolderOptions, dt: float) -> Iterator[Item]:
     assert folder is not None
-    found = list_folder(folder, options.classes, options.group_by)
-    labels, rows = _labels_and_rows(found, options)
-    order = [(split, row) for split, some in rows.items() for row in some]
-    paths = [found.recordings[row].path for _, row in order]
-    reads = recording_examples(paths, options, dt, _n_steps(found, rows, options, dt))
+    found = _recordings(folder, options, dt)
+    order = [(split, row) for split, some in found.rows.items() for row in some.tolist()]
+    reads = recording_examples([found.paths[row] for _, row in order], options, dt, found.n_steps)
     for (split, row), read in zip(order, reads, strict=True):
-        each = found.recordings[row]
-        yield as_item(split, each.name, int(labels[row]), each.label, read)
+        label = int(found.labels[row])
+        yield as_item(split, found.names[row], label, found.label_names[label], read)
 
 
-def _labels_and_rows(
-    found: Listing, options: FolderOptions
-) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Return the classes (N,) of all recordings, and the numbers of those in each split."""
-    labels = np.array([found.classes.index(each.label) for each in found.recordings], np.int64)
+def _recordings(folder: Path, options: FolderOptions, dt: float) -> Recordings:
+    """List the recordings, with the length of a trial that is given or chosen by them."""
+    listed = list_folder(folder, options.classes, options.group_by)
+    files, classes = listed.recordings, listed.classes
+    labels = np.array([classes.index(each.label) for each in files], np.int64)
+    names = [each.name for each in files]
+    groups = [each.speaker for each in files] if options.group_by else None
     rows = rows_by_split(
-        np.array([each.split for each in found.recordings]),
+        np.array([each.split for each in files]),
         labels,
-        names=[each.name for each in found.recordings],
-        divided=found.divided,
+        names=names,
+        divided=listed.divided,
         validation=options.validation,
         test=options.test,
-        groups=[each.speaker for each in found.recordings] if options.group_by else None,
-        label_names=found.classes,
+        groups=groups,
+        label_names=classes,
     )
-    return labels, rows
-
-
-def _n_steps(found: Listing, rows: dict[str, np.ndarray], options: FolderOptions, dt: float) -> int:
-    """Return T, chosen by the training recordings (by all, without any) if it is not given."""
+    paths = [each.path for each in files]
     if options.duration:
-        return count_steps(options.duration, dt)
-    train = rows.get("train", np.arange(len(found.recordings)))
-    return chosen_steps([found.recordings[row].path for row in train.tolist()], dt)
+        n_steps = count_steps(options.duration, dt)
+    else:  # where none is trained on, all have a say
+        chosen = rows.get("train", np.arange(len(files)))
+        n_steps = chosen_steps([paths[row] for row in chosen.tolist()], dt)
+    return Recordings(paths, names, labels, classes, rows, n_steps, groups)
 
 
-def _contents(recordings: tuple[LabelledFile, ...]) -> Iterator[tuple[str, bytes]]:
+def _contents(found: Recordings) -> Iterator[tuple[str, bytes]]:
     """Yield names and contents one by one, so that truncated files are known before any work."""
-    for each in recordings:
-        content = read_bytes(each.path)
-        check_complete(content, each.path)
-        yield each.name, content
+    for name, path in zip(found.names, found.paths, strict=True):
+        content = read_bytes(path)
+        check_complete(content, path)
+        yield name, content
 
 
 DATASET = Dataset(
@@ -183,4 +183,5 @@ DATASET = Dataset(
     lambda options: None,
     RawFormat("recording", encode_recordings),
     _items,
+    _recordings,
 )

@@ -20,6 +20,7 @@ from mlgenn_delays.data.dataset import (
     Example,
     Item,
     RawFormat,
+    Recordings,
     Splits,
     as_item,
 )
@@ -300,6 +301,20 @@ def _items(folder: Path | None, options: FsddOptions, dt: float) -> Iterator[Ite
         yield as_item(each.split, each.path.name, each.digit, str(each.digit), read)
 
 
+def _listed(folder: Path, options: FsddOptions, dt: float) -> Recordings:
+    found = list_fsdd(folder)
+    splits = np.array([each.split for each in found])
+    rows = {split: np.flatnonzero(splits == split) for split in SPLITS if split in splits}
+    return Recordings(
+        [each.path for each in found],
+        _names(found),
+        _labels(found),
+        LABEL_NAMES,
+        rows,
+        count_steps(options.duration, dt),
+    )
+
+
 def _refuse_again(path: Path) -> Example:
     raise InputError(
         f"{path} must have a digit, speaker and take of its own, got those of "
@@ -315,4 +330,5 @@ DATASET = Dataset(
     lambda options: (options.n_channels, len(LABEL_NAMES)),
     RawFormat("recording", encode_recordings),
     _items,
+    _listed,
 )
