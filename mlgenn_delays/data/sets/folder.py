@@ -17,6 +17,7 @@ from mlgenn_delays.data.dataset import Dataset, Item, RawFormat, Splits, as_item
 from mlgenn_delays.data.encode.recordings import (
     RecordingOptions,
     cached_frames,
+    cochlea_blocks,
     encode_recordings,
     frame_blocks,
     frame_currents,
@@ -111,16 +112,20 @@ def _load(folder: Path | None, options: FolderOptions, dt: float, cache: bool) -
     def some_frames(first: int, end: int) -> list[np.ndarray]:
         return read_frames(paths[first:end], mel)
 
-    blocks = frame_blocks(
-        "folder",
-        len(paths),
-        some_frames,
-        options.encoder,
-        mel,
-        dt=dt,
-        n_steps=n_steps,
-        depends={"files": files} if files else None,
-    )
+    depends: dict[str, object] | None = {"files": files} if files else None
+    if options.encoding == "cochlea":
+        blocks = cochlea_blocks("folder", paths, dt=dt, n_steps=n_steps, depends=depends)
+    else:
+        blocks = frame_blocks(
+            "folder",
+            len(paths),
+            some_frames,
+            options.encoder,
+            mel,
+            dt=dt,
+            n_steps=n_steps,
+            depends=depends,
+        )
     whole = blocks.split(labels, dt=dt, label_names=classes, names=names, stream=options.stream)
     return {split: whole.take(some) for split, some in rows.items()}
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from mlgenn_delays.data.arrays import check_raster, check_size, check_start, rows_at_once
 from mlgenn_delays.data.dataset import RawFormat
+from mlgenn_delays.data.encode.cochlea import N_CHANNELS
 from mlgenn_delays.data.encode.wav import check_samples
 from mlgenn_delays.data.events import event_columns, event_losses, event_spikes, event_steps
 from mlgenn_delays.data.losses import Losses
@@ -24,7 +25,6 @@ from mlgenn_delays.data.registry import (
 )
 from mlgenn_delays.data.sets.npz import NpzOptions
 from mlgenn_delays.data.sets.shd import CochleaOptions
-from mlgenn_delays.data.sets.shd_files import N_CHANNELS
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.export.artifact import About
 from mlgenn_delays.settings import Count, PositiveTime, check

@@ -50,7 +50,8 @@ class Reader(InputSpec):
     Whatever the input, examples longer than a trial are cut, and shorter ones padded with
     silence. With C the channels of the network, an input may be:
 
-    - a WAV, of any rate and channels, for a model trained on recordings: encoded as in training.
+    - a WAV, of any rate and channels, for a model trained on recordings: encoded as in training;
+      for one of SHD or SSC, by the cochlea that made these.
     - An array, or a ``.npy`` with one:
 
       - for a model trained on recordings, (n,) samples at the sample rate of its data, floating
