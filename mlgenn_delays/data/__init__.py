@@ -18,6 +18,7 @@ _HOME = {
     "SpikeData": "types",
     "StreamedSpikes": "types",
     "check_kind": "augment.augment",
+    "cochlea_spikes": "encode.cochlea",
     "dataset_encoding": "registry",
     "dataset_shape": "registry",
     "encode_frames": "encode.base",

@@ -126,7 +126,7 @@ def dataset_encoding(name: str, options: Any = None) -> str:
     Raises:
         InputError: Unknown data set or bad options.
     """
-    return _parsed(name, options).encoding
+    return "currents" if _parsed(name, options).encoding == "currents" else "spikes"
 
 
 def unsplit_options(name: str, options: Mapping[str, Any]) -> dict[str, Any]:

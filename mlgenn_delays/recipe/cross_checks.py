@@ -260,5 +260,8 @@ def _others(recipe: "Recipe") -> Found:
     augmentation = recipe.augmentation
     if not (augmentation.shift or augmentation.mask_channels):
         yield "augmentation.group", "augmentation.shift = 0 and augmentation.mask_channels = 0"
-    if "encoder" in recipe.data.options and recipe.data.encoding == "currents":
-        yield "data.encoder", "data.encoding = 'currents'"
+    encoding = recipe.data.encoding
+    if "encoder" in recipe.data.options and encoding != "spikes":
+        yield "data.encoder", f"data.encoding = {encoding!r}"
+    if "mel" in recipe.data.options and encoding == "cochlea":
+        yield "data.mel", f"data.encoding = {encoding!r}"
