@@ -123,6 +123,7 @@ class TrainingJob:
     run: "Callable[[], RunDirectory]"
     fresh: bool
     initial: "InitialWeights | None" = None  # those found on the data
+    length: str = ""  # epochs and batch size that follow the number of examples
 
 
 def run_training(options: TrainOptions) -> dict[str, Any] | None:
@@ -189,6 +190,8 @@ def _all_ending(ranks: "Ranks") -> Iterator[None]:
 
 def _lead(job: TrainingJob, trainer: "Trainer", options: TrainOptions) -> dict[str, Any]:
     tell_losses(job.splits)
+    if job.length:
+        say(job.length, err=True)
     if job.initial is not None:
         say(f"initial weights: {job.initial}", err=True)
     trainer.run = job.run()
@@ -223,7 +226,7 @@ def _follow(job: TrainingJob, trainer: "Trainer", options: TrainOptions) -> None
 
 def new_job(options: TrainOptions) -> TrainingJob:
     """Check a new training."""
-    from mlgenn_delays.recipe import dump, load_recipe
+    from mlgenn_delays.recipe import dump, fitted, load_recipe
     from mlgenn_delays.runs.directory import RunDirectory
     from mlgenn_delays.runs.files import check_free
 
@@ -237,6 +240,7 @@ def new_job(options: TrainOptions) -> TrainingJob:
         check_overrides(options.settings(), rewired=recipe.rewiring.rule != "none")
     init = None if options.init is None else Path(options.init).read_bytes()
     splits = _load(recipe, options.data)
+    asked, recipe = recipe, fitted(recipe, len(splits["train"]))
     fresh = _build(recipe, splits)
     if network is not None:
         check_fits(network, fresh, str(options.init), dale=recipe.signs() == "dale")
@@ -253,6 +257,17 @@ def new_job(options: TrainOptions) -> TrainingJob:
         lambda: RunDirectory.create(path, dump(recipe), notes, init),
         fresh=True,
         initial=initial,
+        length=_length(recipe, splits["train"]) if recipe != asked else "",
+    )
+
+
+def _length(recipe: "Recipe", train: "Data") -> str:
+    """Say what the number of examples made of epochs and batch size."""
+    learning = recipe.learning
+    steps = learning.epochs * -(-len(train) // learning.batch_size)
+    return (
+        f"{len(train)} training examples: batches of {learning.batch_size}, "
+        f"{learning.epochs} epochs, {steps} optimiser steps"
     )
 
 
@@ -288,7 +303,7 @@ def resumed_job(options: TrainOptions) -> TrainingJob:
 
 
 def _check_same(options: TrainOptions, run: "Run") -> None:
-    from mlgenn_delays.recipe import differences, dump, load_recipe, parse_recipe
+    from mlgenn_delays.recipe import differences, dump, fitted_like, load_recipe, parse_recipe
 
     if options.recipe is not None:
         wanted = load_recipe(options.recipe, options.settings())
@@ -296,7 +311,7 @@ def _check_same(options: TrainOptions, run: "Run") -> None:
         return
     else:
         wanted = parse_recipe(dump(run.recipe), run.source, options.settings())
-    changed = differences(run.recipe, wanted)
+    changed = differences(run.recipe, fitted_like(wanted, run.recipe))
     if wanted.name != run.recipe.name:  # of another recipe, nothing else is worth saying
         changed = [each for each in changed if each.startswith("name: ")]
     if changed:

@@ -19,6 +19,7 @@ from mlgenn_delays.recipe.load import (
     settings,
 )
 from mlgenn_delays.recipe.schema import Recipe
+from mlgenn_delays.recipe.training_length import fitted, fitted_like
 
 __all__ = [
     "Recipe",
@@ -30,6 +31,8 @@ __all__ = [
     "data_shape",
     "differences",
     "dump",
+    "fitted",
+    "fitted_like",
     "load_data",
     "load_recipe",
     "load_whole",

@@ -233,13 +233,13 @@ def uncommit(folder: Path) -> None:
 
 def _is_of(text: str, recipe: "Recipe", folder: Path) -> bool:
     """Whether a text is the given recipe, false if it is damaged; rejects other settings."""
-    from mlgenn_delays.recipe import differences, parse_recipe
+    from mlgenn_delays.recipe import differences, fitted_like, parse_recipe
 
     try:
         found = parse_recipe(text, str(folder))
     except InputError:
         return False
-    changed = differences(found, recipe)
+    changed = differences(found, fitted_like(recipe, found))
     if changed:
         raise InputError(
             f"a point that is there must have the settings of the sweep: {folder} differs "
