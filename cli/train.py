@@ -266,7 +266,7 @@ def _length(recipe: "Recipe", train: "Data") -> str:
     learning = recipe.learning
     steps = learning.epochs * -(-len(train) // learning.batch_size)
     return (
-        f"{len(train)} training examples: batches of {learning.batch_size}, "
+        f"data: {len(train)} training examples: batches of {learning.batch_size}, "
         f"{learning.epochs} epochs, {steps} optimiser steps"
     )
 

@@ -239,7 +239,7 @@ class Learning(Section):
         description=f"Examples per batch; 0 for a {BATCHES_AT_LEAST}th of the training examples, "
         f"rounded down to a power of two within {BATCH[0]}..{BATCH[1]}.",
     )
-    steps: Count = Field(2000, description="Optimiser steps that epochs = 0 aims at.")
+    steps: Count = Field(1500, description="Optimiser steps that epochs = 0 aims at.")
     learning_rate: NonNegative = Field(
         1e-3, description="Learning rate of the weights; 0 keeps them as they start."
     )

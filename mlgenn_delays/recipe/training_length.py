@@ -32,8 +32,8 @@ def epochs_for(steps: int, examples: int, batch_size: int) -> int:
 
     Example:
         >>> from mlgenn_delays.recipe.training_length import epochs_for
-        >>> epochs_for(2000, examples=2400, batch_size=32)
-        27
+        >>> epochs_for(1500, examples=2400, batch_size=32)
+        20
     """
     return _within(EPOCHS, math.ceil(steps / math.ceil(examples / batch_size)))
 
@@ -49,7 +49,7 @@ def fitted(recipe: "Recipe", examples: int) -> "Recipe":
         >>> from mlgenn_delays.recipe import fitted, load_recipe
         >>> learning = fitted(load_recipe("words"), examples=2400).learning
         >>> learning.epochs, learning.batch_size
-        (63, 32)
+        (20, 32)
     """
     learning = recipe.learning
     batch_size = learning.batch_size or batch_size_for(examples)
