@@ -125,7 +125,7 @@ class TrainingJob:
     run: "Callable[[], RunDirectory]"
     fresh: bool
     initial: "InitialWeights | None" = None  # those found on the data
-    chosen: str = ""  # what was chosen by the data, in words
+    chosen: tuple[str, ...] = ()  # what was chosen by the data, in words
 
 
 def run_training(options: TrainOptions) -> dict[str, Any] | None:
@@ -194,8 +194,8 @@ def _lead(job: TrainingJob, trainer: "Trainer", options: TrainOptions) -> dict[s
     from mlgenn_delays.data.baseline import Baseline
     from mlgenn_delays.runs.run import Run
 
-    if job.chosen:
-        say(f"data: {job.chosen}", err=True)
+    for each in job.chosen:
+        say(f"data: {each}", err=True)
     tell_losses(job.splits)
     if job.initial is not None:
         say(f"initial weights: {job.initial}", err=True)
@@ -237,7 +237,7 @@ def _follow(job: TrainingJob, trainer: "Trainer", options: TrainOptions) -> None
 def new_job(options: TrainOptions) -> TrainingJob:
     """Check a new training."""
     from mlgenn_delays.data.encode.recordings import chosen_in_words
-    from mlgenn_delays.recipe import dump, load_recipe, with_duration
+    from mlgenn_delays.recipe import dump, fitted, load_recipe
     from mlgenn_delays.runs.directory import RunDirectory
     from mlgenn_delays.runs.files import check_free
 
@@ -252,8 +252,11 @@ def new_job(options: TrainOptions) -> TrainingJob:
     init = None if options.init is None else Path(options.init).read_bytes()
     splits = _load(recipe, options.data)
     train = splits["train"]
-    chosen = chosen_in_words(recipe.data.parsed, train.n_steps * train.dt)
-    recipe, folder = with_duration(recipe, train.n_steps * train.dt), options.data
+    trial = train.n_steps * train.dt
+    asked, recipe, folder = recipe, fitted(recipe, len(train), trial), options.data
+    chosen = [chosen_in_words(asked.data.parsed, trial)]
+    if recipe.learning != asked.learning:
+        chosen.append(_length(recipe, len(train)))
     fresh = _build(recipe, splits)
     if network is not None:
         check_fits(network, fresh, str(options.init), dale=recipe.signs() == "dale")
@@ -270,7 +273,17 @@ def new_job(options: TrainOptions) -> TrainingJob:
         lambda: RunDirectory.create(path, dump(recipe), notes | baseline_of(recipe, folder), init),
         fresh=True,
         initial=initial,
-        chosen=chosen,
+        chosen=tuple(filter(None, chosen)),
+    )
+
+
+def _length(recipe: "Recipe", examples: int) -> str:
+    """Say what the number of training examples made of epochs and batch size."""
+    learning = recipe.learning
+    steps = learning.epochs * -(-examples // learning.batch_size)
+    return (
+        f"{examples} training examples: batches of {learning.batch_size}, "
+        f"{learning.epochs} epochs, {steps} optimiser steps"
     )
 
 
@@ -306,7 +319,7 @@ def resumed_job(options: TrainOptions) -> TrainingJob:
 
 
 def _check_same(options: TrainOptions, run: "Run") -> None:
-    from mlgenn_delays.recipe import differences, dump, load_recipe, parse_recipe, with_duration
+    from mlgenn_delays.recipe import differences, dump, fitted_like, load_recipe, parse_recipe
 
     if options.recipe is not None:
         wanted = load_recipe(options.recipe, options.settings())
@@ -314,8 +327,7 @@ def _check_same(options: TrainOptions, run: "Run") -> None:
         return
     else:
         wanted = parse_recipe(dump(run.recipe), run.source, options.settings())
-    wanted = with_duration(wanted, run.recipe.data.options.get("duration", 0.0))
-    changed = differences(run.recipe, wanted)
+    changed = differences(run.recipe, fitted_like(wanted, run.recipe))
     if wanted.name != run.recipe.name:  # of another recipe, nothing else is worth saying
         changed = [each for each in changed if each.startswith("name: ")]
     if changed:

@@ -17,9 +17,9 @@ from mlgenn_delays.recipe.load import (
     parse_recipe,
     recipe_names,
     settings,
-    with_duration,
 )
 from mlgenn_delays.recipe.schema import Recipe
+from mlgenn_delays.recipe.fitted import fitted, fitted_like
 
 __all__ = [
     "Recipe",
@@ -31,11 +31,12 @@ __all__ = [
     "data_shape",
     "differences",
     "dump",
+    "fitted",
+    "fitted_like",
     "load_data",
     "load_recipe",
     "load_whole",
     "parse_recipe",
     "recipe_names",
     "settings",
-    "with_duration",
 ]

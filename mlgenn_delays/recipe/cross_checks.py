@@ -207,6 +207,8 @@ def _delays(recipe: "Recipe") -> Found:
 
 def _learning(recipe: "Recipe") -> Found:
     learning = recipe.learning
+    if learning.epochs:
+        yield "learning.steps", f"learning.epochs = {learning.epochs}"
     if learning.rule == "eventprop":
         for key in ("surrogate", "surrogate_options"):
             yield f"learning.{key}", "learning.rule = 'eventprop'"

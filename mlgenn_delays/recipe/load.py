@@ -51,31 +51,6 @@ def dump(recipe: Recipe) -> str:
     return tomli_w.dumps(plain, multiline_strings=bool(recipe.neurons))  # equations in lines
 
 
-def with_duration(recipe: Recipe, duration: float) -> Recipe:
-    """Return a recipe with trials of so many ms where it leaves their length to the data.
-
-    Example:
-        >>> from mlgenn_delays.recipe import parse_recipe, with_duration
-        >>> text = '''name = "words"
-        ... [data]
-        ... dataset = "folder"
-        ... [network]
-        ... layers = [{size = 8}]
-        ... readout = {kind = "mean"}
-        ... [delays]
-        ... max = 20.0
-        ... [learning]
-        ... epochs = 1
-        ... learning_rate = 0.001
-        ... '''
-        >>> with_duration(parse_recipe(text, "words.toml"), 640.0).data.options["duration"]
-        640.0
-    """
-    if recipe.data.options.get("duration") != 0:
-        return recipe
-    return parse_recipe(dump(recipe), recipe.name, [f"data.duration={duration:.12g}"])
-
-
 def _without_empty(value: Any) -> Any:
     """Return a value without empty tables in it, which say what their absence says."""
     if isinstance(value, dict):

@@ -27,6 +27,7 @@ from tests.cli.helpers import (
     write_rawhd,
     write_words,
 )
+from tests.data import own_helpers
 from tests.data.shd_helpers import write_shd, write_ssc
 from tests.engines.helpers import relative
 from tests.needs import GENN, need
@@ -211,6 +212,7 @@ def folders(tmp_path_factory):
     """Small data for each data set that needs a folder."""
     base = tmp_path_factory.mktemp("data")
     return {
+        "folder": own_helpers.write_words(base / "folder"),
         "fsdd": write_words(base / "words", [0, 5, 10, 11]),
         "rawhd": write_rawhd(base / "rawhd"),
         "shd": write_shd(base / "shd"),

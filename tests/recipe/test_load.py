@@ -342,10 +342,10 @@ def test_set_needs_key_and_value(override):
 
 
 def test_several_problems_are_one_line():
-    text = refused("learning.epochs=0", "seed=-1")
+    text = refused("learning.epochs=-3", "seed=-1")
     assert "\n" not in text
     assert text == (
         "recipe 'digits' has 2 problems: seed must be a whole number >= 0, got -1 "
-        "(from --set seed=-1); learning.epochs must be a whole number >= 1, got 0 "
-        "(from --set learning.epochs=0)"
+        "(from --set seed=-1); learning.epochs must be a whole number >= 0, got -3 "
+        "(from --set learning.epochs=-3)"
     )
