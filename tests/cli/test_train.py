@@ -41,8 +41,8 @@ def test_results_on_stdout_progress_on_stderr(tmp_path):
     assert result.exit_code == 0
     for word in ("validation", "test", "%", f"run:  {tmp_path / 'r'}", "delaysnn evaluate"):
         assert word in result.stdout
-    assert "epoch 1/1" in result.stderr
-    assert "epoch 1/1" not in result.stdout
+    assert " 1/1 " in result.stderr
+    assert " 1/1 " not in result.stdout
 
 
 def test_json_is_one_object_and_names_the_default_run_directory(tmp_path, monkeypatch):
