@@ -21,11 +21,11 @@ MOST_CLASSES = 20
 FILE_WIDTH = 160
 
 
-def console() -> "Console":
-    """The console of results: stdout, with nothing rewritten in what is printed."""
+def console(*, err: bool = False) -> "Console":
+    """The console of results: stdout (or stderr), with nothing rewritten in what is printed."""
     from rich.console import Console
 
-    found = Console(highlight=False, markup=False, emoji=False)
+    found = Console(stderr=err, highlight=False, markup=False, emoji=False)
     if not found.is_terminal:
         found.width = FILE_WIDTH
     return found
@@ -95,20 +95,23 @@ def show_evaluation(result: dict[str, Any], names: tuple[str, ...], run: Path) -
 
 def show_recipes(rows: list[tuple[str, str, str, str]]) -> None:
     """Print the recipes: name, what they are, expected accuracy and minutes."""
+    out = console()
     shown = table("recipe", "expected", "minutes", "summary")
+    shown.collapse_padding = True  # leaves the summary more room
+    shown.columns[1].no_wrap, shown.columns[1].max_width = False, max(14, out.width // 5)
     shown.columns[3].justify, shown.columns[3].no_wrap = "left", False
     for name, summary, accuracy, minutes in rows:
         shown.add_row(name, accuracy, minutes, summary)
-    console().print(shown)
+    out.print(shown)
 
 
 def show_synapses(rows: list[tuple[str, int, int]]) -> None:
-    """Print synapses and delays by projection, and their sums."""
+    """Print synapses and delays by projection, and their sums, on stderr."""
     shown = table("projection", "synapses", "delays")
     for name, synapses, delays in rows:
         shown.add_row(name, f"{synapses}", f"{delays}")
     shown.add_row("all", str(sum(row[1] for row in rows)), str(sum(row[2] for row in rows)))
-    console().print(shown)
+    console(err=True).print(shown)
 
 
 def show_analysis(found: dict[str, Any], figures: int, folder: Path) -> None:

@@ -10,6 +10,7 @@ from mlgenn_delays.recipe.build import (
     load_data,
     load_whole,
 )
+from mlgenn_delays.recipe.commented import commented
 from mlgenn_delays.recipe.load import (
     differences,
     dump,
@@ -27,6 +28,7 @@ __all__ = [
     "build_network",
     "build_rewiring",
     "build_rule",
+    "commented",
     "data_shape",
     "differences",
     "dump",
