@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 # Those of engines.base and engines.genn.checks, which take long to import.
 ENGINES = ("cpu", "genn")
 BACKENDS = ("single_threaded_cpu", "cuda")
+AUTO = "auto"  # an engine that is chosen when the network is known
 
 DATA = click.option(
     "--data",
@@ -32,10 +33,11 @@ DATA = click.option(
 )
 ENGINE = click.option(
     "--engine",
-    type=click.Choice(ENGINES),
+    type=click.Choice([*ENGINES, AUTO]),
     default=ENGINES[0],
     show_default=True,
-    help="What computes; genn needs GeNN and mlGeNN.",
+    help="What computes; genn needs GeNN and mlGeNN; auto is genn with CUDA where there is a GPU "
+    "and the network runs there, else cpu.",
 )
 BACKEND = click.option(
     "--backend",
@@ -72,6 +74,21 @@ def check_backend(engine: str, backend: str | None) -> None:
             f"--backend must come with --engine genn, got --engine {engine}; "
             "add --engine genn, or leave --backend out"
         )
+
+
+def known_engine(
+    engine: str, backend: str | None, network: "Network", recipe: "Recipe", *, learns: bool
+) -> tuple[str, str | None]:
+    """The engine and backend of the options; where they are to be chosen, says what and why."""
+    if engine != AUTO:
+        return engine, backend
+    from mlgenn_delays.engines.compile import choose_engine
+    from mlgenn_delays.recipe import build_rule
+
+    found = choose_engine(network, build_rule(recipe), learns=learns)
+    genn = found.engine == "genn"
+    say(f"engine: {found.engine}{' with CUDA' * genn}, since {found.reason}", err=True)
+    return found.engine, found.backend if genn else None
 
 
 # Where weights and delays start: a given network has its own. Delays that rewiring grows start

@@ -132,13 +132,7 @@ def _show_counts(recipe: "Recipe", channels: int, classes: int) -> None:
     from .tables import show_synapses
 
     network = build_network(recipe, channels, classes, recipe.seed)
-    learned = recipe.delays.learn
-    show_synapses(
-        [
-            (name, p.n_synapses, p.n_delays() if learned and p.learns_delay else 0)
-            for name, p in network.projections.items()
-        ]
-    )
+    show_synapses(recipe, network)
     what = "series" if metric_of_kind(recipe.loss.kind) is NRMSE else "classes"
     say(f"{channels} input channels, {classes} {what}; delays counts those learned", err=True)
     normalised = [p for p in network.populations.values() if p.normalisation is not None]

@@ -14,9 +14,11 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from mlgenn_delays.data.inspect.report import Found, Report
+    from mlgenn_delays.network import Network
+    from mlgenn_delays.recipe import Recipe
 
-# A wider confusion matrix does not fit a terminal.
-MOST_CLASSES = 20
+# Pairs of classes that are told where a confusion matrix does not fit.
+MOST_PAIRS = 10
 # Columns where stdout is a file or a pipe.
 FILE_WIDTH = 160
 
@@ -47,6 +49,11 @@ def table(*columns: str, left: int = 1) -> "Table":
         justify: Any = "left" if number < left else "right"
         table.add_column(printable(name), justify=justify, no_wrap=True)
     return table
+
+
+def width_of(table: "Table", out: "Console") -> int:
+    """How many columns a table takes if nothing of it is cut."""
+    return out.measure(table, options=out.options.update(width=10_000)).maximum
 
 
 def _splits(splits: dict[str, dict[str, Any]]) -> "Table":
@@ -83,14 +90,46 @@ def show_evaluation(result: dict[str, Any], names: tuple[str, ...], run: Path) -
     out.print(_splits(rows))
     if "confusion" not in result:
         return
-    if len(result["confusion"]) > MOST_CLASSES:
-        say(f"confusion matrix of {len(result['confusion'])} classes: with --json")
-        return
-    labels = [names[k] if k < len(names) else str(k) for k in range(len(result["confusion"]))]
+    counts = result["confusion"]
+    labels = [names[k] if k < len(names) else str(k) for k in range(len(counts))]
+    for shown in (_confusion(labels, counts), _numbered_confusion(labels, counts)):
+        if width_of(shown, out) <= out.width:
+            out.print(shown)
+            return
+    say(f"confusion matrix of {len(labels)} classes: in a wider terminal, or with --json")
+    pairs = _confused(labels, counts)
+    if pairs.row_count:
+        say("most frequent mistakes:")
+        out.print(pairs)
+
+
+def _confusion(labels: list[str], counts: list[list[int]]) -> "Table":
+    """The confusion matrix, a column per class under its name."""
     shown = table("label \\ prediction", *labels)
-    for label, counts in zip(labels, result["confusion"], strict=True):
-        shown.add_row(label, *(str(count) if count else "." for count in counts))
-    out.print(shown)
+    for label, row in zip(labels, counts, strict=True):
+        shown.add_row(label, *(str(count) if count else "." for count in row))
+    return shown
+
+
+def _numbered_confusion(labels: list[str], counts: list[list[int]]) -> "Table":
+    """The same in less space: columns under the numbers of their classes, close together."""
+    shown = table("", "label", *map(str, range(len(labels))), left=2)
+    shown.box, shown.padding, shown.columns[0].justify = None, (0, 1, 0, 0), "right"
+    shown.title, shown.title_justify = "label (row) and prediction (column)", "left"
+    for number, (label, row) in enumerate(zip(labels, counts, strict=True)):
+        shown.add_row(str(number), label, *(str(count) if count else "." for count in row))
+    return shown
+
+
+def _confused(labels: list[str], counts: list[list[int]]) -> "Table":
+    """The pairs of classes that are taken for each other most often."""
+    shown = table("label", "prediction", "examples", "of the label", left=2)
+    wrong = [(count, k, j) for k, row in enumerate(counts) for j, count in enumerate(row) if j != k]
+    for count, k, j in sorted(wrong, key=lambda each: -each[0])[:MOST_PAIRS]:
+        if count:
+            share = f"{100 * count / sum(counts[k]):.1f} %"
+            shown.add_row(labels[k], labels[j], str(count), share)
+    return shown
 
 
 def show_recipes(rows: list[tuple[str, str, str, str]]) -> None:
@@ -105,12 +144,23 @@ def show_recipes(rows: list[tuple[str, str, str, str]]) -> None:
     out.print(shown)
 
 
-def show_synapses(rows: list[tuple[str, int, int]]) -> None:
-    """Print synapses and delays by projection, and their sums, on stderr."""
+def learned_delays(recipe: "Recipe", network: "Network") -> dict[str, int]:
+    """How many delays of a network are learned, by projection."""
+    learned = recipe.delays.learn
+    return {
+        name: each.n_delays() if learned and each.learns_delay else 0
+        for name, each in network.projections.items()
+    }
+
+
+def show_synapses(recipe: "Recipe", network: "Network") -> None:
+    """Print synapses and learned delays by projection, and their sums, on stderr."""
+    delays = learned_delays(recipe, network)
+    synapses = {name: each.n_synapses for name, each in network.projections.items()}
     shown = table("projection", "synapses", "delays")
-    for name, synapses, delays in rows:
-        shown.add_row(name, f"{synapses}", f"{delays}")
-    shown.add_row("all", str(sum(row[1] for row in rows)), str(sum(row[2] for row in rows)))
+    for name in network.projections:
+        shown.add_row(name, str(synapses[name]), str(delays[name]))
+    shown.add_row("all", str(sum(synapses.values())), str(sum(delays.values())))
     console(err=True).print(shown)
 
 

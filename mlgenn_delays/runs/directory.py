@@ -183,6 +183,16 @@ class RunDirectory:
         except (OSError, ValueError) as error:
             raise InputError(f"cannot read {path}: {reason(error)}") from error
 
+    def replace_recipe(self, text: str) -> None:
+        """Write recipe.toml anew.
+
+        Raises:
+            InputError: Another training writes to the run.
+            WorkError: The file cannot be written.
+        """
+        with self.lock():
+            write_atomic(self.path / RECIPE, text)
+
     def checkpoint_path(self, checkpoint: str) -> Path:
         """Folder of the ``"last"`` or the ``"best"`` checkpoint, there or not.
 

@@ -1,4 +1,4 @@
-"""What a training shows of its epochs: a table, a line per epoch, and running means beside a bar."""
+"""What a training shows of its epochs: a table of them, and running means beside a bar."""
 
 from dataclasses import dataclass
 from typing import Any
