@@ -69,12 +69,15 @@ def _splits(splits: dict[str, dict[str, Any]]) -> "Table":
 
 def show_training(result: dict[str, Any]) -> None:
     """Print what a training reached, where it is, and what to do next."""
+    from mlgenn_delays.runs.files import RESULTS
+
     out = console()
     best = result["best_epoch"]
     say(f"{result['recipe']}: best epoch {best} of {result['epochs']}")
     if result["splits"]:
         out.print(_splits(result["splits"]))
     say(f"run:  {result['run']}")
+    say(f"plot: {Path(result['run']) / RESULTS}")
     split = next((f" --split {name}" for name in result["splits"]), " --split train")
     option = "" if "test" in result["splits"] else split
     say(f"next: delaysnn evaluate {shlex.quote(result['run'])}{option}")

@@ -41,6 +41,8 @@ from .training_job import (
 if TYPE_CHECKING:
     from mlgenn_delays.data import Data
     from mlgenn_delays.engines.ranks import Ranks
+    from mlgenn_delays.engines.results import Evaluation
+    from mlgenn_delays.runs.history import History
     from mlgenn_delays.training.initial_weights import InitialWeights
     from mlgenn_delays.training.trainer import Trainer
 
@@ -215,12 +217,13 @@ def _lead(job: TrainingJob, trainer: "Trainer", initial: "InitialWeights | None"
     if not job.fresh:
         keep_test(trainer.run, job.splits)
     measured = _measure(trainer, job.splits)
+    _draw(job, history, measured)
     return {
         "run": str(trainer.run.path),
         "recipe": job.recipe.name,
         "epochs": len(history.rows),
         "best_epoch": history.best_epoch,
-        "splits": measured,
+        "splits": {name: each.measured for name, each in measured.items()},
         "lost": losses_by_split(job.splits),
     }
 
@@ -275,12 +278,20 @@ def _trainer(job: TrainingJob) -> "Trainer":
     )
 
 
-def _measure(trainer: "Trainer", splits: Mapping[str, "Data"]) -> dict[str, dict[str, Any]]:
-    measured: dict[str, dict[str, Any]] = {}
-    for name in ("validation", "test"):
-        if name in splits:
-            measured[name] = trainer.evaluate(splits[name]).measured
-    return measured
+def _measure(trainer: "Trainer", splits: Mapping[str, "Data"]) -> dict[str, "Evaluation"]:
+    names = (name for name in ("validation", "test") if name in splits)
+    return {name: trainer.evaluate(splits[name]) for name in names}
+
+
+def _draw(job: TrainingJob, history: "History", measured: dict[str, "Evaluation"]) -> None:
+    """Draw what was reached into the run directory."""
+    from mlgenn_delays.files import write_atomic
+    from mlgenn_delays.report.results_plot import results_picture
+    from mlgenn_delays.runs.files import RESULTS
+
+    labels = job.splits["train"].label_names
+    picture = results_picture(history, labels, measured, job.recipe.loss.kind)
+    write_atomic(job.path / RESULTS, picture.png())
 
 
 def resume_command(options: TrainOptions, path: Path) -> str:

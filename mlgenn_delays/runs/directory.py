@@ -6,6 +6,7 @@
     data.safetensors              which examples it is trained on, see `record`
     metrics.csv                   one row per epoch
     network.safetensors           the network of the best epoch
+    results.png                   learning curves and confusion matrix, once it ends
     checkpoints/best/             network.safetensors, state.safetensors of the best epoch
     checkpoints/last/             the same of the last finished epoch
     snapshots/                    networks at several epochs, see `mlgenn_delays.runs.checkpoint`

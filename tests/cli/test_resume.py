@@ -132,16 +132,15 @@ def test_without_out_the_last_run_is_resumed(tmp_path, monkeypatch):
     for recipe in ("digits", "yin-yang", "digits"):
         command = ["train", recipe, *(SMALL if recipe == "digits" else small), "--epochs", 1]
         assert call(*command).exit_code == 0
-    runs = sorted(
-        (tmp_path / "runs").iterdir(), key=lambda run: (run / "recipe.toml").stat().st_mtime
-    )
-    assert [run.name.rsplit("-", 2)[0] for run in runs][0] == "digits"
+    files = sorted(Path("runs").glob("*/recipe.toml"), key=lambda file: file.stat().st_mtime_ns)
+    runs = [file.parent for file in files]
+    assert [run.name.startswith("digits") for run in runs] == [True, False, True]
     (tmp_path / "runs" / "broken").mkdir()
     (tmp_path / "runs" / "broken" / "recipe.toml").write_text("name = ")
     for recipe, run in (("digits", runs[2]), ("yin-yang", runs[1])):
         result = call("train", recipe, "--resume", "--json")
-        assert parsed(result)["run"] == str(run.relative_to(tmp_path))
-        assert f"{run.relative_to(tmp_path)}, resumed" in result.stderr
+        assert parsed(result)["run"] == str(run)
+        assert f"{run}, resumed" in result.stderr
     text = refused("train", "fsdd", "--resume")
     assert "there is no run of the recipe 'fsdd' in runs/ to resume" in text
 

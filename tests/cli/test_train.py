@@ -45,6 +45,17 @@ def test_results_on_stdout_progress_on_stderr(tmp_path):
     assert " 1/1 " not in result.stdout
 
 
+def test_a_picture_of_the_results(drawn, tmp_path):
+    run = tmp_path / "r"
+    result = call("train", *SMALL, "--epochs", 1, "--out", run)
+    assert f"plot: {run / 'results.png'}" in result.stdout
+    first = (run / "results.png").read_bytes()
+    assert first.startswith(b"\x89PNG")
+    (run / "results.png").unlink()
+    assert call("train", "--resume", "--out", run).exit_code == 0
+    assert (run / "results.png").read_bytes() == first
+
+
 def test_json_is_one_object_and_names_the_default_run_directory(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     found = parsed(call("train", *SMALL, "--epochs", 1, "--json"))
