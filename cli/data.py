@@ -4,8 +4,9 @@ from pathlib import Path
 
 import click
 
+from .completion import datasets
 from .console import CommandGroup, say, say_json
-from .options import JSON
+from .options import JSON, PATH
 
 
 @click.group(cls=CommandGroup)
@@ -18,8 +19,8 @@ def data() -> None:
 
 
 @data.command()
-@click.argument("dataset")
-@click.argument("folder", metavar="DIR", required=False)
+@click.argument("dataset", shell_complete=datasets)
+@click.argument("folder", type=PATH, metavar="DIR", required=False)
 def prepare(dataset: str, folder: str | None) -> None:
     """Download or unpack DATASET into DIR; what is there already is only checked.
 
@@ -37,8 +38,8 @@ def prepare(dataset: str, folder: str | None) -> None:
 
 
 @data.command()
-@click.argument("dataset")
-@click.argument("folder", metavar="DIR", required=False)
+@click.argument("dataset", shell_complete=datasets)
+@click.argument("folder", type=PATH, metavar="DIR", required=False)
 @click.option(
     "--set",
     "overrides",
@@ -50,7 +51,10 @@ def prepare(dataset: str, folder: str | None) -> None:
     "--dt", type=float, default=1.0, show_default=True, metavar="MS", help="Length of a step."
 )
 @click.option(
-    "--out", metavar="PICTURE", help="Draw examples of different classes into a .png or .svg file."
+    "--out",
+    type=PATH,
+    metavar="PICTURE",
+    help="Draw examples of different classes into a .png or .svg file.",
 )
 @JSON
 def check(

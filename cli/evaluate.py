@@ -15,6 +15,7 @@ from .options import (
     DATA,
     ENGINE,
     JSON,
+    PATH,
     THREADS,
     check_backend,
     known_engine,
@@ -29,7 +30,7 @@ SPLITS = ("train", "validation", "test")
 
 
 @click.command()
-@click.argument("run")
+@click.argument("run", type=PATH)
 @DATA
 @click.option(
     "--split",

@@ -26,8 +26,10 @@ ENGINES = ("cpu", "genn")
 BACKENDS = ("single_threaded_cpu", "cuda")
 AUTO = "auto"  # an engine that is chosen when the network is known
 
+PATH = click.Path(readable=False)  # unchecked, but completed by shells
 DATA = click.option(
     "--data",
+    type=PATH,
     metavar="DIR",
     help="Folder of the data (or a .npz file), where the data set needs it.",
 )

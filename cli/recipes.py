@@ -6,17 +6,24 @@ from typing import TYPE_CHECKING
 
 import click
 
+from . import completion
 from .console import say
+from .options import PATH
 
 if TYPE_CHECKING:
     from mlgenn_delays.recipe import Recipe
 
 
 @click.command()
-@click.argument("name", required=False)
-@click.option("--out", metavar="FILE.toml", help="Write the recipe to a new file, to edit it.")
+@click.argument("name", required=False, shell_complete=completion.recipes)
 @click.option(
-    "--explain", metavar="KEY", help="Say what a key, or a table, of recipes means and may be."
+    "--out", type=PATH, metavar="FILE.toml", help="Write the recipe to a new file, to edit it."
+)
+@click.option(
+    "--explain",
+    shell_complete=completion.keys,
+    metavar="KEY",
+    help="Say what a key, or a table, of recipes means and may be.",
 )
 def recipes(name: str | None, out: str | None, explain: str | None) -> None:
     """List the recipes; with NAME (or a TOML file) show all its settings.

@@ -12,6 +12,7 @@ import click
 
 from mlgenn_delays.errors import DivergedError, InputError
 
+from . import completion
 from .console import Interrupted, report, say, say_json
 from .options import (
     AUTO,
@@ -22,6 +23,7 @@ from .options import (
     ENGINE,
     ENGINES,
     JSON,
+    PATH,
     THREADS,
     check_backend,
     keep_test,
@@ -60,18 +62,26 @@ def shorts(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @click.command()
-@click.argument("recipe", required=False)
+@click.argument("recipe", required=False, shell_complete=completion.recipes)
 @DATA
 @ENGINE
 @BACKEND
 @COMMUNICATOR
 @click.option(
-    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a setting of the recipe."
+    "--set",
+    "overrides",
+    multiple=True,
+    shell_complete=completion.assignments,
+    metavar="KEY=VALUE",
+    help="Change a setting of the recipe.",
 )
 @shorts
 @THREADS
 @click.option(
-    "--out", metavar="RUN", help="Run directory, new or empty; runs/RECIPE-TIME by default."
+    "--out",
+    type=PATH,
+    metavar="RUN",
+    help="Run directory, new or empty; runs/RECIPE-TIME by default.",
 )
 @click.option(
     "--resume",
@@ -79,7 +89,9 @@ def shorts(command: Callable[..., Any]) -> Callable[..., Any]:
     help="Resume the run of --out, by default the one that was started last in runs/ (of RECIPE, "
     "if given).",
 )
-@click.option("--init", metavar="NETWORK", help="Network file (.safetensors) to start from.")
+@click.option(
+    "--init", type=PATH, metavar="NETWORK", help="Network file (.safetensors) to start from."
+)
 @click.option(
     "--dry-run",
     is_flag=True,
