@@ -1,9 +1,9 @@
 """What a training is about to do, said before it begins."""
 
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
-from mlgenn_delays.errors import printable
-
+from .console import say
 from .tables import console, learned_delays
 
 if TYPE_CHECKING:
@@ -15,15 +15,12 @@ if TYPE_CHECKING:
 
 # What is said, in this order.
 ROWS = ("recipe", "examples", "network", "synapses", "training", "engine", "run")
+_INDENT = 10
 
 
 def show_job(job: "TrainingJob") -> None:
     """Print data, network, training, engine and run directory of a training on stderr."""
-    from rich.table import Table
-
-    shown = Table.grid(padding=(0, 2))
-    shown.add_column(no_wrap=True)
-    shown.add_column(overflow="fold")
+    width = console(err=True).width
     texts = (
         f"{job.recipe.name}: {job.recipe.summary}".removesuffix(": "),
         _examples(job),
@@ -34,8 +31,12 @@ def show_job(job: "TrainingJob") -> None:
         f"{job.path}{'' if job.fresh else ', resumed'}",
     )
     for name, text in zip(ROWS, texts, strict=True):
-        shown.add_row(name, printable(text))
-    console(err=True).print(shown)
+        line = f"{name:<{_INDENT}}{text}"
+        for part in wrap(
+            line, width, subsequent_indent=" " * _INDENT, break_on_hyphens=False,
+            break_long_words=False,
+        ):  # fmt: skip
+            say(part, err=True)
 
 
 def _counted(n: int, noun: str, more: str = "s") -> str:
