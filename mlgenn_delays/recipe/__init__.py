@@ -10,6 +10,8 @@ from mlgenn_delays.recipe.build import (
     load_data,
     load_whole,
 )
+from mlgenn_delays.recipe.commented import commented
+from mlgenn_delays.recipe.fitted import fitted, fitted_like
 from mlgenn_delays.recipe.load import (
     differences,
     dump,
@@ -19,7 +21,6 @@ from mlgenn_delays.recipe.load import (
     settings,
 )
 from mlgenn_delays.recipe.schema import Recipe
-from mlgenn_delays.recipe.fitted import fitted, fitted_like
 
 __all__ = [
     "Recipe",
@@ -28,6 +29,7 @@ __all__ = [
     "build_network",
     "build_rewiring",
     "build_rule",
+    "commented",
     "data_shape",
     "differences",
     "dump",

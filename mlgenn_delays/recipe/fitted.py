@@ -1,8 +1,9 @@
 """What a recipe leaves to the data: the length of a trial, examples per batch, epochs.
 
-A duration of 0 ms becomes that of the data as they were loaded. A batch of 0 is a share of the training examples, rounded down to a power of two; epochs of 0 are as
-many as make `learning.steps` optimiser steps. Both have bounds: few recordings are not repeated for
-ever, and of many none is seen but a few times.
+A duration of 0 ms becomes that of the data as they were loaded. A batch of 0 is a share of the
+training examples, rounded down to a power of two; epochs of 0 are as many as make `learning.steps`
+optimiser steps. Both have bounds: few recordings are not repeated for ever, and of many none is
+seen but a few times.
 """
 
 import math

@@ -41,14 +41,20 @@ def dump(recipe: Recipe) -> str:
     """
     import tomli_w
 
-    plain = _without_empty(recipe.model_dump(exclude_none=True))
+    # Equations in lines.
+    return tomli_w.dumps(as_table(recipe), multiline_strings=bool(recipe.neurons))
+
+
+def as_table(recipe: Recipe) -> dict[str, Any]:
+    """Return a recipe as a table of TOML with every setting in it."""
+    plain: dict[str, Any] = _without_empty(recipe.model_dump(exclude_none=True))
     for key in of_other_models(recipe):
         *where, name = key.split(".")
         table: Any = plain
         for part in where:
             table = table[int(part) if _is_index(part) else part]
         del table[name]
-    return tomli_w.dumps(plain, multiline_strings=bool(recipe.neurons))  # equations in lines
+    return plain
 
 
 def _without_empty(value: Any) -> Any:

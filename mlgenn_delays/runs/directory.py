@@ -6,6 +6,7 @@
     data.safetensors              which examples it is trained on, see `record`
     metrics.csv                   one row per epoch
     network.safetensors           the network of the best epoch
+    results.png                   learning curves and confusion matrix, once it ends
     checkpoints/best/             network.safetensors, state.safetensors of the best epoch
     checkpoints/last/             the same of the last finished epoch
     snapshots/                    networks at several epochs, see `mlgenn_delays.runs.checkpoint`
@@ -182,6 +183,16 @@ class RunDirectory:
             return read_text(path, MOST_TOML)
         except (OSError, ValueError) as error:
             raise InputError(f"cannot read {path}: {reason(error)}") from error
+
+    def replace_recipe(self, text: str) -> None:
+        """Write recipe.toml anew.
+
+        Raises:
+            InputError: Another training writes to the run.
+            WorkError: The file cannot be written.
+        """
+        with self.lock():
+            write_atomic(self.path / RECIPE, text)
 
     def checkpoint_path(self, checkpoint: str) -> Path:
         """Folder of the ``"last"`` or the ``"best"`` checkpoint, there or not.

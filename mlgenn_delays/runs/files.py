@@ -19,6 +19,7 @@ INIT = "init.safetensors"
 RECORD = "data.safetensors"
 METRICS = "metrics.csv"
 NETWORK = "network.safetensors"
+RESULTS = "results.png"
 STATE = "state.safetensors"
 # What the system says where a disk or a quota is full.
 FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
@@ -28,7 +29,7 @@ def _any_of(*names: str) -> str:
     return "(" + "|".join(map(re.escape, names)) + ")"
 
 
-_TOP = _any_of(RECIPE, ENVIRONMENT, INIT, RECORD, METRICS, NETWORK)
+_TOP = _any_of(RECIPE, ENVIRONMENT, INIT, RECORD, METRICS, NETWORK, RESULTS)
 _KEPT = _any_of(NETWORK, STATE)
 # The temporary files of write_atomic that a kill may leave behind, by name.
 LEFTOVER = unfinished(f"{_TOP}|{_KEPT}|{SNAPSHOT.pattern}")

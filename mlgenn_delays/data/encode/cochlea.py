@@ -60,7 +60,8 @@ def cochlea_spikes(
     """Return the spikes that a recording makes in the ear of SHD and SSC.
 
     Arguments:
-        samples: (n,) samples at 48 kHz, as ``read_recording(path, 48000)`` gives them, of any loudness.
+        samples: (n,) samples at 48 kHz, as ``read_recording(path, 48000)`` gives them, of any
+            loudness.
         duration: Time up to which spikes are wanted [ms]; all by default. Loudness and fading are
             of the whole recording all the same.
 
