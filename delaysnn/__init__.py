@@ -1,11 +1,6 @@
 """`mlgenn_delays` under the name of its distribution and command.
 
 Both names mean the same modules and classes: ``delaysnn.network is mlgenn_delays.network``.
-
-Example:
-    >>> from delaysnn.network import Network
-    >>> Network.__module__
-    'mlgenn_delays.network.network'
 """
 
 import sys
