@@ -35,7 +35,7 @@ BELOW = {
     "data": set(),
     "engines": {"network", "learning", "rewiring", "data"},
     "recipe": {"network", "learning", "rewiring", "data"},
-    "runs": {"data", "engines", "recipe"},
+    "runs": {"network", "data", "engines", "recipe"},
     "training": {"network", "learning", "rewiring", "data", "engines", "runs"},
     "analysis": {"network", "data", "engines", "recipe", "runs", "training"},
     "sweep": {"data", "engines", "recipe", "runs", "training"},
