@@ -42,7 +42,8 @@ def table(*columns: str, left: int = 1) -> "Table":
         """A table that shows escapes for what a terminal would act on."""
 
         def add_row(self, *cells: Any, **options: Any) -> None:
-            super().add_row(*(printable(str(cell)) for cell in cells), **options)
+            ready = (c if hasattr(c, "__rich_console__") else printable(str(c)) for c in cells)
+            super().add_row(*ready, **options)
 
     table = Printable(box=SIMPLE_HEAD)
     for number, name in enumerate(columns):

@@ -33,6 +33,7 @@ from mlgenn_delays.runs.history import (
     silent_notes,
 )
 from mlgenn_delays.runs.record import check_resumed, fingerprints, keep_record, with_data
+from mlgenn_delays.runs.sessions import session
 from mlgenn_delays.settings import Count, NonNegative, Seed, check
 from mlgenn_delays.training.checks import (
     BACKEND,
@@ -222,9 +223,11 @@ class Trainer:
             kind = self.progress if self.ranks.leads else "none"
             progress = stack.enter_context(EpochProgress(kind, self.epochs, batches, sizes))
             self._begin(checkpoint, train)
-            if self._finished():
+            if self._ended():
                 progress.message(nothing_left(self.history))
-            while not self._finished():
+            elif self.run is not None and self.ranks.leads:
+                stack.enter_context(session(self.run.path, len(self.history), self.engine))
+            while not self._ended():
                 self._epoch(train, validation, noted, progress)
         return self.history
 
@@ -324,12 +327,8 @@ class Trainer:
         self._compiled, self._evaluating = compiled, None
         self.ranks.wait()  # no epoch is committed before all have read the last
 
-    def _finished(self) -> bool:
-        """Whether no epoch is left; notes an early stop."""
-        history = self.history
-        waited = self.patience is not None and history.epochs_without_better >= self.patience
-        history.stopped_early = waited and len(history) < self.epochs
-        return waited or len(history) >= self.epochs
+    def _ended(self) -> bool:
+        return self.history.ended(self.epochs, self.patience)
 
     def _epoch(
         self,

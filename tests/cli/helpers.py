@@ -47,7 +47,7 @@ def refused(*arguments: object) -> str:
 def start(*arguments: object, **options):
     """Start a command in a process of its own."""
     return subprocess.Popen(
-        [sys.executable, "-m", "mlgenn_delays.cli", *(str(each) for each in arguments)],
+        [sys.executable, "-m", "delaysnn", *(str(each) for each in arguments)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

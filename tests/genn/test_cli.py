@@ -184,7 +184,7 @@ def test_a_run_goes_on_with_the_other_engine(runs, tmp_path, monkeypatch, first,
 def test_stdout_has_json_alone_however_loud_the_build(runs, tmp_path):
     """In a process of its own: compilers print to the file descriptors."""
     network = ["--set", "network.layers.0.size=5", *GENN]
-    command = [sys.executable, "-m", "mlgenn_delays.cli", "train", "digits", *SMALL, *network]
+    command = [sys.executable, "-m", "delaysnn", "train", "digits", *SMALL, *network]
     command += ["--epochs", "1", "--out", str(tmp_path / "r"), "--json"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -195,7 +195,7 @@ def test_stdout_has_json_alone_however_loud_the_build(runs, tmp_path):
 
 
 def test_two_ranks_train_one_run(runs, tmp_path):
-    command = [mpiexec(), "-n", "2", sys.executable, "-m", "mlgenn_delays.cli"]
+    command = [mpiexec(), "-n", "2", sys.executable, "-m", "delaysnn"]
     command += training(tmp_path / "r", *GENN, "--communicator", "mpi")
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
