@@ -11,7 +11,7 @@ from mlgenn_delays.recipe.build import (
     load_whole,
 )
 from mlgenn_delays.recipe.commented import commented
-from mlgenn_delays.recipe.fitted import fitted, fitted_like
+from mlgenn_delays.recipe.left_to_data import fitted, fitted_like
 from mlgenn_delays.recipe.load import (
     differences,
     dump,

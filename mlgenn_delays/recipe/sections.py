@@ -36,7 +36,7 @@ from mlgenn_delays.learning.optimisers import (
     Target,
 )
 from mlgenn_delays.learning.rules import L1, SURROGATES, EventProp, Pipelined, Revive
-from mlgenn_delays.recipe.fitted import BATCH, BATCHES_AT_LEAST, EPOCHS
+from mlgenn_delays.recipe.left_to_data import BATCH, BATCHES_AT_LEAST, EPOCHS
 from mlgenn_delays.rewiring import RULES, SET, RigL
 from mlgenn_delays.rewiring.base import GrowDelay
 from mlgenn_delays.rewiring.magnitude_pruning import Decay, DropFraction, Until

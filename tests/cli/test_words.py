@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from mlgenn_delays.recipe import load_recipe
-from mlgenn_delays.recipe.fitted import EPOCHS
+from mlgenn_delays.recipe.left_to_data import EPOCHS
 from tests.cli.helpers import call, parsed, refused
 from tests.data.own_helpers import word_sizes, write_words
 

@@ -21,7 +21,7 @@ def batch_size_for(examples: int) -> int:
     """Return the examples per batch for so many training examples.
 
     Example:
-        >>> from mlgenn_delays.recipe.fitted import batch_size_for
+        >>> from mlgenn_delays.recipe.left_to_data import batch_size_for
         >>> [batch_size_for(examples) for examples in (200, 2400, 100_000)]
         [16, 32, 128]
     """
@@ -32,7 +32,7 @@ def epochs_for(steps: int, examples: int, batch_size: int) -> int:
     """Return the epochs that make at least so many optimiser steps, within the bounds.
 
     Example:
-        >>> from mlgenn_delays.recipe.fitted import epochs_for
+        >>> from mlgenn_delays.recipe.left_to_data import epochs_for
         >>> epochs_for(1500, examples=2400, batch_size=32)
         20
     """

@@ -14,7 +14,7 @@ from mlgenn_delays.recipe import (
     load_recipe,
     parse_recipe,
 )
-from mlgenn_delays.recipe.fitted import BATCH, EPOCHS, batch_size_for, epochs_for
+from mlgenn_delays.recipe.left_to_data import BATCH, EPOCHS, batch_size_for, epochs_for
 from tests.recipe.plain import plain
 
 SIZES = [1, 2, 15, 16, 200, 420, 1023, 1024, 2400, 8191, 8192, 100_000, 2**31]
