@@ -203,7 +203,8 @@ def _synapses(name: str, projection: dict[str, Any]) -> list[str]:
 
 
 def _show_grouping(projection: dict[str, Any]) -> None:
-    shown = table("near in", "", "pairs", "equal signs", "chance", "z", "p", "Moran's I")
+    shown = table("near in", "", "pairs", "equal", "chance", "z", "p", "I")
+    shown.pad_edge = False  # for 80 columns
     for stage in ("before", "after"):
         found = projection[stage]
         for kind, each in (found["grouping"] if found else {}).items():
@@ -218,7 +219,7 @@ def _show_grouping(projection: dict[str, Any]) -> None:
                 f"{moran['observed']:.3f}",
             )  # fmt: skip
     if shown.row_count:
-        say("  near pairs with equal signs, and Moran's I of their weights:")
+        say("  near pairs: share with equal signs, the same by chance, Moran's I of their weights:")
         console().print(shown)
 
 

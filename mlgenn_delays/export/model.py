@@ -19,7 +19,7 @@ from mlgenn_delays.export.artifact import (
     read_bundle,
 )
 from mlgenn_delays.export.inputs import Item, ItemKind, Reader
-from mlgenn_delays.runs.files import RECIPE
+from mlgenn_delays.runs.files import RECIPE, instead_of
 
 AT_ONCE = 32  # examples
 _HDF5 = b"\x89HDF\r\n\x1a\n"
@@ -346,5 +346,5 @@ def _runner(path: Path, threads: int | None) -> Runner:
         raise InputError(f"{path} must be more than C source to run here; see its README.md")
     raise InputError(
         f"{path} must be a GeNN export (with manifest.json) or a run (with recipe.toml), got a "
-        "folder with neither"
+        f"folder with neither; {instead_of(path)}"
     )

@@ -45,6 +45,7 @@ from mlgenn_delays.runs.files import (
     STATE,
     begun,
     check_free,
+    instead_of,
     locked,
     unwritable,
 )
@@ -164,13 +165,16 @@ class RunDirectory:
         """
         run = RunDirectory(path)
         if not run.path.exists():
-            raise InputError(f"there is no run {run.path}; train one with --out {run.path}")
+            raise InputError(
+                f"there is no run {run.path}; train one with --out {run.path}, or give one that "
+                "delaysnn runs lists"
+            )
         if not (run.path / RECIPE).is_file():
             empty = run.path.is_dir() and not begun(run.path)
-            remedy = "; train without --resume: nothing was begun in it" if empty else ""
+            nothing = "nothing was begun in it: train without --resume"
             raise InputError(
-                f"{run.path} must be a run directory, got {_what(run.path)} without {RECIPE}"
-                f"{remedy}"
+                f"{run.path} must be a run directory, got {_what(run.path)} without {RECIPE}; "
+                f"{nothing if empty else instead_of(run.path)}"
             )
         return run
 

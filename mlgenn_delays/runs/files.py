@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from shlex import quote
 
 from mlgenn_delays.errors import DelaysnnError, InputError, WorkError
 from mlgenn_delays.files import PART, check_writable, unfinished
@@ -70,6 +71,13 @@ def begun(path: Path) -> bool:
         return bool(names)
     left = names - {LOCK, ENVIRONMENT, INIT}
     return any(not LEFTOVER.fullmatch(name) for name in left)
+
+
+def instead_of(path: Path) -> str:
+    """What to do where something that is no run directory was given as one."""
+    if any(path.glob(f"*/{RECIPE}")) or any(path.glob(f"*/*/{RECIPE}")):
+        return f"give one of the runs in it, which delaysnn runs {quote(str(path))} lists"
+    return "give the folder that delaysnn train made"
 
 
 def check_free(path: Path | str) -> None:

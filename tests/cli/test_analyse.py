@@ -54,10 +54,12 @@ def test_every_figure_is_there_twice_and_has_a_caption(analysed):
     assert all(f"]({stem}.png)" in text for stem in stems)
 
 
-def test_a_rewired_run(rewired, tmp_path):
+def test_a_rewired_run(rewired, tmp_path, monkeypatch):
+    monkeypatch.setattr("mlgenn_delays.cli.tables.FILE_WIDTH", 80)
     run = shutil.copytree(rewired, tmp_path / "run")
     result = call("analyse", run, *QUICK)
     assert result.exit_code == 0, result.output
+    assert "time given space" in result.stdout and "…" not in result.stdout
     assert "of the start's synapses" in result.stdout and "Moran's I" in result.stdout
     assert f"all numbers: {run / 'analysis'}" in result.stdout.replace("\n", "")
     found = json.loads((run / "analysis" / "analysis.json").read_text())

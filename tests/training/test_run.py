@@ -124,6 +124,11 @@ def test_what_is_no_run_is_not_opened(tmp_path):
     (tmp_path / "file").write_text("x")
     with pytest.raises(InputError, match="got a file without"):
         RunDirectory.open(tmp_path / "file")
+    (tmp_path / "points" / "one").mkdir(parents=True)
+    (tmp_path / "points" / "one" / "recipe.toml").touch()
+    for folder in (tmp_path, tmp_path / "points"):
+        with pytest.raises(InputError, match=f"runs in it, which delaysnn runs {folder} lists"):
+            RunDirectory.open(folder)
     run = RunDirectory.create(tmp_path / "run", "", {})
     (run.path / "recipe.toml").write_bytes(b"\xff\xfe")
     with pytest.raises(InputError, match="cannot read"):
@@ -226,7 +231,7 @@ def test_a_run_has_all_it_begins_with_or_can_be_made_again(tmp_path, monkeypatch
             RunDirectory.create(path, "recipe", {}, b"network")
         assert path.exists() == there
         if there:
-            with pytest.raises(InputError, match="train without --resume: nothing was begun"):
+            with pytest.raises(InputError, match="nothing was begun in it: train without --resume"):
                 RunDirectory.open(path)
     RunDirectory.create(path, "recipe", {}, b"network")
     names = set(os.listdir(path)) - {".lock"}
