@@ -144,10 +144,12 @@ def test_no_baseline(tmp_path: Path) -> None:
     (words / "no" / "ann_0.wav").write_bytes(b"")
     found = call("data", "check", "folder", words, "--baseline", "--json")
     assert found.exit_code == 1 and '"baseline": null' in found.stdout
+    found = call("data", "check", "folder", words, "--baseline")
+    assert "baseline    none: it needs data without damage" in found.stdout
     (words / "no" / "ann_0.wav").unlink()
     options = ["--set", "validation=0", "--set", "test=0"]
     found = call("data", "check", "folder", words, "--baseline", *options)
-    assert "baseline    none: there must be two classes to train on, and" in found.stdout
+    assert "baseline    none: it needs two classes to train on, and other" in found.stdout
 
 
 def test_few_optimiser_steps_are_hinted_at(tmp_path: Path) -> None:
