@@ -204,7 +204,7 @@ def _lead(job: TrainingJob, trainer: "Trainer", options: TrainOptions) -> dict[s
         tell_few_steps(job.recipe, len(job.splits["train"]))
         keep_test(trainer.run, job.splits)
     baseline = Run(trainer.run.path).validated("baseline", Baseline)
-    if baseline is not None:
+    if job.fresh and baseline is not None:
         say(f"baseline: {baseline}", err=True)
     history = trainer.fit(job.splits["train"], job.splits.get("validation"), resume=options.resume)
     if not job.fresh:
