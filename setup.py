@@ -3,6 +3,7 @@
 from setuptools import find_packages, setup
 
 FOLDERS = {
+    "delaysnn": "delaysnn",
     "mlgenn_delays": "mlgenn_delays",
     "mlgenn_delays.cli": "cli",
     "mlgenn_delays.models": "models",
@@ -21,7 +22,7 @@ setup(
     packages=packages(),
     package_dir=FOLDERS,
     package_data={
-        "mlgenn_delays": ["py.typed"],
+        "": ["py.typed", "*.pyi"],
         "mlgenn_delays.data.download": ["*.sha256"],
         "mlgenn_delays.export.genn": ["templates/*"],
         "mlgenn_delays.models": ["*.toml"],

@@ -70,7 +70,7 @@ def settings(recipe: str, density: float, spikes: int) -> list[str]:
 
 def train(recipe: str, data: Path, changes: list[str], out: Path) -> dict[str, float]:
     """Train one epoch and return what it took."""
-    command = [sys.executable, "-m", "mlgenn_delays.cli", "train", recipe, "--data", str(data)]
+    command = [sys.executable, "-m", "delaysnn", "train", recipe, "--data", str(data)]
     command += ["--epochs", "1", "--out", str(out)]
     for each in changes:
         command += ["--set", each]

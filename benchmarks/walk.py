@@ -51,7 +51,7 @@ def walk(command: str, listed: bool) -> None:
             bundle = str(base / "model.safetensors")
             export = ["export", str(base / "run"), "--format", "bundle", "--out", bundle]
             for before in (train, export):
-                run = [sys.executable, "-m", "mlgenn_delays.cli", *before]
+                run = [sys.executable, "-m", "delaysnn", *before]
                 subprocess.run(run, check=True, capture_output=True)
             words = ["infer", bundle, str(next(recordings.glob("*.wav")))]
         calls = traced(words)

@@ -13,6 +13,7 @@ from .console import CommandGroup, leave, leave_with_one_line
 COMMANDS = {
     "train": "Train a recipe, or resume a run.",
     "sweep": "Train a recipe over a grid of settings and seeds.",
+    "runs": "List runs, with settings and results, or compare two.",
     "evaluate": "Measure a trained run on a split of the data.",
     "analyse": "Analyse a run: receptive fields, clustering, synapse lifetimes.",
     "report": "Make one HTML page of runs: curves, analysis, examples, settings.",

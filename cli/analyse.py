@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from .console import say_json
-from .options import CHECKPOINT, DATA, JSON, THREADS
+from .options import CHECKPOINT, DATA, JSON, PATH, THREADS
 
 if TYPE_CHECKING:
     from mlgenn_delays.analysis.analyse import Analysis
@@ -16,8 +16,10 @@ NUMBERS, CAPTIONS = "analysis.json", "figures.md"
 
 
 @click.command()
-@click.argument("run")
-@click.option("--out", metavar="DIR", show_default=f"RUN/{FOLDER}", help="Folder of the results.")
+@click.argument("run", type=PATH)
+@click.option(
+    "--out", type=PATH, metavar="DIR", show_default=f"RUN/{FOLDER}", help="Folder of the results."
+)
 @DATA
 @click.option(
     "--split",

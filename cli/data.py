@@ -5,8 +5,9 @@ from pathlib import Path
 
 import click
 
+from .completion import datasets
 from .console import CommandGroup, say, say_json
-from .options import JSON
+from .options import JSON, PATH
 
 
 @click.group(cls=CommandGroup)
@@ -19,8 +20,8 @@ def data() -> None:
 
 
 @data.command()
-@click.argument("dataset")
-@click.argument("folder", metavar="DIR", required=False)
+@click.argument("dataset", shell_complete=datasets)
+@click.argument("folder", type=PATH, metavar="DIR", required=False)
 def prepare(dataset: str, folder: str | None) -> None:
     """Download or unpack DATASET into DIR; what is there already is only checked.
 
@@ -38,8 +39,8 @@ def prepare(dataset: str, folder: str | None) -> None:
 
 
 @data.command()
-@click.argument("dataset")
-@click.argument("folder", metavar="DIR", required=False)
+@click.argument("dataset", shell_complete=datasets)
+@click.argument("folder", type=PATH, metavar="DIR", required=False)
 @click.option(
     "--set",
     "overrides",
@@ -51,7 +52,10 @@ def prepare(dataset: str, folder: str | None) -> None:
     "--dt", type=float, default=1.0, show_default=True, metavar="MS", help="Length of a step."
 )
 @click.option(
-    "--out", metavar="PICTURE", help="Draw examples of different classes into a .png or .svg file."
+    "--out",
+    type=PATH,
+    metavar="PICTURE",
+    help="Draw examples of different classes into a .png or .svg file.",
 )
 @click.option(
     "--baseline",

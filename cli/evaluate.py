@@ -8,7 +8,18 @@ import click
 from mlgenn_delays.errors import one_line
 
 from .console import say, say_json
-from .options import BACKEND, BACKENDS, CHECKPOINT, DATA, ENGINE, JSON, THREADS, check_backend
+from .options import (
+    BACKEND,
+    BACKENDS,
+    CHECKPOINT,
+    DATA,
+    ENGINE,
+    JSON,
+    PATH,
+    THREADS,
+    check_backend,
+    known_engine,
+)
 
 if TYPE_CHECKING:
     from mlgenn_delays.data import Data
@@ -19,7 +30,7 @@ SPLITS = ("train", "validation", "test")
 
 
 @click.command()
-@click.argument("run")
+@click.argument("run", type=PATH)
 @DATA
 @click.option(
     "--split",
@@ -73,6 +84,7 @@ def evaluate(
     if task is not None:
         for part in chosen.values():
             check_labels(task.labels, part)
+    engine, backend = known_engine(engine, backend, network, found.recipe, learns=False)
     how = {"engine": engine, "backend": backend or BACKENDS[0], "threads": threads}
     measured = _measure(network, found, chosen, how)
     result = _pooled(measured) | {"split": split, "checkpoint": checkpoint}

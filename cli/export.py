@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .console import say, say_json
-from .options import BACKENDS, JSON
+from .options import BACKENDS, JSON, PATH
 
 if TYPE_CHECKING:
     from mlgenn_delays.export.formats import Exported
@@ -15,7 +15,7 @@ FORMATS = ("bundle", "genn", "nir", "c")
 
 
 @click.command()
-@click.argument("model", metavar="RUN")
+@click.argument("model", type=PATH, metavar="RUN")
 @click.option(
     "--format",
     "form",
@@ -24,7 +24,9 @@ FORMATS = ("bundle", "genn", "nir", "c")
     help="bundle: one file for delaysnn infer. genn: GeNN's compiled model. nir: for other tools. "
     "c: C99 source for devices.",
 )
-@click.option("--out", metavar="PATH", required=True, help="File (bundle, nir) or folder to make.")
+@click.option(
+    "--out", type=PATH, metavar="PATH", required=True, help="File (bundle, nir) or folder to make."
+)
 @click.option(
     "--checkpoint",
     type=click.Choice(["best", "last"]),

@@ -10,7 +10,7 @@ import click
 from mlgenn_delays.errors import one_line
 
 from .console import later, say, say_json
-from .options import JSON, THREADS
+from .options import JSON, PATH, THREADS
 
 if TYPE_CHECKING:
     from mlgenn_delays.export.model import Model, Prediction, Series
@@ -20,8 +20,8 @@ FORMS = ("pcm", "steps", "f32")
 
 
 @click.command()
-@click.argument("model")
-@click.argument("inputs", metavar="[INPUT]...", nargs=-1)
+@click.argument("model", type=PATH)
+@click.argument("inputs", type=PATH, metavar="[INPUT]...", nargs=-1)
 @click.option(
     "--stream", is_flag=True, help="Read frames from standard input, classify once per window."
 )
@@ -50,6 +50,7 @@ FORMS = ("pcm", "steps", "f32")
 )
 @click.option(
     "--out",
+    type=PATH,
     metavar="FILE",
     help="Of a network whose output is a series: write the series of all inputs to a .npz file.",
 )

@@ -25,18 +25,22 @@ if TYPE_CHECKING:
 ENGINES = ("cpu", "genn")
 BACKENDS = ("single_threaded_cpu", "cuda")
 FEW_STEPS = 600  # of the optimiser; with 500, a few hundred words gained 6 points by twice as many
+AUTO = "auto"  # an engine that is chosen when the network is known
 
+PATH = click.Path(readable=False)  # unchecked, but completed by shells
 DATA = click.option(
     "--data",
+    type=PATH,
     metavar="DIR",
     help="Folder of the data (or a .npz file), where the data set needs it.",
 )
 ENGINE = click.option(
     "--engine",
-    type=click.Choice(ENGINES),
+    type=click.Choice([*ENGINES, AUTO]),
     default=ENGINES[0],
     show_default=True,
-    help="What computes; genn needs GeNN and mlGeNN.",
+    help="What computes; genn needs GeNN and mlGeNN; auto is genn with CUDA where there is a GPU "
+    "and the network runs there, else cpu.",
 )
 BACKEND = click.option(
     "--backend",
@@ -73,6 +77,21 @@ def check_backend(engine: str, backend: str | None) -> None:
             f"--backend must come with --engine genn, got --engine {engine}; "
             "add --engine genn, or leave --backend out"
         )
+
+
+def known_engine(
+    engine: str, backend: str | None, network: "Network", recipe: "Recipe", *, learns: bool
+) -> tuple[str, str | None]:
+    """The engine and backend of the options; where they are to be chosen, says what and why."""
+    if engine != AUTO:
+        return engine, backend
+    from mlgenn_delays.engines.compile import choose_engine
+    from mlgenn_delays.recipe import build_rule
+
+    found = choose_engine(network, build_rule(recipe), learns=learns)
+    genn = found.engine == "genn"
+    say(f"engine: {found.engine}{' with CUDA' * genn}, since {found.reason}", err=True)
+    return found.engine, found.backend if genn else None
 
 
 # Where weights and delays start: a given network has its own. Delays that rewiring grows start

@@ -1,22 +1,35 @@
 """delaysnn recipes."""
 
+import shlex
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from . import completion
 from .console import say
+from .options import PATH
 
 if TYPE_CHECKING:
     from mlgenn_delays.recipe import Recipe
 
 
 @click.command()
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=completion.recipes)
 @click.option(
-    "--explain", metavar="KEY", help="Say what a key, or a table, of recipes means and may be."
+    "--out", type=PATH, metavar="FILE.toml", help="Write the recipe to a new file, to edit it."
 )
-def recipes(name: str | None, explain: str | None) -> None:
-    """List the recipes; with NAME (or a TOML file) show all its settings."""
+@click.option(
+    "--explain",
+    shell_complete=completion.keys,
+    metavar="KEY",
+    help="Say what a key, or a table, of recipes means and may be.",
+)
+def recipes(name: str | None, out: str | None, explain: str | None) -> None:
+    """List the recipes; with NAME (or a TOML file) show all its settings.
+
+    They are TOML with what each key may be, in its unit, behind it; stdout holds nothing else.
+    """
     if explain is not None:
         _explain(explain)
         return
@@ -24,6 +37,9 @@ def recipes(name: str | None, explain: str | None) -> None:
 
     from .tables import show_recipes
 
+    if out is not None:
+        _write(name, Path(out))
+        return
     if name is not None:
         _show(load_recipe(name))
         return
@@ -32,8 +48,31 @@ def recipes(name: str | None, explain: str | None) -> None:
         recipe = load_recipe(each)
         rows.append((each, recipe.summary, *_expected(recipe)))
     show_recipes(rows)
-    say("train one:   delaysnn train RECIPE")
-    say("look at one: delaysnn recipes RECIPE")
+    say("train one:    delaysnn train RECIPE")
+    say("look at one:  delaysnn recipes RECIPE")
+    say("make another: delaysnn recipes RECIPE --out FILE.toml")
+
+
+def _write(name: str | None, path: Path) -> None:
+    """Write a recipe to a new file."""
+    from mlgenn_delays.errors import InputError
+    from mlgenn_delays.files import write_atomic
+    from mlgenn_delays.recipe import commented, load_recipe
+
+    if name is None:
+        raise InputError(
+            f"--out must come with the recipe to write, got {str(path)!r} alone; "
+            "delaysnn recipes lists them"
+        )
+    text = commented(load_recipe(name))
+    if path.suffix != ".toml" or path.exists() or not path.absolute().parent.is_dir():
+        raise InputError(
+            f"--out must be a new .toml file in a folder that exists, got {str(path)!r}"
+            f"{', which is there already' if path.exists() else ''}; choose another name"
+        )
+    write_atomic(path, text)
+    say(f"recipe: {path}")
+    say(f"next:   delaysnn train {shlex.quote(str(path))}")
 
 
 def _explain(key: str) -> None:
@@ -67,10 +106,12 @@ def _measured(recipe: "Recipe") -> str:
 
 
 def _show(recipe: "Recipe") -> None:
-    from mlgenn_delays.recipe import data_shape, dump
+    """Print a recipe on stdout, and on stderr what follows from it."""
+    from mlgenn_delays.recipe import commented, data_shape
 
-    for line in dump(recipe).split("\n"):
+    for line in commented(recipe).splitlines():
         say(line)
+    say("", err=True)
     shape = data_shape(recipe)
     if shape is None:
         _show_without_data(recipe)
@@ -82,11 +123,13 @@ def _show(recipe: "Recipe") -> None:
 def _show_without_data(recipe: "Recipe") -> None:
     """Print what is known of a network whose input and output only the data know."""
     say(
-        "synapses depend on the data: their files say how many input channels and classes there are"
+        "synapses depend on the data: their files say how many input channels and classes there "
+        "are",
+        err=True,
     )
     known = recipe.network.counts(None, None)
     if known:
-        say(f"known: {', '.join(f'{name} {n}' for name, n in known.items())}")
+        say(f"known: {', '.join(f'{name} {n}' for name, n in known.items())}", err=True)
 
 
 def _show_counts(recipe: "Recipe", channels: int, classes: int) -> None:
@@ -96,28 +139,22 @@ def _show_counts(recipe: "Recipe", channels: int, classes: int) -> None:
     from .tables import show_synapses
 
     network = build_network(recipe, channels, classes, recipe.seed)
-    learned = recipe.delays.learn
-    show_synapses(
-        [
-            (name, p.n_synapses, p.n_delays() if learned and p.learns_delay else 0)
-            for name, p in network.projections.items()
-        ]
-    )
+    show_synapses(recipe, network)
     what = "series" if metric_of_kind(recipe.loss.kind) is NRMSE else "classes"
-    say(f"{channels} input channels, {classes} {what}; delays counts those learned")
+    say(f"{channels} input channels, {classes} {what}; delays counts those learned", err=True)
     normalised = [p for p in network.populations.values() if p.normalisation is not None]
     if normalised:
         names = ", ".join(f"{p.n} neurons of {p.name}" for p in normalised)
-        say(f"normalised, with a gain and an offset each: {names}")
+        say(f"normalised, with a gain and an offset each: {names}", err=True)
 
 
 def _show_expected(recipe: "Recipe") -> None:
     expected = recipe.expected
     if expected.published is not None:
-        say(f"published: {expected.published}")
+        say(f"published: {expected.published}", err=True)
     measured = _measured(recipe)
     if not measured:
-        say("expected: not measured yet")
+        say("expected: not measured yet", err=True)
         return
     parts = [f"expected: {expected.metric} {measured}"]
     if expected.seeds is not None:
@@ -126,4 +163,4 @@ def _show_expected(recipe: "Recipe") -> None:
         parts.append(f"{expected.minutes:g} min")
     if expected.machine is not None:
         parts.append(f"on {expected.machine}")
-    say(", ".join(parts))
+    say(", ".join(parts), err=True)

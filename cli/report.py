@@ -5,15 +5,15 @@ from typing import TYPE_CHECKING
 import click
 
 from .console import say, say_json
-from .options import DATA, JSON, THREADS
+from .options import DATA, JSON, PATH, THREADS
 
 if TYPE_CHECKING:
     from mlgenn_delays.report import Reported
 
 
 @click.command()
-@click.argument("runs", metavar="RUN...", nargs=-1, required=True)
-@click.option("--out", metavar="FILE.html", required=True, help="The page to write.")
+@click.argument("runs", type=PATH, metavar="RUN...", nargs=-1, required=True)
+@click.option("--out", type=PATH, metavar="FILE.html", required=True, help="The page to write.")
 @DATA
 @click.option(
     "--split",

@@ -5,19 +5,26 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from . import completion
 from .console import say, say_json
-from .options import DATA, JSON
+from .options import DATA, JSON, PATH
 
 if TYPE_CHECKING:
     from mlgenn_delays.sweep import Sweep
 
 
 @click.command()
-@click.argument("recipe")
-@click.option("--out", metavar="DIR", required=True, help="Folder of the sweep, old or new.")
+@click.argument("recipe", shell_complete=completion.recipes)
+@click.option(
+    "--out", type=PATH, metavar="DIR", required=True, help="Folder of the sweep, old or new."
+)
 @DATA
 @click.option(
-    "--grid", multiple=True, metavar="KEY=A,B,C", help="An axis: a setting and its values."
+    "--grid",
+    multiple=True,
+    shell_complete=completion.assignments,
+    metavar="KEY=A,B,C",
+    help="An axis: a setting and its values.",
 )
 @click.option(
     "--variant",
@@ -28,6 +35,7 @@ if TYPE_CHECKING:
 @click.option(
     "--exclude",
     multiple=True,
+    shell_complete=completion.assignments,
     metavar="KEY=A,KEY=B",
     help="Leave out the points that have all of these values.",
 )
@@ -39,7 +47,12 @@ if TYPE_CHECKING:
     help="Train every combination with the seeds 0..N-1.",
 )
 @click.option(
-    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a setting of all points."
+    "--set",
+    "overrides",
+    multiple=True,
+    shell_complete=completion.assignments,
+    metavar="KEY=VALUE",
+    help="Change a setting of all points.",
 )
 @click.option("--epochs", type=click.IntRange(min=1), help="Short for --set learning.epochs=N.")
 @click.option(

@@ -14,18 +14,20 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from mlgenn_delays.data.inspect.report import Found, Report
+    from mlgenn_delays.network import Network
+    from mlgenn_delays.recipe import Recipe
 
-# A wider confusion matrix does not fit a terminal.
-MOST_CLASSES = 20
+# Pairs of classes that are told where a confusion matrix does not fit.
+MOST_PAIRS = 10
 # Columns where stdout is a file or a pipe.
 FILE_WIDTH = 160
 
 
-def console() -> "Console":
-    """The console of results: stdout, with nothing rewritten in what is printed."""
+def console(*, err: bool = False) -> "Console":
+    """The console of results: stdout (or stderr), with nothing rewritten in what is printed."""
     from rich.console import Console
 
-    found = Console(highlight=False, markup=False, emoji=False)
+    found = Console(stderr=err, highlight=False, markup=False, emoji=False)
     if not found.is_terminal:
         found.width = FILE_WIDTH
     return found
@@ -40,13 +42,19 @@ def table(*columns: str, left: int = 1) -> "Table":
         """A table that shows escapes for what a terminal would act on."""
 
         def add_row(self, *cells: Any, **options: Any) -> None:
-            super().add_row(*(printable(str(cell)) for cell in cells), **options)
+            ready = (c if hasattr(c, "__rich_console__") else printable(str(c)) for c in cells)
+            super().add_row(*ready, **options)
 
     table = Printable(box=SIMPLE_HEAD)
     for number, name in enumerate(columns):
         justify: Any = "left" if number < left else "right"
         table.add_column(printable(name), justify=justify, no_wrap=True)
     return table
+
+
+def width_of(table: "Table", out: "Console") -> int:
+    """How many columns a table takes if nothing of it is cut."""
+    return out.measure(table, options=out.options.update(width=10_000)).maximum
 
 
 def _splits(splits: dict[str, dict[str, Any]]) -> "Table":
@@ -62,6 +70,8 @@ def _splits(splits: dict[str, dict[str, Any]]) -> "Table":
 
 def show_training(result: dict[str, Any]) -> None:
     """Print what a training reached, where it is, and what to do next."""
+    from mlgenn_delays.runs.files import RESULTS
+
     out = console()
     best = result["best_epoch"]
     say(f"{result['recipe']}: best epoch {best} of {result['epochs']}")
@@ -72,6 +82,7 @@ def show_training(result: dict[str, Any]) -> None:
 
         say(f"baseline: {Baseline(**result['baseline'])}")
     say(f"run:  {result['run']}")
+    say(f"plot: {Path(result['run']) / RESULTS}")
     split = next((f" --split {name}" for name in result["splits"]), " --split train")
     option = "" if "test" in result["splits"] else split
     say(f"next: delaysnn evaluate {shlex.quote(result['run'])}{option}")
@@ -87,32 +98,78 @@ def show_evaluation(result: dict[str, Any], names: tuple[str, ...], run: Path) -
     out.print(_splits(rows))
     if "confusion" not in result:
         return
-    if len(result["confusion"]) > MOST_CLASSES:
-        say(f"confusion matrix of {len(result['confusion'])} classes: with --json")
-        return
-    labels = [names[k] if k < len(names) else str(k) for k in range(len(result["confusion"]))]
+    counts = result["confusion"]
+    labels = [names[k] if k < len(names) else str(k) for k in range(len(counts))]
+    for shown in (_confusion(labels, counts), _numbered_confusion(labels, counts)):
+        if width_of(shown, out) <= out.width:
+            out.print(shown)
+            return
+    say(f"confusion matrix of {len(labels)} classes: in a wider terminal, or with --json")
+    pairs = _confused(labels, counts)
+    if pairs.row_count:
+        say("most frequent mistakes:")
+        out.print(pairs)
+
+
+def _confusion(labels: list[str], counts: list[list[int]]) -> "Table":
+    """The confusion matrix, a column per class under its name."""
     shown = table("label \\ prediction", *labels)
-    for label, counts in zip(labels, result["confusion"], strict=True):
-        shown.add_row(label, *(str(count) if count else "." for count in counts))
-    out.print(shown)
+    for label, row in zip(labels, counts, strict=True):
+        shown.add_row(label, *(str(count) if count else "." for count in row))
+    return shown
+
+
+def _numbered_confusion(labels: list[str], counts: list[list[int]]) -> "Table":
+    """The same in less space: columns under the numbers of their classes, close together."""
+    shown = table("", "label", *map(str, range(len(labels))), left=2)
+    shown.box, shown.padding, shown.columns[0].justify = None, (0, 1, 0, 0), "right"
+    shown.title, shown.title_justify = "label (row) and prediction (column)", "left"
+    for number, (label, row) in enumerate(zip(labels, counts, strict=True)):
+        shown.add_row(str(number), label, *(str(count) if count else "." for count in row))
+    return shown
+
+
+def _confused(labels: list[str], counts: list[list[int]]) -> "Table":
+    """The pairs of classes that are taken for each other most often."""
+    shown = table("label", "prediction", "examples", "of the label", left=2)
+    wrong = [(count, k, j) for k, row in enumerate(counts) for j, count in enumerate(row) if j != k]
+    for count, k, j in sorted(wrong, key=lambda each: -each[0])[:MOST_PAIRS]:
+        if count:
+            share = f"{100 * count / sum(counts[k]):.1f} %"
+            shown.add_row(labels[k], labels[j], str(count), share)
+    return shown
 
 
 def show_recipes(rows: list[tuple[str, str, str, str]]) -> None:
     """Print the recipes: name, what they are, expected accuracy and minutes."""
+    out = console()
     shown = table("recipe", "expected", "minutes", "summary")
+    shown.collapse_padding = True  # leaves the summary more room
+    shown.columns[1].no_wrap, shown.columns[1].max_width = False, max(14, out.width // 5)
     shown.columns[3].justify, shown.columns[3].no_wrap = "left", False
     for name, summary, accuracy, minutes in rows:
         shown.add_row(name, accuracy, minutes, summary)
-    console().print(shown)
+    out.print(shown)
 
 
-def show_synapses(rows: list[tuple[str, int, int]]) -> None:
-    """Print synapses and delays by projection, and their sums."""
+def learned_delays(recipe: "Recipe", network: "Network") -> dict[str, int]:
+    """How many delays of a network are learned, by projection."""
+    learned = recipe.delays.learn
+    return {
+        name: each.n_delays() if learned and each.learns_delay else 0
+        for name, each in network.projections.items()
+    }
+
+
+def show_synapses(recipe: "Recipe", network: "Network") -> None:
+    """Print synapses and learned delays by projection, and their sums, on stderr."""
+    delays = learned_delays(recipe, network)
+    synapses = {name: each.n_synapses for name, each in network.projections.items()}
     shown = table("projection", "synapses", "delays")
-    for name, synapses, delays in rows:
-        shown.add_row(name, f"{synapses}", f"{delays}")
-    shown.add_row("all", str(sum(row[1] for row in rows)), str(sum(row[2] for row in rows)))
-    console().print(shown)
+    for name in network.projections:
+        shown.add_row(name, str(synapses[name]), str(delays[name]))
+    shown.add_row("all", str(sum(synapses.values())), str(sum(delays.values())))
+    console(err=True).print(shown)
 
 
 def show_analysis(found: dict[str, Any], figures: int, folder: Path) -> None:

@@ -36,7 +36,7 @@ class Progress:
         terminal = sys.stderr is not None and sys.stderr.isatty()
         self.kind = ("bar" if terminal else "plain") if kind == "auto" else kind
         self._bars: Any = _bars(columns) if self.kind == "bar" else None
-        self._shown = 0.0
+        self._shown: dict[Any, float] = {}  # when the text of each bar was renewed
 
     def add(self, name: str, total: int | None, done: int = 0) -> Any:
         """Show one more bar; the other methods take what this returns."""
@@ -50,7 +50,7 @@ class Progress:
         """Set a bar back to its start, under another name."""
         if self._bars is not None:
             self._bars.reset(task, description=name, text="")
-            self._shown = 0.0
+            self._shown.pop(task, None)
 
     def advance(self, task: Any, n: int = 1, text: Callable[[], str] | None = None) -> None:
         """Move a bar on, and renew the text beside it every `_REFRESH` seconds."""
@@ -58,14 +58,14 @@ class Progress:
             return
         self._bars.advance(task, n)
         now = time.monotonic()
-        if text is not None and now - self._shown >= _REFRESH:
+        if text is not None and now - self._shown.get(task, 0.0) >= _REFRESH:
             self._bars.update(task, text=text())
-            self._shown = now
+            self._shown[task] = now
 
     def message(self, text: str) -> None:
         """Print a line, above the bars."""
         if self._bars is not None:
-            self._bars.console.print(printable(text), soft_wrap=True)
+            self._bars.console.print(printable(text))
         elif self.kind == "plain":
             note(text)
 

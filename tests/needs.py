@@ -159,6 +159,7 @@ NEEDS: dict[str, Callable[[], str]] = {
     "torch": modules("PyTorch", "torch"),
     "snntorch": modules("snnTorch", "torch", "snntorch"),
     "norse": modules("Norse", "torch", "norse"),
+    "lauscher": modules("lauscher", "lauscher"),
     "dcls": modules("dcls", "torch", "DCLS"),
     "sphinx": modules('what the extra "docs" names', "sphinx", "myst_nb"),
     "posix": _posix,

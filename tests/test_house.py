@@ -19,6 +19,7 @@ from tests.order import FIRST
 ROOT = Path(__file__).parent.parent
 # Folder -> the package it is imported as.
 FOLDERS = {
+    "delaysnn": "delaysnn",
     "mlgenn_delays": "mlgenn_delays",
     "cli": "mlgenn_delays/cli",
     "models": "mlgenn_delays/models",
@@ -34,7 +35,7 @@ BELOW = {
     "data": set(),
     "engines": {"network", "learning", "rewiring", "data"},
     "recipe": {"network", "learning", "rewiring", "data"},
-    "runs": {"data", "engines", "recipe"},
+    "runs": {"network", "data", "engines", "recipe"},
     "training": {"network", "learning", "rewiring", "data", "engines", "runs"},
     "analysis": {"network", "data", "engines", "recipe", "runs", "training"},
     "sweep": {"data", "engines", "recipe", "runs", "training"},
@@ -85,18 +86,18 @@ def test_the_wheel_has_every_source_and_recipe(wheel):
     expected = {
         f"{package}/{file.relative_to(ROOT / folder).as_posix()}"
         for folder, package in FOLDERS.items()
-        for kind in ("*.py", "*.toml", "*.sha256", "py.typed", "templates/*")
+        for kind in ("*.py", "*.pyi", "*.toml", "*.sha256", "py.typed", "templates/*")
         for file in (ROOT / folder).rglob(kind)
     }
     packed = {name for name in wheel.namelist() if ".dist-info/" not in name}
     assert "mlgenn_delays/models/digits.toml" in packed
-    assert "mlgenn_delays/py.typed" in packed
+    assert {"mlgenn_delays/py.typed", "delaysnn/py.typed", "delaysnn/network.pyi"} <= packed
     assert packed == expected
 
 
-def test_the_wheel_has_one_top_level_package(wheel):
+def test_the_wheel_has_one_package_and_its_other_name(wheel):
     tops = {name.split("/")[0] for name in wheel.namelist()}
-    assert tops == {"mlgenn_delays", f"delaysnn-{__version__}.dist-info"}
+    assert tops == {"mlgenn_delays", "delaysnn", f"delaysnn-{__version__}.dist-info"}
 
 
 def test_the_wheel_has_the_script_and_the_licence(wheel):
@@ -108,7 +109,7 @@ def test_the_wheel_has_the_script_and_the_licence(wheel):
 
 def test_the_wheel_works_away_from_the_tree(wheel, tmp_path):
     wheel.extractall(tmp_path / "site")
-    code = "import mlgenn_delays.cli as c; print(c.__file__); c.main(['recipes'])"
+    code = "import delaysnn.cli as c; print(c.__file__); c.main(['recipes'])"
     done = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,

@@ -127,9 +127,15 @@ def panels(
         height: Of a panel [inches].
         how: Arguments of matplotlib's `Figure.subplots`.
     """
+    figure = blank(columns * width, rows * height)
+    return figure, figure.subplots(rows, columns, squeeze=False, **how)
+
+
+def blank(width: float, height: float) -> "Figure":
+    """Make a figure without panels [inches], to be filled within `look`."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(columns * width, rows * height), layout="constrained")
+    figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
-    return figure, figure.subplots(rows, columns, squeeze=False, **how)
+    return figure

@@ -155,7 +155,7 @@ class Dataset:
             where they are the examples of ``items`` put together.
         shape: Function of the options that gives the numbers of channels and classes, or None
             where only the files know.
-        raw: Format of an example before it is encoded; None if it is events already.
+        raw: Format of an example before it is encoded; None if only events are known.
         items: Function of (folder or None, options, dt [ms]) that gives every example, damaged
             ones with their problem; it raises InputError only where there is nothing to look at
             (no such folder, no files). None where they are those of ``load``, whose first problem

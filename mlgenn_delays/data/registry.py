@@ -60,6 +60,9 @@ DATASETS: MutableMapping[str, Dataset] = _Modules(
     },
 )
 
+# Data sets that can be downloaded: the module of `data.download` that does.
+DOWNLOADS: Mapping[str, str] = {"shd": "shd", "ssc": "shd", "fsdd": "fsdd"}
+
 # Data sets of one kind, called KIND:NAME: the module whose `family` gives the data set of a name.
 FAMILIES: MutableMapping[str, Callable[[str], Dataset]] = _Modules("family", {"tonic": "tonic"})
 
@@ -126,7 +129,7 @@ def dataset_encoding(name: str, options: Any = None) -> str:
     Raises:
         InputError: Unknown data set or bad options.
     """
-    return _parsed(name, options).encoding
+    return "currents" if _parsed(name, options).encoding == "currents" else "spikes"
 
 
 def unsplit_options(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -216,7 +219,11 @@ def data_items(
 
 def _folder(name: str, folder: Path | str | None, argument: str) -> Path | None:
     if dataset(name).needs_folder and folder is None:
-        raise InputError(f"dataset {name!r} needs a folder of data, got none; give {argument}")
+        does = "downloads it to DIR" if name in DOWNLOADS else "says where to get it"
+        raise InputError(
+            f"dataset {name!r} needs a folder of data, got none; give {argument}; "
+            f"delaysnn data prepare {name} DIR {does}"
+        )
     return None if folder is None else Path(folder)
 
 

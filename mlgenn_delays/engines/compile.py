@@ -1,7 +1,7 @@
 """Compile a network: the only place that knows every engine, and which simulation runs a rule."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -57,6 +57,46 @@ class PipelinedSimulation:
 
 
 ENGINES = ("cpu", "genn")
+
+
+@dataclass(frozen=True)
+class EngineChoice:
+    """An engine, the backend of GeNN, and why it is this one."""
+
+    engine: str
+    backend: str
+    reason: str
+
+
+def choose_engine(network: Network, rule: Rule, *, learns: bool = True) -> EngineChoice:
+    """Return GeNN with CUDA where a GPU and all that it takes are there, else the CPU engine.
+
+    Arguments:
+        network: The network.
+        rule: What is learned and how.
+        learns: Whether it will learn; GeNN evaluates more than it can learn.
+
+    Example:
+        >>> from mlgenn_delays import EventProp, Exponential, LeakyIntegrator, Network, SpikeInput
+        >>> from mlgenn_delays.engines.compile import choose_engine
+        >>> network = Network()
+        >>> _ = network.add("in", SpikeInput(5)), network.add("out", LeakyIntegrator(3))
+        >>> _ = network.connect("in", "out", Exponential(), weight=0.5)
+        >>> choose_engine(network, EventProp()).engine in ENGINES
+        True
+    """
+    from mlgenn_delays.engines.genn import checks, gpus
+
+    cpu, cuda = "single_threaded_cpu", "cuda"
+    if gpus.count() == 0:
+        return EngineChoice("cpu", cpu, "there is no GPU that NVIDIA's driver can use")
+    if not learns:
+        network, rule = network.folded(), _forwards(rule)
+    try:
+        checks.check_network(network, rule, cuda)
+    except InputError as error:
+        return EngineChoice("cpu", cpu, str(error))
+    return EngineChoice("genn", cuda, "there is a GPU")
 
 
 def compile_network(

@@ -177,7 +177,10 @@ class Model:
         """Run one silent example, so that one-time set-up is not charged to the first real one."""
         reader = self._reader
         if reader.sample_rate is not None:
-            silence = Item("silence", "recording", np.zeros(reader.sample_rate, np.float32))
+            samples = np.zeros(reader.sample_rate, np.float32)
+            if getattr(reader.options, "encoding", "") == "cochlea":
+                samples[0] = 1.0  # it has nothing to set up for silence
+            silence = Item("silence", "recording", samples)
         else:
             kind: ItemKind = "currents" if reader.currents else "raster"
             silence = Item("silence", kind, np.zeros((1, reader.n_inputs), np.float32))

@@ -6,11 +6,13 @@ A schedule is the factor on the base rate in each optimiser step. Step k of n, k
     EaseIn     min(1, start * growth^k)
     Cosine     last + (1 - last) (1 + cos(pi k / n)) / 2
     OneCycle   first -> peak -> last, each leg half a cosine; the first leg takes `rise` of n
+
+`follows_length` says whether the factor depends on n: then no epochs can be added later.
 """
 
 import math
 from dataclasses import field
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import BeforeValidator, Field
 
@@ -67,6 +69,8 @@ class Constant:
         1.0
     """
 
+    follows_length: ClassVar[bool] = False
+
     def factor(self, step: int, total: int) -> float:
         """Return 1."""
         return 1.0
@@ -81,6 +85,8 @@ class EaseIn:
         >>> round(EaseIn(start=0.5, growth=1.5).factor(1, 10), 3)
         0.75
     """
+
+    follows_length: ClassVar[bool] = False
 
     start: Annotated[Number, Field(gt=0, le=1), says("Factor of the first step.")] = 1e-3
     growth: Annotated[Number, Field(gt=1), says("Factor between steps.")] = 1.05
@@ -101,6 +107,8 @@ class Cosine:
         1.0
     """
 
+    follows_length: ClassVar[bool] = True
+
     last: Annotated[Probability, says("Factor at the end.")] = 0.0
 
     def factor(self, step: int, total: int) -> float:
@@ -117,6 +125,8 @@ class OneCycle:
         >>> round(OneCycle(peak=5.0).factor(0, 100), 3)
         0.2
     """
+
+    follows_length: ClassVar[bool] = True
 
     peak: Annotated[Positive, says("Factor at the peak.")] = 5.0
     first: Annotated[NonNegative, says("Factor of the first step, at most that at the peak.")] = 0.2

@@ -10,6 +10,8 @@ from mlgenn_delays.recipe.build import (
     load_data,
     load_whole,
 )
+from mlgenn_delays.recipe.commented import commented
+from mlgenn_delays.recipe.left_to_data import fitted, fitted_like
 from mlgenn_delays.recipe.load import (
     differences,
     dump,
@@ -17,7 +19,6 @@ from mlgenn_delays.recipe.load import (
     parse_recipe,
     recipe_names,
     settings,
-    with_duration,
 )
 from mlgenn_delays.recipe.schema import Recipe
 
@@ -28,14 +29,16 @@ __all__ = [
     "build_network",
     "build_rewiring",
     "build_rule",
+    "commented",
     "data_shape",
     "differences",
     "dump",
+    "fitted",
+    "fitted_like",
     "load_data",
     "load_recipe",
     "load_whole",
     "parse_recipe",
     "recipe_names",
     "settings",
-    "with_duration",
 ]

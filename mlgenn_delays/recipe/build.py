@@ -206,7 +206,13 @@ def _kernel(recipe: Recipe) -> DelayKernel:
         return Dirac()
     taps = longest_steps(delays.max, recipe.network.dt) + 1
     start = delays.sigma_start or max(float(taps // 2), delays.sigma_end)
-    return Gaussian(start, delays.sigma_end, delays.sigma_epochs or recipe.learning.epochs / 4)
+    epochs = recipe.learning.epochs
+    if not (epochs or delays.sigma_epochs):
+        raise InputError(
+            "learning.epochs must be known where sigma falls in a quarter of them, got 0; take "
+            "fitted(recipe, examples, duration), or set delays.sigma_epochs"
+        )
+    return Gaussian(start, delays.sigma_end, delays.sigma_epochs or epochs / 4)
 
 
 def build_rewiring(recipe: Recipe) -> Rewiring | None:

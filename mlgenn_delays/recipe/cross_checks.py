@@ -207,6 +207,8 @@ def _delays(recipe: "Recipe") -> Found:
 
 def _learning(recipe: "Recipe") -> Found:
     learning = recipe.learning
+    if learning.epochs:
+        yield "learning.steps", f"learning.epochs = {learning.epochs}"
     if learning.rule == "eventprop":
         for key in ("surrogate", "surrogate_options"):
             yield f"learning.{key}", "learning.rule = 'eventprop'"
@@ -260,5 +262,8 @@ def _others(recipe: "Recipe") -> Found:
     augmentation = recipe.augmentation
     if not (augmentation.shift or augmentation.mask_channels):
         yield "augmentation.group", "augmentation.shift = 0 and augmentation.mask_channels = 0"
-    if "encoder" in recipe.data.options and recipe.data.encoding == "currents":
-        yield "data.encoder", "data.encoding = 'currents'"
+    encoding = recipe.data.encoding
+    if "encoder" in recipe.data.options and encoding != "spikes":
+        yield "data.encoder", f"data.encoding = {encoding!r}"
+    if "mel" in recipe.data.options and encoding == "cochlea":
+        yield "data.mel", f"data.encoding = {encoding!r}"

@@ -41,39 +41,20 @@ def dump(recipe: Recipe) -> str:
     """
     import tomli_w
 
-    plain = _without_empty(recipe.model_dump(exclude_none=True))
+    # Equations in lines.
+    return tomli_w.dumps(as_table(recipe), multiline_strings=bool(recipe.neurons))
+
+
+def as_table(recipe: Recipe) -> dict[str, Any]:
+    """Return a recipe as a table of TOML with every setting in it."""
+    plain: dict[str, Any] = _without_empty(recipe.model_dump(exclude_none=True))
     for key in of_other_models(recipe):
         *where, name = key.split(".")
         table: Any = plain
         for part in where:
             table = table[int(part) if _is_index(part) else part]
         del table[name]
-    return tomli_w.dumps(plain, multiline_strings=bool(recipe.neurons))  # equations in lines
-
-
-def with_duration(recipe: Recipe, duration: float) -> Recipe:
-    """Return a recipe with trials of so many ms where it leaves their length to the data.
-
-    Example:
-        >>> from mlgenn_delays.recipe import parse_recipe, with_duration
-        >>> text = '''name = "words"
-        ... [data]
-        ... dataset = "folder"
-        ... [network]
-        ... layers = [{size = 8}]
-        ... readout = {kind = "mean"}
-        ... [delays]
-        ... max = 20.0
-        ... [learning]
-        ... epochs = 1
-        ... learning_rate = 0.001
-        ... '''
-        >>> with_duration(parse_recipe(text, "words.toml"), 640.0).data.options["duration"]
-        640.0
-    """
-    if recipe.data.options.get("duration") != 0:
-        return recipe
-    return parse_recipe(dump(recipe), recipe.name, [f"data.duration={duration:.12g}"])
+    return plain
 
 
 def _without_empty(value: Any) -> Any:

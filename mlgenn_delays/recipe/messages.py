@@ -54,7 +54,8 @@ def _is_tag(part: object) -> bool:
     return isinstance(part, str) and part.startswith("[")
 
 
-def _field(loc: tuple[int | str, ...]) -> FieldInfo | None:
+def field_of(loc: tuple[int | str, ...]) -> FieldInfo | None:
+    """Return the declaration of the key at a place, None if there is none."""
     table: type | None = Recipe
     field = None
     for part in plain_parts(loc):
@@ -65,7 +66,7 @@ def _field(loc: tuple[int | str, ...]) -> FieldInfo | None:
 
 def keys_of(loc: tuple[int | str, ...]) -> list[str]:
     """Return the keys of the table at a place, empty if that is none."""
-    field = _field(loc)
+    field = field_of(loc)
     table = Recipe if not loc else table_of(field.annotation) if field else None
     return list(fields_of(table)) if table else []
 
@@ -102,8 +103,8 @@ def _received(value: object) -> str:
 
 
 def _rule(kind: str, loc: tuple[int | str, ...], error: Any) -> str:
-    field = _field(loc)
-    holder = _field(loc[:-1])
+    field = field_of(loc)
+    holder = field_of(loc[:-1])
     if field is None and holder is not None and get_origin(holder.annotation) is dict:
         return range_of(get_args(holder.annotation)[1], error["input"])  # of values by name
     if kind in _KINDS or field is None:

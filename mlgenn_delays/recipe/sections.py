@@ -36,6 +36,7 @@ from mlgenn_delays.learning.optimisers import (
     Target,
 )
 from mlgenn_delays.learning.rules import L1, SURROGATES, EventProp, Pipelined, Revive
+from mlgenn_delays.recipe.left_to_data import BATCH, BATCHES_AT_LEAST, EPOCHS
 from mlgenn_delays.rewiring import RULES, SET, RigL
 from mlgenn_delays.rewiring.base import GrowDelay
 from mlgenn_delays.rewiring.magnitude_pruning import Decay, DropFraction, Until
@@ -229,8 +230,16 @@ class Learning(Section):
     surrogate_options: dict[str, float] = Field(
         {}, description="Its settings: slope of atan; width and height of triangle and boxcar."
     )
-    epochs: Count = Field(description="Passes over the training examples.")
-    batch_size: Count = Field(32, description="Examples per batch.")
+    epochs: Whole = Field(
+        description="Passes over the training examples; 0 for as many as make `steps` optimiser "
+        f"steps, within {EPOCHS[0]}..{EPOCHS[1]}."
+    )
+    batch_size: Whole = Field(
+        32,
+        description=f"Examples per batch; 0 for a {BATCHES_AT_LEAST}th of the training examples, "
+        f"rounded down to a power of two within {BATCH[0]}..{BATCH[1]}.",
+    )
+    steps: Count = Field(1500, description="Optimiser steps that epochs = 0 aims at.")
     learning_rate: NonNegative = Field(
         1e-3, description="Learning rate of the weights; 0 keeps them as they start."
     )

@@ -35,10 +35,7 @@ def history_pictures(
         sizes: Number of neurons, by population.
         loss: Name of the loss.
     """
-    # What a network reaches that has learned nothing.
-    chance = 1 / n_classes if history.metric is ACCURACY else 1.0
-    called = loss.replace("-", " ") if loss != "cross-entropy" else loss
-    found = [_loss(history, called), _score(history, chance), _spikes(history)]
+    found = [_loss(history, loss), _score(history, n_classes), _spikes(history)]
     found += [picture for picture in (_silent(history, sizes), _grown(history)) if picture]
     return found
 
@@ -90,38 +87,61 @@ def _splits(history: History, kind: str) -> dict[str, str]:
     return columns
 
 
-def _loss(history: History, called: str) -> Picture:
+def _called(loss: str) -> str:
+    """The name of a loss, as text has it."""
+    return loss.replace("-", " ") if loss != "cross-entropy" else loss
+
+
+def draw_loss(axes: "Axes", history: History, loss: str) -> None:
+    """Draw the loss, by its name, over the epochs."""
+    _lines(axes, history, _splits(history, "loss"))
+    axes.set_ylabel(_called(loss))
+    axes.set_ylim(bottom=0)
+    _mark_best(axes, history)
+
+
+def _loss(history: History, loss: str) -> Picture:
     with one_panel() as (figure, axes):
-        _lines(axes, history, _splits(history, "loss"))
-        axes.set_ylabel(called)
-        axes.set_ylim(bottom=0)
-        _mark_best(axes, history)
+        draw_loss(axes, history, loss)
     best = history.best["validation_loss"] or history.best["train_loss"]
     return Picture(
         "loss",
         "Loss",
-        f"Mean {called.removeprefix('mean ')} per example, {best:.4g} in the best epoch, "
+        f"Mean {_called(loss).removeprefix('mean ')} per example, {best:.4g} in the best epoch, "
         f"{history.best_epoch} (dotted). Training is measured while the network changes, with "
         "dropout and augmentation where the recipe has them; so it may lie above validation.",
         figure,
     )
 
 
-def _score(history: History, chance: float) -> Picture:
+def _chance(history: History, n_classes: int) -> float:
+    """What a network reaches that has learned nothing."""
+    return 1 / n_classes if history.metric is ACCURACY else 1.0
+
+
+def draw_score(axes: "Axes", history: History, n_classes: int) -> None:
+    """Draw the metric over the epochs, and what would be reached without learning."""
+    metric = history.metric
+    label = "chance" if metric is ACCURACY else "mean of the targets"
+    chance = metric.scale * _chance(history, n_classes)
+    axes.axhline(chance, color=CHANCE, lw=1.2, ls="--", label=label)
+    _lines(axes, history, _splits(history, metric.name), metric.scale)
+    axes.legend(loc="lower right" if metric.higher else "upper right", frameon=True,
+                framealpha=0.9, edgecolor="none")  # fmt: skip
+    axes.set_ylabel(metric.label)
+    axes.set_ylim(0, 102 if metric is ACCURACY else None)
+    _mark_best(axes, history)
+
+
+def _score(history: History, n_classes: int) -> Picture:
     metric = history.metric
     with one_panel() as (figure, axes):
-        label = "chance" if metric is ACCURACY else "mean of the targets"
-        axes.axhline(metric.scale * chance, color=CHANCE, lw=1.2, ls="--", label=label)
-        _lines(axes, history, _splits(history, metric.name), metric.scale)
-        axes.legend(loc="lower right" if metric.higher else "upper right", frameon=True,
-                    framealpha=0.9, edgecolor="none")  # fmt: skip
-        axes.set_ylabel(metric.label)
-        axes.set_ylim(0, 102 if metric is ACCURACY else None)
-        _mark_best(axes, history)
+        draw_score(axes, history, n_classes)
     score = history.score()
     told = f"{metric.text(score)} of validation in the best epoch. " if score else ""
     if metric is ACCURACY:
-        what = f"Share of examples classified correctly: {told}Guessing gives {100 * chance:.3g} %"
+        guessing = 100 * _chance(history, n_classes)
+        what = f"Share of examples classified correctly: {told}Guessing gives {guessing:.3g} %"
     else:
         what = (
             "Root mean squared error over the standard deviation of the targets: "

@@ -33,12 +33,11 @@ from mlgenn_delays.report.tables import (
     settings_table,
     tiles,
 )
+from mlgenn_delays.runs.summary import ASIDE
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-# Of environment.json: folders, and what the report says elsewhere.
-_PRIVATE = ("baseline", "data", "init", "initial_weights", "task", "seed")
 _PAGE, _STYLE, _SCRIPT = "page.html", "page.css", "page.js"
 
 PIXELS = 96  # of a page, per inch
@@ -220,7 +219,7 @@ def run_context(run: RunContent, anchor: str) -> dict[str, Any]:
         "environment": [
             (key, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
             for key, value in run.environment.items()
-            if key not in _PRIVATE
+            if key not in ASIDE
         ],
     }
 

@@ -17,29 +17,38 @@ _NUMBERED = 20  # classes up to which each cell of the matrix has its number
 _MOST_NAMES = 40  # classes up to which each has its name
 
 
+def confusion_side(n_classes: int) -> float:
+    """Width of a confusion matrix that can be read [inches]."""
+    return float(np.clip(1.4 + 0.3 * n_classes, 3.6, 7.0))
+
+
+def draw_confusion(axes: "Axes", counts: np.ndarray, labels: Sequence[str]) -> None:
+    """Draw a confusion matrix (K, K), a row per label; the darker, the larger the row's share."""
+    k = len(counts)
+    share = counts / np.maximum(1, counts.sum(1, keepdims=True))
+    axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    if k <= _NUMBERED:
+        for row, column in zip(*np.nonzero(counts), strict=True):
+            axes.text(
+                column, row, counts[row, column], ha="center", va="center",
+                color="white" if share[row, column] > 0.5 else INK,
+                fontsize=8 if k > 12 or counts.max() > 999 else 9,
+            )  # fmt: skip
+    if k <= _MOST_NAMES:
+        for ticks in (axes.set_xticks, axes.set_yticks):
+            _name_classes(ticks, labels)
+    axes.set_xlabel("prediction")
+    axes.set_ylabel("label")
+    axes.tick_params(length=0)
+    axes.spines[["top", "right"]].set_visible(True)
+
+
 def confusion_picture(predictions: Predictions) -> Picture:
     """Draw the confusion matrix."""
     counts = predictions.evaluation.confusion
-    k = len(counts)
-    share = counts / np.maximum(1, counts.sum(1, keepdims=True))
-    side = float(np.clip(1.4 + 0.3 * k, 3.6, 7.0))
+    side = confusion_side(len(counts))
     with one_panel(width=side, height=side * 0.94) as (figure, axes):
-        axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
-        if k <= _NUMBERED:
-            for row, column in zip(*np.nonzero(counts), strict=True):
-                colour = "white" if share[row, column] > 0.5 else INK
-                number = counts[row, column]
-                axes.text(
-                    column, row, number, ha="center", va="center", color=colour,
-                    fontsize=8 if k > 12 or counts.max() > 999 else 9,
-                )  # fmt: skip
-        if k <= _MOST_NAMES:
-            for ticks in (axes.set_xticks, axes.set_yticks):
-                _name_classes(ticks, predictions.labels)
-        axes.set_xlabel("prediction")
-        axes.set_ylabel("label")
-        axes.tick_params(length=0)
-        axes.spines[["top", "right"]].set_visible(True)
+        draw_confusion(axes, counts, predictions.labels)
     n = predictions.evaluation.n
     return Picture(
         "confusion",

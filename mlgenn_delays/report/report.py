@@ -9,7 +9,7 @@ from mlgenn_delays.errors import InputError
 from mlgenn_delays.files import encoded, write_atomic
 from mlgenn_delays.report.gather import DataOnce, ReportOptions, gather, names_of
 from mlgenn_delays.report.page import render
-from mlgenn_delays.report.tables import headline_numbers
+from mlgenn_delays.report.tables import numbers_of
 from mlgenn_delays.runs.run import Run
 
 SUFFIX = ".html"
@@ -23,7 +23,7 @@ class Reported:
     Attributes:
         path: The page.
         size: Of the file [bytes].
-        runs: Headline numbers of each run, see `tables.headline_numbers`.
+        runs: Headline numbers of each run, see `tables.numbers_of`.
     """
 
     path: Path
@@ -90,4 +90,4 @@ def make_report(
     tell("page")
     content = encoded(render(gathered, notes))
     write_atomic(out, content)
-    return Reported(out, len(content), [headline_numbers(run) for run in gathered])
+    return Reported(out, len(content), [numbers_of(run) for run in gathered])

@@ -5,11 +5,8 @@ from dataclasses import dataclass
 
 from mlgenn_delays.recipe import Recipe, load_recipe, recipe_names, settings
 from mlgenn_delays.recipe.neuron_checks import of_other_models
+from mlgenn_delays.runs.settings import ABSENT, SEED, differing, in_words
 
-SEED = "seed"
-# They say how a run is called and what it keeps, not what it computes.
-_ASIDE = ("name", "learning.snapshots")
-ABSENT = "absent"
 _FEW = 3  # settings that a title names
 
 
@@ -60,19 +57,14 @@ class Group:
 
 def groups_of(recipes: Sequence[Recipe]) -> list[Group]:
     """Group runs by all of their settings but the seed, in the order of the runs."""
-    tables = []
-    for recipe in recipes:
-        table = settings(recipe)
-        tables.append({k: v for k, v in table.items() if k != SEED and k not in _ASIDE})
-    keys = list(dict.fromkeys(key for table in tables for key in table))
-    differing = [k for k in keys if len({table.get(k, ABSENT) for table in tables}) > 1]
     found: dict[tuple[str, ...], list[int]] = {}
+    tables = [{k: v for k, v in table.items() if k != SEED} for table in differing(recipes)]
     for place, table in enumerate(tables):
-        found.setdefault(tuple(table.get(k, ABSENT) for k in differing), []).append(place)
+        found.setdefault(tuple(table.values()), []).append(place)
     names = [recipes[members[0]].name for members in found.values()]
     groups = []
-    for number, (values, members) in enumerate(found.items()):
-        own = dict(zip(differing, values, strict=True))
+    for number, members in enumerate(found.values()):
+        own = tables[members[0]]
         title = _title(own, names, number)
         groups.append(Group(_letter(number), title, tuple(members), own))
     return groups
@@ -80,10 +72,7 @@ def groups_of(recipes: Sequence[Recipe]) -> list[Group]:
 
 def _title(values: dict[str, str], names: Sequence[str], number: int) -> str:
     """What tells a group from the others: few settings, or the name of its recipe."""
-    short = [key.removeprefix("learning.").removeprefix("network.") for key in values]
-    words = [
-        f"{key} {value.strip(chr(34))}" for key, value in zip(short, values.values(), strict=True)
-    ]
+    words = [in_words(key, value) for key, value in values.items()]
     if len(words) > _FEW and len(set(names)) == len(names):
         return names[number]
     more = ["..."] if len(words) > _FEW else []

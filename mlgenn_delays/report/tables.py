@@ -7,7 +7,9 @@ from typing import Any
 
 from mlgenn_delays.engines.metrics import Metric
 from mlgenn_delays.report.gather import RunContent
-from mlgenn_delays.report.settings import ABSENT, Group
+from mlgenn_delays.report.settings import Group
+from mlgenn_delays.runs.settings import ABSENT
+from mlgenn_delays.runs.summary import amount, headline_numbers
 
 _FEW = 4  # settings that are columns of the table of groups
 
@@ -31,36 +33,18 @@ class Table:
     texts: int  # how many columns are text, the rest being numbers
 
 
-def headline_numbers(run: RunContent) -> dict[str, Any]:
-    """The headline numbers of a run, ready for JSON; None for what was not measured."""
-    history = run.history
-    spikes = _spikes(run)
-    return {
-        "run": str(run.path),
-        "recipe": run.recipe.name,
-        "seed": run.recipe.seed,
-        "epochs": len(history),
-        "best_epoch": history.best_epoch,
-        "minutes": sum(float(v or 0.0) for v in history.column("seconds")) / 60,
-        "synapses": run.network.n_synapses(),
-        "spikes": spikes,
-        history.metric.name: dict(run.scores),
-    }
-
-
-def _spikes(run: RunContent) -> float:
-    """The hidden spikes per example: of the predictions, or in the best epoch's training."""
-    sizes = {population.name: population.n for population in run.network.spiking()}
+def numbers_of(run: RunContent) -> dict[str, Any]:
+    """The headline numbers of a run, with what this report has measured."""
+    found = headline_numbers(run.path, run.recipe, run.history, run.network)
     if run.predictions is not None:
-        means: dict[str, Any] = run.predictions.evaluation.spikes
-    else:
-        means = {name: run.history.best.get(f"spikes_{name}") or 0.0 for name in sizes}
-    return float(sum(means[name] * n for name, n in sizes.items()))
+        spikes, sizes = run.predictions.evaluation.spikes, run.network.spiking()
+        found["spikes"] = float(sum(spikes[population.name] * population.n for population in sizes))
+    return found | {run.history.metric.name: dict(run.scores)}
 
 
 def tiles(run: RunContent) -> list[dict[str, str]]:
     """The headline numbers of a run as name, value and what more there is to say."""
-    found, metric = headline_numbers(run), run.history.metric
+    found, metric = numbers_of(run), run.history.metric
     shown = [
         {"name": f"{split} {metric.title}", "value": metric.text(value), "more": _of(run, split)}
         for split, value in run.scores.items()
@@ -74,7 +58,7 @@ def tiles(run: RunContent) -> list[dict[str, str]]:
     return [
         *shown,
         {"name": "best epoch", "value": str(found["best_epoch"]), "more": f"of {found['epochs']}"},
-        {"name": "minutes of training", "value": _amount(found["minutes"]), "more": ""},
+        {"name": "minutes of training", "value": amount(found["minutes"]), "more": ""},
         {
             "name": "synapses",
             "value": f"{found['synapses']:,}",
@@ -82,7 +66,7 @@ def tiles(run: RunContent) -> list[dict[str, str]]:
         },
         {
             "name": "hidden spikes per example",
-            "value": _amount(found["spikes"]),
+            "value": amount(found["spikes"]),
             "more": f"in {measured}",
         },
     ]
@@ -100,10 +84,6 @@ def _n_examples(run: RunContent, split: str) -> str:
         return f"of {run.predictions.evaluation.n:,}"
     examples = (run.environment.get("task") or {}).get("examples") or {}
     return f"of {examples[split]:,}" if examples.get(split) else ""
-
-
-def _amount(value: float) -> str:
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _mean_score(metric: Metric, values: Sequence[float | None]) -> str:
@@ -126,7 +106,7 @@ def _score(run: RunContent, metric: Metric, split: str) -> float | None:
 
 def groups_table(groups: Sequence[Group], runs: Sequence[RunContent], colours: int) -> Table:
     """What differs between the groups, and means over their runs."""
-    numbers_of_runs, columns = [headline_numbers(run) for run in runs], _columns(runs)
+    numbers_of_runs, columns = [numbers_of(run) for run in runs], _columns(runs)
     keys = list(groups[0].values)
     keys = keys if len(keys) <= _FEW else []
     words = keys or (["what differs"] if len(groups) > 1 else [])
@@ -140,7 +120,7 @@ def groups_table(groups: Sequence[Group], runs: Sequence[RunContent], colours: i
             Cell(str(len(own))),
             *(Cell(_mean_score(m, [_score(runs[k], m, split) for k in group.members]))
               for m, split in columns),
-            *(Cell(_amount(fmean([each[key] for each in own]))) for key in
+            *(Cell(amount(fmean([each[key] for each in own]))) for key in
               ("best_epoch", "minutes", "synapses", "spikes")),
         ])  # fmt: skip
     header = ["group", *words, "runs", *(f"{split} {m.title}" for m, split in columns)]
@@ -154,7 +134,7 @@ def runs_table(
     groups: Sequence[Group], runs: Sequence[RunContent], anchors: Sequence[str]
 ) -> Table:
     """All runs."""
-    numbers_of_runs, columns = [headline_numbers(run) for run in runs], _columns(runs)
+    numbers_of_runs, columns = [numbers_of(run) for run in runs], _columns(runs)
     letter = {k: group.letter for group in groups for k in group.members}
     rows = []
     for k, (run, found) in enumerate(zip(runs, numbers_of_runs, strict=True)):
@@ -162,8 +142,8 @@ def runs_table(
             Cell(run.name, anchor=anchors[k]), Cell(letter[k]), Cell(found["recipe"]),
             Cell(str(found["seed"])),
             *(Cell(m.text(_score(run, m, split))) for m, split in columns),
-            Cell(f"{found['best_epoch']} of {found['epochs']}"), Cell(_amount(found["minutes"])),
-            Cell(f"{found['synapses']:,}"), Cell(_amount(found["spikes"])),
+            Cell(f"{found['best_epoch']} of {found['epochs']}"), Cell(amount(found["minutes"])),
+            Cell(f"{found['synapses']:,}"), Cell(amount(found["spikes"])),
         ])  # fmt: skip
     header = ["run", "group", "recipe", "seed", *(f"{split} {m.title}" for m, split in columns)]
     header += ["best epoch", "minutes", "synapses", "spikes"]

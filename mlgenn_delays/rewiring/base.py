@@ -171,6 +171,11 @@ class Rewiring(ABC):
         return False
 
     @property
+    def follows_length(self) -> bool:
+        """Whether passes depend on how long the training is: then no epochs can be added later."""
+        return self.needs_gradient  # which is gathered ahead of the passes to come
+
+    @property
     def averaging(self) -> float:
         """Decay of the exponential average of candidate gradients over batches; 0 for none."""
         return 0.0

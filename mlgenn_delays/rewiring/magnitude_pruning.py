@@ -45,6 +45,11 @@ class MagnitudePruning(Rewiring):
     decay: Decay = "cosine"
     until: Until = 0.75
 
+    @property
+    def follows_length(self) -> bool:
+        """True: `until` and `decay` count in shares of the training."""
+        return True
+
     def due(self, step: int, total_steps: int, last_of_epoch: bool) -> bool:
         """Return whether a pass follows an optimiser step; none does from until * total on."""
         return step < self.until * total_steps and super().due(step, total_steps, last_of_epoch)

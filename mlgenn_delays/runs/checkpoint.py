@@ -38,10 +38,19 @@ def interval(space: float, epochs: int, n_bytes: int) -> int:
 
 def keep(run: Path, epoch: int, network: bytes, *, space: float, epochs: int) -> None:
     """Write the network of an epoch, if it is one of those that are kept; 0 is the start."""
-    path = run / SNAPSHOTS / snapshot_name(epoch)
-    every = interval(space, epochs, len(network))
-    if epoch == 0 or (every > 0 and (epoch % every == 0 or epoch == epochs)):
-        write_atomic(path, network)
+    if _is_kept(epoch, interval(space, epochs, len(network)), epochs):
+        write_atomic(run / SNAPSHOTS / snapshot_name(epoch), network)
+
+
+def _is_kept(epoch: int, every: int, epochs: int) -> bool:
+    return epoch == 0 or (every > 0 and (epoch % every == 0 or epoch == epochs))
+
+
+def thin(run: Path, *, space: float, epochs: int) -> None:
+    """Delete the networks that a training of so many epochs would not have kept."""
+    for epoch, path in kept(run).items():
+        if not _is_kept(epoch, interval(space, epochs, path.stat().st_size), epochs):
+            path.unlink(missing_ok=True)
 
 
 def kept(run: Path) -> dict[int, Path]:

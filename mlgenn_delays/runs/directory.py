@@ -4,8 +4,10 @@
     environment.json              what it was made with
     init.safetensors              the network that it starts from, where one was given
     data.safetensors              which examples it is trained on, see `record`
+    sessions.json                 when it was begun, resumed and ended, see `sessions`
     metrics.csv                   one row per epoch
     network.safetensors           the network of the best epoch
+    results.png                   learning curves and confusion matrix, once it ends
     checkpoints/best/             network.safetensors, state.safetensors of the best epoch
     checkpoints/last/             the same of the last finished epoch
     snapshots/                    networks at several epochs, see `mlgenn_delays.runs.checkpoint`
@@ -46,6 +48,7 @@ from mlgenn_delays.runs.files import (
     locked,
     unwritable,
 )
+from mlgenn_delays.runs.history import History
 from mlgenn_delays.untrusted import MOST_TOML, read_text, reason
 
 PACKAGES = ("numpy", "numba", "safetensors")
@@ -183,6 +186,16 @@ class RunDirectory:
         except (OSError, ValueError) as error:
             raise InputError(f"cannot read {path}: {reason(error)}") from error
 
+    def replace_recipe(self, text: str) -> None:
+        """Write recipe.toml anew.
+
+        Raises:
+            InputError: Another training writes to the run.
+            WorkError: The file cannot be written.
+        """
+        with self.lock():
+            write_atomic(self.path / RECIPE, text)
+
     def checkpoint_path(self, checkpoint: str) -> Path:
         """Folder of the ``"last"`` or the ``"best"`` checkpoint, there or not.
 
@@ -208,7 +221,7 @@ class RunDirectory:
             return copy
         if not path.is_file() and self.has_checkpoint:
             raise InputError(
-                f"the {checkpoint} network {path} is missing; {self._resume_command()} makes it "
+                f"the {checkpoint} network {path} is missing; {self.resume_command()} makes it "
                 "again"
             )
         if not path.is_file():
@@ -231,9 +244,26 @@ class RunDirectory:
         """
         checkpoint, fault = self.resumable()
         if fault and checkpoint is not None:
-            again = self._resume_command()
+            again = self.resume_command()
             raise InputError(f"{fault}; {again} resumes from the best epoch, {checkpoint.epoch}")
         return checkpoint
+
+    def history(self) -> History:
+        """The finished epochs; where checkpoints were not copied along, those of metrics.csv.
+
+        Raises:
+            InputError: There is none, or as `load_checkpoint`.
+        """
+        checkpoint = self.load_checkpoint()
+        if checkpoint is not None:
+            return checkpoint.history
+        path = self.path / METRICS
+        history = History.read_csv(path) if path.is_file() else History()
+        if not len(history):
+            raise InputError(
+                f"the run {self.path} must have a finished epoch, got none; train it with --resume"
+            )
+        return history
 
     def resumable(self) -> tuple[Checkpoint | None, str]:
         """The checkpoint to resume from, None if there is none, and what is wrong with the last.
@@ -329,7 +359,8 @@ class RunDirectory:
         """
         return locked(self.path)
 
-    def _resume_command(self) -> str:
+    def resume_command(self) -> str:
+        """The command that resumes the training."""
         return f"delaysnn train --resume --out {shlex.quote(str(self.path))}"
 
     def remove_leftovers(self) -> None:

@@ -17,8 +17,10 @@ RECIPE = "recipe.toml"
 ENVIRONMENT = "environment.json"
 INIT = "init.safetensors"
 RECORD = "data.safetensors"
+SESSIONS = "sessions.json"
 METRICS = "metrics.csv"
 NETWORK = "network.safetensors"
+RESULTS = "results.png"
 STATE = "state.safetensors"
 # What the system says where a disk or a quota is full.
 FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
@@ -28,7 +30,7 @@ def _any_of(*names: str) -> str:
     return "(" + "|".join(map(re.escape, names)) + ")"
 
 
-_TOP = _any_of(RECIPE, ENVIRONMENT, INIT, RECORD, METRICS, NETWORK)
+_TOP = _any_of(RECIPE, ENVIRONMENT, INIT, RECORD, SESSIONS, METRICS, NETWORK, RESULTS)
 _KEPT = _any_of(NETWORK, STATE)
 # The temporary files of write_atomic that a kill may leave behind, by name.
 LEFTOVER = unfinished(f"{_TOP}|{_KEPT}|{SNAPSHOT.pattern}")
@@ -103,6 +105,25 @@ def unwritable(path: Path, error: OSError) -> DelaysnnError:
         f"cannot write to the folder {path}: {error.strerror or error}; "
         "choose another folder with --out"
     )
+
+
+def in_use(folder: Path) -> bool:
+    """Whether a training holds the lock of a folder; false where there are no locks."""
+    try:
+        import fcntl
+
+        descriptor = os.open(folder / LOCK, os.O_RDONLY | os.O_NONBLOCK)
+    except (ImportError, OSError):
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+    return False
 
 
 # What file systems without locks answer (some of those of clusters); training continues there.

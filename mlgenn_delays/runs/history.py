@@ -162,6 +162,12 @@ class History:
         """How many epochs came after the best."""
         return len(self.rows) - self.best_epoch
 
+    def ended(self, epochs: int, patience: int | None) -> bool:
+        """Whether no epoch is left of so many; notes a stop as no better one came in `patience`."""
+        waited = patience is not None and self.epochs_without_better >= patience
+        self.stopped_early = waited and len(self) < epochs
+        return waited or len(self) >= epochs
+
     def column(self, name: str) -> list[int | float | None]:
         """One metric over the epochs."""
         return [row[name] for row in self.rows]

@@ -206,21 +206,8 @@ class Run:
         return Seen(len(found), names, None if before is None else compare(before, found))
 
     def history(self) -> "History":
-        """The epochs of the run; where checkpoints were not copied, those of metrics.csv."""
-        from mlgenn_delays.runs.files import METRICS
-        from mlgenn_delays.runs.history import History
-
-        checkpoint = self.directory.load_checkpoint()
-        if checkpoint is not None:
-            return checkpoint.history
-        path = self.directory.path / METRICS
-        history = History.read_csv(path) if path.is_file() else History()
-        if not len(history):
-            raise InputError(
-                f"the run {self.directory.path} must have a finished epoch, got none; "
-                "train it with --resume"
-            )
-        return history
+        """The epochs of the run, see `RunDirectory.history`."""
+        return self.directory.history()
 
     def snapshots(self) -> dict[int, Path]:
         """The network files at several epochs that the run kept, in order."""

@@ -7,12 +7,10 @@ rows = sweep.run()
 rows = read_results("DIR")   # the same, later
 """
 
-from mlgenn_delays import lazily
+from mlgenn_delays.lazy import lazily
 
-_PUBLIC = {"Sweep": "sweep", "read_results": "results", "summarise": "results"}
-__all__ = ["Sweep", "read_results", "summarise"]
-__getattr__ = lazily(__name__, _PUBLIC)
+__getattr__, __all__ = lazily(__name__, __file__)
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return __all__

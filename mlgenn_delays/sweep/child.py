@@ -1,6 +1,6 @@
 """One point's training in a process of its own, on this machine.
 
-`python -m mlgenn_delays.sweep.child train ...` is `python -m mlgenn_delays.cli train ...`, but for
+`python -m mlgenn_delays.sweep.child train ...` is `python -m delaysnn train ...`, but for
 a standard input that is a pipe held open by the sweep: when the sweep ends, however that happens,
 the pipe is closed and the training ends at once, instead of writing on to its point.
 """
@@ -171,4 +171,4 @@ if __name__ == "__main__":
     # Under nohup, say, the sweep ignores interrupts, and so would this: yet it is stopped by one.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     threading.Thread(target=_end_with_the_sweep, daemon=True).start()
-    runpy.run_module("mlgenn_delays.cli", run_name="__main__", alter_sys=True)
+    runpy.run_module("mlgenn_delays", run_name="__main__", alter_sys=True)

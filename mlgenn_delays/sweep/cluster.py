@@ -16,7 +16,14 @@ from uuid import uuid4
 from mlgenn_delays.errors import InputError, WorkError
 from mlgenn_delays.files import temporary_folder, write_atomic
 from mlgenn_delays.recipe import dump
-from mlgenn_delays.runs.files import CHECKPOINT_FOLDER, ENVIRONMENT, METRICS, NETWORK, RECIPE
+from mlgenn_delays.runs.files import (
+    CHECKPOINT_FOLDER,
+    ENVIRONMENT,
+    METRICS,
+    NETWORK,
+    RECIPE,
+    SESSIONS,
+)
 from mlgenn_delays.sweep.child import Child, Ending, Task
 from mlgenn_delays.sweep.executor import RETRIES, Executor
 from mlgenn_delays.sweep.folder import SweepFolder, uncommit
@@ -27,7 +34,7 @@ _TIMEOUT = 10  # seconds to connect
 _POLL = 0.1
 _LOGGERS = ("distributed", "tornado", "asyncio")
 # What comes back of a run, the network twice: `delaysnn evaluate` reads that of the checkpoint.
-_FILES = (RECIPE, ENVIRONMENT, METRICS, NETWORK)
+_FILES = (RECIPE, ENVIRONMENT, SESSIONS, METRICS, NETWORK)
 _BEST = Path(CHECKPOINT_FOLDER, "best", NETWORK)
 
 

@@ -233,14 +233,13 @@ def uncommit(folder: Path) -> None:
 
 def _is_of(text: str, recipe: "Recipe", folder: Path) -> bool:
     """Whether a text is the given recipe, false if it is damaged; rejects other settings."""
-    from mlgenn_delays.recipe import differences, parse_recipe, with_duration
+    from mlgenn_delays.recipe import differences, fitted_like, parse_recipe
 
     try:
         found = parse_recipe(text, str(folder))
     except InputError:
         return False
-    duration = found.data.options.get("duration", 0.0)  # that the training may have chosen
-    changed = differences(found, with_duration(recipe, duration))
+    changed = differences(found, fitted_like(recipe, found))
     if changed:
         raise InputError(
             f"a point that is there must have the settings of the sweep: {folder} differs "

@@ -212,6 +212,18 @@ def described_learning(
     return found
 
 
+def length_followers(rule: Rule, rewiring: Rewiring | None) -> list[str]:
+    """What depends on how many epochs a training has; where nothing does, more can follow it."""
+    found = [
+        f"the schedule {type(optimiser.schedule).__name__} of the {what}"
+        for what, optimiser in (("weights", rule.weights), ("delays", rule.delays))
+        if optimiser is not None and optimiser.schedule.follows_length
+    ]
+    if rewiring is not None and rewiring.follows_length:
+        found.append(f"rewiring by {type(rewiring).__name__}")
+    return found
+
+
 def starting_network(run: Path, checkpoint: Checkpoint, start: Network) -> dict[str, Setting]:
     """What a run has recorded of its starting network, if that is the one given.
 

@@ -1,5 +1,6 @@
-"""What a training shows of its epochs: a line per epoch, and running means beside a bar."""
+"""What a training shows of its epochs: a table of them, and running means beside a bar."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,9 +10,11 @@ from mlgenn_delays.engines.results import BatchResult
 from mlgenn_delays.progress import Progress
 from mlgenn_delays.runs.history import PARTS, Row, metric_of
 
+BEST = "* best so far"
+
 
 class EpochProgress(Progress):
-    """Progress of a training: a line per epoch above a bar for the epoch and one for the whole.
+    """Progress of a training: a table of epochs above a bar for the epoch and one for the whole.
 
     Arguments:
         kind: As of `Progress`.
@@ -28,6 +31,7 @@ class EpochProgress(Progress):
         self._running = RunningMeans(sizes)
         self._epoch: Any = None
         self._whole: Any = None
+        self._headed = False
 
     def begin_epoch(self, epoch: int) -> None:
         """Show the start of an epoch."""
@@ -42,11 +46,15 @@ class EpochProgress(Progress):
     def batch(self, result: BatchResult) -> None:
         """Show the end of a batch and the running means of the epoch."""
         self._running.add(result)
-        self.advance(self._epoch, text=self._running.text)
-        self.advance(self._whole)
+        self.advance(self._epoch, text=self._running.score)
+        self.advance(self._whole, text=self._running.activity)
 
     def end_epoch(self, row: Row, better: bool) -> None:
         """Show the metrics of an epoch and whether it is the best so far."""
+        if not self._headed:
+            for line in epoch_head(row, self.epochs, self.sizes):
+                self.message(line)
+            self._headed = True
         self.message(epoch_line(row, self.epochs, self.sizes, better))
 
 
@@ -70,13 +78,14 @@ class RunningMeans:
         self.statistics = result.statistics + (0 if first else self.statistics)
         self.spikes += mean_spikes(result.spikes, self.sizes) * result.n
 
-    def text(self) -> str:
-        """The means in words."""
-        n = max(1, self.n)
+    def score(self) -> str:
+        """Mean loss and metric in words."""
         score = self.metric.text(self.metric.value(self.statistics, self.n))
-        return (
-            f"loss {self.loss / n:.4f}  {self.metric.title} {score}  spikes {self.spikes / n:.2f}"
-        )
+        return f"loss {self.loss / max(1, self.n):.4f}  {self.metric.title} {score}"
+
+    def activity(self) -> str:
+        """Mean spikes in words."""
+        return f"spikes {self.spikes / max(1, self.n):.2f}"
 
 
 def mean_spikes(spikes: dict[str, float], sizes: dict[str, int]) -> float:
@@ -85,20 +94,45 @@ def mean_spikes(spikes: dict[str, float], sizes: dict[str, int]) -> float:
     return sum(spikes[name] * sizes[name] for name in spikes) / max(1, total)
 
 
-def epoch_line(row: Row, epochs: int, sizes: dict[str, int], better: bool) -> str:
-    """The metrics of an epoch as a line."""
-    parts = [f"epoch {row['epoch']}/{epochs}"]
+@dataclass(frozen=True)
+class _Column:
+    title: str
+    width: int
+    text: str
+
+
+def _columns(row: Row, epochs: int, sizes: dict[str, int]) -> dict[str, list[_Column]]:
+    """The columns of the table of epochs, by what stands above them; 80 characters hold them."""
     metric = metric_of(row)
+    found = {"": [_Column("epoch", max(5, 2 * len(str(epochs)) + 1), f"{row['epoch']}/{epochs}")]}
     for part in PARTS:
         loss, score = row[f"{part}_loss"], row[f"{part}_{metric.name}"]
         if loss is not None and score is not None:
-            parts.append(f"{part} loss {loss:.4f} {metric.title} {metric.text(score)}")
+            text = f"{loss:.4f}" if loss < 1000 else f"{loss:.4g}"
+            found[part] = [_Column("loss", 9, text), _Column(metric.title, 10, metric.text(score))]
     spikes = {name: float(row[f"spikes_{name}"] or 0.0) for name in sizes}
-    parts.append(f"spikes {mean_spikes(spikes, sizes):.2f}")
     silent = sum(int(row[f"silent_{name}"] or 0) for name in sizes)
-    if silent:
-        parts.append(f"silent {silent}")
+    rest = [_Column("spikes", 8, f"{mean_spikes(spikes, sizes):.2f}")]
+    rest.append(_Column("silent", 8, str(silent)))
     if row.get("grown") is not None:
-        parts.append(f"grown {row['grown']}")
-    parts.append(f"{row['seconds']:.1f} s")
-    return "  ".join(parts + ["best"] * better)
+        rest.append(_Column("grown", 7, str(row["grown"])))
+    rest.append(_Column("seconds", 9, f"{row['seconds']:.1f}"))
+    return found | {BEST: rest}
+
+
+def epoch_head(row: Row, epochs: int, sizes: dict[str, int]) -> tuple[str, str]:
+    """The two lines above the epochs."""
+    groups = _columns(row, epochs, sizes)
+    above, below = "", ""
+    for name, columns in groups.items():
+        width = sum(column.width for column in columns)
+        above += f"{name:>{width}}" if name == BEST else f"{name:^{width}}"
+        below += "".join(f"{column.title:>{column.width}}" for column in columns)
+    return above, below
+
+
+def epoch_line(row: Row, epochs: int, sizes: dict[str, int], better: bool) -> str:
+    """The metrics of an epoch, under what `epoch_head` says."""
+    groups = _columns(row, epochs, sizes).values()
+    cells = [f"{column.text:>{column.width}}" for columns in groups for column in columns]
+    return "".join(cells) + " *" * better

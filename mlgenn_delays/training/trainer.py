@@ -22,7 +22,7 @@ from mlgenn_delays.network import Network
 from mlgenn_delays.network.storage import to_bytes
 from mlgenn_delays.progress import check_progress
 from mlgenn_delays.rewiring import Rewiring
-from mlgenn_delays.runs.checkpoint import REMEDY, SPACE, Checkpoint, Setting, keep
+from mlgenn_delays.runs.checkpoint import REMEDY, SPACE, Checkpoint, Setting, keep, thin
 from mlgenn_delays.runs.directory import STATE, RunDirectory
 from mlgenn_delays.runs.history import (
     History,
@@ -33,6 +33,7 @@ from mlgenn_delays.runs.history import (
     silent_notes,
 )
 from mlgenn_delays.runs.record import check_resumed, fingerprints, keep_record, with_data
+from mlgenn_delays.runs.sessions import session
 from mlgenn_delays.settings import Count, NonNegative, Seed, check
 from mlgenn_delays.training.checks import (
     BACKEND,
@@ -45,6 +46,7 @@ from mlgenn_delays.training.checks import (
     checked,
     described_learning,
     diverged,
+    length_followers,
     loss_bound,
     starting_network,
 )
@@ -184,7 +186,8 @@ class Trainer:
             train: What is learned.
             validation: What chooses the best epoch and stops early; None if nothing shall.
             resume: Continue after the last finished epoch of the run, if it has any. All that
-                matters must be as it was; engine, backend, threads and progress may differ.
+                matters must be as it was; engine, backend, threads and progress may differ, and
+                there may be more epochs where no schedule and no rewiring depends on how many.
 
         Returns:
             The metrics of all epochs, those before resuming included.
@@ -213,15 +216,18 @@ class Trainer:
                 if checkpoint is not None:
                     known = described_learning(*self._learned, checkpoint.settings)
                     known |= starting_network(self.run.path, checkpoint, self._start)
+                    known |= self._length_before(checkpoint)
                     check_resumed(self.run.path, checkpoint, settings | known, splits)
                 elif self.ranks.leads:
                     keep_record(self.run.path, splits)
             kind = self.progress if self.ranks.leads else "none"
             progress = stack.enter_context(EpochProgress(kind, self.epochs, batches, sizes))
             self._begin(checkpoint, train)
-            if self._finished():
+            if self._ended():
                 progress.message(nothing_left(self.history))
-            while not self._finished():
+            elif self.run is not None and self.ranks.leads:
+                stack.enter_context(session(self.run.path, len(self.history), self.engine))
+            while not self._ended():
                 self._epoch(train, validation, noted, progress)
         return self.history
 
@@ -287,6 +293,13 @@ class Trainer:
             "steps of a trial": train.n_steps,
         }
 
+    def _length_before(self, checkpoint: Checkpoint) -> dict[str, Setting]:
+        """The number of epochs that a run was started with, where more of them may follow."""
+        before = checkpoint.settings.get("epochs")
+        longer = isinstance(before, int) and self.epochs > before
+        free = not length_followers(self.rule, self.rewiring)
+        return {"epochs": before} if longer and free else {}
+
     def _begin(self, checkpoint: Checkpoint | None, train: Data) -> None:
         batches, compiled = self._prepared or (0, None)
         self._prepared = None
@@ -306,6 +319,7 @@ class Trainer:
             last = compiled.pull().copy()
             if self.ranks.leads:
                 self.run.write_derived(checkpoint, to_bytes(last))
+                thin(self.run.path, space=self.snapshots, epochs=self.epochs)
             self.ranks.wait()  # for the file of the best network
             self.history = checkpoint.history
             self._last = last
@@ -313,12 +327,8 @@ class Trainer:
         self._compiled, self._evaluating = compiled, None
         self.ranks.wait()  # no epoch is committed before all have read the last
 
-    def _finished(self) -> bool:
-        """Whether no epoch is left; notes an early stop."""
-        history = self.history
-        waited = self.patience is not None and history.epochs_without_better >= self.patience
-        history.stopped_early = waited and len(history) < self.epochs
-        return waited or len(history) >= self.epochs
+    def _ended(self) -> bool:
+        return self.history.ended(self.epochs, self.patience)
 
     def _epoch(
         self,

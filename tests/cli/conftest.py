@@ -59,6 +59,18 @@ def unrendered() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
+def undrawn(request, monkeypatch):
+    """Leave out the picture at the end of a training, which takes longer than small trainings."""
+    if "drawn" not in request.fixturenames:
+        monkeypatch.setattr("mlgenn_delays.cli.train._draw", lambda *_: None)
+
+
+@pytest.fixture
+def drawn():
+    """Let trainings draw what they reached."""
+
+
+@pytest.fixture(autouse=True)
 def own_cache(tmp_path_factory, monkeypatch):
     """Keep the user's cache of data out of the tests; processes use the kernels of this one."""
     monkeypatch.setenv("DELAYSNN_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))

@@ -10,6 +10,7 @@ import numpy as np
 from click.testing import CliRunner
 
 from mlgenn_delays.cli import main
+from mlgenn_delays.cli.banner import ROWS
 from mlgenn_delays.cli.train import COMPILING
 from tests.data.own_helpers import write_wav
 
@@ -17,8 +18,8 @@ from tests.data.own_helpers import write_wav
 SMALL = ["--set", "network.layers.0.size=4", "--set", "learning.batch_size=256"]
 
 
-# How lines begin that may come before an error.
-REPORTED = ("data: ", "hint: ", "warning: ", COMPILING)
+# How lines begin that may come before an error: of the data, and what would be trained.
+REPORTED = ("data: ", "hint: ", "warning: ", COMPILING, *ROWS, "   ")
 
 
 def call(*arguments: object):
@@ -46,7 +47,7 @@ def refused(*arguments: object) -> str:
 def start(*arguments: object, **options):
     """Start a command in a process of its own."""
     return subprocess.Popen(
-        [sys.executable, "-m", "mlgenn_delays.cli", *(str(each) for each in arguments)],
+        [sys.executable, "-m", "delaysnn", *(str(each) for each in arguments)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

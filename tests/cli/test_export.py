@@ -111,7 +111,7 @@ def test_one_bad_file_costs_no_other_answer(bundle: Path, images: Path, tmp_path
 def test_a_stream_is_answered_window_by_window(bundle: Path) -> None:
     steps = "\n".join(" ".join("0" * 128) for _ in range(150))
     result = subprocess.run(
-        [sys.executable, "-m", "mlgenn_delays.cli", "infer", bundle, "--stream", "--json"],
+        [sys.executable, "-m", "delaysnn", "infer", bundle, "--stream", "--json"],
         input=steps, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert result.returncode == 0, result.stderr

@@ -201,7 +201,7 @@ def test_warnings_are_one_line(capsys):
 def test_full_disk_for_results():
     with open("/dev/full", "w") as full:
         done = subprocess.run(
-            [sys.executable, "-m", "mlgenn_delays.cli", "recipes"],
+            [sys.executable, "-m", "delaysnn", "recipes"],
             stdout=full,
             stderr=subprocess.PIPE,
             text=True,

@@ -21,7 +21,7 @@ no_such_names = needs("names of any bytes")
 
 def run(*arguments: object, **environment: str) -> subprocess.CompletedProcess:
     """Run a command in a process of its own that must end well; return it, output as bytes."""
-    command = [sys.executable, "-m", "mlgenn_delays.cli", *map(str, arguments)]
+    command = [sys.executable, "-m", "delaysnn", *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, env=os.environ | environment)
     assert done.returncode == 0, done.stderr
     assert b"\x1b" not in done.stdout + done.stderr

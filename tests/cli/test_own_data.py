@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mlgenn_delays.cli.options import FEW_STEPS
-from mlgenn_delays.recipe import load_recipe, parse_recipe
+from mlgenn_delays.recipe import dump, load_recipe, parse_recipe
 from mlgenn_delays.runs.run import Run
 from tests.cli.helpers import call, parsed, refused
 from tests.data.own_helpers import (
@@ -24,7 +24,9 @@ from tests.data.tonic_helpers import no_network, write_nmnist
 from tests.docs_commands.pages import ROOT, blocks, recipes
 
 PAGE = ROOT / "docs" / "how-to" / "own-data.md"
-RECIPES = recipes(PAGE)
+SPEAKERS = "data.group_by='^([^_]+)_'"
+SHIPPED = dump(load_recipe("words-spikes", [SPEAKERS, "learning.epochs=20"]))
+RECIPES = recipes(PAGE) | {"words": SHIPPED}
 
 
 @pytest.fixture(autouse=True)
@@ -78,7 +80,6 @@ def test_words_are_learned_and_told_apart(tmp_path: Path) -> None:
     data, run = write_words(tmp_path / "data"), tmp_path / "run"
     recipe = write_recipe(tmp_path, "words", 16)
     settings = ["data.duration=120", "learning.batch_size=4", "learning.learning_rate=0.01"]
-    settings += ["network.layers.0.weight_mean=0.2", "network.layers.0.weight_sd=0.3"]
     settings += ["delays.initial_max=20"]
     options = [word for each in settings for word in ("--set", each)]
     result = call("train", recipe, "--data", data, "--out", run, "--epochs", 6, "--json", *options)
@@ -275,7 +276,7 @@ def test_recipes_without_data(tmp_path: Path) -> None:
 def test_recipes_are_checked_without_data(tmp_path: Path) -> None:
     path = tmp_path / "typo.toml"
     for name, old, new, message in (
-        ("words", "group_by = '^([^_]+)_'", "group_by = '('", "data.group_by must be a regular"),
+        ("words", '"^([^_]+)_"', '"("', "data.group_by must be a regular"),
         ("mine", '"npz"', '"npy"', "did you mean 'npz'?"),
         ("nmnist", "tonic:NMNIST", "tonic:NMINST", "did you mean 'NMNIST'?"),
         ("nmnist", "downsample", "downsampel", "did you mean 'downsample'?"),

@@ -79,9 +79,9 @@ def test_the_others_read_what_they_resume(ranks, trained, monkeypatch):
 def test_one_says_that_kernels_are_compiled(ranks, tmp_path, monkeypatch, leads):
     initialise = train._initialise
 
-    def initialise_cold(*arguments):
+    def initialise_cold(job):
         compiling()
-        return initialise(*arguments)
+        return initialise(job)
 
     monkeypatch.setattr(train, "_initialise", initialise_cold)
     monkeypatch.setattr(ranks, "leads", leads)

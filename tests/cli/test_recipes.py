@@ -1,6 +1,8 @@
 """delaysnn recipes."""
 
-from mlgenn_delays.recipe import data_shape, dump, load_recipe, recipe_names
+import pytest
+
+from mlgenn_delays.recipe import data_shape, dump, load_recipe, parse_recipe, recipe_names
 from tests.cli.helpers import call, refused
 
 
@@ -19,7 +21,7 @@ def test_one_shows_settings_and_counts():
     result = call("recipes", "digits")
     assert result.exit_code == 0
     assert "beta2 = 0.999" in result.stdout
-    rows = [line.split() for line in result.stdout.splitlines()]
+    rows = [line.split() for line in result.stderr.splitlines()]
     assert ["input->hidden1", *[str(inputs * size)] * 2] in rows
     assert ["all", *[str((inputs + 10) * size)] * 2] in rows
 
@@ -32,17 +34,17 @@ def test_settings_of_currents_and_structure():
         'rule = "none"', "every = -1", 'signs = "auto"', "synapses = []",
     ):  # fmt: skip
         assert line in result.stdout
-    assert "40 input channels, 10 classes" in result.stdout
-    assert "gain and an offset each: 256 neurons of hidden1" in result.stdout
-    assert "expected: validation accuracy 98" in result.stdout
-    assert "expected: not measured yet" in call("recipes", "rawhd").stdout
+    assert "40 input channels, 10 classes" in result.stderr
+    assert "gain and an offset each: 256 neurons of hidden1" in result.stderr
+    assert "expected: validation accuracy 98" in result.stderr
+    assert "expected: not measured yet" in call("recipes", "rawhd").stderr
 
 
 def test_counts_are_those_of_the_sparse_network(tmp_path):
     file = tmp_path / "sparse.toml"
     recipe = load_recipe("rawhd", ["network.sparsity=0.984375", "rewiring.rule=rigl"])
     file.write_text(dump(recipe))
-    rows = [line.split() for line in call("recipes", file).stdout.splitlines()]
+    rows = [line.split() for line in call("recipes", file).stderr.splitlines()]
     assert ["input->hidden1", "160", "160"] in rows
     assert ["hidden1->output", "80", "80"] in rows
 
@@ -55,8 +57,42 @@ def test_a_file_with_its_expected_result(tmp_path):
         '[expected]\naccuracy = 0.9\nseeds = 3\nminutes = 1.5\nmachine = "a laptop"\n'
     )
     result = call("recipes", file)
-    assert "expected: test accuracy 90.00 %, mean of 3 seeds, 1.5 min, on a laptop" in result.stdout
-    assert ["input->hidden1", "192", "0"] in [line.split() for line in result.stdout.splitlines()]
+    assert "expected: test accuracy 90.00 %, mean of 3 seeds, 1.5 min, on a laptop" in result.stderr
+    assert ["input->hidden1", "192", "0"] in [line.split() for line in result.stderr.splitlines()]
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_stdout_is_the_recipe(name):
+    assert parse_recipe(call("recipes", name).stdout, name) == load_recipe(name)
+
+
+def test_a_file_to_edit(tmp_path):
+    file = tmp_path / "mine.toml"
+    result = call("recipes", "fsdd", "--out", file)
+    assert result.exit_code == 0
+    assert f"delaysnn train {file}" in result.stdout
+    assert load_recipe(file) == load_recipe("fsdd")
+    lines = file.read_text().splitlines()
+    (window,) = (line for line in lines if line.startswith("window = "))
+    assert window.split("# ")[1] == "a number in (0, 10000] ms"
+    before = file.read_bytes()
+    assert "which is there already; choose another name" in refused(
+        "recipes", "digits", "--out", file
+    )
+    assert file.read_bytes() == before
+    assert "a new .toml file" in refused("recipes", "fsdd", "--out", tmp_path / "mine.txt")
+    assert "a folder that exists" in refused("recipes", "fsdd", "--out", tmp_path / "no" / "x.toml")
+    assert "the recipe to write" in refused("recipes", "--out", tmp_path / "x.toml")
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_the_list_fits_a_narrow_terminal(monkeypatch):
+    monkeypatch.setattr("mlgenn_delays.cli.tables.FILE_WIDTH", 80)
+    lines = call("recipes").stdout.splitlines()
+    assert max(map(len, lines)) <= 80
+    for name in recipe_names():
+        (line,) = (each for each in lines if each.split()[:1] == [name])
+        assert not line.endswith(name)  # numbers and summary begin beside it
 
 
 def test_unknown():
@@ -65,8 +101,8 @@ def test_unknown():
 
 def test_what_others_published_is_no_expectation():
     result = call("recipes", "ssc")
-    assert "published: 76.1 ± 1.0 % (test)" in result.stdout
-    assert "expected: not measured yet" in result.stdout
+    assert "published: 76.1 ± 1.0 % (test)" in result.stderr
+    assert "expected: not measured yet" in result.stderr
 
 
 def test_explain():

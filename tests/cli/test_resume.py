@@ -119,21 +119,79 @@ def test_the_resume_command_repeats_what_is_not_kept(given, words):
 
 
 def test_a_finished_run_says_so(trained):
-    for again in ([], ["digits", *SMALL, "--epochs", 2]):
+    for again in ([], ["digits"], ["digits", *SMALL, "--epochs", 2]):
         result = call("train", *again, "--resume", "--out", trained, "--json")
         assert parsed(result)["epochs"] == 2
         assert "nothing to do" in result.stderr
-    assert "--out RUN" in refused("train", "--resume")
+
+
+def test_without_out_the_last_run_is_resumed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert "there is no run in runs/ to resume; give it" in refused("train", "--resume")
+    small = ["--set", "data.train=30", "--set", "data.validation=30", "--set", "data.test=30"]
+    for recipe in ("digits", "yin-yang", "digits"):
+        command = ["train", recipe, *(SMALL if recipe == "digits" else small), "--epochs", 1]
+        assert call(*command).exit_code == 0
+    files = sorted(Path("runs").glob("*/recipe.toml"), key=lambda file: file.stat().st_mtime_ns)
+    runs = [file.parent for file in files]
+    assert [run.name.startswith("digits") for run in runs] == [True, False, True]
+    (tmp_path / "runs" / "broken").mkdir()
+    (tmp_path / "runs" / "broken" / "recipe.toml").write_text("name = ")
+    for recipe, run in (("digits", runs[2]), ("yin-yang", runs[1])):
+        result = call("train", recipe, "--resume", "--json")
+        assert parsed(result)["run"] == str(run)
+        assert f"{run}, resumed" in result.stderr
+    text = refused("train", "fsdd", "--resume")
+    assert "there is no run of the recipe 'fsdd' in runs/ to resume" in text
+
+
+STEADY = ["--set", "learning.schedule=constant", "--set", "delays.schedule=constant"]
+
+
+def test_more_epochs_for_a_finished_run(tmp_path):
+    """Two epochs and two more leave what four at once do, where nothing depends on how many."""
+    run, whole = tmp_path / "run", tmp_path / "whole"
+    assert call("train", *SMALL, *STEADY, "--epochs", 2, "--out", run).exit_code == 0
+    assert call("train", *SMALL, *STEADY, "--epochs", 4, "--out", whole).exit_code == 0
+    result = call("train", "--resume", "--epochs", 4, "--out", run, "--json")
+    assert parsed(result)["epochs"] == 4
+    assert_same(run, whole)
+    assert (run / "recipe.toml").read_bytes() == (whole / "recipe.toml").read_bytes()
+    assert "epochs: 4, 3" in refused("train", "--resume", "--epochs", 3, "--out", run)
+    assert "nothing to do" in call("train", "--resume", "--out", run).stderr
+
+
+@pytest.mark.parametrize(
+    ("settings", "reasons"),
+    [
+        ([], ["Cosine of the weights", "Cosine of the delays"]),
+        ([*STEADY, "--set", "network.sparsity=0.5", "--set", "rewiring.rule=set"], ["SET"]),
+        (
+            [*STEADY, "--set", "learning.rule=surrogate", "--set", "delays.kernel=gaussian"],
+            ["delays.sigma_epochs = 0"],
+        ),
+    ],
+)
+def test_more_epochs_that_would_have_made_another_run(tmp_path, settings, reasons):
+    run = tmp_path / "run"
+    assert call("train", *SMALL, *settings, "--epochs", 1, "--out", run).exit_code == 0
+    before = (run / "recipe.toml").read_bytes()
+    text = refused("train", "--resume", "--epochs", 2, "--out", run)
+    for reason in reasons:
+        assert reason in text
+    assert f"--init {run}/network.safetensors --epochs 2 without --resume" in text
+    assert (run / "recipe.toml").read_bytes() == before
 
 
 @pytest.mark.parametrize(
     ("change", "key"),
     [
-        (["--epochs", 3], "learning.epochs: 2, 3"),
+        (["--epochs", 1], "learning.epochs: 2, 1"),
         (["--seed", 5], "seed: 0, 5"),
         (["--set", "delays.max=7"], "delays.max: 30.0, 7.0"),
         (["--set", "data.window=7"], "data.window: 30.0, 7"),
-        (["digits"], "learning.epochs"),
+        (["digits", "--lr", 0.1], "learning.learning_rate: 0.005, 0.1"),
+        (["digits", "--batch-size", 7], "learning.batch_size: 256, 7"),
         (["fsdd"], 'name: "digits", "fsdd"'),
     ],
 )

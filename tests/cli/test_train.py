@@ -41,8 +41,19 @@ def test_results_on_stdout_progress_on_stderr(tmp_path):
     assert result.exit_code == 0
     for word in ("validation", "test", "%", f"run:  {tmp_path / 'r'}", "delaysnn evaluate"):
         assert word in result.stdout
-    assert "epoch 1/1" in result.stderr
-    assert "epoch 1/1" not in result.stdout
+    assert " 1/1 " in result.stderr
+    assert " 1/1 " not in result.stdout
+
+
+def test_a_picture_of_the_results(drawn, tmp_path):
+    run = tmp_path / "r"
+    result = call("train", *SMALL, "--epochs", 1, "--out", run)
+    assert f"plot: {run / 'results.png'}" in result.stdout
+    first = (run / "results.png").read_bytes()
+    assert first.startswith(b"\x89PNG")
+    (run / "results.png").unlink()
+    assert call("train", "--resume", "--out", run).exit_code == 0
+    assert (run / "results.png").read_bytes() == first
 
 
 def test_json_is_one_object_and_names_the_default_run_directory(tmp_path, monkeypatch):
@@ -56,6 +67,57 @@ def test_json_is_one_object_and_names_the_default_run_directory(tmp_path, monkey
         "validation": 180,
         "test": 360,
     }
+
+
+def test_the_start_says_what_is_trained(tmp_path):
+    result = call("train", *SMALL, "--epochs", 1, "--threads", 1, "--out", tmp_path / "r")
+    said = {line.split()[0]: line for line in result.stderr.splitlines() if line.split()[1:]}
+    assert "1,257 train, 180 validation, 360 test; 10 classes, 128 channels" in said["examples"]
+    assert "hidden1 4 LIF" in said["network"]
+    assert "552 (input->hidden1 512, hidden1->output 40); 552 learned" in said["synapses"]
+    assert "EventProp, 1 epoch of 5 batches of 256, seed 0" in said["training"]
+    assert said["engine"].split() == ["engine", "cpu,", "1", "thread"]
+    assert str(tmp_path / "r") in said["run"]
+
+
+def test_shorts_are_settings(tmp_path):
+    shorts = ["--lr", 1e-5, "--batch-size", 300, "--epochs", 1, "--seed", 3]
+    assert call("train", *SMALL, *shorts, "--out", tmp_path / "r").exit_code == 0
+    recipe = parse_recipe((tmp_path / "r" / "recipe.toml").read_text(), "run")
+    learning = recipe.learning
+    assert (learning.learning_rate, learning.batch_size, recipe.seed) == (1e-5, 300, 3)
+    assert "--lr" in refused("train", "--lr", -1)
+    assert "--batch-size" in refused("train", "--batch-size", 0)
+
+
+def test_a_dry_run_prints_the_recipe_and_writes_nothing(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = call("train", "digits", "--lr", 0.5, "--set", "delays.max=40", "--dry-run")
+    assert result.exit_code == 0
+    changes = ["learning.learning_rate=0.5", "delays.max=40"]
+    assert parse_recipe(result.stdout, "printed") == load_recipe("digits", changes)
+    assert "1,257 train" in result.stderr and "nothing was trained or written" in result.stderr
+    result = call("train", "shd", "--dry-run")  # whose data are not there
+    assert parse_recipe(result.stdout, "printed") == load_recipe("shd")
+    assert "with --data it says" in result.stderr
+    assert "'epochs'?" in refused("train", "--set", "learning.epoch=1", "--dry-run")
+    assert "must come without --resume" in refused("train", "--resume", "--dry-run")
+    assert "must come without --json" in refused("train", "--json", "--dry-run")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_engine_of_its_own_choice(trained, tmp_path, monkeypatch):
+    monkeypatch.setattr("mlgenn_delays.engines.genn.gpus.count", lambda: 0)
+    out = tmp_path / "r"
+    result = call("train", *SMALL, "--epochs", 1, "--engine", "auto", "--out", out)
+    assert result.exit_code == 0
+    assert "engine: cpu, since there is no GPU" in result.stderr
+    assert json.loads((out / "environment.json").read_text())["engine"] == "cpu"
+    assert "engine: cpu, since" in call("evaluate", trained, "--engine", "auto").stderr
+    text = refused("train", "--engine", "auto", "--backend", "cuda", "--out", tmp_path / "s")
+    assert "--backend must come with --engine genn, got --engine auto" in text
+    text = refused("train", "--engine", "auto", "--communicator", "mpi")
+    assert "--engine must be one of cpu, genn with --communicator" in text
 
 
 def test_seed_and_threads(tmp_path):
@@ -136,7 +198,9 @@ def test_numbers_below_one(option):
 
 def test_data_that_are_not_there(tmp_path):
     out = tmp_path / "r"
-    assert "--data" in refused("train", "fsdd", "--out", out)
+    text = refused("train", "fsdd", "--out", out)
+    assert "give --data DIR; delaysnn data prepare fsdd DIR downloads it to DIR" in text
+    assert "prepare rawhd DIR says where to get it" in refused("train", "rawhd", "--out", out)
     missing = tmp_path / "nothing"
     assert str(missing) in refused("train", "fsdd", "--data", missing, "--out", out)
     missing.mkdir()

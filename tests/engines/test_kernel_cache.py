@@ -22,7 +22,7 @@ def trained(
     words = ["train", "digits", "--epochs", "1", "--threads", str(threads), "--out", str(out)]
     environment = {k: v for k, v in os.environ.items() if k != "NUMBA_CACHE_DIR"}
     done = subprocess.run(
-        [sys.executable, "-m", "mlgenn_delays.cli", *words, "--set", "network.layers.0.size=24"],
+        [sys.executable, "-m", "delaysnn", *words, "--set", "network.layers.0.size=24"],
         env=environment | {"DELAYSNN_CACHE": str(cache), "TMPDIR": str(out.parent)},
         capture_output=True,
         text=True,

@@ -40,7 +40,7 @@ def same(batch: Any, data: Any) -> None:
 
 def test_every_data_set_is_tested_here() -> None:
     kinds = {name: entry.raw.kind for name, entry in DATASETS.items() if entry.raw is not None}
-    recordings = {"fsdd": "recording", "folder": "recording"}
+    recordings = dict.fromkeys(("fsdd", "folder", "shd", "ssc"), "recording")
     assert kinds == {"digits": "image", "rawhd": "frames"} | recordings
     digits_raw = DATASETS["digits"].raw
     assert digits_raw is not None

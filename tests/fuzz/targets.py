@@ -139,7 +139,7 @@ def _declared(folder: Path) -> None:
 
 def _kernels(folder: Path) -> None:
     """Answer with a damaged cache of kernels, in a process of its own: it must not matter."""
-    command = [sys.executable, "-m", "mlgenn_delays.cli", "infer", "--threads", "1"]
+    command = [sys.executable, "-m", "delaysnn", "infer", "--threads", "1"]
     done = subprocess.run(
         [*command, str(folder / "net.safetensors"), str(folder / "events.npz")],
         env=os.environ | {"NUMBA_CACHE_DIR": str(folder / "kernels")},

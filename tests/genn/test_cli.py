@@ -27,6 +27,7 @@ from tests.cli.helpers import (
     write_rawhd,
     write_words,
 )
+from tests.data import own_helpers
 from tests.data.shd_helpers import write_shd, write_ssc
 from tests.engines.helpers import relative
 from tests.needs import GENN, need
@@ -162,7 +163,7 @@ def test_a_run_goes_on_with_the_other_engine(runs, tmp_path, monkeypatch, first,
     before = Checkpoint.load(run / "checkpoints" / "last" / "state.safetensors")
     result = call("train", "--resume", *ENGINES[second], "--out", run, "--json")
     found, whole = parsed(result), runs[first][1]
-    assert "epoch 2/3" not in result.stderr and "epoch 3/3" in result.stderr
+    assert " 2/3 " not in result.stderr and " 3/3 " in result.stderr
     state = [run, runs[first][0]]
     after, expected = (
         Checkpoint.load(each / "checkpoints" / "last" / "state.safetensors") for each in state
@@ -183,7 +184,7 @@ def test_a_run_goes_on_with_the_other_engine(runs, tmp_path, monkeypatch, first,
 def test_stdout_has_json_alone_however_loud_the_build(runs, tmp_path):
     """In a process of its own: compilers print to the file descriptors."""
     network = ["--set", "network.layers.0.size=5", *GENN]
-    command = [sys.executable, "-m", "mlgenn_delays.cli", "train", "digits", *SMALL, *network]
+    command = [sys.executable, "-m", "delaysnn", "train", "digits", *SMALL, *network]
     command += ["--epochs", "1", "--out", str(tmp_path / "r"), "--json"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -194,13 +195,13 @@ def test_stdout_has_json_alone_however_loud_the_build(runs, tmp_path):
 
 
 def test_two_ranks_train_one_run(runs, tmp_path):
-    command = [mpiexec(), "-n", "2", sys.executable, "-m", "mlgenn_delays.cli"]
+    command = [mpiexec(), "-n", "2", sys.executable, "-m", "delaysnn"]
     command += training(tmp_path / "r", *GENN, "--communicator", "mpi")
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     found, alone = json.loads(done.stdout), runs["genn"][1]
     assert found["run"] == str(tmp_path / "r")
-    assert done.stderr.count("epoch 2/3") == 1
+    assert done.stderr.count(" 2/3 ") == 1
     difference = found["splits"]["test"]["accuracy"] - alone["splits"]["test"]["accuracy"]
     assert abs(difference) < 0.02
     assert call("evaluate", tmp_path / "r").exit_code == 0
@@ -211,6 +212,7 @@ def folders(tmp_path_factory):
     """Small data for each data set that needs a folder."""
     base = tmp_path_factory.mktemp("data")
     return {
+        "folder": own_helpers.write_words(base / "folder"),
         "fsdd": write_words(base / "words", [0, 5, 10, 11]),
         "rawhd": write_rawhd(base / "rawhd"),
         "shd": write_shd(base / "shd"),

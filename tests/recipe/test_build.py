@@ -25,6 +25,7 @@ from mlgenn_delays.recipe import (
     build_rewiring,
     build_rule,
     data_shape,
+    fitted,
     load_recipe,
     recipe_names,
 )
@@ -54,10 +55,10 @@ def rewiring_of(*overrides: str):
 
 @pytest.mark.parametrize("name", recipe_names())
 def test_every_recipe_builds(name):
-    recipe = load_recipe(name)
+    recipe = fitted(load_recipe(name), 100, 640.0)
     assert recipe.name == name
     assert recipe.summary
-    channels, classes = data_shape(recipe)
+    channels, classes = data_shape(recipe) or (recipe.data.parsed.n_channels, 20)
     built = build_network(recipe, channels, classes, 0)
     assert built.input().n == channels
     assert built.output().n == classes

@@ -190,11 +190,13 @@ def interrupted_run(path, **arguments):
 
 
 def final_files(path: Path) -> dict[str, object]:
-    """What a run left, without what may differ: the seconds, and the lock."""
+    """What a run left, without what may differ: seconds, sessions, and the lock."""
     from mlgenn_delays.runs.checkpoint import Checkpoint
 
     found: dict[str, object] = {}
-    for file in sorted(p for p in path.rglob("*") if p.is_file() and p.name != ".lock"):
+    for file in sorted(
+        p for p in path.rglob("*") if p.is_file() and p.name not in (".lock", "sessions.json")
+    ):
         name = str(file.relative_to(path))
         if file.name == "metrics.csv":
             with file.open(newline="") as text:

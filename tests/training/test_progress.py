@@ -1,5 +1,6 @@
 import os
 import pty
+import re
 import subprocess
 import sys
 
@@ -8,7 +9,7 @@ import pytest
 
 from mlgenn_delays.engines.results import BatchResult
 from mlgenn_delays.progress import Progress, compiling, telling
-from mlgenn_delays.training.epoch_line import RunningMeans, epoch_line, mean_spikes
+from mlgenn_delays.training.epoch_line import RunningMeans, epoch_head, epoch_line, mean_spikes
 from tests.needs import needs
 
 ROW = {
@@ -19,25 +20,48 @@ ROW = {
 SIZES = {"a": 1, "b": 2}
 
 
-def test_a_line_tells_the_epoch():
+def test_a_line_tells_the_epoch_under_its_titles():
     line = epoch_line(ROW, 5, SIZES, True)
-    assert line == (
-        "epoch 2/5  train loss 0.5000 accuracy 87.50 %  validation loss 0.2500 accuracy 90.00 %"
-        "  spikes 3.00  1.2 s  best"
-    )
+    told = ["2/5", "0.5000", "87.50 %", "0.2500", "90.00 %", "3.00", "0", "1.2"]
+    assert re.split(" {2,}", line.strip().removesuffix(" *")) == told
+    above, below = epoch_head(ROW, 5, SIZES)
+    titles = ["epoch", *["loss", "accuracy"] * 2, "spikes", "silent", "seconds"]
+    assert below.split() == titles
+    assert above.split() == ["train", "validation", *"* best so far".split()]
+    ends = [[match.end() for match in re.finditer(r"\S+( %)?", each)] for each in (below, line)]
+    assert ends[0] == ends[1][:-1]  # but for the star
+    assert epoch_line(ROW, 5, SIZES, False) == line.removesuffix(" *")
+
+
+def test_columns_are_of_what_was_measured():
     row = ROW | {"validation_loss": None, "validation_accuracy": None, "silent_b": 2}
-    assert epoch_line(row, 5, SIZES, False) == (
-        "epoch 2/5  train loss 0.5000 accuracy 87.50 %  spikes 3.00  silent 2  1.2 s"
-    )
-    assert "spikes 3.00  grown 0  1.2 s" in epoch_line(ROW | {"grown": 0}, 5, SIZES, False)
+    assert epoch_line(row, 5, SIZES, False).split() == [
+        "2/5",
+        "0.5000",
+        "87.50",
+        "%",
+        "3.00",
+        "2",
+        "1.2",
+    ]
+    assert "validation" not in "".join(epoch_head(row, 5, SIZES))
+    assert "grown" in epoch_head(ROW | {"grown": 0}, 5, SIZES)[1]
+
+
+def test_the_widest_line_fits_80_columns():
+    row = ROW | {"epoch": 999, "grown": 123456, "train_loss": 1e30, "seconds": 12345.6}
+    lines = [*epoch_head(row, 999, SIZES), epoch_line(row, 999, SIZES, True)]
+    assert max(map(len, lines)) <= 80
+    assert "1e+30" in lines[2]
 
 
 def test_means_weigh_examples_and_neurons():
     running = RunningMeans(SIZES)
-    assert "loss 0.0000" in running.text()
+    assert "loss 0.0000" in running.score()
     running.add(BatchResult(1.0, 3, {"a": 3.0, "b": 0.0}, "accuracy", np.array([3])))
     running.add(BatchResult(2.0, 1, {"a": 3.0, "b": 6.0}, "accuracy", np.array([0])))
-    assert running.text() == "loss 1.2500  accuracy 75.00 %  spikes 2.00"
+    assert running.score() == "loss 1.2500  accuracy 75.00 %"
+    assert running.activity() == "spikes 2.00"
     assert mean_spikes({}, {}) == 0.0
 
 
@@ -56,8 +80,8 @@ def test_no_kind_writes_to_stdout(fake, make, capsys, kind):
     assert captured.out == ""
     assert bool(captured.err) == (kind != "none")
     if kind == "plain":
-        starts = [line.split("  ")[0] for line in captured.err.splitlines()]
-        assert starts == ["epoch 1/3", "epoch 2/3", "epoch 3/3"]
+        starts = [line.split()[0] for line in captured.err.splitlines()]
+        assert starts == ["train", "epoch", "1/3", "2/3", "3/3"]
 
 
 SHOW = """
@@ -101,7 +125,7 @@ def test_a_terminal_gets_bars():
     text = shown.decode()
     for wanted in (
         "epoch 2/3", "epoch 3/3", "training", "/12", "/4", "loss 0.7500", "accuracy 50.00 %",
-        "spikes 2.00", "epoch 2/3  train loss 0.5000", "[done]", "0:0",
+        "spikes 2.00", "  2/3   0.5000   50.00 %", "[done]", "0:0",
     ):  # fmt: skip
         assert wanted in text, wanted
     assert "12/12" in text and " 0/12" not in text

@@ -135,7 +135,7 @@ def test_the_layout(fake, make, tmp_path):
     names = {str(p.relative_to(run.path)) for p in run.path.rglob("*") if p.is_file()}
     assert names == {
         ".lock", "recipe.toml", "environment.json", "data.safetensors", "metrics.csv",
-        "network.safetensors",
+        "network.safetensors", "sessions.json",
         "checkpoints/last/network.safetensors", "checkpoints/last/state.safetensors",
         "checkpoints/best/network.safetensors", "checkpoints/best/state.safetensors",
         *(f"snapshots/epoch-000{epoch}.safetensors" for epoch in range(5)),

@@ -16,13 +16,11 @@ from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
 from mlgenn_delays import __version__
-from mlgenn_delays.data.registry import dataset
+from mlgenn_delays.data.registry import DOWNLOADS, dataset
 from mlgenn_delays.errors import InputError, WorkError
 from mlgenn_delays.files import open_atomic, unfinished
 from mlgenn_delays.progress import Meter
 
-# What makes a data set ready: a function `prepare_NAME` of (folder) in a module `prepare_*`.
-_HOW = {"shd": "shd", "ssc": "shd", "fsdd": "fsdd"}
 _BY_HAND = {
     "rawhd": (
         "dataset 'rawhd' cannot be downloaded: the four .npy files of Raw Heidelberg Digits are "
@@ -40,8 +38,8 @@ def _by_hand(name: str) -> str:
             f"folder DIR, and run delaysnn data check {name} DIR"
         )
     return _BY_HAND.get(name) or (
-        f"dataset {name!r} cannot be downloaded, only {', '.join(_HOW)} can; it is read from your "
-        f"own files: delaysnn data check {name} DIR looks at them"
+        f"dataset {name!r} cannot be downloaded, only {', '.join(DOWNLOADS)} can; it is read from "
+        f"your own files: delaysnn data check {name} DIR looks at them"
     )
 
 
@@ -59,13 +57,14 @@ def prepare_data(name: str, folder: Path | None) -> Prepared:
     if not entry.needs_folder:
         line = f"{name} needs no preparation and no folder: {entry.summary}"
         return Prepared(None, (line,))
-    if name not in _HOW:
+    if name not in DOWNLOADS:
         raise InputError(_by_hand(name))
     if folder is None:
         raise InputError(f"dataset {name!r} needs a folder to go to, got none; give DIR")
     if folder.exists() and not folder.is_dir():
         raise InputError(f"DIR must be a folder, new or not, got the file {folder}")
-    module = import_module(f"mlgenn_delays.data.download.{_HOW[name]}")
+    # What makes a data set ready: a function `prepare_NAME` of (folder).
+    module = import_module(f"mlgenn_delays.data.download.{DOWNLOADS[name]}")
     how: Callable[[Path], Prepared] = getattr(module, f"prepare_{name}")
     return how(folder)
 

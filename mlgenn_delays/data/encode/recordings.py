@@ -1,4 +1,7 @@
-"""Recordings as spikes or as currents, for every data set of sound."""
+"""Recordings as spikes or as currents, for every data set of sound.
+
+Mel bands become both; the cochlea makes spikes of its own.
+"""
 
 import math
 import os
@@ -21,18 +24,26 @@ from mlgenn_delays.data.encode.base import (
     encode_frames,
     pad_frames,
 )
+from mlgenn_delays.data.encode.cochlea import (
+    COCHLEA_VERSION,
+    N_CHANNELS,
+    SAMPLE_RATE,
+    cochlea_spikes,
+)
 from mlgenn_delays.data.encode.interpolate import interpolate_frames
 from mlgenn_delays.data.encode.mel import MelSettings, mel_transform
 from mlgenn_delays.data.encode.rate import RateEncoder
-from mlgenn_delays.data.events import Spikes
-from mlgenn_delays.data.fields import Either, Scale, TrialLength, count_steps
+from mlgenn_delays.data.events import Spikes, event_spikes, stack_spikes
+from mlgenn_delays.data.fields import Scale, TrialLength, count_steps
 from mlgenn_delays.data.losses import Losses
 from mlgenn_delays.data.types import Batch, CurrentBatch, CurrentData, SpikeBatch
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.machine import in_threads
-from mlgenn_delays.settings import Time, refuse, says, settings
+from mlgenn_delays.progress import note
+from mlgenn_delays.settings import Time, one_of, refuse, says, settings
 
 _TASK = 8  # recordings that a thread takes at once
+_MANY = 100  # recordings
 HELD_WHOLE = 0.95  # share of the training recordings that a trial holds whole, if it is chosen
 ChosenLength = Annotated[
     Time,
@@ -47,22 +58,31 @@ ChosenLength = Annotated[
 class RecordingOptions:
     """Options of a data set of recordings, see `load_fsdd` and `load_fsdd_frames`.
 
-    ``encoding`` is "spikes", made by ``encoder``, or "currents", multiplied by ``scale``.
+    ``encoding`` is "spikes", made by ``encoder``, "currents", multiplied by ``scale``, or
+    "cochlea", see `mlgenn_delays.data.encode.cochlea`.
     """
 
-    encoding: Either = "spikes"
+    encoding: Annotated[
+        str,
+        one_of("spikes", "currents", "cochlea"),
+        says(
+            "What examples are: spikes or currents of mel bands, or the spikes of an inner ear, "
+            "as in SHD."
+        ),
+    ] = "spikes"
     duration: TrialLength = 1000.0
     encoder: Annotated[Any, says("How frames become spikes.")] = RateEncoder()
     mel: Annotated[MelSettings, says("How recordings become frames.")] = MelSettings()
     scale: Annotated[Scale, says("What currents are multiplied by.")] = 1.0
 
     def __post_init__(self) -> None:
-        if self.encoding == "spikes" and self.scale != 1:
+        if self.encoding != "currents" and self.scale != 1:
+            gain = ", or the gain of the encoder" if self.encoding == "spikes" else ""
             refuse(
                 self,
                 "scale",
-                "1 with encoding 'spikes'",
-                "it multiplies currents: set encoding to 'currents', or the gain of the encoder",
+                f"1 with encoding {self.encoding!r}",
+                f"it multiplies currents: set encoding to 'currents'{gain}",
             )
         if not isinstance(self.encoder, tuple(ENCODERS.values())):
             kinds = ", ".join(kind.__name__ for kind in ENCODERS.values())
@@ -71,21 +91,25 @@ class RecordingOptions:
     @property
     def group(self) -> int:
         """Channels within which a shift makes sense: the bands of one threshold or level."""
-        return self.mel.n_bands
+        return 0 if self.encoding == "cochlea" else self.mel.n_bands
 
     @property
     def space(self) -> Space:
         """How channels lie to each other: as bands, whatever their threshold or level."""
+        if self.encoding == "cochlea":
+            return (("channel", N_CHANNELS),)
         return (("mel band", self.mel.n_bands),)
 
     @property
     def sample_rate(self) -> int:
         """Rate that recordings are brought to [Hz]."""
-        return self.mel.sample_rate
+        return SAMPLE_RATE if self.encoding == "cochlea" else self.mel.sample_rate
 
     @property
     def n_channels(self) -> int:
-        """The mel bands, or what the encoder makes of them."""
+        """The channels of the cochlea, the mel bands, or what the encoder makes of them."""
+        if self.encoding == "cochlea":
+            return N_CHANNELS
         spikes = self.encoding == "spikes"
         return self.encoder.n_channels(self.mel.n_bands) if spikes else self.mel.n_bands
 
@@ -124,12 +148,16 @@ def chosen_in_words(options: Any, trial: float) -> str:
 def encode_recordings(
     options: RecordingOptions, recordings: Sequence[np.ndarray], dt: float, n_steps: int
 ) -> Batch:
-    """Encode recordings, (n,) float32 at ``mel.sample_rate``, as a data set encodes its files.
+    """Encode recordings, (n,) float32 at ``sample_rate``, as a data set encodes its files.
 
     They are cut or padded with silence to T steps, and have -1 as their label.
     """
     mel, n = options.mel, len(recordings)
     labels, index = np.full(n, -1, np.int64), np.arange(n)
+    if options.encoding == "cochlea":
+        heard = partial(_hear, dt=dt, n_steps=n_steps)
+        spikes = stack_spikes(in_threads(heard, recordings), N_CHANNELS)
+        return SpikeBatch(spikes.start, spikes.time, labels, index, n_steps)
     frames = [mel_transform(mel)(samples) for samples in recordings]
     if options.encoding == "currents":
         values = frames_as_currents(frames, mel, dt, n_steps, options.scale)
@@ -145,8 +173,9 @@ def recording_examples(
 
     The function of a damaged one raises its `InputError`.
     """
-    rate = options.mel.sample_rate
-    mel_transform(options.mel)  # made once, and not by several threads
+    rate = options.sample_rate
+    if options.encoding != "cochlea":
+        mel_transform(options.mel)  # made once, and not by several threads
 
     def example(path: Path) -> Callable[[], Example]:
         try:
@@ -229,6 +258,38 @@ def frame_blocks(
             "version": ENCODER_VERSION,
         }
     return Blocks(n, encoder.n_channels(mel.n_bands), n_steps, encode, name, depends)
+
+
+def cochlea_blocks(
+    name: str,
+    paths: Sequence[Path],
+    *,
+    dt: float,
+    n_steps: int,
+    depends: dict[str, object] | None,
+) -> Blocks:
+    """Return WAVs as blocks of spikes of the cochlea; for `depends` see `frame_blocks`."""
+
+    def hear(path: Path) -> Spikes:
+        return _hear(read_recording(path, SAMPLE_RATE), dt, n_steps)
+
+    def encode(first: int, end: int) -> Spikes:
+        if end - first > _MANY:
+            note(f"encoding {end - first:,} recordings by the cochlea, once; this takes minutes")
+        return stack_spikes(in_threads(hear, paths[first:end], _TASK), N_CHANNELS)
+
+    if depends is not None:
+        depends = depends | {"dt": dt, "cochlea": COCHLEA_VERSION}
+    return Blocks(len(paths), N_CHANNELS, n_steps, encode, name, depends)
+
+
+def _hear(samples: np.ndarray, dt: float, n_steps: int) -> Spikes:
+    """Return a recording at the cochlea's rate as its spikes; its losses are those of sound."""
+    channels, times = cochlea_spikes(samples, duration=n_steps * dt)
+    shape = {"n_channels": N_CHANNELS, "n_steps": n_steps}
+    start, time, _ = event_spikes("the cochlea", channels, times, dt=dt, unit=1000.0, **shape)
+    length = 1000.0 * len(samples) / SAMPLE_RATE
+    return Spikes(start, time, Losses.of_lengths([length], [len(time)]))
 
 
 def read_frames(paths: Sequence[Path], mel: MelSettings) -> list[np.ndarray]:

@@ -19,6 +19,7 @@ from mlgenn_delays.data.losses import Losses, warnings_of
 from mlgenn_delays.data.registry import (
     data_items,
     dataset,
+    dataset_encoding,
     dataset_shape,
     options_table,
     parse_options,
@@ -216,8 +217,8 @@ def inspect(
     check("dt", dt, PositiveTime)
     parsed = parse_options(name, options)
     where = None if folder is None else str(folder)
-    compares = dataset(name).needs_folder
-    report = Report(name, where, options_table(parsed), dt, parsed.encoding, compares)
+    compares, how = dataset(name).needs_folder, dataset_encoding(name, parsed)
+    report = Report(name, where, options_table(parsed), dt, how, compares)
     look = _Look(report)
     with Meter(f"checking {name}", unit="examples") as meter:
         for item in data_items(name, folder, parsed, dt=dt):

@@ -20,6 +20,7 @@ from mlgenn_delays.data.encode.recordings import (
     RecordingOptions,
     cached_frames,
     chosen_steps,
+    cochlea_blocks,
     encode_recordings,
     frame_blocks,
     frame_currents,
@@ -111,16 +112,20 @@ def _load(folder: Path | None, options: FolderOptions, dt: float, cache: bool) -
     def some_frames(first: int, end: int) -> list[np.ndarray]:
         return read_frames(paths[first:end], mel)
 
-    blocks = frame_blocks(
-        "folder",
-        len(paths),
-        some_frames,
-        options.encoder,
-        mel,
-        dt=dt,
-        n_steps=n_steps,
-        depends={"files": files} if files else None,
-    )
+    depends: dict[str, object] | None = {"files": files} if files else None
+    if options.encoding == "cochlea":
+        blocks = cochlea_blocks("folder", paths, dt=dt, n_steps=n_steps, depends=depends)
+    else:
+        blocks = frame_blocks(
+            "folder",
+            len(paths),
+            some_frames,
+            options.encoder,
+            mel,
+            dt=dt,
+            n_steps=n_steps,
+            depends=depends,
+        )
     whole = blocks.split(
         found.labels,
         dt=dt,

@@ -5,7 +5,7 @@ Takes 0-4 are the test split, 5-9 validation, the rest training.
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache, partial
 from itertools import pairwise
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mlgenn_delays.data.blocks import Blocks
 from mlgenn_delays.data.cache import files_hash
 from mlgenn_delays.data.dataset import (
     SPLITS,
@@ -31,6 +32,7 @@ from mlgenn_delays.data.encode.recordings import (
     MelSettings,
     RecordingOptions,
     cached_frames,
+    cochlea_blocks,
     encode_recordings,
     frame_blocks,
     frame_currents,
@@ -75,7 +77,7 @@ def load_fsdd(
     dt: float = 1.0,
     cache: bool = True,
 ) -> dict[str, SpikeData]:
-    """Load the recordings of a folder as spikes.
+    """Load the recordings of a folder as spikes of mel bands.
 
     Arguments:
         folder: Folder of recordings, or one with `recordings` in it; other files are ignored.
@@ -101,28 +103,16 @@ def load_fsdd(
     n_steps = count_steps(duration, dt)
     splits, files = _read_folder(folder, cache)
     frames = lru_cache(lambda: _frames(splits, files, mel))
-    data = {}
-    for split, recordings in splits.items():
 
-        def some_frames(
-            first: int, end: int, recordings: list[SpokenDigit] = recordings
-        ) -> list[np.ndarray]:
+    def blocks(split: str, recordings: list[SpokenDigit]) -> Blocks:
+        def some_frames(first: int, end: int) -> list[np.ndarray]:
             return [frames()[each.path] for each in recordings[first:end]]
 
-        blocks = frame_blocks(
-            "fsdd",
-            len(recordings),
-            some_frames,
-            encoder,
-            mel,
-            dt=dt,
-            n_steps=n_steps,
-            depends={"files": files, "split": split} if files else None,
-        )
-        start, time, losses = blocks.load()
-        labels, names = _labels(recordings), _names(recordings)
-        data[split] = SpikeData(start, time, labels, n_steps, dt, LABEL_NAMES, names, losses)
-    return data
+        depends = _depends(files, split)
+        shape = {"dt": dt, "n_steps": n_steps, "depends": depends}
+        return frame_blocks("fsdd", len(recordings), some_frames, encoder, mel, **shape)
+
+    return _spike_splits(splits, blocks, dt)
 
 
 def load_fsdd_frames(
@@ -263,6 +253,25 @@ def _frames(
     return dict(zip(paths, cached_frames("fsdd-mel", paths, files, mel), strict=True))
 
 
+def _spike_splits(
+    splits: dict[str, list[SpokenDigit]],
+    blocks: Callable[[str, list[SpokenDigit]], Blocks],
+    dt: float,
+) -> dict[str, SpikeData]:
+    """Load each split as spikes, from what gives its blocks."""
+    data = {}
+    for split, recordings in splits.items():
+        some = blocks(split, recordings)
+        start, time, losses = some.load()
+        labels, names = _labels(recordings), _names(recordings)
+        data[split] = SpikeData(start, time, labels, some.n_steps, dt, LABEL_NAMES, names, losses)
+    return data
+
+
+def _depends(files: str, split: str) -> dict[str, object] | None:
+    return {"files": files, "split": split} if files else None
+
+
 def _labels(recordings: list[SpokenDigit]) -> np.ndarray:
     return np.array([recording.digit for recording in recordings], np.int64)
 
@@ -278,6 +287,15 @@ def _load(folder: Path | None, options: FsddOptions, dt: float, cache: bool) -> 
         return load_fsdd_frames(
             folder, mel=mel, duration=duration, dt=dt, scale=options.scale, cache=cache
         )
+    if options.encoding == "cochlea":
+        n_steps = count_steps(duration, dt)
+        splits, files = _read_folder(folder, cache)
+
+        def blocks(split: str, recordings: list[SpokenDigit]) -> Blocks:
+            shape = {"dt": dt, "n_steps": n_steps, "depends": _depends(files, split)}
+            return cochlea_blocks("fsdd", [each.path for each in recordings], **shape)
+
+        return _spike_splits(splits, blocks, dt)
     return load_fsdd(
         folder, encoder=options.encoder, mel=mel, duration=duration, dt=dt, cache=cache
     )

@@ -8,7 +8,7 @@ Reference: Cramer, Stradmann, Schemmel and Zenke (2022), The Heidelberg Spiking 
 Systematic Evaluation of Spiking Neural Networks, IEEE TNNLS 33(7).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,7 +18,16 @@ import numpy as np
 from pydantic import Field
 
 from mlgenn_delays.data.blocks import Blocks
-from mlgenn_delays.data.dataset import Dataset, Example, Item, Space, as_item, spike_example
+from mlgenn_delays.data.dataset import (
+    Dataset,
+    Example,
+    Item,
+    RawFormat,
+    Space,
+    as_item,
+    spike_example,
+)
+from mlgenn_delays.data.encode.cochlea import N_CHANNELS, SAMPLE_RATE, cochlea_spikes
 from mlgenn_delays.data.events import Spikes, event_losses, event_spikes, event_steps, stack_spikes
 from mlgenn_delays.data.fields import (
     Either,
@@ -30,7 +39,6 @@ from mlgenn_delays.data.fields import (
 )
 from mlgenn_delays.data.losses import Losses
 from mlgenn_delays.data.sets.shd_files import (
-    N_CHANNELS,
     N_DIGITS,
     EventFile,
     file_facts,
@@ -38,12 +46,15 @@ from mlgenn_delays.data.sets.shd_files import (
 )
 from mlgenn_delays.data.split import split_validation
 from mlgenn_delays.data.types import (
+    Batch,
     CurrentBatch,
     CurrentData,
+    SpikeBatch,
     SpikeData,
     StreamedSpikes,
 )
 from mlgenn_delays.errors import InputError
+from mlgenn_delays.machine import in_threads
 from mlgenn_delays.settings import Integer, refuse, says, settings
 
 SHD_FILES = {"train": "shd_train.h5", "test": "shd_test.h5"}
@@ -62,6 +73,7 @@ class CochleaOptions:
 
     group: ClassVar[int] = 0
     space: ClassVar[Space] = (("channel", 0),)
+    sample_rate: ClassVar[int] = SAMPLE_RATE  # of recordings that their networks hear
 
     encoding: Either = "spikes"
     duration: TrialLength = 1000.0
@@ -314,6 +326,25 @@ def _read(
     return spike_example(spikes, encoding.n_steps, [units, seconds])
 
 
+def _hear(
+    options: CochleaOptions, recordings: Sequence[np.ndarray], dt: float, n_steps: int
+) -> Batch:
+    """Make of recordings, (n,) float32 at 48 kHz, what their files would have been loaded as."""
+    how = Encoding(options.channels, n_steps, dt, options.encoding)
+    heard = in_threads(partial(cochlea_spikes, duration=n_steps * dt), recordings)
+    labels, index = np.full(len(recordings), -1, np.int64), np.arange(len(recordings))
+    if how.kind == "currents":
+        counts = [_count("the cochlea", *events, how)[0] for events in heard]
+        return CurrentBatch(np.array(counts, np.float32), labels, index)
+    some = (_example("the cochlea", *events, how) for events in heard)
+    start, time, _ = stack_spikes(some, how.n_channels)
+    return SpikeBatch(start, time, labels, index, n_steps)
+
+
+# Files hold what a cochlea heard, so their networks hear recordings.
+RAW = RawFormat("recording", _hear)
+
+
 def settings_of(options: CochleaOptions) -> dict[str, Any]:
     """Return the arguments of `load_shd` and `load_ssc` that options give."""
     names = ("duration", "channels", "encoding", "stream")
@@ -332,5 +363,6 @@ DATASET = Dataset(
     True,
     _load,
     lambda options: (options.channels, N_DIGITS),
+    RAW,
     items=partial(file_items, SHD_FILES, N_DIGITS),
 )

@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
+from mlgenn_delays.data.encode.cochlea import N_CHANNELS
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.hdf5 import Limits, UnreadableError, look_into_hdf5, read_hdf5_parts
 
-N_CHANNELS = 700
 N_DIGITS, N_WORDS = 20, 35
 PAGE = "https://zenkelab.org/datasets/"
 

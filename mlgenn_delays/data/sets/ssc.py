@@ -4,15 +4,17 @@ from functools import partial
 from pathlib import Path
 
 from mlgenn_delays.data.dataset import Dataset, Splits
+from mlgenn_delays.data.encode.cochlea import N_CHANNELS
 from mlgenn_delays.data.fields import Stream
 from mlgenn_delays.data.sets.shd import (
+    RAW,
     CochleaOptions,
     encoding_of,
     file_items,
     load_files,
     settings_of,
 )
-from mlgenn_delays.data.sets.shd_files import N_CHANNELS, N_WORDS
+from mlgenn_delays.data.sets.shd_files import N_WORDS
 from mlgenn_delays.settings import settings
 
 SSC_FILES = {"train": "ssc_train.h5", "validation": "ssc_valid.h5", "test": "ssc_test.h5"}
@@ -59,5 +61,6 @@ DATASET = Dataset(
     True,
     _load,
     lambda options: (options.channels, N_WORDS),
+    RAW,
     items=partial(file_items, SSC_FILES, N_WORDS),
 )

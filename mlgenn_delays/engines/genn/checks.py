@@ -2,7 +2,7 @@
 
 import re
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mlgenn_delays.engines.genn import gpus
 from mlgenn_delays.engines.genn.build import check_compilers
@@ -89,13 +89,13 @@ def available_backends() -> list[str]:
     return [name for name in backend_modules if name in BACKENDS]
 
 
-def check_network(network: "Network", rule: "Rule", target: Any) -> None:
-    """Reject a network or a rule that GeNN cannot run."""
+def check_network(network: "Network", rule: "Rule", backend: str) -> None:
+    """Reject a network or a rule that a backend of GeNN cannot run."""
     # `delaysnn doctor` imports this module for its help, too, which is to stay quick.
     from mlgenn_delays.learning import SurrogateBPTT
     from mlgenn_delays.network.delays import longest_steps
 
-    check_backend(target.backend)
+    check_backend(backend)
     for p in network.projections.values():
         steps = longest_steps(p.max_delay, network.dt)
         if steps > LONGEST:
@@ -114,4 +114,4 @@ def check_network(network: "Network", rule: "Rule", target: Any) -> None:
             f"GeNN must have a surrogate of compact support, got {type(rule.surrogate).__name__}; "
             'take Triangle (surrogate = "triangle") or Boxcar, or run with --engine cpu'
         )
-    check_compilers(target.backend)
+    check_compilers(backend)

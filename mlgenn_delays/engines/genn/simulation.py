@@ -55,7 +55,7 @@ class GeNNSimulation(Simulation):
     def __init__(
         self, context: SimulationContext, *, keeps: bool, rewired: bool, target: Target
     ) -> None:
-        check_network(context.network, context.rule, target)
+        check_network(context.network, context.rule, target.backend)
         self.context = context
         self.target = target
         self._keeps, self._rewired = keeps, rewired

@@ -20,6 +20,7 @@ from mlgenn_delays.data.encode.audio import (
     formats_in_words,
     suffixes,
 )
+from mlgenn_delays.data.encode.cochlea import N_CHANNELS
 from mlgenn_delays.data.events import event_columns, event_losses, event_spikes, event_steps
 from mlgenn_delays.data.losses import Losses
 from mlgenn_delays.data.registry import (
@@ -29,7 +30,6 @@ from mlgenn_delays.data.registry import (
 )
 from mlgenn_delays.data.sets.npz import NpzOptions
 from mlgenn_delays.data.sets.shd import CochleaOptions
-from mlgenn_delays.data.sets.shd_files import N_CHANNELS
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.export.artifact import About
 from mlgenn_delays.settings import Count, PositiveTime, check

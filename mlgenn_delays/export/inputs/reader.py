@@ -49,7 +49,8 @@ class Reader(InputSpec):
     silence. With C the channels of the network, an input may be:
 
     - a recording (WAV, FLAC, OGG, MP3 or another that libsndfile reads), of any rate and
-      channels, for a model trained on recordings: encoded as in training.
+      channels, for a model trained on recordings: encoded as in training; for one of SHD or SSC,
+      by the cochlea that made these.
     - An array, or a ``.npy`` with one:
 
       - for a model trained on recordings, (n,) samples at the sample rate of its data, floating
