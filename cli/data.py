@@ -101,7 +101,9 @@ def check(
         baseline = {"baseline": None if found is None else asdict(found)}
         say_json(report.as_dict() | {"picture": out if drawn else None} | baseline)
     else:
-        none = "none: there must be two classes to train on, and other splits" * with_baseline
+        why = "two classes to train on, and other splits"
+        why = "data without damage" if report.damaged.count else why
+        none = f"none: it needs {why}" if with_baseline else ""
         show_check(report, out if drawn else None, none if found is None else str(found))
     if report.damaged.count:
         raise WorkError(

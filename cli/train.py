@@ -230,7 +230,7 @@ def _lead(job: TrainingJob, trainer: "Trainer", initial: "InitialWeights | None"
         tell_few_steps(job.recipe, len(job.splits["train"]))
         keep_test(trainer.run, job.splits)
     baseline = Run(trainer.run.path).validated("baseline", Baseline)
-    if baseline is not None:
+    if job.fresh and baseline is not None:
         say(f"baseline: {baseline}", err=True)
     train, validation = job.splits["train"], job.splits.get("validation")
     history = trainer.fit(train, validation, resume=not job.fresh)

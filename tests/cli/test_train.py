@@ -61,7 +61,8 @@ def test_json_is_one_object_and_names_the_default_run_directory(tmp_path, monkey
     found = parsed(call("train", *SMALL, "--epochs", 1, "--json"))
     assert re.fullmatch(r"runs/digits-\d{8}-\d{6}", found["run"])
     assert (tmp_path / found["run"] / "recipe.toml").is_file()
-    assert set(found) == {"run", "recipe", "epochs", "best_epoch", "splits", "lost"}
+    keys = {"run", "recipe", "epochs", "best_epoch", "splits", "baseline", "lost"}
+    assert set(found) == keys and found["baseline"] is None
     assert {name: part["n"] for name, part in found["splits"].items()} == {
         "validation": 180,
         "test": 360,

@@ -189,3 +189,21 @@ def arrays(data: object) -> list[bytes]:
     """Return what examples are made of, byte for byte."""
     names = [name for name in ("start", "time", "values") if hasattr(data, name)]
     return [getattr(data, name).tobytes() for name in names]
+
+
+def test_other_formats_than_wav(make_wavs: MakeWavs) -> None:
+    folder = make_wavs(*NAMES)
+    before = load_fsdd(folder, **SHORT)
+    for path in sorted(folder.glob("*.wav"))[::2]:
+        samples, rate = soundfile.read(path, dtype="int16")
+        soundfile.write(path.with_suffix(".flac"), samples, rate)
+        path.unlink()
+    after = load_fsdd(folder, **SHORT)
+    for split, data in after.items():
+        assert [Path(name).stem for name in data.names] == [
+            Path(name).stem for name in before[split].names
+        ]
+        np.testing.assert_array_equal(data.time, before[split].time)
+    assert {Path(name).suffix for each in after.values() for name in each.names} == {
+        ".wav", ".flac",
+    }  # fmt: skip

@@ -71,3 +71,26 @@ def test_sigma_needs_the_epochs_of_which_it_takes_a_quarter() -> None:
     epochs = fitted(recipe, 420, 640.0).learning.epochs
     assert build_rule(fitted(recipe, 420, 640.0)).kernel.epochs == epochs / 4
     assert build_rule(load_recipe("words", ["delays.sigma_epochs=3"])).kernel.epochs == 3
+
+
+WORDS = """name = "words"
+[data]
+dataset = "folder"
+[[network.layers]]
+size = 3
+[delays]
+max = 5
+[learning]
+epochs = 2
+"""
+
+
+def test_a_duration_that_data_decide_is_written_into_a_recipe() -> None:
+    left, given = parse_recipe(WORDS, "words"), parse_recipe(WORDS, "words", ["data.duration=70"])
+    known = fitted(left, 100, 0.1 * 8507)
+    assert known.data.parsed.duration == known.data.options["duration"] == 850.7
+    assert differences(left, known) == ["data.duration: 0.0, 850.7"]
+    assert differences(known, fitted_like(left, known)) == []
+    assert parse_recipe(dump(known), "a run") == known
+    for recipe in (given, load_recipe("fsdd"), load_recipe("yin-yang")):
+        assert fitted(recipe, 100, 850.7) == recipe

@@ -8,6 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlgenn_delays.errors import InputError
+from mlgenn_delays.recipe import dump, fitted, load_recipe
+from mlgenn_delays.sweep.folder import _is_of
 from mlgenn_delays.sweep.grid import make_axes
 from mlgenn_delays.sweep.plan import make_points, resolve
 
@@ -115,3 +117,13 @@ def test_what_all_points_change_needs_an_effect_in_one():
     assert len(resolve("digits", change, points)) == 2
     with pytest.raises(InputError, match="delays.learning_rate has no effect in any point"):
         resolve("digits", change, points[1:])
+
+
+def test_a_point_may_have_chosen_its_duration(tmp_path):
+    """By its data: the recipe of its run has the number, that of the sweep has none."""
+    small = ["network.layers.0.size=3", "data.dataset=folder"]
+    recipe = load_recipe("fsdd", [*small, "data.duration=0"])
+    text = dump(fitted(recipe, 100, 640.0))
+    assert _is_of(text, recipe, tmp_path)
+    with pytest.raises(InputError, match="data.duration: 640.0, 70.0"):
+        _is_of(text, load_recipe("fsdd", [*small, "data.duration=70.0"]), tmp_path)

@@ -63,8 +63,10 @@ def read_recording(path: Path | str, sample_rate: int) -> np.ndarray:
 
     Example:
         >>> from mlgenn_delays.data import read_recording
-        >>> read_recording("speech.wav", 8000).dtype
-        dtype('float32')
+        >>> import numpy as np, soundfile
+        >>> soundfile.write("silence.flac", np.zeros((16000, 2)), 16000)
+        >>> read_recording("silence.flac", 8000).shape
+        (8000,)
     """
     check("sample_rate", sample_rate, Annotated[Count, Unit("Hz")])
     return decode_recording(read_bytes(path), path, sample_rate)
