@@ -21,7 +21,6 @@ from mlgenn_delays.engines.cpu.strips import (
     add_up,
     back_filter,
     padded,
-    strip_place,
     to_rows,
     to_strip,
 )
@@ -29,7 +28,7 @@ from mlgenn_delays.engines.shared.lanes import STRIP
 from mlgenn_delays.engines.shared.numerics import SUBNORMAL, kernel
 from mlgenn_delays.engines.shared.spectra import AS_IT_IS, put_rows, transform_adjoints
 from mlgenn_delays.engines.shared.spectral_sums import AT_ONCE, TILE, add_arrivals, has_chosen
-from mlgenn_delays.engines.shared.traces import spikes_of
+from mlgenn_delays.engines.shared.traces import rows_sent, spikes_of, strip_place
 from mlgenn_delays.engines.shared.vector import shifted_axpy, shifted_dot
 
 
@@ -53,11 +52,11 @@ def add_events(first, last, pre, size, coef, steps, when, events, own, out):
 @kernel
 def arrive(
     plan, layout, q, first, last, size, steps, coef, address, start, time, neuron_scale, traces, e,
-    out, at
+    sent, out, at
 ):  # fmt: skip
     """Add what arrives over projection q at neurons first..last-1 to rows of `out`.
 
-    The rows begin at place `at`.
+    The rows begin at place `at`; ``sent`` is that of `ThreadBuffers`.
     """
     n, p, begin = last - first, plan.source[q], plan.row_first[q] + first
     rows, length = plan.row[begin : begin + n + 1], layout.length
@@ -69,10 +68,10 @@ def arrive(
             a, b = np.int64(rows[j]), np.int64(rows[j + 1])
             add_events(a, b, pre, size, coef, steps, when, events, own, row)
         return
-    base, sources, span = (1 + e * layout.sources) * length, traces.sources, layout.span
+    sources, base = rows_sent(plan, layout, p, neuron_scale, traces, e, sent)
     for j in range(n):
         a, b = np.int64(rows[j]) * size, np.int64(rows[j + 1]) * size
-        shifted_axpy(out, at + j * length, span, sources, base, address, coef, a, b)
+        shifted_axpy(out, at + j * length, layout.span, sources, base, address, coef, a, b)
 
 
 @kernel
@@ -171,7 +170,7 @@ def add_currents(
             if not spectra.chosen[q]:
                 arrive(
                     plan, layout, q, first, last, size, first_step, coef, address, start, time,
-                    neuron_scale, traces, e, out, to,
+                    neuron_scale, traces, e, buffers.sent, out, to,
                 )  # fmt: skip
         if not direct:
             own = plan.first[p] + first
@@ -183,11 +182,14 @@ def add_currents(
 
 @kernel
 def collect(
-    plan, layout, p, size, first_step, address, start, time, neuron_scale, spectra, traces, e, sums
+    plan, layout, p, size, first_step, address, start, time, neuron_scale, spectra, traces, e,
+    sent, sums
 ):  # fmt: skip
-    """Add the correlations of p's adjoint with all that arrived, recurrent too, to sums (S W,)."""
+    """Add the correlations of p's adjoint with all that arrived, recurrent too, to sums (S W,).
+
+    ``sent`` is that of `ThreadBuffers`.
+    """
     n, length, span = plan.n[p], layout.length, layout.span
-    base, sources = (1 + e * layout.sources) * length, traces.sources
     at = (e * layout.neurons + layout.neuron_row[p]) * length
     for q in range(len(plan.target)):
         if plan.target[q] != p or spectra.chosen[q]:
@@ -195,6 +197,7 @@ def collect(
         adjoint, source = traces.adjoint[plan.group[q]], plan.source[q]
         rows = plan.row[plan.row_first[q] : plan.row_first[q] + n + 1]
         if not layout.event_driven[source]:
+            sources, base = rows_sent(plan, layout, source, neuron_scale, traces, e, sent)
             for j in range(n):
                 first, last = np.int64(rows[j]) * size, np.int64(rows[j + 1]) * size
                 shifted_dot(
@@ -264,7 +267,7 @@ def add_synapse_products(
             if plan.target[q] == p and plan.group[q] == g:
                 arrive(
                     plan, layout, q, 0, n, size, first_step, coef, address, starts[e], time,
-                    neuron_scale, traces, e, out, 0,
+                    neuron_scale, traces, e, buffers.sent, out, 0,
                 )  # fmt: skip
         for j in range(n):
             at = (e * layout.neurons + layout.neuron_row[p] + j) * length
@@ -302,7 +305,7 @@ def back_arrivals(
                 back_synapses(plan, layout, p, linear, traces, strips, e, buffers)
             collect(
                 plan, layout, p, size, first_step, address, starts[e], time, neuron_scale, spectra,
-                traces, e, sums[c],
+                traces, e, buffers.sent, sums[c],
             )  # fmt: skip
             for g in range(plan.groups[p]):
                 if has_chosen(plan, spectra, p, g):

@@ -13,6 +13,7 @@ from mlgenn_delays.engines.shared.lanes import (
 )
 from mlgenn_delays.engines.shared.numerics import SUBNORMAL, kernel
 from mlgenn_delays.engines.shared.strip_vector import moments, transpose
+from mlgenn_delays.engines.shared.traces import strip_place
 
 
 @kernel
@@ -30,12 +31,6 @@ def padded(values, first, n):
 def padded_row(values, first, n):
     """Return the same of values (N,)."""
     return padded(values.reshape(1, -1), first, n).reshape(-1)
-
-
-@kernel
-def strip_place(layout, p, e, low):
-    """Return where the strip of neurons low..low + STRIP - 1 of population p begins."""
-    return (e * layout.strips + layout.strip[p] + low // STRIP) * layout.span * STRIP
 
 
 @kernel

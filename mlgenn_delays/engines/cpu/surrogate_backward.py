@@ -24,7 +24,7 @@ from mlgenn_delays.engines.cpu.spike_gradient import (
     spike_gradient_at,
 )
 from mlgenn_delays.engines.cpu.spikes import RESTING
-from mlgenn_delays.engines.cpu.strips import add_up, padded, padded_row, strip_place, to_strip
+from mlgenn_delays.engines.cpu.strips import add_up, padded, padded_row, to_strip
 from mlgenn_delays.engines.shared.lanes import (  # noqa: F401  filled-in code needs them
     STRIP,
     above,
@@ -48,6 +48,7 @@ from mlgenn_delays.engines.shared.numerics import SUBNORMAL, kernel
 from mlgenn_delays.engines.shared.plan import READOUT
 from mlgenn_delays.engines.shared.spectra import CONJUGATE, put_rows
 from mlgenn_delays.engines.shared.spectral_sums import TILE, add_back, back_tile
+from mlgenn_delays.engines.shared.traces import strip_place
 
 # Of the neuron
 

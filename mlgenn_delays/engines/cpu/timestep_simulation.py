@@ -159,7 +159,7 @@ class TimestepSimulation(Simulation):
         taps, coef, address, spectra = self._tapped(width)
         room = max(1, CHUNK_BYTES // max(4, 4 * len(address)))
         self._share = share = self.context.share(size, most=room, whole=not scored)
-        self._frequency.begin(share)
+        self._frequency.begin(share, spike_scale)
         self.context.spread_over(
             *share.own,
             lambda low, high: show_input(plan, self._row_layout, batch, traces, low, high),
@@ -339,15 +339,14 @@ class TimestepSimulation(Simulation):
 
     def recording(self, batch: Batch) -> Recording:
         """Return spikes and voltages of the batch just run."""
-        assert self._traces is not None and self._strips is not None
+        assert self._traces is not None
         traces, size, layout = self._traces, len(batch), self.context.layout
-        start, time, distance = {}, {}, self._strips.distance
+        start, time = {}, {}
         for name in layout.spiking:
             p = layout.names.index(name)
             row = self._row_layout.neuron_row[p]
             if not (self._row_layout.event_driven[p] or self._plan.recurrent_population[p]):
-                strict = self._kernels(p).forward.STRICT
-                note_spikes(self._plan, self._row_layout, p, strict, distance, traces, 0, size)
+                note_spikes(self._plan, self._row_layout, p, traces, 0, size)
             count = self._counts[:, layout.neurons[name]]
             start[name] = spike_starts(count)
             valid = np.arange(self._steps) < count[:, :, None]
