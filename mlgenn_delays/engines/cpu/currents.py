@@ -183,18 +183,17 @@ def add_currents(
 @kernel
 def collect(
     plan, layout, p, size, first_step, address, start, time, neuron_scale, spectra, traces, e,
-    sent, sums
+    adjoints, at, sent, sums
 ):  # fmt: skip
     """Add the correlations of p's adjoint with all that arrived, recurrent too, to sums (S W,).
 
-    ``sent`` is that of `ThreadBuffers`.
+    It is rows of `adjoints` (G, places) from place `at` on; ``sent`` is that of `ThreadBuffers`.
     """
     n, length, span = plan.n[p], layout.length, layout.span
-    at = (e * layout.neurons + layout.neuron_row[p]) * length
     for q in range(len(plan.target)):
         if plan.target[q] != p or spectra.chosen[q]:
             continue
-        adjoint, source = traces.adjoint[plan.group[q]], plan.source[q]
+        adjoint, source = adjoints[plan.group[q]], plan.source[q]
         rows = plan.row[plan.row_first[q] : plan.row_first[q] + n + 1]
         if not layout.event_driven[source]:
             sources, base = rows_sent(plan, layout, source, neuron_scale, traces, e, sent)
@@ -228,25 +227,25 @@ def collect_events(first, last, pre, size, steps, when, events, own, row, sums):
 
 
 @kernel
-def back_synapses(plan, layout, p, linear, traces, strips, e, buffers):
+def back_synapses(plan, layout, p, linear, strips, e, buffers, adjoints, to):
     """Write the adjoints at the arrivals of population p from dL/dI.
 
-    ``linear`` (3, n) are the factors of `back_filter`, none if the currents are not normalised.
+    They are rows of `adjoints` (G, places) from place `to` on. ``linear`` (3, n) are the factors of `back_filter`, none if the currents are not normalised.
     """
     n, length, groups = plan.n[p], layout.length, plan.groups[p]
     decay = padded(plan.decay[:groups], plan.first[p], n)
     scale = padded(plan.scale[:groups], plan.first[p], n)
     for low in range(0, n, STRIP):
         at, lanes = strip_place(layout, p, e, low), min(STRIP, n - low)
-        to = (e * layout.neurons + layout.neuron_row[p] + low) * length
         for g in range(groups):
             back_filter(
                 plan.instant[p, g], decay[g], scale[g], linear.shape[1] > 0, linear, low,
                 layout.steps, strips, at, buffers.strip,
             )  # fmt: skip
             to_rows(
-                buffers.strip, 0, lanes, layout.span, traces.adjoint[g], to, length, buffers.block
-            )
+                buffers.strip, 0, lanes, layout.span, adjoints[g], to + low * length, length,
+                buffers.block,
+            )  # fmt: skip
 
 
 @kernel
@@ -286,14 +285,15 @@ def add_synapse_products(
 @kernel
 def back_arrivals(
     plan, layout, p, size, first_step, address, starts, time, spike_scale, spectra, linear, traces,
-    strips, edges, buffers, sums
+    strips, keeps, edges, buffers, sums
 ):  # fmt: skip
     """Write the correlations of the examples between edges c and c + 1 to sums[c] (S W,).
 
-    See `back_synapses`. Of projections in the frequency domain, only the spectra of the adjoints
-    are written.
+    See `back_synapses`; the adjoints stay in the traces if `keeps`. Of projections in the frequency
+    domain, only the spectra of the adjoints are written.
     """
-    n = plan.n[p]
+    n, at = plan.n[p], 0
+    adjoints = traces.adjoint if keeps else buffers.adjoint
     for c in range(len(edges) - 1):
         for q in range(len(plan.target)):
             if plan.target[q] == p and not spectra.chosen[q]:
@@ -301,11 +301,13 @@ def back_arrivals(
                 sums[c, np.int64(rows[0]) * size : np.int64(rows[n]) * size] = 0.0
         for e in range(edges[c], edges[c + 1]):
             neuron_scale = spike_scale[e if len(spike_scale) > 1 else 0]
+            if keeps:
+                at = (e * layout.neurons + layout.neuron_row[p]) * layout.length
             if not plan.recurrent_population[p]:
-                back_synapses(plan, layout, p, linear, traces, strips, e, buffers)
+                back_synapses(plan, layout, p, linear, strips, e, buffers, adjoints, at)
             collect(
                 plan, layout, p, size, first_step, address, starts[e], time, neuron_scale, spectra,
-                traces, e, buffers.sent, sums[c],
+                traces, e, adjoints, at, buffers.sent, sums[c],
             )  # fmt: skip
             for g in range(plan.groups[p]):
                 if has_chosen(plan, spectra, p, g):

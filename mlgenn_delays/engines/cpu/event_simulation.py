@@ -288,9 +288,10 @@ class EventSimulation(Simulation):
             for e in range(low, high):
                 neuron_scale = spike_scale[e if len(spike_scale) > 1 else 0]
                 for p in np.flatnonzero(plan.kind != INPUT):
+                    at = (e * layout.neurons + layout.neuron_row[p]) * layout.length
                     currents.collect(
                         plan, layout, p, taps.size, taps.first, self._address, starts[e], times,
-                        neuron_scale, spectra, traces, e, nothing, sums[k],
+                        neuron_scale, spectra, traces, e, traces.adjoint, at, nothing, sums[k],
                     )  # fmt: skip
 
         self.context.workers.run(task, len(parts))

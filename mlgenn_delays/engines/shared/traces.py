@@ -44,7 +44,8 @@ class Traces(NamedTuple):
 
     sources: np.ndarray  # what the input sends; a row of zeros, then B examples
     fires: np.ndarray  # (B strips span,) uint16 which neurons of a strip spike, 0 behind the trial
-    # (G,) rows of dL/d(arrivals) of each synapse group; a row of zeros at the end
+    # (G,) rows of dL/d(arrivals) of each synapse group, if others than the kernel that makes them
+    # read them; a row of zeros at the end
     adjoint: np.ndarray
     time: np.ndarray  # (B, neurons, T) uint32 steps of the spikes
     counts: np.ndarray  # (B, neurons) int64 their number
@@ -68,6 +69,7 @@ class ThreadBuffers(NamedTuple):
     arrivals: np.ndarray  # (n length,) its arrivals over `Exponential` synapses
     rows: np.ndarray  # (G, n, length) arrivals of a recurrent population
     sent: np.ndarray  # what a population's neurons send, for spikes their scale; a row of 0 first
+    adjoint: np.ndarray  # (G, n length) dL/d(arrivals) of a population in one example
     spike_gradient: np.ndarray  # (n, length) dL/d(spike) of a population
     strip: np.ndarray  # (span STRIP,) one strip, 0 behind the trial
     other: np.ndarray  # (span STRIP,) another one
@@ -147,6 +149,7 @@ def make_thread_buffers(plan: Plan, layout: RowLayout) -> ThreadBuffers:
         arrivals=aligned(rows),
         rows=aligned(int(plan.groups.max()), recurrent, layout.length),
         sent=aligned((1 + widest(sends & ~layout.event_driven)) * layout.length),
+        adjoint=aligned(int(plan.groups.max()), rows),
         spike_gradient=aligned(widest(sends), layout.length),
         strip=aligned(layout.span * STRIP),
         other=aligned(layout.span * STRIP),
