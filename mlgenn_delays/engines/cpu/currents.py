@@ -230,12 +230,13 @@ def collect_events(first, last, pre, size, steps, when, events, own, row, sums):
 def back_synapses(plan, layout, p, linear, strips, e, buffers, adjoints, to):
     """Write the adjoints at the arrivals of population p from dL/dI.
 
-    They are rows of `adjoints` (G, places) from place `to` on. ``linear`` (3, n) are the factors of `back_filter`, none if the currents are not normalised.
+    They are rows of `adjoints` (G, places) from place `to` on. ``linear`` (3, n) are the factors of
+    `back_filter`, none if the currents are not normalised.
     """
     n, length, groups = plan.n[p], layout.length, plan.groups[p]
     decay = padded(plan.decay[:groups], plan.first[p], n)
     scale = padded(plan.scale[:groups], plan.first[p], n)
-    for low in range(0, n, STRIP):
+    for low in range((n - 1) // STRIP * STRIP, -1, -STRIP):  # downwards, as `back_filter` goes
         at, lanes = strip_place(layout, p, e, low), min(STRIP, n - low)
         for g in range(groups):
             back_filter(

@@ -166,9 +166,7 @@ def run_step(constants, first, hold, current, states):
 """
 
 
-_RUN = (
-    "constants, first, hold, steps, factor, shift, current, at, out, to, kept, fires, counts"
-)
+_RUN = "constants, first, hold, steps, factor, shift, current, at, out, to, kept, fires, counts"
 _NOTE = (
     "fires[t] = fired",
     "count = count + where(fired, one, zero)",
@@ -224,7 +222,8 @@ def backward_code(model: type[Neuron], how: Variant) -> str:
     row = [
         "t = steps - 1 - back",
         "here = at + t * STRIP",
-        "fetch(current, here)",  # for `add_up`
+        "fetch(distance, here - AHEAD * STRIP)",
+        "fetch(current, here - AHEAD * STRIP)",  # for `add_up`
         *([f"{_x(CURRENT)} = f * load(STRIP, current, here) + h"] if back.current else []),
         *_before(back, states),
         *(["u = load(STRIP, distance, here)", psi] if model.spiking else []),

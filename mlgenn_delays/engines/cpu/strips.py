@@ -5,6 +5,7 @@ import numpy as np
 from mlgenn_delays.engines.shared.lanes import (
     STRIP,
     at_least,
+    fetch,
     load,
     magnitude,
     put,
@@ -14,6 +15,8 @@ from mlgenn_delays.engines.shared.lanes import (
 from mlgenn_delays.engines.shared.numerics import SUBNORMAL, kernel
 from mlgenn_delays.engines.shared.strip_vector import moments, transpose
 from mlgenn_delays.engines.shared.traces import strip_place
+
+AHEAD = 32  # steps that are fetched before they are needed
 
 
 @kernel
@@ -81,6 +84,8 @@ def back_filter(instant, decay, scale, normalised, linear, first, steps, strips,
         c = load(STRIP, linear, 2 * n + first)
     for back in range(steps):
         t = (steps - 1 - back) * STRIP
+        fetch(strips.distance, at + t - AHEAD * STRIP)
+        fetch(strips.current, at + t - AHEAD * STRIP)
         by_current = load(STRIP, strips.distance, at + t)
         if normalised:
             by_current = a * by_current + b * load(STRIP, strips.current, at + t) + c

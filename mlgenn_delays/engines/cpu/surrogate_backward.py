@@ -24,7 +24,7 @@ from mlgenn_delays.engines.cpu.spike_gradient import (
     spike_gradient_at,
 )
 from mlgenn_delays.engines.cpu.spikes import RESTING
-from mlgenn_delays.engines.cpu.strips import add_up, padded, padded_row, to_strip
+from mlgenn_delays.engines.cpu.strips import AHEAD, add_up, padded, padded_row, to_strip  # noqa: F401
 from mlgenn_delays.engines.shared.lanes import (  # noqa: F401  filled-in code needs them
     STRIP,
     above,
@@ -160,7 +160,7 @@ def back_spiking(
         return
     scale, extra = padded_row(neuron_scale, first, n), padded_row(count_gradient, first, n)
     flat, strip, length = spike_gradient.reshape(-1), buffers.other, layout.length
-    for low in range(0, n, STRIP):
+    for low in range((n - 1) // STRIP * STRIP, -1, -STRIP):  # downwards, as `back_strip` goes
         at = strip_place(layout, p, e, low)
         if compact:
             gather_compact(

@@ -14,7 +14,7 @@ from mlgenn_delays.engines.cpu.spikes import (
     feed_back,
     list_spikes,
 )
-from mlgenn_delays.engines.cpu.strips import padded, padded_row
+from mlgenn_delays.engines.cpu.strips import AHEAD, padded, padded_row  # noqa: F401
 from mlgenn_delays.engines.shared.lanes import (  # noqa: F401  filled-in code needs them
     STRIP,
     above,
@@ -36,8 +36,6 @@ from mlgenn_delays.engines.shared.lanes import (  # noqa: F401  filled-in code n
 from mlgenn_delays.engines.shared.numerics import SUBNORMAL, kernel
 from mlgenn_delays.engines.shared.plan import READOUT
 from mlgenn_delays.engines.shared.traces import fires_of, strip_place
-
-AHEAD = 32  # steps whose currents are fetched before they are needed
 
 # Of the neuron
 

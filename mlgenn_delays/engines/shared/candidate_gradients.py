@@ -193,9 +193,7 @@ def correlate_rows(
         events, when = spikes_of(plan, layout, source, starts[e], time, traces, e)
         for i in range(table.shape[1]):
             weight = neuron_scale[plan.first[source] + i]
-            n = impulses(
-                plan, layout, source, i, weight, events[i], when, traces, e, place, value
-            )
+            n = impulses(plan, layout, source, i, weight, events[i], when, traces, e, place, value)
             if n == 0:
                 continue
             for j in range(low, high):
