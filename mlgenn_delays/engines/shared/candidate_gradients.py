@@ -52,7 +52,10 @@ def candidate_gradients(
     if delay is not None:
         flat = np.ascontiguousarray(delay, np.float32).ravel()
         longest = np.full(len(flat), whole - 1, np.int64)
-        taps = make_taps(flat, np.arange(len(flat)), longest, batch.n_steps, width, learning=False)
+        taps = make_taps(
+            flat, np.arange(len(flat)), longest, batch.n_steps, width, learning=False,
+            spread=context.spread,
+        )  # fmt: skip
         table = simulation.correlate(
             batch, spike_scale, q, taps.first.reshape(n_pre, n_post), taps.size
         )
