@@ -340,7 +340,7 @@ def _along_time(network: Network, rule: Rule, rewiring: Rewiring | None, trials:
     others = [p.n for p in network.populations.values() if p is not network.input()]
     strips = sum(-(-n // STRIP) for n in others) * STRIP
     rows = neurons * (groups * length + steps) + strips * (2 + kept) * steps
-    rows = 4 * size * (sources * length + rows)
+    rows = 4 * size * (min(sources, network.input().n) * length + rows) + size * strips * steps // 8
     output = 2 * 4 * size * classes * steps  # V and dL/dV
     recurrent = {p.target for p in network.projections.values() if p.recurrent}
     back = max([0, *(network.populations[name].n for name in recurrent)])
@@ -348,7 +348,7 @@ def _along_time(network: Network, rule: Rule, rewiring: Rewiring | None, trials:
     if not isinstance(rule, EventProp):
         from mlgenn_delays.engines.cpu.frequency_domain import bytes_of_spectra
 
-        scratch = (groups * back + 3 * max(others)) * length + 2 * STRIP * steps
+        scratch = (groups * (back + max(others)) + 4 * max(others)) * length + 2 * STRIP * steps
         rows += bytes_of_spectra(
             network, rule, _rows(network, rule), size, steps, _longest(network, steps), threads,
             tables=rewiring is not None and rewiring.needs_gradient,

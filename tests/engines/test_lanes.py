@@ -18,6 +18,7 @@ from mlgenn_delays.engines.shared.lanes import (
     cos,
     exp,
     fetch,
+    having,
     lane,
     load,
     load_rows,
@@ -92,7 +93,7 @@ def test_nothing_is_lowest_of_nothing() -> None:
     assert lanes._plain()["lowest"](np.uint64(0)) == 64
 
 
-def strip(values: Any, sums: Any, out: Any) -> Any:
+def strip(values: Any, words: Any, sums: Any, out: Any) -> Any:
     """What kernels of whole strips do with vectors besides, once."""
     one, two = load(STRIP, values, np.uint64(0)), load(STRIP, values, np.uint64(STRIP))
     bits = above(one, two)
@@ -103,7 +104,7 @@ def strip(values: Any, sums: Any, out: Any) -> Any:
     put(out, np.uint64(2 * STRIP), power(size, one))
     fetch(values, np.uint64(1000))
     add_wide(sums, np.uint64(1), one)
-    return bits
+    return bits, having(words, np.uint64(2), np.uint64(9))
 
 
 @needs("compiled kernels")
@@ -115,8 +116,9 @@ def test_strips_do_what_numpy_does(seed: int, monkeypatch: pytest.MonkeyPatch) -
     values[1] = -0.0
     out, sums, wide = np.zeros(3 * STRIP, np.float32), rng.random(STRIP + 2), np.zeros(STRIP + 2)
     wide[1:-1] = values[:STRIP]
-    before = sums.copy()
-    bits = njit(strip)(values, sums, out)
+    before, words = sums.copy(), rng.integers(0, 2**16, 2 + STRIP, np.uint16)
+    bits, ninth = njit(strip)(values, words, sums, out)
+    assert [ninth >> k & 1 for k in range(STRIP)] == [word >> 9 & 1 for word in words[2:]]
     np.testing.assert_array_equal(sums, before + wide)
     one, two = values.reshape(2, STRIP)
     over = one > two
@@ -131,6 +133,6 @@ def test_strips_do_what_numpy_does(seed: int, monkeypatch: pytest.MonkeyPatch) -
     for name, function in lanes._plain().items():
         monkeypatch.setitem(globals(), name, function)
     again, more = np.zeros(3 * STRIP, np.float32), before.copy()
-    assert strip(values, more, again) == bits
+    assert strip(values, words, more, again) == (bits, ninth)
     np.testing.assert_array_equal(more, sums)
     np.testing.assert_allclose(again, out, rtol=2e-6, atol=2e-6)

@@ -21,7 +21,6 @@ from mlgenn_delays.engines.cpu.strips import (
     add_up,
     back_filter,
     padded,
-    strip_place,
     to_rows,
     to_strip,
 )
@@ -29,7 +28,7 @@ from mlgenn_delays.engines.shared.lanes import STRIP
 from mlgenn_delays.engines.shared.numerics import SUBNORMAL, kernel
 from mlgenn_delays.engines.shared.spectra import AS_IT_IS, put_rows, transform_adjoints
 from mlgenn_delays.engines.shared.spectral_sums import AT_ONCE, TILE, add_arrivals, has_chosen
-from mlgenn_delays.engines.shared.traces import spikes_of
+from mlgenn_delays.engines.shared.traces import rows_sent, spikes_of, strip_place
 from mlgenn_delays.engines.shared.vector import shifted_axpy, shifted_dot
 
 
@@ -53,11 +52,11 @@ def add_events(first, last, pre, size, coef, steps, when, events, own, out):
 @kernel
 def arrive(
     plan, layout, q, first, last, size, steps, coef, address, start, time, neuron_scale, traces, e,
-    out, at
+    sent, out, at
 ):  # fmt: skip
     """Add what arrives over projection q at neurons first..last-1 to rows of `out`.
 
-    The rows begin at place `at`.
+    The rows begin at place `at`; ``sent`` is that of `ThreadBuffers`.
     """
     n, p, begin = last - first, plan.source[q], plan.row_first[q] + first
     rows, length = plan.row[begin : begin + n + 1], layout.length
@@ -69,10 +68,10 @@ def arrive(
             a, b = np.int64(rows[j]), np.int64(rows[j + 1])
             add_events(a, b, pre, size, coef, steps, when, events, own, row)
         return
-    base, sources, span = (1 + e * layout.sources) * length, traces.sources, layout.span
+    sources, base = rows_sent(plan, layout, p, neuron_scale, traces, e, sent)
     for j in range(n):
         a, b = np.int64(rows[j]) * size, np.int64(rows[j + 1]) * size
-        shifted_axpy(out, at + j * length, span, sources, base, address, coef, a, b)
+        shifted_axpy(out, at + j * length, layout.span, sources, base, address, coef, a, b)
 
 
 @kernel
@@ -171,7 +170,7 @@ def add_currents(
             if not spectra.chosen[q]:
                 arrive(
                     plan, layout, q, first, last, size, first_step, coef, address, start, time,
-                    neuron_scale, traces, e, out, to,
+                    neuron_scale, traces, e, buffers.sent, out, to,
                 )  # fmt: skip
         if not direct:
             own = plan.first[p] + first
@@ -183,18 +182,21 @@ def add_currents(
 
 @kernel
 def collect(
-    plan, layout, p, size, first_step, address, start, time, neuron_scale, spectra, traces, e, sums
+    plan, layout, p, size, first_step, address, start, time, neuron_scale, spectra, traces, e,
+    adjoints, at, sent, sums
 ):  # fmt: skip
-    """Add the correlations of p's adjoint with all that arrived, recurrent too, to sums (S W,)."""
+    """Add the correlations of p's adjoint with all that arrived, recurrent too, to sums (S W,).
+
+    It is rows of `adjoints` (G, places) from place `at` on; ``sent`` is that of `ThreadBuffers`.
+    """
     n, length, span = plan.n[p], layout.length, layout.span
-    base, sources = (1 + e * layout.sources) * length, traces.sources
-    at = (e * layout.neurons + layout.neuron_row[p]) * length
     for q in range(len(plan.target)):
         if plan.target[q] != p or spectra.chosen[q]:
             continue
-        adjoint, source = traces.adjoint[plan.group[q]], plan.source[q]
+        adjoint, source = adjoints[plan.group[q]], plan.source[q]
         rows = plan.row[plan.row_first[q] : plan.row_first[q] + n + 1]
         if not layout.event_driven[source]:
+            sources, base = rows_sent(plan, layout, source, neuron_scale, traces, e, sent)
             for j in range(n):
                 first, last = np.int64(rows[j]) * size, np.int64(rows[j + 1]) * size
                 shifted_dot(
@@ -225,25 +227,26 @@ def collect_events(first, last, pre, size, steps, when, events, own, row, sums):
 
 
 @kernel
-def back_synapses(plan, layout, p, linear, traces, strips, e, buffers):
+def back_synapses(plan, layout, p, linear, strips, e, buffers, adjoints, to):
     """Write the adjoints at the arrivals of population p from dL/dI.
 
-    ``linear`` (3, n) are the factors of `back_filter`, none if the currents are not normalised.
+    They are rows of `adjoints` (G, places) from place `to` on. ``linear`` (3, n) are the factors of
+    `back_filter`, none if the currents are not normalised.
     """
     n, length, groups = plan.n[p], layout.length, plan.groups[p]
     decay = padded(plan.decay[:groups], plan.first[p], n)
     scale = padded(plan.scale[:groups], plan.first[p], n)
-    for low in range(0, n, STRIP):
+    for low in range((n - 1) // STRIP * STRIP, -1, -STRIP):  # downwards, as `back_filter` goes
         at, lanes = strip_place(layout, p, e, low), min(STRIP, n - low)
-        to = (e * layout.neurons + layout.neuron_row[p] + low) * length
         for g in range(groups):
             back_filter(
                 plan.instant[p, g], decay[g], scale[g], linear.shape[1] > 0, linear, low,
                 layout.steps, strips, at, buffers.strip,
             )  # fmt: skip
             to_rows(
-                buffers.strip, 0, lanes, layout.span, traces.adjoint[g], to, length, buffers.block
-            )
+                buffers.strip, 0, lanes, layout.span, adjoints[g], to + low * length, length,
+                buffers.block,
+            )  # fmt: skip
 
 
 @kernel
@@ -264,7 +267,7 @@ def add_synapse_products(
             if plan.target[q] == p and plan.group[q] == g:
                 arrive(
                     plan, layout, q, 0, n, size, first_step, coef, address, starts[e], time,
-                    neuron_scale, traces, e, out, 0,
+                    neuron_scale, traces, e, buffers.sent, out, 0,
                 )  # fmt: skip
         for j in range(n):
             at = (e * layout.neurons + layout.neuron_row[p] + j) * length
@@ -283,14 +286,15 @@ def add_synapse_products(
 @kernel
 def back_arrivals(
     plan, layout, p, size, first_step, address, starts, time, spike_scale, spectra, linear, traces,
-    strips, edges, buffers, sums
+    strips, keeps, edges, buffers, sums
 ):  # fmt: skip
     """Write the correlations of the examples between edges c and c + 1 to sums[c] (S W,).
 
-    See `back_synapses`. Of projections in the frequency domain, only the spectra of the adjoints
-    are written.
+    See `back_synapses`; the adjoints stay in the traces if `keeps`. Of projections in the frequency
+    domain, only the spectra of the adjoints are written.
     """
-    n = plan.n[p]
+    n, at = plan.n[p], 0
+    adjoints = traces.adjoint if keeps else buffers.adjoint
     for c in range(len(edges) - 1):
         for q in range(len(plan.target)):
             if plan.target[q] == p and not spectra.chosen[q]:
@@ -298,11 +302,13 @@ def back_arrivals(
                 sums[c, np.int64(rows[0]) * size : np.int64(rows[n]) * size] = 0.0
         for e in range(edges[c], edges[c + 1]):
             neuron_scale = spike_scale[e if len(spike_scale) > 1 else 0]
+            if keeps:
+                at = (e * layout.neurons + layout.neuron_row[p]) * layout.length
             if not plan.recurrent_population[p]:
-                back_synapses(plan, layout, p, linear, traces, strips, e, buffers)
+                back_synapses(plan, layout, p, linear, strips, e, buffers, adjoints, at)
             collect(
                 plan, layout, p, size, first_step, address, starts[e], time, neuron_scale, spectra,
-                traces, e, sums[c],
+                traces, e, adjoints, at, buffers.sent, sums[c],
             )  # fmt: skip
             for g in range(plan.groups[p]):
                 if has_chosen(plan, spectra, p, g):

@@ -281,16 +281,17 @@ class EventSimulation(Simulation):
         plan, layout, traces, taps = self._of_currents(), self._row_layout, self._traces, self._taps
         (starts, times), parts = events_of(batch), self._share.own_chunks()
         sums = np.zeros((len(self._share.chunks), len(self._address)), np.float32)
-        spectra = no_spectra(len(plan.source))
+        spectra, nothing = no_spectra(len(plan.source)), np.zeros(0, np.float32)
 
         def task(at: int) -> None:
             k, low, high = parts[at]
             for e in range(low, high):
                 neuron_scale = spike_scale[e if len(spike_scale) > 1 else 0]
                 for p in np.flatnonzero(plan.kind != INPUT):
+                    at = (e * layout.neurons + layout.neuron_row[p]) * layout.length
                     currents.collect(
                         plan, layout, p, taps.size, taps.first, self._address, starts[e], times,
-                        neuron_scale, spectra, traces, e, sums[k],
+                        neuron_scale, spectra, traces, e, traces.adjoint, at, nothing, sums[k],
                     )  # fmt: skip
 
         self.context.workers.run(task, len(parts))

@@ -77,6 +77,7 @@ class FrequencyDomain:
         self._shown: set[int] = set()  # populations whose spectra of this batch are there
         self._back: set[tuple[int, int]] = set()  # groups whose adjoints are
         self._share: Share  # of the batch
+        self._spike_scale: np.ndarray
 
     # Memory: pages that nothing is written to take none
 
@@ -138,9 +139,9 @@ class FrequencyDomain:
             ),
         )
 
-    def begin(self, share: Share) -> None:
-        """Begin a batch that ranks share so."""
-        self._share = share
+    def begin(self, share: Share, spike_scale: np.ndarray) -> None:
+        """Begin a batch that ranks share so; `spike_scale` is that of `Simulation.forward`."""
+        self._share, self._spike_scale = share, spike_scale
         self._shown.clear()
         self._back.clear()
 
@@ -156,7 +157,7 @@ class FrequencyDomain:
         self._context.spread_over(
             *self._share.own,
             lambda low, high: kernels.transform_sources(
-                spectra, plan, self._layout, source, self._traces, low, high
+                spectra, plan, self._layout, source, self._spike_scale, self._traces, low, high
             ),
         )
 

@@ -126,7 +126,6 @@ def forward_code(model: type[Neuron], how: Variant) -> str:
     begin = [
         *_constants(own),
         "f, h, count = load(STRIP, factor, first), load(STRIP, shift, first), zero",
-        "sends = load(STRIP, scale, first)",
         *(f"{_x(name)} = zero" for name in states),
         *(["resting = zero"] if holds else []),
     ]
@@ -150,7 +149,7 @@ def forward_code(model: type[Neuron], how: Variant) -> str:
         *(["put(states, rest, resting)"] if holds else []),
         f"return {'u, fired' if model.spiking else f'{_x(OUTPUT)}, at_least(zero, one)'}",
     ]
-    return f"""STATES, STRICT, KEEPS = {len(states)}, {own.strict}, {how.keeps}
+    return f"""STATES, KEEPS = {len(states)}, {how.keeps}
 
 
 @kernel
@@ -167,12 +166,8 @@ def run_step(constants, first, hold, current, states):
 """
 
 
-_RUN = (
-    "constants, first, hold, steps, factor, shift, scale, current, at, out, to, kept, sent, fires, "
-    "counts"
-)
+_RUN = "constants, first, hold, steps, factor, shift, current, at, out, to, kept, fires, counts"
 _NOTE = (
-    "put(sent, t * STRIP, where(fired, sends, zero))",
     "fires[t] = fired",
     "count = count + where(fired, one, zero)",
 )
@@ -227,7 +222,8 @@ def backward_code(model: type[Neuron], how: Variant) -> str:
     row = [
         "t = steps - 1 - back",
         "here = at + t * STRIP",
-        "fetch(current, here)",  # for `add_up`
+        "fetch(distance, here - AHEAD * STRIP)",
+        "fetch(current, here - AHEAD * STRIP)",  # for `add_up`
         *([f"{_x(CURRENT)} = f * load(STRIP, current, here) + h"] if back.current else []),
         *_before(back, states),
         *(["u = load(STRIP, distance, here)", psi] if model.spiking else []),

@@ -1,10 +1,10 @@
-"""Spikes of a population in `SurrogateBPTT`: noted, shown to targets, fed back."""
+"""Spikes of a population in `SurrogateBPTT`: noted, fed back."""
 
 import numpy as np
 
-from mlgenn_delays.engines.cpu.strips import strip_place
 from mlgenn_delays.engines.shared.lanes import STRIP
 from mlgenn_delays.engines.shared.numerics import kernel
+from mlgenn_delays.engines.shared.traces import fires_of
 
 # Distance from the threshold in a refractory step: no surrogate derivative is left there.
 RESTING = np.float32(-1e30)
@@ -23,31 +23,13 @@ def list_spikes(fires, steps, lanes, time):
 
 
 @kernel
-def note_spikes(plan, layout, p, strict, distance, traces, low, high):
-    """List the spikes of population p in examples low..high-1, from distances; see `Traces`."""
+def note_spikes(plan, layout, p, traces, low, high):
+    """List the spikes of population p in examples low..high-1; see `Traces`."""
+    row = layout.neuron_row[p]
     for e in range(low, high):
-        for j in range(plan.n[p]):
-            time, at, count = traces.time[e, layout.neuron_row[p] + j], j % STRIP, 0
-            at += strip_place(layout, p, e, j)
-            for t in range(layout.steps):
-                u = distance[at + t * STRIP]
-                if u > 0.0 or (u == 0.0 and not strict):
-                    time[count] = t
-                    count += 1
-
-
-@kernel
-def show_spikes(plan, layout, p, neuron_scale, traces, e):
-    """Write the listed spikes of population p as rows of values, if its targets read those."""
-    if layout.event_driven[p]:
-        return
-    for j in range(plan.n[p]):
-        row = layout.neuron_row[p] + j
-        at = (1 + e * layout.sources + layout.source_row[p] + j) * layout.length
-        traces.sources[at : at + layout.steps] = 0.0
-        weight = neuron_scale[plan.first[p] + j]
-        for k in range(traces.counts[e, row]):
-            traces.sources[at + np.int64(traces.time[e, row, k])] = weight
+        for j in range(0, plan.n[p], STRIP):
+            fires, lanes = fires_of(layout, p, e, j, traces), min(STRIP, plan.n[p] - j)
+            list_spikes(fires, layout.steps, lanes, traces.time[e, row + j :])
 
 
 @kernel

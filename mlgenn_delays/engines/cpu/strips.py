@@ -5,6 +5,7 @@ import numpy as np
 from mlgenn_delays.engines.shared.lanes import (
     STRIP,
     at_least,
+    fetch,
     load,
     magnitude,
     put,
@@ -13,6 +14,9 @@ from mlgenn_delays.engines.shared.lanes import (
 )
 from mlgenn_delays.engines.shared.numerics import SUBNORMAL, kernel
 from mlgenn_delays.engines.shared.strip_vector import moments, transpose
+from mlgenn_delays.engines.shared.traces import strip_place
+
+AHEAD = 32  # steps that are fetched before they are needed
 
 
 @kernel
@@ -30,12 +34,6 @@ def padded(values, first, n):
 def padded_row(values, first, n):
     """Return the same of values (N,)."""
     return padded(values.reshape(1, -1), first, n).reshape(-1)
-
-
-@kernel
-def strip_place(layout, p, e, low):
-    """Return where the strip of neurons low..low + STRIP - 1 of population p begins."""
-    return (e * layout.strips + layout.strip[p] + low // STRIP) * layout.span * STRIP
 
 
 @kernel
@@ -86,6 +84,8 @@ def back_filter(instant, decay, scale, normalised, linear, first, steps, strips,
         c = load(STRIP, linear, 2 * n + first)
     for back in range(steps):
         t = (steps - 1 - back) * STRIP
+        fetch(strips.distance, at + t - AHEAD * STRIP)
+        fetch(strips.current, at + t - AHEAD * STRIP)
         by_current = load(STRIP, strips.distance, at + t)
         if normalised:
             by_current = a * by_current + b * load(STRIP, strips.current, at + t) + c

@@ -24,7 +24,7 @@ from mlgenn_delays.engines.cpu.spike_gradient import (
     spike_gradient_at,
 )
 from mlgenn_delays.engines.cpu.spikes import RESTING
-from mlgenn_delays.engines.cpu.strips import add_up, padded, padded_row, strip_place, to_strip
+from mlgenn_delays.engines.cpu.strips import AHEAD, add_up, padded, padded_row, to_strip  # noqa: F401
 from mlgenn_delays.engines.shared.lanes import (  # noqa: F401  filled-in code needs them
     STRIP,
     above,
@@ -48,6 +48,7 @@ from mlgenn_delays.engines.shared.numerics import SUBNORMAL, kernel
 from mlgenn_delays.engines.shared.plan import READOUT
 from mlgenn_delays.engines.shared.spectra import CONJUGATE, put_rows
 from mlgenn_delays.engines.shared.spectral_sums import TILE, add_back, back_tile
+from mlgenn_delays.engines.shared.traces import strip_place
 
 # Of the neuron
 
@@ -159,7 +160,7 @@ def back_spiking(
         return
     scale, extra = padded_row(neuron_scale, first, n), padded_row(count_gradient, first, n)
     flat, strip, length = spike_gradient.reshape(-1), buffers.other, layout.length
-    for low in range(0, n, STRIP):
+    for low in range((n - 1) // STRIP * STRIP, -1, -STRIP):  # downwards, as `back_strip` goes
         at = strip_place(layout, p, e, low)
         if compact:
             gather_compact(

@@ -13,9 +13,8 @@ from mlgenn_delays.engines.cpu.spikes import (
     RESTING,  # noqa: F401  filled-in code needs it
     feed_back,
     list_spikes,
-    show_spikes,
 )
-from mlgenn_delays.engines.cpu.strips import padded, padded_row, strip_place, to_rows
+from mlgenn_delays.engines.cpu.strips import AHEAD, padded, padded_row  # noqa: F401
 from mlgenn_delays.engines.shared.lanes import (  # noqa: F401  filled-in code needs them
     STRIP,
     above,
@@ -36,24 +35,21 @@ from mlgenn_delays.engines.shared.lanes import (  # noqa: F401  filled-in code n
 )
 from mlgenn_delays.engines.shared.numerics import SUBNORMAL, kernel
 from mlgenn_delays.engines.shared.plan import READOUT
-
-AHEAD = 32  # steps whose currents are fetched before they are needed
+from mlgenn_delays.engines.shared.traces import fires_of, strip_place
 
 # Of the neuron
 
-# Number of its states, whether it spikes above its threshold only, whether its states are kept.
-STATES, STRICT, KEEPS = 1, False, False
+STATES, KEEPS = 1, False  # number of its states, whether they are kept
 
 
 @kernel
 def run_strip(
-    constants, first, hold, steps, factor, shift, scale, current, at, out, to, kept, sent, fires,
-    counts
+    constants, first, hold, steps, factor, shift, current, at, out, to, kept, fires, counts
 ):  # fmt: skip
     """Run the neurons of a strip, which begin at `first`, through the trial.
 
     Their currents and kept states begin at `at`. u, or V of a readout, goes to `out` from `to` on,
-    what spikes send to strip `sent`, which neurons spike to `fires`, how often to `counts`.
+    which neurons spike to `fires`, how often to `counts`.
     """
 
 
@@ -71,24 +67,21 @@ def run_step(constants, first, hold, current, states):
 
 @kernel
 def run_spiking(
-    plan, layout, p, constants, factor, shift, neuron_scale, traces, strips, e, buffers, counts
+    plan, layout, p, constants, factor, shift, traces, strips, e, counts
 ):  # fmt: skip
     """Run population p, without recurrent synapses, in example e."""
-    n, length, steps, row = plan.n[p], layout.length, layout.steps, layout.neuron_row[p]
-    scale = padded_row(neuron_scale, plan.first[p], n)
+    n, steps, row = plan.n[p], layout.steps, layout.neuron_row[p]
     for low in range(0, n, STRIP):
         lanes, at = min(STRIP, n - low), strip_place(layout, p, e, low)
+        fires = fires_of(layout, p, e, low, traces)
         run_strip(
-            constants, low, plan.refractory[p], steps, factor, shift, scale, strips.current, at,
-            strips.distance, at, strips.kept, buffers.strip, buffers.fires, counts,
+            constants, low, plan.refractory[p], steps, factor, shift, strips.current, at,
+            strips.distance, at, strips.kept, fires, counts,
         )  # fmt: skip
         for k in range(lanes):
             traces.counts[e, row + low + k] = np.int64(counts[low + k])
         if layout.event_driven[p]:
-            list_spikes(buffers.fires, steps, lanes, traces.time[e, row + low :])
-            continue
-        to = (1 + e * layout.sources + layout.source_row[p] + low) * length
-        to_rows(buffers.strip, 0, lanes, layout.span, traces.sources, to, length, buffers.block)
+            list_spikes(fires, steps, lanes, traces.time[e, row + low :])
 
 
 @kernel
@@ -119,6 +112,7 @@ def run_recurrent(
                 for m in range(STATES):
                     own = load(STRIP, states, m * states.shape[1] + low)
                     put(strips.kept, m * strips.kept.shape[1] + at, own)
+            fires_of(layout, p, e, low, traces)[t] = fired
             if fired:
                 for k in range(lanes):
                     if fired >> np.uint16(k) & np.uint16(1):
@@ -135,9 +129,9 @@ def run_readout(plan, layout, p, constants, factor, shift, traces, strips, e, bu
     n = plan.n[p]
     for low in range(0, n, STRIP):
         run_strip(
-            constants, low, plan.refractory[p], layout.steps, factor, shift, shift, strips.current,
-            strip_place(layout, p, e, low), buffers.strip, 0, strips.kept, buffers.other,
-            buffers.fires, counts,
+            constants, low, plan.refractory[p], layout.steps, factor, shift, strips.current,
+            strip_place(layout, p, e, low), buffers.strip, 0, strips.kept,
+            fires_of(layout, p, e, low, traces), counts,
         )  # fmt: skip
         for k in range(min(STRIP, n - low)):
             for t in range(layout.steps):
@@ -166,9 +160,7 @@ def run_neurons(
                 plan, layout, p, constants, own_factor, own_shift, size, first_step, coef,
                 neuron_scale, traces, strips, e, buffers.rows,
             )  # fmt: skip
-            show_spikes(plan, layout, p, neuron_scale, traces, e)
         else:
             run_spiking(
-                plan, layout, p, constants, own_factor, own_shift, neuron_scale, traces, strips, e,
-                buffers, counts,
-            )  # fmt: skip
+                plan, layout, p, constants, own_factor, own_shift, traces, strips, e, counts
+            )

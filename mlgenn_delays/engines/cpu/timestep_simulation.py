@@ -55,10 +55,16 @@ RUNS = 4  # of chunks, per thread: so few that what a call costs is little, and 
 
 
 class TimestepSimulation(Simulation):
-    """A `Simulation` of `SurrogateBPTT`, population by population; it `keeps` states if asked."""
+    """A `Simulation` of `SurrogateBPTT`, population by population.
 
-    def __init__(self, context: SimulationContext, *, keeps: bool = False) -> None:
-        self.context, self._keeps = context, keeps
+    It `keeps` states if asked, and adjoints for candidate gradients of `growing` synapses; once
+    asked for candidate gradients, it does so too.
+    """
+
+    def __init__(
+        self, context: SimulationContext, *, keeps: bool = False, growing: bool = False
+    ) -> None:
+        self.context, self._keeps, self._growing = context, keeps, growing
         self._steps = 0
         self._traces: Traces | None = None
         self._strips: Strips | None = None
@@ -159,7 +165,7 @@ class TimestepSimulation(Simulation):
         taps, coef, address, spectra = self._tapped(width)
         room = max(1, CHUNK_BYTES // max(4, 4 * len(address)))
         self._share = share = self.context.share(size, most=room, whole=not scored)
-        self._frequency.begin(share)
+        self._frequency.begin(share, spike_scale)
         self.context.spread_over(
             *share.own,
             lambda low, high: show_input(plan, self._row_layout, batch, traces, low, high),
@@ -235,6 +241,16 @@ class TimestepSimulation(Simulation):
 
     # Backwards
 
+    def _keeps_adjoints(self, p: int, spectra: Spectra) -> bool:
+        """Return whether others read the adjoints of population p than gradients of its taps."""
+        plan, own = self._plan, self._plan.target == p
+        name, groups = self.context.layout.names[p], self.context.parameters.synapses.values()
+        return (
+            self._growing
+            or any(group.population == name for group in groups)
+            or bool((own & ((plan.kind[plan.source] == SPIKING) | spectra.chosen)).any())
+        )
+
     def _room(self, groups: int, taps: int) -> tuple[np.ndarray, np.ndarray]:
         """Return room for the gradients of taps in groups of examples, and for their sum."""
         if len(self._sums) < (1 + groups) * taps:
@@ -277,11 +293,11 @@ class TimestepSimulation(Simulation):
 
             def arrivals_back(
                 k: int, edges: np.ndarray, buffers: ThreadBuffers, p: int = p,
-                linear: np.ndarray = linear,
+                linear: np.ndarray = linear, keeps: bool = self._keeps_adjoints(p, spectra),
             ) -> None:  # fmt: skip
                 currents.back_arrivals(
                     plan, self._row_layout, p, taps.size, taps.first, address, starts, times,
-                    spike_scale, spectra, linear, traces, strips, edges, buffers, sums[k:],
+                    spike_scale, spectra, linear, traces, strips, keeps, edges, buffers, sums[k:],
                 )  # fmt: skip
 
             self._over_runs(self._share.own_groups(), arrivals_back)
@@ -328,6 +344,10 @@ class TimestepSimulation(Simulation):
         self, batch: Batch, spike_scale: np.ndarray, q: int, first: np.ndarray, size: int
     ) -> np.ndarray:
         """Return the adjoints of all pairs of a projection; see `Simulation`."""
+        if not self._growing:
+            self._growing = True
+            self.forward(batch, spike_scale, width=self._width)
+            self.backward(batch, spike_scale)
         assert self._traces is not None
         table = self._frequency.table(self._plan, q, first, size, self._counts)
         if table is not None:
@@ -339,15 +359,14 @@ class TimestepSimulation(Simulation):
 
     def recording(self, batch: Batch) -> Recording:
         """Return spikes and voltages of the batch just run."""
-        assert self._traces is not None and self._strips is not None
+        assert self._traces is not None
         traces, size, layout = self._traces, len(batch), self.context.layout
-        start, time, distance = {}, {}, self._strips.distance
+        start, time = {}, {}
         for name in layout.spiking:
             p = layout.names.index(name)
             row = self._row_layout.neuron_row[p]
             if not (self._row_layout.event_driven[p] or self._plan.recurrent_population[p]):
-                strict = self._kernels(p).forward.STRICT
-                note_spikes(self._plan, self._row_layout, p, strict, distance, traces, 0, size)
+                note_spikes(self._plan, self._row_layout, p, traces, 0, size)
             count = self._counts[:, layout.neurons[name]]
             start[name] = spike_starts(count)
             valid = np.arange(self._steps) < count[:, :, None]

@@ -13,11 +13,12 @@ import numpy as np
 
 from mlgenn_delays.data.types import Batch
 from mlgenn_delays.engines.ranks import Share
+from mlgenn_delays.engines.shared.lanes import STRIP
 from mlgenn_delays.engines.shared.numerics import kernel
-from mlgenn_delays.engines.shared.plan import pair_shape
+from mlgenn_delays.engines.shared.plan import SPIKING, pair_shape
 from mlgenn_delays.engines.shared.simulation import Simulation, SimulationContext
 from mlgenn_delays.engines.shared.taps import make_taps
-from mlgenn_delays.engines.shared.traces import RowLayout, Traces, events_of, spikes_of
+from mlgenn_delays.engines.shared.traces import RowLayout, Traces, events_of, fires_of, spikes_of
 from mlgenn_delays.engines.shared.vector import LANES, shifted_axpy
 from mlgenn_delays.network.delays import longest_steps
 
@@ -51,7 +52,10 @@ def candidate_gradients(
     if delay is not None:
         flat = np.ascontiguousarray(delay, np.float32).ravel()
         longest = np.full(len(flat), whole - 1, np.int64)
-        taps = make_taps(flat, np.arange(len(flat)), longest, batch.n_steps, width, learning=False)
+        taps = make_taps(
+            flat, np.arange(len(flat)), longest, batch.n_steps, width, learning=False,
+            spread=context.spread,
+        )  # fmt: skip
         table = simulation.correlate(
             batch, spike_scale, q, taps.first.reshape(n_pre, n_post), taps.size
         )
@@ -143,19 +147,28 @@ def correlate(
 
 
 @kernel
-def impulses(event_driven, weight, events, when, sources, at, steps, place, value):
-    """Write the steps in which a neuron sends something, and what; return their number."""
+def impulses(plan, layout, p, i, weight, events, when, traces, e, place, value):
+    """Write the steps in which neuron i of p sends something, and what; return their number."""
     if weight == 0.0:
         return 0
     n = 0
-    if event_driven:
+    if layout.event_driven[p]:
         for k in range(events[0], events[1]):
             place[n] = np.int64(when[k]) + 1
             value[n] = weight
             n += 1
         return n
-    for t in range(steps):
-        x = sources[at + t]
+    if plan.kind[p] == SPIKING:
+        fires, lane = fires_of(layout, p, e, i, traces), np.uint16(i % STRIP)
+        for t in range(layout.steps):
+            if fires[t] >> lane & np.uint16(1):
+                place[n] = t + 1
+                value[n] = weight
+                n += 1
+        return n
+    at = (1 + e * plan.n[p] + i) * layout.length
+    for t in range(layout.steps):
+        x = traces.sources[at + t]
         if x != 0.0:
             place[n] = t + 1
             value[n] = x
@@ -181,12 +194,9 @@ def correlate_rows(
     for e in range(begin, end):
         neuron_scale = spike_scale[e if len(spike_scale) > 1 else 0]
         events, when = spikes_of(plan, layout, source, starts[e], time, traces, e)
-        first_row = (1 + e * layout.sources + layout.source_row[source]) * layout.length
         for i in range(table.shape[1]):
-            n = impulses(
-                layout.event_driven[source], neuron_scale[plan.first[source] + i], events[i], when,
-                traces.sources, first_row + i * layout.length, layout.steps, place, value,
-            )  # fmt: skip
+            weight = neuron_scale[plan.first[source] + i]
+            n = impulses(plan, layout, source, i, weight, events[i], when, traces, e, place, value)
             if n == 0:
                 continue
             for j in range(low, high):

@@ -205,6 +205,23 @@ def where(typing: Any, bits: Any, one: Any, other: Any) -> Any:
 
 
 @intrinsic
+def having(typing: Any, array: Any, place: Any, bit: Any) -> Any:
+    """Return which of 16 elements of an array of uint16, from a place on, have a bit, as bits."""
+
+    def code(context: Any, builder: Any, signature: Any, given: Any) -> Any:
+        word, data = ir.IntType(16), context.make_array(array)(context, builder, given[0]).data
+        kind = _vector(word.width, word)
+        at = builder.bitcast(builder.gep(data, [given[1]]), kind.as_pointer())
+        one = builder.shl(ir.Constant(word, 1), builder.trunc(given[2], word))
+        first = builder.insert_element(ir.Constant(kind, ir.Undefined), one, _int32(0))
+        every = _picked(builder, first, ir.Constant(kind, ir.Undefined), [0] * word.width)
+        found = builder.and_(builder.load(at, align=2), every)
+        return builder.bitcast(builder.icmp_unsigned("!=", found, ir.Constant(kind, None)), word)
+
+    return types.uint16(array, types.uint64, types.uint64), code
+
+
+@intrinsic
 def magnitude(typing: Any, vector: Any) -> Any:
     """Return the absolute values."""
 
@@ -391,6 +408,7 @@ def _plain() -> dict[str, Callable[..., Any]]:
         "load": lambda n, array, place: array.reshape(-1)[int(place) : int(place) + n].copy(),
         "splat": lambda n, value: np.full(n, value, np.float32),
         "lane": lambda vector, k: vector[k],
+        "having": lambda array, place, bit: as_bits(array[int(place) :][:16] >> bit & 1),
         "at_least": lambda one, other: as_bits(one >= other),
         "above": lambda one, other: as_bits(one > other),
     }

@@ -22,7 +22,7 @@ from mlgenn_delays.engines.shared.fourier import count_places as places_for
 from mlgenn_delays.engines.shared.fourier_code import BLOCK
 from mlgenn_delays.engines.shared.numerics import kernel
 from mlgenn_delays.engines.shared.plan import SPIKING, Plan
-from mlgenn_delays.engines.shared.traces import RowLayout
+from mlgenn_delays.engines.shared.traces import RowLayout, rows_sent
 from mlgenn_delays.engines.shared.vector import LANES
 
 AS_IT_IS, CONJUGATE = np.float32(1.0), np.float32(-1.0)
@@ -131,16 +131,18 @@ def transform_taps(spectra, size, first, coef, low, high):
 
 
 @kernel
-def transform_sources(spectra, plan, layout, p, traces, low, high):
+def transform_sources(spectra, plan, layout, p, spike_scale, traces, low, high):
     """Write the spectra of what population p sends in examples low..high-1."""
     places, radices, waves = spectra.transform
     buffer, first, n = np.empty(places, np.float32), layout.source_row[p], layout.sources
+    sent = np.zeros((1 + plan.n[p]) * layout.length, np.float32)
     for e in range(low, high):
-        for i in range(first, first + plan.n[p]):
+        neuron_scale = spike_scale[e if len(spike_scale) > 1 else 0]
+        sources, base = rows_sent(plan, layout, p, neuron_scale, traces, e, sent)
+        for i in range(plan.n[p]):
             to_spectrum(
-                places, radices, waves, traces.sources, (1 + e * n + i) * layout.length,
-                layout.span // LANES, AS_IT_IS, spectra.sources, e * n * places + i * BLOCK,
-                n * BLOCK, buffer,
+                places, radices, waves, sources, base + i * layout.length, layout.span // LANES,
+                AS_IT_IS, spectra.sources, e * n * places + (first + i) * BLOCK, n * BLOCK, buffer,
             )  # fmt: skip
 
 

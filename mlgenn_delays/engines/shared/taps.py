@@ -120,13 +120,13 @@ def fill_gaussian(delay, delay_of, longest, last, width, first, acting, moving, 
 
 @kernel
 def place_taps(plan, layout, taps, weight, coef, address):
-    """Write the coefficient of each tap (S W,), and its address in an example's sources."""
+    """Write the coefficient of each tap (S W,), and its address in its source's rows."""
     size = taps.size
     for q in range(len(plan.target)):
-        source, n = layout.source_row[plan.source[q]], plan.n[plan.target[q]]
+        n = plan.n[plan.target[q]]
         rows = plan.row[plan.row_first[q] : plan.row_first[q] + n + 1]
         for s in range(rows[0], rows[n]):
-            here = (source + np.int64(plan.pre[s])) * layout.length - taps.first[s] - 1
+            here = np.int64(plan.pre[s]) * layout.length - taps.first[s] - 1
             for m in range(size):
                 coef[s * size + m] = weight[s] * taps.acting[s, m]
                 address[s * size + m] = here - m

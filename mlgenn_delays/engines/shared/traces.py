@@ -3,7 +3,9 @@
 Row r begins at ``r * length`` of a flat array: example by example, population by population. The
 places behind the last of T steps hold zeros for the longest delay, so that a shifted read past
 either end of a row meets zeros. Strip s (see `strip_vector`) begins at ``s * span * STRIP``, in the
-same order; the last one of a population has lanes without a neuron.
+same order; the last one of a population has lanes without a neuron. Which of its neurons spike is a
+bit each per step: rows of what they send are made where they are read, for they come out of memory
+more slowly.
 """
 
 from typing import NamedTuple
@@ -11,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mlgenn_delays.data.types import Batch, CurrentBatch
-from mlgenn_delays.engines.shared.lanes import STRIP
+from mlgenn_delays.engines.shared.lanes import STRIP, having, put, splat, where
 from mlgenn_delays.engines.shared.numerics import kernel
 from mlgenn_delays.engines.shared.parameters import Parameters
 from mlgenn_delays.engines.shared.plan import INPUT, READOUT, SPIKING, Plan
@@ -40,9 +42,10 @@ class RowLayout(NamedTuple):
 class Traces(NamedTuple):
     """The rows of a batch of B examples, end to end."""
 
-    # what each source sends, for spikes 0 or the neuron's scale; a row of zeros, then B examples
-    sources: np.ndarray
-    # (G,) rows of dL/d(arrivals) of each synapse group; a row of zeros at the end
+    sources: np.ndarray  # what the input sends; a row of zeros, then B examples
+    fires: np.ndarray  # (B strips span,) uint16 which neurons of a strip spike, 0 behind the trial
+    # (G,) rows of dL/d(arrivals) of each synapse group, if others than the kernel that makes them
+    # read them; a row of zeros at the end
     adjoint: np.ndarray
     time: np.ndarray  # (B, neurons, T) uint32 steps of the spikes
     counts: np.ndarray  # (B, neurons) int64 their number
@@ -65,12 +68,13 @@ class ThreadBuffers(NamedTuple):
     current: np.ndarray  # (n length,) currents of a population
     arrivals: np.ndarray  # (n length,) its arrivals over `Exponential` synapses
     rows: np.ndarray  # (G, n, length) arrivals of a recurrent population
+    sent: np.ndarray  # what a population's neurons send, for spikes their scale; a row of 0 first
+    adjoint: np.ndarray  # (G, n length) dL/d(arrivals) of a population in one example
     spike_gradient: np.ndarray  # (n, length) dL/d(spike) of a population
     strip: np.ndarray  # (span STRIP,) one strip, 0 behind the trial
     other: np.ndarray  # (span STRIP,) another one
     block: np.ndarray  # (STRIP STRIP,) of a strip
     found: np.ndarray  # (2 STRIP,) float64 sums of a strip
-    fires: np.ndarray  # (T,) uint16 which neurons of a strip spike in each step
 
 
 def max_shift_of(parameters: Parameters, steps: int) -> int:
@@ -103,8 +107,10 @@ def aligned(*shape: int) -> np.ndarray:
 def make_traces(plan: Plan, layout: RowLayout, examples: int, classes: int) -> Traces:
     """Allocate the rows of B examples."""
     places = examples * layout.neurons * layout.length
+    read = (plan.kind == INPUT) & ~layout.event_driven
     return Traces(
-        sources=aligned((1 + examples * layout.sources) * layout.length + LANES),
+        sources=aligned((1 + examples * int(plan.n[read].sum())) * layout.length + LANES),
+        fires=np.zeros(examples * layout.strips * layout.span, np.uint16),
         adjoint=aligned(int(plan.groups.max()), places + layout.length),
         time=np.empty((examples, layout.neurons, layout.steps), np.uint32),
         counts=np.zeros((examples, layout.neurons), np.int64),
@@ -136,18 +142,19 @@ def make_thread_buffers(plan: Plan, layout: RowLayout) -> ThreadBuffers:
     def widest(chosen: np.ndarray) -> int:
         return -(-int(plan.n[chosen].max(initial=1)) // STRIP) * STRIP
 
-    rows = widest(plan.kind != INPUT) * layout.length
+    rows, sends = widest(plan.kind != INPUT) * layout.length, plan.kind == SPIKING
     recurrent = widest(plan.recurrent_population)
     return ThreadBuffers(
         current=aligned(rows),
         arrivals=aligned(rows),
         rows=aligned(int(plan.groups.max()), recurrent, layout.length),
-        spike_gradient=aligned(widest(plan.kind == SPIKING), layout.length),
+        sent=aligned((1 + widest(sends & ~layout.event_driven)) * layout.length),
+        adjoint=aligned(int(plan.groups.max()), rows),
+        spike_gradient=aligned(widest(sends), layout.length),
         strip=aligned(layout.span * STRIP),
         other=aligned(layout.span * STRIP),
         block=aligned(STRIP * STRIP),
         found=np.zeros(2 * STRIP),
-        fires=np.zeros(layout.steps, np.uint16),
     )
 
 
@@ -166,9 +173,8 @@ def show_input(
     if layout.event_driven[p]:
         return
     size, n = len(batch), int(plan.n[p])
-    end = (1 + size * layout.sources) * layout.length
-    rows = traces.sources[layout.length : end].reshape(size, layout.sources, layout.length)
-    own = rows[low:high, layout.source_row[p] : layout.source_row[p] + n]
+    end = (1 + size * n) * layout.length
+    own = traces.sources[layout.length : end].reshape(size, n, layout.length)[low:high]
     if isinstance(batch, CurrentBatch):
         own[:, :, : layout.steps] = batch.values[low:high].transpose(0, 2, 1)
         return
@@ -195,6 +201,38 @@ def keep_spikes(
     traces.counts[here, own] = count
     valid = np.arange(layout.steps) < count[:, :, None]
     traces.time[here, own][valid] = time
+
+
+@kernel
+def strip_place(layout, p, e, low):
+    """Return where the strip of neurons low..low + STRIP - 1 of population p begins."""
+    return (e * layout.strips + layout.strip[p] + low // STRIP) * layout.span * STRIP
+
+
+@kernel
+def fires_of(layout, p, e, low, traces):
+    """Return which neurons of a strip of population p spike in each step, uint16 (span,)."""
+    first = strip_place(layout, p, e, low) // STRIP
+    return traces.fires[first : first + layout.span]
+
+
+@kernel
+def rows_sent(plan, layout, p, neuron_scale, traces, e, sent):
+    """Return an array and where in it the rows of what population p sends in example e begin.
+
+    ``sent`` is that of `ThreadBuffers`; the population's spikes are not walked one by one.
+    """
+    if plan.kind[p] == INPUT:
+        return traces.sources, np.int64((1 + e * plan.n[p]) * layout.length)
+    zero = splat(STRIP, np.float32(0.0))
+    for low in range(0, plan.n[p], STRIP):
+        fires = fires_of(layout, p, e, low, traces)
+        for k in range(min(STRIP, plan.n[p] - low)):
+            scale = splat(STRIP, neuron_scale[plan.first[p] + low + k])
+            for t in range(0, layout.span, STRIP):
+                spikes = where(having(fires, t, k), scale, zero)
+                put(sent, (1 + low + k) * layout.length + t, spikes)
+    return sent, np.int64(layout.length)
 
 
 @kernel
