@@ -96,7 +96,8 @@ def draw_masks(words, index, begin, end, chance, scale, low, high):
     """
     one, n = np.uint64(1), len(words)
     own = np.empty(n + 2, np.uint32)
-    own[:n] = words
+    for k in range(n):
+        own[k] = words[k]
     pool, state = np.empty(_POOL, np.uint32), np.empty(2 * _POOL, np.uint32)
     for e in range(low, high):
         key = np.uint64(index[e])
