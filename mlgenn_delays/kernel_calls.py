@@ -62,7 +62,7 @@ class _CompilerOfWholes(Compiler):
 
     def compile_extra(self, func: Callable[..., Any]) -> Any:
         """Compile a function; see `numba.core.compiler.CompilerBase`."""
-        with _parts_within(self.state.targetctx.codegen()):
+        with _parts_within(self.state.targetctx):
             return super().compile_extra(func)
 
     def define_pipelines(self) -> Any:
@@ -109,19 +109,23 @@ def _called(function: Callable[..., Any], options: dict[str, Any]) -> Any:
 
 
 @contextmanager
-def _parts_within(codegen: Any) -> Iterator[None]:
+def _parts_within(target: Any) -> Iterator[None]:
     """Make all code a part of other code; what Numba leaves behind is collected afterwards.
 
     Its representations are full of cycles, and none of them is garbage for long before the end.
+    What it imports again for each function has been imported by now.
     """
+    codegen = target.codegen()
     jit, library, collects = Template._get_jit_decorator, codegen._library_class, gc.isenabled()
     gc.disable()
+    target.load_additional_registries = lambda: None
     Template._get_jit_decorator = lambda self: lambda **options: lambda f: _called(f, options)
     codegen._library_class = _Part
     try:
         yield
     finally:
         Template._get_jit_decorator, codegen._library_class = jit, library
+        del target.load_additional_registries
         if collects:
             gc.enable()
 
@@ -149,20 +153,20 @@ def works() -> bool:
 
 def _replace(dispatcher: Any, options: dict[str, Any], may: Callable[[], bool]) -> None:
     """Replace how a kernel is compiled and what callers ask of it, if that may be by then."""
-    template, overload, usual = (
-        dispatcher.get_call_template, dispatcher.get_overload, dispatcher.compile,
-    )  # fmt: skip
+    compiler = dispatcher._compiler
+    template, overload = dispatcher.get_call_template, dispatcher.get_overload
+    usual = compiler.compile
 
     @cache
     def called() -> Any:
         if not may():
             return None
-        dispatcher._compiler.pipeline_class = _CompilerOfWholes
+        compiler.pipeline_class = _CompilerOfWholes
         return _called(dispatcher.py_func, options)
 
-    def compile_whole(sig: Any) -> Any:
+    def compile_whole(args: Any, result: Any) -> Any:
         called()
-        return usual(sig)
+        return usual(args, result)
 
     def ask_template(args: Any, kws: Any) -> Any:
         return (called().get_call_template if called() else template)(args, kws)
@@ -170,5 +174,5 @@ def _replace(dispatcher: Any, options: dict[str, Any], may: Callable[[], bool]) 
     def ask_overload(sig: Any) -> Any:
         return (called().get_overload if called() else overload)(sig)
 
-    dispatcher.compile = compile_whole
+    compiler.compile = compile_whole
     dispatcher.get_call_template, dispatcher.get_overload = ask_template, ask_overload
