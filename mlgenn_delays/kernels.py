@@ -25,6 +25,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache, partial
 from hashlib import sha256
+from importlib import import_module
 from pathlib import Path
 from threading import RLock
 from typing import Any
@@ -51,6 +52,25 @@ _CONFIG: Any = numba.config
 _HEAD = b"delaysnn kernel 1\n"
 _DIGEST = sha256().digest_size
 _lock = RLock()
+
+
+@cache
+def _import_without_blas() -> None:
+    """Import what Numba has for arrays, but not SciPy's BLAS: it is, where a function calls it.
+
+    Numba would find out at once whether it is there, in a quarter of a second.
+    """
+    try:
+        from numba.np import linalg
+
+        usual = linalg.ensure_blas
+        linalg.ensure_blas = lambda: None
+        try:
+            import_module("numba.np.arraymath")
+        finally:
+            linalg.ensure_blas = usual
+    except (ImportError, AttributeError):
+        pass  # another Numba
 
 
 def store_folders(name: str) -> tuple[Path, ...]:
@@ -362,6 +382,7 @@ def kernel(function: Callable[..., Any]) -> Any:
     part = next(part for part in PARTS if module.startswith(f"{part}."))
     options: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
     told = part.startswith("engines.")  # others take no time
+    _import_without_blas()
     with stored_in(_folders(part), told=told) as stored:
         dispatcher = numba.njit(cache=stored, **options)(function)
     call_as_part(dispatcher, options)

@@ -47,9 +47,11 @@ def test_it_is_not_compiled_by_itself(another: None) -> None:
         (kernel_calls, "CPUDispatcher", object),
         (kernel_calls._Called, "__init__", other_arguments),
         (kernel_calls._Called, "get_overload", lambda self: None),
-        (kernel_calls._Compiler, "define_pipelines", gone),
-        (kernel_calls._Library, "_finalize_dynamic_globals", gone),
-        (kernel_calls._Library, "_get_module_for_linking", gone),
+        (kernel_calls._CompilerOfParts, "define_pipelines", gone),
+        (kernel_calls._CompilerOfWholes, "compile_extra", gone),
+        (kernel_calls._Whole, "_optimize_functions", gone),
+        (kernel_calls._Part, "_finalize_dynamic_globals", gone),
+        (kernel_calls._Part, "_get_module_for_linking", gone),
     ],
 )
 def test_another_numba_compiles_in_its_own_way(

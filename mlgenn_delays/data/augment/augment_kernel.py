@@ -6,9 +6,6 @@ import numpy as np
 
 from mlgenn_delays.kernels import kernel
 
-# Channels with up to this many spikes are sorted by insertion: jitter leaves them almost sorted.
-_FEW = 48
-
 
 @kernel
 def rearrange(
@@ -67,16 +64,18 @@ def rearrange(
 @kernel
 def _tidy(time: np.ndarray, first: int, end: int) -> int:
     """Sort ``time[first:end]``, remove repeats, and return where it ends now."""
-    if end - first > _FEW:
-        time[first:end].sort()
-    else:
-        for i in range(first + 1, end):
+    gap = 1
+    while gap < (end - first) // 9:  # jitter leaves few spikes almost sorted
+        gap = 3 * gap + 1
+    while gap > 0:  # Shell's method: NumPy's takes a second to compile
+        for i in range(first + gap, end):
             value = time[i]
             j = i
-            while j > first and time[j - 1] > value:
-                time[j] = time[j - 1]
-                j -= 1
+            while j >= first + gap and time[j - gap] > value:
+                time[j] = time[j - gap]
+                j -= gap
             time[j] = value
+        gap //= 3
     last = first
     for i in range(first, end):
         if i == first or time[i] != time[last - 1]:

@@ -14,6 +14,7 @@ from mlgenn_delays.engines.cpu.eventprop_forward import EventBuffers, SpikeStore
 from mlgenn_delays.engines.cpu.frequency_domain import no_spectra
 from mlgenn_delays.engines.cpu.gradient_sums import GradientSums
 from mlgenn_delays.engines.cpu.linear_matrices import linear_buffers, make_linear, take_gradients
+from mlgenn_delays.engines.cpu.linear_neurons import Linear
 from mlgenn_delays.engines.cpu.synapses import QUAD, Recurrent
 from mlgenn_delays.engines.ranks import Share
 from mlgenn_delays.engines.results import Recording
@@ -117,8 +118,6 @@ class EventSimulation(Simulation):
         max_shift = max_shift_of(self.context.parameters, self._steps)
         self._row_layout = make_row_layout(plan, self._steps, max_shift, event_driven)
         self._traces = make_traces(plan, self._row_layout, size if self._keeps else 0, classes)
-        if not self._keeps:
-            self._traces = self._traces._replace(adjoint=self._traces.adjoint[:, :0].copy())
 
     def _length(self) -> int:
         """Steps of a row: of the trial and of what arrives after it."""
@@ -174,6 +173,11 @@ class EventSimulation(Simulation):
 
     # Running
 
+    def _special(self) -> tuple[Linear | None, Recurrent | None]:
+        """Return what kernels need for general neurons and recurrent synapses, if there are any."""
+        linear = self._linear if self._linear.own.any() else None
+        return linear, self._recurrent if self.context.plan.recurrent_population.any() else None
+
     def forward(
         self, batch: Batch, spike_scale: np.ndarray, *, width: float | None, pending: bool = False,
         scored: bool = True,
@@ -190,9 +194,10 @@ class EventSimulation(Simulation):
             def task(
                 k: int, low: int, high: int, buffers: EventBuffers, store: SpikeStore = store
             ) -> None:
+                linear, recurrent = self._special()
                 eventprop_forward.run_chunk(
-                    context.plan, self._linear, self._row_layout, context.parameters.weight,
-                    self._offset, self._recurrent, starts, times, spike_scale, self._current, store,
+                    context.plan, linear, self._row_layout, context.parameters.weight,
+                    self._offset, recurrent, starts, times, spike_scale, self._current, store,
                     low, high, self._steps, buffers,
                 )  # fmt: skip
 
@@ -219,14 +224,15 @@ class EventSimulation(Simulation):
 
         by_matrix, by_synapse = self._products(most)
         sums = GradientSums(share, self._sum, self._spare)
+        kept = self._traces.adjoint if self._keeps else None
 
         def task(k: int, low: int, high: int, buffers: EventBuffers) -> None:
-            gradients = sums.take()
+            gradients, (linear, recurrent) = sums.take(), self._special()
             eventprop_backward.back_chunk(
-                context.plan, self._linear, self._row_layout, context.parameters.weight,
-                self._offset, self._recurrent, starts, times, spike_scale, drive, count_gradient,
+                context.plan, linear, self._row_layout, context.parameters.weight,
+                self._offset, recurrent, starts, times, spike_scale, drive, count_gradient,
                 self._current, store, low, high, self._steps, gradients, buffers,
-                self._traces.adjoint, by_matrix[k], by_synapse[k],
+                kept, by_matrix[k], by_synapse[k],
             )  # fmt: skip
             sums.give(k, gradients)
 

@@ -26,7 +26,7 @@ from mlgenn_delays.engines.cpu.eventprop_forward import (
     BLOCK_STRIDE,
     ONE_PLACE,
     arrive,
-    side_by_side,
+    put_padded,
 )
 from mlgenn_delays.engines.cpu.linear_neurons import back_linear, run_linear
 from mlgenn_delays.engines.cpu.synapses import (
@@ -60,14 +60,24 @@ from mlgenn_delays.engines.shared.plan import INPUT, READOUT
 
 
 @kernel
+def alpha_of(plan, first, lanes):
+    """Return the factors by which V decays, of neurons first.. of all, then 0 up to a block."""
+    alpha = np.empty(-(-lanes // BLOCK) * BLOCK, np.float32)
+    put_padded(plan.constant[ALPHA], first, lanes, ZERO, alpha)
+    return alpha
+
+
+@kernel
 def filters_of(plan, p, first, lanes):
     """Return decay of r, and what p adds to it, (G, n) each, of neurons first.. of all."""
-    groups, alpha = plan.groups[p], side_by_side(plan.constant[ALPHA], first, lanes, ZERO)
+    groups, alpha = plan.groups[p], alpha_of(plan, first, lanes)
     decay = np.empty((groups, len(alpha)), np.float32)
     into = np.empty((groups, len(alpha)), np.float32)
     for g in range(groups):
-        decay[g] = side_by_side(plan.decay[g], first, lanes, ZERO)
-        into[g] = (ONE - alpha) * side_by_side(plan.scale[g], first, lanes, ZERO)
+        put_padded(plan.decay[g], first, lanes, ZERO, decay[g])
+        put_padded(plan.scale[g], first, lanes, ZERO, into[g])
+        for k in range(len(alpha)):
+            into[g, k] *= ONE - alpha[k]
     return decay, into
 
 
@@ -82,21 +92,19 @@ def back_neurons(
     projects to itself to `buffers.line`.
     """
     first, hold, spiking = plan.first[p] + low, plan.refractory[p], plan.kind[p] != READOUT
-    alpha, (decay, into) = (
-        side_by_side(plan.constant[ALPHA], first, lanes, ZERO),
-        filters_of(plan, p, first, lanes),
-    )
+    alpha, (decay, into) = alpha_of(plan, first, lanes), filters_of(plan, p, first, lanes)
     n, feeds_back = len(alpha), plan.recurrent_population[p]
     carried, r = np.zeros(n, np.float32), np.zeros((len(decay), n), np.float32)
     left = np.zeros(n, np.uint64)  # the spike of each neuron that comes next on the way back
     buffers.fired[: n // BLOCK] = 0
     if spiking:
         start = store.start[e, plan.spike_offset[p] + low :]
-        left[:lanes] = start[1 : lanes + 1]
+        for k in range(lanes):
+            left[k] = start[k + 1]
         mark_spikes(start, lanes, store.time, hold, steps, buffers)
     else:
         bring_drive(drive, low, lanes, steps, buffers.rows[0])
-    if feeds_back:
+    if recurrent is not None and feeds_back:
         buffers.line[:] = 0.0
     own_scale, chunk = neuron_scale[first : first + lanes], 1 if feeds_back else FLUSH_EVERY
     for back in range(-(-steps // chunk)):
@@ -106,7 +114,7 @@ def back_neurons(
             flush_all_subnormal(carried)
             for g in range(len(r)):
                 flush_all_subnormal(r[g])
-        if feeds_back:
+        if recurrent is not None and feeds_back:
             add_recurrent_time_gradients(
                 p, recurrent, own_scale, left, buffers.fired, begin, buffers.line, base,
                 buffers.outgoing,
@@ -116,7 +124,7 @@ def back_neurons(
             begin, end, base, store.slope, store.release, buffers.rows, buffers.fired,
             buffers.resting, buffers.outgoing,
         )  # fmt: skip
-        if feeds_back:
+        if recurrent is not None and feeds_back:
             back_line(decay, into, r, begin, buffers.rows, buffers.line)
         else:
             back_arrivals(decay, into, r, begin, end, buffers.rows[0], buffers.adjoint)
@@ -240,7 +248,7 @@ def back_block(
     count_gradient, drive, low, lanes, store, e, base, steps, buffers, by_matrix, by_synapse
 ):  # fmt: skip
     """Run the adjoints of neurons low..low+lanes-1 of population p back: see `back_neurons`."""
-    if linear.own[p]:
+    if linear is not None and linear.own[p]:
         buffers.rows[: max(plan.groups[p], 1), : -(-lanes // BLOCK) * (BLOCK // LANES)] = 0.0
         arrive(
             plan, p, weight, offset, start, time, neuron_scale, store, e, low, low + lanes,
@@ -264,9 +272,7 @@ def back_block(
 
 @kernel
 def keep_adjoint(plan, layout, p, low, lanes, e, steps, adjoint, quad, kept):
-    """Copy r of neurons low..low+lanes-1 of population p to `Traces.adjoint`, if it has room."""
-    if kept.shape[1] == 0:
-        return
+    """Copy r of neurons low..low+lanes-1 of population p to `Traces.adjoint`."""
     for g in range(plan.groups[p]):
         for k in range(lanes):
             at = (e * layout.neurons + layout.neuron_row[p] + low + k) * layout.length
@@ -317,10 +323,14 @@ def back_example(
             )  # fmt: skip
             for first in range(low, end, BLOCK):
                 lanes, quad = min(BLOCK, end - first), (first - low) // QUAD
-                if feeds_back and not linear.own[p]:
+                own_way = linear is not None and linear.own[p]
+                if recurrent is not None and feeds_back and not own_way:
                     rows, quad = buffers.rows[0][(first - low) // LANES :], 0
                     back_kept(plan, p, plan.first[p] + first, lanes, steps, rows, buffers.adjoint)
-                keep_adjoint(plan, layout, p, first, lanes, e, steps, buffers.adjoint, quad, kept)
+                if kept is not None:
+                    keep_adjoint(
+                        plan, layout, p, first, lanes, e, steps, buffers.adjoint, quad, kept
+                    )
                 collect_block(
                     plan, p, weight, offset, start, time, neuron_scale, store, e, base, first,
                     first + lanes, quad, fresh, grads, buffers,
@@ -334,7 +344,8 @@ def back_chunk(
 ):  # fmt: skip
     """Write the summed gradients of examples low..high-1 to grads (2, S), from dL/dV (B, K, T).
 
-    Adjoints of inSyn go to ``kept``, `Traces.adjoint`, unless it has no room.
+    Adjoints of inSyn go to ``kept``, `Traces.adjoint`, unless that is None; ``linear`` and
+    ``recurrent`` are those of `run_chunk`.
     """
     for e in range(low, high):
         neuron_scale = spike_scale[e if len(spike_scale) > 1 else 0]

@@ -52,6 +52,7 @@ from mlgenn_delays.engines.shared.plan import INPUT, READOUT
 
 BLOCK_STRIDE, ONE_PLACE = np.uint64(BLOCK), np.uint64(1)
 ALPHA, V_THRESH = 0, 1  # rows of `Plan.constant` for LIF
+NEVER = np.float32(np.nan)  # a threshold that no V is at, nor above
 
 
 class SpikeStore(NamedTuple):
@@ -115,27 +116,27 @@ def arrive(plan, p, weight, offset, start, time, neuron_scale, store, e, low, hi
 
 
 @kernel
-def side_by_side(values, first, lanes, rest):
-    """Return values (N,) of neurons first..first+lanes-1, then `rest` up to whole blocks."""
-    out = np.full(-(-lanes // BLOCK) * BLOCK, rest, np.float32)
-    out[:lanes] = values[first : first + lanes]
-    return out
+def put_padded(values, first, lanes, rest, out):
+    """Write values (N,) of neurons first..first+lanes-1 to out (n,), then `rest`."""
+    for k in range(len(out)):  # assigning a slice takes a second to compile
+        out[k] = values[first + k] if k < lanes else rest
 
 
 @kernel
 def neurons_of(plan, p, low, lanes):
     """Return neurons low..low+lanes-1 of a population as they are before the first step."""
     first, groups = plan.first[p] + low, max(plan.groups[p], 1)
-    alpha = side_by_side(plan.constant[ALPHA], first, lanes, ONE)
-    n = len(alpha)
-    v_thresh = np.full(n, np.nan, np.float32)  # no V is at it, nor above
-    if plan.kind[p] != READOUT:
-        v_thresh[:lanes] = plan.constant[V_THRESH, first : first + lanes]
+    n = -(-lanes // BLOCK) * BLOCK
+    alpha, v_thresh = np.empty(n, np.float32), np.empty(n, np.float32)
+    put_padded(plan.constant[ALPHA], first, lanes, ONE, alpha)
+    spiking = lanes if plan.kind[p] != READOUT else 0
+    put_padded(plan.constant[V_THRESH], first, spiking, NEVER, v_thresh)
     decay, scale = np.empty((groups, n), np.float32), np.empty((groups, n), np.float32)
     for g in range(groups):
-        decay[g] = side_by_side(plan.decay[g], first, lanes, ZERO)
-        scale[g] = side_by_side(plan.scale[g], first, lanes, ZERO)
-    bias, inner = side_by_side(plan.bias, first, lanes, ZERO), np.zeros((groups, n), np.float32)
+        put_padded(plan.decay[g], first, lanes, ZERO, decay[g])
+        put_padded(plan.scale[g], first, lanes, ZERO, scale[g])
+    bias, inner = np.empty(n, np.float32), np.zeros((groups, n), np.float32)
+    put_padded(plan.bias, first, lanes, ZERO, bias)
     v, rest = np.zeros(n, np.float32), np.zeros(n, np.float32)
     return Neurons(alpha, v_thresh, bias, decay, scale, v, rest, inner)
 
@@ -156,7 +157,7 @@ def run_neurons(
     if brings:
         bring(layout, p, low, lanes, neurons.bias, current, e, steps, buffers.rows[-1])
     chunk = 1 if feeds_back else FLUSH_EVERY
-    if feeds_back:
+    if recurrent is not None and feeds_back:
         buffers.line[:] = 0.0
     for begin in range(0, steps, chunk):
         end = min(begin + chunk, steps)
@@ -164,12 +165,12 @@ def run_neurons(
             flush_all_subnormal(neurons.v)
             for g in range(len(neurons.inner)):
                 flush_all_subnormal(neurons.inner[g])
-        if feeds_back:
+        if recurrent is not None and feeds_back:
             take_from_line(buffers.line, len(neurons.inner), begin, buffers.rows)
         if len(neurons.inner) > 1:
             take_arrivals(neurons, begin, end, brings, buffers.rows)
         take_steps(neurons, hold, begin, end, brings, readout, buffers.rows, buffers.fired)
-        if feeds_back:
+        if recurrent is not None and feeds_back:
             feed_back(p, recurrent, own_scale, buffers.fired, begin, buffers.line)
     if readout:
         for k in range(lanes):
@@ -275,7 +276,7 @@ def keep_spikes(plan, linear, p, low, lanes, limit, at, store, e, steps, buffers
             row, own = buffers.rows[0, (done + k) // LANES], np.uint64(k % np.uint32(LANES))
             place = ends[k]
             store.time[place], ends[k] = t, place + np.uint64(1)
-            if linear.own[p]:
+            if linear is not None and linear.own[p]:
                 continue
             v_thresh = plan.constant[V_THRESH, first + done + k]
             current = row[np.uint64(t) * STRIDE + own]
@@ -326,7 +327,7 @@ def run_population(
             plan, p, weight, offset, start, time, neuron_scale, store, e, low, low + lanes,
             buffers.rows,
         )  # fmt: skip
-        if linear.own[p]:
+        if linear is not None and linear.own[p]:
             run_linear(
                 plan, linear, layout, p, low, lanes, recurrent, neuron_scale[plan.first[p] :],
                 current, store, e, steps, buffers, buffers.nothing,
@@ -348,6 +349,8 @@ def run_chunk(
 ):  # fmt: skip
     """Run examples low..high-1 of a batch.
 
+    ``linear`` and ``recurrent`` are None if no population needs them: their code is compiled for
+    networks only that have such neurons, or such synapses.
     ``current`` is what a `CurrentInput` brings, in rows as in `Traces`, or empty.
     Spikes and output voltages go to their rows of the store.
     """

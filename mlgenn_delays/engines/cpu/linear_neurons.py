@@ -85,10 +85,10 @@ def run_linear(
     keeps = kept.current.shape[1] > 0
     buffers.fired[: -(-lanes // BLOCK)] = 0
     feeds_back = plan.recurrent_population[p]
-    if feeds_back:
+    if recurrent is not None and feeds_back:
         buffers.line[:] = 0.0
     for t in range(steps):
-        if feeds_back:
+        if recurrent is not None and feeds_back:
             take_from_line(buffers.line, plan.groups[p], t, buffers.rows)
         for k in range(lanes):
             j = first + k
@@ -114,7 +114,8 @@ def run_linear(
                     u += linear.distance[j, i] * x[k, i]
                 mark = FIRED if u > 0.0 or (u == 0.0 and not linear.strict[p]) else QUIET
                 times(linear.spike[j] if mark == FIRED else linear.quiet[j], m, x[k], total, after)
-                x[k] = after
+                for i in range(m):
+                    x[k, i] = after[i]
             if keeps:
                 kept.current[k, t], kept.mark[k, t] = total, mark
                 for i in range(m):
@@ -125,7 +126,7 @@ def run_linear(
             elif mark == FIRED:
                 buffers.fired[k // BLOCK, t] |= np.uint32(1 << k % BLOCK)
                 resting[k] = hold
-        if feeds_back:
+        if recurrent is not None and feeds_back:
             feed_back(p, recurrent, own_scale[low : low + lanes], buffers.fired, t, buffers.line)
 
 
@@ -181,11 +182,11 @@ def back_linear(
     for k in range(lanes if plan.kind[p] != READOUT else 0):
         left[k] = store.start[e, plan.spike_offset[p] + low + k + 1]
     feeds_back = plan.recurrent_population[p]
-    if feeds_back:
+    if recurrent is not None and feeds_back:
         buffers.line[:] = 0.0
     for back in range(steps):
         t = steps - 1 - back
-        if feeds_back:
+        if recurrent is not None and feeds_back:
             add_recurrent_time_gradients(
                 p, recurrent, own_scale[low : low + lanes], left, buffers.fired, t,
                 buffers.line, base, buffers.outgoing,

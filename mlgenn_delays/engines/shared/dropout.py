@@ -70,9 +70,9 @@ def seed_state(words, pool, state):
 
 
 @kernel
-def joined(state, k):
-    """Return the k-th pair of words as one of 64 bits."""
-    return np.uint64(state[2 * k]) | np.uint64(state[2 * k + 1]) << _HALF
+def joined(low, high):
+    """Return two words as one of 64 bits."""
+    return np.uint64(low) | np.uint64(high) << _HALF
 
 
 @kernel
@@ -96,17 +96,18 @@ def draw_masks(words, index, begin, end, chance, scale, low, high):
     """
     one, n = np.uint64(1), len(words)
     own = np.empty(n + 2, np.uint32)
-    own[:n] = words
+    for k in range(n):
+        own[k] = words[k]
     pool, state = np.empty(_POOL, np.uint32), np.empty(2 * _POOL, np.uint32)
     for e in range(low, high):
         key = np.uint64(index[e])
         own[n], own[n + 1] = key & _ONES, key >> _HALF
         seed_state(own[: n + 2 if own[n + 1] > 0 else n + 1], pool, state)
-        more_high = joined(state, 2) << one | joined(state, 3) >> np.uint64(63)
-        more_low = joined(state, 3) << one | one
-        first = more_low + joined(state, 1)
+        more_high, more_low = joined(state[4], state[5]), joined(state[6], state[7])
+        more_high, more_low = more_high << one | more_low >> np.uint64(63), more_low << one | one
+        first = more_low + joined(state[2], state[3])
         over = np.uint64(first < more_low)
-        a, b = stepped(more_high + joined(state, 0) + over, first, more_high, more_low)
+        a, b = stepped(more_high + joined(state[0], state[1]) + over, first, more_high, more_low)
         for k in range(len(chance)):
             kept = np.float32(1.0 / (1.0 - chance[k]))
             for j in range(begin[k], end[k]):

@@ -68,7 +68,18 @@ def share_out(voltage, logits, shares):
         for k in range(classes):
             sums[k] += share[k]
             shares[k, at] = share[k]
-    logits[:] = sums
+    for k in range(classes):
+        logits[k] = sums[k]
+
+
+@kernel
+def peak(values):
+    """Return the place of the largest of values (T,), or of the first that is NaN."""
+    at = 0
+    for t in range(1, len(values)):
+        if not values[t] <= values[at] and values[at] == values[at]:
+            at = t
+    return at
 
 
 @kernel
@@ -84,7 +95,7 @@ def read_out(readout, voltage, logits):
             weight[t] = np.exp(-t / steps)
     for k in range(classes):
         if readout == MAX:
-            logits[k] = voltage[k].max()
+            logits[k] = voltage[k, peak(voltage[k])]
             continue
         total = 0.0
         for t in range(steps):
@@ -100,7 +111,8 @@ def loss_drive(readout, voltage, logits, label, smoothing, drive):
     softmax(logits, outer)
     outer[label] -= np.float32(1.0) - smoothing
     if smoothing != 0.0:
-        outer -= smoothing / np.float32(classes)
+        for k in range(classes):
+            outer[k] -= smoothing / np.float32(classes)
     if readout == SOFTMAX_SUM:
         for t in range(steps):
             mean = 0.0
@@ -116,7 +128,7 @@ def loss_drive(readout, voltage, logits, label, smoothing, drive):
     for k in range(classes):
         if readout == MAX:
             drive[k] = 0.0
-            drive[k, voltage[k].argmax()] = outer[k]
+            drive[k, peak(voltage[k])] = outer[k]
             continue
         for t in range(steps):
             w = weight[t]
@@ -197,9 +209,11 @@ def filter_examples(spikes, silent, response, out, low, high):
     total = np.empty(steps)
     for e in range(low, high):
         for k in range(spikes.shape[1]):
-            total[:] = silent[k]
+            for t in range(steps):
+                total[t] = silent[k, t]
             for s in range(steps - 1):
                 if spikes[e, k, s] != 0.0:
                     for t in range(s + 1, steps):
                         total[t] += response[k, t - s - 1]
-            out[e, k] = total
+            for t in range(steps):
+                out[e, k, t] = total[t]

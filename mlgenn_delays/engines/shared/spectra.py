@@ -122,7 +122,8 @@ def transform_taps(spectra, size, first, coef, low, high):
     row, buffer = np.zeros(places, np.float32), np.empty(places, np.float32)
     for s in range(low, high):
         begin = first[s] + 1
-        row[begin : begin + size] = coef[s * size : (s + 1) * size]
+        for k in range(size):
+            row[begin + k] = coef[s * size + k]
         to_spectrum(
             places, radices, waves, row, 0, -(-(begin + size) // LANES), AS_IT_IS, spectra.taps,
             s * BLOCK, len(first) * BLOCK, buffer,
