@@ -1,10 +1,11 @@
 """What a training is about to do, said before it begins."""
 
+import sys
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from .console import say
-from .tables import console, learned_delays
+from .tables import FILE_WIDTH, console, learned_delays
 
 if TYPE_CHECKING:
     from mlgenn_delays.data import Data
@@ -20,7 +21,8 @@ _INDENT = 10
 
 def show_job(job: "TrainingJob") -> None:
     """Print data, network, training, engine and run directory of a training on stderr."""
-    width = console(err=True).width
+    terminal = sys.stderr is not None and sys.stderr.isatty()
+    width = console(err=True).width if terminal else FILE_WIDTH  # rich takes time to import
     texts = (
         f"{job.recipe.name}: {job.recipe.summary}".removesuffix(": "),
         _examples(job),

@@ -141,7 +141,7 @@ def _show(made: "Sweep", rows: list[dict[str, Any]]) -> None:
     from mlgenn_delays.sweep.grid import shown
     from mlgenn_delays.sweep.results import SPLITS, metric_of
 
-    from .tables import console, table
+    from .tables import show, table
 
     axes = [axis.key for axis in made.axes]
     means = summarise(rows)
@@ -159,7 +159,7 @@ def _show(made: "Sweep", rows: list[dict[str, Any]]) -> None:
             cells.append(metric.text(mean) + spread)
         made_of.add_row(*cells, str(row["n"]), str(row["failed"] or ""))
     say(f"{made.points[0].recipe.name}: {metric.title}, mean ± standard deviation over n seeds")
-    console().print(made_of)
+    show(made_of)
     for row in rows:
         if row["status"] == "failed":
             say(f"failed: {row['point']}: {row['reason']}")

@@ -57,6 +57,14 @@ def width_of(table: "Table", out: "Console") -> int:
     return out.measure(table, options=out.options.update(width=10_000)).maximum
 
 
+def show(table: "Table", *, err: bool = False) -> None:
+    """Print a table, its columns closer together where it is too wide otherwise."""
+    out = console(err=err)
+    if width_of(table, out) > out.width:
+        table.box, table.padding = None, (0, 1, 0, 0)
+    out.print(table)
+
+
 def _splits(splits: dict[str, dict[str, Any]]) -> "Table":
     from mlgenn_delays.engines.metrics import METRIC_OF
 
@@ -72,11 +80,10 @@ def show_training(result: dict[str, Any]) -> None:
     """Print what a training reached, where it is, and what to do next."""
     from mlgenn_delays.runs.files import RESULTS
 
-    out = console()
     best = result["best_epoch"]
     say(f"{result['recipe']}: best epoch {best} of {result['epochs']}")
     if result["splits"]:
-        out.print(_splits(result["splits"]))
+        show(_splits(result["splits"]))
     if result["baseline"] is not None:
         from mlgenn_delays.data.baseline import Baseline
 
@@ -95,7 +102,7 @@ def show_evaluation(result: dict[str, Any], names: tuple[str, ...], run: Path) -
     rows = dict(result["splits"])
     if result["split"] == "all":
         rows["all"] = result
-    out.print(_splits(rows))
+    show(_splits(rows))
     if "confusion" not in result:
         return
     counts = result["confusion"]
@@ -108,7 +115,7 @@ def show_evaluation(result: dict[str, Any], names: tuple[str, ...], run: Path) -
     pairs = _confused(labels, counts)
     if pairs.row_count:
         say("most frequent mistakes:")
-        out.print(pairs)
+        show(pairs)
 
 
 def _confusion(labels: list[str], counts: list[list[int]]) -> "Table":
@@ -169,7 +176,7 @@ def show_synapses(recipe: "Recipe", network: "Network") -> None:
     for name in network.projections:
         shown.add_row(name, str(synapses[name]), str(delays[name]))
     shown.add_row("all", str(sum(synapses.values())), str(sum(delays.values())))
-    console(err=True).print(shown)
+    show(shown, err=True)
 
 
 def show_analysis(found: dict[str, Any], figures: int, folder: Path) -> None:
@@ -220,7 +227,7 @@ def _show_grouping(projection: dict[str, Any]) -> None:
             )  # fmt: skip
     if shown.row_count:
         say("  near pairs: share with equal signs, the same by chance, Moran's I of their weights:")
-        console().print(shown)
+        show(shown)
 
 
 def _show_clusters(projection: dict[str, Any]) -> None:
@@ -253,7 +260,7 @@ def _show_activity(found: dict[str, Any]) -> None:
         known = [s for s in each["neurons"]["selectivity"] or () if s is not None]
         middle = [f"{median(known):.2f}" if known else "-"] if classes else []
         shown.add_row(name, f"{each['rate_hz']['mean']:.1f} Hz", str(each["silent"]), *middle)
-    console().print(shown)
+    show(shown)
 
 
 # More classes are in --json only.
@@ -270,12 +277,12 @@ def show_check(report: "Report", picture: str | None, baseline: str = "") -> Non
         f"dt {report.dt:g} ms",
     )
     if report.examples:
-        console().print(_counts(report))
+        show(_counts(report))
         _line("durations", _durations(report))
         if report.lost:
             _line("lost", report.lost)
-        show = _spikes if report.encoding == "spikes" else _currents
-        for name, text in show(report.activity):
+        told = _spikes if report.encoding == "spikes" else _currents
+        for name, text in told(report.activity):
             _line(name, text)
     for warning in report.warnings:
         _line("warning", warning)

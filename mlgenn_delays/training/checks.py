@@ -224,6 +224,15 @@ def length_followers(rule: Rule, rewiring: Rewiring | None) -> list[str]:
     return found
 
 
+def length_before(
+    checkpoint: Checkpoint, epochs: int, rule: Rule, rewiring: Rewiring | None
+) -> dict[str, Setting]:
+    """The epochs that a run has recorded, where a training of more of them may continue it."""
+    before = checkpoint.settings.get("epochs")
+    longer = isinstance(before, int) and epochs > before
+    return {"epochs": before} if longer and not length_followers(rule, rewiring) else {}
+
+
 def starting_network(run: Path, checkpoint: Checkpoint, start: Network) -> dict[str, Setting]:
     """What a run has recorded of its starting network, if that is the one given.
 

@@ -46,7 +46,7 @@ from mlgenn_delays.training.checks import (
     checked,
     described_learning,
     diverged,
-    length_followers,
+    length_before,
     loss_bound,
     starting_network,
 )
@@ -216,7 +216,7 @@ class Trainer:
                 if checkpoint is not None:
                     known = described_learning(*self._learned, checkpoint.settings)
                     known |= starting_network(self.run.path, checkpoint, self._start)
-                    known |= self._length_before(checkpoint)
+                    known |= length_before(checkpoint, self.epochs, self.rule, self.rewiring)
                     check_resumed(self.run.path, checkpoint, settings | known, splits)
                 elif self.ranks.leads:
                     keep_record(self.run.path, splits)
@@ -293,13 +293,6 @@ class Trainer:
             "steps of a trial": train.n_steps,
         }
 
-    def _length_before(self, checkpoint: Checkpoint) -> dict[str, Setting]:
-        """The number of epochs that a run was started with, where more of them may follow."""
-        before = checkpoint.settings.get("epochs")
-        longer = isinstance(before, int) and self.epochs > before
-        free = not length_followers(self.rule, self.rewiring)
-        return {"epochs": before} if longer and free else {}
-
     def _begin(self, checkpoint: Checkpoint | None, train: Data) -> None:
         batches, compiled = self._prepared or (0, None)
         self._prepared = None
@@ -319,7 +312,8 @@ class Trainer:
             last = compiled.pull().copy()
             if self.ranks.leads:
                 self.run.write_derived(checkpoint, to_bytes(last))
-                thin(self.run.path, space=self.snapshots, epochs=self.epochs)
+                if length_before(checkpoint, self.epochs, self.rule, self.rewiring):
+                    thin(self.run.path, space=self.snapshots, epochs=self.epochs)
             self.ranks.wait()  # for the file of the best network
             self.history = checkpoint.history
             self._last = last

@@ -244,7 +244,7 @@ def test_nmnist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     again = parsed(call("infer", tmp_path / "bundle.safetensors", events, "--json"))["answers"]
     assert again == [answer]
     assert parsed(call("infer", run, events, "--json"))["answers"][0]["label"] == answer["label"]
-    assert "synapses depend on the data" in call("recipes", recipe).stdout
+    assert "synapses depend on the data" in call("recipes", recipe).stderr
     assert 'pip install "delaysnn[datasets]"' in refused("evaluate", run)
 
 
@@ -260,16 +260,15 @@ def test_recipes_without_data(tmp_path: Path) -> None:
     for name in ("words", "mine"):
         result = call("recipes", write_recipe(tmp_path, name))
         assert result.exit_code == 0
-        assert (
-            f'name = "{name}"' in result.stdout and "synapses depend on the data" in result.stdout
-        )
-        assert "known:" not in result.stdout and "--data" not in result.output
+        assert f'name = "{name}"' in result.stdout
+        assert "synapses depend on the data" in result.stderr
+        assert "known:" not in result.output and "--data" not in result.output
     path = tmp_path / "deep.toml"
     path.write_text(RECIPES["mine"] + "\n[[network.layers]]\nsize = 8\nrecurrent = true\n")
     path.write_text(RECIPES["mine"].replace("size = 64", "size = 64\n[[network.layers]]\nsize = 8"))
-    assert "known: hidden1->hidden2 512" in call("recipes", path).stdout
+    assert "known: hidden1->hidden2 512" in call("recipes", path).stderr
     result = call("recipes", write_recipe(tmp_path, "nmnist"))
-    rows = [line.split() for line in result.stdout.splitlines()]
+    rows = [line.split() for line in result.stderr.splitlines()]
     assert ["input->hidden1", *[str(2 * 17 * 17 * 6)] * 2] in rows
 
 

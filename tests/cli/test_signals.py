@@ -66,7 +66,7 @@ def test_an_interruption_while_resuming_says_it_again(tmp_path, monkeypatch):
     run = tmp_path / "run"
     again = f"interrupted; continue with: delaysnn train --resume --out {run}\n"
     assert stopped_at(monkeypatch, "_epoch", signal.SIGTERM, run).stderr.endswith(again)
-    monkeypatch.setattr("mlgenn_delays.cli.train._load", lambda *_: signal.raise_signal(2))
+    monkeypatch.setattr("mlgenn_delays.cli.training_job._load", lambda *_: signal.raise_signal(2))
     result = call("train", "--resume", "--out", run)
     assert (result.exit_code, result.stderr) == (130, again)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mlgenn_delays.cli.tables import show_evaluation
+from mlgenn_delays.cli.tables import show, show_evaluation, table
 
 WORDS = (
     "backward bed bird cat dog down eight five follow forward four go happy house learn left "
@@ -31,6 +31,17 @@ def counts(classes: int, diagonal: int) -> np.ndarray:
     found = np.diag(diagonal + np.arange(classes))
     found[np.arange(classes - 1), np.arange(1, classes)] = 2
     return found
+
+
+def test_a_wide_table_moves_together(monkeypatch, capsys):
+    for width in (40, 20):
+        monkeypatch.setattr("mlgenn_delays.cli.tables.FILE_WIDTH", width)
+        made = table(*"abcde")
+        made.add_row(*["123"] * 5)
+        show(made)
+        lines = capsys.readouterr().out.splitlines()
+        assert max(map(len, lines)) <= width
+        assert any(line.split() == ["123"] * 5 for line in lines)
 
 
 @pytest.mark.parametrize(

@@ -7,12 +7,13 @@ from dataclasses import replace
 import pytest
 
 from mlgenn_delays.errors import InputError, WorkError
-from mlgenn_delays.learning import Adam, EventProp
-from mlgenn_delays.rewiring import RigL
+from mlgenn_delays.learning import Adam, Cosine, EaseIn, EventProp, OneCycle
+from mlgenn_delays.rewiring import SET, DeepR, RigL
 from mlgenn_delays.runs import directory as run_module
-from mlgenn_delays.runs.checkpoint import Checkpoint
+from mlgenn_delays.runs.checkpoint import Checkpoint, kept
 from mlgenn_delays.runs.directory import RunDirectory
 from mlgenn_delays.runs.files import STATE
+from mlgenn_delays.training.checks import length_followers
 
 # The best epoch is neither first nor last, and one that a kill may take back.
 ACCURACY = {1: 0.2, 2: 0.5, 3: 0.9, 4: 0.4}
@@ -198,7 +199,7 @@ def test_patience_counts_over_a_resume(fake, make, tmp_path):
 @pytest.mark.parametrize(
     ("changed", "text"),
     [
-        ({"epochs": 6}, "epochs .*recorded 4, got 6"),
+        ({"epochs": 3}, "epochs .*recorded 4, got 3"),
         ({"batch_size": 5}, "batch_size .*recorded 4, got 5"),
         ({"seed": 4}, "seed .*recorded 3, got 4"),
         ({"patience": 2}, "patience .*recorded None, got 2"),
@@ -211,6 +212,48 @@ def test_another_setting_is_refused_by_name(fake, make, tmp_path, changed, text)
     with pytest.raises(InputError, match=text):
         make.trainer(run, **changed).fit(make.data(), make.data(4), resume=True)
     assert make.final_files(run.path) == before
+
+
+COSINE = Adam(schedule=Cosine())
+
+
+@pytest.mark.parametrize(
+    ("settings", "reasons"),
+    [
+        ({}, []),
+        ({"rule": EventProp(weights=Adam(schedule=EaseIn())), "rewiring": DeepR()}, []),
+        ({"rule": EventProp(weights=COSINE)}, ["the schedule Cosine of the weights"]),
+        (
+            {"rule": EventProp(weights=None, delays=Adam(schedule=OneCycle()))},
+            ["the schedule OneCycle of the delays"],
+        ),
+        ({"rewiring": SET()}, ["rewiring by SET"]),
+        ({"rewiring": RigL()}, ["rewiring by RigL"]),
+    ],
+)
+def test_more_epochs_follow_where_nothing_depends_on_their_number(
+    fake, make, tmp_path, settings, reasons
+):
+    run = make.run(tmp_path / "run")
+    trainer = make.trainer(run, epochs=2, **settings)
+    assert length_followers(trainer.rule, trainer.rewiring) == reasons
+    trainer.fit(make.data())
+    more = make.trainer(run, epochs=3, **settings)
+    if reasons:
+        with pytest.raises(InputError, match="epochs .*recorded 2, got 3"):
+            more.fit(make.data(), resume=True)
+        return
+    assert len(more.fit(make.data(), resume=True)) == 3
+    with pytest.raises(InputError, match="epochs .*recorded 3, got 2"):
+        trainer.fit(make.data(), resume=True)
+
+
+def test_more_epochs_thin_the_snapshots(fake, make, tmp_path):
+    run = make.run(tmp_path / "run")
+    make.trainer(run, epochs=3).fit(make.data())
+    space = 4.5e-6 * kept(run.path)[3].stat().st_size  # for four of them, one every other epoch
+    make.trainer(run, epochs=8, snapshots=space).fit(make.data(), resume=True)
+    assert list(kept(run.path)) == [0, 2, 4, 6, 8]
 
 
 @pytest.mark.parametrize(
