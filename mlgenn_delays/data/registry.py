@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from dataclasses import fields, is_dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from mlgenn_delays.data.dataset import Dataset, Item, Splits
 from mlgenn_delays.data.encode.base import ENCODERS
@@ -119,7 +119,7 @@ def dataset_shape(name: str, options: Any = None) -> tuple[int, int] | None:
     return dataset(name).shape(_parsed(name, options))
 
 
-def dataset_encoding(name: str, options: Any = None) -> str:
+def dataset_encoding(name: str, options: Any = None) -> Literal["spikes", "currents"]:
     """Return whether a data set comes as "spikes" or as "currents", without loading it.
 
     Arguments:

@@ -165,6 +165,24 @@ def test_few_optimiser_steps_are_hinted_at(tmp_path: Path) -> None:
         assert (text in result.stderr) == hinted and ("hint: " in result.stderr) == hinted
 
 
+def test_words_through_the_cochlea(tmp_path: Path) -> None:
+    data, run = write_words(tmp_path / "data"), tmp_path / "run"
+    checked = call("data", "check", "folder", data, "--set", "encoding=cochlea")
+    assert "700 channels of spikes" in checked.stdout
+    recipe = write_recipe(tmp_path, "words", 16)
+    settings = ["data.encoding=cochlea", "data.duration=120", "learning.batch_size=4"]
+    options = [word for each in settings for word in ("--set", each)]
+    trained = train(recipe, data, run, *options, "--epochs", 4)
+    assert measured_sizes(trained) == held_out(word_sizes(data, speakers=True))
+    assert parsed(call("evaluate", run, "--json"))["splits"]["test"]["accuracy"] == 1.0
+    for pitch, word in ((310, "no"), (1215, "yes")):
+        (answer,) = infer(tmp_path, run, write_wav(tmp_path / f"{word}.wav", pitch))
+        assert answer["label"] == word
+        (tmp_path / "bundle.safetensors").unlink()
+    error = refused("train", recipe, "--data", data, *options, "--set", "data.mel.n_bands=20")
+    assert "data.mel" in error and "data.encoding = 'cochlea'" in error
+
+
 def test_arrays(tmp_path: Path) -> None:
     events, labels = examples(60, channels=20)
     data = write_events(tmp_path / "data.npz", events, labels, label_names=np.array(list("abc")))

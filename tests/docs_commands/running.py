@@ -25,6 +25,7 @@ LIMIT = 300  # seconds for a command, on a busy machine
 OK = (0, "")  # exit code, and what is said
 # What is resumed where the training itself could not run.
 DIGITS = ["delaysnn", "train", "digits", "--out"]
+_DATASET = "data.dataset="
 SHELL = {"|", "<", ">", ">>", "&&", ";", "&"}
 
 
@@ -182,6 +183,7 @@ class Page:
     def link_data(self, text: str) -> None:
         """Let DIR be the data of the data set or recipe that the command names."""
         words, place = shlex.split(text), Path("DIR")
+        words.sort(key=lambda word: not word.startswith(_DATASET))  # goes before the recipe's
         self.kind = next(filter(None, map(kind_of, words)), self.kind)
         if place.is_symlink():
             place.unlink()
@@ -259,6 +261,7 @@ def environment() -> dict[str, str]:
 
 def kind_of(word: str) -> str | None:
     """Return the kind of data that a word of a command names, if it is a data set or a recipe."""
+    word = word.removeprefix(_DATASET)
     if word in given.DATA:
         return word
     if word in recipe_names() or (word.endswith(".toml") and Path(word).is_file()):

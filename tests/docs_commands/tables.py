@@ -58,6 +58,7 @@ ELSEWHERE = {
 
 # What is not run, and why.
 NOT_RUN = {
+    r"benchmarks/cochlea\.py": "lauscher takes minutes; test_cochlea.py compares each step",
     r"benchmarks/(engine|data|genn)_cost\.py": "it takes minutes and has no short form",
     r"benchmarks/surrogate_cost\.py --into": "it takes minutes, shortened as well",
     r"benchmarks/genn_cuda\.py": "tests/cuda/test_benchmark.py runs it, smaller",

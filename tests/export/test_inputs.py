@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 import soundfile
@@ -10,6 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlgenn_delays.data import load_dataset
+from mlgenn_delays.data.encode.cochlea import SAMPLE_RATE, cochlea_spikes
+from mlgenn_delays.data.encode.wav import read_wav
 from mlgenn_delays.data.registry import DATASETS
 from mlgenn_delays.data.sets import digits
 from mlgenn_delays.data.types import CurrentData
@@ -20,6 +23,7 @@ from tests.reference.nets import Recipe, data, network
 
 T = 150
 LEVEL = {"encoder": {"kind": "level", "levels": [0.4, 0.7]}}
+COUNTS = {"encoding": "currents"}
 CURRENTS = {"encoding": "currents", "scale": 3.0}
 
 
@@ -74,6 +78,37 @@ def test_recordings_as_in_training(tmp_path: Path, data: str, dt: float, options
     for form in (recording(0.4), recording(0.4).astype(np.float64) / 2**15):
         np.save(tmp_path / "samples.npy", form)
         same(one.as_batch(one.of([recording(), tmp_path / "samples.npy"])), expected)
+
+
+def test_recordings_through_the_cochlea_as_in_training(tmp_path: Path) -> None:
+    path, options = tmp_path / "0_al_0.wav", {"encoding": "cochlea", "duration": T}
+    soundfile.write(path, recording(), RATE)
+    expected = load_dataset("fsdd", tmp_path, options, cache=False)["test"]
+    one = reader("fsdd", steps=T, **options)
+    same(one.as_batch(one.read(path)), expected)
+    assert one.sample_rate == SAMPLE_RATE
+    same(one.as_batch(one.of(read_wav(path, SAMPLE_RATE))), expected)
+
+
+@pytest.mark.parametrize("options", [{}, {"channels": 140}, {"channels": 70, **COUNTS}])
+@pytest.mark.parametrize("name", ["shd", "ssc"])
+def test_networks_of_shd_hear_what_made_their_data(tmp_path: Path, name: str, options: dict):
+    path = tmp_path / "word.wav"
+    soundfile.write(path, recording(), RATE)
+    units, seconds = cochlea_spikes(read_wav(path, SAMPLE_RATE))
+    with h5py.File(tmp_path / "word.h5", "w") as file:
+        for key, values in (("units", units), ("times", seconds)):
+            kind = h5py.vlen_dtype(values.dtype)
+            file.create_dataset(f"spikes/{key}", (1,), dtype=kind)[0] = values
+    one = reader(name, steps=T, **options)
+    heard, read = (one.as_batch(one.read(tmp_path / each)) for each in ("word.wav", "word.h5"))
+    if "encoding" in options:
+        assert read.values.sum() > 100
+        np.testing.assert_array_equal(heard.values, read.values)
+    else:
+        assert len(read.time) > 100
+        np.testing.assert_array_equal(heard.start, read.start)
+        np.testing.assert_array_equal(heard.time, read.time)
 
 
 def test_other_rates_and_channels(tmp_path: Path) -> None:

@@ -108,9 +108,10 @@ def load_fsdd(
         def some_frames(first: int, end: int) -> list[np.ndarray]:
             return [frames()[each.path] for each in recordings[first:end]]
 
-        depends = _depends(files, split)
-        shape = {"dt": dt, "n_steps": n_steps, "depends": depends}
-        return frame_blocks("fsdd", len(recordings), some_frames, encoder, mel, **shape)
+        n, depends = len(recordings), _depends(files, split)
+        return frame_blocks(
+            "fsdd", n, some_frames, encoder, mel, dt=dt, n_steps=n_steps, depends=depends
+        )
 
     return _spike_splits(splits, blocks, dt)
 
@@ -292,8 +293,8 @@ def _load(folder: Path | None, options: FsddOptions, dt: float, cache: bool) -> 
         splits, files = _read_folder(folder, cache)
 
         def blocks(split: str, recordings: list[SpokenDigit]) -> Blocks:
-            shape = {"dt": dt, "n_steps": n_steps, "depends": _depends(files, split)}
-            return cochlea_blocks("fsdd", [each.path for each in recordings], **shape)
+            paths, depends = [each.path for each in recordings], _depends(files, split)
+            return cochlea_blocks("fsdd", paths, dt=dt, n_steps=n_steps, depends=depends)
 
         return _spike_splits(splits, blocks, dt)
     return load_fsdd(
