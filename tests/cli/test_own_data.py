@@ -25,7 +25,7 @@ from tests.docs_commands.pages import ROOT, blocks, recipes
 
 PAGE = ROOT / "docs" / "how-to" / "own-data.md"
 SPEAKERS = "data.group_by='^([^_]+)_'"
-SHIPPED = dump(load_recipe("words-spikes", [SPEAKERS, "learning.epochs=20"]))
+SHIPPED = dump(load_recipe("words-spikes", ["name=words", SPEAKERS, "learning.epochs=20"]))
 RECIPES = recipes(PAGE) | {"words": SHIPPED}
 
 
