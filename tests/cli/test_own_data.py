@@ -166,11 +166,13 @@ def test_few_optimiser_steps_are_hinted_at(tmp_path: Path) -> None:
 
 
 def test_words_through_the_cochlea(tmp_path: Path) -> None:
-    data, run = write_words(tmp_path / "data"), tmp_path / "run"
+    speakers = ("ann", "bob", "cyd", "dan", "eve")
+    data, run = write_words(tmp_path / "data", speakers=speakers), tmp_path / "run"
     checked = call("data", "check", "folder", data, "--set", "encoding=cochlea")
     assert "700 channels of spikes" in checked.stdout
     recipe = write_recipe(tmp_path, "words", 16)
     settings = ["data.encoding=cochlea", "data.duration=120", "learning.batch_size=4"]
+    settings += ["learning.learning_rate=0.01", "delays.initial_max=20"]
     options = [word for each in settings for word in ("--set", each)]
     trained = train(recipe, data, run, *options, "--epochs", 4)
     assert measured_sizes(trained) == held_out(word_sizes(data, speakers=True))
