@@ -1,6 +1,7 @@
 """Epochs and batch size that a recipe leaves to the data."""
 
 import math
+import re
 
 import pytest
 
@@ -15,8 +16,10 @@ from mlgenn_delays.recipe import (
     parse_recipe,
 )
 from mlgenn_delays.recipe.training_length import BATCH, EPOCHS, batch_size_for, epochs_for
+from tests.docs_commands.pages import DOCS
 from tests.recipe.plain import plain
 
+PAGE = DOCS / "recipes" / "words.md"
 SIZES = [1, 2, 15, 16, 200, 420, 1023, 1024, 2400, 8191, 8192, 100_000, 2**31]
 
 
@@ -71,3 +74,15 @@ def test_sigma_needs_the_epochs_of_which_it_takes_a_quarter() -> None:
     epochs = fitted(recipe, 420).learning.epochs
     assert build_rule(fitted(recipe, 420)).kernel.epochs == epochs / 4
     assert build_rule(load_recipe("words", ["delays.sigma_epochs=3"])).kernel.epochs == 3
+
+
+def test_the_page_says_how_long_they_train() -> None:
+    rows = re.findall(r"^\| ([\d,]+) \| (\d+) \| (\d+) \| (\d+) \|$", PAGE.read_text(), re.M)
+    assert len(rows) == 6
+    for row in rows:
+        examples, batch_size, *epochs = (int(each.replace(",", "")) for each in row)
+        lengths = [
+            fitted(load_recipe(name), examples).learning for name in ("words", "words-spikes")
+        ]
+        assert [each.epochs for each in lengths] == epochs
+        assert {each.batch_size for each in lengths} == {batch_size}
