@@ -1,6 +1,7 @@
 """Epochs and batch size that a recipe leaves to the data."""
 
 import math
+import re
 
 import pytest
 
@@ -15,8 +16,10 @@ from mlgenn_delays.recipe import (
     parse_recipe,
 )
 from mlgenn_delays.recipe.left_to_data import BATCH, EPOCHS, batch_size_for, epochs_for
+from tests.docs_commands.pages import DOCS
 from tests.recipe.plain import plain
 
+PAGE = DOCS / "recipes" / "words.md"
 SIZES = [1, 2, 15, 16, 200, 420, 1023, 1024, 2400, 8191, 8192, 100_000, 2**31]
 
 
@@ -94,3 +97,16 @@ def test_a_duration_that_data_decide_is_written_into_a_recipe() -> None:
     assert parse_recipe(dump(known), "a run") == known
     for recipe in (given, load_recipe("fsdd"), load_recipe("yin-yang")):
         assert fitted(recipe, 100, 850.7) == recipe
+
+
+def test_the_page_says_how_long_they_train() -> None:
+    rows = re.findall(r"^\| ([\d,]+) \| (\d+) \| (\d+) \| (\d+) \|$", PAGE.read_text(), re.M)
+    assert len(rows) == 6
+    for row in rows:
+        examples, batch_size, *epochs = (int(each.replace(",", "")) for each in row)
+        lengths = [
+            fitted(load_recipe(name), examples, 1000.0).learning
+            for name in ("words", "words-spikes")
+        ]
+        assert [each.epochs for each in lengths] == epochs
+        assert {each.batch_size for each in lengths} == {batch_size}
