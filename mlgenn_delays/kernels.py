@@ -293,6 +293,7 @@ PARTS: dict[str, tuple[str, tuple[str, ...]]] = {
         (
             "engines/shared/fourier.py",
             "engines/shared/fourier_code.py",
+            "engines/shared/lanes.py",
             "engines/shared/plan.py",
             "engines/shared/spectral_vector.py",
             "engines/shared/vector.py",

@@ -126,7 +126,7 @@ def settings(cls: Any = None, *, kw_only: bool = False, table: bool = False) -> 
     """
     if cls is None:
         return lambda each: settings(each, kw_only=kw_only, table=table)
-    config = ConfigDict(**(CONFIG | {"strict": not table}), defer_build=True)
+    config = ConfigDict(**(CONFIG | {"strict": not table}))
     made: Any = pydantic_dataclass(frozen=True, kw_only=kw_only, config=config)(cls)
     construct = made.__init__
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from mlgenn_delays.data import load_dataset
 from mlgenn_delays.data.encode.cochlea import SAMPLE_RATE, cochlea_spikes
-from mlgenn_delays.data.encode.wav import read_wav
+from mlgenn_delays.data.encode.audio import read_recording
 from mlgenn_delays.data.registry import DATASETS
 from mlgenn_delays.data.sets import digits
 from mlgenn_delays.data.types import CurrentData
@@ -87,7 +87,7 @@ def test_recordings_through_the_cochlea_as_in_training(tmp_path: Path) -> None:
     one = reader("fsdd", steps=T, **options)
     same(one.as_batch(one.read(path)), expected)
     assert one.sample_rate == SAMPLE_RATE
-    same(one.as_batch(one.of(read_wav(path, SAMPLE_RATE))), expected)
+    same(one.as_batch(one.of(read_recording(path, SAMPLE_RATE))), expected)
 
 
 @pytest.mark.parametrize("options", [{}, {"channels": 140}, {"channels": 70, **COUNTS}])
@@ -95,7 +95,7 @@ def test_recordings_through_the_cochlea_as_in_training(tmp_path: Path) -> None:
 def test_networks_of_shd_hear_what_made_their_data(tmp_path: Path, name: str, options: dict):
     path = tmp_path / "word.wav"
     soundfile.write(path, recording(), RATE)
-    units, seconds = cochlea_spikes(read_wav(path, SAMPLE_RATE))
+    units, seconds = cochlea_spikes(read_recording(path, SAMPLE_RATE))
     with h5py.File(tmp_path / "word.h5", "w") as file:
         for key, values in (("units", units), ("times", seconds)):
             kind = h5py.vlen_dtype(values.dtype)

@@ -132,7 +132,7 @@ def test_later_overrides_win():
 @pytest.mark.parametrize(
     ("override", "wanted"),
     [
-        ("learning.epochs=99999999999", "must be a whole number in [1, 2147483647]"),
+        ("learning.epochs=99999999999", "must be a whole number in [0, 2147483647]"),
         ("network.dt=2e9", "network.dt must be in [1e-06, 1e+09] ms, got 2000000000.0"),
         ("network.layers.0.tau_mem=1e300", "network.layers.0.tau_mem (0, 1e+09], got 1e+300"),
         ("network.layers=[]", "network.layers must be a list with at least one entry"),
