@@ -184,7 +184,8 @@ def test_all_else_works_without_genn(trained, tmp_path, no_genn):
 def test_unknown_key_and_value_out_of_range(tmp_path):
     out = tmp_path / "r"
     assert "did you mean 'digits'?" in refused("train", "digit", "--out", out)
-    for setting, said in (("learning.epoch=1", "'epochs'?"), ("learning.epochs=-1", ">= 0, got -1")):
+    known = ("learning.epoch=1", "'epochs'?"), ("learning.epochs=-1", ">= 0, got -1")
+    for setting, said in known:
         assert said in refused("train", "--set", setting, "--out", out)
     assert not out.exists()
 

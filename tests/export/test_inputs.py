@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlgenn_delays.data import load_dataset
-from mlgenn_delays.data.encode.cochlea import SAMPLE_RATE, cochlea_spikes
 from mlgenn_delays.data.encode.audio import read_recording
+from mlgenn_delays.data.encode.cochlea import SAMPLE_RATE, cochlea_spikes
 from mlgenn_delays.data.registry import DATASETS
 from mlgenn_delays.data.sets import digits
 from mlgenn_delays.data.types import CurrentData
