@@ -8,7 +8,7 @@ lowered to LLVM's intermediate code and no further, be it a kernel or a function
 calls as well is compiled for that apart.
 
 These classes of Numba are its own affair and may change. So before the first kernel is compiled,
-two of one line are: where that fails, kernels are compiled in Numba's way, which takes longer and
+two of one line are, which call each other and NumPy: where that fails, kernels are compiled in Numba's way, which takes longer and
 rounds alike (`mlgenn_delays.kernels`).
 """
 
@@ -18,6 +18,8 @@ from contextlib import contextmanager
 from functools import cache
 from importlib import import_module
 from typing import Any
+
+import numpy as np
 
 
 def _of_numba(module: str, name: str) -> Any:
@@ -142,7 +144,7 @@ def call_as_part(dispatcher: Any, options: dict[str, Any]) -> None:
 def works() -> bool:
     """Whether this version of Numba can do it."""
     try:
-        one: Any = CPUDispatcher(lambda x: x + 1.0, {}, {"nopython": True})
+        one: Any = CPUDispatcher(lambda x: np.full(1, x)[0] + 1.0, {}, {"nopython": True})
         _replace(one, {}, lambda: True)
         two: Any = CPUDispatcher(lambda x: one(x), {}, {"nopython": True})
         _replace(two, {}, lambda: True)
