@@ -8,8 +8,8 @@ lowered to LLVM's intermediate code and no further, be it a kernel or a function
 calls as well is compiled for that apart.
 
 These classes of Numba are its own affair and may change. So before the first kernel is compiled,
-two of one line are, which call each other and NumPy: where that fails, kernels are compiled in Numba's way, which takes longer and
-rounds alike (`mlgenn_delays.kernels`).
+two of one line are, one calling the other and NumPy: where that fails, kernels are compiled in
+Numba's way, which takes longer and rounds alike (`mlgenn_delays.kernels`).
 """
 
 import gc
