@@ -63,6 +63,13 @@ def fitted_like(recipe: "Recipe", other: "Recipe") -> "Recipe":
     """Return a recipe with the numbers of another for those that it leaves to the data.
 
     So a run, which holds the numbers used, is compared with the recipe that it was made of.
+
+    Example:
+        >>> from mlgenn_delays.recipe import fitted, fitted_like, load_recipe
+        >>> words = load_recipe("words")
+        >>> run = fitted(words, examples=2400, duration=640.0)
+        >>> fitted_like(words, run) == run
+        True
     """
     learning = recipe.learning
     return _with(

@@ -40,7 +40,8 @@ def test_epochs_are_the_fewest_that_make_the_steps(examples: int, steps: int) ->
 
 
 def test_numbers_that_a_recipe_gives_are_kept() -> None:
-    given = load_recipe("words", ["learning.epochs=7", "learning.batch_size=5"])
+    numbers = ["learning.epochs=7", "learning.batch_size=5", "data.duration=700"]
+    given = load_recipe("words", numbers)
     assert fitted(given, 400, 640.0) == given
     batch = fitted(load_recipe("words", ["learning.epochs=7"]), 400, 640.0).learning
     assert (batch.epochs, batch.batch_size) == (7, batch_size_for(400))
@@ -52,7 +53,7 @@ def test_a_fitted_recipe_differs_in_these_numbers_alone() -> None:
     recipe = load_recipe("words")
     run = fitted(recipe, 420, 640.0)
     keys = [each.partition(":")[0] for each in differences(recipe, run)]
-    assert keys == ["learning.epochs", "learning.batch_size"]
+    assert keys == ["data.duration", "learning.epochs", "learning.batch_size"]
     assert differences(run, fitted_like(recipe, run)) == []
     other = load_recipe("words", ["learning.epochs=3"])
     assert differences(run, fitted_like(other, run)) == [
