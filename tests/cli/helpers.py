@@ -19,7 +19,7 @@ SMALL = ["--set", "network.layers.0.size=4", "--set", "learning.batch_size=256"]
 
 
 # How lines begin that may come before an error: of the data, and what would be trained.
-REPORTED = ("data: ", "hint: ", "warning: ", COMPILING, *ROWS, "   ")
+REPORTED = ("baseline: ", "data: ", "hint: ", "warning: ", COMPILING, *ROWS, "   ")
 
 
 def call(*arguments: object):

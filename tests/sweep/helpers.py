@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -24,8 +25,7 @@ def share_kernels(monkeypatch) -> None:
 
 
 def trained_epochs(log: Path) -> list[int]:
-    lines = log.read_text().splitlines()
-    return [int(line.split()[1].split("/")[0]) for line in lines if line.startswith("epoch ")]
+    return [int(number) for number in re.findall(r"^ *(\d+)/\d+ ", log.read_text(), re.M)]
 
 
 class Here(Child):
