@@ -20,6 +20,7 @@ from typing import Any
 import numba
 import numpy as np
 
+from mlgenn_delays.data.encode.audio import read_recording
 from mlgenn_delays.data.encode.cochlea import (
     MEMBRANE_RATE,
     N_CHANNELS,
@@ -31,7 +32,6 @@ from mlgenn_delays.data.encode.cochlea import (
     prepared,
 )
 from mlgenn_delays.data.encode.cochlea_kernel import bushy_cells
-from mlgenn_delays.data.encode.wav import read_wav
 from mlgenn_delays.data.sets.fsdd import list_fsdd
 
 Raster = np.ndarray  # (C, S) bool: channels, samples of the membrane
@@ -147,7 +147,7 @@ def main() -> None:
     for digit in range(arguments.recordings):
         some = [each.path for each in known if each.digit == digit % 10]
         path = sorted(some, key=lambda each: each.stat().st_size)[digit // 10]
-        samples = read_wav(path, SAMPLE_RATE)
+        samples = read_recording(path, SAMPLE_RATE)
         took = min(cost(samples) for _ in range(3))
         print(row(path.name, samples, heard_by_lauscher(samples, digit), digit), flush=True)
         print(f"<!-- ours took {took:.2f} CPU s per second of sound -->")

@@ -9,6 +9,8 @@ import sys
 import tomllib
 import zipfile
 from graphlib import TopologicalSorter
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -131,6 +133,19 @@ def test_every_import_is_declared():
     for file in sources():
         tops = {name.split(".")[0] for name in imports(file)}
         assert tops <= allowed, f"{file} imports {tops - allowed}"
+
+
+@pytest.mark.parametrize("folder", ["benchmarks", "docs"])
+def test_scripts_import_names_that_there_are(folder):
+    """Nobody runs them after every change, and types are checked of the package alone."""
+    for file in (ROOT / folder).glob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            module = getattr(node, "module", None) or ""
+            if isinstance(node, ast.ImportFrom) and module.startswith("mlgenn_delays"):
+                of = import_module(module)
+                for alias in node.names:
+                    inside = hasattr(of, "__path__") and find_spec(f"{module}.{alias.name}")
+                    assert hasattr(of, alias.name) or inside, f"{file}: {module}.{alias.name}"
 
 
 def test_arrows_go_downwards():
