@@ -72,9 +72,11 @@ def _synapses(job: "TrainingJob") -> str:
 
 
 def _training(job: "TrainingJob") -> str:
+    from mlgenn_delays.recipe.left_to_data import batches_of
+
     learning: Any = job.recipe.learning
     rule = {"eventprop": "EventProp", "surrogate": f"surrogate gradients ({learning.surrogate})"}
-    batches = -(-len(job.splits["train"]) // learning.batch_size)
+    batches = batches_of(len(job.splits["train"]), learning.batch_size)
     parts = [rule[learning.rule]]
     parts.append(
         f"{_counted(learning.epochs, 'epoch')} of {_counted(batches, 'batch', 'es')} of "

@@ -27,6 +27,7 @@ BACKENDS = ("single_threaded_cpu", "cuda")
 FEW_STEPS = 600  # of the optimiser; with 500, a few hundred words gained 6 points by twice as many
 AUTO = "auto"  # an engine that is chosen when the network is known
 
+RUNS = "runs"  # the folder in which runs are made, and looked for
 PATH = click.Path(readable=False)  # unchecked, but completed by shells
 DATA = click.option(
     "--data",
@@ -252,8 +253,10 @@ def tell_losses(splits: Mapping[str, "Data"]) -> None:
 
 def tell_few_steps(recipe: "Recipe", n: int) -> None:
     """Say on stderr that n training examples make few optimiser steps, and what gives more."""
+    from mlgenn_delays.recipe.left_to_data import batches_of
+
     learning = recipe.learning
-    batches = -(-n // learning.batch_size)
+    batches = batches_of(n, learning.batch_size)
     steps = learning.epochs * batches
     if steps < FEW_STEPS:
         say(

@@ -11,14 +11,13 @@ import click
 from mlgenn_delays.errors import InputError, nearest, printable, shorten
 
 from .console import say, say_json
-from .options import JSON
+from .options import JSON, RUNS
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from mlgenn_delays.runs.summary import Comparison, RunSummary
 
-FOLDER = "runs"
 # What runs are sorted and chosen by, besides their settings; as --json calls it.
 _METRICS = ("accuracy", "nrmse")
 _KEYS = (
@@ -36,7 +35,7 @@ _CONDITION = re.compile(rf"\s*([\w.-]+?)\s*({'|'.join(_OPERATORS)})\s*(.*?)\s*")
 
 
 @click.command()
-@click.argument("folder", metavar="[DIR]", default=FOLDER)
+@click.argument("folder", metavar="[DIR]", default=RUNS)
 @click.option(
     "--sort",
     metavar="KEY",

@@ -61,8 +61,12 @@ def show(table: "Table", *, err: bool = False) -> None:
     """Print a table, its columns closer together where it is too wide otherwise."""
     out = console(err=err)
     if width_of(table, out) > out.width:
-        table.box, table.padding = None, (0, 1, 0, 0)
+        _move_together(table)
     out.print(table)
+
+
+def _move_together(table: "Table") -> None:
+    table.box, table.padding = None, (0, 1, 0, 0)
 
 
 def _splits(splits: dict[str, dict[str, Any]]) -> "Table":
@@ -129,7 +133,8 @@ def _confusion(labels: list[str], counts: list[list[int]]) -> "Table":
 def _numbered_confusion(labels: list[str], counts: list[list[int]]) -> "Table":
     """The same in less space: columns under the numbers of their classes, close together."""
     shown = table("", "label", *map(str, range(len(labels))), left=2)
-    shown.box, shown.padding, shown.columns[0].justify = None, (0, 1, 0, 0), "right"
+    _move_together(shown)
+    shown.columns[0].justify = "right"
     shown.title, shown.title_justify = "label (row) and prediction (column)", "left"
     for number, (label, row) in enumerate(zip(labels, counts, strict=True)):
         shown.add_row(str(number), label, *(str(count) if count else "." for count in row))

@@ -12,7 +12,7 @@ import click
 
 from mlgenn_delays.errors import InputError
 
-from .options import BACKENDS, baseline_of, environment, known_engine, needed_split
+from .options import BACKENDS, RUNS, baseline_of, environment, known_engine, needed_split
 
 if TYPE_CHECKING:
     from mlgenn_delays.data import Data
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from mlgenn_delays.training.initial_weights import InitialWeights
 
 DEFAULT_RECIPE = "digits"
-RUNS = Path("runs")  # where run directories are made, and looked for
 # Options that are short for a setting: its key, and what they take.
 SHORTS: dict[str, tuple[str, click.ParamType]] = {
     "epochs": ("learning.epochs", click.IntRange(min=1)),
@@ -147,7 +146,7 @@ def last_run(recipe: str | None) -> Path:
     from mlgenn_delays.runs.run import Run
 
     name = None if recipe is None else load_recipe(recipe).name
-    files = [file for file in RUNS.glob(f"*/{RECIPE}") if file.is_file()]
+    files = [file for file in Path(RUNS).glob(f"*/{RECIPE}") if file.is_file()]
     for file in sorted(files, key=lambda each: (each.stat().st_mtime_ns, each), reverse=True):
         try:
             if name is None or Run(file.parent).recipe.name == name:
@@ -249,7 +248,7 @@ def _check_longer(run: "Run", wanted: "Recipe") -> None:
 
 
 def _new_path(name: str) -> Path:
-    base = RUNS / f"{name}-{strftime('%Y%m%d-%H%M%S')}"
+    base = Path(RUNS) / f"{name}-{strftime('%Y%m%d-%H%M%S')}"
     number = 2
     path = base
     while path.exists():

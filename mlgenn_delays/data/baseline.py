@@ -19,13 +19,14 @@ import numpy as np
 
 from mlgenn_delays.data.cache import cache_key, cached_arrays, files_hash
 from mlgenn_delays.data.dataset import Recordings
-from mlgenn_delays.data.encode.audio import read_bytes, read_recording
+from mlgenn_delays.data.encode.audio import read_bytes
 from mlgenn_delays.data.encode.base import ENCODER_VERSION
-from mlgenn_delays.data.encode.mel import MelSettings, mel_transform
+from mlgenn_delays.data.encode.mel import MelSettings
+from mlgenn_delays.data.encode.recordings import read_frames
 from mlgenn_delays.data.losses import percent
 from mlgenn_delays.data.registry import dataset, parse_options
 from mlgenn_delays.errors import InputError
-from mlgenn_delays.machine import in_threads, one_blas_thread
+from mlgenn_delays.machine import one_blas_thread
 from mlgenn_delays.rng import generator
 
 SEGMENTS = 4
@@ -153,12 +154,8 @@ def _compute(
 
 def pooled_frames(paths: Sequence[Path], mel: MelSettings, trial: float) -> np.ndarray:
     """Return the features of recordings, (N, 2 * SEGMENTS * n_bands), of trials of so many ms."""
-    transform, kept = mel_transform(mel), max(1, int(np.ceil(trial / mel.hop)))
-
-    def pooled(path: Path) -> np.ndarray:
-        return _pool(transform(read_recording(path, mel.sample_rate))[:kept])
-
-    return np.stack(list(in_threads(pooled, paths, 8)))
+    kept = max(1, int(np.ceil(trial / mel.hop)))
+    return np.stack(read_frames(paths, mel, lambda frames: _pool(frames[:kept])))
 
 
 def _pool(frames: np.ndarray) -> np.ndarray:

@@ -28,6 +28,17 @@ def batch_size_for(examples: int) -> int:
     return _within(BATCH, 2 ** int(math.log2(max(1, examples / BATCHES_AT_LEAST))))
 
 
+def batches_of(examples: int, batch_size: int) -> int:
+    """Return the batches of an epoch; the last one may be smaller.
+
+    Example:
+        >>> from mlgenn_delays.recipe.left_to_data import batches_of
+        >>> batches_of(420, 16)
+        27
+    """
+    return -(-examples // batch_size)
+
+
 def epochs_for(steps: int, examples: int, batch_size: int) -> int:
     """Return the epochs that make at least so many optimiser steps, within the bounds.
 
@@ -36,7 +47,7 @@ def epochs_for(steps: int, examples: int, batch_size: int) -> int:
         >>> epochs_for(1500, examples=2400, batch_size=32)
         20
     """
-    return _within(EPOCHS, math.ceil(steps / math.ceil(examples / batch_size)))
+    return _within(EPOCHS, math.ceil(steps / batches_of(examples, batch_size)))
 
 
 def fitted(recipe: "Recipe", examples: int, duration: float) -> "Recipe":

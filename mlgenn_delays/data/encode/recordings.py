@@ -292,12 +292,16 @@ def _hear(samples: np.ndarray, dt: float, n_steps: int) -> Spikes:
     return Spikes(start, time, Losses.of_lengths([length], [len(time)]))
 
 
-def read_frames(paths: Sequence[Path], mel: MelSettings) -> list[np.ndarray]:
-    """Return the mel frames of files."""
+def read_frames(
+    paths: Sequence[Path],
+    mel: MelSettings,
+    then: Callable[[np.ndarray], np.ndarray] = lambda frames: frames,
+) -> list[np.ndarray]:
+    """Return the mel frames of files, or what `then` makes of each, in the thread that read it."""
     transform = mel_transform(mel)
 
     def frames(path: Path) -> np.ndarray:
-        return transform(read_recording(path, mel.sample_rate))
+        return then(transform(read_recording(path, mel.sample_rate)))
 
     return list(in_threads(frames, paths, _TASK))
 
