@@ -142,7 +142,11 @@ def test_scripts_import_names_that_there_are(folder):
         for node in ast.walk(ast.parse(file.read_text())):
             module = getattr(node, "module", None) or ""
             if isinstance(node, ast.ImportFrom) and module.startswith("mlgenn_delays"):
-                of = import_module(module)
+                try:
+                    of = import_module(module)
+                except ModuleNotFoundError as error:
+                    assert error.name in ("pygenn", "ml_genn"), f"{file}: {error}"
+                    continue
                 for alias in node.names:
                     inside = hasattr(of, "__path__") and find_spec(f"{module}.{alias.name}")
                     assert hasattr(of, alias.name) or inside, f"{file}: {module}.{alias.name}"
