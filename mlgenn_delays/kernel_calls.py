@@ -20,6 +20,7 @@ from importlib import import_module
 from typing import Any
 
 import numpy as np
+from numba.types import IntegerLiteral, unliteral
 
 
 def _of_numba(module: str, name: str) -> Any:
@@ -38,6 +39,15 @@ Template: Any = _of_numba("typing.templates", "_OverloadFunctionTemplate")
 
 class _Whole(JITCodeLibrary):
     """Code of a kernel that Python calls."""
+
+    def add_ir_module(self, module: Any) -> None:
+        """Take code in, but do not optimise what unpacks the arguments: tuples of many arrays."""
+        if module.name == "wrapper":
+            for function in module.functions:
+                if not function.is_declaration:
+                    function.attributes.add("optnone")
+                    function.attributes.add("noinline")  # which it needs
+        super().add_ir_module(module)
 
     def _optimize_functions(self, ll_module: Any) -> None:
         """Simplify what a module defines; Numba makes a pass manager for each declaration, too."""
@@ -171,6 +181,7 @@ def _replace(dispatcher: Any, options: dict[str, Any], may: Callable[[], bool]) 
         return usual(args, result)
 
     def ask_template(args: Any, kws: Any) -> Any:
+        args = tuple(unliteral(a) if isinstance(a, IntegerLiteral) else a for a in args)
         return (called().get_call_template if called() else template)(args, kws)
 
     def ask_overload(sig: Any) -> Any:
