@@ -20,7 +20,6 @@ from importlib import import_module
 from typing import Any
 
 import numpy as np
-from numba.types import IntegerLiteral, unliteral
 
 
 def _of_numba(module: str, name: str) -> Any:
@@ -35,6 +34,7 @@ JITCodeLibrary: Any = _of_numba("codegen", "JITCodeLibrary")
 Compiler: Any = _of_numba("compiler", "Compiler")
 CPUDispatcher: Any = _of_numba("registry", "CPUDispatcher")
 Template: Any = _of_numba("typing.templates", "_OverloadFunctionTemplate")
+IntegerLiteral: Any = _of_numba("types", "IntegerLiteral")
 
 
 class _Whole(JITCodeLibrary):
@@ -144,7 +144,7 @@ def _parts_within(target: Any) -> Iterator[None]:
 
 def call_as_part(dispatcher: Any, options: dict[str, Any]) -> None:
     """Let kernels that call a kernel take in its code; it has the same options in them."""
-    if object in (JITCodeLibrary, Compiler, CPUDispatcher, Template):
+    if object in (JITCodeLibrary, Compiler, CPUDispatcher, Template, IntegerLiteral):
         return  # another Numba
     if isinstance(dispatcher, CPUDispatcher):  # there is none with NUMBA_DISABLE_JIT
         _replace(dispatcher, options, works)
@@ -181,7 +181,7 @@ def _replace(dispatcher: Any, options: dict[str, Any], may: Callable[[], bool]) 
         return usual(args, result)
 
     def ask_template(args: Any, kws: Any) -> Any:
-        args = tuple(unliteral(a) if isinstance(a, IntegerLiteral) else a for a in args)
+        args = tuple(a.literal_type if isinstance(a, IntegerLiteral) else a for a in args)
         return (called().get_call_template if called() else template)(args, kws)
 
     def ask_overload(sig: Any) -> Any:

@@ -45,13 +45,14 @@ def kernels_of(network: Network, name: str, *, keeps: bool = False) -> NeuronKer
     """The kernels of a population's neurons; `keeps` is that of `Variant`."""
     population = network.populations[name]
     model: Any = population.model
+    kind: Any = type(model)
     variant = Variant(
         model.refractory_steps(network.dt) > 0,
         model.equations.depending(population.learn),
         keeps,
         any(p.recurrent for p in network.incoming(name)),
     )
-    return neuron_kernels(type(model), variant)
+    return neuron_kernels(kind, variant)
 
 
 @cache
