@@ -34,10 +34,20 @@ JITCodeLibrary: Any = _of_numba("codegen", "JITCodeLibrary")
 Compiler: Any = _of_numba("compiler", "Compiler")
 CPUDispatcher: Any = _of_numba("registry", "CPUDispatcher")
 Template: Any = _of_numba("typing.templates", "_OverloadFunctionTemplate")
+IntegerLiteral: Any = _of_numba("types", "IntegerLiteral")
 
 
 class _Whole(JITCodeLibrary):
     """Code of a kernel that Python calls."""
+
+    def add_ir_module(self, module: Any) -> None:
+        """Take code in, but do not optimise what unpacks the arguments: tuples of many arrays."""
+        if module.name == "wrapper":
+            for function in module.functions:
+                if not function.is_declaration:
+                    function.attributes.add("optnone")
+                    function.attributes.add("noinline")  # which it needs
+        super().add_ir_module(module)
 
     def _optimize_functions(self, ll_module: Any) -> None:
         """Simplify what a module defines; Numba makes a pass manager for each declaration, too."""
@@ -134,7 +144,7 @@ def _parts_within(target: Any) -> Iterator[None]:
 
 def call_as_part(dispatcher: Any, options: dict[str, Any]) -> None:
     """Let kernels that call a kernel take in its code; it has the same options in them."""
-    if object in (JITCodeLibrary, Compiler, CPUDispatcher, Template):
+    if object in (JITCodeLibrary, Compiler, CPUDispatcher, Template, IntegerLiteral):
         return  # another Numba
     if isinstance(dispatcher, CPUDispatcher):  # there is none with NUMBA_DISABLE_JIT
         _replace(dispatcher, options, works)
@@ -171,6 +181,7 @@ def _replace(dispatcher: Any, options: dict[str, Any], may: Callable[[], bool]) 
         return usual(args, result)
 
     def ask_template(args: Any, kws: Any) -> Any:
+        args = tuple(a.literal_type if isinstance(a, IntegerLiteral) else a for a in args)
         return (called().get_call_template if called() else template)(args, kws)
 
     def ask_overload(sig: Any) -> Any:

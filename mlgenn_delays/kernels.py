@@ -381,7 +381,7 @@ def kernel(function: Callable[..., Any]) -> Any:
     """Compile a kernel: cached between runs, and outside the GIL so that threads run it."""
     module = f"{function.__module__}.".partition(".")[2]
     part = next(part for part in PARTS if module.startswith(f"{part}."))
-    options: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
+    options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
     told = part.startswith("engines.")  # others take no time
     _import_without_blas()
     with stored_in(_folders(part), told=told) as stored:

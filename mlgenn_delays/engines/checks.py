@@ -298,8 +298,6 @@ def _neurons_along_time(network: Network, rule: Rule, size: int) -> tuple[int, i
     """Return the states that the CPU engine keeps of all steps, of each neuron of a batch and of
     each neuron that a thread works on, and bytes of the sums for learned parameters.
     """
-    from mlgenn_delays.neurons.adjoint import adjoint
-
     every = sum(p.n for p in network.populations.values())
     parts = min(CHUNKS, (size + 1) // 2)
     kept = tape = learned = 0
@@ -315,9 +313,10 @@ def _neurons_along_time(network: Network, rule: Rule, size: int) -> tuple[int, i
                 tape = max(tape, len(equations.states))
             learned |= bool(population.learn)
             continue
-        names = equations.depending(population.learn)
-        back, learned = adjoint(equations, names), max(learned, len(names))
-        if back.reads or back.current:
+        from mlgenn_delays.engines.cpu.neuron_code import kernels_of
+
+        learned = max(learned, len(equations.depending(population.learn)))
+        if kernels_of(network, population.name).backward.READS:  # kept, as SymPy takes long
             kept = max(kept, len(equations.states))
     if not isinstance(rule, EventProp):
         return kept, 0, 8 * parts * learned * every

@@ -41,6 +41,13 @@ def test_it_is_not_compiled_by_itself(another: None) -> None:
     assert kernel_calls.works()
 
 
+def test_whole_numbers_that_are_constants_make_no_code_of_their_own(another: None) -> None:
+    one, two = called_and_caller()
+    assert two(3) == 7.0
+    template, _, given, _ = one.get_call_template((numba.types.literal(3),), {})
+    assert given == (numba.types.int64,) and len(template.cases) == 1
+
+
 @pytest.mark.parametrize(
     ("owner", "name", "value"),
     [
@@ -49,6 +56,7 @@ def test_it_is_not_compiled_by_itself(another: None) -> None:
         (kernel_calls._Called, "get_overload", lambda self: None),
         (kernel_calls._CompilerOfParts, "define_pipelines", gone),
         (kernel_calls._CompilerOfWholes, "compile_extra", gone),
+        (kernel_calls._Whole, "add_ir_module", gone),
         (kernel_calls._Whole, "_optimize_functions", gone),
         (kernel_calls._Part, "_finalize_dynamic_globals", gone),
         (kernel_calls._Part, "_get_module_for_linking", gone),

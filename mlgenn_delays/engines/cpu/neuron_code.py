@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from mlgenn_delays.kernels import stored_source
+from mlgenn_delays.network import Network
 from mlgenn_delays.neurons.adjoint import KICK, PSI, Adjoint, adjoint
 from mlgenn_delays.neurons.declare import OUTPUT, Neuron
 from mlgenn_delays.neurons.equations import CURRENT, SPIKE, Equations
@@ -37,6 +38,21 @@ class Variant(NamedTuple):
     holds: bool = False  # whether there is a refractory period
     learned: tuple[str, ...] = ()  # constants whose gradients are wanted
     keeps: bool = False  # whether the states of all steps are kept
+    recurrent: bool = False  # whether its population projects to itself
+
+
+def kernels_of(network: Network, name: str, *, keeps: bool = False) -> NeuronKernels:
+    """The kernels of a population's neurons; `keeps` is that of `Variant`."""
+    population = network.populations[name]
+    model: Any = population.model
+    kind: Any = type(model)
+    variant = Variant(
+        model.refractory_steps(network.dt) > 0,
+        model.equations.depending(population.learn),
+        keeps,
+        any(p.recurrent for p in network.incoming(name)),
+    )
+    return neuron_kernels(kind, variant)
 
 
 @cache
@@ -150,6 +166,7 @@ def forward_code(model: type[Neuron], how: Variant) -> str:
         f"return {'u, fired' if model.spiking else f'{_x(OUTPUT)}, at_least(zero, one)'}",
     ]
     return f"""STATES, KEEPS = {len(states)}, {how.keeps}
+SPIKING, RECURRENT = {model.spiking}, {how.recurrent}
 
 
 @kernel
@@ -249,6 +266,7 @@ def backward_code(model: type[Neuron], how: Variant) -> str:
     ]
     reads = bool(back.reads or back.current)
     return f"""STATES, READS = {len(states)}, {reads}
+SPIKING, RECURRENT = {model.spiking}, {how.recurrent}
 
 
 @kernel

@@ -45,7 +45,6 @@ from mlgenn_delays.engines.shared.lanes import (  # noqa: F401  filled-in code n
     where,
 )
 from mlgenn_delays.engines.shared.numerics import SUBNORMAL, kernel
-from mlgenn_delays.engines.shared.plan import READOUT
 from mlgenn_delays.engines.shared.spectra import CONJUGATE, put_rows
 from mlgenn_delays.engines.shared.spectral_sums import TILE, add_back, back_tile
 from mlgenn_delays.engines.shared.traces import strip_place
@@ -53,6 +52,7 @@ from mlgenn_delays.engines.shared.traces import strip_place
 # Of the neuron
 
 STATES, READS = 1, False  # number of its states, whether the adjoint reads any
+SPIKING, RECURRENT = True, False  # whether it spikes, whether its population projects to itself
 
 
 @kernel
@@ -148,7 +148,7 @@ def back_spiking(
             plan, layout, p, size, out_coef, out_address, neuron_scale, spectra, traces, e,
             spike_gradient,
         )  # fmt: skip
-    if plan.recurrent_population[p]:
+    if RECURRENT:
         for i in range(n):
             weight, extra = neuron_scale[first + i], count_gradient[first + i]
             for t in range(layout.steps):
@@ -217,7 +217,7 @@ def back_neurons(
         c += e == edges[c + 1]
         neuron_scale = spike_scale[e if len(spike_scale) > 1 else 0]
         learned[:] = 0.0
-        if plan.kind[p] == READOUT:
+        if not SPIKING:
             back_readout(
                 plan, layout, p, shape, constants, own_factor, own_shift, drive[e], strips, e,
                 buffers, learned, sums,

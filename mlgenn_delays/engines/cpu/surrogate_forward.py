@@ -34,12 +34,12 @@ from mlgenn_delays.engines.shared.lanes import (  # noqa: F401  filled-in code n
     where,
 )
 from mlgenn_delays.engines.shared.numerics import SUBNORMAL, kernel
-from mlgenn_delays.engines.shared.plan import READOUT
 from mlgenn_delays.engines.shared.traces import fires_of, strip_place
 
 # Of the neuron
 
 STATES, KEEPS = 1, False  # number of its states, whether they are kept
+SPIKING, RECURRENT = True, False  # whether it spikes, whether its population projects to itself
 
 
 @kernel
@@ -150,12 +150,12 @@ def run_neurons(
     counts = np.empty(len(own_shift), np.float32)
     for e in range(low, high):
         neuron_scale = spike_scale[e if len(spike_scale) > 1 else 0]
-        if plan.kind[p] == READOUT:
+        if not SPIKING:
             run_readout(
                 plan, layout, p, constants, own_factor, own_shift, traces, strips, e, buffers,
                 counts,
             )  # fmt: skip
-        elif plan.recurrent_population[p]:
+        elif RECURRENT:
             run_recurrent(
                 plan, layout, p, constants, own_factor, own_shift, size, first_step, coef,
                 neuron_scale, traces, strips, e, buffers.rows,

@@ -13,7 +13,7 @@ import numpy as np
 from mlgenn_delays.data.types import Batch
 from mlgenn_delays.engines.cpu import currents
 from mlgenn_delays.engines.cpu.frequency_domain import FrequencyDomain, synapses_of
-from mlgenn_delays.engines.cpu.neuron_code import NeuronKernels, Variant, neuron_kernels
+from mlgenn_delays.engines.cpu.neuron_code import NeuronKernels, kernels_of
 from mlgenn_delays.engines.cpu.normalisation import Normalisation
 from mlgenn_delays.engines.cpu.spike_gradient import shape_of
 from mlgenn_delays.engines.cpu.spikes import note_spikes
@@ -87,13 +87,8 @@ class TimestepSimulation(Simulation):
 
     def _kernels(self, p: int) -> NeuronKernels:
         if p not in self._of_neurons:
-            name, plan = self.context.layout.names[p], self._plan
-            model: Any = self.context.network.populations[name].model
-            kind: Any = type(model)
-            neurons = self.context.parameters.neurons.get(name)
-            learned = neurons.names if neurons is not None else ()
-            variant = Variant(bool(plan.refractory[p]), learned, self._keeps)
-            self._of_neurons[p] = neuron_kernels(kind, variant)
+            network, name = self.context.network, self.context.layout.names[p]
+            self._of_neurons[p] = kernels_of(network, name, keeps=self._keeps)
         return self._of_neurons[p]
 
     def _states(self) -> int:

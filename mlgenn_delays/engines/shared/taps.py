@@ -119,24 +119,21 @@ def fill_gaussian(delay, delay_of, longest, last, width, first, acting, moving, 
 
 
 @kernel
-def place_taps(plan, layout, taps, weight, coef, address):
+def place_taps(pre, length, taps, weight, coef, address):
     """Write the coefficient of each tap (S W,), and its address in its source's rows."""
     size = taps.size
-    for q in range(len(plan.target)):
-        n = plan.n[plan.target[q]]
-        rows = plan.row[plan.row_first[q] : plan.row_first[q] + n + 1]
-        for s in range(rows[0], rows[n]):
-            here = np.int64(plan.pre[s]) * layout.length - taps.first[s] - 1
-            for m in range(size):
-                coef[s * size + m] = weight[s] * taps.acting[s, m]
-                address[s * size + m] = here - m
+    for s in range(len(pre)):
+        here = np.int64(pre[s]) * length - taps.first[s] - 1
+        for m in range(size):
+            coef[s * size + m] = weight[s] * taps.acting[s, m]
+            address[s * size + m] = here - m
 
 
 def placed(plan: Any, layout: Any, taps: Taps, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return coefficient and address of each tap, (S W,) each; see `place_taps`."""
     n = len(weight) * taps.size
     coef, address = np.empty(n, np.float32), np.empty(n, np.int64)
-    place_taps(plan, layout, taps, weight, coef, address)
+    place_taps(plan.pre, layout.length, taps, weight, coef, address)
     return coef, address
 
 
