@@ -5,8 +5,9 @@
     RLeaky, RSynaptic   what the spikes of the step before bring is added to x
 
 A spike resets V to 0, or takes the threshold from it. By default the step after does so
-(`reset_delay`), after V has decayed. For `Leaky` and a reset to 0 that is the same; `Synaptic` loses
-what arrives then, which no neuron here does. So snnTorch 1.0 computes.
+(`reset_delay`), after V has decayed. Where that resets V to 0, it is the same for `Leaky`; all others
+lose what arrives then, which no neuron here does. So snnTorch 1.0 computes; without `reset_delay` it
+adds the threshold again where V is above twice that, and here V stays less.
 """
 
 from typing import Annotated, Any
@@ -133,11 +134,15 @@ class SnnTorch:
                 "a reset where its spikes are sent on or counted, got reset_mechanism 'none'; of "
                 f"the last layer, V may be read: give readout={OUTPUTS[0]!r}, say"
             )
-        elif "alpha" in own.arrays and not voltage and (reset != ZERO or self.reset_delay):
+        elif "alpha" in own.arrays and not voltage and reset != ZERO:
             problem = (
-                "reset_mechanism 'zero' and reset_delay False, as it is a Synaptic: no neuron here "
-                "resets otherwise with a current of its own; give reset_delay=False if it was "
-                "made so, else train it so"
+                "reset_mechanism 'zero', as it is a Synaptic: no neuron here with a current of its "
+                "own subtracts its threshold; train it so"
+            )
+        elif reset == ZERO and self.reset_delay and {"alpha", "recurrent.weight"} & set(own.arrays):
+            problem = (
+                "reset_delay False, as it is no Leaky: no neuron here loses what arrives in the "
+                "step after a spike; give reset_delay=False if it was made so, else train it so"
             )
         elif reset == SUBTRACT and self.reset_delay and not voltage and not beta.all():
             problem = "beta > 0 where the next step subtracts the threshold, got 0"

@@ -133,7 +133,7 @@ def test_logits_equal_those_of_dcls(tmp_path: Path) -> None:
     from torch.nn.functional import pad
 
     # As SNN-delays lays its modules out; neurons and dropout have nothing in a state dict.
-    found, modules = state(5), []
+    found, modules = state(3), []
     for n_pre, n in zip(SIZES[:-1], SIZES[1:], strict=True):
         conv = Dcls1d(n_pre, n, 1, dilated_kernel_size=K, bias=False, version="max")
         modules += [conv, BatchNorm1d(n), Identity(), Identity()]
@@ -142,18 +142,18 @@ def test_logits_equal_those_of_dcls(tmp_path: Path) -> None:
     net.load_state_dict({key: torch.as_tensor(array) for key, array in found.items()})
     net.eval()
     torch.save(net.state_dict(), tmp_path / "net.pt")
-    given = helpers.spikes(2, T, SIZES[0], until=QUIET)
+    given = helpers.spikes(1, T, SIZES[0], until=QUIET)
     x, outputs = torch.tensor(given, dtype=torch.float32).T[None], []
     with torch.no_grad():
         for k in range(0, 9, 4):
             current = net.model[k](pad(x, (K - 1, RIGHT)))
             if k < 8:
                 current = net.model[k + 1](current)
-            values = neurons(current[0].T.double().numpy(), 2.0, 1e9 if k == 8 else 1.0)
+            values = neurons(current[0].T.double().numpy(), 2.5, 1e9 if k == 8 else 1.0)
             outputs.append(values)
             x = torch.tensor(values, dtype=torch.float32).T[None]
     network = import_network(
-        tmp_path / "net.pt", "snn-delays", dt=DT, kernel_size=K, tau_mem=20.0
+        tmp_path / "net.pt", "snn-delays", dt=DT, kernel_size=K, tau_mem=25.0
     )
     check(network, given, outputs, "softmax-sum")
 
