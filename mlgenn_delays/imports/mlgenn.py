@@ -121,6 +121,8 @@ class MlGeNN:
         for each, n in zip((pre, post), shape, strict=True):
             if len(each) and not 0 <= each.min() <= each.max() < n:
                 raise InputError(f"indices of {name} must be in 0..{n - 1}; give the right sizes")
+        if len(np.unique(pre * shape[1] + post)) < len(pre):
+            raise InputError(f"{name} must have each pair once")
         weight, delay = np.zeros((shape[1], shape[0])), None
         weight[post, pre] = values["g"]
         if "d" not in values:
