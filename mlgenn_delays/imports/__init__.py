@@ -41,10 +41,12 @@ def import_network(
 ) -> Network:
     """Make a network of one that another tool has trained.
 
-    It spikes as the original does, a step later per layer: a connection takes a step here. A trial
-    must be as many steps longer. Populations are called as those of recipes, `input`, `hidden1`,
-    ..., `output` (those of NIR files as in the file); constant biases come from a population
-    `bias` of one neuron that spikes in every step, so that they can be trained.
+    It spikes as the original does, a step later per layer: a connection takes a step here (as in
+    mlGeNN, so that its networks spike when they did). A trial must be as many steps longer.
+    Populations are called as those of recipes, `input`, `hidden1`, ..., `output`. A bias of
+    PyTorch's layers comes from a population `bias` of one neuron, which spikes in every step: so it
+    begins when the input does, and can be trained. Populations of NIR files keep their names, and
+    a constant bias, from the first step on.
 
     Arguments:
         source: A file, or a folder of mlGeNN's checkpoints. Of PyTorch's tools a state dict:

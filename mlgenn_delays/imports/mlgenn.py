@@ -16,7 +16,7 @@ from mlgenn_delays.imports.chain import OUTPUTS, SPIKES, Layer, Pairs, network_o
 from mlgenn_delays.network import LIF, Exponential, LeakyIntegrator, Network
 from mlgenn_delays.neurons.declare import TauRefrac
 from mlgenn_delays.npy import map_npy
-from mlgenn_delays.settings import Count, Positive, PositiveTime, one_of, says, settings
+from mlgenn_delays.settings import Count, Positive, PositiveTime, Whole, one_of, says, settings
 
 _DENSE, _SPARSE = ("g",), ("g", "pre_ind", "post_ind")
 
@@ -35,7 +35,9 @@ class MlGeNN:
     names: Annotated[
         tuple[str, ...], says("Their names; Pop0, Pop1 and so on if none are given.")
     ] = ()
-    checkpoint: Annotated[str, says("What the names of the files begin with: the epoch.")] = ""
+    checkpoint: Annotated[
+        Whole | str, says("What the names of the files begin with: the epoch.")
+    ] = ""
     tau_mem: Annotated[PositiveTime, says("Membrane time constant of all.")] = 20.0
     tau_syn: Annotated[PositiveTime, says("Synaptic time constant of all.")] = 5.0
     v_thresh: Annotated[Positive, says("Threshold.")] = 1.0
@@ -85,7 +87,7 @@ class MlGeNN:
 
     def _files(self, folder: Path) -> dict[str, dict[str, Path]]:
         """The files of each connection, by variable."""
-        prefix = f"{self.checkpoint}-" if self.checkpoint else ""
+        prefix = f"{self.checkpoint}-" if self.checkpoint != "" else ""
         found: dict[str, dict[str, Path]] = {}
         for path in sorted(folder.glob("*.npy")):
             connection, _, variable = path.stem.removeprefix(prefix).rpartition("-")

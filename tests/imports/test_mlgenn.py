@@ -167,7 +167,7 @@ def test_what_mlgenn_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         checkpoint = Checkpoint(Numpy(str(tmp_path / "run")))
         compiled.train({first: [example]}, {output: [1]}, num_epochs=1, callbacks=[checkpoint])
     network = import_network(
-        tmp_path / "run", "mlgenn", dt=DT, sizes=SIZES, names=["in", "mid", "out"], checkpoint="0",
+        tmp_path / "run", "mlgenn", dt=DT, sizes=SIZES, names=["in", "mid", "out"], checkpoint=0,
         tau_mem=TAU_MEM, tau_syn=TAU_SYN, readout="max",
     )  # fmt: skip
     for name, own in (("in_mid", "input->hidden1"), ("mid_out", "hidden1->output")):
