@@ -108,9 +108,7 @@ def _add_bias(network: Network, name: str, depth: int, layer: Layer) -> None:
     projection.max_delay = float(projection.delay[0])
 
 
-def _connect(
-    network: Network, source: str, target: str, layer: Layer, pairs: Pairs
-) -> Projection:
+def _connect(network: Network, source: str, target: str, layer: Layer, pairs: Pairs) -> Projection:
     gain = np.broadcast_to(np.asarray(layer.gain, np.float64), (layer.model.n,))
     weight = (pairs.weight * gain[:, None]).T  # by presynaptic neuron, as synapses lie
     n_pre, n_post = weight.shape
@@ -125,7 +123,7 @@ def _connect(
     synapse = layer.synapse
     if isinstance(synapse, Exponential):
         synapse = synapse.drawn(target, n_post, network.dt, np.random.default_rng(0))
-    delays = {"delay": np.zeros(1), "max_delay": 0.0, "granularity": "fixed"}
+    delays: dict[str, Any] = {"delay": np.zeros(1), "max_delay": 0.0, "granularity": "fixed"}
     if pairs.delay is not None:
         delay = pairs.delay.T[pre, post] * network.dt
         delays = {"delay": delay, "max_delay": pairs.max_delay * network.dt}

@@ -78,9 +78,7 @@ class SNNDelays:
             elif module.has(("w",)) and last[2] is None and module.arrays["w"].size == 1:
                 last[2] = module
             else:
-                raise unknown(
-                    module, "a Dcls1d, or after one a BatchNorm1d or a ParametricLIFNode"
-                )
+                raise unknown(module, "a Dcls1d, or after one a BatchNorm1d or a ParametricLIFNode")
         return blocks
 
     def _layer(
@@ -156,4 +154,3 @@ def _normalisation(
         each.weight = each.weight * sign[:, None]
     found = (sign * mean, variance, np.abs(gain), offset)
     return Normalisation(*(array.astype(np.float32) for array in found))
-

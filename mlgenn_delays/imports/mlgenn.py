@@ -75,9 +75,7 @@ class MlGeNN:
                 model = LeakyIntegrator(n, self.tau_mem, self.readout)
             neurons: Any = model or LIF(n, self.tau_mem, self.v_thresh, self.tau_refrac)
             recurrent = [own] if own is not None else []
-            layers.append(
-                Layer(neurons, [pairs], Exponential(self.tau_syn), recurrent=recurrent)
-            )
+            layers.append(Layer(neurons, [pairs], Exponential(self.tau_syn), recurrent=recurrent))
         if found:
             raise InputError(
                 f"{folder} must have the connections of a chain of {', '.join(names)}, got also "

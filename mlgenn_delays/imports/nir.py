@@ -20,9 +20,9 @@ class NIR:
     euler: Annotated[
         bool, says("Whether its time constants are those of Euler's method at dt; see `read_nir`.")
     ] = False
-    readout: Annotated[
-        str, one_of(*READOUTS), says("Of the output, if that does not spike.")
-    ] = "mean"
+    readout: Annotated[str, one_of(*READOUTS), says("Of the output, if that does not spike.")] = (
+        "mean"
+    )
 
     def network(self, source: Any, dt: float) -> Network:
         """The network of a file, for steps of dt [ms]."""

@@ -51,7 +51,8 @@ class Norse:
                 raise InputError(
                     f"{name} must be > dt ({dt:g} ms) for Euler's method, got {getattr(self, name)}"
                 )
-        modules, layers = read_modules(source), []
+        modules = read_modules(source)
+        layers: list[Layer] = []
         for k, module in enumerate(modules, 1):
             n_pre = layers[-1].model.n if layers else None
             recurrent: list[Pairs] = []

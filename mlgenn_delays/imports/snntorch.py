@@ -5,9 +5,9 @@
     RLeaky, RSynaptic   what the spikes of the step before bring is added to x
 
 A spike resets V to 0, or takes the threshold from it. By default the step after does so
-(`reset_delay`), after V has decayed. Where that resets V to 0, it is the same for `Leaky`; all others
-lose what arrives then, which no neuron here does. So snnTorch 1.0 computes; without `reset_delay` it
-adds the threshold again where V is above twice that, and here V stays less.
+(`reset_delay`), after V has decayed. Where that resets V to 0, it is the same for `Leaky`; the
+others lose what arrives then, which no neuron here does. So snnTorch 1.0 computes. Without
+`reset_delay`, it adds the threshold again where V was above twice that; here V stays less.
 """
 
 from typing import Annotated, Any

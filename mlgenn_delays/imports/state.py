@@ -1,5 +1,6 @@
 """State dicts: arrays by name, as PyTorch's modules have them, and the modules that they are of."""
 
+import importlib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -103,7 +104,7 @@ def _read(path: Path) -> Mapping[str, Any]:
 def _unpickled(path: Path) -> Mapping[str, Any]:
     """What torch.save wrote, read without running code."""
     try:
-        import torch
+        torch = importlib.import_module("torch")
     except ImportError as error:
         raise InputError(
             f"reading {path} needs PyTorch; pip install torch, or save the state dict with "

@@ -12,7 +12,7 @@ from mlgenn_delays.errors import InputError
 from mlgenn_delays.imports import KINDS
 from mlgenn_delays.imports.state import read_modules
 from tests.imports.test_norse import state as norse_state
-from tests.imports.test_snn_delays import DT, K, SIZES, T, state
+from tests.imports.test_snn_delays import DT, SIZES, K, T, state
 from tests.needs import lack, need
 
 

@@ -155,8 +155,8 @@ def test_what_mlgenn_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         first = Population(SpikeInput(max_spikes=len(times)), 6, name="in")
         hidden = Population(LeakyIntegrateFire(tau_mem=TAU_MEM), 5, name="mid")
         output = Population(LeakyIntegrate(tau_mem=TAU_MEM, readout="max_var"), 3, name="out")
-        delayed = Connection(first, hidden, Dense(Normal(1.2, 1.0), Uniform(0, 9)), Exponential(TAU_SYN),
-                             max_delay_steps=20)  # fmt: skip
+        dense = Dense(Normal(1.2, 1.0), Uniform(0, 9))
+        delayed = Connection(first, hidden, dense, Exponential(TAU_SYN), max_delay_steps=20)
         Connection(hidden, output, Dense(Normal(0.5, 1.0)), Exponential(TAU_SYN))
     compiler = EventPropCompiler(
         example_timesteps=STEPS, losses="sparse_categorical_crossentropy", batch_size=1, dt=DT,

@@ -62,7 +62,10 @@ def plain(given: np.ndarray, found: dict, tau: float, *, spikes: bool = False) -
         if f"{after}.running_mean" in found:
             g, b, m, v = (found[f"{after}.{key}"].astype(float)
                           for key in ("weight", "bias", "running_mean", "running_var"))  # fmt: skip
-            current, after = (current - m) / np.sqrt(v + 1e-5) * g + b, f"model.{int(after[6:]) + 1}"
+            current, after = (
+                (current - m) / np.sqrt(v + 1e-5) * g + b,
+                f"model.{int(after[6:]) + 1}",
+            )
         elif f"{name}.bias" in found:
             current = current + found[f"{name}.bias"]
         if f"{after}.w" in found:
@@ -152,9 +155,7 @@ def test_logits_equal_those_of_dcls(tmp_path: Path) -> None:
             values = neurons(current[0].T.double().numpy(), 2.5, 1e9 if k == 8 else 1.0)
             outputs.append(values)
             x = torch.tensor(values, dtype=torch.float32).T[None]
-    network = import_network(
-        tmp_path / "net.pt", "snn-delays", dt=DT, kernel_size=K, tau_mem=25.0
-    )
+    network = import_network(tmp_path / "net.pt", "snn-delays", dt=DT, kernel_size=K, tau_mem=25.0)
     check(network, given, outputs, "softmax-sum")
 
 
@@ -236,9 +237,7 @@ REFUSED: dict[str, Any] = {
 @pytest.mark.parametrize("words", REFUSED)
 def test_bad_state_dicts_are_named(words: str) -> None:
     with pytest.raises(InputError, match=words):
-        import_network(
-            REFUSED[words](state()), "snn-delays", dt=DT, kernel_size=K, tau_mem=25.0
-        )
+        import_network(REFUSED[words](state()), "snn-delays", dt=DT, kernel_size=K, tau_mem=25.0)
 
 
 @pytest.mark.parametrize(
