@@ -85,7 +85,8 @@ def import_(
     else:
         about = About.numbered(network, steps)
         if labels is not None:
-            about = about.model_copy(update={"labels": tuple(labels.split(","))})
+            named = about.model_copy(update={"labels": tuple(labels.split(","))})
+            about = About.of_json(named.model_dump_json())
         write_bundle(Artifact.of(network, about), path)
     for line in str(network).splitlines():
         say(line)

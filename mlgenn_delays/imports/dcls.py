@@ -87,7 +87,8 @@ class SNNDelays:
     ) -> Layer:  # fmt: skip
         n, tau_mem = len(conv.arrays["weight"]), self.tau_mem
         if tau is not None:
-            tau_mem = dt * (1.0 + float(np.exp(-tau.arrays["w"].ravel()[0])))
+            with np.errstate(over="ignore"):  # a time constant too long is refused
+                tau_mem = dt * (1.0 + float(np.exp(-tau.each("w", 1)[0])))
         if tau_mem is None:
             raise InputError(
                 f"the network has LIFNode after {conv.name}, whose time constant no state dict "

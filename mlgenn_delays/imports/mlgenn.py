@@ -107,15 +107,19 @@ class MlGeNN:
                 f"{', '.join(files)}"
             )
         values = {key: np.array(map_npy(path)).ravel() for key, path in files.items()}
-        pre, post = np.divmod(np.arange(shape[0] * shape[1]), shape[1])
-        if "pre_ind" in values:
-            pre, post = (values[key].astype(np.int64) for key in _SPARSE[1:])
-        if any(len(each) != len(pre) for each in values.values()):
+        sparse = "pre_ind" in values
+        count = len(values["pre_ind"]) if sparse else shape[0] * shape[1]
+        if any(len(each) != count for each in values.values()):
             counts = ", ".join(f"{key} {len(each)}" for key, each in values.items())
             raise InputError(
-                f"{name} must have {len(pre)} values per file for {shape[0]} x {shape[1]} neurons, "
+                f"{name} must have {count} values per file for {shape[0]} x {shape[1]} neurons, "
                 f"got {counts}; give the right sizes"
             )
+        pre, post = (
+            (values[key].astype(np.int64) for key in _SPARSE[1:])
+            if sparse
+            else np.divmod(np.arange(count), shape[1])
+        )
         if not all(np.isfinite(each).all() for each in values.values()):
             raise InputError(f"values of {name} must be finite, got NaN or infinity")
         for each, n in zip((pre, post), shape, strict=True):

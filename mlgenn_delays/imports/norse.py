@@ -58,7 +58,7 @@ class Norse:
             recurrent: list[Pairs] = []
             if module.has(("input_weights", "recurrent_weights")):
                 weight = module.matrix("input_weights", n_pre)
-                recurrent = [Pairs(module.matrix("recurrent_weights", len(weight)))]
+                recurrent = [Pairs(module.matrix("recurrent_weights", len(weight), len(weight)))]
             elif module.has(("weight",), ("bias",)):
                 weight = module.matrix("weight", n_pre)
             else:

@@ -85,11 +85,13 @@ class SnnTorch:
         n = len(weight)
         beta, threshold = (own.each(key, n) for key in _LEAKY)
         beta = np.clip(beta, 0.0, 1.0)  # as snnTorch does
-        reset = int(own.arrays.get("reset_mechanism_val", np.array(SUBTRACT)))
+        reset = SUBTRACT
+        if "reset_mechanism_val" in own.arrays:
+            reset = int(own.each("reset_mechanism_val", 1)[0])
         self._check(own, beta, threshold, reset, voltage=voltage)
         recurrent = []
         if "recurrent.weight" in own.arrays:
-            recurrent = [Pairs(own.matrix("recurrent.weight", n))]
+            recurrent = [Pairs(own.matrix("recurrent.weight", n, n))]
             if "recurrent.bias" in own.arrays:
                 bias = own.each("recurrent.bias", n) + (0.0 if bias is None else bias)
         common: dict[str, Any] = {"pairs": [Pairs(weight)], "bias": bias, "recurrent": recurrent}
@@ -122,6 +124,8 @@ class SnnTorch:
         problem, factor = "", own.arrays.get("graded_spikes_factor", np.ones(1))
         if (factor != 1).any():
             problem = "spikes of height 1, got another graded_spikes_factor"
+        elif reset not in (SUBTRACT, ZERO, NONE):
+            problem = f"reset_mechanism_val 0, 1 or 2, got {reset}"
         elif threshold.min() <= 0:
             problem = f"a threshold > 0, got {threshold.min():g}"
         elif voltage and reset != NONE:

@@ -29,8 +29,8 @@ class Module:
         needed = set(needed)
         return needed <= set(self.arrays) <= needed | set(others)
 
-    def matrix(self, key: str, n_pre: int | None) -> np.ndarray:
-        """Weights (n_post, n_pre), float64."""
+    def matrix(self, key: str, n_pre: int | None, n_post: int | None = None) -> np.ndarray:
+        """Weights (n_post, n_pre), float64; of any number where that is None."""
         weight = self.arrays[key]
         if weight.ndim != 2 or not weight.size:
             raise InputError(
@@ -38,6 +38,11 @@ class Module:
                 "convolutions cannot be imported"
             )
         self.check_width(key, n_pre)
+        if n_post is not None and len(weight) != n_post:
+            raise InputError(
+                f"{self.name}.{key} must give {n_post} values, got {len(weight)}; it must lead "
+                "from a layer to itself"
+            )
         return weight.astype(np.float64)
 
     def check_width(self, key: str, n_pre: int | None) -> None:
@@ -86,8 +91,13 @@ def read_state(source: Path | str | Mapping[str, Any]) -> dict[str, np.ndarray]:
 def _read(path: Path) -> Mapping[str, Any]:
     if not path.is_file():
         raise InputError(f"there is no state dict {path}; save one with torch.save")
-    with path.open("rb") as file:
-        begin = file.read(9)
+    try:
+        with path.open("rb") as file:
+            begin = file.read(9)
+    except OSError as error:
+        raise InputError(
+            f"cannot read {path}: {error.strerror or error}; check the path and its permissions"
+        ) from error
     if begin[8:] != b"{":  # as every safetensors file has it
         return _unpickled(path)
     with as_damaged(path, _REMEDY):
@@ -128,7 +138,10 @@ def _array(key: str, value: Any) -> np.ndarray:
     if hasattr(value, "detach"):  # a tensor; NumPy has no bfloat16
         value = value.detach().cpu()
         value = (value.double() if value.is_floating_point() else value).numpy()
-    array = np.asarray(value)
+    try:
+        array = np.asarray(value)
+    except (TypeError, ValueError):  # of lists of different lengths
+        array = np.array(None)
     if array.dtype.kind not in "biuf":
         raise InputError(
             f"{key} of a state dict must be numbers, got {type(value).__name__}; give "

@@ -48,6 +48,12 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         read_modules(tmp_path / "some.pt")
 
 
+@pytest.mark.parametrize("wrong", [[[1], [1, 2]], {"a": 1}, None, "text"])
+def test_what_is_no_array(wrong: object) -> None:
+    with pytest.raises(InputError, match="0.weight of a state dict must be numbers, got "):
+        read_modules({"0.weight": wrong})
+
+
 def test_what_torch_saves(tmp_path: Path) -> None:
     need("torch")
     import torch

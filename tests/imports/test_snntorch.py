@@ -194,6 +194,15 @@ REFUSED: dict[str, tuple[dict, dict]] = {
     "'lif0' must have beta > 0 where the next step subtracts": (
         changed(lif0__beta=0.0, lif0__reset_mechanism_val=np.array(0)), {}
     ),
+    "lif0.recurrent.weight must give 8 values, got 7": (
+        changed(lif0__recurrent__weight=np.ones((7, 8))), {"reset_delay": False}
+    ),
+    "'lif1' must have reset_mechanism_val 0, 1 or 2, got 7": (
+        changed(lif1__reset_mechanism_val=np.array(7)), {}
+    ),
+    "lif1.reset_mechanism_val must have 1 or 1 values": (
+        changed(lif1__reset_mechanism_val=np.ones(2)), {}
+    ),
     "lif0.alpha and beta must be in .0, 1.": (
         changed(lif0__alpha=1.0), {"reset_delay": False}
     ),

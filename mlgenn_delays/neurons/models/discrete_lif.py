@@ -14,9 +14,9 @@ class DiscreteLIF(SpikingNeuron):
     """n leaky integrate-and-fire neurons as an Euler step that takes currents as they are.
 
     SpikingJelly's `LIFNode` with ``decay_input=False`` (so the neuron of SNN-delays), and
-    snnTorch's `Leaky` of beta = 1 - dt / tau_mem. Where V is reset by subtraction, keep is 1 and drop is the
-    threshold, or v_thresh / beta if V decays before its reset, as in `Leaky` by default. Unlike
-    `EulerLIF` it loses nothing of what arrives. Synapses onto it must be `Delta`.
+    snnTorch's `Leaky` of beta = 1 - dt / tau_mem. Where V is reset by subtraction, keep is 1 and
+    drop the threshold, or v_thresh / beta if V decays before its reset, as in `Leaky` by default.
+    Unlike `EulerLIF` it loses nothing of what arrives. Synapses onto it must be `Delta`.
 
     Example:
         >>> from mlgenn_delays import DiscreteLIF
