@@ -201,7 +201,7 @@ NEURONS: dict[str, tuple[Any, float]] = {
         lambda n: AdaptiveLIF(n, tau_mem=15.0, tau_adapt=30.0, adapt_v=0.3, adapt_spike=0.2), 2.0
     ),
     "CubaLIF": (lambda n: CubaLIF(n, tau_mem=15.0), 1.6 / 5.0),
-    "DiscreteLIF": (lambda n: DiscreteLIF(n, tau_mem=15.0, keep=0.5, drop=0.6), 1.6 / 15.0),
+    "DiscreteLIF": (lambda n: DiscreteLIF(n, tau_mem=8.0, keep=0.5, drop=0.6), 1.6 / 8.0),
     "TwoCompartmentLIF": (lambda n: TwoCompartmentLIF(n, beta_1=-0.4, beta_2=0.3), 0.25),
     "BalancedResonator": (lambda n: BalancedResonator(n, omega=0.2, tau_mem=5.0), 6.0),
 }  # fmt: skip
