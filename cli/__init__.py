@@ -1,6 +1,7 @@
 """The command line: `delaysnn`. Commands are imported when they are called."""
 
 from functools import partial
+from keyword import iskeyword
 from typing import Any
 
 import click
@@ -9,7 +10,8 @@ from mlgenn_delays import __version__
 
 from .console import CommandGroup, leave, leave_with_one_line
 
-# Command -> what --help says of it; each is the function of that name in the module of that name.
+# Command -> what --help says of it; each is the function of that name in the module of that name
+# (with _ behind a word of Python's).
 COMMANDS = {
     "train": "Train a recipe, or resume a run.",
     "sweep": "Train a recipe over a grid of settings and seeds.",
@@ -17,6 +19,7 @@ COMMANDS = {
     "evaluate": "Measure a trained run on a split of the data.",
     "analyse": "Analyse a run: receptive fields, clustering, synapse lifetimes.",
     "report": "Make one HTML page of runs: curves, analysis, examples, settings.",
+    "import": "Import a network that another tool trained, to run or train on.",
     "export": "Export a trained run to a single file, GeNN code, C or NIR.",
     "infer": "Classify recordings, arrays or events with a trained model.",
     "data": "Download data sets, and check them.",
@@ -42,7 +45,8 @@ class Commands(CommandGroup):
             return None
         from importlib import import_module
 
-        command: click.Command = getattr(import_module(f".{cmd_name}", __name__), cmd_name)
+        name = f"{cmd_name}_" if iskeyword(cmd_name) else cmd_name
+        command: click.Command = getattr(import_module(f".{name}", __name__), name)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

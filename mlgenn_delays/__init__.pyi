@@ -12,6 +12,7 @@ from mlgenn_delays.engines.compile import compile_network as compile_network
 from mlgenn_delays.export.model import Model as Model
 from mlgenn_delays.export.model import Prediction as Prediction
 from mlgenn_delays.export.model import load as load
+from mlgenn_delays.imports import import_network as import_network
 from mlgenn_delays.learning import Adam as Adam
 from mlgenn_delays.learning import Atan as Atan
 from mlgenn_delays.learning import Boxcar as Boxcar
@@ -49,6 +50,7 @@ from mlgenn_delays.neurons.declare import neuron as neuron
 from mlgenn_delays.neurons.models.adaptive_lif import AdaptiveLIF as AdaptiveLIF
 from mlgenn_delays.neurons.models.balanced_resonator import BalancedResonator as BalancedResonator
 from mlgenn_delays.neurons.models.cuba_lif import CubaLIF as CubaLIF
+from mlgenn_delays.neurons.models.discrete_lif import DiscreteLIF as DiscreteLIF
 from mlgenn_delays.neurons.models.two_compartment_lif import TwoCompartmentLIF as TwoCompartmentLIF
 from mlgenn_delays.rewiring import SET as SET
 from mlgenn_delays.rewiring import DeepR as DeepR

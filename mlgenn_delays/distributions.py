@@ -86,6 +86,8 @@ DISTRIBUTIONS: dict[str, type[Distribution]] = {
     "uniform": Uniform, "normal": Normal, "gamma": Gamma,
 }  # fmt: skip
 
+_SAME = 1e-6  # relative: values of neurons that are one
+
 
 class PerNeuron:
     """Values of a parameter that differ between the n neurons of a population; (n,) float32.
@@ -114,6 +116,13 @@ class PerNeuron:
 
     def __repr__(self) -> str:
         return f"{len(self)} values in {self.array.min():g}..{self.array.max():g}"
+
+
+def few(values: np.ndarray) -> Any:
+    """Values of neurons (n,) as a parameter: one number, where they are one."""
+    low, high = float(values.min()), float(values.max())
+    same = high - low <= _SAME * max(abs(low), abs(high))
+    return float(values[0]) if same else PerNeuron(values)
 
 
 class Varying:

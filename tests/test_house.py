@@ -42,6 +42,7 @@ BELOW = {
     "analysis": {"network", "data", "engines", "recipe", "runs", "training"},
     "sweep": {"data", "engines", "recipe", "runs", "training"},
     "export": {"network", "learning", "data", "engines", "recipe", "runs", "training"},
+    "imports": {"network", "export"},
     "report": {"network", "learning", "data", "engines", "recipe", "runs", "training", "analysis"},
 }
 

@@ -32,6 +32,7 @@ from mlgenn_delays.network.delays import delay_steps
 from mlgenn_delays.network.storage import REMEDY, describe, rebuild, tensors_of
 from mlgenn_delays.recipe import load_data
 from mlgenn_delays.runs.run import Run, Task
+from mlgenn_delays.settings import Count, check
 from mlgenn_delays.tensors import FileFormat
 from mlgenn_delays.untrusted import parse_json
 
@@ -105,6 +106,12 @@ class About(_Brief):
         except InputError as error:
             raise ValueError(f"data: {error}") from error
         return self
+
+    @staticmethod
+    def numbered(network: Network, n_steps: int) -> "About":
+        """Of a network of which no more is known: its classes are called 0, 1, ..."""
+        check("n_steps", n_steps, Count)
+        return About(n_steps=n_steps, labels=tuple(map(str, range(network.output().n))))
 
     @cached_property
     def options(self) -> Any:

@@ -103,11 +103,16 @@ class ExportOptions:
                     f"--{name} must come with --format {form}, got --format {self.form}; "
                     f"leave --{name} out"
                 )
-        taken = os.path.lexists(self.path)
-        if taken and self.path.is_dir() and self.form in ("genn", "c"):
-            taken = any(self.path.iterdir())
-        if taken:
-            raise InputError(f"--out must be new, got {self.path}, which exists; remove it first")
+        check_new(self.path, folder=self.form in ("genn", "c"))
+
+
+def check_new(path: Path, *, folder: bool = False) -> None:
+    """Reject a path to write to that is taken, but by an empty folder where one is to be made."""
+    taken = os.path.lexists(path)
+    if taken and path.is_dir() and folder:
+        taken = any(path.iterdir())
+    if taken:
+        raise InputError(f"--out must be new, got {path}, which exists; remove it first")
 
 
 Wanted = ExportOptions  # its name in version 0.1.0
@@ -179,10 +184,7 @@ def export_model(source: Path, wanted: ExportOptions, data: str | None = None) -
             "its functions give logits and a class, no voltages; take --format genn for C++ code, "
             "or bundle to run it with delaysnn infer"
         )
-    try:  # before there is work to lose
-        check_writable(wanted.path.parent)
-    except OSError as error:
-        raise _unwritable(wanted.path, error) from error
+    check_place(wanted.path)
     notes: list[str] = []
     if wanted.form == "bundle":
         write_bundle(artifact, wanted.path)
@@ -240,6 +242,14 @@ def _write_c(
     with _folder(wanted.path) as folder:
         made = write_c(artifact, folder, quantised=quantised)
     return artifact, [*notes, *made.lines()]
+
+
+def check_place(path: Path) -> None:
+    """Reject a path where nothing can be written, before there is work to lose."""
+    try:
+        check_writable(path.parent)
+    except OSError as error:
+        raise _unwritable(path, error) from error
 
 
 def _unwritable(path: Path, error: OSError) -> DelaysnnError:

@@ -90,6 +90,44 @@ def foreign(path: Path) -> None:
     nir.write(path, nir.NIRGraph(nodes, list(zip(names, names[1:], strict=False))))
 
 
+def snn_delays(path: Path) -> None:
+    """Write a state dict of SNN-delays, smaller than those of its authors."""
+    from safetensors.numpy import save_file
+
+    rng, found = np.random.default_rng(0), {}
+    for place, n_pre, n in ((0, 14, 8), (4, 8, 8), (8, 8, 4)):
+        name, shape = f"model.{place}", (n, n_pre, 1)
+        found[f"{name}.weight"] = rng.normal(0.1, 0.3, shape)
+        found[f"{name}.P"] = rng.uniform(-12, 12, (1, *shape))
+        found[f"{name}.SIG"] = np.full((1, *shape), 0.23)
+        if place < 8:
+            norm = zip(("weight", "bias", "running_mean", "running_var"), (1, 0, 0, 1), strict=True)
+            found |= {f"model.{place + 1}.{key}": np.full(n, value) for key, value in norm}
+    save_file({key: value.astype(np.float32) for key, value in found.items()}, path)
+
+
+def linear_state(path: Path) -> None:
+    """Write a state dict of two linear layers, and of snnTorch's neurons after them."""
+    from safetensors.numpy import save_file
+
+    rng, found = np.random.default_rng(0), {}
+    for place, n_pre, n in ((0, 9, 8), (2, 8, 6)):
+        found[f"{place}.weight"] = rng.normal(0.1, 0.3, (n, n_pre))
+        found[f"{place}.bias"] = rng.normal(0.0, 0.05, n)
+        if path.stem == "leaky":
+            found |= {f"{place + 1}.beta": np.array(0.9), f"{place + 1}.threshold": np.array(1.0)}
+    save_file({key: value.astype(np.float32) for key, value in found.items()}, path)
+
+
+def mlgenn(path: Path) -> None:
+    """Write a checkpoint of mlGeNN's, of epoch 4."""
+    rng = np.random.default_rng(0)
+    path.mkdir()
+    np.save(path / "4-Conn_Pop0_Pop1-g.npy", rng.normal(1.0, 1.0, 30).astype(np.float32))
+    np.save(path / "4-Conn_Pop0_Pop1-d.npy", rng.uniform(0.0, 9.0, 30).astype(np.float32))
+    np.save(path / "4-Conn_Pop1_Pop2-g.npy", rng.normal(1.0, 1.0, 15).astype(np.float32))
+
+
 # Files and folders that a page speaks of and no command of it has made.
 FILES: dict[str, Callable[[Path], None]] = {
     "speech.wav": sound,
@@ -102,6 +140,10 @@ FILES: dict[str, Callable[[Path], None]] = {
     "images.npy": images,
     "frames.txt": frames,
     "theirs.nir": foreign,
+    "theirs.safetensors": snn_delays,
+    "leaky.safetensors": linear_state,
+    "norse.safetensors": linear_state,
+    "checkpoints": mlgenn,
     "data.npz": lambda path: shutil.move(npz(path.parent / "made"), path),
 }
 

@@ -23,6 +23,7 @@ from mlgenn_delays.network import (
 from mlgenn_delays.neurons.models.adaptive_lif import AdaptiveLIF
 from mlgenn_delays.neurons.models.balanced_resonator import BalancedResonator
 from mlgenn_delays.neurons.models.cuba_lif import CubaLIF
+from mlgenn_delays.neurons.models.discrete_lif import DiscreteLIF
 from mlgenn_delays.neurons.models.two_compartment_lif import TwoCompartmentLIF
 
 RATE = 0.06  # input spikes a channel and step
@@ -200,6 +201,7 @@ NEURONS: dict[str, tuple[Any, float]] = {
         lambda n: AdaptiveLIF(n, tau_mem=15.0, tau_adapt=30.0, adapt_v=0.3, adapt_spike=0.2), 2.0
     ),
     "CubaLIF": (lambda n: CubaLIF(n, tau_mem=15.0), 1.6 / 5.0),
+    "DiscreteLIF": (lambda n: DiscreteLIF(n, tau_mem=8.0, keep=0.5, drop=0.6), 1.6 / 8.0),
     "TwoCompartmentLIF": (lambda n: TwoCompartmentLIF(n, beta_1=-0.4, beta_2=0.3), 0.25),
     "BalancedResonator": (lambda n: BalancedResonator(n, omega=0.2, tau_mem=5.0), 6.0),
 }  # fmt: skip

@@ -9,9 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from mlgenn_delays.distributions import PerNeuron
+from mlgenn_delays.distributions import few
 from mlgenn_delays.errors import InputError
-from mlgenn_delays.export.artifact import About, Artifact
 from mlgenn_delays.export.nir.graph import (
     NEURONS,
     PASS,
@@ -35,27 +34,14 @@ _SAME = 1e-6  # relative: time constants that are one
 class Reading:
     """What a file of another tool does not tell; see `read_nir`."""
 
-    dt: float | None
-    n_steps: int | None
+    dt: float
     euler: bool
     readout: str
 
-    def given(self) -> tuple[float, int]:
-        """The length of a step [ms] and the number of steps."""
-        if self.dt is None or self.n_steps is None:
-            raise InputError(
-                "a NIR file of another tool must come with dt [ms] and n_steps; give both to "
-                "read_nir"
-            )
-        if not isinstance(self.n_steps, int) or self.n_steps < 1:
-            raise InputError(f"n_steps must be a whole number >= 1, got {self.n_steps!r}")
-        return self.dt, self.n_steps
 
-
-def foreign(graph: Graph, reading: Reading) -> Artifact:
+def foreign(graph: Graph, reading: Reading) -> Network:
     """The network of a graph; see `read_nir`."""
-    dt, n_steps = reading.given()
-    network = Network(dt=dt)
+    network = Network(dt=reading.dt)
     tracer = Tracer(graph, _sizes(graph))
     branches = tracer.run()
     _check_nodes(graph, tracer)
@@ -68,8 +54,7 @@ def foreign(graph: Graph, reading: Reading) -> Artifact:
     for branch in branches:
         maker.connect(branch)
     _count_spikes(network, tracer.outputs[0])
-    labels = tuple(str(k) for k in range(network.output().n))
-    return Artifact.of(network, About(n_steps=n_steps, labels=labels))
+    return network
 
 
 def _check_nodes(graph: Graph, tracer: Tracer) -> None:
@@ -116,13 +101,6 @@ def _rows(graph: Graph, before: dict[str, list[str]], name: str) -> int:
     return 1
 
 
-def _few(values: np.ndarray) -> Any:
-    """Values of neurons as a parameter: one number, if it is one."""
-    low, high = float(values.min()), float(values.max())
-    same = high - low <= _SAME * max(abs(low), abs(high))
-    return float(values[0]) if same else PerNeuron(values)
-
-
 class _Maker:
     """Makes populations and projections of nodes and branches."""
 
@@ -138,7 +116,7 @@ class _Maker:
         tau = self.graph.nodes[name].values[key] * SECOND
         dt = self.network.dt
         if not self.reading.euler:
-            return _few(tau)
+            return few(tau)
         if (tau < dt * (1 - _SAME)).any():
             raise InputError(
                 f"{key} of node {name!r} must be >= dt ({dt:g} ms), got {tau.min():g} ms"
@@ -146,7 +124,7 @@ class _Maker:
         # With tau = dt nothing is left after a step: as with a very short time constant.
         least = np.maximum(tau, dt * (1 + _SAME))
         ours = np.where(tau > dt * (1 + _SAME), -dt / np.log1p(-dt / least), dt / 200)
-        return _few(np.where(tau > LONGEST, tau, ours))
+        return few(np.where(tau > LONGEST, tau, ours))
 
     def neurons(self, name: str) -> None:
         node, n = self.graph.nodes[name], self.sizes[name]
@@ -158,7 +136,7 @@ class _Maker:
             return
         if values["v_reset"].any():
             raise InputError(f"v_reset of node {name!r} must be 0")
-        threshold = _few(values["v_threshold"])
+        threshold = few(values["v_threshold"])
         if self._has_current(name):
             tau_syn = self.tau(name, "tau_syn")
             self.network.add(name, CubaLIF(n, tau, threshold, tau_syn), bias=bias)

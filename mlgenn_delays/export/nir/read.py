@@ -49,16 +49,15 @@ def read_nir(
             nodes or parameters that no network here has; the text names them.
     """
     path = Path(path)
-    if not path.is_file():
-        raise InputError(f"there is no NIR file {path}; make one with delaysnn export")
-    tree = read_hdf5(path, only=("version", "node"))
-    with as_damaged(path, REMEDY):
-        top = tree.get("node")
-        metadata = top.get("metadata", {}) if isinstance(top, dict) else {}
-        own = metadata.get("format") == FORMAT
-    if not own:
-        reading = Reading(dt, n_steps, euler, readout)
-        return _foreign(path, tree, reading)
+    tree, metadata = _tree(path)
+    if metadata is None:
+        if dt is None or n_steps is None:
+            raise InputError(
+                f"{path} is of another tool, and must come with dt [ms] and n_steps; give both to "
+                "read_nir, or take delaysnn import --from nir"
+            )
+        network = _foreign(path, tree, Reading(dt, euler, readout))
+        return Artifact.of(network, About.numbered(network, n_steps))
     version = metadata.get("version")
     if version != VERSION:
         raise InputError(
@@ -69,12 +68,37 @@ def read_nir(
         return _own(graph_of(tree))
 
 
+def read_network(
+    path: Path | str, *, dt: float, euler: bool = False, readout: str = "mean"
+) -> Network:
+    """The network of a NIR file of another tool, with all of its neurons; see `read_nir`."""
+    path = Path(path)
+    tree, metadata = _tree(path)
+    if metadata is not None:
+        raise InputError(
+            f"{path} must be of another tool, got one that delaysnn wrote; it need not be "
+            "imported: export it, or load it"
+        )
+    return _foreign(path, tree, Reading(dt, euler, readout))
+
+
+def _tree(path: Path) -> tuple[dict[str, Any], dict[str, Any] | None]:
+    """What a file has, and the metadata of `write_nir`, None of another tool."""
+    if not path.is_file():
+        raise InputError(f"there is no NIR file {path}; make one with delaysnn export")
+    tree = read_hdf5(path, only=("version", "node"))
+    with as_damaged(path, REMEDY):
+        top = tree.get("node")
+        metadata = top.get("metadata", {}) if isinstance(top, dict) else {}
+        return tree, metadata if metadata.get("format") == FORMAT else None
+
+
 def _quiet() -> np.errstate:
     """Too large numbers are rejected later, so NumPy need not warn of them."""
     return np.errstate(over="ignore", invalid="ignore", divide="ignore")
 
 
-def _foreign(path: Path, tree: dict[str, Any], reading: Reading) -> Artifact:
+def _foreign(path: Path, tree: dict[str, Any], reading: Reading) -> Network:
     with as_damaged(path, REMEDY), _quiet():
         try:
             return foreign(graph_of(tree), reading)

@@ -64,11 +64,12 @@ def test_the_graph_alone_gives_the_same_spikes(k: int, euler: bool, tmp_path: Pa
 
 def test_settings_that_are_missing_or_cannot_be(tmp_path: Path) -> None:
     path = stranger(helpers.write(CASES[0], tmp_path / "net.nir"))
+    for given in ({}, {"dt": 1.0}, {"n_steps": 10}):
+        with pytest.raises(InputError, match="net.nir is of another tool.* dt .ms. and n_steps"):
+            read_nir(path, **given)
+    with pytest.raises(InputError, match="n_steps must be a whole number >= 1, got 0"):
+        read_nir(path, dt=1.0, n_steps=0)
     for given, words in (
-        ({}, "with dt .ms. and n_steps"),
-        ({"dt": 1.0}, "with dt .ms. and n_steps"),
-        ({"n_steps": 10}, "with dt .ms. and n_steps"),
-        ({"dt": 1.0, "n_steps": 0}, "n_steps must be a whole number >= 1, got 0"),
         ({"dt": -1.0, "n_steps": 10}, "Network.dt must be a number"),
         ({"dt": 1.0, "n_steps": 10, "readout": "best"}, "LeakyIntegrator.readout must be one of"),
     ):
