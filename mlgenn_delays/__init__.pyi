@@ -57,8 +57,13 @@ from mlgenn_delays.settings import Number as Number
 from mlgenn_delays.settings import Positive as Positive
 from mlgenn_delays.settings import PositiveTime as PositiveTime
 from mlgenn_delays.settings import Time as Time
+from mlgenn_delays.training import Callback as Callback
+from mlgenn_delays.training import CSVLogger as CSVLogger
+from mlgenn_delays.training import EarlyStopping as EarlyStopping
 from mlgenn_delays.training import RunDirectory as RunDirectory
+from mlgenn_delays.training import TensorBoardLogger as TensorBoardLogger
 from mlgenn_delays.training import Trainer as Trainer
+from mlgenn_delays.training import WandbLogger as WandbLogger
 from mlgenn_delays.training import initialise_weights as initialise_weights
 
 __version__: str
