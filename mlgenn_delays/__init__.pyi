@@ -1,5 +1,9 @@
 """The public names of the package; `mlgenn_delays.lazy` reads from here where they come from."""
 
+from mlgenn_delays.analysis.plots import plot_history as plot_history
+from mlgenn_delays.analysis.plots import plot_raster as plot_raster
+from mlgenn_delays.analysis.plots import plot_receptive_field as plot_receptive_field
+from mlgenn_delays.analysis.plots import plot_voltages as plot_voltages
 from mlgenn_delays.data import Augment as Augment
 from mlgenn_delays.data import load_dataset as load_dataset
 from mlgenn_delays.data.types import CurrentData as CurrentData

@@ -26,7 +26,7 @@ class NotebookBars(Progress):
 
     def __init__(self, *columns: ProgressColumn) -> None:
         super().__init__(*columns, auto_refresh=False, console=_console())
-        self.print = self._line  # which rich sets to its console's
+        self.print = self._line  # type: ignore[assignment]  # rich sets it to its console's
         self._lines: list[str] = []
         self._outputs: dict[str, Any] = {}
         self._renewed = time.monotonic() + _QUIET - _REFRESH
