@@ -25,7 +25,7 @@ setup(
         "": ["py.typed", "*.pyi"],
         "mlgenn_delays.data.download": ["*.sha256"],
         "mlgenn_delays.export.genn": ["templates/*"],
-        "mlgenn_delays.models": ["*.toml"],
+        "mlgenn_delays.models": ["*.toml", "*.safetensors"],
         "mlgenn_delays.report": ["templates/*"],
     },
 )

@@ -73,8 +73,9 @@ def infer(
     Of a network whose output is a series, the series are written with --out or --json: `series`
     (N, K, steps), `names` (N,), `outputs` (K,) and `dt` [ms].
 
-    MODEL is a bundle, a NIR file, a folder of a GeNN export, or a run. INPUT is a WAV, .npy, .npz
-    or event .h5 file, or a folder of them. --json --stream prints one line per prediction.
+    MODEL is a bundle, a NIR file, a folder of a GeNN export, a run, or a network that comes with
+    the package: digits-demo, fsdd-demo, words-demo. INPUT is a WAV, .npy, .npz or event .h5 file,
+    or a folder of them. --json --stream prints one line per prediction.
     """
     from mlgenn_delays.errors import InputError
     from mlgenn_delays.export.model import load

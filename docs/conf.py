@@ -54,6 +54,7 @@ bibtex_reference_style = "author_year"
 
 # Docstrings name things of the package in single backquotes.
 default_role = "py:obj"
+smartquotes_action = "qe"  # quotes and ellipses; dashes stay, for they begin options
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"
 autodoc_default_options = {"members": True}
@@ -75,6 +76,11 @@ html_show_sphinx = False
 def _as_restructured_text(app, what, name, obj, options, lines):
     """Escape what a docstring means as it stands: |x| is a magnitude."""
     lines[:] = [re.sub(r"\|(?=\w)", r"\\|", line) for line in lines]
+    if what == "property":  # napoleon takes what stands before a colon for its type
+        types = [line for line in lines if line.startswith(":type: ")]
+        lines[:] = [line for line in lines if line not in types]
+        for before in types:
+            lines[0] = f"{before.removeprefix(':type: ')}: {lines[0]}"
 
 
 def _spread(app, env, docnames):

@@ -1,1 +1,1 @@
-"""The recipes that come with the package: one TOML file a network and task."""
+"""What comes with the package: recipes, a TOML file each, and trained networks, a bundle each."""

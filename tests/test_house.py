@@ -88,7 +88,15 @@ def test_the_wheel_has_every_source_and_recipe(wheel):
     expected = {
         f"{package}/{file.relative_to(ROOT / folder).as_posix()}"
         for folder, package in FOLDERS.items()
-        for kind in ("*.py", "*.pyi", "*.toml", "*.sha256", "py.typed", "templates/*")
+        for kind in (
+            "*.py",
+            "*.pyi",
+            "*.toml",
+            "*.safetensors",
+            "*.sha256",
+            "py.typed",
+            "templates/*",
+        )
         for file in (ROOT / folder).rglob(kind)
     }
     packed = {name for name in wheel.namelist() if ".dist-info/" not in name}

@@ -19,6 +19,7 @@ from mlgenn_delays.export.artifact import (
     artifact_of_run,
     write_bundle,
 )
+from mlgenn_delays.export.demos import demo_or_path
 from mlgenn_delays.export.model import AT_ONCE, CPURunner, read_artifact
 from mlgenn_delays.files import check_writable, open_folder_atomic
 from mlgenn_delays.runs.files import FULL
@@ -142,7 +143,8 @@ class Exported:
 
 
 def artifact_of(path: Path, checkpoint: str | None = None, data: str | None = None) -> Artifact:
-    """The network of a run, a bundle or a NIR file; InputError if it is none of these."""
+    """The network of a run, a bundle, a NIR file or a demo; InputError if it is none of these."""
+    path = demo_or_path(path)
     if path.is_file():
         if checkpoint is not None:
             raise InputError(

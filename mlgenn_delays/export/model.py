@@ -18,6 +18,7 @@ from mlgenn_delays.export.artifact import (
     artifact_of_run,
     read_bundle,
 )
+from mlgenn_delays.export.demos import demo_names, demo_or_path
 from mlgenn_delays.export.inputs import Item, ItemKind, Reader
 from mlgenn_delays.runs.files import RECIPE, instead_of
 
@@ -284,7 +285,8 @@ def load(path: Path | str, *, threads: int | None = None) -> Model:
     """Load a model for inference.
 
     Arguments:
-        path: A bundle, a NIR file, a folder of a GeNN export, or a run directory.
+        path: A bundle, a NIR file, a folder of a GeNN export, a run directory, or the name of a
+            network that comes with the package: ``digits-demo``, ``fsdd-demo``, ``words-demo``.
         threads: Threads of the CPU engine, all cores if None.
 
     Raises:
@@ -306,7 +308,7 @@ def load(path: Path | str, *, threads: int | None = None) -> Model:
         ...     load(f"{folder}/model.safetensors").labels
         ('left', 'right')
     """
-    return Model(_runner(Path(path), threads))
+    return Model(_runner(demo_or_path(Path(path)), threads))
 
 
 def read_artifact(path: Path) -> Artifact:
@@ -333,7 +335,10 @@ def read_artifact(path: Path) -> Artifact:
 
 def _runner(path: Path, threads: int | None) -> Runner:
     if not path.exists():
-        raise InputError(f"there is no model {path}; make one with delaysnn export RUN --out PATH")
+        raise InputError(
+            f"there is no model {path}; make one with delaysnn export RUN --out PATH, or take one "
+            f"that comes with the package: {', '.join(demo_names())}"
+        )
     if not path.is_dir():
         return CPURunner(read_artifact(path), threads)
     if (path / "manifest.json").is_file():

@@ -55,6 +55,11 @@ class RunContent:
     analysis: Sequence[Picture] = ()
     notes: list[str] = field(default_factory=list)  # what a reader should know of this section
 
+    def examples(self, split: str) -> int:
+        """How many examples of a split the training had; 0 if that is not known."""
+        known = (self.environment.get("task") or {}).get("examples") or {}
+        return int(known.get(split) or 0)
+
 
 class DataOnce:
     """Data of several runs, of which those that follow each other may be the same."""

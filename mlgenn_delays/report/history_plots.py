@@ -8,6 +8,7 @@ from mlgenn_delays.analysis.history_axes import (
     GROWN,
     SILENT,
     SPIKES,
+    by_epoch,
     called,
     chance,
     draw_grown,
@@ -18,8 +19,10 @@ from mlgenn_delays.analysis.history_axes import (
     populations,
     values,
 )
-from mlgenn_delays.analysis.style import Picture, look, panels
+from mlgenn_delays.analysis.style import SERIES, Picture, look, panels
 from mlgenn_delays.engines.metrics import ACCURACY
+from mlgenn_delays.recipe import Recipe, build_rule
+from mlgenn_delays.recipe.left_to_data import batches_of
 from mlgenn_delays.runs.history import History
 
 if TYPE_CHECKING:
@@ -50,6 +53,41 @@ def history_pictures(
     found = [_loss(history, loss), _score(history, n_classes), _spikes(history)]
     found += [picture for picture in (_silent(history, sizes), _grown(history)) if picture]
     return found
+
+
+def rate_pictures(recipe: Recipe, examples: int, epochs: int) -> list[Picture]:
+    """Draw the learning rates, at the beginning of each epoch, as far as they are known.
+
+    Arguments:
+        recipe: What was trained.
+        examples: Training examples; 0 if not known.
+        epochs: Epochs that were trained.
+    """
+    rule = build_rule(recipe)
+    optimisers = {"weights": rule.weights, "delays (steps)": rule.delays}
+    learned = {name: adam for name, adam in optimisers.items() if adam is not None}
+    if not examples or not learned:
+        return []
+    batches = batches_of(examples, recipe.learning.batch_size)
+    total = batches * max(epochs, recipe.learning.epochs)
+    with one_panel() as (figure, axes):
+        for colour, (name, adam) in zip(SERIES, learned.items(), strict=False):
+            factors = [adam.schedule.factor(batches * epoch, total) for epoch in range(epochs)]
+            rates = [adam.learning_rate * factor for factor in factors]
+            axes.plot(
+                range(1, epochs + 1),
+                rates,
+                color=colour,
+                label=name,
+                marker="." if epochs < 4 else None,
+            )
+        axes.set_yscale("log")
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.set_ylabel("learning rate")
+        axes.legend(loc="best")
+        by_epoch(axes, epochs)
+    caption = "Learning rate of Adam at the beginning of each epoch; of delays, in steps."
+    return [Picture("learning-rate", "Learning rate", caption, figure)]
 
 
 def _loss(history: History, loss: str) -> Picture:

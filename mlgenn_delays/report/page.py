@@ -14,10 +14,11 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from mlgenn_delays import __version__
+from mlgenn_delays.analysis.figures.fields import plain
 from mlgenn_delays.analysis.style import Picture, look
 from mlgenn_delays.report.comparison_plots import MOST_GROUPS, comparison_pictures, how_seeds
 from mlgenn_delays.report.gather import RunContent
-from mlgenn_delays.report.history_plots import history_pictures
+from mlgenn_delays.report.history_plots import history_pictures, rate_pictures
 from mlgenn_delays.report.prediction_plots import (
     certainty_picture,
     class_picture,
@@ -55,6 +56,7 @@ class Image:
     """A figure of a page."""
 
     uri: str  # the image itself
+    file: str  # its name when it is saved
     alt: str  # what it is of, for those who do not see it
     title: str
     caption: str
@@ -74,6 +76,7 @@ def embed(picture: Picture, of: str, mark: str = "") -> Image:
         kind, content = "png", _png(picture)
     return Image(
         f"data:image/{kind};base64,{b64encode(content).decode()}",
+        f"{plain(of)}-{picture.name}.{kind[:3]}",
         f"{picture.title}, {of}",
         picture.title,
         picture.caption,
@@ -202,6 +205,7 @@ def run_context(run: RunContent, anchor: str) -> dict[str, Any]:
     """What the template needs of a run."""
     sizes = {population.name: population.n for population in run.network.populations.values()}
     learning = history_pictures(run.history, run.network.output().n, sizes, run.recipe.loss.kind)
+    learning += rate_pictures(run.recipe, run.examples("train"), len(run.history))
     metric = run.history.metric
     scores = ", ".join(f"{split} {metric.text(value)}" for split, value in run.scores.items())
     return {

@@ -21,13 +21,12 @@ from mlgenn_delays.report.predictions import Example, Predictions, softmax
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_NUMBERED = 20  # classes up to which each cell of the matrix has its number
-_MOST_NAMES = 40  # classes up to which each has its name
+_MOST_NAMES = 40  # classes up to which each has its name, and each cell of the matrix its number
 
 
 def confusion_side(n_classes: int) -> float:
     """Width of a confusion matrix that can be read [inches]."""
-    return float(np.clip(1.4 + 0.3 * n_classes, 3.6, 7.0))
+    return float(np.clip(1.4 + 0.3 * min(n_classes, _MOST_NAMES), 3.6, 11.5))
 
 
 def draw_confusion(axes: "Axes", counts: np.ndarray, labels: Sequence[str]) -> None:
@@ -35,7 +34,7 @@ def draw_confusion(axes: "Axes", counts: np.ndarray, labels: Sequence[str]) -> N
     k = len(counts)
     share = counts / np.maximum(1, counts.sum(1, keepdims=True))
     axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
-    if k <= _NUMBERED:
+    if k <= _MOST_NAMES:
         for row, column in zip(*np.nonzero(counts), strict=True):
             axes.text(
                 column, row, counts[row, column], ha="center", va="center",

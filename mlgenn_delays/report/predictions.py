@@ -53,6 +53,8 @@ class Predictions:
     evaluation: Evaluation
     labels: tuple[str, ...]  # of the classes
     sizes: dict[str, int]  # number of neurons, by population
+    # What synapses get per example, by population: spikes, or a current per neuron and step.
+    events: dict[str, float]
     correct: tuple[Example, ...]  # a few typical ones
     # The most certain ones; without any, the least certain of the correct ones.
     wrong: tuple[Example, ...]
@@ -88,7 +90,8 @@ def predict(
         learns=False,
     )  # fmt: skip
     data, size = splits[split], recipe.learning.batch_size
-    evaluation = compiled.evaluate(_in_order(data, size))
+    fed = _Fed()
+    evaluation = compiled.evaluate(fed.counted(_in_order(data, size)))
     scores = {split: evaluation.score}
     test = splits.get("test")
     if split != "test" and test is not None and len(test):
@@ -102,10 +105,27 @@ def predict(
         evaluation,
         tuple(map(printable, data.label_names)),
         {population.name: population.n for population in network.populations.values()},
+        {network.input().name: fed.events / evaluation.n}
+        | {
+            population.name: evaluation.spikes[population.name] * population.n
+            for population in network.spiking()
+        },
         _look_into(compiled, data, correct, loss),
         _look_into(compiled, data, wrong, loss),
     )
     return predictions, scores
+
+
+@dataclass
+class _Fed:
+    """What batches have fed into a network: spikes, or a current per channel and step."""
+
+    events: int = 0
+
+    def counted(self, batches: Iterator[Batch]) -> Iterator[Batch]:
+        for batch in batches:
+            self.events += batch.values.size if isinstance(batch, CurrentBatch) else len(batch.time)
+            yield batch
 
 
 def _in_order(data: Data, size: int) -> Iterator[Batch]:

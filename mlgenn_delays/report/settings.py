@@ -62,21 +62,36 @@ def groups_of(recipes: Sequence[Recipe]) -> list[Group]:
     for place, table in enumerate(tables):
         found.setdefault(tuple(table.values()), []).append(place)
     names = [recipes[members[0]].name for members in found.values()]
+    firsts = [tables[members[0]] for members in found.values()]
+    chosen = _telling(firsts)
     groups = []
-    for number, members in enumerate(found.values()):
-        own = tables[members[0]]
-        title = _title(own, names, number)
+    for number, (own, members) in enumerate(zip(firsts, found.values(), strict=True)):
+        title = _title(own, chosen, names, number)
         groups.append(Group(_letter(number), title, tuple(members), own))
     return groups
 
 
-def _title(values: dict[str, str], names: Sequence[str], number: int) -> str:
-    """What tells a group from the others: few settings, or the name of its recipe."""
-    words = [in_words(key, value) for key, value in values.items()]
-    if len(words) > _FEW and len(set(names)) == len(names):
+def _telling(tables: Sequence[dict[str, str]]) -> list[str]:
+    """The settings that a title names: all if they are few, else some that tell groups apart."""
+    keys = list(tables[0])
+    if len(keys) <= _FEW:
+        return keys
+    chosen: list[str] = []
+
+    def told_apart(key: str) -> int:
+        return len({tuple(table[k] for k in (*chosen, key)) for table in tables})
+
+    while not chosen or told_apart(chosen[-1]) < len(tables):
+        chosen.append(max((key for key in keys if key not in chosen), key=told_apart))
+    return [key for key in keys if key in chosen]
+
+
+def _title(values: dict[str, str], chosen: Sequence[str], names: Sequence[str], number: int) -> str:
+    """What tells a group from the others: some settings, or the name of its recipe."""
+    if len(values) > _FEW and len(set(names)) == len(names):
         return names[number]
-    more = ["..."] if len(words) > _FEW else []
-    return ", ".join([*words[:_FEW], *more])
+    more = ["..."] if len(values) > len(chosen) else []
+    return ", ".join([*(in_words(key, values[key]) for key in chosen), *more])
 
 
 def _letter(number: int) -> str:

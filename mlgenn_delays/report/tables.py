@@ -7,6 +7,7 @@ from typing import Any
 
 from mlgenn_delays.engines.metrics import Metric
 from mlgenn_delays.report.gather import RunContent
+from mlgenn_delays.report.predictions import Predictions
 from mlgenn_delays.report.settings import Group
 from mlgenn_delays.runs.settings import ABSENT
 from mlgenn_delays.runs.summary import amount, headline_numbers
@@ -69,7 +70,19 @@ def tiles(run: RunContent) -> list[dict[str, str]]:
             "value": amount(found["spikes"]),
             "more": f"in {measured}",
         },
+        *([] if run.predictions is None else [_operations(run, run.predictions)]),
     ]
+
+
+def _operations(run: RunContent, predictions: Predictions) -> dict[str, str]:
+    """Estimate the additions at synapses, as if all neurons of a population had equal fan-outs."""
+    total = 0.0
+    for projection in run.network.projections.values():
+        source = run.network.populations[projection.source]
+        total += predictions.events[source.name] / source.n * projection.n_synapses
+    value = f"{total:.3g}" if total < 1000 else f"{float(f'{total:.3g}'):,.0f}"
+    more = f"estimated, in {predictions.split}"
+    return {"name": "synaptic operations per example", "value": value, "more": more}
 
 
 def _of(run: RunContent, split: str) -> str:
@@ -82,8 +95,8 @@ def _of(run: RunContent, split: str) -> str:
 def _n_examples(run: RunContent, split: str) -> str:
     if run.predictions is not None and run.predictions.split == split:
         return f"of {run.predictions.evaluation.n:,}"
-    examples = (run.environment.get("task") or {}).get("examples") or {}
-    return f"of {examples[split]:,}" if examples.get(split) else ""
+    examples = run.examples(split)
+    return f"of {examples:,}" if examples else ""
 
 
 def _mean_score(metric: Metric, values: Sequence[float | None]) -> str:

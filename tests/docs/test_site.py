@@ -1,8 +1,12 @@
 """The documentation is whole: every page is reached, every name and key is in the reference."""
 
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
+
+import pytest
 
 import mlgenn_delays
 from mlgenn_delays.data.registry import DATASETS
@@ -126,3 +130,24 @@ def test_the_package_does_not_need_sphinx() -> None:
             assert not re.search(
                 r"^\s*(import|from) (sphinx|docutils|myst)", file.read_text(), re.M
             )
+
+
+PAGE = """# Page
+
+Text with --option.
+
+```{eval-rst}
+.. autoclass:: mlgenn_delays.data.MelSettings
+```
+"""
+
+
+@pytest.mark.docs
+def test_options_and_properties_are_shown_as_they_are_written(tmp_path: Path) -> None:
+    (tmp_path / "index.md").write_text(PAGE)
+    command = [sys.executable, "-m", "sphinx", "-q", "-b", "text", "-c", str(ROOT / "docs")]
+    alone = ["-D", "bibtex_bibfiles="]
+    subprocess.run([*command, *alone, str(tmp_path), str(tmp_path / "out")], check=True)
+    text = " ".join((tmp_path / "out" / "index.txt").read_text().split())
+    assert "Text with --option." in text
+    assert "Length of the transform: at least twice the window" in text

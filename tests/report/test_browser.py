@@ -107,6 +107,32 @@ def test_nothing_scrolls_sideways(browser, page, width):
     assert found["wide"] == []
 
 
+def test_figures_are_nearly_as_large_as_they_were_drawn_and_tables_are_whole(browser, page):
+    show(browser, page)
+    found = browser.execute_script("""
+        return {small: [...document.querySelectorAll('figure img')]
+                    .filter(e => e.clientWidth < 0.75 * e.getAttribute('width'))
+                    .map(e => [e.alt, e.clientWidth, e.getAttribute('width')]),
+                cut: [...document.querySelectorAll('.scroll')]
+                    .filter(e => e.scrollWidth > e.clientWidth).map(e => e.ariaLabel)};
+    """)
+    assert found == {"small": [], "cut": []}
+
+
+def test_every_figure_can_be_saved_under_its_name(browser, one_page):
+    show(browser, one_page)
+    found = browser.execute_script("""
+        return [...document.querySelectorAll('figure')].map(e => {
+            const link = e.querySelector('a.save');
+            return [link.download, link.hidden, link.href === e.querySelector('img').src];
+        });
+    """)
+    names = [name for name, _, _ in found]
+    assert {"digits-loss.svg", "digits-learning-rate.svg", "digits-confusion.svg"} <= set(names)
+    assert len(set(names)) == len(names)
+    assert all(shown == [False, True] for _, *shown in found)
+
+
 def test_text_is_large_enough_on_a_phone(browser, page):
     show(browser, page, PHONE)
     small = browser.execute_script("""
@@ -159,7 +185,7 @@ def test_text_has_contrast(browser, page, dark):
 def test_anchors_lead_somewhere_and_open_what_is_folded(browser, page):
     show(browser, page, folded=True)
     links = browser.execute_script(
-        "return [...document.querySelectorAll('a')].map(a => a.getAttribute('href'))"
+        "return [...document.querySelectorAll('a:not(.save)')].map(a => a.getAttribute('href'))"
     )
     assert len(links) >= 4
     for link in links:

@@ -88,3 +88,16 @@ def test_many_groups_have_letters_of_their_own():
     assert letters[:2] == ["A", "B"]
     assert letters[25:28] == ["Z", "AA", "AB"]
     assert len(set(letters)) == 59
+
+
+def test_groups_of_many_settings_are_told_apart_by_their_titles():
+    common = {"network__layers__0__size": 8, "learning__epochs": 3, "learning__batch_size": 16}
+    groups = groups_of([
+        recipe(),
+        recipe(**common),
+        recipe(**common, delays__learn="false"),
+        recipe(**common, delays__learn="false", delays__initial="zero"),
+    ])  # fmt: skip
+    titles = [group.title for group in groups]
+    assert len(set(titles)) == len(titles) == 4
+    assert titles[3] == "layers.0.size 8, delays.learn false, delays.initial zero, ..."

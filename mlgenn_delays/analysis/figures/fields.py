@@ -7,9 +7,10 @@ import numpy as np
 from mlgenn_delays.analysis.activity import Tuning
 from mlgenn_delays.analysis.afferents import Afferents, Places
 from mlgenn_delays.analysis.analyse import Analysis
-from mlgenn_delays.analysis.style import EXCITATORY, INHIBITORY, Picture, panels
+from mlgenn_delays.analysis.style import BEFORE, EXCITATORY, INHIBITORY, Picture, panels
 
 SHOWN, PAIRED, COLUMNS = 12, 4, 4
+_FAINT = 0.4  # how much of its colour the ground has
 
 
 def receptive_fields(analysis: Analysis, name: str) -> Picture | None:
@@ -22,18 +23,20 @@ def receptive_fields(analysis: Analysis, name: str) -> Picture | None:
     columns = min(COLUMNS, len(chosen))
     rows = -(-len(chosen) // columns)
     figure, axes = panels(rows, columns, width=2.5, height=2.2, sharex=True, sharey=True)
+    largest = _largest(own, chosen)
     for k, axis in enumerate(axes.flat):
         if k < len(chosen):
-            draw_field(axis, own, int(chosen[k]), places, _largest(own, chosen))
+            draw_field(axis, own, int(chosen[k]), places, largest)
             axis.set_title(_title(analysis, name, int(chosen[k])))
         else:
             axis.set_visible(False)
     _label(figure, axes, places, len(chosen))
-    _legend(figure)
+    _legend(figure, axes, places, largest)
     caption = (
         f"Each panel is a neuron of {_target(analysis, name)!r}, each dot one of its synapses: the "
         f"{place_name(places)} it comes from, its delay, and its weight as the size of the dot. "
-        "The ground has the colour of the summed weights around. "
+        "The ground has the colour of the summed weights around, as a share of the largest sum of "
+        "the panel. "
         f"Shown are the {len(chosen)} neurons {why}."
     )
     return Picture(f"fields-{plain(name)}", f"Receptive fields, {name}", caption, figure)
@@ -47,19 +50,20 @@ def before_and_after(analysis: Analysis, name: str) -> Picture | None:
         return None
     stages = (emerged.before.afferents, emerged.after.afferents)
     figure, axes = panels(2, len(chosen), width=2.5, height=2.2, sharex=True, sharey=True)
+    largest = max(_largest(own, chosen) for own in stages)
     for row, own in enumerate(stages):
         for column, neuron in enumerate(chosen):
             draw_field(
-                axes[row, column], own, int(neuron), emerged.places, _largest(own, chosen),
+                axes[row, column], own, int(neuron), emerged.places, largest,
                 max(map(_longest, stages)),
             )  # fmt: skip
             title = _title(analysis, name, int(neuron))
             axes[row, column].set_title(title if row else f"neuron {neuron}, before training")
     _label(figure, axes, emerged.places, 2 * len(chosen))
-    _legend(figure)
+    _legend(figure, axes, emerged.places, largest)
     caption = (
         "Above: synapses as they were before the first epoch, at random. Below: the same neurons "
-        "after training. Sizes of dots are relative to the largest weight of a row."
+        "after training. Dots of a size have equal weights, before and after."
     )
     return Picture(f"before-after-{plain(name)}", f"Before and after, {name}", caption, figure)
 
@@ -135,7 +139,7 @@ def draw_field(
     which = which[np.argsort(-np.abs(own.weight[which]))]
     where = np.ravel_multi_index(tuple(places.position[own.pre[which]].T), places.size)
     color = np.where(own.weight[which] > 0, EXCITATORY, INHIBITORY)
-    size = 6 + 75 * np.abs(own.weight[which]) / largest
+    size = _size(np.abs(own.weight[which]) / largest)
     n = int(np.prod(places.size))
     x, y = (-0.03 * longest, 1.03 * longest), (-0.04 * n, 1.04 * n)
     if len(places.size) == 1 and len(which):
@@ -146,18 +150,15 @@ def draw_field(
 
 def _shade(axis: Any, delay: np.ndarray, where: np.ndarray, weight: np.ndarray, box: Any) -> None:
     """Colour the ground by the sum of the weights around, by a Gaussian of a 16th of each axis."""
-    from matplotlib.colors import LinearSegmentedColormap
-
     (left, right), (bottom, top) = box
     x, y = np.linspace(left, right, 60), np.linspace(bottom, top, 40)
     across = np.exp(-0.5 * ((x[:, None] - delay) / ((right - left) / 16)) ** 2)
     along = np.exp(-0.5 * ((y[:, None] - where) / ((top - bottom) / 16)) ** 2)
     field = (along * weight) @ across.T
-    colors = LinearSegmentedColormap.from_list("signs", [INHIBITORY, "white", EXCITATORY])
     most = np.abs(field).max()
     axis.imshow(
-        field, origin="lower", extent=(left, right, bottom, top), aspect="auto", cmap=colors,
-        vmin=-most, vmax=most, alpha=0.4, interpolation="bilinear", zorder=0,
+        field, origin="lower", extent=(left, right, bottom, top), aspect="auto", cmap=_signs(),
+        vmin=-most, vmax=most, alpha=_FAINT, interpolation="bilinear", zorder=0,
     )  # fmt: skip
 
 
@@ -176,11 +177,35 @@ def place_name(places: Places) -> str:
     return places.names[0] if len(places.names) == 1 else f"pixel ({' × '.join(places.names)})"
 
 
-def _legend(figure: Any) -> None:
+def _size(share: Any) -> Any:
+    """The area of a dot whose weight is this share of the largest [square points]."""
+    return 6 + 75 * share
+
+
+def _signs() -> Any:
+    """The colours of the ground, from the most inhibition to the most excitation."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    return LinearSegmentedColormap.from_list("signs", [INHIBITORY, "white", EXCITATORY])
+
+
+def _legend(figure: Any, axes: Any, places: Places, largest: float) -> None:
+    """Say what colours and sizes of dots mean, and colours of the ground, where it has some."""
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import Normalize
     from matplotlib.lines import Line2D
 
     dots = [
         Line2D([], [], marker="o", linestyle="", color=color, label=label)
         for color, label in ((EXCITATORY, "excitatory"), (INHIBITORY, "inhibitory"))
     ]
-    figure.legend(handles=dots, loc="outside upper right", ncols=2)
+    dots += [
+        Line2D([], [], marker="o", linestyle="", color=BEFORE, markeredgewidth=0,
+               markersize=float(np.sqrt(_size(share))), label=f"weight {share * largest:.2g}")
+        for share in (1.0, 0.5, 0.1)
+    ]  # fmt: skip
+    figure.legend(handles=dots, loc="outside upper right", ncols=len(dots))
+    if len(places.size) == 1:
+        scale = ScalarMappable(Normalize(-1, 1), _signs())
+        bar = figure.colorbar(scale, ax=axes, alpha=_FAINT, aspect=40, fraction=0.03, pad=0.01)
+        bar.set_label("summed weight (share of the panel's largest)")

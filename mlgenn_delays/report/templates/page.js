@@ -19,5 +19,10 @@
   document.querySelectorAll('a[href^="#"]').forEach(function (link) {
     link.addEventListener("click", function () { setTimeout(reveal, 0); });
   });
+  document.querySelectorAll("a.save").forEach(function (link) {
+    link.href = link.closest("figure").querySelector("img").src;
+    link.hidden = false;
+    link.setAttribute("aria-label", "Download " + link.download);
+  });
   reveal();
 })();
