@@ -16,12 +16,6 @@ from mlgenn_delays.analysis.grouping import grouping
 from mlgenn_delays.analysis.lifetimes import lifetimes
 from mlgenn_delays.analysis.neighbours import Reach
 from mlgenn_delays.analysis.planted import Recovery, chance, recovered
-from mlgenn_delays.analysis.plots import (
-    plot_history,
-    plot_raster,
-    plot_receptive_field,
-    plot_voltages,
-)
 from mlgenn_delays.analysis.survival import across, staying
 
 __all__ = [
@@ -42,10 +36,6 @@ __all__ = [
     "lifetimes",
     "moved",
     "pictures",
-    "plot_history",
-    "plot_raster",
-    "plot_receptive_field",
-    "plot_voltages",
     "receptive_fields",
     "recovered",
     "staying",

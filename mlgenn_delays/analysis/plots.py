@@ -277,9 +277,9 @@ def _check_example(data: object, example: int) -> None:
 
 
 def _called(data: Data, example: int, what: str = "") -> str:
-    name = data.names[example] if data.names else f"example {example}"
-    label = "" if data.targets is not None else f", {data.label_names[data.labels[example]]}"
-    return f"{name}{label}{f': {what}' if what else ''}"
+    name = data.names[example] if data.names else str(example)
+    label = "" if data.targets is not None else f", label {data.label_names[data.labels[example]]}"
+    return f"example {name}{label}{f': {what}' if what else ''}"
 
 
 def _record(network: Network, data: Data, example: int, variables: Sequence[str] = ()) -> Recording:

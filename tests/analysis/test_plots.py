@@ -73,7 +73,7 @@ def test_a_raster_has_a_dot_per_spike_in_the_middle_of_its_step() -> None:
         for k in range(split.start[1, channel], split.start[1, channel + 1])
     }
     assert points(ax) == expected and len(expected) > 20
-    assert ax.get_xlim() == (0, 40) and ax.get_title() == "two, b: spikes"
+    assert ax.get_xlim() == (0, 40) and ax.get_title() == "example two, label b: spikes"
 
 
 def test_currents_are_an_image() -> None:
