@@ -278,6 +278,7 @@ def _initialise(job: TrainingJob) -> "InitialWeights | None":
 
 def _trainer(job: TrainingJob) -> "Trainer":
     from mlgenn_delays.recipe import build_augment, build_loss, build_rewiring, build_rule
+    from mlgenn_delays.training.callbacks import EarlyStopping
     from mlgenn_delays.training.trainer import Trainer
 
     learning, options = job.recipe.learning, job.options
@@ -294,8 +295,8 @@ def _trainer(job: TrainingJob) -> "Trainer":
         backend=options.backend or BACKENDS[0],
         communicator=options.communicator,
         augment=build_augment(job.recipe),
-        patience=learning.patience or None,
         snapshots=learning.snapshots,
+        callbacks=[EarlyStopping(learning.patience)] if learning.patience else [],
     )
 
 

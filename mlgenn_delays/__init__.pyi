@@ -1,5 +1,9 @@
 """The public names of the package; `mlgenn_delays.lazy` reads from here where they come from."""
 
+from mlgenn_delays.analysis.plots import plot_history as plot_history
+from mlgenn_delays.analysis.plots import plot_raster as plot_raster
+from mlgenn_delays.analysis.plots import plot_receptive_field as plot_receptive_field
+from mlgenn_delays.analysis.plots import plot_voltages as plot_voltages
 from mlgenn_delays.data import Augment as Augment
 from mlgenn_delays.data import load_dataset as load_dataset
 from mlgenn_delays.data.types import CurrentData as CurrentData
@@ -59,8 +63,13 @@ from mlgenn_delays.settings import Number as Number
 from mlgenn_delays.settings import Positive as Positive
 from mlgenn_delays.settings import PositiveTime as PositiveTime
 from mlgenn_delays.settings import Time as Time
+from mlgenn_delays.training import Callback as Callback
+from mlgenn_delays.training import CSVLogger as CSVLogger
+from mlgenn_delays.training import EarlyStopping as EarlyStopping
 from mlgenn_delays.training import RunDirectory as RunDirectory
+from mlgenn_delays.training import TensorBoardLogger as TensorBoardLogger
 from mlgenn_delays.training import Trainer as Trainer
+from mlgenn_delays.training import WandbLogger as WandbLogger
 from mlgenn_delays.training import initialise_weights as initialise_weights
 
 __version__: str

@@ -1,4 +1,4 @@
-"""Progress of long work, on stderr: bars on a terminal, else lines, or nothing."""
+"""Progress of long work: bars on a terminal or in a notebook, else lines on stderr, or nothing."""
 
 import sys
 import time
@@ -20,11 +20,13 @@ def check_progress(kind: object) -> None:
 
 
 class Progress:
-    """Lines on stderr, with bars below them; a context, and leaving it removes the bars.
+    """Lines, with bars below them; a context, and leaving it removes the bars.
+
+    They go to stderr, in a notebook to the output of the cell.
 
     Arguments:
         kind: ``"bar"``, ``"plain"`` (lines only), ``"none"``, or ``"auto"``: bars where stderr is a
-            terminal, else lines.
+            terminal and in notebooks, else lines.
         columns: Columns of a bar, from the left: "name", "bar", "count", "elapsed", "remaining",
             "text".
     """
@@ -34,7 +36,8 @@ class Progress:
     ) -> None:
         check_progress(kind)
         terminal = sys.stderr is not None and sys.stderr.isatty()
-        self.kind = ("bar" if terminal else "plain") if kind == "auto" else kind
+        live = terminal or in_notebook()
+        self.kind = ("bar" if live else "plain") if kind == "auto" else kind
         self._bars: Any = _bars(columns) if self.kind == "bar" else None
         self._shown: dict[Any, float] = {}  # when the text of each bar was renewed
 
@@ -61,11 +64,13 @@ class Progress:
         if text is not None and now - self._shown.get(task, 0.0) >= _REFRESH:
             self._bars.update(task, text=text())
             self._shown[task] = now
+        if not self._bars.live.auto_refresh:
+            self._bars.refresh()
 
     def message(self, text: str) -> None:
         """Print a line, above the bars."""
         if self._bars is not None:
-            self._bars.console.print(printable(text))
+            self._bars.print(printable(text))
         elif self.kind == "plain":
             note(text)
 
@@ -137,9 +142,16 @@ def compiling() -> None:
 
 
 def note(text: str) -> None:
-    """Print a line on stderr, if there is one."""
-    if sys.stderr is not None:
-        print(printable(text), file=sys.stderr, flush=True)
+    """Print a line on stderr, if there is one; in notebooks, where it would be red, on stdout."""
+    stream = sys.stdout if in_notebook() else sys.stderr
+    if stream is not None:
+        print(printable(text), file=stream, flush=True)
+
+
+def in_notebook() -> bool:
+    """Whether this process is the kernel of a notebook."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    return hasattr(shell, "kernel")
 
 
 def _bars(columns: Sequence[str]) -> Any:
@@ -154,8 +166,13 @@ def _bars(columns: Sequence[str]) -> Any:
         "remaining": progress.TimeRemainingColumn(),
         "text": progress.TextColumn("{task.fields[text]}", markup=False),
     }
+    chosen = [known[column] for column in columns]
+    if in_notebook():
+        from mlgenn_delays.notebook import NotebookBars
+
+        return NotebookBars(*chosen)
     return progress.Progress(
-        *(known[column] for column in columns),
+        *chosen,
         console=Console(stderr=True, highlight=False, markup=False),
         transient=True,
         redirect_stdout=False,

@@ -160,6 +160,7 @@ NEEDS: dict[str, Callable[[], str]] = {
     "snntorch": modules("snnTorch", "torch", "snntorch"),
     "norse": modules("Norse", "torch", "norse"),
     "lauscher": modules("lauscher", "lauscher"),
+    "wandb": modules("wandb", "wandb"),
     "dcls": modules("dcls", "torch", "DCLS"),
     "sphinx": modules('what the extra "docs" names', "sphinx", "myst_nb"),
     "posix": _posix,

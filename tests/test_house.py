@@ -28,7 +28,7 @@ FOLDERS = {
 }
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 # Distribution -> module, where they differ.
-MODULES = {"pillow": "PIL", "scikit-learn": "sklearn"}
+MODULES = {"ipython": "IPython", "pillow": "PIL", "scikit-learn": "sklearn"}
 # Part -> the parts it may import; besides itself and the single files of the package.
 BELOW = {
     "network": set(),

@@ -97,6 +97,10 @@ class Ranks:
     def _differs(self, value: int) -> bool:
         return self.several and len(set(self._world.allgather(value))) > 1
 
+    def any(self, value: bool) -> bool:
+        """Return whether a value is true in any process."""
+        return any(self._world.allgather(value)) if self.several else value
+
     def wait(self) -> None:
         """Wait until all processes are here."""
         if self.several:

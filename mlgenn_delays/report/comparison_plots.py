@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mlgenn_delays.analysis.history_axes import by_epoch, populations, values
 from mlgenn_delays.analysis.style import CHANCE, SERIES, Picture
 from mlgenn_delays.engines.metrics import Metric
 from mlgenn_delays.network import Network
-from mlgenn_delays.report.history_plots import HEIGHT, by_epoch, one_panel, populations, values
+from mlgenn_delays.report.history_plots import HEIGHT, one_panel
 from mlgenn_delays.report.settings import Group
 from mlgenn_delays.runs.history import History
 

@@ -5,14 +5,22 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mlgenn_delays.analysis.style import CHANCE, INK, SEQUENTIAL, SERIES, Picture, look, panels
+from mlgenn_delays.analysis.example_axes import (
+    RIGHT,
+    WRONG,
+    cut,
+    draw_classes,
+    draw_input,
+    draw_series,
+    draw_spikes,
+)
+from mlgenn_delays.analysis.style import INK, SERIES, Picture, look, panels
 from mlgenn_delays.report.history_plots import WIDTH, one_panel
 from mlgenn_delays.report.predictions import Example, Predictions, softmax
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_RIGHT, _WRONG = SERIES[2], SERIES[1]
 _MOST_NAMES = 40  # classes up to which each has its name, and each cell of the matrix its number
 
 
@@ -88,7 +96,7 @@ def certainty_picture(predictions: Predictions) -> Picture:
     evaluation = predictions.evaluation
     certainty = 100 * softmax(evaluation.logits.astype(np.float64)).max(1)
     right = evaluation.labels == evaluation.predictions
-    kinds = [("correct", right, _RIGHT), ("wrong", ~right, _WRONG)]
+    kinds = [("correct", right, RIGHT), ("wrong", ~right, WRONG)]
     there = [(word, certainty[chosen], colour) for word, chosen, colour in kinds if chosen.any()]
     with one_panel() as (figure, axes):
         for word, own, colour in there:
@@ -113,7 +121,7 @@ def certainty_picture(predictions: Predictions) -> Picture:
 
 def _name_classes(set_ticks: Callable[..., object], labels: Sequence[str]) -> None:
     size = 9 if len(labels) <= 12 else 7
-    names = [_cut(name, 14) for name in labels]
+    names = [cut(name, 14) for name in labels]
     upright = set_ticks.__name__ == "set_xticks" and max(map(len, names)) > 3
     set_ticks(range(len(names)), names, rotation=90 if upright else 0, fontsize=size)
 
@@ -128,10 +136,6 @@ def _mistaken(predictions: Predictions) -> str:
     times = "once" if off.max() == 1 else f"{off.max()} times"
     which = "The most frequent mistake" if (off == off.max()).sum() == 1 else "A frequent mistake"
     return f"{which}: {what}, {times} of {predictions.evaluation.confusion[row].sum()}."
-
-
-def _cut(name: str, n: int) -> str:
-    return name if len(name) <= n else f"{name[: n - 3]}..."
 
 
 def example_pictures(predictions: Predictions) -> list[Picture]:
@@ -152,16 +156,19 @@ def _example(example: Example, predictions: Predictions, number: int) -> Picture
             height_ratios=ratios,
         )  # fmt: skip
         rows = list(grid[:, 0])
-        _draw_input(rows[0], example)
+        draw_input(rows[0], example.inputs, example.channels, example.length)
+        rows[0].set_ylabel("input\nchannel")
         for axes, name in zip(rows[1:], hidden, strict=False):
-            _draw_spikes(axes, *example.spikes[name], predictions.sizes[name], SERIES[0])
+            draw_spikes(axes, *example.spikes[name], predictions.sizes[name], SERIES[0])
             axes.set_ylabel(name)
         outputs = rows[len(hidden) + 1 :]
+        drawn = predictions.labels, example.length
         if example.targets is not None:
-            _draw_series(outputs[0], example, example.targets, predictions)
+            draw_series(outputs[0], example.targets, example.voltage, *drawn)
         else:
-            _draw_output(outputs[0], example.voltage, example, predictions)
-            _draw_output(outputs[1], 100 * example.chances, example, predictions)
+            line = example.label, example.prediction, *drawn
+            draw_classes(outputs[0], example.voltage, *line)
+            draw_classes(outputs[1], 100 * example.chances, *line)
             outputs[1].set_ylabel("certainty (%)")
             outputs[1].set_ylim(-3, 103)
         outputs[0].set_ylabel("output V")
@@ -201,56 +208,3 @@ def _caption(example: Example, predictions: Predictions) -> str:
         return f"{text}."
     own = 100 * example.chances[example.label, -1]
     return f"{text}, and {own:.1f} % of {predictions.labels[example.label]!r}."
-
-
-def _draw_input(axes: "Axes", example: Example) -> None:
-    inputs = example.inputs
-    if isinstance(inputs, tuple):
-        _draw_spikes(axes, *inputs, example.channels, INK)
-        axes.set_ylabel("input\nchannel")
-        return
-    limit = float(np.abs(inputs).max()) or 1.0
-    negative = bool(inputs.min() < 0)
-    axes.imshow(
-        inputs.T, aspect="auto", origin="lower", interpolation="nearest",
-        extent=(0, example.length, -0.5, inputs.shape[1] - 0.5),
-        cmap="PuOr" if negative else SEQUENTIAL, vmin=-limit if negative else 0.0, vmax=limit,
-    )  # fmt: skip
-    axes.set_ylabel("input\nchannel")
-
-
-def _draw_spikes(axes: "Axes", time: np.ndarray, number: np.ndarray, n: int, colour: str) -> None:
-    """Few spikes are large dots, many are small ones that let others through."""
-    dot = float(np.clip(60 / np.sqrt(max(1, len(time))), 1.2, 3.5))
-    axes.plot(time, number, "o", ms=dot, mew=0, color=colour, alpha=0.85)
-    axes.set_ylim(-0.02 * n - 0.5, 1.02 * n - 0.5)
-
-
-def _draw_series(
-    axes: "Axes", example: Example, targets: np.ndarray, predictions: Predictions
-) -> None:
-    """Draw V of the first output neurons, and dashed their targets."""
-    time = (np.arange(targets.shape[1]) + 1) * example.length / targets.shape[1]
-    for k, colour in zip(range(len(targets)), SERIES, strict=False):
-        name = _cut(predictions.labels[k], 14)
-        axes.plot(time, targets[k], color=colour, lw=1.2, ls="--", label=f"{name} (target)")
-        axes.plot(time, example.voltage[k], color=colour, lw=1.8, label=name)
-
-
-def _draw_output(
-    axes: "Axes", lines: np.ndarray, example: Example, predictions: Predictions
-) -> None:
-    """Draw a line per class; those of the label and of the prediction stand out, and are named."""
-    steps = lines.shape[1]
-    time = (np.arange(steps) + 1) * example.length / steps
-    special = {example.label: _RIGHT}
-    if not example.correct:
-        special[example.prediction] = _WRONG
-    for k, line in enumerate(lines):
-        if k not in special:
-            axes.plot(time, line, color=CHANCE, lw=0.8, zorder=1)
-    for k, colour in special.items():
-        what = "label" if k == example.label else "prediction"
-        what = "label and prediction" if example.correct else what
-        name = _cut(predictions.labels[k], 14)
-        axes.plot(time, lines[k], color=colour, lw=2.0, zorder=2, label=f"{name} ({what})")

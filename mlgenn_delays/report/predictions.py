@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mlgenn_delays.analysis.example_axes import events
 from mlgenn_delays.data.batching import epoch_batches
 from mlgenn_delays.data.types import Batch, CurrentBatch, Data
 from mlgenn_delays.engines.base import CompiledNetwork
@@ -190,9 +191,9 @@ def _look_into(
                 batch.n_channels,
                 batch.values[row]
                 if isinstance(batch, CurrentBatch)
-                else _events(batch.start[row], batch.time, dt),
+                else events(batch.start[row], batch.time, dt),
                 {
-                    n: _events(start[row], recording.time[n], dt)
+                    n: events(start[row], recording.time[n], dt)
                     for n, start in recording.start.items()
                 },
                 voltage,
@@ -201,12 +202,6 @@ def _look_into(
             )
         )
     return tuple(found)
-
-
-def _events(start: np.ndarray, time: np.ndarray, dt: float) -> tuple[np.ndarray, np.ndarray]:
-    """Time [ms] and number of each event of one example."""
-    numbers = np.repeat(np.arange(len(start) - 1), np.diff(start))
-    return (time[start[0] : start[-1]] + 0.5) * dt, numbers
 
 
 def running_logits(readout: str, voltage: np.ndarray) -> np.ndarray:

@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from mlgenn_delays.analysis.history_axes import draw_loss, draw_score
 from mlgenn_delays.analysis.style import Picture, blank, look
 from mlgenn_delays.engines.metrics import METRIC_OF
 from mlgenn_delays.engines.results import Evaluation
 from mlgenn_delays.errors import printable
-from mlgenn_delays.report.history_plots import HEIGHT, WIDTH, draw_loss, draw_score
+from mlgenn_delays.report.history_plots import HEIGHT, WIDTH
 from mlgenn_delays.report.prediction_plots import confusion_side, draw_confusion
 from mlgenn_delays.runs.history import History
 

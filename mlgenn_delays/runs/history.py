@@ -117,7 +117,7 @@ class History:
             per neuron and example in training), ``silent_<population>`` (neurons without a spike
             in the epoch), ``grown`` (synapses that rewiring grew, absent without), ``seconds``.
         best_epoch: Number of the best epoch, 0 before the first.
-        stopped_early: Whether training ended because no better epoch came for too long.
+        stopped_early: Whether a callback, such as `EarlyStopping`, ended the training.
 
     Example:
         >>> from pathlib import Path
@@ -163,9 +163,8 @@ class History:
         return len(self.rows) - self.best_epoch
 
     def ended(self, epochs: int, patience: int | None) -> bool:
-        """Whether no epoch is left of so many; notes a stop as no better one came in `patience`."""
+        """Whether no epoch is left of so many, or no better one came in `patience` epochs."""
         waited = patience is not None and self.epochs_without_better >= patience
-        self.stopped_early = waited and len(self) < epochs
         return waited or len(self) >= epochs
 
     def column(self, name: str) -> list[int | float | None]:

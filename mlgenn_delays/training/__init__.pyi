@@ -1,6 +1,11 @@
 from mlgenn_delays.runs.directory import RunDirectory as RunDirectory
 from mlgenn_delays.runs.directory import describe_environment as describe_environment
 from mlgenn_delays.runs.history import History as History
+from mlgenn_delays.training.callbacks import Callback as Callback
+from mlgenn_delays.training.callbacks import EarlyStopping as EarlyStopping
 from mlgenn_delays.training.initial_weights import InitialWeights as InitialWeights
 from mlgenn_delays.training.initial_weights import initialise_weights as initialise_weights
+from mlgenn_delays.training.loggers import CSVLogger as CSVLogger
+from mlgenn_delays.training.loggers import TensorBoardLogger as TensorBoardLogger
+from mlgenn_delays.training.loggers import WandbLogger as WandbLogger
 from mlgenn_delays.training.trainer import Trainer as Trainer

@@ -3,17 +3,15 @@
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-from mlgenn_delays.engines.metrics import ACCURACY, METRIC_OF
-from mlgenn_delays.engines.results import BatchResult
+from mlgenn_delays.engines.metrics import METRIC_OF
 from mlgenn_delays.progress import Progress
-from mlgenn_delays.runs.history import PARTS, Row, metric_of
+from mlgenn_delays.runs.history import PARTS, Row, metric_of, silent_notes
+from mlgenn_delays.training.callbacks import Callback, Logs
 
 BEST = "* best so far"
 
 
-class EpochProgress(Progress):
+class EpochProgress(Progress, Callback):
     """Progress of a training: a table of epochs above a bar for the epoch and one for the whole.
 
     Arguments:
@@ -28,12 +26,11 @@ class EpochProgress(Progress):
         self.epochs = epochs
         self.batches = batches
         self.sizes = sizes
-        self._running = RunningMeans(sizes)
         self._epoch: Any = None
         self._whole: Any = None
         self._headed = False
 
-    def begin_epoch(self, epoch: int) -> None:
+    def on_epoch_begin(self, epoch: int, logs: Logs) -> None:
         """Show the start of an epoch."""
         name = f"epoch {epoch}/{self.epochs}"
         if self._whole is None:
@@ -41,57 +38,36 @@ class EpochProgress(Progress):
             self._epoch = self.add(name, self.batches)
             self._whole = self.add("training", total, done)
         self.restart(self._epoch, name)
-        self._running = RunningMeans(self.sizes)
 
-    def batch(self, result: BatchResult) -> None:
+    def on_batch_end(self, batch: int, logs: Logs) -> None:
         """Show the end of a batch and the running means of the epoch."""
-        self._running.add(result)
-        self.advance(self._epoch, text=self._running.score)
-        self.advance(self._whole, text=self._running.activity)
+        self.advance(self._epoch, text=lambda: running_score(logs))
+        self.advance(self._whole, text=lambda: f"spikes {mean_spikes(logs, self.sizes):.2f}")
 
-    def end_epoch(self, row: Row, better: bool) -> None:
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         """Show the metrics of an epoch and whether it is the best so far."""
         if not self._headed:
-            for line in epoch_head(row, self.epochs, self.sizes):
+            for line in epoch_head(logs, self.epochs, self.sizes):
                 self.message(line)
             self._headed = True
-        self.message(epoch_line(row, self.epochs, self.sizes, better))
+        better = epoch == self.trainer.history.best_epoch
+        self.message(epoch_line(logs, self.epochs, self.sizes, better))
+        if epoch == 1:
+            for note in silent_notes(logs, self.sizes):
+                self.message(note)
 
 
-class RunningMeans:
-    """Means over the batches of an epoch so far; `sizes` are neurons by population that spikes."""
-
-    def __init__(self, sizes: dict[str, int]) -> None:
-        self.sizes = sizes
-        self.n = 0
-        self.loss = 0.0
-        self.metric = ACCURACY
-        self.statistics = np.zeros(1)
-        self.spikes = 0.0
-
-    def add(self, result: BatchResult) -> None:
-        """Add a batch."""
-        self.n += result.n
-        self.loss += result.loss * result.n
-        self.metric = METRIC_OF[result.metric]
-        first = self.n == result.n
-        self.statistics = result.statistics + (0 if first else self.statistics)
-        self.spikes += mean_spikes(result.spikes, self.sizes) * result.n
-
-    def score(self) -> str:
-        """Mean loss and metric in words."""
-        score = self.metric.text(self.metric.value(self.statistics, self.n))
-        return f"loss {self.loss / max(1, self.n):.4f}  {self.metric.title} {score}"
-
-    def activity(self) -> str:
-        """Mean spikes in words."""
-        return f"spikes {self.spikes / max(1, self.n):.2f}"
+def running_score(logs: Logs) -> str:
+    """Mean loss and metric of the epoch so far in words."""
+    metric = next(each for each in METRIC_OF.values() if f"train_{each.name}" in logs)
+    score = metric.text(logs[f"train_{metric.name}"])
+    return f"loss {logs['train_loss']:.4f}  {metric.title} {score}"
 
 
-def mean_spikes(spikes: dict[str, float], sizes: dict[str, int]) -> float:
+def mean_spikes(logs: Logs, sizes: dict[str, int]) -> float:
     """The mean over all hidden neurons from the means of their populations."""
-    total = sum(sizes[name] for name in spikes)
-    return sum(spikes[name] * sizes[name] for name in spikes) / max(1, total)
+    spikes = (float(logs[f"spikes_{name}"] or 0.0) * n for name, n in sizes.items())
+    return sum(spikes) / max(1, sum(sizes.values()))
 
 
 @dataclass(frozen=True)
@@ -110,9 +86,8 @@ def _columns(row: Row, epochs: int, sizes: dict[str, int]) -> dict[str, list[_Co
         if loss is not None and score is not None:
             text = f"{loss:.4f}" if loss < 1000 else f"{loss:.4g}"
             found[part] = [_Column("loss", 9, text), _Column(metric.title, 10, metric.text(score))]
-    spikes = {name: float(row[f"spikes_{name}"] or 0.0) for name in sizes}
     silent = sum(int(row[f"silent_{name}"] or 0) for name in sizes)
-    rest = [_Column("spikes", 8, f"{mean_spikes(spikes, sizes):.2f}")]
+    rest = [_Column("spikes", 8, f"{mean_spikes(row, sizes):.2f}")]
     rest.append(_Column("silent", 8, str(silent)))
     if row.get("grown") is not None:
         rest.append(_Column("grown", 7, str(row["grown"])))

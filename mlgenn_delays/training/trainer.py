@@ -2,10 +2,11 @@
 
 import math
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from itertools import islice
 from time import perf_counter
+from typing import Annotated
 
 from mlgenn_delays.data.augment.augment import Augment
 from mlgenn_delays.data.batching import epoch_batches
@@ -24,17 +25,18 @@ from mlgenn_delays.progress import check_progress
 from mlgenn_delays.rewiring import Rewiring
 from mlgenn_delays.runs.checkpoint import REMEDY, SPACE, Checkpoint, Setting, keep, thin
 from mlgenn_delays.runs.directory import STATE, RunDirectory
+from mlgenn_delays.runs.files import CHECKPOINTS
 from mlgenn_delays.runs.history import (
     History,
     Row,
     check_columns,
     make_row,
     nothing_left,
-    silent_notes,
 )
 from mlgenn_delays.runs.record import check_resumed, fingerprints, keep_record, with_data
 from mlgenn_delays.runs.sessions import session
-from mlgenn_delays.settings import Count, NonNegative, Seed, check
+from mlgenn_delays.settings import Count, NonNegative, Seed, check, one_of
+from mlgenn_delays.training.callbacks import Callback, CallbackList, check_callbacks
 from mlgenn_delays.training.checks import (
     BACKEND,
     as_taken,
@@ -75,14 +77,17 @@ class Trainer:
         communicator: ``"mpi"`` where several processes train, each of which makes the same trainer
             and calls the same methods; None for one.
         augment: Random changes to the training examples, or None.
-        patience: Stop after so many epochs without a better best one, or None for never.
         run: Where to keep metrics and checkpoints, or None to keep all in memory.
         snapshots: Space in the run for the network at several epochs, beside the first [MB]: as
             many as fit, evenly over the epochs. See `mlgenn_delays.runs.checkpoint`.
-        progress: ``"bar"``, ``"plain"``, ``"none"``, or ``"auto"``: a bar on a terminal.
+        progress: ``"bar"``, ``"plain"``, ``"none"``, or ``"auto"``: a bar on a terminal and in a
+            notebook.
+        callbacks: What is called at the begin and the end of the training, of epochs and batches,
+            in this order; see `Callback`.
 
     Attributes:
         history: The `History` of the last `fit`, also after one that failed.
+        stop_training: Whether the training ends after the epoch under way, as a callback may want.
         ranks: The processes that train together; the one that leads writes and shows progress.
 
     Raises:
@@ -113,19 +118,18 @@ class Trainer:
         backend: str = BACKEND,
         communicator: str | None = None,
         augment: Augment | None = None,
-        patience: int | None = None,
         run: RunDirectory | None = None,
         snapshots: float = SPACE,
         progress: str = "auto",
+        callbacks: Sequence[Callback] = (),
     ) -> None:
         check_arguments(network, rule, rewiring, augment, run)
         check_engine(engine, backend, communicator)
         check("epochs", epochs, Count)
         check("batch_size", batch_size, Count)
         check("seed", seed, Seed)
-        for name, value in (("threads", threads), ("patience", patience)):
-            if value is not None:
-                check(name, value, Count)
+        if threads is not None:
+            check("threads", threads, Count)
         check("snapshots", snapshots, NonNegative)
         check_progress(progress)
         self.rule = rule
@@ -140,10 +144,11 @@ class Trainer:
         self.communicator = communicator
         self.augment = augment
         self._learned = rule, self.loss, rewiring, augment
-        self.patience = None if patience is None else int(patience)
         self.run = run
         self.snapshots = float(snapshots)
         self.progress = progress
+        self.callbacks = check_callbacks(callbacks)
+        self.stop_training = False
         self.history = History()
         self.ranks = Ranks(communicator)
         self._start = network.copy()
@@ -153,6 +158,7 @@ class Trainer:
         self._prepared: tuple[int, CompiledNetwork] | None = None  # by `check`, for `fit`
         self._compiled: CompiledNetwork | None = None  # what learns
         self._evaluating: CompiledNetwork | None = None  # what only evaluates
+        self._training = False
 
     @property
     def network(self) -> Network:
@@ -162,13 +168,18 @@ class Trainer:
         """
         return self._network
 
+    @property
+    def last_network(self) -> Network:
+        """The network of the last finished epoch, best or not; before it, the one to start from."""
+        return self._last
+
     def check(self, train: Data, validation: Data | None = None) -> None:
         """Check data as `fit` would, without writing anything.
 
         Of several processes none returns before all have checked.
 
         Raises:
-            InputError: Data, augmentation or patience do not fit, or the engine cannot run the
+            InputError: Data, augmentation or callbacks do not fit, or the engine cannot run the
                 network, the rule or the rewiring.
         """
         self._check_data(train, validation)
@@ -197,6 +208,7 @@ class Trainer:
                 before, or a resumed run was started otherwise.
             DivergedError: The loss exploded or was not finite. The last good network is kept.
             WorkError: A file cannot be written; the last finished epoch is kept.
+            Exception: Whatever a callback raises; the last finished epoch is kept.
         """
         self._check_data(train, validation)
         if resume and self.run is None:
@@ -222,28 +234,40 @@ class Trainer:
                     keep_record(self.run.path, splits)
             kind = self.progress if self.ranks.leads else "none"
             progress = stack.enter_context(EpochProgress(kind, self.epochs, batches, sizes))
+            callbacks = CallbackList([progress, *self.callbacks], self)
             self._begin(checkpoint, train)
+            stack.callback(self._end)
+            callbacks.call("on_train_begin", {})
+            self._agree_to_stop()
             if self._ended():
                 progress.message(nothing_left(self.history))
             elif self.run is not None and self.ranks.leads:
                 stack.enter_context(session(self.run.path, len(self.history), self.engine))
+            logs: Row = {}
             while not self._ended():
-                self._epoch(train, validation, noted, progress)
+                logs = self._epoch(train, validation, noted, callbacks)
+            callbacks.call("on_train_end", logs)
         return self.history
 
-    def evaluate(self, data: Data) -> Evaluation:
-        """Evaluate `network` on a split, in the order of the split.
+    def evaluate(self, data: Data, checkpoint: str = "best") -> Evaluation:
+        """Evaluate `network`, or `last_network`, on a split, in the order of the split.
 
-        After `fit` with validation data this is the network of the best epoch.
+        Callbacks may call it as well; the training goes on as if they had not.
+
+        Arguments:
+            data: The split.
+            checkpoint: ``"best"`` for `network`, ``"last"`` for `last_network`.
 
         Raises:
-            InputError: The data do not fit the network.
+            InputError: The data do not fit the network, or there is no such checkpoint.
         """
+        check("checkpoint", checkpoint, Annotated[str, one_of(*CHECKPOINTS)])
         check_data(self._start, self.loss, "data", data)
-        compiled = self._compiled or self._evaluating
+        compiled = self._evaluating or (None if self._training else self._compiled)
         if compiled is None:
             compiled = self._evaluating = self._compile(None)
-        compiled.push(as_taken(compiled, self._network))
+        network = self._network if checkpoint == "best" else self._last
+        compiled.push(as_taken(compiled, network))
         return compiled.evaluate(self._in_order(data))
 
     def _check_data(self, train: Data, validation: Data | None) -> None:
@@ -253,8 +277,8 @@ class Trainer:
         trials = Trials(min(self.batch_size, examples), train.n_steps, self.threads, side)
         check_sizes(self._start, self.rule, self.rewiring, trials)
         check_augment(self.augment, train)
-        if self.patience is not None and validation is None:
-            raise InputError(f"patience needs validation data, got patience {self.patience}")
+        for callback in self.callbacks:
+            callback.check(train, validation)
 
     def _batches(self, train: Data) -> int:
         return math.ceil(len(train) / self.batch_size)
@@ -284,7 +308,6 @@ class Trainer:
             "epochs": self.epochs,
             "batch_size": self.batch_size,
             "seed": self.seed,
-            "patience": self.patience,
             **described_learning(*self._learned),
             "network": repr(self._start),
             "starting values": zlib.crc32(to_bytes(self._start)),
@@ -318,26 +341,35 @@ class Trainer:
             self.history = checkpoint.history
             self._last = last
             self._network = Network.load(self.run.network_path("best"))
-        self._compiled, self._evaluating = compiled, None
+        self._compiled, self._evaluating, self._training = compiled, None, True
+        self.stop_training = False
         self.ranks.wait()  # no epoch is committed before all have read the last
 
+    def _end(self) -> None:
+        self._evaluating, self._training = None, False
+
+    def _agree_to_stop(self) -> None:
+        self.stop_training = self.ranks.any(self.stop_training)
+        self.history.stopped_early = self.stop_training and len(self.history) < self.epochs
+
     def _ended(self) -> bool:
-        return self.history.ended(self.epochs, self.patience)
+        return self.stop_training or len(self.history) >= self.epochs
 
     def _epoch(
         self,
         train: Data,
         validation: Data | None,
         settings: dict[str, Setting],
-        progress: EpochProgress,
-    ) -> None:
+        callbacks: CallbackList,
+    ) -> Row:
+        """Train an epoch, keep it, and return its logs."""
         began = perf_counter()
         epoch = len(self.history) + 1
         compiled = self._compiled
         assert compiled is not None
-        progress.begin_epoch(epoch)
+        callbacks.call("on_epoch_begin", epoch, {})
         try:
-            result, answer = self._learn(compiled, epoch, train, validation, progress)
+            result, answer = self._learn(compiled, epoch, train, validation, callbacks)
             last = compiled.pull().copy()
             content = checked(last)
             self.ranks.agree_on_network(zlib.crc32(content))
@@ -345,7 +377,11 @@ class Trainer:
             self._network, self._compiled = self._last, None
             raise diverged(epoch, error, self.run) from error
         row = make_row(epoch, result, answer, perf_counter() - began)
-        self._keep(compiled, last, content, row, settings, progress)
+        self._keep(compiled, last, content, row, settings)
+        logs = dict(row)
+        callbacks.call("on_epoch_end", epoch, logs)
+        self._agree_to_stop()
+        return logs
 
     def _learn(
         self,
@@ -353,12 +389,14 @@ class Trainer:
         epoch: int,
         train: Data,
         validation: Data | None,
-        progress: EpochProgress,
+        callbacks: CallbackList,
     ) -> tuple[EpochResult, Evaluation | None]:
         batches = epoch_batches(
             train, self.batch_size, seed=self.seed, epoch=epoch, augment=self.augment
         )
-        result = compiled.train_epoch(batches, epoch=epoch, on_batch=progress.batch)
+        result = compiled.train_epoch(
+            callbacks.batches(batches), epoch=epoch, on_batch=callbacks.end_batch
+        )
         if not result.loss <= self._bound:
             raise DivergedError(f"the mean loss was {result.loss:.4g}, above {self._bound:.4g}")
         if validation is None:
@@ -375,7 +413,6 @@ class Trainer:
         content: bytes,
         row: Row,
         settings: dict[str, Setting],
-        progress: EpochProgress,
     ) -> None:
         better = self.history.add(row)
         self._last = last
@@ -386,10 +423,6 @@ class Trainer:
             self._keep_snapshot(content)
             checkpoint = Checkpoint(settings, self.history, compiled.state(), best)
             self.run.commit(checkpoint, content)
-        progress.end_epoch(row, better)
-        if len(self.history) == 1:
-            for note in silent_notes(row, {p.name: p.n for p in self._start.spiking()}):
-                progress.message(note)
 
     def _keep_snapshot(self, network: bytes) -> None:
         if self.run is not None and self.ranks.leads:

@@ -9,7 +9,8 @@ import pytest
 
 from mlgenn_delays.engines.results import BatchResult
 from mlgenn_delays.progress import Progress, compiling, telling
-from mlgenn_delays.training.epoch_line import RunningMeans, epoch_head, epoch_line, mean_spikes
+from mlgenn_delays.training.callbacks import RunningMeans
+from mlgenn_delays.training.epoch_line import epoch_head, epoch_line, mean_spikes, running_score
 from tests.needs import needs
 
 ROW = {
@@ -56,12 +57,15 @@ def test_the_widest_line_fits_80_columns():
 
 
 def test_means_weigh_examples_and_neurons():
-    running = RunningMeans(SIZES)
-    assert "loss 0.0000" in running.score()
+    running = RunningMeans()
     running.add(BatchResult(1.0, 3, {"a": 3.0, "b": 0.0}, "accuracy", np.array([3])))
     running.add(BatchResult(2.0, 1, {"a": 3.0, "b": 6.0}, "accuracy", np.array([0])))
-    assert running.score() == "loss 1.2500  accuracy 75.00 %"
-    assert running.activity() == "spikes 2.00"
+    logs = running.logs()
+    assert logs == {
+        "train_loss": 1.25, "train_accuracy": 0.75, "spikes_a": 3.0, "spikes_b": 1.5
+    }  # fmt: skip
+    assert running_score(logs) == "loss 1.2500  accuracy 75.00 %"
+    assert mean_spikes(logs, SIZES) == 2.0
     assert mean_spikes({}, {}) == 0.0
 
 
@@ -85,19 +89,20 @@ def test_no_kind_writes_to_stdout(fake, make, capsys, kind):
 
 
 SHOW = """
-import sys, time
-import numpy as np
-from mlgenn_delays.engines.base import BatchResult
+import time
+from types import SimpleNamespace
 from mlgenn_delays.training.epoch_line import EpochProgress
 row = {"train_loss": 0.5, "train_accuracy": 0.5, "validation_loss": None,
        "validation_accuracy": None, "spikes_h": 2.0, "silent_h": 0, "seconds": 1.0}
 with EpochProgress("auto", 3, 4, {"h": 2}) as progress:
+    progress.trainer = SimpleNamespace(history=SimpleNamespace(best_epoch=2))
     for epoch in (2, 3):
-        progress.begin_epoch(epoch)
-        for _ in range(4):
-            progress.batch(BatchResult(0.75, 2, {"h": 2.0}, "accuracy", np.array([1])))
+        progress.on_epoch_begin(epoch, {})
+        for k in range(4):
+            logs = {"train_loss": 0.75, "train_accuracy": 0.5, "spikes_h": 2.0}
+            progress.on_batch_end(k + 1, logs)
             time.sleep(0.15)
-        progress.end_epoch({"epoch": epoch, **row}, epoch == 2)
+        progress.on_epoch_end(epoch, {"epoch": epoch, **row})
     progress.message("[done]")
 """
 

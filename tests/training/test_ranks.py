@@ -7,6 +7,7 @@ import pytest
 from mlgenn_delays.engines.ranks import Ranks
 from mlgenn_delays.errors import InputError, WorkError
 from mlgenn_delays.network.storage import to_bytes
+from mlgenn_delays.training.callbacks import EarlyStopping
 from tests.fake_mpi import FakeWorld
 
 N = 3
@@ -57,8 +58,8 @@ def test_only_one_writes_and_speaks_and_all_decide_alike(fake, make, world, tmp_
 
     def train(rank):
         trainer = make.trainer(
-            run if rank == 0 else None, engine="genn", communicator="mpi", epochs=8, patience=2,
-            progress="plain",
+            run if rank == 0 else None, engine="genn", communicator="mpi", epochs=8,
+            callbacks=[EarlyStopping(2)], progress="plain",
         )  # fmt: skip
         trainer.check(make.data(), make.data(4))
         history = trainer.fit(make.data(), make.data(4))

@@ -48,7 +48,7 @@ def test_the_best_epoch_has_the_lowest_error() -> None:
 def test_a_resumed_training_is_the_same(tmp_path: Path) -> None:
     whole = trainer()
     fit(whole)
-    fit(trainer(tmp_path / "run", epochs=3, patience=None))
+    fit(trainer(tmp_path / "run", epochs=3))
     checkpoint = RunDirectory.open(tmp_path / "run").load_checkpoint()
     assert checkpoint is not None and checkpoint.settings["loss"] == "MeanSquaredError(start=30.0)"
     read = History.read_csv(tmp_path / "run" / "metrics.csv")

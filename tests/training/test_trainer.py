@@ -11,6 +11,7 @@ from mlgenn_delays.network import Exponential
 from mlgenn_delays.network.storage import to_bytes
 from mlgenn_delays.rewiring import RigL
 from mlgenn_delays.tensors import canonical
+from mlgenn_delays.training.callbacks import EarlyStopping
 from mlgenn_delays.training.trainer import Trainer
 
 
@@ -209,7 +210,7 @@ def test_what_answers_is_given_the_network_as_it_takes_it(fake, make, monkeypatc
 def test_patience_stops_after_so_many_epochs_without_better(fake, make, patience, epochs):
     accuracy = {1: 0.1, 2: 0.5, 3: 0.4, 4: 0.3, 5: 0.6, 6: 0.2, 7: 0.2, 8: 0.2}
     fake.script = {"accuracy": accuracy}
-    trainer = make.trainer(epochs=8, patience=patience)
+    trainer = make.trainer(epochs=8, callbacks=[EarlyStopping(patience)])
     history = trainer.fit(make.data(), make.data(4))
     assert len(history) == epochs
     assert history.stopped_early == (epochs < 8)
@@ -262,7 +263,8 @@ def test_divergence_in_the_first_epoch_says_that_nothing_was_finished(fake, make
         ({"batch_size": 0}, "batch_size must be .* got 0"),
         ({"seed": -1}, "seed must be .* got -1"),
         ({"threads": 0}, "threads must be .* got 0"),
-        ({"patience": 0}, "patience must be .* got 0"),
+        ({"callbacks": [EarlyStopping]}, "list of Callback, got .*EarlyStopping.*an instance"),
+        ({"callbacks": print}, "callbacks must be a list of Callback, got .*print.*derive"),
         ({"engine": "cpo"}, "engine must be one of cpu, genn, got 'cpo'; did you mean 'cpu'"),
         ({"progress": "bars"}, "progress must be .* got 'bars'; did you mean 'bar'"),
         ({"augment": "jitter"}, "augment .* of type .*Augment.* got 'jitter'"),
@@ -379,7 +381,7 @@ def test_fit_refuses_no_data_and_resuming_without_a_run(fake, make):
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        ({"patience": 2}, "patience needs validation data"),
+        ({"callbacks": [EarlyStopping(2)]}, "patience needs validation data"),
         (
             {"augment": Augment(shift=1, group=2)},
             "augmentation.group must be a divisor of the 3 channels .*, or 0, got 2",

@@ -26,7 +26,7 @@ def receptive_fields(analysis: Analysis, name: str) -> Picture | None:
     largest = _largest(own, chosen)
     for k, axis in enumerate(axes.flat):
         if k < len(chosen):
-            _draw(axis, own, int(chosen[k]), places, largest, _longest(own))
+            draw_field(axis, own, int(chosen[k]), places, largest)
             axis.set_title(_title(analysis, name, int(chosen[k])))
         else:
             axis.set_visible(False)
@@ -34,7 +34,7 @@ def receptive_fields(analysis: Analysis, name: str) -> Picture | None:
     _legend(figure, axes, places, largest)
     caption = (
         f"Each panel is a neuron of {_target(analysis, name)!r}, each dot one of its synapses: the "
-        f"{_place_name(places)} it comes from, its delay, and its weight as the size of the dot. "
+        f"{place_name(places)} it comes from, its delay, and its weight as the size of the dot. "
         "The ground has the colour of the summed weights around, as a share of the largest sum of "
         "the panel. "
         f"Shown are the {len(chosen)} neurons {why}."
@@ -53,7 +53,7 @@ def before_and_after(analysis: Analysis, name: str) -> Picture | None:
     largest = max(_largest(own, chosen) for own in stages)
     for row, own in enumerate(stages):
         for column, neuron in enumerate(chosen):
-            _draw(
+            draw_field(
                 axes[row, column], own, int(neuron), emerged.places, largest,
                 max(map(_longest, stages)),
             )  # fmt: skip
@@ -115,10 +115,26 @@ def _longest(own: Afferents) -> float:
     return float(own.delay.max(initial=0.0)) or own.max_delay
 
 
-def _draw(
-    axis: Any, own: Afferents, neuron: int, places: Places, largest: float, longest: float
+def draw_field(
+    axis: Any,
+    own: Afferents,
+    neuron: int,
+    places: Places,
+    largest: float | None = None,
+    longest: float | None = None,
 ) -> None:
-    """Draw the synapses of a neuron, the largest beneath the others."""
+    """Draw the synapses of a neuron, the largest beneath the others.
+
+    Arguments:
+        axis: Where to.
+        own: The synapses of a projection.
+        neuron: Number of the neuron.
+        places: Where they come from.
+        largest: Magnitude of the weight with the largest dot; the neuron's largest if None.
+        longest: End of the axis of delays [ms]; the longest of the projection if None.
+    """
+    largest = _largest(own, np.array([neuron])) if largest is None else largest
+    longest = _longest(own) if longest is None else longest
     which = np.arange(own.start[neuron], own.start[neuron + 1])
     which = which[np.argsort(-np.abs(own.weight[which]))]
     where = np.ravel_multi_index(tuple(places.position[own.pre[which]].T), places.size)
@@ -149,14 +165,15 @@ def _shade(axis: Any, delay: np.ndarray, where: np.ndarray, weight: np.ndarray, 
 def _label(figure: Any, axes: Any, places: Places, shown: int) -> None:
     """Name the axes once for all panels."""
     figure.supxlabel("delay (ms)", fontsize=10)
-    figure.supylabel(_place_name(places), fontsize=10)
+    figure.supylabel(place_name(places), fontsize=10)
     rows, columns = axes.shape
     for column in range(columns):  # above a panel that is not there
         lowest = (shown - 1 - column) // columns
         axes[min(lowest, rows - 1), column].tick_params(labelbottom=True)
 
 
-def _place_name(places: Places) -> str:
+def place_name(places: Places) -> str:
+    """What the axis of places is called."""
     return places.names[0] if len(places.names) == 1 else f"pixel ({' × '.join(places.names)})"
 
 
