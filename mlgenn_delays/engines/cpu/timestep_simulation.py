@@ -124,9 +124,8 @@ class TimestepSimulation(Simulation):
             classes = self.context.network.output().n
             self._traces = make_traces(plan, self._row_layout, size, classes)
             self._strips = make_strips(self._row_layout, size, self._states())
-            longest = max_shift - 2
             self._frequency_domain = FrequencyDomain(
-                self.context, self._row_layout, self._traces, longest
+                self.context, self._row_layout, self._traces, max_shift - 2
             )
             self._buffers = SimpleQueue()
             for _ in range(self.context.workers.threads):
