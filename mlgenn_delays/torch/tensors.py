@@ -3,6 +3,7 @@
 Shapes: B examples, T steps, C channels.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,21 @@ def raster_batch(raster: np.ndarray) -> SpikeBatch:
     return SpikeBatch(start, time, np.zeros(size, np.int64), np.arange(size), steps)
 
 
+def _alone(batch: SpikeBatch) -> SpikeBatch:
+    """Return a batch without the spikes of others, which it may share: so checks are quick."""
+    start, time = batch.start, batch.time
+    plain = all(isinstance(each, np.ndarray) and each.dtype.kind in "iu" for each in (start, time))
+    if not plain or start.ndim != 2 or time.ndim != 1 or not start.size:
+        return batch  # which is no batch
+    lows, highs = start[:, 0], start[:, -1]
+    if (lows > highs).any() or lows.min() < 0 or highs.max() > len(time):
+        return batch
+    own = np.concatenate([time[a:b] for a, b in zip(lows, highs, strict=True)])
+    sizes = highs - lows
+    moved = start - lows[:, None] + (np.cumsum(sizes) - sizes)[:, None]
+    return replace(batch, start=moved, time=own)
+
+
 def as_batch(given: Any, *, currents: bool) -> Batch:
     """Return what a module was given as a batch.
 
@@ -48,7 +64,7 @@ def as_batch(given: Any, *, currents: bool) -> Batch:
         InputError: It is something else, or holds other values.
     """
     if isinstance(given, SpikeBatch | CurrentBatch):
-        return checked(given)
+        return checked(_alone(given) if isinstance(given, SpikeBatch) else given)
     if not hasattr(given, "detach"):
         raise InputError(
             f"the input must be a tensor {_SHAPE} or a batch such as data.batch(range(16)), got "

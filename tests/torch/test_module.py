@@ -117,6 +117,8 @@ def test_tensors_are_batches_as_well(kind: str) -> None:
     assert wanted.abs().sum() > 0
     for tensor in (given, given.bool()) if kind == "spikes" else (given,):
         assert torch.equal(net(tensor), wanted)
+    some = nets.step_data(recipe, 4).batch(np.array([3, 1]))  # which shares what all spike
+    assert torch.equal(net(some), wanted[[3, 1]])
 
 
 def test_training_is_that_of_the_trainer() -> None:
