@@ -222,6 +222,20 @@ def test_batches_that_go_back_late_and_again() -> None:
     same(gradients(net), wanted[1], 1e-12)
 
 
+def test_what_runs_in_between_changes_no_gradient() -> None:
+    net, batch = module(), batch_of(SPIKES)
+    cross_entropy(net(batch), labels(batch)).backward()
+    wanted = {key: each.copy() for key, each in gradients(net).items()}
+    net.zero_grad()
+    loss = cross_entropy(net(batch), labels(batch))
+    net.to_network()
+    loss.backward()
+    same(gradients(net), wanted, 1e-12)
+    given = {name: p.detach().clone().requires_grad_() for name, p in net.named_parameters()}
+    cross_entropy(torch.func.functional_call(net, given, (batch,)), labels(batch)).backward()
+    same({name: p.grad.numpy() for name, p in given.items()}, wanted, 1e-12)
+
+
 def test_a_parameter_that_changed_in_between_is_told() -> None:
     net, batch = module(), batch_of(SPIKES)
     loss = cross_entropy(net(batch), labels(batch))
