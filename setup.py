@@ -25,6 +25,7 @@ setup(
         "": ["py.typed", "*.pyi"],
         "mlgenn_delays.data.download": ["*.sha256"],
         "mlgenn_delays.export.genn": ["templates/*"],
+        "mlgenn_delays.export.torch": ["templates/*"],
         "mlgenn_delays.models": ["*.toml", "*.safetensors"],
         "mlgenn_delays.report": ["templates/*"],
     },

@@ -11,7 +11,7 @@ from .options import BACKENDS, JSON, PATH
 if TYPE_CHECKING:
     from mlgenn_delays.export.formats import Exported
 
-FORMATS = ("bundle", "genn", "nir", "c")
+FORMATS = ("bundle", "genn", "nir", "c", "torch")
 
 
 @click.command()
@@ -22,7 +22,7 @@ FORMATS = ("bundle", "genn", "nir", "c")
     type=click.Choice(FORMATS),
     required=True,
     help="bundle: one file for delaysnn infer. genn: GeNN's compiled model. nir: for other tools. "
-    "c: C99 source for devices.",
+    "c: C99 source for devices. torch: one file for PyTorch alone.",
 )
 @click.option(
     "--out", type=PATH, metavar="PATH", required=True, help="File (bundle, nir) or folder to make."

@@ -3,6 +3,7 @@
 import os
 import re
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 from mlgenn_delays import __version__
@@ -57,6 +58,7 @@ default_role = "py:obj"
 smartquotes_action = "qe"  # quotes and ellipses; dashes stay, for they begin options
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"
+autodoc_mock_imports = [] if find_spec("torch") else ["torch"]
 autodoc_default_options = {"members": True}
 napoleon_numpy_docstring = False
 napoleon_use_ivar = True

@@ -11,6 +11,7 @@ import pytest
 import mlgenn_delays as package
 from tests.cli.helpers import call, write_rawhd, write_words
 from tests.data.shd_helpers import write_shd, write_ssc
+from tests.needs import need
 
 ROOT = Path(__file__).parents[1]
 MODULES = [
@@ -40,6 +41,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("name", MODULES)
 def test_examples_run(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
+    if name.startswith("mlgenn_delays.torch."):
+        need("torch")
     module = import_module(name)
     finder, runner = doctest.DocTestFinder(exclude_empty=True), doctest.DocTestRunner()
     examples = [test for test in finder.find(module) if test.examples]

@@ -41,6 +41,7 @@ BELOW = {
     "training": {"network", "learning", "rewiring", "data", "engines", "runs"},
     "analysis": {"network", "data", "engines", "recipe", "runs", "training"},
     "sweep": {"data", "engines", "recipe", "runs", "training"},
+    "torch": {"network", "learning", "data", "engines"},
     "export": {"network", "learning", "data", "engines", "recipe", "runs", "training"},
     "imports": {"network", "export"},
     "report": {"network", "learning", "data", "engines", "recipe", "runs", "training", "analysis"},

@@ -76,7 +76,7 @@ class ExportOptions:
     """What to export.
 
     Attributes:
-        form: ``"bundle"``, ``"genn"``, ``"nir"`` or ``"c"``.
+        form: ``"bundle"``, ``"genn"``, ``"nir"``, ``"c"`` or ``"torch"``.
         path: File or folder to make; it must be new, or an empty folder.
         checkpoint: Of a run, ``"best"`` (as None) or ``"last"``.
         backend: Of genn.
@@ -103,7 +103,7 @@ class ExportOptions:
                     f"--{name} must come with --format {form}, got --format {self.form}; "
                     f"leave --{name} out"
                 )
-        check_new(self.path, folder=self.form in ("genn", "c"))
+        check_new(self.path, folder=self.form in ("genn", "c", "torch"))
 
 
 def check_new(path: Path, *, folder: bool = False) -> None:
@@ -180,9 +180,9 @@ def export_model(source: Path, wanted: ExportOptions, data: str | None = None) -
     artifact = artifact_of(source, wanted.checkpoint, data)
     if artifact.about.series and wanted.form == "c":
         raise InputError(
-            "--format must be bundle, genn or nir for a network whose output is a series, got c: "
-            "its functions give logits and a class, no voltages; take --format genn for C++ code, "
-            "or bundle to run it with delaysnn infer"
+            "--format must be bundle, genn, nir or torch for a network whose output is a series, "
+            "got c: its functions give logits and a class, no voltages; take --format genn for C++ "
+            "code, or bundle to run it with delaysnn infer"
         )
     check_place(wanted.path)
     notes: list[str] = []
@@ -197,6 +197,11 @@ def export_model(source: Path, wanted: ExportOptions, data: str | None = None) -
 
         with _folder(wanted.path) as folder:
             write_genn(artifact, folder, backend=wanted.backend or BACKEND)
+    elif wanted.form == "torch":
+        from mlgenn_delays.export.torch import write_torch
+
+        with _folder(wanted.path) as folder:
+            write_torch(artifact, folder)
     else:
         artifact, notes = _write_c(artifact, source, wanted, data)
     network, path = artifact.network, wanted.path
@@ -271,6 +276,8 @@ def _next(wanted: ExportOptions) -> str:
     path = shlex.quote(str(wanted.path))
     if wanted.form == "c":
         return f"make -C {path} test"
+    if wanted.form == "torch":
+        return ""  # Python's to say
     if wanted.form == "genn" and wanted.backend == "cuda":
         return f"make -C {path}"
     return f"delaysnn infer {path} INPUT..."

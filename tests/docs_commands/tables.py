@@ -79,4 +79,5 @@ NEEDS: dict[str, tuple[str, ...]] = {
     r"--engine genn|--format genn|speech-genn|engine=name": GENN,
     r"surrogate_cost.py --check": ("dcls",),
     r"^make -C": ("make", "cc"),
+    r"import torch|delaysnn\.torch": ("torch",),
 }

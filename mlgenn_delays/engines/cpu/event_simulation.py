@@ -13,6 +13,7 @@ from mlgenn_delays.engines.cpu import currents, eventprop_backward, eventprop_fo
 from mlgenn_delays.engines.cpu.eventprop_forward import EventBuffers, SpikeStore
 from mlgenn_delays.engines.cpu.frequency_domain import no_spectra
 from mlgenn_delays.engines.cpu.gradient_sums import GradientSums
+from mlgenn_delays.engines.cpu.input_gradient import input_gradient
 from mlgenn_delays.engines.cpu.linear_matrices import linear_buffers, make_linear, take_gradients
 from mlgenn_delays.engines.cpu.linear_neurons import Linear
 from mlgenn_delays.engines.cpu.synapses import QUAD, Recurrent
@@ -308,12 +309,25 @@ class EventSimulation(Simulation):
         self._sum[0] += by_weight
         self._sum[1] += by_delay
 
+    def keep_adjoints(self) -> None:
+        """Keep the adjoints of batches from the next one on."""
+        if not self._keeps:
+            self._keeps, self._store = True, None
+
+    def input_gradient(self, batch: Batch) -> np.ndarray:
+        """Return dL/dx of the batch just gone back, whose adjoints were kept, (B, T, C)."""
+        p = self.context.parameters
+        taps = make_taps(
+            p.delay, self.context.layout.delay_of, p.longest, self._steps, 0.0, learning=False
+        )
+        return input_gradient(self.context, self._row_layout, self._traces, taps, len(batch))
+
     def correlate(
         self, batch: Batch, spike_scale: np.ndarray, q: int, first: np.ndarray, size: int
     ) -> np.ndarray:
         """Return the adjoints of all pairs of a projection; see `Simulation`."""
         if not self._keeps:
-            self._keeps, self._store = True, None
+            self.keep_adjoints()
             self.forward(batch, spike_scale, width=0.0)
             self.backward(batch, spike_scale)
         return correlate(

@@ -13,6 +13,7 @@ import numpy as np
 from mlgenn_delays.data.types import Batch
 from mlgenn_delays.engines.cpu import currents
 from mlgenn_delays.engines.cpu.frequency_domain import FrequencyDomain, synapses_of
+from mlgenn_delays.engines.cpu.input_gradient import input_gradient
 from mlgenn_delays.engines.cpu.neuron_code import NeuronKernels, kernels_of
 from mlgenn_delays.engines.cpu.normalisation import Normalisation
 from mlgenn_delays.engines.cpu.spike_gradient import shape_of
@@ -118,9 +119,8 @@ class TimestepSimulation(Simulation):
             classes = self.context.network.output().n
             self._traces = make_traces(plan, self._row_layout, size, classes)
             self._strips = make_strips(self._row_layout, size, self._states())
-            longest = max_shift - 2
             self._frequency_domain = FrequencyDomain(
-                self.context, self._row_layout, self._traces, longest
+                self.context, self._row_layout, self._traces, max_shift - 2
             )
             self._buffers = SimpleQueue()
             for _ in range(self.context.workers.threads):
@@ -335,12 +335,22 @@ class TimestepSimulation(Simulation):
             self._share.gather_chunks(sums)
             group.take_gradients(sums.sum(0))
 
+    def keep_adjoints(self) -> None:
+        """Keep the adjoints of batches that go back from now on."""
+        self._growing = True
+
+    def input_gradient(self, batch: Batch) -> np.ndarray:
+        """Return dL/dx of the batch just gone back, whose adjoints were kept, (B, T, C)."""
+        traces, taps = self._traces, self._tapped(self._width)[0]
+        assert traces is not None
+        return input_gradient(self.context, self._row_layout, traces, taps, len(batch))
+
     def correlate(
         self, batch: Batch, spike_scale: np.ndarray, q: int, first: np.ndarray, size: int
     ) -> np.ndarray:
         """Return the adjoints of all pairs of a projection; see `Simulation`."""
         if not self._growing:
-            self._growing = True
+            self.keep_adjoints()
             self.forward(batch, spike_scale, width=self._width)
             self.backward(batch, spike_scale)
         assert self._traces is not None

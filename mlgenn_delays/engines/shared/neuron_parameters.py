@@ -70,11 +70,12 @@ class Learned:
             v = (self.low + self.high * odds) / (1.0 + odds)
         else:
             v = v + dx
-        # Rounding must not reach a bound either.
+        self.value[:] = np.where(dx == 0.0, self.value, np.clip(v, *self.ends()))
+
+    def ends(self) -> np.ndarray:
+        """The least and the largest value; rounding must not reach a bound either."""
         ends = np.array(float32_range(self.low, self.high))
-        if self.scale == "logit":
-            ends = np.nextafter(ends, ends[::-1])
-        self.value[:] = np.where(dx == 0.0, self.value, np.clip(v, *ends))
+        return np.nextafter(ends, ends[::-1]) if self.scale == "logit" else ends
 
 
 class LearnedNeurons:
