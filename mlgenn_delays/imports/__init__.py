@@ -68,8 +68,8 @@ def import_network(
         >>> from mlgenn_delays import import_network
         >>> state = {"0.weight": np.ones((3, 4)), "2.weight": np.ones((2, 3))}
         >>> network = import_network(state, "norse", dt=1.0, readout="max")
-        >>> network.populations["output"].model
-        LeakyIntegrator(n=2, tau_mem=9.491221581029903, readout='max')
+        >>> list(network.populations), network.populations["output"].model.readout
+        (['input', 'hidden1', 'output'], 'max')
     """
     if kind not in KINDS:
         raise InputError(

@@ -115,10 +115,13 @@ class SNNDelays:
     def _pairs(self, conv: Module, n_pre: int | None) -> list[Pairs]:
         """The synapses of each element of the kernels."""
         weight, position = conv.arrays["weight"], conv.arrays["P"]
-        if weight.ndim != 3 or not weight.size or position.shape != (1, *weight.shape):
+        width = conv.arrays.get("SIG", position)
+        fits = position.shape == width.shape == (1, *weight.shape)
+        if weight.ndim != 3 or not weight.size or not fits:
             raise InputError(
-                f"{conv.name} must be a Dcls1d: weight of shape (n_post, n_pre, elements) and P of "
-                f"(1, n_post, n_pre, elements), got {weight.shape} and {position.shape}"
+                f"{conv.name} must be a Dcls1d: weight of shape (n_post, n_pre, elements), P and "
+                f"SIG of (1, n_post, n_pre, elements), got {weight.shape}, {position.shape} and "
+                f"{width.shape}"
             )
         conv.check_width("weight", n_pre)
         half, longest = self.kernel_size // 2, self.kernel_size - 1
@@ -128,7 +131,7 @@ class SNNDelays:
                 f"kernel_size must be at least {2 * int(np.ceil(reach))}, for {conv.name}.P "
                 f"reaches {reach:g}, got {self.kernel_size}; give `max_delay` of its config"
             )
-        sigma = float(np.abs(conv.arrays.get("SIG", np.zeros(1))).max())
+        sigma = float(np.abs(width).max()) if "SIG" in conv.arrays else 0.0
         if sigma > _WIDE:
             warnings.warn(
                 f"kernels of {conv.name} are wide still (SIG {sigma:g} steps): here each delay is "

@@ -213,8 +213,18 @@ REFUSED: dict[str, Any] = {
     "model.0 must be a Dcls1d: weight of shape": (
         lambda s: s | {"model.0.P": np.zeros((10, 12, 1))}
     ),
+    "model.4 must be a Dcls1d: .*got .8, 10, 1., .1, 8, 10, 1. and .0,": (
+        lambda s: s | {"model.4.SIG": np.zeros(0)}
+    ),
     "model.4.weight must take the 10 values of the layer before, got 7": (
-        lambda s: s | {"model.4.weight": np.ones((8, 7, 1)), "model.4.P": np.zeros((1, 8, 7, 1))}
+        lambda s: (
+            s
+            | {
+                "model.4.weight": np.ones((8, 7, 1)),
+                "model.4.P": np.zeros((1, 8, 7, 1)),
+                "model.4.SIG": np.zeros((1, 8, 7, 1)),
+            }
+        )
     ),
     "kernel_size must be at least 14, for model.4.P reaches 6.5, got 9": (
         lambda s: s | {"model.4.P": np.full((1, 8, 10, 1), 6.5)}
