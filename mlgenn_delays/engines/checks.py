@@ -130,6 +130,13 @@ def _check_eventprop(network: Network, rule: EventProp) -> None:
                 f"EventProp must have Exponential synapses, got Delta on {projection.name!r}; "
                 f"give it Exponential(tau_syn), or {instead}"
             )
+        from_currents = isinstance(network.populations[projection.source].model, CurrentInput)
+        learns = getattr(projection.synapse, "learn", False) and rule.neurons is not None
+        if learns and from_currents:
+            raise InputError(
+                f"EventProp must have a tau_syn that is not learned where currents come in, got "
+                f"learn=True on {projection.name!r}; leave it out, or {instead}"
+            )
     for population in network.populations.values():
         if isinstance(population.model, Neuron):
             limit_of(population.model, network.dt, population.name)

@@ -234,6 +234,19 @@ def test_eventprop_refuses_what_it_cannot_learn() -> None:
         compile_network(net, idle, total_steps=1)
 
 
+def test_eventprop_refuses_to_learn_the_time_constant_of_synapses_from_currents() -> None:
+    net = Network()
+    net.add("input", CurrentInput(2))
+    net.add("hidden", LIF(2))
+    net.add("output", LeakyIntegrator(2))
+    net.connect("input", "hidden", Exponential(5.0, learn=True), weight=1.0)
+    net.connect("hidden", "output", Exponential(5.0, learn=True), weight=1.0)
+    with pytest.raises(InputError, match="not learned where currents come in.*'input->hidden'"):
+        compile_network(net, EventProp(neurons=0.05), total_steps=1)
+    compile_network(net, EventProp(neurons=None), total_steps=1)
+    compile_network(net, SurrogateBPTT(neurons=0.05), total_steps=1)
+
+
 def test_dropout_must_name_populations_that_spike() -> None:
     for rule in (EventProp, SurrogateBPTT):
         with pytest.raises(InputError, match=r"\(hidden\), got 'output'"):
