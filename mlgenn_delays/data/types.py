@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from mlgenn_delays.data.arrays import (
+    as_array,
     check_ascending_spikes,
     check_channel_starts,
     check_class_names,
@@ -20,7 +21,13 @@ from mlgenn_delays.data.arrays import (
     whole_numbers,
 )
 from mlgenn_delays.data.batches import Batch, CurrentBatch, SpikeBatch, examples
-from mlgenn_delays.data.events import Spikes, event_columns, event_spikes, stack_spikes
+from mlgenn_delays.data.events import (
+    Spikes,
+    event_columns,
+    event_spikes,
+    raster_spikes,
+    stack_spikes,
+)
 from mlgenn_delays.data.losses import Losses
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.settings import Count, PositiveTime, Whole, check
@@ -171,6 +178,57 @@ class SpikeData:
         spikes = [_example(row, each, n_channels, n_steps, dt) for row, each in enumerate(events)]
         start, time, losses = stack_spikes(spikes, n_channels)
         return SpikeData(start, time, classes, n_steps, dt, label_names, names, losses, targets)
+
+    @staticmethod
+    def from_raster(
+        raster: np.ndarray,
+        labels: np.ndarray,
+        *,
+        dt: float,
+        label_names: tuple[str, ...],
+        names: tuple[str, ...] = (),
+        targets: np.ndarray | None = None,
+    ) -> "SpikeData":
+        """Build a split from a value per step and channel, 1 for a spike and 0 for none.
+
+        Arguments:
+            raster: (N, T, C) of 0 and 1, of any type.
+            labels: (N,) whole numbers in ``0 .. len(label_names) - 1``.
+            dt: Length of a step [ms].
+            label_names: Name of each class.
+            names: Name of each example, or empty.
+            targets: See `SpikeData`.
+
+        Raises:
+            InputError: The raster has another shape or other values, or a label is off.
+
+        Example:
+            >>> import numpy as np
+            >>> from mlgenn_delays import SpikeData
+            >>> raster = np.zeros((1, 10, 2))
+            >>> raster[0, 3, 1] = 1
+            >>> data = SpikeData.from_raster(raster, [0], dt=1.0, label_names=("a", "b"))
+            >>> data.time.tolist(), bool(data.to_raster()[0, 3, 1])
+            ([3], True)
+        """
+        array = as_array("raster", raster, "numbers")
+        if array.ndim != 3 or not array.size or array.dtype.kind not in "biuf":
+            raise InputError(
+                f"raster must be numbers of shape (examples, steps, channels), got {array.dtype} "
+                f"of shape {array.shape}"
+            )
+        start, time = raster_spikes(array)
+        return SpikeData(
+            start, time, labels, array.shape[1], dt, label_names, names, targets=targets
+        )
+
+    def to_raster(self) -> np.ndarray:
+        """Return whether each channel spikes in each step, (N, T, C) bool; it takes N T C bytes."""
+        raster = np.zeros((len(self), self.n_steps, self.n_channels), bool)
+        for row, start in enumerate(self.start):
+            channels = np.repeat(np.arange(self.n_channels), np.diff(start))
+            raster[row, self.time[start[0] : start[-1]], channels] = True
+        return raster
 
 
 def _example(row: int, pair: object, n_channels: int, n_steps: int, dt: float) -> Spikes:

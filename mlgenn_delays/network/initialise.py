@@ -44,6 +44,11 @@ def values(what: str, initial: Initial, rng: np.random.Generator, n: int) -> np.
 def synapse_count(density: float, n_pre: int, n_post: int, synapses: int | None = None) -> int:
     """Number of synapses of a projection of a given density, or the given number, checked."""
     if synapses is not None:
+        if density != 1.0:
+            raise InputError(
+                f"synapses must come without a density, got {synapses!r} with density {density!r}; "
+                "leave one of them out"
+            )
         if not (
             is_number(synapses)
             and isinstance(synapses, Integral)

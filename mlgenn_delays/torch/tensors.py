@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from mlgenn_delays.data.arrays import as_array
+from mlgenn_delays.data.events import raster_spikes
 from mlgenn_delays.data.types import Batch, CurrentBatch, SpikeBatch, checked
 from mlgenn_delays.errors import InputError
 
@@ -24,17 +25,6 @@ def check_tensor(what: str, tensor: Any, kinds: tuple[str, ...] = ("float32",)) 
         raise InputError(
             f"{what} must be {' or '.join(kinds)}, got {kind}; convert it with .float()"
         )
-
-
-def raster_batch(raster: np.ndarray) -> SpikeBatch:
-    """Return spikes given as 0 and 1, (B, T, C), as a batch."""
-    size, steps, channels = raster.shape
-    by_channel = np.ascontiguousarray(raster.transpose(0, 2, 1)) != 0
-    ends = np.cumsum(by_channel.sum(2, dtype=np.int64).ravel())
-    edges = np.concatenate([np.zeros(1, np.int64), ends])
-    start = edges[np.arange(size)[:, None] * channels + np.arange(channels + 1)]
-    time = np.nonzero(by_channel)[2].astype(np.int32)
-    return SpikeBatch(start, time, np.zeros(size, np.int64), np.arange(size), steps)
 
 
 def _alone(batch: SpikeBatch) -> SpikeBatch:
@@ -75,13 +65,8 @@ def as_batch(given: Any, *, currents: bool) -> Batch:
     if given.ndim != 3 or not all(given.shape):
         raise InputError(f"the input must have shape {_SHAPE}, got {tuple(given.shape)}")
     array = as_array("the input", given.detach().numpy(), "numbers")
+    rows = np.arange(len(array))
     if currents:
-        rows = np.arange(len(array))
         return checked(CurrentBatch(np.ascontiguousarray(array), 0 * rows, rows))
-    odd = array[(array != 0) & (array != 1)]
-    if odd.size:
-        raise InputError(
-            f"spikes must be 0 or 1 in each step, got {odd[0]:g}; the input of a network for real "
-            "values is a CurrentInput"
-        )
-    return raster_batch(array)
+    start, time = raster_spikes(array)
+    return SpikeBatch(start, time, 0 * rows, rows, array.shape[1])

@@ -86,6 +86,11 @@ def test_populations_are_checked(name: str, model: object, bias: object, says: s
         (("hidden", "input"), {}, "neurons, got the input 'input'"),
         (("input", "hidden"), {"density": 0.0}, r"density must be in \(0, 1\], got 0.0"),
         (("input", "hidden"), {"density": 1.5}, r"density must be in \(0, 1\], got 1.5"),
+        (
+            ("input", "hidden"),
+            {"density": 0.5, "synapses": 3},
+            "synapses must come without a density, got 3 with density 0.5",
+        ),
         (("input", "hidden"), {"density": 0.01}, "at least one of 4 x 5 synapses, got 0.01"),
         (("input", "hidden"), {"granularity": "dendrite"}, "granularity .*'dendrite'"),
         (
