@@ -31,6 +31,19 @@ class Spikes(NamedTuple):
     losses: Losses
 
 
+def marked(raster: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return how many spikes each channel has, (N C,), and the steps of all, of (N, C, T) bool."""
+    n, channels, steps = raster.shape
+    spikes = np.flatnonzero(raster)
+    return np.bincount(spikes // steps, minlength=n * channels), (spikes % steps).astype(np.int32)
+
+
+def channel_starts(counts: np.ndarray, n: int, channels: int) -> np.ndarray:
+    """Return where the spikes of each channel begin, (N, C+1) int64, of their numbers (N C,)."""
+    edges = np.cumsum(np.concatenate([np.zeros(1, np.int64), counts]))
+    return edges[np.arange(n)[:, None] * channels + np.arange(channels + 1)]
+
+
 def raster_spikes(raster: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return `start` (N, C+1) and `time` of `SpikeBatch` of a raster (N, T, C) of 0 and 1.
 
@@ -43,12 +56,8 @@ def raster_spikes(raster: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             f"spikes must be 0 or 1 in each step, got {odd[0]:g}; several of a channel in a step "
             "are one: take raster > 0; the input of a network for real values is a CurrentInput"
         )
-    by_channel = np.ascontiguousarray(raster.transpose(0, 2, 1)) != 0
-    size, channels, _ = by_channel.shape
-    ends = np.cumsum(by_channel.sum(2, dtype=np.int64).ravel())
-    edges = np.concatenate([np.zeros(1, np.int64), ends])
-    start = edges[np.arange(size)[:, None] * channels + np.arange(channels + 1)]
-    return start, np.nonzero(by_channel)[2].astype(np.int32)
+    counts, time = marked(raster.transpose(0, 2, 1) != 0)
+    return channel_starts(counts, len(raster), raster.shape[2]), time
 
 
 def event_columns(

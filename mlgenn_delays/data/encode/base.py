@@ -14,6 +14,7 @@ import numpy as np
 
 from mlgenn_delays.data.encode.level import LevelEncoder
 from mlgenn_delays.data.encode.rate import RateEncoder
+from mlgenn_delays.data.events import channel_starts, marked
 from mlgenn_delays.data.fields import count_steps
 from mlgenn_delays.machine import in_threads
 
@@ -69,15 +70,13 @@ def encode_frames(
 
     def encode(first: int) -> tuple[np.ndarray, np.ndarray]:
         some = pad_frames(frames[first : first + chunk], hop=hop, span=n_steps * dt)
-        spikes = np.flatnonzero(encoder.raster(some, hop, dt, n_steps))
-        counts = np.bincount(spikes // n_steps, minlength=len(some) * n_channels)
-        return counts, (spikes % n_steps).astype(np.int32)
+        return marked(encoder.raster(some, hop, dt, n_steps))
 
     made = list(in_threads(encode, range(0, len(frames), chunk)))
-    ends = np.cumsum(np.concatenate([np.zeros(1, np.int64), *(counts for counts, _ in made)]))
-    rows = np.arange(len(frames))[:, None] * n_channels + np.arange(n_channels + 1)
+    counts = [np.zeros(0, np.int64), *(counts for counts, _ in made)]
     times = [np.zeros(0, np.int32), *(time for _, time in made)]
-    return ends[rows], np.concatenate(times)
+    start = channel_starts(np.concatenate(counts), len(frames), n_channels)
+    return start, np.concatenate(times)
 
 
 def pad_frames(frames: Sequence[np.ndarray], *, hop: float, span: float) -> np.ndarray:
