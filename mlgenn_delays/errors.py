@@ -35,6 +35,12 @@ class DivergedError(WorkError):
     """Loss or gradients stopped being finite, or the loss exploded."""
 
 
+def unreadable(path: object, error: Exception) -> InputError:
+    """The error about a path that cannot be read."""
+    reason = getattr(error, "strerror", None) or error
+    return InputError(f"cannot read {path}: {reason}; check the path and its permissions")
+
+
 def nearest(word: str, known: list[str] | tuple[str, ...]) -> str:
     """``"; did you mean 'x'?"`` for the known word most like ``word``, or an empty text."""
     from difflib import get_close_matches

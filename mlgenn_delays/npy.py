@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mlgenn_delays.errors import InputError
+from mlgenn_delays.errors import InputError, unreadable
 from mlgenn_delays.untrusted import reason, shown
 
 NUMBERS, TEXTS = "biufc", "US"
@@ -55,9 +55,7 @@ def read_npz(
     except (InputError, MemoryError):
         raise
     except OSError as error:
-        raise InputError(
-            f"cannot read {path}: {error.strerror or error}; check the path and its permissions"
-        ) from error
+        raise unreadable(path, error) from error
     except Exception as error:  # zipfile and zlib raise many kinds on damage: that is the finding
         raise InputError(
             f"{path} must have arrays in NumPy's .npz format, got what cannot be read "

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from mlgenn_delays.errors import InputError
+from mlgenn_delays.errors import InputError, unreadable
 from mlgenn_delays.untrusted import as_damaged, parse_json, reason, shown
 
 _CHECKSUM = "checksum"
@@ -29,6 +29,16 @@ def pack(arrays: dict[str, np.ndarray], metadata: dict[str, str]) -> bytes:
     stored = {name: np.array(array, order="C") for name, array in arrays.items()}
     whole = {**metadata, _CHECKSUM: str(checksum(stored, metadata))}
     return canonical(save(stored, metadata=whole))
+
+
+def first_bytes(path: Path) -> tuple[bytes, bool]:
+    """The first bytes of a file, and whether they are those of a safetensors file."""
+    try:
+        with path.open("rb") as file:
+            begin = file.read(9)
+    except OSError as error:
+        raise unreadable(path, error) from error
+    return begin, begin[8:] == b"{"  # a header's length, and the header
 
 
 def read(path: Path | str) -> tuple[dict[str, np.ndarray], dict[str, str]]:

@@ -3,8 +3,8 @@
 An Axes keeps the user's look; without one, a new figure of pyplot gets one.
 """
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
@@ -30,11 +30,12 @@ from mlgenn_delays.analysis.history_axes import (
 from mlgenn_delays.analysis.style import SERIES
 from mlgenn_delays.data.types import CurrentBatch, CurrentData, Data
 from mlgenn_delays.engines.results import Recording
-from mlgenn_delays.errors import InputError, nearest
+from mlgenn_delays.errors import InputError
 from mlgenn_delays.machine import prepare_matplotlib
 from mlgenn_delays.network import Network
 from mlgenn_delays.runs.directory import RunDirectory
 from mlgenn_delays.runs.history import History
+from mlgenn_delays.settings import check, one_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -262,11 +263,9 @@ def _over_time(ax: "Axes", length: float) -> "Axes":
     return ax
 
 
-def _known(what: str, name: object, known: Any) -> str:
-    if not isinstance(name, str) or name not in known:
-        hint = nearest(name, list(known)) if isinstance(name, str) else ""
-        raise InputError(f"{what} must be one of {', '.join(known)}, got {name!r}{hint}")
-    return name
+def _known(what: str, name: Any, known: Iterable[str]) -> str:
+    check(what, name, Annotated[str, one_of(*known)])
+    return str(name)
 
 
 def _check_example(data: object, example: int) -> None:

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from mlgenn_delays import tensors
 from mlgenn_delays.data.losses import Losses, left_of
 from mlgenn_delays.data.types import Batch, Data, checked
 from mlgenn_delays.engines.results import Recording
@@ -313,18 +314,12 @@ def load(path: Path | str, *, threads: int | None = None) -> Model:
 
 def read_artifact(path: Path) -> Artifact:
     """Read a bundle or a NIR file, whatever its name."""
-    try:
-        with path.open("rb") as file:
-            begin = file.read(9)
-    except OSError as error:
-        raise InputError(
-            f"cannot read {path}: {error.strerror or error}; check the path and its permissions"
-        ) from error
+    begin, is_tensors = tensors.first_bytes(path)
     if begin.startswith(_HDF5):
         from mlgenn_delays.export.nir import read_nir
 
         return read_nir(path)
-    if begin[8:] != b"{":  # as every safetensors file has it
+    if not is_tensors:
         raise InputError(
             f"{path} must be a bundle or a NIR file, got another or a damaged one; make one of a "
             "run with delaysnn export"

@@ -6,16 +6,15 @@ a source. What all of them make is a chain of layers (`chain`), or the graph of 
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
-from mlgenn_delays.errors import InputError, nearest
 from mlgenn_delays.imports.dcls import SNNDelays
 from mlgenn_delays.imports.mlgenn import MlGeNN
 from mlgenn_delays.imports.nir import NIR
 from mlgenn_delays.imports.norse import Norse
 from mlgenn_delays.imports.snntorch import SnnTorch
 from mlgenn_delays.network import Network
-from mlgenn_delays.settings import TimeStep, check
+from mlgenn_delays.settings import TimeStep, check, one_of
 
 __all__ = ["NIR", "MlGeNN", "Norse", "SNNDelays", "SnnTorch", "import_network"]
 
@@ -71,10 +70,7 @@ def import_network(
         >>> list(network.populations), network.populations["output"].model.readout
         (['input', 'hidden1', 'output'], 'max')
     """
-    if kind not in KINDS:
-        raise InputError(
-            f"kind must be one of {', '.join(KINDS)}, got {kind!r}{nearest(str(kind), list(KINDS))}"
-        )
+    check("kind", kind, Annotated[str, one_of(*KINDS)])
     check("dt", dt, TimeStep)
     given = {key: tuple(v) if isinstance(v, list) else v for key, v in others.items()}
     wanted: Kind = KINDS[kind](**given)

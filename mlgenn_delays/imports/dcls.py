@@ -94,9 +94,7 @@ class SNNDelays:
                 f"the network has LIFNode after {conv.name}, whose time constant no state dict "
                 "has; give tau_mem [ms]"
             )
-        pairs, bias = self._pairs(conv, n_pre), None
-        if "bias" in conv.arrays:
-            bias = conv.each("bias", n)
+        pairs, bias = self._pairs(conv, n_pre), conv.bias(n)
         normalisation = None
         if norm is not None:
             normalisation, bias = _normalisation(norm, n, bias, pairs), None

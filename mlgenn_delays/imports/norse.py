@@ -63,14 +63,15 @@ class Norse:
                 weight = module.matrix("weight", n_pre)
             else:
                 raise unknown(module, "Linear, or a LIFRecurrentCell with its two matrices")
-            bias = module.each("bias", len(weight)) if "bias" in module.arrays else None
             voltage = k == len(modules) and self.readout != SPIKES
             if voltage and recurrent:
                 raise InputError(
                     f"{module.name!r} must be Linear to be read as {self.readout}, got recurrent "
                     f"neurons; give readout={SPIKES!r}"
                 )
-            layers.append(self._layer(weight, bias, recurrent, dt, voltage=voltage))
+            layers.append(
+                self._layer(weight, module.bias(len(weight)), recurrent, dt, voltage=voltage)
+            )
         return network_of(layers, dt, currents=self.currents)
 
     def _layer(

@@ -74,9 +74,8 @@ class SnnTorch:
         for k, (weights, own) in enumerate(zip(linear, neurons, strict=True), 1):
             n_pre = layers[-1].model.n if layers else None
             weight = weights.matrix("weight", n_pre)
-            bias = weights.each("bias", len(weight)) if "bias" in weights.arrays else None
             voltage = k == len(linear) and self.readout != SPIKES
-            layers.append(self._layer(weight, bias, own, dt, voltage=voltage))
+            layers.append(self._layer(weight, weights.bias(len(weight)), own, dt, voltage=voltage))
         return network_of(layers, dt, currents=self.currents)
 
     def _layer(

@@ -61,6 +61,10 @@ class Module:
             raise InputError(f"{self.name}.{key} must have 1 or {n} values, got {array.size}")
         return np.broadcast_to(array, (n,)).copy()
 
+    def bias(self, n: int) -> np.ndarray | None:
+        """The bias of each of n neurons, None if there is none."""
+        return self.each("bias", n) if "bias" in self.arrays else None
+
 
 def read_modules(source: Path | str | Mapping[str, Any]) -> list[Module]:
     """The modules of a state dict, in its order.
@@ -91,14 +95,8 @@ def read_state(source: Path | str | Mapping[str, Any]) -> dict[str, np.ndarray]:
 def _read(path: Path) -> Mapping[str, Any]:
     if not path.is_file():
         raise InputError(f"there is no state dict {path}; save one with torch.save")
-    try:
-        with path.open("rb") as file:
-            begin = file.read(9)
-    except OSError as error:
-        raise InputError(
-            f"cannot read {path}: {error.strerror or error}; check the path and its permissions"
-        ) from error
-    if begin[8:] != b"{":  # as every safetensors file has it
+    _, is_tensors = tensors.first_bytes(path)
+    if not is_tensors:
         return _unpickled(path)
     with as_damaged(path, _REMEDY):
         found, _ = tensors.read(path)

@@ -41,7 +41,6 @@ def draw_confusion(axes: "Axes", counts: np.ndarray, labels: Sequence[str]) -> N
                 color="white" if share[row, column] > 0.5 else INK,
                 fontsize=8 if k > 12 or counts.max() > 999 else 9,
             )  # fmt: skip
-    if k <= _MOST_NAMES:
         for ticks in (axes.set_xticks, axes.set_yticks):
             _name_classes(ticks, labels)
     axes.set_xlabel("prediction")

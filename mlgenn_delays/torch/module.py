@@ -7,7 +7,7 @@ examples, T steps, C channels, K output neurons.
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from mlgenn_delays.engines.shared.simulation import connectivity_arrays
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.learning import EventProp, Rule
 from mlgenn_delays.network import CurrentInput, Network
-from mlgenn_delays.settings import Count, check
+from mlgenn_delays.settings import Count, check, one_of
 from mlgenn_delays.torch.tensors import as_batch, check_tensor
 
 try:
@@ -157,8 +157,7 @@ class DelayNetwork(torch.nn.Module):
             raise InputError(f"network must be a Network, got {type(network).__name__}")
         if rule is not None and not isinstance(rule, Rule):
             raise InputError(f"rule must be EventProp(...) or SurrogateBPTT(...), got {rule!r}")
-        if output not in OUTPUTS:
-            raise InputError(f"output must be one of {', '.join(OUTPUTS)}, got {output!r}")
+        check("output", output, Annotated[str, one_of(*OUTPUTS)])
         self._network, self._rule, self.output = network.copy(), rule or EventProp(), output
         self._threads = threads
         self._engine: DifferentiableNetwork | None = None

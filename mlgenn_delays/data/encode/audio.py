@@ -13,7 +13,7 @@ import numpy as np
 
 from mlgenn_delays.data.arrays import LARGEST_VALUE
 from mlgenn_delays.data.encode.wav import with_lengths
-from mlgenn_delays.errors import InputError
+from mlgenn_delays.errors import InputError, unreadable
 from mlgenn_delays.settings import Count, Unit, check
 
 MOST_SAMPLES = 2**24  # of a recording: half an hour at 8000 Hz, whose spectrum takes 0.4 GB
@@ -77,9 +77,7 @@ def read_bytes(path: Path | str) -> bytes:
     try:
         return Path(path).read_bytes()
     except OSError as error:
-        raise InputError(
-            f"cannot read {path}: {error.strerror or error}; check the path and its permissions"
-        ) from error
+        raise unreadable(path, error) from error
 
 
 def recording_length(path: Path | str) -> float:

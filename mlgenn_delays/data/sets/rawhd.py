@@ -18,7 +18,7 @@ from mlgenn_delays.data.fields import Currents, Scale, Validation, count_steps
 from mlgenn_delays.data.losses import Losses
 from mlgenn_delays.data.split import split_validation
 from mlgenn_delays.data.types import CurrentBatch, CurrentData
-from mlgenn_delays.errors import InputError
+from mlgenn_delays.errors import InputError, unreadable
 from mlgenn_delays.settings import PositiveTime, Time, check, says, settings
 
 ENGLISH = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
@@ -194,9 +194,7 @@ def _open(path: Path) -> np.ndarray:
     try:
         return np.lib.format.open_memmap(path, mode="r")
     except OSError as error:
-        raise InputError(
-            f"cannot read {path}: {error.strerror or error}; check the path and its permissions"
-        ) from error
+        raise unreadable(path, error) from error
     except Exception as error:  # NumPy raises many kinds on a damaged header: that is the finding
         reason = str(error).rstrip(".") or type(error).__name__
         raise InputError(

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from mlgenn_delays.data.encode.cochlea import N_CHANNELS
-from mlgenn_delays.errors import InputError
+from mlgenn_delays.errors import InputError, unreadable
 from mlgenn_delays.hdf5 import Limits, UnreadableError, look_into_hdf5, read_hdf5_parts
 
 N_DIGITS, N_WORDS = 20, 35
@@ -110,9 +110,7 @@ def file_facts(path: Path) -> dict[str, object]:
                 file.seek(int(place))
                 total.update(file.read(_BLOCK))
     except OSError as error:
-        raise InputError(
-            f"cannot read {path}: {error.strerror or error}; check the path and its permissions"
-        ) from error
+        raise unreadable(path, error) from error
     return {
         "name": path.name,
         "size": state.st_size,

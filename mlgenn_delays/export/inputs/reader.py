@@ -25,7 +25,7 @@ from mlgenn_delays.data.types import (
     SpikeData,
     StreamedSpikes,
 )
-from mlgenn_delays.errors import InputError
+from mlgenn_delays.errors import InputError, unreadable
 from mlgenn_delays.export.inputs.items import (
     EVENTS,
     InputSpec,
@@ -304,16 +304,11 @@ def _map_npy(path: Path) -> np.ndarray:
     try:
         return npy.map_npy(path)
     except OSError as error:
-        raise _unreadable(path, error) from error
+        raise unreadable(path, error) from error
 
 
 def _stat(path: Path) -> os.stat_result:
     try:
         return path.stat()
     except (OSError, ValueError) as error:
-        raise _unreadable(path, error) from error
-
-
-def _unreadable(path: Path, error: Exception) -> InputError:
-    reason = getattr(error, "strerror", None) or error
-    return InputError(f"cannot read {path}: {reason}; check the path and its permissions")
+        raise unreadable(path, error) from error
