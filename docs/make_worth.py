@@ -20,23 +20,33 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
 from mlgenn_delays.analysis.style import look
+from mlgenn_delays.data import Baseline
+from mlgenn_delays.runs.run import Run
 from mlgenn_delays.sweep import read_results
 
 HERE = Path(__file__).parent
 DATA, PICTURE = HERE / "data" / "worth.csv", HERE / "images" / "worth.svg"
 BANDS, CLASSES, HIDDEN = 40, 10, 256
-BASELINE = 65.5  # % of the test split, by delaysnn data check folder DIR --baseline
 VARIANTS = {
     "none": ("no delays", "#666666", "o"),
     "random": ("random delays", "#E69F00", "s"),
     "learned": ("learned delays", "#0072B2", "^"),
     "structure": ("learned delays and structure", "#D55E00", "D"),
 }
+LOGISTIC = "logistic regression"
 Points = dict[tuple[str, int], list[float]]  # test accuracies [%] by variant and synapses
+Result = dict[str, Any]
 
 
-def _done(sweep: str) -> list[dict[str, Any]]:
-    return [result for result in read_results(sweep) if result["status"] == "done"]
+def _done(sweep: str) -> list[Result]:
+    """Return the results of the finished runs, with the baseline that each has noted."""
+    found = []
+    for result in read_results(sweep):
+        if result["status"] == "done":
+            baseline = Run(Path(sweep) / str(result["point"])).validated("baseline", Baseline)
+            assert baseline is not None
+            found.append(result | {"baseline": baseline.accuracy["test"]})
+    return found
 
 
 def collect(dense: str, structure: str) -> None:
@@ -52,21 +62,22 @@ def collect(dense: str, structure: str) -> None:
     DATA.parent.mkdir(exist_ok=True)
     with DATA.open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["variant", "hidden", "synapses", "seed", "validation", "test"])
+        writer.writerow(["variant", "hidden", "synapses", "seed", "validation", "test", "baseline"])
         for variant, hidden, synapses, result in rows:
-            shares = (
-                f"{float(result[f'{split}_accuracy']):.4f}" for split in ("validation", "test")
-            )
+            named = ("validation_accuracy", "test_accuracy", "baseline")
+            shares = (f"{float(result[name]):.4f}" for name in named)
             writer.writerow([variant, hidden, synapses, result["seed"], *shares])
 
 
-def read() -> Points:
-    """Return the test accuracies in the file."""
+def read() -> tuple[Points, float]:
+    """Return the test accuracies in the file, and the baseline, the same of all [%]."""
     found: Points = defaultdict(list)
     with DATA.open() as file:
-        for row in csv.DictReader(file):
-            found[row["variant"], int(row["synapses"])].append(100 * float(row["test"]))
-    return found
+        rows = list(csv.DictReader(file))
+    for row in rows:
+        found[row["variant"], int(row["synapses"])].append(100 * float(row["test"]))
+    (baseline,) = {100 * float(row["baseline"]) for row in rows}
+    return found, baseline
 
 
 def spread(values: list[float]) -> float:
@@ -74,7 +85,7 @@ def spread(values: list[float]) -> float:
     return stdev(values) if len(values) > 1 else 0.0
 
 
-def draw(points: Points) -> None:
+def draw(points: Points, baseline: float) -> None:
     """Draw mean and standard deviation of each variant over synapses."""
     figure, axes = plt.subplots(figsize=(7.4, 3.8), layout="constrained")
     for variant, (name, colour, marker) in VARIANTS.items():
@@ -82,9 +93,9 @@ def draw(points: Points) -> None:
         values = [points[variant, size] for size in sizes]
         mean, sd = [fmean(each) for each in values], [spread(each) for each in values]
         axes.errorbar(sizes, mean, sd, label=name, color=colour, marker=marker, capsize=3)
-    axes.axhline(BASELINE, color="#999999", linestyle="--", linewidth=1)
+    axes.axhline(baseline, color="#999999", linestyle="--", linewidth=1)
     axes.annotate(
-        "logistic regression", (1, BASELINE), xycoords=("axes fraction", "data"), xytext=(0, 3),
+        LOGISTIC, (1, baseline), xycoords=("axes fraction", "data"), xytext=(0, 3),
         textcoords="offset points", ha="right", fontsize=9, color="#666666",
     )  # fmt: skip
     axes.grid(color="#dddddd", linewidth=0.6)
@@ -118,10 +129,10 @@ def main() -> None:
         raise SystemExit("give the folders of both sweeps, or neither")
     if len(sys.argv) == 3:
         collect(sys.argv[1], sys.argv[2])
-    points = read()
+    points, baseline = read()
     with look():
-        draw(points)
-    print(table(points))
+        draw(points, baseline)
+    print(f"{table(points)}\n\n{LOGISTIC}: {baseline:.1f} %")
 
 
 if __name__ == "__main__":
