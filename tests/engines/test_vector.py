@@ -1,4 +1,4 @@
-"""`shifted_axpy`, `shifted_axpys`, `shifted_dot` against plain loops, on whole numbers: sums are exact."""
+"""Shifted sums against plain loops, on whole numbers: sums are exact."""
 
 import numba
 import numpy as np

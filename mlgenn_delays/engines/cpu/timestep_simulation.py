@@ -347,9 +347,7 @@ class TimestepSimulation(Simulation):
     ) -> np.ndarray:
         """Return the adjoints of all pairs of a projection; see `Simulation`."""
         assert self._traces is not None
-        table = self._frequency.table(
-            self._plan, q, first, size, self._counts, self._show_adjoints
-        )
+        table = self._frequency.table(self._plan, q, first, size, self._counts, self._show_adjoints)
         if table is not None:
             return table
         target = int(self._plan.target[q])
@@ -362,9 +360,10 @@ class TimestepSimulation(Simulation):
         )  # fmt: skip
 
     def _show_adjoints(self, p: int, spectra: Spectra) -> None:
-        """Write the adjoints of population p to the traces, or their spectra where there is room."""
+        """Write the adjoints of population p to the traces, or their spectra if there is room."""
         assert self._traces is not None and self._strips is not None
-        traces, strips, linear, there = self._traces, self._strips, self._linear[p], p in self._shown
+        traces, strips, linear = self._traces, self._strips, self._linear[p]
+        there = p in self._shown
 
         def show(k: int, edges: np.ndarray, buffers: ThreadBuffers) -> None:
             currents.show_adjoints(
