@@ -26,7 +26,7 @@ def cpu_simulation(context: SimulationContext, keeps: bool, rewired: bool) -> Si
     else:
         from mlgenn_delays.engines.cpu.timestep_simulation import TimestepSimulation
 
-        simulation = TimestepSimulation(context, growing=keeps)
+        simulation = TimestepSimulation(context)
     return PipelinedSimulation(simulation) if context.rule.pipelined else simulation
 
 

@@ -1,4 +1,4 @@
-"""`shifted_axpy`, `shifted_dot` against plain loops, on whole numbers: sums are exact."""
+"""Shifted sums against plain loops, on whole numbers: sums are exact."""
 
 import numba
 import numpy as np
@@ -17,6 +17,15 @@ def shifted_axpy(out, at, n, x, base, address, coef, first, last):
 @numba.njit
 def shifted_dot(out, row, at, n, x, base, address, first, last):
     vector.shifted_dot(out, row, at, n, x, base, address, first, last)
+
+
+@numba.njit
+def shifted_axpys(
+    out, at, row, x, base, length, first, own, stride, address, coef, begin, end
+):  # fmt: skip
+    vector.shifted_axpys(
+        3, out, at, row, x, base, length, first, own, stride, address, coef, begin, end
+    )
 
 
 def whole(rng: np.random.Generator, n: int) -> np.ndarray:
@@ -40,6 +49,23 @@ def test_both_equal_loops(taps: int) -> None:
         np.testing.assert_array_equal(sums, wanted, f"{span} steps")
         shifted_dot(dots, row, at, span, x, base, address, first, first + taps)
         np.testing.assert_array_equal(dots, right, f"{span} steps")
+
+
+@pytest.mark.parametrize("taps", range(10))
+def test_several_rows_equal_one_by_one(taps: int) -> None:
+    rng = np.random.default_rng(taps)
+    x, coef = (rng.normal(size=n).astype(np.float32) for n in (900, taps + 5))
+    address, first = rng.integers(0, 300, taps + 5), rng.integers(0, 50, 40)
+    begin, base, at, row, length, own, stride = 2, 30, 5, 24, 160, 3, 11
+    sums = rng.normal(size=100).astype(np.float32)
+    wanted = sums.copy()
+    for r in range(3):
+        shift = base + r * length + first[own + r * stride]
+        shifted_axpy(wanted, at + r * row, 16, x, shift, address, coef, begin, begin + taps)
+    shifted_axpys(
+        sums, at, row, x, base, length, first, own, stride, address, coef, begin, begin + taps
+    )
+    np.testing.assert_array_equal(sums, wanted)
 
 
 def test_nothing_is_done_without_steps_or_taps() -> None:

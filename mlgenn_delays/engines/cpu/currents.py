@@ -312,4 +312,23 @@ def back_arrivals(
             )  # fmt: skip
             for g in range(plan.groups[p]):
                 if has_chosen(plan, spectra, p, g):
-                    transform_adjoints(spectra, plan, layout, p, g, traces, e, e + 1)
+                    transform_adjoints(spectra, plan, layout, p, g, adjoints[g], at, e)
+
+
+@kernel
+def show_adjoints(plan, layout, p, there, linear, spectra, strips, traces, low, high, buffers):
+    """Write the adjoints at the arrivals of population p in examples low..high-1 to the traces.
+
+    See `back_synapses`. Where `spectra` has room for theirs, only these are written; then the
+    traces may have been `there` before.
+    """
+    spectral, at = spectra.transform.places > 0, 0
+    adjoints = buffers.adjoint if spectral and not there else traces.adjoint
+    for e in range(low, high):
+        if there or not spectral:
+            at = (e * layout.neurons + layout.neuron_row[p]) * layout.length
+        if not there:
+            back_synapses(plan, layout, p, linear, strips, e, buffers, adjoints, at)
+        if spectral:
+            for g in range(plan.groups[p]):
+                transform_adjoints(spectra, plan, layout, p, g, adjoints[g], at, e)

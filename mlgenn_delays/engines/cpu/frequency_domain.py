@@ -1,5 +1,6 @@
 """What `TimestepSimulation` does in the frequency domain: memory, and work for threads."""
 
+from collections.abc import Callable
 from math import prod
 
 import numpy as np
@@ -220,11 +221,13 @@ class FrequencyDomain:
         )
 
     def table(
-        self, plan: Plan, q: int, first: np.ndarray, taps: int, counts: np.ndarray
-    ) -> np.ndarray | None:
+        self, plan: Plan, q: int, first: np.ndarray, taps: int, counts: np.ndarray,
+        show_adjoints: Callable[[int, Spectra], None],
+    ) -> np.ndarray | None:  # fmt: skip
         """Return candidate gradients as `Simulation.correlate` does, None where that costs more.
 
-        `counts` (B, N) are the spikes of the batch.
+        `counts` (B, N) are the spikes of the batch; ``show_adjoints(p, spectra)`` writes the
+        spectra of a population's adjoints.
         """
         source, target = int(plan.source[q]), int(plan.target[q])
         own = counts[:, plan.first[source] : plan.first[source + 1]]
@@ -237,13 +240,8 @@ class FrequencyDomain:
         spectra, (n_pre, n_post) = self._spectra(np.zeros(len(plan.source), bool)), first.shape
         self._transform(plan, spectra, source)
         if (target, group) not in self._back:
-            self._back.add((target, group))
-            self._context.spread_over(
-                *self._share.own,
-                lambda low, high: kernels.transform_adjoints(
-                    spectra, plan, self._layout, target, group, self._traces, low, high
-                ),
-            )
+            self._back.update((target, g) for g in range(int(plan.groups[target])))
+            show_adjoints(target, spectra)
         rows = np.arange(n_post + 1) * n_pre
         pre = np.tile((self._layout.source_row[source] + np.arange(n_pre)) * BLOCK, n_post)
         out = np.empty(n_post * n_pre * taps, np.float32)

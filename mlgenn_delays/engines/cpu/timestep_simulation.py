@@ -12,7 +12,7 @@ import numpy as np
 
 from mlgenn_delays.data.types import Batch
 from mlgenn_delays.engines.cpu import currents
-from mlgenn_delays.engines.cpu.frequency_domain import FrequencyDomain, synapses_of
+from mlgenn_delays.engines.cpu.frequency_domain import FrequencyDomain, no_spectra, synapses_of
 from mlgenn_delays.engines.cpu.input_gradient import input_gradient
 from mlgenn_delays.engines.cpu.neuron_code import NeuronKernels, kernels_of
 from mlgenn_delays.engines.cpu.normalisation import Normalisation
@@ -58,14 +58,12 @@ RUNS = 4  # of chunks, per thread: so few that what a call costs is little, and 
 class TimestepSimulation(Simulation):
     """A `Simulation` of `SurrogateBPTT`, population by population.
 
-    It `keeps` states if asked, and adjoints for candidate gradients of `growing` synapses; once
-    asked for candidate gradients, it does so too.
+    It `keeps` states if asked. Adjoints at the arrivals are made of dL/dI once more for candidate
+    gradients, where no projection before needs them.
     """
 
-    def __init__(
-        self, context: SimulationContext, *, keeps: bool = False, growing: bool = False
-    ) -> None:
-        self.context, self._keeps, self._growing = context, keeps, growing
+    def __init__(self, context: SimulationContext, *, keeps: bool = False) -> None:
+        self.context, self._keeps = context, keeps
         self._steps = 0
         self._traces: Traces | None = None
         self._strips: Strips | None = None
@@ -85,6 +83,8 @@ class TimestepSimulation(Simulation):
         self._plan = context.plan
         self._of_neurons: dict[int, NeuronKernels] = {}
         self._affines: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+        self._linear: dict[int, np.ndarray] = {}  # what `currents.back_synapses` needs of each
+        self._shown: set[int] = set()  # populations whose adjoints of this batch are in the traces
 
     def _kernels(self, p: int) -> NeuronKernels:
         if p not in self._of_neurons:
@@ -237,13 +237,11 @@ class TimestepSimulation(Simulation):
     # Backwards
 
     def _keeps_adjoints(self, p: int, spectra: Spectra) -> bool:
-        """Return whether others read the adjoints of population p than gradients of its taps."""
+        """Return whether learning reads the adjoints of population p but for their taps."""
         plan, own = self._plan, self._plan.target == p
         name, groups = self.context.layout.names[p], self.context.parameters.synapses.values()
-        return (
-            self._growing
-            or any(group.population == name for group in groups)
-            or bool((own & ((plan.kind[plan.source] == SPIKING) | spectra.chosen)).any())
+        return any(group.population == name for group in groups) or bool(
+            (own & (plan.kind[plan.source] == SPIKING) & ~spectra.chosen).any()
         )
 
     def _room(self, groups: int, taps: int) -> tuple[np.ndarray, np.ndarray]:
@@ -267,6 +265,7 @@ class TimestepSimulation(Simulation):
         most = max((len(own.names) for own in p_.neurons.values()), default=0)
         by_constant = np.zeros((len(self._share.chunks), most, len(plan.bias)))
         sums, total = self._room(len(self._share.groups), len(address))
+        self._shown.clear()
         for p in range(len(plan.kind) - 1, -1, -1):
             if plan.kind[p] == INPUT:
                 continue
@@ -284,11 +283,14 @@ class TimestepSimulation(Simulation):
                 )  # fmt: skip
 
             self._over_runs(self._share.own_chunks(), neurons_back)
-            linear = self._norms.back(p, self._share, self._steps, products)
+            linear = self._linear[p] = self._norms.back(p, self._share, self._steps, products)
+            keeps = self._keeps_adjoints(p, spectra)
+            if keeps:
+                self._shown.add(p)
 
             def arrivals_back(
                 k: int, edges: np.ndarray, buffers: ThreadBuffers, p: int = p,
-                linear: np.ndarray = linear, keeps: bool = self._keeps_adjoints(p, spectra),
+                linear: np.ndarray = linear, keeps: bool = keeps,
             ) -> None:  # fmt: skip
                 currents.back_arrivals(
                     plan, self._row_layout, p, taps.size, taps.first, address, starts, times,
@@ -336,12 +338,13 @@ class TimestepSimulation(Simulation):
             group.take_gradients(sums.sum(0))
 
     def keep_adjoints(self) -> None:
-        """Keep the adjoints of batches that go back from now on."""
-        self._growing = True
+        """Do nothing: adjoints are made once more for those who ask for them."""
 
     def input_gradient(self, batch: Batch) -> np.ndarray:
-        """Return dL/dx of the batch just gone back, whose adjoints were kept, (B, T, C)."""
+        """Return dL/dx of the batch just gone back, (B, T, C)."""
         traces, taps = self._traces, self._tapped(self._width)[0]
+        for q in np.flatnonzero(self._plan.kind[self._plan.source] == INPUT):
+            self._show_in_traces(int(self._plan.target[q]))
         assert traces is not None
         return input_gradient(self.context, self._row_layout, traces, taps, len(batch))
 
@@ -349,18 +352,34 @@ class TimestepSimulation(Simulation):
         self, batch: Batch, spike_scale: np.ndarray, q: int, first: np.ndarray, size: int
     ) -> np.ndarray:
         """Return the adjoints of all pairs of a projection; see `Simulation`."""
-        if not self._growing:
-            self.keep_adjoints()
-            self.forward(batch, spike_scale, width=self._width)
-            self.backward(batch, spike_scale)
         assert self._traces is not None
-        table = self._frequency.table(self._plan, q, first, size, self._counts)
+        table = self._frequency.table(self._plan, q, first, size, self._counts, self._show_adjoints)
         if table is not None:
             return table
+        self._show_in_traces(int(self._plan.target[q]))
         return correlate(
             self.context, self._row_layout, self._traces, batch, spike_scale, q, first, size,
             self._share,
         )  # fmt: skip
+
+    def _show_in_traces(self, p: int) -> None:
+        if p not in self._shown:
+            self._show_adjoints(p, no_spectra(len(self._plan.source)))
+            self._shown.add(p)
+
+    def _show_adjoints(self, p: int, spectra: Spectra) -> None:
+        """Write the adjoints of population p to the traces, or their spectra if there is room."""
+        assert self._traces is not None and self._strips is not None
+        traces, strips, linear = self._traces, self._strips, self._linear[p]
+        there = p in self._shown
+
+        def show(k: int, edges: np.ndarray, buffers: ThreadBuffers) -> None:
+            currents.show_adjoints(
+                self._plan, self._row_layout, p, there, linear, spectra, strips, traces, edges[0],
+                edges[-1], buffers,
+            )  # fmt: skip
+
+        self._over_runs(self._share.own_chunks(), show)
 
     def recording(self, batch: Batch) -> Recording:
         """Return spikes and voltages of the batch just run."""

@@ -13,13 +13,13 @@ import numpy as np
 
 from mlgenn_delays.data.types import Batch
 from mlgenn_delays.engines.ranks import Share
-from mlgenn_delays.engines.shared.lanes import STRIP
+from mlgenn_delays.engines.shared.lanes import STRIP, having, lowest
 from mlgenn_delays.engines.shared.numerics import kernel
 from mlgenn_delays.engines.shared.plan import SPIKING, pair_shape
 from mlgenn_delays.engines.shared.simulation import Simulation, SimulationContext
 from mlgenn_delays.engines.shared.taps import make_taps
 from mlgenn_delays.engines.shared.traces import RowLayout, Traces, events_of, fires_of, spikes_of
-from mlgenn_delays.engines.shared.vector import LANES, shifted_axpy
+from mlgenn_delays.engines.shared.vector import LANES, shifted_axpys
 from mlgenn_delays.network.delays import longest_steps
 
 # Candidate gradients of a projection over all delays take at most so much memory; beyond it,
@@ -28,6 +28,7 @@ TABLE_BYTES = 2**27
 # Postsynaptic neurons that ranks work on at once: finding what is sent, which is done again for
 # those of each slice, costs as much as 3 to 20 of them.
 LEAST = 16
+ROWS = 4  # postsynaptic neurons at once
 
 
 def delay_stride(context: SimulationContext, name: str, delays: int) -> int:
@@ -147,28 +148,36 @@ def correlate(
 
 
 @kernel
-def impulses(plan, layout, p, i, weight, events, when, traces, e, place, value):
-    """Write the steps in which neuron i of p sends something, and what; return their number."""
-    if weight == 0.0:
-        return 0
-    n = 0
-    if layout.event_driven[p]:
-        for k in range(events[0], events[1]):
-            place[n] = np.int64(when[k]) + 1
-            value[n] = weight
+def list_times(when, first, end, place):
+    """Write the steps after those of a neuron's spikes first..end-1; return their number."""
+    n = np.int64(0)
+    for k in range(first, end):
+        place[n] = np.int64(when[k]) + 1
+        n += 1
+    return n
+
+
+@kernel
+def list_bits(fires, span, lane, place):
+    """Write the steps after those in which a neuron of a strip spikes; return their number."""
+    n = np.int64(0)
+    for begin in range(0, span, 64):
+        left = np.uint64(0)  # of 64 steps, a bit each
+        for t in range(begin, min(begin + 64, span), STRIP):
+            left |= np.uint64(having(fires, t, lane)) << np.uint64(t - begin)
+        while left:
+            place[n] = begin + np.int64(lowest(left)) + 1
             n += 1
-        return n
-    if plan.kind[p] == SPIKING:
-        fires, lane = fires_of(layout, p, e, i, traces), np.uint16(i % STRIP)
-        for t in range(layout.steps):
-            if fires[t] >> lane & np.uint16(1):
-                place[n] = t + 1
-                value[n] = weight
-                n += 1
-        return n
-    at = (1 + e * plan.n[p] + i) * layout.length
-    for t in range(layout.steps):
-        x = traces.sources[at + t]
+            left &= left - np.uint64(1)
+    return n
+
+
+@kernel
+def list_values(row, at, steps, place, value):
+    """Write the values of a row that are not 0, and the steps after them; return their number."""
+    n = np.int64(0)
+    for t in range(steps):
+        x = row[at + t]
         if x != 0.0:
             place[n] = t + 1
             value[n] = x
@@ -188,23 +197,48 @@ def correlate_rows(
     which an arrival would be past the row's end give sums of no meaning.
     """
     source, target = plan.source[q], plan.target[q]
-    adjoint, lanes = traces.adjoint[plan.group[q]], table.shape[2]
-    flat = table.reshape(-1)
-    place, value = np.empty(layout.steps, np.int64), np.empty(layout.steps, np.float32)
+    adjoint, n_pre, lanes = traces.adjoint[plan.group[q]], table.shape[1], table.shape[2]
+    row, length, steps = n_pre * lanes, layout.length, layout.steps
+    place, value = np.empty(steps, np.int64), np.empty(steps, np.float32)
+    flat, shift = table.reshape(-1), first.reshape(-1)
+    spikes, bits = layout.event_driven[source], plan.kind[source] == SPIKING
     for e in range(begin, end):
         neuron_scale = spike_scale[e if len(spike_scale) > 1 else 0]
         events, when = spikes_of(plan, layout, source, starts[e], time, traces, e)
-        for i in range(table.shape[1]):
+        own = (e * layout.neurons + layout.neuron_row[target]) * length
+        for i in range(n_pre):
             weight = neuron_scale[plan.first[source] + i]
-            n = impulses(plan, layout, source, i, weight, events[i], when, traces, e, place, value)
+            if weight == 0.0:
+                continue
+            if spikes:
+                n = list_times(when, events[i, 0], events[i, 1], place)
+            elif bits:
+                fires = fires_of(layout, source, e, i, traces)
+                n = list_bits(fires, layout.span, i % STRIP, place)
+            else:
+                at = (1 + e * n_pre + i) * length
+                n = list_values(traces.sources, at, steps, place, value)
             if n == 0:
                 continue
-            for j in range(low, high):
-                base = (e * layout.neurons + layout.neuron_row[target] + j) * layout.length
-                shifted_axpy(
-                    flat, (j * table.shape[1] + i) * lanes, lanes, adjoint, base + first[j, i],
-                    place, value, 0, n,
-                )  # fmt: skip
+            if spikes or bits:
+                for k in range(n):
+                    value[k] = weight
+            for u in range(0, lanes, LANES):
+                j = low
+                while j < high:
+                    at, base, pair = j * row + i * lanes + u, own + j * length + u, j * n_pre + i
+                    if j + ROWS <= high:
+                        shifted_axpys(
+                            ROWS, flat, at, row, adjoint, base, length, shift, pair, n_pre, place,
+                            value, 0, n,
+                        )  # fmt: skip
+                        j += ROWS
+                    else:
+                        shifted_axpys(
+                            1, flat, at, row, adjoint, base, length, shift, pair, n_pre, place,
+                            value, 0, n,
+                        )  # fmt: skip
+                        j += 1
 
 
 @kernel

@@ -54,7 +54,7 @@ def count_places(steps: int, longest: int) -> int:
 # pairs have a synapse or only some; of a transform per 16 places, and of each of its passes.
 # Measured on 40 to 256 neurons of 100 and 1000 steps; how fast a machine is does not matter.
 SHIFTED, DENSE, SPARSE, TRANSFORM, PASS = 1.0, 0.7, 2.0, 12.0, 6.0
-SUM = 20.0  # what a sum of shifted rows costs beside its multiply-adds, in these
+SUM = 6.0  # what a sum of shifted rows costs beside its multiply-adds, in these
 # What is done once for a batch counts for so many examples. Not those of the batch at hand: which
 # way is taken must not depend on how examples are cut into batches.
 EXAMPLES = 32
@@ -148,17 +148,19 @@ def transform_sources(spectra, plan, layout, p, spike_scale, traces, low, high):
 
 
 @kernel
-def transform_adjoints(spectra, plan, layout, p, g, traces, low, high):
-    """Write the conjugate spectra of the adjoints of group g of population p."""
+def transform_adjoints(spectra, plan, layout, p, g, adjoint, at, e):
+    """Write the conjugate spectra of the adjoints of group g of population p in example e.
+
+    They are rows of `adjoint` from place `at` on.
+    """
     places, radices, waves = spectra.transform
-    buffer, first, n = np.empty(places, np.float32), layout.neuron_row[p], layout.neurons
-    for e in range(low, high):
-        for j in range(first, first + plan.n[p]):
-            to_spectrum(
-                places, radices, waves, traces.adjoint[g], (e * n + j) * layout.length,
-                layout.span // LANES, CONJUGATE, spectra.adjoint[g], e * n * places + j * BLOCK,
-                n * BLOCK, buffer,
-            )  # fmt: skip
+    buffer, n = np.empty(places, np.float32), layout.neurons
+    to = e * n * places + layout.neuron_row[p] * BLOCK
+    for j in range(plan.n[p]):
+        to_spectrum(
+            places, radices, waves, adjoint, at + j * layout.length, layout.span // LANES,
+            CONJUGATE, spectra.adjoint[g], to + j * BLOCK, n * BLOCK, buffer,
+        )  # fmt: skip
 
 
 @kernel

@@ -1,6 +1,7 @@
 """Shifted multiply-adds along contiguous time, written as vector code.
 
     shifted_axpy  out[u] += sum_k coef[k] x[address[k] + u]          many shifted rows into one
+    shifted_axpys the same into several rows, of 16 values each
     shifted_dot   out[k] += sum_u row[u] x[address[k] + u]           one row against many
 
 The compiler may not reorder sums of floats by itself (`mlgenn_delays.kernels` says why that must
@@ -180,6 +181,61 @@ def shifted_axpy(typing: Any, out: Any, at: Any, n: Any, x: Any, base: Any, addr
                 w.store(total, out, place)
 
         w.blocks(word(0), n, LANES, _VECTORS, block)
+        return context.get_dummy_value()
+
+    return signature, code
+
+
+@intrinsic
+def shifted_axpys(typing: Any, rows: Any, out: Any, at: Any, row: Any, x: Any, base: Any,
+          length: Any, first: Any, own: Any, stride: Any, address: Any, coef: Any, begin: Any,
+          end: Any) -> Any:  # fmt: skip
+    """Add sum over k in begin..end-1 of coef[k] x[base + r length + first[own + r stride] +
+    address[k] + u] to out[at + r row + u], u < 16, for r < rows, a literal.
+
+    Arrays are contiguous; `first` and `address` are int64, the rest float32. The order of each sum
+    is that of `shifted_axpy`.
+    """
+    if not isinstance(rows, types.IntegerLiteral):
+        return None
+    index = types.int64
+    signature = types.void(
+        rows, out, index, index, x, index, index, first, index, index, address, coef, index, index
+    )
+
+    def code(context: Any, builder: Any, signature: Any, given: Any) -> Any:
+        w, kinds = Writer(context, builder), signature.args
+        out, x, first, address, coef = (w.data(kinds[i], given[i]) for i in (1, 4, 7, 10, 11))
+        at, row, base, length, own, stride, begin, end = (
+            given[i] for i in (2, 3, 5, 6, 8, 9, 12, 13)
+        )
+        zero = ir.Constant(VECTOR, [0.0] * LANES)
+        lines, places, heads = range(kinds[0].literal_value), [], []
+        for r in lines:
+            places.append(w.add(at, builder.mul(row, word(r))))
+            shift = w.at(first, w.add(own, builder.mul(stride, word(r))))
+            heads.append(w.add(shift, w.add(base, builder.mul(length, word(r)))))
+        sums = [[w.variable(w.load(out, place)) for place in places]]
+        sums += [[w.variable(zero) for _ in lines] for _ in range(1, _ABREAST)]
+
+        def tap(k: Any, way: int) -> None:
+            scale, here = w.splat(w.at(coef, k)), w.at(address, k)
+            for r in lines:
+                w.multiply_add(scale, w.load(x, w.add(heads[r], here)), sums[way][r])
+
+        def taps(k: Any) -> None:
+            for way in range(_ABREAST):
+                tap(w.add(k, word(way)), way)
+
+        count = builder.sdiv(builder.sub(end, begin), word(_ABREAST))
+        whole = w.add(begin, builder.mul(count, word(_ABREAST)))
+        w.loop(begin, whole, _ABREAST, taps)
+        w.loop(whole, end, 1, lambda k: tap(k, 0))
+        for r in lines:
+            total = builder.load(sums[0][r])
+            for way in range(1, _ABREAST):
+                total = builder.fadd(total, builder.load(sums[way][r]))
+            w.store(total, out, places[r])
         return context.get_dummy_value()
 
     return signature, code
