@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mlgenn_delays.data.arrays import as_array
+from mlgenn_delays.data.arrays import as_array, whole_floats
 from mlgenn_delays.data.losses import Losses
 from mlgenn_delays.errors import InputError
 
@@ -43,7 +43,8 @@ def event_columns(
     """Check channels and times of events, which may come from anybody; nothing is rounded.
 
     Channels (E,) become int64, times (E,) keep their type: whole numbers if the `noun` is "steps".
-    C is None if it is not known yet; `place` gives the name of an event by its number.
+    Floating-point numbers that are whole are whole numbers. C is None if it is not known yet;
+    `place` gives the name of an event by its number.
     """
     channel = _column(where, "channels", channels, "iu", place)
     time = _column(where, noun, times, "iu" if noun == "steps" else "iuf", place)
@@ -75,6 +76,8 @@ def _column(
         )
     if not array.size:
         return np.zeros(0, np.int64)
+    if "f" not in kinds:
+        array = whole_floats(array)
     if array.dtype.kind in kinds:
         return array
     noun = "real" if "f" in kinds else "whole"

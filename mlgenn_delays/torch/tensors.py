@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from mlgenn_delays.data.arrays import as_array
+from mlgenn_delays.data.forms import raster_spikes
 from mlgenn_delays.data.types import Batch, CurrentBatch, SpikeBatch, checked
 from mlgenn_delays.errors import InputError
 
@@ -28,13 +29,9 @@ def check_tensor(what: str, tensor: Any, kinds: tuple[str, ...] = ("float32",)) 
 
 def raster_batch(raster: np.ndarray) -> SpikeBatch:
     """Return spikes given as 0 and 1, (B, T, C), as a batch."""
-    size, steps, channels = raster.shape
-    by_channel = np.ascontiguousarray(raster.transpose(0, 2, 1)) != 0
-    ends = np.cumsum(by_channel.sum(2, dtype=np.int64).ravel())
-    edges = np.concatenate([np.zeros(1, np.int64), ends])
-    start = edges[np.arange(size)[:, None] * channels + np.arange(channels + 1)]
-    time = np.nonzero(by_channel)[2].astype(np.int32)
-    return SpikeBatch(start, time, np.zeros(size, np.int64), np.arange(size), steps)
+    size, steps, _ = raster.shape
+    rows = np.arange(size)
+    return SpikeBatch(*raster_spikes(raster), 0 * rows, rows, steps)
 
 
 def _alone(batch: SpikeBatch) -> SpikeBatch:
