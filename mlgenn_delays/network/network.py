@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mlgenn_delays.distributions import Distribution
 from mlgenn_delays.errors import InputError, nearest
 from mlgenn_delays.files import write_atomic
 from mlgenn_delays.machine import check_memory
@@ -129,7 +130,7 @@ class Network:
         weight: Initial,
         delay: Initial = 0.0,
         max_delay: float | None = None,
-        density: float = 1.0,
+        density: float | None = None,
         synapses: int | None = None,
         reach_all: bool = False,
         granularity: str = "synapse",
@@ -144,10 +145,13 @@ class Network:
             source: Name of the presynaptic population, which must spike or be an input.
             target: Name of the postsynaptic population.
             synapse: `Exponential` or `Delta`.
-            weight: Number, array (S,) or distribution.
-            delay: Number, array or distribution [ms]; draws are clipped to 0..max_delay.
-            max_delay: Largest delay that learning may reach [ms]; the largest given, if None.
-            density: Share of all pairs that have a synapse, in (0, 1].
+            weight: Number, array (S,), distribution, or matrix (n_pre, n_post), which then says
+                which pairs have a synapse: all but those of NaN. Arrays may be tensors.
+            delay: Number, array or distribution [ms], or matrix (n_pre, n_post) of which the
+                synapses take theirs; draws are clipped to 0..max_delay.
+            max_delay: Largest delay that learning may reach [ms]. If None, the largest given, so
+                that learning can only shorten delays; `Trainer` warns of that.
+            density: Share of all pairs that have a synapse, in (0, 1]; all, if None.
             synapses: Their number, instead of a density.
             reach_all: Whether every postsynaptic neuron has a synapse if there are enough for that.
                 Synapses are drawn uniformly among all pairs; those onto neurons with several then
@@ -178,30 +182,18 @@ class Network:
             # Projections that say the same of their synapses share the values: one inSyn.
             rng = generator(self.seed, "tau_syn", target)
             synapse = synapse.drawn(target, post_population.n, self.dt, rng)
-        check(f"one_to_one of {name!r}", one_to_one, bool)
-        if one_to_one:
-            if density != 1.0 or synapses is not None:
-                raise InputError(
-                    f"density and synapses of {name!r} must be left out with one_to_one, got "
-                    f"density {density!r} and synapses {synapses!r}"
-                )
-            indptr, post = initialise.one_to_one(name, pre.n, post_population.n)
-            count = len(post)
-        else:
-            count = initialise.synapse_count(density, pre.n, post_population.n, synapses)
-        initialise.check_pairs(name, pre.n, post_population.n, count, signs, drawn=not one_to_one)
-        if not one_to_one:
-            rng = generator(self.seed, "connectivity", name)
-            indptr, post = initialise.connectivity(
-                count, pre.n, post_population.n, rng, reach_all=reach_all
-            )
+        indptr, post, weight = initialise.pairs(
+            name, (pre.n, post_population.n), weight, density, synapses,
+            generator(self.seed, "connectivity", name), reach_all=reach_all, signs=signs,
+            one_to_one=one_to_one,
+        )  # fmt: skip
         projection = Projection(
             name, source, target, synapse, indptr, post,
-            weight=np.zeros(count, np.float32), delay=np.zeros(0), max_delay=np.inf,
-            granularity=granularity, frozen=frozen,
+            weight=np.zeros(len(post), np.float32), delay=np.zeros(0), max_delay=np.inf,
+            granularity=granularity, frozen=frozen, capped=max_delay is None,
         )  # fmt: skip
         rng = generator(self.seed, "weight", name)
-        drawn = initialise.values(f"weight of {name!r}", weight, rng, count)
+        drawn = initialise.values(f"weight of {name!r}", weight, rng, len(post))
         projection.weight = drawn.astype(np.float32)
         sign = initialise.pair_signs(signs, self.seed, name, pre.n, post_population.n)
         if sign is not None:
@@ -224,8 +216,17 @@ class Network:
             )
         rng = generator(self.seed, "delay", projection.name)
         what = f"delay of {projection.name!r}"
+        shape = self.populations[projection.source].n, self.populations[projection.target].n
+        matrix = initialise.matrix(what, delay, *shape)
+        if matrix is not None:
+            if projection.granularity != "synapse":
+                raise InputError(
+                    f"{what} must be one per {projection.granularity}, got a matrix; leave "
+                    "granularity out for a delay per synapse"
+                )
+            delay = matrix[projection.pre(), projection.post]
         drawn = initialise.values(what, delay, rng, projection.n_delays())
-        if not isinstance(delay, (int, float, np.ndarray)):
+        if isinstance(delay, Distribution):
             drawn = np.clip(drawn, 0.0, np.inf if max_delay is None else max_delay)
         projection.delay = drawn
         projection.max_delay = float(drawn.max(initial=0.0) if max_delay is None else max_delay)
@@ -237,6 +238,56 @@ class Network:
                 f"there is no population {name!r}{nearest(name, known)}; known: {', '.join(known)}"
             )
         return self.populations[name]
+
+    def weight_matrix(self, name: str) -> np.ndarray:
+        """The weights of a projection, (n_pre, n_post) float32, NaN where there is no synapse.
+
+        Arguments:
+            name: Of the projection, ``"source->target"`` unless chosen.
+
+        Raises:
+            InputError: There is no such projection, or the matrix does not fit into memory.
+
+        Example:
+            >>> import numpy as np
+            >>> from mlgenn_delays import Exponential, LeakyIntegrator, Network, SpikeInput
+            >>> network = Network()
+            >>> _ = network.add("in", SpikeInput(2)), network.add("out", LeakyIntegrator(2))
+            >>> weights = np.array([[0.5, np.nan], [0.25, -1.0]])
+            >>> _ = network.connect("in", "out", Exponential(5.0), weight=weights, delay=3.0)
+            >>> network.weight_matrix("in->out").tolist()
+            [[0.5, nan], [0.25, -1.0]]
+        """
+        projection = self._projection(name)
+        return self._matrix(projection, projection.weight)
+
+    def delay_matrix(self, name: str) -> np.ndarray:
+        """The delays of a projection [ms], (n_pre, n_post) float64, NaN without a synapse.
+
+        Arguments and errors are those of `weight_matrix`.
+        """
+        projection = self._projection(name)
+        return self._matrix(projection, projection.delay_per_synapse())
+
+    def _matrix(self, projection: Projection, values: np.ndarray) -> np.ndarray:
+        n_pre, n_post = (self.populations[p].n for p in (projection.source, projection.target))
+        check_memory(
+            f"the matrix of {projection.name!r}",
+            f"{n_pre} x {n_post} pairs of neurons, which need",
+            values.itemsize * n_pre * n_post,
+            "take its arrays pre(), post, weight and delay_per_synapse()",
+        )
+        found = np.full((n_pre, n_post), np.nan, values.dtype)
+        found[projection.pre(), projection.post] = values
+        return found
+
+    def _projection(self, name: str) -> Projection:
+        if name not in self.projections:
+            known = list(self.projections)
+            raise InputError(
+                f"there is no projection {name!r}{nearest(name, known)}; known: {', '.join(known)}"
+            )
+        return self.projections[name]
 
     def incoming(self, name: str) -> list[Projection]:
         """Projections onto a population."""
@@ -350,7 +401,6 @@ class Network:
         lines: Iterable[str] = [f"Network(dt={self.dt:g} ms)"]
         lines = [*lines, *(f"  {p.name}: {p.model}" for p in self.populations.values())]
         lines = [*lines, *(
-            f"  {p.name}: {p.n_synapses} synapses, {p.synapse}, delays 0..{p.max_delay:g} ms"
-            f" a {p.granularity}{', frozen' if p.frozen else ''}" for p in self.projections.values()
+            f"  {p.name}: {p.in_words()}" for p in self.projections.values()
         )]  # fmt: skip
         return "\n".join(lines)
