@@ -9,6 +9,7 @@ from mlgenn_delays.arrays import to_numpy
 from mlgenn_delays.distributions import Distribution, Uniform
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.machine import check_memory
+from mlgenn_delays.network.projection import GRANULARITIES, Projection
 from mlgenn_delays.rng import generator
 from mlgenn_delays.settings import check, is_number
 from mlgenn_delays.untrusted import shown
@@ -208,3 +209,36 @@ def pairs(
         found = neurons_one_to_one(name, *shape)
     check_pairs(name, *shape, len(found[1]), signs, drawn=False)
     return *found, weight
+
+
+def set_delays(
+    projection: Projection, delay: Initial, max_delay: float | None, shape: tuple[int, int],
+    rng: np.random.Generator,
+) -> None:  # fmt: skip
+    """Give a projection, whose pairs are known, its delays and the largest they may get [ms].
+
+    The arguments are those of `Network.connect`.
+    """
+    if projection.granularity not in GRANULARITIES:
+        projection.max_delay = 0.0
+        projection.delay = np.zeros(0)
+        return  # check() refuses it with the known names
+    if not (max_delay is None or is_number(max_delay)):
+        raise InputError(
+            f"max_delay of projection {projection.name!r} must be a number or None, got "
+            f"{max_delay!r}"
+        )
+    what = f"delay of {projection.name!r}"
+    given = matrix(what, delay, *shape)
+    if given is not None:
+        if projection.granularity != "synapse":
+            raise InputError(
+                f"{what} must be one per {projection.granularity}, got a matrix; leave granularity "
+                "out for a delay per synapse"
+            )
+        delay = given[projection.pre(), projection.post]
+    drawn = values(what, delay, rng, projection.n_delays())
+    if isinstance(delay, Distribution):
+        drawn = np.clip(drawn, 0.0, np.inf if max_delay is None else max_delay)
+    projection.delay = drawn
+    projection.max_delay = float(drawn.max(initial=0.0) if max_delay is None else max_delay)

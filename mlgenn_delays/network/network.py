@@ -1,11 +1,11 @@
 """A network: named populations and the projections between them."""
 
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
-from mlgenn_delays.distributions import Distribution
 from mlgenn_delays.errors import InputError, nearest
 from mlgenn_delays.files import write_atomic
 from mlgenn_delays.machine import check_memory
@@ -33,7 +33,7 @@ from mlgenn_delays.neurons.declare import (
     neuron_models,
 )
 from mlgenn_delays.rng import generator
-from mlgenn_delays.settings import Seed, TimeStep, check, is_number
+from mlgenn_delays.settings import Seed, TimeStep, check
 
 
 class Network:
@@ -64,6 +64,7 @@ class Network:
         self.dt, self.seed = float(dt), int(seed)
         self.populations: dict[str, Population] = {}
         self.projections: dict[str, Projection] = {}
+        self._trained_copy = False  # whether a trainer has trained a copy of it
 
     def add(
         self, name: str, model: PopulationModel, bias: Initial = 0.0, *, normalise: bool = False,
@@ -199,37 +200,13 @@ class Network:
         if sign is not None:
             projection.sign = sign[projection.pre(), post]
             projection.weight = np.abs(projection.weight) * projection.sign
-        self._set_delays(projection, delay, max_delay)
+        initialise.set_delays(
+            projection, delay, max_delay, (pre.n, post_population.n),
+            generator(self.seed, "delay", name),
+        )  # fmt: skip
         projection.check(pre.n, post_population.n)
         self.projections[name] = projection
         return projection
-
-    def _set_delays(self, projection: Projection, delay: Initial, max_delay: float | None) -> None:
-        if projection.granularity not in ("synapse", "axon", "fixed"):
-            projection.max_delay = 0.0
-            projection.delay = np.zeros(0)
-            return  # check() refuses it with the known names
-        if not (max_delay is None or is_number(max_delay)):
-            raise InputError(
-                f"max_delay of projection {projection.name!r} must be a number or None, got "
-                f"{max_delay!r}"
-            )
-        rng = generator(self.seed, "delay", projection.name)
-        what = f"delay of {projection.name!r}"
-        shape = self.populations[projection.source].n, self.populations[projection.target].n
-        matrix = initialise.matrix(what, delay, *shape)
-        if matrix is not None:
-            if projection.granularity != "synapse":
-                raise InputError(
-                    f"{what} must be one per {projection.granularity}, got a matrix; leave "
-                    "granularity out for a delay per synapse"
-                )
-            delay = matrix[projection.pre(), projection.post]
-        drawn = initialise.values(what, delay, rng, projection.n_delays())
-        if isinstance(delay, Distribution):
-            drawn = np.clip(drawn, 0.0, np.inf if max_delay is None else max_delay)
-        projection.delay = drawn
-        projection.max_delay = float(drawn.max(initial=0.0) if max_delay is None else max_delay)
 
     def _population(self, name: str) -> Population:
         if name not in self.populations:
@@ -377,15 +354,35 @@ class Network:
         """An independent copy."""
         from copy import deepcopy
 
-        return deepcopy(self)
+        network = deepcopy(self)
+        network._trained_copy = False
+        return network
+
+    def note_trained_copy(self) -> None:
+        """Note that a trainer trained a copy of it, so that who takes it for the other is told."""
+        self._trained_copy = True
+
+    def warn_of_trained_copy(self, act: str) -> None:
+        """Warn where it is only what a trainer started from: `act` says what is done to it."""
+        if self._trained_copy:
+            warnings.warn(
+                f"the network that is {act} is the one that a trainer started from, with the "
+                "values of before the training; the trained one is trainer.network (to do this on "
+                "purpose, take network.copy())",
+                stacklevel=3,
+            )
 
     def save(self, path: Path | str) -> None:
-        """Write the network to one safetensors file, whole or not at all.
+        """Write the network to one safetensors file, whole or not at all; `load` opens it.
+
+        `Trainer.save` writes the trained network, and beside it what its classes are called.
+        There is a warning where this is the network that a `Trainer` started from.
 
         Raises:
             InputError: A value is not finite or out of range; nothing is written.
             WorkError: The file cannot be written.
         """
+        self.warn_of_trained_copy("saved")
         write_atomic(path, storage.to_bytes(self))
 
     @staticmethod
@@ -398,7 +395,8 @@ class Network:
         return storage.load(Network, path)
 
     def __repr__(self) -> str:
-        lines: Iterable[str] = [f"Network(dt={self.dt:g} ms)"]
+        start = ", as before the training: see network of the trainer" * self._trained_copy
+        lines: Iterable[str] = [f"Network(dt={self.dt:g} ms{start})"]
         lines = [*lines, *(f"  {p.name}: {p.model}" for p in self.populations.values())]
         lines = [*lines, *(
             f"  {p.name}: {p.in_words()}" for p in self.projections.values()
