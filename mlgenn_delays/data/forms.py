@@ -57,6 +57,11 @@ class SpikeForms:
             >>> data.time.tolist()
             [2, 5, 3]
         """
+        if not isinstance(events, Sequence | np.ndarray):
+            raise InputError(
+                "events must be a list of pairs of channels and steps, got "
+                f"{type(events).__name__}; list(events) makes one of an iterator"
+            )
         check("n_channels", n_channels, Count)
         check("n_steps", n_steps, Count)
         check("dt", dt, PositiveTime)

@@ -21,7 +21,9 @@ from mlgenn_delays.export.artifact import (
 )
 from mlgenn_delays.export.demos import demo_names, demo_or_path
 from mlgenn_delays.export.inputs import Item, ItemKind, Reader
+from mlgenn_delays.files import as_path
 from mlgenn_delays.network.storage import FORMAT as NETWORK_FORMAT
+from mlgenn_delays.runs.directory import RunDirectory
 from mlgenn_delays.runs.files import RECIPE, instead_of
 from mlgenn_delays.tensors import format_of
 
@@ -289,6 +291,11 @@ def _is_one(x: Any, items: Sequence[Item]) -> bool:
 
 
 def _batch(given: Batch | Data) -> Batch:
+    if not isinstance(given, Batch | Data):
+        raise InputError(
+            f"examples must be SpikeData, CurrentData or a batch, got {type(given).__name__}; "
+            "predict takes arrays and paths as well"
+        )
     return checked(given) if isinstance(given, Batch) else given.batch(np.arange(len(given)))
 
 
@@ -324,13 +331,7 @@ def load(path: Path | str, *, threads: int | None = None, n_steps: int | None = 
         ...     load(f"{folder}/model.safetensors").labels
         ('left', 'right')
     """
-    return Model(_runner(demo_or_path(_as_path(path)), threads, n_steps))
-
-
-def _as_path(path: Path | str) -> Path:
-    if not isinstance(path, str | Path):
-        raise InputError(f"path must be text or a Path, got {type(path).__name__}")
-    return Path(path)
+    return Model(_runner(demo_or_path(as_path(path)), threads, n_steps))
 
 
 def read_artifact(path: Path, n_steps: int | None = None) -> Artifact:
@@ -375,13 +376,17 @@ def _runner(path: Path, threads: int | None, n_steps: int | None) -> Runner:
         )
     if not path.is_dir():
         return CPURunner(read_artifact(path, n_steps), threads)
-    if n_steps is not None:
+    made_in_python = (path / RECIPE).is_file() and not (path / RECIPE).stat().st_size
+    if n_steps is not None and not made_in_python:
         raise _knows_its_steps(path, n_steps)
     if (path / "manifest.json").is_file():
         from mlgenn_delays.export.genn.runtime import GeNNModel
 
         return GeNNModel.open(path)
     if (path / RECIPE).is_file():
+        if made_in_python:  # it has its networks alone
+            network = RunDirectory.open(path).network_path()
+            return CPURunner(artifact_of_network(network, n_steps), threads)
         return CPURunner(artifact_of_run(path), threads)
     if (path / "test_model.c").is_file():
         raise InputError(f"{path} must be more than C source to run here; see its README.md")

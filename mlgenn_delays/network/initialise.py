@@ -41,6 +41,8 @@ def values(what: str, initial: Initial, rng: np.random.Generator, n: int) -> np.
 
 def _numbers(what: str, initial: Initial) -> np.ndarray:
     try:
+        if initial is None:
+            raise TypeError
         return to_numpy(initial).astype(np.float64)
     except (TypeError, ValueError) as error:
         raise InputError(
@@ -186,6 +188,7 @@ def pairs(
     arguments are those of `Network.connect`.
     """
     check(f"one_to_one of {name!r}", one_to_one, bool)
+    check(f"reach_all of {name!r}", reach_all, bool)
     what = f"weight of {name!r}"
     given = matrix(what, weight, *shape)
     if given is None and not one_to_one:

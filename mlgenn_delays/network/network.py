@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from mlgenn_delays.errors import InputError, nearest
-from mlgenn_delays.files import write_atomic
+from mlgenn_delays.files import as_path, write_atomic
 from mlgenn_delays.machine import check_memory
 from mlgenn_delays.network import initialise, storage
 from mlgenn_delays.network.initialise import Initial
@@ -34,6 +34,7 @@ from mlgenn_delays.neurons.declare import (
 )
 from mlgenn_delays.rng import generator
 from mlgenn_delays.settings import Seed, TimeStep, check
+from mlgenn_delays.untrusted import shown
 
 
 class Network:
@@ -209,6 +210,8 @@ class Network:
         return projection
 
     def _population(self, name: str) -> Population:
+        if not isinstance(name, str):
+            raise InputError(f"a population must be given by its name, got {shown(name)}")
         if name not in self.populations:
             known = list(self.populations)
             raise InputError(
@@ -259,6 +262,8 @@ class Network:
         return found
 
     def _projection(self, name: str) -> Projection:
+        if not isinstance(name, str):
+            raise InputError(f"a projection must be given by its name, got {shown(name)}")
         if name not in self.projections:
             known = list(self.projections)
             raise InputError(
@@ -383,7 +388,7 @@ class Network:
             WorkError: The file cannot be written.
         """
         self.warn_of_trained_copy("saved")
-        write_atomic(path, storage.to_bytes(self))
+        write_atomic(as_path(path), storage.to_bytes(self))
 
     @staticmethod
     def load(path: Path | str) -> "Network":

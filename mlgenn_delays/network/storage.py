@@ -8,6 +8,7 @@ import numpy as np
 
 from mlgenn_delays.distributions import PerNeuron
 from mlgenn_delays.errors import InputError
+from mlgenn_delays.files import as_path
 from mlgenn_delays.network.models import (
     FIELDS,
     INPUT_MODELS,
@@ -91,7 +92,7 @@ def load(make: "type[Network]", path: Path | str) -> "Network":
 
 def load_with_about(make: "type[Network]", path: Path | str) -> "tuple[Network, str]":
     """The same, and what is said of its use; "" if nothing is."""
-    path = Path(path)
+    path = as_path(path)
     tensors, metadata = FORMAT.read(path)
     with FORMAT.checked(path):
         network = rebuild(make, parse_json(metadata["network"]), tensors)

@@ -11,7 +11,7 @@ from mlgenn_delays.data.types import Batch, Data
 from mlgenn_delays.engines.base import CompiledNetwork
 from mlgenn_delays.engines.results import Evaluation
 from mlgenn_delays.errors import InputError
-from mlgenn_delays.files import write_atomic
+from mlgenn_delays.files import as_path, write_atomic
 from mlgenn_delays.learning.losses import Loss
 from mlgenn_delays.network import Network
 from mlgenn_delays.network.storage import to_bytes
@@ -65,7 +65,7 @@ class Trained:
         network = self._checkpoint(checkpoint)
         if not len(self.history):
             raise InputError("a trainer must have trained an epoch to save it, got none; call fit")
-        write_atomic(path, to_bytes(network, json.dumps(self._about)))
+        write_atomic(as_path(path), to_bytes(network, json.dumps(self._about)))
 
     def predict(self, data: Data, checkpoint: str = "best") -> np.ndarray:
         """Predict the class of each example, by `network` or `last_network`; labels do not matter.

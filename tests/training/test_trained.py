@@ -1,6 +1,7 @@
 """What a trainer has trained is saved, opened and asked; who takes the start for it is told."""
 
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +16,16 @@ from mlgenn_delays import (
     LeakyIntegrator,
     Network,
     Normal,
+    RunDirectory,
     SpikeData,
     SpikeInput,
+    SurrogateBPTT,
     Trainer,
     Uniform,
 )
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.export.artifact import About, Artifact, write_bundle
+from mlgenn_delays.learning import Rule
 
 LABELS = ("up", "down")
 
@@ -198,3 +202,52 @@ def test_data_of_the_other_kind_are_refused_by_predict() -> None:
         trainer().predict(CurrentData(np.zeros((1, 40, 3)), [0], 1.0, LABELS))
     with pytest.raises(InputError, match="data must be SpikeData or CurrentData, got ndarray"):
         trainer().predict(np.zeros((1, 40, 3)))
+
+
+@pytest.mark.parametrize("rule", [EventProp(), SurrogateBPTT()])
+def test_an_output_that_nothing_reaches_is_refused(rule: Rule) -> None:
+    """EventProp has crashed of it, the other learned nothing."""
+    net = Network()
+    net.add("input", SpikeInput(3))
+    net.add("output", LeakyIntegrator(2))
+    with pytest.raises(InputError, match="output 'output' must have a projection onto it.*'input'"):
+        Trainer(net, rule, epochs=1, progress="none").fit(data())
+
+
+def test_a_run_made_in_python_is_opened_with_its_steps(tmp_path: Path) -> None:
+    trained = trainer(run=RunDirectory.create(tmp_path / "run"))
+    trained.fit(data(), data(8, seed=1))
+    with pytest.raises(InputError, match="how long a trial is"):
+        mlgenn_delays.load(tmp_path / "run")
+    model = mlgenn_delays.load(tmp_path / "run", n_steps=40)
+    np.testing.assert_array_equal(model.logits(data()), trained.evaluate(data()).logits)
+
+
+@pytest.mark.parametrize(
+    ("act", "message"),
+    [
+        (lambda t: t.save(None), "path must be text or a Path, got NoneType"),
+        (lambda t: t.network.save(3), "path must be text or a Path, got int"),
+        (lambda t: Network.load(None), "path must be text or a Path, got NoneType"),
+        (lambda t: RunDirectory.create(None), "path must be text or a Path, got NoneType"),
+        (lambda t: mlgenn_delays.load("digits-demo").logits([1]), "examples must be .* got list"),
+        (lambda t: t.history.column("accuracy"), "'accuracy'; did you mean 'train_accuracy'"),
+        (lambda t: network(reach_all="x"), "reach_all of 'input->hidden' must be true or false"),
+        (lambda t: network(delay=None), "delay .* must be a number, an array .* got None"),
+        (lambda t: t.network.weight_matrix(3), "a projection must be given by its name, got 3"),
+        (
+            lambda t: network().connect(network().input(), "hidden", Exponential(), weight=1.0),
+            "a population must be given by its name, got Population",
+        ),
+    ],
+)
+def test_mistakes_are_one_clear_error(act: Callable, message: str) -> None:
+    trained = trainer(epochs=1)
+    trained.fit(data())
+    with pytest.raises(InputError, match=message):
+        act(trained)
+
+
+def test_events_are_a_list() -> None:
+    with pytest.raises(InputError, match="events must be a list .* got generator; list.events."):
+        SpikeData.from_events(iter(x for x in ()), [], n_channels=1, n_steps=1, dt=1.0)
