@@ -43,7 +43,8 @@ def show_job(job: "TrainingJob") -> None:
         say(f"data: {job.chosen}", err=True)
 
 
-def _counted(n: int, noun: str, more: str = "s") -> str:
+def counted(n: int, noun: str, more: str = "s") -> str:
+    """A number and its noun, in the plural unless it is one."""
     return f"{n:,} {noun}{more * (n != 1)}"
 
 
@@ -79,7 +80,7 @@ def _training(job: "TrainingJob") -> str:
     batches = batches_of(len(job.splits["train"]), learning.batch_size)
     parts = [rule[learning.rule]]
     parts.append(
-        f"{_counted(learning.epochs, 'epoch')} of {_counted(batches, 'batch', 'es')} of "
+        f"{counted(learning.epochs, 'epoch')} of {counted(batches, 'batch', 'es')} of "
         f"{learning.batch_size}"
     )
     if job.recipe.rewiring.rule != "none":
@@ -97,5 +98,5 @@ def _engine(job: "TrainingJob") -> str:
     if options.engine != "cpu":
         return f"{options.engine}, backend {options.backend or BACKENDS[0]}{together}"
     threads = options.threads or (None if together else available_cores())
-    known = "" if threads is None else f", {_counted(threads, 'thread')}"
+    known = "" if threads is None else f", {counted(threads, 'thread')}"
     return f"{options.engine}{known}{together}"

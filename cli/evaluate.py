@@ -1,6 +1,7 @@
 """delaysnn evaluate."""
 
 from collections.abc import Mapping
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -89,6 +90,7 @@ def evaluate(
     measured = _measure(network, found, chosen, how)
     result = _pooled(measured) | {"split": split, "checkpoint": checkpoint}
     result |= {"lost": losses_by_split(chosen), "data": _seen(found, chosen)}
+    result["baseline"] = _baseline(found, result["data"])
     if as_json:
         say_json(result)
         return
@@ -136,6 +138,21 @@ def _seen(run: "Run", chosen: Mapping[str, "Data"]) -> dict[str, dict[str, int]]
                 say(one_line(f"{word}: {text}"), err=True)
         found[split] = seen.counts()
     return found
+
+
+def _baseline(run: "Run", seen: dict[str, dict[str, int]] | None) -> dict[str, Any] | None:
+    """The run's baseline on the splits that are as they were at the training, None without."""
+    from mlgenn_delays.data.baseline import Baseline
+
+    noted = run.validated("baseline", Baseline)
+    same = [
+        split
+        for split, counts in (seen or {}).items()
+        if not any(counts.get(kind) for kind in ("new", "gone", "changed"))
+    ]
+    if noted is None or not (known := {k: v for k, v in noted.accuracy.items() if k in same}):
+        return None
+    return asdict(replace(noted, accuracy=known))
 
 
 def _pooled(measured: dict[str, "Evaluation"]) -> dict[str, Any]:

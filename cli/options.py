@@ -255,13 +255,16 @@ def tell_few_steps(recipe: "Recipe", n: int) -> None:
     """Say on stderr that n training examples make few optimiser steps, and what gives more."""
     from mlgenn_delays.recipe.left_to_data import batches_of
 
+    from .banner import counted
+
     learning = recipe.learning
     batches = batches_of(n, learning.batch_size)
     steps = learning.epochs * batches
     if steps < FEW_STEPS:
         say(
-            f"hint: {steps:,} optimiser steps ({learning.epochs} epochs of {batches} batches) are "
-            "few; a smaller learning.batch_size or more learning.epochs give more",
+            f"hint: {steps:,} optimiser steps ({counted(learning.epochs, 'epoch')} of "
+            f"{counted(batches, 'batch', 'es')}) are few; "
+            "a smaller learning.batch_size or more learning.epochs give more",
             err=True,
         )
 

@@ -55,6 +55,7 @@ def recipes(name: str | None, out: str | None, explain: str | None) -> None:
 
 def _write(name: str | None, path: Path) -> None:
     """Write a recipe to a new file."""
+    from mlgenn_delays.data.registry import dataset
     from mlgenn_delays.errors import InputError
     from mlgenn_delays.files import write_atomic
     from mlgenn_delays.recipe import commented, load_recipe
@@ -72,7 +73,8 @@ def _write(name: str | None, path: Path) -> None:
         )
     write_atomic(path, text)
     say(f"recipe: {path}")
-    say(f"next:   delaysnn train {shlex.quote(str(path))}")
+    data = " --data DIR" if dataset(load_recipe(path).data.dataset).needs_folder else ""
+    say(f"next:   delaysnn train {shlex.quote(str(path))}{data}")
 
 
 def _explain(key: str) -> None:

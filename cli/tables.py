@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 # Pairs of classes that are told where a confusion matrix does not fit.
 MOST_PAIRS = 10
+NUMBERED = "label (row) and prediction (column)"
 # Columns where stdout is a file or a pipe.
 FILE_WIDTH = 160
 
@@ -88,15 +89,19 @@ def show_training(result: dict[str, Any]) -> None:
     say(f"{result['recipe']}: best epoch {best} of {result['epochs']}")
     if result["splits"]:
         show(_splits(result["splits"]))
-    if result["baseline"] is not None:
-        from mlgenn_delays.data.baseline import Baseline
-
-        say(f"baseline: {Baseline(**result['baseline'])}")
+    _say_baseline(result["baseline"])
     say(f"run:  {result['run']}")
     say(f"plot: {Path(result['run']) / RESULTS}")
     split = next((f" --split {name}" for name in result["splits"]), " --split train")
     option = "" if "test" in result["splits"] else split
     say(f"next: delaysnn evaluate {shlex.quote(result['run'])}{option}")
+
+
+def _say_baseline(baseline: dict[str, Any] | None) -> None:
+    if baseline is not None:
+        from mlgenn_delays.data.baseline import Baseline
+
+        say(f"baseline: {Baseline(**baseline)}")
 
 
 def show_evaluation(result: dict[str, Any], names: tuple[str, ...], run: Path) -> None:
@@ -107,12 +112,16 @@ def show_evaluation(result: dict[str, Any], names: tuple[str, ...], run: Path) -
     if result["split"] == "all":
         rows["all"] = result
     show(_splits(rows))
+    _say_baseline(result["baseline"])
     if "confusion" not in result:
         return
     counts = result["confusion"]
     labels = [names[k] if k < len(names) else str(k) for k in range(len(counts))]
-    for shown in (_confusion(labels, counts), _numbered_confusion(labels, counts)):
+    numbered = _numbered_confusion(labels, counts)
+    for title, shown in (("", _confusion(labels, counts)), (NUMBERED, numbered)):
         if width_of(shown, out) <= out.width:
+            if title:
+                say(title)
             out.print(shown)
             return
     say(f"confusion matrix of {len(labels)} classes: in a wider terminal, or with --json")
@@ -135,7 +144,6 @@ def _numbered_confusion(labels: list[str], counts: list[list[int]]) -> "Table":
     shown = table("", "label", *map(str, range(len(labels))), left=2)
     _move_together(shown)
     shown.columns[0].justify = "right"
-    shown.title, shown.title_justify = "label (row) and prediction (column)", "left"
     for number, (label, row) in enumerate(zip(labels, counts, strict=True)):
         shown.add_row(str(number), label, *(str(count) if count else "." for count in row))
     return shown

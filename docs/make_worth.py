@@ -19,6 +19,7 @@ matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
 
+from mlgenn_delays.analysis.style import look
 from mlgenn_delays.sweep import read_results
 
 HERE = Path(__file__).parent
@@ -68,19 +69,26 @@ def read() -> Points:
     return found
 
 
+def spread(values: list[float]) -> float:
+    """Return the sample standard deviation, 0 of a single seed."""
+    return stdev(values) if len(values) > 1 else 0.0
+
+
 def draw(points: Points) -> None:
     """Draw mean and standard deviation of each variant over synapses."""
-    figure, axes = plt.subplots(figsize=(7.4, 3.8))
+    figure, axes = plt.subplots(figsize=(7.4, 3.8), layout="constrained")
     for variant, (name, colour, marker) in VARIANTS.items():
         sizes = sorted(synapses for known, synapses in points if known == variant)
         values = [points[variant, size] for size in sizes]
-        mean, sd = [fmean(each) for each in values], [stdev(each) for each in values]
+        mean, sd = [fmean(each) for each in values], [spread(each) for each in values]
         axes.errorbar(sizes, mean, sd, label=name, color=colour, marker=marker, capsize=3)
     axes.axhline(BASELINE, color="#999999", linestyle="--", linewidth=1)
     axes.annotate(
         "logistic regression", (1, BASELINE), xycoords=("axes fraction", "data"), xytext=(0, 3),
         textcoords="offset points", ha="right", fontsize=9, color="#666666",
     )  # fmt: skip
+    axes.grid(color="#dddddd", linewidth=0.6)
+    axes.set_axisbelow(True)
     axes.set_xscale("log")
     ticks = sorted({synapses for _, synapses in points})
     axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
@@ -99,7 +107,7 @@ def table(points: Points) -> str:
     lines.append("|---" * (len(sizes) + 1) + "|")
     for variant, (name, _, _) in VARIANTS.items():
         cells = [points.get((variant, size), []) for size in sizes]
-        told = [f"{fmean(each):.1f} ± {stdev(each):.1f}" if each else "" for each in cells]
+        told = [f"{fmean(each):.1f} ± {spread(each):.1f}" if each else "" for each in cells]
         lines.append(f"| {name} | " + " | ".join(told) + " |")
     return "\n".join(lines)
 
@@ -110,9 +118,9 @@ def main() -> None:
         raise SystemExit("give the folders of both sweeps, or neither")
     if len(sys.argv) == 3:
         collect(sys.argv[1], sys.argv[2])
-    plt.style.use(HERE / "delaysnn.mplstyle")
     points = read()
-    draw(points)
+    with look():
+        draw(points)
     print(table(points))
 
 

@@ -31,6 +31,26 @@ class Spikes(NamedTuple):
     losses: Losses
 
 
+def raster_spikes(raster: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return `start` (N, C+1) and `time` of `SpikeBatch` of a raster (N, T, C) of 0 and 1.
+
+    Raises:
+        InputError: It has other values.
+    """
+    odd = raster[(raster != 0) & (raster != 1)]
+    if odd.size:
+        raise InputError(
+            f"spikes must be 0 or 1 in each step, got {odd[0]:g}; several of a channel in a step "
+            "are one: take raster > 0; the input of a network for real values is a CurrentInput"
+        )
+    by_channel = np.ascontiguousarray(raster.transpose(0, 2, 1)) != 0
+    size, channels, _ = by_channel.shape
+    ends = np.cumsum(by_channel.sum(2, dtype=np.int64).ravel())
+    edges = np.concatenate([np.zeros(1, np.int64), ends])
+    start = edges[np.arange(size)[:, None] * channels + np.arange(channels + 1)]
+    return start, np.nonzero(by_channel)[2].astype(np.int32)
+
+
 def event_columns(
     where: str,
     channels: object,

@@ -5,9 +5,14 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from mlgenn_delays.data.arrays import as_array, whole_floats, whole_numbers
-from mlgenn_delays.data.events import Spikes, event_columns, event_spikes, stack_spikes
-from mlgenn_delays.data.losses import Losses
+from mlgenn_delays.data.arrays import as_array, whole_numbers
+from mlgenn_delays.data.events import (
+    Spikes,
+    event_columns,
+    event_spikes,
+    raster_spikes,
+    stack_spikes,
+)
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.machine import check_memory
 from mlgenn_delays.settings import Count, PositiveTime, check, is_number
@@ -67,8 +72,9 @@ class SpikeForms:
         check("dt", dt, PositiveTime)
         classes = _labels(labels, len(events), "of events")
         spikes = [_example(row, each, n_channels, n_steps, dt) for row, each in enumerate(events)]
-        return _split(cls, stack_spikes(spikes, n_channels), classes, n_steps, dt, label_names,
-                      names, targets)  # fmt: skip
+        start, time, losses = stack_spikes(spikes, n_channels)
+        texts = _class_names(label_names, classes)
+        return _made(cls, start, time, classes, n_steps, dt, texts, names, losses, targets)
 
     @classmethod
     def from_raster(
@@ -83,12 +89,10 @@ class SpikeForms:
     ) -> Self:
         """Build a split from a dense array of spikes; `to_raster` gives it back.
 
-        A channel spikes at most once in a step, so a count of several spikes becomes one;
-        `losses` says how many were merged.
+        A channel spikes at most once in a step: of counts, take ``counts > 0``.
 
         Arguments:
-            raster: (N, T, C) true and false, or whole numbers >= 0 of any type: how often each
-                channel spikes in each step. An array or a tensor.
+            raster: (N, T, C) of 0 and 1, of any type, an array or a tensor.
             labels: (N,) whole numbers in ``0 .. len(label_names) - 1``.
             dt: Length of a step [ms].
             label_names: Name of each class; "0", "1", ... up to the largest label if None.
@@ -96,7 +100,7 @@ class SpikeForms:
             targets: See `SpikeData`.
 
         Raises:
-            InputError: The array has another shape, or numbers that are no counts.
+            InputError: The raster has another shape or other values, or a label is off.
 
         Example:
             >>> import numpy as np
@@ -108,18 +112,17 @@ class SpikeForms:
             (10, 3, [4])
         """
         check("dt", dt, PositiveTime)
-        array = _counts(raster)
+        array = as_array("raster", raster, "numbers")
+        if array.ndim != 3 or not array.size or array.dtype.kind not in "biuf":
+            raise InputError(
+                f"raster must be numbers of shape (examples, steps, channels), got {array.dtype} "
+                f"of shape {array.shape}" + "; one example is raster[None]" * (array.ndim == 2)
+            )
         classes = _labels(labels, len(array), "of the raster")
         start, time = raster_spikes(array)
-        spiking = array != 0
-        given = array.sum((1, 2), dtype=np.int64)
-        kept = spiking.sum((1, 2), dtype=np.int64)
-        losses = Losses.together(
-            Losses.of_events(int(all_), 0, int(all_ - some), _last(steps) * dt)
-            for all_, some, steps in zip(given, kept, spiking.any(2), strict=True)
-        )
-        return _split(cls, Spikes(start, time, losses), classes, array.shape[1], dt, label_names,
-                      names, targets)  # fmt: skip
+        n_steps = array.shape[1]
+        texts = _class_names(label_names, classes)
+        return _made(cls, start, time, classes, n_steps, dt, texts, names, None, targets)
 
     @classmethod
     def from_tonic(
@@ -183,9 +186,9 @@ class SpikeForms:
             for row, each in enumerate(events)
         ]  # fmt: skip
         known = getattr(recordings, "classes", None) if label_names is None else label_names
-        texts = None if known is None else [str(each) for each in known]
-        return _split(cls, stack_spikes(spikes, sensor.n_channels), classes, n_steps, dt, texts,
-                      names, None)  # fmt: skip
+        texts = _class_names(None if known is None else map(str, known), classes)
+        start, time, losses = stack_spikes(spikes, sensor.n_channels)
+        return _made(cls, start, time, classes, n_steps, dt, texts, names, losses, None)
 
     def to_raster(self: "SpikeData") -> np.ndarray:  # type: ignore[misc]
         """Return the spikes as a dense array, (N, T, C) bool.
@@ -215,24 +218,13 @@ class SpikeForms:
         return raster
 
 
-def raster_spikes(raster: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return ``start`` (N, C+1) and ``time`` of `SpikeBatch` of spikes (N, T, C), all but 0."""
-    n, _, channels = raster.shape
-    by_channel = np.ascontiguousarray(raster.transpose(0, 2, 1)) != 0
-    ends = np.cumsum(by_channel.sum(2, dtype=np.int64).ravel())
-    edges = np.concatenate([np.zeros(1, np.int64), ends])
-    start = edges[np.arange(n)[:, None] * channels + np.arange(channels + 1)]
-    return start, np.nonzero(by_channel)[2].astype(np.int32)
+def _made(cls: Any, *arrays: Any) -> Any:
+    """A split of a class of which only its subclass knows the fields."""
+    return cls(*arrays)
 
 
-def _split(
-    cls: Any, spikes: Spikes, labels: np.ndarray, n_steps: int, dt: float,
-    label_names: Iterable[str] | None, names: Iterable[str], targets: np.ndarray | None,
-) -> Any:  # fmt: skip
-    if label_names is None:
-        label_names = map(str, range(int(labels.max(initial=0)) + 1))
-    start, time, losses = spikes
-    return cls(start, time, labels, n_steps, dt, label_names, names, losses, targets)
+def _class_names(names: Iterable[str] | None, labels: np.ndarray) -> Any:
+    return map(str, range(int(labels.max(initial=0)) + 1)) if names is None else names
 
 
 def _labels(labels: Any, n: int, what: str) -> np.ndarray:
@@ -252,33 +244,6 @@ def _example(row: int, pair: object, n_channels: int, n_steps: int, dt: float) -
     return event_spikes(
         where, channels, steps, n_channels=n_channels, n_steps=n_steps, dt=dt, unit=dt
     )
-
-
-def _counts(raster: Any) -> np.ndarray:
-    """Return a raster that somebody gave as (N, T, C) bool or whole numbers >= 0."""
-    array = whole_floats(as_array("raster", raster, "counts of spikes"))
-    if array.ndim != 3 or not array.shape[1] or not array.shape[2]:
-        raise InputError(
-            "raster must have shape (N, T, C), examples, at least one step and one channel, got "
-            f"{array.shape}" + "; one example is raster[None]" * (array.ndim == 2)
-        )
-    if array.dtype.kind not in "biuf":
-        raise InputError(f"raster must be true and false or counts, got type {array.dtype}")
-    wrong = array != np.floor(array) if array.dtype.kind == "f" else np.zeros(0, bool)
-    wrong = wrong if wrong.any() else array < 0
-    if array.dtype.kind == "f" or wrong.any():
-        row, step, channel = np.argwhere(wrong)[0] if wrong.any() else (0, 0, 0)
-        raise InputError(
-            f"raster must have whole numbers >= 0 of spikes, got {array[row, step, channel]} in "
-            f"example {row} (step {step}, channel {channel}); real values are CurrentData"
-        )
-    return array
-
-
-def _last(spiking: np.ndarray) -> int:
-    """Return the last step (T,) in which anything spikes, 0 if none."""
-    steps = np.flatnonzero(spiking)
-    return int(steps[-1]) if len(steps) else 0
 
 
 def _sensor_size(recordings: Any, given: Sequence[int] | None) -> Sequence[int]:

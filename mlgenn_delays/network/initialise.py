@@ -82,8 +82,8 @@ def synapse_count(
     if synapses is not None:
         if density is not None:
             raise InputError(
-                f"density and synapses must not both be given, got density {density!r} and "
-                f"synapses {synapses!r}; leave one of them out"
+                f"synapses must come without a density, got {synapses!r} with density {density!r}; "
+                "leave one of them out"
             )
         if not (
             is_number(synapses)

@@ -25,5 +25,6 @@ def differing(recipes: Sequence[Recipe]) -> list[dict[str, str]]:
 
 
 def in_words(key: str, value: str) -> str:
-    """A setting as people read it: without the table that most are in, and without quotes."""
-    return f"{key.removeprefix('learning.').removeprefix('network.')} {value.strip(chr(34))}"
+    """A setting as people read it: without the table that most are in, quotes for no text only."""
+    told = value.strip('"') or value
+    return f"{key.removeprefix('learning.').removeprefix('network.')} {told}"

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from mlgenn_delays.data.arrays import as_array
-from mlgenn_delays.data.forms import raster_spikes
+from mlgenn_delays.data.events import raster_spikes
 from mlgenn_delays.data.types import Batch, CurrentBatch, SpikeBatch, checked
 from mlgenn_delays.errors import InputError
 
@@ -25,13 +25,6 @@ def check_tensor(what: str, tensor: Any, kinds: tuple[str, ...] = ("float32",)) 
         raise InputError(
             f"{what} must be {' or '.join(kinds)}, got {kind}; convert it with .float()"
         )
-
-
-def raster_batch(raster: np.ndarray) -> SpikeBatch:
-    """Return spikes given as 0 and 1, (B, T, C), as a batch."""
-    size, steps, _ = raster.shape
-    rows = np.arange(size)
-    return SpikeBatch(*raster_spikes(raster), 0 * rows, rows, steps)
 
 
 def _alone(batch: SpikeBatch) -> SpikeBatch:
@@ -72,13 +65,8 @@ def as_batch(given: Any, *, currents: bool) -> Batch:
     if given.ndim != 3 or not all(given.shape):
         raise InputError(f"the input must have shape {_SHAPE}, got {tuple(given.shape)}")
     array = as_array("the input", given.detach().numpy(), "numbers")
+    rows = np.arange(len(array))
     if currents:
-        rows = np.arange(len(array))
         return checked(CurrentBatch(np.ascontiguousarray(array), 0 * rows, rows))
-    odd = array[(array != 0) & (array != 1)]
-    if odd.size:
-        raise InputError(
-            f"spikes must be 0 or 1 in each step, got {odd[0]:g}; the input of a network for real "
-            "values is a CurrentInput"
-        )
-    return raster_batch(array)
+    start, time = raster_spikes(array)
+    return SpikeBatch(start, time, 0 * rows, rows, array.shape[1])

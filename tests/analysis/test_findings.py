@@ -138,6 +138,8 @@ def colors(figure):
 
     found = set()
     for axis in figure.axes:
+        if axis.get_label() == "<colorbar>":
+            continue
         found |= {to_hex(line.get_color()).upper() for line in axis.lines}
         found |= {to_hex(c).upper() for dots in axis.collections for c in dots.get_facecolor()}
         found |= {to_hex(patch.get_edgecolor()).upper() for patch in axis.patches}

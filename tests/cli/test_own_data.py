@@ -139,6 +139,19 @@ def test_a_baseline_stands_beside_the_result(tmp_path: Path) -> None:
     assert page.read_text().count("baseline 100.00 %") == 2
 
 
+def test_evaluate_shows_the_baseline_of_the_recordings_it_is_of(tmp_path: Path) -> None:
+    data, run = write_words(tmp_path / "data", takes=1), tmp_path / "run"
+    train(write_recipe(tmp_path, "words"), data, run, "--set", "data.duration=100")
+    text = "baseline: 100.0 % of test (logistic regression on pooled mel frames)"
+    assert text in call("evaluate", run).stdout.splitlines()
+    both = parsed(call("evaluate", run, "--split", "all", "--json"))["baseline"]
+    assert both == Run(run).noted("baseline")
+    assert parsed(call("evaluate", run, "--split", "train", "--json"))["baseline"] is None
+    other = write_words(tmp_path / "other", takes=2)
+    changed = call("evaluate", run, "--data", other)
+    assert "has changed: " in changed.stderr and "baseline" not in changed.stdout
+
+
 def test_no_baseline(tmp_path: Path) -> None:
     text = refused("data", "check", "digits", "--baseline")
     assert "a baseline must be of recordings, such as those of dataset 'folder', got" in text
@@ -157,11 +170,11 @@ def test_no_baseline(tmp_path: Path) -> None:
 def test_few_optimiser_steps_are_hinted_at(tmp_path: Path) -> None:
     data, recipe = write_words(tmp_path / "data", takes=1), write_recipe(tmp_path, "words")
     n = word_sizes(data, speakers=True)["train"]
-    for epochs, hinted in ((2, True), (-(-FEW_STEPS // n), False)):
+    for epochs, hinted in ((1, True), (-(-FEW_STEPS // n), False)):
         options = ["--epochs", epochs, "--set", "learning.batch_size=1"]
         options += ["--set", "data.duration=20", "--out", tmp_path / str(epochs)]
         result = call("train", recipe, "--data", data, *options)
-        text = f"hint: {2 * n} optimiser steps (2 epochs of {n} batches) are few; a smaller "
+        text = f"hint: {n} optimiser steps (1 epoch of {n} batches) are few; a smaller "
         assert (text in result.stderr) == hinted and ("hint: " in result.stderr) == hinted
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from mlgenn_delays.data.registry import dataset
 from mlgenn_delays.recipe import data_shape, dump, load_recipe, parse_recipe, recipe_names
 from tests.cli.helpers import call, refused
 
@@ -84,6 +85,13 @@ def test_a_file_to_edit(tmp_path):
     assert "a folder that exists" in refused("recipes", "fsdd", "--out", tmp_path / "no" / "x.toml")
     assert "the recipe to write" in refused("recipes", "--out", tmp_path / "x.toml")
     assert list(tmp_path.iterdir()) == [file]
+
+
+@pytest.mark.parametrize("name", ["digits", "words"])
+def test_what_is_next_names_the_data_that_are_needed(tmp_path, name):
+    needs = dataset(load_recipe(name).data.dataset).needs_folder
+    said = call("recipes", name, "--out", tmp_path / "mine.toml").stdout
+    assert said.endswith(f"mine.toml{' --data DIR' if needs else ''}\n")
 
 
 def test_the_list_fits_a_narrow_terminal(monkeypatch):

@@ -10,6 +10,7 @@ import pytest
 from mlgenn_delays.network import Network
 from mlgenn_delays.runs.files import locked
 from mlgenn_delays.runs.history import History
+from mlgenn_delays.runs.settings import in_words
 from tests.cli.helpers import call, metrics, parsed, refused
 
 
@@ -236,3 +237,8 @@ def test_other_data_and_versions_are_told(trained, tmp_path):
     assert parsed(call("runs", "--compare", trained, run, "--json"))["data"]["train"] is None
     (run / "environment.json").write_text("{")
     assert "environment.json is damaged" in refused("runs", "--compare", trained, run)
+
+
+def test_a_setting_that_is_no_text_is_seen():
+    assert in_words("data.group_by", '""') == 'data.group_by ""'
+    assert in_words("learning.schedule", '"cosine"') == "schedule cosine"

@@ -163,7 +163,10 @@ def test_genn_prints_series(run: Path, tmp_path: Path) -> None:
 
 def test_c_has_no_series(run: Path, tmp_path: Path) -> None:
     error = refused("export", run, "--format", "c", "--out", tmp_path / "c")
-    assert "--format must be bundle, genn or nir for a network whose output is a series" in error
+    assert (
+        "--format must be bundle, genn, nir or torch for a network whose output is a series"
+        in error
+    )
 
 
 def test_the_loss_and_the_data_must_fit(tmp_path: Path) -> None:

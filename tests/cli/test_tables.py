@@ -17,7 +17,7 @@ def shown(monkeypatch, capsys, width: int, confusion: np.ndarray, names=WORDS) -
     monkeypatch.setattr("mlgenn_delays.cli.tables.FILE_WIDTH", width)
     result = {
         "checkpoint": "best", "splits": {"test": {"accuracy": 0.5, "loss": 1.0, "n": 9}},
-        "split": "test", "confusion": confusion.tolist(),
+        "split": "test", "confusion": confusion.tolist(), "baseline": None,
     }  # fmt: skip
     show_evaluation(result, tuple(names[: len(confusion)]), Path("run"))
     lines = capsys.readouterr().out.splitlines()
@@ -63,6 +63,7 @@ def test_names_above_the_columns_where_there_is_room(monkeypatch, capsys):
     assert any(line.split()[-10:] == WORDS[:10] for line in wide)
     narrow = shown(monkeypatch, capsys, 80, matrix)
     assert any(line.split() == ["label", *map(str, range(10))] for line in narrow)
+    assert "label (row) and prediction (column)" in shown(monkeypatch, capsys, 80, counts(10, 1))
 
 
 def test_the_most_frequent_mistakes_where_there_is_none(monkeypatch, capsys):

@@ -6,82 +6,33 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
 
 from mlgenn_delays.data.types import CurrentData, SpikeData
 from mlgenn_delays.errors import InputError
 
 KIND = [("x", np.int16), ("y", np.int16), ("t", np.int64), ("p", bool)]
-counts = st.tuples(st.integers(1, 4), st.integers(1, 9), st.integers(1, 5)).flatmap(
-    lambda shape: arrays(np.int64, shape, elements=st.sampled_from([0, 0, 0, 1, 2, 7]))
-)
-
-
-def labels_of(raster: np.ndarray) -> np.ndarray:
-    """Return a label for each example."""
-    return np.arange(len(raster)) % 2
-
-
-@given(counts)
-def test_a_raster_comes_back(raster: np.ndarray) -> None:
-    data = SpikeData.from_raster(raster, labels_of(raster), dt=0.5)
-    assert np.array_equal(data.to_raster(), raster > 0)
-    assert (len(data), data.n_steps, data.n_channels) == raster.shape and data.dt == 0.5
-    again = SpikeData.from_raster(data.to_raster(), data.labels, dt=0.5)
-    assert np.array_equal(again.start, data.start) and np.array_equal(again.time, data.time)
-
-
-@given(counts)
-def test_a_raster_is_its_events(raster: np.ndarray) -> None:
-    events = []
-    for example in raster:
-        steps, channels = np.nonzero(example)
-        times = example[steps, channels]  # so often does it happen
-        events.append((np.repeat(channels, times), np.repeat(steps, times)))
-    shape = {"n_steps": raster.shape[1], "n_channels": raster.shape[2]}
-    expected = SpikeData.from_events(events, labels_of(raster), dt=2.0, **shape)
-    data = SpikeData.from_raster(raster, labels_of(raster), dt=2.0)
-    assert np.array_equal(data.start, expected.start) and np.array_equal(data.time, expected.time)
-    assert data.losses is not None and expected.losses is not None
-    assert np.array_equal(data.losses.table, expected.losses.table)
-    assert data.label_names == expected.label_names
-
-
-@given(counts, st.permutations(range(4)))
-def test_examples_of_any_order_have_their_rasters(raster: np.ndarray, order: list[int]) -> None:
-    data = SpikeData.from_raster(raster, labels_of(raster), dt=1.0)
-    rows = [each for each in order if each < len(raster)]
-    assert np.array_equal(data.take(np.array(rows, int)).to_raster(), raster[rows] > 0)
-    kept = labels_of(raster) == 0
-    assert np.array_equal(data.take(kept).to_raster(), raster[kept] > 0)
 
 
 @pytest.mark.parametrize("kind", [bool, np.uint8, np.int32, np.float32, list])
 def test_rasters_of_any_type(kind: Any) -> None:
     raster = np.eye(3, dtype=int)[None]
     given_ = raster.tolist() if kind is list else raster.astype(kind)
-    assert np.array_equal(SpikeData.from_raster(given_, [0], dt=1.0).to_raster(), raster > 0)
+    data = SpikeData.from_raster(given_, [0], dt=1.0)
+    assert np.array_equal(data.to_raster(), raster > 0) and data.label_names == ("0",)
 
 
-@pytest.mark.parametrize(
-    ("raster", "message"),
-    [
-        (np.zeros((3, 2)), r"raster must have shape .*, got \(3, 2\); one example is raster\[None"),
-        (np.zeros((1, 0, 2), int), r"at least one step and one channel, got \(1, 0, 2\)"),
-        (
-            np.full((1, 2, 2), 0.5),
-            r"whole numbers >= 0 of spikes, got 0.5 in example 0 \(step 0, c",
-        ),
-        (np.full((1, 2, 2), np.nan), "whole numbers >= 0 of spikes, got nan in example 0"),
-        (np.full((1, 2, 2), -1), "whole numbers >= 0 of spikes, got -1 in .*; real values are Cur"),
-        (np.full((1, 2, 2), "a"), "true and false or counts, got type <U1"),
-        ([[[1], [2, 3]]], "raster must be counts of spikes in an array"),
-        (np.zeros((2, 2, 2), int), r"labels must be one for each of 2 examples of the raster"),
-    ],
-)
-def test_other_rasters_are_refused(raster: Any, message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        SpikeData.from_raster(raster, [0], dt=1.0)
+def test_a_mask_takes_examples() -> None:
+    raster = np.random.default_rng(0).random((6, 5, 3)) < 0.5
+    data = SpikeData.from_raster(raster, [0, 1, 0, 1, 0, 1], dt=1.0)
+    assert np.array_equal(data.take(data.labels == 1).to_raster(), raster[1::2])
+    assert data.batch(data.labels == 0).index.tolist() == [0, 2, 4]
+
+
+def test_one_example_and_other_labels_are_told() -> None:
+    with pytest.raises(InputError, match=r"of shape \(3, 2\); one example is raster\[None\]"):
+        SpikeData.from_raster(np.zeros((3, 2)), [0], dt=1.0)
+    with pytest.raises(InputError, match="labels must be one for each of 2 examples of the raster"):
+        SpikeData.from_raster(np.zeros((2, 2, 2)), [0], dt=1.0)
 
 
 class Recordings:

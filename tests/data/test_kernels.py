@@ -71,7 +71,11 @@ def needed(file: Path) -> set[Path]:
     ("part", "folders", "without"),
     [
         # Files left out have results; kernels of `cpu` take the fields of Taps one by one.
-        ("engines.cpu", ("cpu", "shared"), {"simulation.py", "scoring.py", "taps.py"}),
+        (
+            "engines.cpu",
+            ("cpu", "shared"),
+            {"simulation.py", "scoring.py", "taps.py", "differentiable.py"},
+        ),
         ("engines.shared", ("shared",), {"simulation.py", "scoring.py"}),
     ],
 )

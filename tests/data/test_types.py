@@ -5,6 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mlgenn_delays.data.types import CurrentBatch, SpikeData, checked
 from mlgenn_delays.errors import InputError
@@ -187,3 +189,38 @@ def test_a_batch_of_a_user_is_checked() -> None:
     values = np.full((1, 2, 3), 1e20)
     with pytest.raises(InputError, match="values must be finite and below 1e.15 in size, got 1e"):
         checked(CurrentBatch(values, np.zeros(1), np.zeros(1)))
+
+
+@given(st.data())
+def test_rasters_come_back(draw: st.DataObject) -> None:
+    shape = draw.draw(st.tuples(st.integers(1, 4), st.integers(1, 6), st.integers(1, 5)))
+    kind = draw.draw(st.sampled_from([bool, np.uint8, np.int64, np.float32]))
+    n = int(np.prod(shape))
+    raster = np.array(draw.draw(st.lists(st.booleans(), min_size=n, max_size=n))).reshape(shape)
+    labels = np.arange(shape[0]) % 2
+    data = SpikeData.from_raster(raster.astype(kind), labels, dt=2.0, label_names=("a", "b"))
+    assert (data.n_steps, data.n_channels, data.dt) == (shape[1], shape[2], 2.0)
+    np.testing.assert_array_equal(data.to_raster(), raster)
+    order = np.arange(shape[0])[::-1]
+    np.testing.assert_array_equal(data.take(order).to_raster(), raster[order])
+    events = [np.nonzero(each)[::-1] for each in raster]
+    sizes = {"n_channels": shape[2], "n_steps": shape[1], "dt": 2.0, "label_names": ("a", "b")}
+    again = SpikeData.from_events(events, labels, **sizes)
+    np.testing.assert_array_equal(again.start, data.start)
+    np.testing.assert_array_equal(again.time, data.time)
+
+
+@pytest.mark.parametrize(
+    ("raster", "message"),
+    [
+        (np.full((1, 3, 2), 2), "must be 0 or 1 in each step, got 2; .* raster > 0"),
+        (np.full((1, 3, 2), 0.5), "must be 0 or 1 in each step, got 0.5"),
+        (np.full((1, 3, 2), np.nan), "must be 0 or 1 in each step, got nan"),
+        (np.zeros((3, 2)), r"shape \(examples, steps, channels\), got float64 of shape \(3, 2\)"),
+        (np.zeros((0, 3, 2)), r"got float64 of shape \(0, 3, 2\)"),
+        ([["a"]], "raster must be numbers"),
+    ],
+)
+def test_other_rasters_are_refused(raster: object, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        SpikeData.from_raster(raster, [0], dt=1.0, label_names=("a",))

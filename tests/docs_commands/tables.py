@@ -64,7 +64,6 @@ NOT_RUN = {
     r"benchmarks/genn_cuda\.py": "tests/cuda/test_benchmark.py runs it, smaller",
     r"-m tests\.cuda\.cost": "it takes minutes; tests/cuda/test_cost.py counts a batch",
     r"^make test$|pytest tests/cuda$": "it runs these tests",
-    r"^make docs$": "make check runs it",
     r"^pip install": "it changes the environment; test_readme.py checks that the extras exist",
     r"net = Network\(dt=1\.0, seed=1\)": "test_readme.py runs it and looks at what it learns",
     r"Trainer\(net, rule, ": "its names are the reader's; tests/training/test_resume.py does it",

@@ -205,7 +205,7 @@ def test_spike_counts_pull_as_their_regularisation_does() -> None:
 
 def test_values_are_kept_in_their_range() -> None:
     network = learned(nets.step_network(replace(CURRENTS, signs="synapse")))
-    own = DifferentiableNetwork(network, EventProp(), threads=1)
+    own = DifferentiableNetwork(network, SurrogateBPTT(), threads=1)
     for key, value in own.parameters().items():
         same = value.copy()
         own.clip(key, same)

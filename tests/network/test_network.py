@@ -87,6 +87,11 @@ def test_populations_are_checked(name: str, model: object, bias: object, says: s
         (("hidden", "input"), {}, "neurons, got the input 'input'"),
         (("input", "hidden"), {"density": 0.0}, r"density must be in \(0, 1\], got 0.0"),
         (("input", "hidden"), {"density": 1.5}, r"density must be in \(0, 1\], got 1.5"),
+        (
+            ("input", "hidden"),
+            {"density": 0.5, "synapses": 3},
+            "synapses must come without a density, got 3 with density 0.5",
+        ),
         (("input", "hidden"), {"density": 0.01}, "at least one of 4 x 5 synapses, got 0.01"),
         (("input", "hidden"), {"granularity": "dendrite"}, "granularity .*'dendrite'"),
         (
@@ -368,7 +373,7 @@ def test_lists_and_tensors_are_matrices_too() -> None:
         ({"delay": np.ones((5, 4))}, r"delay .* shape \(4, 5\) as a matrix"),
         ({"delay": np.ones((4, 5)), "granularity": "axon"}, "be one per axon, got a matrix"),
         ({"delay": [99.0] * 20, "max_delay": 9.0}, r"in 0\.\.9 ms, got 99.*; raise max_delay"),
-        ({"density": 0.5, "synapses": 10}, "must not both be given, got density 0.5 and synapses"),
+        ({"density": 1.0, "synapses": 10}, "must come without a density, got 10 with density 1.0"),
     ],
 )
 def test_other_matrices_are_refused(settings_: dict, says: str) -> None:

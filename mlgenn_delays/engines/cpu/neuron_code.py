@@ -12,14 +12,16 @@ from functools import cache, partial
 from hashlib import sha256
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mlgenn_delays.kernels import stored_source
-from mlgenn_delays.network import Network
 from mlgenn_delays.neurons.adjoint import KICK, PSI, Adjoint, adjoint
 from mlgenn_delays.neurons.declare import OUTPUT, Neuron
 from mlgenn_delays.neurons.equations import CURRENT, SPIKE, Equations
 from mlgenn_delays.neurons.write import STRIPS, write
+
+if TYPE_CHECKING:
+    from mlgenn_delays.network import Network
 
 BEGIN, END = "# Of the neuron\n", "# For any neuron\n"
 _HERE = Path(__file__).parent
@@ -41,7 +43,7 @@ class Variant(NamedTuple):
     recurrent: bool = False  # whether its population projects to itself
 
 
-def kernels_of(network: Network, name: str, *, keeps: bool = False) -> NeuronKernels:
+def kernels_of(network: "Network", name: str, *, keeps: bool = False) -> NeuronKernels:
     """The kernels of a population's neurons; `keeps` is that of `Variant`."""
     population = network.populations[name]
     model: Any = population.model
