@@ -147,6 +147,17 @@ def unfinished(names: str) -> re.Pattern[str]:
     return re.compile(rf"\.({names})\..{{8}}{re.escape(PART)}")
 
 
+def as_path(path: object) -> Path:
+    """Return a path that somebody gave.
+
+    Raises:
+        InputError: It is none.
+    """
+    if not isinstance(path, str | os.PathLike):
+        raise InputError(f"path must be text or a Path, got {type(path).__name__}")
+    return Path(path)
+
+
 def write_atomic(path: Path | str, content: bytes | str) -> None:
     """Write a file so that a crash leaves either the old content or the new one.
 

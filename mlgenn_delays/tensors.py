@@ -55,6 +55,17 @@ def read(path: Path | str) -> tuple[dict[str, np.ndarray], dict[str, str]]:
         raise ValueError(reason(error)) from error
 
 
+def format_of(path: Path) -> str:
+    """The name of the format of a safetensors file, "" where it says none or is damaged."""
+    from safetensors import safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return str((file.metadata() or {}).get("format", ""))
+    except Exception:  # whatever damage there is: who reads it says so
+        return ""
+
+
 @dataclass(frozen=True)
 class FileFormat:
     """A format of safetensors files: networks, bundles, checkpoints, records of data.

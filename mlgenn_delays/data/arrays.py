@@ -1,10 +1,11 @@
 """What the arrays of examples must be; see `types`. Nothing is cast that would change a value."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
+from mlgenn_delays.arrays import to_numpy
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.untrusted import shown
 
@@ -18,9 +19,10 @@ def whole_numbers(
 ) -> np.ndarray:
     """Convert a value to a C-contiguous array of integers; nothing is rounded, nothing overflows.
 
-    Messages call the array `name` and a place in it a `unit`: "example", say.
+    Floating-point numbers that are whole are converted, too. Messages call the array `name` and a
+    place in it a `unit`: "example", say.
     """
-    array = as_array(name, value, "whole numbers")
+    array = whole_floats(as_array(name, value, "whole numbers"))
     if array.dtype.kind not in "iu" and array.size:
         raise InputError(
             f"{name} must be whole numbers ({np.dtype(dtype)}), got {_not_whole(array, unit)}"
@@ -36,9 +38,22 @@ def whole_numbers(
 def as_array(name: str, value: object, noun: str) -> np.ndarray:
     """Convert a value to an array, which must hold a `noun`: "numbers", say."""
     try:
-        return np.asarray(value)
+        return to_numpy(value)
     except (TypeError, ValueError, OverflowError) as error:
         raise InputError(f"{name} must be {noun} in an array, got {error}") from error
+
+
+def whole_floats(array: np.ndarray) -> np.ndarray:
+    """Return floating-point numbers that are all whole as int64; any other array as it is.
+
+    From 2**53 on, where float64 has no longer every whole number, they stay what they are.
+    """
+    if array.dtype.kind == "f" and array.size:
+        with np.errstate(invalid="ignore"):
+            small = (np.abs(array.astype(np.float64)) < 2.0**53).all()
+            if small and (array == np.floor(array)).all():
+                return array.astype(np.int64)
+    return array
 
 
 def _not_whole(array: np.ndarray, unit: str) -> str:
@@ -73,14 +88,29 @@ def check_names(names: Sequence[str], n: int) -> None:
 
 
 def check_rows(index: object, n: int) -> np.ndarray:
-    """Return numbers of n examples as (B,) int64."""
-    rows = whole_numbers("index", index, np.int64)
+    """Return numbers of n examples, or true and false for each of them, as (B,) int64."""
+    given = as_array("index", index, "numbers of examples")
+    if given.dtype == bool:
+        if given.shape != (n,):
+            raise InputError(
+                f"index must be true or false for each of {n} examples, got shape {given.shape}"
+            )
+        given = np.flatnonzero(given)
+    rows = whole_numbers("index", given, np.int64)
     if rows.ndim != 1 or (rows.size and (rows.min() < 0 or rows.max() >= n)):
         got = f"{rows.min()}..{rows.max()}" if rows.ndim == 1 else f"shape {rows.shape}"
         raise InputError(
             f"index must be numbers of examples in 0..{n - 1} in one dimension, got {got}"
         )
     return rows
+
+
+def as_names(what: str, names: object) -> tuple[str, ...]:
+    """Return texts in a list, tuple or array, which messages call `what`, as a tuple."""
+    listed = names.tolist() if isinstance(names, np.ndarray) else names
+    if isinstance(listed, (str, bytes)) or not isinstance(listed, Iterable):
+        raise InputError(f"{what} must be a list of texts, got {shown(names)}")
+    return tuple(listed)
 
 
 def check_class_names(names: Sequence[str]) -> None:

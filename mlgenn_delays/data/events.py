@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mlgenn_delays.data.arrays import as_array
+from mlgenn_delays.data.arrays import as_array, check_raster, whole_floats
 from mlgenn_delays.data.losses import Losses
 from mlgenn_delays.errors import InputError
 
@@ -44,18 +44,18 @@ def channel_starts(counts: np.ndarray, n: int, channels: int) -> np.ndarray:
     return edges[np.arange(n)[:, None] * channels + np.arange(channels + 1)]
 
 
-def raster_spikes(raster: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return `start` (N, C+1) and `time` of `SpikeBatch` of a raster (N, T, C) of 0 and 1.
+def raster_spikes(where: str, raster: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return `start` (N, C+1) and `time` of `SpikeBatch` of `where`, a raster (N, T, C) of 0 and 1.
 
     Raises:
         InputError: It has other values.
     """
-    odd = raster[(raster != 0) & (raster != 1)]
-    if odd.size:
-        raise InputError(
-            f"spikes must be 0 or 1 in each step, got {odd[0]:g}; several of a channel in a step "
-            "are one: take raster > 0; the input of a network for real values is a CurrentInput"
-        )
+    check_raster(
+        where,
+        raster,
+        "several spikes of a channel in a step are one: take raster > 0; the input of a network "
+        "for real values is a CurrentInput",
+    )
     counts, time = marked(raster.transpose(0, 2, 1) != 0)
     return channel_starts(counts, len(raster), raster.shape[2]), time
 
@@ -72,7 +72,8 @@ def event_columns(
     """Check channels and times of events, which may come from anybody; nothing is rounded.
 
     Channels (E,) become int64, times (E,) keep their type: whole numbers if the `noun` is "steps".
-    C is None if it is not known yet; `place` gives the name of an event by its number.
+    Floating-point numbers that are whole are whole numbers. C is None if it is not known yet;
+    `place` gives the name of an event by its number.
     """
     channel = _column(where, "channels", channels, "iu", place)
     time = _column(where, noun, times, "iu" if noun == "steps" else "iuf", place)
@@ -104,6 +105,8 @@ def _column(
         )
     if not array.size:
         return np.zeros(0, np.int64)
+    if "f" not in kinds:
+        array = whole_floats(array)
     if array.dtype.kind in kinds:
         return array
     noun = "real" if "f" in kinds else "whole"

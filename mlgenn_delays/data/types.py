@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from mlgenn_delays.data.arrays import (
-    as_array,
+    as_names,
     check_ascending_spikes,
     check_channel_starts,
     check_class_names,
@@ -21,16 +21,10 @@ from mlgenn_delays.data.arrays import (
     whole_numbers,
 )
 from mlgenn_delays.data.batches import Batch, CurrentBatch, SpikeBatch, examples
-from mlgenn_delays.data.events import (
-    Spikes,
-    event_columns,
-    event_spikes,
-    raster_spikes,
-    stack_spikes,
-)
+from mlgenn_delays.data.forms import SpikeForms
 from mlgenn_delays.data.losses import Losses
 from mlgenn_delays.errors import InputError
-from mlgenn_delays.settings import Count, PositiveTime, Whole, check
+from mlgenn_delays.settings import PositiveTime, Whole, check
 
 __all__ = [
     "Batch",
@@ -47,7 +41,7 @@ __all__ = [
 
 
 @dataclass(frozen=True)
-class SpikeData:
+class SpikeData(SpikeForms):
     """A split of a data set, as spikes.
 
     Attributes:
@@ -69,8 +63,8 @@ class SpikeData:
         >>> from mlgenn_delays import SpikeData
         >>> events = [([0, 1], [2, 5]), ([1], [3])]
         >>> settings = {"n_channels": 2, "n_steps": 10, "dt": 1.0, "label_names": ("a", "b")}
-        >>> SpikeData.from_events(events, [0, 1], **settings).time.tolist()
-        [2, 5, 3]
+        >>> SpikeData.from_events(events, [0, 1], **settings)
+        SpikeData(2 examples, 2 channels, 10 steps of 1 ms, 2 classes)
     """
 
     start: np.ndarray
@@ -98,6 +92,7 @@ class SpikeData:
             raise InputError(
                 f"start must have shape (N, C+1) with N = {n} labels, got {self.start.shape}"
             )
+        _take_names(self)
         check_class_names(self.label_names)
         check_labels(self.labels, len(self.label_names))
         if len(self.time) and (self.time.min() < 0 or self.time.max() >= self.n_steps):
@@ -109,6 +104,9 @@ class SpikeData:
         check_ascending_spikes(self.start, self.time)
         check_names(self.names, n)
         _take_targets(self)
+
+    def __repr__(self) -> str:
+        return _in_a_line(self)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -124,7 +122,7 @@ class SpikeData:
         return len(self.label_names)
 
     def batch(self, index: np.ndarray) -> SpikeBatch:
-        """Return the examples of the given indices as a batch, in that order."""
+        """Return the examples of the given indices, or of a mask, as a batch, in that order."""
         index = check_rows(index, len(self))
         targets = None if self.targets is None else self.targets[index]
         return SpikeBatch(
@@ -136,110 +134,6 @@ class SpikeData:
         index = check_rows(index, len(self))
         return replace(self, start=self.start[index], **_taken(self, index))
 
-    @staticmethod
-    def from_events(
-        events: list[tuple[np.ndarray, np.ndarray]],
-        labels: np.ndarray,
-        *,
-        n_channels: int,
-        n_steps: int,
-        dt: float,
-        label_names: tuple[str, ...],
-        names: tuple[str, ...] = (),
-        targets: np.ndarray | None = None,
-    ) -> "SpikeData":
-        """Build a split from one (channels, steps) pair of integer arrays per example.
-
-        Events may come in any order; a channel spikes at most once in a step, so repeats are
-        merged. Events at or after ``n_steps`` are cut. `losses` says how many were.
-
-        Arguments:
-            events: N pairs of channels (E,) and steps (E,), both of whole numbers.
-            labels: (N,) whole numbers in ``0 .. len(label_names) - 1``.
-            n_channels: C.
-            n_steps: T, length of a trial in steps.
-            dt: Length of a step [ms].
-            label_names: Name of each class.
-            names: Name of each example, or empty.
-            targets: See `SpikeData`.
-
-        Raises:
-            InputError: An example or a label is something else: nothing is rounded.
-        """
-        check("n_channels", n_channels, Count)
-        check("n_steps", n_steps, Count)
-        check("dt", dt, PositiveTime)
-        classes = whole_numbers("labels", labels, np.int64, "example")
-        if classes.shape != (len(events),):
-            raise InputError(
-                f"labels must be one for each of {len(events)} examples of events, got shape "
-                f"{classes.shape}"
-            )
-        spikes = [_example(row, each, n_channels, n_steps, dt) for row, each in enumerate(events)]
-        start, time, losses = stack_spikes(spikes, n_channels)
-        return SpikeData(start, time, classes, n_steps, dt, label_names, names, losses, targets)
-
-    @staticmethod
-    def from_raster(
-        raster: np.ndarray,
-        labels: np.ndarray,
-        *,
-        dt: float,
-        label_names: tuple[str, ...],
-        names: tuple[str, ...] = (),
-        targets: np.ndarray | None = None,
-    ) -> "SpikeData":
-        """Build a split from a value per step and channel, 1 for a spike and 0 for none.
-
-        Arguments:
-            raster: (N, T, C) of 0 and 1, of any type.
-            labels: (N,) whole numbers in ``0 .. len(label_names) - 1``.
-            dt: Length of a step [ms].
-            label_names: Name of each class.
-            names: Name of each example, or empty.
-            targets: See `SpikeData`.
-
-        Raises:
-            InputError: The raster has another shape or other values, or a label is off.
-
-        Example:
-            >>> import numpy as np
-            >>> from mlgenn_delays import SpikeData
-            >>> raster = np.zeros((1, 10, 2))
-            >>> raster[0, 3, 1] = 1
-            >>> data = SpikeData.from_raster(raster, [0], dt=1.0, label_names=("a", "b"))
-            >>> data.time.tolist(), bool(data.to_raster()[0, 3, 1])
-            ([3], True)
-        """
-        array = as_array("raster", raster, "numbers")
-        if array.ndim != 3 or not array.size or array.dtype.kind not in "biuf":
-            raise InputError(
-                f"raster must be numbers of shape (examples, steps, channels), got {array.dtype} "
-                f"of shape {array.shape}"
-            )
-        start, time = raster_spikes(array)
-        return SpikeData(
-            start, time, labels, array.shape[1], dt, label_names, names, targets=targets
-        )
-
-    def to_raster(self) -> np.ndarray:
-        """Return whether each channel spikes in each step, (N, T, C) bool; it takes N T C bytes."""
-        raster = np.zeros((len(self), self.n_steps, self.n_channels), bool)
-        for row, start in enumerate(self.start):
-            channels = np.repeat(np.arange(self.n_channels), np.diff(start))
-            raster[row, self.time[start[0] : start[-1]], channels] = True
-        return raster
-
-
-def _example(row: int, pair: object, n_channels: int, n_steps: int, dt: float) -> Spikes:
-    where = f"events of example {row}"
-    if not isinstance(pair, (tuple, list)) or len(pair) != 2:
-        raise InputError(f"{where} must be a pair of channels and steps, got {type(pair).__name__}")
-    channels, steps = event_columns(where, *pair, n_channels=n_channels, noun="steps")
-    return event_spikes(
-        where, channels, steps, n_channels=n_channels, n_steps=n_steps, dt=dt, unit=dt
-    )
-
 
 def _taken(data: Any, index: np.ndarray) -> dict[str, Any]:
     return {
@@ -248,6 +142,20 @@ def _taken(data: Any, index: np.ndarray) -> dict[str, Any]:
         "losses": None if data.losses is None else data.losses.take(index),
         "targets": None if data.targets is None else data.targets[index],
     }
+
+
+def _take_names(data: Any) -> None:
+    """Convert the names of classes and examples."""
+    for name in ("label_names", "names"):
+        object.__setattr__(data, name, as_names(name, getattr(data, name)))
+
+
+def _in_a_line(data: Any) -> str:
+    kinds = "classes" if data.targets is None else "series"
+    return (
+        f"{type(data).__name__}({len(data):,} examples, {data.n_channels:,} channels, "
+        f"{data.n_steps:,} steps of {data.dt:g} ms, {data.n_classes:,} {kinds})"
+    )
 
 
 def _take_targets(data: Any) -> None:
@@ -315,10 +223,14 @@ class StreamedSpikes:
             object.__setattr__(self, name, array)
         if self.labels.shape != self.rows.shape:
             raise InputError(f"labels must have shape {self.rows.shape}, got {self.labels.shape}")
+        _take_names(self)
         check_class_names(self.label_names)
         check_labels(self.labels, len(self.label_names))
         check_names(self.names, len(self.labels))
         _take_targets(self)
+
+    def __repr__(self) -> str:
+        return _in_a_line(self)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -329,7 +241,7 @@ class StreamedSpikes:
         return len(self.label_names)
 
     def batch(self, index: np.ndarray) -> SpikeBatch:
-        """Return the examples of the given indices as a batch, in that order."""
+        """Return the examples of the given indices, or of a mask, as a batch, in that order."""
         index = check_rows(index, len(self))
         start, time = self.source.read(self.rows[index])
         targets = None if self.targets is None else self.targets[index]
@@ -394,11 +306,15 @@ class CurrentData:
         if self.labels.ndim != 1:
             raise InputError(f"labels must have one dimension, got shape {self.labels.shape}")
         object.__setattr__(self, "values", real_currents(self.values, len(self.labels)))
+        _take_names(self)
         check_class_names(self.label_names)
         check_labels(self.labels, len(self.label_names))
         check_names(self.names, len(self.labels))
         check("dt", self.dt, PositiveTime)
         _take_targets(self)
+
+    def __repr__(self) -> str:
+        return _in_a_line(self)
 
     def __len__(self) -> int:
         return len(self.labels)

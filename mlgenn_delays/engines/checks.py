@@ -36,7 +36,14 @@ _SYNAPSES = "the sizes of the layers, or raise network.sparsity"
 
 
 def check_rule(network: Network, rule: Rule) -> None:
-    """Reject what a rule cannot learn."""
+    """Reject what a rule cannot learn, and a network whose output nothing reaches."""
+    output = network.output().name
+    if not network.incoming(output):
+        known = ", ".join(repr(p.name) for p in network.spiking()) or repr(network.input().name)
+        raise InputError(
+            f"the output {output!r} must have a projection onto it, got none; connect it, to "
+            f"{known} for instance"
+        )
     if isinstance(rule, EventProp):
         _check_eventprop(network, rule)
     for population in network.populations.values() if rule.pipelined else ():

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from mlgenn_delays.engines.metrics import METRIC_OF
 from mlgenn_delays.errors import InputError
 
 
@@ -109,6 +110,11 @@ class Evaluation(_Scored):
     silent: dict[str, int]
     statistics: np.ndarray = field(repr=False)
 
+    def __repr__(self) -> str:
+        score = METRIC_OF[self.metric].text(self.score)
+        title = METRIC_OF[self.metric].title
+        return f"Evaluation({title} {score}, loss {self.loss:.4g}, {self.n:,} examples)"
+
     @property
     def measured(self) -> dict[str, Any]:
         """The metric by its name, loss and n, ready for JSON."""
@@ -142,6 +148,9 @@ class Gradients:
     offset: dict[str, np.ndarray] = field(default_factory=dict)
     parameter: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        return f"Gradients(loss {self.loss:.4g}, of {', '.join(self.weight)})"
+
 
 @dataclass(frozen=True)
 class Recording:
@@ -163,3 +172,11 @@ class Recording:
     voltage: np.ndarray
     logits: np.ndarray
     variables: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        n, outputs, steps = self.voltage.shape
+        more = "".join(f", {name} of {population!r}" for population, name in self.variables)
+        return (
+            f"Recording({n} examples, {steps} steps, spikes of {', '.join(self.time) or 'none'}, "
+            f"voltages of {outputs} outputs{more})"
+        )

@@ -29,7 +29,14 @@ from mlgenn_delays.export.prepare import Kept, prepare
 from mlgenn_delays.files import write_atomic
 from mlgenn_delays.network import Network
 from mlgenn_delays.network.delays import delay_steps
-from mlgenn_delays.network.storage import REMEDY, describe, rebuild, tensors_of
+from mlgenn_delays.network.storage import FORMAT as NETWORK_FORMAT
+from mlgenn_delays.network.storage import (
+    REMEDY,
+    describe,
+    load_with_about,
+    rebuild,
+    tensors_of,
+)
 from mlgenn_delays.recipe import load_data
 from mlgenn_delays.runs.run import Run, Task
 from mlgenn_delays.settings import Count, check
@@ -196,6 +203,7 @@ class Artifact:
     @staticmethod
     def of(network: Network, about: About) -> "Artifact":
         """There must be one input, and one output with as many neurons as labels."""
+        network.warn_of_trained_copy("made an artifact of")
         small, kept = prepare(network)
         sizes = {name: population.n for name, population in network.populations.items()}
         return Artifact(small, kept, sizes, about)
@@ -249,6 +257,32 @@ def _measured(run: Run, checkpoint: str, task: Task) -> tuple[int | None, tuple[
     n = task.examples.get("validation") or None
     told: dict[str, Any] = {"split": "validation", name: float(score), "n": n}
     return epoch, (Measured(**told),)
+
+
+def artifact_of_network(path: Path | str, n_steps: int | None) -> Artifact:
+    """The artifact of a network file: of `Trainer.save`, or of `Network.save` with a trial's steps.
+
+    Raises:
+        InputError: The file is damaged, or the length of a trial is not known, or known otherwise.
+    """
+    network, text = load_with_about(Network, path)
+    if text:
+        with NETWORK_FORMAT.checked(Path(path)):
+            about = About.of_json(text)
+        if n_steps is not None:
+            about = about.model_copy(update={"n_steps": _steps(n_steps)})
+        return Artifact.of(network, about)
+    if n_steps is None:
+        raise InputError(
+            f"{path} must say how long a trial is, got a network without that; give "
+            "load(..., n_steps=...), or save what a trainer trained with trainer.save"
+        )
+    return Artifact.of(network, About.numbered(network, n_steps))
+
+
+def _steps(n_steps: int) -> int:
+    check("n_steps", n_steps, Count)
+    return int(n_steps)
 
 
 def write_bundle(artifact: Artifact, path: Path | str) -> None:

@@ -16,12 +16,17 @@ from mlgenn_delays.export.artifact import (
     LARGEST_TRACE,
     About,
     Artifact,
+    artifact_of_network,
     artifact_of_run,
     read_bundle,
 )
 from mlgenn_delays.export.demos import demo_names, demo_or_path
 from mlgenn_delays.export.inputs import Item, ItemKind, Reader
+from mlgenn_delays.files import as_path
+from mlgenn_delays.network.storage import FORMAT as NETWORK_FORMAT
+from mlgenn_delays.runs.directory import RunDirectory
 from mlgenn_delays.runs.files import RECIPE, instead_of
+from mlgenn_delays.tensors import format_of
 
 AT_ONCE = 32  # examples
 _HDF5 = b"\x89HDF\r\n\x1a\n"
@@ -155,6 +160,14 @@ class Model:
         self._runner = runner
         self._reader = Reader(runner.about, runner.n_inputs, runner.dt, runner.currents)
 
+    def __repr__(self) -> str:
+        runner, kind = self._runner, "series" if self.series else "classes"
+        inputs = "currents" if runner.currents else "spikes"
+        return (
+            f"Model({runner.n_inputs:,} channels of {inputs}, {self.about.n_steps:,} steps of "
+            f"{runner.dt:g} ms, {len(self.labels):,} {kind})"
+        )
+
     @property
     def labels(self) -> tuple[str, ...]:
         """Name of each class, or of each series."""
@@ -279,16 +292,26 @@ def _is_one(x: Any, items: Sequence[Item]) -> bool:
 
 
 def _batch(given: Batch | Data) -> Batch:
+    if not isinstance(given, Batch | Data):
+        raise InputError(
+            f"examples must be SpikeData, CurrentData or a batch, got {type(given).__name__}; "
+            "predict takes arrays and paths as well"
+        )
     return checked(given) if isinstance(given, Batch) else given.batch(np.arange(len(given)))
 
 
-def load(path: Path | str, *, threads: int | None = None) -> Model:
+def load(path: Path | str, *, threads: int | None = None, n_steps: int | None = None) -> Model:
     """Load a model for inference.
 
+    `Network.load` reads a network file as a network to look at, to change or to train on.
+
     Arguments:
-        path: A bundle, a NIR file, a folder of a GeNN export, a run directory, or the name of a
-            network that comes with the package: ``digits-demo``, ``fsdd-demo``, ``words-demo``.
+        path: A bundle, a file of `Trainer.save` or `Network.save`, a NIR file, a folder of a GeNN
+            export, a run directory, or the name of a network that comes with the package:
+            ``digits-demo``, ``fsdd-demo``, ``words-demo``.
         threads: Threads of the CPU engine, all cores if None.
+        n_steps: T, length of a trial in steps, for a network file alone: that of `Network.save`
+            does not say it.
 
     Raises:
         InputError: It is none of these, damaged, or from another version.
@@ -309,38 +332,56 @@ def load(path: Path | str, *, threads: int | None = None) -> Model:
         ...     load(f"{folder}/model.safetensors").labels
         ('left', 'right')
     """
-    return Model(_runner(demo_or_path(Path(path)), threads))
+    return Model(_runner(demo_or_path(as_path(path)), threads, n_steps))
 
 
-def read_artifact(path: Path) -> Artifact:
-    """Read a bundle or a NIR file, whatever its name."""
+def read_artifact(path: Path, n_steps: int | None = None) -> Artifact:
+    """Read a bundle, a network file or a NIR file, whatever its name; T as in `load`."""
     begin, is_tensors = tensors.first_bytes(path)
     if begin.startswith(_HDF5):
+        if n_steps is not None:
+            raise _knows_its_steps(path, n_steps)
         from mlgenn_delays.export.nir import read_nir
 
         return read_nir(path)
     if not is_tensors:
         raise InputError(
-            f"{path} must be a bundle or a NIR file, got another or a damaged one; make one of a "
-            "run with delaysnn export"
+            f"{path} must be a bundle, a network or a NIR file, got another or a damaged one; make "
+            "one of a run with delaysnn export"
         )
-
+    if format_of(path) == NETWORK_FORMAT.name:
+        return artifact_of_network(path, n_steps)
+    if n_steps is not None:
+        raise _knows_its_steps(path, n_steps)
     return read_bundle(path)
 
 
-def _runner(path: Path, threads: int | None) -> Runner:
+def _knows_its_steps(path: Path, n_steps: int) -> InputError:
+    return InputError(
+        f"n_steps must be left out but for a file of Network.save, got {n_steps!r} with {path}, "
+        "which says how long a trial is"
+    )
+
+
+def _runner(path: Path, threads: int | None, n_steps: int | None) -> Runner:
     if not path.exists():
         raise InputError(
             f"there is no model {path}; make one with delaysnn export RUN --out PATH, or take one "
             f"that comes with the package: {', '.join(demo_names())}"
         )
     if not path.is_dir():
-        return CPURunner(read_artifact(path), threads)
+        return CPURunner(read_artifact(path, n_steps), threads)
+    made_in_python = (path / RECIPE).is_file() and not (path / RECIPE).stat().st_size
+    if n_steps is not None and not made_in_python:
+        raise _knows_its_steps(path, n_steps)
     if (path / "manifest.json").is_file():
         from mlgenn_delays.export.genn.runtime import GeNNModel
 
         return GeNNModel.open(path)
     if (path / RECIPE).is_file():
+        if made_in_python:  # it has its networks alone
+            network = RunDirectory.open(path).network_path()
+            return CPURunner(artifact_of_network(network, n_steps), threads)
         return CPURunner(artifact_of_run(path), threads)
     if (path / "test_model.c").is_file():
         raise InputError(f"{path} must be more than C source to run here; see its README.md")

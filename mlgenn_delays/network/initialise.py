@@ -5,11 +5,14 @@ from numbers import Integral
 
 import numpy as np
 
+from mlgenn_delays.arrays import to_numpy
 from mlgenn_delays.distributions import Distribution, Uniform
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.machine import check_memory
+from mlgenn_delays.network.projection import GRANULARITIES, Projection
 from mlgenn_delays.rng import generator
-from mlgenn_delays.settings import is_number
+from mlgenn_delays.settings import check, is_number
+from mlgenn_delays.untrusted import shown
 
 
 def kaiming(fan_in: float) -> Uniform:
@@ -26,12 +29,7 @@ def values(what: str, initial: Initial, rng: np.random.Generator, n: int) -> np.
     """N starting values, float64 (n,), from a number, an array or a distribution."""
     if isinstance(initial, Distribution):
         return initial.draw(rng, n)
-    try:
-        array = np.asarray(initial, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise InputError(
-            f"{what} must be a number, an array or a distribution, got {initial!r}"
-        ) from error
+    array = _numbers(what, initial)
     if array.ndim == 0:
         array = np.full(n, float(array))
     if array.shape != (n,):
@@ -41,10 +39,48 @@ def values(what: str, initial: Initial, rng: np.random.Generator, n: int) -> np.
     return array.copy()
 
 
-def synapse_count(density: float, n_pre: int, n_post: int, synapses: int | None = None) -> int:
+def _numbers(what: str, initial: Initial) -> np.ndarray:
+    try:
+        if initial is None:
+            raise TypeError
+        return to_numpy(initial).astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"{what} must be a number, an array or a distribution, got {shown(initial)}"
+        ) from error
+
+
+def matrix(what: str, initial: Initial, n_pre: int, n_post: int) -> np.ndarray | None:
+    """A matrix of starting values, float64 (n_pre, n_post), NaN without a synapse; else None."""
+    if isinstance(initial, Distribution):
+        return None
+    array = _numbers(what, initial)
+    if array.ndim < 2:
+        return None
+    if array.shape != (n_pre, n_post):
+        hint = "; transpose it with .T" if array.shape == (n_post, n_pre) else ""
+        raise InputError(
+            f"{what} must be of shape ({n_pre}, {n_post}) as a matrix, presynaptic by postsynaptic "
+            f"neurons, got {array.shape}{hint}"
+        )
+    return array
+
+
+def pairs_of(what: str, matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The pairs of neurons that a matrix has numbers for, as CSR (indptr, post)."""
+    pre, post = np.nonzero(~np.isnan(matrix))
+    if not len(pre):
+        raise InputError(f"{what} must have at least one synapse, got NaN everywhere")
+    indptr = np.concatenate([[0], np.cumsum(np.bincount(pre, minlength=len(matrix)))])
+    return indptr.astype(np.int64), post.astype(np.int32)
+
+
+def synapse_count(
+    density: float | None, n_pre: int, n_post: int, synapses: int | None = None
+) -> int:
     """Number of synapses of a projection of a given density, or the given number, checked."""
     if synapses is not None:
-        if density != 1.0:
+        if density is not None:
             raise InputError(
                 f"synapses must come without a density, got {synapses!r} with density {density!r}; "
                 "leave one of them out"
@@ -56,6 +92,8 @@ def synapse_count(density: float, n_pre: int, n_post: int, synapses: int | None 
         ):
             raise InputError(f"synapses must be in 1..{n_pre * n_post}, got {synapses!r}")
         return int(synapses)
+    if density is None:
+        return n_pre * n_post
     if not (is_number(density) and 0.0 < density <= 1.0):
         raise InputError(f"density must be in (0, 1], got {density!r}")
     count = int(np.floor(density * n_pre * n_post + 1e-9))
@@ -98,7 +136,7 @@ def pair_signs(kind: str, seed: int, name: str, n_pre: int, n_post: int) -> np.n
     return np.where(drawn < 0.5, -1, 1).astype(np.int8)
 
 
-def one_to_one(name: str, n_pre: int, n_post: int) -> tuple[np.ndarray, np.ndarray]:
+def neurons_one_to_one(name: str, n_pre: int, n_post: int) -> tuple[np.ndarray, np.ndarray]:
     """The pairs of neurons with the same number, as CSR (indptr, post)."""
     if n_pre != n_post:
         raise InputError(
@@ -137,3 +175,73 @@ def _reaching_all(flat: np.ndarray, n_post: int, rng: np.random.Generator) -> np
             inputs[post[synapse]] -= 1
             post[synapse] = neuron
     return pre * n_post + post
+
+
+def pairs(
+    name: str, shape: tuple[int, int], weight: Initial, density: float | None,
+    synapses: int | None, rng: np.random.Generator, *, reach_all: bool, signs: str,
+    one_to_one: bool,
+) -> tuple[np.ndarray, np.ndarray, Initial]:  # fmt: skip
+    """The pairs of neurons that have a synapse, as CSR (indptr, post), and the weights.
+
+    A matrix of weights says which these are, `one_to_one` does, or they are drawn. The other
+    arguments are those of `Network.connect`.
+    """
+    check(f"one_to_one of {name!r}", one_to_one, bool)
+    check(f"reach_all of {name!r}", reach_all, bool)
+    what = f"weight of {name!r}"
+    given = matrix(what, weight, *shape)
+    if given is None and not one_to_one:
+        count = synapse_count(density, *shape, synapses)
+        check_pairs(name, *shape, count, signs)
+        return *connectivity(count, *shape, rng, reach_all=reach_all), weight
+    if (density, synapses) != (None, None):
+        raise InputError(
+            f"density and synapses of {name!r} must be left out with "
+            f"{'one_to_one' if one_to_one else 'a matrix of weights'}, got density {density!r} and "
+            f"synapses {synapses!r}"
+        )
+    if given is not None and one_to_one:
+        raise InputError(
+            f"{what} must be one number per neuron with one_to_one, got a matrix; leave one_to_one "
+            "out: a matrix says which synapses there are, by NaN where there is none"
+        )
+    if given is not None:
+        found, weight = pairs_of(what, given), given[~np.isnan(given)]
+    else:
+        found = neurons_one_to_one(name, *shape)
+    check_pairs(name, *shape, len(found[1]), signs, drawn=False)
+    return *found, weight
+
+
+def set_delays(
+    projection: Projection, delay: Initial, max_delay: float | None, shape: tuple[int, int],
+    rng: np.random.Generator,
+) -> None:  # fmt: skip
+    """Give a projection, whose pairs are known, its delays and the largest they may get [ms].
+
+    The arguments are those of `Network.connect`.
+    """
+    if projection.granularity not in GRANULARITIES:
+        projection.max_delay = 0.0
+        projection.delay = np.zeros(0)
+        return  # check() refuses it with the known names
+    if not (max_delay is None or is_number(max_delay)):
+        raise InputError(
+            f"max_delay of projection {projection.name!r} must be a number or None, got "
+            f"{max_delay!r}"
+        )
+    what = f"delay of {projection.name!r}"
+    given = matrix(what, delay, *shape)
+    if given is not None:
+        if projection.granularity != "synapse":
+            raise InputError(
+                f"{what} must be one per {projection.granularity}, got a matrix; leave granularity "
+                "out for a delay per synapse"
+            )
+        delay = given[projection.pre(), projection.post]
+    drawn = values(what, delay, rng, projection.n_delays())
+    if isinstance(delay, Distribution):
+        drawn = np.clip(drawn, 0.0, np.inf if max_delay is None else max_delay)
+    projection.delay = drawn
+    projection.max_delay = float(drawn.max(initial=0.0) if max_delay is None else max_delay)

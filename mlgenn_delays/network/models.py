@@ -201,6 +201,11 @@ class Population:
     normalisation: Normalisation | None = None
     learn: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        more = ", normalised" if self.normalisation is not None else ""
+        more += f", learns {' and '.join(self.learn)}" if self.learn else ""
+        return f"Population({self.name!r}, {self.model}{more})"
+
     @property
     def n(self) -> int:
         """Number of neurons."""

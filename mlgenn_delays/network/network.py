@@ -1,12 +1,13 @@
 """A network: named populations and the projections between them."""
 
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
 from mlgenn_delays.errors import InputError, nearest
-from mlgenn_delays.files import write_atomic
+from mlgenn_delays.files import as_path, write_atomic
 from mlgenn_delays.machine import check_memory
 from mlgenn_delays.network import initialise, storage
 from mlgenn_delays.network.initialise import Initial
@@ -32,7 +33,8 @@ from mlgenn_delays.neurons.declare import (
     neuron_models,
 )
 from mlgenn_delays.rng import generator
-from mlgenn_delays.settings import Seed, TimeStep, check, is_number
+from mlgenn_delays.settings import Seed, TimeStep, check
+from mlgenn_delays.untrusted import shown
 
 
 class Network:
@@ -63,6 +65,7 @@ class Network:
         self.dt, self.seed = float(dt), int(seed)
         self.populations: dict[str, Population] = {}
         self.projections: dict[str, Projection] = {}
+        self._trained_copy = False  # whether a trainer has trained a copy of it
 
     def add(
         self, name: str, model: PopulationModel, bias: Initial = 0.0, *, normalise: bool = False,
@@ -129,7 +132,7 @@ class Network:
         weight: Initial,
         delay: Initial = 0.0,
         max_delay: float | None = None,
-        density: float = 1.0,
+        density: float | None = None,
         synapses: int | None = None,
         reach_all: bool = False,
         granularity: str = "synapse",
@@ -144,10 +147,13 @@ class Network:
             source: Name of the presynaptic population, which must spike or be an input.
             target: Name of the postsynaptic population.
             synapse: `Exponential` or `Delta`.
-            weight: Number, array (S,) or distribution.
-            delay: Number, array or distribution [ms]; draws are clipped to 0..max_delay.
-            max_delay: Largest delay that learning may reach [ms]; the largest given, if None.
-            density: Share of all pairs that have a synapse, in (0, 1].
+            weight: Number, array (S,), distribution, or matrix (n_pre, n_post), which then says
+                which pairs have a synapse: all but those of NaN. Arrays may be tensors.
+            delay: Number, array or distribution [ms], or matrix (n_pre, n_post) of which the
+                synapses take theirs; draws are clipped to 0..max_delay.
+            max_delay: Largest delay that learning may reach [ms]. If None, the largest given, so
+                that learning can only shorten delays; `Trainer` warns of that.
+            density: Share of all pairs that have a synapse, in (0, 1]; all, if None.
             synapses: Their number, instead of a density.
             reach_all: Whether every postsynaptic neuron has a synapse if there are enough for that.
                 Synapses are drawn uniformly among all pairs; those onto neurons with several then
@@ -178,65 +184,92 @@ class Network:
             # Projections that say the same of their synapses share the values: one inSyn.
             rng = generator(self.seed, "tau_syn", target)
             synapse = synapse.drawn(target, post_population.n, self.dt, rng)
-        check(f"one_to_one of {name!r}", one_to_one, bool)
-        if one_to_one:
-            if density != 1.0 or synapses is not None:
-                raise InputError(
-                    f"density and synapses of {name!r} must be left out with one_to_one, got "
-                    f"density {density!r} and synapses {synapses!r}"
-                )
-            indptr, post = initialise.one_to_one(name, pre.n, post_population.n)
-            count = len(post)
-        else:
-            count = initialise.synapse_count(density, pre.n, post_population.n, synapses)
-        initialise.check_pairs(name, pre.n, post_population.n, count, signs, drawn=not one_to_one)
-        if not one_to_one:
-            rng = generator(self.seed, "connectivity", name)
-            indptr, post = initialise.connectivity(
-                count, pre.n, post_population.n, rng, reach_all=reach_all
-            )
+        indptr, post, weight = initialise.pairs(
+            name, (pre.n, post_population.n), weight, density, synapses,
+            generator(self.seed, "connectivity", name), reach_all=reach_all, signs=signs,
+            one_to_one=one_to_one,
+        )  # fmt: skip
         projection = Projection(
             name, source, target, synapse, indptr, post,
-            weight=np.zeros(count, np.float32), delay=np.zeros(0), max_delay=np.inf,
-            granularity=granularity, frozen=frozen,
+            weight=np.zeros(len(post), np.float32), delay=np.zeros(0), max_delay=np.inf,
+            granularity=granularity, frozen=frozen, capped=max_delay is None,
         )  # fmt: skip
         rng = generator(self.seed, "weight", name)
-        drawn = initialise.values(f"weight of {name!r}", weight, rng, count)
+        drawn = initialise.values(f"weight of {name!r}", weight, rng, len(post))
         projection.weight = drawn.astype(np.float32)
         sign = initialise.pair_signs(signs, self.seed, name, pre.n, post_population.n)
         if sign is not None:
             projection.sign = sign[projection.pre(), post]
             projection.weight = np.abs(projection.weight) * projection.sign
-        self._set_delays(projection, delay, max_delay)
+        initialise.set_delays(
+            projection, delay, max_delay, (pre.n, post_population.n),
+            generator(self.seed, "delay", name),
+        )  # fmt: skip
         projection.check(pre.n, post_population.n)
         self.projections[name] = projection
         return projection
 
-    def _set_delays(self, projection: Projection, delay: Initial, max_delay: float | None) -> None:
-        if projection.granularity not in ("synapse", "axon", "fixed"):
-            projection.max_delay = 0.0
-            projection.delay = np.zeros(0)
-            return  # check() refuses it with the known names
-        if not (max_delay is None or is_number(max_delay)):
-            raise InputError(
-                f"max_delay of projection {projection.name!r} must be a number or None, got "
-                f"{max_delay!r}"
-            )
-        rng = generator(self.seed, "delay", projection.name)
-        what = f"delay of {projection.name!r}"
-        drawn = initialise.values(what, delay, rng, projection.n_delays())
-        if not isinstance(delay, (int, float, np.ndarray)):
-            drawn = np.clip(drawn, 0.0, np.inf if max_delay is None else max_delay)
-        projection.delay = drawn
-        projection.max_delay = float(drawn.max(initial=0.0) if max_delay is None else max_delay)
-
     def _population(self, name: str) -> Population:
+        if not isinstance(name, str):
+            raise InputError(f"a population must be given by its name, got {shown(name)}")
         if name not in self.populations:
             known = list(self.populations)
             raise InputError(
                 f"there is no population {name!r}{nearest(name, known)}; known: {', '.join(known)}"
             )
         return self.populations[name]
+
+    def weight_matrix(self, name: str) -> np.ndarray:
+        """The weights of a projection, (n_pre, n_post) float32, NaN where there is no synapse.
+
+        Arguments:
+            name: Of the projection, ``"source->target"`` unless chosen.
+
+        Raises:
+            InputError: There is no such projection, or the matrix does not fit into memory.
+
+        Example:
+            >>> import numpy as np
+            >>> from mlgenn_delays import Exponential, LeakyIntegrator, Network, SpikeInput
+            >>> network = Network()
+            >>> _ = network.add("in", SpikeInput(2)), network.add("out", LeakyIntegrator(2))
+            >>> weights = np.array([[0.5, np.nan], [0.25, -1.0]])
+            >>> _ = network.connect("in", "out", Exponential(5.0), weight=weights, delay=3.0)
+            >>> network.weight_matrix("in->out").tolist()
+            [[0.5, nan], [0.25, -1.0]]
+        """
+        projection = self._projection(name)
+        return self._matrix(projection, projection.weight)
+
+    def delay_matrix(self, name: str) -> np.ndarray:
+        """The delays of a projection [ms], (n_pre, n_post) float64, NaN without a synapse.
+
+        Arguments and errors are those of `weight_matrix`.
+        """
+        projection = self._projection(name)
+        return self._matrix(projection, projection.delay_per_synapse())
+
+    def _matrix(self, projection: Projection, values: np.ndarray) -> np.ndarray:
+        n_pre, n_post = (self.populations[p].n for p in (projection.source, projection.target))
+        check_memory(
+            f"the matrix of {projection.name!r}",
+            f"{n_pre} x {n_post} pairs of neurons, which need",
+            values.itemsize * n_pre * n_post,
+            "take its arrays pre(), post, weight and delay_per_synapse()",
+        )
+        found = np.full((n_pre, n_post), np.nan, values.dtype)
+        found[projection.pre(), projection.post] = values
+        return found
+
+    def _projection(self, name: str) -> Projection:
+        if not isinstance(name, str):
+            raise InputError(f"a projection must be given by its name, got {shown(name)}")
+        if name not in self.projections:
+            known = list(self.projections)
+            raise InputError(
+                f"there is no projection {name!r}{nearest(name, known)}; known: {', '.join(known)}"
+            )
+        return self.projections[name]
 
     def incoming(self, name: str) -> list[Projection]:
         """Projections onto a population."""
@@ -326,16 +359,36 @@ class Network:
         """An independent copy."""
         from copy import deepcopy
 
-        return deepcopy(self)
+        network = deepcopy(self)
+        network._trained_copy = False
+        return network
+
+    def note_trained_copy(self) -> None:
+        """Note that a trainer trained a copy of it, so that who takes it for the other is told."""
+        self._trained_copy = True
+
+    def warn_of_trained_copy(self, act: str) -> None:
+        """Warn where it is only what a trainer started from: `act` says what is done to it."""
+        if self._trained_copy:
+            warnings.warn(
+                f"the network that is {act} is the one that a trainer started from, with the "
+                "values of before the training; the trained one is trainer.network (to do this on "
+                "purpose, take network.copy())",
+                stacklevel=3,
+            )
 
     def save(self, path: Path | str) -> None:
-        """Write the network to one safetensors file, whole or not at all.
+        """Write the network to one safetensors file, whole or not at all; `load` opens it.
+
+        `Trainer.save` writes the trained network, and beside it what its classes are called.
+        There is a warning where this is the network that a `Trainer` started from.
 
         Raises:
             InputError: A value is not finite or out of range; nothing is written.
             WorkError: The file cannot be written.
         """
-        write_atomic(path, storage.to_bytes(self))
+        self.warn_of_trained_copy("saved")
+        write_atomic(as_path(path), storage.to_bytes(self))
 
     @staticmethod
     def load(path: Path | str) -> "Network":
@@ -347,10 +400,10 @@ class Network:
         return storage.load(Network, path)
 
     def __repr__(self) -> str:
-        lines: Iterable[str] = [f"Network(dt={self.dt:g} ms)"]
+        start = ", as before the training: see network of the trainer" * self._trained_copy
+        lines: Iterable[str] = [f"Network(dt={self.dt:g} ms{start})"]
         lines = [*lines, *(f"  {p.name}: {p.model}" for p in self.populations.values())]
         lines = [*lines, *(
-            f"  {p.name}: {p.n_synapses} synapses, {p.synapse}, delays 0..{p.max_delay:g} ms"
-            f" a {p.granularity}{', frozen' if p.frozen else ''}" for p in self.projections.values()
+            f"  {p.name}: {p.in_words()}" for p in self.projections.values()
         )]  # fmt: skip
         return "\n".join(lines)

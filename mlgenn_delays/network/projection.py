@@ -32,6 +32,8 @@ class Projection:
             the projection, never learned).
         sign: (S,) int8 of -1 and 1 where structure is learned, or None.
         frozen: Whether training leaves weights, delays and structure as they are.
+        capped: Whether `max_delay` is only the longest delay that `Network.connect` was given, for
+            nobody said another. Files do not keep it.
 
     Example:
         >>> import numpy as np
@@ -54,6 +56,17 @@ class Projection:
     granularity: str = "synapse"
     sign: np.ndarray | None = None
     frozen: bool = False
+    capped: bool = False
+
+    def __repr__(self) -> str:
+        return f"Projection({self.name!r}, {self.in_words()})"
+
+    def in_words(self) -> str:
+        """What it has, in a line."""
+        return (
+            f"{self.n_synapses} synapses, {self.synapse}, delays 0..{self.max_delay:g} ms"
+            f" a {self.granularity}{', frozen' if self.frozen else ''}"
+        )
 
     @property
     def n_synapses(self) -> int:

@@ -8,6 +8,7 @@ import numpy as np
 
 from mlgenn_delays.distributions import PerNeuron
 from mlgenn_delays.errors import InputError
+from mlgenn_delays.files import as_path
 from mlgenn_delays.network.models import (
     FIELDS,
     INPUT_MODELS,
@@ -69,23 +70,33 @@ def tensors_of(network: "Network") -> dict[str, np.ndarray]:
     return tensors
 
 
-def to_bytes(network: "Network") -> bytes:
+def to_bytes(network: "Network", about: str = "") -> bytes:
     """The content of the network's safetensors file; equal networks give equal bytes.
+
+    Arguments:
+        network: The network.
+        about: What must be known to use it, as JSON of `mlgenn_delays.export.artifact.About`.
 
     Raises:
         InputError: `load` would reject it, because a value is not finite or out of range.
     """
     text, tensors = json.dumps(describe(network), sort_keys=True), tensors_of(network)
     rebuild(type(network), json.loads(text), tensors)
-    return FORMAT.pack(tensors, network=text)
+    return FORMAT.pack(tensors, network=text, **({"about": about} if about else {}))
 
 
 def load(make: "type[Network]", path: Path | str) -> "Network":
     """Read a network of class `make` from a file of `to_bytes`, or reject the file."""
-    path = Path(path)
+    return load_with_about(make, path)[0]
+
+
+def load_with_about(make: "type[Network]", path: Path | str) -> "tuple[Network, str]":
+    """The same, and what is said of its use; "" if nothing is."""
+    path = as_path(path)
     tensors, metadata = FORMAT.read(path)
     with FORMAT.checked(path):
-        return rebuild(make, parse_json(metadata["network"]), tensors)
+        network = rebuild(make, parse_json(metadata["network"]), tensors)
+        return network, metadata.get("about", "")
 
 
 def describe(network: "Network") -> dict[str, Any]:

@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import Any
 
 from mlgenn_delays.errors import InputError, nearest
-from mlgenn_delays.files import open_folder_atomic, write_atomic
+from mlgenn_delays.files import as_path, open_folder_atomic, write_atomic
 from mlgenn_delays.runs.checkpoint import Checkpoint
 from mlgenn_delays.runs.files import (
     CHECKPOINT_FOLDER,
@@ -105,7 +105,10 @@ class RunDirectory:
     """
 
     def __init__(self, path: Path | str) -> None:
-        self.path = Path(path)
+        self.path = as_path(path)
+
+    def __repr__(self) -> str:
+        return f"RunDirectory({str(self.path)!r})"
 
     @staticmethod
     def create(

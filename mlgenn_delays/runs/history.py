@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from mlgenn_delays.engines.metrics import ACCURACY, METRIC_OF, Metric
 from mlgenn_delays.engines.results import EpochResult, Evaluation
-from mlgenn_delays.errors import InputError
+from mlgenn_delays.errors import InputError, nearest
 from mlgenn_delays.untrusted import first_problem, read_csv, reason
 
 Row = dict[str, int | float | None]
@@ -168,7 +168,16 @@ class History:
         return waited or len(self) >= epochs
 
     def column(self, name: str) -> list[int | float | None]:
-        """One metric over the epochs."""
+        """One metric over the epochs.
+
+        Raises:
+            InputError: There is none of that name.
+        """
+        if self.rows and name not in self.rows[0]:
+            known = list(self.rows[0])
+            raise InputError(
+                f"a column must be one of {', '.join(known)}, got {name!r}{nearest(name, known)}"
+            )
         return [row[name] for row in self.rows]
 
     def to_csv(self) -> str:

@@ -131,6 +131,9 @@ class Run:
         self.source = str(self.directory.path / RECIPE)
         self.recipe = parse_recipe(self.directory.recipe_text(), self.source)
 
+    def __repr__(self) -> str:
+        return f"Run({str(self.directory.path)!r}, recipe {self.recipe.name!r})"
+
     def environment(self) -> dict[str, Any]:
         """The content of environment.json, empty if it is not there."""
         path = self.directory.path / ENVIRONMENT

@@ -68,5 +68,5 @@ def as_batch(given: Any, *, currents: bool) -> Batch:
     rows = np.arange(len(array))
     if currents:
         return checked(CurrentBatch(np.ascontiguousarray(array), 0 * rows, rows))
-    start, time = raster_spikes(array)
+    start, time = raster_spikes("the input", array)
     return SpikeBatch(start, time, 0 * rows, rows, array.shape[1])

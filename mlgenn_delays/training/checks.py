@@ -195,6 +195,30 @@ def as_taken(compiled: CompiledNetwork, network: Network) -> Network:
     return network.folded() if normalised(network) > normalised(compiled.network) else network
 
 
+def capped_delays(network: Network, rule: Rule) -> str:
+    """What to warn of where learned delays cannot get longer, for nobody said how long they may."""
+    found = [
+        f"{p.name!r} {p.max_delay:g} ms"
+        for p in network.projections.values()
+        if rule.delays is not None and p.learns_delay and p.capped
+    ]
+    if not found:
+        return ""
+    return (
+        "learned delays cannot get longer than the longest at the start, for their projections "
+        f"were connected without max_delay: {', '.join(found)}; give connect(max_delay=...), or "
+        "granularity='fixed' where delays are not to be learned"
+    )
+
+
+def what_is_learned(network: Network, train: Data) -> dict[str, object]:
+    """What must be known to use a network, as `mlgenn_delays.export.artifact.About` has it."""
+    names = list(train.label_names)
+    # An output may have more neurons than there are classes.
+    names += [str(number) for number in range(len(names), network.output().n)]
+    return {"n_steps": train.n_steps, "labels": names, "series": train.targets is not None}
+
+
 def described_learning(
     rule: Rule,
     loss: Loss,

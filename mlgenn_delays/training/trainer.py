@@ -1,12 +1,12 @@
 """The trainer: epochs, validation, the best network, run directories and resuming."""
 
 import math
+import warnings
 import zlib
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from itertools import islice
 from time import perf_counter
-from typing import Annotated
 
 from mlgenn_delays.data.augment.augment import Augment
 from mlgenn_delays.data.batching import epoch_batches
@@ -25,7 +25,6 @@ from mlgenn_delays.progress import check_progress
 from mlgenn_delays.rewiring import Rewiring
 from mlgenn_delays.runs.checkpoint import REMEDY, SPACE, Checkpoint, Setting, keep, thin
 from mlgenn_delays.runs.directory import STATE, RunDirectory
-from mlgenn_delays.runs.files import CHECKPOINTS
 from mlgenn_delays.runs.history import (
     History,
     Row,
@@ -35,14 +34,13 @@ from mlgenn_delays.runs.history import (
 )
 from mlgenn_delays.runs.record import check_resumed, fingerprints, keep_record, with_data
 from mlgenn_delays.runs.sessions import session
-from mlgenn_delays.settings import Count, NonNegative, Seed, check, one_of
+from mlgenn_delays.settings import Count, NonNegative, Seed, check
 from mlgenn_delays.training.callbacks import Callback, CallbackList, check_callbacks
 from mlgenn_delays.training.checks import (
     BACKEND,
-    as_taken,
+    capped_delays,
     check_arguments,
     check_augment,
-    check_data,
     check_engine,
     check_splits,
     checked,
@@ -51,12 +49,14 @@ from mlgenn_delays.training.checks import (
     length_before,
     loss_bound,
     starting_network,
+    what_is_learned,
 )
 from mlgenn_delays.training.epoch_line import EpochProgress
+from mlgenn_delays.training.trained import Trained
 from mlgenn_delays.untrusted import as_damaged
 
 
-class Trainer:
+class Trainer(Trained):
     """Trains a network on one split, chooses the best epoch on another.
 
     The given network stays as it is: take the trained one from `network`. Two trainings with
@@ -101,6 +101,10 @@ class Trainer:
         >>> trainer = Trainer(network, EventProp(), epochs=2, progress="none")
         >>> len(trainer.fit(data["train"], data["validation"]))
         2
+        >>> trainer
+        Trainer(EventProp, 2 of 2 epochs, best 2, batches of 32, cpu)
+        >>> trainer.predict(data["validation"]).shape
+        (30,)
     """
 
     def __init__(
@@ -151,6 +155,8 @@ class Trainer:
         self.stop_training = False
         self.history = History()
         self.ranks = Ranks(communicator)
+        self._given = network
+        self._about: dict[str, object] = {}  # of what `fit` was given, for `save`
         self._start = network.copy()
         self._last = self._start
         self._network = self._start
@@ -160,18 +166,10 @@ class Trainer:
         self._evaluating: CompiledNetwork | None = None  # what only evaluates
         self._training = False
 
-    @property
-    def network(self) -> Network:
-        """The network: of the best epoch so far where `fit` had validation data, else of the last.
-
-        Before `fit` it is the one to start from, after a `DivergedError` the last good one.
-        """
-        return self._network
-
-    @property
-    def last_network(self) -> Network:
-        """The network of the last finished epoch, best or not; before it, the one to start from."""
-        return self._last
+    def __repr__(self) -> str:
+        rule, epochs = type(self.rule).__name__, f"{len(self.history)} of {self.epochs} epochs"
+        found = f", best {self.history.best_epoch}" if len(self.history) else ""
+        return f"Trainer({rule}, {epochs}{found}, batches of {self.batch_size}, {self.engine})"
 
     def check(self, train: Data, validation: Data | None = None) -> None:
         """Check data as `fit` would, without writing anything.
@@ -193,6 +191,10 @@ class Trainer:
     def fit(self, train: Data, validation: Data | None = None, *, resume: bool = False) -> History:
         """Train from the start, or resume a run.
 
+        The network that the trainer was given stays as it is: what was learned is in `network`. A
+        second call starts again from the one given; to train on, make a trainer of `network`, or
+        resume a run with more epochs.
+
         Arguments:
             train: What is learned.
             validation: What chooses the best epoch and stops early; None if nothing shall.
@@ -213,6 +215,7 @@ class Trainer:
         self._check_data(train, validation)
         if resume and self.run is None:
             raise InputError("resume needs a run directory, got a trainer with run=None")
+        self._tell(resume)
         settings = self._settings(train, validation)
         splits = fingerprints(train, validation) if self.run or self.ranks.several else {}
         noted = with_data(settings, splits)
@@ -249,26 +252,18 @@ class Trainer:
             callbacks.call("on_train_end", logs)
         return self.history
 
-    def evaluate(self, data: Data, checkpoint: str = "best") -> Evaluation:
-        """Evaluate `network`, or `last_network`, on a split, in the order of the split.
-
-        Callbacks may call it as well; the training goes on as if they had not.
-
-        Arguments:
-            data: The split.
-            checkpoint: ``"best"`` for `network`, ``"last"`` for `last_network`.
-
-        Raises:
-            InputError: The data do not fit the network, or there is no such checkpoint.
-        """
-        check("checkpoint", checkpoint, Annotated[str, one_of(*CHECKPOINTS)])
-        check_data(self._start, self.loss, "data", data)
-        compiled = self._evaluating or (None if self._training else self._compiled)
-        if compiled is None:
-            compiled = self._evaluating = self._compile(None)
-        network = self._network if checkpoint == "best" else self._last
-        compiled.push(as_taken(compiled, network))
-        return compiled.evaluate(self._in_order(data))
+    def _tell(self, resume: bool) -> None:
+        if not self.ranks.leads:
+            return
+        if len(self.history) and not resume:
+            warnings.warn(
+                "fit starts again from the network that the trainer was given; to train on, make "
+                "Trainer(trainer.network, ...), or resume a run with more epochs",
+                stacklevel=3,
+            )
+        text = capped_delays(self._start, self.rule)
+        if text:
+            warnings.warn(text, stacklevel=3)
 
     def _check_data(self, train: Data, validation: Data | None) -> None:
         check_splits(self._start, self.loss, train, validation)
@@ -342,6 +337,7 @@ class Trainer:
             self._last = last
             self._network = Network.load(self.run.network_path("best"))
         self._compiled, self._evaluating, self._training = compiled, None, True
+        self._about = what_is_learned(self._start, train)
         self.stop_training = False
         self.ranks.wait()  # no epoch is committed before all have read the last
 
@@ -415,6 +411,7 @@ class Trainer:
         settings: dict[str, Setting],
     ) -> None:
         better = self.history.add(row)
+        self._given.note_trained_copy()
         self._last = last
         if better:
             self._network = last

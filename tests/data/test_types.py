@@ -28,6 +28,7 @@ def make(start: object = START, time: object = TIME, labels: object = LABELS) ->
         lambda x: np.array(x, np.int16),
         lambda x: np.array(x, np.uint64),
         lambda x: np.array(x, ">i4"),
+        lambda x: np.array(x, np.float32),
         lambda x: np.asfortranarray(x, np.int64),
         lambda x: np.repeat(x, 2, axis=-1)[..., ::2],
     ],
@@ -52,8 +53,8 @@ def test_arrays_that_fit_are_kept() -> None:
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ({"start": np.array(START, float)}, r"start must be whole numbers \(int64\), got .*fl"),
-        ({"time": np.array(TIME, np.float32)}, r"time must be whole numbers \(int32\), got .*32"),
+        ({"start": np.array(START) + 0.5}, r"start must be whole numbers \(int64\), got 0.5 at"),
+        ({"time": np.array(TIME) * 2.0**60}, r"time must be whole numbers .*float64"),
         ({"labels": np.array(LABELS, bool)}, "labels must be whole numbers .*bool"),
         ({"labels": ["a", "b"]}, "labels must be whole numbers .*<U1"),
         ({"time": [[1], [2, 3]]}, "time must be whole numbers in an array"),
@@ -109,7 +110,6 @@ def from_events(
         (([0], [1.5]), "have whole numbers as steps, got 1.5 at event 0; give the step .* floor"),
         (([0, 1.7], [1, 1]), "have whole numbers as channels, got 1.7 at event 1; number the"),
         (([0, 1], np.array([1, np.nan])), "whole numbers as steps, got nan at event 1"),
-        (([0], np.array([1.0])), r"as steps, got type float64; save them with .astype\('int64'\)"),
         (([0], ["a"]), "have whole numbers as steps, got type <U1; save"),
         (([True], [1]), "have whole numbers as channels, got type bool; save"),
         (([0, 1], [1]), "have as many steps as channels, got 1 steps and 2 channels; give one"),
@@ -167,7 +167,7 @@ def test_events_are_counted() -> None:
     ("index", "message"),
     [
         ([0.7], "index must be whole numbers .*, got 0.7 at place 0"),
-        ([True, False], "index must be whole numbers .*bool"),
+        ([True], r"index must be true or false for each of 2 examples, got shape \(1,\)"),
         ([2], r"index must be numbers of examples in 0\.\.1 in one dimension, got 2\.\.2"),
         ([-1], r"got -1\.\.-1"),
         (0, r"got shape \(\)"),
@@ -213,9 +213,9 @@ def test_rasters_come_back(draw: st.DataObject) -> None:
 @pytest.mark.parametrize(
     ("raster", "message"),
     [
-        (np.full((1, 3, 2), 2), "must be 0 or 1 in each step, got 2; .* raster > 0"),
-        (np.full((1, 3, 2), 0.5), "must be 0 or 1 in each step, got 0.5"),
-        (np.full((1, 3, 2), np.nan), "must be 0 or 1 in each step, got nan"),
+        (np.full((1, 3, 2), 2), "must have spikes as 0 and 1, got 2; .* raster > 0"),
+        (np.full((1, 3, 2), 0.5), "must have spikes as 0 and 1, got 0.5"),
+        (np.full((1, 3, 2), np.nan), "must have spikes as 0 and 1, got nan"),
         (np.zeros((3, 2)), r"shape \(examples, steps, channels\), got float64 of shape \(3, 2\)"),
         (np.zeros((0, 3, 2)), r"got float64 of shape \(0, 3, 2\)"),
         ([["a"]], "raster must be numbers"),

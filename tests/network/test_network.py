@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.network import (
@@ -285,3 +286,124 @@ def test_copies_are_independent() -> None:
 )
 def test_refractory_steps(tau_refrac: float, dt: float, steps: int) -> None:
     assert LIF(1, tau_refrac=tau_refrac).refractory_steps(dt) == steps
+
+
+matrices = st.tuples(st.integers(1, 6), st.integers(1, 6)).flatmap(
+    lambda shape: arrays(np.float64, shape, elements=st.sampled_from([np.nan, np.nan, -1.5, 0, 2]))
+)
+
+
+def two(n_pre: int, n_post: int) -> Network:
+    """Return two populations of these sizes without a projection."""
+    network = Network()
+    network.add("a", SpikeInput(n_pre))
+    network.add("b", LIF(n_post))
+    return network
+
+
+@given(matrices, st.integers(0, 9))
+def test_a_matrix_of_weights_comes_back(weights: np.ndarray, seed: int) -> None:
+    network = two(*weights.shape)
+    delays = np.random.default_rng(seed).uniform(0, 9, weights.shape)
+    settings_ = {"weight": weights, "delay": delays, "max_delay": 20.0}
+    if np.isnan(weights).all():
+        with pytest.raises(InputError, match="weight of 'a->b' must have at least one synapse, go"):
+            network.connect("a", "b", Exponential(), **settings_)
+        return
+    projection = network.connect("a", "b", Exponential(), **settings_)
+    assert projection.n_synapses == np.isfinite(weights).sum()
+    expected = np.where(np.isnan(weights), np.nan, delays)
+    assert np.array_equal(network.weight_matrix("a->b"), weights, equal_nan=True)
+    assert np.array_equal(network.delay_matrix("a->b"), expected, equal_nan=True)
+    again = two(*weights.shape)
+    settings_ = {"weight": network.weight_matrix("a->b"), "delay": network.delay_matrix("a->b")}
+    copy = again.connect("a", "b", Exponential(), max_delay=20.0, **settings_)
+    for key in ("indptr", "post", "weight", "delay"):
+        assert np.array_equal(getattr(copy, key), getattr(projection, key))
+
+
+def test_matrices_of_delays_that_synapses_share() -> None:
+    for granularity, delay in (("fixed", 3.0), ("axon", np.arange(4.0))):
+        network = base()
+        network.connect(
+            "input", "hidden", Exponential(), weight=1.0, delay=delay, density=0.5,
+            granularity=granularity,
+        )  # fmt: skip
+        there = np.isfinite(network.weight_matrix("input->hidden"))
+        expected = np.broadcast_to(np.reshape(delay, (-1, 1)), (4, 5))[there]
+        assert np.array_equal(network.delay_matrix("input->hidden")[there], expected)
+        assert there.sum() == 10
+
+
+class Tensor:
+    """What NumPy cannot read before it is detached, as a tensor that is learned."""
+
+    def __init__(self, values: np.ndarray) -> None:
+        self.values = values
+
+    def __array__(self, *_: object, **__: object) -> np.ndarray:
+        raise RuntimeError("Can't call numpy() on Tensor that requires grad.")
+
+    def detach(self) -> "Tensor":
+        return self
+
+    def cpu(self) -> np.ndarray:
+        return self.values
+
+
+def test_lists_and_tensors_are_matrices_too() -> None:
+    weights = np.arange(20.0).reshape(4, 5)
+    for given_ in (weights.tolist(), weights.astype(np.float32), Tensor(weights)):
+        network = base()
+        network.connect("input", "hidden", Exponential(), weight=given_)
+        assert np.array_equal(network.weight_matrix("input->hidden"), weights)
+
+
+@pytest.mark.parametrize(
+    ("settings_", "says"),
+    [
+        ({"weight": np.ones((5, 4))}, r"shape \(4, 5\) as a matrix, .* got \(5, 4\); transpose"),
+        ({"weight": np.ones((4, 4))}, r"shape \(4, 5\) as a matrix, .* got \(4, 4\)$"),
+        ({"weight": np.ones((1, 4, 5))}, r"got \(1, 4, 5\)"),
+        ({"weight": np.full((4, 5), np.inf)}, "weight .* must be finite"),
+        ({"weight": np.ones((4, 5)), "density": 0.5}, "left out with a matrix of weights, got den"),
+        ({"weight": np.ones((4, 5)), "synapses": 5}, "left out with a matrix of weights, .*ses 5"),
+        ({"weight": [[1.0], [2.0, 3.0]]}, "weight .* must be a number, an array or a distribution"),
+        ({"delay": np.full((4, 5), np.nan)}, "delay of 'input->hidden' must be finite, got NaN"),
+        ({"delay": np.ones((5, 4))}, r"delay .* shape \(4, 5\) as a matrix"),
+        ({"delay": np.ones((4, 5)), "granularity": "axon"}, "be one per axon, got a matrix"),
+        ({"delay": [99.0] * 20, "max_delay": 9.0}, r"in 0\.\.9 ms, got 99.*; raise max_delay"),
+        ({"density": 1.0, "synapses": 10}, "must come without a density, got 10 with density 1.0"),
+    ],
+)
+def test_other_matrices_are_refused(settings_: dict, says: str) -> None:
+    with pytest.raises(InputError, match=says):
+        base().connect("input", "hidden", Exponential(), **{"weight": 1.0} | settings_)
+
+
+def test_one_to_one_takes_no_matrix() -> None:
+    with pytest.raises(InputError, match="one number per neuron with one_to_one, got a matrix"):
+        base().connect("hidden", "hidden", Delta(), weight=np.eye(5), one_to_one=True)
+
+
+def test_matrices_are_of_projections_that_there_are() -> None:
+    network = base()
+    network.connect("input", "hidden", Exponential(), weight=1.0)
+    for read in (network.weight_matrix, network.delay_matrix):
+        with pytest.raises(
+            InputError, match="no projection 'input->hiden'; did you mean 'input->h"
+        ):
+            read("input->hiden")
+
+
+def test_parts_of_a_network_fit_a_line() -> None:
+    network = base()
+    found = network.connect("input", "hidden", Exponential(), weight=1.0, delay=3.0, synapses=7)
+    assert repr(found) == (
+        "Projection('input->hidden', 7 synapses, Exponential(tau_syn=5.0), delays 0..3 ms a "
+        "synapse)"
+    )
+    assert repr(network.populations["input"]) == "Population('input', SpikeInput(n=4))"
+    added = network.add("more", LIF(300), normalise=True, learn="tau_mem")
+    assert repr(added).startswith("Population('more', LIF(") and len(repr(added)) < 150
+    assert repr(added).endswith("normalised, learns tau_mem)")

@@ -206,5 +206,5 @@ def _check_range(where: str, name: str, found: np.ndarray, size: int) -> None:
     if len(found) and (found.min() < 0 or found.max() >= size):
         raise InputError(
             f"{where} must have {name} in 0..{size - 1}, got {found.min()}..{found.max()}; set "
-            "data.sensor_size to columns, rows and polarities that all recordings fit"
+            "data.sensor_size (or sensor_size) to columns, rows and polarities that all fit"
         )
