@@ -252,6 +252,34 @@ def test_too_few_speakers(home: Path) -> None:
         load(folder, **SPEAKER, test=0.0)
 
 
+def test_a_speaker_is_held_out(home: Path) -> None:
+    folder = write_words(home)
+    found = names(load(folder, **SPEAKER, hold_out="bob"))
+    assert found["test"] == tuple(
+        sorted(
+            f"{label}/{path.name}"
+            for label in ("no", "yes")
+            for path in folder.glob(f"{label}/bob_*.wav")
+        )
+    )
+    assert found["validation"] and not any("/bob_" in name for name in found["train"])
+    without = names(load(folder, **SPEAKER, test=0.0))
+    assert set(found["train"]) == {name for name in without["train"] if "/bob_" not in name}
+
+
+def test_speakers_that_cannot_be_held_out(home: Path) -> None:
+    folder = write_words(home / "words", speakers=("ann", "bob", "cyd"))
+    with pytest.raises(InputError, match="got 'eve'; .* has ann, bob, cyd"):
+        load(folder, **SPEAKER, hold_out="eve")
+    with pytest.raises(InputError, match="data.hold_out must be empty .*; set data.group_by"):
+        load(folder, hold_out="bob")
+    (folder / "testing_list.txt").write_text("no/ann_0.wav\n")
+    with pytest.raises(
+        InputError, match="must be empty where the data have a test split, got 'bob'"
+    ):
+        load(folder, **SPEAKER, hold_out="bob")
+
+
 def test_names_without_a_speaker(home: Path) -> None:
     folder = write_words(home)
     for number in range(4):

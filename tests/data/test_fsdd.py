@@ -42,6 +42,39 @@ def test_splits_by_take_in_fixed_order(make_wavs: MakeWavs) -> None:
         assert (split.start[:, -1] > split.start[:, 0]).all()
 
 
+def test_a_speaker_is_held_out(make_wavs: MakeWavs) -> None:
+    folder = make_wavs(*NAMES, "3_bo_1.wav", "3_bo_6.wav")
+    options = FsddOptions(hold_out="bo", duration=150.0)
+    expected = {
+        "train": ["1_al_49.wav"],
+        "validation": ["0_al_5.wav", "0_al_9.wav"],
+        "test": ["1_bo_10.wav", "3_bo_1.wav", "3_bo_6.wav"],
+    }
+    for data in (
+        load_fsdd(folder, **SHORT, hold_out="bo"),
+        load_fsdd_frames(folder, hold_out="bo"),
+    ):
+        assert {split: list(each.names) for split, each in data.items()} == expected
+    assert DATASET.items is not None and DATASET.recordings is not None
+    checked: dict[str, list[str]] = {split: [] for split in expected}
+    for item in DATASET.items(folder, options, 1.0):
+        checked[item.split].append(item.name)
+    assert checked == expected
+    found = DATASET.recordings(folder, options, 1.0)
+    listed = {split: [found.names[row] for row in rows] for split, rows in found.rows.items()}
+    assert listed == expected
+    assert found.groups == [name.split("_")[1] for name in found.names]
+
+
+def test_speakers_that_cannot_be_held_out(make_wavs: MakeWavs) -> None:
+    folder = make_wavs(*NAMES)
+    with pytest.raises(InputError, match="must be one of several speakers, al, bo, got 'eve'"):
+        load_fsdd(folder, **SHORT, hold_out="eve")
+    (folder / "1_bo_10.wav").unlink()
+    with pytest.raises(InputError, match="must be one of several speakers, al, got 'al'"):
+        load_fsdd(folder, **SHORT, hold_out="al")
+
+
 def test_only_the_splits_there_are(make_wavs: MakeWavs) -> None:
     assert list(load_fsdd(make_wavs("2_al_0.wav"), **SHORT)) == ["test"]
 

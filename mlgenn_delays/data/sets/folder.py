@@ -59,6 +59,13 @@ class FolderOptions(RecordingOptions):
             "recordings of one are in one split. Empty for none."
         ),
     ] = ""
+    hold_out: Annotated[
+        str,
+        says(
+            "The group, such as a speaker, all of whose recordings are the test split; needs "
+            "group_by. Empty for a share of all."
+        ),
+    ] = ""
     classes: Annotated[
         tuple[str, ...],
         AsTuple,
@@ -77,6 +84,9 @@ class FolderOptions(RecordingOptions):
         if len(names) == 1 or len(set(names)) != len(names) or not all(names):
             refuse(self, "classes", "at least two different names in a list, or [] for all")
         check_streams_spikes(self)
+        if self.hold_out and not self.group_by:
+            wanted = "empty where group_by does not say whose a recording is"
+            refuse(self, "hold_out", wanted, "set data.group_by")
 
     def _check_pattern(self) -> None:
         try:
@@ -148,7 +158,7 @@ def _items(folder: Path | None, options: FolderOptions, dt: float) -> Iterator[I
 
 def _recordings(folder: Path, options: FolderOptions, dt: float) -> Recordings:
     """List the recordings, with the length of a trial that is given or chosen by them."""
-    listed = list_folder(folder, options.classes, options.group_by)
+    listed = list_folder(folder, options.classes, options.group_by, options.hold_out)
     files, classes = listed.recordings, listed.classes
     labels = np.array([classes.index(each.label) for each in files], np.int64)
     names = [each.name for each in files]
@@ -159,7 +169,7 @@ def _recordings(folder: Path, options: FolderOptions, dt: float) -> Recordings:
         names=names,
         divided=listed.divided,
         validation=options.validation,
-        test=options.test,
+        test=0.0 if options.hold_out else options.test,
         groups=groups,
         label_names=classes,
     )

@@ -44,8 +44,12 @@ class Listing:
     divided: bool
 
 
-def list_folder(folder: Path, classes: tuple[str, ...], group_by: str) -> Listing:
+def list_folder(
+    folder: Path, classes: tuple[str, ...], group_by: str, hold_out: str = ""
+) -> Listing:
     """List the recordings of a folder that has folders of classes, or such ones for each split.
+
+    Those of a speaker that is held out are the test split.
 
     Hidden files and folders, and those with _ in front, are left out. Links to files and folders
     are followed, see `mlgenn_delays.files`.
@@ -66,6 +70,8 @@ def list_folder(folder: Path, classes: tuple[str, ...], group_by: str) -> Listin
         _check_listed(folder, listed, recordings, classes)
         recordings = [replace(r, split=listed.get(_plain(r.name), r.split)) for r in recordings]
         recordings.sort(key=lambda each: SPLITS.index(each.split))
+    if hold_out:
+        recordings = _hold_out(folder, recordings, hold_out)
     return Listing(tuple(recordings), classes, bool(parts or listed))
 
 
@@ -252,6 +258,22 @@ def _check_speakers(recordings: list[LabelledFile], pattern: str) -> None:
             "data.group_by must find its group in the name of every recording, got none with "
             f"{pattern!r} in {_some(wrong)}; change it, or rename them"
         )
+
+
+def _hold_out(folder: Path, recordings: list[LabelledFile], speaker: str) -> list[LabelledFile]:
+    known = sorted({each.speaker for each in recordings})
+    if speaker not in known or len(known) < 2:
+        raise InputError(
+            f"data.hold_out must be one of several groups, got {speaker!r}; {folder} has "
+            f"{_some(known)}"
+        )
+    if any(each.split == "test" for each in recordings):
+        raise InputError(
+            f"data.hold_out must be empty where the data have a test split, got {speaker!r} "
+            f"with {folder}; leave it out, or move its recordings into train"
+        )
+    held = [replace(r, split="test") if r.speaker == speaker else r for r in recordings]
+    return sorted(held, key=lambda each: SPLITS.index(each.split))
 
 
 def _some(names: Iterable[str]) -> str:

@@ -1,6 +1,7 @@
 """Free Spoken Digit Dataset: a folder of recordings named ``{digit}_{speaker}_{take}.wav``.
 
-Takes 0-4 are the test split, 5-9 validation, the rest training.
+Takes 0-4 are the test split, 5-9 validation, the rest training. Where a speaker is held out, all
+takes of hers are the test split, and takes 0-4 of the others are left out.
 """
 
 import re
@@ -9,7 +10,7 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache, partial
 from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import numpy as np
 
@@ -42,7 +43,7 @@ from mlgenn_delays.data.fields import count_steps
 from mlgenn_delays.data.types import CurrentData, SpikeData
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.files import list_files
-from mlgenn_delays.settings import settings
+from mlgenn_delays.settings import says, settings
 
 LABEL_NAMES = tuple("0123456789")
 
@@ -53,6 +54,13 @@ _PATTERN = re.compile(r"(\d+)_([^_]+)_(\d+)\.[^.]+", re.ASCII)
 class FsddOptions(RecordingOptions):
     """Options of FSDD."""
 
+    hold_out: Annotated[
+        str,
+        says(
+            "Speaker all of whose recordings are the test split; empty for takes 0-4 of everyone."
+        ),
+    ] = ""
+
 
 class SpokenDigit(NamedTuple):
     """A recording of the set, in the order in which examples are sorted."""
@@ -62,10 +70,11 @@ class SpokenDigit(NamedTuple):
     take: int
     path: Path
 
-    @property
-    def split(self) -> str:
-        """The split that the take belongs to."""
-        return "test" if self.take < 5 else "validation" if self.take < 10 else "train"
+    def split(self, hold_out: str = "") -> str | None:
+        """Return the split of the recording, None for none, where a speaker may be held out."""
+        if self.take < 5 or self.speaker == hold_out:
+            return "test" if self.speaker == hold_out or not hold_out else None
+        return "validation" if self.take < 10 else "train"
 
 
 def load_fsdd(
@@ -75,6 +84,7 @@ def load_fsdd(
     mel: MelSettings | None = None,
     duration: float = 1000.0,
     dt: float = 1.0,
+    hold_out: str = "",
     cache: bool = True,
 ) -> dict[str, SpikeData]:
     """Load the recordings of a folder as spikes of mel bands.
@@ -85,6 +95,7 @@ def load_fsdd(
         mel: How recordings become frames.
         duration: Length of a trial [ms]; recordings are cut, or padded with silence.
         dt: Length of a step [ms].
+        hold_out: A speaker, all of whose recordings are then the test split.
         cache: Keep the result in the user's cache folder, and take it from there.
 
     Returns:
@@ -101,7 +112,7 @@ def load_fsdd(
     """
     encoder, mel = encoder or RateEncoder(), mel or MelSettings()
     n_steps = count_steps(duration, dt)
-    splits, files = _read_folder(folder, cache)
+    splits, files = _read_folder(folder, hold_out, cache)
     frames = lru_cache(lambda: _frames(splits, files, mel))
 
     def blocks(split: str, recordings: list[SpokenDigit]) -> Blocks:
@@ -123,6 +134,7 @@ def load_fsdd_frames(
     duration: float = 1000.0,
     dt: float | None = None,
     scale: float = 1.0,
+    hold_out: str = "",
     cache: bool = True,
 ) -> dict[str, CurrentData]:
     """Load the recordings of a folder as mel frames, to be fed as currents.
@@ -137,6 +149,7 @@ def load_fsdd_frames(
         duration: Length of a trial [ms].
         dt: Length of a step [ms]; the frames' hop by default, else frames are interpolated.
         scale: What the values 0..1 are multiplied by.
+        hold_out: See `load_fsdd`.
         cache: See `load_fsdd`.
 
     Returns:
@@ -154,7 +167,7 @@ def load_fsdd_frames(
     options = FsddOptions("currents", duration=duration, mel=mel, scale=scale)
     dt = mel.hop if dt is None else dt
     n_steps = count_steps(duration, dt)
-    splits, files = _read_folder(folder, cache)
+    splits, files = _read_folder(folder, hold_out, cache)
     frames = _frames(splits, files, mel)
     data = {}
     for split, recordings in splits.items():
@@ -237,14 +250,27 @@ def _refuse(offenders: list[Path], demand: str) -> None:
         )
 
 
-def _read_folder(folder: Path | str, cache: bool) -> tuple[dict[str, list[SpokenDigit]], str]:
+def _read_folder(
+    folder: Path | str, hold_out: str, cache: bool
+) -> tuple[dict[str, list[SpokenDigit]], str]:
     """Return the recordings by split, splits without any left out, and a hash for the cache."""
     recordings = list_fsdd(folder)
-    splits = {split: [each for each in recordings if each.split == split] for split in SPLITS}
+    _check_speaker(recordings, hold_out)
+    splits = {
+        split: [each for each in recordings if each.split(hold_out) == split] for split in SPLITS
+    }
     splits = {split: some for split, some in splits.items() if some}
     ordered = (each.path for some in splits.values() for each in some)
     files = files_hash((path.name, read_bytes(path)) for path in ordered) if cache else ""
     return splits, files
+
+
+def _check_speaker(recordings: list[SpokenDigit], hold_out: str) -> None:
+    known = sorted({each.speaker for each in recordings})
+    if hold_out and (hold_out not in known or len(known) < 2):
+        raise InputError(
+            f"data.hold_out must be one of several speakers, {', '.join(known)}, got {hold_out!r}"
+        )
 
 
 def _frames(
@@ -286,11 +312,12 @@ def _load(folder: Path | None, options: FsddOptions, dt: float, cache: bool) -> 
     mel, duration = options.mel, options.duration
     if options.encoding == "currents":
         return load_fsdd_frames(
-            folder, mel=mel, duration=duration, dt=dt, scale=options.scale, cache=cache
-        )
+            folder, mel=mel, duration=duration, dt=dt, scale=options.scale,
+            hold_out=options.hold_out, cache=cache,
+        )  # fmt: skip
     if options.encoding == "cochlea":
         n_steps = count_steps(duration, dt)
-        splits, files = _read_folder(folder, cache)
+        splits, files = _read_folder(folder, options.hold_out, cache)
 
         def blocks(split: str, recordings: list[SpokenDigit]) -> Blocks:
             paths, depends = [each.path for each in recordings], _depends(files, split)
@@ -298,8 +325,9 @@ def _load(folder: Path | None, options: FsddOptions, dt: float, cache: bool) -> 
 
         return _spike_splits(splits, blocks, dt)
     return load_fsdd(
-        folder, encoder=options.encoder, mel=mel, duration=duration, dt=dt, cache=cache
-    )
+        folder, encoder=options.encoder, mel=mel, duration=duration, dt=dt,
+        hold_out=options.hold_out, cache=cache,
+    )  # fmt: skip
 
 
 def _items(folder: Path | None, options: FsddOptions, dt: float) -> Iterator[Item]:
@@ -310,19 +338,23 @@ def _items(folder: Path | None, options: FsddOptions, dt: float) -> Iterator[Ite
             found.append(parse_name(path))
         except InputError as error:
             yield Item("", path.name, problem=str(error))
-    found.sort(key=lambda each: (SPLITS.index(each.split), each))
+    hold_out = options.hold_out
+    _check_speaker(found, hold_out)
+    parts = {each: split for each in found if (split := each.split(hold_out)) is not None}
+    found = sorted(parts, key=lambda each: (SPLITS.index(parts[each]), each))
     counts = Counter(each[:3] for each in found)
     n_steps = count_steps(options.duration, dt)
     reads = recording_examples([each.path for each in found], options, dt, n_steps)
     for each, read in zip(found, reads, strict=True):
         if counts[each[:3]] > 1:
             read = partial(_refuse_again, each.path)
-        yield as_item(each.split, each.path.name, each.digit, str(each.digit), read)
+        yield as_item(parts[each], each.path.name, each.digit, str(each.digit), read)
 
 
 def _listed(folder: Path, options: FsddOptions, dt: float) -> Recordings:
     found = list_fsdd(folder)
-    splits = np.array([each.split for each in found])
+    _check_speaker(found, options.hold_out)
+    splits = np.array([each.split(options.hold_out) for each in found])
     rows = {split: np.flatnonzero(splits == split) for split in SPLITS if split in splits}
     return Recordings(
         [each.path for each in found],
@@ -331,6 +363,7 @@ def _listed(folder: Path, options: FsddOptions, dt: float) -> Recordings:
         LABEL_NAMES,
         rows,
         count_steps(options.duration, dt),
+        [each.speaker for each in found] if options.hold_out else None,
     )
 
 
