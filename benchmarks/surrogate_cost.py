@@ -41,7 +41,7 @@ BASE = {
     "steps": 100, "dt": 10.0, "taps": 25, "sigma": 0.23, "sparsity": 0.0, "rewiring": None,
     "l1": 0.01, "examples": EPOCH, "batch": 128, "hidden": 256, "batches": 5,
 }  # fmt: skip
-FINE = {"steps": 1000, "dt": 1.0, "taps": 251, "batches": 1}
+FINE = {"steps": 1000, "dt": 1.0, "taps": 251, "batches of torch": 1}  # a batch takes it a minute
 SCHEDULE = {"sigma_start": 12.0, "annealed": ANNEALED, "batches": 3}
 SIGNED = {"rewiring": "signed"}
 TABLES = {
@@ -169,7 +169,8 @@ class Bench:
         for name in self.names:
             commands[name] = [__file__, "--side", name, json.dumps(given[name])]
             more = settings["batch"] // given[name]["batch"]
-            asked = [{"batches": batches * more, "epoch": epoch} for epoch in epochs[name]]
+            own = settings.get(f"batches of {name}", batches)
+            asked = [{"batches": own * more, "epoch": epoch} for epoch in epochs[name]]
             questions[name] = asked
         answers = take_turns(commands, questions, self.seconds, self.most)
         self.failed = self.failed or None in answers.values()

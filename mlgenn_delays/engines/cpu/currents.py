@@ -9,10 +9,10 @@ For postsynaptic neuron j and step t, with taps K of each synapse s from i, x_i 
 and, backwards, sum_t x_i[t] R_j[t + k + 1] per tap, R the adjoint at the arrivals (`collect`).
 
 A neuron's arrivals are one contiguous row along time, filled synapse by synapse, so that the row
-stays in the first-level cache. Rows of values (input currents; spikes under a surrogate that needs
-every step) are added with `shifted_axpy`, whole vectors at a time; event-driven sources add the
-taps of each spike, which is less work where spikes are few. Where `spectra` says that it costs
-less, rows of values are added, and correlated, in the frequency domain.
+stays in the first-level cache. Rows of values (input currents; spikes where they are many) are
+added with `shifted_axpy`, whole vectors at a time; where spikes are few, the taps of each one are,
+16 at once. Where `spectra` says that it costs less, rows of values are added, and correlated, in
+the frequency domain.
 """
 
 import numpy as np
@@ -24,51 +24,77 @@ from mlgenn_delays.engines.cpu.strips import (
     to_rows,
     to_strip,
 )
-from mlgenn_delays.engines.shared.lanes import STRIP
+from mlgenn_delays.engines.shared.lanes import STRIP, load, put, splat, where
 from mlgenn_delays.engines.shared.numerics import SUBNORMAL, kernel
-from mlgenn_delays.engines.shared.spectra import AS_IT_IS, put_rows, transform_adjoints
-from mlgenn_delays.engines.shared.spectral_sums import AT_ONCE, TILE, add_arrivals, has_chosen
-from mlgenn_delays.engines.shared.traces import rows_sent, spikes_of, strip_place
-from mlgenn_delays.engines.shared.vector import shifted_axpy, shifted_dot
+from mlgenn_delays.engines.shared.spectra import AS_IT_IS, put_rows, transform_adjoints, walks
+from mlgenn_delays.engines.shared.spectral_sums import (
+    AT_ONCE,
+    TILE,
+    add_arrivals,
+    has_back,
+    has_chosen,
+)
+from mlgenn_delays.engines.shared.traces import WAYS, rows_sent, spikes_of, strip_place
+from mlgenn_delays.engines.shared.vector import LANES, shifted_axpy, shifted_dot
 
 
 @kernel
-def add_events(first, last, pre, size, coef, steps, when, events, own, out):
-    """Add to a row (length,) what spikes bring over synapses first..last-1.
+def lanes_of(count):
+    """Return the first `count` lanes, or all, as bits."""
+    return np.uint16(0xFFFF) >> np.uint16(max(0, LANES - count))
+
+
+@kernel
+def add_events(first, last, pre, size, coef, steps, when, events, own, ways, out, at, length):
+    """Add to a row of `out`, from place `at` on, what spikes bring over synapses first..last-1.
 
     Spikes of presynaptic neuron i are ``when[events[i, 0]:events[i, 1]]``, and weigh ``own[i]``.
+    16 taps go at once to the row of ``ways`` whose turn it is: one that was just written to would
+    have to wait.
     """
+    row, zero = length + LANES, splat(LANES, np.float32(0.0))
+    ways[: WAYS * row] = 0.0
     for s in range(first, last):
         i = np.int64(pre[s])
-        weight = own[i]
-        if weight == 0.0:
+        weight, begin, end = own[i], np.int64(events[i, 0]), np.int64(events[i, 1])
+        if weight == 0.0 or begin == end:
             continue
-        for k in range(events[i, 0], events[i, 1]):
-            at = np.int64(when[k]) + steps[s] + 1
-            for m in range(min(size, len(out) - at)):
-                out[at + m] += coef[s * size + m] * weight
+        for u in range(0, size, LANES):
+            taps = where(lanes_of(size - u), load(LANES, coef, s * size + u), zero)
+            taps = taps * splat(LANES, weight)
+            here = steps[s] + 1 + u
+            for k in range(begin, end):
+                place = (k & (WAYS - 1)) * row + here + np.int64(when[k])
+                put(ways, place, load(LANES, ways, place) + taps)
+    for t in range(0, length, LANES):
+        one = load(LANES, ways, t) + load(LANES, ways, t + row)
+        other = load(LANES, ways, t + 2 * row) + load(LANES, ways, t + 3 * row)
+        put(out, at + t, load(LANES, out, at + t) + (one + other))
 
 
 @kernel
 def arrive(
     plan, layout, q, first, last, size, steps, coef, address, start, time, neuron_scale, traces, e,
-    sent, out, at
+    buffers, out, at
 ):  # fmt: skip
     """Add what arrives over projection q at neurons first..last-1 to rows of `out`.
 
-    The rows begin at place `at`; ``sent`` is that of `ThreadBuffers`.
+    The rows begin at place `at`. ``LANES`` places of `coef` lie behind the last coefficient.
     """
     n, p, begin = last - first, plan.source[q], plan.row_first[q] + first
     rows, length = plan.row[begin : begin + n + 1], layout.length
-    if layout.event_driven[p]:
-        events, when = spikes_of(plan, layout, p, start, time, traces, e)
+    if walks(plan, layout, p, size, traces, e):
+        events, when = spikes_of(plan, layout, p, start, time, traces, e, buffers.listed)
         own, pre = neuron_scale[plan.first[p] : plan.first[p + 1]], plan.pre
         for j in range(n):
-            row = out[at + j * length : at + (j + 1) * length]
             a, b = np.int64(rows[j]), np.int64(rows[j + 1])
-            add_events(a, b, pre, size, coef, steps, when, events, own, row)
+            if a < b:
+                add_events(
+                    a, b, pre, size, coef, steps, when, events, own, buffers.ways, out,
+                    at + j * length, length,
+                )  # fmt: skip
         return
-    sources, base = rows_sent(plan, layout, p, neuron_scale, traces, e, sent)
+    sources, base = rows_sent(plan, layout, p, neuron_scale, traces, e, buffers.sent)
     for j in range(n):
         a, b = np.int64(rows[j]) * size, np.int64(rows[j + 1]) * size
         shifted_axpy(out, at + j * length, layout.span, sources, base, address, coef, a, b)
@@ -170,7 +196,7 @@ def add_currents(
             if not spectra.chosen[q]:
                 arrive(
                     plan, layout, q, first, last, size, first_step, coef, address, start, time,
-                    neuron_scale, traces, e, buffers.sent, out, to,
+                    neuron_scale, traces, e, buffers, out, to,
                 )  # fmt: skip
         if not direct:
             own = plan.first[p] + first
@@ -183,11 +209,12 @@ def add_currents(
 @kernel
 def collect(
     plan, layout, p, size, first_step, address, start, time, neuron_scale, spectra, traces, e,
-    adjoints, at, sent, sums
+    adjoints, at, buffers, sums
 ):  # fmt: skip
     """Add the correlations of p's adjoint with all that arrived, recurrent too, to sums (S W,).
 
-    It is rows of `adjoints` (G, places) from place `at` on; ``sent`` is that of `ThreadBuffers`.
+    It is rows of `adjoints` (G, places) from place `at` on. ``LANES`` places of `sums` lie behind
+    the last sum.
     """
     n, length, span = plan.n[p], layout.length, layout.span
     for q in range(len(plan.target)):
@@ -195,35 +222,52 @@ def collect(
             continue
         adjoint, source = adjoints[plan.group[q]], plan.source[q]
         rows = plan.row[plan.row_first[q] : plan.row_first[q] + n + 1]
-        if not layout.event_driven[source]:
-            sources, base = rows_sent(plan, layout, source, neuron_scale, traces, e, sent)
+        if not walks(plan, layout, source, size, traces, e):
+            sources, base = rows_sent(plan, layout, source, neuron_scale, traces, e, buffers.sent)
             for j in range(n):
                 first, last = np.int64(rows[j]) * size, np.int64(rows[j + 1]) * size
                 shifted_dot(
                     sums, adjoint, at + j * length, span, sources, base, address, first, last
                 )
             continue
-        events, when = spikes_of(plan, layout, source, start, time, traces, e)
+        events, when = spikes_of(plan, layout, source, start, time, traces, e, buffers.listed)
         pre = plan.pre
         own = neuron_scale[plan.first[source] : plan.first[source + 1]]
         for j in range(n):
-            row = adjoint[at + j * length : at + (j + 1) * length]
-            first, last = np.int64(rows[j]), np.int64(rows[j + 1])
-            collect_events(first, last, pre, size, first_step, when, events, own, row, sums)
+            first, last, row = np.int64(rows[j]), np.int64(rows[j + 1]), at + j * length
+            collect_events(
+                first, last, pre, size, first_step, when, events, own, adjoint, row, sums
+            )
 
 
 @kernel
-def collect_events(first, last, pre, size, steps, when, events, own, row, sums):
-    """Add the adjoint (length,) at the arrivals over synapses first..last-1 to sums (S W,)."""
+def collect_events(first, last, pre, size, steps, when, events, own, adjoint, at, sums):
+    """Add the adjoint at the arrivals over synapses first..last-1 to sums (S W,).
+
+    It is the row of `adjoint` from place `at` on; see `add_events`.
+    """
+    zero = splat(LANES, np.float32(0.0))
     for s in range(first, last):
         i = np.int64(pre[s])
-        weight = own[i]
-        if weight == 0.0:
+        weight, begin, end = own[i], np.int64(events[i, 0]), np.int64(events[i, 1])
+        if weight == 0.0 or begin == end:
             continue
-        for k in range(events[i, 0], events[i, 1]):
-            at = np.int64(when[k]) + steps[s] + 1
-            for m in range(min(size, len(row) - at)):
-                sums[s * size + m] += row[at + m] * weight
+        for u in range(0, size, LANES):
+            here, k = at + steps[s] + 1 + u, begin
+            one, two, three, four = zero, zero, zero, zero
+            while k + 4 <= end:
+                one = one + load(LANES, adjoint, here + np.int64(when[k]))
+                two = two + load(LANES, adjoint, here + np.int64(when[k + 1]))
+                three = three + load(LANES, adjoint, here + np.int64(when[k + 2]))
+                four = four + load(LANES, adjoint, here + np.int64(when[k + 3]))
+                k += 4
+            while k < end:
+                one = one + load(LANES, adjoint, here + np.int64(when[k]))
+                k += 1
+            total = ((one + two) + (three + four)) * splat(LANES, weight)
+            place = s * size + u
+            total = where(lanes_of(size - u), total, zero)
+            put(sums, place, load(LANES, sums, place) + total)
 
 
 @kernel
@@ -267,7 +311,7 @@ def add_synapse_products(
             if plan.target[q] == p and plan.group[q] == g:
                 arrive(
                     plan, layout, q, 0, n, size, first_step, coef, address, starts[e], time,
-                    neuron_scale, traces, e, buffers.sent, out, 0,
+                    neuron_scale, traces, e, buffers, out, 0,
                 )  # fmt: skip
         for j in range(n):
             at = (e * layout.neurons + layout.neuron_row[p] + j) * length
@@ -308,10 +352,10 @@ def back_arrivals(
                 back_synapses(plan, layout, p, linear, strips, e, buffers, adjoints, at)
             collect(
                 plan, layout, p, size, first_step, address, starts[e], time, neuron_scale, spectra,
-                traces, e, adjoints, at, buffers.sent, sums[c],
+                traces, e, adjoints, at, buffers, sums[c],
             )  # fmt: skip
             for g in range(plan.groups[p]):
-                if has_chosen(plan, spectra, p, g):
+                if has_back(plan, spectra, p, g):
                     transform_adjoints(spectra, plan, layout, p, g, adjoints[g], at, e)
 
 

@@ -20,7 +20,7 @@ from mlgenn_delays.engines.cpu.synapses import QUAD, Recurrent
 from mlgenn_delays.engines.ranks import Share
 from mlgenn_delays.engines.results import Recording
 from mlgenn_delays.engines.shared.candidate_gradients import correlate
-from mlgenn_delays.engines.shared.lanes import BLOCK, LANES, PAIR
+from mlgenn_delays.engines.shared.lanes import BLOCK, LANES, PAIR, STRIP
 from mlgenn_delays.engines.shared.plan import INPUT, SPIKING, Plan
 from mlgenn_delays.engines.shared.scoring import Scores
 from mlgenn_delays.engines.shared.simulation import ForwardResult, Simulation, SimulationContext
@@ -287,8 +287,10 @@ class EventSimulation(Simulation):
     def _add_current_gradients(self, batch: Batch, spike_scale: np.ndarray) -> None:
         plan, layout, traces, taps = self._of_currents(), self._row_layout, self._traces, self._taps
         (starts, times), parts = events_of(batch), self._share.own_chunks()
-        sums = np.zeros((len(self._share.chunks), len(self._address)), np.float32)
-        spectra, nothing = no_spectra(len(plan.source)), np.zeros(0, np.float32)
+        # Vectors are added from the last sums on, see `currents.collect`.
+        sums = np.zeros((len(self._share.chunks), len(self._address) + STRIP), np.float32)
+        # Only the input sends something, so nothing is written to the buffers.
+        spectra, buffers = no_spectra(len(plan.source)), make_thread_buffers(plan, layout)
 
         def task(at: int) -> None:
             k, low, high = parts[at]
@@ -298,7 +300,7 @@ class EventSimulation(Simulation):
                     at = (e * layout.neurons + layout.neuron_row[p]) * layout.length
                     currents.collect(
                         plan, layout, p, taps.size, taps.first, self._address, starts[e], times,
-                        neuron_scale, spectra, traces, e, traces.adjoint, at, nothing, sums[k],
+                        neuron_scale, spectra, traces, e, traces.adjoint, at, buffers, sums[k],
                     )  # fmt: skip
 
         self.context.workers.run(task, len(parts))

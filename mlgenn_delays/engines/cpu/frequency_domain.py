@@ -27,8 +27,8 @@ _NO_INDEX, _NO_VALUE = np.zeros(0, np.int64), np.zeros(0, np.float32)
 def no_spectra(projections: int) -> Spectra:
     """Return spectra of which no projection makes use."""
     transform = Transform(0, _NO_INDEX, _NO_VALUE)
-    chosen, adjoint = np.zeros(projections, bool), np.zeros((1, 0), np.float32)
-    return Spectra(chosen, transform, chosen, _NO_VALUE, _NO_VALUE, adjoint, *[_NO_INDEX] * 4)
+    none, adjoint = np.zeros(projections, bool), np.zeros((1, 0), np.float32)
+    return Spectra(none, none, transform, none, _NO_VALUE, _NO_VALUE, adjoint, *[_NO_INDEX] * 4)
 
 
 def bytes_of_spectra(
@@ -49,8 +49,10 @@ def bytes_of_spectra(
         if projection.recurrent or (rule.surrogate.compact and not currents):
             continue
         synapses, spiking = projection.n_synapses, source is not network.input()
-        if kernels.pays(
-            source.n, target.n, synapses, spiking=spiking, size=size, span=span, places=places
+        if any(
+            kernels.pays(
+                source.n, target.n, synapses, spiking=spiking, size=size, span=span, places=places
+            )
         ):
             taps = network.n_synapses() * places
     if not (taps or tables):
@@ -91,10 +93,11 @@ class FrequencyDomain:
             self._adjoint = np.empty((groups, examples * layout.neurons * places), np.float32)
         return self._made
 
-    def _spectra(self, chosen: np.ndarray) -> Spectra:
+    def _spectra(self, chosen: np.ndarray, back: np.ndarray) -> Spectra:
         transform = self._allocate()
         return no_spectra(0)._replace(
             chosen=chosen,
+            back=back,
             transform=transform,
             dense=np.zeros_like(chosen),
             sources=self._sources,
@@ -105,15 +108,15 @@ class FrequencyDomain:
 
     def prepare(self, plan: Plan, taps: Taps, coef: np.ndarray) -> Spectra:
         """Return spectra with those of taps, whose coefficients are given, where they are used."""
-        chosen = kernels.choose(plan, self._layout, taps.size, self._places)
-        if not chosen.any():
+        chosen, back = kernels.choose(plan, self._layout, taps.size, self._places)
+        if not (chosen | back).any():
             return no_spectra(len(plan.source))
         layout, places, synapses = self._layout, self._places, len(plan.pre)
         if len(self._taps) != synapses * places:
             self._taps = np.empty(synapses * places, np.float32)
         pre, out_post = plan.pre.astype(np.int64), plan.out_post.astype(np.int64)
         own, out_own = np.arange(synapses) * BLOCK, plan.out_synapse.astype(np.int64) * BLOCK
-        spectra = self._spectra(chosen)._replace(
+        spectra = self._spectra(chosen, back)._replace(
             taps=self._taps, own=own, pre=pre, out_own=out_own, out_post=out_post
         )
         for q in range(len(chosen)):
@@ -124,7 +127,7 @@ class FrequencyDomain:
                 begin = plan.out_first[q]
                 a, b = int(plan.out[begin]), int(plan.out[begin + plan.n[plan.source[q]]])
                 out_post[a:b] += layout.neuron_row[plan.target[q]]
-            if chosen[q]:
+            if chosen[q] or back[q]:
                 self._transform_taps(spectra, taps, coef, low, high)
         pre *= BLOCK
         out_post *= BLOCK
@@ -168,8 +171,9 @@ class FrequencyDomain:
         self, plan: Plan, spectra: Spectra, taps: Taps, p: int, total: np.ndarray
     ) -> None:
         """Write the correlations at each tap of chosen projections onto population p to total."""
-        for q in np.flatnonzero(spectra.chosen & (plan.target == p)):
+        for q in np.flatnonzero((spectra.chosen | spectra.back) & (plan.target == p)):
             self._back.add((p, int(plan.group[q])))
+        for q in np.flatnonzero(spectra.chosen & (plan.target == p)):
             rows, dense = _rows(plan, int(q)), bool(spectra.dense[q])
             self._correlate(
                 plan, spectra, int(q), rows, spectra.pre, dense, taps.first, taps.size, total
@@ -237,7 +241,8 @@ class FrequencyDomain:
             plan, self._layout, q, self._places, taps, events, (target, group) in self._back
         ):
             return None
-        spectra, (n_pre, n_post) = self._spectra(np.zeros(len(plan.source), bool)), first.shape
+        none, (n_pre, n_post) = np.zeros(len(plan.source), bool), first.shape
+        spectra = self._spectra(none, none)
         self._transform(plan, spectra, source)
         if (target, group) not in self._back:
             self._back.update((target, g) for g in range(int(plan.groups[target])))

@@ -49,7 +49,7 @@ def add_spike_gradients(
     """
     base = e * layout.neurons * layout.length
     for q in range(len(plan.source)):
-        if plan.source[q] != p or plan.recurrent_projection[q] or spectra.chosen[q]:
+        if plan.source[q] != p or plan.recurrent_projection[q] or spectra.back[q]:
             continue
         adjoint = traces.adjoint[plan.group[q]]
         flat = spike_gradient.reshape(-1)

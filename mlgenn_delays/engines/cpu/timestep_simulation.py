@@ -5,6 +5,7 @@ is over batch and time, and the surrogate derivative needs every voltage.
 """
 
 from collections.abc import Callable, Collection
+from math import prod
 from queue import SimpleQueue
 from typing import Any
 
@@ -47,6 +48,7 @@ from mlgenn_delays.engines.shared.traces import (
     show_input,
     spike_starts,
 )
+from mlgenn_delays.engines.shared.vector import LANES
 from mlgenn_delays.learning import Atan, SurrogateBPTT
 from mlgenn_delays.machine import CHUNK_BYTES, chunks
 from mlgenn_delays.network import CurrentInput
@@ -241,14 +243,15 @@ class TimestepSimulation(Simulation):
         plan, own = self._plan, self._plan.target == p
         name, groups = self.context.layout.names[p], self.context.parameters.synapses.values()
         return any(group.population == name for group in groups) or bool(
-            (own & (plan.kind[plan.source] == SPIKING) & ~spectra.chosen).any()
+            (own & (plan.kind[plan.source] == SPIKING) & ~spectra.back).any()
         )
 
     def _room(self, groups: int, taps: int) -> tuple[np.ndarray, np.ndarray]:
         """Return room for the gradients of taps in groups of examples, and for their sum."""
-        if len(self._sums) < (1 + groups) * taps:
-            self._sums = np.empty((1 + groups) * taps, np.float32)
-        rows = self._sums[: (1 + groups) * taps].reshape(1 + groups, taps)
+        shape = 1 + groups, taps + LANES  # see `currents.collect`
+        if len(self._sums) < prod(shape):
+            self._sums = np.empty(prod(shape), np.float32)
+        rows = self._sums[: prod(shape)].reshape(shape)
         return rows[1:], rows[0]
 
     def backward(self, batch: Batch, spike_scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

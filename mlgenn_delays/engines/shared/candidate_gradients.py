@@ -13,12 +13,11 @@ import numpy as np
 
 from mlgenn_delays.data.types import Batch
 from mlgenn_delays.engines.ranks import Share
-from mlgenn_delays.engines.shared.lanes import STRIP, having, lowest
 from mlgenn_delays.engines.shared.numerics import kernel
 from mlgenn_delays.engines.shared.plan import SPIKING, pair_shape
 from mlgenn_delays.engines.shared.simulation import Simulation, SimulationContext
 from mlgenn_delays.engines.shared.taps import make_taps
-from mlgenn_delays.engines.shared.traces import RowLayout, Traces, events_of, fires_of, spikes_of
+from mlgenn_delays.engines.shared.traces import RowLayout, Traces, events_of, spikes_of
 from mlgenn_delays.engines.shared.vector import LANES, shifted_axpys
 from mlgenn_delays.network.delays import longest_steps
 
@@ -158,21 +157,6 @@ def list_times(when, first, end, place):
 
 
 @kernel
-def list_bits(fires, span, lane, place):
-    """Write the steps after those in which a neuron of a strip spikes; return their number."""
-    n = np.int64(0)
-    for begin in range(0, span, 64):
-        left = np.uint64(0)  # of 64 steps, a bit each
-        for t in range(begin, min(begin + 64, span), STRIP):
-            left |= np.uint64(having(fires, t, lane)) << np.uint64(t - begin)
-        while left:
-            place[n] = begin + np.int64(lowest(left)) + 1
-            n += 1
-            left &= left - np.uint64(1)
-    return n
-
-
-@kernel
 def list_values(row, at, steps, place, value):
     """Write the values of a row that are not 0, and the steps after them; return their number."""
     n = np.int64(0)
@@ -201,10 +185,11 @@ def correlate_rows(
     row, length, steps = n_pre * lanes, layout.length, layout.steps
     place, value = np.empty(steps, np.int64), np.empty(steps, np.float32)
     flat, shift = table.reshape(-1), first.reshape(-1)
-    spikes, bits = layout.event_driven[source], plan.kind[source] == SPIKING
+    listed = np.empty(plan.n[source] * steps, np.uint32)
+    spikes = layout.event_driven[source] or plan.kind[source] == SPIKING
     for e in range(begin, end):
         neuron_scale = spike_scale[e if len(spike_scale) > 1 else 0]
-        events, when = spikes_of(plan, layout, source, starts[e], time, traces, e)
+        events, when = spikes_of(plan, layout, source, starts[e], time, traces, e, listed)
         own = (e * layout.neurons + layout.neuron_row[target]) * length
         for i in range(n_pre):
             weight = neuron_scale[plan.first[source] + i]
@@ -212,15 +197,12 @@ def correlate_rows(
                 continue
             if spikes:
                 n = list_times(when, events[i, 0], events[i, 1], place)
-            elif bits:
-                fires = fires_of(layout, source, e, i, traces)
-                n = list_bits(fires, layout.span, i % STRIP, place)
             else:
                 at = (1 + e * n_pre + i) * length
                 n = list_values(traces.sources, at, steps, place, value)
             if n == 0:
                 continue
-            if spikes or bits:
+            if spikes:
                 for k in range(n):
                     value[k] = weight
             for u in range(0, lanes, LANES):
@@ -250,8 +232,9 @@ def gather_spikes(plan, layout, q, first, starts, time, begin, end, traces, low,
     """
     source, target = plan.source[q], plan.target[q]
     adjoint = traces.adjoint[plan.group[q]]
+    listed = np.empty(plan.n[source] * layout.steps, np.uint32)
     for e in range(begin, end):
-        events, when = spikes_of(plan, layout, source, starts[e], time, traces, e)
+        events, when = spikes_of(plan, layout, source, starts[e], time, traces, e, listed)
         for j in range(low, high):
             base = (e * layout.neurons + layout.neuron_row[target] + j) * layout.length + 1
             for i in range(table.shape[1]):

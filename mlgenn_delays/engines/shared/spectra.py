@@ -31,7 +31,8 @@ AS_IT_IS, CONJUGATE = np.float32(1.0), np.float32(-1.0)
 class Spectra(NamedTuple):
     """Spectra of a batch and of the taps, for the projections that are worked on here."""
 
-    chosen: np.ndarray  # (Q,) which projections are
+    chosen: np.ndarray  # (Q,) of which arrivals and gradients of taps are found here
+    back: np.ndarray  # (Q,) of which dL/d(spike) is
     transform: Transform
     dense: np.ndarray  # (Q,) which have all synapses that there can be
     taps: np.ndarray  # (blocks, S, BLOCK) flat: of each synapse's taps times its weight
@@ -54,6 +55,8 @@ def count_places(steps: int, longest: int) -> int:
 # pairs have a synapse or only some; of a transform per 16 places, and of each of its passes.
 # Measured on 40 to 256 neurons of 100 and 1000 steps; how fast a machine is does not matter.
 SHIFTED, DENSE, SPARSE, TRANSFORM, PASS = 1.0, 0.7, 2.0, 12.0, 6.0
+EVENT = 2.0  # of what a spike brings over a synapse, per 16 taps
+SHARE = 0.1  # of the steps; so often neurons are taken to spike, for results must not depend on it
 SUM = 6.0  # what a sum of shifted rows costs beside its multiply-adds, in these
 # What is done once for a batch counts for so many examples. Not those of the batch at hand: which
 # way is taken must not depend on how examples are cut into batches.
@@ -66,33 +69,51 @@ def _row_cost(places: int) -> float:
 
 def pays(
     n_pre: int, n_post: int, synapses: int, *, spiking: bool, size: int, span: int, places: int
-) -> bool:
-    """Return whether a projection of W = `size` taps costs less in the frequency domain.
+) -> tuple[bool, bool]:
+    """Return what of a projection of W = `size` taps costs less in the frequency domain.
 
-    dL/d(spike) of a `spiking` source is needed as well; `span` is that of `RowLayout`.
+    First arrivals and gradients of taps, then dL/d(spike), which only a `spiking` source needs;
+    `span` is that of `RowLayout`.
     """
-    ways = 2 + spiking
-    shifted = SHIFTED * ways * synapses * size * (span // LANES)
-    product = DENSE if synapses == n_pre * n_post else SPARSE
-    products = product * ways * synapses * 2 * (places // LANES)
-    transforms = (1 + spiking) * n_pre + 2 * n_post + 2 * synapses / EXAMPLES
-    return products + _row_cost(places) * transforms < shifted
+    shifted = SHIFTED * synapses * size * (span // LANES)
+    walked = SHIFTED * EVENT * synapses * -(-size // LANES) * SHARE * span
+    kind = DENSE if synapses == n_pre * n_post else SPARSE
+    product, row = kind * synapses * 2 * (places // LANES), _row_cost(places)
+    taps = synapses / EXAMPLES
+    both = 2 * product + row * (n_pre + 2 * (n_post + taps))
+    back = product + row * (n_pre + n_post + taps)
+    return both < 2 * (min(shifted, walked) if spiking else shifted), spiking and back < shifted
 
 
-def choose(plan: Plan, layout: RowLayout, size: int, places: int) -> np.ndarray:
-    """Return which projections cost less in the frequency domain, (Q,), with W = `size` taps."""
-    chosen = np.zeros(len(plan.source), bool)
+def choose(plan: Plan, layout: RowLayout, size: int, places: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return `chosen` and `back` of `Spectra`, with W = `size` taps."""
+    chosen, back = np.zeros((2, len(plan.source)), bool)
     for q in range(len(chosen)):
         source, target = plan.source[q], plan.target[q]
         if target < 0 or plan.recurrent_projection[q] or layout.event_driven[source]:
             continue
         n_pre, n_post = int(plan.n[source]), int(plan.n[target])
         rows = plan.row[plan.row_first[q] : plan.row_first[q] + n_post + 1].astype(np.int64)
-        chosen[q] = pays(
+        chosen[q], back[q] = pays(
             n_pre, n_post, int(rows[n_post] - rows[0]), spiking=bool(plan.kind[source] == SPIKING),
             size=size, span=layout.span, places=places,
         )  # fmt: skip
-    return chosen
+    return chosen, back
+
+
+@kernel
+def walks(plan, layout, p, size, traces, e):
+    """Return whether the spikes of population p in example e are walked one by one.
+
+    Otherwise whole rows are added, of W = `size` taps.
+    """
+    if layout.event_driven[p] or plan.kind[p] != SPIKING:
+        return bool(layout.event_driven[p])
+    spikes, n = np.int64(0), plan.n[p]
+    for i in range(n):
+        spikes += traces.counts[e, layout.neuron_row[p] + i]
+    vectors = -(-size // LANES)
+    return EVENT * vectors * spikes < (size + 1) * n * (layout.span // LANES)
 
 
 def choose_table(

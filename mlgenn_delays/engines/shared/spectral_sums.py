@@ -19,9 +19,18 @@ CACHED = 2**11  # synapses at once, of whose sums the second-level cache holds a
 
 @kernel
 def has_chosen(plan, spectra, p, g):
-    """Return whether any projection onto group g of population p is worked on here."""
+    """Return whether any arrivals at group g of population p are found here."""
     for q in range(len(plan.target)):
         if spectra.chosen[q] and plan.target[q] == p and plan.group[q] == g:
+            return True
+    return False
+
+
+@kernel
+def has_back(plan, spectra, p, g):
+    """Return whether the adjoints of group g of population p are needed here."""
+    for q in range(len(plan.target)):
+        if plan.target[q] == p and plan.group[q] == g and (spectra.chosen[q] or spectra.back[q]):
             return True
     return False
 
@@ -127,7 +136,7 @@ def add_arrivals(plan, layout, spectra, p, g, low, high, begin, end, tile):
 def back_tile(plan, spectra, p, examples):
     """Return room for the spectra that `add_back` writes, none where there are none."""
     for q in range(len(plan.source)):
-        if spectra.chosen[q] and plan.source[q] == p:
+        if spectra.back[q] and plan.source[q] == p:
             return np.empty(min(TILE, examples) * plan.n[p] * spectra.transform.places, np.float32)
     return np.empty(0, np.float32)
 
@@ -142,7 +151,7 @@ def add_back(plan, layout, spectra, p, low, high, tile):
     tile[: count * blocks * n * BLOCK] = 0.0
     to, offset = np.empty(TILE, np.int64), np.empty(TILE, np.int64)
     for q in range(len(plan.source)):
-        if not (spectra.chosen[q] and plan.source[q] == p):
+        if not (spectra.back[q] and plan.source[q] == p):
             continue
         rows = plan.out[plan.out_first[q] : plan.out_first[q] + n + 1]
         for block in range(blocks):

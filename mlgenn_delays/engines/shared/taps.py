@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mlgenn_delays.engines.shared.numerics import kernel
+from mlgenn_delays.engines.shared.vector import LANES
 
 LEAST = 1e-7
 # g falls below LEAST so many widths away from the delay.
@@ -130,9 +131,12 @@ def place_taps(pre, length, taps, weight, coef, address):
 
 
 def placed(plan: Any, layout: Any, taps: Taps, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return coefficient and address of each tap, (S W,) each; see `place_taps`."""
+    """Return coefficient and address of each tap, (S W,) each; see `place_taps`.
+
+    Vectors may be read from the last coefficients on.
+    """
     n = len(weight) * taps.size
-    coef, address = np.empty(n, np.float32), np.empty(n, np.int64)
+    coef, address = np.empty(n + LANES, np.float32)[:n], np.empty(n, np.int64)
     place_taps(plan.pre, layout.length, taps, weight, coef, address)
     return coef, address
 

@@ -13,13 +13,14 @@ from typing import NamedTuple
 import numpy as np
 
 from mlgenn_delays.data.types import Batch, CurrentBatch
-from mlgenn_delays.engines.shared.lanes import STRIP, having, put, splat, where
+from mlgenn_delays.engines.shared.lanes import STRIP, having, lowest, put, splat, where
 from mlgenn_delays.engines.shared.numerics import kernel
 from mlgenn_delays.engines.shared.parameters import Parameters
 from mlgenn_delays.engines.shared.plan import INPUT, READOUT, SPIKING, Plan
 from mlgenn_delays.engines.shared.vector import LANES
 
 LINE = 64  # bytes of a cache line
+WAYS = 4  # spikes of a neuron that are added one by one to rows of their own
 
 
 class RowLayout(NamedTuple):
@@ -69,6 +70,8 @@ class ThreadBuffers(NamedTuple):
     arrivals: np.ndarray  # (n length,) its arrivals over `Exponential` synapses
     rows: np.ndarray  # (G, n, length) arrivals of a recurrent population
     sent: np.ndarray  # what a population's neurons send, for spikes their scale; a row of 0 first
+    listed: np.ndarray  # (n T,) uint32 steps of the spikes of a population
+    ways: np.ndarray  # (WAYS (length + LANES),) what spikes bring to a neuron, in turn to each row
     adjoint: np.ndarray  # (G, n length) dL/d(arrivals) of a population in one example
     spike_gradient: np.ndarray  # (n, length) dL/d(spike) of a population
     strip: np.ndarray  # (span STRIP,) one strip, 0 behind the trial
@@ -149,7 +152,9 @@ def make_thread_buffers(plan: Plan, layout: RowLayout) -> ThreadBuffers:
         arrivals=aligned(rows),
         rows=aligned(int(plan.groups.max()), recurrent, layout.length),
         sent=aligned((1 + widest(sends & ~layout.event_driven)) * layout.length),
-        adjoint=aligned(int(plan.groups.max()), rows),
+        listed=np.empty(widest(sends & ~layout.event_driven) * layout.steps, np.uint32),
+        ways=aligned(WAYS * (layout.length + LANES)),
+        adjoint=aligned(int(plan.groups.max()), rows + LANES),
         spike_gradient=aligned(widest(sends), layout.length),
         strip=aligned(layout.span * STRIP),
         other=aligned(layout.span * STRIP),
@@ -236,10 +241,29 @@ def rows_sent(plan, layout, p, neuron_scale, traces, e, sent):
 
 
 @kernel
-def spikes_of(plan, layout, p, start, time, traces, e):
+def list_spikes(layout, p, n, e, traces, own, listed):
+    """List the spikes of a population's n neurons; see `spikes_of`."""
+    for low in range(0, n, STRIP):
+        fires = fires_of(layout, p, e, low, traces)
+        for i in range(low, min(low + STRIP, n)):
+            at = i * layout.steps
+            own[i] = at
+            for begin in range(0, layout.span, 64):
+                left = np.uint64(0)  # of 64 steps, a bit each
+                for t in range(begin, min(begin + 64, layout.span), STRIP):
+                    left |= np.uint64(having(fires, t, i - low)) << np.uint64(t - begin)
+                while left:
+                    listed[at] = begin + np.int64(lowest(left))
+                    at += 1
+                    left &= left - np.uint64(1)
+            own[i, 1] = at
+
+
+@kernel
+def spikes_of(plan, layout, p, start, time, traces, e, listed):
     """Return the spikes of population p in example e: neuron i's are times[own[i, 0]:own[i, 1]].
 
-    They are `own` (n, 2) int64 and `times`.
+    They are `own` (n, 2) int64 and `times`, which may be ``listed`` of `ThreadBuffers`.
     """
     n = plan.n[p]
     own = np.empty((n, 2), np.int64)
@@ -247,6 +271,9 @@ def spikes_of(plan, layout, p, start, time, traces, e):
         for i in range(n):
             own[i, 0], own[i, 1] = start[i], start[i + 1]
         return own, time
+    if not layout.event_driven[p]:
+        list_spikes(layout, p, n, e, traces, own, listed)
+        return own, listed
     for i in range(n):
         row = e * layout.neurons + layout.neuron_row[p] + i
         own[i, 0] = row * layout.steps
