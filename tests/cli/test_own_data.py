@@ -66,7 +66,7 @@ def infer(folder: Path, run: Path, file: Path) -> list[dict[str, Any]]:
     """Answer a file with the bundle of a run."""
     bundle = folder / "bundle.safetensors"
     assert call("export", run, "--format", "bundle", "--out", bundle).exit_code == 0
-    return parsed(call("infer", bundle, file, "--json"))["answers"]
+    return parsed(call("infer", bundle, file, "--json"))["predictions"]
 
 
 def test_the_page_has_a_recipe_for_each() -> None:
@@ -274,9 +274,10 @@ def test_nmnist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert answer["label"].split(" - ")[0].isdecimal()
     for module in ("tonic", "tonic.datasets"):  # answering and looking need none
         monkeypatch.setitem(sys.modules, module, None)
-    again = parsed(call("infer", tmp_path / "bundle.safetensors", events, "--json"))["answers"]
+    again = parsed(call("infer", tmp_path / "bundle.safetensors", events, "--json"))["predictions"]
     assert again == [answer]
-    assert parsed(call("infer", run, events, "--json"))["answers"][0]["label"] == answer["label"]
+    (same,) = parsed(call("infer", run, events, "--json"))["predictions"]
+    assert same["label"] == answer["label"]
     assert "synapses depend on the data" in call("recipes", recipe).stderr
     assert 'pip install "delaysnn[datasets]"' in refused("evaluate", run)
 
