@@ -169,13 +169,14 @@ def test_no_baseline(tmp_path: Path) -> None:
 
 def test_few_optimiser_steps_are_hinted_at(tmp_path: Path) -> None:
     data, recipe = write_words(tmp_path / "data", takes=1), write_recipe(tmp_path, "words")
-    n = word_sizes(data, speakers=True)["train"]
+    n, tested = (word_sizes(data, speakers=True)[split] for split in ("train", "test"))
     for epochs, hinted in ((1, True), (-(-FEW_STEPS // n), False)):
         options = ["--epochs", epochs, "--set", "learning.batch_size=1"]
         options += ["--set", "data.duration=20", "--out", tmp_path / str(epochs)]
         result = call("train", recipe, "--data", data, *options)
         text = f"hint: {n} optimiser steps (1 epoch of {n} batches) are few; a smaller "
-        assert (text in result.stderr) == hinted and ("hint: " in result.stderr) == hinted
+        assert (text in result.stderr) == ("optimiser steps (" in result.stderr) == hinted
+        assert f"hint: {tested} recordings to test on are few" in result.stderr
 
 
 def test_words_through_the_cochlea(tmp_path: Path) -> None:
@@ -238,7 +239,7 @@ def test_braille(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pandas = ModuleType("pandas")
     pandas.read_pickle = lambda path: trials  # type: ignore[attr-defined]
     monkeypatch.chdir(tmp_path)
-    ((_, code),) = blocks(PAGE, "python")
+    code = next(text for _, text in blocks(PAGE, "python") if "read_pickle" in text)
     with monkeypatch.context() as patched:
         patched.setitem(sys.modules, "pandas", pandas)
         exec(compile(code, "own-data.md", "exec"), {})
