@@ -1,11 +1,9 @@
 """What a training is about to do, said before it begins."""
 
-import sys
-from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
-from .console import say
-from .tables import FILE_WIDTH, console, learned_delays
+from .console import say_prose
+from .tables import learned_delays
 
 if TYPE_CHECKING:
     from mlgenn_delays.data import Data
@@ -21,8 +19,6 @@ _INDENT = 10
 
 def show_job(job: "TrainingJob") -> None:
     """Print data, network, training, engine and run directory of a training on stderr."""
-    terminal = sys.stderr is not None and sys.stderr.isatty()
-    width = console(err=True).width if terminal else FILE_WIDTH  # rich takes time to import
     texts = (
         f"{job.recipe.name}: {job.recipe.summary}".removesuffix(": "),
         _examples(job),
@@ -33,14 +29,9 @@ def show_job(job: "TrainingJob") -> None:
         f"{job.path}{'' if job.fresh else ', resumed'}",
     )
     for name, text in zip(ROWS, texts, strict=True):
-        line = f"{name:<{_INDENT}}{text}"
-        for part in wrap(
-            line, width, subsequent_indent=" " * _INDENT, break_on_hyphens=False,
-            break_long_words=False,
-        ):  # fmt: skip
-            say(part, err=True)
+        say_prose(f"{name:<{_INDENT}}{text}", indent=_INDENT, err=True)
     if job.chosen:
-        say(f"data: {job.chosen}", err=True)
+        say_prose(f"data: {job.chosen}", err=True)
 
 
 def counted(n: int, noun: str, more: str = "s") -> str:

@@ -41,6 +41,19 @@ def datasets(
     return _items(dict.fromkeys(DATASETS, ""), incomplete)
 
 
+def datasets_and_recipes(
+    context: "click.Context", parameter: "click.Parameter", incomplete: str
+) -> "list[CompletionItem]":
+    """The data sets and the recipes, or files."""
+    from click.shell_completion import CompletionItem
+
+    from mlgenn_delays.data.registry import DATASETS
+    from mlgenn_delays.recipe import recipe_names
+
+    found = _items(dict.fromkeys([*DATASETS, *recipe_names()], ""), incomplete)
+    return found or [CompletionItem(incomplete, type="file")]
+
+
 def keys(
     context: "click.Context", parameter: "click.Parameter", incomplete: str
 ) -> "list[CompletionItem]":

@@ -14,6 +14,8 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from shutil import get_terminal_size
+from textwrap import wrap
 from typing import Any, NoReturn
 
 import click
@@ -146,6 +148,22 @@ def say(*parts: str, err: bool = False) -> None:
     click.echo("\t".join(map(printable, parts)), file=sys.stderr if err else sys.stdout)
 
 
+def say_prose(text: str, *, indent: int = 4, err: bool = False) -> None:
+    """Print a text as a line, which a terminal gets in lines that end between words.
+
+    All but the first of them are indented. What is to be copied, such as a command, goes to `say`.
+    """
+    stream = sys.stderr if err else sys.stdout
+    if stream is None or not stream.isatty():
+        say(text, err=err)
+        return
+    for line in wrap(
+        printable(text), get_terminal_size().columns, subsequent_indent=" " * indent,
+        break_on_hyphens=False, break_long_words=False,
+    ):  # fmt: skip
+        say(line, err=err)
+
+
 def say_json(value: Any) -> None:
     """Print a value as one line of JSON in ASCII."""
     import json
@@ -184,7 +202,7 @@ def leave_with_one_line(command: Callable[[], Any]) -> NoReturn:
 
 
 def _warn(message: Warning | str, *_: Any) -> None:
-    say(f"warning: {_brief(str(message))}", err=True)
+    say_prose(f"warning: {_brief(str(message))}", err=True)
 
 
 def report(error: BaseException) -> int:

@@ -2,10 +2,11 @@
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import click
 
-from .completion import datasets
+from .completion import datasets, datasets_and_recipes
 from .console import CommandGroup, say, say_json
 from .options import JSON, PATH
 
@@ -39,7 +40,7 @@ def prepare(dataset: str, folder: str | None) -> None:
 
 
 @data.command()
-@click.argument("dataset", shell_complete=datasets)
+@click.argument("dataset", shell_complete=datasets_and_recipes)
 @click.argument("folder", type=PATH, metavar="DIR", required=False)
 @click.option(
     "--set",
@@ -49,7 +50,7 @@ def prepare(dataset: str, folder: str | None) -> None:
     help="Change an option of the data set, as in [data] of a recipe: duration=800.",
 )
 @click.option(
-    "--dt", type=float, default=1.0, show_default=True, metavar="MS", help="Length of a step."
+    "--dt", type=float, metavar="MS", help="Length of a step.  [default: 1.0, or the recipe's]"
 )
 @click.option(
     "--out",
@@ -68,12 +69,14 @@ def check(
     dataset: str,
     folder: str | None,
     overrides: tuple[str, ...],
-    dt: float,
+    dt: float | None,
     out: str | None,
     with_baseline: bool,
     as_json: bool,
 ) -> None:
     """Look at every example of DATASET in DIR: what there is, and what is damaged.
+
+    DATASET may be a recipe that is no data set, such as words: its data are then as it takes them.
 
     Exit code 1 if an example or file is damaged; all of them are found, not just the first.
     """
@@ -81,19 +84,18 @@ def check(
     from mlgenn_delays.data.inspect.picture import check_picture, draw
     from mlgenn_delays.data.inspect.report import inspect
     from mlgenn_delays.errors import WorkError
-    from mlgenn_delays.recipe.load import options_of
 
     from .tables import next_steps, show_check
 
     if out is not None:
         check_picture(Path(out))
+    name, options, step = _chosen(dataset, overrides, dt)
     if with_baseline:
-        check_has_baseline(dataset)
-    options = options_of(overrides)
-    report = inspect(dataset, folder, options, dt=dt)
+        check_has_baseline(name)
+    report = inspect(name, folder, options, dt=step)
     found = None
     if with_baseline and folder is not None and not report.damaged.count:
-        found = measure_baseline(dataset, folder, options, dt=dt)
+        found = measure_baseline(name, folder, options, dt=step)
     drawn = out is not None and bool(report.pictured)
     if drawn:
         draw(report, Path(str(out)))
@@ -112,3 +114,17 @@ def check(
         )
     if not as_json:
         next_steps(dataset, folder)
+
+
+def _chosen(
+    name: str, overrides: tuple[str, ...], dt: float | None
+) -> tuple[str, dict[str, Any], float]:
+    """The data set, its options and the step that a data set or a recipe stands for."""
+    from mlgenn_delays.data.registry import DATASETS
+    from mlgenn_delays.recipe import load_recipe, recipe_names
+    from mlgenn_delays.recipe.load import options_of
+
+    if name in DATASETS or not (name in recipe_names() or name.endswith(".toml")):
+        return name, options_of(overrides), 1.0 if dt is None else dt
+    recipe = load_recipe(name, [f"data.{each.removeprefix('data.')}" for each in overrides])
+    return recipe.data.dataset, recipe.data.options, recipe.network.dt if dt is None else dt

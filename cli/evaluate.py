@@ -8,7 +8,7 @@ import click
 
 from mlgenn_delays.errors import one_line
 
-from .console import say, say_json
+from .console import say_json, say_prose
 from .options import (
     BACKEND,
     BACKENDS,
@@ -128,14 +128,14 @@ def _seen(run: "Run", chosen: Mapping[str, "Data"]) -> dict[str, dict[str, int]]
     """Say what of the data the run has seen, and count it; None if the run does not say."""
     found = {}
     if untold := run.untold():
-        say(one_line(f"warning: {untold}"), err=True)
+        say_prose(one_line(f"warning: {untold}"), err=True)
     for split, data in chosen.items():
         seen = run.seen(split, data)
         if seen is None:
             return None
         for word, text in (("warning", seen.warning(split)), ("note", seen.note(split))):
             if text:
-                say(one_line(f"{word}: {text}"), err=True)
+                say_prose(one_line(f"{word}: {text}"), err=True)
         found[split] = seen.counts()
     return found
 

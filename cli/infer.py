@@ -9,7 +9,7 @@ import click
 
 from mlgenn_delays.errors import one_line
 
-from .console import later, say, say_json
+from .console import later, say, say_json, say_prose
 from .options import JSON, PATH, THREADS
 
 if TYPE_CHECKING:
@@ -196,7 +196,7 @@ def _files(
 
     paths = model.reader.files(inputs)
     at_once = min(at_once, model.most_at_once)
-    answers: list[dict[str, Any]] = []
+    predictions: list[dict[str, Any]] = []
     series: list[Series] = []
     failed = 0
     waiting: deque[Any] = deque()
@@ -209,20 +209,20 @@ def _files(
                 raise
             failed += 1
             say(f"error: {one_line(str(error))}", err=True)
-            answers.append({"input": str(path), "error": str(error)})
+            predictions.append({"input": str(path), "error": str(error)})
             continue
         spent = 1000 * (perf_counter() - began)
         watch.read += [spent / max(1, len(items))] * len(items)
         waiting += items
         while len(waiting) >= at_once:
             some = [waiting.popleft() for _ in range(at_once)]
-            answers += _answer(model, some, watch, as_json, series)
+            predictions += _predict(model, some, watch, as_json, series)
     if waiting:
-        answers += _answer(model, list(waiting), watch, as_json, series)
+        predictions += _predict(model, list(waiting), watch, as_json, series)
     if out is not None:
         _write(model, series, out)
     if as_json:
-        say_json({"answers": answers, "latency": watch.summary()})
+        say_json({"predictions": predictions, "latency": watch.summary()})
     else:
         say(watch.line(), err=True)
     return failed
@@ -249,7 +249,7 @@ def _write(model: "Model", series: list["Series"], out: str) -> None:
     say(f"series of {len(series)} inputs: {out}", err=True)
 
 
-def _answer(
+def _predict(
     model: "Model", items: list[Any], watch: _Watch, as_json: bool, series: list["Series"]
 ) -> list[dict[str, Any]]:
     from mlgenn_delays.export.model import Prediction, Series
@@ -257,7 +257,7 @@ def _answer(
     began = perf_counter()
     batch = model.reader.as_batch(items)
     encoded = perf_counter()
-    predictions = model.answers_to(items, batch)
+    predictions = model.predict_batch(items, batch)
     watch.encode += [1000 * (encoded - began)] * len(items)
     watch.network += [1000 * (perf_counter() - encoded)] * len(items)
     watch.warned += sum(bool(each.warning) for each in predictions)
@@ -267,30 +267,30 @@ def _answer(
             if isinstance(each, Prediction):
                 say(each.name, each.label, f"{100 * each.confidence:.1f} %")
             if each.warning:
-                say(f"warning: {each.name}: {each.warning}", err=True)
+                say_prose(f"warning: {each.name}: {each.warning}", err=True)
         return []
     return [_described(model, each) for each in predictions]
 
 
-def _described(model: "Model", answer: "Prediction | Series") -> dict[str, Any]:
+def _described(model: "Model", prediction: "Prediction | Series") -> dict[str, Any]:
     from mlgenn_delays.export.model import Prediction
 
     told: dict[str, Any]
-    if isinstance(answer, Prediction):
+    if isinstance(prediction, Prediction):
         told = {
-            "label": answer.label,
-            "confidence": round(answer.confidence, 6),
-            "probabilities": [round(float(p), 6) for p in answer.probabilities],
+            "label": prediction.label,
+            "confidence": round(prediction.confidence, 6),
+            "probabilities": [round(float(p), 6) for p in prediction.probabilities],
         }
     else:
-        rows = zip(model.labels, answer.values, strict=True)
+        rows = zip(model.labels, prediction.values, strict=True)
         told = {"series": {name: [round(float(v), 6) for v in row] for name, row in rows}}
     return {
-        "input": answer.name,
+        "input": prediction.name,
         **told,
-        "cut": round(answer.cut, 6),
-        "events": answer.events,
-        "warning": answer.warning,
+        "cut": round(prediction.cut, 6),
+        "events": prediction.events,
+        "warning": prediction.warning,
     }
 
 
@@ -303,7 +303,7 @@ def _stream(model: "Model", options: dict[str, Any], watch: _Watch, as_json: boo
         say(f"taking bare samples to have {taken} Hz (--rate); a WAV says its own rate", err=True)
     for item in windows(stream, model.reader, **options):
         watch.read.append(0.0)
-        for row in _answer(model, [item], watch, as_json, []):
+        for row in _predict(model, [item], watch, as_json, []):
             spent = watch.encode[-1] + watch.network[-1]
             say_json(row | {"latency_ms": round(spent, 3)})
         if sys.stdout is not None:

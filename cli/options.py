@@ -12,7 +12,7 @@ import click
 
 from mlgenn_delays.errors import InputError
 
-from .console import say
+from .console import say_prose
 
 if TYPE_CHECKING:
     from mlgenn_delays.data import Data
@@ -91,7 +91,7 @@ def known_engine(
 
     found = choose_engine(network, build_rule(recipe), learns=learns)
     genn = found.engine == "genn"
-    say(f"engine: {found.engine}{' with CUDA' * genn}, since {found.reason}", err=True)
+    say_prose(f"engine: {found.engine}{' with CUDA' * genn}, since {found.reason}", err=True)
     return found.engine, found.backend if genn else None
 
 
@@ -248,7 +248,7 @@ def tell_losses(splits: Mapping[str, "Data"]) -> None:
         data = next(iter(splits.values()))
         said = Losses.together(lost.values()).sentence(data.n_steps * data.dt)
         if said:
-            say(f"data: {said}", err=True)
+            say_prose(f"data: {said}", err=True)
 
 
 def tell_few_steps(recipe: "Recipe", n: int) -> None:
@@ -261,12 +261,25 @@ def tell_few_steps(recipe: "Recipe", n: int) -> None:
     batches = batches_of(n, learning.batch_size)
     steps = learning.epochs * batches
     if steps < FEW_STEPS:
-        say(
+        say_prose(
             f"hint: {steps:,} optimiser steps ({counted(learning.epochs, 'epoch')} of "
             f"{counted(batches, 'batch', 'es')}) are few; "
             "a smaller learning.batch_size or more learning.epochs give more",
             err=True,
         )
+
+
+def tell_splits(recipe: "Recipe", folder: str | None) -> None:
+    """Say on stderr what to know of how recordings are split."""
+    from mlgenn_delays.data.registry import dataset
+
+    listing = dataset(recipe.data.dataset).recordings
+    if listing is not None and folder is not None:
+        from mlgenn_delays.data.inspect.splits import notes_on_splits
+
+        found = listing(Path(folder), recipe.data.parsed, recipe.network.dt)
+        for note in notes_on_splits(found):
+            say_prose(f"hint: {note}", err=True)
 
 
 def losses_by_split(splits: Mapping[str, "Data"]) -> dict[str, dict[str, Any]]:

@@ -54,18 +54,19 @@ def recipes(name: str | None, out: str | None, explain: str | None) -> None:
 
 
 def _write(name: str | None, path: Path) -> None:
-    """Write a recipe to a new file."""
+    """Write a recipe to a new file, without what was measured: that of the copy is another."""
     from mlgenn_delays.data.registry import dataset
     from mlgenn_delays.errors import InputError
     from mlgenn_delays.files import write_atomic
     from mlgenn_delays.recipe import commented, load_recipe
+    from mlgenn_delays.recipe.sections import Expected
 
     if name is None:
         raise InputError(
             f"--out must come with the recipe to write, got {str(path)!r} alone; "
             "delaysnn recipes lists them"
         )
-    text = commented(load_recipe(name))
+    text = commented(load_recipe(name).model_copy(update={"expected": Expected()}))
     if path.suffix != ".toml" or path.exists() or not path.absolute().parent.is_dir():
         raise InputError(
             f"--out must be a new .toml file in a folder that exists, got {str(path)!r}"

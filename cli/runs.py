@@ -185,13 +185,11 @@ def _show(chosen: Sequence["RunSummary"], settings: Sequence[dict[str, str]], fo
 
     names = [_name(run.path, folder) for run in chosen]
     recipes = {run.recipe.name for run in chosen if run.recipe is not None}
-    metrics = {run.history.metric for run in chosen if run.numbers}
-    score = next(iter(metrics)).title if len(metrics) == 1 else "validation"
-    shown = _folding(table("run", score, "synapses", "spikes", "time"), 1)
+    shown = _folding(table("run", "validation", "synapses", "spikes", "time"), 1)
     for run, name, own in zip(chosen, names, settings, strict=True):
         shown.add_row(
             name,
-            _score(run, named=len(metrics) > 1),
+            _score(run),
             _number(run, "synapses"),
             _number(run, "spikes"),
             _time(run),
@@ -245,11 +243,11 @@ def _settings(own: Mapping[str, str]) -> list[str]:
     return words if more <= 0 else [*words[:_MOST_SETTINGS], f"and {more} more"]
 
 
-def _score(run: "RunSummary", *, named: bool) -> str:
+def _score(run: "RunSummary") -> str:
     metric = run.history.metric
     value = run.history.score() if len(run.history) else None
     text = metric.text(value)
-    return f"{metric.title} {text}" if named and not metric.higher and value is not None else text
+    return text if metric.higher or value is None else f"{metric.title} {text}"
 
 
 def _number(run: "RunSummary", key: str) -> str:
@@ -278,7 +276,7 @@ def _show_comparison(found: "Comparison") -> None:
         "recipe": lambda run: run.recipe.name,
         "status": lambda run: run.state or run.status,
         "best epoch": lambda run: _number(run, "best_epoch"),
-        "validation": lambda run: _score(run, named=True),
+        "validation": _score,
         "synapses": lambda run: _number(run, "synapses"),
         "spikes per example": lambda run: _number(run, "spikes"),
         "time": _time,

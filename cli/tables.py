@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from mlgenn_delays.errors import printable
 
-from .console import say
+from .console import say, say_prose
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -101,7 +101,7 @@ def _say_baseline(baseline: dict[str, Any] | None) -> None:
     if baseline is not None:
         from mlgenn_delays.data.baseline import Baseline
 
-        say(f"baseline: {Baseline(**baseline)}")
+        say_prose(f"baseline: {Baseline(**baseline)}")
 
 
 def show_evaluation(result: dict[str, Any], names: tuple[str, ...], run: Path) -> None:
@@ -144,6 +144,9 @@ def _numbered_confusion(labels: list[str], counts: list[list[int]]) -> "Table":
     shown = table("", "label", *map(str, range(len(labels))), left=2)
     _move_together(shown)
     shown.columns[0].justify = "right"
+    widest = max(len(str(n)) for n in (len(labels) - 1, *(n for row in counts for n in row)))
+    for column in shown.columns[2:]:
+        column.min_width = widest
     for number, (label, row) in enumerate(zip(labels, counts, strict=True)):
         shown.add_row(str(number), label, *(str(count) if count else "." for count in row))
     return shown
@@ -320,18 +323,22 @@ def _targets(report: "Report") -> str:
 
 def next_steps(dataset: str, folder: Path | str | None, *, check: bool = False) -> None:
     """Print the commands that come next: a check if asked for, and a training."""
-    from mlgenn_delays.recipe import recipe_names
+    from mlgenn_delays.recipe import load_recipe, recipe_names
 
     where = "" if folder is None else f" {shlex.quote(str(folder))}"
     commands = [f"delaysnn data check {dataset}{where}"] if check else []
-    if dataset in recipe_names():
-        commands.append(f"delaysnn train {dataset}{where and ' --data' + where}")
+    known = recipe_names()
+    recipes = [dataset] if dataset in known or dataset.endswith(".toml") else []
+    if not recipes and not check:  # one that takes the data set
+        recipes = [each for each in known if load_recipe(each).data.dataset == dataset]
+    for recipe in recipes:
+        commands.append(f"delaysnn train {shlex.quote(recipe)}{where and ' --data' + where}")
     for command in commands:
         say(f"next: {command}")
 
 
 def _line(name: str, text: str) -> None:
-    say(f"{name:<11} {text}" if name else text)
+    say_prose(f"{name:<11} {text}" if name else text, indent=12)
 
 
 def _duplicates(report: "Report") -> None:

@@ -13,7 +13,7 @@ import click
 from mlgenn_delays.errors import DivergedError, InputError
 
 from . import completion
-from .console import Interrupted, report, say, say_json
+from .console import Interrupted, report, say, say_json, say_prose
 from .options import (
     AUTO,
     BACKEND,
@@ -30,6 +30,7 @@ from .options import (
     losses_by_split,
     tell_few_steps,
     tell_losses,
+    tell_splits,
 )
 from .training_job import (
     DEFAULT_RECIPE,
@@ -224,14 +225,15 @@ def _lead(job: TrainingJob, trainer: "Trainer", initial: "InitialWeights | None"
 
     tell_losses(job.splits)
     if initial is not None and job.fresh:
-        say(f"initial weights: {initial}", err=True)
+        say_prose(f"initial weights: {initial}", err=True)
     trainer.run = job.run(initial)
     if job.fresh:
         tell_few_steps(job.recipe, len(job.splits["train"]))
+        tell_splits(job.recipe, job.options.data)
         keep_test(trainer.run, job.splits)
     baseline = Run(trainer.run.path).validated("baseline", Baseline)
     if job.fresh and baseline is not None:
-        say(f"baseline: {baseline}", err=True)
+        say_prose(f"baseline: {baseline}", err=True)
     train, validation = job.splits["train"], job.splits.get("validation")
     history = trainer.fit(train, validation, resume=not job.fresh)
     if not job.fresh:

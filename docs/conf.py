@@ -26,6 +26,7 @@ extensions = [
     "sphinxcontrib.bibtex",
     "neurons",
     "recipe_keys",
+    "typography",
     "whole_streams",
 ]
 exclude_patterns = ["_build", "**/.ipynb_checkpoints"]

@@ -41,14 +41,15 @@ def means(folder: str) -> dict[Key, tuple[float, float, int]]:
 def table(values: dict[Key, tuple[float, float, int]], learned: bool) -> str:
     """Return a Markdown table, a row a rule."""
     levels = sorted({sparsity for _, _, sparsity in values})
-    lines = ["| sparsity | " + " | ".join(f"{level:g}" for level in levels) + " |"]
+    lines = ["| sparsity | " + " | ".join(f"{level:.7g}" for level in levels) + " |"]
     lines.append("|---" * (len(levels) + 1) + "|")
     for rule, (name, _, _) in RULES.items():
         cells = []
         for level in levels:
             got = values.get((rule, learned, level))
             cells.append(f"{got[0]:.1f} ± {got[1]:.1f}" if got else "")
-        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+        if any(cells):
+            lines.append(f"| {name} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 

@@ -27,6 +27,10 @@ class InputError(DelaysnnError):
     exit_code = 2
 
 
+class DamagedError(InputError):
+    """A file cannot be used: it is truncated, no recording, or holds what cannot be."""
+
+
 class WorkError(DelaysnnError):
     """The work failed: the text says what happened, what was kept and what to try."""
 

@@ -77,6 +77,7 @@ class Recordings:
         rows: Numbers of the recordings of each split, splits without any left out.
         n_steps: T, length of a trial.
         groups: Whose each one is, None where that is not asked for.
+        divided: Whether the data say which is in which split, so that none is drawn.
     """
 
     paths: Sequence[Path]
@@ -86,6 +87,7 @@ class Recordings:
     rows: Mapping[str, np.ndarray]
     n_steps: int
     groups: Sequence[str] | None = None
+    divided: bool = False
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ Options come from the ``[data]`` table of a recipe; settings that nest (``[data.
 ``[data.mel]``) are settings classes themselves, and one of several kinds is chosen by ``kind``.
 """
 
+import shlex
 import warnings
 from collections import UserDict
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
@@ -17,7 +18,7 @@ from mlgenn_delays.data.encode.base import ENCODERS
 from mlgenn_delays.data.encode.mel import MelSettings
 from mlgenn_delays.data.encode.rate import RateEncoder
 from mlgenn_delays.data.losses import Losses, warnings_of
-from mlgenn_delays.errors import InputError, nearest
+from mlgenn_delays.errors import DamagedError, InputError, nearest
 
 # Nested tables: the settings class of each kind, and the kind meant if none is given.
 _TABLES: dict[str, tuple[Mapping[str, type], str]] = {
@@ -200,7 +201,11 @@ def load_dataset(
         {'train': 90, 'validation': 30, 'test': 30}
     """
     place = _folder(name, folder, "--data DIR")
-    splits = dataset(name).splits(place, _parsed(name, options), dt, cache)
+    try:
+        splits = dataset(name).splits(place, _parsed(name, options), dt, cache)
+    except DamagedError as error:
+        find = f"delaysnn data check {name} {shlex.quote(str(folder))}"
+        raise DamagedError(f"{error}; {find} lists all that are damaged") from error
     lost = known_losses(splits)
     if lost:
         trial = next(iter(splits.values())).n_steps * dt
@@ -220,9 +225,10 @@ def data_items(
 def _folder(name: str, folder: Path | str | None, argument: str) -> Path | None:
     if dataset(name).needs_folder and folder is None:
         does = "downloads it to DIR" if name in DOWNLOADS else "says where to get it"
+        get = f"delaysnn data prepare {name} DIR {does}"
         raise InputError(
             f"dataset {name!r} needs a folder of data, got none; give {argument}; "
-            f"delaysnn data prepare {name} DIR {does}"
+            f"{dataset(name).summary if splits_by_name(name) else get}"
         )
     return None if folder is None else Path(folder)
 

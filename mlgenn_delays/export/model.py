@@ -217,19 +217,19 @@ class Model:
             InputError: It is no input for this network.
         """
         items = self._reader.of(x)
-        predictions = list(self.answers(items))
+        predictions = list(self.predict_items(items))
         return predictions[0] if _is_one(x, items) else predictions
 
-    def answers(
+    def predict_items(
         self, items: Sequence[Item], at_once: int = AT_ONCE
     ) -> Iterator[Prediction | Series]:
         """Predict examples that `reader` gave, some at once, in their order."""
         at_once = min(at_once, self.most_at_once)
         for first in range(0, len(items), at_once):
             some = items[first : first + at_once]
-            yield from self.answers_to(some, self._reader.as_batch(some))
+            yield from self.predict_batch(some, self._reader.as_batch(some))
 
-    def answers_to(self, items: Sequence[Item], batch: Batch) -> list[Prediction | Series]:
+    def predict_batch(self, items: Sequence[Item], batch: Batch) -> list[Prediction | Series]:
         """Predict a batch that was made of these examples."""
         left = left_of(batch)
         if self.series:

@@ -89,7 +89,8 @@ class Network:
         if not isinstance(model, PopulationModel):
             raise InputError(
                 f"model of {name!r} must be one of "
-                f"{', '.join([*INPUT_MODELS, *neuron_models()])}, got {model!r}"
+                f"{', '.join([*INPUT_MODELS, *neuron_models()])}, got {model!r}; give an instance, "
+                "such as LIF(128)"
             )
         if name in self.populations:
             raise InputError(f"the name of a population must be new, got {name!r} again")

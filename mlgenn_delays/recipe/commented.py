@@ -10,6 +10,7 @@ from pydantic.fields import FieldInfo
 from mlgenn_delays.recipe.load import as_table
 from mlgenn_delays.recipe.messages import field_of
 from mlgenn_delays.recipe.schema import Recipe
+from mlgenn_delays.recipe.sections import Expected
 from mlgenn_delays.settings import fields_of, range_of
 
 WIDTH = 80  # of a line with a comment
@@ -28,8 +29,10 @@ def commented(recipe: Recipe) -> str:
         >>> print(next(line for line in text.splitlines() if line.startswith("dt")))
         dt = 1.0                    # a number >= 1e-06 ms
     """
-    head = "# What a key means: delaysnn recipes --explain KEY"
-    return "\n".join([head, *_lines(recipe, as_table(recipe), ())]) + "\n"
+    head, table = "# What a key means: delaysnn recipes --explain KEY", as_table(recipe)
+    if recipe.expected == Expected():
+        del table["expected"]
+    return "\n".join([head, *_lines(recipe, table, ())]) + "\n"
 
 
 def _lines(recipe: Recipe, table: dict[str, Any], place: Place) -> Iterator[str]:

@@ -127,7 +127,10 @@ class EarlyStopping(Callback):
     def check(self, train: Data, validation: Data | None) -> None:
         """Reject a training without validation data."""
         if validation is None:
-            raise InputError(f"patience needs validation data, got patience {self.patience}")
+            raise InputError(
+                f"patience needs validation data, got patience {self.patience} and none; give them "
+                "to fit, or leave early stopping out"
+            )
 
     def on_train_begin(self, logs: Logs) -> None:
         """Stop at once where a resumed training has stopped."""

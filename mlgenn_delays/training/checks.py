@@ -95,7 +95,8 @@ def check_arguments(
         if not isinstance(value, kind):
             kinds = get_args(kind) or (kind,)
             wanted = " or ".join("None" if k is NoneType else k.__name__ for k in kinds)
-            raise InputError(f"{name} of Trainer must be of type {wanted}, got {value!r}")
+            remedy = f"; give an instance of {value.__name__}" if isinstance(value, type) else ""
+            raise InputError(f"{name} of Trainer must be of type {wanted}, got {value!r}{remedy}")
     assert isinstance(network, Network)
     network.input()
     network.output()

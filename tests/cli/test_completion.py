@@ -49,8 +49,9 @@ def test_keys_are_those_of_the_recipe():
 
 
 def test_data_sets_and_files():
+    assert plain("data", "prepare", "") == list(DATASETS)
+    assert plain("data", "check", "") == list(dict.fromkeys([*DATASETS, *recipe_names()]))
     for command in ("prepare", "check"):
-        assert plain("data", command, "") == list(DATASETS)
         assert completed("data", command, "fsdd", "x") == [("x", "file")]
     for words in (
         ("train", "fsdd", "--data"), ("train", "--out"), ("train", "--init"), ("evaluate",),

@@ -194,7 +194,7 @@ def test_answers_to_linked_folders(words: Path, tmp_path: Path) -> None:
     (inputs / "yes").unlink()
     (inputs / "up").symlink_to(inputs)
     result = call("infer", tmp_path / "bundle.safetensors", inputs, "--json")
-    assert len(parsed(result)["answers"]) == 6
+    assert len(parsed(result)["predictions"]) == 6
     assert "up is left out: it leads to" in result.stderr
 
 

@@ -15,6 +15,7 @@ from mlgenn_delays.data.inspect import report as inspecting
 from mlgenn_delays.data.inspect.report import LISTED, inspect
 from mlgenn_delays.data.registry import load_dataset
 from tests.cli.helpers import call, parsed, refused, write_rawhd, write_words
+from tests.data.own_helpers import write_words as write_own_words
 from tests.data.shd_helpers import events, write_file, write_shd, write_ssc
 
 
@@ -249,3 +250,27 @@ def test_examples_of_another_size_are_damaged(monkeypatch) -> None:
     monkeypatch.setattr(inspecting, "data_items", two)
     (found,) = inspect("digits").damaged.listed
     assert found["reason"] == "it has 60 steps of 2 channels, those before have 50 of 64"
+
+
+def test_a_recipe_stands_for_its_data(tmp_path) -> None:
+    folder = write_own_words(tmp_path / "own", takes=1)
+    result = call("data", "check", "words", folder, "--set", "validation=0.2")
+    assert result.exit_code == 0, result.output
+    text = result.stdout
+    assert "40 channels of currents, trials of 100 ms, dt 10 ms" in text
+    assert "are in several splits; if so, set data.group_by='^([^_/]+)_'" in text
+    assert "recordings to test on are few" in text
+    assert text.splitlines()[-1] == f"next: delaysnn train words --data {folder}"
+    found = parsed(call("data", "check", "words", folder, "--set", "validation=0.2", "--json"))
+    assert found["options"]["validation"] == 0.2 and found["dt_ms"] == 10
+    text = call("data", "check", "folder", folder).stdout
+    assert "channels of spikes" in text and f"train words-spikes --data {folder}" in text
+
+
+def test_a_training_that_meets_a_damaged_file_says_what_finds_them_all(tmp_path) -> None:
+    folder = write_own_words(tmp_path / "own", takes=1)
+    path = folder / "no" / "ann_0.wav"
+    path.write_bytes(path.read_bytes()[:1000])
+    text = refused("train", "words", "--data", folder, "--out", tmp_path / "run")
+    assert "ann_0.wav is truncated" in text
+    assert text.endswith(f"delaysnn data check folder {folder} lists all that are damaged\n")

@@ -38,12 +38,12 @@ def bundle(trained: Path, tmp_path_factory) -> Path:
 
 def test_a_bundle_answers_as_the_run(bundle: Path, trained: Path, images: Path) -> None:
     wanted = parsed(call("evaluate", trained, "--split", "validation", "--json"))
-    answers = parsed(call("infer", bundle, images, "--json", "--batch", 32))["answers"]
+    answers = parsed(call("infer", bundle, images, "--json", "--batch", 32))["predictions"]
     labels = load_dataset("digits")["validation"].labels
     assert len(answers) == len(labels) == 180
     hits = sum(int(a["label"]) == label for a, label in zip(answers, labels, strict=True))
     assert hits / 180 == wanted["accuracy"]
-    again = parsed(call("infer", trained, images, "--json"))["answers"]
+    again = parsed(call("infer", trained, images, "--json"))["predictions"]
     assert [each["label"] for each in again] == [each["label"] for each in answers]
 
 
@@ -70,10 +70,10 @@ def test_neurons_of_ones_own_go_everywhere_but_to_nir(
     path, raster = tmp_path / "own.safetensors", tmp_path / "raster.npy"
     write_bundle(Artifact.of(hostile_network(recipe), about), path)
     np.save(raster, np.random.default_rng(1).random((4, recipe.steps, 9)) < 0.1)
-    known = parsed(call("infer", path, raster, "--json"))["answers"]
+    known = parsed(call("infer", path, raster, "--json"))["predictions"]
     for name in ("Hostile", "Squashed"):  # as where nobody imported their module
         monkeypatch.delitem(NEURONS, name)
-    answers = parsed(call("infer", path, raster, "--json"))["answers"]
+    answers = parsed(call("infer", path, raster, "--json"))["predictions"]
     assert [a["probabilities"] for a in answers] == [a["probabilities"] for a in known]
     assert len({tuple(a["probabilities"]) for a in answers}) == 4
     assert call("export", path, "--format", "c", "--out", tmp_path / "c").exit_code == 0
@@ -104,7 +104,7 @@ def test_one_bad_file_costs_no_other_answer(bundle: Path, images: Path, tmp_path
     assert result.exit_code == 2
     assert len(result.stdout.splitlines()) == 180
     assert "bad.npy" in result.stderr and "1 of the inputs" in result.stderr
-    answers = json.loads(call("infer", bundle, tmp_path, "--json").stdout)["answers"]
+    answers = json.loads(call("infer", bundle, tmp_path, "--json").stdout)["predictions"]
     assert "error" in answers[0] and len(answers) == 181
 
 
@@ -128,7 +128,7 @@ def test_spoken_words_from_training_to_answers(tmp_path: Path) -> None:
     assert call("train", "fsdd", *options).exit_code == 0
     assert call("export", run, "--format", "bundle", "--out", model).exit_code == 0
     result = parsed(call("infer", model, wavs, "--json"))
-    assert len(result["answers"]) == 14
+    assert len(result["predictions"]) == 14
     assert result["latency"]["examples"] == 14 and result["latency"]["median_ms"] > 0
 
 
@@ -189,7 +189,7 @@ def test_one_bad_file_is_one_line(bundle: Path, tmp_path: Path) -> None:
 def test_the_name_of_a_model_says_nothing(bundle: Path, images: Path, tmp_path: Path) -> None:
     shutil.copy(bundle, tmp_path / "model.nir")
     assert call("infer", tmp_path / "model.nir", images).exit_code == 0
-    assert "bundle or a NIR file" in refused("infer", images, images)
+    assert "a network or a NIR file" in refused("infer", images, images)
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,7 @@ def test_an_imported_network_answers(model: Path, tmp_path: Path) -> None:
     given = np.random.default_rng(1).random((5, 30, 64)) < 0.1
     given[:, 18:] = False
     np.savez(tmp_path / "in.npz", raster=given)
-    answers = parsed(call("infer", out, tmp_path / "in.npz", "--json"))["answers"]
+    answers = parsed(call("infer", out, tmp_path / "in.npz", "--json"))["predictions"]
     found = read_state(model)
     found = {key.replace("model.3", "model.2"): array for key, array in found.items()}
     for answer, raster in zip(answers, given, strict=True):

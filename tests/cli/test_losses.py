@@ -100,7 +100,7 @@ def test_seconds_that_are_said_to_be(tmp_path: Path) -> None:
     said, _ = trained(tmp_path, seconds, "data.time_unit=1000")
     assert "warning" not in said
     # A model takes files in the unit of its training.
-    (answer, *_) = parsed(call("infer", tmp_path / "run", seconds, "--json"))["answers"]
+    (answer, *_) = parsed(call("infer", tmp_path / "run", seconds, "--json"))["predictions"]
     assert answer["warning"] == "" and answer["cut"] == 0 and answer["events"] == 60
 
 
@@ -193,14 +193,14 @@ def test_infer_says_what_it_did_not_take(tmp_path: Path) -> None:
     assert "nothing of it is left: the network gets no input, and still predicts" in first
     assert second.startswith(f"warning: {events}[1]: 50.0 % of the events are cut")
     assert "2 classified, 2 with a warning, median" in last
-    answers = parsed(call("infer", run, events, "--json"))["answers"]
+    answers = parsed(call("infer", run, events, "--json"))["predictions"]
     assert [each["cut"] for each in answers] == [1.0, 0.5]
     assert [each["events"] for each in answers] == [12, 20]
     assert all(each["warning"] for each in answers)
     raster = np.zeros((500, 20), bool)
     raster[:80:7] = True
     np.save(tmp_path / "long.npy", raster)
-    (answer,) = parsed(call("infer", run, tmp_path / "long.npy", "--json"))["answers"]
+    (answer,) = parsed(call("infer", run, tmp_path / "long.npy", "--json"))["predictions"]
     assert answer["cut"] == 0.8 and answer["events"] is None
     assert "80.0 % of the time is cut" in answer["warning"]
     steps = b"\n".join([b" ".join([b"0"] * 20)] * 150)
@@ -217,7 +217,7 @@ def test_infer_of_sound(tmp_path: Path) -> None:
     long, fits = write_wav(tmp_path / "long.wav", 440, 0.5), write_wav(tmp_path / "fits.wav", 440)
     soundfile.write(tmp_path / "none.wav", np.zeros(800), 8000)
     inputs = [long, fits, tmp_path / "none.wav"]
-    answers = parsed(call("infer", tmp_path / "run", *inputs, "--json"))["answers"]
+    answers = parsed(call("infer", tmp_path / "run", *inputs, "--json"))["predictions"]
     assert [each["cut"] for each in answers] == [0.8, 0, 0]
     assert (
         "80.0 % of the time is cut, after the end of the trial of 100 ms" in answers[0]["warning"]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from mlgenn_delays.cli.console import say_prose
 from mlgenn_delays.runs.run import Start, Task
 from tests.cli.helpers import SMALL
 from tests.data.own_helpers import write_wav
@@ -32,6 +33,18 @@ def run(*arguments: object, **environment: str) -> subprocess.CompletedProcess:
 def test_tables_in_ascii(environment: dict[str, str]) -> None:
     done = run("recipes", **environment)
     assert done.stdout.isascii() and b"digits" in done.stdout
+
+
+def test_prose_breaks_between_words_in_a_terminal(monkeypatch, capsys) -> None:
+    text = "hint: 120 optimiser steps are few; set learning.batch_size-and-a-long-key to less"
+    say_prose(text)
+    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    say_prose(text)
+    whole, *lines = capsys.readouterr().out.splitlines()
+    assert whole == text and len(lines) == 3
+    assert " ".join(map(str.strip, lines)) == text
+    assert max(map(len, lines)) <= 40 and all(line.startswith("    ") for line in lines[1:])
 
 
 @pytest.mark.slow
@@ -73,7 +86,7 @@ def test_recordings_with_odd_names(tmp_path: Path) -> None:
     run("train", "fsdd", *settings, "--data", words, "--epochs", 1, "--out", path, **ASCII)
     done = run("infer", path, words, **ASCII)
     assert done.stdout.count(b"\t") == 40 and done.stdout.isascii()
-    answers = json.loads(run("infer", path, words, "--json", **ASCII).stdout)["answers"]
+    answers = json.loads(run("infer", path, words, "--json", **ASCII).stdout)["predictions"]
     assert answers[0]["input"] == str(words / "down" / f"{ODD}0.wav")
 
 

@@ -66,7 +66,7 @@ def infer(folder: Path, run: Path, file: Path) -> list[dict[str, Any]]:
     """Answer a file with the bundle of a run."""
     bundle = folder / "bundle.safetensors"
     assert call("export", run, "--format", "bundle", "--out", bundle).exit_code == 0
-    return parsed(call("infer", bundle, file, "--json"))["answers"]
+    return parsed(call("infer", bundle, file, "--json"))["predictions"]
 
 
 def test_the_page_has_a_recipe_for_each() -> None:
@@ -169,13 +169,14 @@ def test_no_baseline(tmp_path: Path) -> None:
 
 def test_few_optimiser_steps_are_hinted_at(tmp_path: Path) -> None:
     data, recipe = write_words(tmp_path / "data", takes=1), write_recipe(tmp_path, "words")
-    n = word_sizes(data, speakers=True)["train"]
+    n, tested = (word_sizes(data, speakers=True)[split] for split in ("train", "test"))
     for epochs, hinted in ((1, True), (-(-FEW_STEPS // n), False)):
         options = ["--epochs", epochs, "--set", "learning.batch_size=1"]
         options += ["--set", "data.duration=20", "--out", tmp_path / str(epochs)]
         result = call("train", recipe, "--data", data, *options)
         text = f"hint: {n} optimiser steps (1 epoch of {n} batches) are few; a smaller "
-        assert (text in result.stderr) == hinted and ("hint: " in result.stderr) == hinted
+        assert (text in result.stderr) == ("optimiser steps (" in result.stderr) == hinted
+        assert f"hint: {tested} recordings to test on are few" in result.stderr
 
 
 def test_words_through_the_cochlea(tmp_path: Path) -> None:
@@ -238,7 +239,7 @@ def test_braille(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pandas = ModuleType("pandas")
     pandas.read_pickle = lambda path: trials  # type: ignore[attr-defined]
     monkeypatch.chdir(tmp_path)
-    ((_, code),) = blocks(PAGE, "python")
+    code = next(text for _, text in blocks(PAGE, "python") if "read_pickle" in text)
     with monkeypatch.context() as patched:
         patched.setitem(sys.modules, "pandas", pandas)
         exec(compile(code, "own-data.md", "exec"), {})
@@ -274,9 +275,10 @@ def test_nmnist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert answer["label"].split(" - ")[0].isdecimal()
     for module in ("tonic", "tonic.datasets"):  # answering and looking need none
         monkeypatch.setitem(sys.modules, module, None)
-    again = parsed(call("infer", tmp_path / "bundle.safetensors", events, "--json"))["answers"]
+    again = parsed(call("infer", tmp_path / "bundle.safetensors", events, "--json"))["predictions"]
     assert again == [answer]
-    assert parsed(call("infer", run, events, "--json"))["answers"][0]["label"] == answer["label"]
+    (same,) = parsed(call("infer", run, events, "--json"))["predictions"]
+    assert same["label"] == answer["label"]
     assert "synapses depend on the data" in call("recipes", recipe).stderr
     assert 'pip install "delaysnn[datasets]"' in refused("evaluate", run)
 

@@ -72,7 +72,9 @@ def test_a_file_to_edit(tmp_path):
     result = call("recipes", "fsdd", "--out", file)
     assert result.exit_code == 0
     assert f"delaysnn train {file}" in result.stdout
-    assert load_recipe(file) == load_recipe("fsdd")
+    made = load_recipe(file)
+    assert made == load_recipe("fsdd").model_copy(update={"expected": made.expected})
+    assert "expected" not in file.read_text() and made.expected == type(made.expected)()
     lines = file.read_text().splitlines()
     (window,) = (line for line in lines if line.startswith("window = "))
     assert window.split("# ")[1] == "a number in (0, 10000] ms"

@@ -124,7 +124,7 @@ def test_infer_writes_series(run: Path, tmp_path: Path) -> None:
     told_of = call("infer", run, tmp_path / "in.npz", "--out", out).stderr
     assert "2 run, 1 with a warning" in told_of and "classified" not in told_of
     assert "--out must come without --stream" in refused("infer", run, "--stream", "--out", out)
-    answers = parsed(call("infer", run, tmp_path / "in.npz", "--json"))["answers"]
+    answers = parsed(call("infer", run, tmp_path / "in.npz", "--json"))["predictions"]
     np.testing.assert_allclose(answers[1]["series"]["signal"], told[0][1, 0], atol=1e-6)
     assert "must be a .npz file" in refused(
         "infer", run, tmp_path / "in.npz", "--out", tmp_path / "x.csv"

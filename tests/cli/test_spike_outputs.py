@@ -133,7 +133,7 @@ def test_it_is_exported(form: str, counted: tuple[Path, dict[str, Any]], tmp_pat
     result = call("export", run, "--format", form, "--out", tmp_path / suffix)
     assert result.exit_code == 0, result.output
     one, two = (
-        json.loads(call("infer", model, tmp_path / "in.npz", "--json").stdout)["answers"]
+        json.loads(call("infer", model, tmp_path / "in.npz", "--json").stdout)["predictions"]
         for model in (run, tmp_path / suffix)
     )
     assert [a["probabilities"] for a in one] == [b["probabilities"] for b in two]

@@ -57,6 +57,15 @@ def test_a_matrix_that_fits_is_whole(monkeypatch, capsys, width, classes, diagon
         assert len(found) == 1 and found[0][-classes - 1] == WORDS[k]
 
 
+def test_the_columns_of_a_numbered_matrix_are_equally_wide(monkeypatch, capsys):
+    matrix = counts(35, 5)
+    matrix[7, 7] = 1234
+    lines = shown(monkeypatch, capsys, 200, matrix)
+    (head,) = (line for line in lines if line.split()[:1] == ["label"] and "34" in line.split())
+    ends = [head.index(f" {k}") + 1 + len(str(k)) for k in range(10, 35)]
+    assert {*np.diff(ends)} == {5}  # four digits and a space
+
+
 def test_names_above_the_columns_where_there_is_room(monkeypatch, capsys):
     matrix = counts(10, 40)
     wide = shown(monkeypatch, capsys, 120, matrix)

@@ -202,6 +202,8 @@ def test_data_that_are_not_there(tmp_path):
     text = refused("train", "fsdd", "--out", out)
     assert "give --data DIR; delaysnn data prepare fsdd DIR downloads it to DIR" in text
     assert "prepare rawhd DIR says where to get it" in refused("train", "rawhd", "--out", out)
+    text = refused("train", "words", "--out", out)
+    assert "a folder of audio files for each class" in text and "prepare" not in text
     missing = tmp_path / "nothing"
     assert str(missing) in refused("train", "fsdd", "--data", missing, "--out", out)
     missing.mkdir()

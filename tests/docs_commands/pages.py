@@ -9,7 +9,7 @@ DOCS = ROOT / "docs"
 # Blocks in these languages are commands, each line of them; what a command prints is "text".
 SHELL = {"", "sh", "bash", "shell", "console"}
 _BLOCK = re.compile(r"^(?P<indent> *)```(?P<language>[^\n`]*)\n(?P<text>.*?)^ *``` *$", re.M | re.S)
-_COMMENT = re.compile(r"\s+#\s.*$", re.M)
+_COMMENT = re.compile(r"(^|\s+)#\s.*$", re.M)
 
 
 @dataclass(frozen=True)

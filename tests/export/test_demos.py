@@ -45,7 +45,7 @@ def test_sounds_are_told_apart(name: str) -> None:
 def test_infer_and_export_take_the_name(tmp_path: Path) -> None:
     np.save(tmp_path / "seven.npy", load_digits().images[7])
     result = call("infer", "digits-demo", tmp_path / "seven.npy", "--json")
-    (prediction,) = json.loads(result.stdout)["answers"]
+    (prediction,) = json.loads(result.stdout)["predictions"]
     assert prediction["label"] == "7"
     bundle = tmp_path / "again.safetensors"
     result = call("export", "digits-demo", "--format", "bundle", "--out", bundle)

@@ -22,7 +22,7 @@ def test_reading_it_gives_the_same_recipe(name):
 def test_every_key_that_is_no_text_has_its_range_and_unit():
     lines = commented(load_recipe("fsdd")).splitlines()
     bare = [line.split(" =")[0] for line in lines if " = " in line and "#" not in line]
-    assert bare == ["name", "summary", "metric", "machine"]
+    assert bare == ["name", "summary", "hold_out", "metric", "machine"]
     assert "tau = 10.0                  # a number > 0 ms" in lines
     assert "snapshots = 16.0            # a number >= 0 MB" in lines
     assert 'granularity = "synapse"     # one of synapse, axon, fixed' in lines

@@ -32,12 +32,14 @@ def receptive_fields(analysis: Analysis, name: str) -> Picture | None:
             axis.set_visible(False)
     _label(figure, axes, places, len(chosen))
     _legend(figure, axes, places, largest)
+    ground = (
+        "The ground has the colour of the summed weights around, as a share of the largest sum of "
+        "the panel. "
+    ) * (len(places.size) == 1)
     caption = (
         f"Each panel is a neuron of {_target(analysis, name)!r}, each dot one of its synapses: the "
         f"{place_name(places)} it comes from, its delay, and its weight as the size of the dot. "
-        "The ground has the colour of the summed weights around, as a share of the largest sum of "
-        "the panel. "
-        f"Shown are the {len(chosen)} neurons {why}."
+        f"{ground}Shown are the {len(chosen)} neurons {why}."
     )
     return Picture(f"fields-{plain(name)}", f"Receptive fields, {name}", caption, figure)
 

@@ -69,7 +69,9 @@ def _agreement(axis: Any, emerged: Emerged) -> None:
         marker = "os^"[k] + "-"
         axis.plot(seen, share, marker, ms=4, color=SERIES[k], label=label)
     axis.set(xlabel="epoch", ylabel="equal signs, epoch and final", ylim=(0, 1.03))
-    axis.legend(loc="upper left")
+    if everything:
+        axis.set_xlim(min(everything) - 0.3, max(everything) + 0.3)
+    axis.legend(loc="lower left")
 
 
 NAMES = {
@@ -99,6 +101,7 @@ def grouping(analysis: Analysis, name: str) -> Picture | None:
                 _dot(axis, getattr(found[kind], statistic), y, color, text if k == 0 else "")
         axis.set(xlabel=label, yticks=range(len(kinds)))
         axis.grid(axis="x", alpha=0.3)
+        axis.locator_params(axis="x", nbins=4)
     axes[0, 0].set_yticklabels([NAMES[kind] for kind in kinds])
     axes[0, 0].set_ylim(len(kinds) - 0.5, -0.6)
     handles, labels = axes[0, 0].get_legend_handles_labels()
@@ -111,8 +114,8 @@ def grouping(analysis: Analysis, name: str) -> Picture | None:
         "Dots: measured. Grey bars: where 95 % of "
         f"{emerged.after.grouping.permutations} shuffles of {what} lie "
         f"({_in_words(stages[-1][2]['both'])} after training). Near means at most "
-        f"{' × '.join(map(str, reach.space))} places and {reach.time:g} ms apart. In the last row "
-        "it is the delays that are shuffled: it asks whether the delay matters beyond the place."
+        f"{' × '.join(map(str, reach.space))} places and {reach.time:.3g} ms apart. In the last "
+        "row the delays are shuffled: it asks whether the delay matters beyond the place."
     )
     return Picture(f"grouping-{plain(name)}", f"Do signs group? {name}", caption, figure)
 

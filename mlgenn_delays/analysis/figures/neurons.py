@@ -25,6 +25,7 @@ def values(analysis: Analysis, name: str) -> Picture | None:
         for text, color, projection in stages:
             axis.hist(of(projection), edges, histtype="step", color=color, lw=1.8, label=text)
         axis.set(xlabel=label, ylabel="synapses")
+        axis.locator_params(axis="x", nbins=5)
     if shift is not None:
         axes[0, 2].hist(shift.delay, 40, color=AFTER)
         axes[0, 2].axvline(0, color=BEFORE, lw=1)
@@ -62,7 +63,7 @@ def balance(analysis: Analysis, name: str) -> Picture | None:
     axes[0, 1].plot([0, top], [0, top], color=BEFORE, lw=1, ls=":", label="equal")
     axes[0, 1].set(xlim=(0, top), ylim=(0, top))
     axes[0, 1].legend(loc="lower right")
-    axes[0, 0].legend(loc="upper right")
+    axes[0, 0].legend(loc="upper center")
     target = analysis.network.projections[name].target
     after = emerged.after.balance.share
     caption = (

@@ -13,7 +13,7 @@ import numpy as np
 
 from mlgenn_delays.data.arrays import LARGEST_VALUE
 from mlgenn_delays.data.encode.wav import with_lengths
-from mlgenn_delays.errors import InputError, unreadable
+from mlgenn_delays.errors import DamagedError, unreadable
 from mlgenn_delays.settings import Count, Unit, check
 
 MOST_SAMPLES = 2**24  # of a recording: half an hour at 8000 Hz, whose spectrum takes 0.4 GB
@@ -105,15 +105,15 @@ def decode_recording(content: bytes, path: Path | str, sample_rate: int) -> np.n
     except (soundfile.SoundFileError, RuntimeError, TypeError) as error:
         raise _unreadable(content, path, error) from error
     if not len(samples):
-        raise InputError(f"{path} has a {kind} header but 0 samples; replace or remove it")
+        raise DamagedError(f"{path} has a {kind} header but 0 samples; replace or remove it")
     if promised - len(samples) > (2 * _MP3_FRAME if kind == "MP3" else 0):
-        raise InputError(
+        raise DamagedError(
             f"{path} is truncated: its header promises {promised} samples, got {len(samples)}; "
             "copy the file again or remove it"
         )
     bad = np.count_nonzero(~np.isfinite(samples))
     if bad:
-        raise InputError(
+        raise DamagedError(
             f"{path} must have finite samples, got {bad} NaN or infinite of {samples.size}; "
             "replace or remove it"
         )
@@ -122,10 +122,10 @@ def decode_recording(content: bytes, path: Path | str, sample_rate: int) -> np.n
     return _resample(np.ascontiguousarray(mono), rate, sample_rate)
 
 
-def _unreadable(content: bytes, path: Path | str, error: Exception) -> InputError:
+def _unreadable(content: bytes, path: Path | str, error: Exception) -> DamagedError:
     # The whole text begins with the object read from, which says nothing to a reader.
     reason = str(getattr(error, "error_string", error)).rstrip(".")
-    return InputError(
+    return DamagedError(
         f"{path} is no readable recording ({len(content)} bytes: {reason}); "
         "convert it to WAV or FLAC, or remove it"
     )
@@ -137,7 +137,7 @@ def _check_length(
     """Reject recordings whose samples would not fit into memory, or whose rate is none."""
     n = n_samples * max(1.0, target / max(1, rate))
     if n > MOST_SAMPLES or n_samples * n_channels > 8 * MOST_SAMPLES:
-        raise InputError(
+        raise DamagedError(
             f"{path} must have at most {MOST_SAMPLES} samples at {target} Hz, got {n_samples} of "
             f"{n_channels} channels at {rate} Hz; cut it into shorter recordings"
         )
@@ -148,7 +148,7 @@ def check_samples(where: str, samples: np.ndarray) -> None:
     wrong = ~(np.abs(samples) < LARGEST_VALUE)
     if wrong.any():
         place = int(np.argmax(wrong))
-        raise InputError(
+        raise DamagedError(
             f"{where} must have finite samples below {LARGEST_VALUE:g} in size (full scale is 1), "
             f"got {samples[place]} at sample {place}; replace or remove it"
         )

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from mlgenn_delays.errors import InputError
+from mlgenn_delays.errors import DamagedError
 
 # From here on a length of data [bytes] is no length: writers to a pipe, which cannot go back to
 # the header, put a number there that no recording reaches, and each its own. Recordings that
@@ -51,12 +51,12 @@ def check_complete(content: bytes, path: Path | str) -> None:
     containers are left to libsndfile.
     """
     if not content:
-        raise InputError(f"{path} is empty (0 bytes); replace or remove it")
+        raise DamagedError(f"{path} is empty (0 bytes); replace or remove it")
     if not is_wave(content):
         return
     chunk = find_data(content)
     if chunk is None:
-        raise InputError(
+        raise DamagedError(
             f"{path} is truncated: it ends after {len(content)} bytes, before any samples; "
             "copy the file again or remove it"
         )
@@ -65,7 +65,7 @@ def check_complete(content: bytes, path: Path | str) -> None:
     # The second is how RIFF itself counts: without its first 8 bytes.
     of_file = chunk.size in (len(content), len(content) - 8)
     if together and not of_file and chunk.size > found:
-        raise InputError(
+        raise DamagedError(
             f"{path} is truncated: its header promises {chunk.size} bytes of samples, "
             f"got {found}; copy the file again or remove it"
         )

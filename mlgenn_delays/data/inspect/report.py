@@ -6,7 +6,7 @@ What grows with the number of examples is a few numbers and a hash for each.
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Literal
@@ -15,6 +15,7 @@ import numpy as np
 
 from mlgenn_delays.data.dataset import SPLITS, Item
 from mlgenn_delays.data.encode.recordings import chosen_in_words
+from mlgenn_delays.data.inspect.splits import notes_on_splits
 from mlgenn_delays.data.losses import Losses, warnings_of
 from mlgenn_delays.data.registry import (
     data_items,
@@ -228,6 +229,10 @@ def inspect(
     look.end(shape[1] if shape else None)
     if chosen := chosen_in_words(parsed, report.trial_ms):
         report.notes.insert(0, chosen)
+    listing = dataset(name).recordings
+    if listing is not None and folder is not None and not report.damaged.count:
+        whole = replace(parsed, duration=report.trial_ms)  # known now: no file is read again
+        report.notes += notes_on_splits(listing(Path(folder), whole, dt))
     return report
 
 

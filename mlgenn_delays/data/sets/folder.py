@@ -179,7 +179,7 @@ def _recordings(folder: Path, options: FolderOptions, dt: float) -> Recordings:
     else:  # where none is trained on, all have a say
         chosen = rows.get("train", np.arange(len(files)))
         n_steps = chosen_steps([paths[row] for row in chosen.tolist()], dt)
-    return Recordings(paths, names, labels, classes, rows, n_steps, groups)
+    return Recordings(paths, names, labels, classes, rows, n_steps, groups, listed.divided)
 
 
 def _contents(found: Recordings) -> Iterator[tuple[str, bytes]]:

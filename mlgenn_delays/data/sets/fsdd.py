@@ -364,6 +364,7 @@ def _listed(folder: Path, options: FsddOptions, dt: float) -> Recordings:
         rows,
         count_steps(options.duration, dt),
         [each.speaker for each in found] if options.hold_out else None,
+        divided=True,
     )
 
 

@@ -318,7 +318,7 @@ def _currents(arrays: Arrays, task: _Task) -> CurrentData:
 
 
 DATASET = Dataset(
-    "Arrays of your own, events, rasters or currents in .npz files",
+    "arrays of your own, events, rasters or currents in .npz files",
     NpzOptions,
     True,
     _load,
