@@ -250,6 +250,33 @@ class Network:
         projection = self._projection(name)
         return self._matrix(projection, projection.delay_per_synapse())
 
+    def dead_synapses(self, name: str) -> np.ndarray:
+        """Which synapses of a projection lie on no path from the input to the output, (S,) bool.
+
+        They carry no gradient, and nothing depends on them.
+
+        Arguments:
+            name: Of the projection.
+
+        Raises:
+            InputError: There is no such projection, no input or no output.
+
+        Example:
+            >>> import numpy as np
+            >>> from mlgenn_delays import EulerLI, EulerLIF, Delta, Network, SpikeInput
+            >>> network = Network()
+            >>> _ = network.add("in", SpikeInput(1)), network.add("hidden", EulerLIF(2))
+            >>> _ = network.add("out", EulerLI(1))
+            >>> _ = network.connect("in", "hidden", Delta(), weight=1.0)
+            >>> weights = np.array([[0.5], [np.nan]])
+            >>> _ = network.connect("hidden", "out", Delta(), weight=weights)
+            >>> network.dead_synapses("in->hidden").tolist()
+            [False, True]
+        """
+        from mlgenn_delays.network.paths import dead_synapses
+
+        return dead_synapses(self, self._projection(name).name)
+
     def _matrix(self, projection: Projection, values: np.ndarray) -> np.ndarray:
         n_pre, n_post = (self.populations[p].n for p in (projection.source, projection.target))
         check_memory(

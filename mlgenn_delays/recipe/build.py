@@ -230,6 +230,7 @@ def build_rewiring(recipe: Recipe) -> Rewiring | None:
     settings: dict[str, Any] = {
         "signs": recipe.signs(),
         "grow_delay": section.grow_delay,
+        "dead_first": section.dead_first,
         "longest": 0.0 if delays.initial == "zero" else delays.initial_max,
         "drop_fraction": section.drop_fraction,
         "decay": section.decay,

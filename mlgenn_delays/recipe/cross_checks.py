@@ -240,7 +240,7 @@ def _rewiring(recipe: "Recipe") -> Found:
     rewiring = recipe.rewiring
     shares = ("drop_fraction", "decay", "until")
     if rewiring.rule == "none":
-        for key in ("form", "every", *shares, "gradient_averaging", "grow_delay"):
+        for key in ("form", "every", *shares, "gradient_averaging", "grow_delay", "dead_first"):
             yield f"rewiring.{key}", "rewiring.rule = 'none'"
         return
     if recipe.is_dense():

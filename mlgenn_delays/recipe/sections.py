@@ -38,7 +38,7 @@ from mlgenn_delays.learning.optimisers import (
 from mlgenn_delays.learning.rules import L1, SURROGATES, EventProp, Pipelined, Revive
 from mlgenn_delays.recipe.left_to_data import BATCH, BATCHES_AT_LEAST, EPOCHS
 from mlgenn_delays.rewiring import RULES, SET, RigL
-from mlgenn_delays.rewiring.base import GrowDelay
+from mlgenn_delays.rewiring.base import DeadFirst, GrowDelay
 from mlgenn_delays.rewiring.magnitude_pruning import Decay, DropFraction, Until
 from mlgenn_delays.rewiring.rigl import Averaging, Form
 from mlgenn_delays.settings import (
@@ -323,6 +323,7 @@ class RewiringSection(Section):
     until: Until = SET.until
     gradient_averaging: Averaging = RigL.averaging
     grow_delay: GrowDelay = RigL.grow_delay
+    dead_first: DeadFirst = RigL.dead_first
 
     @property
     def needs_signs(self) -> bool:

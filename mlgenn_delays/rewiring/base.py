@@ -49,6 +49,7 @@ class Synapses:
         sign: (S,) int8 of -1 and 1, or None where weights may take any sign.
         moments: The optimiser's state, each (S,), by name: float32 moments, and int32 counts of
             the updates that they hold. A synapse that grows starts with 0 of each.
+        dead: (S,) bool, which of them go before others; None for none. See `Rewiring.dead_first`.
 
     Example:
         >>> import numpy as np
@@ -66,6 +67,7 @@ class Synapses:
     delay: np.ndarray
     sign: np.ndarray | None
     moments: dict[str, np.ndarray]
+    dead: np.ndarray | None = None
 
     def __len__(self) -> int:
         """S, the number of synapses."""
@@ -83,10 +85,10 @@ class Synapses:
 
     @property
     def magnitude(self) -> np.ndarray:
-        """The size of each weight, (S,); 0 where a weight is on the wrong side of zero."""
-        if self.sign is None:
-            return np.abs(self.weight)
-        return np.maximum(self.sign * self.weight, 0)
+        """The size of each weight, (S,); 0 on the wrong side of zero, -1 of a dead synapse."""
+        signed = self.sign is not None
+        size = np.maximum(self.sign * self.weight, 0) if signed else np.abs(self.weight)
+        return size if self.dead is None else np.where(self.dead, np.float32(-1.0), size)
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,6 +145,15 @@ GrowDelay = Annotated[
 ]
 
 
+DeadFirst = Annotated[
+    bool,
+    says(
+        "Whether synapses on no path from the input to the output, which learn nothing, go before "
+        "others (set, rigl by magnitude), or at once (deep_r, rigl signed)."
+    ),
+]
+
+
 @settings(kw_only=True)
 class Rewiring(ABC):
     """Settings of a rule, which check themselves.
@@ -160,6 +171,7 @@ class Rewiring(ABC):
         Time | None,
         says("Largest delay drawn for a pair that has no synapse yet; None for the projection's."),
     ] = None
+    dead_first: DeadFirst = False
 
     def __post_init__(self) -> None:
         if self.grow_delay == "gradient" and not self.grows_by_gradient:

@@ -178,6 +178,7 @@ def _merge(
         delay=join(synapses.delay, delay),
         sign=None if synapses.sign is None or sign is None else join(synapses.sign, sign),
         moments={name: join(moment, 0.0) for name, moment in synapses.moments.items()},
+        dead=None,
     )
     return Rewired(after, pairs, origin)
 

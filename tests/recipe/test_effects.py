@@ -92,7 +92,8 @@ OTHER: dict[str, Any] = {
     "augmentation.shift": 3, "augmentation.noise": 0, "augmentation.scale": 0,
     "rewiring.rule": "deep_r", "rewiring.gradient_averaging": 0.0,
     "rewiring.form": "magnitude", "rewiring.decay": "constant",
-    "rewiring.every": 3, "rewiring.grow_delay": "random", "data.encoding": "spikes",
+    "rewiring.every": 3, "rewiring.grow_delay": "random", "rewiring.dead_first": True,
+    "data.encoding": "spikes",
     "data.gap_min": 3.0, "data.gap_max": 15.0, "data.jitter": 0.5, "data.window": 21.0,
     "data.channels": 3, "data.duration": 30.0, "data.train": 20, "data.seed": 4, "seed": 5,
 }  # fmt: skip

@@ -144,3 +144,31 @@ def test_a_pass_is_determined_by_its_generator(rule: Rewiring) -> None:
     ]
     assert found[0] == found[1]
     assert any(found[0] != each for each in found[2:])
+
+
+@every_rule
+@settings(max_examples=30)
+@given(dead=st.integers(0, 12), seed=st.integers(0, 2**32))
+def test_dead_synapses_go_first(rule: Rewiring, dead: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    synapses, pairs = projection(rule, 6, 5, 12, rng)
+    marked = rng.permutation(12) < dead
+    synapses = replace(synapses, dead=marked)
+    gradient, best = candidates(synapses, rng)
+    done = rewire(
+        rule,
+        synapses,
+        pairs,
+        gradient=gradient,
+        best_delay=best,
+        step=1,
+        total_steps=TOTAL,
+        rng=rng,
+    )
+    gone = np.setdiff1d(np.arange(12), done.origin)
+    left = np.count_nonzero(marked) - np.count_nonzero(marked[gone])
+    if rule.drop(replace(synapses, dead=None), 1, TOTAL, rng).size or not hasattr(rule, "fraction"):
+        assert left == 0 or marked[gone].all()
+    if not hasattr(rule, "fraction") or getattr(rule, "signed", False):
+        assert left == 0
+    assert len(done.synapses) == 12

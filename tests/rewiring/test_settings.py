@@ -10,7 +10,8 @@ from mlgenn_delays.rewiring import RULES, SET, DeepR, RigL
 def test_settings_are_frozen_and_say_what_they_are() -> None:
     with pytest.raises(FrozenInstanceError):
         DeepR().every = 3  # type: ignore[misc]
-    assert repr(DeepR()) == "DeepR(every=1, signs='synapse', grow_delay='kept', longest=None)"
+    wanted = "every=1, signs='synapse', grow_delay='kept', longest=None, dead_first=False"
+    assert repr(DeepR()) == f"DeepR({wanted})"
     for made in (DeepR(every=3), RigL(averaging=0.5), RigL(form="magnitude"), SET(every=0)):
         assert eval(repr(made)) == made
 

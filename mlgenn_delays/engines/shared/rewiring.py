@@ -182,9 +182,11 @@ class StructureLearner:
         pre = projection.pre()
         delay = own["delay"] if free else self._pair_delay(name)[pre, projection.post]
         moments = {key: own[key] for key in MOMENTS if free or key.startswith("weight")}
+        dead = self.context.network.dead_synapses(name) if self.rule.dead_first else None
         synapses = Synapses(
-            n_pre, n_post, pre, projection.post, own["weight"], delay, projection.sign, moments
-        )
+            n_pre, n_post, pre, projection.post, own["weight"], delay, projection.sign, moments,
+            dead,
+        )  # fmt: skip
         gradient, best_delay = self._scored(name)
         rng = generator(self.seed, "rewiring", name, step)
         done = rewire(
