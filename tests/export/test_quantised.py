@@ -88,6 +88,7 @@ def test_c_spikes_as_the_engine(kind: str, tmp_path: Path) -> None:
         assert right.any() and answer.label == recording.logits[b].argmax()
 
 
+@pytest.mark.filterwarnings("ignore:the bias of")
 def test_nir_keeps_the_integers(tmp_path: Path) -> None:
     trainer, data = trained("ternary")
     artifact = saved(trainer, tmp_path)
@@ -129,5 +130,5 @@ def test_weights_off_the_grid_are_refused(tmp_path: Path) -> None:
     artifact = saved(trained("int8")[0], tmp_path)
     network = artifact.network.copy()
     network.projections["input->hidden0"].weight[0] *= np.float32(1.01)
-    with pytest.raises(InputError, match="input->hidden0.* must be integers times scales"):
+    with pytest.raises(InputError, match="input->hidden0.* must be finite integers times"):
         replace(artifact, network=network)
