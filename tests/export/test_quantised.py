@@ -126,6 +126,17 @@ def test_zeros_of_ternary_weights_are_no_synapses(tmp_path: Path) -> None:
     assert small.n_synapses == (left != 0).sum()
 
 
+def test_a_trainer_takes_settings_of_quantisation() -> None:
+    net = step_network(StepRecipe(1))
+    with pytest.raises(InputError, match="quantisation of Trainer .* Quantisation or None, got 'i"):
+        Trainer(net, EventProp(), quantisation="int8")  # type: ignore[arg-type]
+    for p in net.projections.values():
+        p.frozen = True
+    trainer = Trainer(net, EventProp(), quantisation=Quantisation(weights="int8"), progress="none")
+    with pytest.raises(InputError, match="float32 for a network without weights that are learned"):
+        trainer.check(step_data(StepRecipe(1), 4))
+
+
 def test_weights_off_the_grid_are_refused(tmp_path: Path) -> None:
     artifact = saved(trained("int8")[0], tmp_path)
     network = artifact.network.copy()
