@@ -26,13 +26,13 @@ from mlgenn_delays.export.c.layout import (
     Synapses,
     table,
 )
-from mlgenn_delays.export.c.quantise import Quantised
 from mlgenn_delays.export.c.text import Names, real, reals, signed, unsigned
 from mlgenn_delays.export.step_code import Target, local_names, step_code
 from mlgenn_delays.network import Network, Population, Projection
 from mlgenn_delays.network.models import CurrentInput
 from mlgenn_delays.neurons.declare import OUTPUT, Neuron, ReadoutNeuron
 from mlgenn_delays.neurons.write import C
+from mlgenn_delays.quantisation import Quantised
 
 LANGUAGE = replace(C, number=real)
 LARGEST_STATE = 2**31 - 1
