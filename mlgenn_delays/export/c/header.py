@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from mlgenn_delays.engines.metrics import ACCURACY
 from mlgenn_delays.export.artifact import Artifact
-from mlgenn_delays.export.c.layout import CProgram, Neurons
+from mlgenn_delays.export.c.layout import CProgram, History, Neurons
 from mlgenn_delays.export.c.text import Strings, comment, string
 
 # With what `source.ADD` takes.
@@ -57,6 +57,7 @@ class Costs:
 def costs_of(layout: CProgram, text_bytes: int, int8: bool) -> Costs:
     """Count bytes and operations, with text_bytes of names and labels."""
     silent = sum(_silent(p) for p in layout.neurons)
+    silent += sum(h.width * _ages(layout, h) for h in layout.histories.values())
     spikes, worst = [], silent
     hidden = [(p.name, p.title, p.n, p.step.at_spike) for p in layout.hidden]
     for source, title, n, own in [(layout.input_name, "input", layout.inputs, 0), *hidden]:
@@ -65,8 +66,9 @@ def costs_of(layout: CProgram, text_bytes: int, int8: bool) -> Costs:
         tables = [sender.table for sender in layout.from_source(source)]
         entries = each * sum(table.entries for table in tables)
         most = own + each * sum(table.most for table in tables)
-        spikes.append(PerSpike(title, own + entries / n, most))
-        worst += n * own + entries
+        looked = _looked_at(layout, source)
+        spikes.append(PerSpike(title, own + looked + entries / n, most + looked))
+        worst += n * (own + looked) + entries
     return Costs(
         constant_bytes=layout.constant_bytes + text_bytes,
         state_bytes=layout.state_bytes,
@@ -77,6 +79,25 @@ def costs_of(layout: CProgram, text_bytes: int, int8: bool) -> Costs:
         worst=worst,
         int8=int8,
     )
+
+
+def _ages(layout: CProgram, history: History) -> int:
+    """In how many slots of a history spikes are looked for in each step."""
+    late = layout.late(history.source)
+    if not late:
+        return 0
+    return 1 + max(s.longest for s in late) - min(s.shortest for s in late)
+
+
+def _looked_at(layout: CProgram, source: str) -> int:
+    """Comparisons that a spike brings while it is in the history: in each of these steps, synapses
+    with that delay are searched.
+    """
+    compared = (
+        max(1, s.table.most.bit_length()) if s.table.by_synapse else 1 for s in layout.late(source)
+    )
+    history = layout.histories.get(source)
+    return _ages(layout, history) * sum(compared) if history else 0
 
 
 def _silent(p: Neurons) -> int:

@@ -32,6 +32,7 @@ class Quantised:
 
     values: dict[str, np.ndarray]
     scales: dict[str, np.ndarray]
+    bits: int = 8
 
     def __post_init__(self) -> None:
         if self.values.keys() != self.scales.keys():
