@@ -28,13 +28,13 @@ from mlgenn_delays.export.c.layout import (
     Synapses,
     table,
 )
-from mlgenn_delays.export.c.quantise import Quantised
 from mlgenn_delays.export.c.text import Constant, Names, real, reals, signed
 from mlgenn_delays.export.step_code import Target, local_names, step_code
 from mlgenn_delays.network import Network, Population, Projection
 from mlgenn_delays.network.models import CurrentInput
 from mlgenn_delays.neurons.declare import OUTPUT, Neuron, ReadoutNeuron
 from mlgenn_delays.neurons.write import C
+from mlgenn_delays.quantisation import LARGEST, Quantised
 
 LANGUAGE = replace(C, number=real)
 LARGEST_STATE = 2**31 - 1
@@ -104,9 +104,10 @@ class _Maker:
         steps = artifact.about.n_steps
         self.layout = CProgram(self.names.of(source.name), source.n, steps, currents)
         sizes = {name: p.n for name, p in self.network.populations.items()}
+        bits = 1 + LARGEST[quantised.kind].bit_length() if quantised else 32
         self.synapses = {
             name: Synapses.of(
-                p, weights[name], quantised.bits if quantised else 32,
+                p, weights[name], bits,
                 (sizes[p.source], sizes[p.target]), self.network.dt, self.layout.steps,
             )
             for name, p in self.network.projections.items()

@@ -8,9 +8,9 @@ from mlgenn_delays.export.c.examples import random_examples
 from mlgenn_delays.export.c.header import Costs, costs_of, header
 from mlgenn_delays.export.c.make import make_layout
 from mlgenn_delays.export.c.programs import programs
-from mlgenn_delays.export.c.quantise import Quantised
 from mlgenn_delays.export.c.source import source
 from mlgenn_delays.export.c.text import Strings, check_prefix
+from mlgenn_delays.quantisation import Quantised
 
 
 def write_c(
