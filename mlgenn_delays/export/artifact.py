@@ -37,6 +37,7 @@ from mlgenn_delays.network.storage import (
     rebuild,
     tensors_of,
 )
+from mlgenn_delays.quantisation import LARGEST
 from mlgenn_delays.recipe import load_data
 from mlgenn_delays.runs.run import Run, Task
 from mlgenn_delays.settings import Count, check
@@ -97,9 +98,9 @@ class About(_Brief):
     # Of the run's recipe.toml, empty if not known.
     recipe_sha256: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")] = ""
     epoch: Annotated[int, Field(ge=0)] | None = None  # of the network, None if not known
-    measured: tuple[Measured, ...] = ()  # with int8, of the rounded network
-    # None if weights were not rounded to 8 bits.
-    quantised: Annotated[str, Field(pattern="^int8$")] | None = None
+    measured: tuple[Measured, ...] = ()  # of the rounded network, if its weights were rounded
+    # Kind of integer weights, None of others.
+    quantised: Annotated[str, Field(pattern=f"^({'|'.join(LARGEST)})$")] | None = None
     version: _Text = ""  # of delaysnn that made it
     # Whether the output's voltage is a series of each label, instead of a class being chosen.
     series: bool = False

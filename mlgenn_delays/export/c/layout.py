@@ -20,6 +20,7 @@ from mlgenn_delays.export.c.text import (
     BYTES,
     Constant,
     Field,
+    Strings,
     comment,
     integers,
     packed,
@@ -30,6 +31,7 @@ from mlgenn_delays.export.c.text import (
 from mlgenn_delays.export.step_code import StepCode
 from mlgenn_delays.network import Projection
 from mlgenn_delays.network.delays import delay_steps
+from mlgenn_delays.quantisation import FLOAT
 
 
 @dataclass(frozen=True)
@@ -316,6 +318,8 @@ class CProgram:
     neurons: list[Neurons] = field(default_factory=list)
     senders: list[Sender] = field(default_factory=list)  # all projections that add to a ring
     synapses: int = 0
+    weights: str = FLOAT  # their kind
+    strings: Strings = field(default_factory=lambda: Strings((), ()))
 
     @property
     def hidden(self) -> list[Neurons]:
@@ -387,8 +391,8 @@ class CProgram:
 
     @property
     def constant_bytes(self) -> int:
-        """Size of the constant arrays."""
-        return sum(array.bytes for array in self.constants())
+        """Size of the constant arrays, with names and labels."""
+        return sum(array.bytes for array in self.constants()) + self.strings.bytes
 
 
 def _own_fields(p: Neurons) -> list[Field]:

@@ -6,7 +6,7 @@ delays of 0..D steps, and its slot of this step is free for the arrivals of D st
 A history of D + 1 slots is enough as well: that of this step is written after the oldest was read.
 
 For each source, what its projections send waits either as arrivals in rings or as its history,
-whichever takes less memory (`price`).
+whichever is better by memory (`_cost`).
 """
 
 from dataclasses import replace
@@ -16,6 +16,7 @@ import numpy as np
 from mlgenn_delays.engines.shared.plan import Plan, make_plan, synapse_groups
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.export.artifact import Artifact
+from mlgenn_delays.export.c.costs import Limits, costs_of
 from mlgenn_delays.export.c.layout import (
     CProgram,
     Gather,
@@ -28,40 +29,36 @@ from mlgenn_delays.export.c.layout import (
     Synapses,
     table,
 )
-from mlgenn_delays.export.c.text import Constant, Names, real, reals, signed
+from mlgenn_delays.export.c.text import Constant, Names, Strings, real, reals, signed
 from mlgenn_delays.export.step_code import Target, local_names, step_code
 from mlgenn_delays.network import Network, Population, Projection
 from mlgenn_delays.network.models import CurrentInput
 from mlgenn_delays.neurons.declare import OUTPUT, Neuron, ReadoutNeuron
 from mlgenn_delays.neurons.write import C
-from mlgenn_delays.quantisation import LARGEST, Quantised
+from mlgenn_delays.quantisation import FLOAT, LARGEST, Quantised
 
 LANGUAGE = replace(C, number=real)
 LARGEST_STATE = 2**31 - 1
 
 
-def price(layout: CProgram) -> int:
-    """What the choice makes small: bytes of constants, a byte of state counting as four of them.
-
-    Microcontrollers have about four times as much flash memory as RAM, or more.
+def make_layout(
+    artifact: Artifact, quantised: Quantised | None, limits: Limits | None = None
+) -> CProgram:
+    """The program of the lowest price; with limits that of the fewest operations that fits, or the
+    one that is nearest to fitting.
     """
-    return 4 * layout.state_bytes + layout.constant_bytes
-
-
-def make_layout(artifact: Artifact, quantised: Quantised | None) -> CProgram:
-    """The program of the lowest price."""
     network = artifact.network
     weights = {name: _weight(p, quantised) for name, p in network.projections.items()}
     layouts: dict[frozenset[str], CProgram] = {}
 
-    def cost(back: frozenset[str]) -> int:
+    def cost(back: frozenset[str]) -> tuple[float, ...]:
         if back not in layouts:
             layouts[back] = _Maker(artifact, weights, quantised, back).layout
-        return price(layouts[back])
+        return _cost(layouts[back], limits)
 
     sources = list(dict.fromkeys(p.source for p in network.projections.values()))
     best = min((frozenset[str](), frozenset(sources)), key=cost)
-    # One source after the other changes sides, until none makes it smaller.
+    # One source after the other changes sides, until none makes it better.
     while (better := min([best, *(best ^ {source} for source in sources)], key=cost)) != best:
         best = better
     layout = layouts[best]
@@ -71,6 +68,17 @@ def make_layout(artifact: Artifact, quantised: Quantised | None) -> CProgram:
             "shorten its delays"
         )
     return layout
+
+
+def _cost(layout: CProgram, limits: Limits | None) -> tuple[float, ...]:
+    # A byte of state counts as four of constants, for microcontrollers have about four times as
+    # much flash memory as RAM, or more.
+    price = 4 * layout.state_bytes + layout.constant_bytes
+    if limits is None:
+        return (price,)
+    costs = costs_of(layout)
+    operations = costs.silent + sum(spike.mean for spike in costs.spikes)
+    return limits.excess(costs), operations, price
 
 
 def _weight(projection: Projection, quantised: Quantised | None) -> np.ndarray:
@@ -121,6 +129,9 @@ class _Maker:
         for index, name in enumerate(own.names):
             if name != self.input:
                 self.layout.neurons.append(self._neurons(plan, index, name))
+        titles = tuple(p.title for p in self.layout.hidden)
+        self.layout.strings = Strings(artifact.about.labels, titles)
+        self.layout.weights = quantised.kind if quantised else FLOAT
 
     def _remember(self, name: str, longest: int) -> None:
         """Keep as much of what a population did as it takes to look back so many steps."""

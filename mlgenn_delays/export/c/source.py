@@ -13,7 +13,7 @@ from mlgenn_delays.export.c.layout import (
     SynapseGroup,
     Table,
 )
-from mlgenn_delays.export.c.text import Strings, comment, real
+from mlgenn_delays.export.c.text import comment, real
 from mlgenn_delays.neurons.declare import OUTPUT
 
 _TOTALS = {
@@ -212,14 +212,14 @@ static void settle(float *x, size_t n)
 """
 
 
-def source(layout: CProgram, strings: Strings, prefix: str) -> str:
+def source(layout: CProgram, prefix: str) -> str:
     """The C file."""
     parts = [
         f'/* Made by delaysnn; see {prefix}_model.h. */\n#include "{prefix}_model.h"\n\n'
         "#include <math.h>\n#include <string.h>\n",
         "/* gcc knows it as -ffp-contract=off only. */\n"
         "#if defined(__clang__)\n#pragma STDC FP_CONTRACT OFF\n#endif\n",
-        strings.definitions(prefix),
+        layout.strings.definitions(prefix),
         *(array.source() for array in layout.constants()),
         _state(layout, prefix),
         *([_LOWEST] if any(h.kind != "float" for h in layout.histories.values()) else []),

@@ -67,7 +67,7 @@ class Packed(Constant):
     def source(self) -> str:
         """Its definition and the function."""
         each, mask = 8 // self.bits, 2**self.bits - 1
-        byte = f"{self.name}[k / {each}u] >> ({self.bits}u * (k % {each}u))"
+        byte = f"(uint32_t){self.name}[k / {each}u] >> ({self.bits}u * (k % {each}u))"
         value = f"(int)(({byte}) & {mask}u)"
         value = f"2 * {value} - 1" if self.bits == 1 else f"{value} - {_MIDDLE[self.bits]}"
         return (
