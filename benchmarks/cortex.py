@@ -51,8 +51,8 @@ def spikes_in(answers: list[Answer], sizes: list[tuple[str, int]]) -> Spikes:
 
 def rows_of(name: str, artifact: Artifact, kind: str, batch: Batch, cores: list[str]) -> list:
     """Return the rows of the table for a network and a kind of weights."""
-    quantised = None
-    if kind != FLOAT:
+    quantised = artifact.quantised
+    if kind != FLOAT and quantised is None:
         network, quantised = quantise(artifact.network, kind)
         artifact = replace(artifact, network=network)
     network, rows = artifact.network, []
@@ -98,7 +98,8 @@ def main() -> None:
         if split is None:
             raise SystemExit(f"{source}: {why}")
         batch = split.batch(np.arange(min(len(split), asked.limit or len(split))))
-        for kind in asked.weights:
+        known = artifact.about.quantised  # integers that were learned
+        for kind in [known] if known else asked.weights:
             rows += rows_of(Path(source).name, artifact, kind, batch, asked.cores)
     show("cortex.py board", table(HEAD, rows), asked.into)
 

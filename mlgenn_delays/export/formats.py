@@ -239,13 +239,23 @@ def _write_c(
     from mlgenn_delays.export.c import Limits, quantise, write_c
     from mlgenn_delays.export.c.fit import fitting
 
-    quantised, notes, kind = None, [], wanted.weights or FLOAT
+    notes: list[str] = []
+    known = artifact.about.quantised
+    kind = wanted.weights or known or FLOAT
     limits = Limits(wanted.ram, wanted.flash) if wanted.ram or wanted.flash else None
-    if kind != FLOAT:
+    if known is not None and kind not in (known, FLOAT):
+        raise InputError(
+            f"--weights must be {known} or {FLOAT} for {source}, whose weights are {known} already, "
+            f"got {kind}; leave --weights out"
+        )
+    if kind == FLOAT:
+        artifact = replace(artifact, quantised=None)
+    elif known is None:
         network, quantised = quantise(artifact.network, kind, wanted.per or "neuron")
         rounded = replace(
             artifact,
             network=network,
+            quantised=quantised,
             about=artifact.about.model_copy(update={"quantised": kind, "measured": ()}),
         )
         if limits:
@@ -263,7 +273,7 @@ def _write_c(
             rounded = replace(rounded, about=about)
         artifact = rounded
     with _folder(wanted.path) as folder:
-        made = write_c(artifact, folder, quantised=quantised, limits=limits)
+        made = write_c(artifact, folder, quantised=artifact.quantised, limits=limits)
     return artifact, [*notes, *made.lines()]
 
 

@@ -96,7 +96,10 @@ def _less_flash(artifact: Artifact, costs: Costs, limits: Limits) -> str:
     smaller = dict(_others(artifact, costs.weights))
     fit = [kind for kind, made in smaller.items() if not Limits(flash=limits.flash).excess(made)]
     if fit:
-        return f"--weights {fit[0]} would take {smaller[fit[0]].flash}"
+        return (
+            f"{fit[0]} weights would take {smaller[fit[0]].flash}: export with --weights {fit[0]}, "
+            f"or train with quantisation.weights={fit[0]}"
+        )
     least = min([costs, *smaller.values()], key=lambda each: each.flash)
     return (
         f"no weights are small enough (it takes {least.flash} with {least.weights}): train one of "
@@ -108,4 +111,4 @@ def _others(artifact: Artifact, weights: str) -> Iterator[tuple[str, Costs]]:
     for kind in LARGEST:
         if kind != weights:
             network, quantised = quantise(artifact.network, kind)
-            yield kind, c_costs(replace(artifact, network=network), quantised)
+            yield kind, c_costs(replace(artifact, network=network, quantised=None), quantised)

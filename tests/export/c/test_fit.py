@@ -66,7 +66,11 @@ def test_the_weights_that_are_said_to_fit_do(tmp_path: Path) -> None:
         sizes[kind] = c_costs(replace(MADE, network=network), quantised)
     assert sizes["int8"].flash > sizes["int4"].flash > sizes["ternary"].flash
     text = refusal(MADE, Limits(flash=sizes["int4"].flash), tmp_path)
-    assert f"--weights int4 would take {sizes['int4'].flash}" in text
+    assert f"int4 weights would take {sizes['int4'].flash}" in text
+    network, quantised = quantise(MADE.network, "int8")
+    made = replace(MADE, network=network, quantised=quantised)
+    with pytest.raises(InputError, match="int4 weights would take"):
+        fitting(made, quantised, Limits(flash=sizes["int4"].flash))
     text = refusal(MADE, Limits(flash=sizes["ternary"].flash - 1), tmp_path)
     assert f"it takes {sizes['ternary'].flash} with ternary" in text and "fewer synapses" in text
 
