@@ -245,7 +245,7 @@ def _write_c(
     limits = Limits(wanted.ram, wanted.flash) if wanted.ram or wanted.flash else None
     if known is not None and kind not in (known, FLOAT):
         raise InputError(
-            f"--weights must be {known} or {FLOAT} for {source}, whose weights are {known} already, "
+            f"--weights must be {known} or {FLOAT} for {source}, whose weights are {known}, "
             f"got {kind}; leave --weights out"
         )
     if kind == FLOAT:

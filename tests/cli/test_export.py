@@ -189,7 +189,7 @@ def test_one_bad_file_is_one_line(bundle: Path, tmp_path: Path) -> None:
 def test_the_name_of_a_model_says_nothing(bundle: Path, images: Path, tmp_path: Path) -> None:
     shutil.copy(bundle, tmp_path / "model.nir")
     assert call("infer", tmp_path / "model.nir", images).exit_code == 0
-    assert "bundle or a NIR file" in refused("infer", images, images)
+    assert "a network or a NIR file" in refused("infer", images, images)
 
 
 @pytest.mark.parametrize(
