@@ -78,8 +78,9 @@ class Costs:
     def lines(self) -> list[str]:
         """Memory and operations in words, two lines."""
         return [
-            f"C: {self.constant_bytes} bytes of constants and {self.state_bytes} of state, "
-            f"{self.neurons} neurons, {self.synapses} synapses of {self.weights} weights",
+            f"C: {self.neurons} neurons, {self.synapses} synapses of {self.weights} weights; "
+            f"RAM {self.ram} bytes ({self.state_bytes} of state, {self.stack_bytes} of stack), "
+            f"flash {self.flash} ({self.constant_bytes} of constants, {self.code_bytes} of code)",
             f"operations: {self.silent} a silent step, {self.input_spike.mean:.1f} more an input, "
             f"at most {self.worst} a step",
         ]
