@@ -89,6 +89,7 @@ def main() -> None:
     parser.add_argument("--weights", nargs="*", default=KINDS, choices=KINDS)
     parser.add_argument("--cores", nargs="*", default=[*board.CORES], choices=[*board.CORES])
     parser.add_argument("--into", type=Path, help="page that gets the table")
+    parser.add_argument("--table", default="currents", help="name of its place there")
     asked = parser.parse_args()
     rows = []
     for source in asked.runs:
@@ -101,7 +102,7 @@ def main() -> None:
         known = artifact.about.quantised  # integers that were learned
         for kind in [known] if known else asked.weights:
             rows += rows_of(Path(source).name, artifact, kind, batch, asked.cores)
-    show("cortex.py board", table(HEAD, rows), asked.into)
+    show(f"cortex.py {asked.table}", table(HEAD, rows), asked.into)
 
 
 if __name__ == "__main__":

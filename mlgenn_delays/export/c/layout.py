@@ -216,8 +216,8 @@ class History:
 
     @staticmethod
     def of_spikes(source: str, n: int, slots: int) -> "History":
-        """Bits, in the words that take the fewest bytes."""
-        kind = min(WORDS, key=lambda word: -(-n // (8 * BYTES[word])) * BYTES[word])
+        """Bits, in words that take few bytes and are few to look at."""
+        kind = min(WORDS, key=lambda word: -(-n // (8 * BYTES[word])) * (1 + BYTES[word]))
         return History(f"spikes_{source}", source, n, slots, kind)
 
     @property
