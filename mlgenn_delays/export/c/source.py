@@ -1,10 +1,19 @@
 """The C file: constants, state, a step of the populations, and the functions of the header."""
 
-import textwrap
-from collections.abc import Iterable
-
-from mlgenn_delays.export.c.layout import CProgram, Gather, Neurons, Sender, SynapseGroup
-from mlgenn_delays.export.c.text import Strings, comment, real, unsigned
+from mlgenn_delays.export.c.layout import CProgram, Gather, Neurons, SynapseGroup
+from mlgenn_delays.export.c.sending import (
+    LOWEST,
+    back,
+    clear,
+    delay_of,
+    each_spike,
+    recall,
+    recalled,
+    send,
+    sent_now,
+    slot_now,
+)
+from mlgenn_delays.export.c.text import block, comment, function, indent, real
 from mlgenn_delays.neurons.declare import OUTPUT
 
 _TOTALS = {
@@ -42,29 +51,14 @@ for (size_t j = 0; j < {n}; j++) {{
 """
 
 
-def indent(text: str, levels: int = 1) -> str:
-    """Move lines of C to the right."""
-    return textwrap.indent(text, "    " * levels)
-
-
-def block(head: str, body: Iterable[str]) -> str:
-    """A statement with a body in braces."""
-    inner = "".join(indent(part if part.endswith("\n") else part + "\n") for part in body)
-    return f"{head} {{\n{inner}}}\n"
-
-
-def function(head: str, body: Iterable[str]) -> str:
-    """The definition of a function."""
-    return block(head, body).replace(" {\n", "\n{\n", 1)
-
-
 def run(layout: CProgram, p: Neurons) -> str:
     """The function that runs a population through one step."""
-    body = ["size_t count = 0;"] if p.readout is None else []
+    body = []
+    if p.readout is None:
+        history = layout.histories[p.name]
+        body += [f"{history.kind} *const spiked = {slot_now(history)};", clear(history)]
     for group in p.groups:
-        for ring in group.rings:
-            slot = f"[state.at_{ring.slots}]" if ring.slots > 1 else ""
-            body.append(f"{ring.kind} *const {ring.name} = state.{ring.name}{slot};")
+        body += [f"{ring.kind} *const {ring.name} = {slot_now(ring)};" for ring in group.rings]
     if p.readout == "expweighted":
         body.append(f"const float share = expf(-(float)state.steps / {real(layout.steps)});")
     inner = [f"float total = {'0.0f' if p.bias is None else f'{p.bias.name}[j]'};"]
@@ -87,7 +81,7 @@ def _current(layout: CProgram, group: SynapseGroup) -> str:
         arrived = f"{ring.name}[j]"
         if ring.scale is not None:
             whole = "" if ring.kind == "float" else "(float)"
-            arrived = f"{ring.scale.name}[j] * {whole}{arrived}"
+            arrived = f"{ring.scale} * {whole}{arrived}"
         body += [f"x += {arrived};", f"{ring.name}[j] = 0;"]
     body += [_look_back(layout, gather) for gather in group.gathers]
     if group.decay is None:
@@ -97,25 +91,18 @@ def _current(layout: CProgram, group: SynapseGroup) -> str:
 
 
 def _look_back(layout: CProgram, gather: Gather) -> str:
-    t, h = gather.table, layout.history
+    t, history = gather.table, layout.histories[layout.input_name]
     if t.rows is None:
-        loop, place, index = f"for (size_t i = 0; i < {layout.inputs}u; i++)", "[j][i]", "i"
+        loop, row, index = f"for (size_t i = 0; i < {layout.inputs}u; i++)", "j", "i"
     else:
         loop = f"for (size_t i = {t.rows.name}[j]; i < {t.rows.name}[j + 1u]; i++)"
         assert t.index is not None
-        place, index = "[i]", f"{t.index.name}[i]"
-    delay = f"{t.one_delay}u"
-    if t.delay is not None:
-        delay = f"{t.delay.name}{'[j]' if t.by_row else place}"
-    body = []
-    if h > 1:
-        body = [
-            f"size_t slot = (size_t)state.at_{h} + {h - 1}u - {delay};",
-            f"if (slot >= {h}u) {{\n    slot -= {h}u;\n}}",
-        ]
-    weight = f"{'(float)' if gather.scale is not None else ''}{t.weight.name}{place}"
-    body.append(f"sum += {weight} * state.inputs[{'slot' if h > 1 else 0}][{index}];")
-    add = "x += sum;" if gather.scale is None else f"x += {gather.scale.name}[j] * sum;"
+        row, index = None, t.index.at(None, "i")
+    body = back(history, delay_of(t, "j", row, "i")) if history.slots > 1 else []
+    weight = f"{'(float)' if gather.scale is not None else ''}{t.weight.at(row, 'i')}"
+    slot = "[slot]" if history.slots > 1 else ""
+    body.append(f"sum += {weight} * state.{history.name}{slot}[{index}];")
+    add = "x += sum;" if gather.scale is None else f"x += {gather.scale} * sum;"
     about = f"/* {comment(gather.title)} */"
     return block("", [about, "float sum = 0.0f;", block(loop, body), add]).lstrip()
 
@@ -136,11 +123,8 @@ def _step_of(p: Neurons) -> list[str]:
 
 def _sending(layout: CProgram, p: Neurons) -> list[str]:
     """Recurrent spikes are sent after all neurons have read."""
-    calls = [f"send_{s.name}(state.spiked_{p.name}[k]);" for s in layout.from_source(p.name)]
-    lines = [f"state.count_{p.name} = ({unsigned(p.n)})count;"]
-    if calls:
-        lines.append(block("for (size_t k = 0; k < count; k++)", calls))
-    return lines
+    calls = sent_now(layout, p.name, "i")
+    return [each_spike(layout.histories[p.name], "spiked", calls)] if calls else []
 
 
 _SETTLE = """\
@@ -156,17 +140,19 @@ static void settle(float *x, size_t n)
 """
 
 
-def source(layout: CProgram, strings: Strings, prefix: str) -> str:
+def source(layout: CProgram, prefix: str) -> str:
     """The C file."""
     parts = [
         f'/* Made by delaysnn; see {prefix}_model.h. */\n#include "{prefix}_model.h"\n\n'
         "#include <math.h>\n#include <string.h>\n",
         "/* gcc knows it as -ffp-contract=off only. */\n"
         "#if defined(__clang__)\n#pragma STDC FP_CONTRACT OFF\n#endif\n",
-        strings.definitions(prefix),
+        layout.strings.definitions(prefix),
         *(array.source() for array in layout.constants()),
         _state(layout, prefix),
-        *(_send(layout, sender) for sender in layout.senders),
+        *([LOWEST] if any(h.kind != "float" for h in layout.histories.values()) else []),
+        *(send(layout, sender) for sender in layout.senders),
+        *(recall(layout, history) for history in recalled(layout)),
         *([] if layout.output.readout == "max" else [ADD]),
         *(run(layout, p) for p in layout.neurons),
         _SETTLE,
@@ -189,47 +175,11 @@ def _state(layout: CProgram, prefix: str) -> str:
     )
 
 
-def _send(layout: CProgram, s: Sender) -> str:
-    values, t, ring = layout.currents and s.source == layout.input_name, s.table, s.ring
-    if t.rows is None:
-        n_post = t.weight.values.shape[1]
-        loop, place, post = f"for (size_t k = 0; k < {n_post}u; k++)", "[i][k]", "k"
-    else:
-        assert t.index is not None
-        loop = f"for (size_t k = {t.rows.name}[i]; k < {t.rows.name}[i + 1u]; k++)"
-        place, post = "[k]", f"{t.index.name}[k]"
-    outer: list[str] = []
-    inner: list[str] = []
-    to = f"state.{ring.name}"
-    if ring.slots > 1:
-        delay = f"{t.one_delay}u"
-        if t.delay is not None:
-            delay = f"{t.delay.name}{'[i]' if t.by_row else place}"
-        slot = [
-            f"size_t slot = (size_t)state.at_{ring.slots} + 1u + {delay};",
-            f"if (slot >= {ring.slots}u) {{\n    slot -= {ring.slots}u;\n}}",
-        ]
-        each = t.delay is not None and not t.by_row
-        outer, inner = ([], slot) if each else (slot, [])
-        to = f"{to}[slot]"
-    inner.append(_add(s, f"{to}[{post}]", f"{t.weight.name}{place}", values))
-    head = f"static void send_{s.name}(size_t i{', float x' if values else ''})"
-    return f"/* {comment(s.title)} */\n" + function(head, [*outer, block(loop, inner)])
-
-
-def _add(s: Sender, to: str, weight: str, values: bool) -> str:
-    if s.ring.kind != "float":
-        return f"{to} = ({s.ring.kind})({to} + {weight});"
-    if values:
-        whole = "(float)" if s.table.weight.kind == "int8_t" else ""
-        return f"{to} += {whole}{weight} * x;"
-    return f"{to} += {weight};"
-
-
 def _populations(layout: CProgram) -> str:
     calls = [f"run_{p.name}();" for p in reversed(layout.neurons)]
     why = "/* What is sent acts in a later step, so those that send run after those that read. */"
-    return function("static void run_populations(void)", [why, *calls])
+    recalls = [f"recall_{history.source}();" for history in recalled(layout)]
+    return function("static void run_populations(void)", [*recalls, why, *calls])
 
 
 def _advance(layout: CProgram) -> str:
@@ -248,24 +198,26 @@ def _advance(layout: CProgram) -> str:
 
 
 def _step(layout: CProgram, prefix: str) -> str:
-    senders = layout.from_source(layout.input_name)
+    history = layout.histories.get(layout.input_name)
     inputs = f"{prefix.upper()}_INPUTS"
     body = ["run_populations();"]
     if not layout.currents:
         head = f"void {prefix}_step_spikes(const {prefix}_index *channels, size_t n)"
-        calls = [f"send_{s.name}(channels[k]);" for s in senders]
+        calls = sent_now(layout, layout.input_name, "channels[k]")
+        if history:
+            body += [f"{history.kind} *const spiked = {slot_now(history)};", clear(history)]
+            calls.append(history.put("spiked", "channels[k]"))
         inner = block(f"if (channels[k] < {inputs})", calls)
         loop = block("for (size_t k = 0; k < n; k++)", [inner])
         body += [loop] if calls else ["(void)channels;", "(void)n;"]
         return function(head, [*body, "advance();"])
-    calls = [f"send_{s.name}(i, values[i]);" for s in senders]
+    calls = [f"send_{s.name}(i, values[i]);" for s in layout.prompt(layout.input_name)]
     inner = block("if (values[i] != 0.0f)", calls)
     if calls:
         body.append(block(f"for (size_t i = 0; i < {inputs}; i++)", [inner]))
-    if layout.history:
-        slot = f"state.at_{layout.history}" if layout.history > 1 else "0"
-        body.append(f"memcpy(state.inputs[{slot}], values, sizeof state.inputs[0]);")
-    if not calls and not layout.history:
+    if history:
+        body.append(f"memcpy({slot_now(history)}, values, {inputs} * sizeof values[0]);")
+    if not calls and not history:
         body.append("(void)values;")
     return function(f"void {prefix}_step_values(const float *values)", [*body, "advance();"])
 
@@ -290,14 +242,16 @@ def _read(layout: CProgram, prefix: str) -> str:
 
 def _spikes(layout: CProgram, prefix: str) -> str:
     cases = ""
+    put = [f"neurons[n++] = ({prefix}_index)i;"]
     for number, p in enumerate(layout.hidden):
-        copy = block(
-            f"for (size_t k = 0; k < state.count_{p.name}; k++)",
-            [f"neurons[k] = state.spiked_{p.name}[k];"],
-        )
-        cases += f"case {number}:\n" + indent(f"{copy}return state.count_{p.name};\n")
+        history = layout.histories[p.name]
+        last, row = [], f"state.{history.name}"
+        if history.slots > 1:
+            last, row = back(history, "0u"), f"{row}[slot]"
+        found = block("", [*last, each_spike(history, row, put), "return n;"]).lstrip()
+        cases += f"case {number}:\n" + indent(found)
     cases += "default:\n    return 0;\n"
-    body = [] if layout.hidden else ["(void)neurons;"]
+    body = ["size_t n = 0;"] if layout.hidden else ["(void)neurons;"]
     body.append(f"switch (population) {{\n{cases}}}")
     head = f"size_t {prefix}_spikes(int population, {prefix}_index *neurons)"
     return function(head, body)
