@@ -277,7 +277,13 @@ def _initialise(job: TrainingJob) -> "InitialWeights | None":
 
 
 def _trainer(job: TrainingJob) -> "Trainer":
-    from mlgenn_delays.recipe import build_augment, build_loss, build_rewiring, build_rule
+    from mlgenn_delays.recipe import (
+        build_augment,
+        build_hardware,
+        build_loss,
+        build_rewiring,
+        build_rule,
+    )
     from mlgenn_delays.training.callbacks import EarlyStopping
     from mlgenn_delays.training.trainer import Trainer
 
@@ -287,6 +293,7 @@ def _trainer(job: TrainingJob) -> "Trainer":
         build_rule(job.recipe),
         loss=build_loss(job.recipe),
         rewiring=build_rewiring(job.recipe),
+        hardware=build_hardware(job.recipe),
         epochs=learning.epochs,
         batch_size=learning.batch_size,
         seed=job.recipe.seed,

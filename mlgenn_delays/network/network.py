@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -35,6 +36,9 @@ from mlgenn_delays.neurons.declare import (
 from mlgenn_delays.rng import generator
 from mlgenn_delays.settings import Seed, TimeStep, check
 from mlgenn_delays.untrusted import shown
+
+if TYPE_CHECKING:
+    from mlgenn_delays.hardware import Hardware
 
 
 class Network:
@@ -354,6 +358,33 @@ class Network:
             population.bias = population.bias + population.normalisation.shift()
             population.normalisation = None
         return network
+
+    def limit(self, hardware: "Hardware") -> None:
+        """Move synapses at random, as few as may be, so that the network keeps limits of hardware.
+
+        Each projection keeps the number of its synapses. Weights and delays move along; signs are
+        those of the presynaptic neuron where each has one.
+
+        Arguments:
+            hardware: The limits; see `Hardware`.
+
+        Raises:
+            InputError: A projection has more synapses than there is room for, or delays may get
+                longer than there may be.
+
+        Example:
+            >>> import numpy as np
+            >>> from mlgenn_delays import Exponential, Hardware, LeakyIntegrator, Network, SpikeInput
+            >>> network = Network()
+            >>> _ = network.add("in", SpikeInput(5)), network.add("out", LeakyIntegrator(3))
+            >>> _ = network.connect("in", "out", Exponential(), weight=0.5, synapses=6)
+            >>> network.limit(Hardware(fan_in=2))
+            >>> np.bincount(network.projections["in->out"].post).tolist()
+            [2, 2, 2]
+        """
+        from mlgenn_delays.network.limits import limit
+
+        limit(self, hardware)
 
     def copy(self) -> "Network":
         """An independent copy."""

@@ -25,6 +25,7 @@ from mlgenn_delays.recipe.schema import Recipe
 __all__ = [
     "Recipe",
     "build_augment",
+    "build_hardware",
     "build_loss",
     "build_network",
     "build_rewiring",

@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 
 from mlgenn_delays.data.augment.augment import Augment
 from mlgenn_delays.errors import InputError
+from mlgenn_delays.hardware import Hardware
 from mlgenn_delays.neurons.declare import Neuron, model_of
 from mlgenn_delays.neurons.stored import MOST_DECLARED, NeuronName, from_declaration
 from mlgenn_delays.recipe import cross_checks
@@ -47,6 +48,7 @@ class Recipe(Section):
     regularisation: Regularisation = Regularisation()
     augmentation: Augment = Augment()
     rewiring: RewiringSection = RewiringSection()
+    hardware: Hardware = Hardware()
     expected: Expected = Expected()
 
     @model_validator(mode="after")

@@ -15,6 +15,7 @@ from mlgenn_delays.engines.checks import check_series
 from mlgenn_delays.engines.compile import ENGINES
 from mlgenn_delays.errors import DivergedError, InputError, nearest
 from mlgenn_delays.learning import Rule
+from mlgenn_delays.hardware import Hardware
 from mlgenn_delays.learning.losses import (
     CrossEntropy,
     Loss,
@@ -82,13 +83,14 @@ BACKEND = "single_threaded_cpu"  # of GeNN, where none is asked for
 
 
 def check_arguments(
-    network: object, rule: object, rewiring: object, augment: object, run: object
+    network: object, rule: object, rewiring: object, hardware: object, augment: object, run: object
 ) -> None:
     """Reject arguments of another kind, and networks without one input and one output."""
     for name, value, kind in (
         ("network", network, Network),
         ("rule", rule, Rule),
         ("rewiring", rewiring, Rewiring | None),
+        ("hardware", hardware, Hardware | None),
         ("augment", augment, Augment | None),
         ("run", run, RunDirectory | None),
     ):
@@ -99,6 +101,8 @@ def check_arguments(
     assert isinstance(network, Network)
     network.input()
     network.output()
+    if isinstance(hardware, Hardware):
+        hardware.check(network)
 
 
 def check_engine(engine: object, backend: object, communicator: object) -> None:
@@ -223,11 +227,13 @@ def described_learning(
     rule: Rule,
     loss: Loss,
     rewiring: Rewiring | None,
+    hardware: Hardware | None,
     augment: Augment | None,
     recorded: Mapping[str, Setting] = MappingProxyType({}),
 ) -> dict[str, Setting]:
     """How a network is learned, as text by what; a run may have `recorded` fewer settings of it."""
-    given = {"rule": rule, "loss": loss, "rewiring": rewiring, "augment": augment}
+    given = {"rule": rule, "loss": loss, "rewiring": rewiring, "hardware": hardware}
+    given["augment"] = augment
     found: dict[str, Setting] = {k: described(v, recorded.get(k)) for k, v in given.items()}
     if not isinstance(loss, NamedLoss):
         found["loss"] = name_of(loss)

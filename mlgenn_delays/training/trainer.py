@@ -17,6 +17,7 @@ from mlgenn_delays.engines.compile import compile_network
 from mlgenn_delays.engines.ranks import Ranks
 from mlgenn_delays.engines.results import EpochResult, Evaluation
 from mlgenn_delays.errors import DivergedError, InputError
+from mlgenn_delays.hardware import Hardware
 from mlgenn_delays.learning import Rule
 from mlgenn_delays.learning.losses import Loss, as_loss
 from mlgenn_delays.network import Network
@@ -68,6 +69,8 @@ class Trainer(Trained):
         loss: A name, such as ``"cross-entropy"``, its settings, or a function; see
             `mlgenn_delays.learning.losses`.
         rewiring: How structure is learned, or None to keep it.
+        hardware: Limits of the hardware that shall run the network, which it keeps from the start
+            (`Network.limit`) and rewiring keeps; None for none.
         epochs: Epochs, at least 1.
         batch_size: Examples per batch, at least 1.
         seed: Seed of shuffling, augmentation, dropout and rewiring, at least 0.
@@ -114,6 +117,7 @@ class Trainer(Trained):
         *,
         loss: str | Loss = "cross-entropy",
         rewiring: Rewiring | None = None,
+        hardware: Hardware | None = None,
         epochs: int = 20,
         batch_size: int = 32,
         seed: int = 0,
@@ -127,7 +131,7 @@ class Trainer(Trained):
         progress: str = "auto",
         callbacks: Sequence[Callback] = (),
     ) -> None:
-        check_arguments(network, rule, rewiring, augment, run)
+        check_arguments(network, rule, rewiring, hardware, augment, run)
         check_engine(engine, backend, communicator)
         check("epochs", epochs, Count)
         check("batch_size", batch_size, Count)
@@ -139,6 +143,7 @@ class Trainer(Trained):
         self.rule = rule
         self.loss = as_loss(loss)
         self.rewiring = rewiring
+        self.hardware = hardware
         self.epochs = int(epochs)
         self.batch_size = int(batch_size)
         self.seed = int(seed)
@@ -147,7 +152,7 @@ class Trainer(Trained):
         self.backend = backend
         self.communicator = communicator
         self.augment = augment
-        self._learned = rule, self.loss, rewiring, augment
+        self._learned = rule, self.loss, rewiring, hardware, augment
         self.run = run
         self.snapshots = float(snapshots)
         self.progress = progress
@@ -286,6 +291,7 @@ class Trainer(Trained):
             self.rule,
             loss=self.loss,
             rewiring=self.rewiring if learns else None,
+            hardware=self.hardware,
             total_steps=self.epochs * (batches or 1),
             epoch_steps=batches,
             seed=self.seed,
