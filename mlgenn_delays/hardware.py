@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from mlgenn_delays.quantisation import Quantisation
 
 NO_PRESET = "none"
-NO_LIMIT = 2**62
+NO_LIMIT = 2**40  # of which sums fit into 64 bits
 
 
 @cache
