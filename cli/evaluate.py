@@ -25,6 +25,7 @@ from .options import (
 if TYPE_CHECKING:
     from mlgenn_delays.data import Data
     from mlgenn_delays.engines.results import Evaluation
+    from mlgenn_delays.network import Network
     from mlgenn_delays.runs.run import Run
 
 SPLITS = ("train", "validation", "test")
@@ -41,6 +42,11 @@ SPLITS = ("train", "validation", "test")
     help="What to measure on; all: every example of every split.",
 )
 @CHECKPOINT
+@click.option(
+    "--quantise",
+    type=click.Choice(["int8", "int4", "ternary"]),
+    help="Quantise the weights first, with a scale per neuron, of a run trained with float32.",
+)
 @ENGINE
 @BACKEND
 @THREADS
@@ -50,6 +56,7 @@ def evaluate(
     data: str | None,
     split: str,
     checkpoint: str,
+    quantise: str | None,
     engine: str,
     backend: str | None,
     threads: int | None,
@@ -73,6 +80,8 @@ def evaluate(
     check_backend(engine, backend)
     found = Run(run)
     network = Network.load(found.directory.network_path(checkpoint))
+    if quantise is not None:
+        network = _quantised(network, found, quantise)
     if split == "all":
         splits = load_whole(found.recipe, found.folder(data))
         chosen: Mapping[str, Data] = {name: part for name, part in splits.items() if len(part)}
@@ -89,6 +98,7 @@ def evaluate(
     how = {"engine": engine, "backend": backend or BACKENDS[0], "threads": threads}
     measured = _measure(network, found, chosen, how)
     result = _pooled(measured) | {"split": split, "checkpoint": checkpoint}
+    result |= {} if quantise is None else {"quantised": quantise}
     result |= {"lost": losses_by_split(chosen), "data": _seen(found, chosen)}
     result["baseline"] = _baseline(found, result["data"])
     if as_json:
@@ -98,6 +108,19 @@ def evaluate(
 
     names = next(iter(chosen.values())).label_names
     show_evaluation(result, names, found.directory.path)
+
+
+def _quantised(network: "Network", run: "Run", kind: str) -> "Network":
+    from mlgenn_delays import quantisation
+    from mlgenn_delays.errors import InputError
+
+    known = run.recipe.quantisation.weights
+    if known != quantisation.FLOAT:
+        raise InputError(
+            f"--quantise must come with a run of {quantisation.FLOAT} weights, got {kind} with "
+            f"{run.directory.path}, whose weights are {known}; leave --quantise out"
+        )
+    return quantisation.quantise(network.folded(), kind)[0]
 
 
 def _measure(

@@ -281,6 +281,7 @@ def _trainer(job: TrainingJob) -> "Trainer":
         build_augment,
         build_hardware,
         build_loss,
+        build_quantisation,
         build_rewiring,
         build_rule,
     )
@@ -294,6 +295,7 @@ def _trainer(job: TrainingJob) -> "Trainer":
         loss=build_loss(job.recipe),
         rewiring=build_rewiring(job.recipe),
         hardware=build_hardware(job.recipe),
+        quantisation=build_quantisation(job.recipe),
         epochs=learning.epochs,
         batch_size=learning.batch_size,
         seed=job.recipe.seed,

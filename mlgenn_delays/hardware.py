@@ -8,7 +8,7 @@ What chips allow, with sources, is in ``hardware.toml``.
 
 import tomllib
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Annotated, Any
@@ -164,22 +164,41 @@ class Hardware:
         given += [max(self.delays)] if self.delays else []
         return min(given, default=None)
 
-    def quantisation(self, dt: float) -> "Quantisation":
+    def quantisation(self, dt: float, wanted: "Quantisation | None" = None) -> "Quantisation":
         """The quantisation of weights and delays that the hardware needs.
 
         Arguments:
             dt: Time step of the network [ms].
+            wanted: What is wanted besides, within the limits.
 
         Returns:
-            The largest kind of weights that `weight_bits` hold, with a scale per neuron and
-            projection, and `delays` in ms. Delays are whole steps on any hardware.
-        """
-        from mlgenn_delays.quantisation import FLOAT, Quantisation
+            The largest kind of weights that `weight_bits` hold, and `delays` in ms, where `wanted`
+            leaves them open. Delays are whole steps on any hardware.
 
-        held = self.weight_bits or 32
-        kinds = ((32, FLOAT), (8, "int8"), (4, "int4"), (2, "ternary"))
-        weights = next(kind for bits, kind in kinds if bits <= held)
-        return Quantisation(weights=weights, delay_values=tuple(k * dt for k in self.delays or ()))
+        Raises:
+            InputError: `wanted` has more bits, or other delays.
+        """
+        from mlgenn_delays.quantisation import BITS, FLOAT, Quantisation
+
+        wanted = wanted or Quantisation()
+        held = self.weight_bits or BITS[FLOAT]
+        if wanted.weights == FLOAT:
+            largest = max((kind for kind in BITS if BITS[kind] <= held), key=BITS.__getitem__)
+            wanted = replace(wanted, weights=largest)
+        elif BITS[wanted.weights] > held:
+            raise InputError(
+                must_be("quantisation.weights", f"of at most {held} bits (hardware.weight_bits)",
+                        wanted.weights, "leave it out for what fits")
+            )  # fmt: skip
+        if not self.delays or self.delays == (0,):
+            return wanted
+        allowed = tuple(k * dt for k in self.delays)
+        if wanted.has_grid and wanted.delay_values != allowed:
+            raise InputError(
+                "quantisation.delay_step and quantisation.delay_values must be left out with "
+                f"hardware.delays, got {wanted!r} with {list(self.delays)} steps"
+            )
+        return replace(wanted, delay_values=allowed)
 
     def room(
         self, network: "Network", projection: "Projection", but: "Collection[Projection]" = ()

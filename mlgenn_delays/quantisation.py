@@ -6,13 +6,14 @@ A weight w of a synapse is held as an integer q, and acts as w' = q s:
     ternary      D = 0.7 mean |w|;  s = mean of |w| above D;    q = sign(w) where |w| > D, else 0
 
 max and mean run over the synapses of one projection onto one neuron, or over all of a projection.
-The significand of s is so short (24 bits less those of the largest q) that q s is exact in float32.
-So on-grid weights stay as they are when they are quantised again, which gives the same q and s.
+The significand of s has so few bits that q s is exact in float32. So weights on the grid stay as
+they are when they are quantised again, which gives the same q and s.
 
 The threshold D is that of: Li, Zhang, Liu, Ternary weight networks, 2016,
 https://arxiv.org/abs/1605.04711.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -21,14 +22,15 @@ from pydantic import Field
 
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.network import Network, Projection
-from mlgenn_delays.network.delays import longest_steps
-from mlgenn_delays.settings import Time, one_of, refuse, says, settings
+from mlgenn_delays.settings import Time, must_be, one_of, says, settings
 
 FLOAT = "float32"
 # The largest integer of each kind of weights.
 LARGEST = {"int8": 127, "int4": 7, "ternary": 1}
 KINDS = (FLOAT, *LARGEST)
-SIGNIFICAND = 24  # bits of a float32
+BITS = {FLOAT: 32, "int8": 8, "int4": 4, "ternary": 2}
+SIGNIFICAND = 16  # bits of a scale; with 7 of an integer less than the 24 of a float32
+_SLACK = 1e-6  # of times that should be whole steps [steps]
 THRESHOLD = 0.7  # of ternary weights, as a share of their mean magnitude
 
 Kind = Annotated[str, one_of(*KINDS)]
@@ -62,7 +64,11 @@ class Quantisation:
 
     def __post_init__(self) -> None:
         if self.delay_step and self.delay_values:
-            refuse(self, "delay_step", "0 with delay_values", "give one of them")
+            raise self._refused("delay_step", "0 with delay_values", "give one of them")
+
+    def _refused(self, field: str, wanted: str, remedy: str) -> InputError:
+        """The error about a field, by the key that recipes have for it."""
+        return InputError(must_be(f"quantisation.{field}", wanted, getattr(self, field), remedy))
 
     @property
     def is_identity(self) -> bool:
@@ -73,6 +79,18 @@ class Quantisation:
     def has_grid(self) -> bool:
         """Whether delays lie on a grid."""
         return bool(self.delay_step or self.delay_values)
+
+    def in_words(self) -> list[str]:
+        """What is quantised, in phrases."""
+        found = [f"{self.weights} weights with a scale per {self.per}"] * (self.weights != FLOAT)
+        if self.delay_values:
+            found.append(f"delays of {', '.join(f'{each:g}' for each in self.delay_values)} ms")
+        return found + [f"delays in steps of {self.delay_step:g} ms"] * bool(self.delay_step)
+
+    def told(self) -> dict[str, str]:
+        """What `mlgenn_delays.export.artifact.About` says of the weights."""
+        known = {"quantised": self.weights, "per": self.per}
+        return {} if self.weights == FLOAT else known
 
     def grid(self, name: str, max_delay: float, dt: float) -> np.ndarray:
         """The delays that a projection may have, ascending, in whole steps of dt, float32.
@@ -86,19 +104,46 @@ class Quantisation:
             InputError: A delay is no multiple of dt, or none is as short as `max_delay`.
         """
         given = np.array(self.delay_values or [self.delay_step], float) / dt
-        steps, longest = np.rint(given), longest_steps(max_delay, dt)
-        if not np.allclose(steps, given, rtol=0, atol=1e-6):
+        steps, longest = np.rint(given), int(max_delay / dt + _SLACK)
+        if not np.allclose(steps, given, rtol=0, atol=_SLACK):
             field = "delay_values" if self.delay_values else "delay_step"
-            refuse(self, field, f"multiples of dt ({dt:g} ms)")
+            whole = " or ".join(f"{each * dt:g}" for each in np.unique(steps + (steps == 0)))
+            raise self._refused(field, f"in multiples of dt ({dt:g} ms)", f"take {whole}")
         if not self.delay_values:
             return np.arange(0, longest + 1, int(steps[0]), dtype=np.float32)
         allowed = np.unique(steps[steps <= longest]).astype(np.float32)
         if not len(allowed):
-            refuse(
-                self, "delay_values", f"up to {max_delay:g} ms for {name!r}",
-                "add 0, or raise its max_delay",
-            )  # fmt: skip
+            wanted = f"up to {max_delay:g} ms, the longest delay of {name!r}"
+            raise self._refused("delay_values", wanted, "add shorter ones, or raise max_delay")
         return allowed
+
+    def check(self, network: Network) -> None:
+        """Reject what has nothing to be quantised.
+
+        Raises:
+            InputError: No weight is learned, no projection has more than one delay to choose from,
+                or delays are no multiples of dt.
+        """
+        projections = list(network.projections.values())
+        if self.weights != FLOAT and not any(p.n_synapses for p in projections if not p.frozen):
+            given = ", ".join(f"{p.name!r} (frozen)" for p in projections) or "no projection"
+            raise self._refused(
+                "weights", f"{FLOAT} for a network without weights that are learned",
+                f"it has {given}; leave quantisation out",
+            )  # fmt: skip
+        if self.has_grid:
+            self.check_grids({p.name: p.max_delay for p in projections}, network.dt)
+
+    def check_grids(self, longest: Mapping[str, float], dt: float) -> None:
+        """Reject grids of projections, by their longest delays [ms], as `check` does."""
+        grids = [self.grid(name, max_delay, dt) for name, max_delay in longest.items()]
+        if not any(len(grid) > 1 for grid in grids):
+            most = max(longest.values(), default=0.0)
+            field = "delay_values" if self.delay_values else "delay_step"
+            raise self._refused(
+                field, f"so that there are two delays within the longest, {most:g} ms",
+                "take shorter ones, or raise delays.max",
+            )  # fmt: skip
 
 
 def nearest(delay: np.ndarray, grid: np.ndarray) -> np.ndarray:
@@ -132,12 +177,12 @@ def to_integers(
     magnitude = np.abs(weight).astype(np.float64)
     if kind == "ternary":
         acts = magnitude > THRESHOLD * _mean(magnitude, owner, n)[owner]
-        scale = _short(_mean(magnitude[acts], owner[acts], n), kind)
+        scale = _short(_mean(magnitude[acts], owner[acts], n))
         q = np.where(acts & (scale[owner] > 0), np.sign(weight), 0)
         return q.astype(np.int8), scale
     largest = np.zeros(n)
     np.maximum.at(largest, owner, magnitude)
-    scale = _short(largest / LARGEST[kind], kind)
+    scale = _short(largest / LARGEST[kind])
     own = scale[owner].astype(np.float64)
     q = np.rint(np.divide(weight, own, out=np.zeros_like(magnitude), where=own > 0))
     return np.clip(q, -LARGEST[kind], LARGEST[kind]).astype(np.int8), scale
@@ -153,11 +198,10 @@ def _mean(values: np.ndarray, owner: np.ndarray, n: int) -> np.ndarray:
     return np.bincount(owner, values, n) / np.maximum(1, np.bincount(owner, minlength=n))
 
 
-def _short(scale: np.ndarray, kind: str) -> np.ndarray:
+def _short(scale: np.ndarray) -> np.ndarray:
     """Scales as float32 of so few bits that their products with the integers are exact."""
-    bits = SIGNIFICAND - LARGEST[kind].bit_length()
     significand, exponent = np.frexp(scale)
-    wanted = np.ldexp(np.rint(np.ldexp(significand, bits)), exponent - bits)
+    wanted = np.ldexp(np.rint(np.ldexp(significand, SIGNIFICAND)), exponent - SIGNIFICAND)
     short = wanted.astype(np.float32)
     low = short < wanted  # only below the least normal number: up, so that the integers suffice
     short[low] = np.nextafter(short[low], np.float32(np.inf))
@@ -194,6 +238,16 @@ class Quantised:
             scale = self.scales[name]
             if scale.dtype != np.float32 or scale.ndim != 1 or not (scale >= 0).all():
                 raise InputError(f"Quantised must have float32 scales >= 0 of {name!r}")
+
+    @staticmethod
+    def of(network: Network, kind: str, scales: dict[str, np.ndarray]) -> "Quantised":
+        """The integers of a network whose weights are integers times scales already."""
+        values = {}
+        for name, p in network.projections.items():
+            own = scales[name][p.post]
+            q = np.divide(p.weight, own, out=np.zeros_like(p.weight), where=own > 0)
+            values[name] = np.rint(q).astype(np.int8)
+        return Quantised(kind, values, scales)
 
     def weights(self, projection: Projection) -> np.ndarray:
         """The weights that the integers stand for, (S,) float32."""
@@ -235,7 +289,7 @@ def quantise(
         if not np.isfinite(p.weight).all():
             raise InputError(f"projection {name!r} must have finite weights to be quantised")
         n_post = network.populations[p.target].n
-        values[name], scales[name] = integers_of(p, p.weight, n_post, kind, per)
+        values[name], scales[name] = integers_of(p.weight, p.post, n_post, kind, per)
     quantised = Quantised(kind, values, scales)
     for p in rounded.projections.values():
         p.weight = quantised.weights(p)
@@ -243,10 +297,10 @@ def quantise(
 
 
 def integers_of(
-    projection: Projection, weight: np.ndarray, n_post: int, kind: str, per: str
+    weight: np.ndarray, post: np.ndarray, n_post: int, kind: str, per: str
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The integers (S,) int8 and scales (n_post,) of weights (S,) of a projection's synapses."""
+    """The integers (S,) int8 and scales (n_post,) of a projection's weights onto neurons post."""
     if per == "neuron":
-        return to_integers(weight, projection.post, n_post, kind)
+        return to_integers(weight, post, n_post, kind)
     q, scale = to_integers(weight, np.zeros(len(weight), np.int64), 1, kind)
     return q, np.repeat(scale, n_post)

@@ -15,6 +15,7 @@ from mlgenn_delays.hardware import Hardware
 from mlgenn_delays.learning import EventProp, Rule, SurrogateBPTT, Triangle
 from mlgenn_delays.learning.losses import Loss
 from mlgenn_delays.network import Network
+from mlgenn_delays.quantisation import Quantisation
 from mlgenn_delays.rewiring import Rewiring
 
 
@@ -107,6 +108,7 @@ def compile_network(
     loss: str | Loss = "cross-entropy",
     rewiring: Rewiring | None = None,
     hardware: Hardware | None = None,
+    quantisation: Quantisation | None = None,
     total_steps: int,
     epoch_steps: int | None = None,
     seed: int = 0,
@@ -126,6 +128,7 @@ def compile_network(
             `mlgenn_delays.learning.losses`.
         rewiring: How structure is learned, or None to keep it.
         hardware: Limits of hardware that the network keeps and rewiring shall keep, or None.
+        quantisation: How weights and delays are quantised while they are learned, or None.
         total_steps: Optimiser steps of the whole training, for the schedules.
         epoch_steps: Those of an epoch: rewiring after each then takes the candidate gradients of
             its last batches only. None if not known, then of all batches.
@@ -171,6 +174,7 @@ def compile_network(
     ranks = Ranks(communicator)  # which starts MPI
     return Learner(
         network, rule, make, loss=loss, rewiring=rewiring, hardware=hardware,
+        quantisation=quantisation,
         total_steps=total_steps, epoch_steps=epoch_steps, seed=seed, threads=threads, ranks=ranks,
     )  # fmt: skip
 

@@ -224,12 +224,19 @@ def _write_c(
     """Write C source; return the artifact as it is in there, and lines to print."""
     from mlgenn_delays.export.c import quantise, write_c
 
-    quantised, notes = None, []
+    notes: list[str] = []
+    known = artifact.about.quantised
+    if wanted.quantise and known is not None:
+        raise InputError(
+            f"--quantise must come with weights of float32, got those of {source}, which are "
+            f"{known} already; leave --quantise out"
+        )
     if wanted.quantise:
         network, quantised = quantise(artifact.network)
         rounded = replace(
             artifact,
             network=network,
+            quantised=quantised,
             about=artifact.about.model_copy(update={"quantised": "int8", "measured": ()}),
         )
         split, why = validation_split(artifact, source, data)
@@ -245,7 +252,7 @@ def _write_c(
             rounded = replace(rounded, about=about)
         artifact = rounded
     with _folder(wanted.path) as folder:
-        made = write_c(artifact, folder, quantised=quantised)
+        made = write_c(artifact, folder, quantised=artifact.quantised)
     return artifact, [*notes, *made.lines()]
 
 

@@ -13,6 +13,7 @@ from mlgenn_delays.errors import InputError
 from mlgenn_delays.hardware import Hardware
 from mlgenn_delays.neurons.declare import Neuron, model_of
 from mlgenn_delays.neurons.stored import MOST_DECLARED, NeuronName, from_declaration
+from mlgenn_delays.quantisation import Quantisation
 from mlgenn_delays.recipe import cross_checks
 from mlgenn_delays.recipe.network_section import Layer, NetworkSection, Readout
 from mlgenn_delays.recipe.neurons_section import NeuronTable
@@ -49,11 +50,15 @@ class Recipe(Section):
     augmentation: Augment = Augment()
     rewiring: RewiringSection = RewiringSection()
     hardware: Hardware = Hardware()
+    quantisation: Quantisation = Quantisation()
     expected: Expected = Expected()
 
     @model_validator(mode="after")
     def _fit_together(self) -> "Recipe":
         try:
+            # What [quantisation] leaves open is what the hardware needs.
+            needed = self.hardware.quantisation(self.network.dt, self.quantisation)
+            object.__setattr__(self, "quantisation", needed)
             for check in cross_checks.CHECKS:
                 check(self)
         except InputError as error:  # which pydantic does not take
