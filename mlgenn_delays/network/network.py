@@ -386,6 +386,32 @@ class Network:
 
         limit(self, hardware)
 
+    def pruned(self, density: float) -> "Network":
+        """A copy with only the synapses of each projection whose weights are largest in magnitude.
+
+        Magnitudes are those at inference, with normalisation. Frozen projections, and those that
+        have no more synapses than that, stay.
+
+        Arguments:
+            density: Share of all pairs of neurons that keep a synapse, in (0, 1].
+
+        Raises:
+            InputError: The density leaves a projection without a synapse.
+
+        Example:
+            >>> import numpy as np
+            >>> from mlgenn_delays import Exponential, LeakyIntegrator, Network, SpikeInput
+            >>> network = Network()
+            >>> _ = network.add("in", SpikeInput(2)), network.add("out", LeakyIntegrator(2))
+            >>> weights = np.array([[0.5, -0.75], [0.25, -1.0]])
+            >>> _ = network.connect("in", "out", Exponential(5.0), weight=weights)
+            >>> network.pruned(density=0.5).weight_matrix("in->out").tolist()
+            [[nan, -0.75], [nan, -1.0]]
+        """
+        from mlgenn_delays.network.prune import pruned
+
+        return pruned(self, density)
+
     def copy(self) -> "Network":
         """An independent copy."""
         from copy import deepcopy
