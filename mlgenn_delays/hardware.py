@@ -17,7 +17,16 @@ import numpy as np
 from pydantic import Field
 
 from mlgenn_delays.errors import InputError
-from mlgenn_delays.settings import OneOf, Whole, fields_of, must_be, refuse, says, settings
+from mlgenn_delays.settings import (
+    Integer,
+    OneOf,
+    Whole,
+    fields_of,
+    must_be,
+    refuse,
+    says,
+    settings,
+)
 
 if TYPE_CHECKING:
     from mlgenn_delays.network import Network, Projection
@@ -116,8 +125,7 @@ class Hardware:
     ] = None
     longest_delay: Annotated[Whole | None, says("Longest delay [steps].")] = None
     delay_bits: Annotated[
-        Whole | None,
-        Field(le=31),
+        Annotated[Integer, Field(ge=0, le=31)] | None,
         says("Bits of a delay: it is a whole number of 0..2^bits - 1 steps."),
     ] = None
     delays: Annotated[
@@ -126,8 +134,7 @@ class Hardware:
         says("Delays that there may be [steps]; [] for any."),
     ] = None
     weight_bits: Annotated[
-        Whole | None,
-        Field(le=64),
+        Annotated[Integer, Field(ge=0, le=64)] | None,
         says("Bits of a weight: 8 for int8, 4 for int4, 2 for ternary, 32 and more for float32."),
     ] = None
     ram: Annotated[

@@ -18,12 +18,13 @@ if TYPE_CHECKING:
 def limit(network: "Network", hardware: "Hardware") -> None:
     """Move synapses so that a network keeps the limits; see `Network.limit`.
 
-    A projection leaves its even share of room to those after it, if it can.
+    A projection leaves its even share of room to those after it, if it can. Frozen ones, which do
+    not move, come first.
     """
     hardware.check_delays(network)
     if not hardware.limits_structure:
         return
-    waiting = list(network.projections.values())
+    waiting = sorted(network.projections.values(), key=lambda each: not each.frozen)
     while waiting:
         projection = waiting.pop(0)
         rooms = [_beside(network, hardware, projection, waiting, spared) for spared in (True, False)]
