@@ -27,7 +27,9 @@ def limit(network: "Network", hardware: "Hardware") -> None:
     waiting = sorted(network.projections.values(), key=lambda each: not each.frozen)
     while waiting:
         projection = waiting.pop(0)
-        rooms = [_beside(network, hardware, projection, waiting, spared) for spared in (True, False)]
+        rooms = [
+            _beside(network, hardware, projection, waiting, spared) for spared in (True, False)
+        ]
         room = next((each for each in rooms if each.most() >= projection.n_synapses), None)
         if room is None:
             raise InputError(_too_many(network, hardware, projection, rooms[-1]))
@@ -56,9 +58,7 @@ def _beside(
         if other.target == projection.target:
             sizes = np.bincount(np.arange(len(room.post)) // room.size)
             share = count * sizes // len(room.post)
-            room = replace(
-                room, post=room.post - count // len(room.post), core=room.core - share
-            )
+            room = replace(room, post=room.post - count // len(room.post), core=room.core - share)
     return room
 
 
@@ -66,10 +66,13 @@ def _too_many(
     network: "Network", hardware: "Hardware", projection: Projection, room: "Room"
 ) -> str:
     given = hardware.told()
-    shape = " x ".join(str(network.populations[p].n) for p in (projection.source, projection.target))
+    beside = " beside the others" if len(network.projections) > 1 else ""
+    shape = " x ".join(
+        str(network.populations[p].n) for p in (projection.source, projection.target)
+    )
     return (
-        f"projection {projection.name!r} must have at most {max(0, room.most())} synapses with "
-        f"{given}, got {projection.n_synapses} between {shape} neurons; raise the limit, or make "
+        f"projection {projection.name!r} must have at most {room.most()} synapses with {given}"
+        f"{beside}, got {projection.n_synapses} between {shape} neurons; raise the limit, or make "
         "the network sparser (network.sparsity)"
     )
 

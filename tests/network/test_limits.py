@@ -75,9 +75,7 @@ def test_places_fit_and_as_many_stay_as_may(n_pre: int, n_post: int, seed: int) 
         np.testing.assert_array_equal(found, flat)
 
 
-HARD = Hardware(
-    fan_in=8, fan_out=8, input_fan_out=5, neurons_per_core=4, synapses_per_core=31
-)
+HARD = Hardware(fan_in=8, fan_out=8, input_fan_out=5, neurons_per_core=4, synapses_per_core=31)
 
 
 @pytest.mark.parametrize("signs", ["free", "synapse", "dale"])

@@ -58,7 +58,9 @@ def first_giving(pair, now, held, rooms, side) -> tuple | None:
     wide_pre, wide_post = [len(now) + 1] * len(room_pre), [len(now) + 1] * len(room_post)
     wide_core = [len(now) + 1] * len(room_core)
     alone = (
-        (room_pre, wide_post, wide_core, size) if side == 0 else (wide_pre, room_post, room_core, size)
+        (room_pre, wide_post, wide_core, size)
+        if side == 0
+        else (wide_pre, room_post, room_core, size)
     )
     for place in held:
         if fits([*(p for p in now if p != place), pair], *alone):

@@ -104,9 +104,7 @@ def test_growth_equals_its_twin(n_pre: int, n_post: int, slack: int, seed: int) 
     left = room.without(flat // n_post, flat % n_post)
     present = np.isin(np.arange(n_pre * n_post), flat)
     pre, post, grown = held // n_post, held % n_post, np.empty(len(held), np.int64)
-    n = grow_within(
-        order, pre, post, present, left.pre, left.post, left.core, left.size, grown
-    )
+    n = grow_within(order, pre, post, present, left.pre, left.post, left.core, left.size, grown)
     rooms = (room.pre, room.post, room.core, room.size)
     pairs = [[divmod(int(each), n_post) for each in part] for part in (order, kept, held)]
     expected, still = limited_growth.grow(*pairs, rooms)
