@@ -175,7 +175,7 @@ def _of_core(room: "Room", n_post: int) -> np.ndarray:
 
 
 def _by_flow(n: int, n_pre: int, n_post: int, room: "Room", rng: np.random.Generator) -> np.ndarray:
-    """n pairs within the room, where drawing one after another has ended too early.
+    """N pairs within the room, where drawing one after another has ended too early.
 
     Synapses are a maximum flow from sources through targets to cores, of which some are left out.
     """

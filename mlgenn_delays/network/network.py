@@ -374,7 +374,8 @@ class Network:
 
         Example:
             >>> import numpy as np
-            >>> from mlgenn_delays import Exponential, Hardware, LeakyIntegrator, Network, SpikeInput
+            >>> from mlgenn_delays import Exponential, Hardware, LeakyIntegrator, Network
+            >>> from mlgenn_delays import SpikeInput
             >>> network = Network()
             >>> _ = network.add("in", SpikeInput(5)), network.add("out", LeakyIntegrator(3))
             >>> _ = network.connect("in", "out", Exponential(), weight=0.5, synapses=6)

@@ -14,8 +14,8 @@ from mlgenn_delays.engines.base import CompiledNetwork
 from mlgenn_delays.engines.checks import check_series
 from mlgenn_delays.engines.compile import ENGINES
 from mlgenn_delays.errors import DivergedError, InputError, nearest
-from mlgenn_delays.learning import Rule
 from mlgenn_delays.hardware import Hardware
+from mlgenn_delays.learning import Rule
 from mlgenn_delays.learning.losses import (
     CrossEntropy,
     Loss,

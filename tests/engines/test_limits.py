@@ -1,4 +1,4 @@
-"""Limits of hardware while the engine trains: kept after every batch, resumed and threaded alike."""
+"""Limits of hardware while the engine trains: kept after every batch, also when resumed."""
 
 from typing import Any
 

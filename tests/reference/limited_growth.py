@@ -53,7 +53,7 @@ def grow(order, kept, held, rooms) -> tuple[list, list]:
 
 
 def first_giving(pair, now, held, rooms, side) -> tuple | None:
-    """The first held place whose removal gives room to the source (0) or the target (1) of a pair."""
+    """The first held place that gives room to the source (side 0) or target (1) of a pair."""
     room_pre, room_post, room_core, size = rooms
     wide_pre, wide_post = [len(now) + 1] * len(room_pre), [len(now) + 1] * len(room_post)
     wide_core = [len(now) + 1] * len(room_core)

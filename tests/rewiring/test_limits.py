@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlgenn_delays.hardware import Hardware, Room
-from mlgenn_delays.network import Delta, LIF, LeakyIntegrator, Network, Projection, SpikeInput
+from mlgenn_delays.network import LIF, Delta, LeakyIntegrator, Network, Projection, SpikeInput
 from mlgenn_delays.network.limits import places
 from mlgenn_delays.rewiring import Pairs, Rewiring, Synapses, rewire
 from mlgenn_delays.rewiring.growth_kernel import grow_within
