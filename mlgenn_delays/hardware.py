@@ -138,7 +138,7 @@ class Hardware:
         says("Bits of a weight: 8 for int8, 4 for int4, 2 for ternary, 32 and more for float32."),
     ] = None
     ram: Annotated[
-        Whole | None, says("Most bytes of memory for the state of the network as C.")
+        Whole | None, says("Most bytes of RAM for state and stack of the network as C.")
     ] = None
 
     def __post_init__(self) -> None:

@@ -9,7 +9,7 @@ max and mean run over the synapses of one projection onto one neuron, or over al
 The significand of s has so few bits that q s is exact in float32. So weights on the grid stay as
 they are when they are quantised again, which gives the same q and s.
 
-The threshold D is that of: Li, Zhang, Liu, Ternary weight networks, 2016,
+The threshold D is that of: Li, Liu, Wang, Zhang, Yan, Ternary weight networks, 2016,
 https://arxiv.org/abs/1605.04711.
 """
 
@@ -227,6 +227,8 @@ class Quantised:
     scales: dict[str, np.ndarray]
 
     def __post_init__(self) -> None:
+        if self.kind not in LARGEST:
+            raise InputError(f"Quantised must be one of {', '.join(LARGEST)}, got {self.kind!r}")
         largest = LARGEST[self.kind]
         if self.values.keys() != self.scales.keys():
             raise InputError("Quantised must have values and scales of the same projections")
@@ -236,8 +238,9 @@ class Quantised:
                     f"Quantised must have int8 values in -{largest}..{largest} of {name!r}"
                 )
             scale = self.scales[name]
-            if scale.dtype != np.float32 or scale.ndim != 1 or not (scale >= 0).all():
-                raise InputError(f"Quantised must have float32 scales >= 0 of {name!r}")
+            fine = (scale >= 0) & (scale < np.inf)
+            if scale.dtype != np.float32 or scale.ndim != 1 or not fine.all():
+                raise InputError(f"Quantised must have finite float32 scales >= 0 of {name!r}")
 
     @staticmethod
     def of(network: Network, kind: str, scales: dict[str, np.ndarray]) -> "Quantised":

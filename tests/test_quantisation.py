@@ -123,6 +123,10 @@ def test_integers_check_themselves() -> None:
         Quantised("int4", {"a": np.array([8, 0], np.int8)}, scale)
     with pytest.raises(InputError, match="same projections"):
         Quantised("int8", {"b": np.zeros(2, np.int8)}, scale)
+    with pytest.raises(InputError, match="one of int8, int4, ternary, got 'float32'"):
+        Quantised("float32", {}, {})
+    with pytest.raises(InputError, match="finite float32 scales"):
+        Quantised("int8", {"a": np.zeros(2, np.int8)}, {"a": np.full(2, np.inf, np.float32)})
     with pytest.raises(InputError, match="float32 scales"):
         Quantised("int8", {"a": np.zeros(2, np.int8)}, {"a": -np.ones(2, np.float32)})
 

@@ -4,6 +4,8 @@ from dataclasses import replace
 
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.export.artifact import About, Artifact
+from mlgenn_delays.export.c.costs import Limits, costs_of
+from mlgenn_delays.export.c.fit import less_ram
 from mlgenn_delays.export.c.make import make_layout
 from mlgenn_delays.hardware import Hardware
 from mlgenn_delays.network import Network
@@ -16,7 +18,7 @@ def check_ram(
     hardware: Hardware,
     quantisation: Quantisation | None = None,
 ) -> int:
-    """Reject a network whose state as C would be larger than the memory of the hardware.
+    """Reject a network whose state and stack as C would be larger than the RAM of the hardware.
 
     Arguments:
         network: The network; delays that are learned count as the longest that they may get.
@@ -25,7 +27,7 @@ def check_ram(
         quantisation: Kind of the weights in C; float32 if None.
 
     Returns:
-        The bytes that its state takes.
+        The bytes that state and stack take.
 
     Raises:
         InputError: It is larger; the text says what to change.
@@ -48,13 +50,13 @@ def check_ram(
     if wanted.weights != FLOAT:
         rounded, quantised = quantise(artifact.network, wanted.weights, wanted.per)
         artifact = replace(artifact, network=rounded)
-    needed = make_layout(artifact, quantised).state_bytes
-    steps = max(round(p.max_delay / network.dt) for p in network.projections.values())
-    if hardware.ram and needed > hardware.ram:
+    limits = Limits(ram=hardware.ram or None)
+    needed = costs_of(make_layout(artifact, quantised, limits)).ram
+    if limits.ram is not None and needed > limits.ram:
+        smaller = "" if quantised else ", or quantise weights (quantisation.weights = 'int8')"
         raise InputError(
-            f"the network must fit into {hardware.ram} bytes (hardware.ram), got {needed} bytes "
-            f"of state as C with delays of up to {steps} steps and {wanted.weights} weights; "
-            "shorten delays (delays.max), take longer steps (network.dt), make layers smaller "
-            "(network.layers.0.size) or quantise weights (quantisation.weights = 'int8')"
+            f"the network must fit into {limits.ram} bytes (hardware.ram), got {needed} bytes of "
+            f"state and stack as C, with {wanted.weights} weights and delays as long as they may "
+            f"get (delays.max); {less_ram(artifact, quantised, limits)}{smaller}"
         )
     return needed

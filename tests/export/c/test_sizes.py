@@ -23,8 +23,9 @@ from mlgenn_delays.network import (
     SpikeInput,
     Uniform,
 )
-from tests.export.c.building import COMPILERS, FLAGS, macros
-from tests.export.c.cases import CASES, Case, artifact, rounded
+from mlgenn_delays.quantisation import FLOAT
+from tests.export.c.building import FLAGS, either, macros
+from tests.export.c.cases import CASES, Case, rounded
 from tests.needs import need
 
 
@@ -52,13 +53,11 @@ def header(folder: Path) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("case", [CASES[k] for k in (0, 1, 3, 4, 8, 12, 16, 17, 20)], ids=str)
-@pytest.mark.parametrize("int8", [False, True])
-def test_the_object_file_has_the_bytes_of_the_header(
-    case: Case, int8: bool, tmp_path: Path
-) -> None:
-    made, quantised = rounded(case) if int8 else (artifact(case), None)
+@pytest.mark.parametrize("kind", [FLOAT, "int8", "int4", "ternary"])
+def test_the_object_file_has_the_bytes_of_the_header(case: Case, kind: str, tmp_path: Path) -> None:
+    made, quantised = rounded(case, kind)
     figures = write_c(made, tmp_path, quantised=quantised, examples=False)
-    said, file = header(tmp_path), compiled(tmp_path, COMPILERS[case.recipe.seed % 2])
+    said, file = header(tmp_path), compiled(tmp_path, either(case.recipe.seed))
     assert int(said["CONSTANT_BYTES"]) == figures.constant_bytes
     assert int(said["STATE_BYTES"]) == figures.state_bytes
     # Compilers may turn an array of very few numbers into code.
@@ -111,8 +110,8 @@ def test_a_small_current_net_is_small(tmp_path: Path) -> None:
 
 def test_inputs_or_arrivals_are_kept_whichever_are_fewer() -> None:
     few, many = make_layout(whole(seed_net()), None), make_layout(whole(seed_net(300, 20)), None)
-    assert few.history == 26 and not few.from_source("input")
-    assert many.history == 0 and many.from_source("input")
+    assert few.histories["input"].slots == 26 and not few.from_source("input")
+    assert "input" not in many.histories and many.from_source("input")
     assert few.state_bytes < 26 * 256 * 4
 
 
@@ -182,7 +181,7 @@ def test_synapses_that_act_after_the_end_are_left_out() -> None:
     )
     layout = make_layout(short, None)
     assert layout.synapses == 2
-    assert [ring.slots for ring, _ in layout.rings.values()] == [9]
+    assert [sender.longest for sender in layout.senders] == [8]
 
 
 def test_operations_are_those_of_the_network(tmp_path: Path) -> None:
@@ -200,7 +199,9 @@ def test_the_header_says_what_the_network_is(tmp_path: Path) -> None:
     figures = write_c(made, tmp_path, examples=False)
     said, text = header(tmp_path), (tmp_path / "delaysnn_model.h").read_text()
     assert (said["INPUTS"], said["OUTPUTS"], said["STEPS"]) == ("40", "10", "200")
-    assert (said["RECIPE"], said["ACCURACY"], said["INT8"]) == ('"small"', "0.925", "0")
+    assert (said["RECIPE"], said["ACCURACY"], said["WEIGHTS"]) == (
+        '"small"', "0.925", '"float32"'
+    )  # fmt: skip
     assert int(said["SYNAPSES"]) == made.network.n_synapses() == figures.synapses
     assert int(said["OPERATIONS_WORST"]) == figures.worst
     assert int(said["OPERATIONS_SILENT"]) == figures.silent
