@@ -120,13 +120,13 @@ def _signs(
 def places(
     flat: np.ndarray, n_pre: int, n_post: int, room: "Room", rng: np.random.Generator
 ) -> np.ndarray:
-    """Pairs of neurons within the room for them, of which as many as may are given ones.
+    """Pairs of neurons within the room for them, given ones where they fit.
 
     Arguments:
         flat: (S,) int64 pairs pre * n_post + post, ascending.
         n_pre: Number of presynaptic neurons.
         n_post: Number of postsynaptic neurons.
-        room: "Room" for at least S synapses.
+        room: Room for at least S synapses.
         rng: Draws which go and where they come.
 
     Returns:
@@ -138,8 +138,9 @@ def places(
     present.ravel()[stays] = True
     while (missing := len(flat) - np.count_nonzero(present)) > 0:
         left = room.without(*np.nonzero(present))
-        open_ = (left.pre > 0)[:, None] & ((left.post > 0) & _of_core(left, n_post))[None, :]
-        chosen = rng.permutation(np.flatnonzero(open_ & ~present))
+        cores = np.arange(n_post) // room.size
+        takes = (left.post > 0) & (left.core > 0)[cores]
+        chosen = rng.permutation(np.flatnonzero(np.outer(left.pre > 0, takes) & ~present))
         # Neurons without a synapse come first.
         chosen = chosen[np.argsort(present.any(0)[chosen % n_post], kind="stable")]
         chosen = chosen[_within(chosen, n_post, left)][:missing]
@@ -167,11 +168,6 @@ def _rank(owner: np.ndarray) -> np.ndarray:
     rank = np.empty(len(owner), np.int64)
     rank[order] = np.arange(len(owner)) - firsts
     return rank
-
-
-def _of_core(room: "Room", n_post: int) -> np.ndarray:
-    """Whether the core of each target neuron has room, (n_post,) bool."""
-    return (room.core > 0)[np.arange(n_post) // room.size]
 
 
 def _by_flow(n: int, n_pre: int, n_post: int, room: "Room", rng: np.random.Generator) -> np.ndarray:
