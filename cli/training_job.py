@@ -108,7 +108,7 @@ def new_job(options: TrainOptions) -> TrainingJob:
     fresh = _build(recipe, splits)
     if network is not None:
         check_fits(network, fresh, str(options.init), dale=recipe.signs() == "dale")
-    if recipe.hardware.ram:
+    if recipe.hardware.limits.ram:
         from mlgenn_delays.export.c import check_ram
 
         check_ram(network or fresh, train.n_steps, recipe.hardware, recipe.quantisation)

@@ -9,7 +9,7 @@ What chips allow, with sources, is in ``hardware.toml``.
 import tomllib
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, cached_property
 from importlib import resources
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -96,7 +96,7 @@ class Hardware:
 
     Example:
         >>> from mlgenn_delays import Hardware
-        >>> Hardware(preset="loihi2", fan_in=32).weight_bits
+        >>> Hardware(preset="loihi2", fan_in=32).limits.weight_bits
         8
     """
 
@@ -142,33 +142,43 @@ class Hardware:
     ] = None
 
     def __post_init__(self) -> None:
-        figures = presets().get(self.preset, {})
-        for name in LIMITS:
-            if getattr(self, name) is None:
-                of_preset = figures.get(name, () if name == "delays" else 0)
-                value = tuple(of_preset) if name == "delays" else of_preset
-                object.__setattr__(self, name, value)
-        if self.synapses_per_core and not self.neurons_per_core:
+        limits = self._filled()
+        if limits["synapses_per_core"] and not limits["neurons_per_core"]:
             refuse(self, "neurons_per_core", "> 0 with synapses_per_core")
         if self.weight_bits == 1:
             refuse(self, "weight_bits", "0 or >= 2", "a weight has at least the values -1, 0 and 1")
 
+    def _filled(self) -> dict[str, Any]:
+        figures, found = presets().get(self.preset, {}), {}
+        for name in LIMITS:
+            none: Any = [] if name == "delays" else 0
+            given = getattr(self, name)
+            found[name] = figures.get(name, none) if given is None else given
+        return found | {"delays": tuple(found["delays"])}
+
+    @cached_property
+    def limits(self) -> "Hardware":
+        """All limits, those of the preset as if they were given; 0 or () where there is none."""
+        return Hardware(**self._filled())
+
     @property
     def is_identity(self) -> bool:
         """Whether nothing is limited."""
-        return not any(getattr(self, name) for name in LIMITS)
+        return not any(self._filled().values())
 
     @property
     def limits_structure(self) -> bool:
         """Whether it limits which synapses there may be."""
-        return bool(self.fan_in or self.fan_out or self.input_fan_out or self.synapses_per_core)
+        own = self.limits
+        return bool(own.fan_in or own.fan_out or own.input_fan_out or own.synapses_per_core)
 
     @property
     def most_delay(self) -> int | None:
         """The longest delay that there may be [steps], or None for any."""
-        given = [self.longest_delay] if self.longest_delay else []
-        given += [2**self.delay_bits - 1] if self.delay_bits else []
-        given += [max(self.delays)] if self.delays else []
+        own = self.limits
+        given = [own.longest_delay] if own.longest_delay else []
+        given += [2**own.delay_bits - 1] if own.delay_bits else []
+        given += [max(own.delays)] if own.delays else []
         return min(given, default=None)
 
     def quantisation(self, dt: float, wanted: "Quantisation | None" = None) -> "Quantisation":
@@ -188,7 +198,7 @@ class Hardware:
         from mlgenn_delays.quantisation import BITS, FLOAT, Quantisation
 
         wanted = wanted or Quantisation()
-        held = self.weight_bits or BITS[FLOAT]
+        held = self.limits.weight_bits or BITS[FLOAT]
         if wanted.weights == FLOAT:
             largest = max((kind for kind in BITS if BITS[kind] <= held), key=BITS.__getitem__)
             wanted = replace(wanted, weights=largest)
@@ -197,13 +207,14 @@ class Hardware:
                 must_be("quantisation.weights", f"of at most {held} bits (hardware.weight_bits)",
                         wanted.weights, "leave it out for what fits")
             )  # fmt: skip
-        if not self.delays or self.delays == (0,):
+        if not self.limits.delays or self.limits.delays == (0,):
             return wanted
-        allowed = tuple(k * dt for k in self.delays)
+        allowed = tuple(k * dt for k in self.limits.delays)
         if wanted.has_grid and wanted.delay_values != allowed:
             raise InputError(
                 "quantisation.delay_step and quantisation.delay_values must be left out with "
-                f"hardware.delays, got {wanted!r} with {list(self.delays)} steps"
+                f"hardware.delays = {list(self.limits.delays)}, got {wanted.delay_step:g} and "
+                f"{list(wanted.delay_values)}"
             )
         return replace(wanted, delay_values=allowed)
 
@@ -219,12 +230,12 @@ class Hardware:
         """
         source = network.populations[projection.source]
         target = network.populations[projection.target]
-        size = self.neurons_per_core if self.synapses_per_core else 0
+        size = self.limits.neurons_per_core if self.limits.synapses_per_core else 0
         size = min(size or target.n, target.n)
         room = Room(
             np.full(source.n, self._fan_out(network, source.name)),
-            np.full(target.n, self.fan_in or NO_LIMIT),
-            np.full(-(-target.n // size), self.synapses_per_core or NO_LIMIT),
+            np.full(target.n, self.limits.fan_in or NO_LIMIT),
+            np.full(-(-target.n // size), self.limits.synapses_per_core or NO_LIMIT),
             size,
         )
         none = np.zeros(0, np.int64)
@@ -241,12 +252,14 @@ class Hardware:
         """The limits of synapses, in words."""
         names = ("fan_in", "fan_out", "input_fan_out", "synapses_per_core", "neurons_per_core")
         return ", ".join(
-            f"hardware.{name} = {getattr(self, name)}" for name in names if getattr(self, name)
+            f"hardware.{name} = {getattr(self.limits, name)}"
+            for name in names
+            if getattr(self.limits, name)
         )
 
     def _fan_out(self, network: "Network", population: str) -> int:
-        own = self.input_fan_out if population == network.input().name else 0
-        return own or self.fan_out or NO_LIMIT
+        own = self.limits.input_fan_out if population == network.input().name else 0
+        return own or self.limits.fan_out or NO_LIMIT
 
     # Checks
 
@@ -260,10 +273,10 @@ class Hardware:
         """
         source = network.input().name
         neurons = sum(p.n for name, p in network.populations.items() if name != source)
-        if self.neurons and neurons > self.neurons:
+        if self.limits.neurons and neurons > self.limits.neurons:
             raise InputError(
                 must_be("hardware.neurons", f">= {neurons}, the neurons of the network",
-                        self.neurons, "make layers smaller (network.layers.0.size)")
+                        self.limits.neurons, "make layers smaller (network.layers.0.size)")
             )  # fmt: skip
         self.check_delays(network)
         for key, most, has, where in self._counts(network):
@@ -281,8 +294,12 @@ class Hardware:
         """Reject a longest delay [ms] beyond the longest that there may be."""
         most = self.most_delay
         if most is not None and round(longest / dt, 6) > most:
-            keys = [key for key in ("longest_delay", "delay_bits", "delays") if getattr(self, key)]
-            limits = ", ".join(f"hardware.{key} = {getattr(self, key)!r}" for key in keys)
+            given = {key: getattr(self.limits, key) for key in _DELAYS}
+            limits = ", ".join(
+                f"hardware.{key} = {list(value) if key == 'delays' else value}"
+                for key, value in given.items()
+                if value
+            )
             raise InputError(
                 f"{what} must be <= {most * dt:g} ms, {most} steps of {dt:g} ms, with {limits}; "
                 f"got {longest:g} ms; shorten it (delays.max = {most * dt:g}), or take longer steps"
@@ -298,18 +315,26 @@ class Hardware:
                 if projection.target == name:
                     into += np.bincount(projection.post, minlength=population.n)
             is_input = name == network.input().name
-            key = "input_fan_out" if is_input and self.input_fan_out else "fan_out"
+            key = "input_fan_out" if is_input and self.limits.input_fan_out else "fan_out"
             most = self._fan_out(network, name)
             yield key, most, int(out.max()), f"neuron {out.argmax()} of {name!r}"
-            if self.fan_in:
-                yield "fan_in", self.fan_in, int(into.max()), f"neuron {into.argmax()} of {name!r}"
-            if self.synapses_per_core and self.neurons_per_core:
-                cores = np.add.reduceat(into, np.arange(0, population.n, self.neurons_per_core))
+            if self.limits.fan_in:
+                yield (
+                    "fan_in",
+                    self.limits.fan_in,
+                    int(into.max()),
+                    f"neuron {into.argmax()} of {name!r}",
+                )
+            if self.limits.synapses_per_core and self.limits.neurons_per_core:
+                cores = np.add.reduceat(
+                    into, np.arange(0, population.n, self.limits.neurons_per_core)
+                )
                 where = f"core {cores.argmax()} of {name!r}"
-                yield "synapses_per_core", self.synapses_per_core, int(cores.max()), where
+                yield "synapses_per_core", self.limits.synapses_per_core, int(cores.max()), where
 
 
 LIMITS = tuple(name for name in fields_of(Hardware) if name != "preset")
+_DELAYS = ("longest_delay", "delay_bits", "delays")
 MOVE = (
     "raise it, make the network sparser (network.sparsity), or move synapses with "
     "network.limit(hardware)"

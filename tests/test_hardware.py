@@ -27,7 +27,7 @@ def test_every_figure_of_a_preset_has_a_source(name: str) -> None:
     assert limits <= set(LIMITS)
     assert limits == figures["sources"].keys()
     assert all(len(source) > 20 for source in figures["sources"].values())
-    made = Hardware(preset=name)
+    made = Hardware(preset=name).limits
     for key in LIMITS:
         expected = figures.get(key, () if key == "delays" else 0)
         assert getattr(made, key) == (tuple(expected) if key == "delays" else expected)
@@ -35,8 +35,11 @@ def test_every_figure_of_a_preset_has_a_source(name: str) -> None:
 
 def test_own_values_come_before_those_of_a_preset() -> None:
     made = Hardware(preset="loihi2", fan_in=32, weight_bits=0)
-    assert (made.fan_in, made.weight_bits, made.longest_delay) == (32, 0, 62)
+    assert (made.fan_in, made.weight_bits, made.longest_delay) == (32, 0, None)
+    limits = made.limits
+    assert (limits.fan_in, limits.weight_bits, limits.longest_delay) == (32, 0, 62)
     assert not made.is_identity
+    assert limits.limits == limits
     assert Hardware().is_identity
 
 

@@ -252,7 +252,7 @@ def build_hardware(recipe: Recipe) -> Hardware | None:
 
     Example:
         >>> from mlgenn_delays.recipe import build_hardware, load_recipe
-        >>> build_hardware(load_recipe("digits", ["hardware.preset=loihi2"])).weight_bits
+        >>> build_hardware(load_recipe("digits", ["hardware.preset=loihi2"])).limits.weight_bits
         8
     """
     return None if recipe.hardware.is_identity else recipe.hardware

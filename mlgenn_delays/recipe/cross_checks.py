@@ -278,7 +278,7 @@ def _rewiring(recipe: "Recipe") -> Found:
 
 
 def _hardware(recipe: "Recipe") -> Found:
-    if not recipe.hardware.synapses_per_core:
+    if not recipe.hardware.limits.synapses_per_core:
         yield "hardware.neurons_per_core", "hardware.synapses_per_core = 0"
 
 

@@ -94,7 +94,7 @@ OTHER: dict[str, Any] = {
     "augmentation.shift": 3, "augmentation.noise": 0, "augmentation.scale": 0,
     "rewiring.rule": "deep_r", "rewiring.gradient_averaging": 0.0,
     "rewiring.form": "magnitude", "rewiring.decay": "constant",
-    "hardware.preset": "loihi2", "hardware.delays": "[0, 3, 6]", "hardware.weight_bits": 4,
+    "hardware.preset": "loihi2",
     "rewiring.every": 3, "rewiring.grow_delay": "random", "data.encoding": "spikes",
     "data.gap_min": 3.0, "data.gap_max": 15.0, "data.jitter": 0.5, "data.window": 21.0,
     "data.channels": 3, "data.duration": 30.0, "data.train": 20, "data.seed": 4, "seed": 5,
@@ -106,8 +106,6 @@ OTHER: dict[str, Any] = {
 ELSEWHERE = (
     "name", "data.dataset", "data.validation", "data.test", "learning.epochs", "learning.patience",
     "learning.snapshots", "regularisation.revive",
-    # Limits that a network of this size keeps, or breaks and is refused.
-    "hardware.longest_delay", "hardware.delay_bits", "hardware.ram",
 )  # fmt: skip
 
 

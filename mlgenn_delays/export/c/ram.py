@@ -50,7 +50,7 @@ def check_ram(
     if wanted.weights != FLOAT:
         rounded, quantised = quantise(artifact.network, wanted.weights, wanted.per)
         artifact = replace(artifact, network=rounded)
-    limits = Limits(ram=hardware.ram or None)
+    limits = Limits(ram=hardware.limits.ram or None)
     needed = costs_of(make_layout(artifact, quantised, limits)).ram
     if limits.ram is not None and needed > limits.ram:
         smaller = "" if quantised else ", or quantise weights (quantisation.weights = 'int8')"
