@@ -60,15 +60,16 @@ def further(recipe: Recipe, network: Network, splits: dict) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("sweep", type=Path)
+    parser.add_argument("sweeps", nargs="+", type=Path, metavar="SWEEP")
     parser.add_argument("--data", required=True)
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
     rows, splits = [], {}
-    for point in read_results(given.sweep):
+    points = [(sweep, each) for sweep in given.sweeps for each in read_results(sweep)]
+    for folder, point in points:
         if point["status"] != "done":
             continue
-        run = given.sweep / point["point"]
+        run = folder / point["point"]
         recipe = load_recipe(run / "recipe.toml")
         splits = splits or load_data(recipe, given.data)
         network, seed = Network.load(run / "network.safetensors"), point["seed"]
