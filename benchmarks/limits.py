@@ -1,6 +1,6 @@
 """Networks trained within limits of hardware beside one that is pruned afterwards, as CSV.
 
-    python benchmarks/limits.py SWEEPS/* --data DIR --out docs/data/hardware.csv
+    python benchmarks/limits.py SWEEPS/tenth SWEEPS/sparse --data DIR --out docs/data/hardware.csv
 
 The sweeps are those of docs/how-to/hardware.md. Dense networks are pruned to as many synapses as
 the others have, and trained a few epochs more.
