@@ -76,6 +76,8 @@ def _training(job: "TrainingJob") -> str:
     )
     if job.recipe.rewiring.rule != "none":
         parts.append(f"rewiring by {job.recipe.rewiring.rule}")
+    if job.recipe.hardware.limits_structure:
+        parts.append(f"within {job.recipe.hardware.told()}")
     parts += job.recipe.quantisation.in_words()
     return ", ".join([*parts, f"seed {job.recipe.seed}"])
 

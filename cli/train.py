@@ -281,6 +281,7 @@ def _initialise(job: TrainingJob) -> "InitialWeights | None":
 def _trainer(job: TrainingJob) -> "Trainer":
     from mlgenn_delays.recipe import (
         build_augment,
+        build_hardware,
         build_loss,
         build_quantisation,
         build_rewiring,
@@ -295,6 +296,7 @@ def _trainer(job: TrainingJob) -> "Trainer":
         build_rule(job.recipe),
         loss=build_loss(job.recipe),
         rewiring=build_rewiring(job.recipe),
+        hardware=build_hardware(job.recipe),
         quantisation=build_quantisation(job.recipe),
         epochs=learning.epochs,
         batch_size=learning.batch_size,

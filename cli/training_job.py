@@ -108,6 +108,10 @@ def new_job(options: TrainOptions) -> TrainingJob:
     fresh = _build(recipe, splits)
     if network is not None:
         check_fits(network, fresh, str(options.init), dale=recipe.signs() == "dale")
+    if recipe.hardware.limits.ram:
+        from mlgenn_delays.export.c import check_ram
+
+        check_ram(network or fresh, train.n_steps, recipe.hardware, recipe.quantisation)
     known = _with_engine(options, fresh, recipe)
 
     def make(initial: "InitialWeights | None") -> RunDirectory:

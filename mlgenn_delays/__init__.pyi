@@ -16,6 +16,7 @@ from mlgenn_delays.engines.compile import compile_network as compile_network
 from mlgenn_delays.export.model import Model as Model
 from mlgenn_delays.export.model import Prediction as Prediction
 from mlgenn_delays.export.model import load as load
+from mlgenn_delays.hardware import Hardware as Hardware
 from mlgenn_delays.imports import import_network as import_network
 from mlgenn_delays.learning import Adam as Adam
 from mlgenn_delays.learning import Atan as Atan

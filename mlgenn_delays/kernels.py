@@ -300,6 +300,7 @@ PARTS: dict[str, tuple[str, tuple[str, ...]]] = {
             "neurons/declare.py",
         ),
     ),
+    "rewiring": ("rewiring/*_kernel.py", ()),
 }
 _ENGINE = "engines.cpu"  # the part with most of the kernels
 

@@ -28,6 +28,7 @@ FLOAT = "float32"
 # The largest integer of each kind of weights.
 LARGEST = {"int8": 127, "int4": 7, "ternary": 1}
 KINDS = (FLOAT, *LARGEST)
+BITS = {FLOAT: 32, "int8": 8, "int4": 4, "ternary": 2}
 SIGNIFICAND = 16  # bits of a scale; with 7 of an integer less than the 24 of a float32
 _SLACK = 1e-6  # of times that should be whole steps [steps]
 THRESHOLD = 0.7  # of ternary weights, as a share of their mean magnitude

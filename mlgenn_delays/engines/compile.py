@@ -11,6 +11,7 @@ from mlgenn_delays.engines.base import CompiledNetwork
 from mlgenn_delays.engines.ranks import Ranks
 from mlgenn_delays.engines.shared.simulation import ForwardResult, Simulation, SimulationContext
 from mlgenn_delays.errors import InputError, nearest
+from mlgenn_delays.hardware import Hardware
 from mlgenn_delays.learning import EventProp, Rule, SurrogateBPTT, Triangle
 from mlgenn_delays.learning.losses import Loss
 from mlgenn_delays.network import Network
@@ -106,6 +107,7 @@ def compile_network(
     *,
     loss: str | Loss = "cross-entropy",
     rewiring: Rewiring | None = None,
+    hardware: Hardware | None = None,
     quantisation: Quantisation | None = None,
     total_steps: int,
     epoch_steps: int | None = None,
@@ -125,6 +127,7 @@ def compile_network(
         loss: A name, such as ``"cross-entropy"``, its settings, or a function; see
             `mlgenn_delays.learning.losses`.
         rewiring: How structure is learned, or None to keep it.
+        hardware: Limits of hardware that the network keeps and rewiring shall keep, or None.
         quantisation: How weights and delays are quantised while they are learned, or None.
         total_steps: Optimiser steps of the whole training, for the schedules.
         epoch_steps: Those of an epoch: rewiring after each then takes the candidate gradients of
@@ -141,7 +144,8 @@ def compile_network(
             whatever the surrogate.
 
     Raises:
-        InputError: The engine is unknown, not installed, or cannot run the network or the rule.
+        InputError: The engine is unknown, not installed, or cannot run the network or the rule,
+            or the network breaks a limit of the hardware.
 
     Example:
         >>> from mlgenn_delays import Exponential, EventProp, LeakyIntegrator, Network, SpikeInput
@@ -169,7 +173,8 @@ def compile_network(
             network, rule = network.folded(), _forwards(rule)
     ranks = Ranks(communicator)  # which starts MPI
     return Learner(
-        network, rule, make, loss=loss, rewiring=rewiring, quantisation=quantisation,
+        network, rule, make, loss=loss, rewiring=rewiring, hardware=hardware,
+        quantisation=quantisation,
         total_steps=total_steps, epoch_steps=epoch_steps, seed=seed, threads=threads, ranks=ranks,
     )  # fmt: skip
 

@@ -36,6 +36,7 @@ from mlgenn_delays.engines.shared.simulation import (
     set_connectivity,
 )
 from mlgenn_delays.errors import DivergedError, InputError
+from mlgenn_delays.hardware import Hardware
 from mlgenn_delays.learning import Rule, SurrogateBPTT
 from mlgenn_delays.learning.losses import as_loss
 from mlgenn_delays.machine import Workers
@@ -90,6 +91,7 @@ class Learner:
         *,
         loss: object = "cross-entropy",
         rewiring: Rewiring | None = None,
+        hardware: Hardware | None = None,
         quantisation: Quantisation | None = None,
         total_steps: int,
         epoch_steps: int | None = None,
@@ -112,8 +114,10 @@ class Learner:
         )
         check_loss(network, rule, self.loss)
         check_rule(network, rule)
+        if hardware is not None:
+            hardware.check(network)
         self._structure = (
-            StructureLearner(self._context, rewiring, total_steps, seed, epoch_steps)
+            StructureLearner(self._context, rewiring, total_steps, seed, epoch_steps, hardware)
             if rewiring is not None
             else None
         )

@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -35,6 +36,9 @@ from mlgenn_delays.neurons.declare import (
 from mlgenn_delays.rng import generator
 from mlgenn_delays.settings import Seed, TimeStep, check
 from mlgenn_delays.untrusted import shown
+
+if TYPE_CHECKING:
+    from mlgenn_delays.hardware import Hardware
 
 
 class Network:
@@ -382,6 +386,60 @@ class Network:
             population.bias = population.bias + population.normalisation.shift()
             population.normalisation = None
         return network
+
+    def limit(self, hardware: "Hardware") -> None:
+        """Move synapses at random, as few as may be, so that the network keeps limits of hardware.
+
+        Each projection keeps the number of its synapses. Weights and delays move along; signs are
+        those of the presynaptic neuron where each has one.
+
+        Arguments:
+            hardware: The limits; see `Hardware`.
+
+        Raises:
+            InputError: A projection has more synapses than there is room for, or delays may get
+                longer than there may be.
+
+        Example:
+            >>> import numpy as np
+            >>> from mlgenn_delays import Exponential, Hardware, LeakyIntegrator, Network
+            >>> from mlgenn_delays import SpikeInput
+            >>> network = Network()
+            >>> _ = network.add("in", SpikeInput(5)), network.add("out", LeakyIntegrator(3))
+            >>> _ = network.connect("in", "out", Exponential(), weight=0.5, synapses=6)
+            >>> network.limit(Hardware(fan_in=2))
+            >>> np.bincount(network.projections["in->out"].post).tolist()
+            [2, 2, 2]
+        """
+        from mlgenn_delays.network.limits import limit
+
+        limit(self, hardware)
+
+    def pruned(self, density: float) -> "Network":
+        """A copy with only the synapses of each projection whose weights are largest in magnitude.
+
+        Magnitudes are those at inference, with normalisation. Frozen projections, and those that
+        have no more synapses than that, stay.
+
+        Arguments:
+            density: Share of all pairs of neurons that keep a synapse, in (0, 1].
+
+        Raises:
+            InputError: The density leaves a projection without a synapse.
+
+        Example:
+            >>> import numpy as np
+            >>> from mlgenn_delays import Exponential, LeakyIntegrator, Network, SpikeInput
+            >>> network = Network()
+            >>> _ = network.add("in", SpikeInput(2)), network.add("out", LeakyIntegrator(2))
+            >>> weights = np.array([[0.5, -0.75], [0.25, -1.0]])
+            >>> _ = network.connect("in", "out", Exponential(5.0), weight=weights)
+            >>> network.pruned(density=0.5).weight_matrix("in->out").tolist()
+            [[nan, -0.75], [nan, -1.0]]
+        """
+        from mlgenn_delays.network.prune import pruned
+
+        return pruned(self, density)
 
     def copy(self) -> "Network":
         """An independent copy."""

@@ -2,6 +2,7 @@
 
 from mlgenn_delays.recipe.build import (
     build_augment,
+    build_hardware,
     build_loss,
     build_network,
     build_quantisation,
@@ -26,6 +27,7 @@ from mlgenn_delays.recipe.schema import Recipe
 __all__ = [
     "Recipe",
     "build_augment",
+    "build_hardware",
     "build_loss",
     "build_network",
     "build_quantisation",

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from mlgenn_delays.distributions import Uniform
 from mlgenn_delays.errors import InputError
+from mlgenn_delays.hardware import Hardware
 from mlgenn_delays.learning import (
     Adam,
     Dirac,
@@ -54,7 +55,8 @@ def build_network(recipe: Recipe, n_inputs: int, n_classes: int, seed: int) -> N
         seed: Seed of connectivity, signs, weights and delays.
 
     Raises:
-        InputError: The sparsity leaves a projection without synapses.
+        InputError: The sparsity leaves a projection without synapses, or the hardware has no room
+            for them.
 
     Example:
         >>> from mlgenn_delays.recipe import build_network, load_recipe
@@ -90,9 +92,11 @@ def build_network(recipe: Recipe, n_inputs: int, n_classes: int, seed: int) -> N
             before.name, "output", _synapse(readout), weight=1.0, granularity="fixed",
             one_to_one=True, frozen=True,
         )  # fmt: skip
-        return network
-    weight = _weight(readout, before.n)
-    _connect(network, recipe, counts, before.name, "output", _synapse(readout), weight)
+    else:
+        weight = _weight(readout, before.n)
+        _connect(network, recipe, counts, before.name, "output", _synapse(readout), weight)
+    network.limit(recipe.hardware)
+    recipe.hardware.check(network)
     return network
 
 
@@ -242,6 +246,17 @@ def build_rewiring(recipe: Recipe) -> Rewiring | None:
     if section.every >= 0:
         settings["every"] = section.every
     return rule(**{key: value for key, value in settings.items() if key in fields_of(rule)})
+
+
+def build_hardware(recipe: Recipe) -> Hardware | None:
+    """Return the limits of hardware of a recipe, or None if it has none.
+
+    Example:
+        >>> from mlgenn_delays.recipe import build_hardware, load_recipe
+        >>> build_hardware(load_recipe("digits", ["hardware.preset=loihi2"])).limits.weight_bits
+        8
+    """
+    return None if recipe.hardware.is_identity else recipe.hardware
 
 
 def build_augment(recipe: Recipe) -> "Augment | None":

@@ -109,6 +109,12 @@ def check_augmentation(recipe: "Recipe") -> None:
     check_encoding(recipe.augmentation, currents=recipe.data.encoding == "currents")
 
 
+def check_hardware(recipe: "Recipe") -> None:
+    """Reject delays that the hardware does not have."""
+    if any(map(recipe.has_delays, recipe.network.projections())):
+        recipe.hardware.check_delay("delays.max", recipe.delays.max, recipe.network.dt)
+
+
 def check_quantisation(recipe: "Recipe") -> None:
     """Reject grids of delays that the time step or the longest delays do not allow."""
     quantisation, network = recipe.quantisation, recipe.network
@@ -127,6 +133,7 @@ CHECKS = (
     check_rewiring,
     check_counts,
     check_augmentation,
+    check_hardware,
     check_quantisation,
 )
 
@@ -143,7 +150,7 @@ def without_effect(recipe: "Recipe") -> dict[str, str]:
         away, such as ``"learning.rule = 'eventprop'"``.
     """
     found: dict[str, str] = {}
-    for part in (_network, _delays, _learning, _loss, _rewiring, _others):
+    for part in (_network, _delays, _learning, _loss, _rewiring, _hardware, _others):
         for key, why in part(recipe):
             found.setdefault(key, why)
     return found
@@ -268,6 +275,11 @@ def _rewiring(recipe: "Recipe") -> Found:
             yield f"rewiring.{key}", f"rewiring.rule = {rewiring.rule!r}{form}"
     if recipe.delays.max == 0:
         yield "rewiring.grow_delay", "delays.max = 0"
+
+
+def _hardware(recipe: "Recipe") -> Found:
+    if not recipe.hardware.limits.synapses_per_core:
+        yield "hardware.neurons_per_core", "hardware.synapses_per_core = 0"
 
 
 def _others(recipe: "Recipe") -> Found:

@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 
 from mlgenn_delays.data.augment.augment import Augment
 from mlgenn_delays.errors import InputError
+from mlgenn_delays.hardware import Hardware
 from mlgenn_delays.neurons.declare import Neuron, model_of
 from mlgenn_delays.neurons.stored import MOST_DECLARED, NeuronName, from_declaration
 from mlgenn_delays.quantisation import Quantisation
@@ -48,12 +49,16 @@ class Recipe(Section):
     regularisation: Regularisation = Regularisation()
     augmentation: Augment = Augment()
     rewiring: RewiringSection = RewiringSection()
+    hardware: Hardware = Hardware()
     quantisation: Quantisation = Quantisation()
     expected: Expected = Expected()
 
     @model_validator(mode="after")
     def _fit_together(self) -> "Recipe":
         try:
+            # What [quantisation] leaves open is what the hardware needs.
+            needed = self.hardware.quantisation(self.network.dt, self.quantisation)
+            object.__setattr__(self, "quantisation", needed)
             for check in cross_checks.CHECKS:
                 check(self)
         except InputError as error:  # which pydantic does not take

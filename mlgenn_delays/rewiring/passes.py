@@ -7,11 +7,15 @@ weight = sign * 1e-12 (0 where weights have no sign), moments 0, delay as `grow_
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mlgenn_delays.errors import DivergedError, InputError
 from mlgenn_delays.rewiring.base import Pairs, Rewired, Rewiring, Synapses, growth_score, uniform
+
+if TYPE_CHECKING:
+    from mlgenn_delays.hardware import Room
 
 Draw = Callable[[np.random.Generator, int], np.ndarray]
 
@@ -51,6 +55,7 @@ def rewire(
     step: int,
     total_steps: int,
     rng: np.random.Generator,
+    room: "Room | None" = None,
     checked: bool = True,
 ) -> Rewired:
     """Return the synapses after a pass: exactly as many, by pre, then post, one per pair.
@@ -60,6 +65,10 @@ def rewire(
     what grows gets. It does not grow again in the same pass unless too few other pairs are
     absent; then which do is chance, and each has the delay of its pair. In a dense projection
     nothing happens. Nothing passed in is changed.
+
+    Where the best absent pairs do not fit into `room`, they are taken one by one, best first, and
+    those for which there is no room are left out (`rewiring.growth_kernel`). So that there are as
+    many, some synapses may grow where one has just gone, or at a random pair.
 
     Arguments:
         rule: Says what goes and what grows.
@@ -72,6 +81,7 @@ def rewire(
         step: The optimiser step just taken, counted from 1.
         total_steps: Optimiser steps of the whole training.
         rng: Uniform growth, and ties of scores or weights.
+        room: Room for synapses of this projection, those that there are included; None for any.
         checked: Whether the arguments are checked first; False for an engine, whose arrays fit
             and pass here every few steps.
 
@@ -109,6 +119,11 @@ def rewire(
         return unchanged
     fresh = absent[rule.grow(score, len(absent), min(len(gone), len(absent)), rng)]
     again = flat[gone[uniform(len(gone), len(gone) - len(fresh), rng)]]
+    if room is not None:
+        kept = np.delete(flat, gone)
+        after = np.concatenate([kept, fresh, again])
+        if not room.without(after // synapses.n_post, after % synapses.n_post).fits():
+            fresh, again = _grown_within(room, score, absent, kept, flat[gone], rng)
     if rule.grow_delay != "random":
         left = pairs.delay.copy()
         left[synapses.pre[gone], synapses.post[gone]] = synapses.delay[gone]
@@ -119,6 +134,28 @@ def rewire(
         delay[: len(fresh)] = _chosen_delays(best_delay, fresh)
     order = np.argsort(new)
     return _merge(synapses, pairs, np.delete(flat, gone), gone, new[order], delay[order])
+
+
+def _grown_within(
+    room: "Room", score: np.ndarray | None, absent: np.ndarray, kept: np.ndarray, gone: np.ndarray,
+    rng: np.random.Generator,
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+    """Return the pairs that grow by rank, and those that grow so that there are as many."""
+    from mlgenn_delays.rewiring.growth_kernel import grow_within
+
+    order, held, n_post = rng.permutation(len(absent)), rng.permutation(gone), len(room.post)
+    if score is not None:
+        order = order[np.argsort(-score[order], kind="stable")]
+    before = np.concatenate([kept, gone])
+    left = room.without(before // n_post, before % n_post)
+    present = np.zeros(len(room.pre) * n_post, bool)
+    present[before] = True
+    pre, post = held // n_post, held % n_post
+    grown = np.empty(len(held), np.int64)
+    n = grow_within(
+        absent[order], pre, post, present, left.pre, left.post, left.core, left.size, grown
+    )
+    return grown[:n], (pre * n_post + post)[: len(held) - n]
 
 
 def _score(

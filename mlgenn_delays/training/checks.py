@@ -14,6 +14,7 @@ from mlgenn_delays.engines.base import CompiledNetwork
 from mlgenn_delays.engines.checks import check_series
 from mlgenn_delays.engines.compile import ENGINES
 from mlgenn_delays.errors import DivergedError, InputError, nearest
+from mlgenn_delays.hardware import Hardware
 from mlgenn_delays.learning import Rule
 from mlgenn_delays.learning.losses import (
     CrossEntropy,
@@ -83,7 +84,7 @@ BACKEND = "single_threaded_cpu"  # of GeNN, where none is asked for
 
 
 def check_arguments(
-    network: object, rule: object, rewiring: object, augment: object, run: object,
+    network: object, rule: object, rewiring: object, hardware: object, augment: object, run: object,
     quantisation: object,
 ) -> None:  # fmt: skip
     """Reject arguments of another kind, and networks without one input and one output."""
@@ -91,6 +92,7 @@ def check_arguments(
         ("network", network, Network),
         ("rule", rule, Rule),
         ("rewiring", rewiring, Rewiring | None),
+        ("hardware", hardware, Hardware | None),
         ("augment", augment, Augment | None),
         ("run", run, RunDirectory | None),
         ("quantisation", quantisation, Quantisation | None),
@@ -103,6 +105,8 @@ def check_arguments(
     assert isinstance(network, Network)
     network.input()
     network.output()
+    if isinstance(hardware, Hardware):
+        hardware.check(network)
 
 
 def check_engine(engine: object, backend: object, communicator: object) -> None:
@@ -230,6 +234,7 @@ def described_learning(
     rule: Rule,
     loss: Loss,
     rewiring: Rewiring | None,
+    hardware: Hardware | None,
     augment: Augment | None,
     quantisation: Quantisation | None = None,
     *,
@@ -237,8 +242,8 @@ def described_learning(
 ) -> dict[str, Setting]:
     """How a network is learned, as text by what; a run may have `recorded` fewer settings of it."""
     given: dict[str, object] = {
-        "rule": rule, "loss": loss, "rewiring": rewiring, "augment": augment,
-        "quantisation": quantisation,
+        "rule": rule, "loss": loss, "rewiring": rewiring, "hardware": hardware,
+        "augment": augment, "quantisation": quantisation,
     }  # fmt: skip
     found: dict[str, Setting] = {k: described(v, recorded.get(k)) for k, v in given.items()}
     if not isinstance(loss, NamedLoss):

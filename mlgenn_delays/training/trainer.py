@@ -17,6 +17,7 @@ from mlgenn_delays.engines.compile import compile_network
 from mlgenn_delays.engines.ranks import Ranks
 from mlgenn_delays.engines.results import EpochResult, Evaluation
 from mlgenn_delays.errors import DivergedError, InputError
+from mlgenn_delays.hardware import Hardware
 from mlgenn_delays.learning import Rule
 from mlgenn_delays.learning.losses import Loss, as_loss
 from mlgenn_delays.network import Network
@@ -69,6 +70,8 @@ class Trainer(Trained):
         loss: A name, such as ``"cross-entropy"``, its settings, or a function; see
             `mlgenn_delays.learning.losses`.
         rewiring: How structure is learned, or None to keep it.
+        hardware: Limits of the hardware that shall run the network, which it keeps from the start
+            (`Network.limit`) and rewiring keeps; None for none.
         quantisation: How weights and delays are quantised while they are learned, or None.
         epochs: Epochs, at least 1.
         batch_size: Examples per batch, at least 1.
@@ -116,6 +119,7 @@ class Trainer(Trained):
         *,
         loss: str | Loss = "cross-entropy",
         rewiring: Rewiring | None = None,
+        hardware: Hardware | None = None,
         quantisation: Quantisation | None = None,
         epochs: int = 20,
         batch_size: int = 32,
@@ -130,7 +134,7 @@ class Trainer(Trained):
         progress: str = "auto",
         callbacks: Sequence[Callback] = (),
     ) -> None:
-        check_arguments(network, rule, rewiring, augment, run, quantisation)
+        check_arguments(network, rule, rewiring, hardware, augment, run, quantisation)
         check_engine(engine, backend, communicator)
         check("epochs", epochs, Count)
         check("batch_size", batch_size, Count)
@@ -142,6 +146,9 @@ class Trainer(Trained):
         self.rule = rule
         self.loss = as_loss(loss)
         self.rewiring = rewiring
+        self.hardware = hardware
+        if hardware is not None:
+            quantisation = hardware.quantisation(network.dt, quantisation)
         identity = quantisation is None or quantisation.is_identity
         self.quantisation = None if identity else quantisation
         self.epochs = int(epochs)
@@ -152,7 +159,7 @@ class Trainer(Trained):
         self.backend = backend
         self.communicator = communicator
         self.augment = augment
-        self._learned = rule, self.loss, rewiring, augment, self.quantisation
+        self._learned = rule, self.loss, rewiring, hardware, augment, self.quantisation
         self.run = run
         self.snapshots = float(snapshots)
         self.progress = progress
@@ -291,6 +298,7 @@ class Trainer(Trained):
             self.rule,
             loss=self.loss,
             rewiring=self.rewiring if learns else None,
+            hardware=self.hardware,
             quantisation=self.quantisation if learns else None,
             total_steps=self.epochs * (batches or 1),
             epoch_steps=batches,

@@ -50,6 +50,8 @@ ONCE = (r"^delaysnn doctor$",)
 # Commands that are there to fail: their exit code, and what they say.
 FAILING = {
     r"learning\.learning_rate=50$": (1, "diverged"),
+    r"digits --set hardware\.preset=xylo$": (2, "delays.max must be <= 0 ms"),
+    r"digits --set hardware\.fan_in=13$": (2, "must have at most 3328 synapses"),
 }
 
 # Python that other tests run, by page.

@@ -9,6 +9,8 @@ import pytest
 from mlgenn_delays.engines.base import CompiledNetwork
 from mlgenn_delays.engines.compile import compile_network
 from mlgenn_delays.engines.shared import rewiring as structure
+from mlgenn_delays.errors import InputError
+from mlgenn_delays.hardware import Hardware
 from mlgenn_delays.learning import Adam, EventProp, Gaussian, SurrogateBPTT, Triangle
 from mlgenn_delays.network import Network
 from mlgenn_delays.rewiring import Pairs, Rewired, Rewiring, Synapses
@@ -46,6 +48,26 @@ def engine(
     return compile_network(
         net, rule, rewiring=rewiring, total_steps=total, seed=seed, threads=threads
     )
+
+
+def tight(of: StepRecipe) -> tuple[Network, Hardware]:
+    """Return a network with limits that leave hardly any room, which it keeps."""
+    network = nets.step_network(of)
+    incoming = max(
+        -(-sum(p.n_synapses for p in network.incoming(name)) // population.n)
+        for name, population in network.populations.items()
+    )
+    outgoing = max(
+        -(-sum(p.n_synapses for p in network.projections.values() if p.source == name) // q.n)
+        for name, q in network.populations.items()
+    )
+    hardware = Hardware(
+        fan_in=incoming, fan_out=outgoing, neurons_per_core=3, synapses_per_core=3 * incoming
+    )
+    with pytest.raises(InputError):
+        hardware.check(network)
+    network.limit(hardware)
+    return network, hardware
 
 
 def batches(of: StepRecipe, epoch: int = 1, n: int = 3, size: int = 5) -> list[Any]:

@@ -18,7 +18,7 @@ from mlgenn_delays.network import Network  # noqa: E402
 from mlgenn_delays.rewiring import SET, DeepR, Rewiring, RigL  # noqa: E402
 from tests.engines import rewired  # noqa: E402
 from tests.engines.helpers import raster, relative  # noqa: E402
-from tests.engines.rewired import TOTAL, Pass, Spy, batches, check_state, recipe  # noqa: E402
+from tests.engines.rewired import TOTAL, Pass, Spy, batches, check_state, recipe, tight  # noqa: E402
 from tests.parity.helpers import check, count_builds, cpu, genn  # noqa: E402
 from tests.reference import nets, steps  # noqa: E402
 from tests.reference.nets import StepRecipe  # noqa: E402
@@ -86,6 +86,16 @@ def test_equals_the_cpu_engine(
         if a.gradient is not None and b.gradient is not None:
             assert relative(b.gradient, a.gradient) < 1e-3
     check_state(start, rule, other.state())
+
+
+def test_limits_of_hardware_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+    start, hardware = tight(FREE)
+    options = {"rewiring": SET(every=1, until=1.0, signs="free"), "total_steps": TOTAL, "seed": 4}
+    engine = genn(start.copy(), EVENT, hardware=hardware, **options)
+    passes = trained(engine, FREE, monkeypatch, 1)
+    assert sum(p.done.moved for p in passes) > 10
+    hardware.check(engine.pull())
+    check_state(start, options["rewiring"], engine.state())
 
 
 def test_a_pass_between_two_batches_is_met_by_the_second(monkeypatch: pytest.MonkeyPatch) -> None:

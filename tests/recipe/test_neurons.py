@@ -94,7 +94,7 @@ def test_the_declaration_is_kept_with_the_settings() -> None:
     flat = settings(own)
     assert flat["neurons.Fatigued.parameters.tau_w.maximum"] == "500.0"
     assert flat["network.layers.0.parameters.tau_w"] == "50.0"
-    assert "neurons" not in dump(load_recipe("digits")) + dump(load_recipe("fsdd-currents"))
+    assert "\n[neurons" not in dump(load_recipe("digits")) + dump(load_recipe("fsdd-currents"))
 
 
 LAYER, OWN = "network.layers.0", "neurons.Fatigued"

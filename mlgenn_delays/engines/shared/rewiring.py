@@ -8,6 +8,7 @@ from mlgenn_delays.engines.shared.parameters import FIELDS, MOMENTS
 from mlgenn_delays.engines.shared.plan import pair_shape
 from mlgenn_delays.engines.shared.simulation import Simulation, SimulationContext, replan
 from mlgenn_delays.errors import InputError
+from mlgenn_delays.hardware import Hardware
 from mlgenn_delays.network import Projection
 from mlgenn_delays.network.delays import longest_steps, to_ms
 from mlgenn_delays.network.initialise import pair_signs
@@ -19,18 +20,20 @@ class StructureLearner:
     """Learns the structure of every projection that has absent pairs and is not frozen.
 
     Passes replace the context's plan, layout and parameters. `total_steps` are the optimiser steps
-    of the whole training, `epoch_steps` those of an epoch, None if not known.
+    of the whole training, `epoch_steps` those of an epoch, None if not known. Passes keep limits of
+    `hardware` that the network keeps before.
     """
 
     def __init__(
         self, context: SimulationContext, rule: Rewiring, total_steps: int, seed: int,
-        epoch_steps: int | None = None,
+        epoch_steps: int | None = None, hardware: Hardware | None = None,
     ) -> None:  # fmt: skip
         self.context = context
         self.rule = rule
         self.total_steps = total_steps
         self.seed = seed
         self.epoch_steps = epoch_steps
+        self.hardware = hardware if hardware is not None and hardware.limits_structure else None
         self.grown = 0  # synapses since the start
         self.pairs: dict[str, Pairs] = {}
         self.average: dict[str, np.ndarray] = {}
@@ -189,9 +192,12 @@ class StructureLearner:
         )  # fmt: skip
         gradient, best_delay = self._scored(name)
         rng = generator(self.seed, "rewiring", name, step)
+        room = None
+        if self.hardware is not None:
+            room = self.hardware.room(self.context.network, projection)
         done = rewire(
             self.rule, synapses, self.pairs[name], gradient=gradient, best_delay=best_delay,
-            step=step, total_steps=self.total_steps, rng=rng, checked=False,
+            step=step, total_steps=self.total_steps, rng=rng, room=room, checked=False,
         )  # fmt: skip
         self.pairs[name] = done.pairs
         if self.rule.grow_delay == "random":

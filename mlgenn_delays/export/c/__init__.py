@@ -2,7 +2,8 @@
 
 from mlgenn_delays.export.c.costs import Costs, Limits
 from mlgenn_delays.export.c.fit import c_costs
+from mlgenn_delays.export.c.ram import check_ram
 from mlgenn_delays.export.c.write import write_c
 from mlgenn_delays.quantisation import Quantised, quantise
 
-__all__ = ["Costs", "Limits", "Quantised", "c_costs", "quantise", "write_c"]
+__all__ = ["Costs", "Limits", "Quantised", "c_costs", "check_ram", "quantise", "write_c"]

@@ -49,7 +49,7 @@ def fitting(artifact: Artifact, quantised: Quantised | None, limits: Limits) -> 
         wrong.append(
             f"--ram must be at least {costs.ram} bytes for this network ({costs.state_bytes} of "
             f"state, {costs.stack_bytes} of stack), got {limits.ram}; "
-            f"{_less_ram(artifact, quantised, limits)}"
+            f"{less_ram(artifact, quantised, limits)}"
         )
     if limits.flash is not None and costs.flash > limits.flash:
         wrong.append(
@@ -62,7 +62,7 @@ def fitting(artifact: Artifact, quantised: Quantised | None, limits: Limits) -> 
     return layout
 
 
-def _less_ram(artifact: Artifact, quantised: Quantised | None, limits: Limits) -> str:
+def less_ram(artifact: Artifact, quantised: Quantised | None, limits: Limits) -> str:
     """Which delays would fit."""
     network = artifact.network
     steps = [delay_steps(p, network.dt).max(initial=0) for p in network.projections.values()]
