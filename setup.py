@@ -23,6 +23,7 @@ setup(
     package_dir=FOLDERS,
     package_data={
         "": ["py.typed", "*.pyi"],
+        "mlgenn_delays.cost": ["*.toml"],
         "mlgenn_delays.data.download": ["*.sha256"],
         "mlgenn_delays.export.genn": ["templates/*"],
         "mlgenn_delays.export.torch": ["templates/*"],

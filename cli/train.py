@@ -238,6 +238,7 @@ def _lead(job: TrainingJob, trainer: "Trainer", initial: "InitialWeights | None"
         keep_test(trainer.run, job.splits)
     measured = _measure(trainer, job.splits)
     _draw(job, history, measured)
+    cost = _note_cost(job, trainer, measured)
     return {
         "run": str(trainer.run.path),
         "recipe": job.recipe.name,
@@ -246,6 +247,7 @@ def _lead(job: TrainingJob, trainer: "Trainer", initial: "InitialWeights | None"
         "splits": {name: each.measured for name, each in measured.items()},
         "baseline": None if baseline is None else asdict(baseline),
         "lost": losses_by_split(job.splits),
+        "cost": cost,
     }
 
 
@@ -303,6 +305,28 @@ def _trainer(job: TrainingJob) -> "Trainer":
 def _measure(trainer: "Trainer", splits: Mapping[str, "Data"]) -> dict[str, "Evaluation"]:
     names = (name for name in ("validation", "test") if name in splits)
     return {name: trainer.evaluate(splits[name]) for name in names}
+
+
+def _note_cost(
+    job: TrainingJob, trainer: "Trainer", measured: dict[str, "Evaluation"]
+) -> dict[str, Any] | None:
+    """Write what the network costs, by what its evaluation has counted; None without one."""
+    import json
+
+    from mlgenn_delays.cost import cost_of
+    from mlgenn_delays.export.artifact import About
+    from mlgenn_delays.files import write_atomic
+    from mlgenn_delays.runs.files import COST
+
+    for split, evaluation in measured.items():
+        data = job.splits[split]
+        about = About(
+            n_steps=data.n_steps, labels=data.label_names, series=data.targets is not None
+        )
+        cost = {"split": split} | cost_of(trainer.network, evaluation, about).as_dict()
+        write_atomic(job.path / COST, json.dumps(cost, indent=2) + "\n")
+        return cost
+    return None
 
 
 def _draw(job: TrainingJob, history: "History", measured: dict[str, "Evaluation"]) -> None:

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from mlgenn_delays.analysis.example_axes import events
+from mlgenn_delays.cost import Cost, cost_of
 from mlgenn_delays.data.batching import epoch_batches
 from mlgenn_delays.data.types import Batch, CurrentBatch, Data
 from mlgenn_delays.engines.base import CompiledNetwork
 from mlgenn_delays.engines.compile import compile_network
 from mlgenn_delays.engines.results import Evaluation
 from mlgenn_delays.errors import printable
+from mlgenn_delays.export.artifact import About
 from mlgenn_delays.learning.losses import Loss, SpikeTimeLoss
 from mlgenn_delays.network import Network
 from mlgenn_delays.recipe import Recipe, build_loss, build_rule
@@ -53,8 +55,7 @@ class Predictions:
     evaluation: Evaluation
     labels: tuple[str, ...]  # of the classes
     sizes: dict[str, int]  # number of neurons, by population
-    # What synapses get per example, by population: spikes, or a current per neuron and step.
-    events: dict[str, float]
+    cost: Cost  # by what the evaluation has counted
     correct: tuple[Example, ...]  # a few typical ones
     # The most certain ones; without any, the least certain of the correct ones.
     wrong: tuple[Example, ...]
@@ -90,8 +91,7 @@ def predict(
         learns=False,
     )  # fmt: skip
     data, size = splits[split], recipe.learning.batch_size
-    fed = _Fed()
-    evaluation = compiled.evaluate(fed.counted(_in_order(data, size)))
+    evaluation = compiled.evaluate(_in_order(data, size))
     scores = {split: evaluation.score}
     test = splits.get("test")
     if split != "test" and test is not None and len(test):
@@ -100,32 +100,17 @@ def predict(
         correct, wrong = choose(evaluation, examples)
     else:
         correct, wrong = np.arange(min(2 * examples, len(data))), np.arange(0)
+    about = About(n_steps=data.n_steps, labels=data.label_names, series=data.targets is not None)
     predictions = Predictions(
         split,
         evaluation,
         tuple(map(printable, data.label_names)),
         {population.name: population.n for population in network.populations.values()},
-        {network.input().name: fed.events / evaluation.n}
-        | {
-            population.name: evaluation.spikes[population.name] * population.n
-            for population in network.spiking()
-        },
+        cost_of(network, evaluation, about),
         _look_into(compiled, data, correct, loss),
         _look_into(compiled, data, wrong, loss),
     )
     return predictions, scores
-
-
-@dataclass
-class _Fed:
-    """What batches have fed into a network: spikes, or a current per channel and step."""
-
-    events: int = 0
-
-    def counted(self, batches: Iterator[Batch]) -> Iterator[Batch]:
-        for batch in batches:
-            self.events += batch.values.size if isinstance(batch, CurrentBatch) else len(batch.time)
-            yield batch
 
 
 def _in_order(data: Data, size: int) -> Iterator[Batch]:

@@ -1,0 +1,74 @@
+"""How much memory a network takes in each format, as the exports themselves say."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from mlgenn_delays.cost.cost import Bytes
+from mlgenn_delays.errors import InputError
+from mlgenn_delays.export.artifact import Artifact, to_bytes
+from mlgenn_delays.runs.costs import FORMATS
+
+
+def footprint(artifact: Artifact) -> dict[str, Bytes]:
+    """The bytes of a network by format; those that cannot hold it are absent."""
+    functions: list[Callable[[Artifact], Bytes]] = [
+        lambda each: Bytes(len(to_bytes(each)), 0),
+        lambda each: _of_c(each, int8=False),
+        lambda each: _of_c(each, int8=True),
+        _of_genn,
+    ]
+    found = {}
+    for name, of in zip(FORMATS, functions, strict=True):
+        try:
+            found[name] = of(artifact)
+        except InputError:
+            continue
+    return found
+
+
+def _of_c(artifact: Artifact, *, int8: bool) -> Bytes:
+    from mlgenn_delays.export.c import quantise
+    from mlgenn_delays.export.c.header import costs_of
+    from mlgenn_delays.export.c.make import make_layout
+    from mlgenn_delays.export.c.text import Strings
+
+    if artifact.about.series:
+        raise InputError("the C export has classes, got a network of series")
+    quantised = None
+    if int8:
+        network, quantised = quantise(artifact.network)
+        artifact = replace(artifact, network=network)
+    layout = make_layout(artifact, quantised)
+    strings = Strings(artifact.about.labels, tuple(p.title for p in layout.hidden))
+    made = costs_of(layout, strings.bytes, int8)
+    return Bytes(made.constant_bytes, made.state_bytes)
+
+
+def _of_genn(artifact: Artifact) -> Bytes:
+    """Of one example at a time, without the series that it records."""
+    from mlgenn_delays.export.genn.layout import DeviceArrays
+
+    sizes = {"CONSTANT": 0, "STATE": 0, "SERIES": 0}
+    for array in DeviceArrays(artifact.network, 1).arrays.values():
+        sizes[array.kind] += array.bytes
+    return Bytes(sizes["CONSTANT"], sizes["STATE"])
+
+
+def delay_buffers(artifact: Artifact) -> tuple[int, int]:
+    """Bytes of ring buffers of arrivals, and of histories of what was sent."""
+    from mlgenn_delays.network import CurrentInput
+    from mlgenn_delays.network.delays import delay_steps
+
+    network = artifact.network
+    onto, sent = dict.fromkeys(network.populations, 0), dict.fromkeys(network.populations, 0)
+    for p in network.projections.values():
+        slots = 1 + int(delay_steps(p, network.dt).max(initial=-1))
+        onto[p.target], sent[p.source] = max(onto[p.target], slots), max(sent[p.source], slots)
+    rings = histories = 0
+    for name, population in network.populations.items():
+        rings += 4 * population.n * onto[name]
+        bits = 32 if isinstance(population.model, CurrentInput) else 1
+        histories += int(np.ceil(bits * population.n * sent[name] / 8))
+    return rings, histories
