@@ -116,17 +116,17 @@ class Cost:
     @property
     def effective(self) -> float:
         """Effective synaptic operations per inference."""
-        return self.macs + self.acs
+        return sum(each.effective for each in self.operations.values())
 
     @property
     def macs(self) -> float:
         """Effective multiply-accumulations per inference."""
-        return sum(each.effective for each in self.operations.values() if each.multiplies)
+        return sum((each.effective for each in self.operations.values() if each.multiplies), 0.0)
 
     @property
     def acs(self) -> float:
         """Effective accumulations per inference."""
-        return sum(each.effective for each in self.operations.values() if not each.multiplies)
+        return self.effective - self.macs
 
     @property
     def updates(self) -> float | None:

@@ -24,9 +24,9 @@ from tests.reference.nets import StepRecipe
 
 CASES = [
     StepRecipe(2000, density=0.5, recurrent=True, granularity="axon"),
-    StepRecipe(2001, sizes=(9, 8, 7, 3), tau_refrac=2.0, recurrent=True, dt=0.5),
+    StepRecipe(2001, sizes=(9, 8, 7, 3), tau_refrac=1.0, steps=70, recurrent=True),
     StepRecipe(2002, current=True, seed_models=True, density=0.6),
-    StepRecipe(2003, delta=True, max_delay=0.0, recurrent=True),
+    StepRecipe(2003, delta=True, max_delay=0.0, recurrent=True, dt=0.5),
     StepRecipe(2004, current=True, seed_models=True, normalised="hidden", granularity="fixed"),
     StepRecipe(2005, neuron="BalancedResonator", density=0.7),
 ]
