@@ -4,9 +4,10 @@
     python benchmarks/neurobench_check.py
 
 The networks are without delays: dense or sparse, two layers of LIF neurons and a leaky integrator,
-on the handwritten digits. Weights are multiples of 1/64 and voltages halve from step to step, so
-that both compute them without rounding. A spike arrives a step later here: in snnTorch, a register
-before each linear layer does that. The trial ends later than the last spike.
+on the handwritten digits, as spikes and as currents of 1/2 or 3/2. Weights are multiples of 1/64
+and voltages halve from step to step, so that both compute them without rounding. A spike arrives a
+step later here: in snnTorch, a register before each linear layer does that. The trial ends later
+than the last spike.
 """
 
 import math
@@ -18,18 +19,26 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from mlgenn_delays import LIF, Delta, LeakyIntegrator, Network, SpikeInput, load_dataset
+from mlgenn_delays import (
+    LIF,
+    CurrentData,
+    CurrentInput,
+    Delta,
+    LeakyIntegrator,
+    Network,
+    SpikeInput,
+    load_dataset,
+)
 from mlgenn_delays.cost import Cost, measure_cost
-from mlgenn_delays.data.types import SpikeData
 
 TAU = 1.0 / math.log(2.0)  # [ms]; voltages halve from step to step
-OPTIONS = {"both": True, "window": 24.0, "duration": 50.0, "test": 0.1}
+OPTIONS = {"both": True, "window": 24.0, "duration": 50.0}
 
 
-def make_network(sizes: tuple[int, ...], density: float, seed: int = 0) -> Network:
+def make_network(sizes: tuple[int, ...], density: float, *, currents: bool) -> Network:
     """Return a network without delays, with weights of multiples of 1/64."""
-    net, rng = Network(dt=1.0, seed=seed), np.random.default_rng(seed)
-    net.add("input", SpikeInput(sizes[0]))
+    net, rng = Network(dt=1.0), np.random.default_rng(0)
+    net.add("input", (CurrentInput if currents else SpikeInput)(sizes[0]))
     names = ["input", *(f"hidden{k}" for k in range(1, len(sizes) - 1)), "output"]
     for source, target, n_pre, n in zip(names, names[1:], sizes, sizes[1:], strict=False):
         model = LeakyIntegrator if target == "output" else LIF
@@ -92,8 +101,21 @@ def in_snntorch(network: Network) -> Any:
     return Stack(layers)
 
 
-def of_neurobench(network: Network, data: SpikeData) -> dict[str, float]:
-    """Return NeuroBench's metrics of the network on the data."""
+def make_data(examples: int, *, currents: bool) -> tuple[Any, np.ndarray]:
+    """Return some digits, and what each channel sends in each step, (N, T, C) float32."""
+    data = load_dataset("digits", options=OPTIONS)["test"].take(np.arange(examples))
+    values = np.zeros((examples, data.n_steps, data.n_channels), np.float32)
+    for b, start in enumerate(data.start):
+        for channel, (low, high) in enumerate(zip(start, start[1:], strict=False)):
+            values[b, data.time[low:high], channel] = 1.0
+    if not currents:
+        return data, values
+    values *= np.where(np.arange(data.n_channels) % 2, np.float32(0.5), np.float32(1.5))
+    return CurrentData(values, data.labels, data.dt, data.label_names), values
+
+
+def of_neurobench(network: Network, values: np.ndarray) -> dict[str, float]:
+    """Return NeuroBench's metrics of the network on (N, T, C) values."""
     import torch
     from neurobench.benchmarks import Benchmark
     from neurobench.metrics.static import ConnectionSparsity
@@ -104,16 +126,8 @@ def of_neurobench(network: Network, data: SpikeData) -> dict[str, float]:
     )
     from neurobench.models import SNNTorchModel
 
-    raster = torch.zeros(len(data), data.n_steps, network.input().n)
-    batch = data.batch(np.arange(len(data)))
-    for b in range(len(data)):
-        for channel in range(network.input().n):
-            times = batch.time[batch.start[b, channel] : batch.start[b, channel + 1]]
-            raster[b, torch.from_numpy(times.astype(np.int64)), channel] = 1.0
-    labels = torch.from_numpy(np.asarray(data.labels))
-    loader = torch.utils.data.DataLoader(
-        torch.utils.data.TensorDataset(raster, labels), batch_size=len(data)
-    )
+    examples = torch.utils.data.TensorDataset(torch.from_numpy(values), torch.zeros(len(values)))
+    loader = torch.utils.data.DataLoader(examples, batch_size=len(values))
     metrics = [ActivationSparsity, MembraneUpdates, SynapticOperations]
     model = SNNTorchModel(in_snntorch(network))
     with torch.no_grad():
@@ -142,33 +156,27 @@ def of_ours(cost: Cost) -> dict[str, float]:
     }
 
 
-def compare(density: float, examples: int) -> dict[str, tuple[float, float]]:
+def compare(density: float, examples: int, *, currents: bool) -> dict[str, tuple[float, float]]:
     """Return each metric by delaysnn and by NeuroBench, of a network on some digits."""
-    network = make_network((128, 64, 32, 10), density)
-    whole = load_dataset("digits", options=OPTIONS)["test"]
-    data = SpikeData.from_events(
-        [_events(whole, k) for k in range(examples)], whole.labels[:examples],
-        n_channels=128, n_steps=whole.n_steps, dt=whole.dt, label_names=whole.label_names,
-    )  # fmt: skip
-    ours = of_ours(measure_cost(network, data))
-    theirs = of_neurobench(network, data)
+    network = make_network((128, 64, 32, 10), density, currents=currents)
+    data, values = make_data(examples, currents=currents)
+    ours, theirs = of_ours(measure_cost(network, data)), of_neurobench(network, values)
     return {name: (ours[name], theirs[name]) for name in ours}
 
 
-def _events(data: Any, k: int) -> tuple[np.ndarray, np.ndarray]:
-    batch = data.batch(np.array([k]))
-    return np.repeat(np.arange(128), np.diff(batch.start[0])), batch.time
-
-
 def main() -> None:
-    """Print a table for networks of two densities."""
+    """Print a column per network; a cell has two numbers where delaysnn and NeuroBench differ."""
     import neurobench
 
-    print(f"NeuroBench {getattr(neurobench, '__version__', '')}, 100 digits")
-    print("| density | metric | delaysnn | NeuroBench |\n|---|---|---|---|")
-    for density in (1.0, 0.25):
-        for name, (ours, theirs) in compare(density, 100).items():
-            print(f"| {density:g} | {name} | {ours:.10g} | {theirs:.10g} |")
+    names = ("spikes", "currents")
+    cases = [(currents, density) for currents in (False, True) for density in (1.0, 0.25)]
+    found = [compare(density, 100, currents=currents) for currents, density in cases]
+    print(f"NeuroBench {getattr(neurobench, '__version__', '')}, 100 digits\n")
+    heads = [f"{names[currents]}, density {density:g}" for currents, density in cases]
+    print("| | " + " | ".join(heads) + " |\n" + "|---" * (len(cases) + 1) + "|")
+    for metric in found[0]:
+        texts = [[f"{value:.10g}" for value in each[metric]] for each in found]
+        print(f"| {metric} | " + " | ".join(" / ".join(dict.fromkeys(t)) for t in texts) + " |")
 
 
 if __name__ == "__main__":

@@ -44,7 +44,7 @@ def cost_of(network: Network, evaluation: Evaluation, about: About) -> Cost:
 def measure_cost(of: Model | Network | Artifact, data: Data, *, threads: int | None = None) -> Cost:
     """Run a network on data and count what it costs.
 
-    It runs on the CPU engine, twice as long as an evaluation, or three times.
+    It runs on the CPU engine, several times as long as an evaluation.
 
     Arguments:
         of: The network, or a model from `load`; neurons that reach no output count as long as the
