@@ -313,16 +313,12 @@ def _note_cost(
     """Write what the network costs, by what its evaluation has counted; None without one."""
     import json
 
-    from mlgenn_delays.cost import cost_of
-    from mlgenn_delays.export.artifact import About
+    from mlgenn_delays.cost import about_of, cost_of
     from mlgenn_delays.files import write_atomic
     from mlgenn_delays.runs.files import COST
 
     for split, evaluation in measured.items():
-        data = job.splits[split]
-        about = About(
-            n_steps=data.n_steps, labels=data.label_names, series=data.targets is not None
-        )
+        about = about_of(job.splits[split])
         cost = {"split": split} | cost_of(trainer.network, evaluation, about).as_dict()
         write_atomic(job.path / COST, json.dumps(cost, indent=2) + "\n")
         return cost

@@ -55,7 +55,6 @@ BELOW = {
         "training",
         "analysis",
         "cost",
-        "export",
     },
 }
 

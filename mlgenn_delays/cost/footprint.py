@@ -8,6 +8,8 @@ import numpy as np
 from mlgenn_delays.cost.cost import Bytes
 from mlgenn_delays.errors import InputError
 from mlgenn_delays.export.artifact import Artifact, to_bytes
+from mlgenn_delays.network import CurrentInput, Network
+from mlgenn_delays.network.delays import delay_steps
 from mlgenn_delays.runs.costs import FORMATS
 
 
@@ -56,15 +58,11 @@ def _of_genn(artifact: Artifact) -> Bytes:
     return Bytes(sizes["CONSTANT"], sizes["STATE"])
 
 
-def delay_buffers(artifact: Artifact) -> tuple[int, int]:
+def delay_buffers(network: Network) -> tuple[int, int]:
     """Bytes of ring buffers of arrivals, and of histories of what was sent."""
-    from mlgenn_delays.network import CurrentInput
-    from mlgenn_delays.network.delays import delay_steps
-
-    network = artifact.network
     onto, sent = dict.fromkeys(network.populations, 0), dict.fromkeys(network.populations, 0)
     for p in network.projections.values():
-        slots = 1 + int(delay_steps(p, network.dt).max(initial=-1))
+        slots = 1 + int(delay_steps(p, network.dt)[p.weight != 0].max(initial=-1))
         onto[p.target], sent[p.source] = max(onto[p.target], slots), max(sent[p.source], slots)
     rings = histories = 0
     for name, population in network.populations.items():

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from mlgenn_delays.cost.cost import Cost, DelayMemory, Operations
+from mlgenn_delays.cost.cost import Bytes, Cost, DelayMemory, Operations
 from mlgenn_delays.cost.footprint import delay_buffers, footprint
 from mlgenn_delays.data.batches import Batch, CurrentBatch
 from mlgenn_delays.data.batching import epoch_batches
@@ -37,8 +37,8 @@ def cost_of(network: Network, evaluation: Evaluation, about: About) -> Cost:
         evaluation: Of N examples.
         about: Length of a trial and names of the classes.
     """
-    artifact = Artifact.of(network.copy(), about)
-    return _cost(network, artifact, evaluation.events, evaluation.n)
+    sizes = _footprint(network.copy(), about)
+    return _cost(network, about.n_steps, sizes, evaluation.events, evaluation.n)
 
 
 def measure_cost(of: Model | Network | Artifact, data: Data, *, threads: int | None = None) -> Cost:
@@ -66,7 +66,7 @@ def measure_cost(of: Model | Network | Artifact, data: Data, *, threads: int | N
     """
     if not len(data):
         raise InputError("the data must have examples to count on, got none")
-    artifact, network = _artifact(of, data)
+    network, sizes = _network_of(of, data)
     compiled = compile_network(
         network, inference_rule(network), total_steps=1, threads=threads, learns=False
     )
@@ -87,18 +87,22 @@ def measure_cost(of: Model | Network | Artifact, data: Data, *, threads: int | N
             updates[population] += _changes(traces)
     n = len(data)
     return _cost(
-        network, artifact, events, n, {name: count / n for name, count in updates.items()},
-        DelayMemory(flight.mean(n * data.n_steps), flight.most, *delay_buffers(artifact)),
+        network, data.n_steps, sizes, events, n,
+        {name: count / n for name, count in updates.items()},
+        DelayMemory(flight.mean(n * data.n_steps), flight.most, *delay_buffers(network)),
     )  # fmt: skip
 
 
-def _artifact(of: Model | Network | Artifact, data: Data) -> tuple[Artifact, Network]:
-    """What is exported, and the network that runs."""
+def about_of(data: Data) -> About:
+    """What data say of a network that runs on them."""
+    return About(n_steps=data.n_steps, labels=data.label_names, series=data.targets is not None)
+
+
+def _network_of(of: Model | Network | Artifact, data: Data) -> tuple[Network, dict[str, Bytes]]:
+    """The network that runs, and its bytes by format."""
     if isinstance(of, Network):
-        about = About(
-            n_steps=data.n_steps, labels=data.label_names, series=data.targets is not None
-        )
-        return Artifact.of(of, about), of
+        of.warn_of_trained_copy("measured")
+        return of, _footprint(of.copy(), about_of(data))
     if isinstance(of, Model):
         if of.artifact is None:
             raise InputError(
@@ -106,15 +110,23 @@ def _artifact(of: Model | Network | Artifact, data: Data) -> tuple[Artifact, Net
                 "load the run or the bundle that it was made of"
             )
         of = of.artifact
-    return of, of.network
+    return of.network, footprint(of)
+
+
+def _footprint(network: Network, about: About) -> dict[str, Bytes]:
+    """The bytes by format; none where nothing can be exported, as where no neuron is left."""
+    try:
+        return footprint(Artifact.of(network, about))
+    except InputError:
+        return {}
 
 
 def _cost(
-    network: Network, artifact: Artifact, events: Mapping[str, np.ndarray], n: int,
+    network: Network, steps: int, sizes: dict[str, Bytes], events: Mapping[str, np.ndarray], n: int,
     updates: dict[str, float] | None = None, delays: DelayMemory | None = None,
 ) -> Cost:  # fmt: skip
     """The cost by what each neuron sent in n examples, (n,) by population."""
-    steps, kept, pairs, operations = artifact.about.n_steps, 0, 0, {}
+    kept, pairs, operations = 0, 0, {}
     for name, p in network.projections.items():
         source, target = network.populations[p.source], network.populations[p.target]
         fan_out = np.bincount(p.pre()[p.weight != 0], minlength=source.n)
@@ -132,7 +144,7 @@ def _cost(
         connection_sparsity=1.0 - kept / pairs,
         operations=operations,
         spikes={p.name: float(events[p.name].sum()) / n for p in network.spiking()},
-        footprint=footprint(artifact),
+        footprint=sizes,
         membrane_updates=updates,
         delays=delays,
     )

@@ -6,14 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from mlgenn_delays.analysis.example_axes import events
-from mlgenn_delays.cost import Cost, cost_of
+from mlgenn_delays.cost import Cost, about_of, cost_of
 from mlgenn_delays.data.batching import epoch_batches
 from mlgenn_delays.data.types import Batch, CurrentBatch, Data
 from mlgenn_delays.engines.base import CompiledNetwork
 from mlgenn_delays.engines.compile import compile_network
 from mlgenn_delays.engines.results import Evaluation
 from mlgenn_delays.errors import printable
-from mlgenn_delays.export.artifact import About
 from mlgenn_delays.learning.losses import Loss, SpikeTimeLoss
 from mlgenn_delays.network import Network
 from mlgenn_delays.recipe import Recipe, build_loss, build_rule
@@ -100,13 +99,12 @@ def predict(
         correct, wrong = choose(evaluation, examples)
     else:
         correct, wrong = np.arange(min(2 * examples, len(data))), np.arange(0)
-    about = About(n_steps=data.n_steps, labels=data.label_names, series=data.targets is not None)
     predictions = Predictions(
         split,
         evaluation,
         tuple(map(printable, data.label_names)),
         {population.name: population.n for population in network.populations.values()},
-        cost_of(network, evaluation, about),
+        cost_of(network, evaluation, about_of(data)),
         _look_into(compiled, data, correct, loss),
         _look_into(compiled, data, wrong, loss),
     )

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlgenn_delays.cost import Cost, cost_of, measure_cost
+from mlgenn_delays.cost import Cost, about_of, cost_of, measure_cost
 from mlgenn_delays.data.types import CurrentData
 from mlgenn_delays.engines.checks import inference_rule
 from mlgenn_delays.engines.compile import compile_network
@@ -107,8 +107,7 @@ def test_an_evaluation_counts_the_same(recipe: StepRecipe) -> None:
         network, inference_rule(network), total_steps=1, threads=1, learns=False
     )
     found = compiled.evaluate([data.batch(np.arange(3)), data.batch(np.arange(3, 4))])
-    about = About(n_steps=data.n_steps, labels=data.label_names)
-    cheap = cost_of(network, found, about)
+    cheap = cost_of(network, found, about_of(data))
     whole = measure_cost(network, data, threads=1)
     assert cheap.updates is None and cheap.delays is None
     assert cheap == replace(whole, membrane_updates=None, delays=None)
@@ -171,6 +170,15 @@ def test_a_model_counts_its_own_network() -> None:
     wanted = measure_cost(artifact, data, threads=1)
     assert measure_cost(Model(CPURunner(artifact, 1)), data, threads=1) == wanted
     assert isinstance(wanted, Cost) and wanted.footprint == measure_cost(network, data).footprint
+
+
+def test_what_cannot_be_exported_has_no_bytes_but_a_cost() -> None:
+    network, data = example(CASES[0])
+    wanted = measure_cost(network, data, threads=1)
+    network.populations["output"].bias[:] = np.inf
+    cost = measure_cost(network, data, threads=1)
+    assert wanted.footprint and cost.footprint == {}
+    assert cost.operations == wanted.operations
 
 
 def test_what_cannot_be_counted_is_refused() -> None:
